@@ -1,0 +1,65 @@
+package clock_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+)
+
+var start = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
+
+func TestFakeRunsWhatFallsDueInOrder(t *testing.T) {
+	c := clock.NewFake(start)
+	var got []string
+	c.AfterFunc(2*time.Second, func() { got = append(got, "two at "+c.Now().Format("05")) })
+	c.AfterFunc(time.Second, func() {
+		got = append(got, "one")
+		c.AfterFunc(500*time.Millisecond, func() { got = append(got, "one and a half") })
+	})
+	stop := c.AfterFunc(time.Second, func() { got = append(got, "stopped") })
+	if !stop() || stop() {
+		t.Error("stop reports once that it kept the call away")
+	}
+	m := c.Mark()
+	if err := c.Sleep(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"one", "one and a half", "two at 05"}
+	if len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
+		t.Errorf("ran %q, want %q", got, want)
+	}
+	if c.Since(m) != time.Hour || !c.Now().Equal(start.Add(time.Hour)) {
+		t.Errorf("an hour's sleep took %v and ended at %v", c.Since(m), c.Now())
+	}
+}
+
+func TestSleepEndsWithTheCause(t *testing.T) {
+	why := errors.New("why")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	for _, c := range []clock.Clock{clock.System(), clock.NewFake(start)} {
+		if err := c.Sleep(ctx, time.Hour); !errors.Is(err, why) {
+			t.Errorf("%T: Sleep = %v", c, err)
+		}
+	}
+}
+
+func TestOffsetShiftsWallTimeOnly(t *testing.T) {
+	f := clock.NewFake(start)
+	o := clock.NewOffset(f)
+	m := o.Mark()
+	o.Set(start.Add(-24 * time.Hour))
+	if got := o.Now(); !got.Equal(start.Add(-24 * time.Hour)) {
+		t.Errorf("Now = %v", got)
+	}
+	if d := o.Since(m); d != 0 {
+		t.Errorf("setting the time took %v", d)
+	}
+	f.Advance(time.Minute)
+	if got := o.Now(); !got.Equal(start.Add(time.Minute - 24*time.Hour)) {
+		t.Errorf("a minute later Now = %v", got)
+	}
+}

@@ -1,0 +1,35 @@
+package entropy_test
+
+import (
+	"testing"
+
+	"github.com/esasim/esasim/appliance/entropy"
+)
+
+func TestStreamsDependOnSeedAndNameOnly(t *testing.T) {
+	a := entropy.Seeded(1).Stream("a").Uint64()
+	if b := entropy.Seeded(1).Stream("a").Uint64(); a != b {
+		t.Error("the same stream gave two numbers")
+	}
+	if b := entropy.Seeded(1).Stream("b").Uint64(); a == b {
+		t.Error("two names gave one number")
+	}
+	if b := entropy.Seeded(2).Stream("a").Uint64(); a == b {
+		t.Error("two seeds gave one number")
+	}
+	if entropy.System().Stream("a").Uint64() == entropy.System().Stream("a").Uint64() {
+		t.Error("the machine's chance repeats itself")
+	}
+}
+
+func TestNumbersStayInRange(t *testing.T) {
+	s := entropy.Seeded(1).Stream("range")
+	for range 1000 {
+		if n := s.IntN(3); n < 0 || n > 2 {
+			t.Fatalf("IntN(3) = %d", n)
+		}
+		if f := s.Float64(); f < 0 || f >= 1 {
+			t.Fatalf("Float64() = %v", f)
+		}
+	}
+}
