@@ -1,0 +1,151 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// Options are an appliance's surroundings. Net and Dir are required.
+type Options struct {
+	Net     network.Network // stays its owner's
+	Dir     string          // where configuration, state and files are kept
+	Product product.Facts
+	Factory *config.Factory // nil: the defaults of the sections
+	Quota   int64           // bytes of the file area; 0 means 1 GiB
+
+	Clock   clock.Clock    // nil means the machine's
+	Entropy entropy.Source // the zero value is the machine's
+	Logger  *slog.Logger   // for whoever runs the program; nil discards
+
+	// FactoryReset forgets the committed configuration.
+	FactoryReset bool
+	// Power is called when an administrator reboots the appliance or shuts it
+	// down. It must return at once.
+	Power func(PowerAction, time.Duration)
+}
+
+// An Appliance is one simulated box. Its exported fields are its parts: set by New
+// and safe for concurrent use.
+type Appliance struct {
+	Product  product.Facts
+	Clock    *clock.Offset
+	Entropy  entropy.Source
+	Net      network.Network
+	Config   *config.Store
+	Files    *files.Store
+	Users    *users.Directory
+	Guard    *users.Guard
+	Logins   *users.Logins
+	Resolver *resolver.Client
+	Logger   *slog.Logger
+
+	started time.Time
+	journal func(Entry)
+	power   func(PowerAction, time.Duration)
+
+	mu        sync.Mutex
+	stopped   bool
+	services  []Service
+	listeners map[*serviceListener]bool
+}
+
+// DefaultQuota is the size of the file area in bytes.
+const DefaultQuota = 1 << 30
+
+// New builds an appliance as Options.Dir has it, or in its factory state. Nothing
+// listens before Start. The caller ends an appliance with Stop also where it was
+// never started.
+func New(o Options) (*Appliance, error) {
+	if o.Clock == nil {
+		o.Clock = clock.System()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Quota == 0 {
+		o.Quota = DefaultQuota
+	}
+	a := &Appliance{
+		Product:   o.Product,
+		Clock:     clock.NewOffset(o.Clock),
+		Entropy:   o.Entropy,
+		Net:       o.Net,
+		Logger:    o.Logger,
+		journal:   operatorJournal(o.Logger),
+		power:     o.Power,
+		listeners: map[*serviceListener]bool{},
+	}
+	if err := a.open(o); err != nil {
+		return nil, errors.Join(err, a.closeParts())
+	}
+	a.started = a.Clock.Now()
+	return a, nil
+}
+
+func (a *Appliance) open(o Options) (err error) {
+	state := filepath.Join(o.Dir, "state")
+	if a.Config, err = config.Open(config.Options{Dir: filepath.Join(o.Dir, "config"), Factory: o.Factory, Clock: a.Clock, Logger: o.Logger, Reset: o.FactoryReset}); err != nil {
+		return fmt.Errorf("open configuration: %w", err)
+	}
+	if a.Files, err = files.Open(filepath.Join(o.Dir, "files"), o.Quota, a.Clock); err != nil {
+		return fmt.Errorf("open file area: %w", err)
+	}
+	_ = state
+	a.Resolver = resolver.New(resolver.Options{
+		Net:      o.Net,
+		Clock:    a.Clock,
+		Chance:   o.Entropy.Stream("resolver/id"),
+		Settings: func() resolver.Settings { return resolver.DNS.Get(a.Config.Committed()) },
+	})
+	a.Config.AddApplier(interfaceApplier{a})
+	if c, ok := a.Net.(network.Configurer); ok {
+		if err := setAddresses(a.Net, c, a.Config.Committed()); err != nil {
+			return fmt.Errorf("configure network: %w", err)
+		}
+	}
+	return nil
+}
+
+// closeParts closes what open opened, last first.
+func (a *Appliance) closeParts() error { return nil }
+
+// Hostname is the committed host name.
+func (a *Appliance) Hostname() string { return Hostname.Get(a.Config.Committed()) }
+
+// Zone is the committed time zone.
+func (a *Appliance) Zone() *time.Location {
+	z, err := time.LoadLocation(TimeZone.Get(a.Config.Committed()))
+	if err != nil {
+		return time.UTC // cannot be: a commit checks the name
+	}
+	return z
+}
+
+// Now is the time in the appliance's zone.
+func (a *Appliance) Now() time.Time { return a.Clock.Now().In(a.Zone()) }
+
+// Started is when the appliance came up.
+func (a *Appliance) Started() time.Time { return a.started }
+
+func (a *Appliance) serviceListeners() []*serviceListener {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := make([]*serviceListener, 0, len(a.listeners))
+	for l := range a.listeners {
+		out = append(out, l)
+	}
+	return out
+}

@@ -1,0 +1,78 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// An interfaceApplier makes addresses, routes and listeners agree with the
+// configuration. Where the network owns no interfaces it leaves addresses alone.
+type interfaceApplier struct{ box *Appliance }
+
+// Apply adds what is new before anything goes, so that a commit which fails can be
+// undone without a gap.
+func (p interfaceApplier) Apply(ctx context.Context, _, next *config.Config) error {
+	if c, ok := p.box.Net.(network.Configurer); ok {
+		if err := setAddresses(p.box.Net, c, next); err != nil {
+			return err
+		}
+	}
+	for _, l := range p.box.serviceListeners() {
+		if err := l.add(ctx, l.port.addrs(next)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Done closes the listeners, and ends the connections, whose address is gone.
+func (p interfaceApplier) Done(_ context.Context, _, next *config.Config) {
+	for _, l := range p.box.serviceListeners() {
+		l.keep(l.port.addrs(next))
+	}
+	if c, ok := p.box.Net.(network.Configurer); ok {
+		c.AbortConns()
+	}
+}
+
+// setAddresses gives every Ethernet interface the addresses of its IP interfaces,
+// and the stack its default routes.
+func setAddresses(n network.Network, c network.Configurer, v config.View) error {
+	want := map[string][]netip.Prefix{}
+	for _, i := range Interfaces.Get(v).List {
+		prefixes, err := i.Prefixes()
+		if err != nil {
+			return err
+		}
+		want[i.Jack] = append(want[i.Jack], prefixes...)
+	}
+	for _, i := range n.Interfaces() {
+		if i.Loopback || slices.Equal(i.Addrs, want[i.Name]) {
+			continue
+		}
+		if err := c.SetAddrs(i.Name, want[i.Name]); err != nil {
+			return fmt.Errorf("set addresses of %s: %w", i.Name, err)
+		}
+	}
+	g := Gateways.Get(v)
+	var routes []network.Route
+	for _, a := range []netip.Addr{g.IPv4, g.IPv6} {
+		if !a.IsValid() {
+			continue
+		}
+		any := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if a.Is6() {
+			any = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		routes = append(routes, network.Route{Dst: any, Gateway: a})
+	}
+	if err := c.SetRoutes(routes); err != nil {
+		return fmt.Errorf("set default routes: %w", err)
+	}
+	return nil
+}

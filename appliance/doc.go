@@ -1,0 +1,28 @@
+// Package appliance is the box: every part of it that has state, started and
+// stopped as one.
+//
+// New builds the parts in the order in which they need each other and Start
+// brings up the services that were added, in that order; Stop goes back the same
+// way. The parts below this package never import it: what one of them needs of
+// another (the recorder needs room in the file area, say) it takes as an argument
+// or as a func that New sets.
+//
+// # What is configuration and what is state
+//
+// Configuration is sections of package config: it changes by commit only and
+// survives a restart. Everything else (captures that run, sessions, counters,
+// caches) lives in its part and ends with it. The sections that no part owns are
+// defined here: the host name, the time zone, the IP interfaces and the gateway.
+//
+// # Services and ports
+//
+// A service does not open ports itself. It takes a listener from ListenService,
+// which follows the configuration: an address that a commit adds is listened on
+// before the commit is acknowledged, and one that it removes is closed after.
+//
+// # Lock order
+//
+// Appliance.mu guards the life cycle only and is held for no call into a part.
+// config.Store's commit lock is taken before any lock of an Applier; an Applier
+// must not commit. serviceListener.mu is a leaf.
+package appliance

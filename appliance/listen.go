@@ -1,0 +1,167 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// A ServicePort is a service that listens on IP interfaces.
+type ServicePort struct {
+	Owner   string // process name: "ginetd"
+	User    string
+	Backlog int
+	Port    func(IPInterface) uint16 // 0: off on this interface
+}
+
+// The services of the appliance, as they are listed by tcpservices (B35, B41).
+var (
+	SSHService = ServicePort{"ginetd", "root", 10, func(i IPInterface) uint16 { return i.SSH }}
+	FTPService = ServicePort{"ftpd.main", "root", 10, func(i IPInterface) uint16 { return i.FTP }}
+)
+
+// addrs are the addresses on which p listens under c.
+func (p ServicePort) addrs(c config.View) map[netip.AddrPort]bool {
+	out := map[netip.AddrPort]bool{}
+	for _, i := range Interfaces.Get(c).List {
+		port := p.Port(i)
+		if port == 0 {
+			continue
+		}
+		for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
+			if a.IsValid() {
+				out[netip.AddrPortFrom(a, port)] = true
+			}
+		}
+	}
+	return out
+}
+
+// ListenService opens p on every address that the configuration says, and follows
+// the configuration until the listener is closed. Its Accept returns
+// network.Conns.
+func (a *Appliance) ListenService(ctx context.Context, p ServicePort) (net.Listener, error) {
+	l := &serviceListener{box: a, port: p, conns: make(chan network.Conn), done: make(chan struct{}), open: map[netip.AddrPort]network.Listener{}}
+	if err := l.add(ctx, p.addrs(a.Config.Committed())); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	a.mu.Lock()
+	a.listeners[l] = true
+	a.mu.Unlock()
+	return l, nil
+}
+
+// A serviceListener is one listener for each address of a service, as one.
+type serviceListener struct {
+	box   *Appliance
+	port  ServicePort
+	conns chan network.Conn
+	done  chan struct{}
+	wg    sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	open   map[netip.AddrPort]network.Listener
+}
+
+// add listens on the addresses that are not open yet, all of them or none.
+func (l *serviceListener) add(ctx context.Context, want map[netip.AddrPort]bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	fresh := map[netip.AddrPort]network.Listener{}
+	for addr := range want {
+		if l.open[addr] != nil {
+			continue
+		}
+		n, err := l.box.Net.Listen(ctx, network.ListenConfig{Addr: addr, Backlog: l.port.Backlog, Owner: l.port.Owner, User: l.port.User})
+		if err != nil {
+			for _, n := range fresh {
+				n.Close()
+			}
+			return fmt.Errorf("listen on %v for %s: %w", addr, l.port.Owner, err)
+		}
+		fresh[addr] = n
+	}
+	for addr, n := range fresh {
+		l.open[addr] = n
+		l.wg.Go(func() { l.accept(n) })
+	}
+	return nil
+}
+
+// keep closes what is not wanted any more.
+func (l *serviceListener) keep(want map[netip.AddrPort]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for addr, n := range l.open {
+		if !want[addr] {
+			n.Close()
+			delete(l.open, addr)
+		}
+	}
+}
+
+func (l *serviceListener) accept(n network.Listener) {
+	for {
+		c, err := n.AcceptConn()
+		if err != nil {
+			return
+		}
+		select {
+		case l.conns <- c:
+		case <-l.done:
+			c.Abort()
+			return
+		}
+	}
+}
+
+// Accept waits for the next connection on any address.
+func (l *serviceListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: net.ErrClosed}
+	}
+}
+
+// Close stops listening and waits until nothing accepts any more.
+func (l *serviceListener) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
+	l.closed = true
+	close(l.done)
+	for _, n := range l.open {
+		n.Close()
+	}
+	clear(l.open)
+	l.mu.Unlock()
+	l.wg.Wait()
+	l.box.mu.Lock()
+	delete(l.box.listeners, l)
+	l.box.mu.Unlock()
+	return nil
+}
+
+// Addr is one of the addresses, or the unspecified one while there is none.
+func (l *serviceListener) Addr() net.Addr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for addr := range l.open {
+		return net.TCPAddrFromAddrPort(addr)
+	}
+	return &net.TCPAddr{}
+}

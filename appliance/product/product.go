@@ -1,0 +1,74 @@
+package product
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Facts are what the factory and the installation made of an appliance.
+type Facts struct {
+	Model     string // "C100V"
+	Serial    string // "421F6D8FB9C75E19C425-C9AEA81B2B70"
+	Version   Version
+	BuildDate time.Time
+	Installed time.Time
+	CPUs      int
+	MemoryMB  int
+}
+
+// Virtual reports whether the model is a virtual one: its name ends in V.
+func (f Facts) Virtual() bool { return strings.HasSuffix(f.Model, "V") }
+
+// Name is the product's name as the version command prints it.
+func (f Facts) Name() string {
+	if f.Virtual() {
+		return "Cisco " + f.Model + " Email Security Virtual Appliance"
+	}
+	return "Cisco " + f.Model + " Email Security Appliance"
+}
+
+// A Version is a version of AsyncOS, such as 14.0.0 build 698. The zero Version is
+// older than any other.
+type Version struct{ Major, Minor, Patch, Build int }
+
+// ParseVersion reads the form "14.0.0-698"; the build may be left out.
+func ParseVersion(s string) (Version, error) {
+	var v Version
+	release, build, hasBuild := strings.Cut(s, "-")
+	parts := strings.Split(release, ".")
+	ok := len(parts) == 3 && number(parts[0], &v.Major) && number(parts[1], &v.Minor) && number(parts[2], &v.Patch)
+	if !ok || hasBuild && !number(build, &v.Build) {
+		return Version{}, fmt.Errorf("version %q: expected a form such as 14.0.0-698", s)
+	}
+	return v, nil
+}
+
+func number(s string, n *int) bool {
+	if s == "" || len(s) > 6 {
+		return false
+	}
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			return false
+		}
+		*n = *n*10 + int(c-'0')
+	}
+	return true
+}
+
+// Release is the version without its build: "14.0.0".
+func (v Version) Release() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+
+// String is the form "14.0.0-698".
+func (v Version) String() string { return fmt.Sprintf("%s-%03d", v.Release(), v.Build) }
+
+// Compare is negative when v is older than w, positive when it is newer.
+func (v Version) Compare(w Version) int {
+	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor),
+		cmp.Compare(v.Patch, w.Patch), cmp.Compare(v.Build, w.Build))
+}
+
+// Before reports whether v is older than w.
+func (v Version) Before(w Version) bool { return v.Compare(w) < 0 }

@@ -1,0 +1,13 @@
+// Package resolver is the appliance's only DNS client.
+//
+// It asks the servers of section DNS over the appliance's own network, so that a
+// capture holds every query, and keeps answers in a cache, so that it holds no
+// query twice. It never uses net.Resolver, which would read this machine's hosts
+// and resolv.conf.
+//
+// Servers are asked in order of priority. One that does not answer in time, or
+// answers with a failure of its own, is left for the next; a name that does not
+// exist is an answer. Truncated answers are asked for again over TCP.
+//
+// Names that do not exist are remembered too, for their zone's negative TTL.
+package resolver

@@ -1,0 +1,117 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+	_ "time/tzdata" // zones are known on machines that have no table of them
+
+	"github.com/esasim/esasim/appliance/config"
+)
+
+// Hostname is the name that the prompt shows. A host name has at least two labels.
+var Hostname = config.Define("hostname", "example.com", func(name string, _ *config.Config) error {
+	return ValidHostname(name)
+})
+
+// TimeZone is a name of the IANA time zone database.
+var TimeZone = config.Define("timezone", "Etc/GMT", func(name string, _ *config.Config) error {
+	_, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" {
+		return fmt.Errorf("%q is not a time zone: expected a name such as Europe/Berlin", name)
+	}
+	return nil
+})
+
+// ValidHostname says what is wrong with a fully qualified host name (RFC 1123).
+func ValidHostname(name string) error {
+	labels := strings.Split(name, ".")
+	bad := len(name) > 253 || len(labels) < 2
+	for _, l := range labels {
+		bad = bad || l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-'
+		for _, c := range l {
+			bad = bad || !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-')
+		}
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		bad = true
+	}
+	if bad {
+		return errors.New("The host name must be fully qualified: labels of letters, digits and hyphens, with dots between them.")
+	}
+	return nil
+}
+
+// Interfaces is the appliance's IP interfaces: addresses on Ethernet interfaces,
+// and the services that listen on them.
+var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces, _ *config.Config) error {
+	names := map[string]bool{}
+	for _, i := range v.List {
+		if i.Name == "" || names[i.Name] {
+			return fmt.Errorf("two IP interfaces are named %q, or one has no name", i.Name)
+		}
+		names[i.Name] = true
+		if i.Jack == "" {
+			return fmt.Errorf("the IP interface %s has no Ethernet interface", i.Name)
+		}
+		if _, err := i.Prefixes(); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+// IPInterfaces is the value of Interfaces.
+type IPInterfaces struct {
+	List []IPInterface `xml:"interface"`
+}
+
+// An IPInterface is one or two addresses on an Ethernet interface. A service's
+// port is 0 where it is off.
+type IPInterface struct {
+	Name     string       `xml:"interface_name"`
+	IPv4     netip.Addr   `xml:"ip"`
+	Jack     string       `xml:"phys_interface"`
+	Netmask  string       `xml:"netmask"`
+	IPv6     netip.Prefix `xml:"ip6"`
+	Hostname string       `xml:"interface_hostname"`
+	FTP      uint16       `xml:"ftpd_port"`
+	SSH      uint16       `xml:"sshd_port"`
+	HTTP     uint16       `xml:"httpd_port"`
+	HTTPS    uint16       `xml:"httpsd_port"`
+	APIHTTP  uint16       `xml:"api_httpd_port"`
+	APIHTTPS uint16       `xml:"api_httpsd_port"`
+	NextGUI  uint16       `xml:"trailblazer_httpsd_port"`
+}
+
+// Prefixes are the interface's addresses with their networks.
+func (i IPInterface) Prefixes() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	if i.IPv4.IsValid() {
+		mask := net.ParseIP(i.Netmask).To4()
+		ones, bits := net.IPMask(mask).Size()
+		if mask == nil || bits == 0 {
+			return nil, fmt.Errorf("the IP interface %s has the netmask %q: expected a form such as 255.255.255.0", i.Name, i.Netmask)
+		}
+		out = append(out, netip.PrefixFrom(i.IPv4, ones))
+	}
+	if i.IPv6.IsValid() {
+		out = append(out, i.IPv6)
+	}
+	return out, nil
+}
+
+// Netmask is the dotted form of an IPv4 prefix length.
+func Netmask(bits int) string { return net.IP(net.CIDRMask(bits, 32)).String() }
+
+// Gateways are the default routes.
+var Gateways = config.Define("default_gateway", DefaultGateways{}, nil)
+
+// DefaultGateways is the value of Gateways; a zero address means none.
+type DefaultGateways struct {
+	IPv4 netip.Addr `xml:"ip"`
+	IPv6 netip.Addr `xml:"ip6"`
+}

@@ -1,0 +1,69 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// A Service is a part that serves others over the network: the SSH daemon, the
+// FTP daemon, the web page.
+type Service interface {
+	// Name is what it is called in errors and in the program's log.
+	Name() string
+	// Start listens and returns: after it, connecting works. It leaves nothing
+	// behind when it fails.
+	Start(ctx context.Context) error
+	// Stop stops accepting, ends what is in progress, telling users why (ctx's
+	// value of StopReason), and waits for it until ctx ends; then it cuts what is
+	// left and returns ctx's error. It may be called more than once and without
+	// Start.
+	Stop(ctx context.Context) error
+}
+
+// Add hands s to the appliance, which starts services in the order in which they
+// were added. It must be called before Start.
+func (a *Appliance) Add(s Service) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.services = append(a.services, s)
+}
+
+// Start starts the services. If one fails, those already started are stopped, last
+// first.
+func (a *Appliance) Start(ctx context.Context) error {
+	a.mu.Lock()
+	services := a.services
+	a.mu.Unlock()
+	for i, s := range services {
+		if err := s.Start(ctx); err != nil {
+			err = fmt.Errorf("start %s: %w", s.Name(), err)
+			return errors.Join(err, stop(context.WithoutCancel(ctx), services[:i]))
+		}
+	}
+	return nil
+}
+
+// Stop stops the services, and then the parts, in the reverse of their order; the
+// network is its owner's to stop. Stop may be called more than once.
+func (a *Appliance) Stop(ctx context.Context) error {
+	a.mu.Lock()
+	services, stopped := a.services, a.stopped
+	a.stopped = true
+	a.mu.Unlock()
+	if stopped {
+		return nil
+	}
+	err := stop(ctx, services)
+	return errors.Join(err, a.closeParts())
+}
+
+func stop(ctx context.Context, services []Service) error {
+	var errs []error
+	for i := len(services) - 1; i >= 0; i-- {
+		if err := services[i].Stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", services[i].Name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
