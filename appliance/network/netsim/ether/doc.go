@@ -1,0 +1,55 @@
+// Package ether is Ethernet inside a process: segments that machines are
+// plugged into, with taps, cut cables, delay, loss and rate.
+//
+//	w := ether.NewWire(ether.Options{Clock: c, Rand: stream})
+//	lan := w.Segment("data1")
+//	nic := lan.NewPort("esa/nic1", mac, 1500)            // for a stack: package vnet
+//	gw := lan.NewNode("gw/data1", mac2, 1500, gw.receive) // written by hand
+//	stop := nic.Tap(func(at time.Time, dir network.Direction, frame []byte) { ... })
+//	gw.Send(frame)
+//
+// # One wire, one goroutine
+//
+// All segments of one world hang on one Wire. What happens there happens one
+// thing after another, in the order of sending, on one goroutine at a time, the
+// pump: a frame leaves its sender, passes that port's taps and filters, finds
+// its receivers by destination address, passes theirs, and is received. So
+//
+//   - a capture over several ports has its frames in the order of their causes,
+//     and stamps that never run backwards;
+//   - a node's receive function is never called twice at once, nor from within its
+//     own Send, and needs no lock against itself, its other ports or After;
+//   - a frame that crosses a router costs one hand-over between goroutines, as
+//     one that does not; with a goroutine for each port it was two.
+//
+// The pump exists only while something is to be done: an idle wire has no
+// goroutine. It must not be blocked: receive functions, taps, filters and functions given to
+// After return soon, and none of them may close what they are called by.
+//
+// Send never blocks and never calls into a receiver. A stack sends while it
+// holds locks; waiting for a receiver that sends too would be a deadlock. So
+// whoever sends faster than the wire works loses frames, counted, as at a
+// network card whose ring is full.
+//
+// # Time
+//
+// Delays run on the machine's clock, whatever the appliance believes the time to
+// be: TCP and its timers do too. Stamps are the world's wall time. When that is
+// set back while a tap is open, stamps go on from where they were.
+//
+// An idle Go process rounds timers up to a millisecond. What is due soon is
+// therefore waited for in short sleeps of the operating system's, on a goroutine
+// that exists only then.
+//
+// # What it is not
+//
+// A segment is a switch that knows its ports from the start: it does not learn,
+// flood or age. There is no checksum offload and no segmentation offload, so
+// that a capture holds what a wire would.
+//
+// # Locks
+//
+// Wire.mu is held for a moment at a time and no other lock is taken under it.
+// Port.receiving is held by the pump while the port's owner receives; Close
+// takes it to wait for that. Segment.mu guards the list of ports.
+package ether

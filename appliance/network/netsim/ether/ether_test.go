@@ -1,0 +1,358 @@
+package ether_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+)
+
+const patience = 30 * time.Second
+
+func mac(n byte) ether.MAC { return ether.MAC{2, 0, 0, 0, 0, n} }
+
+func frame(dst, src ether.MAC, payload string) []byte {
+	f := append(append([]byte{}, dst[:]...), src[:]...)
+	return append(append(f, 0x88, 0xb5), payload...)
+}
+
+// inbox collects what nodes receive.
+type inbox chan string
+
+func (in inbox) node(name string) func([]byte) {
+	return func(f []byte) { in <- name + " " + string(f[14:]) }
+}
+
+func (in inbox) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case s := <-in:
+		return s
+	case <-time.After(patience):
+		t.Fatal("nothing arrived")
+		return ""
+	}
+}
+
+func newWire(t *testing.T) *ether.Wire {
+	t.Helper()
+	w := ether.NewWire(ether.Options{Rand: entropy.Seeded(1).Stream("ether")})
+	t.Cleanup(w.Close)
+	return w
+}
+
+func TestFramesGoWhereTheyAreAddressed(t *testing.T) {
+	w, in := newWire(t), make(inbox, 10)
+	lan, other := w.Segment("lan"), w.Segment("other")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan.NewNode("c", mac(3), 1500, in.node("c"))
+	other.NewNode("d", mac(4), 1500, in.node("d"))
+
+	a.Send(frame(mac(2), mac(1), "to b"))
+	a.Send(frame(mac(4), mac(1), "to another segment"))
+	a.Send(frame(mac(9), mac(1), "to nobody"))
+	a.Send(frame(ether.Broadcast, mac(1), "to all"))
+	a.Send(frame(mac(3), mac(1), "to c"))
+
+	var got []string
+	for range 4 {
+		got = append(got, in.next(t))
+	}
+	want := []string{"b to b", "b to all", "c to all", "c to c"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("received (-want +got):\n%s", d)
+	}
+}
+
+func TestSendCopies(t *testing.T) {
+	w, in := newWire(t), make(inbox, 1)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	f := frame(mac(2), mac(1), "first")
+	hold := make(chan struct{})
+	w.After(0, func() { <-hold }) // the pump waits: the frame is still queued
+	a.Send(f)
+	copy(f[14:], "SECOND")
+	close(hold)
+	if got := in.next(t); got != "b first" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestReceiverMayAnswerAndAnswersComeInOrder(t *testing.T) {
+	w, in := newWire(t), make(inbox, 1000)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	var echo *ether.Port
+	echo = lan.NewNode("echo", mac(2), 1500, func(f []byte) {
+		copy(f, f[6:12]) // a receiver may change the frame
+		m := echo.MAC()
+		copy(f[6:], m[:])
+		echo.Send(f)
+	})
+	for i := range 500 {
+		a.Send(frame(mac(2), mac(1), fmt.Sprint(i)))
+	}
+	for i := range 500 {
+		if got, want := in.next(t), fmt.Sprint("a ", i); got != want {
+			t.Fatalf("answer %d is %q", i, got)
+		}
+	}
+}
+
+func TestErrorsAreCounted(t *testing.T) {
+	w, in := newWire(t), make(inbox, 10)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 100, in.node("a"))
+	b := lan.NewNode("b", mac(2), 60, in.node("b"))
+	a.Send(make([]byte, 13))                                // shorter than a header
+	a.Send(make([]byte, 115))                               // longer than a's MTU
+	a.Send(frame(mac(2), mac(1), string(make([]byte, 61)))) // longer than b's
+	a.Send(frame(mac(2), mac(1), "good"))
+	in.next(t)
+	a.SetUp(false)
+	a.Send(frame(mac(2), mac(1), "cable pulled"))
+	a.SetUp(true)
+
+	if got, want := a.Counters(), (network.Counters{TxPackets: 2, TxBytes: 75 + 18, TxErrors: 3}); got != want {
+		t.Errorf("a counts %+v, want %+v", got, want)
+	}
+	if got, want := b.Counters(), (network.Counters{RxPackets: 1, RxBytes: 18, RxErrors: 1}); got != want {
+		t.Errorf("b counts %+v, want %+v", got, want)
+	}
+}
+
+func TestAFullRingDropsAndCounts(t *testing.T) {
+	w, in := newWire(t), make(inbox, 5000)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	hold, held := make(chan struct{}), make(chan struct{})
+	w.After(0, func() { close(held); <-hold })
+	<-held
+	for range 5000 {
+		a.Send(frame(mac(2), mac(1), ""))
+	}
+	close(hold)
+	c := a.Counters()
+	if c.TxDropped == 0 || c.TxDropped >= 5000 {
+		t.Fatalf("%d of 5000 frames dropped while nothing moved", c.TxDropped)
+	}
+	for range 5000 - c.TxDropped {
+		in.next(t)
+	}
+}
+
+func TestTapSeesBothEndsInOrder(t *testing.T) {
+	w := newWire(t)
+	lan := w.Segment("lan")
+	var mu sync.Mutex
+	var got []string
+	var last time.Time
+	see := func(name string) func(time.Time, network.Direction, []byte) {
+		return func(at time.Time, dir network.Direction, f []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			if at.Before(last) {
+				t.Errorf("stamp %v after %v", at, last)
+			}
+			last = at
+			got = append(got, fmt.Sprint(name, " ", map[network.Direction]string{network.In: "in", network.Out: "out"}[dir], " ", string(f[14:])))
+		}
+	}
+	in := make(inbox, 1)
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	var b *ether.Port
+	b = lan.NewNode("b", mac(2), 1500, func([]byte) { b.Send(frame(mac(1), mac(2), "pong")) })
+	a.Tap(see("a"))
+	remove := b.Tap(see("b"))
+	a.Send(frame(mac(2), mac(1), "ping"))
+	in.next(t)
+	remove()
+	remove()
+	a.Send(frame(mac(2), mac(1), "ping"))
+	in.next(t)
+	want := []string{"a out ping", "b in ping", "b out pong", "a in pong", "a out ping", "a in pong"}
+	mu.Lock()
+	defer mu.Unlock()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("taps saw (-want +got):\n%s", d)
+	}
+}
+
+func TestStampsGoOnWhenTheClockIsSetBack(t *testing.T) {
+	start := time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
+	fake := clock.NewFake(start)
+	now := clock.NewOffset(fake)
+	w := ether.NewWire(ether.Options{Clock: now})
+	defer w.Close()
+	lan, in := w.Segment("lan"), make(inbox, 1)
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	stamp := func() (at time.Time) {
+		a.Send(frame(mac(2), mac(1), ""))
+		in.next(t)
+		return
+	}
+	var stamps []time.Time
+	see := func(at time.Time, _ network.Direction, _ []byte) { stamps = append(stamps, at) }
+	remove := a.Tap(see)
+	stamp()
+	now.Set(start.Add(-24 * time.Hour))
+	stamp()
+	fake.Advance(time.Second)
+	stamp()
+	remove()
+	defer a.Tap(see)()
+	stamp()
+	want := []time.Time{start, start, start.Add(time.Second), start.Add(time.Second - 24*time.Hour)}
+	if d := cmp.Diff(want, stamps); d != "" {
+		t.Errorf("stamps (-want +got):\n%s", d)
+	}
+}
+
+func TestFilterLosesFramesOnTheCable(t *testing.T) {
+	w, in := newWire(t), make(inbox, 10)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	b := lan.NewNode("b", mac(2), 1500, in.node("b"))
+	remove := a.Filter(func(dir network.Direction, f []byte) bool { return string(f[14:]) != "lost" })
+	a.Send(frame(mac(2), mac(1), "lost"))
+	a.Send(frame(mac(2), mac(1), "kept"))
+	if got := in.next(t); got != "b kept" {
+		t.Errorf("got %q", got)
+	}
+	b.Send(frame(mac(1), mac(2), "lost"))
+	b.Send(frame(mac(1), mac(2), "kept"))
+	if got := in.next(t); got != "a kept" {
+		t.Errorf("got %q", got)
+	}
+	remove()
+	a.Send(frame(mac(2), mac(1), "lost"))
+	if got := in.next(t); got != "b lost" {
+		t.Errorf("got %q after the filter was removed", got)
+	}
+	if c := a.Counters(); c.RxPackets != 1 || c.TxPackets != 3 {
+		t.Errorf("a counts %+v", c)
+	}
+}
+
+func TestDelayIsKeptAndKeepsOrder(t *testing.T) {
+	w, in := newWire(t), make(inbox, 100)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	a.SetImpairment(ether.Impairment{Delay: 2 * time.Millisecond, Jitter: 2 * time.Millisecond})
+	m := clock.System().Mark()
+	for i := range 100 {
+		a.Send(frame(mac(2), mac(1), fmt.Sprint(i)))
+	}
+	for i := range 100 {
+		if got, want := in.next(t), fmt.Sprint("b ", i); got != want {
+			t.Fatalf("frame %d is %q", i, got)
+		}
+		if d := clock.System().Since(m); d < 2*time.Millisecond {
+			t.Fatalf("frame %d took %v", i, d)
+		}
+	}
+	a.SetImpairment(ether.Impairment{})
+	if a.Send(frame(mac(2), mac(1), "repaired")); in.next(t) != "b repaired" {
+		t.Error("the repaired cable lost a frame")
+	}
+}
+
+func TestLossIsAShareOfTheFrames(t *testing.T) {
+	w := newWire(t)
+	lan := w.Segment("lan")
+	done := make(chan int)
+	got := 0
+	a := lan.NewNode("a", mac(1), 1500, nil)
+	lan.NewNode("b", mac(2), 1500, func(f []byte) { got++ })
+	lan.NewNode("end", mac(3), 1500, func(f []byte) { done <- got })
+	a.SetImpairment(ether.Impairment{Loss: 0.25})
+	for range 4000 {
+		a.Send(frame(mac(2), mac(1), ""))
+	}
+	a.SetImpairment(ether.Impairment{}) // applies to what still waits too, so ask the pump
+	w.After(time.Millisecond, func() { a.Send(frame(mac(3), mac(1), "")) })
+	if n := <-done; n < 2900 || n > 4000 {
+		t.Errorf("%d of 4000 frames arrived", n)
+	}
+}
+
+func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
+	w, in := newWire(t), make(inbox, 100)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	// 1000 bytes take a millisecond; three wait besides the one being sent.
+	a.SetImpairment(ether.Impairment{Rate: 8_000_000, Queue: 2500})
+	hold, held := make(chan struct{}), make(chan struct{})
+	w.After(0, func() { close(held); <-hold })
+	<-held
+	m := clock.System().Mark()
+	for range 10 {
+		a.Send(frame(mac(2), mac(1), string(make([]byte, 986))))
+	}
+	close(hold)
+	for range 3 {
+		in.next(t)
+	}
+	if d := clock.System().Since(m); d < 3*time.Millisecond {
+		t.Errorf("3 frames of a millisecond each took %v", d)
+	}
+}
+
+func TestAfterRunsInOrderOfTime(t *testing.T) {
+	w := newWire(t)
+	got := make(chan int, 4)
+	m := clock.System().Mark()
+	w.After(30*time.Millisecond, func() { got <- 3 })
+	w.After(5*time.Millisecond, func() { got <- 2 })
+	w.After(0, func() { got <- 1 })
+	for want := 1; want <= 3; want++ {
+		if n := <-got; n != want {
+			t.Errorf("ran %d, want %d", n, want)
+		}
+	}
+	if d := clock.System().Since(m); d < 30*time.Millisecond {
+		t.Errorf("30 ms took %v", d)
+	}
+}
+
+func TestNothingArrivesAfterClose(t *testing.T) {
+	w := newWire(t)
+	lan := w.Segment("lan")
+	var mu sync.Mutex
+	closed := false
+	a := lan.NewNode("a", mac(1), 1500, nil)
+	b := lan.NewNode("b", mac(2), 1500, func([]byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		if closed {
+			t.Error("received after Close")
+		}
+	})
+	for range 1000 {
+		a.Send(frame(mac(2), mac(1), ""))
+	}
+	b.Close()
+	mu.Lock()
+	closed = true
+	mu.Unlock()
+	a.SendAfter(time.Hour, frame(mac(2), mac(1), ""))
+	w.After(time.Hour, func() { t.Error("ran after Close") })
+	w.Close()
+	w.After(0, func() { t.Error("ran after Close") })
+	a.Send(frame(mac(2), mac(1), ""))
+	w.Close()
+}

@@ -1,0 +1,105 @@
+package ether
+
+import (
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// Endpoint is the port as package vnet attaches it to a stack.
+func (p *Port) Endpoint() stack.LinkEndpoint {
+	p.stack.port = p
+	return &p.stack
+}
+
+// A link makes a port a gVisor link endpoint.
+type link struct {
+	port       *Port
+	dispatcher atomic.Pointer[stack.NetworkDispatcher]
+}
+
+var _ stack.LinkEndpoint = (*link)(nil)
+
+// deliver hands v to the stack, if there is one. It owns v.
+func (l *link) deliver(v *buffer.View) bool {
+	d := l.dispatcher.Load()
+	if d == nil {
+		v.Release()
+		return false
+	}
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
+	defer pkt.DecRef()
+	h, ok := pkt.LinkHeader().Consume(headerLen)
+	if !ok {
+		return false
+	}
+	eth := header.Ethernet(h)
+	switch dst := eth.DestinationAddress(); {
+	case dst == header.EthernetBroadcastAddress:
+		pkt.PktType = tcpip.PacketBroadcast
+	case header.IsMulticastEthernetAddress(dst):
+		pkt.PktType = tcpip.PacketMulticast
+	default:
+		pkt.PktType = tcpip.PacketHost
+	}
+	(*d).DeliverNetworkPacket(eth.Type(), pkt)
+	return true
+}
+
+// WritePackets never blocks, and never fails but for a pulled cable.
+func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	if !l.port.Up() {
+		l.port.counters.txErrors.Add(uint64(pkts.Len()))
+		return 0, &tcpip.ErrClosedForSend{}
+	}
+	for _, pkt := range pkts.AsSlice() {
+		l.port.send(pkt.ToView())
+	}
+	return pkts.Len(), nil
+}
+
+func (l *link) AddHeader(pkt *stack.PacketBuffer) {
+	eth := header.Ethernet(pkt.LinkHeader().Push(headerLen))
+	eth.Encode(&header.EthernetFields{
+		SrcAddr: pkt.EgressRoute.LocalLinkAddress,
+		DstAddr: pkt.EgressRoute.RemoteLinkAddress,
+		Type:    pkt.NetworkProtocolNumber,
+	})
+}
+
+func (l *link) ParseHeader(pkt *stack.PacketBuffer) bool {
+	_, ok := pkt.LinkHeader().Consume(headerLen)
+	return ok
+}
+
+// Capabilities leaves all checksums to the stack, so that captures hold true
+// ones; without segmentation offload every frame fits the MTU.
+func (l *link) Capabilities() stack.LinkEndpointCapabilities {
+	return stack.CapabilityResolutionRequired
+}
+
+func (l *link) Attach(d stack.NetworkDispatcher) {
+	if d == nil {
+		l.dispatcher.Store(nil)
+		return
+	}
+	l.dispatcher.Store(&d)
+}
+
+func (l *link) MTU() uint32                             { return uint32(l.port.MTU()) }
+func (l *link) SetMTU(mtu uint32)                       { l.port.SetMTU(int(mtu)) }
+func (l *link) MaxHeaderLength() uint16                 { return headerLen }
+func (l *link) LinkAddress() tcpip.LinkAddress          { return tcpip.LinkAddress(l.port.mac[:]) }
+func (l *link) IsAttached() bool                        { return l.dispatcher.Load() != nil }
+func (l *link) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
+
+// SetLinkAddress does nothing: a port keeps its address.
+func (l *link) SetLinkAddress(tcpip.LinkAddress) {}
+
+// Wait and Close do nothing: the port's owner closes it.
+func (l *link) Wait()                   {}
+func (l *link) Close()                  {}
+func (l *link) SetOnCloseAction(func()) {}

@@ -1,0 +1,284 @@
+package ether
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/buffer"
+
+	"github.com/esasim/esasim/appliance/network"
+)
+
+const (
+	// headerLen is the length of an Ethernet header.
+	headerLen = 14
+	// txRing is how many frames of one port may wait for the pump.
+	txRing = 4096
+)
+
+// A Port is a network card with its cable. Its methods are safe for concurrent
+// use.
+type Port struct {
+	name    string
+	mac     MAC
+	wire    *Wire
+	segment *Segment
+
+	node   func(frame []byte) // the owner, if it is written by hand
+	stack  link               // or the owner's link
+	mtu    atomic.Int32
+	up     atomic.Bool
+	queued atomic.Int32 // frames that wait for the pump
+
+	counters counters
+	cable    cable
+
+	mu      sync.Mutex // guards changes of the lists
+	taps    atomic.Pointer[[]*tap]
+	filters atomic.Pointer[[]*filter]
+
+	receiving sync.Mutex // held while the owner receives
+	closed    bool       // guarded by receiving
+}
+
+type counters struct {
+	rxPackets, rxBytes, rxErrors, rxDropped atomic.Uint64
+	txPackets, txBytes, txErrors, txDropped atomic.Uint64
+}
+
+// Name is what the port was called when it was made.
+func (p *Port) Name() string { return p.name }
+
+// MAC is the port's address.
+func (p *Port) MAC() MAC { return p.mac }
+
+// Segment is where the port is plugged in.
+func (p *Port) Segment() *Segment { return p.segment }
+
+// MTU is the length of the largest packet, without the Ethernet header.
+func (p *Port) MTU() int { return int(p.mtu.Load()) }
+
+// SetMTU sets what MTU reports. Longer frames are errors, in both directions.
+func (p *Port) SetMTU(mtu int) { p.mtu.Store(int32(mtu)) }
+
+// Up reports whether the cable is plugged in.
+func (p *Port) Up() bool { return p.up.Load() }
+
+// SetUp plugs the cable in or pulls it: what is sent meanwhile is an error, what
+// is on its way to the port is lost.
+func (p *Port) SetUp(up bool) { p.up.Store(up) }
+
+// Counters are the port's totals since it was made. Bytes are whole frames'.
+func (p *Port) Counters() network.Counters {
+	c := &p.counters
+	return network.Counters{
+		RxPackets: c.rxPackets.Load(), RxBytes: c.rxBytes.Load(),
+		RxErrors: c.rxErrors.Load(), RxDropped: c.rxDropped.Load(),
+		TxPackets: c.txPackets.Load(), TxBytes: c.txBytes.Load(),
+		TxErrors: c.txErrors.Load(), TxDropped: c.txDropped.Load(),
+	}
+}
+
+// Send sends a copy of frame, a whole Ethernet frame without its checksum. It
+// never blocks. A frame that does not fit the MTU, or is sent with the cable
+// pulled, counts as an error; one that finds the ring full as dropped.
+func (p *Port) Send(frame []byte) { p.send(buffer.NewViewWithData(frame)) }
+
+// SendAfter is Send once d has passed, without a closure. Frames of equal delay
+// keep their order.
+func (p *Port) SendAfter(d time.Duration, frame []byte) {
+	if d <= 0 {
+		p.Send(frame)
+		return
+	}
+	if v := buffer.NewViewWithData(frame); p.accept(v) {
+		p.wire.schedule(d, event{from: p, frame: v})
+	}
+}
+
+// send owns v.
+func (p *Port) send(v *buffer.View) {
+	if p.accept(v) {
+		p.wire.post(event{from: p, frame: v})
+	}
+}
+
+// accept reports whether v may be sent, and gives it up if not.
+func (p *Port) accept(v *buffer.View) bool {
+	switch n := v.Size(); {
+	case !p.up.Load() || n < headerLen || n > headerLen+p.MTU():
+		p.counters.txErrors.Add(1)
+	case p.queued.Add(1) > txRing:
+		p.queued.Add(-1)
+		p.counters.txDropped.Add(1)
+	default:
+		return true
+	}
+	v.Release()
+	return false
+}
+
+// leave puts a frame of the port's on the segment. It owns v.
+func (p *Port) leave(v *buffer.View) {
+	p.queued.Add(-1)
+	frame := v.AsSlice()
+	p.counters.txPackets.Add(1)
+	p.counters.txBytes.Add(uint64(len(frame)))
+	p.show(network.Out, frame)
+	if !p.pass(network.Out, frame) {
+		v.Release()
+		return
+	}
+	dst := MAC(frame[:6])
+	if !dst.IsMulticast() {
+		if q := p.segment.find(dst); q != nil && q != p {
+			q.carry(p, v)
+			return
+		}
+		v.Release()
+		return
+	}
+	for _, q := range p.segment.all() {
+		if q != p {
+			q.carry(p, buffer.NewViewWithData(frame))
+		}
+	}
+	v.Release()
+}
+
+// arrive hands a frame to the port's owner. It owns v.
+func (p *Port) arrive(v *buffer.View) {
+	frame := v.AsSlice()
+	if !p.up.Load() || !p.pass(network.In, frame) {
+		v.Release()
+		return
+	}
+	if len(frame) > headerLen+p.MTU() {
+		p.counters.rxErrors.Add(1)
+		v.Release()
+		return
+	}
+	p.counters.rxPackets.Add(1)
+	p.counters.rxBytes.Add(uint64(len(frame)))
+	p.show(network.In, frame)
+	p.receiving.Lock()
+	defer p.receiving.Unlock()
+	switch {
+	case p.closed:
+		v.Release()
+	case p.node != nil:
+		p.node(frame)
+		v.Release()
+	case !p.stack.deliver(v):
+		p.counters.rxDropped.Add(1)
+	}
+}
+
+// Close pulls the port out of its segment. Once it has returned, the owner
+// receives nothing any more. It must not be called from a receive function.
+func (p *Port) Close() {
+	p.segment.unplug(p)
+	p.SetUp(false)
+	p.receiving.Lock()
+	defer p.receiving.Unlock()
+	p.closed = true
+}
+
+// A tap sees what passes a port.
+type tap struct {
+	mu   sync.Mutex // held while see runs
+	see  func(at time.Time, dir network.Direction, frame []byte)
+	gone bool
+}
+
+// Tap calls see for every frame that passes the port from now on. It runs on the
+// wire's pump: it must not block, nor keep or change the frame. After remove has
+// returned see is not called any more; remove must not be called by see.
+func (p *Port) Tap(see func(at time.Time, dir network.Direction, frame []byte)) (remove func()) {
+	t := &tap{see: see}
+	p.wire.tapOpened()
+	add(p, &p.taps, t)
+	return func() {
+		t.mu.Lock()
+		gone := t.gone
+		t.gone = true
+		t.mu.Unlock()
+		if !gone {
+			drop(p, &p.taps, t)
+			p.wire.taps.Add(-1)
+		}
+	}
+}
+
+// show gives a frame to the taps.
+func (p *Port) show(dir network.Direction, frame []byte) {
+	taps := p.taps.Load()
+	if taps == nil {
+		return
+	}
+	at := p.wire.stampNow()
+	for _, t := range *taps {
+		t.mu.Lock()
+		if !t.gone {
+			t.see(at, dir, frame)
+		}
+		t.mu.Unlock()
+	}
+}
+
+// A filter is a fault of the cable.
+type filter struct {
+	pass func(dir network.Direction, frame []byte) bool
+}
+
+// Filter lets pass decide which frames get through the cable: the others are
+// lost, after the port's taps have seen them on their way out, or before they
+// see them on their way in. pass runs on the wire's pump and must not block.
+func (p *Port) Filter(pass func(dir network.Direction, frame []byte) bool) (remove func()) {
+	f := &filter{pass}
+	add(p, &p.filters, f)
+	return func() { drop(p, &p.filters, f) }
+}
+
+func (p *Port) pass(dir network.Direction, frame []byte) bool {
+	filters := p.filters.Load()
+	if filters == nil {
+		return true
+	}
+	for _, f := range *filters {
+		if !f.pass(dir, frame) {
+			return false
+		}
+	}
+	return true
+}
+
+// add and drop replace a list that the pump walks without a lock; an empty one
+// is nil.
+func add[T any](p *Port, list *atomic.Pointer[[]*T], x *T) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var l []*T
+	if old := list.Load(); old != nil {
+		l = slices.Clone(*old)
+	}
+	l = append(l, x)
+	list.Store(&l)
+}
+
+func drop[T any](p *Port, list *atomic.Pointer[[]*T], x *T) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := list.Load()
+	if old == nil {
+		return
+	}
+	l := slices.DeleteFunc(slices.Clone(*old), func(y *T) bool { return y == x })
+	if len(l) == 0 {
+		list.Store(nil)
+		return
+	}
+	list.Store(&l)
+}
