@@ -1,0 +1,46 @@
+// Package shell is the appliance's command line: login over SSH, the prompt,
+// dialogues, and everything around a command that no command should care about.
+//
+// # A command
+//
+// A Command is data and one function. Run holds the conversation as plain blocking
+// code that reads from top to bottom as the conversation goes:
+//
+//	Run: func(ctx context.Context, env *shell.Env) error {
+//		name, err := env.Ask(ctx, "Enter the name:", "", validName)
+//		if err != nil {
+//			return err
+//		}
+//		env.Printf("Hello, %s.\n", name)
+//		return nil
+//	},
+//
+// What is true of a command (who may run it, since which version, whether it has
+// an inline form) is a field of it and enforced here.
+//
+// # Why a session is a goroutine that blocks
+//
+// A dialogue of ten questions with branches is readable only as straight code. The
+// price is three duties. One goroutine reads the terminal for the whole session, so
+// that Ctrl-C is seen while a command runs. Every wait ends with its context's
+// cause, so that a prompt that ends says why: idle, shutdown, hang-up. And no lock
+// is held across a question, which is why Menu takes a function and draws itself
+// anew from fresh state.
+//
+// # Blank lines
+//
+// A Dialogue keeps AsyncOS's blank lines, so that commands need not: one after each
+// line that the user has entered, one before a question or a menu's header that
+// follows other text, none before a question whose answer is given on the question's
+// own line when text was just printed above it. Text that begins with "\n" after an
+// answer has its blank line already and gets no second one.
+//
+// # Errors
+//
+// Three kinds. A Refusal (or an Invalid, for inline arguments) is a text for the
+// administrator: it is printed as it stands, and inside a dialogue the question is
+// asked again. Control (ErrInterrupt, ErrIdle, ErrLogout, the cause of a context)
+// ends the command or the session; session.go alone decides which. Everything else
+// is internal: it is logged with its cause, the administrator sees one generic line,
+// and the session goes on. So it does after a panic in a command.
+package shell

@@ -1,0 +1,45 @@
+package shell
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Table is rows under headings that are underlined with "=": the form of last
+// and who. Columns are as wide as their widest cell, two blanks apart.
+type Table struct {
+	Heads []string
+	Rows  [][]string
+}
+
+// Add appends a row. Cells that are missing at its end are empty.
+func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
+
+// Print writes the table. Lines have no blanks at their ends.
+func (t *Table) Print(w io.Writer) {
+	width := make([]int, len(t.Heads))
+	for i, h := range t.Heads {
+		width[i] = utf8.RuneCountInString(h)
+		for _, r := range t.Rows {
+			if i < len(r) {
+				width[i] = max(width[i], utf8.RuneCountInString(r[i]))
+			}
+		}
+	}
+	rule := make([]string, len(t.Heads))
+	for i, n := range width {
+		rule[i] = strings.Repeat("=", n)
+	}
+	var b strings.Builder
+	for _, row := range append([][]string{t.Heads, rule}, t.Rows...) {
+		var line strings.Builder
+		for i, cell := range row {
+			fmt.Fprintf(&line, "%-*s  ", width[i], cell)
+		}
+		b.WriteString(strings.TrimRight(line.String(), " "))
+		b.WriteByte('\n')
+	}
+	io.WriteString(w, b.String())
+}
