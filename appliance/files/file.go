@@ -1,0 +1,480 @@
+package files
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A node is a file that somebody has open for writing.
+type node struct {
+	name    string // guarded by Store.mu, as the next two
+	writers int
+	removed bool
+
+	mu      sync.Mutex // held during each write, so that size is exact
+	size    int64
+	visible int64 // -1: all of it
+	time    time.Time
+	dirty   bool // time is not on disk
+}
+
+// shown is the length and time that readers and listings see.
+func (n *node) shown() (int64, time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.visible >= 0 {
+		return min(n.visible, n.size), n.time
+	}
+	return n.size, n.time
+}
+
+func (n *node) setTime(t time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.time, n.dirty = t, true
+}
+
+// A File is an open file. Its methods are safe for concurrent use; those that move
+// the position (Read, Write, Seek) take turns.
+type File struct {
+	s     *Store
+	f     *os.File
+	name  string
+	node  *node // nil: opened for reading
+	end   int64 // where reading ends; -1: at the end of the file
+	atEnd bool  // every write appends
+
+	mu      sync.Mutex
+	pos     int64
+	closed  bool
+	final   string // name that the file gets when it is closed; see Replace
+	discard bool
+}
+
+// Open opens a file for reading, or a directory.
+func (s *Store) Open(name string) (fs.File, error) {
+	fi, err := s.Stat(name)
+	if err != nil {
+		var pe *fs.PathError
+		errors.As(err, &pe)
+		return nil, &fs.PathError{Op: "open", Path: name, Err: pe.Err}
+	}
+	if fi.IsDir() {
+		return &dir{s: s, name: name, info: fi}, nil
+	}
+	return s.OpenFile(name, os.O_RDONLY)
+}
+
+// Create makes a file, or empties the one that is there, for writing. The file can
+// be read while it is written. To put a whole file in another's place, use Replace.
+func (s *Store) Create(name string) (*File, error) {
+	return s.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+}
+
+// Append opens a file, which it makes if need be, so that every write goes to its
+// end.
+func (s *Store) Append(name string) (*File, error) {
+	return s.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
+}
+
+// OpenFile opens a file as os.OpenFile does; flag is made of os's O_ constants. A
+// directory cannot be opened so: the error is syscall.EISDIR.
+func (s *Store) OpenFile(name string, flag int) (*File, error) {
+	real, err := s.lock("open", name)
+	defer s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.open(real, flag)
+	if err != nil {
+		return nil, pathError("open", name, err)
+	}
+	f.name = name
+	return f, nil
+}
+
+// open needs mu.
+func (s *Store) open(real string, flag int) (*File, error) {
+	fi, err := s.stat(real, real)
+	made := false
+	switch {
+	case err == nil && fi.IsDir():
+		return nil, syscall.EISDIR
+	case err == nil && flag&os.O_EXCL != 0:
+		return nil, fs.ErrExist
+	case errors.Is(err, fs.ErrNotExist) && flag&os.O_CREATE != 0:
+		if err := s.makeParent(real); err != nil {
+			return nil, err
+		}
+		fi, made = info{time: s.clk.Now()}, true
+	case err != nil:
+		return nil, err
+	}
+	if flag&(os.O_WRONLY|os.O_RDWR) == 0 {
+		return s.openRead(real, fi)
+	}
+	if l, err := s.root.Lstat(real); err == nil && !l.Mode().IsRegular() {
+		return nil, fs.ErrPermission // a link: its target would be counted under two names
+	}
+	f, err := s.root.OpenFile(real, flag&^(os.O_APPEND|os.O_TRUNC), 0o600)
+	if err != nil {
+		return nil, err
+	}
+	n := s.nodes[real]
+	if n == nil {
+		n = &node{name: real, size: fi.size, visible: -1, time: fi.time, dirty: made}
+		s.nodes[real] = n
+	}
+	n.writers++
+	file := &File{s: s, f: f, name: real, node: n, end: -1, atEnd: flag&os.O_APPEND != 0}
+	if flag&os.O_TRUNC != 0 {
+		if err := file.truncate(0); err != nil {
+			return nil, errors.Join(err, file.close())
+		}
+	}
+	return file, nil
+}
+
+func (s *Store) openRead(real string, fi info) (*File, error) {
+	f, err := s.root.Open(real)
+	if err != nil {
+		return nil, err
+	}
+	file := &File{s: s, f: f, end: -1}
+	if s.nodes[real] != nil {
+		file.end = fi.size
+	}
+	return file, nil
+}
+
+// Replace opens a new file for writing, which takes the place of name when it is
+// closed. Until then name is what it was, and stays so if a write fails or Discard
+// is called.
+func (s *Store) Replace(name string) (*File, error) {
+	real, err := s.lock("replace", name)
+	defer s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := s.stat(name, real); err == nil && fi.IsDir() {
+		return nil, pathError("replace", name, syscall.EISDIR)
+	}
+	if _, err := s.stat(name, path.Dir(real)); err != nil {
+		return nil, pathError("replace", name, err)
+	}
+	if err := s.root.MkdirAll(tmpDir, 0o700); err != nil {
+		return nil, pathError("replace", name, err)
+	}
+	s.temps++
+	f, err := s.open(path.Join(tmpDir, strconv.FormatUint(s.temps, 10)), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return nil, pathError("replace", name, err)
+	}
+	f.name, f.final = name, real
+	return f, nil
+}
+
+// WriteFile puts data in the place of what name held: all of it or nothing, also
+// when the machine crashes.
+func (s *Store) WriteFile(name string, data []byte) error {
+	f, err := s.Replace(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Discard()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// Name returns the name with which the file was opened.
+func (f *File) Name() string { return f.name }
+
+// Stat returns the file's length, as far as it can be read through f, and time.
+func (f *File) Stat() (fs.FileInfo, error) {
+	i := info{name: path.Base(f.name), mode: 0o644}
+	if n := f.node; n != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		i.size, i.time = n.size, n.time
+		return i, nil
+	}
+	fi, err := f.f.Stat()
+	if err != nil {
+		return nil, pathError("stat", f.name, err)
+	}
+	i.size, i.time = fi.Size(), fi.ModTime()
+	if f.end >= 0 {
+		i.size = f.end
+	}
+	return i, nil
+}
+
+// ReadAt is io.ReaderAt's.
+func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	if f.end >= 0 && off+int64(len(p)) > f.end {
+		if off >= f.end {
+			return 0, io.EOF
+		}
+		n, err := f.f.ReadAt(p[:f.end-off], off)
+		if err == nil {
+			err = io.EOF
+		}
+		return n, f.readError(err)
+	}
+	n, err := f.f.ReadAt(p, off)
+	return n, f.readError(err)
+}
+
+func (f *File) readError(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return pathError("read", f.name, err)
+}
+
+// Read is io.Reader's.
+func (f *File) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, err := f.ReadAt(p, f.pos)
+	f.pos += int64(n)
+	if n > 0 && err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// Seek is io.Seeker's.
+func (f *File) Seek(offset int64, whence int) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch whence {
+	case io.SeekCurrent:
+		offset += f.pos
+	case io.SeekEnd:
+		fi, err := f.Stat()
+		if err != nil {
+			return 0, err
+		}
+		offset += fi.Size()
+	}
+	if offset < 0 {
+		return 0, pathError("seek", f.name, fs.ErrInvalid)
+	}
+	f.pos = offset
+	return offset, nil
+}
+
+// Write is io.Writer's. What does not fit is not written at all; the error is
+// ErrQuota.
+func (f *File) Write(p []byte) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, end, err := f.write(p, f.pos, f.atEnd)
+	f.pos = end
+	return n, err
+}
+
+// WriteAt is io.WriterAt's, with Write's errors. A file that was opened to append
+// ignores off.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	n, _, err := f.write(p, off, f.atEnd)
+	return n, err
+}
+
+// write writes p at off, or at the end of the file, and returns the position
+// behind what it has written.
+func (f *File) write(p []byte, off int64, atEnd bool) (n int, end int64, err error) {
+	if f.node == nil || off < 0 {
+		return 0, off, pathError("write", f.name, fs.ErrInvalid)
+	}
+	n, end, err = f.node.write(f.s, f.f, p, off, atEnd)
+	if err == nil {
+		return n, end, nil
+	}
+	if f.final != "" {
+		f.Discard()
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		f.s.tellFull()
+	}
+	return n, end, pathError("write", f.name, err)
+}
+
+func (n *node) write(s *Store, f *os.File, p []byte, off int64, atEnd bool) (int, int64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if atEnd {
+		off = n.size
+	}
+	if len(p) == 0 {
+		return 0, off, nil
+	}
+	grow := max(0, off+int64(len(p))-n.size)
+	if !s.reserve(grow) {
+		return 0, off, ErrQuota
+	}
+	k, err := f.WriteAt(p, off)
+	end := off + int64(k)
+	if grew := max(0, end-n.size); k > 0 {
+		n.size += grew
+		s.release(grow - grew)
+	} else {
+		s.release(grow)
+	}
+	n.time, n.dirty = s.clk.Now(), true
+	return k, end, err
+}
+
+// Truncate sets the file's length. What is added is zeros, and costs quota.
+func (f *File) Truncate(size int64) error {
+	if f.node == nil || size < 0 {
+		return pathError("truncate", f.name, fs.ErrInvalid)
+	}
+	err := f.truncate(size)
+	if errors.Is(err, syscall.ENOSPC) {
+		f.s.tellFull()
+	}
+	return pathError("truncate", f.name, err)
+}
+
+func (f *File) truncate(size int64) error {
+	n := f.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	grow := size - n.size
+	if grow > 0 && !f.s.reserve(grow) {
+		return ErrQuota
+	}
+	if err := f.f.Truncate(size); err != nil {
+		f.s.release(max(grow, 0))
+		return err
+	}
+	f.s.release(max(-grow, 0))
+	n.size = size
+	n.time, n.dirty = f.s.clk.Now(), true
+	return nil
+}
+
+// SetVisible says that the first size bytes of a file that is being written are
+// whole: who opens it from now on reads that much, and listings show it. Negative
+// means all of it, as in the beginning and after the last writer has closed.
+func (f *File) SetVisible(size int64) {
+	if n := f.node; n != nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.visible = max(size, -1)
+	}
+}
+
+// Chtimes sets the file's time.
+func (f *File) Chtimes(t time.Time) error {
+	if f.node == nil {
+		return pathError("chtimes", f.name, fs.ErrInvalid)
+	}
+	f.node.setTime(t)
+	return nil
+}
+
+// Sync forces what was written to disk.
+func (f *File) Sync() error { return pathError("sync", f.name, f.f.Sync()) }
+
+// Discard makes Close drop a file that Replace opened. On other files it does
+// nothing.
+func (f *File) Discard() {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	f.discard = true
+}
+
+// Close closes the file. After Replace it puts the file in its place.
+func (f *File) Close() error {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	if f.closed {
+		return pathError("close", f.name, fs.ErrClosed)
+	}
+	return pathError("close", f.name, f.close())
+}
+
+// close needs Store.mu.
+func (f *File) close() error {
+	f.closed = true
+	err := f.f.Close()
+	n := f.node
+	if n == nil {
+		return err
+	}
+	if f.final != "" {
+		if f.discard || err != nil {
+			err = errors.Join(err, f.s.remove(n.name))
+		} else if err = f.s.rename(n.name, f.final); err != nil {
+			_ = f.s.remove(n.name) // what is told is why it has no place
+		}
+	}
+	if n.writers--; n.writers > 0 {
+		return err
+	}
+	if n.removed {
+		f.s.release(n.size)
+		return err
+	}
+	delete(f.s.nodes, n.name)
+	if n.dirty { // a wrong time is no reason to call what was written lost
+		_ = f.s.root.Chtimes(n.name, time.Time{}, n.time)
+	}
+	return err
+}
+
+// A dir is a directory that was opened as a file.
+type dir struct {
+	s    *Store
+	name string
+	info fs.FileInfo
+	rest []fs.DirEntry // nil: not read yet
+}
+
+func (d *dir) Stat() (fs.FileInfo, error) { return d.info, nil }
+func (d *dir) Close() error               { return nil }
+func (d *dir) Read([]byte) (int, error)   { return 0, pathError("read", d.name, syscall.EISDIR) }
+
+// ReadDir is fs.ReadDirFile's.
+func (d *dir) ReadDir(n int) ([]fs.DirEntry, error) {
+	if d.rest == nil {
+		list, err := d.s.ReadDir(d.name)
+		if err != nil {
+			return nil, err
+		}
+		d.rest = list[:len(list):len(list)]
+		if d.rest == nil {
+			d.rest = []fs.DirEntry{}
+		}
+	}
+	if n <= 0 {
+		list := d.rest
+		d.rest = d.rest[len(d.rest):]
+		return list, nil
+	}
+	if len(d.rest) == 0 {
+		return nil, io.EOF
+	}
+	n = min(n, len(d.rest))
+	list := d.rest[:n]
+	d.rest = d.rest[n:]
+	return list, nil
+}
