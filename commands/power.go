@@ -1,0 +1,37 @@
+package commands
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/shell"
+)
+
+// power is the conversation of reboot and shutdown: how long connections may take
+// to end, whether the administrator is sure, and the end of this session.
+func power(ctx context.Context, env *shell.Env, action appliance.PowerAction, verb, farewell string) error {
+	seconds := 30
+	if len(env.Args) > 0 {
+		n, err := strconv.Atoi(env.Args[0])
+		if err != nil || n < 0 || n > 3600 || len(env.Args) > 1 {
+			return shell.Invalidf(env.Args[len(env.Args)-1], "The number of seconds must be an integer from 0 to 3600.")
+		}
+		seconds = n
+	} else {
+		err := env.Form(ctx, shell.Number(&seconds, "Enter the number of seconds to wait before abruptly closing connections.", 0, 3600))
+		if err != nil {
+			return err
+		}
+		sure, err := env.Confirm(ctx, "Are you sure you want to "+verb+"?", false)
+		if err != nil || !sure {
+			return err
+		}
+	}
+	if !env.Box.Power(action, time.Duration(seconds)*time.Second) {
+		return shell.Refusal("Nobody runs this system who could " + verb + " it.")
+	}
+	env.Printf("%s\n", farewell)
+	return shell.ErrLogout
+}

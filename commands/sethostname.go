@@ -1,0 +1,43 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "sethostname",
+	Summary: "Set the name of the machine.",
+	Help:    "sethostname [name]\n\nThe prompt shows the new name once it is committed.",
+	Source:  "invented",
+	Roles:   []users.Role{users.Administrator, users.Operator},
+	Mode:    shell.MachineMode,
+	Commit:  true,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		name := appliance.Hostname.Get(env.Draft)
+		if len(env.Args) > 0 {
+			if len(env.Args) > 1 {
+				return shell.Invalidf(env.Args[1], "Only one host name is expected.")
+			}
+			if err := appliance.ValidHostname(env.Args[0]); err != nil {
+				return shell.Invalidf(env.Args[0], "%v", err)
+			}
+			appliance.Hostname.Set(env.Draft, env.Args[0])
+			return nil
+		}
+		err := env.Form(ctx, shell.Text(&name, "", func(s string) error {
+			if err := appliance.ValidHostname(s); err != nil {
+				return shell.Refusal(err.Error())
+			}
+			return nil
+		}))
+		if err == nil {
+			appliance.Hostname.Set(env.Draft, name)
+		}
+		return err
+	},
+})

@@ -1,0 +1,60 @@
+package commands
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "settime",
+	Summary: "Set the system clock.",
+	Help:    "settime [MM/DD/YYYY HH:MM:SS]",
+	Source:  "public (form of the time), invented (texts)",
+	Roles:   []users.Role{users.Administrator, users.Operator},
+	Mode:    shell.MachineMode,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		const form = "01/02/2006 15:04:05"
+		var to time.Time
+		parse := func(s string) (err error) {
+			to, err = time.ParseInLocation(form, s, env.Box.Zone())
+			if err != nil || to.Year() < 1970 || to.Year() > 2100 {
+				return shell.Refusal("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from 1970 to 2100.")
+			}
+			return nil
+		}
+		if len(env.Args) > 0 {
+			given := strings.Join(env.Args, " ")
+			if err := parse(given); err != nil {
+				return shell.Invalidf(given, "%v", err)
+			}
+		} else {
+			env.Printf("WARNING: Changes to system time will take place immediately\nand do not require the user to run the commit command.\n")
+			env.Printf("Current time %s.\n", env.Box.Now().Format(form))
+			if _, err := env.Ask(ctx, "Please enter the time in MM/DD/YYYY HH:MM:SS format.", "", func(s string) error {
+				if s == "" {
+					return nil
+				}
+				return parse(s)
+			}); err != nil {
+				return err
+			}
+			if to.IsZero() { // nothing was entered: the time stays
+				return nil
+			}
+		}
+		if err := env.Box.SetTime(to); err != nil {
+			return err
+		}
+		env.Box.Log(appliance.SystemLog, appliance.Information, "The system time was set to "+to.Format(form)+" by "+env.Account.Name+".")
+		if !env.Inline {
+			env.Printf("Time set to %s.\n", to.Format(form))
+		}
+		return nil
+	},
+})

@@ -1,0 +1,81 @@
+package commands
+
+import (
+	"context"
+	"slices"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/fixtures"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "settz",
+	Summary: "Set the local time zone.",
+	Help:    "settz [zone]\n\nA zone is a name such as America/Los_Angeles.",
+	Source:  "invented",
+	Roles:   []users.Role{users.Administrator, users.Operator},
+	Mode:    shell.MachineMode,
+	Commit:  true,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		zones, version := fixtures.Zones()
+		if len(env.Args) > 0 {
+			zone := env.Args[0]
+			if len(env.Args) > 1 || !slices.ContainsFunc(zones, func(z fixtures.Zone) bool { return z.Name == zone }) {
+				return shell.Invalidf(env.Args[len(env.Args)-1], "The time zone must be a name such as America/Los_Angeles.")
+			}
+			appliance.TimeZone.Set(env.Draft, zone)
+			return nil
+		}
+		return env.Menu(ctx, func() shell.Menu {
+			return shell.Menu{
+				Head: func() {
+					env.Printf("Current time zone: %s\nCurrent time zone version: %s\n", appliance.TimeZone.Get(env.Draft), version)
+				},
+				Items: []shell.Item{{Key: "SETUP", Text: "Set the local time zone.", Run: func(ctx context.Context) error {
+					zone, err := chooseZone(ctx, env, zones)
+					if err == nil {
+						appliance.TimeZone.Set(env.Draft, zone)
+					}
+					return err
+				}}},
+			}
+		})
+	},
+})
+
+// chooseZone asks for the continent, the country and the zone; where there is one
+// only, it is taken.
+func chooseZone(ctx context.Context, env *shell.Env, zones []fixtures.Zone) (string, error) {
+	continent, err := narrow(ctx, env, "Please choose your continent:", zones, func(z fixtures.Zone) string { return z.Continent })
+	if err != nil {
+		return "", err
+	}
+	zones = slices.DeleteFunc(slices.Clone(zones), func(z fixtures.Zone) bool { return z.Continent != continent })
+	country, err := narrow(ctx, env, "Please choose your country:", zones, func(z fixtures.Zone) string { return z.Country })
+	if err != nil {
+		return "", err
+	}
+	zones = slices.DeleteFunc(zones, func(z fixtures.Zone) bool { return z.Country != country })
+	return narrow(ctx, env, "Please choose your time zone:", zones, func(z fixtures.Zone) string { return z.Name })
+}
+
+// narrow asks for one of the values that key has among zones.
+func narrow(ctx context.Context, env *shell.Env, question string, zones []fixtures.Zone, key func(fixtures.Zone) string) (string, error) {
+	var values []string
+	for _, z := range zones {
+		if !slices.Contains(values, key(z)) {
+			values = append(values, key(z))
+		}
+	}
+	if len(values) == 1 {
+		return values[0], nil
+	}
+	i, err := env.Choose(ctx, question, -1, values...)
+	if err != nil {
+		return "", err
+	}
+	return values[i], nil
+}

@@ -1,0 +1,23 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "shutdown",
+	Summary: "Shut the system down and power it off.",
+	Help:    "shutdown [seconds]\n\nConnections that are still open after so many seconds are closed abruptly.",
+	Source:  "public (questions), invented (texts)",
+	Roles:   []users.Role{users.Administrator, users.Operator, users.Technician},
+	Mode:    shell.MachineMode,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		return power(ctx, env, appliance.Shutdown, "shut down",
+			"System shutting down.  Please wait while the queue is being closed...\nClosing CLI connection.\nThe system will power off automatically.")
+	},
+})

@@ -1,0 +1,89 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "status",
+	Summary: "Show the status of the system.",
+	Help:    "status [detail]",
+	Source:  "public (contents), invented (layout)",
+	Mode:    shell.MachineMode,
+	Batch:   true,
+	Run: func(_ context.Context, env *shell.Env) error {
+		detail := len(env.Args) > 0
+		if len(env.Args) > 1 || detail && env.Args[0] != "detail" {
+			return shell.Invalidf(env.Args[len(env.Args)-1], "The only argument is: detail.")
+		}
+		now, up := env.Box.Now(), env.Box.Started().In(env.Box.Zone())
+		const form = "Mon Jan _2 15:04:05 2006 MST"
+		if !detail {
+			env.Printf("Enter \"status detail\" for more information.\n\n")
+		}
+		env.Printf("%-30s %s\n", "Status as of:", now.Format(form))
+		env.Printf("%-30s %s (%s)\n", "Up since:", up.Format(form), uptime(now.Sub(up)))
+		env.Printf("%-30s %s\n", "Last counter reset:", "Never")
+		env.Printf("%-30s %s\n", "System status:", "Online")
+		env.Printf("%-30s %s\n", "Oldest Message:", "No Messages")
+		if detail {
+			return gauges(env)
+		}
+		return nil
+	},
+})
+
+// uptime is the form 22h 45m 29s, with days before it where there are any.
+func uptime(d time.Duration) string {
+	s := int(max(d, 0) / time.Second)
+	text := fmt.Sprintf("%dh %02dm %02ds", s/3600%24, s/60%60, s%60)
+	if days := s / 86400; days > 0 {
+		text = fmt.Sprintf("%dd %s", days, text)
+	}
+	return text
+}
+
+// gauges prints what can be measured now.
+func gauges(env *shell.Env) error {
+	sockets, err := env.Box.Net.Sockets()
+	if err != nil {
+		return fmt.Errorf("list sockets: %w", err)
+	}
+	var in, out int
+	for _, s := range sockets {
+		if s.State != "ESTABLISHED" {
+			continue
+		}
+		if slices.ContainsFunc(sockets, func(l network.Socket) bool {
+			return l.State == "LISTEN" && l.Local.Port() == s.Local.Port()
+		}) {
+			in++
+		} else {
+			out++
+		}
+	}
+	used, quota := env.Box.Files.Usage()
+	env.Printf("\nGauges:                             Current\n")
+	env.Printf("  System\n")
+	env.Printf("    %-31s %s\n", "Log Space Used", kilobytes(used))
+	env.Printf("    %-31s %s\n", "Log Space Available", kilobytes(quota-used))
+	env.Printf("  Connections\n")
+	env.Printf("    %-31s %d\n", "Current Inbound Conn.", in)
+	env.Printf("    %-31s %d\n", "Current Outbound Conn.", out)
+	return nil
+}
+
+// kilobytes writes a number of bytes as 1,234K.
+func kilobytes(bytes int64) string {
+	digits := fmt.Sprint(max(bytes, 0) / 1024)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits + "K"
+}

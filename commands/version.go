@@ -1,0 +1,32 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "version",
+	Summary: "Show the version of the system.",
+	Source:  "public",
+	Run: func(_ context.Context, env *shell.Env) error {
+		p := env.Box.Product
+		env.Printf("\nCurrent Version\n===============\n")
+		env.Printf("Product: %s\n", p.Name())
+		env.Printf("Model: %s\n", p.Model)
+		env.Printf("Version: %s\n", p.Version)
+		env.Printf("Build Date: %s\n", p.BuildDate.Format("2006-01-02"))
+		env.Printf("Install Date: %s\n", p.Installed.In(env.Box.Zone()).Format("2006-01-02 15:04:05"))
+		env.Printf("Serial #: %s\n", p.Serial)
+		if p.Virtual() {
+			env.Printf("BIOS: NA\n")
+			env.Printf("CPUs: %d expected, %[1]d allocated\n", p.CPUs)
+			env.Printf("Memory: %d MB expected, %[1]d MB allocated\n", p.MemoryMB)
+			env.Printf("RAID: NA\nRAID Status: Unknown\nRAID Type: NA\nBMC: NA\n")
+			return nil
+		}
+		env.Printf("BIOS: 2.1.3\nRAID: 02, RAID Status: Optimal, RAID Type: 1\nBMC: 2.08\n")
+		return nil
+	},
+})
