@@ -52,6 +52,7 @@ type Appliance struct {
 	Resolver *resolver.Client
 	Logger   *slog.Logger
 
+	state   string // directory
 	started time.Time
 	journal func(Entry)
 	power   func(PowerAction, time.Duration)
@@ -86,6 +87,7 @@ func New(o Options) (*Appliance, error) {
 		Logger:    o.Logger,
 		journal:   operatorJournal(o.Logger),
 		power:     o.Power,
+		state:     filepath.Join(o.Dir, "state"),
 		listeners: map[*serviceListener]bool{},
 	}
 	if err := a.open(o); err != nil {
@@ -96,14 +98,15 @@ func New(o Options) (*Appliance, error) {
 }
 
 func (a *Appliance) open(o Options) (err error) {
-	state := filepath.Join(o.Dir, "state")
+	if err := a.openState(); err != nil {
+		return err
+	}
 	if a.Config, err = config.Open(config.Options{Dir: filepath.Join(o.Dir, "config"), Factory: o.Factory, Clock: a.Clock, Logger: o.Logger, Reset: o.FactoryReset}); err != nil {
 		return fmt.Errorf("open configuration: %w", err)
 	}
 	if a.Files, err = files.Open(filepath.Join(o.Dir, "files"), o.Quota, a.Clock); err != nil {
 		return fmt.Errorf("open file area: %w", err)
 	}
-	_ = state
 	a.Resolver = resolver.New(resolver.Options{
 		Net:      o.Net,
 		Clock:    a.Clock,

@@ -21,6 +21,20 @@ type Facts struct {
 // Virtual reports whether the model is a virtual one: its name ends in V.
 func (f Facts) Virtual() bool { return strings.HasSuffix(f.Model, "V") }
 
+// Hardware is what a model is made of. Models that are not known count as the
+// smallest virtual one.
+func Hardware(model string) (cpus, memoryMB int) {
+	switch model {
+	case "C300V":
+		return 4, 8192
+	case "C600V":
+		return 8, 16384
+	case "C100V":
+		return 2, 6144
+	}
+	return 1, 4096
+}
+
 // Name is the product's name as the version command prints it.
 func (f Facts) Name() string {
 	if f.Virtual() {

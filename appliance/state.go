@@ -1,0 +1,86 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The state directory holds what is neither configuration nor a file of the user's:
+// one small file for each fact, replaced as a whole.
+
+// Files of the state directory.
+const (
+	installedFile = "installed" // when the appliance was first started, RFC 3339
+	clockFile     = "clock"     // how far its clock is ahead of the machine's, a Go duration
+)
+
+func readState(dir, name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read state: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func writeState(dir, name, text string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	tmp, err := os.CreateTemp(dir, name+".*")
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.WriteString(text + "\n")
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
+	}
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	return nil
+}
+
+// openState reads what earlier runs left: the time that was set, and the date of
+// the installation, which is now if there is none.
+func (a *Appliance) openState() error {
+	text, err := readState(a.state, clockFile)
+	if err != nil {
+		return err
+	}
+	if text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return fmt.Errorf("%s: expected a duration such as -26h3m: %w", filepath.Join(a.state, clockFile), err)
+		}
+		a.Clock.SetShift(d)
+	}
+	if !a.Product.Installed.IsZero() {
+		return nil
+	}
+	if text, err = readState(a.state, installedFile); err != nil {
+		return err
+	}
+	if text == "" {
+		a.Product.Installed = a.Clock.Now()
+		return writeState(a.state, installedFile, a.Product.Installed.UTC().Format(time.RFC3339))
+	}
+	if a.Product.Installed, err = time.Parse(time.RFC3339, text); err != nil {
+		return fmt.Errorf("%s: expected a time in RFC 3339: %w", filepath.Join(a.state, installedFile), err)
+	}
+	return nil
+}
+
+// SetTime sets the appliance's wall time at once. The setting outlives a restart,
+// as a battery-backed clock's does.
+func (a *Appliance) SetTime(t time.Time) error {
+	a.Clock.Set(t)
+	return writeState(a.state, clockFile, a.Clock.Shift().String())
+}
