@@ -1,0 +1,290 @@
+package config
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A record is a revision with its content.
+type record struct {
+	Revision
+	set   map[string]*entry
+	edits map[*spec]edit // what the commit changed
+}
+
+// An archive keeps records by number. load may be called at any time, the rest
+// only by one commit at a time.
+type archive interface {
+	// save returns once r would survive a loss of power.
+	save(r *record) error
+	load(number int) (*record, error)
+	remove(number int) error
+}
+
+// A directory keeps a file for each record. The file with the highest number is
+// the committed configuration, so that the rename that puts it there is the
+// commit.
+type directory struct {
+	path    string
+	factory *Factory
+}
+
+func (d *directory) file(number int) string {
+	return filepath.Join(d.path, fmt.Sprintf("%08d.xml", number))
+}
+
+// open creates the directory if need be and lists the numbers in it, sorted.
+func (d *directory) open() ([]int, error) {
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return nil, err
+	}
+	found, err := os.ReadDir(d.path)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, f := range found {
+		name, ok := strings.CutSuffix(f.Name(), ".xml")
+		if n, err := strconv.Atoi(name); ok && err == nil && filepath.Base(d.file(n)) == f.Name() {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+func (d *directory) remove(number int) error { return os.Remove(d.file(number)) }
+
+func (d *directory) save(r *record) error {
+	tmp := filepath.Join(d.path, "commit.tmp") // one commit at a time
+	err := writeSynced(tmp, r.bytes())
+	if err == nil {
+		err = os.Rename(tmp, d.file(r.Number))
+	}
+	if err == nil {
+		if err = syncDir(d.path); err != nil {
+			// It may or may not come back after a loss of power; the caller will
+			// say that it was not committed, so it must not come back.
+			err = errors.Join(err, d.remove(r.Number))
+		}
+	}
+	if err != nil {
+		os.Remove(tmp) //nolint:errcheck // the next commit overwrites it
+	}
+	return err
+}
+
+func writeSynced(name string, b []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncDir makes a rename in the directory last.
+func syncDir(name string) error {
+	if runtime.GOOS == "windows" { // where a directory cannot be synced, and renames are journalled
+		return nil
+	}
+	dir, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// bytes is the record's file: the revision as attributes, the sections that differ
+// from the factory, what the commit replaced, and a digest over all that, because a
+// file that is damaged and still well-formed must not be taken for what was
+// committed.
+func (r *record) bytes() []byte {
+	root := &node{Name: "commit", Attrs: []attr{
+		{"number", strconv.Itoa(r.Number)},
+		{"time", r.At.UTC().Format(time.RFC3339Nano)},
+		{"user", r.User},
+		{"comment", r.Comment},
+		{"rollback", strconv.FormatBool(r.Rollback)},
+	}}
+	now, before, after := &node{Name: "config"}, &node{Name: "before"}, &node{Name: "after"}
+	for _, s := range inOrder() {
+		if e := r.set[s.name]; e != nil {
+			now.Children = append(now.Children, e.tree())
+		}
+		if e, ok := r.edits[s]; ok {
+			before.Children = append(before.Children, e.was.tree())
+			after.Children = append(after.Children, e.now.tree())
+		}
+	}
+	root.Children = []*node{now, before, after}
+	var b bytes.Buffer
+	b.WriteString(xmlHead + "\n")
+	w := bufio.NewWriter(&b)
+	root.write(w, 0)
+	w.Flush() //nolint:errcheck // a bytes.Buffer takes everything
+	fmt.Fprintf(&b, "%s%x -->\n", digestMark, sha256.Sum256(b.Bytes()))
+	return b.Bytes()
+}
+
+const digestMark = "<!-- sha256 "
+
+// unsealed returns the part of a file that its digest covers.
+func unsealed(b []byte) ([]byte, error) {
+	i := bytes.LastIndex(b, []byte(digestMark))
+	if i < 0 {
+		return nil, errors.New("the file is incomplete")
+	}
+	sum := sha256.Sum256(b[:i])
+	if string(b[i:]) != digestMark+hex.EncodeToString(sum[:])+" -->\n" {
+		return nil, errors.New("the file is damaged or was edited: its digest does not match")
+	}
+	return b[:i], nil
+}
+
+func (d *directory) load(number int) (*record, error) {
+	name := d.file(number)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = unsealed(b); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	root, err := parse(bytes.NewReader(b), limits{int64(len(b)), math.MaxInt, math.MaxInt})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	r := &record{set: map[string]*entry{}, edits: map[*spec]edit{}}
+	if r.Revision, err = revisionOf(root, number); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := d.fillIn(r, root); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return r, nil
+}
+
+func (d *directory) fillIn(r *record, root *node) error {
+	sections := func(part string, put func(s *spec, e *entry)) error {
+		list := root.child(part)
+		if list == nil {
+			return fmt.Errorf("<%s> is missing", part)
+		}
+		for _, n := range list.Children {
+			s := registry[n.Name]
+			if s == nil {
+				return refuse(n, "unknown section <%s>", n.Name)
+			}
+			e, err := s.read(n, d.factory.entry(s))
+			if err != nil {
+				return err
+			}
+			put(s, e)
+		}
+		return nil
+	}
+	err := errors.Join(
+		sections("config", func(s *spec, e *entry) { r.set[s.name] = e }),
+		sections("before", func(s *spec, e *entry) { r.edits[s] = edit{was: e} }),
+		sections("after", func(s *spec, e *entry) { r.edits[s] = edit{was: r.edits[s].was, now: e} }),
+	)
+	for s, e := range r.edits {
+		if err == nil && (e.was == nil || e.now == nil) {
+			err = fmt.Errorf("<before> and <after> do not match in <%s>", s.name)
+		}
+	}
+	return err
+}
+
+// revision reads only who, when and why.
+func (d *directory) revision(number int) (Revision, error) {
+	f, err := os.Open(d.file(number))
+	if err != nil {
+		return Revision{}, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	dec := xml.NewDecoder(f)
+	dec.CharsetReader = charset
+	for {
+		tok, err := dec.Token()
+		if err != nil {
+			return Revision{}, fmt.Errorf("%s: %w", f.Name(), err)
+		}
+		if start, ok := tok.(xml.StartElement); ok {
+			n := &node{Name: start.Name.Local}
+			for _, a := range start.Attr {
+				n.Attrs = append(n.Attrs, attr{a.Name.Local, a.Value})
+			}
+			rev, err := revisionOf(n, number)
+			if err != nil {
+				return rev, fmt.Errorf("%s: %w", f.Name(), err)
+			}
+			return rev, nil
+		}
+	}
+}
+
+// revisionOf reads the attributes of a record's root, which must be that number's.
+func revisionOf(n *node, number int) (Revision, error) {
+	var err1 error
+	if got := n.attr("number"); got != strconv.Itoa(number) {
+		err1 = fmt.Errorf("it is number %q", got)
+	}
+	at, err2 := time.Parse(time.RFC3339Nano, n.attr("time"))
+	rollback, err3 := strconv.ParseBool(n.attr("rollback"))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return Revision{}, fmt.Errorf("<%s>: %w", n.Name, err)
+	}
+	return Revision{number, at, Change{n.attr("user"), n.attr("comment"), rollback}}, nil
+}
+
+// memory is the archive of a configuration without a directory.
+type memory struct {
+	mu      sync.Mutex
+	records map[int]*record
+}
+
+func (m *memory) save(r *record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.records == nil {
+		m.records = map[int]*record{}
+	}
+	m.records[r.Number] = r
+	return nil
+}
+
+func (m *memory) load(number int) (*record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.records[number]; r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("revision %d: %w", number, fs.ErrNotExist)
+}
+
+func (m *memory) remove(number int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.records, number)
+	return nil
+}

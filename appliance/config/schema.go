@@ -1,0 +1,240 @@
+package config
+
+import (
+	"encoding"
+	"encoding/xml"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A schema says which elements a value of some type is written as. encoding/xml
+// knows as much, but overlooks what it does not know; a mistyped element in a
+// file must not be overlooked.
+type schema struct {
+	name     string
+	repeated bool
+	optional bool               // a value may be written without it
+	secret   string             // "", "hash" or "text"
+	text     func(string) error // judges the text; nil where there may be none
+	attrs    map[string]func(string) error
+	children []*schema
+}
+
+func (s *schema) child(name string) *schema {
+	for _, c := range s.children {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+var (
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
+	xmlMarshaler    = reflect.TypeFor[xml.Marshaler]()
+	xmlUnmarshaler  = reflect.TypeFor[xml.Unmarshaler]()
+)
+
+// schemaOf describes t as the element called name. It panics for types that
+// have no plain XML form.
+func schemaOf(t reflect.Type, name string) *schema {
+	s := &schema{name: name}
+	for t.Kind() == reflect.Pointer {
+		t, s.optional = t.Elem(), true
+	}
+	if p := reflect.PointerTo(t); p.Implements(xmlMarshaler) || p.Implements(xmlUnmarshaler) {
+		panic(fmt.Sprintf("config: %s: %v has an XML form of its own; give it a text form", name, t))
+	}
+	if s.text = textOf(t); s.text != nil {
+		return s
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		s = schemaOf(t.Elem(), name)
+		if s.repeated {
+			panic(fmt.Sprintf("config: %s: a list of lists", name))
+		}
+		s.repeated, s.optional = true, true
+	case reflect.Struct:
+		s.addFields(t)
+	default:
+		panic(fmt.Sprintf("config: %s: %v has no XML form", name, t))
+	}
+	return s
+}
+
+func (s *schema) addFields(t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag, flags, _ := strings.Cut(f.Tag.Get("xml"), ",")
+		switch {
+		case tag == "-" || !f.IsExported() && !f.Anonymous:
+			continue
+		case f.Anonymous && tag == "" && f.Type.Kind() == reflect.Struct && textOf(f.Type) == nil:
+			s.addFields(f.Type)
+			continue
+		case f.Name == "XMLName" || strings.Contains(tag, " "):
+			panic(fmt.Sprintf("config: %v.%s: the section names its elements, without name spaces", t, f.Name))
+		case tag == "":
+			tag = f.Name
+		}
+		s.addField(f, strings.Split(tag, ">"), strings.Split(flags, ","))
+	}
+}
+
+func (s *schema) addField(f reflect.StructField, path, flags []string) {
+	last := path[len(path)-1]
+	optional := false
+	for _, flag := range flags {
+		switch flag {
+		case "":
+		case "omitempty":
+			optional = true
+		case "attr":
+			if s.attrs == nil {
+				s.attrs = map[string]func(string) error{}
+			}
+			if s.attrs[last] = textOf(f.Type); s.attrs[last] == nil {
+				panic(fmt.Sprintf("config: %s: attribute %s is no text", s.name, last))
+			}
+			return
+		case "chardata":
+			s.text = textOf(f.Type)
+			return
+		default:
+			panic(fmt.Sprintf("config: %s: the tag %q of %s is not supported", s.name, flag, f.Name))
+		}
+	}
+	c := schemaOf(f.Type, last)
+	c.optional = c.optional || optional
+	at := s
+	for _, name := range path[:len(path)-1] {
+		next := at.child(name)
+		if next == nil {
+			next = &schema{name: name, optional: true}
+			at.children = append(at.children, next)
+		}
+		at = next
+		at.optional = at.optional && c.optional // encoding/xml leaves out what would be empty
+	}
+	c.secret = f.Tag.Get("secret")
+	if c.secret != "" && (c.secret != "hash" && c.secret != "text" || c.text == nil) {
+		panic(fmt.Sprintf("config: %s: the tag secret %q of %s", s.name, c.secret, f.Name))
+	}
+	at.children = append(at.children, c)
+}
+
+// textOf returns what judges the text form of t, nil if t is not written as text.
+func textOf(t reflect.Type) func(string) error {
+	if reflect.PointerTo(t).Implements(textUnmarshaler) {
+		return func(s string) error {
+			return reflect.New(t).Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s))
+		}
+	}
+	parse := func(what string, f func(s string) error) func(string) error {
+		return func(s string) error {
+			if s = strings.TrimSpace(s); s != "" && f(s) != nil {
+				return fmt.Errorf("%q is not %s", s, what)
+			}
+			return nil
+		}
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return func(string) error { return nil }
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return func(string) error { return nil }
+		}
+	case reflect.Bool:
+		return parse("true or false", func(s string) error { _, err := strconv.ParseBool(s); return err })
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return parse("a whole number in range", func(s string) error { _, err := strconv.ParseInt(s, 10, t.Bits()); return err })
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return parse("a whole number in range", func(s string) error { _, err := strconv.ParseUint(s, 10, t.Bits()); return err })
+	case reflect.Float32, reflect.Float64:
+		return parse("a number", func(s string) error { _, err := strconv.ParseFloat(s, t.Bits()); return err })
+	}
+	return nil
+}
+
+// isFlat reports whether copying a value of type t copies all of it, so that one
+// decoded value can be handed to everybody.
+func isFlat(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[time.Time]():
+		return true // their pointers lead to what never changes
+	}
+	switch t.Kind() {
+	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return true
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !isFlat(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// check reports the first thing in n that s does not know, as an *XMLError.
+func (s *schema) check(n *node) error {
+	for _, a := range n.Attrs {
+		judge := s.attrs[a.Name]
+		if judge == nil {
+			return refuse(n, "unknown attribute %s of <%s>", a.Name, n.Name)
+		}
+		if err := judge(a.Value); err != nil {
+			return refuse(n, "attribute %s of <%s>: %v", a.Name, n.Name, err)
+		}
+	}
+	if text := n.Text; s.text != nil {
+		if err := s.text(text); err != nil {
+			return refuse(n, "<%s>: %v", n.Name, err)
+		}
+	} else if strings.TrimSpace(text) != "" {
+		return refuse(n, "<%s> may not hold text", n.Name)
+	}
+	seen := map[string]bool{}
+	for _, c := range n.Children {
+		cs := s.child(c.Name)
+		if cs == nil {
+			return refuse(c, "unknown element <%s> in <%s>", c.Name, n.Name)
+		}
+		if seen[c.Name] && !cs.repeated {
+			return refuse(c, "<%s> appears twice in <%s>", c.Name, n.Name)
+		}
+		seen[c.Name] = true
+		if err := cs.check(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill adds to n what every value has and n lacks, from base. A list or an
+// optional element that is missing stays missing: that is how emptiness is
+// written.
+func (s *schema) fill(n, base *node) {
+	for _, cs := range s.children {
+		if cs.repeated {
+			continue
+		}
+		there, from := n.child(cs.name), base.child(cs.name)
+		switch {
+		case from == nil:
+		case there != nil:
+			cs.fill(there, from)
+		case !cs.optional:
+			n.Children = append(n.Children, from)
+		}
+	}
+}
