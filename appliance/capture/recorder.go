@@ -1,0 +1,423 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/pcapfilter"
+	"github.com/esasim/esasim/appliance/product"
+)
+
+// A Network is what a Recorder needs of one.
+type Network interface {
+	network.Tapper
+	Interfaces() []network.Interface
+}
+
+// Options are a Recorder's surroundings. Net, Files and Clock are required.
+type Options struct {
+	Net     Network
+	Files   *files.Store
+	Clock   clock.Clock
+	Product product.Facts         // files are named after it
+	Zone    func() *time.Location // of the time in file names; nil means UTC
+	// StateFile keeps the settings; "" keeps them in memory.
+	StateFile string
+	// Factory is what the settings are before somebody changes them. The zero value
+	// means Factory().
+	Factory Settings
+	// LookupHost resolves names in filters. Without it no name is known.
+	LookupHost func(name string) ([]netip.Addr, error)
+	// OnTrouble is told of captures that ended because of a full disk or a write that
+	// failed. It is called with no lock held, and must not block.
+	OnTrouble func(Status)
+	Logger    *slog.Logger // nil discards
+}
+
+// A Recorder takes captures, one at a time (B22). It is safe for concurrent use.
+type Recorder struct {
+	o Options
+
+	mu       sync.Mutex
+	settings Settings
+	running  *recording // nil: none
+	last     [2]Status  // by Side
+	closed   bool
+}
+
+var (
+	// ErrNotRunning is returned by Stop where the side has no capture.
+	ErrNotRunning = errors.New("capture: none is running")
+	// ErrClosed is returned by Start after Close.
+	ErrClosed = errors.New("capture: recorder closed")
+)
+
+// A RunningError is returned by Start while a capture runs.
+type RunningError struct{ Side Side }
+
+func (e *RunningError) Error() string {
+	return fmt.Sprintf("capture: one that the %s started is running", e.Side)
+}
+
+// An InterfaceError says that the network has no interface of that name.
+type InterfaceError struct{ Name string }
+
+func (e *InterfaceError) Error() string { return fmt.Sprintf("capture: no interface %q", e.Name) }
+
+// New returns a Recorder. Files of a capture that was running when the program was
+// killed are mended.
+func New(o Options) (*Recorder, error) {
+	if o.Factory.SizeMB == 0 {
+		o.Factory = Factory()
+	}
+	if o.Zone == nil {
+		o.Zone = func() *time.Location { return time.UTC }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Recorder{o: o, settings: o.Factory.clone()}
+	if o.StateFile == "" {
+		return r, nil
+	}
+	s := state{Settings: r.settings}
+	if err := s.load(o.StateFile); err != nil {
+		return nil, fmt.Errorf("load capture settings: %w", err)
+	}
+	if err := s.Settings.check(); err != nil {
+		return nil, fmt.Errorf("load capture settings from %s: %w", o.StateFile, err)
+	}
+	r.settings = s.Settings
+	if s.Running != "" {
+		if err := mend(o.Files, s.Running); err != nil {
+			return nil, err
+		}
+		return r, r.save("")
+	}
+	return r, nil
+}
+
+// save needs mu, once r is shared.
+func (r *Recorder) save(running string) error {
+	if r.o.StateFile == "" {
+		return nil
+	}
+	if err := (state{r.settings, running}).save(r.o.StateFile); err != nil {
+		return fmt.Errorf("save capture settings: %w", err)
+	}
+	return nil
+}
+
+// Settings are those that the next capture will have.
+func (r *Recorder) Settings() Settings {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.settings.clone()
+}
+
+// SetSettings replaces the settings, for both sides and without a commit. A capture
+// that runs keeps those with which it began. Errors are *SettingError,
+// *InterfaceError and *pcapfilter.SyntaxError, which says where in the expression
+// the fault lies; the old settings then stay. It may block on a name in the filter.
+func (r *Recorder) SetSettings(s Settings) error {
+	s = s.clone()
+	if err := s.check(); err != nil {
+		return err
+	}
+	if _, err := r.sources(s); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.settings
+	r.settings = s
+	if err := r.save(r.runningName()); err != nil {
+		r.settings = old
+		return err
+	}
+	return nil
+}
+
+// runningName needs mu.
+func (r *Recorder) runningName() string {
+	if r.running == nil {
+		return ""
+	}
+	return r.running.out.name
+}
+
+// Interfaces are the names that Settings.Interfaces may have.
+func (r *Recorder) Interfaces() []string {
+	var names []string
+	for _, i := range r.o.Net.Interfaces() {
+		if !i.Loopback {
+			names = append(names, i.Name)
+		}
+	}
+	return names
+}
+
+// A source is an interface to tap and the filter that it needs.
+type source struct {
+	name  string
+	match func(frame []byte, wireLen int) bool // nil: everything
+}
+
+// sources are what s names, with the filter compiled for each.
+func (r *Recorder) sources(s Settings) ([]source, error) {
+	var out []source
+	have := r.o.Net.Interfaces()
+	for _, name := range s.Interfaces {
+		if !slices.ContainsFunc(have, func(i network.Interface) bool { return i.Name == name && !i.Loopback }) {
+			return nil, &InterfaceError{name}
+		}
+	}
+	for _, i := range have {
+		if i.Loopback || len(s.Interfaces) > 0 && !slices.Contains(s.Interfaces, i.Name) {
+			continue
+		}
+		src := source{name: i.Name}
+		if expr := s.Filter.Expr(); expr != "" {
+			f, err := pcapfilter.Compile(expr, pcapfilter.Options{
+				Netmask: netmask(i), SnapLen: snapLen, LookupHost: r.o.LookupHost,
+			})
+			if err != nil {
+				return nil, err
+			}
+			src.match = f.Match
+		}
+		out = append(out, src)
+	}
+	return out, nil
+}
+
+// netmask is that of an interface's first IPv4 address, which "ip broadcast" in a
+// filter refers to.
+func netmask(i network.Interface) net.IPMask {
+	for _, p := range i.Addrs {
+		if p.Addr().Is4() {
+			return net.CIDRMask(p.Bits(), 32)
+		}
+	}
+	return nil
+}
+
+// Start begins a capture with the present settings. A capture of the CLI ends when ctx
+// does, which must be the context of the SSH channel (B10), or of whatever else it
+// must not outlive; one of the GUI does not depend on ctx (B8). The error is a
+// *RunningError while any capture runs, whichever side started it, and else as
+// SetSettings' or of the file area.
+func (r *Recorder) Start(ctx context.Context, owner Owner) (Status, error) {
+	settings := r.Settings()
+	sources, err := r.sources(settings) // not under the lock: a name may take its time
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+		return Status{}, ErrClosed
+	case r.running != nil:
+		return Status{}, &RunningError{r.running.owner.Side}
+	case ctx.Err() != nil:
+		return Status{}, context.Cause(ctx)
+	case err != nil:
+		return Status{}, err
+	}
+	now := r.o.Clock.Now()
+	name, err := r.name(now)
+	if err != nil {
+		return Status{}, err
+	}
+	if err := r.save(name); err != nil {
+		return Status{}, err
+	}
+	out, err := newOutput(r.o.Files, name, settings)
+	if err != nil {
+		return Status{}, errors.Join(fmt.Errorf("make the capture file: %w", err), r.save(""))
+	}
+	c := &recording{
+		clock: r.o.Clock, owner: owner, settings: settings, started: now, since: r.o.Clock.Mark(),
+		queue: newQueue(r.o.Clock), out: out, finished: r.finished,
+		syncs: make(chan chan struct{}), ending: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := r.tap(c, sources); err != nil {
+		return Status{}, errors.Join(err, out.discard(), r.save(""))
+	}
+	c.publish()
+	c.endAt(ctx)
+	r.running = c
+	go c.write()
+	r.o.Logger.Info("packet capture started", "file", *c.file.Load(), "side", owner.Side.String(), "session", owner.Session)
+	return c.status(), nil
+}
+
+// tap taps all sources or none.
+func (r *Recorder) tap(c *recording, sources []source) error {
+	for _, s := range sources {
+		t, err := r.o.Net.Tap(network.TapConfig{
+			Interface: s.name,
+			SnapLen:   snapLen,
+			Match:     s.match,
+			Sink:      func(f network.Frame) { c.queue.push(f.Data, f.WireLen) },
+		})
+		if err != nil {
+			for _, t := range c.taps {
+				_ = t.Close()
+			}
+			c.queue.close()
+			return fmt.Errorf("tap %s: %w", s.name, err)
+		}
+		c.taps = append(c.taps, t)
+	}
+	return nil
+}
+
+// name is MODEL-SERIAL-YYYYMMDD-HHMMSS, with a number where files of that name exist.
+func (r *Recorder) name(at time.Time) (string, error) {
+	base := fmt.Sprintf("%s-%s-%s", r.o.Product.Model, r.o.Product.Serial, at.In(r.o.Zone()).Format("20060102-150405"))
+	stored, err := r.o.Files.ReadDir(files.Diagnostic)
+	if err != nil {
+		return "", err
+	}
+	name := base
+	for i := 2; slices.ContainsFunc(stored, func(e fs.DirEntry) bool { return belongsTo(e.Name(), name) }); i++ {
+		name = base + "_" + strconv.Itoa(i)
+	}
+	return name, nil
+}
+
+// finished is called by a capture's writer as the last thing.
+func (r *Recorder) finished(s Status) {
+	r.mu.Lock()
+	r.last[s.Owner.Side] = s
+	r.running = nil
+	err := r.save("")
+	r.mu.Unlock()
+	if err = errors.Join(s.Err, err); err != nil {
+		r.o.Logger.Warn("packet capture ended", "file", s.File, "reason", s.Ended.String(), "err", err)
+	} else {
+		r.o.Logger.Info("packet capture ended", "file", s.File, "reason", s.Ended.String())
+	}
+	if s.Ended.Trouble() && r.o.OnTrouble != nil {
+		r.o.OnTrouble(s)
+	}
+}
+
+// Stop ends the side's capture and returns its last status once its files are closed.
+// It is ErrNotRunning where that side has none.
+func (r *Recorder) Stop(side Side) (Status, error) {
+	c := r.of(side)
+	if c == nil {
+		return Status{}, ErrNotRunning
+	}
+	c.end(ByUser, nil)
+	<-c.done
+	return c.last, nil
+}
+
+// of is the side's running capture, or nil.
+func (r *Recorder) of(side Side) *recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.running; c != nil && c.owner.Side == side {
+		return c
+	}
+	return nil
+}
+
+// Status describes the side's running capture, with everything that has passed until
+// now, or the last one that ended since the appliance was started.
+func (r *Recorder) Status(side Side) Status {
+	if c := r.of(side); c != nil {
+		c.sync()
+		if r.of(side) == c {
+			return c.status()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last[side]
+}
+
+// Files lists the stored captures that the side may see, sorted by name: all but those
+// of a capture that the other side has running.
+func (r *Recorder) Files(side Side) ([]fs.FileInfo, error) {
+	r.mu.Lock()
+	running := ""
+	if c := r.running; c != nil && c.owner.Side != side {
+		running = c.out.name
+	}
+	r.mu.Unlock()
+	entries, err := r.o.Files.ReadDir(files.Diagnostic)
+	if err != nil {
+		return nil, fmt.Errorf("list captures: %w", err)
+	}
+	var list []fs.FileInfo
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".cap") || running != "" && belongsTo(e.Name(), running) {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list captures: %w", err)
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+// belongsTo reports whether file is that of the capture called name, or a part of it.
+func belongsTo(file, name string) bool {
+	for i := range maxParts + 1 {
+		if file == path.Base(filePath(name, i)) {
+			return true
+		}
+	}
+	return false
+}
+
+// InterfacesChanged ends a capture of which an interface is gone. It is to be called
+// after the network's interfaces have changed.
+func (r *Recorder) InterfacesChanged() {
+	r.mu.Lock()
+	c := r.running
+	r.mu.Unlock()
+	if c == nil {
+		return
+	}
+	if _, err := r.sources(Settings{Interfaces: c.settings.Interfaces}); err != nil {
+		c.end(InterfaceGone, err)
+		<-c.done
+	}
+}
+
+// Close ends the running capture and waits until its files are closed. It may be
+// called more than once.
+func (r *Recorder) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	c := r.running
+	r.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	c.end(Stopping, nil)
+	<-c.done
+	return c.last.Err
+}

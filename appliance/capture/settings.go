@@ -1,0 +1,226 @@
+package capture
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds and factory value of the size limit, in MB of 1,048,576 bytes.
+const (
+	MinSizeMB     = 1
+	MaxSizeMB     = 200
+	DefaultSizeMB = 200
+)
+
+// Settings say what a capture records and when it ends (B12, B13). The appliance has
+// one set, for the command line and the page. The zero value is not valid.
+type Settings struct {
+	// SizeMB bounds the file.
+	SizeMB int `json:"size_mb"`
+	// KeepNewest makes the oldest data go at the bound; otherwise the capture stops.
+	KeepNewest bool `json:"keep_newest"`
+	// Duration ends the capture; 0 lets it run.
+	Duration time.Duration `json:"duration"`
+	// Interfaces are names such as "Data 1"; none means every Ethernet interface.
+	Interfaces []string `json:"interfaces,omitempty"`
+	Filter     Filter   `json:"filter"`
+}
+
+// Factory is the settings of a new appliance: 200 MB of everything, until somebody
+// stops it.
+func Factory() Settings { return Settings{SizeMB: DefaultSizeMB} }
+
+// A FilterKind says how a filter is given.
+type FilterKind string
+
+// Kinds of filters.
+const (
+	NoFilter   FilterKind = ""
+	Predefined FilterKind = "predefined" // by Ports, Clients and Servers
+	Custom     FilterKind = "custom"     // by Expression
+)
+
+// A Filter limits what is recorded (B13).
+type Filter struct {
+	Kind FilterKind `json:"kind,omitempty"`
+	// Ports are TCP ports, of either end. An empty list is no limit, here and below.
+	Ports []uint16 `json:"ports,omitempty"`
+	// Clients and Servers are the two ends of a conversation: what is recorded has
+	// one of each as source and destination, in either direction.
+	Clients []netip.Addr `json:"clients,omitempty"`
+	Servers []netip.Addr `json:"servers,omitempty"`
+	// Expression is in the language of tcpdump (B27).
+	Expression string `json:"expression,omitempty"`
+}
+
+// Expr is the filter in the language of tcpdump, "" where it lets everything pass.
+func (f Filter) Expr() string {
+	switch f.Kind {
+	case Custom:
+		return strings.TrimSpace(f.Expression)
+	case Predefined:
+		var all []string
+		all = append(all, anyOf("tcp port ", f.Ports)...)
+		all = append(all, anyOf("host ", f.Clients)...)
+		all = append(all, anyOf("host ", f.Servers)...)
+		return strings.Join(all, " and ")
+	}
+	return ""
+}
+
+// anyOf is "(primitive a or primitive b)", nothing where there is no value.
+func anyOf[T any](primitive string, values []T) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	terms := make([]string, len(values))
+	for i, v := range values {
+		terms[i] = primitive + fmt.Sprint(v)
+	}
+	return []string{"(" + strings.Join(terms, " or ") + ")"}
+}
+
+// SizeText, DurationText, InterfacesText and FilterText are the settings as the
+// appliance shows them.
+func (s Settings) SizeText() string {
+	if s.KeepNewest {
+		return fmt.Sprintf("%d MB (keep the newest data)", s.SizeMB)
+	}
+	return fmt.Sprintf("%d MB", s.SizeMB)
+}
+
+// DurationText says how long a capture runs.
+func (s Settings) DurationText() string {
+	if s.Duration == 0 {
+		return "Run Capture Indefinitely"
+	}
+	return "Run Capture for " + FormatDuration(s.Duration)
+}
+
+// InterfacesText lists the interfaces.
+func (s Settings) InterfacesText() string {
+	if len(s.Interfaces) == 0 {
+		return "All"
+	}
+	return strings.Join(s.Interfaces, ", ")
+}
+
+// FilterText shows the filter.
+func (s Settings) FilterText() string {
+	if e := s.Filter.Expr(); e != "" {
+		return e
+	}
+	return "None"
+}
+
+// clone makes the lists of the copy its own.
+func (s Settings) clone() Settings {
+	s.Interfaces = slices.Clone(s.Interfaces)
+	s.Filter.Ports = slices.Clone(s.Filter.Ports)
+	s.Filter.Clients = slices.Clone(s.Filter.Clients)
+	s.Filter.Servers = slices.Clone(s.Filter.Servers)
+	return s
+}
+
+// A SettingError says which setting cannot be. Its text is a sentence for the
+// administrator, without its full stop.
+type SettingError struct{ Text string }
+
+func (e *SettingError) Error() string { return e.Text }
+
+func settingErrorf(format string, args ...any) error {
+	return &SettingError{fmt.Sprintf(format, args...)}
+}
+
+// check judges all but the filter's language and the interfaces' existence.
+func (s Settings) check() error {
+	switch {
+	case s.SizeMB < MinSizeMB || s.SizeMB > MaxSizeMB:
+		return settingErrorf("The size limit must be a number from %d to %d", MinSizeMB, MaxSizeMB)
+	case s.Duration < 0 || s.Duration > maxDuration || s.Duration%time.Second != 0:
+		return errDuration
+	case slices.Contains(s.Filter.Ports, 0):
+		return settingErrorf("A port must be a number from 1 to 65535")
+	}
+	switch s.Filter.Kind {
+	case NoFilter, Predefined, Custom:
+		return nil
+	}
+	return settingErrorf("The kind of filter %q does not exist", s.Filter.Kind)
+}
+
+// ParsePorts reads a list such as "80, 443". An empty one is no error.
+func ParsePorts(list string) ([]uint16, error) {
+	return parseList(list, "a port must be a number from 1 to 65535", func(s string) (uint16, error) {
+		n, err := strconv.ParseUint(s, 10, 16)
+		if n == 0 && err == nil {
+			err = strconv.ErrRange
+		}
+		return uint16(n), err
+	})
+}
+
+// ParseAddrs reads a list such as "10.1.1.1, 2001:db8::1". An empty one is no error.
+func ParseAddrs(list string) ([]netip.Addr, error) {
+	return parseList(list, "an address must be IPv4 or IPv6", func(s string) (netip.Addr, error) {
+		a, err := netip.ParseAddr(s)
+		if a.Zone() != "" {
+			err = strconv.ErrSyntax
+		}
+		return a, err
+	})
+}
+
+func parseList[T any](list, want string, parse func(string) (T, error)) ([]T, error) {
+	var out []T
+	for item := range strings.SplitSeq(list, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		v, err := parse(item)
+		if err != nil {
+			return nil, settingErrorf("%q is not valid: %s", item, want)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+const maxDuration = 365 * 24 * time.Hour
+
+var errDuration = settingErrorf("The duration must be given as in 120s, 5m 30s or 4h, and be a year at most")
+
+// ParseDuration reads the forms "120s", "5m 30s", "4h" and "90", which is seconds.
+func ParseDuration(s string) (time.Duration, error) {
+	s = strings.ToLower(strings.Join(strings.Fields(s), ""))
+	if _, err := strconv.ParseUint(s, 10, 32); err == nil {
+		s += "s"
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 || d > maxDuration || d%time.Second != 0 {
+		return 0, errDuration
+	}
+	return d, nil
+}
+
+// FormatDuration writes what ParseDuration reads.
+func FormatDuration(d time.Duration) string {
+	var parts []string
+	for _, u := range []struct {
+		unit time.Duration
+		sign string
+	}{{time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
+		if n := d / u.unit; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d%s", n, u.sign))
+			d -= n * u.unit
+		}
+	}
+	if parts == nil {
+		return "0s"
+	}
+	return strings.Join(parts, " ")
+}

@@ -1,0 +1,189 @@
+package capture_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/pcapfilter"
+)
+
+var compareAddrs = cmpopts.EquateComparable(netip.Addr{})
+
+func addrs(list ...string) []netip.Addr {
+	var out []netip.Addr
+	for _, s := range list {
+		out = append(out, netip.MustParseAddr(s))
+	}
+	return out
+}
+
+func TestTextsOfSettings(t *testing.T) {
+	all := capture.Factory()
+	some := capture.Settings{
+		SizeMB: 10, KeepNewest: true, Duration: 5*time.Minute + 30*time.Second,
+		Interfaces: []string{"Data 1", "Management"},
+		Filter: capture.Filter{
+			Kind: capture.Predefined, Ports: []uint16{25, 587},
+			Clients: addrs("10.1.1.1"), Servers: addrs("10.1.1.2", "2001:db8::1"),
+		},
+	}
+	custom := capture.Settings{Filter: capture.Filter{Kind: capture.Custom, Ports: []uint16{25}, Expression: " ip host 10.1.1.1 "}}
+	for _, c := range []struct{ got, want string }{
+		{all.SizeText(), "200 MB"},
+		{all.DurationText(), "Run Capture Indefinitely"},
+		{all.InterfacesText(), "All"},
+		{all.FilterText(), "None"},
+		{some.SizeText(), "10 MB (keep the newest data)"},
+		{some.DurationText(), "Run Capture for 5m 30s"},
+		{some.InterfacesText(), "Data 1, Management"},
+		{some.FilterText(), "(tcp port 25 or tcp port 587) and (host 10.1.1.1) and (host 10.1.1.2 or host 2001:db8::1)"},
+		{custom.FilterText(), "ip host 10.1.1.1"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestListsAreRead(t *testing.T) {
+	ports, err := capture.ParsePorts(" 80, 443,")
+	if diff := cmp.Diff([]uint16{80, 443}, ports); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	got, err := capture.ParseAddrs("10.1.1.1, 2001:db8::1")
+	if diff := cmp.Diff(addrs("10.1.1.1", "2001:db8::1"), got, compareAddrs); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	for _, bad := range []string{"0", "65536", "smtp", "80 443", "-1"} {
+		if p, err := capture.ParsePorts(bad); err == nil {
+			t.Errorf("%q was read as %v", bad, p)
+		}
+	}
+	for _, bad := range []string{"10.1.1", "example.com", "10.1.1.0/24", "fe80::1%nic1"} {
+		if a, err := capture.ParseAddrs(bad); err == nil {
+			t.Errorf("%q was read as %v", bad, a)
+		}
+	}
+}
+
+func TestDurationsAreRead(t *testing.T) {
+	for s, want := range map[string]time.Duration{
+		"120s": 2 * time.Minute, "5m 30s": 330 * time.Second, "4h": 4 * time.Hour, "90": 90 * time.Second, "1H30M": 90 * time.Minute,
+	} {
+		d, err := capture.ParseDuration(s)
+		if err != nil || d != want {
+			t.Errorf("%q = %v, %v", s, d, err)
+			continue
+		}
+		if back, err := capture.ParseDuration(capture.FormatDuration(d)); err != nil || back != d {
+			t.Errorf("%q is written as %q, which is %v, %v", s, capture.FormatDuration(d), back, err)
+		}
+	}
+	for _, bad := range []string{"", "0", "-5s", "soon", "1.5s", "9000h"} {
+		if d, err := capture.ParseDuration(bad); err == nil {
+			t.Errorf("%q was read as %v", bad, d)
+		}
+	}
+}
+
+func TestSettingsThatCannotBeAreRefused(t *testing.T) {
+	b := newBench(t, 0)
+	b.set(func(s *capture.Settings) { s.SizeMB = 7 })
+	want := b.Settings()
+	for what, change := range map[string]func(*capture.Settings){
+		"no size":              func(s *capture.Settings) { s.SizeMB = 0 },
+		"more than 200 MB":     func(s *capture.Settings) { s.SizeMB = 201 },
+		"half a second":        func(s *capture.Settings) { s.Duration = time.Second / 2 },
+		"an unknown interface": func(s *capture.Settings) { s.Interfaces = []string{"Data 3"} },
+		"the loopback":         func(s *capture.Settings) { s.Interfaces = []string{"lo0"} },
+		"port 0":               func(s *capture.Settings) { s.Filter.Ports = []uint16{0} },
+		"an unknown kind":      func(s *capture.Settings) { s.Filter.Kind = "clever" },
+	} {
+		s := b.Settings()
+		change(&s)
+		if err := b.SetSettings(s); err == nil {
+			t.Errorf("%s was accepted", what)
+		}
+	}
+	if diff := cmp.Diff(want, b.Settings()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAFilterThatDoesNotCompileIsRefusedWithThePlace(t *testing.T) {
+	b := newBench(t, 0)
+	b.set(func(s *capture.Settings) {
+		s.Filter = capture.Filter{Kind: capture.Custom, Expression: "tcp port 25"}
+	})
+	s := b.Settings()
+	s.Filter.Expression = "tcp port 25 and and host 10.1.1.1"
+	var wrong *pcapfilter.SyntaxError
+	if err := b.SetSettings(s); !errors.As(err, &wrong) || wrong.Offset != 16 {
+		t.Errorf("SetSettings = %v (%+v)", err, wrong)
+	}
+	if got := b.Settings().FilterText(); got != "tcp port 25" {
+		t.Errorf("the filter is now %q", got)
+	}
+}
+
+func TestTheFilterSelects(t *testing.T) {
+	b := newBench(t, 0)
+	b.set(func(s *capture.Settings) {
+		s.Filter = capture.Filter{Kind: capture.Predefined, Ports: []uint16{25}}
+		s.Interfaces = []string{"Data 1"}
+	})
+	file := b.start(capture.CLI).File
+	b.wire.send("Data 1", frame(25, 1, 64))
+	b.wire.send("Data 1", frame(26, 2, 64))
+	b.wire.send("Data 2", frame(25, 3, 64))
+	b.stop(capture.CLI)
+	recs := b.read(file)
+	if len(recs) != 1 || numberOf(recs[0].frame) != 1 {
+		t.Errorf("%d records: %v", len(recs), recs)
+	}
+}
+
+func TestSettingsSurviveARestart(t *testing.T) {
+	b := newBench(t, 0)
+	b.set(func(s *capture.Settings) {
+		s.SizeMB, s.KeepNewest, s.Duration, s.Interfaces = 20, true, time.Hour, []string{"Data 2"}
+		s.Filter = capture.Filter{Kind: capture.Predefined, Ports: []uint16{25}, Clients: addrs("10.1.1.1"), Servers: addrs("::1")}
+	})
+	want := b.Settings()
+	b.Close()
+	b.open()
+	if diff := cmp.Diff(want, b.Settings(), compareAddrs); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestASettingsFileThatCannotBeReadIsNamed(t *testing.T) {
+	b := newBench(t, 0)
+	b.Close()
+	b.opts.StateFile = b.dir + "/broken.json"
+	if err := os.WriteFile(b.opts.StateFile, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := capture.New(b.opts); err == nil {
+		t.Error("it was accepted")
+	}
+}
+
+func TestACaptureKeepsTheSettingsWithWhichItBegan(t *testing.T) {
+	b := newBench(t, 0)
+	b.start(capture.CLI)
+	b.set(func(s *capture.Settings) { s.SizeMB = 5 })
+	if got := b.Status(capture.CLI).Settings.SizeMB; got != 200 {
+		t.Errorf("the capture's size limit is now %d MB", got)
+	}
+	if got := b.Settings().SizeMB; got != 5 {
+		t.Errorf("the next one's is %d MB", got)
+	}
+}
