@@ -105,8 +105,8 @@ func TestADeletedPartIsMissedByNobody(t *testing.T) {
 
 func TestAFullDiskEndsTheCapture(t *testing.T) {
 	b := newBench(t, 300_000)
-	var told []capture.Status
-	b.opts.OnTrouble = func(s capture.Status) { told = append(told, s) }
+	told := make(chan capture.Status, 2)
+	b.opts.OnTrouble = func(s capture.Status) { told <- s }
 	b.open()
 	if err := b.store.WriteFile(diagnostic+"old.cap", make([]byte, 100_000)); err != nil {
 		t.Fatal(err)
@@ -129,8 +129,8 @@ func TestAFullDiskEndsTheCapture(t *testing.T) {
 	if info, err := b.store.Stat(diagnostic + "old.cap"); err != nil || info.Size() != 100_000 {
 		t.Errorf("what was there before: %v, %v", info, err)
 	}
-	if len(told) != 1 || told[0].File != s.File {
-		t.Errorf("told of %v", told)
+	if trouble := <-told; trouble.File != s.File || trouble.Ended != capture.DiskFull {
+		t.Errorf("told of %+v", trouble)
 	}
 	if again := b.Status(capture.CLI); again.Ended != capture.DiskFull {
 		t.Errorf("the last status is %+v", again)
