@@ -259,7 +259,7 @@ func TestFramesAreWrittenAsTheyPassed(t *testing.T) {
 		b.fake.Advance(1500 * time.Microsecond)
 	}
 	got := b.stop(capture.CLI)
-	if got.Running || got.Packets != 3 || got.Dropped != 0 || got.Ended != capture.ByUser || got.Elapsed != 4500*time.Microsecond {
+	if got.Running || got.Packets != 3 || got.Dropped != 0 || got.Reason != capture.ByUser || got.Elapsed != 4500*time.Microsecond {
 		t.Errorf("ended as %+v", got)
 	}
 	recs := b.read(began.File)

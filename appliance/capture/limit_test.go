@@ -19,7 +19,7 @@ func TestACaptureStopsAtItsSize(t *testing.T) {
 		b.wire.send("Data 1", frame(25, i, 1000))
 	}
 	s := b.ended(capture.CLI)
-	if s.Ended != capture.SizeReached || s.Packets != fit || s.Size > megabyte || s.Dropped != 0 {
+	if s.Reason != capture.SizeReached || s.Packets != fit || s.Size > megabyte || s.Dropped != 0 {
 		t.Errorf("ended as %+v", s)
 	}
 	for i, r := range b.read(s.File) {
@@ -62,7 +62,7 @@ func TestTheNewestDataIsKept(t *testing.T) {
 		t.Errorf("parts %q", parts)
 	}
 	s := b.stop(capture.CLI)
-	if got := b.list(); !slices.Equal(got, []string{firstName + ".cap"}) || s.File != got[0] || s.Ended != capture.ByUser {
+	if got := b.list(); !slices.Equal(got, []string{firstName + ".cap"}) || s.File != got[0] || s.Reason != capture.ByUser {
 		t.Fatalf("files %q after %+v", got, s)
 	}
 	recs := b.read(s.File)
@@ -120,7 +120,7 @@ func TestAFullDiskEndsTheCapture(t *testing.T) {
 		b.wire.send("Data 1", frame(25, 150+i, 1000))
 	}
 	s := b.ended(capture.CLI)
-	if s.Ended != capture.DiskFull || s.Err == nil || !strings.Contains(s.Ended.String(), "disk space") {
+	if s.Reason != capture.DiskFull || s.Err == nil || !strings.Contains(s.Reason.String(), "disk space") {
 		t.Errorf("ended as %+v", s)
 	}
 	if _, last := consecutive(t, b.read(s.File)); last < 149 {
@@ -129,10 +129,10 @@ func TestAFullDiskEndsTheCapture(t *testing.T) {
 	if info, err := b.store.Stat(diagnostic + "old.cap"); err != nil || info.Size() != 100_000 {
 		t.Errorf("what was there before: %v, %v", info, err)
 	}
-	if trouble := <-told; trouble.File != s.File || trouble.Ended != capture.DiskFull {
+	if trouble := <-told; trouble.File != s.File || trouble.Reason != capture.DiskFull {
 		t.Errorf("told of %+v", trouble)
 	}
-	if again := b.Status(capture.CLI); again.Ended != capture.DiskFull {
+	if again := b.Status(capture.CLI); again.Reason != capture.DiskFull {
 		t.Errorf("the last status is %+v", again)
 	}
 }
@@ -146,7 +146,7 @@ func TestPartsThatCannotBeJoinedStay(t *testing.T) {
 		b.Status(capture.CLI)
 	}
 	s := b.stop(capture.CLI)
-	if s.Ended != capture.NotJoined || s.Err == nil {
+	if s.Reason != capture.NotJoined || s.Err == nil {
 		t.Errorf("ended as %+v", s)
 	}
 	var numbers []int

@@ -67,7 +67,7 @@ func TestACLICaptureEndsWithItsSession(t *testing.T) { // B10
 	b.wire.send("Data 1", frame(25, 1, 64))
 	hangUp()
 	s := b.ended(capture.CLI)
-	if s.Ended != capture.SessionEnded || len(b.read(s.File)) != 1 {
+	if s.Reason != capture.SessionEnded || len(b.read(s.File)) != 1 {
 		t.Errorf("ended as %+v", s)
 	}
 }
@@ -94,7 +94,7 @@ func TestACaptureEndsAfterItsDuration(t *testing.T) {
 		t.Errorf("a second before the end: %+v", s)
 	}
 	b.fake.Advance(time.Second)
-	if s := b.Status(capture.CLI); s.Running || s.Ended != capture.DurationReached || s.Elapsed != time.Minute {
+	if s := b.Status(capture.CLI); s.Running || s.Reason != capture.DurationReached || s.Elapsed != time.Minute {
 		t.Errorf("after a minute: %+v", s)
 	}
 }
@@ -111,7 +111,7 @@ func TestACaptureEndsWithItsInterface(t *testing.T) {
 	b.wire.interfaces = []network.Interface{b.wire.interfaces[0]}
 	b.wire.mu.Unlock()
 	b.InterfacesChanged()
-	if s := b.Status(capture.CLI); s.Running || s.Ended != capture.InterfaceGone {
+	if s := b.Status(capture.CLI); s.Running || s.Reason != capture.InterfaceGone {
 		t.Errorf("without its interface: %+v", s)
 	}
 	var gone *capture.InterfaceError

@@ -135,10 +135,7 @@ func (r *Recorder) Settings() Settings {
 // the fault lies; the old settings then stay. It may block on a name in the filter.
 func (r *Recorder) SetSettings(s Settings) error {
 	s = s.clone()
-	if err := s.check(); err != nil {
-		return err
-	}
-	if _, err := r.sources(s); err != nil {
+	if err := r.Check(s); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -150,6 +147,15 @@ func (r *Recorder) SetSettings(s Settings) error {
 		return err
 	}
 	return nil
+}
+
+// Check returns the error that SetSettings would for what is wrong with s.
+func (r *Recorder) Check(s Settings) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	_, err := r.sources(s)
+	return err
 }
 
 // runningName needs mu.
@@ -307,11 +313,11 @@ func (r *Recorder) finished(s Status) {
 	err := r.save("")
 	r.mu.Unlock()
 	if err = errors.Join(s.Err, err); err != nil {
-		r.o.Logger.Warn("packet capture ended", "file", s.File, "reason", s.Ended.String(), "err", err)
+		r.o.Logger.Warn("packet capture ended", "file", s.File, "reason", s.Reason.String(), "err", err)
 	} else {
-		r.o.Logger.Info("packet capture ended", "file", s.File, "reason", s.Ended.String())
+		r.o.Logger.Info("packet capture ended", "file", s.File, "reason", s.Reason.String())
 	}
-	if s.Ended.Trouble() && r.o.OnTrouble != nil {
+	if s.Reason.Trouble() && r.o.OnTrouble != nil {
 		r.o.OnTrouble(s)
 	}
 }

@@ -95,9 +95,9 @@ func (c *recording) write() {
 
 	c.last = c.status()
 	c.last.Running, c.last.Elapsed = false, elapsed
-	c.last.Ended, c.last.Err = c.reason, c.err
-	if err != nil && !c.last.Ended.Trouble() {
-		c.last.Ended = NotJoined
+	c.last.Reason, c.last.Err = c.reason, c.err
+	if err != nil && !c.last.Reason.Trouble() {
+		c.last.Reason = NotJoined
 	}
 	c.last.Err = errors.Join(c.last.Err, err)
 	c.finished(c.last)

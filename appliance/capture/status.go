@@ -39,19 +39,19 @@ const (
 	InterfaceGone
 )
 
-// String is a sentence for the administrator without its full stop.
+// String says why, to follow a colon: "The capture stopped: ".
 func (r Reason) String() string {
 	return [...]string{
-		NotEnded:        "The capture is running",
-		ByUser:          "The capture was stopped",
-		SizeReached:     "The capture stopped because the file size limit was reached",
-		DurationReached: "The capture stopped because its time was over",
-		SessionEnded:    "The capture stopped because the session that started it has ended",
-		DiskFull:        "The capture stopped because there is no disk space left",
-		WriteFailed:     "The capture stopped because the capture file could not be written",
-		NotJoined:       "The capture has ended, but its parts could not be joined into one file",
-		Stopping:        "The capture stopped because the appliance was shut down",
-		InterfaceGone:   "The capture stopped because an interface was removed",
+		NotEnded:        "it is running",
+		ByUser:          "it was ended by an administrator",
+		SizeReached:     "the file size limit was reached",
+		DurationReached: "its time was over",
+		SessionEnded:    "the session that started it ended",
+		DiskFull:        "there is no disk space left",
+		WriteFailed:     "the capture file could not be written",
+		NotJoined:       "its parts could not be joined into one file",
+		Stopping:        "the appliance was shut down",
+		InterfaceGone:   "an interface was removed",
 	}[r]
 }
 
@@ -71,6 +71,6 @@ type Status struct {
 	Packets  uint64 // written
 	Dropped  uint64 // for which the writer was too slow
 	Settings Settings
-	Ended    Reason
+	Reason   Reason // why it ended
 	Err      error // what lies behind DiskFull, WriteFailed and NotJoined; for the program's log
 }
