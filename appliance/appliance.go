@@ -1,13 +1,17 @@
 package appliance
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/entropy"
@@ -25,11 +29,17 @@ type Options struct {
 	Product product.Facts
 	Factory *config.Factory // nil: the defaults of the sections
 	Quota   int64           // bytes of the file area; 0 means 1 GiB
+	// Capture names the interfaces that a packet capture runs on before somebody
+	// chooses others; nil means all.
+	Capture []string
 
 	Clock   clock.Clock    // nil means the machine's
 	Entropy entropy.Source // the zero value is the machine's
 	Logger  *slog.Logger   // for whoever runs the program; nil discards
 
+	// Limits slow down and block addresses that fail to log in; the zero value
+	// means users.DefaultLimits.
+	Limits users.Limits
 	// FactoryReset forgets the committed configuration.
 	FactoryReset bool
 	// Power is called when an administrator reboots the appliance or shuts it
@@ -50,6 +60,7 @@ type Appliance struct {
 	Guard    *users.Guard
 	Logins   *users.Logins
 	Resolver *resolver.Client
+	Captures *capture.Recorder
 	Logger   *slog.Logger
 
 	state   string // directory
@@ -107,12 +118,37 @@ func (a *Appliance) open(o Options) (err error) {
 	if a.Files, err = files.Open(filepath.Join(o.Dir, "files"), o.Quota, a.Clock); err != nil {
 		return fmt.Errorf("open file area: %w", err)
 	}
+	if a.Users, err = users.NewDirectory(a.Config, o.Entropy.Stream("users")); err != nil {
+		return fmt.Errorf("open accounts: %w", err)
+	}
+	a.Guard = users.NewGuard(a.Clock, cmp.Or(o.Limits, users.DefaultLimits()))
+	if a.Logins, err = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger); err != nil {
+		return fmt.Errorf("open the record of logins: %w", err)
+	}
 	a.Resolver = resolver.New(resolver.Options{
 		Net:      o.Net,
 		Clock:    a.Clock,
 		Chance:   o.Entropy.Stream("resolver/id"),
 		Settings: func() resolver.Settings { return resolver.DNS.Get(a.Config.Committed()) },
 	})
+	a.Files.SetZone(a.Zone)
+	factory := capture.Factory()
+	factory.Interfaces = o.Capture
+	if a.Captures, err = capture.New(capture.Options{
+		Net:        o.Net,
+		Files:      a.Files,
+		Clock:      a.Clock,
+		Product:    a.Product,
+		Zone:       a.Zone,
+		StateFile:  filepath.Join(a.state, "packetcapture"),
+		Factory:    factory,
+		LookupHost: a.lookupHost,
+		OnTrouble:  a.captureTrouble,
+		Logger:     o.Logger,
+	}); err != nil {
+		return fmt.Errorf("open packet captures: %w", err)
+	}
+	a.Config.AddApplier(a.Users)
 	a.Config.AddApplier(interfaceApplier{a})
 	if c, ok := a.Net.(network.Configurer); ok {
 		if err := setAddresses(a.Net, c, a.Config.Committed()); err != nil {
@@ -123,7 +159,28 @@ func (a *Appliance) open(o Options) (err error) {
 }
 
 // closeParts closes what open opened, last first.
-func (a *Appliance) closeParts() error { return nil }
+func (a *Appliance) closeParts() error {
+	var errs []error
+	if a.Captures != nil {
+		errs = append(errs, a.Captures.Close())
+	}
+	if a.Files != nil {
+		errs = append(errs, a.Files.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// lookupHost resolves a name in a capture filter.
+func (a *Appliance) lookupHost(name string) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return a.Resolver.Lookup(ctx, name, 0)
+}
+
+// captureTrouble reports a capture that the disk ended.
+func (a *Appliance) captureTrouble(s capture.Status) {
+	a.Log(SystemLog, Warning, fmt.Sprintf("Packet capture %s stopped: %v.", s.File, s.Reason))
+}
 
 // Hostname is the committed host name.
 func (a *Appliance) Hostname() string { return Hostname.Get(a.Config.Committed()) }

@@ -14,8 +14,9 @@ import (
 // configuration. Where the network owns no interfaces it leaves addresses alone.
 type interfaceApplier struct{ box *Appliance }
 
-// Apply adds what is new before anything goes, so that a commit which fails can be
-// undone without a gap.
+// Apply sets addresses and opens the listeners that are new. Connections and
+// listeners over addresses that go are left for Done: until then the commit may
+// still be undone.
 func (p interfaceApplier) Apply(ctx context.Context, _, next *config.Config) error {
 	if c, ok := p.box.Net.(network.Configurer); ok {
 		if err := setAddresses(p.box.Net, c, next); err != nil {
@@ -38,6 +39,7 @@ func (p interfaceApplier) Done(_ context.Context, _, next *config.Config) {
 	if c, ok := p.box.Net.(network.Configurer); ok {
 		c.AbortConns()
 	}
+	p.box.Captures.InterfacesChanged()
 }
 
 // setAddresses gives every Ethernet interface the addresses of its IP interfaces,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/esasim/esasim/appliance/users"
 )
 
 // A Service is a part that serves others over the network: the SSH daemon, the
@@ -55,6 +57,11 @@ func (a *Appliance) Stop(ctx context.Context) error {
 		return nil
 	}
 	err := stop(ctx, services)
+	how := users.ShutDown
+	if StopReason(ctx) == ReasonReboot {
+		how = users.Rebooted
+	}
+	a.Logins.Mark(how)
 	return errors.Join(err, a.closeParts())
 }
 
