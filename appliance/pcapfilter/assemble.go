@@ -1,0 +1,108 @@
+package pcapfilter
+
+import "golang.org/x/net/bpf"
+
+// assemble lays a graph out as a program: each block before the blocks that it
+// leads to, the one for "no" last.
+func assemble(root *block) []bpf.RawInstruction {
+	a := &assembler{place: map[*block]int{}, far: map[*block][2]bool{}}
+	for !a.lay(root) {
+	}
+	return a.program()
+}
+
+// An assembler gives blocks their places. Places count from the end of the
+// program, since a block is placed after those that it leads to.
+type assembler struct {
+	order []*block
+	place map[*block]int // how many instructions stand from here to the end
+	size  int
+
+	// far says which of a block's jumps need an instruction of their own because
+	// their target is more than 255 instructions away.
+	far map[*block][2]bool
+}
+
+// lay places all blocks; not ok says that it found a jump too far and has to be
+// asked again.
+func (a *assembler) lay(root *block) bool {
+	a.order = a.order[:0]
+	a.size = 0
+	clear(a.place)
+	return a.visit(root)
+}
+
+func (a *assembler) visit(b *block) bool {
+	if _, done := a.place[b]; done {
+		return true
+	}
+	a.place[b] = 0
+	if b.yes != nil && (!a.visit(b.no) || !a.visit(b.yes)) {
+		return false
+	}
+	far := a.far[b]
+	length := len(b.stmts) + 1
+	for _, f := range far {
+		if f {
+			length++
+		}
+	}
+	if b.yes != nil {
+		// From the jump itself, past the instructions for far jumps.
+		jump := a.size + length - len(b.stmts) - 1
+		changed := false
+		if !far[0] && jump-a.place[b.yes] > 255 {
+			far[0], changed = true, true
+		}
+		if !far[1] && jump-a.place[b.no] > 255 {
+			far[1], changed = true, true
+		}
+		if changed {
+			a.far[b] = far
+			return false
+		}
+	}
+	a.size += length
+	a.place[b] = a.size
+	a.order = append(a.order, b)
+	return true
+}
+
+// program writes the instructions once every block has its place.
+func (a *assembler) program() []bpf.RawInstruction {
+	out := make([]bpf.RawInstruction, 0, a.size)
+	for i := len(a.order) - 1; i >= 0; i-- {
+		out = a.write(out, a.order[i])
+	}
+	return out
+}
+
+func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstruction {
+	for i, s := range b.stmts {
+		in := bpf.RawInstruction{Op: s.op, K: s.k}
+		if s.op&classMask == classJmp && s.op != opJa {
+			in.Jt, in.Jf = uint8(s.jt-i-1), uint8(s.jf-i-1)
+		}
+		out = append(out, in)
+	}
+	in := bpf.RawInstruction{Op: b.op, K: b.k}
+	if b.yes == nil {
+		return append(out, in)
+	}
+	at := len(out)
+	out = append(out, in)
+	jump := func(target *block, far bool) uint8 {
+		distance := a.size - a.place[target] - at - 1
+		if !far {
+			return uint8(distance)
+		}
+		here := len(out) - at - 1
+		out = append(out, bpf.RawInstruction{Op: opJa, K: uint32(distance - here - 1)})
+		return uint8(here)
+	}
+	far := a.far[b]
+	jt := jump(b.yes, far[0])
+	jf := jump(b.no, far[1])
+	out[at].Jt, out[at].Jf = jt, jf
+	return out
+}

@@ -1,0 +1,190 @@
+package pcapfilter
+
+import (
+	"fmt"
+	"net"
+)
+
+// A generator makes a condition of a tree. It goes through the expression in the
+// order in which it is written and remembers what has been said of where headers
+// lie: after "vlan" everything is looked for four bytes further on, whether "and"
+// or "or" stands between, and outside the parentheses too.
+type generator struct {
+	opts Options
+	at   int // where the primitive stands that is being generated
+
+	// link is the link layer that the headers below belong to.
+	link linkLayer
+
+	// Where things begin: the link-layer header, in it the type of the payload,
+	// and the payload.
+	linkHeader, linkType, payload base
+
+	// network is how far the network layer's header lies behind the beginning of
+	// the payload: further and further with each MPLS label. networkLLC is the same
+	// for a payload with an LLC header, which counts as part of it.
+	network, networkLLC uint32
+
+	labels    int  // MPLS labels passed
+	geneve    bool // inside a Geneve packet
+	registers registers
+
+	// loops says that a block jumps inside itself, which the optimiser does not understand.
+	loops bool
+}
+
+// A linkLayer is the kind of a link-layer header.
+type linkLayer int
+
+const (
+	ethernet linkLayer = iota
+	ppp
+)
+
+// A base is a place in the frame: a number of bytes, and if reg is not negative
+// also what the register holds.
+type base struct {
+	fixed uint32
+	reg   int
+}
+
+func newGenerator(opts Options) *generator {
+	if opts.SnapLen <= 0 {
+		opts.SnapLen = DefaultSnapLen
+	}
+	if opts.Netmask == nil {
+		opts.Netmask = net.IPv4Mask(0, 0, 0, 0)
+	}
+	return &generator{
+		opts:       opts,
+		linkHeader: base{0, -1},
+		linkType:   base{12, -1},
+		payload:    base{14, -1},
+		networkLLC: 3,
+	}
+}
+
+// fail refuses the primitive that is being generated.
+func (g *generator) fail(format string, args ...any) {
+	fail(g.at, fmt.Sprintf(format, args...))
+}
+
+// condition generates a node.
+func (g *generator) condition(n node) cond {
+	switch n := n.(type) {
+	case *andNode:
+		left := g.condition(n.left)
+		return and(left, g.condition(n.right))
+	case *orNode:
+		left := g.condition(n.left)
+		return or(left, g.condition(n.right))
+	case *notNode:
+		return not(g.condition(n.operand))
+	}
+	g.at = n.offset()
+	switch n := n.(type) {
+	case *identNode:
+		return g.identifier(n)
+	case *protocolNode:
+		return g.protocol(n.proto)
+	case *relationNode:
+		return g.relation(n)
+	case *castNode:
+		if n.kind == tokBroadcast {
+			return g.broadcast(n.proto)
+		}
+		return g.multicast(n.proto)
+	case *lengthNode:
+		return g.length(n)
+	case *byteNode:
+		return g.byteTest(n)
+	case *shiftNode:
+		return g.shift(n)
+	case *llcNode:
+		return g.llc(n.name)
+	case *foreignNode:
+		g.fail("%s", n.message)
+	}
+	panic(fmt.Sprintf("pcapfilter: unknown node %T", n))
+}
+
+// identifier generates an identifier with its qualifiers.
+func (g *generator) identifier(n *identNode) cond {
+	if n.q.typ == addrUndefined {
+		g.fail("syntax error in filter expression")
+	}
+	switch n.kind {
+	case tokName:
+		return g.name(n.text, n.q)
+	case tokNumber:
+		return g.number(n.num, 32, false, n.q)
+	case tokIPv4:
+		if n.bits >= 0 || n.mask != "" {
+			return g.ipv4Net(n)
+		}
+		return g.ipv4Address(n.text, n.q)
+	case tokIPv6:
+		return g.ipv6Address(n)
+	case tokMAC:
+		return g.ethernetAddress(n.text, n.q)
+	default:
+		g.fail("aid supported only on ARCnet")
+	}
+	return nil
+}
+
+// name generates a name: of a host, net, port, protocol.
+func (g *generator) name(name string, q qualifiers) cond {
+	switch q.typ {
+	case addrNet:
+		return g.netName(name, q)
+	case addrPort:
+		return g.portName(name, q)
+	case addrPortrange:
+		return g.portrangeName(name, q)
+	case addrGateway:
+		g.fail("'gateway' not supported in this configuration")
+	case addrProto:
+		return g.proto(g.protoNumber(name, q.proto), q.proto, q.dir)
+	case addrProtochain:
+		return g.protochain(g.protoNumber(name, q.proto), q.proto)
+	}
+	switch q.proto {
+	case protoLink:
+		return g.etherName(name, q)
+	case protoDECnet:
+		g.fail("invalid DECnet address '%s'", name)
+	}
+	return g.hostName(name, q)
+}
+
+// number generates a number: v has bits significant bits; whole tells an address
+// with dots from a lone number.
+func (g *generator) number(v uint32, bits int, dotted bool, q qualifiers) cond {
+	switch q.typ {
+	case addrPort, addrPortrange:
+		return g.portNumber(v, q)
+	case addrGateway:
+		g.fail("'gateway' requires a name")
+	case addrProto:
+		return g.proto(v, q.proto, q.dir)
+	case addrProtochain:
+		return g.protochain(v, q.proto)
+	}
+	switch q.proto {
+	case protoDECnet:
+		return g.host(v, 0, q)
+	case protoLink:
+		g.fail("illegal link layer address")
+	}
+	mask := ^uint32(0)
+	if !dotted && q.typ == addrNet {
+		// "net 10" is 10.0.0.0/8.
+		for v != 0 && v&0xff000000 == 0 {
+			v <<= 8
+			mask <<= 8
+		}
+		return g.host(v, mask, q)
+	}
+	return g.host(v<<(32-bits), mask<<(32-bits), q)
+}

@@ -1,0 +1,151 @@
+package pcapfilter
+
+import "encoding/binary"
+
+// linkTypeIs is true if the payload of the link layer is of a type: an Ethernet
+// type, or up to maxLength a service access point.
+func (g *generator) linkTypeIs(typ uint32) cond {
+	if g.labels > 0 {
+		return g.mplsPayloadIs(typ)
+	}
+	if g.link == ppp {
+		return g.equal(fromType, 0, byte2, pppType(typ))
+	}
+	return and(g.inEthernet(), g.etherTypeIs(typ))
+}
+
+// etherTypeIs is linkTypeIs for an Ethernet header.
+func (g *generator) etherTypeIs(typ uint32) cond {
+	switch typ {
+	case sapISO, sapIP, sapNetBEUI:
+		// The service access points of both sides.
+		return and(g.isLength(), g.equal(fromPayload, 0, byte2, typ<<8|typ))
+	case sapIPX:
+		// Its Ethernet type, the same in a SNAP header, its service access point, or
+		// the two bytes with which IPX itself begins if there is no LLC header at all.
+		return or(g.equal(fromType, 0, byte2, typeIPX),
+			and(g.isLength(),
+				or(g.snap(0, typeIPX),
+					or(g.equal(fromPayload, 0, byte1, sapIPX),
+						g.equal(fromPayload, 0, byte2, 0xffff)))))
+	case typeAppleTalk:
+		return or(g.equal(fromType, 0, byte2, typ), and(g.isLength(), g.snap(0x080007, typ)))
+	case typeAARP:
+		return or(g.equal(fromType, 0, byte2, typ), and(g.isLength(), g.snap(0, typ)))
+	}
+	if typ <= maxLength {
+		return and(g.isLength(), g.equal(fromPayload, 0, byte1, typ))
+	}
+	return g.equal(fromType, 0, byte2, typ)
+}
+
+// isLength is true if the type's place holds a length: an LLC header follows.
+func (g *generator) isLength() cond {
+	return not(g.compare(opJgt, fromType, 0, byte2, maxLength))
+}
+
+// snap is true of a SNAP header with an organisation and a type.
+func (g *generator) snap(organisation, typ uint32) cond {
+	header := []byte{0xaa, 0xaa, 0x03}
+	header = append(header, byte(organisation>>16), byte(organisation>>8), byte(organisation))
+	header = binary.BigEndian.AppendUint16(header, uint16(typ))
+	return g.bytes(fromPayload, 0, header)
+}
+
+// broadcast generates "ether broadcast" and "ip broadcast".
+func (g *generator) broadcast(p proto) cond {
+	switch p {
+	case protoDefault, protoLink:
+		if g.link != ethernet {
+			g.fail("not a broadcast link")
+		}
+		return and(g.inEthernet(), g.bytes(fromLink, 0, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}))
+	case protoIP:
+		mask := binary.BigEndian.Uint32(g.opts.Netmask)
+		if mask == ^uint32(0) {
+			g.fail("netmask not known, so 'ip broadcast' not supported")
+		}
+		typ := g.linkTypeIs(typeIPv4)
+		return and(typ, or(g.masked(fromNetwork, 16, byte4, 0, ^mask),
+			g.masked(fromNetwork, 16, byte4, ^mask, ^mask)))
+	}
+	g.fail("only link-layer/IP broadcast filters supported")
+	return nil
+}
+
+// multicast generates "ether multicast", "ip multicast" and "ip6 multicast".
+func (g *generator) multicast(p proto) cond {
+	switch p {
+	case protoDefault, protoLink:
+		if g.link == ethernet {
+			return and(g.inEthernet(), g.compare(opJset, fromLink, 0, byte1, 1))
+		}
+	case protoIP:
+		return and(g.linkTypeIs(typeIPv4), g.compare(opJge, fromNetwork, 16, byte1, 224))
+	case protoIPv6:
+		return and(g.linkTypeIs(typeIPv6), g.equal(fromNetwork, 24, byte1, 255))
+	}
+	g.fail("link-layer multicast filters supported only on ethernet/FDDI/token ring/ARCNET/802.11/ATM LANE/Fibre Channel")
+	return nil
+}
+
+// length generates "less" and "greater", which include the length given.
+func (g *generator) length(n *lengthNode) cond {
+	stmts := []stmt{{op: opLdLen}}
+	if n.greater {
+		return &test{stmts: stmts, op: opJge, k: n.length}
+	}
+	return not(&test{stmts: stmts, op: opJgt, k: n.length})
+}
+
+// byteTest generates "byte INDEX OP VALUE". With "&" and "|" libpcap forgets to
+// load the byte: the operation is done on what is in the accumulator.
+func (g *generator) byteTest(n *byteNode) cond {
+	switch n.op {
+	case '=':
+		return g.equal(fromLink, n.index, byte1, n.value)
+	case '<':
+		return not(g.compare(opJge, fromLink, n.index, byte1, n.value))
+	case '>':
+		return g.compare(opJgt, fromLink, n.index, byte1, n.value)
+	case '&':
+		return not(&test{stmts: []stmt{{op: opAnd, k: n.value}}, op: opJeq})
+	}
+	return not(&test{stmts: []stmt{{op: opOr, k: n.value}}, op: opJeq})
+}
+
+// llc generates "llc" and "llc TYPE".
+func (g *generator) llc(name string) cond {
+	if g.link != ethernet {
+		g.fail("'llc' not supported for PPP")
+	}
+	// A length, and not the beginning of IPX without an LLC header.
+	c := and(and(g.inEthernet(), g.isLength()), not(g.equal(fromPayload, 0, byte2, 0xffff)))
+	switch name {
+	case "":
+		return c
+	case "i":
+		return and(c, not(g.compare(opJset, fromPayload, 2, byte1, 1)))
+	case "s":
+		return and(c, g.masked(fromPayload, 2, byte1, 1, 3))
+	case "u":
+		return and(c, g.masked(fromPayload, 2, byte1, 3, 3))
+	}
+	if v, ok := llcSupervisory[name]; ok {
+		return and(c, g.masked(fromPayload, 2, byte1, v, 0x0f))
+	}
+	v, ok := llcUnnumbered[name]
+	if !ok {
+		g.fail("unknown LLC type name \"%s\"", name)
+	}
+	return and(c, g.masked(fromPayload, 2, byte1, v, 0xef))
+}
+
+// Names of LLC control fields.
+var (
+	llcSupervisory = map[string]uint32{"rr": 0x01, "rnr": 0x05, "rej": 0x09}
+	llcUnnumbered  = map[string]uint32{
+		"ui": 0x03, "ua": 0x63, "disc": 0x43, "dm": 0x0f,
+		"sabme": 0x6f, "test": 0xe3, "xid": 0xaf, "frmr": 0x87,
+	}
+)

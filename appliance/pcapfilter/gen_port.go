@@ -1,0 +1,152 @@
+package pcapfilter
+
+import (
+	"strconv"
+	"strings"
+)
+
+// portProtocols are the protocols with ports, in the order in which "port 80"
+// looks for them.
+var portProtocols = []struct {
+	proto  proto
+	number uint32
+}{{protoSCTP, ipSCTP}, {protoTCP, ipTCP}, {protoUDP, ipUDP}}
+
+// portNumber generates "port 80", and "portrange 80".
+func (g *generator) portNumber(v uint32, q qualifiers) cond {
+	g.checkPortQualifier(q)
+	if v > 65535 {
+		g.fail("illegal port number %d > 65535", v)
+	}
+	return g.ports(v, v, q.proto, q)
+}
+
+// checkPortQualifier refuses "icmp port 80".
+func (g *generator) checkPortQualifier(q qualifiers) {
+	switch q.proto {
+	case protoDefault, protoTCP, protoUDP, protoSCTP:
+		return
+	}
+	what := "port"
+	if q.typ == addrPortrange {
+		what = "portrange"
+	}
+	g.fail("illegal qualifier of '%s'", what)
+}
+
+// portName generates "port NAME".
+func (g *generator) portName(name string, q qualifiers) cond {
+	g.checkPortQualifier(q)
+	port, of, ok := lookupPort(name)
+	if !ok {
+		g.fail("unknown port '%s'", name)
+	}
+	return g.ports(port, port, g.agree(name, "port", of, q.proto), q)
+}
+
+// portrangeName generates "portrange 80-90", or with names: "portrange ftp-http".
+func (g *generator) portrangeName(name string, q qualifiers) cond {
+	g.checkPortQualifier(q)
+	first, last, of, ok := lookupRange(name)
+	if !ok {
+		g.fail("unknown port in range '%s'", name)
+	}
+	of = g.agree(name, "port in range", of, q.proto)
+	for _, port := range []uint32{first, last} {
+		if port > 65535 {
+			g.fail("illegal port number %d > 65535", port)
+		}
+	}
+	return g.ports(first, last, of, q)
+}
+
+// agree checks that a name that belongs to one protocol is not used with another,
+// and returns the protocol to look for.
+func (g *generator) agree(name, what string, of, with proto) proto {
+	if with == protoDefault {
+		return of
+	}
+	if of != protoDefault && of != with {
+		g.fail("%s '%s' is %s", what, name, protocols[of].name)
+	}
+	return with
+}
+
+// lookupPort finds a port by its name. The protocol is protoDefault if both TCP
+// and UDP know the name.
+func lookupPort(name string) (port uint32, of proto, ok bool) {
+	if n, err := strconv.ParseUint(name, 10, 16); err == nil {
+		return uint32(n), protoDefault, true
+	}
+	s, ok := services[name]
+	switch {
+	case s.tcp != 0 && s.udp != 0 && s.tcp == s.udp:
+		return uint32(s.tcp), protoDefault, true
+	case s.tcp != 0:
+		return uint32(s.tcp), protoTCP, true
+	case s.udp != 0:
+		return uint32(s.udp), protoUDP, true
+	}
+	return 0, 0, false
+}
+
+// lookupRange reads two numbers or names with a hyphen between.
+func lookupRange(name string) (first, last uint32, of proto, ok bool) {
+	from, to, both := strings.Cut(name, "-")
+	if !both {
+		first, of, ok = lookupPort(name)
+		return first, first, of, ok
+	}
+	first, ofFirst, ok1 := lookupPort(from)
+	last, ofLast, ok2 := lookupPort(to)
+	of = ofFirst
+	if ofFirst != ofLast {
+		of = protoDefault
+	}
+	return first, last, of, ok1 && ok2
+}
+
+// ports generates a range of ports, of one protocol or of all that have ports, on
+// IPv6 and IPv4.
+func (g *generator) ports(first, last uint32, of proto, q qualifiers) cond {
+	ip6 := and(g.linkTypeIs(typeIPv6), g.portsOf(of, func(number uint32) cond {
+		return and(g.equal(fromNetwork, 6, byte1, number),
+			g.portPair(fromIPv6Body, first, last, q))
+	}))
+	return or(ip6, and(g.linkTypeIs(typeIPv4), g.portsOf(of, func(number uint32) cond {
+		return and(and(g.equal(fromNetwork, 9, byte1, number), g.firstFragment()),
+			g.portPair(fromIPv4Body, first, last, q))
+	})))
+}
+
+// portsOf is true if one of the protocols is.
+func (g *generator) portsOf(of proto, one func(number uint32) cond) cond {
+	var c cond
+	for _, p := range portProtocols {
+		if of == protoDefault || of == p.proto {
+			c = or(c, one(p.number))
+		}
+	}
+	return c
+}
+
+// portPair compares the source or destination port, or both.
+func (g *generator) portPair(l layer, first, last uint32, q qualifiers) cond {
+	return g.directed(q, "ports", func(d direction) cond {
+		offset := uint32(0)
+		if d == dirDst {
+			offset = 2
+		}
+		if q.typ == addrPort {
+			return g.equal(l, offset, byte2, first)
+		}
+		low, high := min(first, last), max(first, last)
+		return and(g.compare(opJge, l, offset, byte2, low),
+			not(g.compare(opJgt, l, offset, byte2, high)))
+	})
+}
+
+// firstFragment is true of an IPv4 packet that is not, or begins, a fragmented one.
+func (g *generator) firstFragment() cond {
+	return not(g.compare(opJset, fromNetwork, 6, byte2, 0x1fff))
+}

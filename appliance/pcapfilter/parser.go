@@ -1,0 +1,398 @@
+package pcapfilter
+
+import "strings"
+
+// maxDepth bounds how deep an expression nests.
+const maxDepth = 1000
+
+// A parser turns an expression into a tree by recursive descent.
+//
+// The grammar has three peculiarities. "and" and "or" have the same precedence
+// and associate to the left. After either of them an identifier may stand alone
+// and inherits the qualifiers of what comes before ("port 80 or 443"): functions
+// that may meet one are handed those qualifiers, and what they return carries
+// the qualifiers for the next. And what a parenthesis holds, an expression,
+// arithmetic or a list of identifiers, shows only later: see group.
+type parser struct {
+	lexer lexer
+	tok   token // the next token
+	depth int
+}
+
+// A context is what may stand at a place of the expression.
+type context int
+
+const (
+	termOnly    context = iota // a primitive, with its own qualifiers
+	termOrID                   // after "and" and "or": an identifier may stand alone
+	termOrFirst                // after "(" in termOrID: likewise, but no further list in parentheses
+	idOnly                     // after qualifiers
+	firstID                    // after "(" in idOnly: likewise, but no further list in parentheses
+	numberOnly                 // after "((" in idOnly
+)
+
+func (c context) allowsID() bool { return c != termOnly && c != numberOnly }
+
+func (c context) allowsTerm() bool { return c <= termOrFirst }
+
+// inParenthesis returns the context after "(" in c, afterNot that after "not".
+func (c context) inParenthesis() context {
+	return [...]context{termOnly, termOrFirst, termOnly, firstID, numberOnly, numberOnly}[c]
+}
+
+func (c context) afterNot() context {
+	return [...]context{termOnly, termOrID, termOrID, idOnly, idOnly, numberOnly}[c]
+}
+
+// An operand is what begins a term, of which it may not be known yet what it
+// will be: exactly one of node, arith and number is set.
+type operand struct {
+	node   node
+	isID   bool       // node is an identifier, or a list of them
+	q      qualifiers // of node: what the next identifier inherits
+	arith  arith
+	number *numberNode // a lone number, perhaps in parentheses: arithmetic or an identifier
+}
+
+// arithmetic returns what is no node.
+func (v operand) arithmetic() arith {
+	if v.number != nil {
+		return v.number
+	}
+	return v.arith
+}
+
+// parse returns the tree of an expression; nil for the empty one. On a syntax
+// error the tree holds what was understood before it, then a foreignNode with
+// the error: like libpcap we complain of what comes first.
+func parse(expr string) node {
+	p := &parser{lexer: lexer{src: expr}}
+	p.advance()
+	if p.tok.kind == tokEnd {
+		return nil
+	}
+	n := p.tail(p.item(noQualifiers, termOnly)).node
+	if p.tok.kind != tokEnd {
+		p.syntaxError()
+	}
+	return n
+}
+
+// advance reads the next token and returns the one before.
+func (p *parser) advance() token {
+	t := p.tok
+	p.tok = p.lexer.next()
+	return t
+}
+
+// expect reads a token that must be of this kind.
+func (p *parser) expect(k kind) token {
+	if p.tok.kind != k {
+		p.syntaxError()
+	}
+	return p.advance()
+}
+
+func (p *parser) syntaxError() {
+	fail(p.tok.at, "syntax error")
+}
+
+// nest counts one more level of nesting; what it returns ends it.
+func (p *parser) nest() func() {
+	if p.depth++; p.depth > maxDepth {
+		fail(p.tok.at, "expression is nested too deeply")
+	}
+	return func() { p.depth-- }
+}
+
+// tail parses what follows the first term of an expression.
+func (p *parser) tail(v operand) operand {
+	for p.tok.kind == tokAnd || p.tok.kind == tokOr {
+		op := p.advance().kind
+		right := p.item(v.q, termOrID)
+		v = operand{node: combine(op, v.node, right.node), q: right.q}
+	}
+	return v
+}
+
+// idTail parses what follows the first identifier of a list in parentheses.
+func (p *parser) idTail(v operand) operand {
+	for p.tok.kind == tokAnd || p.tok.kind == tokOr {
+		op := p.advance().kind
+		v.node = combine(op, v.node, p.item(v.q, idOnly).node)
+	}
+	return v
+}
+
+func combine(op kind, left, right node) node {
+	if op == tokAnd {
+		return &andNode{left, right}
+	}
+	return &orNode{left, right}
+}
+
+// item parses one primitive or identifier, negated perhaps, or a parenthesis;
+// what it returns is a node. q is what an identifier inherits.
+func (p *parser) item(q qualifiers, c context) operand {
+	v := p.first(q, c)
+	switch {
+	case v.node != nil:
+		return v
+	case v.number != nil && c.allowsID() && !(c.allowsTerm() && p.atOperator()):
+		return numberID(v.number, q)
+	case c.allowsTerm():
+		return p.relation(p.arithTail(v.arithmetic(), 0))
+	}
+	p.syntaxError()
+	return v
+}
+
+// first parses an operand: the whole of an item, or its beginning if it turns out
+// to be arithmetic.
+func (p *parser) first(q qualifiers, c context) operand {
+	defer p.nest()()
+	t := p.tok
+	switch t.kind {
+	case '(':
+		return p.group(q, c)
+	case tokNumber:
+		p.advance()
+		return operand{number: &numberNode{place(t.at), t.value}}
+	case '!':
+		if c == numberOnly {
+			p.syntaxError()
+		}
+		p.advance()
+		v := p.item(q, c.afterNot())
+		v.node = &notNode{v.node}
+		return v
+	case tokName, tokIPv4, tokIPv6, tokMAC, tokARCnet:
+		if !c.allowsID() {
+			p.syntaxError()
+		}
+		return p.address(q)
+	}
+	if !c.allowsTerm() {
+		p.syntaxError()
+	}
+	switch t.kind {
+	case '-', tokLen:
+		return operand{arith: p.factor()}
+	case tokProtocol:
+		p.advance()
+		if p.tok.kind == '[' {
+			return operand{arith: p.load(t)}
+		}
+		return p.primitive(t.at, t.proto)
+	}
+	if n := p.special(); n != nil {
+		return operand{node: n, q: noQualifiers}
+	}
+	return p.primitive(t.at, protoDefault)
+}
+
+// group parses a parenthesis. What it holds shows at the end of its first
+// operand: a list of identifiers begins with one; a number alone may still become
+// either; arithmetic ends without a relation; all else is an expression.
+func (p *parser) group(q qualifiers, c context) operand {
+	p.expect('(')
+	c = c.inParenthesis()
+	v := p.first(q, c)
+	if v.number != nil {
+		if p.tok.kind == ')' {
+			p.advance()
+			return v
+		}
+		if c.allowsID() && (p.tok.kind == tokAnd || p.tok.kind == tokOr) {
+			v = numberID(v.number, q)
+		}
+	}
+	switch {
+	case v.isID:
+		v = p.idTail(v)
+	case v.node != nil:
+		v = p.tail(v)
+		v.q = q
+	case !c.allowsTerm():
+		p.syntaxError()
+	default:
+		v = operand{arith: p.arithTail(v.arithmetic(), 0)}
+		if p.tok.kind != ')' {
+			v = p.tail(p.relation(v.arith))
+			v.q = q
+		}
+	}
+	p.expect(')')
+	return v
+}
+
+// numberID makes an identifier of a number.
+func numberID(n *numberNode, q qualifiers) operand {
+	return operand{node: &identNode{place: n.place, q: q, kind: tokNumber, num: n.value, bits: -1}, isID: true, q: q}
+}
+
+// address parses an identifier that is no number.
+func (p *parser) address(q qualifiers) operand {
+	t := p.advance()
+	n := &identNode{place: place(t.at), q: q, kind: t.kind, text: t.text, bits: -1}
+	switch {
+	case p.tok.kind == '/' && (t.kind == tokIPv4 || t.kind == tokIPv6):
+		p.advance()
+		n.bits = int(p.expect(tokNumber).value)
+	case p.tok.kind == tokMask && t.kind == tokIPv4:
+		p.advance()
+		n.mask = p.expect(tokIPv4).text
+	}
+	return operand{node: n, isID: true, q: q}
+}
+
+// primitive parses what follows a protocol, or begins without one: qualifiers and
+// an identifier, or a word that a protocol may stand before, or nothing.
+func (p *parser) primitive(at int, pr proto) operand {
+	q := qualifiers{proto: pr, at: at}
+	switch t := p.tok; t.kind {
+	case tokBroadcast, tokMulticast:
+		p.advance()
+		return operand{node: &castNode{place(at), pr, t.kind}, q: noQualifiers}
+	case tokType, tokSubtype, tokDir:
+		return operand{node: p.wlan(), q: noQualifiers}
+	case tokProto:
+		q.typ = addrProto
+	case tokProtochain:
+		q.typ = addrProtochain
+	case tokGateway:
+		q.typ = addrGateway
+	case tokHost, tokNet, tokPort, tokPortrange:
+		q.typ = addressTypes[t.kind]
+	case tokSrc, tokDst, tokWLANAddr:
+		p.direction(&q)
+		if typ, ok := addressTypes[p.tok.kind]; ok {
+			q.typ = typ
+			p.advance()
+		}
+		return p.item(q, idOnly)
+	default:
+		if pr == protoDefault {
+			p.syntaxError()
+		}
+		return operand{node: &protocolNode{place(at), pr}, q: noQualifiers}
+	}
+	p.advance()
+	return p.item(q, idOnly)
+}
+
+var addressTypes = map[kind]addressType{
+	tokHost: addrHost, tokNet: addrNet, tokPort: addrPort, tokPortrange: addrPortrange,
+}
+
+// direction parses src, dst, both with "and" or "or" between, or a word of 802.11.
+func (p *parser) direction(q *qualifiers) {
+	t := p.advance()
+	if t.kind == tokWLANAddr {
+		q.dir, q.wlan = dirWLAN, strings.Replace(t.text, "address", "addr", 1)
+		return
+	}
+	q.dir = dirSrc
+	other := tokDst
+	if t.kind == tokDst {
+		q.dir = dirDst
+		other = tokSrc
+	}
+	switch p.tok.kind {
+	case tokAnd:
+		q.dir = dirAnd
+	case tokOr:
+		q.dir = dirOr
+	default:
+		return
+	}
+	p.advance()
+	p.expect(other)
+}
+
+// relation parses an operator of comparison and its right side.
+func (p *parser) relation(left arith) operand {
+	t := p.tok
+	switch t.kind {
+	case '>', '<', '=', tokGE, tokLE, tokNE:
+	default:
+		p.syntaxError()
+	}
+	p.advance()
+	right := p.arithmetic(0)
+	return operand{node: &relationNode{place(left.offset()), t.kind, left, right}, q: noQualifiers}
+}
+
+// precedence of the operators that have one. "%" and "^" have none: whatever
+// follows either belongs to its right side, and it binds to what stands directly
+// before it.
+var precedence = map[kind]int{
+	'|': 1, '&': 2, tokLsh: 3, tokRsh: 3, '+': 4, '-': 4, '*': 5, '/': 5,
+}
+
+const unaryPrecedence = 6
+
+// atOperator reports whether the next token makes arithmetic of a number.
+func (p *parser) atOperator() bool {
+	switch p.tok.kind {
+	case '>', '<', '=', tokGE, tokLE, tokNE, '%', '^':
+		return true
+	}
+	return precedence[p.tok.kind] > 0
+}
+
+// arithmetic parses operands with operators of at least a precedence between.
+func (p *parser) arithmetic(least int) arith {
+	defer p.nest()()
+	return p.arithTail(p.factor(), least)
+}
+
+// arithTail parses what follows the first operand.
+func (p *parser) arithTail(left arith, least int) arith {
+	for {
+		t := p.tok
+		next := 0
+		if t.kind != '%' && t.kind != '^' {
+			prec, ok := precedence[t.kind]
+			if !ok || prec < least {
+				return left
+			}
+			next = prec + 1
+		}
+		p.advance()
+		left = &binaryNode{place(t.at), t.kind, left, p.arithmetic(next)}
+	}
+}
+
+// factor parses one operand of arithmetic.
+func (p *parser) factor() arith {
+	t := p.advance()
+	switch t.kind {
+	case tokNumber:
+		return &numberNode{place(t.at), t.value}
+	case tokLen:
+		return &lenNode{place(t.at)}
+	case '-':
+		return &negateNode{place(t.at), p.arithmetic(unaryPrecedence)}
+	case tokProtocol:
+		return p.load(t)
+	case '(':
+		n := p.arithmetic(0)
+		p.expect(')')
+		return n
+	}
+	fail(t.at, "syntax error")
+	return nil
+}
+
+// load parses "[INDEX:SIZE]" after a protocol.
+func (p *parser) load(t token) arith {
+	p.expect('[')
+	n := &loadNode{place: place(t.at), proto: t.proto, index: p.arithmetic(0), size: 1}
+	if p.tok.kind == ':' {
+		p.advance()
+		n.size = p.expect(tokNumber).value
+	}
+	p.expect(']')
+	return n
+}

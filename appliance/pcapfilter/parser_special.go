@@ -1,0 +1,63 @@
+package pcapfilter
+
+// special parses the primitives that are a word of their own; nil if none begins
+// here.
+func (p *parser) special() node {
+	t := p.tok
+	at := place(t.at)
+	switch t.kind {
+	case tokLess, tokGreater:
+		p.advance()
+		return &lengthNode{at, t.kind == tokGreater, p.expect(tokNumber).value}
+	case tokByte:
+		p.advance()
+		n := &byteNode{place: at, index: p.expect(tokNumber).value, op: p.tok.kind}
+		switch n.op {
+		case '=', '<', '>', '&', '|':
+		default:
+			p.syntaxError()
+		}
+		p.advance()
+		n.value = p.expect(tokNumber).value
+		return n
+	case tokInbound, tokOutbound:
+		p.advance()
+		return &foreignNode{at, "inbound/outbound not supported on Ethernet when reading savefiles"}
+	case tokIfindex:
+		p.advance()
+		p.expect(tokNumber)
+		return &foreignNode{at, "ifindex not supported on Ethernet when reading savefiles"}
+	case tokVLAN, tokMPLS, tokPPPoES, tokGeneve:
+		p.advance()
+		n := &shiftNode{place: at, kind: t.kind, any: true}
+		if p.tok.kind == tokNumber || p.tok.kind == '(' {
+			n.any = false
+			n.value = p.plainNumber()
+		}
+		return n
+	case tokPPPoED:
+		p.advance()
+		return &shiftNode{place: at, kind: t.kind, any: true}
+	case tokLLC:
+		p.advance()
+		n := &llcNode{place: at}
+		if p.tok.kind == tokName || p.tok.kind == tokPFNumber && p.tok.text == "rnr" {
+			n.place = place(p.tok.at)
+			n.name = p.advance().text
+		}
+		return n
+	}
+	return p.foreign()
+}
+
+// plainNumber parses a number, perhaps in parentheses.
+func (p *parser) plainNumber() uint32 {
+	defer p.nest()()
+	if p.tok.kind != '(' {
+		return p.expect(tokNumber).value
+	}
+	p.advance()
+	v := p.plainNumber()
+	p.expect(')')
+	return v
+}

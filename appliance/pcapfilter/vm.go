@@ -1,0 +1,221 @@
+package pcapfilter
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/net/bpf"
+)
+
+// An instruction is one of a program's, laid out for speed: jumps hold the index
+// that they lead to.
+type instruction struct {
+	op     uint16
+	jt, jf uint32
+	k      uint32
+}
+
+// decode prepares a program for run. The program must be valid: jumps stay
+// inside it and its last instruction returns.
+func decode(program []bpf.RawInstruction) []instruction {
+	code := make([]instruction, len(program))
+	for i, in := range program {
+		next := uint32(i) + 1
+		code[i] = instruction{op: in.Op, jt: next + uint32(in.Jt), jf: next + uint32(in.Jf), k: in.K}
+		if in.Op == opJa {
+			code[i].jt = next + in.K // may lead back: the offset is signed
+		}
+	}
+	return code
+}
+
+// backwardJumps bounds how often a program may jump back. Only protochain's loop
+// does; a chain of headers that long fits in no frame, but one that leads nowhere
+// (headers of length 0) would be followed for ever.
+const backwardJumps = 1 << 16
+
+// run executes a program on a frame and returns what the program returns: 0 for a
+// frame that is not selected. As in every classic BPF machine a load from beyond
+// the frame, or a division by zero, ends the program with 0.
+func run(code []instruction, frame []byte, wireLen uint32) uint32 {
+	var (
+		a, x uint32
+		mem  [scratchWords]uint32
+		back int
+		pc   uint32
+		n    = uint64(len(frame))
+	)
+	for {
+		in := &code[pc]
+		pc++
+		switch in.op {
+		case opLdH:
+			at := uint64(in.k)
+			if at+2 > n {
+				return 0
+			}
+			a = uint32(binary.BigEndian.Uint16(frame[at:]))
+		case opLdB:
+			at := uint64(in.k)
+			if at >= n {
+				return 0
+			}
+			a = uint32(frame[at])
+		case opLdW:
+			at := uint64(in.k)
+			if at+4 > n {
+				return 0
+			}
+			a = binary.BigEndian.Uint32(frame[at:])
+		case opJeq:
+			if a == in.k {
+				pc = in.jt
+			} else {
+				pc = in.jf
+			}
+		case opJset:
+			if a&in.k != 0 {
+				pc = in.jt
+			} else {
+				pc = in.jf
+			}
+		case opJgt:
+			if a > in.k {
+				pc = in.jt
+			} else {
+				pc = in.jf
+			}
+		case opJge:
+			if a >= in.k {
+				pc = in.jt
+			} else {
+				pc = in.jf
+			}
+		case opRet:
+			return in.k
+		case opLdxMsh:
+			at := uint64(in.k)
+			if at >= n {
+				return 0
+			}
+			x = uint32(frame[at]&0xf) << 2
+		case opLdIndH:
+			at := uint64(x) + uint64(in.k)
+			if at+2 > n {
+				return 0
+			}
+			a = uint32(binary.BigEndian.Uint16(frame[at:]))
+		case opLdIndB:
+			at := uint64(x) + uint64(in.k)
+			if at >= n {
+				return 0
+			}
+			a = uint32(frame[at])
+		case opLdIndW:
+			at := uint64(x) + uint64(in.k)
+			if at+4 > n {
+				return 0
+			}
+			a = binary.BigEndian.Uint32(frame[at:])
+		case opAnd:
+			a &= in.k
+		case opJa:
+			if in.jt < pc {
+				if back++; back > backwardJumps {
+					return 0
+				}
+			}
+			pc = in.jt
+		case opLdImm:
+			a = in.k
+		case opLdxImm:
+			x = in.k
+		case opLdLen:
+			a = wireLen
+		case opLdxLen:
+			x = wireLen
+		case opLdMem:
+			a = mem[in.k&(scratchWords-1)]
+		case opLdxMem:
+			x = mem[in.k&(scratchWords-1)]
+		case opSt:
+			mem[in.k&(scratchWords-1)] = a
+		case opStx:
+			mem[in.k&(scratchWords-1)] = x
+		case opTax:
+			x = a
+		case opTxa:
+			a = x
+		case opJeq | srcX:
+			if a == x {
+				pc = in.jt
+			} else {
+				pc = in.jf
+			}
+		case opJgt | srcX:
+			if a > x {
+				pc = in.jt
+			} else {
+				pc = in.jf
+			}
+		case opJge | srcX:
+			if a >= x {
+				pc = in.jt
+			} else {
+				pc = in.jf
+			}
+		case opJset | srcX:
+			if a&x != 0 {
+				pc = in.jt
+			} else {
+				pc = in.jf
+			}
+		case opRetA:
+			return a
+		case opNeg:
+			a = -a
+		default: // the rest of arithmetic
+			operand := in.k
+			if in.op&srcX != 0 {
+				operand = x
+			}
+			var ok bool
+			if a, ok = arithmetic(in.op&^srcX, a, operand); !ok {
+				return 0
+			}
+		}
+	}
+}
+
+// arithmetic computes an operation of two operands; not ok is a division by zero.
+// Shifts by 32 and more give 0.
+func arithmetic(op uint16, a, b uint32) (result uint32, ok bool) {
+	switch op {
+	case opAdd:
+		return a + b, true
+	case opSub:
+		return a - b, true
+	case opMul:
+		return a * b, true
+	case opDiv:
+		if b == 0 {
+			return 0, false
+		}
+		return a / b, true
+	case opMod:
+		if b == 0 {
+			return 0, false
+		}
+		return a % b, true
+	case opAnd:
+		return a & b, true
+	case opOr:
+		return a | b, true
+	case opXor:
+		return a ^ b, true
+	case opLsh:
+		return a << b, true
+	case opRsh:
+		return a >> b, true
+	}
+	return 0, false
+}
