@@ -72,5 +72,5 @@ type Status struct {
 	Dropped  uint64 // for which the writer was too slow
 	Settings Settings
 	Reason   Reason // why it ended
-	Err      error // what lies behind DiskFull, WriteFailed and NotJoined; for the program's log
+	Err      error  // what lies behind DiskFull, WriteFailed and NotJoined; for the program's log
 }

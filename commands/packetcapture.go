@@ -1,0 +1,131 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"syscall"
+	"unicode/utf8"
+
+	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/pcapfilter"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "packetcapture",
+	Summary: "Capture the packets that pass the appliance's interfaces.",
+	Help:    "Captures are kept in the directory diagnostic; fetch them with SFTP, SCP or FTP.",
+	Source:  "B9 to B22 (operations, rules), B24 (menu words); invented (questions of SETUP, refusals)",
+	Roles:   []users.Role{users.Administrator},
+	Mode:    shell.MachineMode,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		return env.Menu(ctx, func() shell.Menu {
+			status := env.Box.Captures.Status(capture.CLI)
+			return shell.Menu{
+				Head: func() { showCapture(env, status) },
+				Items: []shell.Item{
+					{Key: "START", Text: "Start packet capture.", Hide: status.Running, Run: func(context.Context) error {
+						return startCapture(env)
+					}},
+					{Key: "STOP", Text: "Stop packet capture.", Hide: !status.Running, Run: func(context.Context) error {
+						return stopCapture(env)
+					}},
+					{Key: "STATUS", Text: "Display current capture status.", Hide: !status.Running, Run: func(context.Context) error {
+						return nil // it stands above the menu, which is shown again
+					}},
+					{Key: "SETUP", Text: "Change packet capture settings.", Run: func(ctx context.Context) error {
+						return setUpCapture(ctx, env)
+					}},
+				},
+			}
+		})
+	},
+})
+
+// showCapture prints the state of the command line's capture, and of no other (B21).
+func showCapture(env *shell.Env, s capture.Status) {
+	settings := s.Settings
+	if s.Running {
+		env.Printf("\nStatus: Capture in progress (Duration = %s)\n", capture.FormatDuration(s.Elapsed))
+	} else {
+		settings = env.Box.Captures.Settings()
+		env.Printf("\nStatus: No packet capture in progress\n")
+		if s.Reason != capture.NotEnded && s.Reason != capture.ByUser {
+			env.Prose(fmt.Sprintf("The last capture ended: %v.", s.Reason))
+		}
+	}
+	if s.File != "" {
+		env.Printf("File Name: %s (Size = %dK)\n", s.File, s.Size>>10)
+	}
+	if s.Dropped > 0 {
+		env.Printf("Packets Dropped: %d\n", s.Dropped)
+	}
+	env.Printf("\nCurrent Settings:\n")
+	for _, row := range [][2]string{
+		{"Capture File Size Limit:", settings.SizeText()},
+		{"Capture Duration:", settings.DurationText()},
+		{"Interfaces Selected:", settings.InterfacesText()},
+		{"Filters Selected:", settings.FilterText()},
+	} {
+		env.Printf("  %-25s %s\n", row[0], row[1])
+	}
+}
+
+// startCapture starts a capture that lives as long as the session (B10).
+func startCapture(env *shell.Env) error {
+	owner := capture.Owner{Side: capture.CLI}
+	if env.Login != nil {
+		owner.Session = strconv.Itoa(env.Login.ID())
+	}
+	_, err := env.Box.Captures.Start(env.Life, owner)
+	var running *capture.RunningError
+	switch {
+	case err == nil:
+		env.Printf("Success - Packet Capture has started\n")
+		return nil
+	case errors.As(err, &running) && running.Side == capture.GUI:
+		return shell.Refusal("A packet capture that was started in the GUI is in progress. Only one capture can run at a time: it must be stopped in the GUI first.")
+	case errors.As(err, &running):
+		return shell.Refusal("A packet capture is in progress already.")
+	case errors.Is(err, syscall.ENOSPC):
+		return shell.Refusal("The packet capture cannot be started: there is no disk space left.")
+	case errors.Is(err, errors.ErrUnsupported):
+		return shell.Refusal("This appliance's network does not let packets be captured.")
+	}
+	return captureRefusal(err)
+}
+
+func stopCapture(env *shell.Env) error {
+	s, err := env.Box.Captures.Stop(capture.CLI)
+	switch {
+	case errors.Is(err, capture.ErrNotRunning):
+		return shell.Refusal("The packet capture has ended already.")
+	case err != nil:
+		return err
+	case s.Reason != capture.ByUser: // it ended at that moment; the menu says why
+		return nil
+	}
+	env.Printf("Success - Packet Capture has stopped\n")
+	return nil
+}
+
+// captureRefusal words the recorder's objections to settings; other errors are
+// internal.
+func captureRefusal(err error) error {
+	var setting *capture.SettingError
+	var gone *capture.InterfaceError
+	var syntax *pcapfilter.SyntaxError
+	switch {
+	case errors.As(err, &setting):
+		return shell.Refusal(setting.Text + ".")
+	case errors.As(err, &gone):
+		return shell.Refusef("The interface %s does not exist. Choose another one with SETUP.", gone.Name)
+	case errors.As(err, &syntax):
+		return shell.Refusef("The filter is not valid at character %d: %s\n  %s\n  %s",
+			utf8.RuneCountInString(syntax.Expr[:syntax.Offset])+1, syntax.Message, syntax.Expr, syntax.Caret())
+	}
+	return err
+}
