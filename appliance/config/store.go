@@ -36,7 +36,8 @@ func (c *Config) entry(s *spec) *entry {
 
 // with is c with edits, as revision rev.
 func (c *Config) with(edits map[*spec]edit, rev int) *Config {
-	next := &Config{rev: rev, set: maps.Clone(c.set), factory: c.factory}
+	next := &Config{rev: rev, set: make(map[string]*entry, len(c.set)+len(edits)), factory: c.factory}
+	maps.Copy(next.set, c.set)
 	for s, e := range edits {
 		if same(e.now, c.factory.entry(s)) {
 			delete(next.set, s.name)
