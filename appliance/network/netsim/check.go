@@ -1,0 +1,334 @@
+package netsim
+
+import (
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // a time zone is no error because the machine has no list of them
+
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+)
+
+// A faultFunc makes an error about the value at path.
+type faultFunc func(path, format string, args ...any) error
+
+// Check finds what is wrong with a topology that was changed after Load, or made
+// without it. Its errors are *LoadError without a position.
+func (t *Topology) Check() error {
+	d := decoder{file: t.File}
+	return t.check(func(path, format string, args ...any) error {
+		return d.fault("", path+": "+format, args...)
+	})
+}
+
+func (t *Topology) check(fault faultFunc) error {
+	c := &checker{Topology: t, fault: fault, owner: make(map[netip.Addr]string)}
+	for _, part := range []func() error{
+		c.appliance, c.interfaces, c.hosts, c.services, c.dns,
+		c.paths, c.rules, c.doors, c.exits, c.clients,
+	} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A checker finds what a topology's form allows but its sense does not.
+type checker struct {
+	*Topology
+	fault faultFunc
+	owner map[netip.Addr]string // whose an address is
+}
+
+var (
+	domainName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*$`)
+	version    = regexp.MustCompile(`^\d+\.\d+\.\d+-\d+$`)
+)
+
+// index writes a path.
+func index(list string, i int, rest string) string {
+	return list + "[" + strconv.Itoa(i) + "]" + rest
+}
+
+func (c *checker) appliance() error {
+	a := &c.Appliance
+	switch {
+	case !domainName.MatchString(a.HostName):
+		return c.fault("appliance.hostname", "%q is no host name, expected one such as mail.example.com", a.HostName)
+	case a.Model == "":
+		return c.fault("appliance.model", "no model, expected one such as C100V")
+	case a.Serial == "" || strings.ContainsAny(a.Serial, "/ "):
+		return c.fault("appliance.serial", "%q is no serial number, expected one such as 421F6D8FB9C75E19C425-C9AEA81B2B70", a.Serial)
+	case !version.MatchString(a.Version):
+		return c.fault("appliance.version", "%q is no version, expected release and build such as 14.0.0-698", a.Version)
+	case len(a.Interfaces) == 0:
+		return c.fault("appliance.interfaces", "no interface, expected one at least")
+	case a.DiskQuota < MiB:
+		return c.fault("appliance.disk_quota", "%d bytes are too few, expected 1MiB at least", a.DiskQuota)
+	}
+	if _, err := time.LoadLocation(a.TimeZone); err != nil {
+		return c.fault("appliance.timezone", "time zone %q is unknown, expected one such as America/Los_Angeles", a.TimeZone)
+	}
+	return nil
+}
+
+// claim gives an address to its owner, once.
+func (c *checker) claim(path string, a netip.Addr, owner string) error {
+	switch {
+	case a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.Is4In6() || !a.IsValid():
+		return c.fault(path, "%v cannot be a host's address, expected one of another kind", a)
+	case c.owner[a] != "":
+		return c.fault(path, "%v is already %s's, expected an address of its own", a, c.owner[a])
+	}
+	c.owner[a] = owner
+	return nil
+}
+
+func (c *checker) interfaces() error {
+	seen := make(map[string]bool)
+	again := func(kind, value string) bool {
+		k := kind + " " + value
+		defer func() { seen[k] = true }()
+		return seen[k]
+	}
+	for i := range c.Appliance.Interfaces {
+		n := &c.Appliance.Interfaces[i]
+		at := func(key string) string { return index("appliance.interfaces", i, key) }
+		switch {
+		case n.Name == "" || n.Name == "lo0":
+			return c.fault(at(".name"), "%q cannot name an interface, expected a name such as Data 1", n.Name)
+		case again("name", n.Name):
+			return c.fault(at(".name"), "a second interface %q, expected a name of its own", n.Name)
+		case n.Device == "" || n.Device == "lo0" || again("device", n.Device):
+			return c.fault(at(".device"), "%q is no device or another interface's, expected one of its own such as nic1", n.Device)
+		case n.Link < 1 || again("link", strconv.Itoa(n.Link)):
+			return c.fault(at(".link"), "%d is no link number or another interface's, expected one of its own from 1", n.Link)
+		case n.MAC == (ether.MAC{}) || n.MAC.IsMulticast() || again("mac", n.MAC.String()):
+			return c.fault(at(".mac"), "%v is no machine's address or another interface's, expected one of its own", n.MAC)
+		case n.MTU < 1280 || n.MTU > 9000:
+			return c.fault(at(".mtu"), "MTU %d, expected 1280 to 9000", n.MTU)
+		}
+		for j, p := range n.Addresses {
+			at := index(at(".addresses"), j, "")
+			if p.IsSingleIP() {
+				return c.fault(at, "%v lacks the length of its network, expected it as in 10.0.202.7/24", p.Addr())
+			}
+			for k := range i {
+				for _, q := range c.Appliance.Interfaces[k].Addresses {
+					if p.Overlaps(q) {
+						return c.fault(at, "%v overlaps with %v of %s, expected separate networks", p, q, c.Appliance.Interfaces[k].Name)
+					}
+				}
+			}
+			if err := c.claim(at, p.Addr(), n.Name); err != nil {
+				return err
+			}
+		}
+		if err := c.gateway(n, n.Gateway, true, at(".gateway")); err != nil {
+			return err
+		}
+		if err := c.gateway(n, n.Gateway6, false, at(".gateway6")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) gateway(n *Interface, gw netip.Addr, v4 bool, path string) error {
+	switch {
+	case !gw.IsValid():
+		return nil
+	case gw.Is4() != v4:
+		return c.fault(path, "%v is of the other family, expected IPv4 in gateway and IPv6 in gateway6", gw)
+	case !n.onWire(gw):
+		return c.fault(path, "%v is not on the network of %s, expected an address in %s", gw, n.Name, prefixes(n.Addresses, v4))
+	}
+	return c.claim(path, gw, "the gateway of "+n.Name)
+}
+
+// onWire reports whether a is an address of the interface's networks.
+func (n *Interface) onWire(a netip.Addr) bool {
+	return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func prefixes(list []netip.Prefix, v4 bool) string {
+	var s []string
+	for _, p := range list {
+		if p.Addr().Is4() == v4 {
+			s = append(s, p.Masked().String())
+		}
+	}
+	if len(s) == 0 {
+		return "a network that the interface has no address of"
+	}
+	return strings.Join(s, " or ")
+}
+
+// interfaceNames lists them for messages.
+func (c *checker) interfaceNames() string {
+	var s []string
+	for _, n := range c.Appliance.Interfaces {
+		s = append(s, n.Name)
+	}
+	return strings.Join(s, ", ")
+}
+
+// wireOf is the interface on whose networks a is.
+func (t *Topology) wireOf(a netip.Addr) *Interface {
+	for i := range t.Appliance.Interfaces {
+		if n := &t.Appliance.Interfaces[i]; n.onWire(a) {
+			return n
+		}
+	}
+	return nil
+}
+
+// hasGateway reports whether a gateway leads to addresses of a's family.
+func (t *Topology) hasGateway(a netip.Addr) bool {
+	return slices.ContainsFunc(t.Appliance.Interfaces, func(n Interface) bool {
+		return a.Is4() && n.Gateway.IsValid() || a.Is6() && n.Gateway6.IsValid()
+	})
+}
+
+func (c *checker) hosts() error {
+	seen := make(map[string]bool)
+	macs := make(map[ether.MAC]bool)
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		at := func(key string) string { return index("hosts", i, key) }
+		switch {
+		case h.Name == "" || h.Name == fromAppliance:
+			return c.fault(at(".name"), "%q cannot name a host, expected another name", h.Name)
+		case seen[h.Name]:
+			return c.fault(at(".name"), "a second host %q, expected a name of its own", h.Name)
+		case len(h.Addresses) == 0:
+			return c.fault(at(".addresses"), "host %s has no address, expected one at least", h.Name)
+		case h.Wire == "" && h.MAC != (ether.MAC{}):
+			return c.fault(at(".mac"), "host %s is on no wire where this could be seen, expected no mac", h.Name)
+		case h.Wire != "" && (h.MAC.IsMulticast() || macs[h.MAC]):
+			return c.fault(at(".mac"), "%v is no machine's address or another host's, expected one of its own", h.MAC)
+		}
+		seen[h.Name], macs[h.MAC] = true, true
+		for j, a := range h.Addresses {
+			if err := c.hostAddress(h, a, at(index(".addresses", j, ""))); err != nil {
+				return err
+			}
+		}
+		for j, name := range h.Names {
+			if !domainName.MatchString(name) {
+				return c.fault(at(index(".names", j, "")), "%q is no host name, expected one such as www.example.com", name)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *checker) hostAddress(h *Host, a netip.Addr, path string) error {
+	wire := c.wireOf(a)
+	switch {
+	case h.Wire == "" && wire != nil:
+		return c.fault(path, "%v is on the network of %s, expected wire: %s for this host", a, wire.Name, wire.Name)
+	case h.Wire == "" && !c.hasGateway(a):
+		return c.fault(path, "no interface has a gateway that could lead to %v, expected one", a)
+	case h.Wire != "" && c.findInterface(h.Wire) == nil:
+		return c.fault(strings.TrimSuffix(path, path[strings.LastIndex(path, ".addresses"):])+".wire",
+			"no interface is called %q, expected one of %s", h.Wire, c.interfaceNames())
+	case h.Wire != "" && (wire == nil || wire.Name != h.Wire):
+		return c.fault(path, "%v is not on the network of %s, expected an address in %s",
+			a, h.Wire, prefixes(c.findInterface(h.Wire).Addresses, a.Is4()))
+	}
+	return c.claim(path, a, "host "+h.Name)
+}
+
+func (t *Topology) findInterface(name string) *Interface {
+	for i := range t.Appliance.Interfaces {
+		if n := &t.Appliance.Interfaces[i]; n.Name == name {
+			return n
+		}
+	}
+	return nil
+}
+
+func (t *Topology) findHost(name string) *Host {
+	for i := range t.Hosts {
+		if t.Hosts[i].Name == name {
+			return &t.Hosts[i]
+		}
+	}
+	return nil
+}
+
+func (c *checker) services() error {
+	names := make(map[string]bool)
+	for i := range c.Hosts {
+		ports := make(map[uint16]bool)
+		for j, s := range c.Hosts[i].Services {
+			at := func(key string) string { return index("hosts", i, index(".services", j, key)) }
+			kind, ok := peers.Lookup(s.Type)
+			switch {
+			case !ok:
+				return c.fault(at(".type"), "no server is called %q, expected one of %s", s.Type, strings.Join(peers.Names(), ", "))
+			case s.Port == 0:
+				return c.fault(at(".port"), "%s has no usual port, expected one here", s.Type)
+			case ports[s.Port]:
+				return c.fault(at(".port"), "a second server on port %d of host %s, expected another port", s.Port, c.Hosts[i].Name)
+			case names[s.Name]:
+				return c.fault(at(".name"), "a second server %q, expected a name of its own", s.Name)
+			}
+			ports[s.Port], names[s.Name] = true, true
+			for _, key := range slices.Sorted(maps.Keys(s.Options)) {
+				if err := kind.CheckOption(key, s.Options[key]); err != nil {
+					return c.fault(at(".options."+key), "%v", err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *checker) dns() error {
+	for _, a := range slices.SortedFunc(maps.Keys(c.Names), netip.Addr.Compare) {
+		at := "names." + a.String()
+		if h := c.hostOf(a); h != nil && len(h.Names) > 0 {
+			return c.fault(at, "%v is host %s, which has names of its own, expected the name there", a, h.Name)
+		}
+		if name := c.Names[a]; !domainName.MatchString(name) {
+			return c.fault(at, "%q is no host name, expected one such as www.example.com", name)
+		}
+	}
+	for i, m := range c.Mail {
+		at := func(key string) string { return index("mail", i, key) }
+		if !domainName.MatchString(m.Domain) {
+			return c.fault(at(".domain"), "%q is no domain, expected one such as example.com", m.Domain)
+		}
+		if len(c.addressesOf(m.Host)) == 0 {
+			return c.fault(at(".host"), "no host has the name %q, expected a name of a host's", m.Host)
+		}
+	}
+	for i, a := range c.Appliance.DNS {
+		if h := c.hostOf(a); h == nil && !c.leadsOut(a) {
+			return c.fault(index("appliance.dns", i, ""), "no host has the address %v, expected one with a dns service", a)
+		}
+	}
+	return nil
+}
+
+func (t *Topology) hostOf(a netip.Addr) *Host {
+	for i := range t.Hosts {
+		if slices.Contains(t.Hosts[i].Addresses, a) {
+			return &t.Hosts[i]
+		}
+	}
+	return nil
+}
+
+// leadsOut reports whether packets to a leave the simulation.
+func (t *Topology) leadsOut(a netip.Addr) bool {
+	return slices.ContainsFunc(t.Doors.Out, func(e Exit) bool { return e.Address == a })
+}

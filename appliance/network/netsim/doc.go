@@ -1,0 +1,2 @@
+// Package netsim is the appliance's simulated network.
+package netsim

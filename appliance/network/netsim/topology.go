@@ -1,0 +1,212 @@
+package netsim
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+)
+
+// A Topology is the world that a file asks for: an appliance, its wires, and
+// everything behind them. Exported types are what is asked for; World is what
+// runs. A Topology is not changed by what runs, and many worlds may share one.
+type Topology struct {
+	// File is the name under which it was loaded.
+	File string `yaml:"-"`
+	// About says in a sentence what it is for.
+	About string `yaml:"about"`
+
+	Appliance Appliance `yaml:"appliance"`
+	// Hosts are the simulated machines.
+	Hosts []Host `yaml:"hosts"`
+	// Names are what the DNS knows of addresses that are no host's, such as
+	// routers': the name of an address, and the address of the name.
+	Names map[netip.Addr]string `yaml:"names"`
+	// Mail says which hosts take a domain's mail: the MX records.
+	Mail []MX `yaml:"mail"`
+	// Clients are connections that exist once the appliance's services are up.
+	Clients []Client `yaml:"clients"`
+	// Paths are the routers between the appliance's gateways and networks.
+	Paths []Path `yaml:"paths"`
+	// Rules are the firewalls' on these paths; the first that matches decides.
+	Rules []Rule `yaml:"rules"`
+	// Doors connect this world with the real one.
+	Doors Doors `yaml:"doors"`
+}
+
+// An Appliance is what the appliance is before anybody configures it.
+type Appliance struct {
+	HostName  string       `yaml:"hostname"`
+	Model     string       `yaml:"model"`      // "C100V"
+	Serial    string       `yaml:"serial"`     // "421F6D8FB9C75E19C425-C9AEA81B2B70"
+	Version   string       `yaml:"version"`    // release and build: "14.0.0-698"
+	TimeZone  string       `yaml:"timezone"`   // "America/Los_Angeles"; "" is UTC
+	DNS       []netip.Addr `yaml:"dns"`        // the name servers that it asks
+	DiskQuota Bytes        `yaml:"disk_quota"` // of its data area; 1 GiB unless given
+
+	// Interfaces in the order in which the appliance shows them, without lo0.
+	// The default routes lead through the first that has a gateway.
+	Interfaces []Interface `yaml:"interfaces"`
+}
+
+// An Interface is one of the appliance's, and the wire that it is plugged into.
+type Interface struct {
+	Name      string         `yaml:"name"`      // "Data 1"
+	Device    string         `yaml:"device"`    // "nic1"
+	Link      int            `yaml:"link"`      // N of link#N; 0: its place in the list
+	MAC       ether.MAC      `yaml:"mac"`       // zero: one made of its place in the list
+	MTU       int            `yaml:"mtu"`       // 1500 unless given
+	Addresses []netip.Prefix `yaml:"addresses"` // with the length of their networks
+	Gateway   netip.Addr     `yaml:"gateway"`   // the router on this wire
+	Gateway6  netip.Addr     `yaml:"gateway6"`
+}
+
+// A Host is a simulated machine.
+type Host struct {
+	Name      string       `yaml:"name"`      // how the topology and tests call it
+	Addresses []netip.Addr `yaml:"addresses"` // IPv4 and IPv6
+	// Names are its names in the DNS: all lead to its addresses, and its
+	// addresses lead to the first. Without names the DNS does not know it.
+	Names []string `yaml:"names"`
+	// Wire is the interface on whose wire it is. "" puts it behind the gateways.
+	Wire     string    `yaml:"wire"`
+	MAC      ether.MAC `yaml:"mac"` // on a wire only; zero: one made of its place
+	Services []Service `yaml:"services"`
+}
+
+// A Service is a server on a host, see package peers.
+type Service struct {
+	Type    string            `yaml:"type"`    // "dns", "web", "echo", "sink"
+	Name    string            `yaml:"name"`    // for World.Peer; HOST/TYPE unless given
+	Port    uint16            `yaml:"port"`    // the type's usual one unless given
+	Options map[string]string `yaml:"options"` // the type's own
+}
+
+// An MX is a mail exchanger of a domain.
+type MX struct {
+	Domain     string `yaml:"domain"`
+	Preference uint16 `yaml:"preference"`
+	Host       string `yaml:"host"`
+}
+
+// A Client is a connection of the appliance's to somebody, or the other way
+// round. It stays open unless Close is set: then it is closed, by the side that
+// opened it, and its socket stays in TIME_WAIT for a while.
+type Client struct {
+	From   string         `yaml:"from"`  // "appliance", or a host's name
+	Local  netip.AddrPort `yaml:"local"` // where it comes from
+	Remote netip.AddrPort `yaml:"remote"`
+	Send   string         `yaml:"send"`  // text to send; the first answer is read
+	Close  bool           `yaml:"close"` // closed at once
+	Owner  string         `yaml:"owner"` // the process, on the appliance
+	User   string         `yaml:"user"`
+}
+
+// A Path is the way from the appliance's gateways to a network: the routers in
+// the order in which traceroute prints them.
+type Path struct {
+	Name string       `yaml:"name"` // for World's faults; its network unless given
+	To   netip.Prefix `yaml:"to"`
+	// Hops are the routers. The first one is the gateway itself, under the
+	// addresses with which it answers here. Without hops there is the gateway.
+	Hops []Hop `yaml:"hops"`
+	// Delay is one way, and added to the hops'; Jitter is up to this much more.
+	Delay  time.Duration `yaml:"delay"`
+	Jitter time.Duration `yaml:"jitter"`
+	Loss   float64       `yaml:"loss"` // share of packets lost, each way, 0 to 1
+	MTU    int           `yaml:"mtu"`  // of its narrowest link; 0: no limit
+	// End is what becomes of packets at the end of the path: "" reaches the
+	// network's hosts; "net-unreachable", "host-unreachable" and "prohibited"
+	// answer so from the last router; "silent" drops.
+	End string `yaml:"end"`
+}
+
+// A Hop is a router, or several that share the load.
+type Hop struct {
+	// Members are the addresses that answer here. UDP packets choose member
+	// number (destination port + seed) mod the number of members of their
+	// family, so that a traceroute, which counts ports up, meets them in this
+	// order; other packets choose by their flow. A member may be named more than
+	// once. Where the chosen member is the packet's destination there is no
+	// router here for this packet.
+	Members []netip.Addr  `yaml:"members"`
+	Seed    int           `yaml:"seed"`
+	Delay   time.Duration `yaml:"delay"`  // one way, from the hop before
+	Jitter  time.Duration `yaml:"jitter"` // of this hop's own answers
+	Loss    float64       `yaml:"loss"`   // share of packets lost here, 0 to 1
+	Silent  bool          `yaml:"silent"` // answers no probe: "* * *"
+}
+
+// A Rule is a firewall's, for packets from one network to another. Zero values
+// match everything.
+type Rule struct {
+	Name     string       `yaml:"name"`
+	From     netip.Prefix `yaml:"from"`
+	To       netip.Prefix `yaml:"to"`
+	Protocol string       `yaml:"protocol"` // "tcp", "udp", "icmp"
+	Port     uint16       `yaml:"port"`     // destination's
+	// Action is "pass"; "drop"; "reset": both ends of a TCP connection get a
+	// reset, others a port unreachable; or "prohibited": administratively
+	// prohibited, by ICMP.
+	Action string `yaml:"action"`
+	// AfterBytes and AfterRecords let that much of a flow's data pass from From
+	// to To before the rule acts. See wan.Rule.
+	AfterBytes   int64 `yaml:"after_bytes"`
+	AfterRecords int   `yaml:"after_records"`
+}
+
+// Doors connect the real world with the simulated one.
+type Doors struct {
+	// In lets real clients in.
+	In []Door `yaml:"in"`
+	// SeenAs says which simulated address a real client becomes; the first
+	// network that holds its address decides.
+	SeenAs []SeenAs `yaml:"seen_as"`
+	// Out lets the appliance reach real servers. Nothing leaves the process but
+	// what is listed here.
+	Out []Exit `yaml:"out"`
+}
+
+// A Door is a real listener that leads to a service of the appliance.
+type Door struct {
+	Name      string         `yaml:"name"`      // its service unless given
+	Listen    netip.AddrPort `yaml:"listen"`    // real; port 0 takes a free one
+	Interface string         `yaml:"interface"` // where it leads
+	Service   string         `yaml:"service"`   // "ssh", "ftp", "http", "https", "smtp" or a port
+	// PassivePorts, "50000-50100", are the real ports of passive FTP data
+	// connections; any unless given. PublicAddress is the address that passive
+	// replies name; the one that the client connected to unless given.
+	PassivePorts  string     `yaml:"passive_ports"`
+	PublicAddress netip.Addr `yaml:"public_address"`
+}
+
+// A SeenAs maps a real network to a simulated address, or to a simulated network
+// of which each real address takes one.
+type SeenAs struct {
+	From netip.Prefix `yaml:"from"`
+	As   netip.Prefix `yaml:"as"`
+}
+
+// An Exit maps a simulated address to a real one.
+type Exit struct {
+	Address netip.Addr `yaml:"address"` // simulated
+	Port    uint16     `yaml:"port"`    // 0: all
+	To      netip.Addr `yaml:"to"`      // real
+	ToPort  uint16     `yaml:"to_port"` // 0: the same
+}
+
+// Bytes is a number of bytes, written as "512MiB" or as a plain number.
+type Bytes int64
+
+// Sizes.
+const (
+	KiB Bytes = 1 << 10
+	MiB Bytes = 1 << 20
+	GiB Bytes = 1 << 30
+)
+
+// What a topology may leave out.
+const (
+	defaultMTU   = 1500
+	defaultQuota = GiB
+)

@@ -1,0 +1,292 @@
+package netsim_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+	"github.com/esasim/esasim/fixtures"
+)
+
+// fixture loads a built-in topology.
+func fixture(t testing.TB, name string) *netsim.Topology {
+	t.Helper()
+	file, data, ok := fixtures.Topology(name)
+	if !ok {
+		t.Fatalf("no topology %s", name)
+	}
+	return load(t, file, string(data))
+}
+
+func load(t testing.TB, file, text string) *netsim.Topology {
+	t.Helper()
+	topology, err := netsim.Load(file, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topology
+}
+
+func TestBuiltInTopologiesLoad(t *testing.T) {
+	for _, name := range fixtures.Topologies() {
+		fixture(t, name)
+	}
+}
+
+func TestLabIsTheWorldOfTheDocument(t *testing.T) {
+	lab := fixture(t, "lab")
+	want := netsim.Appliance{
+		HostName: "example.com",
+		Model:    "C100V",
+		Serial:   "421F6D8FB9C75E19C425-C9AEA81B2B70",
+		Version:  "14.0.0-698",
+		TimeZone: "America/Los_Angeles",
+		DNS:      []netip.Addr{netip.MustParseAddr("10.0.202.53")},
+
+		DiskQuota: netsim.GiB,
+		Interfaces: []netsim.Interface{
+			{
+				Name: "Data 1", Device: "nic1", Link: 2, MTU: 1500,
+				MAC:       ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x02, 0x07},
+				Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8:202::7/64")},
+				Gateway:   netip.MustParseAddr("10.0.202.1"),
+				Gateway6:  netip.MustParseAddr("2001:db8:202::1"),
+			},
+			{Name: "Data 2", Device: "nic2", Link: 3, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x03, 0x07}},
+			{Name: "Management", Device: "nic0", Link: 1, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x01, 0x07}},
+		},
+	}
+	if diff := cmp.Diff(want, lab.Appliance, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Errorf("the appliance (-want +got):\n%s", diff)
+	}
+	routers := 0
+	for _, p := range lab.Paths {
+		if p.Name != "google" {
+			continue
+		}
+		for _, h := range p.Hops {
+			routers += len(h.Members)
+		}
+	}
+	if routers != 19 {
+		t.Errorf("the path to google.com names %d members, want 19 in 9 hops", routers)
+	}
+}
+
+// TestDefaults shows what a topology may leave out.
+func TestDefaults(t *testing.T) {
+	minimal := fixture(t, "minimal")
+	n := minimal.Appliance.Interfaces[0]
+	if n.Link != 1 || n.MTU != 1500 || n.MAC != (ether.MAC{2, 0, 0, 1, 0, 1}) {
+		t.Errorf("interface: link %d, MTU %d, MAC %v", n.Link, n.MTU, n.MAC)
+	}
+	if got := minimal.Appliance.DiskQuota; got != netsim.GiB {
+		t.Errorf("disk quota %d", got)
+	}
+	s := minimal.Hosts[0].Services[0]
+	if s.Name != "resolver/dns" || s.Port != 53 {
+		t.Errorf("service: name %q, port %d", s.Name, s.Port)
+	}
+	if got := minimal.Doors.In[0].Name; got != "ssh" {
+		t.Errorf("door: name %q", got)
+	}
+}
+
+func TestEveryKindOfValue(t *testing.T) {
+	topology := load(t, "values.yaml", replaceIn(valid, map[string]string{
+		"  disk_quota: 1GiB": "  disk_quota: 1536 MiB",
+		"# paths": `
+paths:
+  - {to: 203.0.113.0/24, name: far, delay: 1.5ms, jitter: 20us, loss: 0.25, mtu: 1400, hops: [{silent: true, delay: 1ms}, {members: [198.51.100.1], seed: 2, loss: 1}]}
+  - to: 203.0.113.9
+    end: silent
+`,
+	}))
+	if got := topology.Appliance.DiskQuota; got != 1536*netsim.MiB {
+		t.Errorf("disk quota %d", got)
+	}
+	want := []netsim.Path{
+		{
+			Name: "far", To: netip.MustParsePrefix("203.0.113.0/24"),
+			Delay: 1500 * time.Microsecond, Jitter: 20 * time.Microsecond, Loss: 0.25, MTU: 1400,
+			Hops: []netsim.Hop{
+				{Silent: true, Delay: time.Millisecond},
+				{Members: []netip.Addr{netip.MustParseAddr("198.51.100.1")}, Seed: 2, Loss: 1},
+			},
+		},
+		{Name: "203.0.113.9/32", To: netip.MustParsePrefix("203.0.113.9/32"), End: "silent"},
+	}
+	if diff := cmp.Diff(want, topology.Paths, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+}
+
+// valid is a topology in which the tests below break one thing each.
+const valid = `appliance:
+  hostname: mail.example.com
+  model: C100V
+  serial: A-1
+  version: 14.0.0-698
+  dns: [192.0.2.53]
+  disk_quota: 1GiB
+  interfaces:
+    - name: Data 1
+      device: nic1
+      addresses: [192.0.2.25/24]
+      gateway: 192.0.2.1
+    - {name: Data 2, device: nic2}
+hosts:
+  - name: resolver
+    wire: Data 1
+    addresses: [192.0.2.53]
+    services: [{type: dns}]
+  - name: far
+    addresses: [203.0.113.7]
+    services: [{type: sink, port: 25}]
+# paths
+# rules
+# clients
+doors:
+  in:
+    - {listen: "127.0.0.1:0", interface: Data 1, service: ssh}
+  seen_as:
+    - {from: 127.0.0.0/8, as: 203.0.113.8}
+# out
+`
+
+func replaceIn(text string, changes map[string]string) string {
+	for old, new := range changes {
+		text = strings.Replace(text, old, new, 1)
+	}
+	return text
+}
+
+func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
+	tests := []struct{ name, old, new, want string }{
+		// The form.
+		{"not YAML", "hostname: mail", "hostname: [mail", "t.yaml:3:3: "},
+		{"unknown key", "  model:", "  modell:", `t.yaml:3:3: unknown key "modell", expected one of hostname, model, serial`},
+		{"key twice", "  serial:", "  model: C600V\n  serial:", `t.yaml:4:3: `},
+		{"anchor", "[192.0.2.53]\n  disk", "&a [192.0.2.53]\n  disk", "t.yaml:6:8: anchors, aliases and tags"},
+		{"no address", "192.0.2.25/24", "192.0.2.256/24", `t.yaml:11:19: "192.0.2.256/24" here, expected an IP address or a network such as 10.0.202.0/24`},
+		{"list wanted", "[192.0.2.53]\n  disk", "192.0.2.53\n  disk", `t.yaml:6:8: "192.0.2.53" here, expected a list`},
+		{"text wanted", "mail.example.com", "[mail]", "t.yaml:2:13: a list here, expected a text"},
+		{"nothing", "hostname: mail.example.com", "hostname:", "t.yaml:2:12: nothing here, expected a text"},
+		{"keys wanted", "- {name: Data 2, device: nic2}", "- Data 2", `t.yaml:13:7: "Data 2" here, expected keys out of name, device`},
+		{"port too large", "port: 25", "port: 65536", `t.yaml:21:35: "65536" here, expected a whole number from 0 to 65535`},
+		{"size", "1GiB", "1 giga", `t.yaml:7:15: "1 giga" here, expected a size such as 512MiB or 1GiB`},
+		{"time", "# paths", "paths: [{to: 203.0.113.0/24, delay: 3}]", `t.yaml:22:37: "3" here, expected a time such as 350us or 2ms`},
+		{"truth", "# paths", "paths: [{to: 203.0.113.0/24, hops: [{silent: yes}]}]", `t.yaml:22:46: "yes" here, expected true or false`},
+		{"number", "# paths", "paths: [{to: 203.0.113.0/24, loss: much}]", `t.yaml:22:36: "much" here, expected a number`},
+		{"MAC", "- {name: Data 2, device: nic2}", "- {name: Data 2, device: nic2, mac: 02:00}", `t.yaml:13:41: "02:00" here, expected an Ethernet address`},
+
+		// The appliance.
+		{"no host name", "mail.example.com", "mail example", `t.yaml:2:13: "mail example" is no host name`},
+		{"version", "14.0.0-698", "14.0", `t.yaml:5:12: "14.0" is no version, expected release and build such as 14.0.0-698`},
+		{"time zone", "  dns:", "  timezone: Mars/Base\n  dns:", `t.yaml:6:13: time zone "Mars/Base" is unknown`},
+		{"quota", "1GiB", "1000", "t.yaml:7:15: 1000 bytes are too few"},
+		{"interface twice", "name: Data 2", "name: Data 1", `t.yaml:13:14: a second interface "Data 1"`},
+		{"device twice", "device: nic2", "device: nic1", `t.yaml:13:30: "nic1" is no device or another interface's`},
+		{"length missing", "192.0.2.25/24", "192.0.2.25", "t.yaml:11:19: 192.0.2.25 lacks the length of its network"},
+		{"gateway elsewhere", "gateway: 192.0.2.1", "gateway: 192.0.3.1", "t.yaml:12:16: 192.0.3.1 is not on the network of Data 1, expected an address in 192.0.2.0/24"},
+		{"gateway is the interface", "gateway: 192.0.2.1", "gateway: 192.0.2.25", "t.yaml:12:16: 192.0.2.25 is already Data 1's"},
+		{"overlap", "device: nic2", "device: nic2, addresses: [192.0.2.130/25]", "t.yaml:13:48: 192.0.2.130/25 overlaps with 192.0.2.25/24 of Data 1"},
+		{"name server", "dns: [192.0.2.53]", "dns: [192.0.2.54]", "t.yaml:6:9: no host has the address 192.0.2.54"},
+
+		// Hosts.
+		{"host twice", "name: far", "name: resolver", `t.yaml:19:11: a second host "resolver"`},
+		{"address twice", "[203.0.113.7]", "[203.0.113.7, 203.0.113.7]", "t.yaml:20:30: 203.0.113.7 is already host far's"},
+		{"no address", "addresses: [203.0.113.7]", "addresses: []", "t.yaml:20:16: host far has no address"},
+		{"unknown wire", "wire: Data 1", "wire: Data 3", `t.yaml:16:11: no interface is called "Data 3", expected one of Data 1, Data 2`},
+		{"wire not said", "    wire: Data 1\n", "", "t.yaml:16:17: 192.0.2.53 is on the network of Data 1, expected wire: Data 1"},
+		{"not on the wire", "[192.0.2.53]\n    services", "[192.0.3.53]\n    services", "t.yaml:17:17: 192.0.3.53 is not on the network of Data 1"},
+		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, sink, web`},
+		{"no port", "{type: sink, port: 25}", "{type: sink}", "t.yaml:21:16: sink has no usual port"},
+		{"unknown option", "port: 25}", "port: 25, options: {speed: slow}}", `t.yaml:21:56: unknown option "speed"`},
+		{"no exchanger", "# rules", "mail: [{domain: example.com, host: mx.example.com}]", `t.yaml:23:36: no host has the name "mx.example.com"`},
+
+		// Paths and rules.
+		{"nowhere", "# paths", "paths: [{to: 198.51.100.0/24}]", "t.yaml:22:14: a path to nowhere: no host is in 198.51.100.0/24"},
+		{"no network", "# paths", "paths: [{to: 203.0.113.7/24}]", "t.yaml:22:14: 203.0.113.7/24 is an address in a network, expected 203.0.113.0/24"},
+		{"on the wire", "# paths", "paths: [{to: 192.0.2.0/25, end: silent}]", "t.yaml:22:14: 192.0.2.0/25 is on the wire of Data 1"},
+		{"no such end", "# paths", "paths: [{to: 203.0.113.0/24, end: black hole}]", `t.yaml:22:35: "black hole" is no end`},
+		{"hop without address", "# paths", "paths: [{to: 203.0.113.0/24, hops: [{delay: 1ms}]}]", "t.yaml:22:37: a hop without an address"},
+		{"hop of the other family", "# paths", "paths: [{to: 203.0.113.0/24, hops: [{members: ['2001:db8::1']}]}]", "t.yaml:22:48: 2001:db8::1 is of another family"},
+		{"a host as router", "# paths", "paths: [{to: 203.0.113.0/24, hops: [{members: [192.0.2.53]}]}]", "t.yaml:22:48: 192.0.2.53 is already host resolver's"},
+		{"no such action", "# rules", "rules: [{action: refuse}]", `t.yaml:23:18: "refuse" is no action`},
+		{"port of no protocol", "# rules", "rules: [{action: drop, port: 25}]", "t.yaml:23:30: port 25 of no protocol"},
+		{"counting pings", "# rules", "rules: [{action: drop, protocol: icmp, after_bytes: 9}]", "t.yaml:23:34: data is counted in tcp and udp only"},
+
+		// Clients and doors.
+		{"client of nobody", "# clients", "clients: [{from: nobody, local: '192.0.2.25:1', remote: '203.0.113.7:25'}]", `t.yaml:24:18: no host is called "nobody"`},
+		{"nobody listens", "# clients", "clients: [{from: appliance, local: '192.0.2.25:1', remote: '203.0.113.7:26'}]", "t.yaml:24:60: nobody listens on 203.0.113.7:26"},
+		{"not the appliance's", "# clients", "clients: [{from: appliance, local: '192.0.2.26:1', remote: '203.0.113.7:25'}]", "t.yaml:24:36: 192.0.2.26 is not the appliance's"},
+		{"door to no interface", "interface: Data 1", "interface: Data 9", `t.yaml:27:42: no interface is called "Data 9"`},
+		{"door to no service", "service: ssh", "service: telnet", `t.yaml:27:59: no service is called "telnet"`},
+		{"nobody is seen", "    - {from: 127.0.0.0/8, as: 203.0.113.8}", "    []", "t.yaml:26:3: no simulated address for who comes through the doors"},
+		{"seen on a wire", "as: 203.0.113.8", "as: 192.0.2.9", "t.yaml:29:31: 192.0.2.9/32 is on the wire of Data 1"},
+		{"host leads out", "# out", "  out: [{address: 203.0.113.7, to: 127.0.0.1}]", "t.yaml:30:19: 203.0.113.7 is already host far's"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			text := strings.Replace(valid, test.old, test.new, 1)
+			if text == valid {
+				t.Fatalf("%q is not in the valid topology", test.old)
+			}
+			_, err := netsim.Load("t.yaml", []byte(text))
+			var at *netsim.LoadError
+			if !errors.As(err, &at) || !strings.HasPrefix(err.Error(), test.want) {
+				t.Fatalf("Load = %v\nwant   %s...", err, test.want)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than a line: %q", err)
+			}
+		})
+	}
+}
+
+func TestTheValidTopologyIsValid(t *testing.T) { load(t, "t.yaml", valid) }
+
+func TestCheckFindsMistakesMadeInGo(t *testing.T) {
+	topology := load(t, "t.yaml", valid)
+	topology.Hosts[1].Name = "resolver"
+	err := topology.Check()
+	if want := `t.yaml: hosts[1].name: a second host "resolver", expected a name of its own`; err == nil || err.Error() != want {
+		t.Errorf("Check = %v, want %s", err, want)
+	}
+}
+
+// FuzzLoad holds Load to its promise: a topology or one line about it, never a
+// panic.
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(valid))
+	files, err := filepath.Glob("../../../fixtures/topologies/*.yaml")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no topologies", err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		topology, err := netsim.Load("fuzz.yaml", data)
+		if (topology == nil) == (err == nil) {
+			t.Fatalf("Load = %v, %v", topology, err)
+		}
+		if err != nil && strings.ContainsAny(err.Error(), "\n\r") {
+			t.Fatalf("more than a line: %q", err)
+		}
+	})
+}

@@ -1,0 +1,33 @@
+// Package wan is everything between the appliance's wires and the far hosts: a
+// gateway on each wire and, behind the gateways, paths of routers with delay,
+// loss, equal-cost choices, firewalls and ends.
+//
+//	w := wan.New(wan.Options{Wire: wire, Gateways: gateways, Inner: inner, Hosts: hosts})
+//	w.SetPaths(paths)
+//	w.SetRules(rules)
+//
+// A packet from a wire is looked up by its destination, walks the routers of that
+// path in thought, and is either answered (its TTL ended, a rule or the path's end
+// refused it, it was for a router) or sent to the host's wire after the path's
+// delay. A packet from a far host walks its own path backwards.
+//
+// # Why no forwarding stack
+//
+// gVisor's IPv4 forwarder shows every router one hop too late to traceroute and
+// reads freed memory under load; a stack per router costs 200 KiB. Here a router
+// is one struct, and what is wanted of a path (several addresses at one hop, silent
+// hops, resets after so many bytes) is data. Headers are read and written by hand,
+// so the package needs nothing but package ether.
+//
+// # The firewall
+//
+// Rules are asked at the gateway: a packet whose TTL ends there or before is
+// answered, whatever the rules say. See Rule.
+//
+// # Concurrency
+//
+// Packets are handled on the wire's pump, one after the other: neighbours, flows and
+// lanes belong to it and need no lock. Tables of paths and of rules are replaced
+// whole, by an atomic pointer; SetPaths, SetRules and SetHosts may be called from
+// anywhere. WAN.mu is held by them alone, and no other lock is taken under it.
+package wan

@@ -1,0 +1,324 @@
+package wan
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+)
+
+// A step is a router that a packet meets on its way.
+type step struct {
+	addr    netip.Addr    // under which it answers; invalid: it has none of this family
+	hop     *Hop          // nil for a gateway that no path describes
+	arrival time.Duration // after the packet's start
+	gateway bool
+}
+
+// A journey is a packet on its way through the WAN.
+type journey struct {
+	*packet
+	in        *gateway
+	out, back *path // to the destination and from the source; nil: a wire
+	to        *gateway
+	steps     []step // the routers in between
+	firewall  int    // index of the gateway's step
+	total     time.Duration
+	router    bool // the destination is a router of out's
+}
+
+// forward handles a packet that came from the wire of g and is for g or for
+// somebody beyond it.
+func (w *WAN) forward(g *gateway, p *packet) {
+	if w.isGateway(g, p.dst) {
+		w.local(g, p, p.dst, ourTTL, 0)
+		return
+	}
+	j := w.plan(g, p)
+	w.walk(&j)
+	w.steps = j.steps[:0]
+}
+
+// isGateway reports whether a is an address of g's own, or of another wire's
+// gateway, which is the same machine.
+func (w *WAN) isGateway(g *gateway, a netip.Addr) bool {
+	return g.isLocal(a) || !a.IsLinkLocalUnicast() &&
+		slices.ContainsFunc(w.gateways, func(g *gateway) bool { return g.isLocal(a) })
+}
+
+// plan finds the way of a packet.
+func (w *WAN) plan(g *gateway, p *packet) journey {
+	t := w.table.Load()
+	j := journey{packet: p, in: g, to: w.onWire(p.dst), steps: w.steps[:0]}
+	if g.site {
+		j.back = t.path(p.src)
+	}
+	last := -1 // the hop of out's that is the destination; -1: none
+	if j.to == nil {
+		j.out, j.to = t.path(p.dst), t.site(p.dst)
+		if r, ok := t.routers[p.dst]; ok && j.to == nil {
+			j.out, last, j.router = r.path, r.hop, true
+		}
+		if j.to == nil && j.out != nil && j.out.End == Deliver && len(w.sites) > 0 {
+			j.to = w.sites[0]
+		}
+	}
+	if j.back != nil {
+		j.homeward(j.back)
+	}
+	j.atGateway()
+	if j.out != nil {
+		j.outward(j.out, last)
+	}
+	return j
+}
+
+// homeward adds the routers of the source's path but for the gateway, last one
+// first. One that shares its hop with the source itself is passed by.
+func (j *journey) homeward(p *path) {
+	j.total += p.Delay
+	for i := len(p.Hops) - 1; i > 0; i-- {
+		h := &p.Hops[i]
+		if !slices.Contains(h.Members, j.src) {
+			j.steps = append(j.steps, step{addr: j.choose(h), hop: h, arrival: j.total})
+		}
+		j.total += h.Delay
+	}
+}
+
+// atGateway adds the gateway, which answers far and near hosts under the addresses
+// that the path gives it.
+func (j *journey) atGateway() {
+	s := step{addr: j.in.addr(j.v6), gateway: true}
+	if j.in.site && j.to != nil {
+		s.addr = j.to.addr(j.v6)
+	}
+	for _, p := range [2]*path{j.out, j.back} {
+		if p != nil && len(p.Hops) > 0 {
+			s.hop = &p.Hops[0]
+			s.addr = j.choose(s.hop)
+			break
+		}
+	}
+	if j.out != nil && len(j.out.Hops) > 0 {
+		j.total += j.out.Hops[0].Delay
+	}
+	s.arrival = j.total
+	if j.back != nil && len(j.back.Hops) > 0 {
+		j.total += j.back.Hops[0].Delay
+	}
+	j.firewall = len(j.steps)
+	j.steps = append(j.steps, s)
+}
+
+// outward adds the routers of the destination's path but for the gateway. With
+// last not negative, that hop is the destination.
+func (j *journey) outward(p *path, last int) {
+	if last == 0 { // the gateway, under another name
+		j.steps = j.steps[:j.firewall]
+		return
+	}
+	for i := 1; i < len(p.Hops); i++ {
+		h := &p.Hops[i]
+		j.total += h.Delay
+		if i == last {
+			return
+		}
+		if addr := j.choose(h); addr != j.dst {
+			j.steps = append(j.steps, step{addr: addr, hop: h, arrival: j.total})
+		}
+	}
+	j.total += p.Delay
+}
+
+// choose picks the member of a hop that the packet meets.
+func (j *journey) choose(h *Hop) netip.Addr {
+	n := len(h.Members)
+	switch {
+	case n == 0:
+		return netip.Addr{}
+	case n == 1:
+		return h.Members[0]
+	case j.proto == protoUDP:
+		return h.Members[(int(j.dport)+h.Seed)%n]
+	}
+	// FNV-1a over what names the flow. A ping's identifier is part of it, its
+	// sequence number is not.
+	sum := uint32(2166136261)
+	add := func(b byte) { sum = (sum ^ uint32(b)) * 16777619 }
+	for _, a := range [2]netip.Addr{j.src, j.dst} {
+		for _, b := range a.As16() {
+			add(b)
+		}
+	}
+	for _, b := range [6]byte{byte(j.sport >> 8), byte(j.sport), byte(j.dport >> 8), byte(j.dport), j.proto, byte(h.Seed)} {
+		add(b)
+	}
+	return h.Members[int(sum%uint32(n))]
+}
+
+// walk takes a packet from router to router until something becomes of it.
+func (w *WAN) walk(j *journey) {
+	ends := max(int(j.ttl), 1) - 1 // the router at which its TTL ends
+	for i := range j.steps {
+		s := &j.steps[i]
+		if s.hop != nil && w.lost(s.hop.Loss) {
+			return
+		}
+		if i == ends {
+			w.expire(j, i)
+			return
+		}
+		if s.gateway && !w.firewall(j) {
+			return
+		}
+	}
+	if w.pathLoses(j.out) || w.pathLoses(j.back) {
+		return
+	}
+	switch {
+	case j.router:
+		w.local(j.in, j.packet, j.dst, ourTTL-uint8(len(j.steps)), 2*j.total)
+	case j.to == nil:
+		w.refuse(j)
+	default:
+		w.deliver(j)
+	}
+}
+
+func (w *WAN) pathLoses(p *path) bool { return p != nil && w.lost(p.Loss) }
+
+// expire answers a packet whose TTL has ended at router number i.
+func (w *WAN) expire(j *journey, i int) {
+	s := &j.steps[i]
+	if !s.addr.IsValid() || s.hop != nil && s.hop.Silent {
+		return
+	}
+	delay := 2 * s.arrival
+	if s.hop != nil {
+		delay += w.jitter(s.hop.Jitter)
+	}
+	for k := range j.steps[:i] {
+		if h := j.steps[k].hop; h != nil && w.lost(h.Loss) {
+			return // the answer crosses the same routers
+		}
+	}
+	w.complain(j.packet, timeExceeded, complaint{j.in, s.addr, ourTTL - uint8(i), delay})
+}
+
+// refuse answers a packet that leads nowhere, from the last router on its way.
+func (w *WAN) refuse(j *journey) {
+	e := netUnreachable
+	if j.out != nil {
+		switch j.out.End {
+		case HostUnreachable:
+			e = hostUnreachable
+		case Prohibited:
+			e = prohibited
+		case Silent:
+			return
+		}
+	}
+	w.complain(j.packet, e, j.lastRouter())
+}
+
+// lastRouter is the one that complains about a packet that came through all
+// others.
+func (j *journey) lastRouter() complaint {
+	i := len(j.steps) - 1
+	if i < 0 || !j.steps[i].addr.IsValid() || j.steps[i].hop != nil && j.steps[i].hop.Silent {
+		return complaint{gateway: j.in, from: j.in.addr(j.v6), ttl: ourTTL}
+	}
+	return complaint{j.in, j.steps[i].addr, ourTTL - uint8(i), 2 * j.steps[i].arrival}
+}
+
+// mtu is that of the narrowest link on the way.
+func (j *journey) mtu() int {
+	mtu := min(j.in.port.MTU(), j.to.port.MTU())
+	for _, p := range [2]*path{j.out, j.back} {
+		if p != nil && p.MTU > 0 {
+			mtu = min(mtu, p.MTU)
+		}
+	}
+	return mtu
+}
+
+// slack is how much later than total the packet may arrive by jitter.
+func (j *journey) slack() time.Duration {
+	var d time.Duration
+	for _, p := range [2]*path{j.out, j.back} {
+		if p != nil {
+			d += p.Jitter
+		}
+	}
+	return d
+}
+
+// deliver sends a packet to its destination.
+func (w *WAN) deliver(j *journey) {
+	mtu := j.mtu()
+	if len(j.ip) > mtu && j.dontFragment() {
+		e := fragmentationNeeded
+		e.mtu = mtu
+		w.complain(j.packet, e, j.lastRouter())
+		return
+	}
+	j.age(len(j.steps))
+	delay := j.total
+	for i, p := range [2]*path{j.out, j.back} {
+		if p == nil || p.Jitter == 0 {
+			continue
+		}
+		l := &p.out
+		if i == 1 {
+			l = &p.back
+		}
+		delay = l.order(w.machine.Mark(), delay+w.jitter(p.Jitter))
+	}
+	o := origin(j.lastRouter())
+	if len(j.ip) > mtu {
+		w.fragment(j, mtu, delay, o)
+		return
+	}
+	j.to.send(j.dst, j.frame, delay, o)
+}
+
+// order is delay, or more where the packet would overtake one before it.
+func (l *lane) order(now clock.Mark, delay time.Duration) time.Duration {
+	// A microsecond keeps packets apart for a timer that is asked a little later.
+	l.last = max(now+clock.Mark(delay), l.last+clock.Mark(time.Microsecond))
+	return time.Duration(l.last - now)
+}
+
+// fragment splits an IPv4 packet and sends its parts.
+func (w *WAN) fragment(j *journey, mtu int, delay time.Duration, o origin) {
+	header := len(j.ip) - len(j.body)
+	size := (mtu - header) &^ 7
+	field := be.Uint16(j.ip[6:])
+	for at := 0; at < len(j.body); at += size {
+		part := j.body[at:min(at+size, len(j.body))]
+		frame := make([]byte, etherLen+header+len(part))
+		copy(frame, j.frame[:etherLen+header])
+		ip := frame[etherLen:]
+		copy(ip[header:], part)
+		be.PutUint16(ip[2:], uint16(len(ip)))
+		f := field + uint16(at/8)
+		if at+len(part) < len(j.body) {
+			f |= 0x2000 // more fragments
+		}
+		be.PutUint16(ip[6:], f)
+		sum4(ip)
+		j.to.send(j.dst, frame, delay, o)
+	}
+}
+
+// giveUp complains about a packet whose neighbor was not found.
+func (w *WAN) giveUp(q waiting) {
+	if q.origin.gateway == nil {
+		return
+	}
+	if p, ok := parse(q.frame); ok {
+		w.complain(&p, hostUnreachable, complaint(q.origin))
+	}
+}
