@@ -27,8 +27,8 @@ type Command struct {
 	Mode  Mode            // where in a cluster it may be used
 	Batch bool            // has an inline form: takes arguments
 
-	// Commit says that what it changes waits for commit.
-	Commit bool
+	Commit     bool // what it changes waits for commit
+	OfCommands bool // its argument is the name of a command, which Tab completes
 
 	// Run holds the conversation. It returns when the conversation is over, and
 	// returns an error of the Prompter unchanged. ctx ends when the user presses

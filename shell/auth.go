@@ -1,0 +1,101 @@
+package shell
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gliderlabs/ssh"
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+var errDenied = errors.New("permission denied")
+
+type accountKey struct{}
+
+// config says how one connection may authenticate and which algorithms are spoken.
+//
+// The library's own handlers for passwords and keys are not used: it tells them the
+// user name of the client's first attempt also when a later one has another, and it
+// keeps the account of a key that was only asked about. With the protocol's callbacks
+// the account travels in the Permissions of the attempt that succeeded. Since the
+// library takes a server without its handlers for one that admits everybody, the
+// method "none" has a callback that denies it.
+func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
+	p, _ := ctx.Value(peerKey{}).(*peer)
+	ok := gossh.SupportedAlgorithms()
+	c := &gossh.ServerConfig{
+		MaxAuthTries: r.limits.Tries,
+		NoClientAuthCallback: func(gossh.ConnMetadata) (*gossh.Permissions, error) {
+			return nil, gossh.ErrNoAuth
+		},
+		PasswordCallback: func(c gossh.ConnMetadata, passphrase []byte) (*gossh.Permissions, error) {
+			return r.verify(p, c.User(), string(passphrase))
+		},
+		KeyboardInteractiveCallback: func(c gossh.ConnMetadata, ask gossh.KeyboardInteractiveChallenge) (*gossh.Permissions, error) {
+			answers, err := ask("", "", []string{"Password:"}, []bool{false})
+			if err != nil {
+				return nil, err
+			}
+			if len(answers) != 1 {
+				return nil, errDenied
+			}
+			return r.verify(p, c.User(), answers[0])
+		},
+		PublicKeyCallback: func(c gossh.ConnMetadata, key gossh.PublicKey) (*gossh.Permissions, error) {
+			if !r.Box.Guard.Admit(p.addr) {
+				return nil, errDenied
+			}
+			account, err := r.Box.Users.VerifyKey(c.User(), key.Marshal())
+			if err != nil {
+				return nil, errDenied // no guess: agents offer every key they hold
+			}
+			return permit(account), nil
+		},
+		AuthLogCallback: func(c gossh.ConnMetadata, method string, err error) {
+			if err == nil {
+				p.login()
+				r.Box.Guard.Succeeded(p.addr)
+			}
+		},
+		PublicKeyAuthAlgorithms: ok.PublicKeyAuths,
+	}
+	c.KeyExchanges, c.Ciphers, c.MACs = ok.KeyExchanges, ok.Ciphers, ok.MACs
+	return c
+}
+
+func permit(a users.Account) *gossh.Permissions {
+	return &gossh.Permissions{ExtraData: map[any]any{accountKey{}: a}}
+}
+
+// verify checks a passphrase, and holds the answer back after a wrong one.
+func (r *run) verify(p *peer, name, passphrase string) (*gossh.Permissions, error) {
+	if !r.Box.Guard.Admit(p.addr) {
+		return nil, errDenied
+	}
+	account, err := r.Box.Users.Verify(name, passphrase)
+	if err == nil {
+		r.Box.Log(appliance.AuthenticationLog, appliance.Information,
+			fmt.Sprintf("The user %s successfully logged on from %v with privilege %s using an SSH connection.", name, p.addr, account.Role.Groups()[0]))
+		return permit(account), nil
+	}
+	delay, blocked := r.Box.Guard.Failed(p.addr)
+	r.Box.Log(appliance.AuthenticationLog, appliance.Information,
+		fmt.Sprintf("An authentication attempt by the user %s from %v failed using an SSH connection.", printable(name), p.addr))
+	if blocked {
+		r.Box.Log(appliance.AuthenticationLog, appliance.Warning,
+			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", p.addr))
+	}
+	if err := r.Box.Clock.Sleep(r.life, delay); err != nil {
+		return nil, err
+	}
+	return nil, errDenied
+}
+
+// printable makes a name that a stranger chose fit for a log.
+func printable(name string) string {
+	quoted := fmt.Sprintf("%.64q", name)
+	return quoted[1 : len(quoted)-1]
+}

@@ -1,0 +1,71 @@
+package shell
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// A catalog is the commands that this version of the product has. It never changes
+// once it is made.
+type catalog struct {
+	sorted []*Command
+	words  map[string]*Command // names and aliases
+}
+
+func newCatalog(all []*Command, v product.Version) *catalog {
+	c := &catalog{words: make(map[string]*Command, len(all))}
+	for _, cmd := range all {
+		if !cmd.Known(v) {
+			continue
+		}
+		c.sorted = append(c.sorted, cmd)
+		for _, w := range append([]string{cmd.Name}, cmd.Aliases...) {
+			c.words[w] = cmd
+		}
+	}
+	slices.SortFunc(c.sorted, func(a, b *Command) int { return cmp.Compare(a.Name, b.Name) })
+	return c
+}
+
+// find returns the command that is called word, in any case; nil if there is none.
+func (c *catalog) find(word string) *Command {
+	if cmd := c.words[word]; cmd != nil {
+		return cmd
+	}
+	return c.words[strings.ToLower(word)]
+}
+
+// allowed returns what an account of this role may type.
+func (c *catalog) allowed(r users.Role) []*Command {
+	var out []*Command
+	for _, cmd := range c.sorted {
+		if cmd.Allows(r) {
+			out = append(out, cmd)
+		}
+	}
+	return out
+}
+
+// candidates returns the words that the last word of a line may become: a command
+// at the beginning of the line, and again after a command that describes commands.
+func candidates(allowed []*Command, line string) []string {
+	line = strings.TrimLeft(line, " ")
+	before, prefix := "", line
+	if i := strings.LastIndexByte(line, ' '); i >= 0 {
+		before, prefix = strings.TrimRight(line[:i], " "), line[i+1:]
+	}
+	if before != "" && !slices.ContainsFunc(allowed, func(c *Command) bool { return c.OfCommands && c.Named(strings.ToLower(before)) }) {
+		return nil
+	}
+	var out []string
+	for _, c := range allowed {
+		if strings.HasPrefix(c.Name, strings.ToLower(prefix)) {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,225 @@
+package shell
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net/netip"
+	"sync"
+
+	"github.com/gliderlabs/ssh"
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// A Channel is one conversation of an SSH connection, as a subsystem sees it. It
+// reads until the client's end of input.
+type Channel interface {
+	io.ReadWriteCloser
+	Stderr() io.Writer
+	Account() users.Account
+	RemoteAddr() netip.Addr
+	// Exit tells the client the exit status and closes the channel. Without it
+	// the status is 0.
+	Exit(status int) error
+}
+
+// channel is the Channel that the server makes.
+type channel struct {
+	gossh.Channel
+	account users.Account
+	from    netip.Addr
+	exited  bool
+}
+
+func (c *channel) Stderr() io.Writer      { return c.Channel.Stderr() }
+func (c *channel) Account() users.Account { return c.account }
+func (c *channel) RemoteAddr() netip.Addr { return c.from }
+
+func (c *channel) Exit(status int) error {
+	if c.exited {
+		return nil
+	}
+	c.exited = true
+	if _, err := c.SendRequest("exit-status", false, binary.BigEndian.AppendUint32(nil, uint32(status))); err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// channel answers the requests of one channel until the client closes it, which is
+// also when it has received everything. The library's own handler can hang on
+// changes of the window, and its context lives as long as the connection; here the
+// newest size is handed on without waiting, and the context is the channel's.
+func (r *run) channel(_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChannel, ctx ssh.Context) {
+	p, _ := ctx.Value(peerKey{}).(*peer)
+	account, ok := conn.Permissions.ExtraData[accountKey{}].(users.Account)
+	if !ok || r.life.Err() != nil || !p.openChannel(r.limits.Sessions) {
+		offer.Reject(gossh.ResourceShortage, "no more sessions") //nolint:errcheck // the connection is gone then
+		return
+	}
+	defer p.closeChannel()
+	if !r.enter() {
+		offer.Reject(gossh.ResourceShortage, "the system is going down") //nolint:errcheck // as above
+		return
+	}
+	defer r.working.Done()
+	defer r.guard("channel")
+	r.keepAlive(p, conn)
+	ch, requests, err := offer.Accept()
+	if err != nil {
+		return
+	}
+	v := &visit{run: r, ch: &channel{Channel: ch, account: account, from: p.addr}}
+	v.serve(requests)
+}
+
+// enter counts something that Stop must wait for, unless it waits already.
+func (r *run) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lis == nil {
+		return false
+	}
+	r.working.Add(1)
+	return true
+}
+
+// A visit is a channel and what became of it.
+type visit struct {
+	*run
+	ch      *channel
+	window  *size         // nil without a terminal
+	session *session      // nil until a shell or a command begins, and for a subsystem
+	over    chan struct{} // closed when what was started has ended; nil before
+	reading sync.WaitGroup
+}
+
+// serve answers requests until there are no more, then ends what they started.
+func (v *visit) serve(requests <-chan *gossh.Request) {
+	ctx, cancel := context.WithCancelCause(v.life)
+	for req := range requests {
+		ok := v.request(ctx, req)
+		if req.WantReply {
+			req.Reply(ok, nil) //nolint:errcheck // the loop ends with the connection
+		}
+	}
+	cancel(ErrHangup)
+	if v.over != nil {
+		<-v.over
+	}
+	v.ch.Close()
+	v.reading.Wait()
+}
+
+// request answers one request. It does not block.
+func (v *visit) request(ctx context.Context, req *gossh.Request) bool {
+	switch req.Type {
+	case "pty-req":
+		var pty struct {
+			Term                         string
+			Columns, Rows, Width, Height uint32
+			Modes                        string
+		}
+		if v.over != nil || gossh.Unmarshal(req.Payload, &pty) != nil {
+			return false
+		}
+		v.window = &size{int(pty.Columns), int(pty.Rows)}
+		return true
+	case "window-change":
+		var w struct{ Columns, Rows, Width, Height uint32 }
+		if v.window == nil || gossh.Unmarshal(req.Payload, &w) != nil {
+			return false
+		}
+		v.window = &size{int(w.Columns), int(w.Rows)}
+		if v.session != nil {
+			v.session.resize(*v.window)
+		}
+		return true
+	case "signal":
+		var sig struct{ Name string }
+		if v.session == nil || gossh.Unmarshal(req.Payload, &sig) != nil || sig.Name != "INT" {
+			return false
+		}
+		v.session.in.Interrupt()
+		return true
+	case "shell":
+		return v.over == nil && v.begin(ctx, func(ctx context.Context, s *session) int { return v.shell(ctx, s) })
+	case "exec":
+		var cmd struct{ Line string }
+		return v.over == nil && gossh.Unmarshal(req.Payload, &cmd) == nil &&
+			v.begin(ctx, func(ctx context.Context, s *session) int { return v.exec(ctx, s, cmd.Line) })
+	case "subsystem":
+		var sub struct{ Name string }
+		if v.over != nil || gossh.Unmarshal(req.Payload, &sub) != nil || v.Subsystems[sub.Name] == nil || !mayTransfer(v.ch.account) {
+			return false
+		}
+		v.start(func() int { v.Subsystems[sub.Name](ctx, v.ch); return 0 })
+		return true
+	}
+	return false
+}
+
+// start runs what the channel is for, and tells the client its exit status.
+func (v *visit) start(f func() int) {
+	over := make(chan struct{})
+	v.over = over
+	go func() {
+		defer close(over)
+		status := statusFailed               // of a panic
+		defer func() { v.ch.Exit(status) }() //nolint:errcheck // the client may be gone
+		defer v.guard("session")
+		status = f()
+	}()
+}
+
+// begin makes the session of a shell or of a command, and starts f.
+func (v *visit) begin(ctx context.Context, f func(context.Context, *session) int) bool {
+	s := newSession(v.Box, v.catalog, v.ch.account, v.ch, v.window, v.limits.Idle)
+	s.from = v.ch.from
+	v.session = s
+	v.start(func() int {
+		ctx, leave := context.WithCancelCause(ctx)
+		defer leave(ErrLogout)
+		return f(ctx, s)
+	})
+	return true
+}
+
+// read starts to read what the client sends.
+func (v *visit) read(s *session) {
+	s.in.serve(s.limit, s.login.Touch)
+	v.reading.Go(func() {
+		defer v.guard("input")
+		s.in.pump(v.ch, func(text string) { io.WriteString(s.out, text) })
+	})
+}
+
+func (v *visit) shell(ctx context.Context, s *session) int {
+	previous, known := v.Box.Logins.PreviousLogin(v.ch.account.Name)
+	s.login = v.Box.Logins.Open(v.ch.account, v.ch.from, "cli")
+	defer s.login.Close()
+	v.read(s)
+	defer s.in.close()
+	last := ""
+	if known {
+		last = lastLogin(previous.In.In(v.Box.Zone()), previous.From)
+	}
+	io.WriteString(s.keys, welcome(v.Box.Product, last, s.limit))
+	if err := s.interact(ctx); err != nil {
+		return statusFailed
+	}
+	return 0
+}
+
+func (v *visit) exec(ctx context.Context, s *session, line string) int {
+	if v.Exec != nil && mayTransfer(v.ch.account) && v.Exec(ctx, line, v.ch) {
+		return 0
+	}
+	s.login = v.Box.Logins.Open(v.ch.account, v.ch.from, "cli")
+	defer s.login.Close()
+	v.read(s)
+	defer s.in.close()
+	return s.execute(ctx, line)
+}

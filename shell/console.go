@@ -1,0 +1,142 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// A Console is the serial console: the same command line over any reader and
+// writer, with a login of its own.
+type Console struct {
+	Box      *appliance.Appliance
+	Commands []*Command
+	In       io.Reader
+	Out      io.Writer
+	// Size tells the size of the terminal that In and Out are. Nil means that they
+	// are none: lines are then neither edited nor echoed.
+	Size func() (columns, rows int)
+	Idle time.Duration // as Limits.Idle
+}
+
+// consoleLine is what the serial line is called.
+const consoleLine = "ttyv0"
+
+// Serve asks for a login, serves the session, and asks again, until In ends or ctx
+// does. It then returns nil and ctx's cause respectively. A read of In that is under way
+// when ctx ends goes on until In gives something or is closed.
+func (c *Console) Serve(ctx context.Context) error {
+	idle := c.Idle
+	if idle == 0 {
+		idle = DefaultIdle
+	}
+	catalog := newCatalog(c.Commands, c.Box.Product.Version)
+	var window *size
+	if c.Size != nil {
+		window = &size{}
+		window.columns, window.rows = c.Size()
+	}
+	line := newSession(c.Box, catalog, users.Account{}, c.Out, window, 0)
+	go line.in.pump(c.In, func(text string) { io.WriteString(line.out, text) })
+	defer line.in.close()
+	defer line.out.Flush()
+	for {
+		account, err := c.login(ctx, line.keys)
+		if errors.Is(err, io.EOF) && line.in.exhausted() {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			continue // Ctrl-C, Ctrl-D: ask again
+		}
+		if err := c.session(ctx, line, catalog, account, idle); ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) {
+	fmt.Fprintf(p, "\nAsyncOS %s (%s)\n\n", c.Box.Hostname(), consoleLine)
+	for {
+		name, err := p.Prompt(ctx, "login: ")
+		if err != nil {
+			return users.Account{}, err
+		}
+		if name == "" {
+			continue
+		}
+		passphrase, err := p.Secret(ctx, "Password:")
+		if err != nil {
+			return users.Account{}, err
+		}
+		account, err := c.Box.Users.Verify(name, passphrase)
+		if err == nil {
+			return account, nil
+		}
+		c.Box.Log(appliance.AuthenticationLog, appliance.Information,
+			fmt.Sprintf("An authentication attempt by the user %s from the console failed.", printable(name)))
+		delay, _ := c.Box.Guard.Failed(netip.Addr{})
+		if err := c.Box.Clock.Sleep(ctx, delay); err != nil {
+			return users.Account{}, err
+		}
+		io.WriteString(p, "Login incorrect\n")
+	}
+}
+
+// session serves one login over the line, whose terminal and input it shares.
+func (c *Console) session(ctx context.Context, line *session, catalog *catalog, account users.Account, idle time.Duration) error {
+	previous, known := c.Box.Logins.PreviousLogin(account.Name)
+	s := *line
+	s.account, s.table, s.draft, s.limit = account, catalog.allowed(account.Role), c.Box.Config.Edit(), idle
+	s.talk = NewDialogue(s.keys)
+	s.login = c.Box.Logins.Open(account, netip.Addr{}, "cli")
+	defer s.login.Close()
+	if t, ok := s.keys.(*terminal); ok {
+		t.complete = func(line string) []string { return candidates(s.table, line) }
+		t.past = &history{}
+		t.renew()
+		t.SetSize(c.Size())
+	}
+	s.in.serve(idle, s.login.Touch)
+	defer s.in.serve(0, nil)
+	last := ""
+	if known {
+		last = lastLogin(previous.In.In(c.Box.Zone()), previous.From)
+	}
+	io.WriteString(s.keys, welcome(c.Box.Product, last, idle))
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(ErrLogout)
+	return s.interact(ctx)
+}
+
+// RawTerminal prepares a file that is a terminal for a Console, and reports whether
+// it is one. restore puts it back as it was.
+func RawTerminal(f *os.File) (size func() (columns, rows int), restore func(), ok bool) {
+	fd := int(f.Fd())
+	if !term.IsTerminal(fd) {
+		return nil, nil, false
+	}
+	before, err := term.MakeRaw(fd)
+	if err != nil {
+		return nil, nil, false
+	}
+	size = func() (int, int) {
+		columns, rows, err := term.GetSize(fd)
+		if err != nil {
+			return 0, 0
+		}
+		return columns, rows
+	}
+	return size, func() { term.Restore(fd, before) }, true //nolint:errcheck // nothing is left to be done
+}

@@ -1,0 +1,250 @@
+package shell
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+
+	"golang.org/x/term"
+)
+
+// A keyboard is the end of a conversation at which commands are entered.
+type keyboard interface {
+	Prompter
+	// command reads a line at the main prompt: with history, and with completion.
+	command(ctx context.Context, prompt string) (string, error)
+}
+
+// A terminal is the Screen of a session with a terminal. Lines are edited by
+// x/term, which takes no part in anything else: what commands print goes straight
+// to the outlet.
+//
+// x/term cannot go on after an error of its reader: it keeps the half-typed line,
+// and it never consumes Ctrl-D, which it reports as the end of input each time it
+// is asked. So the inbox keeps Ctrl-C away from it, and after any line that was not
+// ended by Enter a fresh x/term takes the old one's place.
+type terminal struct {
+	in       *inbox
+	out      *outlet
+	past     *history
+	complete func(line string) []string // candidates for the last word of line
+
+	mu            sync.Mutex // leaf
+	columns, rows int        // the client's window, which may change at any time
+
+	// The rest belongs to the goroutine that reads.
+	editor  *term.Terminal
+	width   int    // what editor was told
+	prompt  string // of the line that is being edited
+	entered bool   // editor was given an Enter whose echo has not been seen
+}
+
+func newTerminal(in *inbox, out *outlet, columns, rows int) *terminal {
+	t := &terminal{in: in, out: out, past: &history{}}
+	t.columns, t.rows = clampSize(columns, rows)
+	t.renew()
+	return t
+}
+
+// clampSize makes a size usable. Programs that simulate a terminal without a size
+// (expect, sshpass) ask for 0x0, others for 16777215x16777215.
+func clampSize(columns, rows int) (int, int) {
+	const most = 1<<24 - 1
+	if columns <= 0 {
+		columns = 80
+	}
+	if rows <= 0 {
+		rows = 24
+	}
+	return min(columns, most), min(rows, most)
+}
+
+// renew puts a fresh line editor in place.
+func (t *terminal) renew() {
+	t.editor = term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{typist{t}, echo{t}}, "")
+	t.editor.History = t.past
+	t.width = 0
+}
+
+// SetSize notes the size of the client's window. The editor hears of it from the
+// goroutine that reads: it might be blocked by a client that does not read, and
+// whoever calls SetSize must go on.
+func (t *terminal) SetSize(columns, rows int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.columns, t.rows = clampSize(columns, rows)
+}
+
+func (t *terminal) fit() {
+	if columns, rows := t.Size(); columns != t.width {
+		t.width = columns
+		t.editor.SetSize(columns, rows)
+	}
+}
+
+// Size is the number of columns and rows.
+func (t *terminal) Size() (columns, rows int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.columns, t.rows
+}
+
+func (t *terminal) Write(b []byte) (int, error) { return t.out.Write(b) }
+
+func (t *terminal) Prompt(ctx context.Context, text string) (string, error) {
+	return t.line(ctx, text, (*term.Terminal).ReadLine)
+}
+
+func (t *terminal) Secret(ctx context.Context, text string) (string, error) {
+	return t.line(ctx, text, func(e *term.Terminal) (string, error) { return e.ReadPassword(text) })
+}
+
+func (t *terminal) command(ctx context.Context, prompt string) (string, error) {
+	t.past.open, t.editor.AutoCompleteCallback = true, t.onKey
+	defer func() { t.past.open, t.editor.AutoCompleteCallback = false, nil }()
+	return t.line(ctx, prompt, (*term.Terminal).ReadLine)
+}
+
+func (t *terminal) line(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	finish := t.in.begin(ctx)
+	t.prompt = prompt
+	t.fit()
+	t.editor.SetPrompt(prompt)
+	line, err := read(t.editor)
+	if cut := finish(); cut != nil {
+		err = cut // also where Enter came at the same moment
+	}
+	if err == nil {
+		return line, nil
+	}
+	t.renew()
+	mark := "\n"
+	if errors.Is(err, ErrInterrupt) {
+		mark = "^C\n"
+	}
+	t.out.Write([]byte(mark))
+	return "", err
+}
+
+// Key waits for a key. The bytes of a function key are one key.
+func (t *terminal) Key(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	finish := t.in.begin(ctx)
+	err := t.in.next(func() { t.out.Flush() }, func(b []byte) int {
+		if b[0] != 0x1b {
+			return 1
+		}
+		return 1 + sequence(b[1:])
+	})
+	if cut := finish(); cut != nil {
+		return cut
+	}
+	return err
+}
+
+// sequence is the length of what follows ESC in the code of a function key.
+func sequence(b []byte) int {
+	if len(b) == 0 || b[0] != '[' && b[0] != 'O' {
+		return 0
+	}
+	for i := 1; i < len(b); i++ {
+		if b[i] >= '@' && b[i] <= '~' {
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// typist is what x/term reads. It gets no more than one line at a time, so that
+// what was typed ahead stays where Ctrl-C can drop it and a question without echo
+// is not answered by the line before; and a Tab alone, so that everything before it
+// has been echoed when candidates are listed.
+type typist struct{ *terminal }
+
+func (t typist) Read(p []byte) (n int, err error) {
+	err = t.in.next(func() { t.out.Flush() }, func(b []byte) int {
+		b = b[:min(len(b), len(p))]
+		if i := bytes.IndexAny(b, "\r\n\t\x04"); i == 0 || i > 0 && b[i] != '\t' {
+			b = b[:i+1]
+		} else if i > 0 {
+			b = b[:i]
+		}
+		n = copy(p, b)
+		t.entered = b[n-1] == '\r' || b[n-1] == '\n'
+		return n
+	})
+	t.fit() // x/term's lock is free while it reads
+	return n, err
+}
+
+// echo is where x/term writes. The appliance echoes Enter as "\r\r\n".
+type echo struct{ *terminal }
+
+func (e echo) Write(b []byte) (int, error) {
+	if head, ok := bytes.CutSuffix(b, []byte("\r\n")); ok && e.entered {
+		e.entered = false
+		if err := e.out.raw(head); err != nil {
+			return 0, err
+		}
+		return len(b), e.out.raw([]byte("\r\r\n"))
+	}
+	return len(b), e.out.raw(b)
+}
+
+// onKey completes the last word at Tab, or lists what it may become.
+func (t *terminal) onKey(line string, pos int, key rune) (string, int, bool) {
+	if key != '\t' {
+		return "", 0, false
+	}
+	if pos < len(line) || t.complete == nil {
+		return line, pos, true
+	}
+	found := t.complete(line)
+	switch len(found) {
+	case 0:
+	case 1:
+		line = line[:strings.LastIndexByte(line, ' ')+1] + found[0] + " "
+	default:
+		t.out.Write([]byte("\n" + strings.Join(found, ", ") + "\n" + t.prompt + line))
+	}
+	return line, len(line), true
+}
+
+// A history is what was entered at the main prompt. Answers to questions are
+// neither kept nor offered.
+type history struct {
+	open  bool
+	lines []string // oldest first
+}
+
+const historySize = 100
+
+func (h *history) Add(line string) {
+	if !h.open || strings.TrimSpace(line) == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
+		return
+	}
+	if len(h.lines) == historySize {
+		h.lines = append(h.lines[:0], h.lines[1:]...)
+	}
+	h.lines = append(h.lines, line)
+}
+
+func (h *history) Len() int {
+	if !h.open {
+		return 0
+	}
+	return len(h.lines)
+}
+
+func (h *history) At(i int) string { return h.lines[len(h.lines)-1-i] }
