@@ -1,0 +1,263 @@
+package users_test
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// cheap hashes as Hash does, but quickly.
+func cheap(t *testing.T, passphrase string) string {
+	t.Helper()
+	b, err := bcrypt.GenerateFromPassword([]byte(passphrase), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// directory returns one with the factory's account and joe, whose passphrase is
+// "correct horse".
+func directory(t *testing.T) (*users.Directory, *config.Store) {
+	t.Helper()
+	s := config.NewStore()
+	d, err := users.NewDirectory(s, entropy.Seeded(1).Stream("users"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit(t, s, func(a *users.Accounts) {
+		a.List = append(a.List, users.Account{Name: "joe", Role: users.Operator, Hash: cheap(t, "correct horse")})
+	})
+	return d, s
+}
+
+func edit(t *testing.T, s *config.Store, fn func(*users.Accounts)) {
+	t.Helper()
+	err := users.Section.CommitNow(t.Context(), s, nil, config.Change{}, func(a *users.Accounts) error { fn(a); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func admitted(d *users.Directory, name, passphrase string) bool {
+	a, err := d.Verify(name, passphrase)
+	return err == nil && a.Name == name
+}
+
+func TestVerify(t *testing.T) {
+	d, _ := directory(t)
+	for range 2 { // the second time from memory
+		for _, c := range []struct {
+			name, passphrase string
+			want             bool
+		}{
+			{"admin", "ironport", true},
+			{"joe", "correct horse", true},
+			{"joe", "wrong horse", false},
+			{"joe", "", false},
+			{"joe", "ironport", false},
+			{"nobody", "ironport", false}, // whose stand-in hash that is
+			{"", "", false},
+		} {
+			a, err := d.Verify(c.name, c.passphrase)
+			if (err == nil) != c.want || err != nil && (err != users.ErrDenied || a.Name != "") || err == nil && a.Name != c.name {
+				t.Errorf("%s with %q: account %q, error %v", c.name, c.passphrase, a.Name, err)
+			}
+		}
+	}
+}
+
+func TestTheFactoryHashIsOfTheFactoryPassphrase(t *testing.T) {
+	a := users.Section.Get(config.NewStore().Committed())
+	if err := bcrypt.CompareHashAndPassword([]byte(a.Find("admin").Hash), []byte(users.FactoryPassphrase)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatFollowsBcryptsLimitIsNotOverlooked(t *testing.T) {
+	d, s := directory(t)
+	long := strings.Repeat("x", 72)
+	edit(t, s, func(a *users.Accounts) { a.Find("joe").Hash = cheap(t, long) })
+	if !admitted(d, "joe", long) || admitted(d, "joe", long+"y") {
+		t.Error("a passphrase with something after its 72nd byte passes for another")
+	}
+}
+
+func TestWhatWasVerifiedIsForgottenWhenTheAccountChanges(t *testing.T) {
+	d, s := directory(t)
+	if !admitted(d, "joe", "correct horse") || !admitted(d, "admin", "ironport") {
+		t.Fatal("denied")
+	}
+	edit(t, s, func(a *users.Accounts) {
+		a.Find("joe").Hash = cheap(t, "new horse")
+		a.Find("admin").Hash = cheap(t, "new iron")
+	})
+	if admitted(d, "joe", "correct horse") || admitted(d, "admin", "ironport") {
+		t.Error("an old passphrase is still accepted")
+	}
+	if !admitted(d, "joe", "new horse") || !admitted(d, "admin", "new iron") {
+		t.Error("a new passphrase is denied")
+	}
+	edit(t, s, func(a *users.Accounts) { a.Find("joe").Locked = true })
+	if admitted(d, "joe", "new horse") {
+		t.Error("a locked account is admitted")
+	}
+	edit(t, s, func(a *users.Accounts) { a.List = a.List[:1] })
+	if admitted(d, "joe", "new horse") {
+		t.Error("a deleted account is admitted")
+	}
+}
+
+func TestAnUncommittedAccountCannotLogIn(t *testing.T) {
+	d, s := directory(t)
+	draft := s.Edit()
+	v := users.Section.Get(draft)
+	v.List = append(v.List, users.Account{Name: "ann", Role: users.Guest, Hash: cheap(t, "battery staple")})
+	users.Section.Set(draft, v)
+	if admitted(d, "ann", "battery staple") {
+		t.Error("admitted before commit")
+	}
+}
+
+func TestVerifyIsSafeForConcurrentUse(t *testing.T) {
+	d, s := directory(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if want := i%2 == 0; admitted(d, "joe", map[bool]string{true: "correct horse", false: "wrong horse"}[want]) != want {
+				t.Error("the wrong answer")
+			}
+		})
+	}
+	edit(t, s, func(a *users.Accounts) { a.Find("admin").FullName = "A. Ministrator" })
+	wg.Wait()
+}
+
+func key(t *testing.T, n byte) ssh.PublicKey {
+	t.Helper()
+	seed := make([]byte, ed25519.SeedSize)
+	seed[0] = n
+	k, err := ssh.NewPublicKey(ed25519.NewKeyFromSeed(seed).Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func TestVerifyKey(t *testing.T) {
+	d, s := directory(t)
+	good := key(t, 1)
+	edit(t, s, func(a *users.Accounts) {
+		a.Find("joe").Keys = []string{string(ssh.MarshalAuthorizedKey(key(t, 2))), string(ssh.MarshalAuthorizedKey(good))}
+	})
+	if a, err := d.VerifyKey("joe", good.Marshal()); err != nil || a.Name != "joe" {
+		t.Errorf("joe's own key: %v", err)
+	}
+	for _, c := range []struct {
+		name string
+		key  ssh.PublicKey
+	}{{"joe", key(t, 3)}, {"admin", good}, {"nobody", good}} {
+		if _, err := d.VerifyKey(c.name, c.key.Marshal()); !errors.Is(err, users.ErrDenied) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	edit(t, s, func(a *users.Accounts) { a.Find("joe").Locked = true })
+	if _, err := d.VerifyKey("joe", good.Marshal()); !errors.Is(err, users.ErrDenied) {
+		t.Errorf("a locked account: %v", err)
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key(t, 1))))
+	k, err := users.ParseKey("  " + line + "  joe@example.com \r\n")
+	if err != nil || k.Line != line+" joe@example.com" || k.Comment != "joe@example.com" || k.Type != "ssh-ed25519" || !strings.HasPrefix(k.Fingerprint, "SHA256:") {
+		t.Errorf("%+v, %v", k, err)
+	}
+	for bad, want := range map[string]string{
+		"":                               "not an SSH public key",
+		"ssh-rsa AAAA":                   "not an SSH public key",
+		line + "\n" + line:               "more than one",
+		`from="10.0.0.1" ` + line:        "Options",
+		line + " a\x1bb":                 "control characters",
+		"-----BEGIN OPENSSH PRIVATE KEY": "not an SSH public key",
+	} {
+		if _, err := users.ParseKey(bad); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", bad, err, want)
+		}
+	}
+}
+
+func TestRules(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		err  error
+		want string // "" accepts
+	}{
+		{"a name", users.CheckName("joe.smith-2_x"), ""},
+		{"no name", users.CheckName(""), "required"},
+		{"operator", users.CheckName("operator"), "reserved"},
+		{"root", users.CheckName("root"), "reserved"},
+		{"upper case", users.CheckName("Joe"), "lower-case"},
+		{"a blank", users.CheckName("joe smith"), "lower-case"},
+		{"a digit first", users.CheckName("2joe"), "begin with"},
+		{"a long name", users.CheckName(strings.Repeat("x", 33)), "longer than 32"},
+		{"a full name", users.CheckFullName("Jörg O'Neill"), ""},
+		{"an escape", users.CheckFullName("a\x1b[2J"), "control"},
+		{"a quotation mark", users.CheckFullName(`a "b"`), "quotation"},
+		{"a passphrase", users.CheckPassphrase("joe", "correct horse"), ""},
+		{"a short passphrase", users.CheckPassphrase("joe", "horse77"), "at least 8"},
+		{"a short one of many bytes", users.CheckPassphrase("joe", "äöüß"), "at least 8"},
+		{"a long passphrase", users.CheckPassphrase("joe", strings.Repeat("x", 73)), "longer than 72"},
+		{"the name as passphrase", users.CheckPassphrase("joesmith", "joesmith"), "differ from"},
+	} {
+		if c.want == "" && c.err != nil || c.want != "" && (c.err == nil || !strings.Contains(c.err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.what, c.err, c.want)
+		}
+	}
+}
+
+func TestAccountsAreCheckedAtCommit(t *testing.T) {
+	_, s := directory(t)
+	for want, change := range map[string]func(a *users.Accounts){
+		"account admin cannot be removed":      func(a *users.Accounts) { a.List = a.List[1:] },
+		"admin must be an administrator":       func(a *users.Accounts) { a.List[0].Role = users.Guest },
+		"one administrator must not be locked": func(a *users.Accounts) { a.List[0].Locked = true },
+		"Two accounts are named joe":           func(a *users.Accounts) { a.List = append(a.List, a.List[1]) },
+		"user name root is reserved":           func(a *users.Accounts) { a.List[1].Name = "root" },
+		`unknown role: "King"`:                 func(a *users.Accounts) { a.List[1].Role = "King" },
+		"not in a form":                        func(a *users.Accounts) { a.List[1].Hash = "secret" },
+		"this appliance can verify":            func(a *users.Accounts) { a.List[1].Hash = "$2a$31$" + strings.Repeat("x", 53) },
+		"A key of the account joe":             func(a *users.Accounts) { a.List[1].Keys = []string{"ssh-dss"} },
+	} {
+		d := s.Edit()
+		v := users.Section.Get(d)
+		change(&v)
+		users.Section.Set(d, v)
+		_, err := s.Commit(t.Context(), d, config.Change{})
+		var bad *config.InvalidError
+		if !errors.As(err, &bad) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+func BenchmarkVerifyRemembered(b *testing.B) {
+	d, err := users.NewDirectory(config.NewStore(), entropy.Seeded(1).Stream("users"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if !admitted(d, "admin", "ironport") {
+			b.Fatal("denied")
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package users_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+var (
+	admin = users.Account{Name: "admin", Role: users.Administrator}
+	joe   = users.Account{Name: "joe", Role: users.Operator}
+	here  = netip.MustParseAddr("10.0.201.4")
+)
+
+func logins(t *testing.T, file string, c clock.Clock) *users.Logins {
+	t.Helper()
+	l, err := users.OpenLogins(file, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+
+func TestWhoIsLoggedIn(t *testing.T) {
+	f := clock.NewFake(start)
+	l := logins(t, "", f)
+	a := l.Open(admin, netip.MustParseAddr("::ffff:10.0.201.4"), "cli")
+	f.Advance(time.Minute)
+	j := l.Open(joe, netip.Addr{}, "ftp")
+	f.Advance(time.Minute)
+	a.Touch()
+	f.Advance(time.Second)
+	want := []users.Session{
+		{ID: 1, Account: "admin", Role: users.Administrator, From: here, What: "cli", In: start, Idle: time.Second},
+		{ID: 2, Account: "joe", Role: users.Operator, What: "ftp", In: start.Add(time.Minute), Idle: 61 * time.Second},
+	}
+	if diff := cmp.Diff(want, l.List(), sameAddr); diff != "" {
+		t.Error(diff)
+	}
+	a.Close()
+	a.Close()
+	if got := l.List(); len(got) != 1 || got[0].ID != j.ID() {
+		t.Errorf("after a logout: %v", got)
+	}
+}
+
+func TestWhoWasLoggedIn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state", "logins")
+	f := clock.NewFake(start)
+	l := logins(t, file, f)
+	if _, ok := l.PreviousLogin("admin"); ok {
+		t.Error("a first login has a previous one")
+	}
+	a := l.Open(admin, here, "cli")
+	f.Advance(time.Minute)
+	l.Open(joe, here, "sftp") // until the crash
+	a.Close()
+	l.Mark(users.Rebooted)
+
+	l = logins(t, file, f)
+	f.Advance(time.Minute)
+	again := l.Open(admin, here.Next(), "cli")
+	want := []users.Record{
+		{Event: users.LoggedIn, ID: 3, Account: "admin", From: here.Next(), What: "cli", In: start.Add(2 * time.Minute), Open: true},
+		{Event: users.Rebooted, In: start.Add(time.Minute)},
+		{Event: users.LoggedIn, ID: 2, Account: "joe", From: here, What: "sftp", In: start.Add(time.Minute)},
+		{Event: users.LoggedIn, ID: 1, Account: "admin", From: here, What: "cli", In: start, Out: start.Add(time.Minute)},
+	}
+	if diff := cmp.Diff(want, l.History(), sameAddr); diff != "" {
+		t.Error(diff)
+	}
+	if r, ok := l.PreviousLogin("joe"); !ok || r.ID != 2 {
+		t.Errorf("joe's previous login: %v", r)
+	}
+	again.Close()
+	if h := l.History(); h[0].Open || !h[0].Out.Equal(start.Add(2*time.Minute)) {
+		t.Errorf("after the logout: %v", h[0])
+	}
+}
+
+func TestATornLineIsNotTheEndOfTheHistory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "logins")
+	f := clock.NewFake(start)
+	l := logins(t, file, f)
+	l.Open(admin, here, "cli").Close()
+	l.Open(joe, here, "cli")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, whole[:len(whole)-5], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l = logins(t, file, f)
+	l.Open(joe, here, "cli")
+	h := logins(t, file, f).History()
+	if len(h) != 2 || h[0].Account != "joe" || h[1].Account != "admin" || h[1].Out.IsZero() {
+		t.Errorf("history %v", h)
+	}
+}
+
+func TestTheHistoryIsBounded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "logins")
+	l := logins(t, file, clock.NewFake(start))
+	first := l.Open(joe, here, "cli")
+	for range 6000 {
+		l.Open(admin, here, "cli").Close()
+	}
+	first.Close() // of whom the history knows no more
+	if h := l.History(); len(h) != 500 || h[0].ID != 6001 {
+		t.Errorf("%d records, the newest is %v", len(h), h[0])
+	}
+	if i, err := os.Stat(file); err != nil || i.Size() > 1<<20 {
+		t.Errorf("the file has %d bytes, %v", i.Size(), err)
+	}
+	if h := logins(t, file, clock.NewFake(start)).History(); len(h) != 500 || h[0].ID != 6001 {
+		t.Errorf("after a restart %d records, the newest is %v", len(h), h[0])
+	}
+}
+
+func TestAHistoryThatCannotBeReadIsAnError(t *testing.T) {
+	if _, err := users.OpenLogins(t.TempDir(), clock.NewFake(start), nil); err == nil {
+		t.Error("a directory was read as a history")
+	}
+}
+
+func TestAHistoryThatCannotBeWrittenRefusesNobody(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	l := logins(t, filepath.Join(dir, "logins"), clock.NewFake(start))
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // where the directory would be made
+		t.Fatal(err)
+	}
+	l.Open(admin, here, "cli").Close()
+	if h := l.History(); len(h) != 1 || h[0].Out.IsZero() {
+		t.Errorf("in memory: %v", h)
+	}
+}
+
+func TestLoginsAreSafeForConcurrentUse(t *testing.T) {
+	l := logins(t, filepath.Join(t.TempDir(), "logins"), clock.NewFake(start))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 50 {
+				s := l.Open(users.Account{Name: fmt.Sprint("u", i)}, here, "cli")
+				s.Touch()
+				l.List()
+				l.History()
+				s.Close()
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(l.List()); n != 0 {
+		t.Errorf("%d are still logged in", n)
+	}
+}
+
+func BenchmarkLogin(b *testing.B) {
+	l, err := users.OpenLogins(filepath.Join(b.TempDir(), "logins"), clock.System(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		l.Open(admin, here, "cli").Close()
+	}
+}
