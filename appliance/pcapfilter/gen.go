@@ -102,7 +102,7 @@ func (g *generator) condition(n node) cond {
 		return g.shift(n)
 	case *llcNode:
 		return g.llc(n.name)
-	case *foreignNode:
+	case *errorNode:
 		g.fail("%s", n.message)
 	}
 	panic(fmt.Sprintf("pcapfilter: unknown node %T", n))

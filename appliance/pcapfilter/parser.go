@@ -17,6 +17,9 @@ type parser struct {
 	lexer lexer
 	tok   token // the next token
 	depth int
+
+	// understood holds the primitives parsed so far, in their order.
+	understood []node
 }
 
 // A context is what may stand at a place of the expression.
@@ -62,11 +65,25 @@ func (v operand) arithmetic() arith {
 	return v.arith
 }
 
-// parse returns the tree of an expression; nil for the empty one. On a syntax
-// error the tree holds what was understood before it, then a foreignNode with
-// the error: like libpcap we complain of what comes first.
-func parse(expr string) node {
+// parse returns the tree of an expression; nil for the empty one.
+//
+// An error in the text does not end it: libpcap compiles while it reads, so what
+// makes no sense before the error is complained of first. The tree then holds
+// what was understood and the error.
+func parse(expr string) (tree node) {
 	p := &parser{lexer: lexer{src: expr}}
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case *SyntaxError:
+			tree = &errorNode{place(r.Offset), r.Message}
+			for i := len(p.understood) - 1; i >= 0; i-- {
+				tree = &andNode{p.understood[i], tree}
+			}
+		default:
+			panic(r)
+		}
+	}()
 	p.advance()
 	if p.tok.kind == tokEnd {
 		return nil
@@ -105,6 +122,18 @@ func (p *parser) nest() func() {
 	return func() { p.depth-- }
 }
 
+// term makes an operand of a primitive, after which nothing can be inherited.
+func (p *parser) term(n node) operand {
+	p.understood = append(p.understood, n)
+	return operand{node: n, q: noQualifiers}
+}
+
+// identifier makes an operand of an identifier.
+func (p *parser) identifier(n *identNode) operand {
+	p.understood = append(p.understood, n)
+	return operand{node: n, isID: true, q: n.q}
+}
+
 // tail parses what follows the first term of an expression.
 func (p *parser) tail(v operand) operand {
 	for p.tok.kind == tokAnd || p.tok.kind == tokOr {
@@ -139,7 +168,7 @@ func (p *parser) item(q qualifiers, c context) operand {
 	case v.node != nil:
 		return v
 	case v.number != nil && c.allowsID() && !(c.allowsTerm() && p.atOperator()):
-		return numberID(v.number, q)
+		return p.numberID(v.number, q)
 	case c.allowsTerm():
 		return p.relation(p.arithTail(v.arithmetic(), 0))
 	}
@@ -186,7 +215,7 @@ func (p *parser) first(q qualifiers, c context) operand {
 		return p.primitive(t.at, t.proto)
 	}
 	if n := p.special(); n != nil {
-		return operand{node: n, q: noQualifiers}
+		return p.term(n)
 	}
 	return p.primitive(t.at, protoDefault)
 }
@@ -204,7 +233,7 @@ func (p *parser) group(q qualifiers, c context) operand {
 			return v
 		}
 		if c.allowsID() && (p.tok.kind == tokAnd || p.tok.kind == tokOr) {
-			v = numberID(v.number, q)
+			v = p.numberID(v.number, q)
 		}
 	}
 	switch {
@@ -227,8 +256,8 @@ func (p *parser) group(q qualifiers, c context) operand {
 }
 
 // numberID makes an identifier of a number.
-func numberID(n *numberNode, q qualifiers) operand {
-	return operand{node: &identNode{place: n.place, q: q, kind: tokNumber, num: n.value, bits: -1}, isID: true, q: q}
+func (p *parser) numberID(n *numberNode, q qualifiers) operand {
+	return p.identifier(&identNode{place: n.place, q: q, kind: tokNumber, num: n.value, bits: -1})
 }
 
 // address parses an identifier that is no number.
@@ -243,7 +272,7 @@ func (p *parser) address(q qualifiers) operand {
 		p.advance()
 		n.mask = p.expect(tokIPv4).text
 	}
-	return operand{node: n, isID: true, q: q}
+	return p.identifier(n)
 }
 
 // primitive parses what follows a protocol, or begins without one: qualifiers and
@@ -253,9 +282,9 @@ func (p *parser) primitive(at int, pr proto) operand {
 	switch t := p.tok; t.kind {
 	case tokBroadcast, tokMulticast:
 		p.advance()
-		return operand{node: &castNode{place(at), pr, t.kind}, q: noQualifiers}
+		return p.term(&castNode{place(at), pr, t.kind})
 	case tokType, tokSubtype, tokDir:
-		return operand{node: p.wlan(), q: noQualifiers}
+		p.refuseWLAN()
 	case tokProto:
 		q.typ = addrProto
 	case tokProtochain:
@@ -270,15 +299,23 @@ func (p *parser) primitive(at int, pr proto) operand {
 			q.typ = typ
 			p.advance()
 		}
-		return p.item(q, idOnly)
+		return p.qualified(q)
 	default:
 		if pr == protoDefault {
 			p.syntaxError()
 		}
-		return operand{node: &protocolNode{place(at), pr}, q: noQualifiers}
+		return p.term(&protocolNode{place(at), pr})
 	}
 	p.advance()
-	return p.item(q, idOnly)
+	return p.qualified(q)
+}
+
+// qualified parses the identifier, or list of them, after qualifiers. With them
+// it is a term.
+func (p *parser) qualified(q qualifiers) operand {
+	v := p.item(q, idOnly)
+	v.isID = false
+	return v
 }
 
 var addressTypes = map[kind]addressType{
@@ -320,7 +357,7 @@ func (p *parser) relation(left arith) operand {
 	}
 	p.advance()
 	right := p.arithmetic(0)
-	return operand{node: &relationNode{place(left.offset()), t.kind, left, right}, q: noQualifiers}
+	return p.term(&relationNode{place(left.offset()), t.kind, left, right})
 }
 
 // precedence of the operators that have one. "%" and "^" have none: whatever

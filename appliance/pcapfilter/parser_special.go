@@ -20,13 +20,6 @@ func (p *parser) special() node {
 		p.advance()
 		n.value = p.expect(tokNumber).value
 		return n
-	case tokInbound, tokOutbound:
-		p.advance()
-		return &foreignNode{at, "inbound/outbound not supported on Ethernet when reading savefiles"}
-	case tokIfindex:
-		p.advance()
-		p.expect(tokNumber)
-		return &foreignNode{at, "ifindex not supported on Ethernet when reading savefiles"}
 	case tokVLAN, tokMPLS, tokPPPoES, tokGeneve:
 		p.advance()
 		n := &shiftNode{place: at, kind: t.kind, any: true}
@@ -47,7 +40,8 @@ func (p *parser) special() node {
 		}
 		return n
 	}
-	return p.foreign()
+	p.refuseForeign()
+	return nil
 }
 
 // plainNumber parses a number, perhaps in parentheses.

@@ -120,3 +120,38 @@ var namedNumbers = map[string]uint32{
 	"tcp-fin": 0x01, "tcp-syn": 0x02, "tcp-rst": 0x04, "tcp-push": 0x08,
 	"tcp-ack": 0x10, "tcp-urg": 0x20, "tcp-ece": 0x40, "tcp-cwr": 0x80,
 }
+
+// Names of 802.11 frames.
+var (
+	wlanDirections = []string{"nods", "tods", "fromds", "dstods"}
+
+	wlanTypes = map[string]uint32{"mgt": 0, "management": 0, "ctl": 1, "control": 1, "data": 2}
+
+	wlanSubtypes = [][]string{
+		{
+			"assocreq", "assoc-req", "assocresp", "assoc-resp", "reassocreq", "reassoc-req",
+			"reassocresp", "reassoc-resp", "probereq", "probe-req", "proberesp", "probe-resp",
+			"beacon", "atim", "disassoc", "disassociation", "auth", "authentication",
+			"deauth", "deauthentication",
+		},
+		{"ps-poll", "rts", "cts", "ack", "cf-end", "cf-end-ack"},
+		{
+			"data", "data-cf-ack", "data-cf-poll", "data-cf-ack-poll", "null", "cf-ack", "cf-poll",
+			"cf-ack-poll", "qos-data", "qos-data-cf-ack", "qos-data-cf-poll", "qos-data-cf-ack-poll",
+			"qos", "qos-cf-poll", "qos-cf-ack-poll",
+		},
+	}
+)
+
+// Names in the log of OpenBSD's packet filter.
+var (
+	pfReasons = []string{
+		"match", "bad-offset", "fragment", "short", "normalize", "memory", "bad-timestamp",
+		"congestion", "ip-option", "proto-cksum", "state-mismatch", "state-insert", "state-limit",
+		"src-limit", "synproxy",
+	}
+	pfActions = []string{
+		"pass", "accept", "drop", "block", "rdr", "nat", "binat", "nordr", "nonat", "nobinat",
+		"scrub", "noscrub",
+	}
+)

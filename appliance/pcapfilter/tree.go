@@ -164,8 +164,8 @@ type (
 		name string
 	}
 
-	// foreignNode is what has no meaning on Ethernet: the message says so.
-	foreignNode struct {
+	// errorNode stands where the text ends to make sense.
+	errorNode struct {
 		place
 		message string
 	}
