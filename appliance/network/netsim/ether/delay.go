@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// nap is the longest sleep while something is due soon: what is scheduled
+	// napLength is the longest sleep while something is due soon: what is scheduled
 	// meanwhile can be that late.
-	nap = 100 * time.Microsecond
+	napLength = 100 * time.Microsecond
 	// soon is where waiting changes from the runtime's timers, which cost nothing
 	// and can be more than a millisecond late, to naps.
 	soon = 3 * time.Millisecond
@@ -19,10 +19,12 @@ const (
 
 // A delayLine holds what is to happen later. It is guarded by Wire.mu.
 type delayLine struct {
-	heap  delayHeap
-	seq   uint64
-	awake bool // a sleeper runs
-	timer *alarm
+	heap    delayHeap
+	seq     uint64
+	started bool          // the sleeper has been
+	awake   bool          // the sleeper naps
+	wake    chan struct{} // calls it
+	timer   *alarm
 }
 
 // An alarm is the timer that starts the sleeper.
@@ -87,7 +89,11 @@ func (w *Wire) rouse() {
 	wait := due - w.machine.Mark()
 	if wait <= clock.Mark(soon) {
 		l.awake = true
-		w.running.Go(w.sleeper)
+		if !l.started {
+			l.started = true
+			w.running.Go(w.sleeper)
+		}
+		l.wake <- struct{}{} // there is room: it is called when it is not awake only
 		return
 	}
 	t := &alarm{at: due - clock.Mark(soon)}
@@ -116,32 +122,45 @@ func (w *Wire) stopTimer() {
 	w.line.timer = nil
 }
 
-// sleeper naps until what is due soon has happened.
+// sleeper naps, whenever it is called, until what is due soon has happened.
 func (w *Wire) sleeper() {
 	for {
-		w.mu.Lock()
-		w.releaseDue()
-		if len(w.queue) > 0 && !w.pumping {
-			// The pump's work is done here: one hand-over less.
-			w.pumping = true
-			w.mu.Unlock()
-			w.pump()
-			continue
-		}
-		l := &w.line
-		var wait time.Duration
-		if len(l.heap) > 0 {
-			wait = time.Duration(l.heap[0].due - w.machine.Mark())
-		}
-		if len(l.heap) == 0 || wait > soon {
-			l.awake = false
-			w.rouse()
-			w.mu.Unlock()
+		select {
+		case <-w.line.wake:
+			for w.nap() {
+			}
+		case <-w.done:
 			return
 		}
-		w.mu.Unlock()
-		sleep(min(wait, nap))
 	}
+}
+
+// nap lets what is due happen and sleeps for a moment. It reports false when
+// nothing more is due soon.
+func (w *Wire) nap() bool {
+	w.mu.Lock()
+	w.releaseDue()
+	if len(w.queue) > 0 && !w.pumping {
+		// The pump's work is done here: one hand-over less.
+		w.pumping = true
+		w.mu.Unlock()
+		w.drain()
+		return true
+	}
+	l := &w.line
+	var wait time.Duration
+	if len(l.heap) > 0 {
+		wait = time.Duration(l.heap[0].due - w.machine.Mark())
+	}
+	if len(l.heap) == 0 || wait > soon {
+		l.awake = false
+		w.rouse()
+		w.mu.Unlock()
+		return false
+	}
+	w.mu.Unlock()
+	sleep(min(wait, napLength))
+	return true
 }
 
 // releaseDue moves what is due into the queue. It is called with mu held.

@@ -28,11 +28,14 @@ type Wire struct {
 	machine clock.Clock
 	rand    *entropy.Stream
 	running sync.WaitGroup // the pump, the sleeper and the timer that calls it
+	done    chan struct{}  // closed by Close
+	wake    chan struct{}  // calls the pump
 
 	mu      sync.Mutex
+	started bool    // the pump has been
 	queue   []event // what happens next
 	spare   []event // memory for the next queue
-	pumping bool
+	pumping bool    // somebody lets events happen
 	line    delayLine
 	closed  bool
 
@@ -50,7 +53,11 @@ type event struct {
 
 // NewWire returns a wire with no segment.
 func NewWire(o Options) *Wire {
-	w := &Wire{wall: o.Clock, machine: clock.System(), rand: o.Rand}
+	w := &Wire{
+		wall: o.Clock, machine: clock.System(), rand: o.Rand,
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	w.line.wake = make(chan struct{}, 1)
 	if w.wall == nil {
 		w.wall = w.machine
 	}
@@ -65,6 +72,9 @@ func NewWire(o Options) *Wire {
 // be called from a receive function. Closing twice is allowed.
 func (w *Wire) Close() {
 	w.mu.Lock()
+	if !w.closed {
+		close(w.done)
+	}
 	w.closed = true
 	lost := append(w.queue, w.clearLine()...)
 	w.queue, w.spare = nil, nil
@@ -90,20 +100,35 @@ func (w *Wire) post(e event) {
 		return
 	}
 	w.queue = append(w.queue, e)
-	w.startPump()
-}
-
-// startPump is called with mu held.
-func (w *Wire) startPump() {
-	if w.pumping || len(w.queue) == 0 {
-		return
+	if !w.pumping {
+		w.pumping = true
+		w.callPump()
 	}
-	w.pumping = true
-	w.running.Go(w.pump)
 }
 
-// pump lets events happen until none is left. Whoever calls it has set pumping.
+// callPump is called with mu held, by whoever has set pumping.
+func (w *Wire) callPump() {
+	if !w.started {
+		w.started = true
+		w.running.Go(w.pump)
+	}
+	w.wake <- struct{}{} // there is room: whoever finds pumping set does not call
+}
+
+// pump lets events happen whenever it is called.
 func (w *Wire) pump() {
+	for {
+		select {
+		case <-w.wake:
+			w.drain()
+		case <-w.done:
+			return
+		}
+	}
+}
+
+// drain lets events happen until none is left. Whoever calls it has set pumping.
+func (w *Wire) drain() {
 	var batch []event
 	for {
 		w.mu.Lock()
