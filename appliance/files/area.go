@@ -151,29 +151,25 @@ func (v areaFS) ReadDir(name string) ([]fs.DirEntry, error) {
 // Open opens a file for reading.
 func (a *Area) Open(p string) (*File, error) { return a.OpenFile(p, os.O_RDONLY) }
 
-// OpenFile opens a file; flag is made of os's O_ constants. With O_TRUNC a file
-// that holds something is replaced when the returned File is closed, and stays as
-// it was if the upload fails (see Store.Replace).
+// OpenFile opens a file; flag is made of os's O_ constants. With O_TRUNC, what the
+// file held is put back if the new content finds no room (see Store.Overwrite);
+// an upload that breaks off leaves what has arrived, so that it can be resumed.
 func (a *Area) OpenFile(p string, flag int) (*File, error) {
-	name := a.name(p)
-	if flag&(os.O_WRONLY|os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND) == 0 {
-		f, err := a.store.OpenFile(name, os.O_RDONLY)
-		return own(f, p, err)
+	real, err := a.lock("open", p)
+	defer a.store.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
-	if !a.writable(name) {
-		return nil, tell("open", p, fs.ErrPermission)
+	var f *File
+	const change = os.O_WRONLY | os.O_RDWR | os.O_CREATE | os.O_TRUNC | os.O_APPEND
+	switch {
+	case flag&change != 0 && !writable(real):
+		err = fs.ErrPermission
+	case flag&(os.O_TRUNC|os.O_EXCL) == os.O_TRUNC:
+		f, err = a.store.overwrite(real, flag)
+	default:
+		f, err = a.store.open(real, flag)
 	}
-	if flag&(os.O_TRUNC|os.O_EXCL|os.O_RDWR) == os.O_TRUNC {
-		if fi, err := a.store.Stat(name); err == nil && fi.Size() > 0 {
-			f, err := a.store.Replace(name)
-			return own(f, p, err)
-		}
-	}
-	f, err := a.store.OpenFile(name, flag)
-	return own(f, p, err)
-}
-
-func own(f *File, p string, err error) (*File, error) {
 	if err != nil {
 		return nil, tell("open", p, err)
 	}
@@ -181,7 +177,10 @@ func own(f *File, p string, err error) (*File, error) {
 	return f, nil
 }
 
-// writable reports whether the user may write name.
+// Writable reports whether the user may write to a path, and rename and remove
+// what is there.
+func (a *Area) Writable(p string) bool { return a.writable(a.name(p)) }
+
 func (a *Area) writable(name string) bool {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -51,11 +52,12 @@ type File struct {
 	end   int64 // where reading ends; -1: at the end of the file
 	atEnd bool  // every write appends
 
-	mu      sync.Mutex
-	pos     int64
-	closed  bool
-	final   string // name that the file gets when it is closed; see Replace
-	discard bool
+	backup string      // what the file held before Overwrite
+	full   atomic.Bool // a write has found no room
+
+	mu     sync.Mutex
+	pos    int64
+	closed bool // guarded by Store.mu
 }
 
 // Open opens a file for reading, or a directory.
@@ -73,7 +75,8 @@ func (s *Store) Open(name string) (fs.File, error) {
 }
 
 // Create makes a file, or empties the one that is there, for writing. The file can
-// be read while it is written. To put a whole file in another's place, use Replace.
+// be read while it is written. To keep what it held until the new
+// content is there, use WriteFile or Overwrite.
 func (s *Store) Create(name string) (*File, error) {
 	return s.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 }
@@ -154,48 +157,81 @@ func (s *Store) openRead(real string, fi info) (*File, error) {
 	return file, nil
 }
 
-// Replace opens a new file for writing, which takes the place of name when it is
-// closed. Until then name is what it was, and stays so if a write fails or Discard
-// is called.
-func (s *Store) Replace(name string) (*File, error) {
-	real, err := s.lock("replace", name)
+// Overwrite is Create, but if a write finds no room, Close puts back what the file
+// held. Until then both count.
+func (s *Store) Overwrite(name string) (*File, error) {
+	real, err := s.lock("open", name)
 	defer s.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if fi, err := s.stat(name, real); err == nil && fi.IsDir() {
-		return nil, pathError("replace", name, syscall.EISDIR)
-	}
-	if _, err := s.stat(name, path.Dir(real)); err != nil {
-		return nil, pathError("replace", name, err)
-	}
-	if err := s.root.MkdirAll(tmpDir, 0o700); err != nil {
-		return nil, pathError("replace", name, err)
-	}
-	s.temps++
-	f, err := s.open(path.Join(tmpDir, strconv.FormatUint(s.temps, 10)), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	f, err := s.overwrite(real, os.O_WRONLY|os.O_CREATE)
 	if err != nil {
-		return nil, pathError("replace", name, err)
+		return nil, pathError("open", name, err)
 	}
-	f.name, f.final = name, real
+	f.name = name
 	return f, nil
+}
+
+// overwrite needs mu.
+func (s *Store) overwrite(real string, flag int) (*File, error) {
+	flag |= os.O_TRUNC
+	fi, err := s.root.Lstat(real)
+	if err != nil || !fi.Mode().IsRegular() || fi.Size() == 0 || s.nodes[real] != nil {
+		return s.open(real, flag) // nothing to keep, or somebody else's
+	}
+	backup, err := s.temp()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.root.Rename(real, backup); err != nil {
+		return nil, err
+	}
+	f, err := s.open(real, flag|os.O_CREATE)
+	if err != nil {
+		return nil, errors.Join(err, s.root.Rename(backup, real))
+	}
+	f.backup = backup
+	return f, nil
+}
+
+// temp returns a name for a temporary file. It needs mu.
+func (s *Store) temp() (string, error) {
+	s.temps++
+	return path.Join(tmpDir, strconv.FormatUint(s.temps, 10)), s.root.MkdirAll(tmpDir, 0o700)
 }
 
 // WriteFile puts data in the place of what name held: all of it or nothing, also
 // when the machine crashes.
 func (s *Store) WriteFile(name string, data []byte) error {
-	f, err := s.Replace(name)
+	real, err := s.lock("write", name)
 	if err != nil {
+		s.mu.Unlock()
 		return err
 	}
-	_, err = f.Write(data)
+	var f *File
+	tmp, err := s.temp()
 	if err == nil {
+		f, err = s.open(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return pathError("write", name, err)
+	}
+	if _, err = f.Write(data); err == nil {
 		err = f.Sync()
 	}
-	if err != nil {
-		f.Discard()
+	err = errors.Join(err, f.Close())
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		err = s.rename(tmp, real)
 	}
-	return errors.Join(err, f.Close())
+	if err != nil {
+		_ = s.remove(tmp) // what counts is why
+	}
+	return pathError("write", name, err)
 }
 
 // Name returns the name with which the file was opened.
@@ -207,14 +243,14 @@ func (f *File) Stat() (fs.FileInfo, error) {
 	if n := f.node; n != nil {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		i.size, i.time = n.size, n.time
+		i.size, i.time = n.size, f.s.local(n.time)
 		return i, nil
 	}
 	fi, err := f.f.Stat()
 	if err != nil {
 		return nil, pathError("stat", f.name, err)
 	}
-	i.size, i.time = fi.Size(), fi.ModTime()
+	i.size, i.time = fi.Size(), f.s.local(fi.ModTime())
 	if f.end >= 0 {
 		i.size = f.end
 	}
@@ -307,10 +343,8 @@ func (f *File) write(p []byte, off int64, atEnd bool) (n int, end int64, err err
 	if err == nil {
 		return n, end, nil
 	}
-	if f.final != "" {
-		f.Discard()
-	}
 	if errors.Is(err, syscall.ENOSPC) {
+		f.full.Store(true)
 		f.s.tellFull()
 	}
 	return n, end, pathError("write", f.name, err)
@@ -394,15 +428,7 @@ func (f *File) Chtimes(t time.Time) error {
 // Sync forces what was written to disk.
 func (f *File) Sync() error { return pathError("sync", f.name, f.f.Sync()) }
 
-// Discard makes Close drop a file that Replace opened. On other files it does
-// nothing.
-func (f *File) Discard() {
-	f.s.mu.Lock()
-	defer f.s.mu.Unlock()
-	f.discard = true
-}
-
-// Close closes the file. After Replace it puts the file in its place.
+// Close closes the file.
 func (f *File) Close() error {
 	f.s.mu.Lock()
 	defer f.s.mu.Unlock()
@@ -420,12 +446,8 @@ func (f *File) close() error {
 	if n == nil {
 		return err
 	}
-	if f.final != "" {
-		if f.discard || err != nil {
-			err = errors.Join(err, f.s.remove(n.name))
-		} else if err = f.s.rename(n.name, f.final); err != nil {
-			_ = f.s.remove(n.name) // what is told is why it has no place
-		}
+	if f.backup != "" {
+		err = errors.Join(err, f.settle())
 	}
 	if n.writers--; n.writers > 0 {
 		return err
@@ -439,6 +461,21 @@ func (f *File) close() error {
 		_ = f.s.root.Chtimes(n.name, time.Time{}, n.time)
 	}
 	return err
+}
+
+// settle drops what the file held before Overwrite, or puts it back. It needs
+// Store.mu.
+func (f *File) settle() error {
+	s, n := f.s, f.node
+	if !f.full.Load() || n.removed {
+		return s.remove(f.backup)
+	}
+	if err := s.root.Rename(f.backup, n.name); err != nil {
+		return err
+	}
+	delete(s.nodes, n.name)
+	n.removed = true
+	return nil
 }
 
 // A dir is a directory that was opened as a file.

@@ -29,11 +29,11 @@ func (i info) IsDir() bool        { return i.mode.IsDir() }
 func (i info) Sys() any           { return nil }
 
 func (s *Store) dirInfo(name string) info {
-	return info{path.Base(name), 0, fs.ModeDir | 0o755, s.born}
+	return info{path.Base(name), 0, fs.ModeDir | 0o755, s.local(s.born)}
 }
 
 func (s *Store) linkInfo(name string) info {
-	return info{path.Base(name), 0, fs.ModeSymlink | 0o777, s.born}
+	return info{path.Base(name), 0, fs.ModeSymlink | 0o777, s.local(s.born)}
 }
 
 // infoOf is fi as users see it, under the base name of name; real is the file's
@@ -45,6 +45,7 @@ func (s *Store) infoOf(name, real string, fi fs.FileInfo) info {
 	} else if n := s.nodes[real]; n != nil {
 		i.size, i.time = n.shown()
 	}
+	i.time = s.local(i.time)
 	return i
 }
 

@@ -46,6 +46,7 @@ type Store struct {
 	used   atomic.Int64
 	full   atomic.Bool // ErrQuota was returned and nothing was freed since
 	onFull atomic.Pointer[func()]
+	zone   atomic.Pointer[func() *time.Location]
 
 	mu      sync.Mutex
 	nodes   map[string]*node  // files that are open for writing
@@ -119,6 +120,17 @@ func (s *Store) Usage() (used, quota int64) { return s.used.Load(), s.quota }
 // OnFull sets what is called when a write has not found room: once, and again only
 // after something was freed. f runs on the writer's goroutine, with no lock held.
 func (s *Store) OnFull(f func()) { s.onFull.Store(&f) }
+
+// SetZone sets what tells the zone in which times of files are given. Without it
+// they are in that of the clock.
+func (s *Store) SetZone(zone func() *time.Location) { s.zone.Store(&zone) }
+
+func (s *Store) local(t time.Time) time.Time {
+	if zone := s.zone.Load(); zone != nil {
+		return t.In((*zone)())
+	}
+	return t.In(s.born.Location())
+}
 
 // Show makes dir, and the directories above it, appear in listings from now on.
 // It is made on disk when something is first written to it.
