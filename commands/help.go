@@ -1,0 +1,66 @@
+package commands
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:       "help",
+	Aliases:    []string{"h", "?"},
+	Summary:    "List the commands, or describe one.",
+	Help:       "help [command]",
+	Source:     "public (names and forms), invented (texts)",
+	Batch:      true,
+	OfCommands: true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		if len(env.Args) > 1 {
+			return shell.Invalidf(env.Args[1], "Only one command can be described at a time.")
+		}
+		out := env.Pager(ctx)
+		if len(env.Args) == 0 {
+			width := len(slices.MaxFunc(env.Table, func(a, b *shell.Command) int { return cmp.Compare(len(a.Name), len(b.Name)) }).Name)
+			for _, c := range env.Table {
+				if _, err := fmt.Fprintf(out, "%-*s  %s\n", width, c.Name, c.Summary); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		word := strings.ToLower(env.Args[0])
+		i := slices.IndexFunc(env.Table, func(c *shell.Command) bool { return c.Named(word) })
+		if i < 0 {
+			return shell.Refusef("Unknown command or missing feature key: %s", env.Args[0])
+		}
+		_, err := out.Write([]byte(describe(env.Table[i])))
+		return err
+	},
+})
+
+// describe is what is said of one command.
+func describe(c *shell.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s - %s\n", c.Name, c.Summary)
+	if len(c.Aliases) > 0 {
+		fmt.Fprintf(&b, "Other names: %s\n", strings.Join(c.Aliases, ", "))
+	}
+	if c.Help != "" {
+		fmt.Fprintf(&b, "\n%s\n", c.Help)
+	}
+	var remarks []string
+	if c.Commit {
+		remarks = append(remarks, "Changes take effect when they are committed.")
+	}
+	if c.Mode != shell.AnyMode {
+		remarks = append(remarks, fmt.Sprintf("In a cluster this command is restricted to %s mode.", c.Mode))
+	}
+	if len(remarks) > 0 {
+		fmt.Fprintf(&b, "\n%s\n", strings.Join(remarks, "\n"))
+	}
+	return b.String()
+}

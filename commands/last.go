@@ -1,0 +1,54 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "last",
+	Summary: "Show who logged in recently.",
+	Source:  "public",
+	Run: func(ctx context.Context, env *shell.Env) error {
+		const form = "Mon Jan _2 15:04"
+		zone := env.Box.Zone()
+		t := shell.Table{Heads: []string{"Username", "Remote Host", "Login Time", "Logout Time", "Total Time"}}
+		for _, r := range env.Box.Logins.History() {
+			if r.Event != users.LoggedIn {
+				t.Add(string(r.Event), "", "", r.In.In(zone).Format(form))
+				continue
+			}
+			from := "console"
+			if r.From.IsValid() {
+				from = r.From.String()
+			}
+			in := r.In.In(zone).Format(form)
+			switch {
+			case r.Open:
+				t.Add(r.Account, from, in, "still logged in", totalTime(env.Box.Clock.Now().Sub(r.In)))
+			case r.Out.IsZero(): // the system ended without a shutdown
+				t.Add(r.Account, from, in, "unknown")
+			default:
+				t.Add(r.Account, from, in, r.Out.In(zone).Format(form), totalTime(r.Out.Sub(r.In)))
+			}
+		}
+		t.Print(env.Pager(ctx))
+		return nil
+	},
+})
+
+// totalTime is the form 21m, 1h 59m or 2d 3h 0m.
+func totalTime(d time.Duration) string {
+	minutes := int(max(d, 0) / time.Minute)
+	switch {
+	case minutes < 60:
+		return fmt.Sprintf("%dm", minutes)
+	case minutes < 24*60:
+		return fmt.Sprintf("%dh %dm", minutes/60, minutes%60)
+	}
+	return fmt.Sprintf("%dd %dh %dm", minutes/60/24, minutes/60%24, minutes%60)
+}

@@ -1,0 +1,38 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "who",
+	Summary: "List who is logged in.",
+	Source:  "invented, after public samples",
+	Run: func(_ context.Context, env *shell.Env) error {
+		t := shell.Table{Heads: []string{"Username", "Role", "Login Time", "Idle Time", "Remote Host", "What"}}
+		for _, s := range env.Box.Logins.List() {
+			from := "console"
+			if s.From.IsValid() {
+				from = s.From.String()
+			}
+			t.Add(s.Account, s.Role.String(), s.In.In(env.Box.Zone()).Format("03:04PM"), idleTime(s.Idle), from, s.What)
+		}
+		t.Print(env)
+		return nil
+	},
+})
+
+// idleTime is the form 0s, 12m or 1h 59m.
+func idleTime(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d/time.Second))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d/time.Minute))
+	}
+	return fmt.Sprintf("%dh %dm", int(d/time.Hour), int(d/time.Minute)%60)
+}
