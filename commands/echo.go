@@ -1,0 +1,290 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+// What ping and ping6 have in common. They behave as FreeBSD's: one echo request a
+// second, whatever becomes of those before it, until Ctrl-C, or without a terminal
+// until the tenth.
+const (
+	echoInterval = time.Second
+	echoCount    = 10
+	// echoPatience is how long an echo may take. FreeBSD's ping waits so long for the
+	// last one; here it also bounds how many are awaited at once.
+	echoPatience = 10 * time.Second
+	// echoGrace is how long the network has, in its own time, to answer before the
+	// appliance's clock is looked at again. It is part of the second between two echoes;
+	// on a clock that runs ahead of the network it is what lets answers come in order.
+	echoGrace = 300 * time.Millisecond
+)
+
+// A pinger is one run of ping or ping6.
+type pinger struct {
+	env      *shell.Env
+	word     string // "ping"
+	call     string // what fails when nothing can be sent: "sendto"
+	spread   string // what the summary calls the standard deviation
+	host     string // as entered
+	dst, src netip.Addr
+	data     int // bytes after the ICMP header
+	count    int // 0: no end
+
+	// reply and trouble print an answer. trouble is nil where errors are not shown.
+	reply   func(seq uint16, r network.Reply)
+	trouble func(r network.Reply, from string)
+	// sendFailed prints more than the error, if set.
+	sendFailed func()
+
+	ident    uint16
+	flying   sync.WaitGroup
+	answers  chan echoAnswer
+	sent     int
+	awaited  int  // echoes of which nothing has been heard
+	heardOf  bool // the newest is none of them
+	received int
+	least    float64 // milliseconds, as the next three
+	most     float64
+	sum      float64
+	squares  float64
+}
+
+// An echoAnswer is what became of one echo request.
+type echoAnswer struct {
+	seq   int
+	reply network.Reply
+	from  string // who sent an error
+	err   error
+}
+
+// askEchoTarget is the dialogue of ping and ping6: the source address, which is invalid
+// for "Auto", and the host.
+func askEchoTarget(ctx context.Context, env *shell.Env, family int) (src netip.Addr, host string, err error) {
+	if len(env.Args) == 1 {
+		return src, env.Args[0], nil
+	}
+	if len(env.Args) > 1 {
+		return src, "", shell.Invalidf(env.Args[1], "The only argument is the host to ping.")
+	}
+	sources := []netip.Addr{{}}
+	choices := []string{"Auto"}
+	for _, i := range appliance.Interfaces.Get(env.Box.Config.Committed()).List {
+		prefixes, err := i.Prefixes()
+		if err != nil {
+			return src, "", err
+		}
+		for _, p := range prefixes {
+			if p.Addr().Is4() == (family == 4) {
+				sources = append(sources, p.Addr())
+				choices = append(choices, fmt.Sprintf("%s (%v: %s)", i.Name, p, i.Hostname))
+			}
+		}
+	}
+	n, err := env.Choose(ctx, "Which interface do you want to send the pings from?", 0, choices...)
+	if err != nil {
+		return src, "", err
+	}
+	host, err = env.Ask(ctx, "Please enter the host you wish to ping.", "", shell.Required)
+	return sources[n], host, err
+}
+
+// run sends echo requests until the end, and prints the summary.
+func (p *pinger) run(ctx context.Context) error {
+	if _, terminal := p.env.Prompter.(shell.Screen); !terminal {
+		p.count = echoCount
+	}
+	session := 0
+	if p.env.Login != nil {
+		session = p.env.Login.ID()
+	}
+	// Sessions that ping at the same time must not take each other's answers.
+	p.ident = uint16(1 + p.env.Box.Entropy.Stream("ping/"+strconv.Itoa(session)).IntN(math.MaxUint16))
+	p.answers = make(chan echoAnswer, 64)
+
+	echoes, cancel := context.WithCancel(ctx)
+	err := p.loop(ctx, echoes)
+	cancel()
+	p.flying.Wait()
+	if err != nil && !errors.Is(err, shell.ErrInterrupt) {
+		return err
+	}
+	p.summary(err == nil)
+	return nil
+}
+
+// loop returns ctx's cause, or an internal error, or nil after the last echo.
+func (p *pinger) loop(ctx, echoes context.Context) error {
+	for p.count == 0 || p.sent < p.count {
+		began := clock.System().Mark()
+		p.send(echoes)
+		err := p.listen(ctx, clock.System(), echoGrace, func() bool { return p.heardOf })
+		if err == nil {
+			err = p.listen(ctx, p.env.Box.Clock, echoInterval-clock.System().Since(began), p.complete)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	rest := echoPatience
+	if p.received > 0 {
+		rest = max(echoInterval, time.Duration(2*p.most*float64(time.Millisecond)))
+	}
+	return p.listen(ctx, p.env.Box.Clock, rest, p.complete)
+}
+
+// complete reports whether no more is sent and nothing is awaited.
+func (p *pinger) complete() bool { return p.sent == p.count && p.awaited == 0 }
+
+// send sends an echo request and does not wait for its answer.
+func (p *pinger) send(ctx context.Context) {
+	seq := p.sent
+	p.sent++
+	p.awaited++
+	p.heardOf = false
+	p.flying.Go(func() {
+		a := p.echo(ctx, seq)
+		select {
+		case p.answers <- a:
+		case <-ctx.Done(): // nobody listens any more
+		}
+	})
+}
+
+func (p *pinger) echo(ctx context.Context, seq int) echoAnswer {
+	ctx, cancel := context.WithTimeout(ctx, echoPatience)
+	defer cancel()
+	a := echoAnswer{seq: seq}
+	a.reply, a.err = p.env.Box.Net.Ping(ctx, network.PingRequest{
+		Dst: p.dst, Src: p.src, ID: p.ident, Seq: uint16(seq), DataSize: p.data,
+	})
+	if a.err == nil && a.reply.Kind != network.EchoReply && p.trouble != nil {
+		a.from = a.reply.From.String()
+		if name, err := p.env.Box.Resolver.LookupAddr(ctx, a.reply.From); err == nil {
+			a.from = fmt.Sprintf("%s (%s)", name, a.from)
+		}
+	}
+	return a
+}
+
+// listen prints the answers that come until c has let d pass, or enough says so. It
+// returns ctx's cause if that ends first.
+func (p *pinger) listen(ctx context.Context, c clock.Clock, d time.Duration, enough func() bool) error {
+	sleep, wake := context.WithCancel(ctx)
+	slept := make(chan struct{})
+	go func() {
+		defer close(slept)
+		_ = c.Sleep(sleep, d) // what ended it is ctx's to say
+	}()
+	defer func() {
+		wake()
+		<-slept
+	}()
+	for !enough() {
+		select {
+		case a := <-p.answers:
+			if err := p.heard(a); err != nil {
+				return err
+			}
+		case <-slept:
+			return context.Cause(ctx)
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// heard prints an answer. It returns an error that no ping would show.
+func (p *pinger) heard(a echoAnswer) error {
+	p.awaited--
+	p.heardOf = p.heardOf || a.seq == p.sent-1
+	switch {
+	case a.err == nil && a.reply.Kind == network.EchoReply:
+		p.note(a.reply.RTT)
+		p.reply(uint16(a.seq), a.reply)
+	case a.err == nil:
+		if p.trouble != nil {
+			p.trouble(a.reply, a.from)
+		}
+	case errors.Is(a.err, context.DeadlineExceeded): // lost
+	case errors.Is(a.err, errors.ErrUnsupported):
+		return shell.Refusal("This appliance's network cannot send echo requests.")
+	default:
+		text := sendError(a.err)
+		if text == "" {
+			return fmt.Errorf("ping %v: %w", p.dst, a.err)
+		}
+		p.env.Printf("%s: %s: %s\n", p.word, p.call, text)
+		if p.sendFailed != nil {
+			p.sendFailed()
+		}
+	}
+	return nil
+}
+
+// sendError is FreeBSD's text for what kept a packet from being sent, "" if it is
+// nothing of the kind. A packet that no neighbour takes has a host that is down there;
+// one for which there is no route has no route to its host.
+func sendError(err error) string {
+	for _, e := range []struct {
+		errno syscall.Errno
+		text  string
+	}{
+		{syscall.ENETUNREACH, "No route to host"},
+		{syscall.EHOSTUNREACH, "Host is down"},
+		{syscall.EADDRNOTAVAIL, "Can't assign requested address"},
+		{syscall.EMSGSIZE, "Message too long"},
+		{syscall.ENETDOWN, "Network is down"},
+		{syscall.EACCES, "Permission denied"},
+		{syscall.ENOBUFS, "No buffer space available"},
+	} {
+		if errors.Is(err, e.errno) {
+			return e.text
+		}
+	}
+	return ""
+}
+
+func (p *pinger) note(rtt time.Duration) {
+	ms := milliseconds(rtt)
+	if p.received == 0 || ms < p.least {
+		p.least = ms
+	}
+	p.most = max(p.most, ms)
+	p.sum += ms
+	p.squares += ms * ms
+	p.received++
+}
+
+// milliseconds has a microsecond's precision, as FreeBSD measures.
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(time.Microsecond)/time.Microsecond) / 1000
+}
+
+// summary prints the statistics (B51, B52). A Ctrl-C on a terminal has ended the line
+// above it; otherwise a blank line stands there.
+func (p *pinger) summary(blank bool) {
+	if blank {
+		p.env.Printf("\n")
+	}
+	p.env.Printf("--- %s %s statistics ---\n", p.host, p.word)
+	lost := 100 * float64(p.sent-p.received) / float64(p.sent)
+	p.env.Printf("%d packets transmitted, %d packets received, %.1f%% packet loss\n", p.sent, p.received, lost)
+	if p.received > 0 {
+		n := float64(p.received)
+		average := p.sum / n
+		spread := math.Sqrt(max(0, p.squares/n-average*average))
+		p.env.Printf("round-trip min/avg/max/%s = %.3f/%.3f/%.3f/%.3f ms\n", p.spread, p.least, average, p.most, spread)
+	}
+}

@@ -1,0 +1,68 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "ping6",
+	Summary: "Ping a network host using IPv6.",
+	Help:    "ping6 [HOST]\nSends an echo request a second until Ctrl-C is pressed, without a terminal ten of them.",
+	Source:  "ping6(8) of FreeBSD (output, errors); public (questions)",
+	Mode:    shell.MachineMode,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		src, host, err := askEchoTarget(ctx, env, 6)
+		if err != nil {
+			return err
+		}
+		env.Printf("Press Ctrl-C to stop.\n")
+		addrs, err := env.Box.Resolver.Lookup(ctx, host, 6)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, resolver.ErrNotFound):
+			return shell.Refusal("ping6: hostname nor servname provided, or not known")
+		case err != nil:
+			return shell.Refusal("ping6: Name could not be resolved at this time")
+		}
+		p := &pinger{
+			env: env, word: "ping6", call: "sendmsg", spread: "std-dev",
+			host: host, dst: addrs[0], src: src, data: 8,
+			reply: func(seq uint16, r network.Reply) {
+				env.Printf("%d bytes from %v, icmp_seq=%d hlim=%d time=%.3f ms\n", r.Bytes, r.From, seq, r.TTL, milliseconds(r.RTT))
+			},
+			// FreeBSD's ping6 shows no ICMPv6 error unless it is told to be verbose.
+			sendFailed: func() { env.Printf("ping6: wrote %s 16 chars, ret=-1\n", host) },
+		}
+		if !p.src.IsValid() {
+			if p.src, err = sourceFor(ctx, env, p.dst); err != nil {
+				text := sendError(err)
+				if text == "" {
+					return err
+				}
+				return shell.Refusef("ping6: UDP connect: %s", text)
+			}
+		}
+		env.Printf("PING6(%d=40+8+%d bytes) %v --> %v\n", 40+8+p.data, p.data, p.src, p.dst)
+		return p.run(ctx)
+	},
+})
+
+// sourceFor is the address from which the appliance reaches dst. It is found as ping6
+// finds it, by connecting a UDP socket, which sends nothing.
+func sourceFor(ctx context.Context, env *shell.Env, dst netip.Addr) (netip.Addr, error) {
+	const discard = 9
+	c, err := env.Box.Net.ListenPacket(ctx, network.DialConfig{Remote: netip.AddrPortFrom(dst, discard)})
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	local, err := netip.ParseAddrPort(c.LocalAddr().String())
+	return local.Addr(), errors.Join(err, c.Close())
+}
