@@ -140,6 +140,16 @@ func (s *station) sendNDP(to ether.MAC, src, dst netip.Addr, kind uint8, message
 	s.sendFrame(to, layers.EthernetTypeIPv6, ip, head, message)
 }
 
+// introduce lets gateways and machines learn each other's MAC, so that what
+// follows waits for no ARP.
+func (l *lab) introduce() {
+	l.near.t.Helper()
+	l.near.send(ip{src: near4, dst: far4}, &layers.UDP{DstPort: 1})
+	l.far.next()
+	l.near.send(ip{src: near4, dst: gate4}, &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0)})
+	l.near.nextICMP()
+}
+
 // A sent packet's IP part.
 type ip struct {
 	src, dst netip.Addr

@@ -256,11 +256,7 @@ func TestDelayIsTheSumOfTheHops(t *testing.T) {
 	path := wan.Path{To: prefix("216.58.194.0/24"), Hops: []wan.Hop{hop("198.51.100.1"), hop("198.51.100.2")}}
 	path.Hops[0].Delay, path.Hops[1].Delay, path.Delay = 4*time.Millisecond, 8*time.Millisecond, 16*time.Millisecond
 	l := newLab(t, path)
-	// The neighbors get to know each other first.
-	l.near.send(ip{src: near4, dst: far4}, &layers.UDP{DstPort: 1})
-	l.far.next()
-	l.near.send(ip{src: near4, dst: gate4}, &layers.ICMPv4{TypeCode: echoRequest})
-	l.near.nextICMP()
+	l.introduce()
 	for _, test := range []struct {
 		ttl  uint8
 		want time.Duration
@@ -280,6 +276,7 @@ func TestDelayIsTheSumOfTheHops(t *testing.T) {
 
 func TestJitterKeepsPacketsInOrder(t *testing.T) {
 	l := newLab(t, wan.Path{To: prefix("216.58.194.0/24"), Jitter: 3 * time.Millisecond})
+	l.introduce()
 	const n = 200
 	for i := range n {
 		l.near.send(ip{src: near4, dst: far4}, &layers.UDP{SrcPort: layers.UDPPort(i), DstPort: 514})
