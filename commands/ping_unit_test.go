@@ -56,14 +56,14 @@ func echoReply(ms float64) (network.Reply, error) {
 	return network.Reply{Kind: network.EchoReply, From: pinged, TTL: 56, Bytes: 64, RTT: time.Duration(ms * 1e6)}, nil
 }
 
-func lost(ctx context.Context) (network.Reply, error) {
+func lostEcho(ctx context.Context) (network.Reply, error) {
 	<-ctx.Done()
 	return network.Reply{}, context.Cause(ctx)
 }
 
-// ping runs "ping 216.58.194.206" without a terminal, on a clock that whoever sleeps
+// runPing runs "ping 216.58.194.206" without a terminal, on a clock that whoever sleeps
 // drives, and returns what it prints. Ctrl-C is pressed when interrupt says so.
-func ping(t *testing.T, net func(ctx context.Context, seq int) (network.Reply, error), interrupt <-chan struct{}) string {
+func runPing(t *testing.T, net func(ctx context.Context, seq int) (network.Reply, error), interrupt <-chan struct{}) string {
 	t.Helper()
 	box, err := appliance.New(appliance.Options{
 		Net: scriptedNet{ping: net}, Dir: t.TempDir(),
@@ -97,10 +97,10 @@ func ping(t *testing.T, net func(ctx context.Context, seq int) (network.Reply, e
 func TestPingComputesItsSummary(t *testing.T) { // B51, B52
 	times := []float64{2.095, 1.824, 2.005, 1.939, 1.868, 1.963}
 	sixth := make(chan struct{})
-	got := ping(t, func(ctx context.Context, seq int) (network.Reply, error) {
+	got := runPing(t, func(ctx context.Context, seq int) (network.Reply, error) {
 		if seq == len(times) {
 			close(sixth)
-			return lost(ctx)
+			return lostEcho(ctx)
 		}
 		return echoReply(times[seq])
 	}, sixth)
@@ -122,7 +122,7 @@ round-trip min/avg/max/stddev = 1.824/1.949/2.095/0.088 ms
 }
 
 func TestPingEndsWithTheTenthEchoWhereThereIsNoTerminal(t *testing.T) {
-	got := ping(t, func(context.Context, int) (network.Reply, error) { return echoReply(2) }, nil)
+	got := runPing(t, func(context.Context, int) (network.Reply, error) { return echoReply(2) }, nil)
 	if !strings.Contains(got, "icmp_seq=9 ") || strings.Contains(got, "icmp_seq=10 ") {
 		t.Errorf("echoes:\n%s", got)
 	}
@@ -134,7 +134,7 @@ func TestPingEndsWithTheTenthEchoWhereThereIsNoTerminal(t *testing.T) {
 func TestALostEchoDoesNotDelayTheNext(t *testing.T) {
 	var mu sync.Mutex
 	waiting, most := 0, 0
-	got := ping(t, func(ctx context.Context, seq int) (network.Reply, error) {
+	got := runPing(t, func(ctx context.Context, seq int) (network.Reply, error) {
 		if seq > 1 {
 			return echoReply(2)
 		}
@@ -142,7 +142,7 @@ func TestALostEchoDoesNotDelayTheNext(t *testing.T) {
 		waiting++
 		most = max(most, waiting)
 		mu.Unlock()
-		return lost(ctx)
+		return lostEcho(ctx)
 	}, nil)
 	if most != 2 {
 		t.Errorf("%d echoes were on their way at once, want 2", most)
@@ -154,11 +154,11 @@ func TestALostEchoDoesNotDelayTheNext(t *testing.T) {
 
 func TestWithoutAnyAnswerThereIsNoRoundTripLine(t *testing.T) {
 	third := make(chan struct{})
-	got := ping(t, func(ctx context.Context, seq int) (network.Reply, error) {
+	got := runPing(t, func(ctx context.Context, seq int) (network.Reply, error) {
 		if seq == 2 {
 			close(third)
 		}
-		return lost(ctx)
+		return lostEcho(ctx)
 	}, third)
 	if want := "--- 216.58.194.206 ping statistics ---\n3 packets transmitted, 0 packets received, 100.0% packet loss\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("printed:\n%s", got)
@@ -170,7 +170,7 @@ func TestWhatKeepsAnEchoFromBeingSent(t *testing.T) {
 		syscall.ENETUNREACH:  "ping: sendto: No route to host\n",
 		syscall.EHOSTUNREACH: "ping: sendto: Host is down\n",
 	} {
-		got := ping(t, func(context.Context, int) (network.Reply, error) { return network.Reply{}, errno }, nil)
+		got := runPing(t, func(context.Context, int) (network.Reply, error) { return network.Reply{}, errno }, nil)
 		if n := strings.Count(got, want); n != 10 {
 			t.Errorf("%v: %d times %q in\n%s", errno, n, want, got)
 		}
@@ -195,7 +195,7 @@ func TestAnICMPErrorIsShownWithTheHeaderThatItQuotes(t *testing.T) {
 		{network.Reply{Kind: network.FragmentationNeeded, Type: 3, Code: 4, MTU: 1400}, "frag needed and DF set (MTU 1400)"},
 	} {
 		c.reply.From, c.reply.Bytes, c.reply.Quoted = netip.MustParseAddr("10.0.202.1"), 92, quoted
-		got := ping(t, func(context.Context, int) (network.Reply, error) { return c.reply, nil }, nil)
+		got := runPing(t, func(context.Context, int) (network.Reply, error) { return c.reply, nil }, nil)
 		want := "92 bytes from 10.0.202.1: " + c.want + `
 Vr HL TOS  Len   ID Flg  off TTL Pro  cks      Src      Dst
  4  5  00 0054 d3d7   2 0000  01  01 40d7 10.0.202.7  216.58.194.206 
