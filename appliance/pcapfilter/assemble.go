@@ -41,7 +41,8 @@ func (a *assembler) visit(b *block) bool {
 		return false
 	}
 	far := a.far[b]
-	length := len(b.stmts) + 1
+	live := b.liveStatements()
+	length := live + 1
 	for _, f := range far {
 		if f {
 			length++
@@ -49,7 +50,7 @@ func (a *assembler) visit(b *block) bool {
 	}
 	if b.yes != nil {
 		// From the jump itself, past the instructions for far jumps.
-		jump := a.size + length - len(b.stmts) - 1
+		jump := a.size + length - live - 1
 		changed := false
 		if !far[0] && jump-a.place[b.yes] > 255 {
 			far[0], changed = true, true
@@ -79,6 +80,9 @@ func (a *assembler) program() []bpf.RawInstruction {
 
 func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstruction {
 	for i, s := range b.stmts {
+		if s.op == opNone {
+			continue
+		}
 		in := bpf.RawInstruction{Op: s.op, K: s.k}
 		if s.op&classMask == classJmp && s.op != opJa {
 			in.Jt, in.Jf = uint8(s.jt-i-1), uint8(s.jf-i-1)
@@ -105,4 +109,15 @@ func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstructi
 	jf := jump(b.no, far[1])
 	out[at].Jt, out[at].Jf = jt, jf
 	return out
+}
+
+// liveStatements counts the statements that were not optimised away.
+func (b *block) liveStatements() int {
+	n := 0
+	for _, s := range b.stmts {
+		if s.op != opNone {
+			n++
+		}
+	}
+	return n
 }

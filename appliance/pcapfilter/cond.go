@@ -42,27 +42,3 @@ func or(a, b cond) cond {
 }
 
 func not(a cond) cond { return &neg{a} }
-
-// A block is a node of the program's graph: a test with the two blocks that
-// follow it, or a return.
-type block struct {
-	stmts   []stmt
-	op      uint16
-	k       uint32
-	yes, no *block
-}
-
-// graph builds the graph of c: blocks that lead to yes where c is true of the
-// frame and to no where it is not. It returns the first of them.
-func graph(c cond, yes, no *block) *block {
-	switch c := c.(type) {
-	case *conj:
-		return graph(c.a, graph(c.b, yes, no), no)
-	case *disj:
-		return graph(c.a, yes, graph(c.b, yes, no))
-	case *neg:
-		return graph(c.a, no, yes)
-	}
-	t := c.(*test)
-	return &block{stmts: t.stmts, op: t.op, k: t.k, yes: yes, no: no}
-}

@@ -29,8 +29,9 @@ type generator struct {
 	geneve    bool // inside a Geneve packet
 	registers registers
 
-	// loops says that a block jumps inside itself, which the optimiser does not understand.
-	loops bool
+	// jumpsInside says that a test has jumps among its own statements, which the
+	// optimiser does not understand.
+	jumpsInside bool
 }
 
 // A linkLayer is the kind of a link-layer header.

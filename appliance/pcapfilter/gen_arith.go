@@ -16,7 +16,7 @@ func (g *generator) allocate() int {
 		}
 		r.last = (r.last + 1) % scratchWords
 	}
-	g.fail("out of registers needed to evaluate expression")
+	g.fail("too many registers needed to evaluate expression")
 	return 0
 }
 

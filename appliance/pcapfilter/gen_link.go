@@ -11,7 +11,7 @@ func (g *generator) linkTypeIs(typ uint32) cond {
 	if g.link == ppp {
 		return g.equal(fromType, 0, byte2, pppType(typ))
 	}
-	return and(g.inEthernet(), g.etherTypeIs(typ))
+	return g.etherTypeIs(typ)
 }
 
 // etherTypeIs is linkTypeIs for an Ethernet header.
@@ -34,7 +34,7 @@ func (g *generator) etherTypeIs(typ uint32) cond {
 		return or(g.equal(fromType, 0, byte2, typ), and(g.isLength(), g.snap(0, typ)))
 	}
 	if typ <= maxLength {
-		return and(g.isLength(), g.equal(fromPayload, 0, byte1, typ))
+		return and(g.isLength(), g.equal(fromType, 2, byte1, typ))
 	}
 	return g.equal(fromType, 0, byte2, typ)
 }
@@ -120,7 +120,7 @@ func (g *generator) llc(name string) cond {
 		g.fail("'llc' not supported for PPP")
 	}
 	// A length, and not the beginning of IPX without an LLC header.
-	c := and(and(g.inEthernet(), g.isLength()), not(g.equal(fromPayload, 0, byte2, 0xffff)))
+	c := and(g.isLength(), not(g.equal(fromPayload, 0, byte2, 0xffff)))
 	switch name {
 	case "":
 		return c

@@ -92,7 +92,7 @@ func (g *generator) protochain(v uint32, on proto) cond {
 	if g.payload.reg >= 0 {
 		g.fail("'protochain' not supported with variable length headers")
 	}
-	g.loops = true
+	g.jumpsInside = true
 	at := g.payload.fixed + g.network
 
 	var p loop

@@ -12,8 +12,7 @@ func (g *generator) shift(n *shiftNode) cond {
 	case tokPPPoES:
 		return g.pppoe(n.value, n.any)
 	}
-	g.fail("geneve not yet")
-	return nil
+	return g.genevePacket(n.value, n.any)
 }
 
 // vlan is true of a tagged frame. Both the type and the payload then lie behind
@@ -114,10 +113,4 @@ func pppType(typ uint32) uint32 {
 		return 0x281
 	}
 	return typ
-}
-
-// inEthernet is what must be true for an Ethernet header to be there at all;
-// nil if nothing.
-func (g *generator) inEthernet() cond {
-	return nil
 }

@@ -301,7 +301,8 @@ func (p *parser) primitive(at int, pr proto) operand {
 		}
 		return p.qualified(q)
 	default:
-		if pr == protoDefault {
+		ends := t.kind == tokAnd || t.kind == tokOr || t.kind == ')' || t.kind == tokEnd
+		if pr == protoDefault || !ends {
 			p.syntaxError()
 		}
 		return p.term(&protocolNode{place(at), pr})

@@ -115,7 +115,13 @@ func compile(expr string, opts Options) (_ []bpf.RawInstruction, err error) {
 	if tree == nil {
 		return assemble(accept), nil
 	}
-	root := graph(g.condition(tree), accept, &block{op: opRet, k: 0})
+	root := build(g.condition(tree), accept, &block{op: opRet, k: 0})
+	if !g.jumpsInside {
+		root = optimize(root)
+		if root.op == opRet && root.k == 0 {
+			fail(0, "expression rejects all packets")
+		}
+	}
 	return assemble(root), nil
 }
 

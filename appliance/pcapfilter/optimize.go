@@ -1,0 +1,120 @@
+package pcapfilter
+
+// An optimizer shortens a program's graph.
+//
+// It makes the transformations that libpcap's makes, in the same order, since
+// they can be observed: a load that is optimised away can no longer reject a frame
+// that is too short for it, and a test that is moved before another may accept a
+// frame that the other would have rejected so. And "expression rejects all
+// packets" is said when, and only when, it finds that out.
+//
+// First only branches are moved, until nothing changes: an edge that leads to a
+// test whose outcome is known from the tests before is led on to where that test
+// would lead (thread). Tests of the same value are moved together (pullUp). Then
+// statements are simplified. In the end equal blocks become one.
+type optimizer struct {
+	root   *block
+	blocks []*block // those that could be reached at the beginning, by id
+	levels [][]*block
+	walk   int
+	values values
+
+	// What the pass did: anything, and anything but moving branches.
+	dirty, progress bool
+}
+
+// movesInVain is the number of passes in a row that may do nothing but move
+// branches: more may be moving them in a circle.
+const movesInVain = 100
+
+// optimize returns the optimised graph.
+func optimize(root *block) *block {
+	o := &optimizer{root: root, walk: 1}
+	o.number(root)
+	o.makeSets()
+	o.repeat(false)
+	o.repeat(true)
+	o.merge()
+	o.shortenRoot()
+	return o.root
+}
+
+// fail refuses the expression for what only the optimiser sees.
+func (o *optimizer) fail(message string) { fail(0, message) }
+
+// changed notes a change that brings progress, moved one that may be undone by
+// the next.
+func (o *optimizer) changed() { o.dirty, o.progress = true, true }
+func (o *optimizer) moved()   { o.dirty = true }
+
+// repeat makes passes until nothing changes.
+func (o *optimizer) repeat(statements bool) {
+	for vain := 0; vain < movesInVain; vain++ {
+		o.dirty, o.progress = false, false
+		o.analyse()
+		o.values.reset()
+		o.findEdgesIn()
+		o.down(func(b *block) { o.simplify(b, statements) })
+		if !statements {
+			o.moveBranches()
+		}
+		if !o.dirty {
+			return
+		}
+		if o.progress {
+			vain = -1
+		}
+	}
+}
+
+// simplify follows the values through a block and shortens it.
+func (o *optimizer) simplify(b *block, statements bool) {
+	b.values = [atoms]value32{}
+	for i := len(b.in) - 1; i >= 0; i-- {
+		from := b.in[i].from
+		if i == len(b.in)-1 {
+			b.values = from.values
+			continue
+		}
+		for a := range b.values {
+			if b.values[a] != from.values[a] {
+				b.values[a] = unknown
+			}
+		}
+	}
+	a, x := b.values[atomA], b.values[atomX]
+	for i := range b.stmts {
+		o.evaluate(&b.stmts[i], &b.values, statements)
+	}
+	// Nothing that the block computes is used later, or it is there already.
+	idle := b.readAfter == 0 &&
+		a != unknown && b.values[atomA] == a &&
+		x != unknown && b.values[atomX] == x
+	if statements && (idle || b.returns()) {
+		if len(b.stmts) > 0 {
+			b.stmts = nil
+			o.changed()
+		}
+	} else {
+		o.simplifyTest(b)
+		o.removeDeadStores(b)
+	}
+	if b.op&srcX == 0 {
+		b.operand = o.values.ofConstant(b.k)
+	} else {
+		b.operand = b.values[atomX]
+	}
+}
+
+// shortenRoot makes the program begin where something is decided.
+func (o *optimizer) shortenRoot() {
+	stmts := o.root.stmts
+	o.root.stmts = nil
+	for !o.root.returns() && o.root.yes == o.root.no {
+		o.root = o.root.yes
+	}
+	o.root.stmts = append(stmts[:len(stmts):len(stmts)], o.root.stmts...)
+	if o.root.returns() {
+		o.root.stmts = nil
+	}
+}

@@ -1,0 +1,202 @@
+package pcapfilter
+
+// Value numbering: computations that give the same result get the same number.
+
+// A value32 is the number of a value; unknown is never equal to anything.
+type value32 int32
+
+const unknown value32 = 0
+
+// An origin is where a value comes from: an operation and its operands, each a
+// number of bytes or the number of a value.
+type origin struct {
+	op     uint16
+	v0, v1 uint32
+}
+
+// values numbers the values of one pass over the graph.
+type values struct {
+	numbers   map[origin]value32
+	constants map[value32]uint32
+}
+
+func (v *values) reset() {
+	if v.numbers == nil {
+		v.numbers = map[origin]value32{}
+		v.constants = map[value32]uint32{}
+	}
+	clear(v.numbers)
+	clear(v.constants)
+}
+
+// of returns the number of a computation's result.
+func (v *values) of(op uint16, v0, v1 uint32) value32 {
+	o := origin{op, v0, v1}
+	n, ok := v.numbers[o]
+	if !ok {
+		n = value32(len(v.numbers) + 1)
+		v.numbers[o] = n
+		if op == opLdImm {
+			v.constants[n] = v0
+		}
+	}
+	return n
+}
+
+// ofConstant returns the number of a constant.
+func (v *values) ofConstant(k uint32) value32 { return v.of(opLdImm, k, 0) }
+
+// constant returns the constant that a number stands for, if it does.
+func (v *values) constant(n value32) (uint32, bool) {
+	k, ok := v.constants[n]
+	return k, ok
+}
+
+// assign notes that a statement gives an atom a value. If the atom holds it
+// already the statement is superfluous.
+func (o *optimizer) assign(s *stmt, held *value32, v value32, alter bool) {
+	if alter && v != unknown && *held == v {
+		s.op = opNone
+	} else {
+		*held = v
+	}
+}
+
+// evaluate follows what a statement does to the values that the atoms hold. With
+// alter it also replaces the statement by a simpler one where the values allow.
+func (o *optimizer) evaluate(s *stmt, held *[atoms]value32, alter bool) {
+	v := &o.values
+	a, x := &held[atomA], &held[atomX]
+	switch s.op {
+	case opLdW, opLdH, opLdB, opLdLen:
+		k := s.k
+		if s.op == opLdLen {
+			k = 0
+		}
+		o.assign(s, a, v.of(s.op, k, 0), alter)
+	case opLdIndW, opLdIndH, opLdIndB:
+		if k, ok := v.constant(*x); ok && alter {
+			s.op = s.op&^modeMask | modeAbs
+			s.k += k
+			o.changed()
+			o.assign(s, a, v.of(s.op, s.k, 0), alter)
+			return
+		}
+		o.assign(s, a, v.of(s.op, s.k, uint32(*x)), alter)
+	case opLdImm:
+		o.assign(s, a, v.ofConstant(s.k), alter)
+	case opLdxImm:
+		o.assign(s, x, v.ofConstant(s.k), alter)
+	case opLdxMsh:
+		o.assign(s, x, v.of(s.op, s.k, 0), alter)
+	case opLdMem, opLdxMem:
+		to := a
+		if s.op == opLdxMem {
+			to = x
+		}
+		n := held[s.k]
+		if k, ok := v.constant(n); ok && alter {
+			s.op = s.op&classMask | modeImm
+			s.k = k
+			o.changed()
+		}
+		o.assign(s, to, n, alter)
+	case opSt:
+		o.assign(s, &held[s.k], *a, alter)
+	case opStx:
+		o.assign(s, &held[s.k], *x, alter)
+	case opTax:
+		o.assign(s, x, *a, alter)
+	case opTxa:
+		o.assign(s, a, *x, alter)
+	case opNeg:
+		if k, ok := v.constant(*a); ok && alter {
+			s.op, s.k = opLdImm, -k
+			*a = v.ofConstant(s.k)
+			return
+		}
+		*a = v.of(s.op, uint32(*a), 0)
+	default:
+		switch {
+		case s.op&classMask != classAlu:
+		case s.op&srcX != 0:
+			o.evaluateX(s, held, alter)
+		default:
+			o.evaluateK(s, held, alter)
+		}
+	}
+}
+
+// evaluateK is evaluate for an operation with a constant.
+func (o *optimizer) evaluateK(s *stmt, held *[atoms]value32, alter bool) {
+	v := &o.values
+	a := &held[atomA]
+	if alter {
+		if s.k == 0 {
+			switch s.op {
+			case opAdd, opLsh, opRsh, opOr, opXor: // not opSub: see simplifyTest
+				s.op = opNone
+				return
+			case opMul, opAnd:
+				s.op = opLdImm
+				*a = v.ofConstant(0)
+				return
+			case opDiv, opMod:
+				o.fold(s, s.op, 1, 0)
+			}
+		}
+		if k, ok := v.constant(*a); ok {
+			o.fold(s, s.op, k, s.k)
+			*a = v.ofConstant(s.k)
+			return
+		}
+	}
+	*a = v.of(s.op, uint32(*a), uint32(v.ofConstant(s.k)))
+}
+
+// evaluateX is evaluate for an operation with X.
+func (o *optimizer) evaluateX(s *stmt, held *[atoms]value32, alter bool) {
+	v := &o.values
+	a, x := &held[atomA], held[atomX]
+	op := s.op &^ srcX
+	if kx, ok := v.constant(x); ok && alter {
+		if ka, ok := v.constant(*a); ok {
+			o.fold(s, op, ka, kx)
+			*a = v.ofConstant(s.k)
+			return
+		}
+		s.op, s.k = op, kx
+		if (op == opLsh || op == opRsh) && kx > 31 {
+			o.fail("shift by more than 31 bits")
+		}
+		o.changed()
+		*a = v.of(s.op, uint32(*a), uint32(v.ofConstant(s.k)))
+		return
+	}
+	if ka, ok := v.constant(*a); ok && alter && ka == 0 {
+		switch op {
+		case opAdd, opOr, opXor:
+			s.op = opTxa
+			o.assign(s, a, x, alter)
+			return
+		case opMul, opDiv, opMod, opAnd, opLsh, opRsh:
+			s.op, s.k = opLdImm, 0
+			o.assign(s, a, v.ofConstant(0), alter)
+			return
+		}
+	}
+	*a = v.of(s.op, uint32(*a), uint32(x))
+}
+
+// fold replaces a statement by the load of its result.
+func (o *optimizer) fold(s *stmt, op uint16, a, b uint32) {
+	result, ok := arithmetic(op, a, b)
+	switch {
+	case !ok && op == opDiv:
+		o.fail("division by zero")
+	case !ok:
+		o.fail("modulus by zero")
+	}
+	s.op, s.k = opLdImm, result
+	o.changed()
+}
