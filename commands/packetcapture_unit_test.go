@@ -18,6 +18,7 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/shell/shelltest"
 )
 
 // A tappedNet has interfaces that can be tapped and on which nothing passes.
@@ -31,27 +32,6 @@ func (tappedNet) Tap(network.TapConfig) (network.Tap, error) { return silentTap{
 
 func (tappedNet) Interfaces() []network.Interface {
 	return []network.Interface{{Name: "Data 1"}, {Name: "Data 2"}, {Name: "lo0", Loopback: true}}
-}
-
-// A dictation is a Prompter that answers questions from a list. What it is told and
-// what it answers can be read as on a screen.
-type dictation struct {
-	strings.Builder
-	answers []string
-}
-
-func (d *dictation) Prompt(_ context.Context, text string) (string, error) {
-	if len(d.answers) == 0 {
-		return "", io.EOF
-	}
-	answer := d.answers[0]
-	d.answers = d.answers[1:]
-	d.WriteString(text + answer + "\n")
-	return answer, nil
-}
-
-func (d *dictation) Secret(ctx context.Context, text string) (string, error) {
-	return d.Prompt(ctx, text)
 }
 
 // captureBox is an appliance on a tappedNet.
@@ -73,7 +53,7 @@ func captureBox(t *testing.T) *appliance.Appliance {
 // life, and returns what is then on the screen.
 func packetcapture(t *testing.T, life context.Context, box *appliance.Appliance, answers ...string) string {
 	t.Helper()
-	d := &dictation{answers: answers}
+	d := shelltest.Script(answers...)
 	env := &shell.Env{Dialogue: shell.NewDialogue(d), Box: box, Life: life}
 	for _, c := range commands.All() {
 		if c.Name != "packetcapture" {
@@ -83,8 +63,8 @@ func packetcapture(t *testing.T, life context.Context, box *appliance.Appliance,
 			t.Fatal(err)
 		}
 	}
-	if len(d.answers) > 0 {
-		t.Errorf("not asked for: %q\n%s", d.answers, d)
+	if d.Left() > 0 {
+		t.Errorf("%d answers were never asked for:\n%s", d.Left(), d)
 	}
 	return d.String()
 }
