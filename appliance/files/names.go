@@ -170,7 +170,9 @@ func (s *Store) readDisk(real string) ([]fs.FileInfo, error) {
 }
 
 // Glob returns the names that match pattern, as fs.Glob does.
-func (s *Store) Glob(pattern string) ([]string, error) { return fs.Glob(s, pattern) }
+func (s *Store) Glob(pattern string) ([]string, error) {
+	return fs.Glob(struct{ fs.ReadDirFS }{s}, pattern) // without this method, which it would call
+}
 
 // Mkdir makes a directory.
 func (s *Store) Mkdir(name string) error {

@@ -1,0 +1,574 @@
+package files_test
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/files"
+)
+
+var noon = time.Date(2015, 6, 25, 12, 0, 0, 0, time.UTC)
+
+func open(t *testing.T, dir string, quota int64) *files.Store {
+	t.Helper()
+	s, err := files.Open(dir, quota, clock.NewFake(noon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func write(t *testing.T, s *files.Store, name, text string) {
+	t.Helper()
+	if err := s.WriteFile(name, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t *testing.T, s *files.Store, name string) string {
+	t.Helper()
+	b, err := fs.ReadFile(s, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// wantUsed checks the account against the files on disk.
+func wantUsed(t *testing.T, s *files.Store, dir string, want int64) {
+	t.Helper()
+	var onDisk int64
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		fi, err := d.Info()
+		onDisk += fi.Size()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used, _ := s.Usage(); used != want || onDisk != want {
+		t.Errorf("used %d, on disk %d, want %d", used, onDisk, want)
+	}
+}
+
+func list(t *testing.T, fsys fs.FS, dir string) string {
+	t.Helper()
+	entries, err := fs.ReadDir(fsys, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, fs.FormatDirEntry(e))
+	}
+	return strings.Join(names, ", ")
+}
+
+func TestExpectedDirectoriesAreShownBeforeTheyExist(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 0)
+	for name, want := range map[string]string{
+		".":        "d data/, d var/",
+		"data/pub": "L captures, d configuration/, d diagnostic/",
+		"var/log":  "L diagnostic",
+	} {
+		if got := list(t, s, name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if onDisk, _ := os.ReadDir(dir); len(onDisk) != 0 {
+		t.Errorf("on disk there is already %v", onDisk)
+	}
+	write(t, s, "data/pub/configuration/a.xml", "x")
+	if got := read(t, s, "data/pub/configuration/a.xml"); got != "x" {
+		t.Errorf("read %q", got)
+	}
+}
+
+func TestStoreIsAFileSystem(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	write(t, s, "data/pub/diagnostic/a.cap", "aaaa")
+	write(t, s, "data/pub/configuration/with blank.xml", "<x/>")
+	if err := fstest.TestFS(s, "data/pub/diagnostic/a.cap", "data/pub/configuration/with blank.xml", "var/log"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAliasIsASecondName(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	if err := s.Alias("var/log/mail_logs", "data/pub/mail_logs"); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, s, "data/pub"); !strings.Contains(got, "mail_logs/") {
+		t.Errorf("the target is not shown: %s", got)
+	}
+	write(t, s, "var/log/mail_logs/a", "x")
+	if got := read(t, s, "data/pub/mail_logs/a"); got != "x" {
+		t.Errorf("read %q", got)
+	}
+	if to, err := s.ReadLink("var/log/mail_logs"); to != "../../data/pub/mail_logs" || err != nil {
+		t.Errorf("link to %q, %v", to, err)
+	}
+	var walked []string
+	err := fs.WalkDir(s, ".", func(p string, d fs.DirEntry, err error) error {
+		if !d.IsDir() && d.Type().IsRegular() {
+			walked = append(walked, p)
+		}
+		return err
+	})
+	if diff := cmp.Diff([]string{"data/pub/mail_logs/a"}, walked); diff != "" || err != nil {
+		t.Errorf("a walk comes to (-want +got):\n%s %v", diff, err)
+	}
+	s.Unalias("var/log/mail_logs")
+	if _, err := s.Stat("var/log/mail_logs"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after Unalias: %v", err)
+	}
+	for _, bad := range [][2]string{{"data/pub/x", "data/pub/x"}, {"data/pub/x", "data/pub/x/y"}, {"../x", "data/pub"}, {".", "data"}} {
+		if err := s.Alias(bad[0], bad[1]); err == nil {
+			t.Errorf("Alias(%q, %q) succeeds", bad[0], bad[1])
+		}
+	}
+}
+
+func TestNoNameLeadsOut(t *testing.T) {
+	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, 0)
+	write(t, s, "data/pub/configuration/a", "x")
+	if err := os.Symlink(outside, filepath.Join(dir, "data/pub/evil")); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	if err := os.Symlink(filepath.Dir(outside), filepath.Join(dir, "data/pub/evildir")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"../x", "/etc/passwd", "data/../../x", "data/pub/evil", "data/pub/evildir/secret", "tmp", "tmp/1", "data//pub", ""} {
+		if _, err := s.Open(name); err == nil {
+			t.Errorf("Open(%q) succeeds", name)
+		}
+		if _, err := s.Create(name); err == nil {
+			t.Errorf("Create(%q) succeeds", name)
+		}
+	}
+	if got := list(t, s, "data/pub"); strings.Contains(got, "evil") {
+		t.Errorf("links of the machine are listed: %s", got)
+	}
+}
+
+func TestErrorsNameTheFileAsTheCallerDoes(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	_, err := s.Open("var/log/diagnostic/missing")
+	if want := "open var/log/diagnostic/missing: no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// Every way in which bytes come and go is counted, and what does not fit is not
+// written.
+func TestQuota(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 100)
+	full := 0
+	s.OnFull(func() { full++ })
+
+	f, err := s.Create("data/pub/configuration/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, 60)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := f.Write(make([]byte, 41))
+	if n != 0 || !errors.Is(err, files.ErrQuota) || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a write that does not fit: %d, %v", n, err)
+	}
+	if _, err := f.Write(make([]byte, 41)); err == nil || full != 1 {
+		t.Errorf("told %d times that the area is full, %v", full, err)
+	}
+	wantUsed(t, s, dir, 60)
+
+	if _, err := f.WriteAt(make([]byte, 60), 0); err != nil {
+		t.Errorf("overwriting in place: %v", err)
+	}
+	wantUsed(t, s, dir, 60)
+	if _, err := f.WriteAt([]byte("x"), 89); err != nil { // leaves a hole, which counts
+		t.Error(err)
+	}
+	wantUsed(t, s, dir, 90)
+	if err := f.Truncate(101); !errors.Is(err, files.ErrQuota) {
+		t.Errorf("truncate beyond the quota: %v", err)
+	}
+	if err := f.Truncate(100); err != nil {
+		t.Error(err)
+	}
+	wantUsed(t, s, dir, 100)
+	if err := f.Truncate(10); err != nil {
+		t.Error(err)
+	}
+	wantUsed(t, s, dir, 10)
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+
+	write(t, s, "data/pub/configuration/b", strings.Repeat("b", 20))
+	if err := s.Rename("data/pub/configuration/a", "data/pub/configuration/b"); err != nil {
+		t.Error(err)
+	}
+	wantUsed(t, s, dir, 10)
+	if err := s.Truncate("data/pub/configuration/b", 70); err != nil {
+		t.Error(err)
+	}
+	wantUsed(t, s, dir, 70)
+	if err := s.Remove("data/pub/configuration/b"); err != nil {
+		t.Error(err)
+	}
+	wantUsed(t, s, dir, 0)
+	if f, err = s.Append("data/pub/configuration/c"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, 101)); err == nil || full != 2 {
+		t.Errorf("after room was made and used up again: told %d times, %v", full, err)
+	}
+	f.Close()
+}
+
+func TestUsageIsCountedAtOpen(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 0)
+	write(t, s, "data/pub/diagnostic/a.cap", "12345")
+	write(t, s, "data/pub/configuration/a.xml", "1234567")
+	if used, _ := open(t, dir, 5).Usage(); used != 12 {
+		t.Errorf("used %d, want 12", used)
+	}
+}
+
+func TestRemovedFileCountsUntilItIsClosed(t *testing.T) {
+	s := open(t, t.TempDir(), 100)
+	f, err := s.Create("data/pub/diagnostic/a.cap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, 50)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Remove("data/pub/diagnostic/a.cap"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s, "data/pub/diagnostic/a.cap", "new") // the same name is another file
+	if _, err := f.Write(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	if used, _ := s.Usage(); used != 63 {
+		t.Errorf("while it is open %d are used, want 63", used)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if used, _ := s.Usage(); used != 3 {
+		t.Errorf("after it was closed %d are used, want 3", used)
+	}
+}
+
+// Writers that compete for the last bytes never get more than there are.
+func TestQuotaHoldsAmongManyWriters(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1000)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			f, err := s.Append("data/pub/diagnostic/" + string(rune('a'+i)))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer f.Close()
+			for range 100 {
+				if _, err := f.Write(make([]byte, 7)); err != nil && !errors.Is(err, files.ErrQuota) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wantUsed(t, s, dir, 994) // 142 writes of 7
+}
+
+func TestOverwriteKeepsTheOldContentWhenTheNewDoesNotFit(t *testing.T) {
+	for _, tc := range []struct {
+		size int
+		want string
+	}{{50, strings.Repeat("n", 50)}, {51, strings.Repeat("o", 50)}} {
+		dir := t.TempDir()
+		s := open(t, dir, 100)
+		write(t, s, "data/pub/configuration/a", strings.Repeat("o", 50))
+		f, err := s.Overwrite("data/pub/configuration/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte(strings.Repeat("n", tc.size))); (err != nil) != (tc.size > 50) {
+			t.Errorf("write %d: %v", tc.size, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := read(t, s, "data/pub/configuration/a"); got != tc.want {
+			t.Errorf("after writing %d: %q", tc.size, got)
+		}
+		wantUsed(t, s, dir, 50)
+	}
+}
+
+func TestWriteFileLeavesTheOldFileWhenTheNewDoesNotFit(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 10)
+	write(t, s, "data/pub/configuration/a", "precious")
+	if err := s.WriteFile("data/pub/configuration/a", make([]byte, 11)); !errors.Is(err, files.ErrQuota) {
+		t.Errorf("got %v", err)
+	}
+	if got := read(t, s, "data/pub/configuration/a"); got != "precious" {
+		t.Errorf("the file holds %q", got)
+	}
+	wantUsed(t, s, dir, 8)
+}
+
+func TestOpenRemovesWhatACrashLeft(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tmp/7"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantUsed(t, open(t, dir, 0), dir, 0)
+}
+
+func TestReaderEndsWhereTheFileEndedWhenItWasOpened(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	const name = "data/pub/diagnostic/a.cap"
+	w, err := s.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("first.second.ha")); err != nil {
+		t.Fatal(err)
+	}
+	w.SetVisible(13)
+	r, err := s.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.Write([]byte("lf.")); err != nil {
+		t.Fatal(err)
+	}
+	w.SetVisible(18)
+	if got, err := io.ReadAll(r); string(got) != "first.second." || err != nil {
+		t.Errorf("the reader that was there before has %q, %v", got, err)
+	}
+	if got := read(t, s, name); got != "first.second.half." {
+		t.Errorf("a new reader has %q", got)
+	}
+	w.SetVisible(6)
+	for what, size := range map[string]func() int64{
+		"Stat":    func() int64 { fi, _ := s.Stat(name); return fi.Size() },
+		"ReadDir": func() int64 { l, _ := s.ReadDir("data/pub/diagnostic"); fi, _ := l[0].Info(); return fi.Size() },
+	} {
+		if got := size(); got != 6 {
+			t.Errorf("%s says %d bytes, want the 6 that are whole", what, got)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, name); got != "first.second.half." {
+		t.Errorf("after its writer has closed the file holds %q", got)
+	}
+}
+
+func TestHiddenFileIsInNoList(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	write(t, s, "data/pub/diagnostic/a.cap", "a")
+	s.Hide("var/log/diagnostic/a.cap", true)
+	if got := list(t, s, "data/pub/diagnostic"); got != "" {
+		t.Errorf("listed: %s", got)
+	}
+	if got, _ := s.Glob("data/pub/*/*"); got != nil {
+		t.Errorf("found: %s", got)
+	}
+	if got := read(t, s, "data/pub/diagnostic/a.cap"); got != "a" {
+		t.Errorf("read %q", got)
+	}
+	if err := s.Rename("data/pub/diagnostic/a.cap", "data/pub/diagnostic/b.cap"); err != nil {
+		t.Error(err)
+	}
+	s.Hide("data/pub/diagnostic/b.cap", false)
+	if got := list(t, s, "data/pub/diagnostic"); got != "- b.cap" {
+		t.Errorf("listed: %s", got)
+	}
+}
+
+func TestTimesAreTheAppliances(t *testing.T) {
+	dir := t.TempDir()
+	clk := clock.NewFake(noon)
+	s, err := files.Open(dir, 0, clk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetZone(func() *time.Location { return time.FixedZone("CEST", 7200) })
+	clk.Advance(time.Hour)
+	f, err := s.Create("data/pub/diagnostic/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(when string) {
+		t.Helper()
+		fi, err := s.Stat("data/pub/diagnostic/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fi.ModTime().Format(time.RFC3339); got != "2015-06-25T15:00:00+02:00" {
+			t.Errorf("%s: %s", when, got)
+		}
+	}
+	if _, err := f.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	check("while it is written")
+	clk.Advance(time.Hour)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check("afterwards")
+	if err := s.Chtimes("data/pub/diagnostic/a", noon); err != nil {
+		t.Fatal(err)
+	}
+	if fi, _ := s.Stat("data/pub/diagnostic/a"); !fi.ModTime().Equal(noon) {
+		t.Errorf("after Chtimes: %v", fi.ModTime())
+	}
+}
+
+func TestFilePositions(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	f, err := s.OpenFile("data/pub/configuration/a", os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.WriteString(f, "hello world"); err != nil {
+		t.Fatal(err)
+	}
+	if pos, err := f.Seek(-5, io.SeekEnd); pos != 6 || err != nil {
+		t.Errorf("at %d, %v", pos, err)
+	}
+	if got, err := io.ReadAll(f); string(got) != "world" || err != nil {
+		t.Errorf("read %q, %v", got, err)
+	}
+	if _, err := f.Seek(-1, io.SeekStart); err == nil {
+		t.Error("a negative position is accepted")
+	}
+	a, err := s.Append("data/pub/configuration/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := a.WriteAt([]byte("!"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, s, "data/pub/configuration/a"); got != "hello world!" {
+		t.Errorf("after appending: %q", got)
+	}
+	r, err := s.OpenFile("data/pub/configuration/a", os.O_RDONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Write([]byte("x")); !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("writing to a file that was opened for reading: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := r.Close(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("closing twice: %v", err)
+	}
+}
+
+func TestStandingDirectoriesStay(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	write(t, s, "data/pub/configuration/a", "x")
+	if err := s.Rename("data/pub/configuration", "data/pub/c"); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("rename: %v", err)
+	}
+	if err := s.Mkdir("data/pub/diagnostic"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("mkdir: %v", err)
+	}
+	if err := s.Mkdir("data/pub/configuration/sub"); err != nil {
+		t.Error(err)
+	}
+	w, err := s.Create("data/pub/configuration/sub/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rename("data/pub/configuration/sub", "data/pub/configuration/dir"); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Write([]byte("12")); err != nil {
+		t.Error(err)
+	}
+	if fi, err := s.Stat("data/pub/configuration/dir/f"); err != nil || fi.Size() != 2 {
+		t.Errorf("a file that is written while its directory is renamed: %v, %v", fi, err)
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Remove("data/pub/configuration/dir"); err == nil {
+		t.Error("a directory with something in it was removed")
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	for b.Loop() {
+		s, err := files.Open(dir, 1<<30, clock.System())
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Close()
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	s, err := files.Open(b.TempDir(), 0, clock.System())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	f, err := s.Create("data/pub/diagnostic/a")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	p := make([]byte, 4096)
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		if _, err := f.WriteAt(p, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
