@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/esasim/esasim/appliance/clock"
 )
 
 // A step is a router that a packet meets on its way.
@@ -265,34 +263,60 @@ func (w *WAN) deliver(j *journey) {
 		return
 	}
 	j.age(len(j.steps))
-	delay := j.total
-	for i, p := range [2]*path{j.out, j.back} {
-		if p == nil || p.Jitter == 0 {
-			continue
-		}
-		l := &p.out
-		if i == 1 {
-			l = &p.back
-		}
-		delay = l.order(w.machine.Mark(), delay+w.jitter(p.Jitter))
-	}
 	o := origin(j.lastRouter())
 	if len(j.ip) > mtu {
-		w.fragment(j, mtu, delay, o)
+		j.fragment(mtu, func(frame []byte) { w.depart(j, frame, o) })
 		return
 	}
-	j.to.send(j.dst, j.frame, delay, o)
+	w.depart(j, j.frame, o)
 }
 
-// order is delay, or more where the packet would overtake one before it.
-func (l *lane) order(now clock.Mark, delay time.Duration) time.Duration {
-	// A microsecond keeps packets apart for a timer that is asked a little later.
-	l.last = max(now+clock.Mark(delay), l.last+clock.Mark(time.Microsecond))
-	return time.Duration(l.last - now)
+// depart sends a frame of the packet's, or a part of it.
+func (w *WAN) depart(j *journey, frame []byte, o origin) {
+	if l := j.lane(); l != nil {
+		l.enter(w, j.total+w.jitter(j.slack()), departure{j.to, j.dst, slices.Clone(frame), o})
+		return
+	}
+	j.to.send(j.dst, frame, j.total, o)
+}
+
+// A lane keeps the packets of one direction of a path in order where jitter would
+// not: each delay lets out the packet that has waited longest.
+type lane struct{ queue []departure }
+
+// A departure is a packet that will be sent.
+type departure struct {
+	by     *gateway
+	to     netip.Addr
+	frame  []byte
+	origin origin
+}
+
+// lane is the one that the packet has to take; nil where there is no jitter.
+func (j *journey) lane() *lane {
+	switch {
+	case j.out != nil && j.out.Jitter > 0:
+		return &j.out.there
+	case j.back != nil && j.back.Jitter > 0:
+		return &j.back.home
+	}
+	return nil
+}
+
+func (l *lane) enter(w *WAN, delay time.Duration, d departure) {
+	l.queue = append(l.queue, d)
+	w.wire.After(delay, l.leave)
+}
+
+func (l *lane) leave() {
+	d := l.queue[0]
+	l.queue[0] = departure{}
+	l.queue = l.queue[1:]
+	d.by.send(d.to, d.frame, 0, d.origin)
 }
 
 // fragment splits an IPv4 packet and sends its parts.
-func (w *WAN) fragment(j *journey, mtu int, delay time.Duration, o origin) {
+func (j *journey) fragment(mtu int, send func(frame []byte)) {
 	header := len(j.ip) - len(j.body)
 	size := (mtu - header) &^ 7
 	field := be.Uint16(j.ip[6:])
@@ -309,7 +333,7 @@ func (w *WAN) fragment(j *journey, mtu int, delay time.Duration, o origin) {
 		}
 		be.PutUint16(ip[6:], f)
 		sum4(ip)
-		j.to.send(j.dst, frame, delay, o)
+		send(frame)
 	}
 }
 

@@ -110,7 +110,7 @@ type pool struct {
 // A path is a Path as packets use it. Lanes belong to the pump.
 type path struct {
 	Path
-	out, back lane
+	there, home lane
 }
 
 // A place is a router's on a path.
@@ -118,9 +118,6 @@ type place struct {
 	path *path
 	hop  int
 }
-
-// A lane keeps packets in order where jitter would not.
-type lane struct{ last clock.Mark }
 
 // New plugs the gateways into their wires.
 func New(o Options) *WAN {
