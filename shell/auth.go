@@ -25,7 +25,7 @@ type accountKey struct{}
 // method "none" has a callback that denies it.
 func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 	p, _ := ctx.Value(peerKey{}).(*peer)
-	ok := gossh.SupportedAlgorithms()
+	offered := SSHAlgorithms()
 	c := &gossh.ServerConfig{
 		MaxAuthTries: r.limits.Tries,
 		NoClientAuthCallback: func(gossh.ConnMetadata) (*gossh.Permissions, error) {
@@ -60,9 +60,9 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 				r.Box.Guard.Succeeded(p.addr)
 			}
 		},
-		PublicKeyAuthAlgorithms: ok.PublicKeyAuths,
+		PublicKeyAuthAlgorithms: offered.PublicKeys,
 	}
-	c.KeyExchanges, c.Ciphers, c.MACs = ok.KeyExchanges, ok.Ciphers, ok.MACs
+	c.KeyExchanges, c.Ciphers, c.MACs = offered.KeyExchanges, offered.Ciphers, offered.MACs
 	return c
 }
 
