@@ -47,18 +47,18 @@ var _ = register(&shell.Command{
 
 // showCapture prints the state of the command line's capture, and of no other (B21).
 func showCapture(env *shell.Env, s capture.Status) {
-	settings := s.Settings
+	settings, file := s.Settings, "File Name"
 	if s.Running {
 		env.Printf("\nStatus: Capture in progress (Duration = %s)\n", capture.FormatDuration(s.Elapsed))
 	} else {
-		settings = env.Box.Captures.Settings()
+		settings, file = env.Box.Captures.Settings(), "Last Capture"
 		env.Printf("\nStatus: No packet capture in progress\n")
 		if s.Reason != capture.NotEnded && s.Reason != capture.ByUser {
 			env.Prose(fmt.Sprintf("The last capture ended: %v.", s.Reason))
 		}
 	}
 	if s.File != "" {
-		env.Printf("File Name: %s (Size = %dK)\n", s.File, s.Size>>10)
+		env.Printf("%s: %s (Size = %dK)\n", file, s.File, s.Size>>10)
 	}
 	if s.Dropped > 0 {
 		env.Printf("Packets Dropped: %d\n", s.Dropped)
