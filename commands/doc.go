@@ -8,6 +8,6 @@
 //
 // A command exists as soon as its file does: there is no list to edit. Its file
 // uses nothing that another command's file declares; what several share stands in
-// a file of its own, named in conventions_test.go. A command that outgrows one
-// file gets sisters by prefix: logconfig_form.go.
+// a file that registers no command. A command that outgrows one file gets sisters
+// by prefix: logconfig_form.go. Held by conventions_test.go.
 package commands

@@ -77,9 +77,8 @@ func (p *pager) wait() {
 	if _, p.err = io.WriteString(p.page.Prompter, more); p.err != nil {
 		return
 	}
-	p.err = p.page.screen.Key(p.ctx)
-	if _, err := io.WriteString(p.page.Prompter, eraseMore); p.err == nil {
-		p.err = err
+	if p.err = p.page.screen.Key(p.ctx); p.err == nil {
+		_, p.err = io.WriteString(p.page.Prompter, eraseMore)
 	}
 	p.rows = 0
 }

@@ -74,6 +74,7 @@ func (s *session) interact(ctx context.Context) error {
 			s.talk.entered()
 			_, err = s.perform(ctx, line, false)
 		} else if errors.Is(err, io.EOF) && !s.in.exhausted() { // Ctrl-D
+			s.talk.entered()
 			err = s.leave(ctx)
 		}
 		switch {
@@ -87,7 +88,7 @@ func (s *session) interact(ctx context.Context) error {
 	}
 }
 
-// leave asks about pending changes, and returns nil if the user stays.
+// leave is what Ctrl-D does.
 func (s *session) leave(ctx context.Context) error {
 	env := Env{Dialogue: s.talk, Draft: s.draft}
 	return env.Leave(ctx)
@@ -127,20 +128,15 @@ const (
 func (s *session) perform(ctx context.Context, line string, exec bool) (status int, err error) {
 	commands, err := splitLine(line)
 	if err != nil {
-		commands = nil
-		if err = s.report(ctx, "", err); err != nil {
-			return statusFailed, err
-		}
-		status = statusFailed
+		return statusFailed, s.report(ctx, "", err)
 	}
 	for _, words := range commands {
 		answers := s.talk.answers
-		err := s.run(ctx, words, exec)
-		if err != nil {
-			status = statusFailed
-			if err = s.report(ctx, words[0], err); err != nil {
+		if err := s.run(ctx, words, exec); err != nil {
+			if err := s.report(ctx, words[0], err); err != nil {
 				return status, err
 			}
+			status = statusFailed
 		}
 		if s.talk.answered && s.talk.answers == answers {
 			s.talk.gapAfterAnswer() // a command that says nothing leaves a blank line
@@ -192,8 +188,7 @@ func (s *session) report(ctx context.Context, word string, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx) // whatever the command made of it
 	case errors.As(err, &no):
-		text := string(no)
-		s.talk.Prose(text)
+		s.talk.Prose(string(no))
 	case errors.As(err, &invalid):
 		s.talk.Printf("\nInvalid arguments when processing %s:\n%s\n: '%s'\n", strings.ToLower(word), invalid.Text, invalid.Value)
 	case errors.Is(err, ErrInterrupt), errors.Is(err, context.Canceled):

@@ -127,12 +127,17 @@ func (t *terminal) line(ctx context.Context, prompt string, read func(*term.Term
 		return line, nil
 	}
 	t.renew()
-	mark := "\n"
-	if errors.Is(err, ErrInterrupt) {
-		mark = "^C\n"
-	}
-	t.out.Write([]byte(mark))
+	t.endLine(err)
 	return "", err
+}
+
+// endLine ends a line that Enter did not end, and shows the key that did.
+func (t *terminal) endLine(why error) {
+	text := "\n"
+	if errors.Is(why, ErrInterrupt) {
+		text = "^C\n"
+	}
+	t.out.Write([]byte(text))
 }
 
 // Key waits for a key. The bytes of a function key are one key.
@@ -148,7 +153,10 @@ func (t *terminal) Key(ctx context.Context) error {
 		return 1 + sequence(b[1:])
 	})
 	if cut := finish(); cut != nil {
-		return cut
+		err = cut
+	}
+	if err != nil {
+		t.endLine(err)
 	}
 	return err
 }
