@@ -15,7 +15,7 @@ import (
 // Hostname is the name that the prompt shows. A host name has at least two labels.
 var Hostname = config.Define("hostname", "example.com", func(name string, _ *config.Config) error {
 	return ValidHostname(name)
-})
+}, config.In(config.Network, 10))
 
 // TimeZone is a name of the IANA time zone database.
 var TimeZone = config.Define("timezone", "Etc/GMT", func(name string, _ *config.Config) error {
@@ -24,7 +24,7 @@ var TimeZone = config.Define("timezone", "Etc/GMT", func(name string, _ *config.
 		return fmt.Errorf("%q is not a time zone: expected a name such as Europe/Berlin", name)
 	}
 	return nil
-})
+}, config.In(config.System, 10))
 
 // ValidHostname says what is wrong with a fully qualified host name (RFC 1123).
 func ValidHostname(name string) error {
@@ -62,7 +62,7 @@ var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces
 		}
 	}
 	return nil
-})
+}, config.In(config.Network, 20))
 
 // IPInterfaces is the value of Interfaces.
 type IPInterfaces struct {
@@ -108,7 +108,7 @@ func (i IPInterface) Prefixes() ([]netip.Prefix, error) {
 func Netmask(bits int) string { return net.IP(net.CIDRMask(bits, 32)).String() }
 
 // Gateways are the default routes.
-var Gateways = config.Define("default_gateway", DefaultGateways{}, nil)
+var Gateways = config.Define("default_gateway", DefaultGateways{}, nil, config.In(config.Network, 30))
 
 // DefaultGateways is the value of Gateways; a zero address means none.
 type DefaultGateways struct {

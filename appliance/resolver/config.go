@@ -35,4 +35,4 @@ var DNS = config.Define("dns", Settings{PTRTimeout: 20, MinimumTTL: 1800}, func(
 		return errors.New("the DNS time-out must be at least one second, and the minimum TTL not negative")
 	}
 	return nil
-})
+}, config.In(config.Network, 40))
