@@ -1,0 +1,21 @@
+# The binary, without a C library.
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /esasim ./cmd/esasim \
+ && mkdir -p /state /scratch && chmod 1777 /scratch
+
+# Nothing but the binary and a place for its data.
+FROM scratch
+COPY --from=build /esasim /esasim
+COPY --from=build --chown=65532:65532 /state /state
+COPY --from=build --chown=65532:65532 /scratch /tmp
+USER 65532:65532
+ENV XDG_STATE_HOME=/state
+VOLUME /state
+# ssh, ftp, and the passive data connections of ftp
+EXPOSE 2222 2121 30000-30009
+ENTRYPOINT ["/esasim"]
+CMD ["serve", "--ssh", "0.0.0.0:2222", "--ftp", "0.0.0.0:2121", "--ftp-passive", "30000-30009"]
