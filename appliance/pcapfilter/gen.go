@@ -111,9 +111,6 @@ func (g *generator) condition(n node) cond {
 
 // identifier generates an identifier with its qualifiers.
 func (g *generator) identifier(n *identNode) cond {
-	if n.q.typ == addrUndefined {
-		g.fail("syntax error in filter expression")
-	}
 	switch n.kind {
 	case tokName:
 		return g.name(n.text, n.q)
@@ -137,6 +134,8 @@ func (g *generator) identifier(n *identNode) cond {
 // name generates a name: of a host, net, port, protocol.
 func (g *generator) name(name string, q qualifiers) cond {
 	switch q.typ {
+	case addrUndefined:
+		g.fail("syntax error in filter expression")
 	case addrNet:
 		return g.netName(name, q)
 	case addrPort:
@@ -163,6 +162,8 @@ func (g *generator) name(name string, q qualifiers) cond {
 // with dots from a lone number.
 func (g *generator) number(v uint32, bits int, dotted bool, q qualifiers) cond {
 	switch q.typ {
+	case addrUndefined:
+		g.fail("syntax error in filter expression")
 	case addrPort, addrPortrange:
 		return g.portNumber(v, q)
 	case addrGateway:

@@ -162,7 +162,7 @@ func (g *generator) loadIndexed(n *loadNode) value {
 	case protoRadio:
 		g.fail("radio information not present in capture")
 	case protoLink:
-		from = g.linkHeader
+		from, requires = g.linkHeader, index.requires
 	case protoIP, protoARP, protoRARP, protoAppleTalk, protoDECnet, protoLAT, protoSCA,
 		protoMOPRC, protoMOPDL, protoIPv6:
 		requires = both(index.requires, g.protocol(n.proto))

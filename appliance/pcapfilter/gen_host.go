@@ -10,6 +10,10 @@ import (
 
 // ipv4Address generates an address with dots: "host 10.1.1.1", "net 10.1".
 func (g *generator) ipv4Address(text string, q qualifiers) cond {
+	switch q.typ {
+	case addrPort, addrPortrange, addrProto, addrProtochain:
+		g.fail("'%s' modifier applied to ip host", addressTypeNames[q.typ])
+	}
 	if q.proto == protoDECnet {
 		return g.number(g.decnetAddress(text), 32, true, q)
 	}

@@ -94,8 +94,7 @@ func lookupPort(name string) (port uint32, of proto, ok bool) {
 func lookupRange(name string) (first, last uint32, of proto, ok bool) {
 	from, to, both := strings.Cut(name, "-")
 	if !both {
-		first, of, ok = lookupPort(name)
-		return first, first, of, ok
+		return 0, 0, 0, false
 	}
 	first, ofFirst, ok1 := lookupPort(from)
 	last, ofLast, ok2 := lookupPort(to)

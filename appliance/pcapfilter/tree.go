@@ -75,6 +75,11 @@ const (
 	addrUndefined // there is nothing to inherit: "tcp or 80"
 )
 
+var addressTypeNames = map[addressType]string{
+	addrPort: "port", addrPortrange: "portrange",
+	addrProto: "proto", addrProtochain: "protochain",
+}
+
 // qualifiers are the words before an identifier, in "tcp src port 80" the first
 // three.
 type qualifiers struct {
