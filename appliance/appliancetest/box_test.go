@@ -1,0 +1,98 @@
+package appliancetest_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/esasim/esasim/appliance/appliancetest"
+)
+
+// What the administrator did while the capture ran is in it: the session's own
+// segments, the DNS query, the ARP exchange with the name server, the echoes.
+func TestCaptureShowsWhatHappened(t *testing.T) {
+	t.Parallel()
+	box := appliancetest.Start(t)
+	first, second := box.Login(), box.Login()
+	first.Type("packetcapture")
+	first.Expect("[]> ")
+	first.Type("start")
+	first.Expect("Success - Packet Capture has started")
+	first.Expect("[]> ")
+
+	second.Type("ping google.com")
+	second.Expect("icmp_seq=1")
+	second.Keys("\x03")
+	second.Expect("0.0% packet loss")
+	second.Expect("> ")
+
+	first.Type("stop")
+	first.Expect("Success - Packet Capture has stopped")
+	names := box.Captures()
+	if len(names) != 1 {
+		t.Fatalf("captures: %q", names)
+	}
+	var ssh, query, arp, request, reply int
+	packets := box.Packets(names[0])
+	for i, p := range packets {
+		if i > 0 && p.Metadata().Timestamp.Before(packets[i-1].Metadata().Timestamp) {
+			t.Errorf("frame %d is older than the one before", i+1)
+		}
+		if tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP); ok && (tcp.SrcPort == 22 || tcp.DstPort == 22) {
+			ssh++
+		}
+		if dns, ok := p.Layer(layers.LayerTypeDNS).(*layers.DNS); ok && !dns.QR && strings.EqualFold(string(dns.Questions[0].Name), "google.com") {
+			query++
+		}
+		if a, ok := p.Layer(layers.LayerTypeARP).(*layers.ARP); ok && a.Operation == layers.ARPRequest {
+			arp++
+		}
+		if icmp, ok := p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4); ok {
+			switch icmp.TypeCode.Type() {
+			case layers.ICMPv4TypeEchoRequest:
+				request++
+			case layers.ICMPv4TypeEchoReply:
+				reply++
+			}
+		}
+	}
+	if ssh < 10 || query < 1 || arp < 1 || request < 2 || reply != request {
+		t.Errorf("%d frames: %d of ssh, %d DNS queries, %d ARP requests, %d echoes, %d replies", len(packets), ssh, query, arp, request, reply)
+	}
+}
+
+// Two boxes do not know of each other.
+func TestBoxesAreApart(t *testing.T) {
+	t.Parallel()
+	one, two := appliancetest.Start(t), appliancetest.Start(t)
+	one.Exec(`sethostname one.example.com; commit "a name" N`)
+	if name := one.Appliance().Hostname(); name != "one.example.com" {
+		t.Errorf("the first is called %s", name)
+	}
+	if name := two.Appliance().Hostname(); name != "example.com" {
+		t.Errorf("the second is called %s", name)
+	}
+}
+
+// A restart over the same directory keeps the configuration and the files.
+func TestRestartKeepsConfigurationAndFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	t.Run("before", func(t *testing.T) {
+		box := appliancetest.Start(t, appliancetest.Dir(dir))
+		box.Exec(`sethostname kept.example.com; commit "a name" N; saveconfig y 1`)
+	})
+	box := appliancetest.Start(t, appliancetest.Dir(dir))
+	if name := box.Appliance().Hostname(); name != "kept.example.com" {
+		t.Errorf("after a restart it is called %s", name)
+	}
+	again := box.Login()
+	again.Type("reboot 5")
+	if last := again.Wait(); !strings.Contains(last, "Closing CLI connection.") {
+		t.Errorf("the last words of a reboot: %q", last)
+	}
+	if out := box.Exec("last"); !strings.Contains(out, "reboot") {
+		t.Errorf("last does not show the reboot:\n%s", out)
+	}
+}

@@ -1,0 +1,352 @@
+package box_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/fixtures"
+)
+
+// Each figure is taken twice in one run: of the SSH daemon on a real listener, and
+// through the door, where every byte crosses the simulated network in frames.
+
+// run boots topology lab for a benchmark.
+func run(b *testing.B, o box.Options) *box.Box {
+	b.Helper()
+	data, err := fixtures.Topology("lab")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if o.Topology, err = netsim.Load("lab", data); err != nil {
+		b.Fatal(err)
+	}
+	o.HostKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	o.DoorAddrs = map[string]string{"ssh": "127.0.0.1:0", "ftp": "127.0.0.1:0"}
+	if o.Dir == "" {
+		o.Dir = b.TempDir()
+	}
+	x, err := box.New(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := x.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := x.Stop(ctx); err != nil {
+			b.Error(err)
+		}
+	})
+	return x
+}
+
+// ways runs f against the daemon on a real listener and through the door.
+func ways(b *testing.B, f func(b *testing.B, addr string)) {
+	x := run(b, box.Options{})
+	direct, err := box.ServeDirect(b.Context(), x, "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { direct.Stop(context.Background()) })
+	b.Run("real", func(b *testing.B) { f(b, direct.Addr().String()) })
+	b.Run("door", func(b *testing.B) { f(b, x.Addrs()["ssh"].String()) })
+}
+
+var clientConfig = ssh.ClientConfig{
+	User:            "admin",
+	Auth:            []ssh.AuthMethod{ssh.Password("ironport")},
+	HostKeyCallback: ssh.InsecureIgnoreHostKey(),
+	Config:          ssh.Config{Ciphers: []string{ssh.CipherAES128GCM}},
+}
+
+func dial(b testing.TB, addr string) *ssh.Client {
+	b.Helper()
+	c, err := ssh.Dial("tcp", addr, &clientConfig)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// BenchmarkBoot is from nothing to every listener answering.
+func BenchmarkBoot(b *testing.B) {
+	data, err := fixtures.Topology("lab")
+	if err != nil {
+		b.Fatal(err)
+	}
+	topo, err := netsim.Load("lab", data)
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	for n := 0; b.Loop(); n++ {
+		x, err := box.New(box.Options{
+			Topology: topo, Dir: filepath.Join(dir, fmt.Sprint(n)), HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
+			DoorAddrs: map[string]string{"ssh": "127.0.0.1:0", "ftp": "127.0.0.1:0"},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := x.Start(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := x.Stop(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
+
+// BenchmarkLogin is one login: connection, handshake, passphrase.
+func BenchmarkLogin(b *testing.B) {
+	ways(b, func(b *testing.B, addr string) {
+		for b.Loop() {
+			dial(b, addr).Close()
+		}
+	})
+}
+
+// BenchmarkLogins is logins from 50 clients at a time.
+func BenchmarkLogins(b *testing.B) {
+	ways(b, func(b *testing.B, addr string) {
+		var todo sync.WaitGroup
+		work := make(chan struct{})
+		for range 50 {
+			todo.Go(func() {
+				for range work {
+					c, err := ssh.Dial("tcp", addr, &clientConfig)
+					if err != nil {
+						b.Error(err)
+						continue
+					}
+					c.Close()
+				}
+			})
+		}
+		for b.Loop() {
+			work <- struct{}{}
+		}
+		close(work)
+		todo.Wait()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "logins/s")
+	})
+}
+
+// BenchmarkCommand is one command in an interactive session: a line typed, its
+// echo, what it says, the next prompt.
+func BenchmarkCommand(b *testing.B) {
+	ways(b, func(b *testing.B, addr string) {
+		c := dial(b, addr)
+		defer c.Close()
+		in, out := session(b, c)
+		for b.Loop() {
+			io.WriteString(in, "whoami\r")
+			until(b, out, "> ")
+		}
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commands/s")
+	})
+}
+
+func session(b *testing.B, c *ssh.Client) (io.Writer, io.Reader) {
+	b.Helper()
+	s, err := c.NewSession()
+	if err != nil {
+		b.Fatal(err)
+	}
+	in, _ := s.StdinPipe()
+	out, _ := s.StdoutPipe()
+	if err := s.RequestPty("vt100", 24, 80, nil); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Shell(); err != nil {
+		b.Fatal(err)
+	}
+	until(b, out, "example.com> ")
+	return in, out
+}
+
+// until reads to the prompt.
+func until(b *testing.B, r io.Reader, prompt string) {
+	b.Helper()
+	var heard []byte
+	buf := make([]byte, 4096)
+	for !bytes.HasSuffix(heard, []byte(prompt)) {
+		n, err := r.Read(buf)
+		if err != nil {
+			b.Fatalf("%v after %q", err, heard)
+		}
+		heard = append(heard, buf[:n]...)
+		if len(heard) > 1<<16 {
+			heard = heard[len(heard)-64:]
+		}
+	}
+}
+
+// BenchmarkIdleSession is what a session at its prompt holds of this process's
+// memory; the client, which is here too, is in it.
+func BenchmarkIdleSession(b *testing.B) {
+	ways(b, func(b *testing.B, addr string) {
+		const sessions = 200
+		for b.Loop() {
+			before := inUse()
+			var clients []*ssh.Client
+			for range sessions {
+				c := dial(b, addr)
+				session(b, c)
+				clients = append(clients, c)
+			}
+			b.ReportMetric(float64(inUse()-before)/sessions/1024, "KiB/session")
+			for _, c := range clients {
+				c.Close()
+			}
+		}
+	})
+}
+
+func inUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse + m.StackInuse
+}
+
+const getSize = 256 << 20
+
+// BenchmarkGet fetches 256 MiB with OpenSSH's clients.
+func BenchmarkGet(b *testing.B) {
+	for _, tool := range []string{"sftp", "scp", "sshpass"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			b.Skip(tool, " is not installed")
+		}
+	}
+	for _, way := range []struct {
+		name string
+		args []string
+	}{{"sftp", []string{"sftp"}}, {"scp", []string{"scp", "-O"}}} {
+		b.Run(way.name, func(b *testing.B) {
+			x := run(b, box.Options{})
+			writeBig(b, x)
+			direct, err := box.ServeDirect(b.Context(), x, "127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer direct.Stop(context.Background())
+			for name, addr := range map[string]string{"real": direct.Addr().String(), "door": x.Addrs()["ssh"].String()} {
+				b.Run(name, func(b *testing.B) {
+					_, port, _ := net.SplitHostPort(addr)
+					args := append([]string{"-p", "ironport"}, way.args...)
+					args = append(args, "-q", "-P", port, "-c", "aes128-gcm@openssh.com", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+						"admin@127.0.0.1:/data/pub/diagnostic/big.cap", "/dev/null")
+					b.SetBytes(getSize)
+					for b.Loop() {
+						if out, err := exec.Command("sshpass", args...).CombinedOutput(); err != nil {
+							b.Fatalf("%v\n%s", err, out)
+						}
+					}
+				})
+			}
+		})
+	}
+}
+
+// writeBig puts a file of getSize bytes where captures are.
+func writeBig(b *testing.B, x *box.Box) {
+	b.Helper()
+	f, err := x.Appliance().Files.Create("data/pub/diagnostic/big.cap")
+	if err != nil {
+		b.Fatal(err)
+	}
+	block := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	for range getSize / len(block) {
+		if _, err := f.Write(block); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkGetFTP fetches 256 MiB with curl.
+func BenchmarkGetFTP(b *testing.B) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		b.Skip("curl is not installed")
+	}
+	x := run(b, box.Options{})
+	writeBig(b, x)
+	direct, err := box.ServeFTPDirect(b.Context(), x, "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer direct.Stop(context.Background())
+	for name, addr := range map[string]string{"real": direct.Addr().String(), "door": x.Addrs()["ftp"].String()} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(getSize)
+			for b.Loop() {
+				if out, err := exec.Command("curl", "-sS", "-o", os.DevNull, "-u", "admin:ironport", "ftp://"+addr+"/diagnostic/big.cap").CombinedOutput(); err != nil {
+					b.Fatalf("%v\n%s", err, out)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkAppliances is many appliances in one process, without doors.
+func BenchmarkAppliances(b *testing.B) {
+	data, err := fixtures.Topology("lab")
+	if err != nil {
+		b.Fatal(err)
+	}
+	topo, err := netsim.Load("lab", data)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			dir := b.TempDir()
+			for round := 0; b.Loop(); round++ {
+				before := inUse()
+				boxes := make([]*box.Box, n)
+				start := time.Now()
+				for i := range boxes {
+					x, err := box.New(box.Options{Topology: topo, NoDoors: true,
+						Dir:     filepath.Join(dir, fmt.Sprintf("%d-%d", round, i)),
+						HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))})
+					if err != nil {
+						b.Fatal(err)
+					}
+					if err := x.Start(b.Context()); err != nil {
+						b.Fatal(err)
+					}
+					boxes[i] = x
+				}
+				b.ReportMetric(time.Since(start).Seconds(), "boot-s")
+				b.ReportMetric(float64(inUse()-before)/(1<<20), "MiB")
+				for _, x := range boxes {
+					if err := x.Stop(context.Background()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,219 @@
+package box
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+// Options are what a box is made of. Topology, Dir and HostKey are required.
+type Options struct {
+	Topology *netsim.Topology
+	Dir      string        // the appliance's configuration, state and files
+	HostKey  crypto.Signer // of the SSH daemon
+
+	// DoorAddrs are real addresses to listen on, by name of the door; the others
+	// are the topology's. Port 0 takes a free one.
+	DoorAddrs map[string]string
+	// NoDoors opens no real listener at all.
+	NoDoors bool
+	// FTPPassive are the first and the last real port of passive FTP data
+	// connections; zeros mean any.
+	FTPPassive [2]int
+	// FTPPublic is the address that passive FTP tells clients; "" means the one
+	// that they connected to.
+	FTPPublic string
+
+	Clock        clock.Clock    // nil means the machine's
+	Entropy      entropy.Source // the zero value is the machine's
+	Logger       *slog.Logger   // nil discards
+	FactoryReset bool           // forget the committed configuration at the first start
+	Limits       users.Limits   // of failed logins; the zero value means the default
+}
+
+// A Box is an appliance in its world. Its methods are safe for concurrent use.
+type Box struct {
+	o    Options
+	done chan struct{}
+	shut sync.Once
+
+	power   sync.Mutex // Start, Stop and reboots, one at a time
+	reboots sync.WaitGroup
+	started bool
+	stopped bool
+
+	mu      sync.Mutex
+	system  *system
+	addrs   map[string]net.Addr
+	pressed chan struct{} // closed once what the power switch began is done; nil: never pressed
+}
+
+// New checks o and returns a box that does not run yet.
+func New(o Options) (*Box, error) {
+	if o.Topology == nil || o.Dir == "" || o.HostKey == nil {
+		return nil, errors.New("box: topology, directory and host key are required")
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Box{o: o, done: make(chan struct{})}, nil
+}
+
+// Start boots the appliance and opens the doors. When it returns, every listener
+// answers. A failed Start leaves nothing running.
+func (b *Box) Start(ctx context.Context) error {
+	b.power.Lock()
+	defer b.power.Unlock()
+	if b.started {
+		return errors.New("box: started twice")
+	}
+	s, err := b.boot(ctx, b.o.DoorAddrs, b.o.FactoryReset)
+	if err != nil {
+		return err
+	}
+	b.started = true
+	b.set(s)
+	return nil
+}
+
+// Stop shuts the appliance down: sessions are told why and end, captures are
+// closed whole. When ctx ends first it cuts what is left and returns ctx's error.
+// It may be called more than once, and without Start.
+func (b *Box) Stop(ctx context.Context) error {
+	err := b.stop(ctx)
+	b.reboots.Wait() // none begins any more
+	return err
+}
+
+func (b *Box) stop(ctx context.Context) error {
+	b.power.Lock()
+	defer b.power.Unlock()
+	defer b.shut.Do(func() { close(b.done) })
+	if !b.started || b.stopped {
+		b.stopped = true
+		return nil
+	}
+	b.stopped = true
+	return b.current().stop(ctx)
+}
+
+// Done is closed once the box has stopped, also when an administrator shut it down.
+func (b *Box) Done() <-chan struct{} { return b.done }
+
+// Settled waits until no reboot or shutdown that an administrator began is under
+// way, or until ctx ends.
+func (b *Box) Settled(ctx context.Context) error {
+	b.mu.Lock()
+	pressed := b.pressed
+	b.mu.Unlock()
+	if pressed == nil {
+		return nil
+	}
+	select {
+	case <-pressed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Appliance is the appliance that runs now: a reboot makes another.
+func (b *Box) Appliance() *appliance.Appliance { return b.current().box }
+
+// World is the world that the appliance is in now: a reboot makes another.
+func (b *Box) World() *netsim.World { return b.current().world }
+
+// Addrs are the real addresses of the doors, by name.
+func (b *Box) Addrs() map[string]net.Addr {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.addrs
+}
+
+// HostKeyFingerprint is the host key's, in the form of ssh-keygen -l.
+func (b *Box) HostKeyFingerprint() string { return shell.Fingerprint(b.o.HostKey.Public()) }
+
+func (b *Box) current() *system {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.system
+}
+
+func (b *Box) set(s *system) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.system, b.addrs = s, s.world.DoorAddrs()
+}
+
+// press is the power switch, for the appliance's own commands: it returns at once.
+func (b *Box) press(action appliance.PowerAction, grace time.Duration) {
+	settled := make(chan struct{})
+	b.mu.Lock()
+	b.pressed = settled
+	b.mu.Unlock()
+	b.reboots.Go(func() {
+		defer close(settled)
+		if action == appliance.Reboot {
+			b.reboot(grace)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		if err := b.stop(ctx); err != nil {
+			b.o.Logger.Warn("shutdown", "err", err)
+		}
+	})
+}
+
+func (b *Box) reboot(grace time.Duration) {
+	b.power.Lock()
+	defer b.power.Unlock()
+	if b.stopped {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	old := b.current()
+	if err := old.stop(appliance.WithStopReason(ctx, appliance.ReasonReboot)); err != nil {
+		b.o.Logger.Warn("reboot: stop", "err", err)
+	}
+	addrs := map[string]string{}
+	for name, a := range b.Addrs() {
+		addrs[name] = a.String()
+	}
+	s, err := b.boot(context.Background(), addrs, false)
+	if err != nil {
+		b.o.Logger.Error("reboot: the appliance does not come up again", "err", err)
+		b.stopped = true
+		b.shut.Do(func() { close(b.done) })
+		return
+	}
+	b.set(s)
+}
+
+// boot builds a system and starts it.
+func (b *Box) boot(ctx context.Context, doors map[string]string, reset bool) (*system, error) {
+	s, err := newSystem(b.o, doors, reset, b.press)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	return s, nil
+}

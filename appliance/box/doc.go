@@ -1,0 +1,25 @@
+// Package box puts everything together: a topology becomes a world, with an
+// appliance in it that has its services and its command line.
+//
+//	b, err := box.New(box.Options{Topology: topo, Dir: dir, HostKey: key})
+//	err = b.Start(ctx)
+//	addr := b.Addrs()["ssh"]
+//	...
+//	err = b.Stop(ctx)
+//
+// It is the only package that knows every part; the program and the test kit use
+// it. What it adds of its own is the power switch: a reboot stops appliance and
+// world and builds both anew over the same directory, behind the same real
+// addresses; a shutdown stops them and closes Done.
+//
+// # Why a reboot renews the world too
+//
+// The appliance's network stack must forget its sockets, its ARP cache and its
+// counters, and the doors lead to it. Building a world takes a millisecond, which
+// is less than it takes to tell what of it could stay.
+//
+// # Locks
+//
+// Box.power serializes Start, Stop and reboots, and is held while they work.
+// Box.mu guards which appliance and world are the present ones; it is a leaf.
+package box

@@ -1,0 +1,236 @@
+package box
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/commands"
+	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/transfer"
+)
+
+// A system is one run of an appliance, from power on to power off.
+type system struct {
+	world *netsim.World
+	box   *appliance.Appliance
+	life  context.Context // ends, with why as its cause, when the system begins to stop
+	end   context.CancelCauseFunc
+}
+
+func newSystem(o Options, doors map[string]string, reset bool, power func(appliance.PowerAction, time.Duration)) (*system, error) {
+	facts, err := productFacts(o.Topology)
+	if err != nil {
+		return nil, err
+	}
+	s := &system{}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	s.world, err = netsim.New(o.Topology, netsim.Options{
+		Clock:      o.Clock,
+		Entropy:    o.Entropy,
+		Logger:     o.Logger,
+		DoorAddrs:  doors,
+		NoDoors:    o.NoDoors,
+		FTPPassive: o.FTPPassive,
+		FTPPublic:  o.FTPPublic,
+		Resolve:    s.resolve,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("build the network: %w", err)
+	}
+	s.box, err = appliance.New(appliance.Options{
+		Net:          s.world.Network(),
+		Dir:          o.Dir,
+		Product:      facts,
+		Factory:      factory(o.Topology),
+		Quota:        int64(o.Topology.Appliance.DiskQuota),
+		Capture:      captureInterfaces(o.Topology),
+		Clock:        o.Clock,
+		Entropy:      o.Entropy,
+		Logger:       o.Logger,
+		Limits:       o.Limits,
+		FactoryReset: reset,
+		Power:        power,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.world.Stop(context.Background()))
+	}
+	s.box.Add(newSSHServer(s.box, o, func(ctx context.Context) (net.Listener, error) {
+		return s.box.ListenService(ctx, appliance.SSHService)
+	}))
+	s.box.Add(transfer.NewFTPServer(ftpOptions(s.box, o)))
+	return s, nil
+}
+
+// start brings everything up: the world, the services, the doors to them, and the
+// connections that the topology wants to be there.
+func (s *system) start(ctx context.Context) error {
+	var err error
+	if err = s.world.Start(ctx); err == nil {
+		if err = s.box.Start(ctx); err == nil {
+			if err = s.world.OpenDoors(ctx); err == nil {
+				err = s.world.StartClients(ctx)
+			}
+		}
+	}
+	if err != nil {
+		return errors.Join(err, s.stop(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+func (s *system) stop(ctx context.Context) error {
+	s.end(shell.Stopped(appliance.StopReason(ctx)))
+	return errors.Join(s.box.Stop(ctx), s.world.Stop(ctx))
+}
+
+// resolve says where the service of a door listens now.
+func (s *system) resolve(iface, service string) (netip.AddrPort, bool) {
+	for _, i := range appliance.Interfaces.Get(s.box.Config.Committed()).List {
+		if i.Jack != iface {
+			continue
+		}
+		port := map[string]uint16{
+			"ftp": i.FTP, "ssh": i.SSH, "http": i.HTTP, "https": i.HTTPS,
+		}[service]
+		if port == 0 {
+			return netip.AddrPort{}, false
+		}
+		if i.IPv4.IsValid() {
+			return netip.AddrPortFrom(i.IPv4, port), true
+		}
+		return netip.AddrPortFrom(i.IPv6.Addr(), port), i.IPv6.IsValid()
+	}
+	return netip.AddrPort{}, false
+}
+
+// productFacts are what the topology says of the machine.
+func productFacts(t *netsim.Topology) (product.Facts, error) {
+	v, err := product.ParseVersion(t.Appliance.Version)
+	if err != nil {
+		return product.Facts{}, fmt.Errorf("%s: %w", t.File, err)
+	}
+	f := product.Facts{Model: t.Appliance.Model, Serial: t.Appliance.Serial, Version: v, BuildDate: t.Appliance.BuildDate}
+	f.CPUs, f.MemoryMB = product.Hardware(f.Model)
+	return f, nil
+}
+
+// factory is the configuration before anybody changed it: the topology's.
+func factory(t *netsim.Topology) *config.Factory {
+	f := config.NewFactory()
+	a := t.Appliance
+	appliance.Hostname.SetFactory(f, a.HostName)
+	if a.TimeZone != "" {
+		appliance.TimeZone.SetFactory(f, a.TimeZone)
+	}
+	var list appliance.IPInterfaces
+	var gateways appliance.DefaultGateways
+	for _, i := range a.Interfaces {
+		ip := appliance.IPInterface{Name: i.Name, Jack: i.Name, Hostname: a.HostName, SSH: 22, FTP: 21}
+		for _, p := range i.Addresses {
+			if p.Addr().Is4() {
+				ip.IPv4, ip.Netmask = p.Addr(), appliance.Netmask(p.Bits())
+			} else {
+				ip.IPv6 = p
+			}
+		}
+		if len(i.Addresses) > 0 {
+			list.List = append(list.List, ip)
+		}
+		if !gateways.IPv4.IsValid() {
+			gateways.IPv4 = i.Gateway
+		}
+		if !gateways.IPv6.IsValid() {
+			gateways.IPv6 = i.Gateway6
+		}
+	}
+	appliance.Interfaces.SetFactory(f, list)
+	appliance.Gateways.SetFactory(f, gateways)
+	dns := resolver.Settings{PTRTimeout: 20, MinimumTTL: 1800}
+	for _, addr := range a.DNS {
+		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})
+	}
+	resolver.DNS.SetFactory(f, dns)
+	return f
+}
+
+// captureInterfaces is the first interface that has an address.
+func captureInterfaces(t *netsim.Topology) []string {
+	for _, i := range t.Appliance.Interfaces {
+		if len(i.Addresses) > 0 {
+			return []string{i.Name}
+		}
+	}
+	return nil
+}
+
+// newSSHServer is the SSH daemon, with SFTP and SCP in it.
+func newSSHServer(a *appliance.Appliance, o Options, listen func(context.Context) (net.Listener, error)) *shell.Server {
+	return &shell.Server{
+		Box:      a,
+		Commands: commands.All(),
+		HostKey:  o.HostKey,
+		Listen:   listen,
+		Subsystems: map[string]func(context.Context, shell.Channel){
+			"sftp": func(ctx context.Context, ch shell.Channel) {
+				defer logIn(a, ch, "sftp").Close()
+				err := transfer.ServeSFTP(ctx, ch, a.Files.Area(ch.Account().Name), transfer.SFTPOptions{Logger: o.Logger})
+				ch.Exit(transfer.ExitStatus(err)) //nolint:errcheck // the client may be gone
+			},
+		},
+		Exec: func(ctx context.Context, line string, ch shell.Channel) bool {
+			if !transfer.IsSCP(line) {
+				return false
+			}
+			defer logIn(a, ch, "scp").Close()
+			status := transfer.ServeSCP(ctx, line, ch, a.Files.Area(ch.Account().Name), transfer.SCPOptions{Stderr: ch.Stderr(), Logger: o.Logger})
+			ch.Exit(status) //nolint:errcheck // as above
+			return true
+		},
+	}
+}
+
+func logIn(a *appliance.Appliance, ch shell.Channel, what string) *users.Login {
+	return a.Logins.Open(ch.Account(), ch.RemoteAddr(), what)
+}
+
+func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
+	return transfer.FTPOptions{
+		Listen: func(ctx context.Context) (net.Listener, error) {
+			return a.ListenService(ctx, appliance.FTPService)
+		},
+		Net: a.Net,
+		Verify: func(user, passphrase string, _ netip.Addr) (*files.Area, error) {
+			account, err := a.Users.Verify(user, passphrase)
+			if err == nil && !files.MayTransfer(string(account.Role)) {
+				err = users.ErrDenied
+			}
+			if err != nil {
+				return nil, err
+			}
+			return a.Files.Area(account.Name), nil
+		},
+		LoggedIn: func(user string, from netip.Addr) func() {
+			account, _ := a.Users.Lookup(user)
+			return a.Logins.Open(account, from, "ftp").Close
+		},
+		Guard:    a.Guard,
+		Hostname: a.Hostname,
+		Reason:   appliance.StopReason,
+		Clock:    a.Clock,
+		Log:      func(text string) { a.Log(appliance.FTPLog, appliance.Information, text) },
+		Logger:   o.Logger,
+		Owner:    appliance.FTPService.Owner,
+		User:     appliance.FTPService.User,
+	}
+}

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// These tests drive the program with clients that nobody here wrote. Where one is
+// not installed its test is skipped, unless ESASIM_REQUIRE_TOOLS is set.
+
+func tools(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil {
+			if os.Getenv("ESASIM_REQUIRE_TOOLS") != "" {
+				t.Fatalf("%s is not installed, and ESASIM_REQUIRE_TOOLS is set", name)
+			}
+			t.Skipf("%s is not installed", name)
+		}
+	}
+}
+
+// execute runs a command in dir and returns its standard output. A failure fails
+// the test.
+func execute(t *testing.T, dir, stdin, name string, args ...string) string {
+	t.Helper()
+	out, err := attempt(t, dir, stdin, name, args...)
+	if err != nil {
+		t.Fatalf("%s %q: %v", name, args, err)
+	}
+	return out
+}
+
+func attempt(t *testing.T, dir, stdin, name string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	c := exec.CommandContext(ctx, name, args...)
+	c.Dir = dir
+	c.Stdin = strings.NewReader(stdin)
+	var out, complaint bytes.Buffer
+	c.Stdout, c.Stderr = &out, &complaint
+	if err := c.Run(); err != nil {
+		return out.String(), fmt.Errorf("%w\n%s%s", err, out.String(), complaint.String())
+	}
+	return out.String(), nil
+}
+
+// sshArgs are what ssh, sftp and scp have in common; the option for the port is
+// theirs to name.
+func sshArgs(p *program, portFlag string) []string {
+	_, port, _ := net.SplitHostPort(p.ssh)
+	return []string{"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", portFlag, port}
+}
+
+// withPassphrase is a command line that types the factory passphrase.
+func withPassphrase(args ...string) []string {
+	return append([]string{"-p", "ironport"}, args...)
+}
+
+func ssh(p *program, args ...string) []string {
+	return withPassphrase(append(append([]string{"ssh"}, sshArgs(p, "-p")...), append([]string{"admin@127.0.0.1"}, args...)...)...)
+}
+
+// story is typed by expect in two windows: the document's own (B9, B10, B51).
+const story = `
+set timeout 30
+proc want {text} {
+    expect {
+        -ex $text {}
+        timeout { send_user "\nwant: $text\n"; exit 1 }
+        eof     { send_user "\nended, want: $text\n"; exit 1 }
+    }
+}
+proc login {} {
+    global command spawn_id
+    eval spawn -noecho $command
+    want "assword:"
+    send "ironport\r"
+    want "example.com> "
+    return $spawn_id
+}
+set command [lrange $argv 0 end]
+set first [login]
+set second [login]
+set spawn_id $first
+send "packetcapture\r"
+want "\[\]> "
+send "start\r"
+want "Success - Packet Capture has started"
+want "\[\]> "
+set spawn_id $second
+send "ping google.com\r"
+want "Press Ctrl-C to stop."
+want "icmp_seq=2 ttl=56 time="
+send "\003"
+want "--- google.com ping statistics ---"
+want "0.0% packet loss"
+want "example.com> "
+set spawn_id $first
+send "stop\r"
+want "Success - Packet Capture has stopped"
+want "\[\]> "
+send "\r"
+want "example.com> "
+send "exit\r"
+expect eof
+set spawn_id $second
+send "exit\r"
+expect eof
+`
+
+// The main job: a capture of what two windows did, fetched every way, opened in
+// tcpdump and tshark.
+func TestCaptureWithRealClients(t *testing.T) {
+	tools(t, "expect", "ssh", "sftp", "scp", "sshpass", "curl", "lftp", "tcpdump", "tshark")
+	p := start(t, t.TempDir(), "--ephemeral")
+	dir := t.TempDir()
+	script := filepath.Join(dir, "story")
+	if err := os.WriteFile(script, []byte(story), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, dir, "", "expect", append(append([]string{"-f", script, "ssh", "-o", "PubkeyAuthentication=no"}, sshArgs(p, "-p")...), "admin@127.0.0.1")...)
+
+	fetched := map[string]string{}
+	fetch := func(way string, name string, args ...string) {
+		t.Helper()
+		into := filepath.Join(dir, way)
+		if err := os.Mkdir(into, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		execute(t, into, "", name, args...)
+		files, err := filepath.Glob(filepath.Join(into, "C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-*.cap"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("%s fetched %q", way, files)
+		}
+		text, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		fetched[way] = string(text)
+	}
+	far := "admin@127.0.0.1:/data/pub/diagnostic/"
+	fetch("sftp", "sshpass", withPassphrase(append(append([]string{"sftp"}, sshArgs(p, "-P")...), far+"*.cap")...)...)
+	fetch("scp", "sshpass", withPassphrase(append(append([]string{"scp"}, sshArgs(p, "-P")...), far+"*.cap", ".")...)...)
+	fetch("scp-O", "sshpass", withPassphrase(append(append([]string{"scp", "-O"}, sshArgs(p, "-P")...), "admin@127.0.0.1:/var/log/diagnostic/*.cap", ".")...)...)
+	fetch("lftp", "lftp", "-u", "admin,ironport", "-e", "mget /diagnostic/*.cap; exit", "ftp://"+p.ftp)
+	fetch("lftp-active", "lftp", "-u", "admin,ironport", "-e", "set ftp:passive-mode off; mget /captures/*.cap; exit", "ftp://"+p.ftp)
+	list := execute(t, dir, "", "curl", "-sS", "--list-only", "--user", "admin:ironport", "ftp://"+p.ftp+"/diagnostic/")
+	fetch("curl", "curl", "-sS", "-O", "--user", "admin:ironport", "ftp://"+p.ftp+"/diagnostic/"+strings.TrimSpace(list))
+	for way, text := range fetched {
+		if text != fetched["sftp"] {
+			t.Errorf("what %s fetched differs from what sftp fetched", way)
+		}
+	}
+
+	file := filepath.Join(dir, "sftp", strings.TrimSpace(list))
+	for filter, least := range map[string]int{
+		"tcp port 22 and host 10.0.202.7":     20,
+		"udp dst port 53 and dst 10.0.202.53": 1,
+		"icmp[icmptype] == icmp-echo":         3,
+		"icmp[icmptype] == icmp-echoreply":    3,
+		"arp and host 10.0.202.53":            2,
+		"src 216.58.194.206 and ip[8] == 56":  3,
+	} {
+		if n := strings.Count(execute(t, dir, "", "tcpdump", "-nr", file, filter), "\n"); n < least {
+			t.Errorf("tcpdump finds %d frames of %q, want %d at least", n, filter, least)
+		}
+	}
+	bad := execute(t, dir, "", "tshark", "-r", file,
+		"-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
+		"-Y", "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0 || icmp.checksum.status == 0 || frame.time_delta < 0")
+	if bad != "" {
+		t.Errorf("tshark finds fault with:\n%s", bad)
+	}
+}
+
+func TestCommandLineOverSSH(t *testing.T) {
+	tools(t, "ssh", "sshpass")
+	p := start(t, t.TempDir(), "--ephemeral")
+	if out := execute(t, "", "", "sshpass", ssh(p, "version")...); !strings.Contains(out, "\nVersion: 14.0.0-698\n") {
+		t.Errorf("ssh admin@esa version:\n%s", out)
+	}
+	_, err := attempt(t, "", "", "sshpass", ssh(p, "uname -a")...)
+	if err == nil || !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(err.Error(), "Unknown command or missing feature key: uname") {
+		t.Errorf("ssh admin@esa uname -a: %v", err)
+	}
+	if out := execute(t, "", "", "sshpass", ssh(p, `sethostname esa.example.org; commit "a name" N`)...); strings.TrimSpace(out) != "" {
+		t.Errorf("success is silent, but printed %q", out)
+	}
+	if out := execute(t, "", "whoami\nexit\n", "sshpass", ssh(p)...); !strings.Contains(out, "Username: admin") || !strings.Contains(out, "esa.example.org> ") {
+		t.Errorf("ssh admin@esa < script:\n%s", out)
+	}
+}
+
+// Ping without a terminal ends by itself.
+func TestPingWithoutTerminal(t *testing.T) {
+	tools(t, "ssh", "sshpass")
+	p := start(t, t.TempDir(), "--ephemeral")
+	out := execute(t, "", "", "sshpass", ssh(p, "ping 10.0.202.1")...)
+	if !strings.Contains(out, "10 packets transmitted, 10 packets received, 0.0% packet loss") {
+		t.Errorf("ping:\n%s", out)
+	}
+}
+
+// A capture that runs can be fetched over the wire that it captures; after kill -9
+// what is on the disk opens.
+func TestCaptureInProgressAndAfterKill(t *testing.T) {
+	tools(t, "ssh", "sshpass", "scp", "tcpdump")
+	home := t.TempDir()
+	p := start(t, home)
+	session := exec.Command("sshpass", withPassphrase(append(append([]string{"ssh", "-tt"}, sshArgs(p, "-p")...), "admin@127.0.0.1")...)...)
+	in, err := session.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { session.Process.Kill(); session.Wait() })
+	fmt.Fprint(in, "packetcapture\rstart\r")
+	heard := make([]byte, 0, 1<<16)
+	for !bytes.Contains(heard, []byte("has started")) {
+		b := make([]byte, 4096)
+		n, err := out.Read(b)
+		if err != nil {
+			t.Fatalf("the session ended: %v\n%s", err, heard)
+		}
+		heard = append(heard, b[:n]...)
+	}
+	dir := t.TempDir()
+	execute(t, dir, "", "sshpass", withPassphrase(append(append([]string{"scp"}, sshArgs(p, "-P")...), "admin@127.0.0.1:/data/pub/captures/*.cap", "running.cap")...)...)
+	if text := execute(t, dir, "", "tcpdump", "-nr", "running.cap"); !strings.Contains(text, "10.0.202.7.22") {
+		t.Errorf("a capture in progress:\n%s", text)
+	}
+	p.stop(t, syscall.SIGKILL)
+	files, err := filepath.Glob(filepath.Join(p.ready.Data, "appliance", "files", "data", "pub", "diagnostic", "*.cap"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("after kill -9: %q", files)
+	}
+	if text := execute(t, dir, "", "tcpdump", "-nr", files[0]); !strings.Contains(text, "10.0.202.7.22") {
+		t.Errorf("a capture after kill -9:\n%s", text)
+	}
+}
+
+// The program needs nothing around it: it runs in an empty root.
+func TestEmptyRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may change its root")
+	}
+	tools(t, "chroot", "go")
+	root := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(root, "esasim"), ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	if err := os.Mkdir(filepath.Join(root, "tmp"), 0o1777); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("chroot", root, "/esasim", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0")
+	c.Env = []string{"XDG_STATE_HOME=/state"}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stderr = os.Stderr
+	if err := c.Start(); err != nil {
+		t.Skip("the machine does not allow chroot: ", err)
+	}
+	text := make([]byte, 0, 4096)
+	for !bytes.Contains(text, []byte("Ctrl-C stops")) {
+		b := make([]byte, 1024)
+		n, err := out.Read(b)
+		text = append(text, b[:n]...)
+		if err != nil {
+			t.Fatalf("in an empty root: %v %v\n%s", err, c.Wait(), text)
+		}
+	}
+	if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("in an empty root: %v", err)
+	}
+	port := regexp.MustCompile(`ssh -p ([0-9]+) `).FindSubmatch(text)
+	if port == nil {
+		t.Fatalf("it printed:\n%s", text)
+	}
+	if n, err := strconv.Atoi(string(port[1])); err != nil || n == 0 {
+		t.Errorf("port %s", port[1])
+	}
+}

@@ -1,0 +1,15 @@
+// Command esasim is a simulated Cisco Email Security Appliance: ssh in, use the
+// menu command line, capture packets, fetch the pcap.
+//
+//	esasim                           run the appliance of topology "lab"
+//	esasim serve --topology FILE     run the appliance of a topology of your own
+//	esasim topology list             the topologies that are built in
+//	esasim topology check FILE       read a topology and say what is wrong with it
+//	esasim version                   the version of this program
+//	esasim licenses                  the licences of this program and of what it contains
+//
+// The package holds what only a program has: flags, signals, the data directory,
+// what is printed at start, the exit status. The simulator itself is package
+// appliance/box. Exit status: 0 after a signal or a shutdown from the command line,
+// 1 for every error, which is one line on standard error.
+package main

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/esasim/esasim/"
+
+// layers is the import policy, lowest first. A package imports packages of lower
+// lines only, and none of its own line. Do not move a package to make a build
+// pass.
+const layers = `
+	appliance/clock appliance/entropy appliance/pcapfilter fixtures
+	appliance/config appliance/files appliance/product appliance/network
+	appliance/users appliance/resolver appliance/network/networktest appliance/network/netsim/ether
+	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture
+	appliance/network/netsim/peers appliance/network/netsim/door
+	appliance/network/netsim
+	appliance
+	shell transfer
+	shell/shelltest
+	commands
+	appliance/box
+	appliance/appliancetest cmd/esasim
+`
+
+// users says which packages may import a third-party module, tests left out. What
+// is not listed may be imported by nobody.
+var modules = map[string][]string{
+	"github.com/alecthomas/kong":      {"cmd/esasim"},
+	"github.com/gliderlabs/ssh":       {"shell"},
+	"github.com/goccy/go-yaml":        {"appliance/network/netsim"},
+	"github.com/gopacket/gopacket":    {"appliance/capture", "appliance/appliancetest", "appliance/network/networktest"},
+	"github.com/google/go-cmp":        {"shell/shelltest", "appliance/network/networktest"},
+	"github.com/miekg/dns":            {"appliance/resolver", "appliance/network/netsim/peers"},
+	"github.com/pkg/sftp":             {"transfer", "appliance/appliancetest"},
+	"goftp.io/server/v2":              {"transfer"},
+	"golang.org/x/crypto":             {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/box", "commands"},
+	"golang.org/x/net":                {"appliance/pcapfilter"},
+	"golang.org/x/sync":               {"appliance/network/netsim", "appliance/users"},
+	"golang.org/x/sys":                {"appliance/network/netsim/ether", "appliance/network/netsim/door", "appliance/files", "appliance/config", "cmd/esasim"},
+	"golang.org/x/term":               {"shell", "cmd/esasim"},
+	"golang.org/x/time":               {"shell", "transfer"},
+	"gvisor.dev/gvisor":               {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
+	"github.com/rogpeppe/go-internal": nil, // tests only
+	"github.com/jlaffaye/ftp":         nil, // tests only
+}
+
+func TestLayers(t *testing.T) {
+	rank := map[string]int{}
+	for i, line := range strings.Split(layers, "\n") {
+		for _, p := range strings.Fields(line) {
+			rank[p] = i
+		}
+	}
+	for pkg, imports := range packages(t) {
+		if _, ok := rank[pkg]; !ok {
+			t.Errorf("%s has no layer", pkg)
+		}
+		for _, imp := range imports {
+			if imp, ours := strings.CutPrefix(imp, module); ours && rank[imp] >= rank[pkg] {
+				t.Errorf("%s imports %s, which is not below it", pkg, imp)
+			}
+		}
+	}
+}
+
+func TestModules(t *testing.T) {
+	for pkg, imports := range packages(t) {
+		for _, imp := range imports {
+			if !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") || strings.HasPrefix(imp, module) {
+				continue
+			}
+			if !slices.Contains(modules[moduleOf(imp)], pkg) {
+				t.Errorf("%s may not import %s: see the table of modules", pkg, imp)
+			}
+		}
+	}
+}
+
+// moduleOf is the module of the table that holds the package imp.
+func moduleOf(imp string) string {
+	for m := range modules {
+		if imp == m || strings.HasPrefix(imp, m+"/") {
+			return m
+		}
+	}
+	return imp
+}
+
+// packages lists our packages, by their path below the module, and what each
+// imports outside its tests.
+func packages(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkgs := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		pkgs[strings.TrimPrefix(f[0], module)] = f[1:]
+	}
+	if len(pkgs) < 10 {
+		t.Fatalf("go list names %d packages only", len(pkgs))
+	}
+	return pkgs
+}

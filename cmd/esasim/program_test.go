@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The tests of this package run the program as others do: as a process. The test
+// binary is the program when this variable is set.
+const beProgram = "ESASIM_TEST_BE_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beProgram) != "" {
+		os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr}))
+	}
+	os.Exit(m.Run())
+}
+
+// patience is for failing only.
+const patience = 30 * time.Second
+
+// A program is the program, running.
+type program struct {
+	*exec.Cmd
+	ready    ready
+	ssh, ftp string // addresses
+	home     string
+	out      string // up to the end of the announcement
+	err      bytes.Buffer
+	ended    chan struct{}
+	waitErr  error
+}
+
+// command is the program with a home of its own, not yet started.
+func command(t *testing.T, home string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(self, args...)
+	c.Env = append(os.Environ(), beProgram+"=1", "HOME="+home, "XDG_STATE_HOME=", "TMPDIR="+home)
+	return c
+}
+
+// start runs "esasim ARGS" on free ports until the test ends.
+func start(t *testing.T, home string, args ...string) *program {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ready.json")
+	args = append([]string{"serve", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--ready", file}, args...)
+	p := &program{Cmd: command(t, home, args...), home: home, ended: make(chan struct{})}
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Stderr = &p.err
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Process.Kill()
+		<-p.ended
+	})
+	kill := time.AfterFunc(patience, func() { p.Process.Kill() })
+	for lines := bufio.NewReader(out); err == nil && !strings.Contains(p.out, "Ctrl-C stops"); {
+		var line string
+		line, err = lines.ReadString('\n')
+		p.out += line
+	}
+	kill.Stop()
+	go func() {
+		io.Copy(io.Discard, out)
+		p.waitErr = p.Wait()
+		close(p.ended)
+	}()
+	if err != nil {
+		<-p.ended
+		t.Fatalf("the program ended: %v\n%s", p.waitErr, p.err.String())
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &p.ready); err != nil {
+		t.Fatal(err)
+	}
+	p.ssh, p.ftp = p.ready.Addresses["ssh"], p.ready.Addresses["ftp"]
+	return p
+}
+
+// stop sends a signal and returns the exit status.
+func (p *program) stop(t *testing.T, s os.Signal) int {
+	t.Helper()
+	if err := p.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		t.Fatalf("the program does not end after %v", s)
+	}
+	return p.ProcessState.ExitCode()
+}
+
+// fails runs the program and returns what it says when it refuses to start.
+func fails(t *testing.T, home string, args ...string) string {
+	t.Helper()
+	c := command(t, home, args...)
+	var out, complaint bytes.Buffer
+	c.Stdout, c.Stderr = &out, &complaint
+	err := c.Run()
+	if c.ProcessState == nil || c.ProcessState.ExitCode() != 1 {
+		t.Errorf("esasim %q: %v, want exit status 1", args, err)
+	}
+	text := complaint.String()
+	if !strings.HasPrefix(text, "esasim: ") || strings.Count(text, "\n") != 1 {
+		t.Errorf("esasim %q says %q, want one line", args, text)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(text, "esasim: "), "\n")
+}
+
+func TestRefusalsAreOneLine(t *testing.T) {
+	home := t.TempDir()
+	running := start(t, home)
+	bad := filepath.Join(home, "bad.yaml")
+	if err := os.WriteFile(bad, []byte("appliance:\n  hostname: esa.example.com\n  colour: grey\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(home, "other")
+	if err := os.MkdirAll(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(other, "precious"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--topology", bad}, bad + ":3:3: "},
+		{[]string{"topology", "check", bad}, bad + ":3:3: "},
+		{[]string{"--topology", "atlantis"}, `no topology "atlantis"`},
+		{[]string{"--ephemeral", "--ssh", running.ssh}, running.ssh},
+		{[]string{"--ephemeral", "--ftp", "nonsense"}, "nonsense"},
+		{[]string{"--ssh", "127.0.0.1:0"}, "in use by another process"},
+		{[]string{"--data", other}, "precious"},
+		{[]string{"--data", running.ready.Data, "--topology", "minimal"}, "in use by another process"},
+		{[]string{"--ftp-passive", "9-1"}, "9-1"},
+		{[]string{"--colour"}, "--colour"},
+	} {
+		if got := fails(t, home, c.args...); !strings.Contains(got, c.want) {
+			t.Errorf("esasim %q says %q, want %q in it", c.args, got, c.want)
+		}
+	}
+}
+
+func TestDataBelongsToOneTopology(t *testing.T) {
+	home := t.TempDir()
+	p := start(t, home)
+	if status := p.stop(t, syscall.SIGTERM); status != 0 {
+		t.Fatalf("exit status %d\n%s", status, p.err.String())
+	}
+	if got := fails(t, home, "--data", p.ready.Data, "--topology", "minimal"); !strings.Contains(got, "was made under topology lab") {
+		t.Errorf("the program says %q", got)
+	}
+}
+
+func TestSignalsStopTheProgram(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		p := start(t, t.TempDir())
+		if !strings.Contains(p.out, "ssh -p ") || !strings.Contains(p.out, p.ready.Data) {
+			t.Errorf("at start it printed:\n%s", p.out)
+		}
+		if status := p.stop(t, s); status != 0 {
+			t.Errorf("%v: exit status %d\n%s", s, status, p.err.String())
+		}
+	}
+}
+
+// An ephemeral run leaves nothing; what a killed one left goes at the next start.
+func TestEphemeralLeavesNothing(t *testing.T) {
+	home := t.TempDir()
+	left := func() []string {
+		names, err := filepath.Glob(filepath.Join(home, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	p := start(t, home, "--ephemeral")
+	if len(left()) != 1 {
+		t.Fatalf("a run has %q", left())
+	}
+	p.stop(t, syscall.SIGKILL)
+	if len(left()) != 1 {
+		t.Fatalf("a killed run left %q", left())
+	}
+	p = start(t, home, "--ephemeral")
+	if names := left(); len(names) != 1 || names[0] != p.ready.Data {
+		t.Errorf("the next run has %q", names)
+	}
+	if status := p.stop(t, syscall.SIGTERM); status != 0 || len(left()) != 0 {
+		t.Errorf("exit status %d, left %q\n%s", status, left(), p.err.String())
+	}
+}
+
+// The host key outlives the data, and is the same for every topology.
+func TestHostKeyIsTheUsers(t *testing.T) {
+	home := t.TempDir()
+	first := start(t, home)
+	first.stop(t, syscall.SIGTERM)
+	if err := os.RemoveAll(first.ready.Data); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{nil, {"--topology", "minimal"}, {"--ephemeral"}} {
+		p := start(t, home, args...)
+		if p.ready.HostKey != first.ready.HostKey {
+			t.Errorf("%q has another host key", args)
+		}
+		p.stop(t, syscall.SIGTERM)
+	}
+}
+
+func TestTopologiesThatAreBuiltIn(t *testing.T) {
+	var out, complaint bytes.Buffer
+	if status := run([]string{"topology", "list"}, terminal{nil, &out, &complaint}); status != 0 {
+		t.Fatal(complaint.String())
+	}
+	if !strings.HasPrefix(out.String(), "lab ") {
+		t.Errorf("topology list:\n%s", out.String())
+	}
+	for line := range strings.Lines(out.String()) {
+		name := strings.Fields(line)[0]
+		if status := run([]string{"topology", "check", name}, terminal{nil, &out, &complaint}); status != 0 {
+			t.Errorf("%s: %s", name, complaint.String())
+		}
+	}
+}

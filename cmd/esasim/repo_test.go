@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/commands"
+)
+
+var fix = flag.Bool("fix", false, "rewrite what is generated")
+
+// root is the checkout.
+const root = "../.."
+
+func TestEveryPackageHasOneDocFile(t *testing.T) {
+	dirs := map[string]bool{}
+	eachGoFile(t, func(path string) { dirs[filepath.Dir(path)] = true })
+	for dir := range dirs {
+		docs := 0
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Doc != nil {
+				docs++
+			}
+		}
+		if _, err := os.Stat(filepath.Join(dir, "doc.go")); err != nil || docs != 1 {
+			t.Errorf("%s: %d files have a package comment; doc.go must, and only it", dir, docs)
+		}
+	}
+}
+
+func TestNamesAndLengths(t *testing.T) {
+	vague := []string{"util", "utils", "common", "helpers", "types", "misc", "base", "manager"}
+	long := map[string]string{} // path below the root -> why it may be longer
+	eachGoFile(t, func(path string) {
+		if slices.Contains(vague, filepath.Base(filepath.Dir(path))) {
+			t.Errorf("%s: the folder's name says nothing", path)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rel, _ := filepath.Rel(root, path)
+		if n := bytes.Count(text, []byte("\n")); n > 600 && long[rel] == "" {
+			t.Errorf("%s has %d lines: more than 600 want a reason", rel, n)
+		}
+	})
+}
+
+func eachGoFile(t *testing.T, f func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") {
+			f(path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The README's table of commands is generated.
+func TestReadmeListsTheCommands(t *testing.T) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| command | what it does | where its text comes from |\n|---|---|---|\n")
+	for _, c := range commands.All() {
+		names := "`" + strings.Join(append([]string{c.Name}, c.Aliases...), "`, `") + "`"
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", names, c.Summary, c.Source)
+	}
+	generated(t, "README.md", "commands", b.String())
+}
+
+// generated checks, or with -fix rewrites, what stands between the marks of a
+// section.
+func generated(t *testing.T, file, section, want string) {
+	t.Helper()
+	path := filepath.Join(root, file)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := fmt.Sprintf("<!-- %s: begin -->\n", section), fmt.Sprintf("<!-- %s: end -->", section)
+	head, rest, ok := strings.Cut(string(text), begin)
+	old, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s: the marks of section %s are missing", file, section)
+	}
+	if old == want {
+		return
+	}
+	if !*fix {
+		t.Fatalf("%s: section %s is stale; go test ./cmd/esasim -run %s -fix rewrites it", file, section, t.Name())
+	}
+	if err := os.WriteFile(path, []byte(head+begin+want+end+tail), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the Dockerfile exposes is what its command line opens.
+func TestDockerfileExposesTheServices(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expose := regexp.MustCompile(`(?m)^EXPOSE (.*)$`).FindSubmatch(text)
+	cmd := regexp.MustCompile(`(?m)^CMD (\[.*\])$`).FindSubmatch(text)
+	if expose == nil || cmd == nil {
+		t.Fatal("no EXPOSE or no CMD")
+	}
+	var args []string
+	if err := json.Unmarshal(cmd[1], &args); err != nil {
+		t.Fatal(err)
+	}
+	var opened []string
+	for i, a := range args {
+		if strings.HasPrefix(a, "--") {
+			_, port, found := strings.Cut(args[i+1], ":")
+			if !found {
+				port = args[i+1]
+			} else if !strings.HasPrefix(args[i+1], "0.0.0.0:") {
+				t.Errorf("%s %s does not listen on every address", a, args[i+1])
+			}
+			opened = append(opened, port)
+		}
+	}
+	if got := strings.Fields(string(expose[1])); !slices.Equal(got, opened) {
+		t.Errorf("EXPOSE %v, but the services open %v", got, opened)
+	}
+}
+
+// TestNotices holds notices.txt against the modules that are linked in.
+func TestNotices(t *testing.T) {
+	want := buildNotices(t)
+	if notices == want {
+		return
+	}
+	if !*fix {
+		t.Fatal("notices.txt is stale; go test ./cmd/esasim -run TestNotices -fix rewrites it")
+	}
+	if err := os.WriteFile("notices.txt", []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func buildNotices(t *testing.T) string {
+	t.Helper()
+	type mod struct {
+		Path, Version, Dir string
+		Main               bool
+	}
+	linked := map[string]mod{}
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		list := exec.Command("go", "list", "-deps", "-json=Module", ".")
+		list.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+		out, err := list.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for d := json.NewDecoder(bytes.NewReader(out)); ; {
+			var p struct{ Module *mod }
+			err := d.Decode(&p)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Module != nil && !p.Module.Main {
+				linked[p.Module.Path] = *p.Module
+			}
+		}
+	}
+	var b strings.Builder
+	section := func(title, file string) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatalf("%s: %v", title, err)
+		}
+		fmt.Fprintf(&b, "%s\n%s\n%s\n\n%s\n\n", strings.Repeat("=", 78), title, strings.Repeat("=", 78), strings.TrimSpace(string(text)))
+	}
+	section("esasim", filepath.Join(root, "LICENSE"))
+	section("The Go standard library", filepath.Join(runtime.GOROOT(), "LICENSE"))
+	paths := make([]string, 0, len(linked))
+	for p := range linked {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	for _, p := range paths {
+		var files []string
+		for _, pattern := range []string{"LICENSE*", "COPYING*", "NOTICE*"} {
+			found, _ := filepath.Glob(filepath.Join(linked[p].Dir, pattern))
+			files = append(files, found...)
+		}
+		if len(files) == 0 {
+			t.Errorf("%s has no licence file", p)
+		}
+		for _, f := range files {
+			section(p+" "+linked[p].Version, f)
+		}
+	}
+	return strings.ReplaceAll(b.String(), "\r\n", "\n")
+}

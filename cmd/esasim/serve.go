@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/shell"
+)
+
+// stopTime is how long an orderly stop may take.
+const stopTime = 5 * time.Second
+
+type serve struct {
+	Topology   string     `default:"lab" placeholder:"NAME|FILE" help:"The network and the appliance to run: a built-in topology or a file (default: lab)."`
+	Data       string     `placeholder:"DIR" help:"Where configuration and files are kept (default: a directory for each topology below the user's state directory)."`
+	Ephemeral  bool       `xor:"data" help:"Keep nothing."`
+	Factory    bool       `help:"Start from the factory configuration; files stay."`
+	Console    bool       `help:"Open the command line here, as on the serial console."`
+	SSH        string     `name:"ssh" placeholder:"ADDR" help:"Address of the SSH door (default: the topology's). Port 0 takes a free port."`
+	FTP        string     `name:"ftp" placeholder:"ADDR" help:"Address of the FTP door (default: the topology's)."`
+	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
+	FTPPublic  string     `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP tells clients to connect to (default: the one that they connected to)."`
+	Ready      string     `placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
+	LogLevel   slog.Level `default:"warn" placeholder:"LEVEL" help:"What is written to standard error: debug, info, warn or error (default: warn)."`
+}
+
+// Run serves until a signal comes or an administrator shuts the appliance down.
+func (s *serve) Run(t terminal) (err error) {
+	topo, err := loadTopology(s.Topology)
+	if err != nil {
+		return err
+	}
+	data, err := s.openData()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	key, err := hostKey(!s.Ephemeral)
+	if err != nil {
+		return err
+	}
+	b, err := box.New(box.Options{
+		Topology:     topo,
+		Dir:          filepath.Join(data.path, "appliance"),
+		HostKey:      key,
+		FactoryReset: s.Factory,
+		DoorAddrs:    s.doorAddrs(),
+		FTPPassive:   s.FTPPassive.bounds(),
+		FTPPublic:    s.FTPPublic,
+		Logger:       slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: s.LogLevel})),
+	})
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := b.Start(context.Background()); err != nil {
+		return err
+	}
+	if err := s.announce(t.out, b, data); err != nil {
+		return errors.Join(err, stopBox(b))
+	}
+	console := make(chan error, 1)
+	if s.Console {
+		size, restore := rawTerminal(t.in)
+		defer restore()
+		go func() { console <- b.Console(context.Background(), t.in, t.out, size) }()
+	}
+	select {
+	case <-signals:
+		go func() { // a second signal cuts
+			<-signals
+			os.Exit(1)
+		}()
+	case <-b.Done():
+	case <-console:
+	}
+	return stopBox(b)
+}
+
+func stopBox(b *box.Box) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime-500*time.Millisecond)
+	defer cancel()
+	if err := b.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+func (s *serve) doorAddrs() map[string]string {
+	addrs := map[string]string{}
+	for name, addr := range map[string]string{"ssh": s.SSH, "ftp": s.FTP} {
+		if addr != "" {
+			addrs[name] = addr
+		}
+	}
+	return addrs
+}
+
+// openData opens the directory that the flags name.
+func (s *serve) openData() (*dataDir, error) {
+	if s.Ephemeral {
+		return ephemeralData()
+	}
+	id, dirName := topologyIdentity(s.Topology)
+	if s.Data != "" {
+		return openData(s.Data, id)
+	}
+	home, err := stateHome()
+	if err != nil {
+		return nil, err
+	}
+	return openData(filepath.Join(home, dirName), id)
+}
+
+// rawTerminal prepares t.in, if it is a terminal, for the console.
+func rawTerminal(in io.Reader) (size func() (columns, rows int), restore func()) {
+	if f, ok := in.(*os.File); ok {
+		if size, restore, ok := shell.RawTerminal(f); ok {
+			return size, restore
+		}
+	}
+	return nil, func() {}
+}
+
+// ready is what --ready writes.
+type ready struct {
+	PID       int               `json:"pid"`
+	Topology  string            `json:"topology"`
+	Hostname  string            `json:"hostname"`
+	Data      string            `json:"data"`
+	User      string            `json:"user"`
+	HostKey   string            `json:"hostKey"`   // as ssh-keygen -l prints it
+	Addresses map[string]string `json:"addresses"` // by name of the door
+}
+
+// announce says how to log in, and writes the file that --ready names.
+func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir) error {
+	r := ready{os.Getpid(), s.Topology, b.Appliance().Hostname(), data.path, "admin", b.HostKeyFingerprint(), map[string]string{}}
+	for name, addr := range b.Addrs() {
+		r.Addresses[name] = addr.String()
+	}
+	if s.Ready != "" {
+		if err := writeReady(s.Ready, r); err != nil {
+			return fmt.Errorf("write %s: %w", s.Ready, err)
+		}
+	}
+	facts := b.Appliance().Product
+	fmt.Fprintf(w, "%s: %s, AsyncOS %s, topology %s\n", r.Hostname, facts.Name(), facts.Version, s.Topology)
+	for _, name := range slices.Sorted(maps.Keys(r.Addresses)) {
+		fmt.Fprintf(w, "  %-4s %-22s %s\n", name, r.Addresses[name], howTo(name, r.Addresses[name]))
+	}
+	fmt.Fprintf(w, "  %-4s %s\n", "data", r.Data)
+	fmt.Fprintf(w, "The factory passphrase of admin is ironport. Ctrl-C stops the appliance.\n")
+	return nil
+}
+
+// howTo is a command that uses the door called name.
+func howTo(name, addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	switch name {
+	case "ssh":
+		return fmt.Sprintf("ssh -p %s admin@%s", port, host)
+	case "ftp":
+		return fmt.Sprintf("curl --user admin ftp://%s/", net.JoinHostPort(host, port))
+	}
+	return ""
+}
+
+// writeReady writes r so that no reader sees half of it.
+func writeReady(file string, r ready) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".ready-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(append(text, '\n'))
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}
