@@ -1,0 +1,38 @@
+package commands
+
+import (
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+// What the commands that change accounts share.
+
+// changeAccount changes one account in the draft.
+func changeAccount(env *shell.Env, name string, change func(*users.Account) error) error {
+	return editAccounts(env, func(v *users.Accounts) error {
+		a := v.Find(name)
+		if a == nil {
+			return shell.Refusef("The account %s does not exist any more.", name)
+		}
+		return change(a)
+	})
+}
+
+// editAccounts changes the accounts in the draft, if what comes of it is allowed.
+func editAccounts(env *shell.Env, change func(*users.Accounts) error) error {
+	err := users.Section.Edit(env.Draft, func(v *users.Accounts) error {
+		if err := change(v); err != nil {
+			return err
+		}
+		return refused(v.Check())
+	})
+	return commitRefusal(err)
+}
+
+// refused makes a sentence that says what is wrong a Refusal.
+func refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return shell.Refusal(err.Error())
+}

@@ -1,0 +1,116 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/shell"
+)
+
+// What the commands about pending and committed changes share.
+
+// moment is a time as these commands print it, in the appliance's zone.
+func moment(env *shell.Env, t time.Time) string {
+	return t.In(env.Box.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
+}
+
+// printChanges prints changes as a tree, an element a line.
+func printChanges(w io.Writer, changes []config.Difference) error {
+	var b strings.Builder
+	for _, d := range changes {
+		changeTree(&b, d, 0)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func changeTree(b *strings.Builder, d config.Difference, depth int) {
+	name := d.Name
+	if d.Key != "" {
+		name += " " + visible(d.Key)
+	}
+	fmt.Fprintf(b, "%s%s:", strings.Repeat("  ", depth), name)
+	leaf := len(d.Within) == 0
+	switch {
+	case d.Kind == config.Removed:
+		b.WriteString(" removed\n")
+		return // what was in it has gone with it
+	case leaf && d.Kind == config.Added:
+		b.WriteString(" " + visible(d.New) + "\n")
+	case leaf && d.Old != d.New:
+		b.WriteString(" " + visible(d.Old) + " -> " + visible(d.New) + "\n")
+	case leaf && d.New != "": // a passphrase: both are masked
+		b.WriteString(" changed\n")
+	case leaf:
+		b.WriteString(" order changed\n")
+	case d.Kind == config.Added:
+		b.WriteString(" added\n")
+	default:
+		b.WriteString("\n")
+	}
+	for _, in := range d.Within {
+		changeTree(b, in, depth+1)
+	}
+}
+
+// visible shows that a value is empty, and keeps what is in it from the terminal.
+func visible(s string) string {
+	switch {
+	case s == "":
+		return "(none)"
+	case strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }):
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// commitDraft commits d, notes it in the log, and words what may be in the way.
+func commitDraft(ctx context.Context, env *shell.Env, d *config.Draft, comment string, keep bool) error {
+	_, err := env.Box.Config.Commit(ctx, d, config.Change{User: env.Account.Name, Comment: comment, Rollback: keep})
+	if err != nil {
+		return commitRefusal(err)
+	}
+	session := 0
+	if env.Login != nil {
+		session = env.Login.ID()
+	}
+	env.Box.Log(appliance.SystemLog, appliance.Information,
+		fmt.Sprintf("PID %d: User %s commit changes: %s", session, env.Account.Name, comment))
+	return nil
+}
+
+// commitRefusal words what keeps a change from being committed; other errors are
+// internal.
+func commitRefusal(err error) error {
+	var conflict *config.ConflictError
+	var invalid *config.InvalidError
+	var unsaved *config.SaveError
+	switch {
+	case errors.As(err, &conflict):
+		return shell.Refusef("The changes cannot be committed: another session has meanwhile changed %s.\nUse clearchanges, and make your changes again.",
+			strings.Join(conflict.Sections, ", "))
+	case errors.As(err, &invalid):
+		return shell.Refusal("The changes cannot be committed.\n" + invalidText(invalid))
+	case errors.As(err, &unsaved):
+		return shell.Refusal("The changes were not committed: the configuration could not be saved to disk.")
+	case errors.Is(err, config.ErrNoChanges):
+		return shell.Refusal("There is no data to commit.")
+	}
+	return err
+}
+
+// invalidText is a line for each of the problems.
+func invalidText(e *config.InvalidError) string {
+	var lines []string
+	for _, p := range e.Problems {
+		lines = append(lines, p.Section+": "+p.Text)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,83 @@
+package commands
+
+import (
+	"context"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "commit",
+	Summary: "Make the changes of this session take effect.",
+	Help:    "commit [\"comment\"] [Y|N]\ncommit -y\n\nThe second argument says whether the configuration is kept for rollbackconfig.",
+	Source:  "public (prompt, rollback question, results, inline form), invented (refusals)",
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		if !env.Draft.Pending() {
+			env.Printf("There is no data to commit.\n")
+			return nil
+		}
+		comment, keep, err := commitArguments(env.Args)
+		if err == nil && !env.Inline {
+			comment, keep, err = askAboutCommit(ctx, env)
+		}
+		if err != nil {
+			return err
+		}
+		if err := commitDraft(ctx, env, env.Draft, comment, keep); err != nil {
+			return err
+		}
+		if !env.Inline {
+			env.Printf("Changes committed: %s\n", moment(env, env.Box.Now()))
+		}
+		return nil
+	},
+})
+
+func askAboutCommit(ctx context.Context, env *shell.Env) (comment string, keep bool, err error) {
+	comment, err = env.Ask(ctx, "Please enter some comments describing your changes:", "", validComment)
+	if err != nil || env.Box.Product.Version.Before(product.Version{Major: 8, Minor: 5}) {
+		return comment, true, err
+	}
+	keep, err = env.Confirm(ctx, "Do you want to save the current configuration for rollback?", true)
+	return comment, keep, err
+}
+
+// validComment keeps out what could not be shown to other administrators.
+func validComment(s string) error {
+	const longest = 1000
+	switch {
+	case len(s) > longest:
+		return shell.Refusef("The comment must not be longer than %d characters.", longest)
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		return shell.Refusal("The comment must not contain control characters.")
+	}
+	return nil
+}
+
+// commitArguments reads the inline form.
+func commitArguments(args []string) (comment string, keep bool, err error) {
+	switch {
+	case len(args) == 0, len(args) == 1 && strings.EqualFold(args[0], "-y"):
+		return "", true, nil
+	case len(args) > 2:
+		return "", false, shell.Invalidf(args[2], "Two arguments are expected at most: a comment in quotation marks, and Y or N.")
+	}
+	if err := validComment(args[0]); err != nil {
+		return "", false, shell.Invalidf(visible(args[0]), "%v", err)
+	}
+	if len(args) == 1 {
+		return args[0], true, nil
+	}
+	switch strings.ToLower(args[1]) {
+	case "y", "yes":
+		return args[0], true, nil
+	case "n", "no":
+		return args[0], false, nil
+	}
+	return "", false, shell.Invalidf(args[1], "The second argument must be Y or N.")
+}

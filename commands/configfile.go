@@ -1,0 +1,83 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/shell"
+)
+
+// What showconfig and saveconfig share.
+
+// askPassphrases asks how passphrases are to be written. Before version 9 that
+// was one question, from 14 on plain passphrases are no longer offered.
+func askPassphrases(ctx context.Context, env *shell.Env) (config.Passphrases, error) {
+	if env.Box.Product.Version.Before(product.Version{Major: 9}) {
+		mask, err := env.Confirm(ctx, "Do you want to mask the passwords? Files with masked passwords cannot be loaded using\nloadconfig command.", true)
+		if mask || err != nil {
+			return config.Masked, err
+		}
+		return config.Plain, nil
+	}
+	options := passphraseOptions(env)
+	i, err := env.Choose(ctx, "Choose the passphrase option:", 0, options...)
+	return config.Passphrases(i), err
+}
+
+// passphraseOptions are in the order of config's.
+func passphraseOptions(env *shell.Env) []string {
+	options := []string{
+		"Mask passphrases (Files with masked passphrases cannot be loaded using loadconfig command)",
+		"Encrypt passphrases",
+	}
+	if env.Box.Product.Version.Before(product.Version{Major: 14}) {
+		options = append(options, "Plain passphrases")
+	}
+	return options
+}
+
+// passphraseArguments reads the inline form: y (mask) or n, and the number of an
+// option, which decides where both are given. Without arguments passphrases are
+// masked.
+func passphraseArguments(env *shell.Env, args []string) (config.Passphrases, error) {
+	how := config.Masked
+	if len(args) > 0 {
+		switch strings.ToLower(args[0]) {
+		case "y", "yes":
+			args = args[1:]
+		case "n", "no":
+			how, args = config.Encrypted, args[1:]
+		}
+	}
+	most := len(passphraseOptions(env))
+	if len(args) > 0 {
+		n, err := strconv.Atoi(args[0])
+		if err != nil || n < 1 || n > most {
+			return how, shell.Invalidf(args[0], "The passphrase option must be an integer from 1 to %d.", most)
+		}
+		how, args = config.Passphrases(n-1), args[1:]
+	}
+	if len(args) > 0 {
+		return how, shell.Invalidf(args[0], "Two arguments are expected at most: y or n, and the passphrase option.")
+	}
+	return how, nil
+}
+
+// configHeader is what stands at the head of a configuration file.
+func configHeader(env *shell.Env) []string {
+	p := env.Box.Product
+	lines := []string{
+		"Product: " + p.Name(),
+		"Model Number: " + p.Model,
+		"Version: " + p.Version.String(),
+		"Serial Number: " + p.Serial,
+	}
+	if p.Virtual() {
+		lines = append(lines, fmt.Sprintf("Number of CPUs: %d", p.CPUs), fmt.Sprintf("Memory (GB): %d", p.MemoryMB/1024))
+	}
+	return append(lines, "Current Time: "+env.Box.Now().Format("Mon Jan _2 15:04:05 2006"))
+}

@@ -1,0 +1,138 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "loadconfig",
+	Summary: "Load a configuration, or a part of one, from a file.",
+	Help:    "loadconfig [file]\n\nThe file is looked for in the directory configuration. It may hold some of the settings only.",
+	Source:  "public (results, partial files, failed parsing), invented (other refusals)",
+	Roles:   []users.Role{users.Administrator}, // as a file may hold accounts
+	Mode:    shell.MachineMode,
+	Commit:  true,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		var from io.ReadCloser
+		var err error
+		switch {
+		case len(env.Args) > 1:
+			return shell.Invalidf(env.Args[1], "Only the name of a file is expected.")
+		case len(env.Args) == 1:
+			from, err = openConfigFile(env, env.Args[0])
+		default:
+			from, err = askForConfig(ctx, env)
+		}
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		changed, err := config.ReadXML(from, env.Draft)
+		if err != nil {
+			return loadRefusal(err)
+		}
+		if !changed {
+			env.Printf("No changes detected from current configuration.\n")
+			return nil
+		}
+		env.Printf("Values have been loaded.\nBe sure to run \"commit\" to make these settings active.\n")
+		return nil
+	},
+})
+
+// askForConfig asks for a file or for the text itself.
+func askForConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
+	var from io.ReadCloser
+	way, err := env.Ask(ctx, "1. Paste via CLI\n2. Load from file", "1", func(s string) error {
+		if s != "1" && s != "2" {
+			return shell.Refusal("The value must be 1 or 2.")
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case way == "1":
+		return pastedConfig(ctx, env)
+	}
+	_, err = env.Ask(ctx, "Enter the name of the file to import:", "", func(name string) (err error) {
+		from, err = openConfigFile(env, name)
+		return err
+	})
+	return from, err
+}
+
+// maxPaste bounds what is kept of a paste; ReadXML has limits of its own.
+const maxPaste = 8 << 20
+
+// pastedConfig reads lines until Ctrl-D on an empty one.
+func pastedConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
+	env.Printf("Paste the configuration file now.\nPress CTRL-D on a blank line when done.\n\n")
+	var text strings.Builder
+	for {
+		line, err := env.Prompt(ctx, "")
+		switch {
+		case errors.Is(err, io.EOF):
+			return io.NopCloser(strings.NewReader(text.String())), nil
+		case err != nil:
+			return nil, err
+		case text.Len()+len(line) > maxPaste:
+			return nil, shell.Refusal("The configuration is too large to be pasted.")
+		}
+		text.WriteString(line + "\n")
+	}
+}
+
+// openConfigFile opens a file of the directory configuration, which may be named
+// as saveconfig prints it.
+func openConfigFile(env *shell.Env, name string) (io.ReadCloser, error) {
+	base := strings.TrimPrefix(name, "/configuration/")
+	if base == "" {
+		return nil, shell.Refusal("The name of a file is required.")
+	}
+	missing := shell.Refusef("The file %s does not exist in the directory configuration.", visible(name))
+	full := path.Join(files.Configuration, base)
+	if path.Dir(full) != files.Configuration {
+		return nil, missing
+	}
+	f, err := env.Box.Files.Open(full)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := f.Stat(); err != nil || fi.IsDir() {
+		return nil, errors.Join(missing, f.Close())
+	}
+	return f, nil
+}
+
+// loadRefusal words what is wrong with a file; other errors are internal.
+func loadRefusal(err error) error {
+	var syntax *config.XMLError
+	var invalid *config.InvalidError
+	switch {
+	case errors.As(err, &syntax):
+		where := ""
+		if syntax.Line > 0 {
+			where = fmt.Sprintf("Line %d: ", syntax.Line)
+		}
+		return shell.Refusal("Parsing failed.  Aborting.\n" + where + syntax.Text)
+	case errors.As(err, &invalid):
+		return shell.Refusal("The values cannot be loaded.\n" + invalidText(invalid))
+	}
+	return err
+}

@@ -1,0 +1,82 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+// What the commands that set passphrases share.
+
+// passphraseWord is what passphrases are called: "password" before version 9.
+func passphraseWord(env *shell.Env) string {
+	if env.Box.Product.Version.Before(product.Version{Major: 9}) {
+		return "password"
+	}
+	return "passphrase"
+}
+
+// changePassphrase is the conversation in which users change their own. It takes
+// effect at once.
+func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
+	name := env.Account.Name
+	env.Printf("\n") // the questions stand in a block
+	old, err := env.Secret(ctx, "Old "+word+": ")
+	if err != nil {
+		return err
+	}
+	if _, err := env.Box.Users.Verify(name, old); err != nil {
+		return shell.Refusef("The old %s is not correct.", word)
+	}
+	hash, err := newHash(ctx, env, name, word, "New "+word+": ", "Retype new "+word+": ", env.Secret)
+	if err != nil {
+		return err
+	}
+	change := config.Change{User: name, Comment: "Changed the " + word + " of " + name, Rollback: false}
+	err = users.Section.CommitNow(ctx, env.Box.Config, env.Draft, change, func(v *users.Accounts) error {
+		a := v.Find(name)
+		if a == nil {
+			return shell.Refusef("The account %s does not exist any more.", name)
+		}
+		a.Hash = hash
+		return nil
+	})
+	if err != nil {
+		return commitRefusal(err)
+	}
+	env.Box.Log(appliance.AuthenticationLog, appliance.Information, "Passphrase has been changed for user "+name)
+	env.Printf("%s changed.\n", capital(word))
+	return nil
+}
+
+// newHash asks twice for a passphrase until the answers agree and the rules allow
+// it, and returns its hash.
+func newHash(ctx context.Context, env *shell.Env, name, word, question, again string,
+	secret func(context.Context, string) (string, error)) (string, error) {
+	for {
+		first, err := secret(ctx, question)
+		if err != nil {
+			return "", err
+		}
+		if err := users.CheckPassphrase(name, first); err != nil {
+			env.Prose(strings.ReplaceAll(err.Error(), "passphrase", word))
+			continue
+		}
+		second, err := secret(ctx, again)
+		if err != nil {
+			return "", err
+		}
+		if first == second {
+			return users.Hash(first)
+		}
+		env.Prose(fmt.Sprintf("The %ss do not match.", word))
+	}
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -1,0 +1,18 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/esasim/esasim/shell"
+)
+
+// passwd keeps the words of its time: clients wait for them.
+var _ = register(&shell.Command{
+	Name:    "passwd",
+	Summary: "Change your password.",
+	Help:    "Takes effect at once, without commit.",
+	Source:  "public (questions, result), invented (refusals)",
+	Run: func(ctx context.Context, env *shell.Env) error {
+		return changePassphrase(ctx, env, "password")
+	},
+})

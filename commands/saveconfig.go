@@ -1,0 +1,51 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "saveconfig",
+	Summary: "Save the whole configuration in a file.",
+	Help: "saveconfig [y|n] [option]\n\ny masks passphrases, n does not; option is one of the numbers of the dialogue.\n" +
+		"Fetch the file from the directory configuration with SFTP, SCP or FTP.",
+	Source: "public",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		how, err := passphraseArguments(env, env.Args)
+		if err == nil && !env.Inline {
+			how, err = askPassphrases(ctx, env)
+		}
+		if err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		if err := config.WriteXML(&b, env.Box.Config.Committed(), config.XMLOptions{
+			Header: configHeader(env), Passphrases: how,
+		}); err != nil {
+			return err
+		}
+		p := env.Box.Product
+		name := fmt.Sprintf("%s-%s-%s.xml", p.Model, p.Serial, env.Box.Now().Format("20060102T150405"))
+		err = env.Box.Files.WriteFile(files.Configuration+"/"+name, b.Bytes())
+		if errors.Is(err, syscall.ENOSPC) {
+			return shell.Refusal("The configuration cannot be saved: there is no disk space left.")
+		}
+		if err != nil {
+			return err
+		}
+		// Clients take the path for the eighth word between single blanks.
+		env.Printf("File written on machine \"%s\" to the location\n\"/configuration/%s\".\nConfiguration saved.\n", env.Box.Hostname(), name)
+		return nil
+	},
+})

@@ -1,0 +1,30 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "showconfig",
+	Summary: "Show the whole configuration as XML.",
+	Help:    "showconfig [y|n] [option]\n\ny masks passphrases, n does not; option is one of the numbers of the dialogue.",
+	Source:  "public",
+	Roles:   []users.Role{users.Administrator, users.Operator},
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		how, err := passphraseArguments(env, env.Args)
+		if err == nil && !env.Inline {
+			how, err = askPassphrases(ctx, env)
+		}
+		if err != nil {
+			return err
+		}
+		return config.WriteXML(env.Pager(ctx), env.Box.Config.Committed(), config.XMLOptions{
+			Header: configHeader(env), Passphrases: how,
+		})
+	},
+})

@@ -1,0 +1,156 @@
+package commands
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "sshconfig",
+	Summary: "Manage SSH keys of users; show the settings of the SSH server.",
+	Source:  "public (operations, settings shown), invented (questions)",
+	Mode:    shell.ClusterMode,
+	Commit:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		return env.Menu(ctx, func() shell.Menu {
+			return shell.Menu{Items: []shell.Item{
+				{Key: "SSHD", Text: "Show SSH server settings.", Run: func(context.Context) error {
+					printSSHD(env)
+					return nil
+				}},
+				{Key: "USERKEY", Text: "Edit SSH User Key settings.", Run: func(ctx context.Context) error {
+					return editUserKeys(ctx, env)
+				}},
+			}}
+		})
+	},
+})
+
+// printSSHD prints what the server offers to clients.
+func printSSHD(env *shell.Env) {
+	offered := shell.SSHAlgorithms()
+	env.Printf("ssh server config settings:\n")
+	for _, row := range []struct {
+		what  string
+		names []string
+	}{
+		{"Public Key Authentication Algorithms:", offered.PublicKeys},
+		{"Cipher Algorithms:", offered.Ciphers},
+		{"MAC Methods:", offered.MACs},
+		{"KEX Algorithms:", offered.KeyExchanges},
+	} {
+		env.Printf("%s\n", row.what)
+		for _, name := range row.names {
+			env.Printf("        %s\n", name)
+		}
+	}
+}
+
+// editUserKeys is the menu of one user's keys, at first the own ones.
+func editUserKeys(ctx context.Context, env *shell.Env) error {
+	name := env.Account.Name
+	return env.Menu(ctx, func() shell.Menu {
+		accounts := users.Section.Get(env.Draft)
+		var keys []string
+		if a := accounts.Find(name); a != nil {
+			keys = a.Keys
+		}
+		return shell.Menu{
+			Head: func() { printUserKeys(env, name, keys) },
+			Items: []shell.Item{
+				{Key: "NEW", Text: "Add a new key.", Run: func(ctx context.Context) error {
+					return newUserKey(ctx, env, name)
+				}},
+				{Key: "DELETE", Text: "Remove a key.", Hide: len(keys) == 0, Run: func(ctx context.Context) error {
+					return deleteUserKey(ctx, env, name, keys)
+				}},
+				{Key: "USER", Text: "Switch to the keys of another user.", Hide: env.Account.Role != users.Administrator || len(accounts.List) == 1,
+					Run: func(ctx context.Context) error {
+						_, err := env.Ask(ctx, "Enter the name of the user.", "", func(answer string) error {
+							accounts := users.Section.Get(env.Draft)
+							if accounts.Find(answer) == nil {
+								return shell.Refusef("The user %s does not exist.", visible(answer))
+							}
+							name = answer
+							return nil
+						})
+						return err
+					}},
+			},
+		}
+	})
+}
+
+func printUserKeys(env *shell.Env, name string, keys []string) {
+	env.Printf("\nCurrently installed keys for %s:\n", name)
+	for i, line := range keys {
+		k, err := users.ParseKey(line)
+		if err != nil { // cannot be: a commit checks them
+			k.Fingerprint = visible(line)
+		}
+		env.Printf("%d. %s\n", i+1, keyText(k))
+	}
+	if len(keys) == 0 {
+		env.Printf("(none)\n")
+	}
+}
+
+// keyText tells keys apart for people.
+func keyText(k users.Key) string {
+	text := k.Type + " " + k.Fingerprint
+	if k.Comment != "" {
+		text += " (" + k.Comment + ")"
+	}
+	return text
+}
+
+func newUserKey(ctx context.Context, env *shell.Env, name string) error {
+	var key users.Key
+	_, err := env.Ask(ctx, "Paste the public key, on one line, in the form of OpenSSH's files.", "", func(answer string) (err error) {
+		key, err = users.ParseKey(answer)
+		return refused(err)
+	})
+	if err != nil {
+		return err
+	}
+	err = changeAccount(env, name, func(a *users.Account) error {
+		for _, line := range a.Keys {
+			if k, err := users.ParseKey(line); err == nil && k.Fingerprint == key.Fingerprint {
+				return shell.Refusef("The key is already installed for %s.", name)
+			}
+		}
+		a.Keys = append(a.Keys, key.Line)
+		return nil
+	})
+	if err == nil {
+		env.Printf("The key has been added for %s.\n", name)
+	}
+	return err
+}
+
+func deleteUserKey(ctx context.Context, env *shell.Env, name string, keys []string) error {
+	var line string
+	_, err := env.Ask(ctx, "Enter the number of the key to remove.", "", func(answer string) error {
+		n, err := strconv.Atoi(answer)
+		if err != nil || n < 1 || n > len(keys) {
+			return shell.Refusef("The value must be an integer from 1 to %d.", len(keys))
+		}
+		line = keys[n-1]
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = changeAccount(env, name, func(a *users.Account) error {
+		a.Keys = slices.DeleteFunc(a.Keys, func(k string) bool { return k == line })
+		return nil
+	})
+	if err == nil {
+		env.Printf("The key has been removed for %s.\n", name)
+	}
+	return err
+}

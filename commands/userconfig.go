@@ -1,0 +1,210 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "userconfig",
+	Summary: "Manage the accounts of administrators.",
+	Source:  "public (list, operations), invented (questions)",
+	Roles:   []users.Role{users.Administrator},
+	Mode:    shell.ClusterMode,
+	Commit:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		word := passphraseWord(env)
+		return env.Menu(ctx, func() shell.Menu {
+			accounts := users.Section.Get(env.Draft)
+			alone := len(accounts.List) == 1
+			return shell.Menu{
+				Head: func() { printAccounts(env, accounts) },
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Create a new account.", Run: func(ctx context.Context) error {
+						return newAccount(ctx, env, word)
+					}},
+					{Key: "EDIT", Text: "Modify an account.", Run: func(ctx context.Context) error {
+						return editAccount(ctx, env)
+					}},
+					{Key: "DELETE", Text: "Remove an account.", Hide: alone, Run: func(ctx context.Context) error {
+						return deleteAccount(ctx, env)
+					}},
+					{Key: strings.ToUpper(word), Text: "Change the " + word + " for a user.", Run: func(ctx context.Context) error {
+						return setPassphrase(ctx, env, word)
+					}},
+					{Key: "STATUS", Text: "Change the account status.", Run: func(ctx context.Context) error {
+						return setAccountStatus(ctx, env)
+					}},
+				},
+			}
+		})
+	},
+})
+
+func printAccounts(env *shell.Env, accounts users.Accounts) {
+	env.Printf("\nUsers:\n")
+	for i, a := range accounts.List {
+		locked := ""
+		if a.Locked {
+			locked = " (locked)"
+		}
+		env.Prose(fmt.Sprintf("%d. %s - \"%s\" (%s)%s", i+1, a.Name, a.FullName, a.Role.Groups()[0], locked))
+	}
+	env.Printf("\nExternal authentication: Disabled\n")
+}
+
+func newAccount(ctx context.Context, env *shell.Env, word string) error {
+	a := users.Account{Role: users.Guest}
+	err := env.Form(ctx,
+		shell.Text(&a.Name, "Enter the new user name.", func(name string) error {
+			accounts := users.Section.Get(env.Draft)
+			if accounts.Find(name) != nil {
+				return shell.Refusef("The user name %s is already in use.", name)
+			}
+			return refused(users.CheckName(name))
+		}),
+		accountForm(&a),
+	)
+	if err != nil {
+		return err
+	}
+	if a.Hash, err = askNewPassphrase(ctx, env, a.Name, word); err != nil {
+		return err
+	}
+	err = editAccounts(env, func(v *users.Accounts) error {
+		v.List = append(v.List, a)
+		return nil
+	})
+	if err == nil {
+		env.Printf("The account %s has been created.\n", a.Name)
+	}
+	return err
+}
+
+// accountForm asks for what NEW and EDIT have in common.
+func accountForm(a *users.Account) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		return d.Form(ctx,
+			shell.Text(&a.FullName, "Enter the full name of "+a.Name+".", func(s string) error { return refused(users.CheckFullName(s)) }),
+			shell.When(func() bool { return a.Name != users.FactoryName },
+				shell.OneOf(&a.Role, "Choose the role of "+a.Name+".", users.Roles()...)),
+		)
+	}
+}
+
+func editAccount(ctx context.Context, env *shell.Env) error {
+	a, err := chooseAccount(ctx, env, "edit", nil)
+	if err != nil {
+		return err
+	}
+	if err := env.Form(ctx, accountForm(&a)); err != nil {
+		return err
+	}
+	return changeAccount(env, a.Name, func(now *users.Account) error {
+		now.FullName, now.Role = a.FullName, a.Role
+		return nil
+	})
+}
+
+func deleteAccount(ctx context.Context, env *shell.Env) error {
+	a, err := chooseAccount(ctx, env, "delete", func(a users.Account) error {
+		switch a.Name {
+		case users.FactoryName:
+			return shell.Refusef("The account %s cannot be removed.", a.Name)
+		case env.Account.Name:
+			return shell.Refusal("You cannot remove the account that you are using.")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	sure, err := env.Confirm(ctx, "Are you sure you want to delete "+a.Name+"?", false)
+	if err != nil || !sure {
+		return err
+	}
+	err = editAccounts(env, func(v *users.Accounts) error {
+		v.List = slices.DeleteFunc(v.List, func(o users.Account) bool { return o.Name == a.Name })
+		return nil
+	})
+	if err == nil {
+		env.Printf("The account %s has been deleted.\n", a.Name)
+	}
+	return err
+}
+
+func setPassphrase(ctx context.Context, env *shell.Env, word string) error {
+	a, err := chooseAccount(ctx, env, "change", nil)
+	if err != nil {
+		return err
+	}
+	hash, err := askNewPassphrase(ctx, env, a.Name, word)
+	if err != nil {
+		return err
+	}
+	err = changeAccount(env, a.Name, func(now *users.Account) error {
+		now.Hash = hash
+		return nil
+	})
+	if err == nil {
+		env.Printf("%s changed for %s.\n", capital(word), a.Name)
+	}
+	return err
+}
+
+func setAccountStatus(ctx context.Context, env *shell.Env) error {
+	a, err := chooseAccount(ctx, env, "change the status of", nil)
+	if err != nil {
+		return err
+	}
+	question, done := "This account is available. Do you want to lock it?", "locked"
+	if a.Locked {
+		question, done = "This account is locked. Do you want to make it available?", "unlocked"
+	}
+	sure, err := env.Confirm(ctx, question, false)
+	if err != nil || !sure {
+		return err
+	}
+	err = changeAccount(env, a.Name, func(now *users.Account) error {
+		now.Locked = !a.Locked
+		return nil
+	})
+	if err == nil {
+		env.Printf("The account %s has been %s.\n", a.Name, done)
+	}
+	return err
+}
+
+// chooseAccount asks for an account by name or by its number in the list. check
+// may be nil.
+func chooseAccount(ctx context.Context, env *shell.Env, verb string, check func(users.Account) error) (users.Account, error) {
+	var chosen users.Account
+	_, err := env.Ask(ctx, fmt.Sprintf("Enter the user name or number to %s.", verb), "", func(answer string) error {
+		accounts := users.Section.Get(env.Draft)
+		found := accounts.Find(answer)
+		if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(accounts.List) {
+			found = &accounts.List[n-1]
+		}
+		if found == nil {
+			return shell.Refusef("The user %s does not exist.", visible(answer))
+		}
+		chosen = *found
+		if check == nil {
+			return nil
+		}
+		return check(chosen)
+	})
+	return chosen, err
+}
+
+func askNewPassphrase(ctx context.Context, env *shell.Env, name, word string) (string, error) {
+	return newHash(ctx, env, name, word,
+		fmt.Sprintf("Enter the new %s for %s.", word, name), fmt.Sprintf("Enter the new %s again.", word),
+		func(ctx context.Context, question string) (string, error) { return env.AskSecret(ctx, question, nil) })
+}
