@@ -59,8 +59,10 @@ func (s *schema) diff(old, new *node) (d Difference, differ bool) {
 	for _, cs := range s.children {
 		d.Within = append(d.Within, cs.diffAll(old.all(cs.name), new.all(cs.name))...)
 	}
-	differ = d.Kind != Altered || len(d.Within) > 0 || !old.equal(new)
-	return d, differ
+	if len(d.Within) == 0 && s.text == nil && !s.repeated {
+		return d, old != nil && new != nil && !old.equal(new) // an empty list came or went with what it is in
+	}
+	return d, d.Kind != Altered || len(d.Within) > 0 || !old.equal(new)
 }
 
 // diffAll compares the elements described by s in two parents, those of a list by

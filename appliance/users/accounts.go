@@ -69,12 +69,12 @@ type Accounts struct {
 
 // Find returns the account called name, for reading or changing in place; nil if
 // there is none.
-func (a *Accounts) Find(name string) *Account {
-	i := slices.IndexFunc(a.List, func(x Account) bool { return x.Name == name })
+func (v *Accounts) Find(name string) *Account {
+	i := slices.IndexFunc(v.List, func(x Account) bool { return x.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return &a.List[i]
+	return &v.List[i]
 }
 
 // The account that every appliance leaves the factory with.
@@ -87,12 +87,13 @@ const (
 // Section is where the accounts are configured.
 var Section = config.Define("users", Accounts{List: []Account{{
 	Name: FactoryName, FullName: "Administrator", Role: Administrator, Hash: factoryHash,
-}}}, checkAccounts, config.In(config.Access, 10))
+}}}, func(a Accounts, _ *config.Config) error { return a.Check() }, config.In(config.Access, 10))
 
 // maxAccounts bounds what a loaded file can hold.
 const maxAccounts = 1000
 
-func checkAccounts(v Accounts, _ *config.Config) error {
+// Check says what is wrong with the accounts, in a sentence for the administrator.
+func (v Accounts) Check() error {
 	if len(v.List) > maxAccounts {
 		return fmt.Errorf("There are more than %d accounts.", maxAccounts)
 	}
