@@ -78,10 +78,9 @@ func (g *generator) proto(v uint32, on proto, d direction) cond {
 // header lies (counted from the network layer's header), the accumulator its
 // number.
 func (g *generator) protochain(v uint32, on proto) cond {
-	// A word for the number of the next header while X is computed.
+	// A word for the number of the next header while X is computed. Without a
+	// protocol libpcap takes one that it neither uses nor gives back.
 	next := uint32(g.allocate())
-	defer func() { g.free(int(next)) }()
-
 	if on == protoDefault {
 		ip4 := g.protochain(v, protoIP)
 		return or(ip4, g.protochain(v, protoIPv6))
@@ -142,6 +141,7 @@ func (g *generator) protochain(v uint32, on proto) cond {
 	p.emit(opTax, 0)
 	p.emit(opLdMem, next)
 	p.again(again)
+	g.free(int(next))
 	return and(typ, &test{stmts: p.end(), op: opJeq, k: v})
 }
 

@@ -146,7 +146,10 @@ func (o *optimizer) decide(b *block, a uint32) {
 	}
 }
 
-// removeDeadStores removes statements that set what nobody reads.
+// removeDeadStores removes statements that set what nobody reads. As in libpcap
+// 1.10.3 a block's values still tell what a removed store would have stored, so a
+// later store of the same may be taken for superfluous: a fault of it (newer ones
+// know better), but one that decides about frames.
 func (o *optimizer) removeDeadStores(b *block) {
 	var unread [atoms]*stmt // the last statement that set an atom, if not read since
 	read := func(a atom) {
@@ -177,7 +180,6 @@ func (o *optimizer) removeDeadStores(b *block) {
 	for a, s := range unread {
 		if s != nil && !b.readAfter.has(atom(a)) {
 			s.op = opNone
-			b.values[a] = unknown
 			o.changed()
 		}
 	}
