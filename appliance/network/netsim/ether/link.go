@@ -10,10 +10,7 @@ import (
 )
 
 // Endpoint is the port as package vnet attaches it to a stack.
-func (p *Port) Endpoint() stack.LinkEndpoint {
-	p.stack.port = p
-	return &p.stack
-}
+func (p *Port) Endpoint() stack.LinkEndpoint { return &p.stack }
 
 // A link makes a port a gVisor link endpoint.
 type link struct {
@@ -23,18 +20,14 @@ type link struct {
 
 var _ stack.LinkEndpoint = (*link)(nil)
 
-// deliver hands v to the stack, if there is one. It owns v.
-func (l *link) deliver(v *buffer.View) bool {
-	d := l.dispatcher.Load()
-	if d == nil {
-		v.Release()
-		return false
-	}
+// deliver hands a frame to the stack; more is data that follows it. It owns the
+// views.
+func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
 	defer pkt.DecRef()
-	h, ok := pkt.LinkHeader().Consume(headerLen)
-	if !ok {
-		return false
+	h, _ := pkt.LinkHeader().Consume(headerLen) // shorter frames cannot be sent
+	for _, x := range more {
+		pkt.Data().AppendView(x)
 	}
 	eth := header.Ethernet(h)
 	switch dst := eth.DestinationAddress(); {
@@ -45,8 +38,14 @@ func (l *link) deliver(v *buffer.View) bool {
 	default:
 		pkt.PktType = tcpip.PacketHost
 	}
+	l.port.receiving.Lock()
+	defer l.port.receiving.Unlock()
+	d := l.dispatcher.Load()
+	if d == nil || l.port.closed {
+		l.port.counters.rxDropped.Add(1 + uint64(len(more)))
+		return
+	}
 	(*d).DeliverNetworkPacket(eth.Type(), pkt)
-	return true
 }
 
 // WritePackets never blocks, and never fails but for a pulled cable.

@@ -163,17 +163,16 @@ func (p *Port) arrive(v *buffer.View) {
 	p.counters.rxPackets.Add(1)
 	p.counters.rxBytes.Add(uint64(len(frame)))
 	p.show(network.In, frame)
+	if p.node == nil {
+		p.wire.merger.enqueue(p, v)
+		return
+	}
 	p.receiving.Lock()
 	defer p.receiving.Unlock()
-	switch {
-	case p.closed:
-		v.Release()
-	case p.node != nil:
+	if !p.closed {
 		p.node(frame)
-		v.Release()
-	case !p.stack.deliver(v):
-		p.counters.rxDropped.Add(1)
 	}
+	v.Release()
 }
 
 // Close pulls the port out of its segment. Once it has returned, the owner

@@ -48,6 +48,7 @@ func (s *Segment) NewNode(name string, mac MAC, mtu int, receive func(frame []by
 
 func (s *Segment) plug(p *Port, mtu int) *Port {
 	p.segment, p.wire = s, s.wire
+	p.stack.port = p
 	p.mtu.Store(int32(mtu))
 	p.up.Store(true)
 	s.mu.Lock()

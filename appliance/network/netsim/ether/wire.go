@@ -39,6 +39,8 @@ type Wire struct {
 	line    delayLine
 	closed  bool
 
+	merger merger // the pump's own
+
 	taps  atomic.Int32 // open ones
 	stamp stamper
 }
@@ -150,6 +152,7 @@ func (w *Wire) drain() {
 			w.happen(&batch[i])
 			batch[i] = event{}
 		}
+		w.merger.flush()
 	}
 }
 
