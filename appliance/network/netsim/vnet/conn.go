@@ -1,0 +1,196 @@
+package vnet
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// A conn is a TCP connection.
+type conn struct {
+	host          *Host
+	ep            tcpip.Endpoint
+	sock          *socket
+	local, remote *net.TCPAddr
+	reads, writes gate
+}
+
+var _ network.Conn = (*conn)(nil)
+
+func (h *Host) newConn(ep tcpip.Endpoint, q *waiter.Queue, s *socket) *conn {
+	c := &conn{host: h, ep: ep, sock: s}
+	s.ep, s.end = ep, func() { c.Close() }
+	c.reads.open(q, waiter.ReadableEvents)
+	c.writes.open(q, waiter.WritableEvents)
+	return c
+}
+
+// setAddrs remembers the addresses: the stack forgets them after a reset.
+func (c *conn) setAddrs() {
+	info, ok := c.ep.Info().(*stack.TransportEndpointInfo)
+	if !ok {
+		return
+	}
+	c.local = net.TCPAddrFromAddrPort(netip.AddrPortFrom(fromAddress(info.ID.LocalAddress, info.NetProto), info.ID.LocalPort))
+	c.remote = net.TCPAddrFromAddrPort(netip.AddrPortFrom(fromAddress(info.ID.RemoteAddress, info.NetProto), info.ID.RemotePort))
+}
+
+func (c *conn) opError(op, call string, err error) error {
+	return opError(op, call, "tcp", c.local, c.remote, err)
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) {
+	c.reads.mu.Lock()
+	defer c.reads.mu.Unlock()
+	w := tcpip.SliceWriter(b)
+	for {
+		if err := c.reads.ready(); err != nil {
+			return 0, c.opError("read", "read", err)
+		}
+		if len(b) == 0 {
+			return 0, nil
+		}
+		res, err := c.ep.Read(&w, tcpip.ReadOptions{})
+		switch {
+		case err == nil:
+			c.ep.ModerateRecvBuf(res.Count)
+			return res.Count, nil
+		case wouldBlock(err):
+			c.reads.wait()
+		case errno(err) == io.EOF:
+			return 0, io.EOF
+		case c.reads.closed.Load():
+			return 0, c.opError("read", "read", net.ErrClosed)
+		default:
+			return 0, c.opError("read", "read", errno(err))
+		}
+	}
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(b []byte) (int, error) {
+	c.writes.mu.Lock()
+	defer c.writes.mu.Unlock()
+	var r bytes.Reader
+	n := 0
+	for {
+		if err := c.writes.ready(); err != nil {
+			return n, c.opError("write", "write", err)
+		}
+		if n == len(b) {
+			return n, nil
+		}
+		r.Reset(b[n:])
+		k, err := c.ep.Write(&r, tcpip.WriteOptions{})
+		n += int(k)
+		c.sock.wrote(int(k))
+		switch {
+		case err == nil:
+			if n == len(b) {
+				return n, nil
+			}
+		case wouldBlock(err):
+			c.writes.wait()
+		case c.writes.closed.Load():
+			return n, c.opError("write", "write", net.ErrClosed)
+		default:
+			return n, c.opError("write", "write", errno(err))
+		}
+	}
+}
+
+// Close implements net.Conn. What has been written is still sent.
+func (c *conn) Close() error {
+	if !c.writes.close() {
+		return c.opError("close", "close", net.ErrClosed)
+	}
+	c.reads.close()
+	c.host.sockets.release(c.sock)
+	c.ep.Close()
+	return nil
+}
+
+// CloseRead implements network.Conn.
+func (c *conn) CloseRead() error { return c.shutdown(tcpip.ShutdownRead) }
+
+// CloseWrite implements network.Conn.
+func (c *conn) CloseWrite() error { return c.shutdown(tcpip.ShutdownWrite) }
+
+func (c *conn) shutdown(how tcpip.ShutdownFlags) error {
+	if c.writes.closed.Load() {
+		return c.opError("close", "shutdown", net.ErrClosed)
+	}
+	if err := c.ep.Shutdown(how); err != nil {
+		return c.opError("close", "shutdown", errno(err))
+	}
+	return nil
+}
+
+// SetLinger implements network.Conn. A positive time is as good as none: what
+// was written is sent in the background.
+func (c *conn) SetLinger(sec int) error {
+	if c.writes.closed.Load() {
+		return c.opError("set", "setsockopt", net.ErrClosed)
+	}
+	c.ep.SocketOptions().SetLinger(tcpip.LingerOption{Enabled: sec >= 0, Timeout: time.Duration(max(sec, 0)) * time.Second})
+	return nil
+}
+
+// Abort implements network.Conn.
+func (c *conn) Abort() {
+	c.ep.SocketOptions().SetLinger(tcpip.LingerOption{Enabled: true})
+	_ = c.Close()
+}
+
+// LocalAddr implements net.Conn.
+func (c *conn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr implements net.Conn.
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline implements net.Conn.
+func (c *conn) SetDeadline(t time.Time) error {
+	return setDeadline(t, "tcp", c.local, &c.reads, &c.writes)
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	return setDeadline(t, "tcp", c.local, &c.reads)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	return setDeadline(t, "tcp", c.local, &c.writes)
+}
+
+func setDeadline(t time.Time, proto string, local net.Addr, gates ...*gate) error {
+	for _, g := range gates {
+		if g.closed.Load() {
+			return opError("set", "setsockopt", proto, local, nil, net.ErrClosed)
+		}
+		g.setDeadline(t)
+	}
+	return nil
+}
+
+// connectError is what a failed connect reports: an endpoint that its owner or
+// the host closed meanwhile is closed, not aborted.
+func (c *conn) connectError(err tcpip.Error) error {
+	if e := c.writes.ready(); e != nil {
+		return e
+	}
+	if e := errno(err); e != io.EOF {
+		return e
+	}
+	return syscall.ECONNABORTED
+}

@@ -1,0 +1,51 @@
+// Package vnet is a host of the simulated network: a gVisor stack on ports of
+// package ether.
+//
+//	esa := vnet.NewHost(vnet.Options{Name: "esa", Loopback: 4, Rand: src})
+//	err := esa.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2,
+//		Segment: data1, MAC: mac, MTU: 1500, Addrs: addrs})
+//	err = esa.SetRoutes(routes)
+//	ln, err := esa.Listen(ctx, network.ListenConfig{Addr: addr, Backlog: 50, Owner: "hermes"})
+//	...
+//	esa.Close()
+//
+// A Host is a network.Network and a network.Configurer. The appliance is one
+// Host. All simulated machines together are another, each of them an address of
+// it: an address costs 0.3 KiB, a stack of its own 130. The way out of the process is a
+// third, which answers for every address (Options.Promiscuous, Forward).
+//
+// # Why not gVisor's own adapters
+//
+// Package gonet fixes the backlog, reports errors as text and knows no
+// os.ErrDeadlineExceeded. Here errors are *net.OpError around a syscall.Errno
+// everywhere, deadlines and Close are those of package net, and each socket is entered in
+// a registry with what the stack does not know: owner, user, backlog, and bytes
+// written, from which the send queue follows.
+//
+// # How every stack is set up
+//
+// RACK is off: it retransmits without need, which shows in captures, and stalls
+// at times. Congestion control is Reno. Receive buffers default to 4096, 32768 and
+// 65535 bytes, which makes the SYN the appliance's (window 16384, scale 0);
+// hosts may have larger ones. gVisor's log goes nowhere. ICMP is not limited to
+// gVisor's thousand a second. Chance comes from Options.Rand only. An ARP entry
+// lives 1200 seconds, without probes, and is then removed; gVisor by itself would
+// keep it and ask again.
+//
+// A stack has as many goroutines for TCP as GOMAXPROCS was when it was made. On a machine
+// with very many cores that is 4 KiB a core and stack.
+//
+// # How a socket waits
+//
+// Each direction of a socket has a gate: a channel of one token, which the stack,
+// a deadline and Close all put their news in. So waiting is one receive, and
+// nothing is allocated or registered for it.
+//
+// # Locks
+//
+// Host.mu guards interfaces and routes; registry.mu the sockets; socket.mu one
+// socket's byte counts (taken by the stack's TCP probe with an endpoint locked, so nothing is
+// locked under it). Host.mu is taken before registry.mu. Neither is held while
+// a socket is closed or waits. gate.mu serializes readers or writers of a socket
+// and is held while they wait; Close does not take it.
+package vnet

@@ -1,0 +1,191 @@
+package vnet
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// An icmpListener hears every ICMP message that arrives at the host. Only a raw
+// endpoint hears errors about what other endpoints sent.
+type icmpListener struct {
+	host  *Host
+	ep    tcpip.Endpoint
+	queue waiter.Queue
+	entry waiter.Entry
+	news  chan struct{}
+	v6    bool
+}
+
+// An icmpMessage is one that arrived.
+type icmpMessage struct {
+	from netip.Addr
+	ttl  int
+	at   time.Time // the stack's clock
+	data []byte    // ICMP header and what follows
+}
+
+func (h *Host) listenICMP(v6 bool) (*icmpListener, error) {
+	l := &icmpListener{host: h, v6: v6}
+	transport, net := icmp.ProtocolNumber4, tcpip.NetworkProtocolNumber(ipv4.ProtocolNumber)
+	if v6 {
+		transport, net = icmp.ProtocolNumber6, ipv6.ProtocolNumber
+	}
+	ep, err := h.stack.NewRawEndpoint(transport, net, &l.queue, true)
+	if err != nil {
+		return nil, errno(err)
+	}
+	ep.SocketOptions().SetReceiveHopLimit(true) // IPv6; IPv4's header comes along
+	l.ep = ep
+	l.entry, l.news = waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
+	l.queue.EventRegister(&l.entry)
+	return l, nil
+}
+
+func (l *icmpListener) close() { l.ep.Close() }
+
+// next waits for the next message, for a token on also (which may be nil), or
+// for the end of ctx or the host. ok tells a message from a token.
+func (l *icmpListener) next(ctx context.Context, also <-chan struct{}) (m icmpMessage, ok bool, err error) {
+	for {
+		m, err := l.read()
+		switch {
+		case err == nil && len(m.data) >= icmpHeaderLen:
+			return m, true, nil
+		case err == nil:
+			continue
+		case !wouldBlock(err):
+			return m, false, errno(err)
+		}
+		select {
+		case <-l.news:
+		case <-also:
+			return m, false, nil
+		case <-ctx.Done():
+			return m, false, context.Cause(ctx)
+		case <-l.host.ctx.Done():
+			return m, false, context.Cause(l.host.ctx)
+		}
+	}
+}
+
+const icmpHeaderLen = 8
+
+func (l *icmpListener) read() (icmpMessage, tcpip.Error) {
+	var b bytes.Buffer
+	res, err := l.ep.Read(&b, tcpip.ReadOptions{NeedRemoteAddr: true})
+	if err != nil {
+		return icmpMessage{}, err
+	}
+	m := icmpMessage{at: res.ControlMessages.Timestamp, data: b.Bytes()}
+	if l.v6 {
+		m.from = fromAddress(res.RemoteAddr.Addr, ipv6.ProtocolNumber)
+		m.ttl = int(res.ControlMessages.HopLimit)
+		return m, nil
+	}
+	m.from = fromAddress(res.RemoteAddr.Addr, ipv4.ProtocolNumber)
+	ip := header.IPv4(m.data)
+	if len(ip) < header.IPv4MinimumSize || len(ip) < int(ip.HeaderLength()) {
+		m.data = nil
+		return m, nil
+	}
+	m.ttl = int(ip.TTL())
+	m.data = m.data[ip.HeaderLength():]
+	return m, nil
+}
+
+func (m icmpMessage) typ() uint8    { return m.data[0] }
+func (m icmpMessage) code() uint8   { return m.data[1] }
+func (m icmpMessage) ident() uint16 { return binary.BigEndian.Uint16(m.data[4:]) }
+func (m icmpMessage) seq() uint16   { return binary.BigEndian.Uint16(m.data[6:]) }
+
+// A quote is the start of the packet that an error is about.
+type quote struct {
+	dst      netip.Addr
+	protocol uint8
+	payload  []byte // eight bytes at least
+}
+
+// quoted reads what an error is about; false for other messages and for errors
+// that quote too little.
+func (m icmpMessage) quoted(v6 bool) (quote, bool) {
+	kind, isError := m.kind(v6)
+	if !isError || kind == network.EchoReply {
+		return quote{}, false
+	}
+	b := m.data[icmpHeaderLen:]
+	if v6 {
+		if len(b) < header.IPv6MinimumSize+8 {
+			return quote{}, false
+		}
+		dst, _ := netip.AddrFromSlice(b[24:40])
+		return quote{dst, b[6], b[header.IPv6MinimumSize:]}, true
+	}
+	if len(b) < header.IPv4MinimumSize || len(b) < int(header.IPv4(b).HeaderLength())+8 {
+		return quote{}, false
+	}
+	dst, _ := netip.AddrFromSlice(b[16:20])
+	return quote{dst, b[9], b[header.IPv4(b).HeaderLength():]}, true
+}
+
+type typeCode struct{ typ, code uint8 }
+
+var kinds4 = map[typeCode]network.Kind{
+	{3, 0}: network.NetUnreachable, {3, 1}: network.HostUnreachable,
+	{3, 2}: network.ProtocolUnreachable, {3, 3}: network.PortUnreachable,
+	{3, 4}: network.FragmentationNeeded, {3, 9}: network.Prohibited,
+	{3, 10}: network.Prohibited, {3, 13}: network.Prohibited,
+	{11, 0}: network.TimeExceeded,
+}
+
+var kinds6 = map[typeCode]network.Kind{
+	{1, 0}: network.NetUnreachable, {1, 1}: network.Prohibited,
+	{1, 3}: network.HostUnreachable, {1, 4}: network.PortUnreachable,
+	{1, 5}: network.Prohibited, {2, 0}: network.FragmentationNeeded,
+	{3, 0}: network.TimeExceeded, {4, 1}: network.ProtocolUnreachable,
+}
+
+// kind classifies a message. false: it answers nothing.
+func (m icmpMessage) kind(v6 bool) (network.Kind, bool) {
+	kinds, reply, isError := kinds4, uint8(header.ICMPv4EchoReply), m.typ() == 3 || m.typ() == 11 || m.typ() == 12
+	if v6 {
+		kinds, reply, isError = kinds6, uint8(header.ICMPv6EchoReply), m.typ() >= 1 && m.typ() <= 4
+	}
+	if m.typ() == reply {
+		return network.EchoReply, true
+	}
+	if k, ok := kinds[typeCode{m.typ(), m.code()}]; ok {
+		return k, true
+	}
+	return network.OtherError, isError
+}
+
+// reply makes a Reply of the answer to what was sent at start.
+func (m icmpMessage) reply(v6 bool, start time.Time) network.Reply {
+	kind, _ := m.kind(v6)
+	r := network.Reply{
+		Kind: kind, From: m.from, TTL: m.ttl, Bytes: len(m.data),
+		RTT: m.at.Sub(start), Type: m.typ(), Code: m.code(),
+	}
+	if kind != network.EchoReply {
+		r.Quoted = bytes.Clone(m.data[icmpHeaderLen:])
+	}
+	if kind == network.FragmentationNeeded {
+		r.MTU = int(m.seq())
+		if v6 {
+			r.MTU = int(binary.BigEndian.Uint32(m.data[4:]))
+		}
+	}
+	return r
+}

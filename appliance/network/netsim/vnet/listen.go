@@ -1,0 +1,121 @@
+package vnet
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/esasim/esasim/appliance/network"
+)
+
+const defaultBacklog = 10
+
+// A listener accepts TCP connections.
+type listener struct {
+	host    *Host
+	ep      tcpip.Endpoint
+	sock    *socket
+	addr    *net.TCPAddr
+	accepts gate
+}
+
+var _ network.Listener = (*listener)(nil)
+
+// Listen implements network.Transport. 0.0.0.0 listens on all IPv4 addresses,
+// :: on all IPv6 ones.
+func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.Listener, error) {
+	c.Addr = unmap(c.Addr)
+	fail := func(call string, err error) (network.Listener, error) {
+		return nil, opError("listen", call, "tcp", nil, net.TCPAddrFromAddrPort(c.Addr), err)
+	}
+	if ctx.Err() != nil {
+		return fail("listen", context.Cause(ctx))
+	}
+	if c.Backlog <= 0 {
+		c.Backlog = defaultBacklog
+	}
+	proto := protocolOf(c.Addr.Addr())
+	q := new(waiter.Queue)
+	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, proto, q)
+	if terr != nil {
+		return fail("socket", errno(terr))
+	}
+	ep.SocketOptions().SetReuseAddress(true)
+	ep.SocketOptions().SetV6Only(true)
+	l := &listener{host: h, ep: ep}
+	l.sock = &socket{ep: ep, end: func() { l.Close() }, owner: c.Owner, user: c.User, mapped: c.Mapped, backlog: c.Backlog}
+	l.accepts.open(q, waiter.ReadableEvents)
+	if !h.sockets.add(l.sock) {
+		l.Close()
+		return fail("socket", net.ErrClosed)
+	}
+	if terr := ep.Bind(h.full(c.Addr, 0)); terr != nil {
+		l.Close()
+		return fail("bind", errno(terr))
+	}
+	if terr := ep.Listen(c.Backlog); terr != nil {
+		l.Close()
+		return fail("listen", errno(terr))
+	}
+	local, terr := ep.GetLocalAddress()
+	if terr != nil {
+		l.Close()
+		return fail("getsockname", errno(terr))
+	}
+	l.addr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(fromAddress(local.Addr, proto), local.Port))
+	return l, nil
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) { return l.AcceptConn() }
+
+// AcceptConn implements network.Listener.
+func (l *listener) AcceptConn() (network.Conn, error) {
+	l.accepts.mu.Lock()
+	defer l.accepts.mu.Unlock()
+	for {
+		if err := l.accepts.ready(); err != nil {
+			return nil, l.opError("accept", err)
+		}
+		ep, q, err := l.ep.Accept(nil)
+		switch {
+		case err == nil:
+			s := &socket{owner: l.sock.owner, user: l.sock.user, mapped: l.sock.mapped}
+			c := l.host.newConn(ep, q, s)
+			c.setAddrs()
+			if !l.host.sockets.add(s) {
+				c.Close()
+				return nil, l.opError("accept", net.ErrClosed)
+			}
+			l.host.sockets.identify(s)
+			return c, nil
+		case wouldBlock(err):
+			l.accepts.wait()
+		case l.accepts.closed.Load():
+			return nil, l.opError("accept", net.ErrClosed)
+		default:
+			return nil, l.opError("accept", errno(err))
+		}
+	}
+}
+
+// Close implements net.Listener. Connections that wait to be accepted are reset.
+func (l *listener) Close() error {
+	if !l.accepts.close() {
+		return l.opError("close", net.ErrClosed)
+	}
+	l.host.sockets.release(l.sock)
+	l.ep.Close()
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *listener) Addr() net.Addr { return l.addr }
+
+func (l *listener) opError(op string, err error) error {
+	return opError(op, op, "tcp", nil, l.addr, err)
+}

@@ -1,0 +1,246 @@
+package vnet
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/esasim/esasim/appliance/network"
+)
+
+const (
+	// failedLife is how long an address that did not answer stays listed as
+	// incomplete (BSD's net.link.ether.inet.host_down_time).
+	failedLife = 20 * time.Second
+	// ndpReachable is REACHABLE_TIME of RFC 4861; ndpLife is how long BSD keeps an
+	// entry that is stale (ND6's garbage collection).
+	ndpReachable = 30 * time.Second
+	ndpLife      = 24 * time.Hour
+)
+
+// A neighborSweeper removes entries of the neighbor caches at the end of their
+// life. It hears of every new entry, and has a timer while there is one.
+type neighborSweeper struct {
+	host    *Host
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	timer  tcpip.Timer
+	at     tcpip.MonotonicTime // when the timer goes off
+	closed bool
+}
+
+var _ stack.NUDDispatcher = (*neighborSweeper)(nil)
+
+// arpConfig keeps gVisor from doubting an ARP entry before its life is over.
+func (n *neighborSweeper) arpConfig() stack.NUDConfigurations {
+	c := stack.DefaultNUDConfigurations()
+	longer := n.host.options.NeighborLife + time.Hour
+	c.BaseReachableTime, c.MinRandomFactor, c.MaxRandomFactor = longer, 1, 1
+	c.DelayFirstProbeTime = longer
+	return c
+}
+
+// OnNeighborAdded implements stack.NUDDispatcher. The stack's locks are held.
+func (n *neighborSweeper) OnNeighborAdded(_ tcpip.NICID, e stack.NeighborEntry) { n.hear(e) }
+
+// OnNeighborChanged implements stack.NUDDispatcher.
+func (n *neighborSweeper) OnNeighborChanged(_ tcpip.NICID, e stack.NeighborEntry) { n.hear(e) }
+
+// OnNeighborRemoved implements stack.NUDDispatcher.
+func (n *neighborSweeper) OnNeighborRemoved(tcpip.NICID, stack.NeighborEntry) {}
+
+func (n *neighborSweeper) hear(e stack.NeighborEntry) {
+	if life := n.life(e); life > 0 {
+		n.schedule(life)
+	}
+}
+
+// life is how long an entry is kept after its last change; 0: for ever.
+func (n *neighborSweeper) life(e stack.NeighborEntry) time.Duration {
+	switch {
+	case e.State == stack.Static || e.State == stack.Incomplete:
+		return 0 // gVisor gives an incomplete one up by itself
+	case e.State == stack.Unreachable || e.LinkAddr == "":
+		return failedLife
+	case e.Addr.BitLen() == ipv4Bits:
+		return n.host.options.NeighborLife
+	default:
+		return ndpLife
+	}
+}
+
+const ipv4Bits = 32
+
+// schedule lets the sweeper look no later than in d.
+func (n *neighborSweeper) schedule(d time.Duration) {
+	clock := n.host.stack.Clock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	at := clock.NowMonotonic().Add(d)
+	if n.closed || n.timer != nil && !at.Before(n.at) {
+		return
+	}
+	n.stopTimer()
+	n.at = at
+	n.running.Add(1)
+	var timer tcpip.Timer
+	timer = clock.AfterFunc(d, func() {
+		defer n.running.Done()
+		n.mu.Lock()
+		mine := n.timer == timer && !n.closed
+		if mine {
+			n.timer = nil
+		}
+		n.mu.Unlock()
+		if mine {
+			n.sweep()
+		}
+	})
+	n.timer = timer
+}
+
+// stopTimer is called with mu held.
+func (n *neighborSweeper) stopTimer() {
+	if n.timer != nil && n.timer.Stop() {
+		n.running.Done()
+	}
+	n.timer = nil
+}
+
+// sweep removes what is over, and comes back for the rest.
+func (n *neighborSweeper) sweep() {
+	next := time.Duration(0)
+	n.host.eachNeighbor(func(i *iface, proto tcpip.NetworkProtocolNumber, e stack.NeighborEntry) {
+		life := n.life(e)
+		if life == 0 {
+			return
+		}
+		left := life - n.host.stack.Clock().NowMonotonic().Sub(e.UpdatedAt)
+		if left <= 0 {
+			_ = n.host.stack.RemoveNeighbor(i.id, proto, e.Addr) // it may be gone already
+			return
+		}
+		if next == 0 || left < next {
+			next = left
+		}
+	})
+	if next > 0 {
+		n.schedule(next)
+	}
+}
+
+func (n *neighborSweeper) close() {
+	n.mu.Lock()
+	n.closed = true
+	n.stopTimer()
+	n.mu.Unlock()
+	n.running.Wait()
+}
+
+// eachNeighbor calls f for every entry of every cache.
+func (h *Host) eachNeighbor(f func(*iface, tcpip.NetworkProtocolNumber, stack.NeighborEntry)) {
+	h.mu.RLock()
+	ifaces := slices.Clone(h.ifaces)
+	h.mu.RUnlock()
+	for _, proto := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
+		for _, i := range ifaces {
+			if i.port == nil {
+				continue
+			}
+			entries, err := h.stack.Neighbors(i.id, proto)
+			if err != nil {
+				continue
+			}
+			slices.SortFunc(entries, func(a, b stack.NeighborEntry) int {
+				return fromAddress(a.Addr, proto).Compare(fromAddress(b.Addr, proto))
+			})
+			for _, e := range entries {
+				f(i, proto, e)
+			}
+		}
+	}
+}
+
+// Neighbors implements network.Inspector. The host's own addresses are listed as
+// permanent entries, as BSD does, before the others of their interface.
+func (h *Host) Neighbors() ([]network.Neighbor, error) {
+	var all []network.Neighbor
+	routers := h.gateways()
+	for _, v4 := range []bool{true, false} {
+		for _, i := range h.Interfaces() {
+			if i.Loopback {
+				continue
+			}
+			for _, p := range i.Addrs {
+				if p.Addr().Is4() == v4 {
+					all = append(all, network.Neighbor{Interface: i.Name, Addr: p.Addr(), MAC: i.MAC, State: "permanent"})
+				}
+			}
+		}
+		h.eachNeighbor(func(i *iface, proto tcpip.NetworkProtocolNumber, e stack.NeighborEntry) {
+			if (proto == ipv4.ProtocolNumber) == v4 {
+				all = append(all, h.neighbor(i, e, routers))
+			}
+		})
+	}
+	return all, nil
+}
+
+func (h *Host) neighbor(i *iface, e stack.NeighborEntry, routers []netip.Addr) network.Neighbor {
+	addr := fromAddress(e.Addr, ipv4.ProtocolNumber)
+	n := network.Neighbor{Interface: i.name, Addr: addr, Router: slices.Contains(routers, addr)}
+	age := h.stack.Clock().NowMonotonic().Sub(e.UpdatedAt)
+	life := h.neighbors.life(e)
+	switch e.State {
+	case stack.Unknown, stack.Incomplete, stack.Unreachable:
+		n.State = "incomplete"
+	case stack.Static:
+		n.MAC, n.State = net.HardwareAddr(e.LinkAddr), "permanent"
+	case stack.Stale, stack.Delay, stack.Probe:
+		n.MAC, n.State = net.HardwareAddr(e.LinkAddr), "stale"
+	default:
+		n.MAC, n.State = net.HardwareAddr(e.LinkAddr), "reachable"
+		if addr.Is6() {
+			life = ndpReachable
+		}
+	}
+	if addr.Is4() && n.State == "stale" {
+		n.State = "reachable" // BSD's ARP knows no doubt
+	}
+	if life > 0 {
+		n.Expires = max(0, life-age)
+	}
+	return n
+}
+
+func (h *Host) gateways() []netip.Addr {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var all []netip.Addr
+	for _, r := range h.routes {
+		if r.Gateway.IsValid() {
+			all = append(all, r.Gateway.WithZone(""))
+		}
+	}
+	return all
+}
+
+// FlushNeighbors implements network.Inspector.
+func (h *Host) FlushNeighbors() ([]network.Neighbor, error) {
+	var gone []network.Neighbor
+	routers := h.gateways()
+	h.eachNeighbor(func(i *iface, proto tcpip.NetworkProtocolNumber, e stack.NeighborEntry) {
+		if e.State != stack.Static && h.stack.RemoveNeighbor(i.id, proto, e.Addr) == nil {
+			gone = append(gone, h.neighbor(i, e, routers))
+		}
+	})
+	return gone, nil
+}

@@ -1,0 +1,221 @@
+package vnet
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// A packetConn is a UDP socket.
+type packetConn struct {
+	host          *Host
+	ep            tcpip.Endpoint
+	sock          *socket
+	proto         tcpip.NetworkProtocolNumber
+	local, remote *net.UDPAddr
+	reads, writes gate
+}
+
+var _ network.PacketConn = (*packetConn)(nil)
+
+func (h *Host) newPacketConn(ep tcpip.Endpoint, q *waiter.Queue, proto tcpip.NetworkProtocolNumber, s *socket) *packetConn {
+	c := &packetConn{host: h, ep: ep, sock: s, proto: proto}
+	s.ep, s.end = ep, func() { c.Close() }
+	c.reads.open(q, waiter.ReadableEvents)
+	c.writes.open(q, waiter.WritableEvents)
+	return c
+}
+
+// ListenPacket implements network.Transport. Without a local address the socket
+// takes the family of the remote one, or IPv4.
+func (h *Host) ListenPacket(ctx context.Context, c network.DialConfig) (network.PacketConn, error) {
+	c.Local, c.Remote = unmap(c.Local), unmap(c.Remote)
+	fail := func(call string, err error) (network.PacketConn, error) {
+		return nil, opError("listen", call, "udp", nil, net.UDPAddrFromAddrPort(c.Local), err)
+	}
+	if ctx.Err() != nil {
+		return fail("socket", context.Cause(ctx))
+	}
+	nic, err := h.nicOf(c.Interface)
+	if err != nil {
+		return fail("bind", err)
+	}
+	family := c.Local.Addr()
+	if c.Remote.IsValid() {
+		family = c.Remote.Addr()
+	}
+	q := new(waiter.Queue)
+	ep, terr := h.stack.NewEndpoint(udp.ProtocolNumber, protocolOf(family), q)
+	if terr != nil {
+		return fail("socket", errno(terr))
+	}
+	s := &socket{owner: c.Owner, user: c.User}
+	x := h.newPacketConn(ep, q, protocolOf(family), s)
+	if !h.sockets.add(s) {
+		x.Close()
+		return fail("socket", net.ErrClosed)
+	}
+	if call, err := x.set(c, nic); err != nil {
+		x.Close()
+		return fail(call, err)
+	}
+	x.setAddrs()
+	return x, nil
+}
+
+// set binds and connects the socket. A failure comes with the name of the call.
+func (c *packetConn) set(d network.DialConfig, nic tcpip.NICID) (string, error) {
+	setTTL(c.ep, d.TTL, c.proto)
+	c.ep.SocketOptions().SetV6Only(true)
+	c.ep.SocketOptions().SetBroadcast(true)
+	if nic != 0 {
+		if err := c.ep.SocketOptions().SetBindToDevice(int32(nic)); err != nil {
+			return "bind", errno(err)
+		}
+	}
+	if bound(d.Local) || !d.Remote.IsValid() {
+		if err := c.ep.Bind(c.host.full(d.Local, nic)); err != nil {
+			return "bind", errno(err)
+		}
+	}
+	if d.Remote.IsValid() {
+		if err := c.ep.Connect(c.host.full(d.Remote, nic)); err != nil {
+			return "connect", errno(err)
+		}
+	}
+	return "", nil
+}
+
+func (c *packetConn) setAddrs() {
+	if a, err := c.ep.GetLocalAddress(); err == nil {
+		c.local = net.UDPAddrFromAddrPort(fromFull(a, c.proto))
+	}
+	if a, err := c.ep.GetRemoteAddress(); err == nil {
+		c.remote = net.UDPAddrFromAddrPort(fromFull(a, c.proto))
+	}
+}
+
+func (c *packetConn) opError(op, call string, err error) error {
+	return opError(op, call, "udp", c.local, c.RemoteAddr(), err)
+}
+
+// Read implements network.PacketConn.
+func (c *packetConn) Read(b []byte) (int, error) {
+	n, _, err := c.receive(b)
+	return n, err
+}
+
+// ReadFrom implements net.PacketConn.
+func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.receive(b)
+	if err != nil {
+		return n, nil, err
+	}
+	return n, net.UDPAddrFromAddrPort(from), nil
+}
+
+func (c *packetConn) receive(b []byte) (int, netip.AddrPort, error) {
+	c.reads.mu.Lock()
+	defer c.reads.mu.Unlock()
+	w := tcpip.SliceWriter(b)
+	for {
+		if err := c.reads.ready(); err != nil {
+			return 0, netip.AddrPort{}, c.opError("read", "recvfrom", err)
+		}
+		res, err := c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
+		switch {
+		case err == nil:
+			return res.Count, fromFull(res.RemoteAddr, c.proto), nil
+		case wouldBlock(err):
+			c.reads.wait()
+		case c.reads.closed.Load():
+			return 0, netip.AddrPort{}, c.opError("read", "recvfrom", net.ErrClosed)
+		default:
+			return 0, netip.AddrPort{}, c.opError("read", "recvfrom", errno(err))
+		}
+	}
+}
+
+// Write implements network.PacketConn.
+func (c *packetConn) Write(b []byte) (int, error) {
+	return c.send(b, tcpip.WriteOptions{})
+}
+
+// WriteTo implements net.PacketConn.
+func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	to, ok := addrPortOf(addr)
+	if !ok {
+		return 0, c.opError("write", "sendto", syscall.EINVAL)
+	}
+	full := c.host.full(to, 0)
+	return c.send(b, tcpip.WriteOptions{To: &full})
+}
+
+func (c *packetConn) send(b []byte, o tcpip.WriteOptions) (int, error) {
+	c.writes.mu.Lock()
+	defer c.writes.mu.Unlock()
+	var r bytes.Reader
+	for {
+		if err := c.writes.ready(); err != nil {
+			return 0, c.opError("write", "sendto", err)
+		}
+		r.Reset(b)
+		n, err := c.ep.Write(&r, o)
+		switch {
+		case err == nil:
+			return int(n), nil
+		case wouldBlock(err):
+			c.writes.wait()
+		case c.writes.closed.Load():
+			return 0, c.opError("write", "sendto", net.ErrClosed)
+		default:
+			return 0, c.opError("write", "sendto", errno(err))
+		}
+	}
+}
+
+// Close implements net.PacketConn.
+func (c *packetConn) Close() error {
+	if !c.writes.close() {
+		return c.opError("close", "close", net.ErrClosed)
+	}
+	c.reads.close()
+	c.host.sockets.release(c.sock)
+	c.ep.Close()
+	return nil
+}
+
+// LocalAddr implements net.PacketConn.
+func (c *packetConn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr implements network.PacketConn; nil for a socket without one.
+func (c *packetConn) RemoteAddr() net.Addr {
+	if c.remote == nil {
+		return nil
+	}
+	return c.remote
+}
+
+// SetDeadline implements net.PacketConn.
+func (c *packetConn) SetDeadline(t time.Time) error {
+	return setDeadline(t, "udp", c.local, &c.reads, &c.writes)
+}
+
+// SetReadDeadline implements net.PacketConn.
+func (c *packetConn) SetReadDeadline(t time.Time) error {
+	return setDeadline(t, "udp", c.local, &c.reads)
+}
+
+// SetWriteDeadline implements net.PacketConn.
+func (c *packetConn) SetWriteDeadline(t time.Time) error {
+	return setDeadline(t, "udp", c.local, &c.writes)
+}

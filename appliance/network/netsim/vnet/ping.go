@@ -1,0 +1,210 @@
+package vnet
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// maxEcho is the most data that fits an IPv4 packet with an echo header.
+const maxEcho = 65535 - header.IPv4MinimumSize - header.ICMPv4MinimumSize
+
+// pingSockets are the endpoints that echo requests leave by; unlike raw ones they
+// fragment. An identifier can be open once only, so requests share it.
+type pingSockets struct {
+	mu   sync.Mutex
+	open map[pingKey]*pingSocket
+}
+
+type pingKey struct {
+	src   netip.Addr
+	v6    bool
+	ident uint16
+	nic   tcpip.NICID
+}
+
+type pingSocket struct {
+	ep    tcpip.Endpoint
+	queue waiter.Queue
+	ident uint16
+	users int
+}
+
+// acquire returns the socket for k, open. ident 0 takes a free one.
+func (p *pingSockets) acquire(h *Host, k pingKey) (*pingSocket, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.open[k]; s != nil && k.ident != 0 {
+		s.users++
+		return s, nil
+	}
+	s := &pingSocket{users: 1}
+	transport, proto := icmp.ProtocolNumber4, protocolOf(netip.IPv4Unspecified())
+	if k.v6 {
+		transport, proto = icmp.ProtocolNumber6, protocolOf(netip.IPv6Unspecified())
+	}
+	ep, err := h.stack.NewEndpoint(transport, proto, &s.queue)
+	if err != nil {
+		return nil, errno(err)
+	}
+	if k.nic != 0 {
+		err = ep.SocketOptions().SetBindToDevice(int32(k.nic))
+	}
+	if err == nil {
+		err = ep.Bind(h.full(netip.AddrPortFrom(k.src, k.ident), k.nic))
+	}
+	if err != nil {
+		ep.Close()
+		return nil, errno(err)
+	}
+	local, err := ep.GetLocalAddress()
+	if err != nil {
+		ep.Close()
+		return nil, errno(err)
+	}
+	s.ep, s.ident = ep, local.Port
+	if k.ident != 0 {
+		if p.open == nil {
+			p.open = make(map[pingKey]*pingSocket)
+		}
+		p.open[k] = s
+	}
+	return s, nil
+}
+
+func (p *pingSockets) release(k pingKey, s *pingSocket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.users--; s.users > 0 {
+		return
+	}
+	if p.open[k] == s {
+		delete(p.open, k)
+	}
+	s.ep.Close()
+}
+
+// Ping implements network.Prober. Its times are those at which the stack sends
+// and receives.
+func (h *Host) Ping(ctx context.Context, r network.PingRequest) (network.Reply, error) {
+	reply, err := h.echo(ctx, r)
+	if err != nil {
+		return network.Reply{}, probeError("ping", r.Dst, err)
+	}
+	return reply, nil
+}
+
+func probeError(op string, dst netip.Addr, err error) error {
+	return opError(op, "sendto", "ip", nil, &net.IPAddr{IP: dst.AsSlice(), Zone: dst.Zone()}, err)
+}
+
+func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, error) {
+	if ctx.Err() != nil {
+		return network.Reply{}, context.Cause(ctx)
+	}
+	r.Dst = r.Dst.Unmap()
+	v6 := r.Dst.Is6()
+	if r.DataSize < 0 || r.DataSize > maxEcho {
+		return network.Reply{}, syscall.EMSGSIZE
+	}
+	nic, err := h.nicOf(r.Interface)
+	if err != nil {
+		return network.Reply{}, err
+	}
+	ear, err := h.listenICMP(v6)
+	if err != nil {
+		return network.Reply{}, err
+	}
+	defer ear.close()
+	key := pingKey{r.Src.Unmap(), v6, r.ID, nic}
+	s, err := h.pings.acquire(h, key)
+	if err != nil {
+		return network.Reply{}, err
+	}
+	defer h.pings.release(key, s)
+
+	start := h.stack.Clock().Now()
+	if err := s.send(h, r, nic); err != nil {
+		return network.Reply{}, err
+	}
+	for {
+		m, _, err := ear.next(ctx, nil)
+		if err != nil {
+			return network.Reply{}, err
+		}
+		if !m.answers(v6, s.ident, r.Seq) {
+			continue
+		}
+		reply := m.reply(v6, start)
+		if h.gaveUp(reply, r.Dst) {
+			return network.Reply{}, syscall.EHOSTUNREACH
+		}
+		return reply, nil
+	}
+}
+
+// send sends one echo request. Its data are FreeBSD's: each byte its own index.
+func (s *pingSocket) send(h *Host, r network.PingRequest, nic tcpip.NICID) error {
+	b := make([]byte, icmpHeaderLen+r.DataSize)
+	to := h.full(netip.AddrPortFrom(r.Dst, 0), nic)
+	o := tcpip.WriteOptions{To: &to}
+	if r.Dst.Is6() {
+		b[0] = byte(header.ICMPv6EchoRequest)
+		o.ControlMessages.HasHopLimit, o.ControlMessages.HopLimit = r.TTL != 0, r.TTL
+	} else {
+		b[0] = byte(header.ICMPv4Echo)
+		o.ControlMessages.HasTTL, o.ControlMessages.TTL = r.TTL != 0, r.TTL
+	}
+	binary.BigEndian.PutUint16(b[4:], s.ident)
+	binary.BigEndian.PutUint16(b[6:], r.Seq)
+	for i := range b[icmpHeaderLen:] {
+		b[icmpHeaderLen+i] = byte(i)
+	}
+	_, err := s.ep.Write(bytes.NewReader(b), o)
+	return errno(err)
+}
+
+// answers reports whether m is the reply to, or an error about, an echo request.
+func (m icmpMessage) answers(v6 bool, ident, seq uint16) bool {
+	if kind, ok := m.kind(v6); ok && kind == network.EchoReply {
+		return m.ident() == ident && m.seq() == seq
+	}
+	q, ok := m.quoted(v6)
+	request, protocol := uint8(header.ICMPv4Echo), uint8(header.ICMPv4ProtocolNumber)
+	if v6 {
+		request, protocol = uint8(header.ICMPv6EchoRequest), uint8(header.ICMPv6ProtocolNumber)
+	}
+	return ok && q.protocol == protocol && q.payload[0] == request &&
+		binary.BigEndian.Uint16(q.payload[4:]) == ident && binary.BigEndian.Uint16(q.payload[6:]) == seq
+}
+
+// gaveUp reports whether an answer is the stack's own: it found no neighbour to
+// send the packet to.
+func (h *Host) gaveUp(r network.Reply, dst netip.Addr) bool {
+	return r.Kind == network.HostUnreachable && r.From != dst && h.has(r.From)
+}
+
+// has reports whether a is an address of the host's.
+func (h *Host) has(a netip.Addr) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, i := range h.ifaces {
+		for _, p := range i.addrs {
+			if p.Addr() == a {
+				return true
+			}
+		}
+	}
+	return false
+}
