@@ -96,8 +96,12 @@ func (c *recording) write() {
 	c.last = c.status()
 	c.last.Running, c.last.Elapsed = false, elapsed
 	c.last.Reason, c.last.Err = c.reason, c.err
-	if err != nil && !c.last.Reason.Trouble() {
+	switch {
+	case err == nil || c.last.Reason.Trouble():
+	case c.settings.KeepNewest:
 		c.last.Reason = NotJoined
+	default:
+		c.last.Reason = failure(err)
 	}
 	c.last.Err = errors.Join(c.last.Err, err)
 	c.finished(c.last)

@@ -154,7 +154,7 @@ func TestSettingsSurviveARestart(t *testing.T) {
 	b := newBench(t, 0)
 	b.set(func(s *capture.Settings) {
 		s.SizeMB, s.KeepNewest, s.Duration, s.Interfaces = 20, true, time.Hour, []string{"Data 2"}
-		s.Filter = capture.Filter{Kind: capture.Predefined, Ports: []uint16{25}, Clients: addrs("10.1.1.1"), Servers: addrs("::1")}
+		s.Filter = capture.Filter{Kind: capture.Predefined, Ports: []uint16{25}, Clients: addrs("10.1.1.1"), Servers: addrs("10.1.1.2", "2001:db8::1")}
 	})
 	want := b.Settings()
 	b.Close()
