@@ -42,16 +42,16 @@ func changeTree(b *strings.Builder, d config.Difference, depth int) {
 	case d.Kind == config.Removed:
 		b.WriteString(" removed\n")
 		return // what was in it has gone with it
-	case leaf && d.Kind == config.Added:
+	case leaf && d.Kind == config.Added && d.Key == "":
 		b.WriteString(" " + visible(d.New) + "\n")
+	case d.Kind == config.Added:
+		b.WriteString(" added\n")
 	case leaf && d.Old != d.New:
 		b.WriteString(" " + visible(d.Old) + " -> " + visible(d.New) + "\n")
 	case leaf && d.New != "": // a passphrase: both are masked
 		b.WriteString(" changed\n")
 	case leaf:
 		b.WriteString(" order changed\n")
-	case d.Kind == config.Added:
-		b.WriteString(" added\n")
 	default:
 		b.WriteString("\n")
 	}

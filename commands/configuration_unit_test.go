@@ -1,0 +1,157 @@
+package commands_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/commands"
+	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/shell/shelltest"
+)
+
+// A desk is a session of an administrator on an appliance without a network.
+type desk struct {
+	dir string
+	box *appliance.Appliance
+	env *shell.Env
+}
+
+func newDesk(t *testing.T, user string, quota int64) *desk {
+	t.Helper()
+	dir := t.TempDir()
+	box, err := appliance.New(appliance.Options{
+		Dir: dir, Quota: quota,
+		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: product.Version{Major: 14}},
+		Clock:   clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Stop(context.Background()) })
+	return &desk{dir, box, &shell.Env{Box: box, Draft: box.Config.Edit(), Account: users.Account{Name: user, Role: users.Administrator}}}
+}
+
+// run gives the answers to a command and returns its error.
+func (d *desk) run(t *testing.T, name string, answers ...string) error {
+	t.Helper()
+	p := shelltest.Script(answers...)
+	d.env.Dialogue = shell.NewDialogue(p)
+	var err error
+	for _, c := range commands.All() {
+		if c.Name == name {
+			err = c.Run(t.Context(), d.env)
+		}
+	}
+	if p.Left() > 0 {
+		t.Errorf("%d answers were never asked for:\n%s", p.Left(), p)
+	}
+	return err
+}
+
+func wantRefusal(t *testing.T, err error, text string) {
+	t.Helper()
+	var no shell.Refusal
+	if !errors.As(err, &no) || !strings.Contains(string(no), text) {
+		t.Errorf("error %v, want a refusal with %q", err, text)
+	}
+}
+
+func TestSaveconfigOnAFullDisk(t *testing.T) {
+	d := newDesk(t, "admin", 100)
+	wantRefusal(t, d.run(t, "saveconfig", "1"), "there is no disk space left")
+	if found, err := d.box.Files.Area("admin").ReadDir("/configuration"); err != nil || len(found) != 0 {
+		t.Errorf("left behind: %v, %v", found, err)
+	}
+}
+
+func TestACommitThatCannotBeSavedSaysSo(t *testing.T) {
+	d := newDesk(t, "admin", 0)
+	appliance.Hostname.Set(d.env.Draft, "esa.example.com")
+	if err := os.RemoveAll(filepath.Join(d.dir, "config")); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, d.run(t, "commit", "", "y"), "could not be saved to disk")
+	if got := d.box.Hostname(); got != "example.com" || !d.env.Draft.Pending() {
+		t.Errorf("the host name is %s", got)
+	}
+}
+
+func TestACommentMustBeFitToBeShown(t *testing.T) {
+	d := newDesk(t, "admin", 0)
+	d.env.Inline = true
+	appliance.Hostname.Set(d.env.Draft, "esa.example.com")
+	for _, comment := range []string{"a\x1b[2Jb", "\xff", strings.Repeat("x", 1001)} {
+		d.env.Args = []string{comment}
+		var invalid *shell.Invalid
+		if err := d.run(t, "commit"); !errors.As(err, &invalid) || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q: error %q", comment, err)
+		}
+	}
+}
+
+func TestOnlyAdminResetsTheConfiguration(t *testing.T) {
+	d := newDesk(t, "joe", 0)
+	wantRefusal(t, d.run(t, "resetconfig"), "Only the user admin")
+}
+
+func TestAPassphraseOfAnAccountThatIsGone(t *testing.T) {
+	d := newDesk(t, "joe", 0)
+	add := func(v *users.Accounts) error {
+		v.List = append(v.List, users.Account{Name: "joe", Role: users.Guest, Hash: v.List[0].Hash})
+		return nil
+	}
+	if err := users.Section.CommitNow(t.Context(), d.box.Config, nil, config.Change{}, add); err != nil {
+		t.Fatal(err)
+	}
+	err := d.run(t, "passphrase", "wrong horse")
+	wantRefusal(t, err, "The old passphrase is not correct.")
+	if err := d.run(t, "passphrase", "ironport", "new horse", "new horse"); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.box.Users.Verify("joe", "new horse"); err != nil {
+		t.Error("the new passphrase is denied")
+	}
+	remove := func(v *users.Accounts) error { v.List = v.List[:1]; return nil }
+	if err := users.Section.CommitNow(t.Context(), d.box.Config, nil, config.Change{}, remove); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, d.run(t, "passphrase", "new horse"), "The old passphrase is not correct.")
+}
+
+func TestLoadconfigReadsOnlyConfigurationFiles(t *testing.T) {
+	d := newDesk(t, "admin", 0)
+	if err := d.box.Files.WriteFile("data/pub/secret.xml", []byte("<config/>")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"../secret.xml", "/secret.xml", "..", ".", "/configuration/", "/configuration/../secret.xml", "a\x00b", "sub/x.xml"} {
+		d.env.Args = []string{name}
+		err := d.run(t, "loadconfig")
+		var no shell.Refusal
+		if !errors.As(err, &no) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// Somebody else changes the accounts while an administrator answers questions.
+func TestUserconfigDoesNotOverwriteAnotherSession(t *testing.T) {
+	d := newDesk(t, "admin", 0)
+	v := users.Section.Get(d.env.Draft)
+	v.List[0].FullName = "Mine"
+	users.Section.Set(d.env.Draft, v)
+	other := func(v *users.Accounts) error { v.List[0].FullName = "Theirs"; return nil }
+	if err := users.Section.CommitNow(t.Context(), d.box.Config, nil, config.Change{}, other); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, d.run(t, "commit", "", ""), "another session has meanwhile changed users")
+}
