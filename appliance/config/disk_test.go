@@ -144,6 +144,27 @@ func TestWhatACrashLeavesBehindIsHarmless(t *testing.T) {
 	}
 }
 
+func TestWhatShouldHaveBeenRemovedIsRemovedAtTheNextStart(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, config.Options{Dir: dir})
+	d := s.Edit()
+	hostname.Set(d, "unkept.example.com")
+	commit(t, s, d, config.Change{})
+	unkept := filepath.Join(dir, "00000001.xml")
+	b, err := os.ReadFile(unkept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename(t, s, "esa.example.com")
+	if err := os.WriteFile(unkept, b, 0o600); err != nil { // as a crash would have left it
+		t.Fatal(err)
+	}
+	s = open(t, config.Options{Dir: dir})
+	if _, err := os.Stat(unkept); !os.IsNotExist(err) || len(s.History()) != 1 {
+		t.Errorf("the file: %v; history: %v", err, s.History())
+	}
+}
+
 func TestACommitThatCannotBeSavedIsUndone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "config")
 	s := open(t, config.Options{Dir: dir})

@@ -220,6 +220,8 @@ func (s *Store) openDir(o Options) error {
 		}
 		if rev.Rollback && len(s.kept) < keep {
 			s.kept = append(s.kept, rev)
+		} else if err := dir.remove(n); err != nil { // a crash came between a commit and this
+			s.log.Warn("removing an old configuration", "err", err)
 		}
 	}
 	return nil
