@@ -72,6 +72,9 @@ func (c *checker) appliance() error {
 	case a.DiskQuota < MiB:
 		return c.fault("appliance.disk_quota", "%d bytes are too few, expected 1MiB at least", a.DiskQuota)
 	}
+	if _, err := time.Parse(time.DateOnly, a.BuildDate); a.BuildDate != "" && err != nil {
+		return c.fault("appliance.build_date", "%q is no date, expected one such as 2021-07-27", a.BuildDate)
+	}
 	if _, err := time.LoadLocation(a.TimeZone); err != nil {
 		return c.fault("appliance.timezone", "time zone %q is unknown, expected one such as America/Los_Angeles", a.TimeZone)
 	}

@@ -1,2 +1,51 @@
-// Package netsim is the appliance's simulated network.
+// Package netsim is a network inside the process: from a topology file to a
+// running world with an appliance in it.
+//
+//	topology, err := netsim.Load("lab.yaml", data)
+//	world, err := netsim.New(topology, netsim.Options{Clock: c, Entropy: e, Logger: log})
+//	err = world.Start(ctx)             // servers listen, doors are claimed
+//	net := world.Network()             // the appliance's network.Network
+//	...                                // the appliance's services start
+//	err = world.StartClients(ctx)      // they are up: connections of the topology
+//	...
+//	world.Stop(ctx)
+//
+// # What a world is made of
+//
+// Each interface of the appliance is plugged into a wire of its own (package
+// ether), on which are a gateway (package wan) and the hosts that the topology puts there.
+// All other hosts are behind the gateways, at one site. The appliance is one
+// stack (package vnet); all simulated hosts together are another, each of them some
+// addresses of it, since a stack costs a hundred times what an address does. If the
+// topology lets anything out, the way out is a third. Servers on hosts are package
+// peers; real sockets are package door.
+//
+// # Topology
+//
+// Exported types say what is asked for, World is what runs. A file is decoded
+// strictly, by a decoder of our own over the module's syntax tree: the
+// module's decoder speaks of Go types, and the checks of what is meant (a
+// gateway that is not on its wire, a path to nowhere) want line and column too.
+//
+// # Doors
+//
+// A door follows the appliance's service: netsim's network.Network tells of
+// listeners that open and close, and no part polls. From Start until
+// StartClients connections to a door whose service is not up yet wait, so that a
+// client that knows the address is not refused while the appliance boots.
+//
+// # Faults
+//
+// SetRules, SetPathFault, SetCable and Unplug change the world while it runs.
+//
+// # Restart
+//
+// A reboot of the appliance is Stop and New: the new stack has new MACs, caches
+// and connections of its own. Options.DoorAddrs with the old world's Doors
+// keeps the real addresses.
+//
+// # Locks
+//
+// World.mu guards life cycle, faults and clients. doors.mu guards open listeners
+// and outside addresses; a Front's lock is taken under it, never the other way round.
 package netsim

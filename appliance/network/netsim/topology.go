@@ -40,6 +40,7 @@ type Appliance struct {
 	Model     string       `yaml:"model"`      // "C100V"
 	Serial    string       `yaml:"serial"`     // "421F6D8FB9C75E19C425-C9AEA81B2B70"
 	Version   string       `yaml:"version"`    // release and build: "14.0.0-698"
+	BuildDate string       `yaml:"build_date"` // of that version: "2021-07-27"
 	TimeZone  string       `yaml:"timezone"`   // "America/Los_Angeles"; "" is UTC
 	DNS       []netip.Addr `yaml:"dns"`        // the name servers that it asks
 	DiskQuota Bytes        `yaml:"disk_quota"` // of its data area; 1 GiB unless given
@@ -210,3 +211,6 @@ const (
 	defaultMTU   = 1500
 	defaultQuota = GiB
 )
+
+// hostReceiveBuffer lets hosts take more at a time than the appliance does.
+const hostReceiveBuffer = 256 << 10

@@ -45,12 +45,13 @@ func TestBuiltInTopologiesLoad(t *testing.T) {
 func TestLabIsTheWorldOfTheDocument(t *testing.T) {
 	lab := fixture(t, "lab")
 	want := netsim.Appliance{
-		HostName: "example.com",
-		Model:    "C100V",
-		Serial:   "421F6D8FB9C75E19C425-C9AEA81B2B70",
-		Version:  "14.0.0-698",
-		TimeZone: "America/Los_Angeles",
-		DNS:      []netip.Addr{netip.MustParseAddr("10.0.202.53")},
+		HostName:  "example.com",
+		Model:     "C100V",
+		Serial:    "421F6D8FB9C75E19C425-C9AEA81B2B70",
+		Version:   "14.0.0-698",
+		BuildDate: "2021-07-27",
+		TimeZone:  "America/Los_Angeles",
+		DNS:       []netip.Addr{netip.MustParseAddr("10.0.202.53")},
 
 		DiskQuota: netsim.GiB,
 		Interfaces: []netsim.Interface{

@@ -34,7 +34,9 @@ func (w *WAN) forward(g *gateway, p *packet) {
 		return
 	}
 	j := w.plan(g, p)
-	w.walk(&j)
+	if j.back == nil || j.back.End == Deliver { // else the source is cut off
+		w.walk(&j)
+	}
 	w.steps = j.steps[:0]
 }
 
@@ -58,7 +60,11 @@ func (w *WAN) plan(g *gateway, p *packet) journey {
 		if r, ok := t.routers[p.dst]; ok && j.to == nil {
 			j.out, last, j.router = r.path, r.hop, true
 		}
-		if j.to == nil && j.out != nil && j.out.End == Deliver && len(w.sites) > 0 {
+		switch {
+		case j.out == nil:
+		case j.out.End != Deliver:
+			j.to = nil
+		case j.to == nil && len(w.sites) > 0:
 			j.to = w.sites[0]
 		}
 	}

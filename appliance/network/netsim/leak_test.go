@@ -1,0 +1,37 @@
+package netsim_test
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+)
+
+// leaksNothing runs f and fails if goroutines or much memory stay.
+func leaksNothing(t *testing.T, f func()) {
+	t.Helper()
+	goroutines, heap := measure()
+	f()
+	// What has been told to end may take a moment to be gone.
+	for wait := time.Millisecond; ; wait *= 2 {
+		g, h := measure()
+		if g <= goroutines && h < heap+4<<20 {
+			return
+		}
+		if wait > enough {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines and %d KiB more than before\n%s", g-goroutines, int64(h-heap)>>10, stacks[:runtime.Stack(stacks, true)])
+		}
+		clock.System().Sleep(t.Context(), wait)
+	}
+}
+
+// measure counts goroutines and the bytes of the heap.
+func measure() (goroutines int, heap uint64) {
+	runtime.GC()
+	runtime.GC() // empties pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return runtime.NumGoroutine(), m.HeapAlloc
+}

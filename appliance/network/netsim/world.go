@@ -1,0 +1,176 @@
+package netsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/vnet"
+	"github.com/esasim/esasim/appliance/network/netsim/wan"
+)
+
+// Options are a world's surroundings.
+type Options struct {
+	Clock   clock.Clock    // wall time, of captures for example; nil means the machine's
+	Entropy entropy.Source // loss, jitter, ports, sequence numbers
+	Logger  *slog.Logger   // for the program's operator; nil discards
+	// DoorAddrs are real addresses of doors, by name, in place of the topology's.
+	DoorAddrs map[string]netip.AddrPort
+}
+
+// A World is a running topology. Its methods are safe for concurrent use.
+type World struct {
+	topology *Topology
+	options  Options
+
+	wire      *ether.Wire
+	wires     map[string]*ether.Segment // by interface
+	wan       *wan.WAN
+	appliance *vnet.Host
+	hosts     *vnet.Host // all simulated hosts
+	exit      *vnet.Host // nil: nothing leads out
+	doors     *doors
+
+	peers     map[string]peers.Peer
+	peerOrder []peers.Peer
+
+	mu      sync.Mutex
+	state   lifeState
+	started []peers.Peer
+	conns   []network.Conn // of the topology's clients
+	rules   []Rule
+	faults  map[string]PathFault
+}
+
+// A lifeState is how far a world's life has come.
+type lifeState uint8
+
+const (
+	built lifeState = iota
+	running
+	stopped
+)
+
+// New builds the world. Its appliance's stack is there, nothing listens yet. A
+// World that is not used must be stopped, too. New does not keep its hands off a
+// topology with mistakes: the error is Check's.
+func New(t *Topology, o Options) (*World, error) {
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	for name := range o.DoorAddrs {
+		if !slices.ContainsFunc(t.Doors.In, func(d Door) bool { return d.Name == name }) {
+			return nil, fmt.Errorf("%s has no door %q", t.File, name)
+		}
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	w := &World{
+		topology: t, options: o,
+		wires:  make(map[string]*ether.Segment),
+		peers:  make(map[string]peers.Peer),
+		faults: make(map[string]PathFault),
+	}
+	if err := w.build(); err != nil {
+		w.Stop(context.Background())
+		return nil, fmt.Errorf("%s: %w", t.File, err)
+	}
+	return w, nil
+}
+
+// Network is the appliance's. It is also a network.Configurer.
+func (w *World) Network() network.Network { return w.doors }
+
+// Hosts is the network of the simulated hosts: what listens and dials there is
+// a neighbour of the appliance's. A local address says which one.
+func (w *World) Hosts() network.Transport { return w.hosts }
+
+// Topology is what the world was made of. It must not be changed.
+func (w *World) Topology() *Topology { return w.topology }
+
+// Peer is a server of the topology's, by its service's name (HOST/TYPE unless
+// the topology gives one); nil if there is none.
+func (w *World) Peer(name string) peers.Peer { return w.peers[name] }
+
+// Doors are the doors' real addresses by name. Ports are known after Start.
+func (w *World) Doors() map[string]netip.AddrPort { return w.doors.addrs() }
+
+// Start starts the servers and claims the doors' real addresses. If it fails, it
+// leaves nothing behind, and the world is stopped.
+func (w *World) Start(ctx context.Context) error {
+	w.mu.Lock()
+	if w.state != built {
+		w.mu.Unlock()
+		return errors.New("a world is started once")
+	}
+	w.state = running
+	err := w.startPeers(ctx)
+	w.mu.Unlock()
+	if err == nil {
+		err = w.doors.claim(ctx)
+	}
+	if err != nil {
+		w.Stop(ctx)
+	}
+	return err
+}
+
+// startPeers is called with mu held.
+func (w *World) startPeers(ctx context.Context) error {
+	for _, p := range w.peerOrder {
+		if err := p.Start(ctx); err != nil {
+			return err
+		}
+		w.started = append(w.started, p)
+	}
+	return nil
+}
+
+// Stop ends the world: doors, clients, servers, then the stacks and wires.
+// Connections through doors are given a moment to end by themselves, so the
+// appliance's services are to be stopped before; ctx bounds that. Stopping twice is allowed.
+func (w *World) Stop(ctx context.Context) error {
+	w.mu.Lock()
+	if w.state == stopped {
+		w.mu.Unlock()
+		return nil
+	}
+	w.state = stopped
+	started, conns := w.started, w.conns
+	w.started, w.conns = nil, nil
+	w.mu.Unlock()
+	if w.doors != nil {
+		w.doors.close(ctx)
+	}
+	for _, c := range conns {
+		c.Abort()
+	}
+	for _, p := range slices.Backward(started) {
+		p.Stop()
+	}
+	for _, h := range []*vnet.Host{w.exit, w.hosts, w.appliance} {
+		if h != nil {
+			h.Close()
+		}
+	}
+	if w.wan != nil {
+		w.wan.Close()
+	}
+	if w.wire != nil {
+		w.wire.Close()
+	}
+	return context.Cause(ctx)
+}

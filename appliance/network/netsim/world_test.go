@@ -1,0 +1,531 @@
+package netsim_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+)
+
+func addr(s string) netip.Addr         { return netip.MustParseAddr(s) }
+func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// enough bounds what ought to be quick, also on a busy machine.
+const enough = 20 * time.Second
+
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// start runs a world on free ports until the test ends.
+func start(t testing.TB, topology *netsim.Topology) *netsim.World {
+	t.Helper()
+	o := netsim.Options{Entropy: entropy.Seeded(1), DoorAddrs: make(map[string]netip.AddrPort)}
+	for _, d := range topology.Doors.In {
+		o.DoorAddrs[d.Name] = addrPort("127.0.0.1:0")
+	}
+	world, err := netsim.New(topology, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { world.Stop(context.Background()) })
+	if err := world.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return world
+}
+
+func TestPingGoogle(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	for seq := range uint16(6) {
+		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("216.58.194.206"), ID: 7, Seq: seq, DataSize: 56})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Kind != network.EchoReply || r.TTL != 56 || r.Bytes != 64 {
+			t.Errorf("seq %d: kind %d, ttl=%d, %d bytes, want a reply of 64 bytes with ttl=56 (B51)", seq, r.Kind, r.TTL, r.Bytes)
+		}
+		if seq > 0 && r.RTT < 1700*time.Microsecond { // the first waits for ARP
+			t.Errorf("seq %d: time=%v, want about 2 ms", seq, r.RTT)
+		}
+	}
+}
+
+func TestPingIPv6(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	for _, test := range []struct {
+		dst string
+		ttl int
+	}{{"2001:db8:202::1", 64}, {"2001:db8:202::53", 64}, {"2001:db8:4005::200e", 61}} {
+		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr(test.dst), DataSize: 8})
+		if err != nil || r.Kind != network.EchoReply || r.TTL != test.ttl {
+			t.Errorf("ping %s: %+v, %v, want hop limit %d", test.dst, r, err, test.ttl)
+		}
+	}
+}
+
+func TestTracerouteGoogle(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	want := strings.Fields(`
+		68.232.129.2 68.232.129.3 68.232.129.3
+		139.138.24.10 139.138.24.10 139.138.24.10
+		68.232.128.2 68.232.128.2 68.232.128.2
+		139.138.24.42 208.90.63.209 139.138.24.42
+		63.150.59.25 63.150.59.25 63.150.59.25
+		67.14.34.82 67.14.34.82 67.14.34.82
+		108.170.242.225 108.170.242.225 108.170.243.1
+		108.170.242.225 108.170.243.1 108.170.243.1
+		108.170.237.105 216.58.194.206 216.58.194.206`)
+	var got []string
+	for i := range want {
+		r, err := w.Network().Probe(within(t, enough), network.ProbeRequest{
+			Dst: addr("216.58.194.206"), Port: uint16(33435 + i), TTL: uint8(i/3 + 1), PacketSize: 40,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind := network.TimeExceeded
+		if i > 24 {
+			kind = network.PortUnreachable
+		}
+		if r.Kind != kind {
+			t.Errorf("probe %d: kind %d, want %d", i, r.Kind, kind)
+		}
+		got = append(got, r.From.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("routers (-want +got), B49:\n%s", diff)
+	}
+}
+
+func TestTablesShowTheWorld(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	routes, err := w.Network().Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range routes {
+		if r.Dst.Addr().Is4() {
+			got = append(got, fmt.Sprint(r.Dst, " ", r.Gateway, " ", r.Link, " ", r.Flags, " ", r.Interface))
+		}
+	}
+	want := []string{ // B40
+		"0.0.0.0/0 10.0.202.1 2 UGS Data 1",
+		"10.0.202.0/24 invalid IP 2 U Data 1",
+		"10.0.202.7/32 invalid IP 2 UHS lo0",
+		"127.0.0.1/32 invalid IP 4 UH lo0",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+	if _, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("10.0.202.53")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("10.0.201.5")}); err != nil {
+		t.Fatal(err)
+	}
+	neighbors, err := w.Network().Neighbors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	macs := make(map[netip.Addr]string)
+	for _, n := range neighbors {
+		macs[n.Addr] = n.MAC.String()
+	}
+	if macs[addr("10.0.202.53")] != "00:50:56:0a:02:53" || macs[addr("10.0.202.1")] != "02:00:00:02:00:01" {
+		t.Errorf("neighbors: %v", macs)
+	}
+}
+
+// echo says something to a server and expects it back.
+func echo(t testing.TB, c net.Conn, text string) {
+	t.Helper()
+	c.SetDeadline(time.Now().Add(enough))
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(text))
+	if _, err := io.ReadFull(c, got); err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != text {
+		t.Fatalf("got %q, want %q", got, text)
+	}
+}
+
+func dial(t testing.TB, w *netsim.World, to string) (network.Conn, error) {
+	t.Helper()
+	c, err := w.Network().Dial(within(t, enough), network.DialConfig{Remote: addrPort(to)})
+	if err == nil {
+		t.Cleanup(func() { c.Close() })
+	}
+	return c, err
+}
+
+func mustDial(t testing.TB, w *netsim.World, to string) network.Conn {
+	t.Helper()
+	c, err := dial(t, w, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestEcho(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	echo(t, mustDial(t, w, "10.0.201.5:7"), "hello")
+	if _, err := dial(t, w, "10.0.201.5:8"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("port without a server: %v", err)
+	}
+}
+
+func TestFaultsWhileItRuns(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	toEcho := netsim.Rule{To: netip.MustParsePrefix("10.0.201.5/32"), Protocol: "tcp", Port: 7}
+	set := func(action string) {
+		t.Helper()
+		r := toEcho
+		r.Action = action
+		if err := w.SetRules([]netsim.Rule{r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("reset")
+	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("reset: %v", err)
+	}
+	set("prohibited")
+	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.EHOSTUNREACH) {
+		t.Errorf("prohibited: %v", err)
+	}
+	set("drop")
+	ctx := within(t, 100*time.Millisecond)
+	if _, err := w.Network().Dial(ctx, network.DialConfig{Remote: addrPort("10.0.201.5:7")}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("drop: %v", err)
+	}
+	if err := w.SetRules(nil); err != nil {
+		t.Fatal(err)
+	}
+	echo(t, mustDial(t, w, "10.0.201.5:7"), "repaired")
+
+	if err := w.SetPathFault("10.0.201.0/24", netsim.PathFault{End: "silent", Loss: 1}); err != nil {
+		t.Fatal(err)
+	}
+	ctx = within(t, 100*time.Millisecond)
+	if _, err := w.Network().Ping(ctx, network.PingRequest{Dst: addr("10.0.201.99")}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("ping along a path that is silent: %v", err)
+	}
+	if err := w.SetPathFault("10.0.201.0/24", netsim.PathFault{}); err != nil {
+		t.Fatal(err)
+	}
+	echo(t, mustDial(t, w, "10.0.201.5:7"), "repaired")
+}
+
+func TestMistakenFaultsChangeNothing(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	for _, err := range []error{
+		w.SetRules([]netsim.Rule{{Action: "burn"}}),
+		w.SetPathFault("nowhere", netsim.PathFault{}),
+		w.SetCable("nobody", ether.Impairment{}),
+		w.Unplug("client", true), // on no wire
+		w.SetServicePort("telnet", 23),
+	} {
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, want an error of one line", err)
+		}
+	}
+	if got := w.Rules(); len(got) != 0 {
+		t.Errorf("rules: %v", got)
+	}
+}
+
+func TestPathDown(t *testing.T) {
+	w := start(t, load(t, "down.yaml", replaceIn(valid, map[string]string{"# paths": `
+paths:
+  - name: far
+    to: 203.0.113.0/24
+    hops: [{members: [198.51.100.1]}, {members: [198.51.100.2]}]`})))
+	mustDial(t, w, "203.0.113.7:25")
+	for _, test := range []struct {
+		end  string
+		kind network.Kind
+	}{{"net-unreachable", network.NetUnreachable}, {"host-unreachable", network.HostUnreachable}, {"prohibited", network.Prohibited}} {
+		if err := w.SetPathFault("far", netsim.PathFault{End: test.end}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("203.0.113.7")})
+		if err != nil || r.Kind != test.kind || r.From != addr("198.51.100.2") {
+			t.Errorf("%s: %+v, %v", test.end, r, err)
+		}
+	}
+}
+
+func TestUnpluggedCable(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	ping := func(d time.Duration) error {
+		_, err := w.Network().Ping(within(t, d), network.PingRequest{Dst: addr("10.0.202.53")})
+		return err
+	}
+	if err := ping(enough); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Unplug("resolver", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := ping(100 * time.Millisecond); err == nil {
+		t.Error("the name server answers without a cable")
+	}
+	if err := w.Unplug("resolver", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := ping(enough); err != nil {
+		t.Error(err)
+	}
+	if err := w.SetCable("Data 1", ether.Impairment{Delay: 5 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("10.0.202.53")})
+	if err != nil || r.RTT < 10*time.Millisecond {
+		t.Errorf("over a slow cable: %v, %v, want 10 ms at least", r.RTT, err)
+	}
+}
+
+// TestResetAfterBytes is the story of A3: everything was delivered, and yet the
+// writer sees a reset.
+func TestResetAfterBytes(t *testing.T) {
+	w := start(t, load(t, "reset.yaml", replaceIn(valid, map[string]string{"# rules": `
+rules: [{to: 203.0.113.7, protocol: tcp, port: 25, action: reset, after_bytes: 412}]`})))
+	c := mustDial(t, w, "203.0.113.7:25")
+	c.SetDeadline(time.Now().Add(enough))
+	for _, n := range []int{47, 365} {
+		if _, err := c.Write(make([]byte, n)); err != nil {
+			t.Fatalf("writing %d bytes: %v", n, err)
+		}
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("Read = %v, want ECONNRESET", err)
+	}
+	if got := w.Peer("far/sink").(*peers.Sink).Received(); got != 412 {
+		t.Errorf("the server got %d bytes, want 412", got)
+	}
+}
+
+// A capture is what an interface's tap saw.
+type capture struct {
+	mu     sync.Mutex
+	frames []gopacket.Packet
+	times  []time.Time
+}
+
+func tapOn(t testing.TB, w *netsim.World, ifname string) *capture {
+	t.Helper()
+	c := new(capture)
+	tap, err := w.Network().Tap(network.TapConfig{Interface: ifname, Sink: func(f network.Frame) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.frames = append(c.frames, gopacket.NewPacket(slices.Clone(f.Data), layers.LayerTypeEthernet, gopacket.Default))
+		c.times = append(c.times, f.Time)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tap.Close() })
+	return c
+}
+
+// faults lists what a packet analyzer would complain about.
+func (c *capture) faults() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var faults []string
+	for i, p := range c.frames {
+		for _, layer := range p.Layers() {
+			if n, ok := layer.(interface {
+				SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
+			}); ok {
+				n.SetNetworkLayerForChecksum(p.NetworkLayer())
+			}
+		}
+		if err, bad := p.VerifyChecksums(); err != nil || len(bad) > 0 {
+			faults = append(faults, fmt.Sprintf("frame %d: checksums %v %v: %v", i, err, bad, p))
+		}
+		if e := p.ErrorLayer(); e != nil {
+			faults = append(faults, fmt.Sprintf("frame %d: malformed: %v", i, e.Error()))
+		}
+		if i > 0 && c.times[i].Before(c.times[i-1]) {
+			faults = append(faults, fmt.Sprintf("frame %d: before the one before", i))
+		}
+	}
+	return faults
+}
+
+func (c *capture) count(layer gopacket.LayerType) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, p := range c.frames {
+		if p.Layer(layer) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// TestEverythingIsOnTheWire: whatever passes is in the capture, and nothing in it
+// is wrong.
+func TestEverythingIsOnTheWire(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	c := tapOn(t, w, "Data 1")
+	if err := w.StartClients(within(t, enough)); err != nil {
+		t.Fatal(err)
+	}
+	for dst, size := range map[string]int{"216.58.194.206": 3000, "2001:db8:4005::200e": 1000, "10.0.202.53": 56, "198.51.100.1": 56} {
+		if _, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr(dst), DataSize: size}); err != nil {
+			t.Fatal(dst, err)
+		}
+	}
+	for ttl := range uint8(10) {
+		if _, err := w.Network().Probe(within(t, enough), network.ProbeRequest{Dst: addr("216.58.194.206"), Port: 33435 + uint16(ttl), TTL: ttl + 1, PacketSize: 40}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lookUp(t, w, "udp", "google.com.", "A")
+	conn := mustDial(t, w, "10.0.201.5:7")
+	echo(t, conn, strings.Repeat("x", 10000))
+	if err := w.SetRules([]netsim.Rule{{Action: "reset"}}); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(enough))
+	io.WriteString(conn, "too late")
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("after the rule: %v", err)
+	}
+	for _, kind := range []gopacket.LayerType{
+		layers.LayerTypeARP, layers.LayerTypeICMPv6NeighborSolicitation, layers.LayerTypeICMPv4,
+		layers.LayerTypeICMPv6Echo, layers.LayerTypeTCP, layers.LayerTypeDNS,
+	} {
+		if c.count(kind) == 0 {
+			t.Errorf("no %v in the capture", kind)
+		}
+	}
+	for _, f := range c.faults() {
+		t.Error(f)
+	}
+}
+
+func TestClientsAreTheSocketsOfB38(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	if err := w.StartClients(within(t, enough)); err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := w.Network().Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range sockets {
+		got = append(got, fmt.Sprint(s.Proto, " ", s.Local, " ", s.Remote, " ", s.State, " ", s.Owner))
+	}
+	slices.Sort(got)
+	want := []string{
+		"tcp4 10.0.202.7:10256 10.0.201.5:443 ESTABLISHED hermes",
+		"tcp4 10.0.202.7:10260 10.0.201.5:443 ESTABLISHED hermes",
+		"tcp4 10.0.202.7:10273 96.17.177.18:80 TIME_WAIT ",
+		"tcp4 10.0.202.7:10275 10.0.201.4:6025 ESTABLISHED hermes",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sockets (-want +got):\n%s", diff)
+	}
+}
+
+func TestStartNamesTheDoorWhoseAddressIsTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	leaksNothing(t, func() {
+		w, err := netsim.New(fixture(t, "minimal"), netsim.Options{DoorAddrs: map[string]netip.AddrPort{
+			"ftp": taken.Addr().(*net.TCPAddr).AddrPort(),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.Start(t.Context())
+		if !errors.Is(err, syscall.EADDRINUSE) || !strings.HasPrefix(err.Error(), "door ftp: listen") {
+			t.Errorf("Start = %v", err)
+		}
+		ssh := w.Doors()["ssh"]
+		if c, err := net.Dial("tcp", ssh.String()); err == nil {
+			c.Close()
+			t.Error("a door of a world that did not start is open")
+		}
+	})
+}
+
+func TestNewRefusesWhatCannotBe(t *testing.T) {
+	lab := *fixture(t, "lab")
+	lab.Paths = slices.Clone(lab.Paths)
+	lab.Paths[0].End = "void"
+	if _, err := netsim.New(&lab, netsim.Options{}); err == nil || !strings.Contains(err.Error(), `paths[0].end: "void" is no end`) {
+		t.Errorf("a topology with a mistake: %v", err)
+	}
+	o := netsim.Options{DoorAddrs: map[string]netip.AddrPort{"telnet": addrPort("127.0.0.1:0")}}
+	if _, err := netsim.New(fixture(t, "lab"), o); err == nil || err.Error() != `lab.yaml has no door "telnet"` {
+		t.Errorf("an address for no door: %v", err)
+	}
+}
+
+// TestWorldsComeAndGo: a thousand of them leave nothing behind.
+func TestWorldsComeAndGo(t *testing.T) {
+	cycles := 1000
+	if testing.Short() || os.Getenv("GORACE") != "" {
+		cycles = 50
+	}
+	minimal := fixture(t, "minimal")
+	leaksNothing(t, func() {
+		for range cycles {
+			w, err := netsim.New(minimal, netsim.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			l, err := w.Network().Listen(t.Context(), network.ListenConfig{Addr: addrPort("192.0.2.25:22")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.StartClients(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			l.Close()
+			if err := w.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
