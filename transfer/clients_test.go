@@ -1,0 +1,180 @@
+package transfer_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/transfer"
+)
+
+// Clients that nobody here wrote. SFTP's and SCP's need an SSH server and are
+// tested with the whole program.
+
+// tool skips the test where a program is missing, unless it is required.
+func tool(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err == nil {
+		return
+	}
+	if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
+		t.Fatalf("%s is required and not installed", name)
+	}
+	t.Skipf("%s is not installed", name)
+}
+
+// run runs a program in dir and returns what it prints and its exit status.
+func run(t *testing.T, dir, name string, args ...string) (string, int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+dir, "LC_ALL=C")
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if stderr.Len() > 0 {
+		t.Logf("%s %s: %s", name, strings.Join(args, " "), stderr.String())
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+func save(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func saved(t *testing.T, dir, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(b)
+}
+
+func TestCurl(t *testing.T) {
+	tool(t, "curl")
+	s := newStore(t, 0)
+	f := startFTP(t, s, nil)
+	dir := t.TempDir()
+	url := "ftp://admin:ironport@" + f.addr
+	save(t, dir, "up", "AAA\n")
+	save(t, dir, "part", "a ca")
+	for _, tc := range []struct {
+		args   string
+		out    string
+		status int
+		on     string // the appliance's file
+		holds  string
+	}{
+		{"URL/captures/a.cap", "a capture", 0, "", ""},
+		{"URL/captures/with%20blank.cap", "another capture", 0, "", ""},
+		{"URL//var/log/mail_logs/mail.current", "a log\nof two lines\n", 0, "", ""},
+		{"--disable-epsv URL/captures/a.cap", "a capture", 0, "", ""},
+		{"--ftp-port - URL/captures/a.cap", "a capture", 0, "", ""},
+		{"--ftp-port - --disable-eprt URL/captures/a.cap", "a capture", 0, "", ""},
+		{"--ftp-method nocwd URL/captures/a.cap", "a capture", 0, "", ""},
+		{"--use-ascii URL/mail_logs/mail.current", "a log\nof two lines\n", 0, "", ""},
+		{"-r 2-4 URL/captures/a.cap", "cap", 0, "", ""},
+		{"-l URL/captures/", "a.cap\nwith blank.cap\n", 0, "", ""},
+		{"-I URL/captures/a.cap", "", 0, "", ""},
+		{"-C - -o part URL/captures/a.cap", "", 0, "", ""},
+		{"URL/captures/none", "", 78, "", ""},
+		{"URL/none/x", "", 9, "", ""},
+		{"-T up URL/configuration/up", "", 0, "up", "AAA\n"},
+		{"-a -T up URL/configuration/up", "", 0, "up", "AAA\nAAA\n"},
+		{"-T up URL/configuration/old.xml", "", 0, "old.xml", "AAA\n"},
+		{"-T up URL/captures/up", "", 25, "", ""},
+		{"--ftp-create-dirs -T up URL/configuration/new/deep/up", "", 0, "new/deep/up", "AAA\n"},
+		{"-Q -RNFR%20up -Q -RNTO%20down -o /dev/null URL/configuration/up", "", 0, "down", "AAA\nAAA\n"},
+		{"-u admin:wrong URL/captures/a.cap", "", 67, "", ""},
+	} {
+		args := []string{"-sS", "--max-time", "60"}
+		for _, a := range strings.Fields(tc.args) {
+			if a = strings.Replace(a, "URL", url, 1); strings.HasPrefix(a, "-RN") {
+				a = strings.ReplaceAll(a, "%20", " ")
+			}
+			args = append(args, a)
+		}
+		out, status := run(t, dir, "curl", args...)
+		if status != tc.status || tc.out != "" && strings.ReplaceAll(out, "\r", "") != strings.ReplaceAll(tc.out, "\r", "") {
+			t.Errorf("curl %s: status %d, %q", tc.args, status, out)
+		}
+		if tc.on != "" {
+			if got := content(t, s, "data/pub/configuration/"+tc.on); got != tc.holds {
+				t.Errorf("curl %s: %s holds %q", tc.args, tc.on, got)
+			}
+		}
+	}
+	if got := saved(t, dir, "part"); got != "a capture" {
+		t.Errorf("resumed to %q", got)
+	}
+	save(t, dir, "up", "AAA\nBBB\n") // what is there already, and more
+	if err := s.WriteFile("data/pub/configuration/up", []byte("AAA\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, status := run(t, dir, "curl", "-sS", "-C", "-", "-T", "up", url+"/configuration/up"); status != 0 {
+		t.Errorf("resumed upload: status %d", status)
+	}
+	if got := content(t, s, "data/pub/configuration/up"); got != "AAA\nBBB\n" {
+		t.Errorf("after a resumed upload: %q", got)
+	}
+}
+
+func TestLftp(t *testing.T) {
+	tool(t, "lftp")
+	s := newStore(t, 0)
+	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.Hostname = nil })
+	for _, mode := range []string{"on", "off"} { // passive, active
+		dir := t.TempDir()
+		save(t, dir, "up file", "AAA\n")
+		save(t, dir, "part", "a ca")
+		script := strings.Join([]string{
+			"set net:max-retries 1; set net:timeout 20; set xfer:clobber on; set cmd:fail-exit yes",
+			"set ftp:passive-mode " + mode,
+			"open -u admin,ironport ftp://" + f.addr,
+			"cls -1 captures", "ls -l captures/a.cap",
+			"mget captures/*.cap",
+			"get -c captures/a.cap -o part",
+			"mirror /data/pub/mail_logs logs",
+			"mirror /data/pub all",
+			"cd configuration", "put 'up file'",
+			"mkdir -p deep/dir", "put 'up file' -o deep/dir/x", "mv deep/dir/x deep/y", "rmdir deep/dir", "rm -r deep",
+			"mirror -R . " + "mirrored", "glob rm *ile", "pwd", "bye",
+		}, "; ")
+		out, status := run(t, dir, "lftp", "-c", script)
+		if status != 0 {
+			t.Errorf("passive %s: status %d: %s", mode, status, out)
+		}
+		if !strings.Contains(out, "data/pub/configuration") || !strings.Contains(out, "a.cap") {
+			t.Errorf("passive %s: printed %q", mode, out)
+		}
+		for name, want := range map[string]string{
+			"a.cap": "a capture", "with blank.cap": "another capture", "part": "a capture",
+			"logs/mail.current": "a log\nof two lines\n", "all/diagnostic/a.cap": "a capture", "all/configuration/old.xml": "precious",
+		} {
+			if got := saved(t, dir, name); got != want {
+				t.Errorf("passive %s: %s holds %q", mode, name, got)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(dir, "all/captures")); err == nil {
+			t.Error("the mirror holds the captures twice")
+		}
+		if got := content(t, s, "data/pub/configuration/mirrored/up file"); got != "AAA\n" {
+			t.Errorf("passive %s: mirrored %q", mode, got)
+		}
+		if _, err := s.Stat("data/pub/configuration/up file"); err == nil {
+			t.Errorf("passive %s: rm has left the file", mode)
+		}
+	}
+}
