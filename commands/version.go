@@ -16,7 +16,9 @@ var _ = register(&shell.Command{
 		env.Printf("Product: %s\n", p.Name())
 		env.Printf("Model: %s\n", p.Model)
 		env.Printf("Version: %s\n", p.Version)
-		env.Printf("Build Date: %s\n", p.BuildDate.Format("2006-01-02"))
+		if !p.BuildDate.IsZero() {
+			env.Printf("Build Date: %s\n", p.BuildDate.Format("2006-01-02"))
+		}
 		env.Printf("Install Date: %s\n", p.Installed.In(env.Box.Zone()).Format("2006-01-02 15:04:05"))
 		env.Printf("Serial #: %s\n", p.Serial)
 		if p.Virtual() {

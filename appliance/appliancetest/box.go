@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -33,6 +35,9 @@ const (
 	Passphrase = "ironport"
 )
 
+// loopback is any free port of this machine's.
+var loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
+
 // patience is for failing only: what comes, comes at once.
 const patience = 30 * time.Second
 
@@ -52,11 +57,12 @@ type Option func(*box.Options) error
 // Topology chooses a built-in topology. The default is "lab".
 func Topology(name string) Option {
 	return func(o *box.Options) error {
-		data, err := fixtures.Topology(name)
-		if err != nil {
-			return err
+		file, data, ok := fixtures.Topology(name)
+		if !ok {
+			return fmt.Errorf("there is no topology %q", name)
 		}
-		o.Topology, err = netsim.Load(name, data)
+		var err error
+		o.Topology, err = netsim.Load(file, data)
 		return err
 	}
 }
@@ -101,7 +107,7 @@ func Start(t testing.TB, options ...Option) *Box {
 	t.Helper()
 	o := box.Options{
 		HostKey:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
-		DoorAddrs: map[string]string{"ssh": "127.0.0.1:0", "ftp": "127.0.0.1:0"},
+		DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback},
 		Logger:    slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	for _, option := range append([]Option{Topology("lab")}, options...) {
@@ -165,15 +171,15 @@ func (b *Box) Dial(user, passphrase string) (*ssh.Client, error) {
 // account share. After a reboot it connects anew.
 func (b *Box) open() *ssh.Session {
 	b.t.Helper()
-	if b.client != nil {
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	err := b.Settled(ctx)
+	if err == nil && b.client != nil {
 		if s, err := b.client.NewSession(); err == nil {
 			return s
 		}
 		b.client.Close()
 	}
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
-	defer cancel()
-	err := b.Settled(ctx)
 	if err == nil {
 		b.client, err = b.Dial(User, Passphrase)
 	}
@@ -244,6 +250,15 @@ func (b *Box) Packets(name string) []Packet {
 		p.Metadata().CaptureInfo = info
 		if e := p.ErrorLayer(); e != nil {
 			b.t.Fatalf("appliancetest: %s: frame %d: %v", path.Base(name), len(out)+1, e.Error())
+		}
+		for _, l := range p.Layers() {
+			if c, ok := l.(interface {
+				SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
+			}); ok && p.NetworkLayer() != nil {
+				if err := c.SetNetworkLayerForChecksum(p.NetworkLayer()); err != nil {
+					b.t.Fatalf("appliancetest: %s: frame %d: %v", path.Base(name), len(out)+1, err)
+				}
+			}
 		}
 		if err, wrong := p.VerifyChecksums(); err != nil || len(wrong) > 0 {
 			b.t.Fatalf("appliancetest: %s: frame %d: checksums %v %v", path.Base(name), len(out)+1, wrong, err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,18 +26,18 @@ import (
 // Each figure is taken twice in one run: of the SSH daemon on a real listener, and
 // through the door, where every byte crosses the simulated network in frames.
 
+var loopback = netip.MustParseAddrPort("127.0.0.1:0")
+
 // run boots topology lab for a benchmark.
 func run(b *testing.B, o box.Options) *box.Box {
 	b.Helper()
-	data, err := fixtures.Topology("lab")
-	if err != nil {
-		b.Fatal(err)
-	}
+	_, data, _ := fixtures.Topology("lab")
+	var err error
 	if o.Topology, err = netsim.Load("lab", data); err != nil {
 		b.Fatal(err)
 	}
 	o.HostKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	o.DoorAddrs = map[string]string{"ssh": "127.0.0.1:0", "ftp": "127.0.0.1:0"}
+	o.DoorAddrs = map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback}
 	if o.Dir == "" {
 		o.Dir = b.TempDir()
 	}
@@ -87,10 +88,7 @@ func dial(b testing.TB, addr string) *ssh.Client {
 
 // BenchmarkBoot is from nothing to every listener answering.
 func BenchmarkBoot(b *testing.B) {
-	data, err := fixtures.Topology("lab")
-	if err != nil {
-		b.Fatal(err)
-	}
+	_, data, _ := fixtures.Topology("lab")
 	topo, err := netsim.Load("lab", data)
 	if err != nil {
 		b.Fatal(err)
@@ -99,7 +97,7 @@ func BenchmarkBoot(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		x, err := box.New(box.Options{
 			Topology: topo, Dir: filepath.Join(dir, fmt.Sprint(n)), HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
-			DoorAddrs: map[string]string{"ssh": "127.0.0.1:0", "ftp": "127.0.0.1:0"},
+			DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback},
 		})
 		if err != nil {
 			b.Fatal(err)
@@ -312,10 +310,7 @@ func BenchmarkGetFTP(b *testing.B) {
 
 // BenchmarkAppliances is many appliances in one process, without doors.
 func BenchmarkAppliances(b *testing.B) {
-	data, err := fixtures.Topology("lab")
-	if err != nil {
-		b.Fatal(err)
-	}
+	_, data, _ := fixtures.Topology("lab")
 	topo, err := netsim.Load("lab", data)
 	if err != nil {
 		b.Fatal(err)

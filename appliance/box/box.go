@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -26,15 +26,15 @@ type Options struct {
 
 	// DoorAddrs are real addresses to listen on, by name of the door; the others
 	// are the topology's. Port 0 takes a free one.
-	DoorAddrs map[string]string
+	DoorAddrs map[string]netip.AddrPort
 	// NoDoors opens no real listener at all.
 	NoDoors bool
 	// FTPPassive are the first and the last real port of passive FTP data
 	// connections; zeros mean any.
 	FTPPassive [2]int
-	// FTPPublic is the address that passive FTP tells clients; "" means the one
+	// FTPPublic is the address that passive FTP tells clients; zero means the one
 	// that they connected to.
-	FTPPublic string
+	FTPPublic netip.Addr
 
 	Clock        clock.Clock    // nil means the machine's
 	Entropy      entropy.Source // the zero value is the machine's
@@ -56,7 +56,7 @@ type Box struct {
 
 	mu      sync.Mutex
 	system  *system
-	addrs   map[string]net.Addr
+	addrs   map[string]netip.AddrPort
 	pressed chan struct{} // closed once what the power switch began is done; nil: never pressed
 }
 
@@ -139,7 +139,7 @@ func (b *Box) Appliance() *appliance.Appliance { return b.current().box }
 func (b *Box) World() *netsim.World { return b.current().world }
 
 // Addrs are the real addresses of the doors, by name.
-func (b *Box) Addrs() map[string]net.Addr {
+func (b *Box) Addrs() map[string]netip.AddrPort {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.addrs
@@ -157,7 +157,7 @@ func (b *Box) current() *system {
 func (b *Box) set(s *system) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.system, b.addrs = s, s.world.DoorAddrs()
+	b.system, b.addrs = s, s.world.Doors()
 }
 
 // press is the power switch, for the appliance's own commands: it returns at once.
@@ -192,11 +192,7 @@ func (b *Box) reboot(grace time.Duration) {
 	if err := old.stop(appliance.WithStopReason(ctx, appliance.ReasonReboot)); err != nil {
 		b.o.Logger.Warn("reboot: stop", "err", err)
 	}
-	addrs := map[string]string{}
-	for name, a := range b.Addrs() {
-		addrs[name] = a.String()
-	}
-	s, err := b.boot(context.Background(), addrs, false)
+	s, err := b.boot(context.Background(), b.Addrs(), false)
 	if err != nil {
 		b.o.Logger.Error("reboot: the appliance does not come up again", "err", err)
 		b.stopped = true
@@ -207,7 +203,7 @@ func (b *Box) reboot(grace time.Duration) {
 }
 
 // boot builds a system and starts it.
-func (b *Box) boot(ctx context.Context, doors map[string]string, reset bool) (*system, error) {
+func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*system, error) {
 	s, err := newSystem(b.o, doors, reset, b.press)
 	if err != nil {
 		return nil, err

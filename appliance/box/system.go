@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
@@ -28,23 +29,14 @@ type system struct {
 	end   context.CancelCauseFunc
 }
 
-func newSystem(o Options, doors map[string]string, reset bool, power func(appliance.PowerAction, time.Duration)) (*system, error) {
+func newSystem(o Options, doors map[string]netip.AddrPort, reset bool, power func(appliance.PowerAction, time.Duration)) (*system, error) {
 	facts, err := productFacts(o.Topology)
 	if err != nil {
 		return nil, err
 	}
 	s := &system{}
 	s.life, s.end = context.WithCancelCause(context.Background())
-	s.world, err = netsim.New(o.Topology, netsim.Options{
-		Clock:      o.Clock,
-		Entropy:    o.Entropy,
-		Logger:     o.Logger,
-		DoorAddrs:  doors,
-		NoDoors:    o.NoDoors,
-		FTPPassive: o.FTPPassive,
-		FTPPublic:  o.FTPPublic,
-		Resolve:    s.resolve,
-	})
+	s.world, err = netsim.New(withDoors(o), netsim.Options{Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: doors})
 	if err != nil {
 		return nil, fmt.Errorf("build the network: %w", err)
 	}
@@ -65,6 +57,8 @@ func newSystem(o Options, doors map[string]string, reset bool, power func(applia
 	if err != nil {
 		return nil, errors.Join(err, s.world.Stop(context.Background()))
 	}
+	s.box.Config.AddApplier(doorApplier{s})
+	s.leadDoors(s.box.Config.Committed())
 	s.box.Add(newSSHServer(s.box, o, func(ctx context.Context) (net.Listener, error) {
 		return s.box.ListenService(ctx, appliance.SSHService)
 	}))
@@ -72,19 +66,18 @@ func newSystem(o Options, doors map[string]string, reset bool, power func(applia
 	return s, nil
 }
 
-// start brings everything up: the world, the services, the doors to them, and the
-// connections that the topology wants to be there.
+// start brings everything up: the world with its doors, the services behind them,
+// and the connections that the topology wants to be there.
 func (s *system) start(ctx context.Context) error {
-	var err error
-	if err = s.world.Start(ctx); err == nil {
-		if err = s.box.Start(ctx); err == nil {
-			if err = s.world.OpenDoors(ctx); err == nil {
-				err = s.world.StartClients(ctx)
-			}
-		}
+	err := s.world.Start(ctx)
+	if err == nil {
+		err = s.box.Start(ctx)
 	}
 	if err != nil {
 		return errors.Join(err, s.stop(context.WithoutCancel(ctx)))
+	}
+	if err := s.world.StartClients(ctx); err != nil {
+		s.box.Logger.Warn("connections of the topology are missing", "err", err)
 	}
 	return nil
 }
@@ -94,24 +87,47 @@ func (s *system) stop(ctx context.Context) error {
 	return errors.Join(s.box.Stop(ctx), s.world.Stop(ctx))
 }
 
-// resolve says where the service of a door listens now.
-func (s *system) resolve(iface, service string) (netip.AddrPort, bool) {
-	for _, i := range appliance.Interfaces.Get(s.box.Config.Committed()).List {
-		if i.Jack != iface {
+// withDoors is the topology with what the options say of its doors.
+func withDoors(o Options) *netsim.Topology {
+	t := *o.Topology
+	t.Doors.In = slices.Clone(t.Doors.In)
+	if o.NoDoors {
+		t.Doors.In = nil
+	}
+	for i := range t.Doors.In {
+		d := &t.Doors.In[i]
+		if d.Service != "ftp" {
 			continue
 		}
-		port := map[string]uint16{
-			"ftp": i.FTP, "ssh": i.SSH, "http": i.HTTP, "https": i.HTTPS,
-		}[service]
-		if port == 0 {
-			return netip.AddrPort{}, false
+		if o.FTPPassive[0] != 0 {
+			d.PassivePorts = fmt.Sprintf("%d-%d", o.FTPPassive[0], o.FTPPassive[1])
 		}
-		if i.IPv4.IsValid() {
-			return netip.AddrPortFrom(i.IPv4, port), true
+		if o.FTPPublic.IsValid() {
+			d.PublicAddress = o.FTPPublic
 		}
-		return netip.AddrPortFrom(i.IPv6.Addr(), port), i.IPv6.IsValid()
 	}
-	return netip.AddrPort{}, false
+	return &t
+}
+
+// doorApplier tells the doors on which port a service listens.
+type doorApplier struct{ s *system }
+
+func (doorApplier) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+
+func (a doorApplier) Done(_ context.Context, _, next *config.Config) { a.s.leadDoors(next) }
+
+func (s *system) leadDoors(c *config.Config) {
+	for _, d := range s.world.Topology().Doors.In {
+		for _, i := range appliance.Interfaces.Get(c).List {
+			port := map[string]uint16{"ftp": i.FTP, "ssh": i.SSH, "http": i.HTTP, "https": i.HTTPS}[d.Service]
+			if i.Jack != d.Interface || port == 0 {
+				continue
+			}
+			if err := s.world.SetServicePort(d.Service, port); err != nil {
+				s.box.Logger.Warn("a door does not follow its service", "door", d.Name, "err", err)
+			}
+		}
+	}
 }
 
 // productFacts are what the topology says of the machine.
@@ -120,7 +136,12 @@ func productFacts(t *netsim.Topology) (product.Facts, error) {
 	if err != nil {
 		return product.Facts{}, fmt.Errorf("%s: %w", t.File, err)
 	}
-	f := product.Facts{Model: t.Appliance.Model, Serial: t.Appliance.Serial, Version: v, BuildDate: t.Appliance.BuildDate}
+	f := product.Facts{Model: t.Appliance.Model, Serial: t.Appliance.Serial, Version: v}
+	if date := t.Appliance.BuildDate; date != "" {
+		if f.BuildDate, err = time.Parse(time.DateOnly, date); err != nil {
+			return product.Facts{}, fmt.Errorf("%s: %w", t.File, err)
+		}
+	}
 	f.CPUs, f.MemoryMB = product.Hardware(f.Model)
 	return f, nil
 }

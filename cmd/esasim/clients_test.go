@@ -166,7 +166,7 @@ func TestCaptureWithRealClients(t *testing.T) {
 
 	file := filepath.Join(dir, "sftp", strings.TrimSpace(list))
 	for filter, least := range map[string]int{
-		"tcp port 22 and host 10.0.202.7":     20,
+		"tcp port 22 and host 10.0.202.7":     10,
 		"udp dst port 53 and dst 10.0.202.53": 1,
 		"icmp[icmptype] == icmp-echo":         3,
 		"icmp[icmptype] == icmp-echoreply":    3,

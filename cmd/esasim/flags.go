@@ -4,12 +4,37 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/fixtures"
 )
+
+// An address is the value of a flag such as 127.0.0.1:2222, localhost:2222 or :2222,
+// which is every address.
+type address struct{ netip.AddrPort }
+
+// UnmarshalText reads the form ADDR:PORT.
+func (a *address) UnmarshalText(text []byte) error {
+	host, port, err := net.SplitHostPort(string(text))
+	switch {
+	case err != nil:
+	case host == "":
+		host = "::"
+	case host == "localhost":
+		host = "127.0.0.1"
+	}
+	if err == nil {
+		a.AddrPort, err = netip.ParseAddrPort(net.JoinHostPort(host, port))
+	}
+	if err != nil {
+		return fmt.Errorf("expected an address and a port, such as 127.0.0.1:2222, but got %q", text)
+	}
+	return nil
+}
 
 // A portRange is the value of a flag such as 30000-30009.
 type portRange struct{ lo, hi int }

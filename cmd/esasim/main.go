@@ -95,14 +95,15 @@ func (c checkTopology) Run(t terminal) error {
 
 // loadTopology reads a built-in topology, or else a file.
 func loadTopology(nameOrFile string) (*netsim.Topology, error) {
-	data, err := fixtures.Topology(nameOrFile)
+	if file, data, ok := fixtures.Topology(nameOrFile); ok {
+		return netsim.Load(file, data)
+	}
+	data, err := os.ReadFile(nameOrFile)
 	if err != nil {
-		if data, err = os.ReadFile(nameOrFile); err != nil {
-			if !strings.ContainsAny(nameOrFile, `./\`) {
-				return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s", nameOrFile, strings.Join(fixtures.Topologies(), ", "))
-			}
-			return nil, fmt.Errorf("read topology: %w", err)
+		if !strings.ContainsAny(nameOrFile, `./\`) {
+			return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s", nameOrFile, strings.Join(fixtures.Topologies(), ", "))
 		}
+		return nil, fmt.Errorf("read topology: %w", err)
 	}
 	return netsim.Load(nameOrFile, data)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -29,10 +30,10 @@ type serve struct {
 	Ephemeral  bool       `xor:"data" help:"Keep nothing."`
 	Factory    bool       `help:"Start from the factory configuration; files stay."`
 	Console    bool       `help:"Open the command line here, as on the serial console."`
-	SSH        string     `name:"ssh" placeholder:"ADDR" help:"Address of the SSH door (default: the topology's). Port 0 takes a free port."`
-	FTP        string     `name:"ftp" placeholder:"ADDR" help:"Address of the FTP door (default: the topology's)."`
+	SSH        address    `name:"ssh" placeholder:"ADDR" help:"Address of the SSH door (default: the topology's). Port 0 takes a free port."`
+	FTP        address    `name:"ftp" placeholder:"ADDR" help:"Address of the FTP door (default: the topology's)."`
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
-	FTPPublic  string     `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP tells clients to connect to (default: the one that they connected to)."`
+	FTPPublic  netip.Addr `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP tells clients to connect to (default: the one that they connected to)."`
 	Ready      string     `placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
 	LogLevel   slog.Level `default:"warn" placeholder:"LEVEL" help:"What is written to standard error: debug, info, warn or error (default: warn)."`
 }
@@ -101,11 +102,11 @@ func stopBox(b *box.Box) error {
 	return nil
 }
 
-func (s *serve) doorAddrs() map[string]string {
-	addrs := map[string]string{}
-	for name, addr := range map[string]string{"ssh": s.SSH, "ftp": s.FTP} {
-		if addr != "" {
-			addrs[name] = addr
+func (s *serve) doorAddrs() map[string]netip.AddrPort {
+	addrs := map[string]netip.AddrPort{}
+	for name, addr := range map[string]address{"ssh": s.SSH, "ftp": s.FTP} {
+		if addr.IsValid() {
+			addrs[name] = addr.AddrPort
 		}
 	}
 	return addrs
