@@ -28,7 +28,7 @@ var _ network.Conn = (*conn)(nil)
 
 func (h *Host) newConn(ep tcpip.Endpoint, q *waiter.Queue, s *socket) *conn {
 	c := &conn{host: h, ep: ep, sock: s}
-	s.ep, s.end = ep, func() { c.Close() }
+	s.ep, s.tcp, s.end = ep, true, func() { c.Close() }
 	c.reads.open(q, waiter.ReadableEvents)
 	c.writes.open(q, waiter.WritableEvents)
 	return c
@@ -115,8 +115,8 @@ func (c *conn) Close() error {
 		return c.opError("close", "close", net.ErrClosed)
 	}
 	c.reads.close()
-	c.host.sockets.release(c.sock)
 	c.ep.Close()
+	c.host.sockets.release(c.sock)
 	return nil
 }
 

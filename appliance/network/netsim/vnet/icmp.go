@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"net/netip"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -26,6 +28,9 @@ type icmpListener struct {
 	entry waiter.Entry
 	news  chan struct{}
 	v6    bool
+
+	hop  tcpip.Address // the neighbour that takes what is sent
+	lost atomic.Bool   // it did not answer
 }
 
 // An icmpMessage is one that arrived.
@@ -36,8 +41,20 @@ type icmpMessage struct {
 	data []byte    // ICMP header and what follows
 }
 
-func (h *Host) listenICMP(v6 bool) (*icmpListener, error) {
+// listenICMP listens for answers to what will be sent to dst.
+func (h *Host) listenICMP(nic tcpip.NICID, src, dst netip.Addr) (*icmpListener, error) {
+	v6 := dst.Is6()
 	l := &icmpListener{host: h, v6: v6}
+	if l.hop = toAddress(dst); dst.Zone() == "" {
+		route, err := h.stack.FindRoute(nic, toAddress(src), l.hop, protocolOf(dst), false)
+		if err != nil {
+			return nil, errno(err)
+		}
+		if hop := route.NextHop(); hop.BitLen() != 0 {
+			l.hop = hop
+		}
+		route.Release()
+	}
 	transport, net := icmp.ProtocolNumber4, tcpip.NetworkProtocolNumber(ipv4.ProtocolNumber)
 	if v6 {
 		transport, net = icmp.ProtocolNumber6, ipv6.ProtocolNumber
@@ -50,13 +67,29 @@ func (h *Host) listenICMP(v6 bool) (*icmpListener, error) {
 	l.ep = ep
 	l.entry, l.news = waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
 	l.queue.EventRegister(&l.entry)
+	h.neighbors.listen(l)
 	return l, nil
 }
 
-func (l *icmpListener) close() { l.ep.Close() }
+func (l *icmpListener) close() {
+	l.host.neighbors.unlisten(l)
+	l.ep.Close()
+}
+
+// noNeighbor tells the listener that hop does not answer.
+func (l *icmpListener) noNeighbor(hop tcpip.Address) {
+	if hop != l.hop {
+		return
+	}
+	l.lost.Store(true)
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
+}
 
 // next waits for the next message, for a token on also (which may be nil), or
-// for the end of ctx or the host. ok tells a message from a token.
+// for the end of ctx, the host or hope. ok tells a message from a token.
 func (l *icmpListener) next(ctx context.Context, also <-chan struct{}) (m icmpMessage, ok bool, err error) {
 	for {
 		m, err := l.read()
@@ -67,6 +100,8 @@ func (l *icmpListener) next(ctx context.Context, also <-chan struct{}) (m icmpMe
 			continue
 		case !wouldBlock(err):
 			return m, false, errno(err)
+		case l.lost.Load():
+			return m, false, syscall.EHOSTUNREACH
 		}
 		select {
 		case <-l.news:

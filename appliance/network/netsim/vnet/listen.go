@@ -47,7 +47,7 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	ep.SocketOptions().SetReuseAddress(true)
 	ep.SocketOptions().SetV6Only(true)
 	l := &listener{host: h, ep: ep}
-	l.sock = &socket{ep: ep, end: func() { l.Close() }, owner: c.Owner, user: c.User, mapped: c.Mapped, backlog: c.Backlog}
+	l.sock = &socket{ep: ep, tcp: true, end: func() { l.Close() }, owner: c.Owner, user: c.User, mapped: c.Mapped, backlog: c.Backlog}
 	l.accepts.open(q, waiter.ReadableEvents)
 	if !h.sockets.add(l.sock) {
 		l.Close()
@@ -108,8 +108,8 @@ func (l *listener) Close() error {
 	if !l.accepts.close() {
 		return l.opError("close", net.ErrClosed)
 	}
-	l.host.sockets.release(l.sock)
 	l.ep.Close()
+	l.host.sockets.release(l.sock)
 	return nil
 }
 

@@ -35,6 +35,9 @@ type neighborSweeper struct {
 	timer  tcpip.Timer
 	at     tcpip.MonotonicTime // when the timer goes off
 	closed bool
+	// ears wait for answers; the stack tells them nothing when a packet was given
+	// up for want of a neighbour.
+	ears map[*icmpListener]bool
 }
 
 var _ stack.NUDDispatcher = (*neighborSweeper)(nil)
@@ -57,7 +60,29 @@ func (n *neighborSweeper) OnNeighborChanged(_ tcpip.NICID, e stack.NeighborEntry
 // OnNeighborRemoved implements stack.NUDDispatcher.
 func (n *neighborSweeper) OnNeighborRemoved(tcpip.NICID, stack.NeighborEntry) {}
 
+func (n *neighborSweeper) listen(l *icmpListener) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ears == nil {
+		n.ears = make(map[*icmpListener]bool)
+	}
+	n.ears[l] = true
+}
+
+func (n *neighborSweeper) unlisten(l *icmpListener) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.ears, l)
+}
+
 func (n *neighborSweeper) hear(e stack.NeighborEntry) {
+	if e.State == stack.Unreachable {
+		n.mu.Lock()
+		for l := range n.ears {
+			l.noNeighbor(e.Addr)
+		}
+		n.mu.Unlock()
+	}
 	if life := n.life(e); life > 0 {
 		n.schedule(life)
 	}

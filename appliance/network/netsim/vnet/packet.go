@@ -189,8 +189,8 @@ func (c *packetConn) Close() error {
 		return c.opError("close", "close", net.ErrClosed)
 	}
 	c.reads.close()
-	c.host.sockets.release(c.sock)
 	c.ep.Close()
+	c.host.sockets.release(c.sock)
 	return nil
 }
 

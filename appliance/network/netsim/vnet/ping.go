@@ -122,12 +122,13 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 	if err != nil {
 		return network.Reply{}, err
 	}
-	ear, err := h.listenICMP(v6)
+	r.Src = r.Src.Unmap()
+	ear, err := h.listenICMP(nic, r.Src, r.Dst)
 	if err != nil {
 		return network.Reply{}, err
 	}
 	defer ear.close()
-	key := pingKey{r.Src.Unmap(), v6, r.ID, nic}
+	key := pingKey{r.Src, v6, r.ID, nic}
 	s, err := h.pings.acquire(h, key)
 	if err != nil {
 		return network.Reply{}, err
@@ -146,11 +147,7 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 		if !m.answers(v6, s.ident, r.Seq) {
 			continue
 		}
-		reply := m.reply(v6, start)
-		if h.gaveUp(reply, r.Dst) {
-			return network.Reply{}, syscall.EHOSTUNREACH
-		}
-		return reply, nil
+		return m.reply(v6, start), nil
 	}
 }
 
@@ -187,24 +184,4 @@ func (m icmpMessage) answers(v6 bool, ident, seq uint16) bool {
 	}
 	return ok && q.protocol == protocol && q.payload[0] == request &&
 		binary.BigEndian.Uint16(q.payload[4:]) == ident && binary.BigEndian.Uint16(q.payload[6:]) == seq
-}
-
-// gaveUp reports whether an answer is the stack's own: it found no neighbour to
-// send the packet to.
-func (h *Host) gaveUp(r network.Reply, dst netip.Addr) bool {
-	return r.Kind == network.HostUnreachable && r.From != dst && h.has(r.From)
-}
-
-// has reports whether a is an address of the host's.
-func (h *Host) has(a netip.Addr) bool {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for _, i := range h.ifaces {
-		for _, p := range i.addrs {
-			if p.Addr() == a {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -65,7 +64,7 @@ func (h *Host) probe(ctx context.Context, r network.ProbeRequest, transport tcpi
 	if err != nil {
 		return network.Reply{}, err
 	}
-	ear, err := h.listenICMP(r.Dst.Is6())
+	ear, err := h.listenICMP(nic, r.Src, r.Dst)
 	if err != nil {
 		return network.Reply{}, err
 	}
@@ -127,11 +126,7 @@ func (h *Host) await(ctx context.Context, p *probe, ear *icmpListener, news <-ch
 			binary.BigEndian.Uint16(q.payload) != port || binary.BigEndian.Uint16(q.payload[2:]) != r.Port {
 			continue
 		}
-		reply := m.reply(v6, start)
-		if h.gaveUp(reply, r.Dst) {
-			return network.Reply{}, syscall.EHOSTUNREACH
-		}
-		return reply, nil
+		return m.reply(v6, start), nil
 	}
 }
 

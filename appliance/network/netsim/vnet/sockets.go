@@ -19,31 +19,34 @@ import (
 type registry struct {
 	mu     sync.RWMutex
 	closed bool
+	last   uint64 // number of the newest socket
 	// byEndpoint holds sockets that somebody has open, and those closed ones
-	// that may still have something to send (lingering).
+	// that the stack may still be busy with.
 	byEndpoint map[tcpip.Endpoint]*socket
 	byID       map[stack.TransportEndpointID]*socket
-	lingering  int
+	lingering  int // closed ones
+	sweepAt    int // number of closed ones at which to look for dead ones
 }
 
 // A socket is what is known of one.
 type socket struct {
 	ep          tcpip.Endpoint
 	end         func() // closes it
+	tcp         bool
 	owner, user string
 	mapped      bool
 	backlog     int
 	id          stack.TransportEndpointID // of a connection
-	released    bool                      // closed by its owner; guarded by registry.mu
+	seq         uint64
+	released    bool // closed by its owner; guarded by registry.mu
 
 	mu      sync.Mutex
 	pending int // bytes in the send buffer when the last segment arrived
 	since   int // bytes written after that
 }
 
-// manyLingering is how many closed sockets are kept before the dead ones among
-// them are looked for.
-const manyLingering = 128
+// fewLingering closed sockets are not worth looking through.
+const fewLingering = 64
 
 // wrote notes n bytes given to the stack.
 func (s *socket) wrote(n int) {
@@ -77,6 +80,8 @@ func (r *registry) add(s *socket) bool {
 		r.byEndpoint = make(map[tcpip.Endpoint]*socket)
 		r.byID = make(map[stack.TransportEndpointID]*socket)
 	}
+	r.last++
+	s.seq = r.last
 	r.byEndpoint[s.ep] = s
 	return true
 }
@@ -95,8 +100,8 @@ func (r *registry) identify(s *socket) {
 	}
 }
 
-// release says that the owner of s has closed it. The row in the table loses its
-// owner, and keeps its send queue while there is one.
+// release says that the owner of s has closed it. Its row in the table loses the
+// owner and stays until the stack is done.
 func (r *registry) release(s *socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,19 +109,20 @@ func (r *registry) release(s *socket) {
 		return
 	}
 	s.released = true
-	if s.sendQ() == 0 {
+	if s.dead() {
 		r.forget(s)
 		return
 	}
-	r.lingering++
-	if r.lingering%manyLingering == 0 {
-		for _, x := range r.byEndpoint {
-			if x.released && dead(x.ep) {
-				r.forget(x)
-				r.lingering--
-			}
+	if r.lingering++; r.lingering < max(r.sweepAt, fewLingering) {
+		return
+	}
+	for _, x := range r.byEndpoint {
+		if x.released && x.dead() {
+			r.forget(x)
+			r.lingering--
 		}
 	}
+	r.sweepAt = 2 * r.lingering
 }
 
 // forget is called with mu held.
@@ -127,9 +133,14 @@ func (r *registry) forget(s *socket) {
 	}
 }
 
-func dead(ep tcpip.Endpoint) bool {
-	state := tcp.EndpointState(ep.State())
-	return state == tcp.StateClose || state == tcp.StateError || state == tcp.StateTimeWait
+// dead reports whether the stack is done with a closed socket. A UDP socket it
+// is done with at once.
+func (s *socket) dead() bool {
+	if !s.tcp {
+		return true
+	}
+	state := tcp.EndpointState(s.ep.State())
+	return state == tcp.StateClose || state == tcp.StateError
 }
 
 // probe is the stack's TCP probe.
@@ -185,7 +196,8 @@ func (h *Host) endpoints() []tcpip.Endpoint {
 	return all
 }
 
-// Sockets implements network.Inspector. Rows are in the order of opening.
+// Sockets implements network.Inspector. Rows are in the order of opening;
+// connections that nobody has accepted yet come last.
 func (h *Host) Sockets() ([]network.Socket, error) {
 	var rows []network.Socket
 	for _, ep := range h.endpoints() {
@@ -194,7 +206,16 @@ func (h *Host) Sockets() ([]network.Socket, error) {
 		}
 	}
 	countQueues(rows)
-	slices.SortFunc(rows, func(a, b network.Socket) int { return cmp.Compare(a.Seq, b.Seq) })
+	slices.SortFunc(rows, func(a, b network.Socket) int {
+		return cmp.Or(cmp.Compare(a.Seq-1, b.Seq-1), a.Local.Compare(b.Local), a.Remote.Compare(b.Remote)) // 0 is last
+	})
+	last := uint64(0)
+	for i := range rows {
+		if rows[i].Seq == 0 {
+			rows[i].Seq = last + 1
+		}
+		last = rows[i].Seq
+	}
 	return rows, nil
 }
 
@@ -207,9 +228,6 @@ func (h *Host) row(ep tcpip.Endpoint) (network.Socket, bool) {
 	row := network.Socket{
 		Local:  netip.AddrPortFrom(fromAddress(info.ID.LocalAddress, info.NetProto), info.ID.LocalPort),
 		Remote: netip.AddrPortFrom(fromAddress(info.ID.RemoteAddress, info.NetProto), info.ID.RemotePort),
-	}
-	if u, ok := ep.(interface{ UniqueID() uint64 }); ok {
-		row.Seq = u.UniqueID()
 	}
 	version := "4"
 	if info.NetProto == ipv6.ProtocolNumber {
@@ -226,28 +244,29 @@ func (h *Host) row(ep tcpip.Endpoint) (network.Socket, bool) {
 	if row.State != "LISTEN" {
 		row.RecvQ, _ = ep.GetSockOptInt(tcpip.ReceiveQueueSizeOption)
 	}
-	if s := h.sockets.find(ep); s != nil {
-		row.SendQ = s.sendQ()
-		if row.State == "LISTEN" {
-			row.MaxQLen = s.backlog
-		}
-		if !h.sockets.isReleased(s) {
-			row.Owner, row.User, row.Mapped = s.owner, s.user, s.mapped
-		}
-	} else if row.State == "ESTABLISHED" || row.State == "CLOSE_WAIT" {
-		row.QLen = 1 // nobody has it yet: countQueues counts it
-	}
+	h.sockets.describe(ep, &row)
 	return row, true
 }
 
-func (r *registry) isReleased(s *socket) bool {
+// describe fills in what the registry knows of ep. A connection that nobody has
+// accepted yet is marked by QLen 1, for countQueues.
+func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return s.released
+	s := r.byEndpoint[ep]
+	if s == nil {
+		if row.State == "ESTABLISHED" || row.State == "CLOSE_WAIT" {
+			row.QLen = 1
+		}
+		return
+	}
+	row.Seq, row.SendQ, row.MaxQLen = s.seq, s.sendQ(), s.backlog
+	if !s.released {
+		row.Owner, row.User, row.Mapped = s.owner, s.user, s.mapped
+	}
 }
 
-// countQueues adds up what waits in each listener's queues. A connection that
-// nobody has taken yet is marked by QLen 1.
+// countQueues adds up what waits in each listener's queues.
 func countQueues(rows []network.Socket) {
 	for i := range rows {
 		c := &rows[i]

@@ -1,0 +1,361 @@
+package networktest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network"
+)
+
+func conversation(t *testing.T, f Fixture) {
+	converse(t, f.Net, f.Peer, f.Addr, f.PeerAddr)
+	converse(t, f.Peer, f.Net, f.PeerAddr, f.Addr)
+}
+
+func conversation6(t *testing.T, f Fixture) {
+	if !f.Addr6.IsValid() {
+		t.Skip("no IPv6")
+	}
+	converse(t, f.Net, f.Peer, f.Addr6, f.PeerAddr6)
+	converse(t, f.Peer, f.Net, f.PeerAddr6, f.Addr6)
+}
+
+func converse(t *testing.T, from, to network.Network, fromAddr, toAddr netip.Addr) {
+	t.Helper()
+	near, far := connect(t, from, to, toAddr)
+	say(t, near, far, "question")
+	say(t, far, near, "answer")
+	if a := portOf(near.LocalAddr()); a.Addr() != fromAddr || a != portOf(far.RemoteAddr()) {
+		t.Errorf("dialled from %v, accepted from %v, want address %v", a, far.RemoteAddr(), fromAddr)
+	}
+	if a := portOf(near.RemoteAddr()); a.Addr() != toAddr || a != portOf(far.LocalAddr()) {
+		t.Errorf("dialled %v, accepted at %v, want address %v", a, far.LocalAddr(), toAddr)
+	}
+	if n, err := near.Read(nil); n != 0 || err != nil {
+		t.Errorf("reading nothing: %d, %v", n, err)
+	}
+}
+
+func manyConversations(t *testing.T, f Fixture) {
+	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0), Backlog: 50})
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // an echo
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			c, err := f.Net.Dial(within(t), network.DialConfig{Remote: portOf(l.Addr())})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			sent := bytes.Repeat([]byte(fmt.Sprintf("conversation %d ", i)), 5000)
+			go func() {
+				_, _ = c.Write(sent)
+				_ = c.CloseWrite()
+			}()
+			if got, err := io.ReadAll(c); !bytes.Equal(got, sent) {
+				t.Errorf("conversation %d: %d of %d bytes came back right (%v)", i, len(got), len(sent), err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func refused(t *testing.T, f Fixture) {
+	_, err := f.Net.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
+	wantError(t, err, syscall.ECONNREFUSED)
+}
+
+func reset(t *testing.T, f Fixture) {
+	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
+	say(t, near, far, "before")
+	far.Abort()
+	_, err := near.Read(make([]byte, 1))
+	wantError(t, err, syscall.ECONNRESET)
+	_, err = near.Write([]byte("after"))
+	wantError(t, err, syscall.EPIPE, syscall.ECONNRESET)
+	if near.RemoteAddr() == nil || portOf(near.RemoteAddr()).Addr() != f.PeerAddr {
+		t.Errorf("the remote address after a reset is %v", near.RemoteAddr())
+	}
+	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("reading an aborted connection: %v", err)
+	}
+}
+
+func halfClose(t *testing.T, f Fixture) {
+	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
+	if err := near.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := far.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("reading a half closed connection: %d, %v", n, err)
+	}
+	say(t, far, near, "still here")
+	_, err := near.Write([]byte("no more"))
+	wantError(t, err, syscall.EPIPE)
+	if err := far.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := near.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("reading a closed connection: %d, %v", n, err)
+	}
+}
+
+func closeSends(t *testing.T, f Fixture) {
+	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
+	sent := bytes.Repeat([]byte("all of it "), 2000)
+	if _, err := near.Write(sent); err != nil {
+		t.Fatal(err)
+	}
+	if err := near.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(far); !bytes.Equal(got, sent) {
+		t.Errorf("%d of %d bytes arrived (%v)", len(got), len(sent), err)
+	}
+}
+
+func lingerZero(t *testing.T, f Fixture) {
+	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
+	if err := near.SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := near.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := far.Read(make([]byte, 1))
+	wantError(t, err, syscall.ECONNRESET)
+}
+
+func deadlines(t *testing.T, f Fixture) {
+	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
+	soon := func() time.Time { return clock.System().Now().Add(5 * time.Millisecond) }
+	late := func() time.Time { return clock.System().Now().Add(patience) }
+
+	_ = near.SetReadDeadline(soon())
+	_, err := near.Read(make([]byte, 1))
+	wantError(t, err, os.ErrDeadlineExceeded)
+	_ = near.SetReadDeadline(late())
+	say(t, far, near, "after a deadline")
+
+	_ = near.SetReadDeadline(clock.System().Now().Add(-time.Second))
+	_, err = near.Read(make([]byte, 1))
+	wantError(t, err, os.ErrDeadlineExceeded)
+	_ = near.SetReadDeadline(time.Time{})
+
+	_ = near.SetWriteDeadline(soon())
+	block := make([]byte, 1<<20)
+	for err = nil; err == nil; {
+		_, err = near.Write(block) // nobody reads: the buffers fill
+	}
+	wantError(t, err, os.ErrDeadlineExceeded)
+
+	// A deadline set while somebody waits applies to him.
+	done := make(chan error)
+	go func() {
+		_, err := near.Read(make([]byte, 1))
+		done <- err
+	}()
+	_ = near.SetReadDeadline(soon())
+	wantError(t, <-done, os.ErrDeadlineExceeded)
+}
+
+func closeEndsWaiting(t *testing.T, f Fixture) {
+	near, _ := connect(t, f.Net, f.Peer, f.PeerAddr)
+	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
+	p, err := f.Net.ListenPacket(within(t), network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	wait := func(f func() error) { done <- f() }
+	go wait(func() error { _, err := near.Read(make([]byte, 1)); return err })
+	go wait(func() error { _, err := l.Accept(); return err })
+	go wait(func() error { _, _, err := p.ReadFrom(make([]byte, 1)); return err })
+	for _, c := range []io.Closer{near, l, p} {
+		if err := c.Close(); err != nil {
+			t.Errorf("close %T: %v", c, err)
+		}
+	}
+	for range 3 {
+		wantError(t, <-done, net.ErrClosed)
+	}
+	for _, c := range []io.Closer{near, l, p} {
+		wantError(t, c.Close(), net.ErrClosed)
+	}
+	_, err = near.Write([]byte("x"))
+	wantError(t, err, net.ErrClosed)
+	wantError(t, near.SetDeadline(time.Time{}), net.ErrClosed)
+}
+
+func dialContext(t *testing.T, f Fixture) {
+	why := errors.New("why")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	_, err := f.Net.Dial(ctx, network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
+	wantError(t, err, why)
+	_, err = f.Net.Listen(ctx, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
+	wantError(t, err, why)
+
+	ctx, cancel = context.WithCancelCause(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := f.Net.Dial(ctx, network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, 9)})
+		done <- err
+	}()
+	eventually(t, "a connection is being opened", func() bool {
+		rows, err := f.Net.Sockets()
+		supported(t, err)
+		for _, s := range rows {
+			if s.State == "SYN_SENT" && s.Remote.Addr() == f.Missing {
+				return true
+			}
+		}
+		return false
+	})
+	cancel(why)
+	wantError(t, <-done, why)
+}
+
+func dialNobody(t *testing.T, f Fixture) {
+	_, err := f.Net.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, 9)})
+	wantError(t, err, syscall.EHOSTUNREACH)
+}
+
+func dialFrom(t *testing.T, f Fixture) {
+	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0)})
+	from := netip.AddrPortFrom(f.Addr, 23456)
+	c, err := f.Net.Dial(within(t), network.DialConfig{Local: from, Remote: portOf(l.Addr())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := portOf(c.LocalAddr()); got != from {
+		t.Errorf("dialled from %v, want %v", got, from)
+	}
+	_, err = f.Net.Dial(within(t), network.DialConfig{Local: from, Remote: portOf(l.Addr())})
+	wantError(t, err, syscall.EADDRINUSE)
+	_, err = f.Net.Dial(within(t), network.DialConfig{Local: netip.AddrPortFrom(f.Missing, 0), Remote: portOf(l.Addr())})
+	wantError(t, err, syscall.EADDRNOTAVAIL)
+
+	c, err = f.Net.Dial(within(t), network.DialConfig{Interface: f.Interface, Remote: portOf(l.Addr())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+func listenErrors(t *testing.T, f Fixture) {
+	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
+	_, err := f.Net.Listen(within(t), network.ListenConfig{Addr: portOf(l.Addr())})
+	wantError(t, err, syscall.EADDRINUSE)
+	_, err = f.Net.Listen(within(t), network.ListenConfig{Addr: netip.AddrPortFrom(f.Missing, 2525)})
+	wantError(t, err, syscall.EADDRNOTAVAIL)
+
+	all := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)})
+	c, err := f.Peer.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Addr, portOf(all.Addr()).Port())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}
+
+func listenAgain(t *testing.T, f Fixture) {
+	at := netip.AddrPortFrom(f.Addr, 2525)
+	for range 3 {
+		l := listen(t, f.Net, network.ListenConfig{Addr: at})
+		c, err := f.Peer.Dial(within(t), network.DialConfig{Remote: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The side that closes first is left in TIME_WAIT.
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.ReadAll(c)
+		_ = c.Close()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Peer.Dial(within(t), network.DialConfig{Remote: at})
+		wantError(t, err, syscall.ECONNREFUSED)
+	}
+}
+
+// backlog fills a listener's queue: what does not fit is not refused, it hangs.
+func backlog(t *testing.T, f Fixture) {
+	const n = 3
+	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0), Backlog: n})
+	dial := func() (network.Conn, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		return f.Peer.Dial(ctx, network.DialConfig{Remote: portOf(l.Addr())})
+	}
+	var open []network.Conn
+	for {
+		c, err := dial()
+		if err != nil {
+			wantError(t, err, context.DeadlineExceeded)
+			break
+		}
+		if open = append(open, c); len(open) > 2*n {
+			t.Fatalf("%d connections with a backlog of %d", len(open), n)
+		}
+	}
+	if len(open) < n {
+		t.Fatalf("%d connections with a backlog of %d", len(open), n)
+	}
+	rows, err := f.Net.Sockets()
+	supported(t, err)
+	for _, s := range rows {
+		if s.State == "LISTEN" && (s.QLen < n || s.MaxQLen != n) {
+			t.Errorf("queue of the listener is %d/%d/%d, want %d at least waiting and a limit of %d", s.QLen, s.IncQLen, s.MaxQLen, n, n)
+		}
+	}
+	for range open {
+		c, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	c, err := f.Peer.Dial(within(t), network.DialConfig{Remote: portOf(l.Addr())})
+	if err != nil {
+		t.Fatalf("with an empty queue: %v", err)
+	}
+	c.Close()
+}
+
+// loopback talks to the network's own addresses, which no wire sees.
+func loopback(t *testing.T, f Fixture) {
+	for _, a := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), f.Addr} {
+		near, far := connect(t, f.Net, f.Net, a)
+		say(t, near, far, "to myself")
+	}
+}
