@@ -1,14 +1,15 @@
 package peers
 
 import (
+	"context"
 	"io"
-	"sync/atomic"
+	"sync"
 
 	"github.com/esasim/esasim/appliance/network"
 )
 
 var _ = register(Kind{Name: "sink", New: func(c Config) Peer {
-	s := &Sink{stream: stream{config: c}}
+	s := &Sink{stream: stream{config: c}, more: make(chan struct{})}
 	s.serve = s.swallow
 	return s
 }})
@@ -17,11 +18,35 @@ var _ = register(Kind{Name: "sink", New: func(c Config) Peer {
 // does.
 type Sink struct {
 	stream
-	received atomic.Int64
+
+	mu       sync.Mutex
+	received int64
+	more     chan struct{} // closed when received grows, and replaced
 }
 
 // Received counts the bytes read on all connections.
-func (s *Sink) Received() int64 { return s.received.Load() }
+func (s *Sink) Received() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.received
+}
+
+// Await waits until n bytes have been read on all connections.
+func (s *Sink) Await(ctx context.Context, n int64) error {
+	for {
+		s.mu.Lock()
+		got, more := s.received, s.more
+		s.mu.Unlock()
+		if got >= n {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
 
 func (s *Sink) swallow(c network.Conn) {
 	io.Copy(s, struct{ io.Reader }{c})
@@ -29,6 +54,10 @@ func (s *Sink) swallow(c network.Conn) {
 
 // Write counts; it is what swallow copies to.
 func (s *Sink) Write(b []byte) (int, error) {
-	s.received.Add(int64(len(b)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.received += int64(len(b))
+	close(s.more)
+	s.more = make(chan struct{})
 	return len(b), nil
 }

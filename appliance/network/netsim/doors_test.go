@@ -1,0 +1,375 @@
+package netsim_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim"
+)
+
+// serve runs a service of the appliance's until the test ends or the listener is
+// closed.
+func serve(t testing.TB, w *netsim.World, at string, handle func(network.Conn)) network.Listener {
+	t.Helper()
+	l, err := w.Network().Listen(t.Context(), network.ListenConfig{Addr: addrPort(at), Backlog: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.AcceptConn()
+			if err != nil {
+				return
+			}
+			go handle(c)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+	})
+	return l
+}
+
+func echoAll(c network.Conn) {
+	defer c.Close()
+	io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
+}
+
+// knock connects to a door from outside.
+func knock(t testing.TB, w *netsim.World, name string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", w.Doors()[name].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(enough))
+	return c.(*net.TCPConn)
+}
+
+func TestADoorLeadsToTheAppliance(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	from := make(chan net.Addr, 1)
+	serve(t, w, "10.0.202.7:22", func(c network.Conn) {
+		from <- c.RemoteAddr()
+		echoAll(c)
+	})
+	c := knock(t, w, "ssh")
+	echo(t, c, "through the door")
+	port := c.LocalAddr().(*net.TCPAddr).Port
+	if got, want := (<-from).String(), fmt.Sprintf("10.0.201.4:%d", port); got != want {
+		t.Errorf("the service sees %s, want %s", got, want)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(c); err != nil || len(rest) > 0 {
+		t.Errorf("after a half-close: %q, %v, want the service's end", rest, err)
+	}
+}
+
+func TestBulkThroughADoorArrivesWhole(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	serve(t, w, "192.0.2.25:22", echoAll)
+	c := knock(t, w, "ssh")
+	sent := strings.Repeat("0123456789abcde\n", 1<<16) // 1 MiB
+	go func() {
+		io.WriteString(c, sent)
+		c.CloseWrite()
+	}()
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != sent {
+		t.Errorf("%d bytes came back (%v), want the same %d", len(got), err, len(sent))
+	}
+}
+
+func TestADoorPassesResetsOn(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	got := make(chan error, 1)
+	serve(t, w, "192.0.2.25:22", func(c network.Conn) {
+		b := make([]byte, 1)
+		c.Read(b)
+		if b[0] == 'r' {
+			c.Abort()
+			return
+		}
+		c.Write(b)
+		_, err := c.Read(b)
+		got <- err
+		c.Close()
+	})
+	c := knock(t, w, "ssh")
+	io.WriteString(c, "reset me")
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client reads %v after the service's reset", err)
+	}
+	c = knock(t, w, "ssh")
+	echo(t, c, "x")
+	c.SetLinger(0)
+	c.Close()
+	if err := <-got; !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the service reads %v after the client's reset", err)
+	}
+}
+
+func TestADoorFollowsItsService(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	early := knock(t, w, "ssh") // before the service is up: waits
+	l := serve(t, w, "192.0.2.25:22", echoAll)
+	echo(t, early, "in the end")
+	if err := w.StartClients(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(name string) bool {
+		c, err := net.Dial("tcp", w.Doors()[name].String())
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}
+	if !refused("ftp") {
+		t.Error("a door without a service is open")
+	}
+	before := w.Doors()["ssh"]
+	l.Close()
+	if !refused("ssh") {
+		t.Error("the door is open after its service has gone")
+	}
+	echo(t, early, "who is inside stays inside")
+	serve(t, w, "0.0.0.0:22", echoAll)
+	echo(t, knock(t, w, "ssh"), "open again")
+	if after := w.Doors()["ssh"]; after != before {
+		t.Errorf("the door was at %v and is at %v", before, after)
+	}
+}
+
+func TestADoorFollowsAddressAndPort(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	serve(t, w, "192.0.2.25:2022", echoAll)
+	if err := w.SetServicePort("ssh", 2022); err != nil {
+		t.Fatal(err)
+	}
+	echo(t, knock(t, w, "ssh"), "another port")
+	net := w.Network().(network.Configurer)
+	if err := net.SetAddrs("Data 1", []netip.Prefix{netip.MustParsePrefix("192.0.2.26/24")}); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, w, "192.0.2.26:2022", echoAll)
+	echo(t, knock(t, w, "ssh"), "another address")
+}
+
+func TestOutsideClientsAreSeenAsTheTopologySays(t *testing.T) {
+	w := start(t, load(t, "pool.yaml", strings.Replace(valid, "as: 203.0.113.8", "as: 203.0.113.128/30", 1)))
+	from := make(chan string, 1)
+	serve(t, w, "192.0.2.25:22", func(c network.Conn) {
+		from <- c.RemoteAddr().(*net.TCPAddr).IP.String()
+		c.Close()
+	})
+	for _, test := range []struct{ local, want string }{
+		{"127.0.0.1", "203.0.113.129"},
+		{"127.0.0.2", "203.0.113.130"},
+		{"127.0.0.1", "203.0.113.129"},
+		{"127.0.0.3", "203.0.113.131"},
+		{"127.0.0.4", "203.0.113.129"}, // no address is left
+	} {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(test.local)}}
+		c, err := d.Dial("tcp", w.Doors()["ssh"].String())
+		if err != nil {
+			t.Skipf("this machine has no address %s: %v", test.local, err)
+		}
+		if got := <-from; got != test.want {
+			t.Errorf("%s is seen as %s, want %s", test.local, got, test.want)
+		}
+		c.Close()
+	}
+}
+
+func TestARestartKeepsTheDoors(t *testing.T) {
+	minimal := fixture(t, "minimal")
+	first := start(t, minimal)
+	doors := first.Doors()
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w, err := netsim.New(minimal, netsim.Options{DoorAddrs: doors})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Stop(context.Background()) })
+	if err := w.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, w, "192.0.2.25:22", echoAll)
+	c, err := net.Dial("tcp", doors["ssh"].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	echo(t, c, "after the restart")
+}
+
+func TestStopLetsLastWordsOut(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	ready := make(chan network.Conn, 1)
+	serve(t, w, "192.0.2.25:22", func(c network.Conn) { ready <- c })
+	c := knock(t, w, "ssh")
+	service := <-ready
+	io.WriteString(service, "The system is going down.\n")
+	service.Close()
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.Stop(context.Background()) }()
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != "The system is going down.\n" {
+		t.Errorf("the client reads %q, %v", got, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStopCutsWhoDoesNotGo(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	serve(t, w, "192.0.2.25:22", echoAll)
+	c := knock(t, w, "ssh")
+	echo(t, c, "here to stay")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.Stop(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Stop = %v", err)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client reads %v, want a reset", err)
+	}
+}
+
+// exits is a topology that leads out to real addresses.
+func exits(t *testing.T, out string) *netsim.Topology {
+	return load(t, "exits.yaml", strings.Replace(valid, "# out", "  out:\n"+out, 1))
+}
+
+func TestTheBackDoor(t *testing.T) {
+	real, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Close()
+	go func() {
+		for {
+			c, err := real.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := make([]byte, 64)
+				n, _ := c.Read(b)
+				if string(b[:n]) == "reset" {
+					c.(*net.TCPConn).SetLinger(0)
+					return
+				}
+				c.Write(b[:n])
+			}()
+		}
+	}()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	port := func(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+	w := start(t, exits(t, fmt.Sprintf(`
+    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}
+    - {address: 203.0.113.31, port: 514, to: 127.0.0.1, to_port: %d}`, port(real), port(closed))))
+
+	echo(t, mustDial(t, w, "203.0.113.30:514"), "to the real world")
+	c := mustDial(t, w, "203.0.113.30:514")
+	c.SetDeadline(time.Now().Add(enough))
+	io.WriteString(c, "reset")
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("after the real server's reset: %v", err)
+	}
+	for _, to := range []string{"203.0.113.31:514", "203.0.113.30:515"} { // closed, and not mapped
+		if _, err := dial(t, w, to); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("to %s: %v", to, err)
+		}
+	}
+}
+
+func TestDatagramsThroughTheBackDoor(t *testing.T) {
+	real, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Close()
+	w := start(t, exits(t, fmt.Sprintf("    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}", real.LocalAddr().(*net.UDPAddr).Port)))
+	open := func(to string) network.PacketConn {
+		c, err := w.Network().ListenPacket(t.Context(), network.DialConfig{Remote: addrPort(to)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(enough))
+		return c
+	}
+	c := open("203.0.113.30:514")
+	real.SetDeadline(time.Now().Add(enough))
+	b := make([]byte, 100)
+	for range 2 {
+		if _, err := c.Write([]byte("<22>hello")); err != nil {
+			t.Fatal(err)
+		}
+		n, from, err := real.ReadFrom(b)
+		if err != nil || string(b[:n]) != "<22>hello" {
+			t.Fatalf("the real server got %q, %v", b[:n], err)
+		}
+		real.WriteTo([]byte("heard"), from)
+		if n, err = c.Read(b); err != nil || string(b[:n]) != "heard" {
+			t.Fatalf("the answer: %q, %v", b[:n], err)
+		}
+	}
+	unmapped := open("203.0.113.30:515")
+	unmapped.Write([]byte("anybody?"))
+	if _, err := unmapped.Read(b); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("from a port that leads nowhere: %v", err)
+	}
+}
+
+// TestADoorWhosePortWasTakenOpensInTheEnd: somebody else used the port while the
+// service was off.
+func TestADoorWhosePortWasTakenOpensInTheEnd(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	if err := w.StartClients(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	at := w.Doors()["ssh"].String()
+	taken, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, w, "192.0.2.25:22", echoAll)
+	taken.Close()
+	for ctx := within(t, enough); ; {
+		c, err := net.Dial("tcp", at)
+		if err == nil {
+			echo(t, c, "late")
+			c.Close()
+			return
+		}
+		if clock.System().Sleep(ctx, 50*time.Millisecond) != nil {
+			t.Fatal("the door stayed shut")
+		}
+	}
+}

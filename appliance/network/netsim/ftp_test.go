@@ -1,0 +1,302 @@
+package netsim_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jlaffaye/ftp"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim"
+)
+
+// An ftpd is as much of an FTP server as the NAT helper has to do with. It sends
+// "data" for RETR and keeps what STOR brings; commands says what it heard.
+type ftpd struct {
+	t        *testing.T
+	net      network.Network
+	commands chan string
+	stored   chan string
+}
+
+func serveFTP(t *testing.T, w *netsim.World) *ftpd {
+	d := &ftpd{t: t, net: w.Network(), commands: make(chan string, 100), stored: make(chan string, 1)}
+	serve(t, w, "10.0.202.7:21", d.session)
+	return d
+}
+
+func (d *ftpd) session(c network.Conn) {
+	defer c.Close()
+	data := func() (network.Conn, error) { return nil, errors.New("no port") }
+	transfer := func(use func(network.Conn)) {
+		fmt.Fprint(c, "150 Here it comes.\r\n")
+		x, err := data()
+		if err != nil {
+			fmt.Fprint(c, "425 Cannot open a data connection.\r\n")
+			return
+		}
+		use(x)
+		x.Close()
+		fmt.Fprint(c, "226 Done.\r\n")
+	}
+	active := func(to netip.AddrPort) {
+		if to.Addr() != realAddr(c.RemoteAddr()).Addr() {
+			fmt.Fprint(c, "500 Not your address.\r\n")
+			return
+		}
+		data = func() (network.Conn, error) {
+			return d.net.Dial(d.t.Context(), network.DialConfig{Remote: to})
+		}
+		fmt.Fprint(c, "200 PORT command successful.\r\n")
+	}
+	passive := func() uint16 {
+		l, err := d.net.Listen(d.t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(realAddr(c.LocalAddr()).Addr(), 0)})
+		if err != nil {
+			d.t.Error(err)
+			return 0
+		}
+		data = func() (network.Conn, error) {
+			defer l.Close()
+			return l.AcceptConn()
+		}
+		return realAddr(l.Addr()).Port()
+	}
+	fmt.Fprint(c, "220 Ready.\r\n")
+	for in := bufio.NewScanner(c); in.Scan(); {
+		d.commands <- in.Text()
+		word, arg, _ := strings.Cut(in.Text(), " ")
+		switch strings.ToUpper(word) {
+		case "USER":
+			fmt.Fprint(c, "331 Password?\r\n")
+		case "PASS":
+			fmt.Fprint(c, "230 Welcome.\r\n")
+		case "FEAT":
+			fmt.Fprint(c, "211-Features\r\n EPSV\r\n211 End\r\n")
+		case "TYPE", "OPTS":
+			fmt.Fprint(c, "200 Done.\r\n")
+		case "PASV":
+			p := passive()
+			fmt.Fprintf(c, "227 Entering Passive Mode (10,0,202,7,%d,%d).\r\n", p>>8, p&0xff)
+		case "EPSV":
+			fmt.Fprintf(c, "229 Entering Extended Passive Mode (|||%d|).\r\n", passive())
+		case "PORT":
+			var h [4]byte
+			var hi, lo uint16
+			fmt.Sscanf(arg, "%d,%d,%d,%d,%d,%d", &h[0], &h[1], &h[2], &h[3], &hi, &lo)
+			active(netip.AddrPortFrom(netip.AddrFrom4(h), hi<<8|lo))
+		case "EPRT":
+			f := append(strings.Split(arg, "|"), "", "", "", "")
+			to, _ := netip.ParseAddrPort(net.JoinHostPort(f[2], f[3]))
+			active(to)
+		case "RETR":
+			transfer(func(x network.Conn) { io.WriteString(x, "data") })
+		case "STOR":
+			transfer(func(x network.Conn) {
+				b, _ := io.ReadAll(x)
+				d.stored <- string(b)
+			})
+		case "QUIT":
+			fmt.Fprint(c, "221 Bye.\r\n")
+			return
+		default:
+			fmt.Fprint(c, "502 Not implemented.\r\n")
+		}
+	}
+}
+
+func realAddr(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
+
+func TestPassiveFTPThroughTheDoor(t *testing.T) {
+	for _, extended := range []bool{true, false} {
+		t.Run(fmt.Sprint("EPSV ", extended), func(t *testing.T) {
+			w := start(t, fixture(t, "lab"))
+			d := serveFTP(t, w)
+			c, err := ftp.Dial(w.Doors()["ftp"].String(), ftp.DialWithTimeout(enough), ftp.DialWithDisabledEPSV(!extended))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Quit()
+			if err := c.Login("admin", "ironport"); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				r, err := c.Retr("x.cap")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b, err := io.ReadAll(r); err != nil || string(b) != "data" {
+					t.Errorf("RETR brings %q, %v", b, err)
+				}
+				r.Close()
+			}
+			if err := c.Stor("x.xml", strings.NewReader("up")); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-d.stored; got != "up" {
+				t.Errorf("STOR brought %q", got)
+			}
+		})
+	}
+}
+
+// A talk is a control connection typed by hand.
+type talk struct {
+	t *testing.T
+	net.Conn
+	lines *bufio.Scanner
+}
+
+func typeFTP(t *testing.T, w *netsim.World) *talk {
+	c := &talk{t: t, Conn: knock(t, w, "ftp")}
+	c.lines = bufio.NewScanner(c)
+	c.expect("220 ")
+	return c
+}
+
+func (c *talk) expect(prefix string) string {
+	c.t.Helper()
+	if !c.lines.Scan() || !strings.HasPrefix(c.lines.Text(), prefix) {
+		c.t.Fatalf("got %q (%v), want %q...", c.lines.Text(), c.lines.Err(), prefix)
+	}
+	return c.lines.Text()
+}
+
+func (c *talk) say(line string) { io.WriteString(c, line+"\r\n") }
+
+func TestActiveFTPThroughTheDoor(t *testing.T) {
+	for _, command := range []string{"PORT", "eprt"} {
+		t.Run(command, func(t *testing.T) {
+			w := start(t, fixture(t, "lab"))
+			d := serveFTP(t, w)
+			c := typeFTP(t, w)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			port := realAddr(l.Addr()).Port()
+			line := fmt.Sprintf("PORT 127,0,0,1,%d,%d", port>>8, port&0xff)
+			if command == "eprt" {
+				line = fmt.Sprintf("eprt |1|127.0.0.1|%d|", port)
+			}
+			c.say(line)
+			c.expect("200 ")
+			if heard := <-d.commands; !strings.Contains(heard, "10,0,201,4,") && !strings.Contains(heard, "|10.0.201.4|") {
+				t.Errorf("ftpd heard %q, want the simulated client's address", heard)
+			}
+			c.say("RETR x.cap")
+			c.expect("150 ")
+			l.(*net.TCPListener).SetDeadline(time.Now().Add(enough))
+			data, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := io.ReadAll(data); err != nil || string(b) != "data" {
+				t.Errorf("RETR brings %q, %v", b, err)
+			}
+			c.expect("226 ")
+		})
+	}
+}
+
+func TestPortOfSomebodyElsePassesUnchanged(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	d := serveFTP(t, w)
+	c := typeFTP(t, w)
+	for _, line := range []string{
+		"PORT 10,0,201,5,200,10",  // another host
+		"PORT 127,0,0,1,0,25",     // a service's port
+		"EPRT |2|::1|5000|",       // another address of the client's machine
+		"PORT 1,2",                // nonsense
+		"EPRT",                    // and more of it
+		"SITE PORT 127,0,0,1,9,9", // no command of that name
+	} {
+		c.say(line)
+		if heard := <-d.commands; heard != line {
+			t.Errorf("%q became %q", line, heard)
+		}
+		c.expect("50")
+	}
+}
+
+func TestDataConnectionsOfStrangersAreRefused(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	serveFTP(t, w)
+	c := typeFTP(t, w)
+	c.say("EPSV")
+	reply := c.expect("229 ")
+	var port int
+	fmt.Sscanf(reply[strings.Index(reply, "("):], "(|||%d|)", &port)
+	at := fmt.Sprintf("127.0.0.1:%d", port)
+	stranger := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	if thief, err := stranger.Dial("tcp", at); err == nil {
+		thief.SetDeadline(time.Now().Add(enough))
+		if _, err := thief.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("a stranger reads %v, want a reset", err)
+		}
+		thief.Close()
+	} else {
+		t.Logf("this machine has no address 127.0.0.2: %v", err)
+	}
+	own, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	c.say("RETR x.cap")
+	c.expect("150 ")
+	if b, err := io.ReadAll(own); err != nil || string(b) != "data" {
+		t.Errorf("RETR brings %q, %v", b, err)
+	}
+	c.expect("226 ")
+	if again, err := net.Dial("tcp", at); err == nil {
+		again.Close()
+		t.Error("a passive port is open after its data connection")
+	}
+}
+
+func TestPassivePortsAndPublicAddress(t *testing.T) {
+	lab := fixture(t, "lab")
+	for i := range lab.Doors.In {
+		if lab.Doors.In[i].Service == "ftp" {
+			lab.Doors.In[i].PassivePorts = "47000-47010"
+			lab.Doors.In[i].PublicAddress = addr("198.51.100.9")
+		}
+	}
+	w := start(t, lab)
+	serveFTP(t, w)
+	c := typeFTP(t, w)
+	c.say("PASV")
+	reply := c.expect("227 ")
+	var hi, lo int
+	if _, err := fmt.Sscanf(reply, "227 Entering Passive Mode (198,51,100,9,%d,%d).", &hi, &lo); err != nil {
+		t.Fatalf("%q: %v", reply, err)
+	}
+	if port := hi<<8 | lo; port < 47000 || port > 47010 {
+		t.Errorf("port %d, want one of 47000-47010", port)
+	}
+}
+
+// TestUrgentDataStaysInPlace: an ABOR as clients send it, with its mark urgent.
+func TestUrgentDataStaysInPlace(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	d := serveFTP(t, w)
+	c := typeFTP(t, w)
+	io.WriteString(c, "\xff\xf4") // IAC IP
+	if err := sendUrgent(c.Conn.(*net.TCPConn), []byte("\xff")); err != nil {
+		t.Skipf("no urgent data here: %v", err)
+	}
+	io.WriteString(c, "\xf2ABOR\r\n")
+	if got, want := <-d.commands, "\xff\xf4\xff\xf2ABOR"; got != want {
+		t.Errorf("ftpd heard %q, want %q", got, want)
+	}
+	c.expect("502 ")
+}
