@@ -61,7 +61,7 @@ func (d Dialogue) List(choices ...string) {
 // their ends.
 func (d Dialogue) Ask(ctx context.Context, question, def string, check func(string) error) (string, error) {
 	return d.until(check, func() (string, error) {
-		d.gap()
+		d.gap(1)
 		if question != "" {
 			d.Prose(question)
 		}
@@ -76,7 +76,7 @@ func (d Dialogue) Ask(ctx context.Context, question, def string, check func(stri
 // AskSecret is Ask without echo and without default; the answer comes as typed.
 func (d Dialogue) AskSecret(ctx context.Context, question string, check func(string) error) (string, error) {
 	return d.until(check, func() (string, error) {
-		d.gap()
+		d.gap(1)
 		d.Prose(question)
 		return d.Secret(ctx, "[]> ")
 	})

@@ -31,7 +31,7 @@
 //
 // A Dialogue keeps AsyncOS's blank lines, so that commands need not: one after each
 // line that the user has entered, one before a question or a menu's header that
-// follows other text, none before a question whose answer is given on the question's
+// follows other text, two before a header under the menu's own Head, none before a question whose answer is given on the question's
 // own line when text was just printed above it. Text that begins with "\n" after an
 // answer has its blank line already and gets no second one.
 //

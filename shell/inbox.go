@@ -23,7 +23,7 @@ type inbox struct {
 	input   func()        // called for whatever comes; may be nil
 	more    sync.Cond
 	buf     []byte
-	afterCR bool  // the last byte was a carriage return: a line feed belongs to it
+	afterCR bool  // a line feed that comes next belongs to the carriage return before it
 	ended   error // the client sends no more
 	closed  bool  // nobody reads any more
 
@@ -60,11 +60,22 @@ func (in *inbox) pump(r io.Reader, echo func(string)) {
 		if in.take(b[:n]) {
 			echo("^C\n")
 		}
+		if n < len(b) {
+			in.pause()
+		}
 		if err != nil {
 			in.end(err)
 			return
 		}
 	}
+}
+
+// pause notes that what comes next was sent later: a line feed is then a key of its
+// own, also after a carriage return.
+func (in *inbox) pause() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.afterCR = false
 }
 
 // take stores what came and reports whether a command was interrupted.

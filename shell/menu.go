@@ -29,8 +29,12 @@ type Item struct {
 func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 	for {
 		menu := m()
+		above, writes := 1, d.writes
 		if menu.Head != nil {
 			menu.Head()
+		}
+		if d.writes > writes {
+			above = 2
 		}
 		offered := make([]Item, 0, len(menu.Items))
 		var b strings.Builder
@@ -43,7 +47,7 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 				fmt.Fprintf(&b, "- %s - %s\n", it.Key, it.Text)
 			}
 		}
-		d.gap()
+		d.gap(above)
 		d.Prose(strings.TrimSuffix(b.String(), "\n"))
 		answer, err := d.Prompt(ctx, "[]> ")
 		if err != nil {

@@ -15,9 +15,10 @@ type page struct {
 	screen  Screen // nil when Prompter is none
 	paging  bool   // setttymode
 	answers int    // how many lines were entered
+	writes  int    // how often text was written
 
 	answered bool // the user's line is the last thing on the page
-	newlines int  // at the end of the page, up to 2
+	newlines int  // at the end of the page
 }
 
 // Write writes text; after an answer it keeps one blank line between the two.
@@ -38,7 +39,8 @@ func (p *page) Write(b []byte) (int, error) {
 	if end < len(b) {
 		p.newlines = 0
 	}
-	p.newlines = min(p.newlines+end, 2)
+	p.newlines += end
+	p.writes++
 	return p.Prompter.Write(b)
 }
 
@@ -61,10 +63,11 @@ func (p *page) entered() {
 	p.answered, p.newlines = true, 1
 }
 
-// gap makes sure that a blank line is above the cursor, unless the page is empty.
-func (p *page) gap() {
+// gap makes sure that so many blank lines are above the cursor, unless the page is
+// empty.
+func (p *page) gap(blank int) {
 	p.gapAfterAnswer()
-	for p.newlines < 2 && p.newlines > 0 {
+	for p.newlines <= blank && p.newlines > 0 {
 		io.WriteString(p, "\n")
 	}
 }

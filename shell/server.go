@@ -138,7 +138,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		return nil
 	}
 	lis.Close()
-	end(stopped(appliance.StopReason(ctx)))
+	end(Stopped(appliance.StopReason(ctx)))
 	s.cut(func(p *peer) bool { return p.channels() == 0 })
 
 	gone := make(chan struct{})

@@ -214,15 +214,15 @@ func (s *session) complain(word string, err error) {
 	s.box.Logger.Error("a command failed", attrs...)
 }
 
-// A stopped is why sessions end when their server does: a text for the users.
-type stopped string
+// A Stopped is why sessions end when their server does: a text for the users.
+type Stopped string
 
-func (s stopped) Error() string { return "shell: server stopped: " + string(s) }
+func (s Stopped) Error() string { return "shell: server stopped: " + string(s) }
 
 // farewell tells the user why the session ends, and the logs too where they want
 // to know.
 func (s *session) farewell(why error) {
-	var reason stopped
+	var reason Stopped
 	switch {
 	case errors.Is(why, ErrIdle):
 		s.talk.Printf("\nThe session was closed because it had been idle for %d minutes.\n", int(s.limit.Minutes()))

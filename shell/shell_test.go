@@ -111,6 +111,8 @@ func visit(t testing.TB, c *gossh.Client, columns, rows int) *visitor {
 // hear reads until what was heard since the last hear ends in one of the texts, and returns it.
 func (v *visitor) hear(ends ...string) string {
 	v.t.Helper()
+	stop := clock.System().AfterFunc(20*time.Second, func() { v.Close() })
+	defer stop()
 	v.heard.Reset()
 	b := make([]byte, 1)
 	for {
@@ -127,6 +129,8 @@ func (v *visitor) hear(ends ...string) string {
 
 // rest reads to the end.
 func (v *visitor) rest() string {
+	stop := clock.System().AfterFunc(20*time.Second, func() { v.t.Error("the session does not end"); v.Close() })
+	defer stop()
 	b, _ := io.ReadAll(v.out)
 	return string(b)
 }

@@ -216,17 +216,18 @@ func (t *terminal) onKey(line string, pos int, key rune) (string, int, bool) {
 		return "", 0, false
 	}
 	if pos < len(line) || t.complete == nil {
-		return line, pos, true
+		return "", 0, false
 	}
 	found := t.complete(line)
 	switch len(found) {
 	case 0:
+		return "", 0, false
 	case 1:
 		line = line[:strings.LastIndexByte(line, ' ')+1] + found[0] + " "
-	default:
-		t.out.Write([]byte("\n" + strings.Join(found, ", ") + "\n" + t.prompt + line))
+		return line, len(line), true
 	}
-	return line, len(line), true
+	t.out.Write([]byte("\n" + strings.Join(found, ", ") + "\n" + t.prompt + line))
+	return "", 0, false // the line is as it was, and the cursor where it was
 }
 
 // A history is what was entered at the main prompt. Answers to questions are

@@ -1,0 +1,344 @@
+package shell_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/shell/shelltest"
+)
+
+// converse runs f over a script, and compares what is said.
+func converse(t *testing.T, f func(context.Context, shell.Dialogue) error, want string, answers ...string) {
+	t.Helper()
+	p := shelltest.Script(answers...)
+	if err := f(t.Context(), shell.NewDialogue(p)); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if diff := cmp.Diff(want, p.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if p.Left() > 0 {
+		t.Errorf("%d answers were not asked for", p.Left())
+	}
+}
+
+// The blank lines of public samples: one after each line that was entered, one
+// between questions, two between a state and a menu's header, none between a text
+// and a question that is answered on its own line.
+func TestBlankLines(t *testing.T) {
+	converse(t, func(ctx context.Context, d shell.Dialogue) error {
+		return d.Menu(ctx, func() shell.Menu {
+			return shell.Menu{
+				Head: func() { d.Printf("File Reputation: Disabled\n") },
+				Items: []shell.Item{{Key: "SETUP", Text: "Configure the service.", Run: func(ctx context.Context) error {
+					d.Printf("File Reputation: Disabled\n")
+					var yes bool
+					var name string
+					return d.Form(ctx,
+						shell.YesNo(&yes, "Would you like to use File Reputation?"),
+						shell.YesNo(&yes, "Would you like to use File Analysis?"),
+						shell.Text(&name, "Enter a name:", nil),
+						shell.Text(&name, "Enter another:", nil))
+				}}},
+			}
+		})
+	}, `File Reputation: Disabled
+
+
+Choose the operation you want to perform:
+- SETUP - Configure the service.
+[]> setup
+
+File Reputation: Disabled
+Would you like to use File Reputation? [N]> y
+
+Would you like to use File Analysis? [Y]> y
+
+Enter a name:
+[]> a
+
+Enter another:
+[a]> b
+
+File Reputation: Disabled
+
+
+Choose the operation you want to perform:
+- SETUP - Configure the service.
+[]> 
+`, "setup", "y", "y", "a", "b", "")
+}
+
+func TestTextThatBringsItsBlankLineGetsNoOther(t *testing.T) {
+	converse(t, func(ctx context.Context, d shell.Dialogue) error {
+		if _, err := d.Ask(ctx, "Name:", "", nil); err != nil {
+			return err
+		}
+		d.Printf("\nDone.\n")
+		_, err := d.Ask(ctx, "Next:", "", nil)
+		d.Printf("\n\nTwo blank lines are two.\n")
+		return err
+	}, "Name:\n[]> a\n\nDone.\n\nNext:\n[]> b\n\n\nTwo blank lines are two.\n", "a", "b")
+}
+
+func TestARefusedAnswerIsAskedForAgain(t *testing.T) {
+	n := 5
+	converse(t, func(ctx context.Context, d shell.Dialogue) error {
+		return d.Form(ctx, shell.Number(&n, "How many?", 1, 10))
+	}, "How many?\n[5]> eleven\n\nThe value must be an integer from 1 to 10.\n\nHow many?\n[5]> 11\n\n"+
+		"The value must be an integer from 1 to 10.\n\nHow many?\n[5]> 7\n", "eleven", "11", "7")
+	if n != 7 {
+		t.Errorf("n = %d", n)
+	}
+}
+
+func TestConfirm(t *testing.T) {
+	for _, c := range []struct {
+		def    bool
+		answer string
+		want   bool
+	}{{true, "", true}, {false, "", false}, {true, "n", false}, {true, "NO", false}, {false, "Y", true}, {false, " yes ", true}} {
+		p := shelltest.Script("perhaps", c.answer)
+		got, err := shell.NewDialogue(p).Confirm(t.Context(), "Sure?", c.def)
+		if err != nil || got != c.want {
+			t.Errorf("%q with default %v: %v, %v", c.answer, c.def, got, err)
+		}
+		if !strings.Contains(p.String(), "> perhaps\n\nPlease answer yes or no.\nSure? [") {
+			t.Errorf("an answer that is none: %q", p.String())
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	for answer, want := range map[string]int{"": 1, "1": 0, "3": 2, "management": 2, "data 1": 0} {
+		got, err := shell.NewDialogue(shelltest.Script("4", "0", "x", answer)).
+			Choose(t.Context(), "Interface:", 1, "Data 1", "Data 2", "Management")
+		if err != nil || got != want {
+			t.Errorf("%q: %d, %v; want %d", answer, got, err, want)
+		}
+	}
+	if _, err := shell.NewDialogue(shelltest.Script("")).Choose(t.Context(), "Interface:", -1, "a"); !errors.Is(err, io.EOF) {
+		t.Errorf("without a default an empty answer is refused, and asked for again: %v", err)
+	}
+}
+
+func TestChooseSeveral(t *testing.T) {
+	got, err := shell.NewDialogue(shelltest.Script("1,x", "3, data 1,3")).
+		ChooseSeveral(t.Context(), "Interfaces:", []int{1}, "Data 1", "Data 2", "Management")
+	if diff := cmp.Diff([]int{0, 2}, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
+func TestMenuWords(t *testing.T) {
+	var did []string
+	do := func(word string) func(context.Context) error {
+		return func(context.Context) error {
+			did = append(did, word)
+			if word == "STOP" {
+				return shell.Refusal("It does not run.")
+			}
+			return nil
+		}
+	}
+	p := shelltest.Script("start", "Sta", "stat", "stop", "hidden", "s", "net", "leave", "never asked for")
+	err := shell.NewDialogue(p).Menu(t.Context(), func() shell.Menu {
+		return shell.Menu{NoTitle: true, Items: []shell.Item{
+			{Key: "START", Text: "Start", Run: do("START")},
+			{Key: "STOP", Text: "Stop", Run: do("STOP")},
+			{Key: "STATUS", Text: "Status", Run: do("STATUS")},
+			{Key: "NETWORK", Text: "Network", Run: do("NETWORK")},
+			{Key: "HIDDEN", Text: "Hidden", Hide: true, Run: do("HIDDEN")},
+			{Key: "LEAVE", Text: "Leave", Run: func(context.Context) error { return shell.ErrDone }},
+		}}
+	})
+	if err != nil || p.Left() != 1 {
+		t.Errorf("ended with %v, %d answers left", err, p.Left())
+	}
+	if diff := cmp.Diff([]string{"START", "STATUS", "STOP", "NETWORK"}, did); diff != "" {
+		t.Error(diff)
+	}
+	for _, want := range []string{
+		"> Sta\n\nThe word Sta is ambiguous: it may mean START or STATUS.\n\n- START - Start\n",
+		"It does not run.\n\n- START",
+		"Unknown operation: hidden\n",
+		"The word s is ambiguous: it may mean START or STOP or STATUS.\n",
+	} {
+		if !strings.Contains(p.String(), want) {
+			t.Errorf("want %q in\n%s", want, p)
+		}
+	}
+	if strings.Contains(p.String(), "Choose the operation") || strings.Contains(p.String(), "HIDDEN") {
+		t.Errorf("shows what it must not:\n%s", p)
+	}
+}
+
+type method string
+
+func (m method) String() string { return "by " + string(m) }
+
+func TestFormsStoreWhatTheyShow(t *testing.T) {
+	v := struct {
+		name    string
+		method  method
+		methods []method
+		words   []string
+		host    string
+	}{name: "a", method: "mail", methods: []method{"mail"}, words: []string{"x"}}
+	form := []shell.Field{
+		shell.Text(&v.name, "Name:", shell.Required),
+		shell.OneOf(&v.method, "Method:", "mail", "fax"),
+		shell.SomeOf(&v.methods, "Methods:", "mail", "fax"),
+		shell.Words(&v.words, "Words:", shell.Required),
+		shell.When(func() bool { return v.method == "fax" }, shell.Text(&v.host, "Host:", nil)),
+	}
+	run := func(answers ...string) string {
+		p := shelltest.Script(answers...)
+		if err := shell.NewDialogue(p).Form(t.Context(), form...); err != nil {
+			t.Error(err)
+		}
+		return p.String()
+	}
+	if said := run("", "", "1,2", "y, z", ""); strings.Contains(said, "Host:") || v.name != "a" || v.method != "mail" {
+		t.Errorf("%+v after\n%s", v, said)
+	}
+	said := run("b", "by fax", "", "", "h")
+	if v.name != "b" || v.method != "fax" || len(v.methods) != 2 || len(v.words) != 2 || v.host != "h" {
+		t.Errorf("%+v after\n%s", v, said)
+	}
+	if !strings.Contains(said, "Methods:\n1. by mail\n2. by fax\n[1, 2]> ") || !strings.Contains(said, "[y, z]> ") {
+		t.Errorf("present values are not the defaults:\n%s", said)
+	}
+}
+
+func TestAFailingPrompterEndsTheDialogue(t *testing.T) {
+	broken := errors.New("broken")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(broken)
+	var n int
+	var b bool
+	for name, err := range map[string]error{
+		"form": shell.NewDialogue(shelltest.Script("1")).Form(ctx, shell.Number(&n, "N", 1, 2)),
+		"yes":  shell.NewDialogue(shelltest.Script("y")).Form(ctx, shell.YesNo(&b, "B")),
+		"menu": shell.NewDialogue(shelltest.Script("x")).Menu(ctx, func() shell.Menu { return shell.Menu{} }),
+	} {
+		if !errors.Is(err, broken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := shell.NewDialogue(shelltest.Script("^C")).Form(t.Context(), shell.Number(&n, "N", 1, 2)); !errors.Is(err, shell.ErrInterrupt) {
+		t.Errorf("Ctrl-C: %v", err)
+	}
+	_, err := shell.NewDialogue(shelltest.Script("x")).Ask(t.Context(), "Q", "", func(string) error { return broken })
+	if !errors.Is(err, broken) {
+		t.Errorf("a check that fails is no refusal: %v", err)
+	}
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	converse(t, func(ctx context.Context, d shell.Dialogue) error {
+		s, err := d.AskSecret(ctx, "Passphrase:", func(s string) error {
+			if s == "short" {
+				return shell.Refusal("Too short.")
+			}
+			return nil
+		})
+		if s != " long enough " {
+			t.Errorf("got %q: a passphrase is taken as typed", s)
+		}
+		return err
+	}, "Passphrase:\n[]> \n\nToo short.\n\nPassphrase:\n[]> \n", "short", " long enough ")
+}
+
+func TestTable(t *testing.T) {
+	tab := shell.Table{Heads: []string{"Name", "Remote Host", "What"}}
+	tab.Add("admin", "10.0.0.1", "cli")
+	tab.Add("shutdown")
+	var b strings.Builder
+	tab.Print(&b)
+	want := "Name      Remote Host  What\n========  ===========  ====\nadmin     10.0.0.1     cli\nshutdown\n"
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A screen is a script that is a terminal.
+type screen struct {
+	*shelltest.Prompter
+	columns, rows int
+	keys          int // pressed
+	interrupt     bool
+}
+
+func (s *screen) Size() (int, int) { return s.columns, s.rows }
+
+func (s *screen) Key(context.Context) error {
+	s.keys++
+	if s.interrupt {
+		return shell.ErrInterrupt
+	}
+	return nil
+}
+
+const passphraseOption = "Mask passphrases (Files with masked passphrases cannot be loaded using loadconfig command)"
+
+func TestLongLinesBreakBetweenWords(t *testing.T) {
+	for columns, want := range map[int]string{
+		80:       "1. Mask passphrases (Files with masked passphrases cannot be loaded using\nloadconfig command)\n",
+		16777215: "1. " + passphraseOption + "\n",
+		12:       "1. Mask\npassphrases\n(Files with\nmasked\npassphrases\ncannot be\nloaded using\nloadconfig\ncommand)\n",
+	} {
+		s := &screen{Prompter: shelltest.Script(), columns: columns, rows: 24}
+		shell.NewDialogue(s).List(passphraseOption)
+		if diff := cmp.Diff(want, s.String()); diff != "" {
+			t.Errorf("%d columns: %s", columns, diff)
+		}
+	}
+	s := &screen{Prompter: shelltest.Script("y"), columns: 20, rows: 24}
+	if _, err := shell.NewDialogue(s).Confirm(t.Context(), "Do you want to keep all of the changes?", true); err != nil {
+		t.Error(err)
+	}
+	if want := "Do you want to keep\nall of the changes?\n[Y]> y\n"; s.String() != want {
+		t.Errorf("a long yes-or-no question: %q, want %q", s.String(), want)
+	}
+	s = &screen{Prompter: shelltest.Script(), columns: 5, rows: 24}
+	shell.NewDialogue(s).Prose("aéiouæø\nab cdefghij k")
+	if want := "aéiou\næø\nab\ncdefg\nhij k\n"; s.String() != want {
+		t.Errorf("words longer than a line: %q, want %q", s.String(), want)
+	}
+}
+
+func TestPager(t *testing.T) {
+	const marker = "-Press Any Key For More-\r                         \r"
+	s := &screen{Prompter: shelltest.Script(), columns: 10, rows: 4}
+	d := shell.NewDialogue(s)
+	out := d.Pager(t.Context())
+	for _, part := range []string{"one\ntw", "o\n", "three\na line that wraps\nfive\n"} {
+		if n, err := io.WriteString(out, part); err != nil || n != len(part) {
+			t.Fatal(n, err)
+		}
+	}
+	if want := "one\ntwo\nthree\n" + marker + "a line\nthat wraps\nfive\n"; s.String() != want {
+		t.Errorf("got %q, want %q", s.String(), want)
+	}
+	d.SetPaging(false)
+	s.keys = 0
+	if _, err := io.WriteString(d.Pager(t.Context()), strings.Repeat("x\n", 100)); err != nil || s.keys != 0 {
+		t.Errorf("without paging: %d keys, %v", s.keys, err)
+	}
+	d.SetPaging(true)
+	s.interrupt = true
+	if _, err := io.WriteString(d.Pager(t.Context()), strings.Repeat("x\n", 100)); !errors.Is(err, shell.ErrInterrupt) {
+		t.Errorf("Ctrl-C at the marker: %v", err)
+	}
+	p := shelltest.Script()
+	if _, err := io.WriteString(shell.NewDialogue(p).Pager(t.Context()), strings.Repeat("x\n", 100)); err != nil || len(p.String()) != 200 {
+		t.Errorf("without a terminal: %q, %v", p, err)
+	}
+}
