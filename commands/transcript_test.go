@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"flag"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,10 +19,13 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/commands"
+	"github.com/esasim/esasim/fixtures"
 	"github.com/esasim/esasim/shell"
 	"github.com/esasim/esasim/shell/shelltest"
 )
@@ -40,6 +44,8 @@ const patience = 20 * time.Second
 // 08:50:03, seed 1. The verbs:
 //
 //	box -version 8.5.6-106      another version, before the first session
+//	box -topology lab           in a network; otherwise the box has none
+//	box -topology lab -machine  on the machine's clock: a ping's second takes one
 //	session NAME...             play files of the archive, one login each
 //	session -in LABEL NAME      the same in a login that stays, for two at a time
 //	session -user U -pass P, -size 80x24
@@ -74,20 +80,20 @@ func at(ts *testscript.TestScript) *stand { return ts.Value(standKey{}).(*stand)
 // A stand is where a script is played: a box and the sessions in it.
 type stand struct {
 	env     *testscript.Env
-	fake    *clock.Fake // nil before the box is switched on
-	addr    string
+	fake    *clock.Fake // nil before the box is switched on, and where the clock is the machine's
+	addr    string      // "" before the box is switched on
 	players map[string]*shelltest.Player
 	told    map[string]string // by name of a conversation: what was said this time
 }
 
-// newBox builds and starts a box that lives until the script ends.
+// start builds and starts a box without a network, which lives until the script ends.
 func (s *stand) start(ts *testscript.TestScript, version string) {
 	v, err := product.ParseVersion(version)
 	ts.Check(err)
-	fake := clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))
+	s.fake = clock.NewFake(switchedOn)
 	box, err := appliance.New(appliance.Options{
 		Dir:     filepath.Join(s.env.WorkDir, ".box"),
-		Clock:   fake,
+		Clock:   s.fake,
 		Entropy: entropy.Seeded(1),
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: v, CPUs: 2, MemoryMB: 6144},
 	})
@@ -95,44 +101,85 @@ func (s *stand) start(ts *testscript.TestScript, version string) {
 	srv := &shell.Server{
 		Box:      box,
 		Commands: commands.All(),
-		HostKey:  ed25519.NewKeyFromSeed(make([]byte, 32)),
+		HostKey:  hostKey,
 		Listen:   func(context.Context) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
 	}
 	box.Add(srv)
 	ts.Check(box.Start(context.Background()))
-	s.fake, s.addr = fake, srv.Addr().String()
+	s.addr = srv.Addr().String()
+	s.stopAtEnd(ts, box.Stop)
+}
+
+var (
+	switchedOn = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
+	hostKey    = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+)
+
+// startIn is start for a box in a topology, with which come its version and its zone.
+func (s *stand) startIn(ts *testscript.TestScript, topology string, c clock.Clock) {
+	file, data, ok := fixtures.Topology(topology)
+	if !ok {
+		ts.Fatalf("no topology %s", topology)
+	}
+	loaded, err := netsim.Load(file, data)
+	ts.Check(err)
+	b, err := box.New(box.Options{
+		Topology:  loaded,
+		Dir:       filepath.Join(s.env.WorkDir, ".box"),
+		HostKey:   hostKey,
+		DoorAddrs: map[string]netip.AddrPort{"ssh": netip.MustParseAddrPort("127.0.0.1:0"), "ftp": netip.MustParseAddrPort("127.0.0.1:0")},
+		Clock:     c,
+		Entropy:   entropy.Seeded(1),
+	})
+	ts.Check(err)
+	ts.Check(b.Start(context.Background()))
+	s.addr = b.Addrs()["ssh"].String()
+	s.stopAtEnd(ts, b.Stop)
+}
+
+func (s *stand) stopAtEnd(ts *testscript.TestScript, stop func(context.Context) error) {
 	ts.Defer(func() {
 		for _, p := range s.players {
 			p.Close()
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		ts.Check(box.Stop(ctx))
+		ts.Check(stop(ctx))
 		s.rewrite(ts)
 	})
 }
 
 func (s *stand) box(ts *testscript.TestScript, args []string) {
-	if len(args) != 2 || args[0] != "-version" {
-		ts.Fatalf("usage: box -version V")
-	}
-	if s.fake != nil {
+	if s.addr != "" {
 		ts.Fatalf("box comes before everything else")
 	}
-	s.start(ts, args[1])
+	flags := flag.NewFlagSet("box", flag.ContinueOnError)
+	version := flags.String("version", "14.0.0-698", "of the product")
+	topology := flags.String("topology", "", "name of the network")
+	machine := flags.Bool("machine", false, "use the machine's clock")
+	ts.Check(flags.Parse(args))
+	switch {
+	case *topology == "":
+		s.start(ts, *version)
+	case *machine:
+		s.startIn(ts, *topology, clock.System())
+	default:
+		s.fake = clock.NewFake(switchedOn)
+		s.startIn(ts, *topology, s.fake)
+	}
 }
 
 // on switches the box on unless it is.
 func (s *stand) on(ts *testscript.TestScript) {
-	if s.fake == nil {
+	if s.addr == "" {
 		s.start(ts, "14.0.0-698")
 	}
 }
 
 func (s *stand) clock(ts *testscript.TestScript, args []string) {
 	s.on(ts)
-	if len(args) != 1 {
-		ts.Fatalf("usage: clock DURATION")
+	if len(args) != 1 || s.fake == nil {
+		ts.Fatalf("usage: clock DURATION, where the clock is not the machine's")
 	}
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)

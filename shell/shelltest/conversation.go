@@ -18,6 +18,8 @@ type step struct {
 
 var marks = regexp.MustCompile(`(?:«([^»]*)»|‹([^›]*)›)(\n?)`)
 
+const ctrlC = "\x03"
+
 // keyNames are the keys that can stand at the end of a text.
 var keyNames = map[string]string{"space": " ", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B", "left": "\x1b[D"}
 
@@ -48,7 +50,7 @@ func (s *step) typed(text string) {
 		s.stay = true
 		return
 	case "^C":
-		s.keys, s.echo = "\x03", "^C\n"
+		s.keys, s.echo = ctrlC, "^C\n"
 		return
 	case "^D":
 		s.keys, s.echo = "\x04", "\n"

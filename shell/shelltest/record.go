@@ -23,8 +23,16 @@ var waits = regexp.MustCompile(`(> |[:?] |-Press Any Key For More-|Password:)$`)
 // the difference.
 func (p *Player) Record(conversation string, patience time.Duration) (string, error) {
 	var out strings.Builder
-	for _, s := range parse(conversation) {
-		said, err := p.gather(patience)
+	for i, s := range parse(conversation) {
+		var said string
+		var err error
+		switch {
+		case i == 0 && s.say == "": // another conversation has left the session at its prompt
+		case s.keys == ctrlC && strings.HasSuffix(s.say, "\n"): // a stream is cut, which awaits nothing
+			said, err = p.gatherLines(strings.Count(s.say, "\n"), patience)
+		default:
+			said, err = p.gather(patience)
+		}
 		if err != nil && !(errors.Is(err, io.EOF) && s.mark == "") {
 			return "", fmt.Errorf("line %d: before %s: %w after %q", s.line, s.mark, err, said)
 		}
@@ -47,6 +55,22 @@ func (p *Player) Record(conversation string, patience time.Duration) (string, er
 		}
 	}
 	return out.String(), nil
+}
+
+// gatherLines returns the next n lines.
+func (p *Player) gatherLines(n int, patience time.Duration) (string, error) {
+	var said strings.Builder
+	for n > 0 {
+		c, err := p.next(patience)
+		if err != nil {
+			return said.String(), err
+		}
+		said.WriteByte(c)
+		if c == '\n' {
+			n--
+		}
+	}
+	return said.String(), nil
 }
 
 // gather returns what is said until an answer is awaited, or the session ends.
