@@ -60,11 +60,11 @@ func (r *run) channel(_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChan
 		return
 	}
 	defer p.closeChannel()
-	if !r.enter() {
+	if !r.enter(&r.channels) {
 		offer.Reject(gossh.ResourceShortage, "the system is going down") //nolint:errcheck // as above
 		return
 	}
-	defer r.working.Done()
+	defer r.channels.Done()
 	defer r.guard("channel")
 	r.keepAlive(p, conn)
 	ch, requests, err := offer.Accept()
@@ -75,14 +75,14 @@ func (r *run) channel(_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChan
 	v.serve(requests)
 }
 
-// enter counts something that Stop must wait for, unless it waits already.
-func (r *run) enter() bool {
+// enter counts something that Stop must wait for, unless Stop waits already.
+func (r *run) enter(w *sync.WaitGroup) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lis == nil {
 		return false
 	}
-	r.working.Add(1)
+	w.Add(1)
 	return true
 }
 
@@ -155,23 +155,27 @@ func (v *visit) request(ctx context.Context, req *gossh.Request) bool {
 		if v.over != nil || gossh.Unmarshal(req.Payload, &sub) != nil || v.Subsystems[sub.Name] == nil || !mayTransfer(v.ch.account) {
 			return false
 		}
-		v.start(func() int { v.Subsystems[sub.Name](ctx, v.ch); return 0 })
-		return true
+		return v.start(func() int { v.Subsystems[sub.Name](ctx, v.ch); return 0 })
 	}
 	return false
 }
 
 // start runs what the channel is for, and tells the client its exit status.
-func (v *visit) start(f func() int) {
+func (v *visit) start(f func() int) bool {
+	if !v.enter(&v.sessions) {
+		return false
+	}
 	over := make(chan struct{})
 	v.over = over
 	go func() {
+		defer v.sessions.Done()
 		defer close(over)
-		status := statusFailed               // of a panic
+		status := statusFailed // of a panic
 		defer func() { v.ch.Exit(status) }() //nolint:errcheck // the client may be gone
 		defer v.guard("session")
 		status = f()
 	}()
+	return true
 }
 
 // begin makes the session of a shell or of a command, and starts f.
@@ -179,12 +183,11 @@ func (v *visit) begin(ctx context.Context, f func(context.Context, *session) int
 	s := newSession(v.Box, v.catalog, v.ch.account, v.ch, v.window, v.limits.Idle)
 	s.from = v.ch.from
 	v.session = s
-	v.start(func() int {
+	return v.start(func() int {
 		ctx, leave := context.WithCancelCause(ctx)
 		defer leave(ErrLogout)
 		return f(ctx, s)
 	})
-	return true
 }
 
 // read starts to read what the client sends.

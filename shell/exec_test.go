@@ -202,7 +202,7 @@ func TestOutputStreams(t *testing.T) {
 			env.Printf("tick\n")
 			<-next
 		}
-		env.Printf("%s\n", strings.Repeat("x", 1<<20))
+		env.Printf("%s\n", strings.Repeat("x", 1<<16))
 		return nil
 	}}
 	c := dial(t, start(t, box, nil, stream))
@@ -214,7 +214,7 @@ func TestOutputStreams(t *testing.T) {
 			v.hear("tick\r\n", "tick\n") // seen although the command goes on
 			next <- true
 		}
-		if got := v.hear(prompt); strings.Count(got, "x") < 1<<20 {
+		if got := v.hear(prompt); strings.Count(got, "x") < 1<<16 {
 			t.Errorf("%d of the long line came", strings.Count(got, "x"))
 		}
 	}

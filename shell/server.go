@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -37,12 +38,16 @@ type Server struct {
 	Version string
 	Limits  Limits
 
-	mu      sync.Mutex // guards what follows; a leaf
-	life    context.Context
-	end     context.CancelCauseFunc
-	lis     net.Listener
-	peers   map[*peer]bool
-	working sync.WaitGroup // what was started: accepting, connections, channels
+	mu    sync.Mutex // guards what follows; a leaf
+	life  context.Context
+	end   context.CancelCauseFunc
+	lis   net.Listener
+	peers map[*peer]bool
+
+	// What was started, for Stop to wait for.
+	sessions    sync.WaitGroup // shells, commands, subsystems
+	channels    sync.WaitGroup // until the client has closed its side
+	connections sync.WaitGroup // and who accepts them
 }
 
 // Limits are what a Server allows. A zero field means its default.
@@ -109,7 +114,7 @@ func (s *Server) Start(ctx context.Context) error {
 		catalog: newCatalog(s.Commands, s.Box.Product.Version),
 	}
 	r.ssh = r.server(key)
-	s.working.Go(func() { r.accept(lis) })
+	s.connections.Go(func() { r.accept(lis) })
 	return nil
 }
 
@@ -140,21 +145,16 @@ func (s *Server) Stop(ctx context.Context) error {
 	lis.Close()
 	end(Stopped(appliance.StopReason(ctx)))
 	s.cut(func(p *peer) bool { return p.channels() == 0 })
-
-	gone := make(chan struct{})
-	go func() { s.working.Wait(); close(gone) }()
-	var err error
-	select {
-	case <-gone:
-	case <-s.parted(ctx):
-		err = ctx.Err() // nil: only clients are late, and they have been told
+	err := wait(ctx, &s.sessions)
+	if err == nil {
+		grace, cancel := context.WithCancel(ctx)
+		defer clock.System().AfterFunc(parting, cancel)()
+		wait(grace, &s.channels) //nolint:errcheck // who is late has been told all the same
+		cancel()
 	}
 	s.cut(func(*peer) bool { return true })
-	select {
-	case <-gone:
-		err = nil
-	case <-ctx.Done():
-		err = ctx.Err()
+	for _, w := range []*sync.WaitGroup{&s.sessions, &s.channels, &s.connections} {
+		err = cmp.Or(err, wait(ctx, w))
 	}
 	s.mu.Lock()
 	s.life = nil
@@ -162,12 +162,16 @@ func (s *Server) Stop(ctx context.Context) error {
 	return err
 }
 
-// parted is closed when ctx ends, and when clients have had their time to take
-// leave.
-func (s *Server) parted(ctx context.Context) <-chan struct{} {
-	ctx, cancel := context.WithCancel(ctx)
-	clock.System().AfterFunc(parting, cancel)
-	return ctx.Done()
+// wait waits for w until ctx ends.
+func wait(ctx context.Context, w *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() { w.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (s *Server) cut(which func(*peer) bool) {
@@ -235,7 +239,7 @@ func (r *run) accept(lis net.Listener) {
 			conn.Close()
 			continue
 		}
-		r.working.Go(func() {
+		r.connections.Go(func() {
 			defer r.dismiss(p)
 			defer r.guard("connection")
 			r.ssh.HandleConn(p)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -207,6 +205,9 @@ func TestPagerTakesAnyKey(t *testing.T) {
 	if err := v.WindowChange(100, 80); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := v.SendRequest("unknown", true, nil); err != nil { // requests are answered in turn
+		t.Fatal(err)
+	}
 	v.exchange("a higher window", "long\r", "long\r\r\n\r\n"+lines(1, 30)+prompt)
 }
 
@@ -309,28 +310,9 @@ func TestRolesAndVersions(t *testing.T) {
 	}
 }
 
-// A log keeps what is written to it.
-type log struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 func TestWhatGoesWrongIsLoggedAndShownAsOneLine(t *testing.T) {
-	box, _ := newBox(t)
 	var written log
-	box.Logger = slog.New(slog.NewTextHandler(&written, nil))
+	box, _ := newBox(t, loggedTo(&written))
 	v := visit(t, dial(t, start(t, box, nil, say,
 		&shell.Command{Name: "panic", Run: func(context.Context, *shell.Env) error { panic("boom") }},
 		&shell.Command{Name: "fail", Run: func(context.Context, *shell.Env) error { return errors.New("disk on fire") }},

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,20 +24,47 @@ import (
 var epoch = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 
 // newBox returns an appliance without a network, whose clock stands still.
-func newBox(t testing.TB) (*appliance.Appliance, *clock.Fake) {
+func newBox(t testing.TB, changes ...func(*appliance.Options)) (*appliance.Appliance, *clock.Fake) {
 	t.Helper()
 	fake := clock.NewFake(epoch)
-	box, err := appliance.New(appliance.Options{
+	o := appliance.Options{
 		Dir:     t.TempDir(),
 		Clock:   fake,
 		Entropy: entropy.Seeded(1),
 		Product: product.Facts{Model: "C100V", Version: product.Version{Major: 14, Build: 698}},
-	})
+	}
+	for _, change := range changes {
+		change(&o)
+	}
+	box, err := appliance.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { box.Stop(context.Background()) }) //nolint:errcheck // nothing runs in it
 	return box, fake
+}
+
+// A log keeps what is written to it.
+type log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// loggedTo lets an appliance log to l.
+func loggedTo(l *log) func(*appliance.Options) {
+	return func(o *appliance.Options) { o.Logger = slog.New(slog.NewTextHandler(l, nil)) }
 }
 
 // start serves commands on a loopback port until the test ends.

@@ -1,0 +1,80 @@
+package shell
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/gliderlabs/ssh"
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// A connection is what the protocol tells of one, at one attempt to log in.
+type connection struct {
+	gossh.ConnMetadata
+	user string
+}
+
+func (c connection) User() string         { return c.user }
+func (c connection) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+
+type authContext struct {
+	ssh.Context
+	p *peer
+}
+
+func (c authContext) Value(any) any { return c.p }
+
+// A client may change its name from one attempt to the next. What counts is the
+// attempt that succeeds.
+func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
+	box, err := appliance.New(appliance.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Stop(t.Context()) //nolint:errcheck // nothing runs in it
+	hash, err := users.Hash("passphrase1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := box.Config.Edit()
+	if err := users.Section.Edit(d, func(a *users.Accounts) error {
+		a.List = append(a.List, users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+
+	r := &run{Server: &Server{Box: box}, life: t.Context(), limits: Limits{}.withDefaults()}
+	p := &peer{addr: netip.MustParseAddr("192.0.2.1"), grace: clock.System().AfterFunc(0, func() {})}
+	c := r.config(authContext{p: p})
+	attempt := func(user, passphrase string) string {
+		perms, err := c.PasswordCallback(connection{user: user}, []byte(passphrase))
+		if err != nil {
+			return "denied"
+		}
+		return perms.ExtraData[accountKey{}].(users.Account).Name
+	}
+	for _, a := range [][3]string{
+		{"guest", "wrong", "denied"},
+		{"admin", "passphrase1", "denied"},
+		{"guest", "passphrase1", "guest"},
+		{"admin", "ironport", "admin"},
+		{"guest", "ironport", "denied"},
+	} {
+		if got := attempt(a[0], a[1]); got != a[2] {
+			t.Errorf("%s with %s: %s, want %s", a[0], a[1], got, a[2])
+		}
+	}
+	if _, err := c.NoClientAuthCallback(connection{user: "admin"}); err == nil {
+		t.Error("the method none admits")
+	}
+}
