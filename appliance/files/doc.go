@@ -30,7 +30,8 @@
 // costs its length although the disk below may store it sparsely. A write that
 // does not fit writes nothing and returns ErrQuota; so does one for which the
 // machine's disk has no room. A file that is removed while it is open counts until
-// it is closed, as on a real disk.
+// it is closed, as on a real disk. An upload that does not fit leaves what was there
+// before (Store.Overwrite).
 //
 // # Files that grow
 //
@@ -45,6 +46,7 @@
 //
 // # Lock order
 //
-// Store.mu (names, who has what open), then node.mu (one file's size and writes).
-// Writing takes node.mu only. Neither is held while OnFull's function runs.
+// Store.mu (names, and who has what open) or File.mu (one user's position), then
+// node.mu (a file's size; held during each write). None of them is held while
+// OnFull's function runs, so that it may write to the file that was full.
 package files

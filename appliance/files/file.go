@@ -320,34 +320,36 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 // ErrQuota.
 func (f *File) Write(p []byte) (int, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	n, end, err := f.write(p, f.pos, f.atEnd)
+	n, end, err := f.write(p, f.pos)
 	f.pos = end
-	return n, err
+	f.mu.Unlock()
+	return n, f.writeError("write", err)
 }
 
 // WriteAt is io.WriterAt's, with Write's errors. A file that was opened to append
 // ignores off.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
-	n, _, err := f.write(p, off, f.atEnd)
-	return n, err
+	n, _, err := f.write(p, off)
+	return n, f.writeError("write", err)
 }
 
 // write writes p at off, or at the end of the file, and returns the position
 // behind what it has written.
-func (f *File) write(p []byte, off int64, atEnd bool) (n int, end int64, err error) {
+func (f *File) write(p []byte, off int64) (n int, end int64, err error) {
 	if f.node == nil || off < 0 {
-		return 0, off, pathError("write", f.name, fs.ErrInvalid)
+		return 0, off, fs.ErrInvalid
 	}
-	n, end, err = f.node.write(f.s, f.f, p, off, atEnd)
-	if err == nil {
-		return n, end, nil
-	}
+	return f.node.write(f.s, f.f, p, off, f.atEnd)
+}
+
+// writeError tells whom it concerns that the area is full. It is called without
+// locks: what it calls may write to the same file.
+func (f *File) writeError(op string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) {
 		f.full.Store(true)
 		f.s.tellFull()
 	}
-	return n, end, pathError("write", f.name, err)
+	return pathError(op, f.name, err)
 }
 
 func (n *node) write(s *Store, f *os.File, p []byte, off int64, atEnd bool) (int, int64, error) {
@@ -380,11 +382,7 @@ func (f *File) Truncate(size int64) error {
 	if f.node == nil || size < 0 {
 		return pathError("truncate", f.name, fs.ErrInvalid)
 	}
-	err := f.truncate(size)
-	if errors.Is(err, syscall.ENOSPC) {
-		f.s.tellFull()
-	}
-	return pathError("truncate", f.name, err)
+	return f.writeError("truncate", f.truncate(size))
 }
 
 func (f *File) truncate(size int64) error {

@@ -242,7 +242,7 @@ func (s *Store) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if !fs.ValidPath(to) {
+	if !valid(to) {
 		return pathError("rename", to, fs.ErrInvalid)
 	}
 	realTo := s.resolve(to)

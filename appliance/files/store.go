@@ -203,10 +203,16 @@ func (s *Store) resolve(name string) string {
 // lock locks mu and resolves a name; the caller unlocks, also after an error.
 func (s *Store) lock(op, name string) (string, error) {
 	s.mu.Lock()
-	if !fs.ValidPath(name) || name == tmpDir || strings.HasPrefix(name, tmpDir+"/") {
+	if !valid(name) {
 		return "", pathError(op, name, fs.ErrInvalid)
 	}
 	return s.resolve(name), nil
+}
+
+// valid reports whether a caller may use name.
+func valid(name string) bool {
+	_, tmp := below(name, tmpDir)
+	return fs.ValidPath(name) && !tmp
 }
 
 // pathError gives err the operation and the name that the caller knows.

@@ -1,0 +1,232 @@
+package transfer_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/transfer"
+)
+
+func TestFTPIdle(t *testing.T) {
+	clk := clock.NewFake(time.Date(2015, 6, 25, 0, 0, 0, 0, time.UTC))
+	s := newStore(t, 0)
+	bigFile(t, s)
+	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.Clock = clk })
+	k := login(t, f)
+	conn := k.passive()
+	k.say("RETR captures/big.cap", "150")
+	clk.Advance(10 * time.Minute) // a transfer is not idle
+	if n, err := io.Copy(io.Discard, conn); n != 256<<20 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	k.expect("226")
+	k.say("NOOP", "200")
+	advanceUntilReply(t, clk, k, "421 Timeout (300 seconds): closing control connection.")
+}
+
+// advanceUntilReply moves the clock on until the session, which may not have begun
+// to wait yet, says want.
+func advanceUntilReply(t *testing.T, clk *clock.Fake, k *talk, want string) {
+	t.Helper()
+	got := make(chan string)
+	go func() { got <- k.reply() }()
+	for {
+		select {
+		case reply := <-got:
+			if reply != want {
+				t.Errorf("got %q", reply)
+			}
+			return
+		default:
+			clk.Advance(time.Minute)
+		}
+	}
+}
+
+func TestFTPLimits(t *testing.T) {
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) { o.MaxSessions, o.MaxPerAddr = 3, 2 })
+	first := login(t, f)
+	login(t, f)
+	refused := func(from, want string) {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		conn, err := d.Dial("tcp", f.addr)
+		if err != nil {
+			t.Skip("only one loopback address here:", err)
+		}
+		defer conn.Close()
+		if b, _ := io.ReadAll(conn); string(b) != want {
+			t.Errorf("from %s: %q", from, b)
+		}
+	}
+	refused("127.0.0.1", "421 Too many connections from your address.\r\n")
+	connect(t, f, "127.0.0.2")
+	refused("127.0.0.3", "421 Too many connections, try again later.\r\n")
+
+	if _, err := first.conn.Write([]byte("NOOP" + strings.Repeat("x", 5000))); err != nil {
+		t.Fatal(err)
+	}
+	first.expect("421 Command line too long.")
+}
+
+// A guard that counts, and blocks at the second failure.
+type guard struct {
+	mu                sync.Mutex
+	failed, succeeded int
+}
+
+func (g *guard) Admit(netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failed < 2
+}
+
+func (g *guard) Failed(netip.Addr) (time.Duration, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failed++
+	return time.Second, g.failed == 2
+}
+
+func (g *guard) Succeeded(netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.succeeded++
+}
+
+func TestFTPLogins(t *testing.T) {
+	clk := clock.NewFake(time.Date(2015, 6, 25, 0, 0, 0, 0, time.UTC))
+	g := &guard{}
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) { o.Guard, o.Clock = g, clk })
+	k := login(t, f)
+	k.say("RETR /captures/a.cap", "425")
+	k.say("QUIT", "221")
+	k = connect(t, f, "127.0.0.1")
+	before := clk.Now()
+	k.say("USER admin", "331")
+	k.say("PASS wrong", "530")
+	k.say("PASS wrong", "503")
+	k.say("USER admin", "331")
+	k.say("PASS ", "530")
+	k.expect("421 Too many failed logins.") // the guard has blocked the address
+	if passed := clk.Now().Sub(before); passed != 2*time.Second || g.succeeded != 1 {
+		t.Errorf("answers were held back for %v, %d logins succeeded", passed, g.succeeded)
+	}
+	conn, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if b, _ := io.ReadAll(conn); !strings.HasPrefix(string(b), "421 ") {
+		t.Errorf("a blocked address is greeted with %q", b)
+	}
+}
+
+func TestFTPTriesOfOneSession(t *testing.T) {
+	k := connect(t, startFTP(t, newStore(t, 0), nil), "127.0.0.1")
+	for range 3 {
+		k.say("USER admin", "331")
+		k.say("PASS wrong", "530")
+	}
+	k.expect("421 Too many failed logins.")
+}
+
+func TestFTPLog(t *testing.T) {
+	f := startFTP(t, newStore(t, 0), nil)
+	k := login(t, f)
+	k.fetch("RETR captures/a.cap")
+	k.store("STOR configuration/up", "12345", "226")
+	k.say("DELE configuration/up", "250")
+	k.say("QUIT", "221")
+	if err := f.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"ID:1 Connection from 127.0.0.1 on 127.0.0.1",
+		"ID:1 User admin login SUCCESS",
+		"ID:1 Download captures/a.cap 9 bytes",
+		"ID:1 Upload configuration/up 5 bytes",
+		"ID:1 Delete configuration/up",
+		"ID:1 User admin logout",
+	}
+	if diff := cmp.Diff(want, f.log); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+func TestFTPStop(t *testing.T) {
+	s := newStore(t, 0)
+	bigFile(t, s)
+	f := startFTP(t, s, func(o *transfer.FTPOptions) {
+		o.Reason = func(context.Context) string { return "The system is going down." }
+	})
+	idle, busy := login(t, f), login(t, f)
+	conn := busy.passive()
+	busy.say("RETR captures/big.cap", "150")
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	idle.expect("421 The system is going down.")
+	busy.expect("426")
+	busy.expect("421 The system is going down.")
+	if _, err := net.Dial("tcp", f.addr); err == nil {
+		t.Error("the port is still open")
+	}
+	if err := f.Stop(context.Background()); err != nil {
+		t.Errorf("a second Stop: %v", err)
+	}
+}
+
+func TestFTPStopWithoutStart(t *testing.T) {
+	if err := transfer.NewFTPServer(transfer.FTPOptions{}).Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Commands that come while another is carried out wait their turn.
+func TestFTPPipelined(t *testing.T) {
+	k := login(t, startFTP(t, newStore(t, 0), nil))
+	if _, err := io.WriteString(k.conn, strings.Repeat("NOOP\r\n", 20_000)+"PWD\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	for range 20_000 {
+		k.expect("200")
+	}
+	k.expect("257")
+}
+
+// Sessions and servers that come and go leave no goroutine behind.
+func TestFTPLeavesNothingBehind(t *testing.T) {
+	before := runtime.NumGoroutine()
+	s := newStore(t, 0)
+	for range 20 {
+		f := startFTP(t, s, nil)
+		for range 3 {
+			k := login(t, f)
+			k.say("PASV", "227")
+		}
+		if err := f.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 1000 { // the last instructions of those that have been waited for
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	t.Errorf("%d goroutines before, %d after", before, runtime.NumGoroutine())
+}
