@@ -100,9 +100,12 @@ type visit struct {
 func (v *visit) serve(requests <-chan *gossh.Request) {
 	ctx, cancel := context.WithCancelCause(v.life)
 	for req := range requests {
-		ok := v.request(ctx, req)
+		ok, talk := v.request(ctx, req)
 		if req.WantReply {
 			req.Reply(ok, nil) //nolint:errcheck // the loop ends with the connection
+		}
+		if talk != nil { // after the reply: a short talk closes the channel at once
+			v.start(talk)
 		}
 	}
 	cancel(ErrHangup)
@@ -113,8 +116,9 @@ func (v *visit) serve(requests <-chan *gossh.Request) {
 	v.reading.Wait()
 }
 
-// request answers one request. It does not block.
-func (v *visit) request(ctx context.Context, req *gossh.Request) bool {
+// request says whether a request is granted. What it starts, if anything, is the talk,
+// which returns the channel's exit status. request does not block.
+func (v *visit) request(ctx context.Context, req *gossh.Request) (ok bool, talk func() int) {
 	switch req.Type {
 	case "pty-req":
 		var pty struct {
@@ -123,71 +127,84 @@ func (v *visit) request(ctx context.Context, req *gossh.Request) bool {
 			Modes                        string
 		}
 		if v.over != nil || gossh.Unmarshal(req.Payload, &pty) != nil {
-			return false
+			return false, nil
 		}
 		v.window = &size{int(pty.Columns), int(pty.Rows)}
-		return true
+		return true, nil
 	case "window-change":
 		var w struct{ Columns, Rows, Width, Height uint32 }
 		if v.window == nil || gossh.Unmarshal(req.Payload, &w) != nil {
-			return false
+			return false, nil
 		}
 		v.window = &size{int(w.Columns), int(w.Rows)}
 		if v.session != nil {
 			v.session.resize(*v.window)
 		}
-		return true
+		return true, nil
 	case "signal":
 		var sig struct{ Name string }
 		if v.session == nil || gossh.Unmarshal(req.Payload, &sig) != nil || sig.Name != "INT" {
-			return false
+			return false, nil
 		}
 		v.session.in.Interrupt()
-		return true
-	case "shell":
-		return v.over == nil && v.begin(ctx, func(ctx context.Context, s *session) int { return v.shell(ctx, s) })
-	case "exec":
-		var cmd struct{ Line string }
-		return v.over == nil && gossh.Unmarshal(req.Payload, &cmd) == nil &&
-			v.begin(ctx, func(ctx context.Context, s *session) int { return v.exec(ctx, s, cmd.Line) })
-	case "subsystem":
-		var sub struct{ Name string }
-		if v.over != nil || gossh.Unmarshal(req.Payload, &sub) != nil || v.Subsystems[sub.Name] == nil || !mayTransfer(v.ch.account) {
-			return false
+		return true, nil
+	case "shell", "exec", "subsystem":
+		if v.over != nil {
+			return false, nil
 		}
-		return v.start(func() int { v.Subsystems[sub.Name](ctx, v.ch); return 0 })
+		talk = v.talk(ctx, req)
+		return talk != nil, talk
 	}
-	return false
+	return false, nil
 }
 
-// start runs what the channel is for, and tells the client its exit status.
-func (v *visit) start(f func() int) bool {
-	if !v.enter(&v.sessions) {
-		return false
+// talk returns what a request asks for; nil if there is no such thing, or not for
+// this account.
+func (v *visit) talk(ctx context.Context, req *gossh.Request) func() int {
+	if req.Type == "shell" {
+		s := v.newSession()
+		return func() int { return v.shell(ctx, s) }
 	}
+	var p struct{ Text string }
+	if gossh.Unmarshal(req.Payload, &p) != nil {
+		return nil
+	}
+	if req.Type == "exec" {
+		s := v.newSession()
+		return func() int { return v.exec(ctx, s, p.Text) }
+	}
+	serve := v.Subsystems[p.Text]
+	if serve == nil || !mayTransfer(v.ch.account) {
+		return nil
+	}
+	return func() int { serve(ctx, v.ch); return 0 }
+}
+
+// start runs a talk, and tells the client its exit status.
+func (v *visit) start(talk func() int) {
 	over := make(chan struct{})
 	v.over = over
+	if !v.enter(&v.sessions) {
+		close(over)
+		v.ch.Close()
+		return
+	}
 	go func() {
 		defer v.sessions.Done()
 		defer close(over)
-		status := statusFailed // of a panic
+		status := statusFailed               // of a panic
 		defer func() { v.ch.Exit(status) }() //nolint:errcheck // the client may be gone
 		defer v.guard("session")
-		status = f()
+		status = talk()
 	}()
-	return true
 }
 
-// begin makes the session of a shell or of a command, and starts f.
-func (v *visit) begin(ctx context.Context, f func(context.Context, *session) int) bool {
+// newSession makes the session of a shell or of a command line.
+func (v *visit) newSession() *session {
 	s := newSession(v.Box, v.catalog, v.ch.account, v.ch, v.window, v.limits.Idle)
 	s.from = v.ch.from
 	v.session = s
-	return v.start(func() int {
-		ctx, leave := context.WithCancelCause(ctx)
-		defer leave(ErrLogout)
-		return f(ctx, s)
-	})
+	return s
 }
 
 // read starts to read what the client sends.
@@ -200,6 +217,8 @@ func (v *visit) read(s *session) {
 }
 
 func (v *visit) shell(ctx context.Context, s *session) int {
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(ErrLogout)
 	previous, known := v.Box.Logins.PreviousLogin(v.ch.account.Name)
 	s.login = v.Box.Logins.Open(v.ch.account, v.ch.from, "cli")
 	defer s.login.Close()
@@ -220,6 +239,8 @@ func (v *visit) exec(ctx context.Context, s *session, line string) int {
 	if v.Exec != nil && mayTransfer(v.ch.account) && v.Exec(ctx, line, v.ch) {
 		return 0
 	}
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(ErrLogout)
 	s.login = v.Box.Logins.Open(v.ch.account, v.ch.from, "cli")
 	defer s.login.Close()
 	v.read(s)
