@@ -5,7 +5,7 @@ import "golang.org/x/net/bpf"
 // assemble lays a graph out as a program: each block before the blocks that it
 // leads to, the one for "no" last.
 func assemble(root *block) []bpf.RawInstruction {
-	a := &assembler{place: map[*block]int{}, far: map[*block][2]bool{}}
+	a := &assembler{}
 	for !a.lay(root) {
 	}
 	return a.program()
@@ -15,12 +15,18 @@ func assemble(root *block) []bpf.RawInstruction {
 // program, since a block is placed after those that it leads to.
 type assembler struct {
 	order []*block
-	place map[*block]int // how many instructions stand from here to the end
 	size  int
+	round int
+}
 
-	// far says which of a block's jumps need an instruction of their own because
-	// their target is more than 255 instructions away.
-	far map[*block][2]bool
+// layout is where a block stands.
+type layout struct {
+	place int // how many instructions stand from here to the end
+	round int // of the assembler, in which it was placed
+
+	// far says which of the jumps, for yes and for no, need an instruction of their
+	// own because their target is more than 255 instructions away.
+	far [2]bool
 }
 
 // lay places all blocks; not ok says that it found a jump too far and has to be
@@ -28,19 +34,19 @@ type assembler struct {
 func (a *assembler) lay(root *block) bool {
 	a.order = a.order[:0]
 	a.size = 0
-	clear(a.place)
+	a.round++
 	return a.visit(root)
 }
 
 func (a *assembler) visit(b *block) bool {
-	if _, done := a.place[b]; done {
+	if b.round == a.round {
 		return true
 	}
-	a.place[b] = 0
+	b.round = a.round
 	if b.yes != nil && (!a.visit(b.no) || !a.visit(b.yes)) {
 		return false
 	}
-	far := a.far[b]
+	far := b.far
 	live := b.liveStatements()
 	length := live + 1
 	for _, f := range far {
@@ -52,19 +58,19 @@ func (a *assembler) visit(b *block) bool {
 		// From the jump itself, past the instructions for far jumps.
 		jump := a.size + length - live - 1
 		changed := false
-		if !far[0] && jump-a.place[b.yes] > 255 {
+		if !far[0] && jump-b.yes.place > 255 {
 			far[0], changed = true, true
 		}
-		if !far[1] && jump-a.place[b.no] > 255 {
+		if !far[1] && jump-b.no.place > 255 {
 			far[1], changed = true, true
 		}
 		if changed {
-			a.far[b] = far
+			b.far = far
 			return false
 		}
 	}
 	a.size += length
-	a.place[b] = a.size
+	b.place = a.size
 	a.order = append(a.order, b)
 	return true
 }
@@ -96,7 +102,7 @@ func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstructi
 	at := len(out)
 	out = append(out, in)
 	jump := func(target *block, far bool) uint8 {
-		distance := a.size - a.place[target] - at - 1
+		distance := a.size - target.place - at - 1
 		if !far {
 			return uint8(distance)
 		}
@@ -104,9 +110,8 @@ func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstructi
 		out = append(out, bpf.RawInstruction{Op: opJa, K: uint32(distance - here - 1)})
 		return uint8(here)
 	}
-	far := a.far[b]
-	jt := jump(b.yes, far[0])
-	jf := jump(b.no, far[1])
+	jt := jump(b.yes, b.far[0])
+	jf := jump(b.no, b.far[1])
 	out[at].Jt, out[at].Jf = jt, jf
 	return out
 }

@@ -3,6 +3,7 @@ package pcapfilter
 // moveBranches leads edges past tests whose outcome is known, and pulls tests of
 // the same value together.
 func (o *optimizer) moveBranches() {
+	o.findTestsAlike()
 	o.up(func(b *block) {
 		o.thread(edge{b, true})
 		o.thread(edge{b, false})
@@ -19,38 +20,73 @@ func (o *optimizer) thread(e edge) {
 	if e.to().returns() {
 		return
 	}
-	if to := e.to(); to.yes == to.no && !o.conflict(e.from, to.yes) {
+	if to := e.to(); to.yes == to.no && !conflict(e.from, to.yes) {
 		e.lead(to.yes)
 		o.changed()
 	}
+	for !e.to().returns() {
+		target := o.knownOutcome(e)
+		if target == nil {
+			return
+		}
+		e.lead(target)
+		o.moved()
+	}
+}
+
+// findTestsAlike collects the blocks that compare the same value in the same way:
+// what one finds may tell how another ends.
+func (o *optimizer) findTestsAlike() {
+	const kinds = 16 // of comparisons, by their operation's upper bits
+	n := kinds * len(o.values.origins)
+	if cap(o.tests) < n {
+		o.tests = make([]*block, n)
+	}
+	last := o.tests[:n]
+	clear(last)
+	for _, b := range o.blocks {
+		b.alike, b.nextAlike = nil, nil
+		if b.returns() || b.visited != o.walk {
+			continue
+		}
+		t := kinds*int(b.values[atomA]) + int(b.op>>3)%kinds
+		if before := last[t]; before != nil {
+			before.nextAlike = b
+			b.alike = before.alike
+		} else {
+			b.alike = b
+		}
+		last[t] = b
+	}
+}
+
+// knownOutcome returns where the test that an edge leads to will lead, if one of
+// the edges on every way here tells and going there at once changes nothing else.
+func (o *optimizer) knownOutcome(e edge) *block {
+	n := len(o.blocks)
 	known := e.from.edgesUp[0]
 	if !e.yes {
 		known = e.from.edgesUp[1]
 	}
-	for again := true; again; {
-		again = false
-		known.each(func(id int) bool {
-			target := o.outcome(e.to(), o.edge(id))
-			if target == nil || o.conflict(e.from, target) {
-				return true
+	b := e.to()
+	for i, yes := range []bool{true, false} {
+		for before := b.alike; before != nil; before = before.nextAlike {
+			if !known.has(before.id + i*n) {
+				continue
 			}
-			e.lead(target)
-			o.moved()
-			again = !target.returns()
-			return false
-		})
+			if target := outcome(b, edge{before, yes}); target != nil && !conflict(e.from, target) {
+				return target
+			}
+		}
 	}
+	return nil
 }
 
-// outcome returns where a test leads if an edge was taken before it; nil if that
-// is not known.
-func (o *optimizer) outcome(b *block, taken edge) *block {
-	before := taken.from
-	if b.returns() || b.op != before.op || b.values[atomA] != before.values[atomA] {
-		return nil
-	}
+// outcome returns where a test leads if an edge was taken of a test alike before
+// it; nil if that is not known.
+func outcome(b *block, taken edge) *block {
 	switch {
-	case b.operand == before.operand: // the same test
+	case b.operand == taken.from.operand: // the same test
 		if taken.yes {
 			return b.yes
 		}
@@ -62,7 +98,7 @@ func (o *optimizer) outcome(b *block, taken edge) *block {
 }
 
 // conflict reports whether what blocks from to on read is not what from leaves.
-func (o *optimizer) conflict(from, to *block) bool {
+func conflict(from, to *block) bool {
 	for a := atom(0); a < atoms; a++ {
 		if to.readAfter.has(a) && from.values[a] != to.values[a] {
 			return true
@@ -77,12 +113,11 @@ func (o *optimizer) conflict(from, to *block) bool {
 // does not matter: "A or B or C" (the way out is yes), with and "A and B and C"
 // (it is no).
 func (o *optimizer) pullUp(b *block, and bool) {
-	if len(b.in) == 0 {
+	if b.in == nil {
 		return
 	}
-	first := b.in[len(b.in)-1]
-	val := first.from.values[atomA]
-	for _, e := range b.in {
+	val := b.in.from.values[atomA]
+	for e := b.in.next; e != nil; e = e.next {
 		if e.from.values[atomA] != val {
 			return
 		}
@@ -90,7 +125,7 @@ func (o *optimizer) pullUp(b *block, and bool) {
 	out := func(c *block) *block { return edge{c, !and}.to() }
 
 	// at leads to the first test of another value.
-	at := edge{first.from, first.from.yes == b}
+	at := edge{b.in.from, b.in.from.yes == b}
 	top := true
 	follow := func(e edge, stop func(c *block) bool) (edge, bool) {
 		for {
@@ -118,12 +153,11 @@ func (o *optimizer) pullUp(b *block, and bool) {
 	same.lead(edge{pull, and}.to())
 	edge{pull, and}.lead(at.to())
 	if atTop {
-		for _, e := range b.in {
+		for e := b.in; e != nil; e = e.next {
 			edge{e.from, e.from.yes == b}.lead(pull)
 		}
 	} else {
 		at.lead(pull)
 	}
 	o.moved()
-	o.findDominators()
 }

@@ -1,7 +1,5 @@
 package pcapfilter
 
-import "math/bits"
-
 // An atom is a place that holds a value: a word of scratch memory by its number,
 // the accumulator or the index register.
 type atom int
@@ -108,13 +106,25 @@ func (e edge) lead(to *block) {
 	}
 }
 
+// An edgeIn is one of the edges that lead to a block.
+type edgeIn struct {
+	edge
+	next *edgeIn
+}
+
 // flow is what the analysis of the graph finds out about a block.
 type flow struct {
 	id      int // of the block and of the edge for yes; that for no has n more
 	level   int // how many blocks may follow before a return
 	visited int // the last walk that came here
 
-	in []edge // the edges that lead here
+	nextAtLevel *block // the next of the same level
+
+	in  *edgeIn   // the first of the edges that lead here
+	out [2]edgeIn // the two that lead on, each in the list of the block it leads to
+
+	alike     *block // the first block that tests the same value in the same way
+	nextAlike *block // the next such block, by id
 
 	dominators bitSet    // blocks on every way here, and this one
 	edgesUp    [2]bitSet // for either edge, the edges on every way along it, and itself
@@ -142,19 +152,6 @@ func (s bitSet) intersect(t bitSet) {
 func (s bitSet) fill(word uint64) {
 	for i := range s {
 		s[i] = word
-	}
-}
-
-// each calls f with the members in rising order until it returns false.
-func (s bitSet) each(f func(i int) bool) {
-	for i, word := range s {
-		for word != 0 {
-			n := bits.TrailingZeros64(word)
-			word &^= 1 << n
-			if !f(64*i + n) {
-				return
-			}
-		}
 	}
 }
 
@@ -189,20 +186,10 @@ func (o *optimizer) makeSets() {
 	}
 }
 
-// edge returns the edge with an id.
-func (o *optimizer) edge(id int) edge {
-	if n := len(o.blocks); id >= n {
-		return edge{o.blocks[id-n], false}
-	}
-	return edge{o.blocks[id], true}
-}
-
 // analyse computes levels, dominators and the use of atoms for the graph as it is.
 func (o *optimizer) analyse() {
 	o.walk++
-	for i := range o.levels {
-		o.levels[i] = o.levels[i][:0]
-	}
+	clear(o.levels)
 	o.findLevel(o.root)
 	o.findDominators()
 	o.findUses()
@@ -224,28 +211,26 @@ func (o *optimizer) findLevel(b *block) {
 	for len(o.levels) <= b.level {
 		o.levels = append(o.levels, nil)
 	}
-	o.levels[b.level] = append(o.levels[b.level], b)
+	b.nextAtLevel = o.levels[b.level]
+	o.levels[b.level] = b
 }
 
 // down calls f with every block, those of high levels first: a block before all
 // that follow it. Within a level the last that was found comes first.
 func (o *optimizer) down(f func(b *block)) {
 	for level := o.root.level; level >= 0; level-- {
-		o.atLevel(level, f)
+		for b := o.levels[level]; b != nil; b = b.nextAtLevel {
+			f(b)
+		}
 	}
 }
 
 // up calls f with every block but the returns, those of low levels first.
 func (o *optimizer) up(f func(b *block)) {
 	for level := 1; level <= o.root.level; level++ {
-		o.atLevel(level, f)
-	}
-}
-
-func (o *optimizer) atLevel(level int, f func(b *block)) {
-	blocks := o.levels[level]
-	for i := len(blocks) - 1; i >= 0; i-- {
-		f(blocks[i])
+		for b := o.levels[level]; b != nil; b = b.nextAtLevel {
+			f(b)
+		}
 	}
 }
 
@@ -309,15 +294,18 @@ func (o *optimizer) findUses() {
 	})
 }
 
-// findEdgesIn lists the edges that lead to each block.
+// findEdgesIn lists the edges that lead to each block, the one found last first.
 func (o *optimizer) findEdgesIn() {
 	for _, b := range o.blocks {
-		b.in = b.in[:0]
+		b.in = nil
 	}
 	o.down(func(b *block) {
-		if !b.returns() {
-			b.yes.in = append(b.yes.in, edge{b, true})
-			b.no.in = append(b.no.in, edge{b, false})
+		if b.returns() {
+			return
+		}
+		for i, to := range [2]*block{b.yes, b.no} {
+			b.out[i] = edgeIn{edge{b, i == 0}, to.in}
+			to.in = &b.out[i]
 		}
 	})
 }

@@ -32,6 +32,8 @@ type generator struct {
 	// jumpsInside says that a test has jumps among its own statements, which the
 	// optimiser does not understand.
 	jumpsInside bool
+
+	loads int // how many loads and numbers were generated
 }
 
 // A linkLayer is the kind of a link-layer header.
@@ -68,6 +70,17 @@ func newGenerator(opts Options) *generator {
 // fail refuses the primitive that is being generated.
 func (g *generator) fail(format string, args ...any) {
 	fail(g.at, fmt.Sprintf(format, args...))
+}
+
+// maxLoads bounds how much is generated: more than any sensible expression needs,
+// but not more than a machine bears.
+const maxLoads = 1 << 15
+
+// count counts what grows with the expression.
+func (g *generator) count() {
+	if g.loads++; g.loads > maxLoads {
+		g.fail("expression is too long")
+	}
 }
 
 // condition generates a node.

@@ -22,8 +22,8 @@ func (g *generator) allocate() int {
 
 func (g *generator) free(reg int) { g.registers.used[reg] = false }
 
-// A value is code that computes a number: statements that leave it in a register,
-// and what must be true of the frame for them to make sense; nil if nothing.
+// A value is code that computes a number: statements, nobody else's, that leave it
+// in a register, and what must be true of the frame for them to make sense; nil if nothing.
 type value struct {
 	stmts    []stmt
 	reg      int
@@ -45,7 +45,7 @@ func (g *generator) relation(n *relationNode) cond {
 	right := g.arith(n.right)
 	g.at = n.offset()
 
-	t := &test{stmts: concat(left.stmts, right.stmts, []stmt{right.toX(), left.toA()})}
+	t := &test{stmts: append(append(left.stmts, right.stmts...), right.toX(), left.toA())}
 	negate := false
 	switch n.op {
 	case '=':
@@ -82,16 +82,9 @@ func both(a, b cond) cond {
 	return and(a, b)
 }
 
-func concat(parts ...[]stmt) []stmt {
-	var all []stmt
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return all
-}
-
 // arith generates the code for a number.
 func (g *generator) arith(n arith) value {
+	g.count()
 	switch n := n.(type) {
 	case *numberNode:
 		g.at = n.offset()
@@ -139,8 +132,8 @@ func (g *generator) binary(n *binaryNode) value {
 	}
 	g.free(left.reg)
 	g.free(right.reg)
-	stmts := concat(left.stmts, right.stmts,
-		[]stmt{right.toX(), left.toA(), {op: arithmeticOps[n.op] | srcX}})
+	stmts := append(append(left.stmts, right.stmts...),
+		right.toX(), left.toA(), stmt{op: arithmeticOps[n.op] | srcX})
 	return g.store(stmts, left.requires)
 }
 
@@ -185,7 +178,7 @@ func (g *generator) loadIndexed(n *loadNode) value {
 	} else {
 		toX = append(toX, index.toA(), stmt{op: opAdd | srcX}, stmt{op: opTax})
 	}
-	stmts := concat(index.stmts, toX, []stmt{{op: s.code(modeInd), k: from.fixed}})
+	stmts := append(append(index.stmts, toX...), stmt{op: s.code(modeInd), k: from.fixed})
 	v := g.store(stmts, requires)
 	g.free(index.reg)
 	return v

@@ -15,6 +15,7 @@ const (
 
 // load loads size bytes at an offset from a layer into the accumulator.
 func (g *generator) load(l layer, offset uint32, s size) []stmt {
+	g.count()
 	switch l {
 	case fromLink:
 		return loadAt(g.linkHeader, offset, s)

@@ -8,7 +8,8 @@ type block struct {
 	k       uint32
 	yes, no *block // nil in a return
 
-	flow // what the optimiser knows of it
+	flow   // what the optimiser knows of it
+	layout // where the assembler puts it
 }
 
 // build makes the graph of c: blocks that lead to yes where c is true of the

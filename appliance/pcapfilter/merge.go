@@ -2,21 +2,31 @@ package pcapfilter
 
 // merge makes one block of those that do the same and lead to the same.
 func (o *optimizer) merge() {
-	instead := make([]*block, len(o.blocks))
+	type signature struct {
+		op      uint16
+		k       uint32
+		yes, no *block
+	}
+	var (
+		found   = map[signature]*block{}
+		instead = make([]*block, len(o.blocks))
+	)
 	for again := true; again; {
 		again = false
+		clear(found)
 		clear(instead)
 		o.walk++
 		o.mark(o.root)
-		for i := len(o.blocks) - 2; i >= 0; i-- {
-			for j := i + 1; j < len(o.blocks); j++ {
-				if o.marked(i) && o.marked(j) && equalBlocks(o.blocks[i], o.blocks[j]) {
-					instead[i] = o.blocks[j]
-					if instead[j] != nil {
-						instead[i] = instead[j]
-					}
-					break
-				}
+		for i := len(o.blocks) - 1; i >= 0; i-- {
+			b := o.blocks[i]
+			if b.visited != o.walk {
+				continue
+			}
+			key := signature{b.op, b.k, b.yes, b.no}
+			instead[i] = equalBlock(b, found[key])
+			if instead[i] == nil {
+				b.nextAlike = found[key]
+				found[key] = b
 			}
 		}
 		for _, b := range o.blocks {
@@ -47,12 +57,17 @@ func (o *optimizer) mark(b *block) {
 	}
 }
 
-func (o *optimizer) marked(i int) bool { return o.blocks[i].visited == o.walk }
-
-func equalBlocks(a, b *block) bool {
-	if a.op != b.op || a.k != b.k || a.yes != b.yes || a.no != b.no {
-		return false
+// equalBlock returns the block among first and those alike whose statements are b's.
+func equalBlock(b, first *block) *block {
+	for c := first; c != nil; c = c.nextAlike {
+		if sameStatements(b, c) {
+			return c
+		}
 	}
+	return nil
+}
+
+func sameStatements(a, b *block) bool {
 	i, j := 0, 0
 	for {
 		s, at := a.live(i)

@@ -15,9 +15,10 @@ package pcapfilter
 type optimizer struct {
 	root   *block
 	blocks []*block // those that could be reached at the beginning, by id
-	levels [][]*block
+	levels []*block // of each level the first; flow.nextAtLevel leads on
 	walk   int
 	values values
+	tests  []*block // of findTestsAlike
 
 	// What the pass did: anything, and anything but moving branches.
 	dirty, progress bool
@@ -27,10 +28,18 @@ type optimizer struct {
 // branches: more may be moving them in a circle.
 const movesInVain = 100
 
+// maxOptimized is the number of blocks up to which a graph is optimised. Memory
+// and time grow with the square of it and more; at this number libpcap is busy for
+// seconds. A longer program decides the same about whole frames.
+const maxOptimized = 4096
+
 // optimize returns the optimised graph.
 func optimize(root *block) *block {
 	o := &optimizer{root: root, walk: 1}
 	o.number(root)
+	if len(o.blocks) > maxOptimized {
+		return root
+	}
 	o.makeSets()
 	o.repeat(false)
 	o.repeat(true)
@@ -70,15 +79,13 @@ func (o *optimizer) repeat(statements bool) {
 // simplify follows the values through a block and shortens it.
 func (o *optimizer) simplify(b *block, statements bool) {
 	b.values = [atoms]value32{}
-	for i := len(b.in) - 1; i >= 0; i-- {
-		from := b.in[i].from
-		if i == len(b.in)-1 {
-			b.values = from.values
-			continue
-		}
-		for a := range b.values {
-			if b.values[a] != from.values[a] {
-				b.values[a] = unknown
+	if b.in != nil {
+		b.values = b.in.from.values
+		for e := b.in.next; e != nil; e = e.next {
+			for a := range b.values {
+				if b.values[a] != e.from.values[a] {
+					b.values[a] = unknown
+				}
 			}
 		}
 	}

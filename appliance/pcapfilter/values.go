@@ -16,30 +16,30 @@ type origin struct {
 
 // values numbers the values of one pass over the graph.
 type values struct {
-	numbers   map[origin]value32
-	constants map[value32]uint32
+	origins []origin  // by number; that of unknown is empty
+	next    []value32 // by number: the next in the same bucket
+	buckets [256]value32
 }
 
 func (v *values) reset() {
-	if v.numbers == nil {
-		v.numbers = map[origin]value32{}
-		v.constants = map[value32]uint32{}
-	}
-	clear(v.numbers)
-	clear(v.constants)
+	v.origins = append(v.origins[:0], origin{})
+	v.next = append(v.next[:0], unknown)
+	clear(v.buckets[:])
 }
 
 // of returns the number of a computation's result.
 func (v *values) of(op uint16, v0, v1 uint32) value32 {
 	o := origin{op, v0, v1}
-	n, ok := v.numbers[o]
-	if !ok {
-		n = value32(len(v.numbers) + 1)
-		v.numbers[o] = n
-		if op == opLdImm {
-			v.constants[n] = v0
+	bucket := &v.buckets[(uint32(op)+v0*31+v1*131)%uint32(len(v.buckets))]
+	for n := *bucket; n != unknown; n = v.next[n] {
+		if v.origins[n] == o {
+			return n
 		}
 	}
+	n := value32(len(v.origins))
+	v.origins = append(v.origins, o)
+	v.next = append(v.next, *bucket)
+	*bucket = n
 	return n
 }
 
@@ -48,8 +48,8 @@ func (v *values) ofConstant(k uint32) value32 { return v.of(opLdImm, k, 0) }
 
 // constant returns the constant that a number stands for, if it does.
 func (v *values) constant(n value32) (uint32, bool) {
-	k, ok := v.constants[n]
-	return k, ok
+	o := &v.origins[n]
+	return o.v0, o.op == opLdImm && n != unknown
 }
 
 // assign notes that a statement gives an atom a value. If the atom holds it
