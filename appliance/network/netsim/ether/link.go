@@ -48,12 +48,9 @@ func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 	(*d).DeliverNetworkPacket(eth.Type(), pkt)
 }
 
-// WritePackets never blocks, and never fails but for a pulled cable.
+// WritePackets never blocks and never fails: the sender does not learn of a
+// pulled cable.
 func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
-	if !l.port.Up() {
-		l.port.counters.txErrors.Add(uint64(pkts.Len()))
-		return 0, &tcpip.ErrClosedForSend{}
-	}
 	for _, pkt := range pkts.AsSlice() {
 		l.port.send(pkt.ToView())
 	}

@@ -3,10 +3,9 @@ package vnet_test
 import (
 	"io"
 	"net/netip"
-	"runtime"
 	"testing"
-	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
@@ -214,32 +213,29 @@ func BenchmarkConnect(b *testing.B) {
 	})
 }
 
+// An appliance's host as in lab: three interfaces, one of them with addresses.
 func BenchmarkHost(b *testing.B) {
 	w := ether.NewWire(ether.Options{})
 	defer w.Close()
-	var hosts []*vnet.Host
-	b.ReportAllocs()
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	start := time.Now()
+	hosts := make([]*vnet.Host, 0, b.N)
+	before := heapInUse()
+	start := clock.System().Mark()
 	for range b.N {
-		h := vnet.NewHost(vnet.Options{Name: "a", Loopback: 4, Rand: entropy.Seeded(1)})
-		for i := range 3 {
-			seg := w.Segment("lan")
-			err := h.AddInterface(vnet.InterfaceConfig{Name: string(rune('A' + i)), Device: string(rune('a' + i)), Index: i + 1, Segment: seg, MAC: mac(byte(i)),
-				Addrs: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i), 1}), 24)}})
-			if err != nil {
+		h := vnet.NewHost(vnet.Options{Name: "esa", Loopback: 4, Rand: entropy.Seeded(1)})
+		for i, name := range []string{"Data 1", "Data 2", "Management"} {
+			c := vnet.InterfaceConfig{Name: name, Device: "nic" + name, Index: i + 1, Segment: w.Segment(name), MAC: mac(byte(i))}
+			if i == 0 {
+				c.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8::7/64")}
+			}
+			if err := h.AddInterface(c); err != nil {
 				b.Fatal(err)
 			}
 		}
 		hosts = append(hosts, h)
 	}
-	b.ReportMetric(float64(time.Since(start).Microseconds())/float64(b.N), "us/boot")
+	b.ReportMetric(float64(clock.System().Since(start).Microseconds())/float64(b.N), "us/boot")
 	b.StopTimer()
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N)/1024, "KiB/host")
+	b.ReportMetric(float64(heapInUse()-before)/float64(b.N)/1024, "KiB/host")
 	for _, h := range hosts {
 		h.Close()
 	}

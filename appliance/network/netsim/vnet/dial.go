@@ -77,6 +77,9 @@ func (c *conn) connect(ctx context.Context, to tcpip.FullAddress) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
+			if err := c.writes.ready(); err != nil {
+				return err // closed with the host
+			}
 		}
 		err = c.ep.LastError()
 	}

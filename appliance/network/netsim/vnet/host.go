@@ -134,7 +134,7 @@ func (h *Host) newStack() *stack.Stack {
 
 func (h *Host) addLoopback() {
 	i := &iface{
-		id: tcpip.NICID(h.options.Loopback), name: "lo0", device: "lo0", up: true,
+		id: tcpip.NICID(h.options.Loopback), name: "lo0", device: "lo0", up: true, attached: true,
 		addrs: loopbackAddrs(),
 	}
 	must(h.stack.CreateNICWithOptions(i.id, loopback.New(), stack.NICOptions{Name: i.name}))
@@ -196,7 +196,9 @@ func (h *Host) nicOf(name string) (tcpip.NICID, error) {
 	if name == "" {
 		return 0, nil
 	}
-	if i := h.iface(name); i != nil {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if i := h.ifaceLocked(name); i != nil && i.attached {
 		return i.id, nil
 	}
 	return 0, syscall.ENXIO

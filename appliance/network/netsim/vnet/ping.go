@@ -100,12 +100,17 @@ func (p *pingSockets) release(k pingKey, s *pingSocket) {
 func (h *Host) Ping(ctx context.Context, r network.PingRequest) (network.Reply, error) {
 	reply, err := h.echo(ctx, r)
 	if err != nil {
-		return network.Reply{}, probeError("ping", r.Dst, err)
+		return network.Reply{}, h.probeError("ping", r.Dst, err)
 	}
 	return reply, nil
 }
 
-func probeError(op string, dst netip.Addr, err error) error {
+// probeError is the error of a probe. On a closed host, whatever went wrong, it
+// is that.
+func (h *Host) probeError(op string, dst netip.Addr, err error) error {
+	if h.ctx.Err() != nil {
+		err = context.Cause(h.ctx)
+	}
 	return opError(op, "sendto", "ip", nil, &net.IPAddr{IP: dst.AsSlice(), Zone: dst.Zone()}, err)
 }
 

@@ -20,7 +20,7 @@ import (
 // Probe implements network.Prober. A TCP probe's size is what a SYN has.
 func (h *Host) Probe(ctx context.Context, r network.ProbeRequest) (network.Reply, error) {
 	if ctx.Err() != nil {
-		return network.Reply{}, probeError("probe", r.Dst, context.Cause(ctx))
+		return network.Reply{}, h.probeError("probe", r.Dst, context.Cause(ctx))
 	}
 	r.Dst, r.Src = r.Dst.Unmap(), r.Src.Unmap()
 	var reply network.Reply
@@ -37,7 +37,7 @@ func (h *Host) Probe(ctx context.Context, r network.ProbeRequest) (network.Reply
 		err = errors.ErrUnsupported
 	}
 	if err != nil {
-		return network.Reply{}, probeError("probe", r.Dst, err)
+		return network.Reply{}, h.probeError("probe", r.Dst, err)
 	}
 	return reply, nil
 }

@@ -70,12 +70,12 @@ func (h *Host) applyRoutes() {
 				table = append(table, tcpip.Route{Destination: withPrefix(p.Masked()).Subnet(), NIC: i.id})
 			}
 		}
-		if i.port != nil {
+		if i.port != nil && i.attached {
 			table = append(table, tcpip.Route{Destination: withPrefix(linkLocal).Subnet(), NIC: i.id})
 		}
 	}
 	for _, r := range h.routes {
-		if i := h.wayOut(r); i != nil {
+		if i := h.wayOut(r); i != nil && i.attached {
 			table = append(table, tcpip.Route{
 				Destination: withPrefix(r.Dst.Masked()).Subnet(),
 				Gateway:     toAddress(r.Gateway), NIC: i.id, MTU: uint32(r.MTU),

@@ -1,0 +1,188 @@
+package ether
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// A collector is a stack that keeps what it gets.
+type collector struct {
+	stack.NetworkDispatcher
+	frames [][]byte
+}
+
+func (c *collector) DeliverNetworkPacket(_ tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
+	v := pkt.ToView()
+	c.frames = append(c.frames, bytes.Clone(v.AsSlice()))
+	v.Release()
+}
+
+// tcpFrame makes a segment; change, if not nil, spoils it.
+func tcpFrame(t *testing.T, v6 bool, seq uint32, payload string, change func(ip4 *layers.IPv4, tcp *layers.TCP)) []byte {
+	t.Helper()
+	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
+	ip4 := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IP{10, 0, 0, 1}, DstIP: net.IP{10, 0, 0, 2}, Id: uint16(seq)}
+	ip6 := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolTCP, SrcIP: net.ParseIP("2001:db8::1"), DstIP: net.ParseIP("2001:db8::2")}
+	tcp := &layers.TCP{SrcPort: 22, DstPort: 57759, Seq: seq, Ack: 77, ACK: true, Window: 500,
+		Options: []layers.TCPOption{{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: make([]byte, 8)}}}
+	if change != nil {
+		change(ip4, tcp)
+	}
+	all := []gopacket.SerializableLayer{eth, ip4, tcp, gopacket.Payload(payload)}
+	_ = tcp.SetNetworkLayerForChecksum(ip4)
+	if v6 {
+		eth.EthernetType = layers.EthernetTypeIPv6
+		all[1] = ip6
+		_ = tcp.SetNetworkLayerForChecksum(ip6)
+	}
+	b := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, all...); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// told describes a frame that the stack got: flags, sequence number, payload,
+// and whether its checksums are right.
+func told(frame []byte) string {
+	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
+	tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP)
+	if !ok {
+		return fmt.Sprint(p)
+	}
+	_ = tcp.SetNetworkLayerForChecksum(p.NetworkLayer())
+	s := fmt.Sprintf("%d %s", tcp.Seq, tcp.Payload)
+	if tcp.PSH {
+		s += " PSH"
+	}
+	if err, bad := p.VerifyChecksums(); err != nil || len(bad) > 0 {
+		s += " damaged"
+	}
+	return s
+}
+
+func TestMerger(t *testing.T) {
+	type frame struct {
+		seq     uint32
+		payload string
+		change  func(*layers.IPv4, *layers.TCP)
+	}
+	push := func(_ *layers.IPv4, tcp *layers.TCP) { tcp.PSH = true }
+	for _, c := range []struct {
+		name   string
+		frames []frame
+		want   []string
+	}{
+		{"a run", []frame{{100, "abcd", nil}, {104, "efgh", nil}, {108, "ij", push}},
+			[]string{"100 abcdefghij PSH"}},
+		{"one alone", []frame{{100, "abcd", nil}}, []string{"100 abcd"}},
+		{"PSH ends a run", []frame{{100, "ab", nil}, {102, "cd", push}, {104, "ef", nil}},
+			[]string{"100 abcd PSH", "104 ef"}},
+		{"an odd length ends a run", []frame{{100, "ab", nil}, {102, "cde", nil}, {105, "fg", nil}},
+			[]string{"100 abcde", "105 fg"}},
+		{"a gap", []frame{{100, "ab", nil}, {104, "ef", nil}}, []string{"100 ab", "104 ef"}},
+		{"a repetition", []frame{{100, "ab", nil}, {100, "ab", nil}}, []string{"100 ab", "100 ab"}},
+		{"no data", []frame{{100, "", nil}, {100, "", nil}}, []string{"100 ", "100 "}},
+		{"another acknowledgement", []frame{{100, "ab", nil}, {102, "cd", func(_ *layers.IPv4, tcp *layers.TCP) { tcp.Ack++ }}},
+			[]string{"100 ab", "102 cd"}},
+		{"another window", []frame{{100, "ab", nil}, {102, "cd", func(_ *layers.IPv4, tcp *layers.TCP) { tcp.Window++ }}},
+			[]string{"100 ab", "102 cd"}},
+		{"another port", []frame{{100, "ab", nil}, {102, "cd", func(_ *layers.IPv4, tcp *layers.TCP) { tcp.DstPort++ }}},
+			[]string{"100 ab", "102 cd"}},
+		{"another sender", []frame{{100, "ab", nil}, {102, "cd", func(ip *layers.IPv4, _ *layers.TCP) { ip.SrcIP = net.IP{10, 0, 0, 9} }}},
+			[]string{"100 ab", "102 cd"}},
+		{"another TTL", []frame{{100, "ab", nil}, {102, "cd", func(ip *layers.IPv4, _ *layers.TCP) { ip.TTL-- }}},
+			[]string{"100 ab", "102 cd"}},
+		{"FIN", []frame{{100, "ab", nil}, {102, "cd", func(_ *layers.IPv4, tcp *layers.TCP) { tcp.FIN = true }}},
+			[]string{"100 ab", "102 cd"}},
+		{"another time stamp", []frame{{100, "ab", nil}, {102, "cd", func(_ *layers.IPv4, tcp *layers.TCP) { tcp.Options[0].OptionData = []byte("12345678") }}},
+			[]string{"100 ab", "102 cd"}},
+		{"a fragment", []frame{{100, "ab", nil}, {102, "cd", func(ip *layers.IPv4, _ *layers.TCP) { ip.Flags = layers.IPv4MoreFragments }}},
+			[]string{"100 ab", fmt.Sprint(gopacket.NewPacket(tcpFrame(t, false, 102, "cd", func(ip *layers.IPv4, _ *layers.TCP) { ip.Flags = layers.IPv4MoreFragments }), layers.LayerTypeEthernet, gopacket.Default))}},
+	} {
+		for _, v6 := range []bool{false, true} {
+			if v6 && (c.name == "a fragment" || c.name == "another sender" || c.name == "another TTL") {
+				continue // IPv4's
+			}
+			var frames [][]byte
+			for _, f := range c.frames {
+				frames = append(frames, tcpFrame(t, v6, f.seq, f.payload, f.change))
+			}
+			if d := cmp.Diff(c.want, merged(frames)); d != "" {
+				t.Errorf("%s, IPv6 %v (-want +got):\n%s", c.name, v6, d)
+			}
+		}
+	}
+}
+
+// Damage to any part of a run is found by the stack's own check.
+func TestMergerHidesNoDamage(t *testing.T) {
+	for i := range 3 {
+		frames := [][]byte{
+			tcpFrame(t, false, 100, "abcd", nil), tcpFrame(t, false, 104, "efgh", nil), tcpFrame(t, false, 108, "ijkl", nil),
+		}
+		frames[i][len(frames[i])-1] ^= 1
+		got := merged(frames)
+		if len(got) != 1 || !bytes.HasSuffix([]byte(got[0]), []byte("damaged")) {
+			t.Errorf("damage in segment %d: the stack gets %q", i, got)
+		}
+	}
+}
+
+// merged sends frames through a merger and tells what the stack got.
+func merged(frames [][]byte) []string {
+	w := NewWire(Options{})
+	defer w.Close()
+	p := w.Segment("lan").NewPort("nic", MAC{}, 1500)
+	c := new(collector)
+	p.Endpoint().Attach(c)
+	var m merger
+	for _, f := range frames {
+		m.enqueue(p, buffer.NewViewWithData(f))
+	}
+	m.flush()
+	m.flush()
+	var got []string
+	for _, f := range c.frames {
+		got = append(got, told(f))
+	}
+	return got
+}
+
+// A run is never longer than an IP packet can be.
+func TestMergerStopsAtThePacketLimit(t *testing.T) {
+	var frames [][]byte
+	payload := string(make([]byte, 1448))
+	for i := range uint32(60) {
+		frames = append(frames, tcpFrame(t, false, i*1448, payload, nil))
+	}
+	w := NewWire(Options{})
+	defer w.Close()
+	p := w.Segment("lan").NewPort("nic", MAC{}, 1500)
+	c := new(collector)
+	p.Endpoint().Attach(c)
+	var m merger
+	for _, f := range frames {
+		m.enqueue(p, buffer.NewViewWithData(f))
+	}
+	m.flush()
+	total := 0
+	for _, f := range c.frames {
+		if len(f) > headerLen+maxPacket {
+			t.Errorf("a packet of %d bytes", len(f))
+		}
+		total += len(f) - headerLen - v4Len - 32
+	}
+	if total != 60*1448 || len(c.frames) != 2 {
+		t.Errorf("%d bytes in %d packets", total, len(c.frames))
+	}
+}

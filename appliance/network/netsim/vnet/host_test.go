@@ -1,0 +1,557 @@
+package vnet_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+	"github.com/esasim/esasim/appliance/network/netsim/vnet"
+)
+
+const patience = 30 * time.Second
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for !ok() {
+		if clock.System().Sleep(ctx, time.Millisecond) != nil {
+			t.Fatalf("not so after %v: %s", patience, what)
+		}
+	}
+}
+
+// segments collects the TCP segments that pass a port.
+type segments struct {
+	mu  sync.Mutex
+	all []*layers.TCP
+}
+
+func watch(p *ether.Port) *segments {
+	s := new(segments)
+	p.Tap(func(_ time.Time, _ network.Direction, frame []byte) {
+		packet := gopacket.NewPacket(bytes.Clone(frame), layers.LayerTypeEthernet, gopacket.Default)
+		if tcp, ok := packet.Layer(layers.LayerTypeTCP).(*layers.TCP); ok {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.all = append(s.all, tcp)
+		}
+	})
+	return s
+}
+
+func (s *segments) list() []*layers.TCP {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*layers.TCP{}, s.all...)
+}
+
+// The appliance's SYN has the window, the segment size and the scale of its
+// seed (A8: Win=16384, MSS=1460, WS=0, SACK permitted).
+func TestSYNIsTheAppliances(t *testing.T) {
+	p := newPair(t, false)
+	seen := watch(p.a.Port("Data 1"))
+	p.connect(t, p.a, p.b, addrB)
+	syn := seen.list()[0]
+	got := []string{fmt.Sprint("window ", syn.Window)}
+	for _, o := range syn.Options {
+		switch o.OptionType {
+		case layers.TCPOptionKindMSS, layers.TCPOptionKindWindowScale:
+			got = append(got, fmt.Sprintf("%v %x", o.OptionType, o.OptionData))
+		case layers.TCPOptionKindSACKPermitted:
+			got = append(got, o.OptionType.String())
+		}
+	}
+	want := []string{"window 16384", "MSS 05b4", "SACKPermitted", "WindowScale 00"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("SYN (-want +got):\n%s", d)
+	}
+}
+
+// With Nagle's algorithm a second small write waits until the first has been
+// acknowledged, and takes the third along; without it each goes by itself.
+func TestDelay(t *testing.T) {
+	for _, delay := range []bool{false, true} {
+		p := newPair(t, false)
+		l, err := p.b.Listen(t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrB, 514)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := p.a.Dial(t.Context(), network.DialConfig{Remote: netip.AddrPortFrom(addrB, 514), Delay: delay})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.b.Port("Data 1").SetImpairment(ether.Impairment{Delay: 20 * time.Millisecond})
+		seen := watch(p.a.Port("Data 1"))
+		for range 3 {
+			if _, err := c.Write([]byte("record\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.ReadFull(s, make([]byte, 21)); err != nil {
+			t.Fatal(err)
+		}
+		var got []int
+		for _, seg := range seen.list() {
+			if len(seg.Payload) > 0 {
+				got = append(got, len(seg.Payload))
+			}
+		}
+		want := []int{7, 7, 7}
+		if delay {
+			want = []int{7, 14}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("delay %v: segments (-want +got):\n%s", delay, d)
+		}
+	}
+}
+
+// A handshake whose last segment is lost leaves a connection half open.
+func TestHalfOpenConnectionsAreCounted(t *testing.T) {
+	p := newPair(t, false)
+	if _, err := p.a.Listen(t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrA, 25), Backlog: 50}); err != nil {
+		t.Fatal(err)
+	}
+	remove := p.b.Port("Data 1").Filter(func(dir network.Direction, f []byte) bool {
+		return dir == network.In || len(f) < 54 || f[23] != 6 || f[47]&0x3f != 0x10
+	})
+	defer remove()
+	c, err := p.b.Dial(t.Context(), network.DialConfig{Remote: netip.AddrPortFrom(addrA, 25)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Abort()
+	eventually(t, "one connection is half open", func() bool {
+		rows, err := p.a.Sockets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(rows) == 2 && rows[0].State == "LISTEN" && rows[0].IncQLen == 1 && rows[0].QLen == 0 && rows[1].State == "SYN_RCVD"
+	})
+}
+
+// What was written to a peer that has gone silent shows in the send queue.
+func TestSendQueueOfASilentPeer(t *testing.T) {
+	p := newPair(t, false)
+	c, s := p.connect(t, p.a, p.b, addrB)
+	for range 3 { // so that something was acknowledged before
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(s, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queue := func() int {
+		rows, err := p.a.Sockets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows[0].SendQ
+	}
+	eventually(t, "everything is acknowledged", func() bool { return queue() == 0 })
+	p.b.Port("Data 1").SetUp(false)
+	if _, err := c.Write(make([]byte, 777)); err != nil {
+		t.Fatal(err)
+	}
+	if got := queue(); got != 777 {
+		t.Errorf("Send-Q is %d, want 777", got)
+	}
+	c.Close()
+	if got := queue(); got != 777 {
+		t.Errorf("Send-Q of a closed connection is %d, want 777", got)
+	}
+}
+
+// B40: default, network, own address and localhost.
+func TestRoutesAreBSDs(t *testing.T) {
+	w := ether.NewWire(ether.Options{})
+	defer w.Close()
+	h := vnet.NewHost(vnet.Options{Name: "esa", Loopback: 4, Rand: entropy.Seeded(1)})
+	defer h.Close()
+	err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: w.Segment("data1"), MAC: mac(1),
+		Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.SetRoutes([]network.Route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.0.202.1")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := h.Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		gateway := fmt.Sprintf("link#%d", r.Link)
+		if r.Gateway.IsValid() {
+			gateway = r.Gateway.String()
+		}
+		got = append(got, strings.Join([]string{r.Dst.String(), gateway, r.Flags, r.Interface}, " "))
+	}
+	want := []string{
+		"0.0.0.0/0 10.0.202.1 UGS Data 1",
+		"10.0.202.0/24 link#2 U Data 1",
+		"10.0.202.7/32 link#2 UHS lo0",
+		"127.0.0.1/32 link#4 UH lo0",
+		"::1/128 link#4 UH lo0",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("routes (-want +got):\n%s", d)
+	}
+}
+
+// An ARP entry is removed at the end of its life without having been doubted
+// before: no second question leaves while it lives.
+func TestNeighborsAreRemoved(t *testing.T) {
+	w := ether.NewWire(ether.Options{})
+	defer w.Close()
+	lan := w.Segment("lan")
+	host := func(m ether.MAC, addr string) *vnet.Host {
+		h := vnet.NewHost(vnet.Options{Name: addr, Rand: entropy.Seeded(1), NeighborLife: 300 * time.Millisecond})
+		t.Cleanup(h.Close)
+		err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m,
+			Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	a, b := host(mac(1), "10.0.202.7/24"), host(mac(2), "10.0.202.8/24")
+	if _, err := a.Ping(t.Context(), network.PingRequest{Dst: netip.MustParseAddr("10.0.202.8")}); err != nil {
+		t.Fatal(err)
+	}
+	count := func(h *vnet.Host) (n int) {
+		list, err := h.Neighbors()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range list {
+			if x.State == "reachable" && x.Expires <= 300*time.Millisecond {
+				n++
+			}
+		}
+		return n
+	}
+	if count(a) != 1 || count(b) != 1 { // b has learned a's address from its question
+		t.Errorf("%d and %d neighbours", count(a), count(b))
+	}
+	eventually(t, "nobody has neighbours", func() bool { return count(a) == 0 && count(b) == 0 })
+	list, err := a.Neighbors()
+	if err != nil || len(list) != 1 || list[0].State != "permanent" {
+		t.Errorf("left are %+v, %v", list, err)
+	}
+}
+
+// All simulated hosts live on one Host: each service is bound to its address.
+func TestManyAddresses(t *testing.T) {
+	w := ether.NewWire(ether.Options{})
+	defer w.Close()
+	lan := w.Segment("farm")
+	near := vnet.NewHost(vnet.Options{Name: "near", Rand: entropy.Seeded(1)})
+	defer near.Close()
+	far := vnet.NewHost(vnet.Options{Name: "hosts", Rand: entropy.Seeded(2), MaxReceiveBuffer: 1 << 20})
+	defer far.Close()
+	addrs := []netip.Prefix{netip.MustParsePrefix("172.31.0.2/16")}
+	for i := range 200 {
+		addrs = append(addrs, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 201, byte(i + 1)}), 32))
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(far.AddInterface(vnet.InterfaceConfig{Name: "eth0", Device: "eth0", Index: 1, Segment: lan, MAC: mac(2), Addrs: addrs}))
+	must(near.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 1, Segment: lan, MAC: mac(1),
+		Addrs: []netip.Prefix{netip.MustParsePrefix("172.31.0.1/16")}}))
+	must(near.SetRoutes([]network.Route{{Dst: netip.MustParsePrefix("10.0.201.0/24"), Gateway: netip.MustParseAddr("172.31.0.2")}}))
+	for _, a := range []string{"10.0.201.4", "10.0.201.5"} {
+		l, err := far.Listen(t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(netip.MustParseAddr(a), 25)})
+		must(err)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, a)
+				c.Close()
+			}
+		}()
+	}
+	for _, a := range []string{"10.0.201.4", "10.0.201.5"} {
+		c, err := near.Dial(t.Context(), network.DialConfig{Remote: netip.AddrPortFrom(netip.MustParseAddr(a), 25)})
+		must(err)
+		if got, _ := io.ReadAll(c); string(got) != a {
+			t.Errorf("%s answers as %q", a, got)
+		}
+		c.Close()
+	}
+	_, err := near.Dial(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.201.6:25")})
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a host without the service: %v", err)
+	}
+}
+
+// A promiscuous host answers for addresses that it does not have.
+func TestForward(t *testing.T) {
+	w := ether.NewWire(ether.Options{})
+	defer w.Close()
+	lan := w.Segment("lan")
+	near := vnet.NewHost(vnet.Options{Name: "near", Rand: entropy.Seeded(1)})
+	defer near.Close()
+	out := vnet.NewHost(vnet.Options{Name: "out", Rand: entropy.Seeded(2), Promiscuous: true})
+	defer out.Close()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	prefix := netip.MustParsePrefix
+	must(near.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: lan, MAC: mac(1), Addrs: []netip.Prefix{prefix("172.31.0.1/16")}}))
+	must(out.AddInterface(vnet.InterfaceConfig{Name: "b", Device: "b", Index: 1, Segment: lan, MAC: mac(2), Addrs: []netip.Prefix{prefix("172.31.0.3/16")}}))
+	must(near.SetRoutes([]network.Route{{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.3")}}))
+	must(out.SetRoutes([]network.Route{{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.1")}}))
+	out.Forward(vnet.ForwardConfig{
+		TCP: func(ctx context.Context, r *vnet.TCPRequest) {
+			switch r.To.Port() {
+			case 25:
+				c, err := r.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				fmt.Fprintf(c, "%v for %v", r.To, r.From.Addr())
+				c.Close()
+			case 26:
+				r.Refuse()
+			case 27:
+				<-ctx.Done() // as while a real host is being dialled
+			}
+		},
+		UDP: func(from, to netip.AddrPort) func(context.Context, network.PacketConn) {
+			if to.Port() != 53 {
+				return nil
+			}
+			return func(ctx context.Context, c network.PacketConn) {
+				defer c.Close()
+				b := make([]byte, 100)
+				n, err := c.Read(b)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				fmt.Fprintf(c, "%s at %v for %v", b[:n], to, from.Addr())
+			}
+		},
+	})
+
+	dial := func(ctx context.Context, a string) (string, error) {
+		c, err := near.Dial(ctx, network.DialConfig{Remote: netip.MustParseAddrPort(a)})
+		if err != nil {
+			return "", err
+		}
+		defer c.Close()
+		got, err := io.ReadAll(c)
+		return string(got), err
+	}
+	if got, err := dial(t.Context(), "203.0.113.9:25"); got != "203.0.113.9:25 for 172.31.0.1" {
+		t.Errorf("mapped: %q, %v", got, err)
+	}
+	if _, err := dial(t.Context(), "203.0.113.9:26"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("refused: %v", err)
+	}
+	for _, port := range []string{"27", "28"} { // undecided, ignored
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if _, err := dial(ctx, "203.0.113.9:"+port); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("port %s: %v", port, err)
+		}
+		cancel()
+	}
+	ask := func(a string) (string, error) {
+		c, err := near.ListenPacket(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort(a)})
+		must(err)
+		defer c.Close()
+		must(c.SetDeadline(clock.System().Now().Add(patience)))
+		if _, err := c.Write([]byte("question")); err != nil {
+			return "", err
+		}
+		b := make([]byte, 100)
+		n, err := c.Read(b)
+		return string(b[:n]), err
+	}
+	if got, err := ask("203.0.113.9:53"); got != "question at 203.0.113.9:53 for 172.31.0.1" {
+		t.Errorf("mapped: %q, %v", got, err)
+	}
+	if _, err := ask("203.0.113.9:54"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("not mapped: %v", err)
+	}
+}
+
+// After 75 seconds (here less) a connect gives up as BSD's does.
+func TestConnectTimesOut(t *testing.T) {
+	w := ether.NewWire(ether.Options{})
+	defer w.Close()
+	lan := w.Segment("lan")
+	h := vnet.NewHost(vnet.Options{Name: "esa", Rand: entropy.Seeded(1), ConnectTimeout: 20 * time.Millisecond})
+	defer h.Close()
+	err := h.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: lan, MAC: mac(1), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Dial(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.0.2:25")})
+	if !errors.Is(err, syscall.ETIMEDOUT) {
+		t.Errorf("dial: %v", err)
+	}
+}
+
+// The same seed gives the same ports and sequence numbers.
+func TestChanceIsSeeded(t *testing.T) {
+	first := func(seed uint64) string {
+		w := ether.NewWire(ether.Options{})
+		defer w.Close()
+		h := vnet.NewHost(vnet.Options{Name: "esa", Rand: entropy.Seeded(seed)})
+		defer h.Close()
+		err := h.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: w.Segment("lan"), MAC: mac(1), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := h.ListenPacket(t.Context(), network.DialConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.LocalAddr().String()
+	}
+	if a, b := first(1), first(1); a != b {
+		t.Errorf("one seed gave the ports %s and %s", a, b)
+	}
+	if a, b := first(1), first(2); a == b {
+		t.Errorf("two seeds gave the port %s", a)
+	}
+}
+
+// A host that is switched off leaves no goroutine and nothing open, whatever it
+// was doing.
+func TestCloseLeavesNothing(t *testing.T) {
+	cycle := func() {
+		w := ether.NewWire(ether.Options{})
+		lan := w.Segment("lan")
+		host := func(m ether.MAC, addr string) *vnet.Host {
+			h := vnet.NewHost(vnet.Options{Name: addr, Loopback: 4, Rand: entropy.Seeded(1)})
+			err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m,
+				Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return h
+		}
+		a, b := host(mac(1), "10.0.202.7/24"), host(mac(2), "10.0.202.8/24")
+		l, err := b.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort("10.0.202.8:25")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var waiting sync.WaitGroup
+		wait := func(f func() error) {
+			waiting.Go(func() {
+				if err := f(); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("what waited ended with %v", err)
+				}
+			})
+		}
+		for range 3 { // established, closed (TIME_WAIT), waiting to be accepted
+			if _, err := a.Dial(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.202.8:25")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(func() error { _, err := c.Read(make([]byte, 1)); return err })
+		c2, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c2.Close()
+		wait(func() error {
+			for {
+				if _, err := l.AcceptConn(); err != nil {
+					return err
+				}
+			}
+		})
+		wait(func() error {
+			_, err := a.Dial(context.Background(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.202.9:25")})
+			return err
+		})
+		wait(func() error {
+			_, err := a.Ping(context.Background(), network.PingRequest{Dst: netip.MustParseAddr("10.0.202.10")})
+			return err
+		})
+		eventually(t, "a connection is being opened", func() bool {
+			rows, err := a.Sockets()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range rows {
+				if s.State == "SYN_SENT" {
+					return true
+				}
+			}
+			return false
+		})
+		a.Close()
+		b.Close()
+		b.Close()
+		waiting.Wait()
+		if _, err := a.Listen(t.Context(), network.ListenConfig{}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("listening on a closed host: %v", err)
+		}
+		w.Close()
+	}
+	cycle() // what is allocated once
+	goroutines := runtime.NumGoroutine()
+	heap := heapInUse()
+	for range 20 {
+		cycle()
+	}
+	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })
+	if grown := int64(heapInUse()) - int64(heap); grown > 2<<20 {
+		t.Errorf("20 cycles leave %d KiB", grown>>10)
+	}
+}
+
+func heapInUse() uint64 {
+	var m runtime.MemStats
+	for range 3 { // pools are emptied by the second collection
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
