@@ -26,7 +26,7 @@ func TestFTPIdle(t *testing.T) {
 	conn := k.passive()
 	k.say("RETR captures/big.cap", "150")
 	clk.Advance(10 * time.Minute) // a transfer is not idle
-	if n, err := io.Copy(io.Discard, conn); n != 256<<20 || err != nil {
+	if n, err := io.Copy(io.Discard, conn); n != 32<<20 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	k.expect("226")
@@ -222,7 +222,8 @@ func TestFTPLeavesNothingBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 1000 { // the last instructions of those that have been waited for
+	// Those that were waited for may have a few instructions left.
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		if runtime.NumGoroutine() <= before {
 			return
 		}

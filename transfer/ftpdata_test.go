@@ -119,7 +119,7 @@ func bigFile(t *testing.T, s *files.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(f.Truncate(256<<20), f.Close()); err != nil {
+	if err := errors.Join(f.Truncate(32<<20), f.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
