@@ -27,6 +27,7 @@ var (
 	siteGateway  = netip.MustParseAddr("169.254.0.1")
 	anyIPv4      = netip.MustParsePrefix("0.0.0.0/0")
 	anyIPv6      = netip.MustParsePrefix("::/0")
+	exitMAC      = madeMAC(macInner, 4)
 	exitAddress  = netip.MustParsePrefix("169.254.0.2/32")
 	exitAddress6 = netip.MustParsePrefix("fd00::2/128")
 )
@@ -64,7 +65,7 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 		Rand: w.options.Entropy.Stream("netsim/wan"),
 		Sites: []wan.Gateway{
 			hostSite: {Name: "wan/site", Segment: site, MAC: madeMAC(macInner, 1), MTU: t.siteMTU(), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}},
-			exitSite: {Name: "wan/exit", Segment: exit, MAC: madeMAC(macInner, 2), MTU: t.siteMTU(), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}},
+			exitSite: {Name: "wan/exit", Segment: exit, MAC: madeMAC(macInner, 2), MTU: t.siteMTU(), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}, All: exitMAC},
 		},
 	}
 	for i, n := range t.Appliance.Interfaces {
@@ -189,7 +190,7 @@ func siteRoutes(gateway ether.MAC) []network.Route {
 func (w *World) buildExit(segment *ether.Segment) error {
 	w.exit = vnet.NewHost(vnet.Options{Name: "exit", Promiscuous: true, Rand: w.options.Entropy})
 	err := w.exit.AddInterface(vnet.InterfaceConfig{
-		Name: siteName, Device: siteName, Index: 1, Segment: segment, MAC: madeMAC(macInner, 4), MTU: w.topology.siteMTU(),
+		Name: siteName, Device: siteName, Index: 1, Segment: segment, MAC: exitMAC, MTU: w.topology.siteMTU(),
 		Addrs: []netip.Prefix{exitAddress, exitAddress6},
 	})
 	if err != nil {

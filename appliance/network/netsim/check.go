@@ -212,6 +212,8 @@ func (c *checker) hosts() error {
 			return c.fault(at(".name"), "a second host %q, expected a name of its own", h.Name)
 		case len(h.Addresses) == 0:
 			return c.fault(at(".addresses"), "host %s has no address, expected one at least", h.Name)
+		case h.Wire != "" && c.findInterface(h.Wire) == nil:
+			return c.fault(at(".wire"), "no interface is called %q, expected one of %s", h.Wire, c.interfaceNames())
 		case h.Wire == "" && h.MAC != (ether.MAC{}):
 			return c.fault(at(".mac"), "host %s is on no wire where this could be seen, expected no mac", h.Name)
 		case h.Wire != "" && (h.MAC.IsMulticast() || macs[h.MAC]):
@@ -239,9 +241,6 @@ func (c *checker) hostAddress(h *Host, a netip.Addr, path string) error {
 		return c.fault(path, "%v is on the network of %s, expected wire: %s for this host", a, wire.Name, wire.Name)
 	case h.Wire == "" && !c.hasGateway(a):
 		return c.fault(path, "no interface has a gateway that could lead to %v, expected one", a)
-	case h.Wire != "" && c.findInterface(h.Wire) == nil:
-		return c.fault(strings.TrimSuffix(path, path[strings.LastIndex(path, ".addresses"):])+".wire",
-			"no interface is called %q, expected one of %s", h.Wire, c.interfaceNames())
 	case h.Wire != "" && (wire == nil || wire.Name != h.Wire):
 		return c.fault(path, "%v is not on the network of %s, expected an address in %s",
 			a, h.Wire, prefixes(c.findInterface(h.Wire).Addresses, a.Is4()))

@@ -197,6 +197,48 @@ func TestOutsideClientsAreSeenAsTheTopologySays(t *testing.T) {
 	}
 }
 
+// TestClientsOfTheOtherFamily: outside IPv6, inside IPv4.
+func TestClientsOfTheOtherFamily(t *testing.T) {
+	probe, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("this machine has no IPv6: %v", err)
+	}
+	probe.Close()
+	lab := fixture(t, "lab")
+	w, err := netsim.New(lab, netsim.Options{DoorAddrs: map[string]netip.AddrPort{"ssh": addrPort("127.0.0.1:0"), "ftp": addrPort("[::1]:0")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Stop(context.Background()) })
+	if err := w.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d := serveFTP(t, w)
+	c := typeFTP(t, w)
+	c.say("EPSV")
+	reply := c.expect("229 ")
+	<-d.commands
+	var port int
+	fmt.Sscanf(reply[strings.Index(reply, "("):], "(|||%d|)", &port)
+	data, err := net.Dial("tcp", fmt.Sprintf("[::1]:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	c.say("RETR x.cap")
+	c.expect("150 ")
+	if b, err := io.ReadAll(data); err != nil || string(b) != "data" {
+		t.Errorf("RETR brings %q, %v", b, err)
+	}
+	c.expect("226 ")
+	<-d.commands
+	c.say("EPRT |2|::1|50000|")
+	c.expect("200 ")
+	if heard := <-d.commands; !strings.HasPrefix(heard, "EPRT |1|10.0.201.4|") {
+		t.Errorf("ftpd heard %q, want the simulated client's address", heard)
+	}
+}
+
 func TestARestartKeepsTheDoors(t *testing.T) {
 	minimal := fixture(t, "minimal")
 	first := start(t, minimal)
@@ -257,7 +299,11 @@ func TestStopCutsWhoDoesNotGo(t *testing.T) {
 
 // exits is a topology that leads out to real addresses.
 func exits(t *testing.T, out string) *netsim.Topology {
-	return load(t, "exits.yaml", strings.Replace(valid, "# out", "  out:\n"+out, 1))
+	return load(t, "exits.yaml", replaceIn(valid, map[string]string{
+		"# out":              "  out:\n" + out,
+		"192.0.2.25/24]":     "192.0.2.25/24, '2001:db8::25/64']",
+		"gateway: 192.0.2.1": "gateway: 192.0.2.1\n      gateway6: 2001:db8::1",
+	}))
 }
 
 func TestTheBackDoor(t *testing.T) {
@@ -291,8 +337,9 @@ func TestTheBackDoor(t *testing.T) {
 	closed.Close()
 	port := func(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 	w := start(t, exits(t, fmt.Sprintf(`
-    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}
-    - {address: 203.0.113.31, port: 514, to: 127.0.0.1, to_port: %d}`, port(real), port(closed))))
+    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %[1]d}
+    - {address: "2001:db8:9::30", port: 514, to: 127.0.0.1, to_port: %[1]d}
+    - {address: 203.0.113.31, port: 514, to: 127.0.0.1, to_port: %[2]d}`, port(real), port(closed))))
 
 	echo(t, mustDial(t, w, "203.0.113.30:514"), "to the real world")
 	c := mustDial(t, w, "203.0.113.30:514")
@@ -301,6 +348,7 @@ func TestTheBackDoor(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("after the real server's reset: %v", err)
 	}
+	echo(t, mustDial(t, w, "[2001:db8:9::30]:514"), "by IPv6")
 	for _, to := range []string{"203.0.113.31:514", "203.0.113.30:515"} { // closed, and not mapped
 		if _, err := dial(t, w, to); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("to %s: %v", to, err)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -461,6 +460,33 @@ func TestClientsAreTheSocketsOfB38(t *testing.T) {
 	}
 }
 
+// TestNeighboursAreClientsToo: connections that others open to the appliance.
+func TestNeighboursAreClientsToo(t *testing.T) {
+	w := start(t, load(t, "clients.yaml", strings.Replace(valid, "# clients", `
+clients:
+  - {from: far, local: '203.0.113.7:57759', remote: '192.0.2.25:22'}
+  - {from: far, local: '203.0.113.7:57760', remote: '192.0.2.25:22', send: "hello", close: true}
+  - {from: far, local: '203.0.113.7:57761', remote: '192.0.2.25:23'}`, 1)))
+	serve(t, w, "192.0.2.25:22", echoAll)
+	err := w.StartClients(within(t, enough))
+	if !errors.Is(err, syscall.ECONNREFUSED) || !strings.HasPrefix(err.Error(), "client 203.0.113.7:57761: ") {
+		t.Errorf("StartClients = %v, want it to name the one that was refused", err)
+	}
+	sockets, err := w.Network().Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	for _, s := range sockets {
+		if s.Remote == addrPort("203.0.113.7:57759") && s.State == "ESTABLISHED" {
+			open++
+		}
+	}
+	if open != 1 {
+		t.Errorf("the neighbour's connection is there %d times: %v", open, sockets)
+	}
+}
+
 func TestStartNamesTheDoorWhoseAddressIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -502,7 +528,7 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 // TestWorldsComeAndGo: a thousand of them leave nothing behind.
 func TestWorldsComeAndGo(t *testing.T) {
 	cycles := 1000
-	if testing.Short() || os.Getenv("GORACE") != "" {
+	if testing.Short() {
 		cycles = 50
 	}
 	minimal := fixture(t, "minimal")

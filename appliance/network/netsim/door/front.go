@@ -18,9 +18,9 @@ import (
 const (
 	// reopenAfter is how long after a failed attempt a door is opened again.
 	reopenAfter = time.Second
-	// farewell is how long Close lets connections finish by themselves: what a
-	// service wrote last has to get outside.
-	farewell = 500 * time.Millisecond
+	// lastWords is how long Close waits for services to close their connections:
+	// what they wrote last has to get outside.
+	lastWords = 500 * time.Millisecond
 )
 
 // A FrontConfig says where a door is and where it leads.
@@ -137,17 +137,20 @@ func (f *Front) stopReopening() {
 	f.reopen = nil
 }
 
-// Close shuts the door for good. Connections are given a moment to end, as they
-// do when the service has been stopped before; those that do not, or until ctx
-// ends, are reset. It returns when no goroutine of the door is left.
+// Close shuts the door for good. A connection that the service closes, or has
+// closed, ends when all it said is outside; the others are reset after a moment, or
+// when ctx ends. It returns when no goroutine of the door is left.
 func (f *Front) Close(ctx context.Context) {
 	f.SetOpen(false)
 	f.mu.Lock()
 	f.state = gone
 	busy := len(f.splices) > 0
+	for p := range f.splices {
+		p.farewell()
+	}
 	f.mu.Unlock()
 	if busy {
-		stop := clock.System().AfterFunc(farewell, f.abortAll)
+		stop := clock.System().AfterFunc(lastWords, f.abortAll)
 		defer stop()
 	}
 	stop := context.AfterFunc(ctx, f.abortAll)

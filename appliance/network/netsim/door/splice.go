@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -30,10 +31,36 @@ type splicer struct {
 	buffers sync.Pool // of *[busyBuffer]byte
 }
 
-// A splice is a pair of connections that are one.
+// A splice is a pair of connections that are one. b is the service's side.
 type splice struct {
 	a, b half
 	cut  sync.Once
+
+	said  atomic.Bool // b has no more to say, and a was told
+	hurry atomic.Bool // the splice ends when that is so
+}
+
+// farewell ends the splice as soon as b has said all.
+func (p *splice) farewell() {
+	p.hurry.Store(true)
+	if p.said.Load() {
+		p.close()
+	}
+}
+
+// allSaid takes note that b has.
+func (p *splice) allSaid() {
+	p.said.Store(true)
+	if p.hurry.Load() {
+		p.close()
+	}
+}
+
+func (p *splice) close() {
+	p.cut.Do(func() {
+		p.a.Close()
+		p.b.Close()
+	})
 }
 
 // abort resets both connections.
@@ -51,13 +78,11 @@ func (s *splicer) run(p *splice, fromA, fromB filter) {
 	go func() {
 		defer close(done)
 		s.copy(p, p.a, p.b, fromB)
+		p.allSaid()
 	}()
 	s.copy(p, p.b, p.a, fromA)
 	<-done
-	p.cut.Do(func() {
-		p.a.Close()
-		p.b.Close()
-	})
+	p.close()
 }
 
 // A filter changes a stream. It returns what is to be sent for chunk, which it

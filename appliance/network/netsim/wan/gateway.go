@@ -22,6 +22,7 @@ type gateway struct {
 	site      bool
 	port      *ether.Port
 	mac       ether.MAC
+	all       ether.MAC // zero: neighbors are asked
 	addrs     []netip.Prefix
 	local     []netip.Addr // addresses of its own, the link-local one included
 	neighbors map[netip.Addr]*neighbor
@@ -53,7 +54,7 @@ type origin struct {
 }
 
 func newGateway(w *WAN, c Gateway, site bool) *gateway {
-	g := &gateway{wan: w, site: site, mac: c.MAC, addrs: c.Addrs, neighbors: make(map[netip.Addr]*neighbor)}
+	g := &gateway{wan: w, site: site, mac: c.MAC, all: c.All, addrs: c.Addrs, neighbors: make(map[netip.Addr]*neighbor)}
 	for _, p := range c.Addrs {
 		g.local = append(g.local, p.Addr())
 	}
@@ -234,6 +235,11 @@ func (g *gateway) learn(a netip.Addr, mac ether.MAC, asked bool) {
 // send sends an IP frame to the neighbor a once delay has passed. It does not keep
 // frame. About a packet that finds no neighbor, o hears.
 func (g *gateway) send(a netip.Addr, frame []byte, delay time.Duration, o origin) {
+	if g.all != (ether.MAC{}) {
+		address(frame, g.all, g.mac)
+		g.port.SendAfter(delay, frame)
+		return
+	}
 	n := g.neighbors[a]
 	now := g.wan.machine.Mark()
 	if n == nil {

@@ -21,6 +21,9 @@ type Gateway struct {
 	// Addrs are its addresses with their networks, which are on this wire. It has
 	// a link-local IPv6 address besides, made of its MAC.
 	Addrs []netip.Prefix
+	// All is the machine that has all addresses on this wire, so that nobody need
+	// be asked; zero: there is none.
+	All ether.MAC
 }
 
 // Options say what a WAN is connected to.

@@ -1,0 +1,138 @@
+package netsim_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim"
+)
+
+// The benchmarks come in pairs: what a client of a real listener gets, and what
+// one gets through a door.
+
+// listeners are ways to a service.
+func listeners(b *testing.B, handle func(net.Conn), measure func(b *testing.B, dial func() net.Conn)) {
+	real, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer real.Close()
+	go func() {
+		for {
+			c, err := real.Accept()
+			if err != nil {
+				return
+			}
+			go handle(c)
+		}
+	}()
+	b.Run("direct", func(b *testing.B) {
+		measure(b, func() net.Conn {
+			c, err := net.Dial("tcp", real.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			return c
+		})
+	})
+	b.Run("door", func(b *testing.B) {
+		w := start(b, fixture(b, "lab"))
+		serve(b, w, "10.0.202.7:22", func(c network.Conn) { handle(c) })
+		measure(b, func() net.Conn { return knock(b, w, "ssh") })
+	})
+}
+
+func BenchmarkRoundTrip(b *testing.B) {
+	handle := func(c net.Conn) {
+		io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
+		c.Close()
+	}
+	listeners(b, handle, func(b *testing.B, dial func() net.Conn) {
+		c := dial()
+		defer c.Close()
+		buf := make([]byte, 64)
+		for b.Loop() {
+			c.Write(buf)
+			if _, err := io.ReadFull(c, buf); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkConnect(b *testing.B) {
+	handle := func(c net.Conn) {
+		c.Write([]byte("SSH-2.0-x\r\n"))
+		c.Close()
+	}
+	listeners(b, handle, func(b *testing.B, dial func() net.Conn) {
+		for b.Loop() {
+			c := dial()
+			if _, err := io.ReadAll(c); err != nil {
+				b.Fatal(err)
+			}
+			c.Close()
+		}
+	})
+}
+
+func BenchmarkDownload(b *testing.B) {
+	const size = 32 << 10
+	handle := func(c net.Conn) {
+		defer c.Close()
+		for buf := make([]byte, size); ; {
+			if _, err := c.Write(buf); err != nil {
+				return
+			}
+		}
+	}
+	listeners(b, handle, func(b *testing.B, dial func() net.Conn) {
+		c := dial()
+		defer c.Close()
+		buf := make([]byte, size)
+		b.SetBytes(size)
+		for b.Loop() {
+			if _, err := io.ReadFull(c, buf); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkWorld is a world's start and end, what memory it takes, and how many
+// goroutines it has while nothing happens.
+func BenchmarkWorld(b *testing.B) {
+	for _, name := range []string{"minimal", "lab"} {
+		b.Run(name, func(b *testing.B) {
+			topology := fixture(b, name)
+			topology.Doors.In = nil
+			var worlds []*netsim.World
+			goroutines, heap := measure()
+			const n = 20
+			for range n {
+				worlds = append(worlds, start(b, topology))
+			}
+			g, h := measure()
+			for _, w := range worlds {
+				w.Stop(context.Background())
+			}
+			for b.Loop() {
+				w, err := netsim.New(topology, netsim.Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := w.Start(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				w.Stop(context.Background())
+			}
+			b.ReportMetric(float64(h-heap)/n/1024, "KiB/world")
+			b.ReportMetric(float64(g-goroutines)/n, "goroutines/world")
+			runtime.KeepAlive(worlds)
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package peers_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/vnet"
+)
+
+// localhost is a host that peers serve and that the test asks from.
+var localhost = netip.MustParseAddr("127.0.0.1")
+
+func newHost(t *testing.T) *vnet.Host {
+	h := vnet.NewHost(vnet.Options{Name: "host", Loopback: 1, Rand: entropy.Seeded(1)})
+	t.Cleanup(h.Close)
+	return h
+}
+
+// newPeer makes a peer of a kind on port 1000.
+func newPeer(t *testing.T, h *vnet.Host, kind string, options map[string]string) peers.Peer {
+	t.Helper()
+	k, ok := peers.Lookup(kind)
+	if !ok {
+		t.Fatalf("no kind %s", kind)
+	}
+	return k.New(peers.Config{
+		Name: kind, Transport: h, Addrs: []netip.Addr{localhost, netip.IPv6Loopback()}, Port: 1000, Options: options,
+		Records: &peers.Records{}, Clock: clock.System(), Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+func dial(t *testing.T, h *vnet.Host) (network.Conn, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	c, err := h.Dial(ctx, network.DialConfig{Remote: netip.AddrPortFrom(localhost, 1000)})
+	if err == nil {
+		c.SetDeadline(clock.System().Now().Add(20 * time.Second))
+		t.Cleanup(func() { c.Close() })
+	}
+	return c, err
+}
+
+// TestEveryKindStartsAndStops holds what package peers promises of each.
+func TestEveryKindStartsAndStops(t *testing.T) {
+	for _, kind := range peers.Names() {
+		t.Run(kind, func(t *testing.T) {
+			h := newHost(t)
+			p := newPeer(t, h, kind, nil)
+			if err := p.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c, err := dial(t, h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := newPeer(t, h, kind, nil).Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
+				t.Errorf("a second one on the same port: %v", err)
+			}
+			p.Stop()
+			p.Stop()
+			if _, err := c.Read(make([]byte, 1)); err == nil {
+				t.Error("a connection outlives its server")
+			}
+			if _, err := dial(t, h); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("after Stop: %v", err)
+			}
+		})
+	}
+}
+
+func TestAPeerThatWasNotStartedStops(t *testing.T) {
+	for _, kind := range peers.Names() {
+		newPeer(t, newHost(t), kind, nil).Stop()
+	}
+}
+
+func TestWebAnswersWithItsText(t *testing.T) {
+	h := newHost(t)
+	p := newPeer(t, h, "web", map[string]string{"text": "hello\n"})
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	c, err := dial(t, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+	got, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(got), "HTTP/1.0 200 OK\r\n") || !strings.HasSuffix(string(got), "\r\n\r\nhello\n") {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	web, _ := peers.Lookup("web")
+	if err := web.CheckOption("text", "anything"); err != nil {
+		t.Error(err)
+	}
+	if err := web.CheckOption("colour", "red"); err == nil || err.Error() != `unknown option "colour", expected one of ["text"]` {
+		t.Errorf("CheckOption = %v", err)
+	}
+}
