@@ -18,6 +18,11 @@
 // count (open handles) and does not ask (room for a SETSTAT of the size) is counted
 // and asked here.
 //
+// The library's page allocator is off. It saves a third of the processor time of a
+// get, which is spent on collecting garbage, but holds two pages of 256 KiB for each
+// request in flight: 30 MiB for each transfer. Joining replies on their way to the
+// client, which come in two pieces each, was measured and gains nothing.
+//
 // # SCP
 //
 // The protocol of rcp and of OpenSSH's "scp -O", written here: no library serves

@@ -42,14 +42,50 @@ func (f ftpCommand) Execute(s *ftp.Session, arg string) {
 	f.run(s, arg)
 }
 
-// commands is the session's table. What the library does well is left to it: the
-// login's state, and leaving.
-func (c *ftpConn) commands() map[string]ftp.Command {
-	table := map[string]ftp.Command{}
-	add := func(name string, open, arg bool, run func(arg string)) {
-		table[name] = ftpCommand{c, open, arg, func(_ *ftp.Session, arg string) { run(arg) }}
+// An ftpTable is a session's commands by name.
+type ftpTable map[string]ftp.Command
+
+const (
+	anybody  = true // also before the login
+	needsArg = true
+)
+
+// commands is the session's table.
+func (c *ftpConn) commands() ftpTable {
+	table := ftpTable{}
+	c.addLogin(table)
+	c.addFiles(table)
+	c.addTransfers(table)
+
+	c.say(table, "NOOP", anybody, 200, "NOOP command successful.")
+	c.say(table, "SYST", anybody, 215, "UNIX Type: L8")
+	c.say(table, "ACCT", false, 202, "No account is needed.")
+	for _, name := range []string{"REIN", "SMNT", "AUTH", "PBSZ", "PROT", "CCC", "LPRT", "LPSV"} {
+		c.say(table, name, anybody, 502, name+" is not implemented.")
 	}
-	const anybody, needsArg = true, true
+	c.add(table, "FEAT", anybody, false, c.feat)
+	c.add(table, "HELP", anybody, false, func(arg string) { c.help(arg, slices.Sorted(maps.Keys(table))) })
+	c.add(table, "OPTS", anybody, needsArg, c.opts)
+	c.add(table, "SITE", false, needsArg, c.site)
+	for _, name := range []string{"CWD", "PWD", "MKD", "RMD"} {
+		table["X"+name] = table[name]
+	}
+	table["XCUP"] = table["CDUP"]
+	return table
+}
+
+func (c *ftpConn) add(table ftpTable, name string, open, arg bool, run func(arg string)) {
+	table[name] = ftpCommand{c, open, arg, func(_ *ftp.Session, arg string) { run(arg) }}
+}
+
+// say adds a command that has one answer.
+func (c *ftpConn) say(table ftpTable, name string, open bool, code int, text string) {
+	c.add(table, name, open, false, func(string) { c.reply(code, text) })
+}
+
+// addLogin adds what the library does well, the login's state and leaving, with the
+// order of commands checked.
+func (c *ftpConn) addLogin(table ftpTable) {
 	library := ftp.DefaultCommands()
 	table["USER"] = ftpCommand{c, anybody, needsArg, func(s *ftp.Session, arg string) {
 		if s.IsLogin() {
@@ -71,61 +107,45 @@ func (c *ftpConn) commands() map[string]ftp.Command {
 		}
 	}}
 	table["QUIT"] = ftpCommand{c, anybody, false, library["QUIT"].Execute}
+}
 
-	say := func(name string, open bool, code int, text string) {
-		add(name, open, false, func(string) { c.reply(code, text) })
-	}
-	say("NOOP", anybody, 200, "NOOP command successful.")
-	say("SYST", anybody, 215, "UNIX Type: L8")
-	say("ACCT", false, 202, "No account is needed.")
-	for _, name := range []string{"REIN", "SMNT", "AUTH", "PBSZ", "PROT", "CCC", "LPRT", "LPSV"} {
-		say(name, anybody, 502, name+" is not implemented.")
-	}
-	add("FEAT", anybody, false, c.feat)
-	add("HELP", anybody, false, func(arg string) { c.help(arg, slices.Sorted(maps.Keys(table))) })
-	add("OPTS", anybody, needsArg, c.opts)
+func (c *ftpConn) addFiles(table ftpTable) {
+	c.add(table, "PWD", false, false, c.pwd)
+	c.add(table, "CWD", false, false, c.cwd)
+	c.add(table, "CDUP", false, false, func(string) { c.cwd("..") })
+	c.add(table, "MKD", false, needsArg, c.mkd)
+	c.add(table, "RMD", false, needsArg, c.rmd)
+	c.add(table, "DELE", false, needsArg, c.dele)
+	c.add(table, "RNFR", false, needsArg, c.rnfr)
+	c.add(table, "RNTO", false, needsArg, c.rnto)
+	c.add(table, "SIZE", false, needsArg, c.size)
+	c.add(table, "MDTM", false, needsArg, c.mdtm)
+	c.add(table, "MFMT", false, needsArg, c.mfmt)
+	c.add(table, "STAT", false, false, c.stat)
+	c.add(table, "MLST", false, false, c.mlst)
+}
 
-	add("TYPE", false, needsArg, c.setType)
-	add("MODE", false, needsArg, c.only("MODE", "S"))
-	add("STRU", false, needsArg, c.only("STRU", "F"))
-	add("SITE", false, needsArg, c.site)
-
-	add("PWD", false, false, c.pwd)
-	add("CWD", false, false, c.cwd)
-	add("CDUP", false, false, func(string) { c.cwd("..") })
-	add("MKD", false, needsArg, c.mkd)
-	add("RMD", false, needsArg, c.rmd)
-	add("DELE", false, needsArg, c.dele)
-	add("RNFR", false, needsArg, c.rnfr)
-	add("RNTO", false, needsArg, c.rnto)
-	add("SIZE", false, needsArg, c.size)
-	add("MDTM", false, needsArg, c.mdtm)
-	add("MFMT", false, needsArg, c.mfmt)
-	add("STAT", false, false, c.stat)
-	add("MLST", false, false, c.mlst)
-
-	add("PORT", false, needsArg, c.port)
-	add("EPRT", false, needsArg, c.eprt)
-	add("PASV", false, false, c.pasv)
-	add("EPSV", false, false, c.epsv)
-	add("ABOR", false, false, func(string) {
+func (c *ftpConn) addTransfers(table ftpTable) {
+	c.add(table, "TYPE", false, needsArg, c.setType)
+	c.add(table, "MODE", false, needsArg, c.only("MODE", "S"))
+	c.add(table, "STRU", false, needsArg, c.only("STRU", "F"))
+	c.add(table, "PORT", false, needsArg, c.port)
+	c.add(table, "EPRT", false, needsArg, c.eprt)
+	c.add(table, "PASV", false, false, c.pasv)
+	c.add(table, "EPSV", false, false, c.epsv)
+	c.add(table, "ABOR", false, false, func(string) {
 		c.setData(nil)
 		c.reply(226, "ABOR command successful.")
 	})
-	add("LIST", false, false, c.list)
-	add("NLST", false, false, c.nlst)
-	add("MLSD", false, false, c.mlsd)
-	add("REST", false, needsArg, c.restart)
-	add("RETR", false, needsArg, c.retr)
-	add("STOR", false, needsArg, c.stor)
-	add("APPE", false, needsArg, c.appe)
-	add("STOU", false, false, c.stou)
-	add("ALLO", false, false, c.allo)
-	for _, name := range []string{"CWD", "PWD", "MKD", "RMD"} {
-		table["X"+name] = table[name]
-	}
-	table["XCUP"] = table["CDUP"]
-	return table
+	c.add(table, "LIST", false, false, c.list)
+	c.add(table, "NLST", false, false, c.nlst)
+	c.add(table, "MLSD", false, false, c.mlsd)
+	c.add(table, "REST", false, needsArg, c.restart)
+	c.add(table, "RETR", false, needsArg, c.retr)
+	c.add(table, "STOR", false, needsArg, c.stor)
+	c.add(table, "APPE", false, needsArg, c.appe)
+	c.add(table, "STOU", false, false, c.stou)
+	c.add(table, "ALLO", false, false, c.allo)
 }
 
 // ftpAuth checks passwords for the library.
