@@ -177,6 +177,7 @@ func (c *ftpConn) transfer(opening string, body func(net.Conn) error) bool {
 	c.reply(150, opening)
 	conn, err := c.open(d)
 	if err == nil {
+		defer conn.Close() // if body panics
 		c.begin(conn.Abort)
 		err = body(&movingConn{conn, c.s.o.DataTimeout})
 		err = errors.Join(err, onData(conn.Close()))

@@ -22,7 +22,8 @@
 // fetch everything twice). So an Area leaves an alias that stands beside its
 // target out of the listing, though it can be named (/data/pub/captures), and
 // shows any other as the directory that it is (/var/log/mail_logs), so that
-// /var/log can be looked at and fetched like any directory.
+// /var/log can be looked at and fetched like any directory. Only who fetches "/" as a
+// whole gets the logs twice.
 //
 // # Quota
 //
