@@ -32,8 +32,9 @@ type Console struct {
 const consoleLine = "ttyv0"
 
 // Serve asks for a login, serves the session, and asks again, until In ends or ctx
-// does. It then returns nil and ctx's cause respectively. A read of In that is under way
-// when ctx ends goes on until In gives something or is closed.
+// does. It then returns nil and ctx's cause respectively; a cause made by Stopped is
+// shown to the user. A read of In that is under way when ctx ends goes on until In
+// gives something or is closed.
 func (c *Console) Serve(ctx context.Context) error {
 	idle := c.Idle
 	if idle == 0 {

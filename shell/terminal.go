@@ -120,15 +120,26 @@ func (t *terminal) line(ctx context.Context, prompt string, read func(*term.Term
 	t.fit()
 	t.editor.SetPrompt(prompt)
 	line, err := read(t.editor)
+	if errors.Is(err, term.ErrPasteIndicator) {
+		err = nil // the line was pasted by a client that marks that; so be it
+	}
 	if cut := finish(); cut != nil {
 		err = cut // also where Enter came at the same moment
 	}
 	if err == nil {
-		return line, nil
+		return strings.Map(typable, line), nil
 	}
 	t.renew()
 	t.endLine(err)
 	return "", err
+}
+
+// typable drops control characters, which a marked paste can bring into a line.
+func typable(r rune) rune {
+	if r < ' ' || r == 0x7f {
+		return -1
+	}
+	return r
 }
 
 // endLine ends a line that Enter did not end, and shows the key that did.

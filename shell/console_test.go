@@ -1,0 +1,88 @@
+package shell_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/shell"
+)
+
+func TestConsoleWithoutATerminal(t *testing.T) {
+	box, _ := newBox(t)
+	var out bytes.Buffer
+	c := &shell.Console{Box: box, Commands: []*shell.Command{say, leave, whoami}, Out: &out,
+		In: strings.NewReader("\nadmin\nwrong\nadmin\nironport\nwhoami\nexit\nadmin\nironport\nsay x\n")}
+	if err := c.Serve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const login = "\nAsyncOS example.com (ttyv0)\n\nlogin: \n"
+	welcome := strings.TrimSuffix(strings.ReplaceAll(welcome14, "\r", ""), prompt)
+	want := login + "login: \nPassword:\nLogin incorrect\nlogin: \nPassword:\n" +
+		welcome + prompt + "\n\nadmin from invalid IP as Administrator\n" + prompt + "\n" +
+		login + "Password:\n" + "Last login: Thu Jun 25 08:50:03 2015 from console\r\n" + welcome + prompt + "\n\nx\n" + prompt + "\n" +
+		login
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A wire is a serial line: what is written at one end is read at the other.
+type wire struct {
+	io.Reader
+	io.Writer
+}
+
+func TestConsoleWithATerminal(t *testing.T) {
+	box, fake := newBox(t)
+	keysIn, keys := io.Pipe()
+	screen, screenOut := io.Pipe()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c := &shell.Console{Box: box, Commands: []*shell.Command{say, leave, wait}, In: keysIn, Out: screenOut,
+		Size: func() (int, int) { return 80, 24 }}
+	ended := make(chan error)
+	go func() { ended <- c.Serve(ctx) }()
+	v := &consoleUser{t: t, wire: wire{screen, keys}}
+	const login = "\r\nAsyncOS example.com (ttyv0)\r\n\r\nlogin: "
+	v.exchange("", login)
+	v.exchange("adm", "adm")
+	v.exchange("\x03", "^C\r\n"+login)
+	v.exchange("admin\r", "admin\r\r\nPassword:")
+	v.exchange("ironport\r", "\r\r\n"+welcome14)
+	v.exchange("say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
+	v.exchange("wait\r", "wait\r\r\n\r\nPress Ctrl-C to stop.\r\n")
+	v.exchange("\x03", "^C\r\n--- statistics ---\r\n"+prompt)
+	fake.Advance(shell.DefaultIdle)
+	v.exchange("", "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"+login)
+	fake.Advance(2 * shell.DefaultIdle) // nobody is logged in: nothing is idle
+	v.exchange("admin\r", "admin\r\r\nPassword:")
+	v.exchange("ironport\r", "\r\r\nLast login: Thu Jun 25 08:50:03 2015 from console\r\r\n"+welcome14)
+	v.exchange("\x1b[A", "") // the history is the session's, not the line's
+	v.exchange("exit\r", "exit\r\r\n"+login)
+
+	v.exchange("admin\rironport\r", "admin\r\r\nPassword:\r\r\nLast login: Thu Jun 25 10:20:03 2015 from console\r\r\n"+welcome14)
+	off := shell.Stopped("The system is going down.")
+	cancel(off)
+	v.exchange("", "\r\n\r\nThe system is going down.\r\n")
+	if err := <-ended; !errors.Is(err, off) {
+		t.Errorf("ended with %v", err)
+	}
+	keys.Close()
+}
+
+type consoleUser struct {
+	t *testing.T
+	wire
+}
+
+func (u *consoleUser) exchange(keys, want string) {
+	u.t.Helper()
+	io.WriteString(u, keys) //nolint:errcheck // a pipe
+	got := make([]byte, len(want))
+	if n, err := io.ReadFull(u, got); err != nil || string(got) != want {
+		u.t.Fatalf("after %q:\n got %q (%v)\nwant %q", keys, got[:n], err, want)
+	}
+}

@@ -1,0 +1,68 @@
+package shell
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/clock"
+)
+
+// FuzzTyping types anything at a terminal of any size: every line comes back as
+// text, and the end comes in the end.
+func FuzzTyping(f *testing.F) {
+	for _, s := range []string{"version\rexit\r", "\x03\x04\r\n", "\x1b[A\x1b[", "se\t\x15\xff\xfe\r", "a\x1b[200~b\r\x1b[201~", "\x1b[3~\x0c\x14\x17"} {
+		f.Add([]byte(s), 80, 24)
+		f.Add([]byte(s), 1, 1)
+	}
+	f.Fuzz(func(t *testing.T, keys []byte, columns, rows int) {
+		if len(keys) >= inboxSize {
+			return
+		}
+		in := newInbox(true, clock.System())
+		term := newTerminal(in, &outlet{w: io.Discard, crlf: true}, columns, rows)
+		term.complete = func(line string) []string { return []string{"settime", "settz"}[:len(line)%3] }
+		in.pump(bytes.NewReader(keys), func(string) {})
+		for i := 0; ; i++ {
+			var line string
+			var err error
+			switch i % 4 {
+			case 0, 1:
+				line, err = term.command(t.Context(), "example.com> ")
+			case 2:
+				line, err = term.Secret(t.Context(), "Passphrase: ")
+			case 3:
+				err = term.Key(t.Context())
+			}
+			if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' }) {
+				t.Fatalf("a line holds keys: %q", line)
+			}
+			if err == nil || errors.Is(err, ErrInterrupt) {
+				continue
+			}
+			if !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			if in.exhausted() {
+				return
+			}
+			if i > 2*len(keys)+10 {
+				t.Fatal("no end is reached")
+			}
+		}
+	})
+}
+
+func TestTheHistoryIsBounded(t *testing.T) {
+	h := &history{open: true}
+	for i := range 3 * historySize {
+		h.Add(strings.Repeat("x", i))
+		h.Add(strings.Repeat("x", i)) // the same again is one entry
+		h.Add("  ")                   // and so is nothing
+	}
+	if h.Len() != historySize || h.At(0) != strings.Repeat("x", 3*historySize-1) || h.At(historySize-1) != strings.Repeat("x", 2*historySize) {
+		t.Errorf("%d entries, the newest of %d characters, the oldest of %d", h.Len(), len(h.At(0)), len(h.At(h.Len()-1)))
+	}
+}
