@@ -34,8 +34,12 @@ func (h *Host) newConn(ep tcpip.Endpoint, q *waiter.Queue, s *socket) *conn {
 	return c
 }
 
-// setAddrs remembers the addresses: the stack forgets them after a reset.
-func (c *conn) setAddrs() {
+// established follows the handshake. It remembers the addresses, which the stack
+// forgets after a reset, and gives the connection its whole receive buffer: when
+// gVisor lets a buffer grow by itself (ModerateRecvBuf) it can forget to tell the
+// peer, which then waits in front of a closed window until its probe timer ends.
+func (c *conn) established() {
+	c.ep.SocketOptions().SetReceiveBufferSize(int64(c.host.options.MaxReceiveBuffer), true)
 	info, ok := c.ep.Info().(*stack.TransportEndpointInfo)
 	if !ok {
 		return
@@ -63,7 +67,6 @@ func (c *conn) Read(b []byte) (int, error) {
 		res, err := c.ep.Read(&w, tcpip.ReadOptions{})
 		switch {
 		case err == nil:
-			c.ep.ModerateRecvBuf(res.Count)
 			return res.Count, nil
 		case wouldBlock(err):
 			c.reads.wait()

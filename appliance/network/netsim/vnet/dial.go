@@ -86,7 +86,7 @@ func (c *conn) connect(ctx context.Context, to tcpip.FullAddress) error {
 	if err != nil {
 		return c.connectError(err)
 	}
-	c.setAddrs()
+	c.established()
 	return nil
 }
 

@@ -86,7 +86,7 @@ func (l *listener) AcceptConn() (network.Conn, error) {
 		case err == nil:
 			s := &socket{owner: l.sock.owner, user: l.sock.user, mapped: l.sock.mapped}
 			c := l.host.newConn(ep, q, s)
-			c.setAddrs()
+			c.established()
 			if !l.host.sockets.add(s) {
 				c.Close()
 				return nil, l.opError("accept", net.ErrClosed)
