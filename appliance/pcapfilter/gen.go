@@ -166,7 +166,7 @@ func (g *generator) name(name string, q qualifiers) cond {
 	case protoLink:
 		return g.etherName(name, q)
 	case protoDECnet:
-		g.fail("invalid DECnet address '%s'", name)
+		g.fail("decnet name support not included, '%s' cannot be translated", name)
 	}
 	return g.hostName(name, q)
 }

@@ -124,8 +124,8 @@ func parseMAC(text string) []byte {
 
 // hostName generates "host NAME": every address that the name has.
 func (g *generator) hostName(name string, q qualifiers) cond {
-	var addrs []netip.Addr
-	if g.opts.LookupHost != nil {
+	addrs := literalAddress(name)
+	if addrs == nil && g.opts.LookupHost != nil {
 		addrs, _ = g.opts.LookupHost(name)
 	}
 	if len(addrs) == 0 {
@@ -150,6 +150,35 @@ func (g *generator) hostName(name string, q qualifiers) cond {
 		g.fail("unknown host '%s'%s", name, suffix)
 	}
 	return c
+}
+
+// literalAddress reads a name that is an address, written with a backslash before
+// it: "host \10.1.1.1".
+func literalAddress(name string) []netip.Addr {
+	if a, err := netip.ParseAddr(name); err == nil && a.Is6() {
+		return []netip.Addr{a}
+	}
+	// inet_aton(3): numbers in C's notation; the last fills the bytes that remain.
+	parts := strings.Split(name, ".")
+	if len(parts) > 4 {
+		return nil
+	}
+	var v uint64
+	for i, part := range parts {
+		bits := 8
+		if i == len(parts)-1 {
+			bits = 8 * (5 - len(parts))
+		}
+		if strings.ContainsAny(part, "_oObB") && !strings.HasPrefix(part, "0x") {
+			return nil // Go's notation, not C's
+		}
+		n, err := strconv.ParseUint(part, 0, bits)
+		if err != nil {
+			return nil
+		}
+		v = v<<bits | n
+	}
+	return []netip.Addr{netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(v))))}
 }
 
 // netName generates "net NAME".

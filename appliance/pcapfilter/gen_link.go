@@ -1,6 +1,9 @@
 package pcapfilter
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // linkTypeIs is true if the payload of the link layer is of a type: an Ethernet
 // type, or up to maxLength a service access point.
@@ -121,7 +124,8 @@ func (g *generator) llc(name string) cond {
 	}
 	// A length, and not the beginning of IPX without an LLC header.
 	c := and(g.isLength(), not(g.equal(fromPayload, 0, byte2, 0xffff)))
-	switch name {
+	word := strings.ToLower(name)
+	switch word {
 	case "":
 		return c
 	case "i":
@@ -131,10 +135,10 @@ func (g *generator) llc(name string) cond {
 	case "u":
 		return and(c, g.masked(fromPayload, 2, byte1, 3, 3))
 	}
-	if v, ok := llcSupervisory[name]; ok {
+	if v, ok := llcSupervisory[word]; ok {
 		return and(c, g.masked(fromPayload, 2, byte1, v, 0x0f))
 	}
-	v, ok := llcUnnumbered[name]
+	v, ok := llcUnnumbered[word]
 	if !ok {
 		g.fail("unknown LLC type name \"%s\"", name)
 	}

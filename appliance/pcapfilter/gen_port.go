@@ -52,12 +52,15 @@ func (g *generator) portrangeName(name string, q qualifiers) cond {
 		g.fail("unknown port in range '%s'", name)
 	}
 	of = g.agree(name, "port in range", of, q.proto)
-	for _, port := range []uint32{first, last} {
+	for _, port := range []int32{first, last} {
+		if port < 0 {
+			g.fail("illegal port number %d < 0", port)
+		}
 		if port > 65535 {
 			g.fail("illegal port number %d > 65535", port)
 		}
 	}
-	return g.ports(first, last, of, q)
+	return g.ports(uint32(first), uint32(last), of, q)
 }
 
 // agree checks that a name that belongs to one protocol is not used with another,
@@ -75,8 +78,8 @@ func (g *generator) agree(name, what string, of, with proto) proto {
 // lookupPort finds a port by its name. The protocol is protoDefault if both TCP
 // and UDP know the name.
 func lookupPort(name string) (port uint32, of proto, ok bool) {
-	if n, err := strconv.ParseUint(name, 10, 16); err == nil {
-		return uint32(n), protoDefault, true
+	if n, err := strconv.ParseUint(name, 10, 64); err == nil { // written with a backslash
+		return uint32(uint16(n)), protoDefault, true
 	}
 	s, ok := services[name]
 	switch {
@@ -90,19 +93,37 @@ func lookupPort(name string) (port uint32, of proto, ok bool) {
 	return 0, 0, false
 }
 
-// lookupRange reads two numbers or names with a hyphen between.
-func lookupRange(name string) (first, last uint32, of proto, ok bool) {
+// lookupRange reads two numbers or names with a hyphen between. Of numbers, as
+// scanf(3) reads them, what follows the second does not matter.
+func lookupRange(name string) (first, last int32, of proto, ok bool) {
 	from, to, both := strings.Cut(name, "-")
 	if !both {
 		return 0, 0, 0, false
 	}
-	first, ofFirst, ok1 := lookupPort(from)
-	last, ofLast, ok2 := lookupPort(to)
-	of = ofFirst
-	if ofFirst != ofLast {
+	first, rest, ok1 := scanInt(from)
+	last, _, ok2 := scanInt(to)
+	if ok1 && rest == "" && ok2 {
+		return first, last, protoDefault, true
+	}
+	p1, of1, ok1 := lookupPort(from)
+	p2, of2, ok2 := lookupPort(to)
+	of = of1
+	if of1 != of2 {
 		of = protoDefault
 	}
-	return first, last, of, ok1 && ok2
+	return int32(p1), int32(p2), of, ok1 && ok2
+}
+
+// scanInt reads a decimal number at the beginning of s, as scanf(3) does: what is
+// too large is cut to 32 bits.
+func scanInt(s string) (n int32, rest string, ok bool) {
+	sign := span(s[:min(len(s), 1)], func(c byte) bool { return c == '-' })
+	end := sign + span(s[sign:], isDigit)
+	if end == sign {
+		return 0, s, false
+	}
+	v, _ := strconv.ParseInt(s[:end], 10, 64) // the nearest, if out of range
+	return int32(v), s[end:], true
 }
 
 // ports generates a range of ports, of one protocol or of all that have ports, on
@@ -131,7 +152,11 @@ func (g *generator) portsOf(of proto, one func(number uint32) cond) cond {
 
 // portPair compares the source or destination port, or both.
 func (g *generator) portPair(l layer, first, last uint32, q qualifiers) cond {
-	return g.directed(q, "ports", func(d direction) cond {
+	what := "ports"
+	if q.typ == addrPortrange {
+		what = "port ranges"
+	}
+	return g.directed(q, what, func(d direction) cond {
 		offset := uint32(0)
 		if d == dirDst {
 			offset = 2

@@ -21,7 +21,11 @@ func (p *parser) refuseForeign() {
 	case tokPFName, tokPFNumber, tokReason, tokAction:
 		p.refusePF()
 	case tokATM:
-		fail(t.at, fmt.Sprintf("'%s' supported only on raw ATM", strings.Replace(t.text, "oamf4", "oam4", len(t.text)-len("oamf4"))))
+		name := t.text
+		if name == "oamf4ec" || name == "oamf4sc" {
+			name = "oam4" + name[len("oamf4"):]
+		}
+		fail(t.at, fmt.Sprintf("'%s' supported only on raw ATM", name))
 	case tokATMField:
 		p.fieldValue()
 		fail(t.at, fmt.Sprintf("'%s' supported only on raw ATM", t.text))
@@ -38,6 +42,11 @@ func (p *parser) refuseForeign() {
 		p.fieldValue()
 		fail(t.at, fmt.Sprintf("'%s' supported only on SS7", strings.TrimPrefix(t.text, "h")))
 	}
+}
+
+// contains reports whether a word, in upper or lower case, is one of the names.
+func contains(names []string, word string) bool {
+	return slices.Contains(names, strings.ToLower(word))
 }
 
 // fieldValue parses the first number that a field of ATM or SS7 is compared with.
@@ -66,14 +75,14 @@ func (p *parser) refusePF() {
 	case tokPFNumber:
 		p.expect(tokNumber)
 	case tokReason:
-		if p.tok.kind == tokName && !slices.Contains(pfReasons, p.tok.text) {
+		if p.tok.kind == tokName && !contains(pfReasons, p.tok.text) {
 			fail(p.tok.at, fmt.Sprintf("unknown PF reason \"%s\"", p.tok.text))
 		}
 		if p.tok.kind != tokNumber {
 			p.expect(tokName)
 		}
 	case tokAction:
-		if v := p.expect(tokName); !slices.Contains(pfActions, v.text) {
+		if v := p.expect(tokName); !contains(pfActions, v.text) {
 			fail(v.at, fmt.Sprintf("unknown PF action \"%s\"", v.text))
 		}
 	}
@@ -86,7 +95,7 @@ func (p *parser) refuseWLAN() {
 	t := p.advance()
 	switch t.kind {
 	case tokDir:
-		if p.tok.kind == tokName && !slices.Contains(wlanDirections, p.tok.text) {
+		if p.tok.kind == tokName && !contains(wlanDirections, p.tok.text) {
 			fail(p.tok.at, "unknown 802.11 direction")
 		}
 		if p.tok.kind != tokNumber {
@@ -96,7 +105,7 @@ func (p *parser) refuseWLAN() {
 	case tokSubtype:
 		v := p.expect(tokName)
 		for _, names := range wlanSubtypes {
-			if slices.Contains(names, v.text) {
+			if contains(names, v.text) {
 				fail(t.at, "802.11 link-layer types supported only on 802.11")
 			}
 		}
@@ -120,7 +129,7 @@ func (p *parser) wlanType() uint32 {
 		return v.value >> 2
 	}
 	v := p.expect(tokName)
-	n, ok := wlanTypes[v.text]
+	n, ok := wlanTypes[strings.ToLower(v.text)]
 	if !ok {
 		fail(v.at, fmt.Sprintf("unknown 802.11 type name \"%s\"", v.text))
 	}
@@ -140,7 +149,7 @@ func (p *parser) checkWLANSubtype(typ uint32) {
 	if int(typ) >= len(wlanSubtypes) {
 		fail(v.at, "unknown 802.11 type")
 	}
-	if !slices.Contains(wlanSubtypes[typ], v.text) {
+	if !contains(wlanSubtypes[typ], v.text) {
 		fail(v.at, fmt.Sprintf("unknown 802.11 subtype name \"%s\"", v.text))
 	}
 }

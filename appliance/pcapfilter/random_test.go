@@ -142,3 +142,46 @@ func randomArith(d *dice, depth int) string {
 	}
 	return d.pick("0", "1", "2", "3", "6", "8", "0x0f", "0xff", "0x1fff", "255", "80", "tcp-syn", "icmp-echo", "0xffffffff", "0x80000000", "31", "32", "1500")
 }
+
+// randomChain makes long chains of tests of few values, which keep the optimiser
+// busy.
+func randomChain(d *dice, depth int) string {
+	var b strings.Builder
+	op := d.pick(" and ", " or ")
+	for i := range 2 + d.roll(6) {
+		if i > 0 {
+			if d.in(5) {
+				op = d.pick(" and ", " or ")
+			}
+			b.WriteString(op)
+		}
+		if d.in(3) {
+			b.WriteString("not ")
+		}
+		switch d.roll(10) {
+		case 0, 1:
+			if depth > 0 {
+				b.WriteString("(" + randomChain(d, depth-1) + ")")
+				continue
+			}
+			fallthrough
+		case 2:
+			fmt.Fprintf(&b, "tcp port %d", 25*d.roll(3))
+		case 3:
+			fmt.Fprintf(&b, "ip proto %d", d.roll(4))
+		case 4:
+			fmt.Fprintf(&b, "host 10.1.1.%d", d.roll(3))
+		case 5:
+			fmt.Fprintf(&b, "ip[8] = %d", d.roll(3))
+		case 6:
+			fmt.Fprintf(&b, "ether[%d] & %d != 0", d.roll(3), d.roll(3))
+		case 7:
+			fmt.Fprintf(&b, "len > %d", 60*d.roll(3))
+		case 8:
+			fmt.Fprintf(&b, "ether proto %d", 0x800+3*d.roll(3))
+		case 9:
+			fmt.Fprintf(&b, "ether[%d] > ether[%d]", d.roll(3), d.roll(3))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,322 @@
+package pcapfilter_test
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// A frame is what a capture holds: bytes, and the length on the wire.
+type frame struct {
+	data []byte
+	wire int
+}
+
+// makeFrames makes frames of every kind that the language can tell apart, with the
+// addresses and ports that filters.txt asks for; some are cut short, some were
+// captured in part only, some are damaged.
+func makeFrames(count int) []frame {
+	d := dice(1)
+	frames := make([]frame, count)
+	for i := range frames {
+		data := randomFrame(&d, i)
+		wire := len(data)
+		switch d.roll(10) {
+		case 0: // too short for what its headers promise
+			data = data[:d.roll(len(data)+1)]
+			wire = len(data)
+		case 1: // captured in part
+			data = data[:d.roll(len(data)+1)]
+		case 2: // damaged
+			for range 1 + d.roll(4) {
+				data[d.roll(len(data))] = byte(d.next())
+			}
+		}
+		frames[i] = frame{data, wire}
+	}
+	return frames
+}
+
+// kinds are the ways to fill an Ethernet frame behind the addresses.
+var kinds = []func(d *dice) []byte{
+	ipv4Kind, ipv4Kind, ipv4Kind, ipv4Kind, ipv6Kind, ipv6Kind, ipv6Kind,
+	arpKind, vlanKind, vlanKind, mplsKind, pppoeKind, llcKind, llcKind, geneveKind, geneveKind, rareKind,
+}
+
+func randomFrame(d *dice, i int) []byte {
+	dst := pickOf(d, macs)
+	if d.in(8) {
+		dst = pickOf(d, groupMACs)
+	}
+	return join(dst, pickOf(d, macs), kinds[i%len(kinds)](d))
+}
+
+var (
+	macs = [][]byte{
+		{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, {0, 2, 0, 1, 0, 0}, {0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc},
+	}
+	groupMACs = [][]byte{
+		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {1, 0, 0x5e, 0, 0, 5}, {0x33, 0x33, 0, 0, 0, 1}, {1, 0x80, 0xc2, 0, 0, 0},
+	}
+	ipv4s = addresses("10.1.1.1", "10.1.1.2", "10.1.2.3", "10.255.0.1", "192.168.1.5", "192.168.1.255",
+		"172.16.0.9", "224.0.0.5", "239.1.2.3", "255.255.255.255", "0.0.0.0", "127.0.0.1", "10.0.202.7")
+	ipv6s = addresses("2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1", "fe80::2", "ff02::1", "ff02::1:ff00:1", "::1", "::")
+	ports = []uint16{25, 80, 443, 53, 22, 21, 20, 514, 110, 6081, 6000, 8080, 3306, 65535, 0, 30000}
+)
+
+func addresses(texts ...string) (out [][]byte) {
+	for _, t := range texts {
+		out = append(out, netip.MustParseAddr(t).AsSlice())
+	}
+	return out
+}
+
+func join(parts ...[]byte) (out []byte) {
+	for _, p := range parts {
+		out = append(out, p...)
+	}
+	return out
+}
+
+func be16(v int) []byte    { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
+func be32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
+
+// noise returns up to n bytes of chance.
+func noise(d *dice, n int) []byte {
+	b := make([]byte, d.roll(n+1))
+	for i := range b {
+		b[i] = byte(d.next())
+	}
+	return b
+}
+
+// typed puts an Ethernet type before a payload.
+func typed(typ int, payload []byte) []byte { return join(be16(typ), payload) }
+
+func ipv4Kind(d *dice) []byte { return typed(0x0800, ipv4(d)) }
+func ipv6Kind(d *dice) []byte { return typed(0x86dd, ipv6(d)) }
+
+// network returns what may follow any label, tag or tunnel.
+func network(d *dice) []byte {
+	switch d.roll(5) {
+	case 0:
+		return ipv6Kind(d)
+	case 1:
+		return arpKind(d)
+	}
+	return ipv4Kind(d)
+}
+
+func ipv4(d *dice) []byte {
+	proto, body := transport(d, false)
+	return ipv4With(d, proto, body)
+}
+
+func ipv4With(d *dice, proto byte, body []byte) []byte {
+	var options []byte
+	if d.in(5) {
+		options = make([]byte, 4*(1+d.roll(10)))
+	}
+	fragment := 0
+	switch d.roll(8) {
+	case 0: // more fragments
+		fragment = 0x2000
+	case 1: // a later fragment
+		fragment = 0x2000*d.roll(2) + 1 + d.roll(0x1fff)
+	case 2: // do not fragment
+		fragment = 0x4000
+	}
+	header := join(
+		[]byte{0x45 + byte(len(options)/4), byte(d.next())}, be16(20+len(options)+len(body)),
+		be16(d.roll(65536)), be16(fragment),
+		[]byte{byte(d.roll(256)), proto}, be16(d.roll(65536)),
+		pickOf(d, ipv4s), pickOf(d, ipv4s), options)
+	return append(header, body...)
+}
+
+// transport returns a protocol on IP with its number.
+func transport(d *dice, ip6 bool) (byte, []byte) {
+	pair := join(be16(int(pickOf(d, ports))), be16(int(pickOf(d, ports))))
+	switch d.roll(14) {
+	case 0, 1, 2, 3, 4:
+		flags := pickOf(d, []byte{0x02, 0x12, 0x10, 0x18, 0x11, 0x04, 0x14, 0xc2, 0x29, 0})
+		options := make([]byte, 4*d.roll(4))
+		return 6, join(pair, be32(uint32(d.next())), be32(uint32(d.next())),
+			[]byte{byte(0x50 + len(options)<<2), flags}, be16(d.roll(65536)), be32(0), options, noise(d, 60))
+	case 5, 6, 7:
+		data := noise(d, 60)
+		return 17, join(pair, be16(8+len(data)), be16(0), data)
+	case 8:
+		return 132, join(pair, be32(uint32(d.next())), be32(0), noise(d, 20))
+	case 9, 10:
+		if ip6 {
+			typ := pickOf(d, []byte{1, 2, 3, 128, 129, 130, 133, 134, 135, 136, 143})
+			return 58, join([]byte{typ, byte(d.roll(3))}, be16(0), noise(d, 40))
+		}
+		typ := pickOf(d, []byte{0, 3, 5, 8, 11, 13, 17})
+		return 1, join([]byte{typ, byte(d.roll(3))}, be16(0), noise(d, 40))
+	case 11:
+		return 2, join([]byte{0x16, 0}, be16(0), be32(0xe0000005))
+	}
+	// igrp, esp, ah, pim, vrrp, gre, ospf, and numbers without a meaning
+	proto := pickOf(d, []byte{9, 50, 51, 103, 112, 47, 89, 3, 59, 255, 0, 44})
+	return proto, join([]byte{pickOf(d, []byte{6, 17, 59, 1}), byte(d.roll(3))}, noise(d, 40))
+}
+
+func ipv6(d *dice) []byte {
+	proto, body := transport(d, true)
+	// Extension headers, from the last to the first.
+	for d.in(3) {
+		var header []byte
+		kind := pickOf(d, []byte{0, 43, 60, 44, 51})
+		switch kind {
+		case 44:
+			offset := 0
+			if d.in(2) {
+				offset = d.roll(8000) << 3
+			}
+			header = join([]byte{proto, 0}, be16(offset|d.roll(2)), be32(uint32(d.next())))
+		case 51:
+			words := 1 + d.roll(4)
+			header = join([]byte{proto, byte(words)}, make([]byte, 4*(words+2)-2))
+		default:
+			units := d.roll(3)
+			header = join([]byte{proto, byte(units)}, make([]byte, 8*(units+1)-2))
+		}
+		proto, body = kind, join(header, body)
+	}
+	return join(be32(0x60000000), be16(len(body)), []byte{proto, 64}, pickOf(d, ipv6s), pickOf(d, ipv6s), body)
+}
+
+func arpKind(d *dice) []byte {
+	typ := 0x0806
+	if d.in(4) {
+		typ = 0x8035
+	}
+	return typed(typ, join([]byte{0, 1, 8, 0, 6, 4}, be16(1+d.roll(4)),
+		pickOf(d, macs), pickOf(d, ipv4s), pickOf(d, macs), pickOf(d, ipv4s), make([]byte, d.roll(20))))
+}
+
+func vlanKind(d *dice) []byte {
+	tag := func() []byte {
+		id := pickOf(d, []int{5, 100, 200, 4095, d.roll(4096)})
+		return be16(d.roll(8)<<13 | id)
+	}
+	inner := network(d)
+	switch d.roll(5) {
+	case 0:
+		inner = llcKind(d)
+	case 1:
+		inner = mplsKind(d)
+	case 2:
+		inner = pppoeKind(d)
+	}
+	for range d.roll(3) {
+		inner = typed(0x8100, join(tag(), inner))
+	}
+	return typed(pickOf(d, []int{0x8100, 0x8100, 0x88a8, 0x9100}), join(tag(), inner))
+}
+
+func mplsKind(d *dice) []byte {
+	var out []byte
+	labels := 1 + d.roll(3)
+	for i := range labels {
+		label := uint32(pickOf(d, []int{5, 1000, 1024, d.roll(1 << 20)}))<<12 | uint32(d.roll(8))<<9 | 64
+		if i == labels-1 && !d.in(8) {
+			label |= 0x100 // the last
+		}
+		out = append(out, be32(label)...)
+	}
+	if d.in(3) {
+		return typed(0x8847, join(out, ipv6(d)))
+	}
+	return typed(0x8847, join(out, ipv4(d)))
+}
+
+func pppoeKind(d *dice) []byte {
+	if d.in(4) {
+		return typed(0x8863, join([]byte{0x11, 9}, be16(0), be16(4), be32(0x01010000)))
+	}
+	session := pickOf(d, []int{7, 0x27, d.roll(65536)})
+	var payload []byte
+	switch d.roll(5) {
+	case 0:
+		payload = join(be16(0x57), ipv6(d))
+	case 1: // LCP, and others with a number of their own
+		payload = join(be16(pickOf(d, []int{0xc021, 0x27, 0x29, 0x23, 0x31, 0x2b, 0x281, 0x8057})), []byte{0x83}, noise(d, 20))
+	default:
+		payload = join(be16(0x21), ipv4(d))
+	}
+	return typed(0x8864, join([]byte{0x11, 0}, be16(session), be16(len(payload)), payload))
+}
+
+// llcKind returns a payload with a length instead of a type.
+func llcKind(d *dice) []byte {
+	var p []byte
+	switch d.roll(9) {
+	case 0:
+		p = join([]byte{0x42, 0x42, 0x03}, make([]byte, 35))
+	case 1: // IPX, with an LLC header and without
+		p = pickOf(d, [][]byte{{0xe0, 0xe0, 0x03}, {0xff, 0xff}, {0xaa, 0xaa, 0x03, 0, 0, 0, 0x81, 0x37}})
+		p = join(p, noise(d, 30))
+	case 2:
+		p = join([]byte{0xf0, 0xf0, byte(d.next())}, noise(d, 30))
+	case 3, 4: // OSI: IS-IS with its kinds of packets, ES-IS, CLNP
+		pdu := pickOf(d, []byte{15, 16, 17, 18, 20, 24, 25, 26, 27, byte(d.roll(256))})
+		p = join([]byte{0xfe, 0xfe, 0x03, pickOf(d, []byte{0x83, 0x83, 0x83, 0x82, 0x81}), 27, 1, 0, pdu}, noise(d, 30))
+	case 5: // AppleTalk and its ARP, and an organisation of nobody
+		p = pickOf(d, [][]byte{
+			{0xaa, 0xaa, 0x03, 0x08, 0x00, 0x07, 0x80, 0x9b}, {0xaa, 0xaa, 0x03, 0, 0, 0, 0x80, 0xf3},
+			{0xaa, 0xaa, 0x03, 1, 2, 3, 0x80, 0x9b},
+		})
+		p = join(p, noise(d, 30))
+	default: // every control field there is
+		control := pickOf(d, []byte{0x03, 0x13, 0x63, 0x73, 0x43, 0x0f, 0x6f, 0xe3, 0xaf, 0xbf, 0x87, 0x01, 0x05, 0x09, 0x00, 0x02, byte(d.next())})
+		p = join([]byte{pickOf(d, []byte{0x06, 0x04, 0xaa, byte(d.next())}), 0x06, control}, noise(d, 20))
+	}
+	return join(be16(pickOf(d, []int{len(p), len(p), 1500, 46})), p)
+}
+
+func geneveKind(d *dice) []byte {
+	options := make([]byte, 4*d.roll(4))
+	inner, typ := []byte(nil), 0x6558
+	switch d.roll(6) {
+	case 0:
+		inner, typ = ipv4(d), 0x0800
+	case 1:
+		inner, typ = ipv6(d), 0x86dd
+	case 2:
+		inner = join(pickOf(d, macs), pickOf(d, macs), vlanKind(d))
+	case 3:
+		inner = join(pickOf(d, groupMACs), pickOf(d, macs), llcKind(d))
+	default:
+		inner = join(pickOf(d, macs), pickOf(d, macs), network(d))
+	}
+	version := byte(0)
+	if d.in(8) {
+		version = 0x40
+	}
+	vni := uint32(pickOf(d, []int{42, 5, d.roll(1 << 24)}))
+	geneve := join([]byte{version | byte(len(options)/4), 0}, be16(typ), be32(vni<<8), options, inner)
+	udp := join(be16(int(pickOf(d, ports))), be16(6081), be16(8+len(geneve)), be16(0), geneve)
+	if d.in(4) {
+		return typed(0x86dd, join(be32(0x60000000), be16(len(udp)), []byte{17, 64}, pickOf(d, ipv6s), pickOf(d, ipv6s), udp))
+	}
+	return typed(0x0800, ipv4With(d, 17, udp))
+}
+
+// rareKind returns protocols that only a type tells apart, and noise.
+func rareKind(d *dice) []byte {
+	switch d.roll(4) {
+	case 0: // DECnet's forms of header: short or long, with padding or without
+		p := pickOf(d, [][]byte{{0x02}, {0x81, 0x02}, {0x06}, {0x81, 0x06}})
+		body := make([]byte, 24)
+		for i := range body {
+			body[i] = pickOf(d, []byte{0x0f, 0x28, 0x01, 0x04, 0})
+		}
+		return typed(0x6003, join([]byte{26, 0}, p, body))
+	case 1:
+		return noise(d, 80)
+	}
+	typ := pickOf(d, []int{0x6001, 0x6002, 0x6004, 0x6007, 0x809b, 0x80f3, 0x8137, 0x9000, 0x88cc, 0x888e, 1500, 1501, 0x05dd})
+	return typed(typ, noise(d, 60))
+}

@@ -1,0 +1,271 @@
+package pcapfilter_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/pcapfilter"
+)
+
+// libpcapVersion is the one whose behaviour the package has.
+const libpcapVersion = "libpcap version 1.10.3"
+
+// tcpdump is the real one, with a file of frames to decide about.
+type tcpdump struct {
+	path   string
+	file   string
+	frames int
+}
+
+// requireTcpdump finds tcpdump and gives it the frames. Where it is missing, or of
+// another version, the test is skipped; ESASIM_REQUIRE_TOOLS=1 makes that a failure.
+func requireTcpdump(t *testing.T, frames []frame) *tcpdump {
+	t.Helper()
+	missing := func(format string, args ...any) {
+		t.Helper()
+		if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
+			t.Fatalf(format, args...)
+		}
+		t.Skipf(format, args...)
+	}
+	path, err := exec.LookPath("tcpdump")
+	if err != nil {
+		missing("needs tcpdump: %v", err)
+	}
+	version, err := exec.Command(path, "--version").CombinedOutput()
+	if err != nil || !bytes.Contains(version, []byte(libpcapVersion)) {
+		missing("needs tcpdump with %s, have %s (%v)", libpcapVersion, version, err)
+	}
+	for _, table := range []string{"/etc/services", "/etc/protocols"} {
+		if _, err := os.Stat(table); err != nil {
+			missing("needs the names that tcpdump takes from %s (Debian package netbase): %v", table, err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "frames.pcap")
+	if err := os.WriteFile(file, pcapFile(frames), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return &tcpdump{path, file, len(frames)}
+}
+
+// pcapFile writes frames as a capture. A frame's number is its time.
+func pcapFile(frames []frame) []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint32(nil, 0xa1b2c3d4)
+	b = le.AppendUint32(b, 2|4<<16)
+	b = append(b, make([]byte, 8)...)
+	b = le.AppendUint32(b, pcapfilter.DefaultSnapLen)
+	b = le.AppendUint32(b, 1) // Ethernet
+	for i, f := range frames {
+		b = le.AppendUint32(b, 0)
+		b = le.AppendUint32(b, uint32(i))
+		b = le.AppendUint32(b, uint32(len(f.data)))
+		b = le.AppendUint32(b, uint32(f.wire))
+		b = append(b, f.data...)
+	}
+	return b
+}
+
+// run starts tcpdump on the file and returns its output; a refusal is an error
+// with tcpdump's words.
+func (d *tcpdump) run(args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, d.path, append([]string{"-n", "-r", d.file}, args...)...)
+	cmd.Env = append(os.Environ(), "RES_OPTIONS=timeout:1 attempts:1")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if err == nil {
+		return stdout.Bytes(), nil
+	}
+	for line := range strings.Lines(stderr.String()) {
+		if message, ok := strings.CutPrefix(line, "tcpdump: "); ok {
+			message = strings.TrimPrefix(strings.TrimSpace(message), "can't parse filter expression: ")
+			return nil, errors.New(message)
+		}
+	}
+	return nil, fmt.Errorf("%w: %s", err, stderr.String())
+}
+
+// program returns what "tcpdump -d" prints.
+func (d *tcpdump) program(expr string) (string, error) {
+	out, err := d.run("-d", "--", expr)
+	return string(out), err
+}
+
+// selects returns for each frame whether tcpdump selects it.
+func (d *tcpdump) selects(expr string) ([]bool, error) {
+	out, err := d.run("-w", "-", "--", expr)
+	if err != nil {
+		return nil, err
+	}
+	selected := make([]bool, d.frames)
+	le := binary.LittleEndian
+	for out = out[24:]; len(out) > 0; {
+		selected[le.Uint32(out[4:])] = true
+		out = out[16+le.Uint32(out[8:]):]
+	}
+	return selected, nil
+}
+
+// A verdict is all that a filter does: the error that refuses it, or its program
+// and the frames that it selects.
+type verdict struct {
+	Error    string
+	Program  string
+	Selected []bool
+}
+
+func (d *tcpdump) verdict(expr string) verdict {
+	program, err := d.program(expr)
+	if err != nil {
+		return verdict{Error: err.Error()}
+	}
+	selected, err := d.selects(expr)
+	if err != nil {
+		return verdict{Error: err.Error()}
+	}
+	return verdict{Program: program, Selected: selected}
+}
+
+// ourVerdict is the package's.
+func ourVerdict(expr string, frames []frame) verdict {
+	f, err := pcapfilter.Compile(expr, pcapfilter.Options{})
+	if err != nil {
+		return verdict{Error: err.Error()}
+	}
+	selected := make([]bool, len(frames))
+	for i, fr := range frames {
+		selected[i] = f.Match(fr.data, fr.wire)
+	}
+	return verdict{Program: f.String(), Selected: selected}
+}
+
+// Every filter is refused in tcpdump's words, or compiled to tcpdump's program and
+// selects the frames that tcpdump selects: those of filters.txt, all qualifiers
+// with all protocols, and random ones.
+func TestTcpdumpDecidesAlike(t *testing.T) {
+	frames := makeFrames(frameCount)
+	real := requireTcpdump(t, frames)
+	var exprs []string
+	for _, r := range readRecords(t) {
+		exprs = append(exprs, r.expr)
+	}
+	exprs = append(exprs, qualifierMatrix()...)
+	d := dice(2)
+	for range 400 {
+		exprs = append(exprs, randomFilter(&d))
+	}
+	for range 200 {
+		exprs = append(exprs, randomChain(&d, 2))
+	}
+	var refused, differ int
+	var mu sync.Mutex
+	each(exprs, func(expr string) {
+		want, got := real.verdict(expr), ourVerdict(expr, frames)
+		if readsUnset(expr) {
+			want.Selected, got.Selected = nil, nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if want.Error != "" {
+			refused++
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			differ++
+			t.Errorf("%s: -tcpdump +ours\n%s", expr, diff)
+		}
+	})
+	t.Logf("%d filters (%d refused) on %d frames: %d differ", len(exprs), refused, len(frames), differ)
+}
+
+// readsUnset reports whether the filter's program may read a word of memory that
+// it has not set, as when the rest of an expression asks what lies in a Geneve
+// packet though the frame holds none. For us the word is 0; libpcap finds there
+// what the frame before has left.
+func readsUnset(expr string) bool {
+	f, err := pcapfilter.Compile(expr, pcapfilter.Options{})
+	if err != nil {
+		return false
+	}
+	program := f.Program()
+	set := make([]uint16, len(program)+1) // the words surely set before an instruction
+	for i := range set[1:] {
+		set[i+1] = ^uint16(0)
+	}
+	for i, in := range program {
+		after := set[i]
+		class := in.Op & 0x07
+		switch {
+		case class <= 1 && in.Op&0xe0 == 0x60 && after>>in.K&1 == 0:
+			return true
+		case class == 2 || class == 3:
+			after |= 1 << in.K
+		}
+		switch {
+		case class == 6:
+		case in.Op == 0x05:
+			if to := i + 1 + int(int32(in.K)); to > i {
+				set[to] &= after
+			}
+		case class == 5:
+			set[i+1+int(in.Jt)] &= after
+			set[i+1+int(in.Jf)] &= after
+		default:
+			set[i+1] &= after
+		}
+	}
+	return false
+}
+
+// each calls f with every expression, several at a time.
+func each(exprs []string, f func(expr string)) {
+	next := make(chan string)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for expr := range next {
+				f(expr)
+			}
+		})
+	}
+	for _, expr := range exprs {
+		next <- expr
+	}
+	close(next)
+	workers.Wait()
+}
+
+// qualifierMatrix puts every protocol where a protocol may stand.
+func qualifierMatrix() (exprs []string) {
+	protocols := strings.Fields(`ip ip6 arp rarp ether fddi tr wlan ppp slip link sctp tcp udp icmp icmp6 igmp
+		igrp pim vrrp carp ah esp atalk aarp decnet lat sca moprc mopdl iso esis isis clnp stp ipx netbeui
+		l1 l2 iih lsp snp csnp psnp radio`)
+	forms := []string{
+		"%s", "%s host 10.1.1.1", "%s src host 2001:db8::1", "%s net 10.1.0.0/16", "%s dst net 2001:db8::/32",
+		"%s proto 17", "%s proto \\tcp", "%s protochain 17", "%s protochain \\udp", "%s[1] = 1", "%s[2:2] > 80",
+		"%s port 80", "%s dst portrange 20-80", "%s broadcast", "%s multicast", "%s src 2:0:0:0:0:1",
+		"%s gateway foo", "vlan and %s", "mpls and %s", "pppoes and %s", "geneve and %s",
+		"not %s[0] & 1 = 0",
+	}
+	for _, form := range forms {
+		for _, p := range protocols {
+			exprs = append(exprs, fmt.Sprintf(form, p))
+		}
+	}
+	return exprs
+}
