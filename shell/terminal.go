@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -189,9 +190,19 @@ func sequence(b []byte) int {
 // what was typed ahead stays where Ctrl-C can drop it and a question without echo
 // is not answered by the line before; and a Tab alone, so that everything before it
 // has been echoed when candidates are listed.
+//
+// x/term holds its lock around Read in a way that makes a panic in here the end of
+// the process.
 type typist struct{ *terminal }
 
+// errNoKey is what Read returns when x/term has no room for more of a key whose code
+// does not end: it would ask for ever. The line is given up.
+var errNoKey = fmt.Errorf("%w: what was typed is no key", ErrInterrupt)
+
 func (t typist) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, errNoKey
+	}
 	err = t.in.next(func() { t.out.Flush() }, func(b []byte) int {
 		b = b[:min(len(b), len(p))]
 		if i := bytes.IndexAny(b, "\r\n\t\x04"); i == 0 || i > 0 && b[i] != '\t' {
@@ -200,7 +211,7 @@ func (t typist) Read(p []byte) (n int, err error) {
 			b = b[:i]
 		}
 		n = copy(p, b)
-		t.entered = b[n-1] == '\r' || b[n-1] == '\n'
+		t.entered = bytes.HasSuffix(b, []byte("\r")) || bytes.HasSuffix(b, []byte("\n"))
 		return n
 	})
 	t.fit() // x/term's lock is free while it reads

@@ -17,6 +17,7 @@ func FuzzTyping(f *testing.F) {
 		f.Add([]byte(s), 80, 24)
 		f.Add([]byte(s), 1, 1)
 	}
+	f.Add([]byte("\x1b"+strings.Repeat("0", 300)+"\rversion\r"), 80, 24) // a key without end
 	f.Fuzz(func(t *testing.T, keys []byte, columns, rows int) {
 		if len(keys) >= inboxSize {
 			return
