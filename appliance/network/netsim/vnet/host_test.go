@@ -129,6 +129,51 @@ func TestDelay(t *testing.T) {
 	}
 }
 
+// More clients at once than the backlog holds: all are served in the end.
+func TestBurstOfConnections(t *testing.T) {
+	p := newPair(t, false)
+	at := netip.AddrPortFrom(addrB, 22)
+	l, err := p.b.Listen(t.Context(), network.ListenConfig{Addr: at, Backlog: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := l.AcceptConn()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.Copy(c, c)
+			}()
+		}
+	}()
+	var clients sync.WaitGroup
+	for range 50 {
+		clients.Go(func() {
+			for range 30 {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				c, err := p.a.Dial(ctx, network.DialConfig{Remote: at})
+				cancel()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_ = c.SetDeadline(clock.System().Now().Add(patience))
+				if _, err := c.Write([]byte("SSH-2.0-client\r\n")); err != nil {
+					t.Error(err)
+				}
+				if _, err := io.ReadFull(c, make([]byte, 16)); err != nil {
+					t.Error(err)
+				}
+				c.Close()
+			}
+		})
+	}
+	clients.Wait()
+}
+
 // A handshake whose last segment is lost leaves a connection half open.
 func TestHalfOpenConnectionsAreCounted(t *testing.T) {
 	p := newPair(t, false)

@@ -2,6 +2,7 @@ package vnet
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/netip"
 
@@ -61,6 +62,12 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 		l.Close()
 		return fail("listen", errno(terr))
 	}
+	// When half open connections fill the backlog gVisor turns to SYN cookies. Data
+	// on a connection made of a cookie stay charged to the listener's buffer, by
+	// mistake; once that is full the listener drops every segment with data, and
+	// with it any such connection whose last handshake segment was lost. Accepted connections do
+	// not inherit the limit.
+	ep.SocketOptions().SetReceiveBufferSize(math.MaxInt32, false)
 	local, terr := ep.GetLocalAddress()
 	if terr != nil {
 		l.Close()
