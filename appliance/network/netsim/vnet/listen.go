@@ -58,7 +58,8 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 		l.Close()
 		return fail("bind", errno(terr))
 	}
-	if terr := ep.Listen(c.Backlog); terr != nil {
+	// BSD lets half as many again wait as it was told (sonewconn).
+	if terr := ep.Listen(c.Backlog * 3 / 2); terr != nil {
 		l.Close()
 		return fail("listen", errno(terr))
 	}
