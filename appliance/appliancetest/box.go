@@ -51,12 +51,24 @@ type Box struct {
 	client *ssh.Client // nil until it is needed
 }
 
+// settings are what options change.
+type settings struct {
+	box.Options
+	faults []func(*netsim.World) error
+}
+
 // An Option is something other than the default.
-type Option func(*box.Options) error
+type Option func(*settings) error
+
+// Faults changes the network once the appliance runs, before the test goes on: with
+// World.SetRules, SetPathFault, SetCable, Unplug.
+func Faults(f func(*netsim.World) error) Option {
+	return func(o *settings) error { o.faults = append(o.faults, f); return nil }
+}
 
 // Topology chooses a built-in topology. The default is "lab".
 func Topology(name string) Option {
-	return func(o *box.Options) error {
+	return func(o *settings) error {
 		file, data, ok := fixtures.Topology(name)
 		if !ok {
 			return fmt.Errorf("there is no topology %q", name)
@@ -69,7 +81,7 @@ func Topology(name string) Option {
 
 // TopologyText is a topology of the test's own, in YAML.
 func TopologyText(yaml string) Option {
-	return func(o *box.Options) (err error) {
+	return func(o *settings) (err error) {
 		o.Topology, err = netsim.Load("topology", []byte(yaml))
 		return err
 	}
@@ -78,38 +90,38 @@ func TopologyText(yaml string) Option {
 // Clock gives wall time and the appliance's own waits; clock.NewFake makes an
 // hour's wait last no time. The default is the machine's.
 func Clock(c clock.Clock) Option {
-	return func(o *box.Options) error { o.Clock = c; return nil }
+	return func(o *settings) error { o.Clock = c; return nil }
 }
 
 // Seed makes chance repeat itself: MAC addresses, ports, sequence numbers.
 func Seed(n uint64) Option {
-	return func(o *box.Options) error { o.Entropy = entropy.Seeded(n); return nil }
+	return func(o *settings) error { o.Entropy = entropy.Seeded(n); return nil }
 }
 
 // Dir keeps the appliance's data in a directory of the caller's, so that a second
 // box can go on with it once the first is stopped.
 func Dir(dir string) Option {
-	return func(o *box.Options) error { o.Dir = dir; return nil }
+	return func(o *settings) error { o.Dir = dir; return nil }
 }
 
 // Limits are how failed logins are slowed down and blocked.
 func Limits(l users.Limits) Option {
-	return func(o *box.Options) error { o.Limits = l; return nil }
+	return func(o *settings) error { o.Limits = l; return nil }
 }
 
 // HostKey is the SSH daemon's. The default is the same for all boxes.
 func HostKey(k crypto.Signer) Option {
-	return func(o *box.Options) error { o.HostKey = k; return nil }
+	return func(o *settings) error { o.HostKey = k; return nil }
 }
 
 // Start boots an appliance and stops it when the test ends.
 func Start(t testing.TB, options ...Option) *Box {
 	t.Helper()
-	o := box.Options{
+	o := settings{Options: box.Options{
 		HostKey:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback},
 		Logger:    slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	}
+	}}
 	for _, option := range append([]Option{Topology("lab")}, options...) {
 		if err := option(&o); err != nil {
 			t.Fatal("appliancetest:", err)
@@ -118,7 +130,7 @@ func Start(t testing.TB, options ...Option) *Box {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	inner, err := box.New(o)
+	inner, err := box.New(o.Options)
 	if err != nil {
 		t.Fatal("appliancetest:", err)
 	}
@@ -133,6 +145,11 @@ func Start(t testing.TB, options ...Option) *Box {
 			b.SSHAddr = addr.String()
 		case "ftp":
 			b.FTPAddr = addr.String()
+		}
+	}
+	for _, fault := range o.faults {
+		if err := fault(b.World()); err != nil {
+			t.Fatal("appliancetest:", err)
 		}
 	}
 	return b

@@ -7,6 +7,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
 // What the administrator did while the capture ran is in it: the session's own
@@ -60,6 +61,23 @@ func TestCaptureShowsWhatHappened(t *testing.T) {
 	if ssh < 10 || query < 1 || arp < 1 || request < 2 || reply != request {
 		t.Errorf("%d frames: %d of ssh, %d DNS queries, %d ARP requests, %d echoes, %d replies", len(packets), ssh, query, arp, request, reply)
 	}
+}
+
+// Faults are there before the test goes on, and their neighbours are not touched.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	box := appliancetest.Start(t, appliancetest.Faults(func(w *netsim.World) error {
+		return w.SetPathFault("google", netsim.PathFault{End: "host-unreachable"})
+	}))
+	s := box.Login()
+	s.Type("ping google.com")
+	s.Expect("Destination Host Unreachable")
+	s.Keys("\x03")
+	s.Expect("100.0% packet loss")
+	s.Type("ping 10.0.201.5")
+	s.Expect("icmp_seq=0 ttl=63")
+	s.Keys("\x03")
+	s.Expect(" 0.0% packet loss")
 }
 
 // Two boxes do not know of each other.

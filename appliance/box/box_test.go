@@ -1,0 +1,103 @@
+package box_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"net/netip"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/fixtures"
+)
+
+func lab(t *testing.T) *netsim.Topology {
+	t.Helper()
+	_, data, _ := fixtures.Topology("lab")
+	topo, err := netsim.Load("lab", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topo
+}
+
+func newBox(t *testing.T, dir string, ssh netip.AddrPort) *box.Box {
+	t.Helper()
+	b, err := box.New(box.Options{
+		Topology: lab(t), Dir: dir, HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
+		DoorAddrs: map[string]netip.AddrPort{"ssh": ssh, "ftp": loopback},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// What runs is gone when Stop returns, however often it is done.
+func TestStartAndStopLeaveNothing(t *testing.T) {
+	dir := t.TempDir()
+	before := 0
+	for n := range 60 {
+		b := newBox(t, dir, loopback)
+		if err := b.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-b.Done():
+		default:
+			t.Fatal("Done is open after Stop")
+		}
+		if n == 0 {
+			before = settle(t, 0)
+		}
+	}
+	if after := settle(t, before); after > before {
+		stacks := make([]byte, 1<<20)
+		t.Errorf("%d goroutines after the first stop, %d after the last\n%s", before, after, stacks[:runtime.Stack(stacks, true)])
+	}
+}
+
+// settle waits a moment for goroutines that have been told to end, and counts those
+// that are left.
+func settle(t *testing.T, want int) int {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	n := runtime.NumGoroutine()
+	for range 500 {
+		if n <= want {
+			break
+		}
+		<-tick.C
+		n = runtime.NumGoroutine()
+	}
+	return n
+}
+
+// A box that cannot have its port does not run at all.
+func TestStartThatFailsLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	first := newBox(t, dir, loopback)
+	if err := first.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer first.Stop(context.Background())
+	before := runtime.NumGoroutine()
+	second := newBox(t, t.TempDir(), first.Addrs()["ssh"])
+	if err := second.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("Start on a port that is taken: %v", err)
+	}
+	if after := settle(t, before); after > before {
+		t.Errorf("%d goroutines before, %d after", before, after)
+	}
+	if err := second.Stop(context.Background()); err != nil {
+		t.Errorf("Stop of a box that did not start: %v", err)
+	}
+}
