@@ -2,10 +2,10 @@ package commands_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"flag"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,15 +18,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/appliance/product"
-	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/fixtures"
-	"github.com/esasim/esasim/shell"
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
@@ -40,17 +36,19 @@ var welcome = regexp.MustCompile(`\A(Last login|Copyright|AsyncOS)`)
 const patience = 20 * time.Second
 
 // TestTranscripts plays the conversations beside the commands. A script without a
-// box verb has the default one: version 14.0.0, the clock standing at 2015-06-25
+// box verb has the default one: topology lab, the clock standing at 2015-06-25
 // 08:50:03, seed 1. The verbs:
 //
-//	box -version 8.5.6-106      another version, before the first session
-//	box -topology lab           in a network; otherwise the box has none
-//	box -topology lab -machine  on the machine's clock: a ping's second takes one
-//	session NAME...             play files of the archive, one login each
-//	session -in LABEL NAME      the same in a login that stays, for two at a time
-//	session -user U -pass P, -size 80x24
-//	clock +31m                  move the clock
-//	ssh LINE                    run a command line; its output is stdout
+//	box                     a box other than the default; before everything else
+//	    -topology NAME          in another network
+//	    -version 8.5.6-106      of another version
+//	    -machine                on the machine's clock: a ping's second takes one
+//	session NAME...         play files of the archive, one login each
+//	    -in LABEL               in a login that stays, for two at a time
+//	    -user U -pass P         not as admin
+//	    -size 80x24             on another terminal
+//	clock +31m              move the clock
+//	ssh LINE                run a command line; its output is stdout
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("*.txtar")
 	if err != nil || len(files) == 0 {
@@ -86,48 +84,27 @@ type stand struct {
 	told    map[string]string // by name of a conversation: what was said this time
 }
 
-// start builds and starts a box without a network, which lives until the script ends.
-func (s *stand) start(ts *testscript.TestScript, version string) {
-	v, err := product.ParseVersion(version)
-	ts.Check(err)
-	s.fake = clock.NewFake(switchedOn)
-	box, err := appliance.New(appliance.Options{
-		Dir:     filepath.Join(s.env.WorkDir, ".box"),
-		Clock:   s.fake,
-		Entropy: entropy.Seeded(1),
-		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: v, CPUs: 2, MemoryMB: 6144},
-	})
-	ts.Check(err)
-	srv := &shell.Server{
-		Box:      box,
-		Commands: commands.All(),
-		HostKey:  hostKey,
-		Listen:   func(context.Context) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
-	}
-	box.Add(srv)
-	ts.Check(box.Start(context.Background()))
-	s.addr = srv.Addr().String()
-	s.stopAtEnd(ts, box.Stop)
-}
-
 var (
 	switchedOn = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 	hostKey    = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 )
 
-// startIn is start for a box in a topology, with which come its version and its zone.
-func (s *stand) startIn(ts *testscript.TestScript, topology string, c clock.Clock) {
+// start switches on a box that runs until the script ends. version, if not empty, takes the place of
+// the topology's.
+func (s *stand) start(ts *testscript.TestScript, topology, version string, c clock.Clock) {
 	file, data, ok := fixtures.Topology(topology)
 	if !ok {
 		ts.Fatalf("no topology %s", topology)
 	}
 	loaded, err := netsim.Load(file, data)
 	ts.Check(err)
+	loaded.Appliance.Version = cmp.Or(version, loaded.Appliance.Version)
+	free := netip.MustParseAddrPort("127.0.0.1:0")
 	b, err := box.New(box.Options{
 		Topology:  loaded,
 		Dir:       filepath.Join(s.env.WorkDir, ".box"),
 		HostKey:   hostKey,
-		DoorAddrs: map[string]netip.AddrPort{"ssh": netip.MustParseAddrPort("127.0.0.1:0"), "ftp": netip.MustParseAddrPort("127.0.0.1:0")},
+		DoorAddrs: map[string]netip.AddrPort{"ssh": free, "ftp": free},
 		Clock:     c,
 		Entropy:   entropy.Seeded(1),
 	})
@@ -154,25 +131,22 @@ func (s *stand) box(ts *testscript.TestScript, args []string) {
 		ts.Fatalf("box comes before everything else")
 	}
 	flags := flag.NewFlagSet("box", flag.ContinueOnError)
-	version := flags.String("version", "14.0.0-698", "of the product")
-	topology := flags.String("topology", "", "name of the network")
+	version := flags.String("version", "", "of the product")
+	topology := flags.String("topology", "lab", "name of the network")
 	machine := flags.Bool("machine", false, "use the machine's clock")
 	ts.Check(flags.Parse(args))
-	switch {
-	case *topology == "":
-		s.start(ts, *version)
-	case *machine:
-		s.startIn(ts, *topology, clock.System())
-	default:
-		s.fake = clock.NewFake(switchedOn)
-		s.startIn(ts, *topology, s.fake)
+	if *machine {
+		s.start(ts, *topology, *version, clock.System())
+		return
 	}
+	s.fake = clock.NewFake(switchedOn)
+	s.start(ts, *topology, *version, s.fake)
 }
 
-// on switches the box on unless it is.
+// on switches the default box on unless there is one.
 func (s *stand) on(ts *testscript.TestScript) {
 	if s.addr == "" {
-		s.start(ts, "14.0.0-698")
+		s.box(ts, nil)
 	}
 }
 

@@ -13,6 +13,10 @@ import (
 // answer is awaited.
 const quiet = 50 * time.Millisecond
 
+// mute is how long it must say nothing at all where the conversation has nothing
+// either: the lines of a text are pasted one after the other.
+const mute = 500 * time.Millisecond
+
 // waits matches the end of what a session says when it awaits an answer: a prompt,
 // a question without brackets, the pager's marker.
 var waits = regexp.MustCompile(`(> |[:?] |-Press Any Key For More-|Password:)$`)
@@ -20,19 +24,12 @@ var waits = regexp.MustCompile(`(> |[:?] |-Press Any Key For More-|Password:)$`)
 // Record types what the conversation types and returns the conversation with what
 // was said this time. Where a line is as it was but for its measured values it
 // keeps the placeholders. It has to guess when an answer is awaited; a person reads
-// the difference.
+// the difference. Where the conversation types something without a prompt before it,
+// Record waits for as many lines as there were.
 func (p *Player) Record(conversation string, patience time.Duration) (string, error) {
 	var out strings.Builder
-	for i, s := range parse(conversation) {
-		var said string
-		var err error
-		switch {
-		case i == 0 && s.say == "": // another conversation has left the session at its prompt
-		case s.keys == ctrlC && strings.HasSuffix(s.say, "\n"): // a stream is cut, which awaits nothing
-			said, err = p.gatherLines(strings.Count(s.say, "\n"), patience)
-		default:
-			said, err = p.gather(patience)
-		}
+	for _, s := range parse(conversation) {
+		said, err := p.gather(s, patience)
 		if err != nil && !(errors.Is(err, io.EOF) && s.mark == "") {
 			return "", fmt.Errorf("line %d: before %s: %w after %q", s.line, s.mark, err, said)
 		}
@@ -57,39 +54,34 @@ func (p *Player) Record(conversation string, patience time.Duration) (string, er
 	return out.String(), nil
 }
 
-// gatherLines returns the next n lines.
-func (p *Player) gatherLines(n int, patience time.Duration) (string, error) {
+// gather returns what is said until an answer is awaited, or the session ends.
+func (p *Player) gather(s step, patience time.Duration) (string, error) {
+	lines := -1 // to wait for, instead of a prompt
+	if s.mark != "" && strings.HasSuffix(s.say, "\n") {
+		lines = strings.Count(s.say, "\n")
+	}
 	var said strings.Builder
-	for n > 0 {
-		c, err := p.next(patience)
+	for lines != 0 {
+		wait := patience
+		switch {
+		case said.Len() == 0 && s.say == "":
+			wait = mute
+		case lines < 0 && waits.MatchString(said.String()) && p.waiting() == "":
+			wait = quiet
+		}
+		c, err := p.next(wait)
+		if errors.Is(err, errPatience) && wait < patience {
+			break
+		}
 		if err != nil {
 			return said.String(), err
 		}
 		said.WriteByte(c)
 		if c == '\n' {
-			n--
+			lines--
 		}
 	}
 	return said.String(), nil
-}
-
-// gather returns what is said until an answer is awaited, or the session ends.
-func (p *Player) gather(patience time.Duration) (string, error) {
-	var said strings.Builder
-	for {
-		wait := patience
-		if waits.MatchString(said.String()) && p.waiting() == "" {
-			wait = quiet
-		}
-		c, err := p.next(wait)
-		if errors.Is(err, errPatience) && wait == quiet {
-			return said.String(), nil
-		}
-		if err != nil {
-			return said.String(), err
-		}
-		said.WriteByte(c)
-	}
 }
 
 // keepPlaceholders returns text with those of its lines in the form of before that
