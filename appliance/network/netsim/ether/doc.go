@@ -42,11 +42,17 @@
 // therefore waited for in short sleeps of the operating system's, on a second
 // goroutine, which is parked while nothing is due.
 //
+// # Ports are cards with offload
+//
+// A stack's port splits long TCP packets into frames that fit the MTU, and joins
+// frames of one flow that arrive in a row, as real network cards do; gVisor then
+// works once for twenty frames. It makes bulk transfers four times as cheap. What
+// is between, taps included, sees every frame by itself with true checksums.
+//
 // # What it is not
 //
 // A segment is a switch that knows its ports from the start: it does not learn,
-// flood or age. There is no checksum offload and no segmentation offload, so
-// that a capture holds what a wire would.
+// flood or age.
 //
 // # Locks
 //

@@ -52,6 +52,10 @@ func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 // pulled cable.
 func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range pkts.AsSlice() {
+		if pkt.GSOOptions.Type != stack.GSONone {
+			l.split(pkt)
+			continue
+		}
 		l.port.send(pkt.ToView())
 	}
 	return pkts.Len(), nil
@@ -71,8 +75,8 @@ func (l *link) ParseHeader(pkt *stack.PacketBuffer) bool {
 	return ok
 }
 
-// Capabilities leaves all checksums to the stack, so that captures hold true
-// ones; without segmentation offload every frame fits the MTU.
+// Capabilities leaves checksums to the stack, so that captures hold true ones,
+// but for TCP's, which go with the splitting.
 func (l *link) Capabilities() stack.LinkEndpointCapabilities {
 	return stack.CapabilityResolutionRequired
 }

@@ -31,6 +31,7 @@ type segment struct {
 
 const (
 	v4Len, v6Len, tcpLen = 20, 40, 20
+	flagFIN              = 0x01
 	flagPSH, flagACK     = 0x08, 0x10
 	maxPacket            = 65535
 )

@@ -600,3 +600,29 @@ func heapInUse() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// Data arrive whole over a cable that loses, delays and throttles, both ways.
+func TestBadCable(t *testing.T) {
+	p := newPair(t, true)
+	near, far := p.connect(t, p.a, p.b, addrB)
+	p.a.Port("Data 1").SetImpairment(ether.Impairment{Loss: 0.02, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
+	p.b.Port("Data 1").SetImpairment(ether.Impairment{Loss: 0.01, Rate: 200_000_000})
+	sent := make([]byte, 1<<20)
+	_, _ = entropy.Seeded(3).Stream("data").Read(sent)
+	var all sync.WaitGroup
+	for _, c := range []network.Conn{near, far} {
+		_ = c.SetDeadline(clock.System().Now().Add(4 * patience))
+		all.Go(func() {
+			if _, err := c.Write(sent); err != nil {
+				t.Error(err)
+			}
+			_ = c.CloseWrite()
+		})
+		all.Go(func() {
+			if got, err := io.ReadAll(c); !bytes.Equal(got, sent) {
+				t.Errorf("%d of %d bytes arrived right (%v)", len(got), len(sent), err)
+			}
+		})
+	}
+	all.Wait()
+}
