@@ -101,7 +101,9 @@ func (in *inbox) take(b []byte) (interrupted bool) {
 				in.more.Broadcast()
 				in.more.Wait()
 			}
-			in.buf = append(in.buf, c)
+			if !in.closed {
+				in.buf = append(in.buf, c)
+			}
 		}
 	}
 	in.more.Broadcast()
