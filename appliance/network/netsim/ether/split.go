@@ -51,10 +51,10 @@ func (l *link) split(pkt *stack.PacketBuffer) {
 		}
 		s := segment{frame: frame, tcp: tcp, data: n}
 		s.complete(left == 0)
-		l.port.send(v)
-		// The next one's sequence number and identification.
-		binary.BigEndian.PutUint32(headers[tcp+4:], s.seq()+uint32(k))
-		if id := binary.BigEndian.Uint16(headers[headerLen+4:]); s.v4() && id != 0 {
+		next := s.seq() + uint32(k)
+		l.port.send(v) // the frame is no longer ours
+		binary.BigEndian.PutUint32(headers[tcp+4:], next)
+		if id := binary.BigEndian.Uint16(headers[headerLen+4:]); tcp == headerLen+v4Len && id != 0 {
 			binary.BigEndian.PutUint16(headers[headerLen+4:], id+1)
 		}
 	}
