@@ -3,6 +3,8 @@ package pcapfilter_test
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
 // A frame is what a capture holds: bytes, and the length on the wire.
@@ -16,8 +18,8 @@ type frame struct {
 // captured in part only, some are damaged.
 func makeFrames(count int) []frame {
 	d := dice(1)
-	frames := make([]frame, count)
-	for i := range frames {
+	var frames []frame
+	for i := 0; len(frames) < count; i++ {
 		data := randomFrame(&d, i)
 		wire := len(data)
 		switch d.roll(10) {
@@ -31,9 +33,35 @@ func makeFrames(count int) []frame {
 				data[d.roll(len(data))] = byte(d.next())
 			}
 		}
-		frames[i] = frame{data, wire}
+		if f := (frame{data, wire}); !hangsTcpdump(f) {
+			frames = append(frames, f)
+		}
 	}
 	return frames
+}
+
+// chains are filters with a loop, at the places where frames may have headers.
+var chains = func() (filters []*pcapfilter.Filter) {
+	for _, at := range []string{"", "vlan and ", "vlan and vlan and ", "mpls and ", "mpls and mpls and ", "pppoes and "} {
+		for _, number := range []string{"6", "253"} {
+			f, err := pcapfilter.Compile(at+"protochain "+number, pcapfilter.Options{})
+			if err != nil {
+				panic(err)
+			}
+			filters = append(filters, f)
+		}
+	}
+	return filters
+}()
+
+// hangsTcpdump reports whether tcpdump would never finish with a frame.
+func hangsTcpdump(f frame) bool {
+	for _, c := range chains {
+		if c.Endless(f.data, f.wire) {
+			return true
+		}
+	}
+	return false
 }
 
 // kinds are the ways to fill an Ethernet frame behind the addresses.
@@ -57,10 +85,10 @@ var (
 	groupMACs = [][]byte{
 		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {1, 0, 0x5e, 0, 0, 5}, {0x33, 0x33, 0, 0, 0, 1}, {1, 0x80, 0xc2, 0, 0, 0},
 	}
-	ipv4s = addresses("10.1.1.1", "10.1.1.2", "10.1.2.3", "10.255.0.1", "192.168.1.5", "192.168.1.255",
+	ipv4s = addresses("10.1.1.1", "10.1.1.1", "10.1.1.2", "10.1.1.0", "10.1.2.3", "10.255.0.1", "192.168.1.5", "192.168.1.255",
 		"172.16.0.9", "224.0.0.5", "239.1.2.3", "255.255.255.255", "0.0.0.0", "127.0.0.1", "10.0.202.7")
 	ipv6s = addresses("2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1", "fe80::2", "ff02::1", "ff02::1:ff00:1", "::1", "::")
-	ports = []uint16{25, 80, 443, 53, 22, 21, 20, 514, 110, 6081, 6000, 8080, 3306, 65535, 0, 30000}
+	ports = []uint16{25, 25, 25, 80, 80, 53, 53, 443, 22, 21, 20, 514, 513, 123, 6081, 8080, 65535, 0, 30000}
 )
 
 func addresses(texts ...string) (out [][]byte) {
@@ -226,8 +254,11 @@ func mplsKind(d *dice) []byte {
 		}
 		out = append(out, be32(label)...)
 	}
-	if d.in(3) {
+	switch d.roll(6) {
+	case 0, 1:
 		return typed(0x8847, join(out, ipv6(d)))
+	case 2: // an IP header behind the type of geneveKind
+		return typed(0x8847, join(out, geneveKind(d)[2:]))
 	}
 	return typed(0x8847, join(out, ipv4(d)))
 }
@@ -238,15 +269,25 @@ func pppoeKind(d *dice) []byte {
 	}
 	session := pickOf(d, []int{7, 0x27, d.roll(65536)})
 	var payload []byte
-	switch d.roll(5) {
+	switch d.roll(7) {
 	case 0:
 		payload = join(be16(0x57), ipv6(d))
 	case 1: // LCP, and others with a number of their own
-		payload = join(be16(pickOf(d, []int{0xc021, 0x27, 0x29, 0x23, 0x31, 0x2b, 0x281, 0x8057})), []byte{0x83}, noise(d, 20))
+		payload = join(be16(pickOf(d, pppTypes)), []byte{0x83}, noise(d, 20))
+	case 2:
+		payload = join(be16(0x281), mplsKind(d)[2:])
+	case 3: // Geneve on IPv4 or IPv6
+		inner := geneveKind(d)
+		payload = join(be16(map[byte]int{0x08: 0x21, 0x86: 0x57}[inner[0]]), inner[2:])
 	default:
 		payload = join(be16(0x21), ipv4(d))
 	}
 	return typed(0x8864, join([]byte{0x11, 0}, be16(session), be16(len(payload)), payload))
+}
+
+var pppTypes = []int{
+	0xc021, 0x27, 0x29, 0x23, 0x23, 0x31, 0x2b, 0x281, 0x8057,
+	0x806, 0x80f3, 0x42, 0xf0, 0x6004, 0x8863, 0x8864, 5,
 }
 
 // llcKind returns a payload with a length instead of a type.
@@ -279,7 +320,7 @@ func llcKind(d *dice) []byte {
 func geneveKind(d *dice) []byte {
 	options := make([]byte, 4*d.roll(4))
 	inner, typ := []byte(nil), 0x6558
-	switch d.roll(6) {
+	switch d.roll(9) {
 	case 0:
 		inner, typ = ipv4(d), 0x0800
 	case 1:
@@ -288,6 +329,14 @@ func geneveKind(d *dice) []byte {
 		inner = join(pickOf(d, macs), pickOf(d, macs), vlanKind(d))
 	case 3:
 		inner = join(pickOf(d, groupMACs), pickOf(d, macs), llcKind(d))
+	case 4:
+		inner = join(pickOf(d, macs), pickOf(d, macs), mplsKind(d))
+	case 5:
+		inner = join(pickOf(d, macs), pickOf(d, macs), pppoeKind(d))
+	case 6:
+		inner = join(pickOf(d, macs), pickOf(d, macs), geneveKind(d))
+	case 7:
+		inner = join(pickOf(d, macs), pickOf(d, macs), rareKind(d))
 	default:
 		inner = join(pickOf(d, macs), pickOf(d, macs), network(d))
 	}
@@ -310,8 +359,11 @@ func rareKind(d *dice) []byte {
 	case 0: // DECnet's forms of header: short or long, with padding or without
 		p := pickOf(d, [][]byte{{0x02}, {0x81, 0x02}, {0x06}, {0x81, 0x06}})
 		body := make([]byte, 24)
-		for i := range body {
-			body[i] = pickOf(d, []byte{0x0f, 0x28, 0x01, 0x04, 0})
+		for i := 0; i < len(body); i += 2 {
+			copy(body[i:], pickOf(d, [][]byte{{0x0f, 0x28}, {0x0f, 0x28}, {0x04, 0x04}, {0x2c, 0x01}, {0, 0}}))
+		}
+		if d.in(2) {
+			copy(body[1:], body)
 		}
 		return typed(0x6003, join([]byte{26, 0}, p, body))
 	case 1:

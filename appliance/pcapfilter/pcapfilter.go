@@ -43,7 +43,7 @@ type Options struct {
 // for concurrent use.
 type Filter struct {
 	program []bpf.RawInstruction
-	code    []instruction // program, decoded for Match
+	code    code // program, decoded for Match
 }
 
 // Compile translates an expression in the language of pcap-filter(7) for Ethernet
@@ -64,7 +64,8 @@ func Compile(expr string, opts Options) (*Filter, error) {
 // A frame too short for a byte that the program looks at does not match, however
 // the expression continues: "not tcp" selects no frame of 10 bytes.
 func (f *Filter) Match(frame []byte, wireLen int) bool {
-	return run(f.code, frame, uint32(wireLen)) != 0
+	result, _ := run(f.code, frame, uint32(wireLen))
+	return result != 0
 }
 
 // Program returns a copy of the compiled program, in classic BPF: what a kernel

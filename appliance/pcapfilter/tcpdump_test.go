@@ -82,7 +82,7 @@ func pcapFile(frames []frame) []byte {
 // run starts tcpdump on the file and returns its output; a refusal is an error
 // with tcpdump's words.
 func (d *tcpdump) run(args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, d.path, append([]string{"-n", "-r", d.file}, args...)...)
 	cmd.Env = append(os.Environ(), "RES_OPTIONS=timeout:1 attempts:1")

@@ -14,35 +14,47 @@ type instruction struct {
 	k      uint32
 }
 
-// decode prepares a program for run. The program must be valid: jumps stay
-// inside it and its last instruction returns.
-func decode(program []bpf.RawInstruction) []instruction {
-	code := make([]instruction, len(program))
-	for i, in := range program {
-		next := uint32(i) + 1
-		code[i] = instruction{op: in.Op, jt: next + uint32(in.Jt), jf: next + uint32(in.Jf), k: in.K}
-		if in.Op == opJa {
-			code[i].jt = next + in.K // may lead back: the offset is signed
-		}
-	}
-	return code
+// code is a program ready to run.
+type code struct {
+	instructions []instruction
+	loops        int // jumps that lead back
 }
 
-// backwardJumps bounds how often a program may jump back. Only protochain's loop
-// does; a chain of headers that long fits in no frame, but one that leads nowhere
-// (headers of length 0) would be followed for ever.
-const backwardJumps = 1 << 16
+// decode prepares a program for run. The program must be valid: jumps stay
+// inside it and its last instruction returns.
+func decode(program []bpf.RawInstruction) code {
+	var c code
+	c.instructions = make([]instruction, len(program))
+	for i, in := range program {
+		next := uint32(i) + 1
+		jt := next + uint32(in.Jt)
+		if in.Op == opJa {
+			jt = next + in.K // the offset is signed
+			if jt < next {
+				c.loops++
+			}
+		}
+		c.instructions[i] = instruction{op: in.Op, jt: jt, jf: next + uint32(in.Jf), k: in.K}
+	}
+	return c
+}
 
 // run executes a program on a frame and returns what the program returns: 0 for a
 // frame that is not selected. As in every classic BPF machine a load from beyond
 // the frame, or a division by zero, ends the program with 0.
-func run(code []instruction, frame []byte, wireLen uint32) uint32 {
+//
+// endless says that the program would never have ended. Only the loops of
+// protochain can do that: whether a header is an authentication header and where
+// it lies is all that the rest of the way depends on, so one that is longer than
+// twice the frame goes in a circle. (libpcap goes on for ever.)
+func run(c code, frame []byte, wireLen uint32) (result uint32, endless bool) {
 	var (
 		a, x uint32
 		mem  [scratchWords]uint32
 		back int
 		pc   uint32
 		n    = uint64(len(frame))
+		code = c.instructions
 	)
 	for {
 		in := &code[pc]
@@ -51,19 +63,19 @@ func run(code []instruction, frame []byte, wireLen uint32) uint32 {
 		case opLdH:
 			at := uint64(in.k)
 			if at+2 > n {
-				return 0
+				return 0, false
 			}
 			a = uint32(binary.BigEndian.Uint16(frame[at:]))
 		case opLdB:
 			at := uint64(in.k)
 			if at >= n {
-				return 0
+				return 0, false
 			}
 			a = uint32(frame[at])
 		case opLdW:
 			at := uint64(in.k)
 			if at+4 > n {
-				return 0
+				return 0, false
 			}
 			a = binary.BigEndian.Uint32(frame[at:])
 		case opJeq:
@@ -91,37 +103,37 @@ func run(code []instruction, frame []byte, wireLen uint32) uint32 {
 				pc = in.jf
 			}
 		case opRet:
-			return in.k
+			return in.k, false
 		case opLdxMsh:
 			at := uint64(in.k)
 			if at >= n {
-				return 0
+				return 0, false
 			}
 			x = uint32(frame[at]&0xf) << 2
 		case opLdIndH:
 			at := uint64(x) + uint64(in.k)
 			if at+2 > n {
-				return 0
+				return 0, false
 			}
 			a = uint32(binary.BigEndian.Uint16(frame[at:]))
 		case opLdIndB:
 			at := uint64(x) + uint64(in.k)
 			if at >= n {
-				return 0
+				return 0, false
 			}
 			a = uint32(frame[at])
 		case opLdIndW:
 			at := uint64(x) + uint64(in.k)
 			if at+4 > n {
-				return 0
+				return 0, false
 			}
 			a = binary.BigEndian.Uint32(frame[at:])
 		case opAnd:
 			a &= in.k
 		case opJa:
 			if in.jt < pc {
-				if back++; back > backwardJumps {
-					return 0
+				if back++; back > c.loops*2*(len(frame)+1) {
+					return 0, true
 				}
 			}
 			pc = in.jt
@@ -170,7 +182,7 @@ func run(code []instruction, frame []byte, wireLen uint32) uint32 {
 				pc = in.jf
 			}
 		case opRetA:
-			return a
+			return a, false
 		case opNeg:
 			a = -a
 		default: // the rest of arithmetic
@@ -180,7 +192,7 @@ func run(code []instruction, frame []byte, wireLen uint32) uint32 {
 			}
 			var ok bool
 			if a, ok = arithmetic(in.op&^srcX, a, operand); !ok {
-				return 0
+				return 0, false
 			}
 		}
 	}
