@@ -10,8 +10,6 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-var errNotRegular = errors.New("transfer: not a regular file")
-
 // sendAll sends what the command line names.
 func (s *scpSession) sendAll() error {
 	if ok, err := s.answer(); err != nil || !ok {
@@ -50,7 +48,7 @@ func (s *scpSession) send(name string, depth int) error {
 	case base(name) != printable(base(name)):
 		return s.warn(name, fs.ErrInvalid)
 	case !fi.IsDir():
-		return s.sendFile(name, fi)
+		return s.sendFile(name)
 	case !s.recursive || depth > maxSCPDepth:
 		return s.say(scpWarning, name+": not a regular file")
 	}
@@ -96,13 +94,14 @@ func (s *scpSession) sendDir(name string, fi fs.FileInfo, depth int) error {
 	return err
 }
 
-func (s *scpSession) sendFile(name string, fi fs.FileInfo) error {
+func (s *scpSession) sendFile(name string) error {
 	f, err := s.area.Open(name)
 	if err != nil {
 		return s.warn(name, err)
 	}
 	defer f.Close()
-	if fi, err = f.Stat(); err != nil { // as long as it was when it was opened
+	fi, err := f.Stat() // as long as it was when it was opened
+	if err != nil {
 		return s.warn(name, err)
 	}
 	ok, err := s.header(fi, fmt.Sprintf("C%04o %d %s", fi.Mode().Perm(), fi.Size(), base(name)))

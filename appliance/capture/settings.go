@@ -84,8 +84,7 @@ func anyOf[T any](primitive string, values []T) []string {
 	return []string{"(" + strings.Join(terms, " or ") + ")"}
 }
 
-// SizeText, DurationText, InterfacesText and FilterText are the settings as the
-// appliance shows them.
+// SizeText is the size limit as the appliance shows it.
 func (s Settings) SizeText() string {
 	if s.KeepNewest {
 		return fmt.Sprintf("%d MB (keep the newest data)", s.SizeMB)

@@ -119,14 +119,14 @@ func TestRemovedFileCountsUntilItIsClosed(t *testing.T) {
 // What is called when the area is full may write, even to the file that was full.
 func TestOnFullMayWrite(t *testing.T) {
 	s := open(t, t.TempDir(), 10)
-	f, err := s.Append("data/pub/mail_logs/mail.current")
-	if err == nil {
+	if _, err := s.Append("data/pub/mail_logs/mail.current"); err == nil {
 		t.Error("there is no such directory yet")
 	}
 	if err := s.Show("data/pub/mail_logs"); err != nil {
 		t.Fatal(err)
 	}
-	if f, err = s.Append("data/pub/mail_logs/mail.current"); err != nil {
+	f, err := s.Append("data/pub/mail_logs/mail.current")
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
