@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +98,16 @@ func TestReadmeListsTheCommands(t *testing.T) {
 	generated(t, "README.md", "commands", b.String())
 }
 
+// The README's example is the test that runs.
+func TestReadmeShowsTheExample(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "appliance/appliancetest/example_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := strings.Cut(string(text), "\nfunc ")
+	generated(t, "README.md", "example", "```go\nfunc "+body+"```\n")
+}
+
 // generated checks, or with -fix rewrites, what stands between the marks of a
 // section.
 func generated(t *testing.T, file, section, want string) {
@@ -171,6 +180,15 @@ func TestNotices(t *testing.T) {
 	}
 }
 
+func goroot(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
 func buildNotices(t *testing.T) string {
 	t.Helper()
 	type mod struct {
@@ -208,7 +226,7 @@ func buildNotices(t *testing.T) string {
 		fmt.Fprintf(&b, "%s\n%s\n%s\n\n%s\n\n", strings.Repeat("=", 78), title, strings.Repeat("=", 78), strings.TrimSpace(string(text)))
 	}
 	section("esasim", filepath.Join(root, "LICENSE"))
-	section("The Go standard library", filepath.Join(runtime.GOROOT(), "LICENSE"))
+	section("The Go standard library", filepath.Join(goroot(t), "LICENSE"))
 	paths := make([]string, 0, len(linked))
 	for p := range linked {
 		paths = append(paths, p)
