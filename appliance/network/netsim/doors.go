@@ -117,12 +117,17 @@ func (d *doors) follow() {
 	}
 }
 
+// portOf is the port of a door's service. It is called with mu held.
+func (d *doors) portOf(f *front) uint16 {
+	if p, ok := d.ports[f.door.Service]; ok {
+		return p
+	}
+	return f.door.port()
+}
+
 // targets are where a door may lead now. It is called with mu held.
 func (d *doors) targets(f *front) []netip.AddrPort {
-	port := f.door.port()
-	if p, ok := d.ports[f.door.Service]; ok {
-		port = p
-	}
+	port := d.portOf(f)
 	var list []netip.AddrPort
 	for _, n := range d.Interfaces() {
 		if n.Name == f.door.Interface {
@@ -166,7 +171,23 @@ func (d *doors) Listen(ctx context.Context, c network.ListenConfig) (network.Lis
 	a := l.Addr().(*net.TCPAddr).AddrPort()
 	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	d.note(a, 1)
-	return &listener{Listener: l, closed: sync.OnceFunc(func() { d.note(a, -1) })}, nil
+	return &listener{
+		Listener: l,
+		accepted: func() { d.accepted(a.Port()) },
+		closed:   sync.OnceFunc(func() { d.note(a, -1) }),
+	}, nil
+}
+
+// accepted tells the doors to a port that a service has accepted a connection
+// there.
+func (d *doors) accepted(port uint16) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, f := range d.fronts {
+		if d.portOf(f) == port {
+			f.Accepted()
+		}
+	}
 }
 
 // note counts a listener in or out.
@@ -188,10 +209,22 @@ func (d *doors) SetAddrs(ifname string, addrs []netip.Prefix) error {
 	return err
 }
 
-// A listener tells the doors when it is closed.
+// A listener tells the doors what becomes of it.
 type listener struct {
 	network.Listener
-	closed func()
+	accepted, closed func()
+}
+
+// Accept is AcceptConn.
+func (l *listener) Accept() (net.Conn, error) { return l.AcceptConn() }
+
+// AcceptConn makes room for another client in the doors' queues.
+func (l *listener) AcceptConn() (network.Conn, error) {
+	c, err := l.Listener.AcceptConn()
+	if err == nil {
+		l.accepted()
+	}
+	return c, err
 }
 
 // Close shuts the doors before the port: who still gets in is refused by the

@@ -8,9 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gopacket/gopacket/layers"
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
@@ -93,6 +96,46 @@ func TestBulkThroughADoorArrivesWhole(t *testing.T) {
 	got, err := io.ReadAll(c)
 	if err != nil || string(got) != sent {
 		t.Errorf("%d bytes came back (%v), want the same %d", len(got), err, len(sent))
+	}
+}
+
+// TestABurstWaitsOutside: more clients than the service's backlog takes.
+func TestABurstWaitsOutside(t *testing.T) {
+	w := start(t, fixture(t, "minimal"))
+	seen := tapOn(t, w, "Data 1")
+	l, err := w.Network().Listen(t.Context(), network.ListenConfig{Addr: addrPort("192.0.2.25:22"), Backlog: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const clients = 50
+	var running sync.WaitGroup
+	defer running.Wait()
+	for range clients {
+		c := knock(t, w, "ssh")
+		running.Go(func() {
+			if _, err := io.ReadAll(c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range clients {
+		c, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	syns := 0
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	for _, p := range seen.frames {
+		if tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP); ok && tcp.SYN && !tcp.ACK {
+			syns++
+		}
+	}
+	if syns != clients {
+		t.Errorf("%d clients sent %d SYNs", clients, syns)
 	}
 }
 

@@ -26,7 +26,7 @@
 //
 // # Locks
 //
-// Front.mu guards the listener and the list of connections; session.mu an FTP
-// session's listeners. Neither is held while a call blocks, and session.mu is not taken with
-// Front.mu held.
+// Front.mu guards the listener and the list of connections, queue.mu those that
+// the service has not accepted, session.mu an FTP session's listeners. None is held
+// while a call blocks or while another of them is taken.
 package door

@@ -43,6 +43,7 @@ type Front struct {
 	ctx     context.Context // ends when connections are to be cut
 	cut     context.CancelFunc
 	running sync.WaitGroup // accepting goroutine and connections
+	queue   queue
 
 	mu       sync.Mutex
 	addr     netip.AddrPort // real; port 0 until claimed
@@ -65,6 +66,7 @@ const (
 // NewFront returns a door that is shut.
 func NewFront(c FrontConfig) *Front {
 	f := &Front{FrontConfig: c, addr: c.Listen, splices: make(map[*splice]bool)}
+	f.queue.places = make(chan struct{}, queueLength)
 	f.ctx, f.cut = context.WithCancel(context.Background())
 	return f
 }
@@ -174,10 +176,14 @@ func (f *Front) abortAll() {
 
 func (f *Front) accept(l *net.TCPListener) {
 	for {
+		place := f.queue.enter()
 		c, err := l.AcceptTCP()
+		if err == nil {
+			f.running.Go(func() { f.enter(c, place) })
+			continue
+		}
+		place.leave()
 		switch {
-		case err == nil:
-			f.running.Go(func() { f.enter(c) })
 		case errors.Is(err, net.ErrClosed):
 			return
 		default: // too many open files, for example
@@ -189,25 +195,33 @@ func (f *Front) accept(l *net.TCPListener) {
 	}
 }
 
-// enter leads a real client in.
-func (f *Front) enter(outside *net.TCPConn) {
+// enter leads a real client in, who has a place in the queue.
+func (f *Front) enter(outside *net.TCPConn, p *place) {
+	p.hold()
 	from, to, err := f.Enter(realAddr(outside.RemoteAddr()).Addr())
 	if err != nil {
 		f.Logger.Warn("a door turned a client away", "door", f.Name, "client", outside.RemoteAddr(), "error", err)
+		p.leave()
 		abort(outside)
 		return
 	}
 	inside, err := f.dial(from, to, realAddr(outside.RemoteAddr()).Port())
 	if err != nil {
+		p.leave()
 		abort(outside) // as the client's simulated self was refused
 		return
 	}
 	if f.FTP != nil {
 		f.FTP.relay(f, outside, inside, from, to)
-		return
+	} else {
+		f.splice(outside, inside, nil, nil)
 	}
-	f.splice(outside, inside, nil, nil)
+	p.leave()
 }
+
+// Accepted says that the service has accepted a connection, so that another client
+// may come in.
+func (f *Front) Accepted() { f.queue.shift() }
 
 // dial connects the simulated client, with the port of the real one if it is free.
 func (f *Front) dial(from netip.Addr, to netip.AddrPort, port uint16) (network.Conn, error) {
