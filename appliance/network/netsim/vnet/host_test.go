@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -363,102 +361,6 @@ func TestManyAddresses(t *testing.T) {
 	}
 }
 
-// A promiscuous host answers for addresses that it does not have.
-func TestForward(t *testing.T) {
-	w := ether.NewWire(ether.Options{})
-	defer w.Close()
-	lan := w.Segment("lan")
-	near := vnet.NewHost(vnet.Options{Name: "near", Rand: entropy.Seeded(1)})
-	defer near.Close()
-	out := vnet.NewHost(vnet.Options{Name: "out", Rand: entropy.Seeded(2), Promiscuous: true})
-	defer out.Close()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	prefix := netip.MustParsePrefix
-	must(near.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: lan, MAC: mac(1), Addrs: []netip.Prefix{prefix("172.31.0.1/16")}}))
-	must(out.AddInterface(vnet.InterfaceConfig{Name: "b", Device: "b", Index: 1, Segment: lan, MAC: mac(2), Addrs: []netip.Prefix{prefix("172.31.0.3/16")}}))
-	must(near.SetRoutes([]network.Route{{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.3")}}))
-	must(out.SetRoutes([]network.Route{{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.1")}}))
-	out.Forward(vnet.ForwardConfig{
-		TCP: func(ctx context.Context, r *vnet.TCPRequest) {
-			switch r.To.Port() {
-			case 25:
-				c, err := r.Accept()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				fmt.Fprintf(c, "%v for %v", r.To, r.From.Addr())
-				c.Close()
-			case 26:
-				r.Refuse()
-			case 27:
-				<-ctx.Done() // as while a real host is being dialled
-			}
-		},
-		UDP: func(from, to netip.AddrPort) func(context.Context, network.PacketConn) {
-			if to.Port() != 53 {
-				return nil
-			}
-			return func(ctx context.Context, c network.PacketConn) {
-				defer c.Close()
-				b := make([]byte, 100)
-				n, err := c.Read(b)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				fmt.Fprintf(c, "%s at %v for %v", b[:n], to, from.Addr())
-			}
-		},
-	})
-
-	dial := func(ctx context.Context, a string) (string, error) {
-		c, err := near.Dial(ctx, network.DialConfig{Remote: netip.MustParseAddrPort(a)})
-		if err != nil {
-			return "", err
-		}
-		defer c.Close()
-		got, err := io.ReadAll(c)
-		return string(got), err
-	}
-	if got, err := dial(t.Context(), "203.0.113.9:25"); got != "203.0.113.9:25 for 172.31.0.1" {
-		t.Errorf("mapped: %q, %v", got, err)
-	}
-	if _, err := dial(t.Context(), "203.0.113.9:26"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("refused: %v", err)
-	}
-	for _, port := range []string{"27", "28"} { // undecided, ignored
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		if _, err := dial(ctx, "203.0.113.9:"+port); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("port %s: %v", port, err)
-		}
-		cancel()
-	}
-	ask := func(a string) (string, error) {
-		c, err := near.ListenPacket(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort(a)})
-		must(err)
-		defer c.Close()
-		must(c.SetDeadline(clock.System().Now().Add(patience)))
-		if _, err := c.Write([]byte("question")); err != nil {
-			return "", err
-		}
-		b := make([]byte, 100)
-		n, err := c.Read(b)
-		return string(b[:n]), err
-	}
-	if got, err := ask("203.0.113.9:53"); got != "question at 203.0.113.9:53 for 172.31.0.1" {
-		t.Errorf("mapped: %q, %v", got, err)
-	}
-	if _, err := ask("203.0.113.9:54"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("not mapped: %v", err)
-	}
-}
-
 // After 75 seconds (here less) a connect gives up as BSD's does.
 func TestConnectTimesOut(t *testing.T) {
 	w := ether.NewWire(ether.Options{})
@@ -499,106 +401,6 @@ func TestChanceIsSeeded(t *testing.T) {
 	if a, b := first(1), first(2); a == b {
 		t.Errorf("two seeds gave the port %s", a)
 	}
-}
-
-// A host that is switched off leaves no goroutine and nothing open, whatever it
-// was doing.
-func TestCloseLeavesNothing(t *testing.T) {
-	cycle := func() {
-		w := ether.NewWire(ether.Options{})
-		lan := w.Segment("lan")
-		host := func(m ether.MAC, addr string) *vnet.Host {
-			h := vnet.NewHost(vnet.Options{Name: addr, Loopback: 4, Rand: entropy.Seeded(1)})
-			err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m,
-				Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return h
-		}
-		a, b := host(mac(1), "10.0.202.7/24"), host(mac(2), "10.0.202.8/24")
-		l, err := b.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort("10.0.202.8:25")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var waiting sync.WaitGroup
-		wait := func(f func() error) {
-			waiting.Go(func() {
-				if err := f(); !errors.Is(err, net.ErrClosed) {
-					t.Errorf("what waited ended with %v", err)
-				}
-			})
-		}
-		for range 3 { // established, closed (TIME_WAIT), waiting to be accepted
-			if _, err := a.Dial(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.202.8:25")}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		c, err := l.AcceptConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		wait(func() error { _, err := c.Read(make([]byte, 1)); return err })
-		c2, err := l.AcceptConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		c2.Close()
-		wait(func() error {
-			for {
-				if _, err := l.AcceptConn(); err != nil {
-					return err
-				}
-			}
-		})
-		wait(func() error {
-			_, err := a.Dial(context.Background(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.202.9:25")})
-			return err
-		})
-		wait(func() error {
-			_, err := a.Ping(context.Background(), network.PingRequest{Dst: netip.MustParseAddr("10.0.202.10")})
-			return err
-		})
-		eventually(t, "a connection is being opened", func() bool {
-			rows, err := a.Sockets()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, s := range rows {
-				if s.State == "SYN_SENT" {
-					return true
-				}
-			}
-			return false
-		})
-		a.Close()
-		b.Close()
-		b.Close()
-		waiting.Wait()
-		if _, err := a.Listen(t.Context(), network.ListenConfig{}); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("listening on a closed host: %v", err)
-		}
-		w.Close()
-	}
-	cycle() // what is allocated once
-	goroutines := runtime.NumGoroutine()
-	heap := heapInUse()
-	for range 20 {
-		cycle()
-	}
-	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })
-	if grown := int64(heapInUse()) - int64(heap); grown > 2<<20 {
-		t.Errorf("20 cycles leave %d KiB", grown>>10)
-	}
-}
-
-func heapInUse() uint64 {
-	var m runtime.MemStats
-	for range 3 { // pools are emptied by the second collection
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // Data arrive whole over a cable that loses, delays and throttles, both ways.

@@ -1,0 +1,116 @@
+package vnet_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+	"github.com/esasim/esasim/appliance/network/netsim/vnet"
+)
+
+// A host that is switched off leaves no goroutine and nothing open, whatever it
+// was doing.
+func TestCloseLeavesNothing(t *testing.T) {
+	cycle := func() {
+		w := ether.NewWire(ether.Options{})
+		lan := w.Segment("lan")
+		host := func(m ether.MAC, addr string) *vnet.Host {
+			h := vnet.NewHost(vnet.Options{Name: addr, Loopback: 4, Rand: entropy.Seeded(1)})
+			err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m,
+				Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return h
+		}
+		a, b := host(mac(1), "10.0.202.7/24"), host(mac(2), "10.0.202.8/24")
+		l, err := b.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort("10.0.202.8:25")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var waiting sync.WaitGroup
+		wait := func(f func() error) {
+			waiting.Go(func() {
+				if err := f(); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("what waited ended with %v", err)
+				}
+			})
+		}
+		for range 3 { // established, closed (TIME_WAIT), waiting to be accepted
+			if _, err := a.Dial(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.202.8:25")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(func() error { _, err := c.Read(make([]byte, 1)); return err })
+		c2, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c2.Close()
+		wait(func() error {
+			for {
+				if _, err := l.AcceptConn(); err != nil {
+					return err
+				}
+			}
+		})
+		wait(func() error {
+			_, err := a.Dial(context.Background(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.202.9:25")})
+			return err
+		})
+		wait(func() error {
+			_, err := a.Ping(context.Background(), network.PingRequest{Dst: netip.MustParseAddr("10.0.202.10")})
+			return err
+		})
+		eventually(t, "a connection is being opened", func() bool {
+			rows, err := a.Sockets()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range rows {
+				if s.State == "SYN_SENT" {
+					return true
+				}
+			}
+			return false
+		})
+		a.Close()
+		b.Close()
+		b.Close()
+		waiting.Wait()
+		if _, err := a.Listen(t.Context(), network.ListenConfig{}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("listening on a closed host: %v", err)
+		}
+		w.Close()
+	}
+	cycle() // what is allocated once
+	goroutines := runtime.NumGoroutine()
+	heap := heapInUse()
+	for range 20 {
+		cycle()
+	}
+	eventually(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })
+	if grown := int64(heapInUse()) - int64(heap); grown > 2<<20 {
+		t.Errorf("20 cycles leave %d KiB", grown>>10)
+	}
+}
+
+func heapInUse() uint64 {
+	var m runtime.MemStats
+	for range 3 { // pools are emptied by the second collection
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
