@@ -43,4 +43,33 @@
 // ends the command or the session; session.go alone decides which. Everything else
 // is internal: it is logged with its cause, the administrator sees one generic line,
 // and the session goes on. So it does after a panic in a command.
+//
+// # What the libraries do, and what not
+//
+// gliderlabs/ssh serves connections. Three things of it are replaced. Its session
+// handler can hang on changes of the window and gives contexts that live as long as
+// the connection: see channel.go. Its handlers for passwords and keys mix up the
+// accounts of several attempts: see auth.go. Its accept loop cannot be waited for,
+// nor can its Shutdown end sessions: see server.go.
+//
+// x/term edits lines, and that is all: what commands print goes past it. It cannot go
+// on after Ctrl-C, Ctrl-D or an error, so a fresh one takes its place then; this is
+// cheaper, and looks better, than to feed it keys that make it end the line.
+//
+// Text is gathered and sent in one go (outlet.go): the echo of a command, its output
+// and the next prompt are mostly one packet.
+//
+// # Time
+//
+// Idle sessions and the delay after a failed login are appliance time, which a
+// test moves. Handshakes, keepalives, and how long text is gathered, are the
+// machine's.
+//
+// # Locks
+//
+// Server.mu is taken before no other lock but peer.mu's. inbox.mu is taken before
+// those of the clock and of the table of logins. outlet.mu is held while the client
+// is written to, which can take as long as the client likes; so nothing that must go
+// on, such as the answering of requests, writes text. terminal.mu and peer.mu are
+// leaves.
 package shell

@@ -133,14 +133,15 @@ const parting = time.Second
 
 // Stop ends the sessions, which are told why (the value of appliance.StopReason), and
 // waits for them. When ctx ends first it cuts the connections and returns ctx's
-// error. It may be called more than once, and without Start.
+// error. It may be called more than once, and without Start: it then waits for what
+// is left, if anything.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	lis, end := s.lis, s.end
 	s.lis, s.end = nil, nil
 	s.mu.Unlock()
 	if lis == nil {
-		return nil
+		return s.wait(ctx)
 	}
 	lis.Close()
 	end(Stopped(appliance.StopReason(ctx)))
@@ -153,12 +154,18 @@ func (s *Server) Stop(ctx context.Context) error {
 		cancel()
 	}
 	s.cut(func(*peer) bool { return true })
-	for _, w := range []*sync.WaitGroup{&s.sessions, &s.channels, &s.connections} {
-		err = cmp.Or(err, wait(ctx, w))
-	}
+	err = cmp.Or(err, s.wait(ctx))
 	s.mu.Lock()
 	s.life = nil
 	s.mu.Unlock()
+	return err
+}
+
+// wait waits for everything that was started.
+func (s *Server) wait(ctx context.Context) (err error) {
+	for _, w := range []*sync.WaitGroup{&s.sessions, &s.channels, &s.connections} {
+		err = cmp.Or(err, wait(ctx, w))
+	}
 	return err
 }
 

@@ -490,6 +490,9 @@ func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 	}
 	v.rest()
 	close(release)
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("a second Stop, once the command has ended: %v", err)
+	}
 }
 
 func TestAServerStartsAgain(t *testing.T) {
