@@ -20,8 +20,8 @@ type Interface struct {
 
 // A ListenConfig says where to listen, and who does.
 type ListenConfig struct {
-	Addr    netip.AddrPort // an unspecified address listens on all; port 0 takes a free one
-	Backlog int            // connections that may wait for Accept; a SYN beyond them is dropped; 0 means 10
+	Addr    netip.AddrPort // 0.0.0.0 listens on all IPv4 addresses, :: on all IPv6 ones; port 0 takes a free one
+	Backlog int            // connections that may wait while nobody accepts; a SYN beyond them (and BSD's margin) is dropped; 0 means 10
 	Owner   string         // process name as tcpservices shows it: "hermes", "ginetd"
 	User    string         // "root", "pgsql", "nobody"
 	// Mapped makes a listener on 127.0.0.1 appear as v4-mapped in tables of

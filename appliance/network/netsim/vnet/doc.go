@@ -25,12 +25,20 @@
 // # How every stack is set up
 //
 // RACK is off: it retransmits without need, which shows in captures, and stalls
-// at times. Congestion control is Reno. Receive buffers default to 4096, 32768 and
-// 65535 bytes, which makes the SYN the appliance's (window 16384, scale 0);
-// hosts may have larger ones. gVisor's log goes nowhere. ICMP is not limited to
-// gVisor's thousand a second. Chance comes from Options.Rand only. An ARP entry
-// lives 1200 seconds, without probes, and is then removed; gVisor by itself would
-// keep it and ask again.
+// at times. Congestion control is Reno. Receive buffers start with 32768 bytes,
+// which makes the SYN the appliance's (window 16384, scale 0), and have 65535 as
+// soon as the connection is established; hosts may have more. gVisor's log goes
+// nowhere. ICMP is not limited to gVisor's thousand a second. Chance comes from
+// Options.Rand only. An ARP entry lives 1200 seconds, without probes, and is then
+// removed; gVisor by itself would keep it and ask again.
+//
+// # A listener's backlog
+//
+// A backlog is meant for a service that does not accept. All simulated machines
+// share this machine's processors, and a service that does accept can be kept
+// from running for a moment; a connection that then found the queue full would
+// cost its client a second. So while somebody is in Accept, and a tenth of a
+// second beyond, many more may wait.
 //
 // A stack has as many goroutines for TCP as GOMAXPROCS was when it was made. On a machine
 // with very many cores that is 4 KiB a core and stack.
@@ -44,8 +52,8 @@
 // # Locks
 //
 // Host.mu guards interfaces and routes; registry.mu the sockets; socket.mu one
-// socket's byte counts (taken by the stack's TCP probe with an endpoint locked, so nothing is
-// locked under it). Host.mu is taken before registry.mu. Neither is held while
+// socket's byte counts (taken by the stack's TCP probe with an endpoint locked, so
+// nothing is locked under it); listener.mu the length of a listener's queue. Host.mu is taken before registry.mu. Neither is held while
 // a socket is closed or waits. gate.mu serializes readers or writers of a socket
 // and is held while they wait; Close does not take it.
 package vnet

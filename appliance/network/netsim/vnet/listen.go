@@ -5,15 +5,25 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 )
 
-const defaultBacklog = 10
+const (
+	defaultBacklog = 10
+	// wideQueue is what may wait while somebody is in Accept.
+	wideQueue = 1024
+	// attended is how long a listener counts as looked after once Accept has
+	// returned: its caller will come back.
+	attended = 100 * time.Millisecond
+)
 
 // A listener accepts TCP connections.
 type listener struct {
@@ -22,6 +32,11 @@ type listener struct {
 	sock    *socket
 	addr    *net.TCPAddr
 	accepts gate
+
+	mu   sync.Mutex // guards the length of the queue
+	wide bool
+	turn int         // counts calls of Accept
+	stop func() bool // stops the timer that narrows the queue
 }
 
 var _ network.Listener = (*listener)(nil)
@@ -58,8 +73,7 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 		l.Close()
 		return fail("bind", errno(terr))
 	}
-	// BSD lets half as many again wait as it was told (sonewconn).
-	if terr := ep.Listen(c.Backlog * 3 / 2); terr != nil {
+	if terr := ep.Listen(l.narrowQueue()); terr != nil {
 		l.Close()
 		return fail("listen", errno(terr))
 	}
@@ -78,6 +92,52 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	return l, nil
 }
 
+// narrowQueue is how many connections may wait while nobody accepts: BSD lets
+// half as many again wait as it was told, and one (sonewconn).
+func (l *listener) narrowQueue() int { return l.sock.backlog*3/2 + 1 }
+
+// attend makes room in the queue while somebody accepts. The backlog is meant
+// for services that do not; a service that does can be kept from running for a
+// while, here where all machines share the processors, and a connection that
+// finds the queue full then costs its client a second.
+func (l *listener) attend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turn++
+	l.stopTimer()
+	if !l.wide {
+		l.wide = l.ep.Listen(max(wideQueue, l.narrowQueue())) == nil
+	}
+}
+
+// unattend narrows the queue if nobody comes back.
+func (l *listener) unattend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.accepts.closed.Load() {
+		return
+	}
+	turn := l.turn
+	l.stop = clock.System().AfterFunc(attended, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.turn != turn || l.accepts.closed.Load() {
+			return
+		}
+		// It fails while more are waiting: then it stays as it is until somebody
+		// accepts.
+		l.wide = l.ep.Listen(l.narrowQueue()) != nil
+	})
+}
+
+// stopTimer is called with mu held.
+func (l *listener) stopTimer() {
+	if l.stop != nil {
+		l.stop()
+		l.stop = nil
+	}
+}
+
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) { return l.AcceptConn() }
 
@@ -85,6 +145,8 @@ func (l *listener) Accept() (net.Conn, error) { return l.AcceptConn() }
 func (l *listener) AcceptConn() (network.Conn, error) {
 	l.accepts.mu.Lock()
 	defer l.accepts.mu.Unlock()
+	l.attend()
+	defer l.unattend()
 	for {
 		if err := l.accepts.ready(); err != nil {
 			return nil, l.opError("accept", err)
@@ -116,6 +178,9 @@ func (l *listener) Close() error {
 	if !l.accepts.close() {
 		return l.opError("close", net.ErrClosed)
 	}
+	l.mu.Lock()
+	l.stopTimer()
+	l.mu.Unlock()
 	l.ep.Close()
 	l.host.sockets.release(l.sock)
 	return nil
