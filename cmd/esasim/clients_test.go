@@ -283,7 +283,7 @@ func TestEmptyRoot(t *testing.T) {
 		t.Skip("the machine does not allow chroot: ", err)
 	}
 	text := make([]byte, 0, 4096)
-	for !bytes.Contains(text, []byte("Ctrl-C stops")) {
+	for !bytes.Contains(text, []byte("stops the appliance.")) {
 		b := make([]byte, 1024)
 		n, err := out.Read(b)
 		text = append(text, b[:n]...)

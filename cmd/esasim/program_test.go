@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/esasim/esasim/shell/shelltest"
 )
 
 // The tests of this package run the program as others do: as a process. The test
@@ -71,7 +73,7 @@ func start(t *testing.T, home string, args ...string) *program {
 		<-p.ended
 	})
 	kill := time.AfterFunc(patience, func() { p.Process.Kill() })
-	for lines := bufio.NewReader(out); err == nil && !strings.Contains(p.out, "Ctrl-C stops"); {
+	for lines := bufio.NewReader(out); err == nil && !strings.Contains(p.out, "stops the appliance."); {
 		var line string
 		line, err = lines.ReadString('\n')
 		p.out += line
@@ -242,6 +244,46 @@ func TestTopologiesThatAreBuiltIn(t *testing.T) {
 		name := strings.Fields(line)[0]
 		if status := run([]string{"topology", "check", name}, terminal{nil, &out, &complaint}); status != 0 {
 			t.Errorf("%s: %s", name, complaint.String())
+		}
+	}
+}
+
+// Sessions hear why they end.
+func TestSessionsAreToldOfTheEnd(t *testing.T) {
+	p := start(t, t.TempDir(), "--ephemeral")
+	client, err := shelltest.Dial(p.ssh, "admin", "ironport")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := client.Shell(80, 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	player := shelltest.NewPlayer(conn)
+	defer player.Close()
+	if err := player.SkipWelcome(patience); err != nil {
+		t.Fatal(err)
+	}
+	if status := p.stop(t, syscall.SIGTERM); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if err := player.Play("example.com> \n\nThe system is going down.\n", patience); err != nil {
+		t.Error(err)
+	}
+}
+
+// The serial console has a login of its own, and the end of its input is the end.
+func TestConsole(t *testing.T) {
+	c := command(t, t.TempDir(), "--console", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0")
+	c.Stdin = strings.NewReader("admin\nwrong\nadmin\nironport\nwho\nexit\n")
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"AsyncOS example.com (ttyv0)\n\nlogin: ", "Password:", "Login incorrect", "Welcome to the Cisco C100V", "  console  ", "cli\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q is not on the console:\n%s", want, out)
 		}
 	}
 }

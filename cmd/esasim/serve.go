@@ -166,7 +166,11 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir) error {
 		fmt.Fprintf(w, "  %-4s %-22s %s\n", name, r.Addresses[name], howTo(name, r.Addresses[name]))
 	}
 	fmt.Fprintf(w, "  %-4s %s\n", "data", r.Data)
-	fmt.Fprintf(w, "The factory passphrase of admin is ironport. Ctrl-C stops the appliance.\n")
+	how := "Ctrl-C"
+	if s.Console {
+		how = "The command shutdown"
+	}
+	fmt.Fprintf(w, "The factory passphrase of admin is ironport. %s stops the appliance.\n", how)
 	return nil
 }
 

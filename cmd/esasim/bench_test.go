@@ -1,0 +1,56 @@
+package main
+
+import (
+	"net"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/shell/shelltest"
+)
+
+// BenchmarkFirstPrompt is from the start of the process to the first prompt of an
+// SSH session: the network booted, a login, the welcome.
+func BenchmarkFirstPrompt(b *testing.B) {
+	binary := filepath.Join(b.TempDir(), "esasim")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	home := b.TempDir()
+	for b.Loop() {
+		b.StopTimer()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		addr := l.Addr().String()
+		l.Close()
+		c := exec.Command(binary, "--ephemeral", "--ssh", addr, "--ftp", "127.0.0.1:0")
+		c.Env = append(c.Environ(), "HOME="+home)
+		b.StartTimer()
+		if err := c.Start(); err != nil {
+			b.Fatal(err)
+		}
+		client, err := shelltest.Dial(addr, "admin", "ironport")
+		for deadline := time.Now().Add(patience); err != nil; client, err = shelltest.Dial(addr, "admin", "ironport") {
+			if time.Now().After(deadline) {
+				b.Fatal(err)
+			}
+		}
+		conn, err := client.Shell(80, 24)
+		if err != nil {
+			b.Fatal(err)
+		}
+		p := shelltest.NewPlayer(conn)
+		if err := p.SkipWelcome(patience); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		p.Close()
+		client.Close()
+		c.Process.Kill()
+		c.Wait() //nolint:errcheck // it was killed
+		b.StartTimer()
+	}
+}
