@@ -23,9 +23,10 @@
 //     one that does not; with a goroutine for each port it was two.
 //
 // The pump is started by the first frame and parked while nothing happens; a
-// goroutine for each burst of frames grew its stack anew each time, which was half of all the time
-// spent. It must not be blocked: receive functions, taps, filters and functions given to
-// After return soon, and none of them may close what they are called by.
+// goroutine for each burst of frames grew its stack anew each time, which was
+// half of all the time spent. It must not be blocked: receive functions, taps,
+// filters and functions given to After return soon, and none of them may close
+// what they are called by.
 //
 // Send never blocks and never calls into a receiver. A stack sends while it
 // holds locks; waiting for a receiver that sends too would be a deadlock. So

@@ -273,19 +273,19 @@ func TestDelayIsKeptAndKeepsOrder(t *testing.T) {
 func TestLossIsAShareOfTheFrames(t *testing.T) {
 	w := newWire(t)
 	lan := w.Segment("lan")
-	done := make(chan int)
-	got := 0
+	got, done := 0, make(chan bool)
 	a := lan.NewNode("a", mac(1), 1500, nil)
-	lan.NewNode("b", mac(2), 1500, func(f []byte) { got++ })
-	lan.NewNode("end", mac(3), 1500, func(f []byte) { done <- got })
+	lan.NewNode("b", mac(2), 1500, func([]byte) { got++ })
 	a.SetImpairment(ether.Impairment{Loss: 0.25})
 	for range 4000 {
 		a.Send(frame(mac(2), mac(1), ""))
 	}
-	a.SetImpairment(ether.Impairment{}) // applies to what still waits too, so ask the pump
-	w.After(time.Millisecond, func() { a.Send(frame(mac(3), mac(1), "")) })
-	if n := <-done; n < 2900 || n > 4000 {
-		t.Errorf("%d of 4000 frames arrived", n)
+	// Nodes are never called at once, and in the order of sending.
+	lan.NewNode("end", mac(3), 1500, func([]byte) { close(done) })
+	lan.NewNode("c", mac(4), 1500, nil).Send(frame(mac(3), mac(4), ""))
+	<-done
+	if got < 2850 || got > 3150 {
+		t.Errorf("%d of 4000 frames arrived", got)
 	}
 }
 
@@ -294,21 +294,28 @@ func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
 	lan := w.Segment("lan")
 	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
 	lan.NewNode("b", mac(2), 1500, in.node("b"))
-	// 1000 bytes take a millisecond; three wait besides the one being sent.
+	// 1000 bytes take a millisecond; two frames wait besides the one being sent.
 	a.SetImpairment(ether.Impairment{Rate: 8_000_000, Queue: 2500})
 	hold, held := make(chan struct{}), make(chan struct{})
 	w.After(0, func() { close(held); <-hold })
 	<-held
 	m := clock.System().Mark()
-	for range 10 {
-		a.Send(frame(mac(2), mac(1), string(make([]byte, 986))))
+	for i := range 10 {
+		a.Send(frame(mac(2), mac(1), fmt.Sprint(i, string(make([]byte, 985)))))
 	}
 	close(hold)
-	for range 3 {
-		in.next(t)
+	for i := range 3 {
+		if got, want := in.next(t)[2:3], fmt.Sprint(i); got != want {
+			t.Errorf("frame %s arrives, want %s", got, want)
+		}
 	}
 	if d := clock.System().Since(m); d < 3*time.Millisecond {
 		t.Errorf("3 frames of a millisecond each took %v", d)
+	}
+	a.SetImpairment(ether.Impairment{})
+	a.Send(frame(mac(2), mac(1), "after"))
+	if got := in.next(t); got != "b after" {
+		t.Errorf("then %q arrives", got)
 	}
 }
 
