@@ -428,3 +428,62 @@ func TestBadCable(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// lo0 has counters, and no Ethernet to tap.
+func TestLoopbackInterface(t *testing.T) {
+	p := newPair(t, false)
+	if _, err := p.a.Tap(network.TapConfig{Interface: "lo0"}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("tap: %v", err)
+	}
+	if _, err := p.a.Ping(t.Context(), network.PingRequest{Dst: netip.MustParseAddr("127.0.0.1"), DataSize: 56}); err != nil {
+		t.Error(err)
+	}
+	if c, err := p.a.Counters("lo0"); err != nil || c.RxPackets != 2 || c.TxPackets != 2 {
+		t.Errorf("after request and reply: %+v, %v", c, err)
+	}
+	if err := p.a.SetUp("lo0", false); !errors.Is(err, syscall.ENXIO) {
+		t.Errorf("switching lo0 off: %v", err)
+	}
+}
+
+// An interface without addresses hears the wire and can be used once it has one.
+func TestInterfaceWithoutAddresses(t *testing.T) {
+	w := ether.NewWire(ether.Options{})
+	defer w.Close()
+	lan := w.Segment("lan")
+	host := func(m ether.MAC, addrs ...netip.Prefix) *vnet.Host {
+		h := vnet.NewHost(vnet.Options{Name: m.String(), Rand: entropy.Seeded(1)})
+		t.Cleanup(h.Close)
+		if err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 2", Device: "nic2", Index: 3, Segment: lan, MAC: m, Addrs: addrs}); err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	a, b := host(mac(1)), host(mac(2), netip.MustParsePrefix("10.0.203.8/24"))
+	to := network.DialConfig{Interface: "Data 2", Remote: netip.MustParseAddrPort("10.0.203.8:25")}
+	if _, err := a.Dial(t.Context(), to); !errors.Is(err, syscall.ENXIO) {
+		t.Errorf("dial by an interface without address: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _, _ = b.Ping(ctx, network.PingRequest{Dst: netip.MustParseAddr("10.0.203.7")}) }()
+	eventually(t, "it hears the question for an address", func() bool {
+		c, err := a.Counters("Data 2")
+		return err == nil && c.RxPackets > 0
+	})
+	if err := a.SetUp("Data 2", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.SetAddrs("Data 2", []netip.Prefix{netip.MustParsePrefix("10.0.203.7/24")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Dial(t.Context(), to); !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EHOSTUNREACH) {
+		t.Errorf("dial by an interface that is down: %v", err)
+	}
+	if err := a.SetUp("Data 2", true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Dial(t.Context(), to); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("dial: %v", err)
+	}
+}
