@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/miekg/dns"
 
@@ -35,7 +34,7 @@ func lookUp(t testing.TB, w *netsim.World, transport, name, kind string) []strin
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(enough))
+	conn.SetDeadline(soon())
 	m := new(dns.Msg)
 	m.SetQuestion(name, dns.StringToType[kind])
 	if err := conn.WriteMsg(m); err != nil {

@@ -59,7 +59,7 @@ func knock(t testing.TB, w *netsim.World, name string) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(enough))
+	c.SetDeadline(soon())
 	return c.(*net.TCPConn)
 }
 
@@ -386,7 +386,7 @@ func TestTheBackDoor(t *testing.T) {
 
 	echo(t, mustDial(t, w, "203.0.113.30:514"), "to the real world")
 	c := mustDial(t, w, "203.0.113.30:514")
-	c.SetDeadline(time.Now().Add(enough))
+	c.SetDeadline(soon())
 	io.WriteString(c, "reset")
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("after the real server's reset: %v", err)
@@ -412,11 +412,11 @@ func TestDatagramsThroughTheBackDoor(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		c.SetDeadline(time.Now().Add(enough))
+		c.SetDeadline(soon())
 		return c
 	}
 	c := open("203.0.113.30:514")
-	real.SetDeadline(time.Now().Add(enough))
+	real.SetDeadline(soon())
 	b := make([]byte, 100)
 	for range 2 {
 		if _, err := c.Write([]byte("<22>hello")); err != nil {

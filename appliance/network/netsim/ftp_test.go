@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jlaffaye/ftp"
 
@@ -194,7 +193,7 @@ func TestActiveFTPThroughTheDoor(t *testing.T) {
 			}
 			c.say("RETR x.cap")
 			c.expect("150 ")
-			l.(*net.TCPListener).SetDeadline(time.Now().Add(enough))
+			l.(*net.TCPListener).SetDeadline(soon())
 			data, err := l.Accept()
 			if err != nil {
 				t.Fatal(err)
@@ -238,7 +237,7 @@ func TestDataConnectionsOfStrangersAreRefused(t *testing.T) {
 	at := fmt.Sprintf("127.0.0.1:%d", port)
 	stranger := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	if thief, err := stranger.Dial("tcp", at); err == nil {
-		thief.SetDeadline(time.Now().Add(enough))
+		thief.SetDeadline(soon())
 		if _, err := thief.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("a stranger reads %v, want a reset", err)
 		}

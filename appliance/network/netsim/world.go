@@ -61,8 +61,8 @@ const (
 )
 
 // New builds the world. Its appliance's stack is there, nothing listens yet. A
-// World that is not used must be stopped, too. New does not keep its hands off a
-// topology with mistakes: the error is Check's.
+// World must be stopped, also one that was never started. A topology with a mistake
+// is refused with Check's error.
 func New(t *Topology, o Options) (*World, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
@@ -141,7 +141,8 @@ func (w *World) startPeers(ctx context.Context) error {
 
 // Stop ends the world: doors, clients, servers, then the stacks and wires.
 // Connections through doors are given a moment to end by themselves, so the
-// appliance's services are to be stopped before; ctx bounds that. Stopping twice is allowed.
+// appliance's services are to be stopped before; ctx bounds that. Stopping twice
+// is allowed.
 func (w *World) Stop(ctx context.Context) error {
 	w.mu.Lock()
 	if w.state == stopped {

@@ -18,6 +18,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -30,6 +31,9 @@ func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 // enough bounds what ought to be quick, also on a busy machine.
 const enough = 20 * time.Second
+
+// soon is a deadline for sockets.
+func soon() time.Time { return clock.System().Now().Add(enough) }
 
 func within(t testing.TB, d time.Duration) context.Context {
 	t.Helper()
@@ -162,7 +166,7 @@ func TestTablesShowTheWorld(t *testing.T) {
 // echo says something to a server and expects it back.
 func echo(t testing.TB, c net.Conn, text string) {
 	t.Helper()
-	c.SetDeadline(time.Now().Add(enough))
+	c.SetDeadline(soon())
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +322,7 @@ func TestResetAfterBytes(t *testing.T) {
 	w := start(t, load(t, "reset.yaml", replaceIn(valid, map[string]string{"# rules": `
 rules: [{to: 203.0.113.7, protocol: tcp, port: 25, action: reset, after_bytes: 412}]`})))
 	c := mustDial(t, w, "203.0.113.7:25")
-	c.SetDeadline(time.Now().Add(enough))
+	c.SetDeadline(soon())
 	for _, n := range []int{47, 365} {
 		if _, err := c.Write(make([]byte, n)); err != nil {
 			t.Fatalf("writing %d bytes: %v", n, err)
@@ -417,7 +421,7 @@ func TestEverythingIsOnTheWire(t *testing.T) {
 	if err := w.SetRules([]netsim.Rule{{Action: "reset"}}); err != nil {
 		t.Fatal(err)
 	}
-	conn.SetDeadline(time.Now().Add(enough))
+	conn.SetDeadline(soon())
 	io.WriteString(conn, "too late")
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatalf("after the rule: %v", err)

@@ -15,14 +15,16 @@
 //
 // Claim takes the real address without accepting: who connects now waits. SetOpen
 // follows the appliance's service: while it does not listen, the real listener is
-// closed, and a client is refused outside as it would be inside. It opens again on the
-// same port.
+// closed, and a client is refused outside as it would be inside. It opens again on
+// the same port. While it is open, it lets in no more at a time than the service's
+// backlog takes, see queue.
 //
 // # Splicing
 //
-// Each direction is one goroutine that reads and writes; nothing is handed over in between. A half-close is passed on as a half-close, a reset as a
-// reset. A connection that idles holds two buffers of 2 KiB; one that is
-// busy borrows 16 KiB for each direction.
+// Each direction is one goroutine that reads and writes; nothing is handed over in
+// between. A half-close is passed on as a half-close, a reset as a reset. A
+// connection that idles holds two buffers of 2 KiB; one that is busy borrows 16 KiB
+// for each direction.
 //
 // # Locks
 //
