@@ -27,6 +27,7 @@ type terminal struct {
 type flags struct {
 	Serve    serve    `cmd:"" default:"withargs" help:"Run an appliance (the default)."`
 	Topology topology `cmd:"" help:"Check and list topologies."`
+	Filter   filter   `cmd:"" help:"Try a capture filter outside an appliance."`
 	Version  version  `cmd:"" help:"Print the version of this program."`
 	Licenses licenses `cmd:"" help:"Print the licences of this program and of the modules in it."`
 }
