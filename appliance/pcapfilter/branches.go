@@ -3,7 +3,7 @@ package pcapfilter
 // moveBranches leads edges past tests whose outcome is known, and pulls tests of
 // the same value together.
 func (o *optimizer) moveBranches() {
-	o.findTestsAlike()
+	o.collectTests()
 	o.up(func(b *block) {
 		o.thread(edge{b, true})
 		o.thread(edge{b, false})
@@ -34,47 +34,76 @@ func (o *optimizer) thread(e edge) {
 	}
 }
 
-// findTestsAlike collects the blocks that compare the same value in the same way:
-// what one finds may tell how another ends.
-func (o *optimizer) findTestsAlike() {
-	const kinds = 16 // of comparisons, by their operation's upper bits
-	n := kinds * len(o.values.origins)
-	if cap(o.tests) < n {
-		o.tests = make([]*block, n)
+// kindsOfTests is more than there are comparisons, told apart by the upper bits of
+// their operation.
+const kindsOfTests = 16
+
+// collectTests lists the edges whose being taken may tell how a later test ends:
+// for the way yes by what is compared with what comparison, for the way no also by
+// the other operand. An edge that joins others at once is on no later way.
+func (o *optimizer) collectTests() {
+	n := kindsOfTests * len(o.values.origins)
+	if len(o.tested[0]) < n {
+		o.tested = [2][]*block{make([]*block, n), make([]*block, n)}
 	}
-	last := o.tests[:n]
-	clear(last)
-	for _, b := range o.blocks {
-		b.alike, b.nextAlike = nil, nil
+	clear(o.tested[0])
+	clear(o.tested[1])
+	for i := len(o.blocks) - 1; i >= 0; i-- {
+		b := o.blocks[i]
 		if b.returns() || b.visited != o.walk {
 			continue
 		}
-		t := kinds*int(b.values[atomA]) + int(b.op>>3)%kinds
-		if before := last[t]; before != nil {
-			before.nextAlike = b
-			b.alike = before.alike
-		} else {
-			b.alike = b
+		for way := range 2 {
+			if b.sole[way] {
+				list := o.list(b, way)
+				b.nextTested[way] = *list
+				*list = b
+			}
 		}
-		last[t] = b
 	}
 }
 
-// knownOutcome returns where the test that an edge leads to will lead, if one of
-// the edges on every way here tells and going there at once changes nothing else.
-func (o *optimizer) knownOutcome(e edge) *block {
-	n := len(o.blocks)
-	known := e.from.edgesUp[0]
-	if !e.yes {
-		known = e.from.edgesUp[1]
+// list returns the list of collectTests for tests like b. (That for the way no may
+// hold others too.)
+func (o *optimizer) list(b *block, way int) **block {
+	key := b.values[atomA]
+	if way == 1 {
+		key = b.operand
 	}
+	return &o.tested[way][kindsOfTests*int(key)+int(b.op>>3)%kindsOfTests]
+}
+
+// knownOutcome returns where the test that an edge leads to will lead, if one of
+// the edges on every way here tells, itself included, and going there at once
+// changes nothing else.
+func (o *optimizer) knownOutcome(e edge) *block {
 	b := e.to()
-	for i, yes := range []bool{true, false} {
-		for before := b.alike; before != nil; before = before.nextAlike {
-			if !known.has(before.id + i*n) {
-				continue
+	known := e.from.edgesUp[e.way()]
+	for way := range 2 {
+		try := func(before *block) *block {
+			if !known.has(before.id + way*len(o.blocks)) {
+				return nil
 			}
-			if target := outcome(b, edge{before, yes}); target != nil && !conflict(e.from, target) {
+			target := outcome(b, edge{before, way == 0})
+			if target == nil || conflict(e.from, target) {
+				return nil
+			}
+			return target
+		}
+		own := e.way() == way
+		for before := *o.list(b, way); before != nil; before = before.nextTested[way] {
+			if own && before.id >= e.from.id {
+				own = false
+				if target := try(e.from); target != nil {
+					return target
+				}
+			}
+			if target := try(before); target != nil {
+				return target
+			}
+		}
+		if own {
+			if target := try(e.from); target != nil {
 				return target
 			}
 		}
@@ -82,10 +111,12 @@ func (o *optimizer) knownOutcome(e edge) *block {
 	return nil
 }
 
-// outcome returns where a test leads if an edge was taken of a test alike before
-// it; nil if that is not known.
+// outcome returns where a test leads if an edge was taken before it; nil if that
+// is not known.
 func outcome(b *block, taken edge) *block {
 	switch {
+	case b.op != taken.from.op || b.values[atomA] != taken.from.values[atomA]:
+		return nil
 	case b.operand == taken.from.operand: // the same test
 		if taken.yes {
 			return b.yes

@@ -97,6 +97,14 @@ func (e edge) to() *block {
 	return e.from.no
 }
 
+// way is 0 for the edge for yes and 1 for that for no.
+func (e edge) way() int {
+	if e.yes {
+		return 0
+	}
+	return 1
+}
+
 // lead makes the edge lead to another block.
 func (e edge) lead(to *block) {
 	if e.yes {
@@ -123,8 +131,12 @@ type flow struct {
 	in  *edgeIn   // the first of the edges that lead here
 	out [2]edgeIn // the two that lead on, each in the list of the block it leads to
 
-	alike     *block // the first block that tests the same value in the same way
-	nextAlike *block // the next such block, by id
+	// For either edge: whether it is the only one that leads where it leads, and
+	// there is more to come; and the next in its list of collectTests.
+	sole       [2]bool
+	nextTested [2]*block
+
+	nextEqual *block // while equal blocks are merged: another of the same signature
 
 	dominators bitSet    // blocks on every way here, and this one
 	edgesUp    [2]bitSet // for either edge, the edges on every way along it, and itself
@@ -306,6 +318,15 @@ func (o *optimizer) findEdgesIn() {
 		for i, to := range [2]*block{b.yes, b.no} {
 			b.out[i] = edgeIn{edge{b, i == 0}, to.in}
 			to.in = &b.out[i]
+		}
+	})
+}
+
+// findSoleEdges finds the edges that alone lead to a test.
+func (o *optimizer) findSoleEdges() {
+	o.up(func(b *block) {
+		for i, to := range [2]*block{b.yes, b.no} {
+			b.sole[i] = !to.returns() && to.in.next == nil
 		}
 	})
 }

@@ -25,7 +25,7 @@ func (o *optimizer) merge() {
 			key := signature{b.op, b.k, b.yes, b.no}
 			instead[i] = equalBlock(b, found[key])
 			if instead[i] == nil {
-				b.nextAlike = found[key]
+				b.nextEqual = found[key]
 				found[key] = b
 			}
 		}
@@ -59,7 +59,7 @@ func (o *optimizer) mark(b *block) {
 
 // equalBlock returns the block among first and those alike whose statements are b's.
 func equalBlock(b, first *block) *block {
-	for c := first; c != nil; c = c.nextAlike {
+	for c := first; c != nil; c = c.nextEqual {
 		if sameStatements(b, c) {
 			return c
 		}

@@ -18,7 +18,7 @@ type optimizer struct {
 	levels []*block // of each level the first; flow.nextAtLevel leads on
 	walk   int
 	values values
-	tests  []*block // of findTestsAlike
+	tested [2][]*block // of collectTests
 
 	// What the pass did: anything, and anything but moving branches.
 	dirty, progress bool
@@ -31,7 +31,7 @@ const movesInVain = 100
 // maxOptimized is the number of blocks up to which a graph is optimised. Memory
 // and time grow with the square of it and more; at this number libpcap is busy for
 // seconds. A longer program decides the same about whole frames.
-const maxOptimized = 4096
+const maxOptimized = 8192
 
 // optimize returns the optimised graph.
 func optimize(root *block) *block {
@@ -63,6 +63,7 @@ func (o *optimizer) repeat(statements bool) {
 		o.analyse()
 		o.values.reset()
 		o.findEdgesIn()
+		o.findSoleEdges()
 		o.down(func(b *block) { o.simplify(b, statements) })
 		if !statements {
 			o.moveBranches()

@@ -24,7 +24,7 @@ type record struct {
 }
 
 // readRecords reads filters.txt: an expression, a tab and the verdict on each line.
-func readRecords(t *testing.T) (records []record) {
+func readRecords(t testing.TB) (records []record) {
 	t.Helper()
 	for _, r := range readLines(t) {
 		if r.comment == "" {
@@ -34,7 +34,7 @@ func readRecords(t *testing.T) (records []record) {
 	return records
 }
 
-func readLines(t *testing.T) (records []record) {
+func readLines(t testing.TB) (records []record) {
 	t.Helper()
 	text, err := os.ReadFile(recordsFile)
 	if err != nil {
