@@ -85,7 +85,7 @@ func (t *terminal) SetSize(columns, rows int) {
 func (t *terminal) fit() {
 	if columns, rows := t.Size(); columns != t.width {
 		t.width = columns
-		t.editor.SetSize(columns, rows)
+		t.editor.SetSize(columns, rows) //nolint:errcheck // drawing again fails with the terminal, which the next read tells
 	}
 }
 
@@ -149,7 +149,7 @@ func (t *terminal) endLine(why error) {
 	if errors.Is(why, ErrInterrupt) {
 		text = "^C\n"
 	}
-	t.out.Write([]byte(text))
+	io.WriteString(t.out, text)
 }
 
 // Key waits for a key. The bytes of a function key are one key.
@@ -248,7 +248,7 @@ func (t *terminal) onKey(line string, pos int, key rune) (string, int, bool) {
 		line = line[:strings.LastIndexByte(line, ' ')+1] + found[0] + " "
 		return line, len(line), true
 	}
-	t.out.Write([]byte("\n" + strings.Join(found, ", ") + "\n" + t.prompt + line))
+	io.WriteString(t.out, "\n" + strings.Join(found, ", ") + "\n" + t.prompt + line)
 	return "", 0, false // the line is as it was, and the cursor where it was
 }
 

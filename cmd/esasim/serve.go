@@ -88,9 +88,9 @@ func (s *serve) Run(t terminal) (err error) {
 			os.Exit(1)
 		}()
 	case <-b.Done():
-	case <-console:
+	case err = <-console:
 	}
-	return stopBox(b)
+	return errors.Join(err, stopBox(b))
 }
 
 func stopBox(b *box.Box) error {
