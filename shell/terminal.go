@@ -248,7 +248,7 @@ func (t *terminal) onKey(line string, pos int, key rune) (string, int, bool) {
 		line = line[:strings.LastIndexByte(line, ' ')+1] + found[0] + " "
 		return line, len(line), true
 	}
-	io.WriteString(t.out, "\n" + strings.Join(found, ", ") + "\n" + t.prompt + line)
+	io.WriteString(t.out, "\n"+strings.Join(found, ", ")+"\n"+t.prompt+line)
 	return "", 0, false // the line is as it was, and the cursor where it was
 }
 
