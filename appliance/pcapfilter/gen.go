@@ -1,9 +1,6 @@
 package pcapfilter
 
-import (
-	"fmt"
-	"net"
-)
+import "fmt"
 
 // A generator makes a condition of a tree. It goes through the expression in the
 // order in which it is written and remembers what has been said of where headers
@@ -12,6 +9,10 @@ import (
 type generator struct {
 	opts Options
 	at   int // where the primitive stands that is being generated
+
+	// qualifiersAt is where the qualifiers stand of the identifier that is being
+	// generated.
+	qualifiersAt int
 
 	// link is the link layer that the headers below belong to.
 	link linkLayer
@@ -55,9 +56,6 @@ func newGenerator(opts Options) *generator {
 	if opts.SnapLen <= 0 {
 		opts.SnapLen = DefaultSnapLen
 	}
-	if opts.Netmask == nil {
-		opts.Netmask = net.IPv4Mask(0, 0, 0, 0)
-	}
 	return &generator{
 		opts:       opts,
 		linkHeader: base{0, -1},
@@ -81,6 +79,11 @@ func (g *generator) count() {
 	if g.loads++; g.loads > maxLoads {
 		g.fail("expression is too long")
 	}
+}
+
+// failQualifiers refuses an identifier for its qualifiers.
+func (g *generator) failQualifiers(format string, args ...any) {
+	fail(g.qualifiersAt, fmt.Sprintf(format, args...))
 }
 
 // condition generates a node.
@@ -124,6 +127,7 @@ func (g *generator) condition(n node) cond {
 
 // identifier generates an identifier with its qualifiers.
 func (g *generator) identifier(n *identNode) cond {
+	g.qualifiersAt = n.q.at
 	switch n.kind {
 	case tokName:
 		return g.name(n.text, n.q)

@@ -12,7 +12,7 @@ import (
 func (g *generator) ipv4Address(text string, q qualifiers) cond {
 	switch q.typ {
 	case addrPort, addrPortrange, addrProto, addrProtochain:
-		g.fail("'%s' modifier applied to ip host", addressTypeNames[q.typ])
+		g.failQualifiers("'%s' modifier applied to ip host", addressTypeNames[q.typ])
 	}
 	if q.proto == protoDECnet {
 		return g.number(g.decnetAddress(text), 32, true, q)
@@ -242,13 +242,13 @@ func (g *generator) host(v, mask uint32, q qualifiers) cond {
 	p := protocols[q.proto]
 	switch {
 	case q.proto == protoLink:
-		g.fail("link-layer modifier applied to %s", what)
+		g.failQualifiers("link-layer modifier applied to %s", what)
 	case q.proto == protoIPv6:
-		g.fail("'ip6' modifier applied to ip host")
+		g.failQualifiers("'ip6' modifier applied to ip host")
 	case p.hostless:
-		g.fail("%s host filtering not implemented", q.proto.title())
+		g.failQualifiers("%s host filtering not implemented", q.proto.title())
 	}
-	g.fail("'%s' modifier applied to %s", p.name, what)
+	g.failQualifiers("'%s' modifier applied to %s", p.name, what)
 	return nil
 }
 
@@ -289,7 +289,7 @@ func (g *generator) failWLAN(word, what string) {
 	if what == "addresses" {
 		what = "addresses other than 802.11 MAC addresses"
 	}
-	g.fail("%s for %s", quoted, what)
+	g.failQualifiers("%s for %s", quoted, what)
 }
 
 // host6 generates an IPv6 address, or the network of its first bits.
@@ -301,11 +301,11 @@ func (g *generator) host6(addr netip.Addr, bits int, q qualifiers) cond {
 		}
 		switch q.proto {
 		case protoLink:
-			g.fail("link-layer modifier applied to ip6 %s", what)
+			g.failQualifiers("link-layer modifier applied to ip6 %s", what)
 		case protoAppleTalk:
-			g.fail("AppleTalk modifier applied to ip6 %s", what)
+			g.failQualifiers("AppleTalk modifier applied to ip6 %s", what)
 		}
-		g.fail("'%s' modifier applied to ip6 %s", protocols[q.proto].name, what)
+		g.failQualifiers("'%s' modifier applied to ip6 %s", protocols[q.proto].name, what)
 	}
 	b := addr.As16()
 	return g.directed(q, "addresses", func(d direction) cond {
@@ -326,7 +326,7 @@ func (g *generator) host6(addr netip.Addr, bits int, q qualifiers) cond {
 // etherHost generates a hardware address.
 func (g *generator) etherHost(mac []byte, q qualifiers) cond {
 	if g.link != ethernet {
-		g.fail("ethernet addresses supported only on ethernet/FDDI/token ring/802.11/ATM LANE/Fibre Channel")
+		g.failQualifiers("ethernet addresses supported only on ethernet/FDDI/token ring/802.11/ATM LANE/Fibre Channel")
 	}
 	if q.dir == dirWLAN {
 		g.failEtherWLAN(q.wlan)
@@ -343,9 +343,9 @@ func (g *generator) etherHost(mac []byte, q qualifiers) cond {
 
 func (g *generator) failEtherWLAN(word string) {
 	if n, ok := strings.CutPrefix(word, "addr"); ok {
-		g.fail("'addr%s' and 'address%s' are only supported on 802.11 with 802.11 headers", n, n)
+		g.failQualifiers("'addr%s' and 'address%s' are only supported on 802.11 with 802.11 headers", n, n)
 	}
-	g.fail("'%s' is only supported on 802.11 with 802.11 headers", word)
+	g.failQualifiers("'%s' is only supported on 802.11 with 802.11 headers", word)
 }
 
 // decnetAddress reads "AREA.NODE".

@@ -64,7 +64,7 @@ func (g *generator) broadcast(p proto) cond {
 		}
 		return and(g.inEthernet(), g.bytes(fromLink, 0, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}))
 	case protoIP:
-		mask := binary.BigEndian.Uint32(g.opts.Netmask)
+		mask := g.netmask()
 		if mask == ^uint32(0) {
 			g.fail("netmask not known, so 'ip broadcast' not supported")
 		}
@@ -74,6 +74,15 @@ func (g *generator) broadcast(p proto) cond {
 	}
 	g.fail("only link-layer/IP broadcast filters supported")
 	return nil
+}
+
+// netmask returns the interface's IPv4 mask.
+func (g *generator) netmask() uint32 {
+	m := g.opts.Netmask
+	if len(m) < 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(m[len(m)-4:])
 }
 
 // multicast generates "ether multicast", "ip multicast" and "ip6 multicast".

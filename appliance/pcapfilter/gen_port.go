@@ -31,7 +31,7 @@ func (g *generator) checkPortQualifier(q qualifiers) {
 	if q.typ == addrPortrange {
 		what = "portrange"
 	}
-	g.fail("illegal qualifier of '%s'", what)
+	g.failQualifiers("illegal qualifier of '%s'", what)
 }
 
 // portName generates "port NAME".

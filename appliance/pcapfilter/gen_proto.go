@@ -45,7 +45,7 @@ func (g *generator) protoNumber(name string, on proto) uint32 {
 // proto generates "PROTOCOL proto NUMBER".
 func (g *generator) proto(v uint32, on proto, d direction) cond {
 	if d != dirDefault {
-		g.fail("direction applied to 'proto'")
+		g.failQualifiers("direction applied to 'proto'")
 	}
 	switch on {
 	case protoDefault:
@@ -67,9 +67,9 @@ func (g *generator) proto(v uint32, on proto, d direction) cond {
 		return and(g.proto(isoISIS, protoISO, d), g.equal(fromNetworkLLC, 4, byte1, v))
 	}
 	if m := protocols[on].noProto; m != "" {
-		g.fail("%s", m)
+		g.failQualifiers("%s", m)
 	}
-	g.fail("'%s proto' is bogus", protocols[on].name)
+	g.failQualifiers("'%s proto' is bogus", protocols[on].name)
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (g *generator) protochain(v uint32, on proto) cond {
 		return or(ip4, g.protochain(v, protoIPv6))
 	}
 	if on != protoIP && on != protoIPv6 {
-		g.fail("bad protocol applied for 'protochain'")
+		g.failQualifiers("bad protocol applied for 'protochain'")
 	}
 	if g.payload.reg >= 0 {
 		g.fail("'protochain' not supported with variable length headers")

@@ -2,24 +2,205 @@ package pcapfilter_test
 
 import (
 	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
-// A bad filter says what is wrong and where.
-func TestErrorsCarryTheirPlace(t *testing.T) {
+func compile(t testing.TB, expr string, opts pcapfilter.Options) *pcapfilter.Filter {
+	t.Helper()
+	f, err := pcapfilter.Compile(expr, opts)
+	if err != nil {
+		t.Fatalf("Compile(%q): %v", expr, err)
+	}
+	return f
+}
+
+// smtp is a TCP segment from 10.1.1.1 to port 25 of 10.1.1.2, of 60 bytes.
+var smtp = join(
+	[]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1}, be16(0x0800),
+	[]byte{0x45, 0}, be16(40), be16(1), be16(0), []byte{64, 6}, be16(0), []byte{10, 1, 1, 1}, []byte{10, 1, 1, 2},
+	be16(30000), be16(25), be32(1), be32(0), []byte{0x50, 0x02}, be16(65535), be32(0),
+	make([]byte, 6))
+
+func TestMatch(t *testing.T) {
 	tests := []struct {
-		expr    string
-		offset  int
-		message string
+		expr string
+		want bool
 	}{
-		{"tcp port 25 and", 15, "syntax error"},
-		{"tcp port (25", 12, "syntax error"},
-		{"10.1.1.1", 0, "syntax error"},
-		{"ip and host x.invalid", 12, "unknown host 'x.invalid'"},
-		{"udp port telnet", 9, "port 'telnet' is tcp"},
-		{"port 65536", 5, "illegal port number 65536 > 65535"},
+		{"", true},
+		{"tcp port 25", true},
+		{"port smtp and src host 10.1.1.1", true},
+		{"udp port 25", false},
+		{"not tcp", false},
+		{"tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn", true},
+		{"host 10.1.1.2 and (port 80 or 25)", true},
+		{"host 10.1.1.2 and (port 80 or 443)", false},
+		{"arp or ip6", false},
+	}
+	for _, tt := range tests {
+		if got := compile(t, tt.expr, pcapfilter.Options{}).Match(smtp, len(smtp)); got != tt.want {
+			t.Errorf("%q selects a segment to port 25: %v, want %v", tt.expr, got, tt.want)
+		}
+	}
+}
+
+// A frame too short for what a filter looks at is not selected, whatever the
+// filter makes of it otherwise.
+func TestShortFrames(t *testing.T) {
+	for _, expr := range []string{"tcp port 25", "not tcp port 25", "tcp port 25 or udp"} {
+		if compile(t, expr, pcapfilter.Options{}).Match(smtp[:30], len(smtp)) {
+			t.Errorf("%q selects a frame cut off before its ports", expr)
+		}
+	}
+	if !compile(t, "ip", pcapfilter.Options{}).Match(smtp[:14], len(smtp)) {
+		t.Error(`"ip" does not select a frame that ends behind its type`)
+	}
+}
+
+// "len", "less" and "greater" speak of the length on the wire.
+func TestLengthIsThatOnTheWire(t *testing.T) {
+	for _, expr := range []string{"len = 1500", "greater 1000", "not less 1000"} {
+		if !compile(t, expr, pcapfilter.Options{}).Match(smtp, 1500) {
+			t.Errorf("%q does not select a frame of 1500 bytes of which 60 were captured", expr)
+		}
+	}
+}
+
+// The program is printed as tcpdump -d prints it.
+func TestString(t *testing.T) {
+	const want = `(000) ldh      [12]
+(001) jeq      #0x800           jt 2	jf 10
+(002) ldb      [23]
+(003) jeq      #0x6             jt 4	jf 10
+(004) ldh      [20]
+(005) jset     #0x1fff          jt 10	jf 6
+(006) ldxb     4*([14]&0xf)
+(007) ldh      [x + 14]
+(008) jeq      #0x19            jt 9	jf 10
+(009) ret      #262144
+(010) ret      #0
+`
+	got := compile(t, "ip and tcp src port 25", pcapfilter.Options{}).String()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// The snap length is what the program returns for a frame that it selects.
+func TestSnapLength(t *testing.T) {
+	program := compile(t, "ip", pcapfilter.Options{SnapLen: 96}).Program()
+	if got := program[len(program)-2].K; got != 96 {
+		t.Errorf("the program returns %d for a match, want 96", got)
+	}
+}
+
+// What Program returns belongs to the caller.
+func TestProgramIsACopy(t *testing.T) {
+	f := compile(t, "ip", pcapfilter.Options{})
+	want := f.String()
+	f.Program()[0].K = 99
+	if f.String() != want {
+		t.Error("changing what Program returned has changed the filter")
+	}
+}
+
+// The netmask of the interface says which addresses are broadcast.
+func TestIPBroadcast(t *testing.T) {
+	toBroadcast := append([]byte(nil), smtp...)
+	copy(toBroadcast[30:], []byte{10, 1, 1, 255})
+	masks := []struct {
+		mask net.IPMask
+		want bool
+	}{
+		{net.CIDRMask(24, 32), true},
+		{net.CIDRMask(16, 32), false},
+		{net.CIDRMask(120, 128), true}, // the same as /24, in 16 bytes
+		{nil, false},
+	}
+	for _, m := range masks {
+		f := compile(t, "ip broadcast", pcapfilter.Options{Netmask: m.mask})
+		if got := f.Match(toBroadcast, len(toBroadcast)); got != m.want {
+			t.Errorf("with mask %v 10.1.1.255 is broadcast: %v, want %v", m.mask, got, m.want)
+		}
+	}
+	_, err := pcapfilter.Compile("ip broadcast", pcapfilter.Options{Netmask: net.CIDRMask(32, 32)})
+	if err == nil || err.Error() != "netmask not known, so 'ip broadcast' not supported" {
+		t.Errorf("with an unknown mask: error %v", err)
+	}
+}
+
+// Names are resolved by the functions in Options, and every address counts.
+func TestNames(t *testing.T) {
+	opts := pcapfilter.Options{
+		LookupHost: func(name string) ([]netip.Addr, error) {
+			if name != "mail.example.com" {
+				return nil, errors.New("no such host")
+			}
+			return []netip.Addr{netip.MustParseAddr("2001:db8::25"), netip.MustParseAddr("10.1.1.2")}, nil
+		},
+		LookupEther: func(string) (net.HardwareAddr, error) { return net.HardwareAddr{2, 0, 0, 0, 0, 1}, nil },
+		LookupNet:   func(string) (netip.Addr, error) { return netip.MustParseAddr("0.0.10.1"), nil },
+	}
+	for _, expr := range []string{"host mail.example.com", "ip host mail.example.com", "ether src gw", "net lab", "net lab and not net loopback"} {
+		if !compile(t, expr, opts).Match(smtp, len(smtp)) {
+			t.Errorf("%q does not select the frame", expr)
+		}
+	}
+	same := compile(t, "host 2001:db8::25 or 10.1.1.2", pcapfilter.Options{}).String()
+	if got := compile(t, "host mail.example.com", opts).String(); got != same {
+		t.Errorf("a name of two addresses compiles to\n%swant\n%s", got, same)
+	}
+	refused := map[string]string{
+		"host web.example.com": "unknown host 'web.example.com'",
+		"arp host a.b and tcp": "unknown host 'a.b'",
+	}
+	for expr, message := range refused {
+		if _, err := pcapfilter.Compile(expr, opts); err == nil || err.Error() != message {
+			t.Errorf("Compile(%q): error %v, want %s", expr, err, message)
+		}
+	}
+}
+
+// A bad filter says what is wrong and where.
+func TestErrorsTellTheirPlace(t *testing.T) {
+	tests := []struct{ expr, caret, message string }{
+		{"tcp port 25 and",
+			"               ^", "syntax error"},
+		{"tcp port (25",
+			"            ^", "syntax error"},
+		{"10.1.1.1",
+			"^", "syntax error"},
+		{"tcp or 80",
+			"       ^", "syntax error in filter expression"},
+		{"ip and host x.invalid",
+			"            ^", "unknown host 'x.invalid'"},
+		{"udp port telnet",
+			"         ^", "port 'telnet' is tcp"},
+		{"udp and tcp host 10.1.1.1",
+			"        ^", "'tcp' modifier applied to host"},
+		{"port 65536",
+			"     ^", "illegal port number 65536 > 65535"},
+		{"net 10.1.1.1/8 or net 10.1.1.1/16",
+			"    ^", "non-network bits set in \"10.1.1.1/8\""},
+		{"ip[0] = 1 and tcp[0:3] = 1",
+			"              ^", "data size must be 1, 2, or 4"},
+		{"len = 1 / 0",
+			"        ^", "division by zero"},
+		{"host 1:2:3",
+			"     ^", "bogus ethernet address 1:2:"},
+		{"\thost foo",
+			"\t     ^", "unknown host 'foo'"},
+		{"ip and ip6",
+			"^", "expression rejects all packets"},
+		{"tcp port x and (",
+			"         ^", "unknown port 'x'"}, // what comes first is complained of first
 	}
 	for _, tt := range tests {
 		_, err := pcapfilter.Compile(tt.expr, pcapfilter.Options{})
@@ -28,8 +209,64 @@ func TestErrorsCarryTheirPlace(t *testing.T) {
 			t.Errorf("Compile(%q): error %v, want a *SyntaxError", tt.expr, err)
 			continue
 		}
-		if bad.Offset != tt.offset || bad.Message != tt.message || bad.Expr != tt.expr {
-			t.Errorf("Compile(%q): %q at %d, want %q at %d", tt.expr, bad.Message, bad.Offset, tt.message, tt.offset)
+		want := &pcapfilter.SyntaxError{Expr: tt.expr, Offset: len(tt.caret) - 1, Message: tt.message}
+		if diff := cmp.Diff(want, bad); diff != "" {
+			t.Errorf("-want +got\n%s", diff)
 		}
+		if bad.Caret() != tt.caret {
+			t.Errorf("Caret is %q, want %q", bad.Caret(), tt.caret)
+		}
+	}
+}
+
+// What no sensible filter needs is refused instead of taking for ever.
+func TestExcess(t *testing.T) {
+	for _, expr := range []string{
+		strings.Repeat("(", 100000) + "tcp" + strings.Repeat(")", 100000),
+		strings.Repeat("not ", 100000) + "tcp",
+		"len = " + strings.Repeat("-", 100000) + "1",
+		strings.Repeat("ip[", 100000) + "0" + strings.Repeat("]", 100000) + " = 1",
+		"port 1" + strings.Repeat(" or 1", 100000),
+		"len = 1" + strings.Repeat(" + 1", 100000),
+	} {
+		if _, err := pcapfilter.Compile(expr, pcapfilter.Options{}); err == nil {
+			t.Errorf("%.20s... compiles", expr)
+		}
+	}
+}
+
+// An IPv4 authentication header that leads to itself would be followed for ever.
+func TestEndlessHeaderChain(t *testing.T) {
+	// The next header is of the same kind, and its place, computed from the length 3
+	// as (3+2)*4 = 20 from the beginning of the packet, is the same again.
+	frame := append([]byte(nil), smtp...)
+	frame[14+9] = 51
+	frame[14+20], frame[14+21] = 51, 3
+	f := compile(t, "ip protochain 6", pcapfilter.Options{})
+	if !f.Endless(frame, len(frame)) {
+		t.Error("the frame does not make an endless chain: choose another")
+	}
+	if f.Match(frame, len(frame)) {
+		t.Error("an endless chain matches")
+	}
+}
+
+// One filter may be used by many goroutines, and Match allocates nothing.
+func TestMatchIsConcurrentAndFree(t *testing.T) {
+	f := compile(t, "tcp port 25 and tcp[tcpflags] & tcp-syn != 0", pcapfilter.Options{})
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 1000 {
+				if !f.Match(smtp, len(smtp)) {
+					t.Error("no match")
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	if n := testing.AllocsPerRun(100, func() { f.Match(smtp, len(smtp)) }); n != 0 {
+		t.Errorf("Match allocates %v times", n)
 	}
 }
