@@ -228,15 +228,15 @@ func TestFTPListings(t *testing.T) {
 		}
 	}
 	for command, want := range map[string]string{
-		"MLST captures/a.cap":     "250-Begin\n " + aFact + "/data/pub/captures/a.cap\n250 End",
-		"STAT -l captures/a.cap":  "213-Status of -l captures/a.cap:\n " + a + "captures/a.cap\n213 End of status.",
-		"FEAT":                    "211-Extensions supported:\n EPRT\n EPSV\n MDTM\n MFMT\n MLST type*;size*;modify*;perm*;\n REST STREAM\n SIZE\n TVFS\n UTF8\n211 End",
-		"OPTS MLST size;Type;foo": "200 MLST OPTS type;size;",
+		"MLST captures/a.cap":    "250-Begin\n " + aFact + "/data/pub/captures/a.cap\n250 End",
+		"STAT -l captures/a.cap": "213-Status of -l captures/a.cap:\n " + a + "captures/a.cap\n213 End of status.",
+		"FEAT":                   "211-Extensions supported:\n EPRT\n EPSV\n MDTM\n MFMT\n MLST type*;size*;modify*;perm*;\n REST STREAM\n SIZE\n TVFS\n UTF8\n211 End",
 	} {
 		if diff := cmp.Diff(want, k.say(command, "")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", command, diff)
 		}
 	}
+	k.say("OPTS MLST size;Type;foo", "200 MLST OPTS type;size;")
 	k.say("MLST captures/a.cap", "250-Begin\n type=file;size=9; /data/pub/captures/a.cap\n250 End")
 	k.say("FEAT", "211-Extensions supported:\n EPRT\n EPSV\n MDTM\n MFMT\n MLST type*;size*;modify;perm;\n")
 }
