@@ -155,35 +155,33 @@ func (o *optimizer) pullUp(b *block, and bool) {
 	}
 	out := func(c *block) *block { return edge{c, !and}.to() }
 
-	// at leads to the first test of another value.
-	at := edge{b.in.from, b.in.from.yes == b}
-	top := true
-	follow := func(e edge, stop func(c *block) bool) (edge, bool) {
+	// follow goes down the chain, from an edge to one that leads to a test of the
+	// value, or of another.
+	follow := func(e edge, ofValue bool) (_ edge, found bool) {
 		for {
 			c := e.to()
-			if c == nil || out(c) != out(b) || !c.dominators.has(b.id) {
+			if out(c) != out(b) || !c.dominators.has(b.id) {
 				return e, false
 			}
-			if stop(c) {
+			if (c.values[atomA] == val) == ofValue {
 				return e, true
 			}
 			e = edge{c, and}
-			top = false
 		}
 	}
-	at, ok := follow(at, func(c *block) bool { return c.values[atomA] != val })
-	if !ok {
+	start := edge{b.in.from, b.in.from.yes == b}
+	at, found := follow(start, false)
+	if !found {
 		return
 	}
-	atTop := top
-	same, ok := follow(edge{at.to(), and}, func(c *block) bool { return c.values[atomA] == val })
-	if !ok {
+	same, found := follow(edge{at.to(), and}, true)
+	if !found {
 		return
 	}
 	pull := same.to()
 	same.lead(edge{pull, and}.to())
 	edge{pull, and}.lead(at.to())
-	if atTop {
+	if at == start {
 		for e := b.in; e != nil; e = e.next {
 			edge{e.from, e.from.yes == b}.lead(pull)
 		}

@@ -1,8 +1,12 @@
 package pcapfilter
 
-// A cond is a condition on a frame: tests, combined. Generators make them, graph
-// turns them into a program.
-type cond interface{}
+// A cond is a condition on a frame: tests, combined. The generator makes them.
+type cond interface {
+	// build makes the condition's part of the program's graph: blocks that lead to
+	// yes where it is true of the frame and to no where it is not. It returns the
+	// first of them.
+	build(yes, no *block) *block
+}
 
 // A test runs statements and then compares the accumulator with k, or with X.
 type test struct {
@@ -42,3 +46,26 @@ func or(a, b cond) cond {
 }
 
 func not(a cond) cond { return &neg{a} }
+
+// A block is a node of the program's graph: a test with the two blocks that
+// follow it, or a return.
+type block struct {
+	stmts   []stmt
+	op      uint16
+	k       uint32
+	yes, no *block // nil in a return
+
+	flow   // what the optimiser knows of it
+	layout // where the assembler puts it
+}
+
+// returns reports whether b ends the program.
+func (b *block) returns() bool { return b.yes == nil }
+
+func (t *test) build(yes, no *block) *block {
+	return &block{stmts: t.stmts, op: t.op, k: t.k, yes: yes, no: no}
+}
+
+func (c *conj) build(yes, no *block) *block { return c.a.build(c.b.build(yes, no), no) }
+func (c *disj) build(yes, no *block) *block { return c.a.build(yes, c.b.build(yes, no)) }
+func (c *neg) build(yes, no *block) *block  { return c.a.build(no, yes) }

@@ -175,8 +175,7 @@ func (g *generator) name(name string, q qualifiers) cond {
 	return g.hostName(name, q)
 }
 
-// number generates a number: v has bits significant bits; whole tells an address
-// with dots from a lone number.
+// number generates a number: of bits significant bits if it was written with dots.
 func (g *generator) number(v uint32, bits int, dotted bool, q qualifiers) cond {
 	switch q.typ {
 	case addrUndefined:

@@ -126,20 +126,22 @@ func parseMAC(text string) []byte {
 func (g *generator) hostName(name string, q qualifiers) cond {
 	addrs := literalAddress(name)
 	if addrs == nil && g.opts.LookupHost != nil {
-		addrs, _ = g.opts.LookupHost(name)
+		found, _ := g.opts.LookupHost(name)
+		for _, a := range found {
+			addrs = append(addrs, a.Unmap().WithZone(""))
+		}
 	}
 	if len(addrs) == 0 {
 		g.fail("unknown host '%s'", name)
 	}
 	var c cond
 	for _, a := range addrs {
-		a = a.Unmap()
 		switch {
 		case a.Is4() && q.proto != protoIPv6:
 			b := a.As4()
 			c = or(c, g.host(binary.BigEndian.Uint32(b[:]), ^uint32(0), q))
 		case a.Is6() && q.proto != protoIP:
-			c = or(c, g.host6(a.WithZone(""), 128, q))
+			c = or(c, g.host6(a, 128, q))
 		}
 	}
 	if c == nil {
@@ -156,7 +158,7 @@ func (g *generator) hostName(name string, q qualifiers) cond {
 // it: "host \10.1.1.1".
 func literalAddress(name string) []netip.Addr {
 	if a, err := netip.ParseAddr(name); err == nil && a.Is6() {
-		return []netip.Addr{a}
+		return []netip.Addr{a.WithZone("")}
 	}
 	// inet_aton(3): numbers in C's notation; the last fills the bytes that remain.
 	parts := strings.Split(name, ".")
@@ -357,23 +359,23 @@ func (g *generator) decnetAddress(text string) uint32 {
 	return uint32(a<<10)&0xfc00 | uint32(n)&0x3ff
 }
 
-// decnetHost generates a DECnet address. The header may be of the short or the
-// long form, and a byte of padding may stand before it; numbers are little-endian.
+// decnetHost generates a DECnet address. The header is of the short or the long
+// form, and a byte of padding may stand before it; numbers are little-endian.
 func (g *generator) decnetHost(v uint32, q qualifiers) cond {
+	v = v&0xff<<8 | v>>8&0xff
 	return g.directed(q, "addresses", func(d direction) cond {
 		short, long := uint32(5), uint32(17)
 		if d == dirDst {
 			short, long = 3, 9
 		}
-		v := v&0xff<<8 | v>>8&0xff
-		form := func(padded, padding uint32, s size, mask, flags, offset uint32) cond {
-			return and(g.masked(fromNetwork, 2, s, padding|flags, padded|mask),
-				g.equal(fromNetwork, offset, byte2, v))
+		// The lowest bits of the header's first byte tell its form.
+		plain := func(form, offset uint32) cond {
+			return and(g.masked(fromNetwork, 2, byte1, form, 0x07), g.equal(fromNetwork, offset, byte2, v))
+		}
+		padded := func(form, offset uint32) cond {
+			return and(g.masked(fromNetwork, 2, byte2, 0x8100|form, 0xff07), g.equal(fromNetwork, offset+1, byte2, v))
 		}
 		return and(g.linkTypeIs(typeDECnet),
-			or(form(0, 0, byte1, 0x07, 0x02, short),
-				or(form(0xff00, 0x8100, byte2, 0x07, 0x02, short+1),
-					or(form(0, 0, byte1, 0x07, 0x06, long),
-						form(0xff00, 0x8100, byte2, 0x07, 0x06, long+1)))))
+			or(plain(2, short), or(padded(2, short), or(plain(6, long), padded(6, long)))))
 	})
 }

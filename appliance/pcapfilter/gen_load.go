@@ -99,12 +99,3 @@ func (g *generator) bytes(l layer, offset uint32, b []byte) cond {
 	}
 	return c
 }
-
-// constant is a condition that is always true, or always false.
-func constant(v bool) cond {
-	k := uint32(1)
-	if v {
-		k = 0
-	}
-	return &test{stmts: []stmt{{op: opLdImm, k: k}}, op: opJeq, k: 0}
-}

@@ -107,7 +107,7 @@ func (l *lexer) next() token {
 	}
 	switch t.kind {
 	case tokNumber:
-		if t.value == 0 {
+		if isDigit(t.text[0]) { // and no name of a number
 			t.value = number(t)
 		}
 	case tokIPv6:
@@ -195,9 +195,6 @@ func sign(s string) (kind, int) {
 
 // number reads C notation: decimal, 0x and hexadecimal, 0 and octal.
 func number(t token) uint32 {
-	if isNamedNumber(t.text) {
-		return 0
-	}
 	base, digits := 10, t.text
 	switch {
 	case strings.HasPrefix(t.text, "0x") || strings.HasPrefix(t.text, "0X"):
@@ -213,11 +210,6 @@ func number(t token) uint32 {
 		fail(t.at, fmt.Sprintf("number %s overflows 32 bits", t.text))
 	}
 	return uint32(v)
-}
-
-func isNamedNumber(s string) bool {
-	_, ok := namedNumbers[s]
-	return ok
 }
 
 // span returns the length of the prefix of s whose bytes all satisfy in.

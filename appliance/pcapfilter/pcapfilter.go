@@ -116,7 +116,7 @@ func compile(expr string, opts Options) (_ []bpf.RawInstruction, err error) {
 	if tree == nil {
 		return assemble(accept), nil
 	}
-	root := build(g.condition(tree), accept, &block{op: opRet, k: 0})
+	root := g.condition(tree).build(accept, &block{op: opRet, k: 0})
 	if !g.jumpsInside {
 		root = optimize(root)
 		if root.op == opRet && root.k == 0 {

@@ -1,0 +1,134 @@
+package pcapfilter
+
+// protochain generates "PROTOCOL protochain NUMBER": a loop that goes from header
+// to header until it finds one of the number, or the last. X holds where a header
+// lies (counted from the network layer's header), the accumulator its number.
+func (g *generator) protochain(v uint32, on proto) cond {
+	// A word for the number of the next header while X is computed. Without a
+	// protocol libpcap takes one that it neither uses nor gives back.
+	next := uint32(g.allocate())
+	if on == protoDefault {
+		ip4 := g.protochain(v, protoIP)
+		return or(ip4, g.protochain(v, protoIPv6))
+	}
+	if on != protoIP && on != protoIPv6 {
+		g.failQualifiers("bad protocol applied for 'protochain'")
+	}
+	if g.payload.reg >= 0 {
+		g.fail("'protochain' not supported with variable length headers")
+	}
+	g.jumpsInside = true
+	at := g.payload.fixed + g.network
+
+	var l loop
+	var typ cond
+	if on == protoIP {
+		typ = g.linkTypeIs(typeIPv4)
+		l.add(stmt{op: opLdB, k: at + 9}, stmt{op: opLdxMsh, k: at})
+	} else {
+		typ = g.linkTypeIs(typeIPv6)
+		l.add(stmt{op: opLdB, k: at + 6}, stmt{op: opLdxImm, k: 40})
+	}
+	l.begin()
+	l.jump(v, toEnd, toNext)
+	l.jump(ipNoNext, toEnd, toNext)
+	if on == protoIPv6 {
+		l.passExtension(at, next)
+	} else {
+		l.add(stmt{op: opAdd, k: 0})
+	}
+	l.passAuthentication(at, next)
+	g.free(int(next))
+	return and(typ, &test{stmts: l.end(), op: opJeq, k: v})
+}
+
+// passExtension goes on behind one of IPv6's extension headers that hold their
+// length in units of 8 bytes.
+func (l *loop) passExtension(at, next uint32) {
+	// 0 hop-by-hop options, 60 destination options, 43 routing. All these lead to
+	// the statement behind the comparisons, other numbers behind the jump back.
+	l.jump(0, 4, toNext)
+	l.jump(60, 3, toNext)
+	l.jump(43, 2, toNext)
+	l.jump(ipFragment, toNext, 10)
+	l.add(
+		stmt{op: opLdIndB, k: at},
+		stmt{op: opSt, k: next},
+		stmt{op: opLdIndB, k: at + 1},
+		stmt{op: opAdd, k: 1},
+		stmt{op: opMul, k: 8},
+		stmt{op: opAdd | srcX},
+		stmt{op: opTax},
+		stmt{op: opLdMem, k: next})
+	l.again()
+}
+
+// passAuthentication goes on behind an authentication header, which holds its
+// length in units of 4 bytes. libpcap means to add the length to X, but replaces X
+// by it: what follows is looked for that far from the beginning of the packet.
+func (l *loop) passAuthentication(at, next uint32) {
+	l.jump(ipAH, toNext, toEnd)
+	l.add(
+		stmt{op: opTxa},
+		stmt{op: opLdIndB, k: at},
+		stmt{op: opSt, k: next},
+		stmt{op: opTxa},
+		stmt{op: opAdd, k: 1},
+		stmt{op: opTax},
+		stmt{op: opLdIndB, k: at},
+		stmt{op: opAdd, k: 2},
+		stmt{op: opMul, k: 4},
+		stmt{op: opTax},
+		stmt{op: opLdMem, k: next})
+	l.again()
+}
+
+// A loop collects statements that jump among themselves.
+type loop struct {
+	stmts []stmt
+	first int // the statement that the jump back leads to
+}
+
+// Targets of a jump in a loop; other positive ones are as many statements on.
+const (
+	toNext = 1
+	toEnd  = -1
+)
+
+func (l *loop) add(stmts ...stmt) { l.stmts = append(l.stmts, stmts...) }
+
+// begin marks the place that again leads back to.
+func (l *loop) begin() { l.first = len(l.stmts) }
+
+// again adds the jump back.
+func (l *loop) again() {
+	l.add(stmt{op: opJa, k: uint32(l.first - len(l.stmts) - 1)})
+}
+
+// jump adds a comparison of the accumulator with k.
+func (l *loop) jump(k uint32, yes, no int) {
+	here := len(l.stmts)
+	target := func(t int) int {
+		if t == toEnd {
+			return toEnd
+		}
+		return here + t
+	}
+	l.add(stmt{op: opJeq, k: k, jt: target(yes), jf: target(no)})
+}
+
+// end adds the statement that all jumps to toEnd lead to and returns the whole.
+func (l *loop) end() []stmt {
+	last := len(l.stmts)
+	for i := range l.stmts {
+		s := &l.stmts[i]
+		if s.jt == toEnd {
+			s.jt = last
+		}
+		if s.jf == toEnd {
+			s.jf = last
+		}
+	}
+	l.add(stmt{op: opAdd, k: 0})
+	return l.stmts
+}
