@@ -47,6 +47,10 @@ func decode(program []bpf.RawInstruction) code {
 // protochain can do that: whether a header is an authentication header and where
 // it lies is all that the rest of the way depends on, so one that is longer than
 // twice the frame goes in a circle. (libpcap goes on for ever.)
+//
+// The function is long because the machine is one switch: every captured frame
+// goes through it, and a call for each instruction would cost more than most
+// instructions.
 func run(c code, frame []byte, wireLen uint32) (result uint32, endless bool) {
 	var (
 		a, x uint32
