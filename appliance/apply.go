@@ -16,9 +16,16 @@ type interfaceApplier struct{ box *Appliance }
 
 // Apply sets addresses and opens the listeners that are new. Connections and
 // listeners over addresses that go are left for Done: until then the commit may
-// still be undone.
+// still be undone. Undoing closes the listeners that it opened.
 func (p interfaceApplier) Apply(ctx context.Context, _, next *config.Config) error {
+	undo := next == p.box.Config.Committed()
+	if undo {
+		p.closeListeners(next)
+	}
 	if c, ok := p.box.Net.(network.Configurer); ok {
+		if err := checkJacks(p.box.Net, next); err != nil && !undo {
+			return err
+		}
 		if err := setAddresses(p.box.Net, c, next); err != nil {
 			return err
 		}
@@ -33,13 +40,28 @@ func (p interfaceApplier) Apply(ctx context.Context, _, next *config.Config) err
 
 // Done closes the listeners, and ends the connections, whose address is gone.
 func (p interfaceApplier) Done(_ context.Context, _, next *config.Config) {
-	for _, l := range p.box.serviceListeners() {
-		l.keep(l.port.addrs(next))
-	}
+	p.closeListeners(next)
 	if c, ok := p.box.Net.(network.Configurer); ok {
 		c.AbortConns()
 	}
 	p.box.Captures.InterfacesChanged()
+}
+
+// closeListeners closes those on which c has no service.
+func (p interfaceApplier) closeListeners(c *config.Config) {
+	for _, l := range p.box.serviceListeners() {
+		l.keep(l.port.addrs(c))
+	}
+}
+
+// checkJacks refuses IP interfaces on Ethernet interfaces that are not there.
+func checkJacks(n network.Network, v config.View) error {
+	for _, i := range Interfaces.Get(v).List {
+		if !slices.ContainsFunc(n.Interfaces(), func(e network.Interface) bool { return e.Name == i.Jack && !e.Loopback }) {
+			return fmt.Errorf("the IP interface %s is on the Ethernet interface %s, which does not exist", i.Name, i.Jack)
+		}
+	}
+	return nil
 }
 
 // setAddresses gives every Ethernet interface the addresses of its IP interfaces,
@@ -67,11 +89,11 @@ func setAddresses(n network.Network, c network.Configurer, v config.View) error 
 		if !a.IsValid() {
 			continue
 		}
-		any := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 		if a.Is6() {
-			any = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+			everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 		}
-		routes = append(routes, network.Route{Dst: any, Gateway: a})
+		routes = append(routes, network.Route{Dst: everywhere, Gateway: a})
 	}
 	if err := c.SetRoutes(routes); err != nil {
 		return fmt.Errorf("set default routes: %w", err)

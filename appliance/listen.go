@@ -48,12 +48,12 @@ func (p ServicePort) addrs(c config.View) map[netip.AddrPort]bool {
 // network.Conns.
 func (a *Appliance) ListenService(ctx context.Context, p ServicePort) (net.Listener, error) {
 	l := &serviceListener{box: a, port: p, conns: make(chan network.Conn), done: make(chan struct{}), open: map[netip.AddrPort]network.Listener{}}
+	a.mu.Lock()
+	a.listeners[l] = true // first of all, so that no commit passes it by
+	a.mu.Unlock()
 	if err := l.add(ctx, p.addrs(a.Config.Committed())); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	a.mu.Lock()
-	a.listeners[l] = true
-	a.mu.Unlock()
 	return l, nil
 }
 
