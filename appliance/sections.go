@@ -49,16 +49,24 @@ func ValidHostname(name string) error {
 // and the services that listen on them.
 var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces, _ *config.Config) error {
 	names := map[string]bool{}
+	owner := map[netip.Addr]string{}
 	for _, i := range v.List {
-		if i.Name == "" || names[i.Name] {
-			return fmt.Errorf("two IP interfaces are named %q, or one has no name", i.Name)
+		if i.Name == "" {
+			return errors.New("an IP interface has no name")
+		}
+		if names[i.Name] {
+			return fmt.Errorf("two IP interfaces are named %s", i.Name)
 		}
 		names[i.Name] = true
-		if i.Jack == "" {
-			return fmt.Errorf("the IP interface %s has no Ethernet interface", i.Name)
-		}
-		if _, err := i.Prefixes(); err != nil {
+		prefixes, err := i.check()
+		if err != nil {
 			return err
+		}
+		for _, p := range prefixes {
+			if other, taken := owner[p.Addr()]; taken {
+				return fmt.Errorf("the IP interfaces %s and %s have the same address %v", other, i.Name, p.Addr())
+			}
+			owner[p.Addr()] = i.Name
 		}
 	}
 	return nil
@@ -87,6 +95,32 @@ type IPInterface struct {
 	NextGUI  uint16       `xml:"trailblazer_httpsd_port"`
 }
 
+// check says what is wrong with i, and returns its Prefixes if nothing is.
+func (i IPInterface) check() ([]netip.Prefix, error) {
+	if i.Jack == "" {
+		return nil, fmt.Errorf("the IP interface %s has no Ethernet interface", i.Name)
+	}
+	if i.IPv4.IsValid() && !i.IPv4.Is4() {
+		return nil, fmt.Errorf("the IP interface %s has %v for an IPv4 address", i.Name, i.IPv4)
+	}
+	if a := i.IPv6.Addr(); a.IsValid() && (!a.Is6() || a.Is4In6()) {
+		return nil, fmt.Errorf("the IP interface %s has %v for an IPv6 address", i.Name, a)
+	}
+	for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
+		if a.IsValid() && (a.IsUnspecified() || a.IsMulticast()) {
+			return nil, fmt.Errorf("the IP interface %s cannot have the address %v", i.Name, a)
+		}
+	}
+	ports := map[uint16]bool{}
+	for _, p := range []uint16{i.FTP, i.SSH, i.HTTP, i.HTTPS, i.APIHTTP, i.APIHTTPS, i.NextGUI} {
+		if p != 0 && ports[p] {
+			return nil, fmt.Errorf("two services of the IP interface %s are on port %d", i.Name, p)
+		}
+		ports[p] = true
+	}
+	return i.Prefixes()
+}
+
 // Prefixes are the interface's addresses with their networks.
 func (i IPInterface) Prefixes() ([]netip.Prefix, error) {
 	var out []netip.Prefix
@@ -108,7 +142,15 @@ func (i IPInterface) Prefixes() ([]netip.Prefix, error) {
 func Netmask(bits int) string { return net.IP(net.CIDRMask(bits, 32)).String() }
 
 // Gateways are the default routes.
-var Gateways = config.Define("default_gateway", DefaultGateways{}, nil, config.In(config.Network, 30))
+var Gateways = config.Define("default_gateway", DefaultGateways{}, func(g DefaultGateways, _ *config.Config) error {
+	if g.IPv4.IsValid() && !g.IPv4.Is4() {
+		return fmt.Errorf("the IPv4 gateway is %v", g.IPv4)
+	}
+	if g.IPv6.IsValid() && !g.IPv6.Is6() {
+		return fmt.Errorf("the IPv6 gateway is %v", g.IPv6)
+	}
+	return nil
+}, config.In(config.Network, 30))
 
 // DefaultGateways is the value of Gateways; a zero address means none.
 type DefaultGateways struct {
