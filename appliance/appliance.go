@@ -64,11 +64,12 @@ type Appliance struct {
 	Logger   *slog.Logger
 
 	state   string // directory
-	started time.Time
+	started clock.Mark
 	journal func(Entry)
 	power   func(PowerAction, time.Duration)
 
 	mu        sync.Mutex
+	up        bool // Start has succeeded
 	stopped   bool
 	services  []Service
 	listeners map[*serviceListener]bool
@@ -104,7 +105,7 @@ func New(o Options) (*Appliance, error) {
 	if err := a.open(o); err != nil {
 		return nil, errors.Join(err, a.closeParts())
 	}
-	a.started = a.Clock.Now()
+	a.started = a.Clock.Mark()
 	return a, nil
 }
 
@@ -148,9 +149,11 @@ func (a *Appliance) open(o Options) (err error) {
 	}); err != nil {
 		return fmt.Errorf("open packet captures: %w", err)
 	}
-	a.Config.AddApplier(a.Users)
 	a.Config.AddApplier(interfaceApplier{a})
 	if c, ok := a.Net.(network.Configurer); ok {
+		if err := checkJacks(a.Net, a.Config.Committed()); err != nil {
+			o.Logger.Warn("an address of the configuration is not set", "err", err)
+		}
 		if err := setAddresses(a.Net, c, a.Config.Committed()); err != nil {
 			return fmt.Errorf("configure network: %w", err)
 		}
@@ -197,8 +200,9 @@ func (a *Appliance) Zone() *time.Location {
 // Now is the time in the appliance's zone.
 func (a *Appliance) Now() time.Time { return a.Clock.Now().In(a.Zone()) }
 
-// Started is when the appliance came up.
-func (a *Appliance) Started() time.Time { return a.started }
+// Started is when the appliance came up, by its clock as that is set now: setting the
+// time does not change how long it has been up.
+func (a *Appliance) Started() time.Time { return a.Clock.Now().Add(-a.Clock.Since(a.started)) }
 
 func (a *Appliance) serviceListeners() []*serviceListener {
 	a.mu.Lock()

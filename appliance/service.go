@@ -43,25 +43,31 @@ func (a *Appliance) Start(ctx context.Context) error {
 			return errors.Join(err, stop(context.WithoutCancel(ctx), services[:i]))
 		}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.up = true
 	return nil
 }
 
 // Stop stops the services, and then the parts, in the reverse of their order; the
-// network is its owner's to stop. Stop may be called more than once.
+// network is its owner's to stop. Only the first call does anything. The history of
+// logins tells of the end of an appliance that was up.
 func (a *Appliance) Stop(ctx context.Context) error {
 	a.mu.Lock()
-	services, stopped := a.services, a.stopped
+	services, up, stopped := a.services, a.up, a.stopped
 	a.stopped = true
 	a.mu.Unlock()
 	if stopped {
 		return nil
 	}
 	err := stop(ctx, services)
-	how := users.ShutDown
-	if StopReason(ctx) == ReasonReboot {
-		how = users.Rebooted
+	switch {
+	case !up: // there was nothing to end
+	case StopReason(ctx) == ReasonReboot:
+		a.Logins.Mark(users.Rebooted)
+	default:
+		a.Logins.Mark(users.ShutDown)
 	}
-	a.Logins.Mark(how)
 	return errors.Join(err, a.closeParts())
 }
 
