@@ -44,7 +44,7 @@ const kindsOfTests = 16
 func (o *optimizer) collectTests() {
 	n := kindsOfTests * len(o.values.origins)
 	if len(o.tested[0]) < n {
-		o.tested = [2][]*block{make([]*block, n), make([]*block, n)}
+		o.tested = [2][]link{make([]link, n), make([]link, n)}
 	}
 	clear(o.tested[0])
 	clear(o.tested[1])
@@ -57,7 +57,7 @@ func (o *optimizer) collectTests() {
 			if b.sole[way] {
 				list := o.list(b, way)
 				b.nextTested[way] = *list
-				*list = b
+				*list = b.link()
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func (o *optimizer) collectTests() {
 
 // list returns the list of collectTests for tests like b. (That for the way no may
 // hold others too.)
-func (o *optimizer) list(b *block, way int) **block {
+func (o *optimizer) list(b *block, way int) *link {
 	key := b.values[atomA]
 	if way == 1 {
 		key = b.operand
@@ -91,7 +91,7 @@ func (o *optimizer) knownOutcome(e edge) *block {
 			return target
 		}
 		own := e.way() == way
-		for before := *o.list(b, way); before != nil; before = before.nextTested[way] {
+		for before := o.linked(*o.list(b, way)); before != nil; before = o.linked(before.nextTested[way]) {
 			if own && before.id >= e.from.id {
 				own = false
 				if target := try(e.from); target != nil {

@@ -114,6 +114,20 @@ func (e edge) lead(to *block) {
 	}
 }
 
+// A link names a block in a list: its id and 1, or 0 at the end of the list.
+// Numbers instead of pointers spare the garbage collector work.
+type link int32
+
+// linked returns the block that a link names; nil at the end of a list.
+func (o *optimizer) linked(l link) *block {
+	if l == 0 {
+		return nil
+	}
+	return o.blocks[l-1]
+}
+
+func (b *block) link() link { return link(b.id + 1) }
+
 // An edgeIn is one of the edges that lead to a block.
 type edgeIn struct {
 	edge
@@ -134,9 +148,9 @@ type flow struct {
 	// For either edge: whether it is the only one that leads where it leads, and
 	// there is more to come; and the next in its list of collectTests.
 	sole       [2]bool
-	nextTested [2]*block
+	nextTested [2]link
 
-	nextEqual *block // while equal blocks are merged: another of the same signature
+	nextEqual link // while equal blocks are merged: the next in the same bucket
 
 	dominators bitSet    // blocks on every way here, and this one
 	edgesUp    [2]bitSet // for either edge, the edges on every way along it, and itself

@@ -2,18 +2,13 @@ package pcapfilter
 
 // merge makes one block of those that do the same and lead to the same.
 func (o *optimizer) merge() {
-	type signature struct {
-		op      uint16
-		k       uint32
-		yes, no *block
-	}
 	var (
-		found   = map[signature]*block{}
-		instead = make([]*block, len(o.blocks))
+		buckets = make([]link, len(o.blocks))
+		instead = make([]link, len(o.blocks))
 	)
 	for again := true; again; {
 		again = false
-		clear(found)
+		clear(buckets)
 		clear(instead)
 		o.walk++
 		o.mark(o.root)
@@ -22,22 +17,23 @@ func (o *optimizer) merge() {
 			if b.visited != o.walk {
 				continue
 			}
-			key := signature{b.op, b.k, b.yes, b.no}
-			instead[i] = equalBlock(b, found[key])
-			if instead[i] == nil {
-				b.nextEqual = found[key]
-				found[key] = b
+			bucket := &buckets[b.hash()%uint32(len(buckets))]
+			if equal := o.equalBlock(b, *bucket); equal != nil {
+				instead[i] = equal.link()
+			} else {
+				b.nextEqual = *bucket
+				*bucket = b.link()
 			}
 		}
 		for _, b := range o.blocks {
 			if b.returns() {
 				continue
 			}
-			if to := instead[b.yes.id]; to != nil {
+			if to := o.linked(instead[b.yes.id]); to != nil {
 				b.yes = to
 				again = true
 			}
-			if to := instead[b.no.id]; to != nil {
+			if to := o.linked(instead[b.no.id]); to != nil {
 				b.no = to
 				again = true
 			}
@@ -57,10 +53,19 @@ func (o *optimizer) mark(b *block) {
 	}
 }
 
-// equalBlock returns the block among first and those alike whose statements are b's.
-func equalBlock(b, first *block) *block {
-	for c := first; c != nil; c = c.nextEqual {
-		if sameStatements(b, c) {
+// hash is the same for equal blocks.
+func (b *block) hash() uint32 {
+	h := uint32(b.op)*31 + b.k
+	if !b.returns() {
+		h = (h*31+uint32(b.yes.id))*31 + uint32(b.no.id)
+	}
+	return h
+}
+
+// equalBlock returns the block in a bucket that is equal to b.
+func (o *optimizer) equalBlock(b *block, bucket link) *block {
+	for c := o.linked(bucket); c != nil; c = o.linked(c.nextEqual) {
+		if b.op == c.op && b.k == c.k && b.yes == c.yes && b.no == c.no && sameStatements(b, c) {
 			return c
 		}
 	}

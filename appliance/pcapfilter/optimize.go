@@ -18,7 +18,7 @@ type optimizer struct {
 	levels []*block // of each level the first; flow.nextAtLevel leads on
 	walk   int
 	values values
-	tested [2][]*block // of collectTests
+	tested [2][]link // of collectTests
 
 	// What the pass did: anything, and anything but moving branches.
 	dirty, progress bool
