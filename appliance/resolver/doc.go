@@ -9,5 +9,9 @@
 // answers with a failure of its own, is left for the next; a name that does not
 // exist is an answer. Truncated answers are asked for again over TCP.
 //
-// Names that do not exist are remembered too, for their zone's negative TTL.
+// Names that do not exist are remembered too, for their zone's negative TTL, or for a
+// minute where the server does not tell it.
+//
+// A server's time is measured on the machine's clock, as everything that depends on
+// packets; how long answers are kept is measured on the appliance's.
 package resolver

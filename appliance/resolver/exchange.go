@@ -18,7 +18,7 @@ const owner = "interface"
 
 // ask goes through the servers until one answers.
 func (c *Client) ask(ctx context.Context, q question, timeout time.Duration) (*dns.Msg, error) {
-	servers := c.o.Settings().Servers
+	servers := slices.Clone(c.o.Settings().Servers)
 	if len(servers) == 0 {
 		return nil, ErrNoServer
 	}
@@ -68,7 +68,7 @@ func (c *Client) exchange(ctx context.Context, q question, server netip.Addr, ti
 // talk sends m over conn and waits for its answer; it closes conn.
 func (c *Client) talk(ctx context.Context, conn *dns.Conn, m *dns.Msg, timeout time.Duration) (*dns.Msg, error) {
 	defer conn.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("silent for %v", timeout))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	c.count(func(s *Stats) { s.Network++ })

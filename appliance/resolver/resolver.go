@@ -24,8 +24,9 @@ var (
 	ErrNotFound = errors.New("resolver: no such name or record")
 	// ErrNoServer says that no DNS server is configured.
 	ErrNoServer = errors.New("resolver: no DNS server is configured")
-	// ErrNoAnswer says that no server answered in time.
-	ErrNoAnswer = errors.New("resolver: no server answered")
+	// ErrNoAnswer says that no server gave an answer in time: all were silent, out of
+	// reach, or reported a failure of their own.
+	ErrNoAnswer = errors.New("resolver: no answer")
 )
 
 // Options are a Client's surroundings.
@@ -68,7 +69,13 @@ type answer struct {
 	records []dns.RR // empty: no such name or record
 }
 
-const maxCache = 10_000
+const (
+	maxCache = 10_000 // entries; a full cache starts anew
+	// maxTTL is how long an answer is kept at most, in seconds, and negativeTTL how long
+	// it is remembered that there is none where the server does not say (RFC 2308).
+	maxTTL      = 86400
+	negativeTTL = 60
+)
 
 // New returns a Client with an empty cache.
 func New(o Options) *Client {
@@ -103,7 +110,9 @@ func (c *Client) Lookup(ctx context.Context, name string, family int) ([]netip.A
 		}
 		rrs, err := c.query(ctx, name, q.kind, c.o.Timeout)
 		if err != nil {
-			failed = cmp.Or(failed, err)
+			if failed == nil || errors.Is(failed, ErrNotFound) {
+				failed = err // that a name has no address of one family says less
+			}
 			continue
 		}
 		for _, rr := range rrs {
@@ -125,9 +134,10 @@ func (c *Client) Lookup(ctx context.Context, name string, family int) ([]netip.A
 	return nil, cmp.Or(failed, ErrNotFound)
 }
 
-// LookupAddr returns the first name of addr, without its last dot. It waits for
-// the time that the settings grant to reverse look-ups.
+// LookupAddr returns the first name of addr, without its last dot. It waits no longer
+// than the settings grant to reverse look-ups.
 func (c *Client) LookupAddr(ctx context.Context, addr netip.Addr) (string, error) {
+	addr = addr.Unmap().WithZone("")
 	if addr.IsLoopback() {
 		return "localhost", nil
 	}
@@ -136,7 +146,9 @@ func (c *Client) LookupAddr(ctx context.Context, addr netip.Addr) (string, error
 		return "", fmt.Errorf("reverse name of %v: %w", addr, err)
 	}
 	limit := time.Duration(c.o.Settings().PTRTimeout) * time.Second
-	rrs, err := c.query(ctx, name, dns.TypePTR, min(limit, c.o.Timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, ErrNoAnswer)
+	defer cancel()
+	rrs, err := c.query(ctx, name, dns.TypePTR, c.o.Timeout)
 	if err != nil {
 		return "", err
 	}
@@ -233,7 +245,7 @@ func (c *Client) cached(q question) (answer, bool) {
 // changed afterwards.
 func (c *Client) keep(q question, m *dns.Msg) []dns.RR {
 	var records []dns.RR
-	ttl := uint32(86400)
+	ttl := uint32(maxTTL)
 	for _, rr := range m.Answer {
 		ttl = min(ttl, rr.Header().Ttl)
 		if rr.Header().Rrtype == q.kind {
@@ -241,10 +253,10 @@ func (c *Client) keep(q question, m *dns.Msg) []dns.RR {
 		}
 	}
 	if len(records) == 0 {
-		ttl = 60
+		ttl = negativeTTL
 		for _, rr := range m.Ns {
 			if soa, ok := rr.(*dns.SOA); ok {
-				ttl = min(soa.Minttl, soa.Hdr.Ttl)
+				ttl = min(soa.Minttl, soa.Hdr.Ttl, maxTTL)
 			}
 		}
 	} else {
