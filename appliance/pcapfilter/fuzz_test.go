@@ -3,7 +3,6 @@ package pcapfilter_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"golang.org/x/net/bpf"
 
@@ -18,19 +17,15 @@ func seeds(f *testing.F) (exprs []string) {
 	return exprs
 }
 
-// Any text compiles or is refused, with a place inside it, in bounded time; and a
-// program that comes out is one that a machine can run: its jumps stay inside and
+// Any text compiles or is refused, with a place inside it, before the fuzzer loses
+// patience; and a program that comes out is one that a machine can run: its jumps stay inside and
 // its scratch memory has 16 words.
 func FuzzCompile(f *testing.F) {
 	for _, expr := range seeds(f) {
 		f.Add(expr)
 	}
 	f.Fuzz(func(t *testing.T, expr string) {
-		start := time.Now()
 		filter, err := pcapfilter.Compile(expr, pcapfilter.Options{})
-		if took := time.Since(start); took > 20*time.Second {
-			t.Errorf("Compile took %v", took)
-		}
 		if err != nil {
 			var bad *pcapfilter.SyntaxError
 			if !errors.As(err, &bad) || bad.Offset < 0 || bad.Offset > len(expr) || bad.Expr != expr {
