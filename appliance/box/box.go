@@ -51,6 +51,8 @@ type Box struct {
 
 	power   sync.Mutex // Start, Stop and reboots, one at a time
 	reboots sync.WaitGroup
+	patient context.Context // ends when what the power switch began must not wait any longer
+	hurry   context.CancelFunc
 	started bool
 	stopped bool
 
@@ -71,7 +73,9 @@ func New(o Options) (*Box, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Box{o: o, done: make(chan struct{})}, nil
+	b := &Box{o: o, done: make(chan struct{})}
+	b.patient, b.hurry = context.WithCancel(context.Background())
+	return b, nil
 }
 
 // Start boots the appliance and opens the doors. When it returns, every listener
@@ -92,9 +96,11 @@ func (b *Box) Start(ctx context.Context) error {
 }
 
 // Stop shuts the appliance down: sessions are told why and end, captures are
-// closed whole. When ctx ends first it cuts what is left and returns ctx's error.
-// It may be called more than once, and without Start.
+// closed whole. When ctx ends first it cuts what is left and returns ctx's error; so it
+// does with a reboot or shutdown that an administrator granted more time. It may be
+// called more than once, and without Start.
 func (b *Box) Stop(ctx context.Context) error {
+	defer context.AfterFunc(ctx, b.hurry)()
 	err := b.stop(ctx)
 	b.reboots.Wait() // none begins any more
 	return err
@@ -172,7 +178,7 @@ func (b *Box) press(action appliance.PowerAction, grace time.Duration) {
 			b.reboot(grace)
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		ctx, cancel := context.WithTimeout(b.patient, grace)
 		defer cancel()
 		if err := b.stop(ctx); err != nil {
 			b.o.Logger.Warn("shutdown", "err", err)
@@ -186,11 +192,16 @@ func (b *Box) reboot(grace time.Duration) {
 	if b.stopped {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	ctx, cancel := context.WithTimeout(b.patient, grace)
 	defer cancel()
 	old := b.current()
 	if err := old.stop(appliance.WithStopReason(ctx, appliance.ReasonReboot)); err != nil {
 		b.o.Logger.Warn("reboot: stop", "err", err)
+	}
+	if b.patient.Err() != nil { // it is to end, not to begin again
+		b.stopped = true
+		b.shut.Do(func() { close(b.done) })
+		return
 	}
 	s, err := b.boot(context.Background(), b.Addrs(), false)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/fixtures"
@@ -99,5 +100,45 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 	}
 	if err := second.Stop(context.Background()); err != nil {
 		t.Errorf("Stop of a box that did not start: %v", err)
+	}
+}
+
+// A slowService takes all the time that it is given to stop.
+type slowService struct{ asked chan struct{} }
+
+func (slowService) Name() string                { return "slow" }
+func (slowService) Start(context.Context) error { return nil }
+
+func (s slowService) Stop(ctx context.Context) error {
+	close(s.asked)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// An administrator grants an hour; whoever runs the program does not.
+func TestStopDoesNotWaitForAnAdministratorsPatience(t *testing.T) {
+	for _, action := range []appliance.PowerAction{appliance.Reboot, appliance.Shutdown} {
+		b := newBox(t, t.TempDir(), loopback)
+		if err := b.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		slow := slowService{make(chan struct{})}
+		b.Appliance().Add(slow)
+		b.Appliance().Power(action, time.Hour)
+		<-slow.asked
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		stopped := make(chan error, 1)
+		go func() { stopped <- b.Stop(ctx) }()
+		select {
+		case <-stopped:
+		case <-time.After(20 * time.Second): // far less than an hour
+			t.Fatal("Stop waits longer than it was told to")
+		}
+		cancel()
+		select {
+		case <-b.Done():
+		default:
+			t.Error("Done is open after Stop")
+		}
 	}
 }

@@ -30,10 +30,14 @@ func (b *Box) Console(ctx context.Context, in io.Reader, out io.Writer, size fun
 		if err := b.Settled(ctx); err != nil {
 			return err
 		}
+		if b.current() != s { // it was a reboot
+			continue
+		}
 		select {
 		case <-b.done:
 			return nil
-		default:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -1,0 +1,104 @@
+package box_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/box"
+)
+
+// A screen keeps what is written on it, and tells of it.
+type screen struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	fresh chan struct{}
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case s.fresh <- struct{}{}:
+	default:
+	}
+	return s.text.Write(p)
+}
+
+// until waits until text stands on the screen n times.
+func (s *screen) until(t *testing.T, text string, n int) {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	for s.count(text) < n {
+		select {
+		case <-s.fresh:
+		case <-late:
+			t.Fatalf("%q stands %d times on the console, want %d", text, s.count(text), n)
+		}
+	}
+}
+
+func (s *screen) count(text string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Count(s.text.String(), text)
+}
+
+// console starts a box and its console, at which nobody types.
+func console(t *testing.T, ctx context.Context) (*box.Box, *screen, <-chan error) {
+	t.Helper()
+	b := newBox(t, t.TempDir(), loopback)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Stop(context.Background()) })
+	in, keys := io.Pipe()
+	t.Cleanup(func() { keys.Close() })
+	out := &screen{fresh: make(chan struct{}, 1)}
+	ended := make(chan error, 1)
+	go func() { ended <- b.Console(ctx, in, out, nil) }()
+	out.until(t, "login: ", 1)
+	return b, out, ended
+}
+
+func wantEnd(t *testing.T, ended <-chan error, want error) {
+	t.Helper()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, want) {
+			t.Errorf("Console = %v, want %v", err, want)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("Console does not return")
+	}
+}
+
+// A stop that takes its time shows no login that nobody could use.
+func TestConsoleEndsWithTheBox(t *testing.T) {
+	b, out, ended := console(t, t.Context())
+	b.Appliance().Add(slowService{make(chan struct{})})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := b.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Stop = %v", err)
+	}
+	wantEnd(t, ended, nil)
+	if n := out.count("login: "); n != 1 {
+		t.Errorf("the console asked %d times for a login", n)
+	}
+}
+
+func TestConsoleOutlivesAReboot(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	b, out, ended := console(t, ctx)
+	b.Appliance().Power(appliance.Reboot, time.Minute)
+	out.until(t, "login: ", 2)
+	why := errors.New("why")
+	cancel(why)
+	wantEnd(t, ended, why)
+}
