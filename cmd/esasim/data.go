@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -47,17 +48,18 @@ func openData(dir, topology string) (*dataDir, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
+	if err := foreign(dir); err != nil { // before anything is put there
+		return nil, err
+	}
 	d := &dataDir{path: dir}
 	if err := d.acquire(); err != nil {
 		return nil, err
 	}
-	mark := filepath.Join(dir, "topology")
+	mark := filepath.Join(dir, markName)
 	made, err := os.ReadFile(mark)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		if err = foreign(dir); err == nil {
-			err = os.WriteFile(mark, []byte(topology+"\n"), 0o600)
-		}
+		err = os.WriteFile(mark, []byte(topology+"\n"), 0o600)
 	case err == nil && strings.TrimSpace(string(made)) != topology:
 		err = fmt.Errorf("data directory %s was made under topology %s, not %s: choose another with --data", dir, strings.TrimSpace(string(made)), topology)
 	}
@@ -73,6 +75,9 @@ func foreign(dir string) error {
 	if err != nil {
 		return fmt.Errorf("read the data directory: %w", err)
 	}
+	if slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == markName }) {
+		return nil
+	}
 	for _, e := range entries {
 		if e.Name() != lockName {
 			return fmt.Errorf("data directory %s holds other files, such as %s, and no appliance: choose an empty one", dir, e.Name())
@@ -81,7 +86,10 @@ func foreign(dir string) error {
 	return nil
 }
 
-const lockName = "lock"
+const (
+	lockName = "lock"     // held by the process that uses the directory
+	markName = "topology" // names the topology under which it was made
+)
 
 // acquire takes the directory for this process until Close.
 func (d *dataDir) acquire() error {
@@ -99,11 +107,10 @@ func (d *dataDir) acquire() error {
 
 // Close gives the directory back, and removes it if it was made for this run.
 func (d *dataDir) Close() error {
-	var err error
 	if d.remove {
-		err = os.RemoveAll(filepath.Join(d.path, "appliance"))
+		_ = os.RemoveAll(d.path) // what is left, as Windows does of a file that is open, goes below
 	}
-	err = errors.Join(err, d.lock.Close())
+	err := d.lock.Close()
 	if d.remove {
 		err = errors.Join(err, os.RemoveAll(d.path))
 	}
@@ -123,20 +130,43 @@ func ephemeralData() (*dataDir, error) {
 		return nil, fmt.Errorf("look for left-over data: %w", err)
 	}
 	for _, dir := range old {
+		if fi, err := os.Lstat(dir); err != nil || !fi.IsDir() { // a link leads elsewhere
+			continue
+		}
 		d := &dataDir{path: dir, remove: true}
 		if d.acquire() == nil { // nobody's any more
 			_ = d.Close() // another user's stays
 		}
 	}
-	dir, err := os.MkdirTemp("", ephemeralPrefix)
+	failed := errors.New("other processes remove it")
+	for range 10 {
+		dir, err := os.MkdirTemp("", ephemeralPrefix)
+		if err != nil {
+			return nil, fmt.Errorf("create a data directory for this run: %w", err)
+		}
+		d := &dataDir{path: dir, remove: true}
+		if err = d.acquire(); err == nil && d.present() {
+			return d, nil
+		}
+		// Another process, which starts now too, took it for left over.
+		if err == nil {
+			err = d.lock.Close()
+		}
+		if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+			failed = err
+		}
+	}
+	return nil, fmt.Errorf("create a data directory for this run: %w", failed)
+}
+
+// present reports whether the directory still is the one that was acquired.
+func (d *dataDir) present() bool {
+	held, err := d.lock.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("create a data directory for this run: %w", err)
+		return false
 	}
-	d := &dataDir{path: dir, remove: true}
-	if err := d.acquire(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	return d, nil
+	there, err := os.Lstat(filepath.Join(d.path, lockName))
+	return err == nil && os.SameFile(held, there)
 }
 
 const keyName = "ssh_host_ed25519_key"

@@ -155,6 +155,7 @@ func TestRefusalsAreOneLine(t *testing.T) {
 		{[]string{"--ephemeral", "--ftp", "nonsense"}, "nonsense"},
 		{[]string{"--ssh", "127.0.0.1:0"}, "in use by another process"},
 		{[]string{"--data", other}, "precious"},
+		{[]string{"--data", filepath.Join(home, "new"), "--ephemeral"}, "--data and --ephemeral can't be used together"},
 		{[]string{"--data", running.ready.Data, "--topology", "minimal"}, "in use by another process"},
 		{[]string{"--ftp-passive", "9-1"}, "9-1"},
 		{[]string{"--colour"}, "--colour"},
@@ -162,6 +163,9 @@ func TestRefusalsAreOneLine(t *testing.T) {
 		if got := fails(t, home, c.args...); !strings.Contains(got, c.want) {
 			t.Errorf("esasim %q says %q, want %q in it", c.args, got, c.want)
 		}
+	}
+	if left, err := os.ReadDir(other); err != nil || len(left) != 1 {
+		t.Errorf("in a directory that was refused: %v, %v", left, err)
 	}
 }
 

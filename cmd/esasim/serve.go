@@ -21,13 +21,15 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// stopTime is how long an orderly stop may take.
-const stopTime = 5 * time.Second
+const (
+	stopTime  = 5 * time.Second                 // that an orderly stop may take
+	stopGrace = stopTime - 500*time.Millisecond // of it for the box; then it is cut
+)
 
 type serve struct {
 	Topology   string     `default:"lab" placeholder:"NAME|FILE" help:"The network and the appliance to run: a built-in topology or a file (default: lab)."`
-	Data       string     `placeholder:"DIR" help:"Where configuration and files are kept (default: a directory for each topology below the user's state directory)."`
-	Ephemeral  bool       `xor:"data" help:"Keep nothing."`
+	Data       string     `xor:"data" placeholder:"DIR" help:"Where configuration and files are kept (default: a directory for each topology below the user's state directory)."`
+	Ephemeral  bool       `xor:"data" help:"Keep nothing (not together with --data)."`
 	Factory    bool       `help:"Start from the factory configuration; files stay."`
 	Console    bool       `help:"Open the command line here, as on the serial console."`
 	SSH        address    `name:"ssh" placeholder:"ADDR" help:"Address of the SSH door (default: the topology's). Port 0 takes a free port."`
@@ -75,11 +77,16 @@ func (s *serve) Run(t terminal) (err error) {
 	if err := s.announce(t.out, b, data); err != nil {
 		return errors.Join(err, stopBox(b))
 	}
-	console := make(chan error, 1)
+	var console chan struct{} // closed when the console has ended; nil: there is none
+	var consoleErr error
 	if s.Console {
 		size, restore := rawTerminal(t.in)
 		defer restore()
-		go func() { console <- b.Console(context.Background(), t.in, t.out, size) }()
+		console = make(chan struct{})
+		go func() {
+			defer close(console)
+			consoleErr = b.Console(context.Background(), t.in, t.out, size)
+		}()
 	}
 	select {
 	case <-signals:
@@ -88,13 +95,21 @@ func (s *serve) Run(t terminal) (err error) {
 			os.Exit(1)
 		}()
 	case <-b.Done():
-	case err = <-console:
+	case <-console:
 	}
-	return errors.Join(err, stopBox(b))
+	err = stopBox(b)
+	if console != nil { // its last words come before the terminal is put back
+		select {
+		case <-console:
+			err = errors.Join(err, consoleErr)
+		case <-time.After(stopTime - stopGrace):
+		}
+	}
+	return err
 }
 
 func stopBox(b *box.Box) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime-500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	if err := b.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("stop: %w", err)
