@@ -44,8 +44,8 @@ const patience = 30 * time.Second
 // A Box is a running appliance of a test's own.
 type Box struct {
 	*box.Box
-	SSHAddr string // real, of the SSH door
-	FTPAddr string // real, of the FTP door; "" if the topology has none
+	SSHAddr string // real, of the door called "ssh"
+	FTPAddr string // real, of the door called "ftp"; "" if the topology has none
 
 	t      testing.TB
 	client *ssh.Client // nil until it is needed
@@ -119,13 +119,16 @@ func Start(t testing.TB, options ...Option) *Box {
 	t.Helper()
 	o := settings{Options: box.Options{
 		HostKey:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
-		DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback},
+		DoorAddrs: map[string]netip.AddrPort{},
 		Logger:    slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}}
 	for _, option := range append([]Option{Topology("lab")}, options...) {
 		if err := option(&o); err != nil {
 			t.Fatal("appliancetest:", err)
 		}
+	}
+	for _, d := range o.Topology.Doors.In {
+		o.DoorAddrs[d.Name] = loopback
 	}
 	if o.Dir == "" {
 		o.Dir = t.TempDir()

@@ -114,3 +114,34 @@ func TestRestartKeepsConfigurationAndFiles(t *testing.T) {
 		t.Errorf("last does not show the reboot:\n%s", out)
 	}
 }
+
+// Every door is on a port of its own, whatever the topology says, and need not be there.
+func TestDoorsOfATestsOwnTopology(t *testing.T) {
+	t.Parallel()
+	const topology = `
+appliance:
+  hostname: mail.example.com
+  model: C100V
+  serial: 000000000001-0000001
+  version: 14.0.0-698
+  interfaces:
+    - {name: Data 1, device: nic1, addresses: [192.0.2.25/24], gateway: 192.0.2.1}
+hosts:
+  - {name: client, addresses: [198.51.100.7]}
+doors:
+  in:
+    - {name: ssh, listen: "127.0.0.1:2222", interface: Data 1, service: ssh}
+    - {name: second, listen: "127.0.0.1:2223", interface: Data 1, service: ssh}
+  seen_as:
+    - {from: 0.0.0.0/0, as: 198.51.100.7}
+`
+	for range 2 { // at the same time
+		box := appliancetest.Start(t, appliancetest.TopologyText(topology))
+		if out := box.Exec("whoami"); !strings.Contains(out, "Username: admin") {
+			t.Errorf("whoami:\n%s", out)
+		}
+		if box.FTPAddr != "" || box.SSHAddr == box.Addrs()["second"].String() {
+			t.Errorf("ssh %s, ftp %q, doors %v", box.SSHAddr, box.FTPAddr, box.Addrs())
+		}
+	}
+}
