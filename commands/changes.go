@@ -16,7 +16,7 @@ import (
 
 // What the commands about pending and committed changes share.
 
-// moment is a time as these commands print it, in the appliance's zone.
+// moment is a time as commands print it, in the appliance's zone.
 func moment(env *shell.Env, t time.Time) string {
 	return t.In(env.Box.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
 }

@@ -10,6 +10,7 @@ var _ = register(&shell.Command{
 	Name:    "clearchanges",
 	Aliases: []string{"clear"},
 	Summary: "Forget the changes of this session that are not committed.",
+	Help:    "What has been committed stays.",
 	Source:  "public (question, result), invented (nothing to clear)",
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !env.Draft.Pending() {

@@ -9,6 +9,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "commitdetail",
 	Summary: "Show what the last commit changed.",
+	Help:    "Passphrases are not shown.",
 	Source:  "public (first line), invented (the changes)",
 	Run: func(ctx context.Context, env *shell.Env) error {
 		last, changes := env.Box.Config.Last()

@@ -11,7 +11,7 @@ var _ = register(&shell.Command{
 	Summary: "Show the date and time of the system.",
 	Source:  "invented, after public samples",
 	Run: func(_ context.Context, env *shell.Env) error {
-		env.Printf("%s\n", env.Box.Now().Format("Mon Jan _2 15:04:05 2006 MST"))
+		env.Printf("%s\n", moment(env, env.Box.Now()))
 		return nil
 	},
 })

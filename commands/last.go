@@ -12,7 +12,9 @@ import (
 var _ = register(&shell.Command{
 	Name:    "last",
 	Summary: "Show who logged in recently.",
+	Help:    "The newest login stands first. Restarts of the system are in the list, too.",
 	Source:  "public",
+	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		const form = "Mon Jan _2 15:04"
 		zone := env.Box.Zone()

@@ -17,9 +17,9 @@ import (
 var _ = register(&shell.Command{
 	Name:    "packetcapture",
 	Summary: "Capture the packets that pass the appliance's interfaces.",
-	Help:    "Captures are kept in the directory diagnostic; fetch them with SFTP, SCP or FTP.",
+	Help:    "One capture runs at a time; it ends with the session that started it. Captures are kept in the\ndirectory diagnostic: fetch them with SFTP, SCP or FTP.",
 	Source:  "B9 to B22 (operations, rules), B24 (menu words); invented (questions of SETUP, refusals)",
-	Roles:   []users.Role{users.Administrator},
+	Roles:   []users.Role{users.Administrator, users.Operator},
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return env.Menu(ctx, func() shell.Menu {

@@ -12,6 +12,7 @@ var _ = register(&shell.Command{
 	Summary: "Change your passphrase.",
 	Help:    "Takes effect at once, without commit.",
 	Source:  "invented (after the older passwd)",
+	Mode:    shell.ClusterMode,
 	Since:   product.Version{Major: 9},
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return changePassphrase(ctx, env, "passphrase")

@@ -12,6 +12,7 @@ var _ = register(&shell.Command{
 	Summary: "Change your password.",
 	Help:    "Takes effect at once, without commit.",
 	Source:  "public (questions, result), invented (refusals)",
+	Mode:    shell.ClusterMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return changePassphrase(ctx, env, "password")
 	},

@@ -14,7 +14,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "ping",
 	Summary: "Ping a network host.",
-	Help:    "ping [HOST]\nSends an echo request a second until Ctrl-C is pressed, without a terminal ten of them.",
+	Help:    "ping [host]\n\nSends an echo request a second until Ctrl-C is pressed; without a terminal it sends ten.",
 	Source:  "B51, B52; ping(8) of FreeBSD (errors); public (questions)",
 	Mode:    shell.MachineMode,
 	Batch:   true,

@@ -13,7 +13,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "ping6",
 	Summary: "Ping a network host using IPv6.",
-	Help:    "ping6 [HOST]\nSends an echo request a second until Ctrl-C is pressed, without a terminal ten of them.",
+	Help:    "ping6 [host]\n\nSends an echo request a second until Ctrl-C is pressed; without a terminal it sends ten.",
 	Source:  "ping6(8) of FreeBSD (output, errors); public (questions)",
 	Mode:    shell.MachineMode,
 	Batch:   true,

@@ -30,7 +30,7 @@ func power(ctx context.Context, env *shell.Env, action appliance.PowerAction, ve
 		}
 	}
 	if !env.Box.Power(action, time.Duration(seconds)*time.Second) {
-		return shell.Refusal("Nobody runs this system who could " + verb + " it.")
+		return shell.Refusal("It is not possible to " + verb + " this system.")
 	}
 	env.Printf("%s\n", farewell)
 	return shell.ErrLogout

@@ -14,8 +14,9 @@ import (
 var _ = register(&shell.Command{
 	Name:    "rollbackconfig",
 	Summary: "Return to one of the last ten configurations.",
+	Help:    "Those are offered for which the question of commit about rollback was answered with yes.\nWhat is chosen takes effect when it is committed.",
 	Source:  "public (one of the last ten), invented (texts)",
-	Roles:   []users.Role{users.Administrator},
+	Roles:   []users.Role{users.Administrator}, // as a configuration may hold accounts
 	Since:   product.Version{Major: 8, Minor: 5},
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {

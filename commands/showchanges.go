@@ -9,6 +9,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "showchanges",
 	Summary: "Show the changes of this session that are not committed.",
+	Help:    "Passphrases are not shown. commit makes the changes take effect, clearchanges forgets them.",
 	Source:  "public (a nested tree), invented (its form)",
 	Run: func(ctx context.Context, env *shell.Env) error {
 		changes := env.Draft.Changes()

@@ -12,6 +12,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "sshconfig",
 	Summary: "Manage SSH keys of users; show the settings of the SSH server.",
+	Help:    "A key lets its owner log in without a passphrase.",
 	Source:  "public (operations, settings shown), invented (questions)",
 	Mode:    shell.ClusterMode,
 	Commit:  true,

@@ -22,13 +22,12 @@ var _ = register(&shell.Command{
 		if len(env.Args) > 1 || detail && env.Args[0] != "detail" {
 			return shell.Invalidf(env.Args[len(env.Args)-1], "The only argument is: detail.")
 		}
-		now, up := env.Box.Now(), env.Box.Started().In(env.Box.Zone())
-		const form = "Mon Jan _2 15:04:05 2006 MST"
+		now, up := env.Box.Now(), env.Box.Started()
 		if !detail {
 			env.Printf("Enter \"status detail\" for more information.\n\n")
 		}
-		env.Printf("%-30s %s\n", "Status as of:", now.Format(form))
-		env.Printf("%-30s %s (%s)\n", "Up since:", up.Format(form), uptime(now.Sub(up)))
+		env.Printf("%-30s %s\n", "Status as of:", moment(env, now))
+		env.Printf("%-30s %s (%s)\n", "Up since:", moment(env, up), uptime(now.Sub(up)))
 		env.Printf("%-30s %s\n", "Last counter reset:", "Never")
 		env.Printf("%-30s %s\n", "System status:", "Online")
 		env.Printf("%-30s %s\n", "Oldest Message:", "No Messages")

@@ -14,6 +14,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "userconfig",
 	Summary: "Manage the accounts of administrators.",
+	Help:    "An account has a name, a full name, a role and a passphrase. The role decides which commands it may use.",
 	Source:  "public (list, operations), invented (questions)",
 	Roles:   []users.Role{users.Administrator},
 	Mode:    shell.ClusterMode,

@@ -10,6 +10,7 @@ var _ = register(&shell.Command{
 	Name:    "version",
 	Summary: "Show the version of the system.",
 	Source:  "public",
+	Mode:    shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
 		p := env.Box.Product
 		env.Printf("\nCurrent Version\n===============\n")

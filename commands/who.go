@@ -11,7 +11,9 @@ import (
 var _ = register(&shell.Command{
 	Name:    "who",
 	Summary: "List who is logged in.",
+	Help:    "Logins over SSH, SFTP, SCP and FTP and on the serial console are listed.",
 	Source:  "invented, after public samples",
+	Mode:    shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
 		t := shell.Table{Heads: []string{"Username", "Role", "Login Time", "Idle Time", "Remote Host", "What"}}
 		for _, s := range env.Box.Logins.List() {
