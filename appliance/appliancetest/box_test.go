@@ -145,3 +145,16 @@ doors:
 		}
 	}
 }
+
+// Whoever grants no time at all to others still hears that it worked.
+func TestRebootAtOnceSaysGoodbye(t *testing.T) {
+	t.Parallel()
+	box := appliancetest.Start(t)
+	for range 20 {
+		s := box.Login()
+		s.Type("reboot 0")
+		if last := s.Wait(); !strings.Contains(last, "Closing CLI connection.") {
+			t.Errorf("the last words: %q", last)
+		}
+	}
+}

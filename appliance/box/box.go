@@ -166,8 +166,13 @@ func (b *Box) set(s *system) {
 	b.system, b.addrs = s, s.world.Doors()
 }
 
+// leastGrace is what sessions are given in any case: for their last words, and to be
+// gone before the appliance comes up again over the same directory.
+const leastGrace = time.Second
+
 // press is the power switch, for the appliance's own commands: it returns at once.
 func (b *Box) press(action appliance.PowerAction, grace time.Duration) {
+	grace = max(grace, leastGrace)
 	settled := make(chan struct{})
 	b.mu.Lock()
 	b.pressed = settled
