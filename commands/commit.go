@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -15,6 +16,7 @@ var _ = register(&shell.Command{
 	Summary: "Make the changes of this session take effect.",
 	Help:    "commit [\"comment\"] [Y|N]\ncommit -y\n\nThe second argument says whether the configuration is kept for rollbackconfig.",
 	Source:  "public (prompt, rollback question, results, inline form), invented (refusals)",
+	Roles:   []users.Role{users.Administrator, users.Operator}, // read-only operators may try changes out
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !env.Draft.Pending() {

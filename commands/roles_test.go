@@ -1,0 +1,38 @@
+package commands_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/commands"
+)
+
+// What each role may not use. Operators may do all but manage accounts, return to
+// another configuration and upgrade; the others may look, and technicians reboot.
+func TestWhatRolesMayNotDo(t *testing.T) {
+	administer := []string{"loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
+	operate := []string{"commit", "packetcapture", "saveconfig", "sethostname", "settime", "settz", "showconfig"}
+	power := []string{"reboot", "shutdown"}
+	for role, want := range map[users.Role][]string{
+		users.Administrator:    nil,
+		users.Operator:         administer,
+		users.Technician:       slices.Concat(administer, operate),
+		users.ReadOnlyOperator: slices.Concat(administer, operate, power),
+		users.HelpDesk:         slices.Concat(administer, operate, power),
+		users.Guest:            slices.Concat(administer, operate, power),
+	} {
+		var got []string
+		for _, c := range commands.All() {
+			if !c.Allows(role) {
+				got = append(got, c.Name)
+			}
+		}
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%v may not use:\n%s", role, diff)
+		}
+	}
+}
