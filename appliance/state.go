@@ -29,6 +29,9 @@ func readState(dir, name string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
+// writeState does not wait for the disk, which would take longer than everything else
+// at a first start: what a power cut may cost is the clock's setting, or the date of an
+// installation that is minutes old. An empty file counts as none.
 func writeState(dir, name, text string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("write state: %w", err)
@@ -39,7 +42,7 @@ func writeState(dir, name, text string) error {
 	}
 	defer os.Remove(tmp.Name())
 	_, err = tmp.WriteString(text + "\n")
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+	if err = errors.Join(err, tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
 	}
 	if err != nil {
