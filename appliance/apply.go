@@ -14,6 +14,23 @@ import (
 // configuration. Where the network owns no interfaces it leaves addresses alone.
 type interfaceApplier struct{ box *Appliance }
 
+// A RefusedError says why the network cannot be as a configuration wants it. A commit
+// returns it.
+type RefusedError struct {
+	Text string // a sentence for the administrator
+	Err  error  // what the network said; may be nil
+}
+
+func (e *RefusedError) Error() string {
+	if e.Err == nil {
+		return e.Text
+	}
+	return e.Text + " (" + e.Err.Error() + ")"
+}
+
+// Unwrap returns what the network said.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
 // Apply sets addresses and opens the listeners that are new. Connections and
 // listeners over addresses that go are left for Done: until then the commit may
 // still be undone. Undoing closes the listeners that it opened.
@@ -58,7 +75,7 @@ func (p interfaceApplier) closeListeners(c *config.Config) {
 func checkJacks(n network.Network, v config.View) error {
 	for _, i := range Interfaces.Get(v).List {
 		if !slices.ContainsFunc(n.Interfaces(), func(e network.Interface) bool { return e.Name == i.Jack && !e.Loopback }) {
-			return fmt.Errorf("the IP interface %s is on the Ethernet interface %s, which does not exist", i.Name, i.Jack)
+			return &RefusedError{Text: fmt.Sprintf("The IP interface %s is on the Ethernet interface %s, which does not exist.", i.Name, i.Jack)}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/network"
@@ -87,7 +88,11 @@ func (l *serviceListener) add(ctx context.Context, want map[netip.AddrPort]bool)
 			for _, n := range fresh {
 				n.Close()
 			}
-			return fmt.Errorf("listen on %v for %s: %w", addr, l.port.Owner, err)
+			err = fmt.Errorf("listen for %s: %w", l.port.Owner, err)
+			if errors.Is(err, syscall.EADDRINUSE) {
+				err = &RefusedError{fmt.Sprintf("Port %d of %v is in use.", addr.Port(), addr.Addr()), err}
+			}
+			return err
 		}
 		fresh[addr] = n
 	}

@@ -3,6 +3,7 @@ package commands_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/commands"
@@ -154,4 +156,28 @@ func TestUserconfigDoesNotOverwriteAnotherSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefusal(t, d.run(t, "commit", "", ""), "another session has meanwhile changed users")
+}
+
+// A network without the interface that the configuration speaks of.
+type bareNet struct {
+	tappedNet
+	network.Configurer
+}
+
+func (bareNet) SetAddrs(string, []netip.Prefix) error { return nil }
+
+func (bareNet) SetRoutes([]network.Route) error { return nil }
+
+func TestACommitThatTheNetworkRefuses(t *testing.T) {
+	box, err := appliance.New(appliance.Options{Dir: t.TempDir(), Net: bareNet{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { box.Stop(context.Background()) })
+	d := &desk{box: box, env: &shell.Env{Box: box, Draft: box.Config.Edit()}}
+	appliance.Interfaces.Set(d.env.Draft, appliance.IPInterfaces{List: []appliance.IPInterface{{Name: "One", Jack: "Data 9"}}})
+	wantRefusal(t, d.run(t, "commit", ""), "The changes cannot be committed.\nThe IP interface One is on the Ethernet interface Data 9, which does not exist.")
+	if !d.env.Draft.Pending() {
+		t.Error("the changes are lost")
+	}
 }
