@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -138,7 +139,8 @@ func (b *Box) Settled(ctx context.Context) error {
 	}
 }
 
-// Appliance is the appliance that runs now: a reboot makes another.
+// Appliance is the appliance that runs now: a reboot makes another. It must not be asked
+// for before Start; nor must World.
 func (b *Box) Appliance() *appliance.Appliance { return b.current().box }
 
 // World is the world that the appliance is in now: a reboot makes another.
@@ -148,7 +150,7 @@ func (b *Box) World() *netsim.World { return b.current().world }
 func (b *Box) Addrs() map[string]netip.AddrPort {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.addrs
+	return maps.Clone(b.addrs)
 }
 
 // HostKeyFingerprint is the host key's, in the form of ssh-keygen -l.
