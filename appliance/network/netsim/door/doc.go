@@ -23,7 +23,7 @@
 //
 // Each direction is one goroutine that reads and writes; nothing is handed over in
 // between. A half-close is passed on as a half-close, a reset as a reset. A
-// connection that idles holds two buffers of 2 KiB; one that is busy borrows 16 KiB
+// connection that idles holds two buffers of 2 KiB; one that is busy borrows 64 KiB
 // for each direction.
 //
 // # Locks

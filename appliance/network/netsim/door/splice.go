@@ -10,7 +10,7 @@ import (
 
 const (
 	idleBuffer = 2 << 10
-	busyBuffer = 16 << 10
+	busyBuffer = 64 << 10
 )
 
 // A half is what both kinds of connections offer.

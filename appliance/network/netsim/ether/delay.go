@@ -55,7 +55,16 @@ func (h *delayHeap) Pop() any {
 	return x
 }
 
-// schedule lets e happen once d has passed.
+// postAfter lets e happen once d has passed, or after what is already queued.
+func (w *Wire) postAfter(d time.Duration, e event) {
+	if d > 0 {
+		w.schedule(d, e)
+		return
+	}
+	w.post(e)
+}
+
+// schedule lets e happen once d has passed, on another occasion in any case.
 func (w *Wire) schedule(d time.Duration, e event) {
 	w.scheduleAt(w.machine.Mark()+clock.Mark(max(d, 0)), e)
 }

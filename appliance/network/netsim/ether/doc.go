@@ -45,10 +45,17 @@
 //
 // # Ports are cards with offload
 //
-// A stack's port splits long TCP packets into frames that fit the MTU, and joins
-// frames of one flow that arrive in a row, as real network cards do; gVisor then
-// works once for twenty frames. It makes bulk transfers four times as cheap. What
-// is between, taps included, sees every frame by itself with true checksums.
+// A stack hands its port TCP data of several segments at once. They go their way
+// together, as a Train, which costs hardly more than one frame, and are delivered
+// to the other stack as one packet, as real network cards do it (TSO, LRO).
+//
+// Nobody can tell. Taps are shown each frame by itself, as it would have been, with
+// true lengths, flags and checksums; counters count frames. Where something could
+// happen to one frame and not to the next (a filter, an impaired cable, an MTU that is
+// too small, a node that does not take trains) the train is taken apart, and its frames
+// go on one by one. A stack's port then joins those that arrive in a row again.
+//
+// A frame that a node sends on is not copied, see Port.RelayAfter.
 //
 // # What it is not
 //

@@ -23,12 +23,27 @@ var _ stack.LinkEndpoint = (*link)(nil)
 // deliver hands a frame to the stack; more is data that follows it. It owns the
 // views.
 func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithView(v)})
+	b := buffer.MakeWithView(v)
+	for _, x := range more {
+		_ = b.Append(x) // fails for nil only
+	}
+	l.dispatch(b, 1+len(more))
+}
+
+// deliverTrain hands a train to the stack.
+func (l *link) deliverTrain(t *Train) {
+	t.whole()
+	n := t.frames()
+	b := buffer.MakeWithData(t.head)
+	b.Merge(&t.data)
+	l.dispatch(b, n)
+}
+
+// dispatch hands a packet that was so many frames to the stack. It owns b.
+func (l *link) dispatch(b buffer.Buffer, frames int) {
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: b})
 	defer pkt.DecRef()
 	h, _ := pkt.LinkHeader().Consume(headerLen) // shorter frames cannot be sent
-	for _, x := range more {
-		pkt.Data().AppendView(x)
-	}
 	eth := header.Ethernet(h)
 	switch dst := eth.DestinationAddress(); {
 	case dst == header.EthernetBroadcastAddress:
@@ -42,7 +57,7 @@ func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 	defer l.port.receiving.Unlock()
 	d := l.dispatcher.Load()
 	if d == nil || l.port.closed {
-		l.port.counters.rxDropped.Add(1 + uint64(len(more)))
+		l.port.counters.rxDropped.Add(uint64(frames))
 		return
 	}
 	(*d).DeliverNetworkPacket(eth.Type(), pkt)

@@ -26,8 +26,9 @@ type Port struct {
 	wire    *Wire
 	segment *Segment
 
-	node   func(frame []byte) // the owner, if it is written by hand
-	stack  link               // or the owner's link
+	node   func(frame []byte)  // the owner, if it is written by hand
+	trains func(t *Train) bool // likewise; nil: it takes none
+	stack  link                // or the owner's link
 	mtu    atomic.Int32
 	up     atomic.Bool
 	queued atomic.Int32 // frames that wait for the pump
@@ -89,12 +90,24 @@ func (p *Port) Send(frame []byte) { p.send(buffer.NewViewWithData(frame)) }
 // SendAfter is Send once d has passed, without a closure. Frames of equal delay
 // keep their order.
 func (p *Port) SendAfter(d time.Duration, frame []byte) {
-	if d <= 0 {
-		p.Send(frame)
+	if v := buffer.NewViewWithData(frame); p.accept(v) {
+		p.wire.postAfter(d, event{from: p, frame: v})
+	}
+}
+
+// RelayAfter is SendAfter for the frame that a node is just receiving, or the
+// first part of it, whose memory it takes over; others are copied. It is called on
+// the pump only.
+func (p *Port) RelayAfter(d time.Duration, frame []byte) {
+	v := p.wire.held
+	if v == nil || len(frame) == 0 || &frame[0] != &v.AsSlice()[0] {
+		p.SendAfter(d, frame)
 		return
 	}
-	if v := buffer.NewViewWithData(frame); p.accept(v) {
-		p.wire.schedule(d, event{from: p, frame: v})
+	p.wire.held = nil
+	v.CapLength(len(frame))
+	if p.accept(v) {
+		p.wire.postAfter(d, event{from: p, frame: v})
 	}
 }
 
@@ -169,10 +182,22 @@ func (p *Port) arrive(v *buffer.View) {
 	}
 	p.receiving.Lock()
 	defer p.receiving.Unlock()
-	if !p.closed {
-		p.node(frame)
+	if p.closed {
+		v.Release()
+		return
 	}
-	v.Release()
+	p.receive(v)
+}
+
+// receive hands a frame to a node. It owns v. It is called with receiving held.
+func (p *Port) receive(v *buffer.View) {
+	w := p.wire
+	w.held = v
+	p.node(v.AsSlice())
+	if w.held != nil {
+		w.held.Release()
+		w.held = nil
+	}
 }
 
 // Close pulls the port out of its segment. Once it has returned, the owner

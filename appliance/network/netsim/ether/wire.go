@@ -39,7 +39,9 @@ type Wire struct {
 	line    delayLine
 	closed  bool
 
-	merger merger // the pump's own
+	// The pump's own.
+	merger merger
+	held   *buffer.View // the frame that a node is just receiving; nil once it was sent on
 
 	taps  atomic.Int32 // open ones
 	stamp stamper
@@ -50,6 +52,7 @@ type Wire struct {
 type event struct {
 	from, to *Port
 	frame    *buffer.View
+	train    *Train // instead of a frame; it only leaves
 	call     func()
 }
 
@@ -162,6 +165,8 @@ func (w *Wire) happen(e *event) {
 		e.call()
 	case e.to != nil:
 		e.to.arrive(e.frame)
+	case e.train != nil:
+		e.from.leaveTrain(e.train)
 	default:
 		e.from.leave(e.frame)
 	}
@@ -169,12 +174,15 @@ func (w *Wire) happen(e *event) {
 
 // release gives up an event that will not happen.
 func (e event) release() {
-	if e.frame == nil {
-		return
-	}
-	e.frame.Release()
-	if e.to == nil {
-		e.from.queued.Add(-1)
+	switch {
+	case e.train != nil:
+		e.from.queued.Add(-int32(e.train.frames()))
+		e.train.release()
+	case e.frame != nil:
+		e.frame.Release()
+		if e.to == nil {
+			e.from.queued.Add(-1)
+		}
 	}
 }
 

@@ -19,6 +19,12 @@
 // hops, resets after so many bytes) is data. Headers are read and written by hand,
 // so the package needs nothing but package ether.
 //
+// # Trains
+//
+// TCP data that a stack sent at once (ether.Train) is looked up once and sent on
+// whole, unless its path loses packets, jitters or has a small MTU, its TTL ends on
+// the way, or there are rules: then each frame is a packet of its own.
+//
 // # The firewall
 //
 // Rules are asked at the gateway: a packet whose TTL ends there or before is

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
 // A step is a router that a packet meets on its way.
@@ -38,6 +40,44 @@ func (w *WAN) forward(g *gateway, p *packet) {
 		w.walk(&j)
 	}
 	w.steps = j.steps[:0]
+}
+
+// pass sends a train on, if it is one that nothing happens to on its way that could
+// happen to one of its frames and not to the others.
+func (g *gateway) pass(t *ether.Train) bool {
+	w := g.wan
+	p, ok := parseHeaders(t.Head())
+	if !ok || ether.MAC(p.frame[:6]) != g.mac || !routable(p.src) || !routable(p.dst) ||
+		len(w.rules.Load().rules) > 0 || w.isGateway(g, p.dst) {
+		return false
+	}
+	j := w.plan(g, &p)
+	defer func() { w.steps = j.steps[:0] }()
+	if !j.smooth() || t.MTU() > j.mtu() {
+		return false
+	}
+	mac, ok := j.to.macOf(p.dst)
+	if !ok {
+		return false
+	}
+	j.age(len(j.steps))
+	address(p.frame, mac, j.to.mac)
+	j.to.port.SendTrainAfter(j.total, t)
+	return true
+}
+
+// smooth reports whether the packet arrives, at the time that is expected.
+func (j *journey) smooth() bool {
+	if j.to == nil || j.router || int(j.ttl) <= len(j.steps) || j.lane() != nil {
+		return false
+	}
+	for i := range j.steps {
+		if h := j.steps[i].hop; h != nil && h.Loss > 0 {
+			return false
+		}
+	}
+	return (j.out == nil || j.out.Loss == 0) &&
+		(j.back == nil || j.back.Loss == 0 && j.back.End == Deliver)
 }
 
 // isGateway reports whether a is an address of g's own, or of another wire's

@@ -60,6 +60,7 @@ func newGateway(w *WAN, c Gateway, site bool) *gateway {
 	}
 	g.local = append(g.local, LinkLocal(c.MAC))
 	g.port = c.Segment.NewNode(c.Name, c.MAC, c.MTU, g.receive)
+	g.port.ReceiveTrains(g.pass)
 	return g
 }
 
@@ -232,12 +233,24 @@ func (g *gateway) learn(a netip.Addr, mac ether.MAC, asked bool) {
 	}
 }
 
-// send sends an IP frame to the neighbor a once delay has passed. It does not keep
-// frame. About a packet that finds no neighbor, o hears.
-func (g *gateway) send(a netip.Addr, frame []byte, delay time.Duration, o origin) {
+// macOf is the address of the neighbor a, as long as it need not be asked for.
+func (g *gateway) macOf(a netip.Addr) (mac ether.MAC, ok bool) {
 	if g.all != (ether.MAC{}) {
-		address(frame, g.all, g.mac)
-		g.port.SendAfter(delay, frame)
+		return g.all, true
+	}
+	n := g.neighbors[a]
+	if n == nil || !n.known || g.wan.machine.Mark() >= n.expires {
+		return mac, false
+	}
+	return n.mac, true
+}
+
+// send sends an IP frame to the neighbor a once delay has passed. The caller must
+// not use the frame any more. About a packet that finds no neighbor, o hears.
+func (g *gateway) send(a netip.Addr, frame []byte, delay time.Duration, o origin) {
+	if mac, ok := g.macOf(a); ok {
+		address(frame, mac, g.mac)
+		g.port.RelayAfter(delay, frame)
 		return
 	}
 	n := g.neighbors[a]
@@ -251,10 +264,7 @@ func (g *gateway) send(a netip.Addr, frame []byte, delay time.Duration, o origin
 	}
 	if n.known {
 		address(frame, n.mac, g.mac)
-		g.port.SendAfter(delay, frame)
-		if now < n.expires {
-			return
-		}
+		g.port.RelayAfter(delay, frame)
 	} else if len(n.waiting) < neighborQueue {
 		n.waiting = append(n.waiting, waiting{slices.Clone(frame), now + clock.Mark(delay), o})
 	}

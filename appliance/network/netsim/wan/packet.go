@@ -32,6 +32,7 @@ var be = binary.BigEndian
 // A packet is a received IP packet. Its slices are parts of the frame.
 type packet struct {
 	frame    []byte // cut to the packet's length
+	headers  bool   // the frame ends with the TCP header, though the packet does not
 	ip       []byte // header and payload
 	body     []byte // what follows the IP headers
 	src, dst netip.Addr
@@ -46,6 +47,18 @@ type packet struct {
 // parse reads a frame whose header says that it is IP; ok is false for one that
 // is damaged, whose frame is dropped.
 func parse(frame []byte) (p packet, ok bool) {
+	ok = p.parse(frame)
+	return p, ok
+}
+
+// parseHeaders is parse for the headers of a packet.
+func parseHeaders(frame []byte) (p packet, ok bool) {
+	p.headers = true
+	ok = p.parse(frame)
+	return p, ok
+}
+
+func (p *packet) parse(frame []byte) (ok bool) {
 	if be.Uint16(frame[12:]) == typeIPv4 {
 		ok = p.parse4(frame)
 	} else {
@@ -54,7 +67,7 @@ func parse(frame []byte) (p packet, ok bool) {
 	if ok && !p.later && (p.proto == protoTCP || p.proto == protoUDP) && len(p.body) >= 8 {
 		p.sport, p.dport = be.Uint16(p.body), be.Uint16(p.body[2:])
 	}
-	return p, ok
+	return ok
 }
 
 func (p *packet) parse4(frame []byte) bool {
@@ -63,6 +76,9 @@ func (p *packet) parse4(frame []byte) bool {
 		return false
 	}
 	header, total := int(ip[0]&15)*4, int(be.Uint16(ip[2:]))
+	if p.headers {
+		total = min(total, len(ip))
+	}
 	if header < ipv4Len || total < header || total > len(ip) || checksum(0, ip[:header]) != 0 {
 		return false
 	}
@@ -79,6 +95,9 @@ func (p *packet) parse6(frame []byte) bool {
 		return false
 	}
 	total := ipv6Len + int(be.Uint16(ip[4:]))
+	if p.headers {
+		total = min(total, len(ip))
+	}
 	if total > len(ip) {
 		return false
 	}
@@ -151,7 +170,6 @@ type segment []byte
 
 func (s segment) seq() uint32    { return be.Uint32(s[4:]) }
 func (s segment) ack() uint32    { return be.Uint32(s[8:]) }
-func (s segment) flags() uint8   { return s[13] }
 func (s segment) window() uint16 { return be.Uint16(s[14:]) }
 func (s segment) data() []byte   { return s[int(s[12]>>4)*4:] }
 func (s segment) has(flag uint8) bool {

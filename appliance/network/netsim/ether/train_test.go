@@ -1,0 +1,171 @@
+package ether
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// A trip is a stack's card, a router and another stack's card, for trains.
+type trip struct {
+	t                     *testing.T
+	wire                  *Wire
+	from, near, far, to   *Port
+	relay                 bool // the router takes trains
+	left, arrived, routed []string
+	got                   collector
+}
+
+func newTrip(t *testing.T) *trip {
+	x := &trip{t: t, wire: NewWire(Options{})}
+	t.Cleanup(x.wire.Close)
+	a, b := x.wire.Segment("a"), x.wire.Segment("b")
+	x.from = a.NewPort("from", MAC{2, 0, 0, 0, 0, 1}, 1500)
+	// The frames of tcpFrame are for this one, on both segments.
+	x.near = a.NewNode("near", MAC{2, 0, 0, 0, 0, 2}, 1500, func(frame []byte) {
+		x.routed = append(x.routed, told(frame))
+		x.far.RelayAfter(0, frame)
+	})
+	x.near.ReceiveTrains(func(t *Train) bool {
+		if x.relay {
+			x.far.SendTrainAfter(0, t)
+		}
+		return x.relay
+	})
+	x.far = b.NewNode("far", MAC{2, 0, 0, 0, 0, 1}, 1500, func([]byte) {})
+	x.to = b.NewPort("to", MAC{2, 0, 0, 0, 0, 2}, 1500)
+	x.to.Endpoint().Attach(&x.got)
+	tap := func(p *Port, seen *[]string) {
+		p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { *seen = append(*seen, told(frame)) })
+	}
+	tap(x.from, &x.left)
+	tap(x.to, &x.arrived)
+	return x
+}
+
+// send sends "abcdefghij" in parts of four bytes and waits until it has arrived.
+func (x *trip) send(v6 bool) (delivered []string) {
+	x.t.Helper()
+	pkt := offloaded(x.t, tcpFrame(x.t, v6, 100, "abcdefghij", nil), 4)
+	defer pkt.DecRef()
+	var list stack.PacketBufferList
+	list.PushBack(pkt)
+	if n, err := x.from.Endpoint().WritePackets(list); n != 1 || err != nil {
+		x.t.Errorf("wrote %d packets, %v", n, err)
+	}
+	done := make(chan bool)
+	x.wire.After(20*time.Millisecond, func() { close(done) })
+	<-done
+	for _, f := range x.got.frames {
+		delivered = append(delivered, told(f))
+	}
+	return delivered
+}
+
+var (
+	whole = []string{"100 abcdefghij"}
+	parts = []string{"100 abcd", "104 efgh", "108 ij"}
+)
+
+func (x *trip) check(what string, want, got []string) {
+	x.t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		x.t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+}
+
+func TestATrainIsDeliveredWholeAndSeenInFrames(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		x := newTrip(t)
+		x.relay = true
+		x.check("delivered", whole, x.send(v6))
+		x.check("tapped when it left", parts, x.left)
+		x.check("tapped when it arrived", parts, x.arrived)
+		x.check("frames at the router", nil, x.routed)
+	}
+}
+
+func TestATrainCountsAsItsFrames(t *testing.T) {
+	x, y := newTrip(t), newTrip(t)
+	x.relay = true // and y's router gets frames
+	x.send(false)
+	y.send(false)
+	if n := x.from.Counters().TxPackets; n != 3 {
+		t.Errorf("%d packets sent, want 3", n)
+	}
+	for i, ports := range [][2]*Port{{x.from, y.from}, {x.near, y.near}, {x.far, y.far}, {x.to, y.to}} {
+		if d := cmp.Diff(ports[1].Counters(), ports[0].Counters()); d != "" {
+			t.Errorf("port %d (-frames +train):\n%s", i, d)
+		}
+	}
+}
+
+func TestANodeThatTakesNoTrainsGetsFrames(t *testing.T) {
+	x := newTrip(t)
+	x.check("delivered", whole, x.send(false)) // merged again
+	x.check("frames at the router", parts, x.routed)
+	x.check("tapped when they arrived", parts, x.arrived)
+}
+
+func TestAFilterDecidesAboutEachFrameOfATrain(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		port   func(*trip) *Port
+		routed []string
+	}{
+		{"on its way out", func(x *trip) *Port { return x.from }, []string{"100 abcd", "108 ij"}},
+		{"on its way in", func(x *trip) *Port { return x.near }, []string{"100 abcd", "108 ij"}},
+	} {
+		x := newTrip(t)
+		x.relay = true
+		c.port(x).Filter(func(_ network.Direction, frame []byte) bool { return !strings.Contains(string(frame), "efgh") })
+		x.check(c.name+": delivered", c.routed, x.send(false))
+		x.check(c.name+": routed", c.routed, x.routed)
+		x.check(c.name+": tapped before", parts, x.left)
+	}
+}
+
+func TestACableCarriesTheFramesOfATrainOneByOne(t *testing.T) {
+	x := newTrip(t)
+	x.relay = true
+	x.near.SetImpairment(Impairment{Delay: time.Microsecond})
+	x.send(false)
+	x.check("routed", parts, x.routed)
+	x.check("tapped when they arrived", parts, x.arrived)
+}
+
+func TestATrainOfLongFramesIsAnErrorForEach(t *testing.T) {
+	x := newTrip(t)
+	x.relay = true
+	x.to.SetMTU(v4Len + 32 + 3)
+	x.check("delivered", []string{"108 ij"}, x.send(false))
+	if n := x.to.Counters().RxErrors; n != 2 {
+		t.Errorf("%d errors, want 2", n)
+	}
+}
+
+func TestATrainMeetsAPulledCable(t *testing.T) {
+	x := newTrip(t)
+	x.relay = true
+	x.from.SetUp(false)
+	x.check("delivered", nil, x.send(false))
+	if n := x.from.Counters().TxErrors; n != 3 {
+		t.Errorf("%d errors, want 3", n)
+	}
+}
+
+func TestAClosedWireLosesTrains(t *testing.T) {
+	x := newTrip(t)
+	pkt := offloaded(t, tcpFrame(t, false, 100, "abcdefghij", nil), 4)
+	defer pkt.DecRef()
+	x.wire.Close()
+	x.from.stack.split(pkt)
+	if n := x.from.queued.Load(); n != 0 {
+		t.Errorf("%d frames wait", n)
+	}
+}
