@@ -41,6 +41,9 @@ func (s *script) Prompt(ctx context.Context, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if line == string(rune(ctrlD)) { // a script's Ctrl-D ends a paste, not the script
+		return "", io.EOF
+	}
 	return line, nil
 }
 

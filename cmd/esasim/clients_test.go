@@ -203,6 +203,17 @@ func TestCommandLineOverSSH(t *testing.T) {
 	}
 }
 
+// A script can paste a configuration and go on.
+func TestPasteFromAScript(t *testing.T) {
+	tools(t, "ssh", "sshpass")
+	p := start(t, t.TempDir(), "--ephemeral")
+	script := "loadconfig\n1\n<config>\n<hostname>pasted.example.org</hostname>\n</config>\n\x04\ncommit \"pasted\" N\nexit\n"
+	out := execute(t, "", script, "sshpass", ssh(p)...)
+	if !strings.Contains(out, "active.") || !strings.Contains(out, "pasted.example.org> ") {
+		t.Errorf("loadconfig in a script:\n%s", out)
+	}
+}
+
 // Ping without a terminal ends by itself.
 func TestPingWithoutTerminal(t *testing.T) {
 	tools(t, "ssh", "sshpass")
