@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// A Source makes streams of chance. The zero value is not usable.
+// A Source makes streams of chance. The zero value is System's.
 type Source struct {
 	seeded bool
 	seed   uint64
