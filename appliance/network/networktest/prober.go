@@ -42,12 +42,17 @@ func pingOf(t *testing.T, f Fixture, dst netip.Addr) {
 }
 
 func pingFragments(t *testing.T, f Fixture) {
-	r, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr, ID: 7, DataSize: 6000})
-	supported(t, err)
-	if r.Kind != network.EchoReply || r.Bytes != 6008 {
-		t.Errorf("%+v", r)
+	for _, dst := range []netip.Addr{f.PeerAddr, f.PeerAddr6} {
+		if !dst.IsValid() {
+			continue
+		}
+		r, err := f.Net.Ping(within(t), network.PingRequest{Dst: dst, ID: 7, DataSize: 6000})
+		supported(t, err)
+		if r.Kind != network.EchoReply || r.Bytes != 6008 || r.From != dst || r.TTL < 1 || r.RTT <= 0 {
+			t.Errorf("%v: %+v", dst, r)
+		}
 	}
-	_, err = f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr, DataSize: 66000})
+	_, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr, DataSize: 66000})
 	wantError(t, err, syscall.EMSGSIZE)
 }
 

@@ -118,17 +118,15 @@ func (l *icmpListener) next(ctx context.Context, also <-chan struct{}) (m icmpMe
 const icmpHeaderLen = 8
 
 func (l *icmpListener) read() (icmpMessage, tcpip.Error) {
+	if l.v6 {
+		return readICMP6(l.ep)
+	}
 	var b bytes.Buffer
 	res, err := l.ep.Read(&b, tcpip.ReadOptions{NeedRemoteAddr: true})
 	if err != nil {
 		return icmpMessage{}, err
 	}
 	m := icmpMessage{at: res.ControlMessages.Timestamp, data: b.Bytes()}
-	if l.v6 {
-		m.from = fromAddress(res.RemoteAddr.Addr, ipv6.ProtocolNumber)
-		m.ttl = int(res.ControlMessages.HopLimit)
-		return m, nil
-	}
 	m.from = fromAddress(res.RemoteAddr.Addr, ipv4.ProtocolNumber)
 	ip := header.IPv4(m.data)
 	if len(ip) < header.IPv4MinimumSize || len(ip) < int(ip.HeaderLength()) {
@@ -138,6 +136,19 @@ func (l *icmpListener) read() (icmpMessage, tcpip.Error) {
 	m.ttl = int(ip.TTL())
 	m.data = m.data[ip.HeaderLength():]
 	return m, nil
+}
+
+// readICMP6 reads a message from an endpoint of IPv6, raw or not.
+func readICMP6(ep tcpip.Endpoint) (icmpMessage, tcpip.Error) {
+	var b bytes.Buffer
+	res, err := ep.Read(&b, tcpip.ReadOptions{NeedRemoteAddr: true})
+	if err != nil {
+		return icmpMessage{}, err
+	}
+	return icmpMessage{
+		from: fromAddress(res.RemoteAddr.Addr, ipv6.ProtocolNumber), ttl: int(res.ControlMessages.HopLimit),
+		at: res.ControlMessages.Timestamp, data: b.Bytes(),
+	}, nil
 }
 
 func (m icmpMessage) typ() uint8    { return m.data[0] }

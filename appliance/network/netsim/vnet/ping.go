@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -39,6 +40,59 @@ type pingSocket struct {
 	queue waiter.Queue
 	ident uint16
 	users int
+
+	mu      sync.Mutex
+	waiting []*await // for replies
+}
+
+// An await is one request's wait for its reply.
+type await struct {
+	seq   uint16
+	reply icmpMessage
+	come  chan struct{} // has a token when there is one
+}
+
+// hear takes replies of IPv6 from the socket: gVisor's raw endpoints, by which all
+// else is heard, get no IPv6 packets that came in fragments.
+func (s *pingSocket) hear() {
+	s.ep.SocketOptions().SetReceiveHopLimit(true)
+	entry := waiter.NewFunctionEntry(waiter.ReadableEvents, func(waiter.EventMask) {
+		for {
+			m, err := readICMP6(s.ep)
+			if err != nil {
+				return
+			}
+			s.replied(m)
+		}
+	})
+	s.queue.EventRegister(&entry)
+}
+
+func (s *pingSocket) replied(m icmpMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.waiting {
+		if len(m.data) >= icmpHeaderLen && a.seq == m.seq() && len(a.come) == 0 {
+			a.reply = m
+			a.come <- struct{}{} // only here, so there is room
+		}
+	}
+}
+
+// await begins to wait for the reply to a request.
+func (s *pingSocket) await(seq uint16) *await {
+	a := &await{seq: seq, come: make(chan struct{}, 1)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, a)
+	return a
+}
+
+// forget ends the wait.
+func (s *pingSocket) forget(a *await) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = slices.DeleteFunc(s.waiting, func(b *await) bool { return a == b })
 }
 
 // acquire returns the socket for k, open. ident 0 takes a free one.
@@ -74,6 +128,9 @@ func (p *pingSockets) acquire(h *Host, k pingKey) (*pingSocket, error) {
 		return nil, errno(err)
 	}
 	s.ep, s.ident = ep, local.Port
+	if k.v6 {
+		s.hear()
+	}
 	if k.ident != 0 {
 		if p.open == nil {
 			p.open = make(map[pingKey]*pingSocket)
@@ -140,14 +197,19 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 	}
 	defer h.pings.release(key, s)
 
+	wait := s.await(r.Seq)
+	defer s.forget(wait)
 	start := h.stack.Clock().Now()
 	if err := s.send(h, r, nic); err != nil {
 		return network.Reply{}, err
 	}
 	for {
-		m, _, err := ear.next(ctx, nil)
+		m, ok, err := ear.next(ctx, wait.come)
 		if err != nil {
 			return network.Reply{}, err
+		}
+		if !ok {
+			m = wait.reply // written before the token
 		}
 		if !m.answers(v6, s.ident, r.Seq) {
 			continue
