@@ -40,9 +40,9 @@
 //
 // # Restart
 //
-// A reboot of the appliance is Stop and New: the new stack has new MACs, caches
-// and connections of its own. Options.DoorAddrs with the old world's Doors
-// keeps the real addresses.
+// A reboot of the appliance is Stop and New: the new stack has caches and
+// connections of its own, and the MACs of the old one, which follow from the
+// topology. Options.DoorAddrs with the old world's Doors keeps the real addresses.
 //
 // # Locks
 //
