@@ -85,7 +85,7 @@ func New(t *Topology, o Options) (*World, error) {
 		faults: make(map[string]PathFault),
 	}
 	if err := w.build(); err != nil {
-		w.Stop(context.Background())
+		_ = w.Stop(context.Background()) // what went wrong first is told
 		return nil, fmt.Errorf("%s: %w", t.File, err)
 	}
 	return w, nil
@@ -123,7 +123,7 @@ func (w *World) Start(ctx context.Context) error {
 		err = w.doors.claim(ctx)
 	}
 	if err != nil {
-		w.Stop(ctx)
+		_ = w.Stop(ctx) // likewise
 	}
 	return err
 }

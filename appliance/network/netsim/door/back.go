@@ -115,7 +115,7 @@ func carry(dst, src packetEnd, last *atomic.Int64) {
 	machine := clock.System()
 	buf := make([]byte, maxDatagram)
 	for {
-		src.SetReadDeadline(machine.Now().Add(datagramIdle))
+		_ = src.SetReadDeadline(machine.Now().Add(datagramIdle))
 		n, err := src.Read(buf)
 		switch {
 		case errors.Is(err, syscall.ECONNREFUSED):

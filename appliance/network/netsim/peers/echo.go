@@ -17,5 +17,5 @@ var _ = register(Kind{Name: "echo", Port: 7, New: func(c Config) Peer {
 type Echo struct{ stream }
 
 func (*Echo) echo(c network.Conn) {
-	io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
+	_, _ = io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
 }

@@ -49,7 +49,7 @@ func (s *Sink) Await(ctx context.Context, n int64) error {
 }
 
 func (s *Sink) swallow(c network.Conn) {
-	io.Copy(s, struct{ io.Reader }{c})
+	_, _ = io.Copy(s, struct{ io.Reader }{c})
 }
 
 // Write counts; it is what swallow copies to.
