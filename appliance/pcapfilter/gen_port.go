@@ -81,7 +81,7 @@ func lookupPort(name string) (port uint32, of proto, ok bool) {
 	if n, err := strconv.ParseUint(name, 10, 64); err == nil { // written with a backslash
 		return uint32(uint16(n)), protoDefault, true
 	}
-	s, ok := services[name]
+	s := services[name]
 	switch {
 	case s.tcp != 0 && s.udp != 0 && s.tcp == s.udp:
 		return uint32(s.tcp), protoDefault, true

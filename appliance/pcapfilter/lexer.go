@@ -99,9 +99,7 @@ func (l *lexer) next() token {
 		return t // nothing is read past it
 	case tokName:
 		l.at += len(t.text)
-		if strings.HasPrefix(t.text, `\`) {
-			t.text = t.text[1:]
-		}
+		t.text = strings.TrimPrefix(t.text, `\`)
 	default:
 		l.at += len(t.text)
 	}
