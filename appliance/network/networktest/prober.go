@@ -14,6 +14,9 @@ import (
 
 func ping(t *testing.T, f Fixture) { pingOf(t, f, f.PeerAddr) }
 
+// pingSelf pings the network's own address, from an address that the route chooses.
+func pingSelf(t *testing.T, f Fixture) { pingOf(t, f, f.Addr) }
+
 func ping6(t *testing.T, f Fixture) {
 	if !f.Addr6.IsValid() {
 		t.Skip("no IPv6")

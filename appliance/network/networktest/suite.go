@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"Datagrams6", datagrams6},
 		{"DatagramRefused", datagramRefused},
 		{"Ping", ping},
+		{"PingSelf", pingSelf},
 		{"Ping6", ping6},
 		{"PingFragments", pingFragments},
 		{"PingNobody", pingNobody},
