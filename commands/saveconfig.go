@@ -36,7 +36,14 @@ var _ = register(&shell.Command{
 			return err
 		}
 		p := env.Box.Product
-		name := fmt.Sprintf("%s-%s-%s.xml", p.Model, p.Serial, env.Box.Now().Format("20060102T150405"))
+		base := fmt.Sprintf("%s-%s-%s", p.Model, p.Serial, env.Box.Now().Format("20060102T150405"))
+		name := base + ".xml"
+		for n := 2; ; n++ { // two within a second do not share a file
+			if _, err := env.Box.Files.Stat(files.Configuration + "/" + name); err != nil {
+				break
+			}
+			name = fmt.Sprintf("%s_%d.xml", base, n)
+		}
 		err = env.Box.Files.WriteFile(files.Configuration+"/"+name, b.Bytes())
 		if errors.Is(err, syscall.ENOSPC) {
 			return shell.Refusal("The configuration cannot be saved: there is no disk space left.")
