@@ -167,6 +167,7 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 		if guard != nil {
 			delay, blocked := guard.Failed(from)
 			if blocked {
+				c.logf("The address %v is blocked after repeated failures", from)
 				c.session.tries = c.s.o.MaxTries
 			}
 			_ = c.s.o.Clock.Sleep(c.ctx, delay) // ends early with the session
