@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -139,9 +138,11 @@ func (s *Session) rest() string {
 // Wait waits until the appliance has ended the session and returns the last words.
 func (s *Session) Wait() string {
 	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
 	select {
 	case <-s.done:
-	case <-time.After(patience):
+	case <-ctx.Done():
 		s.t.Fatalf("appliancetest: the session does not end; heard %q", s.rest())
 	}
 	return s.rest()
