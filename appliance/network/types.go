@@ -24,6 +24,11 @@ type ListenConfig struct {
 	Backlog int            // connections that may wait while nobody accepts; a SYN beyond them (and BSD's margin) is dropped; 0 means 10
 	Owner   string         // process name as tcpservices shows it: "hermes", "ginetd"
 	User    string         // "root", "pgsql", "nobody"
+	// PID is the number of the process: tables of processes are in its order.
+	PID int
+	// Workers are the users of further processes of the same name that accept from
+	// the same socket, as nginx's workers do. Their numbers follow PID.
+	Workers []string
 	// Mapped makes a listener on 127.0.0.1 appear as v4-mapped in tables of
 	// processes, as a Java process's does.
 	Mapped bool
@@ -130,7 +135,9 @@ type Socket struct {
 	QLen, IncQLen, MaxQLen int
 
 	Owner, User string // "" where the connection has no process any more
-	Mapped      bool   // see ListenConfig
+	PID         int    // this and the next two: see ListenConfig
+	Workers     []string
+	Mapped      bool
 	Seq         uint64 // rises with the time at which the socket was opened
 }
 

@@ -122,14 +122,14 @@ func row(t *testing.T, n network.Network, ok func(network.Socket) bool) network.
 }
 
 func socketsOfAListener(t *testing.T, f Fixture) {
-	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0), Backlog: 50, Owner: "hermes", User: "root", Mapped: true})
+	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0), Backlog: 50, Owner: "hermes", User: "root", PID: 7, Workers: []string{"nobody"}, Mapped: true})
 	u := openUDP(t, f.Net, network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0), Owner: "interface", User: "nobody"})
 	at := func(a netip.AddrPort) func(network.Socket) bool {
 		return func(s network.Socket) bool { return s.Local == a }
 	}
 	s := row(t, f.Net, at(portOf(l.Addr())))
 	if s.Proto != "tcp4" || s.State != "LISTEN" || s.Remote != netip.AddrPortFrom(netip.IPv4Unspecified(), 0) ||
-		s.QLen != 0 || s.IncQLen != 0 || s.MaxQLen != 50 || s.Owner != "hermes" || s.User != "root" || !s.Mapped {
+		s.QLen != 0 || s.IncQLen != 0 || s.MaxQLen != 50 || s.Owner != "hermes" || s.User != "root" || s.PID != 7 || !slices.Equal(s.Workers, []string{"nobody"}) || !s.Mapped {
 		t.Errorf("listener: %+v", s)
 	}
 	d := row(t, f.Net, at(portOf(u.LocalAddr())))

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,6 +65,7 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	ep.SocketOptions().SetV6Only(true)
 	l := &listener{host: h, ep: ep}
 	l.sock = &socket{ep: ep, tcp: true, end: func() { l.Close() }, owner: c.Owner, user: c.User, mapped: c.Mapped, backlog: c.Backlog}
+	l.sock.pid, l.sock.workers = c.PID, slices.Clone(c.Workers)
 	l.accepts.open(q, waiter.ReadableEvents)
 	if !h.sockets.add(l.sock) {
 		l.Close()

@@ -34,6 +34,8 @@ type socket struct {
 	end         func() // closes it
 	tcp         bool
 	owner, user string
+	pid         int
+	workers     []string
 	mapped      bool
 	backlog     int
 	id          stack.TransportEndpointID // of a connection
@@ -263,6 +265,7 @@ func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
 	row.Seq, row.SendQ, row.MaxQLen = s.seq, s.sendQ(), s.backlog
 	if !s.released {
 		row.Owner, row.User, row.Mapped = s.owner, s.user, s.mapped
+		row.PID, row.Workers = s.pid, slices.Clone(s.workers)
 	}
 }
 
