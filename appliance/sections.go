@@ -47,7 +47,7 @@ func ValidHostname(name string) error {
 
 // Interfaces is the appliance's IP interfaces: addresses on Ethernet interfaces,
 // and the services that listen on them.
-var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces, _ *config.Config) error {
+var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces, c *config.Config) error {
 	names := map[string]bool{}
 	owner := map[netip.Addr]string{}
 	for _, i := range v.List {
@@ -69,7 +69,7 @@ var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces
 			owner[p.Addr()] = i.Name
 		}
 	}
-	return nil
+	return checkPorts(v, c)
 }, config.In(config.Network, 20))
 
 // IPInterfaces is the value of Interfaces.

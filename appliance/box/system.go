@@ -154,9 +154,11 @@ func factory(t *netsim.Topology) *config.Factory {
 	if a.TimeZone != "" {
 		appliance.TimeZone.SetFactory(f, a.TimeZone)
 	}
+	var ports appliance.PortList
 	var list appliance.IPInterfaces
 	var gateways appliance.DefaultGateways
 	for _, i := range a.Interfaces {
+		ports.List = append(ports.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
 		ip := appliance.IPInterface{Name: i.Name, Jack: i.Name, Hostname: a.HostName, SSH: 22, FTP: 21}
 		for _, p := range i.Addresses {
 			if p.Addr().Is4() {
@@ -175,6 +177,7 @@ func factory(t *netsim.Topology) *config.Factory {
 			gateways.IPv6 = i.Gateway6
 		}
 	}
+	appliance.Ports.SetFactory(f, ports)
 	appliance.Interfaces.SetFactory(f, list)
 	appliance.Gateways.SetFactory(f, gateways)
 	dns := resolver.Settings{PTRTimeout: 20, MinimumTTL: 1800}
