@@ -16,6 +16,7 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/resolver"
@@ -40,6 +41,9 @@ type Options struct {
 	// Limits slow down and block addresses that fail to log in; the zero value
 	// means users.DefaultLimits.
 	Limits users.Limits
+	// MailTimeouts bound the steps of mail that goes out; the zero value means
+	// mail.DefaultTimeouts.
+	MailTimeouts mail.Timeouts
 	// FactoryReset forgets the committed configuration.
 	FactoryReset bool
 	// Power is called when an administrator reboots the appliance or shuts it
@@ -60,6 +64,7 @@ type Appliance struct {
 	Guard    *users.Guard
 	Logins   *users.Logins
 	Resolver *resolver.Client
+	Mail     *mail.Client
 	Captures *capture.Recorder
 	Logger   *slog.Logger
 
@@ -132,6 +137,7 @@ func (a *Appliance) open(o Options) (err error) {
 		Chance:   o.Entropy.Stream("resolver/id"),
 		Settings: func() resolver.Settings { return resolver.DNS.Get(a.Config.Committed()) },
 	})
+	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: o.MailTimeouts})
 	a.Files.SetZone(a.Zone)
 	factory := capture.Factory()
 	factory.Interfaces = o.Capture

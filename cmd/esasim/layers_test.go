@@ -17,7 +17,7 @@ const layers = `
 	appliance/config appliance/files appliance/product appliance/network
 	appliance/users appliance/resolver appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture
-	appliance/network/netsim/peers appliance/network/netsim/door
+	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/network/netsim
 	appliance
 	shell transfer

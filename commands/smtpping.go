@@ -1,0 +1,345 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/mail"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/shell"
+)
+
+// smtpPatience is how long a step of a test may take: somebody waits for it.
+const smtpPatience = 30 * time.Second
+
+// An smtpTest is what smtpping was asked to do.
+type smtpTest struct {
+	host    string
+	from    *appliance.IPInterface // nil: by the route
+	message *mail.Message          // nil: the connection is tested only
+}
+
+// smtpPing is diagnostic > network > smtpping: it asks for a server, tests it, and
+// prints how each step went. A test that fails is a result, not an error.
+func smtpPing(ctx context.Context, env *shell.Env) error {
+	var t smtpTest
+	var err error
+	if t.host, err = askSMTPHost(ctx, env); err != nil {
+		return err
+	}
+	interfaces := appliance.Interfaces.Get(env.Box.Config.Committed()).List
+	var names []string
+	for _, i := range interfaces {
+		names = append(names, i.Name)
+	}
+	names = append(names, "auto")
+	n, err := env.Choose(ctx, "Select a network interface to use for the test.", len(names)-1, names...)
+	if err != nil {
+		return err
+	}
+	if n < len(interfaces) {
+		t.from = &interfaces[n]
+	}
+	typed, err := env.Confirm(ctx, "Do you want to type in a test message to send? If not, the connection will be\ntested but no email will be sent.", false)
+	if err == nil && typed {
+		t.message, err = askTestMessage(ctx, env)
+	}
+	if err != nil {
+		return err
+	}
+	return t.run(ctx, env)
+}
+
+// askSMTPHost asks for the server, and offers the mail exchangers of a domain.
+func askSMTPHost(ctx context.Context, env *shell.Env) (string, error) {
+	host, err := env.Ask(ctx, "Enter the hostname or IP address of the SMTP server:", env.Box.Hostname(), validSMTPHost)
+	if err != nil {
+		return "", err
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host, nil
+	}
+	exchangers, err := env.Box.Resolver.LookupMX(ctx, host)
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	exchangers = slices.DeleteFunc(exchangers, func(x resolver.MX) bool { return x.Host == "" }) // RFC 7505: takes no mail
+	if err != nil || len(exchangers) == 0 {
+		return host, nil // that it does not resolve at all is the test's to say
+	}
+	instead, err := env.Confirm(ctx, "The domain you entered has MX records.\nWould you like to select an MX host to test instead?", true)
+	if err != nil || !instead {
+		return host, err
+	}
+	choices := make([]string, len(exchangers))
+	for i, x := range exchangers {
+		choices[i] = fmt.Sprintf("%s (%d)", x.Host, x.Preference)
+	}
+	n, err := env.Choose(ctx, "Select an MX host to test.", 0, choices...)
+	if err != nil {
+		return "", err
+	}
+	return exchangers[n].Host, nil
+}
+
+var hostLabels = regexp.MustCompile(`^(?i)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?$`)
+
+func validSMTPHost(s string) error {
+	if _, err := netip.ParseAddr(s); err != nil && (len(s) > 253 || !hostLabels.MatchString(s)) {
+		return shell.Refusal("The value must be a host name or an IP address.")
+	}
+	return nil
+}
+
+// maxTestMessage bounds the text of a message that somebody types.
+const maxTestMessage = 1 << 20
+
+// askTestMessage asks for a message. Its text ends with a lone dot, or with Ctrl-D.
+func askTestMessage(ctx context.Context, env *shell.Env) (*mail.Message, error) {
+	m := &mail.Message{From: "from@example.com", Subject: "Test Message"}
+	to := "to@example.com"
+	if err := env.Form(ctx,
+		shell.Text(&m.From, "Enter the From e-mail address:", validMailbox),
+		shell.Text(&to, "Enter the To e-mail address:", validMailbox),
+		shell.Text(&m.Subject, "Enter the Subject:", nil),
+	); err != nil {
+		return nil, err
+	}
+	m.To = []string{to}
+	env.Printf("Enter the Body of the message one line at a time. End with a \".\" on a line by itself.\n")
+	var text strings.Builder
+	for {
+		line, err := env.Prompt(ctx, "")
+		switch {
+		case errors.Is(err, io.EOF), err == nil && line == ".":
+			m.Text = text.String()
+			return m, nil
+		case err != nil:
+			return nil, err
+		case text.Len()+len(line) > maxTestMessage:
+			return nil, shell.Refusal("The message is too large for a test.")
+		}
+		text.WriteString(line + "\n")
+	}
+}
+
+var mailbox = regexp.MustCompile(`^[^\s<>@"(),:;\[\]\\]{1,64}@([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+$`)
+
+func validMailbox(s string) error {
+	if len(s) > 254 || !mailbox.MatchString(s) {
+		return shell.Refusal("The value must be a mail address such as user@example.com.")
+	}
+	return nil
+}
+
+// run tests the server. Its error is control only.
+func (t smtpTest) run(ctx context.Context, env *shell.Env) error {
+	began := clock.System().Mark()
+	env.Printf("Starting SMTP test of host %s.\n", t.host)
+	result := "complete"
+	if err := t.test(ctx, env); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		var no shell.Refusal
+		if !errors.As(err, &no) {
+			return err
+		}
+		env.Prose(string(no))
+		result = "failed"
+	}
+	env.Printf("Test %s. Total time elapsed %.2f seconds\n", result, clock.System().Since(began).Seconds())
+	return nil
+}
+
+// test is a test from the look-up to the end. A Refusal says how it failed.
+func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
+	routes, err := t.routes(ctx, env)
+	if err != nil {
+		return err
+	}
+	var conn *mail.Conn
+	var route mail.Route
+	for i, r := range routes {
+		if conn, err = env.Box.Mail.Dial(ctx, r); err == nil {
+			route = r
+			break
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		no := shell.Refusal(fmt.Sprintf("Unable to connect to %v.\n%s", r.Remote.Addr(), connectTrouble(err)))
+		if i == len(routes)-1 {
+			return no
+		}
+		env.Prose(string(no))
+	}
+	defer conn.Close()
+	env.Printf("Connection to %v succeeded.\n", route.Remote.Addr())
+	if _, err := conn.Greeting(ctx); err != nil {
+		var e *mail.Error
+		if errors.As(err, &e) && e.Timeout() && env.Box.Mail.SpeaksTLS(ctx, route) {
+			return shell.Refusef("The server does not greet: it speaks TLS only.")
+		}
+		return smtpTrouble(conn, err)
+	}
+	return t.converse(ctx, env, conn)
+}
+
+// routes are the ways to the server, IPv4 first.
+func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, error) {
+	addrs, err := env.Box.Resolver.Lookup(ctx, t.host, 0)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, resolver.ErrNotFound):
+		return nil, shell.Refusef("Unable to resolve '%s'.", t.host)
+	case errors.Is(err, resolver.ErrNoServer):
+		return nil, shell.Refusef("Unable to resolve '%s'. No DNS server is configured.", t.host)
+	case err != nil:
+		return nil, shell.Refusef("Unable to resolve '%s'. No DNS server answered.", t.host)
+	}
+	var routes []mail.Route
+	for _, a := range addrs {
+		r := mail.Route{Remote: netip.AddrPortFrom(a, 25), Most: smtpPatience}
+		if t.from != nil {
+			r.Local = t.from.IPv4
+			if a.Is6() {
+				r.Local = t.from.IPv6.Addr()
+			}
+			if !r.Local.IsValid() {
+				continue
+			}
+		}
+		routes = append(routes, r)
+	}
+	if _, err := netip.ParseAddr(t.host); err != nil {
+		resolved := addrs[0]
+		if len(routes) > 0 {
+			resolved = routes[0].Remote.Addr()
+		}
+		env.Printf("Resolved '%s' to %v.\n", t.host, resolved)
+	}
+	if len(routes) == 0 {
+		return nil, shell.Refusef("Unable to connect to %v.\nThe interface %s has no address of this family.", addrs[0], t.from.Name)
+	}
+	return routes, nil
+}
+
+// converse is what is said after the greeting.
+func (t smtpTest) converse(ctx context.Context, env *shell.Env, conn *mail.Conn) error {
+	succeeded := func(step mail.Step) { env.Printf("Command %s succeeded.\n", step) }
+	if _, err := conn.Hello(ctx); err != nil {
+		return smtpTrouble(conn, err)
+	}
+	if conn.Extended() {
+		env.Printf("Command EHLO succeeded\n")
+	} else {
+		succeeded(mail.Helo)
+	}
+	if t.message == nil {
+		_, _ = conn.Quit(ctx) // how it says goodbye does not matter
+		return context.Cause(ctx)
+	}
+	m := t.message
+	m.Date = env.Box.Now()
+	m.ID = fmt.Sprintf("%x.%x@%s", m.Date.UnixNano(), env.Box.Entropy.Stream("smtpping").Uint64(), env.Box.Hostname())
+	data := m.Bytes()
+	eightBit := slices.ContainsFunc(data, func(b byte) bool { return b > 127 })
+	for _, s := range []struct {
+		step mail.Step
+		take func() (mail.Reply, error)
+	}{
+		{mail.MailFrom, func() (mail.Reply, error) {
+			return conn.Mail(ctx, m.From, mail.Params{Size: int64(len(data)), EightBit: eightBit})
+		}},
+		{mail.RcptTo, func() (mail.Reply, error) { return conn.Rcpt(ctx, m.To[0]) }},
+		{mail.Data, func() (mail.Reply, error) { return conn.Data(ctx) }},
+	} {
+		if _, err := s.take(); err != nil {
+			var e *mail.Error
+			if errors.As(err, &e) && e.Err == nil {
+				_, _ = conn.Quit(ctx) // a server that refuses is taken leave of, too
+			}
+			return smtpTrouble(conn, err)
+		}
+		succeeded(s.step)
+	}
+	if _, err := conn.Body(ctx, strings.NewReader(string(data))); err != nil {
+		return smtpTrouble(conn, err)
+	}
+	env.Printf("Message body accepted.\n")
+	_, _ = conn.Quit(ctx) // as above
+	return context.Cause(ctx)
+}
+
+// connectTrouble says why a connection did not come about.
+func connectTrouble(err error) string {
+	for _, e := range []struct {
+		errno syscall.Errno
+		text  string
+	}{
+		{syscall.ECONNREFUSED, "The connection was refused."},
+		{syscall.ETIMEDOUT, "The connection attempt timed out."},
+		{syscall.ECONNRESET, "The connection was reset."},
+		{syscall.EHOSTUNREACH, "The host cannot be reached."},
+		{syscall.ENETUNREACH, "There is no route to the host."},
+		{syscall.EADDRNOTAVAIL, "The selected interface does not have its address."},
+	} {
+		if errors.Is(err, e.errno) {
+			return e.text
+		}
+	}
+	return "The network refused the connection attempt."
+}
+
+// smtpTrouble says how a step failed.
+func smtpTrouble(conn *mail.Conn, err error) error {
+	var e *mail.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	what := "Command " + string(e.Step)
+	switch e.Step {
+	case mail.Greeting:
+		what = "The greeting of the server"
+	case mail.Body:
+		what = "The message body"
+	}
+	text := what + " failed"
+	_, offersTLS := conn.Extension("STARTTLS")
+	switch {
+	case errors.Is(err, mail.ErrUnexpected):
+		text += " with an unexpected answer: " + visible(e.Reply.String())
+	case e.Err == nil && e.Temporary():
+		text += " with a temporary error: " + visible(e.Reply.String())
+	case e.Err == nil:
+		text += " with a permanent error: " + visible(e.Reply.String())
+	case e.Timeout():
+		text += ". The server did not answer in time."
+	case errors.Is(err, mail.ErrTLSOnly):
+		text += ". The server speaks TLS only."
+	case errors.Is(err, mail.ErrClosed):
+		text += ". The server closed the connection."
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		text += ". The connection was reset."
+	case errors.Is(err, mail.ErrMalformed):
+		text += ". What the server answered is not SMTP."
+	default:
+		text += ". The connection broke."
+	}
+	if e.Reply.Code == 530 && offersTLS {
+		text += "\nThe server takes mail over TLS only (STARTTLS)."
+	}
+	return shell.Refusal(text)
+}
