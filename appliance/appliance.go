@@ -78,6 +78,10 @@ type Appliance struct {
 	stopped   bool
 	services  []Service
 	listeners map[*serviceListener]bool
+	running   map[*Process]run
+	lastPID   int
+
+	restarts sync.Mutex // one at a time; taken before mu
 }
 
 // DefaultQuota is the size of the file area in bytes.
@@ -106,6 +110,12 @@ func New(o Options) (*Appliance, error) {
 		power:     o.Power,
 		state:     filepath.Join(o.Dir, "state"),
 		listeners: map[*serviceListener]bool{},
+		running:   map[*Process]run{},
+	}
+	for _, p := range startOrder {
+		if a.Has(p) {
+			a.spawn(p)
+		}
 	}
 	if err := a.open(o); err != nil {
 		return nil, errors.Join(err, a.closeParts())

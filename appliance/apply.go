@@ -48,7 +48,7 @@ func (p interfaceApplier) Apply(ctx context.Context, _, next *config.Config) err
 		}
 	}
 	for _, l := range p.box.serviceListeners() {
-		if err := l.add(ctx, l.port.addrs(next)); err != nil {
+		if err := l.add(ctx, l.port.Addrs(next)); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (p interfaceApplier) Done(_ context.Context, _, next *config.Config) {
 // closeListeners closes those on which c has no service.
 func (p interfaceApplier) closeListeners(c *config.Config) {
 	for _, l := range p.box.serviceListeners() {
-		l.keep(l.port.addrs(c))
+		l.keep(l.port.Addrs(c))
 	}
 }
 

@@ -12,13 +12,22 @@
 // Configuration is sections of package config: it changes by commit only and
 // survives a restart. Everything else (captures that run, sessions, counters,
 // caches) lives in its part and ends with it. The sections that no part owns are
-// defined here: the host name, the time zone, the IP interfaces and the gateway.
+// defined here: the host name, the time zone, ports and their media, the IP
+// interfaces, routes and mail listeners.
 //
 // # Services and ports
 //
 // A service does not open ports itself. It takes a listener from ListenService,
 // which follows the configuration: an address that a commit adds is listened on
 // before the commit is acknowledged, and one that it removes is closed after.
+//
+// # Processes
+//
+// Every socket belongs to a process of the list that tcpservices shows (B35). The
+// system starts them in one order and their sockets open in another: B35 and B41 show
+// both, of one appliance. So numbers are given when the appliance is made, and sockets
+// open as services start. A process whose protocol nobody speaks yet is a Daemon: it
+// listens, declines politely, and can be restarted like the others.
 //
 // # Lock order
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -13,36 +14,23 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A ServicePort is a service that listens on IP interfaces.
+// A ServicePort is a port of a process.
 type ServicePort struct {
-	Owner   string // process name: "ginetd"
-	User    string
+	Process *Process
 	Backlog int
-	Port    func(IPInterface) uint16 // 0: off on this interface
+	Mapped  bool // as a Java process's, see network.ListenConfig
+	// Addrs are where it listens under a configuration, in the order in which the
+	// sockets are opened.
+	Addrs func(config.View) []netip.AddrPort
+	// Farewell is what a Daemon says before it closes a connection; nil: nothing.
+	Farewell func(*Appliance) string
 }
 
-// The services of the appliance, as they are listed by tcpservices (B35, B41).
+// The ports of services that the appliance really provides (B35, B41).
 var (
-	SSHService = ServicePort{"ginetd", "root", 10, func(i IPInterface) uint16 { return i.SSH }}
-	FTPService = ServicePort{"ftpd.main", "root", 10, func(i IPInterface) uint16 { return i.FTP }}
+	SSHService = ServicePort{Process: Ginetd, Backlog: 10, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.SSH })}
+	FTPService = ServicePort{Process: FTPDaemon, Backlog: 10, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.FTP })}
 )
-
-// addrs are the addresses on which p listens under c.
-func (p ServicePort) addrs(c config.View) map[netip.AddrPort]bool {
-	out := map[netip.AddrPort]bool{}
-	for _, i := range Interfaces.Get(c).List {
-		port := p.Port(i)
-		if port == 0 {
-			continue
-		}
-		for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
-			if a.IsValid() {
-				out[netip.AddrPortFrom(a, port)] = true
-			}
-		}
-	}
-	return out
-}
 
 // ListenService opens p on every address that the configuration says, and follows
 // the configuration until the listener is closed. Its Accept returns
@@ -52,7 +40,7 @@ func (a *Appliance) ListenService(ctx context.Context, p ServicePort) (net.Liste
 	a.mu.Lock()
 	a.listeners[l] = true // first of all, so that no commit passes it by
 	a.mu.Unlock()
-	if err := l.add(ctx, p.addrs(a.Config.Committed())); err != nil {
+	if err := l.add(ctx, p.Addrs(a.Config.Committed())); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -72,23 +60,27 @@ type serviceListener struct {
 }
 
 // add listens on the addresses that are not open yet, all of them or none.
-func (l *serviceListener) add(ctx context.Context, want map[netip.AddrPort]bool) error {
+func (l *serviceListener) add(ctx context.Context, want []netip.AddrPort) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return nil
 	}
 	fresh := map[netip.AddrPort]network.Listener{}
-	for addr := range want {
-		if l.open[addr] != nil {
+	process := l.port.Process
+	for _, addr := range want {
+		if l.open[addr] != nil || fresh[addr] != nil {
 			continue
 		}
-		n, err := l.box.Net.Listen(ctx, network.ListenConfig{Addr: addr, Backlog: l.port.Backlog, Owner: l.port.Owner, User: l.port.User})
+		n, err := l.box.Net.Listen(ctx, network.ListenConfig{
+			Addr: addr, Backlog: l.port.Backlog, Mapped: l.port.Mapped,
+			Owner: process.Name, User: process.User, PID: l.box.pid(process), Workers: process.Workers,
+		})
 		if err != nil {
 			for _, n := range fresh {
 				n.Close()
 			}
-			err = fmt.Errorf("listen for %s: %w", l.port.Owner, err)
+			err = fmt.Errorf("listen for %s: %w", process.Name, err)
 			if errors.Is(err, syscall.EADDRINUSE) {
 				err = &RefusedError{fmt.Sprintf("Port %d of %v is in use.", addr.Port(), addr.Addr()), err}
 			}
@@ -104,11 +96,11 @@ func (l *serviceListener) add(ctx context.Context, want map[netip.AddrPort]bool)
 }
 
 // keep closes what is not wanted any more.
-func (l *serviceListener) keep(want map[netip.AddrPort]bool) {
+func (l *serviceListener) keep(want []netip.AddrPort) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for addr, n := range l.open {
-		if !want[addr] {
+		if !slices.Contains(want, addr) {
 			n.Close()
 			delete(l.open, addr)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // zones are known on machines that have no table of them
@@ -136,6 +137,37 @@ func (i IPInterface) Prefixes() ([]netip.Prefix, error) {
 		out = append(out, i.IPv6)
 	}
 	return out, nil
+}
+
+// Listeners are where mail arrives: public and private listeners, and the one for
+// messages that come back from a central quarantine (7025).
+var Listeners = config.Define("listeners", MailListeners{}, func(v MailListeners, c *config.Config) error {
+	names := map[string]bool{}
+	for _, l := range v.List {
+		if l.Name == "" || names[l.Name] {
+			return fmt.Errorf("every listener needs a name of its own, unlike %q", l.Name)
+		}
+		names[l.Name] = true
+		if l.Port == 0 {
+			return fmt.Errorf("the listener %s has no port", l.Name)
+		}
+		if !slices.ContainsFunc(Interfaces.Get(c).List, func(i IPInterface) bool { return i.Name == l.Interface }) {
+			return fmt.Errorf("the listener %s is on the IP interface %s, which does not exist", l.Name, l.Interface)
+		}
+	}
+	return nil
+}, config.In(config.Mail, 10))
+
+// MailListeners is the value of Listeners.
+type MailListeners struct {
+	List []MailListener `xml:"listener"`
+}
+
+// A MailListener takes mail on the addresses of an IP interface.
+type MailListener struct {
+	Name      string `xml:"listener_name"`
+	Interface string `xml:"interface_name"`
+	Port      uint16 `xml:"port"`
 }
 
 // Netmask is the dotted form of an IPv4 prefix length.

@@ -44,7 +44,7 @@ func newSystem(o Options, doors map[string]netip.AddrPort, reset bool, power fun
 		Net:          s.world.Network(),
 		Dir:          o.Dir,
 		Product:      facts,
-		Factory:      factory(o.Topology),
+		Factory:      factory(o.Topology, facts.Version),
 		Quota:        int64(o.Topology.Appliance.DiskQuota),
 		Capture:      captureInterfaces(o.Topology),
 		Clock:        o.Clock,
@@ -59,10 +59,20 @@ func newSystem(o Options, doors map[string]netip.AddrPort, reset bool, power fun
 	}
 	s.box.Config.AddApplier(doorApplier{s})
 	s.leadDoors(s.box.Config.Committed())
+	for _, p := range []*appliance.Process{appliance.Postgres, appliance.Controller} {
+		s.box.Add(s.box.Daemon(p))
+	}
 	s.box.Add(newSSHServer(s.box, o, func(ctx context.Context) (net.Listener, error) {
 		return s.box.ListenService(ctx, appliance.SSHService)
 	}))
 	s.box.Add(transfer.NewFTPServer(ftpOptions(s.box, o)))
+	for _, p := range []*appliance.Process{
+		appliance.GUI, appliance.Quarantine, appliance.APIServer, appliance.Hermes, appliance.Nginx, appliance.NextGUI,
+	} {
+		if s.box.Has(p) {
+			s.box.Add(s.box.Daemon(p))
+		}
+	}
 	return s, nil
 }
 
@@ -147,7 +157,7 @@ func productFacts(t *netsim.Topology) (product.Facts, error) {
 }
 
 // factory is the configuration before anybody changed it: the topology's.
-func factory(t *netsim.Topology) *config.Factory {
+func factory(t *netsim.Topology, version product.Version) *config.Factory {
 	f := config.NewFactory()
 	a := t.Appliance
 	appliance.Hostname.SetFactory(f, a.HostName)
@@ -159,17 +169,7 @@ func factory(t *netsim.Topology) *config.Factory {
 	var gateways appliance.DefaultGateways
 	for _, i := range a.Interfaces {
 		ports.List = append(ports.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
-		ip := appliance.IPInterface{Name: i.Name, Jack: i.Name, Hostname: a.HostName, SSH: 22, FTP: 21}
-		for _, p := range i.Addresses {
-			if p.Addr().Is4() {
-				ip.IPv4, ip.Netmask = p.Addr(), appliance.Netmask(p.Bits())
-			} else {
-				ip.IPv6 = p
-			}
-		}
-		if len(i.Addresses) > 0 {
-			list.List = append(list.List, ip)
-		}
+		list.List = append(list.List, ipInterfaces(i, a.HostName, version)...)
 		if !gateways.IPv4.IsValid() {
 			gateways.IPv4 = i.Gateway
 		}
@@ -180,12 +180,52 @@ func factory(t *netsim.Topology) *config.Factory {
 	appliance.Ports.SetFactory(f, ports)
 	appliance.Interfaces.SetFactory(f, list)
 	appliance.Gateways.SetFactory(f, gateways)
+	if len(list.List) > 0 {
+		first := list.List[0].Name
+		appliance.Listeners.SetFactory(f, appliance.MailListeners{List: []appliance.MailListener{
+			{Name: "MailFlow", Interface: first, Port: 25},
+			{Name: "Quarantine", Interface: first, Port: 7025},
+		}})
+	}
 	dns := resolver.Settings{PTRTimeout: 20, MinimumTTL: 1800}
 	for _, addr := range a.DNS {
 		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})
 	}
 	resolver.DNS.SetFactory(f, dns)
 	return f
+}
+
+// ipInterfaces are those on an Ethernet interface: one with all the services that the
+// version has and, for an IPv6 address that the topology wants quiet, one without any.
+func ipInterfaces(i netsim.Interface, hostname string, version product.Version) []appliance.IPInterface {
+	loud := appliance.IPInterface{
+		Name: i.Name, Jack: i.Name, Hostname: hostname,
+		FTP: 21, SSH: 22, HTTP: 80, HTTPS: 443,
+	}
+	if !version.Before(appliance.APIServer.Since) {
+		loud.APIHTTP, loud.APIHTTPS = 6080, 6443
+	}
+	if !version.Before(appliance.Nginx.Since) {
+		loud.NextGUI = 4431
+	}
+	quiet := appliance.IPInterface{Name: i.Name + " IPv6", Jack: i.Name, Hostname: hostname}
+	for _, p := range i.Addresses {
+		switch {
+		case p.Addr().Is4():
+			loud.IPv4, loud.Netmask = p.Addr(), appliance.Netmask(p.Bits())
+		case i.QuietIPv6:
+			quiet.IPv6 = p
+		default:
+			loud.IPv6 = p
+		}
+	}
+	var list []appliance.IPInterface
+	for _, ip := range []appliance.IPInterface{loud, quiet} {
+		if ip.IPv4.IsValid() || ip.IPv6.IsValid() {
+			list = append(list, ip)
+		}
+	}
+	return list
 }
 
 // captureInterfaces is the first interface that has an address.
@@ -254,7 +294,7 @@ func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 		Clock:    a.Clock,
 		Log:      func(text string) { a.Log(appliance.FTPLog, appliance.Information, text) },
 		Logger:   o.Logger,
-		Owner:    appliance.FTPService.Owner,
-		User:     appliance.FTPService.User,
+		Owner:    appliance.FTPDaemon.Name,
+		User:     appliance.FTPDaemon.User,
 	}
 }

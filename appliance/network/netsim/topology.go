@@ -52,13 +52,14 @@ type Appliance struct {
 
 // An Interface is one of the appliance's, and the wire that it is plugged into.
 type Interface struct {
-	Name      string         `yaml:"name"`      // "Data 1"
-	Device    string         `yaml:"device"`    // "nic1"
-	Link      int            `yaml:"link"`      // N of link#N; 0: its place in the list
-	MAC       ether.MAC      `yaml:"mac"`       // zero: one made of its place in the list
-	MTU       int            `yaml:"mtu"`       // 1500 unless given
-	Addresses []netip.Prefix `yaml:"addresses"` // with the length of their networks
-	Gateway   netip.Addr     `yaml:"gateway"`   // the router on this wire
+	Name      string         `yaml:"name"`       // "Data 1"
+	Device    string         `yaml:"device"`     // "nic1"
+	Link      int            `yaml:"link"`       // N of link#N; 0: its place in the list
+	MAC       ether.MAC      `yaml:"mac"`        // zero: one made of its place in the list
+	MTU       int            `yaml:"mtu"`        // 1500 unless given
+	Addresses []netip.Prefix `yaml:"addresses"`  // with the length of their networks
+	QuietIPv6 bool           `yaml:"quiet_ipv6"` // no service listens on the IPv6 address
+	Gateway   netip.Addr     `yaml:"gateway"`    // the router on this wire
 	Gateway6  netip.Addr     `yaml:"gateway6"`
 }
 

@@ -58,9 +58,9 @@ func TestLabIsTheWorldOfTheDocument(t *testing.T) {
 			{
 				Name: "Data 1", Device: "nic1", Link: 2, MTU: 1500,
 				MAC:       ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x02, 0x07},
-				Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8:202::7/64")},
-				Gateway:   netip.MustParseAddr("10.0.202.1"),
-				Gateway6:  netip.MustParseAddr("2001:db8:202::1"),
+				Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8:202::7/64")}, QuietIPv6: true,
+				Gateway:  netip.MustParseAddr("10.0.202.1"),
+				Gateway6: netip.MustParseAddr("2001:db8:202::1"),
 			},
 			{Name: "Data 2", Device: "nic2", Link: 3, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x03, 0x07}},
 			{Name: "Management", Device: "nic0", Link: 1, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x01, 0x07}},

@@ -1,0 +1,142 @@
+package appliance_test
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/product"
+)
+
+// daemons starts an appliance of that version with some daemons.
+func daemons(t *testing.T, w *netsim.World, v product.Version, list ...*appliance.Process) *appliance.Appliance {
+	t.Helper()
+	f := config.NewFactory()
+	with := data1
+	with.HTTP, with.HTTPS, with.NextGUI = 80, 443, 4431
+	appliance.Hostname.SetFactory(f, "mail.example.com")
+	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{with}})
+	appliance.Listeners.SetFactory(f, appliance.MailListeners{List: []appliance.MailListener{
+		{Name: "MailFlow", Interface: "Data 1", Port: 25},
+		{Name: "Quarantine", Interface: "Data 1", Port: 7025},
+	}})
+	box := open(t, appliance.Options{Net: w.Network(), Dir: t.TempDir(), Factory: f, Product: product.Facts{Version: v}})
+	for _, p := range list {
+		box.Add(box.Daemon(p))
+	}
+	if err := box.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+func TestADaemonSaysFarewellAndCloses(t *testing.T) {
+	w := minimal(t)
+	daemons(t, w, product.Version{Major: 14}, appliance.Hermes, appliance.GUI)
+	for _, c := range []struct{ to, says string }{
+		{"192.0.2.25:25", "421 4.3.2 mail.example.com Service not available, closing transmission channel\r\n"},
+		{"192.0.2.25:7025", "421 4.3.2 mail.example.com Service not available, closing transmission channel\r\n"},
+		{"192.0.2.25:80", "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
+		{"192.0.2.25:443", ""},
+	} {
+		conn, err := dial(t, w, c.to)
+		if err != nil {
+			t.Errorf("%s: %v", c.to, err)
+			continue
+		}
+		if err := conn.SetDeadline(clock.System().Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "what a client has to say\r\n"); err != nil {
+			t.Errorf("%s: %v", c.to, err)
+		}
+		// An error would be a reset, which is what a close with data unread is.
+		if said, err := io.ReadAll(conn); err != nil || string(said) != c.says {
+			t.Errorf("%s says %q, %v", c.to, said, err)
+		}
+		conn.Close()
+	}
+}
+
+func TestTheSocketsOfB41HaveItsBacklogs(t *testing.T) {
+	w := minimal(t)
+	box := daemons(t, w, product.Version{Major: 14},
+		appliance.Postgres, appliance.Controller, appliance.GUI, appliance.Quarantine, appliance.Hermes, appliance.Nginx, appliance.NextGUI)
+	sockets, err := box.Net.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type listener struct {
+		At           string
+		Backlog      int
+		Owner, User  string
+		Mapped       bool
+		SharedByMore []string
+	}
+	got := map[netip.AddrPort]listener{}
+	for _, s := range sockets {
+		got[s.Local] = listener{s.Local.String(), s.MaxQLen, s.Owner, s.User, s.Mapped, s.Workers}
+	}
+	for _, want := range []listener{
+		{"127.0.0.1:5432", 208, "postgres", "pgsql", false, nil},
+		{"127.0.0.1:53", 10, "interface", "root", false, nil},
+		{"192.0.2.25:80", 20, "gui", "root", false, nil},
+		{"127.0.0.1:18081", 20, "java", "root", true, nil},
+		{"192.0.2.25:7025", 50, "hermes", "root", false, nil},
+		{"0.0.0.0:4431", 128, "nginx", "root", false, []string{"nobody", "nobody"}},
+		{"127.0.0.1:9999", 50, "java", "root", false, nil},
+	} {
+		if diff := cmp.Diff(want, got[netip.MustParseAddrPort(want.At)]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", want.At, diff)
+		}
+	}
+}
+
+func TestARestartedProcessIsTheNewest(t *testing.T) {
+	w := minimal(t)
+	box := daemons(t, w, product.Version{Major: 14}, appliance.GUI, appliance.Hermes)
+	socket := func() network.Socket {
+		sockets, err := box.Net.Sockets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sockets {
+			if s.Local.Port() == 80 {
+				return s
+			}
+		}
+		t.Fatal("nobody listens on port 80")
+		return network.Socket{}
+	}
+	old := socket()
+	if err := box.Restart(t.Context(), appliance.GUI); err != nil {
+		t.Fatal(err)
+	}
+	all := box.Processes()
+	if last := all[len(all)-1]; last.Name != "gui" {
+		t.Errorf("the newest process is %s", last.Name)
+	}
+	if s := socket(); s.PID != all[len(all)-1].PID || s.PID == old.PID || s.Seq == old.Seq {
+		t.Errorf("before: process %d, socket %d; after: process %d, socket %d", old.PID, old.Seq, s.PID, s.Seq)
+	}
+	if err := box.Restart(t.Context(), appliance.Postgres); !errors.Is(err, appliance.ErrNoProcess) {
+		t.Errorf("restart of what does not run: %v", err)
+	}
+}
+
+func TestAnOldVersionHasNotAllProcesses(t *testing.T) {
+	box := daemons(t, minimal(t), product.Version{Major: 6, Minor: 5})
+	for _, p := range box.Processes() {
+		if p.Name == "nginx" || p.Name == "api_serve" {
+			t.Errorf("version 6.5 runs %s", p.Name)
+		}
+	}
+}
