@@ -44,11 +44,31 @@ type Options struct {
 	// MailTimeouts bound the steps of mail that goes out; the zero value means
 	// mail.DefaultTimeouts.
 	MailTimeouts mail.Timeouts
+	// Timeouts bound what the appliance waits for on the network; zeros mean the
+	// defaults.
+	Timeouts Timeouts
 	// FactoryReset forgets the committed configuration.
 	FactoryReset bool
 	// Power is called when an administrator reboots the appliance or shuts it
 	// down. It must return at once.
 	Power func(PowerAction, time.Duration)
+}
+
+// Timeouts bound waits for others on the network, in the machine's time. A test makes
+// them short.
+type Timeouts struct {
+	Probe   time.Duration // an answer to one of traceroute's probes: 5 s
+	Lookup  time.Duration // an answer of one DNS server: 5 s
+	Connect time.Duration // a TCP connection that a command opens: 75 s
+}
+
+// orDefaults fills in what is zero.
+func (t Timeouts) orDefaults() Timeouts {
+	return Timeouts{
+		Probe:   cmp.Or(t.Probe, 5*time.Second),
+		Lookup:  cmp.Or(t.Lookup, 5*time.Second),
+		Connect: cmp.Or(t.Connect, 75*time.Second),
+	}
 }
 
 // An Appliance is one simulated box. Its exported fields are its parts: set by New
@@ -66,6 +86,7 @@ type Appliance struct {
 	Resolver *resolver.Client
 	Mail     *mail.Client
 	Captures *capture.Recorder
+	Timeouts Timeouts // none is zero
 	Logger   *slog.Logger
 
 	state   string // directory
@@ -105,6 +126,7 @@ func New(o Options) (*Appliance, error) {
 		Clock:     clock.NewOffset(o.Clock),
 		Entropy:   o.Entropy,
 		Net:       o.Net,
+		Timeouts:  o.Timeouts.orDefaults(),
 		Logger:    o.Logger,
 		journal:   operatorJournal(o.Logger),
 		power:     o.Power,
@@ -146,6 +168,7 @@ func (a *Appliance) open(o Options) (err error) {
 		Clock:    a.Clock,
 		Chance:   o.Entropy.Stream("resolver/id"),
 		Settings: func() resolver.Settings { return resolver.DNS.Get(a.Config.Committed()) },
+		Timeout:  a.Timeouts.Lookup,
 	})
 	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: o.MailTimeouts})
 	a.Files.SetZone(a.Zone)

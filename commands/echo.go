@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/shell"
@@ -70,36 +69,11 @@ type echoAnswer struct {
 	err   error
 }
 
-// askEchoTarget is the dialogue of ping and ping6: the source address, which is invalid
-// for "Auto", and the host.
-func askEchoTarget(ctx context.Context, env *shell.Env, family int) (src netip.Addr, host string, err error) {
-	if len(env.Args) == 1 {
-		return src, env.Args[0], nil
-	}
-	if len(env.Args) > 1 {
-		return src, "", shell.Invalidf(env.Args[1], "The only argument is the host to ping.")
-	}
-	sources := []netip.Addr{{}}
-	choices := []string{"Auto"}
-	for _, i := range appliance.Interfaces.Get(env.Box.Config.Committed()).List {
-		prefixes, err := i.Prefixes()
-		if err != nil {
-			return src, "", err
-		}
-		for _, p := range prefixes {
-			if p.Addr().Is4() == (family == 4) {
-				sources = append(sources, p.Addr())
-				choices = append(choices, fmt.Sprintf("%s (%v: %s)", i.Name, p, i.Hostname))
-			}
-		}
-	}
-	n, err := env.Choose(ctx, "Which interface do you want to send the pings from?", 0, choices...)
-	if err != nil {
-		return src, "", err
-	}
-	host, err = env.Ask(ctx, "Please enter the host you wish to ping.", "", shell.Required)
-	return sources[n], host, err
-}
+// The questions of ping and ping6.
+const (
+	echoWhence  = "Which interface do you want to send the pings from?"
+	echoWhither = "Please enter the host you wish to ping."
+)
 
 // run sends echo requests until the end, and prints the summary.
 func (p *pinger) run(ctx context.Context) error {

@@ -19,7 +19,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		src, host, err := askEchoTarget(ctx, env, 4)
+		src, host, err := askTarget(ctx, env, 4, echoWhence, echoWhither)
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"net/netip"
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/resolver"
@@ -18,7 +17,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		src, host, err := askEchoTarget(ctx, env, 6)
+		src, host, err := askTarget(ctx, env, 6, echoWhence, echoWhither)
 		if err != nil {
 			return err
 		}
@@ -54,15 +53,3 @@ var _ = register(&shell.Command{
 		return p.run(ctx)
 	},
 })
-
-// sourceFor is the address from which the appliance reaches dst. It is found as ping6
-// finds it, by connecting a UDP socket, which sends nothing.
-func sourceFor(ctx context.Context, env *shell.Env, dst netip.Addr) (netip.Addr, error) {
-	const discard = 9
-	c, err := env.Box.Net.ListenPacket(ctx, network.DialConfig{Remote: netip.AddrPortFrom(dst, discard)})
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	local, err := netip.ParseAddrPort(c.LocalAddr().String())
-	return local.Addr(), errors.Join(err, c.Close())
-}

@@ -19,14 +19,20 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// A scriptedNet answers echo requests as its function says; it has nothing else.
+// A scriptedNet answers echo requests and probes as its functions say; it has nothing
+// else.
 type scriptedNet struct {
 	network.Network
-	ping func(ctx context.Context, seq int) (network.Reply, error)
+	ping  func(ctx context.Context, seq int) (network.Reply, error)
+	probe func(ctx context.Context, r network.ProbeRequest) (network.Reply, error)
 }
 
 func (n scriptedNet) Ping(ctx context.Context, r network.PingRequest) (network.Reply, error) {
 	return n.ping(ctx, int(r.Seq))
+}
+
+func (n scriptedNet) Probe(ctx context.Context, r network.ProbeRequest) (network.Reply, error) {
+	return n.probe(ctx, r)
 }
 
 func (scriptedNet) Interfaces() []network.Interface { return nil }
@@ -61,13 +67,25 @@ func lostEcho(ctx context.Context) (network.Reply, error) {
 	return network.Reply{}, context.Cause(ctx)
 }
 
-// runPing runs "ping 216.58.194.206" without a terminal, on a clock that whoever sleeps
-// drives, and returns what it prints. Ctrl-C is pressed when interrupt says so.
+// runPing runs "ping 216.58.194.206" as runOffline does.
 func runPing(t *testing.T, net func(ctx context.Context, seq int) (network.Reply, error), interrupt <-chan struct{}) string {
 	t.Helper()
+	text, err := runOffline(t, scriptedNet{ping: net}, interrupt, "ping", pinged.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// runOffline runs a command without a terminal, on a network of the test's own and on a
+// clock that whoever sleeps drives, and returns what it prints. Ctrl-C is pressed when
+// interrupt says so.
+func runOffline(t *testing.T, net network.Network, interrupt <-chan struct{}, word string, args ...string) (string, error) {
+	t.Helper()
 	box, err := appliance.New(appliance.Options{
-		Net: scriptedNet{ping: net}, Dir: t.TempDir(),
-		Clock: clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
+		Net: net, Dir: t.TempDir(),
+		Clock:    clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
+		Timeouts: appliance.Timeouts{Probe: time.Millisecond, Lookup: time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,15 +101,13 @@ func runPing(t *testing.T, net func(ctx context.Context, seq int) (network.Reply
 		}
 	}()
 	out := &paper{}
-	env := &shell.Env{Dialogue: shell.NewDialogue(out), Box: box, Args: []string{pinged.String()}, Inline: true, Life: t.Context()}
+	env := &shell.Env{Dialogue: shell.NewDialogue(out), Box: box, Draft: box.Config.Edit(), Args: args, Inline: true, Life: t.Context()}
 	for _, c := range commands.All() {
-		if c.Name == "ping" {
-			if err := c.Run(ctx, env); err != nil {
-				t.Fatal(err)
-			}
+		if c.Name == word {
+			err = c.Run(ctx, env)
 		}
 	}
-	return out.text()
+	return out.text(), err
 }
 
 func TestPingComputesItsSummary(t *testing.T) { // B51, B52

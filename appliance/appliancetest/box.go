@@ -21,6 +21,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
@@ -107,6 +108,11 @@ func Dir(dir string) Option {
 // Limits are how failed logins are slowed down and blocked.
 func Limits(l users.Limits) Option {
 	return func(o *settings) error { o.Limits = l; return nil }
+}
+
+// Timeouts bound what the appliance waits for on the network. Zeros are the defaults.
+func Timeouts(t appliance.Timeouts) Option {
+	return func(o *settings) error { o.Timeouts = t; return nil }
 }
 
 // HostKey is the SSH daemon's. The default is the same for all boxes.

@@ -42,6 +42,9 @@ type Options struct {
 	Logger       *slog.Logger   // nil discards
 	FactoryReset bool           // forget the committed configuration at the first start
 	Limits       users.Limits   // of failed logins; the zero value means the default
+	// Timeouts bound what the appliance waits for on the network; zeros mean the
+	// defaults.
+	Timeouts appliance.Timeouts
 }
 
 // A Box is an appliance in its world. Its methods are safe for concurrent use.

@@ -51,6 +51,7 @@ func newSystem(o Options, doors map[string]netip.AddrPort, reset bool, power fun
 		Entropy:      o.Entropy,
 		Logger:       o.Logger,
 		Limits:       o.Limits,
+		Timeouts:     o.Timeouts,
 		FactoryReset: reset,
 		Power:        power,
 	})

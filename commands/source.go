@@ -1,0 +1,67 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+// Where commands send from, and to: what the ones that try the network have in common.
+
+// askTarget is the dialogue of commands whose only argument is a host: the address to
+// send from, which is invalid for "Auto", and the host. whence and whither are the
+// questions.
+func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither string) (src netip.Addr, host string, err error) {
+	if len(env.Args) == 1 {
+		return src, env.Args[0], nil
+	}
+	if len(env.Args) > 1 {
+		return src, "", shell.Invalidf(env.Args[1], "The only argument is a host.")
+	}
+	if src, err = askSource(ctx, env, whence, family); err != nil {
+		return src, "", err
+	}
+	host, err = env.Ask(ctx, whither, "", shell.Required)
+	return src, host, err
+}
+
+// askSource asks from which of the appliance's addresses something is to be sent; the
+// address is invalid for "Auto". family is 4 or 6, or 0 for both.
+func askSource(ctx context.Context, env *shell.Env, question string, family int) (netip.Addr, error) {
+	sources := []netip.Addr{{}}
+	choices := []string{"Auto"}
+	for _, i := range appliance.Interfaces.Get(env.Box.Config.Committed()).List {
+		prefixes, err := i.Prefixes()
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		for _, p := range prefixes {
+			if family == 0 || p.Addr().Is4() == (family == 4) {
+				sources = append(sources, p.Addr())
+				choices = append(choices, fmt.Sprintf("%s (%v: %s)", i.Name, p, i.Hostname))
+			}
+		}
+	}
+	n, err := env.Choose(ctx, question, 0, choices...)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return sources[n], nil
+}
+
+// sourceFor is the address from which the appliance reaches dst. It is found as
+// FreeBSD's commands find it, by connecting a UDP socket, which sends nothing.
+func sourceFor(ctx context.Context, env *shell.Env, dst netip.Addr) (netip.Addr, error) {
+	const discard = 9
+	c, err := env.Box.Net.ListenPacket(ctx, network.DialConfig{Remote: netip.AddrPortFrom(dst, discard)})
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	local, err := netip.ParseAddrPort(c.LocalAddr().String())
+	return local.Addr(), errors.Join(err, c.Close())
+}

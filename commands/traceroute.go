@@ -1,0 +1,59 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "traceroute",
+	Summary: "Display the network route to a remote host.",
+	Help:    "traceroute [host]\n\nSends three probes to each router on the way and shows how long their answers take. Ctrl-C ends it.",
+	Source:  "B48, B49, B53; traceroute(8) of FreeBSD (spacing, errors); public (questions)",
+	Mode:    shell.MachineMode,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		src, host, err := askTarget(ctx, env, 4, traceWhence, traceWhither)
+		if err != nil {
+			return err
+		}
+		env.Printf("Press Ctrl-C to stop.\n")
+		addrs, err := env.Box.Resolver.Lookup(ctx, host, 4)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, resolver.ErrNotFound):
+			return shell.Refusef("traceroute: unknown host %s", host)
+		case err != nil:
+			return shell.Refusef("traceroute: %s: Host name lookup failure", host)
+		}
+		t := &tracer{
+			env: env, word: "traceroute", host: host, dst: addrs[0], src: src, size: 40, length: 40,
+			router:  func(name string, a netip.Addr) string { return fmt.Sprintf("%s (%v)", name, a) },
+			arrived: map[uint8]bool{2: true, 3: true},
+			marks: map[uint8]string{
+				0: "!N", 1: "!H", 2: "!P", 5: "!S", 6: "!U", 7: "!W", 8: "!I",
+				9: "!A", 10: "!Z", 11: "!Q", 12: "!T", 13: "!X", 14: "!V", 15: "!C",
+			},
+		}
+		if len(addrs) > 1 {
+			env.Printf("traceroute: Warning: %s has multiple addresses; using %v\n", host, t.dst)
+		}
+		from := ""
+		if src.IsValid() {
+			from = " from " + src.String()
+		} else if t.src, err = sourceFor(ctx, env, t.dst); err != nil {
+			if sendError(err) == "" {
+				return err
+			}
+			return shell.Refusal("traceroute: findsaddr: failed to connect to peer for src addr selection.")
+		}
+		env.Printf("traceroute to %s (%v)%s, %d hops max, %d byte packets\n", host, t.dst, from, traceHops, t.length)
+		return t.run(ctx)
+	},
+})

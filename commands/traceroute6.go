@@ -1,0 +1,62 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "traceroute6",
+	Summary: "Display the network route to a remote host using IPv6.",
+	Help:    "traceroute6 [host]\n\nFor appliances with an IPv6 address on an interface. Ctrl-C ends it.",
+	Source:  "B48; traceroute6(8) of FreeBSD (output, errors); public (questions)",
+	Mode:    shell.MachineMode,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		interfaces := appliance.Interfaces.Get(env.Box.Config.Committed()).List
+		if !slices.ContainsFunc(interfaces, func(i appliance.IPInterface) bool { return i.IPv6.IsValid() }) {
+			return shell.Refusal("No interface of this appliance has an IPv6 address. Use traceroute instead.")
+		}
+		src, host, err := askTarget(ctx, env, 6, traceWhence, traceWhither)
+		if err != nil {
+			return err
+		}
+		env.Printf("Press Ctrl-C to stop.\n")
+		addrs, err := env.Box.Resolver.Lookup(ctx, host, 6)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, resolver.ErrNotFound):
+			return shell.Refusal("traceroute6: hostname nor servname provided, or not known")
+		case err != nil:
+			return shell.Refusal("traceroute6: Name could not be resolved at this time")
+		}
+		t := &tracer{
+			// The head line counts the data, not the headers of 40 and 8 bytes.
+			env: env, word: "traceroute6", host: host, dst: addrs[0], src: src, size: 60, length: 12,
+			router:  func(name string, _ netip.Addr) string { return name },
+			arrived: map[uint8]bool{4: true},
+			marks:   map[uint8]string{0: "!N", 1: "!P", 2: "!S", 3: "!A"},
+		}
+		if len(addrs) > 1 {
+			env.Printf("traceroute6: Warning: %s has multiple addresses; using %v\n", host, t.dst)
+		}
+		if !src.IsValid() {
+			if t.src, err = sourceFor(ctx, env, t.dst); err != nil {
+				text := sendError(err)
+				if text == "" {
+					return err
+				}
+				return shell.Refusef("connect: %s", text)
+			}
+		}
+		env.Printf("traceroute6 to %s (%v) from %v, %d hops max, %d byte packets\n", host, t.dst, t.src, traceHops, t.length)
+		return t.run(ctx)
+	},
+})
