@@ -74,12 +74,16 @@ func (p interfaceApplier) closeListeners(c *config.Config) {
 // checkJacks refuses IP interfaces on Ethernet interfaces that are not there.
 func checkJacks(n network.Network, v config.View) error {
 	for _, i := range Interfaces.Get(v).List {
-		if !slices.ContainsFunc(n.Interfaces(), func(e network.Interface) bool { return e.Name == i.Jack && !e.Loopback }) {
+		if !slices.ContainsFunc(n.Interfaces(), func(e network.Interface) bool { return e.Name == i.Jack && ownsAddresses(e) }) {
 			return &RefusedError{Text: fmt.Sprintf("The IP interface %s is on the Ethernet interface %s, which does not exist.", i.Name, i.Jack)}
 		}
 	}
 	return nil
 }
+
+// ownsAddresses reports whether an interface's addresses are the administrator's: all
+// but lo0's are.
+func ownsAddresses(e network.Interface) bool { return e.Name != "lo0" }
 
 // setAddresses gives every Ethernet interface the addresses of its IP interfaces,
 // and the stack its default routes.
@@ -93,7 +97,7 @@ func setAddresses(n network.Network, c network.Configurer, v config.View) error 
 		want[i.Jack] = append(want[i.Jack], prefixes...)
 	}
 	for _, i := range n.Interfaces() {
-		if i.Loopback || slices.Equal(i.Addrs, want[i.Name]) {
+		if !ownsAddresses(i) || slices.Equal(i.Addrs, want[i.Name]) {
 			continue
 		}
 		if err := c.SetAddrs(i.Name, want[i.Name]); err != nil {

@@ -64,15 +64,39 @@ type Tapper interface {
 }
 
 // A Configurer is a network that owns its interfaces. Each call takes effect at
-// once and replaces what was set before.
+// once and replaces what was set before; a call that fails changes nothing, but for
+// SetAddrs. Interfaces that are made have no addresses, so several calls are undone by
+// making them with the former values in the same order: SetVLANs and SetLoopback, then
+// SetMTU and SetMedia, SetAddrs, SetRoutes.
+//
+// Errors wrap ENXIO for an interface that does not exist, or cannot have what is set,
+// and EINVAL for a value out of range.
 type Configurer interface {
 	// SetAddrs gives the interface exactly these addresses. An address that goes
 	// stops being answered for; its connections stay until AbortConns.
 	SetAddrs(ifname string, addrs []netip.Prefix) error
 	// SetUp switches an interface on or off; off is a pulled cable.
 	SetUp(ifname string, up bool) error
-	// SetMTU sets the largest IP packet, from 576 to 9000 bytes.
+	// SetMTU sets the largest IP packet that is sent, from 576 to 9000 bytes. What
+	// is received may have 1500 in any case. A VLAN's may be its parent's at most,
+	// which it follows again when it is set to that.
 	SetMTU(ifname string, mtu int) error
+	// SetMedia sets the rate of a physical interface, which really limits what it
+	// sends and receives.
+	SetMedia(ifname string, m Media) error
+	// SetVLANs makes exactly these interfaces, each called "VLAN <ID>" ("vlan<ID>"),
+	// over physical ones, whose frames carry IEEE 802.1Q tags. Those that were there
+	// keep all they have. One that goes, or moves to another parent, loses its
+	// addresses, as by SetAddrs.
+	SetVLANs(vlans []VLAN) error
+	// SetLoopback makes or removes the interface "Loopback" (lo1). Its addresses are
+	// the appliance's on every wire, but nobody is told so by ARP or NDP: packets
+	// to them come by a route, or from a load balancer (direct server return).
+	SetLoopback(on bool) error
+	// AcceptMulticastARP says whether to believe ARP messages whose sender is at the
+	// Ethernet address of a group, as a cluster's machines send; not so at first.
+	// What was believed stays in the cache.
+	AcceptMulticastARP(accept bool) error
 	// SetRoutes gives the static routes, default routes included.
 	SetRoutes(routes []Route) error
 	// AbortConns ends every connection and closes every listener on an address

@@ -15,7 +15,23 @@ type Interface struct {
 	MTU      int
 	Addrs    []netip.Prefix // link-local IPv6 addresses left out
 	Up       bool
-	Loopback bool
+	Loopback bool   // lo0, and the one of SetLoopback: no Ethernet
+	Media    Media  // of a physical interface
+	VLAN     int    // ID of a VLAN; 0: it is none
+	Parent   string // a VLAN's physical interface
+}
+
+// Media is how a port of Ethernet works. The zero Media is autoselect: 1000 Mb/s,
+// full duplex.
+type Media struct {
+	Rate       int64 // bits a second: 10, 100 or 1000 million; 0: autoselect
+	HalfDuplex bool  // both directions share the rate
+}
+
+// A VLAN is an interface over a physical one (IEEE 802.1Q).
+type VLAN struct {
+	ID     int    // 1 to 4094, unique
+	Parent string // name of a physical interface
 }
 
 // A ListenConfig says where to listen, and who does.

@@ -1,6 +1,7 @@
 package ether
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network"
 )
 
 // An Impairment is what is wrong with the cable between a port and its segment,
@@ -25,11 +27,28 @@ const defaultQueue = 256 << 10
 
 // A cable is the state of a port's cable.
 type cable struct {
-	impairment atomic.Pointer[Impairment]
+	quality atomic.Pointer[quality] // nil: perfect, and as fast as it gets
+
+	changing sync.Mutex // held while quality is replaced
 
 	mu      sync.Mutex
-	out, in lane
+	out, in lane // as the impairment has it
+	tx, rx  lane // as the media have it; half duplex has only tx
 }
+
+// A quality is what slows a cable. It is replaced, never changed.
+type quality struct {
+	Impairment
+	media network.Media
+}
+
+// limited reports whether the medium has a rate that counts.
+func (q *quality) limited() bool {
+	return q != nil && q.media.Rate > 0 && (q.media.HalfDuplex || q.media.Rate < fullRate)
+}
+
+// fullRate is the rate that is not worth counting: as fast as the process.
+const fullRate = 1_000_000_000
 
 // A lane is one direction of a cable.
 type lane struct {
@@ -39,16 +58,33 @@ type lane struct {
 
 // SetImpairment changes the cable from now on; the zero Impairment repairs it.
 func (p *Port) SetImpairment(i Impairment) {
-	if i == (Impairment{}) {
-		p.cable.impairment.Store(nil)
+	p.cable.change(func(q *quality) { q.Impairment = i })
+}
+
+// SetMedia makes the port and the switch's at the other end of its cable work like
+// this. Whatever is wrong with the cable besides stays as it is. What does not fit the
+// queue of 256 KiB before a slow port is lost.
+func (p *Port) SetMedia(m network.Media) {
+	p.cable.change(func(q *quality) { q.media = m })
+}
+
+func (c *cable) change(f func(q *quality)) {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	var q quality
+	if old := c.quality.Load(); old != nil {
+		q = *old
+	}
+	if f(&q); q.Impairment == (Impairment{}) && !q.limited() {
+		c.quality.Store(nil)
 		return
 	}
-	p.cable.impairment.Store(&i)
+	c.quality.Store(&q)
 }
 
 // carry brings a frame from port from to p. It owns v.
 func (p *Port) carry(from *Port, v *buffer.View) {
-	a, b := from.cable.impairment.Load(), p.cable.impairment.Load()
+	a, b := from.cable.quality.Load(), p.cable.quality.Load()
 	if a == nil && b == nil {
 		p.arrive(v)
 		return
@@ -56,10 +92,13 @@ func (p *Port) carry(from *Port, v *buffer.View) {
 	now := p.wire.machine.Mark()
 	at, ok := now, true
 	if a != nil {
-		at, ok = from.cable.cross(&from.cable.out, a, p.wire, at, now, v.Size())
+		at, ok = from.cable.cross(&from.cable.out, &a.Impairment, p.wire, at, v.Size())
+	}
+	if ok && b.limited() {
+		at, ok = p.cable.send(&p.cable.rx, b, at, v.Size())
 	}
 	if ok && b != nil {
-		at, ok = p.cable.cross(&p.cable.in, b, p.wire, at, now, v.Size())
+		at, ok = p.cable.cross(&p.cable.in, &b.Impairment, p.wire, at, v.Size())
 	}
 	switch {
 	case !ok:
@@ -73,7 +112,7 @@ func (p *Port) carry(from *Port, v *buffer.View) {
 
 // cross says when a frame that enters the lane at start comes out, or that it is
 // lost.
-func (c *cable) cross(l *lane, i *Impairment, w *Wire, start, now clock.Mark, size int) (clock.Mark, bool) {
+func (c *cable) cross(l *lane, i *Impairment, w *Wire, start clock.Mark, size int) (clock.Mark, bool) {
 	if i.Loss > 0 && w.rand.Float64() < i.Loss {
 		return 0, false
 	}
@@ -81,16 +120,10 @@ func (c *cable) cross(l *lane, i *Impairment, w *Wire, start, now clock.Mark, si
 	defer c.mu.Unlock()
 	at := start
 	if i.Rate > 0 {
-		at = max(at, l.free)
-		queue := i.Queue
-		if queue == 0 {
-			queue = defaultQueue
-		}
-		if waiting := float64(at-start) * float64(i.Rate) / 8e9; waiting > float64(queue) {
+		var ok bool
+		if at, ok = l.serialize(start, i.Rate, cmp.Or(i.Queue, defaultQueue), size); !ok {
 			return 0, false
 		}
-		at += clock.Mark(int64(size) * 8 * int64(time.Second) / i.Rate)
-		l.free = at
 	}
 	at += clock.Mark(i.Delay)
 	if i.Jitter > 0 {
@@ -98,4 +131,42 @@ func (c *cable) cross(l *lane, i *Impairment, w *Wire, start, now clock.Mark, si
 	}
 	l.last = max(at, l.last)
 	return l.last, true
+}
+
+// send says when the last bit of a frame has been sent by the medium, or that it
+// finds the queue full.
+func (c *cable) send(l *lane, q *quality, start clock.Mark, size int) (clock.Mark, bool) {
+	if q.media.HalfDuplex {
+		l = &c.tx
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return l.serialize(start, q.media.Rate, defaultQueue, size)
+}
+
+// serialize sends the bits of a frame one after the other.
+func (l *lane) serialize(start clock.Mark, rate int64, queue, size int) (clock.Mark, bool) {
+	at := max(start, l.free)
+	if waiting := float64(at-start) * float64(rate) / 8e9; waiting > float64(queue) {
+		return 0, false
+	}
+	at += clock.Mark(int64(size) * 8 * int64(time.Second) / rate)
+	l.free = at
+	return at, true
+}
+
+// depart sends a frame of the port's at the rate of its medium. It owns v.
+func (p *Port) depart(v *buffer.View) {
+	q := p.cable.quality.Load()
+	if !q.limited() {
+		p.put(v)
+		return
+	}
+	at, ok := p.cable.send(&p.cable.tx, q, p.wire.machine.Mark(), v.Size())
+	if !ok {
+		p.counters.txDropped.Add(1)
+		v.Release()
+		return
+	}
+	p.wire.scheduleAt(at, event{call: func() { p.put(v) }})
 }

@@ -112,22 +112,43 @@ func TestReceiverMayAnswerAndAnswersComeInOrder(t *testing.T) {
 func TestErrorsAreCounted(t *testing.T) {
 	w, in := newWire(t), make(inbox, 10)
 	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 100, in.node("a"))
+	a := lan.NewNode("a", mac(1), 2000, in.node("a"))
 	b := lan.NewNode("b", mac(2), 60, in.node("b"))
-	a.Send(make([]byte, 13))                                // shorter than a header
-	a.Send(make([]byte, 115))                               // longer than a's MTU
-	a.Send(frame(mac(2), mac(1), string(make([]byte, 61)))) // longer than b's
+	a.Send(make([]byte, 13))                                  // shorter than a header
+	a.Send(make([]byte, 2015))                                // longer than a's MTU
+	a.Send(frame(mac(2), mac(1), string(make([]byte, 1501)))) // longer than b's and than all take
 	a.Send(frame(mac(2), mac(1), "good"))
 	in.next(t)
 	a.SetUp(false)
 	a.Send(frame(mac(2), mac(1), "cable pulled"))
 	a.SetUp(true)
 
-	if got, want := a.Counters(), (network.Counters{TxPackets: 2, TxBytes: 75 + 18, TxErrors: 3}); got != want {
+	if got, want := a.Counters(), (network.Counters{TxPackets: 2, TxBytes: 1515 + 18, TxErrors: 3}); got != want {
 		t.Errorf("a counts %+v, want %+v", got, want)
 	}
 	if got, want := b.Counters(), (network.Counters{RxPackets: 1, RxBytes: 18, RxErrors: 1}); got != want {
 		t.Errorf("b counts %+v, want %+v", got, want)
+	}
+}
+
+// Who has lowered his MTU hears frames of the standard's length all the same, as
+// from a neighbour that knows nothing of it.
+func TestALowMTUBoundsWhatIsSent(t *testing.T) {
+	w, in := newWire(t), make(inbox, 10)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	b := lan.NewNode("b", mac(2), 60, in.node("b"))
+	b.Send(frame(mac(1), mac(2), string(make([]byte, 61))))
+	b.Send(frame(mac(1), mac(2), string(make([]byte, 60))))
+	if got := in.next(t); len(got) != len("a ")+60 {
+		t.Errorf("a got %d bytes", len(got))
+	}
+	a.Send(frame(mac(2), mac(1), string(make([]byte, 1500))))
+	if got := in.next(t); len(got) != len("b ")+1500 {
+		t.Errorf("b got %d bytes", len(got))
+	}
+	if c := b.Counters(); c.TxErrors != 1 || c.RxErrors != 0 {
+		t.Errorf("b counts %+v", c)
 	}
 }
 

@@ -16,6 +16,8 @@ func (p *Port) Endpoint() stack.LinkEndpoint { return &p.stack }
 type link struct {
 	port       *Port
 	dispatcher atomic.Pointer[stack.NetworkDispatcher]
+	resolution atomic.Pointer[resolution]
+	arpMAC     MAC // see SetARPAddress
 }
 
 var _ stack.LinkEndpoint = (*link)(nil)
@@ -23,6 +25,10 @@ var _ stack.LinkEndpoint = (*link)(nil)
 // deliver hands a frame to the stack; more is data that follows it. It owns the
 // views.
 func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
+	if !l.heeds(v.AsSlice()) {
+		v.Release()
+		return
+	}
 	b := buffer.MakeWithView(v)
 	for _, x := range more {
 		_ = b.Append(x) // fails for nil only
@@ -71,7 +77,9 @@ func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 			l.split(pkt)
 			continue
 		}
-		l.port.send(pkt.ToView())
+		v := pkt.ToView()
+		l.disguise(v)
+		l.port.send(v)
 	}
 	return pkts.Len(), nil
 }

@@ -14,6 +14,8 @@ import (
 const (
 	// headerLen is the length of an Ethernet header.
 	headerLen = 14
+	// standardMTU is what a card receives whatever it may send.
+	standardMTU = 1500
 	// txRing is how many frames of one port may wait for the pump.
 	txRing = 4096
 )
@@ -25,11 +27,13 @@ type Port struct {
 	mac     MAC
 	wire    *Wire
 	segment *Segment
+	vlan    int   // that the port is in; 0: it sees frames as they are on the wire
+	parent  *Port // of a port that Port.VLAN has made
 
 	node   func(frame []byte)  // the owner, if it is written by hand
 	trains func(t *Train) bool // likewise; nil: it takes none
 	stack  link                // or the owner's link
-	mtu    atomic.Int32
+	mtu    atomic.Int32        // 0: the parent's
 	up     atomic.Bool
 	queued atomic.Int32 // frames that wait for the pump
 
@@ -39,6 +43,7 @@ type Port struct {
 	mu      sync.Mutex // guards changes of the lists
 	taps    atomic.Pointer[[]*tap]
 	filters atomic.Pointer[[]*filter]
+	vlans   atomic.Pointer[map[int]*Port] // whose parent this is
 
 	receiving sync.Mutex // held while the owner receives
 	closed    bool       // guarded by receiving
@@ -59,13 +64,28 @@ func (p *Port) MAC() MAC { return p.mac }
 func (p *Port) Segment() *Segment { return p.segment }
 
 // MTU is the length of the largest packet, without the Ethernet header.
-func (p *Port) MTU() int { return int(p.mtu.Load()) }
+func (p *Port) MTU() int {
+	mtu := int(p.mtu.Load())
+	if p.parent == nil {
+		return mtu
+	}
+	if limit := p.parent.MTU(); mtu == 0 || mtu > limit {
+		return limit
+	}
+	return mtu
+}
 
-// SetMTU sets what MTU reports. Longer frames are errors, in both directions.
+// mru is the length of the largest packet that is received. As with real cards it
+// is never less than the standard's: who lowers his MTU still hears his neighbours.
+func (p *Port) mru() int { return max(p.MTU(), standardMTU) }
+
+// SetMTU sets what MTU reports. Longer frames cannot be sent. What is longer than that
+// and than 1500 cannot be received either. A port in a VLAN has no more than its
+// parent, and as much with 0.
 func (p *Port) SetMTU(mtu int) { p.mtu.Store(int32(mtu)) }
 
 // Up reports whether the cable is plugged in.
-func (p *Port) Up() bool { return p.up.Load() }
+func (p *Port) Up() bool { return p.up.Load() && (p.parent == nil || p.parent.Up()) }
 
 // SetUp plugs the cable in or pulls it: what is sent meanwhile is an error, what
 // is on its way to the port is lost.
@@ -121,7 +141,7 @@ func (p *Port) send(v *buffer.View) {
 // accept reports whether v may be sent, and gives it up if not.
 func (p *Port) accept(v *buffer.View) bool {
 	switch n := v.Size(); {
-	case !p.up.Load() || n < headerLen || n > headerLen+p.MTU():
+	case !p.Up() || n < headerLen || n > headerLen+p.MTU() && n > headerLen+tagLen(v.AsSlice())+p.MTU():
 		p.counters.txErrors.Add(1)
 	case p.queued.Add(1) > txRing:
 		p.queued.Add(-1)
@@ -133,42 +153,38 @@ func (p *Port) accept(v *buffer.View) bool {
 	return false
 }
 
-// leave puts a frame of the port's on the segment. It owns v.
+// leave lets a frame of the port's go that waited for the pump. It owns v.
 func (p *Port) leave(v *buffer.View) {
 	p.queued.Add(-1)
+	p.depart(v)
+}
+
+// put puts a frame of the port's on the segment. It owns v.
+func (p *Port) put(v *buffer.View) {
 	frame := v.AsSlice()
 	p.counters.txPackets.Add(1)
 	p.counters.txBytes.Add(uint64(len(frame)))
 	p.show(network.Out, frame)
-	if !p.pass(network.Out, frame) {
+	switch {
+	case !p.pass(network.Out, frame):
 		v.Release()
-		return
-	}
-	dst := MAC(frame[:6])
-	if !dst.IsMulticast() {
-		if q := p.segment.find(dst); q != nil && q != p {
-			q.carry(p, v)
-			return
-		}
+	case p.parent != nil:
+		tagged := insertTag(frame, p.vlan)
 		v.Release()
-		return
+		p.parent.depart(tagged)
+	default:
+		p.segment.forward(p, v)
 	}
-	for _, q := range p.segment.all() {
-		if q != p {
-			q.carry(p, buffer.NewViewWithData(frame))
-		}
-	}
-	v.Release()
 }
 
 // arrive hands a frame to the port's owner. It owns v.
 func (p *Port) arrive(v *buffer.View) {
 	frame := v.AsSlice()
-	if !p.up.Load() || !p.pass(network.In, frame) {
+	if !p.Up() || !p.pass(network.In, frame) {
 		v.Release()
 		return
 	}
-	if len(frame) > headerLen+p.MTU() {
+	if n := len(frame) - headerLen; n > p.mru() && n > p.mru()+tagLen(frame) {
 		p.counters.rxErrors.Add(1)
 		v.Release()
 		return
@@ -176,6 +192,10 @@ func (p *Port) arrive(v *buffer.View) {
 	p.counters.rxPackets.Add(1)
 	p.counters.rxBytes.Add(uint64(len(frame)))
 	p.show(network.In, frame)
+	if q := p.vlanOf(frame); q != nil {
+		q.arrive(removeTag(v))
+		return
+	}
 	if p.node == nil {
 		p.wire.merger.enqueue(p, v)
 		return
@@ -203,7 +223,11 @@ func (p *Port) receive(v *buffer.View) {
 // Close pulls the port out of its segment. Once it has returned, the owner
 // receives nothing any more. It must not be called from a receive function.
 func (p *Port) Close() {
-	p.segment.unplug(p)
+	if p.parent != nil {
+		p.parent.dropVLAN(p)
+	} else {
+		p.segment.unplug(p)
+	}
 	p.SetUp(false)
 	p.receiving.Lock()
 	defer p.receiving.Unlock()

@@ -4,6 +4,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+
+	"gvisor.dev/gvisor/pkg/buffer"
 )
 
 // A MAC is an Ethernet address.
@@ -18,14 +20,18 @@ func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 // IsMulticast reports whether m is the address of a group, Broadcast included.
 func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 
-// A Segment is a broadcast domain: a switch with ports.
+// A Segment is a broadcast domain: a switch with ports, or a VLAN of it.
 type Segment struct {
 	Name string
 
-	wire  *Wire
-	mu    sync.RWMutex
-	byMAC map[MAC]*Port
-	ports []*Port // in the order in which they were plugged in
+	wire   *Wire
+	trunk  *Segment // of a VLAN: the switch
+	vlan   int      // likewise, its ID
+	mu     sync.RWMutex
+	byMAC  map[MAC]*Port
+	ports  []*Port // in the order in which they were plugged in
+	groups map[MAC][]*Port
+	vlans  map[int]*Segment
 }
 
 // Segment adds a segment to the wire.
@@ -47,7 +53,7 @@ func (s *Segment) NewNode(name string, mac MAC, mtu int, receive func(frame []by
 }
 
 func (s *Segment) plug(p *Port, mtu int) *Port {
-	p.segment, p.wire = s, s.wire
+	p.segment, p.wire, p.vlan = s, s.wire, s.vlan
 	p.stack.port = p
 	p.mtu.Store(int32(mtu))
 	p.up.Store(true)
@@ -64,8 +70,49 @@ func (s *Segment) unplug(p *Port) {
 	if s.byMAC[p.mac] == p {
 		delete(s.byMAC, p.mac)
 	}
-	// A new slice: the pump may be walking the old one.
-	s.ports = slices.DeleteFunc(slices.Clone(s.ports), func(q *Port) bool { return q == p })
+	// New slices: the pump may be walking the old ones.
+	s.ports = without(s.ports, p)
+	for mac, ports := range s.groups {
+		s.groups[mac] = without(ports, p)
+	}
+}
+
+func without(ports []*Port, p *Port) []*Port {
+	return slices.DeleteFunc(slices.Clone(ports), func(q *Port) bool { return q == p })
+}
+
+// JoinGroup tells the switch that frames to a group of machines are for this port.
+// Frames to a group that no port has joined go to all ports.
+func (p *Port) JoinGroup(mac MAC) {
+	s := p.segment
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.groups == nil {
+		s.groups = make(map[MAC][]*Port)
+	}
+	s.groups[mac] = append(slices.Clone(s.groups[mac]), p)
+}
+
+// forward hands a frame that p has sent to those it is for. It owns v.
+func (s *Segment) forward(p *Port, v *buffer.View) {
+	frame := v.AsSlice()
+	dst := MAC(frame[:6])
+	switch {
+	case s.trunk != nil || tagLen(frame) > 0:
+		s.forwardVLAN(p, frame)
+	case dst.IsMulticast():
+		for _, q := range s.members(dst) {
+			if q != p {
+				q.carry(p, buffer.NewViewWithData(frame))
+			}
+		}
+	default:
+		if q := s.find(dst); q != nil && q != p {
+			q.carry(p, v)
+			return
+		}
+	}
+	v.Release()
 }
 
 func (s *Segment) find(mac MAC) *Port {
@@ -74,8 +121,23 @@ func (s *Segment) find(mac MAC) *Port {
 	return s.byMAC[mac]
 }
 
-func (s *Segment) all() []*Port {
+// members are the ports that get what is sent to a group.
+func (s *Segment) members(group MAC) []*Port {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if joined := s.groups[group]; len(joined) > 0 {
+		return joined
+	}
 	return s.ports
+}
+
+// receivers are the ports that get what is sent to an address.
+func (s *Segment) receivers(dst MAC) []*Port {
+	if dst.IsMulticast() {
+		return s.members(dst)
+	}
+	if q := s.find(dst); q != nil {
+		return []*Port{q}
+	}
+	return nil
 }

@@ -92,7 +92,7 @@ func (p *Port) ReceiveTrains(f func(t *Train) bool) { p.trains = f }
 func (p *Port) SendTrainAfter(d time.Duration, t *Train) {
 	n := t.frames()
 	switch {
-	case !p.up.Load() || t.MTU() > p.MTU():
+	case !p.Up() || t.MTU() > p.MTU():
 		p.counters.txErrors.Add(uint64(n))
 	case p.queued.Add(int32(n)) > txRing:
 		p.queued.Add(-int32(n))
@@ -107,7 +107,7 @@ func (p *Port) SendTrainAfter(d time.Duration, t *Train) {
 // leaveTrain is leave for a train.
 func (p *Port) leaveTrain(t *Train) {
 	n := t.frames()
-	if p.filters.Load() != nil {
+	if p.filters.Load() != nil || p.vlan != 0 || p.cable.quality.Load().limited() {
 		t.each(p.leave)
 		t.release()
 		return
@@ -119,7 +119,7 @@ func (p *Port) leaveTrain(t *Train) {
 	q := p.segment.find(MAC(t.head[:6]))
 	switch {
 	case q == nil || q == p:
-	case p.cable.impairment.Load() != nil || q.cable.impairment.Load() != nil:
+	case p.cable.quality.Load() != nil || q.cable.quality.Load() != nil:
 		t.each(func(v *buffer.View) { q.carry(p, v) })
 	default:
 		q.arriveTrain(t)
@@ -130,7 +130,7 @@ func (p *Port) leaveTrain(t *Train) {
 
 // arriveTrain is arrive for a train.
 func (p *Port) arriveTrain(t *Train) {
-	if !p.up.Load() || p.filters.Load() != nil || t.MTU() > p.MTU() {
+	if !p.Up() || p.filters.Load() != nil || t.MTU() > p.mru() {
 		t.each(p.arrive)
 		t.release()
 		return

@@ -1,6 +1,7 @@
 package ether
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +52,12 @@ func newTrip(t *testing.T) *trip {
 // send sends "abcdefghij" in parts of four bytes and waits until it has arrived.
 func (x *trip) send(v6 bool) (delivered []string) {
 	x.t.Helper()
-	pkt := offloaded(x.t, tcpFrame(x.t, v6, 100, "abcdefghij", nil), 4)
+	return x.sendText(v6, "abcdefghij", 4)
+}
+
+func (x *trip) sendText(v6 bool, text string, size int) (delivered []string) {
+	x.t.Helper()
+	pkt := offloaded(x.t, tcpFrame(x.t, v6, 100, text, nil), size)
 	defer pkt.DecRef()
 	var list stack.PacketBufferList
 	list.PushBack(pkt)
@@ -142,8 +148,11 @@ func TestACableCarriesTheFramesOfATrainOneByOne(t *testing.T) {
 func TestATrainOfLongFramesIsAnErrorForEach(t *testing.T) {
 	x := newTrip(t)
 	x.relay = true
-	x.to.SetMTU(v4Len + 32 + 3)
-	x.check("delivered", []string{"108 ij"}, x.send(false))
+	for _, p := range []*Port{x.from, x.near, x.far} {
+		p.SetMTU(9000)
+	}
+	const size = standardMTU - v4Len - 32 + 1
+	x.check("delivered", []string{fmt.Sprint(100+2*size, " end")}, x.sendText(false, strings.Repeat("x", 2*size)+"end", size))
 	if n := x.to.Counters().RxErrors; n != 2 {
 		t.Errorf("%d errors, want 2", n)
 	}

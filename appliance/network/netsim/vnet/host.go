@@ -70,7 +70,9 @@ type Host struct {
 
 	mu     sync.RWMutex
 	ifaces []*iface
-	routes []network.Route // as SetRoutes gave them
+	links  map[string]tcpip.NICID // of interfaces that have been made and are made again
+	groups bool                   // AcceptMulticastARP
+	routes []network.Route        // as SetRoutes gave them
 	closed bool
 }
 

@@ -24,6 +24,9 @@ type InterfaceConfig struct {
 	Segment *ether.Segment
 	MAC     ether.MAC
 	MTU     int // 0 means 1500
+	// ARPMAC is what the host says of itself by ARP; zero: MAC. See
+	// ether.Port.SetARPAddress.
+	ARPMAC ether.MAC
 	// Addrs are the addresses with the networks that they are in. One with a
 	// whole prefix (10.0.201.4/32) is an alias: it brings no network along.
 	Addrs []netip.Prefix
@@ -31,13 +34,17 @@ type InterfaceConfig struct {
 
 // An iface is an interface. All but the first line is guarded by Host.mu.
 type iface struct {
-	id           tcpip.NICID
+	id           tcpip.NICID // also N of link#N
 	name, device string
-	port         *ether.Port // nil for lo0
+	port         *ether.Port // nil for lo0 and lo1
+	vlan         int         // ID; 0: it is none
+	parent       *iface      // of a VLAN
 
 	addrs    []netip.Prefix
+	extra    []netip.Addr // of lo1, which the stack has here too
 	up       bool
-	attached bool // the stack has a NIC for it
+	attached bool // the stack has a NIC for it; lo1 never has
+	media    network.Media
 }
 
 const (
@@ -67,11 +74,10 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 	}
 	i := &iface{id: tcpip.NICID(c.Index), name: c.Name, device: c.Device, up: true}
 	i.port = c.Segment.NewPort(h.options.Name+"/"+c.Device, c.MAC, c.MTU)
-	at := len(h.ifaces)
-	if at > 0 && h.ifaces[at-1].port == nil {
-		at-- // lo0 stays last
+	if c.ARPMAC != (ether.MAC{}) {
+		i.port.SetARPAddress(c.ARPMAC)
 	}
-	h.ifaces = slices.Insert(h.ifaces, at, i)
+	h.insert(i)
 	if err := h.setAddrs(i, c.Addrs); err != nil {
 		return fmt.Errorf("add interface %s: %w", c.Name, err)
 	}
@@ -86,7 +92,7 @@ func (h *Host) attach(i *iface) {
 		return
 	}
 	i.attached = true
-	must(h.stack.CreateNICWithOptions(i.id, i.port.Endpoint(), stack.NICOptions{Name: i.device, Disabled: !i.up}))
+	must(h.stack.CreateNICWithOptions(i.id, i.port.Endpoint(), stack.NICOptions{Name: i.device, Disabled: !i.isUp()}))
 	if h.options.Promiscuous {
 		must(h.stack.SetPromiscuousMode(i.id, true))
 		must(h.stack.SetSpoofing(i.id, true))
@@ -103,7 +109,10 @@ func (h *Host) Interfaces() []network.Interface {
 	for _, i := range h.ifaces {
 		x := network.Interface{
 			Name: i.name, Device: i.device, Index: int(i.id),
-			Addrs: slices.Clone(i.addrs), Up: i.up,
+			Addrs: slices.Clone(i.addrs), Up: i.isUp(), Media: i.media, VLAN: i.vlan,
+		}
+		if i.parent != nil {
+			x.Parent = i.parent.name
 		}
 		if i.port != nil {
 			mac := i.port.MAC()
@@ -125,6 +134,9 @@ func (h *Host) SetAddrs(ifname string, addrs []netip.Prefix) error {
 	if err != nil {
 		return err
 	}
+	if i.port == nil {
+		return h.setLoopbackAddrs(i, addrs)
+	}
 	if err := h.setAddrs(i, addrs); err != nil {
 		return fmt.Errorf("set addresses of %s: %w", ifname, err)
 	}
@@ -134,6 +146,7 @@ func (h *Host) SetAddrs(ifname string, addrs []netip.Prefix) error {
 // setAddrs is called with mu held. On an error some addresses may be set.
 func (h *Host) setAddrs(i *iface, addrs []netip.Prefix) error {
 	defer h.applyRoutes()
+	defer h.spread()
 	for _, old := range slices.Clone(i.addrs) {
 		if !slices.Contains(addrs, old) {
 			must(h.stack.RemoveAddress(i.id, toAddress(old.Addr())))
@@ -144,10 +157,11 @@ func (h *Host) setAddrs(i *iface, addrs []netip.Prefix) error {
 		if slices.Contains(i.addrs, p) {
 			continue
 		}
-		if !p.IsValid() || p.Addr().IsUnspecified() || p.Addr().IsMulticast() || p.Addr().Is4In6() {
+		if !usable(p) {
 			return fmt.Errorf("%v: %w", p, syscall.EINVAL)
 		}
 		h.attach(i)
+		h.dropExtra(i, p.Addr())
 		if err := h.addAddr(i, p); err != nil {
 			return fmt.Errorf("%v: %w", p, errno(err))
 		}
@@ -164,51 +178,8 @@ func (h *Host) addAddr(i *iface, p netip.Prefix) tcpip.Error {
 	}, stack.AddressProperties{})
 }
 
-// SetUp implements network.Configurer.
-func (h *Host) SetUp(ifname string, up bool) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	i, err := h.owned("switch", ifname)
-	if err != nil || i.up == up {
-		return err
-	}
-	i.up = up
-	i.port.SetUp(up)
-	switch {
-	case !i.attached:
-	case up:
-		must(h.stack.EnableNIC(i.id))
-	default:
-		must(h.stack.DisableNIC(i.id))
-	}
-	return nil
-}
-
-// SetMTU implements network.Configurer.
-func (h *Host) SetMTU(ifname string, mtu int) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	i, err := h.owned("set MTU of", ifname)
-	if err != nil {
-		return err
-	}
-	if mtu < minMTU || mtu > maxMTU {
-		return fmt.Errorf("set MTU of %s to %d: %w", ifname, mtu, syscall.EINVAL)
-	}
-	i.port.SetMTU(mtu)
-	return nil
-}
-
-// owned finds an interface that may be changed. It is called with mu held.
-func (h *Host) owned(doing, ifname string) (*iface, error) {
-	i := h.ifaceLocked(ifname)
-	switch {
-	case h.closed:
-		return nil, fmt.Errorf("%s %s: %w", doing, ifname, net.ErrClosed)
-	case i == nil || i.port == nil:
-		return nil, fmt.Errorf("%s %s: %w", doing, ifname, syscall.ENXIO)
-	}
-	return i, nil
+func usable(p netip.Prefix) bool {
+	return p.IsValid() && !p.Addr().IsUnspecified() && !p.Addr().IsMulticast() && !p.Addr().Is4In6()
 }
 
 // AbortConns implements network.Configurer.
@@ -251,6 +222,9 @@ func (h *Host) Counters(ifname string) (network.Counters, error) {
 	}
 	if i.port != nil {
 		return i.port.Counters(), nil
+	}
+	if i.name == loopbackName {
+		return network.Counters{}, nil // what it has to do with passes other interfaces
 	}
 	info, ok := h.stack.SingleNICInfo(i.id)
 	if !ok {

@@ -65,12 +65,15 @@ func (i *iface) reaches(a netip.Addr) bool {
 func (h *Host) applyRoutes() {
 	var table []tcpip.Route
 	for _, i := range h.ifaces {
+		if !i.attached {
+			continue
+		}
 		for _, p := range i.addrs {
 			if !p.IsSingleIP() || i.port == nil {
 				table = append(table, tcpip.Route{Destination: withPrefix(p.Masked()).Subnet(), NIC: i.id})
 			}
 		}
-		if i.port != nil && i.attached {
+		if i.port != nil {
 			table = append(table, tcpip.Route{Destination: withPrefix(linkLocal).Subnet(), NIC: i.id})
 		}
 	}

@@ -1,0 +1,257 @@
+package vnet
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"syscall"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+)
+
+// insert puts an interface where it is shown: cards, VLANs, lo1, lo0. It is called
+// with mu held.
+func (h *Host) insert(i *iface) {
+	at, _ := slices.BinarySearchFunc(h.ifaces, i.rank()+1, func(x *iface, rank int) int {
+		return cmp.Compare(x.rank(), rank)
+	})
+	h.ifaces = slices.Insert(slices.Clone(h.ifaces), at, i) // a new slice: others walk the old one
+}
+
+func (i *iface) rank() int {
+	switch {
+	case i.name == loopbackName:
+		return 2
+	case i.port == nil:
+		return 3
+	case i.vlan != 0:
+		return 1
+	}
+	return 0
+}
+
+// remove takes an interface out of the list. It is called with mu held.
+func (h *Host) remove(i *iface) {
+	h.ifaces = slices.DeleteFunc(slices.Clone(h.ifaces), func(x *iface) bool { return x == i })
+}
+
+// link is the number of an interface that is made while the host runs: the lowest free
+// one beyond the others', and the same as last time. It is called with mu held.
+func (h *Host) link(name string) tcpip.NICID {
+	if id, ok := h.links[name]; ok {
+		return id
+	}
+	id := tcpip.NICID(h.options.Loopback)
+	for _, i := range h.ifaces {
+		id = max(id, i.id)
+	}
+	for _, used := range h.links {
+		id = max(id, used)
+	}
+	if h.links == nil {
+		h.links = make(map[string]tcpip.NICID)
+	}
+	h.links[name] = id + 1
+	return id + 1
+}
+
+// isUp reports whether an interface works. It is called with mu held.
+func (i *iface) isUp() bool { return i.up && (i.parent == nil || i.parent.up) }
+
+// SetUp implements network.Configurer. VLANs go with their parents.
+func (h *Host) SetUp(ifname string, up bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i, err := h.card("switch", ifname)
+	if err != nil || i.up == up {
+		return err
+	}
+	i.up = up
+	i.port.SetUp(up)
+	for _, x := range h.ifaces {
+		switch {
+		case x != i && x.parent != i || !x.attached:
+		case x.isUp():
+			must(h.stack.EnableNIC(x.id))
+		default:
+			must(h.stack.DisableNIC(x.id))
+		}
+	}
+	return nil
+}
+
+// SetMTU implements network.Configurer.
+func (h *Host) SetMTU(ifname string, mtu int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i, err := h.card("set MTU of", ifname)
+	if err != nil {
+		return err
+	}
+	limit := maxMTU
+	if i.parent != nil {
+		limit = i.parent.port.MTU()
+	}
+	if mtu < minMTU || mtu > limit {
+		return fmt.Errorf("set MTU of %s to %d: %w", ifname, mtu, syscall.EINVAL)
+	}
+	if i.parent != nil && mtu == limit {
+		mtu = 0 // follow the parent
+	}
+	i.port.SetMTU(mtu)
+	return nil
+}
+
+// rates are those that ports can have.
+var rates = []int64{0, 10_000_000, 100_000_000, 1_000_000_000}
+
+// SetMedia implements network.Configurer.
+func (h *Host) SetMedia(ifname string, m network.Media) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i, err := h.card("set media of", ifname)
+	switch {
+	case err != nil:
+		return err
+	case i.parent != nil:
+		return fmt.Errorf("set media of %s: %w", ifname, syscall.ENXIO)
+	case !slices.Contains(rates, m.Rate) || m.Rate == 0 && m.HalfDuplex:
+		return fmt.Errorf("set media of %s to %+v: %w", ifname, m, syscall.EINVAL)
+	}
+	i.media = m
+	i.port.SetMedia(m)
+	return nil
+}
+
+// AcceptMulticastARP implements network.Configurer.
+func (h *Host) AcceptMulticastARP(accept bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.groups = accept
+	for _, i := range h.ifaces {
+		if i.port != nil {
+			i.port.AcceptMulticastARP(accept)
+		}
+	}
+	return nil
+}
+
+// VLAN IDs that IEEE 802.1Q leaves to users.
+const minVLAN, maxVLAN = 1, 4094
+
+// SetVLANs implements network.Configurer.
+func (h *Host) SetVLANs(vlans []network.VLAN) error {
+	gone, err := h.replaceVLANs(vlans)
+	for _, p := range gone {
+		p.Close() // which waits for who receives
+	}
+	return err
+}
+
+func (h *Host) replaceVLANs(vlans []network.VLAN) (gone []*ether.Port, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, fmt.Errorf("set VLANs: %w", net.ErrClosed)
+	}
+	parents := make(map[int]*iface)
+	for _, v := range vlans {
+		parent, err := h.card("set VLANs on", v.Parent)
+		switch {
+		case err != nil:
+			return nil, err
+		case parent.parent != nil:
+			return nil, fmt.Errorf("set VLANs on %s: %w", v.Parent, syscall.ENXIO)
+		case v.ID < minVLAN || v.ID > maxVLAN || parents[v.ID] != nil:
+			return nil, fmt.Errorf("set VLAN %d on %s: %w", v.ID, v.Parent, syscall.EINVAL)
+		}
+		parents[v.ID] = parent
+	}
+	kept := make(map[int]*iface)
+	for _, i := range h.ifaces {
+		switch {
+		case i.vlan == 0:
+		case parents[i.vlan] == i.parent:
+			kept[i.vlan] = i
+			h.remove(i) // to come back in the new order
+		default:
+			h.removeVLAN(i)
+			gone = append(gone, i.port)
+		}
+	}
+	for _, v := range vlans {
+		i := kept[v.ID]
+		if i == nil {
+			i = h.newVLAN(v.ID, parents[v.ID])
+		}
+		h.insert(i)
+	}
+	h.applyRoutes()
+	return gone, nil
+}
+
+// newVLAN is called with mu held.
+func (h *Host) newVLAN(id int, parent *iface) *iface {
+	i := &iface{name: fmt.Sprintf("VLAN %d", id), device: fmt.Sprintf("vlan%d", id), vlan: id, parent: parent, up: true}
+	i.id = h.link(i.name)
+	i.port = parent.port.VLAN(h.options.Name+"/"+i.device, id)
+	i.port.AcceptMulticastARP(h.groups)
+	return i
+}
+
+// removeVLAN is called with mu held.
+func (h *Host) removeVLAN(i *iface) {
+	h.remove(i)
+	i.addrs, i.extra = nil, nil
+	if i.attached {
+		i.attached = false
+		must(h.stack.RemoveNIC(i.id))
+	}
+}
+
+// owned finds an interface that may be changed. It is called with mu held.
+func (h *Host) owned(doing, ifname string) (*iface, error) {
+	i := h.ifaceLocked(ifname)
+	switch {
+	case h.closed:
+		return nil, fmt.Errorf("%s %s: %w", doing, ifname, net.ErrClosed)
+	case i == nil || i.name == "lo0":
+		return nil, fmt.Errorf("%s %s: %w", doing, ifname, syscall.ENXIO)
+	}
+	return i, nil
+}
+
+// card finds an interface of Ethernet. It is called with mu held.
+func (h *Host) card(doing, ifname string) (*iface, error) {
+	i, err := h.owned(doing, ifname)
+	if err == nil && i.port == nil {
+		return nil, fmt.Errorf("%s %s: %w", doing, ifname, syscall.ENXIO)
+	}
+	return i, err
+}
+
+// SetLoopback implements network.Configurer.
+func (h *Host) SetLoopback(on bool) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return fmt.Errorf("set loopback: %w", net.ErrClosed)
+	case h.options.Loopback == 0:
+		return fmt.Errorf("set loopback: %w", errors.ErrUnsupported)
+	}
+	i := h.ifaceLocked(loopbackName)
+	switch {
+	case on && i == nil:
+		h.insert(&iface{id: h.link(loopbackName), name: loopbackName, device: "lo1", up: true})
+	case !on && i != nil:
+		h.remove(i)
+		h.spread()
+	}
+	return nil
+}
