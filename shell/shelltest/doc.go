@@ -14,6 +14,7 @@
 // the pager, «set<tab>» asks for completion. A measured value is a placeholder:
 //
 //	⟨number⟩   digits
+//	⟨count⟩    digits at the right of their column, with the blanks before them
 //	⟨ms⟩       a time in milliseconds: 2.095
 //	⟨time⟩     a time of day: 08:50:03
 //	⟨date⟩     a date and time: Thu Jun 25 08:50:03 2015

@@ -9,6 +9,7 @@ import (
 // placeholders are the measured values and their forms.
 var placeholders = map[string]string{
 	"number": `[0-9]+`,
+	"count":  ` *[0-9]+`,
 	"ms":     `[0-9]+\.[0-9]{1,3}`,
 	"time":   `([01][0-9]|2[0-3])(:[0-5][0-9]){2}`,
 	"date":   `(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ 0-3][0-9] ([01][0-9]|2[0-3])(:[0-5][0-9]){2} [0-9]{4}`,

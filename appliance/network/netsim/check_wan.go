@@ -167,7 +167,7 @@ func (c *checker) doors() error {
 			return c.fault(at(".listen"), "a second door on %v, expected another address", d.Listen)
 		case c.findInterface(d.Interface) == nil:
 			return c.fault(at(".interface"), "no interface is called %q, expected one of %s", d.Interface, c.interfaceNames())
-		case d.port() == 0:
+		case servicePort(d.Service) == 0:
 			return c.fault(at(".service"), "no service is called %q, expected ftp, ssh, smtp, http, https or a port", d.Service)
 		case portsErr != "":
 			return c.fault(at(".passive_ports"), "%q here, expected %s", d.PassivePorts, portsErr)
@@ -200,12 +200,12 @@ func (c *checker) doors() error {
 	return nil
 }
 
-// port is the one that the door's service has by default; 0 for an unknown one.
-func (d *Door) port() uint16 {
-	if p, ok := services[d.Service]; ok {
+// servicePort is the one that a service has by default; 0 for an unknown one.
+func servicePort(service string) uint16 {
+	if p, ok := services[service]; ok {
 		return p
 	}
-	p, err := strconv.ParseUint(d.Service, 10, 16)
+	p, err := strconv.ParseUint(service, 10, 16)
 	if err != nil {
 		return 0
 	}
@@ -268,6 +268,8 @@ func (c *checker) clients() error {
 			return c.fault(at(".remote"), "no address and port, expected the ones that the connection goes to")
 		case cl.Local.Addr().Is4() != cl.Remote.Addr().Is4():
 			return c.fault(at(".remote"), "%v is of another family than %v, expected the same", cl.Remote, cl.Local)
+		case cl.After != "" && servicePort(cl.After) == 0:
+			return c.fault(at(".after"), "no service is called %q, expected one as a door has", cl.After)
 		case seen[key]:
 			return c.fault(at(".local"), "a second connection from %v to %v, expected another port", cl.Local, cl.Remote)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,22 +17,57 @@ import (
 // side's farewell.
 const answerWait = 5 * time.Second
 
+// orderWait is how long the topology's next connection waits for the one before it
+// to be established.
+const orderWait = 50 * time.Millisecond
+
 // StartClients says that the appliance's services are up. Doors whose service
 // does not listen are shut from now on, and the topology's connections are
-// opened (B38), all at once. It returns when they are; those that could not be
-// opened are in the error, and the others stay.
+// opened in their order (B38), but for those that come after somebody. One that
+// takes its time does not keep the next ones waiting. It returns when all are open
+// and have said what they have to say; those that could not be opened are in the
+// error, and the others stay.
 func (w *World) StartClients(ctx context.Context) error {
 	w.doors.ready()
 	var running sync.WaitGroup
 	errs := make([]error, len(w.topology.Clients))
 	for i := range w.topology.Clients {
-		running.Go(func() { errs[i] = w.startClient(ctx, &w.topology.Clients[i]) })
+		if w.topology.Clients[i].After != "" {
+			continue
+		}
+		turn, open := context.WithTimeout(ctx, orderWait)
+		running.Go(func() {
+			defer open()
+			errs[i] = w.startClient(ctx, &w.topology.Clients[i], open)
+		})
+		<-turn.Done()
 	}
 	running.Wait()
 	return errors.Join(errs...)
 }
 
-func (w *World) startClient(ctx context.Context, c *Client) error {
+// startFollowers opens, in the background, the connections that come after the first
+// one to this port of the appliance's.
+func (w *World) startFollowers(port uint16) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.doors.mu.Lock()
+	defer w.doors.mu.Unlock()
+	w.waiting = slices.DeleteFunc(w.waiting, func(c *Client) bool {
+		if w.state != running || w.doors.portOf(c.After) != port {
+			return false
+		}
+		w.followers.Go(func() {
+			if err := w.startClient(w.life, c, func() {}); err != nil && w.life.Err() == nil {
+				w.options.Logger.Warn("a connection of the topology is missing", "error", err)
+			}
+		})
+		return true
+	})
+}
+
+// startClient opens a connection, says so, and lets it say what it has to say.
+func (w *World) startClient(ctx context.Context, c *Client, open func()) error {
 	host := w.hosts
 	if c.From == fromAppliance {
 		host = w.appliance
@@ -40,6 +76,7 @@ func (w *World) startClient(ctx context.Context, c *Client) error {
 	if err != nil {
 		return fmt.Errorf("client %v: %w", c.Local, err)
 	}
+	open()
 	w.mu.Lock()
 	if w.state == stopped {
 		w.mu.Unlock()

@@ -47,5 +47,6 @@
 // # Locks
 //
 // World.mu guards life cycle, faults and clients. doors.mu guards open listeners
-// and outside addresses; a Front's lock is taken under it, never the other way round.
+// and outside addresses; a Front's lock is taken under it, never the other way round,
+// and it is taken under World.mu.
 package netsim

@@ -117,17 +117,17 @@ func (d *doors) follow() {
 	}
 }
 
-// portOf is the port of a door's service. It is called with mu held.
-func (d *doors) portOf(f *front) uint16 {
-	if p, ok := d.ports[f.door.Service]; ok {
+// portOf is the port of a service as a topology names it. It is called with mu held.
+func (d *doors) portOf(service string) uint16 {
+	if p, ok := d.ports[service]; ok {
 		return p
 	}
-	return f.door.port()
+	return servicePort(service)
 }
 
 // targets are where a door may lead now. It is called with mu held.
 func (d *doors) targets(f *front) []netip.AddrPort {
-	port := d.portOf(f)
+	port := d.portOf(f.door.Service)
 	var list []netip.AddrPort
 	for _, n := range d.Interfaces() {
 		if n.Name == f.door.Interface {
@@ -173,8 +173,11 @@ func (d *doors) Listen(ctx context.Context, c network.ListenConfig) (network.Lis
 	d.note(a, 1)
 	return &listener{
 		Listener: l,
-		accepted: func() { d.accepted(a.Port()) },
-		closed:   sync.OnceFunc(func() { d.note(a, -1) }),
+		accepted: func() {
+			d.accepted(a.Port())
+			d.world.startFollowers(a.Port())
+		},
+		closed: sync.OnceFunc(func() { d.note(a, -1) }),
 	}, nil
 }
 
@@ -184,7 +187,7 @@ func (d *doors) accepted(port uint16) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range d.fronts {
-		if d.portOf(f) == port {
+		if d.portOf(f.door.Service) == port {
 			f.Accepted()
 		}
 	}

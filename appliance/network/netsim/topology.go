@@ -100,8 +100,11 @@ type Client struct {
 	Remote netip.AddrPort `yaml:"remote"`
 	Send   string         `yaml:"send"`  // text to send; the first answer is read
 	Close  bool           `yaml:"close"` // closed at once
-	Owner  string         `yaml:"owner"` // the process, on the appliance
-	User   string         `yaml:"user"`
+	// After names a service of the appliance, as a Door does: the connection is opened
+	// when the first one to that service is there. "" opens it with the world.
+	After string `yaml:"after"`
+	Owner string `yaml:"owner"` // the process, on the appliance
+	User  string `yaml:"user"`
 }
 
 // A Path is the way from the appliance's gateways to a network: the routers in

@@ -229,6 +229,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 
 		// Clients and doors.
 		{"client of nobody", "# clients", "clients: [{from: nobody, local: '192.0.2.25:1', remote: '203.0.113.7:25'}]", `t.yaml:24:18: no host is called "nobody"`},
+		{"after nothing", "# clients", "clients: [{from: appliance, local: '192.0.2.25:1', remote: '203.0.113.7:25', after: shh}]", `t.yaml:24:85: no service is called "shh"`},
 		{"nobody listens", "# clients", "clients: [{from: appliance, local: '192.0.2.25:1', remote: '203.0.113.7:26'}]", "t.yaml:24:60: nobody listens on 203.0.113.7:26"},
 		{"not the appliance's", "# clients", "clients: [{from: appliance, local: '192.0.2.26:1', remote: '203.0.113.7:25'}]", "t.yaml:24:36: 192.0.2.26 is not the appliance's"},
 		{"door to no interface", "interface: Data 1", "interface: Data 9", `t.yaml:27:42: no interface is called "Data 9"`},

@@ -43,10 +43,15 @@ type World struct {
 	peers     map[string]peers.Peer
 	peerOrder []peers.Peer
 
+	followers sync.WaitGroup  // what startFollowers started
+	life      context.Context // ends with Stop
+	end       context.CancelFunc
+
 	mu      sync.Mutex
 	state   lifeState
 	started []peers.Peer
 	conns   []network.Conn // of the topology's clients
+	waiting []*Client      // those that come after somebody
 	rules   []Rule
 	faults  map[string]PathFault
 }
@@ -83,6 +88,12 @@ func New(t *Topology, o Options) (*World, error) {
 		wires:  make(map[string]*ether.Segment),
 		peers:  make(map[string]peers.Peer),
 		faults: make(map[string]PathFault),
+	}
+	w.life, w.end = context.WithCancel(context.Background())
+	for i := range t.Clients {
+		if c := &t.Clients[i]; c.After != "" {
+			w.waiting = append(w.waiting, c)
+		}
 	}
 	if err := w.build(); err != nil {
 		_ = w.Stop(context.Background()) // what went wrong first is told
@@ -153,12 +164,14 @@ func (w *World) Stop(ctx context.Context) error {
 	started, conns := w.started, w.conns
 	w.started, w.conns = nil, nil
 	w.mu.Unlock()
+	w.end()
 	if w.doors != nil {
 		w.doors.close(ctx)
 	}
 	for _, c := range conns {
 		c.Abort()
 	}
+	w.followers.Wait()
 	for _, p := range slices.Backward(started) {
 		p.Stop()
 	}

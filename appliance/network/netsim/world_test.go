@@ -439,29 +439,44 @@ func TestEverythingIsOnTheWire(t *testing.T) {
 	}
 }
 
+// TestClientsAreTheSocketsOfB38: in B38's order, which is the newest first.
 func TestClientsAreTheSocketsOfB38(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
+	served := make(chan struct{})
+	serve(t, w, "10.0.202.7:22", func(network.Conn) { <-served })
+	defer close(served)
 	if err := w.StartClients(within(t, enough)); err != nil {
 		t.Fatal(err)
 	}
-	sockets, err := w.Network().Sockets()
+	conn, err := w.Hosts().Dial(within(t, enough), network.DialConfig{Local: addrPort("10.0.201.4:57759"), Remote: addrPort("10.0.202.7:22")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, s := range sockets {
-		got = append(got, fmt.Sprint(s.Proto, " ", s.Local, " ", s.Remote, " ", s.State, " ", s.Owner))
-	}
-	slices.Sort(got)
+	defer conn.Close()
 	want := []string{
+		"tcp4 10.0.202.7:22 0.0.0.0:0 LISTEN ",
 		"tcp4 10.0.202.7:10256 10.0.201.5:443 ESTABLISHED hermes",
 		"tcp4 10.0.202.7:10260 10.0.201.5:443 ESTABLISHED hermes",
 		"tcp4 10.0.202.7:10273 96.17.177.18:80 TIME_WAIT ",
+		"tcp4 10.0.202.7:22 10.0.201.4:57759 ESTABLISHED ",
 		"tcp4 10.0.202.7:10275 10.0.201.4:6025 ESTABLISHED hermes",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("sockets (-want +got):\n%s", diff)
+	// The last one comes after that to SSH.
+	diff := ""
+	for ctx := within(t, enough); ctx.Err() == nil; _ = clock.System().Sleep(ctx, time.Millisecond) {
+		sockets, err := w.Network().Sockets()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range sockets {
+			got = append(got, fmt.Sprint(s.Proto, " ", s.Local, " ", s.Remote, " ", s.State, " ", s.Owner))
+		}
+		if diff = cmp.Diff(want, got); diff == "" {
+			return
+		}
 	}
+	t.Errorf("sockets (-want +got):\n%s", diff)
 }
 
 // TestNeighboursAreClientsToo: connections that others open to the appliance.

@@ -1,0 +1,190 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "netstat",
+	Summary: "Display network connections, routing tables and network interface statistics.",
+	Help: `netstat [1-5 [flags]]
+
+1  List of active sockets            [-n] [-c | -W] [-f FAMILY]
+2  State of network interfaces       [-b] [-d] [-W] [-I INTERFACE] [-f FAMILY]
+3  Contents of routing tables        [-n] [-c | -W] [-f FAMILY]
+4  Size of the listen queues         [-n] [-c | -W] [-f FAMILY]
+5  Packet traffic information        [-w SECONDS] [-q COUNT] [-I INTERFACE]
+
+-b  show the number of bytes in and out, too
+-c  cut long names and addresses: the default but for 1
+-d  show the number of dropped outgoing packets, too
+-f  show inet (the default), inet6 or all; for 2 also link: the interfaces without
+    their addresses
+-I  show one interface, given by its name in quotes ("Data 1") or its device's
+-n  show network addresses as numbers
+-q  end after so many lines; otherwise Ctrl-C ends them, or without a terminal the
+    tenth is the last
+-w  seconds between two lines, 10 unless given
+-W  show long names and addresses whole: the default for 1
+
+In table 2 a row for an address has the interface's packets and bytes; an interface
+without addresses has a row of its own.`,
+	Source: "B36 to B42, B54; netstat(1) of FreeBSD; invented (questions of 1, 3 and 4)",
+	Mode:   shell.MachineMode,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		n := netstat{env: env, table: activeSockets, family: inet, seconds: 10}
+		var err error
+		if env.Inline {
+			err = n.parse(env.Args)
+		} else {
+			err = n.ask(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		return n.show(ctx)
+	},
+})
+
+// The tables, as their menu numbers them (B37).
+const (
+	activeSockets = 1 + iota
+	interfaceState
+	routingTables
+	listenQueues
+	packetTraffic
+)
+
+// Families of addresses, as FreeBSD's -f calls them.
+const (
+	inet  = "inet"
+	inet6 = "inet6"
+	link  = "link" // interfaces as such
+	every = "all"
+)
+
+// A netstat is one look at one table.
+type netstat struct {
+	env     *shell.Env
+	table   int
+	family  string
+	numeric bool   // addresses instead of names
+	whole   bool   // names and addresses are not cut
+	iface   string // "": all
+	bytes   bool
+	drops   bool
+	seconds int
+	count   int // 0: no end
+}
+
+// setTable chooses a table. Names are whole among sockets and cut elsewhere (B38,
+// B40, B41), unless something else is asked for.
+func (n *netstat) setTable(table int) {
+	n.table, n.whole = table, table == activeSockets
+}
+
+// ask is the dialogue.
+func (n *netstat) ask(ctx context.Context) error {
+	table, err := n.env.Choose(ctx, "Choose the information you want to display:", 0,
+		"List of active sockets.",
+		"State of network interfaces.",
+		"Contents of routing tables.",
+		"Size of the listen queues.",
+		"Packet traffic information.")
+	if err != nil {
+		return err
+	}
+	n.setTable(table + 1)
+	switch n.table {
+	case interfaceState:
+		return n.env.Form(ctx,
+			n.interfaceField("Select the ethernet interface whose state you wish to display:"),
+			shell.YesNo(&n.bytes, "Show the number of bytes in and out?"),
+			shell.YesNo(&n.drops, "Show the number of dropped packets?"))
+	case packetTraffic:
+		return n.env.Form(ctx,
+			shell.Number(&n.seconds, "Enter the number of seconds between displays.", 1, maxSeconds),
+			n.interfaceField("Select the ethernet interface whose traffic you wish to display:"))
+	}
+	return n.env.Form(ctx,
+		n.familyField,
+		shell.YesNo(&n.numeric, "Show network addresses as numbers?"),
+		shell.YesNo(&n.whole, "Show long names and addresses whole?"))
+}
+
+func (n *netstat) familyField(ctx context.Context, d shell.Dialogue) error {
+	i, err := d.Choose(ctx, "Select the IP version:", 0, "IPv4", "IPv6", "Both")
+	if err == nil {
+		n.family = []string{inet, inet6, every}[i]
+	}
+	return err
+}
+
+// interfaceField asks for one of the interfaces that have a wire, or all.
+func (n *netstat) interfaceField(question string) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		var names []string
+		for _, i := range n.env.Box.Net.Interfaces() {
+			if !i.Loopback {
+				names = append(names, i.Name)
+			}
+		}
+		i, err := d.Choose(ctx, question, -1, append(names, "ALL")...)
+		if err == nil && i < len(names) {
+			n.iface = names[i]
+		}
+		return err
+	}
+}
+
+// interfaces are those that are asked for; none if the one asked for has gone.
+func (n *netstat) interfaces() []network.Interface {
+	return slices.DeleteFunc(n.env.Box.Net.Interfaces(), func(i network.Interface) bool {
+		return n.iface != "" && i.Name != n.iface
+	})
+}
+
+// show prints the table.
+func (n *netstat) show(ctx context.Context) error {
+	switch n.table {
+	case activeSockets:
+		return n.showSockets(ctx)
+	case interfaceState:
+		return n.showInterfaces(ctx)
+	case routingTables:
+		return n.showRoutes(ctx)
+	case listenQueues:
+		return n.showQueues(ctx)
+	default:
+		return n.showTraffic(ctx)
+	}
+}
+
+// wants reports whether rows of an address family, inet or inet6, are asked for.
+func (n *netstat) wants(family string) bool { return n.family == every || n.family == family }
+
+// print writes a table, in pieces: a long one ends with Ctrl-C.
+func (n *netstat) print(ctx context.Context, table *strings.Builder) error {
+	const piece = 16 << 10
+	for rest := table.String(); rest != ""; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		end := len(rest)
+		if end > piece {
+			end = strings.LastIndexByte(rest[:piece], '\n') + 1
+		}
+		if _, err := n.env.Write([]byte(rest[:end])); err != nil {
+			return fmt.Errorf("print table: %w", err)
+		}
+		rest = rest[end:]
+	}
+	return nil
+}

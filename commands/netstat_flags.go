@@ -1,0 +1,128 @@
+package commands
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/shell"
+)
+
+const (
+	maxSeconds = 86400
+	maxCount   = 1_000_000
+)
+
+// netstatFlags are the flags that each table takes.
+var netstatFlags = map[int]string{
+	activeSockets:  "ncWf",
+	interfaceState: "bdWIf",
+	routingTables:  "ncWf",
+	listenQueues:   "ncWf",
+	packetTraffic:  "wqI",
+}
+
+// parse reads the inline form. Without arguments it is the first table.
+func (n *netstat) parse(args []string) error {
+	if len(args) == 0 {
+		n.setTable(activeSockets)
+		return nil
+	}
+	table, err := strconv.Atoi(args[0])
+	if err != nil || table < activeSockets || table > packetTraffic {
+		return shell.Invalidf(args[0], "The first argument must be an integer from %d to %d: the information to display.", activeSockets, packetTraffic)
+	}
+	n.setTable(table)
+	for rest := args[1:]; len(rest) > 0; {
+		arg := rest[0]
+		rest = rest[1:]
+		if len(arg) < 2 || arg[0] != '-' {
+			return shell.Invalidf(arg, "After the number only flags are expected: %s.", n.flagList())
+		}
+		for letters := arg[1:]; letters != ""; {
+			flag := letters[:1]
+			letters = letters[1:]
+			if !strings.Contains(netstatFlags[table], flag) {
+				return shell.Invalidf("-"+flag, "The flags of netstat %d are %s.", table, n.flagList())
+			}
+			if !strings.Contains("fIwq", flag) {
+				n.switchOn(flag)
+				continue
+			}
+			value := letters
+			letters = ""
+			if value == "" && len(rest) > 0 {
+				value, rest = rest[0], rest[1:]
+			}
+			if err := n.setValue(flag, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (n *netstat) flagList() string {
+	return "-" + strings.Join(strings.Split(netstatFlags[n.table], ""), ", -")
+}
+
+// switchOn sets a flag without value.
+func (n *netstat) switchOn(flag string) {
+	switch flag {
+	case "n":
+		n.numeric = true
+	case "W":
+		n.whole = true
+	case "c":
+		n.whole = false
+	case "b":
+		n.bytes = true
+	case "d":
+		n.drops = true
+	}
+}
+
+// setValue sets a flag that has a value, which is "" where none was given.
+func (n *netstat) setValue(flag, value string) error {
+	switch flag {
+	case "f":
+		return n.setFamily(value)
+	case "I":
+		return n.setInterface(value)
+	case "w":
+		return setNumber(&n.seconds, value, maxSeconds, "The flag -w needs the seconds between two lines")
+	default:
+		return setNumber(&n.count, value, maxCount, "The flag -q needs the number of lines")
+	}
+}
+
+func (n *netstat) setFamily(value string) error {
+	switch {
+	case value == inet, value == inet6, value == every, value == link && n.table == interfaceState:
+		n.family = value
+		return nil
+	case n.table == interfaceState:
+		return shell.Invalidf(value, "The flag -f needs an address family: %s, %s, %s or %s.", inet, inet6, link, every)
+	}
+	return shell.Invalidf(value, "The flag -f needs an address family: %s, %s or %s.", inet, inet6, every)
+}
+
+func (n *netstat) setInterface(value string) error {
+	var names []string
+	for _, i := range n.env.Box.Net.Interfaces() {
+		if strings.EqualFold(value, i.Name) || strings.EqualFold(value, i.Device) {
+			n.iface = i.Name
+			return nil
+		}
+		names = append(names, i.Name)
+	}
+	return shell.Invalidf(value, "The flag -I needs an interface: %s.", strings.Join(names, ", "))
+}
+
+func setNumber(dst *int, value string, most int, what string) error {
+	v, err := strconv.Atoi(value)
+	if err != nil || v < 1 || v > most {
+		return shell.Invalidf(value, "%s, an integer from 1 to %d.", what, most)
+	}
+	*dst = v
+	return nil
+}

@@ -1,0 +1,201 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+// showInterfaces prints table 2 (B39).
+func (n *netstat) showInterfaces(ctx context.Context) error {
+	var b strings.Builder
+	n.interfaceRow(&b, interfaceCells{
+		name: "Name", mtu: "Mtu", network: "Network", address: "Address",
+		inPackets: "Ipkts", inErrors: "Ierrs", inDrops: "Idrop", inBytes: "Ibytes",
+		outPackets: "Opkts", outErrors: "Oerrs", outBytes: "Obytes", collisions: "Coll", outDrops: "Drop",
+	})
+	for _, i := range n.interfaces() {
+		c, err := n.counters(i.Name)
+		if err != nil {
+			return err
+		}
+		var addrs []netip.Prefix
+		for _, p := range i.Addrs {
+			if p.Addr().Is4() && n.wants(inet) || p.Addr().Is6() && n.wants(inet6) {
+				addrs = append(addrs, p)
+			}
+		}
+		// An interface that has no address to show has a row all the same.
+		if n.family == link || n.family == every || len(addrs) == 0 {
+			n.interfaceRow(&b, linkCells(i, c))
+		}
+		for _, p := range addrs {
+			n.interfaceRow(&b, addressCells(i, p, c))
+		}
+	}
+	return n.print(ctx, &b)
+}
+
+// counters reads an interface's counters.
+func (n *netstat) counters(name string) (network.Counters, error) {
+	c, err := n.env.Box.Net.Counters(name)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return c, shell.Refusal("This appliance's network does not count packets.")
+	}
+	if err != nil {
+		return c, fmt.Errorf("read counters of %s: %w", name, err)
+	}
+	return c, nil
+}
+
+// interfaceCells are the cells of a row of table 2.
+type interfaceCells struct {
+	name, mtu, network, address           string
+	inPackets, inErrors, inDrops, inBytes string
+	outPackets, outErrors, outBytes       string
+	collisions, outDrops                  string
+}
+
+// linkCells are those of the interface as such.
+func linkCells(i network.Interface, c network.Counters) interfaceCells {
+	return interfaceCells{
+		name: interfaceName(i), mtu: strconv.Itoa(i.MTU),
+		network: fmt.Sprintf("<Link#%d>", i.Index), address: i.MAC.String(),
+		inPackets: number(c.RxPackets), inErrors: number(c.RxErrors), inDrops: number(c.RxDropped), inBytes: number(c.RxBytes),
+		outPackets: number(c.TxPackets), outErrors: number(c.TxErrors), outBytes: number(c.TxBytes),
+		collisions: number(c.Collisions), outDrops: number(c.TxDropped),
+	}
+}
+
+// addressCells are those of one of its addresses: what belongs to the wire is "-". The
+// network does not count by address, so packets and bytes are the interface's.
+func addressCells(i network.Interface, p netip.Prefix, c network.Counters) interfaceCells {
+	cells := linkCells(i, c)
+	cells.network, cells.address = networkName(p), p.Addr().String()
+	for _, cell := range []*string{&cells.mtu, &cells.inErrors, &cells.inDrops, &cells.outErrors, &cells.collisions, &cells.outDrops} {
+		*cell = "-"
+	}
+	return cells
+}
+
+// interfaceName is the name, with BSD's mark of an interface that is off.
+func interfaceName(i network.Interface) string {
+	if !i.Up {
+		return i.Name + "*"
+	}
+	return i.Name
+}
+
+func number(v uint64) string { return strconv.FormatUint(v, 10) }
+
+// interfaceRow prints a row, or the headings.
+func (n *netstat) interfaceRow(b *strings.Builder, c interfaceCells) {
+	network, address := c.network, c.address
+	if !n.whole {
+		network, address = fmt.Sprintf("%.13s", network), fmt.Sprintf("%.17s", address)
+	}
+	fmt.Fprintf(b, "%-6s%5s %-13s %-17s %8s %5s %5s", c.name, c.mtu, network, address, c.inPackets, c.inErrors, c.inDrops)
+	if n.bytes {
+		fmt.Fprintf(b, " %10s", c.inBytes)
+	}
+	fmt.Fprintf(b, " %8s %5s", c.outPackets, c.outErrors)
+	if n.bytes {
+		fmt.Fprintf(b, " %10s", c.outBytes)
+	}
+	fmt.Fprintf(b, " %5s", c.collisions)
+	if n.drops {
+		fmt.Fprintf(b, " %5s", c.outDrops)
+	}
+	b.WriteByte('\n')
+}
+
+const (
+	// trafficPage is how many lines FreeBSD prints before it repeats the headings.
+	trafficPage = 20
+	// trafficCount is how many lines there are without a terminal: nobody could end
+	// them with Ctrl-C.
+	trafficCount = 10
+)
+
+// showTraffic prints table 5 (B42) until Ctrl-C.
+func (n *netstat) showTraffic(ctx context.Context) error {
+	if _, terminal := n.env.Prompter.(shell.Screen); !terminal && n.count == 0 {
+		n.count = trafficCount
+	}
+	before, device, err := n.traffic()
+	for line := 0; err == nil && (n.count == 0 || line < n.count); line++ {
+		if line%trafficPage == 0 {
+			n.env.Printf("%s", trafficHead(device))
+		}
+		if err = n.env.Box.Clock.Sleep(ctx, time.Duration(n.seconds)*time.Second); err != nil {
+			break
+		}
+		var now network.Counters
+		if now, device, err = n.traffic(); err == nil {
+			n.env.Printf("%s", trafficRow(before, now))
+			before = now
+		}
+	}
+	if errors.Is(err, shell.ErrInterrupt) {
+		return nil
+	}
+	return err
+}
+
+// traffic adds up the counters of the interfaces that are asked for; device is what
+// the headings call them.
+func (n *netstat) traffic() (sum network.Counters, device string, err error) {
+	device = "(Total)"
+	list := n.interfaces()
+	if len(list) == 0 {
+		return sum, device, shell.Refusef("The interface %s does not exist any more.", n.iface)
+	}
+	for _, i := range list {
+		c, err := n.counters(i.Name)
+		if err != nil {
+			return sum, device, err
+		}
+		sum.RxPackets += c.RxPackets
+		sum.RxErrors += c.RxErrors
+		sum.RxDropped += c.RxDropped
+		sum.RxBytes += c.RxBytes
+		sum.TxPackets += c.TxPackets
+		sum.TxErrors += c.TxErrors
+		sum.TxBytes += c.TxBytes
+		sum.Collisions += c.Collisions
+		sum.TxDropped += c.TxDropped
+		if n.iface != "" {
+			device = i.Device
+		}
+	}
+	return sum, device, nil
+}
+
+func trafficHead(device string) string {
+	return fmt.Sprintf("%17s %14s %16s\n", "input", device, "output") +
+		fmt.Sprintf("%10s %5s %6s %10s %10s %5s %10s %5s %5s\n",
+			"packets", "errs", "idrops", "bytes", "packets", "errs", "bytes", "colls", "drops")
+}
+
+// trafficRow shows what was counted between two readings.
+func trafficRow(before, now network.Counters) string {
+	since := func(before, now uint64) uint64 {
+		if now < before { // the interface has started anew
+			return now
+		}
+		return now - before
+	}
+	return fmt.Sprintf("%10d %5d %5d %10d %10d %5d %10d %5d %5d\n",
+		since(before.RxPackets, now.RxPackets), since(before.RxErrors, now.RxErrors),
+		since(before.RxDropped, now.RxDropped), since(before.RxBytes, now.RxBytes),
+		since(before.TxPackets, now.TxPackets), since(before.TxErrors, now.TxErrors),
+		since(before.TxBytes, now.TxBytes), since(before.Collisions, now.Collisions),
+		since(before.TxDropped, now.TxDropped))
+}

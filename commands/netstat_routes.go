@@ -1,0 +1,105 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+// showRoutes prints table 3 (B40), one part for each family.
+func (n *netstat) showRoutes(ctx context.Context) error {
+	routes, err := n.env.Box.Net.Routes()
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return shell.Refusal("This appliance's network cannot list its routes.")
+	case err != nil:
+		return fmt.Errorf("list routes: %w", err)
+	}
+	var addrs []netip.Addr
+	for _, r := range routes {
+		if r.Dst.IsSingleIP() {
+			addrs = append(addrs, r.Dst.Addr())
+		}
+		if r.Gateway.IsValid() {
+			addrs = append(addrs, r.Gateway)
+		}
+	}
+	names, err := n.lookUp(ctx, addrs)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.WriteString("Routing tables\n")
+	for _, part := range []struct {
+		family, title string
+		bits          int
+	}{{inet, "Internet:", 32}, {inet6, "Internet6:", 128}} {
+		if n.wants(part.family) {
+			fmt.Fprintf(&b, "\n%s\n", part.title)
+			n.routePart(&b, slices.DeleteFunc(slices.Clone(routes), func(r network.Route) bool { return r.Dst.Addr().BitLen() != part.bits }),
+				part.family, names)
+		}
+	}
+	return n.print(ctx, &b)
+}
+
+// routePart prints the routes of one family.
+func (n *netstat) routePart(b *strings.Builder, routes []network.Route, family string, names hostNames) {
+	dstWidth, gatewayWidth := 18, 18
+	if family == inet6 && n.numeric {
+		dstWidth, gatewayWidth = 33, 29
+	}
+	cells := make([][2]string, len(routes))
+	for i, r := range routes {
+		cells[i] = [2]string{n.destination(r.Dst, names), n.gateway(r, names)}
+		if n.whole {
+			dstWidth, gatewayWidth = max(dstWidth, len(cells[i][0])), max(gatewayWidth, len(cells[i][1]))
+		}
+	}
+	fmt.Fprintf(b, "%-*s %-*s %-10s Netif Expire\n", dstWidth, "Destination", gatewayWidth, "Gateway", "Flags")
+	for i, r := range routes {
+		fmt.Fprintf(b, "%-*.*s %-*.*s %-11s %s\n", dstWidth, dstWidth, cells[i][0], gatewayWidth, gatewayWidth, cells[i][1], r.Flags, r.Interface)
+	}
+}
+
+func (n *netstat) destination(p netip.Prefix, names hostNames) string {
+	switch {
+	case p.Bits() == 0:
+		return "default"
+	case p.IsSingleIP():
+		return names.of(p.Addr())
+	case n.numeric:
+		return p.String()
+	}
+	return networkName(p)
+}
+
+func (n *netstat) gateway(r network.Route, names hostNames) string {
+	if !r.Gateway.IsValid() {
+		return "link#" + strconv.Itoa(r.Link)
+	}
+	return names.of(r.Gateway)
+}
+
+// networkName is a network as it is written among names: the length of its prefix is
+// left out where the octets of zeros at its end say it (B39, B40).
+func networkName(p netip.Prefix) string {
+	if a := p.Masked().Addr(); a.Is4() {
+		octets := a.As4()
+		told := 4
+		for told > 0 && octets[told-1] == 0 {
+			told--
+		}
+		if p.Bits() == 8*told {
+			return a.String()
+		}
+	}
+	return p.Masked().String()
+}

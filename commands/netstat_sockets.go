@@ -1,0 +1,101 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+// sockets lists those of the families that are asked for, newest first, as BSD does.
+func (n *netstat) sockets() ([]network.Socket, error) {
+	all, err := n.env.Box.Net.Sockets()
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil, shell.Refusal("This appliance's network cannot list its sockets.")
+	case err != nil:
+		return nil, fmt.Errorf("list sockets: %w", err)
+	}
+	all = slices.DeleteFunc(all, func(s network.Socket) bool {
+		return !n.wants(inet) && strings.HasSuffix(s.Proto, "4") || !n.wants(inet6) && strings.HasSuffix(s.Proto, "6")
+	})
+	slices.Reverse(all)
+	return all, nil
+}
+
+// showSockets prints table 1 (B38): TCP, then UDP.
+func (n *netstat) showSockets(ctx context.Context) error {
+	rows, err := n.sockets()
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(rows, func(a, b network.Socket) int { return strings.Compare(a.Proto[:3], b.Proto[:3]) })
+	addrs := make([]netip.Addr, 0, 2*len(rows))
+	for _, s := range rows {
+		addrs = append(addrs, s.Local.Addr(), s.Remote.Addr())
+	}
+	names, err := n.lookUp(ctx, addrs)
+	if err != nil {
+		return err
+	}
+	const head = "%-5s %-6s %-6s %-22s %-22s %s\n"
+	const row = "%-5s %6d %6d %-22s %-22s %s\n"
+	var b strings.Builder
+	b.WriteString("Active Internet connections (including servers)\n")
+	fmt.Fprintf(&b, head, "Proto", "Recv-Q", "Send-Q", "Local Address", "Foreign Address", "(state)")
+	for _, s := range rows {
+		fmt.Fprintf(&b, row, s.Proto, s.RecvQ, s.SendQ, n.end(s.Local, names), n.end(s.Remote, names), s.State)
+	}
+	return n.print(ctx, &b)
+}
+
+// showQueues prints table 4 (B41). A socket that several processes accept from has
+// no row there (B54).
+func (n *netstat) showQueues(ctx context.Context) error {
+	rows, err := n.sockets()
+	if err != nil {
+		return err
+	}
+	rows = slices.DeleteFunc(rows, func(s network.Socket) bool { return s.State != "LISTEN" || len(s.Workers) > 0 })
+	addrs := make([]netip.Addr, len(rows))
+	for i, s := range rows {
+		addrs[i] = s.Local.Addr()
+	}
+	names, err := n.lookUp(ctx, addrs)
+	if err != nil {
+		return err
+	}
+	const format = "%-5s %-14s %s\n"
+	var b strings.Builder
+	b.WriteString("Current listen queue sizes (qlen/incqlen/maxqlen)\n")
+	fmt.Fprintf(&b, format, "Proto", "Listen", "Local Address")
+	for _, s := range rows {
+		queues := fmt.Sprintf("%d/%d/%d", s.QLen, s.IncQLen, s.MaxQLen)
+		fmt.Fprintf(&b, format, s.Proto, queues, n.end(s.Local, names))
+	}
+	return n.print(ctx, &b)
+}
+
+// maxHost is how many characters of a host are shown where it is cut.
+const maxHost = 16
+
+// end is one end of a socket in BSD's form: address.port, with * for any.
+func (n *netstat) end(a netip.AddrPort, names hostNames) string {
+	host, port := "*", "*"
+	if !a.Addr().IsUnspecified() {
+		host = names.of(a.Addr())
+	}
+	if !n.whole && len(host) > maxHost {
+		host = host[:maxHost]
+	}
+	if a.Port() != 0 {
+		port = strconv.Itoa(int(a.Port()))
+	}
+	return host + "." + port
+}
