@@ -18,6 +18,7 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/appliance/users"
@@ -85,6 +86,7 @@ type Appliance struct {
 	Logins   *users.Logins
 	Resolver *resolver.Client
 	Mail     *mail.Client
+	SNTP     *ntp.Daemon
 	Captures *capture.Recorder
 	Timeouts Timeouts // none is zero
 	Logger   *slog.Logger
@@ -171,6 +173,7 @@ func (a *Appliance) open(o Options) (err error) {
 		Timeout:  a.Timeouts.Lookup,
 	})
 	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: o.MailTimeouts})
+	a.addSNTP()
 	a.Files.SetZone(a.Zone)
 	factory := capture.Factory()
 	factory.Interfaces = o.Capture

@@ -14,6 +14,7 @@ const (
 	AuditLog          LogType = "audit_logs"
 	CLILog            LogType = "cli_logs"
 	FTPLog            LogType = "ftpd_logs"
+	SNTPLog           LogType = "sntpd_logs"
 	SystemLog         LogType = "system_logs"
 )
 

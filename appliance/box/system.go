@@ -13,6 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/appliance/users"
@@ -193,6 +194,9 @@ func factory(t *netsim.Topology, version product.Version) *config.Factory {
 		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})
 	}
 	resolver.DNS.SetFactory(f, dns)
+	if a.NTP != nil {
+		ntp.NTP.SetFactory(f, ntp.Settings{Servers: a.NTP})
+	}
 	return f
 }
 

@@ -15,7 +15,7 @@ const module = "github.com/esasim/esasim/"
 const layers = `
 	appliance/clock appliance/entropy appliance/pcapfilter fixtures
 	appliance/config appliance/files appliance/product appliance/network
-	appliance/users appliance/resolver appliance/network/networktest appliance/network/netsim/ether
+	appliance/users appliance/resolver appliance/ntp appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture
 	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/network/netsim
@@ -31,6 +31,7 @@ const layers = `
 // listed may be imported by nobody.
 var modules = map[string][]string{
 	"github.com/alecthomas/kong":      {"cmd/esasim"},
+	"github.com/emersion/go-smtp":     {"appliance/network/netsim/peers"},
 	"github.com/gliderlabs/ssh":       {"shell"},
 	"github.com/goccy/go-yaml":        {"appliance/network/netsim"},
 	"github.com/google/go-cmp":        {"appliance/network/networktest"},

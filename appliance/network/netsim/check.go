@@ -12,6 +12,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/ntp"
 )
 
 // A faultFunc makes an error about the value at path.
@@ -316,6 +317,11 @@ func (c *checker) dns() error {
 	for i, a := range c.Appliance.DNS {
 		if h := c.hostOf(a); h == nil && !c.leadsOut(a) {
 			return c.fault(index("appliance.dns", i, ""), "no host has the address %v, expected one with a dns service", a)
+		}
+	}
+	for i, name := range c.Appliance.NTP {
+		if err := ntp.ValidServer(name); err != nil {
+			return c.fault(index("appliance.ntp", i, ""), "%q is no time server, expected a host name or an address", name)
 		}
 	}
 	return nil

@@ -43,6 +43,7 @@ type Appliance struct {
 	BuildDate string       `yaml:"build_date"` // of that version: "2021-07-27"
 	TimeZone  string       `yaml:"timezone"`   // "America/Los_Angeles"; "" is UTC
 	DNS       []netip.Addr `yaml:"dns"`        // the name servers that it asks
+	NTP       []string     `yaml:"ntp"`        // the time servers that it asks; its own default unless given
 	DiskQuota Bytes        `yaml:"disk_quota"` // of its data area; 1 GiB unless given
 
 	// Interfaces in the order in which the appliance shows them, without lo0.

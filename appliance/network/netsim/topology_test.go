@@ -210,7 +210,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"unknown wire", "wire: Data 1", "wire: Data 3", `t.yaml:16:11: no interface is called "Data 3", expected one of Data 1, Data 2`},
 		{"wire not said", "    wire: Data 1\n", "", "t.yaml:16:17: 192.0.2.53 is on the network of Data 1, expected wire: Data 1"},
 		{"not on the wire", "[192.0.2.53]\n    services", "[192.0.3.53]\n    services", "t.yaml:17:17: 192.0.3.53 is not on the network of Data 1"},
-		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, sink, web`},
+		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, mx, ntp, sink, web`},
 		{"no port", "{type: sink, port: 25}", "{type: sink}", "t.yaml:21:16: sink has no usual port"},
 		{"unknown option", "port: 25}", "port: 25, options: {speed: slow}}", `t.yaml:21:56: unknown option "speed"`},
 		{"no exchanger", "# rules", "mail: [{domain: example.com, host: mx.example.com}]", `t.yaml:23:36: no host has the name "mx.example.com"`},

@@ -21,6 +21,12 @@ type Peer interface {
 	Stop()
 }
 
+// A Reporter is a Peer that has something to tell of what it did.
+type Reporter interface {
+	// Report is a value that encoding/json can write. It is the caller's own.
+	Report() any
+}
+
 // A Config is what a peer gets from its world.
 type Config struct {
 	Name      string // the service's, for messages

@@ -1,0 +1,176 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/ntp"
+)
+
+var _ = register(Kind{
+	Name: "ntp",
+	Port: ntp.Port,
+	Options: map[string]func(string) error{
+		"offset":  checkOffset,
+		"stratum": checkStratum,
+		"kiss":    checkKiss,
+		"leap":    checkLeap,
+	},
+	New: func(c Config) Peer { return newNTP(c) },
+})
+
+// An NTP tells the world's time, shifted by its option offset (RFC 5905, server mode,
+// UDP only).
+type NTP struct {
+	config  Config
+	offset  time.Duration
+	reply   ntp.Packet // what all replies have in common
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	conns   []network.PacketConn
+	queries int
+}
+
+func newNTP(c Config) *NTP {
+	n := &NTP{config: c, reply: ntp.Packet{
+		Mode: ntp.ModeServer, Stratum: 2, Precision: -20, RefID: [4]byte{127, 127, 1, 0},
+		RootDelay: time.Millisecond, RootDisp: 10 * time.Millisecond,
+	}}
+	n.offset, _ = time.ParseDuration(c.Options["offset"]) // "" is none
+	if s := count(c.Options["stratum"]); s > 0 {
+		n.reply.Stratum = uint8(s)
+	}
+	if n.reply.Stratum == 1 {
+		n.reply.RefID = [4]byte{'G', 'P', 'S'}
+	}
+	if c.Options["leap"] == "unsynchronized" {
+		n.reply.Leap = ntp.LeapUnsynchronized
+	}
+	if k := c.Options["kiss"]; k != "" {
+		n.reply.Stratum, n.reply.Leap = 0, ntp.LeapUnsynchronized
+		copy(n.reply.RefID[:], k)
+	}
+	return n
+}
+
+// Start listens on the host's addresses.
+func (n *NTP) Start(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conns = nil
+	for _, a := range n.config.Addrs {
+		c, err := n.config.Transport.ListenPacket(ctx, network.DialConfig{
+			Local: netip.AddrPortFrom(a, n.config.Port), Owner: n.config.Name,
+		})
+		if err != nil {
+			for _, c := range n.conns {
+				c.Close()
+			}
+			return fmt.Errorf("%s: listen: %w", n.config.Name, err)
+		}
+		n.conns = append(n.conns, c)
+	}
+	for _, c := range n.conns {
+		n.running.Go(func() { n.serve(c) })
+	}
+	return nil
+}
+
+// Stop waits for the answers that are being given.
+func (n *NTP) Stop() {
+	n.mu.Lock()
+	for _, c := range n.conns {
+		c.Close()
+	}
+	n.mu.Unlock()
+	n.running.Wait()
+}
+
+func (n *NTP) serve(c network.PacketConn) {
+	buf := make([]byte, 1024)
+	for {
+		size, from, err := c.ReadFrom(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			n.config.Logger.Error("a simulated server stopped answering", "server", n.config.Name, "error", err)
+			return
+		}
+		if reply, ok := n.answer(buf[:size]); ok {
+			_, _ = c.WriteTo(reply, from) // who asked may be out of reach
+		}
+	}
+}
+
+// answer is the reply to a client's packet. Others get none.
+func (n *NTP) answer(b []byte) ([]byte, bool) {
+	q, err := ntp.ParsePacket(b)
+	if err != nil || q.Mode != ntp.ModeClient || q.Version < 1 || q.Version > 4 {
+		return nil, false
+	}
+	n.mu.Lock()
+	n.queries++
+	n.mu.Unlock()
+	now := n.config.Clock.Now().Add(n.offset)
+	p := n.reply
+	p.Version, p.Poll, p.Origin = q.Version, q.Poll, q.Transmit
+	p.Reference, p.Receive, p.Transmit = now.Truncate(time.Minute), now, ntp.StampOf(now)
+	return p.Append(nil), true
+}
+
+// Queries counts the clients' packets that were answered.
+func (n *NTP) Queries() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.queries
+}
+
+// An NTPReport is what an NTP tells of itself.
+type NTPReport struct {
+	Queries int       `json:"queries"`
+	Time    time.Time `json:"time"` // that it tells
+}
+
+// Report implements Reporter with an NTPReport.
+func (n *NTP) Report() any {
+	return NTPReport{n.Queries(), n.config.Clock.Now().Add(n.offset)}
+}
+
+func checkOffset(s string) error {
+	if _, err := time.ParseDuration(s); err != nil {
+		return fmt.Errorf("%q, expected a duration such as 1h or -90s", s)
+	}
+	return nil
+}
+
+func checkStratum(s string) error {
+	if n := count(s); n < 1 || n > 16 {
+		return fmt.Errorf("%q, expected 1 to 16", s)
+	}
+	return nil
+}
+
+var kissForm = regexp.MustCompile(`^[A-Z]{4}$`)
+
+func checkKiss(s string) error {
+	if !kissForm.MatchString(s) {
+		return fmt.Errorf("%q, expected four letters such as RATE, DENY or RSTR", s)
+	}
+	return nil
+}
+
+func checkLeap(s string) error {
+	if s != "unsynchronized" && s != "none" {
+		return fmt.Errorf("%q, expected unsynchronized or none", s)
+	}
+	return nil
+}

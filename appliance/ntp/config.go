@@ -1,0 +1,63 @@
+package ntp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/config"
+)
+
+// Settings is the value of section NTP.
+type Settings struct {
+	// Servers are asked in this order until one answers: names or addresses.
+	Servers []string `xml:"ntp_server"`
+	// Source is the IP interface that queries leave by; "" means by the route.
+	Source string `xml:"ntp_source_ip_interface"`
+}
+
+// DefaultServer is asked where nobody configured another.
+const DefaultServer = "time.sco.cisco.com"
+
+// MaxServers is how many can be configured.
+const MaxServers = 10
+
+// NTP is where the servers are configured.
+var NTP = config.Define("ntp", Settings{Servers: []string{DefaultServer}}, func(s Settings, _ *config.Config) error {
+	if len(s.Servers) > MaxServers {
+		return fmt.Errorf("there are %d NTP servers: at most %d are possible", len(s.Servers), MaxServers)
+	}
+	for i, name := range s.Servers {
+		if err := ValidServer(name); err != nil {
+			return fmt.Errorf("the NTP server %q: %w", name, err)
+		}
+		if slices.Contains(s.Servers[:i], name) {
+			return fmt.Errorf("the NTP server %s is listed twice", name)
+		}
+	}
+	return nil
+}, config.In(config.System, 20))
+
+// ValidServer says what is wrong with the name or address of a server.
+func ValidServer(name string) error {
+	if a, err := netip.ParseAddr(name); err == nil {
+		if a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
+			return errors.New("The address must be a host's.")
+		}
+		return nil
+	}
+	labels := strings.Split(name, ".")
+	bad := len(name) > 253 || len(labels) < 2
+	for _, l := range labels {
+		bad = bad || l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-'
+		for _, c := range l {
+			bad = bad || !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-')
+		}
+	}
+	if last := labels[len(labels)-1]; bad || strings.Trim(last, "0123456789") == "" {
+		return errors.New("The value must be a fully qualified hostname or an IP address.")
+	}
+	return nil
+}
