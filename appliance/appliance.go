@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -91,6 +92,8 @@ type Appliance struct {
 	Timeouts Timeouts // none is zero
 	Logger   *slog.Logger
 
+	Reporting, Tracking *Database
+
 	state   string // directory
 	started clock.Mark
 	journal func(Entry)
@@ -106,6 +109,13 @@ type Appliance struct {
 
 	restarts sync.Mutex // one at a time; taken before mu
 }
+
+// Directories below Options.Dir.
+const (
+	configDir = "config"
+	filesDir  = "files"
+	stateDir  = "state"
+)
 
 // DefaultQuota is the size of the file area in bytes.
 const DefaultQuota = 1 << 30
@@ -132,7 +142,7 @@ func New(o Options) (*Appliance, error) {
 		Logger:    o.Logger,
 		journal:   operatorJournal(o.Logger),
 		power:     o.Power,
-		state:     filepath.Join(o.Dir, "state"),
+		state:     filepath.Join(o.Dir, stateDir),
 		listeners: map[*serviceListener]bool{},
 		running:   map[*Process]run{},
 	}
@@ -149,17 +159,26 @@ func New(o Options) (*Appliance, error) {
 }
 
 func (a *Appliance) open(o Options) (err error) {
+	if err := os.RemoveAll(filepath.Join(o.Dir, erasedDir)); err != nil {
+		return fmt.Errorf("remove what was erased: %w", err)
+	}
 	if err := a.openState(); err != nil {
 		return err
 	}
-	if a.Config, err = config.Open(config.Options{Dir: filepath.Join(o.Dir, "config"), Factory: o.Factory, Clock: a.Clock, Logger: o.Logger, Reset: o.FactoryReset}); err != nil {
+	if a.Config, err = config.Open(config.Options{Dir: filepath.Join(o.Dir, configDir), Factory: o.Factory, Clock: a.Clock, Logger: o.Logger, Reset: o.FactoryReset}); err != nil {
 		return fmt.Errorf("open configuration: %w", err)
 	}
-	if a.Files, err = files.Open(filepath.Join(o.Dir, "files"), o.Quota, a.Clock); err != nil {
+	if a.Files, err = files.Open(filepath.Join(o.Dir, filesDir), o.Quota, a.Clock); err != nil {
 		return fmt.Errorf("open file area: %w", err)
 	}
 	if a.Users, err = users.NewDirectory(a.Config, o.Entropy.Stream("users")); err != nil {
 		return fmt.Errorf("open accounts: %w", err)
+	}
+	if a.Reporting, err = openDatabase(a, "reporting"); err != nil {
+		return err
+	}
+	if a.Tracking, err = openDatabase(a, "tracking"); err != nil {
+		return err
 	}
 	a.Guard = users.NewGuard(a.Clock, cmp.Or(o.Limits, users.DefaultLimits()))
 	if a.Logins, err = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger); err != nil {

@@ -12,6 +12,7 @@ type PowerAction int
 const (
 	Shutdown PowerAction = iota
 	Reboot
+	Reload // Reboot, and Erase in between
 )
 
 // Texts that users see when the appliance stops under them.

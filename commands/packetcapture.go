@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"syscall"
-	"unicode/utf8"
 
 	"github.com/esasim/esasim/appliance/capture"
-	"github.com/esasim/esasim/appliance/pcapfilter"
+	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -20,6 +18,7 @@ var _ = register(&shell.Command{
 	Help:    "One capture runs at a time; it ends with the session that started it. Captures are kept in the\ndirectory diagnostic: fetch them with SFTP, SCP or FTP.",
 	Source:  "B9 to B22 (operations, rules), B24 (menu words); invented (questions of SETUP, refusals)",
 	Roles:   []users.Role{users.Administrator, users.Operator},
+	Since:   product.Version{Major: 7}, // B4
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return env.Menu(ctx, func() shell.Menu {
@@ -80,22 +79,11 @@ func startCapture(env *shell.Env) error {
 	if env.Login != nil {
 		owner.Session = strconv.Itoa(env.Login.ID())
 	}
-	_, err := env.Box.Captures.Start(env.Life, owner)
-	var running *capture.RunningError
-	switch {
-	case err == nil:
-		env.Printf("Success - Packet Capture has started\n")
-		return nil
-	case errors.As(err, &running) && running.Side == capture.GUI:
-		return shell.Refusal("A packet capture that was started in the GUI is in progress. Only one capture can run at a time: it must be stopped in the GUI first.")
-	case errors.As(err, &running):
-		return shell.Refusal("A packet capture is in progress already.")
-	case errors.Is(err, syscall.ENOSPC):
-		return shell.Refusal("The packet capture cannot be started: there is no disk space left.")
-	case errors.Is(err, errors.ErrUnsupported):
-		return shell.Refusal("This appliance's network does not let packets be captured.")
+	if _, err := env.Box.Captures.Start(env.Life, owner); err != nil {
+		return captureStartRefusal(err, capture.CLI)
 	}
-	return captureRefusal(err)
+	env.Printf("Success - Packet Capture has started\n")
+	return nil
 }
 
 func stopCapture(env *shell.Env) error {
@@ -110,22 +98,4 @@ func stopCapture(env *shell.Env) error {
 	}
 	env.Printf("Success - Packet Capture has stopped\n")
 	return nil
-}
-
-// captureRefusal words the recorder's objections to settings; other errors are
-// internal.
-func captureRefusal(err error) error {
-	var setting *capture.SettingError
-	var gone *capture.InterfaceError
-	var syntax *pcapfilter.SyntaxError
-	switch {
-	case errors.As(err, &setting):
-		return shell.Refusal(setting.Text + ".")
-	case errors.As(err, &gone):
-		return shell.Refusef("The interface %s does not exist. Choose another one with SETUP.", gone.Name)
-	case errors.As(err, &syntax):
-		return shell.Refusef("The filter is not valid at character %d: %s\n  %s\n  %s",
-			utf8.RuneCountInString(syntax.Expr[:syntax.Offset])+1, syntax.Message, syntax.Expr, syntax.Caret())
-	}
-	return err
 }

@@ -3,18 +3,21 @@ package commands
 import (
 	"context"
 
+	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/shell"
 )
 
 var _ = register(&shell.Command{
 	Name:    "version",
 	Summary: "Show the version of the system.",
-	Source:  "public",
+	Source:  "public; invented (before AsyncOS 7, without the product's name)",
 	Mode:    shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
 		p := env.Box.Product
 		env.Printf("\nCurrent Version\n===============\n")
-		env.Printf("Product: %s\n", p.Name())
+		if !p.Version.Before(product.Version{Major: 7}) {
+			env.Printf("Product: %s\n", p.Name())
+		}
 		env.Printf("Model: %s\n", p.Model)
 		env.Printf("Version: %s\n", p.Version)
 		if !p.BuildDate.IsZero() {
@@ -29,7 +32,8 @@ var _ = register(&shell.Command{
 			env.Printf("RAID: NA\nRAID Status: Unknown\nRAID Type: NA\nBMC: NA\n")
 			return nil
 		}
-		env.Printf("BIOS: 2.1.3\nRAID: 02, RAID Status: Optimal, RAID Type: 1\nBMC: 2.08\n")
+		raid, _ := p.RAID()
+		env.Printf("BIOS: 2.1.3\nRAID: %s, RAID Status: %s, RAID Type: %s\nBMC: 2.08\n", raid.Version, raid.Status, raid.Type)
 		return nil
 	},
 })

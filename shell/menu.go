@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -36,16 +37,12 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		if d.writes > writes {
 			above = 2
 		}
-		offered := make([]Item, 0, len(menu.Items))
 		var b strings.Builder
 		if !menu.NoTitle {
 			b.WriteString("Choose the operation you want to perform:\n")
 		}
-		for _, it := range menu.Items {
-			if !it.Hide {
-				offered = append(offered, it)
-				fmt.Fprintf(&b, "- %s - %s\n", it.Key, it.Text)
-			}
+		for _, it := range menu.offered() {
+			fmt.Fprintf(&b, "- %s - %s\n", it.Key, it.Text)
 		}
 		d.gap(above)
 		d.Prose(strings.TrimSuffix(b.String(), "\n"))
@@ -57,7 +54,7 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		if answer == "" {
 			return nil
 		}
-		pick, err := operation(answer, offered)
+		pick, err := menu.Find(answer)
 		if err == nil {
 			err = pick.Run(ctx)
 		}
@@ -73,26 +70,39 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 	}
 }
 
-// operation finds the item that answer names, whole or cut short.
-func operation(answer string, offered []Item) (Item, error) {
+// offered are the items that can be chosen now.
+func (m Menu) offered() []Item {
+	return slices.DeleteFunc(slices.Clone(m.Items), func(it Item) bool { return it.Hide })
+}
+
+// Find returns the item that word names, whole or cut short, in any case; else a
+// Refusal. A command with an inline form finds its words so, too.
+func (m Menu) Find(word string) (Item, error) {
 	var found []Item
-	for _, it := range offered {
-		if strings.EqualFold(answer, it.Key) {
+	for _, it := range m.offered() {
+		if strings.EqualFold(word, it.Key) {
 			return it, nil
 		}
-		if len(answer) < len(it.Key) && strings.EqualFold(answer, it.Key[:len(answer)]) {
+		if len(word) < len(it.Key) && strings.EqualFold(word, it.Key[:len(word)]) {
 			found = append(found, it)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return Item{}, Refusef("Unknown operation: %s", answer)
+		return Item{}, Refusef("Unknown operation: %s", word)
 	case 1:
 		return found[0], nil
 	}
-	keys := make([]string, len(found))
-	for i, it := range found {
-		keys[i] = it.Key
+	return Item{}, Refusef("The word %s is ambiguous: it may mean %s.", word, strings.Join(keys(found), " or "))
+}
+
+// Keys are the words that can be chosen now.
+func (m Menu) Keys() []string { return keys(m.offered()) }
+
+func keys(items []Item) []string {
+	out := make([]string, len(items))
+	for i, it := range items {
+		out[i] = it.Key
 	}
-	return Item{}, Refusef("The word %s is ambiguous: it may mean %s.", answer, strings.Join(keys, " or "))
+	return out
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -150,6 +151,8 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 	word, args := words[0], words[1:]
 	c := s.catalog.find(word)
 	switch {
+	case c == nil && s.box.Product.Version.Before(product.Version{Major: 7}):
+		return Refusef("\nUnknown command: %s", word)
 	case c == nil:
 		return Refusef("\nUnknown command or missing feature key: %s", word)
 	case !c.Allows(s.account.Role):
@@ -167,7 +170,7 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 	}()
 	return c.Run(ctx, &Env{
 		Dialogue: s.talk, Box: s.box, Draft: s.draft, Account: s.account, Login: s.login, From: s.from,
-		Args: args, Inline: exec || len(args) > 0, Table: s.table, Life: life,
+		Args: args, Inline: exec || len(args) > 0, Exec: exec, Table: s.table, Life: life,
 	})
 }
 

@@ -16,16 +16,19 @@ func welcome(f product.Facts, last string, idle time.Duration) string {
 	if last != "" {
 		b.WriteString(last + "\r\n")
 	}
-	v := f.Version
+	v, maker := f.Version, "Cisco"
+	if f.IronPort() {
+		maker = "IronPort"
+	}
 	modern := !v.Before(product.Version{Major: 11})
 	if !modern {
 		year := f.BuildDate.Year()
 		if f.BuildDate.IsZero() {
 			year = 2013
 		}
-		fmt.Fprintf(&b, "Copyright (c) 2001-%d, Cisco Systems, Inc.\n\n\n", year)
+		fmt.Fprintf(&b, "Copyright (c) 2001-%d, %s Systems, Inc.\n\n\n", year, maker)
 	}
-	fmt.Fprintf(&b, "AsyncOS %s for Cisco %s build %03d\n\nWelcome to the %s\n", v.Release(), f.Model, v.Build, f.Name())
+	fmt.Fprintf(&b, "AsyncOS %s for %s %s build %03d\n\nWelcome to the %s\n", v.Release(), maker, f.Model, v.Build, f.Name())
 	if modern {
 		fmt.Fprintf(&b, "\nNOTE: This session will expire if left idle for %d minutes. Any uncommitted\n"+
 			"configuration changes will be lost. Commit the configuration changes as soon as\n"+

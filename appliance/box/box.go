@@ -184,8 +184,8 @@ func (b *Box) press(action appliance.PowerAction, grace time.Duration) {
 	b.mu.Unlock()
 	b.reboots.Go(func() {
 		defer close(settled)
-		if action == appliance.Reboot {
-			b.reboot(grace)
+		if action != appliance.Shutdown {
+			b.reboot(grace, action == appliance.Reload)
 			return
 		}
 		ctx, cancel := context.WithTimeout(b.patient, grace)
@@ -196,7 +196,8 @@ func (b *Box) press(action appliance.PowerAction, grace time.Duration) {
 	})
 }
 
-func (b *Box) reboot(grace time.Duration) {
+// reboot is Stop and Start; erase makes the appliance as new in between.
+func (b *Box) reboot(grace time.Duration, erase bool) {
 	b.power.Lock()
 	defer b.power.Unlock()
 	if b.stopped {
@@ -212,6 +213,11 @@ func (b *Box) reboot(grace time.Duration) {
 		b.stopped = true
 		b.shut.Do(func() { close(b.done) })
 		return
+	}
+	if erase {
+		if err := appliance.Erase(b.o.Dir); err != nil {
+			b.o.Logger.Error("reload: the appliance comes up with what could not be erased", "err", err)
+		}
 	}
 	s, err := b.boot(context.Background(), b.Addrs(), false)
 	if err != nil {

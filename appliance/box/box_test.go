@@ -12,7 +12,11 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -140,5 +144,67 @@ func TestStopDoesNotWaitForAnAdministratorsPatience(t *testing.T) {
 		default:
 			t.Error("Done is open after Stop")
 		}
+	}
+}
+
+// RELOAD: what users did is gone; the hardware's clock and the date of installation stay.
+func TestReloadComesUpAsFromTheFactory(t *testing.T) {
+	dir := t.TempDir()
+	b := newBox(t, dir, loopback)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Stop(context.Background()) })
+	was, address := b.Appliance(), b.Addrs()["ssh"]
+	for _, name := range []string{"first.example.com", "second.example.com"} { // a history
+		d := was.Config.Edit()
+		appliance.Hostname.Set(d, name)
+		if _, err := was.Config.Commit(t.Context(), d, config.Change{User: "admin", Rollback: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, err := range []error{
+		was.SetTime(was.Clock.Now().Add(48 * time.Hour)),
+		was.Files.WriteFile(files.Configuration+"/saved.xml", []byte("<config/>")),
+		was.Reporting.Enable(false),
+		was.Captures.SetMenuSettings(capture.MenuSettings{Interface: "Data 2"}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	was.Logins.Open(users.Account{Name: "joe"}, netip.Addr{}, "cli").Close()
+
+	was.Power(appliance.Reload, 0)
+	if err := b.Settled(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now := b.Appliance()
+	if now == was {
+		t.Fatal("it has not been rebooted")
+	}
+	if got := now.Hostname(); got != "example.com" {
+		t.Errorf("host name %s", got)
+	}
+	if n := len(now.Config.History()); n != 0 {
+		t.Errorf("%d configurations to roll back to", n)
+	}
+	if used, _ := now.Files.Usage(); used != 0 {
+		t.Errorf("%d bytes of files", used)
+	}
+	if h := now.Logins.History(); len(h) != 0 {
+		t.Errorf("logins %+v", h)
+	}
+	if !now.Reporting.Enabled() || now.Captures.MenuSettings().Interface != "Data 1" {
+		t.Error("state is left")
+	}
+	if d := now.Clock.Shift(); d < 47*time.Hour {
+		t.Errorf("the clock was set back: it is %v ahead", d)
+	}
+	if !now.Product.Installed.Equal(was.Product.Installed.Truncate(time.Second)) {
+		t.Errorf("installed %v, want %v", now.Product.Installed, was.Product.Installed)
+	}
+	if got := b.Addrs()["ssh"]; got != address {
+		t.Errorf("the door moved from %v to %v", address, got)
 	}
 }

@@ -7,19 +7,28 @@
 //	status, err = r.Stop(capture.CLI)
 //	err = r.Close()
 //
-// # One at a time, two sides
+// # One at a time, three sides
 //
 // One capture runs in the whole appliance. It belongs to the side that started it: the
-// command line or the page. Any session of the command line sees and stops the command
-// line's; neither side is shown the other's, nor its files while it runs, but for being
-// refused a second one. A capture of the command line ends with the SSH channel that
-// started it; one of the page survives logins, not a restart.
+// command packetcapture, the page, or the older menu tcpdump. Any session of the command
+// line sees and stops packetcapture's, and so in the menu the menu's; no side is shown
+// another's, nor its files while it runs, but for being refused a second one. A capture
+// of packetcapture ends with the SSH channel that started it, one of the menu when the
+// session that started it leaves the menu (Leave); one of the page survives logins, not
+// a restart.
+//
+// # The menu's files
+//
+// What the menu records has a prefix in its name, so that Clear, which removes the menu's
+// captures and no others, needs no list that could differ from what is there.
 //
 // # Settings
 //
-// There is one set of settings for both sides. It is not configuration: it takes effect
-// without a commit and is kept in a file of its own. A capture keeps the settings with
-// which it began: what is in one file was selected by one filter.
+// There is one set of settings for packetcapture and the page, and a smaller one, an
+// interface and a filter, for the menu: its captures have no limit but the disk (B31).
+// They are not configuration: they take effect without a commit and are kept in a file
+// of their own. A capture keeps the settings with which it began: what is in one file was
+// selected by one filter.
 //
 // # From the tap to the file
 //

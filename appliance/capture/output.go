@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -54,7 +55,10 @@ func filePath(name string, part int) string {
 // newOutput makes the first file.
 func newOutput(store *files.Store, name string, s Settings) (*output, error) {
 	o := &output{store: store, name: name, parts: s.KeepNewest, limit: int64(s.SizeMB) << 20}
-	if o.parts {
+	switch {
+	case s.SizeMB == 0:
+		o.limit = math.MaxInt64
+	case o.parts:
 		o.limit /= maxParts
 	}
 	return o, o.next()

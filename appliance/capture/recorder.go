@@ -54,8 +54,9 @@ type Recorder struct {
 
 	mu       sync.Mutex
 	settings Settings
-	running  *recording // nil: none
-	last     [2]Status  // by Side
+	menu     MenuSettings
+	running  *recording    // nil: none
+	last     [sides]Status // by Side
 	closed   bool
 }
 
@@ -90,18 +91,18 @@ func New(o Options) (*Recorder, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Recorder{o: o, settings: o.Factory.clone()}
+	r := &Recorder{o: o, settings: o.Factory.clone(), menu: factoryMenu(o.Factory)}
 	if o.StateFile == "" {
 		return r, nil
 	}
-	s := state{Settings: r.settings}
+	s := state{Settings: r.settings, Menu: r.menu}
 	if err := s.load(o.StateFile); err != nil {
 		return nil, fmt.Errorf("load capture settings: %w", err)
 	}
 	if err := s.Settings.check(); err != nil {
 		return nil, fmt.Errorf("load capture settings from %s: %w", o.StateFile, err)
 	}
-	r.settings = s.Settings
+	r.settings, r.menu = s.Settings, s.Menu
 	if s.Running != "" {
 		if err := mend(o.Files, s.Running); err != nil {
 			return nil, err
@@ -116,7 +117,7 @@ func (r *Recorder) save(running string) error {
 	if r.o.StateFile == "" {
 		return nil
 	}
-	if err := (state{r.settings, running}).save(r.o.StateFile); err != nil {
+	if err := (state{r.settings, r.menu, running}).save(r.o.StateFile); err != nil {
 		return fmt.Errorf("save capture settings: %w", err)
 	}
 	return nil
@@ -222,13 +223,14 @@ func netmask(i network.Interface) net.IPMask {
 	return nil
 }
 
-// Start begins a capture with the present settings. A capture of the CLI ends when ctx
-// does, which must be the context of the SSH channel (B10), or of whatever else it
-// must not outlive; one of the GUI does not depend on ctx (B8). The error is a
+// Start begins a capture with the side's present settings. A capture of the CLI or of
+// the tcpdump menu ends when ctx does, which must be the context of the SSH channel
+// (B10), or of whatever else it must not outlive; one of the GUI does not depend on
+// ctx (B8). The error is a
 // *RunningError while any capture runs, whichever side started it, and else as
 // SetSettings' or of the file area.
 func (r *Recorder) Start(ctx context.Context, owner Owner) (Status, error) {
-	settings := r.Settings()
+	settings := r.settingsOf(owner.Side)
 	sources, err := r.sources(settings) // not under the lock: a name may take its time
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -243,7 +245,7 @@ func (r *Recorder) Start(ctx context.Context, owner Owner) (Status, error) {
 		return Status{}, err
 	}
 	now := r.o.Clock.Now()
-	name, err := r.name(now)
+	name, err := r.name(owner.Side, now)
 	if err != nil {
 		return Status{}, err
 	}
@@ -292,8 +294,13 @@ func (r *Recorder) tap(c *recording, sources []source) error {
 }
 
 // name is MODEL-SERIAL-YYYYMMDD-HHMMSS, with a number where files of that name exist.
-func (r *Recorder) name(at time.Time) (string, error) {
-	base := fmt.Sprintf("%s-%s-%s", r.o.Product.Model, r.o.Product.Serial, at.In(r.o.Zone()).Format("20060102-150405"))
+// Those of the tcpdump menu have menuPrefix before it.
+func (r *Recorder) name(side Side, at time.Time) (string, error) {
+	base := ""
+	if side == TCPDump {
+		base = menuPrefix
+	}
+	base += fmt.Sprintf("%s-%s-%s", r.o.Product.Model, r.o.Product.Serial, at.In(r.o.Zone()).Format("20060102-150405"))
 	stored, err := r.o.Files.ReadDir(files.Diagnostic)
 	if err != nil {
 		return "", err

@@ -56,7 +56,7 @@ func (c *recording) end(why Reason, err error) {
 
 // endAt makes the capture end by itself: with its session, or when its time is over.
 func (c *recording) endAt(ctx context.Context) {
-	if c.owner.Side == CLI {
+	if c.owner.Side != GUI {
 		c.cancel = append(c.cancel, context.AfterFunc(ctx, func() { c.end(SessionEnded, nil) }))
 	}
 	if c.settings.Duration > 0 {

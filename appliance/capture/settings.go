@@ -19,7 +19,8 @@ const (
 // Settings say what a capture records and when it ends (B12, B13). The appliance has
 // one set, for the command line and the page. The zero value is not valid.
 type Settings struct {
-	// SizeMB bounds the file.
+	// SizeMB bounds the file. It is 0, for no bound, only in the status of a capture
+	// of the tcpdump menu.
 	SizeMB int `json:"size_mb"`
 	// KeepNewest makes the oldest data go at the bound; otherwise the capture stops.
 	KeepNewest bool `json:"keep_newest"`
@@ -86,7 +87,10 @@ func anyOf[T any](primitive string, values []T) []string {
 
 // SizeText is the size limit as the appliance shows it.
 func (s Settings) SizeText() string {
-	if s.KeepNewest {
+	switch {
+	case s.SizeMB == 0:
+		return "None"
+	case s.KeepNewest:
 		return fmt.Sprintf("%d MB (keep the newest data)", s.SizeMB)
 	}
 	return fmt.Sprintf("%d MB", s.SizeMB)

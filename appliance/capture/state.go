@@ -16,7 +16,8 @@ import (
 
 // A state is what survives a restart.
 type state struct {
-	Settings Settings `json:"settings"`
+	Settings Settings     `json:"settings"`
+	Menu     MenuSettings `json:"tcpdump"`
 	// Running is the name of the capture whose files are being written. Where New
 	// finds one, the program ended without closing them.
 	Running string `json:"running,omitempty"`

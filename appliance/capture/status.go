@@ -4,22 +4,24 @@ import (
 	"time"
 )
 
-// A Side is one of the two places from which captures are started. Each sees and
-// stops only its own (B20, B21).
+// A Side is one of the places from which captures are started. Each sees and stops
+// only its own (B20, B21).
 type Side int
 
 // The sides.
 const (
-	CLI Side = iota
-	GUI
+	CLI     Side = iota // the command packetcapture
+	GUI                 // the page
+	TCPDump             // the menu tcpdump of AsyncOS 6 and earlier (B24)
+	sides               // how many there are
 )
 
-func (s Side) String() string { return [...]string{"CLI", "GUI"}[s] }
+func (s Side) String() string { return [...]string{"CLI", "GUI", "tcpdump menu"}[s] }
 
 // An Owner says who started a capture.
 type Owner struct {
 	Side    Side
-	Session string // of the CLI: which session, as the program's log names it
+	Session string // not of the GUI: which session, as the program's log names it
 }
 
 // A Reason says why a capture ended.
@@ -37,6 +39,7 @@ const (
 	NotJoined // the files that hold it are in Diagnostic, each whole in itself
 	Stopping
 	InterfaceGone
+	MenuLeft // TCPDump's menu (B26)
 )
 
 // String says why, to follow a colon: "The capture stopped: ".
@@ -52,6 +55,7 @@ func (r Reason) String() string {
 		NotJoined:       "its parts could not be joined into one file",
 		Stopping:        "the appliance was shut down",
 		InterfaceGone:   "an interface was removed",
+		MenuLeft:        "the tcpdump menu was left",
 	}[r]
 }
 

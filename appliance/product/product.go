@@ -35,9 +35,32 @@ func Hardware(model string) (cpus, memoryMB int) {
 	return 1, 4096
 }
 
+// RAID is what a hardware model's disks are, as version and diagnostic show it.
+type RAID struct{ Version, Status, Type string }
+
+// RAID returns the state of the disk array; ok is false for virtual models, which have
+// none. Models of the C1x0 series mirror two disks, the others stripe over mirrors.
+func (f Facts) RAID() (r RAID, ok bool) {
+	if f.Virtual() {
+		return RAID{}, false
+	}
+	r = RAID{Version: "02", Status: "Optimal", Type: "10"}
+	if strings.HasPrefix(f.Model, "C1") {
+		r.Type = "1"
+	}
+	return r, true
+}
+
+// IronPort reports whether the version is of the time before the product had its
+// maker's present name: up to AsyncOS 7.
+func (f Facts) IronPort() bool { return f.Version.Before(Version{Major: 8}) }
+
 // Name is the product's name as the version command prints it.
 func (f Facts) Name() string {
-	if f.Virtual() {
+	switch {
+	case f.IronPort():
+		return "IronPort " + f.Model + " Messaging Gateway(tm) Appliance"
+	case f.Virtual():
 		return "Cisco " + f.Model + " Email Security Virtual Appliance"
 	}
 	return "Cisco " + f.Model + " Email Security Appliance"

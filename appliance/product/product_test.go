@@ -26,12 +26,27 @@ func TestVersions(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	for model, want := range map[string]string{
-		"C100V": "Cisco C100V Email Security Virtual Appliance",
-		"C690":  "Cisco C690 Email Security Appliance",
+	for _, c := range []struct {
+		model string
+		major int
+		want  string
+	}{
+		{"C100V", 14, "Cisco C100V Email Security Virtual Appliance"},
+		{"C690", 8, "Cisco C690 Email Security Appliance"},
+		{"C600", 6, "IronPort C600 Messaging Gateway(tm) Appliance"},
 	} {
-		if got := (product.Facts{Model: model}).Name(); got != want {
-			t.Errorf("%s: %q, want %q", model, got, want)
+		f := product.Facts{Model: c.model, Version: product.Version{Major: c.major}}
+		if got := f.Name(); got != c.want {
+			t.Errorf("%s with version %d: %q, want %q", c.model, c.major, got, c.want)
 		}
+	}
+}
+
+func TestVirtualModelsHaveNoRAID(t *testing.T) {
+	if r, ok := (product.Facts{Model: "C100V"}).RAID(); ok {
+		t.Errorf("C100V: %+v", r)
+	}
+	if r, ok := (product.Facts{Model: "C600"}).RAID(); !ok || r.Status != "Optimal" || r.Type != "10" {
+		t.Errorf("C600: %+v, %v", r, ok)
 	}
 }

@@ -1,0 +1,208 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/shell"
+)
+
+// captureMenu is the menu tcpdump, which stands in diagnostic > network, and before
+// AsyncOS 7 at the main prompt too (B24 to B32). What is started here ends when the menu
+// is left (B26): by an empty answer, by Ctrl-C, or with the session.
+func captureMenu(ctx context.Context, env *shell.Env) error {
+	m := &menuCapture{env: env, owner: capture.Owner{Side: capture.TCPDump}}
+	if env.Login != nil {
+		m.owner.Session = strconv.Itoa(env.Login.ID())
+	}
+	life, end := context.WithCancel(env.Life)
+	defer end()
+	err := env.Menu(ctx, func() shell.Menu {
+		return shell.Menu{NoTitle: true, Items: []shell.Item{
+			{Key: "START", Text: "Start packet capture", Run: func(context.Context) error { return m.start(life) }},
+			{Key: "STOP", Text: "Stop packet capture", Run: m.stop},
+			{Key: "STATUS", Text: "Status capture", Run: m.status},
+			{Key: "FILTER", Text: "Set packet capture filter", Run: m.filter},
+			{Key: "INTERFACE", Text: "Set packet capture interface", Run: m.iface},
+			{Key: "CLEAR", Text: "Remove previous packet captures", Run: m.clear},
+		}}
+	})
+	return errors.Join(err, m.leave())
+}
+
+// noFilter is what takes the filter away.
+const noFilter = "none"
+
+// A menuCapture is one session's stay in the menu.
+type menuCapture struct {
+	env   *shell.Env
+	owner capture.Owner
+}
+
+// start starts a capture that ends with life at the latest.
+func (m *menuCapture) start(life context.Context) error {
+	recorder := m.env.Box.Captures
+	s, err := recorder.Start(life, m.owner)
+	if err != nil {
+		return captureStartRefusal(err, capture.TCPDump)
+	}
+	m.env.Printf("Packet capture has been started on %s.\n", s.Settings.InterfacesText())
+	m.env.Printf("File Name: %s\n", s.File)
+	m.env.Prose("It ends when you leave this menu: use another session for other commands. The file may grow until the disk is full.")
+	return nil
+}
+
+func (m *menuCapture) stop(context.Context) error {
+	s, err := m.env.Box.Captures.Stop(capture.TCPDump)
+	switch {
+	case errors.Is(err, capture.ErrNotRunning):
+		return shell.Refusal("No packet capture is in progress.")
+	case err != nil:
+		return err
+	case s.Reason != capture.ByUser: // it ended at that moment
+		m.env.Printf("Packet capture has ended: %v.\n", s.Reason)
+	default:
+		m.env.Printf("Packet capture has been stopped.\n")
+	}
+	m.result(s)
+	return nil
+}
+
+// leave ends the capture that this session has started.
+func (m *menuCapture) leave() error {
+	s, err := m.env.Box.Captures.Leave(m.owner)
+	if errors.Is(err, capture.ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m.env.Printf("Packet capture has been stopped because you left the tcpdump menu.\n")
+	m.result(s)
+	return nil
+}
+
+// result tells where to find what was captured.
+func (m *menuCapture) result(s capture.Status) {
+	m.env.Printf("File Name: %s (Size = %dK, %s)\n", s.File, s.Size>>10, packets(s.Packets))
+	if s.Dropped > 0 {
+		m.env.Printf("Packets Dropped: %d\n", s.Dropped)
+	}
+	m.env.Prose("It is in the directory diagnostic, from where SCP and FTP fetch it.")
+}
+
+func packets(n uint64) string {
+	if n == 1 {
+		return "1 packet"
+	}
+	return fmt.Sprintf("%d packets", n)
+}
+
+func (m *menuCapture) status(context.Context) error {
+	s := m.env.Box.Captures.Status(capture.TCPDump)
+	set := m.env.Box.Captures.MenuSettings()
+	iface, filter, file := set.Interface, set.Filter, "Last Capture"
+	if s.Running {
+		iface, filter, file = s.Settings.InterfacesText(), s.Settings.Filter.Expr(), "File Name"
+		m.env.Printf("Status: Packet capture in progress (Duration = %s)\n", capture.FormatDuration(s.Elapsed))
+		if s.Owner != m.owner {
+			m.env.Printf("It was started in another session.\n")
+		}
+	} else {
+		m.env.Printf("Status: No packet capture in progress\n")
+		if s.Reason != capture.NotEnded && s.Reason != capture.ByUser {
+			m.env.Printf("The last capture ended: %v.\n", s.Reason)
+		}
+	}
+	if s.File != "" {
+		m.env.Printf("%s: %s (Size = %dK, %s)\n", file, s.File, s.Size>>10, packets(s.Packets))
+	}
+	if s.Dropped > 0 {
+		m.env.Printf("Packets Dropped: %d\n", s.Dropped)
+	}
+	m.env.Printf("Interface: %s\nFilter: %s\n", iface, shownFilter(filter))
+	return nil
+}
+
+func shownFilter(expression string) string {
+	if expression == "" {
+		return noFilter
+	}
+	return expression
+}
+
+func (m *menuCapture) filter(ctx context.Context) error {
+	recorder := m.env.Box.Captures
+	set := recorder.MenuSettings()
+	question := fmt.Sprintf("Enter the filter in the syntax of tcpdump, or %q to capture every packet.", noFilter)
+	_, err := m.env.Ask(ctx, question, shownFilter(set.Filter), func(answer string) error {
+		if strings.EqualFold(answer, noFilter) {
+			answer = ""
+		}
+		set.Filter = answer
+		return captureRefusal(recorder.SetMenuSettings(set))
+	})
+	if err == nil {
+		m.changed("The filter is: " + shownFilter(set.Filter))
+	}
+	return err
+}
+
+func (m *menuCapture) iface(ctx context.Context) error {
+	recorder := m.env.Box.Captures
+	set := recorder.MenuSettings()
+	if err := m.env.Form(ctx, shell.OneOf(&set.Interface, "Choose the interface to capture on.", recorder.Interfaces()...)); err != nil {
+		return err
+	}
+	if err := recorder.SetMenuSettings(set); err != nil {
+		return captureRefusal(err)
+	}
+	m.changed("Packets will be captured on " + set.Interface + ".")
+	return nil
+}
+
+// changed confirms a setting.
+func (m *menuCapture) changed(text string) {
+	m.env.Prose(text)
+	if m.env.Box.Captures.Status(capture.TCPDump).Running {
+		m.env.Prose("The capture in progress goes on as it was started.")
+	}
+}
+
+func (m *menuCapture) clear(ctx context.Context) error {
+	recorder := m.env.Box.Captures
+	list, err := recorder.MenuFiles()
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return shell.Refusal("There are no previous packet captures.")
+	}
+	sure, err := m.env.Confirm(ctx, "Are you sure you want to remove "+captureCount(list)+"?", false)
+	if err != nil || !sure {
+		return err
+	}
+	if list, err = recorder.Clear(); err != nil {
+		return err
+	}
+	m.env.Printf("Removed: %s.\n", captureCount(list))
+	return nil
+}
+
+// captureCount is the form "2 packet captures (15K)".
+func captureCount(list []fs.FileInfo) string {
+	size := int64(0)
+	for _, f := range list {
+		size += f.Size()
+	}
+	noun := "packet captures"
+	if len(list) == 1 {
+		noun = "packet capture"
+	}
+	return fmt.Sprintf("%d %s (%dK)", len(list), noun, size>>10)
+}

@@ -1,0 +1,177 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+// network is the menu of B24 and B45.
+func (d *diagnosis) network() shell.Menu {
+	return shell.Menu{Items: []shell.Item{
+		{Key: "FLUSH", Text: "Flush all network related caches.", Run: d.last(d.flush)},
+		{Key: "ARPSHOW", Text: "Show system ARP cache.", Run: d.last(d.arpShow)},
+		{Key: "NDPSHOW", Text: "Show system NDP cache.", Hide: !d.newer, Run: d.last(d.ndpShow)}, // B44
+		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Hide: d.inline(), Run: func(ctx context.Context) error {
+			return captureMenu(ctx, d.env)
+		}},
+	}}
+}
+
+// flush empties the caches and tells what was in them, as arp -d and ndp -d do. The
+// cache of LDAP answers is empty as long as the appliance asks no LDAP server.
+func (d *diagnosis) flush(context.Context) error {
+	d.env.Printf("Flushing LDAP cache.\nFlushing DNS cache.\n")
+	d.env.Box.Resolver.Flush()
+	gone, err := d.env.Box.Net.FlushNeighbors()
+	if err != nil {
+		return neighborRefusal(err)
+	}
+	list := func(v4 bool) {
+		for _, n := range gone {
+			if n.Addr.Is4() == v4 {
+				text := d.neighborAddr(n)
+				d.env.Printf("%s (%s) deleted\n", text, text)
+			}
+		}
+	}
+	d.env.Printf("Flushing system ARP cache.\n")
+	list(true)
+	if d.newer {
+		d.env.Printf("Flushing system NDP cache.\n")
+		list(false)
+	}
+	d.env.Printf("Network reset complete.\n")
+	return nil
+}
+
+// neighborRefusal words that the network has no such tables; other errors are
+// internal.
+func neighborRefusal(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return shell.Refusal("This appliance's network does not tell of its neighbors.")
+	}
+	return fmt.Errorf("neighbor caches: %w", err)
+}
+
+// neighbors are the entries of one family.
+func (d *diagnosis) neighbors(v4 bool) ([]network.Neighbor, error) {
+	all, err := d.env.Box.Net.Neighbors()
+	if err != nil {
+		return nil, neighborRefusal(err)
+	}
+	var list []network.Neighbor
+	for _, n := range all {
+		if n.Addr.Is4() == v4 {
+			list = append(list, n)
+		}
+	}
+	return list, nil
+}
+
+// device is the system's name of an interface.
+func (d *diagnosis) device(name string) string {
+	for _, i := range d.env.Box.Net.Interfaces() {
+		if i.Name == name && i.Device != "" {
+			return i.Device
+		}
+	}
+	return name
+}
+
+// neighborAddr is an address with its zone, where it is of the link.
+func (d *diagnosis) neighborAddr(n network.Neighbor) string {
+	if n.Addr.IsLinkLocalUnicast() && n.Addr.Is6() {
+		return n.Addr.WithZone(d.device(n.Interface)).String()
+	}
+	return n.Addr.String()
+}
+
+// arpShow prints the ARP cache as arp -an does.
+func (d *diagnosis) arpShow(context.Context) error {
+	list, err := d.neighbors(true)
+	if err != nil {
+		return err
+	}
+	d.env.Printf("System ARP cache contents:\n\n")
+	for _, n := range list {
+		mac, expires := "(incomplete)", "permanent"
+		if n.MAC != nil {
+			mac = n.MAC.String()
+		}
+		if n.State != "permanent" {
+			expires = "expired"
+			if s := seconds(n.Expires); s > 0 {
+				expires = fmt.Sprintf("expires in %d seconds", s)
+			}
+		}
+		d.env.Printf("(%v) at %s on %s %s [ethernet]\n", n.Addr, mac, d.device(n.Interface), expires)
+	}
+	return nil
+}
+
+// seconds rounds up: what has not expired has a second left.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+
+// Columns of ndp(8).
+const (
+	ndpAddress = 36
+	ndpLink    = 17
+	ndpNetif   = 6
+)
+
+// ndpShow prints the NDP cache as ndp -an does. A column that is too narrow takes from
+// the next.
+func (d *diagnosis) ndpShow(context.Context) error {
+	list, err := d.neighbors(false)
+	if err != nil {
+		return err
+	}
+	d.env.Printf("System NDP cache contents:\n\n")
+	d.env.Printf("%-*s %-*s %*s %-9s %1s %5s\n", ndpAddress, "Neighbor", ndpLink, "Linklayer Address", ndpNetif, "Netif", "Expire", "S", "Flags")
+	for _, n := range list {
+		addr, mac, device := d.neighborAddr(n), "(incomplete)", d.device(n.Interface)
+		if n.MAC != nil {
+			mac = n.MAC.String()
+		}
+		expire := "permanent"
+		if n.State != "permanent" {
+			expire = "expired"
+			if s := seconds(n.Expires); s > 0 {
+				expire = daytime(s)
+			}
+		}
+		state := map[string]string{"permanent": "R", "reachable": "R", "stale": "S", "incomplete": "I"}[n.State]
+		flags := ""
+		if n.Router {
+			flags = " R"
+		}
+		first := max(len(addr), ndpAddress)
+		second := max(len(mac), ndpAddress+ndpLink-first)
+		third := max(len(device), ndpAddress+ndpLink+ndpNetif-first-second)
+		row := fmt.Sprintf("%-*s %-*s %*s %-9s %1s%s", first, addr, second, mac, third, device, expire, state, flags)
+		d.env.Printf("%s\n", strings.TrimRight(row, " "))
+	}
+	return nil
+}
+
+// daytime is the form 23h59m58s.
+func daytime(s int64) string {
+	var b strings.Builder
+	for _, u := range []struct {
+		seconds int64
+		sign    string
+	}{{86400, "d"}, {3600, "h"}, {60, "m"}} {
+		if n := s / u.seconds; n > 0 || b.Len() > 0 {
+			fmt.Fprintf(&b, "%d%s", n, u.sign)
+			s -= n * u.seconds
+		}
+	}
+	fmt.Fprintf(&b, "%ds", s)
+	return b.String()
+}
