@@ -1,0 +1,116 @@
+package ether_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
+)
+
+// burst sends frames of 1250 bytes, 1 ms at 10 Mb/s, both ways at once and says how
+// long it takes until all have arrived.
+func burst(t *testing.T, w *ether.Wire, a, b *ether.Port, in inbox, n int) time.Duration {
+	t.Helper()
+	text := string(make([]byte, 1236))
+	m := clock.System().Mark()
+	for range n {
+		a.Send(frame(b.MAC(), a.MAC(), text))
+		b.Send(frame(a.MAC(), b.MAC(), text))
+	}
+	for range 2 * n {
+		in.next(t)
+	}
+	return clock.System().Since(m)
+}
+
+func TestMediaLimitTheRate(t *testing.T) {
+	w, in := newWire(t), make(inbox, 100)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	b := lan.NewNode("b", mac(2), 1500, in.node("b"))
+	for _, c := range []struct {
+		m     network.Media
+		least time.Duration
+	}{
+		{network.Media{Rate: 10_000_000}, 20 * time.Millisecond},
+		{network.Media{Rate: 10_000_000, HalfDuplex: true}, 40 * time.Millisecond},
+		{network.Media{Rate: 100_000_000}, 2 * time.Millisecond},
+		{network.Media{}, 0},
+	} {
+		a.SetMedia(c.m)
+		if d := burst(t, w, a, b, in, 20); d < c.least {
+			t.Errorf("%+v: 20 frames each way took %v, want %v at least", c.m, d, c.least)
+		}
+	}
+}
+
+// A frame is captured when it has left, not when it was handed over.
+func TestASlowPortShowsFramesAsTheyLeave(t *testing.T) {
+	w, in := newWire(t), make(inbox, 10)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	a.SetMedia(network.Media{Rate: 10_000_000})
+	var stamps []time.Time
+	defer a.Tap(func(at time.Time, _ network.Direction, _ []byte) { stamps = append(stamps, at) })()
+	hold, held := make(chan struct{}), make(chan struct{})
+	w.After(0, func() { close(held); <-hold })
+	<-held
+	for range 3 {
+		a.Send(frame(mac(2), mac(1), string(make([]byte, 1236))))
+	}
+	close(hold)
+	for range 3 {
+		in.next(t)
+	}
+	if d := stamps[2].Sub(stamps[0]); d < 1500*time.Microsecond {
+		t.Errorf("the third frame left %v after the first, want about 2 ms", d)
+	}
+}
+
+func TestMediaAndFaultsAddUp(t *testing.T) {
+	w, in := newWire(t), make(inbox, 100)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	b := lan.NewNode("b", mac(2), 1500, in.node("b"))
+	slow, late := network.Media{Rate: 10_000_000}, ether.Impairment{Delay: 30 * time.Millisecond}
+	least := func(what string, want time.Duration) {
+		t.Helper()
+		if d := burst(t, w, a, b, in, 10); d < want {
+			t.Errorf("%s: 10 frames each way took %v, want %v at least", what, d, want)
+		}
+	}
+	a.SetMedia(slow)
+	a.SetImpairment(late)
+	least("both", 40*time.Millisecond)
+	a.SetMedia(network.Media{})
+	least("the fault alone", 30*time.Millisecond)
+	a.SetMedia(slow)
+	a.SetImpairment(ether.Impairment{})
+	least("the medium alone", 10*time.Millisecond)
+}
+
+func TestASlowPortsQueueIsBounded(t *testing.T) {
+	w, in := newWire(t), make(inbox, 1000)
+	lan := w.Segment("lan")
+	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	a.SetMedia(network.Media{Rate: 10_000_000})
+	hold, held := make(chan struct{}), make(chan struct{})
+	w.After(0, func() { close(held); <-hold })
+	<-held
+	const sent = 400 // half a megabyte
+	for i := range sent {
+		a.Send(frame(mac(2), mac(1), fmt.Sprint(i, string(make([]byte, 1230)))))
+	}
+	close(hold)
+	for c := a.Counters(); c.TxPackets+c.TxDropped < sent; c = a.Counters() {
+		in.next(t)
+	}
+	if c := a.Counters(); c.TxPackets < 200 || c.TxDropped < 50 {
+		t.Errorf("a counts %+v, want about half of the frames dropped", c)
+	}
+}

@@ -1,0 +1,81 @@
+package ether
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+func arpMessage(t *testing.T, op uint16, senderMAC MAC, target netip.Addr) []byte {
+	return serialize(t,
+		&layers.Ethernet{SrcMAC: macOther[:], DstMAC: macTrunk[:], EthernetType: layers.EthernetTypeARP},
+		&layers.ARP{AddrType: 1, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: op,
+			SourceHwAddress: senderMAC[:], SourceProtAddress: []byte{10, 0, 202, 9},
+			DstHwAddress: macTrunk[:], DstProtAddress: target.AsSlice()})
+}
+
+func serialize(t *testing.T, all ...gopacket.SerializableLayer) []byte {
+	t.Helper()
+	b := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, all...); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestARPFromAGroupIsHeardOnlyIfAllowed(t *testing.T) {
+	w := NewWire(Options{})
+	t.Cleanup(w.Close)
+	p := w.Segment("lan").NewPort("p", macTrunk, 1500)
+	target := netip.MustParseAddr("10.0.202.7")
+	group := MAC{3, 0xbf, 10, 0, 202, 9}
+	for _, op := range []uint16{1, 2} {
+		heard := func(m MAC) bool { return p.stack.heeds(arpMessage(t, op, m, target)) }
+		if !heard(macOther) || heard(group) {
+			t.Errorf("operation %d: a machine's %v, a group's %v, want only the machine's", op, heard(macOther), heard(group))
+		}
+		p.AcceptMulticastARP(true)
+		if !heard(macOther) || !heard(group) {
+			t.Errorf("operation %d, accepted: a machine's %v, a group's %v", op, heard(macOther), heard(group))
+		}
+		p.AcceptMulticastARP(false)
+	}
+}
+
+func TestMuteAddressesAreNotAnsweredFor(t *testing.T) {
+	w := NewWire(Options{})
+	t.Cleanup(w.Close)
+	p := w.Segment("lan").NewPort("p", macTrunk, 1500)
+	mute4, own4 := netip.MustParseAddr("10.0.202.33"), netip.MustParseAddr("10.0.202.7")
+	mute6, own6 := netip.MustParseAddr("2001:db8::33"), netip.MustParseAddr("2001:db8::7")
+	p.SetMute([]netip.Addr{mute4, mute6})
+	solicitation := func(target netip.Addr) []byte {
+		return serialize(t,
+			&layers.Ethernet{SrcMAC: macOther[:], DstMAC: net.HardwareAddr{0x33, 0x33, 0xff, 0, 0, 7}, EthernetType: layers.EthernetTypeIPv6},
+			&layers.IPv6{Version: 6, HopLimit: 255, NextHeader: layers.IPProtocolICMPv6, SrcIP: net.ParseIP("2001:db8::9"), DstIP: net.ParseIP("ff02::1:ff00:7")},
+			&layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborSolicitation, 0)},
+			&layers.ICMPv6NeighborSolicitation{TargetAddress: target.AsSlice()})
+	}
+	for _, c := range []struct {
+		what  string
+		frame []byte
+		heard bool
+	}{
+		{"a request for its own", arpMessage(t, 1, macOther, own4), true},
+		{"a request for a mute one", arpMessage(t, 1, macOther, mute4), false},
+		{"a reply to a mute one", arpMessage(t, 2, macOther, mute4), true},
+		{"a solicitation of its own", solicitation(own6), true},
+		{"a solicitation of a mute one", solicitation(mute6), false},
+	} {
+		if p.stack.heeds(c.frame) != c.heard {
+			t.Errorf("%s: heard %v", c.what, !c.heard)
+		}
+	}
+	p.SetMute(nil)
+	if !p.stack.heeds(arpMessage(t, 1, macOther, mute4)) {
+		t.Error("still mute")
+	}
+}
