@@ -54,15 +54,15 @@ func TestASlowPortShowsFramesAsTheyLeave(t *testing.T) {
 	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
 	lan.NewNode("b", mac(2), 1500, in.node("b"))
 	a.SetMedia(network.Media{Rate: 10_000_000})
-	var stamps []time.Time
-	defer a.Tap(func(at time.Time, _ network.Direction, _ []byte) { stamps = append(stamps, at) })()
+	stamps := make(chan time.Time, 3)
+	defer a.Tap(func(at time.Time, _ network.Direction, _ []byte) { stamps <- at })()
 	start := clock.System().Now()
 	for range 3 {
 		a.Send(frame(mac(2), mac(1), string(make([]byte, 1236))))
 	}
 	for i := range 3 {
 		in.next(t)
-		if d, least := stamps[i].Sub(start), time.Duration(i+1)*time.Millisecond; d < least {
+		if d, least := (<-stamps).Sub(start), time.Duration(i+1)*time.Millisecond; d < least {
 			t.Errorf("frame %d left after %v, want %v at least", i, d, least)
 		}
 	}
