@@ -24,6 +24,9 @@ type Fixture struct {
 	Addr6, PeerAddr6 netip.Addr
 	// Missing is an address of the same subnet as Addr that no machine has.
 	Missing netip.Addr
+	// Cluster is the address of a third machine, which says by ARP that it is at a
+	// group's Ethernet address; zero: there is none.
+	Cluster netip.Addr
 }
 
 // patience is how long a check waits for what must come.
@@ -80,6 +83,14 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"SetUp", setUp},
 		{"SetMTU", setMTU},
 		{"SetRoutes", setRoutes},
+		{"SetMTUOfSegments", mtuOfSegments},
+		{"SetMedia", setMedia},
+		{"VLANTraffic", vlanTraffic},
+		{"VLANTables", vlanTables},
+		{"SetVLANs", setVLANs},
+		{"SetLoopback", setLoopback},
+		{"AcceptMulticastARP", acceptMulticastARP},
+		{"EthernetUndone", undone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
