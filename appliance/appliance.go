@@ -184,13 +184,9 @@ func (a *Appliance) open(o Options) (err error) {
 	if a.Logins, err = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger); err != nil {
 		return fmt.Errorf("open the record of logins: %w", err)
 	}
-	a.Resolver = resolver.New(resolver.Options{
-		Net:      o.Net,
-		Clock:    a.Clock,
-		Chance:   o.Entropy.Stream("resolver/id"),
-		Settings: func() resolver.Settings { return resolver.DNS.Get(a.Config.Committed()) },
-		Timeout:  a.Timeouts.Lookup,
-	})
+	if err := a.openResolver(o); err != nil {
+		return fmt.Errorf("open the DNS client: %w", err)
+	}
 	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: o.MailTimeouts})
 	a.addSNTP()
 	a.Files.SetZone(a.Zone)
@@ -225,6 +221,9 @@ func (a *Appliance) open(o Options) (err error) {
 // closeParts closes what open opened, last first.
 func (a *Appliance) closeParts() error {
 	var errs []error
+	if a.Resolver != nil {
+		errs = append(errs, a.saveNames())
+	}
 	if a.Captures != nil {
 		errs = append(errs, a.Captures.Close())
 	}

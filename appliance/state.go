@@ -16,6 +16,7 @@ import (
 const (
 	installedFile = "installed" // when the appliance was first started, RFC 3339
 	clockFile     = "clock"     // how far its clock is ahead of the machine's, a Go duration
+	dnsFile       = "dns"       // what the DNS client has ever counted, JSON
 )
 
 func readState(dir, name string) (string, error) {

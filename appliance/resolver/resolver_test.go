@@ -65,6 +65,12 @@ const timeout = 500 * time.Millisecond
 
 func newBench(t *testing.T, s resolver.Settings) *bench {
 	t.Helper()
+	return benchIn(t, topology, resolver.Options{Settings: func() resolver.Settings { return s }})
+}
+
+// benchIn is a bench in another network, with what o says.
+func benchIn(t *testing.T, topology string, o resolver.Options) *bench {
+	t.Helper()
 	topo, err := netsim.Load("test", []byte(topology))
 	if err != nil {
 		t.Fatal(err)
@@ -78,10 +84,8 @@ func newBench(t *testing.T, s resolver.Settings) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{world: w, clock: clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))}
-	b.Client = resolver.New(resolver.Options{
-		Net: w.Network(), Clock: b.clock, Chance: entropy.System().Stream("resolver"),
-		Settings: func() resolver.Settings { return s }, Timeout: timeout,
-	})
+	o.Net, o.Clock, o.Chance, o.Timeout = w.Network(), b.clock, entropy.System().Stream("resolver"), timeout
+	b.Client = resolver.New(o)
 	return b
 }
 
@@ -459,7 +463,7 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		func(s *resolver.Settings) { s.Servers = []resolver.Server{{}} },
 		func(s *resolver.Settings) { s.Servers = []resolver.Server{{Priority: 21, Addr: one}} },
 		func(s *resolver.Settings) { s.Servers = []resolver.Server{{Priority: -1, Addr: one}} },
-		func(s *resolver.Settings) { s.PTRTimeout = 0 },
+		func(s *resolver.Settings) { s.PTRTimeout = -1 },
 		func(s *resolver.Settings) { s.MinimumTTL = -1 },
 	} {
 		d := store.Edit()

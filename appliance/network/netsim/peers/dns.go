@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 
 	"github.com/miekg/dns"
@@ -31,12 +30,22 @@ type MX struct {
 // recordTTL is the life of a record in a cache, in seconds.
 const recordTTL = 300
 
-var _ = register(Kind{Name: "dns", Port: 53, New: func(c Config) Peer { return &DNS{config: c} }})
+var _ = register(Kind{
+	Name: "dns", Port: 53,
+	Options: map[string]func(string) error{"zone": checkZone, "records": checkRecords},
+	New:     func(c Config) Peer { return &DNS{config: c, zone: newZone(c)} },
+})
 
-// A DNS answers for all names of its world (A, AAAA, PTR and MX) with authority,
-// over UDP and TCP. Names that nobody has do not exist.
+// A DNS answers for all names of its world (A, AAAA, PTR and MX) with authority, over UDP
+// and TCP. Names that nobody has do not exist. Its options:
+//
+//	records  more records, in the form of a zone file with names from the root on
+//	zone     a domain: it answers for names in it only, refuses the others, and does
+//	         not recurse; where records has NS records below the zone, it refers to
+//	         these servers
 type DNS struct {
 	config  Config
+	zone    *zone
 	servers []*dns.Server
 	running sync.WaitGroup
 }
@@ -100,11 +109,11 @@ func (d *DNS) Stop() {
 func (d *DNS) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	answer := new(dns.Msg)
 	answer.SetReply(q)
-	answer.Authoritative, answer.RecursionAvailable = true, true
+	answer.RecursionAvailable = d.zone.apex == ""
 	if len(q.Question) != 1 || q.Opcode != dns.OpcodeQuery {
 		answer.Rcode = dns.RcodeNotImplemented
 	} else {
-		d.answer(answer, q.Question[0])
+		d.zone.answer(answer, q.Question[0])
 	}
 	limit := dns.MaxMsgSize
 	if _, stream := w.RemoteAddr().(*net.TCPAddr); !stream {
@@ -116,68 +125,4 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	}
 	answer.Truncate(limit)
 	_ = w.WriteMsg(answer) // who asked may be gone
-}
-
-// answer fills in what is known of the question's name.
-func (d *DNS) answer(m *dns.Msg, q dns.Question) {
-	r := d.config.Records
-	name := strings.ToLower(strings.TrimSuffix(q.Name, "."))
-	head := dns.RR_Header{Name: q.Name, Class: dns.ClassINET, Ttl: recordTTL}
-	known := false
-	for _, a := range r.Addrs[name] {
-		known = true
-		head.Rrtype = dns.TypeAAAA
-		if a.Is4() {
-			head.Rrtype = dns.TypeA
-		}
-		if head.Rrtype != q.Qtype {
-			continue
-		}
-		if a.Is4() {
-			m.Answer = append(m.Answer, &dns.A{Hdr: head, A: a.AsSlice()})
-		} else {
-			m.Answer = append(m.Answer, &dns.AAAA{Hdr: head, AAAA: a.AsSlice()})
-		}
-	}
-	for _, x := range r.Mail[name] {
-		known = true
-		if q.Qtype == dns.TypeMX {
-			head.Rrtype = dns.TypeMX
-			m.Answer = append(m.Answer, &dns.MX{Hdr: head, Preference: x.Preference, Mx: dns.Fqdn(x.Host)})
-		}
-	}
-	if a, ok := reverse(name); ok && r.Names[a] != "" {
-		known = true
-		if q.Qtype == dns.TypePTR {
-			head.Rrtype = dns.TypePTR
-			m.Answer = append(m.Answer, &dns.PTR{Hdr: head, Ptr: dns.Fqdn(r.Names[a])})
-		}
-	}
-	if !known {
-		m.Rcode = dns.RcodeNameError
-	}
-}
-
-// reverse is the address that a name below in-addr.arpa or ip6.arpa stands for.
-func reverse(name string) (netip.Addr, bool) {
-	labels := strings.Split(name, ".")
-	n := len(labels)
-	if n < 3 || labels[n-1] != "arpa" {
-		return netip.Addr{}, false
-	}
-	kind, labels := labels[n-2], labels[:n-2]
-	var b strings.Builder
-	for i := len(labels) - 1; i >= 0; i-- {
-		b.WriteString(labels[i])
-		switch at := len(labels) - i; {
-		case i == 0:
-		case kind == "in-addr":
-			b.WriteByte('.')
-		case at%4 == 0:
-			b.WriteByte(':')
-		}
-	}
-	a, err := netip.ParseAddr(b.String())
-	full := kind == "in-addr" && a.Is4() || kind == "ip6" && a.Is6() && len(labels) == 32
-	return a, err == nil && full
 }

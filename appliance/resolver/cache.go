@@ -1,0 +1,173 @@
+package resolver
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/esasim/esasim/appliance/clock"
+)
+
+// A question is what the cache is searched by.
+type question struct {
+	name string // lower case, with its last dot
+	kind uint16
+}
+
+// An answer is an entry of the cache. Its records are never changed.
+type answer struct {
+	until   clock.Mark
+	records []dns.RR // empty: no such name or record
+	missing bool     // no such name
+}
+
+const (
+	maxCache = 10_000 // entries; a full cache starts anew
+	// maxTTL is how long an answer is kept at most, in seconds, and negativeTTL how long
+	// it is remembered that there is none where the server does not say (RFC 2308).
+	maxTTL      = 86400
+	negativeTTL = 60
+)
+
+// Stats count what a Client did.
+type Stats struct {
+	Requests   uint64 // look-ups
+	Network    uint64 // queries sent
+	Hits       uint64 // answered by the cache
+	Misses     uint64 // not answered by it
+	Exceptions uint64 // failures
+	Expired    uint64 // cache entries that had grown too old
+}
+
+// plus adds two counts.
+func (s Stats) plus(o Stats) Stats {
+	return Stats{
+		s.Requests + o.Requests, s.Network + o.Network, s.Hits + o.Hits,
+		s.Misses + o.Misses, s.Exceptions + o.Exceptions, s.Expired + o.Expired,
+	}
+}
+
+// Stats returns the counters since the Client was made.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+// Lifetime returns the counters with those of earlier runs.
+func (c *Client) Lifetime() Stats { return c.o.Earlier.plus(c.Stats()) }
+
+func (c *Client) count(f func(*Stats)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.stats)
+}
+
+// Flush empties the cache.
+func (c *Client) Flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.cache)
+	clear(c.cuts)
+}
+
+// answer answers a question that somebody outside has, and counts it. An answer without
+// records is the error ErrNotFound or ErrNoRecord.
+func (c *Client) answer(ctx context.Context, name string, kind uint16) (answer, error) {
+	if _, ok := dns.IsDomainName(name); !ok || name == "" {
+		return answer{}, ErrNotFound
+	}
+	q := question{strings.ToLower(dns.Fqdn(name)), kind}
+	a, ok := c.cached(q)
+	c.count(func(s *Stats) {
+		s.Requests++
+		if ok {
+			s.Hits++
+		} else {
+			s.Misses++
+		}
+	})
+	if !ok {
+		var err error
+		if a, err = c.fetch(ctx, q, 0); err != nil {
+			c.count(func(s *Stats) { s.Exceptions++ })
+			return answer{}, err
+		}
+	}
+	switch {
+	case a.missing:
+		return a, ErrNotFound
+	case len(a.records) == 0:
+		return a, ErrNoRecord
+	}
+	return a, nil
+}
+
+// lookup answers a question that comes up while another one is answered.
+func (c *Client) lookup(ctx context.Context, q question, depth int) (answer, error) {
+	if a, ok := c.cached(q); ok {
+		return a, nil
+	}
+	return c.fetch(ctx, q, depth)
+}
+
+func (c *Client) cached(q question) (answer, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, ok := c.cache[q]
+	if ok && c.o.Clock.Mark() >= a.until {
+		delete(c.cache, q)
+		c.stats.Expired++
+		ok = false
+	}
+	return a, ok
+}
+
+// fetch gets an answer from the network and keeps it. An alias whose end the servers left
+// out is followed.
+func (c *Client) fetch(ctx context.Context, q question, depth int) (answer, error) {
+	r, err := c.find(ctx, query{question: q}, depth)
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{missing: r.Rcode == dns.RcodeNameError}
+	ttl := uint32(maxTTL)
+	end := q.name
+	for _, rr := range r.Answer {
+		ttl = min(ttl, rr.Header().Ttl)
+		if rr.Header().Rrtype == q.kind || q.kind == dns.TypeANY {
+			a.records = append(a.records, rr)
+		} else if alias, ok := rr.(*dns.CNAME); ok && strings.EqualFold(alias.Hdr.Name, end) {
+			end = strings.ToLower(alias.Target)
+		}
+	}
+	until := func(ttl uint32) clock.Mark {
+		return c.o.Clock.Mark() + clock.Mark(time.Duration(ttl)*time.Second)
+	}
+	switch {
+	case len(a.records) > 0:
+		a.until = until(max(ttl, uint32(c.o.Settings().MinimumTTL)))
+	case end != q.name && !a.missing && !hasSOA(r.Ns) && depth < maxDepth:
+		if a, err = c.lookup(ctx, question{end, q.kind}, depth+1); err != nil {
+			return answer{}, err
+		}
+		a.until = min(a.until, until(max(ttl, uint32(c.o.Settings().MinimumTTL))))
+	default:
+		ttl = negativeTTL
+		for _, rr := range r.Ns {
+			if soa, ok := rr.(*dns.SOA); ok {
+				ttl = min(soa.Minttl, soa.Hdr.Ttl, maxTTL)
+			}
+		}
+		a.until = until(ttl)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.cache) >= maxCache {
+		clear(c.cache)
+	}
+	c.cache[q] = a
+	return a, nil
+}

@@ -1,0 +1,151 @@
+package resolver
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// A Record is a resource record in the form of a zone file (RFC 1035, section 5).
+type Record struct {
+	Name  string // with its last dot
+	TTL   uint32 // seconds
+	Class string // "IN"
+	Type  string // "MX"
+	Data  string // "10 mail.example.com."
+}
+
+func recordsOf(rrs []dns.RR) []Record {
+	out := make([]Record, 0, len(rrs))
+	for _, rr := range rrs {
+		h := rr.Header()
+		if h.Rrtype == dns.TypeOPT {
+			continue
+		}
+		out = append(out, Record{h.Name, h.Ttl, dns.Class(h.Class).String(), dns.Type(h.Rrtype).String(),
+			strings.TrimPrefix(rr.String(), h.String())})
+	}
+	return out
+}
+
+// ValidType reports whether t, in any case, is a type of records that can be asked for.
+func ValidType(t string) bool {
+	kind, ok := dns.StringToType[strings.ToUpper(t)]
+	return ok && !slices.Contains([]uint16{dns.TypeNone, dns.TypeOPT, dns.TypeReserved, dns.TypeTSIG, dns.TypeAXFR, dns.TypeIXFR}, kind)
+}
+
+// ReverseName is the name that leads from an address to its name.
+func ReverseName(a netip.Addr) string {
+	name, err := dns.ReverseAddr(a.Unmap().WithZone("").String())
+	if err != nil {
+		return "" // cannot be: every address has one
+	}
+	return name
+}
+
+// Records returns the records of a name, from the cache or from the servers, as Lookup
+// does. TTL is how much longer the cache keeps them. An address stands for its reverse
+// name where the type is PTR.
+func (c *Client) Records(ctx context.Context, name, kind string) ([]Record, error) {
+	if a, err := netip.ParseAddr(name); err == nil && strings.EqualFold(kind, "PTR") {
+		name = ReverseName(a)
+	}
+	found, err := c.answer(ctx, name, dns.StringToType[strings.ToUpper(kind)])
+	if err != nil {
+		return nil, err
+	}
+	records := recordsOf(found.records)
+	left := time.Duration(found.until - c.o.Clock.Mark()).Round(time.Second)
+	for i := range records {
+		records[i].TTL = uint32(max(left, 0) / time.Second)
+	}
+	return records, nil
+}
+
+// A Query asks one server one question, and tells all that the server says. It neither
+// asks the cache nor fills it.
+type Query struct {
+	Name   string
+	Type   string     // "MX", in any case; see ValidType
+	Server netip.Addr // invalid: whoever would be asked for a look-up
+	Source netip.Addr // to send from; invalid: as for a look-up
+	TCP    bool       // do not try UDP first
+}
+
+// A Response is what a server answered.
+type Response struct {
+	Server    netip.AddrPort
+	TCP       bool // it came over TCP
+	Truncated bool // over UDP it did not fit, so that TCP was tried
+	Took      time.Duration
+	Size      int // bytes
+
+	ID             uint16
+	Opcode, Status string   // "QUERY", "NOERROR"
+	Flags          []string // those that are set: "qr", "aa", "tc", "rd", "ra", "ad", "cd"
+
+	Question                      Record // without TTL and data
+	Answer, Authority, Additional []Record
+}
+
+// Query puts a question to a server. Every answer is one, failures of the server's own
+// included; an error says that none came. Silent servers are asked again, as often as for
+// a look-up.
+func (c *Client) Query(ctx context.Context, q Query) (*Response, error) {
+	name := strings.ToLower(dns.Fqdn(q.Name))
+	if _, ok := dns.IsDomainName(name); !ok {
+		return nil, ErrNotFound
+	}
+	x := query{question: question{name, dns.StringToType[strings.ToUpper(q.Type)]}, recurse: true, tcp: q.TCP, source: q.Source}
+	s := c.o.Settings()
+	var servers []netip.Addr
+	if q.Server.IsValid() {
+		servers = []netip.Addr{q.Server}
+	} else if servers = alternates(s, name); len(servers) == 0 {
+		servers = byPriority(s)
+	}
+	var r *reply
+	var err error
+	switch {
+	case s.Roots && !q.Server.IsValid():
+		r, err = c.descend(ctx, x, 0)
+	case len(servers) == 0:
+		err = ErrNoServer
+	default:
+		r, err = c.ask(ctx, x, servers, c.o.Rounds, func(*reply) error { return nil })
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.response(), nil
+}
+
+func (r *reply) response() *Response {
+	out := &Response{
+		Server: netip.AddrPortFrom(r.server, 53), TCP: r.tcp, Truncated: r.retried, Took: r.took, Size: r.size,
+		ID: r.Id, Opcode: dns.OpcodeToString[r.Opcode], Status: dns.RcodeToString[r.Rcode],
+		Answer: recordsOf(r.Answer), Authority: recordsOf(r.Ns), Additional: recordsOf(r.Extra),
+	}
+	if out.Status == "" {
+		out.Status = fmt.Sprintf("RESERVED%d", r.Rcode)
+	}
+	q := r.Msg.Question[0]
+	out.Question = Record{Name: q.Name, Class: dns.Class(q.Qclass).String(), Type: dns.Type(q.Qtype).String()}
+	for _, f := range []struct {
+		set  bool
+		name string
+	}{
+		{r.Response, "qr"}, {r.Authoritative, "aa"}, {r.Truncated, "tc"}, {r.RecursionDesired, "rd"},
+		{r.RecursionAvailable, "ra"}, {r.AuthenticatedData, "ad"}, {r.CheckingDisabled, "cd"},
+	} {
+		if f.set {
+			out.Flags = append(out.Flags, f.name)
+		}
+	}
+	return out
+}
