@@ -15,11 +15,12 @@ var _ = register(&shell.Command{
 	Name:    "diagnostic",
 	Summary: "Check the hardware, the disk and the network.",
 	Help: "diagnostic raid | disk_usage\n" +
-		"diagnostic network arpshow | ndpshow | flush\n" +
+		"diagnostic network flush | arpshow | ndpshow | smtpping\n" +
 		"diagnostic reporting deletedb | enable | disable\n" +
 		"diagnostic tracking deletedb\n" +
-		"diagnostic reload\n\n" +
-		"The inline forms do not ask, except for reload at the prompt.",
+		"diagnostic reload\n" +
+		"diagnostic services <name> restart | status\n\n" +
+		"The inline forms do not ask, except for smtpping, and for reload at the prompt.",
 	Source: "B24, B43 to B45 (menus); arp(8) and ndp(8) of FreeBSD (tables); invented (other texts)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Mode:   shell.MachineMode,
@@ -47,6 +48,7 @@ func (d *diagnosis) top() shell.Menu {
 		{Key: "TRACKING", Text: "Tracking Utilities.", Run: d.to(d.tracking)},
 		{Key: "RELOAD", Text: "Reset configuration to the initial manufacturer values.",
 			Hide: !d.newer || d.env.Account.Role != users.Administrator, Run: d.last(d.reload)},
+		{Key: "SERVICES", Text: "Service Utilities.", Hide: !d.newer, Run: d.to(d.services)},
 	}}
 }
 

@@ -56,7 +56,7 @@ func usageByDirectory(store *files.Store) (map[string]usage, error) {
 		}
 		if e.IsDir() {
 			if strings.Count(name, "/") == 2 {
-				sums[name] = sums[name] // also when it is empty
+				sums[name] = usage{} // also when it is empty
 			}
 			return nil
 		}

@@ -17,6 +17,9 @@ func (d *diagnosis) network() shell.Menu {
 		{Key: "FLUSH", Text: "Flush all network related caches.", Run: d.last(d.flush)},
 		{Key: "ARPSHOW", Text: "Show system ARP cache.", Run: d.last(d.arpShow)},
 		{Key: "NDPSHOW", Text: "Show system NDP cache.", Hide: !d.newer, Run: d.last(d.ndpShow)}, // B44
+		{Key: "SMTPPING", Text: "Test a remote SMTP server.", Run: d.last(func(ctx context.Context) error {
+			return smtpPing(ctx, d.env)
+		})},
 		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Hide: d.inline(), Run: func(ctx context.Context) error {
 			return captureMenu(ctx, d.env)
 		}},

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,8 @@ import (
 // A Menu is a "Choose the operation you want to perform:" screen.
 type Menu struct {
 	Head    func() // prints what stands above the choices each time round; may be nil
-	NoTitle bool   // leaves out the line "Choose the operation ..." (B24, tcpdump)
+	Title   string // in place of the line "Choose the operation ..."
+	NoTitle bool   // leaves that line out (B24, tcpdump)
 	Items   []Item
 }
 
@@ -39,7 +41,7 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		}
 		var b strings.Builder
 		if !menu.NoTitle {
-			b.WriteString("Choose the operation you want to perform:\n")
+			b.WriteString(cmp.Or(menu.Title, "Choose the operation you want to perform:") + "\n")
 		}
 		for _, it := range menu.offered() {
 			fmt.Fprintf(&b, "- %s - %s\n", it.Key, it.Text)

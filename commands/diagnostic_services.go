@@ -1,0 +1,84 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+// A diagnosticService is what can be restarted by name: a process of the appliance. Those whose
+// process it does not have (scanning engines, encryption) are not listed.
+type diagnosticService struct {
+	key, text string
+	process   *appliance.Process
+}
+
+var diagnosticServices = []diagnosticService{
+	{"WEBUI", "Web GUI", appliance.GUI},
+}
+
+// services is the menu of services that this version has.
+func (d *diagnosis) services() shell.Menu {
+	m := shell.Menu{Title: "Choose one of the following services:"}
+	for _, s := range diagnosticServices {
+		m.Items = append(m.Items, shell.Item{
+			Key: s.key, Text: s.text, Hide: !d.env.Box.Has(s.process),
+			Run: d.to(func() shell.Menu {
+				return shell.Menu{Items: []shell.Item{
+					{Key: "RESTART", Text: "Restart the service", Run: d.last(func(ctx context.Context) error { return d.restart(ctx, s) })},
+					{Key: "STATUS", Text: "View status of the service", Run: d.last(func(context.Context) error { return d.serviceStatus(s) })},
+				}}
+			}),
+		})
+	}
+	return m
+}
+
+// restart ends the service's process and starts it anew. Ctrl-C does not leave it
+// stopped half-way.
+func (d *diagnosis) restart(ctx context.Context, s diagnosticService) error {
+	d.env.Printf("%s is restarting.\n", s.text)
+	err := d.env.Box.Restart(context.WithoutCancel(ctx), s.process)
+	if errors.Is(err, appliance.ErrNoProcess) {
+		return shell.Refusef("%s does not run.", s.text)
+	}
+	if err != nil {
+		return err
+	}
+	d.env.Printf("%s has been restarted.\n", s.text)
+	return nil
+}
+
+// serviceStatus tells whether the process runs, and where it listens.
+func (d *diagnosis) serviceStatus(s diagnosticService) error {
+	all := d.env.Box.Processes()
+	i := slices.IndexFunc(all, func(p appliance.RunningProcess) bool { return p.Name == s.process.Name })
+	if i < 0 {
+		d.env.Printf("%s is down.\n", s.text)
+		return nil
+	}
+	p := all[i]
+	d.env.Printf("%s is up: process %s (%d), since %s.\n", s.text, p.Name, p.PID, moment(d.env, p.Since))
+	sockets, err := d.env.Box.Net.Sockets()
+	if err != nil {
+		return fmt.Errorf("list sockets: %w", err)
+	}
+	sockets = slices.DeleteFunc(sockets, func(l network.Socket) bool { return l.State != "LISTEN" || l.PID != p.PID })
+	if len(sockets) == 0 {
+		d.env.Printf("It is switched off on all IP interfaces.\n")
+		return nil
+	}
+	slices.SortFunc(sockets, func(a, b network.Socket) int { return a.Local.Compare(b.Local) })
+	at := make([]string, len(sockets))
+	for i, l := range sockets {
+		at[i] = l.Local.String()
+	}
+	d.env.Prose("It listens on " + strings.Join(at, ", ") + ".")
+	return nil
+}
