@@ -5,18 +5,12 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/esasim/esasim/appliance"
 )
 
-const (
-	// namesPatience bounds how long a table waits for all its names together.
-	// Addresses whose names have not come by then are shown as numbers.
-	namesPatience = 3 * time.Second
-	// namesAtOnce bounds how many look-ups are under way.
-	namesAtOnce = 256
-)
+// namesAtOnce bounds how many look-ups are under way.
+const namesAtOnce = 256
 
 // hostNames are the names of addresses, as far as they are known.
 type hostNames map[netip.Addr]string
@@ -29,13 +23,31 @@ func (h hostNames) of(a netip.Addr) string {
 	return a.String()
 }
 
-// lookUp returns the names of addresses; none where numbers are asked for.
+// lookUp returns the names of addresses; none where numbers are asked for. All names
+// together have the time that one DNS server has for an answer: addresses whose names
+// have not come by then are shown as numbers.
 func (n *netstat) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, error) {
 	if n.numeric {
 		return nil, nil
 	}
 	host := appliance.Hostname.Get(n.env.Box.Config.Committed())
-	return lookUpNames(ctx, localhostOf(host), addrs, n.env.Box.Resolver.LookupAddr)
+	names := hostNames{}
+	var wanted []netip.Addr
+	seen := map[netip.Addr]bool{}
+	for _, a := range addrs {
+		switch {
+		case seen[a], a.IsUnspecified():
+		case a.IsLoopback():
+			names[a] = localhostOf(host)
+		default:
+			wanted = append(wanted, a)
+		}
+		seen[a] = true
+	}
+	limited, cancel := context.WithTimeout(ctx, n.env.Box.Timeouts.Lookup)
+	defer cancel()
+	n.askFor(limited, wanted, names)
+	return names, context.Cause(ctx)
 }
 
 // localhostOf is the appliance's own name for 127.0.0.1: localhost in its domain, or
@@ -47,50 +59,28 @@ func localhostOf(host string) string {
 	return "localhost." + host
 }
 
-// lookUpNames asks for the names of all addresses at the same time and waits for them
-// no longer than namesPatience. The error is ctx's cause.
-func lookUpNames(ctx context.Context, localhost string, addrs []netip.Addr,
-	ask func(context.Context, netip.Addr) (string, error),
-) (hostNames, error) {
-	names := hostNames{}
-	var wanted []netip.Addr
-	seen := map[netip.Addr]bool{}
-	for _, a := range addrs {
-		switch {
-		case seen[a], a.IsUnspecified():
-		case a.IsLoopback():
-			names[a] = localhost
-		default:
-			wanted = append(wanted, a)
+// askFor adds the names of addresses that come before ctx ends.
+func (n *netstat) askFor(ctx context.Context, addrs []netip.Addr, names hostNames) {
+	var mu sync.Mutex // guards addrs and names
+	next := func() (a netip.Addr, ok bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(addrs) > 0 && ctx.Err() == nil {
+			a, addrs, ok = addrs[0], addrs[1:], true
 		}
-		seen[a] = true
+		return a, ok
 	}
-
-	limited, cancel := context.WithTimeout(ctx, namesPatience)
-	defer cancel()
-	var mu sync.Mutex
 	var asking sync.WaitGroup
-	for range min(len(wanted), namesAtOnce) {
+	for range min(len(addrs), namesAtOnce) {
 		asking.Go(func() {
-			for {
-				mu.Lock()
-				if len(wanted) == 0 || limited.Err() != nil {
+			for a, ok := next(); ok; a, ok = next() {
+				if name, err := n.env.Box.Resolver.LookupAddr(ctx, a); err == nil {
+					mu.Lock()
+					names[a] = name
 					mu.Unlock()
-					return
 				}
-				a := wanted[0]
-				wanted = wanted[1:]
-				mu.Unlock()
-				name, err := ask(limited, a)
-				if err != nil || name == "" {
-					continue
-				}
-				mu.Lock()
-				names[a] = name
-				mu.Unlock()
 			}
 		})
 	}
 	asking.Wait()
-	return names, context.Cause(ctx)
 }

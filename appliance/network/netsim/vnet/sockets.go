@@ -187,9 +187,10 @@ func (r *registry) close() {
 // endpoints lists the stack's TCP and UDP sockets, each once: one that has both
 // families is registered twice.
 func (h *Host) endpoints() []tcpip.Endpoint {
-	seen := make(map[tcpip.Endpoint]bool)
-	var all []tcpip.Endpoint
-	for _, te := range h.stack.RegisteredEndpoints() {
+	registered := h.stack.RegisteredEndpoints()
+	seen := make(map[tcpip.Endpoint]bool, len(registered))
+	all := make([]tcpip.Endpoint, 0, len(registered))
+	for _, te := range registered {
 		if ep, ok := te.(tcpip.Endpoint); ok && !seen[ep] {
 			seen[ep] = true
 			all = append(all, ep)
@@ -201,16 +202,15 @@ func (h *Host) endpoints() []tcpip.Endpoint {
 // Sockets implements network.Inspector. Rows are in the order of opening;
 // connections that nobody has accepted yet come last.
 func (h *Host) Sockets() ([]network.Socket, error) {
-	var rows []network.Socket
-	for _, ep := range h.endpoints() {
+	endpoints := h.endpoints()
+	rows := make([]network.Socket, 0, len(endpoints))
+	for _, ep := range endpoints {
 		if row, ok := h.row(ep); ok {
 			rows = append(rows, row)
 		}
 	}
 	countQueues(rows)
-	slices.SortFunc(rows, func(a, b network.Socket) int {
-		return cmp.Or(cmp.Compare(a.Seq-1, b.Seq-1), a.Local.Compare(b.Local), a.Remote.Compare(b.Remote)) // 0 is last
-	})
+	rows = inOrder(rows)
 	last := uint64(0)
 	for i := range rows {
 		if rows[i].Seq == 0 {
@@ -219,6 +219,27 @@ func (h *Host) Sockets() ([]network.Socket, error) {
 		last = rows[i].Seq
 	}
 	return rows, nil
+}
+
+// inOrder sorts rows by Seq, 0 last. Rows are large and there may be thousands, so
+// they are moved once.
+func inOrder(rows []network.Socket) []network.Socket {
+	places := make([]int, len(rows))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortFunc(places, func(i, j int) int {
+		a, b := &rows[i], &rows[j]
+		if a.Seq != b.Seq {
+			return cmp.Compare(a.Seq-1, b.Seq-1)
+		}
+		return cmp.Or(a.Local.Compare(b.Local), a.Remote.Compare(b.Remote))
+	})
+	sorted := make([]network.Socket, len(rows))
+	for to, from := range places {
+		sorted[to] = rows[from]
+	}
+	return sorted
 }
 
 // row describes one endpoint; false for what is neither TCP nor UDP.
@@ -269,8 +290,21 @@ func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
 	}
 }
 
-// countQueues adds up what waits in each listener's queues.
+// A listening says where a listener is.
+type listening struct {
+	proto string
+	at    netip.AddrPort
+}
+
+// countQueues adds up what waits in each listener's queues: connections to its
+// address, or for one on all addresses, to those on which nobody else listens.
 func countQueues(rows []network.Socket) {
+	listeners := make(map[listening]*network.Socket)
+	for i := range rows {
+		if l := &rows[i]; l.State == "LISTEN" {
+			listeners[listening{l.Proto, l.Local}] = l
+		}
+	}
 	for i := range rows {
 		c := &rows[i]
 		waits, half := c.QLen == 1 && c.State != "LISTEN", c.State == "SYN_RCVD"
@@ -278,7 +312,10 @@ func countQueues(rows []network.Socket) {
 			continue
 		}
 		c.QLen = 0
-		l := listenerOf(rows, c)
+		l := listeners[listening{c.Proto, c.Local}]
+		if l == nil {
+			l = listeners[listening{c.Proto, netip.AddrPortFrom(anyAddr(c.Local.Addr()), c.Local.Port())}]
+		}
 		switch {
 		case l == nil:
 		case half:
@@ -289,22 +326,12 @@ func countQueues(rows []network.Socket) {
 	}
 }
 
-// listenerOf finds the listener at c's local address, or at all addresses.
-func listenerOf(rows []network.Socket, c *network.Socket) *network.Socket {
-	var wild *network.Socket
-	for i := range rows {
-		l := &rows[i]
-		if l.State != "LISTEN" || l.Proto != c.Proto || l.Local.Port() != c.Local.Port() {
-			continue
-		}
-		if l.Local.Addr() == c.Local.Addr() {
-			return l
-		}
-		if l.Local.Addr().IsUnspecified() {
-			wild = l
-		}
+// anyAddr is the unspecified address of a's family.
+func anyAddr(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
 	}
-	return wild
+	return netip.IPv6Unspecified()
 }
 
 // stateName is BSD's name of a state.

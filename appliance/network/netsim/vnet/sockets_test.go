@@ -1,0 +1,47 @@
+package vnet_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/vnet"
+)
+
+// manySockets opens connections of a host to itself: each is two sockets. The last
+// waiting ones are not accepted.
+func manySockets(tb testing.TB, h *vnet.Host, connections, waiting int) {
+	tb.Helper()
+	l, err := h.Listen(tb.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrA, 25), Backlog: max(waiting, 50)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := range connections {
+		if _, err := h.Dial(tb.Context(), network.DialConfig{Remote: netip.AddrPortFrom(addrA, 25)}); err != nil {
+			tb.Fatal(err)
+		}
+		if i < connections-waiting {
+			if _, err := l.AcceptConn(); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+}
+
+// A list of 10,000 sockets, as netstat prints it.
+func BenchmarkSockets(b *testing.B) {
+	for _, bench := range []struct {
+		name    string
+		waiting int
+	}{{"accepted", 0}, {"1000 waiting", 1000}} {
+		b.Run(bench.name, func(b *testing.B) {
+			p := newPair(b, false)
+			manySockets(b, p.a, 5000, bench.waiting)
+			for b.Loop() {
+				if rows, err := p.a.Sockets(); err != nil || len(rows) < 10000 {
+					b.Fatal(len(rows), err)
+				}
+			}
+		})
+	}
+}
