@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/pcapfilter"
 	"github.com/esasim/esasim/fixtures"
@@ -38,6 +40,8 @@ import (
 //	ssh LINE                    run a command line; its output is stdout
 //	rule KEY=VALUE...           firewalls: one rule in place of all; none without keys
 //	path NAME END               what becomes of packets at a path's end; "" repairs it
+//	listen ADDR BACKLOG         open a service of the appliance's that accepts nobody
+//	dial [-within T] FROM TO N  connect a simulated host N times; connections stay
 //	sftp get PATH FILE          fetch a file; scp and ftp likewise
 //	pcap FILE FILTER            decode the frames that a filter matches; stdout
 func TestScenarios(t *testing.T) {
@@ -58,6 +62,8 @@ func TestScenarios(t *testing.T) {
 			"ssh":     verb((*story).ssh),
 			"rule":    verb((*story).rule),
 			"path":    verb((*story).path),
+			"listen":  verb((*story).listen),
+			"dial":    verb((*story).dial),
 			"sftp":    verb((*story).sftp),
 			"ftp":     verb((*story).ftp),
 			"pcap":    verb((*story).pcap),
@@ -204,6 +210,52 @@ func (s *story) rule(_ *testscript.TestScript, args []string) error {
 
 func (s *story) path(_ *testscript.TestScript, args []string) error {
 	return s.box.World().SetPathFault(args[0], netsim.PathFault{End: args[1]})
+}
+
+func (s *story) listen(ts *testscript.TestScript, args []string) error {
+	addr, err := netip.ParseAddrPort(args[0])
+	if err != nil {
+		return err
+	}
+	backlog, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	l, err := s.box.Appliance().Net.Listen(context.Background(), network.ListenConfig{Addr: addr, Backlog: backlog})
+	if err == nil {
+		ts.Defer(func() { l.Close() })
+	}
+	return err
+}
+
+func (s *story) dial(ts *testscript.TestScript, args []string) error {
+	flags := flag.NewFlagSet("dial", flag.ContinueOnError)
+	within := flags.Duration("within", scriptPatience, "time for all of them")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	from, err := netip.ParseAddr(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	to, err := netip.ParseAddrPort(flags.Arg(1))
+	if err != nil {
+		return err
+	}
+	count, err := strconv.Atoi(flags.Arg(2))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), *within)
+	defer cancel()
+	for range count {
+		c, err := s.box.World().Hosts().Dial(ctx, network.DialConfig{Local: netip.AddrPortFrom(from, 0), Remote: to})
+		if err != nil {
+			return err
+		}
+		ts.Defer(c.Abort)
+	}
+	return nil
 }
 
 func (s *story) sftp(ts *testscript.TestScript, args []string) error {
