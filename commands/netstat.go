@@ -24,12 +24,12 @@ var _ = register(&shell.Command{
 -b  show the number of bytes in and out, too
 -c  cut long names and addresses: the default but for 1
 -d  show the number of dropped outgoing packets, too
--f  show inet (the default), inet6 or all; for 2 also link: the interfaces without
-    their addresses
--I  show one interface, given by its name in quotes ("Data 1") or its device's
+-f  show inet (the default), inet6 or all; for 2 also link: the interfaces
+    without their addresses
+-I  show one interface, by its name in quotes ("Data 1") or its device's
 -n  show network addresses as numbers
--q  end after so many lines; otherwise Ctrl-C ends them, or without a terminal the
-    tenth is the last
+-q  end after so many lines; otherwise Ctrl-C ends them, and without a terminal
+    the tenth is the last
 -w  seconds between two lines, 10 unless given
 -W  show long names and addresses whole: the default for 1
 

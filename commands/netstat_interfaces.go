@@ -65,9 +65,13 @@ type interfaceCells struct {
 
 // linkCells are those of the interface as such.
 func linkCells(i network.Interface, c network.Counters) interfaceCells {
+	address := i.MAC.String()
+	if address == "" { // a loopback interface
+		address = i.Device
+	}
 	return interfaceCells{
 		name: interfaceName(i), mtu: strconv.Itoa(i.MTU),
-		network: fmt.Sprintf("<Link#%d>", i.Index), address: i.MAC.String(),
+		network: fmt.Sprintf("<Link#%d>", i.Index), address: address,
 		inPackets: number(c.RxPackets), inErrors: number(c.RxErrors), inDrops: number(c.RxDropped), inBytes: number(c.RxBytes),
 		outPackets: number(c.TxPackets), outErrors: number(c.TxErrors), outBytes: number(c.TxBytes),
 		collisions: number(c.Collisions), outDrops: number(c.TxDropped),

@@ -51,7 +51,8 @@ type Inspector interface {
 	// Routes lists the routing table with the host and link routes that a BSD
 	// system shows.
 	Routes() ([]Route, error)
-	// Sockets lists TCP and UDP sockets, listeners included.
+	// Sockets lists TCP and UDP sockets, listeners included, in the order in which
+	// they were opened. The list is the caller's.
 	Sockets() ([]Socket, error)
 	// Counters are an interface's totals since it came up.
 	Counters(ifname string) (Counters, error)

@@ -91,6 +91,7 @@ func TestPlayNoticesWhatDiffers(t *testing.T) {
 		{"a question that is missing", "host> «x»\nSure? «y»\nhost> «…»", []string{"host> ", "x\r\nhost> "}, `got "host> "`},
 		{"no echo", "host> «x»\nhost> «…»", []string{"host> ", "\r\nhost> "}, "echo of «x»"},
 		{"an echo of what is secret", "Old: ‹x›\nhost> «…»", []string{"Old: ", "x\r\nhost> "}, "echo of ‹x›"},
+		{"a count that is none", "⟨count⟩ ⟨count⟩\n«…»", []string{"    12 -\r\n"}, `got "    12 -`},
 		{"a number that is none", "Version ⟨number⟩\n«…»", []string{"Version a\r\n"}, `got "Version a`},
 		{"silence", "host> «x»\nab\n«…»", []string{"host> ", "x\r\na", "never"}, "nothing more came"},
 		{"the end", "host> «x»\nab\nhost> «…»", []string{"host> ", "x\r\na"}, "EOF"},
