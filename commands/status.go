@@ -79,10 +79,4 @@ func gauges(env *shell.Env) error {
 }
 
 // kilobytes writes a number of bytes as 1,234K.
-func kilobytes(bytes int64) string {
-	digits := fmt.Sprint(max(bytes, 0) / 1024)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits + "K"
-}
+func kilobytes(bytes int64) string { return thousands(max(bytes, 0)/1024) + "K" }

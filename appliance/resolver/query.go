@@ -55,6 +55,10 @@ func (c *Client) Records(ctx context.Context, name, kind string) ([]Record, erro
 	if a, err := netip.ParseAddr(name); err == nil && strings.EqualFold(kind, "PTR") {
 		name = ReverseName(a)
 	}
+	if here := localhost(name, kind); here != nil {
+		here[0].TTL = uint32(c.o.Settings().MinimumTTL)
+		return here, nil
+	}
 	found, err := c.answer(ctx, name, dns.StringToType[strings.ToUpper(kind)])
 	if err != nil {
 		return nil, err
@@ -65,6 +69,21 @@ func (c *Client) Records(ctx context.Context, name, kind string) ([]Record, erro
 		records[i].TTL = uint32(max(left, 0) / time.Second)
 	}
 	return records, nil
+}
+
+// localhost are the records that need no server: of this machine's name for itself.
+func localhost(name, kind string) []Record {
+	for _, r := range []Record{
+		{"localhost.", 0, "IN", "A", "127.0.0.1"},
+		{"localhost.", 0, "IN", "AAAA", "::1"},
+		{ReverseName(netip.AddrFrom4([4]byte{127, 0, 0, 1})), 0, "IN", "PTR", "localhost."},
+		{ReverseName(netip.IPv6Loopback()), 0, "IN", "PTR", "localhost."},
+	} {
+		if strings.EqualFold(dns.Fqdn(name), r.Name) && strings.EqualFold(kind, r.Type) {
+			return []Record{r}
+		}
+	}
+	return nil
 }
 
 // A Query asks one server one question, and tells all that the server says. It neither
@@ -97,7 +116,7 @@ type Response struct {
 // included; an error says that none came. Silent servers are asked again, as often as for
 // a look-up.
 func (c *Client) Query(ctx context.Context, q Query) (*Response, error) {
-	name := strings.ToLower(dns.Fqdn(q.Name))
+	name := dns.Fqdn(q.Name)
 	if _, ok := dns.IsDomainName(name); !ok {
 		return nil, ErrNotFound
 	}

@@ -124,5 +124,6 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 		}
 	}
 	answer.Truncate(limit)
+	answer.Compress = true // as real servers do, also where it would fit without
 	_ = w.WriteMsg(answer) // who asked may be gone
 }

@@ -1,0 +1,247 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "dig",
+	Summary: "Look up a record on a DNS server.",
+	Help: "dig [-s source] [-t type] [-u | -T] [@server] host [type]\ndig [-s source] [-u | -T] [@server] -x address\n\n" +
+		"  -s source  the IP interface or the IP address to send from\n" +
+		"  -t type    the type of the record; -t without a type is -T\n" +
+		"  -u         ask over UDP, which is the default\n" +
+		"  -T         ask over TCP\n" +
+		"  -x address look up the name of an address\n" +
+		"  @server    the DNS server to ask; otherwise the configured ones are asked",
+	Source: "public (dig -t mx example.com), dig(1) of BIND 9 (output), invented (questions)",
+	Mode:   shell.MachineMode,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		var d digging
+		var err error
+		if len(env.Args) > 0 {
+			err = d.parse(env)
+		} else {
+			err = d.ask(ctx, env)
+		}
+		if err != nil {
+			return err
+		}
+		if err := d.findServer(ctx, env); err != nil {
+			return err
+		}
+		r, err := env.Box.Resolver.Query(ctx, d.Query)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil && r.Truncated {
+			env.Printf(";; Truncated, retrying in TCP mode.\n")
+		}
+		env.Printf("\n; <<>> DiG 9.8.4 <<>> %s\n", strings.Join(d.words, " "))
+		if d.Server.IsValid() {
+			env.Printf("; (1 server found)\n")
+		}
+		env.Printf(";; global options: +cmd\n")
+		switch {
+		case errors.Is(err, resolver.ErrNotFound):
+			return shell.Refusef("dig: '%s' is not a legal name", d.Name)
+		case err != nil:
+			return shell.Refusal(";; connection timed out; no servers could be reached")
+		}
+		printResponse(env, r)
+		return nil
+	},
+})
+
+// A digging is a query as it was entered.
+type digging struct {
+	resolver.Query
+	words  []string // as dig's own command line
+	server string   // as entered; "" for the configured ones
+	source string   // as entered; "" for the usual one
+}
+
+// ask is the dialogue.
+func (d *digging) ask(ctx context.Context, env *shell.Env) error {
+	host, err := env.Ask(ctx, "Please enter the host or IP address to look up.", "", shell.Required)
+	if err != nil {
+		return err
+	}
+	if d.Type, err = askRecordType(ctx, env, host); err != nil {
+		return err
+	}
+	d.server, err = env.Ask(ctx, "Please enter the DNS server to ask. Leave it blank to ask the configured servers.", "", nil)
+	if err != nil {
+		return err
+	}
+	if d.server != "" {
+		d.words = append(d.words, "@"+d.server)
+	}
+	d.Name = host
+	if a, err := netip.ParseAddr(host); err == nil && d.Type == "PTR" {
+		d.Name = resolver.ReverseName(a)
+		d.words = append(d.words, "-x", host)
+	} else {
+		d.words = append(d.words, "-t", d.Type, host)
+	}
+	return nil
+}
+
+// parse reads the arguments.
+func (d *digging) parse(env *shell.Env) error {
+	d.words = env.Args
+	args := env.Args
+	value := func() (string, bool) {
+		if len(args) < 2 {
+			return "", false
+		}
+		args = args[1:]
+		return args[0], true
+	}
+	udp, reverse := false, false
+	for ; len(args) > 0; args = args[1:] {
+		switch word := args[0]; {
+		case word == "-s":
+			d.source, _ = value()
+			if !sourceNamed(env, d.source, false).IsValid() {
+				return shell.Invalidf(d.source, "The source must be an IP interface of the appliance or one of its addresses.")
+			}
+		case word == "-t" && len(args) > 1 && resolver.ValidType(args[1]):
+			d.Type, _ = value()
+		case word == "-t", word == "-T":
+			d.TCP = true
+		case word == "-u":
+			udp = true
+		case word == "-x":
+			text, _ := value()
+			a, err := netip.ParseAddr(text)
+			if err != nil || d.Name != "" {
+				return shell.Invalidf(text, "An IPv4 or IPv6 address is expected after -x.")
+			}
+			d.Name, reverse = resolver.ReverseName(a), true
+		case strings.HasPrefix(word, "@") && len(word) > 1:
+			d.server = word[1:]
+		case strings.HasPrefix(word, "-"), strings.HasPrefix(word, "+"):
+			return shell.Invalidf(word, "The option is not known. See: help dig.")
+		case d.Type == "" && resolver.ValidType(word):
+			d.Type = word
+		case d.Name == "":
+			d.Name = word
+		default:
+			return shell.Invalidf(word, "Only one host is expected.")
+		}
+	}
+	switch {
+	case d.Name == "":
+		return shell.Invalidf(strings.Join(env.Args, " "), "A host is expected.")
+	case udp && d.TCP:
+		return shell.Invalidf(strings.Join(env.Args, " "), "A query is sent over UDP or over TCP, not over both.")
+	case reverse && d.Type != "" && !strings.EqualFold(d.Type, "PTR"):
+		return shell.Invalidf(d.Type, "The record of an address's name is of the type PTR.")
+	case reverse:
+		d.Type = "PTR"
+	case d.Type == "":
+		d.Type = "A"
+	}
+	return nil
+}
+
+// findServer finds the address of the server that was entered, if one was, and that to
+// send from.
+func (d *digging) findServer(ctx context.Context, env *shell.Env) error {
+	d.Source = sourceNamed(env, d.source, false)
+	if d.server == "" {
+		return nil
+	}
+	addrs, err := env.Box.Resolver.Lookup(ctx, d.server, 0)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return shell.Refusef("dig: couldn't get address for '%s': not found", d.server)
+	}
+	d.Server = addrs[0]
+	if d.Source = sourceNamed(env, d.source, d.Server.Is6()); d.Source.IsValid() && d.Source.Is6() != d.Server.Is6() {
+		return shell.Refusef("dig: %s has no address of the family of %v", d.source, d.Server)
+	}
+	return nil
+}
+
+// sourceNamed is the address that an IP interface's name stands for, that of the wanted
+// family if it has both, or the address itself if it is the appliance's. Otherwise it is
+// invalid.
+func sourceNamed(env *shell.Env, name string, v6 bool) netip.Addr {
+	a, _ := netip.ParseAddr(name)
+	for _, i := range appliance.Interfaces.Get(env.Box.Config.Committed()).List {
+		addr6 := i.IPv6.Addr()
+		switch {
+		case a.IsValid() && (a == i.IPv4 || a == addr6):
+			return a
+		case !strings.EqualFold(name, i.Name):
+		case addr6.IsValid() && (v6 || !i.IPv4.IsValid()):
+			return addr6
+		default:
+			return i.IPv4
+		}
+	}
+	return netip.Addr{}
+}
+
+// printResponse prints what a server answered.
+func printResponse(env *shell.Env, r *resolver.Response) {
+	env.Printf(";; Got answer:\n;; ->>HEADER<<- opcode: %s, status: %s, id: %d\n", r.Opcode, r.Status, r.ID)
+	env.Printf(";; flags: %s; QUERY: 1, ANSWER: %d, AUTHORITY: %d, ADDITIONAL: %d\n",
+		strings.Join(r.Flags, " "), len(r.Answer), len(r.Authority), len(r.Additional))
+	env.Printf("\n;; QUESTION SECTION:\n%s\n", columns(";"+r.Question.Name, "", r.Question.Class, r.Question.Type))
+	for _, s := range []struct {
+		title   string
+		records []resolver.Record
+	}{{"ANSWER", r.Answer}, {"AUTHORITY", r.Authority}, {"ADDITIONAL", r.Additional}} {
+		if len(s.records) == 0 {
+			continue
+		}
+		env.Printf("\n;; %s SECTION:\n", s.title)
+		for _, rr := range s.records {
+			env.Printf("%s\n", columns(rr.Name, fmt.Sprint(rr.TTL), rr.Class, rr.Type, rr.Data))
+		}
+	}
+	transport := ""
+	if r.TCP {
+		transport = " (TCP)"
+	}
+	env.Printf("\n;; Query time: %d msec\n;; SERVER: %v#%d(%v)%s\n", r.Took.Milliseconds(), r.Server.Addr(), r.Server.Port(), r.Server.Addr(), transport)
+	env.Printf(";; WHEN: %s\n;; MSG SIZE  rcvd: %d\n\n", env.Box.Now().Format("Mon Jan _2 15:04:05 2006"), r.Size)
+}
+
+// columns sets fields apart with tabs, the first in 24 columns and the others in 8. One
+// that is longer is followed by a blank.
+func columns(fields ...string) string {
+	var line strings.Builder
+	at, stop := 0, 0
+	for i, f := range fields {
+		if i > 0 {
+			if stop += 8; i == 1 {
+				stop = 24
+			}
+			if tabs := stop/8 - at/8; tabs > 0 {
+				line.WriteString(strings.Repeat("\t", tabs))
+				at = stop
+			} else if f != "" {
+				line.WriteByte(' ')
+				at++
+			}
+		}
+		line.WriteString(f)
+		at += len(f)
+	}
+	return line.String()
+}
