@@ -266,6 +266,7 @@ func setLoopback(t *testing.T, f Fixture) {
 	say(t, far, near, "and back")
 	near, far = connect(t, f.Net, f.Net, routed)
 	say(t, near, far, "to itself")
+	fromLoopback(t, f, routed)
 	_, err := f.Peer.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, 9)})
 	wantError(t, err, syscall.EHOSTUNREACH) // nobody says where it is
 	if err := c.SetLoopback(false); err != nil {
@@ -276,6 +277,35 @@ func setLoopback(t *testing.T, f Fixture) {
 	}
 	_, err = f.Net.Listen(within(t), network.ListenConfig{Addr: netip.AddrPortFrom(routed, 0)})
 	wantError(t, err, syscall.EADDRNOTAVAIL)
+}
+
+// fromLoopback speaks to the peer from an address of lo1's.
+func fromLoopback(t *testing.T, f Fixture, own netip.Addr) {
+	t.Helper()
+	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0)})
+	u := openUDP(t, f.Net, network.DialConfig{Local: netip.AddrPortFrom(own, 0)})
+	far := openUDP(t, f.Peer, network.DialConfig{Local: netip.AddrPortFrom(f.PeerAddr, 0)})
+	if err := far.SetDeadline(clock.System().Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 { // what is left to chance shows
+		c, err := f.Net.Dial(within(t), network.DialConfig{Local: netip.AddrPortFrom(own, 0), Remote: portOf(l.Addr())})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Abort()
+		for _, src := range []netip.Addr{own, f.Addr} {
+			if _, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr, Src: src}); err != nil {
+				t.Errorf("ping from %v: %v", src, err)
+			}
+		}
+		if _, err := u.WriteTo([]byte("hello"), far.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		if _, from, err := far.ReadFrom(make([]byte, 9)); err != nil || portOf(from).Addr() != own {
+			t.Errorf("the peer heard from %v, %v", from, err)
+		}
+	}
 }
 
 // acceptMulticastARP asks for a machine whose ARP replies name a group's address.

@@ -3,6 +3,7 @@ package vnet
 import (
 	"net"
 	"net/netip"
+	"slices"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -54,6 +55,44 @@ func (h *Host) full(ap netip.AddrPort, nic tcpip.NICID) tcpip.FullAddress {
 		}
 	}
 	return tcpip.FullAddress{NIC: nic, Addr: toAddress(ap.Addr()), Port: ap.Port()}
+}
+
+// leave is the NIC by which packets from src to dst leave, where a caller has not
+// chosen one but has chosen src; 0 leaves it to the stack. The stack takes any NIC that has
+// src for that, if a socket is bound to it, also lo0, which has any address for a moment
+// while the host speaks to itself.
+func (h *Host) leave(nic tcpip.NICID, src, dst netip.Addr) tcpip.NICID {
+	if nic != 0 || !src.IsValid() || src.IsUnspecified() || !dst.IsValid() || dst.Zone() != "" {
+		return nic
+	}
+	if h.owner(dst) != nil || dst.IsLoopback() {
+		switch i := h.owner(src); {
+		case i == nil:
+			return 0
+		case i.name == loopbackName:
+			return tcpip.NICID(h.options.Loopback)
+		default:
+			return i.id
+		}
+	}
+	route, err := h.stack.FindRoute(0, toAddress(src), toAddress(dst), protocolOf(dst), false)
+	if err != nil {
+		return 0
+	}
+	defer route.Release()
+	return route.NICID()
+}
+
+// owner is the interface that has an address; nil: none has.
+func (h *Host) owner(a netip.Addr) *iface {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, i := range h.ifaces {
+		if slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
+			return i
+		}
+	}
+	return nil
 }
 
 func fromFull(f tcpip.FullAddress, proto tcpip.NetworkProtocolNumber) netip.AddrPort {

@@ -50,6 +50,7 @@ func (h *Host) Dial(ctx context.Context, c network.DialConfig) (network.Conn, er
 		}
 	}
 	if bound(c.Local) {
+		nic = h.leave(nic, c.Local.Addr(), c.Remote.Addr())
 		if terr := ep.Bind(h.full(c.Local, nic)); terr != nil {
 			x.Close()
 			return fail("bind", errno(terr))

@@ -21,6 +21,7 @@ type packetConn struct {
 	ep            tcpip.Endpoint
 	sock          *socket
 	proto         tcpip.NetworkProtocolNumber
+	nic           tcpip.NICID // 0: by the route
 	local, remote *net.UDPAddr
 	reads, writes gate
 }
@@ -74,6 +75,7 @@ func (h *Host) ListenPacket(ctx context.Context, c network.DialConfig) (network.
 
 // set binds and connects the socket. A failure comes with the name of the call.
 func (c *packetConn) set(d network.DialConfig, nic tcpip.NICID) (string, error) {
+	c.nic = nic
 	setTTL(c.ep, d.TTL, c.proto)
 	c.ep.SocketOptions().SetV6Only(true)
 	c.ep.SocketOptions().SetBroadcast(true)
@@ -157,6 +159,9 @@ func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 		return 0, c.opError("write", "sendto", syscall.EINVAL)
 	}
 	full := c.host.full(to, 0)
+	if c.local != nil && full.NIC == 0 {
+		full.NIC = c.host.leave(c.nic, c.local.AddrPort().Addr().Unmap(), to.Addr())
+	}
 	return c.send(b, tcpip.WriteOptions{To: &full})
 }
 

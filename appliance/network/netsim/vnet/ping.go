@@ -162,13 +162,6 @@ func (h *Host) Ping(ctx context.Context, r network.PingRequest) (network.Reply, 
 	return reply, nil
 }
 
-// owns reports whether an interface has the address.
-func (h *Host) owns(a netip.Addr) bool {
-	return slices.ContainsFunc(h.Interfaces(), func(i network.Interface) bool {
-		return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
-	})
-}
-
 // probeError is the error of a probe. On a closed host, whatever went wrong, it
 // is that.
 func (h *Host) probeError(op string, dst netip.Addr, err error) error {
@@ -192,7 +185,7 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 		return network.Reply{}, err
 	}
 	r.Src = r.Src.Unmap()
-	if !r.Src.IsValid() && !v6 && h.owns(r.Dst) {
+	if !r.Src.IsValid() && !v6 && h.owner(r.Dst) != nil {
 		r.Src = r.Dst // or the stack does not answer itself
 	}
 	ear, err := h.listenICMP(nic, r.Src, r.Dst)
@@ -210,7 +203,7 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 	wait := s.await(r.Seq)
 	defer s.forget(wait)
 	start := h.stack.Clock().Now()
-	if err := s.send(h, r, nic); err != nil {
+	if err := s.send(h, r, h.leave(nic, r.Src, r.Dst)); err != nil {
 		return network.Reply{}, err
 	}
 	for {

@@ -82,6 +82,7 @@ func (h *Host) probe(ctx context.Context, r network.ProbeRequest, transport tcpi
 		terr = ep.SocketOptions().SetBindToDevice(int32(nic))
 	}
 	if terr == nil {
+		nic = h.leave(nic, r.Src, r.Dst)
 		terr = ep.Bind(h.full(netip.AddrPortFrom(r.Src, 0), nic))
 	}
 	if terr != nil {
