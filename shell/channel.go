@@ -30,6 +30,7 @@ type channel struct {
 	gossh.Channel
 	account users.Account
 	from    netip.Addr
+	local   netip.Addr // the appliance's
 	exited  bool
 }
 
@@ -71,7 +72,7 @@ func (r *run) channel(_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChan
 	if err != nil {
 		return
 	}
-	v := &visit{run: r, ch: &channel{Channel: ch, account: account, from: p.addr}}
+	v := &visit{run: r, ch: &channel{Channel: ch, account: account, from: p.addr, local: addrOf(p.LocalAddr())}}
 	v.serve(requests)
 }
 
@@ -202,7 +203,7 @@ func (v *visit) start(talk func() int) {
 // newSession makes the session of a shell or of a command line.
 func (v *visit) newSession() *session {
 	s := newSession(v.Box, v.catalog, v.ch.account, v.ch, v.window, v.limits.Idle)
-	s.from = v.ch.from
+	s.from, s.local = v.ch.from, v.ch.local
 	v.session = s
 	return s
 }

@@ -69,6 +69,7 @@ type Env struct {
 	Account users.Account // who is logged in
 	Login   *users.Login  // this session in the table of logins; nil in some tests
 	From    netip.Addr    // where the client is; invalid on the serial console
+	Local   netip.Addr    // the appliance's address that the client came in by; as From
 
 	Args   []string // the words after the command
 	Inline bool     // arguments were given, or the command came with ssh: ask nothing that has an answer

@@ -24,6 +24,7 @@ type session struct {
 	account users.Account
 	login   *users.Login
 	from    netip.Addr
+	local   netip.Addr    // the appliance's
 	limit   time.Duration // of silence
 
 	in    *inbox
@@ -169,7 +170,7 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 		}
 	}()
 	return c.Run(ctx, &Env{
-		Dialogue: s.talk, Box: s.box, Draft: s.draft, Account: s.account, Login: s.login, From: s.from,
+		Dialogue: s.talk, Box: s.box, Draft: s.draft, Account: s.account, Login: s.login, From: s.from, Local: s.local,
 		Args: args, Inline: exec || len(args) > 0, Exec: exec, Table: s.table, Life: life,
 	})
 }
