@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,7 +104,7 @@ type Appliance struct {
 	up        bool // Start has succeeded
 	stopped   bool
 	services  []Service
-	listeners map[*serviceListener]bool
+	listeners []*serviceListener // in the order in which they were opened
 	running   map[*Process]run
 	lastPID   int
 
@@ -134,17 +135,16 @@ func New(o Options) (*Appliance, error) {
 		o.Quota = DefaultQuota
 	}
 	a := &Appliance{
-		Product:   o.Product,
-		Clock:     clock.NewOffset(o.Clock),
-		Entropy:   o.Entropy,
-		Net:       o.Net,
-		Timeouts:  o.Timeouts.orDefaults(),
-		Logger:    o.Logger,
-		journal:   operatorJournal(o.Logger),
-		power:     o.Power,
-		state:     filepath.Join(o.Dir, stateDir),
-		listeners: map[*serviceListener]bool{},
-		running:   map[*Process]run{},
+		Product:  o.Product,
+		Clock:    clock.NewOffset(o.Clock),
+		Entropy:  o.Entropy,
+		Net:      o.Net,
+		Timeouts: o.Timeouts.orDefaults(),
+		Logger:   o.Logger,
+		journal:  operatorJournal(o.Logger),
+		power:    o.Power,
+		state:    filepath.Join(o.Dir, stateDir),
+		running:  map[*Process]run{},
 	}
 	for _, p := range startOrder {
 		if a.Has(p) {
@@ -207,14 +207,7 @@ func (a *Appliance) open(o Options) (err error) {
 		return fmt.Errorf("open packet captures: %w", err)
 	}
 	a.Config.AddApplier(interfaceApplier{a})
-	if c, ok := a.Net.(network.Configurer); ok {
-		if err := checkJacks(a.Net, a.Config.Committed()); err != nil {
-			o.Logger.Warn("an address of the configuration is not set", "err", err)
-		}
-		if err := setAddresses(a.Net, c, a.Config.Committed()); err != nil {
-			return fmt.Errorf("configure network: %w", err)
-		}
-	}
+	a.startNetwork()
 	return nil
 }
 
@@ -267,9 +260,5 @@ func (a *Appliance) Started() time.Time { return a.Clock.Now().Add(-a.Clock.Sinc
 func (a *Appliance) serviceListeners() []*serviceListener {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	out := make([]*serviceListener, 0, len(a.listeners))
-	for l := range a.listeners {
-		out = append(out, l)
-	}
-	return out
+	return slices.Clone(a.listeners)
 }

@@ -2,16 +2,15 @@ package appliance
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
-	"slices"
+	"errors"
+	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// An interfaceApplier makes addresses, routes and listeners agree with the
-// configuration. Where the network owns no interfaces it leaves addresses alone.
+// An interfaceApplier makes ports, addresses, routes and listeners agree with the
+// configuration. Where the network owns no interfaces it minds the listeners only.
 type interfaceApplier struct{ box *Appliance }
 
 // A RefusedError says why the network cannot be as a configuration wants it. A commit
@@ -31,34 +30,50 @@ func (e *RefusedError) Error() string {
 // Unwrap returns what the network said.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-// Apply sets addresses and opens the listeners that are new. Connections and
-// listeners over addresses that go are left for Done: until then the commit may
-// still be undone. Undoing closes the listeners that it opened.
-func (p interfaceApplier) Apply(ctx context.Context, _, next *config.Config) error {
+// Apply gives the network what is new and opens the listeners that are new. What goes
+// with connections over it is left for Done: until then the commit may still be
+// undone. Undoing is applying what is committed, as far as it can be done, whatever
+// has been done before.
+func (p interfaceApplier) Apply(ctx context.Context, old, next *config.Config) error {
 	undo := next == p.box.Config.Committed()
 	if undo {
 		p.closeListeners(next)
 	}
+	var errs []error
 	if c, ok := p.box.Net.(network.Configurer); ok {
-		if err := checkJacks(p.box.Net, next); err != nil && !undo {
-			return err
-		}
-		if err := setAddresses(p.box.Net, c, next); err != nil {
-			return err
+		plan := planNetwork(p.box.Net, next)
+		switch {
+		case undo:
+			errs = append(errs, plan.establish(p.box.Net, c, true), plan.prune(c))
+		case plan.equal(planNetwork(p.box.Net, old)):
+			// Who changes a passphrase need not mend the network.
+		case len(plan.refused) > 0:
+			return &RefusedError{Text: strings.Join(plan.refused, "\n")}
+		default:
+			if err := plan.establish(p.box.Net, c, false); err != nil {
+				return err
+			}
 		}
 	}
 	for _, l := range p.box.serviceListeners() {
 		if err := l.add(ctx, l.port.Addrs(next)); err != nil {
-			return err
+			errs = append(errs, err)
+			if !undo {
+				break
+			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// Done closes the listeners, and ends the connections, whose address is gone.
+// Done closes the listeners, and ends the connections, whose address is gone, and
+// removes the ports that are not configured any more.
 func (p interfaceApplier) Done(_ context.Context, _, next *config.Config) {
 	p.closeListeners(next)
 	if c, ok := p.box.Net.(network.Configurer); ok {
+		if err := planNetwork(p.box.Net, next).prune(c); err != nil {
+			p.box.Logger.Error("an interface that is not configured any more stays", "err", err)
+		}
 		c.AbortConns()
 	}
 	p.box.Captures.InterfacesChanged()
@@ -71,53 +86,18 @@ func (p interfaceApplier) closeListeners(c *config.Config) {
 	}
 }
 
-// checkJacks refuses IP interfaces on Ethernet interfaces that are not there.
-func checkJacks(n network.Network, v config.View) error {
-	for _, i := range Interfaces.Get(v).List {
-		if !slices.ContainsFunc(n.Interfaces(), func(e network.Interface) bool { return e.Name == i.Jack && ownsAddresses(e) }) {
-			return &RefusedError{Text: fmt.Sprintf("The IP interface %s is on the Ethernet interface %s, which does not exist.", i.Name, i.Jack)}
-		}
+// startNetwork makes the network as it is committed, as far as that is possible: an
+// appliance that was moved to another network must still come up, to be configured.
+func (a *Appliance) startNetwork() {
+	c, ok := a.Net.(network.Configurer)
+	if !ok {
+		return
 	}
-	return nil
-}
-
-// ownsAddresses reports whether an interface's addresses are the administrator's: all
-// but lo0's are.
-func ownsAddresses(e network.Interface) bool { return e.Name != "lo0" }
-
-// setAddresses gives every Ethernet interface the addresses of its IP interfaces,
-// and the stack its default routes.
-func setAddresses(n network.Network, c network.Configurer, v config.View) error {
-	want := map[string][]netip.Prefix{}
-	for _, i := range Interfaces.Get(v).List {
-		prefixes, err := i.Prefixes()
-		if err != nil {
-			return err
-		}
-		want[i.Jack] = append(want[i.Jack], prefixes...)
+	plan := planNetwork(a.Net, a.Config.Committed())
+	for _, text := range plan.refused {
+		a.Logger.Warn("the network is not as configured", "problem", text)
 	}
-	for _, i := range n.Interfaces() {
-		if !ownsAddresses(i) || slices.Equal(i.Addrs, want[i.Name]) {
-			continue
-		}
-		if err := c.SetAddrs(i.Name, want[i.Name]); err != nil {
-			return fmt.Errorf("set addresses of %s: %w", i.Name, err)
-		}
+	if err := errors.Join(plan.establish(a.Net, c, true), plan.prune(c)); err != nil {
+		a.Logger.Warn("the network is not as configured", "err", err)
 	}
-	g := Gateways.Get(v)
-	var routes []network.Route
-	for _, a := range []netip.Addr{g.IPv4, g.IPv6} {
-		if !a.IsValid() {
-			continue
-		}
-		everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		if a.Is6() {
-			everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		}
-		routes = append(routes, network.Route{Dst: everywhere, Gateway: a})
-	}
-	if err := c.SetRoutes(routes); err != nil {
-		return fmt.Errorf("set default routes: %w", err)
-	}
-	return nil
 }

@@ -30,8 +30,12 @@ var Ports = config.Define("ports", PortList{}, func(v PortList, _ *config.Config
 		if p.VLAN < 1 || p.VLAN > MostVLAN || p.Name != VLANName(p.VLAN) {
 			return fmt.Errorf("%s has the VLAN ID %d: it must be from 1 to %d", p.Name, p.VLAN, MostVLAN)
 		}
-		if parent, ok := v.Find(p.Jack); !ok || parent.VLAN != 0 {
+		parent, ok := v.Find(p.Jack)
+		if !ok || parent.VLAN != 0 {
 			return fmt.Errorf("%s is bound to %s, which is no Ethernet interface", p.Name, p.Jack)
+		}
+		if p.MTU > parent.MTU {
+			return fmt.Errorf("the MTU of %s is %d: it must not be greater than that of %s, which is %d", p.Name, p.MTU, parent.Name, parent.MTU)
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ var (
 func (a *Appliance) ListenService(ctx context.Context, p ServicePort) (net.Listener, error) {
 	l := &serviceListener{box: a, port: p, conns: make(chan network.Conn), done: make(chan struct{}), open: map[netip.AddrPort]network.Listener{}}
 	a.mu.Lock()
-	a.listeners[l] = true // first of all, so that no commit passes it by
+	a.listeners = append(a.listeners, l) // first of all, so that no commit passes it by
 	a.mu.Unlock()
 	if err := l.add(ctx, p.Addrs(a.Config.Committed())); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -148,7 +148,7 @@ func (l *serviceListener) Close() error {
 	l.mu.Unlock()
 	l.wg.Wait()
 	l.box.mu.Lock()
-	delete(l.box.listeners, l)
+	l.box.listeners = slices.DeleteFunc(l.box.listeners, func(o *serviceListener) bool { return o == l })
 	l.box.mu.Unlock()
 	return nil
 }

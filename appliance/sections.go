@@ -70,12 +70,47 @@ var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces
 			owner[p.Addr()] = i.Name
 		}
 	}
+	if err := v.checkNetworks(); err != nil {
+		return err
+	}
 	return checkPorts(v, c)
 }, config.In(config.Network, 20))
 
 // IPInterfaces is the value of Interfaces.
 type IPInterfaces struct {
 	List []IPInterface `xml:"interface"`
+}
+
+// checkNetworks refuses a network that would be behind two ports: the way to an
+// address in it would be a matter of chance.
+func (l IPInterfaces) checkNetworks() error {
+	for n, i := range l.List {
+		for _, o := range l.List[:n] {
+			if p, q, clash := i.Overlap(o); clash {
+				return fmt.Errorf("%v of the IP interface %s is in the network of %v of %s, which is on %s: an Ethernet interface needs networks of its own",
+					p, i.Name, q, o.Name, o.Jack)
+			}
+		}
+	}
+	return nil
+}
+
+// Overlap finds networks that i and o share though they are on different ports.
+// Single addresses (/32, /128) bring no network along.
+func (i IPInterface) Overlap(o IPInterface) (p, q netip.Prefix, clash bool) {
+	if i.Jack == o.Jack {
+		return p, q, false
+	}
+	ours, _ := i.Prefixes()
+	theirs, _ := o.Prefixes()
+	for _, p := range ours {
+		for _, q := range theirs {
+			if !p.IsSingleIP() && !q.IsSingleIP() && p.Overlaps(q) {
+				return p, q, true
+			}
+		}
+	}
+	return p, q, false
 }
 
 // An IPInterface is one or two addresses on an Ethernet interface. A service's
@@ -188,4 +223,38 @@ var Gateways = config.Define("default_gateway", DefaultGateways{}, func(g Defaul
 type DefaultGateways struct {
 	IPv4 netip.Addr `xml:"ip"`
 	IPv6 netip.Addr `xml:"ip6"`
+}
+
+// IPGroups are names for several IP interfaces together.
+var IPGroups = config.Define("ip_groups", IPGroupList{}, func(v IPGroupList, c *config.Config) error {
+	names, known := map[string]bool{}, map[string]bool{}
+	for _, i := range Interfaces.Get(c).List {
+		known[i.Name] = true
+	}
+	for _, g := range v.List {
+		if g.Name == "" || names[g.Name] || known[g.Name] {
+			return fmt.Errorf("every group of IP interfaces needs a name of its own, unlike %q", g.Name)
+		}
+		names[g.Name] = true
+		if len(g.Interfaces) == 0 {
+			return fmt.Errorf("the group %s has no IP interface", g.Name)
+		}
+		for _, i := range g.Interfaces {
+			if !known[i] {
+				return fmt.Errorf("the group %s has the IP interface %s, which does not exist", g.Name, i)
+			}
+		}
+	}
+	return nil
+}, config.In(config.Network, 22))
+
+// IPGroupList is the value of IPGroups.
+type IPGroupList struct {
+	List []IPGroup `xml:"ip_group"`
+}
+
+// An IPGroup is a group of IP interfaces.
+type IPGroup struct {
+	Name       string   `xml:"group_name"`
+	Interfaces []string `xml:"ip_interface"`
 }

@@ -168,6 +168,12 @@ func (bareNet) SetAddrs(string, []netip.Prefix) error { return nil }
 
 func (bareNet) SetRoutes([]network.Route) error { return nil }
 
+func (bareNet) SetVLANs([]network.VLAN) error { return nil }
+
+func (bareNet) SetLoopback(bool) error { return nil }
+
+func (bareNet) AcceptMulticastARP(bool) error { return nil }
+
 func TestACommitThatTheNetworkRefuses(t *testing.T) {
 	box, err := appliance.New(appliance.Options{Dir: t.TempDir(), Net: bareNet{}})
 	if err != nil {

@@ -138,6 +138,7 @@ func (s *system) leadDoors(c *config.Config) {
 			if err := s.world.SetServicePort(d.Service, port); err != nil {
 				s.box.Logger.Warn("a door does not follow its service", "door", d.Name, "err", err)
 			}
+			break // of several addresses a door takes one that the service listens on
 		}
 	}
 }

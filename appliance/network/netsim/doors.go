@@ -237,8 +237,8 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// enter leads a real client to the address of the door's interface whose family
-// is that of the client's simulated self.
+// enter leads a real client to an address of the door's interface whose family is
+// that of the client's simulated self: the first one on which the service listens.
 func (d *doors) enter(f *front, client netip.Addr) (netip.Addr, netip.AddrPort, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -246,10 +246,17 @@ func (d *doors) enter(f *front, client netip.Addr) (netip.Addr, netip.AddrPort, 
 	if err != nil {
 		return netip.Addr{}, netip.AddrPort{}, err
 	}
+	var to netip.AddrPort
 	for _, a := range d.targets(f) {
-		if a.Addr().Is4() == from.Is4() {
-			return from, a, nil
+		if a.Addr().Is4() != from.Is4() {
+			continue
 		}
+		if !to.IsValid() || !d.listens(to) {
+			to = a // one that refuses, if there is no other
+		}
+	}
+	if to.IsValid() {
+		return from, to, nil
 	}
 	return netip.Addr{}, netip.AddrPort{}, fmt.Errorf("%s has no address for a client at %v", f.door.Interface, from)
 }

@@ -1,0 +1,370 @@
+package appliance_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// A frail network fails at one of the calls that change it.
+type frail struct {
+	network.Network
+	c network.Configurer
+
+	mu   sync.Mutex
+	left int    // calls that succeed before the one that fails; negative: all do
+	hit  string // the call that failed
+}
+
+var errFrail = errors.New("the network has failed")
+
+func newFrail(n network.Network) *frail {
+	return &frail{Network: n, c: n.(network.Configurer), left: -1}
+}
+
+// failAfter lets a call fail once n have succeeded; a negative n lets none.
+func (f *frail) failAfter(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left, f.hit = n, ""
+}
+
+func (f *frail) call(name string, do func() error) error {
+	f.mu.Lock()
+	fails := f.left == 0
+	f.left--
+	if fails {
+		f.hit = name
+	}
+	f.mu.Unlock()
+	if fails {
+		return errFrail
+	}
+	return do()
+}
+
+func (f *frail) SetAddrs(name string, addrs []netip.Prefix) error {
+	return f.call("SetAddrs "+name, func() error { return f.c.SetAddrs(name, addrs) })
+}
+
+func (f *frail) SetMTU(name string, mtu int) error {
+	return f.call("SetMTU "+name, func() error { return f.c.SetMTU(name, mtu) })
+}
+
+func (f *frail) SetMedia(name string, m network.Media) error {
+	return f.call("SetMedia "+name, func() error { return f.c.SetMedia(name, m) })
+}
+
+func (f *frail) SetVLANs(vlans []network.VLAN) error {
+	return f.call("SetVLANs", func() error { return f.c.SetVLANs(vlans) })
+}
+
+func (f *frail) SetLoopback(on bool) error {
+	return f.call("SetLoopback", func() error { return f.c.SetLoopback(on) })
+}
+
+func (f *frail) AcceptMulticastARP(accept bool) error {
+	return f.call("AcceptMulticastARP", func() error { return f.c.AcceptMulticastARP(accept) })
+}
+
+func (f *frail) SetRoutes(routes []network.Route) error {
+	return f.call("SetRoutes", func() error { return f.c.SetRoutes(routes) })
+}
+
+func (f *frail) SetUp(name string, up bool) error { return f.c.SetUp(name, up) }
+func (f *frail) AbortConns() int                  { return f.c.AbortConns() }
+
+// A sight is what netstat shows of a network.
+type sight struct {
+	Interfaces []network.Interface
+	Routes     []network.Route
+	Listening  []string
+}
+
+func see(t *testing.T, box *appliance.Appliance) sight {
+	t.Helper()
+	routes, err := box.Net.Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sight{box.Net.Interfaces(), routes, listening(t, box)}
+}
+
+func wantSight(t *testing.T, box *appliance.Appliance, want sight) {
+	t.Helper()
+	if diff := cmp.Diff(want, see(t, box), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Error("the network is not what it was:\n", diff)
+	}
+}
+
+// everything is a change of all that a network can be told: the MTU, the medium, two new
+// ports with an IP interface on each, an address that moves to one of them, a static
+// route, and ARP.
+func everything(d *config.Draft) {
+	appliance.Ports.Set(d, appliance.PortList{List: []appliance.Port{
+		{Name: "Data 1", Jack: "Data 1", MTU: 1400},
+		{Name: "VLAN 12", Jack: "Data 1", MTU: 1200, VLAN: 12},
+	}})
+	appliance.Ethernet.Set(d, appliance.EthernetSettings{List: []appliance.EthernetMedia{
+		{Interface: "Data 1", Type: "100baseTX", Options: "half-duplex"},
+	}})
+	appliance.Loopback.Set(d, true)
+	appliance.MulticastARP.Set(d, 1)
+	vlan, shared := data1, data1
+	vlan.Name, vlan.Jack, vlan.IPv4 = "Lab", "VLAN 12", netip.MustParseAddr("192.168.12.7")
+	shared.Name, shared.Jack, shared.IPv4, shared.Netmask = "Shared", appliance.LoopbackPort, netip.MustParseAddr("203.0.113.80"), "255.255.255.255"
+	appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{data1, vlan, shared}})
+	appliance.Routes.Set(d, appliance.RouteList{List: []appliance.StaticRoute{
+		{Name: "Near", Destination: netip.MustParsePrefix("198.51.100.0/25"), Gateway: netip.MustParseAddr("192.0.2.53")},
+		{Name: "Far", Destination: netip.MustParsePrefix("192.168.13.0/24"), Gateway: netip.MustParseAddr("192.168.12.1")},
+	}})
+}
+
+func TestWhatIsCommittedIsTheNetworks(t *testing.T) {
+	box := newBox(t, minimal(t))
+	serve(t, box, appliance.SSHService)
+	before := see(t, box)
+	d := box.Config.Edit()
+	everything(d)
+	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, i := range box.Net.Interfaces() {
+		got = append(got, strings.Join(append([]string{i.Name, i.Parent}, addrTexts(i.Addrs)...), " "))
+		switch i.Name {
+		case "Data 1":
+			if i.MTU != 1400 || i.Media != (network.Media{Rate: 100_000_000, HalfDuplex: true}) {
+				t.Errorf("Data 1 is %+v", i)
+			}
+		case "VLAN 12":
+			if i.MTU != 1200 || i.VLAN != 12 {
+				t.Errorf("the VLAN is %+v", i)
+			}
+		}
+	}
+	want := []string{"Data 1  192.0.2.25/24", "VLAN 12 Data 1 192.168.12.7/24", "Loopback  203.0.113.80/32", "lo0  127.0.0.1/8 ::1/128"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("interfaces:\n", diff)
+	}
+	wantListening(t, box, "192.0.2.25:22 ginetd", "192.168.12.7:22 ginetd", "203.0.113.80:22 ginetd")
+	wantRoutes(t, box, "0.0.0.0/0 192.0.2.1 Data 1", "192.168.13.0/24 192.168.12.1 VLAN 12", "198.51.100.0/25 192.0.2.53 Data 1")
+
+	box.Config.ResetToFactory(d)
+	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	// The factory lists no ports: the network's MTU stays as it was set last.
+	for i := range before.Interfaces {
+		if before.Interfaces[i].Name == "Data 1" {
+			before.Interfaces[i].MTU = 1400
+		}
+	}
+	for i := range before.Routes {
+		if before.Routes[i].MTU == 1500 {
+			before.Routes[i].MTU = 1400
+		}
+	}
+	wantSight(t, box, before)
+}
+
+func addrTexts(list []netip.Prefix) (texts []string) {
+	for _, p := range list {
+		texts = append(texts, p.String())
+	}
+	return texts
+}
+
+// wantRoutes compares the routes by a router.
+func wantRoutes(t *testing.T, box *appliance.Appliance, want ...string) {
+	t.Helper()
+	rows, err := box.Net.Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		if r.Gateway.IsValid() {
+			got = append(got, r.Dst.String()+" "+r.Gateway.String()+" "+r.Interface)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("routes:\n", diff)
+	}
+}
+
+// Whichever call to the network fails, all that were made before it are undone, and
+// nobody who is connected notices.
+func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
+	w := minimal(t)
+	net := newFrail(w.Network())
+	f := config.NewFactory()
+	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{data1}})
+	appliance.Gateways.SetFactory(f, appliance.DefaultGateways{IPv4: netip.MustParseAddr("192.0.2.1")})
+	appliance.Ports.SetFactory(f, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+	box := open(t, appliance.Options{Net: net, Dir: t.TempDir(), Factory: f})
+	accepted := serve(t, box, appliance.SSHService)
+	client, err := dial(t, w, "192.0.2.25:22")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := <-accepted
+	before := see(t, box)
+	// A change that takes the only address away, and gives it back elsewhere.
+	change := func(d *config.Draft) {
+		everything(d)
+		l := appliance.Interfaces.Get(d)
+		l.List[0].IPv4 = netip.MustParseAddr("192.0.2.26")
+		appliance.Interfaces.Set(d, l)
+	}
+	failed := map[string]bool{}
+	for n := 0; ; n++ {
+		d := box.Config.Edit()
+		change(d)
+		net.failAfter(n)
+		_, err := box.Config.Commit(t.Context(), d, config.Change{})
+		if err == nil { // there was no call left to fail, but for those when it is done
+			break
+		}
+		failed[net.hit] = true
+		var refused *appliance.RefusedError
+		if !errors.Is(err, errFrail) || !errors.As(err, &refused) || !strings.HasSuffix(refused.Text, ".") {
+			t.Errorf("%s: %v, want a sentence about it", net.hit, err)
+		}
+		wantSight(t, box, before)
+		if _, err := client.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatalf("%s: a connection that was there before: %v", net.hit, err)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	for _, call := range []string{"SetVLANs", "SetLoopback", "SetMedia Data 1", "SetMTU Data 1", "SetMTU VLAN 12", "AcceptMulticastARP", "SetAddrs Data 1", "SetAddrs VLAN 12", "SetAddrs Loopback", "SetRoutes"} {
+		if !failed[call] {
+			t.Errorf("%s was not made to fail", call)
+		}
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNABORTED) {
+		t.Errorf("after the commit, over the address that went: %v", err)
+	}
+}
+
+// A VLAN that goes takes its listeners and connections with it.
+func TestAPortThatGoesEndsWhatIsOverIt(t *testing.T) {
+	box := newBox(t, minimal(t))
+	accepted := serve(t, box, appliance.SSHService)
+	d := box.Config.Edit()
+	everything(d)
+	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	to := netip.MustParseAddrPort("192.168.12.7:22")
+	client, err := box.Net.Dial(ctx, network.DialConfig{Remote: to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn := <-accepted
+	box.Config.ResetToFactory(d)
+	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNABORTED) {
+		t.Errorf("a connection over the VLAN: %v", err)
+	}
+	wantListening(t, box, "192.0.2.25:22 ginetd")
+}
+
+// An address may move from one port to another in one commit.
+func TestAnAddressMoves(t *testing.T) {
+	box := newBox(t, minimal(t))
+	for _, jack := range []string{"VLAN 12", "Data 1", "VLAN 12"} {
+		d := box.Config.Edit()
+		appliance.Ports.Set(d, appliance.PortList{List: []appliance.Port{
+			{Name: "Data 1", Jack: "Data 1", MTU: 1500},
+			{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12},
+		}})
+		moved := data1
+		moved.Jack = jack
+		appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{moved}})
+		if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+			t.Fatal(jack, err)
+		}
+		wantRoutes(t, box, "0.0.0.0/0 192.0.2.1 "+jack)
+	}
+}
+
+func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
+	box := newBox(t, minimal(t))
+	route := func(to, by string) func(*config.Draft) {
+		return func(d *config.Draft) {
+			appliance.Routes.Set(d, appliance.RouteList{List: []appliance.StaticRoute{
+				{Name: "R", Destination: netip.MustParsePrefix(to), Gateway: netip.MustParseAddr(by)},
+			}})
+		}
+	}
+	gateway := func(a string) func(*config.Draft) {
+		return func(d *config.Draft) {
+			appliance.Gateways.Set(d, appliance.DefaultGateways{IPv4: netip.MustParseAddr(a)})
+		}
+	}
+	for _, c := range []struct {
+		change func(*config.Draft)
+		want   string
+	}{
+		{route("198.51.100.0/24", "203.0.113.1"), "The gateway 203.0.113.1 of the route R is on no network that an IP interface is attached to."},
+		{route("198.51.100.0/24", "192.0.2.25"), "The gateway 192.0.2.25 of the route R is the appliance's own address."},
+		{route("192.0.2.0/24", "192.0.2.1"), "The destination of the route R is the network that Data 1 is on."},
+		{gateway("203.0.113.1"), "The default gateway 203.0.113.1 is on no network that an IP interface is attached to."},
+		{gateway("192.0.2.25"), "The default gateway 192.0.2.25 is the appliance's own address."},
+		{func(d *config.Draft) { appliance.Interfaces.Set(d, appliance.IPInterfaces{}) }, "The default gateway 192.0.2.1 is on no network that an IP interface is attached to."},
+		{func(d *config.Draft) {
+			appliance.Ports.Set(d, appliance.PortList{List: []appliance.Port{{Name: "Data 9", Jack: "Data 9", MTU: 1500}, {Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+		}, "The Ethernet interface Data 9 does not exist."},
+	} {
+		d := box.Config.Edit()
+		c.change(d)
+		_, err := box.Config.Commit(t.Context(), d, config.Change{})
+		var refused *appliance.RefusedError
+		if !errors.As(err, &refused) || refused.Text != c.want {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+	wantRoutes(t, box, "0.0.0.0/0 192.0.2.1 Data 1")
+}
+
+// An appliance that was moved to another network comes up as far as it can, and takes
+// changes of other things.
+func TestAnApplianceInTheWrongNetworkComesUp(t *testing.T) {
+	f := config.NewFactory()
+	elsewhere := data1
+	elsewhere.Name, elsewhere.Jack, elsewhere.IPv4 = "Data 9", "Data 9", netip.MustParseAddr("203.0.113.9")
+	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{data1, elsewhere}})
+	appliance.Gateways.SetFactory(f, appliance.DefaultGateways{IPv4: netip.MustParseAddr("203.0.113.1")})
+	appliance.Routes.SetFactory(f, appliance.RouteList{List: []appliance.StaticRoute{
+		{Name: "Near", Destination: netip.MustParsePrefix("198.51.100.0/25"), Gateway: netip.MustParseAddr("192.0.2.53")},
+	}})
+	box := open(t, appliance.Options{Net: minimal(t).Network(), Dir: t.TempDir(), Factory: f})
+	wantRoutes(t, box, "198.51.100.0/25 192.0.2.53 Data 1")
+	d := box.Config.Edit()
+	appliance.Hostname.Set(d, "kept.example.com")
+	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Error("another change:", err)
+	}
+}
