@@ -1,0 +1,144 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "etherconfig",
+	Summary: "Configure Ethernet settings.",
+	Help:    "Media, VLANs, the loopback interface, MTU, and ARP replies with a multicast address.",
+	Source:  "B46, B47 (menu); public (dialogues, lists); invented (refusals)",
+	Roles:   []users.Role{users.Administrator, users.Operator},
+	Mode:    shell.MachineMode,
+	Commit:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		d := etherDialogue{env}
+		return env.Menu(ctx, func() shell.Menu {
+			return shell.Menu{Items: []shell.Item{
+				{Key: "MEDIA", Text: "View and edit ethernet media settings.", Run: d.media},
+				{Key: "VLAN", Text: "View and configure VLANs.", Run: d.vlan},
+				{Key: "LOOPBACK", Text: "View and configure Loopback.", Run: d.loopback},
+				{Key: "MTU", Text: "View and configure MTU.", Run: d.mtu},
+				{Key: "MULTICAST", Text: "Accept or reject ARP replies with a multicast address.", Run: d.multicast},
+			}}
+		})
+	},
+})
+
+// An etherDialogue is etherconfig's: a menu for each of its operations.
+type etherDialogue struct{ env *shell.Env }
+
+// editPorts changes the ports of the draft.
+func editPorts(env *shell.Env, change func(*appliance.PortList)) error {
+	return editSection(env, appliance.Ports, func(v *appliance.PortList) error {
+		*v = portsOf(env)
+		change(v)
+		return nil
+	})
+}
+
+// cards are the names of the ports that are no VLANs.
+func cards(ports appliance.PortList) (names []string) {
+	for _, p := range ports.List {
+		if p.VLAN == 0 {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// interfaceNow is an interface as it is while the draft is not committed.
+func interfaceNow(env *shell.Env, name string) (now network.Interface, ok bool) {
+	for _, i := range env.Box.Net.Interfaces() {
+		if i.Name == name {
+			return i, true
+		}
+	}
+	return now, false
+}
+
+// choosePort asks for one of names by name or number.
+func (d etherDialogue) choosePort(ctx context.Context, question string, names []string) (string, error) {
+	var n int
+	_, err := d.env.Ask(ctx, question, "", func(answer string) (err error) {
+		n, err = nameOrNumber(answer, names, "interface")
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return names[n], nil
+}
+
+// loopback is the menu about the interface without a wire.
+func (d etherDialogue) loopback(ctx context.Context) error {
+	return d.env.Menu(ctx, func() shell.Menu {
+		on := appliance.Loopback.Get(d.env.Draft)
+		set := func(on bool) func(context.Context) error {
+			return func(context.Context) error {
+				if user, used := portUser(d.env, appliance.LoopbackPort); used && !on {
+					return shell.Refusef("The loopback interface is used by the IP interface %s: use interfaceconfig to move or delete that first.", user)
+				}
+				return editSection(d.env, appliance.Loopback, func(v *bool) error {
+					*v = on
+					return nil
+				})
+			}
+		}
+		return shell.Menu{
+			Head: func() {
+				d.env.Printf("\nCurrently configured loopback interface:\n")
+				if on {
+					d.env.List(appliance.LoopbackPort)
+				}
+			},
+			Items: []shell.Item{
+				{Key: "ENABLE", Text: "Enable Loopback Interface.", Hide: on, Run: set(true)},
+				{Key: "DISABLE", Text: "Disable Loopback Interface.", Hide: !on, Run: set(false)},
+			},
+		}
+	})
+}
+
+// portUser is an IP interface of the draft that is on a port.
+func portUser(env *shell.Env, port string) (name string, used bool) {
+	for _, i := range appliance.Interfaces.Get(env.Draft).List {
+		if i.Jack == port {
+			return i.Name, true
+		}
+	}
+	return "", false
+}
+
+func (d etherDialogue) multicast(ctx context.Context) error {
+	return d.env.Menu(ctx, func() shell.Menu {
+		accepted := appliance.MulticastARP.Get(d.env.Draft) == 1
+		set := func(to int) func(context.Context) error {
+			return func(context.Context) error {
+				return editSection(d.env, appliance.MulticastARP, func(v *int) error {
+					*v = to
+					return nil
+				})
+			}
+		}
+		return shell.Menu{
+			Head: func() {
+				what := "rejected"
+				if accepted {
+					what = "accepted"
+				}
+				d.env.Printf("\nARP replies with a multicast address will be %s.\n", what)
+			},
+			Items: []shell.Item{
+				{Key: "ACCEPT", Text: "Accept ARP replies with a multicast address.", Hide: accepted, Run: set(1)},
+				{Key: "REJECT", Text: "Reject ARP replies with a multicast address.", Hide: !accepted, Run: set(0)},
+			},
+		}
+	})
+}

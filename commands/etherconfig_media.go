@@ -1,0 +1,157 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell"
+)
+
+// media is the menu about rates and duplex.
+func (d etherDialogue) media(ctx context.Context) error {
+	return d.env.Menu(ctx, func() shell.Menu {
+		return shell.Menu{
+			Head: func() {
+				d.env.Printf("\nEthernet interfaces:\n")
+				for n, name := range cards(portsOf(d.env)) {
+					d.env.Prose(fmt.Sprintf("%d. %s", n+1, d.mediaLine(name)))
+				}
+			},
+			Items: []shell.Item{{Key: "EDIT", Text: "Edit an ethernet interface.", Run: d.editMedia}},
+		}
+	})
+}
+
+// mediaLine is a card with what is set, what it makes of that now, and its MAC.
+func (d etherDialogue) mediaLine(name string) string {
+	set := "Autoselect"
+	if m := appliance.Ethernet.Get(d.env.Draft).Of(name); m.Type != appliance.Autoselect {
+		set = m.Type + " " + m.Options
+	}
+	now, ok := interfaceNow(d.env, name)
+	if !ok {
+		return fmt.Sprintf("%s (%s: <not present>)", name, set)
+	}
+	return fmt.Sprintf("%s (%s: <%s>) %v", name, set, mediaNow(now), now.MAC)
+}
+
+// mediaNow is what an interface uses, as its driver calls it.
+func mediaNow(i network.Interface) string {
+	if !i.Up {
+		return "no carrier"
+	}
+	names := map[int64]string{0: "1000baseT", 10_000_000: "10baseT/UTP", 100_000_000: "100baseTX", 1_000_000_000: "1000baseT"}
+	if i.Media.HalfDuplex {
+		return names[i.Media.Rate] + " half-duplex"
+	}
+	return names[i.Media.Rate] + " full-duplex"
+}
+
+// mediaChoices are what can be set, in the order of the list.
+func mediaChoices() []appliance.EthernetMedia {
+	list := []appliance.EthernetMedia{{Type: appliance.Autoselect}}
+	for _, m := range appliance.MediaTypes {
+		list = append(list, appliance.EthernetMedia{Type: m.Name, Options: "half-duplex"}, appliance.EthernetMedia{Type: m.Name, Options: "full-duplex"})
+	}
+	return list
+}
+
+func (d etherDialogue) editMedia(ctx context.Context) error {
+	name, err := d.choosePort(ctx, "Enter the name or number of the ethernet interface you wish to edit.", cards(portsOf(d.env)))
+	if err != nil {
+		return err
+	}
+	choices := mediaChoices()
+	var texts []string
+	for _, c := range choices {
+		if c.Type == appliance.Autoselect {
+			texts = append(texts, "Autoselect")
+		} else {
+			texts = append(texts, c.Type+" "+c.Options)
+		}
+	}
+	now := appliance.Ethernet.Get(d.env.Draft).Of(name)
+	def := slices.IndexFunc(choices, func(c appliance.EthernetMedia) bool { return c.Type == now.Type && c.Options == now.Options })
+	n, err := d.env.Choose(ctx, fmt.Sprintf("Please choose the Ethernet media options for the %s interface.", name), def, texts...)
+	if err != nil {
+		return err
+	}
+	return editSection(d.env, appliance.Ethernet, func(v *appliance.EthernetSettings) error {
+		v.List = slices.DeleteFunc(v.List, func(e appliance.EthernetMedia) bool { return e.Interface == name })
+		if m := choices[n]; m.Type != appliance.Autoselect { // which is what an interface does that is not listed
+			m.Interface = name
+			v.List = append(v.List, m)
+		}
+		return nil
+	})
+}
+
+// mtu is the menu about the largest packets.
+func (d etherDialogue) mtu(ctx context.Context) error {
+	return d.env.Menu(ctx, func() shell.Menu {
+		return shell.Menu{
+			Head: func() {
+				d.env.Printf("\nEthernet interfaces:\n")
+				for n, p := range portsOf(d.env).List {
+					mtu := fmt.Sprintf("mtu %d", p.MTU)
+					if p.MTU == appliance.DefaultMTU {
+						mtu = "default " + mtu
+					}
+					d.env.Prose(fmt.Sprintf("%d. %s %s", n+1, p.Name, mtu))
+				}
+			},
+			Items: []shell.Item{{Key: "EDIT", Text: "Edit an ethernet interface.", Run: d.editMTU}},
+		}
+	})
+}
+
+func (d etherDialogue) editMTU(ctx context.Context) error {
+	ports := portsOf(d.env)
+	name, err := d.choosePort(ctx, "Enter the name or number of the ethernet interface you wish to edit:", portNames(ports))
+	if err != nil {
+		return err
+	}
+	port, _ := ports.Find(name)
+	most := appliance.MostMTU
+	if port.VLAN != 0 {
+		parent, _ := ports.Find(port.Jack)
+		most = parent.MTU
+	}
+	preset := ""
+	if port.MTU != appliance.DefaultMTU {
+		preset = strconv.Itoa(port.MTU)
+	}
+	mtu := port.MTU
+	_, err = d.env.Ask(ctx, fmt.Sprintf("Please enter a non-default (%d) MTU value for the %s interface.", appliance.DefaultMTU, name), preset, func(answer string) error {
+		if answer == "" {
+			return nil
+		}
+		n, err := strconv.Atoi(answer)
+		switch {
+		case err == nil && n > most && port.VLAN != 0 && n <= appliance.MostMTU:
+			return shell.Refusef("The MTU of a VLAN must not be greater than that of its Ethernet interface: %s has %d.", port.Jack, most)
+		case err != nil || n < appliance.LeastMTU || n > most:
+			return shell.Refusef("The MTU must be an integer from %d to %d.", appliance.LeastMTU, most)
+		}
+		mtu = n
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return editPorts(d.env, func(v *appliance.PortList) {
+		for i := range v.List {
+			p := &v.List[i]
+			switch {
+			case p.Name == name:
+				p.MTU = mtu
+			case p.Jack == name && (p.MTU == port.MTU || p.MTU > mtu): // VLANs follow
+				p.MTU = mtu
+			}
+		}
+	})
+}

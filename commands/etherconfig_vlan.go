@@ -1,0 +1,121 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/shell"
+)
+
+// vlan is the menu about VLANs.
+func (d etherDialogue) vlan(ctx context.Context) error {
+	return d.env.Menu(ctx, func() shell.Menu {
+		vlans := d.vlans()
+		return shell.Menu{
+			Head: func() {
+				d.env.Printf("\nVLAN interfaces:\n")
+				for n, v := range vlans {
+					d.env.Prose(fmt.Sprintf("%d. VLAN %4d (%s)", n+1, v.VLAN, v.Jack))
+				}
+			},
+			Items: []shell.Item{
+				{Key: "NEW", Text: "Create a new VLAN.", Run: func(ctx context.Context) error { return d.putVLAN(ctx, appliance.Port{}) }},
+				{Key: "EDIT", Text: "Edit a VLAN.", Hide: len(vlans) == 0, Run: d.editVLAN},
+				{Key: "DELETE", Text: "Delete a VLAN.", Hide: len(vlans) == 0, Run: d.deleteVLAN},
+			},
+		}
+	})
+}
+
+func (d etherDialogue) vlans() []appliance.Port {
+	return slices.DeleteFunc(portsOf(d.env).List, func(p appliance.Port) bool { return p.VLAN == 0 })
+}
+
+func (d etherDialogue) chooseVLAN(ctx context.Context, verb string) (appliance.Port, error) {
+	vlans := d.vlans()
+	name, err := d.choosePort(ctx, "Enter the name or number of the VLAN you wish to "+verb+":", portNames(appliance.PortList{List: vlans}))
+	if err != nil {
+		return appliance.Port{}, err
+	}
+	v, _ := appliance.PortList{List: vlans}.Find(name)
+	return v, nil
+}
+
+func (d etherDialogue) editVLAN(ctx context.Context) error {
+	v, err := d.chooseVLAN(ctx, "edit")
+	if err != nil {
+		return err
+	}
+	return d.putVLAN(ctx, v)
+}
+
+// putVLAN asks for what NEW and EDIT have in common, and puts the VLAN in the place of
+// was, which is the zero Port for a new one. IP interfaces on it stay on it.
+func (d etherDialogue) putVLAN(ctx context.Context, was appliance.Port) error {
+	ports := portsOf(d.env)
+	preset, id := "", 0
+	if was.VLAN != 0 {
+		preset = strconv.Itoa(was.VLAN)
+	}
+	_, err := d.env.Ask(ctx, `VLAN ID for the interface (Ex: "34"):`, preset, func(answer string) error {
+		n, err := strconv.Atoi(answer)
+		if err != nil || n < 1 || n > appliance.MostVLAN {
+			return shell.Refusef("The VLAN ID must be an integer from 1 to %d.", appliance.MostVLAN)
+		}
+		if _, taken := ports.Find(appliance.VLANName(n)); taken && n != was.VLAN {
+			return shell.Refusef("The VLAN %d exists already.", n)
+		}
+		id = n
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	names := cards(ports)
+	n, err := d.env.Choose(ctx, "Enter the name or number of the ethernet interface you wish bind to:", max(0, slices.Index(names, was.Jack)), names...)
+	if err != nil {
+		return err
+	}
+	parent, _ := ports.Find(names[n])
+	v := appliance.Port{Name: appliance.VLANName(id), Jack: parent.Name, MTU: parent.MTU, VLAN: id}
+	if was.VLAN != 0 && was.MTU < parent.MTU && was.Jack == parent.Name {
+		v.MTU = was.MTU
+	}
+	if err := editPorts(d.env, func(l *appliance.PortList) {
+		at := slices.IndexFunc(l.List, func(p appliance.Port) bool { return was.VLAN != 0 && p.Name == was.Name })
+		if at < 0 {
+			l.List = append(l.List, v)
+		} else {
+			l.List[at] = v
+		}
+	}); err != nil {
+		return err
+	}
+	if was.VLAN == 0 || was.Name == v.Name {
+		return nil
+	}
+	return editSection(d.env, appliance.Interfaces, func(l *appliance.IPInterfaces) error {
+		for i := range l.List {
+			if l.List[i].Jack == was.Name {
+				l.List[i].Jack = v.Name
+			}
+		}
+		return nil
+	})
+}
+
+func (d etherDialogue) deleteVLAN(ctx context.Context) error {
+	v, err := d.chooseVLAN(ctx, "delete")
+	if err != nil {
+		return err
+	}
+	if user, used := portUser(d.env, v.Name); used {
+		return shell.Refusef("The VLAN %d is used by the IP interface %s: use interfaceconfig to move or delete that first.", v.VLAN, user)
+	}
+	return editPorts(d.env, func(l *appliance.PortList) {
+		l.List = slices.DeleteFunc(l.List, func(p appliance.Port) bool { return p.Name == v.Name })
+	})
+}

@@ -1,0 +1,218 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "interfaceconfig",
+	Summary: "Configure IP interfaces: addresses and the services on them.",
+	Help: "An IP interface is an IPv4 address, an IPv6 address or both, on an Ethernet interface, a VLAN or the loopback interface.\n" +
+		"What is committed takes effect at once: connections over an address that goes are ended.",
+	Source: "public (operations, list), invented (questions, refusals)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Mode:   shell.MachineMode,
+	Commit: true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		d := ipDialogue{env}
+		return env.Menu(ctx, func() shell.Menu {
+			list := d.list()
+			return shell.Menu{
+				Head: d.print,
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Create a new interface.", Run: d.create},
+					{Key: "EDIT", Text: "Modify an interface.", Hide: len(list) == 0, Run: d.edit},
+					{Key: "GROUPS", Text: "Define interface groups.", Hide: len(list) == 0, Run: d.groups},
+					{Key: "DELETE", Text: "Remove an interface.", Hide: len(list) == 0, Run: d.remove},
+				},
+			}
+		})
+	},
+})
+
+// An ipDialogue is interfaceconfig's.
+type ipDialogue struct{ env *shell.Env }
+
+// list is the IP interfaces of the draft.
+func (d ipDialogue) list() []appliance.IPInterface { return appliance.Interfaces.Get(d.env.Draft).List }
+
+func (d ipDialogue) print() {
+	d.env.Printf("\nCurrently configured interfaces:\n")
+	for n, i := range d.list() {
+		d.env.Prose(fmt.Sprintf("%d. %s (%s on %s: %s)", n+1, i.Name, addressText(i), i.Jack, i.Hostname))
+	}
+}
+
+// addressText is the addresses of an interface with the lengths of their networks.
+func addressText(i appliance.IPInterface) string {
+	prefixes, err := i.Prefixes()
+	if err != nil || len(prefixes) == 0 {
+		return "no address"
+	}
+	texts := make([]string, len(prefixes))
+	for n, p := range prefixes {
+		texts[n] = p.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (d ipDialogue) create(ctx context.Context) error {
+	i := appliance.IPInterface{Netmask: appliance.Netmask(24), Hostname: appliance.Hostname.Get(d.env.Draft)}
+	if err := d.ask(ctx, &i); err != nil {
+		return err
+	}
+	return editSection(d.env, appliance.Interfaces, func(v *appliance.IPInterfaces) error {
+		v.List = append(v.List, i)
+		return nil
+	})
+}
+
+func (d ipDialogue) edit(ctx context.Context) error {
+	was, err := d.choose(ctx, "edit")
+	if err != nil {
+		return err
+	}
+	now := was
+	if err := d.ask(ctx, &now); err != nil {
+		return err
+	}
+	if now == was {
+		return nil
+	}
+	if sure, err := d.confirmChange(ctx, was, now); err != nil || !sure {
+		return err
+	}
+	err = editSection(d.env, appliance.Interfaces, func(v *appliance.IPInterfaces) error {
+		v.List[slices.IndexFunc(v.List, func(o appliance.IPInterface) bool { return o.Name == was.Name })] = now
+		return nil
+	})
+	if err == nil {
+		err = renameInGroups(d.env, was.Name, now.Name)
+	}
+	if err == nil {
+		err = renameInListeners(d.env, was.Name, now.Name)
+	}
+	d.warnIfDeaf()
+	return err
+}
+
+// renameInListeners keeps the listeners on an interface with a new name.
+func renameInListeners(env *shell.Env, was, now string) error {
+	return editSection(env, appliance.Listeners, func(v *appliance.MailListeners) error {
+		for n := range v.List {
+			if v.List[n].Interface == was {
+				v.List[n].Interface = now
+			}
+		}
+		return nil
+	})
+}
+
+func (d ipDialogue) remove(ctx context.Context) error {
+	i, err := d.choose(ctx, "delete")
+	if err != nil {
+		return err
+	}
+	if g, ok := groupOf(d.env, i.Name); ok {
+		return shell.Refusef("The IP interface %s belongs to the group %s: use GROUPS to take it out of that first.", i.Name, g)
+	}
+	onIt := func(l appliance.MailListener) bool { return l.Interface == i.Name }
+	var listeners []string
+	for _, l := range appliance.Listeners.Get(d.env.Draft).List {
+		if onIt(l) {
+			listeners = append(listeners, l.Name)
+		}
+	}
+	if len(listeners) > 0 {
+		d.env.Prose("The listeners on it will be removed too: " + strings.Join(listeners, ", ") + ".")
+	}
+	if d.loggedInOver(i) {
+		d.env.Prose(fmt.Sprintf("You are logged in through the IP interface %s: your session will end when the change is committed.", i.Name))
+	}
+	sure, err := d.env.Confirm(ctx, "Are you sure you want to remove the IP interface "+i.Name+"?", false)
+	if err != nil || !sure {
+		return err
+	}
+	if err := editSection(d.env, appliance.Listeners, func(v *appliance.MailListeners) error {
+		v.List = slices.DeleteFunc(v.List, onIt)
+		return nil
+	}); err != nil {
+		return err
+	}
+	err = editSection(d.env, appliance.Interfaces, func(v *appliance.IPInterfaces) error {
+		v.List = slices.DeleteFunc(v.List, func(o appliance.IPInterface) bool { return o.Name == i.Name })
+		return nil
+	})
+	d.warnIfDeaf()
+	return err
+}
+
+func (d ipDialogue) choose(ctx context.Context, verb string) (appliance.IPInterface, error) {
+	list := d.list()
+	names := make([]string, len(list))
+	for n, i := range list {
+		names[n] = i.Name
+	}
+	var n int
+	_, err := d.env.Ask(ctx, "Enter the name or number of the interface you wish to "+verb+".", "", func(answer string) (err error) {
+		n, err = nameOrNumber(answer, names, "interface")
+		return err
+	})
+	if err != nil {
+		return appliance.IPInterface{}, err
+	}
+	return list[n], nil
+}
+
+// loggedInOver reports whether this session came in by an address of i.
+func (d ipDialogue) loggedInOver(i appliance.IPInterface) bool {
+	local := d.env.Local
+	return local.IsValid() && (i.IPv4 == local || i.IPv6.Addr() == local)
+}
+
+// confirmChange asks before the interface is changed that the session came in by. Other
+// changes need no question: they are only made at commit.
+func (d ipDialogue) confirmChange(ctx context.Context, was, now appliance.IPInterface) (bool, error) {
+	if !d.loggedInOver(was) {
+		return true, nil
+	}
+	warning := "You are logged in through the IP interface " + was.Name
+	if !d.loggedInOver(now) || was.Jack != now.Jack {
+		warning += ": your session will end when the change is committed"
+	}
+	d.env.Prose(warning + ".")
+	return d.env.Confirm(ctx, "Are you sure you want to change it?", false)
+}
+
+// warnIfDeaf says so when nobody could log in over the network any more.
+func (d ipDialogue) warnIfDeaf() {
+	for _, i := range d.list() {
+		if i.SSH != 0 && (i.IPv4.IsValid() || i.IPv6.IsValid()) {
+			return
+		}
+	}
+	d.env.Prose("Warning: no IP interface offers SSH. Once this is committed, the command line can be reached by the serial console only.")
+}
+
+// others are the interfaces of the draft but the one called name.
+func (d ipDialogue) others(name string) []appliance.IPInterface {
+	return slices.DeleteFunc(d.list(), func(i appliance.IPInterface) bool { return i.Name == name })
+}
+
+// free refuses an address that another interface has.
+func (d ipDialogue) free(a netip.Addr, others []appliance.IPInterface) error {
+	for _, o := range others {
+		if o.IPv4 == a || o.IPv6.Addr() == a {
+			return shell.Refusef("The address %v is already that of the IP interface %s.", a, o.Name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/shell"
+)
+
+// ask asks for what NEW and EDIT have in common.
+func (d ipDialogue) ask(ctx context.Context, i *appliance.IPInterface) error {
+	others := d.others(i.Name)
+	if err := d.env.Form(ctx, shell.Text(&i.Name, `IP interface name (Ex: "InternalNet"):`, func(name string) error {
+		if slices.ContainsFunc(others, func(o appliance.IPInterface) bool { return strings.EqualFold(o.Name, name) }) {
+			return shell.Refusef("There is already an IP interface with the name %s.", name)
+		}
+		if slices.ContainsFunc(appliance.IPGroups.Get(d.env.Draft).List, func(g appliance.IPGroup) bool { return strings.EqualFold(g.Name, name) }) {
+			return shell.Refusef("There is already a group with the name %s.", name)
+		}
+		return validObjectName(name)
+	})); err != nil {
+		return err
+	}
+	for {
+		if err := d.askAddresses(ctx, i, others); err != nil {
+			return err
+		}
+		if i.IPv4.IsValid() || i.IPv6.IsValid() {
+			break
+		}
+		d.env.Prose("An IP interface needs an IPv4 address or an IPv6 address.")
+	}
+	if err := d.askPort(ctx, i, others); err != nil {
+		return err
+	}
+	if err := d.env.Form(ctx, shell.Text(&i.Hostname, "Hostname:", func(name string) error {
+		return refused(appliance.ValidHostname(name))
+	})); err != nil {
+		return err
+	}
+	for _, s := range ipServices {
+		if err := d.askService(ctx, i, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d ipDialogue) askAddresses(ctx context.Context, i *appliance.IPInterface, others []appliance.IPInterface) error {
+	want4, want6 := i.IPv4.IsValid() || !i.IPv6.IsValid(), i.IPv6.IsValid()
+	both := knowsIPv6(d.env)
+	return d.env.Form(ctx,
+		shell.When(func() bool { return both }, shell.YesNo(&want4, "Would you like to configure an IPv4 address for this interface?")),
+		func(ctx context.Context, _ shell.Dialogue) error {
+			if want4 {
+				return d.askIPv4(ctx, i, others)
+			}
+			i.IPv4, i.Netmask = netip.Addr{}, ""
+			return nil
+		},
+		shell.When(func() bool { return both }, shell.YesNo(&want6, "Would you like to configure an IPv6 address for this interface?")),
+		func(ctx context.Context, _ shell.Dialogue) error {
+			if want6 {
+				return d.askIPv6(ctx, i, others)
+			}
+			i.IPv6 = netip.Prefix{}
+			return nil
+		},
+	)
+}
+
+func (d ipDialogue) askIPv4(ctx context.Context, i *appliance.IPInterface, others []appliance.IPInterface) error {
+	address, netmask := "", "24"
+	if i.IPv4.IsValid() {
+		address = i.IPv4.String()
+	}
+	if bits, err := parseNetmask(i.Netmask); err == nil {
+		netmask = strconv.Itoa(bits)
+	}
+	return d.env.Form(ctx,
+		shell.Text(&address, "IPv4 Address (Ex: 192.168.1.2):", func(answer string) error {
+			a, err := parseHostAddr(answer, false)
+			if err == nil {
+				err = d.free(a, others)
+			}
+			i.IPv4 = a
+			return err
+		}),
+		shell.Text(&netmask, `Netmask (Ex: "24", "255.255.255.0" or "0xffffff00"):`, func(answer string) error {
+			bits, err := parseNetmask(answer)
+			if err != nil {
+				return err
+			}
+			i.Netmask = appliance.Netmask(bits)
+			return hostOf(netip.PrefixFrom(i.IPv4, bits))
+		}),
+	)
+}
+
+func (d ipDialogue) askIPv6(ctx context.Context, i *appliance.IPInterface, others []appliance.IPInterface) error {
+	address, length := "", 64
+	if i.IPv6.IsValid() {
+		address, length = i.IPv6.Addr().String(), i.IPv6.Bits()
+	}
+	var a netip.Addr
+	err := d.env.Form(ctx,
+		shell.Text(&address, "IPv6 Address (Ex: 2001:db8:1::5):", func(answer string) (err error) {
+			if a, err = parseHostAddr(answer, true); err != nil {
+				return err
+			}
+			return d.free(a, others)
+		}),
+		shell.Number(&length, "Prefix length (Ex: 64):", 1, 128),
+	)
+	i.IPv6 = netip.PrefixFrom(a, length)
+	return err
+}
+
+// parseNetmask reads the length of a network in one of three forms.
+func parseNetmask(text string) (bits int, err error) {
+	bad := shell.Refusal("The netmask must be a length from 1 to 32, or a mask such as 255.255.255.0 or 0xffffff00.")
+	var mask net.IPMask
+	switch digits, hex := strings.CutPrefix(strings.ToLower(text), "0x"); {
+	case hex:
+		n, err := strconv.ParseUint(digits, 16, 32)
+		if err != nil || len(digits) != 8 {
+			return 0, bad
+		}
+		mask = net.IPv4Mask(byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	case strings.Contains(text, "."):
+		mask = net.IPMask(net.ParseIP(text).To4())
+	default:
+		if bits, err = strconv.Atoi(text); err != nil || bits < 1 || bits > 32 {
+			return 0, bad
+		}
+		return bits, nil
+	}
+	if bits, all := mask.Size(); all == 32 && bits > 0 {
+		return bits, nil
+	}
+	return 0, bad
+}
+
+// hostOf refuses the first and the last address of a network, which are nobody's.
+func hostOf(p netip.Prefix) error {
+	if p.Bits() >= 31 {
+		return nil
+	}
+	last := p.Masked().Addr().As4()
+	for n := p.Bits(); n < 32; n++ {
+		last[n/8] |= 0x80 >> (n % 8)
+	}
+	switch p.Addr() {
+	case p.Masked().Addr():
+		return shell.Refusef("%v is the address of the network %v itself: with this netmask it cannot be that of a host.", p.Addr(), p.Masked())
+	case netip.AddrFrom4(last):
+		return shell.Refusef("%v is the broadcast address of the network %v: with this netmask it cannot be that of a host.", p.Addr(), p.Masked())
+	}
+	return nil
+}
+
+// askPort asks what the interface is on.
+func (d ipDialogue) askPort(ctx context.Context, i *appliance.IPInterface, others []appliance.IPInterface) error {
+	names := portNames(portsOf(d.env))
+	if appliance.Loopback.Get(d.env.Draft) {
+		names = append(names, appliance.LoopbackPort)
+	}
+	question := "Ethernet interface:"
+	for n, name := range names {
+		question += fmt.Sprintf("\n%d. %s", n+1, name)
+	}
+	_, err := d.env.Ask(ctx, question, strconv.Itoa(max(0, slices.Index(names, i.Jack))+1), func(answer string) error {
+		n, err := nameOrNumber(answer, names, "interface")
+		if err != nil {
+			return err
+		}
+		i.Jack = names[n]
+		for _, o := range others {
+			if p, q, clash := i.Overlap(o); clash {
+				return shell.Refusef("%v overlaps with %v of the IP interface %s, which is on %s: an Ethernet interface needs networks of its own.", p, q, o.Name, o.Jack)
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// An ipService is a service that can listen on an IP interface.
+type ipService struct {
+	name  string
+	port  uint16 // the usual one
+	since product.Version
+	field func(*appliance.IPInterface) *uint16
+}
+
+var ipServices = []ipService{
+	{"FTP", 21, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.FTP }},
+	{"SSH", 22, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.SSH }},
+	{"HTTP", 80, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.HTTP }},
+	{"HTTPS", 443, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.HTTPS }},
+	{"AsyncOS API HTTP", 6080, product.Version{Major: 9}, func(i *appliance.IPInterface) *uint16 { return &i.APIHTTP }},
+	{"AsyncOS API HTTPS", 6443, product.Version{Major: 9}, func(i *appliance.IPInterface) *uint16 { return &i.APIHTTPS }},
+	{"the next-generation web interface", 4431, product.Version{Major: 12}, func(i *appliance.IPInterface) *uint16 { return &i.NextGUI }},
+}
+
+// askService asks whether a service is on, and on which port.
+func (d ipDialogue) askService(ctx context.Context, i *appliance.IPInterface, s ipService) error {
+	if d.env.Box.Product.Version.Before(s.since) {
+		return nil
+	}
+	port := s.field(i)
+	on, n := *port != 0, int(*port)
+	if !on {
+		n = int(s.port)
+	}
+	*port = 0 // so that it is not in its own way
+	return d.env.Form(ctx,
+		shell.YesNo(&on, "Do you want to enable "+s.name+" on this interface?"),
+		shell.When(func() bool { return on }, func(ctx context.Context, to shell.Dialogue) error {
+			_, err := to.Ask(ctx, "Which port do you want to use for "+s.name+"?", strconv.Itoa(n), func(answer string) error {
+				v, err := strconv.ParseUint(answer, 10, 16)
+				if err != nil || v == 0 {
+					return shell.Refusal("The port must be an integer from 1 to 65535.")
+				}
+				for _, o := range ipServices {
+					if *o.field(i) == uint16(v) {
+						return shell.Refusef("The port %d is that of %s on this interface.", v, o.name)
+					}
+				}
+				*port = uint16(v)
+				return nil
+			})
+			return err
+		}),
+	)
+}

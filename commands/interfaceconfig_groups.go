@@ -1,0 +1,126 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/shell"
+)
+
+// groups is the menu about groups of IP interfaces.
+func (d ipDialogue) groups(ctx context.Context) error {
+	return d.env.Menu(ctx, func() shell.Menu {
+		list := appliance.IPGroups.Get(d.env.Draft).List
+		return shell.Menu{
+			Head: func() {
+				d.env.Printf("\nCurrently configured interface groups:\n")
+				for n, g := range list {
+					d.env.Prose(fmt.Sprintf("%d. %s (%s)", n+1, g.Name, strings.Join(g.Interfaces, ", ")))
+				}
+			},
+			Items: []shell.Item{
+				{Key: "NEW", Text: "Create a new group.", Run: func(ctx context.Context) error { return d.putGroup(ctx, appliance.IPGroup{}) }},
+				{Key: "EDIT", Text: "Modify a group.", Hide: len(list) == 0, Run: d.editGroup},
+				{Key: "DELETE", Text: "Remove a group.", Hide: len(list) == 0, Run: d.removeGroup},
+			},
+		}
+	})
+}
+
+func (d ipDialogue) chooseGroup(ctx context.Context, verb string) (appliance.IPGroup, error) {
+	list := appliance.IPGroups.Get(d.env.Draft).List
+	names := make([]string, len(list))
+	for n, g := range list {
+		names[n] = g.Name
+	}
+	var n int
+	_, err := d.env.Ask(ctx, "Enter the name or number of the group you wish to "+verb+".", "", func(answer string) (err error) {
+		n, err = nameOrNumber(answer, names, "group")
+		return err
+	})
+	if err != nil {
+		return appliance.IPGroup{}, err
+	}
+	return list[n], nil
+}
+
+func (d ipDialogue) editGroup(ctx context.Context) error {
+	g, err := d.chooseGroup(ctx, "edit")
+	if err != nil {
+		return err
+	}
+	return d.putGroup(ctx, g)
+}
+
+// putGroup asks for what NEW and EDIT have in common, and puts the group in the place
+// of was, which is the zero IPGroup for a new one.
+func (d ipDialogue) putGroup(ctx context.Context, was appliance.IPGroup) error {
+	g, names := was, []string{}
+	for _, i := range d.list() {
+		names = append(names, i.Name)
+	}
+	taken := slices.Clone(names)
+	for _, o := range appliance.IPGroups.Get(d.env.Draft).List {
+		if o.Name != was.Name {
+			taken = append(taken, o.Name)
+		}
+	}
+	if err := d.env.Form(ctx,
+		shell.Text(&g.Name, "Enter the name of the group:", func(name string) error {
+			if slices.ContainsFunc(taken, func(o string) bool { return strings.EqualFold(o, name) }) {
+				return shell.Refusef("There is already an interface or a group with the name %s.", name)
+			}
+			return validObjectName(name)
+		}),
+		shell.SomeOf(&g.Interfaces, "Choose the interfaces of the group, with commas between them.", names...),
+	); err != nil {
+		return err
+	}
+	return editSection(d.env, appliance.IPGroups, func(v *appliance.IPGroupList) error {
+		at := slices.IndexFunc(v.List, func(o appliance.IPGroup) bool { return o.Name == was.Name })
+		if at < 0 {
+			v.List = append(v.List, g)
+		} else {
+			v.List[at] = g
+		}
+		return nil
+	})
+}
+
+func (d ipDialogue) removeGroup(ctx context.Context) error {
+	g, err := d.chooseGroup(ctx, "delete")
+	if err != nil {
+		return err
+	}
+	return editSection(d.env, appliance.IPGroups, func(v *appliance.IPGroupList) error {
+		v.List = slices.DeleteFunc(v.List, func(o appliance.IPGroup) bool { return o.Name == g.Name })
+		return nil
+	})
+}
+
+// groupOf is a group that an interface is in.
+func groupOf(env *shell.Env, name string) (group string, ok bool) {
+	for _, g := range appliance.IPGroups.Get(env.Draft).List {
+		if slices.Contains(g.Interfaces, name) {
+			return g.Name, true
+		}
+	}
+	return "", false
+}
+
+// renameInGroups keeps an interface with a new name in its groups.
+func renameInGroups(env *shell.Env, was, now string) error {
+	return editSection(env, appliance.IPGroups, func(v *appliance.IPGroupList) error {
+		for _, g := range v.List {
+			for n, i := range g.Interfaces {
+				if i == was {
+					g.Interfaces[n] = now
+				}
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,91 @@
+package commands
+
+import (
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/shell"
+)
+
+// What the commands that configure the network share.
+
+// ipv6Since is the first version that knows IPv6.
+var ipv6Since = product.Version{Major: 7, Minor: 6}
+
+func knowsIPv6(env *shell.Env) bool { return !env.Box.Product.Version.Before(ipv6Since) }
+
+// editSection changes a section in the draft.
+func editSection[T any](env *shell.Env, s *config.Section[T], change func(*T) error) error {
+	return commitRefusal(s.Edit(env.Draft, change))
+}
+
+var objectName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._ -]{0,39}$`)
+
+// validObjectName says what is wrong with the name of an IP interface or of a route. A
+// name begins with a letter, as things are chosen by name or by number.
+func validObjectName(name string) error {
+	if !objectName.MatchString(name) {
+		return shell.Refusal("The name must begin with a letter and consist of letters, digits, blanks, hyphens, dots and underscores: 40 characters at most.")
+	}
+	return nil
+}
+
+// nameOrNumber finds what an answer names: an entry of names, in any case, or its
+// number from 1. what is what the entries are: "route".
+func nameOrNumber(answer string, names []string, what string) (int, error) {
+	if answer == "" {
+		return 0, shell.Refusef("Enter the name of the %s, or its number.", what)
+	}
+	for i, name := range names {
+		if strings.EqualFold(name, answer) {
+			return i, nil
+		}
+	}
+	if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(names) {
+		return n - 1, nil
+	}
+	return 0, shell.Refusef("The %s %s does not exist: enter a name from the list, or a number from 1 to %d.", what, visible(answer), len(names))
+}
+
+// parseHostAddr reads the address of a host, of one IP version.
+func parseHostAddr(text string, v6 bool) (netip.Addr, error) {
+	a, err := netip.ParseAddr(text)
+	bad := err != nil || a.Is6() != v6 || a.Zone() != "" || a.Is4In6() ||
+		a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() ||
+		a.Is4() && a.As4()[0] >= 240
+	if !bad {
+		return a, nil
+	}
+	if v6 {
+		return a, shell.Refusal("The value must be the IPv6 address of a host, such as 2001:db8::7.")
+	}
+	return a, shell.Refusal("The value must be the IPv4 address of a host, such as 192.168.1.2.")
+}
+
+// portsOf are the ports of the draft, or where it has none those that the network came
+// with.
+func portsOf(env *shell.Env) appliance.PortList {
+	list := appliance.Ports.Get(env.Draft)
+	if len(list.List) > 0 {
+		return list
+	}
+	for _, i := range env.Box.Net.Interfaces() {
+		if !i.Loopback && i.VLAN == 0 {
+			list.List = append(list.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
+		}
+	}
+	return list
+}
+
+// portNames are the names of all ports.
+func portNames(ports appliance.PortList) (names []string) {
+	for _, p := range ports.List {
+		names = append(names, p.Name)
+	}
+	return names
+}

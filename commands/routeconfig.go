@@ -1,0 +1,300 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "routeconfig",
+	Summary: "Configure static routes.",
+	Help: "routeconfig new [4|6] <name> <destination> <gateway>\n" +
+		"routeconfig edit [4|6] <name> <new name> <destination> <gateway>\n" +
+		"routeconfig delete [4|6] <name>\n" +
+		"routeconfig clear [4|6]\n" +
+		"routeconfig print [4|6]\n\n" +
+		"4 and 6 stand for the IP version; without one the addresses say which, and clear and print mean both.",
+	Source: "public (operations, questions, list), invented (IP version, inline form, refusals)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Mode:   shell.MachineMode,
+	Commit: true,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		if len(env.Args) > 0 {
+			return routesInline(env)
+		}
+		v6 := false
+		if knowsIPv6(env) {
+			n, err := env.Choose(ctx, "Configure routes for:", 0, "IPv4", "IPv6")
+			if err != nil {
+				return err
+			}
+			v6 = n == 1
+		}
+		d := routeDialogue{env, v6}
+		return env.Menu(ctx, func() shell.Menu {
+			none := len(d.routes()) == 0
+			return shell.Menu{
+				Head: func() {
+					env.Printf("\n")
+					printRoutes(env, d.routes())
+				},
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Create a new route.", Run: d.create},
+					{Key: "EDIT", Text: "Modify a route.", Hide: none, Run: d.edit},
+					{Key: "DELETE", Text: "Remove a route.", Hide: none, Run: d.remove},
+					{Key: "CLEAR", Text: "Clear all routes.", Hide: none, Run: d.clear},
+				},
+			}
+		})
+	},
+})
+
+// printRoutes prints the list that stands above the operations.
+func printRoutes(env *shell.Env, routes []appliance.StaticRoute) {
+	env.Printf("Currently configured routes:\n")
+	for i, r := range routes {
+		env.Prose(fmt.Sprintf("%d. %s Destination: %s Gateway: %v", i+1, r.Name, destinationText(r.Destination), r.Gateway))
+	}
+}
+
+// destinationText leaves out the length of a single address, as it was entered.
+func destinationText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}
+
+// A routeDialogue is about the routes of one IP version.
+type routeDialogue struct {
+	env *shell.Env
+	v6  bool
+}
+
+func (d routeDialogue) version() string {
+	if d.v6 {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// routes are those of the version, in the draft.
+func (d routeDialogue) routes() []appliance.StaticRoute {
+	return slices.DeleteFunc(appliance.Routes.Get(d.env.Draft).List, func(r appliance.StaticRoute) bool {
+		return r.Destination.Addr().Is6() != d.v6
+	})
+}
+
+func (d routeDialogue) create(ctx context.Context) error {
+	var r appliance.StaticRoute
+	if err := d.ask(ctx, &r); err != nil {
+		return err
+	}
+	return putRoute(d.env, "", r)
+}
+
+func (d routeDialogue) edit(ctx context.Context) error {
+	r, err := d.choose(ctx, "Enter the name or number of the route you wish to edit.")
+	if err != nil {
+		return err
+	}
+	was := r.Name
+	if err := d.ask(ctx, &r); err != nil {
+		return err
+	}
+	return putRoute(d.env, was, r)
+}
+
+func (d routeDialogue) remove(ctx context.Context) error {
+	r, err := d.choose(ctx, "Enter the name or number of the route you wish to delete.")
+	if err != nil {
+		return err
+	}
+	return dropRoutes(d.env, func(o appliance.StaticRoute) bool { return o.Name == r.Name })
+}
+
+func (d routeDialogue) clear(ctx context.Context) error {
+	sure, err := d.env.Confirm(ctx, "Are you sure you want to remove all "+d.version()+" routes?", false)
+	if err != nil || !sure {
+		return err
+	}
+	return dropRoutes(d.env, func(r appliance.StaticRoute) bool { return r.Destination.Addr().Is6() == d.v6 })
+}
+
+func (d routeDialogue) choose(ctx context.Context, question string) (appliance.StaticRoute, error) {
+	routes := d.routes()
+	names := make([]string, len(routes))
+	for i, r := range routes {
+		names[i] = r.Name
+	}
+	var n int
+	_, err := d.env.Ask(ctx, question, "", func(answer string) (err error) {
+		n, err = nameOrNumber(answer, names, "route")
+		return err
+	})
+	if err != nil {
+		return appliance.StaticRoute{}, err
+	}
+	return routes[n], nil
+}
+
+// ask asks for what NEW and EDIT have in common.
+func (d routeDialogue) ask(ctx context.Context, r *appliance.StaticRoute) error {
+	was, destination, gateway := r.Name, "", ""
+	if r.Destination.IsValid() {
+		destination, gateway = destinationText(r.Destination), r.Gateway.String()
+	}
+	example := "192.168.42.0/24"
+	if d.v6 {
+		example = "2001:db8:42::/48"
+	}
+	others := appliance.Routes.Get(d.env.Draft).List
+	others = slices.DeleteFunc(others, func(o appliance.StaticRoute) bool { return o.Name == was })
+	return d.env.Form(ctx,
+		shell.Text(&r.Name, "Please create a name for the route:", func(name string) error { return freeRouteName(name, others) }),
+		shell.Text(&destination, "Please enter the destination "+d.version()+" address to match on.\nCIDR addresses such as "+example+" are also allowed.",
+			func(answer string) (err error) {
+				r.Destination, err = parseDestination(answer, d.v6, others)
+				return err
+			}),
+		func(ctx context.Context, to shell.Dialogue) error {
+			return to.Form(ctx, shell.Text(&gateway, "Please enter the gateway IP address for traffic to "+destinationText(r.Destination)+":",
+				func(answer string) (err error) {
+					r.Gateway, err = parseHostAddr(answer, d.v6)
+					return err
+				}))
+		},
+	)
+}
+
+func freeRouteName(name string, others []appliance.StaticRoute) error {
+	if slices.ContainsFunc(others, func(o appliance.StaticRoute) bool { return strings.EqualFold(o.Name, name) }) {
+		return shell.Refusef("There is already a route with the name %s.", name)
+	}
+	return validObjectName(name)
+}
+
+// parseDestination reads an address, or a network in the CIDR form.
+func parseDestination(text string, v6 bool, others []appliance.StaticRoute) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if a, bad := netip.ParseAddr(text); bad == nil && a.Zone() == "" {
+		p, err = netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	version, example := "IPv4", "192.168.42.0/24"
+	if v6 {
+		version, example = "IPv6", "2001:db8:42::/48"
+	}
+	switch {
+	case err != nil || p.Addr().Is6() != v6 || p.Addr().Is4In6():
+		return p, shell.Refusef("The destination must be an %s address, or a network such as %s.", version, example)
+	case p != p.Masked():
+		return p, shell.Refusef("%v is no network: expected %v, or a single address.", p, p.Masked())
+	case p.Bits() == 0:
+		return p, shell.Refusal("The default route is set with the command setgateway.")
+	case p.Addr().IsUnspecified() || p.Addr().IsMulticast() || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast():
+		return p, shell.Refusef("There is no way by a router to %v.", p)
+	}
+	if i := slices.IndexFunc(others, func(o appliance.StaticRoute) bool { return o.Destination == p }); i >= 0 {
+		return p, shell.Refusef("The route %s has the destination %s already.", others[i].Name, destinationText(p))
+	}
+	return p, nil
+}
+
+// putRoute puts r in the place of the route called was; "" adds it.
+func putRoute(env *shell.Env, was string, r appliance.StaticRoute) error {
+	return editSection(env, appliance.Routes, func(v *appliance.RouteList) error {
+		i := slices.IndexFunc(v.List, func(o appliance.StaticRoute) bool { return o.Name == was })
+		if i < 0 {
+			v.List = append(v.List, r)
+		} else {
+			v.List[i] = r
+		}
+		return nil
+	})
+}
+
+func dropRoutes(env *shell.Env, which func(appliance.StaticRoute) bool) error {
+	return editSection(env, appliance.Routes, func(v *appliance.RouteList) error {
+		v.List = slices.DeleteFunc(v.List, which)
+		return nil
+	})
+}
+
+// routesInline is the inline form.
+func routesInline(env *shell.Env) error {
+	verb, args := strings.ToLower(env.Args[0]), env.Args[1:]
+	takes, ok := map[string]int{"new": 3, "edit": 4, "delete": 1, "clear": 0, "print": 0}[verb]
+	if !ok {
+		return shell.Invalidf(env.Args[0], "The operation must be new, edit, delete, clear or print.")
+	}
+	version := ""
+	if len(args) == takes+1 {
+		if version, args = args[0], args[1:]; version != "4" && version != "6" {
+			return shell.Invalidf(version, "The IP version must be 4 or 6.")
+		}
+	}
+	if len(args) != takes {
+		return shell.Invalidf(strings.Join(env.Args, " "), "The operation %s takes %d arguments, and the IP version before them.", verb, takes)
+	}
+	if version == "6" && !knowsIPv6(env) {
+		return shell.Invalidf(version, "This version knows IPv4 only.")
+	}
+	switch all := appliance.Routes.Get(env.Draft).List; verb {
+	case "print":
+		printRoutes(env, slices.DeleteFunc(all, func(r appliance.StaticRoute) bool { return !ofVersion(r, version) }))
+		return nil
+	case "clear":
+		return dropRoutes(env, func(r appliance.StaticRoute) bool { return ofVersion(r, version) })
+	case "new":
+		return putRouteInline(env, "", version, args, all)
+	default:
+		i := slices.IndexFunc(all, func(r appliance.StaticRoute) bool { return strings.EqualFold(r.Name, args[0]) && ofVersion(r, version) })
+		if i < 0 {
+			return shell.Invalidf(args[0], "The route does not exist.")
+		}
+		was := all[i].Name
+		if verb == "delete" {
+			return dropRoutes(env, func(r appliance.StaticRoute) bool { return r.Name == was })
+		}
+		return putRouteInline(env, was, version, args[1:], slices.Delete(all, i, i+1))
+	}
+}
+
+// ofVersion reports whether r is of an IP version; "" stands for all.
+func ofVersion(r appliance.StaticRoute, version string) bool {
+	return version == "" || (version == "6") == r.Destination.Addr().Is6()
+}
+
+// putRouteInline reads name, destination and gateway of a route.
+func putRouteInline(env *shell.Env, was, version string, args []string, others []appliance.StaticRoute) (err error) {
+	r := appliance.StaticRoute{Name: args[0]}
+	v6 := version == "6" || version == "" && knowsIPv6(env) && strings.Contains(args[1], ":")
+	if err := freeRouteName(r.Name, others); err != nil {
+		return invalidArgument(r.Name, err)
+	}
+	if r.Destination, err = parseDestination(args[1], v6, others); err != nil {
+		return invalidArgument(args[1], err)
+	}
+	if r.Gateway, err = parseHostAddr(args[2], v6); err != nil {
+		return invalidArgument(args[2], err)
+	}
+	return putRoute(env, was, r)
+}
+
+// invalidArgument makes a refusal of a question's answer one of an argument.
+func invalidArgument(value string, err error) error {
+	var no shell.Refusal
+	if errors.As(err, &no) {
+		return shell.Invalidf(visible(value), "%s", string(no))
+	}
+	return err
+}
