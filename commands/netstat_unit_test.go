@@ -284,7 +284,7 @@ func TestNetstatRepeatsItsHeadingsAndEndsWithoutATerminal(t *testing.T) {
 func boxWithoutDNS(t *testing.T, patience time.Duration) *appliancetest.Box {
 	t.Helper()
 	return appliancetest.Start(t,
-		appliancetest.Faults(func(w *netsim.World) error { return w.Unplug("resolver", true) }),
+		appliancetest.Faults(netsim.Rule{Action: "unplug", Cable: "resolver"}),
 		appliancetest.Timeouts(appliance.Timeouts{Lookup: patience}))
 }
 

@@ -55,16 +55,15 @@ type Box struct {
 // settings are what options change.
 type settings struct {
 	box.Options
-	faults []func(*netsim.World) error
+	faults []netsim.Rule
 }
 
 // An Option is something other than the default.
 type Option func(*settings) error
 
-// Faults changes the network once the appliance runs, before the test goes on: with
-// World.SetRules, SetPathFault, SetCable, Unplug.
-func Faults(f func(*netsim.World) error) Option {
-	return func(o *settings) error { o.faults = append(o.faults, f); return nil }
+// Faults are there before the appliance boots. Box.Fault sets one while it runs.
+func Faults(rules ...netsim.Rule) Option {
+	return func(o *settings) error { o.faults = append(o.faults, rules...); return nil }
 }
 
 // Topology chooses a built-in topology. The default is "lab".
@@ -143,6 +142,11 @@ func Start(t testing.TB, options ...Option) *Box {
 	if err != nil {
 		t.Fatal("appliancetest:", err)
 	}
+	for _, r := range o.faults {
+		if _, err := inner.Faults().Add(r); err != nil {
+			t.Fatal("appliancetest:", err)
+		}
+	}
 	if err := inner.Start(t.Context()); err != nil {
 		t.Fatal("appliancetest:", err)
 	}
@@ -154,11 +158,6 @@ func Start(t testing.TB, options ...Option) *Box {
 			b.SSHAddr = addr.String()
 		case "ftp":
 			b.FTPAddr = addr.String()
-		}
-	}
-	for _, fault := range o.faults {
-		if err := fault(b.World()); err != nil {
-			t.Fatal("appliancetest:", err)
 		}
 	}
 	return b

@@ -66,9 +66,7 @@ func TestCaptureShowsWhatHappened(t *testing.T) {
 // Faults are there before the test goes on, and their neighbours are not touched.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	box := appliancetest.Start(t, appliancetest.Faults(func(w *netsim.World) error {
-		return w.SetPathFault("google", netsim.PathFault{End: "host-unreachable"})
-	}))
+	box := appliancetest.Start(t, appliancetest.Faults(netsim.Rule{Path: "google", Action: "host-unreachable"}))
 	s := box.Login()
 	s.Type("ping google.com")
 	s.Expect("Destination Host Unreachable")

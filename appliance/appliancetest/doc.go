@@ -10,8 +10,8 @@
 // The appliance listens on free ports of 127.0.0.1 (Box.SSHAddr, Box.FTPAddr), so
 // the client under test may be of any kind; it is stopped, and its directory
 // removed, when the test ends. Login gives a session at the prompt, with reads in
-// the manner of expect. World changes the network while it runs: rules, delays,
-// faults. Captures and Packets show what was recorded.
+// the manner of expect. Fault lets the network fail while it runs: drops, resets,
+// delays, pulled cables. Captures and Packets show what was recorded.
 //
 // Boxes share nothing: tests with one each may run in parallel.
 //

@@ -49,9 +49,10 @@ type Options struct {
 
 // A Box is an appliance in its world. Its methods are safe for concurrent use.
 type Box struct {
-	o    Options
-	done chan struct{}
-	shut sync.Once
+	o      Options
+	faults *netsim.Faults
+	done   chan struct{}
+	shut   sync.Once
 
 	power   sync.Mutex // Start, Stop and reboots, one at a time
 	reboots sync.WaitGroup
@@ -77,7 +78,7 @@ func New(o Options) (*Box, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	b := &Box{o: o, done: make(chan struct{})}
+	b := &Box{o: o, faults: netsim.NewFaults(o.Topology, nil), done: make(chan struct{})}
 	b.patient, b.hurry = context.WithCancel(context.Background())
 	return b, nil
 }
@@ -107,6 +108,7 @@ func (b *Box) Stop(ctx context.Context) error {
 	defer context.AfterFunc(ctx, b.hurry)()
 	err := b.stop(ctx)
 	b.reboots.Wait() // none begins any more
+	b.faults.Close()
 	return err
 }
 
@@ -148,6 +150,25 @@ func (b *Box) Appliance() *appliance.Appliance { return b.current().box }
 
 // World is the world that the appliance is in now: a reboot makes another.
 func (b *Box) World() *netsim.World { return b.current().world }
+
+// Faults are what is wrong with the network. A reboot changes nothing about them.
+func (b *Box) Faults() *netsim.Faults { return b.faults }
+
+// Now is the appliance's time, in its zone.
+func (b *Box) Now() time.Time { return b.Appliance().Now() }
+
+// SetTime sets the appliance's clock. It does not shorten anybody's wait.
+func (b *Box) SetTime(t time.Time) error { return b.Appliance().SetTime(t) }
+
+// Advance sets the appliance's clock on by d. Where Options.Clock is a clock.Fake, that is
+// what moves, and whatever falls due on the way has happened when Advance returns.
+func (b *Box) Advance(d time.Duration) error {
+	if fake, ok := b.o.Clock.(*clock.Fake); ok && d >= 0 {
+		fake.Advance(d)
+		return nil
+	}
+	return b.SetTime(b.Now().Add(d))
+}
 
 // Addrs are the real addresses of the doors, by name.
 func (b *Box) Addrs() map[string]netip.AddrPort {
@@ -231,7 +252,7 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 
 // boot builds a system and starts it.
 func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*system, error) {
-	s, err := newSystem(b.o, doors, reset, b.press)
+	s, err := newSystem(b.o, b.faults, doors, reset, b.press)
 	if err != nil {
 		return nil, err
 	}

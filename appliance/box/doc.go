@@ -18,6 +18,17 @@
 // counters, and the doors lead to it. Building a world takes a millisecond, which
 // is less than it takes to tell what of it could stay.
 //
+// What is wrong with the network stays as it was, since it was set from outside: Box.Faults
+// goes from world to world. A server that was stopped stays stopped; what servers have
+// received goes with the old world.
+//
+// # Time
+//
+// SetTime and Advance change what the appliance believes the time to be, as settime
+// does; that outlives a reboot. Of a box whose clock is a clock.Fake, Advance moves that
+// clock, and what waits for it happens; a box on the machine's clock waits in true time
+// whatever its clock shows.
+//
 // # Locks
 //
 // Box.power serializes Start, Stop and reboots, and is held while they work.

@@ -38,8 +38,11 @@ import (
 //	box [-topology T|FILE]      switch the box on; the default is lab
 //	session [-in LABEL] FILE... play conversations, see package shelltest
 //	ssh LINE                    run a command line; its output is stdout
-//	rule KEY=VALUE...           firewalls: one rule in place of all; none without keys
-//	path NAME END               what becomes of packets at a path's end; "" repairs it
+//	fault add ACTION KEY=VALUE  let something go wrong, as a topology's rule says it
+//	fault remove ID|all         repair it
+//	fault await ID N            wait until it has acted on so many packets
+//	connect ADDR:PORT           connect from the appliance, within a second
+//	reboot                      switch the appliance off and on
 //	listen ADDR BACKLOG         open a service of the appliance's that accepts nobody
 //	dial [-within T] FROM TO N  connect a simulated host N times; connections stay
 //	sftp get PATH FILE          fetch a file; scp and ftp likewise
@@ -60,8 +63,9 @@ func TestScenarios(t *testing.T) {
 			"box":     verb((*story).boxVerb),
 			"session": verb((*story).session),
 			"ssh":     verb((*story).ssh),
-			"rule":    verb((*story).rule),
-			"path":    verb((*story).path),
+			"fault":   verb((*story).fault),
+			"connect": verb((*story).connect),
+			"reboot":  verb((*story).reboot),
 			"listen":  verb((*story).listen),
 			"dial":    verb((*story).dial),
 			"sftp":    verb((*story).sftp),
@@ -177,39 +181,6 @@ func (s *story) ssh(ts *testscript.TestScript, args []string) error {
 		err = fmt.Errorf("exit status %d", status)
 	}
 	return err
-}
-
-func (s *story) rule(_ *testscript.TestScript, args []string) error {
-	if len(args) == 0 {
-		return s.box.World().SetRules(nil)
-	}
-	var r netsim.Rule
-	for _, a := range args {
-		key, value, _ := strings.Cut(a, "=")
-		var err error
-		switch key {
-		case "action":
-			r.Action = value
-		case "protocol":
-			r.Protocol = value
-		case "port":
-			_, err = fmt.Sscan(value, &r.Port)
-		case "after_bytes":
-			_, err = fmt.Sscan(value, &r.AfterBytes)
-		case "to":
-			r.To, err = netip.ParsePrefix(value)
-		default:
-			err = fmt.Errorf("no key %q", key)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return s.box.World().SetRules([]netsim.Rule{r})
-}
-
-func (s *story) path(_ *testscript.TestScript, args []string) error {
-	return s.box.World().SetPathFault(args[0], netsim.PathFault{End: args[1]})
 }
 
 func (s *story) listen(ts *testscript.TestScript, args []string) error {

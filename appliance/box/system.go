@@ -30,14 +30,14 @@ type system struct {
 	end   context.CancelCauseFunc
 }
 
-func newSystem(o Options, doors map[string]netip.AddrPort, reset bool, power func(appliance.PowerAction, time.Duration)) (*system, error) {
+func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort, reset bool, power func(appliance.PowerAction, time.Duration)) (*system, error) {
 	facts, err := productFacts(o.Topology)
 	if err != nil {
 		return nil, err
 	}
 	s := &system{}
 	s.life, s.end = context.WithCancelCause(context.Background())
-	s.world, err = netsim.New(withDoors(o), netsim.Options{Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: doors})
+	s.world, err = netsim.New(withDoors(o), netsim.Options{Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: doors, Faults: faults})
 	if err != nil {
 		return nil, fmt.Errorf("build the network: %w", err)
 	}

@@ -69,6 +69,7 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 		},
 	}
 	for i, n := range t.Appliance.Interfaces {
+		o.Appliance = append(o.Appliance, n.MAC)
 		g := wan.Gateway{Name: "wan/" + n.Name, Segment: w.wires[n.Name], MAC: madeMAC(macGateway, i+1), MTU: n.MTU}
 		for _, a := range []netip.Addr{n.Gateway, n.Gateway6} {
 			for _, p := range n.Addresses {
@@ -97,9 +98,7 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 		hosts = append(hosts, wan.Host{Net: s.As, Site: hostSite})
 	}
 	w.wan.SetHosts(hosts)
-	w.wan.SetPaths(wanPaths(t.Paths, nil))
-	w.rules = t.Rules
-	w.wan.SetRules(wanRules(t.Rules))
+	w.wan.SetPaths(wanPaths(t.Paths))
 }
 
 // siteMTU is that of the widest wire, so that far hosts' segments are as large as
@@ -228,7 +227,6 @@ func (w *World) buildPeers() {
 				Records: records, Clock: w.options.Clock, Logger: w.options.Logger,
 			})
 			w.peers[s.Name] = p
-			w.peerOrder = append(w.peerOrder, p)
 		}
 	}
 }

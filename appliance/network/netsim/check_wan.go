@@ -21,17 +21,6 @@ var ends = map[string]wan.End{
 	"silent":           wan.Silent,
 }
 
-// actions are the words for what rules do.
-var actions = map[string]wan.Action{
-	"pass":       wan.Pass,
-	"drop":       wan.Drop,
-	"reset":      wan.Reset,
-	"prohibited": wan.Prohibit,
-}
-
-// protocols are the words for protocols.
-var protocols = map[string]wan.Protocol{"": wan.Any, "tcp": wan.TCP, "udp": wan.UDP, "icmp": wan.ICMP}
-
 // services are the words for the appliance's services that doors lead to.
 var services = map[string]uint16{"ftp": 21, "ssh": 22, "smtp": 25, "http": 80, "https": 443}
 
@@ -114,40 +103,11 @@ func (c *checker) reached(p netip.Prefix) bool {
 
 func (c *checker) rules() error {
 	for i := range c.Rules {
-		if err := c.Rules[i].check(func(key, format string, args ...any) error {
+		if err := c.Rules[i].check(c.Topology, func(key, format string, args ...any) error {
 			return c.fault(index("rules", i, key), format, args...)
 		}); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// check is also for rules that come later, see World.SetRules.
-func (r *Rule) check(fault faultFunc) error {
-	_, known := actions[r.Action]
-	_, protocol := protocols[r.Protocol]
-	switch {
-	case !known:
-		return fault(".action", "%q is no action, expected pass, drop, reset or prohibited", r.Action)
-	case !protocol:
-		return fault(".protocol", "%q is no protocol, expected tcp, udp or icmp", r.Protocol)
-	case r.Port != 0 && r.Protocol != "tcp" && r.Protocol != "udp":
-		return fault(".port", "port %d of no protocol, expected protocol: tcp or udp", r.Port)
-	case r.From.IsValid() && r.From != r.From.Masked():
-		return fault(".from", "%v is an address in a network, expected %v", r.From, r.From.Masked())
-	case r.To.IsValid() && r.To != r.To.Masked():
-		return fault(".to", "%v is an address in a network, expected %v", r.To, r.To.Masked())
-	case r.From.IsValid() && r.To.IsValid() && r.From.Addr().Is4() != r.To.Addr().Is4():
-		return fault(".to", "%v is of another family than %v, expected the same", r.To, r.From)
-	case r.AfterBytes < 0:
-		return fault(".after_bytes", "%d bytes, expected 0 or more", r.AfterBytes)
-	case r.AfterRecords < 0:
-		return fault(".after_records", "%d records, expected 0 or more", r.AfterRecords)
-	case (r.AfterBytes > 0 || r.AfterRecords > 0) && r.Protocol != "tcp" && r.Protocol != "udp":
-		return fault(".protocol", "data is counted in tcp and udp only, expected one of them")
-	case r.AfterBytes > 0 && r.AfterRecords > 0:
-		return fault(".after_records", "both bytes and records are counted, expected one of them")
 	}
 	return nil
 }

@@ -302,6 +302,7 @@ var scalars = map[reflect.Type]parseFunc{
 	reflect.TypeFor[time.Duration]():  parseWith(parseDuration, "a time such as 350us or 2ms"),
 	reflect.TypeFor[ether.MAC]():      parseWith(parseMAC, "an Ethernet address such as 00:50:56:01:02:03"),
 	reflect.TypeFor[Bytes]():          parseWith(parseBytes, "a size such as 512MiB or 1GiB"),
+	reflect.TypeFor[BitRate]():        parseWith(parseBitRate, "bits a second such as 64k, 1.5M or 1G"),
 }
 
 func parseWith[T any](parse func(string) (T, error), expected string) parseFunc {
@@ -369,6 +370,19 @@ func parseBytes(s string) (Bytes, error) {
 	return Bytes(n) * unit, nil
 }
 
+func parseBitRate(s string) (BitRate, error) {
+	unit := 1.0
+	if n := len(s) - 1; n > 0 && strings.Contains("kMG", s[n:]) {
+		unit = map[byte]float64{'k': 1e3, 'M': 1e6, 'G': 1e9}[s[n]]
+		s = s[:n]
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	if err != nil || x < 0 || x*unit > 1e15 || x != x {
+		return 0, errors.New("no rate")
+	}
+	return BitRate(x * unit), nil
+}
+
 func parseString(text string, v reflect.Value) string {
 	v.SetString(text)
 	return ""
@@ -400,9 +414,13 @@ func parseInt(text string, v reflect.Value) string {
 }
 
 func parseFloat(text string, v reflect.Value) string {
-	f, err := strconv.ParseFloat(text, 64)
+	number, percent := strings.CutSuffix(text, "%")
+	f, err := strconv.ParseFloat(number, 64)
 	if err != nil || f != f {
-		return "a number such as 0.05"
+		return "a number such as 0.05, or 5%"
+	}
+	if percent {
+		f /= 100
 	}
 	v.SetFloat(f)
 	return ""

@@ -36,17 +36,32 @@
 //
 // # Faults
 //
-// SetRules, SetPathFault, SetCable and Unplug change the world while it runs.
+// A Rule is what can go wrong: packets that are dropped, refused, delayed, lost or
+// slowed down, at the gateways, on a path, on a cable or between neighbours on a wire.
+// Faults are a world's rules, which change while it runs:
+//
+//	fault, err := world.Faults().Add(netsim.Rule{Action: "drop", To: p, Protocol: "tcp", Port: 25, Connections: 2})
+//	err = world.Faults().Remove(fault.ID)
+//
+// There is one way to write a rule, for topologies, JSON and the command line: the
+// decoder of topologies reads them all. What a topology's file says is read first and asked
+// last, so that what is set later has the last word.
+//
+// Between neighbours on one wire no gateway sees a packet. There the network
+// card's cable of the machine that is not the appliance asks (ether.Judge), so that
+// one need not know where a host is to break the way to it.
 //
 // # Restart
 //
 // A reboot of the appliance is Stop and New: the new stack has caches and
 // connections of its own, and the MACs of the old one, which follow from the
-// topology. Options.DoorAddrs with the old world's Doors keeps the real addresses.
+// topology. Options.DoorAddrs with the old world's Doors keeps the real addresses, and
+// Options.Faults what is wrong: who reboots the appliance does not repair the network.
 //
 // # Locks
 //
-// World.mu guards life cycle, faults and clients. doors.mu guards open listeners
+// World.mu guards life cycle, servers and clients; Faults.mu, which may be taken under
+// it, the list of faults. doors.mu guards open listeners
 // and outside addresses; a Front's lock is taken under it, never the other way round,
 // and it is taken under World.mu.
 package netsim

@@ -1,131 +1,329 @@
 package netsim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
 
-// wanRules are rules as the WAN takes them.
-func wanRules(rules []Rule) []wan.Rule {
-	list := make([]wan.Rule, len(rules))
-	for i, r := range rules {
-		list[i] = wan.Rule{
-			From: r.From, To: r.To, Protocol: protocols[r.Protocol], Port: r.Port,
-			Action: actions[r.Action], AfterBytes: r.AfterBytes, AfterRecords: r.AfterRecords,
-		}
+// Faults are what is wrong with a network: the rules of its topology, and those that are
+// set while it runs. They outlive a world, so that an appliance that reboots finds its
+// network as it was: rules keep their counts, and stopped servers stay down. They
+// belong to one world at a time. Methods are safe for concurrent use and do not
+// block.
+type Faults struct {
+	topology *Topology
+	machine  clock.Clock
+	running  sync.WaitGroup // the timer
+
+	mu     sync.Mutex
+	list   []*fault // in the order in which they are asked
+	last   int      // identifier
+	world  *World   // nil: none
+	timer  *alarm   // of what begins or ends next
+	down   map[string]bool
+	closed bool
+}
+
+// A fault is a rule at work.
+type fault struct {
+	id   int
+	rule Rule
+	live *wan.Fault
+	set  clock.Mark
+}
+
+type alarm struct{ stop func() bool }
+
+// A Fault is a rule as it stands.
+type Fault struct {
+	ID    int        `json:"id"`
+	Rule  Rule       `json:"rule"`
+	State FaultState `json:"state"`
+	// Left is until it begins, or ends; 0 where it does not.
+	Left Span `json:"left,omitzero"`
+	// Packets are those that it acted on: dropped, answered, held up or, of a rule
+	// that says pass, let pass. Connections are those of TCP, and pairs of ports of
+	// UDP, to which they belonged. A pulled cable counts nothing.
+	Packets     int64 `json:"packets"`
+	Connections int64 `json:"connections"`
+}
+
+// A Span is a duration that is written as a text, "1m30s", in JSON too.
+type Span time.Duration
+
+// MarshalText writes the span.
+func (s Span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
+// UnmarshalText reads a span.
+func (s *Span) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	*s = Span(d)
+	return err
+}
+
+// A FaultState is how far a fault's time has come.
+type FaultState string
+
+// States of faults.
+const (
+	Waiting FaultState = "waiting" // to begin
+	Acting  FaultState = "acting"
+	Over    FaultState = "over" // it has ended, and can still be read
+)
+
+// An UnknownError says that there is no fault, or no server, that was asked for.
+type UnknownError struct{ text string }
+
+func (e *UnknownError) Error() string { return e.text }
+
+// NewFaults returns the faults that topology t begins with. Times are measured on
+// machine from now on; nil means the machine's clock.
+func NewFaults(t *Topology, machine clock.Clock) *Faults {
+	if machine == nil {
+		machine = clock.System()
+	}
+	f := &Faults{topology: t, machine: machine, down: make(map[string]bool)}
+	for _, r := range t.Rules {
+		f.list = append(f.list, f.make(r))
+	}
+	return f
+}
+
+// make is called with mu held, or before there is anybody else.
+func (f *Faults) make(r Rule) *fault {
+	f.last++
+	return &fault{id: f.last, rule: r, live: wan.NewFault(r.compile()), set: f.machine.Mark()}
+}
+
+// Add sets a fault, which is asked before all others from now on: of two that say
+// different things, the one that was set last decides. What is under way stays under
+// way. A rule with a mistake, or for a place that is not there, is refused in a
+// line.
+func (f *Faults) Add(r Rule) (Fault, error) {
+	err := r.check(f.topology, func(key, format string, args ...any) error {
+		return fmt.Errorf("%s: %s", strings.TrimPrefix(key, "."), fmt.Sprintf(format, args...))
+	})
+	if err != nil {
+		return Fault{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return Fault{}, errors.New("the network has been shut down")
+	}
+	x := f.make(r)
+	f.list = slices.Insert(f.list, 0, x)
+	f.refresh()
+	return x.report(f.machine.Mark()), nil
+}
+
+// Remove takes a fault away, as if it had never been. The error is an *UnknownError.
+func (f *Faults) Remove(id int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.list, func(x *fault) bool { return x.id == id })
+	if i < 0 {
+		return &UnknownError{fmt.Sprintf("there is no fault %d", id)}
+	}
+	f.list = slices.Delete(f.list, i, i+1)
+	f.refresh()
+	return nil
+}
+
+// Clear takes all faults away, those of the topology too. Stopped servers stay
+// stopped.
+func (f *Faults) Clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = nil
+	f.refresh()
+}
+
+// List is all faults in the order in which they are asked, also those that are over.
+func (f *Faults) List() []Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := make([]Fault, len(f.list))
+	for i, x := range f.list {
+		list[i] = x.report(f.machine.Mark())
 	}
 	return list
 }
 
-// wanPaths are paths with their faults as the WAN takes them.
-func wanPaths(paths []Path, faults map[string]PathFault) []wan.Path {
+// Get is one fault. The error is an *UnknownError.
+func (f *Faults) Get(id int) (Fault, error) {
+	for _, x := range f.List() {
+		if x.ID == id {
+			return x, nil
+		}
+	}
+	return Fault{}, &UnknownError{fmt.Sprintf("there is no fault %d", id)}
+}
+
+// Close ends what is timed. Nothing changes any more.
+func (f *Faults) Close() {
+	f.mu.Lock()
+	f.closed = true
+	f.stopTimer()
+	f.mu.Unlock()
+	f.running.Wait()
+}
+
+// state is how far the fault's time has come, and when that changes; 0: never.
+func (x *fault) state(now clock.Mark) (s FaultState, until clock.Mark) {
+	begin := x.set + clock.Mark(x.rule.After)
+	end := begin + clock.Mark(x.rule.For)
+	switch {
+	case now < begin:
+		return Waiting, begin
+	case x.rule.For == 0:
+		return Acting, 0
+	case now < end:
+		return Acting, end
+	}
+	return Over, 0
+}
+
+func (x *fault) report(now clock.Mark) Fault {
+	r := Fault{ID: x.id, Rule: x.rule, Packets: x.live.Packets(), Connections: x.live.Connections()}
+	var until clock.Mark
+	if r.State, until = x.state(now); until > 0 {
+		r.Left = Span(until - now)
+	}
+	return r
+}
+
+// refresh lets the world be as the faults say now, and sets the timer for what changes
+// next. It is called with mu held.
+func (f *Faults) refresh() {
+	f.stopTimer()
+	now := f.machine.Mark()
+	var acting []*fault
+	var next clock.Mark
+	for _, x := range f.list {
+		s, until := x.state(now)
+		if s == Acting {
+			acting = append(acting, x)
+		}
+		if until > 0 && (next == 0 || until < next) {
+			next = until
+		}
+	}
+	if f.world == nil {
+		return
+	}
+	f.world.suffer(acting)
+	if next == 0 || f.closed {
+		return
+	}
+	a := &alarm{}
+	f.timer = a
+	f.running.Add(1)
+	a.stop = f.machine.AfterFunc(time.Duration(next-now), func() {
+		defer f.running.Done()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.timer == a {
+			f.timer = nil
+			f.refresh()
+		}
+	})
+}
+
+// stopTimer is called with mu held. A timer that has gone off already finds out
+// when it gets the lock.
+func (f *Faults) stopTimer() {
+	if f.timer != nil && f.timer.stop() {
+		f.running.Done()
+	}
+	f.timer = nil
+}
+
+// attach makes w the world of the faults.
+func (f *Faults) attach(w *World) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.world = w
+	f.refresh()
+}
+
+// detach is called by w when it stops.
+func (f *Faults) detach(w *World) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.world == w {
+		f.world = nil
+		f.stopTimer()
+	}
+}
+
+// isDown reports whether a server has been stopped; setDown says that it has.
+func (f *Faults) isDown(peer string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.down[peer]
+}
+
+func (f *Faults) setDown(peer string, down bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down[peer] = down
+}
+
+// suffer makes these faults the world's.
+func (w *World) suffer(acting []*fault) {
+	var live []*wan.Fault
+	pulled, judged, gates := make(map[string]bool), make(map[string]bool), false
+	for _, x := range acting {
+		switch {
+		case x.rule.Action == unplug:
+			pulled[x.rule.Cable] = true
+			continue
+		case x.rule.Cable != "":
+			judged[x.rule.Cable] = true
+		case x.rule.Path == "":
+			gates = true
+		}
+		live = append(live, x.live)
+	}
+	w.wan.SetFaults(live)
+	set := func(name string, p *ether.Port, neighbour bool) {
+		p.SetPlugged(!pulled[name])
+		if judged[name] || neighbour && gates {
+			p.SetJudge(w.wan.Judge(name, neighbour))
+		} else {
+			p.SetJudge(nil)
+		}
+	}
+	for _, n := range w.topology.Appliance.Interfaces {
+		set(n.Name, w.appliance.Port(n.Name), false)
+	}
+	for _, h := range w.topology.Hosts {
+		if h.Wire != "" {
+			set(h.Name, w.hosts.Port(h.Name), true)
+		}
+	}
+}
+
+// Faults are what is wrong with the world.
+func (w *World) Faults() *Faults { return w.faults }
+
+// wanPaths are paths as the WAN takes them.
+func wanPaths(paths []Path) []wan.Path {
 	list := make([]wan.Path, len(paths))
 	for i, p := range paths {
-		f := faults[p.Name]
-		x := wan.Path{
-			To: p.To, Delay: p.Delay + f.Delay, Jitter: p.Jitter + f.Jitter, MTU: p.MTU, End: ends[p.End],
-			// What one loses the other cannot.
-			Loss: 1 - (1-p.Loss)*(1-f.Loss),
-		}
-		if f.End != "" {
-			x.End = ends[f.End]
-		}
+		list[i] = wan.Path{Name: p.Name, To: p.To, Delay: p.Delay, Jitter: p.Jitter, Loss: p.Loss, MTU: p.MTU, End: ends[p.End]}
 		for _, h := range p.Hops {
-			x.Hops = append(x.Hops, wan.Hop(h))
+			list[i].Hops = append(list[i].Hops, wan.Hop(h))
 		}
-		list[i] = x
 	}
 	return list
-}
-
-// SetRules replaces the firewalls' rules, those of the topology too. What
-// connections have sent so far is forgotten: rules that count begin at zero.
-func (w *World) SetRules(rules []Rule) error {
-	for i := range rules {
-		err := rules[i].check(func(key, format string, args ...any) error {
-			return fmt.Errorf("rule %d: %s: %s", i+1, strings.TrimPrefix(key, "."), fmt.Sprintf(format, args...))
-		})
-		if err != nil {
-			return err
-		}
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.rules = slices.Clone(rules)
-	w.wan.SetRules(wanRules(rules))
-	return nil
-}
-
-// Rules are the rules as they are now.
-func (w *World) Rules() []Rule {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.rules)
-}
-
-// A PathFault is what is wrong with a path. Delay, Jitter and Loss come to the
-// path's own. End, if not "", is what becomes of packets in place of the path's
-// own end, see Path.
-type PathFault struct {
-	End           string
-	Delay, Jitter time.Duration
-	Loss          float64
-}
-
-// SetPathFault changes the path of that name from now on; the zero PathFault
-// repairs it. Packets under way stay under way.
-func (w *World) SetPathFault(name string, f PathFault) error {
-	if !slices.ContainsFunc(w.topology.Paths, func(p Path) bool { return p.Name == name }) {
-		return fmt.Errorf("%s has no path %q", w.topology.File, name)
-	}
-	if _, ok := ends[f.End]; !ok {
-		return fmt.Errorf("%q is no end of a path", f.End)
-	}
-	if f.Loss < 0 || f.Loss > 1 || f.Delay < 0 || f.Jitter < 0 {
-		return fmt.Errorf("a fault of path %q is out of range: %+v", name, f)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.faults[name] = f
-	w.wan.SetPaths(wanPaths(w.topology.Paths, w.faults))
-	return nil
-}
-
-// port finds the card of one of the appliance's interfaces or of a host that is
-// on a wire.
-func (w *World) port(name string) (*ether.Port, error) {
-	if w.topology.findInterface(name) != nil {
-		return w.appliance.Port(name), nil
-	}
-	if h := w.topology.findHost(name); h != nil && h.Wire != "" {
-		return w.hosts.Port(name), nil
-	}
-	return nil, fmt.Errorf("%s has no interface, nor a host on a wire, %q", w.topology.File, name)
-}
-
-// SetCable impairs the cable of an interface, or of a host that is on a wire; the
-// zero Impairment repairs it.
-func (w *World) SetCable(name string, i ether.Impairment) error {
-	p, err := w.port(name)
-	if err != nil {
-		return err
-	}
-	p.SetImpairment(i)
-	return nil
-}
-
-// Unplug pulls the cable of an interface, or of a host that is on a wire, or
-// plugs it in again.
-func (w *World) Unplug(name string, out bool) error {
-	p, err := w.port(name)
-	if err != nil {
-		return err
-	}
-	p.SetUp(!out)
-	return nil
 }

@@ -28,7 +28,8 @@ type Topology struct {
 	Clients []Client `yaml:"clients"`
 	// Paths are the routers between the appliance's gateways and networks.
 	Paths []Path `yaml:"paths"`
-	// Rules are the firewalls' on these paths; the first that matches decides.
+	// Rules are the faults that are there from the start; the first that matches
+	// decides. See Faults for those that come later.
 	Rules []Rule `yaml:"rules"`
 	// Doors connect this world with the real one.
 	Doors Doors `yaml:"doors"`
@@ -111,7 +112,7 @@ type Client struct {
 // A Path is the way from the appliance's gateways to a network: the routers in
 // the order in which traceroute prints them.
 type Path struct {
-	Name string       `yaml:"name"` // for World's faults; its network unless given
+	Name string       `yaml:"name"` // for faults; its network unless given
 	To   netip.Prefix `yaml:"to"`
 	// Hops are the routers. The first one is the gateway itself, under the
 	// addresses with which it answers here. Without hops there is the gateway.
@@ -141,24 +142,6 @@ type Hop struct {
 	Jitter  time.Duration `yaml:"jitter"` // of this hop's own answers
 	Loss    float64       `yaml:"loss"`   // share of packets lost here, 0 to 1
 	Silent  bool          `yaml:"silent"` // answers no probe: "* * *"
-}
-
-// A Rule is a firewall's, for packets from one network to another. Zero values
-// match everything.
-type Rule struct {
-	Name     string       `yaml:"name"`
-	From     netip.Prefix `yaml:"from"`
-	To       netip.Prefix `yaml:"to"`
-	Protocol string       `yaml:"protocol"` // "tcp", "udp", "icmp"
-	Port     uint16       `yaml:"port"`     // destination's
-	// Action is "pass"; "drop"; "reset": both ends of a TCP connection get a
-	// reset, others a port unreachable; or "prohibited": administratively
-	// prohibited, by ICMP.
-	Action string `yaml:"action"`
-	// AfterBytes and AfterRecords let that much of a flow's data pass from From
-	// to To before the rule acts. See wan.Rule.
-	AfterBytes   int64 `yaml:"after_bytes"`
-	AfterRecords int   `yaml:"after_records"`
 }
 
 // Doors connect the real world with the simulated one.

@@ -223,7 +223,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"hop without address", "# paths", "paths: [{to: 203.0.113.0/24, hops: [{delay: 1ms}]}]", "t.yaml:22:37: a hop without an address"},
 		{"hop of the other family", "# paths", "paths: [{to: 203.0.113.0/24, hops: [{members: ['2001:db8::1']}]}]", "t.yaml:22:48: 2001:db8::1 is of another family"},
 		{"a host as router", "# paths", "paths: [{to: 203.0.113.0/24, hops: [{members: [192.0.2.53]}]}]", "t.yaml:22:48: 192.0.2.53 is already host resolver's"},
-		{"no such action", "# rules", "rules: [{action: refuse}]", `t.yaml:23:18: "refuse" is no action`},
+		{"no such action", "# rules", "rules: [{action: burn}]", `t.yaml:23:18: "burn" is no action`},
 		{"port of no protocol", "# rules", "rules: [{action: drop, port: 25}]", "t.yaml:23:30: port 25 of no protocol"},
 		{"counting pings", "# rules", "rules: [{action: drop, protocol: icmp, after_bytes: 9}]", "t.yaml:23:34: data is counted in tcp and udp only"},
 

@@ -25,6 +25,10 @@ type Options struct {
 	Logger  *slog.Logger   // for the program's operator; nil discards
 	// DoorAddrs are real addresses of doors, by name, in place of the topology's.
 	DoorAddrs map[string]netip.AddrPort
+	// Faults are what is wrong with the network, from an earlier world for example.
+	// They stay their owner's, and must be of the same topology. nil means those of
+	// the topology, on the machine's clock.
+	Faults *Faults
 }
 
 // A World is a running topology. Its methods are safe for concurrent use.
@@ -40,8 +44,7 @@ type World struct {
 	exit      *vnet.Host // nil: nothing leads out
 	doors     *doors
 
-	peers     map[string]peers.Peer
-	peerOrder []peers.Peer
+	peers map[string]peers.Peer // by the name of their service
 
 	followers sync.WaitGroup  // what startFollowers started
 	life      context.Context // ends with Stop
@@ -52,8 +55,9 @@ type World struct {
 	started []peers.Peer
 	conns   []network.Conn // of the topology's clients
 	waiting []*Client      // those that come after somebody
-	rules   []Rule
-	faults  map[string]PathFault
+
+	faults    *Faults
+	ownFaults bool
 }
 
 // A lifeState is how far a world's life has come.
@@ -87,7 +91,10 @@ func New(t *Topology, o Options) (*World, error) {
 		topology: t, options: o,
 		wires:  make(map[string]*ether.Segment),
 		peers:  make(map[string]peers.Peer),
-		faults: make(map[string]PathFault),
+		faults: o.Faults,
+	}
+	if w.faults == nil {
+		w.faults, w.ownFaults = NewFaults(t, nil), true
 	}
 	w.life, w.end = context.WithCancel(context.Background())
 	for i := range t.Clients {
@@ -99,6 +106,7 @@ func New(t *Topology, o Options) (*World, error) {
 		_ = w.Stop(context.Background()) // what went wrong first is told
 		return nil, fmt.Errorf("%s: %w", t.File, err)
 	}
+	w.faults.attach(w)
 	return w, nil
 }
 
@@ -141,12 +149,23 @@ func (w *World) Start(ctx context.Context) error {
 
 // startPeers is called with mu held.
 func (w *World) startPeers(ctx context.Context) error {
-	for _, p := range w.peerOrder {
-		if err := p.Start(ctx); err != nil {
+	for _, name := range w.peerNames() {
+		if w.faults.isDown(name) {
+			continue
+		}
+		if err := w.startPeer(ctx, name); err != nil {
 			return err
 		}
-		w.started = append(w.started, p)
 	}
+	return nil
+}
+
+// startPeer is called with mu held.
+func (w *World) startPeer(ctx context.Context, name string) error {
+	if err := w.peers[name].Start(ctx); err != nil {
+		return err
+	}
+	w.started = append(w.started, w.peers[name])
 	return nil
 }
 
@@ -165,6 +184,10 @@ func (w *World) Stop(ctx context.Context) error {
 	w.started, w.conns = nil, nil
 	w.mu.Unlock()
 	w.end()
+	w.faults.detach(w)
+	if w.ownFaults {
+		w.faults.Close()
+	}
 	if w.doors != nil {
 		w.doors.close(ctx)
 	}

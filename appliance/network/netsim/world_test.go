@@ -22,7 +22,6 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
@@ -43,11 +42,14 @@ func within(t testing.TB, d time.Duration) context.Context {
 }
 
 // start runs a world on free ports until the test ends.
-func start(t testing.TB, topology *netsim.Topology) *netsim.World {
+func start(t testing.TB, topology *netsim.Topology, change ...func(*netsim.Options)) *netsim.World {
 	t.Helper()
 	o := netsim.Options{Entropy: entropy.Seeded(1), DoorAddrs: make(map[string]netip.AddrPort)}
 	for _, d := range topology.Doors.In {
 		o.DoorAddrs[d.Name] = addrPort("127.0.0.1:0")
+	}
+	for _, f := range change {
+		f(&o)
 	}
 	world, err := netsim.New(topology, o)
 	if err != nil {
@@ -205,117 +207,6 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-func TestFaultsWhileItRuns(t *testing.T) {
-	w := start(t, fixture(t, "lab"))
-	toEcho := netsim.Rule{To: netip.MustParsePrefix("10.0.201.5/32"), Protocol: "tcp", Port: 7}
-	set := func(action string) {
-		t.Helper()
-		r := toEcho
-		r.Action = action
-		if err := w.SetRules([]netsim.Rule{r}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set("reset")
-	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("reset: %v", err)
-	}
-	set("prohibited")
-	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.EHOSTUNREACH) {
-		t.Errorf("prohibited: %v", err)
-	}
-	set("drop")
-	ctx := within(t, 100*time.Millisecond)
-	if _, err := w.Network().Dial(ctx, network.DialConfig{Remote: addrPort("10.0.201.5:7")}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("drop: %v", err)
-	}
-	if err := w.SetRules(nil); err != nil {
-		t.Fatal(err)
-	}
-	echo(t, mustDial(t, w, "10.0.201.5:7"), "repaired")
-
-	if err := w.SetPathFault("10.0.201.0/24", netsim.PathFault{End: "silent", Loss: 1}); err != nil {
-		t.Fatal(err)
-	}
-	ctx = within(t, 100*time.Millisecond)
-	if _, err := w.Network().Ping(ctx, network.PingRequest{Dst: addr("10.0.201.99")}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("ping along a path that is silent: %v", err)
-	}
-	if err := w.SetPathFault("10.0.201.0/24", netsim.PathFault{}); err != nil {
-		t.Fatal(err)
-	}
-	echo(t, mustDial(t, w, "10.0.201.5:7"), "repaired")
-}
-
-func TestMistakenFaultsChangeNothing(t *testing.T) {
-	w := start(t, fixture(t, "minimal"))
-	for _, err := range []error{
-		w.SetRules([]netsim.Rule{{Action: "burn"}}),
-		w.SetPathFault("nowhere", netsim.PathFault{}),
-		w.SetCable("nobody", ether.Impairment{}),
-		w.Unplug("client", true), // on no wire
-		w.SetServicePort("telnet", 23),
-	} {
-		if err == nil || strings.Contains(err.Error(), "\n") {
-			t.Errorf("got %v, want an error of one line", err)
-		}
-	}
-	if got := w.Rules(); len(got) != 0 {
-		t.Errorf("rules: %v", got)
-	}
-}
-
-func TestPathDown(t *testing.T) {
-	w := start(t, load(t, "down.yaml", replaceIn(valid, map[string]string{"# paths": `
-paths:
-  - name: far
-    to: 203.0.113.0/24
-    hops: [{members: [198.51.100.1]}, {members: [198.51.100.2]}]`})))
-	mustDial(t, w, "203.0.113.7:25")
-	for _, test := range []struct {
-		end  string
-		kind network.Kind
-	}{{"net-unreachable", network.NetUnreachable}, {"host-unreachable", network.HostUnreachable}, {"prohibited", network.Prohibited}} {
-		if err := w.SetPathFault("far", netsim.PathFault{End: test.end}); err != nil {
-			t.Fatal(err)
-		}
-		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("203.0.113.7")})
-		if err != nil || r.Kind != test.kind || r.From != addr("198.51.100.2") {
-			t.Errorf("%s: %+v, %v", test.end, r, err)
-		}
-	}
-}
-
-func TestUnpluggedCable(t *testing.T) {
-	w := start(t, fixture(t, "lab"))
-	ping := func(d time.Duration) error {
-		_, err := w.Network().Ping(within(t, d), network.PingRequest{Dst: addr("10.0.202.53")})
-		return err
-	}
-	if err := ping(enough); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Unplug("resolver", true); err != nil {
-		t.Fatal(err)
-	}
-	if err := ping(100 * time.Millisecond); err == nil {
-		t.Error("the name server answers without a cable")
-	}
-	if err := w.Unplug("resolver", false); err != nil {
-		t.Fatal(err)
-	}
-	if err := ping(enough); err != nil {
-		t.Error(err)
-	}
-	if err := w.SetCable("Data 1", ether.Impairment{Delay: 5 * time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
-	r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("10.0.202.53")})
-	if err != nil || r.RTT < 10*time.Millisecond {
-		t.Errorf("over a slow cable: %v, %v, want 10 ms at least", r.RTT, err)
-	}
-}
-
 // TestResetAfterBytes is the story of A3: everything was delivered, and yet the
 // writer sees a reset.
 func TestResetAfterBytes(t *testing.T) {
@@ -418,9 +309,7 @@ func TestEverythingIsOnTheWire(t *testing.T) {
 	lookUp(t, w, "udp", "google.com.", "A")
 	conn := mustDial(t, w, "10.0.201.5:7")
 	echo(t, conn, strings.Repeat("x", 10000))
-	if err := w.SetRules([]netsim.Rule{{Action: "reset"}}); err != nil {
-		t.Fatal(err)
-	}
+	add(t, w, netsim.Rule{Action: "reset"})
 	conn.SetDeadline(soon())
 	io.WriteString(conn, "too late")
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {

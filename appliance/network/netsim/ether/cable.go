@@ -31,8 +31,8 @@ type cable struct {
 
 	changing sync.Mutex // held while quality is replaced
 
-	mu      sync.Mutex
-	out, in lane // as the impairment has it
+	// The pump's.
+	out, in lane // as what is wrong has it
 	tx, rx  lane // as the media have it; half duplex has only tx
 }
 
@@ -40,7 +40,13 @@ type cable struct {
 type quality struct {
 	Impairment
 	media network.Media
+	judge Judge // nil: none
 }
+
+// A Judge decides about a frame on its way between two ports: how much later it
+// arrives, or that it does not. It runs on the wire's pump, must not block, and must
+// not keep or change the frame.
+type Judge func(from, to *Port, frame []byte) (delay time.Duration, pass bool)
 
 // limited reports whether the medium has a rate that counts.
 func (q *quality) limited() bool {
@@ -68,6 +74,12 @@ func (p *Port) SetMedia(m network.Media) {
 	p.cable.change(func(q *quality) { q.media = m })
 }
 
+// SetJudge lets f decide about every frame that crosses the port's cable from now
+// on, in both directions; nil lets all pass.
+func (p *Port) SetJudge(f Judge) {
+	p.cable.change(func(q *quality) { q.judge = f })
+}
+
 func (c *cable) change(f func(q *quality)) {
 	c.changing.Lock()
 	defer c.changing.Unlock()
@@ -75,7 +87,7 @@ func (c *cable) change(f func(q *quality)) {
 	if old := c.quality.Load(); old != nil {
 		q = *old
 	}
-	if f(&q); q.Impairment == (Impairment{}) && !q.limited() {
+	if f(&q); q.Impairment == (Impairment{}) && q.judge == nil && !q.limited() {
 		c.quality.Store(nil)
 		return
 	}
@@ -92,13 +104,13 @@ func (p *Port) carry(from *Port, v *buffer.View) {
 	now := p.wire.machine.Mark()
 	at, ok := now, true
 	if a != nil {
-		at, ok = from.cable.cross(&from.cable.out, &a.Impairment, p.wire, at, v.Size())
+		at, ok = a.cross(&from.cable.out, at, from, p, v.AsSlice())
 	}
 	if ok && b.limited() {
 		at, ok = p.cable.send(&p.cable.rx, b, at, v.Size())
 	}
 	if ok && b != nil {
-		at, ok = p.cable.cross(&p.cable.in, &b.Impairment, p.wire, at, v.Size())
+		at, ok = b.cross(&p.cable.in, at, from, p, v.AsSlice())
 	}
 	switch {
 	case !ok:
@@ -112,22 +124,27 @@ func (p *Port) carry(from *Port, v *buffer.View) {
 
 // cross says when a frame that enters the lane at start comes out, or that it is
 // lost.
-func (c *cable) cross(l *lane, i *Impairment, w *Wire, start clock.Mark, size int) (clock.Mark, bool) {
+func (q *quality) cross(l *lane, start clock.Mark, from, to *Port, frame []byte) (clock.Mark, bool) {
+	i, w, at := &q.Impairment, to.wire, start
 	if i.Loss > 0 && w.rand.Float64() < i.Loss {
 		return 0, false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at := start
 	if i.Rate > 0 {
 		var ok bool
-		if at, ok = l.serialize(start, i.Rate, cmp.Or(i.Queue, defaultQueue), size); !ok {
+		if at, ok = l.serialize(start, i.Rate, cmp.Or(i.Queue, defaultQueue), len(frame)); !ok {
 			return 0, false
 		}
 	}
 	at += clock.Mark(i.Delay)
 	if i.Jitter > 0 {
 		at += clock.Mark(w.rand.Float64() * float64(i.Jitter))
+	}
+	if q.judge != nil {
+		delay, pass := q.judge(from, to, frame)
+		if !pass {
+			return 0, false
+		}
+		at += clock.Mark(delay)
 	}
 	l.last = max(at, l.last)
 	return l.last, true
@@ -139,8 +156,6 @@ func (c *cable) send(l *lane, q *quality, start clock.Mark, size int) (clock.Mar
 	if q.media.HalfDuplex {
 		l = &c.tx
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	return l.serialize(start, q.media.Rate, defaultQueue, size)
 }
 

@@ -2,6 +2,7 @@ package ether_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -383,4 +384,73 @@ func TestNothingArrivesAfterClose(t *testing.T) {
 	w.After(0, func() { t.Error("ran after Close") })
 	a.Send(frame(mac(2), mac(1), ""))
 	w.Close()
+}
+
+// A judge decides about each frame on a port's cable, in both directions, and
+// knows who sent it to whom.
+func TestJudge(t *testing.T) {
+	w := newWire(t)
+	lan := w.Segment("lan")
+	atA, atB, atC := make(inbox, 10), make(inbox, 10), make(inbox, 10)
+	a := lan.NewNode("a", mac(1), 1500, atA.node("a"))
+	b := lan.NewNode("b", mac(2), 1500, atB.node("b"))
+	c := lan.NewNode("c", mac(3), 1500, atC.node("c"))
+	const late = 30 * time.Millisecond
+	b.SetJudge(func(from, to *ether.Port, f []byte) (time.Duration, bool) {
+		switch text := string(f[14:]); {
+		case text == "late":
+			return late, true
+		case from == a && to == b, from == b && to == a:
+			return 0, text != "lost"
+		}
+		return 0, true
+	})
+	start := clock.System().Mark()
+	a.Send(frame(mac(2), mac(1), "lost"))
+	a.Send(frame(mac(2), mac(1), "late"))
+	b.Send(frame(mac(1), mac(2), "lost"))
+	b.Send(frame(mac(1), mac(2), "back"))
+	c.Send(frame(mac(2), mac(3), "lost"))
+	if got := atA.next(t); !strings.Contains(got, "back") {
+		t.Errorf("a got %q, want what is not lost", got)
+	}
+	if got := atB.next(t); !strings.Contains(got, "late") {
+		t.Errorf("b got %q first, want frames in their order", got)
+	}
+	if d := clock.System().Since(start); d < late {
+		t.Errorf("the frame that is held up for %v took %v", late, d)
+	}
+	if got := atB.next(t); !strings.Contains(got, "lost") {
+		t.Errorf("b got %q, want c's", got)
+	}
+	b.SetJudge(nil)
+	a.Send(frame(mac(2), mac(1), "lost"))
+	atB.next(t)
+}
+
+// A port that is switched off and one whose cable is pulled are two things.
+func TestPluggedAndUp(t *testing.T) {
+	w := newWire(t)
+	p := w.Segment("lan").NewNode("a", mac(1), 1500, func([]byte) {})
+	p.SetPlugged(false)
+	p.SetUp(false)
+	p.SetUp(true)
+	if p.Up() {
+		t.Error("switching a port on plugs its cable in")
+	}
+	p.SetPlugged(true)
+	if !p.Up() {
+		t.Error("a port that is on and plugged in is not up")
+	}
+}
+
+func TestDeliverCrossesNoCable(t *testing.T) {
+	w := newWire(t)
+	in := make(inbox, 1)
+	p := w.Segment("lan").NewNode("a", mac(1), 1500, in.node("a"))
+	p.SetJudge(func(_, _ *ether.Port, _ []byte) (time.Duration, bool) { return 0, false })
+	p.Deliver(0, p, frame(mac(1), mac(2), "hello"))
+	if got := in.next(t); !strings.Contains(got, "hello") {
+		t.Errorf("got %q", got)
+	}
 }

@@ -34,8 +34,8 @@ type Port struct {
 	trains func(t *Train) bool // likewise; nil: it takes none
 	stack  link                // or the owner's link
 	mtu    atomic.Int32        // 0: the parent's
-	up     atomic.Bool
-	queued atomic.Int32 // frames that wait for the pump
+	down   atomic.Uint32       // why nothing passes: switchedOff, unplugged
+	queued atomic.Int32        // frames that wait for the pump
 
 	counters counters
 	cable    cable
@@ -84,12 +84,29 @@ func (p *Port) mru() int { return max(p.MTU(), standardMTU) }
 // parent, and as much with 0.
 func (p *Port) SetMTU(mtu int) { p.mtu.Store(int32(mtu)) }
 
-// Up reports whether the cable is plugged in.
-func (p *Port) Up() bool { return p.up.Load() && (p.parent == nil || p.parent.Up()) }
+// Why a port is down.
+const (
+	switchedOff = 1 << iota
+	unplugged
+)
 
-// SetUp plugs the cable in or pulls it: what is sent meanwhile is an error, what
-// is on its way to the port is lost.
-func (p *Port) SetUp(up bool) { p.up.Store(up) }
+// Up reports whether the port is switched on and its cable plugged in.
+func (p *Port) Up() bool { return p.down.Load() == 0 && (p.parent == nil || p.parent.Up()) }
+
+// SetUp switches the port on or off: what is sent meanwhile is an error, what is on
+// its way to the port is lost.
+func (p *Port) SetUp(up bool) { p.setDown(switchedOff, !up) }
+
+// SetPlugged plugs the cable in or pulls it, which is like SetUp and apart from it.
+func (p *Port) SetPlugged(in bool) { p.setDown(unplugged, !in) }
+
+func (p *Port) setDown(why uint32, down bool) {
+	if down {
+		p.down.Or(why)
+		return
+	}
+	p.down.And(^why)
+}
 
 // Counters are the port's totals since it was made. Bytes are whole frames'.
 func (p *Port) Counters() network.Counters {
@@ -129,6 +146,16 @@ func (p *Port) RelayAfter(d time.Duration, frame []byte) {
 	if p.accept(v) {
 		p.wire.postAfter(d, event{from: p, frame: v})
 	}
+}
+
+// Deliver lets a copy of frame, which has no tag, arrive at the port once d has passed,
+// as if from had sent it and no cable were in between.
+func (p *Port) Deliver(d time.Duration, from *Port, frame []byte) {
+	v := buffer.NewViewWithData(frame)
+	if from.segment.trunk != nil && p.segment.trunk == nil {
+		v = insertTag(frame, from.segment.vlan)
+	}
+	p.wire.postAfter(d, event{to: p, frame: v})
 }
 
 // send owns v.

@@ -56,7 +56,6 @@ func (s *Segment) plug(p *Port, mtu int) *Port {
 	p.segment, p.wire, p.vlan = s, s.wire, s.vlan
 	p.stack.port = p
 	p.mtu.Store(int32(mtu))
-	p.up.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.byMAC[p.mac] = p

@@ -118,7 +118,6 @@ func deliverTo(q, from *Port, v *buffer.View) {
 func (p *Port) VLAN(name string, id int) *Port {
 	q := &Port{name: name, mac: p.mac, wire: p.wire, segment: p.segment, vlan: id, parent: p}
 	q.stack.port = q
-	q.up.Store(true)
 	p.changeVLANs(func(m map[int]*Port) { m[id] = q })
 	return q
 }

@@ -17,11 +17,13 @@ type Peer interface {
 	// Start listens and returns. A failed Start leaves nothing behind.
 	Start(ctx context.Context) error
 	// Stop closes what Start opened, cuts its connections, and returns when no
-	// goroutine of the peer is left. Stopping twice is allowed.
+	// goroutine of the peer is left. Stopping twice is allowed, and so is starting
+	// again afterwards.
 	Stop()
 }
 
-// A Reporter is a Peer that has something to tell of what it did.
+// A Reporter is a Peer that has something to tell of what it did. It may be asked at any
+// time, also while it is stopped.
 type Reporter interface {
 	// Report is a value that encoding/json can write. It is the caller's own.
 	Report() any

@@ -20,8 +20,22 @@ type Sink struct {
 	stream
 
 	mu       sync.Mutex
+	accepted int
 	received int64
 	more     chan struct{} // closed when received grows, and replaced
+}
+
+// A SinkReport is what a sink has received on all connections.
+type SinkReport struct {
+	Connections int   `json:"connections"`
+	Bytes       int64 `json:"bytes"`
+}
+
+// Report returns a SinkReport.
+func (s *Sink) Report() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return SinkReport{s.accepted, s.received}
 }
 
 // Received counts the bytes read on all connections.
@@ -49,6 +63,9 @@ func (s *Sink) Await(ctx context.Context, n int64) error {
 }
 
 func (s *Sink) swallow(c network.Conn) {
+	s.mu.Lock()
+	s.accepted++
+	s.mu.Unlock()
 	_, _ = io.Copy(s, struct{ io.Reader }{c})
 }
 

@@ -23,9 +23,11 @@ type journey struct {
 	out, back *path // to the destination and from the source; nil: a wire
 	to        *gateway
 	steps     []step // the routers in between
-	firewall  int    // index of the gateway's step
+	gate      int    // index of the gateway's step
 	total     time.Duration
-	router    bool // the destination is a router of out's
+	held      time.Duration // by faults, so far
+	lane      *lane         // keeps what faults hold up in order; nil: none does
+	router    bool          // the destination is a router of out's
 }
 
 // forward handles a packet that came from the wire of g and is for g or for
@@ -48,12 +50,12 @@ func (g *gateway) pass(t *ether.Train) bool {
 	w := g.wan
 	p, ok := parseHeaders(t.Head())
 	if !ok || ether.MAC(p.frame[:6]) != g.mac || !routable(p.src) || !routable(p.dst) ||
-		len(w.rules.Load().rules) > 0 || w.isGateway(g, p.dst) {
+		w.isGateway(g, p.dst) {
 		return false
 	}
 	j := w.plan(g, &p)
 	defer func() { w.steps = j.steps[:0] }()
-	if !j.smooth() || t.MTU() > j.mtu() {
+	if !j.smooth() || !w.faults.Load().spares(&j, w.isAppliance(p.frame)) || t.MTU() > j.mtu() {
 		return false
 	}
 	mac, ok := j.to.macOf(p.dst)
@@ -68,7 +70,7 @@ func (g *gateway) pass(t *ether.Train) bool {
 
 // smooth reports whether the packet arrives, at the time that is expected.
 func (j *journey) smooth() bool {
-	if j.to == nil || j.router || int(j.ttl) <= len(j.steps) || j.lane() != nil {
+	if j.to == nil || j.router || int(j.ttl) <= len(j.steps) || j.line() != nil {
 		return false
 	}
 	for i := range j.steps {
@@ -152,7 +154,7 @@ func (j *journey) atGateway() {
 	if j.back != nil && len(j.back.Hops) > 0 {
 		j.total += j.back.Hops[0].Delay
 	}
-	j.firewall = len(j.steps)
+	j.gate = len(j.steps)
 	j.steps = append(j.steps, s)
 }
 
@@ -160,7 +162,7 @@ func (j *journey) atGateway() {
 // last not negative, that hop is the destination.
 func (j *journey) outward(p *path, last int) {
 	if last == 0 { // the gateway, under another name
-		j.steps = j.steps[:j.firewall]
+		j.steps = j.steps[:j.gate]
 		return
 	}
 	for i := 1; i < len(p.Hops); i++ {
@@ -205,6 +207,10 @@ func (j *journey) choose(h *Hop) netip.Addr {
 // walk takes a packet from router to router until something becomes of it.
 func (w *WAN) walk(j *journey) {
 	ends := max(int(j.ttl), 1) - 1 // the router at which its TTL ends
+	faults := w.faults.Load()
+	if !w.firewall(faults.at(j.back), j, 0) {
+		return
+	}
 	for i := range j.steps {
 		s := &j.steps[i]
 		if s.hop != nil && w.lost(s.hop.Loss) {
@@ -214,16 +220,16 @@ func (w *WAN) walk(j *journey) {
 			w.expire(j, i)
 			return
 		}
-		if s.gateway && !w.firewall(j) {
+		if s.gateway && !w.firewall(faults.gate, j, i) {
 			return
 		}
 	}
-	if w.pathLoses(j.out) || w.pathLoses(j.back) {
+	if w.pathLoses(j.out) || w.pathLoses(j.back) || !j.router && !w.firewall(faults.at(j.out), j, len(j.steps)-1) {
 		return
 	}
 	switch {
 	case j.router:
-		w.local(j.in, j.packet, j.dst, ourTTL-uint8(len(j.steps)), 2*j.total)
+		w.local(j.in, j.packet, j.dst, ourTTL-uint8(len(j.steps)), 2*j.total+j.held)
 	case j.to == nil:
 		w.refuse(j)
 	default:
@@ -239,7 +245,7 @@ func (w *WAN) expire(j *journey, i int) {
 	if !s.addr.IsValid() || s.hop != nil && s.hop.Silent {
 		return
 	}
-	delay := 2 * s.arrival
+	delay := 2*s.arrival + j.held
 	if s.hop != nil {
 		delay += w.jitter(s.hop.Jitter)
 	}
@@ -248,7 +254,7 @@ func (w *WAN) expire(j *journey, i int) {
 			return // the answer crosses the same routers
 		}
 	}
-	w.complain(j.packet, timeExceeded, complaint{j.in, s.addr, ourTTL - uint8(i), delay})
+	w.complain(j.packet, timeExceeded, complaint{gateway: j.in, from: s.addr, ttl: ourTTL - uint8(i), delay: delay})
 }
 
 // refuse answers a packet that leads nowhere, from the last router on its way.
@@ -272,9 +278,9 @@ func (w *WAN) refuse(j *journey) {
 func (j *journey) lastRouter() complaint {
 	i := len(j.steps) - 1
 	if i < 0 || !j.steps[i].addr.IsValid() || j.steps[i].hop != nil && j.steps[i].hop.Silent {
-		return complaint{gateway: j.in, from: j.in.addr(j.v6), ttl: ourTTL}
+		return complaint{gateway: j.in, from: j.in.addr(j.v6), ttl: ourTTL, delay: j.held}
 	}
-	return complaint{j.in, j.steps[i].addr, ourTTL - uint8(i), 2 * j.steps[i].arrival}
+	return complaint{gateway: j.in, from: j.steps[i].addr, ttl: ourTTL - uint8(i), delay: 2*j.steps[i].arrival + j.held}
 }
 
 // mtu is that of the narrowest link on the way.
@@ -319,11 +325,11 @@ func (w *WAN) deliver(j *journey) {
 
 // depart sends a frame of the packet's, or a part of it.
 func (w *WAN) depart(j *journey, frame []byte, o origin) {
-	if l := j.lane(); l != nil {
-		l.enter(w, j.total+w.jitter(j.slack()), departure{j.to, j.dst, slices.Clone(frame), o})
+	if l := j.line(); l != nil {
+		l.enter(w, j.total+j.held+w.jitter(j.slack()), departure{j.to, j.dst, slices.Clone(frame), o})
 		return
 	}
-	j.to.send(j.dst, frame, j.total, o)
+	j.to.send(j.dst, frame, j.total+j.held, o)
 }
 
 // A lane keeps the packets of one direction of a path in order where jitter would
@@ -338,15 +344,16 @@ type departure struct {
 	origin origin
 }
 
-// lane is the one that the packet has to take; nil where there is no jitter.
-func (j *journey) lane() *lane {
+// line is the lane that the packet has to take; nil where nothing could change the
+// order.
+func (j *journey) line() *lane {
 	switch {
 	case j.out != nil && j.out.Jitter > 0:
 		return &j.out.there
 	case j.back != nil && j.back.Jitter > 0:
 		return &j.back.home
 	}
-	return nil
+	return j.lane
 }
 
 func (l *lane) enter(w *WAN, delay time.Duration, d departure) {

@@ -51,6 +51,9 @@ type origin struct {
 	from    netip.Addr    // who complains
 	ttl     uint8         // of the complaint on arrival
 	delay   time.Duration // of the complaint
+
+	port   *ether.Port // instead of the gateway: where the complaint arrives
+	sender *ether.Port // then: who sends it
 }
 
 func newGateway(w *WAN, c Gateway, site bool) *gateway {
@@ -144,9 +147,14 @@ const (
 	targetLinkAddress     = 2
 )
 
+// isDiscovery reports whether the packet is one of neighbor discovery.
+func (p *packet) isDiscovery() bool {
+	return p.v6 && p.proto == protoICM6 && !p.later && len(p.body) >= 8 && p.body[0] >= 133 && p.body[0] <= 137
+}
+
 // ndp is arp for IPv6. It reports whether p was neighbor discovery.
 func (g *gateway) ndp(p *packet) bool {
-	if !p.v6 || p.proto != protoICM6 || p.later || len(p.body) < 8 || p.body[0] < 133 || p.body[0] > 137 {
+	if !p.isDiscovery() {
 		return false
 	}
 	// Only what comes from this wire has the full hop limit.

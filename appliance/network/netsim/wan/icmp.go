@@ -25,6 +25,19 @@ var (
 // A complaint says who answers a packet, and how the answer arrives.
 type complaint origin
 
+// leads reports whether the complaint can be sent.
+func (c *complaint) leads() bool { return c.gateway != nil || c.port != nil }
+
+// send sends what it says to an address.
+func (c *complaint) send(to netip.Addr, frame []byte) {
+	if c.port != nil {
+		address(frame, c.port.MAC(), c.sender.MAC())
+		c.port.Deliver(c.delay, c.sender, frame)
+		return
+	}
+	c.gateway.send(to, frame, c.delay, origin{})
+}
+
 const (
 	quote4 = 548  // bytes of the packet that an error holds: RFC 1812, 4.3.2.3
 	quote6 = 1232 // RFC 4443, 3.3: as much as fits 1280 bytes
@@ -43,7 +56,7 @@ func (w *WAN) complain(p *packet, k kind, c complaint) {
 		be.PutUint32(body[4:], uint32(k.mtu))
 		copy(body[8:], quote)
 		be.PutUint16(body[2:], checksum(pseudo(c.from, p.src, protoICM6, len(body)), body))
-		c.gateway.send(p.src, frame, c.delay, origin{})
+		c.send(p.src, frame)
 		return
 	}
 	quote := p.ip[:min(len(p.ip), quote4)]
@@ -52,7 +65,7 @@ func (w *WAN) complain(p *packet, k kind, c complaint) {
 	be.PutUint16(body[6:], uint16(k.mtu))
 	copy(body[8:], quote)
 	be.PutUint16(body[2:], checksum(0, body))
-	c.gateway.send(p.src, frame, c.delay, origin{})
+	c.send(p.src, frame)
 }
 
 func (p *packet) isICMPError() bool {
@@ -73,7 +86,7 @@ func (w *WAN) local(g *gateway, p *packet, at netip.Addr, ttl uint8, delay time.
 	if p.later {
 		return
 	}
-	c := complaint{g, at, ttl, delay}
+	c := complaint{gateway: g, from: at, ttl: ttl, delay: delay}
 	switch p.proto {
 	case protoICMP, protoICM6:
 		w.echo(p, c)
@@ -104,7 +117,7 @@ func (w *WAN) echo(p *packet, c complaint) {
 	body[0] = reply
 	body[2], body[3] = 0, 0
 	be.PutUint16(body[2:], checksum(sum, body))
-	c.gateway.send(p.src, frame, c.delay, origin{})
+	c.send(p.src, frame)
 }
 
 // A reset is what a TCP reset says.
@@ -126,7 +139,7 @@ func resetOf(p *packet, s segment) reset {
 	return r
 }
 
-// sendReset sends r by c's gateway; c's from is not looked at.
+// sendReset sends r as c says; c's from is not looked at.
 func (w *WAN) sendReset(r reset, c complaint) {
 	frame, body := w.ipFrame(r.src, r.dst, protoTCP, c.ttl, 20)
 	be.PutUint16(body, r.sport)
@@ -139,5 +152,5 @@ func (w *WAN) sendReset(r reset, c complaint) {
 	}
 	be.PutUint16(body[14:], r.window)
 	be.PutUint16(body[16:], checksum(pseudo(r.src, r.dst, protoTCP, len(body)), body))
-	c.gateway.send(r.dst, frame, c.delay, origin{})
+	c.send(r.dst, frame)
 }

@@ -12,6 +12,7 @@ const (
 	etherLen  = 14
 	typeIPv4  = 0x0800
 	typeARP   = 0x0806
+	typeVLAN  = 0x8100
 	typeIPv6  = 0x86dd
 	ipv4Len   = 20
 	ipv6Len   = 40

@@ -67,13 +67,13 @@ func TestRules(t *testing.T) {
 
 	t.Run("drop", func(t *testing.T) {
 		l := newLab(t)
-		l.wan.SetRules([]wan.Rule{with(wan.Drop)})
+		l.rules(with(wan.Drop))
 		syn(l)
 		l.near.expectNothing(gate4)
 	})
 	t.Run("reset", func(t *testing.T) {
 		l := newLab(t)
-		l.wan.SetRules([]wan.Rule{with(wan.Reset)})
+		l.rules(with(wan.Reset))
 		syn(l)
 		if got, want := l.near.nextTCP(), (tcp{flags: "R.", ack: 1001}); got != want {
 			t.Errorf("got %v, want %v", got, want)
@@ -81,7 +81,7 @@ func TestRules(t *testing.T) {
 	})
 	t.Run("prohibited", func(t *testing.T) {
 		l := newLab(t)
-		l.wan.SetRules([]wan.Rule{with(wan.Prohibit)})
+		l.rules(with(wan.Prohibit))
 		syn(l)
 		if got, want := l.near.nextICMP(), (icmp4{from: gate4, kind: layers.CreateICMPv4TypeCode(3, 13), ttl: 64}); got != want {
 			t.Errorf("got %v, want %v", got, want)
@@ -89,7 +89,7 @@ func TestRules(t *testing.T) {
 	})
 	t.Run("reset of UDP", func(t *testing.T) {
 		l := newLab(t)
-		l.wan.SetRules([]wan.Rule{{Protocol: wan.UDP, Action: wan.Reset}})
+		l.rules(wan.Rule{Protocol: wan.UDP, Action: wan.Reset})
 		l.near.send(ip{src: near4, dst: far4}, &layers.UDP{DstPort: 514})
 		if got, want := l.near.nextICMP(), (icmp4{from: gate4, kind: layers.CreateICMPv4TypeCode(3, 3), ttl: 64}); got != want {
 			t.Errorf("got %v, want %v", got, want)
@@ -97,7 +97,7 @@ func TestRules(t *testing.T) {
 	})
 	t.Run("the first match decides", func(t *testing.T) {
 		l := newLab(t)
-		l.wan.SetRules([]wan.Rule{with(wan.Pass), {Action: wan.Drop}})
+		l.rules(with(wan.Pass), wan.Rule{Action: wan.Drop})
 		if got := (talk{l}).up("S", 1000, 0, ""); got.flags != "S" {
 			t.Errorf("far got %v", got)
 		}
@@ -107,7 +107,7 @@ func TestRules(t *testing.T) {
 	t.Run("of an open connection", func(t *testing.T) {
 		l := talk{newLab(t)}
 		l.handshake()
-		l.wan.SetRules([]wan.Rule{with(wan.Reset)})
+		l.rules(with(wan.Reset))
 		l.near.send(ip{src: near4, dst: far4}, segment(false, "P.", 1001, 5001), gopacket.Payload("data"))
 		if got, want := l.near.nextTCP(), (tcp{flags: "R.", seq: 5001, ack: 1005}); got != want {
 			t.Errorf("near got %v, want %v", got, want)
@@ -118,10 +118,10 @@ func TestRules(t *testing.T) {
 	})
 	t.Run("taken away", func(t *testing.T) {
 		l := talk{newLab(t)}
-		l.wan.SetRules([]wan.Rule{with(wan.Drop)})
+		l.rules(with(wan.Drop))
 		syn(l.lab)
 		l.near.expectNothing(gate4)
-		l.wan.SetRules(nil)
+		l.rules()
 		l.handshake()
 	})
 }
@@ -130,7 +130,7 @@ func TestRules(t *testing.T) {
 // comes the reset.
 func TestResetAfterBytesLooksLikeA3(t *testing.T) {
 	l := talk{newLab(t)}
-	l.wan.SetRules([]wan.Rule{{To: prefix("216.58.194.206/32"), Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 412}})
+	l.rules(wan.Rule{To: prefix("216.58.194.206/32"), Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 412})
 	l.handshake()
 	first, second := string(make([]byte, 47)), string(make([]byte, 365))
 	got := []tcp{
@@ -156,7 +156,7 @@ func TestResetAfterBytesLooksLikeA3(t *testing.T) {
 
 func TestDataBeyondTheLimitIsRefused(t *testing.T) {
 	l := talk{newLab(t)}
-	l.wan.SetRules([]wan.Rule{{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 10}})
+	l.rules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 10})
 	l.handshake()
 	l.up("P.", 1001, 5001, "0123456789 and more")
 	l.near.send(ip{src: near4, dst: far4}, segment(false, "P.", 1020, 5001), gopacket.Payload("beyond"))
@@ -170,7 +170,7 @@ func TestDataBeyondTheLimitIsRefused(t *testing.T) {
 
 func TestRecordsAreLines(t *testing.T) {
 	l := talk{newLab(t)}
-	l.wan.SetRules([]wan.Rule{{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterRecords: 3}})
+	l.rules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterRecords: 3})
 	l.handshake()
 	l.up("P.", 1001, 5001, "one\ntw")
 	l.up("P.", 1001, 5001, "one\ntw") // sent again: not counted again
@@ -186,7 +186,7 @@ func TestRecordsAreLines(t *testing.T) {
 
 func TestANewConnectionIsCountedAnew(t *testing.T) {
 	l := talk{newLab(t)}
-	l.wan.SetRules([]wan.Rule{{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 4}})
+	l.rules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 4})
 	for range 2 {
 		l.handshake()
 		l.up("P.", 1001, 5001, "data")
@@ -202,7 +202,7 @@ func TestANewConnectionIsCountedAnew(t *testing.T) {
 
 func TestDatagramsAreRecords(t *testing.T) {
 	l := newLab(t)
-	l.wan.SetRules([]wan.Rule{{Protocol: wan.UDP, Port: 514, Action: wan.Prohibit, AfterRecords: 2}})
+	l.rules(wan.Rule{Protocol: wan.UDP, Port: 514, Action: wan.Prohibit, AfterRecords: 2})
 	send := func() {
 		l.near.send(ip{src: near4, dst: far4}, &layers.UDP{SrcPort: 1, DstPort: 514}, gopacket.Payload("no newline"))
 	}

@@ -49,7 +49,8 @@ func newLab(t testing.TB, paths ...wan.Path) *lab {
 			Name: "gateway", Segment: lan, MAC: gateMAC, MTU: 1500,
 			Addrs: []netip.Prefix{prefix("10.0.202.1/24"), prefix("2001:db8:202::1/64")},
 		}},
-		Sites: []wan.Gateway{{Name: "site", Segment: site, MAC: siteMAC, MTU: 1500, Addrs: []netip.Prefix{prefix("169.254.0.1/16")}}},
+		Appliance: []ether.MAC{nearMAC},
+		Sites:     []wan.Gateway{{Name: "site", Segment: site, MAC: siteMAC, MTU: 1500, Addrs: []netip.Prefix{prefix("169.254.0.1/16")}}},
 	})
 	l.wan.SetHosts([]wan.Host{{Net: netip.PrefixFrom(far4, 32)}, {Net: netip.PrefixFrom(far6, 128)}})
 	l.wan.SetPaths(paths)
@@ -60,6 +61,16 @@ func newLab(t testing.TB, paths ...wan.Path) *lab {
 		l.wire.Close()
 	})
 	return l
+}
+
+// rules replaces all faults by those of rules.
+func (l *lab) rules(rules ...wan.Rule) []*wan.Fault {
+	var faults []*wan.Fault
+	for _, r := range rules {
+		faults = append(faults, wan.NewFault(r))
+	}
+	l.wan.SetFaults(faults)
+	return faults
 }
 
 // A station is a machine with a hand-written stack: it answers ARP and neighbor

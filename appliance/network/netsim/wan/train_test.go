@@ -44,7 +44,7 @@ func TestTrainsCrossEveryPath(t *testing.T) {
 			}
 			c.path.To = away
 			l := newLab(t, c.path)
-			l.wan.SetRules(c.rules)
+			l.rules(c.rules...)
 			l.near.port.Close()
 			l.far.port.Close()
 			a := machine(t, l.near.port.Segment(), nearMAC, netip.PrefixFrom(near, near.BitLen()-8), gate)

@@ -34,6 +34,8 @@ type Options struct {
 	// Sites are wires of hosts behind the gateways, see SetHosts. What their
 	// gateways' networks are does not matter.
 	Sites []Gateway
+	// Appliance is the cards from whose point of view faults tell in from out.
+	Appliance []ether.MAC
 }
 
 // A Host says at which site an address is, or all addresses of a network.
@@ -68,6 +70,7 @@ type Hop struct {
 
 // A Path leads to a network.
 type Path struct {
+	Name   string // for faults
 	To     netip.Prefix
 	Hops   []Hop
 	Delay  time.Duration // one way, of the last leg
@@ -88,7 +91,9 @@ type WAN struct {
 
 	mu    sync.Mutex // held while a table is replaced
 	table atomic.Pointer[table]
-	rules atomic.Pointer[ruleSet]
+
+	appliance []ether.MAC
+	faults    atomic.Pointer[faultSet]
 
 	// What follows belongs to the pump.
 	steps []step // of the packet at hand
@@ -124,12 +129,12 @@ type place struct {
 
 // New plugs the gateways into their wires.
 func New(o Options) *WAN {
-	w := &WAN{wire: o.Wire, machine: clock.System(), rand: o.Rand}
+	w := &WAN{wire: o.Wire, machine: clock.System(), rand: o.Rand, appliance: o.Appliance}
 	if w.rand == nil {
 		w.rand = entropy.System().Stream("wan")
 	}
 	w.table.Store(&table{})
-	w.rules.Store(newRuleSet(nil))
+	w.SetFaults(nil)
 	for _, g := range o.Gateways {
 		w.gateways = append(w.gateways, newGateway(w, g, false))
 	}
@@ -180,9 +185,6 @@ func (w *WAN) SetPaths(paths []Path) {
 		}
 	})
 }
-
-// SetRules replaces the firewalls' rules and forgets what flows have done.
-func (w *WAN) SetRules(rules []Rule) { w.rules.Store(newRuleSet(rules)) }
 
 // change replaces the table by a changed copy.
 func (w *WAN) change(f func(*table)) {

@@ -325,7 +325,7 @@ func FuzzReceive(f *testing.F) {
 	for range len(frames) {
 		f.Add(<-frames)
 	}
-	l.wan.SetRules([]wan.Rule{{Protocol: wan.TCP, AfterRecords: 1, Action: wan.Reset}, {Protocol: wan.UDP, AfterBytes: 5, Action: wan.Prohibit}})
+	l.rules(wan.Rule{Protocol: wan.TCP, AfterRecords: 1, Action: wan.Reset}, wan.Rule{Protocol: wan.UDP, AfterBytes: 5, Action: wan.Prohibit})
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		l.near.port.Send(frame)
 		// The pump has handled it when it has handled what was sent after it.

@@ -1,0 +1,388 @@
+package netsim_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+)
+
+// add sets a fault of a world's.
+func add(t testing.TB, w *netsim.World, r netsim.Rule) netsim.Fault {
+	t.Helper()
+	f, err := w.Faults().Add(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// without takes a fault away again.
+func without(t testing.TB, w *netsim.World, f netsim.Fault) {
+	t.Helper()
+	if err := w.Faults().Remove(f.ID); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rule reads a rule as it is written in JSON.
+func rule(t testing.TB, text string) netsim.Rule {
+	t.Helper()
+	var r netsim.Rule
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// shortly is how long silence is waited for.
+const shortly = 100 * time.Millisecond
+
+// TestFaultsWhileItRuns: what a connection meets, behind the gateways and on the
+// appliance's own wire.
+func TestFaultsWhileItRuns(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	for _, to := range []string{"10.0.201.5:7", "10.0.202.53:53", "[2001:db8:202::53]:53"} {
+		for action, want := range map[string]error{
+			"reset":            syscall.ECONNREFUSED,
+			"refuse":           syscall.ECONNREFUSED,
+			"prohibit":         syscall.EHOSTUNREACH,
+			"host-unreachable": syscall.EHOSTUNREACH,
+			"net-unreachable":  syscall.ENETUNREACH,
+			"drop":             context.DeadlineExceeded,
+		} {
+			t.Run(to+" "+action, func(t *testing.T) {
+				a := addrPort(to)
+				if a.Addr().Is6() && errors.Is(want, syscall.EHOSTUNREACH) {
+					t.Skip("over IPv6 the appliance's stack does not tell connections of it")
+				}
+				f := add(t, w, netsim.Rule{Action: action, To: netip.PrefixFrom(a.Addr(), a.Addr().BitLen()), Protocol: "tcp", Port: a.Port()})
+				ctx := within(t, enough)
+				if action == "drop" {
+					ctx = within(t, shortly)
+				}
+				if _, err := w.Network().Dial(ctx, network.DialConfig{Remote: a}); !errors.Is(err, want) {
+					t.Errorf("got %v, want %v", err, want)
+				}
+				if got, err := w.Faults().Get(f.ID); err != nil || got.Packets < 1 || got.Connections < 1 {
+					t.Errorf("hits: %+v, %v", got, err)
+				}
+				without(t, w, f)
+				mustDial(t, w, to)
+			})
+		}
+	}
+}
+
+// The reset of an open connection reaches both ends, also between neighbours.
+func TestResetOfAnOpenConnection(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	for _, to := range []string{"10.0.201.5:7", "10.0.202.53:53"} {
+		c := mustDial(t, w, to)
+		f := add(t, w, rule(t, `{"action": "reset", "protocol": "tcp", "direction": "out"}`))
+		c.SetDeadline(soon())
+		c.Write([]byte("too late"))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: %v, want a reset", to, err)
+		}
+		without(t, w, f)
+	}
+}
+
+func TestTheFirstTwoConnectionsFail(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	f := add(t, w, rule(t, `{"action": "refuse", "to": "10.0.201.5", "protocol": "tcp", "port": 7, "connections": 2}`))
+	for range 2 {
+		if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("one of the first two: %v", err)
+		}
+	}
+	echo(t, mustDial(t, w, "10.0.201.5:7"), "the third")
+	if got, _ := w.Faults().Get(f.ID); got.Connections != 2 {
+		t.Errorf("%d connections were hit, want 2", got.Connections)
+	}
+}
+
+func TestPathDown(t *testing.T) {
+	w := start(t, load(t, "down.yaml", replaceIn(valid, map[string]string{"# paths": `
+paths:
+  - name: far
+    to: 203.0.113.0/24
+    hops: [{members: [198.51.100.1]}, {members: [198.51.100.2]}]`})))
+	mustDial(t, w, "203.0.113.7:25")
+	for action, kind := range map[string]network.Kind{
+		"net-unreachable": network.NetUnreachable, "host-unreachable": network.HostUnreachable, "prohibit": network.Prohibited,
+	} {
+		f := add(t, w, netsim.Rule{Path: "far", Action: action})
+		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("203.0.113.7")})
+		if err != nil || r.Kind != kind || r.From != addr("198.51.100.2") {
+			t.Errorf("%s: %+v, %v", action, r, err)
+		}
+		without(t, w, f)
+	}
+	add(t, w, netsim.Rule{Path: "far", Action: "drop"})
+	if _, err := w.Network().Ping(within(t, shortly), network.PingRequest{Dst: addr("203.0.113.7")}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("ping along a path that is silent: %v", err)
+	}
+}
+
+// TestSlowness: what an echo needs at least, there and back.
+func TestSlowness(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	for _, c := range []struct {
+		rule, to string
+		want     time.Duration
+	}{
+		{`{"action": "delay", "delay": "10ms"}`, "10.0.201.5", 20 * time.Millisecond},
+		{`{"action": "delay", "delay": "10ms"}`, "10.0.202.53", 20 * time.Millisecond},
+		{`{"action": "delay", "delay": "10ms", "direction": "in"}`, "10.0.202.53", 10 * time.Millisecond},
+		{`{"action": "delay", "delay": "10ms", "path": "google"}`, "216.58.194.206", 20 * time.Millisecond},
+		{`{"action": "delay", "delay": "10ms", "cable": "Data 1"}`, "10.0.201.5", 20 * time.Millisecond},
+		{`{"action": "delay", "delay": "10ms", "cable": "resolver"}`, "10.0.202.53", 20 * time.Millisecond},
+		// A frame of 1000 bytes, twice.
+		{`{"action": "rate", "rate": "1M"}`, "10.0.201.5", 16 * time.Millisecond},
+		{`{"action": "rate", "rate": "1M", "cable": "Data 1"}`, "10.0.202.53", 16 * time.Millisecond},
+	} {
+		f := add(t, w, rule(t, c.rule))
+		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr(c.to), DataSize: 1000 - 42})
+		if err != nil || r.RTT < c.want {
+			t.Errorf("%s: %s answers in %v, %v, want %v at least", c.rule, c.to, r.RTT, err, c.want)
+		}
+		without(t, w, f)
+	}
+}
+
+// A cable's faults are for every frame on it, ARP included, and for nobody else.
+func TestCables(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	ping := func(to string, d time.Duration) error {
+		_, err := w.Network().Ping(within(t, d), network.PingRequest{Dst: addr(to)})
+		return err
+	}
+	for _, text := range []string{
+		`{"action": "unplug", "cable": "resolver"}`,
+		`{"action": "loss", "loss": "100%", "cable": "resolver"}`,
+	} {
+		if _, err := w.Network().FlushNeighbors(); err != nil {
+			t.Fatal(err)
+		}
+		f := add(t, w, rule(t, text))
+		if err := ping("10.0.202.53", shortly); err == nil {
+			t.Errorf("%s: the name server answers", text)
+		}
+		neighbors, err := w.Network().Neighbors()
+		for _, n := range neighbors {
+			if n.Addr == addr("10.0.202.53") && n.MAC != nil {
+				t.Errorf("%s: ARP finds %v, %v", text, n, err)
+			}
+		}
+		if err := ping("10.0.201.5", enough); err != nil {
+			t.Errorf("%s: the other cables: %v", text, err)
+		}
+		without(t, w, f)
+		if err := ping("10.0.202.53", enough); err != nil {
+			t.Errorf("%s: repaired: %v", text, err)
+		}
+	}
+	f := add(t, w, rule(t, `{"action": "unplug", "cable": "Data 1"}`))
+	if err := ping("10.0.201.5", shortly); err == nil {
+		t.Error("a ping leaves through an interface without a cable")
+	}
+	without(t, w, f)
+	if err := ping("10.0.201.5", enough); err != nil {
+		t.Error("repaired:", err)
+	}
+}
+
+// TestTheLastWord: of two rules the one that was set last decides, before those of
+// the topology.
+func TestTheLastWord(t *testing.T) {
+	w := start(t, load(t, "rules.yaml", replaceIn(valid, map[string]string{"# rules": `
+rules:
+  - {name: nobody, action: reset, protocol: tcp}
+  - {action: pass}`})))
+	if _, err := dial(t, w, "203.0.113.7:25"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("the topology's rule: %v", err)
+	}
+	add(t, w, rule(t, `{"action": "prohibit"}`))
+	add(t, w, rule(t, `{"action": "pass", "protocol": "tcp", "either_port": 25}`))
+	mustDial(t, w, "203.0.113.7:25")
+	if _, err := dial(t, w, "203.0.113.7:26"); !errors.Is(err, syscall.EHOSTUNREACH) {
+		t.Errorf("the rule before the last: %v", err)
+	}
+	var got []string
+	for _, f := range w.Faults().List() {
+		got = append(got, fmt.Sprint(f.ID, " ", f.Rule, " ", f.State))
+	}
+	want := []string{"4 pass protocol tcp either-port 25 acting", "3 prohibit acting", "1 reset protocol tcp acting", "2 pass acting"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("faults (-want +got):\n%s", diff)
+	}
+	w.Faults().Clear()
+	if _, err := dial(t, w, "203.0.113.7:26"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("without any: %v, want the host's own refusal", err)
+	}
+	if n := len(w.Faults().List()); n != 0 {
+		t.Errorf("%d faults are left", n)
+	}
+}
+
+// Faults begin and end by themselves, those of cables too, in the time of the
+// machine.
+func TestTimedFaults(t *testing.T) {
+	topology, machine := fixture(t, "lab"), clock.NewFake(time.Time{})
+	faults := netsim.NewFaults(topology, machine)
+	defer faults.Close()
+	w := start(t, topology, func(o *netsim.Options) { o.Faults = faults })
+	refuse := add(t, w, rule(t, `{"action": "refuse", "to": "10.0.201.5", "after": "5s", "for": "30s"}`))
+	add(t, w, rule(t, `{"action": "unplug", "cable": "resolver", "after": "40s", "for": "1s"}`))
+	add(t, w, rule(t, `{"action": "drop", "protocol": "udp", "for": "10s"}`))
+	for _, step := range []struct {
+		advance time.Duration
+		refuses bool
+		states  string
+		left    time.Duration
+	}{
+		{0, false, "acting waiting waiting", 5 * time.Second},
+		{5*time.Second - 1, false, "acting waiting waiting", 1},
+		{1, true, "acting waiting acting", 30 * time.Second},
+		{6 * time.Second, true, "over waiting acting", 24 * time.Second},
+		{24 * time.Second, false, "over waiting over", 0},
+	} {
+		machine.Advance(step.advance)
+		_, err := dial(t, w, "10.0.201.5:7")
+		if refused := errors.Is(err, syscall.ECONNREFUSED); refused != step.refuses {
+			t.Errorf("after %v more: %v", step.advance, err)
+		}
+		var states []string
+		for _, f := range faults.List() {
+			states = append(states, string(f.State))
+		}
+		f, _ := faults.Get(refuse.ID)
+		if got := strings.Join(states, " "); got != step.states || time.Duration(f.Left) != step.left {
+			t.Errorf("after %v more: %s, %v left; want %s, %v", step.advance, got, f.Left, step.states, step.left)
+		}
+	}
+	if f, _ := faults.Get(refuse.ID); f.Connections != 2 {
+		t.Errorf("a fault that is over tells of %d connections, want 2", f.Connections)
+	}
+	for _, step := range []struct{ advance, patience time.Duration }{{0, enough}, {5 * time.Second, shortly}, {time.Second, enough}} {
+		machine.Advance(step.advance)
+		_, err := w.Network().Ping(within(t, step.patience), network.PingRequest{Dst: addr("10.0.202.53")})
+		if answers := err == nil; answers != (step.patience == enough) {
+			t.Errorf("after %v more the name server's cable: %v", step.advance, err)
+		}
+	}
+}
+
+// On the machine's own clock faults end, too.
+func TestAFaultEndsByItself(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	f := add(t, w, rule(t, `{"action": "drop", "to": "10.0.201.5", "for": "50ms"}`))
+	for ctx := within(t, enough); ; {
+		once, cancel := context.WithTimeout(ctx, shortly)
+		_, err := w.Network().Ping(once, network.PingRequest{Dst: addr("10.0.201.5")})
+		cancel()
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("it does not end")
+		}
+	}
+	if got, _ := w.Faults().Get(f.ID); got.State != netsim.Over {
+		t.Errorf("the fault is %s, want over", got.State)
+	}
+}
+
+// What is wrong stays when the appliance's world is made anew: counts, times and
+// servers that are down.
+func TestFaultsOutliveAWorld(t *testing.T) {
+	topology := fixture(t, "lab")
+	faults := netsim.NewFaults(topology, nil)
+	defer faults.Close()
+	with := func(o *netsim.Options) { o.Faults = faults }
+	old := start(t, topology, with)
+	f := add(t, old, rule(t, `{"action": "refuse", "protocol": "tcp", "port": 7, "connections": 2}`))
+	add(t, old, rule(t, `{"action": "unplug", "cable": "resolver"}`))
+	if _, err := dial(t, old, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("the first connection: %v", err)
+	}
+	if err := old.StopServer("google/web"); err != nil {
+		t.Fatal(err)
+	}
+	old.Stop(t.Context())
+	if _, err := faults.Add(netsim.Rule{Action: "refuse", To: netip.MustParsePrefix("96.17.177.18/32")}); err != nil {
+		t.Error("between two worlds:", err)
+	}
+	w := start(t, topology, with)
+	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("the second connection: %v", err)
+	}
+	mustDial(t, w, "10.0.201.5:7")
+	if got, _ := faults.Get(f.ID); got.Connections != 2 {
+		t.Errorf("hits: %+v", got)
+	}
+	for _, to := range []string{"96.17.177.18:80", "216.58.194.206:80"} {
+		if _, err := dial(t, w, to); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	if _, err := w.Network().Ping(within(t, shortly), network.PingRequest{Dst: addr("10.0.202.53")}); err == nil {
+		t.Error("the cable is plugged in again")
+	}
+}
+
+func TestServersStopAndStart(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	c := mustDial(t, w, "10.0.201.5:7")
+	for range 2 {
+		if err := w.StopServer("server/echo"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.SetDeadline(soon())
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a connection to a server that stops: %v", err)
+	}
+	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a stopped server: %v", err)
+	}
+	if s, err := w.Server("server/echo"); err != nil || s.Running {
+		t.Errorf("a stopped server: %+v, %v", s, err)
+	}
+	for range 2 {
+		if err := w.StartServer(t.Context(), "server/echo"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	echo(t, mustDial(t, w, "10.0.201.5:7"), "again")
+	mustDial(t, w, "10.0.201.4:6025").Write([]byte("12345"))
+	if err := w.Peer("workstation/sink").(*peers.Sink).Await(within(t, enough), 5); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Server("workstation/sink")
+	want := netsim.Server{
+		Name: "workstation/sink", Type: "sink", Host: "workstation", Running: true,
+		Addresses: []netip.AddrPort{addrPort("10.0.201.4:6025")}, Report: peers.SinkReport{Connections: 1, Bytes: 5},
+	}
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	var unknown *netsim.UnknownError
+	if err := w.StopServer("nobody"); !errors.As(err, &unknown) {
+		t.Errorf("a server that is not there: %v", err)
+	}
+}
