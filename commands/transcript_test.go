@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
@@ -43,6 +44,7 @@ const patience = 20 * time.Second
 //	    -topology NAME          in another network
 //	    -version 8.5.6-106      of another version
 //	    -machine                on the machine's clock: a ping's second takes one
+//	    -patience 500ms         that waits no longer for answers of the network
 //	session NAME...         play files of the archive, one login each
 //	    -in LABEL               in a login that stays, for two at a time
 //	    -user U -pass P         not as admin
@@ -91,7 +93,7 @@ var (
 
 // start switches on a box that runs until the script ends. version, if not empty, takes the place of
 // the topology's.
-func (s *stand) start(ts *testscript.TestScript, topology, version string, c clock.Clock) {
+func (s *stand) start(ts *testscript.TestScript, topology, version string, c clock.Clock, patience time.Duration) {
 	file, data, ok := fixtures.Topology(topology)
 	if !ok {
 		ts.Fatalf("no topology %s", topology)
@@ -107,6 +109,7 @@ func (s *stand) start(ts *testscript.TestScript, topology, version string, c clo
 		DoorAddrs: map[string]netip.AddrPort{"ssh": free, "ftp": free},
 		Clock:     c,
 		Entropy:   entropy.Seeded(1),
+		Timeouts:  appliance.Timeouts{Probe: patience, Lookup: patience, Connect: patience},
 	})
 	ts.Check(err)
 	ts.Check(b.Start(context.Background()))
@@ -134,13 +137,14 @@ func (s *stand) box(ts *testscript.TestScript, args []string) {
 	version := flags.String("version", "", "of the product")
 	topology := flags.String("topology", "lab", "name of the network")
 	machine := flags.Bool("machine", false, "use the machine's clock")
+	patience := flags.Duration("patience", 0, "with the network")
 	ts.Check(flags.Parse(args))
 	if *machine {
-		s.start(ts, *topology, *version, clock.System())
+		s.start(ts, *topology, *version, clock.System(), *patience)
 		return
 	}
 	s.fake = clock.NewFake(switchedOn)
-	s.start(ts, *topology, *version, s.fake)
+	s.start(ts, *topology, *version, s.fake, *patience)
 }
 
 // on switches the default box on unless there is one.

@@ -1,0 +1,371 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "dnsconfig",
+	Summary: "Configure DNS setup.",
+	Help: "dnsconfig [print]\ndnsconfig parent new address[,address...] [priority]\ndnsconfig parent delete address\n" +
+		"dnsconfig alt new domain[,domain...] address[,address...]\ndnsconfig alt delete domain\n" +
+		"dnsconfig roots\ndnsconfig roots new domain host address\ndnsconfig roots delete domain [host]\n\n" +
+		"parent is for the DNS servers of your own, alt for those of single domains. roots forgets all\n" +
+		"servers and uses the Internet's root servers; roots new then names the server of a domain.",
+	Source: "public (list, questions of SETUP, operations, inline form), invented (other questions)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Commit: true,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		if len(env.Args) > 0 {
+			return changeDNSInline(env)
+		}
+		return env.Menu(ctx, func() shell.Menu {
+			s := resolver.DNS.Get(env.Draft)
+			none := len(listedServers(s)) == 0
+			return shell.Menu{
+				Head: func() {
+					env.Printf("\n")
+					printDNS(env, s)
+				},
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Add a new server.", Run: func(ctx context.Context) error { return newServer(ctx, env) }},
+					{Key: "EDIT", Text: "Edit a server.", Hide: none, Run: func(ctx context.Context) error { return editServer(ctx, env) }},
+					{Key: "DELETE", Text: "Remove a server.", Hide: none, Run: func(ctx context.Context) error { return deleteServer(ctx, env) }},
+					{Key: "SETUP", Text: "Configure general settings.", Run: func(ctx context.Context) error { return setUpDNS(ctx, env) }},
+				},
+			}
+		})
+	},
+})
+
+// A listedServer is a line of the list: one of the servers or, where server is negative,
+// one of the alternates.
+type listedServer struct {
+	server, alternate int
+	text              string
+}
+
+// listedServers are the servers that are in use, in the order in which they are numbered.
+func listedServers(s resolver.Settings) (list []listedServer) {
+	for i, srv := range s.Servers {
+		if !s.Roots {
+			list = append(list, listedServer{i, -1, fmt.Sprintf("Priority: %d  %v", srv.Priority, srv.Addr)})
+		}
+	}
+	for i, a := range s.Alternates {
+		text := fmt.Sprintf("Domain: %s  %v", a.Domain, a.Addr)
+		if a.Host != "" {
+			text += " (" + a.Host + ")"
+		}
+		list = append(list, listedServer{-1, i, text})
+	}
+	return list
+}
+
+func printDNS(env *shell.Env, s resolver.Settings) {
+	local := "Currently using the local DNS cache servers:"
+	switch {
+	case s.Roots:
+		local = "Currently using the Internet root DNS servers."
+	case len(s.Servers) == 0:
+		local = "No DNS servers configured."
+	}
+	env.Printf("%s\n", local)
+	titled := false
+	for n, l := range listedServers(s) {
+		if l.alternate >= 0 && !titled {
+			env.Printf("\nAlternate authoritative servers:\n")
+			titled = true
+		}
+		env.Printf("%d. %s\n", n+1, l.text)
+	}
+	if s.Roots && !titled {
+		env.Printf("\nNo alternate authoritative servers configured.\n")
+	}
+}
+
+// changeDNS changes the draft's settings. It reads them anew: another conversation of the
+// same session cannot have changed them, but a commit in between may.
+func changeDNS(env *shell.Env, change func(*resolver.Settings)) {
+	s := resolver.DNS.Get(env.Draft)
+	change(&s)
+	resolver.DNS.Set(env.Draft, s)
+}
+
+func newServer(ctx context.Context, env *shell.Env) error {
+	if s := resolver.DNS.Get(env.Draft); !s.Roots {
+		kind, err := env.Choose(ctx, "Which kind of server do you want to add?", 0,
+			"Local DNS cache server", "Alternate authoritative server for a domain")
+		if err != nil {
+			return err
+		}
+		if kind == 0 {
+			return newLocalServers(ctx, env)
+		}
+	}
+	var a resolver.Alternate
+	if err := env.Form(ctx, domainField(&a)); err != nil {
+		return err
+	}
+	addrs, err := askServerAddrs(ctx, env, "the DNS server for "+a.Domain)
+	if err != nil {
+		return err
+	}
+	changeDNS(env, func(s *resolver.Settings) { addAlternates(s, a, addrs) })
+	return nil
+}
+
+// newLocalServers asks for DNS servers of one's own.
+func newLocalServers(ctx context.Context, env *shell.Env) error {
+	addrs, err := askServerAddrs(ctx, env, "your DNS server")
+	if err != nil {
+		return err
+	}
+	priority := 0
+	if err := env.Form(ctx, priorityField(&priority, addrs)); err != nil {
+		return err
+	}
+	changeDNS(env, func(s *resolver.Settings) { addServers(s, addrs, priority) })
+	return nil
+}
+
+// addServers adds local servers. One that is there gets the new priority.
+func addServers(s *resolver.Settings, addrs []netip.Addr, priority int) {
+	s.Servers = slices.DeleteFunc(s.Servers, func(srv resolver.Server) bool { return slices.Contains(addrs, srv.Addr) })
+	for _, a := range addrs {
+		s.Servers = append(s.Servers, resolver.Server{Priority: priority, Addr: a})
+	}
+	slices.SortStableFunc(s.Servers, func(a, b resolver.Server) int { return a.Priority - b.Priority })
+}
+
+// addAlternates adds servers of a domain. One that is there gets the new name.
+func addAlternates(s *resolver.Settings, a resolver.Alternate, addrs []netip.Addr) {
+	s.Alternates = slices.DeleteFunc(s.Alternates, func(o resolver.Alternate) bool {
+		return o.Domain == a.Domain && slices.Contains(addrs, o.Addr)
+	})
+	for _, a.Addr = range addrs {
+		s.Alternates = append(s.Alternates, a)
+	}
+}
+
+func editServer(ctx context.Context, env *shell.Env) error {
+	l, err := chooseServer(ctx, env, "edit")
+	if err != nil {
+		return err
+	}
+	s := resolver.DNS.Get(env.Draft)
+	if l.server >= 0 {
+		srv := s.Servers[l.server]
+		if err := env.Form(ctx, addrField(&srv.Addr, "your DNS server")); err != nil {
+			return err
+		}
+		if err := env.Form(ctx, priorityField(&srv.Priority, []netip.Addr{srv.Addr})); err != nil {
+			return err
+		}
+		changeDNS(env, func(s *resolver.Settings) {
+			s.Servers = slices.Delete(s.Servers, l.server, l.server+1)
+			addServers(s, []netip.Addr{srv.Addr}, srv.Priority)
+		})
+		return nil
+	}
+	a := s.Alternates[l.alternate]
+	if err := env.Form(ctx, domainField(&a)); err != nil {
+		return err
+	}
+	if err := env.Form(ctx, addrField(&a.Addr, "the DNS server for "+a.Domain)); err != nil {
+		return err
+	}
+	changeDNS(env, func(s *resolver.Settings) {
+		s.Alternates = slices.Delete(s.Alternates, l.alternate, l.alternate+1)
+		addAlternates(s, a, []netip.Addr{a.Addr})
+	})
+	return nil
+}
+
+func deleteServer(ctx context.Context, env *shell.Env) error {
+	l, err := chooseServer(ctx, env, "remove")
+	if err != nil {
+		return err
+	}
+	s := resolver.DNS.Get(env.Draft)
+	if l.server >= 0 && len(s.Servers) == 1 {
+		return errLastServer
+	}
+	changeDNS(env, func(s *resolver.Settings) {
+		if l.server >= 0 {
+			s.Servers = slices.Delete(s.Servers, l.server, l.server+1)
+		} else {
+			s.Alternates = slices.Delete(s.Alternates, l.alternate, l.alternate+1)
+		}
+	})
+	return nil
+}
+
+const errLastServer = shell.Refusal("The only DNS server cannot be removed. To do without one, use the Internet's root DNS servers.")
+
+// chooseServer asks for a server by its number in the list or by its address.
+func chooseServer(ctx context.Context, env *shell.Env, verb string) (chosen listedServer, err error) {
+	s := resolver.DNS.Get(env.Draft)
+	list := listedServers(s)
+	_, err = env.Ask(ctx, fmt.Sprintf("Enter the number of the server that you want to %s.", verb), "", func(answer string) error {
+		n, err := strconv.Atoi(answer)
+		if err != nil || n < 1 || n > len(list) {
+			return shell.Refusef("The value must be an integer from 1 to %d.", len(list))
+		}
+		chosen = list[n-1]
+		return nil
+	})
+	return chosen, err
+}
+
+// askServerAddrs asks for the address of a server, or of several.
+func askServerAddrs(ctx context.Context, env *shell.Env, what string) (addrs []netip.Addr, err error) {
+	_, err = env.Ask(ctx, "Please enter the IP address of "+what+".\nSeparate multiple IPs with commas.", "", func(answer string) (err error) {
+		addrs, err = parseServerAddrs(answer)
+		return err
+	})
+	return addrs, err
+}
+
+// parseServerAddrs reads addresses with commas between them. Its error is a Refusal.
+func parseServerAddrs(text string) (addrs []netip.Addr, err error) {
+	for one := range strings.SplitSeq(text, ",") {
+		a, err := netip.ParseAddr(strings.TrimSpace(one))
+		if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
+			return nil, shell.Refusal("The value must be an IPv4 or IPv6 address, or several with commas between them.")
+		}
+		if a = a.Unmap(); !slices.Contains(addrs, a) {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs, nil
+}
+
+// addrField asks for one address.
+func addrField(dst *netip.Addr, what string) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		_, err := d.Ask(ctx, "Please enter the IP address of "+what+".", dst.String(), func(answer string) error {
+			addrs, err := parseServerAddrs(answer)
+			if err != nil || len(addrs) > 1 {
+				return shell.Refusal("The value must be an IPv4 or IPv6 address.")
+			}
+			*dst = addrs[0]
+			return nil
+		})
+		return err
+	}
+}
+
+func priorityField(dst *int, addrs []netip.Addr) shell.Field {
+	names := make([]string, len(addrs))
+	for i, a := range addrs {
+		names[i] = a.String()
+	}
+	return shell.Number(dst, fmt.Sprintf("Please enter the priority for %s.\nServers with a lower number are asked first.", strings.Join(names, ", ")),
+		0, resolver.MaxPriority)
+}
+
+// domainField asks for the domain of an alternate server and for the server's name.
+func domainField(a *resolver.Alternate) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		_, err := d.Ask(ctx, `Please enter the domain for which the server is authoritative (Ex: "example.com").`, a.Domain, func(answer string) (err error) {
+			a.Domain, err = parseDomain(answer)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		_, err = d.Ask(ctx, "Please enter the host name of the DNS server, if it has one.", a.Host, func(answer string) error {
+			a.Host = ""
+			if answer == "" {
+				return nil
+			}
+			host, err := parseDomain(answer)
+			a.Host = host
+			return err
+		})
+		return err
+	}
+}
+
+// parseDomain reads the name of a domain. Its error is a Refusal.
+func parseDomain(text string) (string, error) {
+	name := strings.ToLower(strings.TrimSuffix(text, "."))
+	if !resolver.ValidDomain(name) {
+		return "", shell.Refusal("The value must be the name of a domain, such as example.com.")
+	}
+	return name, nil
+}
+
+// setUpDNS asks for the general settings.
+func setUpDNS(ctx context.Context, env *shell.Env) error {
+	s := resolver.DNS.Get(env.Draft)
+	kind := 1
+	if s.Roots {
+		kind = 0
+	}
+	kind, err := env.Choose(ctx, "Do you want the Gateway to use the Internet's root DNS servers or would you like it to use your own DNS servers?",
+		kind, "Use Internet root DNS servers", "Use own DNS cache servers")
+	if err != nil {
+		return err
+	}
+	if s.Roots = kind == 0; !s.Roots && len(s.Servers) == 0 {
+		addrs, err := askServerAddrs(ctx, env, "your DNS server")
+		if err != nil {
+			return err
+		}
+		priority := 0
+		if err := env.Form(ctx, priorityField(&priority, addrs)); err != nil {
+			return err
+		}
+		addServers(&s, addrs, priority)
+	}
+	if err := env.Form(ctx,
+		dnsInterface(&s.Interface, appliance.Interfaces.Get(env.Draft).List),
+		shell.Number(&s.PTRTimeout, "Enter the number of seconds to wait before timing out reverse DNS lookups.", 0, 300),
+		shell.Number(&s.MinimumTTL, "Enter the minimum TTL in seconds for DNS cache.", 0, 86400),
+	); err != nil {
+		return err
+	}
+	resolver.DNS.Set(env.Draft, s)
+	return nil
+}
+
+// dnsInterface asks for the IP interface that queries come from. One that is gone is
+// offered no more.
+func dnsInterface(dst *string, list []appliance.IPInterface) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		names, choices, def := []string{""}, []string{"Auto"}, 0
+		for _, i := range list {
+			prefixes, err := i.Prefixes()
+			if err != nil {
+				return err
+			}
+			var texts []string
+			for _, p := range prefixes {
+				texts = append(texts, p.String())
+			}
+			if i.Name == *dst {
+				def = len(names)
+			}
+			names = append(names, i.Name)
+			choices = append(choices, fmt.Sprintf("%s (%s: %s)", i.Name, strings.Join(texts, ", "), i.Hostname))
+		}
+		n, err := d.Choose(ctx, "Choose the IP interface for DNS traffic.", def, choices...)
+		if err == nil {
+			*dst = names[n]
+		}
+		return err
+	}
+}

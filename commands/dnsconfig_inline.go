@@ -1,0 +1,164 @@
+package commands
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/shell"
+)
+
+// changeDNSInline does what the arguments of dnsconfig say.
+func changeDNSInline(env *shell.Env) error {
+	s := resolver.DNS.Get(env.Draft)
+	form, args := strings.ToLower(env.Args[0]), env.Args[1:]
+	if len(args) > 0 {
+		form += " " + strings.ToLower(args[0])
+		args = args[1:]
+	}
+	forms := map[string]struct {
+		least, most int // number of arguments
+		change      func(*resolver.Settings, []string) error
+	}{
+		"print":         {0, 0, nil},
+		"parent new":    {1, 2, newParent},
+		"parent delete": {1, 1, deleteParent},
+		"alt new":       {2, 2, newAlternate},
+		"alt delete":    {1, 1, deleteAlternate},
+		"roots":         {0, 0, useRoots},
+		"roots new":     {3, 3, newRoot},
+		"roots delete":  {1, 2, deleteRoot},
+	}
+	f, known := forms[form]
+	switch all := strings.Join(env.Args, " "); {
+	case !known:
+		return shell.Invalidf(all, "The arguments must begin with print, parent new, parent delete, alt new, alt delete, roots, roots new or roots delete.")
+	case len(args) < f.least:
+		return shell.Invalidf(all, "An argument is missing. See: help dnsconfig.")
+	case len(args) > f.most:
+		return shell.Invalidf(args[f.most], "The argument is one too many. See: help dnsconfig.")
+	case form == "print":
+		printDNS(env, s)
+		return nil
+	}
+	if err := f.change(&s, args); err != nil {
+		return err
+	}
+	resolver.DNS.Set(env.Draft, s)
+	return nil
+}
+
+func newParent(s *resolver.Settings, args []string) error {
+	addrs, err := inlineAddrs(args[0])
+	if err != nil {
+		return err
+	}
+	priority := 0
+	if len(args) > 1 {
+		if priority, err = strconv.Atoi(args[1]); err != nil || priority < 0 || priority > resolver.MaxPriority {
+			return shell.Invalidf(args[1], "The priority must be an integer from 0 to %d.", resolver.MaxPriority)
+		}
+	}
+	s.Roots = false
+	addServers(s, addrs, priority)
+	return nil
+}
+
+func deleteParent(s *resolver.Settings, args []string) error {
+	addr, err := netip.ParseAddr(args[0])
+	kept := slices.DeleteFunc(slices.Clone(s.Servers), func(srv resolver.Server) bool { return srv.Addr == addr })
+	switch {
+	case err != nil || len(kept) == len(s.Servers):
+		return shell.Invalidf(args[0], "The DNS server does not exist.")
+	case len(kept) == 0 && !s.Roots:
+		return errLastServer
+	}
+	s.Servers = kept
+	return nil
+}
+
+func newAlternate(s *resolver.Settings, args []string) error {
+	if s.Roots {
+		return shell.Refusal("The Internet's root DNS servers are in use. Use: dnsconfig roots new.")
+	}
+	addrs, err := inlineAddrs(args[1])
+	if err != nil {
+		return err
+	}
+	for domain := range strings.SplitSeq(args[0], ",") {
+		if domain, err = inlineDomain(domain); err != nil {
+			return err
+		}
+		addAlternates(s, resolver.Alternate{Domain: domain}, addrs)
+	}
+	return nil
+}
+
+func deleteAlternate(s *resolver.Settings, args []string) error {
+	return dropAlternates(s, args[0], "")
+}
+
+func useRoots(s *resolver.Settings, _ []string) error {
+	s.Roots, s.Servers, s.Alternates = true, nil, nil
+	return nil
+}
+
+func newRoot(s *resolver.Settings, args []string) error {
+	if !s.Roots {
+		return shell.Refusal("DNS servers of your own are in use. Use: dnsconfig alt new.")
+	}
+	domain, err := inlineDomain(args[0])
+	if err != nil {
+		return err
+	}
+	host, err := inlineDomain(args[1])
+	if err != nil {
+		return err
+	}
+	addrs, err := inlineAddrs(args[2])
+	if err != nil {
+		return err
+	}
+	addAlternates(s, resolver.Alternate{Domain: domain, Host: host}, addrs)
+	return nil
+}
+
+func deleteRoot(s *resolver.Settings, args []string) error {
+	host := ""
+	if len(args) > 1 {
+		host = args[1]
+	}
+	return dropAlternates(s, args[0], host)
+}
+
+// dropAlternates removes the servers of a domain, or the one with a name.
+func dropAlternates(s *resolver.Settings, domain, host string) error {
+	kept := slices.DeleteFunc(slices.Clone(s.Alternates), func(a resolver.Alternate) bool {
+		return strings.EqualFold(a.Domain, strings.TrimSuffix(domain, ".")) && (host == "" || strings.EqualFold(a.Host, strings.TrimSuffix(host, ".")))
+	})
+	if len(kept) == len(s.Alternates) {
+		return shell.Invalidf(strings.TrimSpace(domain+" "+host), "The alternate DNS server does not exist.")
+	}
+	s.Alternates = kept
+	return nil
+}
+
+// inlineAddrs and inlineDomain read arguments.
+
+func inlineAddrs(text string) ([]netip.Addr, error) {
+	addrs, err := parseServerAddrs(text)
+	if err != nil {
+		return nil, shell.Invalidf(text, "%v", err)
+	}
+	return addrs, nil
+}
+
+func inlineDomain(text string) (string, error) {
+	domain, err := parseDomain(text)
+	if err != nil {
+		return "", shell.Invalidf(text, "%v", err)
+	}
+	return domain, nil
+}
