@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/esasim/esasim/appliance/capture"
@@ -96,6 +97,7 @@ type Appliance struct {
 	Reporting, Tracking *Database
 
 	state   string // directory
+	access  atomic.Pointer[accessCache]
 	started clock.Mark
 	journal func(Entry)
 	power   func(PowerAction, time.Duration)

@@ -13,7 +13,12 @@
 // survives a restart. Everything else (captures that run, sessions, counters,
 // caches) lives in its part and ends with it. The sections that no part owns are
 // defined here: the host name, the time zone, ports and their media, the IP
-// interfaces, routes and mail listeners.
+// interfaces, routes and mail listeners, and how administrators come in.
+//
+// A little state outlives a restart: the clock's setting, the date of the installation,
+// the settings of captures, whether reporting is on. Erase removes what users did to an
+// appliance, configuration and state, and leaves what the hardware and the installed
+// software know.
 //
 // # Services and ports
 //

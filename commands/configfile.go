@@ -2,16 +2,22 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/shell"
 )
 
-// What showconfig and saveconfig share.
+// What showconfig and saveconfig share, and the commands that read files of the directory
+// configuration.
 
 // askPassphrases asks how passphrases are to be written. Before version 9 that
 // was one question, from 14 on plain passphrases are no longer offered.
@@ -80,4 +86,29 @@ func configHeader(env *shell.Env) []string {
 		lines = append(lines, fmt.Sprintf("Number of CPUs: %d", p.CPUs), fmt.Sprintf("Memory (GB): %d", p.MemoryMB/1024))
 	}
 	return append(lines, "Current Time: "+env.Box.Now().Format("Mon Jan _2 15:04:05 2006"))
+}
+
+// openConfigFile opens a file of the directory configuration, which may be named
+// as saveconfig prints it.
+func openConfigFile(env *shell.Env, name string) (io.ReadCloser, error) {
+	base := strings.TrimPrefix(name, "/configuration/")
+	if base == "" {
+		return nil, shell.Refusal("The name of a file is required.")
+	}
+	missing := shell.Refusef("The file %s does not exist in the directory configuration.", visible(name))
+	full := path.Join(files.Configuration, base)
+	if path.Dir(full) != files.Configuration {
+		return nil, missing
+	}
+	f, err := env.Box.Files.Open(full)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	if fi, err := f.Stat(); err != nil || fi.IsDir() {
+		return nil, errors.Join(missing, f.Close())
+	}
+	return f, nil
 }

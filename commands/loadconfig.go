@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
-	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -93,31 +90,6 @@ func pastedConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 		}
 		text.WriteString(line + "\n")
 	}
-}
-
-// openConfigFile opens a file of the directory configuration, which may be named
-// as saveconfig prints it.
-func openConfigFile(env *shell.Env, name string) (io.ReadCloser, error) {
-	base := strings.TrimPrefix(name, "/configuration/")
-	if base == "" {
-		return nil, shell.Refusal("The name of a file is required.")
-	}
-	missing := shell.Refusef("The file %s does not exist in the directory configuration.", visible(name))
-	full := path.Join(files.Configuration, base)
-	if path.Dir(full) != files.Configuration {
-		return nil, missing
-	}
-	f, err := env.Box.Files.Open(full)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
-		return nil, missing
-	}
-	if err != nil {
-		return nil, err
-	}
-	if fi, err := f.Stat(); err != nil || fi.IsDir() {
-		return nil, errors.Join(missing, f.Close())
-	}
-	return f, nil
 }
 
 // loadRefusal words what is wrong with a file; other errors are internal.

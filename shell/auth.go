@@ -3,6 +3,7 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
@@ -28,6 +29,9 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 	offered := SSHAlgorithms()
 	c := &gossh.ServerConfig{
 		MaxAuthTries: r.limits.Tries,
+		BannerCallback: func(gossh.ConnMetadata) string {
+			return onWire(r.Box.AdminAccess().Banner)
+		},
 		NoClientAuthCallback: func(gossh.ConnMetadata) (*gossh.Permissions, error) {
 			return nil, gossh.ErrNoAuth
 		},
@@ -64,6 +68,14 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 	}
 	c.KeyExchanges, c.Ciphers, c.MACs = offered.KeyExchanges, offered.Ciphers, offered.MACs
 	return c
+}
+
+// onWire gives a text the line ends of SSH's messages (RFC 4252, section 5.4).
+func onWire(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ReplaceAll(text, "\n", "\r\n") + "\r\n"
 }
 
 func permit(a users.Account) *gossh.Permissions {

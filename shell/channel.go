@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"io"
@@ -202,7 +203,7 @@ func (v *visit) start(talk func() int) {
 
 // newSession makes the session of a shell or of a command line.
 func (v *visit) newSession() *session {
-	s := newSession(v.Box, v.catalog, v.ch.account, v.ch, v.window, v.limits.Idle)
+	s := newSession(v.Box, v.catalog, v.ch.account, v.ch, v.window, cmp.Or(v.limits.Idle, v.Box.AdminAccess().Idle()))
 	s.from, s.local = v.ch.from, v.ch.local
 	v.session = s
 	return s
@@ -229,7 +230,7 @@ func (v *visit) shell(ctx context.Context, s *session) int {
 	if known {
 		last = lastLogin(previous.In.In(v.Box.Zone()), previous.From)
 	}
-	io.WriteString(s.keys, welcome(v.Box.Product, last, s.limit))
+	io.WriteString(s.keys, welcome(v.Box.Product, last, s.limit, v.Box.AdminAccess().Welcome))
 	if err := s.interact(ctx); err != nil {
 		return statusFailed
 	}

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,10 +37,6 @@ const consoleLine = "ttyv0"
 // shown to the user. A read of In that is under way when ctx ends goes on until In
 // gives something or is closed.
 func (c *Console) Serve(ctx context.Context) error {
-	idle := c.Idle
-	if idle == 0 {
-		idle = DefaultIdle
-	}
 	catalog := newCatalog(c.Commands, c.Box.Product.Version)
 	var window *size
 	if c.Size != nil {
@@ -61,6 +58,7 @@ func (c *Console) Serve(ctx context.Context) error {
 		if err != nil {
 			continue // Ctrl-C, Ctrl-D: ask again
 		}
+		idle := cmp.Or(c.Idle, c.Box.AdminAccess().Idle())
 		if err := c.session(ctx, line, catalog, account, idle); ctx.Err() != nil {
 			return err
 		}
@@ -68,6 +66,9 @@ func (c *Console) Serve(ctx context.Context) error {
 }
 
 func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) {
+	if banner := c.Box.AdminAccess().Banner; banner != "" {
+		fmt.Fprintf(p, "\n%s\n", banner)
+	}
 	fmt.Fprintf(p, "\nAsyncOS %s (%s)\n\n", c.Box.Hostname(), consoleLine)
 	for {
 		name, err := p.Prompt(ctx, "login: ")
@@ -115,7 +116,7 @@ func (c *Console) session(ctx context.Context, line *session, catalog *catalog, 
 	if known {
 		last = lastLogin(previous.In.In(c.Box.Zone()), previous.From)
 	}
-	io.WriteString(s.keys, welcome(c.Box.Product, last, idle))
+	io.WriteString(s.keys, welcome(c.Box.Product, last, idle, c.Box.AdminAccess().Welcome))
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(ErrLogout)
 	return s.interact(ctx)

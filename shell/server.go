@@ -52,7 +52,7 @@ type Server struct {
 
 // Limits are what a Server allows. A zero field means its default.
 type Limits struct {
-	Idle        time.Duration // silence at a prompt before a session ends; 30 minutes
+	Idle        time.Duration // silence at a prompt before a session ends; what is configured
 	Handshake   time.Duration // from connecting to being logged in; 2 minutes
 	Connections int           // at a time; 1000
 	Sessions    int           // channels of one connection at a time; 10
@@ -71,7 +71,6 @@ func (l Limits) withDefaults() Limits {
 			*n = def
 		}
 	}
-	set(&l.Idle, DefaultIdle)
 	set(&l.Handshake, 2*time.Minute)
 	set(&l.Keepalive, time.Minute)
 	count(&l.Connections, 1000)
@@ -80,8 +79,8 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// DefaultIdle is the inactivity timeout of a session.
-const DefaultIdle = 30 * time.Minute
+// DefaultIdle is the inactivity timeout of a session on a new appliance.
+const DefaultIdle = appliance.DefaultTimeout * time.Minute
 
 // DefaultVersion is what clients are told unless Server.Version says otherwise.
 const DefaultVersion = "OpenSSH_7.5 FreeBSD-20170903"
@@ -261,12 +260,17 @@ func (r *run) guard(where string) {
 	}
 }
 
-// admit makes a peer of a connection, or returns nil where there is no room for it
-// or its address is blocked. A newcomer takes the place of whoever has been longest
+// admit makes a peer of a connection, or returns nil where there is no room for it,
+// or its address is blocked or not one from which access is permitted. A newcomer takes the place of whoever has been longest
 // about logging in.
 func (r *run) admit(conn net.Conn) *peer {
 	addr := addrOf(conn.RemoteAddr())
 	if !r.Box.Guard.Admit(addr) {
+		return nil
+	}
+	if !r.Box.AdminAccess().Admits(addr) {
+		r.Box.Log(appliance.AuthenticationLog, appliance.Information,
+			fmt.Sprintf("An SSH connection from %v was refused: access is not permitted from this address.", addr))
 		return nil
 	}
 	r.mu.Lock()

@@ -10,8 +10,9 @@ import (
 )
 
 // welcome is what a session begins with. idle is the inactivity timeout; last is
-// empty at a user's first login.
-func welcome(f product.Facts, last string, idle time.Duration) string {
+// empty at a user's first login. message is what the administrator has added, if
+// anything: it stands last.
+func welcome(f product.Facts, last string, idle time.Duration, message string) string {
 	var b strings.Builder
 	if last != "" {
 		b.WriteString(last + "\r\n")
@@ -33,6 +34,12 @@ func welcome(f product.Facts, last string, idle time.Duration) string {
 		fmt.Fprintf(&b, "\nNOTE: This session will expire if left idle for %d minutes. Any uncommitted\n"+
 			"configuration changes will be lost. Commit the configuration changes as soon as\n"+
 			"they are made.\n\n", int(idle.Minutes()))
+	}
+	switch {
+	case message != "" && modern:
+		b.WriteString(message + "\n\n")
+	case message != "":
+		b.WriteString("\n" + message + "\n\n")
 	}
 	return b.String()
 }

@@ -42,6 +42,8 @@ type FTPOptions struct {
 	// ends. Optional.
 	LoggedIn func(user string, from netip.Addr) (logout func())
 	Guard    Guard                            // nil admits everybody at once
+	Admits   func(addr netip.Addr) bool       // from where clients may come; nil: from everywhere
+	Banner   func() string                    // stands before the greeting; nil or "": nothing does
 	Hostname func() string                    // for the greeting; nil leaves it out
 	Reason   func(ctx context.Context) string // why Stop's ctx stops the server, for users; may be nil
 
@@ -180,6 +182,10 @@ func (s *FTPServer) admit(conn net.Conn) (c *ftpConn, refusal string) {
 	remote, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
 	if s.o.Guard != nil && !s.o.Guard.Admit(remote.Addr()) {
 		return nil, "Service not available, closing control connection."
+	}
+	if s.o.Admits != nil && !s.o.Admits(remote.Addr()) {
+		s.o.Log(fmt.Sprintf("Connection from %v refused: access is not permitted from this address", remote.Addr()))
+		return nil, "Access is not permitted from your address."
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -102,6 +102,7 @@ func (c *ftpConn) serve() {
 		c.Conn.Close()
 		return
 	}
+	c.banner()
 	var pump sync.WaitGroup
 	pump.Go(c.pump)
 	_ = server.Serve(&oneConn{c: c}) // always says that the listener was closed
@@ -113,6 +114,23 @@ func (c *ftpConn) serve() {
 	if c.session.area != nil {
 		c.logf("User %s logout", c.session.user)
 	}
+}
+
+// banner sends what stands before the greeting, as the first lines of the same reply
+// (RFC 959, section 4.2).
+func (c *ftpConn) banner() {
+	if c.s.o.Banner == nil {
+		return
+	}
+	text := c.s.o.Banner()
+	if text == "" {
+		return
+	}
+	var b strings.Builder
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintf(&b, "220-%s\r\n", line)
+	}
+	_, _ = c.Write([]byte(b.String())) // Write ends the session when it fails
 }
 
 // oneConn is a listener that has one connection to give, and no more once the

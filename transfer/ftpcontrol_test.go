@@ -79,6 +79,51 @@ func TestFTPLimits(t *testing.T) {
 	first.expect("421 Command line too long.")
 }
 
+func TestFTPBanner(t *testing.T) {
+	greeting := func(banner string) string {
+		t.Helper()
+		f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) { o.Banner = func() string { return banner } })
+		conn, err := net.Dial("tcp", f.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "QUIT\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		said, _ := io.ReadAll(conn)
+		before, _, _ := strings.Cut(string(said), "221 ")
+		return before
+	}
+	plain := greeting("")
+	if !strings.HasPrefix(plain, "220 ") || strings.Count(plain, "\n") != 1 {
+		t.Errorf("without a banner: %q", plain)
+	}
+	got := greeting("Authorized users only.\n530 looks like a reply.")
+	if want := "220-Authorized users only.\r\n220-530 looks like a reply.\r\n" + plain; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestFTPAddresses(t *testing.T) {
+	logged := make(chan string, 1)
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
+		o.Admits = func(addr netip.Addr) bool { return addr != netip.MustParseAddr("127.0.0.1") }
+		o.Log = func(text string) { logged <- text }
+	})
+	conn, err := net.Dial("tcp", f.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if b, _ := io.ReadAll(conn); string(b) != "421 Access is not permitted from your address.\r\n" {
+		t.Errorf("%q", b)
+	}
+	if got, want := <-logged, "Connection from 127.0.0.1 refused: access is not permitted from this address"; got != want {
+		t.Errorf("logged %q", got)
+	}
+}
+
 // A guard that counts, and blocks at the second failure.
 type guard struct {
 	mu                sync.Mutex

@@ -10,7 +10,8 @@
 // It is the only package that knows every part; the program and the test kit use
 // it. What it adds of its own is the power switch: a reboot stops appliance and
 // world and builds both anew over the same directory, behind the same real
-// addresses; a shutdown stops them and closes Done.
+// addresses; a shutdown stops them and closes Done. A reload is a
+// reboot that erases the appliance while nothing runs.
 //
 // # Why a reboot renews the world too
 //

@@ -295,6 +295,8 @@ func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 			return a.Logins.Open(account, from, "ftp").Close
 		},
 		Guard:    a.Guard,
+		Admits:   func(addr netip.Addr) bool { return a.AdminAccess().Admits(addr) },
+		Banner:   func() string { return a.AdminAccess().Banner },
 		Hostname: a.Hostname,
 		Reason:   appliance.StopReason,
 		Clock:    a.Clock,

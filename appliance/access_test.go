@@ -1,0 +1,126 @@
+package appliance_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+)
+
+func TestWhoIsAdmitted(t *testing.T) {
+	listed := appliance.AdminAccess{Restricted: true}
+	for _, text := range []string{"10.1.0.0/16", "192.0.2.1", "2001:db8::/32"} {
+		p, err := appliance.ParseNetwork(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := appliance.FormatNetwork(p); got != text {
+			t.Errorf("%s is written as %s", text, got)
+		}
+		listed.Allowed = append(listed.Allowed, p)
+	}
+	open := listed
+	open.Restricted = false
+	for text, want := range map[string]bool{
+		"10.1.255.255": true, "10.2.0.0": false, "192.0.2.1": true, "192.0.2.2": false,
+		"2001:db8:1::1": true, "2001:db9::1": false, "::ffff:10.1.0.1": true,
+	} {
+		addr := netip.MustParseAddr(text)
+		if got := listed.Admits(addr); got != want {
+			t.Errorf("%s is admitted: %v", text, got)
+		}
+		if !open.Admits(addr) {
+			t.Errorf("%s is refused though nothing is restricted", text)
+		}
+	}
+	if !listed.Admits(netip.Addr{}) {
+		t.Error("the serial console is refused")
+	}
+}
+
+func TestNetworksThatAreNone(t *testing.T) {
+	for _, text := range []string{"", "10.1.1", "10.1.1.1/33", "fe80::1%nic1", "::ffff:10.1.1.0/120", "example.com"} {
+		if p, err := appliance.ParseNetwork(text); err == nil {
+			t.Errorf("%q is taken for %v", text, p)
+		}
+	}
+	if p, err := appliance.ParseNetwork("10.1.2.3/16"); err != nil || p.String() != "10.1.0.0/16" {
+		t.Errorf("host bits are left in %v, %v", p, err)
+	}
+}
+
+func TestAccessThatCannotBe(t *testing.T) {
+	s := config.NewStore()
+	for want, change := range map[string]func(*appliance.AdminAccess){
+		"none is listed":     func(a *appliance.AdminAccess) { a.Restricted = true },
+		"control characters": func(a *appliance.AdminAccess) { a.Banner = "a\rb" },
+		"not be longer":      func(a *appliance.AdminAccess) { a.Welcome = strings.Repeat("x", 10_000) },
+		"of 4 minutes":       func(a *appliance.AdminAccess) { a.CLITimeout = 4 },
+		"of 1441 minutes":    func(a *appliance.AdminAccess) { a.WebTimeout = 1441 },
+	} {
+		d := s.Edit()
+		v := appliance.Access.Get(d)
+		change(&v)
+		appliance.Access.Set(d, v)
+		_, err := s.Commit(t.Context(), d, config.Change{})
+		var invalid *config.InvalidError
+		if !errors.As(err, &invalid) || !strings.Contains(invalid.Problems[0].Text, want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func TestAccessSurvivesAFile(t *testing.T) {
+	s := config.NewStore()
+	want := appliance.AdminAccess{
+		Banner: "Authorized <users> only.\n  \"Others\" leave & stay away.", Welcome: "Grüße", Restricted: true,
+		Allowed: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, CLITimeout: 5, WebTimeout: 1440,
+	}
+	d := s.Edit()
+	appliance.Access.Set(d, want)
+	if _, err := s.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	var file strings.Builder
+	if err := config.WriteXML(&file, s.Committed(), config.XMLOptions{Passphrases: config.Plain}); err != nil {
+		t.Fatal(err)
+	}
+	other := config.NewStore().Edit()
+	if _, err := config.ReadXML(strings.NewReader(file.String()), other); err != nil {
+		t.Fatal(err)
+	}
+	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+	if diff := cmp.Diff(want, appliance.Access.Get(other), same); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheCommittedAccessIsShown(t *testing.T) {
+	box, err := appliance.New(appliance.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Stop(t.Context()) //nolint:errcheck // nothing runs in it
+	if got := box.AdminAccess().Idle(); got != 30*time.Minute {
+		t.Errorf("a new appliance's sessions may be silent for %v", got)
+	}
+	d := box.Config.Edit()
+	v := appliance.Access.Get(d)
+	v.CLITimeout = 10
+	appliance.Access.Set(d, v)
+	if got := box.AdminAccess().Idle(); got != 30*time.Minute {
+		t.Errorf("before the commit it is %v", got)
+	}
+	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := box.AdminAccess().Idle(); got != 10*time.Minute {
+		t.Errorf("after the commit it is %v", got)
+	}
+}

@@ -1,0 +1,205 @@
+package commands
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "adminaccessconfig",
+	Summary: "Configure how administrators come in.",
+	Help: "adminaccessconfig banner | welcome  new <line>... | import <file> | delete\n" +
+		"adminaccessconfig ipaccess allowall | restrict | new <address>... | delete <address>...\n" +
+		"adminaccessconfig timeouts <CLI minutes> <Web minutes>\n\n" +
+		"The banner is shown before the login, by SSH, by FTP and on the serial console; the welcome\n" +
+		"message after the login to the CLI. An address may be that of a network, as 10.1.0.0/16.\n" +
+		"Addresses and texts count for connections that are opened after the commit.",
+	Source: "public (functions, timeouts), invented (texts, inline forms)",
+	Roles:  []users.Role{users.Administrator},
+	Commit: true,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		a := &adminAccess{env}
+		if len(env.Args) > 0 {
+			return a.inline(env.Args)
+		}
+		return env.Menu(ctx, func() shell.Menu {
+			return shell.Menu{Items: []shell.Item{
+				{Key: "BANNER", Text: "Configure the text that is shown before the login.", Run: func(ctx context.Context) error {
+					return a.text(ctx, "login banner", func(v *appliance.AdminAccess) *string { return &v.Banner })
+				}},
+				{Key: "WELCOME", Text: "Configure the text that is shown after the login.", Run: func(ctx context.Context) error {
+					return a.text(ctx, "welcome message", func(v *appliance.AdminAccess) *string { return &v.Welcome })
+				}},
+				{Key: "IPACCESS", Text: "Configure from which addresses access is permitted.", Run: a.ipAccess},
+				{Key: "TIMEOUTS", Text: "Configure after how long inactive sessions end.", Run: a.timeouts},
+			}}
+		})
+	},
+})
+
+// adminAccess edits the section Access in the session's draft.
+type adminAccess struct{ env *shell.Env }
+
+func (a *adminAccess) get() appliance.AdminAccess { return appliance.Access.Get(a.env.Draft) }
+
+func (a *adminAccess) set(v appliance.AdminAccess) { appliance.Access.Set(a.env.Draft, v) }
+
+// text is the menu of the banner or of the welcome message; field is where it stands.
+func (a *adminAccess) text(ctx context.Context, what string, field func(*appliance.AdminAccess) *string) error {
+	change := func(text string) {
+		v := a.get()
+		*field(&v) = text
+		a.set(v)
+	}
+	return a.env.Menu(ctx, func() shell.Menu {
+		v := a.get()
+		text := *field(&v)
+		enter := func(ctx context.Context) error {
+			text, err := a.enterText(ctx)
+			if err == nil {
+				change(text)
+			}
+			return err
+		}
+		return shell.Menu{
+			Head: func() {
+				if text == "" {
+					a.env.Printf("\nThere is no %s.\n", what)
+				} else {
+					a.env.Printf("\nThe %s is:\n\n%s\n", what, text)
+				}
+			},
+			Items: []shell.Item{
+				{Key: "NEW", Text: "Enter a text.", Hide: text != "", Run: enter},
+				{Key: "EDIT", Text: "Enter another text.", Hide: text == "", Run: enter},
+				{Key: "IMPORT", Text: "Read the text from a file.", Run: func(ctx context.Context) error {
+					_, err := a.env.Ask(ctx, "Enter the name of the file in the directory configuration:", "", func(name string) error {
+						text, err := a.readText(name)
+						if err == nil {
+							change(text)
+						}
+						return err
+					})
+					return err
+				}},
+				{Key: "DELETE", Text: "Remove the text.", Hide: text == "", Run: func(context.Context) error {
+					change("")
+					return nil
+				}},
+			},
+		}
+	})
+}
+
+// enterText reads lines until a lone full stop.
+func (a *adminAccess) enterText(ctx context.Context) (string, error) {
+	a.env.Prose("Enter the text line by line. End it with a \".\" on a line by itself.\n")
+	var lines []string
+	size := 0
+	for {
+		line, err := a.env.Prompt(ctx, "")
+		if err != nil {
+			return "", err
+		}
+		if line == "." {
+			return validText(strings.Join(lines, "\n"))
+		}
+		if size += len(line) + 1; size > maxImport {
+			return "", shell.Refusal("The text is too long.")
+		}
+		lines = append(lines, line)
+	}
+}
+
+// validText refuses what cannot be shown around a login.
+func validText(text string) (string, error) {
+	text = strings.TrimRight(text, "\n")
+	if text == "" {
+		return "", shell.Refusal("A text is required. DELETE removes the present one.")
+	}
+	if err := appliance.ValidAccessText(text); err != nil {
+		return "", shell.Refusal(err.Error())
+	}
+	return text, nil
+}
+
+func (a *adminAccess) timeouts(ctx context.Context) error {
+	v := a.get()
+	if err := a.env.Form(ctx,
+		shell.Number(&v.CLITimeout, "Enter after how many minutes of inactivity a CLI session ends (5 to 1440).", appliance.MinTimeout, appliance.MaxTimeout),
+		shell.Number(&v.WebTimeout, "Enter after how many minutes of inactivity a Web UI session ends (5 to 1440).", appliance.MinTimeout, appliance.MaxTimeout),
+	); err != nil {
+		return err
+	}
+	a.set(v)
+	a.env.Prose("The timeouts count for sessions that begin after the commit.")
+	return nil
+}
+
+// inline carries the inline form out. It says nothing where all is well.
+func (a *adminAccess) inline(words []string) error {
+	m := shell.Menu{Items: []shell.Item{{Key: "BANNER"}, {Key: "WELCOME"}, {Key: "IPACCESS"}, {Key: "TIMEOUTS"}}}
+	item, err := m.Find(words[0])
+	if err != nil {
+		return shell.Invalidf(words[0], "Expected one of: banner, welcome, ipaccess, timeouts.")
+	}
+	v := a.get()
+	rest := words[1:]
+	switch item.Key {
+	case "BANNER":
+		err = a.inlineText(&v.Banner, words[0], rest)
+	case "WELCOME":
+		err = a.inlineText(&v.Welcome, words[0], rest)
+	case "IPACCESS":
+		err = inlineIPAccess(&v, words[0], rest)
+	case "TIMEOUTS":
+		err = inlineTimeouts(&v, words[0], rest)
+	}
+	if err != nil {
+		return err
+	}
+	a.set(v)
+	if item.Key == "IPACCESS" && !v.Admits(a.env.From) {
+		a.env.Prose("Warning: access is not permitted any more from your present address, " + a.env.From.String() + ", once this is committed.")
+	}
+	return nil
+}
+
+func (a *adminAccess) inlineText(dst *string, word string, args []string) error {
+	const expected = "Expected one of: new <line>..., import <file>, delete."
+	if len(args) == 0 {
+		return shell.Invalidf(word, expected)
+	}
+	var err error
+	switch verb, args := strings.ToLower(args[0]), args[1:]; {
+	case verb == "new" && len(args) > 0:
+		*dst, err = validText(strings.Join(args, "\n"))
+	case verb == "import" && len(args) == 1:
+		*dst, err = a.readText(args[0])
+	case verb == "delete" && len(args) == 0:
+		*dst = ""
+	default:
+		return shell.Invalidf(strings.Join(append([]string{verb}, args...), " "), expected)
+	}
+	return err
+}
+
+func inlineTimeouts(v *appliance.AdminAccess, word string, args []string) error {
+	if len(args) != 2 {
+		return shell.Invalidf(word, "Two numbers are expected: the minutes of the CLI and of the Web UI.")
+	}
+	for i, dst := range []*int{&v.CLITimeout, &v.WebTimeout} {
+		n, err := strconv.Atoi(args[i])
+		if err != nil || n < appliance.MinTimeout || n > appliance.MaxTimeout {
+			return shell.Invalidf(args[i], "The number of minutes must be an integer from %d to %d.", appliance.MinTimeout, appliance.MaxTimeout)
+		}
+		*dst = n
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/shell"
+)
+
+// ipAccess is the menu of the addresses from which access is permitted.
+func (a *adminAccess) ipAccess(ctx context.Context) error {
+	return a.env.Menu(ctx, func() shell.Menu {
+		v := a.get()
+		return shell.Menu{
+			Head: func() { a.showAddresses(v) },
+			Items: []shell.Item{
+				{Key: "ALLOWALL", Text: "Permit access from every address.", Hide: !v.Restricted, Run: func(context.Context) error {
+					v.Restricted = false
+					a.set(v)
+					return nil
+				}},
+				{Key: "RESTRICT", Text: "Permit access from listed addresses only.", Hide: v.Restricted, Run: func(ctx context.Context) error {
+					if len(v.Allowed) == 0 {
+						if err := a.addAddresses(ctx, &v); err != nil {
+							return err
+						}
+					}
+					v.Restricted = true
+					return a.keepAddresses(ctx, v)
+				}},
+				{Key: "NEW", Text: "Add addresses to the list.", Run: func(ctx context.Context) error {
+					if err := a.addAddresses(ctx, &v); err != nil {
+						return err
+					}
+					return a.keepAddresses(ctx, v)
+				}},
+				{Key: "DELETE", Text: "Remove an address from the list.", Hide: len(v.Allowed) == 0, Run: func(ctx context.Context) error {
+					return a.deleteAddress(ctx, v)
+				}},
+			},
+		}
+	})
+}
+
+func (a *adminAccess) showAddresses(v appliance.AdminAccess) {
+	switch {
+	case v.Restricted:
+		a.env.Printf("\nAccess is permitted from these addresses only:\n")
+	case len(v.Allowed) > 0:
+		a.env.Printf("\nAccess is permitted from every address. The list is not in use:\n")
+	default:
+		a.env.Printf("\nAccess is permitted from every address.\n")
+	}
+	a.env.List(networkTexts(v.Allowed)...)
+}
+
+func networkTexts(list []netip.Prefix) []string {
+	texts := make([]string, len(list))
+	for i, p := range list {
+		texts[i] = appliance.FormatNetwork(p)
+	}
+	return texts
+}
+
+func (a *adminAccess) addAddresses(ctx context.Context, v *appliance.AdminAccess) error {
+	_, err := a.env.Ask(ctx, "Enter the addresses or networks, with commas between them.", "", func(answer string) error {
+		words := strings.FieldsFunc(answer, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+		if len(words) == 0 {
+			return shell.Required("")
+		}
+		list, err := withNetworks(v.Allowed, words)
+		if err != nil {
+			return shell.Refusal(err.Error())
+		}
+		v.Allowed = list
+		return nil
+	})
+	return err
+}
+
+// withNetworks is list with the networks that it does not have yet. The error is a
+// *networkError.
+func withNetworks(list []netip.Prefix, words []string) ([]netip.Prefix, error) {
+	list = slices.Clone(list)
+	for _, w := range words {
+		p, err := appliance.ParseNetwork(w)
+		if err != nil {
+			return nil, &networkError{w, err}
+		}
+		if !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// A networkError says which word is no network.
+type networkError struct {
+	word string
+	err  error
+}
+
+func (e *networkError) Error() string { return e.err.Error() }
+
+func (a *adminAccess) deleteAddress(ctx context.Context, v appliance.AdminAccess) error {
+	if v.Restricted && len(v.Allowed) == 1 {
+		return shell.Refusal("The last address cannot be removed while access is restricted. Choose ALLOWALL first.")
+	}
+	n, err := a.env.Choose(ctx, "Choose the address to remove.", -1, networkTexts(v.Allowed)...)
+	if err != nil {
+		return err
+	}
+	v.Allowed = slices.Delete(v.Allowed, n, n+1)
+	return a.keepAddresses(ctx, v)
+}
+
+// keepAddresses puts v in the draft. Who would lock out himself is asked first.
+func (a *adminAccess) keepAddresses(ctx context.Context, v appliance.AdminAccess) error {
+	if from := a.env.From; !v.Admits(from) {
+		a.env.Prose(fmt.Sprintf("The list does not contain your present address, %v. This session goes on, but you cannot log in from there again once the change is committed.", from))
+		add, err := a.env.Confirm(ctx, fmt.Sprintf("Do you want to add %v to the list?", from), true)
+		if err != nil {
+			return err
+		}
+		if add {
+			v.Allowed = append(v.Allowed, netip.PrefixFrom(from, from.BitLen()))
+		}
+	}
+	a.set(v)
+	return nil
+}
+
+func inlineIPAccess(v *appliance.AdminAccess, word string, args []string) error {
+	const expected = "Expected one of: allowall, restrict, new <address>..., delete <address>...."
+	if len(args) == 0 {
+		return shell.Invalidf(word, expected)
+	}
+	switch verb, args := strings.ToLower(args[0]), args[1:]; {
+	case verb == "allowall" && len(args) == 0:
+		v.Restricted = false
+	case verb == "restrict" && len(args) == 0:
+		if len(v.Allowed) == 0 {
+			return shell.Invalidf(verb, "No address is listed: add one with new.")
+		}
+		v.Restricted = true
+	case verb == "new" && len(args) > 0:
+		list, err := withNetworks(v.Allowed, args)
+		var no *networkError
+		if errors.As(err, &no) {
+			return shell.Invalidf(no.word, "%v", no)
+		}
+		v.Allowed = list
+	case verb == "delete" && len(args) > 0:
+		return inlineDelete(v, args)
+	default:
+		return shell.Invalidf(verb, expected)
+	}
+	return nil
+}
+
+func inlineDelete(v *appliance.AdminAccess, words []string) error {
+	for _, w := range words {
+		p, err := appliance.ParseNetwork(w)
+		if err != nil {
+			return shell.Invalidf(w, "%v", err)
+		}
+		i := slices.Index(v.Allowed, p)
+		if i < 0 {
+			return shell.Invalidf(w, "The address does not exist in the list.")
+		}
+		v.Allowed = slices.Delete(v.Allowed, i, i+1)
+	}
+	if v.Restricted && len(v.Allowed) == 0 {
+		return shell.Invalidf(words[len(words)-1], "The last address cannot be removed while access is restricted.")
+	}
+	return nil
+}
+
+// maxImport is what is read of a file, and of what is typed, at most.
+const maxImport = 64 << 10
+
+// readText reads a banner or a welcome message from the directory configuration.
+func (a *adminAccess) readText(name string) (string, error) {
+	f, err := openConfigFile(a.env, name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxImport))
+	if err != nil {
+		return "", fmt.Errorf("read a text: %w", err)
+	}
+	return validText(strings.ReplaceAll(string(b), "\r\n", "\n"))
+}

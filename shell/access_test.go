@@ -1,0 +1,92 @@
+package shell_test
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/shell"
+)
+
+// setAccess commits how administrators come in.
+func setAccess(t *testing.T, box *appliance.Appliance, change func(*appliance.AdminAccess)) {
+	t.Helper()
+	d := box.Config.Edit()
+	if err := appliance.Access.Edit(d, func(v *appliance.AdminAccess) error { change(v); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheBannerComesBeforeTheLogin(t *testing.T) {
+	box, _ := newBox(t)
+	s := start(t, box, nil, whoami)
+	banner := func() (text string) {
+		t.Helper()
+		c := clientConfig("admin", "wrong")
+		c.BannerCallback = func(message string) error { text += message; return nil }
+		if conn, err := gossh.Dial("tcp", s.Addr().String(), c); err == nil {
+			conn.Close()
+			t.Fatal("logged in")
+		}
+		return text
+	}
+	if got := banner(); got != "" {
+		t.Errorf("without a banner: %q", got)
+	}
+	setAccess(t, box, func(a *appliance.AdminAccess) { a.Banner = "Authorized users only.\nOthers leave." })
+	if got, want := banner(), "Authorized users only.\r\nOthers leave.\r\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestTheBannerIsOnTheConsoleToo(t *testing.T) {
+	box, _ := newBox(t)
+	setAccess(t, box, func(a *appliance.AdminAccess) { a.Banner, a.Welcome = "Authorized users only.", "Good morning." })
+	var out bytes.Buffer
+	c := &shell.Console{Box: box, Commands: []*shell.Command{leave}, Out: &out, In: strings.NewReader("admin\nironport\nexit\n")}
+	if err := c.Serve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := out.String()
+	if !strings.HasPrefix(got, "\nAuthorized users only.\n\nAsyncOS example.com (ttyv0)\n") {
+		t.Errorf("it begins with %q", got)
+	}
+	if !strings.Contains(got, "they are made.\n\nGood morning.\n\n"+prompt) {
+		t.Errorf("no welcome message before the prompt in %q", got)
+	}
+}
+
+func TestOnlyListedAddressesAreAdmitted(t *testing.T) {
+	var written log
+	box, _ := newBox(t, loggedTo(&written))
+	s := start(t, box, nil, whoami)
+	restrict := func(network string) {
+		setAccess(t, box, func(a *appliance.AdminAccess) {
+			a.Restricted, a.Allowed = true, []netip.Prefix{netip.MustParsePrefix(network)}
+		})
+	}
+	restrict("127.0.0.0/8")
+	there, err := gossh.Dial("tcp", s.Addr().String(), clientConfig("admin", "ironport"))
+	if err != nil {
+		t.Fatalf("from a listed address: %v", err)
+	}
+	defer there.Close()
+	restrict("192.0.2.1/32")
+	if _, err := login(t, s, "admin", gossh.Password("ironport")); err == nil {
+		t.Error("a new connection from an address that is not listed was admitted")
+	}
+	if out, _, _ := execute(t, there, "whoami", ""); out == "" {
+		t.Error("a connection that was there was ended")
+	}
+	if want := "An SSH connection from 127.0.0.1 was refused"; !strings.Contains(written.String(), want) {
+		t.Errorf("the log lacks %q:\n%s", want, written.String())
+	}
+}
