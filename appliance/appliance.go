@@ -45,9 +45,6 @@ type Options struct {
 	// Limits slow down and block addresses that fail to log in; the zero value
 	// means users.DefaultLimits.
 	Limits users.Limits
-	// MailTimeouts bound the steps of mail that goes out; the zero value means
-	// mail.DefaultTimeouts.
-	MailTimeouts mail.Timeouts
 	// Timeouts bound what the appliance waits for on the network; zeros mean the
 	// defaults.
 	Timeouts Timeouts
@@ -64,14 +61,23 @@ type Timeouts struct {
 	Probe   time.Duration // an answer to one of traceroute's probes: 5 s
 	Lookup  time.Duration // an answer of one DNS server: 5 s
 	Connect time.Duration // a TCP connection that a command opens: 75 s
+	NTP     time.Duration // an answer of one time server: 5 s
+	// Mail are those of SMTP's steps; zero: mail.DefaultTimeouts, with Connect's.
+	Mail mail.Timeouts
 }
 
 // orDefaults fills in what is zero.
 func (t Timeouts) orDefaults() Timeouts {
+	if t.Mail == (mail.Timeouts{}) {
+		t.Mail = mail.DefaultTimeouts()
+		t.Mail.Connect = cmp.Or(t.Connect, t.Mail.Connect)
+	}
 	return Timeouts{
 		Probe:   cmp.Or(t.Probe, 5*time.Second),
 		Lookup:  cmp.Or(t.Lookup, 5*time.Second),
 		Connect: cmp.Or(t.Connect, 75*time.Second),
+		NTP:     cmp.Or(t.NTP, 5*time.Second),
+		Mail:    t.Mail,
 	}
 }
 
@@ -189,7 +195,7 @@ func (a *Appliance) open(o Options) (err error) {
 	if err := a.openResolver(o); err != nil {
 		return fmt.Errorf("open the DNS client: %w", err)
 	}
-	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: o.MailTimeouts})
+	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: a.Timeouts.Mail})
 	a.addSNTP()
 	a.Files.SetZone(a.Zone)
 	factory := capture.Factory()

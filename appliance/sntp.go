@@ -23,6 +23,7 @@ func (a *Appliance) addSNTP() {
 		},
 		Source: a.sourceAddress,
 		Set:    a.SetTime,
+		Limit:  a.Timeouts.NTP,
 		Log: func(trouble bool, text string) {
 			level := Information
 			if trouble {

@@ -19,8 +19,12 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// smtpPatience is how long a step of a test may take: somebody waits for it.
-const smtpPatience = 30 * time.Second
+// smtpPatience is how long a step of a test may take: somebody waits for it. A server
+// that said nothing all that time has tlsPatience more to answer TLS.
+const (
+	smtpPatience = 30 * time.Second
+	tlsPatience  = 5 * time.Second
+)
 
 // An smtpTest is what smtpping was asked to do.
 type smtpTest struct {
@@ -188,6 +192,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 	env.Printf("Connection to %v succeeded.\n", route.Remote.Addr())
 	if _, err := conn.Greeting(ctx); err != nil {
 		var e *mail.Error
+		route.Most = tlsPatience
 		if errors.As(err, &e) && e.Timeout() && env.Box.Mail.SpeaksTLS(ctx, route) {
 			return shell.Refusef("The server does not greet: it speaks TLS only.")
 		}

@@ -148,6 +148,11 @@ func (c *Conn) Body(ctx context.Context, message io.Reader) (Reply, error) {
 	if err == nil {
 		err = block(dots.Close)
 	}
+	if err != nil && ctx.Err() == nil { // a server that hangs up in the middle may have said why
+		if r, refused := c.step(ctx, Body, c.timeouts.Quit, 250, nil); r.Code != 0 && refused != nil {
+			return r, refused
+		}
+	}
 	if err != nil {
 		return Reply{}, &Error{Step: Body, Err: err}
 	}

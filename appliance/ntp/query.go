@@ -60,8 +60,8 @@ func Query(ctx context.Context, net network.Transport, own clock.Clock, c networ
 		return Sample{}, err
 	}
 	defer conn.Close()
-	conn.SetDeadline(clock.System().Now().Add(limit))
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	_ = conn.SetDeadline(clock.System().Now().Add(limit))
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // fails on closed sockets only
 
 	began := clock.System().Mark()
 	sent, mark := own.Now(), own.Mark()

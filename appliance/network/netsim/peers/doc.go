@@ -10,4 +10,17 @@
 // goroutine of the peer has ended. A peer that keeps something is a Reporter, and what it
 // keeps shows outside. Tests reach a peer by World.Peer and a type
 // assertion; what it tells them are the exported methods of its type.
+//
+// # Mail exchangers
+//
+// An mx is github.com/emersion/go-smtp's server, which knows the protocol, behind a
+// gate of ours, which knows how to misbehave: the server has no say in its greeting, in
+// refusing DATA itself, in late answers, in hanging up, nor in what is said before TLS.
+// So the gate refuses steps before the server hears of them, and ends TLS, so that it
+// sees every command also within it.
+//
+// # Time servers
+//
+// An ntp answers over UDP with the clock of its world, shifted by an option. It shares
+// package ntp's wire format with the appliance.
 package peers

@@ -49,7 +49,7 @@ var _ = register(Kind{
 
 // What a MailExchanger keeps; the oldest mails go first.
 const (
-	maxMails     = 1000
+	maxMails     = 500
 	maxMailBytes = 16 << 20
 )
 
@@ -255,7 +255,7 @@ func (x *MailExchanger) keep(m Mail) {
 	x.more = make(chan struct{})
 }
 
-// Mails are those that it took and still keeps, the oldest first: the last 1000, and
+// Mails are those that it took and still keeps, the oldest first: the last 500, and
 // 16 MiB of them at most.
 func (x *MailExchanger) Mails() []Mail {
 	x.mu.Lock()

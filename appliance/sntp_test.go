@@ -1,0 +1,27 @@
+package appliance_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/ntp"
+)
+
+func TestTimeComesByAnInterfaceThatExists(t *testing.T) {
+	a := newBox(t, minimal(t))
+	commit := func(source string) error {
+		d := a.Config.Edit()
+		ntp.NTP.Set(d, ntp.Settings{Source: source})
+		_, err := a.Config.Commit(t.Context(), d, config.Change{User: "admin"})
+		return err
+	}
+	var no *appliance.RefusedError
+	if err := commit("Data 9"); !errors.As(err, &no) || no.Text != "NTP queries are to leave by the IP interface Data 9, which does not exist." {
+		t.Errorf("got %v", err)
+	}
+	if err := commit("Data 1"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,115 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "ntpconfig",
+	Summary: "Configure NTP time servers.",
+	Source:  "cli.md (texts of the list and of NEW), invented (the others)",
+	Roles:   []users.Role{users.Administrator, users.Operator},
+	Mode:    shell.MachineMode,
+	Commit:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		return env.Menu(ctx, func() shell.Menu {
+			s := ntp.NTP.Get(env.Draft)
+			return shell.Menu{
+				Head: func() { printTimeServers(env, s) },
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Add a server.", Hide: len(s.Servers) >= ntp.MaxServers,
+						Run: func(ctx context.Context) error { return newTimeServer(ctx, env, s) }},
+					{Key: "DELETE", Text: "Remove a server.", Hide: len(s.Servers) == 0,
+						Run: func(ctx context.Context) error { return deleteTimeServer(ctx, env, s) }},
+					{Key: "SOURCEINT", Text: "Set the interface from whose IP address NTP queries should originate.",
+						Run: func(ctx context.Context) error { return chooseTimeSource(ctx, env, s) }},
+				},
+			}
+		})
+	},
+})
+
+func printTimeServers(env *shell.Env, s ntp.Settings) {
+	if len(s.Servers) == 0 {
+		env.Printf("No NTP servers are configured.\n")
+	} else {
+		env.Printf("Currently configured NTP servers:\n")
+		env.List(s.Servers...)
+	}
+	if s.Source != "" {
+		env.Printf("NTP queries originate from the interface %s.\n", s.Source)
+	}
+}
+
+func newTimeServer(ctx context.Context, env *shell.Env, s ntp.Settings) error {
+	name, err := env.Ask(ctx, "Please enter the fully qualified hostname or IP address of your NTP server.", "", func(name string) error {
+		if err := ntp.ValidServer(name); err != nil {
+			return shell.Refusal(err.Error())
+		}
+		if slices.ContainsFunc(s.Servers, func(o string) bool { return strings.EqualFold(o, name) }) {
+			return shell.Refusef("The server %s is already configured.", name)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.Servers = append(slices.Clone(s.Servers), name)
+	ntp.NTP.Set(env.Draft, s)
+	return nil
+}
+
+func deleteTimeServer(ctx context.Context, env *shell.Env, s ntp.Settings) error {
+	var at int
+	_, err := env.Ask(ctx, "Enter the number of the server you wish to remove.", "", func(answer string) error {
+		n, err := strconv.Atoi(answer)
+		if err != nil {
+			n = 1 + slices.IndexFunc(s.Servers, func(o string) bool { return strings.EqualFold(o, answer) })
+		}
+		if n < 1 || n > len(s.Servers) {
+			return shell.Refusef("The value must be an integer from 1 to %d, or a name from the list.", len(s.Servers))
+		}
+		at = n - 1
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.Servers = slices.Delete(slices.Clone(s.Servers), at, at+1)
+	ntp.NTP.Set(env.Draft, s)
+	return nil
+}
+
+// chooseTimeSource asks for an IP interface of the draft: it may have to be committed
+// together with the choice.
+func chooseTimeSource(ctx context.Context, env *shell.Env, s ntp.Settings) error {
+	names, choices := []string{""}, []string{"Auto"}
+	for _, i := range appliance.Interfaces.Get(env.Draft).List {
+		prefixes, err := i.Prefixes()
+		if err != nil {
+			return err
+		}
+		text := make([]string, len(prefixes))
+		for n, p := range prefixes {
+			text[n] = p.String()
+		}
+		names = append(names, i.Name)
+		choices = append(choices, fmt.Sprintf("%s (%s: %s)", i.Name, strings.Join(text, ", "), i.Hostname))
+	}
+	n, err := env.Choose(ctx, "Choose the interface from whose IP address NTP queries should originate.", max(0, slices.Index(names, s.Source)), choices...)
+	if err != nil {
+		return err
+	}
+	s.Source = names[n]
+	ntp.NTP.Set(env.Draft, s)
+	return nil
+}
