@@ -105,10 +105,11 @@ func (a *Area) ReadDir(p string) ([]fs.FileInfo, error) {
 		}
 		full := path.Join(real, fi.name)
 		if target, ok := a.store.aliases[full]; ok {
-			if path.Dir(target) == real {
+			of, err := a.store.stat(full, target)
+			if err != nil || of.IsDir() && path.Dir(target) == real {
 				continue
 			}
-			fi = a.store.dirInfo(full)
+			fi = of
 		}
 		shown = append(shown, fi)
 	}

@@ -169,6 +169,24 @@ func (s *Store) Alias(name, target string) error {
 	return nil
 }
 
+// Link makes name a second name of the file target, which need not be there. It lives
+// as long as the store is open. In a Store's listings it is a symbolic link; an Area
+// shows it as the file that it is.
+func (s *Store) Link(name, target string) error {
+	if !fs.ValidPath(name) || !fs.ValidPath(target) || name == "." || target == "." {
+		return pathError("link", name, fs.ErrInvalid)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	target = s.resolve(target)
+	name = path.Join(s.resolve(path.Dir(name)), path.Base(name))
+	if name == target {
+		return pathError("link", name, fs.ErrInvalid)
+	}
+	s.aliases[name] = target
+	return nil
+}
+
 // Unalias takes a second name away. What it named stays.
 func (s *Store) Unalias(name string) {
 	s.mu.Lock()
@@ -190,10 +208,11 @@ func (s *Store) Hide(name string, hide bool) {
 
 // resolve replaces aliases in name. It needs mu.
 func (s *Store) resolve(name string) string {
-	for i := range len(name) + 1 {
+	for i := 0; i <= len(name); i++ {
 		if i == len(name) || name[i] == '/' {
 			if target, ok := s.aliases[name[:i]]; ok {
-				return target + name[i:] // targets are resolved already
+				name = target + name[i:] // targets are resolved already
+				i = len(target)
 			}
 		}
 	}

@@ -1,0 +1,51 @@
+// Package logs is the appliance's own logs: what happens to an entry between the part
+// that writes it and the file, or the syslog server, where somebody reads it.
+//
+//	hub.Write(logs.Entry{Type: logs.Mail, Level: logs.Information, Text: "ICID 5 close"})
+//
+// hands a line to every subscription of its type whose level takes it. A subscription
+// is configuration (Section): a name, a type, a level, how its files are named and
+// rolled over, and whether its lines are pushed to a syslog server as well.
+//
+// # Files
+//
+// A subscription NAME writes to /data/pub/NAME, which is /var/log/NAME too. The file
+// being written is FILE.@20150625T085003.c, with the second name FILE.current; a file
+// that was rolled over ends in .s. The time is that of the file's first line, in the
+// appliance's zone, and a saved file keeps it: whoever has fetched a file finds it again
+// under the same name. Two files of one second are a second apart in their names.
+//
+// Every file of lines begins with three header lines (A6) that carry the time of the
+// line that made the file necessary, and ends with "End Logfile" once it is rolled over.
+// Files begin with their first line, so that an appliance's subscriptions, of which most
+// are silent, cost nothing. After a restart the file is continued, since only size, time and the
+// administrator roll over; the header is written again, as the version and the zone of
+// what follows may be new. A line that a crash cut short is removed when the hub is made.
+//
+// Configuration history is different: each of its files is one document.
+//
+// # Nobody waits, nothing is lost silently
+//
+// Write appends to a buffer of the subscription and returns. A goroutine that lives only
+// while there is something to write takes it from there, in chunks of whole lines. What
+// does not fit into the buffer, and what the disk has no room for, is counted, and the
+// log says so in the first line that can be written again; whoever must know is told by
+// Options.Trouble. A full disk costs new lines, never old ones.
+//
+// # Pushing
+//
+// A pusher gets each line as it is written and has a queue of its own. What goes wrong
+// on the way to the server is logged as a critical line of the mail log; the
+// subscription that had the trouble writes that line to its file and does not push it.
+//
+// # Reading
+//
+// A Follower reads files, not the stream of entries, so that a slow terminal holds up
+// nobody. Whoever reads what was just written calls Flush, or one of the methods that do.
+//
+// # Lock order
+//
+// Hub.mu (configuring, closing), then subscription.mu, which is a leaf but for the
+// pusher's Push and the clock's AfterFunc. The file of a subscription belongs to its
+// drainer, which calls the file area with no lock held.
+package logs

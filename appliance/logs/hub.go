@@ -1,0 +1,303 @@
+package logs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/product"
+)
+
+// ErrNoSubscription says that there is no subscription of a name.
+var ErrNoSubscription = errors.New("logs: no such subscription")
+
+// Options are what a Hub works with. Files and Clock are required.
+type Options struct {
+	Files    *files.Store
+	Clock    clock.Clock
+	Product  product.Facts
+	Zone     func() *time.Location // asked for each entry; nil means UTC
+	Hostname func() string         // for names of files; nil leaves it out
+
+	// Push opens the way to a syslog server; trouble tells of what goes wrong on it,
+	// and may be called from any goroutine until the pusher is closed. Nil: nothing
+	// is pushed.
+	Push func(s Subscription, trouble func(text string)) (Pusher, error)
+	// Trouble is told what an administrator should know. It is called from any
+	// goroutine, with no lock held, and must not block. Nil: nobody is told.
+	Trouble func(Trouble)
+
+	Buffer int          // bytes of a subscription that may wait for the disk; 0 means 32 MiB
+	Logger *slog.Logger // for whoever runs the program; nil discards
+}
+
+// A Pusher sends a subscription's lines to a server. Push does not block.
+type Pusher interface {
+	Push(t time.Time, l Level, text string)
+	Close(ctx context.Context) error
+}
+
+// Trouble is what an administrator should know of a subscription.
+type Trouble struct {
+	Subscription string
+	Cause        Cause
+	Text         string // a sentence, as the log and an alert have it
+}
+
+// A Cause is a class of trouble.
+type Cause int
+
+// The causes.
+const (
+	FilesRemoved Cause = iota // because of the limit on their number
+	DiskFull                  // lines cannot be written
+	PushFailed                // the syslog server cannot be reached, or closed the connection
+)
+
+const defaultBuffer = 32 << 20
+
+// A Hub hands entries to subscriptions. Its methods are safe for concurrent use.
+type Hub struct {
+	o      Options
+	routes atomic.Pointer[routes]
+
+	mu       sync.Mutex // configuring and closing, one at a time
+	closed   bool
+	drainers sync.WaitGroup
+}
+
+// routes are the subscriptions that run. They never change once made.
+type routes struct {
+	byType map[Type][]*subscription
+	byName map[string]*subscription
+}
+
+// New returns a hub with the subscriptions of list. Lines that a crash cut short are
+// made whole: what is left of them is removed. The caller closes the hub.
+func New(o Options, list []Subscription) (*Hub, error) {
+	if o.Zone == nil {
+		o.Zone = func() *time.Location { return time.UTC }
+	}
+	if o.Hostname == nil {
+		o.Hostname = func() string { return "" }
+	}
+	if o.Trouble == nil {
+		o.Trouble = func(Trouble) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Buffer = cmp.Or(o.Buffer, defaultBuffer)
+	h := &Hub{o: o}
+	h.routes.Store(&routes{})
+	if err := h.Configure(list); err != nil {
+		return nil, errors.Join(err, h.Close(context.Background()))
+	}
+	if err := h.mend(); err != nil {
+		return nil, errors.Join(err, h.Close(context.Background()))
+	}
+	return h, nil
+}
+
+// mend repairs what a crash left. Directories that nothing was ever written to are not
+// looked at.
+func (h *Hub) mend() error {
+	entries, err := h.o.Files.ReadDir(files.Pub)
+	if err != nil {
+		return fmt.Errorf("look for logs: %w", err)
+	}
+	r := h.routes.Load()
+	for _, e := range entries {
+		if s := r.byName[e.Name()]; s != nil {
+			if err := s.file.resume(); err != nil {
+				return fmt.Errorf("go on with the log %s: %w", s.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Write hands an entry to every subscription that takes it. It does not block: what a
+// slow disk cannot take in time is counted, and the log says how much that was.
+func (h *Hub) Write(e Entry) {
+	takers := h.routes.Load().byType[e.Type]
+	if len(takers) == 0 {
+		return
+	}
+	if e.Time.IsZero() {
+		e.Time = h.o.Clock.Now()
+	}
+	zone := h.o.Zone()
+	for _, s := range takers {
+		s.write(e, zone)
+	}
+}
+
+// Document hands a document to every subscription of a type whose files are
+// documents. Each becomes a file of its own. It does not block.
+func (h *Hub) Document(t Type, body []byte) {
+	now := h.o.Clock.Now().In(h.o.Zone())
+	for _, s := range h.routes.Load().byType[t] {
+		s.enqueue(job{what: document, text: body, at: now})
+	}
+}
+
+// Configure makes the subscriptions those of list. What was written before goes where
+// it would have gone; a subscription that is no longer there ends with it, and its
+// files stay.
+func (h *Hub) Configure(list []Subscription) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil
+	}
+	old := h.routes.Load()
+	next := &routes{map[Type][]*subscription{}, map[string]*subscription{}}
+	var errs []error
+	for _, conf := range list {
+		s := old.byName[conf.Name]
+		if s == nil {
+			s = newSubscription(h, conf.Name)
+			errs = append(errs, h.show(conf.Name))
+		}
+		errs = append(errs, s.configure(conf))
+		next.byName[conf.Name] = s
+		next.byType[conf.Type] = append(next.byType[conf.Type], s)
+	}
+	h.routes.Store(next)
+	for name, s := range old.byName {
+		if next.byName[name] == nil {
+			h.o.Files.Unalias(path.Join(files.Log, name))
+			s.end()
+			errs = append(errs, s.flush(context.Background()), s.stopPush(context.Background()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// show makes a subscription's directory appear, under both of its names.
+func (h *Hub) show(name string) error {
+	if err := h.o.Files.Show(dirOf(name)); err != nil {
+		return err
+	}
+	return h.o.Files.Alias(path.Join(files.Log, name), dirOf(name))
+}
+
+func dirOf(name string) string { return path.Join(files.Pub, name) }
+
+// Apply is config.Applier's; nothing can be refused any more.
+func (h *Hub) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+
+// Done is config.Applier's.
+func (h *Hub) Done(_ context.Context, _, next *config.Config) {
+	if err := h.Configure(Section.Get(next).List); err != nil {
+		h.o.Logger.Error("a log subscription does not follow its configuration", "err", err)
+	}
+}
+
+// Flush waits until what was written before is in the files of the named
+// subscriptions; without names, of all of them.
+func (h *Hub) Flush(ctx context.Context, names ...string) error {
+	list, err := h.named(names)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rollover ends the current files of the named subscriptions, of all without names,
+// and begins new ones; it waits for that. A subscription that nothing was written to
+// has nothing to roll over, which is no error.
+func (h *Hub) Rollover(ctx context.Context, names ...string) error {
+	list, err := h.named(names)
+	if err != nil {
+		return err
+	}
+	now := h.o.Clock.Now().In(h.o.Zone())
+	for _, s := range list {
+		s.enqueue(job{what: rollover, at: now})
+	}
+	for _, s := range list {
+		if err := s.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Hub) named(names []string) ([]*subscription, error) {
+	r := h.routes.Load()
+	var list []*subscription
+	if len(names) == 0 {
+		for _, s := range r.byName {
+			list = append(list, s)
+		}
+		slices.SortFunc(list, func(a, b *subscription) int { return cmp.Compare(a.name, b.name) })
+	}
+	for _, name := range names {
+		s := r.byName[name]
+		if s == nil {
+			return nil, fmt.Errorf("%w: %s", ErrNoSubscription, name)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// Header are the texts of the lines that a file, and a connection to a syslog server,
+// begin with now.
+func (h *Hub) Header() []string { return h.headerAt(h.o.Clock.Now().In(h.o.Zone())) }
+
+func (h *Hub) headerAt(local time.Time) []string {
+	_, offset := local.Zone()
+	return headerTexts(h.o.Product.Version.String(), h.o.Product.Serial, offset)
+}
+
+// Lost is how many lines of a subscription were not written, since the hub was made,
+// because the disk was too slow or full.
+func (h *Hub) Lost(name string) int {
+	s := h.routes.Load().byName[name]
+	if s == nil {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lostEver
+}
+
+// Close writes what is waiting, and ends the pushes, for which it waits until ctx ends.
+// What is written afterwards is dropped. It may be called more than once.
+func (h *Hub) Close(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil
+	}
+	h.closed = true
+	list, _ := h.named(nil)
+	h.routes.Store(&routes{})
+	var errs []error
+	for _, s := range list {
+		s.end()
+	}
+	h.drainers.Wait()
+	for _, s := range list {
+		errs = append(errs, s.stopPush(ctx))
+	}
+	return errors.Join(errs...)
+}

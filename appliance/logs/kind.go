@@ -1,0 +1,118 @@
+package logs
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/product"
+)
+
+// A Type says whose log a subscription is: the part of the appliance that writes it.
+// Its value is its name in a configuration file.
+type Type string
+
+// The types that something of this appliance writes to.
+const (
+	Mail           Type = "mail"
+	Status         Type = "status"
+	System         Type = "system"
+	CLI            Type = "cli"
+	FTP            Type = "ftpd"
+	NTP            Type = "sntpd"
+	GUI            Type = "gui"
+	Authentication Type = "authentication"
+	Audit          Type = "audit"
+	ConfigHistory  Type = "config_history"
+)
+
+// A Kind is what is known of a type.
+type Kind struct {
+	Type     Type
+	Title    string // in lists
+	File     string // default of a subscription's file name
+	Facility string // default of a syslog push; "" where the type cannot be pushed
+	Form     Form
+	Since    product.Version
+	Bounces  bool // asks how much of a bounced message to record
+}
+
+// A Form is how the files of a type are made.
+type Form int
+
+// The forms of files.
+const (
+	Lines     Form = iota // of text, after three header lines
+	Documents             // each file is one document: a configuration
+	Binary                // records that no text tool reads
+)
+
+var (
+	since8  = product.Version{Major: 8}
+	since9  = product.Version{Major: 9}
+	since11 = product.Version{Major: 11}
+	since12 = product.Version{Major: 12}
+	since13 = product.Version{Major: 13}
+	since14 = product.Version{Major: 14}
+)
+
+// kinds is in the order of the vendor's guide (logs.md 1.4), which is also that of
+// logconfig's list.
+var kinds = []Kind{
+	{Type: Mail, Title: "IronPort Text Mail Logs", File: "mail", Facility: "mail"},
+	{Type: "qmail", Title: "qmail Format Mail Logs", File: "qmail", Facility: "mail"},
+	{Type: "delivery", Title: "Delivery Logs", File: "delivery", Form: Binary},
+	{Type: "bounce", Title: "Bounce Logs", File: "bounces", Bounces: true},
+	{Type: Status, Title: "Status Logs", File: "status", Facility: "mail"},
+	{Type: "domain_debug", Title: "Domain Debug Logs", File: "domain_debug", Facility: "mail"},
+	{Type: "injection_debug", Title: "Injection Debug Logs", File: "injection_debug", Facility: "mail"},
+	{Type: System, Title: "System Logs", File: "system", Facility: "daemon"},
+	{Type: CLI, Title: "CLI Audit Logs", File: "cli", Facility: "auth"},
+	{Type: FTP, Title: "FTP Server Logs", File: "ftpd", Facility: "ftp"},
+	{Type: GUI, Title: "HTTP Logs", File: "gui", Facility: "daemon"},
+	{Type: NTP, Title: "NTP Logs", File: "sntpd", Facility: "ntp"},
+	{Type: "ldap_debug", Title: "LDAP Debug Logs", File: "ldap_debug", Facility: "daemon"},
+	{Type: "antispam", Title: "Anti-Spam Logs", File: "antispam", Facility: "mail"},
+	{Type: "asarchive", Title: "Anti-Spam Archive", File: "asarchive", Form: Binary},
+	{Type: "antivirus", Title: "Anti-Virus Logs", File: "antivirus", Facility: "mail"},
+	{Type: "avarchive", Title: "Anti-Virus Archive", File: "avarchive", Form: Binary},
+	{Type: "scanning", Title: "Scanning Logs", File: "scanning", Facility: "mail"},
+	{Type: "euq", Title: "Spam Quarantine Logs", File: "euq", Facility: "mail"},
+	{Type: "euqgui", Title: "Spam Quarantine GUI Logs", File: "euqgui", Facility: "daemon"},
+	{Type: "smtp_conversation", Title: "SMTP Conversation Logs", File: "smtp_conversation", Facility: "mail"},
+	{Type: "slbld", Title: "Safe/Block Lists Logs", File: "slbld", Facility: "mail"},
+	{Type: "reportd", Title: "Reporting Logs", File: "reportd", Facility: "daemon"},
+	{Type: "reportqueryd", Title: "Reporting Query Logs", File: "reportqueryd", Facility: "daemon"},
+	{Type: "updater", Title: "Updater Logs", File: "updater", Facility: "daemon"},
+	{Type: "trackerd", Title: "Tracking Logs", File: "trackerd", Facility: "daemon"},
+	{Type: Authentication, Title: "Authentication Logs", File: "authentication"},
+	{Type: ConfigHistory, Title: "Configuration History Logs", File: "config_history", Form: Documents},
+	{Type: "encryption", Title: "Encryption Logs", File: "encryption", Facility: "mail"},
+	{Type: "amp", Title: "AMP Engine Logs", File: "amp", Facility: "mail", Since: product.Version{Major: 8, Minor: 5}},
+	{Type: "content_scanner", Title: "Content Scanner Logs", File: "content_scanner", Facility: "mail", Since: since11},
+	{Type: "graymail", Title: "Graymail Engine Logs", File: "graymail", Facility: "mail", Since: since9},
+	{Type: "url_rep_client", Title: "URL Reputation Logs", File: "url_rep_client", Facility: "mail", Since: since11},
+	{Type: "api", Title: "API Logs", File: "api", Facility: "daemon", Since: since9},
+	{Type: "consolidated_event", Title: "Consolidated Event Logs", File: "consolidated_event", Facility: "mail", Since: since13},
+	{Type: Audit, Title: "Audit Logs", File: "audit", Facility: "auth", Since: since14},
+}
+
+// Kinds lists the types that a version of the product has.
+func Kinds(v product.Version) []Kind {
+	return slices.DeleteFunc(slices.Clone(kinds), func(k Kind) bool { return v.Before(k.Since) })
+}
+
+// Kind is what is known of t. The Kind of a type that there is not has no title.
+func (t Type) Kind() Kind {
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Type == t })
+	if i < 0 {
+		return Kind{}
+	}
+	return kinds[i]
+}
+
+// Facilities are the names of syslog's facilities in the order of their codes, which
+// are FreeBSD's (logs.md 2.2).
+func Facilities() []string {
+	return strings.Fields("kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp security console " +
+		"local0 local1 local2 local3 local4 local5 local6 local7")
+}

@@ -1,0 +1,599 @@
+package logs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/product"
+)
+
+// The seed's appliance at the seed's moment.
+var (
+	berlin   = time.FixedZone("CEST", 7200)
+	switchOn = time.Date(2015, 6, 25, 8, 50, 3, 0, berlin)
+	seed     = product.Facts{Serial: "A4BADB4712A9-511AA1E", Version: product.Version{Major: 8, Minor: 0, Patch: 1, Build: 23}}
+)
+
+const header = "Thu Jun 25 08:50:03 2015 Info: Begin Logfile\n" +
+	"Thu Jun 25 08:50:03 2015 Info: Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E\n" +
+	"Thu Jun 25 08:50:03 2015 Info: Time offset from UTC: 7200 seconds\n"
+
+// A desk is a hub with all that it stands on.
+type desk struct {
+	*logs.Hub
+	t       *testing.T
+	clock   *clock.Fake
+	files   *files.Store
+	options logs.Options
+
+	mu      sync.Mutex
+	zone    *time.Location
+	trouble []logs.Trouble
+}
+
+func newDesk(t *testing.T, quota int64, change func(*logs.Options), list ...logs.Subscription) *desk {
+	t.Helper()
+	d := &desk{t: t, clock: clock.NewFake(switchOn), zone: berlin}
+	var err error
+	if d.files, err = files.Open(t.TempDir(), quota, d.clock); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.files.Close() })
+	d.options = logs.Options{
+		Files: d.files, Clock: d.clock, Product: seed,
+		Zone: func() *time.Location {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.zone
+		},
+		Hostname: func() string { return "mail.example.com" },
+		Trouble: func(tr logs.Trouble) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.trouble = append(d.trouble, tr)
+		},
+	}
+	if change != nil {
+		change(&d.options)
+	}
+	d.open(list...)
+	return d
+}
+
+// open makes the hub, as at power on.
+func (d *desk) open(list ...logs.Subscription) {
+	d.t.Helper()
+	if list == nil {
+		list = []logs.Subscription{mailLogs()}
+	}
+	hub, err := logs.New(d.options, list)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.Hub = hub
+	d.t.Cleanup(func() { hub.Close(context.Background()) })
+}
+
+func mailLogs() logs.Subscription { return logs.NewSubscription("mail_logs", logs.Mail.Kind()) }
+
+func (d *desk) mail(l logs.Level, format string, a ...any) {
+	d.Write(logs.Entry{Type: logs.Mail, Level: l, Text: fmt.Sprintf(format, a...)})
+}
+
+// flush waits for all files.
+func (d *desk) flush() {
+	d.t.Helper()
+	if err := d.Flush(d.t.Context()); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *desk) read(name string) string {
+	d.t.Helper()
+	d.flush()
+	b, err := fs.ReadFile(d.files, path.Join(files.Pub, name))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// names lists a subscription's files.
+func (d *desk) names(subscription string) []string {
+	d.t.Helper()
+	all, err := d.Files(d.t.Context(), subscription)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for i := range all {
+		all[i] = path.Base(all[i])
+	}
+	return all
+}
+
+func (d *desk) want(got, want any) {
+	d.t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		d.t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestAFileBeginsWithTheSeedsHeader(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "New SMTP ICID 5 interface Management (10.1.1.1) address 10.1.1.209 reverse dns host remotehost.com verified yes")
+	d.want(d.read("mail_logs/mail.@20150625T085003.c"), header+
+		"Thu Jun 25 08:50:03 2015 Info: New SMTP ICID 5 interface Management (10.1.1.1) address 10.1.1.209 reverse dns host remotehost.com verified yes\n")
+	d.want(d.read("mail_logs/mail.current"), d.read("mail_logs/mail.@20150625T085003.c"))
+	second, err := fs.ReadFile(d.files, "var/log/mail_logs/mail.current")
+	if err != nil || len(second) == 0 {
+		t.Errorf("below its second name: %q, %v", second, err)
+	}
+}
+
+func TestWhatIsSilentHasNoFile(t *testing.T) {
+	d := newDesk(t, 0, nil, logs.Defaults(seed.Version)...)
+	d.mail(logs.Information, "one line")
+	d.flush()
+	var found []string
+	err := fs.WalkDir(d.files, ".", func(name string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			found = append(found, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.want(found, []string{"data/pub/mail_logs/mail.@20150625T085003.c"})
+	if _, err := d.files.Stat("data/pub/sntpd_logs"); err != nil {
+		t.Errorf("the directory of a silent log is not shown: %v", err)
+	}
+}
+
+func TestLevelsAndTheirWords(t *testing.T) {
+	all := mailLogs()
+	all.Level = logs.Trace
+	errorsOnly := logs.NewSubscription("error_logs", logs.Mail.Kind())
+	errorsOnly.Level = logs.Critical
+	d := newDesk(t, 0, nil, all, errorsOnly)
+	for _, l := range logs.Levels() {
+		d.mail(l, "text")
+	}
+	const at = "Thu Jun 25 08:50:03 2015 "
+	d.want(d.read("mail_logs/mail.current"), header+
+		at+"Critical: text\n"+at+"Warning: text\n"+at+"Info: text\n"+at+"Debug: text\n"+at+"Trace: text\n")
+	d.want(d.read("error_logs/mail.current"), header+at+"Critical: text\n")
+}
+
+func TestTheDayIsPaddedWithABlank(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.Write(logs.Entry{Time: time.Date(2004, 9, 8, 18, 17, 23, 0, berlin), Type: logs.Mail, Level: logs.Information, Text: "x"})
+	if got := d.read("mail_logs/mail.@20040908T181723.c"); !strings.HasSuffix(got, "Wed Sep  8 18:17:23 2004 Info: x\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAnEntryIsOneLine(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "a\nb\r\n\tc \x1b[2J d\x00\xff é")
+	if got := d.read("mail_logs/mail.current"); !strings.HasSuffix(got, `Info: a\nb\r\n\tc \x1b[2J d\x00\xff é`+"\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAChangeOfTheOffsetIsALine(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "summer")
+	d.mu.Lock()
+	d.zone = time.FixedZone("PDT", -25200)
+	d.mu.Unlock()
+	d.mail(logs.Information, "elsewhere")
+	d.want(d.read("mail_logs/mail.current"), header+
+		"Thu Jun 25 08:50:03 2015 Info: summer\n"+
+		"Wed Jun 24 23:50:03 2015 Info: Time offset from UTC: -25200 seconds\n"+
+		"Wed Jun 24 23:50:03 2015 Info: elsewhere\n")
+}
+
+func TestRollOverBySize(t *testing.T) {
+	conf := mailLogs()
+	conf.MaxSize = logs.LeastSize
+	conf.MaxFiles = 3
+	conf.Alert = true
+	d := newDesk(t, 0, nil, conf)
+	line := strings.Repeat("x", 1000)
+	for i := range 500 {
+		d.mail(logs.Information, "%03d %s", i, line)
+		if i%100 == 0 {
+			d.clock.Advance(time.Minute)
+		}
+	}
+	names := d.names("mail_logs")
+	if len(names) != 3 || !strings.HasSuffix(names[0], ".s") || !strings.HasSuffix(names[1], ".s") || !strings.HasSuffix(names[2], ".c") {
+		t.Fatalf("files: %q", names)
+	}
+	last := -1
+	for i, n := range names {
+		text := d.read("mail_logs/" + n)
+		if len(text) > logs.LeastSize+100 {
+			t.Errorf("%s has %d bytes", n, len(text))
+		}
+		rows := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+		if !strings.HasSuffix(rows[0], "Info: Begin Logfile\n") || !strings.Contains(rows[1], "Info: Version: 8.0.1-023 SN: ") {
+			t.Errorf("%s begins with %q", n, rows[:2])
+		}
+		if ended := strings.HasSuffix(rows[len(rows)-1], "Info: End Logfile"); ended != (i < 2) {
+			t.Errorf("%s ends with %q", n, rows[len(rows)-1])
+		}
+		for _, r := range rows {
+			var k int
+			if _, err := fmt.Sscanf(r[24:], " Info: %03d ", &k); err != nil {
+				continue
+			}
+			if last >= 0 && k != last+1 {
+				t.Errorf("%s: %d follows %d", n, k, last)
+			}
+			last = k
+		}
+	}
+	if last != 499 {
+		t.Errorf("the last line is %d", last)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.trouble) == 0 || d.trouble[0].Cause != logs.FilesRemoved || d.trouble[0].Subscription != "mail_logs" {
+		t.Errorf("nobody was told of the files removed: %v", d.trouble)
+	}
+}
+
+func TestRollOverByTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*logs.Subscription)
+		after  time.Duration // from Thursday 08:50:03
+	}{
+		"interval":       {func(s *logs.Subscription) { s.Schedule, s.Seconds = logs.Interval, 3600 }, time.Hour},
+		"daily, today":   {func(s *logs.Subscription) { s.Schedule, s.Clock = logs.Daily, "09:00" }, 9*time.Minute + 57*time.Second},
+		"daily, morning": {func(s *logs.Subscription) { s.Schedule, s.Clock = logs.Daily, "00:00" }, 15*time.Hour + 9*time.Minute + 57*time.Second},
+		"weekly": {func(s *logs.Subscription) { s.Schedule, s.Day, s.Clock = logs.Weekly, "Sunday", "00:00" },
+			2*24*time.Hour + 15*time.Hour + 9*time.Minute + 57*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf := mailLogs()
+			c.change(&conf)
+			d := newDesk(t, 0, nil, conf)
+			d.mail(logs.Information, "before")
+			d.flush()
+			d.clock.Advance(c.after - time.Second)
+			d.flush()
+			if n := d.names("mail_logs"); len(n) != 1 {
+				t.Fatalf("too early: %q", n)
+			}
+			d.clock.Advance(2 * time.Second)
+			d.flush()
+			at := switchOn.Add(c.after).Format("20060102T150405")
+			d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@" + at + ".c"})
+			d.clock.Advance(30 * 24 * time.Hour)
+			d.flush()
+			d.want(len(d.names("mail_logs")), 2) // a file without lines is not rolled over
+		})
+	}
+}
+
+func TestRollOverByHand(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	if err := d.Rollover(t.Context(), "mail_logs"); err != nil || len(d.names("mail_logs")) != 0 {
+		t.Errorf("nothing to roll over: %v, %q", err, d.names("mail_logs"))
+	}
+	d.mail(logs.Information, "before")
+	if err := d.Rollover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "after")
+	d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@20150625T085004.c"})
+	d.want(d.read("mail_logs/mail.@20150625T085003.s"), header+
+		"Thu Jun 25 08:50:03 2015 Info: before\nThu Jun 25 08:50:03 2015 Info: End Logfile\n")
+	d.want(d.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: after\n")
+	if err := d.Rollover(t.Context(), "nothing"); !errors.Is(err, logs.ErrNoSubscription) {
+		t.Errorf("an unknown log: %v", err)
+	}
+}
+
+func TestNameSuffixes(t *testing.T) {
+	conf := mailLogs()
+	conf.HostSuffix, conf.SerialSuffix = true, true
+	d := newDesk(t, 0, nil, conf)
+	d.mail(logs.Information, "x")
+	d.want(d.names("mail_logs"), []string{"mail.mail.example.com.A4BADB4712A9-511AA1E.@20150625T085003.c"})
+}
+
+func TestARestartGoesOnWithTheFile(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "first life")
+	if err := d.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "nobody writes this")
+	d.open()
+	d.mail(logs.Information, "second life")
+	d.want(d.read("mail_logs/mail.@20150625T085003.c"), header+"Thu Jun 25 08:50:03 2015 Info: first life\n"+
+		header+"Thu Jun 25 08:50:03 2015 Info: second life\n")
+	d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.c"})
+}
+
+func TestACrashLeavesWholeLines(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "whole")
+	whole := d.read("mail_logs/mail.current")
+	d.Close(t.Context())
+	f, err := d.files.Append("data/pub/mail_logs/mail.@20150625T085003.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte("Thu Jun 25 08:50:03 2015 Info: cut in the mid"))
+	f.Close()
+	d.open()
+	d.want(d.read("mail_logs/mail.current"), whole) // before anything is written
+	d.mail(logs.Information, "next")
+	if got := d.read("mail_logs/mail.current"); !strings.HasPrefix(got, whole+"Thu Jun 25 08:50:03 2015 Info: Begin Logfile\n") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestAFullDiskCostsNewLinesAndSaysSo(t *testing.T) {
+	d := newDesk(t, 10_000, nil)
+	if err := d.files.WriteFile("data/pub/configuration/big", make([]byte, 9000)); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "fits")
+	d.flush()
+	for range 20 {
+		d.mail(logs.Information, "%s", strings.Repeat("x", 100))
+		d.flush()
+	}
+	before := d.read("mail_logs/mail.current")
+	kept := strings.Count(before, "xxx\n")
+	if kept == 20 || kept == 0 {
+		t.Fatalf("%d lines fit", kept)
+	}
+	d.want(d.Lost("mail_logs"), 20-kept)
+	d.mu.Lock()
+	d.want(d.trouble, []logs.Trouble{{Subscription: "mail_logs", Cause: logs.DiskFull,
+		Text: "Log Error: Subscription mail_logs: The log files cannot be written: the disk is full"}})
+	d.mu.Unlock()
+	if err := d.files.Remove("data/pub/configuration/big"); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "room again")
+	d.want(d.read("mail_logs/mail.current"), before+
+		fmt.Sprintf("Thu Jun 25 08:50:03 2015 Warning: %d log lines were lost: the disk was full.\n", 20-kept)+
+		"Thu Jun 25 08:50:03 2015 Info: room again\n")
+}
+
+func TestUsersCannotRemoveALog(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "one")
+	d.flush()
+	area := d.files.Area("admin")
+	for what, err := range map[string]error{
+		"remove the directory": area.RemoveDir("/mail_logs"),
+		"remove it as a file":  area.Remove("/mail_logs"),
+		"rename it":            area.Rename("/mail_logs", "/configuration/x", true),
+		"rename the file":      area.Rename("/mail_logs/mail.current", "/configuration/x", true),
+		"write to it":          func() error { _, err := area.OpenFile("/mail_logs/mail.current", 2); return err }(),
+	} {
+		if err == nil {
+			t.Errorf("%s: nothing says no", what)
+		}
+	}
+	// A file nobody is writing at the moment may go; the log begins another.
+	if err := area.Remove("/mail_logs/mail.@20150625T085003.c"); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "two")
+	d.want(d.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: two\n")
+}
+
+func TestUsersSeeTheCurrentFileUnderBothNames(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "one")
+	d.flush()
+	list, err := d.files.Area("admin").ReadDir("/mail_logs")
+	if err != nil || len(list) != 2 || list[0].Name() != "mail.@20150625T085003.c" || list[1].Name() != "mail.current" ||
+		!list[1].Mode().IsRegular() || list[0].Size() != list[1].Size() {
+		t.Errorf("got %v, %v", list, err)
+	}
+}
+
+func TestDocumentsAreFilesOfTheirOwn(t *testing.T) {
+	conf := logs.NewSubscription("config_history", logs.ConfigHistory.Kind())
+	d := newDesk(t, 0, nil, conf)
+	d.Document(logs.ConfigHistory, []byte("<one/>\n"))
+	d.clock.Advance(time.Minute)
+	d.Document(logs.ConfigHistory, []byte("<two/>\n"))
+	d.want(d.names("config_history"), []string{"config_history.@20150625T085003.s", "config_history.@20150625T085103.c"})
+	d.want(d.read("config_history/config_history.@20150625T085003.s"), "<one/>\n")
+	d.want(d.read("config_history/config_history.current"), "<two/>\n")
+}
+
+func TestReconfiguring(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "one")
+	renamed := mailLogs()
+	renamed.File = "post"
+	system := logs.NewSubscription("system_logs", logs.System.Kind())
+	if err := d.Configure([]logs.Subscription{renamed, system}); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "two")
+	d.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "three"})
+	d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "post.@20150625T085003.c"})
+	d.want(d.names("system_logs"), []string{"system.@20150625T085003.c"})
+	if err := d.Configure([]logs.Subscription{renamed}); err != nil {
+		t.Fatal(err)
+	}
+	d.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "nobody takes this"})
+	if _, err := d.Files(t.Context(), "system_logs"); !errors.Is(err, logs.ErrNoSubscription) {
+		t.Errorf("a removed log: %v", err)
+	}
+	if got := d.read("system_logs/system.@20150625T085003.c"); !strings.HasSuffix(got, "three\n") {
+		t.Errorf("the files of a removed log: %q", got)
+	}
+	if err := d.Configure([]logs.Subscription{renamed, system}); err != nil { // and again
+		t.Fatal(err)
+	}
+	d.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "four"})
+	d.want(len(d.names("system_logs")), 2)
+}
+
+// A stuck disk: the buffer is smaller than what is written before the drainer's turn.
+func TestWhatTheBufferCannotTakeIsCounted(t *testing.T) {
+	d := newDesk(t, 0, func(o *logs.Options) { o.Buffer = 4 << 10 })
+	const n = 200_000
+	for i := range n {
+		d.mail(logs.Information, "%d", i)
+	}
+	d.flush()
+	d.mail(logs.Information, "the end")
+	var text strings.Builder
+	for _, name := range d.names("mail_logs") {
+		text.WriteString(d.read("mail_logs/" + name))
+	}
+	written, told := 0, 0
+	for line := range strings.Lines(text.String()) {
+		var k int
+		if _, err := fmt.Sscanf(line[24:], " Info: %d\n", &k); err == nil {
+			written++
+		} else if _, err := fmt.Sscanf(line[24:], " Warning: %d log lines were lost: the disk was too slow.", &k); err == nil {
+			told += k
+		}
+	}
+	if d.Lost("mail_logs") == 0 {
+		t.Skip("the disk was fast enough")
+	}
+	if written+told != n || told != d.Lost("mail_logs") {
+		t.Errorf("%d written, %d told lost, %d counted lost, of %d", written, told, d.Lost("mail_logs"), n)
+	}
+}
+
+func TestManyWriters(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for k := range 500 {
+				d.mail(logs.Information, "writer %d line %d", i, k)
+			}
+		})
+	}
+	wg.Wait()
+	text := d.read("mail_logs/mail.current")
+	d.want(strings.Count(text, "\n"), 3+8*500)
+	for i := range 8 {
+		next := 0
+		for line := range strings.Lines(text) {
+			var w, k int
+			if _, err := fmt.Sscanf(line[24:], " Info: writer %d line %d", &w, &k); err == nil && w == i {
+				if k != next {
+					t.Fatalf("writer %d: line %d after %d", i, k, next-1)
+				}
+				next++
+			}
+		}
+	}
+}
+
+func TestFollowingOverARollOver(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	for i := range 20 {
+		d.mail(logs.Information, "%d", i)
+	}
+	f, err := d.Follow(t.Context(), "mail_logs", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	next := func() {
+		t.Helper()
+		b, err := f.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Write(b)
+	}
+	next()
+	const at = "Thu Jun 25 08:50:03 2015 "
+	d.want(got.String(), at+"Info: 18\n"+at+"Info: 19\n")
+	d.mail(logs.Information, "20")
+	if err := d.Rollover(t.Context(), "mail_logs"); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "21")
+	for strings.Count(got.String(), "\n") < 8 {
+		next()
+	}
+	d.want(got.String(), at+"Info: 18\n"+at+"Info: 19\n"+at+"Info: 20\n"+at+"Info: End Logfile\n"+header+at+"Info: 21\n")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("why")
+	cancel(why)
+	if _, err := f.Next(ctx); !errors.Is(err, why) {
+		t.Errorf("nothing to read: %v", err)
+	}
+}
+
+func TestFollowingALogWithoutAFile(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	f, err := d.Follow(t.Context(), "mail_logs", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "first")
+	b, err := f.Next(t.Context())
+	if err != nil || string(b) != header+"Thu Jun 25 08:50:03 2015 Info: first\n" {
+		t.Errorf("got %q, %v", b, err)
+	}
+	if err := d.Configure(nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Next(t.Context()); !errors.Is(err, logs.ErrNoSubscription) {
+		t.Errorf("the log is gone: %v", err)
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	c := clock.System()
+	store, err := files.Open(b.TempDir(), 0, c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	conf := mailLogs()
+	conf.MaxSize = logs.MostSize
+	hub, err := logs.New(logs.Options{Files: store, Clock: c, Product: seed, Buffer: 1 << 30}, []logs.Subscription{conf})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer hub.Close(context.Background())
+	const text = "MID 6 ICID 5 RID 0 To: <mary@yourdomain.com>"
+	b.SetBytes(int64(len("Thu Jun 25 08:50:03 2015 Info: ") + len(text) + 1))
+	b.ReportAllocs()
+	for b.Loop() {
+		hub.Write(logs.Entry{Type: logs.Mail, Level: logs.Information, Text: text})
+	}
+	if err := hub.Flush(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+	if n := hub.Lost("mail_logs"); n > 0 {
+		b.Errorf("%d lines lost", n)
+	}
+}

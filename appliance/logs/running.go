@@ -1,0 +1,347 @@
+package logs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A subscription is a log that runs. Whoever writes appends to its jobs; a goroutine
+// that lives as long as there are any, the drainer, carries them out. So a log that
+// nobody writes to costs no goroutine, no open file and no directory.
+type subscription struct {
+	hub  *Hub
+	name string
+	file file // the drainer's; before there is one, New's
+
+	mu       sync.Mutex // held for no call that can block
+	conf     Subscription
+	textual  bool   // its files are lines
+	push     Pusher // nil: not pushed
+	jobs     []job
+	waiting  int // bytes in jobs
+	lost     int // lines since the log last said so
+	lostEver int
+	draining bool
+	ended    bool
+	progress chan struct{} // closed and renewed after each step of the drainer
+	spare    []byte
+	stopTime func() bool // stops the timer of the next roll-over by time
+
+	// The last stamp, kept as most lines share their second with the one before.
+	stamp  []byte
+	second int64
+	zone   *time.Location
+	offset int // seconds east; of the last line
+	begun  bool
+}
+
+// A job is a step of the drainer.
+type job struct {
+	what task
+	text []byte         // whole lines, or a document
+	zone *time.Location // of the stamps of lines
+	at   time.Time      // of a roll-over and of a document
+	conf Subscription   // of reconfigure
+}
+
+type task int
+
+const (
+	lines task = iota
+	document
+	rollover
+	reconfigure
+	schedule // the time of a roll-over has come
+)
+
+func newSubscription(h *Hub, name string) *subscription {
+	s := &subscription{hub: h, name: name, progress: make(chan struct{})}
+	s.file = file{hub: h, dir: dirOf(name), subscription: name, lost: s.lose}
+	return s
+}
+
+// write appends an entry's line.
+func (s *subscription) write(e Entry, zone *time.Location) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || e.Level > s.conf.Level || !s.textual {
+		return
+	}
+	s.setTime(e.Time, zone)
+	if s.waiting+len(e.Text)+stampLength > s.hub.o.Buffer {
+		s.lost++
+		s.lostEver++
+		s.send(e, e.Level, e.Text) // the way to the server has a queue of its own
+		return
+	}
+	if s.lost > 0 {
+		s.line(e, Warning, fmt.Sprintf("%d log lines were lost: the disk was too slow.", s.lost))
+		s.lost = 0
+	}
+	s.line(e, e.Level, e.Text)
+}
+
+// setTime computes the stamp of the lines that follow, and notes a change of the zone's
+// offset in the log.
+func (s *subscription) setTime(t time.Time, zone *time.Location) {
+	if sec := t.Unix(); sec == s.second && zone == s.zone {
+		return
+	}
+	local := t.In(zone)
+	s.second, s.zone = t.Unix(), zone
+	s.stamp = local.AppendFormat(s.stamp[:0], stampForm)
+	_, offset := local.Zone()
+	if s.begun && offset != s.offset {
+		s.line(Entry{Time: t}, Information, offsetText(offset))
+	}
+	s.begun, s.offset = true, offset
+}
+
+// line appends a line with the present stamp, and pushes it.
+func (s *subscription) line(e Entry, l Level, text string) {
+	j := s.last()
+	before := len(j.text)
+	j.text = append(j.text, s.stamp...)
+	j.text = append(j.text, ' ')
+	j.text = append(j.text, l.String()...)
+	j.text = append(j.text, ": "...)
+	j.text = appendText(j.text, text)
+	j.text = append(j.text, '\n')
+	s.waiting += len(j.text) - before
+	s.wake()
+	s.send(e, l, text)
+}
+
+// send pushes a text, which it makes one line.
+func (s *subscription) send(e Entry, l Level, text string) {
+	if s.push != nil && e.origin != s.name {
+		s.push.Push(e.Time, l, string(appendText(nil, text)))
+	}
+}
+
+// last is the job that lines are appended to.
+func (s *subscription) last() *job {
+	if n := len(s.jobs); n > 0 && s.jobs[n-1].what == lines && s.jobs[n-1].zone == s.zone {
+		return &s.jobs[n-1]
+	}
+	s.jobs = append(s.jobs, job{what: lines, text: s.spare[:0], zone: s.zone})
+	s.spare = nil
+	return &s.jobs[len(s.jobs)-1]
+}
+
+// enqueue appends a step.
+func (s *subscription) enqueue(j job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.jobs = append(s.jobs, j)
+	s.waiting += len(j.text)
+	s.wake()
+}
+
+// wake sees to it that the jobs are carried out.
+func (s *subscription) wake() {
+	if !s.draining {
+		s.draining = true
+		s.hub.drainers.Go(s.drain)
+	}
+}
+
+// drain carries out jobs until there are none.
+func (s *subscription) drain() {
+	for {
+		s.mu.Lock()
+		if len(s.jobs) == 0 && s.file.open == nil {
+			s.draining = false
+			s.step()
+			s.mu.Unlock()
+			return
+		}
+		jobs := s.jobs
+		s.jobs, s.waiting = nil, 0
+		s.mu.Unlock()
+		for _, j := range jobs {
+			s.do(j)
+		}
+		if len(jobs) == 0 { // and none since: let go of the file
+			s.file.close()
+		}
+		s.mu.Lock()
+		s.recycle(jobs)
+		s.step()
+		s.mu.Unlock()
+	}
+}
+
+// step tells who waits for progress that there was some.
+func (s *subscription) step() {
+	close(s.progress)
+	s.progress = make(chan struct{})
+}
+
+// recycle keeps a buffer for the next lines unless it is unusually big.
+func (s *subscription) recycle(jobs []job) {
+	for _, j := range jobs {
+		if j.what == lines && cap(j.text) <= 1<<20 {
+			s.spare = j.text[:0]
+		}
+	}
+}
+
+func (s *subscription) do(j job) {
+	switch j.what {
+	case lines:
+		s.file.append(j.text, j.zone)
+	case document:
+		s.file.document(j.text, j.at)
+	case rollover:
+		s.file.roll(j.at, true)
+	case schedule:
+		s.file.roll(j.at, false)
+		s.mu.Lock()
+		s.setTimer()
+		s.mu.Unlock()
+	case reconfigure:
+		s.file.configure(j.conf)
+	}
+}
+
+// lose counts lines that found no room.
+func (s *subscription) lose(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lostEver += n
+}
+
+// configure changes the settings; lines written before are dealt with under the old
+// ones.
+func (s *subscription) configure(conf Subscription) error {
+	s.mu.Lock()
+	old := s.conf
+	s.conf, s.textual = conf, conf.Type.Kind().Form == Lines
+	if old.Name == "" { // new: nothing can be under way
+		s.file.conf = conf
+	} else if old != conf {
+		s.jobs = append(s.jobs, job{what: reconfigure, conf: conf})
+		s.wake()
+	}
+	if old.Schedule != conf.Schedule || old.Seconds != conf.Seconds || old.Clock != conf.Clock || old.Day != conf.Day {
+		s.setTimer()
+	}
+	s.mu.Unlock()
+	if old.Name != "" && old.Push == conf.Push && old.Method == conf.Method {
+		return nil
+	}
+	err := s.stopPush(context.Background())
+	if conf.Method != Syslog || s.hub.o.Push == nil {
+		return err
+	}
+	p, pushErr := s.hub.o.Push(conf, s.pushTrouble)
+	if pushErr != nil {
+		return fmt.Errorf("push the log %s: %w", conf.Name, pushErr)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.push = p
+	return err
+}
+
+// pushTrouble logs what goes wrong on the way to the syslog server as the mail log does
+// (A2, A35), and tells whom it concerns. This subscription does not push that line.
+func (s *subscription) pushTrouble(text string) {
+	s.hub.Write(Entry{Type: Mail, Level: Critical, Text: text, origin: s.name})
+	s.hub.o.Trouble(Trouble{s.name, PushFailed, text})
+}
+
+// stopPush ends the push.
+func (s *subscription) stopPush(ctx context.Context) error {
+	s.mu.Lock()
+	p := s.push
+	s.push = nil
+	s.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	return p.Close(ctx)
+}
+
+// end refuses further entries.
+func (s *subscription) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lost > 0 && !s.ended {
+		s.line(Entry{Time: s.hub.o.Clock.Now(), origin: s.name}, Warning, fmt.Sprintf("%d log lines were lost: the disk was too slow.", s.lost))
+		s.lost = 0
+	}
+	s.ended = true
+	if s.stopTime != nil {
+		s.stopTime()
+	}
+}
+
+// flush waits until what was enqueued before is done.
+func (s *subscription) flush(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		idle, progress := !s.draining, s.progress
+		s.mu.Unlock()
+		if idle {
+			return nil
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// setTimer arranges the next roll-over by time. It needs mu.
+func (s *subscription) setTimer() {
+	if s.stopTime != nil {
+		s.stopTime()
+		s.stopTime = nil
+	}
+	if s.conf.Schedule == NoSchedule || s.ended {
+		return
+	}
+	now := s.hub.o.Clock.Now().In(s.hub.o.Zone())
+	s.stopTime = s.hub.o.Clock.AfterFunc(max(s.conf.next(now).Sub(now), time.Second), func() {
+		s.enqueue(job{what: schedule, at: s.hub.o.Clock.Now().In(s.hub.o.Zone())})
+	})
+}
+
+// next is when a file is rolled over by time, after now.
+func (s Subscription) next(now time.Time) time.Time {
+	if s.Schedule == Interval {
+		return now.Add(time.Duration(s.Seconds) * time.Second)
+	}
+	at, _ := time.Parse("15:04", s.Clock) // was checked
+	day := now.Day()
+	for {
+		t := time.Date(now.Year(), now.Month(), day, at.Hour(), at.Minute(), 0, 0, now.Location())
+		weekday, _ := s.Day.day()
+		if t.After(now) && (s.Schedule == Daily || t.Weekday() == weekday) {
+			return t
+		}
+		day++
+	}
+}
+
+// lineEnds returns how much of b is lines that fit into room bytes: at least one line.
+func lineEnds(b []byte, room int64) int {
+	if int64(len(b)) <= room {
+		return len(b)
+	}
+	if room > 0 {
+		if i := bytes.LastIndexByte(b[:room], '\n'); i >= 0 {
+			return i + 1
+		}
+	}
+	return bytes.IndexByte(b, '\n') + 1
+}

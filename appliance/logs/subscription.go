@@ -1,0 +1,391 @@
+package logs
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/product"
+)
+
+// Section is the log subscriptions, sorted by name.
+var Section = config.Define("log_subscriptions", Subscriptions{List: Defaults(product.Version{})},
+	func(v Subscriptions, _ *config.Config) error { return v.Check() }, config.In(config.Logs, 10))
+
+// General is what all subscriptions have in common.
+var General = config.Define("log_settings", Settings{MetricsInterval: 60},
+	func(s Settings, _ *config.Config) error { return s.Check() }, config.In(config.Logs, 20))
+
+// Subscriptions is the value of Section.
+type Subscriptions struct {
+	List []Subscription `xml:"log_subscription"`
+}
+
+// Settings is the value of General.
+type Settings struct {
+	MetricsInterval int      `xml:"system_metrics_frequency"` // seconds between two status lines
+	MessageID       bool     `xml:"log_message_id"`
+	Subject         bool     `xml:"log_original_subject"`
+	Response        bool     `xml:"log_remote_response"`
+	Headers         []string `xml:"log_headers>header"`
+}
+
+// A Method says how the files of a subscription reach whoever wants them.
+type Method string
+
+// The methods.
+const (
+	Manual Method = "manual" // they are fetched
+	Syslog Method = "syslog" // each line is sent to a syslog server as well
+)
+
+// A Schedule says when a file is rolled over although it is not full.
+type Schedule string
+
+// The schedules.
+const (
+	NoSchedule Schedule = "none"
+	Interval   Schedule = "interval"
+	Daily      Schedule = "daily"
+	Weekly     Schedule = "weekly"
+)
+
+// A Subscription is a log: what goes into it and what becomes of it.
+type Subscription struct {
+	Name  string `xml:"name"`
+	Type  Type   `xml:"type"`
+	Level Level  `xml:"level"`
+	File  string `xml:"file_name"`
+
+	// What stands in a file's name before its time.
+	HostSuffix   bool `xml:"hostname_suffix,omitempty"`
+	SerialSuffix bool `xml:"serial_suffix,omitempty"`
+
+	MaxSize  int64    `xml:"rollover_size"` // bytes
+	Schedule Schedule `xml:"rollover_time"`
+	Seconds  int      `xml:"rollover_interval,omitempty"` // of Interval
+	Day      Weekday  `xml:"rollover_day,omitempty"`      // of Weekly
+	Clock    string   `xml:"rollover_clock,omitempty"`    // of Daily and Weekly: "15:04"
+
+	MaxFiles int  `xml:"max_files"`
+	Alert    bool `xml:"alert_on_removal,omitempty"`
+
+	BounceBytes int `xml:"bounce_bytes,omitempty"`
+
+	Method Method `xml:"retrieval"`
+	Push   Push   `xml:"syslog_push"`
+}
+
+// A Push is where and how a subscription's lines are sent to a syslog server. Of a
+// subscription that is not pushed it is the zero value.
+type Push struct {
+	Host       string `xml:"hostname,omitempty"`
+	Port       uint16 `xml:"port,omitempty"`
+	Protocol   string `xml:"protocol,omitempty"` // "udp" or "tcp"
+	Facility   string `xml:"facility,omitempty"`
+	Tag        string `xml:"tag,omitempty"`         // "": the subscription's name
+	MaxMessage int    `xml:"max_message,omitempty"` // bytes; 0: no limit but the protocol's
+	TLS        bool   `xml:"tls,omitempty"`
+	Verify     bool   `xml:"verify_certificate,omitempty"`
+	Buffer     int64  `xml:"disk_buffer,omitempty"` // bytes; 0: none
+}
+
+// A Weekday is a day by its English name.
+type Weekday string
+
+// Bounds and defaults of settings (logs.md 1.3 and 2.1).
+const (
+	DefaultSize    = 10 << 20
+	LeastSize      = 100 << 10
+	MostSize       = 1 << 30
+	DefaultFiles   = 10
+	MostFiles      = 1000
+	LeastInterval  = 60
+	MostInterval   = 365 * 86400
+	DefaultSeconds = 3600
+	SyslogPort     = 514
+	DefaultBuffer  = 100 << 20
+	MostBuffer     = 1 << 30
+	MostMetrics    = 86400
+	mostSubscript  = 200
+)
+
+// NewSubscription is a subscription of a type as logconfig begins it.
+func NewSubscription(name string, k Kind) Subscription {
+	return Subscription{
+		Name: name, Type: k.Type, Level: Information, File: k.File,
+		MaxSize: DefaultSize, Schedule: NoSchedule, MaxFiles: DefaultFiles, Method: Manual,
+	}
+}
+
+// defaults are the names and types of the subscriptions that every appliance has.
+var defaults = [][2]string{
+	{"amp", "amp"}, {"antispam", "antispam"}, {"antivirus", "antivirus"}, {"asarchive", "asarchive"},
+	{"authentication", "authentication"}, {"avarchive", "avarchive"}, {"bounces", "bounce"}, {"cli_logs", "cli"},
+	{"config_history", "config_history"}, {"encryption", "encryption"}, {"error_logs", "mail"}, {"euq_logs", "euq"},
+	{"euqgui_logs", "euqgui"}, {"ftpd_logs", "ftpd"}, {"gui_logs", "gui"}, {"mail_logs", "mail"},
+	{"reportd_logs", "reportd"}, {"reportqueryd_logs", "reportqueryd"}, {"scanning", "scanning"}, {"slbld_logs", "slbld"},
+	{"sntpd_logs", "sntpd"}, {"status", "status"}, {"system_logs", "system"}, {"trackerd_logs", "trackerd"},
+	{"updater_logs", "updater"},
+}
+
+// later are subscriptions that only the newest versions have from the factory.
+var later = [][2]string{{"audit_logs", "audit"}}
+
+// Defaults are the subscriptions of an appliance of version v as it leaves the factory
+// (logs.md 1.4), sorted by name.
+func Defaults(v product.Version) []Subscription {
+	var list []Subscription
+	for _, d := range slices.Concat(defaults, later) {
+		k := Type(d[1]).Kind()
+		if v.Before(k.Since) {
+			continue
+		}
+		s := NewSubscription(d[0], k)
+		if s.Name == "error_logs" { // the mail log's critical lines
+			s.Level, s.File = Critical, "errors"
+		}
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b Subscription) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// SetFactory gives f the subscriptions of version v.
+func SetFactory(f *config.Factory, v product.Version) {
+	Section.SetFactory(f, Subscriptions{List: Defaults(v)})
+}
+
+// Find returns the subscription called name, for reading or changing in place; nil if
+// there is none.
+func (v *Subscriptions) Find(name string) *Subscription {
+	i := slices.IndexFunc(v.List, func(s Subscription) bool { return s.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &v.List[i]
+}
+
+// Put adds s, or replaces the subscription of its name.
+func (v *Subscriptions) Put(s Subscription) {
+	if old := v.Find(s.Name); old != nil {
+		*old = s
+		return
+	}
+	v.List = append(v.List, s)
+	slices.SortFunc(v.List, func(a, b Subscription) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Check says what is wrong with the subscriptions, in a sentence for the
+// administrator.
+func (v Subscriptions) Check() error {
+	if len(v.List) > mostSubscript {
+		return fmt.Errorf("There are more than %d log subscriptions.", mostSubscript)
+	}
+	seen := map[string]bool{}
+	for _, s := range v.List {
+		if low := strings.ToLower(s.Name); seen[low] {
+			return fmt.Errorf("Two log subscriptions are named %s.", s.Name)
+		} else {
+			seen[low] = true
+		}
+		if err := s.Check(); err != nil {
+			return fmt.Errorf("The log subscription %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// Reserved are directories of the file area that are no log's.
+var reserved = []string{"configuration", "diagnostic", "captures", "mfm", "periodic_reports", "log"}
+
+// CheckName says what is wrong with the name of a subscription, which is also that of
+// its directory and its tag.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("A name is required.")
+	case len(name) > 64:
+		return errors.New("The name must have at most 64 characters.")
+	case !isName(name):
+		return errors.New("The name must consist of letters, digits, and the characters _ - and ., and begin with a letter or a digit.")
+	case slices.Contains(reserved, strings.ToLower(name)):
+		return fmt.Errorf("The name %s is reserved.", name)
+	}
+	return nil
+}
+
+// CheckFile says what is wrong with a name for log files.
+func CheckFile(name string) error {
+	if name == "" || len(name) > 64 || !isName(name) {
+		return errors.New("The file name must consist of 1 to 64 letters, digits, and the characters _ - and ., and begin with a letter or a digit.")
+	}
+	return nil
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || c != '_' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// Check says what is wrong with s, in a sentence.
+func (s Subscription) Check() error {
+	k := s.Type.Kind()
+	if k.Title == "" {
+		return fmt.Errorf("There is no log type %q.", s.Type)
+	}
+	for _, err := range []error{CheckName(s.Name), CheckFile(s.File)} {
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.Level < Critical || s.Level > Trace:
+		return fmt.Errorf("The level must be from %d to %d.", Critical, Trace)
+	case s.MaxSize < LeastSize || s.MaxSize > MostSize:
+		return fmt.Errorf("The maximum file size must be from %d to %d bytes.", int64(LeastSize), int64(MostSize))
+	case s.MaxFiles < 1 || s.MaxFiles > MostFiles:
+		return fmt.Errorf("The number of files must be from 1 to %d.", MostFiles)
+	case s.BounceBytes < 0:
+		return errors.New("The number of bytes of a bounced message cannot be negative.")
+	case s.Method != Manual && s.Method != Syslog:
+		return fmt.Errorf("There is no retrieval method %q.", s.Method)
+	}
+	if err := s.checkSchedule(); err != nil {
+		return err
+	}
+	if s.Method == Syslog {
+		return s.Push.check(k)
+	}
+	return nil
+}
+
+func (s Subscription) checkSchedule() error {
+	switch s.Schedule {
+	case NoSchedule:
+		return nil
+	case Interval:
+		if s.Seconds < LeastInterval || s.Seconds > MostInterval {
+			return fmt.Errorf("The time between roll-overs must be from %d to %d seconds.", LeastInterval, MostInterval)
+		}
+		return nil
+	case Weekly:
+		if _, ok := s.Day.day(); !ok {
+			return fmt.Errorf("There is no day of the week called %q.", string(s.Day))
+		}
+		return CheckClock(s.Clock)
+	case Daily:
+		return CheckClock(s.Clock)
+	}
+	return fmt.Errorf("There is no roll-over %q.", string(s.Schedule))
+}
+
+// CheckClock says what is wrong with a time of the day.
+func CheckClock(s string) error {
+	if _, err := time.Parse("15:04", s); err != nil {
+		return errors.New("The time must be given as HH:MM, from 00:00 to 23:59.")
+	}
+	return nil
+}
+
+// Weekdays lists the days, Monday first.
+func Weekdays() []Weekday {
+	return []Weekday{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
+}
+
+func (d Weekday) day() (time.Weekday, bool) {
+	i := slices.Index(Weekdays(), d)
+	return time.Weekday((i + 1) % 7), i >= 0
+}
+
+func (p Push) check(k Kind) error {
+	switch {
+	case k.Facility == "":
+		return fmt.Errorf("%s cannot be pushed to a syslog server.", k.Title)
+	case CheckHost(p.Host) != nil:
+		return CheckHost(p.Host)
+	case p.Port == 0:
+		return errors.New("The port of the syslog server must be from 1 to 65535.")
+	case p.Protocol != "udp" && p.Protocol != "tcp":
+		return errors.New("The protocol of a syslog push is udp or tcp.")
+	case !slices.Contains(Facilities(), p.Facility):
+		return fmt.Errorf("There is no syslog facility %q.", p.Facility)
+	case p.Tag != "" && !isName(p.Tag):
+		return errors.New("The tag must consist of letters, digits, and the characters _ - and ., and begin with a letter or a digit.")
+	case p.TLS && p.Protocol != "tcp":
+		return errors.New("TLS requires TCP.")
+	case p.Buffer < 0 || p.Buffer > MostBuffer:
+		return fmt.Errorf("The disk buffer must be from 0 to %d bytes.", int64(MostBuffer))
+	}
+	least, most := p.MessageSizes()
+	if p.MaxMessage != 0 && (p.MaxMessage < least || p.MaxMessage > most) {
+		return fmt.Errorf("The maximum message size must be from %d to %d bytes.", least, most)
+	}
+	return nil
+}
+
+// MessageSizes are the bounds of a message over p's protocol.
+func (p Push) MessageSizes() (least, most int) {
+	if p.Protocol == "udp" {
+		return 1024, 9216
+	}
+	return 1024, 65535
+}
+
+// CheckHost says what is wrong with the name or address of a server.
+func CheckHost(host string) error {
+	if host == "" {
+		return errors.New("A host name or an IP address is required.")
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	bad := len(host) > 253
+	for _, l := range labels {
+		bad = bad || l == "" || len(l) > 63 || strings.HasPrefix(l, "-") || strings.HasSuffix(l, "-")
+		bad = bad || strings.ContainsFunc(l, func(c rune) bool {
+			return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+		})
+	}
+	if bad || digits(labels[len(labels)-1]) {
+		return fmt.Errorf("%q is neither a host name nor an IP address.", host)
+	}
+	return nil
+}
+
+func digits(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < '0' || c > '9' })
+}
+
+// Check says what is wrong with s, in a sentence.
+func (s Settings) Check() error {
+	if s.MetricsInterval < 1 || s.MetricsInterval > MostMetrics {
+		return fmt.Errorf("The system metrics frequency must be from 1 to %d seconds.", MostMetrics)
+	}
+	for _, h := range s.Headers {
+		if err := CheckHeader(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckHeader says what is wrong with the name of a message header (RFC 5322, 2.2).
+func CheckHeader(name string) error {
+	if name == "" || len(name) > 76 || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || c == ':' }) {
+		return fmt.Errorf("%q is not the name of a message header.", name)
+	}
+	return nil
+}
