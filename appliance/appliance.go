@@ -19,6 +19,7 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/ntp"
@@ -90,6 +91,7 @@ type Appliance struct {
 	Net      network.Network
 	Config   *config.Store
 	Files    *files.Store
+	Logs     *logs.Hub
 	Users    *users.Directory
 	Guard    *users.Guard
 	Logins   *users.Logins
@@ -105,7 +107,7 @@ type Appliance struct {
 	state   string // directory
 	access  atomic.Pointer[accessCache]
 	started clock.Mark
-	journal func(Entry)
+	zone    atomic.Pointer[zoneOf]
 	power   func(PowerAction, time.Duration)
 
 	mu        sync.Mutex
@@ -115,6 +117,8 @@ type Appliance struct {
 	listeners []*serviceListener // in the order in which they were opened
 	running   map[*Process]run
 	lastPID   int
+
+	stopMetrics func() bool // nil before Start
 
 	restarts sync.Mutex // one at a time; taken before mu
 }
@@ -149,7 +153,6 @@ func New(o Options) (*Appliance, error) {
 		Net:      o.Net,
 		Timeouts: o.Timeouts.orDefaults(),
 		Logger:   o.Logger,
-		journal:  operatorJournal(o.Logger),
 		power:    o.Power,
 		state:    filepath.Join(o.Dir, stateDir),
 		running:  map[*Process]run{},
@@ -198,6 +201,9 @@ func (a *Appliance) open(o Options) (err error) {
 	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: a.Timeouts.Mail})
 	a.addSNTP()
 	a.Files.SetZone(a.Zone)
+	if err := a.openLogs(); err != nil {
+		return err
+	}
 	factory := capture.Factory()
 	factory.Interfaces = o.Capture
 	if a.Captures, err = capture.New(capture.Options{
@@ -228,6 +234,9 @@ func (a *Appliance) closeParts() error {
 	if a.Captures != nil {
 		errs = append(errs, a.Captures.Close())
 	}
+	if a.Logs != nil {
+		errs = append(errs, a.Logs.Close(context.Background()))
+	}
 	if a.Files != nil {
 		errs = append(errs, a.Files.Close())
 	}
@@ -251,11 +260,29 @@ func (a *Appliance) Hostname() string { return Hostname.Get(a.Config.Committed()
 
 // Zone is the committed time zone.
 func (a *Appliance) Zone() *time.Location {
-	z, err := time.LoadLocation(TimeZone.Get(a.Config.Committed()))
-	if err != nil {
-		return time.UTC // cannot be: a commit checks the name
+	committed := a.Config.Committed()
+	if z := a.zone.Load(); z != nil && z.of == committed {
+		return z.Location
 	}
-	return z
+	name := TimeZone.Get(committed)
+	next := &zoneOf{of: committed, name: name}
+	if z := a.zone.Load(); z != nil && z.name == name {
+		next.Location = z.Location
+	} else if l, err := time.LoadLocation(name); err == nil {
+		next.Location = l
+	} else {
+		next.Location = time.UTC // cannot be: a commit checks the name
+	}
+	a.zone.Store(next)
+	return next.Location
+}
+
+// A zoneOf is the zone of a configuration, which takes long to load: every line of a log
+// asks for it.
+type zoneOf struct {
+	*time.Location
+	of   *config.Config
+	name string
 }
 
 // Now is the time in the appliance's zone.

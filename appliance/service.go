@@ -37,6 +37,7 @@ func (a *Appliance) Start(ctx context.Context) error {
 	a.mu.Lock()
 	services := a.services
 	a.mu.Unlock()
+	a.Log(SystemLog, Information, "System is coming up")
 	for i, s := range services {
 		if err := s.Start(ctx); err != nil {
 			err = fmt.Errorf("start %s: %w", s.Name(), err)
@@ -44,8 +45,9 @@ func (a *Appliance) Start(ctx context.Context) error {
 		}
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.up = true
+	a.mu.Unlock()
+	a.startMetrics()
 	return nil
 }
 
@@ -56,11 +58,17 @@ func (a *Appliance) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	services, up, stopped := a.services, a.up, a.stopped
 	a.stopped = true
+	if a.stopMetrics != nil {
+		a.stopMetrics()
+	}
 	a.mu.Unlock()
 	if stopped {
 		return nil
 	}
 	err := stop(ctx, services)
+	if up {
+		a.Log(SystemLog, Information, "System is going down")
+	}
 	switch {
 	case !up: // there was nothing to end
 	case StopReason(ctx) == ReasonReboot:

@@ -61,13 +61,14 @@ func TestDamagedStateIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestWithoutALogTheOperatorReadsTheEntries(t *testing.T) {
+func TestTheOperatorReadsWhatMatters(t *testing.T) {
 	var out bytes.Buffer
 	box := open(t, appliance.Options{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	box.Log(appliance.SystemLog, appliance.Debug, "small")
-	box.Log(appliance.CLILog, appliance.Warning, "large")
+	box.Log(appliance.SystemLog, appliance.Warning, "large")
+	box.Log(appliance.CLILog, appliance.Information, "typed")
 	got := out.String()
-	if strings.Contains(got, "small") || !strings.Contains(got, "level=WARN msg=large log=cli_logs") {
+	if strings.Contains(got, "small") || strings.Contains(got, "typed") || !strings.Contains(got, "level=WARN msg=large log=system") {
 		t.Errorf("the program's log:\n%s", got)
 	}
 }

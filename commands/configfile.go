@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -71,21 +70,6 @@ func passphraseArguments(env *shell.Env, args []string) (config.Passphrases, err
 		return how, shell.Invalidf(args[0], "Two arguments are expected at most: y or n, and the passphrase option.")
 	}
 	return how, nil
-}
-
-// configHeader is what stands at the head of a configuration file.
-func configHeader(env *shell.Env) []string {
-	p := env.Box.Product
-	lines := []string{
-		"Product: " + p.Name(),
-		"Model Number: " + p.Model,
-		"Version: " + p.Version.String(),
-		"Serial Number: " + p.Serial,
-	}
-	if p.Virtual() {
-		lines = append(lines, fmt.Sprintf("Number of CPUs: %d", p.CPUs), fmt.Sprintf("Memory (GB): %d", p.MemoryMB/1024))
-	}
-	return append(lines, "Current Time: "+env.Box.Now().Format("Mon Jan _2 15:04:05 2006"))
 }
 
 // openConfigFile opens a file of the directory configuration, which may be named

@@ -14,7 +14,10 @@ import (
 )
 
 // diskUsage prints the size of the data area as df(1) does, and what takes the room.
-func (d *diagnosis) diskUsage(context.Context) error {
+func (d *diagnosis) diskUsage(ctx context.Context) error {
+	if err := d.env.Box.Logs.Flush(ctx); err != nil { // what was logged before counts
+		return err
+	}
 	used, quota := d.env.Box.Files.Usage()
 	size, avail, capacity := "-", "-", "-"
 	if quota > 0 {

@@ -31,7 +31,7 @@ var _ = register(&shell.Command{
 		}
 		var b bytes.Buffer
 		if err := config.WriteXML(&b, env.Box.Config.Committed(), config.XMLOptions{
-			Header: configHeader(env), Passphrases: how,
+			Header: env.Box.FileHeader(), Passphrases: how,
 		}); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ var _ = register(&shell.Command{
 			return err
 		}
 		return config.WriteXML(env.Pager(ctx), env.Box.Config.Committed(), config.XMLOptions{
-			Header: configHeader(env), Passphrases: how,
+			Header: env.Box.FileHeader(), Passphrases: how,
 		})
 	},
 })

@@ -59,9 +59,13 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 			return permit(account), nil
 		},
 		AuthLogCallback: func(c gossh.ConnMetadata, method string, err error) {
-			if err == nil {
-				p.login()
-				r.Box.Guard.Succeeded(p.addr)
+			if err != nil {
+				return
+			}
+			p.login(c.User())
+			r.Box.Guard.Succeeded(p.addr)
+			if account, known := r.Box.Users.Lookup(c.User()); known {
+				r.Box.Log(appliance.AuthenticationLog, appliance.Information, LoggedOn(account, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
 			}
 		},
 		PublicKeyAuthAlgorithms: offered.PublicKeys,
@@ -89,13 +93,11 @@ func (r *run) verify(p *peer, name, passphrase string) (*gossh.Permissions, erro
 	}
 	account, err := r.Box.Users.Verify(name, passphrase)
 	if err == nil {
-		r.Box.Log(appliance.AuthenticationLog, appliance.Information,
-			fmt.Sprintf("The user %s successfully logged on from %v with privilege %s using an SSH connection.", name, p.addr, account.Role.Groups()[0]))
 		return permit(account), nil
 	}
 	delay, blocked := r.Box.Guard.Failed(p.addr)
 	r.Box.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("An authentication attempt by the user %s from %v failed using an SSH connection.", printable(name), p.addr))
+		NotLoggedOn(name, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
 	if blocked {
 		r.Box.Log(appliance.AuthenticationLog, appliance.Warning,
 			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", p.addr))
@@ -104,10 +106,4 @@ func (r *run) verify(p *peer, name, passphrase string) (*gossh.Permissions, erro
 		return nil, err
 	}
 	return nil, errDenied
-}
-
-// printable makes a name that a stranger chose fit for a log.
-func printable(name string) string {
-	quoted := fmt.Sprintf("%.64q", name)
-	return quoted[1 : len(quoted)-1]
 }

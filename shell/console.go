@@ -84,10 +84,11 @@ func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) 
 		}
 		account, err := c.Box.Users.Verify(name, passphrase)
 		if err == nil {
+			c.Box.Log(appliance.AuthenticationLog, appliance.Information, LoggedOn(account, "from the console", ""))
 			return account, nil
 		}
 		c.Box.Log(appliance.AuthenticationLog, appliance.Information,
-			fmt.Sprintf("An authentication attempt by the user %s from the console failed.", printable(name)))
+			NotLoggedOn(name, "from the console", ""))
 		delay, _ := c.Box.Guard.Failed(netip.Addr{})
 		if err := c.Box.Clock.Sleep(ctx, delay); err != nil {
 			return users.Account{}, err
@@ -101,9 +102,10 @@ func (c *Console) session(ctx context.Context, line *session, catalog *catalog, 
 	previous, known := c.Box.Logins.PreviousLogin(account.Name)
 	s := *line
 	s.account, s.table, s.draft, s.limit = account, catalog.allowed(account.Role), c.Box.Config.Edit(), idle
-	s.talk = NewDialogue(s.keys)
+	s.talk = s.dialogue()
 	s.login = c.Box.Logins.Open(account, netip.Addr{}, "cli")
 	defer s.login.Close()
+	defer c.Box.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of the console", account.Name))
 	if t, ok := s.keys.(*terminal); ok {
 		t.complete = func(line string) []string { return candidates(s.table, line) }
 		t.past = &history{}

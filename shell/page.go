@@ -17,6 +17,9 @@ type page struct {
 	answers int    // how many lines were entered
 	writes  int    // how often text was written
 
+	heard func(prompt, line string) // is told of each line that is entered; nil: nobody is
+	said  []byte                    // the end of what was written since the last
+
 	answered bool // the user's line is the last thing on the page
 	newlines int  // at the end of the page
 }
@@ -29,6 +32,7 @@ func (p *page) Write(b []byte) (int, error) {
 	if p.answered {
 		p.answered = false
 		if b[0] != '\n' {
+			p.remember([]byte("\n"))
 			if _, err := io.WriteString(p.Prompter, "\n"); err != nil {
 				return 0, err
 			}
@@ -41,26 +45,63 @@ func (p *page) Write(b []byte) (int, error) {
 	}
 	p.newlines += end
 	p.writes++
+	p.remember(b)
 	return p.Prompter.Write(b)
 }
 
-// Prompt notes that a line was entered.
+// mostSaid is how much of the text above a question is kept for the log.
+const mostSaid = 2 << 10
+
+// remember keeps the end of what was written, in whole lines.
+func (p *page) remember(b []byte) {
+	if p.heard == nil {
+		return
+	}
+	if len(b) > mostSaid {
+		b = b[len(b)-mostSaid:]
+	}
+	p.said = append(p.said, b...)
+	if over := len(p.said) - mostSaid; over > 0 {
+		over += bytes.IndexByte(p.said[over:], '\n') + 1
+		p.said = append(p.said[:0], p.said[over:]...)
+	}
+}
+
+// Prompt notes that a line was entered. A line of a paste, which has no prompt, is no
+// answer that a log should have: it may be a part of a configuration, with its secrets.
 func (p *page) Prompt(ctx context.Context, text string) (string, error) {
 	line, err := p.Prompter.Prompt(ctx, text)
+	if text != "" && err == nil {
+		p.hear(text, line)
+	}
 	p.entered()
 	return line, err
 }
 
-// Secret notes that a line was entered.
+// Secret notes that a line was entered, and tells nobody what it was.
 func (p *page) Secret(ctx context.Context, text string) (string, error) {
 	line, err := p.Prompter.Secret(ctx, text)
+	if err == nil {
+		p.hear(text, hidden)
+	}
 	p.entered()
 	return line, err
+}
+
+// hidden stands in the log for a passphrase, whatever its length.
+const hidden = "********"
+
+// hear tells of a line that was entered, and of all that was asked.
+func (p *page) hear(prompt, line string) {
+	if p.heard != nil {
+		p.heard(string(p.said)+prompt, line)
+	}
 }
 
 func (p *page) entered() {
 	p.answers++
 	p.answered, p.newlines = true, 1
+	p.said = p.said[:0]
 }
 
 // gap makes sure that so many blank lines are above the cursor, unless the page is

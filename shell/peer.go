@@ -18,7 +18,7 @@ type peer struct {
 
 	mu    sync.Mutex  // a leaf
 	grace func() bool // keeps the connection from being cut for not logging in
-	in    bool        // logged in
+	user  string      // who has logged in; "": nobody yet
 	open  int         // channels
 	ended bool
 	alive func() bool // stops the keepalives
@@ -29,13 +29,13 @@ type peerKey struct{}
 func (p *peer) loggedIn() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.in
+	return p.user != ""
 }
 
-func (p *peer) login() {
+func (p *peer) login(user string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.in = true
+	p.user = user
 	p.grace()
 }
 
@@ -62,8 +62,8 @@ func (p *peer) closeChannel() {
 	p.open--
 }
 
-// end stops the timers.
-func (p *peer) end() {
+// end stops the timers. It returns who was logged in.
+func (p *peer) end() (user string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
@@ -71,6 +71,7 @@ func (p *peer) end() {
 	if p.alive != nil {
 		p.alive()
 	}
+	return p.user
 }
 
 // keepAlive asks the client every so often whether it is there, and closes the

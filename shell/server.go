@@ -296,7 +296,9 @@ func (r *run) admit(conn net.Conn) *peer {
 }
 
 func (r *run) dismiss(p *peer) {
-	p.end()
+	if user := p.end(); user != "" {
+		r.Box.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of SSH session %v", user, p.addr))
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.peers, p)

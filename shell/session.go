@@ -55,8 +55,15 @@ func newSession(box *appliance.Appliance, c *catalog, account users.Account, out
 		t.complete = func(line string) []string { return candidates(s.table, line) }
 		s.keys = t
 	}
-	s.talk = NewDialogue(s.keys)
+	s.talk = s.dialogue()
 	return s
+}
+
+// dialogue is a Dialogue at the session's keyboard, whose answers are logged.
+func (s *session) dialogue() Dialogue {
+	d := NewDialogue(s.keys)
+	d.heard = s.audit
+	return d
 }
 
 // resize follows the client's window.
@@ -74,6 +81,7 @@ func (s *session) interact(ctx context.Context) error {
 		line, err := s.keys.command(ctx, s.hostname()+"> ")
 		if err == nil {
 			s.talk.entered()
+			s.audit("\n"+s.hostname()+"> ", line)
 			_, err = s.perform(ctx, line, false)
 		} else if errors.Is(err, io.EOF) && !s.in.exhausted() { // Ctrl-D
 			s.talk.entered()
@@ -107,6 +115,7 @@ func (s *session) hostname() string {
 // execute runs a command line that came with ssh, and returns its exit status.
 func (s *session) execute(ctx context.Context, line string) int {
 	defer s.out.Flush()
+	s.audit("", line)
 	status, err := s.perform(ctx, line, true)
 	switch {
 	case err == nil, errors.Is(err, ErrLogout):

@@ -12,6 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/product"
@@ -195,6 +196,7 @@ func factory(t *netsim.Topology, version product.Version) *config.Factory {
 		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})
 	}
 	resolver.DNS.SetFactory(f, dns)
+	logs.SetFactory(f, version)
 	if a.NTP != nil {
 		ntp.NTP.SetFactory(f, ntp.Settings{Servers: a.NTP})
 	}
@@ -253,7 +255,7 @@ func newSSHServer(a *appliance.Appliance, o Options, listen func(context.Context
 		Listen:   listen,
 		Subsystems: map[string]func(context.Context, shell.Channel){
 			"sftp": func(ctx context.Context, ch shell.Channel) {
-				defer logIn(a, ch, "sftp").Close()
+				defer logIn(a, ch, "sftp", "sftp").Close()
 				err := transfer.ServeSFTP(ctx, ch, a.Files.Area(ch.Account().Name), transfer.SFTPOptions{Logger: o.Logger})
 				ch.Exit(transfer.ExitStatus(err)) //nolint:errcheck // the client may be gone
 			},
@@ -262,16 +264,12 @@ func newSSHServer(a *appliance.Appliance, o Options, listen func(context.Context
 			if !transfer.IsSCP(line) {
 				return false
 			}
-			defer logIn(a, ch, "scp").Close()
+			defer logIn(a, ch, "scp", line).Close()
 			status := transfer.ServeSCP(ctx, line, ch, a.Files.Area(ch.Account().Name), transfer.SCPOptions{Stderr: ch.Stderr(), Logger: o.Logger})
 			ch.Exit(status) //nolint:errcheck // as above
 			return true
 		},
 	}
-}
-
-func logIn(a *appliance.Appliance, ch shell.Channel, what string) *users.Login {
-	return a.Logins.Open(ch.Account(), ch.RemoteAddr(), what)
 }
 
 func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
@@ -280,20 +278,18 @@ func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 			return a.ListenService(ctx, appliance.FTPService)
 		},
 		Net: a.Net,
-		Verify: func(user, passphrase string, _ netip.Addr) (*files.Area, error) {
+		Verify: func(user, passphrase string, from netip.Addr) (*files.Area, error) {
 			account, err := a.Users.Verify(user, passphrase)
 			if err == nil && !files.MayTransfer(string(account.Role)) {
 				err = users.ErrDenied
 			}
 			if err != nil {
+				ftpDenied(a, user, from)
 				return nil, err
 			}
 			return a.Files.Area(account.Name), nil
 		},
-		LoggedIn: func(user string, from netip.Addr) func() {
-			account, _ := a.Users.Lookup(user)
-			return a.Logins.Open(account, from, "ftp").Close
-		},
+		LoggedIn: func(user string, from netip.Addr) func() { return ftpLogIn(a, user, from) },
 		Guard:    a.Guard,
 		Admits:   func(addr netip.Addr) bool { return a.AdminAccess().Admits(addr) },
 		Banner:   func() string { return a.AdminAccess().Banner },

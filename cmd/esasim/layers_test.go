@@ -16,7 +16,7 @@ const layers = `
 	appliance/clock appliance/entropy appliance/pcapfilter fixtures
 	appliance/config appliance/files appliance/product appliance/network
 	appliance/users appliance/resolver appliance/ntp appliance/network/networktest appliance/network/netsim/ether
-	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture
+	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
 	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/network/netsim
 	appliance

@@ -1,0 +1,35 @@
+package box
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+// logIn notes a session of a file transfer over SSH: in the table of logins, and in the
+// CLI log, since its command line, or the name of its subsystem, came from the client.
+func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.Login {
+	l := a.Logins.Open(ch.Account(), ch.RemoteAddr(), what)
+	a.Log(appliance.CLILog, appliance.Information,
+		fmt.Sprintf("PID %d: User %s entered %s; prompt was ''", l.ID(), ch.Account().Name, shell.LogQuote(line)))
+	return l
+}
+
+// ftpLogIn notes a login over FTP, and returns what notes the logout.
+func ftpLogIn(a *appliance.Appliance, user string, from netip.Addr) func() {
+	account, _ := a.Users.Lookup(user)
+	l := a.Logins.Open(account, from, "ftp")
+	a.Log(appliance.AuthenticationLog, appliance.Information, shell.LoggedOn(account, fmt.Sprintf("from %v", from), "using an FTP connection"))
+	return func() {
+		l.Close()
+		a.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of FTP session %v", user, from))
+	}
+}
+
+// ftpDenied notes a login over FTP that failed.
+func ftpDenied(a *appliance.Appliance, user string, from netip.Addr) {
+	a.Log(appliance.AuthenticationLog, appliance.Information, shell.NotLoggedOn(user, fmt.Sprintf("from %v", from), "using an FTP connection"))
+}

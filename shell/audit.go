@@ -1,0 +1,40 @@
+package shell
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// What the appliance's logs say of logins and of what is typed (logs.md 3.5).
+
+// audit logs a line that the user has entered, with the text of the question.
+func (s *session) audit(prompt, line string) {
+	s.box.Log(appliance.CLILog, appliance.Information,
+		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s", s.login.ID(), s.account.Name, LogQuote(line), LogQuote(prompt)))
+}
+
+// LogQuote is a text in single quotes, as the CLI log has it. The log itself writes a
+// newline as \n.
+func LogQuote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}
+
+// LoggedOn is the line of the authentication log for a login: from where ("from
+// 1.128.3.4"), and how ("using an SSH connection"), which may be empty.
+func LoggedOn(a users.Account, from, how string) string {
+	return strings.TrimSpace(fmt.Sprintf("The user %s successfully logged on %s with privilege %s %s", a.Name, from, a.Role.Groups()[0], how)) + "."
+}
+
+// NotLoggedOn is the line for a login that failed. The name is what a stranger chose.
+func NotLoggedOn(name, from, how string) string {
+	return strings.TrimSpace(fmt.Sprintf("An authentication attempt by the user %s %s failed %s", printable(name), from, how)) + "."
+}
+
+// printable makes a name that a stranger chose fit for a log.
+func printable(name string) string {
+	quoted := fmt.Sprintf("%.64q", name)
+	return quoted[1 : len(quoted)-1]
+}
