@@ -87,8 +87,12 @@ type checkTopology struct {
 }
 
 func (c checkTopology) Run(t terminal) error {
-	if _, err := loadTopology(c.File); err != nil {
+	topo, err := loadTopology(c.File)
+	if err != nil {
 		return err
+	}
+	for _, w := range topo.Warnings() {
+		fmt.Fprintln(t.out, "warning:", w)
 	}
 	fmt.Fprintf(t.out, "%s: good\n", c.File)
 	return nil
