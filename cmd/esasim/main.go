@@ -26,6 +26,7 @@ type terminal struct {
 
 type flags struct {
 	Serve    serve    `cmd:"" default:"withargs" help:"Run an appliance (the default)."`
+	Ctl      ctl      `cmd:"" help:"Break and repair the network of a running appliance, stop its servers, set its clock."`
 	Topology topology `cmd:"" help:"Check and list topologies."`
 	Filter   filter   `cmd:"" help:"Try a capture filter outside an appliance."`
 	Version  version  `cmd:"" help:"Print the version of this program."`
