@@ -116,6 +116,8 @@ var (
 	ErrLogout = errors.New("shell: logout")
 	// ErrHangup ends the session: the client is gone.
 	ErrHangup = errors.New("shell: client hung up")
+	// ErrEscape is what a Relay's Line returns when the escape key is pressed.
+	ErrEscape = errors.New("shell: escape key")
 	// ErrDone, returned by an operation of a Menu, leaves the menu.
 	ErrDone = errors.New("shell: leave the menu")
 )

@@ -32,6 +32,17 @@ type Screen interface {
 	Key(ctx context.Context) error
 }
 
+// A Relay is a Prompter whose user can talk to somebody else than the appliance, as with
+// telnet. What that partner says is written to the Relay and not to a Dialogue, which
+// would put blank lines in between.
+type Relay interface {
+	Prompter
+	// Line reads a line for the partner: there is no prompt, and nothing but what is
+	// typed is shown. A terminal's user can press the key escape at any place of a line,
+	// which then is dropped: Line returns ErrEscape. Other errors are Prompt's.
+	Line(ctx context.Context, escape byte) (string, error)
+}
+
 // A Dialogue asks questions the way AsyncOS asks them. It is for one goroutine.
 type Dialogue struct{ *page }
 

@@ -32,11 +32,7 @@ func (s *script) Prompt(ctx context.Context, text string) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	io.WriteString(s.out, text)
-	finish := s.in.begin(ctx)
-	line, err := s.line()
-	if cut := finish(); cut != nil {
-		err = cut
-	}
+	line, err := s.Line(ctx, 0)
 	io.WriteString(s.out, "\n")
 	if err != nil {
 		return "", err
@@ -45,6 +41,19 @@ func (s *script) Prompt(ctx context.Context, text string) (string, error) {
 		return "", io.EOF
 	}
 	return line, nil
+}
+
+// Line reads a line. A file has no keys: nothing escapes.
+func (s *script) Line(ctx context.Context, _ byte) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	finish := s.in.begin(ctx)
+	line, err := s.line()
+	if cut := finish(); cut != nil {
+		return "", cut
+	}
+	return line, err
 }
 
 func (s *script) line() (string, error) {

@@ -40,6 +40,7 @@ type terminal struct {
 	editor  *term.Terminal
 	width   int    // what editor was told
 	prompt  string // of the line that is being edited
+	escape  byte   // the key that ends the line early; 0: none
 	entered bool   // editor was given an Enter whose echo has not been seen
 }
 
@@ -112,10 +113,37 @@ func (t *terminal) command(ctx context.Context, prompt string) (string, error) {
 	return t.line(ctx, prompt, (*term.Terminal).ReadLine)
 }
 
+// Line reads a line without a prompt. What ends it early leaves the cursor where it is,
+// for the partner may have written there; the keys that do are shown.
+func (t *terminal) Line(ctx context.Context, escape byte) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	t.escape = escape
+	defer func() { t.escape = 0 }()
+	line, err := t.read(ctx, "", (*term.Terminal).ReadLine)
+	switch {
+	case errors.Is(err, ErrInterrupt):
+		t.endLine(err)
+	case errors.Is(err, ErrEscape):
+		io.WriteString(t.out, "^"+string(rune(escape^0x40))+"\n")
+	}
+	return line, err
+}
+
 func (t *terminal) line(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
+	line, err := t.read(ctx, prompt, read)
+	if err != nil {
+		t.endLine(err)
+	}
+	return line, err
+}
+
+// read lets the editor read a line, and replaces it if that fails.
+func (t *terminal) read(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
 	finish := t.in.begin(ctx)
 	t.prompt = prompt
 	t.fit()
@@ -131,7 +159,6 @@ func (t *terminal) line(ctx context.Context, prompt string, read func(*term.Term
 		return strings.Map(typable, line), nil
 	}
 	t.renew()
-	t.endLine(err)
 	return "", err
 }
 
@@ -203,8 +230,15 @@ func (t typist) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, errNoKey
 	}
+	escaped := false
 	err = t.in.next(func() { t.out.Flush() }, func(b []byte) int {
 		b = b[:min(len(b), len(p))]
+		if i := bytes.IndexByte(b, t.escape); t.escape != 0 && i == 0 {
+			escaped = true
+			return 1
+		} else if t.escape != 0 && i > 0 {
+			b = b[:i]
+		}
 		if i := bytes.IndexAny(b, "\r\n\t\x04"); i == 0 || i > 0 && b[i] != '\t' {
 			b = b[:i+1]
 		} else if i > 0 {
@@ -215,6 +249,9 @@ func (t typist) Read(p []byte) (n int, err error) {
 		return n
 	})
 	t.fit() // x/term's lock is free while it reads
+	if escaped {
+		return 0, ErrEscape
+	}
 	return n, err
 }
 

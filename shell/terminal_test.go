@@ -13,7 +13,7 @@ import (
 // FuzzTyping types anything at a terminal of any size: every line comes back as
 // text, and the end comes in the end.
 func FuzzTyping(f *testing.F) {
-	for _, s := range []string{"version\rexit\r", "\x03\x04\r\n", "\x1b[A\x1b[", "se\t\x15\xff\xfe\r", "a\x1b[200~b\r\x1b[201~", "\x1b[3~\x0c\x14\x17"} {
+	for _, s := range []string{"version\rexit\r", "\x03\x04\r\n", "\x1b[A\x1b[", "se\t\x15\xff\xfe\r", "a\x1b[200~b\r\x1b[201~", "\x1b[3~\x0c\x14\x17", "\ra\x1d\r\x1d\r\r\r\x1d"} {
 		f.Add([]byte(s), 80, 24)
 		f.Add([]byte(s), 1, 1)
 	}
@@ -29,18 +29,20 @@ func FuzzTyping(f *testing.F) {
 		for i := 0; ; i++ {
 			var line string
 			var err error
-			switch i % 4 {
+			switch i % 5 {
 			case 0, 1:
 				line, err = term.command(t.Context(), "example.com> ")
 			case 2:
 				line, err = term.Secret(t.Context(), "Passphrase: ")
 			case 3:
 				err = term.Key(t.Context())
+			case 4:
+				line, err = term.Line(t.Context(), 0x1d)
 			}
 			if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' }) {
 				t.Fatalf("a line holds keys: %q", line)
 			}
-			if err == nil || errors.Is(err, ErrInterrupt) {
+			if err == nil || errors.Is(err, ErrInterrupt) || errors.Is(err, ErrEscape) {
 				continue
 			}
 			if !errors.Is(err, io.EOF) {
@@ -54,6 +56,33 @@ func FuzzTyping(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What was typed before the escape key comes first, whole lines of it; half a line is
+// given up. At other questions the key is none.
+func TestTheEscapeKeyComesInItsTurn(t *testing.T) {
+	in := newInbox(true, clock.System())
+	var out bytes.Buffer
+	term := newTerminal(in, &outlet{w: &out, crlf: true}, 80, 24)
+	in.pump(strings.NewReader("one\rtwo\x1dclose\x1d\rthree\r"), func(string) {})
+	for _, want := range []struct {
+		line string
+		err  error
+	}{{"one", nil}, {"", ErrEscape}} {
+		if line, err := term.Line(t.Context(), 0x1d); line != want.line || !errors.Is(err, want.err) {
+			t.Errorf("Line = %q, %v; want %q, %v", line, err, want.line, want.err)
+		}
+	}
+	if line, err := term.Prompt(t.Context(), "telnet> "); line != "close" || err != nil {
+		t.Errorf("Prompt = %q, %v", line, err)
+	}
+	if line, err := term.Line(t.Context(), 0x1d); line != "three" || err != nil {
+		t.Errorf("Line = %q, %v", line, err)
+	}
+	term.out.Flush()
+	if got, want := out.String(), "one\r\r\ntwo^]\r\ntelnet> close\r\r\nthree\r\r\n"; got != want {
+		t.Errorf("shown: %q, want %q", got, want)
+	}
 }
 
 func TestTheHistoryIsBounded(t *testing.T) {

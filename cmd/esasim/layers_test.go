@@ -24,7 +24,6 @@ const layers = `
 	shell/shelltest
 	commands
 	appliance/box
-	appliance/control
 	appliance/appliancetest cmd/esasim
 `
 

@@ -55,6 +55,9 @@ func (s *step) typed(text string) {
 	case "^D":
 		s.keys, s.echo = "\x04", "\n"
 		return
+	case "^]":
+		s.keys, s.echo = "\x1d", "^]\n"
+		return
 	}
 	if m := namedKey.FindStringSubmatch(text); m != nil && keyNames[m[1]] != "" {
 		s.echo = strings.TrimSuffix(text, m[0])

@@ -10,7 +10,7 @@
 //	example.com> «exit»
 //
 // «text» is typed and echoed, ‹text› is typed and not echoed; Enter follows both.
-// «^C» and «^D» are keys, and so is a name at the end of a text: «<space>» answers
+// «^C», «^D» and «^]» are keys, and so is a name at the end of a text: «<space>» answers
 // the pager, «set<tab>» asks for completion. A measured value is a placeholder:
 //
 //	⟨number⟩   digits

@@ -1,6 +1,7 @@
 package netsim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,7 +117,7 @@ func (f *Faults) Add(r Rule) (Fault, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		return Fault{}, ErrStopped
+		return Fault{}, errors.New("the network has been shut down")
 	}
 	x := f.make(r)
 	f.list = slices.Insert(f.list, 0, x)

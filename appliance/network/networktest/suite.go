@@ -46,7 +46,6 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"HalfClose", halfClose},
 		{"CloseSendsWhatWasWritten", closeSends},
 		{"LingerZero", lingerZero},
-		{"Acknowledged", acknowledged},
 		{"Deadlines", deadlines},
 		{"CloseEndsWaiting", closeEndsWaiting},
 		{"DialEndsWithItsContext", dialContext},

@@ -1,0 +1,165 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "telnet",
+	Summary: "Connect to a remote host.",
+	Help: "telnet [host [port]]\n\nThe port is 25 unless given. Lines are sent as they are entered. Ctrl-] leads to telnet's own\n" +
+		"prompt, Ctrl-C ends the connection. Without a terminal the input is sent, and then what the\nremote host says is shown until it closes the connection.",
+	Source: "public (questions, refusal of loopback addresses), telnet(1) of FreeBSD (other text)",
+	Mode:   shell.MachineMode,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		keyboard, ok := env.Prompter.(shell.Relay)
+		if !ok {
+			return shell.Refusal("A connection needs a session that it can be typed in.")
+		}
+		src, host, port, err := telnetTarget(ctx, env)
+		if err != nil {
+			return err
+		}
+		addrs, err := telnetAddrs(ctx, env, src, host)
+		if err != nil {
+			return err
+		}
+		conn, err := telnetConnect(ctx, env, src, addrs, port)
+		if err != nil {
+			return err
+		}
+		env.Printf("Connected to %s.\nEscape character is '^]'.\n", host)
+		t := &telnetTalk{keyboard: keyboard, conn: conn, screen: make(chan struct{}, 1)}
+		return t.run(ctx)
+	},
+})
+
+const notLoopback = "The address must be a hostname or an IPv4/IPv6 address."
+
+// telnetTarget asks for, or reads from the arguments, where to connect to, and from which
+// address; that is invalid for "Auto".
+func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host string, port uint16, err error) {
+	number := 25
+	switch {
+	case len(env.Args) > 2:
+		return src, "", 0, shell.Invalidf(env.Args[2], "The arguments are a host and a port.")
+	case len(env.Args) > 0:
+		host = env.Args[0]
+		if len(env.Args) > 1 {
+			if number, err = strconv.Atoi(env.Args[1]); err != nil || number < 1 || number > 65535 {
+				return src, "", 0, shell.Invalidf(env.Args[1], "The port must be an integer from 1 to 65535.")
+			}
+		}
+		if !mayTelnet(host) {
+			return src, "", 0, shell.Invalidf(host, notLoopback)
+		}
+		return src, host, uint16(number), nil
+	}
+	if src, err = askSource(ctx, env, "Please select which interface you want to telnet from.", 0); err != nil {
+		return src, "", 0, err
+	}
+	err = env.Form(ctx,
+		shell.Text(&host, "Enter the remote hostname or IP address.", func(answer string) error {
+			if answer != "" && !mayTelnet(answer) {
+				return shell.Refusal(notLoopback)
+			}
+			return shell.Required(answer)
+		}),
+		shell.Number(&number, "Enter the remote port.", 1, 65535))
+	return src, host, uint16(number), err
+}
+
+// mayTelnet reports whether host may be one to connect to: neither the appliance by a
+// name for itself nor what cannot be a host.
+func mayTelnet(host string) bool {
+	if strings.ContainsAny(host, " \t") || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+		return false
+	}
+	a, err := netip.ParseAddr(host)
+	return err != nil || !isLoopback(a)
+}
+
+// isLoopback reports whether a stands for the machine that uses it.
+func isLoopback(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsLoopback() || a.IsUnspecified()
+}
+
+// telnetAddrs looks the host up: in the family of the source where one was chosen.
+func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host string) ([]netip.Addr, error) {
+	family := 0
+	if src.Is4() {
+		family = 4
+	} else if src.Is6() {
+		family = 6
+	}
+	addrs, err := env.Box.Resolver.Lookup(ctx, host, family)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, resolver.ErrNotFound):
+		return nil, shell.Refusef("%s: hostname nor servname provided, or not known", host)
+	case err != nil:
+		return nil, shell.Refusef("%s: Name could not be resolved at this time", host)
+	case slices.ContainsFunc(addrs, isLoopback):
+		return nil, shell.Invalidf(host, notLoopback)
+	}
+	return addrs, nil
+}
+
+// telnetConnect tries one address after the other.
+func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []netip.Addr, port uint16) (network.Conn, error) {
+	for _, a := range addrs {
+		env.Printf("Trying %v...\n", a)
+		to := network.DialConfig{Remote: netip.AddrPortFrom(a, port), Owner: "telnet", User: "root"}
+		if src.IsValid() {
+			to.Local = netip.AddrPortFrom(src, 0)
+		}
+		patient, cancel := context.WithTimeoutCause(ctx, env.Box.Timeouts.Connect, syscall.ETIMEDOUT)
+		conn, err := env.Box.Net.Dial(patient, to)
+		cancel()
+		if ctx.Err() != nil {
+			if err == nil {
+				conn.Close()
+			}
+			return nil, context.Cause(ctx)
+		}
+		if err == nil {
+			return conn, nil
+		}
+		text := connectError(err)
+		if text == "" {
+			return nil, fmt.Errorf("connect to %v: %w", a, err)
+		}
+		env.Printf("telnet: connect to address %v: %s\n", a, text)
+	}
+	return nil, shell.Refusal("telnet: Unable to connect to remote host")
+}
+
+// connectError is FreeBSD's text for what kept a connection from being made, "" if it is
+// nothing of the kind.
+func connectError(err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "Connection refused"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "Connection reset by peer"
+	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, context.DeadlineExceeded):
+		return "Operation timed out"
+	case errors.Is(err, syscall.EHOSTUNREACH):
+		return "No route to host"
+	}
+	return sendError(err)
+}

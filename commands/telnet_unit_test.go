@@ -1,0 +1,169 @@
+package commands_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/shell/shelltest"
+)
+
+// foreign is a host of topology lab on which tests listen.
+var foreign = netip.MustParseAddrPort("10.0.201.5:2323")
+
+// accept hands the next connection to foreign to serve.
+func accept(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) {
+	t.Helper()
+	l, err := box.World().Hosts().Listen(t.Context(), network.ListenConfig{Addr: foreign})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c, err := l.AcceptConn()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		serve(c)
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-ended
+	})
+}
+
+// telnetWith runs telnet in a session without a terminal whose input is in.
+func telnetWith(t *testing.T, box *appliancetest.Box, in io.Reader) string {
+	t.Helper()
+	c, err := shelltest.Dial(box.SSHAddr, appliancetest.User, appliancetest.Passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var out bytes.Buffer
+	if status, err := c.Run("telnet 10.0.201.5 2323", in, &out); status != 0 || err != nil {
+		t.Errorf("status %d, %v", status, err)
+	}
+	return out.String()
+}
+
+const connected = "Trying 10.0.201.5...\nConnected to 10.0.201.5.\nEscape character is '^]'.\n"
+
+// The input's end closes one direction only; what the other side then says is shown.
+func TestTelnetSendsItsInputAndListensToTheEnd(t *testing.T) {
+	box := appliancetest.Start(t)
+	var sent []byte
+	var owner string
+	accept(t, box, func(c network.Conn) {
+		sockets, _ := box.Appliance().Net.Sockets()
+		for _, s := range sockets {
+			if s.Remote == foreign {
+				owner = s.Owner
+			}
+		}
+		sent, _ = io.ReadAll(c)
+		io.WriteString(c, "221 mx\r\nno end")
+	})
+	got := telnetWith(t, box, strings.NewReader("EHLO\xff\nQUIT"))
+	if diff := cmp.Diff(connected+"221 mx\nno end\nConnection closed by foreign host.\n", got); diff != "" {
+		t.Error(diff)
+	}
+	if want := "EHLO\xff\xff\r\nQUIT\r\n"; string(sent) != want {
+		t.Errorf("sent %q, want %q", sent, want)
+	}
+	if owner != "telnet" {
+		t.Errorf("the socket belongs to %q", owner)
+	}
+}
+
+// Options are refused, whatever they are, and no byte of them is shown (RFC 855).
+func TestTelnetRefusesOptions(t *testing.T) {
+	box := appliancetest.Start(t)
+	var answer []byte
+	accept(t, box, func(c network.Conn) {
+		for _, part := range []string{
+			"\xff\xfd\x01\xff\xfb", "\x03", // DO ECHO, WILL SUPPRESS-GO-AHEAD in two parts
+			"\xff\xfe\x01\xff\xfc\x03",             // DONT, WONT: nothing to say
+			"\xff\xfa\x18\x01\xff\xff\xff\xf0\xff", // a subnegotiation
+			"\xf9login:\x00\r", "\x00a\r", "\nb\xff", "\xffc\r\n",
+		} {
+			io.WriteString(c, part)
+		}
+		c.CloseWrite()
+		answer, _ = io.ReadAll(c)
+	})
+	in, end := io.Pipe()
+	defer end.Close()
+	got := telnetWith(t, box, in)
+	if diff := cmp.Diff(connected+"login:\ra\nb\xffc\nConnection closed by foreign host.\n", got); diff != "" {
+		t.Error(diff)
+	}
+	if want := "\xff\xfc\x01\xff\xfe\x03"; string(answer) != want {
+		t.Errorf("answered %q, want %q", answer, want)
+	}
+}
+
+func TestAResetEndsTelnet(t *testing.T) {
+	box := appliancetest.Start(t)
+	accept(t, box, func(c network.Conn) {
+		io.WriteString(c, "220 mx\r\n")
+		io.ReadFull(c, make([]byte, 6))
+		c.Abort()
+	})
+	if got := telnetWith(t, box, strings.NewReader("QUIT\n")); got != connected+"220 mx\nConnection closed by foreign host.\n" {
+		t.Errorf("printed:\n%s", got)
+	}
+}
+
+// A host that takes nothing does not hold a user who presses Ctrl-C, nor one who is
+// cut off.
+func TestTelnetEndsWithItsSession(t *testing.T) {
+	box := appliancetest.Start(t)
+	reached := make(chan struct{})
+	gone := make(chan error, 1)
+	accept(t, box, func(c network.Conn) {
+		close(reached)
+		_, err := c.Read(make([]byte, 1))
+		gone <- err
+	})
+	c, err := shelltest.Dial(box.SSHAddr, appliancetest.User, appliancetest.Passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, end := io.Pipe()
+	defer end.Close()
+	go func() {
+		<-reached
+		c.Close()
+	}()
+	c.Run("telnet 10.0.201.5 2323", in, io.Discard) //nolint:errcheck // it is cut off
+	if err := <-gone; !errors.Is(err, io.EOF) {
+		t.Errorf("the other side hears %v", err)
+	}
+}
+
+func TestTelnetDoesNotWaitForEver(t *testing.T) {
+	box := appliancetest.Start(t, appliancetest.Timeouts(appliance.Timeouts{Connect: 50 * time.Millisecond}))
+	c, err := shelltest.Dial(box.SSHAddr, appliancetest.User, appliancetest.Passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var out bytes.Buffer
+	status, err := c.Run("telnet 10.0.202.99 2323", nil, &out)
+	want := "Trying 10.0.202.99...\ntelnet: connect to address 10.0.202.99: Operation timed out\ntelnet: Unable to connect to remote host\n"
+	if status == 0 || err != nil || out.String() != want {
+		t.Errorf("status %d, %v:\n%s", status, err, out.String())
+	}
+}
