@@ -1,0 +1,203 @@
+package commands
+
+import (
+	"context"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "grep",
+	Summary: "Search for text in a log file.",
+	Help: `grep [-C count] [-e regex] [-i] [-p] [-t] [-v] [regex] log_name
+
+Searches all files of a log, the oldest first.
+
+-C count   shows so many lines around each line that is found
+-e regex   is a regular expression to search for; it may be given more than once
+-i         makes no difference between capital and small letters
+-p         stops at the end of each page
+-t         searches the end of the log, and what is written to it, until Ctrl-C is pressed
+-v         shows the lines that do not match`,
+	Source: "public (inline form, refusal), invented (questions, -v)",
+	Roles:  logReaders,
+	Mode:   shell.MachineMode,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		var s search
+		var err error
+		if len(env.Args) > 0 || env.Inline {
+			err = s.parse(env)
+		} else {
+			err = s.ask(ctx, env)
+		}
+		if err == nil {
+			err = readable(s.log)
+		}
+		if err != nil {
+			return err
+		}
+		if s.tail {
+			return follow(ctx, env, s.log.Name, tailLines, s.wants)
+		}
+		return s.run(ctx, env)
+	},
+})
+
+// A search is what grep was asked for.
+type search struct {
+	log     logs.Subscription
+	any     []*regexp.Regexp // one of them must match
+	invert  bool
+	tail    bool
+	paged   bool
+	context int // lines around each that is found
+}
+
+// wants reports whether a line is searched for.
+func (s *search) wants(line string) bool {
+	return slices.ContainsFunc(s.any, func(re *regexp.Regexp) bool { return re.MatchString(line) }) != s.invert
+}
+
+func (s *search) ask(ctx context.Context, env *shell.Env) (err error) {
+	if s.log, err = chooseLog(ctx, env, runningLogs(env), "Enter the number of the log you wish to grep."); err != nil {
+		return err
+	}
+	var pattern string
+	insensitive := true
+	err = env.Form(ctx,
+		shell.Text(&pattern, "Enter the regular expression to grep.", func(p string) error {
+			_, err := compileRegex(p, false)
+			return err
+		}),
+		shell.YesNo(&insensitive, "Do you want this search to be case insensitive?"),
+		shell.YesNo(&s.invert, "Do you want to search for non-matching lines?"),
+		shell.YesNo(&s.tail, "Do you want to tail the logs?"),
+		shell.When(func() bool { return !s.tail }, shell.YesNo(&s.paged, "Do you want to paginate the output?")),
+	)
+	if err != nil {
+		return err
+	}
+	re, err := compileRegex(pattern, insensitive)
+	s.any = []*regexp.Regexp{re}
+	return err
+}
+
+// parse reads the inline form.
+func (s *search) parse(env *shell.Env) error {
+	var patterns, words []string
+	insensitive := false
+	for args := env.Args; len(args) > 0; args = args[1:] {
+		arg := args[0]
+		if len(arg) < 2 || arg[0] != '-' {
+			words = append(words, arg)
+			continue
+		}
+		for i := 1; i < len(arg); i++ {
+			switch arg[i] {
+			case 'i':
+				insensitive = true
+			case 'p':
+				s.paged = true
+			case 't':
+				s.tail = true
+			case 'v':
+				s.invert = true
+			case 'e', 'C':
+				value := arg[i+1:]
+				if value == "" {
+					if args = args[1:]; len(args) == 0 {
+						return shell.Invalidf(arg, "The option -%c needs a value.", arg[i])
+					}
+					value = args[0]
+				}
+				if arg[i] == 'e' {
+					patterns = append(patterns, value)
+				} else if n, err := strconv.Atoi(value); err != nil || n < 0 || n > maxContext {
+					return shell.Invalidf(value, "The number of lines around a match must be an integer from 0 to %d.", maxContext)
+				} else {
+					s.context = n
+				}
+				i = len(arg)
+			default:
+				return shell.Invalidf(arg, "The options are -C, -e, -i, -p, -t and -v.")
+			}
+		}
+	}
+	return s.complete(env, patterns, words, insensitive)
+}
+
+// maxContext bounds how many lines are kept for the case that the next one matches.
+const maxContext = 1000
+
+func (s *search) complete(env *shell.Env, patterns, words []string, insensitive bool) (err error) {
+	if len(patterns) == 0 && len(words) > 0 {
+		patterns, words = words[:1], words[1:]
+	}
+	switch {
+	case len(patterns) == 0:
+		return shell.Invalidf("", "A regular expression and the name of a log are required.")
+	case len(words) == 0:
+		return shell.Invalidf(patterns[len(patterns)-1], "The name of a log must follow the regular expression.")
+	case len(words) > 1:
+		return shell.Invalidf(words[1], "A regular expression and the name of one log are expected.")
+	}
+	for _, p := range patterns {
+		re, err := compileRegex(p, insensitive)
+		if err != nil {
+			return shell.Invalidf(p, "%s", err.Error())
+		}
+		s.any = append(s.any, re)
+	}
+	s.log, err = namedLog(runningLogs(env), words[0])
+	return err
+}
+
+// run shows what is found in the log's files.
+func (s *search) run(ctx context.Context, env *shell.Env) error {
+	var out io.Writer = env
+	if s.paged {
+		out = env.Pager(ctx)
+	}
+	found := false
+	var before []string // lines that a match may want to have around it
+	after, gap := 0, false
+	show := func(line string) error {
+		_, err := io.WriteString(out, line+"\n")
+		return err
+	}
+	err := eachLine(ctx, env, s.log.Name, nil, func(line string) error {
+		switch {
+		case s.wants(line):
+			if gap && found && s.context > 0 {
+				if err := show("--"); err != nil {
+					return err
+				}
+			}
+			text := strings.Join(append(before, line), "\n")
+			found, gap, before, after = true, false, nil, s.context
+			return show(text)
+		case after > 0:
+			after--
+			return show(line)
+		case s.context > 0:
+			if before = append(before, line); len(before) > s.context {
+				before, gap = before[1:], true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return shell.Refusal("No results were found. Use another regular expression(s) to search.")
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package commands
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+// What the commands about logs share.
+
+// logReaders are the roles whose groups include "log".
+var logReaders = []users.Role{users.Administrator, users.Operator, users.ReadOnlyOperator}
+
+// runningLogs are the committed subscriptions.
+func runningLogs(env *shell.Env) []logs.Subscription {
+	return logs.Section.Get(env.Box.Config.Committed()).List
+}
+
+// printLogs prints the list of subscriptions in the form of the version.
+func printLogs(env *shell.Env, list []logs.Subscription) {
+	if env.Box.Product.Version.Before(product.Version{Major: 12}) {
+		for i, s := range list {
+			env.Prose(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Kind().Title, methodTitle(s.Method)))
+		}
+		return
+	}
+	env.Printf("    %-19s %-29s %-19s %s\n%s\n", "Log Name", "Log Type", "Retrieval", "Interval", strings.Repeat("-", 81))
+	for i, s := range list {
+		env.Printf("%2d. %-19s %-29s %-19s %s\n", i+1, s.Name, s.Type.Kind().Title, methodTitle(s.Method), interval(s))
+	}
+}
+
+// interval is when a subscription is rolled over by time.
+func interval(s logs.Subscription) string {
+	switch s.Schedule {
+	case logs.Interval:
+		return (time.Duration(s.Seconds) * time.Second).String()
+	case logs.Daily:
+		return "Daily, " + s.Clock
+	case logs.Weekly:
+		return string(s.Day) + ", " + s.Clock
+	}
+	return "None"
+}
+
+func methodTitle(m logs.Method) string {
+	if m == logs.Syslog {
+		return "Syslog Push"
+	}
+	return "Manual Download"
+}
+
+// chooseLog shows a list of logs and asks for one, by number or by name.
+func chooseLog(ctx context.Context, env *shell.Env, list []logs.Subscription, question string) (logs.Subscription, error) {
+	var chosen logs.Subscription
+	env.Printf("Currently configured logs:\n")
+	printLogs(env, list)
+	_, err := env.Ask(ctx, question, "", func(answer string) (err error) {
+		chosen, err = pickLog(list, answer)
+		return err
+	})
+	return chosen, err
+}
+
+func pickLog(list []logs.Subscription, answer string) (logs.Subscription, error) {
+	for _, s := range list {
+		if strings.EqualFold(s.Name, answer) {
+			return s, nil
+		}
+	}
+	n, err := strconv.Atoi(answer)
+	if err != nil || n < 1 || n > len(list) {
+		return logs.Subscription{}, shell.Refusef("The value must be an integer from 1 to %d, or the name of a log.", len(list))
+	}
+	return list[n-1], nil
+}
+
+// namedLog is the log that an inline argument names.
+func namedLog(list []logs.Subscription, name string) (logs.Subscription, error) {
+	for _, s := range list {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return logs.Subscription{}, shell.Invalidf(name, "The log does not exist.")
+}
+
+// readable refuses logs that are no text.
+func readable(s logs.Subscription) error {
+	if s.Type.Kind().Form == logs.Binary {
+		return shell.Refusef("The log %s is not a text file: it cannot be displayed.", s.Name)
+	}
+	return nil
+}
+
+// logGone words what the logs say of a subscription that was removed meanwhile.
+func logGone(name string, err error) error {
+	if errors.Is(err, logs.ErrNoSubscription) {
+		return shell.Refusef("The log %s is not configured any more.", name)
+	}
+	return err
+}
+
+// follow shows what is written to a log, beginning with its last lines, until Ctrl-C.
+// keep says which lines; nil: all.
+func follow(ctx context.Context, env *shell.Env, name string, last int, keep func(line string) bool) error {
+	f, err := env.Box.Logs.Follow(ctx, name, last)
+	if err != nil {
+		return logGone(name, err)
+	}
+	env.Printf("Press Ctrl-C to stop.\n")
+	for {
+		text, err := f.Next(ctx)
+		if err != nil {
+			return logGone(name, err)
+		}
+		if keep == nil {
+			env.Printf("%s", text)
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if keep(line[:len(line)-1]) {
+				env.Printf("%s", line)
+			}
+		}
+	}
+}
+
+// eachLine calls f for every line, without its end, of a log's files, the oldest first.
+// files picks among them; nil: all. It stops at f's error, and at ctx's end.
+func eachLine(ctx context.Context, env *shell.Env, name string, pick func([]string) []string, f func(line string) error) error {
+	names, err := env.Box.Logs.Files(ctx, name)
+	if err != nil {
+		return logGone(name, err)
+	}
+	if pick != nil {
+		names = pick(names)
+	}
+	for _, n := range names {
+		if err := linesOf(ctx, env, n, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func linesOf(ctx context.Context, env *shell.Env, file string, f func(line string) error) error {
+	r, err := env.Box.Files.OpenFile(file, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) { // removed meanwhile, or rolled over
+		if r, err = env.Box.Files.OpenFile(strings.TrimSuffix(file, ".c")+".s", os.O_RDONLY); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read a log: %w", err)
+	}
+	defer r.Close()
+	for in := bufio.NewReaderSize(r, 64<<10); ; {
+		line, err := in.ReadString('\n')
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, io.EOF):
+			return nil // what has no end is not whole yet
+		case err != nil:
+			return fmt.Errorf("read a log: %w", err)
+		}
+		if err := f(line[:len(line)-1]); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package commands
+
+import (
+	"errors"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+
+	"github.com/esasim/esasim/shell"
+)
+
+// compileRegex compiles a regular expression as administrators write them: in the
+// common part of Perl's and RE2's languages, in Go's own, and with the few spellings of
+// Perl that only look foreign. What RE2 cannot do is refused by name.
+func compileRegex(pattern string, insensitive bool) (*regexp.Regexp, error) {
+	if pattern == "" {
+		return nil, shell.Refusal("A regular expression is required.")
+	}
+	text, err := fromPerl(pattern)
+	if err != nil {
+		return nil, err
+	}
+	if insensitive {
+		text = "(?i)" + text
+	}
+	re, err := regexp.Compile(text)
+	var bad *syntax.Error
+	if errors.As(err, &bad) {
+		return nil, shell.Refusef("The regular expression is not valid: %v: %s", bad.Code, visible(bad.Expr))
+	}
+	return re, err
+}
+
+// perlGroups are what Perl's groups that are not RE2's begin with.
+var perlGroups = []struct{ begins, becomes string }{
+	{"(?>", "(?:"}, // atomic: RE2 never goes back
+	{"(?=", ""}, {"(?!", ""}, {"(?<=", ""}, {"(?<!", ""},
+	{"(?#", ""}, {"(?(", ""}, {"(?R", ""},
+}
+
+// fromPerl rewrites what is spelt otherwise in RE2.
+func fromPerl(pattern string) (string, error) {
+	var b strings.Builder
+	class := false // between brackets
+	for i := 0; i < len(pattern); {
+		rest := pattern[i:]
+		switch {
+		case rest[0] == '\\' && len(rest) > 1:
+			text, err := perlEscape(rest[:2], class)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(text)
+			i += 2
+			continue
+		case class:
+			class = rest[0] != ']'
+		case rest[0] == '[':
+			class = true
+			if first := strings.TrimPrefix(rest[1:], "^"); strings.HasPrefix(first, "]") { // stands for itself
+				n := len(rest) - len(first) + 1
+				b.WriteString(rest[:n])
+				i += n
+				continue
+			}
+		case strings.HasPrefix(rest, "(?"):
+			text, n, err := perlGroup(rest)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(text)
+			i += n
+			continue
+		case rest[0] == '+' && i > 0 && strings.IndexByte("*+?}", pattern[i-1]) >= 0 && !escaped(pattern, i-1):
+			i++ // possessive: as atomic groups
+			continue
+		}
+		b.WriteByte(rest[0])
+		i++
+	}
+	return b.String(), nil
+}
+
+// escaped reports whether a backslash takes the meaning of the character at i.
+func escaped(pattern string, i int) bool {
+	n := 0
+	for ; i > n && pattern[i-n-1] == '\\'; n++ {
+	}
+	return n%2 == 1
+}
+
+func perlEscape(e string, class bool) (string, error) {
+	switch c := e[1]; {
+	case c >= '1' && c <= '9' || c == 'k' || c == 'g':
+		return "", shell.Refusal("Back-references are not supported in regular expressions.")
+	case c == 'h' && class:
+		return `\t `, nil
+	case c == 'h':
+		return `[\t ]`, nil
+	case c == 'Z':
+		return `\z`, nil
+	case c == '<' || c == '>':
+		return `\b`, nil
+	case c == 'e':
+		return `\x1b`, nil
+	}
+	return e, nil
+}
+
+// perlGroup returns what a group's beginning becomes, and its length.
+func perlGroup(rest string) (text string, n int, err error) {
+	for _, g := range perlGroups {
+		if !strings.HasPrefix(rest, g.begins) {
+			continue
+		}
+		if g.becomes == "" {
+			return "", 0, shell.Refusef("Groups that begin with %s are not supported in regular expressions.", g.begins)
+		}
+		return g.becomes, len(g.begins), nil
+	}
+	return "(?", 2, nil
+}

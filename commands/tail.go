@@ -1,0 +1,42 @@
+package commands
+
+import (
+	"context"
+
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "tail",
+	Summary: "Continuously display the end of a log file.",
+	Help:    "tail [log_name]\n\nShows the last lines of the log, and then each line as it is written, until Ctrl-C is pressed.",
+	Source:  "public (inline form), invented (questions)",
+	Roles:   logReaders,
+	Mode:    shell.MachineMode,
+	Batch:   true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		var log logs.Subscription
+		var err error
+		switch {
+		case len(env.Args) > 1:
+			return shell.Invalidf(env.Args[1], "The only argument is the name of a log.")
+		case len(env.Args) == 1:
+			log, err = namedLog(runningLogs(env), env.Args[0])
+		case env.Inline:
+			return shell.Invalidf("", "The name of a log is required.")
+		default:
+			log, err = chooseLog(ctx, env, runningLogs(env), "Enter the number of the log you wish to tail.")
+		}
+		if err == nil {
+			err = readable(log)
+		}
+		if err != nil {
+			return err
+		}
+		return follow(ctx, env, log.Name, tailLines, nil)
+	},
+})
+
+// tailLines is how many of the lines that are there already are shown.
+const tailLines = 10
