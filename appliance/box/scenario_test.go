@@ -24,6 +24,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -36,6 +37,7 @@ import (
 // testscript and these:
 //
 //	box [-topology T|FILE]      switch the box on; the default is lab
+//	    -once                       a ping sends one echo, and waits for Ctrl-C
 //	session [-in LABEL] FILE... play conversations, see package shelltest
 //	ssh LINE                    run a command line; its output is stdout
 //	fault add ACTION KEY=VALUE  let something go wrong, as a topology's rule says it
@@ -104,8 +106,13 @@ const scriptPatience = 20 * time.Second
 func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
 	flags := flag.NewFlagSet("box", flag.ContinueOnError)
 	topology := flags.String("topology", "lab", "name of a built-in one, or a file of the script")
+	once := flags.Bool("once", false, "who waits on the clock waits for ever")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	c := clock.System()
+	if *once {
+		c = endless{c}
 	}
 	file, data, ok := fixtures.Topology(*topology)
 	if !ok {
@@ -120,6 +127,7 @@ func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
 		Dir:       filepath.Join(s.env.WorkDir, ".box"),
 		HostKey:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback},
+		Clock:     c,
 		Entropy:   entropy.Seeded(1),
 	})
 	if err != nil {
@@ -137,6 +145,15 @@ func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
 		ts.Check(s.box.Stop(ctx))
 	})
 	return nil
+}
+
+// An endless clock lets whoever sleeps on it sleep until woken: the next second of a
+// ping never comes, however slow the machine is.
+type endless struct{ clock.Clock }
+
+func (endless) Sleep(ctx context.Context, _ time.Duration) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 func (s *story) session(ts *testscript.TestScript, args []string) error {
