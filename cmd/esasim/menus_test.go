@@ -14,7 +14,7 @@ import (
 // administrator would who looks around: he chooses each entry that is offered, reads what
 // it asks, and leaves with Ctrl-C. It prints the way to each entry that it chose.
 const crawl = `
-set timeout 60
+set timeout 20
 set prompt {^[a-z0-9.]+> $}
 set question {\]> $|: $}
 proc fail {text} { send_user "\nFAIL: $text\n"; exit 1 }
@@ -28,11 +28,11 @@ proc answer {text} {
         expect {
             -re "More-$" { append screen $expect_out(buffer); send " " }
             -re {Ctrl-C to (stop|return)[^\n]*\n} { append screen $expect_out(buffer); send "\003" }
-            -re {(^|\n)([a-z0-9.]+> |[^\n]*\[[^\n\]]*\]> |[A-Z][^\n]*: )$} {
+            -re {(^|\n)([a-z0-9.]+> |[^\n]*\[[^\n\]]*\]> |[A-Z][^\n]*: |[^\n]*on a line by itself\.[\r\n]+)$} {
                 append screen $expect_out(buffer)
                 return $screen
             }
-            timeout { fail "after [string trim $text]: nothing more came after '$expect_out(buffer)$screen'" }
+            timeout { fail "after [string trim $text]: nothing more came after '$screen'" }
             eof     { fail "after [string trim $text]: the session ended: $screen" }
         }
     }
