@@ -13,8 +13,12 @@ import (
 // What each role may not use. Operators may do all but manage accounts, return to
 // another configuration and upgrade; the others may look, and technicians reboot.
 func TestWhatRolesMayNotDo(t *testing.T) {
-	administer := []string{"loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
-	operate := []string{"commit", "packetcapture", "saveconfig", "sethostname", "settime", "settz", "showconfig"}
+	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
+	operate := []string{
+		"commit", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "ntpconfig",
+		"packetcapture", "routeconfig", "saveconfig", "setgateway", "sethostname", "settime", "settz",
+		"showconfig", "tcpdump",
+	}
 	power := []string{"reboot", "shutdown"}
 	for role, want := range map[users.Role][]string{
 		users.Administrator:    nil,
