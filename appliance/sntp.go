@@ -22,7 +22,7 @@ func (a *Appliance) addSNTP() {
 			return a.Resolver.Lookup(ctx, name, 0)
 		},
 		Source: a.sourceAddress,
-		Set:    a.SetTime,
+		Set:    a.shiftTime,
 		Limit:  a.Timeouts.NTP,
 		Log: func(trouble bool, text string) {
 			level := Information

@@ -86,5 +86,15 @@ func (a *Appliance) openState() error {
 // as a battery-backed clock's does.
 func (a *Appliance) SetTime(t time.Time) error {
 	a.Clock.Set(t)
+	return a.keepTime()
+}
+
+// shiftTime is SetTime for who knows how far the clock is to be ahead of the machine's.
+func (a *Appliance) shiftTime(d time.Duration) error {
+	a.Clock.SetShift(d)
+	return a.keepTime()
+}
+
+func (a *Appliance) keepTime() error {
 	return writeState(a.state, clockFile, a.Clock.Shift().String())
 }

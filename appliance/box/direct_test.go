@@ -69,7 +69,16 @@ func (l tcpListener) AcceptConn() (network.Conn, error) {
 	return tcpConn{c}, nil
 }
 
+// A tcpConn is a connection of this machine's. What its peer has acknowledged is not
+// known, and FTP does not ask.
 type tcpConn struct{ *net.TCPConn }
+
+func (tcpConn) Acknowledged() int64 { return 0 }
+
+func (tcpConn) AwaitAcknowledged(ctx context.Context, _ int64) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
 
 func (c tcpConn) Abort() {
 	c.SetLinger(0) //nolint:errcheck // it is closed next

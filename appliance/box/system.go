@@ -174,11 +174,12 @@ func factory(t *netsim.Topology, version product.Version) *config.Factory {
 	for _, i := range a.Interfaces {
 		ports.List = append(ports.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
 		list.List = append(list.List, ipInterfaces(i, a.HostName, version)...)
+		v4, v6 := i.DefaultGateways()
 		if !gateways.IPv4.IsValid() {
-			gateways.IPv4 = i.Gateway
+			gateways.IPv4 = v4
 		}
 		if !gateways.IPv6.IsValid() {
-			gateways.IPv6 = i.Gateway6
+			gateways.IPv6 = v6
 		}
 	}
 	appliance.Ports.SetFactory(f, ports)

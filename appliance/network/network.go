@@ -121,6 +121,12 @@ type Conn interface {
 	SetLinger(sec int) error
 	// Abort resets the connection and closes it.
 	Abort()
+	// Acknowledged is how many of the bytes written the peer's TCP has acknowledged. It
+	// stays what it was when the connection ended.
+	Acknowledged() int64
+	// AwaitAcknowledged waits until n bytes have been acknowledged, or returns ctx's
+	// cause. It does not notice the end of the connection: a Read does.
+	AwaitAcknowledged(ctx context.Context, n int64) error
 }
 
 // A PacketConn is a UDP socket. Read and Write are for connected ones.

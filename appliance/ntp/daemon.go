@@ -35,7 +35,7 @@ const queryLimit = 5 * time.Second
 // Options are a Daemon's surroundings.
 type Options struct {
 	Net      network.Transport
-	Clock    clock.Clock     // the appliance's
+	Clock    *clock.Offset   // the appliance's
 	Chance   *entropy.Stream // for the first wait
 	Settings func() Settings // as committed now
 	// Lookup returns the addresses of a name.
@@ -43,8 +43,9 @@ type Options struct {
 	// Source returns the address of a family that an IP interface has; the zero
 	// address where it has none.
 	Source func(ipInterface string, v4 bool) netip.Addr
-	// Set sets the appliance's clock. It is called from the daemon's goroutine.
-	Set func(time.Time) error
+	// Set sets the Shift of the appliance's clock. It is called from the daemon's
+	// goroutine.
+	Set func(shift time.Duration) error
 	// Log tells the administrator. trouble is what should worry.
 	Log func(trouble bool, text string)
 	// Limit is how long a server may take; 0 means 5 seconds.
@@ -232,16 +233,15 @@ func reason(err error) string {
 
 // adjust sets the clock where it is wrong.
 func (d *Daemon) adjust(from netip.Addr, s Sample) {
-	d.o.Log(false, fmt.Sprintf("sntp query host %v delay %d offset %d", from, s.Delay.Milliseconds(), s.Offset.Milliseconds()))
-	// Somebody may have set the clock since: what counts is what it shows now.
-	before := d.o.Clock.Now()
-	after := s.Time.Add(d.o.Clock.Since(s.Mark))
-	if after.Sub(before).Abs() < StepThreshold {
+	wrong := s.Shift - d.o.Clock.Shift()
+	d.o.Log(false, fmt.Sprintf("sntp query host %v delay %d offset %d", from, s.Delay.Milliseconds(), wrong.Milliseconds()))
+	if wrong.Abs() < StepThreshold {
 		return
 	}
-	if err := d.o.Set(after); err != nil {
+	before := d.o.Clock.Now()
+	if err := d.o.Set(s.Shift); err != nil {
 		d.o.Log(true, "The system time cannot be kept: "+err.Error())
 	}
 	const form = "Mon, 02 Jan 2006 15:04:05"
-	d.o.Log(false, fmt.Sprintf("The system time was changed from %s to %s using information from %v.", before.UTC().Format(form), after.UTC().Format(form), from))
+	d.o.Log(false, fmt.Sprintf("The system time was changed from %s to %s using information from %v.", before.UTC().Format(form), before.Add(wrong).UTC().Format(form), from))
 }

@@ -25,11 +25,10 @@
 // simulated clocks do not drift, so there is nothing to do about less, and a clock
 // that is right stays untouched.
 //
-// How long an answer took is measured on the appliance's monotonic clock, and a Sample
-// says what the time was at a mark of it, so that settime in the middle does no harm. A
-// clock that jumps, as a test's does when it is moved on, spoils a measurement: it is
-// made again. An answer that does not come is given up by the machine's clock, as
-// everything that depends on packets.
+// What is measured is how far the server is ahead of the clock under the appliance's,
+// so that settime in the middle does no harm. A clock that jumps, as a test's does when
+// it is moved on, spoils a measurement: it is made again. An answer that does not come
+// is given up by the machine's clock, as everything that depends on packets.
 //
 // # Locks
 //

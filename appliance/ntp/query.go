@@ -39,9 +39,9 @@ func (e *KissError) Error() string { return "ntp: kiss of death: " + e.Code }
 
 // A Sample is what a server's answer says of the time.
 type Sample struct {
-	Time    time.Time     // that it was
-	Mark    clock.Mark    // when
-	Offset  time.Duration // how far the appliance's clock was behind it when it asked
+	// Shift is what the appliance's clock should have for its Shift: how far the
+	// server's time is ahead of the clock that it wraps.
+	Shift   time.Duration
 	Delay   time.Duration // of the way there and back
 	Stratum int
 }
@@ -52,8 +52,8 @@ const maxJump = 100 * time.Millisecond
 
 // Query asks the server at c.Remote once and waits up to limit for an answer. What
 // comes from elsewhere, or answers another request, is passed over; an answer that
-// must not be believed is an error. own tells the time.
-func Query(ctx context.Context, net network.Transport, own clock.Clock, c network.DialConfig, limit time.Duration) (Sample, error) {
+// must not be believed is an error. own is the appliance's clock.
+func Query(ctx context.Context, net network.Transport, own *clock.Offset, c network.DialConfig, limit time.Duration) (Sample, error) {
 	c.Owner, c.User = owner, user
 	conn, err := net.ListenPacket(ctx, c)
 	if err != nil {
@@ -64,8 +64,9 @@ func Query(ctx context.Context, net network.Transport, own clock.Clock, c networ
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // fails on closed sockets only
 
 	began := clock.System().Mark()
-	sent, mark := own.Now(), own.Mark()
-	request := Packet{Version: 4, Mode: ModeClient, Transmit: StampOf(sent)}
+	mark := own.Mark()
+	sent := own.Clock.Now()
+	request := Packet{Version: 4, Mode: ModeClient, Transmit: StampOf(own.Now())}
 	if _, err := conn.Write(request.Append(nil)); err != nil {
 		return Sample{}, cmp.Or(context.Cause(ctx), err)
 	}
@@ -89,13 +90,12 @@ func Query(ctx context.Context, net network.Transport, own clock.Clock, c networ
 		if took > clock.System().Since(began)+maxJump {
 			return Sample{}, ErrMoved
 		}
-		s, err := judge(p, sent, took)
-		s.Mark = mark + clock.Mark(took)
-		return s, err
+		return judge(p, sent, took)
 	}
 }
 
-// judge makes the sanity checks of RFC 4330 section 5, and calculates.
+// judge makes the sanity checks of RFC 4330 section 5, and calculates. sent is when the
+// request left by the wrapped clock.
 func judge(p Packet, sent time.Time, took time.Duration) (Sample, error) {
 	back := p.Transmit.Time()
 	switch {
@@ -117,10 +117,8 @@ func judge(p Packet, sent time.Time, took time.Duration) (Sample, error) {
 		return Sample{}, fmt.Errorf("%w: it was held longer than it was away", ErrBogus)
 	}
 	there, home := p.Receive.Sub(sent), back.Sub(sent.Add(took))
-	offset := there + (home-there)/2
 	return Sample{
-		Time:    sent.Add(took + offset),
-		Offset:  offset,
+		Shift:   there + (home-there)/2,
 		Delay:   max(took-held, 0),
 		Stratum: int(p.Stratum),
 	}, nil

@@ -5,6 +5,7 @@
 //	esasim serve --topology FILE     run the appliance of a topology of your own
 //	esasim topology list             the topologies that are built in
 //	esasim topology check FILE       read a topology and say what is wrong with it
+//	esasim ctl fault|peer|clock ...  break and repair the network of an appliance that runs
 //	esasim filter [-d] [-r F] EXPR   try a capture filter outside an appliance
 //	esasim version                   the version of this program
 //	esasim licenses                  the licences of this program and of what it contains

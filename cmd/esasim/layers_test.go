@@ -24,6 +24,7 @@ const layers = `
 	shell/shelltest
 	commands
 	appliance/box
+	appliance/control
 	appliance/appliancetest cmd/esasim
 `
 

@@ -26,6 +26,7 @@ type terminal struct {
 
 type flags struct {
 	Serve    serve    `cmd:"" default:"withargs" help:"Run an appliance (the default)."`
+	Ctl      ctl      `cmd:"" help:"Break and repair the network of a running appliance, stop its servers, set its clock."`
 	Topology topology `cmd:"" help:"Check and list topologies."`
 	Filter   filter   `cmd:"" help:"Try a capture filter outside an appliance."`
 	Version  version  `cmd:"" help:"Print the version of this program."`
@@ -87,8 +88,12 @@ type checkTopology struct {
 }
 
 func (c checkTopology) Run(t terminal) error {
-	if _, err := loadTopology(c.File); err != nil {
+	topo, err := loadTopology(c.File)
+	if err != nil {
 		return err
+	}
+	for _, w := range topo.Warnings() {
+		fmt.Fprintln(t.out, "warning:", w)
 	}
 	fmt.Fprintf(t.out, "%s: good\n", c.File)
 	return nil

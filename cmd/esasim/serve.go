@@ -36,6 +36,7 @@ type serve struct {
 	FTP        address    `name:"ftp" placeholder:"ADDR" help:"Address of the FTP door (default: the topology's)."`
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  netip.Addr `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP tells clients to connect to (default: the one that they connected to)."`
+	Ctl        address    `placeholder:"ADDR" help:"Also let esasim ctl in at this address of the loopback interface, besides the socket in the data directory."`
 	Ready      string     `placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
 	LogLevel   slog.Level `default:"warn" placeholder:"LEVEL" help:"What is written to standard error: debug, info, warn or error (default: warn)."`
 }
@@ -74,8 +75,12 @@ func (s *serve) Run(t terminal) (err error) {
 	if err := b.Start(context.Background()); err != nil {
 		return err
 	}
-	if err := s.announce(t.out, b, data); err != nil {
+	ctl, err := s.openControl(b, data)
+	if err != nil {
 		return errors.Join(err, stopBox(b))
+	}
+	if err := s.announce(t.out, b, data, ctl); err != nil {
+		return errors.Join(err, ctl.stop(), stopBox(b))
 	}
 	var console chan struct{} // closed when the console has ended; nil: there is none
 	var consoleErr error
@@ -97,7 +102,7 @@ func (s *serve) Run(t terminal) (err error) {
 	case <-b.Done():
 	case <-console:
 	}
-	err = stopBox(b)
+	err = errors.Join(ctl.stop(), stopBox(b))
 	if console != nil { // its last words come before the terminal is put back
 		select {
 		case <-console:
@@ -160,13 +165,15 @@ type ready struct {
 	Hostname  string            `json:"hostname"`
 	Data      string            `json:"data"`
 	User      string            `json:"user"`
-	HostKey   string            `json:"hostKey"`   // as ssh-keygen -l prints it
-	Addresses map[string]string `json:"addresses"` // by name of the door
+	HostKey   string            `json:"hostKey"`          // as ssh-keygen -l prints it
+	Addresses map[string]string `json:"addresses"`        // by name of the door
+	Socket    string            `json:"socket,omitempty"` // for esasim ctl
+	Ctl       string            `json:"ctl,omitempty"`    // likewise; with --ctl only
 }
 
 // announce says how to log in, and writes the file that --ready names.
-func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir) error {
-	r := ready{os.Getpid(), s.Topology, b.Appliance().Hostname(), data.path, "admin", b.HostKeyFingerprint(), map[string]string{}}
+func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controller) error {
+	r := ready{os.Getpid(), s.Topology, b.Appliance().Hostname(), data.path, "admin", b.HostKeyFingerprint(), map[string]string{}, ctl.socket, ctl.address}
 	for name, addr := range b.Addrs() {
 		r.Addresses[name] = addr.String()
 	}
@@ -181,6 +188,7 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir) error {
 		fmt.Fprintf(w, "  %-4s %-22s %s\n", name, r.Addresses[name], howTo(name, r.Addresses[name]))
 	}
 	fmt.Fprintf(w, "  %-4s %s\n", "data", r.Data)
+	ctl.announce(w)
 	how := "Ctrl-C"
 	if s.Console {
 		how = "The command shutdown"

@@ -58,6 +58,15 @@ func (w *World) build() error {
 	return w.doors.settleHosts()
 }
 
+// segment is where a lan's machines are plugged in.
+func (w *World) segment(l *lan) *ether.Segment {
+	wire := w.wires[l.iface.Name]
+	if l.vlan == 0 {
+		return wire
+	}
+	return wire.VLAN(l.vlan)
+}
+
 func (w *World) buildWAN(site, exit *ether.Segment) {
 	t := w.topology
 	o := wan.Options{
@@ -68,18 +77,14 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 			exitSite: {Name: "wan/exit", Segment: exit, MAC: madeMAC(macInner, 2), MTU: t.siteMTU(), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}, All: exitMAC},
 		},
 	}
-	for i, n := range t.Appliance.Interfaces {
+	for _, n := range t.Appliance.Interfaces {
 		o.Appliance = append(o.Appliance, n.MAC)
-		g := wan.Gateway{Name: "wan/" + n.Name, Segment: w.wires[n.Name], MAC: madeMAC(macGateway, i+1), MTU: n.MTU}
-		for _, a := range []netip.Addr{n.Gateway, n.Gateway6} {
-			for _, p := range n.Addresses {
-				if a.IsValid() && p.Contains(a) {
-					g.Addrs = append(g.Addrs, netip.PrefixFrom(a, p.Bits()))
-				}
-			}
-		}
-		if len(g.Addrs) > 0 {
-			o.Gateways = append(o.Gateways, g)
+	}
+	for _, l := range t.lans() {
+		if len(l.routers) > 0 {
+			o.Gateways = append(o.Gateways, wan.Gateway{
+				Name: "wan/" + l.name, Segment: w.segment(&l), MAC: l.mac, MTU: l.iface.MTU, Addrs: l.routers,
+			})
 		}
 	}
 	w.wan = wan.New(o)
@@ -129,7 +134,8 @@ func (w *World) buildAppliance() error {
 		if err != nil {
 			return err
 		}
-		for dst, gw := range map[netip.Prefix]netip.Addr{anyIPv4: n.Gateway, anyIPv6: n.Gateway6} {
+		v4, v6 := n.DefaultGateways()
+		for dst, gw := range map[netip.Prefix]netip.Addr{anyIPv4: v4, anyIPv6: v6} {
 			if gw.IsValid() && !slices.ContainsFunc(routes, func(r network.Route) bool { return r.Dst == dst }) {
 				routes = append(routes, network.Route{Dst: dst, Gateway: gw})
 			}
@@ -154,23 +160,26 @@ func (w *World) buildHosts(site *ether.Segment) error {
 		if h.Wire == "" {
 			continue
 		}
-		n := t.findInterface(h.Wire)
-		c := vnet.InterfaceConfig{Name: h.Name, Device: h.Name, Index: i + 2, Segment: w.wires[h.Wire], MAC: h.MAC, MTU: n.MTU}
+		l := t.lanOn(h.Wire, h.VLAN)
+		c := vnet.InterfaceConfig{
+			Name: h.Name, Device: h.Name, Index: i + 2,
+			Segment: w.segment(l), MAC: h.MAC, ARPMAC: h.ARPMAC, MTU: l.iface.MTU,
+		}
 		for _, a := range h.Addresses {
-			for _, p := range n.Addresses {
-				if p.Contains(a) {
-					c.Addrs = append(c.Addrs, netip.PrefixFrom(a, p.Bits()))
-				}
+			if p, ok := l.network(a); ok {
+				c.Addrs = append(c.Addrs, p)
 			}
 		}
 		if err := w.hosts.AddInterface(c); err != nil {
 			return err
 		}
-		for _, r := range []network.Route{{Dst: anyIPv4, Gateway: n.Gateway}, {Dst: anyIPv6, Gateway: n.Gateway6}} {
-			has := slices.ContainsFunc(c.Addrs, func(p netip.Prefix) bool { return r.Gateway.IsValid() && p.Contains(r.Gateway) })
-			if has {
-				r.Interface = h.Name
-				routes = append(routes, r)
+		for _, gw := range l.routers {
+			dst := anyIPv4
+			if gw.Addr().Is6() {
+				dst = anyIPv6
+			}
+			if slices.ContainsFunc(c.Addrs, func(p netip.Prefix) bool { return p.Contains(gw.Addr()) }) {
+				routes = append(routes, network.Route{Dst: dst, Gateway: gw.Addr(), Interface: h.Name})
 			}
 		}
 	}

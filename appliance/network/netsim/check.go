@@ -1,6 +1,7 @@
 package netsim
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -28,9 +29,9 @@ func (t *Topology) Check() error {
 }
 
 func (t *Topology) check(fault faultFunc) error {
-	c := &checker{Topology: t, fault: fault, owner: make(map[netip.Addr]string)}
+	c := &checker{Topology: t, fault: fault, owner: make(map[netip.Addr]string), machines: make(map[ether.MAC]string)}
 	for _, part := range []func() error{
-		c.appliance, c.interfaces, c.hosts, c.services, c.dns,
+		c.appliance, c.interfaces, c.vlans, c.hosts, c.services, c.dns,
 		c.paths, c.rules, c.doors, c.exits, c.clients,
 	} {
 		if err := part(); err != nil {
@@ -45,6 +46,9 @@ type checker struct {
 	*Topology
 	fault faultFunc
 	owner map[netip.Addr]string // whose an address is
+
+	machines map[ether.MAC]string // likewise
+	placed   []wiredNet           // where networks are
 }
 
 var (
@@ -113,63 +117,44 @@ func (c *checker) interfaces() error {
 			return c.fault(at(".device"), "%q is no device or another interface's, expected one of its own such as nic1", n.Device)
 		case n.Link < 1 || again("link", strconv.Itoa(n.Link)):
 			return c.fault(at(".link"), "%d is no link number or another interface's, expected one of its own from 1", n.Link)
-		case n.MAC == (ether.MAC{}) || n.MAC.IsMulticast() || again("mac", n.MAC.String()):
-			return c.fault(at(".mac"), "%v is no machine's address or another interface's, expected one of its own", n.MAC)
 		case n.MTU < 1280 || n.MTU > 9000:
 			return c.fault(at(".mtu"), "MTU %d, expected 1280 to 9000", n.MTU)
 		}
+		if err := c.machine(at(".mac"), n.MAC, n.Name); err != nil {
+			return err
+		}
+		c.machines[madeMAC(macGateway, i+1)] = "the gateway of " + n.Name
 		for j, p := range n.Addresses {
 			at := index(at(".addresses"), j, "")
 			if p.IsSingleIP() {
 				return c.fault(at, "%v lacks the length of its network, expected it as in 10.0.202.7/24", p.Addr())
 			}
-			for k := range i {
-				for _, q := range c.Appliance.Interfaces[k].Addresses {
-					if p.Overlaps(q) {
-						return c.fault(at, "%v overlaps with %v of %s, expected separate networks", p, q, c.Appliance.Interfaces[k].Name)
-					}
-				}
+			if err := c.place(at, n.Name, p); err != nil {
+				return err
 			}
 			if err := c.claim(at, p.Addr(), n.Name); err != nil {
 				return err
 			}
 		}
-		if err := c.gateway(n, n.Gateway, true, at(".gateway")); err != nil {
+		if err := c.gateway(n.Name, n.Addresses, n.Gateway, true, at(".gateway")); err != nil {
 			return err
 		}
-		if err := c.gateway(n, n.Gateway6, false, at(".gateway6")); err != nil {
+		if err := c.gateway(n.Name, n.Addresses, n.Gateway6, false, at(".gateway6")); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *checker) gateway(n *Interface, gw netip.Addr, v4 bool, path string) error {
-	switch {
-	case !gw.IsValid():
-		return nil
-	case gw.Is4() != v4:
-		return c.fault(path, "%v is of the other family, expected IPv4 in gateway and IPv6 in gateway6", gw)
-	case !n.onWire(gw):
-		return c.fault(path, "%v is not on the network of %s, expected an address in %s", gw, n.Name, prefixes(n.Addresses, v4))
-	}
-	return c.claim(path, gw, "the gateway of "+n.Name)
-}
-
-// onWire reports whether a is an address of the interface's networks.
-func (n *Interface) onWire(a netip.Addr) bool {
-	return slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
 func prefixes(list []netip.Prefix, v4 bool) string {
 	var s []string
 	for _, p := range list {
-		if p.Addr().Is4() == v4 {
-			s = append(s, p.Masked().String())
+		if n := p.Masked().String(); p.Addr().Is4() == v4 && !slices.Contains(s, n) {
+			s = append(s, n)
 		}
 	}
 	if len(s) == 0 {
-		return "a network that the interface has no address of"
+		return "a network of the other family"
 	}
 	return strings.Join(s, " or ")
 }
@@ -183,26 +168,8 @@ func (c *checker) interfaceNames() string {
 	return strings.Join(s, ", ")
 }
 
-// wireOf is the interface on whose networks a is.
-func (t *Topology) wireOf(a netip.Addr) *Interface {
-	for i := range t.Appliance.Interfaces {
-		if n := &t.Appliance.Interfaces[i]; n.onWire(a) {
-			return n
-		}
-	}
-	return nil
-}
-
-// hasGateway reports whether a gateway leads to addresses of a's family.
-func (t *Topology) hasGateway(a netip.Addr) bool {
-	return slices.ContainsFunc(t.Appliance.Interfaces, func(n Interface) bool {
-		return a.Is4() && n.Gateway.IsValid() || a.Is6() && n.Gateway6.IsValid()
-	})
-}
-
 func (c *checker) hosts() error {
 	seen := make(map[string]bool)
-	macs := make(map[ether.MAC]bool)
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		at := func(key string) string { return index("hosts", i, key) }
@@ -213,14 +180,11 @@ func (c *checker) hosts() error {
 			return c.fault(at(".name"), "a second host %q, expected a name of its own", h.Name)
 		case len(h.Addresses) == 0:
 			return c.fault(at(".addresses"), "host %s has no address, expected one at least", h.Name)
-		case h.Wire != "" && c.findInterface(h.Wire) == nil:
-			return c.fault(at(".wire"), "no interface is called %q, expected one of %s", h.Wire, c.interfaceNames())
-		case h.Wire == "" && h.MAC != (ether.MAC{}):
-			return c.fault(at(".mac"), "host %s is on no wire where this could be seen, expected no mac", h.Name)
-		case h.Wire != "" && (h.MAC.IsMulticast() || macs[h.MAC]):
-			return c.fault(at(".mac"), "%v is no machine's address or another host's, expected one of its own", h.MAC)
 		}
-		seen[h.Name], macs[h.MAC] = true, true
+		if err := c.onWire(h, at); err != nil {
+			return err
+		}
+		seen[h.Name] = true
 		for j, a := range h.Addresses {
 			if err := c.hostAddress(h, a, at(index(".addresses", j, ""))); err != nil {
 				return err
@@ -236,15 +200,19 @@ func (c *checker) hosts() error {
 }
 
 func (c *checker) hostAddress(h *Host, a netip.Addr, path string) error {
-	wire := c.wireOf(a)
+	at := c.lanOf(a)
 	switch {
-	case h.Wire == "" && wire != nil:
-		return c.fault(path, "%v is on the network of %s, expected wire: %s for this host", a, wire.Name, wire.Name)
+	case h.Wire == "" && at != nil:
+		expected := "wire: " + at.iface.Name
+		if at.vlan != 0 {
+			expected += fmt.Sprintf(" and vlan: %d", at.vlan)
+		}
+		return c.fault(path, "%v is on the network of %s, expected %s for this host", a, at.name, expected)
 	case h.Wire == "" && !c.hasGateway(a):
 		return c.fault(path, "no interface has a gateway that could lead to %v, expected one", a)
-	case h.Wire != "" && (wire == nil || wire.Name != h.Wire):
-		return c.fault(path, "%v is not on the network of %s, expected an address in %s",
-			a, h.Wire, prefixes(c.findInterface(h.Wire).Addresses, a.Is4()))
+	case h.Wire != "" && (at == nil || at.iface.Name != h.Wire || at.vlan != h.VLAN):
+		l := c.lanOn(h.Wire, h.VLAN)
+		return c.fault(path, "%v is not on the network of %s, expected an address in %s", a, l.name, prefixes(l.nets, a.Is4()))
 	}
 	return c.claim(path, a, "host "+h.Name)
 }

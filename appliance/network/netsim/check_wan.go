@@ -50,11 +50,9 @@ func (c *checker) paths() error {
 		case p.End == "" && !c.reached(p.To):
 			return c.fault(at(".to"), "a path to nowhere: no host is in %v, expected one, or an end", p.To)
 		}
-		for _, n := range c.Appliance.Interfaces {
-			for _, q := range n.Addresses {
-				if p.To.Bits() >= q.Bits() && q.Overlaps(p.To) {
-					return c.fault(at(".to"), "%v is on the wire of %s, expected a network behind a gateway", p.To, n.Name)
-				}
+		for _, q := range c.placed {
+			if p.To.Bits() >= q.net.Bits() && q.net.Overlaps(p.To) {
+				return c.fault(at(".to"), "%v is on the wire of %s, expected a network behind a gateway", p.To, q.lan)
 			}
 		}
 		nets[p.To], names[p.Name] = true, true
@@ -153,8 +151,8 @@ func (c *checker) doors() error {
 			return c.fault(at(".as"), "%v is too large, expected 65536 addresses at most", s.As)
 		case !c.hasGateway(s.As.Addr()):
 			return c.fault(at(".as"), "no interface has a gateway that could lead to %v, expected one", s.As)
-		case c.wireOf(s.As.Addr()) != nil:
-			return c.fault(at(".as"), "%v is on the wire of %s, expected addresses behind a gateway", s.As, c.wireOf(s.As.Addr()).Name)
+		case c.lanOf(s.As.Addr()) != nil:
+			return c.fault(at(".as"), "%v is on the wire of %s, expected addresses behind a gateway", s.As, c.lanOf(s.As.Addr()).name)
 		}
 	}
 	return nil
@@ -204,8 +202,8 @@ func (c *checker) exits() error {
 			return c.fault(at(".address"), "%v leads out twice, expected once", ap)
 		case e.Port == 0 && e.ToPort != 0:
 			return c.fault(at(".to_port"), "all ports would lead to port %d, expected port too", e.ToPort)
-		case c.wireOf(e.Address) != nil:
-			return c.fault(at(".address"), "%v is on the wire of %s, expected an address behind a gateway", e.Address, c.wireOf(e.Address).Name)
+		case c.lanOf(e.Address) != nil:
+			return c.fault(at(".address"), "%v is on the wire of %s, expected an address behind a gateway", e.Address, c.lanOf(e.Address).name)
 		case !c.hasGateway(e.Address):
 			return c.fault(at(".address"), "no interface has a gateway that could lead to %v, expected one", e.Address)
 		}

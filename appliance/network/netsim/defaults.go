@@ -16,6 +16,7 @@ const (
 	macGateway
 	macHost
 	macInner
+	macVLAN
 )
 
 // madeMAC is a locally administered address: number n of a group.
@@ -33,6 +34,13 @@ func (t *Topology) setDefaults() {
 		n.MTU = cmp.Or(n.MTU, defaultMTU)
 		if n.MAC == (ether.MAC{}) {
 			n.MAC = madeMAC(macInterface, i+1)
+		}
+		for _, gw := range []*netip.Prefix{&n.Gateway, &n.Gateway6} {
+			for _, p := range n.Addresses {
+				if gw.IsSingleIP() && p.Contains(gw.Addr()) {
+					*gw = netip.PrefixFrom(gw.Addr(), p.Bits())
+				}
+			}
 		}
 	}
 	for i := range t.Hosts {

@@ -1,7 +1,6 @@
 package netsim
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -117,7 +116,7 @@ func (f *Faults) Add(r Rule) (Fault, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		return Fault{}, errors.New("the network has been shut down")
+		return Fault{}, ErrStopped
 	}
 	x := f.make(r)
 	f.list = slices.Insert(f.list, 0, x)

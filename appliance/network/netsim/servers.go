@@ -10,6 +10,9 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
+// ErrStopped says that a world does not run, or not any more.
+var ErrStopped = errors.New("the network has been shut down")
+
 // A Server is a peer of the topology's as it stands.
 type Server struct {
 	Name      string           `json:"name"` // for World.Peer
@@ -88,7 +91,7 @@ func (w *World) withServer(name string, f func(peers.Peer) error) error {
 	case p == nil:
 		return &UnknownError{fmt.Sprintf("%s has no server %q", w.topology.File, name)}
 	case w.state != running:
-		return errors.New("the network does not run")
+		return ErrStopped
 	}
 	return f(p)
 }

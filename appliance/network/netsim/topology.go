@@ -48,7 +48,7 @@ type Appliance struct {
 	DiskQuota Bytes        `yaml:"disk_quota"` // of its data area; 1 GiB unless given
 
 	// Interfaces in the order in which the appliance shows them, without lo0.
-	// The default routes lead through the first that has a gateway.
+	// The default routes lead through the first that reaches a gateway.
 	Interfaces []Interface `yaml:"interfaces"`
 }
 
@@ -61,8 +61,12 @@ type Interface struct {
 	MTU       int            `yaml:"mtu"`        // 1500 unless given
 	Addresses []netip.Prefix `yaml:"addresses"`  // with the length of their networks
 	QuietIPv6 bool           `yaml:"quiet_ipv6"` // no service listens on the IPv6 address
-	Gateway   netip.Addr     `yaml:"gateway"`    // the router on this wire
-	Gateway6  netip.Addr     `yaml:"gateway6"`
+	// Gateway is the router on this wire, with the length of its network. It may be left
+	// out, but the network is then one of Addresses'. In another one the appliance reaches
+	// it once it is configured to.
+	Gateway  netip.Prefix `yaml:"gateway"`
+	Gateway6 netip.Prefix `yaml:"gateway6"`
+	VLANs    []VLAN       `yaml:"vlans"` // that the wire carries besides
 }
 
 // A Host is a simulated machine.
@@ -73,8 +77,12 @@ type Host struct {
 	// addresses lead to the first. Without names the DNS does not know it.
 	Names []string `yaml:"names"`
 	// Wire is the interface on whose wire it is. "" puts it behind the gateways.
-	Wire     string    `yaml:"wire"`
-	MAC      ether.MAC `yaml:"mac"` // on a wire only; zero: one made of its place
+	Wire string    `yaml:"wire"`
+	VLAN int       `yaml:"vlan"` // of the wire's VLANs; 0: in none
+	MAC  ether.MAC `yaml:"mac"`  // on a wire only; zero: one made of its place
+	// ARPMAC is where it says by ARP that it is: a group's address, as a cluster that
+	// balances its load does. Zero: MAC, from which its frames come in any case.
+	ARPMAC   ether.MAC `yaml:"arp_mac"`
 	Services []Service `yaml:"services"`
 }
 

@@ -2,6 +2,7 @@ package netsim_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -59,10 +60,19 @@ func TestLabIsTheWorldOfTheDocument(t *testing.T) {
 				Name: "Data 1", Device: "nic1", Link: 2, MTU: 1500,
 				MAC:       ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x02, 0x07},
 				Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8:202::7/64")}, QuietIPv6: true,
-				Gateway:  netip.MustParseAddr("10.0.202.1"),
-				Gateway6: netip.MustParseAddr("2001:db8:202::1"),
+				Gateway:  netip.MustParsePrefix("10.0.202.1/24"),
+				Gateway6: netip.MustParsePrefix("2001:db8:202::1/64"),
+				VLANs: []netsim.VLAN{{
+					ID:       12,
+					Gateway:  netip.MustParsePrefix("10.0.12.1/24"),
+					Gateway6: netip.MustParsePrefix("2001:db8:12::1/64"),
+				}},
 			},
-			{Name: "Data 2", Device: "nic2", Link: 3, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x03, 0x07}},
+			{
+				Name: "Data 2", Device: "nic2", Link: 3, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x03, 0x07},
+				Gateway:  netip.MustParsePrefix("10.0.203.1/24"),
+				Gateway6: netip.MustParsePrefix("2001:db8:203::1/64"),
+			},
 			{Name: "Management", Device: "nic0", Link: 1, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x01, 0x07}},
 		},
 	}
@@ -200,6 +210,15 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"length missing", "192.0.2.25/24", "192.0.2.25", "t.yaml:11:19: 192.0.2.25 lacks the length of its network"},
 		{"gateway elsewhere", "gateway: 192.0.2.1", "gateway: 192.0.3.1", "t.yaml:12:16: 192.0.3.1 is not on the network of Data 1, expected an address in 192.0.2.0/24"},
 		{"gateway is the interface", "gateway: 192.0.2.1", "gateway: 192.0.2.25", "t.yaml:12:16: 192.0.2.25 is already Data 1's"},
+		{"gateway of nowhere", "{name: Data 2, device: nic2}", "{name: Data 2, device: nic2, gateway: 198.51.100.1}", "t.yaml:13:45: 198.51.100.1 lacks the length of its network, expected it as in 10.0.203.1/24"},
+		{"gateway's other length", "gateway: 192.0.2.1", "gateway: 192.0.2.1/25", "t.yaml:12:16: 192.0.2.1/25 and 192.0.2.25/24 are one network with two lengths"},
+		{"gateway's overlap", "device: nic2}", "device: nic2, gateway: 192.0.2.129/25}", "t.yaml:13:45: 192.0.2.129/25 overlaps with 192.0.2.25/24 of Data 1"},
+		{"MAC twice", "device: nic2}", "device: nic2, mac: '02:00:00:01:00:01'}", "t.yaml:13:41: 02:00:00:01:00:01 is already Data 1's"},
+		{"VLAN's ID", "gateway: 192.0.2.1", "vlans: [{id: 4095, gateway: 10.0.12.1/24}]", "t.yaml:12:20: 4095 is no VLAN's ID, expected 1 to 4094"},
+		{"VLAN twice", "gateway: 192.0.2.1", "vlans: [{id: 12, gateway: 10.0.12.1/24}, {id: 12, gateway: 10.0.13.1/24}]", "t.yaml:12:53: a second VLAN 12 on the wire of Data 1"},
+		{"VLAN without router", "gateway: 192.0.2.1", "vlans: [{id: 12}]", "t.yaml:12:15: VLAN 12 has no router, expected gateway or gateway6"},
+		{"VLAN's length", "gateway: 192.0.2.1", "vlans: [{id: 12, gateway: 10.0.12.1}]", "t.yaml:12:33: 10.0.12.1 lacks the length of its network"},
+		{"VLAN's overlap", "gateway: 192.0.2.1", "vlans: [{id: 12, gateway: 192.0.2.1/24}]", "t.yaml:12:33: 192.0.2.1/24 overlaps with 192.0.2.25/24 of Data 1"},
 		{"overlap", "device: nic2", "device: nic2, addresses: [192.0.2.130/25]", "t.yaml:13:48: 192.0.2.130/25 overlaps with 192.0.2.25/24 of Data 1"},
 		{"name server", "dns: [192.0.2.53]", "dns: [192.0.2.54]", "t.yaml:6:9: no host has the address 192.0.2.54"},
 
@@ -210,6 +229,12 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"unknown wire", "wire: Data 1", "wire: Data 3", `t.yaml:16:11: no interface is called "Data 3", expected one of Data 1, Data 2`},
 		{"wire not said", "    wire: Data 1\n", "", "t.yaml:16:17: 192.0.2.53 is on the network of Data 1, expected wire: Data 1"},
 		{"not on the wire", "[192.0.2.53]\n    services", "[192.0.3.53]\n    services", "t.yaml:17:17: 192.0.3.53 is not on the network of Data 1"},
+		{"MAC of an interface", "wire: Data 1", "wire: Data 1\n    mac: 02:00:00:01:00:01", "t.yaml:17:10: 02:00:00:01:00:01 is already Data 1's, expected an address of its own"},
+		{"MAC of a gateway", "wire: Data 1", "wire: Data 1\n    mac: 02:00:00:02:00:01", "t.yaml:17:10: 02:00:00:02:00:01 is already the gateway of Data 1's"},
+		{"no such VLAN", "wire: Data 1", "wire: Data 1\n    vlan: 12", "t.yaml:17:11: the wire of Data 1 carries no VLAN 12, expected vlans there"},
+		{"VLAN of no wire", "name: far", "name: far\n    vlan: 12", "t.yaml:20:11: host far is on no wire, expected wire too"},
+		{"ARP of a machine", "wire: Data 1", "wire: Data 1\n    arp_mac: 02:bf:0a:00:ca:09", "t.yaml:17:14: 02:bf:0a:00:ca:09 is no group's address"},
+		{"ARP on no wire", "name: far", "name: far\n    arp_mac: 03:bf:0a:00:ca:09", "t.yaml:20:14: host far is on no wire where this could be seen"},
 		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, mx, ntp, sink, web`},
 		{"no port", "{type: sink, port: 25}", "{type: sink}", "t.yaml:21:16: sink has no usual port"},
 		{"unknown option", "port: 25}", "port: 25, options: {speed: slow}}", `t.yaml:21:56: unknown option "speed"`},
@@ -253,6 +278,36 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 				t.Errorf("more than a line: %q", err)
 			}
 		})
+	}
+}
+
+// A host in a VLAN is told which one, as a host on a wire is told the wire.
+func TestMistakesAboutVLANs(t *testing.T) {
+	text := replaceIn(valid, map[string]string{"gateway: 192.0.2.1": "gateway: 192.0.2.1\n      vlans: [{id: 12, gateway: 10.0.12.1/24}, {id: 34, gateway: 10.0.34.1/24}]"})
+	load(t, "t.yaml", text)
+	for _, test := range []struct{ name, host, want string }{
+		{"not said", "{name: x, addresses: [10.0.12.5]}", "10.0.12.5 is on the network of VLAN 12 of Data 1, expected wire: Data 1 and vlan: 12 for this host"},
+		{"another", "{name: x, wire: Data 1, vlan: 34, addresses: [10.0.12.5]}", "10.0.12.5 is not on the network of VLAN 34 of Data 1, expected an address in 10.0.34.0/24"},
+		{"none", "{name: x, wire: Data 1, addresses: [10.0.12.5]}", "10.0.12.5 is not on the network of Data 1, expected an address in 192.0.2.0/24"},
+		{"unknown", "{name: x, wire: Data 1, vlan: 13, addresses: [10.0.12.5]}", "the wire of Data 1 carries no VLAN 13, expected 12 or 34"},
+		{"the router's address", "{name: x, wire: Data 1, vlan: 12, addresses: [10.0.12.1]}", "10.0.12.1 is already the gateway of VLAN 12 of Data 1's"},
+		{"the router's MAC", "{name: x, wire: Data 1, vlan: 12, mac: '02:00:00:05:00:01', addresses: [10.0.12.5]}", "02:00:00:05:00:01 is already the gateway of VLAN 12 of Data 1's"},
+	} {
+		_, err := netsim.Load("t.yaml", []byte(replaceIn(text, map[string]string{"# paths": "  - " + test.host})))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: Load = %v\nwant %s", test.name, err, test.want)
+		}
+	}
+}
+
+func TestADoorToNowhereIsAWarning(t *testing.T) {
+	topology := load(t, "t.yaml", replaceIn(valid, map[string]string{"interface: Data 1": "interface: Data 2"}))
+	got := fmt.Sprint(topology.Warnings())
+	if want := "[t.yaml: doors.in[0].interface: Data 2 has no address, so this door stays shut until the appliance is given one]"; got != want {
+		t.Errorf("warnings %s\nwant     %s", got, want)
+	}
+	if w := load(t, "t.yaml", valid).Warnings(); w != nil {
+		t.Errorf("warnings %v", w)
 	}
 }
 

@@ -87,6 +87,9 @@ func New(t *Topology, o Options) (*World, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	for _, warning := range t.Warnings() {
+		o.Logger.Warn("the topology may be mistaken", "problem", warning)
+	}
 	w := &World{
 		topology: t, options: o,
 		wires:  make(map[string]*ether.Segment),

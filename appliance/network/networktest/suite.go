@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"HalfClose", halfClose},
 		{"CloseSendsWhatWasWritten", closeSends},
 		{"LingerZero", lingerZero},
+		{"Acknowledged", acknowledged},
 		{"Deadlines", deadlines},
 		{"CloseEndsWaiting", closeEndsWaiting},
 		{"DialEndsWithItsContext", dialContext},

@@ -137,6 +137,63 @@ func closeSends(t *testing.T, f Fixture) {
 	}
 }
 
+// acknowledged writes to a peer that does not read: its TCP takes what it has room for.
+// A reset does not change what was acknowledged.
+func acknowledged(t *testing.T, f Fixture) {
+	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
+	if n := near.Acknowledged(); n != 0 {
+		t.Errorf("%d bytes are acknowledged before any are written", n)
+	}
+	for i := range int64(100) {
+		if _, err := near.Write([]byte("0123456789")); err != nil {
+			t.Fatal(err)
+		}
+		if err := near.AwaitAcknowledged(within(t), 10*i+10); err != nil {
+			t.Fatalf("%d of %d bytes: %v", near.Acknowledged(), 10*i+10, err)
+		}
+	}
+	impatient, cancel := context.WithCancelCause(t.Context())
+	cancel(io.ErrNoProgress)
+	if err := near.AwaitAcknowledged(impatient, 1001); err != io.ErrNoProgress {
+		t.Errorf("waiting for more than was written: %v", err)
+	}
+
+	written := int64(1000)
+	_ = near.SetWriteDeadline(clock.System().Now().Add(100 * time.Millisecond))
+	for {
+		n, err := near.Write(make([]byte, 64<<10))
+		written += int64(n)
+		if err != nil {
+			break
+		}
+	}
+	if n := near.Acknowledged(); n <= 1000 || n >= written {
+		t.Errorf("%d of %d bytes are acknowledged by a peer that does not read", n, written)
+	}
+	far.Abort()
+	if _, err := near.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatal(err)
+	}
+	before := near.Acknowledged()
+	near.Abort()
+	if n := near.Acknowledged(); n != before || n >= written {
+		t.Errorf("after a reset %d of %d bytes are acknowledged, %d before it was closed", n, written, before)
+	}
+
+	// Closing tells nothing of bytes that were not written.
+	near, far = connect(t, f.Net, f.Peer, f.PeerAddr)
+	say(t, near, far, "all of it")
+	if err := near.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(far); err != nil {
+		t.Fatal(err)
+	}
+	if n := near.Acknowledged(); n != 9 {
+		t.Errorf("%d bytes of 9 are acknowledged", n)
+	}
+}
+
 func lingerZero(t *testing.T, f Fixture) {
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
 	if err := near.SetLinger(0); err != nil {

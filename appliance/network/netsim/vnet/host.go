@@ -39,6 +39,9 @@ type Options struct {
 	MaxReceiveBuffer int
 	// ConnectTimeout bounds each connect; 0 means BSD's 75 seconds.
 	ConnectTimeout time.Duration
+	// Retries is how often a segment is sent again before the connection is given up
+	// with ETIMEDOUT; 0 means BSD's 12.
+	Retries int
 	// NeighborLife is how long an ARP entry lives; 0 means BSD's 1200 seconds.
 	NeighborLife time.Duration
 }
@@ -86,6 +89,9 @@ func NewHost(o Options) *Host {
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = 75 * time.Second
 	}
+	if o.Retries == 0 {
+		o.Retries = 12
+	}
 	if o.NeighborLife == 0 {
 		o.NeighborLife = 1200 * time.Second
 	}
@@ -124,6 +130,8 @@ func (h *Host) newStack() *stack.Stack {
 	})
 	noRACK := tcpip.TCPRecovery(0)
 	must(s.SetTransportProtocolOption(tcp.ProtocolNumber, &noRACK))
+	retries := tcpip.TCPMaxRetriesOption(h.options.Retries)
+	must(s.SetTransportProtocolOption(tcp.ProtocolNumber, &retries))
 	must(s.SetTransportProtocolOption(tcp.ProtocolNumber, &tcpip.TCPReceiveBufferSizeRangeOption{
 		Min: minBuffer, Default: min(defaultReceiveBuf, h.options.MaxReceiveBuffer), Max: h.options.MaxReceiveBuffer}))
 	must(s.SetTransportProtocolOption(tcp.ProtocolNumber, &tcpip.TCPSendBufferSizeRangeOption{

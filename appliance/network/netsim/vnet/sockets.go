@@ -45,6 +45,7 @@ type socket struct {
 	mu      sync.Mutex
 	pending int // bytes in the send buffer when the last segment arrived
 	since   int // bytes written after that
+	acks    acks
 }
 
 // fewLingering closed sockets are not worth looking through.
@@ -55,14 +56,16 @@ func (s *socket) wrote(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.since += n
+	s.acks.wrote(n)
 }
 
 // probe notes the stack's own account, which it gives with every segment that
 // arrives. It counts a FIN that was acknowledged as minus one byte.
-func (s *socket) probe(pending int) {
+func (s *socket) probe(st *tcp.TCPEndpointState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending, s.since = pending, 0
+	s.pending, s.since = st.SndBufState.SndBufUsed, 0
+	s.acks.probe(&st.Sender)
 }
 
 func (s *socket) sendQ() int {
@@ -151,7 +154,7 @@ func (r *registry) probe(st *tcp.TCPEndpointState) {
 	s := r.byID[stack.TransportEndpointID(st.ID)]
 	r.mu.RUnlock()
 	if s != nil {
-		s.probe(st.SndBufState.SndBufUsed)
+		s.probe(st)
 	}
 }
 

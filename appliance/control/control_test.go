@@ -1,0 +1,421 @@
+package control_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/control"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/fixtures"
+)
+
+const patience = 30 * time.Second
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// startBox runs an appliance of topology lab, on a clock if one is given.
+func startBox(t *testing.T, c clock.Clock) *box.Box {
+	t.Helper()
+	file, data, _ := fixtures.Topology("lab")
+	topology, err := netsim.Load(file, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := box.New(box.Options{
+		Topology: topology, Dir: t.TempDir(), NoDoors: true, Clock: c, Entropy: entropy.Seeded(1),
+		HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := b.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// shortDir is a directory whose name leaves room for a socket's.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// serve controls a box over a socket and a port until the test ends.
+func serve(t *testing.T, b *box.Box) (socket, port string) {
+	t.Helper()
+	s := control.New(b)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		for range 2 {
+			if err := s.Stop(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	socket = filepath.Join(shortDir(t), "ctl.sock")
+	l, err := control.ListenUnix(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Serve(l)
+	if l, err = control.ListenTCP(netip.MustParseAddrPort("127.0.0.1:0")); err != nil {
+		t.Fatal(err)
+	}
+	s.Serve(l)
+	return socket, l.Addr().String()
+}
+
+func dial(t *testing.T, b *box.Box, to string) error {
+	t.Helper()
+	c, err := b.Appliance().Net.Dial(within(t), network.DialConfig{Remote: netip.MustParseAddrPort(to)})
+	if err == nil {
+		c.Close()
+	}
+	return err
+}
+
+// A fault that is set by one client acts, and is seen, counted and removed by another.
+func TestFaults(t *testing.T) {
+	b := startBox(t, nil)
+	socket, port := serve(t, b)
+	one, two, ctx := control.Dial("unix", socket), control.Dial("tcp", port), within(t)
+	f, err := one.AddFault(ctx, map[string]any{"action": "refuse", "to": "10.0.201.5", "protocol": "tcp", "port": "7"})
+	if err != nil || f.ID != 1 || f.State != netsim.Acting {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	if err := dial(t, b, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("with the fault: %v", err)
+	}
+	list, err := two.Faults(ctx)
+	if err != nil || len(list) != 1 || list[0].Rule != f.Rule || list[0].Connections != 1 || list[0].Packets != 1 {
+		t.Errorf("faults: %+v, %v", list, err)
+	}
+	if err := two.RemoveFault(ctx, 1); err != nil {
+		t.Error(err)
+	}
+	if err := dial(t, b, "10.0.201.5:7"); err != nil {
+		t.Errorf("without it: %v", err)
+	}
+	if err := one.RemoveFault(ctx, 1); err == nil || err.Error() != "there is no fault 1" {
+		t.Errorf("removed twice: %v", err)
+	}
+	if _, err := two.AddFault(ctx, netsim.Rule{Action: "unplug", Cable: "Data 1"}); err != nil {
+		t.Error(err)
+	}
+	if err := one.ClearFaults(ctx); err != nil {
+		t.Error(err)
+	}
+	if list, err := two.Faults(ctx); err != nil || len(list) != 0 {
+		t.Errorf("faults at the end: %v, %v", list, err)
+	}
+}
+
+func TestPeers(t *testing.T) {
+	b := startBox(t, nil)
+	socket, _ := serve(t, b)
+	c, ctx := control.Dial("unix", socket), within(t)
+	if p, err := c.SetPeer(ctx, "server/echo", false); err != nil || p.Running {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if err := dial(t, b, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a server that is stopped: %v", err)
+	}
+	list, err := c.Peers(ctx)
+	running := 0
+	for _, p := range list {
+		if p.Running {
+			running++
+		}
+	}
+	if err != nil || running != len(list)-1 {
+		t.Errorf("%d of %d servers run, %v", running, len(list), err)
+	}
+	if p, err := c.SetPeer(ctx, "server/echo", true); err != nil || !p.Running {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if err := dial(t, b, "10.0.201.5:7"); err != nil {
+		t.Errorf("a server that runs again: %v", err)
+	}
+	p, err := c.Peer(ctx, "workstation/sink")
+	if report, ok := p.Report.(map[string]any); err != nil || p.Host != "workstation" || !ok || report["connections"] == nil {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := c.Peer(ctx, "no/body"); err == nil || !strings.Contains(err.Error(), `no server "no/body"`) {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+// The network stays as it was when the appliance reboots, and requests that come
+// meanwhile are answered by the new one.
+func TestReboot(t *testing.T) {
+	b := startBox(t, nil)
+	socket, _ := serve(t, b)
+	c, ctx := control.Dial("unix", socket), within(t)
+	before := b.World()
+	if _, err := c.AddFault(ctx, netsim.Rule{Action: "refuse", Protocol: "tcp", Port: 80}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.SetPeer(ctx, "server/echo", false); err != nil {
+		t.Fatal(err)
+	}
+	b.Appliance().Power(appliance.Reboot, 0)
+	if _, err := c.AddFault(ctx, netsim.Rule{Action: "refuse", Protocol: "tcp", Port: 443}); err != nil {
+		t.Error("while it reboots:", err)
+	}
+	p, err := c.Peer(ctx, "server/echo")
+	if err != nil || p.Running {
+		t.Errorf("the stopped server: %+v, %v", p, err)
+	}
+	if b.World() == before {
+		t.Error("a question about a server is answered by the world that ends")
+	}
+	for _, to := range []string{"216.58.194.206:80", "10.0.201.5:443", "10.0.201.5:7"} {
+		if err := dial(t, b, to); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	if list, err := c.Faults(ctx); err != nil || len(list) != 2 {
+		t.Errorf("faults: %v, %v", list, err)
+	}
+}
+
+func TestClock(t *testing.T) {
+	start := time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
+	fake := clock.NewFake(start)
+	b := startBox(t, fake)
+	socket, _ := serve(t, b)
+	c, ctx := control.Dial("unix", socket), within(t)
+	k, err := c.Clock(ctx)
+	if want := "2015-06-25T01:50:03-07:00"; err != nil || k.Time.Format(time.RFC3339) != want || k.Zone != "America/Los_Angeles" || k.Offset != 0 {
+		t.Errorf("%+v, %v, want %s", k, err, want)
+	}
+	rang := false
+	b.Appliance().Clock.AfterFunc(time.Hour, func() { rang = true })
+	if k, err = c.SetClock(ctx, "2020-01-01T00:00:00Z"); err != nil || k.Time.UTC().Year() != 2020 || k.Offset <= 0 || rang {
+		t.Errorf("set: %+v, %v; what waits for an hour has happened: %t", k, err, rang)
+	}
+	if k, err = c.AdvanceClock(ctx, 2*time.Hour); err != nil || !k.Time.Equal(time.Date(2020, 1, 1, 2, 0, 0, 0, time.UTC)) || !rang {
+		t.Errorf("advanced: %+v, %v; what waits for an hour has happened: %t", k, err, rang)
+	}
+	if k, err = c.SetClock(ctx, "2015-06-25 08:50:03"); err != nil || k.Time.Format(time.RFC3339) != "2015-06-25T08:50:03-07:00" {
+		t.Errorf("set in its zone: %+v, %v", k, err)
+	}
+	if k, err = c.AdvanceClock(ctx, -time.Hour); err != nil || k.Time.Format(time.RFC3339) != "2015-06-25T07:50:03-07:00" {
+		t.Errorf("set back: %+v, %v", k, err)
+	}
+}
+
+// On the machine's clock a box cannot wait faster, but its clock can be set on.
+func TestAdvanceTheMachinesClock(t *testing.T) {
+	b := startBox(t, nil)
+	socket, _ := serve(t, b)
+	c := control.Dial("unix", socket)
+	k, err := c.AdvanceClock(within(t), 48*time.Hour)
+	if d := k.Time.Sub(clock.System().Now()); err != nil || d < 47*time.Hour || d > 49*time.Hour {
+		t.Errorf("two days on: %+v, %v", k, err)
+	}
+}
+
+// ask sends a request by hand.
+func ask(t *testing.T, client *http.Client, method, url, body string, header ...string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(within(t), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+		} else {
+			r.Header.Set(header[i], header[i+1])
+		}
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind := res.Header.Get("Content-Type"); len(text) > 0 && (kind != "application/json" || !json.Valid(text)) {
+		t.Errorf("%s %s answers %s: %s", method, url, kind, text)
+	}
+	return res.StatusCode, string(text)
+}
+
+func TestRequests(t *testing.T) {
+	socket, _ := serve(t, startBox(t, nil))
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}}}
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"POST", "/v1/faults", `{"action": "drop", "to": "10.0.0.1"}`, 201, `"id": 1`},
+		{"GET", "/v1/faults/1", "", 200, `"to": "10.0.0.1"`},
+		{"DELETE", "/v1/faults/1", "", 204, ""},
+		{"DELETE", "/v1/faults/1", "", 404, "there is no fault 1"},
+		{"GET", "/v1/faults/one", "", 400, `\"one\" is no fault's number`},
+		{"GET", "/v1/faults", "", 200, "[]"},
+		{"POST", "/v1/faults", `{"action": "burn"}`, 400, `action: \"burn\" is no action`},
+		{"POST", "/v1/faults", `{"action": "drop", "colour": 1}`, 400, `unknown key \"colour\"`},
+		{"POST", "/v1/faults", ``, 400, "expected a JSON object"},
+		{"POST", "/v1/faults", `{"action": "drop"} {}`, 400, "expected one JSON object"},
+		{"POST", "/v1/faults", `action=drop`, 400, "invalid character"},
+		{"POST", "/v1/faults", `"` + strings.Repeat("x", 1<<20) + `"`, 400, "too large"},
+		{"GET", "/v1/peers/server/echo", "", 200, `"running": true`},
+		{"GET", "/v1/peers/server%2Fecho", "", 200, `"running": true`},
+		{"PUT", "/v1/peers/server/echo", `{}`, 400, "expected"},
+		{"PUT", "/v1/peers/server/echo", `{"runing": true}`, 400, "unknown field"},
+		{"PUT", "/v1/peers/nobody", `{"running": true}`, 404, "no server"},
+		{"PUT", "/v1/clock", `{}`, 400, "expected"},
+		{"PUT", "/v1/clock", `{"time": "2015-06-25T08:50:03Z", "advance": "1h"}`, 400, "expected"},
+		{"PUT", "/v1/clock", `{"time": "tomorrow"}`, 400, `\"tomorrow\" is no time`},
+		{"PUT", "/v1/clock", `{"advance": "an hour"}`, 400, "an hour"},
+		{"GET", "/v1/clock", "", 200, `"zone": "America/Los_Angeles"`},
+		{"PATCH", "/v1/clock", "", 404, "there is no PATCH /v1/clock"},
+		{"GET", "/", "", 404, "expected /v1/faults, /v1/peers or /v1/clock"},
+	} {
+		status, text := ask(t, client, c.method, "http://esasim"+c.path, c.body)
+		if status != c.status || !strings.Contains(text, c.want) {
+			t.Errorf("%s %s %.40s: %d %s, want %d %s", c.method, c.path, c.body, status, text, c.status, c.want)
+		}
+	}
+	if status, text := ask(t, client, "POST", "http://esasim/v1/faults", `{"action": "drop"}`, "Content-Type", "text/plain"); status != 415 {
+		t.Errorf("a form: %d %s", status, text)
+	}
+}
+
+// On a port, no web page and no name that somebody has pointed at this machine gets in.
+func TestWebPagesStayOutside(t *testing.T) {
+	_, port := serve(t, startBox(t, nil))
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	url := "http://" + port + "/v1/faults"
+	for _, c := range []struct {
+		method string
+		status int
+		header []string
+	}{
+		{"GET", 200, nil},
+		{"GET", 200, []string{"Host", "localhost:4000"}},
+		{"GET", 200, []string{"Host", "[::1]:4000"}},
+		{"GET", 200, []string{"Host", "[::1]"}},
+		{"GET", 403, []string{"Host", "esa.example.com"}},
+		{"GET", 403, []string{"Host", "10.0.0.1:80"}},
+		{"POST", 201, nil},
+		{"POST", 201, []string{"Origin", "http://" + port}},
+		{"POST", 403, []string{"Origin", "http://example.com"}},
+		{"POST", 403, []string{"Sec-Fetch-Site", "cross-site"}},
+		{"POST", 415, []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{"DELETE", 403, []string{"Origin", "null"}},
+		{"DELETE", 204, nil},
+	} {
+		if status, text := ask(t, client, c.method, url, `{"action": "pass"}`, c.header...); status != c.status {
+			t.Errorf("%s with %q: %d %s, want %d", c.method, c.header, status, text, c.status)
+		}
+	}
+}
+
+func TestSockets(t *testing.T) {
+	dir := shortDir(t)
+	path := filepath.Join(dir, "ctl.sock")
+	l, err := control.ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(path); runtime.GOOS != "windows" && (err != nil || fi.Mode().Perm() != 0o600) {
+		t.Errorf("the socket is %v, %v, want its owner's only", fi.Mode(), err)
+	}
+	if _, err := control.ListenUnix(path); err == nil || !strings.Contains(err.Error(), "another process listens on "+path) {
+		t.Errorf("a second one: %v", err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // as if the process were killed
+	l.Close()
+	if l, err = control.ListenUnix(path); err != nil {
+		t.Fatal("over what a dead process left behind:", err)
+	}
+	l.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after Close: %v, want no socket", err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := control.ListenUnix(path); err == nil || !strings.Contains(err.Error(), "in the way") {
+		t.Errorf("where a file is: %v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+		t.Errorf("the file that was in the way: %q, %v", text, err)
+	}
+	long := filepath.Join(dir, strings.Repeat("x", 120))
+	if _, err := control.ListenUnix(long); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("has %d", len(long))) {
+		t.Errorf("a path that is too long: %v", err)
+	}
+	for _, a := range []string{"0.0.0.0:0", "[::]:0", "192.0.2.1:0"} {
+		if _, err := control.ListenTCP(netip.MustParseAddrPort(a)); err == nil || !strings.Contains(err.Error(), "loopback") {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	path := filepath.Join(shortDir(t), "ctl.sock")
+	if _, err := control.Dial("unix", path).Faults(within(t)); err == nil || !strings.HasPrefix(err.Error(), "no appliance answers at "+path) {
+		t.Errorf("no socket: %v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	other := &http.Server{Handler: http.NotFoundHandler()}
+	go other.Serve(l)
+	defer other.Close()
+	if _, err := control.Dial("tcp", l.Addr().String()).Faults(within(t)); err == nil || !strings.Contains(err.Error(), "is it an appliance's control?") {
+		t.Errorf("somebody else: %v", err)
+	}
+}

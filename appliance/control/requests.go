@@ -1,0 +1,149 @@
+package control
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/esasim/esasim/appliance/network/netsim"
+)
+
+func (s *Server) listFaults(*http.Request) (any, error) { return s.box.Faults().List(), nil }
+
+func (s *Server) addFault(r *http.Request) (any, error) {
+	var rule netsim.Rule
+	if err := read(r, &rule); err != nil {
+		return nil, err
+	}
+	f, err := s.box.Faults().Add(rule)
+	if err != nil {
+		return nil, invalid("%v", err)
+	}
+	return created{f}, nil
+}
+
+func (s *Server) clearFaults(*http.Request) (any, error) {
+	s.box.Faults().Clear()
+	return nil, nil
+}
+
+func (s *Server) getFault(r *http.Request) (any, error) {
+	id, err := faultID(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.box.Faults().Get(id)
+}
+
+func (s *Server) removeFault(r *http.Request) (any, error) {
+	id, err := faultID(r)
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.box.Faults().Remove(id)
+}
+
+func faultID(r *http.Request) (int, error) {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil {
+		return 0, invalid("%q is no fault's number", r.PathValue("id"))
+	}
+	return id, nil
+}
+
+func (s *Server) listPeers(r *http.Request) (any, error) {
+	if err := s.box.Settled(r.Context()); err != nil {
+		return nil, err
+	}
+	return s.box.World().Servers(), nil
+}
+
+func (s *Server) getPeer(r *http.Request) (any, error) {
+	if err := s.box.Settled(r.Context()); err != nil {
+		return nil, err
+	}
+	return s.box.World().Server(r.PathValue("name"))
+}
+
+func (s *Server) putPeer(r *http.Request) (any, error) {
+	var body struct {
+		Running *bool `json:"running"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if body.Running == nil {
+		return nil, invalid(`expected {"running": true} or {"running": false}`)
+	}
+	if err := s.box.Settled(r.Context()); err != nil {
+		return nil, err
+	}
+	name, world := r.PathValue("name"), s.box.World()
+	var err error
+	if *body.Running {
+		err = world.StartServer(r.Context(), name)
+	} else {
+		err = world.StopServer(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return world.Server(name)
+}
+
+// A Clock is what the appliance's clock shows.
+type Clock struct {
+	Time time.Time `json:"time"` // in its zone
+	Zone string    `json:"zone"` // "America/Los_Angeles"
+	// Offset is how far it is ahead of the clock that it was started with, which is the
+	// machine's as a rule.
+	Offset netsim.Span `json:"offset"`
+}
+
+func (s *Server) getClock(r *http.Request) (any, error) {
+	if err := s.box.Settled(r.Context()); err != nil {
+		return nil, err
+	}
+	now := s.box.Now()
+	return Clock{now, now.Location().String(), netsim.Span(s.box.Appliance().Clock.Shift())}, nil
+}
+
+func (s *Server) putClock(r *http.Request) (any, error) {
+	var body struct {
+		Time    string       `json:"time"`
+		Advance *netsim.Span `json:"advance"`
+	}
+	if err := read(r, &body); err != nil {
+		return nil, err
+	}
+	if (body.Time == "") == (body.Advance == nil) {
+		return nil, invalid(`expected {"time": "2015-06-25T08:50:03Z"} or {"advance": "2h"}`)
+	}
+	if err := s.box.Settled(r.Context()); err != nil {
+		return nil, err
+	}
+	if body.Advance != nil {
+		if err := s.box.Advance(time.Duration(*body.Advance)); err != nil {
+			return nil, err
+		}
+		return s.getClock(r)
+	}
+	to, err := parseTime(body.Time, s.box.Now().Location())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.box.SetTime(to); err != nil {
+		return nil, err
+	}
+	return s.getClock(r)
+}
+
+// parseTime reads a time with its zone, or one of the appliance's zone.
+func parseTime(text string, zone *time.Location) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, time.DateTime} {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, invalid("%q is no time, expected one such as 2015-06-25T08:50:03Z or, in the appliance's zone, 2015-06-25 08:50:03", text)
+}

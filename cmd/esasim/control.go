@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/control"
+)
+
+// socketName is the control socket's in a data directory.
+const socketName = "ctl.sock"
+
+// controlGrace is what requests are given when the program ends.
+const controlGrace = time.Second
+
+// A controller lets esasim ctl in.
+type controller struct {
+	server  *control.Server
+	socket  string // "" if there is none
+	address string // likewise
+	why     error  // there is no socket
+}
+
+// openControl listens in the data directory, and where --ctl says. That a socket cannot be
+// had is not worth refusing to start: who does not look for it does not miss it.
+func (s *serve) openControl(b *box.Box, data *dataDir) (*controller, error) {
+	c := &controller{server: control.New(b)}
+	path := filepath.Join(data.path, socketName)
+	l, err := control.ListenUnix(path)
+	if c.why = err; err == nil {
+		c.socket = path
+		c.server.Serve(l)
+	}
+	if !s.Ctl.IsValid() {
+		return c, nil
+	}
+	if l, err = control.ListenTCP(s.Ctl.AddrPort); err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	c.address = l.Addr().String()
+	c.server.Serve(l)
+	return c, nil
+}
+
+func (c *controller) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), controlGrace)
+	defer cancel()
+	if err := c.server.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+func (c *controller) announce(w io.Writer) {
+	if c.socket != "" {
+		fmt.Fprintf(w, "  %-4s %s\n", "ctl", "esasim ctl --socket "+c.socket+" fault list")
+	} else {
+		fmt.Fprintf(w, "  %-4s no socket: %s\n", "ctl", oneLine(c.why))
+	}
+	if c.address != "" {
+		fmt.Fprintf(w, "  %-4s %s\n", "ctl", "esasim ctl --addr "+c.address+" fault list")
+	}
+}
+
+// defaultSocket is that of the appliance which "esasim" without flags runs.
+func defaultSocket() (string, error) {
+	home, err := stateHome()
+	if err != nil {
+		return "", err
+	}
+	_, dir := topologyIdentity("lab") // as the flag has it
+	return filepath.Join(home, dir, socketName), nil
+}
+
+// client is a client of the appliance that the flags name.
+func (c *ctl) client() (*control.Client, error) {
+	if c.Addr != (address{}) {
+		if c.Addr.Addr().IsUnspecified() { // ":4000"
+			c.Addr.AddrPort = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), c.Addr.Port())
+		}
+		return control.Dial("tcp", c.Addr.String()), nil
+	}
+	path := c.Socket
+	if path == "" {
+		var err error
+		if path, err = defaultSocket(); err != nil {
+			return nil, err
+		}
+	}
+	if isDir(path) {
+		path = filepath.Join(path, socketName)
+	}
+	return control.Dial("unix", path), nil
+}

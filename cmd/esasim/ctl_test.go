@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/network/netsim"
+)
+
+// ctl runs esasim ctl for a program's user, and returns its exit status and what it
+// says.
+func (p *program) ctl(t *testing.T, args ...string) (status int, out, complaint string) {
+	t.Helper()
+	c := command(t, p.home, append([]string{"ctl"}, args...)...)
+	var o, e bytes.Buffer
+	c.Stdout, c.Stderr = &o, &e
+	if err := c.Run(); c.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), o.String(), e.String()
+}
+
+// shortHome is a home in which a control socket's path is not too long.
+func shortHome(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "esa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// TestCtl is a session of somebody who breaks things and repairs them.
+func TestCtl(t *testing.T) {
+	p := start(t, shortHome(t), "--ctl", "127.0.0.1:0")
+	for _, c := range []struct{ line, want string }{
+		{"fault list", "Nothing is wrong.\n"},
+		{"fault add drop --to 10.0.202.7 --port 25 --protocol tcp --connections 2", "1\n"},
+		{"fault add delay 200ms --jitter 20ms --host 216.58.194.206 --after 1h --name slow", "2\n"},
+		{"fault list", "" +
+			"ID  STATE    LEFT  PACKETS  CONNECTIONS  FAULT\n" +
+			"2   waiting  TIME  0        0            delay 200ms jitter 20ms host 216.58.194.206 after 1h0m0s (slow)\n" +
+			"1   acting   -  0        0            drop to 10.0.202.7 protocol tcp port 25 connections 2\n"},
+		{"fault remove 2", ""},
+		{"fault add loss 30% --path google --json", `{
+  "id": 3,
+  "rule": {
+    "action": "loss",
+    "loss": 0.3,
+    "path": "google"
+  },
+  "state": "acting",
+  "packets": 0,
+  "connections": 0
+}
+`},
+		{"fault remove all", ""},
+		{"fault list --json", "[]\n"},
+		{"peer stop server/echo", ""},
+		{"peer show server/echo", "server/echo, echo on host server, stopped\nlistens on 10.0.201.5:7\n"},
+		{"peer start server/echo", ""},
+		{"clock set 2015-06-25T08:50:03Z", "2015-06-25 01:50:03 -0700 (America/Los_Angeles)\n"},
+	} {
+		status, out, complaint := p.ctl(t, strings.Fields(c.line)...)
+		out = regexp.MustCompile(`(LEFT|-|waiting  [0-9hms.]+) +`).ReplaceAllString(out, "$1  ")
+		out = regexp.MustCompile(`waiting  (1h0m|59m)[0-9.]+s`).ReplaceAllString(out, "waiting  TIME")
+		if status != 0 || out != c.want || complaint != "" {
+			t.Errorf("esasim ctl %s: %d %s\n%s, want\n%s", c.line, status, complaint, out, c.want)
+		}
+	}
+	_, list, _ := p.ctl(t, "peer", "list")
+	if lines := strings.Split(list, "\n"); strings.Join(strings.Fields(lines[0]), " ") != "NAME TYPE STATE ADDRESSES" || !slices.ContainsFunc(lines, func(l string) bool {
+		return strings.Join(strings.Fields(l), " ") == "resolver/dns dns running 10.0.202.53:53 [2001:db8:202::53]:53"
+	}) {
+		t.Errorf("peer list:\n%s", list)
+	}
+	for _, where := range [][]string{{"--addr", p.ready.Ctl}, {"--socket", p.ready.Socket}, {"--socket", p.ready.Data}} {
+		if status, out, complaint := p.ctl(t, append(where, "clock", "advance", "2h")...); status != 0 || !strings.HasPrefix(out, "2015-06-25 0") {
+			t.Errorf("with %q: %d %s%s", where, status, out, complaint)
+		}
+	}
+	if !strings.Contains(p.out, "esasim ctl --socket "+p.ready.Socket) || !strings.Contains(p.out, "esasim ctl --addr "+p.ready.Ctl) {
+		t.Errorf("at start it printed:\n%s", p.out)
+	}
+}
+
+func TestCtlRefusals(t *testing.T) {
+	home := shortHome(t)
+	start(t, home)
+	for line, want := range map[string]string{
+		"ctl fault add burn":                       `action: "burn" is no action, expected drop,`,
+		"ctl fault add drop 30%":                   `drop 30%: only delay, loss and rate have an amount`,
+		"ctl fault add delay":                      `delay: no delay, expected one such as 200ms`,
+		"ctl fault add drop --port 25":             `port: port 25 of no protocol`,
+		"ctl fault add drop --colour red":          `unknown flag --colour`,
+		"ctl fault remove one":                     `"one" is no fault: expected its number, or all`,
+		"ctl fault remove 7":                       `there is no fault 7`,
+		"ctl peer show nobody":                     `no server "nobody"`,
+		"ctl clock set tomorrow":                   `"tomorrow" is no time`,
+		"ctl clock advance much":                   `much`,
+		"ctl --socket /nowhere/x fault list":       `no appliance answers at /nowhere/x`,
+		"ctl --addr 127.0.0.1:1 fault list":        `no appliance answers at 127.0.0.1:1`,
+		"ctl --addr [::1]:1 --socket y fault list": `--socket and --addr can't be used together`,
+		"ctl": `expected one of "fault", "peer", "clock"`,
+		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0": `0.0.0.0 can be reached by others`,
+	} {
+		if got := fails(t, home, strings.Fields(line)...); !strings.Contains(got, want) {
+			t.Errorf("esasim %s says %q, want %q in it", line, got, want)
+		}
+	}
+}
+
+// A data directory that is too deep for a socket is said so, and is no reason not to
+// start.
+func TestNoRoomForTheSocket(t *testing.T) {
+	data := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	p := start(t, t.TempDir(), "--data", data)
+	if p.ready.Socket != "" || !strings.Contains(p.out, "ctl  no socket: the path of a socket may have ") {
+		t.Errorf("socket %q; at start it printed:\n%s", p.ready.Socket, p.out)
+	}
+}
+
+// The command line can say whatever a rule can.
+func TestFlagsSayEverything(t *testing.T) {
+	var a addFault
+	v := reflect.ValueOf(&a).Elem()
+	for i := range v.NumField() {
+		if v.Field(i).Kind() == reflect.String {
+			v.Field(i).SetString("x")
+		}
+	}
+	var said []string
+	for _, action := range []string{"delay", "loss", "rate"} {
+		a.Action = action
+		keys, err := a.keys()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range keys {
+			said = append(said, k)
+		}
+	}
+	for i := range reflect.TypeFor[netsim.Rule]().NumField() {
+		if key := reflect.TypeFor[netsim.Rule]().Field(i).Tag.Get("yaml"); !slices.Contains(said, key) {
+			t.Errorf("no flag says %s", key)
+		}
+	}
+}
