@@ -107,7 +107,8 @@ func (p *Port) SendTrainAfter(d time.Duration, t *Train) {
 // leaveTrain is leave for a train.
 func (p *Port) leaveTrain(t *Train) {
 	n := t.frames()
-	if p.filters.Load() != nil || p.vlan != 0 || p.cable.quality.Load().limited() {
+	dst := MAC(t.head[:6])
+	if dst.IsMulticast() || p.vlan != 0 || p.filters.Load() != nil || p.cable.quality.Load().limited() {
 		t.each(p.leave)
 		t.release()
 		return
@@ -116,7 +117,7 @@ func (p *Port) leaveTrain(t *Train) {
 	p.counters.txPackets.Add(uint64(n))
 	p.counters.txBytes.Add(uint64(t.bytes()))
 	p.showTrain(network.Out, t)
-	q := p.segment.find(MAC(t.head[:6]))
+	q := p.segment.find(dst)
 	switch {
 	case q == nil || q == p:
 	case p.cable.quality.Load() != nil || q.cable.quality.Load() != nil:

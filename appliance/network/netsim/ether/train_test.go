@@ -136,6 +136,22 @@ func TestAFilterDecidesAboutEachFrameOfATrain(t *testing.T) {
 	}
 }
 
+// As to a cluster, which is at a group's address.
+func TestATrainToAGroup(t *testing.T) {
+	x := newTrip(t)
+	group := MAC{3, 0xbf, 10, 0, 202, 9}
+	x.near.JoinGroup(group)
+	f := tcpFrame(t, false, 100, "abcdefghij", nil)
+	copy(f, group[:])
+	pkt := offloaded(t, f, 4)
+	defer pkt.DecRef()
+	x.from.stack.split(pkt)
+	done := make(chan bool)
+	x.wire.After(20*time.Millisecond, func() { close(done) })
+	<-done
+	x.check("frames at a member", parts, x.routed)
+}
+
 func TestACableCarriesTheFramesOfATrainOneByOne(t *testing.T) {
 	x := newTrip(t)
 	x.relay = true
