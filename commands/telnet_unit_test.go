@@ -20,8 +20,9 @@ import (
 // foreign is a host of topology lab on which tests listen.
 var foreign = netip.MustParseAddrPort("10.0.201.5:2323")
 
-// accept hands the next connection to foreign to serve.
-func accept(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) {
+// accept hands the next connection to foreign to serve. What it returns waits until serve
+// has returned.
+func accept(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) (served func()) {
 	t.Helper()
 	l, err := box.World().Hosts().Listen(t.Context(), network.ListenConfig{Addr: foreign})
 	if err != nil {
@@ -41,6 +42,7 @@ func accept(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) {
 		l.Close()
 		<-ended
 	})
+	return func() { <-ended }
 }
 
 // telnetWith runs telnet in a session without a terminal whose input is in.
@@ -65,7 +67,7 @@ func TestTelnetSendsItsInputAndListensToTheEnd(t *testing.T) {
 	box := appliancetest.Start(t)
 	var sent []byte
 	var owner string
-	accept(t, box, func(c network.Conn) {
+	served := accept(t, box, func(c network.Conn) {
 		sockets, _ := box.Appliance().Net.Sockets()
 		for _, s := range sockets {
 			if s.Remote == foreign {
@@ -79,6 +81,7 @@ func TestTelnetSendsItsInputAndListensToTheEnd(t *testing.T) {
 	if diff := cmp.Diff(connected+"221 mx\nno end\nConnection closed by foreign host.\n", got); diff != "" {
 		t.Error(diff)
 	}
+	served()
 	if want := "EHLO\xff\xff\r\nQUIT\r\n"; string(sent) != want {
 		t.Errorf("sent %q, want %q", sent, want)
 	}
@@ -91,7 +94,7 @@ func TestTelnetSendsItsInputAndListensToTheEnd(t *testing.T) {
 func TestTelnetRefusesOptions(t *testing.T) {
 	box := appliancetest.Start(t)
 	var answer []byte
-	accept(t, box, func(c network.Conn) {
+	served := accept(t, box, func(c network.Conn) {
 		for _, part := range []string{
 			"\xff\xfd\x01\xff\xfb", "\x03", // DO ECHO, WILL SUPPRESS-GO-AHEAD in two parts
 			"\xff\xfe\x01\xff\xfc\x03",             // DONT, WONT: nothing to say
@@ -109,6 +112,7 @@ func TestTelnetRefusesOptions(t *testing.T) {
 	if diff := cmp.Diff(connected+"login:\ra\nb\xffc\nConnection closed by foreign host.\n", got); diff != "" {
 		t.Error(diff)
 	}
+	served()
 	if want := "\xff\xfc\x01\xff\xfe\x03"; string(answer) != want {
 		t.Errorf("answered %q, want %q", answer, want)
 	}

@@ -223,10 +223,14 @@ doors:
 func TestPrintedTimesAreThePathsDelay(t *testing.T) {
 	box := appliancetest.Start(t, appliancetest.TopologyText(slowPath), appliancetest.Clock(clock.NewFake(switchedOn)))
 	measured := regexp.MustCompile(`(?m)([0-9.]+) ms`)
+	bound := 0.2
+	if raceDetector {
+		bound = 20
+	}
 	shortest := func(command, line string, want float64) {
 		t.Helper()
 		least := 1e9
-		for range 10 {
+		for range 50 {
 			out := regexp.MustCompile(`(?m)^.*`+line+`.*$`).FindAllString(box.Exec(command), -1)
 			for _, m := range measured.FindAllStringSubmatch(strings.Join(out, "\n"), -1) {
 				ms, err := strconv.ParseFloat(m[1], 64)
@@ -235,16 +239,50 @@ func TestPrintedTimesAreThePathsDelay(t *testing.T) {
 				}
 				least = min(least, ms)
 			}
-			if least-want < 0.2 {
+			if least-want < bound {
 				break
 			}
 		}
-		if least < want || least > want+0.2 {
-			t.Errorf("%s: %q takes %.3f ms, want %.3f to 0.2", command, line, least, want)
+		if least < want || least > want+bound {
+			t.Errorf("%s: %q takes %.3f ms, want %.3f to %.1f", command, line, least, want, bound)
 		}
 	}
 	shortest("traceroute 198.51.100.9", `203.0.113.1 `, 1)
 	shortest("traceroute 198.51.100.9", `203.0.113.2 `, 4)
 	shortest("traceroute 198.51.100.9", ` 3  198.51.100.9 `, 6)
 	shortest("ping 198.51.100.9", `icmp_seq`, 6)
+}
+
+// The document has lost leading and double blanks, and its times were measured.
+func TestTheRouteOfTheDocument(t *testing.T) { // B49, B53
+	const document = `Press Ctrl-C to stop.
+traceroute to google.com (216.58.194.206), 64 hops max, 40 byte packets
+1 68.232.129.2 (68.232.129.2) 0.902 ms
+68.232.129.3 (68.232.129.3) 0.786 ms 0.605 ms
+2 139.138.24.10 (139.138.24.10) 0.888 ms 0.926 ms 1.092 ms
+3 68.232.128.2 (68.232.128.2) 1.116 ms 0.780 ms 0.737 ms
+4 139.138.24.42 (139.138.24.42) 0.703 ms
+208.90.63.209 (208.90.63.209) 1.413 ms
+139.138.24.42 (139.138.24.42) 1.219 ms
+5 svl-edge-25.inet.qwest.net (63.150.59.25) 1.436 ms 1.223 ms 1.177 ms
+6 snj-edge-04.inet.qwest.net (67.14.34.82) 1.838 ms 2.086 ms 1.740 ms
+7 108.170.242.225 (108.170.242.225) 1.986 ms 1.992 ms
+108.170.243.1 (108.170.243.1) 2.852 ms
+8 108.170.242.225 (108.170.242.225) 2.097 ms
+108.170.243.1 (108.170.243.1) 2.967 ms 2.812 ms
+9 108.170.237.105 (108.170.237.105) 1.974 ms
+sfo03s01-in-f14.1e100.net (216.58.194.206) 2.042 ms 1.882 ms
+`
+	measured := regexp.MustCompile(`[0-9]+\.[0-9]{3} ms`)
+	got := appliancetest.Start(t).Exec("traceroute google.com")
+	plain := func(text string) string {
+		var lines []string
+		for line := range strings.Lines(text) {
+			lines = append(lines, strings.Join(strings.Fields(measured.ReplaceAllString(line, "# ms")), " "))
+		}
+		return strings.Join(lines, "\n")
+	}
+	if diff := cmp.Diff(plain(document), plain(got)); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package commands_test
+
+// raceDetector slows everything down.
+const raceDetector = true
