@@ -15,7 +15,7 @@ const module = "github.com/esasim/esasim/"
 const layers = `
 	appliance/clock appliance/entropy appliance/pcapfilter fixtures
 	appliance/config appliance/files appliance/product appliance/network
-	appliance/users appliance/resolver appliance/ntp appliance/network/networktest appliance/network/netsim/ether
+	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
 	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/network/netsim
