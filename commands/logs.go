@@ -32,13 +32,13 @@ func runningLogs(env *shell.Env) []logs.Subscription {
 func printLogs(env *shell.Env, list []logs.Subscription) {
 	if env.Box.Product.Version.Before(product.Version{Major: 12}) {
 		for i, s := range list {
-			env.Prose(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Kind().Title, methodTitle(s.Method)))
+			env.Prose(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Kind().Title, methodTitle(env, s.Method)))
 		}
 		return
 	}
 	env.Printf("    %-19s %-29s %-19s %s\n%s\n", "Log Name", "Log Type", "Retrieval", "Interval", strings.Repeat("-", 81))
 	for i, s := range list {
-		env.Printf("%2d. %-19s %-29s %-19s %s\n", i+1, s.Name, s.Type.Kind().Title, methodTitle(s.Method), interval(s))
+		env.Printf("%2d. %-19s %-29s %-19s %s\n", i+1, s.Name, s.Type.Kind().Title, methodTitle(env, s.Method), interval(s))
 	}
 }
 
@@ -46,7 +46,13 @@ func printLogs(env *shell.Env, list []logs.Subscription) {
 func interval(s logs.Subscription) string {
 	switch s.Schedule {
 	case logs.Interval:
-		return (time.Duration(s.Seconds) * time.Second).String()
+		text := (time.Duration(s.Seconds) * time.Second).String()
+		for _, zero := range []string{"m0s", "h0m"} {
+			if strings.HasSuffix(text, zero) {
+				text = text[:len(text)-2]
+			}
+		}
+		return text
 	case logs.Daily:
 		return "Daily, " + s.Clock
 	case logs.Weekly:
@@ -55,9 +61,12 @@ func interval(s logs.Subscription) string {
 	return "None"
 }
 
-func methodTitle(m logs.Method) string {
-	if m == logs.Syslog {
+func methodTitle(env *shell.Env, m logs.Method) string {
+	switch {
+	case m == logs.Syslog:
 		return "Syslog Push"
+	case env.Box.Product.Version.Before(product.Version{Major: 8}):
+		return "FTP Poll"
 	}
 	return "Manual Download"
 }
@@ -112,6 +121,9 @@ func logGone(name string, err error) error {
 	}
 	return err
 }
+
+// tailLines is how many of the lines that are there already are shown.
+const tailLines = 10
 
 // follow shows what is written to a log, beginning with its last lines, until Ctrl-C.
 // keep says which lines; nil: all.

@@ -37,6 +37,3 @@ var _ = register(&shell.Command{
 		return follow(ctx, env, log.Name, tailLines, nil)
 	},
 })
-
-// tailLines is how many of the lines that are there already are shown.
-const tailLines = 10

@@ -110,6 +110,7 @@ const (
 	DefaultSeconds = 3600
 	SyslogPort     = 514
 	DefaultBuffer  = 100 << 20
+	LeastBuffer    = 64 << 10
 	MostBuffer     = 1 << 30
 	MostMetrics    = 86400
 	mostSubscript  = 200
@@ -152,8 +153,13 @@ func Defaults(v product.Version) []Subscription {
 		}
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b Subscription) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, byName)
 	return list
+}
+
+// byName sorts capital and small letters alike.
+func byName(a, b Subscription) int {
+	return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.Name, b.Name))
 }
 
 // SetFactory gives f the subscriptions of version v.
@@ -178,7 +184,7 @@ func (v *Subscriptions) Put(s Subscription) {
 		return
 	}
 	v.List = append(v.List, s)
-	slices.SortFunc(v.List, func(a, b Subscription) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(v.List, byName)
 }
 
 // Check says what is wrong with the subscriptions, in a sentence for the
@@ -321,16 +327,24 @@ func (p Push) check(k Kind) error {
 		return errors.New("The protocol of a syslog push is udp or tcp.")
 	case !slices.Contains(Facilities(), p.Facility):
 		return fmt.Errorf("There is no syslog facility %q.", p.Facility)
-	case p.Tag != "" && !isName(p.Tag):
-		return errors.New("The tag must consist of letters, digits, and the characters _ - and ., and begin with a letter or a digit.")
+	case p.Tag != "" && CheckTag(p.Tag) != nil:
+		return CheckTag(p.Tag)
 	case p.TLS && p.Protocol != "tcp":
 		return errors.New("TLS requires TCP.")
-	case p.Buffer < 0 || p.Buffer > MostBuffer:
-		return fmt.Errorf("The disk buffer must be from 0 to %d bytes.", int64(MostBuffer))
+	case p.Buffer != 0 && (p.Buffer < LeastBuffer || p.Buffer > MostBuffer):
+		return fmt.Errorf("The disk buffer must be from %d to %d bytes, or 0 for none.", int64(LeastBuffer), int64(MostBuffer))
 	}
 	least, most := p.MessageSizes()
 	if p.MaxMessage != 0 && (p.MaxMessage < least || p.MaxMessage > most) {
 		return fmt.Errorf("The maximum message size must be from %d to %d bytes.", least, most)
+	}
+	return nil
+}
+
+// CheckTag says what is wrong with the tag of pushed lines.
+func CheckTag(tag string) error {
+	if len(tag) > 64 || !isName(tag) {
+		return errors.New("The tag must consist of 1 to 64 letters, digits, and the characters _ - and ., and begin with a letter or a digit.")
 	}
 	return nil
 }

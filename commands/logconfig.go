@@ -1,0 +1,145 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "logconfig",
+	Summary: "Configure access to log files.",
+	Help: "A log subscription is a log of one type: which of its lines it takes, how its files are named and\n" +
+		"rolled over, and whether its lines are sent to a syslog server.",
+	Source: "public (list, settings), A12, A34 (syslog), invented (wording of questions)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Commit: true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		return env.Menu(ctx, func() shell.Menu {
+			none := len(logs.Section.Get(env.Draft).List) == 0
+			return shell.Menu{
+				Head: func() {
+					if none {
+						env.Printf("\nThere are no log subscriptions.\n")
+						return
+					}
+					env.Printf("\nCurrently configured logs:\n")
+					printLogs(env, logs.Section.Get(env.Draft).List)
+				},
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Create a new log.", Run: func(ctx context.Context) error { return newLog(ctx, env) }},
+					{Key: "EDIT", Text: "Modify a log subscription.", Hide: none, Run: func(ctx context.Context) error { return editLog(ctx, env) }},
+					{Key: "DELETE", Text: "Remove a log subscription.", Hide: none, Run: func(ctx context.Context) error { return deleteLog(ctx, env) }},
+					{Key: "SETUP", Text: "General settings.", Run: func(ctx context.Context) error { return setUpLogs(ctx, env) }},
+					{Key: "LOGHEADERS", Text: "Configure headers to log.", Run: func(ctx context.Context) error { return logHeaders(ctx, env) }},
+				},
+			}
+		})
+	},
+})
+
+func newLog(ctx context.Context, env *shell.Env) error {
+	kinds := logs.Kinds(env.Box.Product.Version)
+	titles := make([]string, len(kinds))
+	for i, k := range kinds {
+		titles[i] = k.Title
+	}
+	i, err := env.Choose(ctx, "Choose the log file type for this subscription:", 0, titles...)
+	if err != nil {
+		return err
+	}
+	s := logs.NewSubscription("", kinds[i])
+	if err := env.Form(ctx,
+		shell.Text(&s.Name, "Please enter the name for the log:", func(name string) error {
+			list := logs.Section.Get(env.Draft).List
+			if slices.ContainsFunc(list, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, name) }) {
+				return shell.Refusal("The name is already in use.")
+			}
+			return refused(logs.CheckName(name))
+		}),
+		logForm(env, &s),
+	); err != nil {
+		return err
+	}
+	return logs.Section.Edit(env.Draft, func(v *logs.Subscriptions) error {
+		v.Put(s)
+		return nil
+	})
+}
+
+func editLog(ctx context.Context, env *shell.Env) error {
+	s, err := askLog(ctx, env, "Enter the number of the log you wish to edit.")
+	if err != nil {
+		return err
+	}
+	if err := env.Form(ctx, logForm(env, &s)); err != nil {
+		return err
+	}
+	return logs.Section.Edit(env.Draft, func(v *logs.Subscriptions) error {
+		v.Put(s)
+		return nil
+	})
+}
+
+func deleteLog(ctx context.Context, env *shell.Env) error {
+	s, err := askLog(ctx, env, "Enter the number of the log you wish to delete.")
+	if err != nil {
+		return err
+	}
+	sure, err := env.Confirm(ctx, fmt.Sprintf("Are you sure you want to delete the log subscription \"%s\"?", s.Name), false)
+	if err != nil || !sure {
+		return err
+	}
+	return logs.Section.Edit(env.Draft, func(v *logs.Subscriptions) error {
+		v.List = slices.DeleteFunc(v.List, func(o logs.Subscription) bool { return o.Name == s.Name })
+		return nil
+	})
+}
+
+// askLog asks for a subscription of the list that stands above the menu.
+func askLog(ctx context.Context, env *shell.Env, question string) (s logs.Subscription, err error) {
+	_, err = env.Ask(ctx, question, "", func(answer string) (err error) {
+		s, err = pickLog(logs.Section.Get(env.Draft).List, answer)
+		return err
+	})
+	return s, err
+}
+
+func setUpLogs(ctx context.Context, env *shell.Env) error {
+	return logs.General.Edit(env.Draft, func(g *logs.Settings) error {
+		return env.Form(ctx,
+			shell.Number(&g.MetricsInterval, "System metrics frequency, in seconds:", 1, logs.MostMetrics),
+			shell.YesNo(&g.MessageID, "Do you want to log the Message-ID header of each message?"),
+			shell.YesNo(&g.Subject, "Do you want to log the original subject header of each message?"),
+			shell.YesNo(&g.Response, "Do you want to log the remote response text?"),
+		)
+	})
+}
+
+func logHeaders(ctx context.Context, env *shell.Env) error {
+	return logs.General.Edit(env.Draft, func(g *logs.Settings) error {
+		if len(g.Headers) == 0 {
+			env.Printf("No headers are logged.\n")
+		}
+		_, err := env.Ask(ctx, "Please enter the list of headers you wish to record in the log files, separated by commas,\nor NONE for none.",
+			strings.Join(g.Headers, ", "), func(answer string) error {
+				words := strings.FieldsFunc(answer, func(r rune) bool { return r == ',' || r == ' ' })
+				if len(words) == 1 && strings.EqualFold(words[0], "none") {
+					words = nil
+				}
+				for _, w := range words {
+					if err := logs.CheckHeader(w); err != nil {
+						return shell.Refusal(err.Error())
+					}
+				}
+				g.Headers = words
+				return nil
+			})
+		return err
+	})
+}

@@ -1,0 +1,305 @@
+package commands
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/shell"
+)
+
+// sincePush is the first version whose syslog push has a port, a tag, a message size,
+// TLS and a disk buffer of its own.
+var sincePush = product.Version{Major: 11}
+
+// logForm asks for what NEW and EDIT have in common.
+func logForm(env *shell.Env, s *logs.Subscription) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		k := s.Type.Kind()
+		return d.Form(ctx,
+			shell.When(func() bool { return k.Form == logs.Lines }, logLevel(&s.Level)),
+			shell.When(func() bool { return k.Bounces },
+				shell.Number(&s.BounceBytes, "How many bytes of a bounced message do you want to log?", 0, 1<<20)),
+			logMethod(env, s, k),
+			shell.When(func() bool { return s.Method == logs.Manual }, fileForm(s)),
+			shell.When(func() bool { return s.Method == logs.Syslog }, pushForm(env, s)),
+		)
+	}
+}
+
+func logLevel(l *logs.Level) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		var titles []string
+		for _, level := range logs.Levels() {
+			titles = append(titles, level.Title())
+		}
+		i, err := d.Choose(ctx, "Log level:", slices.Index(logs.Levels(), *l), titles...)
+		if err == nil {
+			*l = logs.Levels()[i]
+		}
+		return err
+	}
+}
+
+// logMethod is asked where there is a choice.
+func logMethod(env *shell.Env, s *logs.Subscription, k logs.Kind) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		if k.Facility == "" {
+			return nil
+		}
+		methods := []logs.Method{logs.Manual, logs.Syslog}
+		i, err := d.Choose(ctx, "Choose the method to retrieve the logs.", slices.Index(methods, s.Method),
+			methodTitle(env, logs.Manual), methodTitle(env, logs.Syslog))
+		if err != nil {
+			return err
+		}
+		s.Method = methods[i]
+		switch {
+		case s.Method == logs.Manual:
+			s.Push = logs.Push{}
+		case s.Push == logs.Push{}:
+			s.Push = logs.Push{Port: logs.SyslogPort, Protocol: "udp", Facility: k.Facility}
+		}
+		return nil
+	}
+}
+
+// fileForm asks how files are named and rolled over.
+func fileForm(s *logs.Subscription) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		timed := s.Schedule != logs.NoSchedule
+		suffix := s.HostSuffix || s.SerialSuffix
+		return d.Form(ctx,
+			shell.Text(&s.File, "Filename to use for log files:", func(n string) error { return refused(logs.CheckFile(n)) }),
+			fileSize(&s.MaxSize),
+			shell.Number(&s.MaxFiles, "Please enter the maximum number of files:", 1, logs.MostFiles),
+			shell.YesNo(&s.Alert, "Should an alert be sent when files are removed due to the maximum number of files allowed?"),
+			shell.YesNo(&timed, "Do you want to configure time-based log files rollover?"),
+			scheduleForm(s, &timed),
+			shell.YesNo(&suffix, "Do you want to add a suffix to the names of the log files?"),
+			suffixForm(s, &suffix),
+		)
+	}
+}
+
+func suffixForm(s *logs.Subscription, wanted *bool) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		if !*wanted {
+			s.HostSuffix, s.SerialSuffix = false, false
+			return nil
+		}
+		var def []int
+		for i, on := range []bool{s.HostSuffix, s.SerialSuffix} {
+			if on {
+				def = append(def, i)
+			}
+		}
+		picked, err := d.ChooseSeveral(ctx, "Choose the suffixes, separated by commas.", def, "$hostname", "$serialnumber")
+		if err == nil {
+			s.HostSuffix, s.SerialSuffix = slices.Contains(picked, 0), slices.Contains(picked, 1)
+		}
+		return err
+	}
+}
+
+// fileSize asks for a number of bytes; a unit may follow it.
+func fileSize(size *int64) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		n := *size
+		_, err := d.Ask(ctx, "Please enter the maximum file size:", strconv.FormatInt(n, 10), func(answer string) error {
+			v, err := parseSize(answer)
+			if err != nil || v < logs.LeastSize || v > logs.MostSize {
+				return shell.Refusef("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.LeastSize), int64(logs.MostSize))
+			}
+			n = v
+			return nil
+		})
+		if err == nil {
+			*size = n
+		}
+		return err
+	}
+}
+
+func parseSize(s string) (int64, error) {
+	low := strings.ToLower(s)
+	unit := int64(1)
+	for suffix, u := range map[string]int64{"k": 1 << 10, "m": 1 << 20} {
+		if t, ok := strings.CutSuffix(low, suffix); ok {
+			low, unit = strings.TrimSpace(t), u
+		}
+	}
+	n, err := strconv.ParseInt(low, 10, 40)
+	return n * unit, err
+}
+
+func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		if !*timed {
+			s.Schedule, s.Seconds, s.Day, s.Clock = logs.NoSchedule, 0, "", ""
+			return nil
+		}
+		schedules := []logs.Schedule{logs.Interval, logs.Daily, logs.Weekly}
+		i, err := d.Choose(ctx, "Configure log rollover settings:", max(slices.Index(schedules, s.Schedule), 0),
+			"Custom time interval", "Daily rollover", "Weekly rollover")
+		if err != nil {
+			return err
+		}
+		s.Schedule = schedules[i]
+		if s.Schedule == logs.Interval {
+			s.Day, s.Clock = "", ""
+			return rollInterval(ctx, d, &s.Seconds)
+		}
+		s.Seconds = 0
+		if s.Clock == "" {
+			s.Clock = "00:00"
+		}
+		if s.Schedule == logs.Daily {
+			s.Day = ""
+		} else if s.Day == "" {
+			s.Day = "Monday"
+		}
+		return d.Form(ctx,
+			shell.When(func() bool { return s.Schedule == logs.Weekly },
+				shell.OneOf(&s.Day, "Choose the day of the week to roll over the log files.", logs.Weekdays()...)),
+			shell.Text(&s.Clock, "Enter the time of day to roll over the log files, in 24-hour format (HH:MM):",
+				func(c string) error { return refused(logs.CheckClock(c)) }),
+		)
+	}
+}
+
+// rollInterval asks for a time in seconds, or with units.
+func rollInterval(ctx context.Context, d shell.Dialogue, seconds *int) error {
+	n := *seconds
+	if n == 0 {
+		n = logs.DefaultSeconds
+	}
+	_, err := d.Ask(ctx, "Enter the time interval to roll over the log files, in seconds or in a form such as 90m, 4h or 2d:", strconv.Itoa(n),
+		func(answer string) error {
+			v, ok := parseInterval(answer)
+			if !ok || v < logs.LeastInterval || v > logs.MostInterval {
+				return shell.Refusef("The time must be from %d seconds to %d days.", logs.LeastInterval, logs.MostInterval/86400)
+			}
+			n = v
+			return nil
+		})
+	if err == nil {
+		*seconds = n
+	}
+	return err
+}
+
+// parseInterval reads "3600", "1h 30m" or "2d".
+func parseInterval(s string) (seconds int, ok bool) {
+	if n, err := strconv.Atoi(s); err == nil {
+		return n, true
+	}
+	var sum time.Duration
+	for part := range strings.FieldsSeq(strings.ToLower(s)) {
+		if days, ok := strings.CutSuffix(part, "d"); ok {
+			n, err := strconv.Atoi(days)
+			if err != nil || n < 0 || n > 10_000 {
+				return 0, false
+			}
+			sum += time.Duration(n) * 24 * time.Hour
+			continue
+		}
+		n, err := time.ParseDuration(part)
+		if err != nil {
+			return 0, false
+		}
+		sum += n
+	}
+	return int(sum / time.Second), sum > 0
+}
+
+// pushForm asks for the syslog server and how to send to it.
+func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		p := &s.Push
+		later := !env.Box.Product.Version.Before(sincePush)
+		port, tag, plain := int(p.Port), p.Tag, !p.TLS
+		if tag == "" {
+			tag = s.Name
+		}
+		err := d.Form(ctx,
+			shell.Text(&p.Host, "Hostname to deliver the logs:", func(h string) error { return refused(logs.CheckHost(h)) }),
+			shell.When(func() bool { return later }, shell.Number(&port, "Port of the syslog server:", 1, 65535)),
+			pushProtocol(p),
+			shell.OneOf(&p.Facility, "Which facility do you want the log data to be sent as?", logs.Facilities()...),
+			shell.When(func() bool { return later },
+				messageSize(p),
+				shell.When(func() bool { return p.Protocol == "tcp" },
+					shell.YesNo(&p.TLS, "Do you want to use TLS?"),
+					shell.When(func() bool { return p.TLS }, func(ctx context.Context, d shell.Dialogue) error {
+						p.Verify = p.Verify || plain // unless somebody said no
+						return shell.YesNo(&p.Verify, "Do you want to verify the certificate of the server?")(ctx, d)
+					}),
+					diskBuffer(p)),
+				shell.Text(&tag, "Tag of the records:", func(t string) error { return refused(logs.CheckTag(t)) }),
+			),
+		)
+		if err != nil {
+			return err
+		}
+		p.Port = uint16(port)
+		if p.Protocol == "udp" {
+			p.TLS, p.Buffer = false, 0
+		}
+		p.Verify = p.Verify && p.TLS
+		if p.Tag = tag; tag == s.Name {
+			p.Tag = ""
+		}
+		return nil
+	}
+}
+
+// pushProtocol asks for the transport.
+func pushProtocol(p *logs.Push) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		protocols := []string{"udp", "tcp"}
+		i, err := d.Choose(ctx, "Which protocol do you want to use to transfer the log data?", slices.Index(protocols, p.Protocol), "UDP", "TCP")
+		if err == nil {
+			p.Protocol = protocols[i]
+		}
+		return err
+	}
+}
+
+func messageSize(p *logs.Push) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		least, most := p.MessageSizes()
+		if p.MaxMessage == 0 || p.MaxMessage > most {
+			p.MaxMessage = most
+		}
+		return shell.Number(&p.MaxMessage, "Maximum message size, in bytes:", least, most)(ctx, d)
+	}
+}
+
+// diskBuffer asks whether lines are kept on disk while the server is away.
+func diskBuffer(p *logs.Push) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		keep := p.Buffer > 0
+		err := d.Form(ctx, shell.YesNo(&keep, "Do you want to keep the log data on disk while the syslog server cannot be reached?"))
+		if err != nil || !keep {
+			p.Buffer = 0
+			return err
+		}
+		if p.Buffer == 0 {
+			p.Buffer = logs.DefaultBuffer
+		}
+		_, err = d.Ask(ctx, "Size of the disk buffer:", strconv.FormatInt(p.Buffer, 10), func(answer string) error {
+			n, err := parseSize(answer)
+			if err != nil || n < logs.LeastBuffer || n > logs.MostBuffer {
+				return shell.Refusef("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.LeastBuffer), int64(logs.MostBuffer))
+			}
+			p.Buffer = n
+			return nil
+		})
+		return err
+	}
+}
