@@ -48,7 +48,8 @@ import (
 //	listen ADDR BACKLOG         open a service of the appliance's that accepts nobody
 //	dial [-within T] FROM TO N  connect a simulated host N times; connections stay
 //	sftp get PATH FILE          fetch a file; scp and ftp likewise
-//	pcap FILE FILTER            decode the frames that a filter matches; stdout
+//	pcap FILE FILTER            decode the frames that a filter matches; stdout; fails
+//	                            if there are none
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("../../fixtures/scenarios/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -314,8 +315,11 @@ func (s *story) pcap(ts *testscript.TestScript, args []string) error {
 			own[a.Addr().String()] = true
 		}
 	}
-	for {
+	for found := false; ; {
 		frame, info, err := r.ReadPacketData()
+		if err == io.EOF && !found {
+			return fmt.Errorf("%s matches no frame", args[1])
+		}
 		if err == io.EOF {
 			return nil
 		}
@@ -323,6 +327,7 @@ func (s *story) pcap(ts *testscript.TestScript, args []string) error {
 			return err
 		}
 		if filter.Match(frame, info.Length) {
+			found = true
 			fmt.Fprintln(ts.Stdout(), describe(gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default), own))
 		}
 	}
