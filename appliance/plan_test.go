@@ -368,3 +368,24 @@ func TestAnApplianceInTheWrongNetworkComesUp(t *testing.T) {
 		t.Error("another change:", err)
 	}
 }
+
+// What was committed is there again after a restart.
+func TestTheNetworkIsAsCommittedAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	f := config.NewFactory()
+	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{data1}})
+	first, err := appliance.New(appliance.Options{Net: minimal(t).Network(), Dir: dir, Factory: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := first.Config.Edit()
+	everything(d)
+	if _, err := first.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	before := see(t, first)
+	if err := first.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	wantSight(t, open(t, appliance.Options{Net: minimal(t).Network(), Dir: dir, Factory: f}), before)
+}

@@ -79,3 +79,75 @@ func TestGatewaysAreOfTheirFamily(t *testing.T) {
 		}
 	}
 }
+
+// An Ethernet interface needs networks of its own.
+func TestNetworksDoNotOverlap(t *testing.T) {
+	for _, c := range []struct {
+		jack, addr, mask string
+		refused          bool
+	}{
+		{"Data 2", "192.0.2.130", "255.255.255.128", true},
+		{"Data 2", "192.0.2.130", "255.255.255.255", false}, // which brings no network along
+		{"Data 2", "192.0.3.25", "255.255.255.0", false},
+		{"Data 2", "192.0.3.25", "255.255.254.0", true},
+		{"Data 1", "192.0.2.130", "255.255.255.128", false},
+	} {
+		s := config.NewStore()
+		other := data1
+		other.Name, other.Jack, other.IPv4, other.Netmask = "Other", c.jack, netip.MustParseAddr(c.addr), c.mask
+		d := s.Edit()
+		appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{data1, other}})
+		_, err := s.Commit(t.Context(), d, config.Change{})
+		if refused := err != nil; refused != c.refused {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "in the network of 192.0.2.25/24 of Data 1, which is on Data 1") {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestImpossiblePortsAndGroups(t *testing.T) {
+	port := func(l ...appliance.Port) func(*config.Draft) {
+		return func(d *config.Draft) { appliance.Ports.Set(d, appliance.PortList{List: l}) }
+	}
+	group := func(l ...appliance.IPGroup) func(*config.Draft) {
+		return func(d *config.Draft) {
+			appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{data1}})
+			appliance.IPGroups.Set(d, appliance.IPGroupList{List: l})
+		}
+	}
+	nic := appliance.Port{Name: "Data 1", Jack: "Data 1", MTU: 1500}
+	vlan := appliance.Port{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12}
+	wide, orphan, nested, high := vlan, vlan, vlan, vlan
+	wide.MTU = 1501
+	orphan.Jack = "Data 2"
+	nested.Name, nested.VLAN, nested.Jack = "VLAN 13", 13, "VLAN 12"
+	high.Name, high.VLAN = "VLAN 4095", 4095
+	small := nic
+	small.MTU = 575
+	for _, c := range []struct {
+		change func(*config.Draft)
+		want   string // "": it is possible
+	}{
+		{port(nic, vlan), ""},
+		{port(nic, nic), "name of its own"},
+		{port(small), "the MTU of Data 1 is 575"},
+		{port(nic, wide), "must not be greater than that of Data 1, which is 1500"},
+		{port(nic, orphan), "bound to Data 2, which is no Ethernet interface"},
+		{port(nic, vlan, nested), "bound to VLAN 12, which is no Ethernet interface"},
+		{port(nic, high), "must be from 1 to 4094"},
+		{group(appliance.IPGroup{Name: "All", Interfaces: []string{"Data 1"}}), ""},
+		{group(appliance.IPGroup{Name: "All"}), "no IP interface"},
+		{group(appliance.IPGroup{Name: "All", Interfaces: []string{"Data 2"}}), "Data 2, which does not exist"},
+		{group(appliance.IPGroup{Name: "Data 1", Interfaces: []string{"Data 1"}}), "name of its own"},
+	} {
+		s := config.NewStore()
+		d := s.Edit()
+		c.change(d)
+		_, err := s.Commit(t.Context(), d, config.Change{})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+	}
+}

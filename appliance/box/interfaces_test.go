@@ -1,0 +1,85 @@
+package box_test
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/config"
+)
+
+// dialSSH logs in through the door.
+func dialSSH(t *testing.T, b *box.Box) *ssh.Client {
+	t.Helper()
+	c, err := ssh.Dial("tcp", b.Addrs()["ssh"].String(), &clientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// sessions are the appliance's addresses of the connections to its SSH daemon.
+func sessions(t *testing.T, b *box.Box) (local []string) {
+	t.Helper()
+	sockets, err := b.Appliance().Net.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sockets {
+		if s.Owner == appliance.Ginetd.Name && s.State == "ESTABLISHED" {
+			local = append(local, s.Local.String())
+		}
+	}
+	slices.Sort(local)
+	return local
+}
+
+// The door leads to where the service is: to another address and port, and past an
+// address on the same Ethernet interface on which the service is off. Who came in by an
+// address that goes is cut off.
+func TestADoorFollowsTheIPInterfaces(t *testing.T) {
+	b := newBox(t, t.TempDir(), loopback)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Stop(context.Background())
+	dialSSH(t, b)
+	if got := sessions(t, b); !slices.Equal(got, []string{"10.0.202.7:22"}) {
+		t.Fatalf("sessions at %q", got)
+	}
+	d := b.Appliance().Config.Edit()
+	err := appliance.Interfaces.Edit(d, func(v *appliance.IPInterfaces) error {
+		quiet := v.List[0]
+		quiet.Name, quiet.IPv4, quiet.SSH, quiet.FTP = "Quiet", netip.MustParseAddr("10.0.202.8"), 0, 0
+		v.List[0].IPv4, v.List[0].SSH = netip.MustParseAddr("10.0.202.9"), 2022
+		v.List = slices.Insert(v.List, 0, quiet)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Appliance().Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := sessions(t, b); len(got) != 0 {
+		t.Errorf("still there: %q", got)
+	}
+	client := dialSSH(t, b)
+	if got := sessions(t, b); !slices.Equal(got, []string{"10.0.202.9:2022"}) {
+		t.Errorf("sessions at %q", got)
+	}
+	s, err := client.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.CombinedOutput("netstat 3 -n -f inet"); err != nil || !strings.Contains(string(out), "10.0.202.9") || strings.Contains(string(out), "10.0.202.7 ") {
+		t.Errorf("netstat: %v\n%s", err, out)
+	}
+}
