@@ -207,7 +207,7 @@ var ipServices = []ipService{
 	{"HTTPS", 443, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.HTTPS }},
 	{"AsyncOS API HTTP", 6080, product.Version{Major: 9}, func(i *appliance.IPInterface) *uint16 { return &i.APIHTTP }},
 	{"AsyncOS API HTTPS", 6443, product.Version{Major: 9}, func(i *appliance.IPInterface) *uint16 { return &i.APIHTTPS }},
-	{"the next-generation web interface", 4431, product.Version{Major: 12}, func(i *appliance.IPInterface) *uint16 { return &i.NextGUI }},
+	{"the next-generation GUI", 4431, product.Version{Major: 12}, func(i *appliance.IPInterface) *uint16 { return &i.NextGUI }},
 }
 
 // askService asks whether a service is on, and on which port.
