@@ -26,6 +26,19 @@
 // which follows the configuration: an address that a commit adds is listened on
 // before the commit is acknowledged, and one that it removes is closed after.
 //
+// # The network at a commit
+//
+// A networkPlan says what a configuration wants of a network that owns its interfaces;
+// what cannot be (a gateway on no network, say) refuses the commit before anything is
+// done. What appears, appears in Apply: ports, then media and MTU, addresses, routes,
+// listeners, as each needs those before it. What goes with connections over it (ports,
+// listeners, the connections themselves) goes in Done, when the commit can no longer
+// be undone; an address that is taken away and given back keeps its connections.
+// Undoing therefore needs no memory: it is applying what is committed, as far as that
+// is possible, from wherever the failure left the network. The same brings the network
+// up at the start, so that an appliance in a network that does not fit can still be
+// logged in to.
+//
 // # Processes
 //
 // Every socket belongs to a process of the list that tcpservices shows (B35). The

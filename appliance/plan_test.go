@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/network"
 )
@@ -263,7 +264,7 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 	}
 }
 
-// A VLAN that goes takes its listeners and connections with it.
+// A VLAN that goes takes its listeners, connections and captures with it.
 func TestAPortThatGoesEndsWhatIsOverIt(t *testing.T) {
 	box := newBox(t, minimal(t))
 	accepted := serve(t, box, appliance.SSHService)
@@ -281,12 +282,23 @@ func TestAPortThatGoesEndsWhatIsOverIt(t *testing.T) {
 	}
 	defer client.Close()
 	conn := <-accepted
+	settings := box.Captures.Settings()
+	settings.Interfaces = []string{"VLAN 12"}
+	if err := box.Captures.SetSettings(settings); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Captures.Start(ctx, capture.Owner{Side: capture.CLI}); err != nil {
+		t.Fatal(err)
+	}
 	box.Config.ResetToFactory(d)
 	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNABORTED) {
 		t.Errorf("a connection over the VLAN: %v", err)
+	}
+	if s := box.Captures.Status(capture.CLI); s.Running || s.Reason != capture.InterfaceGone {
+		t.Errorf("a capture on the VLAN: %+v", s)
 	}
 	wantListening(t, box, "192.0.2.25:22 ginetd")
 }
