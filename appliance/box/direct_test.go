@@ -2,7 +2,6 @@ package box
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 
@@ -85,7 +84,3 @@ func (c tcpConn) Abort() {
 	c.SetLinger(0) //nolint:errcheck // it is closed next
 	c.Close()
 }
-
-func (tcpConn) Acknowledged() int64 { return 0 }
-
-func (tcpConn) AwaitAcknowledged(context.Context, int64) error { return errors.ErrUnsupported }
