@@ -95,8 +95,7 @@ func printDNS(env *shell.Env, s resolver.Settings) {
 	}
 }
 
-// changeDNS changes the draft's settings. It reads them anew: another conversation of the
-// same session cannot have changed them, but a commit in between may.
+// changeDNS changes the draft's settings.
 func changeDNS(env *shell.Env, change func(*resolver.Settings)) {
 	s := resolver.DNS.Get(env.Draft)
 	change(&s)
