@@ -14,6 +14,9 @@
 //
 // Each interface of the appliance is plugged into a wire of its own (package
 // ether), on which are a gateway (package wan) and the hosts that the topology puts there.
+// A wire may carry VLANs, each with a gateway and hosts of its own. What is on a wire does
+// not depend on the appliance: whether that is in a VLAN, or has an address there at all,
+// is its configuration's.
 // All other hosts are behind the gateways, at one site. The appliance is one
 // stack (package vnet); all simulated hosts together are another, each of them some
 // addresses of it, since a stack costs a hundred times what an address does. If the

@@ -57,14 +57,31 @@
 //
 // A frame that a node sends on is not copied, see Port.RelayAfter.
 //
+// # VLANs
+//
+// A segment's ports are trunks: they carry frames of all VLANs, tagged (IEEE 802.1Q),
+// besides those without. Segment.VLAN gives access ports, behind which nobody knows of
+// tags. Port.VLAN gives what plugs into a trunk a port in a VLAN: its taps and counters
+// see frames without the tag that its parent's see on them, and all that happens to the
+// parent's cable happens to them.
+//
+// # Rates
+//
+// Port.SetMedia limits a port as its medium does: one frame after the other, in a queue
+// on either end of the cable that is bounded. A frame has left, for taps too, when its
+// last bit has. In half duplex both directions share one medium; there are no collisions,
+// because who sends next is known. What is wrong with the cable comes on top. 1000 Mb/s
+// full duplex is not counted: frames cross as fast as the process works.
+//
 // # What it is not
 //
 // A segment is a switch that knows its ports from the start: it does not learn,
-// flood or age.
+// flood or age. Frames to a group go to the ports that have joined it, or else to all.
 //
 // # Locks
 //
 // Wire.mu is held for a moment at a time and no other lock is taken under it.
 // Port.receiving is held by the pump while the port's owner receives; Close
-// takes it to wait for that. Segment.mu guards the list of ports.
+// takes it to wait for that. Segment.mu guards the list of ports, Port.mu a port's
+// lists and cable.changing its quality; none is held while another is taken.
 package ether

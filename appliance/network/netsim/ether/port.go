@@ -69,7 +69,7 @@ func (p *Port) MTU() int {
 	if p.parent == nil {
 		return mtu
 	}
-	if limit := p.parent.MTU(); mtu == 0 || mtu > limit {
+	if limit := int(p.parent.mtu.Load()); mtu == 0 || mtu > limit {
 		return limit
 	}
 	return mtu
@@ -91,7 +91,9 @@ const (
 )
 
 // Up reports whether the port is switched on and its cable plugged in.
-func (p *Port) Up() bool { return p.down.Load() == 0 && (p.parent == nil || p.parent.Up()) }
+func (p *Port) Up() bool {
+	return p.down.Load() == 0 && (p.parent == nil || p.parent.down.Load() == 0)
+}
 
 // SetUp switches the port on or off: what is sent meanwhile is an error, what is on
 // its way to the port is lost.
