@@ -15,18 +15,19 @@ import (
 func TestWhatRolesMayNotDo(t *testing.T) {
 	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
 	operate := []string{
-		"commit", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "ntpconfig",
-		"packetcapture", "routeconfig", "saveconfig", "setgateway", "sethostname", "settime", "settz",
-		"showconfig", "tcpdump",
+		"commit", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "logconfig",
+		"ntpconfig", "packetcapture", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
+		"settime", "settz", "showconfig", "tcpdump",
 	}
+	readLogs := []string{"grep", "tail"}
 	power := []string{"reboot", "shutdown"}
 	for role, want := range map[users.Role][]string{
 		users.Administrator:    nil,
 		users.Operator:         administer,
-		users.Technician:       slices.Concat(administer, operate),
+		users.Technician:       slices.Concat(administer, operate, readLogs),
 		users.ReadOnlyOperator: slices.Concat(administer, operate, power),
-		users.HelpDesk:         slices.Concat(administer, operate, power),
-		users.Guest:            slices.Concat(administer, operate, power),
+		users.HelpDesk:         slices.Concat(administer, operate, power, readLogs),
+		users.Guest:            slices.Concat(administer, operate, power, readLogs),
 	} {
 		var got []string
 		for _, c := range commands.All() {
