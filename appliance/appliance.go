@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
@@ -97,6 +98,8 @@ type Appliance struct {
 	Logins   *users.Logins
 	Resolver *resolver.Client
 	Mail     *mail.Client
+	Letters  *mail.Internal // carries the appliance's own messages
+	Alerts   *alert.Desk
 	SNTP     *ntp.Daemon
 	Captures *capture.Recorder
 	Timeouts Timeouts // none is zero
@@ -201,6 +204,9 @@ func (a *Appliance) open(o Options) (err error) {
 	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: a.Timeouts.Mail})
 	a.addSNTP()
 	a.Files.SetZone(a.Zone)
+	if err := a.openAlerts(); err != nil {
+		return err
+	}
 	if err := a.openLogs(); err != nil {
 		return err
 	}
@@ -237,6 +243,9 @@ func (a *Appliance) closeParts() error {
 	if a.Logs != nil {
 		errs = append(errs, a.Logs.Close(context.Background()))
 	}
+	if a.Alerts != nil { // where there was no Stop
+		errs = append(errs, a.Letters.Stop(context.Background()), a.Alerts.Stop(context.Background()))
+	}
 	if a.Files != nil {
 		errs = append(errs, a.Files.Close())
 	}
@@ -252,7 +261,9 @@ func (a *Appliance) lookupHost(name string) ([]netip.Addr, error) {
 
 // captureTrouble reports a capture that the disk ended.
 func (a *Appliance) captureTrouble(s capture.Status) {
-	a.Log(SystemLog, Warning, fmt.Sprintf("Packet capture %s stopped: %v.", s.File, s.Reason))
+	text := fmt.Sprintf("Packet capture %s stopped: %v.", s.File, s.Reason)
+	a.Log(SystemLog, Warning, text)
+	a.Alerts.Raise(alert.System, alert.Warning, text)
 }
 
 // Hostname is the committed host name.

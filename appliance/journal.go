@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
 )
@@ -75,16 +76,19 @@ func (a *Appliance) openLogs() (err error) {
 	return nil
 }
 
-// logTrouble reports what goes wrong with a log. That a push failed is in the mail log
-// already.
+// logTrouble reports what goes wrong with a log, and alerts people (A7). That a push
+// failed is in the mail log already.
 func (a *Appliance) logTrouble(t logs.Trouble) {
 	switch t.Cause {
 	case logs.PushFailed:
 		a.tellOperator(MailLog, Critical, t.Text)
+		a.Alerts.Raise(alert.System, alert.Critical, t.Text)
 	case logs.DiskFull:
 		a.Log(MailLog, Critical, t.Text)
+		a.Alerts.Raise(alert.System, alert.Critical, t.Text)
 	case logs.FilesRemoved:
 		a.Log(SystemLog, Information, t.Text)
+		a.Alerts.Raise(alert.System, alert.Information, t.Text)
 	}
 }
 

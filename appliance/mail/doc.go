@@ -1,5 +1,6 @@
 // Package mail is the appliance's SMTP client (RFC 5321), over the appliance's own
-// network.
+// network, and the internal SMTP system, which delivers the appliance's own letters
+// with it.
 //
 // A Client knows what all connections have in common: network, name, time-outs, and
 // the process that the socket table shows. It dials a Conn, whose methods are the
@@ -15,9 +16,20 @@
 //	_, err = conn.Body(ctx, message)
 //	_, err = conn.Quit(ctx)
 //
-// Send is the middle of it in one call, for one message to several recipients. What
-// is on the way to a Conn (MX look-ups, the next exchanger, retries) belongs to who
-// delivers; this package has no queue.
+// Send is the middle of it in one call, for one message to several recipients.
+//
+// An Internal takes letters, one recipient each, and finds the way by itself:
+//
+//	err := internal.Submit(mail.Letter{From: from, To: to, Message: text}, done)
+//
+// It looks up the exchangers of the domain (or takes the domain for one), tries them by
+// preference, each at all of its addresses, and tries again after waits that double
+// from a minute to half an hour, for a day. A server that refuses sender, recipient or
+// message for good ends that at once; one that sends everybody away does not. Each step
+// is told in the mail log (logs.md 4.4). The resolver keeps answers for 30 minutes at
+// least, unless it is configured otherwise, so there is no other cache here. Letters
+// are in memory only: those that wait are given up when the appliance stops. TLS is not
+// used.
 //
 // Every step returns the server's Reply, or an *Error that says at which step what
 // was answered or what befell the connection. A step waits no longer than its entry
@@ -36,5 +48,6 @@
 //
 // # Locks
 //
-// None: a Conn is for one goroutine, a Client is never changed.
+// A Conn is for one goroutine, a Client is never changed. Internal.mu guards its
+// letters; nothing but the clock's AfterFunc is called with it held.
 package mail

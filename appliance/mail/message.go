@@ -5,6 +5,7 @@ import (
 	"mime"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A Message is a text to one or more people, as the appliance writes them.
@@ -17,7 +18,8 @@ type Message struct {
 }
 
 // Bytes is the message with its header (RFC 5322), with "\r\n" at the ends of lines.
-// Line ends within the header's values become blanks.
+// Line ends within the header's values become blanks; lines of the text that are too
+// long for a mail (2.1.1) are broken.
 func (m Message) Bytes() []byte {
 	var b strings.Builder
 	field := func(name, value string) {
@@ -39,7 +41,29 @@ func (m Message) Bytes() []byte {
 	field("Content-Transfer-Encoding", encoding)
 	b.WriteString("\r\n")
 	for line := range strings.Lines(m.Text) {
-		b.WriteString(strings.TrimRight(line, "\r\n") + "\r\n")
+		line = strings.TrimRight(line, "\r\n")
+		for len(line) > maxLine {
+			end := breakAt(line)
+			b.WriteString(line[:end] + "\r\n")
+			line = strings.TrimPrefix(line[end:], " ")
+		}
+		b.WriteString(line + "\r\n")
 	}
 	return []byte(b.String())
+}
+
+// maxLine is how many bytes a line of a message may have, without its end.
+const maxLine = 998
+
+// breakAt is where a line that is too long ends best: at a blank, or else between two
+// characters.
+func breakAt(line string) int {
+	if i := strings.LastIndexByte(line[:maxLine+1], ' '); i > 0 {
+		return i
+	}
+	end := maxLine
+	for end > maxLine-utf8.UTFMax && !utf8.RuneStart(line[end]) {
+		end--
+	}
+	return end
 }

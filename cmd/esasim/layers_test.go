@@ -18,7 +18,7 @@ const layers = `
 	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
 	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
-	appliance/network/netsim
+	appliance/network/netsim appliance/alert
 	appliance
 	shell transfer
 	shell/shelltest

@@ -1,0 +1,169 @@
+package alert
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/config"
+)
+
+// A Class is what an alert is about.
+type Class string
+
+// The classes (logs.md 4.1).
+const (
+	System    Class = "System"
+	Hardware  Class = "Hardware"
+	Updater   Class = "Updater"
+	Outbreak  Class = "Outbreak Filters"
+	AntiVirus Class = "Anti-Virus"
+	AntiSpam  Class = "Anti-Spam"
+	Harvest   Class = "Directory Harvest Attack Prevention"
+)
+
+// Classes lists them in the order of menus.
+func Classes() []Class {
+	return []Class{System, Hardware, Updater, Outbreak, AntiVirus, AntiSpam, Harvest}
+}
+
+// A Severity is how soon an alert wants attention.
+type Severity string
+
+// The severities, the gravest first.
+const (
+	Critical    Severity = "Critical"
+	Warning     Severity = "Warning"
+	Information Severity = "Information"
+)
+
+// Severities lists them, the gravest first.
+func Severities() []Severity { return []Severity{Critical, Warning, Information} }
+
+// Word is the severity in subjects and in the log: "Info".
+func (s Severity) Word() string {
+	if s == Information {
+		return "Info"
+	}
+	return string(s)
+}
+
+// A Recipient gets the alerts of some classes and severities.
+type Recipient struct {
+	Address    string     `xml:"email_address"`
+	Classes    []Class    `xml:"alert_class"`    // empty: all
+	Severities []Severity `xml:"alert_severity"` // empty: all
+}
+
+// Wants reports whether a recipient gets such alerts.
+func (r Recipient) Wants(c Class, s Severity) bool {
+	return (len(r.Classes) == 0 || slices.Contains(r.Classes, c)) &&
+		(len(r.Severities) == 0 || slices.Contains(r.Severities, s))
+}
+
+// Settings is the value of Section.
+type Settings struct {
+	Recipients []Recipient `xml:"alert_recipient"`
+	From       string      `xml:"alert_from_address"`     // "": alert@ and the host name
+	Initial    int         `xml:"alert_initial_interval"` // seconds; 0: no duplicate is held back
+	Maximum    int         `xml:"alert_maximum_interval"` // seconds
+	Stored     int         `xml:"alerts_stored"`          // how many displayalerts knows
+
+	AutoSupport     bool `xml:"autosupport_enabled"`
+	AutoSupportCopy bool `xml:"autosupport_copy"` // of weekly reports, for recipients of System/Information
+
+	// SubjectLength is how many characters of its text are in an alert's subject.
+	SubjectLength int `xml:"alert_subject_length"`
+}
+
+// VendorAddress is where AutoSupport sends copies.
+const VendorAddress = "alerts@ironport.com"
+
+// Bounds of settings.
+const (
+	MostInterval   = 86400 // seconds
+	MostStored     = 1000
+	MostRecipients = 100
+	mostSubject    = 500
+)
+
+// Defaults are the settings that an appliance leaves the factory with: nobody is told.
+func Defaults() Settings {
+	return Settings{Initial: 300, Maximum: 3600, Stored: 50, AutoSupportCopy: true, SubjectLength: 60}
+}
+
+// Section is who is told of what.
+var Section = config.Define("alerts", Defaults(), func(s Settings, _ *config.Config) error { return s.Check() }, config.In(config.Alerts, 10))
+
+// Find returns the recipient with an address, in any case, for reading or changing in
+// place; nil if there is none.
+func (s *Settings) Find(address string) *Recipient {
+	i := slices.IndexFunc(s.Recipients, func(r Recipient) bool { return strings.EqualFold(r.Address, address) })
+	if i < 0 {
+		return nil
+	}
+	return &s.Recipients[i]
+}
+
+// Check says what is wrong with the settings, in a sentence for the administrator.
+func (s Settings) Check() error {
+	if len(s.Recipients) > MostRecipients {
+		return fmt.Errorf("There are more than %d alert recipients.", MostRecipients)
+	}
+	seen := map[string]bool{}
+	for _, r := range s.Recipients {
+		if err := r.check(); err != nil {
+			return err
+		}
+		if low := strings.ToLower(r.Address); seen[low] {
+			return fmt.Errorf("The alert recipient %s is listed twice.", r.Address)
+		} else {
+			seen[low] = true
+		}
+	}
+	if s.From != "" {
+		if err := CheckAddress(s.From); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.Initial < 0 || s.Initial > MostInterval:
+		return fmt.Errorf("The initial number of seconds before a duplicate alert must be from 0 to %d.", MostInterval)
+	case s.Maximum < s.Initial || s.Maximum > MostInterval:
+		return fmt.Errorf("The maximum number of seconds before a duplicate alert must be from the initial number to %d.", MostInterval)
+	case s.Stored < 1 || s.Stored > MostStored:
+		return fmt.Errorf("The number of alerts that are stored must be from 1 to %d.", MostStored)
+	case s.SubjectLength < 1 || s.SubjectLength > mostSubject:
+		return fmt.Errorf("The length of the text in subjects must be from 1 to %d characters.", mostSubject)
+	}
+	return nil
+}
+
+func (r Recipient) check() error {
+	if err := CheckAddress(r.Address); err != nil {
+		return err
+	}
+	for _, c := range r.Classes {
+		if !slices.Contains(Classes(), c) {
+			return fmt.Errorf("There is no alert class %q.", string(c))
+		}
+	}
+	for _, s := range r.Severities {
+		if !slices.Contains(Severities(), s) {
+			return fmt.Errorf("There is no alert severity %q.", string(s))
+		}
+	}
+	return nil
+}
+
+var mailbox = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~.` + "`" + `-]{1,64}@([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$`)
+
+// CheckAddress says what is wrong with a mail address.
+func CheckAddress(s string) error {
+	if len(s) > 254 || !mailbox.MatchString(s) {
+		return errors.New("The value must be a mail address such as user@example.com.")
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/resolver"
+)
+
+// A permanentError is why no later attempt can do better.
+type permanentError struct{ err error }
+
+func (e *permanentError) Error() string { return e.err.Error() }
+func (e *permanentError) Unwrap() error { return e.err }
+
+// try makes one attempt: the exchangers of the recipient's domain in their order, each
+// at all of its addresses, until one takes the letter or refuses it for good. An error
+// that is no permanentError leaves hope.
+func (n *Internal) try(ctx context.Context, d *delivery) error {
+	l := d.letter
+	n.o.Log(n.o.Steps, fmt.Sprintf("Internal SMTP system attempting to send a message to %s with subject '%s' (attempt #%d).", l.To, l.Subject, d.attempt))
+	domain := l.To[strings.LastIndexByte(l.To, '@')+1:]
+	hosts, err := n.exchangers(ctx, domain)
+	if err != nil {
+		if ctx.Err() == nil {
+			n.warn("Failed to find a mail exchanger of %s for recipient %s: %s.", domain, l.To, lookupTrouble(err))
+		}
+		return err
+	}
+	var last error
+	for _, host := range hosts {
+		addrs, err := n.o.Resolver.Lookup(ctx, host, 0)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			n.warn("Failed to find the address of host %s for recipient %s: %s.", host, l.To, lookupTrouble(err))
+			last = err
+			continue
+		}
+		for _, a := range addrs {
+			at := netip.AddrPortFrom(a, smtpPort)
+			if last = n.deliver(ctx, at, l); last == nil || ctx.Err() != nil {
+				return last
+			}
+			n.warn("Failed to send message to host %v for recipient %s: %s.", at, l.To, trouble(last))
+			if refusedForGood(last) {
+				return &permanentError{last}
+			}
+		}
+	}
+	return last
+}
+
+func (n *Internal) warn(format string, a ...any) {
+	n.o.Log(logs.Warning, "Internal SMTP Error: "+fmt.Sprintf(format, a...))
+}
+
+// exchangers are the hosts that take a domain's mail, in the order in which they are
+// to be tried (RFC 5321, 5.1): those of one preference in any. A domain without an MX
+// record is its own.
+func (n *Internal) exchangers(ctx context.Context, domain string) ([]string, error) {
+	list, err := n.o.Resolver.LookupMX(ctx, domain)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, resolver.ErrNoRecord):
+		return []string{domain}, nil
+	case errors.Is(err, resolver.ErrNotFound):
+		return nil, &permanentError{err}
+	case err != nil:
+		return nil, err
+	}
+	list = slices.Clone(list)
+	for i := range list { // each takes a place among the later ones of its preference
+		end := i + 1
+		for end < len(list) && list[end].Preference == list[i].Preference {
+			end++
+		}
+		j := i + n.o.Chance.IntN(end-i)
+		list[i], list[j] = list[j], list[i]
+	}
+	var hosts []string
+	for _, x := range list {
+		if x.Host != "" {
+			hosts = append(hosts, x.Host)
+		}
+	}
+	if hosts == nil {
+		return nil, &permanentError{errNoMail}
+	}
+	return hosts, nil
+}
+
+// errNoMail is RFC 7505's null MX.
+var errNoMail = errors.New("the domain accepts no mail")
+
+// deliver sends a letter to one server.
+func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l Letter) error {
+	conn, err := n.o.Client.Dial(ctx, Route{Remote: at})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.Greeting(ctx); err != nil {
+		return err
+	}
+	if _, err := conn.Hello(ctx); err != nil {
+		return err
+	}
+	_, err = conn.Send(ctx, Envelope{From: l.From, To: []string{l.To}}, l.Message)
+	var e *Error
+	if err == nil || errors.As(err, &e) && e.Err == nil {
+		bounded, cancel := context.WithTimeout(ctx, goodbye)
+		defer cancel()
+		_, _ = conn.Quit(bounded) // the server has judged already
+	}
+	return err
+}
+
+// refusedForGood reports whether a server that knows what it is asked said no. One
+// that sends everybody away may be the wrong one, or be ill: the next is asked.
+func refusedForGood(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && !e.Temporary() && e.Step != Greeting && e.Step != Ehlo && e.Step != Helo
+}
+
+// trouble says why a server did not take a letter, as the mail log does (logs.md 4.4).
+func trouble(err error) string {
+	var e *Error
+	switch {
+	case errors.As(err, &e) && e.Reply.Code != 0:
+		want := "2"
+		if e.Step == Data {
+			want = "3"
+		}
+		return fmt.Sprintf(`Unexpected SMTP response "%d", expecting code starting with "%s", response was [%s]`, e.Reply.Code, want, e.Reply.listed())
+	case e != nil && e.Step != Connect && e.Timeout():
+		return fmt.Sprintf("Timed out waiting for the server in step %s", e.Step)
+	case errors.Is(err, ErrClosed), errors.Is(err, syscall.EPIPE):
+		return "Connection closed by the server"
+	case errors.Is(err, ErrTLSOnly), errors.Is(err, ErrMalformed):
+		return "The server does not speak SMTP"
+	}
+	for _, errno := range []struct {
+		is   syscall.Errno
+		text string
+	}{
+		{syscall.ECONNREFUSED, "Connection refused"},
+		{syscall.ETIMEDOUT, "Connection timed out"},
+		{syscall.ECONNRESET, "Connection reset by peer"},
+		{syscall.EHOSTUNREACH, "No route to host"},
+		{syscall.ENETUNREACH, "Network is unreachable"},
+	} {
+		if errors.Is(err, errno.is) {
+			return errno.text
+		}
+	}
+	return "Connection failed"
+}
+
+// listed are the lines of a reply as the log quotes them.
+func (r Reply) listed() string {
+	var quoted []string
+	for line := range strings.SplitSeq(r.Text, "\n") {
+		if r.Enhanced != "" {
+			line = r.Enhanced + " " + line
+		}
+		quoted = append(quoted, "'"+strings.ReplaceAll(line, "'", `\'`)+"'")
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// lookupTrouble says why the DNS was of no help.
+func lookupTrouble(err error) string {
+	switch {
+	case errors.Is(err, errNoMail):
+		return "The domain accepts no mail"
+	case errors.Is(err, resolver.ErrNotFound):
+		return "No such host or domain"
+	case errors.Is(err, resolver.ErrNoServer):
+		return "No DNS server is configured"
+	case errors.Is(err, resolver.ErrNoAnswer):
+		return "No DNS server answered"
+	}
+	return "The DNS look-up failed"
+}
