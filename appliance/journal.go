@@ -65,6 +65,7 @@ func (a *Appliance) openLogs() (err error) {
 		Product:  a.Product,
 		Zone:     a.Zone,
 		Hostname: a.Hostname,
+		Push:     a.openPush,
 		Trouble:  a.logTrouble,
 		Logger:   a.Logger,
 	}, logs.Section.Get(a.Config.Committed()).List)

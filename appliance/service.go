@@ -37,6 +37,7 @@ func (a *Appliance) Start(ctx context.Context) error {
 	a.mu.Lock()
 	services := a.services
 	a.mu.Unlock()
+	a.Logs.StartPushing()
 	a.Log(SystemLog, Information, "System is coming up")
 	for i, s := range services {
 		if err := s.Start(ctx); err != nil {

@@ -37,6 +37,10 @@ var _ = register(&shell.Command{
 					{Key: "DELETE", Text: "Remove a log subscription.", Hide: none, Run: func(ctx context.Context) error { return deleteLog(ctx, env) }},
 					{Key: "SETUP", Text: "General settings.", Run: func(ctx context.Context) error { return setUpLogs(ctx, env) }},
 					{Key: "LOGHEADERS", Text: "Configure headers to log.", Run: func(ctx context.Context) error { return logHeaders(ctx, env) }},
+					{Key: "PUSHSTATUS", Text: "Display the status of syslog pushes.", Hide: !anyPush(env), Run: func(context.Context) error {
+						printPushes(env)
+						return nil
+					}},
 				},
 			}
 		})

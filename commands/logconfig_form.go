@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/shell"
 )
@@ -62,7 +63,7 @@ func logMethod(env *shell.Env, s *logs.Subscription, k logs.Kind) shell.Field {
 		case s.Method == logs.Manual:
 			s.Push = logs.Push{}
 		case s.Push == logs.Push{}:
-			s.Push = logs.Push{Port: logs.SyslogPort, Protocol: "udp", Facility: k.Facility}
+			s.Push = logs.Push{Port: syslog.Port, Protocol: "udp", Facility: k.Facility}
 		}
 		return nil
 	}
@@ -230,7 +231,7 @@ func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
 			shell.Text(&p.Host, "Hostname to deliver the logs:", func(h string) error { return refused(logs.CheckHost(h)) }),
 			shell.When(func() bool { return later }, shell.Number(&port, "Port of the syslog server:", 1, 65535)),
 			pushProtocol(p),
-			shell.OneOf(&p.Facility, "Which facility do you want the log data to be sent as?", logs.Facilities()...),
+			shell.OneOf(&p.Facility, "Which facility do you want the log data to be sent as?", syslog.Facilities()...),
 			shell.When(func() bool { return later },
 				messageSize(p),
 				shell.When(func() bool { return p.Protocol == "tcp" },

@@ -117,6 +117,19 @@ func (s *Store) Close() error { return s.root.Close() }
 // Usage returns the bytes that files take and the quota; 0 means none.
 func (s *Store) Usage() (used, quota int64) { return s.used.Load(), s.quota }
 
+// Reserve takes n bytes of the quota for what is kept outside the area, or gives them
+// back where n is negative. Its error is ErrQuota.
+func (s *Store) Reserve(n int64) error {
+	if n < 0 {
+		s.release(-n)
+		return nil
+	}
+	if !s.reserve(n) {
+		return ErrQuota
+	}
+	return nil
+}
+
 // OnFull sets what is called when a write has not found room: once, and again only
 // after something was freed. f runs on the writer's goroutine, with no lock held.
 func (s *Store) OnFull(f func()) { s.onFull.Store(&f) }

@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/product"
 )
 
@@ -29,10 +30,9 @@ type Options struct {
 	Zone     func() *time.Location // asked for each entry; nil means UTC
 	Hostname func() string         // for names of files; nil leaves it out
 
-	// Push opens the way to a syslog server; trouble tells of what goes wrong on it,
-	// and may be called from any goroutine until the pusher is closed. Nil: nothing
-	// is pushed.
-	Push func(s Subscription, trouble func(text string)) (Pusher, error)
+	// Push opens the way to a syslog server, which tells trouble of what goes wrong.
+	// Nil: nothing is pushed.
+	Push func(s Subscription, trouble func(syslog.Event)) (Pusher, error)
 	// Trouble is told what an administrator should know. It is called from any
 	// goroutine, with no lock held, and must not block. Nil: nobody is told.
 	Trouble func(Trouble)
@@ -41,9 +41,11 @@ type Options struct {
 	Logger *slog.Logger // for whoever runs the program; nil discards
 }
 
-// A Pusher sends a subscription's lines to a server. Push does not block.
+// A Pusher sends a subscription's lines to a server: a *syslog.Pusher, or a test's.
 type Pusher interface {
-	Push(t time.Time, l Level, text string)
+	// Push queues a line and does not block. t is in the zone of the log.
+	Push(t time.Time, level, text string)
+	Stats() syslog.Stats
 	Close(ctx context.Context) error
 }
 
@@ -72,6 +74,7 @@ type Hub struct {
 	routes atomic.Pointer[routes]
 
 	mu       sync.Mutex // configuring and closing, one at a time
+	pushing  bool
 	closed   bool
 	drainers sync.WaitGroup
 }
@@ -170,7 +173,10 @@ func (h *Hub) Configure(list []Subscription) error {
 			s = newSubscription(h, conf.Name)
 			errs = append(errs, h.show(conf.Name))
 		}
-		errs = append(errs, s.configure(conf))
+		s.configure(conf)
+		if h.pushing {
+			s.startPush()
+		}
 		next.byName[conf.Name] = s
 		next.byType[conf.Type] = append(next.byType[conf.Type], s)
 	}
@@ -183,6 +189,35 @@ func (h *Hub) Configure(list []Subscription) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// StartPushing opens the ways to the syslog servers: what is written from now on is
+// pushed, and what earlier lives left on disk. It is called once the network is there.
+func (h *Hub) StartPushing() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || h.pushing {
+		return
+	}
+	h.pushing = true
+	for _, s := range h.routes.Load().byName {
+		s.startPush()
+	}
+}
+
+// PushStats are the figures of a subscription's push; ok is false where it has none.
+func (h *Hub) PushStats(name string) (stats syslog.Stats, ok bool) {
+	s := h.routes.Load().byName[name]
+	if s == nil {
+		return stats, false
+	}
+	s.mu.Lock()
+	p := s.push
+	s.mu.Unlock()
+	if p == nil {
+		return stats, false
+	}
+	return p.Stats(), true
 }
 
 // show makes a subscription's directory appear, under both of its names.
@@ -296,8 +331,12 @@ func (h *Hub) Close(ctx context.Context) error {
 		s.end()
 	}
 	h.drainers.Wait()
+	ends := make(chan error)
 	for _, s := range list {
-		errs = append(errs, s.stopPush(ctx))
+		go func() { ends <- s.stopPush(ctx) }()
+	}
+	for range list {
+		errs = append(errs, <-ends)
 	}
 	return errors.Join(errs...)
 }

@@ -2,7 +2,6 @@ package logs
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/esasim/esasim/appliance/product"
 )
@@ -108,11 +107,4 @@ func (t Type) Kind() Kind {
 		return Kind{}
 	}
 	return kinds[i]
-}
-
-// Facilities are the names of syslog's facilities in the order of their codes, which
-// are FreeBSD's (logs.md 2.2).
-func Facilities() []string {
-	return strings.Fields("kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp security console " +
-		"local0 local1 local2 local3 local4 local5 local6 local7")
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/esasim/esasim/appliance/logs/syslog"
 )
 
 // A subscription is a log that runs. Whoever writes appends to its jobs; a goroutine
@@ -115,10 +117,10 @@ func (s *subscription) line(e Entry, l Level, text string) {
 	s.send(e, l, text)
 }
 
-// send pushes a text, which it makes one line.
+// send pushes a text. The pusher makes it one line.
 func (s *subscription) send(e Entry, l Level, text string) {
 	if s.push != nil && e.origin != s.name {
-		s.push.Push(e.Time, l, string(appendText(nil, text)))
+		s.push.Push(e.Time.In(s.zone), l.String(), text)
 	}
 }
 
@@ -219,8 +221,8 @@ func (s *subscription) lose(n int) {
 }
 
 // configure changes the settings; lines written before are dealt with under the old
-// ones.
-func (s *subscription) configure(conf Subscription) error {
+// ones. A push that is to be another ends.
+func (s *subscription) configure(conf Subscription) {
 	s.mu.Lock()
 	old := s.conf
 	s.conf, s.textual = conf, conf.Type.Kind().Form == Lines
@@ -234,28 +236,44 @@ func (s *subscription) configure(conf Subscription) error {
 		s.setTimer()
 	}
 	s.mu.Unlock()
-	if old.Name != "" && old.Push == conf.Push && old.Method == conf.Method {
-		return nil
+	if old.Push != conf.Push || old.Method != conf.Method {
+		if err := s.stopPush(context.Background()); err != nil {
+			s.hub.o.Logger.Error("a syslog push does not end", "subscription", s.name, "err", err)
+		}
 	}
-	err := s.stopPush(context.Background())
-	if conf.Method != Syslog || s.hub.o.Push == nil {
-		return err
+}
+
+// startPush opens the way to the syslog server, if there is to be one and it is not
+// open.
+func (s *subscription) startPush() {
+	s.mu.Lock()
+	conf, open := s.conf, s.push != nil
+	s.mu.Unlock()
+	if open || conf.Method != Syslog || s.hub.o.Push == nil {
+		return
 	}
-	p, pushErr := s.hub.o.Push(conf, s.pushTrouble)
-	if pushErr != nil {
-		return fmt.Errorf("push the log %s: %w", conf.Name, pushErr)
+	p, err := s.hub.o.Push(conf, s.pushTrouble)
+	if err != nil {
+		s.hub.o.Logger.Error("a syslog push does not start", "subscription", s.name, "err", err)
+		s.pushTrouble(syslog.Event{Kind: syslog.DiskFailed, Text: "Log Error: Subscription " + s.name + ": The push to the syslog server cannot be started"})
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.push = p
-	return err
 }
 
 // pushTrouble logs what goes wrong on the way to the syslog server as the mail log does
 // (A2, A35), and tells whom it concerns. This subscription does not push that line.
-func (s *subscription) pushTrouble(text string) {
-	s.hub.Write(Entry{Type: Mail, Level: Critical, Text: text, origin: s.name})
-	s.hub.o.Trouble(Trouble{s.name, PushFailed, text})
+func (s *subscription) pushTrouble(e syslog.Event) {
+	level := Critical
+	if !e.Kind.Grave() {
+		level = Warning
+	}
+	s.hub.Write(Entry{Type: Mail, Level: level, Text: e.Text, origin: s.name})
+	if e.Kind.Grave() {
+		s.hub.o.Trouble(Trouble{s.name, PushFailed, e.Text})
+	}
 }
 
 // stopPush ends the push.

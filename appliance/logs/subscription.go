@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/product"
 )
 
@@ -108,7 +109,6 @@ const (
 	LeastInterval  = 60
 	MostInterval   = 365 * 86400
 	DefaultSeconds = 3600
-	SyslogPort     = 514
 	DefaultBuffer  = 100 << 20
 	LeastBuffer    = 64 << 10
 	MostBuffer     = 1 << 30
@@ -325,7 +325,7 @@ func (p Push) check(k Kind) error {
 		return errors.New("The port of the syslog server must be from 1 to 65535.")
 	case p.Protocol != "udp" && p.Protocol != "tcp":
 		return errors.New("The protocol of a syslog push is udp or tcp.")
-	case !slices.Contains(Facilities(), p.Facility):
+	case !slices.Contains(syslog.Facilities(), p.Facility):
 		return fmt.Errorf("There is no syslog facility %q.", p.Facility)
 	case p.Tag != "" && CheckTag(p.Tag) != nil:
 		return CheckTag(p.Tag)
