@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/fixtures"
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
@@ -249,6 +250,23 @@ func TestTopologiesThatAreBuiltIn(t *testing.T) {
 		if status := run([]string{"topology", "check", name}, terminal{nil, &out, &complaint}); status != 0 {
 			t.Errorf("%s: %s", name, complaint.String())
 		}
+	}
+}
+
+// A door to an interface without an address may be meant: it is no error.
+func TestATopologyThatMayBeMistaken(t *testing.T) {
+	_, lab, _ := fixtures.Topology("lab")
+	file := filepath.Join(t.TempDir(), "mine.yaml")
+	changed := bytes.Replace(lab, []byte("interface: Data 1, service: ssh"), []byte("interface: Data 2, service: ssh"), 1)
+	if err := os.WriteFile(file, changed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, complaint bytes.Buffer
+	status := run([]string{"topology", "check", file}, terminal{nil, &out, &complaint})
+	want := "warning: " + file + ": doors.in[0].interface: Data 2 has no address, so this door stays shut until the appliance is given one\n" +
+		file + ": good\n"
+	if status != 0 || out.String() != want {
+		t.Errorf("status %d, %s%s\nwant %s", status, out.String(), complaint.String(), want)
 	}
 }
 
