@@ -374,3 +374,10 @@ func stampInName(name string) string {
 	}
 	return name[i+2 : i+2+len(nameForm)]
 }
+
+// FileTime is when a log file was begun, by its name; the zone is the log's, which the
+// name does not tell. It is the zero time where the name is no log file's.
+func FileTime(name string) time.Time {
+	t, _ := time.Parse(nameForm, stampInName(path.Base(name)))
+	return t
+}

@@ -1,0 +1,208 @@
+package commands
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "findevent",
+	Summary: "Find events in mail log files.",
+	Help: `findevent [-i] [-f from | -s subject | -t to] log_name
+findevent -m mid log_name
+
+Finds messages by a regular expression for the envelope sender, an envelope recipient or
+the subject, or by number, and shows what the log says of one.
+
+-i         makes no difference between capital and small letters`,
+	Source: "public (inline form, line of a match), invented (questions)",
+	Roles:  logReaders,
+	Mode:   shell.MachineMode,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		var q trackingQuery
+		var err error
+		if len(env.Args) > 0 || env.Inline {
+			err = q.parse(env)
+		} else {
+			err = q.ask(ctx, env)
+		}
+		if err != nil {
+			return err
+		}
+		mid := q.mid
+		if q.re != nil {
+			if mid, err = q.find(ctx, env); err != nil || mid == 0 {
+				return err
+			}
+		}
+		return q.show(ctx, env, mid)
+	},
+})
+
+// A trackingQuery is what findevent was asked for.
+type trackingQuery struct {
+	by   trackedPart
+	re   *regexp.Regexp // nil: by mid
+	mid  int
+	log  string
+	pick func([]string) []string // among the log's files; nil: all
+}
+
+func (q *trackingQuery) ask(ctx context.Context, env *shell.Env) error {
+	const byMID = 1
+	by, err := env.Choose(ctx, "Please choose which type of search you want to perform:", 0,
+		"Search by envelope FROM", "Search by Message ID", "Search by Subject", "Search by envelope TO")
+	if err != nil {
+		return err
+	}
+	if by == byMID {
+		err = env.Form(ctx, shell.Text(new(string), "Enter the Message ID (MID) to search for.", q.setMID))
+	} else {
+		q.by = map[int]trackedPart{0: trackedFrom, 2: trackedSubject, 3: trackedTo}[by]
+		err = q.askPattern(ctx, env)
+	}
+	if err != nil {
+		return err
+	}
+	log, err := chooseLog(ctx, env, mailLogs(env), "Enter the number of the log you wish to use for message tracking.")
+	if err != nil {
+		return err
+	}
+	q.log = log.Name
+	return q.askFiles(ctx, env)
+}
+
+func (q *trackingQuery) askPattern(ctx context.Context, env *shell.Env) error {
+	var pattern string
+	insensitive := true
+	err := env.Form(ctx,
+		shell.Text(&pattern, "Enter the regular expression to search for.", func(p string) error {
+			_, err := compileRegex(p, false)
+			return err
+		}),
+		shell.YesNo(&insensitive, "Do you want this search to be case insensitive?"),
+	)
+	if err == nil {
+		q.re, err = compileRegex(pattern, insensitive)
+	}
+	return err
+}
+
+func (q *trackingQuery) askFiles(ctx context.Context, env *shell.Env) error {
+	which, err := env.Choose(ctx, "Please choose which set of logs to search:", 2,
+		"All available log files", "Select log files by date list", "Current log file")
+	if err != nil {
+		return err
+	}
+	switch which {
+	case 1:
+		return q.askDates(ctx, env)
+	case 2:
+		q.pick = func(names []string) []string { return names[max(0, len(names)-1):] }
+	}
+	return nil
+}
+
+// askDates lets choose among files by the times at which they begin.
+func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
+	names, err := env.Box.Logs.Files(ctx, q.log)
+	if err != nil {
+		return logGone(q.log, err)
+	}
+	if len(names) == 0 {
+		return shell.Refusal("There are no log files yet.")
+	}
+	dates := make([]string, len(names))
+	for i, n := range names {
+		dates[i] = logs.FileTime(n).Format("Mon Jan _2 15:04:05 2006")
+	}
+	picked, err := env.ChooseSeveral(ctx, "Choose the log files that begin at these times, separated by commas.", []int{len(names) - 1}, dates...)
+	if err != nil {
+		return err
+	}
+	var chosen []string
+	for _, i := range picked {
+		chosen = append(chosen, names[i])
+	}
+	q.pick = func([]string) []string { return chosen }
+	return nil
+}
+
+// mailLogs are the subscriptions that tell of messages.
+func mailLogs(env *shell.Env) []logs.Subscription {
+	return slices.DeleteFunc(runningLogs(env), func(s logs.Subscription) bool { return s.Type != logs.Mail })
+}
+
+func (q *trackingQuery) setMID(answer string) error {
+	n, err := strconv.Atoi(answer)
+	if err != nil || n < 1 {
+		return shell.Refusal("The Message ID must be a positive integer.")
+	}
+	q.mid = n
+	return nil
+}
+
+// parse reads the inline form.
+func (q *trackingQuery) parse(env *shell.Env) error {
+	insensitive := false
+	var pattern string
+	var words []string
+	for args := env.Args; len(args) > 0; args = args[1:] {
+		arg := args[0]
+		by, search := map[string]trackedPart{"-f": trackedFrom, "-s": trackedSubject, "-t": trackedTo}[arg]
+		switch {
+		case arg == "-i":
+			insensitive = true
+		case search || arg == "-m":
+			if len(args) < 2 {
+				return shell.Invalidf(arg, "The option %s needs a value.", arg)
+			}
+			if pattern != "" || q.mid != 0 {
+				return shell.Invalidf(arg, "Only one of -f, -m, -s and -t can be given.")
+			}
+			args = args[1:]
+			if !search {
+				if err := q.setMID(args[0]); err != nil {
+					return shell.Invalidf(args[0], "%s", err.Error())
+				}
+				continue
+			}
+			q.by, pattern = by, args[0]
+		case len(arg) > 1 && arg[0] == '-':
+			return shell.Invalidf(arg, "The options are -f, -i, -m, -s and -t.")
+		default:
+			words = append(words, arg)
+		}
+	}
+	return q.complete(env, pattern, words, insensitive)
+}
+
+func (q *trackingQuery) complete(env *shell.Env, pattern string, words []string, insensitive bool) (err error) {
+	switch {
+	case q.mid == 0 && pattern == "":
+		return shell.Invalidf("", "One of -f, -m, -s and -t, and the name of a log, are required.")
+	case len(words) == 0:
+		return shell.Invalidf("", "The name of a log is required.")
+	case len(words) > 1:
+		return shell.Invalidf(words[1], "The name of one log is expected.")
+	}
+	if pattern != "" {
+		if q.re, err = compileRegex(pattern, insensitive); err != nil {
+			return shell.Invalidf(pattern, "%s", err.Error())
+		}
+	}
+	if _, err := namedLog(runningLogs(env), words[0]); err != nil {
+		return err
+	}
+	if _, err := namedLog(mailLogs(env), words[0]); err != nil {
+		return shell.Invalidf(words[0], "The log is not a mail log.")
+	}
+	q.log = words[0]
+	return nil
+}

@@ -1,0 +1,113 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/esasim/esasim/shell"
+)
+
+// A trackedPart is what messages are found by.
+type trackedPart int
+
+const (
+	trackedFrom trackedPart = iota
+	trackedTo
+	trackedSubject
+)
+
+// What lines of a mail log say of a message (logs.md 3.1, 3.2). The first group is the
+// message, the second what is said.
+var trackedForms = map[trackedPart]*regexp.Regexp{
+	trackedFrom:    regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ From: <(.*)>`),
+	trackedTo:      regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ RID \d+ To: <(.*)>`),
+	trackedSubject: regexp.MustCompile(`^.{24} \w+: MID (\d+) Subject ['"](.*)['"]$`),
+}
+
+// find lists the messages that match, and lets choose one; 0 says that there is nothing
+// more to show.
+func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
+	var mids []int
+	var lines []string
+	err := eachLine(ctx, env, q.log, q.pick, func(line string) error {
+		m := trackedForms[q.by].FindStringSubmatch(line)
+		if m == nil || !q.re.MatchString(m[2]) {
+			return nil
+		}
+		if mid, err := strconv.Atoi(m[1]); err == nil && !slices.Contains(mids, mid) {
+			mids = append(mids, mid)
+			lines = append(lines, fmt.Sprintf("MID %d (%s) %s", mid, line[:24], m[2]))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case len(mids) == 0:
+		return 0, shell.Refusal("No matching message IDs were found.")
+	case env.Inline:
+		for _, l := range lines {
+			env.Printf("%s\n", l)
+		}
+		return 0, nil
+	}
+	i, err := env.Choose(ctx, "The following matching message IDs were found. Please choose one to\nshow additional log information:", 0, lines...)
+	if err != nil {
+		return 0, err
+	}
+	return mids[i], nil
+}
+
+var (
+	midInLine  = regexp.MustCompile(`\bMID (\d+)\b`)
+	connInLine = regexp.MustCompile(`\b([IDR]CID):? (\d+)\b`)
+)
+
+// show prints what the log says of a message and of the connections that it came in and
+// went out by. A line that names another message alone is that one's.
+func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error {
+	conns := map[string]bool{}
+	each := func(f func(line string, mine, other bool)) error {
+		return eachLine(ctx, env, q.log, q.pick, func(line string) error {
+			mine, other := false, false
+			for _, m := range midInLine.FindAllStringSubmatch(line, -1) {
+				if m[1] == strconv.Itoa(mid) {
+					mine = true
+				} else {
+					other = true
+				}
+			}
+			f(line, mine, other)
+			return nil
+		})
+	}
+	found := false
+	err := each(func(line string, mine, _ bool) {
+		if !mine {
+			return
+		}
+		found = true
+		for _, c := range connInLine.FindAllStringSubmatch(line, -1) {
+			if c[2] != "0" { // of a message that the appliance itself made
+				conns[c[1]+" "+c[2]] = true
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return shell.Refusal("No matching message IDs were found.")
+	}
+	return each(func(line string, mine, other bool) {
+		for _, c := range connInLine.FindAllStringSubmatch(line, -1) {
+			mine = mine || !other && conns[c[1]+" "+c[2]]
+		}
+		if mine {
+			env.Printf("%s\n", line)
+		}
+	})
+}
