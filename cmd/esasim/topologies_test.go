@@ -1,0 +1,71 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+)
+
+// The page about topologies has an example that is one, and names every key and every
+// option that there is.
+func TestThePageAboutTopologiesIsTrue(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "fixtures", "topologies", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(page)
+	if example == nil {
+		t.Fatal("the page has no example")
+	}
+	if _, err := netsim.Load("README.md", example[1]); err != nil {
+		t.Errorf("the example: %v", err)
+	}
+	named := map[string]bool{}
+	for _, word := range regexp.MustCompile(`[a-z][a-z0-9_-]*`).FindAllString(string(page), -1) {
+		named[word] = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(yamlKeys(reflect.TypeFor[netsim.Topology](), map[string]bool{}))) {
+		if !named[key] {
+			t.Errorf("the page does not name the key %s", key)
+		}
+	}
+	for _, name := range peers.Names() {
+		kind, _ := peers.Lookup(name)
+		if !named[name] {
+			t.Errorf("the page does not name the service %s", name)
+		}
+		for option := range kind.Options {
+			if !named[option] {
+				t.Errorf("the page does not name the option %s of %s", option, name)
+			}
+		}
+	}
+}
+
+// yamlKeys collects the keys of a type and of those below it.
+func yamlKeys(t reflect.Type, keys map[string]bool) map[string]bool {
+	switch t.Kind() {
+	case reflect.Slice, reflect.Pointer, reflect.Map:
+		yamlKeys(t.Elem(), keys)
+	case reflect.Struct:
+		if !strings.HasSuffix(t.PkgPath(), "netsim") {
+			break
+		}
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if key, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); key != "" && key != "-" {
+				keys[key] = true
+				yamlKeys(f.Type, keys)
+			}
+		}
+	}
+	return keys
+}
