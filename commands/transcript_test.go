@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
@@ -51,6 +52,7 @@ const patience = 20 * time.Second
 //	    -size 80x24             on another terminal
 //	clock +31m              move the clock
 //	ssh LINE                run a command line; its output is stdout
+//	alert CLASS SEVERITY TEXT   raise an alert
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("*.txtar")
 	if err != nil || len(files) == 0 {
@@ -69,6 +71,7 @@ func TestTranscripts(t *testing.T) {
 			"clock":   func(ts *testscript.TestScript, _ bool, args []string) { at(ts).clock(ts, args) },
 			"session": func(ts *testscript.TestScript, _ bool, args []string) { at(ts).session(ts, args) },
 			"ssh":     func(ts *testscript.TestScript, neg bool, args []string) { at(ts).ssh(ts, neg, args) },
+			"alert":   func(ts *testscript.TestScript, _ bool, args []string) { at(ts).alert(ts, args) },
 		},
 	})
 }
@@ -82,6 +85,7 @@ type stand struct {
 	env     *testscript.Env
 	fake    *clock.Fake // nil before the box is switched on, and where the clock is the machine's
 	addr    string      // "" before the box is switched on
+	inner   *box.Box    // as addr
 	players map[string]*shelltest.Player
 	told    map[string]string // by name of a conversation: what was said this time
 }
@@ -113,7 +117,7 @@ func (s *stand) start(ts *testscript.TestScript, topology, version string, c clo
 	})
 	ts.Check(err)
 	ts.Check(b.Start(context.Background()))
-	s.addr = b.Addrs()["ssh"].String()
+	s.addr, s.inner = b.Addrs()["ssh"].String(), b
 	s.stopAtEnd(ts, b.Stop)
 }
 
@@ -229,6 +233,14 @@ func (s *stand) ssh(ts *testscript.TestScript, neg bool, args []string) {
 	if neg != (status != 0) {
 		ts.Fatalf("exit status %d of %s\n%s", status, args[0], out.String())
 	}
+}
+
+func (s *stand) alert(ts *testscript.TestScript, args []string) {
+	s.on(ts)
+	if len(args) != 3 {
+		ts.Fatalf("usage: alert CLASS SEVERITY TEXT")
+	}
+	s.inner.Appliance().Alerts.Raise(alert.Class(args[0]), alert.Severity(args[1]), args[2])
 }
 
 // rewrite puts what was said this time in the script.

@@ -1,0 +1,251 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "alertconfig",
+	Summary: "Configure who is told of trouble by mail.",
+	Help: "A recipient gets the alerts of some classes and severities. What repeats an alert is held back\n" +
+		"for a time that grows, and then told in one mail.",
+	Source: "cli.md (list, operations, classes and severities), invented (questions)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Commit: true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		return env.Menu(ctx, func() shell.Menu {
+			s := alert.Section.Get(env.Draft)
+			none := len(s.Recipients) == 0
+			return shell.Menu{
+				Head: func() { printAlertSettings(env, s) },
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Add a new email address to send alerts.", Hide: len(s.Recipients) >= alert.MostRecipients,
+						Run: func(ctx context.Context) error { return newAlertRecipient(ctx, env) }},
+					{Key: "EDIT", Text: "Modify alert subscription for an email address.", Hide: none,
+						Run: func(ctx context.Context) error { return editAlertRecipient(ctx, env) }},
+					{Key: "DELETE", Text: "Remove an email address.", Hide: none,
+						Run: func(ctx context.Context) error { return deleteAlertRecipient(ctx, env) }},
+					{Key: "CLEAR", Text: "Remove all email addresses (disable alerts).", Hide: none,
+						Run: func(ctx context.Context) error { return clearAlertRecipients(ctx, env) }},
+					{Key: "SETUP", Text: "Configure alert settings.",
+						Run: func(ctx context.Context) error { return setUpAlerts(ctx, env, s) }},
+					{Key: "FROM", Text: "Configure the From Address of alert emails.",
+						Run: func(ctx context.Context) error { return chooseAlertSender(ctx, env, s) }},
+				},
+			}
+		})
+	},
+})
+
+func printAlertSettings(env *shell.Env, s alert.Settings) {
+	if len(s.Recipients) == 0 {
+		env.Printf("No email addresses are configured: alerts are not sent.\n")
+	} else {
+		env.Printf("Sending alerts to:\n")
+	}
+	for _, r := range s.Recipients {
+		env.Prose(r.Address)
+		env.Prose("     Class: " + allOr(r.Classes) + " - Severities: " + allOr(r.Severities))
+	}
+	env.Printf("\nInitial number of seconds to wait before sending a duplicate alert: %d\n"+
+		"Maximum number of seconds to wait before sending a duplicate alert: %d\n"+
+		"Maximum number of alerts stored in the system are: %d\n\n", s.Initial, s.Maximum, s.Stored)
+	if s.From == "" {
+		env.Printf("Alerts will be sent using the system-default From Address.\n\n")
+	} else {
+		env.Prose("Alerts will be sent using the From Address " + s.From + ".\n")
+	}
+	if !s.AutoSupport {
+		env.Printf("%s: Disabled\n", autoSupportName(env))
+		return
+	}
+	env.Printf("%s: Enabled\n", autoSupportName(env))
+	if s.AutoSupportCopy {
+		env.Printf("You will receive a copy of the weekly AutoSupport reports.\n")
+	} else {
+		env.Printf("You will not receive a copy of the weekly AutoSupport reports.\n")
+	}
+}
+
+// autoSupportName is what the version calls it.
+func autoSupportName(env *shell.Env) string {
+	if env.Box.Product.IronPort() {
+		return "IronPort AutoSupport"
+	}
+	return "Cisco IronPort AutoSupport"
+}
+
+// allOr lists what is chosen; nothing means all.
+func allOr[T ~string](list []T) string {
+	if len(list) == 0 {
+		return "All"
+	}
+	words := make([]string, len(list))
+	for i, w := range list {
+		words[i] = string(w)
+	}
+	return strings.Join(words, ", ")
+}
+
+func newAlertRecipient(ctx context.Context, env *shell.Env) error {
+	var r alert.Recipient
+	if err := env.Form(ctx,
+		shell.Text(&r.Address, "Enter the email address to send alerts to, for example administrator@example.com.", func(address string) error {
+			s := alert.Section.Get(env.Draft)
+			if s.Find(address) != nil {
+				return shell.Refusef("Alerts are sent to %s already.", address)
+			}
+			return refused(alert.CheckAddress(address))
+		}),
+		alertRecipientForm(&r),
+	); err != nil {
+		return err
+	}
+	return changeAlerts(env, func(s *alert.Settings) error {
+		s.Recipients = append(s.Recipients, r)
+		return nil
+	})
+}
+
+func editAlertRecipient(ctx context.Context, env *shell.Env) error {
+	r, err := chooseAlertRecipient(ctx, env, "edit")
+	if err != nil {
+		return err
+	}
+	if err := env.Form(ctx, alertRecipientForm(&r)); err != nil {
+		return err
+	}
+	return changeAlerts(env, func(s *alert.Settings) error {
+		now := s.Find(r.Address)
+		if now == nil {
+			return shell.Refusef("The email address %s does not exist any more.", r.Address)
+		}
+		*now = r
+		return nil
+	})
+}
+
+// alertRecipientForm asks what a recipient wants to know.
+func alertRecipientForm(r *alert.Recipient) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		return d.Form(ctx,
+			someOrAll(&r.Classes, "Choose the alert classes, with commas between them.", alert.Classes()),
+			someOrAll(&r.Severities, "Choose the severities, with commas between them.", alert.Severities()),
+		)
+	}
+}
+
+// someOrAll asks for some of the values or for all of them, which is an empty list.
+func someOrAll[T ~string](dst *[]T, question string, values []T) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		const all = "All"
+		chosen := *dst
+		if len(chosen) == 0 {
+			chosen = []T{all}
+		}
+		if err := d.Form(ctx, shell.SomeOf(&chosen, question, slices.Concat([]T{all}, values)...)); err != nil {
+			return err
+		}
+		if slices.Contains(chosen, all) || len(chosen) == len(values) {
+			chosen = nil
+		}
+		*dst = chosen
+		return nil
+	}
+}
+
+func deleteAlertRecipient(ctx context.Context, env *shell.Env) error {
+	r, err := chooseAlertRecipient(ctx, env, "remove")
+	if err != nil {
+		return err
+	}
+	return changeAlerts(env, func(s *alert.Settings) error {
+		s.Recipients = slices.DeleteFunc(s.Recipients, func(o alert.Recipient) bool { return o.Address == r.Address })
+		return nil
+	})
+}
+
+func clearAlertRecipients(ctx context.Context, env *shell.Env) error {
+	sure, err := env.Confirm(ctx, "Are you sure you want to remove all email addresses? Alerts will not be sent.", false)
+	if err != nil || !sure {
+		return err
+	}
+	return changeAlerts(env, func(s *alert.Settings) error {
+		s.Recipients = nil
+		return nil
+	})
+}
+
+func chooseAlertRecipient(ctx context.Context, env *shell.Env, verb string) (alert.Recipient, error) {
+	s := alert.Section.Get(env.Draft)
+	var names []string
+	for _, r := range s.Recipients {
+		names = append(names, r.Address)
+	}
+	n, err := env.Choose(ctx, "Enter the number of the email address you wish to "+verb+".", -1, names...)
+	if err != nil {
+		return alert.Recipient{}, err
+	}
+	return s.Recipients[n], nil
+}
+
+func setUpAlerts(ctx context.Context, env *shell.Env, s alert.Settings) error {
+	if err := env.Form(ctx,
+		shell.Number(&s.Initial, "Enter the initial number of seconds to wait before sending a duplicate alert. With 0 every duplicate is sent at once.", 0, alert.MostInterval),
+		shell.When(func() bool { return s.Initial > 0 }, func(ctx context.Context, d shell.Dialogue) error {
+			s.Maximum = max(s.Maximum, s.Initial)
+			return d.Form(ctx, shell.Number(&s.Maximum, "Enter the maximum number of seconds to wait before sending a duplicate alert.", s.Initial, alert.MostInterval))
+		}),
+		shell.YesNo(&s.AutoSupport, fmt.Sprintf("Do you want to enable %s, which sends a copy of all alerts and a weekly report to %s?", autoSupportName(env), alert.VendorAddress)),
+		shell.When(func() bool { return s.AutoSupport },
+			shell.YesNo(&s.AutoSupportCopy, "Do you want to receive a copy of the weekly AutoSupport reports?")),
+		shell.Number(&s.Stored, "Enter the maximum number of alerts to store in the system.", 1, alert.MostStored),
+	); err != nil {
+		return err
+	}
+	return changeAlerts(env, func(now *alert.Settings) error {
+		now.Initial, now.Maximum, now.Stored = s.Initial, s.Maximum, s.Stored
+		now.AutoSupport, now.AutoSupportCopy = s.AutoSupport, s.AutoSupportCopy
+		return nil
+	})
+}
+
+func chooseAlertSender(ctx context.Context, env *shell.Env, s alert.Settings) error {
+	def := 0
+	if s.From != "" {
+		def = 1
+	}
+	n, err := env.Choose(ctx, "Choose the From Address of alert emails.", def,
+		"The system default: alert@"+env.Box.Hostname(), "Another address")
+	if err != nil {
+		return err
+	}
+	from := ""
+	if n == 1 {
+		from = s.From
+		if err := env.Form(ctx, shell.Text(&from, "Enter the From Address.", func(a string) error { return refused(alert.CheckAddress(a)) })); err != nil {
+			return err
+		}
+	}
+	return changeAlerts(env, func(s *alert.Settings) error {
+		s.From = from
+		return nil
+	})
+}
+
+// changeAlerts changes the draft's settings, if what comes of it is allowed.
+func changeAlerts(env *shell.Env, change func(*alert.Settings) error) error {
+	return commitRefusal(alert.Section.Edit(env.Draft, func(s *alert.Settings) error {
+		if err := change(s); err != nil {
+			return err
+		}
+		return refused(s.Check())
+	}))
+}
