@@ -23,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
@@ -38,6 +39,7 @@ import (
 //
 //	box [-topology T|FILE]      switch the box on; the default is lab
 //	    -once                       a ping sends one echo, and waits for Ctrl-C
+//	    -probe T                    how long traceroute waits for an answer
 //	session [-in LABEL] FILE... play conversations, see package shelltest
 //	ssh LINE                    run a command line; its output is stdout
 //	fault add ACTION KEY=VALUE  let something go wrong, as a topology's rule says it
@@ -108,6 +110,7 @@ func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
 	flags := flag.NewFlagSet("box", flag.ContinueOnError)
 	topology := flags.String("topology", "lab", "name of a built-in one, or a file of the script")
 	once := flags.Bool("once", false, "who waits on the clock waits for ever")
+	probe := flags.Duration("probe", 0, "time for an answer; 0 is the default")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -130,6 +133,7 @@ func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
 		DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback},
 		Clock:     c,
 		Entropy:   entropy.Seeded(1),
+		Timeouts:  appliance.Timeouts{Probe: *probe},
 	})
 	if err != nil {
 		return err

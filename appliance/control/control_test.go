@@ -310,7 +310,7 @@ func TestRequests(t *testing.T) {
 		{"GET", "/v1/peers/server/echo", "", 200, `"running": true`},
 		{"GET", "/v1/peers/server%2Fecho", "", 200, `"running": true`},
 		{"PUT", "/v1/peers/server/echo", `{}`, 400, "expected"},
-		{"PUT", "/v1/peers/server/echo", `{"runing": true}`, 400, "unknown field"},
+		{"PUT", "/v1/peers/server/echo", `{"walking": true}`, 400, "unknown field"},
 		{"PUT", "/v1/peers/nobody", `{"running": true}`, 404, "no server"},
 		{"PUT", "/v1/clock", `{}`, 400, "expected"},
 		{"PUT", "/v1/clock", `{"time": "2015-06-25T08:50:03Z", "advance": "1h"}`, 400, "expected"},
