@@ -386,3 +386,31 @@ func TestServersStopAndStart(t *testing.T) {
 		t.Errorf("a server that is not there: %v", err)
 	}
 }
+
+// Neighbours in a VLAN are neighbours.
+func TestFaultsInAVLAN(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	c := w.Network().(network.Configurer)
+	if err := c.SetVLANs([]network.VLAN{{ID: 12, Parent: "Data 1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetAddrs("VLAN 12", []netip.Prefix{netip.MustParsePrefix("10.0.12.7/24")}); err != nil {
+		t.Fatal(err)
+	}
+	conn := mustDial(t, w, "10.0.12.5:7")
+	echo(t, conn, "hello")
+	for _, action := range []string{"refuse", "prohibit"} {
+		f := add(t, w, netsim.Rule{Action: action, Host: netip.MustParsePrefix("10.0.12.5/32")})
+		want := map[string]error{"refuse": syscall.ECONNREFUSED, "prohibit": syscall.EHOSTUNREACH}[action]
+		if _, err := dial(t, w, "10.0.12.5:7"); !errors.Is(err, want) {
+			t.Errorf("%s: %v", action, err)
+		}
+		without(t, w, f)
+	}
+	add(t, w, rule(t, `{"action": "reset", "to": "10.0.12.7", "direction": "in"}`))
+	conn.SetDeadline(soon())
+	conn.Write([]byte("more"))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("an open connection: %v", err)
+	}
+}
