@@ -38,7 +38,8 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// startBox runs an appliance of topology lab, on a clock if one is given.
+// startBox runs an appliance of topology lab, on a clock if one is given. No NTP server
+// sets it.
 func startBox(t *testing.T, c clock.Clock) *box.Box {
 	t.Helper()
 	file, data, _ := fixtures.Topology("lab")
@@ -46,6 +47,7 @@ func startBox(t *testing.T, c clock.Clock) *box.Box {
 	if err != nil {
 		t.Fatal(err)
 	}
+	topology.Appliance.NTP = []string{}
 	b, err := box.New(box.Options{
 		Topology: topology, Dir: t.TempDir(), NoDoors: true, Clock: c, Entropy: entropy.Seeded(1),
 		HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),

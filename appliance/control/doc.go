@@ -37,7 +37,9 @@
 // # What lasts
 //
 // Faults, stopped servers and the clock's setting outlast a reboot; see package box. Nothing
-// but the clock outlasts the process.
+// but the clock outlasts the process. An appliance that asks NTP servers, as that of
+// topology lab does, believes them again when it next asks: stop the server, or clear
+// ntpconfig, to keep another time.
 //
 // # Who may
 //
