@@ -79,6 +79,14 @@ func (l *loopListener) Close() error {
 
 type loopConn struct{ *net.TCPConn }
 
+// Acknowledged is not known of a connection of this machine's, and FTP does not ask.
+func (loopConn) Acknowledged() int64 { return 0 }
+
+func (loopConn) AwaitAcknowledged(ctx context.Context, _ int64) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
 func (c loopConn) Abort() {
 	_ = c.SetLinger(0)
 	c.Close()
