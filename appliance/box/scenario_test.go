@@ -50,6 +50,8 @@ import (
 //	listen ADDR BACKLOG         open a service of the appliance's that accepts nobody
 //	dial [-within T] FROM TO N  connect a simulated host N times; connections stay
 //	sftp get PATH FILE          fetch a file; scp and ftp likewise
+//	mail PEER N                 wait for the Nth mail, the last so far; stdout
+//	log NAME PATTERN            wait for lines in a log of the appliance's; stdout
 //	pcap FILE FILTER            decode the frames that a filter matches; stdout; fails
 //	                            if there are none
 func TestScenarios(t *testing.T) {
@@ -76,6 +78,8 @@ func TestScenarios(t *testing.T) {
 			"sftp":    verb((*story).sftp),
 			"ftp":     verb((*story).ftp),
 			"pcap":    verb((*story).pcap),
+			"mail":    verb((*story).mail),
+			"log":     verb((*story).log),
 		},
 	})
 }
