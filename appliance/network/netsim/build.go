@@ -233,7 +233,7 @@ func (w *World) buildPeers() {
 			kind, _ := peers.Lookup(s.Type) // Check has found it
 			p := kind.New(peers.Config{
 				Name: s.Name, Transport: w.hosts, Addrs: h.Addresses, Port: s.Port, Options: s.Options,
-				Records: records, Clock: w.options.Clock, Logger: w.options.Logger,
+				Records: records, Authority: w.authority, Clock: w.options.Clock, Logger: w.options.Logger,
 			})
 			w.peers[s.Name] = p
 		}

@@ -44,7 +44,8 @@ type World struct {
 	exit      *vnet.Host // nil: nothing leads out
 	doors     *doors
 
-	peers map[string]peers.Peer // by the name of their service
+	authority *peers.Authority
+	peers     map[string]peers.Peer // by the name of their service
 
 	followers sync.WaitGroup  // what startFollowers started
 	life      context.Context // ends with Stop
@@ -99,6 +100,7 @@ func New(t *Topology, o Options) (*World, error) {
 	if w.faults == nil {
 		w.faults, w.ownFaults = NewFaults(t, nil), true
 	}
+	w.authority = peers.NewAuthority("esasim World CA", o.Entropy.Stream("netsim/authority"), o.Clock.Now)
 	w.life, w.end = context.WithCancel(context.Background())
 	for i := range t.Clients {
 		if c := &t.Clients[i]; c.After != "" {
@@ -126,6 +128,9 @@ func (w *World) Topology() *Topology { return w.topology }
 // Peer is a server of the topology's, by its service's name (HOST/TYPE unless
 // the topology gives one); nil if there is none.
 func (w *World) Peer(name string) peers.Peer { return w.peers[name] }
+
+// Authority is the certificate authority that vouches for this world's servers.
+func (w *World) Authority() *peers.Authority { return w.authority }
 
 // Doors are the doors' real addresses by name. Ports are known after Start.
 func (w *World) Doors() map[string]netip.AddrPort { return w.doors.addrs() }

@@ -37,6 +37,7 @@ type Config struct {
 	Port      uint16
 	Options   map[string]string // as CheckOption let them pass
 	Records   *Records          // what the DNS knows
+	Authority *Authority        // vouches for servers; nil: nobody does
 	Clock     clock.Clock
 	Logger    *slog.Logger
 }

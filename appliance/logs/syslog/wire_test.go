@@ -1,0 +1,200 @@
+package syslog_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/network"
+)
+
+// segments taps the appliance's wire. The function it returns gives, for each segment
+// of the connection to the server so far, who sent it, its flags, and its length.
+func (b *bench) segments() func() []string {
+	b.t.Helper()
+	var mu sync.Mutex
+	var rows []string
+	_, err := b.world.Network().Tap(network.TapConfig{Interface: "Data 1", Sink: func(f network.Frame) {
+		p := gopacket.NewPacket(f.Data, layers.LayerTypeEthernet, gopacket.Default)
+		tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP)
+		if !ok {
+			return
+		}
+		row := "<"
+		if tcp.DstPort == 514 {
+			row = ">"
+		}
+		for _, flag := range []struct {
+			set  bool
+			name string
+		}{{tcp.SYN, " SYN"}, {tcp.FIN, " FIN"}, {tcp.RST, " RST"}, {tcp.ACK, " ACK"}} {
+			if flag.set {
+				row += flag.name
+			}
+		}
+		if n := len(tcp.Payload); n > 0 {
+			row += " " + itoa(n)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		rows = append(rows, row)
+	}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]string(nil), rows...)
+	}
+}
+
+// sizes are the lengths of the segments with data.
+func sizes(rows []string) (n []string) {
+	for _, r := range rows {
+		if i := strings.LastIndexByte(r, ' '); r[i+1] >= '0' && r[i+1] <= '9' {
+			n = append(n, r[i+1:])
+		}
+	}
+	return n
+}
+
+// alert is the record of A4: what the log says of an alert's mail.
+func alert(host, subscription string, cut int) string {
+	text := "Log Error: Subscription " + subscription + ": Network error while sending log data to syslog server"
+	return "A System/Critical alert was sent to alerts@ironport.com with subject \"Critical <System> " + host + ": " + text[:cut] + "...\"."
+}
+
+// The table of A3, row by row: with a name of 5 letters and a host name of 31 the
+// segments are 47 and 365 bytes, acknowledged, and then the server resets.
+func TestThePictureOfTheDocument(t *testing.T) {
+	b := newBench(t, "after: 4 records, then: reset", 1375*time.Microsecond)
+	rows := b.segments()
+	b.start()
+	b.push("%s", alert("mail-gateway-01.corp.example.com"[1:], "Mails", 60))
+	b.toldOf(brokenText)
+	want := []string{"> SYN", "< SYN ACK", "> ACK", "> ACK 47", "< ACK", "> ACK 365", "< ACK", "< RST ACK"}
+	b.eventually("the reset", func() bool { return len(rows()) >= len(want) })
+	if diff := cmp.Diff(want, rows()); diff != "" {
+		t.Error(diff)
+	}
+	stream := string(b.server.Connections()[0].Data)
+	if want := header + "<22>Jun 25 08:50:03 Mails: Info: " + alert("mail-gateway-01.corp.example.com"[1:], "Mails", 60) + "\n"; stream != want {
+		t.Errorf("the stream is\n%swant\n%s", stream, want)
+	}
+}
+
+// The literal text of A4 needs a tag of its own and a cut at 63 (A28, A29).
+func TestTheLiteralTextOfTheDocument(t *testing.T) {
+	b := newBench(t, "", 1375*time.Microsecond)
+	rows := b.segments()
+	b.set.Subscription, b.set.Tag = "Mail_Log", "example.com"
+	b.start()
+	b.push("%s", alert("mail.example.com", "Mail_Log", 63))
+	b.await(4)
+	const want = `<22>Jun 25 08:50:03 example.com: Info: Begin Logfile
+<22>Jun 25 08:50:03 example.com: Info: Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E
+<22>Jun 25 08:50:03 example.com: Info: Time offset from UTC: 7200 seconds
+<22>Jun 25 08:50:03 example.com: Info: A System/Critical alert was sent to alerts@ironport.com with subject "Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sending l...".
+`
+	if got := string(b.server.Connections()[0].Data); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if diff := cmp.Diff([]string{"53", "371"}, sizes(rows())); diff != "" { // 74 + 83 + 214
+		t.Error(diff)
+	}
+}
+
+// On a path without delay too, the first record is alone in its segment (A30).
+func TestFirstRecordIsAloneOnAFastPath(t *testing.T) {
+	b := newBench(t, "", 0)
+	rows := b.segments()
+	b.start()
+	b.push("one")
+	b.await(4)
+	if diff := cmp.Diff([]string{"47", "182"}, sizes(rows())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What is longer than the bound is split, each part with a beginning of its own, and
+// never within a character.
+func TestLongRecordsAreSplit(t *testing.T) {
+	b := newBench(t, "", 0)
+	b.set.MaxMessage = 1024
+	b.start()
+	text := strings.Repeat("é", 1000)
+	b.push("%s", text)
+	const beginning = "<22>Jun 25 08:50:03 Mails: Info: "
+	got := b.await(6)[3:]
+	joined := ""
+	for _, r := range got {
+		if len(r) > 1024 || !strings.HasPrefix(r, beginning) {
+			t.Errorf("a record of %d bytes: %.40q", len(r), r)
+		}
+		joined += strings.TrimPrefix(r, beginning)
+	}
+	if len(got) != 3 || joined != text {
+		t.Errorf("%d records with %d of %d bytes", len(got), len(joined), len(text))
+	}
+}
+
+// A text cannot end its record, and an event without a level has no word for one.
+func TestRecordsAreLines(t *testing.T) {
+	b := newBench(t, "", 0)
+	b.start()
+	b.push("a\nb\rc\td\x00e")
+	b.Push(b.clock.Now().AddDate(0, 0, -20), "", "CEF:0|Cisco")
+	got := b.await(5)[3:]
+	want := []string{`<22>Jun 25 08:50:03 Mails: Info: a\nb\rc\td\x00e`, "<22>Jun  5 08:50:03 Mails: CEF:0|Cisco"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// PRI is 8 times the facility's code and 6 (A5, logs.md 2.2).
+func TestFacilities(t *testing.T) {
+	want := map[string]string{"kern": "<6>", "mail": "<22>", "authpriv": "<86>", "security": "<110>", "console": "<118>", "local0": "<134>", "local7": "<190>"}
+	if n := len(syslog.Facilities()); n != 23 {
+		t.Errorf("%d facilities", n)
+	}
+	b := newBench(t, "protocol: udp", 0)
+	b.set.Protocol = syslog.UDP
+	n := 0
+	for _, f := range syslog.Facilities() {
+		b.set.Facility = f
+		b.start()
+		b.push("text")
+		n++
+		got := b.await(n)
+		if w, ok := want[f]; ok && !strings.HasPrefix(got[n-1], w) {
+			t.Errorf("%s: %q", f, got[n-1])
+		}
+		b.stop()
+	}
+}
+
+func TestSettingsAreChecked(t *testing.T) {
+	good := syslog.Settings{Subscription: "s", Server: "h", Protocol: syslog.TCP, Facility: "mail"}
+	for name, change := range map[string]func(*syslog.Settings){
+		"no server":    func(s *syslog.Settings) { s.Server = "" },
+		"no name":      func(s *syslog.Settings) { s.Subscription = "" },
+		"protocol":     func(s *syslog.Settings) { s.Protocol = "sctp" },
+		"facility":     func(s *syslog.Settings) { s.Facility = "local8" },
+		"tiny":         func(s *syslog.Settings) { s.MaxMessage = 10 },
+		"no directory": func(s *syslog.Settings) { s.Buffer = 1 << 20 },
+	} {
+		s := good
+		change(&s)
+		if p, err := syslog.New(syslog.Options{}, s); err == nil {
+			t.Errorf("%s is accepted", name)
+			p.Close(t.Context())
+		}
+	}
+}

@@ -1,0 +1,121 @@
+package peers
+
+import (
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/esasim/esasim/appliance/entropy"
+)
+
+// An Authority is the world's certificate authority. It is made when somebody first
+// needs it. Its methods are safe for concurrent use.
+type Authority struct {
+	name   string
+	chance *entropy.Stream
+	now    func() time.Time
+
+	once sync.Once
+	cert *x509.Certificate
+	key  ed25519.PrivateKey
+	err  error
+}
+
+// NewAuthority returns an authority with chance of its own.
+func NewAuthority(name string, chance *entropy.Stream, now func() time.Time) *Authority {
+	return &Authority{name: name, chance: chance, now: now}
+}
+
+// lifetime of certificates; they begin a day ago, for clocks that are late.
+func (a *Authority) validity() (from, to time.Time) {
+	now := a.now()
+	return now.AddDate(0, 0, -1), now.AddDate(10, 0, 0)
+}
+
+func (a *Authority) make() error {
+	a.once.Do(func() {
+		from, to := a.validity()
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: a.name},
+			NotBefore: from, NotAfter: to, IsCA: true, BasicConstraintsValid: true,
+			KeyUsage: x509.KeyUsageCertSign,
+		}
+		var der []byte
+		if a.key, a.err = newKey(a.chance); a.err != nil {
+			return
+		}
+		if der, a.err = x509.CreateCertificate(a.chance, template, template, a.key.Public(), a.key); a.err == nil {
+			a.cert, a.err = x509.ParseCertificate(der)
+		}
+	})
+	if a.err != nil {
+		return fmt.Errorf("make a certificate authority: %w", a.err)
+	}
+	return nil
+}
+
+func newKey(chance *entropy.Stream) (ed25519.PrivateKey, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	if _, err := chance.Read(seed); err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// PEM is the authority's own certificate, for those who trust it.
+func (a *Authority) PEM() ([]byte, error) {
+	if err := a.make(); err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}), nil
+}
+
+// Certify makes a server's certificate for names and addresses.
+func (a *Authority) Certify(names []string) (*tls.Certificate, error) {
+	if err := a.make(); err != nil {
+		return nil, err
+	}
+	from, to := a.validity()
+	template := &x509.Certificate{
+		SerialNumber: new(big.Int).SetUint64(a.chance.Uint64()), Subject: pkix.Name{CommonName: names[0]},
+		NotBefore: from, NotAfter: to,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, n := range names {
+		if ip := net.ParseIP(n); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, n)
+		}
+	}
+	key, err := newKey(a.chance)
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(a.chance, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate for %s: %w", names[0], err)
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// tlsConfig makes a certificate when the first client asks for one.
+func (s *SyslogServer) tlsConfig() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, Time: s.config.Clock.Now, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		s.certify.Do(func() {
+			ca := s.config.Authority
+			if ca == nil || s.manners.unknown {
+				ca = NewAuthority("Unknown Authority", entropy.System().Stream("authority"), s.config.Clock.Now)
+			}
+			s.certificate, s.certifyErr = ca.Certify(s.manners.names)
+		})
+		return s.certificate, s.certifyErr
+	}}
+}

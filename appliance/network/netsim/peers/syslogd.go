@@ -1,0 +1,369 @@
+package peers
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network"
+)
+
+var _ = register(Kind{
+	Name: "syslogd",
+	Port: 514,
+	Options: map[string]func(string) error{
+		"protocol": checkSyslogProtocol,
+		"after":    checkAfter,
+		"then":     checkThen,
+		"pause":    checkDelay,
+		"times":    checkCount,
+		"rate":     checkCount,
+		"backlog":  checkBacklog,
+		"names":    checkCertificateNames,
+		"ca":       checkAuthority,
+	},
+	New: func(c Config) Peer { return newSyslogServer(c) },
+})
+
+// What a SyslogServer keeps: the last connections, the beginning of what came on each,
+// and the last records of all.
+const (
+	maxSyslogConnections = 200
+	maxSyslogStream      = 64 << 10
+	maxSyslogRecords     = 20000
+	maxSyslogBytes       = 8 << 20
+)
+
+// A SyslogServer takes records by TCP, one a line, and by UDP, one a datagram; or in TLS.
+// Its options make it misbehave: see syslogManners.
+type SyslogServer struct {
+	stream
+	manners syslogManners
+	life    context.Context // of its connections
+	end     context.CancelFunc
+	sockets []network.PacketConn
+	own     []network.Conn // that fill the backlog
+
+	certify     sync.Once
+	certificate *tls.Certificate
+	certifyErr  error
+
+	mu          sync.Mutex
+	accepted    int
+	open        int
+	connections []*SyslogConnection
+	records     []string
+	bytes       int
+	total       int
+	more        chan struct{} // closed when total grows, and replaced
+}
+
+// A SyslogConnection is a connection as its server saw it.
+type SyslogConnection struct {
+	Time   time.Time      `json:"time"`
+	Client netip.AddrPort `json:"client"`
+	TLS    bool           `json:"tls,omitempty"`
+	Data   []byte         `json:"-"` // its first 64 KiB
+	Bytes  int64          `json:"bytes"`
+	End    string         `json:"end"` // how it ended: "client", "reset", "close", ...; "" while it is open
+}
+
+func newSyslogServer(c Config) *SyslogServer {
+	s := &SyslogServer{stream: stream{config: c}, manners: syslogMannersOf(c), more: make(chan struct{})}
+	s.serve = s.take
+	return s
+}
+
+// Start listens on the host's addresses.
+func (s *SyslogServer) Start(ctx context.Context) error {
+	s.life, s.end = context.WithCancel(context.Background())
+	s.sockets, s.own = nil, nil
+	var err error
+	switch {
+	case s.manners.full:
+		err = s.fillBacklog(ctx)
+	case s.manners.protocol != "udp":
+		err = s.stream.Start(ctx)
+	}
+	if err == nil && (s.manners.protocol == "" || s.manners.protocol == "udp") {
+		err = s.listenPackets(ctx)
+	}
+	if err != nil {
+		s.Stop()
+	}
+	return err
+}
+
+// Stop cuts the connections and waits for their goroutines.
+func (s *SyslogServer) Stop() {
+	if s.end != nil {
+		s.end()
+	}
+	for _, c := range s.sockets {
+		c.Close()
+	}
+	for _, c := range s.own {
+		c.Abort()
+	}
+	s.stream.Stop()
+}
+
+func (s *SyslogServer) listenPackets(ctx context.Context) error {
+	for _, a := range s.config.Addrs {
+		c, err := s.config.Transport.ListenPacket(ctx, network.DialConfig{Local: netip.AddrPortFrom(a, s.config.Port), Owner: s.config.Name})
+		if err != nil {
+			return fmt.Errorf("%s: listen: %w", s.config.Name, err)
+		}
+		s.sockets = append(s.sockets, c)
+		s.running.Go(func() { s.takePackets(c) })
+	}
+	return nil
+}
+
+func (s *SyslogServer) takePackets(c network.PacketConn) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, _, err := c.ReadFrom(buf)
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				s.config.Logger.Error("a simulated server stopped listening", "server", s.config.Name, "error", err)
+			}
+			return
+		}
+		s.keep(string(bytes.TrimSuffix(buf[:n], []byte("\n"))))
+	}
+}
+
+// fillBacklog listens, accepts nobody, and opens connections to itself until no more are
+// taken: who comes now waits in vain.
+func (s *SyslogServer) fillBacklog(ctx context.Context) error {
+	s.stream.mu.Lock()
+	defer s.stream.mu.Unlock()
+	s.stopped, s.listeners, s.conns = false, nil, nil
+	for _, a := range s.config.Addrs {
+		at := netip.AddrPortFrom(a, s.config.Port)
+		l, err := s.config.Transport.Listen(ctx, network.ListenConfig{Addr: at, Backlog: 1, Owner: s.config.Name})
+		if err != nil {
+			return fmt.Errorf("%s: listen: %w", s.config.Name, err)
+		}
+		s.listeners = append(s.listeners, l)
+		for range 16 {
+			short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			c, err := s.config.Transport.Dial(short, network.DialConfig{Local: netip.AddrPortFrom(a, 0), Remote: at, Owner: s.config.Name})
+			cancel()
+			if err != nil {
+				break
+			}
+			s.own = append(s.own, c)
+		}
+	}
+	return nil
+}
+
+// take serves a connection.
+func (s *SyslogServer) take(c network.Conn) {
+	seen := s.begin(c)
+	var in io.Reader = struct{ io.Reader }{c}
+	if s.manners.protocol == "tls" {
+		secure := tls.Server(c, s.tlsConfig())
+		if err := secure.HandshakeContext(s.life); err != nil {
+			s.finish(seen, "TLS: "+err.Error())
+			return
+		}
+		in = secure
+	}
+	misbehaves := s.manners.misbehaves(s.number())
+	if misbehaves && s.manners.records == 0 && s.manners.bytes == 0 {
+		s.act(c, in, seen, nil)
+		return
+	}
+	var line []byte
+	records := 0
+	buf := make([]byte, s.manners.chunk())
+	for {
+		n, err := in.Read(buf)
+		line = s.lines(seen, line, buf[:n], &records)
+		if misbehaves && s.manners.reached(records, seen.Bytes) {
+			s.act(c, in, seen, line)
+			return
+		}
+		if err != nil {
+			if len(line) > 0 {
+				s.keep(string(line)) // as rsyslogd does with what has no line end
+			}
+			s.finish(seen, ended(err))
+			return
+		}
+		if s.manners.rate > 0 {
+			_ = clock.System().Sleep(s.life, time.Duration(bytes.Count(buf[:n], []byte("\n")))*time.Second/time.Duration(s.manners.rate))
+		}
+	}
+}
+
+// ended is the word for the end of a connection that was not the server's doing.
+func ended(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "client"
+	}
+	return err.Error()
+}
+
+// lines keeps the lines that data ends, and returns the beginning of the next one.
+func (s *SyslogServer) lines(seen *SyslogConnection, line, data []byte, records *int) []byte {
+	s.mu.Lock()
+	seen.Bytes += int64(len(data))
+	seen.Data = append(seen.Data, data[:min(len(data), maxSyslogStream-len(seen.Data))]...)
+	s.mu.Unlock()
+	for {
+		i := bytes.IndexByte(data, '\n')
+		if i < 0 {
+			return append(line, data...)
+		}
+		s.keep(string(append(line, data[:i]...)))
+		*records++
+		line, data = line[:0], data[i+1:]
+	}
+}
+
+// act does what the manners want. line is the beginning of the next one.
+func (s *SyslogServer) act(c network.Conn, in io.Reader, seen *SyslogConnection, line []byte) {
+	_ = clock.System().Sleep(s.life, s.manners.pause)
+	switch s.manners.then {
+	case "reset":
+		c.Abort()
+	case "half-close":
+		_ = c.CloseWrite()
+		records := 0
+		buf := make([]byte, s.manners.chunk())
+		for {
+			n, err := in.Read(buf)
+			line = s.lines(seen, line, buf[:n], &records)
+			if err != nil {
+				break
+			}
+		}
+	case "stop-reading":
+		<-s.life.Done()
+	}
+	s.finish(seen, s.manners.then)
+}
+
+// begin takes note of a connection.
+func (s *SyslogServer) begin(c network.Conn) *SyslogConnection {
+	client, _ := netip.ParseAddrPort(c.RemoteAddr().String())
+	seen := &SyslogConnection{Time: s.config.Clock.Now(), Client: client, TLS: s.manners.protocol == "tls"}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accepted++
+	s.open++
+	s.connections = append(s.connections, seen)
+	if len(s.connections) > maxSyslogConnections {
+		s.connections = slices.Delete(s.connections, 0, 1)
+	}
+	return seen
+}
+
+func (s *SyslogServer) finish(seen *SyslogConnection, how string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen.End = how
+	s.open--
+}
+
+func (s *SyslogServer) number() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accepted
+}
+
+func (s *SyslogServer) keep(record string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.total++
+	s.bytes += len(record)
+	s.records = append(s.records, record)
+	drop := 0
+	for len(s.records)-drop > maxSyslogRecords || s.bytes > maxSyslogBytes && drop < len(s.records)-1 {
+		s.bytes -= len(s.records[drop])
+		drop++
+	}
+	if drop > 0 {
+		s.records = s.records[drop:]
+	}
+	close(s.more)
+	s.more = make(chan struct{})
+}
+
+// Records are the last that came, without line ends, in the order in which they came: at
+// most 20000, of 8 MiB.
+func (s *SyslogServer) Records() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.records)
+}
+
+// Total counts all records that came.
+func (s *SyslogServer) Total() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
+// Open is the number of open TCP connections.
+func (s *SyslogServer) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.open
+}
+
+// Connections are the last 200 TCP connections, the oldest first.
+func (s *SyslogServer) Connections() []SyslogConnection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []SyslogConnection
+	for _, c := range s.connections {
+		seen := *c
+		seen.Data = slices.Clone(c.Data)
+		all = append(all, seen)
+	}
+	return all
+}
+
+// Await waits until n records have come since the beginning, and returns Records.
+func (s *SyslogServer) Await(ctx context.Context, n int) ([]string, error) {
+	for {
+		s.mu.Lock()
+		total, more := s.total, s.more
+		s.mu.Unlock()
+		if total >= n {
+			return s.Records(), nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d records came: %w", total, n, context.Cause(ctx))
+		}
+	}
+}
+
+// A SyslogReport is what a SyslogServer tells of itself.
+type SyslogReport struct {
+	Taken       int                `json:"taken"` // records since the beginning
+	Open        int                `json:"open"`  // connections
+	Connections []SyslogConnection `json:"connections"`
+	Records     []string           `json:"records"` // those that are still kept
+}
+
+// Report implements Reporter with a SyslogReport.
+func (s *SyslogServer) Report() any {
+	return SyslogReport{Taken: s.Total(), Open: s.Open(), Connections: s.Connections(), Records: s.Records()}
+}
