@@ -15,11 +15,11 @@ import (
 func TestWhatRolesMayNotDo(t *testing.T) {
 	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
 	operate := []string{
-		"commit", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "logconfig",
+		"alertconfig", "commit", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "logconfig",
 		"ntpconfig", "packetcapture", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
 		"settime", "settz", "showconfig", "tcpdump",
 	}
-	readLogs := []string{"grep", "tail"}
+	readLogs := []string{"findevent", "grep", "tail"}
 	power := []string{"reboot", "shutdown"}
 	for role, want := range map[users.Role][]string{
 		users.Administrator:    nil,
