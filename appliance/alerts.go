@@ -38,7 +38,7 @@ func (a *Appliance) openAlerts() (err error) {
 		File:     filepath.Join(a.state, alertsFile),
 		Submit:   a.Letters.Submit,
 		Log:      toMailLog,
-		Report:   a.supportReport,
+		Report:   a.SupportReport,
 		Logger:   a.Logger,
 	})
 	if err != nil {
@@ -62,8 +62,8 @@ func (a *Appliance) letterLevel() logs.Level {
 	return Information
 }
 
-// supportReport is what AutoSupport's weekly report tells of the appliance's state.
-func (a *Appliance) supportReport() string {
+// SupportReport is what AutoSupport's weekly report tells of the appliance's state.
+func (a *Appliance) SupportReport() string {
 	up := a.Clock.Since(a.started)
 	return fmt.Sprintf("Up since: %s (%dd %dh %02dm %02ds)\nStatus: %s\n", a.Started().In(a.Zone()).Format("Mon Jan _2 15:04:05 2006 MST"),
 		up/(24*time.Hour), up/time.Hour%24, up/time.Minute%60, up/time.Second%60, a.metrics())

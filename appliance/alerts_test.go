@@ -1,0 +1,70 @@
+package appliance_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs"
+)
+
+func TestRemovedLogFilesAreToldIfAskedFor(t *testing.T) {
+	for asked, want := range map[bool][]string{
+		false: nil,
+		true:  {"Info: Log subscription system_logs: 1 log files were removed because of the maximum number of files, 1."},
+	} {
+		box, clk := offline(t, t.TempDir(), switchedOn)
+		d := box.Config.Edit()
+		list := logs.Section.Get(d)
+		s := list.Find("system_logs")
+		s.MaxFiles, s.Alert = 1, asked
+		logs.Section.Set(d, list)
+		if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			box.Log(appliance.SystemLog, appliance.Information, "a line")
+			clk.Advance(time.Second)
+			if err := box.Logs.Rollover(t.Context(), "system_logs"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for _, a := range box.Alerts.Alerts() {
+			got = append(got, a.Severity.Word()+": "+a.Text)
+		}
+		if diff := cmp.Diff(want, got[:min(1, len(got))]); diff != "" {
+			t.Errorf("asked for: %v\n%s", asked, diff)
+		}
+	}
+}
+
+func TestAlertsSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	box, _ := offline(t, dir, switchedOn)
+	box.Alerts.Raise(alert.Hardware, alert.Warning, "a fan is slow")
+	if err := box.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again, _ := offline(t, dir, switchedOn.Add(time.Hour))
+	got := again.Alerts.Alerts()
+	if len(got) != 1 || got[0].Text != "a fan is slow" || !got[0].Time.Equal(switchedOn) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestTheWeeklyReportTellsOfTheAppliance(t *testing.T) {
+	w := minimal(t)
+	box := newBox(t, w)
+	text := box.SupportReport()
+	for _, want := range []string{"Up since: ", "(0d 0h 00m 0", "\nStatus: ", "CPUETm"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+}
