@@ -16,9 +16,17 @@
 // interfaces, routes and mail listeners, and how administrators come in.
 //
 // A little state outlives a restart: the clock's setting, the date of the installation,
-// the settings of captures, whether reporting is on. Erase removes what users did to an
+// the settings of captures, whether reporting is on, the alerts that were told. Erase removes what users did to an
 // appliance, configuration and state, and leaves what the hardware and the installed
 // software know.
+//
+// # Trouble
+//
+// What an administrator should know unasked is raised at the alert desk (Alerts): a log
+// that cannot be pushed or written, or whose oldest files were removed if somebody asked
+// to be told; a capture that the disk ended; a full disk. The desk's letters leave by the
+// internal SMTP system (Letters), and both write to the mail log, so that they are made
+// before the logs and send nothing before Start.
 //
 // # Services and ports
 //
