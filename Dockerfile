@@ -16,6 +16,6 @@ USER 65532:65532
 ENV XDG_STATE_HOME=/state
 VOLUME /state
 # ssh, ftp, and the passive data connections of ftp
-EXPOSE 2222 2121 30000-30009
+EXPOSE 2222 2121 8080 8443 30000-30009
 ENTRYPOINT ["/esasim"]
-CMD ["serve", "--ssh", "0.0.0.0:2222", "--ftp", "0.0.0.0:2121", "--ftp-passive", "30000-30009"]
+CMD ["serve", "--ssh", "0.0.0.0:2222", "--ftp", "0.0.0.0:2121", "--http", "0.0.0.0:8080", "--https", "0.0.0.0:8443", "--ftp-passive", "30000-30009"]

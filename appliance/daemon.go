@@ -15,7 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// httpUnavailable is what the ports of pages and of the API say to whoever asks.
+// httpUnavailable is what the ports of the API say to whoever asks.
 const httpUnavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 func saysHTTP(*Appliance) string { return httpUnavailable }
@@ -30,10 +30,6 @@ func saysSMTP(a *Appliance) string {
 var sockets = map[*Process][]ServicePort{
 	Postgres:   {{Process: Postgres, Backlog: 208, Addrs: onLocalhost(5432)}},
 	Controller: {{Process: Controller, Backlog: 10, Addrs: onLocalhost(53)}},
-	GUI: {
-		{Process: GUI, Backlog: 20, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.HTTP }), Farewell: saysHTTP},
-		{Process: GUI, Backlog: 20, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.HTTPS })},
-	},
 	Quarantine: {{Process: Quarantine, Backlog: 20, Mapped: true, Addrs: onLocalhost(18081)}},
 	APIServer: {
 		{Process: APIServer, Backlog: 15, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.APIHTTP }), Farewell: saysHTTP},

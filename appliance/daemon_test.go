@@ -21,7 +21,7 @@ func daemons(t *testing.T, w *netsim.World, v product.Version, list ...*applianc
 	t.Helper()
 	f := config.NewFactory()
 	with := data1
-	with.HTTP, with.HTTPS, with.NextGUI = 80, 443, 4431
+	with.APIHTTP, with.APIHTTPS, with.NextGUI = 6080, 6443, 4431
 	appliance.Hostname.SetFactory(f, "mail.example.com")
 	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{with}})
 	appliance.Listeners.SetFactory(f, appliance.MailListeners{List: []appliance.MailListener{
@@ -40,12 +40,12 @@ func daemons(t *testing.T, w *netsim.World, v product.Version, list ...*applianc
 
 func TestADaemonSaysFarewellAndCloses(t *testing.T) {
 	w := minimal(t)
-	daemons(t, w, product.Version{Major: 14}, appliance.Hermes, appliance.GUI)
+	daemons(t, w, product.Version{Major: 14}, appliance.Hermes, appliance.APIServer)
 	for _, c := range []struct{ to, says string }{
 		{"192.0.2.25:25", "421 4.3.2 mail.example.com Service not available, closing transmission channel\r\n"},
 		{"192.0.2.25:7025", "421 4.3.2 mail.example.com Service not available, closing transmission channel\r\n"},
-		{"192.0.2.25:80", "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
-		{"192.0.2.25:443", ""},
+		{"192.0.2.25:6080", "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
+		{"192.0.2.25:6443", ""},
 	} {
 		conn, err := dial(t, w, c.to)
 		if err != nil {
@@ -69,7 +69,7 @@ func TestADaemonSaysFarewellAndCloses(t *testing.T) {
 func TestTheSocketsOfB41HaveItsBacklogs(t *testing.T) {
 	w := minimal(t)
 	box := daemons(t, w, product.Version{Major: 14},
-		appliance.Postgres, appliance.Controller, appliance.GUI, appliance.Quarantine, appliance.Hermes, appliance.Nginx, appliance.NextGUI)
+		appliance.Postgres, appliance.Controller, appliance.APIServer, appliance.Quarantine, appliance.Hermes, appliance.Nginx, appliance.NextGUI)
 	sockets, err := box.Net.Sockets()
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestTheSocketsOfB41HaveItsBacklogs(t *testing.T) {
 	for _, want := range []listener{
 		{"127.0.0.1:5432", 208, "postgres", "pgsql", false, nil},
 		{"127.0.0.1:53", 10, "interface", "root", false, nil},
-		{"192.0.2.25:80", 20, "gui", "root", false, nil},
+		{"192.0.2.25:6080", 15, "api_serve", "root", false, nil},
 		{"127.0.0.1:18081", 20, "java", "root", true, nil},
 		{"192.0.2.25:7025", 50, "hermes", "root", false, nil},
 		{"0.0.0.0:4431", 128, "nginx", "root", false, []string{"nobody", "nobody"}},
@@ -102,26 +102,26 @@ func TestTheSocketsOfB41HaveItsBacklogs(t *testing.T) {
 
 func TestARestartedProcessIsTheNewest(t *testing.T) {
 	w := minimal(t)
-	box := daemons(t, w, product.Version{Major: 14}, appliance.GUI, appliance.Hermes)
+	box := daemons(t, w, product.Version{Major: 14}, appliance.APIServer, appliance.Hermes)
 	socket := func() network.Socket {
 		sockets, err := box.Net.Sockets()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range sockets {
-			if s.Local.Port() == 80 {
+			if s.Local.Port() == 6080 {
 				return s
 			}
 		}
-		t.Fatal("nobody listens on port 80")
+		t.Fatal("nobody listens on port 6080")
 		return network.Socket{}
 	}
 	old := socket()
-	if err := box.Restart(t.Context(), appliance.GUI); err != nil {
+	if err := box.Restart(t.Context(), appliance.APIServer); err != nil {
 		t.Fatal(err)
 	}
 	all := box.Processes()
-	if last := all[len(all)-1]; last.Name != "gui" {
+	if last := all[len(all)-1]; last.Name != "api_serve" {
 		t.Errorf("the newest process is %s", last.Name)
 	}
 	if s := socket(); s.PID != all[len(all)-1].PID || s.PID == old.PID || s.Seq == old.Seq {

@@ -24,6 +24,7 @@ const (
 	AuthenticationLog = logs.Authentication
 	CLILog            = logs.CLI
 	FTPLog            = logs.FTP
+	GUILog            = logs.GUI
 	MailLog           = logs.Mail
 	SNTPLog           = logs.NTP
 	SystemLog         = logs.System

@@ -30,6 +30,10 @@ type ServicePort struct {
 var (
 	SSHService = ServicePort{Process: Ginetd, Backlog: 10, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.SSH })}
 	FTPService = ServicePort{Process: FTPDaemon, Backlog: 10, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.FTP })}
+
+	// The page's sockets open in this order.
+	HTTPService  = ServicePort{Process: GUI, Backlog: 20, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.HTTP })}
+	HTTPSService = ServicePort{Process: GUI, Backlog: 20, Addrs: OnInterfaces(func(i IPInterface) uint16 { return i.HTTPS })}
 )
 
 // ListenService opens p on every address that the configuration says, and follows

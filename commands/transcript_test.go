@@ -105,12 +105,15 @@ func (s *stand) start(ts *testscript.TestScript, topology, version string, c clo
 	loaded, err := netsim.Load(file, data)
 	ts.Check(err)
 	loaded.Appliance.Version = cmp.Or(version, loaded.Appliance.Version)
-	free := netip.MustParseAddrPort("127.0.0.1:0")
+	doors := map[string]netip.AddrPort{}
+	for _, d := range loaded.Doors.In {
+		doors[d.Name] = netip.MustParseAddrPort("127.0.0.1:0")
+	}
 	b, err := box.New(box.Options{
 		Topology:  loaded,
 		Dir:       filepath.Join(s.env.WorkDir, ".box"),
 		HostKey:   hostKey,
-		DoorAddrs: map[string]netip.AddrPort{"ssh": free, "ftp": free},
+		DoorAddrs: doors,
 		Clock:     c,
 		Entropy:   entropy.Seeded(1),
 		Timeouts:  appliance.Timeouts{Probe: patience, Lookup: patience, Connect: patience},

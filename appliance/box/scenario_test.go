@@ -130,11 +130,15 @@ func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
+	doors := map[string]netip.AddrPort{}
+	for _, d := range topo.Doors.In {
+		doors[d.Name] = loopback
+	}
 	s.box, err = box.New(box.Options{
 		Topology:  topo,
 		Dir:       filepath.Join(s.env.WorkDir, ".box"),
 		HostKey:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
-		DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback},
+		DoorAddrs: doors,
 		Clock:     c,
 		Entropy:   entropy.Seeded(1),
 		Timeouts:  appliance.Timeouts{Probe: *probe},

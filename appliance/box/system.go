@@ -69,8 +69,13 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 		return s.box.ListenService(ctx, appliance.SSHService)
 	}))
 	s.box.Add(transfer.NewFTPServer(ftpOptions(s.box, o)))
+	gui, err := newGUI(s, o)
+	if err != nil {
+		return nil, errors.Join(err, s.box.Stop(context.Background()), s.world.Stop(context.Background()))
+	}
+	s.box.Add(gui)
 	for _, p := range []*appliance.Process{
-		appliance.GUI, appliance.Quarantine, appliance.APIServer, appliance.Hermes, appliance.Nginx, appliance.NextGUI,
+		appliance.Quarantine, appliance.APIServer, appliance.Hermes, appliance.Nginx, appliance.NextGUI,
 	} {
 		if s.box.Has(p) {
 			s.box.Add(s.box.Daemon(p))

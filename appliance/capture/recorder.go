@@ -395,6 +395,14 @@ func (r *Recorder) Files(side Side) ([]fs.FileInfo, error) {
 	return list, nil
 }
 
+// Growing reports whether a stored file is of the capture that runs, and so must not be
+// removed.
+func (r *Recorder) Growing(file string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.running != nil && belongsTo(file, r.running.out.name)
+}
+
 // belongsTo reports whether file is that of the capture called name, or a part of it.
 func belongsTo(file, name string) bool {
 	for i := range maxParts + 1 {

@@ -59,12 +59,12 @@ func (c *controller) stop() error {
 
 func (c *controller) announce(w io.Writer) {
 	if c.socket != "" {
-		fmt.Fprintf(w, "  %-4s %s\n", "ctl", "esasim ctl --socket "+c.socket+" fault list")
+		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --socket "+c.socket+" fault list")
 	} else {
-		fmt.Fprintf(w, "  %-4s no socket: %s\n", "ctl", oneLine(c.why))
+		fmt.Fprintf(w, "  %-5s no socket: %s\n", "ctl", oneLine(c.why))
 	}
 	if c.address != "" {
-		fmt.Fprintf(w, "  %-4s %s\n", "ctl", "esasim ctl --addr "+c.address+" fault list")
+		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --addr "+c.address+" fault list")
 	}
 }
 

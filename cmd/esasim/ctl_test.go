@@ -122,7 +122,7 @@ func TestCtlRefusals(t *testing.T) {
 func TestNoRoomForTheSocket(t *testing.T) {
 	data := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
 	p := start(t, t.TempDir(), "--data", data)
-	if p.ready.Socket != "" || !strings.Contains(p.out, "ctl  no socket: the path of a socket may have ") {
+	if p.ready.Socket != "" || !strings.Contains(p.out, "ctl   no socket: the path of a socket may have ") {
 		t.Errorf("socket %q; at start it printed:\n%s", p.ready.Socket, p.out)
 	}
 }

@@ -20,7 +20,7 @@ const layers = `
 	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/network/netsim appliance/alert
 	appliance
-	shell transfer
+	shell transfer appliance/web
 	shell/shelltest
 	commands
 	appliance/box

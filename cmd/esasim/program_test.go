@@ -59,7 +59,7 @@ func command(t *testing.T, home string, args ...string) *exec.Cmd {
 func start(t *testing.T, home string, args ...string) *program {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
-	args = append([]string{"serve", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--ready", file}, args...)
+	args = append([]string{"serve", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ready", file}, args...)
 	p := &program{Cmd: command(t, home, args...), home: home, ended: make(chan struct{})}
 	out, err := p.StdoutPipe()
 	if err != nil {
@@ -297,7 +297,7 @@ func TestSessionsAreToldOfTheEnd(t *testing.T) {
 
 // The serial console has a login of its own, and the end of its input is the end.
 func TestConsole(t *testing.T) {
-	c := command(t, t.TempDir(), "--console", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0")
+	c := command(t, t.TempDir(), "--console", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0")
 	c.Stdin = strings.NewReader("admin\nwrong\nadmin\nironport\nwho\nexit\n")
 	out, err := c.Output()
 	if err != nil {

@@ -34,6 +34,8 @@ type serve struct {
 	Console    bool       `help:"Open the command line here, as on the serial console."`
 	SSH        address    `name:"ssh" placeholder:"ADDR" help:"Address of the SSH door (default: the topology's). Port 0 takes a free port."`
 	FTP        address    `name:"ftp" placeholder:"ADDR" help:"Address of the FTP door (default: the topology's)."`
+	HTTP       address    `name:"http" placeholder:"ADDR" help:"Address of the HTTP door (default: the topology's)."`
+	HTTPS      address    `name:"https" placeholder:"ADDR" help:"Address of the HTTPS door (default: the topology's)."`
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  netip.Addr `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP tells clients to connect to (default: the one that they connected to)."`
 	Ctl        address    `placeholder:"ADDR" help:"Also let esasim ctl in at this address of the loopback interface, besides the socket in the data directory."`
@@ -124,7 +126,7 @@ func stopBox(b *box.Box) error {
 
 func (s *serve) doorAddrs() map[string]netip.AddrPort {
 	addrs := map[string]netip.AddrPort{}
-	for name, addr := range map[string]address{"ssh": s.SSH, "ftp": s.FTP} {
+	for name, addr := range map[string]address{"ssh": s.SSH, "ftp": s.FTP, "http": s.HTTP, "https": s.HTTPS} {
 		if addr.IsValid() {
 			addrs[name] = addr.AddrPort
 		}
@@ -185,9 +187,9 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controller
 	facts := b.Appliance().Product
 	fmt.Fprintf(w, "%s: %s, AsyncOS %s, topology %s\n", r.Hostname, facts.Name(), facts.Version, s.Topology)
 	for _, name := range slices.Sorted(maps.Keys(r.Addresses)) {
-		fmt.Fprintf(w, "  %-4s %-22s %s\n", name, r.Addresses[name], howTo(name, r.Addresses[name]))
+		fmt.Fprintf(w, "  %-5s %-22s %s\n", name, r.Addresses[name], howTo(name, r.Addresses[name]))
 	}
-	fmt.Fprintf(w, "  %-4s %s\n", "data", r.Data)
+	fmt.Fprintf(w, "  %-5s %s\n", "data", r.Data)
 	ctl.announce(w)
 	how := "Ctrl-C"
 	if s.Console {
@@ -211,6 +213,8 @@ func howTo(name, addr string) string {
 		return fmt.Sprintf("ssh -p %s admin@%s", port, host)
 	case "ftp":
 		return fmt.Sprintf("curl --user admin ftp://%s/", net.JoinHostPort(host, port))
+	case "http", "https":
+		return fmt.Sprintf("%s://%s/", name, net.JoinHostPort(host, port))
 	}
 	return ""
 }

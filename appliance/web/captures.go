@@ -1,0 +1,309 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/files"
+)
+
+// captureRoutes registers Help and Support > Packet Capture.
+func (s *site) captureRoutes(mux *http.ServeMux) {
+	s.route(mux, capturePage, "GET", "", s.showCaptures)
+	s.route(mux, capturePage, "POST", "/start", s.startCapture)
+	s.route(mux, capturePage, "POST", "/stop", s.stopCapture)
+	s.route(mux, capturePage, "POST", "/files", s.chooseFiles)
+	s.route(mux, capturePage, "GET", "/files/{name}", s.downloadCapture)
+	s.route(mux, capturePage, "GET", "/settings", s.showSettings)
+	s.route(mux, capturePage, "POST", "/settings", s.saveSettings)
+	s.background(mux, capturePage, "/status", s.captureStatus)
+	s.background(mux, capturePage, "/check", s.checkFilter)
+}
+
+// A captureView is the page's (B14, B15).
+type captureView struct {
+	Now      captureNow
+	Last     string // why the last capture ended, if nobody ended it
+	Settings []captureSetting
+	Files    []captureFile
+	Used     string
+	Quota    string
+}
+
+// captureNow is the state of the capture in progress, for the page and for its script.
+type captureNow struct {
+	Running  bool   `json:"running"`
+	Duration string `json:"duration"`
+	File     string `json:"file"`
+	Size     string `json:"size"`
+	Packets  string `json:"packets"`
+	Dropped  string `json:"dropped"`
+	Progress int    `json:"progress"` // percent of the size limit
+}
+
+type captureSetting struct{ Name, Value string }
+
+type captureFile struct {
+	Name, Size, Time string
+	Bytes            int64
+	Growing          bool
+}
+
+func (s *site) captureNow() (captureNow, capture.Status) {
+	st := s.box.Captures.Status(capture.GUI)
+	now := captureNow{
+		Running: st.Running, Duration: capture.FormatDuration(st.Elapsed.Truncate(time.Second)), File: st.File,
+		Size: size(st.Size), Packets: grouped(int64(st.Packets)), Dropped: grouped(int64(st.Dropped)),
+	}
+	if limit := int64(st.Settings.SizeMB) << 20; limit > 0 {
+		now.Progress = int(min(100, st.Size*100/limit))
+	}
+	return now, st
+}
+
+// captureStatus is what the page refreshes itself with.
+func (s *site) captureStatus(v *visit) error {
+	now, _ := s.captureNow()
+	return answerJSON(v.w, now)
+}
+
+func (s *site) showCaptures(v *visit) error {
+	now, st := s.captureNow()
+	settings := s.box.Captures.Settings()
+	if st.Running {
+		settings = st.Settings
+	}
+	view := captureView{Now: now, Settings: settingRows(settings)}
+	if !st.Running && st.Reason != capture.NotEnded && st.Reason != capture.ByUser {
+		view.Last = fmt.Sprintf("The last capture ended: %v.", st.Reason)
+	}
+	list, err := s.box.Captures.Files(capture.GUI)
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		view.Files = append(view.Files, captureFile{
+			Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime()), Bytes: f.Size(), Growing: s.box.Captures.Growing(f.Name()),
+		})
+	}
+	slices.SortStableFunc(view.Files, func(a, b captureFile) int { return strings.Compare(b.Name, a.Name) }) // the newest first
+	used, quota := s.box.Files.Usage()
+	view.Used = size(used)
+	if quota > 0 {
+		view.Quota = size(quota)
+	}
+	return s.show(v, "captures.html", view)
+}
+
+// settingRows are the settings as the page shows them (logs.md 5.1).
+func settingRows(s capture.Settings) []captureSetting {
+	duration := "Run Capture Indefinitely"
+	switch {
+	case s.Duration > 0:
+		duration = "Run Capture Until Time Elapsed Reaches " + capture.FormatDuration(s.Duration)
+	case !s.KeepNewest:
+		duration = "Run Capture Until File Size Limit Reached"
+	}
+	filter := "No Filters"
+	if s.Filter.Expr() != "" {
+		filter = s.FilterText()
+	}
+	return []captureSetting{
+		{"Capture File Size Limit", s.SizeText()},
+		{"Capture Duration", duration},
+		{"Interfaces Selected", s.InterfacesText()},
+		{"Filters Selected", filter},
+	}
+}
+
+func (s *site) startCapture(v *visit) error {
+	owner := capture.Owner{Side: capture.GUI}
+	if _, err := s.box.Captures.Start(v.Context(), owner); err != nil {
+		return v.sorry(capturePage.Path, startRefusal(err))
+	}
+	return v.done(capturePage.Path, "Success - Packet Capture has started.")
+}
+
+func (s *site) stopCapture(v *visit) error {
+	st, err := s.box.Captures.Stop(capture.GUI)
+	switch {
+	case errors.Is(err, capture.ErrNotRunning):
+		return v.sorry(capturePage.Path, refuse(http.StatusConflict, "The packet capture has ended already."))
+	case err != nil:
+		return err
+	case st.Reason != capture.ByUser: // it ended at that moment; the page says why
+		return v.done(capturePage.Path, "")
+	}
+	return v.done(capturePage.Path, "Success - Packet Capture has stopped.")
+}
+
+// startRefusal words what keeps a capture from being started (B22); other errors are
+// internal.
+func startRefusal(err error) error {
+	var running *capture.RunningError
+	switch {
+	case errors.As(err, &running) && running.Side == capture.GUI:
+		return refuse(http.StatusConflict, "A packet capture is in progress already.")
+	case errors.As(err, &running):
+		where := "with the command packetcapture"
+		if running.Side == capture.TCPDump {
+			where = "in the menu tcpdump of the command line"
+		}
+		return refuse(http.StatusConflict,
+			"A packet capture that was started %s is in progress. Only one capture can run at a time: it must be stopped there first.", where)
+	case errors.Is(err, syscall.ENOSPC):
+		return refuse(http.StatusConflict, "The packet capture cannot be started: there is no disk space left.")
+	case errors.Is(err, errors.ErrUnsupported):
+		return refuse(http.StatusConflict, "This appliance's network does not let packets be captured.")
+	}
+	return settingRefusal(err)
+}
+
+// storedCapture opens a file of the page's list. Any other name is not found, whatever
+// is in it.
+func (s *site) storedCapture(name string) (*files.File, fs.FileInfo, error) {
+	list, err := s.box.Captures.Files(capture.GUI)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !slices.ContainsFunc(list, func(f fs.FileInfo) bool { return f.Name() == name }) {
+		return nil, nil, errNoCapture
+	}
+	f, err := s.box.Files.OpenFile(path.Join(files.Diagnostic, name), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, errNoCapture
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+var errNoCapture = refuse(http.StatusNotFound, "There is no such packet capture file. It may have been deleted.")
+
+// downloadCapture sends a file (B16). One that grows ends where it does now.
+func (s *site) downloadCapture(v *visit) error {
+	f, info, err := s.storedCapture(v.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := v.w.Header()
+	h.Set("Content-Type", "application/vnd.tcpdump.pcap")
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": info.Name()}))
+	http.ServeContent(v.w, v.Request, "", info.ModTime(), io.NewSectionReader(f, 0, info.Size()))
+	return nil
+}
+
+// chooseFiles is what the buttons below the list do with the files that are ticked (B16,
+// B17).
+func (s *site) chooseFiles(v *visit) error {
+	names := v.PostForm["file"]
+	switch v.PostForm.Get("action") {
+	case "download":
+		if len(names) != 1 {
+			return v.sorry(capturePage.Path, refuse(http.StatusBadRequest, "Choose one file to download."))
+		}
+		f, info, err := s.storedCapture(names[0])
+		if err != nil {
+			return v.sorry(capturePage.Path, err)
+		}
+		f.Close()
+		return v.done(capturePage.Path+"/files/"+url.PathEscape(info.Name()), "")
+	case "delete":
+		if len(names) == 0 {
+			return v.sorry(capturePage.Path, refuse(http.StatusBadRequest, "Choose the files to delete."))
+		}
+		return s.deleteFiles(v, names)
+	}
+	return refuse(http.StatusBadRequest, "The form cannot be read.")
+}
+
+// A deletion is a question.
+type deletion struct {
+	Files   []captureFile
+	Running string // what grows, and so cannot be deleted
+}
+
+// deleteFiles asks first.
+func (s *site) deleteFiles(v *visit, names []string) error {
+	list, err := s.box.Captures.Files(capture.GUI)
+	if err != nil {
+		return err
+	}
+	var d deletion
+	for _, f := range list {
+		switch {
+		case !slices.Contains(names, f.Name()):
+		case s.box.Captures.Growing(f.Name()):
+			d.Running = f.Name()
+		default:
+			d.Files = append(d.Files, captureFile{Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime())})
+		}
+	}
+	switch {
+	case d.Running != "":
+		return v.sorry(capturePage.Path, refuse(http.StatusConflict, "%s belongs to the capture in progress. Stop the capture first.", d.Running))
+	case len(d.Files) == 0:
+		return v.sorry(capturePage.Path, errNoCapture)
+	case v.PostForm.Get("sure") != "yes":
+		return s.show(v, "delete.html", d)
+	}
+	gone := 0
+	for _, f := range d.Files {
+		err := s.box.Files.Remove(path.Join(files.Diagnostic, f.Name))
+		if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("delete captures: %w", err)
+		}
+		gone++
+	}
+	return v.done(capturePage.Path, "Success - %s deleted.", count(gone, "packet capture file has been", "packet capture files have been"))
+}
+
+// count is "1 file" or "2 files".
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(int64(n)) + " " + many
+}
+
+// size is a number of bytes as people read it.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f K", float64(n)/(1<<10))
+	case n < 1<<30:
+		return fmt.Sprintf("%.1f M", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.2f G", float64(n)/(1<<30))
+}
+
+// grouped writes a number with a comma before every three digits.
+func grouped(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,257 @@
+package web
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+const capturesPath = "/help_and_support/packet_capture"
+
+// store puts a file among the captures.
+func (s *stand) store(name string, data []byte) {
+	s.t.Helper()
+	if err := s.box.Files.WriteFile(path.Join(files.Diagnostic, name), data); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestACaptureIsStartedWatchedAndStopped(t *testing.T) { // B6, B7, B15
+	s := newStand(t)
+	b := s.login("admin")
+	wants(t, b.get(capturesPath), http.StatusOK, "No packet capture in progress", "Start Capture", "There are no packet capture files.")
+	leads(t, b.post(capturesPath+"/start"), capturesPath)
+	s.clock.Advance(4 * time.Second)
+	wants(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.", "Status: Capture in progress (Duration = <span data-show=\"duration\">4s</span>)",
+		"C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-20150625-085003.cap", "Stop Capture", "in progress")
+	wants(t, b.get(capturesPath+"/status"), http.StatusOK, `"running":true,"duration":"4s"`, `"size":"24 B","packets":"0","dropped":"0"`)
+	leads(t, b.post(capturesPath+"/stop"), capturesPath)
+	wants(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has stopped.", "No packet capture in progress", "20150625-085003.cap", "24 B")
+	leads(t, b.post(capturesPath+"/stop"), capturesPath)
+	wants(t, b.get(capturesPath), http.StatusOK, `role="alert">The packet capture has ended already.`)
+}
+
+func TestACaptureOutlivesTheLogin(t *testing.T) { // B8
+	s := newStand(t)
+	b := s.login("admin")
+	b.post(capturesPath + "/start")
+	b.post("/logout")
+	wants(t, s.login("admin").get(capturesPath), http.StatusOK, "Status: Capture in progress")
+}
+
+func TestThePageShowsNoOtherCaptures(t *testing.T) { // B20, B22
+	s := newStand(t)
+	b := s.login("admin")
+	for side, where := range map[capture.Side]string{
+		capture.CLI: "with the command packetcapture", capture.TCPDump: "in the menu tcpdump of the command line",
+	} {
+		if _, err := s.box.Captures.Start(t.Context(), capture.Owner{Side: side}); err != nil {
+			t.Fatal(err)
+		}
+		w := b.get(capturesPath)
+		if wants(t, w, http.StatusOK, "No packet capture in progress", "There are no packet capture files."); strings.Contains(w.Body.String(), ".cap\"") {
+			t.Errorf("the page shows the capture:\n%s", w.Body)
+		}
+		leads(t, b.post(capturesPath+"/start"), capturesPath)
+		wants(t, b.get(capturesPath), http.StatusOK, "A packet capture that was started "+where+" is in progress. Only one capture can run at a time: it must be stopped there first.")
+		st, err := s.box.Captures.Stop(side)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.box.Files.Remove(path.Join(files.Diagnostic, st.File)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestADownloadIsTheFile(t *testing.T) { // B16
+	s := newStand(t)
+	b := s.login("admin")
+	data := bytes.Repeat([]byte("capture "), 100_000)
+	s.store("a b.cap", data)
+	leads(t, b.post(capturesPath+"/files", "action", "download", "file", "a b.cap"), capturesPath+"/files/a%20b.cap")
+	w := b.get(capturesPath + "/files/a%20b.cap")
+	if h := w.Header(); !bytes.Equal(w.Body.Bytes(), data) || h.Get("Content-Disposition") != `attachment; filename="a b.cap"` || h.Get("Content-Type") != "application/vnd.tcpdump.pcap" {
+		t.Errorf("%d bytes, %v", w.Body.Len(), h)
+	}
+	part := b.request("GET", capturesPath+"/files/a%20b.cap", nil, func(r *http.Request) { r.Header.Set("Range", "bytes=8-15") })
+	wants(t, part, http.StatusPartialContent, "capture ")
+	for _, names := range [][]string{{}, {"file", "a b.cap", "file", "b.cap"}} {
+		leads(t, b.post(capturesPath+"/files", append(names, "action", "download")...), capturesPath)
+		wants(t, b.get(capturesPath), http.StatusOK, "Choose one file to download.")
+	}
+}
+
+func TestNoNameLeadsOutOfTheDirectory(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.store("a.cap", []byte("x"))
+	if err := s.box.Files.WriteFile("data/pub/secret.cap", []byte("secret")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{
+		"..%2Fsecret.cap", "..%2f..%2f..%2fetc%2fpasswd", "%2e%2e%2fsecret.cap", "..\\secret.cap", "%2Fdata%2Fpub%2Fsecret.cap",
+		"a.cap%00", "a.cap%2F..%2Fa.cap", "a.cap/../../secret.cap", "%FF", ".", "..", "a.cap%20", "A.CAP",
+	} {
+		for _, below := range []string{"/files/", "/view/"} {
+			w := b.request("GET", capturesPath+"/x", nil, func(r *http.Request) {
+				r.URL.Opaque, r.RequestURI = "", capturesPath+below+name
+				r.URL.Path, r.URL.RawPath = unescaped(capturesPath+below+name), capturesPath+below+name
+			})
+			if w.Code == http.StatusOK || strings.Contains(w.Body.String(), "secret\n") {
+				t.Errorf("%s%s: %d\n%s", below, name, w.Code, w.Body)
+			}
+		}
+		for _, action := range []string{"download", "delete"} {
+			leads(t, b.post(capturesPath+"/files", "action", action, "sure", "yes", "file", unescaped(name)), capturesPath)
+		}
+	}
+	for _, name := range []string{"data/pub/secret.cap", "data/pub/diagnostic/a.cap"} {
+		if _, err := s.box.Files.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func unescaped(s string) string {
+	u, err := url.PathUnescape(s)
+	if err != nil {
+		return s
+	}
+	return u
+}
+
+func TestFilesAreDeletedAfterAQuestion(t *testing.T) { // B17
+	s := newStand(t)
+	b := s.login("admin")
+	for _, name := range []string{"a.cap", "b.cap", "c.cap"} {
+		s.store(name, []byte("x"))
+	}
+	leads(t, b.post(capturesPath+"/files", "action", "delete"), capturesPath)
+	wants(t, b.get(capturesPath), http.StatusOK, "Choose the files to delete.")
+	wants(t, b.post(capturesPath+"/files", "action", "delete", "file", "a.cap", "file", "b.cap"), http.StatusOK,
+		"Are you sure you want to delete these 2 files?", "a.cap", "b.cap")
+	wants(t, b.get(capturesPath), http.StatusOK, "c.cap", "b.cap", "a.cap")
+	leads(t, b.post(capturesPath+"/files", "action", "delete", "sure", "yes", "file", "a.cap", "file", "b.cap"), capturesPath)
+	w := b.get(capturesPath)
+	if wants(t, w, http.StatusOK, "Success - 2 packet capture files have been deleted.", "c.cap"); strings.Contains(w.Body.String(), "a.cap") {
+		t.Error("a.cap is left")
+	}
+	b.post(capturesPath + "/start")
+	running := s.box.Captures.Status(capture.GUI).File
+	leads(t, b.post(capturesPath+"/files", "action", "delete", "sure", "yes", "file", running), capturesPath)
+	wants(t, b.get(capturesPath), http.StatusOK, "belongs to the capture in progress. Stop the capture first.", running)
+}
+
+func TestTheSettingsAreEdited(t *testing.T) { // B12, B13, B18
+	s := newStand(t)
+	b := s.login("admin")
+	wants(t, b.get(capturesPath+"/settings"), http.StatusOK, `name="size" value="200"`, `value="size" checked`, `value="Data 1" checked`, `value="Data 2">`, `name="filter" value="" checked`)
+	leads(t, b.post(capturesPath+"/settings", "size", "20", "duration", "time", "time", "5m 30s", "keep", "y", "interface", "Data 1", "interface", "Data 2",
+		"filter", "predefined", "ports", "25, 587", "clients", "10.1.1.1", "servers", "10.1.1.2, 2001:db8::1"), capturesPath)
+	wants(t, b.get(capturesPath), http.StatusOK, "settings have been changed", "20 MB (keep the newest data)", "Run Capture Until Time Elapsed Reaches 5m 30s", "All",
+		"(tcp port 25 or tcp port 587) and (host 10.1.1.1) and (host 10.1.1.2 or host 2001:db8::1)")
+	leads(t, b.post(capturesPath+"/settings", "size", "1", "duration", "none", "interface", "Data 2", "filter", "custom", "expression", " ip host 10.1.1.1 "), capturesPath)
+	wants(t, b.get(capturesPath), http.StatusOK, "1 MB", "Run Capture Indefinitely", "Data 2", "ip host 10.1.1.1")
+	// What the other kinds of filters had is still there.
+	wants(t, b.get(capturesPath+"/settings"), http.StatusOK, `value="25, 587"`, `value="10.1.1.1"`, `value="ip host 10.1.1.1"`)
+}
+
+func TestBadSettingsAreRefusedBesideTheirFields(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	old := s.box.Captures.Settings()
+	good := map[string]string{"size": "20", "duration": "size", "interface": "Data 1", "filter": ""}
+	for _, c := range []struct {
+		field, value string
+		more         [2]string
+		says         string
+	}{
+		{"size", "0", [2]string{}, "The size limit must be a number from 1 to 200."},
+		{"size", "201", [2]string{}, "The size limit must be a number from 1 to 200."},
+		{"size", "x\"><script>", [2]string{}, `value="x&#34;&gt;&lt;script&gt;"`},
+		{"duration", "", [2]string{}, "Choose how long the capture runs."},
+		{"duration", "time", [2]string{"time", "soon"}, "The duration must be given as in 120s, 5m 30s or 4h"},
+		{"interface", "", [2]string{}, "The interface  does not exist."},
+		{"interface", "lo0", [2]string{}, "The interface lo0 does not exist."},
+		{"filter", "other", [2]string{}, "Choose a filter."},
+		{"filter", "predefined", [2]string{"ports", "25, x"}, "&#34;x&#34; is not valid: a port must be a number from 1 to 65535."},
+		{"filter", "predefined", [2]string{"servers", "10.1.1"}, "an address must be IPv4 or IPv6."},
+		{"filter", "custom", [2]string{}, "Enter a filter."},
+		{"filter", "custom", [2]string{"expression", "ip host 10.1.1.1 or or"},
+			`The filter is not valid at character 21: syntax error.<span class="code where">ip host 10.1.1.1 or <mark>or</mark></span>`},
+	} {
+		form := url.Values{}
+		for k, v := range good {
+			form.Set(k, v)
+		}
+		form.Set(c.field, c.value)
+		if c.more[0] != "" {
+			form.Set(c.more[0], c.more[1])
+		}
+		wants(t, b.request("POST", capturesPath+"/settings", form, nil), http.StatusUnprocessableEntity, "Some settings are not valid.", c.says)
+	}
+	if got := s.box.Captures.Settings(); got.SizeMB != old.SizeMB || got.Filter.Kind != old.Filter.Kind {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAFilterIsCheckedAsYouType(t *testing.T) {
+	b := newStand(t).login("admin")
+	for expr, want := range map[string]string{
+		"":                        `{"ok":true,"text":""`,
+		"ip host 10.1.1.1":        `{"ok":true,"text":"The filter is valid."`,
+		"host not.yet.known":      `{"ok":true`, // names are looked up when the settings are saved
+		"ip host 10.1.1.1 or or":  `{"ok":false,"text":"The filter is not valid at character 21: syntax error.","before":"ip host 10.1.1.1 or ","fault":"or","after":""}`,
+		"tcp port":                `"before":"tcp port","fault":"","after":""}`,
+		"ï tcp":                   `{"ok":false`,
+		"port 99999 and tcp":      `"before":"port ","fault":"99999","after":" and tcp"}`,
+		strings.Repeat("(", 5000): `"text":"The filter must not be longer than 4096 characters."`,
+		strings.Repeat("(", 4000): `{"ok":false`,
+	} {
+		wants(t, b.get(capturesPath+"/check?filter="+url.QueryEscape(expr)), http.StatusOK, want)
+	}
+}
+
+func TestRolesOfThePagesAreThoseOfTheCommands(t *testing.T) {
+	s := newStand(t)
+	for role, may := range map[users.Role]bool{
+		users.Administrator: true, users.Operator: true, users.ReadOnlyOperator: false, users.Guest: false, users.Technician: false, users.HelpDesk: false,
+	} {
+		name := "my-" + strings.ToLower(strings.ReplaceAll(role.String(), " ", "-"))
+		s.addUser(name, role)
+		b := s.login(name)
+		shown := strings.Contains(b.get("/monitor/system_status").Body.String(), capturesPath)
+		code := b.get(capturesPath).Code
+		started := b.post(capturesPath+"/start").Code == http.StatusSeeOther
+		if shown != may || (code == http.StatusOK) != may || started != may {
+			t.Errorf("%s: in the menu %v, page %d, start %v", role, shown, code, started)
+		}
+		if !may && code != http.StatusForbidden {
+			t.Errorf("%s: %d", role, code)
+		}
+	}
+}
+
+func TestMalformedRequests(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	huge := url.Values{"expression": {strings.Repeat("x", 1<<20)}}
+	wants(t, b.request("POST", capturesPath+"/settings", huge, nil), http.StatusRequestEntityTooLarge, "The form is too large.")
+	wants(t, s.browser().request("POST", "/login", huge, nil), http.StatusBadRequest)
+	wants(t, b.request("POST", capturesPath+"/settings", nil, func(r *http.Request) { r.URL.RawQuery = "%zz" }), http.StatusBadRequest, "The form cannot be read.")
+	wants(t, b.post(capturesPath+"/files", "action", "explode"), http.StatusBadRequest)
+	wants(t, b.get("/nowhere"), http.StatusNotFound, "There is no such page.")
+	wants(t, b.request("DELETE", capturesPath, nil, nil), http.StatusNotFound)
+	wants(t, b.request("GET", capturesPath+"/start", nil, nil), http.StatusNotFound)
+	wants(t, b.get(capturesPath+"/files/"+strings.Repeat("a", 3000)), http.StatusNotFound)
+	wants(t, b.get("/assets/none.css"), http.StatusNotFound)
+}

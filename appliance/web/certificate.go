@@ -1,0 +1,111 @@
+package web
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Certificate reads the certificate and the key in file. Where there is none it makes
+// one that nobody has signed, for the names and addresses in hosts, and keeps it there.
+// chance must be unpredictable.
+func Certificate(file string, chance io.Reader, hosts []string) (tls.Certificate, error) {
+	both, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		both, err = newCertificate(chance, hosts)
+		if err == nil {
+			err = keep(file, both)
+		}
+	}
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("certificate of the page: %w", err)
+	}
+	cert, err := tls.X509KeyPair(both, both)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("certificate of the page: %s: %w", file, err)
+	}
+	return cert, nil
+}
+
+// A certificate made here is valid at any time that the appliance's clock, or the
+// browser's, may show.
+var (
+	validFrom  = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	validUntil = time.Date(2049, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
+// newCertificate returns a certificate and its key, in PEM.
+func newCertificate(chance io.Reader, hosts []string) ([]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), chance)
+	if err != nil {
+		return nil, err
+	}
+	number := make([]byte, 16)
+	if _, err := io.ReadFull(chance, number); err != nil {
+		return nil, err
+	}
+	number[0] &= 0x7f // positive (RFC 5280, 4.1.2.2)
+	number[0] |= 0x40 // and of one length
+	template := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(number),
+		NotBefore:    validFrom, NotAfter: validUntil,
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+			continue
+		}
+		if template.Subject.CommonName == "" {
+			template.Subject = pkix.Name{CommonName: h}
+		}
+		template.DNSNames = append(template.DNSNames, h)
+	}
+	cert, err := x509.CreateCertificate(chance, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	var both bytes.Buffer
+	for _, b := range []*pem.Block{{Type: "CERTIFICATE", Bytes: cert}, {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := pem.Encode(&both, b); err != nil {
+			return nil, err
+		}
+	}
+	return both.Bytes(), nil
+}
+
+// keep writes a file that only its owner can read, as a whole.
+func keep(file string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}

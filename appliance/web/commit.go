@@ -1,0 +1,147 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/product"
+)
+
+// A commitView is what is about to be committed.
+type commitView struct {
+	Changes []changeLine
+	Comment string
+	Trouble string
+	MayKeep bool // the version asks whether to keep the configuration for rollback
+	May     bool
+}
+
+// A changeLine is an element of a tree of changes.
+type changeLine struct {
+	Depth int
+	Text  string
+}
+
+func (s *site) showChanges(v *visit) error {
+	return s.showCommit(v, http.StatusOK, commitView{})
+}
+
+func (s *site) showCommit(v *visit, status int, c commitView) error {
+	for _, d := range v.session.draft.Changes() {
+		c.Changes = appendChange(c.Changes, d, 0)
+	}
+	c.MayKeep = !s.box.Product.Version.Before(product.Version{Major: 8, Minor: 5})
+	c.May = mayCommit(v)
+	return s.render(v, status, "commit.html", c)
+}
+
+// mayCommit: read-only operators may try changes out, as on the command line.
+func mayCommit(v *visit) bool {
+	return (&page{roles: operators}).allows(v.role())
+}
+
+func appendChange(lines []changeLine, d config.Difference, depth int) []changeLine {
+	text := d.Name
+	if d.Key != "" {
+		text += " " + shown(d.Key)
+	}
+	leaf := len(d.Within) == 0
+	switch {
+	case d.Kind == config.Removed:
+		return append(lines, changeLine{depth, text + ": removed"})
+	case leaf && d.Kind == config.Added && d.Key == "":
+		text += ": " + shown(d.New)
+	case d.Kind == config.Added:
+		text += ": added"
+	case leaf && d.Old != d.New:
+		text += ": " + shown(d.Old) + " → " + shown(d.New)
+	case leaf && d.New != "": // a passphrase: both are masked
+		text += ": changed"
+	case leaf:
+		text += ": order changed"
+	}
+	lines = append(lines, changeLine{depth, text})
+	for _, in := range d.Within {
+		lines = appendChange(lines, in, depth+1)
+	}
+	return lines
+}
+
+// shown is a value of the configuration.
+func shown(s string) string {
+	switch {
+	case s == "":
+		return "(none)"
+	case strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }):
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// commit makes the changes of the login take effect, or forgets them.
+func (s *site) commit(v *visit) error {
+	if v.PostForm.Get("action") == "abandon" {
+		v.session.draft.Discard()
+		return v.done(commitPage.Path, "The changes have been abandoned.")
+	}
+	if !mayCommit(v) {
+		return refuse(http.StatusForbidden, "Your user role does not permit committing changes.")
+	}
+	comment := strings.TrimSpace(v.PostForm.Get("comment"))
+	c := commitView{Comment: comment}
+	const longest = 1000
+	switch {
+	case len(comment) > longest:
+		c.Trouble = fmt.Sprintf("The comment must not be longer than %d characters.", longest)
+	case !utf8.ValidString(comment) || strings.ContainsFunc(comment, unicode.IsControl):
+		c.Trouble = "The comment must not contain control characters."
+	}
+	if c.Trouble != "" {
+		return s.showCommit(v, http.StatusUnprocessableEntity, c)
+	}
+	keep := v.PostForm.Get("keep") != "" || s.box.Product.Version.Before(product.Version{Major: 8, Minor: 5})
+	a := v.session.account
+	_, err := s.box.Config.Commit(v.Context(), v.session.draft, config.Change{User: a.Name, Comment: comment, Rollback: keep})
+	if err != nil {
+		if c.Trouble = commitTrouble(err); c.Trouble == "" {
+			return err
+		}
+		return s.showCommit(v, http.StatusConflict, c)
+	}
+	s.box.Log(appliance.SystemLog, appliance.Information,
+		fmt.Sprintf("PID %d: User %s commit changes: %s", v.session.login.ID(), a.Name, comment))
+	return v.done(commitPage.Path, "Success - Your changes have been committed.")
+}
+
+// commitTrouble words what keeps a change from being committed; "" of internal errors.
+func commitTrouble(err error) string {
+	var conflict *config.ConflictError
+	var invalid *config.InvalidError
+	var unsaved *config.SaveError
+	var impossible *appliance.RefusedError
+	switch {
+	case errors.As(err, &conflict):
+		return fmt.Sprintf("The changes cannot be committed: another session has meanwhile changed %s. Abandon the changes, and make them again.",
+			strings.Join(conflict.Sections, ", "))
+	case errors.As(err, &invalid):
+		lines := []string{"The changes cannot be committed."}
+		for _, p := range invalid.Problems {
+			lines = append(lines, p.Section+": "+p.Text)
+		}
+		return strings.Join(lines, "\n")
+	case errors.As(err, &impossible):
+		return "The changes cannot be committed. " + impossible.Text
+	case errors.As(err, &unsaved):
+		return "The changes were not committed: the configuration could not be saved to disk."
+	case errors.Is(err, config.ErrNoChanges):
+		return "There are no changes to commit."
+	}
+	return ""
+}

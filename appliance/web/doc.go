@@ -1,0 +1,51 @@
+// Package web is the page: the process gui of the appliance, to which a browser talks.
+//
+//	cert, err := web.Certificate(file, entropy, hosts)
+//	s := web.New(web.Options{Box: box, Certificate: cert, Outside: https})
+//	box.Add(s)
+//
+// It speaks HTTP/1.1, as AsyncOS does, on the ports of the IP interfaces; what comes in
+// plain is sent on to HTTPS where the interface has that. It needs no script to be
+// usable: scripts only refresh, check while one types, and close menus.
+//
+// # Pages
+//
+// A page is an entry of pages (menus.go): its menu, its path, who may see it, and since
+// which version it is there. Its handlers are registered in site.go, its template is in
+// templates. Only pages that exist are in a menu. Who may do what follows the command
+// that does the same (packetcapture, logconfig, rollovernow, commit, ...).
+//
+// # Sessions
+//
+// A login makes a session with an id of 20 letters and digits, which the logs show, and a
+// secret that they do not show: the cookie is both. So whoever may read logs cannot take
+// over a session. The cookie's name has the port that the browser connected to, as
+// browsers share cookies among the ports of a host, and several appliances on localhost
+// would log each other out. A session ends when nobody has done anything for the time
+// that adminaccessconfig says: a page that refreshes itself is not somebody doing
+// something. It ends too when its account is changed, locked or removed. Sessions do not
+// survive the process; captures of the page end only with the appliance (B8).
+//
+// A session has a config.Draft of its own, which several tabs share.
+//
+// # Requests from elsewhere
+//
+// http.CrossOriginProtection refuses what another site's page sends; the cookie is
+// SameSite=Strict besides. Nothing is loaded from anywhere else, and the policy in the
+// answer's headers forbids it. There is no HSTS: it would bind every port of localhost,
+// also those of other programs.
+//
+// # Captures in the browser
+//
+// A saved capture is read where it lies. One pass over it makes an index (index.go): how
+// many packets pass the filter, where every 256th of them begins, how many packets and
+// bytes there were in each of at most 120 intervals, and the initial sequence number of
+// each TCP connection, so that numbers are shown as tcpdump shows them, relative. A page
+// of the list reads what it shows and nothing else. An index is kept for the next page,
+// and continued where the file has grown.
+//
+// # Lock order
+//
+// sessions.mu and session.mu are leaves, as is indexes.mu; an index being made holds its
+// own lock, so that two browsers that ask for the same file wait for one pass.
+package web

@@ -1,0 +1,124 @@
+package web
+
+import (
+	"cmp"
+	"embed"
+	"html"
+	"html/template"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed help/*.html
+var helpFiles embed.FS
+
+// A topic is a page of Online Help (B23). The first line of its file is its title.
+type topic struct {
+	Name, Title string
+	Body        template.HTML
+	text        string // without tags
+}
+
+var (
+	tags   = regexp.MustCompile(`<[^>]*>`)
+	blanks = regexp.MustCompile(`\s+`)
+)
+
+var topics = sync.OnceValue(func() []topic {
+	entries, err := helpFiles.ReadDir("help")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	var list []topic
+	for _, e := range entries {
+		data, err := helpFiles.ReadFile("help/" + e.Name())
+		if err != nil {
+			panic(err)
+		}
+		title, body, _ := strings.Cut(string(data), "\n")
+		list = append(list, topic{
+			Name: strings.TrimSuffix(e.Name(), ".html"), Title: title,
+			Body: template.HTML(body), //nolint:gosec // it is ours
+			text: strings.TrimSpace(blanks.ReplaceAllString(html.UnescapeString(tags.ReplaceAllString(body, " ")), " ")),
+		})
+	}
+	slices.SortFunc(list, func(a, b topic) int { return cmp.Compare(a.Title, b.Title) })
+	return list
+})
+
+// A helpView is the page: the contents, what a search found, or a topic.
+type helpView struct {
+	Query string
+	Found []finding
+	Topic *topic
+}
+
+// A finding is a topic with the words around what was searched for.
+type finding struct {
+	Name, Title, Excerpt string
+	score                int
+}
+
+func (s *site) showHelp(v *visit) error {
+	if name := v.FormValue("topic"); name != "" {
+		i := slices.IndexFunc(topics(), func(t topic) bool { return t.Name == name })
+		if i < 0 {
+			return refuse(http.StatusNotFound, "There is no such help topic.")
+		}
+		return s.show(v, "help.html", helpView{Topic: &topics()[i]})
+	}
+	view := helpView{Query: strings.TrimSpace(v.FormValue("search"))}
+	view.Found = searchHelp(view.Query)
+	return s.show(v, "help.html", view)
+}
+
+// searchHelp finds the topics that hold every word of a query, the best first: a word in
+// the title counts for more. An empty query finds all.
+func searchHelp(query string) []finding {
+	words := strings.Fields(strings.ToLower(query))
+	var found []finding
+next:
+	for _, t := range topics() {
+		title, text := strings.ToLower(t.Title), strings.ToLower(t.text)
+		f := finding{Name: t.Name, Title: t.Title, Excerpt: excerpt(t.text, 0)}
+		for _, w := range words {
+			n := strings.Count(text, w)
+			if strings.Contains(title, w) {
+				f.score += 20
+			} else if n == 0 {
+				continue next
+			}
+			f.score += min(n, 10)
+		}
+		if len(words) > 0 {
+			f.Excerpt = excerpt(t.text, max(0, strings.Index(text, words[0])))
+		}
+		found = append(found, f)
+	}
+	slices.SortStableFunc(found, func(a, b finding) int { return b.score - a.score })
+	return found
+}
+
+// excerpt is the part of a text around a place.
+func excerpt(text string, at int) string {
+	const length = 160
+	from := max(0, min(at-length/3, len(text)-length))
+	if i := strings.IndexByte(text[from:], ' '); from > 0 && i >= 0 {
+		from += i + 1
+	}
+	to := min(len(text), from+length)
+	if i := strings.LastIndexByte(text[:to], ' '); to < len(text) && i > from {
+		to = i
+	}
+	part := strings.ToValidUTF8(text[from:to], "")
+	if from > 0 {
+		part = "… " + part
+	}
+	if to < len(text) {
+		part += " …"
+	}
+	return part
+}

@@ -1,0 +1,189 @@
+package web
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// cookieName is that of the session's cookie. See the package's comment for the port.
+// What begins with __Host- a browser takes only for this host, over TLS, and for all
+// paths.
+func cookieName(r *http.Request) string {
+	_, port, err := net.SplitHostPort(r.Host)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 {
+		port = "443"
+	}
+	if r.TLS == nil {
+		return "session-" + port
+	}
+	return "__Host-session-" + port
+}
+
+func setCookie(w http.ResponseWriter, r *http.Request, value string) {
+	c := &http.Cookie{
+		Name: cookieName(r), Value: value, Path: "/",
+		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
+	}
+	if value == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}
+
+// sessionOf is the session of a request, nil of a stranger's.
+func (s *site) sessionOf(r *http.Request, active bool) *session {
+	var found *session
+	if c, err := r.Cookie(cookieName(r)); err == nil {
+		found = s.sessions.find(c.Value, remote(r), active)
+	}
+	if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
+		rec.session, rec.poll = found, !active
+	}
+	return found
+}
+
+// sendToLogin sends a stranger to the login. What a page asks for by itself is refused:
+// the page then goes to the login.
+func (s *site) sendToLogin(w http.ResponseWriter, r *http.Request, active bool) {
+	if !active {
+		http.Error(w, "You are not logged in.", http.StatusUnauthorized)
+		return
+	}
+	to := "/login"
+	if r.Method == http.MethodGet && r.URL.Path != statusPage.Path {
+		to += "?" + url.Values{"referrer": {r.URL.RequestURI()}}.Encode()
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// loginData is what the login shows.
+type loginData struct {
+	Title, Hostname, Product, Banner string
+	Username, Referrer, Trouble      string
+	Assets                           map[string]string
+}
+
+func (s *site) showLogin(w http.ResponseWriter, r *http.Request) {
+	if s.sessionOf(r, true) != nil {
+		http.Redirect(w, r, local(r.FormValue("referrer")), http.StatusSeeOther)
+		return
+	}
+	s.loginForm(w, http.StatusOK, loginData{Referrer: r.FormValue("referrer")})
+}
+
+func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
+	d.Title, d.Hostname, d.Product = "Log In", s.box.Hostname(), s.box.Product.Name()
+	d.Banner, d.Assets, d.Referrer = s.box.AdminAccess().Banner, assetPaths(), local(d.Referrer)
+	if err := execute(w, status, "login.html", d); err != nil {
+		s.box.Logger.Error("a page failed", "path", "/login", "err", err)
+		s.plainError(w, nil, http.StatusInternalServerError, internalText)
+	}
+}
+
+// local is a path of this site's, to which a form may send the browser.
+func local(path string) string {
+	u, err := url.Parse(path)
+	if err != nil || u.IsAbs() || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(path, "/") ||
+		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || u.Path == "/login" {
+		return statusPage.Path
+	}
+	return path
+}
+
+// login checks a name and a passphrase.
+func (s *site) login(w http.ResponseWriter, r *http.Request) {
+	from := remote(r)
+	if err := r.ParseForm(); err != nil {
+		s.plainError(w, r, http.StatusBadRequest, "The form cannot be read.")
+		return
+	}
+	name, passphrase := r.PostForm.Get("username"), r.PostForm.Get("password")
+	again := loginData{Username: name, Referrer: r.PostForm.Get("referrer")}
+	if !s.box.Guard.Admit(from) {
+		again.Trouble = "There were too many failed attempts from your address. Try again later."
+		s.loginForm(w, http.StatusTooManyRequests, again)
+		return
+	}
+	account, err := s.box.Users.Verify(name, passphrase)
+	if err != nil {
+		s.denied(r, name, from)
+		again.Trouble = "The username or the passphrase is not correct."
+		s.loginForm(w, http.StatusForbidden, again)
+		return
+	}
+	s.box.Guard.Succeeded(from)
+	if c, err := r.Cookie(cookieName(r)); err == nil { // of an earlier login in this browser
+		if old := s.sessions.find(c.Value, from, false); old != nil {
+			s.endSession(old)
+		}
+	}
+	session := s.sessions.begin(account, from)
+	if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
+		rec.session = session
+	}
+	s.loggedIn(account, from, session, r)
+	setCookie(w, r, session.id+session.secret)
+	if text := s.box.AdminAccess().Welcome; text != "" {
+		session.tell(notice{Text: text})
+	}
+	http.Redirect(w, r, local(again.Referrer), http.StatusSeeOther)
+}
+
+// how names the kind of connection.
+func how(r *http.Request) string {
+	if r.TLS == nil {
+		return "using an HTTP connection"
+	}
+	return "using an HTTPS connection"
+}
+
+// denied notes a failure, and holds the answer back.
+func (s *site) denied(r *http.Request, name string, from netip.Addr) {
+	delay, blocked := s.box.Guard.Failed(from)
+	quoted := fmt.Sprintf("%.64q", name) // a stranger chose it
+	s.box.Log(appliance.AuthenticationLog, appliance.Information,
+		fmt.Sprintf("An authentication attempt by the user %s from %v failed %s.", quoted[1:len(quoted)-1], from, how(r)))
+	if blocked {
+		s.box.Log(appliance.AuthenticationLog, appliance.Warning,
+			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", from))
+	}
+	_ = s.box.Clock.Sleep(r.Context(), delay) // who does not wait hears nothing
+}
+
+// loggedIn notes a login (logs.md 3.5).
+func (s *site) loggedIn(a users.Account, from netip.Addr, session *session, r *http.Request) {
+	privilege := a.Role.Groups()[0]
+	s.box.Log(appliance.AuthenticationLog, appliance.Information,
+		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s %s.", a.Name, from, privilege, how(r)))
+	s.box.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("login:%v user:%s session:%s", from, a.Name, session.id))
+	if modernLogs(s.box) {
+		protocol := strings.TrimPrefix(strings.TrimSuffix(how(r), " connection"), "using an ")
+		s.box.Log(appliance.GUILog, appliance.Information,
+			fmt.Sprintf("SourceIP:%v Destination:/login Username:%s Privilege:%s session:%s Action: The %s session has been established successfully.",
+				from, a.Name, privilege, session.id, protocol))
+	}
+}
+
+func (s *site) endSession(old *session) {
+	if s.sessions.end(old) {
+		s.box.Log(appliance.AuthenticationLog, appliance.Information,
+			fmt.Sprintf("logout:%v user:%s session:%s", old.from, old.account.Name, old.id))
+	}
+}
+
+// logout ends the session. Changes that were not committed are lost with it.
+func (s *site) logout(w http.ResponseWriter, r *http.Request) {
+	if session := s.sessionOf(r, true); session != nil {
+		s.endSession(session)
+	}
+	setCookie(w, r, "")
+	http.Redirect(w, r, "/login", http.StatusSeeOther)
+}

@@ -1,0 +1,290 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+func TestAStrangerIsSentToTheLoginAndComesBack(t *testing.T) {
+	b := newStand(t).browser()
+	leads(t, b.get("/help_and_support/packet_capture?x=1"), "/login?referrer=%2Fhelp_and_support%2Fpacket_capture%3Fx%3D1")
+	wants(t, b.get("/login?referrer=/network/ip_interfaces"), http.StatusOK, `name="referrer" value="/network/ip_interfaces"`, `name="username"`, `name="password"`)
+	w := b.post("/login", "username", "admin", "password", "ironport", "referrer", "/network/ip_interfaces")
+	leads(t, w, "/network/ip_interfaces")
+	wants(t, b.get("/network/ip_interfaces"), http.StatusOK, "Logged in as: <b>admin</b> on example.com", "10.0.202.7/24")
+}
+
+func TestTheLoginLeadsNowhereElse(t *testing.T) {
+	for _, to := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`, "javascript:alert(1)", "evil", "/login", "/a\r\nSet-Cookie: x=y", ""} {
+		if got := local(to); got != "/monitor/system_status" {
+			t.Errorf("%q leads to %q", to, got)
+		}
+	}
+}
+
+func TestTheCookie(t *testing.T) {
+	b := newStand(t).browser()
+	w := b.post("/login", "username", "admin", "password", "ironport")
+	c := w.Result().Cookies()[0]
+	if c.Name != "__Host-session-8443" || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || !isWord(c.Value, 52) {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestALoginIsLogged(t *testing.T) { // logs.md 3.5
+	s := newStand(t)
+	b := s.browser()
+	b.post("/login", "username", "admin\n", "password", "wrong")
+	b = s.login("admin")
+	var id string
+	for _, v := range b.cookies {
+		id = v[:20]
+	}
+	b.get("/monitor/system_status")
+	b.post("/logout")
+	for _, c := range []struct{ log, text string }{
+		{"authentication", `Info: An authentication attempt by the user admin\n from 10.0.201.4 failed using an HTTPS connection.`},
+		{"authentication", "Info: The user admin successfully logged on from 10.0.201.4 with privilege admin using an HTTPS connection."},
+		{"authentication", "Info: login:10.0.201.4 user:admin session:" + id},
+		{"authentication", "Info: logout:10.0.201.4 user:admin session:" + id},
+		{"gui_logs", "Info: SourceIP:10.0.201.4 Destination:/login Username:admin Privilege:admin session:" + id + " Action: The HTTPS session has been established successfully."},
+		{"gui_logs", "Info: req:10.0.201.4 user:- id:- 403 POST /login HTTP/1.1 "},
+		{"gui_logs", "Info: req:10.0.201.4 user:admin id:" + id + " 200 GET /monitor/system_status HTTP/1.1 "},
+	} {
+		if n := len(s.logged(c.log, c.text)); n != 1 {
+			t.Errorf("%s: %d lines with %q in\n%s", c.log, n, c.text, strings.Join(s.logged(c.log, ""), "\n"))
+		}
+	}
+	for _, v := range b.cookies {
+		t.Errorf("the cookie %s is left after the logout", v)
+	}
+}
+
+func TestTheLogDoesNotHoldTheSecret(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	b.get("/monitor/system_status")
+	for _, v := range b.cookies {
+		for _, log := range []string{"gui_logs", "authentication"} {
+			if lines := s.logged(log, v[20:]); lines != nil {
+				t.Errorf("%s: %s", log, lines)
+			}
+		}
+	}
+}
+
+func TestASessionIsNotFixedByWhoeverSetACookieBefore(t *testing.T) {
+	s := newStand(t)
+	victim := s.browser()
+	planted := strings.Repeat("a", 52)
+	victim.cookies["__Host-session-8443"] = planted
+	victim.post("/login", "username", "admin", "password", "ironport")
+	if victim.cookies["__Host-session-8443"] == planted {
+		t.Fatal("the login took over a cookie that was there")
+	}
+	// A second login in the same browser ends the first one's session.
+	old := victim.cookies["__Host-session-8443"]
+	victim.post("/login", "username", "admin", "password", "ironport")
+	thief := s.browser()
+	thief.cookies["__Host-session-8443"] = old
+	leads(t, thief.get("/monitor/system_status"), "/login")
+}
+
+func TestCookiesThatAreNobodys(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	good := b.cookies["__Host-session-8443"]
+	for _, bad := range []string{
+		"", "x", good[:20], good[:51], good + "x", good[:20] + strings.Repeat("A", 32), strings.Repeat("A", 20) + good[20:],
+		strings.Repeat("é", 26), strings.Repeat("a", 5000), good[:51] + "!", good[:20] + good[20:51] + "\x00",
+	} {
+		thief := s.browser()
+		w := thief.request("GET", "/monitor/system_status", nil, func(r *http.Request) { r.Header.Set("Cookie", "__Host-session-8443="+bad) })
+		leads(t, w, "/login")
+	}
+	wants(t, b.get("/monitor/system_status"), http.StatusOK)
+}
+
+func TestASessionEndsWhenNobodyDoesAnything(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.clock.Advance(29 * time.Minute)
+	wants(t, b.get("/monitor/system_status"), http.StatusOK)
+	s.clock.Advance(29 * time.Minute)
+	// What refreshes itself is nobody doing something.
+	wants(t, b.get("/help_and_support/packet_capture/status"), http.StatusOK, `"running":false`)
+	s.clock.Advance(time.Minute)
+	if n := len(s.box.Logins.List()); n != 0 {
+		t.Errorf("%d logins are left", n)
+	}
+	leads(t, b.get("/monitor/system_status"), "/login")
+	if w := b.get("/help_and_support/packet_capture/status"); w.Code != http.StatusUnauthorized {
+		t.Errorf("the refresh gets %d", w.Code)
+	}
+	for _, c := range [][2]string{
+		{"authentication", "GUI: User admin logged out from session "},
+		{"gui_logs", "beacuse of inactivity timeout"}, //nolint:misspell // as AsyncOS spells it
+	} {
+		if n := len(s.logged(c[0], c[1])); n != 1 {
+			t.Errorf("%s: %d lines with %q", c[0], n, c[1])
+		}
+	}
+}
+
+func TestTheTimeoutIsTheConfiguredOne(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	err := appliance.Access.CommitNow(t.Context(), s.box.Config, nil, config.Change{}, func(a *appliance.AdminAccess) error { a.WebTimeout = 5; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.clock.Advance(5 * time.Minute)
+	leads(t, b.get("/monitor/system_status"), "/login")
+}
+
+func TestASessionEndsWithItsAccount(t *testing.T) {
+	s := newStand(t)
+	change := func(f func(*users.Account)) {
+		t.Helper()
+		err := users.Section.CommitNow(t.Context(), s.box.Config, nil, config.Change{}, func(a *users.Accounts) error { f(a.Find("joe")); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.addUser("joe", users.Operator)
+	for name, f := range map[string]func(*users.Account){
+		"locked":    func(a *users.Account) { a.Locked = !a.Locked },
+		"demoted":   func(a *users.Account) { a.Role = users.Guest },
+		"full name": nil, // which is not a reason
+	} {
+		change(func(a *users.Account) { a.Locked, a.Role = false, users.Operator })
+		b := s.login("joe")
+		if f == nil {
+			change(func(a *users.Account) { a.FullName = "Joe" })
+			wants(t, b.get("/monitor/system_status"), http.StatusOK)
+			continue
+		}
+		change(f)
+		if w := b.get("/monitor/system_status"); w.Code != http.StatusSeeOther {
+			t.Errorf("%s: status %d", name, w.Code)
+		}
+	}
+}
+
+func TestFailedLoginsAreSlowedDownAndBlocked(t *testing.T) {
+	s := newStand(t)
+	b := s.browser()
+	start := s.clock.Mark()
+	for range 11 {
+		wants(t, b.post("/login", "username", "admin", "password", "wrong"), http.StatusForbidden, `role="alert"`, "is not correct", `value="admin"`)
+	}
+	if s.clock.Since(start) < 10*time.Second {
+		t.Error("the answers were not held back")
+	}
+	wants(t, b.post("/login", "username", "admin", "password", "ironport"), http.StatusTooManyRequests, "too many failed attempts")
+	if s.box.Guard.Admit(netip.MustParseAddr(address)) {
+		t.Error("ssh still admits the address")
+	}
+	s.clock.Advance(16 * time.Minute)
+	leads(t, b.post("/login", "username", "admin", "password", "ironport"), "/monitor/system_status")
+}
+
+func TestAnotherSitesRequestsAreRefused(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	for name, spoil := range map[string]func(*http.Request){
+		"fetch metadata": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"same site":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
+		"origin":         func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "https://evil.example") },
+		"other port": func(r *http.Request) {
+			r.Header.Del("Sec-Fetch-Site")
+			r.Header.Set("Origin", "https://127.0.0.1:9999")
+		},
+		"null": func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "null") },
+	} {
+		for _, target := range []string{"/help_and_support/packet_capture/start", "/login", "/logout", "/commit"} {
+			if w := b.request("POST", target, nil, spoil); w.Code != http.StatusForbidden {
+				t.Errorf("%s: POST %s: %d", name, target, w.Code)
+			}
+		}
+	}
+	wants(t, b.get("/help_and_support/packet_capture"), http.StatusOK, "No packet capture in progress")
+}
+
+func TestEveryAnswerHasThePolicies(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	for _, target := range []string{"/login", "/monitor/system_status", "/nowhere", "/help_and_support/packet_capture/status", assetPaths()["page_js"]} {
+		h := b.get(target).Header()
+		for name, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'none'", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
+			"Referrer-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if !strings.Contains(h.Get(name), want) {
+				t.Errorf("%s: %s is %q", target, name, h.Get(name))
+			}
+		}
+		if h.Get("Strict-Transport-Security") != "" {
+			t.Errorf("%s: HSTS would bind every port of localhost", target)
+		}
+		if c := h.Get("Cache-Control"); strings.HasPrefix(target, "/assets") != strings.Contains(c, "immutable") {
+			t.Errorf("%s: Cache-Control is %q", target, c)
+		}
+	}
+}
+
+func TestHTTPLeadsToHTTPS(t *testing.T) {
+	s := newStand(t)
+	for host, want := range map[string]string{
+		"127.0.0.1:8080":     "https://127.0.0.1:8443/login?x=1",
+		"localhost:8080":     "https://localhost:8443/login?x=1",
+		"[::1]:8080":         "https://[::1]:8443/login?x=1",
+		"evil\".example":     "https://127.0.0.1:8443/login?x=1",
+		"10.0.202.7":         "https://10.0.202.7/login?x=1", // from within its network
+		"mail.example.com":   "https://mail.example.com/login?x=1",
+		"MAIL.example.com:8": "https://MAIL.example.com/login?x=1",
+	} {
+		r := httptest.NewRequest("GET", "http://127.0.0.1/login?x=1", nil)
+		r.Host, r.RemoteAddr = host, address+":40000"
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, withLocalAddr(r, "10.0.202.7:80"))
+		if got := w.Header().Get("Location"); w.Code != http.StatusFound || got != want {
+			t.Errorf("%s: %d, %s, want %s", host, w.Code, got, want)
+		}
+	}
+}
+
+func TestWhoeverIsNotAdmittedSeesNothing(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	err := appliance.Access.CommitNow(t.Context(), s.box.Config, nil, config.Change{}, func(a *appliance.AdminAccess) error {
+		a.Restricted, a.Allowed = true, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"/login", "/monitor/system_status", assetPaths()["page_css"]} {
+		wants(t, b.get(target), http.StatusForbidden, "Access is not permitted from this address.")
+	}
+}
+
+func TestNoPageRefersToAnotherSite(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	foreign := regexp.MustCompile(`(?i)(src|href|action)="(https?:)?//`)
+	for _, p := range pages {
+		if w := b.get(p.Path); w.Code != http.StatusOK || foreign.MatchString(w.Body.String()) {
+			t.Errorf("%s: %d %s", p.Path, w.Code, foreign.FindString(w.Body.String()))
+		}
+	}
+}

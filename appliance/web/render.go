@@ -1,0 +1,147 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+//go:embed assets
+var assetFiles embed.FS
+
+// templates are one set for each file but the layout. They are read when the first page
+// is asked for, as most appliances of a test are never looked at with a browser.
+var templates = sync.OnceValue(func() map[string]*template.Template {
+	sets := map[string]*template.Template{}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		panic(err) // the pattern does not make sense
+	}
+	for _, n := range names {
+		name := path.Base(n)
+		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu}).ParseFS(templateFiles, "templates/layout.html", n))
+	}
+	return sets
+})
+
+// inMenu is what the template of a menu works on.
+func inMenu(m menu, here string) any {
+	return struct {
+		Menu menu
+		Here string
+	}{m, here}
+}
+
+// An asset is an embedded file, whose name in the page has a digest of its contents: a
+// browser may keep it for good.
+type asset struct {
+	data []byte
+	kind string
+}
+
+var assets = sync.OnceValues(func() (byPath map[string]asset, paths map[string]string) {
+	byPath, paths = map[string]asset{}, map[string]string{}
+	entries, err := assetFiles.ReadDir("assets")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	for _, e := range entries {
+		data, err := assetFiles.ReadFile("assets/" + e.Name())
+		if err != nil {
+			panic(err)
+		}
+		sum := sha256.Sum256(data)
+		stem, ext, _ := strings.Cut(e.Name(), ".")
+		name := stem + "-" + hex.EncodeToString(sum[:6]) + "." + ext
+		byPath[name] = asset{data, mime.TypeByExtension("." + ext)}
+		paths[stem+"_"+ext] = "/assets/" + name
+	}
+	return byPath, paths
+})
+
+// assetPaths are the paths of the assets by their names, with _ for the dot.
+func assetPaths() map[string]string {
+	_, paths := assets()
+	return paths
+}
+
+func serveAsset(w http.ResponseWriter, r *http.Request) {
+	byPath, _ := assets()
+	a, ok := byPath[r.PathValue("name")]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", a.kind)
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	_, _ = w.Write(a.data) // the browser may be gone
+}
+
+// A frame is what every page has around its contents.
+type frame struct {
+	Title    string
+	Hostname string
+	User     string
+	Role     string
+	Bar      []menu
+	Right    []menu
+	Here     string // path of the page
+	Pending  bool
+	MayEdit  bool // and so commit
+	Notice   notice
+	Assets   map[string]string
+	Data     any
+}
+
+// render shows data in a page's template.
+func (s *site) render(v *visit, status int, name string, data any) error {
+	a := v.session.account
+	f := frame{
+		Title: v.page.Title, Hostname: s.box.Hostname(), User: a.Name, Role: string(a.Role),
+		Bar: menus(barMenus, a.Role, s.box.Product.Version), Right: menus(rightMenus, a.Role, s.box.Product.Version),
+		Here: v.page.Path, Pending: v.session.draft.Pending(), MayEdit: commitPage.allows(a.Role),
+		Notice: v.session.heard(), Assets: assetPaths(), Data: data,
+	}
+	return execute(v.w, status, name, f)
+}
+
+// show is render for an answer that is as it should be.
+func (s *site) show(v *visit, name string, data any) error {
+	return s.render(v, http.StatusOK, name, data)
+}
+
+// execute answers with a template, as a whole or not at all.
+func execute(w http.ResponseWriter, status int, name string, data any) error {
+	var b bytes.Buffer
+	if err := templates()[name].ExecuteTemplate(&b, "layout", data); err != nil {
+		return fmt.Errorf("template %s: %w", name, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the browser may be gone
+	return nil
+}
+
+// answerJSON answers a script.
+func answerJSON(w http.ResponseWriter, data any) error {
+	b, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(b) // as above
+	return nil
+}

@@ -1,0 +1,264 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/pcapfilter"
+)
+
+// A settingsForm is Edit Settings: what stands in its fields, right or wrong (B12, B13).
+type settingsForm struct {
+	Size       string
+	Duration   string // "size", "time" or "none"
+	Time       string
+	KeepNewest bool // at the size limit, of "time"
+	Interfaces []choice
+	Filter     string // "", "predefined" or "custom"
+	Ports      string
+	Clients    string
+	Servers    string
+	Expression string
+
+	MinSize, MaxSize int
+	Running          bool
+	Trouble          map[string]string // by field
+	Check            filterCheck
+}
+
+// A choice is a box to tick.
+type choice struct {
+	Name   string
+	Chosen bool
+}
+
+// Values of Duration.
+const (
+	untilSize    = "size"
+	untilTime    = "time"
+	indefinitely = "none"
+)
+
+func (s *site) newSettingsForm(set capture.Settings) settingsForm {
+	f := settingsForm{
+		Size: strconv.Itoa(set.SizeMB), Duration: untilSize, KeepNewest: set.KeepNewest,
+		Filter: string(set.Filter.Kind), Expression: set.Filter.Expression,
+		Ports: joined(set.Filter.Ports), Clients: joined(set.Filter.Clients), Servers: joined(set.Filter.Servers),
+	}
+	switch {
+	case set.Duration > 0:
+		f.Duration, f.Time = untilTime, capture.FormatDuration(set.Duration)
+	case set.KeepNewest:
+		f.Duration = indefinitely
+	}
+	s.complete(&f, set.Interfaces)
+	return f
+}
+
+// complete fills in what does not come from the user. No interface chosen means all.
+func (s *site) complete(f *settingsForm, chosen []string) {
+	f.MinSize, f.MaxSize, f.Trouble = capture.MinSizeMB, capture.MaxSizeMB, map[string]string{}
+	f.Running = s.box.Captures.Status(capture.GUI).Running
+	f.Interfaces = nil
+	for _, name := range s.box.Captures.Interfaces() {
+		c := choice{Name: name, Chosen: len(chosen) == 0}
+		for _, n := range chosen {
+			c.Chosen = c.Chosen || n == name
+		}
+		f.Interfaces = append(f.Interfaces, c)
+	}
+}
+
+func joined[T any](list []T) string {
+	var texts []string
+	for _, v := range list {
+		texts = append(texts, fmt.Sprint(v))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (s *site) showSettings(v *visit) error {
+	return s.show(v, "settings.html", s.newSettingsForm(s.box.Captures.Settings()))
+}
+
+// saveSettings takes effect at once: the settings of captures wait for no commit.
+func (s *site) saveSettings(v *visit) error {
+	p := v.PostForm
+	f := settingsForm{
+		Size: p.Get("size"), Duration: p.Get("duration"), Time: p.Get("time"), KeepNewest: p.Get("keep") != "",
+		Filter: p.Get("filter"), Ports: p.Get("ports"), Clients: p.Get("clients"), Servers: p.Get("servers"),
+		Expression: strings.TrimSpace(p.Get("expression")),
+	}
+	chosen := p["interface"]
+	s.complete(&f, chosen)
+	set := f.settings(s.box.Captures.Settings())
+	set.Interfaces = chosen
+	if len(chosen) == len(f.Interfaces) {
+		set.Interfaces = nil
+	}
+	if len(chosen) == 0 {
+		f.Trouble["interfaces"] = "Choose at least one interface."
+		for i := range f.Interfaces {
+			f.Interfaces[i].Chosen = false
+		}
+	}
+	if len(f.Trouble) == 0 {
+		err := s.box.Captures.SetSettings(set)
+		if err == nil {
+			return v.done(capturePage.Path, "Success - Packet Capture settings have been changed.")
+		}
+		if err := f.blame(settingRefusal(err), err); err != nil {
+			return err
+		}
+	}
+	return s.render(v, http.StatusUnprocessableEntity, "settings.html", f)
+}
+
+// settings are what the form says; what does not make sense is in Trouble. What the
+// chosen filter does not use stays as it was.
+func (f *settingsForm) settings(old capture.Settings) capture.Settings {
+	set := capture.Settings{KeepNewest: f.KeepNewest, Filter: old.Filter}
+	var err error
+	if set.SizeMB, err = strconv.Atoi(strings.TrimSpace(f.Size)); err != nil || set.SizeMB < f.MinSize || set.SizeMB > f.MaxSize {
+		f.Trouble["size"] = fmt.Sprintf("The size limit must be a number from %d to %d.", f.MinSize, f.MaxSize)
+	}
+	switch f.Duration {
+	case untilSize:
+		set.KeepNewest = false
+	case indefinitely:
+		set.KeepNewest = true
+	case untilTime:
+		set.Duration, err = capture.ParseDuration(f.Time)
+		f.note("time", err)
+	default:
+		f.Trouble["duration"] = "Choose how long the capture runs."
+	}
+	set.Filter.Kind = capture.FilterKind(f.Filter)
+	switch set.Filter.Kind {
+	case capture.NoFilter:
+	case capture.Predefined:
+		set.Filter.Ports, err = capture.ParsePorts(f.Ports)
+		f.note("ports", err)
+		set.Filter.Clients, err = capture.ParseAddrs(f.Clients)
+		f.note("clients", err)
+		set.Filter.Servers, err = capture.ParseAddrs(f.Servers)
+		f.note("servers", err)
+	case capture.Custom:
+		if set.Filter.Expression = f.Expression; f.Expression == "" {
+			f.Trouble["expression"] = "Enter a filter."
+		}
+	default:
+		f.Trouble["filter"] = "Choose a filter."
+	}
+	return set
+}
+
+// note keeps an error of a field as a sentence.
+func (f *settingsForm) note(field string, err error) {
+	if err != nil {
+		text := err.Error()
+		f.Trouble[field] = strings.ToUpper(text[:1]) + text[1:] + "."
+	}
+}
+
+// blame puts a refusal beside the field that it is about; other errors it returns.
+func (f *settingsForm) blame(worded, err error) error {
+	var no *refusal
+	var syntax *pcapfilter.SyntaxError
+	var gone *capture.InterfaceError
+	switch {
+	case !errors.As(worded, &no):
+		return err
+	case errors.As(err, &syntax):
+		if f.Filter == string(capture.Custom) {
+			f.Check = checkOf(syntax)
+			f.Trouble["expression"] = f.Check.Text
+		} else {
+			f.Trouble["filter"] = no.text
+		}
+	case errors.As(err, &gone):
+		f.Trouble["interfaces"] = no.text
+	default:
+		f.Trouble["form"] = no.text
+	}
+	return nil
+}
+
+// settingRefusal words the recorder's objections to settings; other errors are internal.
+func settingRefusal(err error) error {
+	var setting *capture.SettingError
+	var gone *capture.InterfaceError
+	var syntax *pcapfilter.SyntaxError
+	switch {
+	case errors.As(err, &setting):
+		return refuse(http.StatusUnprocessableEntity, "%s.", setting.Text)
+	case errors.As(err, &gone):
+		return refuse(http.StatusUnprocessableEntity, "The interface %s does not exist. Choose another one.", gone.Name)
+	case errors.As(err, &syntax):
+		return refuse(http.StatusUnprocessableEntity, "%s", checkOf(syntax).Text)
+	}
+	return err
+}
+
+// A filterCheck is what there is to say of a filter.
+type filterCheck struct {
+	OK     bool   `json:"ok"`
+	Text   string `json:"text"`
+	Before string `json:"before"` // the expression up to the fault
+	Fault  string `json:"fault"`  // the word at the fault, or "" at the end
+	After  string `json:"after"`
+}
+
+// checkOf is a sentence for a fault, and where it is.
+func checkOf(e *pcapfilter.SyntaxError) filterCheck {
+	c := filterCheck{Before: e.Expr[:e.Offset]}
+	c.Text = fmt.Sprintf("The filter is not valid at character %d: %s.", utf8.RuneCountInString(c.Before)+1, strings.TrimSuffix(e.Message, "."))
+	rest := e.Expr[e.Offset:]
+	n := strings.IndexAny(rest, " \t()")
+	if n == 0 {
+		n = 1
+	}
+	if n < 0 {
+		n = len(rest)
+	}
+	c.Fault, c.After = rest[:n], rest[n:]
+	return c
+}
+
+// maxFilter bounds what is compiled while somebody types.
+const maxFilter = 4096
+
+// checkFilter judges what somebody types. Names of hosts are looked up only when the
+// settings are saved: not every letter is worth a question to the DNS.
+func (s *site) checkFilter(v *visit) error {
+	expr := strings.TrimSpace(v.FormValue("filter"))
+	if len(expr) > maxFilter {
+		return answerJSON(v.w, filterCheck{Text: fmt.Sprintf("The filter must not be longer than %d characters.", maxFilter)})
+	}
+	_, err := compileFilter(expr)
+	var syntax *pcapfilter.SyntaxError
+	switch {
+	case expr == "":
+		return answerJSON(v.w, filterCheck{OK: true})
+	case errors.As(err, &syntax):
+		return answerJSON(v.w, checkOf(syntax))
+	case err != nil:
+		return err
+	}
+	return answerJSON(v.w, filterCheck{OK: true, Text: "The filter is valid."})
+}
+
+// compileFilter takes every name of a host for one that exists, and is none's.
+func compileFilter(expr string) (*pcapfilter.Filter, error) {
+	return pcapfilter.Compile(expr, pcapfilter.Options{
+		Netmask:    net.CIDRMask(24, 32),
+		LookupHost: func(string) ([]netip.Addr, error) { return []netip.Addr{netip.IPv4Unspecified()}, nil },
+	})
+}
