@@ -52,6 +52,9 @@ type Options struct {
 	Timeouts Timeouts
 	// FactoryReset forgets the committed configuration.
 	FactoryReset bool
+	// TrustedCAs gives certificates, in PEM, of authorities that are trusted besides those
+	// of the directory configuration. It is asked for each TLS connection; nil: none.
+	TrustedCAs func() ([]byte, error)
 	// Power is called when an administrator reboots the appliance or shuts it
 	// down. It must return at once.
 	Power func(PowerAction, time.Duration)
@@ -113,6 +116,8 @@ type Appliance struct {
 	zone    atomic.Pointer[zoneOf]
 	power   func(PowerAction, time.Duration)
 
+	trustedCAs func() ([]byte, error)
+
 	mu        sync.Mutex
 	up        bool // Start has succeeded
 	stopped   bool
@@ -150,15 +155,16 @@ func New(o Options) (*Appliance, error) {
 		o.Quota = DefaultQuota
 	}
 	a := &Appliance{
-		Product:  o.Product,
-		Clock:    clock.NewOffset(o.Clock),
-		Entropy:  o.Entropy,
-		Net:      o.Net,
-		Timeouts: o.Timeouts.orDefaults(),
-		Logger:   o.Logger,
-		power:    o.Power,
-		state:    filepath.Join(o.Dir, stateDir),
-		running:  map[*Process]run{},
+		Product:    o.Product,
+		Clock:      clock.NewOffset(o.Clock),
+		Entropy:    o.Entropy,
+		Net:        o.Net,
+		Timeouts:   o.Timeouts.orDefaults(),
+		Logger:     o.Logger,
+		power:      o.Power,
+		trustedCAs: o.TrustedCAs,
+		state:      filepath.Join(o.Dir, stateDir),
+		running:    map[*Process]run{},
 	}
 	for _, p := range startOrder {
 		if a.Has(p) {

@@ -54,14 +54,22 @@ func (a *Appliance) openPush(s logs.Subscription, trouble func(syslog.Event)) (l
 	})
 }
 
-// trustedRoots are the certificate authorities that vouch for syslog servers: those in
-// the files *.pem, *.crt and *.cer of the directory configuration.
+// trustedRoots are the certificate authorities that vouch for syslog servers: those of
+// Options.TrustedCAs, and those in the files *.pem, *.crt and *.cer of the directory
+// configuration.
 func (a *Appliance) trustedRoots() (*x509.CertPool, error) {
 	entries, err := a.Files.ReadDir(files.Configuration)
 	if err != nil {
 		return nil, fmt.Errorf("look for certificates: %w", err)
 	}
 	pool := x509.NewCertPool()
+	if a.trustedCAs != nil {
+		text, err := a.trustedCAs()
+		if err != nil {
+			return nil, fmt.Errorf("read certificates: %w", err)
+		}
+		pool.AppendCertsFromPEM(text)
+	}
 	for _, e := range entries {
 		if !e.Type().IsRegular() || !slices.Contains([]string{".pem", ".crt", ".cer"}, strings.ToLower(path.Ext(e.Name()))) {
 			continue

@@ -39,6 +39,7 @@ func (a *Appliance) Start(ctx context.Context) error {
 	a.mu.Unlock()
 	a.Logs.StartPushing()
 	a.Log(SystemLog, Information, "System is coming up")
+	a.Log(MailLog, Information, "System is coming up.") // hermes' own words (logs.md 1.2)
 	for i, s := range services {
 		if err := s.Start(ctx); err != nil {
 			err = fmt.Errorf("start %s: %w", s.Name(), err)

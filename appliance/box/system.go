@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/logs"
@@ -36,6 +37,10 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 	if err != nil {
 		return nil, err
 	}
+	made, err := factory(o.Topology, facts.Version)
+	if err != nil {
+		return nil, err
+	}
 	s := &system{}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	s.world, err = netsim.New(withDoors(o), netsim.Options{Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: doors, Faults: faults})
@@ -46,7 +51,7 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 		Net:          s.world.Network(),
 		Dir:          o.Dir,
 		Product:      facts,
-		Factory:      factory(o.Topology, facts.Version),
+		Factory:      made,
 		Quota:        int64(o.Topology.Appliance.DiskQuota),
 		Capture:      captureInterfaces(o.Topology),
 		Clock:        o.Clock,
@@ -54,6 +59,7 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 		Logger:       o.Logger,
 		Limits:       o.Limits,
 		Timeouts:     o.Timeouts,
+		TrustedCAs:   s.world.Authority().PEM,
 		FactoryReset: reset,
 		Power:        power,
 	})
@@ -166,7 +172,7 @@ func productFacts(t *netsim.Topology) (product.Facts, error) {
 }
 
 // factory is the configuration before anybody changed it: the topology's.
-func factory(t *netsim.Topology, version product.Version) *config.Factory {
+func factory(t *netsim.Topology, version product.Version) (*config.Factory, error) {
 	f := config.NewFactory()
 	a := t.Appliance
 	appliance.Hostname.SetFactory(f, a.HostName)
@@ -202,11 +208,36 @@ func factory(t *netsim.Topology, version product.Version) *config.Factory {
 		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})
 	}
 	resolver.DNS.SetFactory(f, dns)
-	logs.SetFactory(f, version)
+	subscriptions := logs.Subscriptions{List: logs.Defaults(version)}
+	for _, l := range a.Logs {
+		subscriptions.Put(l.Subscription())
+	}
+	logs.Section.SetFactory(f, subscriptions)
+	alerts := alertSettings(a.Alerts)
+	if err := alerts.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", t.File, err)
+	}
+	alert.Section.SetFactory(f, alerts)
 	if a.NTP != nil {
 		ntp.NTP.SetFactory(f, ntp.Settings{Servers: a.NTP})
 	}
-	return f
+	return f, nil
+}
+
+// alertSettings are the factory's with the topology's recipients.
+func alertSettings(recipients []netsim.Recipient) alert.Settings {
+	settings := alert.Defaults()
+	for _, r := range recipients {
+		to := alert.Recipient{Address: r.Address}
+		for _, c := range r.Classes {
+			to.Classes = append(to.Classes, alert.Class(c))
+		}
+		for _, s := range r.Severities {
+			to.Severities = append(to.Severities, alert.Severity(s))
+		}
+		settings.Recipients = append(settings.Recipients, to)
+	}
+	return settings
 }
 
 // ipInterfaces are those on an Ethernet interface: one with all the services that the

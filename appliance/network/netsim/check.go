@@ -31,7 +31,7 @@ func (t *Topology) Check() error {
 func (t *Topology) check(fault faultFunc) error {
 	c := &checker{Topology: t, fault: fault, owner: make(map[netip.Addr]string), machines: make(map[ether.MAC]string)}
 	for _, part := range []func() error{
-		c.appliance, c.interfaces, c.vlans, c.hosts, c.services, c.dns,
+		c.appliance, c.logs, c.interfaces, c.vlans, c.hosts, c.services, c.dns,
 		c.paths, c.rules, c.doors, c.exits, c.clients,
 	} {
 		if err := part(); err != nil {

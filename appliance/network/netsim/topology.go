@@ -47,9 +47,36 @@ type Appliance struct {
 	NTP       []string     `yaml:"ntp"`        // the time servers that it asks; its own default unless given
 	DiskQuota Bytes        `yaml:"disk_quota"` // of its data area; 1 GiB unless given
 
+	// Logs are subscriptions besides those that every appliance has, or in place of the
+	// one of that name.
+	Logs []Log `yaml:"logs"`
+	// Alerts are who is told of trouble by mail. Nobody unless given.
+	Alerts []Recipient `yaml:"alerts"`
+
 	// Interfaces in the order in which the appliance shows them, without lo0.
 	// The default routes lead through the first that reaches a gateway.
 	Interfaces []Interface `yaml:"interfaces"`
+}
+
+// A Log is a log subscription that is pushed to a syslog server.
+type Log struct {
+	Name     string `yaml:"name"`     // "Mail_Log"
+	Type     string `yaml:"type"`     // of log: "mail", "system"; mail unless given
+	Level    string `yaml:"level"`    // "Critical" to "Trace"; Information unless given
+	Server   string `yaml:"server"`   // the syslog server's name or address
+	Port     uint16 `yaml:"port"`     // 514 unless given
+	Protocol string `yaml:"protocol"` // "udp", "tcp", "tls"; udp unless given
+	Facility string `yaml:"facility"` // "mail", "local0"; the log type's own unless given
+	Tag      string `yaml:"tag"`      // its name unless given
+	Verify   bool   `yaml:"verify"`   // the certificate of a TLS server
+	Buffer   Bytes  `yaml:"buffer"`   // on disk, while the server is away; none unless given
+}
+
+// A Recipient gets alerts.
+type Recipient struct {
+	Address    string   `yaml:"address"`    // "alerts@ironport.com"
+	Classes    []string `yaml:"classes"`    // "System", "Hardware"; all unless given
+	Severities []string `yaml:"severities"` // "Critical", "Warning", "Information"; all unless given
 }
 
 // An Interface is one of the appliance's, and the wire that it is plugged into.

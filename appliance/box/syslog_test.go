@@ -1,0 +1,229 @@
+package box_test
+
+import (
+	"context"
+	"io/fs"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/fixtures"
+)
+
+// syslogWorld is the topology syslog with lines replaced: pairs of old and new.
+func syslogWorld(t *testing.T, replace ...string) appliancetest.Option {
+	t.Helper()
+	_, data, ok := fixtures.Topology("syslog")
+	if !ok {
+		t.Fatal("there is no topology syslog")
+	}
+	text := string(data)
+	for i := 0; i < len(replace); i += 2 {
+		if !strings.Contains(text, replace[i]) {
+			t.Fatalf("the topology has no %q", replace[i])
+		}
+		text = strings.ReplaceAll(text, replace[i], replace[i+1])
+	}
+	return appliancetest.TopologyText(text)
+}
+
+// A syslogStory is what is known of the topology's peers and logs.
+type syslogStory struct {
+	*appliancetest.Box
+	t  *testing.T
+	mx *peers.MailExchanger
+	in *peers.SyslogServer
+}
+
+func tell(t *testing.T, options ...appliancetest.Option) *syslogStory {
+	t.Helper()
+	b := appliancetest.Start(t, options...)
+	s := &syslogStory{Box: b, t: t, mx: b.World().Peer("mx/mx").(*peers.MailExchanger)}
+	s.in, _ = b.World().Peer("log/syslogd").(*peers.SyslogServer)
+	return s
+}
+
+// mailLog are the lines of the mail log, without their times.
+func (s *syslogStory) mailLog() []string {
+	s.t.Helper()
+	if err := s.Appliance().Logs.Flush(s.t.Context(), "mail_logs"); err != nil {
+		s.t.Fatal(err)
+	}
+	names, _ := fs.Glob(s.Files(), "data/pub/mail_logs/*.@*")
+	var lines []string
+	for _, n := range names {
+		text, _ := fs.ReadFile(s.Files(), n)
+		for line := range strings.Lines(string(text)) {
+			lines = append(lines, strings.TrimSpace(line[min(25, len(line)):]))
+		}
+	}
+	return lines
+}
+
+func (s *syslogStory) eventually(what string, ok func() bool) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
+	defer cancel()
+	for !ok() {
+		if clock.System().Sleep(ctx, 5*time.Millisecond) != nil {
+			s.t.Fatalf("not so: %s\n%s\n%+v", what, strings.Join(s.mailLog(), "\n"), s.in.Connections())
+		}
+	}
+}
+
+const (
+	pushError = "Log Error: Subscription Mail_Log: Network error while sending log data to syslog server"
+	working   = "- {type: syslogd, options: {protocol: tcp, after: 4 records, then: reset}}"
+)
+
+// critical are the critical lines of the mail log.
+func (s *syslogStory) critical() (lines []string) {
+	for _, l := range s.mailLog() {
+		if text, ok := strings.CutPrefix(l, "Critical: "); ok {
+			lines = append(lines, text)
+		}
+	}
+	return lines
+}
+
+// The topology plays the document's story by itself: push, reset, error, alert, and the
+// alert's line is the first live record of the next connection. Then it ends, as equal
+// alerts are held back.
+func TestTopologySyslogPlaysTheStory(t *testing.T) {
+	t.Parallel()
+	s := tell(t, syslogWorld(t, "Mail_Log", "Mails", "mail.example.com", "ail-gateway-01.corp.example.com"))
+	s.eventually("the alert is pushed, and the push fails again", func() bool { return len(s.critical()) == 2 })
+	s.eventually("both are reset", func() bool {
+		c := s.in.Connections()
+		return len(c) == 2 && c[0].End == "reset" && c[1].End == "reset"
+	})
+	const alert = `A System/Critical alert was sent to alerts@ironport.com with subject ` +
+		`"Critical <System> ail-gateway-01.corp.example.com: Log Error: Subscription Mails: Network error while sending l...".`
+	stream := string(s.in.Connections()[1].Data)
+	var got []string
+	for line := range strings.Lines(stream) {
+		got = append(got, line[len("<22>Jun 25 08:50:03 "):len(line)-1])
+	}
+	want := []string{
+		"Mails: Info: Begin Logfile", "Mails: Info: Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E",
+		"Mails: Info: Time offset from UTC: 7200 seconds", "Mails: Info: " + alert,
+	}
+	if !slices.Equal(got, want) || len(stream) != 412 {
+		t.Errorf("%d bytes:\n%s", len(stream), stream)
+	}
+	wantLog := []string{
+		"Info: Begin Logfile", "Info: Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E", "Info: Time offset from UTC: 7200 seconds",
+		"Info: System is coming up.",
+		"Critical: " + strings.Replace(pushError, "Mail_Log", "Mails", 1), "Info: " + alert,
+		"Critical: " + strings.Replace(pushError, "Mail_Log", "Mails", 1),
+	}
+	if log := s.mailLog(); !slices.Equal(log, wantLog) {
+		t.Errorf("the mail log is\n%s", strings.Join(log, "\n"))
+	}
+	mails := s.mx.Mails()
+	if len(mails) != 1 || mails[0].Subject() != "Critical <System> ail-gateway-01.corp.example.com: Log Error: Subscription Mails: Network error while sending l..." {
+		t.Errorf("%d mails came: %+v", len(mails), mails)
+	}
+}
+
+// Each cause of the document, and each other one that the topology offers in a line,
+// has a story of its own.
+func TestTopologySyslogsVariants(t *testing.T) {
+	t.Parallel()
+	_, data, _ := fixtures.Topology("syslog")
+	text := string(data)
+	// comment finds the line that is commented out and holds what.
+	comment := func(what string) string {
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, "# ") && strings.Contains(line, what) {
+				if _, after, ok := strings.Cut(line, "# - "); ok {
+					return "- " + after
+				}
+				_, after, _ := strings.Cut(line, "# ")
+				return after
+			}
+		}
+		t.Fatalf("the topology has no line with %q", what)
+		return ""
+	}
+	const failed = "Log Error: Subscription Mail_Log: Failed to connect to 10.44.167.30: "
+	for _, c := range []struct {
+		name, server, rule string
+		want               string // "": no trouble
+	}{
+		{"it works", "# it works", "", ""},
+		{"reads slowly", "# reads slowly", "", ""},
+		{"accepts and closes", "accepts and closes", "", pushError},
+		{"accepts nobody", "accepts nobody", "", failed + "Operation timed out"},
+		{"firewall", "# it works", "name: firewall", failed + "Operation timed out"},
+		{"refuses", "# it works", "name: too busy", failed + "Connection refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			replace := []string{working, strings.TrimSpace(comment(c.server))}
+			if c.rule != "" {
+				replace = append(replace, "\ndoors:\n", "\n"+comment(c.rule)+"\ndoors:\n")
+			}
+			s := tell(t, syslogWorld(t, replace...), appliancetest.Timeouts(appliance.Timeouts{Connect: 200 * time.Millisecond}))
+			if c.want == "" {
+				s.eventually("a record came", func() bool { return s.in.Total() > 3 })
+				if got := s.critical(); len(got) > 0 {
+					t.Errorf("the mail log has %q", got)
+				}
+				return
+			}
+			s.eventually("the alert was sent", func() bool { return len(s.mx.Mails()) == 1 })
+			if got := s.critical(); len(got) == 0 || got[0] != c.want {
+				t.Errorf("the mail log has %q", got)
+			}
+			if got := string(s.mx.Mails()[0].Data); !strings.Contains(got, c.want) {
+				t.Errorf("the mail is\n%s", got)
+			}
+		})
+	}
+}
+
+// An IPS that resets in mid-stream: what came before is delivered.
+func TestTopologySyslogWithAnIPS(t *testing.T) {
+	t.Parallel()
+	s := tell(t, syslogWorld(t, working, "- {type: syslogd, options: {protocol: tcp}}",
+		"\ndoors:\n", "\nrules: [{name: IPS, action: reset, to: 10.44.167.30/32, protocol: tcp, port: 514, after_records: 5}]\n\ndoors:\n"))
+	s.eventually("the first record came", func() bool { return s.in.Total() >= 4 })
+	s.Appliance().Log(appliance.MailLog, appliance.Information, "one more")
+	s.eventually("the alert was sent", func() bool { return len(s.mx.Mails()) == 1 })
+	if got := s.critical(); len(got) == 0 || got[0] != pushError {
+		t.Errorf("the mail log has %q", got)
+	}
+	if got := s.in.Records(); !strings.HasSuffix(got[4], "one more") {
+		t.Errorf("the server has %q", got)
+	}
+}
+
+// A TLS server is checked against the authority of the world.
+func TestTopologySyslogOverTLS(t *testing.T) {
+	t.Parallel()
+	for server, want := range map[string]string{
+		"protocol: tls": "",
+		"protocol: tls, names: other.example.com": "Log Error: Subscription Mail_Log: Failed to connect to syslog.example.com: The server's certificate is not for this name",
+		"protocol: tls, ca: unknown":              "Log Error: Subscription Mail_Log: Failed to connect to syslog.example.com: The server's certificate is not from a trusted authority",
+	} {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			s := tell(t, syslogWorld(t, working, "- {type: syslogd, options: {"+server+"}}",
+				"server: 10.44.167.30, protocol: tcp", "server: syslog.example.com, protocol: tls, verify: true, buffer: 1MiB"))
+			if want == "" {
+				s.eventually("a record came", func() bool { return s.in.Total() > 3 })
+				return
+			}
+			s.eventually("trouble is told", func() bool { return len(s.critical()) > 0 })
+			if got := s.critical(); got[0] != want {
+				t.Errorf("the mail log has %q", got)
+			}
+		})
+	}
+}
