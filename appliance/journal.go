@@ -13,10 +13,11 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-// A LogType names one of the appliance's own logs; a Level says how grave an entry is.
 type (
+	// A LogType names one of the appliance's own logs.
 	LogType = logs.Type
-	Level   = logs.Level
+	// A Level says how grave an entry is.
+	Level = logs.Level
 )
 
 // The logs that are written to, and the levels.

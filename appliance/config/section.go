@@ -63,7 +63,7 @@ type spec struct {
 	order  int
 	schema *schema
 	def    *entry
-	flat   bool // copying a value copies all of it
+	flat   bool // copying a value copies all of it, or the type has a method Clone
 	check  func(*Config) error
 	// canonical decodes a value of the section's type and encodes it again.
 	canonical func([]byte) (*entry, error)
@@ -105,7 +105,9 @@ type Section[T any] struct{ *spec }
 // text of its error is shown to the administrator.
 //
 // T may be a string, a number, a bool, a type that marshals to text, or a struct
-// of such, of structs and of slices, with the tags of encoding/xml; a field tagged
+// of such, of structs and of slices, with the tags of encoding/xml. A type with a
+// method Clone() T, which must copy all that a caller might change, is decoded once and
+// cloned for each Get. A field tagged
 // `secret:"hash"` or `secret:"text"` is a passphrase (see XMLOptions). A list is
 // wrapped in a struct. Define panics if the name is taken or T is anything else:
 // it is meant for package-level variables.
@@ -114,7 +116,8 @@ func Define[T any](name string, def T, check func(v T, c *Config) error, options
 		panic("config: section defined twice: " + name)
 	}
 	t := reflect.TypeFor[T]()
-	sp := &spec{name: name, group: Other, schema: schemaOf(t, name), flat: isFlat(t)}
+	_, clones := any(def).(interface{ Clone() T })
+	sp := &spec{name: name, group: Other, schema: schemaOf(t, name), flat: clones || isFlat(t)}
 	if sp.schema.repeated || t.Kind() == reflect.Pointer {
 		panic(fmt.Sprintf("config: section %s: wrap %v in a struct", name, t))
 	}
@@ -211,7 +214,7 @@ func (s *Section[T]) encode(v T) *entry {
 
 func (s *Section[T]) decode(e *entry) T {
 	if p := e.decoded.Load(); p != nil {
-		return (*p).(T)
+		return clone((*p).(T))
 	}
 	var v T
 	if err := xml.Unmarshal(e.xml, &v); err != nil { // made by encode, or judged by canonical
@@ -220,6 +223,15 @@ func (s *Section[T]) decode(e *entry) T {
 	if s.flat {
 		kept := any(v)
 		e.decoded.Store(&kept)
+		return clone(v)
+	}
+	return v
+}
+
+// clone copies what a value holds by reference, where its type says how.
+func clone[T any](v T) T {
+	if c, ok := any(v).(interface{ Clone() T }); ok {
+		return c.Clone()
 	}
 	return v
 }

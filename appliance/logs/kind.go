@@ -46,7 +46,6 @@ const (
 )
 
 var (
-	since8  = product.Version{Major: 8}
 	since9  = product.Version{Major: 9}
 	since11 = product.Version{Major: 11}
 	since12 = product.Version{Major: 12}

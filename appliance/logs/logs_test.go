@@ -16,7 +16,6 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/product"
 )
 
@@ -596,79 +595,5 @@ func BenchmarkWrite(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 	if n := hub.Lost("mail_logs"); n > 0 {
 		b.Errorf("%d lines lost", n)
-	}
-}
-
-// A server stands for a pusher and keeps what it is given.
-type server struct {
-	mu      sync.Mutex
-	got     []string
-	closed  bool
-	trouble func(syslog.Event)
-}
-
-func (s *server) Push(at time.Time, level, text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.got = append(s.got, at.Format(time.Stamp)+" "+level+": "+text)
-}
-
-func (s *server) Stats() syslog.Stats { return syslog.Stats{Sent: len(s.got)} }
-
-func (s *server) Close(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	return nil
-}
-
-func TestLinesArePushed(t *testing.T) {
-	pushed := mailLogs()
-	pushed.Method = logs.Syslog
-	pushed.Push = logs.Push{Host: "10.44.167.30", Port: 514, Protocol: "tcp", Facility: "mail"}
-	system := logs.NewSubscription("system_logs", logs.System.Kind())
-	var servers []*server
-	d := newDesk(t, 0, func(o *logs.Options) {
-		o.Push = func(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
-			if s.Name != "mail_logs" || s.Push.Host != "10.44.167.30" {
-				t.Errorf("a push of %+v", s)
-			}
-			servers = append(servers, &server{trouble: trouble})
-			return servers[len(servers)-1], nil
-		}
-	}, pushed, system)
-	d.mail(logs.Information, "before the network is there")
-	d.StartPushing()
-	d.mail(logs.Information, "one")
-	d.mail(logs.Debug, "not taken")
-	d.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "of another log"})
-	d.want(servers[0].got, []string{"Jun 25 08:50:03 Info: one"})
-
-	// Its own trouble goes to its file, to other mail logs, and to whom it concerns.
-	const text = "Log Error: Subscription mail_logs: Network error while sending log data to syslog server"
-	servers[0].trouble(syslog.Event{Kind: syslog.Broken, Text: text})
-	d.want(len(servers[0].got), 1)
-	if got := d.read("mail_logs/mail.current"); !strings.HasSuffix(got, "Thu Jun 25 08:50:03 2015 Critical: "+text+"\n") {
-		t.Errorf("the log:\n%s", got)
-	}
-	d.want(d.trouble, []logs.Trouble{{Subscription: "mail_logs", Cause: logs.PushFailed, Text: text}})
-	if stats, ok := d.PushStats("mail_logs"); !ok || stats.Sent != 1 {
-		t.Errorf("figures: %+v, %v", stats, ok)
-	}
-
-	// A change of the push is another push; any other change is not.
-	pushed.MaxFiles = 3
-	d.Configure([]logs.Subscription{pushed, system})
-	d.want(len(servers), 1)
-	pushed.Push.Facility = "local0"
-	d.Configure([]logs.Subscription{pushed, system})
-	d.mail(logs.Information, "two")
-	d.want(servers[0].closed, true)
-	d.want(servers[1].got, []string{"Jun 25 08:50:03 Info: two"})
-	pushed.Method = logs.Manual
-	d.Configure([]logs.Subscription{pushed, system})
-	d.want(servers[1].closed, true)
-	if _, ok := d.PushStats("mail_logs"); ok {
-		t.Error("a push that has ended has figures")
 	}
 }

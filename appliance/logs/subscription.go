@@ -14,8 +14,9 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// Section is the log subscriptions, sorted by name.
-var Section = config.Define("log_subscriptions", Subscriptions{List: Defaults(product.Version{})},
+// Section is the log subscriptions, sorted by name. Its default is that of the newest
+// versions.
+var Section = config.Define("log_subscriptions", Subscriptions{List: Defaults(newest)},
 	func(v Subscriptions, _ *config.Config) error { return v.Check() }, config.In(config.Logs, 10))
 
 // General is what all subscriptions have in common.
@@ -162,10 +163,18 @@ func byName(a, b Subscription) int {
 	return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.Name, b.Name))
 }
 
+// newest is a version that has everything.
+var newest = product.Version{Major: 1 << 20}
+
 // SetFactory gives f the subscriptions of version v.
 func SetFactory(f *config.Factory, v product.Version) {
-	Section.SetFactory(f, Subscriptions{List: Defaults(v)})
+	if list := Defaults(v); !slices.Equal(list, Defaults(newest)) {
+		Section.SetFactory(f, Subscriptions{List: list})
+	}
 }
+
+// Clone is config's: the copy shares nothing with v.
+func (v Subscriptions) Clone() Subscriptions { return Subscriptions{List: slices.Clone(v.List)} }
 
 // Find returns the subscription called name, for reading or changing in place; nil if
 // there is none.

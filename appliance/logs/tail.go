@@ -35,12 +35,11 @@ func (h *Hub) Files(ctx context.Context, name string) ([]string, error) {
 // A Follower reads what is written to a subscription, over all roll-overs. It is for
 // one goroutine and needs no closing.
 type Follower struct {
-	hub      *Hub
-	s        *subscription
-	name     string // of the subscription
-	file     string // in the file area, without its status code; "" before there is one
-	offset   int64
-	progress <-chan struct{}
+	hub    *Hub
+	s      *subscription
+	name   string // of the subscription
+	file   string // in the file area, without its status code; "" before there is one
+	offset int64
 }
 
 // Follow returns a Follower that begins with the last so many lines of the

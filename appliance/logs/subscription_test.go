@@ -1,0 +1,150 @@
+package logs_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/product"
+)
+
+// A server stands for a pusher and keeps what it is given.
+type server struct {
+	mu      sync.Mutex
+	got     []string
+	closed  bool
+	trouble func(syslog.Event)
+}
+
+func (s *server) Push(at time.Time, level, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = append(s.got, at.Format(time.Stamp)+" "+level+": "+text)
+}
+
+func (s *server) Stats() syslog.Stats { return syslog.Stats{Sent: len(s.got)} }
+
+func (s *server) Close(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+func TestLinesArePushed(t *testing.T) {
+	pushed := mailLogs()
+	pushed.Method = logs.Syslog
+	pushed.Push = logs.Push{Host: "10.44.167.30", Port: 514, Protocol: "tcp", Facility: "mail"}
+	system := logs.NewSubscription("system_logs", logs.System.Kind())
+	var servers []*server
+	d := newDesk(t, 0, func(o *logs.Options) {
+		o.Push = func(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
+			if s.Name != "mail_logs" || s.Push.Host != "10.44.167.30" {
+				t.Errorf("a push of %+v", s)
+			}
+			servers = append(servers, &server{trouble: trouble})
+			return servers[len(servers)-1], nil
+		}
+	}, pushed, system)
+	d.mail(logs.Information, "before the network is there")
+	d.StartPushing()
+	d.mail(logs.Information, "one")
+	d.mail(logs.Debug, "not taken")
+	d.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "of another log"})
+	d.want(servers[0].got, []string{"Jun 25 08:50:03 Info: one"})
+
+	// Its own trouble goes to its file, to other mail logs, and to whom it concerns.
+	const text = "Log Error: Subscription mail_logs: Network error while sending log data to syslog server"
+	servers[0].trouble(syslog.Event{Kind: syslog.Broken, Text: text})
+	d.want(len(servers[0].got), 1)
+	if got := d.read("mail_logs/mail.current"); !strings.HasSuffix(got, "Thu Jun 25 08:50:03 2015 Critical: "+text+"\n") {
+		t.Errorf("the log:\n%s", got)
+	}
+	d.want(d.trouble, []logs.Trouble{{Subscription: "mail_logs", Cause: logs.PushFailed, Text: text}})
+	if stats, ok := d.PushStats("mail_logs"); !ok || stats.Sent != 1 {
+		t.Errorf("figures: %+v, %v", stats, ok)
+	}
+
+	// A change of the push is another push; any other change is not.
+	pushed.MaxFiles = 3
+	d.Configure([]logs.Subscription{pushed, system})
+	d.want(len(servers), 1)
+	pushed.Push.Facility = "local0"
+	d.Configure([]logs.Subscription{pushed, system})
+	d.mail(logs.Information, "two")
+	d.want(servers[0].closed, true)
+	d.want(servers[1].got, []string{"Jun 25 08:50:03 Info: two"})
+	pushed.Method = logs.Manual
+	d.Configure([]logs.Subscription{pushed, system})
+	d.want(servers[1].closed, true)
+	if _, ok := d.PushStats("mail_logs"); ok {
+		t.Error("a push that has ended has figures")
+	}
+}
+
+// The configuration decodes the list once, and everybody gets a list of their own.
+func TestAListThatWasAskedForIsTheCallersOwn(t *testing.T) {
+	s := config.NewStore()
+	for range 3 { // the first decodes, the others clone
+		v := logs.Section.Get(s.Committed())
+		if len(v.List) < 20 || v.List[0].Name == "changed" {
+			t.Fatalf("got %d subscriptions, the first %s", len(v.List), v.List[0].Name)
+		}
+		v.List[0].Name = "changed"
+	}
+}
+
+func TestDefaultSubscriptions(t *testing.T) {
+	names := func(v product.Version) (out []string) {
+		for _, s := range logs.Defaults(v) {
+			out = append(out, s.Name)
+		}
+		return out
+	}
+	if diff := cmp.Diff(strings.Fields("antispam antivirus asarchive authentication avarchive bounces cli_logs config_history encryption error_logs "+
+		"euq_logs euqgui_logs ftpd_logs gui_logs mail_logs reportd_logs reportqueryd_logs scanning slbld_logs sntpd_logs status system_logs "+
+		"trackerd_logs updater_logs"), names(seed.Version)); diff != "" {
+		t.Errorf("8.0.1 (-want +got)\n%s", diff)
+	}
+	later := names(product.Version{Major: 14})
+	if !slices.Contains(later, "amp") || !slices.Contains(later, "audit_logs") {
+		t.Errorf("14.0: %q", later)
+	}
+	for _, s := range logs.Defaults(product.Version{Major: 14}) {
+		want := logs.Information
+		if s.Name == "error_logs" {
+			want = logs.Critical
+		}
+		if s.Level != want || s.Method != logs.Manual || s.MaxSize != 10485760 || s.MaxFiles != 10 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func TestStatusLine(t *testing.T) {
+	const guide = "CPULd 0 DskIO 0 RAMUtil 1 QKUsd 0 QKFre 8388608 CrtMID 0 CrtICID 0 CrtDCID 1 InjMsg 0 InjRcp 0 GenBncRcp 0 RejRcp 0 " +
+		"DrpMsg 0 SftBncEvnt 0 CmpRcp 0 HrdBncRcp 0 DnsHrdBnc 0 5XXHrdBnc 0 FltrHrdBnc 0 ExpHrdBnc 0 OtrHrdBnc 0 DlvRcp 0 DelRcp 0 " +
+		"GlbUnsbHt 0 ActvRcp 0 UnatmptRcp 0 AtmptRcp 0 CrtCncIn 0 CrtCncOut 0 DnsReq 0 NetReq 0 CchHit 0 CchMis 0 CchEct 0 CchExp 0 " +
+		"CPUTTm 91 CPUETm 32182 MaxIO 487 RAMUsd 125195690 MMLen 0 DstInMem 3 ResCon 0 WorkQ 0 QuarMsgs 0 QuarQKUsd 0 LogUsd 5 " +
+		"SophLd 99 BMLd 0 CASELd 0 TotalLd 47 LogAvail 148G EuQ 0 EuqRls 0 CmrkLd 0 McafLd 0 SwIn 338 SwOut 681 SwPgIn 2123 " +
+		"SwPgOut 7156 SwapUsage 0% RptLd 0 QtnLd 0 EncrQ 0 InjBytes 0"
+	figures := map[string]string{
+		"RAMUtil": "1", "QKFre": "8388608", "CrtDCID": "1", "CPUTTm": "91", "CPUETm": "32182", "MaxIO": "487", "RAMUsd": "125195690",
+		"DstInMem": "3", "LogUsd": "5", "SophLd": "99", "TotalLd": "47", "LogAvail": logs.Gigabytes(148 << 30), "SwIn": "338",
+		"SwOut": "681", "SwPgIn": "2123", "SwPgOut": "7156",
+	}
+	if got := logs.StatusLine(product.Version{Major: 14}, figures); got != guide {
+		t.Errorf("got\n%s\nwant\n%s", got, guide)
+	}
+	if got := logs.StatusLine(seed.Version, figures); got != strings.Replace(guide, "SwapUsage 0% ", "", 1) {
+		t.Errorf("8.0.1: got\n%s", got)
+	}
+}
