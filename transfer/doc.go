@@ -26,8 +26,7 @@
 // # SCP
 //
 // The protocol of rcp and of OpenSSH's "scp -O", written here: no library serves
-// it over a given channel. The command line is split as a shell would split it,
-// because the client leaves patterns and quoting to the far side's shell.
+// it over a given channel. Its words are package scp's.
 //
 // # FTP
 //

@@ -12,12 +12,13 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/scp"
 )
 
 // IsSCP reports whether the command line that an SSH client asked to run is the
 // far side of an scp.
 func IsSCP(command string) bool {
-	_, err := parseSCP(command)
+	_, err := scp.ParseCommand(command)
 	return err == nil
 }
 
@@ -31,17 +32,17 @@ type SCPOptions struct {
 // returns the exit status, which the caller sends before it closes ch. When ctx
 // ends it closes ch itself.
 func ServeSCP(ctx context.Context, command string, ch io.ReadWriteCloser, area *files.Area, o SCPOptions) (exitStatus int) {
-	c, err := parseSCP(command)
+	c, err := scp.ParseCommand(command)
 	if err != nil {
 		return 1
 	}
 	s := &scpSession{
-		scpCommand: c,
-		area:       area,
-		in:         bufio.NewReaderSize(ch, 32<<10),
-		out:        ch,
-		stderr:     o.Stderr,
-		log:        logger(o.Logger),
+		Command: c,
+		area:    area,
+		in:      bufio.NewReaderSize(ch, 32<<10),
+		out:     ch,
+		stderr:  o.Stderr,
+		log:     logger(o.Logger),
 	}
 	defer context.AfterFunc(ctx, func() { ch.Close() })()
 	defer func() {
@@ -50,7 +51,7 @@ func ServeSCP(ctx context.Context, command string, ch io.ReadWriteCloser, area *
 			exitStatus = 1
 		}
 	}()
-	if c.source {
+	if c.Source {
 		err = s.sendAll()
 	} else {
 		err = s.receiveAll()
@@ -66,7 +67,7 @@ func ServeSCP(ctx context.Context, command string, ch io.ReadWriteCloser, area *
 
 // An scpSession is one run of scp.
 type scpSession struct {
-	scpCommand
+	scp.Command
 	area   *files.Area
 	in     *bufio.Reader
 	out    io.Writer
@@ -76,9 +77,6 @@ type scpSession struct {
 }
 
 const (
-	scpWarning = 1 // a message follows; the sender goes on
-	scpFatal   = 2 // a message follows; the sender has given up
-
 	maxSCPLine  = 8 << 10
 	maxSCPDepth = 64
 )
@@ -94,12 +92,12 @@ func (s *scpSession) ack() error {
 
 // warn tells the other side what went wrong with one file.
 func (s *scpSession) warn(name string, err error) error {
-	return s.say(scpWarning, name+": "+reason(err))
+	return s.say(scp.Warning, name+": "+reason(err))
 }
 
 // fatal tells the other side that the session ends here.
 func (s *scpSession) fatal(text string) error {
-	if err := s.say(scpFatal, text); err != nil {
+	if err := s.say(scp.Fatal, text); err != nil {
 		return err
 	}
 	return errGiveUp
@@ -113,7 +111,7 @@ func (s *scpSession) say(code byte, text string) error {
 
 // verbosef writes what scp -v shows.
 func (s *scpSession) verbosef(format string, args ...any) {
-	if s.verbose && s.stderr != nil {
+	if s.Verbose && s.stderr != nil {
 		fmt.Fprintf(s.stderr, format+"\n", args...)
 	}
 }
@@ -136,13 +134,13 @@ func (s *scpSession) answer() (ok bool, err error) {
 		return false, err
 	}
 	switch b {
-	case 0:
+	case scp.OK:
 		return true, nil
-	case scpWarning:
+	case scp.Warning:
 		_, err = s.line()
 		s.failed = true
 		return false, err
-	case scpFatal:
+	case scp.Fatal:
 		return false, errGiveUp
 	}
 	return false, s.fatal("protocol error")

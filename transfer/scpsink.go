@@ -7,64 +7,23 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/esasim/esasim/appliance/scp"
 )
-
-// A header is a line of the protocol that announces a file or a directory.
-type header struct {
-	dir  bool
-	size int64
-	name string
-}
-
-// parseHeader understands "C0644 123 name" and "D0755 0 name".
-func parseHeader(line string) (header, error) {
-	parts := strings.SplitN(line[1:], " ", 3)
-	if len(parts) != 3 || len(parts[0]) != 4 || strings.Trim(parts[0], "01234567") != "" {
-		return header{}, errors.New("mode not delimited")
-	}
-	size, err := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil || size < 0 {
-		return header{}, errors.New("size not delimited")
-	}
-	name := parts[2]
-	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-		return header{}, errors.New("unexpected filename: " + name)
-	}
-	return header{line[0] == 'D', size, name}, nil
-}
-
-// parseTimes understands "T<mtime> 0 <atime> 0".
-func parseTimes(line string) (time.Time, error) {
-	parts := strings.Split(line[1:], " ")
-	if len(parts) != 4 {
-		return time.Time{}, errors.New("mtime.sec not delimited")
-	}
-	var n [4]int64
-	for i, p := range parts {
-		v, err := strconv.ParseInt(p, 10, 64)
-		if err != nil || v < 0 || i%2 == 1 && v > 999_999 {
-			return time.Time{}, errors.New("times not delimited")
-		}
-		n[i] = v
-	}
-	return time.Unix(n[0], n[1]*1000), nil
-}
 
 // receiveAll takes what the other side sends into the one path of the command
 // line.
 func (s *scpSession) receiveAll() error {
-	target := s.full(s.paths[0].text)
+	target := s.full(s.Paths[0].Text)
 	fi, err := s.area.Stat(target)
 	isDir := err == nil && fi.IsDir()
-	if s.directory && !isDir {
+	if s.Directory && !isDir {
 		if err == nil {
 			err = syscall.ENOTDIR
 		}
-		return s.fatal(s.paths[0].text + ": " + reason(err))
+		return s.fatal(s.Paths[0].Text + ": " + reason(err))
 	}
 	if err := s.ack(); err != nil {
 		return err
@@ -89,9 +48,9 @@ func (s *scpSession) receive(target string, isDir bool, depth int) error {
 		}
 		s.verbosef("Sink: %s", line)
 		switch kind {
-		case scpWarning:
+		case scp.Warning:
 			s.failed = true
-		case scpFatal:
+		case scp.Fatal:
 			return errGiveUp
 		case 'E':
 			if depth == 0 {
@@ -99,25 +58,25 @@ func (s *scpSession) receive(target string, isDir bool, depth int) error {
 			}
 			return s.ack()
 		case 'T':
-			if mtime, err = parseTimes(line); err != nil {
+			if mtime, err = scp.ParseTimes(line); err != nil {
 				return s.fatal("protocol error: " + err.Error())
 			}
 			if err := s.ack(); err != nil {
 				return err
 			}
 		case 'C', 'D':
-			h, err := parseHeader(line)
+			h, err := scp.ParseHeader(line)
 			if err != nil {
 				return s.fatal("protocol error: " + err.Error())
 			}
 			name := target
 			if isDir {
-				name = path.Join(target, h.name)
+				name = path.Join(target, h.Name)
 			}
-			if h.dir {
+			if h.Dir {
 				err = s.receiveDir(name, mtime, depth)
 			} else {
-				err = s.receiveFile(name, h.size, mtime)
+				err = s.receiveFile(name, h.Size, mtime)
 			}
 			if err != nil {
 				return err
@@ -131,7 +90,7 @@ func (s *scpSession) receive(target string, isDir bool, depth int) error {
 
 func (s *scpSession) receiveDir(name string, mtime time.Time, depth int) error {
 	switch {
-	case !s.recursive:
+	case !s.Recursive:
 		return s.fatal("received directory without -r")
 	case depth > maxSCPDepth:
 		return s.fatal("directories are nested too deeply")

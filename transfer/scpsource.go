@@ -8,6 +8,7 @@ import (
 	"path"
 
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/scp"
 )
 
 // sendAll sends what the command line names.
@@ -15,15 +16,15 @@ func (s *scpSession) sendAll() error {
 	if ok, err := s.answer(); err != nil || !ok {
 		return errors.Join(err, errGiveUp)
 	}
-	for _, w := range s.paths {
-		names := []string{s.full(w.text)}
-		if w.glob {
-			found, err := s.area.Glob(s.full(w.pattern))
+	for _, w := range s.Paths {
+		names := []string{s.full(w.Text)}
+		if w.Glob {
+			found, err := s.area.Glob(s.full(w.Pattern))
 			if err == nil && len(found) == 0 {
 				err = fs.ErrNotExist
 			}
 			if err != nil {
-				if err := s.warn(w.text, err); err != nil {
+				if err := s.warn(w.Text, err); err != nil {
 					return err
 				}
 				continue
@@ -49,15 +50,15 @@ func (s *scpSession) send(name string, depth int) error {
 		return s.warn(name, fs.ErrInvalid)
 	case !fi.IsDir():
 		return s.sendFile(name)
-	case !s.recursive || depth > maxSCPDepth:
-		return s.say(scpWarning, name+": not a regular file")
+	case !s.Recursive || depth > maxSCPDepth:
+		return s.say(scp.Warning, name+": not a regular file")
 	}
 	return s.sendDir(name, fi, depth)
 }
 
 // header sends a file's time, if it was asked for, and its line.
 func (s *scpSession) header(fi fs.FileInfo, line string) (ok bool, err error) {
-	if s.times {
+	if s.Times {
 		t := fi.ModTime().Unix()
 		if _, err := fmt.Fprintf(s.out, "T%d 0 %d 0\n", t, t); err != nil {
 			return false, err

@@ -13,7 +13,7 @@ const module = "github.com/esasim/esasim/"
 // lines only, and none of its own line. Do not move a package to make a build
 // pass.
 const layers = `
-	appliance/clock appliance/entropy appliance/pcapfilter fixtures
+	appliance/clock appliance/entropy appliance/pcapfilter appliance/scp fixtures
 	appliance/config appliance/files appliance/product appliance/network
 	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
@@ -40,7 +40,7 @@ var modules = map[string][]string{
 	"github.com/miekg/dns":            {"appliance/resolver", "appliance/network/netsim/peers"},
 	"github.com/pkg/sftp":             {"transfer"},
 	"goftp.io/server/v2":              {"transfer"},
-	"golang.org/x/crypto":             {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest"},
+	"golang.org/x/crypto":             {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers"},
 	"golang.org/x/net":                {"appliance/pcapfilter"},
 	"golang.org/x/sys":                {"appliance/network/netsim/ether", "appliance/network/netsim/door", "cmd/esasim"},
 	"golang.org/x/term":               {"shell"},

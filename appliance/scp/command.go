@@ -1,4 +1,4 @@
-package transfer
+package scp
 
 import (
 	"errors"
@@ -6,36 +6,40 @@ import (
 	"strings"
 )
 
-// An scpCommand is what the client asks the far side's scp for.
-type scpCommand struct {
-	source    bool // -f: send; else -t: receive
-	recursive bool
-	times     bool // -p
-	directory bool // -d: the target must be a directory
-	verbose   bool // -v: say on stderr what is done
-	paths     []word
+// A Command is what the client asks the far side's scp for.
+type Command struct {
+	Source    bool // -f: send; else -t: receive
+	Recursive bool
+	Times     bool // -p
+	Directory bool // -d: the target must be a directory
+	Verbose   bool // -v: say on stderr what is done
+	Paths     []Word
 }
 
-// A word is an argument as a shell leaves it.
-type word struct {
-	text    string
-	pattern string // text with what was quoted escaped, for path.Match
-	glob    bool   // the pattern has wildcards
+// A Word is an argument as a shell leaves it.
+type Word struct {
+	Text    string
+	Pattern string // Text with what was quoted escaped, for path.Match
+	Glob    bool   // the pattern has wildcards
 }
 
-var errNotSCP = errors.New("transfer: not an scp command")
+// ErrNotSCP says that a command line is no scp's far side.
+var ErrNotSCP = errors.New("scp: not an scp command")
 
-// parseSCP understands "scp [-rpdvq] -f|-t [--] path...".
-func parseSCP(line string) (scpCommand, error) {
-	var c scpCommand
+// Quote makes a path one word of a command line.
+func Quote(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
+
+// ParseCommand understands "scp [-rpdvq] -f|-t [--] path...".
+func ParseCommand(line string) (Command, error) {
+	var c Command
 	words, err := splitWords(line)
-	if err != nil || len(words) == 0 || path.Base(words[0].text) != "scp" {
-		return c, errNotSCP
+	if err != nil || len(words) == 0 || path.Base(words[0].Text) != "scp" {
+		return c, ErrNotSCP
 	}
 	sink := false
 	words = words[1:]
-	for len(words) > 0 && len(words[0].text) > 1 && words[0].text[0] == '-' {
-		opts := words[0].text[1:]
+	for len(words) > 0 && len(words[0].Text) > 1 && words[0].Text[0] == '-' {
+		opts := words[0].Text[1:]
 		words = words[1:]
 		if opts == "-" {
 			break
@@ -43,41 +47,41 @@ func parseSCP(line string) (scpCommand, error) {
 		for _, o := range opts {
 			switch o {
 			case 'f':
-				c.source = true
+				c.Source = true
 			case 't':
 				sink = true
 			case 'r':
-				c.recursive = true
+				c.Recursive = true
 			case 'p':
-				c.times = true
+				c.Times = true
 			case 'd':
-				c.directory = true
+				c.Directory = true
 			case 'v':
-				c.verbose = true
+				c.Verbose = true
 			case 'q': // no progress meter: this side has none
 			default:
-				return c, errNotSCP
+				return c, ErrNotSCP
 			}
 		}
 	}
-	if c.source == sink || len(words) == 0 || sink && len(words) != 1 {
-		return c, errNotSCP
+	if c.Source == sink || len(words) == 0 || sink && len(words) != 1 {
+		return c, ErrNotSCP
 	}
-	c.paths = words
+	c.Paths = words
 	return c, nil
 }
 
 // splitWords splits a line as a shell does: blanks separate, quotes and
 // backslashes keep. What a shell would do more (variables, pipes, several
 // commands) is an error.
-func splitWords(line string) ([]word, error) {
-	var words []word
+func splitWords(line string) ([]Word, error) {
+	var words []Word
 	var text, pattern strings.Builder
 	inWord, glob := false, false
 	quote := byte(0)
 	end := func() {
 		if inWord {
-			words = append(words, word{text.String(), pattern.String(), glob})
+			words = append(words, Word{text.String(), pattern.String(), glob})
 		}
 		text.Reset()
 		pattern.Reset()
@@ -95,14 +99,14 @@ func splitWords(line string) ([]word, error) {
 		c := line[i]
 		switch {
 		case c == 0:
-			return nil, errNotSCP
+			return nil, ErrNotSCP
 		case quote == '\'' && c != '\'', quote == '"' && c != '"' && c != '\\':
 			literal(c)
 		case quote != 0 && c == quote:
 			quote = 0
 		case c == '\\':
 			if i++; i == len(line) {
-				return nil, errNotSCP
+				return nil, ErrNotSCP
 			}
 			if quote == '"' && strings.IndexByte("\"\\$`", line[i]) < 0 {
 				literal('\\')
@@ -113,7 +117,7 @@ func splitWords(line string) ([]word, error) {
 		case c == ' ' || c == '\t' || c == '\n':
 			end()
 		case strings.IndexByte("|&;<>()$`", c) >= 0:
-			return nil, errNotSCP
+			return nil, ErrNotSCP
 		case strings.IndexByte("*?[", c) >= 0:
 			glob = true
 			fallthrough
@@ -124,7 +128,7 @@ func splitWords(line string) ([]word, error) {
 		}
 	}
 	if quote != 0 {
-		return nil, errNotSCP
+		return nil, ErrNotSCP
 	}
 	end()
 	return words, nil
