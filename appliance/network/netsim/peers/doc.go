@@ -19,6 +19,13 @@
 // So the gate refuses steps before the server hears of them, and ends TLS, so that it
 // sees every command also within it.
 //
+// # Servers that files are sent to
+//
+// An ftpd and an scpd take uploads into memory and keep the last of them. Both are small
+// and of our own, as they take files and do nothing else: the FTP library that the
+// appliance's server is built on would need all that package transfer adds to it. SSH
+// itself is golang.org/x/crypto/ssh's.
+//
 // # Time servers
 //
 // An ntp answers over UDP with the clock of its world, shifted by an option. It shares
