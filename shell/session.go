@@ -170,12 +170,15 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 	case len(args) > 0 && !c.Batch:
 		return Invalidf(args[0], "The command takes no arguments.")
 	}
-	life := ctx
+	life, undo := ctx, s.draft.Save()
 	ctx, done := s.in.whileRunning(ctx)
 	defer done()
 	defer func() {
 		if p := recover(); p != nil {
 			err = &fault{p, debug.Stack()}
+		}
+		if errors.Is(err, ErrInterrupt) || errors.Is(err, io.EOF) || ctx.Err() != nil {
+			undo() // who breaks a dialogue off has changed nothing
 		}
 	}()
 	return c.Run(ctx, &Env{

@@ -247,6 +247,35 @@ func TestPendingChangesAreAskedAbout(t *testing.T) {
 	}
 }
 
+// What was changed before in the same command goes too; what an earlier command
+// changed stays.
+func TestADialogueThatIsBrokenOffChangesNothing(t *testing.T) {
+	half := &shell.Command{Name: "half", Run: func(ctx context.Context, env *shell.Env) error {
+		appliance.Hostname.Set(env.Draft, "half.example.com")
+		_, err := env.Ask(ctx, "Really:", "", nil)
+		return err
+	}}
+	show := &shell.Command{Name: "show", Run: func(_ context.Context, env *shell.Env) error {
+		env.Printf("draft: %s\n", appliance.Hostname.Get(env.Draft))
+		return nil
+	}}
+	box, _ := newBox(t)
+	for name, key := range map[string]string{"Ctrl-C": "\x03", "Ctrl-D": "\x04"} {
+		v := visit(t, dial(t, start(t, box, nil, half, show, rename)), 80, 24)
+		v.hear(prompt)
+		v.say("rename before.example.com\r")
+		v.hear(prompt)
+		v.say("half\r")
+		v.hear("[]> ")
+		v.say(key)
+		v.hear(prompt)
+		v.say("show\r")
+		if got := v.hear(prompt); !strings.Contains(got, "draft: before.example.com") {
+			t.Errorf("after %s: %q", name, got)
+		}
+	}
+}
+
 func TestThePromptFollowsTheCommittedName(t *testing.T) {
 	box, _ := newBox(t)
 	v := visit(t, dial(t, start(t, box, nil, silent)), 80, 24)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"sync"
 )
@@ -108,6 +109,21 @@ func (d *Draft) Pending() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return len(d.edits) > 0
+}
+
+// Save returns a func that undoes what is changed from now on, unless something is
+// committed in between: what a draft holds then is no longer what it was made of.
+func (d *Draft) Save() (undo func()) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	committed, edits := d.store.Committed(), maps.Clone(d.edits)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.store.Committed() == committed {
+			d.edits = maps.Clone(edits)
+		}
+	}
 }
 
 // Discard forgets the changes.
