@@ -24,7 +24,7 @@ var start = time.Date(2015, 6, 25, 8, 50, 3, 0, time.FixedZone("", 7200))
 
 // A bench is a world with a syslog server, and a pusher in it.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	world   *netsim.World
 	server  *peers.SyslogServer
 	clock   *clock.Fake
@@ -54,13 +54,22 @@ paths:
 `
 
 // newBench makes a world; options are the server's, in YAML.
-func newBench(t *testing.T, options string, delay time.Duration) *bench {
+func newBench(t testing.TB, options string, delay time.Duration) *bench {
 	t.Helper()
 	top, err := netsim.Load("test", fmt.Appendf(nil, topology, options, delay))
 	if err != nil {
 		t.Fatal(err)
 	}
+	b := newBenchOf(t, top)
+	b.server = b.world.Peer("log/syslogd").(*peers.SyslogServer)
+	return b
+}
+
+// newBenchOf makes a world of a topology, and starts it.
+func newBenchOf(t testing.TB, top *netsim.Topology) *bench {
+	t.Helper()
 	b := &bench{t: t, clock: clock.NewFake(start)}
+	var err error
 	b.world, err = netsim.New(top, netsim.Options{Entropy: entropy.Seeded(1)})
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +83,6 @@ func newBench(t *testing.T, options string, delay time.Duration) *bench {
 	if err := b.world.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b.server = b.world.Peer("log/syslogd").(*peers.SyslogServer)
 	b.options = syslog.Options{
 		Net: b.world.Network(), Clock: b.clock, Owner: "hermes", User: "root",
 		Header: func() []string {

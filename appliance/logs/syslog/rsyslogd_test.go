@@ -1,0 +1,287 @@
+package syslog_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+)
+
+// rsyslogd is Debian's, with the records that it gets in a file.
+type rsyslogd struct {
+	t    testing.TB
+	dir  string
+	port int
+	cmd  *exec.Cmd
+}
+
+// newRsyslogd starts one that listens on TCP and UDP, or in TLS. Without it the test is
+// skipped; ESASIM_REQUIRE_TOOLS=1 makes that a failure.
+func newRsyslogd(t testing.TB, ca *peers.Authority) *rsyslogd {
+	t.Helper()
+	path, err := exec.LookPath("rsyslogd")
+	if err != nil {
+		path, err = exec.LookPath("/usr/sbin/rsyslogd")
+	}
+	if err != nil {
+		if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
+			t.Fatal("rsyslogd is not installed, and ESASIM_REQUIRE_TOOLS is 1")
+		}
+		t.Skip("rsyslogd is not installed")
+	}
+	r := &rsyslogd{t: t, dir: t.TempDir()}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.port = free.Addr().(*net.TCPAddr).Port
+	free.Close()
+	config := fmt.Sprintf(`global(workDirectory="%s" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off")
+module(load="imtcp"%s)
+module(load="imudp")
+template(name="raw" type="string" string="%%rawmsg%%\n")
+input(type="imtcp" address="127.0.0.1" port="%d")
+input(type="imudp" address="127.0.0.1" port="%d" rcvbufSize="1m")
+action(type="omfile" file="%s" template="raw")
+`, r.dir, r.tls(ca), r.port, r.port, r.file())
+	if ca != nil {
+		config = fmt.Sprintf("global(defaultNetstreamDriverCAFile=%[1]q defaultNetstreamDriverCertFile=%[2]q defaultNetstreamDriverKeyFile=%[3]q)\n",
+			filepath.Join(r.dir, "ca.pem"), filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem")) + config
+	}
+	r.write("conf", config)
+	r.start(path)
+	t.Cleanup(r.kill)
+	return r
+}
+
+// tls writes the certificate files, and is the module's parameters.
+func (r *rsyslogd) tls(ca *peers.Authority) string {
+	if ca == nil {
+		return ""
+	}
+	own, err := ca.PEM()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cert, err := ca.Certify([]string{"syslog.example.com"})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.write("ca.pem", string(own))
+	r.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})))
+	r.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	return ` streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="anon"`
+}
+
+func (r *rsyslogd) write(name, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rsyslogd) file() string { return filepath.Join(r.dir, "records") }
+
+// start returns when it listens.
+func (r *rsyslogd) start(path string) {
+	r.t.Helper()
+	var out bytes.Buffer
+	r.cmd = exec.Command(path, "-n", "-f", filepath.Join(r.dir, "conf"), "-i", filepath.Join(r.dir, "pid"), "-C")
+	r.cmd.Stdout, r.cmd.Stderr = &out, &out
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	for {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
+		if err == nil {
+			c.Close()
+			return
+		}
+		if clock.System().Sleep(ctx, 10*time.Millisecond) != nil {
+			r.kill()
+			r.t.Fatalf("rsyslogd does not listen: %s", out.String())
+		}
+	}
+}
+
+// kill is kill -9.
+func (r *rsyslogd) kill() {
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+	_ = os.Remove(filepath.Join(r.dir, "pid"))
+}
+
+// numbers are those of the records in the file.
+func (r *rsyslogd) numbers() []int {
+	r.t.Helper()
+	f, err := os.Open(r.file())
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	var all []int
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var n int
+		if i := strings.LastIndex(lines.Text(), "number "); i >= 0 {
+			if _, err := fmt.Sscanf(lines.Text()[i:], "number %d", &n); err == nil {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+// newOutside is a bench whose server is a real one at a port of this machine's.
+func newOutside(t testing.TB, port int) *bench {
+	t.Helper()
+	text := fmt.Sprintf(topology, "", time.Duration(0)) + fmt.Sprintf(`
+doors:
+  out: [{address: 10.44.167.40, port: 514, to: 127.0.0.1, to_port: %d}]
+`, port)
+	top, err := netsim.Load("test", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBenchOf(t, top)
+	b.set.Server, b.options.Clock = "10.44.167.40", nil
+	b.options.Backoff = [2]time.Duration{20 * time.Millisecond, 100 * time.Millisecond}
+	return b
+}
+
+const manyRecords = 100_000
+
+// All records are there, in order, none twice.
+func TestRsyslogdOverTCP(t *testing.T) {
+	r := newRsyslogd(t, nil)
+	b := newOutside(t, r.port)
+	b.set.Buffer, b.options.Dir = 100<<20, t.TempDir()
+	b.start()
+	for i := range manyRecords {
+		b.push("number %d", i)
+	}
+	var got []int
+	b.eventually("all records are in the file", func() bool { got = r.numbers(); return len(got) >= manyRecords })
+	wantRun(t, got, 0, manyRecords-1)
+	b.toldOf()
+}
+
+func TestRsyslogdOverTLS(t *testing.T) {
+	ca := peers.NewAuthority("Test CA", entropy.Seeded(1).Stream("ca"), clock.System().Now)
+	r := newRsyslogd(t, ca)
+	b := newOutside(t, r.port)
+	b.set.Protocol, b.set.Server, b.set.Verify = syslog.TLS, "syslog.example.com", true
+	b.options.Lookup = func(context.Context, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("10.44.167.40")}, nil
+	}
+	b.options.Roots = func() (*x509.CertPool, error) {
+		text, err := ca.PEM()
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(text)
+		return pool, err
+	}
+	b.options.Memory = 64 << 20
+	b.start()
+	const n = 20_000
+	for i := range n {
+		b.push("number %d", i)
+	}
+	var got []int
+	b.eventually("all records are in the file", func() bool { got = r.numbers(); return len(got) >= n })
+	wantRun(t, got, 0, n-1)
+	b.toldOf()
+}
+
+// Datagrams may be lost, so each is waited for.
+func TestRsyslogdOverUDP(t *testing.T) {
+	r := newRsyslogd(t, nil)
+	b := newOutside(t, r.port)
+	b.set.Protocol = syslog.UDP
+	b.start()
+	const n = 50
+	for i := range n {
+		b.push("number %d", i)
+		b.eventually("it is in the file", func() bool { return len(r.numbers()) == i+1 })
+	}
+	wantRun(t, r.numbers(), 0, n-1)
+	b.toldOf()
+}
+
+// kill -9 in the middle, with the buffer on disk: order is kept, nothing comes twice, and
+// what is missing is one run within the bound that was told.
+func TestRsyslogdIsKilled(t *testing.T) {
+	r := newRsyslogd(t, nil)
+	b := newOutside(t, r.port)
+	b.set.Buffer, b.options.Dir = 100<<20, t.TempDir()
+	b.start()
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		for b.Stats().Sent < manyRecords/10 {
+			_ = clock.System().Sleep(context.Background(), time.Millisecond)
+		}
+		r.kill()
+	}()
+	for i := range manyRecords / 2 {
+		b.push("number %d", i)
+	}
+	<-killed
+	b.eventually("it is noticed", func() bool { return b.Stats().Breaks > 0 })
+	for i := manyRecords / 2; i < manyRecords; i++ {
+		b.push("number %d", i)
+	}
+	r.start(r.cmd.Path)
+	b.eventually("all is sent", func() bool { return b.Stats().Waiting == 0 })
+	var got []int
+	b.eventually("the last is in the file", func() bool {
+		got = r.numbers()
+		return len(got) > 0 && got[len(got)-1] == manyRecords-1
+	})
+	if got[0] != 0 {
+		t.Errorf("the first is %d", got[0])
+	}
+	gaps, missing := 0, 0
+	for i := 1; i < len(got); i++ {
+		if got[i] <= got[i-1] {
+			t.Fatalf("%d comes after %d", got[i], got[i-1])
+		}
+		if d := got[i] - got[i-1] - 1; d > 0 {
+			gaps, missing = gaps+1, missing+d
+		}
+	}
+	s := b.Stats()
+	if gaps > 1 || missing > s.LastInDoubt {
+		t.Errorf("%d records are missing in %d runs, the bound is %d", missing, gaps, s.LastInDoubt)
+	}
+	told := strings.Join(b.told(), "\n")
+	if missing == 0 {
+		t.Log("the server had written all that it had acknowledged")
+	}
+	if !strings.HasPrefix(told, brokenText) || !strings.Contains(told, fmt.Sprintf("the last %d may be lost", s.LastInDoubt)) {
+		t.Errorf("told %q", told)
+	}
+	t.Logf("%d records are missing, the bound is %d; %d were sent again", missing, s.LastInDoubt, s.Again)
+}
