@@ -2,6 +2,7 @@ package syslog
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -78,10 +79,17 @@ func cut(text string, most int) int {
 
 // oneLine escapes what would end a record early, or hide it on a terminal.
 func oneLine(text string) string {
-	control := func(r rune) bool { return r < ' ' || r == 0x7f }
-	if strings.IndexFunc(text, control) < 0 {
-		return text
+	for i := range len(text) {
+		if control(text[i]) {
+			return escaped(text)
+		}
 	}
+	return text
+}
+
+func control(c byte) bool { return c < ' ' || c == 0x7f }
+
+func escaped(text string) string {
 	var b strings.Builder
 	for _, c := range []byte(text) {
 		switch {
@@ -91,11 +99,8 @@ func oneLine(text string) string {
 			b.WriteString(`\r`)
 		case c == '\t':
 			b.WriteString(`\t`)
-		case control(rune(c)):
-			const digits = "0123456789abcdef"
-			b.WriteString(`\x`)
-			b.WriteByte(digits[c>>4])
-			b.WriteByte(digits[c&15])
+		case control(c):
+			fmt.Fprintf(&b, `\x%02x`, c)
 		default:
 			b.WriteByte(c)
 		}
