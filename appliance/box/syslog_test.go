@@ -2,7 +2,11 @@ package box_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +15,9 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/fixtures"
 )
@@ -225,5 +232,76 @@ func TestTopologySyslogOverTLS(t *testing.T) {
 				t.Errorf("the mail log has %q", got)
 			}
 		})
+	}
+}
+
+// Who closed? The administrator captures the traffic while Mails, a log with a name of 5
+// letters on a host with one of 31, is pushed. The second connection is the document's:
+// tshark shows the rows of A3, with 47 and 365 bytes, and the server's reset.
+func TestWhoClosed(t *testing.T) {
+	t.Parallel()
+	const line = "    - {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}\n"
+	s := tell(t, syslogWorld(t, "  logs:\n"+line, "", "mail.example.com", "ail-gateway-01.corp.example.com"))
+	admin := s.Login()
+	admin.Type("packetcapture")
+	admin.Expect("[]> ")
+	admin.Type("start")
+	admin.Expect("Success - Packet Capture has started")
+	admin.Expect("[]> ")
+
+	d := s.Appliance().Config.Edit()
+	err := logs.Section.Edit(d, func(v *logs.Subscriptions) error {
+		v.Put(netsim.Log{Name: "Mails", Server: "10.44.167.30", Protocol: "tcp"}.Subscription())
+		return nil
+	})
+	if err == nil {
+		_, err = s.Appliance().Config.Commit(t.Context(), d, config.Change{User: "admin"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Appliance().Log(appliance.MailLog, appliance.Information, "something to push")
+	s.eventually("the push fails, and fails again with the alert's line", func() bool { return len(s.critical()) == 2 })
+	admin.Type("stop")
+	admin.Expect("Success - Packet Capture has stopped")
+
+	names := s.Captures()
+	if len(names) != 1 {
+		t.Fatalf("captures: %q", names)
+	}
+	data, err := fs.ReadFile(s.Files(), names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "esa.cap")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tshark := func(args ...string) string {
+		out, err := exec.Command("tshark", append([]string{"-r", file, "-o", "tcp.relative_sequence_numbers:TRUE"}, args...)...).Output()
+		if errors.Is(err, exec.ErrNotFound) && os.Getenv("ESASIM_REQUIRE_TOOLS") != "1" {
+			t.Skip("tshark is not installed")
+		}
+		if err != nil {
+			t.Fatal("tshark: ", err)
+		}
+		return string(out)
+	}
+	streams := strings.Fields(tshark("-Y", "tcp.dstport == 514 && tcp.flags.syn == 1", "-T", "fields", "-e", "tcp.stream"))
+	if len(streams) != 2 {
+		t.Fatalf("%d connections", len(streams))
+	}
+	got := tshark("-Y", "tcp.stream == "+streams[1], "-T", "fields", "-E", "separator= ", "-e", "ip.src", "-e", "tcp.flags.str", "-e", "tcp.seq", "-e", "tcp.ack", "-e", "tcp.len")
+	var rows []string
+	for row := range strings.Lines(got) {
+		rows = append(rows, strings.ReplaceAll(strings.TrimSpace(row), "·", ""))
+	}
+	want := []string{
+		"10.229.24.230 S 0 0 0", "10.44.167.30 AS 0 1 0", "10.229.24.230 A 1 1 0",
+		"10.229.24.230 AP 1 1 47", "10.44.167.30 A 1 48 0",
+		"10.229.24.230 AP 48 1 365", "10.44.167.30 A 1 413 0", "10.44.167.30 AR 1 413 0",
+	}
+	if !slices.Equal(rows, want) {
+		t.Errorf("the second connection is\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
 	}
 }
