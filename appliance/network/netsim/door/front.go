@@ -51,6 +51,7 @@ type Front struct {
 	state    state
 	reopen   func() bool // stops the timer of an attempt to open; nil: none
 	splices  map[*splice]bool
+	entered  int // connections that the service may know: dialled, or being dialled
 }
 
 // A state is a door's.
@@ -146,7 +147,7 @@ func (f *Front) Close(ctx context.Context) {
 	f.SetOpen(false)
 	f.mu.Lock()
 	f.state = gone
-	busy := len(f.splices) > 0
+	busy := len(f.splices) > 0 || f.entered > 0
 	for p := range f.splices {
 		p.farewell()
 	}
@@ -158,7 +159,7 @@ func (f *Front) Close(ctx context.Context) {
 	stop := context.AfterFunc(ctx, f.abortAll)
 	defer stop()
 	if !busy {
-		f.abortAll() // what is still being dialled
+		f.abortAll() // who comes in just now
 	}
 	f.running.Wait()
 	f.cut()
@@ -205,6 +206,8 @@ func (f *Front) enter(outside *net.TCPConn, p *place) {
 		abort(outside)
 		return
 	}
+	f.count(1)
+	defer f.count(-1)
 	inside, err := f.dial(from, to, realAddr(outside.RemoteAddr()).Port())
 	if err != nil {
 		p.leave()
@@ -217,6 +220,12 @@ func (f *Front) enter(outside *net.TCPConn, p *place) {
 		f.splice(outside, inside, nil, nil)
 	}
 	p.leave()
+}
+
+func (f *Front) count(change int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entered += change
 }
 
 // Accepted says that the service has accepted a connection, so that another client
@@ -244,6 +253,9 @@ func (f *Front) splice(outside *net.TCPConn, inside network.Conn, fromOutside, f
 		return
 	}
 	f.splices[p] = true
+	if f.state == gone {
+		p.farewell()
+	}
 	f.mu.Unlock()
 	f.splicer.run(p, fromOutside, fromInside)
 	f.mu.Lock()
