@@ -48,24 +48,27 @@ type adminAccess struct{ env *shell.Env }
 
 func (a *adminAccess) get() appliance.AdminAccess { return appliance.Access.Get(a.env.Draft) }
 
-func (a *adminAccess) set(v appliance.AdminAccess) { appliance.Access.Set(a.env.Draft, v) }
+func (a *adminAccess) edit(change func(*appliance.AdminAccess) error) error {
+	return editSection(a.env, appliance.Access, change)
+}
 
 // text is the menu of the banner or of the welcome message; field is where it stands.
 func (a *adminAccess) text(ctx context.Context, what string, field func(*appliance.AdminAccess) *string) error {
-	change := func(text string) {
-		v := a.get()
-		*field(&v) = text
-		a.set(v)
+	change := func(text string) error {
+		return a.edit(func(v *appliance.AdminAccess) error {
+			*field(v) = text
+			return nil
+		})
 	}
 	return a.env.Menu(ctx, func() shell.Menu {
 		v := a.get()
 		text := *field(&v)
 		enter := func(ctx context.Context) error {
 			text, err := a.enterText(ctx)
-			if err == nil {
-				change(text)
+			if err != nil {
+				return err
 			}
-			return err
+			return change(text)
 		}
 		return shell.Menu{
 			Head: func() {
@@ -81,17 +84,14 @@ func (a *adminAccess) text(ctx context.Context, what string, field func(*applian
 				{Key: "IMPORT", Text: "Read the text from a file.", Run: func(ctx context.Context) error {
 					_, err := a.env.Ask(ctx, "Enter the name of the file in the directory configuration:", "", func(name string) error {
 						text, err := a.readText(name)
-						if err == nil {
-							change(text)
+						if err != nil {
+							return err
 						}
-						return err
+						return change(text)
 					})
 					return err
 				}},
-				{Key: "DELETE", Text: "Remove the text.", Hide: text == "", Run: func(context.Context) error {
-					change("")
-					return nil
-				}},
+				{Key: "DELETE", Text: "Remove the text.", Hide: text == "", Run: func(context.Context) error { return change("") }},
 			},
 		}
 	})
@@ -130,14 +130,14 @@ func validText(text string) (string, error) {
 }
 
 func (a *adminAccess) timeouts(ctx context.Context) error {
-	v := a.get()
-	if err := a.env.Form(ctx,
-		shell.Number(&v.CLITimeout, "Enter after how many minutes of inactivity a CLI session ends (5 to 1440).", appliance.MinTimeout, appliance.MaxTimeout),
-		shell.Number(&v.WebTimeout, "Enter after how many minutes of inactivity a Web UI session ends (5 to 1440).", appliance.MinTimeout, appliance.MaxTimeout),
-	); err != nil {
+	if err := a.edit(func(v *appliance.AdminAccess) error {
+		return a.env.Form(ctx,
+			shell.Number(&v.CLITimeout, "Enter after how many minutes of inactivity a CLI session ends (5 to 1440).", appliance.MinTimeout, appliance.MaxTimeout),
+			shell.Number(&v.WebTimeout, "Enter after how many minutes of inactivity a Web UI session ends (5 to 1440).", appliance.MinTimeout, appliance.MaxTimeout),
+		)
+	}); err != nil {
 		return err
 	}
-	a.set(v)
 	a.env.Prose("The timeouts count for sessions that begin after the commit.")
 	return nil
 }
@@ -149,23 +149,22 @@ func (a *adminAccess) inline(words []string) error {
 	if err != nil {
 		return shell.Invalidf(words[0], "Expected one of: banner, welcome, ipaccess, timeouts.")
 	}
-	v := a.get()
 	rest := words[1:]
-	switch item.Key {
-	case "BANNER":
-		err = a.inlineText(&v.Banner, words[0], rest)
-	case "WELCOME":
-		err = a.inlineText(&v.Welcome, words[0], rest)
-	case "IPACCESS":
-		err = inlineIPAccess(&v, words[0], rest)
-	case "TIMEOUTS":
-		err = inlineTimeouts(&v, words[0], rest)
-	}
-	if err != nil {
+	if err := a.edit(func(v *appliance.AdminAccess) error {
+		switch item.Key {
+		case "BANNER":
+			return a.inlineText(&v.Banner, words[0], rest)
+		case "WELCOME":
+			return a.inlineText(&v.Welcome, words[0], rest)
+		case "IPACCESS":
+			return inlineIPAccess(v, words[0], rest)
+		default:
+			return inlineTimeouts(v, words[0], rest)
+		}
+	}); err != nil {
 		return err
 	}
-	a.set(v)
-	if item.Key == "IPACCESS" && !v.Admits(a.env.From) {
+	if item.Key == "IPACCESS" && !a.get().Admits(a.env.From) {
 		a.env.Prose("Warning: access is not permitted any more from your present address, " + a.env.From.String() + ", once this is committed.")
 	}
 	return nil

@@ -21,27 +21,32 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 			Head: func() { a.showAddresses(v) },
 			Items: []shell.Item{
 				{Key: "ALLOWALL", Text: "Permit access from every address.", Hide: !v.Restricted, Run: func(context.Context) error {
-					v.Restricted = false
-					a.set(v)
-					return nil
+					return a.edit(func(v *appliance.AdminAccess) error {
+						v.Restricted = false
+						return nil
+					})
 				}},
 				{Key: "RESTRICT", Text: "Permit access from listed addresses only.", Hide: v.Restricted, Run: func(ctx context.Context) error {
-					if len(v.Allowed) == 0 {
-						if err := a.addAddresses(ctx, &v); err != nil {
-							return err
+					return a.edit(func(v *appliance.AdminAccess) error {
+						if len(v.Allowed) == 0 {
+							if err := a.addAddresses(ctx, v); err != nil {
+								return err
+							}
 						}
-					}
-					v.Restricted = true
-					return a.keepAddresses(ctx, v)
+						v.Restricted = true
+						return a.admitSelf(ctx, v)
+					})
 				}},
 				{Key: "NEW", Text: "Add addresses to the list.", Run: func(ctx context.Context) error {
-					if err := a.addAddresses(ctx, &v); err != nil {
-						return err
-					}
-					return a.keepAddresses(ctx, v)
+					return a.edit(func(v *appliance.AdminAccess) error {
+						if err := a.addAddresses(ctx, v); err != nil {
+							return err
+						}
+						return a.admitSelf(ctx, v)
+					})
 				}},
 				{Key: "DELETE", Text: "Remove an address from the list.", Hide: len(v.Allowed) == 0, Run: func(ctx context.Context) error {
-					return a.deleteAddress(ctx, v)
+					return a.edit(func(v *appliance.AdminAccess) error { return a.deleteAddress(ctx, v) })
 				}},
 			},
 		}
@@ -108,7 +113,7 @@ type networkError struct {
 
 func (e *networkError) Error() string { return e.err.Error() }
 
-func (a *adminAccess) deleteAddress(ctx context.Context, v appliance.AdminAccess) error {
+func (a *adminAccess) deleteAddress(ctx context.Context, v *appliance.AdminAccess) error {
 	if v.Restricted && len(v.Allowed) == 1 {
 		return shell.Refusal("The last address cannot be removed while access is restricted. Choose ALLOWALL first.")
 	}
@@ -117,11 +122,11 @@ func (a *adminAccess) deleteAddress(ctx context.Context, v appliance.AdminAccess
 		return err
 	}
 	v.Allowed = slices.Delete(v.Allowed, n, n+1)
-	return a.keepAddresses(ctx, v)
+	return a.admitSelf(ctx, v)
 }
 
-// keepAddresses puts v in the draft. Who would lock out himself is asked first.
-func (a *adminAccess) keepAddresses(ctx context.Context, v appliance.AdminAccess) error {
+// admitSelf asks somebody who would lock out himself whether to be added.
+func (a *adminAccess) admitSelf(ctx context.Context, v *appliance.AdminAccess) error {
 	if from := a.env.From; !v.Admits(from) {
 		a.env.Prose(fmt.Sprintf("The list does not contain your present address, %v. This session goes on, but you cannot log in from there again once the change is committed.", from))
 		add, err := a.env.Confirm(ctx, fmt.Sprintf("Do you want to add %v to the list?", from), true)
@@ -132,7 +137,6 @@ func (a *adminAccess) keepAddresses(ctx context.Context, v appliance.AdminAccess
 			v.Allowed = append(v.Allowed, netip.PrefixFrom(from, from.BitLen()))
 		}
 	}
-	a.set(v)
 	return nil
 }
 

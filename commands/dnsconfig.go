@@ -30,6 +30,11 @@ var _ = register(&shell.Command{
 		if len(env.Args) > 0 {
 			return changeDNSInline(env)
 		}
+		edit := func(how func(context.Context, *shell.Env, *resolver.Settings) error) func(context.Context) error {
+			return func(ctx context.Context) error {
+				return editSection(env, resolver.DNS, func(s *resolver.Settings) error { return how(ctx, env, s) })
+			}
+		}
 		return env.Menu(ctx, func() shell.Menu {
 			s := resolver.DNS.Get(env.Draft)
 			none := len(listedServers(s)) == 0
@@ -39,10 +44,10 @@ var _ = register(&shell.Command{
 					printDNS(env, s)
 				},
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Add a new server.", Run: func(ctx context.Context) error { return newServer(ctx, env) }},
-					{Key: "EDIT", Text: "Edit a server.", Hide: none, Run: func(ctx context.Context) error { return editServer(ctx, env) }},
-					{Key: "DELETE", Text: "Remove a server.", Hide: none, Run: func(ctx context.Context) error { return deleteServer(ctx, env) }},
-					{Key: "SETUP", Text: "Configure general settings.", Run: func(ctx context.Context) error { return setUpDNS(ctx, env) }},
+					{Key: "NEW", Text: "Add a new server.", Run: edit(newServer)},
+					{Key: "EDIT", Text: "Edit a server.", Hide: none, Run: edit(editServer)},
+					{Key: "DELETE", Text: "Remove a server.", Hide: none, Run: edit(deleteServer)},
+					{Key: "SETUP", Text: "Configure general settings.", Run: edit(setUpDNS)},
 				},
 			}
 		})
@@ -95,22 +100,15 @@ func printDNS(env *shell.Env, s resolver.Settings) {
 	}
 }
 
-// changeDNS changes the draft's settings.
-func changeDNS(env *shell.Env, change func(*resolver.Settings)) {
-	s := resolver.DNS.Get(env.Draft)
-	change(&s)
-	resolver.DNS.Set(env.Draft, s)
-}
-
-func newServer(ctx context.Context, env *shell.Env) error {
-	if s := resolver.DNS.Get(env.Draft); !s.Roots {
+func newServer(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
+	if !s.Roots {
 		kind, err := env.Choose(ctx, "Which kind of server do you want to add?", 0,
 			"Local DNS cache server", "Alternate authoritative server for a domain")
 		if err != nil {
 			return err
 		}
 		if kind == 0 {
-			return newLocalServers(ctx, env)
+			return newLocalServers(ctx, env, s)
 		}
 	}
 	var a resolver.Alternate
@@ -121,12 +119,12 @@ func newServer(ctx context.Context, env *shell.Env) error {
 	if err != nil {
 		return err
 	}
-	changeDNS(env, func(s *resolver.Settings) { addAlternates(s, a, addrs) })
+	addAlternates(s, a, addrs)
 	return nil
 }
 
 // newLocalServers asks for DNS servers of one's own.
-func newLocalServers(ctx context.Context, env *shell.Env) error {
+func newLocalServers(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 	addrs, err := askServerAddrs(ctx, env, "your DNS server")
 	if err != nil {
 		return err
@@ -135,7 +133,7 @@ func newLocalServers(ctx context.Context, env *shell.Env) error {
 	if err := env.Form(ctx, priorityField(&priority, addrs)); err != nil {
 		return err
 	}
-	changeDNS(env, func(s *resolver.Settings) { addServers(s, addrs, priority) })
+	addServers(s, addrs, priority)
 	return nil
 }
 
@@ -158,12 +156,11 @@ func addAlternates(s *resolver.Settings, a resolver.Alternate, addrs []netip.Add
 	}
 }
 
-func editServer(ctx context.Context, env *shell.Env) error {
-	l, err := chooseServer(ctx, env, "edit")
+func editServer(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
+	l, err := chooseServer(ctx, env, *s, "edit")
 	if err != nil {
 		return err
 	}
-	s := resolver.DNS.Get(env.Draft)
 	if l.server >= 0 {
 		srv := s.Servers[l.server]
 		if err := env.Form(ctx, addrField(&srv.Addr, "your DNS server")); err != nil {
@@ -172,10 +169,8 @@ func editServer(ctx context.Context, env *shell.Env) error {
 		if err := env.Form(ctx, priorityField(&srv.Priority, []netip.Addr{srv.Addr})); err != nil {
 			return err
 		}
-		changeDNS(env, func(s *resolver.Settings) {
-			s.Servers = slices.Delete(s.Servers, l.server, l.server+1)
-			addServers(s, []netip.Addr{srv.Addr}, srv.Priority)
-		})
+		s.Servers = slices.Delete(s.Servers, l.server, l.server+1)
+		addServers(s, []netip.Addr{srv.Addr}, srv.Priority)
 		return nil
 	}
 	a := s.Alternates[l.alternate]
@@ -185,37 +180,30 @@ func editServer(ctx context.Context, env *shell.Env) error {
 	if err := env.Form(ctx, addrField(&a.Addr, "the DNS server for "+a.Domain)); err != nil {
 		return err
 	}
-	changeDNS(env, func(s *resolver.Settings) {
-		s.Alternates = slices.Delete(s.Alternates, l.alternate, l.alternate+1)
-		addAlternates(s, a, []netip.Addr{a.Addr})
-	})
+	s.Alternates = slices.Delete(s.Alternates, l.alternate, l.alternate+1)
+	addAlternates(s, a, []netip.Addr{a.Addr})
 	return nil
 }
 
-func deleteServer(ctx context.Context, env *shell.Env) error {
-	l, err := chooseServer(ctx, env, "remove")
-	if err != nil {
+func deleteServer(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
+	l, err := chooseServer(ctx, env, *s, "remove")
+	switch {
+	case err != nil:
 		return err
-	}
-	s := resolver.DNS.Get(env.Draft)
-	if l.server >= 0 && len(s.Servers) == 1 {
+	case l.server < 0:
+		s.Alternates = slices.Delete(s.Alternates, l.alternate, l.alternate+1)
+	case len(s.Servers) == 1:
 		return errLastServer
+	default:
+		s.Servers = slices.Delete(s.Servers, l.server, l.server+1)
 	}
-	changeDNS(env, func(s *resolver.Settings) {
-		if l.server >= 0 {
-			s.Servers = slices.Delete(s.Servers, l.server, l.server+1)
-		} else {
-			s.Alternates = slices.Delete(s.Alternates, l.alternate, l.alternate+1)
-		}
-	})
 	return nil
 }
 
 const errLastServer = shell.Refusal("The only DNS server cannot be removed. To do without one, use the Internet's root DNS servers.")
 
 // chooseServer asks for a server by its number in the list or by its address.
-func chooseServer(ctx context.Context, env *shell.Env, verb string) (chosen listedServer, err error) {
-	s := resolver.DNS.Get(env.Draft)
+func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb string) (chosen listedServer, err error) {
 	list := listedServers(s)
 	_, err = env.Ask(ctx, fmt.Sprintf("Enter the number of the server that you want to %s.", verb), "", func(answer string) error {
 		n, err := strconv.Atoi(answer)
@@ -308,8 +296,7 @@ func parseDomain(text string) (string, error) {
 }
 
 // setUpDNS asks for the general settings.
-func setUpDNS(ctx context.Context, env *shell.Env) error {
-	s := resolver.DNS.Get(env.Draft)
+func setUpDNS(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 	kind := 1
 	if s.Roots {
 		kind = 0
@@ -328,17 +315,13 @@ func setUpDNS(ctx context.Context, env *shell.Env) error {
 		if err := env.Form(ctx, priorityField(&priority, addrs)); err != nil {
 			return err
 		}
-		addServers(&s, addrs, priority)
+		addServers(s, addrs, priority)
 	}
-	if err := env.Form(ctx,
+	return env.Form(ctx,
 		dnsInterface(&s.Interface, appliance.Interfaces.Get(env.Draft).List),
 		shell.Number(&s.PTRTimeout, "Enter the number of seconds to wait before timing out reverse DNS lookups.", 0, 300),
 		shell.Number(&s.MinimumTTL, "Enter the minimum TTL in seconds for DNS cache.", 0, 86400),
-	); err != nil {
-		return err
-	}
-	resolver.DNS.Set(env.Draft, s)
-	return nil
+	)
 }
 
 // dnsInterface asks for the IP interface that queries come from. One that is gone is

@@ -12,7 +12,6 @@ import (
 
 // changeDNSInline does what the arguments of dnsconfig say.
 func changeDNSInline(env *shell.Env) error {
-	s := resolver.DNS.Get(env.Draft)
 	form, args := strings.ToLower(env.Args[0]), env.Args[1:]
 	if len(args) > 0 {
 		form += " " + strings.ToLower(args[0])
@@ -40,14 +39,10 @@ func changeDNSInline(env *shell.Env) error {
 	case len(args) > f.most:
 		return shell.Invalidf(args[f.most], "The argument is one too many. See: help dnsconfig.")
 	case form == "print":
-		printDNS(env, s)
+		printDNS(env, resolver.DNS.Get(env.Draft))
 		return nil
 	}
-	if err := f.change(&s, args); err != nil {
-		return err
-	}
-	resolver.DNS.Set(env.Draft, s)
-	return nil
+	return editSection(env, resolver.DNS, func(s *resolver.Settings) error { return f.change(s, args) })
 }
 
 func newParent(s *resolver.Settings, args []string) error {

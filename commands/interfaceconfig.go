@@ -2,12 +2,15 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -91,29 +94,54 @@ func (d ipDialogue) edit(ctx context.Context) error {
 		return err
 	}
 	err = editSection(d.env, appliance.Interfaces, func(v *appliance.IPInterfaces) error {
-		v.List[slices.IndexFunc(v.List, func(o appliance.IPInterface) bool { return o.Name == was.Name })] = now
+		at := slices.Index(v.List, was)
+		if at < 0 {
+			return shell.Refusef("Another session has meanwhile changed the IP interface %s: nothing was changed here. Please try again.", was.Name)
+		}
+		v.List[at] = now
 		return nil
 	})
 	if err == nil {
-		err = renameInGroups(d.env, was.Name, now.Name)
-	}
-	if err == nil {
-		err = renameInListeners(d.env, was.Name, now.Name)
+		err = d.rename(was.Name, now.Name)
 	}
 	d.warnIfDeaf()
 	return err
 }
 
-// renameInListeners keeps the listeners on an interface with a new name.
-func renameInListeners(env *shell.Env, was, now string) error {
-	return editSection(env, appliance.Listeners, func(v *appliance.MailListeners) error {
-		for n := range v.List {
-			if v.List[n].Interface == was {
-				v.List[n].Interface = now
-			}
-		}
+// rename keeps what refers to an interface with a new name.
+func (d ipDialogue) rename(was, now string) error {
+	if now == was {
 		return nil
-	})
+	}
+	follow := func(name *string) {
+		if *name == was {
+			*name = now
+		}
+	}
+	return errors.Join(
+		editSection(d.env, appliance.IPGroups, func(v *appliance.IPGroupList) error {
+			for _, g := range v.List {
+				for n := range g.Interfaces {
+					follow(&g.Interfaces[n])
+				}
+			}
+			return nil
+		}),
+		editSection(d.env, appliance.Listeners, func(v *appliance.MailListeners) error {
+			for n := range v.List {
+				follow(&v.List[n].Interface)
+			}
+			return nil
+		}),
+		editSection(d.env, resolver.DNS, func(v *resolver.Settings) error {
+			follow(&v.Interface)
+			return nil
+		}),
+		editSection(d.env, ntp.NTP, func(v *ntp.Settings) error {
+			follow(&v.Source)
+			return nil
+		}),
+	)
 }
 
 func (d ipDialogue) remove(ctx context.Context) error {

@@ -110,17 +110,3 @@ func groupOf(env *shell.Env, name string) (group string, ok bool) {
 	}
 	return "", false
 }
-
-// renameInGroups keeps an interface with a new name in its groups.
-func renameInGroups(env *shell.Env, was, now string) error {
-	return editSection(env, appliance.IPGroups, func(v *appliance.IPGroupList) error {
-		for _, g := range v.List {
-			for n, i := range g.Interfaces {
-				if i == was {
-					g.Interfaces[n] = now
-				}
-			}
-		}
-		return nil
-	})
-}

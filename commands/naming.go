@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -19,9 +20,16 @@ var ipv6Since = product.Version{Major: 7, Minor: 6}
 
 func knowsIPv6(env *shell.Env) bool { return !env.Box.Product.Version.Before(ipv6Since) }
 
-// editSection changes a section in the draft.
+// editSection changes a section in the draft. change may hold a conversation: what
+// somebody else commits meanwhile is not lost, the change is.
 func editSection[T any](env *shell.Env, s *config.Section[T], change func(*T) error) error {
-	return commitRefusal(s.Edit(env.Draft, change))
+	err := s.Edit(env.Draft, change)
+	var conflict *config.ConflictError
+	if errors.As(err, &conflict) {
+		return shell.Refusef("Another session has meanwhile changed %s: nothing was changed here. Please try again.",
+			strings.Join(conflict.Sections, ", "))
+	}
+	return err
 }
 
 var objectName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._ -]{0,39}$`)

@@ -23,15 +23,18 @@ var _ = register(&shell.Command{
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return env.Menu(ctx, func() shell.Menu {
 			s := ntp.NTP.Get(env.Draft)
+			edit := func(how func(context.Context, *shell.Env, *ntp.Settings) error) func(context.Context) error {
+				return func(ctx context.Context) error {
+					return editSection(env, ntp.NTP, func(s *ntp.Settings) error { return how(ctx, env, s) })
+				}
+			}
 			return shell.Menu{
 				Head: func() { printTimeServers(env, s) },
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Add a server.", Hide: len(s.Servers) >= ntp.MaxServers,
-						Run: func(ctx context.Context) error { return newTimeServer(ctx, env, s) }},
-					{Key: "DELETE", Text: "Remove a server.", Hide: len(s.Servers) == 0,
-						Run: func(ctx context.Context) error { return deleteTimeServer(ctx, env, s) }},
+					{Key: "NEW", Text: "Add a server.", Hide: len(s.Servers) >= ntp.MaxServers, Run: edit(newTimeServer)},
+					{Key: "DELETE", Text: "Remove a server.", Hide: len(s.Servers) == 0, Run: edit(deleteTimeServer)},
 					{Key: "SOURCEINT", Text: "Set the interface from whose IP address NTP queries should originate.",
-						Run: func(ctx context.Context) error { return chooseTimeSource(ctx, env, s) }},
+						Run: edit(chooseTimeSource)},
 				},
 			}
 		})
@@ -50,7 +53,7 @@ func printTimeServers(env *shell.Env, s ntp.Settings) {
 	}
 }
 
-func newTimeServer(ctx context.Context, env *shell.Env, s ntp.Settings) error {
+func newTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
 	name, err := env.Ask(ctx, "Please enter the fully qualified hostname or IP address of your NTP server.", "", func(name string) error {
 		if err := ntp.ValidServer(name); err != nil {
 			return shell.Refusal(err.Error())
@@ -63,12 +66,11 @@ func newTimeServer(ctx context.Context, env *shell.Env, s ntp.Settings) error {
 	if err != nil {
 		return err
 	}
-	s.Servers = append(slices.Clone(s.Servers), name)
-	ntp.NTP.Set(env.Draft, s)
+	s.Servers = append(s.Servers, name)
 	return nil
 }
 
-func deleteTimeServer(ctx context.Context, env *shell.Env, s ntp.Settings) error {
+func deleteTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
 	var at int
 	_, err := env.Ask(ctx, "Enter the number of the server you wish to remove.", "", func(answer string) error {
 		n, err := strconv.Atoi(answer)
@@ -84,14 +86,13 @@ func deleteTimeServer(ctx context.Context, env *shell.Env, s ntp.Settings) error
 	if err != nil {
 		return err
 	}
-	s.Servers = slices.Delete(slices.Clone(s.Servers), at, at+1)
-	ntp.NTP.Set(env.Draft, s)
+	s.Servers = slices.Delete(s.Servers, at, at+1)
 	return nil
 }
 
 // chooseTimeSource asks for an IP interface of the draft: it may have to be committed
 // together with the choice.
-func chooseTimeSource(ctx context.Context, env *shell.Env, s ntp.Settings) error {
+func chooseTimeSource(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
 	names, choices := []string{""}, []string{"Auto"}
 	for _, i := range appliance.Interfaces.Get(env.Draft).List {
 		prefixes, err := i.Prefixes()
@@ -110,6 +111,5 @@ func chooseTimeSource(ctx context.Context, env *shell.Env, s ntp.Settings) error
 		return err
 	}
 	s.Source = names[n]
-	ntp.NTP.Set(env.Draft, s)
 	return nil
 }

@@ -62,16 +62,8 @@ var _ = register(&shell.Command{
 func printRoutes(env *shell.Env, routes []appliance.StaticRoute) {
 	env.Printf("Currently configured routes:\n")
 	for i, r := range routes {
-		env.Prose(fmt.Sprintf("%d. %s Destination: %s Gateway: %v", i+1, r.Name, destinationText(r.Destination), r.Gateway))
+		env.Prose(fmt.Sprintf("%d. %s Destination: %s Gateway: %v", i+1, r.Name, appliance.FormatNetwork(r.Destination), r.Gateway))
 	}
-}
-
-// destinationText leaves out the length of a single address, as it was entered.
-func destinationText(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
 }
 
 // A routeDialogue is about the routes of one IP version.
@@ -151,7 +143,7 @@ func (d routeDialogue) choose(ctx context.Context, question string) (appliance.S
 func (d routeDialogue) ask(ctx context.Context, r *appliance.StaticRoute) error {
 	was, destination, gateway := r.Name, "", ""
 	if r.Destination.IsValid() {
-		destination, gateway = destinationText(r.Destination), r.Gateway.String()
+		destination, gateway = appliance.FormatNetwork(r.Destination), r.Gateway.String()
 	}
 	example := "192.168.42.0/24"
 	if d.v6 {
@@ -167,7 +159,7 @@ func (d routeDialogue) ask(ctx context.Context, r *appliance.StaticRoute) error 
 				return err
 			}),
 		func(ctx context.Context, to shell.Dialogue) error {
-			return to.Form(ctx, shell.Text(&gateway, "Please enter the gateway IP address for traffic to "+destinationText(r.Destination)+":",
+			return to.Form(ctx, shell.Text(&gateway, "Please enter the gateway IP address for traffic to "+appliance.FormatNetwork(r.Destination)+":",
 				func(answer string) (err error) {
 					r.Gateway, err = parseHostAddr(answer, d.v6)
 					return err
@@ -204,7 +196,7 @@ func parseDestination(text string, v6 bool, others []appliance.StaticRoute) (net
 		return p, shell.Refusef("There is no way by a router to %v.", p)
 	}
 	if i := slices.IndexFunc(others, func(o appliance.StaticRoute) bool { return o.Destination == p }); i >= 0 {
-		return p, shell.Refusef("The route %s has the destination %s already.", others[i].Name, destinationText(p))
+		return p, shell.Refusef("The route %s has the destination %s already.", others[i].Name, appliance.FormatNetwork(p))
 	}
 	return p, nil
 }

@@ -1,0 +1,150 @@
+package commands_test
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/commands"
+	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/shell/shelltest"
+)
+
+// busyPrompter is a session in which something else happens before its answer number late.
+type busyPrompter struct {
+	*shelltest.Prompter
+	asked, late int
+	happen      func()
+}
+
+func (p *busyPrompter) Prompt(ctx context.Context, text string) (string, error) {
+	if p.asked++; p.asked == p.late {
+		p.happen()
+	}
+	return p.Prompter.Prompt(ctx, text)
+}
+
+// commitNow changes a section as another session does.
+func commitNow[T any](t *testing.T, box *appliance.Appliance, s *config.Section[T], v T) {
+	t.Helper()
+	err := s.CommitNow(t.Context(), box.Config, nil, config.Change{}, func(to *T) error {
+		*to = v
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Another session removes what a question is about before it is answered.
+func TestAnAnswerComesTooLate(t *testing.T) {
+	type edit = func(*testing.T, *appliance.Appliance)
+	servers := func(addrs ...string) edit {
+		return func(t *testing.T, box *appliance.Appliance) {
+			s := resolver.DNS.Get(box.Config.Committed())
+			s.Servers = nil
+			for _, a := range addrs {
+				s.Servers = append(s.Servers, resolver.Server{Addr: netip.MustParseAddr(a)})
+			}
+			commitNow(t, box, resolver.DNS, s)
+		}
+	}
+	clocks := func(names ...string) edit {
+		return func(t *testing.T, box *appliance.Appliance) {
+			commitNow(t, box, ntp.NTP, ntp.Settings{Servers: names})
+		}
+	}
+	interfaces := func(names ...string) edit {
+		return func(t *testing.T, box *appliance.Appliance) {
+			var v appliance.IPInterfaces
+			for i, n := range names {
+				v.List = append(v.List, appliance.IPInterface{Name: n, Jack: "Data 1", IPv4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Netmask: "255.255.255.0", Hostname: "mail.example.com"})
+			}
+			commitNow(t, box, appliance.Interfaces, v)
+		}
+	}
+	allowed := func(nets ...string) edit {
+		return func(t *testing.T, box *appliance.Appliance) {
+			v := appliance.Access.Get(box.Config.Committed())
+			v.Allowed = nil
+			for _, n := range nets {
+				v.Allowed = append(v.Allowed, netip.MustParsePrefix(n))
+			}
+			commitNow(t, box, appliance.Access, v)
+		}
+	}
+	for _, c := range []struct {
+		command        string
+		before, during edit
+		late           int // number of the answer that comes too late
+		answers        []string
+	}{
+		{"dnsconfig", servers("192.0.2.53", "192.0.2.54", "192.0.2.55"), servers("192.0.2.53", "192.0.2.54"), 2, []string{"delete", "3", ""}},
+		{"dnsconfig", servers("192.0.2.53"), servers("192.0.2.54"), 4, []string{"edit", "1", "", "7", ""}},
+		{"ntpconfig", clocks("a.example.com", "b.example.com"), clocks("a.example.com"), 2, []string{"delete", "2", ""}},
+		{"ntpconfig", clocks("a.example.com"), clocks("b.example.com"), 2, []string{"new", "c.example.com", ""}},
+		{"adminaccessconfig", allowed("10.0.0.0/8", "11.0.0.0/8"), allowed("10.0.0.0/8"), 3, []string{"ipaccess", "delete", "2", "", ""}},
+		{"interfaceconfig", interfaces("One", "Two"), interfaces("One"), 3, append([]string{"edit", "two", "Three"}, make([]string, 14)...)},
+	} {
+		t.Run(c.command+" "+c.answers[0], func(t *testing.T) {
+			d := newDesk(t, "admin", 0)
+			commitNow(t, d.box, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+			c.before(t, d.box)
+			p := &busyPrompter{Prompter: shelltest.Script(c.answers...), late: c.late, happen: func() { c.during(t, d.box) }}
+			d.wantUnchanged(t, c.command, p)
+		})
+	}
+}
+
+// wantUnchanged plays a dialogue that must say that it was too late, and change nothing.
+func (d *desk) wantUnchanged(t *testing.T, command string, p *busyPrompter) {
+	t.Helper()
+	d.env.Dialogue = shell.NewDialogue(p)
+	for _, c := range commands.All() {
+		if c.Name != command {
+			continue
+		}
+		if err := c.Run(t.Context(), d.env); err != nil {
+			t.Error(err)
+		}
+	}
+	if !strings.Contains(p.String(), "nothing was changed here") {
+		t.Errorf("it said:\n%s", p)
+	}
+	if d.env.Draft.Pending() {
+		t.Error("something is to be committed")
+	}
+}
+
+// What refers to an IP interface by its name follows it.
+func TestARenamedInterfaceKeepsItsUsers(t *testing.T) {
+	d := newDesk(t, "admin", 0)
+	commitNow(t, d.box, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+	commitNow(t, d.box, appliance.Interfaces, appliance.IPInterfaces{List: []appliance.IPInterface{
+		{Name: "One", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", Hostname: "mail.example.com"},
+	}})
+	commitNow(t, d.box, appliance.IPGroups, appliance.IPGroupList{List: []appliance.IPGroup{{Name: "All", Interfaces: []string{"One"}}}})
+	commitNow(t, d.box, appliance.Listeners, appliance.MailListeners{List: []appliance.MailListener{{Name: "In", Interface: "One", Port: 25}}})
+	dns := resolver.DNS.Get(d.box.Config.Committed())
+	dns.Interface = "One"
+	commitNow(t, d.box, resolver.DNS, dns)
+	commitNow(t, d.box, ntp.NTP, ntp.Settings{Source: "One"})
+	if err := d.run(t, "interfaceconfig", append([]string{"edit", "One", "Two"}, make([]string, 14)...)...); err != nil {
+		t.Fatal(err)
+	}
+	v := d.env.Draft
+	got := []string{
+		appliance.IPGroups.Get(v).List[0].Interfaces[0], appliance.Listeners.Get(v).List[0].Interface,
+		resolver.DNS.Get(v).Interface, ntp.NTP.Get(v).Source,
+	}
+	if diff := cmp.Diff([]string{"Two", "Two", "Two", "Two"}, got); diff != "" {
+		t.Error("group, listener, DNS, NTP (-want +got):\n", diff)
+	}
+}
