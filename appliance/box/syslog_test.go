@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
@@ -78,14 +79,15 @@ func (s *syslogStory) eventually(what string, ok func() bool) {
 	defer cancel()
 	for !ok() {
 		if clock.System().Sleep(ctx, 5*time.Millisecond) != nil {
-			s.t.Fatalf("not so: %s\n%s\n%+v", what, strings.Join(s.mailLog(), "\n"), s.in.Connections())
+			s.t.Fatalf("not so: %s\n%s\n%q", what, strings.Join(s.mailLog(), "\n"), s.in.Records())
 		}
 	}
 }
 
 const (
 	pushError = "Log Error: Subscription Mail_Log: Network error while sending log data to syslog server"
-	working   = "- {type: syslogd, options: {protocol: tcp, after: 4 records, then: reset}}"
+	pushedLog = "    - {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}\n"
+	working   = "- {type: syslogd, options: {protocol: tcp, mss: 1350, after: 4 records, then: reset}}"
 )
 
 // critical are the critical lines of the mail log.
@@ -240,8 +242,7 @@ func TestTopologySyslogOverTLS(t *testing.T) {
 // tshark shows the rows of A3, with 47 and 365 bytes, and the server's reset.
 func TestWhoClosed(t *testing.T) {
 	t.Parallel()
-	const line = "    - {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}\n"
-	s := tell(t, syslogWorld(t, "  logs:\n"+line, "", "mail.example.com", "ail-gateway-01.corp.example.com"))
+	s := tell(t, syslogWorld(t, "  logs:\n"+pushedLog, "", "mail.example.com", "ail-gateway-01.corp.example.com"))
 	admin := s.Login()
 	admin.Type("packetcapture")
 	admin.Expect("[]> ")
@@ -291,6 +292,9 @@ func TestWhoClosed(t *testing.T) {
 	if len(streams) != 2 {
 		t.Fatalf("%d connections", len(streams))
 	}
+	if mss := strings.Fields(tshark("-Y", "tcp.stream == "+streams[1]+" && tcp.flags.syn == 1", "-T", "fields", "-e", "tcp.options.mss_val")); !slices.Equal(mss, []string{"1460", "1350"}) {
+		t.Errorf("the SYNs offer segments of %v bytes", mss)
+	}
 	got := tshark("-Y", "tcp.stream == "+streams[1], "-T", "fields", "-E", "separator= ", "-e", "ip.src", "-e", "tcp.flags.str", "-e", "tcp.seq", "-e", "tcp.ack", "-e", "tcp.len")
 	var rows []string
 	for row := range strings.Lines(got) {
@@ -304,4 +308,43 @@ func TestWhoClosed(t *testing.T) {
 	if !slices.Equal(rows, want) {
 		t.Errorf("the second connection is\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// With a tag of its own and subjects cut at 63 the stream is the document's literal text
+// (A4, A29), but for its times.
+func TestTopologySyslogInTheDocumentsWords(t *testing.T) {
+	t.Parallel()
+	s := tell(t, syslogWorld(t, "  logs:\n"+pushedLog, ""))
+	d := s.Appliance().Config.Edit()
+	err := alert.Section.Edit(d, func(v *alert.Settings) error {
+		v.SubjectLength = 63
+		return nil
+	})
+	if err == nil {
+		err = logs.Section.Edit(d, func(v *logs.Subscriptions) error {
+			v.Put(netsim.Log{Name: "Mail_Log", Server: "10.44.167.30", Protocol: "tcp", Tag: "example.com"}.Subscription())
+			return nil
+		})
+	}
+	if err == nil {
+		_, err = s.Appliance().Config.Commit(t.Context(), d, config.Change{User: "admin"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Appliance().Log(appliance.MailLog, appliance.Information, "something to push")
+	const want = `example.com: Info: Begin Logfile
+example.com: Info: Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E
+example.com: Info: Time offset from UTC: 7200 seconds
+example.com: Info: A System/Critical alert was sent to alerts@ironport.com with subject "Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sending l...".
+`
+	s.eventually("the document's stream", func() bool {
+		return slices.ContainsFunc(s.in.Connections(), func(c peers.SyslogConnection) bool {
+			text := ""
+			for line := range strings.Lines(string(c.Data)) {
+				text += line[len("<22>Jun 25 08:50:03 "):]
+			}
+			return text == want
+		})
+	})
 }

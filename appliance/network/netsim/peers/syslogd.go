@@ -28,6 +28,7 @@ var _ = register(Kind{
 		"times":    checkCount,
 		"rate":     checkCount,
 		"backlog":  checkBacklog,
+		"mss":      checkSegment,
 		"names":    checkCertificateNames,
 		"ca":       checkAuthority,
 	},

@@ -17,7 +17,8 @@ import (
 // reset, close, half-close (and go on reading), stop-reading. It does so pause later (1ms
 // unless given, so that its TCP acknowledges first), on every connection or as many
 // times as given. rate is how many records it reads a second. With backlog: full it accepts nobody,
-// and the queue of those who wait is full. names are those in its certificate, with
+// and the queue of those who wait is full. mss is the largest segment that it wants to be
+// sent. names are those in its certificate, with
 // commas, its own names and addresses unless given; with ca: unknown nobody vouches
 // for it.
 type syslogManners struct {
@@ -117,6 +118,13 @@ func checkSyslogProtocol(s string) error {
 func checkBacklog(s string) error {
 	if s != "full" {
 		return errors.New(strconv.Quote(s) + ", expected full")
+	}
+	return nil
+}
+
+func checkSegment(s string) error {
+	if n, err := strconv.Atoi(s); err != nil || n < 216 || n > 8960 {
+		return fmt.Errorf("%q, expected a number of bytes from 216 to 8960", s)
 	}
 	return nil
 }

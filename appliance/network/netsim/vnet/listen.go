@@ -75,6 +75,12 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 		l.Close()
 		return fail("bind", errno(terr))
 	}
+	if c.MSS != 0 {
+		if terr := ep.SetSockOptInt(tcpip.MaxSegOption, c.MSS); terr != nil {
+			l.Close()
+			return fail("setsockopt", errno(terr))
+		}
+	}
 	if terr := ep.Listen(l.narrowQueue()); terr != nil {
 		l.Close()
 		return fail("listen", errno(terr))
