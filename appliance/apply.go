@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
@@ -56,7 +57,7 @@ func (p interfaceApplier) Apply(ctx context.Context, old, next *config.Config) e
 		}
 	}
 	for _, l := range p.box.serviceListeners() {
-		if err := l.add(ctx, l.port.Addrs(next)); err != nil {
+		if err := l.add(ctx, func() []netip.AddrPort { return l.port.Addrs(next) }); err != nil {
 			errs = append(errs, err)
 			if !undo {
 				break

@@ -44,7 +44,7 @@ func (a *Appliance) ListenService(ctx context.Context, p ServicePort) (net.Liste
 	a.mu.Lock()
 	a.listeners = append(a.listeners, l) // first of all, so that no commit passes it by
 	a.mu.Unlock()
-	if err := l.add(ctx, p.Addrs(a.Config.Committed())); err != nil {
+	if err := l.add(ctx, func() []netip.AddrPort { return p.Addrs(a.Config.Committed()) }); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -63,8 +63,9 @@ type serviceListener struct {
 	open   map[netip.AddrPort]network.Listener
 }
 
-// add listens on the addresses that are not open yet, all of them or none.
-func (l *serviceListener) add(ctx context.Context, want []netip.AddrPort) error {
+// add listens on the addresses that are not open yet, all of them or none. It asks for
+// them with mu held: what keep is told later is newer.
+func (l *serviceListener) add(ctx context.Context, want func() []netip.AddrPort) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -72,7 +73,7 @@ func (l *serviceListener) add(ctx context.Context, want []netip.AddrPort) error 
 	}
 	fresh := map[netip.AddrPort]network.Listener{}
 	process := l.port.Process
-	for _, addr := range want {
+	for _, addr := range want() {
 		if l.open[addr] != nil || fresh[addr] != nil {
 			continue
 		}

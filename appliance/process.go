@@ -104,16 +104,29 @@ func (a *Appliance) Restart(ctx context.Context, p *Process) error {
 	if i < 0 || !up {
 		return fmt.Errorf("restart %s: %w", p.Name, ErrNoProcess)
 	}
+	if err := a.restart(ctx, services[i], p); err != nil {
+		return fmt.Errorf("restart %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+func (a *Appliance) restart(ctx context.Context, s Service, p *Process) error {
 	a.restarts.Lock()
 	defer a.restarts.Unlock()
-	if err := services[i].Stop(ctx); err != nil {
-		return fmt.Errorf("restart %s: %w", p.Name, err)
+	if err := s.Stop(ctx); err != nil {
+		return err
 	}
 	a.mu.Lock()
 	a.spawn(p)
 	a.mu.Unlock()
-	if err := services[i].Start(ctx); err != nil {
-		return fmt.Errorf("restart %s: %w", p.Name, err)
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	stopped := a.stopped
+	a.mu.Unlock()
+	if stopped { // and may have stopped s before it was started
+		return errors.Join(ErrNoProcess, s.Stop(ctx))
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func (a *Appliance) addSNTP() {
 		Lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
 			return a.Resolver.Lookup(ctx, name, 0)
 		},
-		Source: a.sourceAddress,
+		Source: a.sourceOf,
 		Set:    a.shiftTime,
 		Limit:  a.Timeouts.NTP,
 		Log: func(trouble bool, text string) {
@@ -34,20 +34,6 @@ func (a *Appliance) addSNTP() {
 	})
 	a.Add(a.SNTP)
 	a.Config.AddApplier(sntpApplier{a})
-}
-
-// sourceAddress is the address of a family that a committed IP interface has.
-func (a *Appliance) sourceAddress(ipInterface string, v4 bool) netip.Addr {
-	for _, i := range Interfaces.Get(a.Config.Committed()).List {
-		if i.Name != ipInterface {
-			continue
-		}
-		if v4 {
-			return i.IPv4
-		}
-		return i.IPv6.Addr()
-	}
-	return netip.Addr{}
 }
 
 // An sntpApplier has sntpd ask at once when its servers are others.

@@ -40,9 +40,9 @@ type Options struct {
 	Settings func() Settings // as committed now
 	// Lookup returns the addresses of a name.
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
-	// Source returns the address of a family that an IP interface has; the zero
+	// Source returns the IPv4 or IPv6 address that an IP interface has; the zero
 	// address where it has none.
-	Source func(ipInterface string, v4 bool) netip.Addr
+	Source func(ipInterface string, v6 bool) netip.Addr
 	// Set sets the Shift of the appliance's clock. It is called from the daemon's
 	// goroutine.
 	Set func(shift time.Duration) error
@@ -183,7 +183,7 @@ func (d *Daemon) query(ctx context.Context, name, source string) (netip.Addr, Sa
 	for _, a := range addrs {
 		var local netip.Addr
 		if source != "" {
-			if local = d.o.Source(source, a.Is4()); !local.IsValid() {
+			if local = d.o.Source(source, a.Is6()); !local.IsValid() {
 				continue
 			}
 		}

@@ -205,8 +205,8 @@ func newRig(t *testing.T, h *vnet.Host, names map[string]netip.Addr, servers ...
 			}
 			return nil, errors.New("no such name")
 		},
-		Source: func(name string, v4 bool) netip.Addr {
-			if name == "Data 1" && v4 {
+		Source: func(name string, v6 bool) netip.Addr {
+			if name == "Data 1" && !v6 {
 				return netip.AddrFrom4([4]byte{127, 0, 0, 9})
 			}
 			return netip.Addr{}

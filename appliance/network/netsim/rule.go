@@ -126,12 +126,22 @@ func (r *Rule) check(t *Topology, fault faultFunc) error {
 	return r.checkPlace(t, fault)
 }
 
+// Bounds of times: what is longer is a mistake, and sums of them must not overflow.
+const (
+	longestDelay = time.Hour
+	longestTime  = 10 * 365 * 24 * time.Hour
+)
+
 // checkAmounts checks how much of what is done.
 func (r *Rule) checkAmounts(fault faultFunc) error {
 	delays, loses, limits := r.Action == "delay", r.Action == "loss", r.Action == "rate"
 	switch {
 	case r.Delay < 0 || r.Jitter < 0 || delays && r.Delay == 0 && r.Jitter == 0:
 		return fault(".delay", "no delay, expected one such as 200ms")
+	case r.Delay > longestDelay:
+		return fault(".delay", "a delay of %v, expected %v at most", r.Delay, longestDelay)
+	case r.Jitter > longestDelay:
+		return fault(".jitter", "jitter of %v, expected %v at most", r.Jitter, longestDelay)
 	case !delays && r.Delay != 0:
 		return fault(".delay", "a delay of action %s, expected action delay", r.Action)
 	case !delays && r.Jitter != 0:
@@ -208,9 +218,9 @@ func (r *Rule) checkCounts(fault faultFunc) error {
 		return fault(".connections", "%d connections, expected 0 or more", r.Connections)
 	case r.SkipConnections < 0:
 		return fault(".skip_connections", "%d connections, expected 0 or more", r.SkipConnections)
-	case r.After < 0:
+	case r.After < 0 || r.After > longestTime:
 		return fault(".after", "%v, expected a time such as 5s", r.After)
-	case r.For < 0:
+	case r.For < 0 || r.For > longestTime:
 		return fault(".for", "%v, expected a time such as 30s", r.For)
 	case (r.AfterBytes > 0 || r.AfterRecords > 0) && !r.hasPorts():
 		return fault(".protocol", "data is counted in tcp and udp only, expected one of them")

@@ -97,6 +97,10 @@ func TestMistakenFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                                                                                    `action: "" is no action, expected drop, reset,`,
 		`{"action": "burn"}`:                                                                    `action: "burn" is no action`,
+		`{"action": "delay", "delay": "2h"}`:                                                    `delay: a delay of 2h0m0s, expected 1h0m0s at most`,
+		`{"action": "delay", "jitter": "2h"}`:                                                   `jitter: jitter of 2h0m0s, expected 1h0m0s at most`,
+		`{"action": "drop", "after": "2562047h"}`:                                               `after: 2562047h0m0s, expected a time such as`,
+		`{"action": "drop", "for": "2562047h"}`:                                                 `for: 2562047h0m0s, expected a time such as`,
 		`{"action": "delay"}`:                                                                   `delay: no delay, expected one`,
 		`{"action": "drop", "delay": "1s"}`:                                                     `delay: a delay of action drop`,
 		`{"action": "drop", "jitter": "1s"}`:                                                    `jitter: jitter of action drop`,
