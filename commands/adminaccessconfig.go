@@ -16,8 +16,8 @@ var _ = register(&shell.Command{
 	Help: "adminaccessconfig banner | welcome  new <line>... | import <file> | delete\n" +
 		"adminaccessconfig ipaccess allowall | restrict | new <address>... | delete <address>...\n" +
 		"adminaccessconfig timeouts <CLI minutes> <Web minutes>\n\n" +
-		"The banner is shown before the login, by SSH, by FTP and on the serial console; the welcome\n" +
-		"message after the login to the CLI. An address may be that of a network, as 10.1.0.0/16.\n" +
+		"The banner is shown before the login, by SSH, by FTP and on the serial console; the welcome " +
+		"message after the login to the CLI. An address may be that of a network, as 10.1.0.0/16. " +
 		"Addresses and texts count for connections that are opened after the commit.",
 	Source: "public (functions, timeouts), invented (texts, inline forms)",
 	Roles:  []users.Role{users.Administrator},

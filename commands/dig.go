@@ -108,6 +108,7 @@ func (d *digging) parse(env *shell.Env) error {
 		return args[0], true
 	}
 	udp, reverse := false, false
+	mistyped := "" // what follows -t and is no type: the host, if it is the only one
 	for ; len(args) > 0; args = args[1:] {
 		switch word := args[0]; {
 		case word == "-s":
@@ -119,6 +120,9 @@ func (d *digging) parse(env *shell.Env) error {
 			d.Type, _ = value()
 		case word == "-t", word == "-T":
 			d.TCP = true
+			if word == "-t" && len(args) > 1 {
+				mistyped = args[1]
+			}
 		case word == "-u":
 			udp = true
 		case word == "-x":
@@ -136,6 +140,8 @@ func (d *digging) parse(env *shell.Env) error {
 			d.Type = word
 		case d.Name == "":
 			d.Name = word
+		case mistyped != "":
+			return shell.Invalidf(mistyped, "The type after -t is not known. Types are A, AAAA, CNAME, MX, NS, PTR, SOA, TXT and the like.")
 		default:
 			return shell.Invalidf(word, "Only one host is expected.")
 		}

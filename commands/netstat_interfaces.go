@@ -105,6 +105,9 @@ func (n *netstat) interfaceRow(b *strings.Builder, c interfaceCells) {
 	if !n.whole {
 		network, address = fmt.Sprintf("%.13s", network), fmt.Sprintf("%.17s", address)
 	}
+	if len(c.name) >= 6 && len(c.mtu) >= 5 { // lo1, whose MTU has five digits
+		c.mtu = " " + c.mtu
+	}
 	fmt.Fprintf(b, "%-6s%5s %-13s %-17s %8s %5s %5s", c.name, c.mtu, network, address, c.inPackets, c.inErrors, c.inDrops)
 	if n.bytes {
 		fmt.Fprintf(b, " %10s", c.inBytes)

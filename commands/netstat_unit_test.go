@@ -123,9 +123,10 @@ func TestNetstatListsInterfaces(t *testing.T) { // B39
 			{Name: "Data 1", Device: "nic1", Index: 2, MTU: 1500, Up: true, MAC: []byte{0, 0x50, 0x56, 10, 2, 7},
 				Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8:202:77::7/64")}},
 			{Name: "Data 2", Device: "nic2", Index: 3, MTU: 9000, MAC: []byte{0, 0x50, 0x56, 10, 3, 7}},
+			{Name: "Loopback", Device: "lo1", Index: 6, MTU: 16384, Up: true, Loopback: true},
 		},
 		counters: func(ifname string) network.Counters {
-			if ifname == "Data 2" {
+			if ifname != "Data 1" {
 				return network.Counters{}
 			}
 			return network.Counters{
@@ -142,6 +143,7 @@ Data 1    - 10.0.202.0    10.0.202.7        110624529     -     - 117062552515 1
 Name    Mtu Network       Address              Ipkts Ierrs Idrop    Opkts Oerrs  Coll
 Data 1    - 10.0.202.0    10.0.202.7        110624529     -     - 122028093     -     -
 Data 2* 9000 <Link#3>      00:50:56:0a:03:07        0     0     0        0     0     0
+Loopback 16384 <Link#6>      lo1                      0     0     0        0     0     0
 `)
 	listsNetstat(t, net, "2 -dI nic1 -f all", `
 Name    Mtu Network       Address              Ipkts Ierrs Idrop    Opkts Oerrs  Coll  Drop

@@ -43,9 +43,9 @@ var _ = register(&shell.Command{
 
 func printTimeServers(env *shell.Env, s ntp.Settings) {
 	if len(s.Servers) == 0 {
-		env.Printf("No NTP servers are configured.\n")
+		env.Printf("\nNo NTP servers are configured.\n")
 	} else {
-		env.Printf("Currently configured NTP servers:\n")
+		env.Printf("\nCurrently configured NTP servers:\n")
 		env.List(s.Servers...)
 	}
 	if s.Source != "" {

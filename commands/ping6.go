@@ -14,9 +14,13 @@ var _ = register(&shell.Command{
 	Summary: "Ping a network host using IPv6.",
 	Help:    "ping6 [host]\n\nSends an echo request a second until Ctrl-C is pressed; without a terminal it sends ten.",
 	Source:  "ping6(8) of FreeBSD (output, errors); public (questions)",
+	Since:   ipv6Since,
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
+		if !hasIPv6(env) {
+			return shell.Refusal("No interface of this appliance has an IPv6 address. Use ping instead.")
+		}
 		src, host, err := askTarget(ctx, env, 6, echoWhence, echoWhither)
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ var _ = register(&shell.Command{
 		return env.Menu(ctx, func() shell.Menu {
 			return shell.Menu{
 				Head: func() {
-					env.Printf("Current time zone: %s\nCurrent time zone version: %s\n", appliance.TimeZone.Get(env.Draft), version)
+					env.Printf("\nCurrent time zone: %s\nCurrent time zone version: %s\n", appliance.TimeZone.Get(env.Draft), version)
 				},
 				Items: []shell.Item{{Key: "SETUP", Text: "Set the local time zone.", Run: func(ctx context.Context) error {
 					zone, err := chooseZone(ctx, env, zones)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network"
@@ -28,6 +29,12 @@ func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither 
 	}
 	host, err = env.Ask(ctx, whither, "", shell.Required)
 	return src, host, err
+}
+
+// hasIPv6 reports whether a committed IP interface has an IPv6 address.
+func hasIPv6(env *shell.Env) bool {
+	interfaces := appliance.Interfaces.Get(env.Box.Config.Committed()).List
+	return slices.ContainsFunc(interfaces, func(i appliance.IPInterface) bool { return i.IPv6.IsValid() })
 }
 
 // askSource asks from which of the appliance's addresses something is to be sent; the

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -16,11 +14,11 @@ var _ = register(&shell.Command{
 	Summary: "Display the network route to a remote host using IPv6.",
 	Help:    "traceroute6 [host]\n\nFor appliances with an IPv6 address on an interface. Ctrl-C ends it.",
 	Source:  "B48; traceroute6(8) of FreeBSD (output, errors); public (questions)",
+	Since:   ipv6Since,
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		interfaces := appliance.Interfaces.Get(env.Box.Config.Committed()).List
-		if !slices.ContainsFunc(interfaces, func(i appliance.IPInterface) bool { return i.IPv6.IsValid() }) {
+		if !hasIPv6(env) {
 			return shell.Refusal("No interface of this appliance has an IPv6 address. Use traceroute instead.")
 		}
 		src, host, err := askTarget(ctx, env, 6, traceWhence, traceWhither)

@@ -68,7 +68,9 @@ func (c *checker) appliance() error {
 		return c.fault("appliance.hostname", "%q is no host name, expected one such as mail.example.com", a.HostName)
 	case a.Model == "":
 		return c.fault("appliance.model", "no model, expected one such as C100V")
-	case a.Serial == "" || strings.ContainsAny(a.Serial, "/ "):
+	case a.Serial == "":
+		return c.fault("appliance.serial", "no serial, expected one such as 421F6D8FB9C75E19C425-C9AEA81B2B70")
+	case strings.ContainsAny(a.Serial, "/ "):
 		return c.fault("appliance.serial", "%q is no serial number, expected one such as 421F6D8FB9C75E19C425-C9AEA81B2B70", a.Serial)
 	case !version.MatchString(a.Version):
 		return c.fault("appliance.version", "%q is no version, expected release and build such as 14.0.0-698", a.Version)

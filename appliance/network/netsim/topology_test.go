@@ -202,6 +202,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 
 		// The appliance.
 		{"no host name", "mail.example.com", "mail example", `t.yaml:2:13: "mail example" is no host name`},
+		{"no serial number", "  serial: A-1\n", "", `t.yaml:2:3: no serial, expected one such as`},
+		{"serial number", "serial: A-1", "serial: A/1", `t.yaml:4:11: "A/1" is no serial number`},
 		{"version", "14.0.0-698", "14.0", `t.yaml:5:12: "14.0" is no version, expected release and build such as 14.0.0-698`},
 		{"log without a server", "  dns:", "  logs: [{name: Mail_Log}]\n  dns:", `t.yaml:6:10: A host name or an IP address is required`},
 		{"log of no type", "  dns:", "  logs: [{name: Mail_Log, type: male, server: 10.0.0.1}]\n  dns:", `t.yaml:6:10: There is no log type "male"`},
