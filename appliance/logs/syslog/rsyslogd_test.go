@@ -166,7 +166,7 @@ doors:
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBenchOf(t, top)
+	b := newBenchOf(t, top, netsim.Options{})
 	b.set.Server, b.options.Clock = "10.44.167.40", nil
 	b.options.Backoff = [2]time.Duration{20 * time.Millisecond, 100 * time.Millisecond}
 	return b

@@ -56,21 +56,28 @@ paths:
 // newBench makes a world; options are the server's, in YAML.
 func newBench(t testing.TB, options string, delay time.Duration) *bench {
 	t.Helper()
+	return newBenchIn(t, options, delay, netsim.Options{})
+}
+
+// newBenchIn is newBench with options of the world.
+func newBenchIn(t testing.TB, options string, delay time.Duration, o netsim.Options) *bench {
+	t.Helper()
 	top, err := netsim.Load("test", fmt.Appendf(nil, topology, options, delay))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBenchOf(t, top)
+	b := newBenchOf(t, top, o)
 	b.server = b.world.Peer("log/syslogd").(*peers.SyslogServer)
 	return b
 }
 
 // newBenchOf makes a world of a topology, and starts it.
-func newBenchOf(t testing.TB, top *netsim.Topology) *bench {
+func newBenchOf(t testing.TB, top *netsim.Topology, o netsim.Options) *bench {
 	t.Helper()
+	o.Entropy = entropy.Seeded(1)
 	b := &bench{t: t, clock: clock.NewFake(start)}
 	var err error
-	b.world, err = netsim.New(top, netsim.Options{Entropy: entropy.Seeded(1)})
+	b.world, err = netsim.New(top, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,6 +106,25 @@ func TestConnectTimesOut(t *testing.T) {
 	}
 }
 
+// A path that swallows everything, in the middle of a connection: TCP gives up at
+// last, which is no refusal (A13). With a buffer on disk nothing is missing then.
+func TestSilence(t *testing.T) {
+	b := newBenchIn(t, "", 0, netsim.Options{Retries: 1})
+	b.set.Buffer, b.options.Dir = 1<<20, t.TempDir()
+	b.start()
+	b.push("number 0")
+	b.await(4)
+	b.rule(netsim.Rule{Action: "drop", Protocol: "tcp", Port: 514})
+	b.push("number 1")
+	b.eventually("it is told", func() bool { return len(b.told()) == 2 })
+	if got := b.told(); got[0] != timeoutText || !strings.Contains(got[1], "1 messages are sent again") {
+		t.Errorf("told %q", got)
+	}
+	b.rule(netsim.Rule{})
+	b.later("all is sent", func() bool { return b.Stats().Waiting == 0 })
+	wantRun(t, numbers(t, b.server.Records()), 0, 1)
+}
+
 // rule sets the world's only rule; none if it has no action.
 func (b *bench) rule(r netsim.Rule) {
 	b.t.Helper()

@@ -124,7 +124,7 @@ func (w *World) buildAppliance() error {
 	for _, n := range a.Interfaces {
 		loopback = max(loopback, n.Link)
 	}
-	w.appliance = vnet.NewHost(vnet.Options{Name: fromAppliance, Loopback: loopback + 1, Rand: w.options.Entropy})
+	w.appliance = vnet.NewHost(vnet.Options{Name: fromAppliance, Loopback: loopback + 1, Rand: w.options.Entropy, Retries: w.options.Retries})
 	var routes []network.Route
 	for _, n := range a.Interfaces {
 		err := w.appliance.AddInterface(vnet.InterfaceConfig{

@@ -29,6 +29,9 @@ type Options struct {
 	// They stay their owner's, and must be of the same topology. nil means those of
 	// the topology, on the machine's clock.
 	Faults *Faults
+	// Retries is how often the appliance's TCP sends a segment again before it gives a
+	// connection up; 0 means BSD's 12, which take about ten minutes.
+	Retries int
 }
 
 // A World is a running topology. Its methods are safe for concurrent use.
