@@ -15,7 +15,7 @@ const module = "github.com/esasim/esasim/"
 const layers = `
 	appliance/clock appliance/entropy appliance/pcapfilter appliance/scp fixtures
 	appliance/config appliance/files appliance/product appliance/network
-	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/network/networktest appliance/network/netsim/ether
+	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/push appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
 	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/network/netsim appliance/alert
@@ -37,16 +37,16 @@ var modules = map[string][]string{
 	"github.com/goccy/go-yaml":        {"appliance/network/netsim"},
 	"github.com/google/go-cmp":        {"appliance/network/networktest"},
 	"github.com/gopacket/gopacket":    {"appliance/appliancetest", "appliance/network/networktest"},
+	"github.com/jlaffaye/ftp":         {"appliance/logs/push"},
 	"github.com/miekg/dns":            {"appliance/resolver", "appliance/network/netsim/peers"},
 	"github.com/pkg/sftp":             {"transfer"},
 	"goftp.io/server/v2":              {"transfer"},
-	"golang.org/x/crypto":             {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers"},
+	"golang.org/x/crypto":             {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers", "appliance/logs/push"},
 	"golang.org/x/net":                {"appliance/pcapfilter"},
 	"golang.org/x/sys":                {"appliance/network/netsim/ether", "appliance/network/netsim/door", "cmd/esasim"},
 	"golang.org/x/term":               {"shell"},
 	"gvisor.dev/gvisor":               {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
 	"github.com/rogpeppe/go-internal": nil, // tests only
-	"github.com/jlaffaye/ftp":         nil, // tests only
 }
 
 func TestLayers(t *testing.T) {
