@@ -129,6 +129,7 @@ type Appliance struct {
 	stopMetrics func() bool // nil before Start
 
 	restarts sync.Mutex // one at a time; taken before mu
+	keys     sync.Mutex // making the key pair for SCP; a leaf
 }
 
 // Directories below Options.Dir.

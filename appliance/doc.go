@@ -16,7 +16,8 @@
 // interfaces, routes and mail listeners, and how administrators come in.
 //
 // A little state outlives a restart: the clock's setting, the date of the installation,
-// the settings of captures, whether reporting is on, the alerts that were told. Erase removes what users did to an
+// the settings of captures, whether reporting is on, the alerts that were told, the key pair
+// for pushing logs by SCP. Erase removes what users did to an
 // appliance, configuration and state, and leaves what the hardware and the installed
 // software know.
 //

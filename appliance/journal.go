@@ -68,6 +68,7 @@ func (a *Appliance) openLogs() (err error) {
 		Zone:     a.Zone,
 		Hostname: a.Hostname,
 		Push:     a.openPush,
+		Carry:    a.openCarry,
 		Trouble:  a.logTrouble,
 		Logger:   a.Logger,
 	}, logs.Section.Get(a.Config.Committed()).List)

@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/logs/push"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 )
 
@@ -26,10 +28,8 @@ func (a *Appliance) openPush(s logs.Subscription, trouble func(syslog.Event)) (l
 		protocol = syslog.TLS
 	}
 	return syslog.New(syslog.Options{
-		Net: a.Net,
-		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return a.Resolver.Lookup(ctx, host, 0)
-		},
+		Net:            a.Net,
+		Lookup:         a.lookupServer,
 		Clock:          a.Clock,
 		Dir:            filepath.Join(a.state, spoolDir, s.Name),
 		Room:           a.Files.Reserve,
@@ -81,4 +81,79 @@ func (a *Appliance) trustedRoots() (*x509.CertPool, error) {
 		pool.AppendCertsFromPEM(text)
 	}
 	return pool, nil
+}
+
+// logKeyFile is the file of the state directory with the key pair that log files are
+// pushed with by SCP.
+const logKeyFile = "scp_key"
+
+// openCarry begins to send the finished files of a log subscription.
+func (a *Appliance) openCarry(s logs.Subscription, dir string, waiting func() ([]string, error), trouble func(string)) logs.Carrier {
+	method := push.FTP
+	if s.Method == logs.SCPPush {
+		method = push.SCP
+	}
+	return push.New(push.Options{
+		Net:      a.Net,
+		Lookup:   a.lookupServer,
+		Clock:    a.Clock,
+		Files:    a.Files,
+		Dir:      dir,
+		Waiting:  waiting,
+		Key:      a.logKey,
+		HostKeys: a.logHostKeys,
+		Trouble:  trouble,
+		Owner:    "logpush", User: "root",
+		ConnectTimeout: a.Timeouts.Connect,
+		Logger:         a.Logger,
+	}, push.Settings{
+		Subscription: s.Name,
+		Method:       method,
+		Host:         s.Remote.Host,
+		Port:         s.Remote.Port,
+		User:         s.Remote.User,
+		Password:     s.Remote.Password,
+		Dir:          s.Remote.Dir,
+		CheckHostKey: s.Remote.CheckKey,
+	})
+}
+
+func (a *Appliance) lookupServer(ctx context.Context, host string) ([]netip.Addr, error) {
+	return a.Resolver.Lookup(ctx, host, 0)
+}
+
+// logKey is the appliance's own key pair for SCP, which is made when it is first asked
+// for.
+func (a *Appliance) logKey() (crypto.Signer, error) {
+	a.keys.Lock()
+	defer a.keys.Unlock()
+	return push.OpenKey(filepath.Join(a.state, logKeyFile), a.Entropy.Stream("logs/scp key"))
+}
+
+// LogKey is the public key with which the appliance logs in to servers that log files are
+// pushed to by SCP, as a line of authorized_keys.
+func (a *Appliance) LogKey() (string, error) {
+	key, err := a.logKey()
+	if err != nil {
+		return "", err
+	}
+	return push.PublicKey(key, "root@"+a.Hostname())
+}
+
+// logHostKeys are the committed keys of servers.
+func (a *Appliance) logHostKeys() []push.HostKey {
+	var keys []push.HostKey
+	for _, k := range logs.HostKeys.Get(a.Config.Committed()).List {
+		keys = append(keys, push.HostKey(k))
+	}
+	return keys
+}
+
+// ScanHostKeys asks an SSH server for its host keys, each as logs.KnownHost has it. The
+// error is, but for ctx's cause, the end of a sentence that says why there are none.
+func (a *Appliance) ScanHostKeys(ctx context.Context, host string, port uint16) ([]string, error) {
+	return push.Scanner{
+		Net: a.Net, Lookup: a.lookupServer, Owner: "ssh-keyscan", User: "root",
+		ConnectTimeout: a.Timeouts.Connect, IdleTimeout: a.Timeouts.Connect,
+	}.Scan(ctx, host, port)
 }

@@ -5,7 +5,7 @@
 //
 // hands a line to every subscription of its type whose level takes it. A subscription
 // is configuration (Section): a name, a type, a level, how its files are named and
-// rolled over, and whether its lines are pushed to a syslog server as well.
+// rolled over, and whether its lines, or its finished files, are pushed to a server.
 //
 // # Files
 //
@@ -34,18 +34,25 @@
 //
 // # Pushing
 //
-// A pusher gets each line as it is written and has a queue of its own. What goes wrong
+// A Pusher gets each line as it is written and has a queue of its own. What goes wrong
 // on the way to the server is logged as a critical line of the mail log; the
 // subscription that had the trouble writes that line to its file and does not push it.
+//
+// Finished files of a subscription that is pushed by FTP or SCP are carried away by
+// package push, which is woken at each roll-over and finds in the directory what waits.
+// Such a subscription has no limit on the number of its files: a server that is away for
+// long costs room, not logs. A name that was carried away is not used again.
 //
 // # Reading
 //
 // A Follower reads files, not the stream of entries, so that a slow terminal holds up
 // nobody. Whoever reads what was just written calls Flush, or one of the methods that do.
+// A file that was carried away cannot be read any more: a slow terminal that follows such
+// a log may miss its end.
 //
 // # Lock order
 //
 // Hub.mu (configuring, closing), then subscription.mu, which is a leaf but for the
-// pusher's Push and the clock's AfterFunc. The file of a subscription belongs to its
+// pusher's Push, the carrier's Wake and the clock's AfterFunc. The file of a subscription belongs to its
 // drainer, which calls the file area with no lock held.
 package logs

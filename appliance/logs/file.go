@@ -35,12 +35,15 @@ type file struct {
 	subscription string
 	conf         Subscription
 	lost         func(lines int)
+	saved        func() // a file was finished
 
 	name    string // in dir; "": none yet
 	size    int64
 	empty   bool // nothing but its header is in it
 	resumed bool // from an earlier life: a header is due
 	open    *files.File
+
+	used []string // names that were carried away lately, or may have been
 
 	unsaid int // lines that found no room, and that the log has not told of
 	told   bool
@@ -232,7 +235,7 @@ func appendLine(b []byte, at time.Time, l Level, text string) []byte {
 func (f *file) create(at time.Time) error {
 	for ; ; at = at.Add(time.Second) {
 		stem := f.prefix() + ".@" + at.Format(nameForm)
-		if f.exists(stem+saved) || f.exists(stem+current) {
+		if f.exists(stem+saved) || f.exists(stem+current) || slices.Contains(f.used, stem) {
 			continue
 		}
 		opened, err := f.hub.o.Files.OpenFile(path.Join(f.dir, stem+current), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
@@ -240,8 +243,25 @@ func (f *file) create(at time.Time) error {
 			return err
 		}
 		f.name, f.size, f.open, f.resumed, f.empty = stem+current, 0, opened, false, true
+		f.remember(stem)
 		return f.link()
 	}
+}
+
+// mostUsed is how many names are remembered: the hour that comes twice in autumn has
+// fewer files than that, unless they are so many that the server would not notice.
+const mostUsed = 256
+
+// remember keeps a name from being used again: a file that was carried away would be
+// replaced on the server.
+func (f *file) remember(stem string) {
+	if !f.conf.Method.Carries() {
+		return
+	}
+	if len(f.used) == mostUsed {
+		f.used = slices.Delete(f.used, 0, 1)
+	}
+	f.used = append(f.used, stem)
 }
 
 // prefix is what a file's name begins with.
@@ -267,9 +287,10 @@ func (f *file) link() error {
 }
 
 // roll ends the current file and begins a new one, whose header stands at once. By
-// time, a file in which nothing stands is not rolled over.
+// time, a file in which nothing stands is not rolled over, nor one to which nothing was
+// written in this life, unless somebody waits for it.
 func (f *file) roll(at time.Time, byHand bool) {
-	if f.name == "" || !byHand && (f.empty || f.resumed) {
+	if f.name == "" || !byHand && (f.empty || f.resumed && !f.conf.Method.Carries()) {
 		return
 	}
 	f.retire(at)
@@ -301,14 +322,19 @@ func (f *file) retire(at time.Time) {
 	}
 	f.name, f.size, f.resumed = "", 0, false
 	f.limit()
+	f.saved()
 }
 
 func (f *file) save(name string) error {
 	return f.hub.o.Files.Rename(path.Join(f.dir, name), path.Join(f.dir, strings.TrimSuffix(name, current)+saved))
 }
 
-// limit removes the oldest saved files, so that there is room for a new one.
+// limit removes the oldest saved files, so that there is room for a new one. Those that
+// wait for their server stay (logs.md 1.3).
 func (f *file) limit() {
+	if f.conf.Method.Carries() {
+		return
+	}
 	names, err := f.list(saved)
 	removed := 0
 	for len(names) >= f.conf.MaxFiles && len(names) > 0 && err == nil {

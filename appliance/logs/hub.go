@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/logs/push"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/product"
 )
@@ -33,6 +34,10 @@ type Options struct {
 	// Push opens the way to a syslog server, which tells trouble of what goes wrong.
 	// Nil: nothing is pushed.
 	Push func(s Subscription, trouble func(syslog.Event)) (Pusher, error)
+	// Carry begins to send a subscription's finished files, whose names in the
+	// directory dir waiting lists, the oldest first. It tells trouble of what goes
+	// wrong. Nil: nothing is sent.
+	Carry func(s Subscription, dir string, waiting func() ([]string, error), trouble func(text string)) Carrier
 	// Trouble is told what an administrator should know. It is called from any
 	// goroutine, with no lock held, and must not block. Nil: nobody is told.
 	Trouble func(Trouble)
@@ -46,6 +51,15 @@ type Pusher interface {
 	// Push queues a line and does not block. t is in the zone of the log.
 	Push(t time.Time, level, text string)
 	Stats() syslog.Stats
+	Close(ctx context.Context) error
+}
+
+// A Carrier sends a subscription's finished files to a server, and removes what has
+// arrived: a *push.Pusher, or a test's.
+type Carrier interface {
+	// Wake says that there is another file. It does not block.
+	Wake()
+	Stats() push.Stats
 	Close(ctx context.Context) error
 }
 
@@ -63,7 +77,7 @@ type Cause int
 const (
 	FilesRemoved Cause = iota // because of the limit on their number
 	DiskFull                  // lines cannot be written
-	PushFailed                // the syslog server cannot be reached, or closed the connection
+	PushFailed                // the server cannot be reached, or does not take what it is sent
 )
 
 const defaultBuffer = 32 << 20
@@ -191,8 +205,8 @@ func (h *Hub) Configure(list []Subscription) error {
 	return errors.Join(errs...)
 }
 
-// StartPushing opens the ways to the syslog servers: what is written from now on is
-// pushed, and what earlier lives left on disk. It is called once the network is there.
+// StartPushing opens the ways to the servers: what is written from now on is pushed, and
+// what earlier lives left on disk. It is called once the network is there.
 func (h *Hub) StartPushing() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -218,6 +232,22 @@ func (h *Hub) PushStats(name string) (stats syslog.Stats, ok bool) {
 		return stats, false
 	}
 	return p.Stats(), true
+}
+
+// CarryStats are the figures of the sending of a subscription's files; ok is false where
+// they stay.
+func (h *Hub) CarryStats(name string) (stats push.Stats, ok bool) {
+	s := h.routes.Load().byName[name]
+	if s == nil {
+		return stats, false
+	}
+	s.mu.Lock()
+	c := s.carrier
+	s.mu.Unlock()
+	if c == nil {
+		return stats, false
+	}
+	return c.Stats(), true
 }
 
 // show makes a subscription's directory appear, under both of its names.

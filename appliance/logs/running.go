@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,8 +21,9 @@ type subscription struct {
 
 	mu       sync.Mutex // held for no call that can block
 	conf     Subscription
-	textual  bool   // its files are lines
-	push     Pusher // nil: not pushed
+	textual  bool    // its files are lines
+	push     Pusher  // nil: not pushed
+	carrier  Carrier // nil: files stay
 	jobs     []job
 	waiting  int // bytes in jobs
 	lost     int // lines since the log last said so
@@ -61,7 +63,7 @@ const (
 
 func newSubscription(h *Hub, name string) *subscription {
 	s := &subscription{hub: h, name: name, progress: make(chan struct{})}
-	s.file = file{hub: h, dir: dirOf(name), subscription: name, lost: s.lose}
+	s.file = file{hub: h, dir: dirOf(name), subscription: name, lost: s.lose, saved: s.wakeCarrier}
 	return s
 }
 
@@ -236,19 +238,22 @@ func (s *subscription) configure(conf Subscription) {
 		s.setTimer()
 	}
 	s.mu.Unlock()
-	if old.Push != conf.Push || old.Method != conf.Method {
+	if old.Push != conf.Push || old.Remote != conf.Remote || old.Method != conf.Method {
 		if err := s.stopPush(context.Background()); err != nil {
-			s.hub.o.Logger.Error("a syslog push does not end", "subscription", s.name, "err", err)
+			s.hub.o.Logger.Error("a push does not end", "subscription", s.name, "err", err)
 		}
 	}
 }
 
-// startPush opens the way to the syslog server, if there is to be one and it is not
-// open.
+// startPush opens the way to the server, if there is to be one and it is not open.
 func (s *subscription) startPush() {
 	s.mu.Lock()
-	conf, open := s.conf, s.push != nil
+	conf, open := s.conf, s.push != nil || s.carrier != nil
 	s.mu.Unlock()
+	if !open && conf.Method.Carries() && s.hub.o.Carry != nil {
+		s.carry(s.hub.o.Carry(conf, s.file.dir, s.finished, s.carryTrouble))
+		return
+	}
 	if open || conf.Method != Syslog || s.hub.o.Push == nil {
 		return
 	}
@@ -276,16 +281,44 @@ func (s *subscription) pushTrouble(e syslog.Event) {
 	}
 }
 
+func (s *subscription) carry(c Carrier) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.carrier = c
+}
+
+// finished lists the files that are to be carried away, the oldest first.
+func (s *subscription) finished() ([]string, error) { return s.file.list(saved) }
+
+// wakeCarrier says that there is another file.
+func (s *subscription) wakeCarrier() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.carrier != nil {
+		s.carrier.Wake()
+	}
+}
+
+// carryTrouble logs that files cannot be sent, and tells whom it concerns.
+func (s *subscription) carryTrouble(text string) {
+	s.hub.Write(Entry{Type: Mail, Level: Critical, Text: text})
+	s.hub.o.Trouble(Trouble{s.name, PushFailed, text})
+}
+
 // stopPush ends the push.
 func (s *subscription) stopPush(ctx context.Context) error {
 	s.mu.Lock()
-	p := s.push
-	s.push = nil
+	p, c := s.push, s.carrier
+	s.push, s.carrier = nil, nil
 	s.mu.Unlock()
-	if p == nil {
-		return nil
+	var errs []error
+	if p != nil {
+		errs = append(errs, p.Close(ctx))
 	}
-	return p.Close(ctx)
+	if c != nil {
+		errs = append(errs, c.Close(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // end refuses further entries.

@@ -42,9 +42,14 @@ type Method string
 
 // The methods.
 const (
-	Manual Method = "manual" // they are fetched
-	Syslog Method = "syslog" // each line is sent to a syslog server as well
+	Manual  Method = "manual"   // they are fetched
+	FTPPush Method = "ftp_push" // finished ones are sent to an FTP server
+	SCPPush Method = "scp_push" // finished ones are sent to an SSH server
+	Syslog  Method = "syslog"   // each line is sent to a syslog server as well
 )
+
+// Carries reports whether files go away once they are finished.
+func (m Method) Carries() bool { return m == FTPPush || m == SCPPush }
 
 // A Schedule says when a file is rolled over although it is not full.
 type Schedule string
@@ -81,6 +86,18 @@ type Subscription struct {
 
 	Method Method `xml:"retrieval"`
 	Push   Push   `xml:"syslog_push"`
+	Remote Remote `xml:"file_push"`
+}
+
+// A Remote is where finished files are sent. Of a subscription whose files stay it is
+// the zero value.
+type Remote struct {
+	Host     string `xml:"hostname,omitempty"`
+	Port     uint16 `xml:"port,omitempty"` // of SCP; 0: the usual one
+	User     string `xml:"username,omitempty"`
+	Password string `xml:"passphrase,omitempty" secret:"text"` // of FTP
+	Dir      string `xml:"directory,omitempty"`                // "": where a login begins
+	CheckKey bool   `xml:"host_key_checking,omitempty"`        // of SCP
 }
 
 // A Push is where and how a subscription's lines are sent to a syslog server. Of a
@@ -274,14 +291,17 @@ func (s Subscription) Check() error {
 		return fmt.Errorf("The number of files must be from 1 to %d.", MostFiles)
 	case s.BounceBytes < 0:
 		return errors.New("The number of bytes of a bounced message cannot be negative.")
-	case s.Method != Manual && s.Method != Syslog:
+	case s.Method != Manual && s.Method != Syslog && !s.Method.Carries():
 		return fmt.Errorf("There is no retrieval method %q.", s.Method)
 	}
 	if err := s.checkSchedule(); err != nil {
 		return err
 	}
-	if s.Method == Syslog {
+	switch {
+	case s.Method == Syslog:
 		return s.Push.check(k)
+	case s.Method.Carries():
+		return s.Remote.check()
 	}
 	return nil
 }

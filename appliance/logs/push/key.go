@@ -51,6 +51,9 @@ func makeKey(file string, chance io.Reader) (crypto.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key for SCP: %w", err)
 	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("keep the key for SCP: %w", err)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // for its owner only
 	if err != nil {
 		return nil, fmt.Errorf("keep the key for SCP: %w", err)
