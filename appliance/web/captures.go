@@ -29,6 +29,9 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "POST", "/settings", s.saveSettings)
 	s.background(mux, capturePage, "/status", s.captureStatus)
 	s.background(mux, capturePage, "/check", s.checkFilter)
+	s.route(mux, capturePage, "GET", "/view/{name}", s.viewCapture)
+	s.route(mux, capturePage, "GET", "/view/{name}/packet/{number}", s.viewPacket)
+	s.route(mux, capturePage, "GET", "/view/{name}/stream/{number}", s.viewStream)
 }
 
 // A captureView is the page's (B14, B15).
@@ -275,6 +278,7 @@ func (s *site) deleteFiles(v *visit, names []string) error {
 		}
 		gone++
 	}
+	s.indexes.forget()
 	return v.done(capturePage.Path, "Success - %s deleted.", count(gone, "packet capture file has been", "packet capture files have been"))
 }
 

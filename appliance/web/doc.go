@@ -37,12 +37,9 @@
 //
 // # Captures in the browser
 //
-// A saved capture is read where it lies. One pass over it makes an index (index.go): how
-// many packets pass the filter, where every 256th of them begins, how many packets and
-// bytes there were in each of at most 120 intervals, and the initial sequence number of
-// each TCP connection, so that numbers are shown as tcpdump shows them, relative. A page
-// of the list reads what it shows and nothing else. An index is kept for the next page,
-// and continued where the file has grown.
+// A saved capture is read where it lies, by package dissect: one pass makes an index, and
+// a page of the list reads what it shows and little else. The last indexes are kept for
+// the next page, and continued where a file has grown (indexes.go).
 //
 // # Lock order
 //

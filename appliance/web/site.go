@@ -26,10 +26,11 @@ type site struct {
 	box      *appliance.Appliance
 	outside  func() (netip.AddrPort, bool)
 	sessions *sessions
+	indexes  *indexes
 }
 
 func newSite(o Options, w *words) *site {
-	return &site{box: o.Box, outside: o.Outside, sessions: newSessions(o.Box, w)}
+	return &site{box: o.Box, outside: o.Outside, sessions: newSessions(o.Box, w), indexes: newIndexes()}
 }
 
 // A visit is a request of somebody who is logged in.

@@ -14,7 +14,7 @@ const module = "github.com/esasim/esasim/"
 // pass.
 const layers = `
 	appliance/clock appliance/entropy appliance/pcapfilter appliance/scp fixtures
-	appliance/config appliance/files appliance/product appliance/network
+	appliance/dissect appliance/config appliance/files appliance/product appliance/network
 	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/push appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
 	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
@@ -36,7 +36,7 @@ var modules = map[string][]string{
 	"github.com/gliderlabs/ssh":       {"shell"},
 	"github.com/goccy/go-yaml":        {"appliance/network/netsim"},
 	"github.com/google/go-cmp":        {"appliance/network/networktest"},
-	"github.com/gopacket/gopacket":    {"appliance/appliancetest", "appliance/network/networktest"},
+	"github.com/gopacket/gopacket":    {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
 	"github.com/jlaffaye/ftp":         {"appliance/logs/push"},
 	"github.com/miekg/dns":            {"appliance/resolver", "appliance/network/netsim/peers"},
 	"github.com/pkg/sftp":             {"transfer"},

@@ -1,0 +1,385 @@
+package dissect_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/esasim/esasim/appliance/dissect"
+	"github.com/esasim/esasim/appliance/pcapfilter"
+)
+
+// A tape is a capture in the making.
+type tape struct {
+	t   testing.TB
+	buf bytes.Buffer
+	w   *pcapgo.Writer
+	at  time.Time
+}
+
+func newTape(t testing.TB) *tape {
+	x := &tape{t: t, at: time.Date(2015, 6, 25, 8, 50, 4, 111609000, time.UTC)}
+	x.w = pcapgo.NewWriter(&x.buf)
+	if err := x.w.WriteFileHeader(262144, layers.LinkTypeEthernet); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// add records a packet a millisecond after the one before.
+func (x *tape) add(parts ...gopacket.SerializableLayer) {
+	x.t.Helper()
+	b := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, parts...); err != nil {
+		x.t.Fatal(err)
+	}
+	x.raw(b.Bytes())
+}
+
+func (x *tape) raw(data []byte) {
+	x.t.Helper()
+	if err := x.w.WritePacket(gopacket.CaptureInfo{Timestamp: x.at, CaptureLength: len(data), Length: len(data)}, data); err != nil {
+		x.t.Fatal(err)
+	}
+	x.at = x.at.Add(time.Millisecond)
+}
+
+var (
+	esa    = net.IPv4(10, 229, 24, 230)
+	syslog = net.IPv4(10, 44, 167, 30)
+)
+
+func eth(t layers.EthernetType) *layers.Ethernet {
+	return &layers.Ethernet{SrcMAC: net.HardwareAddr{0, 0x50, 0x56, 1, 2, 3}, DstMAC: net.HardwareAddr{0, 0x50, 0x56, 4, 5, 6}, EthernetType: t}
+}
+
+// tcp records a segment between the appliance and the syslog server.
+func (x *tape) tcp(fromESA bool, change func(*layers.TCP), data string) {
+	x.t.Helper()
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: esa, DstIP: syslog}
+	t := &layers.TCP{SrcPort: 26040, DstPort: 514, Window: 17550}
+	if !fromESA {
+		ip.SrcIP, ip.DstIP, t.SrcPort, t.DstPort = syslog, esa, 514, 26040
+	}
+	change(t)
+	if err := t.SetNetworkLayerForChecksum(ip); err != nil {
+		x.t.Fatal(err)
+	}
+	x.add(eth(layers.EthernetTypeIPv4), ip, t, gopacket.Payload(data))
+}
+
+func (x *tape) open() *dissect.Capture {
+	x.t.Helper()
+	c, err := dissect.Open(bytes.NewReader(x.buf.Bytes()), int64(x.buf.Len()))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return c
+}
+
+func scan(t testing.TB, c *dissect.Capture, expr string) (*dissect.Index, *pcapfilter.Filter) {
+	t.Helper()
+	var f *pcapfilter.Filter
+	if expr != "" {
+		var err error
+		if f, err = pcapfilter.Compile(expr, pcapfilter.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, err := c.Scan(t.Context(), f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x, f
+}
+
+const isnESA, isnServer = 4_294_967_290, 1000 // the first wraps around
+
+// seed is the connection of A3.
+func seed(t testing.TB) *tape {
+	x := newTape(t)
+	first := strings.Repeat("a", 46) + "\n"
+	rest := strings.Repeat("b", 364) + "\n"
+	seq := uint32(isnESA)
+	x.tcp(true, func(p *layers.TCP) {
+		p.SYN, p.Seq, p.Window = true, seq, 16384
+		p.Options = []layers.TCPOption{
+			{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}},
+			{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{0}},
+			{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2},
+		}
+	}, "")
+	x.tcp(false, func(p *layers.TCP) {
+		p.SYN, p.ACK, p.Seq, p.Ack, p.Window = true, true, isnServer, seq+1, 32120
+		p.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 70}}}
+	}, "")
+	x.tcp(true, func(p *layers.TCP) { p.ACK, p.Seq, p.Ack = true, seq+1, isnServer+1 }, "")
+	x.tcp(true, func(p *layers.TCP) { p.ACK, p.PSH, p.Seq, p.Ack = true, true, seq+1, isnServer+1 }, first)
+	x.tcp(false, func(p *layers.TCP) { p.ACK, p.Seq, p.Ack, p.Window = true, isnServer+1, seq+48, 32073 }, "")
+	x.tcp(true, func(p *layers.TCP) { p.ACK, p.PSH, p.Seq, p.Ack = true, true, seq+48, isnServer+1 }, rest)
+	x.tcp(false, func(p *layers.TCP) { p.ACK, p.Seq, p.Ack, p.Window = true, isnServer+1, seq+413, 31755 }, "")
+	x.tcp(false, func(p *layers.TCP) { p.RST, p.ACK, p.Seq, p.Ack, p.Window = true, true, isnServer+1, seq+413, 32120 }, "")
+	return x
+}
+
+func TestTheListIsThatOfTheDocument(t *testing.T) { // A3
+	c := seed(t).open()
+	all, _ := scan(t, c, "")
+	rows, err := c.Rows(t.Context(), all, all, nil, 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		got = append(got, fmt.Sprintf("%d %s %s %s %s %s", r.Number, r.Time.UTC().Format("2006-01-02 15:04:05.000000"), r.Source, r.Destination, r.Protocol, r.Info))
+	}
+	want := strings.Split(strings.TrimSpace(`
+1 2015-06-25 08:50:04.111609 10.229.24.230 10.44.167.30 TCP 26040 > shell [SYN] Seq=0 Win=16384 Len=0 MSS=1460 WS=0 SACK_PERM
+2 2015-06-25 08:50:04.112609 10.44.167.30 10.229.24.230 TCP shell > 26040 [SYN, ACK] Seq=0 Ack=1 Win=32120 Len=0 MSS=1350
+3 2015-06-25 08:50:04.113609 10.229.24.230 10.44.167.30 TCP 26040 > shell [ACK] Seq=1 Ack=1 Win=17550 Len=0
+4 2015-06-25 08:50:04.114609 10.229.24.230 10.44.167.30 RSH Client -> Server data
+5 2015-06-25 08:50:04.115609 10.44.167.30 10.229.24.230 TCP shell > 26040 [ACK] Seq=1 Ack=48 Win=32073 Len=0
+6 2015-06-25 08:50:04.116609 10.229.24.230 10.44.167.30 RSH Client -> Server data
+7 2015-06-25 08:50:04.117609 10.44.167.30 10.229.24.230 TCP shell > 26040 [ACK] Seq=1 Ack=413 Win=31755 Len=0
+8 2015-06-25 08:50:04.118609 10.44.167.30 10.229.24.230 TCP shell > 26040 [RST, ACK] Seq=1 Ack=413 Win=32120 Len=0
+`), "\n")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAFilterSelectsAndNumbersStay(t *testing.T) {
+	c := seed(t).open()
+	all, _ := scan(t, c, "")
+	some, f := scan(t, c, "src host 10.44.167.30")
+	rows, err := c.Rows(t.Context(), some, all, f, 1, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if some.Selected != 4 || some.Total != 8 || len(rows) != 2 || rows[0].Number != 5 || rows[1].Number != 7 || rows[1].Info != "shell > 26040 [ACK] Seq=1 Ack=413 Win=31755 Len=0" {
+		t.Errorf("%d of %d: %+v", some.Selected, some.Total, rows)
+	}
+}
+
+func TestTheStreamIsPutTogether(t *testing.T) {
+	x := newTape(t)
+	say := func(fromESA bool, seq uint32, data string) {
+		x.tcp(fromESA, func(p *layers.TCP) { p.ACK, p.Seq = true, seq }, data)
+	}
+	x.tcp(false, func(p *layers.TCP) { p.ACK, p.Seq = true, 77 }, "an old connection of the same ports\n")
+	x.tcp(true, func(p *layers.TCP) { p.SYN, p.Seq = true, isnESA }, "")
+	x.tcp(false, func(p *layers.TCP) { p.SYN, p.ACK, p.Seq = true, true, isnServer }, "")
+	at := func(n uint32) uint32 { return isnESA + 1 + n } // across the end of the numbers
+	say(true, at(0), "hello ")
+	say(true, at(12), "again\n") // too early
+	say(true, at(0), "hello ")   // twice
+	say(true, at(4), "o world ") // overlaps
+	say(false, isnServer+1, "220 ready\r\n")
+	say(true, at(118), "after a gap\x00\x1b")
+	x.tcp(true, func(p *layers.TCP) { p.RST, p.Seq = true, at(130) }, "")
+	x.tcp(true, func(p *layers.TCP) { p.SYN, p.Seq = true, 5 }, "")
+	say(true, 6, "the next connection\n")
+
+	c := x.open()
+	all, _ := scan(t, c, "")
+	for _, n := range []int{2, 5, 8, 9} { // whichever packet one comes from
+		s, err := c.Follow(t.Context(), all, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range s.Parts {
+			got = append(got, fmt.Sprintf("%t %d %q %s", p.FromClient, p.Number, p.Text(), p.Gap()))
+		}
+		want := []string{
+			`true 4 "hello world again\n" `,
+			`false 8 "220 ready\n" `,
+			`true 9 "after a gap.." 100 bytes are not in the capture`,
+		}
+		if diff := cmp.Diff(want, got); diff != "" || s.ToServer != 31 || s.ToClient != 11 || s.Client.String() != "10.229.24.230:26040" {
+			t.Errorf("from packet %d: %d, %d, %v\n%s", n, s.ToServer, s.ToClient, s.Client, diff)
+		}
+	}
+	if s, err := c.Follow(t.Context(), all, 12); err != nil || len(s.Parts) != 1 || s.Parts[0].Text() != "the next connection\n" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestPacketsThatAreNotTCP(t *testing.T) {
+	x := newTape(t)
+	arp := &layers.ARP{AddrType: 1, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: 1,
+		SourceHwAddress: []byte{0, 0x50, 0x56, 1, 2, 3}, SourceProtAddress: esa.To4(), DstHwAddress: make([]byte, 6), DstProtAddress: syslog.To4()}
+	x.add(eth(layers.EthernetTypeARP), arp)
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: esa, DstIP: syslog}
+	udp := &layers.UDP{SrcPort: 40000, DstPort: 53}
+	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	x.add(eth(layers.EthernetTypeIPv4), ip, udp, &layers.DNS{ID: 0x1234, RD: true, QDCount: 1, Questions: []layers.DNSQuestion{{Name: []byte("google.com"), Type: layers.DNSTypeA, Class: layers.DNSClassIN}}})
+	x.add(eth(layers.EthernetTypeIPv4), &layers.IPv4{Version: 4, TTL: 1, Protocol: layers.IPProtocolICMPv4, SrcIP: esa, DstIP: syslog},
+		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0), Id: 7, Seq: 2})
+	x.add(eth(layers.EthernetTypeDot1Q), &layers.Dot1Q{VLANIdentifier: 12, Type: layers.EthernetTypeARP}, arp)
+	x.raw([]byte{1, 2, 3})
+	x.raw(append(make([]byte, 12), 0x08, 0x00, 0x45, 0xff)) // an IP header that is cut off
+	c := x.open()
+	all, _ := scan(t, c, "")
+	rows, err := c.Rows(t.Context(), all, all, nil, 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"ARP Who has 10.44.167.30? Tell 10.229.24.230", "DNS Standard query 0x1234 A google.com",
+		"ICMP Echo (ping) request id=0x0007, seq=2", "ARP Who has 10.44.167.30? Tell 10.229.24.230", "Unknown 3 bytes", "Ethernet Type IPv4",
+	}
+	for i, r := range rows {
+		if got := r.Protocol + " " + r.Info; got != want[i] {
+			t.Errorf("packet %d: %q, want %q", i+1, got, want[i])
+		}
+		if _, err := c.Packet(t.Context(), all, i+1); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.Follow(t.Context(), all, i+1); !errors.Is(err, dissect.ErrNoStream) {
+			t.Errorf("packet %d: %v", i+1, err)
+		}
+	}
+}
+
+func TestAPacketInFull(t *testing.T) {
+	c := seed(t).open()
+	all, _ := scan(t, c, "")
+	p, err := c.Packet(t.Context(), all, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, l := range p.Layers {
+		names = append(names, l.Name)
+	}
+	if want := "Ethernet, Internet Protocol Version 4, Transmission Control Protocol, Data"; strings.Join(names, ", ") != want {
+		t.Errorf("layers: %s", names)
+	}
+	if l := p.Dump[0]; l.Offset != "0000" || l.Hex != "00 50 56 04 05 06 00 50  56 01 02 03 08 00 45 00" || l.Text != ".PV....PV.....E." {
+		t.Errorf("%+v", l)
+	}
+	for _, n := range []int{0, -1, 9} {
+		if _, err := c.Packet(t.Context(), all, n); !errors.Is(err, io.EOF) {
+			t.Errorf("packet %d: %v", n, err)
+		}
+	}
+}
+
+func TestPagesOfALargeFile(t *testing.T) {
+	x := newTape(t)
+	const packets = 3000
+	for i := range packets {
+		port := layers.UDPPort(1000 + i%2)
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: esa, DstIP: syslog}
+		udp := &layers.UDP{SrcPort: 40000, DstPort: port}
+		if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+			t.Fatal(err)
+		}
+		x.add(eth(layers.EthernetTypeIPv4), ip, udp, gopacket.Payload("x"))
+	}
+	c := x.open()
+	all, _ := scan(t, c, "")
+	odd, f := scan(t, c, "udp port 1001")
+	for _, i := range []int{0, 1, 255, 256, 257, 1000, 1499} {
+		rows, err := c.Rows(t.Context(), odd, all, f, i, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := min(3, 1500-i); len(rows) != want || rows[0].Number != 2*i+2 {
+			t.Errorf("from %d: %d rows, the first is %d", i, len(rows), rows[0].Number)
+		}
+	}
+	if rows, err := c.Rows(t.Context(), odd, all, f, 1500, 3); err != nil || rows != nil {
+		t.Errorf("behind the end: %v, %v", rows, err)
+	}
+	sum := 0
+	for _, col := range all.Columns {
+		sum += col.Packets
+	}
+	if sum != packets || len(all.Columns) > 120 || all.Last.Sub(all.First) != (packets-1)*time.Millisecond {
+		t.Errorf("%d packets in %d columns over %v", sum, len(all.Columns), all.Last.Sub(all.First))
+	}
+}
+
+func TestAGrowingFileIsScannedOn(t *testing.T) {
+	x := seed(t)
+	whole := x.buf.Bytes()
+	for _, cut := range []int{24, 30, 100, 110, 200, len(whole) - 1, len(whole)} {
+		part, err := dissect.Open(bytes.NewReader(whole[:cut]), int64(cut))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, _ := scan(t, part, "")
+		c := x.open()
+		grown, err := c.Scan(t.Context(), nil, old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh, _ := scan(t, c, "")
+		if diff := cmp.Diff(fresh, grown, cmp.Exporter(func(reflect.Type) bool { return true })); diff != "" {
+			t.Errorf("cut at %d:\n%s", cut, diff)
+		}
+	}
+}
+
+func TestWhatIsNoCapture(t *testing.T) {
+	good := seed(t).buf.Bytes()
+	for name, data := range map[string][]byte{
+		"empty": nil, "short": good[:23], "text": []byte(strings.Repeat("not a capture ", 10)),
+		"another link type": append(append([]byte{}, good[:20]...), 113, 0, 0, 0),
+	} {
+		if _, err := dissect.Open(bytes.NewReader(data), int64(len(data))); !errors.Is(err, dissect.ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	bad := append([]byte{}, good...)
+	copy(bad[24+8:], []byte{255, 255, 255, 127}) // a record of 2 GB
+	c, err := dissect.Open(bytes.NewReader(bad), int64(len(bad)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Scan(t.Context(), nil, nil); !errors.Is(err, dissect.ErrFormat) {
+		t.Error(err)
+	}
+}
+
+// FuzzCapture: nothing in a file makes a panic, or much memory.
+func FuzzCapture(f *testing.F) {
+	f.Add(seed(f).buf.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := dissect.Open(bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			return
+		}
+		all, err := c.Scan(t.Context(), nil, nil)
+		if err != nil {
+			return
+		}
+		rows, err := c.Rows(t.Context(), all, all, nil, 0, 1000)
+		if err != nil || len(rows) != min(1000, all.Total) {
+			t.Fatalf("%d rows of %d: %v", len(rows), all.Total, err)
+		}
+		for i := range min(20, all.Total) {
+			if _, err := c.Packet(t.Context(), all, i+1); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := c.Follow(t.Context(), all, i+1); err == nil && s.ToServer < 0 {
+				t.Fatal(s)
+			}
+		}
+	})
+}

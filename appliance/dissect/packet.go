@@ -1,0 +1,206 @@
+package dissect
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// A Packet is one packet in full.
+type Packet struct {
+	Row
+	Captured int // bytes in the file
+	Wire     int // bytes that it had on the wire
+	Layers   []Layer
+	Dump     []Line
+}
+
+// A Layer is one of a packet's headers, or what no header is known of.
+type Layer struct {
+	Name   string
+	Fields []Field
+}
+
+// A Field is a value in a header.
+type Field struct{ Name, Value string }
+
+// A Line is 16 bytes of a packet.
+type Line struct{ Offset, Hex, Text string }
+
+// Packet decodes the packet of that number, from 1; io.EOF says that there is none.
+func (c *Capture) Packet(_ context.Context, all *Index, number int) (Packet, error) {
+	f, _, err := c.find(all, number)
+	if err != nil {
+		return Packet{}, err
+	}
+	out := Packet{Row: row(f, number, all), Captured: len(f.data), Wire: f.wire, Dump: dump(f.data)}
+	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
+	for _, l := range p.Layers() {
+		out.Layers = append(out.Layers, layerOf(l))
+	}
+	return out, nil
+}
+
+// names of layers that gopacket calls otherwise.
+var layerNames = map[gopacket.LayerType]string{
+	layers.LayerTypeEthernet:   "Ethernet",
+	layers.LayerTypeDot1Q:      "VLAN tag (IEEE 802.1Q)",
+	layers.LayerTypeARP:        "Address Resolution Protocol",
+	layers.LayerTypeIPv4:       "Internet Protocol Version 4",
+	layers.LayerTypeIPv6:       "Internet Protocol Version 6",
+	layers.LayerTypeTCP:        "Transmission Control Protocol",
+	layers.LayerTypeUDP:        "User Datagram Protocol",
+	layers.LayerTypeICMPv4:     "Internet Control Message Protocol",
+	layers.LayerTypeICMPv6:     "Internet Control Message Protocol for IPv6",
+	layers.LayerTypeDNS:        "Domain Name System",
+	gopacket.LayerTypePayload:  "Data",
+	gopacket.LayerTypeFragment: "Fragment",
+}
+
+func layerOf(l gopacket.Layer) Layer {
+	name, ok := layerNames[l.LayerType()]
+	if !ok {
+		name = l.LayerType().String()
+	}
+	out := Layer{Name: name}
+	add := func(name, format string, a ...any) {
+		out.Fields = append(out.Fields, Field{name, fmt.Sprintf(format, a...)})
+	}
+	switch l := l.(type) {
+	case *layers.Ethernet:
+		add("Destination", "%v", l.DstMAC)
+		add("Source", "%v", l.SrcMAC)
+		add("Type", "%v (0x%04x)", l.EthernetType, uint16(l.EthernetType))
+	case *layers.Dot1Q:
+		add("VLAN", "%d", l.VLANIdentifier)
+		add("Priority", "%d", l.Priority)
+		add("Type", "%v", l.Type)
+	case *layers.ARP:
+		add("What it says", "%s", arpInfo(l))
+		add("Operation", "%d", l.Operation)
+		add("Sender", "%v at % x", address(l.SourceProtAddress), l.SourceHwAddress)
+		add("Target", "%v at % x", address(l.DstProtAddress), l.DstHwAddress)
+	case *layers.IPv4:
+		add("Source", "%v", l.SrcIP)
+		add("Destination", "%v", l.DstIP)
+		add("Header length", "%d bytes", int(l.IHL)*4)
+		add("Total length", "%d bytes", l.Length)
+		add("Identification", "0x%04x", l.Id)
+		add("Flags", "%s", orNone(l.Flags.String()))
+		add("Fragment offset", "%d", int(l.FragOffset)*8)
+		add("Time to live", "%d", l.TTL)
+		add("Type of service", "0x%02x", l.TOS)
+		add("Protocol", "%v (%d)", l.Protocol, uint8(l.Protocol))
+		add("Header checksum", "0x%04x", l.Checksum)
+	case *layers.IPv6:
+		add("Source", "%v", l.SrcIP)
+		add("Destination", "%v", l.DstIP)
+		add("Payload length", "%d bytes", l.Length)
+		add("Next header", "%v (%d)", l.NextHeader, uint8(l.NextHeader))
+		add("Hop limit", "%d", l.HopLimit)
+		add("Traffic class", "0x%02x", l.TrafficClass)
+		add("Flow label", "0x%05x", l.FlowLabel)
+	case *layers.TCP:
+		add("Source port", "%d (%s)", uint16(l.SrcPort), tcpPort(l.SrcPort))
+		add("Destination port", "%d (%s)", uint16(l.DstPort), tcpPort(l.DstPort))
+		add("Sequence number", "%d", l.Seq)
+		add("Acknowledgement number", "%d", l.Ack)
+		add("Header length", "%d bytes", int(l.DataOffset)*4)
+		add("Flags", "%s", orNone(flagNames(l)))
+		add("Window", "%d", l.Window)
+		add("Checksum", "0x%04x", l.Checksum)
+		add("Urgent pointer", "%d", l.Urgent)
+		for _, o := range l.Options {
+			add("Option", "%s", strings.TrimPrefix(o.String(), "TCPOption"))
+		}
+		add("Data", "%d bytes", len(l.Payload))
+	case *layers.UDP:
+		add("Source port", "%d (%s)", uint16(l.SrcPort), udpPort(l.SrcPort))
+		add("Destination port", "%d (%s)", uint16(l.DstPort), udpPort(l.DstPort))
+		add("Length", "%d bytes", l.Length)
+		add("Checksum", "0x%04x", l.Checksum)
+	case *layers.ICMPv4:
+		add("Type", "%v", l.TypeCode)
+		add("Checksum", "0x%04x", l.Checksum)
+		add("Identifier", "0x%04x", l.Id)
+		add("Sequence number", "%d", l.Seq)
+	case *layers.ICMPv6:
+		add("Type", "%v", l.TypeCode)
+		add("Checksum", "0x%04x", l.Checksum)
+	case *layers.DNS:
+		add("What it says", "%s", dnsInfo(l))
+		add("Transaction ID", "0x%04x", l.ID)
+		add("Recursion", "desired %t, available %t", l.RD, l.RA)
+		for _, q := range l.Questions {
+			add("Question", "%s %v %v", Printable(string(q.Name)), q.Type, q.Class)
+		}
+		for _, part := range []struct {
+			name string
+			list []layers.DNSResourceRecord
+		}{{"Answer", l.Answers}, {"Authority", l.Authorities}, {"Additional", l.Additionals}} {
+			for _, r := range part.list {
+				add(part.name, "%s TTL %d %s", Printable(string(r.Name)), r.TTL, Printable(r.String()))
+			}
+		}
+	case *gopacket.DecodeFailure:
+		out.Name = "What cannot be decoded"
+		add("Reason", "%s", Printable(l.Error().Error()))
+	case *gopacket.Payload:
+		add("Length", "%d bytes", len(l.Payload()))
+	default:
+		out.Fields = generic(l)
+	}
+	return out
+}
+
+// generic lists the fields of a header for which there is no form of our own.
+func generic(l gopacket.Layer) []Field {
+	v := reflect.Indirect(reflect.ValueOf(l))
+	if v.Kind() != reflect.Struct {
+		return []Field{{"Length", fmt.Sprintf("%d bytes", len(l.LayerContents()))}}
+	}
+	var list []Field
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if !f.IsExported() || f.Anonymous {
+			continue
+		}
+		text := Printable(fmt.Sprint(v.Field(i).Interface()))
+		if len(text) > 200 {
+			text = text[:200] + "…"
+		}
+		list = append(list, Field{f.Name, strings.ToValidUTF8(text, "")})
+	}
+	return list
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// dump writes bytes in hexadecimal and as text, 16 in a line.
+func dump(data []byte) []Line {
+	var lines []Line
+	for off := 0; off < len(data); off += 16 {
+		part := data[off:min(off+16, len(data))]
+		text := make([]byte, len(part))
+		for i, c := range part {
+			if text[i] = c; c < ' ' || c > '~' {
+				text[i] = '.'
+			}
+		}
+		hex := fmt.Sprintf("% x", part[:min(8, len(part))])
+		if len(part) > 8 {
+			hex += "  " + fmt.Sprintf("% x", part[8:])
+		}
+		lines = append(lines, Line{fmt.Sprintf("%04x", off), hex, string(text)})
+	}
+	return lines
+}

@@ -1,0 +1,365 @@
+package dissect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/esasim/esasim/appliance/pcapfilter"
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// A Row is a packet in the list (A3).
+type Row struct {
+	Number      int
+	Time        time.Time
+	Source      string
+	Destination string
+	Protocol    string
+	Info        string
+	Stream      bool // it is of a TCP connection, which can be followed
+}
+
+const pageAhead = 1 << 16 // bytes read at a time for a page
+
+// Rows lists up to n packets that x selected, from the i-th on, which counts from 0. filter
+// is x's, nil if it had none, and all the Index of everything in the same file.
+func (c *Capture) Rows(ctx context.Context, x, all *Index, filter *pcapfilter.Filter, i, n int) ([]Row, error) {
+	at, skip, ok := x.start(i)
+	if !ok {
+		return nil, nil
+	}
+	read := c.from(at.off, pageAhead)
+	var rows []Row
+	for number := at.number; len(rows) < n; number++ {
+		f, err := read.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = lost(ctx, number)
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case filter != nil && !filter.Match(f.data, f.wire):
+		case skip > 0:
+			skip--
+		default:
+			rows = append(rows, row(f, number, all))
+		}
+	}
+	return rows, nil
+}
+
+// find reads the packet of that number, from 1.
+func (c *Capture) find(all *Index, number int) (frame, *frames, error) {
+	at, skip, ok := all.start(number - 1)
+	if !ok {
+		return frame{}, nil, io.EOF
+	}
+	read := c.from(at.off, pageAhead)
+	for {
+		f, err := read.next()
+		if err != nil || skip == 0 {
+			return f, read, err
+		}
+		skip--
+	}
+}
+
+// row decodes a frame.
+func row(f frame, number int, all *Index) Row {
+	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
+	r := Row{Number: number, Time: f.at, Protocol: "Unknown", Info: fmt.Sprintf("%d bytes", f.wire)}
+	if e, ok := p.Layer(layers.LayerTypeEthernet).(*layers.Ethernet); ok {
+		r.Source, r.Destination, r.Protocol = e.SrcMAC.String(), e.DstMAC.String(), "Ethernet"
+		r.Info = "Type " + e.EthernetType.String()
+	}
+	var src, dst netip.Addr
+	var proto layers.IPProtocol
+	switch ip := p.NetworkLayer().(type) {
+	case *layers.IPv4:
+		src, dst, proto = address(ip.SrcIP), address(ip.DstIP), ip.Protocol
+		r.Protocol = "IPv4"
+	case *layers.IPv6:
+		src, dst, proto = address(ip.SrcIP), address(ip.DstIP), ip.NextHeader
+		r.Protocol = "IPv6"
+	default:
+		if a, ok := p.Layer(layers.LayerTypeARP).(*layers.ARP); ok {
+			r.Protocol, r.Info = "ARP", arpInfo(a)
+		}
+		return r
+	}
+	if !src.IsValid() { // the header is cut off
+		r.Protocol = "Ethernet"
+		return r
+	}
+	r.Source, r.Destination, r.Info = src.String(), dst.String(), "Protocol "+proto.String()
+	if p.Layer(gopacket.LayerTypeFragment) != nil {
+		r.Info = "Fragment of " + proto.String()
+		return r
+	}
+	switch t := p.TransportLayer().(type) {
+	case *layers.TCP:
+		r.Stream = true
+		r.Protocol, r.Info = tcpInfo(t, segmentOf(src, dst, t), number, all)
+	case *layers.UDP:
+		r.Protocol, r.Info = udpInfo(p, t)
+	default:
+		icmpInfo(p, &r)
+	}
+	return r
+}
+
+func address(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
+}
+
+func arpInfo(a *layers.ARP) string {
+	from, to := net.IP(a.SourceProtAddress), net.IP(a.DstProtAddress)
+	switch {
+	case a.Operation == layers.ARPRequest && from.Equal(to):
+		return fmt.Sprintf("ARP announcement for %v", from)
+	case a.Operation == layers.ARPRequest:
+		return fmt.Sprintf("Who has %v? Tell %v", to, from)
+	case a.Operation == layers.ARPReply:
+		return fmt.Sprintf("%v is at %v", from, net.HardwareAddr(a.SourceHwAddress))
+	}
+	return fmt.Sprintf("Operation %d", a.Operation)
+}
+
+// tcpInfo is the form of A3, but for protocols that are known by their ports.
+func tcpInfo(t *layers.TCP, s segment, number int, all *Index) (protocol, info string) {
+	if len(s.data) > 0 {
+		if protocol, info := overTCP(t, s.data); protocol != "" {
+			return protocol, info
+		}
+	}
+	var b strings.Builder
+	seq, ack := s.seq, s.ack
+	if o, ok := all.opening(s.flow, number); ok {
+		seq -= o.seq
+	}
+	if o, ok := all.opening(s.back(), number); ok {
+		ack -= o.seq
+	}
+	fmt.Fprintf(&b, "%s > %s [%s] Seq=%d", tcpPort(t.SrcPort), tcpPort(t.DstPort), flagNames(t), seq)
+	if t.ACK {
+		fmt.Fprintf(&b, " Ack=%d", ack)
+	}
+	fmt.Fprintf(&b, " Win=%d Len=%d", t.Window, len(s.data))
+	for _, o := range t.Options {
+		switch {
+		case o.OptionType == layers.TCPOptionKindMSS && len(o.OptionData) == 2:
+			fmt.Fprintf(&b, " MSS=%d", uint16(o.OptionData[0])<<8|uint16(o.OptionData[1]))
+		case o.OptionType == layers.TCPOptionKindWindowScale && len(o.OptionData) == 1:
+			fmt.Fprintf(&b, " WS=%d", o.OptionData[0])
+		case o.OptionType == layers.TCPOptionKindSACKPermitted:
+			b.WriteString(" SACK_PERM")
+		}
+	}
+	return "TCP", b.String()
+}
+
+func flagNames(t *layers.TCP) string {
+	var names []string
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{{t.FIN, "FIN"}, {t.SYN, "SYN"}, {t.RST, "RST"}, {t.PSH, "PSH"}, {t.ACK, "ACK"}, {t.URG, "URG"}, {t.ECE, "ECE"}, {t.CWR, "CWR"}} {
+		if f.on {
+			names = append(names, f.name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// tcpPort and udpPort name a port that has a name.
+func tcpPort(p layers.TCPPort) string {
+	if name, ok := layers.TCPPortNames(p); ok && p < 1024 {
+		return name
+	}
+	return strconv.Itoa(int(p))
+}
+
+func udpPort(p layers.UDPPort) string {
+	if name, ok := layers.UDPPortNames(p); ok && p < 1024 {
+		return name
+	}
+	return strconv.Itoa(int(p))
+}
+
+// overTCP tells of data of protocols that are known by their ports.
+func overTCP(t *layers.TCP, data []byte) (protocol, info string) {
+	toServer := true
+	port := t.DstPort
+	if port >= 1024 && port != 7025 || t.SrcPort < 1024 && t.SrcPort < port {
+		port, toServer = t.SrcPort, false
+	}
+	who := "Server -> Client"
+	said := "Response: "
+	if toServer {
+		who, said = "Client -> Server", "Request: "
+	}
+	switch port {
+	case 514:
+		return "RSH", who + " data"
+	case 22:
+		if strings.HasPrefix(string(data[:min(4, len(data))]), "SSH-") {
+			return "SSH", "Protocol " + firstLine(data)
+		}
+		return "SSH", fmt.Sprintf("%s packet, %d bytes", who, len(data))
+	case 21:
+		return "FTP", said + firstLine(data)
+	case 20:
+		return "FTP-DATA", fmt.Sprintf("%d bytes", len(data))
+	case 25, 7025:
+		return "SMTP", said + firstLine(data)
+	case 80:
+		return "HTTP", firstLine(data)
+	case 443:
+		return "TLS", tlsInfo(data)
+	}
+	return "", ""
+}
+
+// tlsInfo names the record that data begins with (RFC 8446, 5.1).
+func tlsInfo(data []byte) string {
+	if len(data) < 6 || data[1] != 3 {
+		return fmt.Sprintf("Continuation data, %d bytes", len(data))
+	}
+	switch data[0] {
+	case 20:
+		return "Change Cipher Spec"
+	case 21:
+		return "Alert"
+	case 22:
+		switch data[5] {
+		case 1:
+			return "Client Hello"
+		case 2:
+			return "Server Hello"
+		}
+		return "Handshake message"
+	case 23:
+		return fmt.Sprintf("Application Data, %d bytes", len(data))
+	}
+	return fmt.Sprintf("Continuation data, %d bytes", len(data))
+}
+
+// firstLine is the first line of a text, fit to be shown.
+func firstLine(data []byte) string {
+	const longest = 160
+	line, _, _ := strings.Cut(string(data[:min(len(data), 4*longest)]), "\n")
+	line = strings.TrimRight(Printable(line), " .")
+	if utf8.RuneCountInString(line) > longest {
+		line = string([]rune(line)[:longest]) + "…"
+	}
+	return line
+}
+
+// Printable replaces what is not text by dots. Line ends and tabs stay.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case r == utf8.RuneError, r < ' ', r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+			return '.'
+		}
+		return r
+	}, strings.ReplaceAll(s, "\r\n", "\n"))
+}
+
+func udpInfo(p gopacket.Packet, u *layers.UDP) (protocol, info string) {
+	switch {
+	case u.DstPort == 53 || u.SrcPort == 53:
+		if d, ok := p.ApplicationLayer().(*layers.DNS); ok {
+			return "DNS", dnsInfo(d)
+		}
+	case u.DstPort == 514:
+		return "Syslog", firstLine(u.Payload)
+	case u.DstPort == 123 || u.SrcPort == 123:
+		if n, ok := p.ApplicationLayer().(*layers.NTP); ok {
+			mode := map[layers.NTPMode]string{3: "client", 4: "server"}[n.Mode]
+			return "NTP", strings.TrimSuffix(fmt.Sprintf("NTP Version %d, %s", n.Version, mode), ", ")
+		}
+	}
+	return "UDP", fmt.Sprintf("%s > %s Len=%d", udpPort(u.SrcPort), udpPort(u.DstPort), len(u.Payload))
+}
+
+func dnsInfo(d *layers.DNS) string {
+	var b strings.Builder
+	b.WriteString("Standard query ")
+	if d.QR {
+		b.WriteString("response ")
+	}
+	fmt.Fprintf(&b, "0x%04x", d.ID)
+	if d.QR && d.ResponseCode != layers.DNSResponseCodeNoErr {
+		b.WriteString(" " + d.ResponseCode.String())
+	}
+	for _, q := range d.Questions {
+		fmt.Fprintf(&b, " %v %s", q.Type, Printable(string(q.Name)))
+	}
+	for i, a := range d.Answers {
+		if i == 4 {
+			b.WriteString(" …")
+			break
+		}
+		switch {
+		case a.IP != nil:
+			fmt.Fprintf(&b, " %v %v", a.Type, a.IP)
+		case a.Type == layers.DNSTypeMX:
+			fmt.Fprintf(&b, " MX %d %s", a.MX.Preference, Printable(string(a.MX.Name)))
+		case len(a.PTR)+len(a.CNAME)+len(a.NS) > 0:
+			fmt.Fprintf(&b, " %v %s", a.Type, Printable(string(a.PTR)+string(a.CNAME)+string(a.NS)))
+		default:
+			fmt.Fprintf(&b, " %v", a.Type)
+		}
+	}
+	return b.String()
+}
+
+func icmpInfo(p gopacket.Packet, r *Row) {
+	if m, ok := p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4); ok {
+		r.Protocol = "ICMP"
+		switch m.TypeCode.Type() {
+		case layers.ICMPv4TypeEchoRequest:
+			r.Info = fmt.Sprintf("Echo (ping) request id=0x%04x, seq=%d", m.Id, m.Seq)
+		case layers.ICMPv4TypeEchoReply:
+			r.Info = fmt.Sprintf("Echo (ping) reply id=0x%04x, seq=%d", m.Id, m.Seq)
+		default:
+			r.Info = m.TypeCode.String()
+		}
+		return
+	}
+	m, ok := p.Layer(layers.LayerTypeICMPv6).(*layers.ICMPv6)
+	if !ok {
+		return
+	}
+	r.Protocol, r.Info = "ICMPv6", m.TypeCode.String()
+	if s, ok := p.Layer(layers.LayerTypeICMPv6NeighborSolicitation).(*layers.ICMPv6NeighborSolicitation); ok {
+		r.Info = fmt.Sprintf("Neighbor Solicitation for %v", s.TargetAddress)
+	}
+	if a, ok := p.Layer(layers.LayerTypeICMPv6NeighborAdvertisement).(*layers.ICMPv6NeighborAdvertisement); ok {
+		r.Info = fmt.Sprintf("Neighbor Advertisement %v", a.TargetAddress)
+	}
+	if e, ok := p.Layer(layers.LayerTypeICMPv6Echo).(*layers.ICMPv6Echo); ok {
+		kind := "request"
+		if m.TypeCode.Type() == layers.ICMPv6TypeEchoReply {
+			kind = "reply"
+		}
+		r.Info = fmt.Sprintf("Echo (ping) %s id=0x%04x, seq=%d", kind, e.Identifier, e.SeqNumber)
+	}
+}

@@ -1,0 +1,69 @@
+package dissect
+
+import (
+	"net/netip"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// A flow is one direction of a TCP connection.
+type flow struct{ from, to netip.AddrPort }
+
+func (f flow) back() flow { return flow{f.to, f.from} }
+
+// A segment is what matters of a TCP segment for numbering and for following.
+type segment struct {
+	flow
+	seq, ack            uint32
+	syn, fin, rst, acks bool
+	data                []byte // within the frame
+}
+
+// A decoder finds TCP segments, quickly. It is not safe for concurrent use.
+type decoder struct {
+	eth  layers.Ethernet
+	tag  layers.Dot1Q
+	ip4  layers.IPv4
+	ip6  layers.IPv6
+	skip layers.IPv6ExtensionSkipper
+	tcp  layers.TCP
+
+	parser *gopacket.DecodingLayerParser
+	found  []gopacket.LayerType
+}
+
+func newDecoder() *decoder {
+	d := &decoder{}
+	d.parser = gopacket.NewDecodingLayerParser(layers.LayerTypeEthernet, &d.eth, &d.tag, &d.ip4, &d.ip6, &d.skip, &d.tcp)
+	d.parser.IgnoreUnsupported = true
+	return d
+}
+
+// segment decodes a frame. What it returns is valid as long as the frame is.
+func (d *decoder) segment(data []byte) (segment, bool) {
+	if err := d.parser.DecodeLayers(data, &d.found); err != nil {
+		return segment{}, false
+	}
+	var src, dst netip.Addr
+	for _, t := range d.found {
+		switch t {
+		case layers.LayerTypeIPv4:
+			src, _ = netip.AddrFromSlice(d.ip4.SrcIP)
+			dst, _ = netip.AddrFromSlice(d.ip4.DstIP)
+		case layers.LayerTypeIPv6:
+			src, _ = netip.AddrFromSlice(d.ip6.SrcIP)
+			dst, _ = netip.AddrFromSlice(d.ip6.DstIP)
+		case layers.LayerTypeTCP:
+			return segmentOf(src, dst, &d.tcp), true
+		}
+	}
+	return segment{}, false
+}
+
+func segmentOf(src, dst netip.Addr, t *layers.TCP) segment {
+	return segment{
+		flow: flow{netip.AddrPortFrom(src.Unmap(), uint16(t.SrcPort)), netip.AddrPortFrom(dst.Unmap(), uint16(t.DstPort))},
+		seq:  t.Seq, ack: t.Ack, syn: t.SYN, fin: t.FIN, rst: t.RST, acks: t.ACK, data: t.Payload,
+	}
+}

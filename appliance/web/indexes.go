@@ -1,0 +1,100 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/esasim/esasim/appliance/dissect"
+	"github.com/esasim/esasim/appliance/pcapfilter"
+)
+
+// maxIndexes is how many are kept, scanners how many files are gone through at a time:
+// the appliance has more to do.
+const (
+	maxIndexes = 12
+	scanners   = 2
+)
+
+// indexes keeps what scans of captures have found.
+type indexes struct {
+	slots chan struct{}
+
+	mu    sync.Mutex
+	order []*keptIndex // the one that was used last is the last
+}
+
+// A keptIndex is of one file and one filter.
+type keptIndex struct {
+	file, filter string
+
+	mu    sync.Mutex // held during a scan
+	head  []byte     // of the file: another one of that name begins otherwise
+	size  int64
+	index *dissect.Index
+}
+
+func newIndexes() *indexes { return &indexes{slots: make(chan struct{}, scanners)} }
+
+// forget drops everything.
+func (x *indexes) forget() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.order = nil
+}
+
+// slot is where the index of a file with a filter is kept.
+func (x *indexes) slot(file, filter string) *keptIndex {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var k *keptIndex
+	for i, o := range x.order {
+		if o.file == file && o.filter == filter {
+			k = o
+			x.order = append(x.order[:i], x.order[i+1:]...)
+			break
+		}
+	}
+	if k == nil {
+		k = &keptIndex{file: file, filter: filter}
+	}
+	if x.order = append(x.order, k); len(x.order) > maxIndexes {
+		x.order = x.order[1:]
+	}
+	return k
+}
+
+// of returns the index of a file with a filter, which is nil where expr is empty. Whoever
+// asks for one that is being made waits for it.
+func (x *indexes) of(ctx context.Context, r io.ReaderAt, info fs.FileInfo, c *dissect.Capture, expr string, filter *pcapfilter.Filter) (*dissect.Index, error) {
+	k := x.slot(info.Name(), expr)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	head := make([]byte, 64) // the file's header, and that of the first packet
+	n, err := r.ReadAt(head, 0)
+	if err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt's
+		return nil, err
+	}
+	head = head[:n]
+	old := k.index
+	if old != nil && (info.Size() < k.size || !bytes.HasPrefix(head, k.head)) {
+		old = nil
+	}
+	if old != nil && info.Size() == k.size {
+		return old, nil
+	}
+	select {
+	case x.slots <- struct{}{}:
+		defer func() { <-x.slots }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	index, err := c.Scan(ctx, filter, old)
+	if err != nil {
+		return nil, err
+	}
+	k.head, k.size, k.index = head, info.Size(), index
+	return index, nil
+}
