@@ -306,7 +306,7 @@ func (s *site) chartOf(x *dissect.Index) *chart {
 			h = max(h, 1)
 			c.Bars = append(c.Bars, bar{
 				decimal(left + width*0.08), decimal(chartHeight - h), decimal(width * 0.84), decimal(h),
-				fmt.Sprintf("%s: %s, %s", s.stamp(x.First.Add(time.Duration(i)*x.Width))[11:], count(col.Packets, "packet", "packets"), size(col.Bytes)),
+				fmt.Sprintf("%s: %s, %s", s.stamp(x.First.Add(time.Duration(i) * x.Width))[11:], count(col.Packets, "packet", "packets"), size(col.Bytes)),
 			})
 		}
 		y := chartHeight - float64(col.Bytes)/float64(cmp.Or(octets, 1))*(chartHeight-4)

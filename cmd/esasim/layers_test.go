@@ -47,6 +47,7 @@ var modules = map[string][]string{
 	"golang.org/x/term":               {"shell"},
 	"gvisor.dev/gvisor":               {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
 	"github.com/rogpeppe/go-internal": nil, // tests only
+	"github.com/chromedp":             nil, // tests only: chromedp, and cdproto, its protocol
 }
 
 func TestLayers(t *testing.T) {

@@ -1,0 +1,348 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/pkg/sftp"
+
+	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/capture"
+)
+
+// patience is for failing only.
+const patience = time.Minute
+
+// chromium is the browser's program. Without it the test is skipped, or fails where
+// every client is required.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("ESASIM_REQUIRE_TOOLS") != "" {
+		t.Fatal("chromium is not installed")
+	}
+	t.Skip("chromium is not installed")
+	return ""
+}
+
+// A window is a headless browser with cookies of its own.
+type window struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// openWindow starts a browser before an appliance's page.
+func openWindow(t *testing.T, box *appliancetest.Box) *window {
+	t.Helper()
+	alloc, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium(t)),
+		chromedp.NoSandbox, // root runs tests in containers
+		chromedp.IgnoreCertErrors,
+		chromedp.WindowSize(1280, 900),
+	)...)
+	ctx, end := chromedp.NewContext(alloc)
+	w := &window{t, ctx}
+	w.do(chromedp.Navigate("about:blank")) // the browser lives as long as the context of its first action
+	var late context.CancelFunc
+	w.ctx, late = context.WithTimeout(ctx, patience)
+	t.Cleanup(func() {
+		late()
+		end()
+		stop()
+	})
+	w.do(chromedp.Navigate("https://" + box.Addrs()["https"].String() + "/"))
+	return w
+}
+
+// An action gives nothing.
+type action = chromedp.Action[chromedp.Void]
+
+func (w *window) do(actions ...action) {
+	w.t.Helper()
+	if err := chromedp.Do(w.ctx, actions...); err != nil {
+		seen, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), 5*time.Second)
+		defer cancel()
+		text, _ := chromedp.Run(seen, chromedp.Evaluate[string]("document.body.innerText"))
+		w.t.Fatalf("%v\nthe page reads:\n%s", err, text)
+	}
+}
+
+// ask is do for an action that gives something.
+func ask[T any](w *window, a chromedp.Action[T]) T {
+	w.t.Helper()
+	v, err := chromedp.Run(w.ctx, a)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return v
+}
+
+// path finds an element by XPath.
+func path(format string, a ...any) chromedp.Search { return chromedp.Search(fmt.Sprintf(format, a...)) }
+
+// login logs the factory account in.
+func (w *window) login() {
+	w.t.Helper()
+	w.do(
+		chromedp.SendKeys(chromedp.CSS("#username"), appliancetest.User),
+		chromedp.SendKeys(chromedp.CSS("#password"), appliancetest.Passphrase+"\r"),
+		chromedp.WaitVisible(chromedp.CSS("nav.menus")),
+	)
+}
+
+// choose clicks an item of a menu.
+func (w *window) choose(menu, item string) {
+	w.t.Helper()
+	w.do(chromedp.Click(path(`//summary[text()=%q]`, menu)), chromedp.Click(path(`//nav//a[text()=%q]`, item)), chromedp.WaitVisible(path(`//h1[text()=%q]`, item)))
+}
+
+// press clicks a button, and waits for a text on the page that follows.
+func (w *window) press(button, then string) {
+	w.t.Helper()
+	w.do(chromedp.Click(path(`//main//*[(self::button or self::a) and normalize-space(.)=%q]`, button)))
+	w.sees(then)
+}
+
+// sees waits for a text.
+func (w *window) sees(text string) {
+	w.t.Helper()
+	w.do(chromedp.WaitVisible(path(`//main[contains(normalize-space(.), %q)]`, text)))
+}
+
+// text is what a part of the page reads.
+func (w *window) text(selector string) string {
+	w.t.Helper()
+	return ask(w, chromedp.Text(chromedp.CSS(selector)))
+}
+
+// sizes of the pictures.
+var sizes = map[string]struct {
+	width, height int64
+	touch         bool
+}{"desktop": {1280, 900, false}, "phone": {390, 844, true}}
+
+// picture keeps pictures of the page for somebody to look at: in the directory that
+// ESASIM_SCREENSHOTS names, or among the test's artifacts (go test -artifacts).
+func (w *window) picture(name string) {
+	w.t.Helper()
+	dir := os.Getenv("ESASIM_SCREENSHOTS")
+	if dir == "" {
+		dir = w.t.ArtifactDir()
+	}
+	for size, s := range sizes {
+		for _, scheme := range []string{"light", "dark"} {
+			if scheme == "dark" && size == "phone" && !strings.HasPrefix(name, "02") {
+				continue
+			}
+			options := []chromedp.EmulateViewportOption{}
+			if s.touch {
+				options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
+			}
+			w.do(chromedp.EmulateViewport(s.width, s.height, options...), colours(scheme))
+			png := ask(w, chromedp.FullScreenshot(100))
+			wide := ask(w, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+			if wide {
+				w.t.Errorf("%s is wider than a %s", name, size)
+			}
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%s.png", name, size, scheme)), png, 0o644); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	w.do(chromedp.EmulateViewport(1280, 900), colours(""))
+}
+
+// colours chooses the colours that the user prefers.
+func colours(scheme string) action {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	})
+}
+
+// A browser does with packet captures what the document says, and gets the bytes that
+// SFTP gets (B6 to B8, B14 to B23).
+func TestABrowserCapturesPackets(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.picture("01-login")
+	w.login()
+	w.picture("02-status")
+	w.choose("Help and Support", "Packet Capture")
+	w.picture("03-capture-idle")
+
+	w.press("Start Capture", "Status: Capture in progress")
+	before := w.text(`[data-show="size"]`)
+	w.do(chromedp.WaitVisible(path(`//*[@data-show="size"][text()!=%q]`, before)))
+	w.picture("04-capture-running")
+	box.Exec("version")
+	w.press("Stop Capture", "Success - Packet Capture has stopped.")
+
+	w.press("Edit Settings", "Capture File Size Limit")
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "20"), chromedp.Click(chromedp.CSS(`input[name="duration"][value="time"]`)), chromedp.SetValue(chromedp.CSS("#time"), "5m 30s"),
+		chromedp.SendKeys(chromedp.CSS("#expression"), "ip host 10.1.1.1 or or"))
+	w.sees("The filter is not valid at character 21: syntax error.")
+	w.picture("05-settings-bad-filter")
+	w.press("Submit", "Some settings are not valid.")
+	w.do(chromedp.Clear(chromedp.CSS("#expression")), chromedp.SendKeys(chromedp.CSS("#expression"), "ip host 10.1.1.1"))
+	w.sees("The filter is valid.")
+	w.press("Submit", "Success - Packet Capture settings have been changed.")
+	if s := box.Appliance().Captures.Settings(); s.SizeMB != 20 || s.Duration != 330*time.Second || s.FilterText() != "ip host 10.1.1.1" {
+		t.Errorf("the settings are %+v", s)
+	}
+	w.picture("06-capture-files")
+
+	name := filepath.Base(box.Captures()[0])
+	got, want := w.download(name), fetch(t, box, "/data/pub/diagnostic/"+name)
+	if !bytes.Equal(got, want) || len(want) < 1000 {
+		t.Errorf("the browser has %d bytes, sftp %d", len(got), len(want))
+	}
+
+	w.press(name, "packets in")
+	w.picture("07-packets")
+	w.do(chromedp.SendKeys(chromedp.CSS("#filter"), "tcp[tcpflags] & tcp-syn != 0 and dst port 22\r"))
+	w.do(chromedp.WaitVisible(path(`//h2[starts-with(., "1 of ")]`)))
+	w.do(chromedp.Click(chromedp.CSS(`.packets tbody a`)), chromedp.WaitVisible(chromedp.CSS(`.dump`)))
+	w.picture("08-packet")
+	w.press("Follow TCP Stream", "SSH-2.0-")
+	w.picture("09-stream")
+
+	w.choose("Help and Support", "Packet Capture")
+	w.do(chromedp.Click(path(`//input[@name="file"][@value=%q]`, name)))
+	w.press("Delete Selected Files", "Are you sure you want to delete this file?")
+	w.picture("10-delete")
+	w.press("Delete", "Success - 1 packet capture file has been deleted.")
+	if left := box.Captures(); len(left) != 0 {
+		t.Errorf("%v are left", left)
+	}
+
+	w.choose("Network", "IP Interfaces")
+	w.picture("11-interfaces")
+	w.choose("Help and Support", "Online Help")
+	w.do(chromedp.SendKeys(chromedp.CSS("#search"), "Packet Capture\r"))
+	w.press("Running a Packet Capture", "To start a capture")
+	w.picture("12-help")
+	w.do(chromedp.Click(path(`//summary[text()="Options"]`)), chromedp.Click(path(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
+}
+
+// download fetches a file with the page's button, as the browser stores it.
+func (w *window) download(name string) []byte {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	progress := chromedp.BrowserEvents(w.ctx, browser.DownloadProgress)
+	w.do(
+		chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+			on := true
+			_, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+				Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir, EventsEnabled: &on,
+			})
+			return err
+		}),
+		chromedp.Click(path(`//input[@name="file"][@value=%q]`, name)),
+		chromedp.Click(path(`//button[text()="Download File"]`)),
+	)
+	for e, err := range progress {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if e.State == browser.DownloadProgressStateCanceled {
+			w.t.Fatal("the download was cancelled")
+		}
+		if e.State == browser.DownloadProgressStateCompleted {
+			break
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return data
+}
+
+// fetch gets a file by SFTP.
+func fetch(t *testing.T, box *appliancetest.Box, name string) []byte {
+	t.Helper()
+	conn, err := box.Dial(appliancetest.User, appliancetest.Passphrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client, err := sftp.NewClient(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	f, err := client.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// Two browsers and the command line, at once (B20 to B22).
+func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
+	box := appliancetest.Start(t)
+	one, two := openWindow(t, box), openWindow(t, box)
+	for _, w := range []*window{one, two} {
+		w.login()
+		w.choose("Help and Support", "Packet Capture")
+	}
+	cli := box.Login()
+	cli.Type("packetcapture")
+	cli.Expect("- START")
+	cli.Expect("[]> ")
+	cli.Type("start")
+	cli.Expect("Success - Packet Capture has started")
+	one.press("Start Capture", "A packet capture that was started with the command packetcapture is in progress.")
+	two.do(chromedp.Reload())
+	two.sees("Status: No packet capture in progress")
+	cli.Type("stop")
+	cli.Expect("Success - Packet Capture has stopped")
+
+	one.press("Start Capture", "Status: Capture in progress")
+	two.do(chromedp.Reload())
+	two.sees("Status: Capture in progress")
+	cli.Type("start")
+	cli.Expect("A packet capture that was started in the GUI is in progress.")
+	two.press("Stop Capture", "Success - Packet Capture has stopped.")
+	one.sees("Status: No packet capture in progress") // by itself
+	if s := box.Appliance().Captures.Status(capture.GUI); s.Reason != capture.ByUser {
+		t.Errorf("the capture: %+v", s)
+	}
+}
+
+// A browser that comes in plain is sent to where the door to HTTPS is outside.
+func TestTheDoorToHTTPLeadsToHTTPS(t *testing.T) {
+	box := appliancetest.Start(t)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	r, err := client.Get("http://" + box.Addrs()["http"].String() + "/login")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if got, want := r.Header.Get("Location"), "https://"+box.Addrs()["https"].String()+"/login"; r.StatusCode != http.StatusFound || got != want {
+		t.Errorf("%d to %q, want %q", r.StatusCode, got, want)
+	}
+}
