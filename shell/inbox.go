@@ -52,13 +52,15 @@ func (in *inbox) serve(limit time.Duration, input func()) {
 	in.limit, in.input = limit, input
 }
 
-// pump reads r until its end. echo shows the user that Ctrl-C reached a command.
+// pump reads r until its end. echo shows the user that Ctrl-C reached a command, before
+// that can end and the prompt come.
 func (in *inbox) pump(r io.Reader, echo func(string)) {
 	b := make([]byte, 512)
 	for {
 		n, err := r.Read(b)
-		if in.take(b[:n]) {
+		if interrupt := in.take(b[:n]); interrupt != nil {
 			echo("^C\n")
+			interrupt(ErrInterrupt)
 		}
 		if n < len(b) {
 			in.pause()
@@ -78,8 +80,9 @@ func (in *inbox) pause() {
 	in.afterCR = false
 }
 
-// take stores what came and reports whether a command was interrupted.
-func (in *inbox) take(b []byte) (interrupted bool) {
+// take stores what came. It returns what interrupts the command that runs if Ctrl-C
+// came, else nil.
+func (in *inbox) take(b []byte) (interrupt func(cause error)) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.since = in.clock.Mark()
@@ -93,8 +96,8 @@ func (in *inbox) take(b []byte) (interrupted bool) {
 		case lf: // one key was pressed, not two
 		case c == ctrlC && in.keys:
 			in.buf = nil // what was typed before is given up, as on any terminal
-			if in.interrupt() {
-				interrupted = true
+			if running := in.interrupt(); running != nil {
+				interrupt = running
 			}
 		default:
 			for len(in.buf) >= inboxSize && !in.closed {
@@ -107,7 +110,7 @@ func (in *inbox) take(b []byte) (interrupted bool) {
 		}
 	}
 	in.more.Broadcast()
-	return interrupted
+	return interrupt
 }
 
 const (
@@ -115,23 +118,23 @@ const (
 	ctrlD = 4
 )
 
-// interrupt ends the read that is going on, or else the command that runs.
-func (in *inbox) interrupt() (command bool) {
-	switch {
-	case in.reading:
+// interrupt ends the read that is going on. Where there is none it returns what ends the
+// command that runs; nil: none does.
+func (in *inbox) interrupt() (command func(cause error)) {
+	if in.reading {
 		in.cut = ErrInterrupt
-	case in.onBreak != nil:
-		in.onBreak(ErrInterrupt)
-		return true
+		return nil
 	}
-	return false
+	return in.onBreak
 }
 
 // Interrupt is what a signal INT of the client does: the same as Ctrl-C.
 func (in *inbox) Interrupt() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.interrupt()
+	if command := in.interrupt(); command != nil {
+		command(ErrInterrupt)
+	}
 	in.more.Broadcast()
 }
 

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -94,5 +95,22 @@ func TestTheHistoryIsBounded(t *testing.T) {
 	}
 	if h.Len() != historySize || h.At(0) != strings.Repeat("x", 3*historySize-1) || h.At(historySize-1) != strings.Repeat("x", 2*historySize) {
 		t.Errorf("%d entries, the newest of %d characters, the oldest of %d", h.Len(), len(h.At(0)), len(h.At(h.Len()-1)))
+	}
+}
+
+// Whoever interrupts a command sees that before what the command's end brings.
+func TestCtrlCIsShownBeforeTheCommandEnds(t *testing.T) {
+	in := newInbox(true, clock.System())
+	ctx, done := in.whileRunning(t.Context())
+	defer done()
+	shown := ""
+	in.pump(strings.NewReader("\x03"), func(text string) {
+		if ctx.Err() != nil {
+			t.Error("the command has ended already")
+		}
+		shown += text
+	})
+	if shown != "^C\n" || !errors.Is(context.Cause(ctx), ErrInterrupt) {
+		t.Errorf("shown: %q; the command ends with %v", shown, context.Cause(ctx))
 	}
 }
