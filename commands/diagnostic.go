@@ -20,7 +20,8 @@ var _ = register(&shell.Command{
 		"diagnostic tracking deletedb\n" +
 		"diagnostic reload\n" +
 		"diagnostic services <name> restart | status\n\n" +
-		"The inline forms do not ask, except for smtpping, and for reload at the prompt.",
+		"The inline forms do not ask, except for smtpping and reload: they read the answers from standard input\n" +
+		"where there is no terminal.",
 	Source: "B24, B43 to B45 (menus); arp(8) and ndp(8) of FreeBSD (tables); invented (other texts)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Mode:   shell.MachineMode,
@@ -106,12 +107,10 @@ func (d *diagnosis) reload(ctx context.Context) error {
 		d.env.Prose("If this is a Virtual Appliance, all feature keys will be removed, and the license must be reapplied.")
 	}
 	d.env.Prose("Accounts, saved configurations, captures, logs and the history of logins are removed, too.")
-	if !d.env.Exec {
-		for _, question := range []string{"Are you sure you want to continue?", "Nothing of it can be restored. Are you really sure?"} {
-			sure, err := d.env.Confirm(ctx, question, false)
-			if err != nil || !sure {
-				return err
-			}
+	for _, question := range []string{"Are you sure you want to continue?", "Nothing of it can be restored. Are you really sure?"} {
+		sure, err := d.env.Confirm(ctx, question, false)
+		if err != nil || !sure {
+			return err
 		}
 	}
 	if !d.env.Box.Power(appliance.Reload, 0) {

@@ -73,7 +73,6 @@ type Env struct {
 
 	Args   []string // the words after the command
 	Inline bool     // arguments were given, or the command came with ssh: ask nothing that has an answer
-	Exec   bool     // the command came with ssh: there is nobody to ask
 
 	// Table is what this account may type on this version, sorted by name.
 	Table []*Command

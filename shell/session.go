@@ -183,7 +183,7 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 	}()
 	return c.Run(ctx, &Env{
 		Dialogue: s.talk, Box: s.box, Draft: s.draft, Account: s.account, Login: s.login, From: s.from, Local: s.local,
-		Args: args, Inline: exec || len(args) > 0, Exec: exec, Table: s.table, Life: life,
+		Args: args, Inline: exec || len(args) > 0, Table: s.table, Life: life,
 	})
 }
 

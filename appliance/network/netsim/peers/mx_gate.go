@@ -35,9 +35,9 @@ type gate struct {
 	out      bytes.Buffer
 	greeted  bool
 	secure   bool
-	ehlo     bool // the answer that is being written is EHLO's
-	message  bool // lines are a message's
-	whole    bool // the line before ended as lines do: the next begins a line
+	verb     string // of the command whose answer is being written
+	message  bool   // lines are a message's
+	whole    bool   // the line before ended as lines do: the next begins a line
 	commands int
 	closed   bool
 }
@@ -91,7 +91,7 @@ func (g *gate) judge(line []byte) ([]byte, error) {
 		return nil, io.EOF
 	}
 	g.commands++
-	g.ehlo = verb == "EHLO"
+	g.verb = verb
 	if a, refused := g.refusal(verb); refused {
 		return nil, g.refuse(a)
 	}
@@ -142,6 +142,16 @@ func (g *gate) startTLS() error {
 	return secure.HandshakeContext(g.life)
 }
 
+// plain is what a mail server usually says where go-smtp's is chatty.
+var plain = map[string]string{
+	"HELO": "250 Ok",
+	"MAIL": "250 2.1.0 Ok",
+	"RCPT": "250 2.1.5 Ok",
+	"NOOP": "250 2.0.0 Ok",
+	"RSET": "250 2.0.0 Ok",
+	"QUIT": "221 2.0.0 Bye",
+}
+
 // Write takes a line of the server's, and changes it where the gate knows better.
 func (g *gate) Write(p []byte) (int, error) {
 	switch {
@@ -153,14 +163,18 @@ func (g *gate) Write(p []byte) (int, error) {
 			return 0, net.ErrClosed
 		}
 		g.out.WriteString("220 " + g.x.manners.banner + "\r\n")
-	case g.ehlo && bytes.HasPrefix(p, []byte("250-Hello ")):
+	case g.verb == "EHLO" && bytes.HasPrefix(p, []byte("250-Hello ")):
 		g.out.WriteString("250-" + g.x.manners.hostname + "\r\n")
 		if g.offersTLS() {
 			g.out.WriteString("250-STARTTLS\r\n")
 		}
-	case g.ehlo && string(p) == "250-CHUNKING\r\n": // a gate knows lines only
+	case g.verb == "EHLO" && string(p) == "250-CHUNKING\r\n": // a gate knows lines only
+	case bytes.HasPrefix(p, []byte("354 ")):
+		g.message = true
+		g.out.WriteString("354 End data with <CR><LF>.<CR><LF>\r\n")
+	case plain[g.verb] != "" && p[0] == '2':
+		g.out.WriteString(plain[g.verb] + "\r\n")
 	default:
-		g.message = bytes.HasPrefix(p, []byte("354 "))
 		g.out.Write(p)
 	}
 	return len(p), nil

@@ -108,7 +108,7 @@ func TestMXKnowsAMessageFromCommands(t *testing.T) {
 	mx := startMX(t, h, map[string]string{"close": "6", "rcpt": "550 no", "times": "1"})
 	said := talk(t, h, "EHLO me", "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "RCPT TO:<c@example.com>", "DATA",
 		"RCPT TO:<d@example.com>", "STARTTLS", "line\n.", "QUIT", "EHLO again", "..", ".")
-	if !strings.HasSuffix(said, "550 no\r\n250 2.0.0 I'll make sure <c@example.com> gets this\r\n354 Go ahead. End your data with <CR><LF>.<CR><LF>\r\n250 2.0.0 OK: queued\r\n221 2.0.0 Bye\r\n") {
+	if !strings.HasSuffix(said, "550 no\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 OK: queued\r\n221 2.0.0 Bye\r\n") {
 		t.Errorf("said %q", said)
 	}
 	got := mx.Mails()
@@ -137,7 +137,7 @@ func TestMXHangsUpInsteadOfAnswering(t *testing.T) {
 	h := newHost(t)
 	startMX(t, h, map[string]string{"close": "1"})
 	said := talk(t, h, "EHLO me", "MAIL FROM:<a@example.com>")
-	if !strings.HasPrefix(said, "220 ") || strings.Contains(said, "Roger") || strings.Contains(said, "Bye") {
+	if !strings.HasPrefix(said, "220 ") || strings.Contains(said, "250 2.1.0") || strings.Contains(said, "Bye") {
 		t.Errorf("said %q", said)
 	}
 }
