@@ -41,7 +41,7 @@ func (d etherDialogue) mediaLine(name string) string {
 
 // mediaNow is what an interface uses, as its driver calls it.
 func mediaNow(i network.Interface) string {
-	if !i.Up {
+	if !i.Up || i.NoCarrier {
 		return "no carrier"
 	}
 	names := map[int64]string{0: "1000baseT", 10_000_000: "10baseT/UTP", 100_000_000: "100baseTX", 1_000_000_000: "1000baseT"}

@@ -8,17 +8,20 @@ import (
 
 // An Interface is one of the appliance's network interfaces.
 type Interface struct {
-	Name     string // as the administrator knows it: "Data 1"
-	Device   string // as the system knows it: "nic1"
-	Index    int    // N of link#N
-	MAC      net.HardwareAddr
-	MTU      int
-	Addrs    []netip.Prefix // link-local IPv6 addresses left out
-	Up       bool
-	Loopback bool   // lo0, and the one of SetLoopback: no Ethernet
-	Media    Media  // of a physical interface
-	VLAN     int    // ID of a VLAN; 0: it is none
-	Parent   string // a VLAN's physical interface
+	Name   string // as the administrator knows it: "Data 1"
+	Device string // as the system knows it: "nic1"
+	Index  int    // N of link#N
+	MAC    net.HardwareAddr
+	MTU    int
+	Addrs  []netip.Prefix // link-local IPv6 addresses left out
+	Up     bool
+	// NoCarrier says that the cable is pulled, also that under a VLAN. The interface
+	// stays up.
+	NoCarrier bool
+	Loopback  bool   // lo0, and the one of SetLoopback: no Ethernet
+	Media     Media  // of a physical interface
+	VLAN      int    // ID of a VLAN; 0: it is none
+	Parent    string // a VLAN's physical interface
 }
 
 // Media is how a port of Ethernet works. The zero Media is autoselect: 1000 Mb/s,

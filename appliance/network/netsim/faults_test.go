@@ -196,11 +196,24 @@ func TestCables(t *testing.T) {
 			t.Errorf("%s: repaired: %v", text, err)
 		}
 	}
+	carriers := func() string {
+		var text []string
+		for _, i := range w.Network().Interfaces() {
+			text = append(text, fmt.Sprintf("%s %v", i.Name, !i.NoCarrier))
+		}
+		return strings.Join(text, ", ")
+	}
 	f := add(t, w, rule(t, `{"action": "unplug", "cable": "Data 1"}`))
+	if got, want := carriers(), "Data 1 false, Data 2 true, Management true, lo0 true"; got != want {
+		t.Errorf("carriers: %s; want %s", got, want)
+	}
 	if err := ping("10.0.201.5", shortly); err == nil {
 		t.Error("a ping leaves through an interface without a cable")
 	}
 	without(t, w, f)
+	if got, want := carriers(), "Data 1 true, Data 2 true, Management true, lo0 true"; got != want {
+		t.Errorf("carriers: %s; want %s", got, want)
+	}
 	if err := ping("10.0.201.5", enough); err != nil {
 		t.Error("repaired:", err)
 	}

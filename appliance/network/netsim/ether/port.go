@@ -102,6 +102,14 @@ func (p *Port) SetUp(up bool) { p.setDown(switchedOff, !up) }
 // SetPlugged plugs the cable in or pulls it, which is like SetUp and apart from it.
 func (p *Port) SetPlugged(in bool) { p.setDown(unplugged, !in) }
 
+// Plugged reports whether the cable is in, for a port in a VLAN its parent's.
+func (p *Port) Plugged() bool {
+	if p.parent != nil {
+		p = p.parent
+	}
+	return p.down.Load()&unplugged == 0
+}
+
 func (p *Port) setDown(why uint32, down bool) {
 	if down {
 		p.down.Or(why)

@@ -116,7 +116,7 @@ func (h *Host) Interfaces() []network.Interface {
 		}
 		if i.port != nil {
 			mac := i.port.MAC()
-			x.MAC, x.MTU = mac[:], i.port.MTU()
+			x.MAC, x.MTU, x.NoCarrier = mac[:], i.port.MTU(), !i.port.Plugged()
 		} else {
 			x.Loopback, x.MTU = true, loopbackMTU
 		}
