@@ -76,6 +76,11 @@ func (a *Appliance) openLogs() (err error) {
 		return fmt.Errorf("open logs: %w", err)
 	}
 	a.Config.AddApplier(a.Logs)
+	sweeper := spoolSweeper{a}
+	if err := sweeper.sweep(logs.Section.Get(a.Config.Committed())); err != nil {
+		return err
+	}
+	a.Config.AddApplier(sweeper)
 	a.Config.AddApplier(historian{a})
 	return nil
 }

@@ -18,9 +18,6 @@ import (
 	"github.com/esasim/esasim/appliance/logs/syslog"
 )
 
-// spoolDir is where lines wait for syslog servers, below the state directory.
-const spoolDir = "syslog"
-
 // openPush opens the way from a log subscription to its syslog server.
 func (a *Appliance) openPush(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
 	protocol := syslog.Protocol(s.Push.Protocol)

@@ -37,6 +37,9 @@
 // A Pusher gets each line as it is written and has a queue of its own. What goes wrong
 // on the way to the server is logged as a critical line of the mail log; the
 // subscription that had the trouble writes that line to its file and does not push it.
+// Two subscriptions would push each other's errors for ever to a server that closes
+// every connection: so one that had trouble does not push the others' either, until a
+// line comes that is about something else, or a minute has passed.
 //
 // Finished files of a subscription that is pushed by FTP or SCP are carried away by
 // package push, which is woken at each roll-over and finds in the directory what waits.

@@ -570,6 +570,35 @@ func TestFollowingALogWithoutAFile(t *testing.T) {
 	}
 }
 
+// Who waits for the next line of a log learns that it was removed.
+func TestFollowingALogThatIsRemoved(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "first")
+	f, err := d.Follow(t.Context(), "mail_logs", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	for range 8 { // some of them wait when the log is removed
+		g := *f
+		go func() {
+			_, err := g.Next(t.Context())
+			ended <- err
+		}()
+	}
+	if err := d.Configure(nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		if err := <-ended; !errors.Is(err, logs.ErrNoSubscription) {
+			t.Errorf("the log is gone: %v", err)
+		}
+	}
+}
+
 func BenchmarkWrite(b *testing.B) {
 	c := clock.System()
 	store, err := files.Open(b.TempDir(), 0, c)

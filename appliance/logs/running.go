@@ -34,6 +34,10 @@ type subscription struct {
 	spare    []byte
 	stopTime func() bool // stops the timer of the next roll-over by time
 
+	// mute is until when other subscriptions' push errors are not pushed: this one had an
+	// error of its own a short time ago. See doc.go.
+	mute time.Time
+
 	// The last stamp, kept as most lines share their second with the one before.
 	stamp  []byte
 	second int64
@@ -119,9 +123,12 @@ func (s *subscription) line(e Entry, l Level, text string) {
 	s.send(e, l, text)
 }
 
-// send pushes a text. The pusher makes it one line.
+// send pushes a text. The pusher makes it one line. What is no push error ends mute.
 func (s *subscription) send(e Entry, l Level, text string) {
-	if s.push != nil && e.origin != s.name {
+	if e.origin == "" {
+		s.mute = time.Time{}
+	}
+	if s.push != nil && e.origin != s.name && !e.Time.Before(s.mute) {
 		s.push.Push(e.Time.In(s.zone), l.String(), text)
 	}
 }
@@ -268,6 +275,9 @@ func (s *subscription) startPush() {
 	s.push = p
 }
 
+// muteTime bounds how long a push error keeps a subscription from pushing the others'.
+const muteTime = time.Minute
+
 // pushTrouble logs what goes wrong on the way to the syslog server as the mail log does
 // (A2, A35), and tells whom it concerns. This subscription does not push that line.
 func (s *subscription) pushTrouble(e syslog.Event) {
@@ -275,7 +285,13 @@ func (s *subscription) pushTrouble(e syslog.Event) {
 	if !e.Kind.Grave() {
 		level = Warning
 	}
-	s.hub.Write(Entry{Type: Mail, Level: level, Text: e.Text, origin: s.name})
+	now := s.hub.o.Clock.Now()
+	if e.Kind.Grave() {
+		s.mu.Lock()
+		s.mute = now.Add(muteTime)
+		s.mu.Unlock()
+	}
+	s.hub.Write(Entry{Time: now, Type: Mail, Level: level, Text: e.Text, origin: s.name})
 	if e.Kind.Grave() {
 		s.hub.o.Trouble(Trouble{s.name, PushFailed, e.Text})
 	}
@@ -333,6 +349,7 @@ func (s *subscription) end() {
 	if s.stopTime != nil {
 		s.stopTime()
 	}
+	s.step() // who follows the log learns of it
 }
 
 // flush waits until what was enqueued before is done.

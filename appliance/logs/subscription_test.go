@@ -90,6 +90,49 @@ func TestLinesArePushed(t *testing.T) {
 	}
 }
 
+// Two logs that are pushed to a server that closes every connection do not tell it of
+// each other's errors for ever. What else there is to push ends that, and so does time.
+func TestPushErrorsOfTwoLogs(t *testing.T) {
+	servers := map[string]*server{}
+	var list []logs.Subscription
+	for _, name := range []string{"mail_logs", "error_logs"} {
+		s := logs.NewSubscription(name, logs.Mail.Kind())
+		s.Method, s.Push = logs.Syslog, logs.Push{Host: "10.44.167.30", Port: 514, Protocol: "tcp", Facility: "mail"}
+		list = append(list, s)
+	}
+	d := newDesk(t, 0, func(o *logs.Options) {
+		o.Push = func(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
+			servers[s.Name] = &server{trouble: trouble}
+			return servers[s.Name], nil
+		}
+	}, list...)
+	d.StartPushing()
+	fails := func(name string) {
+		servers[name].trouble(syslog.Event{Kind: syslog.Broken, Text: "Log Error: Subscription " + name + ": Network error"})
+	}
+	got := func(name string) (texts []string) {
+		for _, line := range servers[name].got {
+			_, text, _ := strings.Cut(line, "Subscription ")
+			texts = append(texts, text)
+		}
+		servers[name].got = nil
+		return texts
+	}
+	fails("mail_logs")
+	d.want(got("error_logs"), []string{"mail_logs: Network error"})
+	fails("error_logs")
+	d.want(got("mail_logs"), []string(nil))
+
+	d.mail(logs.Information, "Subscription none: something else")
+	fails("error_logs")
+	d.want(got("mail_logs"), []string{"none: something else", "error_logs: Network error"})
+
+	fails("mail_logs")
+	d.clock.Advance(2 * time.Minute)
+	fails("error_logs")
+	d.want(got("mail_logs"), []string{"error_logs: Network error"})
+}
+
 // The configuration decodes the list once, and everybody gets a list of their own.
 func TestAListThatWasAskedForIsTheCallersOwn(t *testing.T) {
 	s := config.NewStore()

@@ -90,6 +90,48 @@ func TestTheQueueOutlivesThePusher(t *testing.T) {
 	wantRun(t, numbers(t, b.await(3+101)), 0, 100)
 }
 
+// A queue takes its room once, however often its Pusher is made anew; and one that is
+// there is sent although the disk is full.
+func TestTheQueuesRoom(t *testing.T) {
+	b := newDiskBench(t, "", 0)
+	var used atomic.Int64
+	var full atomic.Bool
+	b.options.Room = func(n int64) error {
+		if n > 0 && full.Load() {
+			return syscall.ENOSPC
+		}
+		used.Add(n)
+		return nil
+	}
+	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.start()
+	for i := range 100 {
+		b.push("number %d", i)
+	}
+	b.toldOf(refusedText)
+	b.stop()
+	if n := used.Load(); n != 0 {
+		t.Errorf("a Pusher that was closed holds %d bytes", n)
+	}
+	b.start()
+	once := used.Load()
+	b.stop()
+	b.start()
+	if n := used.Load(); once == 0 || n != once {
+		t.Errorf("the queue takes %d bytes, and then %d", once, n)
+	}
+	b.stop()
+	full.Store(true)
+	b.rule(netsim.Rule{})
+	b.start()
+	b.push("number 100")
+	wantRun(t, numbers(t, b.await(3+101)), 0, 100)
+	b.stop()
+	if n := used.Load(); n != 0 {
+		t.Errorf("%d bytes were given back that were not taken", -n)
+	}
+}
+
 // A record that a crash cut short is not sent.
 func TestATornRecordIsRemoved(t *testing.T) {
 	b := newDiskBench(t, "", 0)

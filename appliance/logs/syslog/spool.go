@@ -32,6 +32,7 @@ type spool struct {
 	offset   int64     // in the first
 	size     int64     // bytes from there to the end
 	records  int
+	taken    int64 // of the room
 
 	position, reader, writer *os.File // nil: not open
 }
@@ -97,7 +98,25 @@ func (s *spool) open() (err error) {
 	if _, err := s.position.WriteAt(fmt.Appendf(nil, positionForm, first, s.offset), 0); err != nil {
 		return err
 	}
-	return s.room(s.used())
+	// What is here is here, also where there is no room: it is not refused.
+	_ = s.take(s.used())
+	return nil
+}
+
+// take asks for room, and give gives back what was taken.
+func (s *spool) take(n int64) error {
+	err := s.room(n)
+	if err == nil {
+		s.taken += n
+	}
+	return err
+}
+
+func (s *spool) give(n int64) {
+	if n = min(n, s.taken); n > 0 {
+		s.taken -= n
+		_ = s.room(-n) // what becomes free is not refused
+	}
 }
 
 // measure finds out what is in a file, and cuts it behind its last whole record.
@@ -167,11 +186,12 @@ func (s *spool) append(b []byte) error {
 		}
 		s.writer = f
 	}
-	if err := s.room(int64(len(b))); err != nil {
+	if err := s.take(int64(len(b))); err != nil {
 		return err
 	}
 	if _, err := s.writer.WriteAt(b, g.size); err != nil {
-		return errors.Join(err, s.writer.Truncate(g.size), s.room(-int64(len(b))))
+		s.give(int64(len(b)))
+		return errors.Join(err, s.writer.Truncate(g.size))
 	}
 	g.size += int64(len(b))
 	s.size += int64(len(b))
@@ -246,13 +266,15 @@ func (s *spool) forget() error {
 		if err := os.Remove(s.path(done.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		_ = s.room(-done.size) // what becomes free is not refused
+		s.give(done.size)
 	}
 	return nil
 }
 
-// close lets go of the files. What is in them stays.
+// close lets go of the files and of the room. What is in them stays: the next openSpool
+// takes the room again.
 func (s *spool) close() error {
+	s.give(s.taken)
 	var errs []error
 	for _, f := range []*os.File{s.position, s.reader, s.writer} {
 		if f != nil {

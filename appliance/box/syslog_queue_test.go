@@ -1,0 +1,130 @@
+package box_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/network/netsim"
+)
+
+// commit changes sections of the configuration.
+func (s *syslogStory) commit(change func(d *config.Draft) error) {
+	s.t.Helper()
+	d := s.Appliance().Config.Edit()
+	if err := change(d); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.Appliance().Config.Commit(s.t.Context(), d, config.Change{User: "admin"}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// What waits on disk for a server survives changes of the log, and goes with it: a log of
+// the same name sends nothing that was written before it was made.
+func TestTheQueueGoesWithItsLog(t *testing.T) {
+	t.Parallel()
+	s := tell(t, syslogWorld(t, working, "- {type: syslogd, options: {protocol: tcp}}",
+		"protocol: tcp}\n  alerts:", "protocol: tcp, buffer: 1MiB}\n  alerts:"),
+		appliancetest.Faults(netsim.Rule{Action: "refuse", To: netip.MustParsePrefix("10.44.167.30/32"), Protocol: "tcp", Port: 514}))
+	s.eventually("trouble is told", func() bool { return len(s.critical()) > 0 })
+	s.Appliance().Log(appliance.MailLog, appliance.Information, "first life")
+	waiting := func() int {
+		stats, _ := s.Appliance().Logs.PushStats("Mail_Log")
+		return stats.Waiting
+	}
+	s.eventually("it waits", func() bool { return waiting() > 1 })
+	before := waiting()
+
+	var log logs.Subscription
+	s.commit(func(d *config.Draft) error {
+		return logs.Section.Edit(d, func(v *logs.Subscriptions) error {
+			log = *v.Find("Mail_Log")
+			log.Push.Facility = "local0"
+			v.Put(log)
+			return nil
+		})
+	})
+	if n := waiting(); n < before {
+		t.Errorf("%d records wait after a change, before it %d", n, before)
+	}
+	s.commit(func(d *config.Draft) error {
+		return logs.Section.Edit(d, func(v *logs.Subscriptions) error {
+			v.List = nil
+			return nil
+		})
+	})
+	s.Faults().Clear()
+	s.commit(func(d *config.Draft) error {
+		return logs.Section.Edit(d, func(v *logs.Subscriptions) error {
+			v.Put(log)
+			return nil
+		})
+	})
+	s.Appliance().Log(appliance.MailLog, appliance.Information, "second life")
+	s.eventually("a record came", func() bool { return s.in.Total() > 3 })
+	if got := s.in.Records(); !strings.HasSuffix(got[3], "Info: second life") {
+		t.Errorf("the server has\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// The seed's literal text (A4, A29): the tag is example.com, the log's name Mail_Log, and
+// alerts' subjects are cut after 63 characters. The records have the time at which they
+// were queued, a second before the connection (A16).
+func TestTheSeedsLiteralText(t *testing.T) {
+	t.Parallel()
+	const line = "    - {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}\n"
+	now := clock.NewFake(time.Date(2015, 6, 25, 6, 50, 3, 0, time.UTC))
+	s := tell(t, syslogWorld(t, "  logs:\n"+line, ""), appliancetest.Clock(now))
+	s.commit(func(d *config.Draft) error {
+		log := netsim.Log{Name: "Mail_Log", Server: "10.44.167.30", Protocol: "tcp", Tag: "example.com"}
+		return errors.Join(
+			logs.Section.Edit(d, func(v *logs.Subscriptions) error {
+				v.Put(log.Subscription())
+				return nil
+			}),
+			alert.Section.Edit(d, func(v *alert.Settings) error {
+				v.SubjectLength = 63
+				return nil
+			}))
+	})
+	s.Appliance().Log(appliance.MailLog, appliance.Information, "something to push")
+	s.eventually("the alert is logged", func() bool { return len(s.mailLog()) == 7 })
+	now.Advance(time.Second)
+	s.eventually("its line is pushed, and the connection reset", func() bool {
+		c := s.in.Connections()
+		return len(c) == 2 && c[1].End == "reset"
+	})
+	const want = "<22>Jun 25 08:50:03 example.com: Info: Begin Logfile\n" +
+		"<22>Jun 25 08:50:03 example.com: Info: Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E\n" +
+		"<22>Jun 25 08:50:03 example.com: Info: Time offset from UTC: 7200 seconds\n" +
+		"<22>Jun 25 08:50:03 example.com: Info: A System/Critical alert was sent to " +
+		"alerts@ironport.com with subject \"Critical <System> mail.example.com: Log Error: " +
+		"Subscription Mail_Log: Network error while sending l...\".\n"
+	got := s.in.Connections()[1]
+	if diff := cmp.Diff(want, string(got.Data)); diff != "" {
+		t.Errorf("the stream (-want +got)\n%s", diff)
+	}
+	wantLog := []string{
+		"Info: Begin Logfile", "Info: Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E", "Info: Time offset from UTC: 7200 seconds",
+		"Info: System is coming up.", "Info: something to push", "Critical: " + pushError,
+		"Info: A System/Critical alert was sent to alerts@ironport.com with subject " +
+			"\"Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sending l...\".",
+	}
+	if diff := cmp.Diff(wantLog, s.mailLog()[:7]); diff != "" {
+		t.Errorf("the mail log (-want +got)\n%s", diff)
+	}
+	if mails := s.mx.Mails(); len(mails) != 1 || mails[0].Subject() != "Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sending l..." {
+		t.Errorf("mails: %+v", mails)
+	}
+}
