@@ -23,8 +23,8 @@ var _ = register(&shell.Command{
 		var to time.Time
 		parse := func(s string) (err error) {
 			to, err = time.ParseInLocation(form, s, env.Box.Zone())
-			if err != nil || to.Year() < 1970 || to.Year() > 2100 {
-				return shell.Refusal("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from 1970 to 2100.")
+			if err != nil || to.Year() < appliance.FirstYear || to.Year() > appliance.LastYear {
+				return shell.Refusef("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from %d to %d.", appliance.FirstYear, appliance.LastYear)
 			}
 			return nil
 		}

@@ -318,6 +318,8 @@ func TestRequests(t *testing.T) {
 		{"PUT", "/v1/clock", `{"time": "2015-06-25T08:50:03Z", "advance": "1h"}`, 400, "expected"},
 		{"PUT", "/v1/clock", `{"time": "tomorrow"}`, 400, `\"tomorrow\" is no time`},
 		{"PUT", "/v1/clock", `{"advance": "an hour"}`, 400, "an hour"},
+		{"PUT", "/v1/clock", `{"advance": "2562047h"}`, 400, "expected one from 1970 to 2100"},
+		{"PUT", "/v1/clock", `{"time": "9999-01-01T00:00:00Z"}`, 400, "cannot be set to the year 9999"},
 		{"GET", "/v1/clock", "", 200, `"zone": "America/Los_Angeles"`},
 		{"PATCH", "/v1/clock", "", 404, "there is no PATCH /v1/clock"},
 		{"GET", "/", "", 404, "expected /v1/faults, /v1/peers or /v1/clock"},

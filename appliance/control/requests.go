@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
@@ -123,6 +124,9 @@ func (s *Server) putClock(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if body.Advance != nil {
+		if err := possible(s.box.Now().Add(time.Duration(*body.Advance))); err != nil {
+			return nil, err
+		}
 		if err := s.box.Advance(time.Duration(*body.Advance)); err != nil {
 			return nil, err
 		}
@@ -132,10 +136,21 @@ func (s *Server) putClock(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := possible(to); err != nil {
+		return nil, err
+	}
 	if err := s.box.SetTime(to); err != nil {
 		return nil, err
 	}
 	return s.getClock(r)
+}
+
+// possible refuses a time that the clock cannot be set to.
+func possible(t time.Time) error {
+	if y := t.Year(); y < appliance.FirstYear || y > appliance.LastYear {
+		return invalid("the clock cannot be set to the year %d, expected one from %d to %d", y, appliance.FirstYear, appliance.LastYear)
+	}
+	return nil
 }
 
 // parseTime reads a time with its zone, or one of the appliance's zone.
