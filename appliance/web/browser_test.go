@@ -147,7 +147,7 @@ func (w *window) picture(name string) {
 	}
 	for size, s := range sizes {
 		for _, scheme := range []string{"light", "dark"} {
-			if scheme == "dark" && size == "phone" && !strings.HasPrefix(name, "02") {
+			if scheme == "dark" && size == "phone" && !strings.HasPrefix(name, "07") {
 				continue
 			}
 			options := []chromedp.EmulateViewportOption{}
@@ -236,11 +236,39 @@ func TestABrowserCapturesPackets(t *testing.T) {
 
 	w.choose("Network", "IP Interfaces")
 	w.picture("11-interfaces")
+	w.administer(box)
 	w.choose("Help and Support", "Online Help")
 	w.do(chromedp.SendKeys(chromedp.CSS("#search"), "Packet Capture\r"))
 	w.press("Running a Packet Capture", "To start a capture")
 	w.picture("12-help")
 	w.do(chromedp.Click(path(`//summary[text()="Options"]`)), chromedp.Click(path(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
+}
+
+// administer adds a log and an alert recipient, and commits them.
+func (w *window) administer(box *appliancetest.Box) {
+	w.t.Helper()
+	w.choose("System Administration", "Log Subscriptions")
+	w.picture("13-logs")
+	w.press("Add Log Subscription…", "Rollover by Time")
+	w.do(chromedp.SetValue(chromedp.CSS("#name"), "Mail_Log"), chromedp.Click(chromedp.CSS(`input[name="method"][value="syslog"]`)),
+		chromedp.Click(path(`//summary[text()="Syslog Push"]`)), chromedp.SendKeys(chromedp.CSS("#pushhost"), "10.0.201.5"))
+	w.picture("14-log")
+	w.press("Submit", "The log subscription Mail_Log takes effect when it is committed.")
+	w.do(chromedp.Click(path(`//a[text()="Files"][@aria-label="Files of gui_logs"]`)))
+	w.sees("Files of gui_logs")
+	w.picture("15-log-files")
+	w.choose("System Administration", "Alerts")
+	w.press("Add Recipient…", "Alert Classes")
+	w.do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
+	w.picture("16-recipient")
+	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is committed.")
+	w.picture("17-alerts")
+	w.do(chromedp.Click(path(`//a[text()="Commit Changes »"]`)), chromedp.SendKeys(chromedp.CSS("#comment"), "logs and alerts"))
+	w.picture("18-commit")
+	w.press("Commit Changes", "Success - Your changes have been committed.")
+	if last, _ := box.Appliance().Config.Last(); last.Comment != "logs and alerts" || last.User != appliancetest.User {
+		w.t.Errorf("the last commit is %+v", last)
+	}
 }
 
 // download fetches a file with the page's button, as the browser stores it.

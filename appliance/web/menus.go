@@ -34,20 +34,23 @@ var (
 
 // Who may do what, as with the commands.
 var (
-	operators = []users.Role{users.Administrator, users.Operator}
+	operators  = []users.Role{users.Administrator, users.Operator}
+	logReaders = []users.Role{users.Administrator, users.Operator, users.ReadOnlyOperator}
 )
 
 // The pages. Their paths are of the form that AsyncOS uses (logs.md 5.2).
 var (
 	statusPage     = &page{menu: monitorMenu, Title: "System Status", Path: "/monitor/system_status"}
 	interfacesPage = &page{menu: networkMenu, Title: "IP Interfaces", Path: "/network/ip_interfaces", roles: operators}
+	logsPage       = &page{menu: systemMenu, Title: "Log Subscriptions", Path: "/system_administration/log_subscriptions", roles: logReaders}
+	alertsPage     = &page{menu: systemMenu, Title: "Alerts", Path: "/system_administration/alerts"}
 	capturePage    = &page{menu: helpMenu, Title: "Packet Capture", Path: "/help_and_support/packet_capture", roles: operators, since: product.Version{Major: 7}}
 	helpPage       = &page{menu: helpMenu, Title: "Online Help", Path: "/help_and_support/online_help"}
 	commitPage     = &page{Title: "Uncommitted Changes", Path: "/commit"}
 )
 
 // pages are those that stand in menus.
-var pages = []*page{statusPage, interfacesPage, helpPage, capturePage}
+var pages = []*page{statusPage, interfacesPage, alertsPage, logsPage, helpPage, capturePage}
 
 // allows reports whether a role may see the page.
 func (p *page) allows(r users.Role) bool { return p.roles == nil || slices.Contains(p.roles, r) }

@@ -75,6 +75,8 @@ func (s *site) handler() http.Handler {
 	s.route(mux, helpPage, "GET", "", s.showHelp)
 	s.route(mux, interfacesPage, "GET", "", s.showInterfaces)
 	s.captureRoutes(mux)
+	s.logRoutes(mux)
+	s.alertRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.serve(w, r, &page{Title: "Not Found"}, true, func(*visit) error { return errNotFound })
 	})

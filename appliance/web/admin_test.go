@@ -1,0 +1,203 @@
+package web
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+const (
+	logsPath   = "/system_administration/log_subscriptions"
+	alertsPath = "/system_administration/alerts"
+)
+
+// syslogForm is Mail_Log of the first document.
+var syslogForm = []string{
+	"type", "mail", "name", "Mail_Log", "level", "3", "maxsize", "10485760", "maxfiles", "10", "schedule", "none", "method", "syslog",
+	"pushhost", "10.44.167.30", "pushport", "514", "protocol", "tcp", "facility", "mail",
+}
+
+func TestALogIsPendingUntilItIsCommitted(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	wants(t, b.get(logsPath), http.StatusOK, "No Changes Pending", "mail_logs", "Rollover Now")
+	leads(t, b.post(logsPath+"/add", syslogForm...), logsPath)
+	wants(t, b.get(logsPath), http.StatusOK, "Commit Changes »", "The log subscription Mail_Log takes effect when it is committed.",
+		"Mail_Log", "IronPort Text Mail Logs", "Syslog Push to 10.44.167.30", "not committed")
+	if logs.Section.Get(s.box.Config.Committed()).List[0].Name == "Mail_Log" {
+		t.Error("it took effect at once")
+	}
+	other := s.login("admin") // a draft belongs to the login
+	if w := other.get(logsPath); strings.Contains(w.Body.String(), "Mail_Log") {
+		t.Error("another login sees it")
+	}
+	wants(t, b.get("/commit"), http.StatusOK, "log_subscription Mail_Log: added", "retrieval: syslog", `name="comment"`)
+	leads(t, b.post("/commit", "action", "commit", "comment", "push the mail log", "keep", "y"), "/commit")
+	wants(t, b.get("/commit"), http.StatusOK, "No Changes Pending", "Success - Your changes have been committed.")
+	running := logs.Section.Get(s.box.Config.Committed())
+	if l := running.Find("Mail_Log"); l == nil || l.Push.Host != "10.44.167.30" || l.Push.Protocol != "tcp" || l.File != "mail" {
+		t.Errorf("committed: %+v", l)
+	}
+	if last, _ := s.box.Config.Last(); last.User != "admin" || last.Comment != "push the mail log" {
+		t.Errorf("%+v", last)
+	}
+	if n := len(s.logged("system_logs", "User admin commit changes: push the mail log")); n != 1 {
+		t.Errorf("the system log has it %d times", n)
+	}
+}
+
+func TestALogIsEditedAndDeleted(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	wants(t, b.get(logsPath+"/edit/mail_logs"), http.StatusOK, "Edit mail_logs", `value="10485760"`)
+	leads(t, b.post(logsPath+"/edit/mail_logs", "level", "4", "file", "post", "hostsuffix", "y", "maxsize", "204800", "maxfiles", "5", "alert", "y",
+		"schedule", "weekly", "day", "Friday", "clock", "23:30", "method", "manual"), logsPath)
+	wants(t, b.get(logsPath), http.StatusOK, "mail_logs", "Friday, 23:30", "200.0 K, 5 files")
+	wants(t, b.post(logsPath+"/delete/status"), http.StatusOK, "Are you sure you want to delete the log subscription &#34;status&#34;?")
+	leads(t, b.post(logsPath+"/delete/status", "sure", "yes"), logsPath)
+	wants(t, b.get("/commit"), http.StatusOK, "log_subscription mail_logs", "level: 3 → 4", "log_subscription status: removed")
+	leads(t, b.post("/commit", "action", "abandon"), "/commit")
+	wants(t, b.get("/commit"), http.StatusOK, "The changes have been abandoned.", "No changes are pending.")
+	wants(t, b.post(logsPath+"/delete/nothing", "sure", "yes"), http.StatusNotFound, "There is no such log subscription.")
+	wants(t, b.get(logsPath+"/edit/nothing"), http.StatusNotFound)
+}
+
+func TestBadLogsAreRefused(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	for _, c := range []struct{ field, value, says string }{
+		{"name", "", "A name is required."},
+		{"name", "../x", "The name must consist of letters"},
+		{"name", "diagnostic", "The name diagnostic is reserved."},
+		{"name", "MAIL_LOGS", "The name is already in use."},
+		{"level", "9", "The level must be from 1 to 5."},
+		{"maxsize", "much", "The maximum file size must be from"},
+		{"maxfiles", "0", "The number of files must be from 1 to 1000."},
+		{"schedule", "hourly", "There is no roll-over"},
+		{"method", "pigeon", "There is no retrieval method"},
+		{"pushhost", "", "A host name or an IP address is required."},
+		{"pushport", "70000", "The port of the syslog server must be from 1 to 65535."},
+		{"protocol", "sctp", "The protocol of a syslog push is udp or tcp."},
+		{"facility", "none", "There is no syslog facility"},
+	} {
+		form := append([]string{}, syslogForm...)
+		for i := 0; i < len(form); i += 2 {
+			if form[i] == c.field {
+				form[i+1] = c.value
+			}
+		}
+		wants(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `role="alert">`, c.says)
+	}
+	wants(t, b.post(logsPath+"/add", "type", "none", "name", "x"), http.StatusBadRequest)
+	wants(t, b.get(logsPath), http.StatusOK, "No Changes Pending")
+}
+
+func TestLogFilesAreRolledOverAndDownloaded(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	leads(t, b.post(logsPath+"/rollover", "log", "gui_logs", "log", "authentication"), logsPath)
+	wants(t, b.get(logsPath), http.StatusOK, "Success - 2 logs have been rolled over.")
+	wants(t, b.get(logsPath+"/files/gui_logs"), http.StatusOK, "gui.@20150625T085004.c", "current", "gui.@20150625T085003.s")
+	w := b.get(logsPath + "/files/gui_logs/gui.@20150625T085003.s")
+	wants(t, w, http.StatusOK, "Info: Begin Logfile", "POST /login", "Info: End Logfile")
+	if got := w.Header().Get("Content-Disposition"); got != `attachment; filename="gui.@20150625T085003.s"` {
+		t.Error(got)
+	}
+	leads(t, b.post(logsPath+"/rollover"), logsPath)
+	wants(t, b.get(logsPath), http.StatusOK, "Choose the logs to roll over.")
+	leads(t, b.post(logsPath+"/rollover", "log", "nothing"), logsPath)
+	for _, bad := range []string{"/files/diagnostic", "/files/..%2Fdiagnostic", "/files/gui_logs/..%2F..%2Fconfiguration", "/files/gui_logs/gui.current%00", "/files/nothing/x"} {
+		wants(t, b.get(logsPath+bad), http.StatusNotFound)
+	}
+}
+
+func TestAlertRecipients(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	wants(t, b.get(alertsPath), http.StatusOK, "No recipients are configured", "300 seconds", "There are no alerts.")
+	leads(t, b.post(alertsPath+"/recipient", "address", "joe@example.com", "class", "System", "class", "Hardware", "severity", "Critical"), alertsPath)
+	all := []string{"address", "ann@example.com"}
+	for _, c := range alert.Classes() {
+		all = append(all, "class", string(c))
+	}
+	for _, v := range alert.Severities() {
+		all = append(all, "severity", string(v))
+	}
+	leads(t, b.post(alertsPath+"/recipient", all...), alertsPath)
+	wants(t, b.get(alertsPath), http.StatusOK, "joe@example.com", "System, Hardware", "Critical", "ann@example.com", "All", "All")
+	wants(t, b.get(alertsPath+"/recipient?address=joe@example.com"), http.StatusOK, `value="System" checked`, `value="Updater">`)
+	leads(t, b.post(alertsPath+"/recipient", "old", "joe@example.com", "address", "joe@example.org", "class", "Updater", "severity", "Warning"), alertsPath)
+	wants(t, b.get(alertsPath), http.StatusOK, "joe@example.org", "Updater", "Warning", "ann@example.com")
+	wants(t, b.get(alertsPath+"/recipient?address=joe@example.com"), http.StatusNotFound)
+}
+
+func TestAlertRecipientsAreCheckedAndDeleted(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	add := func(pairs ...string) *httptest.ResponseRecorder {
+		return b.post(alertsPath+"/recipient", pairs...)
+	}
+	add("address", "joe@example.com", "class", "System", "severity", "Critical")
+	wants(t, add("address", "nonsense", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "must be a mail address")
+	wants(t, add("address", "JOE@example.com", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "already")
+	wants(t, add("address", "ann@example.com", "severity", "Critical"), http.StatusUnprocessableEntity, "at least one alert class")
+	wants(t, add("address", "ann@example.com", "class", "Weather", "severity", "Critical"), http.StatusUnprocessableEntity, "There is no alert class")
+	wants(t, b.post(alertsPath+"/delete", "address", "joe@example.com"), http.StatusOK, "Are you sure you want to delete the alert recipient joe@example.com?", `name="address" value="joe@example.com"`)
+	leads(t, b.post(alertsPath+"/delete", "address", "joe@example.com", "sure", "yes"), alertsPath)
+	wants(t, b.get(alertsPath), http.StatusOK, "No Changes Pending", "No recipients are configured")
+}
+
+func TestAlertSettings(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	leads(t, b.post(alertsPath+"/settings", "from", "esa@example.com", "initial", "60", "maximum", "600", "stored", "20", "autosupport", "y"), alertsPath)
+	wants(t, b.get(alertsPath), http.StatusOK, "Commit Changes »", "esa@example.com", "60 seconds", "600 seconds", "20", "Enabled")
+	for field, value := range map[string]string{"from": "nobody", "initial": "x", "maximum": "1", "stored": "0"} {
+		form := map[string]string{"from": "", "initial": "60", "maximum": "600", "stored": "20"}
+		form[field] = value
+		var pairs []string
+		for k, v := range form {
+			pairs = append(pairs, k, v)
+		}
+		wants(t, b.post(alertsPath+"/settings", pairs...), http.StatusUnprocessableEntity, `role="alert">The `)
+	}
+	s.box.Alerts.Raise(alert.System, alert.Critical, "Something <b>broke</b>")
+	wants(t, b.get(alertsPath), http.StatusOK, "Stored Alerts", "System", "Critical", "Something &lt;b&gt;broke&lt;/b&gt;")
+}
+
+func TestACommitThatConflicts(t *testing.T) {
+	s := newStand(t)
+	one, two := s.login("admin"), s.login("admin")
+	one.post(logsPath+"/add", syslogForm...)
+	two.post(logsPath+"/delete/status", "sure", "yes")
+	leads(t, one.post("/commit", "action", "commit"), "/commit")
+	wants(t, two.post("/commit", "action", "commit"), http.StatusConflict, "another session has meanwhile changed log_subscriptions")
+	wants(t, two.post("/commit", "action", "commit", "comment", "a\x01b"), http.StatusUnprocessableEntity, "must not contain control characters")
+}
+
+func TestRolesOfLogsAndAlerts(t *testing.T) {
+	s := newStand(t)
+	s.addUser("reader", users.ReadOnlyOperator)
+	s.addUser("visitor", users.Guest)
+	reader, visitor := s.login("reader"), s.login("visitor")
+	w := reader.get(logsPath)
+	if wants(t, w, http.StatusOK, "mail_logs"); strings.Contains(w.Body.String(), "Rollover Now") || strings.Contains(w.Body.String(), "/edit/") {
+		t.Error("a reader is offered what only operators may do")
+	}
+	wants(t, reader.get(logsPath+"/files/authentication"), http.StatusOK, "authentication.@20150625T085003.c")
+	wants(t, visitor.get(logsPath+"/files/authentication"), http.StatusForbidden)
+	for _, b := range []*browser{reader, visitor} {
+		wants(t, b.get(alertsPath), http.StatusOK, "Stored Alerts")
+		for _, target := range []string{logsPath + "/rollover", logsPath + "/add", logsPath + "/delete/status", alertsPath + "/recipient", alertsPath + "/settings", alertsPath + "/delete", "/commit"} {
+			wants(t, b.post(target, "log", "status", "sure", "yes"), http.StatusForbidden)
+		}
+	}
+	if _, changes := s.box.Config.Last(); len(changes) > 1 {
+		t.Errorf("%v", changes)
+	}
+}

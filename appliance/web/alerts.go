@@ -1,0 +1,239 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/alert"
+)
+
+// alertRoutes registers System Administration > Alerts. Everybody may see what was sent,
+// as with displayalerts.
+func (s *site) alertRoutes(mux *http.ServeMux) {
+	s.route(mux, alertsPage, "GET", "", s.showAlerts)
+	for _, r := range []struct {
+		method, below string
+		h             func(*visit) error
+	}{
+		{"GET", "/recipient", s.showRecipient}, {"POST", "/recipient", s.saveRecipient}, {"POST", "/delete", s.deleteRecipient},
+		{"GET", "/settings", s.showAlertSettings}, {"POST", "/settings", s.saveAlertSettings},
+	} {
+		s.route(mux, alertsPage, r.method, r.below, func(v *visit) error {
+			if !slices.Contains(operators, v.role()) {
+				return refuse(http.StatusForbidden, "Your user role does not permit setting up alerts.")
+			}
+			return r.h(v)
+		})
+	}
+}
+
+// An alertView is the page.
+type alertView struct {
+	May        bool
+	Recipients []recipientRow
+	Settings   []captureSetting
+	Alerts     []alertRow
+}
+
+type recipientRow struct{ Address, Classes, Severities string }
+
+type alertRow struct{ Time, Class, Severity, Text, Repeats string }
+
+func (s *site) showAlerts(v *visit) error {
+	view := alertView{May: slices.Contains(operators, v.role())}
+	set := alert.Section.Get(v.session.draft)
+	for _, r := range set.Recipients {
+		view.Recipients = append(view.Recipients, recipientRow{r.Address, allOr(r.Classes), allOr(r.Severities)})
+	}
+	from, support := set.From, "Disabled"
+	if from == "" {
+		from = "alert@" + s.box.Hostname() + " (the system default)"
+	}
+	if set.AutoSupport {
+		support = "Enabled"
+		if set.AutoSupportCopy {
+			support += ", with a copy of the weekly reports"
+		}
+	}
+	view.Settings = []captureSetting{
+		{"From Address", from},
+		{"Initial Wait Before a Duplicate Alert", count(set.Initial, "second", "seconds")},
+		{"Maximum Wait Before a Duplicate Alert", count(set.Maximum, "second", "seconds")},
+		{"Alerts Stored in the System", grouped(int64(set.Stored))},
+		{"AutoSupport", support},
+	}
+	for _, a := range s.box.Alerts.Alerts() {
+		row := alertRow{s.moment(a.Time), string(a.Class), string(a.Severity), a.Text, ""}
+		if a.Repeats != nil {
+			row.Repeats = strings.TrimSpace(a.Repeats.In(s.box.Zone()))
+		}
+		view.Alerts = append(view.Alerts, row)
+	}
+	return s.show(v, "alerts.html", view)
+}
+
+// allOr lists what is chosen; nothing means all.
+func allOr[T ~string](list []T) string {
+	if len(list) == 0 {
+		return "All"
+	}
+	return joined(list)
+}
+
+// A recipientForm is one that is added, where Old is empty, or edited.
+type recipientForm struct {
+	Old, Address        string
+	Classes, Severities []choice
+	Trouble             string
+}
+
+func choices[T ~string](all, chosen []T) []choice {
+	var list []choice
+	for _, x := range all {
+		list = append(list, choice{string(x), len(chosen) == 0 || slices.Contains(chosen, x)})
+	}
+	return list
+}
+
+func (s *site) showRecipient(v *visit) error {
+	f := recipientForm{Classes: choices(alert.Classes(), nil), Severities: choices(alert.Severities(), nil)}
+	if address := v.FormValue("address"); address != "" {
+		set := alert.Section.Get(v.session.draft)
+		r := set.Find(address)
+		if r == nil {
+			return errNoRecipient
+		}
+		f = recipientForm{r.Address, r.Address, choices(alert.Classes(), r.Classes), choices(alert.Severities(), r.Severities), ""}
+	}
+	return s.show(v, "recipient.html", f)
+}
+
+var errNoRecipient = refuse(http.StatusNotFound, "There is no such alert recipient.")
+
+// some reads boxes of which at least one is ticked; all of them are an empty list.
+func some[T ~string](ticked []string, all []T) []T {
+	var list []T
+	for _, t := range ticked {
+		list = append(list, T(t))
+	}
+	if len(list) == len(all) && !slices.ContainsFunc(all, func(x T) bool { return !slices.Contains(list, x) }) {
+		return nil
+	}
+	return list
+}
+
+func (s *site) saveRecipient(v *visit) error {
+	p := v.PostForm
+	old := p.Get("old")
+	r := alert.Recipient{
+		Address: strings.TrimSpace(p.Get("address")),
+		Classes: some(p["class"], alert.Classes()), Severities: some(p["severity"], alert.Severities()),
+	}
+	f := recipientForm{Old: old, Address: r.Address, Classes: choices(alert.Classes(), r.Classes), Severities: choices(alert.Severities(), r.Severities)}
+	set := alert.Section.Get(v.session.draft)
+	other := set.Find(r.Address)
+	switch {
+	case len(p["class"]) == 0:
+		f.Trouble = "Choose at least one alert class."
+	case len(p["severity"]) == 0:
+		f.Trouble = "Choose at least one severity."
+	case other != nil && !strings.EqualFold(r.Address, old):
+		f.Trouble = fmt.Sprintf("Alerts are sent to %s already.", r.Address)
+	}
+	if f.Trouble == "" {
+		err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
+			if old == "" {
+				set.Recipients = append(set.Recipients, r)
+			} else if now := set.Find(old); now != nil {
+				*now = r
+			} else {
+				return errNoRecipient
+			}
+			return checked(set)
+		})
+		if err == nil {
+			return v.done(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
+		}
+		if f.Trouble, err = troubleOf(err); err != nil {
+			return err
+		}
+	}
+	return s.render(v, http.StatusUnprocessableEntity, "recipient.html", f)
+}
+
+// checked makes a refusal of what is wrong with the settings.
+func checked(set *alert.Settings) error {
+	if err := set.Check(); err != nil {
+		return refuse(http.StatusUnprocessableEntity, "%s", err)
+	}
+	return nil
+}
+
+// troubleOf is the text of a refusal to change a section; any other error it returns.
+func troubleOf(err error) (string, error) {
+	if no, ok := editRefusal(err).(*refusal); ok { //nolint:errorlint // it is made there
+		return no.text, nil
+	}
+	return "", err
+}
+
+// deleteRecipient asks first.
+func (s *site) deleteRecipient(v *visit) error {
+	address := v.PostForm.Get("address")
+	set := alert.Section.Get(v.session.draft)
+	if set.Find(address) == nil {
+		return errNoRecipient
+	}
+	if v.PostForm.Get("sure") != "yes" {
+		return s.show(v, "confirm.html", question{
+			Text: fmt.Sprintf("Are you sure you want to delete the alert recipient %s?", address), Hint: "The change takes effect when it is committed.",
+			Action: alertsPage.Path + "/delete", Back: alertsPage.Path, Hidden: [][2]string{{"address", address}},
+		})
+	}
+	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
+		set.Recipients = slices.DeleteFunc(set.Recipients, func(r alert.Recipient) bool { return strings.EqualFold(r.Address, address) })
+		return nil
+	})
+	if err != nil {
+		return editRefusal(err)
+	}
+	return v.done(alertsPage.Path, "The alert recipient %s will be deleted when the change is committed.", address)
+}
+
+// An alertForm is the settings as they were entered.
+type alertForm struct {
+	From, Initial, Maximum, Stored string
+	AutoSupport, Copy              bool
+	Default, Vendor                string
+	Trouble                        string
+}
+
+func (s *site) showAlertSettings(v *visit) error {
+	set := alert.Section.Get(v.session.draft)
+	return s.show(v, "alertform.html", alertForm{
+		From: set.From, Initial: fmt.Sprint(set.Initial), Maximum: fmt.Sprint(set.Maximum), Stored: fmt.Sprint(set.Stored),
+		AutoSupport: set.AutoSupport, Copy: set.AutoSupportCopy, Default: "alert@" + s.box.Hostname(), Vendor: alert.VendorAddress,
+	})
+}
+
+func (s *site) saveAlertSettings(v *visit) error {
+	p := v.PostForm
+	f := alertForm{
+		From: strings.TrimSpace(p.Get("from")), Initial: p.Get("initial"), Maximum: p.Get("maximum"), Stored: p.Get("stored"),
+		AutoSupport: p.Get("autosupport") != "", Copy: p.Get("copy") != "", Default: "alert@" + s.box.Hostname(), Vendor: alert.VendorAddress,
+	}
+	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
+		set.From, set.Initial, set.Maximum, set.Stored = f.From, int(number(f.Initial)), int(number(f.Maximum)), int(number(f.Stored))
+		set.AutoSupport, set.AutoSupportCopy = f.AutoSupport, f.Copy
+		return checked(set)
+	})
+	if err == nil {
+		return v.done(alertsPage.Path, "The alert settings take effect when they are committed.")
+	}
+	if f.Trouble, err = troubleOf(err); err != nil {
+		return err
+	}
+	return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
+}
