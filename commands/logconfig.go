@@ -15,7 +15,7 @@ var _ = register(&shell.Command{
 	Name:    "logconfig",
 	Summary: "Configure access to log files.",
 	Help: "A log subscription is a log of one type: which of its lines it takes, how its files are named and\n" +
-		"rolled over, and whether its lines are sent to a syslog server.",
+		"rolled over, and whether its files are sent to a server by FTP or SCP, or its lines by syslog.",
 	Source: "public (list, settings), A12, A34 (syslog), invented (wording of questions)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Commit: true,
@@ -37,7 +37,8 @@ var _ = register(&shell.Command{
 					{Key: "DELETE", Text: "Remove a log subscription.", Hide: none, Run: func(ctx context.Context) error { return deleteLog(ctx, env) }},
 					{Key: "SETUP", Text: "General settings.", Run: func(ctx context.Context) error { return setUpLogs(ctx, env) }},
 					{Key: "LOGHEADERS", Text: "Configure headers to log.", Run: func(ctx context.Context) error { return logHeaders(ctx, env) }},
-					{Key: "PUSHSTATUS", Text: "Display the status of syslog pushes.", Hide: !anyPush(env), Run: func(context.Context) error {
+					{Key: "HOSTKEYCONFIG", Text: "Configure SSH host keys.", Run: func(ctx context.Context) error { return configureHostKeys(ctx, env) }},
+					{Key: "PUSHSTATUS", Text: "Display the status of pushes.", Hide: !anyPush(env), Run: func(context.Context) error {
 						printPushes(env)
 						return nil
 					}},
@@ -57,6 +58,7 @@ func newLog(ctx context.Context, env *shell.Env) error {
 	if err != nil {
 		return err
 	}
+	var keys []logs.KnownHost
 	s := logs.NewSubscription("", kinds[i])
 	if err := env.Form(ctx,
 		shell.Text(&s.Name, "Please enter the name for the log:", func(name string) error {
@@ -66,14 +68,28 @@ func newLog(ctx context.Context, env *shell.Env) error {
 			}
 			return refused(logs.CheckName(name))
 		}),
-		logForm(env, &s),
+		logForm(env, &s, &keys),
 	); err != nil {
 		return err
 	}
-	return logs.Section.Edit(env.Draft, func(v *logs.Subscriptions) error {
+	return putLog(env, s, keys)
+}
+
+// putLog ends the dialogues NEW and EDIT.
+func putLog(env *shell.Env, s logs.Subscription, keys []logs.KnownHost) error {
+	if err := addHostKeys(env, keys); err != nil {
+		return err
+	}
+	err := logs.Section.Edit(env.Draft, func(v *logs.Subscriptions) error {
 		v.Put(s)
 		return nil
 	})
+	if err != nil || s.Method != logs.SCPPush {
+		return err
+	}
+	env.Printf("\n")
+	env.Prose(fmt.Sprintf("Put the following key into the file authorized_keys of the user %s on %s, so that log files can be transferred:", s.Remote.User, s.Remote.Host))
+	return printLogKey(env)
 }
 
 func editLog(ctx context.Context, env *shell.Env) error {
@@ -81,13 +97,11 @@ func editLog(ctx context.Context, env *shell.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := env.Form(ctx, logForm(env, &s)); err != nil {
+	var keys []logs.KnownHost
+	if err := env.Form(ctx, logForm(env, &s, &keys)); err != nil {
 		return err
 	}
-	return logs.Section.Edit(env.Draft, func(v *logs.Subscriptions) error {
-		v.Put(s)
-		return nil
-	})
+	return putLog(env, s, keys)
 }
 
 func deleteLog(ctx context.Context, env *shell.Env) error {

@@ -17,8 +17,12 @@ import (
 // TLS and a disk buffer of its own.
 var sincePush = product.Version{Major: 11}
 
-// logForm asks for what NEW and EDIT have in common.
-func logForm(env *shell.Env, s *logs.Subscription) shell.Field {
+// askFileName is asked of all subscriptions with files of their own.
+const askFileName = "Filename to use for log files:"
+
+// logForm asks for what NEW and EDIT have in common. Host keys of a server that the
+// dialogue brings up are added to keys.
+func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		k := s.Type.Kind()
 		return d.Form(ctx,
@@ -27,6 +31,7 @@ func logForm(env *shell.Env, s *logs.Subscription) shell.Field {
 				shell.Number(&s.BounceBytes, "How many bytes of a bounced message do you want to log?", 0, 1<<20)),
 			logMethod(env, s, k),
 			shell.When(func() bool { return s.Method == logs.Manual }, fileForm(s)),
+			shell.When(func() bool { return s.Method.Carries() }, carryForm(env, s, keys)),
 			shell.When(func() bool { return s.Method == logs.Syslog }, pushForm(env, s)),
 		)
 	}
@@ -46,26 +51,47 @@ func logLevel(l *logs.Level) shell.Field {
 	}
 }
 
-// logMethod is asked where there is a choice.
+// logMethod asks what becomes of the lines and the files; settings of another method
+// are forgotten.
 func logMethod(env *shell.Env, s *logs.Subscription, k logs.Kind) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
-		if k.Facility == "" {
-			return nil
+		methods := []logs.Method{logs.Manual, logs.FTPPush, logs.SCPPush}
+		if k.Facility != "" {
+			methods = append(methods, logs.Syslog)
 		}
-		methods := []logs.Method{logs.Manual, logs.Syslog}
-		i, err := d.Choose(ctx, "Choose the method to retrieve the logs.", slices.Index(methods, s.Method),
-			methodTitle(env, logs.Manual), methodTitle(env, logs.Syslog))
+		var titles []string
+		for _, m := range methods {
+			titles = append(titles, methodTitle(env, m))
+		}
+		i, err := d.Choose(ctx, "Choose the method to retrieve the logs.", slices.Index(methods, s.Method), titles...)
 		if err != nil {
 			return err
 		}
-		s.Method = methods[i]
-		switch {
-		case s.Method == logs.Manual:
-			s.Push = logs.Push{}
-		case s.Push == logs.Push{}:
-			s.Push = logs.Push{Port: syslog.Port, Protocol: "udp", Facility: k.Facility}
+		if was := s.Method; methods[i] != was {
+			s.Method = methods[i]
+			changedMethod(s, was, k)
 		}
 		return nil
+	}
+}
+
+// changedMethod gives a subscription the settings with which its method begins.
+func changedMethod(s *logs.Subscription, was logs.Method, k logs.Kind) {
+	s.Push = logs.Push{}
+	if s.Method == logs.Syslog {
+		s.Push = logs.Push{Port: syslog.Port, Protocol: "udp", Facility: k.Facility}
+	}
+	switch {
+	case s.Method.Carries() && was.Carries(): // the server may be the same
+		s.Remote.Port = 0
+	case s.Method.Carries():
+		if s.Schedule != logs.Interval {
+			s.Seconds = logs.DefaultWait
+		}
+		s.Schedule, s.Day, s.Clock = logs.Interval, "", ""
+	case was.Carries():
+		s.Remote = logs.Remote{}
+		s.Schedule, s.Seconds = logs.NoSchedule, 0
 	}
 }
 
@@ -75,7 +101,7 @@ func fileForm(s *logs.Subscription) shell.Field {
 		timed := s.Schedule != logs.NoSchedule
 		suffix := s.HostSuffix || s.SerialSuffix
 		return d.Form(ctx,
-			shell.Text(&s.File, "Filename to use for log files:", func(n string) error { return refused(logs.CheckFile(n)) }),
+			shell.Text(&s.File, askFileName, func(n string) error { return refused(logs.CheckFile(n)) }),
 			fileSize(&s.MaxSize),
 			shell.Number(&s.MaxFiles, "Please enter the maximum number of files:", 1, logs.MostFiles),
 			shell.YesNo(&s.Alert, "Should an alert be sent when files are removed due to the maximum number of files allowed?"),
@@ -228,7 +254,7 @@ func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
 			tag = s.Name
 		}
 		err := d.Form(ctx,
-			shell.Text(&p.Host, "Hostname to deliver the logs:", func(h string) error { return refused(logs.CheckHost(h)) }),
+			shell.Text(&p.Host, askDeliverTo, func(h string) error { return refused(logs.CheckHost(h)) }),
 			shell.When(func() bool { return later }, shell.Number(&port, "Port of the syslog server:", 1, 65535)),
 			pushProtocol(p),
 			shell.OneOf(&p.Facility, "Which facility do you want the log data to be sent as?", syslog.Facilities()...),

@@ -65,6 +65,10 @@ func methodTitle(env *shell.Env, m logs.Method) string {
 	switch {
 	case m == logs.Syslog:
 		return "Syslog Push"
+	case m == logs.FTPPush:
+		return "FTP Push"
+	case m == logs.SCPPush:
+		return "SCP Push"
 	case env.Box.Product.Version.Before(product.Version{Major: 8}):
 		return "FTP Poll"
 	}

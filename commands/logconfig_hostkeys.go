@@ -1,0 +1,111 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/logs/push"
+	"github.com/esasim/esasim/shell"
+)
+
+// The menu HOSTKEYCONFIG of logconfig.
+
+// configureHostKeys shows and changes the keys by which SSH servers are known.
+func configureHostKeys(ctx context.Context, env *shell.Env) error {
+	return env.Menu(ctx, func() shell.Menu {
+		none := len(logs.HostKeys.Get(env.Draft).List) == 0
+		return shell.Menu{
+			Head: func() { printHostKeys(env) },
+			Items: []shell.Item{
+				{Key: "NEW", Text: "Enter a host key.", Run: func(ctx context.Context) error { return newHostKey(ctx, env, enterHostKey) }},
+				{Key: "SCAN", Text: "Get the host keys of a server from the server.", Run: func(ctx context.Context) error { return newHostKey(ctx, env, scanHostKeys) }},
+				{Key: "PRINT", Text: "Display a host key.", Hide: none, Run: func(ctx context.Context) error {
+					k, err := askHostKey(ctx, env, "Enter the number of the host key you wish to display.")
+					if err == nil {
+						env.Printf("\n%s %s\n", knownName(k.Host, k.Port), k.Key)
+					}
+					return err
+				}},
+				{Key: "DELETE", Text: "Remove a host key.", Hide: none, Run: func(ctx context.Context) error { return deleteHostKey(ctx, env) }},
+				{Key: "USER", Text: "Display the public key of this appliance.", Run: func(context.Context) error { return printLogKey(env) }},
+			},
+		}
+	})
+}
+
+func printHostKeys(env *shell.Env) {
+	list := logs.HostKeys.Get(env.Draft).List
+	if len(list) == 0 {
+		env.Printf("\nThere are no known host keys.\n")
+		return
+	}
+	env.Printf("\nCurrently known host keys:\n")
+	for i, k := range list {
+		kind, _, _ := strings.Cut(k.Key, " ")
+		env.Printf("%d. %s %s %s\n", i+1, hostAndPort(k.Host, k.Port), kind, fingerprint(k.Key))
+	}
+}
+
+// newHostKey asks for a server and gets its keys.
+func newHostKey(ctx context.Context, env *shell.Env, get func(context.Context, *shell.Env, string, uint16) ([]logs.KnownHost, error)) error {
+	var host string
+	port := int(push.SCP.Port())
+	err := env.Form(ctx,
+		shell.Text(&host, "Enter the host name or the IP address of the server, as log subscriptions have it.",
+			func(h string) error { return refused(logs.CheckHost(h)) }),
+		shell.Number(&port, "Port to connect to on the remote host:", 1, 65535))
+	if err != nil {
+		return err
+	}
+	keys, err := get(ctx, env, host, uint16(port))
+	if err != nil {
+		return err
+	}
+	return addHostKeys(env, keys)
+}
+
+func deleteHostKey(ctx context.Context, env *shell.Env) error {
+	gone, err := askHostKey(ctx, env, "Enter the number of the host key you wish to delete.")
+	if err != nil {
+		return err
+	}
+	return logs.HostKeys.Edit(env.Draft, func(v *logs.KnownHosts) error {
+		v.List = slices.DeleteFunc(v.List, func(k logs.KnownHost) bool { return k == gone })
+		return nil
+	})
+}
+
+// askHostKey asks for one of the list that stands above the menu.
+func askHostKey(ctx context.Context, env *shell.Env, question string) (k logs.KnownHost, err error) {
+	list := logs.HostKeys.Get(env.Draft).List
+	_, err = env.Ask(ctx, question, "", func(answer string) error {
+		n, err := strconv.Atoi(answer)
+		if err != nil || n < 1 || n > len(list) {
+			return shell.Refusef("The value must be an integer from 1 to %d.", len(list))
+		}
+		k = list[n-1]
+		return nil
+	})
+	return k, err
+}
+
+// hostAndPort names a server in a sentence; the usual port goes without saying.
+func hostAndPort(host string, port uint16) string {
+	if port == push.SCP.Port() {
+		return host
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// knownName names a server as a file of known hosts does.
+func knownName(host string, port uint16) string {
+	if port == push.SCP.Port() {
+		return host
+	}
+	return fmt.Sprintf("[%s]:%d", host, port)
+}
