@@ -3,11 +3,9 @@ package commands
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"net/netip"
 
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -24,14 +22,9 @@ var _ = register(&shell.Command{
 			return err
 		}
 		env.Printf("Press Ctrl-C to stop.\n")
-		addrs, err := env.Box.Resolver.Lookup(ctx, host, 4)
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, resolver.ErrNotFound):
-			return shell.Refusef("ping: cannot resolve %s: Unknown host", host)
-		case err != nil:
-			return shell.Refusef("ping: cannot resolve %s: Host name lookup failure", host)
+		addrs, err := lookUpTarget(ctx, env, host, 4, "ping: cannot resolve "+host+": Unknown host", "ping: cannot resolve "+host+": Host name lookup failure")
+		if err != nil {
+			return err
 		}
 		p := &pinger{
 			env: env, word: "ping", call: "sendto", spread: "stddev",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -35,6 +36,21 @@ func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither 
 func hasIPv6(env *shell.Env) bool {
 	interfaces := appliance.Interfaces.Get(env.Box.Config.Committed()).List
 	return slices.ContainsFunc(interfaces, func(i appliance.IPInterface) bool { return i.IPv6.IsValid() })
+}
+
+// lookUpTarget finds the addresses of a host, one at least. unknown and failed are what is
+// said of a host that does not exist, and where no server knows.
+func lookUpTarget(ctx context.Context, env *shell.Env, host string, family int, unknown, failed string) ([]netip.Addr, error) {
+	addrs, err := env.Box.Resolver.Lookup(ctx, host, family)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, resolver.ErrNotFound):
+		return nil, shell.Refusal(unknown)
+	case err != nil:
+		return nil, shell.Refusal(failed)
+	}
+	return addrs, nil
 }
 
 // askSource asks from which of the appliance's addresses something is to be sent; the

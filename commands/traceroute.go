@@ -2,11 +2,9 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 
-	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -23,14 +21,9 @@ var _ = register(&shell.Command{
 			return err
 		}
 		env.Printf("Press Ctrl-C to stop.\n")
-		addrs, err := env.Box.Resolver.Lookup(ctx, host, 4)
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, resolver.ErrNotFound):
-			return shell.Refusef("traceroute: unknown host %s", host)
-		case err != nil:
-			return shell.Refusef("traceroute: %s: Host name lookup failure", host)
+		addrs, err := lookUpTarget(ctx, env, host, 4, "traceroute: unknown host "+host, "traceroute: "+host+": Host name lookup failure")
+		if err != nil {
+			return err
 		}
 		t := &tracer{
 			env: env, word: "traceroute", host: host, dst: addrs[0], src: src, size: 40, length: 40,

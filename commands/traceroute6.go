@@ -2,10 +2,8 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 
-	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -26,14 +24,9 @@ var _ = register(&shell.Command{
 			return err
 		}
 		env.Printf("Press Ctrl-C to stop.\n")
-		addrs, err := env.Box.Resolver.Lookup(ctx, host, 6)
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.Is(err, resolver.ErrNotFound):
-			return shell.Refusal("traceroute6: hostname nor servname provided, or not known")
-		case err != nil:
-			return shell.Refusal("traceroute6: Name could not be resolved at this time")
+		addrs, err := lookUpTarget(ctx, env, host, 6, "traceroute6: hostname nor servname provided, or not known", "traceroute6: Name could not be resolved at this time")
+		if err != nil {
+			return err
 		}
 		t := &tracer{
 			// The head line counts the data, not the headers of 40 and 8 bytes.
