@@ -82,8 +82,11 @@ func (a *Appliance) openState() error {
 	return nil
 }
 
-// FirstYear and LastYear bound what administrators may set the clock to.
-const FirstYear, LastYear = 1970, 2100
+// Bounds of what administrators may set the clock to.
+const (
+	FirstYear = 1970
+	LastYear  = 2100
+)
 
 // SetTime sets the appliance's wall time at once. The setting outlives a restart,
 // as a battery-backed clock's does.
