@@ -91,7 +91,7 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 	var hosts []wan.Host
 	for _, h := range t.Hosts {
 		for _, a := range h.Addresses {
-			if h.Wire == "" {
+			if h.Wire == "" && !t.leadsOut(a) {
 				hosts = append(hosts, wan.Host{Net: single(a), Site: hostSite})
 			}
 		}
@@ -226,10 +226,18 @@ func (t *Topology) exit(to netip.AddrPort) (netip.AddrPort, bool) {
 	return out, out.IsValid()
 }
 
+// simulated are a host's services: none where real machines have taken its place.
+func (t *Topology) simulated(h Host) []Service {
+	if !slices.ContainsFunc(h.Addresses, func(a netip.Addr) bool { return !t.leadsOut(a) }) {
+		return nil
+	}
+	return h.Services
+}
+
 func (w *World) buildPeers() {
 	records := w.topology.records()
 	for _, h := range w.topology.Hosts {
-		for _, s := range h.Services {
+		for _, s := range w.topology.simulated(h) {
 			kind, _ := peers.Lookup(s.Type) // Check has found it
 			p := kind.New(peers.Config{
 				Name: s.Name, Transport: w.hosts, Addrs: h.Addresses, Port: s.Port, Options: s.Options,

@@ -306,6 +306,12 @@ func (t *Topology) hostOf(a netip.Addr) *Host {
 	return nil
 }
 
+// isFarHost reports whether a is a host's that is on no wire.
+func (t *Topology) isFarHost(a netip.Addr) bool {
+	h := t.hostOf(a)
+	return h != nil && h.Wire == ""
+}
+
 // leadsOut reports whether packets to a leave the simulation.
 func (t *Topology) leadsOut(a netip.Addr) bool {
 	return slices.ContainsFunc(t.Doors.Out, func(e Exit) bool { return e.Address == a })

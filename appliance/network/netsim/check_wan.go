@@ -196,8 +196,8 @@ func (c *checker) exits() error {
 			return c.fault(at(".address"), "no simulated address, expected one such as 10.44.167.30")
 		case !e.To.IsValid():
 			return c.fault(at(".to"), "no real address, expected one such as 127.0.0.1")
-		case c.owner[e.Address] != "":
-			return c.fault(at(".address"), "%v is already %s's, expected an address of nobody's", e.Address, c.owner[e.Address])
+		case c.owner[e.Address] != "" && !c.isFarHost(e.Address):
+			return c.fault(at(".address"), "%v is already %s's, expected an address of nobody's, or of a host behind the gateways", e.Address, c.owner[e.Address])
 		case seen[ap]:
 			return c.fault(at(".address"), "%v leads out twice, expected once", ap)
 		case e.Port == 0 && e.ToPort != 0:

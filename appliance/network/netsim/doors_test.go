@@ -399,6 +399,37 @@ func TestTheBackDoor(t *testing.T) {
 	}
 }
 
+// A real machine takes a host's place: none of the host's own services is there.
+func TestAHostThatLeadsOut(t *testing.T) {
+	real, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Close()
+	go func() {
+		for {
+			c, err := real.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				io.Copy(c, c)
+			}()
+		}
+	}()
+	w := start(t, exits(t, fmt.Sprintf("    - {address: 203.0.113.7, port: 25, to: 127.0.0.1, to_port: %d}", real.Addr().(*net.TCPAddr).Port)))
+	echo(t, mustDial(t, w, "203.0.113.7:25"), "to the real machine")
+	if p := w.Peer("far/sink"); p != nil {
+		t.Errorf("there is %T", p)
+	}
+	for _, s := range w.Servers() {
+		if s.Host == "far" {
+			t.Errorf("there is %+v", s)
+		}
+	}
+}
+
 func TestDatagramsThroughTheBackDoor(t *testing.T) {
 	real, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

@@ -30,7 +30,7 @@ func (w *World) Servers() []Server {
 	defer w.mu.Unlock()
 	var list []Server
 	for _, h := range w.topology.Hosts {
-		for _, s := range h.Services {
+		for _, s := range w.topology.simulated(h) {
 			p := w.peers[s.Name]
 			x := Server{Name: s.Name, Type: s.Type, Host: h.Name, Running: slices.Contains(w.started, p)}
 			for _, a := range h.Addresses {
@@ -100,7 +100,7 @@ func (w *World) withServer(name string, f func(peers.Peer) error) error {
 func (w *World) peerNames() []string {
 	var names []string
 	for _, h := range w.topology.Hosts {
-		for _, s := range h.Services {
+		for _, s := range w.topology.simulated(h) {
 			names = append(names, s.Name)
 		}
 	}

@@ -211,7 +211,8 @@ type SeenAs struct {
 	As   netip.Prefix `yaml:"as"`
 }
 
-// An Exit maps a simulated address to a real one.
+// An Exit maps a simulated address to a real one. The address may be a host's that is on
+// no wire: the real machine then takes its place, under its names.
 type Exit struct {
 	Address netip.Addr `yaml:"address"` // simulated
 	Port    uint16     `yaml:"port"`    // 0: all

@@ -268,7 +268,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"door to no service", "service: ssh", "service: telnet", `t.yaml:27:59: no service is called "telnet"`},
 		{"nobody is seen", "    - {from: 127.0.0.0/8, as: 203.0.113.8}", "    []", "t.yaml:26:3: no simulated address for who comes through the doors"},
 		{"seen on a wire", "as: 203.0.113.8", "as: 192.0.2.9", "t.yaml:29:31: 192.0.2.9/32 is on the wire of Data 1"},
-		{"host leads out", "# out", "  out: [{address: 203.0.113.7, to: 127.0.0.1}]", "t.yaml:30:19: 203.0.113.7 is already host far's"},
+		{"neighbour leads out", "# out", "  out: [{address: 192.0.2.53, to: 127.0.0.1}]", "t.yaml:30:19: 192.0.2.53 is already host resolver's"},
+		{"appliance leads out", "# out", "  out: [{address: 192.0.2.25, to: 127.0.0.1}]", "t.yaml:30:19: 192.0.2.25 is already"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
