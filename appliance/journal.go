@@ -81,6 +81,7 @@ func (a *Appliance) openLogs() (err error) {
 		return err
 	}
 	a.Config.AddApplier(sweeper)
+	a.Config.AddApplier(metricsApplier{a})
 	a.Config.AddApplier(historian{a})
 	return nil
 }
@@ -137,15 +138,35 @@ func (a *Appliance) FileHeader() []string {
 	return append(lines, "Current Time: "+a.Now().Format("Mon Jan _2 15:04:05 2006"))
 }
 
+// A metricsApplier has status lines come as often as the settings say, from now on.
+type metricsApplier struct{ box *Appliance }
+
+func (metricsApplier) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+
+func (m metricsApplier) Done(_ context.Context, before, next *config.Config) {
+	if logs.General.Get(before).MetricsInterval == logs.General.Get(next).MetricsInterval {
+		return
+	}
+	m.box.mu.Lock()
+	up := m.box.up
+	m.box.mu.Unlock()
+	if up {
+		m.box.startMetrics()
+	}
+}
+
 // startMetrics begins to write a status line every so often, to the status log and to
-// the mail log (logs.md 3.4).
+// the mail log (logs.md 3.4). There is one timer, however often it is called.
 func (a *Appliance) startMetrics() {
-	every := time.Duration(logs.General.Get(a.Config.Committed()).MetricsInterval) * time.Second
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.stopped {
 		return
 	}
+	if a.stopMetrics != nil {
+		a.stopMetrics()
+	}
+	every := time.Duration(logs.General.Get(a.Config.Committed()).MetricsInterval) * time.Second
 	a.stopMetrics = a.Clock.AfterFunc(every, func() {
 		text := "Status: " + a.metrics()
 		for _, log := range []LogType{logs.Status, logs.Mail} {

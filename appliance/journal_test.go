@@ -1,0 +1,68 @@
+package appliance_test
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs"
+)
+
+// Status lines come each minute, in the status log and in the mail log; a new frequency
+// holds at once, also after a long one.
+func TestStatusLines(t *testing.T) {
+	box, clk := offline(t, t.TempDir(), switchedOn)
+	if err := box.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lines := func(log string) (times []string) {
+		t.Helper()
+		names, err := box.Logs.Files(t.Context(), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := fs.ReadFile(box.Files, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(text)) {
+				if at, _, is := strings.Cut(line, " Info: Status: CPULd "); is {
+					times = append(times, strings.Fields(at)[3])
+				}
+			}
+		}
+		return times
+	}
+	want := func(after time.Duration, number int) {
+		t.Helper()
+		clk.Advance(after)
+		for _, log := range []string{"status", "mail_logs"} {
+			if got := lines(log); len(got) != number {
+				t.Errorf("%s has status lines at %q, want %d", log, got, number)
+			}
+		}
+	}
+	every := func(seconds int) {
+		t.Helper()
+		d := box.Config.Edit()
+		logs.General.Set(d, logs.Settings{MetricsInterval: seconds})
+		if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want(59*time.Second, 0)
+	want(time.Second, 1)
+	want(time.Minute, 2)
+	every(logs.MostMetrics)
+	want(time.Minute, 2)
+	every(5)
+	want(4*time.Second, 2)
+	want(time.Second, 3)
+	want(5*time.Second, 4)
+	box.Log(appliance.MailLog, appliance.Information, "no status line")
+	want(0, 4)
+}
