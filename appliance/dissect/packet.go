@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/gopacket/gopacket"
@@ -105,8 +106,8 @@ func layerOf(l gopacket.Layer) Layer {
 		add("Traffic class", "0x%02x", l.TrafficClass)
 		add("Flow label", "0x%05x", l.FlowLabel)
 	case *layers.TCP:
-		add("Source port", "%d (%s)", uint16(l.SrcPort), tcpPort(l.SrcPort))
-		add("Destination port", "%d (%s)", uint16(l.DstPort), tcpPort(l.DstPort))
+		add("Source port", "%s", named(uint16(l.SrcPort), tcpPort(l.SrcPort)))
+		add("Destination port", "%s", named(uint16(l.DstPort), tcpPort(l.DstPort)))
 		add("Sequence number", "%d", l.Seq)
 		add("Acknowledgement number", "%d", l.Ack)
 		add("Header length", "%d bytes", int(l.DataOffset)*4)
@@ -115,12 +116,12 @@ func layerOf(l gopacket.Layer) Layer {
 		add("Checksum", "0x%04x", l.Checksum)
 		add("Urgent pointer", "%d", l.Urgent)
 		for _, o := range l.Options {
-			add("Option", "%s", strings.TrimPrefix(o.String(), "TCPOption"))
+			add("Option", "%s", strings.Trim(strings.TrimPrefix(o.String(), "TCPOption"), "(: )"))
 		}
 		add("Data", "%d bytes", len(l.Payload))
 	case *layers.UDP:
-		add("Source port", "%d (%s)", uint16(l.SrcPort), udpPort(l.SrcPort))
-		add("Destination port", "%d (%s)", uint16(l.DstPort), udpPort(l.DstPort))
+		add("Source port", "%s", named(uint16(l.SrcPort), udpPort(l.SrcPort)))
+		add("Destination port", "%s", named(uint16(l.DstPort), udpPort(l.DstPort)))
 		add("Length", "%d bytes", l.Length)
 		add("Checksum", "0x%04x", l.Checksum)
 	case *layers.ICMPv4:
@@ -176,6 +177,15 @@ func generic(l gopacket.Layer) []Field {
 		list = append(list, Field{f.Name, strings.ToValidUTF8(text, "")})
 	}
 	return list
+}
+
+// named is a port with its name, if it has one.
+func named(port uint16, name string) string {
+	number := strconv.Itoa(int(port))
+	if name == number {
+		return number
+	}
+	return number + " (" + name + ")"
 }
 
 func orNone(s string) string {

@@ -1,0 +1,164 @@
+package web_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/capture"
+)
+
+// A visitor is an HTTP client that is logged in.
+type visitor struct {
+	*http.Client
+	base string
+}
+
+func visit(t *testing.T, box *appliancetest.Box) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	t.Cleanup(transport.CloseIdleConnections)
+	v := &visitor{&http.Client{Jar: jar, Transport: transport, Timeout: patience}, "https://" + box.Addrs()["https"].String()}
+	v.login(t)
+	return v
+}
+
+func (v *visitor) login(t *testing.T) {
+	t.Helper()
+	r, err := v.PostForm(v.base+"/login", url.Values{"username": {appliancetest.User}, "password": {appliancetest.Passphrase}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if r.StatusCode != http.StatusOK || r.Request.URL.Path != "/monitor/system_status" {
+		t.Fatalf("the login leads to %s: %d", r.Request.URL.Path, r.StatusCode)
+	}
+}
+
+// read gets a page, and returns its text.
+func (v *visitor) read(path string) (string, error) {
+	r, err := v.Get(v.base + path)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", path, r.Status)
+	}
+	return string(b), err
+}
+
+func TestTheProcessIsRestarted(t *testing.T) { // diagnostic > services > webui > restart
+	box := appliancetest.Start(t)
+	v := visit(t, box)
+	if _, err := v.PostForm(v.base+"/help_and_support/packet_capture/start", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := box.Appliance().Restart(t.Context(), appliance.GUI); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range box.Appliance().Logins.List() {
+		if s.What == "gui" {
+			t.Errorf("a session has survived: %+v", s)
+		}
+	}
+	if !box.Appliance().Captures.Status(capture.GUI).Running {
+		t.Error("the capture has not survived")
+	}
+	v.CloseIdleConnections()
+	v.login(t)
+	if page, err := v.read("/help_and_support/packet_capture"); err != nil || !strings.Contains(page, "Capture in progress") {
+		t.Errorf("%v\n%s", err, page)
+	}
+}
+
+func TestTheServerStopsWhileSomebodyIsSilent(t *testing.T) {
+	box := appliancetest.Start(t)
+	addr := box.Addrs()["https"].String()
+	silent, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	shy, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shy.Close()
+	v := visit(t, box)
+	if _, err := v.read("/login"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := box.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhoDoesNotSpeakTLSIsLogged(t *testing.T) { // logs.md 3.5
+	box := appliancetest.Start(t)
+	c, err := net.Dial("tcp", box.Addrs()["https"].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n")
+	if _, err := io.ReadAll(c); err != nil {
+		t.Log(err)
+	}
+	c.Close()
+	if log := box.Exec(`grep "SSL error with client 10.0.201.4" gui_logs`); !strings.Contains(log, "Warning: SSL error with client 10.0.201.4:") {
+		t.Errorf("the log has %q", log)
+	}
+	if log := box.Exec(`grep "service" gui_logs`); !strings.Contains(log, "Info: http service on 10.0.202.7:80 redirecting to https port 443\n") ||
+		!strings.Contains(log, "Info: https service listening on 10.0.202.7:443\n") {
+		t.Errorf("the log has %q", log)
+	}
+}
+
+func TestTwoHundredBrowsersWatch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	box := appliancetest.Start(t)
+	all := make([]*visitor, 200)
+	for i := range all {
+		all[i] = visit(t, box)
+	}
+	if _, err := all[0].PostForm(all[0].base+"/help_and_support/packet_capture/start", nil); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for _, v := range all {
+		wg.Go(func() {
+			for range 3 {
+				if now, err := v.read("/help_and_support/packet_capture/status"); err != nil || !strings.Contains(now, `"running":true`) {
+					t.Errorf("%q, %v", now, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("600 refreshes over TLS took %v", time.Since(begin).Round(time.Millisecond))
+	if n := len(box.Appliance().Logins.List()); n != len(all) {
+		t.Errorf("%d logins", n)
+	}
+}

@@ -1,0 +1,80 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/esasim/esasim/appliance/users"
+)
+
+func TestPacketsOfAFile(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.store("a b.cap", manyPackets(250))
+	view := capturesPath + "/view/a%20b.cap"
+	wants(t, b.get(view), http.StatusOK, "a b.cap", "250 packets", "<svg", `aria-label="250 packets and 195.3 K from 2015-06-25 08:50:03.000000 to`, "250 packets in 249ms", "1 to 100", "Next ›",
+		`/packet/1"`, "2015-06-25 08:50:03.000000", "10.0.202.7", "10.0.201.4", "UDP", "40000 &gt; cadlock2 Len=758", `/packet/100"`)
+	wants(t, b.get(view+"?page=3"), http.StatusOK, "201 to 250", `/packet/250"`)
+	wants(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `value="udp port 1001"`, "125 of 250 packets", "‹ Previous", "101 to 125", `/packet/202"`, `/packet/250"`)
+	wants(t, b.get(view+"?filter=tcp"), http.StatusOK, "0 of 250 packets", "No packet matches the filter.")
+	wants(t, b.get(view+"?filter=tcp+port"), http.StatusUnprocessableEntity, "The filter is not valid at character 9")
+	for _, page := range []string{"-1", "0", "999999999999999999999", "x", ""} {
+		wants(t, b.get(view+"?page="+page), http.StatusOK, "250 packets in")
+	}
+	wants(t, b.get(view+"/packet/2"), http.StatusOK, "Packet 2", "40000 &gt; 1001", "‹ Previous", "Internet Protocol Version 4", "User Datagram Protocol", "0000")
+	for _, n := range []string{"0", "251", "-1", "x", "99999999999999999999"} {
+		wants(t, b.get(view+"/packet/"+n), http.StatusNotFound, "There is no packet of this number")
+		wants(t, b.get(view+"/stream/"+n), http.StatusNotFound)
+	}
+	wants(t, b.get(view+"/stream/1"), http.StatusNotFound, "The packet is not of a TCP connection.")
+}
+
+func TestAFileThatGrowsOrIsReplaced(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	view := capturesPath + "/view/a.cap"
+	all := manyPackets(300)
+	s.store("a.cap", all[:24+100*816])
+	wants(t, b.get(view), http.StatusOK, "100 packets in")
+	s.store("a.cap", all)
+	wants(t, b.get(view+"?page=3"), http.StatusOK, "300 packets in", "201 to 300")
+	s.store("a.cap", manyPackets(7))
+	wants(t, b.get(view), http.StatusOK, "7 packets in")
+	s.store("a.cap", all[:24])
+	wants(t, b.get(view), http.StatusOK, "The capture holds no packets.")
+}
+
+func TestWhatIsNoCaptureIsSaidSo(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.store("text.cap", []byte(strings.Repeat("hello ", 100)))
+	s.store("empty.cap", nil)
+	for _, name := range []string{"text.cap", "empty.cap"} {
+		wants(t, b.get(capturesPath+"/view/"+name), http.StatusUnprocessableEntity, "The file is not a packet capture that can be shown here.")
+	}
+	wants(t, b.get(capturesPath+"/view/none.cap"), http.StatusNotFound, "There is no such packet capture file.")
+}
+
+func TestTheViewerKeepsItsIndexesFew(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.store("a.cap", manyPackets(10))
+	for i := range 40 {
+		b.get(capturesPath + "/view/a.cap?filter=" + url.QueryEscape("len > "+strings.Repeat("1", i%5+1)))
+	}
+	if n := len(s.site.indexes.order); n > maxIndexes {
+		t.Errorf("%d indexes are kept", n)
+	}
+}
+
+func TestTheViewerIsForWhoMayCapture(t *testing.T) {
+	s := newStand(t)
+	s.addUser("visitor", users.Guest)
+	s.store("a.cap", manyPackets(10))
+	b := s.login("visitor")
+	for _, below := range []string{"/view/a.cap", "/view/a.cap/packet/1", "/view/a.cap/stream/1", "/files/a.cap"} {
+		wants(t, b.get(capturesPath+below), http.StatusForbidden)
+	}
+}
