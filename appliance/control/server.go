@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -166,15 +167,20 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 func write(w http.ResponseWriter, status int, x any) {
-	text, err := json.MarshalIndent(x, "", "  ")
-	if err != nil { // a peer's report is none
-		status, text = http.StatusInternalServerError, []byte(`{"error": "The answer cannot be written as JSON."}`)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false) // people read it: Critical <System>
+	if err := e.Encode(x); err != nil {
+		status = http.StatusInternalServerError // a peer's report is no JSON
+		text.Reset()
+		text.WriteString(`{"error": "The answer cannot be written as JSON."}` + "\n")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	w.Write(append(text, '\n')) //nolint:errcheck // whoever asked may be gone
+	w.Write(text.Bytes()) //nolint:errcheck // whoever asked may be gone
 }
 
 // read reads a request's body.

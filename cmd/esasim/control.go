@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,13 +69,13 @@ func (c *controller) announce(w io.Writer) {
 	}
 }
 
-// defaultSocket is that of the appliance which "esasim" without flags runs.
-func defaultSocket() (string, error) {
+// defaultSocket is that of the appliance which "esasim --topology TOPOLOGY" runs.
+func defaultSocket(topology string) (string, error) {
 	home, err := stateHome()
 	if err != nil {
 		return "", err
 	}
-	_, dir := topologyIdentity("lab") // as the flag has it
+	_, dir := topologyIdentity(topology)
 	return filepath.Join(home, dir, socketName), nil
 }
 
@@ -89,7 +90,7 @@ func (c *ctl) client() (*control.Client, error) {
 	path := c.Socket
 	if path == "" {
 		var err error
-		if path, err = defaultSocket(); err != nil {
+		if path, err = defaultSocket(cmp.Or(c.Topology, "lab")); err != nil {
 			return nil, err
 		}
 	}

@@ -19,8 +19,9 @@ import (
 )
 
 type ctl struct {
-	Socket string  `xor:"where" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The appliance's control socket, or its data directory (default: that of topology lab)."`
-	Addr   address `xor:"where" placeholder:"ADDR" help:"The address that the appliance's --ctl names, instead of a socket."`
+	Topology string  `placeholder:"NAME|FILE" help:"The appliance that runs this topology in its usual directory (default: lab), unless the next two say which."`
+	Socket   string  `xor:"where" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The appliance's control socket, or its data directory."`
+	Addr     address `xor:"where" placeholder:"ADDR" help:"The address that the appliance's --ctl names, instead of a socket."`
 
 	Fault ctlFault `cmd:"" help:"What is wrong with the network."`
 	Peer  ctlPeer  `cmd:"" help:"The simulated servers."`
@@ -284,11 +285,10 @@ func printClock(w io.Writer, k control.Clock, err error) error {
 }
 
 func printJSON(w io.Writer, x any) error {
-	text, err := json.MarshalIndent(x, "", "  ")
-	if err == nil {
-		_, err = fmt.Fprintf(w, "%s\n", text)
-	}
-	return err
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(x)
 }
 
 func isDir(path string) bool {

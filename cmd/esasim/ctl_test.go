@@ -109,7 +109,7 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl --addr 127.0.0.1:1 fault list":        `no appliance answers at 127.0.0.1:1`,
 		"ctl --addr [::1]:1 --socket y fault list": `--socket and --addr can't be used together`,
 		"ctl": `expected one of "fault", "peer", "clock"`,
-		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0": `0.0.0.0 can be reached by others`,
+		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0": `0.0.0.0 can be reached by others`,
 	} {
 		if got := fails(t, home, strings.Fields(line)...); !strings.Contains(got, want) {
 			t.Errorf("esasim %s says %q, want %q in it", line, got, want)
