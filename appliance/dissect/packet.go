@@ -72,6 +72,30 @@ func layerOf(l gopacket.Layer) Layer {
 		out.Fields = append(out.Fields, Field{name, fmt.Sprintf(format, a...)})
 	}
 	switch l := l.(type) {
+	case *layers.Ethernet, *layers.Dot1Q, *layers.ARP:
+		linkFields(l, add)
+	case *layers.IPv4, *layers.IPv6:
+		networkFields(l, add)
+	case *layers.TCP, *layers.UDP, *layers.ICMPv4, *layers.ICMPv6:
+		transportFields(l, add)
+	case *layers.DNS:
+		dnsFields(l, add)
+	case *gopacket.DecodeFailure:
+		out.Name = "What cannot be decoded"
+		add("Reason", "%s", Printable(l.Error().Error()))
+	case *gopacket.Payload:
+		add("Length", "%d bytes", len(l.Payload()))
+	default:
+		out.Fields = generic(l)
+	}
+	return out
+}
+
+// An adder adds a field.
+type adder func(name, format string, a ...any)
+
+func linkFields(l gopacket.Layer, add adder) {
+	switch l := l.(type) {
 	case *layers.Ethernet:
 		add("Destination", "%v", l.DstMAC)
 		add("Source", "%v", l.SrcMAC)
@@ -85,6 +109,11 @@ func layerOf(l gopacket.Layer) Layer {
 		add("Operation", "%d", l.Operation)
 		add("Sender", "%v at % x", address(l.SourceProtAddress), l.SourceHwAddress)
 		add("Target", "%v at % x", address(l.DstProtAddress), l.DstHwAddress)
+	}
+}
+
+func networkFields(l gopacket.Layer, add adder) {
+	switch l := l.(type) {
 	case *layers.IPv4:
 		add("Source", "%v", l.SrcIP)
 		add("Destination", "%v", l.DstIP)
@@ -105,6 +134,11 @@ func layerOf(l gopacket.Layer) Layer {
 		add("Hop limit", "%d", l.HopLimit)
 		add("Traffic class", "0x%02x", l.TrafficClass)
 		add("Flow label", "0x%05x", l.FlowLabel)
+	}
+}
+
+func transportFields(l gopacket.Layer, add adder) {
+	switch l := l.(type) {
 	case *layers.TCP:
 		add("Source port", "%s", named(uint16(l.SrcPort), tcpPort(l.SrcPort)))
 		add("Destination port", "%s", named(uint16(l.DstPort), tcpPort(l.DstPort)))
@@ -132,30 +166,24 @@ func layerOf(l gopacket.Layer) Layer {
 	case *layers.ICMPv6:
 		add("Type", "%v", l.TypeCode)
 		add("Checksum", "0x%04x", l.Checksum)
-	case *layers.DNS:
-		add("What it says", "%s", dnsInfo(l))
-		add("Transaction ID", "0x%04x", l.ID)
-		add("Recursion", "desired %t, available %t", l.RD, l.RA)
-		for _, q := range l.Questions {
-			add("Question", "%s %v %v", Printable(string(q.Name)), q.Type, q.Class)
-		}
-		for _, part := range []struct {
-			name string
-			list []layers.DNSResourceRecord
-		}{{"Answer", l.Answers}, {"Authority", l.Authorities}, {"Additional", l.Additionals}} {
-			for _, r := range part.list {
-				add(part.name, "%s TTL %d %s", Printable(string(r.Name)), r.TTL, Printable(r.String()))
-			}
-		}
-	case *gopacket.DecodeFailure:
-		out.Name = "What cannot be decoded"
-		add("Reason", "%s", Printable(l.Error().Error()))
-	case *gopacket.Payload:
-		add("Length", "%d bytes", len(l.Payload()))
-	default:
-		out.Fields = generic(l)
 	}
-	return out
+}
+
+func dnsFields(l *layers.DNS, add adder) {
+	add("What it says", "%s", dnsInfo(l))
+	add("Transaction ID", "0x%04x", l.ID)
+	add("Recursion", "desired %t, available %t", l.RD, l.RA)
+	for _, q := range l.Questions {
+		add("Question", "%s %v %v", Printable(string(q.Name)), q.Type, q.Class)
+	}
+	for _, part := range []struct {
+		name string
+		list []layers.DNSResourceRecord
+	}{{"Answer", l.Answers}, {"Authority", l.Authorities}, {"Additional", l.Additionals}} {
+		for _, r := range part.list {
+			add(part.name, "%s TTL %d %s", Printable(string(r.Name)), r.TTL, Printable(r.String()))
+		}
+	}
 }
 
 // generic lists the fields of a header for which there is no form of our own.

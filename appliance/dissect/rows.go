@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/esasim/esasim/appliance/pcapfilter"
@@ -275,7 +276,7 @@ func Printable(s string) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return r
-		case r == utf8.RuneError, r < ' ', r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+		case r == utf8.RuneError, !unicode.IsPrint(r), unicode.Is(unicode.M, r): // a mark would join what is before it
 			return '.'
 		}
 		return r

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/pkg/sftp"
 
 	"github.com/esasim/esasim/appliance/appliancetest"
@@ -141,10 +142,6 @@ var sizes = map[string]struct {
 // ESASIM_SCREENSHOTS names, or among the test's artifacts (go test -artifacts).
 func (w *window) picture(name string) {
 	w.t.Helper()
-	dir := os.Getenv("ESASIM_SCREENSHOTS")
-	if dir == "" {
-		dir = w.t.ArtifactDir()
-	}
 	for size, s := range sizes {
 		for _, scheme := range []string{"light", "dark"} {
 			if scheme == "dark" && size == "phone" && !strings.HasPrefix(name, "07") {
@@ -160,9 +157,7 @@ func (w *window) picture(name string) {
 			if wide {
 				w.t.Errorf("%s is wider than a %s", name, size)
 			}
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%s.png", name, size, scheme)), png, 0o644); err != nil {
-				w.t.Fatal(err)
-			}
+			w.keep(fmt.Sprintf("%s-%s-%s", name, size, scheme), png)
 		}
 	}
 	w.do(chromedp.EmulateViewport(1280, 900), colours(""))
@@ -236,12 +231,38 @@ func TestABrowserCapturesPackets(t *testing.T) {
 
 	w.choose("Network", "IP Interfaces")
 	w.picture("11-interfaces")
+	w.menus()
 	w.administer(box)
 	w.choose("Help and Support", "Online Help")
 	w.do(chromedp.SendKeys(chromedp.CSS("#search"), "Packet Capture\r"))
+	w.sees("Topics with “Packet Capture”")
 	w.press("Running a Packet Capture", "To start a capture")
 	w.picture("12-help")
 	w.do(chromedp.Click(path(`//summary[text()="Options"]`)), chromedp.Click(path(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
+}
+
+// menus takes pictures of menus that are open, which Escape closes.
+func (w *window) menus() {
+	w.t.Helper()
+	help := path(`//summary[text()="Help and Support"]`)
+	w.do(chromedp.Click(help))
+	w.keep("19-menu-desktop", ask(w, chromedp.FullScreenshot(100)))
+	w.do(chromedp.KeyEvent(kb.Escape), chromedp.WaitVisible(path(`//details[not(@open)]/summary[text()="Help and Support"]`)))
+	w.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch), chromedp.Click(chromedp.CSS(".drawer")), chromedp.Click(help))
+	w.keep("19-menu-phone", ask(w, chromedp.FullScreenshot(100)))
+	w.do(chromedp.EmulateViewport(1280, 900), chromedp.Click(help))
+}
+
+// keep writes a picture.
+func (w *window) keep(name string, png []byte) {
+	w.t.Helper()
+	dir := os.Getenv("ESASIM_SCREENSHOTS")
+	if dir == "" {
+		dir = w.t.ArtifactDir()
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // administer adds a log and an alert recipient, and commits them.
