@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
-	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
@@ -311,43 +310,4 @@ func TestWhoClosed(t *testing.T) {
 	if !slices.Equal(rows, want) {
 		t.Errorf("the second connection is\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
 	}
-}
-
-// With a tag of its own and subjects cut at 63 the stream is the document's literal text
-// (A4, A29), but for its times.
-func TestTopologySyslogInTheDocumentsWords(t *testing.T) {
-	t.Parallel()
-	s := tell(t, syslogWorld(t, "  logs:\n"+pushedLog, ""))
-	d := s.Appliance().Config.Edit()
-	err := alert.Section.Edit(d, func(v *alert.Settings) error {
-		v.SubjectLength = 63
-		return nil
-	})
-	if err == nil {
-		err = logs.Section.Edit(d, func(v *logs.Subscriptions) error {
-			v.Put(netsim.Log{Name: "Mail_Log", Server: "10.44.167.30", Protocol: "tcp", Tag: "example.com"}.Subscription())
-			return nil
-		})
-	}
-	if err == nil {
-		_, err = s.Appliance().Config.Commit(t.Context(), d, config.Change{User: "admin"})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Appliance().Log(appliance.MailLog, appliance.Information, "something to push")
-	const want = `example.com: Info: Begin Logfile
-example.com: Info: Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E
-example.com: Info: Time offset from UTC: 7200 seconds
-example.com: Info: A System/Critical alert was sent to alerts@ironport.com with subject "Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sending l...".
-`
-	s.eventually("the document's stream", func() bool {
-		return slices.ContainsFunc(s.in.Connections(), func(c peers.SyslogConnection) bool {
-			text := ""
-			for line := range strings.Lines(string(c.Data)) {
-				text += line[len("<22>Jun 25 08:50:03 "):]
-			}
-			return text == want
-		})
-	})
 }

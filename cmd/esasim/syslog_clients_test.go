@@ -66,6 +66,9 @@ func peer(t *testing.T, p *program, name string, into any) {
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		t.Fatal(err, text, complaint)
 	}
+	if strings.Contains(text, `\u003c`) {
+		t.Errorf("people read it:\n%s", text)
+	}
 }
 
 // eventually waits until ok holds, which takes its time.
