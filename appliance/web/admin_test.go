@@ -97,6 +97,32 @@ func TestBadLogsAreRefused(t *testing.T) {
 	wants(t, b.get(logsPath), http.StatusOK, "No Changes Pending")
 }
 
+func TestABadPortChangesNothingElse(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	form := append([]string{}, syslogForm...)
+	for i := 0; i < len(form); i += 2 {
+		switch form[i] {
+		case "pushport":
+			form[i+1] = "many"
+		case "protocol":
+			form[i+1] = "tcp"
+		case "facility":
+			form[i+1] = "local3"
+		}
+	}
+	wants(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `<option value="tcp" selected>`, "<option selected>local3</option>")
+}
+
+func TestABadPortOfSCPIsNotTheUsualOne(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	for port, says := range map[string]string{"many": "The port must be from 1 to 65535.", "0": "The port must be", "70000": "The port must be"} {
+		wants(t, b.post(logsPath+"/add", "type", "mail", "name", "pushed", "level", "3", "maxsize", "1048576", "maxfiles", "10", "schedule", "none",
+			"method", "scp_push", "remotehost", "10.0.201.6", "remoteuser", "logs", "remoteport", port), http.StatusUnprocessableEntity, `role="alert">`, says)
+	}
+}
+
 func TestLogFilesAreRolledOverAndDownloaded(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")

@@ -246,7 +246,7 @@ func TestMalformedRequests(t *testing.T) {
 	b := s.login("admin")
 	huge := url.Values{"expression": {strings.Repeat("x", 1<<20)}}
 	wants(t, b.request("POST", capturesPath+"/settings", huge, nil), http.StatusRequestEntityTooLarge, "The form is too large.")
-	wants(t, s.browser().request("POST", "/login", huge, nil), http.StatusBadRequest)
+	wants(t, s.browser().request("POST", "/login", huge, nil), http.StatusRequestEntityTooLarge, "The form is too large.")
 	wants(t, b.request("POST", capturesPath+"/settings", nil, func(r *http.Request) { r.URL.RawQuery = "%zz" }), http.StatusBadRequest, "The form cannot be read.")
 	wants(t, b.post(capturesPath+"/files", "action", "explode"), http.StatusBadRequest)
 	wants(t, b.get("/nowhere"), http.StatusNotFound, "There is no such page.")

@@ -41,7 +41,7 @@ func (s *site) newLogForm(sub logs.Subscription, fresh bool) logForm {
 	for _, m := range []logs.Method{logs.Manual, logs.FTPPush, logs.SCPPush, logs.Syslog} {
 		f.Methods = append(f.Methods, logMethod{m, methodTitle(m)})
 	}
-	if f.S.Push.Port == 0 {
+	if f.S.Method != logs.Syslog { // what was entered stays, right or wrong
 		f.S.Push.Port, f.S.Push.Protocol, f.S.Push.Facility = syslog.Port, "udp", f.Kind.Facility
 	}
 	return f
@@ -85,11 +85,13 @@ func (s *site) editLog(v *visit) error {
 
 // putLog puts what a form says of sub into the draft.
 func (s *site) putLog(v *visit, sub logs.Subscription, fresh bool) error {
-	readLog(v, &sub)
+	trouble := readLog(v, &sub)
 	if sub.File == "" {
 		sub.File = sub.Type.Kind().File
 	}
-	trouble := sub.Check()
+	if trouble == nil {
+		trouble = sub.Check()
+	}
 	if trouble == nil && fresh {
 		for _, o := range logs.Section.Get(v.session.draft).List {
 			if strings.EqualFold(o.Name, sub.Name) {
@@ -112,8 +114,9 @@ func (s *site) putLog(v *visit, sub logs.Subscription, fresh bool) error {
 	return v.done(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
 }
 
-// readLog fills in what the form holds. What is no number becomes one that Check refuses.
-func readLog(v *visit, sub *logs.Subscription) {
+// readLog fills in what the form holds. What is no number becomes one that Check refuses,
+// where there is one; otherwise readLog refuses it.
+func readLog(v *visit, sub *logs.Subscription) error {
 	p := v.PostForm
 	on := func(name string) bool { return p.Get(name) != "" }
 	sub.Level = logs.Level(number(p.Get("level")))
@@ -146,7 +149,11 @@ func readLog(v *visit, sub *logs.Subscription) {
 			break
 		}
 		sub.Remote.Port, sub.Remote.CheckKey = port(p.Get("remoteport")), on("checkkey")
+		if sub.Remote.Port == 0 && strings.TrimSpace(p.Get("remoteport")) != "" { // 0 is the usual one
+			return refuse(http.StatusUnprocessableEntity, "The port must be from 1 to 65535.")
+		}
 	}
+	return nil
 }
 
 func readPush(v *visit, name string) logs.Push {

@@ -101,8 +101,8 @@ func local(path string) string {
 // login checks a name and a passphrase.
 func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	from := remote(r)
-	if err := r.ParseForm(); err != nil {
-		s.plainError(w, r, http.StatusBadRequest, "The form cannot be read.")
+	if no := readForm(r); no != nil {
+		s.plainError(w, r, no.status, no.text)
 		return
 	}
 	name, passphrase := r.PostForm.Get("username"), r.PostForm.Get("password")

@@ -166,13 +166,21 @@ func (s *site) admit(v *visit) error {
 	if v.Method != http.MethodPost {
 		return nil
 	}
-	err := v.ParseForm()
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return refuse(http.StatusRequestEntityTooLarge, "The form is too large.")
+	if no := readForm(v.Request); no != nil {
+		return no
 	}
-	if err != nil {
-		return refuse(http.StatusBadRequest, "The form cannot be read.")
+	return nil
+}
+
+// readForm parses the form of a request.
+func readForm(r *http.Request) *refusal {
+	err := r.ParseForm()
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return &refusal{http.StatusRequestEntityTooLarge, "The form is too large."}
+	case err != nil:
+		return &refusal{http.StatusBadRequest, "The form cannot be read."}
 	}
 	return nil
 }
