@@ -395,3 +395,18 @@ func TestTheDoorToHTTPLeadsToHTTPS(t *testing.T) {
 		t.Errorf("%d to %q, want %q", r.StatusCode, got, want)
 	}
 }
+
+// A page that watches finds out that the process was restarted, and the login leads back
+// to it.
+func TestABrowserAfterARestart(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Start Capture", "Status: Capture in progress")
+	box.Exec("diagnostic services webui restart")
+	w.do(chromedp.WaitVisible(chromedp.CSS("#username")))
+	w.login()
+	w.sees("Status: Capture in progress")
+	w.press("Stop Capture", "Success - Packet Capture has stopped.")
+}
