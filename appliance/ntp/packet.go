@@ -100,7 +100,10 @@ func (s Timestamp) Time() time.Time {
 	return time.Unix(seconds-secondsTo1970, int64(uint64(s)&0xffffffff*1_000_000_000>>32)).UTC()
 }
 
-// short is a duration in NTP's short form, 16 bits of seconds and 16 of parts.
-func short(d time.Duration) uint32 { return uint32(uint64(d) << 16 / uint64(time.Second)) }
+// short is a duration in NTP's short form, 16 bits of seconds and 16 of parts, rounded
+// up as in StampOf.
+func short(d time.Duration) uint32 {
+	return uint32((uint64(d)<<16 + uint64(time.Second) - 1) / uint64(time.Second))
+}
 
 func long(s uint32) time.Duration { return time.Duration(uint64(s) * uint64(time.Second) >> 16) }
