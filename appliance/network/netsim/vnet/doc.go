@@ -50,6 +50,13 @@
 // Where a caller chooses an address to send from, Host.leave chooses the NIC by the route:
 // the stack would take any NIC that has the address.
 //
+// # Where BSD does otherwise
+//
+// A connection keeps the gateway that it found when it was opened: a route that changes
+// is for what is opened after it. What arrives at a NIC is answered by a route of that
+// NIC, or not at all: who comes in by an interface without a way back is not answered by
+// another. A path's MTU is found anew by each connection.
+//
 // # What it costs
 //
 // The appliance's host of three interfaces, one of them with addresses, takes
