@@ -9,6 +9,7 @@ import (
 
 var _ = register(&shell.Command{
 	Name:    "passphrase",
+	Secret:  true,
 	Summary: "Change your passphrase.",
 	Help:    "Takes effect at once, without commit.",
 	Source:  "invented (after the older passwd)",

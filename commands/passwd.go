@@ -9,6 +9,7 @@ import (
 // passwd keeps the words of its time: clients wait for them.
 var _ = register(&shell.Command{
 	Name:    "passwd",
+	Secret:  true,
 	Summary: "Change your password.",
 	Help:    "Takes effect at once, without commit.",
 	Source:  "public (questions, result), invented (refusals)",

@@ -16,6 +16,20 @@ func (s *session) audit(prompt, line string) {
 		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s", s.login.ID(), s.account.Name, LogQuote(line), LogQuote(prompt)))
 }
 
+// discreet is a command line as it may be logged. What is typed after a command that
+// takes no passphrases there may still be one.
+func (s *session) discreet(line string) string {
+	before := 0
+	for piece := range strings.SplitSeq(line, ";") {
+		word, after, _ := strings.Cut(strings.TrimSpace(piece), " ")
+		if c := s.catalog.find(word); c != nil && c.Secret && after != "" {
+			return line[:before+strings.Index(piece, word)+len(word)] + " ********"
+		}
+		before += len(piece) + 1
+	}
+	return line
+}
+
 // LogQuote is a text in single quotes, as the CLI log has it. The log itself writes a
 // newline as \n.
 func LogQuote(s string) string {

@@ -126,3 +126,27 @@ func TestLoginsAndLogoutsAreLogged(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestWhatFollowsAPassphraseCommandIsNotLogged(t *testing.T) {
+	const secret = "correct-horse"
+	box, _ := newBox(t)
+	quiet := func(context.Context, *shell.Env) error { return nil }
+	client := dial(t, start(t, box, nil,
+		&shell.Command{Name: "passwd", Secret: true, Run: quiet}, &shell.Command{Name: "list", Batch: true, Run: quiet}))
+	for _, line := range []string{"passwd " + secret, `list a; PASSWD "` + secret + `; b"; list c`, "list d"} {
+		session, err := client.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = session.Run(line) // the arguments are refused
+	}
+	got := logText(t, box, "cli_logs", "cli")
+	for _, want := range []string{"entered 'passwd ********';", "entered 'list a; PASSWD ********';", "entered 'list d';"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the log lacks %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, secret) {
+		t.Errorf("the log has the passphrase:\n%s", got)
+	}
+}

@@ -27,6 +27,7 @@ type Command struct {
 	Mode  Mode            // where in a cluster it may be used
 	Batch bool            // has an inline form: takes arguments
 
+	Secret     bool // what is typed after it is not logged: it may be a passphrase
 	Commit     bool // what it changes waits for commit
 	OfCommands bool // its argument is the name of a command, which Tab completes
 

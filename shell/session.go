@@ -81,7 +81,7 @@ func (s *session) interact(ctx context.Context) error {
 		line, err := s.keys.command(ctx, s.hostname()+"> ")
 		if err == nil {
 			s.talk.entered()
-			s.audit("\n"+s.hostname()+"> ", line)
+			s.audit("\n"+s.hostname()+"> ", s.discreet(line))
 			_, err = s.perform(ctx, line, false)
 		} else if errors.Is(err, io.EOF) && !s.in.exhausted() { // Ctrl-D
 			s.talk.entered()
@@ -115,7 +115,7 @@ func (s *session) hostname() string {
 // execute runs a command line that came with ssh, and returns its exit status.
 func (s *session) execute(ctx context.Context, line string) int {
 	defer s.out.Flush()
-	s.audit("", line)
+	s.audit("", s.discreet(line))
 	status, err := s.perform(ctx, line, true)
 	switch {
 	case err == nil, errors.Is(err, ErrLogout):
