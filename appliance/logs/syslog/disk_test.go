@@ -201,7 +201,11 @@ func TestABreakSendsAgainWhatWasNotAcknowledged(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	// The server had read number 0 only; its TCP had taken more, which nobody has.
-	got := numbers(t, b.server.Records())
+	var got []int // what is acknowledged may not have been read yet
+	b.eventually("all is there", func() bool {
+		got = numbers(t, b.server.Records())
+		return got[len(got)-1] == 2000
+	})
 	if got[0] != 0 {
 		t.Fatalf("the first record is %d", got[0])
 	}
