@@ -122,6 +122,7 @@ func TestSilence(t *testing.T) {
 	}
 	b.rule(netsim.Rule{})
 	b.later("all is sent", func() bool { return b.Stats().Waiting == 0 })
+	b.eventually("all is there", func() bool { return len(numbers(t, b.server.Records())) >= 2 })
 	wantRun(t, numbers(t, b.server.Records()), 0, 1)
 }
 
