@@ -231,7 +231,9 @@ func TestMemoryIsBounded(t *testing.T) {
 	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	b.options.Memory = 100 << 10
 	b.start()
-	for i := range 10000 {
+	b.push("message 0")
+	b.eventually("it is refused", func() bool { return len(b.told()) == 1 })
+	for i := 1; i < 10000; i++ {
 		b.push("message %d", i)
 	}
 	s := b.Stats()
