@@ -69,6 +69,23 @@ func (w *Wire) schedule(d time.Duration, e event) {
 	w.scheduleAt(w.machine.Mark()+clock.Mark(max(d, 0)), e)
 }
 
+// postAt lets e happen when due, or now: in either case after all that is due before.
+func (w *Wire) postAt(due clock.Mark, e event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		e.release()
+		return
+	}
+	w.releaseDue()
+	if due <= w.machine.Mark() {
+		w.queue = append(w.queue, e)
+	} else {
+		w.delay(due, e)
+	}
+	w.pumpQueue()
+}
+
 func (w *Wire) scheduleAt(due clock.Mark, e event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,6 +93,11 @@ func (w *Wire) scheduleAt(due clock.Mark, e event) {
 		e.release()
 		return
 	}
+	w.delay(due, e)
+}
+
+// delay is called with mu held.
+func (w *Wire) delay(due clock.Mark, e event) {
 	w.line.seq++
 	heap.Push(&w.line.heap, delayed{due, w.line.seq, e})
 	w.rouse()

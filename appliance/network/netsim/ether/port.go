@@ -8,6 +8,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/buffer"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -139,6 +140,14 @@ func (p *Port) Send(frame []byte) { p.send(buffer.NewViewWithData(frame)) }
 func (p *Port) SendAfter(d time.Duration, frame []byte) {
 	if v := buffer.NewViewWithData(frame); p.accept(v) {
 		p.wire.postAfter(d, event{from: p, frame: v})
+	}
+}
+
+// SendAt is Send at the time that the machine's clock gives as at, or now. Frames keep the
+// order of their times, however long it takes to hand them over.
+func (p *Port) SendAt(at clock.Mark, frame []byte) {
+	if v := buffer.NewViewWithData(frame); p.accept(v) {
+		p.wire.postAt(at, event{from: p, frame: v})
 	}
 }
 

@@ -105,7 +105,13 @@ func (w *Wire) post(e event) {
 		return
 	}
 	w.queue = append(w.queue, e)
-	if !w.pumping {
+	w.pumpQueue()
+}
+
+// pumpQueue sees to it that somebody lets happen what is queued. It is called with mu
+// held.
+func (w *Wire) pumpQueue() {
+	if len(w.queue) > 0 && !w.pumping {
 		w.pumping = true
 		w.callPump()
 	}

@@ -237,7 +237,7 @@ func (g *gateway) learn(a netip.Addr, mac ether.MAC, asked bool) {
 	n.waiting = nil
 	for _, q := range queue {
 		address(q.frame, mac, g.mac)
-		g.port.SendAfter(time.Duration(q.at-g.wan.machine.Mark()), q.frame)
+		g.port.SendAt(q.at, q.frame)
 	}
 }
 

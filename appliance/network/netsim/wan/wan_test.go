@@ -288,6 +288,25 @@ func TestJitterKeepsPacketsInOrder(t *testing.T) {
 	}
 }
 
+// What waits for a neighbour's address leaves in the order in which it came, on a path
+// with delay too.
+func TestWaitingPacketsKeepTheirOrder(t *testing.T) {
+	for range 50 {
+		l := newLab(t, wan.Path{To: prefix("216.58.194.0/24"), Delay: time.Millisecond})
+		const n = 16
+		l.wire.After(0, func() { // at once: the pump is kept from looking at the first
+			for i := range n {
+				l.near.send(ip{src: near4, dst: far4}, &layers.UDP{SrcPort: layers.UDPPort(i), DstPort: 514})
+			}
+		})
+		for i := range n {
+			if got := l.far.next().Layer(layers.LayerTypeUDP).(*layers.UDP).SrcPort; int(got) != i {
+				t.Fatalf("packet %d came in place of %d", got, i)
+			}
+		}
+	}
+}
+
 func TestLossOfEverything(t *testing.T) {
 	l := newLab(t, wan.Path{To: prefix("216.58.194.0/24"), Loss: 1})
 	l.near.send(ip{src: near4, dst: far4}, &layers.UDP{DstPort: 514})
