@@ -17,7 +17,8 @@ type link struct {
 	port       *Port
 	dispatcher atomic.Pointer[stack.NetworkDispatcher]
 	resolution atomic.Pointer[resolution]
-	arpMAC     MAC // see SetARPAddress
+	learn      atomic.Pointer[func(deliver func())] // see SetLearn
+	arpMAC     MAC                                  // see SetARPAddress
 }
 
 var _ stack.LinkEndpoint = (*link)(nil)
@@ -25,13 +26,22 @@ var _ stack.LinkEndpoint = (*link)(nil)
 // deliver hands a frame to the stack; more is data that follows it. It owns the
 // views.
 func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
-	if !l.heeds(v.AsSlice()) {
+	frame := v.AsSlice()
+	if !l.heeds(frame) {
 		v.Release()
 		return
+	}
+	learn := l.learn.Load()
+	if learn != nil && !resolves(frame) {
+		learn = nil
 	}
 	b := buffer.MakeWithView(v)
 	for _, x := range more {
 		_ = b.Append(x) // fails for nil only
+	}
+	if learn != nil {
+		(*learn)(func() { l.dispatch(b, 1+len(more)) })
+		return
 	}
 	l.dispatch(b, 1+len(more))
 }

@@ -41,6 +41,10 @@ func (p *Port) SetARPAddress(mac MAC) {
 	}
 }
 
+// SetLearn makes f deliver the messages of ARP and NDP to the port's stack. f runs on
+// the wire's pump, as the delivery does.
+func (p *Port) SetLearn(f func(deliver func())) { p.stack.learn.Store(&f) }
+
 func (l *link) change(f func(r *resolution)) {
 	l.port.mu.Lock()
 	defer l.port.mu.Unlock()
@@ -63,8 +67,18 @@ const (
 	icmp6At         = headerLen + v6Len
 	protocolICMP6   = 58
 	solicitation    = 135
+	advertisement   = 136
 	solicitationLen = icmp6At + 24
 )
+
+// resolves reports whether a frame can tell the stack a neighbour's address.
+func resolves(frame []byte) bool {
+	if frame[12] == 0x08 && frame[13] == 0x06 {
+		return true
+	}
+	return frame[12] == 0x86 && frame[13] == 0xdd && len(frame) > icmp6At && frame[headerLen+6] == protocolICMP6 &&
+		(frame[icmp6At] == solicitation || frame[icmp6At] == advertisement)
+}
 
 // heeds reports whether the stack is to hear a frame. Few are looked at closely.
 func (l *link) heeds(frame []byte) bool {

@@ -57,6 +57,13 @@
 // NIC, or not at all: who comes in by an interface without a way back is not answered by
 // another. A path's MTU is found anew by each connection.
 //
+// # Datagrams keep their order
+//
+// gVisor lets go what waited for a neighbour's address on a goroutine of its own, while
+// what is sent in the meantime goes at once. A learner, which is the stack's clock, makes
+// that one step: messages of ARP and NDP are taken in, and what waited is sent, while no
+// socket hands over a datagram.
+//
 // # What it costs
 //
 // The appliance's host of three interfaces, one of them with addresses, takes
@@ -76,7 +83,9 @@
 // socket's byte counts (taken by the stack's TCP probe with an endpoint locked, so
 // nothing is locked under it); listener.mu the length of a listener's queue;
 // neighborSweeper.mu its timer and listeners (taken with the stack's locks held,
-// so the stack is not called under it). Host.mu is taken before registry.mu.
+// so the stack is not called under it). learner.sending is held while a datagram is handed
+// to the stack, or a neighbour's address is learned; learner.mu is taken with the stack's
+// locks held, and for a moment. Host.mu is taken before registry.mu.
 // Neither is held while a socket is closed or waits. gate.mu serializes readers or
 // writers of a socket and is held while they wait; Close does not take it.
 package vnet

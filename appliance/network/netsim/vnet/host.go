@@ -66,6 +66,7 @@ type Host struct {
 	stack     *stack.Stack
 	sockets   registry
 	neighbors neighborSweeper
+	learner   learner
 	pings     pingSockets
 	forwards  sync.WaitGroup
 	ctx       context.Context // ends with Close
@@ -101,6 +102,7 @@ func NewHost(o Options) *Host {
 	h := &Host{options: o}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.neighbors.host = h
+	h.learner.Clock = tcpip.NewStdClock()
 	h.stack = h.newStack()
 	if o.Loopback != 0 {
 		h.addLoopback()
@@ -123,6 +125,7 @@ func (h *Host) newStack() *stack.Stack {
 		// With this on, a promiscuous stack takes every source for its own and
 		// drops what arrives.
 		HandleLocal: !h.options.Promiscuous,
+		Clock:       &h.learner,
 		RawFactory:  &raw.EndpointFactory{},
 		NUDDisp:     &h.neighbors,
 		SecureRNG:   rng,

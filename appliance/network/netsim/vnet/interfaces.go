@@ -92,6 +92,7 @@ func (h *Host) attach(i *iface) {
 		return
 	}
 	i.attached = true
+	i.port.SetLearn(h.learner.learn)
 	must(h.stack.CreateNICWithOptions(i.id, i.port.Endpoint(), stack.NICOptions{Name: i.device, Disabled: !i.isUp()}))
 	if h.options.Promiscuous {
 		must(h.stack.SetPromiscuousMode(i.id, true))

@@ -174,7 +174,7 @@ func (c *packetConn) send(b []byte, o tcpip.WriteOptions) (int, error) {
 			return 0, c.opError("write", "sendto", err)
 		}
 		r.Reset(b)
-		n, err := c.ep.Write(&r, o)
+		n, err := c.hand(&r, o)
 		switch {
 		case err == nil:
 			return int(n), nil
@@ -186,6 +186,13 @@ func (c *packetConn) send(b []byte, o tcpip.WriteOptions) (int, error) {
 			return 0, c.opError("write", "sendto", errno(err))
 		}
 	}
+}
+
+// hand hands a datagram to the stack, in its turn.
+func (c *packetConn) hand(r *bytes.Reader, o tcpip.WriteOptions) (int64, tcpip.Error) {
+	c.host.learner.sending.RLock()
+	defer c.host.learner.sending.RUnlock()
+	return c.ep.Write(r, o)
 }
 
 // Close implements net.PacketConn.
