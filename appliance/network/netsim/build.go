@@ -196,7 +196,7 @@ func siteRoutes(gateway ether.MAC) []network.Route {
 
 // buildExit makes the stack that everything which leads out is sent to.
 func (w *World) buildExit(segment *ether.Segment) error {
-	w.exit = vnet.NewHost(vnet.Options{Name: "exit", Promiscuous: true, Rand: w.options.Entropy})
+	w.exit = vnet.NewHost(vnet.Options{Name: "exit", Promiscuous: true, Rand: w.options.Entropy, MaxReceiveBuffer: door.ReceiveBuffer})
 	err := w.exit.AddInterface(vnet.InterfaceConfig{
 		Name: siteName, Device: siteName, Index: 1, Segment: segment, MAC: exitMAC, MTU: w.topology.siteMTU(),
 		Addrs: []netip.Prefix{exitAddress, exitAddress6},

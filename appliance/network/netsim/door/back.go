@@ -23,6 +23,17 @@ const datagramIdle = time.Minute
 // maxDatagram is the largest UDP payload.
 const maxDatagram = 65507
 
+// What the appliance's TCP believes to have arrived and the door has not sent on is lost
+// when the real host dies. It is 16 KiB at most: half of ReceiveBuffer, what the splicer
+// has in its hand (idleBuffer), and what waits in the machine's socket (sendBuffer before
+// the last write, and that write).
+const (
+	// ReceiveBuffer is what the promiscuous host's connections are to have
+	// (vnet.Options.MaxReceiveBuffer).
+	ReceiveBuffer = 16 << 10
+	sendBuffer    = 4 << 10
+)
+
 // A Back is the door out.
 type Back struct {
 	// Exit gives the real address of a simulated one; false: it does not lead out.
@@ -33,9 +44,10 @@ type Back struct {
 	dialer  net.Dialer
 }
 
-// Serve has h, a promiscuous host, lead out what is sent to it, until h is
-// closed. h waits for the connections.
+// Serve has h, a promiscuous host with a ReceiveBuffer, lead out what is sent to it, until
+// h is closed. h waits for the connections.
 func (b *Back) Serve(h *vnet.Host) {
+	b.splicer.frugal = true
 	h.Forward(vnet.ForwardConfig{TCP: b.connect, UDP: b.datagrams})
 }
 
@@ -54,7 +66,10 @@ func (b *Back) connect(ctx context.Context, r *vnet.TCPRequest) {
 		}
 		return
 	}
-	outside := c.(*net.TCPConn)
+	outside, err := newFrugal(c.(*net.TCPConn))
+	if err != nil {
+		b.Logger.Warn("a real server may be sent too much", "simulated", r.To, "real", to, "error", err)
+	}
 	inside, err := r.Accept()
 	if err != nil {
 		abort(outside)

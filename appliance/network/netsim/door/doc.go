@@ -24,7 +24,8 @@
 // Each direction is one goroutine that reads and writes; nothing is handed over in
 // between. A half-close is passed on as a half-close, a reset as a reset. A
 // connection that idles holds two buffers of 2 KiB; one that is busy borrows 64 KiB
-// for each direction.
+// for each direction. The back door never borrows, and on Linux waits for the real host's
+// window: it holds 16 KiB at most of what the appliance believes to have arrived.
 //
 // # Locks
 //

@@ -28,6 +28,7 @@ func abort(c half) {
 
 // A splicer copies between connections. Its zero value is usable.
 type splicer struct {
+	frugal  bool      // it keeps to idleBuffer, so that little is on its way
 	buffers sync.Pool // of *[busyBuffer]byte
 }
 
@@ -125,7 +126,7 @@ func (s *splicer) copy(p *splice, dst, src half, change filter) {
 		case err != nil:
 			p.abort()
 			return
-		case n == len(small) && big == nil:
+		case n == len(small) && big == nil && !s.frugal:
 			if big, _ = s.buffers.Get().(*[busyBuffer]byte); big == nil {
 				big = new([busyBuffer]byte)
 			}

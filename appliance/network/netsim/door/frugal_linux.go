@@ -1,0 +1,59 @@
+package door
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/esasim/esasim/appliance/clock"
+)
+
+// How long a frugal connection waits before it looks again.
+const (
+	firstNap = 100 * time.Microsecond
+	lastNap  = 20 * time.Millisecond
+)
+
+// newFrugal makes the system hold little of what is written to c. If it cannot, the
+// connection that is returned is good all the same.
+func newFrugal(c *net.TCPConn) (half, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return c, err
+	}
+	return &frugal{c, raw}, nil
+}
+
+// A frugal connection writes when little of what was written waits to be sent. The size
+// of a socket's buffer would be no bound: Linux adds what is written while the peer's
+// window is closed to the packet that waits, until that has 64 KiB. Nor is there an event
+// for it, so it looks again and again, ever less often. While the peer keeps up, nothing
+// waits.
+type frugal struct {
+	*net.TCPConn
+	raw syscall.RawConn
+}
+
+// Write implements net.Conn.
+func (f *frugal) Write(b []byte) (int, error) {
+	for nap := firstNap; ; nap = min(2*nap, lastNap) {
+		unsent, err := f.unsent()
+		if err != nil {
+			return 0, err
+		}
+		if unsent <= sendBuffer {
+			return f.TCPConn.Write(b)
+		}
+		_ = clock.System().Sleep(context.Background(), nap) // which never ends
+	}
+}
+
+// unsent is how much the system has not sent yet.
+func (f *frugal) unsent() (n int, err error) {
+	failed := f.raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQNSD) })
+	return n, errors.Join(failed, err)
+}
