@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -238,27 +237,6 @@ func TestEveryAnswerHasThePolicies(t *testing.T) {
 		}
 		if c := h.Get("Cache-Control"); strings.HasPrefix(target, "/assets") != strings.Contains(c, "immutable") {
 			t.Errorf("%s: Cache-Control is %q", target, c)
-		}
-	}
-}
-
-func TestHTTPLeadsToHTTPS(t *testing.T) {
-	s := newStand(t)
-	for host, want := range map[string]string{
-		"127.0.0.1:8080":     "https://127.0.0.1:8443/login?x=1",
-		"localhost:8080":     "https://localhost:8443/login?x=1",
-		"[::1]:8080":         "https://[::1]:8443/login?x=1",
-		"evil\".example":     "https://127.0.0.1:8443/login?x=1",
-		"10.0.202.7":         "https://10.0.202.7/login?x=1", // from within its network
-		"mail.example.com":   "https://mail.example.com/login?x=1",
-		"MAIL.example.com:8": "https://MAIL.example.com/login?x=1",
-	} {
-		r := httptest.NewRequest("GET", "http://127.0.0.1/login?x=1", nil)
-		r.Host, r.RemoteAddr = host, address+":40000"
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, withLocalAddr(r, "10.0.202.7:80"))
-		if got := w.Header().Get("Location"); w.Code != http.StatusFound || got != want {
-			t.Errorf("%s: %d, %s, want %s", host, w.Code, got, want)
 		}
 	}
 }

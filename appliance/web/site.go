@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
@@ -233,55 +229,6 @@ func remote(r *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	return a.Addr().Unmap()
-}
-
-// secureURL is where a request that came in plain is to go; "" where the IP interface
-// that it came to has no HTTPS. Who used one of the appliance's own addresses is inside
-// its network; everybody else came by a door.
-func (s *site) secureURL(r *http.Request) string {
-	host := (&url.URL{Host: r.Host}).Hostname()
-	name := strings.ToLower(host)
-	own, _ := netip.ParseAddr(host)
-	var to netip.Addr
-	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		if p, err := netip.ParseAddrPort(a.String()); err == nil {
-			to = p.Addr().Unmap()
-		}
-	}
-	port, inside := uint16(0), false
-	for _, i := range appliance.Interfaces.Get(s.box.Config.Committed()).List {
-		addrs := []netip.Addr{i.IPv4, i.IPv6.Addr()}
-		if to.IsValid() && slices.Contains(addrs, to) {
-			port = i.HTTPS
-		}
-		inside = inside || own.IsValid() && slices.Contains(addrs, own) || name == strings.ToLower(i.Hostname)
-	}
-	if port == 0 {
-		return ""
-	}
-	if door, ok := s.outside(); ok && !inside {
-		port = door.Port()
-		if !plainHost(host) {
-			host = door.Addr().String()
-		}
-	}
-	if !plainHost(host) {
-		host = to.String()
-	}
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	if port != 443 {
-		host = fmt.Sprintf("%s:%d", host, port)
-	}
-	return "https://" + host + r.URL.RequestURI()
-}
-
-// plainHost reports whether a host name, which the client sent, may stand in an address.
-func plainHost(host string) bool {
-	return host != "" && len(host) <= 253 && !strings.ContainsFunc(host, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-._:", c))
-	})
 }
 
 type recorderKey struct{}
