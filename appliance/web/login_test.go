@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,32 @@ func TestASessionEndsWithItsAccount(t *testing.T) {
 		change(f)
 		if w := b.get("/monitor/system_status"); w.Code != http.StatusSeeOther {
 			t.Errorf("%s: status %d", name, w.Code)
+		}
+	}
+}
+
+func TestTheEndOfASessionIsLoggedWhoeverEndsIt(t *testing.T) { // logs.md 3.5
+	s := newStand(t)
+	s.addUser("joe", users.Operator)
+	joe := s.login("joe")
+	err := users.Section.CommitNow(t.Context(), s.box.Config, nil, config.Change{}, func(a *users.Accounts) error {
+		a.List = slices.DeleteFunc(a.List, func(a users.Account) bool { return a.Name == "joe" })
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	joe.get("/monitor/system_status")
+	for range maxSessions + 1 {
+		s.login("admin")
+	}
+	for _, text := range []string{"User joe logged out from session %s because of account changes", "User admin logged out from session %s because of too many sessions"} {
+		before, after, _ := strings.Cut(text, "%s because")
+		if n := len(s.logged("authentication", "Info: GUI: "+before)); n != 1 || len(s.logged("authentication", after)) != 1 {
+			t.Errorf("authentication: %d lines with %q", n, text)
+		}
+		if n := len(s.logged("gui_logs", "Info: Action: "+before)); n != 1 || len(s.logged("gui_logs", after)) != 1 {
+			t.Errorf("gui_logs: %d lines with %q", n, text)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 	l.open[s.id] = s
 	l.mu.Unlock()
 	if idlest != nil {
-		l.end(idlest)
+		l.expel(idlest, "too many sessions")
 	}
 	l.watch(s, l.limit())
 	return s
@@ -170,7 +170,7 @@ func (l *sessions) find(cookie string, from netip.Addr, active bool) *session {
 		l.expire(s)
 		return nil
 	case !l.unchanged(s):
-		l.end(s)
+		l.expel(s, "account changes")
 		return nil
 	}
 	if active {
@@ -221,20 +221,24 @@ func (l *sessions) end(s *session) bool {
 	return true
 }
 
-// expire ends a session that has been idle for too long (logs.md 3.5).
-func (l *sessions) expire(s *session) {
+// expire ends a session that has been idle for too long.
+func (l *sessions) expire(s *session) { l.expel(s, "inactivity timeout") }
+
+// expel ends a session that its user did not end, and logs why (logs.md 3.5, which has
+// the inactivity only).
+func (l *sessions) expel(s *session, why string) {
 	if !l.end(s) {
 		return
 	}
 	name := s.account.Name
 	if modernLogs(l.box) {
 		l.box.Log(appliance.GUILog, appliance.Information,
-			fmt.Sprintf("Action: User %s logged out from session %s beacuse of inactivity timeout", name, s.id)) //nolint:misspell // as AsyncOS spells it
+			fmt.Sprintf("Action: User %s logged out from session %s beacuse of %s", name, s.id, why)) //nolint:misspell // as AsyncOS spells it
 	} else {
 		l.box.Log(appliance.GUILog, appliance.Information, fmt.Sprintf("Session %s user:%s expired", s.id, name))
 	}
 	l.box.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("GUI: User %s logged out from session %s because of inactivity timeout", name, s.id))
+		fmt.Sprintf("GUI: User %s logged out from session %s because of %s", name, s.id, why))
 }
 
 // close ends all sessions: the process ends.
