@@ -39,6 +39,19 @@ func TestACaptureIsStartedWatchedAndStopped(t *testing.T) { // B6, B7, B15
 	wants(t, b.get(capturesPath), http.StatusOK, `role="alert">The packet capture has ended already.`)
 }
 
+func TestANoticeIsForThePageThatItIsAbout(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	b.post(capturesPath + "/start")
+	if w := b.get("/monitor/system_status"); strings.Contains(w.Body.String(), "has started") {
+		t.Error("another tab's page has the notice")
+	}
+	wants(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.")
+	if w := b.get(capturesPath); strings.Contains(w.Body.String(), "has started") {
+		t.Error("the notice comes twice")
+	}
+}
+
 func TestACaptureOutlivesTheLogin(t *testing.T) { // B8
 	s := newStand(t)
 	b := s.login("admin")

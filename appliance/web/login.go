@@ -131,10 +131,11 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	}
 	s.loggedIn(account, from, session, r)
 	setCookie(w, r, session.id+session.secret)
+	to := local(again.Referrer)
 	if text := s.box.AdminAccess().Welcome; text != "" {
-		session.tell(notice{Text: text})
+		session.tell(to, notice{Text: text})
 	}
-	http.Redirect(w, r, local(again.Referrer), http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 // how names the kind of connection.

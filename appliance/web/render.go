@@ -113,7 +113,7 @@ func (s *site) render(v *visit, status int, name string, data any) error {
 		Title: v.page.Title, Hostname: s.box.Hostname(), User: a.Name, Role: string(a.Role),
 		Bar: menus(barMenus, a.Role, s.box.Product.Version), Right: menus(rightMenus, a.Role, s.box.Product.Version),
 		Here: v.page.Path, Pending: v.session.draft.Pending(), MayEdit: commitPage.allows(a.Role),
-		Notice: v.session.heard(), Assets: assetPaths(), Data: data,
+		Notice: v.session.heard(v.URL.EscapedPath()), Assets: assetPaths(), Data: data,
 	}
 	return execute(v.w, status, name, f)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,9 +58,9 @@ type session struct {
 
 	mu      sync.Mutex
 	touched clock.Mark
-	checked *config.Config // in which the account is known to be unchanged
-	notice  notice         // for the next page
-	stop    func() bool    // the timer's
+	checked *config.Config    // in which the account is known to be unchanged
+	notices map[string]notice // by the path of the page that shows it
+	stop    func() bool       // the timer's
 	over    bool
 }
 
@@ -69,19 +70,24 @@ type notice struct {
 	Bad  bool
 }
 
-// tell leaves a notice for the next page.
-func (s *session) tell(n notice) {
+// tell leaves a notice for the page to which the browser is sent: another tab that asks
+// for another page meanwhile does not get it.
+func (s *session) tell(path string, n notice) {
+	path, _, _ = strings.Cut(path, "?")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.notice = n
+	if s.notices == nil {
+		s.notices = map[string]notice{}
+	}
+	s.notices[path] = n
 }
 
-// heard returns the notice and forgets it.
-func (s *session) heard() notice {
+// heard returns the notice for a page and forgets it.
+func (s *session) heard(path string) notice {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.notice
-	s.notice = notice{}
+	n := s.notices[path]
+	delete(s.notices, path)
 	return n
 }
 

@@ -205,7 +205,7 @@ func (s *site) plainError(w http.ResponseWriter, _ *http.Request, status int, te
 // send the form again.
 func (v *visit) done(path, format string, a ...any) error {
 	if format != "" {
-		v.session.tell(notice{Text: fmt.Sprintf(format, a...)})
+		v.session.tell(path, notice{Text: fmt.Sprintf(format, a...)})
 	}
 	http.Redirect(v.w, v.Request, path, http.StatusSeeOther)
 	return nil
@@ -217,7 +217,7 @@ func (v *visit) sorry(path string, err error) error {
 	if !errors.As(err, &no) {
 		return err
 	}
-	v.session.tell(notice{Text: no.text, Bad: true})
+	v.session.tell(path, notice{Text: no.text, Bad: true})
 	http.Redirect(v.w, v.Request, path, http.StatusSeeOther)
 	return nil
 }
