@@ -188,7 +188,7 @@ func (s *site) deleteRecipient(v *visit) error {
 	}
 	if v.PostForm.Get("sure") != "yes" {
 		return s.show(v, "confirm.html", question{
-			Text: fmt.Sprintf("Are you sure you want to delete the alert recipient %s?", address), Hint: "The change takes effect when it is committed.",
+			Text: fmt.Sprintf("Are you sure you want to delete the alert recipient %s?", address), Hint: "The change takes effect when it is committed.", Button: "Delete",
 			Action: alertsPage.Path + "/delete", Back: alertsPage.Path, Hidden: [][2]string{{"address", address}},
 		})
 	}

@@ -85,6 +85,15 @@ func shown(s string) string {
 	return s
 }
 
+// askAbandon is the question whether to forget the changes.
+func (s *site) askAbandon(v *visit) error {
+	v.title = "Abandon Changes"
+	return s.show(v, "confirm.html", question{
+		Text: "Are you sure you want to abandon your changes?", Hint: "What you have changed and not committed will be lost.", Button: "Abandon Changes",
+		Action: commitPage.Path, Back: commitPage.Path, Hidden: [][2]string{{"action", "abandon"}},
+	})
+}
+
 // commit makes the changes of the login take effect, or forgets them.
 func (s *site) commit(v *visit) error {
 	if v.PostForm.Get("action") == "abandon" {

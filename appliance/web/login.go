@@ -52,22 +52,35 @@ func (s *site) sessionOf(r *http.Request, active bool) *session {
 
 // sendToLogin sends a stranger to the login. What a page asks for by itself is refused:
 // the page then goes to the login.
-func (s *site) sendToLogin(w http.ResponseWriter, r *http.Request, active bool) {
+func (s *site) sendToLogin(w http.ResponseWriter, r *http.Request, p *page, active bool) {
 	if !active {
 		http.Error(w, "You are not logged in.", http.StatusUnauthorized)
 		return
 	}
-	to := "/login"
-	if r.Method == http.MethodGet && r.URL.Path != statusPage.Path {
-		to += "?" + url.Values{"referrer": {r.URL.RequestURI()}}.Encode()
+	to, back := "/login", r.URL.RequestURI()
+	if r.Method != http.MethodGet {
+		back = formPage(r, p)
+	}
+	if back = local(back); back != statusPage.Path {
+		to += "?" + url.Values{"referrer": {back}}.Encode()
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// formPage is the page that sent a form: the one that the browser names, if it is ours.
+func formPage(r *http.Request, p *page) string {
+	u, err := url.Parse(r.Referer())
+	if err != nil || u.Host != r.Host || u.Path == "" {
+		return p.Path
+	}
+	return u.RequestURI()
 }
 
 // loginData is what the login shows.
 type loginData struct {
 	Title, Hostname, Product, Banner string
 	Username, Referrer, Trouble      string
+	Expired                          bool // a session of this browser has ended
 	Assets                           map[string]string
 }
 
@@ -76,7 +89,8 @@ func (s *site) showLogin(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, local(r.FormValue("referrer")), http.StatusSeeOther)
 		return
 	}
-	s.loginForm(w, http.StatusOK, loginData{Referrer: r.FormValue("referrer")})
+	c, err := r.Cookie(cookieName(r)) // a logout removes it
+	s.loginForm(w, http.StatusOK, loginData{Referrer: r.FormValue("referrer"), Expired: err == nil && isWord(c.Value, idLength+secretLength)})
 }
 
 func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
@@ -88,11 +102,12 @@ func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
 	}
 }
 
-// local is a path of this site's, to which a form may send the browser.
+// local is a path of this site's, to which a login may send the browser: not one that
+// would end the session that has just begun.
 func local(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.IsAbs() || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(path, "/") ||
-		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || u.Path == "/login" {
+		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || u.Path == "/login" || u.Path == logoutPage.Path {
 		return statusPage.Path
 	}
 	return path
@@ -180,9 +195,24 @@ func (s *site) endSession(old *session) {
 	}
 }
 
-// logout ends the session. Changes that were not committed are lost with it.
+// askLogout is the question whether to log out.
+func (s *site) askLogout(v *visit) error {
+	q := question{Text: "Are you sure you want to log out?", Button: "Log Out", Action: logoutPage.Path, Back: statusPage.Path}
+	if v.session.draft.Pending() {
+		q.Hint, q.Back = "Configuration changes entered but not committed. Logging out will lose changes.", commitPage.Path
+	}
+	return s.show(v, "confirm.html", q)
+}
+
+// logout ends the session. Changes that were not committed are lost with it: then it
+// asks first, as the command line does.
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
-	if session := s.sessionOf(r, true); session != nil {
+	session := s.sessionOf(r, true)
+	if session != nil && session.draft.Pending() && r.PostFormValue("sure") != "yes" {
+		http.Redirect(w, r, logoutPage.Path, http.StatusSeeOther)
+		return
+	}
+	if session != nil {
 		s.endSession(session)
 	}
 	setCookie(w, r, "")

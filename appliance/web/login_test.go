@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ func TestAStrangerIsSentToTheLoginAndComesBack(t *testing.T) {
 }
 
 func TestTheLoginLeadsNowhereElse(t *testing.T) {
-	for _, to := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`, "javascript:alert(1)", "evil", "/login", "/a\r\nSet-Cookie: x=y", ""} {
+	for _, to := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`, "javascript:alert(1)", "evil", "/login", "/logout", "/logout?x=1", "/a\r\nSet-Cookie: x=y", ""} {
 		if got := local(to); got != "/monitor/system_status" {
 			t.Errorf("%q leads to %q", to, got)
 		}
@@ -138,6 +139,39 @@ func TestASessionEndsWhenNobodyDoesAnything(t *testing.T) {
 			t.Errorf("%s: %d lines with %q", c[0], n, c[1])
 		}
 	}
+}
+
+func TestALoginThatIsDueAgainSaysWhyAndLeadsBack(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.clock.Advance(31 * time.Minute)
+	settings := "/login?referrer=" + url.QueryEscape(capturesPath+"/settings")
+	leads(t, b.get(capturesPath+"/settings"), settings)
+	leads(t, b.request("POST", capturesPath+"/settings", nil, func(r *http.Request) {
+		r.Header.Set("Referer", "https://127.0.0.1:8443"+capturesPath+"/settings")
+	}), settings)
+	captures := "/login?referrer=" + url.QueryEscape(capturesPath)
+	leads(t, b.post(capturesPath+"/start"), captures)
+	leads(t, b.request("POST", capturesPath+"/start", nil, func(r *http.Request) { r.Header.Set("Referer", "https://evil.example/x") }), captures)
+	wants(t, b.get(captures), http.StatusOK, "Your session has expired. Log in again.", `value="`+capturesPath+`"`)
+	for why, stranger := range map[string]*browser{"who was never here": s.browser(), "who has logged out": s.login("admin")} {
+		stranger.post("/logout")
+		if w := stranger.get("/login"); strings.Contains(w.Body.String(), "expired") {
+			t.Errorf("%s is told of a session that has expired", why)
+		}
+	}
+}
+
+func TestPendingChangesAreNotLostWithoutAQuestion(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	b.post(logsPath+"/add", syslogForm...)
+	leads(t, b.post("/logout"), "/logout")
+	wants(t, b.get("/logout"), http.StatusOK, "Are you sure you want to log out?", "Configuration changes entered but not committed. Logging out will lose changes.", `name="sure" value="yes"`, "Log Out", `href="/commit"`)
+	wants(t, b.get("/commit"), http.StatusOK, "Mail_Log: added", `href="/commit/abandon"`)
+	wants(t, b.get("/commit/abandon"), http.StatusOK, "<title>Abandon Changes", "Are you sure you want to abandon your changes?", `name="action" value="abandon"`)
+	leads(t, b.post("/logout", "sure", "yes"), "/login")
+	leads(t, s.login("admin").post("/logout"), "/login")
 }
 
 func TestTheTimeoutIsTheConfiguredOne(t *testing.T) {

@@ -192,7 +192,7 @@ func (s *site) deleteLog(v *visit) error {
 	}
 	if v.PostForm.Get("sure") != "yes" {
 		return s.show(v, "confirm.html", question{
-			Text: fmt.Sprintf("Are you sure you want to delete the log subscription %q?", name), Hint: "Its files stay. The change takes effect when it is committed.",
+			Text: fmt.Sprintf("Are you sure you want to delete the log subscription %q?", name), Hint: "Its files stay. The change takes effect when it is committed.", Button: "Delete",
 			Action: logsPage.Path + "/delete/" + url.PathEscape(name), Back: logsPage.Path,
 		})
 	}
@@ -204,13 +204,6 @@ func (s *site) deleteLog(v *visit) error {
 		return editRefusal(err)
 	}
 	return v.done(logsPage.Path, "The log subscription %s will be deleted when the change is committed.", name)
-}
-
-// A question is one to which the answer is a button.
-type question struct {
-	Text, Hint   string
-	Action, Back string
-	Hidden       [][2]string
 }
 
 // editRefusal words what keeps a change out of the draft.

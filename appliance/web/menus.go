@@ -46,6 +46,7 @@ var (
 	alertsPage     = &page{menu: systemMenu, Title: "Alerts", Path: "/system_administration/alerts"}
 	capturePage    = &page{menu: helpMenu, Title: "Packet Capture", Path: "/help_and_support/packet_capture", roles: operators, since: product.Version{Major: 7}}
 	helpPage       = &page{menu: helpMenu, Title: "Online Help", Path: "/help_and_support/online_help"}
+	logoutPage     = &page{Title: "Log Out", Path: "/logout"}
 	commitPage     = &page{Title: "Uncommitted Changes", Path: "/commit"}
 )
 

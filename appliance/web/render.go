@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -110,7 +111,7 @@ type frame struct {
 func (s *site) render(v *visit, status int, name string, data any) error {
 	a := v.session.account
 	f := frame{
-		Title: v.page.Title, Hostname: s.box.Hostname(), User: a.Name, Role: string(a.Role),
+		Title: cmp.Or(v.title, v.page.Title), Hostname: s.box.Hostname(), User: a.Name, Role: string(a.Role),
 		Bar: menus(barMenus, a.Role, s.box.Product.Version), Right: menus(rightMenus, a.Role, s.box.Product.Version),
 		Here: v.page.Path, Pending: v.session.draft.Pending(), MayEdit: commitPage.allows(a.Role),
 		Notice: v.session.heard(v.URL.EscapedPath()), Assets: assetPaths(), Data: data,
@@ -133,6 +134,14 @@ func execute(w http.ResponseWriter, status int, name string, data any) error {
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // the browser may be gone
 	return nil
+}
+
+// A question is one to which the answer is a button. It is a page of its own, not the
+// answer to a form: so one can go back to it.
+type question struct {
+	Text, Hint, Button string
+	Action, Back       string
+	Hidden             [][2]string
 }
 
 // answerJSON answers a script.

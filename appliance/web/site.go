@@ -35,6 +35,7 @@ type visit struct {
 	w       http.ResponseWriter
 	session *session
 	page    *page
+	title   string // of what is shown, "" where it is the page's
 }
 
 func (v *visit) role() users.Role { return v.session.account.Role }
@@ -61,13 +62,15 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /login", s.showLogin)
 	mux.HandleFunc("POST /login", s.login)
-	mux.HandleFunc("POST /logout", s.logout)
+	mux.HandleFunc("POST "+logoutPage.Path, s.logout)
+	s.route(mux, logoutPage, "GET", "", s.askLogout)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, statusPage.Path, http.StatusSeeOther)
 	})
 	s.route(mux, statusPage, "GET", "", s.showStatus)
 	s.route(mux, commitPage, "GET", "", s.showChanges)
 	s.route(mux, commitPage, "POST", "", s.commit)
+	s.route(mux, commitPage, "GET", "/abandon", s.askAbandon)
 	s.route(mux, helpPage, "GET", "", s.showHelp)
 	s.route(mux, interfacesPage, "GET", "", s.showInterfaces)
 	s.captureRoutes(mux)
@@ -139,10 +142,10 @@ const internalText = "An internal error has occurred. It has been logged."
 func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active bool, h func(*visit) error) {
 	session := s.sessionOf(r, active)
 	if session == nil {
-		s.sendToLogin(w, r, active)
+		s.sendToLogin(w, r, p, active)
 		return
 	}
-	v := &visit{r, w, session, p}
+	v := &visit{Request: r, w: w, session: session, page: p}
 	err := s.admit(v)
 	if err == nil {
 		err = h(v)
