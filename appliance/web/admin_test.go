@@ -58,12 +58,12 @@ func TestALogIsEditedAndDeleted(t *testing.T) {
 	leads(t, b.post(logsPath+"/edit/mail_logs", "level", "4", "file", "post", "hostsuffix", "y", "maxsize", "204800", "maxfiles", "5", "alert", "y",
 		"schedule", "weekly", "day", "Friday", "clock", "23:30", "method", "manual"), logsPath)
 	wants(t, b.get(logsPath), http.StatusOK, "mail_logs", "Friday, 23:30", "200.0 K, 5 files")
-	wants(t, b.post(logsPath+"/delete/status"), http.StatusOK, "Are you sure you want to delete the log subscription &#34;status&#34;?")
-	leads(t, b.post(logsPath+"/delete/status", "sure", "yes"), logsPath)
+	wants(t, b.get(logsPath+"/delete/status"), http.StatusOK, "Are you sure you want to delete the log subscription &#34;status&#34;?")
+	leads(t, b.post(logsPath+"/delete/status"), logsPath)
 	wants(t, b.get("/commit"), http.StatusOK, "log_subscription mail_logs", "level: 3 → 4", "log_subscription status: removed")
 	leads(t, b.post("/commit", "action", "abandon"), "/commit")
 	wants(t, b.get("/commit"), http.StatusOK, "The changes have been abandoned.", "No changes are pending.")
-	wants(t, b.post(logsPath+"/delete/nothing", "sure", "yes"), http.StatusNotFound, "There is no such log subscription.")
+	wants(t, b.post(logsPath+"/delete/nothing"), http.StatusNotFound, "There is no such log subscription.")
 	wants(t, b.get(logsPath+"/edit/nothing"), http.StatusNotFound)
 }
 
@@ -173,8 +173,8 @@ func TestAlertRecipientsAreCheckedAndDeleted(t *testing.T) {
 	wants(t, add("address", "JOE@example.com", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "already")
 	wants(t, add("address", "ann@example.com", "severity", "Critical"), http.StatusUnprocessableEntity, "at least one alert class")
 	wants(t, add("address", "ann@example.com", "class", "Weather", "severity", "Critical"), http.StatusUnprocessableEntity, "There is no alert class")
-	wants(t, b.post(alertsPath+"/delete", "address", "joe@example.com"), http.StatusOK, "Are you sure you want to delete the alert recipient joe@example.com?", `name="address" value="joe@example.com"`)
-	leads(t, b.post(alertsPath+"/delete", "address", "joe@example.com", "sure", "yes"), alertsPath)
+	wants(t, b.get(alertsPath+"/delete?address=joe@example.com"), http.StatusOK, "Are you sure you want to delete the alert recipient joe@example.com?", `name="address" value="joe@example.com"`)
+	leads(t, b.post(alertsPath+"/delete", "address", "joe@example.com"), alertsPath)
 	wants(t, b.get(alertsPath), http.StatusOK, "No Changes Pending", "No recipients are configured")
 }
 
@@ -220,7 +220,7 @@ func TestRolesOfLogsAndAlerts(t *testing.T) {
 	for _, b := range []*browser{reader, visitor} {
 		wants(t, b.get(alertsPath), http.StatusOK, "Stored Alerts")
 		for _, target := range []string{logsPath + "/rollover", logsPath + "/add", logsPath + "/delete/status", alertsPath + "/recipient", alertsPath + "/settings", alertsPath + "/delete", "/commit"} {
-			wants(t, b.post(target, "log", "status", "sure", "yes"), http.StatusForbidden)
+			wants(t, b.post(target, "log", "status"), http.StatusForbidden)
 		}
 	}
 	if _, changes := s.box.Config.Last(); len(changes) > 1 {

@@ -17,7 +17,7 @@ func (s *site) alertRoutes(mux *http.ServeMux) {
 		method, below string
 		h             func(*visit) error
 	}{
-		{"GET", "/recipient", s.showRecipient}, {"POST", "/recipient", s.saveRecipient}, {"POST", "/delete", s.deleteRecipient},
+		{"GET", "/recipient", s.showRecipient}, {"POST", "/recipient", s.saveRecipient}, {"GET", "/delete", s.askDeleteRecipient}, {"POST", "/delete", s.deleteRecipient},
 		{"GET", "/settings", s.showAlertSettings}, {"POST", "/settings", s.saveAlertSettings},
 	} {
 		s.route(mux, alertsPage, r.method, r.below, func(v *visit) error {
@@ -179,18 +179,25 @@ func troubleOf(err error) (string, error) {
 	return "", err
 }
 
-// deleteRecipient asks first.
+// askDeleteRecipient is the question whether to delete a recipient.
+func (s *site) askDeleteRecipient(v *visit) error {
+	address := v.FormValue("address")
+	set := alert.Section.Get(v.session.draft)
+	if set.Find(address) == nil {
+		return errNoRecipient
+	}
+	v.title = "Delete Alert Recipient"
+	return s.show(v, "confirm.html", question{
+		Text: fmt.Sprintf("Are you sure you want to delete the alert recipient %s?", address), Hint: "The change takes effect when it is committed.", Button: "Delete",
+		Action: alertsPage.Path + "/delete", Back: alertsPage.Path, Hidden: [][2]string{{"address", address}},
+	})
+}
+
 func (s *site) deleteRecipient(v *visit) error {
 	address := v.PostForm.Get("address")
 	set := alert.Section.Get(v.session.draft)
 	if set.Find(address) == nil {
 		return errNoRecipient
-	}
-	if v.PostForm.Get("sure") != "yes" {
-		return s.show(v, "confirm.html", question{
-			Text: fmt.Sprintf("Are you sure you want to delete the alert recipient %s?", address), Hint: "The change takes effect when it is committed.", Button: "Delete",
-			Action: alertsPage.Path + "/delete", Back: alertsPage.Path, Hidden: [][2]string{{"address", address}},
-		})
 	}
 	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
 		set.Recipients = slices.DeleteFunc(set.Recipients, func(r alert.Recipient) bool { return strings.EqualFold(r.Address, address) })

@@ -25,6 +25,8 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "POST", "/stop", s.stopCapture)
 	s.route(mux, capturePage, "POST", "/files", s.chooseFiles)
 	s.route(mux, capturePage, "GET", "/files/{name}", s.downloadCapture)
+	s.route(mux, capturePage, "GET", "/delete", s.askDelete)
+	s.route(mux, capturePage, "POST", "/delete", s.deleteFiles)
 	s.route(mux, capturePage, "GET", "/settings", s.showSettings)
 	s.route(mux, capturePage, "POST", "/settings", s.saveSettings)
 	s.background(mux, capturePage, "/status", s.captureStatus)
@@ -232,43 +234,62 @@ func (s *site) chooseFiles(v *visit) error {
 		if len(names) == 0 {
 			return v.sorry(capturePage.Path, refuse(http.StatusBadRequest, "Choose the files to delete."))
 		}
-		return s.deleteFiles(v, names)
+		query := url.Values{"file": names}.Encode()
+		if len(query) > maxNames {
+			return v.sorry(capturePage.Path, refuse(http.StatusBadRequest, "These are too many files for one time. Choose fewer."))
+		}
+		return v.done(capturePage.Path+"/delete?"+query, "")
 	}
 	return refuse(http.StatusBadRequest, "The form cannot be read.")
 }
 
-// A deletion is a question.
-type deletion struct {
-	Files   []captureFile
-	Running string // what grows, and so cannot be deleted
-}
+// maxNames bounds the names of files in an address: a request's header has to hold it.
+const maxNames = maxHeader / 2
 
-// deleteFiles asks first.
-func (s *site) deleteFiles(v *visit, names []string) error {
+// chosen are the files of the page's list that a request names; a refusal where none of
+// them can be deleted, or one still grows.
+func (s *site) chosen(v *visit) ([]captureFile, error) {
+	if no := readForm(v.Request); no != nil {
+		return nil, no
+	}
 	list, err := s.box.Captures.Files(capture.GUI)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var d deletion
+	var chosen []captureFile
 	for _, f := range list {
 		switch {
-		case !slices.Contains(names, f.Name()):
+		case !slices.Contains(v.Form["file"], f.Name()):
 		case s.box.Captures.Growing(f.Name()):
-			d.Running = f.Name()
+			return nil, refuse(http.StatusConflict, "%s belongs to the capture in progress. Stop the capture first.", f.Name())
 		default:
-			d.Files = append(d.Files, captureFile{Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime())})
+			chosen = append(chosen, captureFile{Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime())})
 		}
 	}
-	switch {
-	case d.Running != "":
-		return v.sorry(capturePage.Path, refuse(http.StatusConflict, "%s belongs to the capture in progress. Stop the capture first.", d.Running))
-	case len(d.Files) == 0:
-		return v.sorry(capturePage.Path, errNoCapture)
-	case v.PostForm.Get("sure") != "yes":
-		return s.show(v, "delete.html", d)
+	if chosen == nil {
+		return nil, errNoCapture
+	}
+	return chosen, nil
+}
+
+// askDelete is the question whether to delete files.
+func (s *site) askDelete(v *visit) error {
+	list, err := s.chosen(v)
+	if err != nil {
+		return v.sorry(capturePage.Path, err)
+	}
+	v.title = "Delete Packet Capture Files"
+	return s.show(v, "delete.html", list)
+}
+
+// deleteFiles deletes what was asked about.
+func (s *site) deleteFiles(v *visit) error {
+	list, err := s.chosen(v)
+	if err != nil {
+		return v.sorry(capturePage.Path, err)
 	}
 	gone := 0
-	for _, f := range d.Files {
+	for _, f := range list {
 		err := s.box.Files.Remove(path.Join(files.Diagnostic, f.Name))
 		if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
 			continue

@@ -123,9 +123,8 @@ func TestNoNameLeadsOutOfTheDirectory(t *testing.T) {
 				t.Errorf("%s%s: %d\n%s", below, name, w.Code, w.Body)
 			}
 		}
-		for _, action := range []string{"download", "delete"} {
-			leads(t, b.post(capturesPath+"/files", "action", action, "sure", "yes", "file", unescaped(name)), capturesPath)
-		}
+		leads(t, b.post(capturesPath+"/files", "action", "download", "file", unescaped(name)), capturesPath)
+		leads(t, b.post(capturesPath+"/delete", "file", unescaped(name)), capturesPath)
 	}
 	for _, name := range []string{"data/pub/secret.cap", "data/pub/diagnostic/a.cap"} {
 		if _, err := s.box.Files.Stat(name); err != nil {
@@ -150,18 +149,35 @@ func TestFilesAreDeletedAfterAQuestion(t *testing.T) { // B17
 	}
 	leads(t, b.post(capturesPath+"/files", "action", "delete"), capturesPath)
 	wants(t, b.get(capturesPath), http.StatusOK, "Choose the files to delete.")
-	wants(t, b.post(capturesPath+"/files", "action", "delete", "file", "a.cap", "file", "b.cap"), http.StatusOK,
+	question := capturesPath + "/delete?file=a.cap&file=b.cap"
+	leads(t, b.post(capturesPath+"/files", "action", "delete", "file", "a.cap", "file", "b.cap"), question)
+	wants(t, b.get(question), http.StatusOK, "<title>Delete Packet Capture Files - ",
 		"Are you sure you want to delete these 2 files?", "a.cap", "b.cap")
 	wants(t, b.get(capturesPath), http.StatusOK, "c.cap", "b.cap", "a.cap")
-	leads(t, b.post(capturesPath+"/files", "action", "delete", "sure", "yes", "file", "a.cap", "file", "b.cap"), capturesPath)
+	leads(t, b.post(capturesPath+"/delete", "file", "a.cap", "file", "b.cap"), capturesPath)
 	w := b.get(capturesPath)
 	if wants(t, w, http.StatusOK, "Success - 2 packet capture files have been deleted.", "c.cap"); strings.Contains(w.Body.String(), "a.cap") {
 		t.Error("a.cap is left")
 	}
+	leads(t, b.get(question), capturesPath) // who goes back
+	wants(t, b.get(capturesPath), http.StatusOK, "There is no such packet capture file. It may have been deleted.")
+}
+
+func TestTheFileThatGrowsIsNotDeleted(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
 	b.post(capturesPath + "/start")
 	running := s.box.Captures.Status(capture.GUI).File
-	leads(t, b.post(capturesPath+"/files", "action", "delete", "sure", "yes", "file", running), capturesPath)
-	wants(t, b.get(capturesPath), http.StatusOK, "belongs to the capture in progress. Stop the capture first.", running)
+	for _, method := range []string{"GET", "POST"} {
+		leads(t, b.request(method, capturesPath+"/delete?file="+running, nil, nil), capturesPath)
+		wants(t, b.get(capturesPath), http.StatusOK, "belongs to the capture in progress. Stop the capture first.", running)
+	}
+}
+
+func TestMoreFilesThanAnAddressHolds(t *testing.T) {
+	b := newStand(t).login("admin")
+	leads(t, b.post(capturesPath+"/files", "action", "delete", "file", strings.Repeat("a", maxNames)), capturesPath)
+	wants(t, b.get(capturesPath), http.StatusOK, "These are too many files for one time. Choose fewer.")
 }
 
 func TestTheSettingsAreEdited(t *testing.T) { // B12, B13, B18

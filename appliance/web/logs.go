@@ -30,7 +30,7 @@ func (s *site) logRoutes(mux *http.ServeMux) {
 	}{
 		{"GET", "/add", s.showNewLog}, {"POST", "/add", s.addLog},
 		{"GET", "/edit/{name}", s.showEditLog}, {"POST", "/edit/{name}", s.editLog},
-		{"POST", "/delete/{name}", s.deleteLog},
+		{"GET", "/delete/{name}", s.askDeleteLog}, {"POST", "/delete/{name}", s.deleteLog},
 	} {
 		s.route(mux, logsPage, r.method, r.below, func(v *visit) error {
 			if !slices.Contains(operators, v.role()) {
@@ -183,18 +183,25 @@ func (s *site) downloadLog(v *visit) error {
 	return nil
 }
 
-// deleteLog asks first.
-func (s *site) deleteLog(v *visit) error {
+// askDeleteLog is the question whether to delete a subscription.
+func (s *site) askDeleteLog(v *visit) error {
 	name := v.PathValue("name")
 	list := logs.Section.Get(v.session.draft)
 	if list.Find(name) == nil {
 		return errNoLog
 	}
-	if v.PostForm.Get("sure") != "yes" {
-		return s.show(v, "confirm.html", question{
-			Text: fmt.Sprintf("Are you sure you want to delete the log subscription %q?", name), Hint: "Its files stay. The change takes effect when it is committed.", Button: "Delete",
-			Action: logsPage.Path + "/delete/" + url.PathEscape(name), Back: logsPage.Path,
-		})
+	v.title = "Delete " + name
+	return s.show(v, "confirm.html", question{
+		Text: fmt.Sprintf("Are you sure you want to delete the log subscription %q?", name), Hint: "Its files stay. The change takes effect when it is committed.", Button: "Delete",
+		Action: logsPage.Path + "/delete/" + url.PathEscape(name), Back: logsPage.Path,
+	})
+}
+
+func (s *site) deleteLog(v *visit) error {
+	name := v.PathValue("name")
+	list := logs.Section.Get(v.session.draft)
+	if list.Find(name) == nil {
+		return errNoLog
 	}
 	err := logs.Section.Edit(v.session.draft, func(l *logs.Subscriptions) error {
 		l.List = slices.DeleteFunc(l.List, func(o logs.Subscription) bool { return o.Name == name })
