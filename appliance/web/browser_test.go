@@ -120,10 +120,10 @@ func (w *window) press(button, then string) {
 	w.sees(then)
 }
 
-// sees waits for a text.
+// sees waits for a text in an element of which nothing is hidden.
 func (w *window) sees(text string) {
 	w.t.Helper()
-	w.do(chromedp.WaitVisible(path(`//main[contains(normalize-space(.), %q)]`, text)))
+	w.do(chromedp.WaitVisible(path(`(//main//*[not(ancestor-or-self::*[@hidden]) and not(.//*[@hidden])][contains(normalize-space(.), %q)])[1]`, text)))
 }
 
 // text is what a part of the page reads.
@@ -371,12 +371,15 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 	cli.Expect("Success - Packet Capture has stopped")
 
 	one.press("Start Capture", "Status: Capture in progress")
-	two.do(chromedp.Reload())
-	two.sees("Status: Capture in progress")
+	two.sees("Status: Capture in progress") // by itself
+	one.do(chromedp.Click(path(`//input[@name="file"]`)))
 	cli.Type("start")
 	cli.Expect("A packet capture that was started in the GUI is in progress.")
 	two.press("Stop Capture", "Success - Packet Capture has stopped.")
 	one.sees("Status: No packet capture in progress") // by itself
+	if !ask(one, chromedp.Evaluate[bool](`document.querySelector('input[name="file"]').checked`)) {
+		t.Error("what was ticked is not ticked any more")
+	}
 	if s := box.Appliance().Captures.Status(capture.GUI); s.Reason != capture.ByUser {
 		t.Errorf("the capture: %+v", s)
 	}

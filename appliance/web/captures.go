@@ -30,6 +30,7 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "GET", "/settings", s.showSettings)
 	s.route(mux, capturePage, "POST", "/settings", s.saveSettings)
 	s.background(mux, capturePage, "/status", s.captureStatus)
+	s.background(mux, capturePage, "/list", s.captureList)
 	s.background(mux, capturePage, "/check", s.checkFilter)
 	s.route(mux, capturePage, "GET", "/view/{name}", s.viewCapture)
 	s.route(mux, capturePage, "GET", "/view/{name}/packet/{number}", s.viewPacket)
@@ -39,11 +40,15 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 // A captureView is the page's (B14, B15).
 type captureView struct {
 	Now      captureNow
-	Last     string // why the last capture ended, if nobody ended it
 	Settings []captureSetting
-	Files    []captureFile
-	Used     string
-	Quota    string
+	captureFiles
+}
+
+// captureFiles are the stored ones (B14).
+type captureFiles struct {
+	Files []captureFile
+	Used  string
+	Quota string
 }
 
 // captureNow is the state of the capture in progress, for the page and for its script.
@@ -55,6 +60,8 @@ type captureNow struct {
 	Packets  string `json:"packets"`
 	Dropped  string `json:"dropped"`
 	Progress int    `json:"progress"` // percent of the size limit
+	Last     string `json:"last"`     // why the last capture ended, if nobody ended it
+	Trouble  bool   `json:"trouble"`  // that was not as it was set up
 }
 
 type captureSetting struct{ Name, Value string }
@@ -74,13 +81,28 @@ func (s *site) captureNow() (captureNow, capture.Status) {
 	if limit := int64(st.Settings.SizeMB) << 20; limit > 0 {
 		now.Progress = int(min(100, st.Size*100/limit))
 	}
+	if !st.Running && st.Reason != capture.NotEnded && st.Reason != capture.ByUser {
+		now.Last = fmt.Sprintf("The last capture ended: %v.", st.Reason)
+		now.Trouble = st.Reason != capture.DurationReached && st.Reason != capture.SizeReached
+	}
 	return now, st
 }
 
-// captureStatus is what the page refreshes itself with.
+// captureStatus is what the page refreshes itself with, whether or not a capture runs: it
+// may have been started elsewhere.
 func (s *site) captureStatus(v *visit) error {
 	now, _ := s.captureNow()
 	return answerJSON(v.w, now)
+}
+
+// captureList is the list of files alone, for which the page asks when the capture has
+// begun, ended, or begun another file.
+func (s *site) captureList(v *visit) error {
+	list, err := s.captureFiles()
+	if err != nil {
+		return err
+	}
+	return part(v.w, "captures.html", "files", list)
 }
 
 func (s *site) showCaptures(v *visit) error {
@@ -89,13 +111,18 @@ func (s *site) showCaptures(v *visit) error {
 	if st.Running {
 		settings = st.Settings
 	}
-	view := captureView{Now: now, Settings: settingRows(settings)}
-	if !st.Running && st.Reason != capture.NotEnded && st.Reason != capture.ByUser {
-		view.Last = fmt.Sprintf("The last capture ended: %v.", st.Reason)
-	}
-	list, err := s.box.Captures.Files(capture.GUI)
+	list, err := s.captureFiles()
 	if err != nil {
 		return err
+	}
+	return s.show(v, "captures.html", captureView{now, settingRows(settings), list})
+}
+
+func (s *site) captureFiles() (captureFiles, error) {
+	var view captureFiles
+	list, err := s.box.Captures.Files(capture.GUI)
+	if err != nil {
+		return view, err
 	}
 	for _, f := range list {
 		view.Files = append(view.Files, captureFile{
@@ -108,7 +135,7 @@ func (s *site) showCaptures(v *visit) error {
 	if quota > 0 {
 		view.Quota = size(quota)
 	}
-	return s.show(v, "captures.html", view)
+	return view, nil
 }
 
 // settingRows are the settings as the page shows them (logs.md 5.1).

@@ -52,6 +52,43 @@ func TestANoticeIsForThePageThatItIsAbout(t *testing.T) {
 	}
 }
 
+func TestAnIdlePageLearnsOfACapture(t *testing.T) { // B15
+	s := newStand(t)
+	b := s.login("admin")
+	wants(t, b.get(capturesPath), http.StatusOK, `data-live="`+capturesPath+`/status"`, `data-when="running" hidden`, `data-when="idle">`)
+	wants(t, b.get(capturesPath+"/list"), http.StatusOK, "There are no packet capture files.")
+	s.login("admin").post(capturesPath + "/start")
+	wants(t, b.get(capturesPath+"/status"), http.StatusOK, `"running":true`)
+	w := b.get(capturesPath + "/list")
+	if wants(t, w, http.StatusOK, `name="file" value="C100V-`); strings.Contains(w.Body.String(), "<html") {
+		t.Error("the list is a page of its own")
+	}
+	s.clock.Advance(29 * time.Minute)
+	wants(t, b.get(capturesPath+"/list"), http.StatusOK)
+	s.clock.Advance(time.Minute)
+	if w := b.get(capturesPath + "/list"); w.Code != http.StatusUnauthorized {
+		t.Errorf("what the page asks for by itself keeps the session: %d", w.Code)
+	}
+}
+
+func TestAnEndThatWasSetUpIsNoTrouble(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	set := s.box.Captures.Settings()
+	set.Duration = time.Minute
+	if err := s.box.Captures.SetSettings(set); err != nil {
+		t.Fatal(err)
+	}
+	b.post(capturesPath + "/start")
+	b.get(capturesPath) // which shows the notice
+	s.clock.Advance(time.Minute)
+	if st, err := s.box.Captures.Stop(capture.GUI); st.Reason != capture.DurationReached && err == nil { // which waits for its end
+		t.Fatalf("%+v", st)
+	}
+	wants(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last role="status">The last capture ended: its time was over.`)
+	wants(t, b.get(capturesPath+"/status"), http.StatusOK, `"last":"The last capture ended: its time was over.","trouble":false`)
+}
+
 func TestACaptureOutlivesTheLogin(t *testing.T) { // B8
 	s := newStand(t)
 	b := s.login("admin")

@@ -126,8 +126,17 @@ func (s *site) show(v *visit, name string, data any) error {
 
 // execute answers with a template, as a whole or not at all.
 func execute(w http.ResponseWriter, status int, name string, data any) error {
+	return answerHTML(w, status, name, "layout", data)
+}
+
+// part answers a script with a part of a page.
+func part(w http.ResponseWriter, name, define string, data any) error {
+	return answerHTML(w, http.StatusOK, name, define, data)
+}
+
+func answerHTML(w http.ResponseWriter, status int, name, define string, data any) error {
 	var b bytes.Buffer
-	if err := templates()[name].ExecuteTemplate(&b, "layout", data); err != nil {
+	if err := templates()[name].ExecuteTemplate(&b, define, data); err != nil {
 		return fmt.Errorf("template %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

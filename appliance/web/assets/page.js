@@ -1,19 +1,23 @@
 "use strict";
-// The page works without this: it refreshes, checks while one types, and closes menus.
+// The page works without this: it refreshes, checks while one types, chooses what one
+// types into, keeps a form over a login, and closes menus.
 document.documentElement.classList.add("js");
 
-// Menus: one is open at a time, Escape and a click elsewhere close it.
+// Menus: one is open at a time. Escape, a click elsewhere, and the keyboard's going
+// elsewhere close it; Escape gives the focus back if it was inside.
 const open = () => document.querySelector(".menus details[open]");
-document.addEventListener("click", e => {
+const leave = e => {
   const m = open();
   if (m && !m.contains(e.target)) m.open = false;
-});
+};
+document.addEventListener("click", leave);
+document.addEventListener("focusin", leave);
 document.addEventListener("keydown", e => {
   const m = open();
-  if (e.key === "Escape" && m) {
-    m.open = false;
-    m.querySelector("summary").focus();
-  }
+  if (e.key !== "Escape" || !m) return;
+  const inside = m.contains(document.activeElement);
+  m.open = false;
+  if (inside) m.querySelector("summary").focus();
 });
 const drawer = document.querySelector(".drawer");
 if (drawer) {
@@ -24,40 +28,80 @@ if (drawer) {
   });
 }
 
-// A box that ticks all the others.
-for (const all of document.querySelectorAll("[data-all]")) {
-  const boxes = [...all.form.querySelectorAll(`input[name="${all.dataset.all}"]`)];
-  all.hidden = false;
-  all.addEventListener("change", () => boxes.forEach(b => { b.checked = all.checked; }));
-  boxes.forEach(b => b.addEventListener("change", () => {
-    const n = boxes.filter(x => x.checked).length;
+// Boxes that tick all the others of their form.
+const summarise = form => {
+  for (const all of form.querySelectorAll("[data-all]")) {
+    const boxes = [...form.elements[all.dataset.all] instanceof RadioNodeList ? form.elements[all.dataset.all] : [form.elements[all.dataset.all]]];
+    const n = boxes.filter(b => b.checked).length;
     all.checked = n === boxes.length;
     all.indeterminate = n > 0 && n < boxes.length;
-  }));
-}
+    all.hidden = false;
+    all.closest(".allbar")?.removeAttribute("hidden");
+  }
+};
+const formsWithAll = () => new Set([...document.querySelectorAll("[data-all]")].map(all => all.form));
+formsWithAll().forEach(summarise);
+document.addEventListener("change", e => {
+  const form = e.target.form;
+  if (!form || !form.querySelector("[data-all]")) return;
+  if (e.target.dataset.all) {
+    for (const b of form.querySelectorAll(`input[name="${e.target.dataset.all}"]`)) b.checked = e.target.checked;
+  }
+  summarise(form);
+});
 
-// What is live is asked for every second while somebody can see it.
+// What is live is asked for while somebody can see it: every second while a capture runs,
+// and less often while none does. What is ticked and where the focus is stays.
+const replace = (place, html) => {
+  const ticked = new Set([...place.querySelectorAll("input:checked")].map(b => b.value));
+  const at = place.contains(document.activeElement) ? document.activeElement : null;
+  const same = e => at && e.tagName === at.tagName && e.name === at.name && (e.value || e.href) === (at.value || at.href);
+  place.innerHTML = html;
+  for (const b of place.querySelectorAll("input[name]")) b.checked = ticked.has(b.value);
+  formsWithAll().forEach(summarise);
+  if (at) [...place.querySelectorAll("a, input, button")].find(same)?.focus();
+};
 for (const part of document.querySelectorAll("[data-live]")) {
-  const refresh = async () => {
-    if (document.hidden) return;
-    let now;
-    try {
-      const answer = await fetch(part.dataset.live, { cache: "no-store" });
-      if (answer.status === 401) { location.reload(); return; }
-      if (!answer.ok) return;
-      now = await answer.json();
-    } catch { return; } // the appliance is away: the next time
-    if (!now.running) { location.reload(); return; }
+  const list = document.getElementById("list");
+  const state = now => now.running + " " + now.file;
+  let timer, key = state({ running: !part.querySelector('[data-when="running"]').hidden, file: part.querySelector('[data-show="file"]').textContent });
+  const show = now => {
     for (const e of part.querySelectorAll("[data-show]")) {
       const value = now[e.dataset.show];
       if (e.tagName === "PROGRESS") e.value = value;
       else if (e.textContent !== String(value)) e.textContent = value;
     }
+    for (const e of part.querySelectorAll("[data-when]")) e.hidden = (e.dataset.when === "running") !== now.running;
+    const last = part.querySelector("[data-last]");
+    if (last.textContent !== now.last) last.textContent = now.last;
+    last.hidden = !now.last;
+    last.classList.toggle("bad", now.trouble);
+    last.classList.toggle("plain", !now.trouble);
   };
-  setInterval(refresh, 1000);
-  document.addEventListener("visibilitychange", refresh);
+  const refresh = async () => {
+    clearTimeout(timer);
+    let wait = 2000;
+    try {
+      const answer = await fetch(part.dataset.live, { cache: "no-store" });
+      if (answer.status === 401) { location.reload(); return; }
+      if (answer.ok) {
+        const now = await answer.json();
+        if (now.running) wait = 1000;
+        show(now);
+        if (key !== state(now)) {
+          const files = await fetch(part.dataset.list, { cache: "no-store" });
+          if (files.ok) {
+            replace(list, await files.text());
+            key = state(now);
+          }
+        }
+      }
+    } catch { /* the appliance is away: the next time */ }
+    if (!document.hidden) timer = setTimeout(refresh, wait);
+  };
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  refresh();
 }
-
 // A filter is checked while somebody types it; only the last answer counts.
 for (const field of document.querySelectorAll("[data-check]")) {
   const place = document.getElementById(field.getAttribute("aria-describedby"));
