@@ -55,7 +55,7 @@ func (r *Recorder) MenuSettings() MenuSettings {
 // *pcapfilter.SyntaxError; the old settings then stay. It may block on a name in the
 // filter.
 func (r *Recorder) SetMenuSettings(m MenuSettings) error {
-	m.Filter = strings.TrimSpace(m.Filter)
+	m.Filter = strings.TrimSpace(oneLine(m.Filter))
 	if _, err := r.sources(m.settings()); err != nil {
 		return err
 	}

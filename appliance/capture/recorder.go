@@ -102,7 +102,7 @@ func New(o Options) (*Recorder, error) {
 	if err := s.Settings.check(); err != nil {
 		return nil, fmt.Errorf("load capture settings from %s: %w", o.StateFile, err)
 	}
-	r.settings, r.menu = s.Settings, s.Menu
+	r.settings, r.menu = s.Settings.clone(), s.Menu
 	if s.Running != "" {
 		if err := mend(o.Files, s.Running); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Bounds and factory value of the size limit, in MB of 1,048,576 bytes.
@@ -85,6 +86,16 @@ func anyOf[T any](primitive string, values []T) []string {
 	return []string{"(" + strings.Join(terms, " or ") + ")"}
 }
 
+// apart reports whether clients and servers are given, and none of the ones has an
+// address of the same kind as one of the others: nothing could be recorded.
+func (f Filter) apart() bool {
+	four, six := netip.Addr.Is4, netip.Addr.Is6
+	both := func(is func(netip.Addr) bool) bool {
+		return slices.ContainsFunc(f.Clients, is) && slices.ContainsFunc(f.Servers, is)
+	}
+	return len(f.Clients) > 0 && len(f.Servers) > 0 && !both(four) && !both(six)
+}
+
 // SizeText is the size limit as the appliance shows it.
 func (s Settings) SizeText() string {
 	switch {
@@ -120,8 +131,21 @@ func (s Settings) FilterText() string {
 	return "None"
 }
 
-// clone makes the lists of the copy its own.
+// oneLine makes blanks of line ends and tabs, which the language of filters takes for
+// blanks too: a filter that was pasted stays one line of a list, and the places of faults
+// stay where they are.
+func oneLine(filter string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && unicode.IsSpace(r) {
+			return ' '
+		}
+		return r
+	}, filter)
+}
+
+// clone makes the lists of the copy its own, and the filter one line.
 func (s Settings) clone() Settings {
+	s.Filter.Expression = oneLine(s.Filter.Expression)
 	s.Interfaces = slices.Clone(s.Interfaces)
 	s.Filter.Ports = slices.Clone(s.Filter.Ports)
 	s.Filter.Clients = slices.Clone(s.Filter.Clients)
@@ -148,6 +172,8 @@ func (s Settings) check() error {
 		return errDuration
 	case slices.Contains(s.Filter.Ports, 0):
 		return settingErrorf("A port must be a number from 1 to 65535")
+	case s.Filter.Kind == Predefined && s.Filter.apart():
+		return settingErrorf("No client can talk to a server: the addresses of the ones are IPv4, those of the others IPv6")
 	}
 	switch s.Filter.Kind {
 	case NoFilter, Predefined, Custom:

@@ -133,6 +133,45 @@ func TestAFilterThatDoesNotCompileIsRefusedWithThePlace(t *testing.T) {
 	}
 }
 
+func TestAFilterIsOneLine(t *testing.T) {
+	b := newBench(t, 0)
+	b.set(func(s *capture.Settings) {
+		s.Filter = capture.Filter{Kind: capture.Custom, Expression: "tcp port 25\n\tor\r\nudp"}
+	})
+	if got, want := b.Settings().FilterText(), "tcp port 25  or  udp"; got != want {
+		t.Errorf("the filter is %q, want %q", got, want)
+	}
+	if err := b.SetMenuSettings(capture.MenuSettings{Filter: "tcp\nport 25"}); err != nil || b.MenuSettings().Filter != "tcp port 25" {
+		t.Errorf("the menu's filter is %q, %v", b.MenuSettings().Filter, err)
+	}
+	s := b.Settings()
+	s.Filter.Expression = "tcp\x01"
+	var wrong *pcapfilter.SyntaxError
+	if err := b.SetSettings(s); !errors.As(err, &wrong) {
+		t.Errorf("a control character: %v", err)
+	}
+}
+
+func TestClientsAndServersHaveAddressesOfAKind(t *testing.T) {
+	b := newBench(t, 0)
+	for _, c := range []struct {
+		clients, servers []netip.Addr
+		ok               bool
+	}{
+		{addrs("10.1.1.1"), addrs("2001:db8::1"), false},
+		{addrs("2001:db8::1", "2001:db8::2"), addrs("10.1.1.1"), false},
+		{addrs("10.1.1.1"), addrs("2001:db8::1", "10.1.1.2"), true},
+		{addrs("10.1.1.1"), nil, true},
+	} {
+		s := b.Settings()
+		s.Filter = capture.Filter{Kind: capture.Predefined, Clients: c.clients, Servers: c.servers}
+		var no *capture.SettingError
+		if err := b.SetSettings(s); (err == nil) != c.ok || !c.ok && !errors.As(err, &no) {
+			t.Errorf("%v and %v: %v", c.clients, c.servers, err)
+		}
+	}
+}
+
 func TestTheFilterSelects(t *testing.T) {
 	b := newBench(t, 0)
 	b.set(func(s *capture.Settings) {
