@@ -240,7 +240,7 @@ func TestPacketsThatAreNotTCP(t *testing.T) {
 	}
 	want := []string{
 		"ARP Who has 10.44.167.30? Tell 10.229.24.230", "DNS Standard query 0x1234 A google.com",
-		"ICMP Echo (ping) request id=0x0007, seq=2", "ARP Who has 10.44.167.30? Tell 10.229.24.230", "Unknown 3 bytes", "Ethernet Type IPv4",
+		"ICMP Echo (ping) request  id=0x0007, seq=2, ttl=1", "ARP Who has 10.44.167.30? Tell 10.229.24.230", "Unknown 3 bytes", "Ethernet Type IPv4",
 	}
 	for i, r := range rows {
 		if got := r.Protocol + " " + r.Info; got != want[i] {
@@ -252,6 +252,110 @@ func TestPacketsThatAreNotTCP(t *testing.T) {
 		if _, err := c.Follow(t.Context(), all, i+1); !errors.Is(err, dissect.ErrNoStream) {
 			t.Errorf("packet %d: %v", i+1, err)
 		}
+	}
+}
+
+func TestWordsOfICMP(t *testing.T) { // as Wireshark has them
+	x := newTape(t)
+	var want []string
+	for _, c := range []struct {
+		kind, code uint8
+		says       string
+	}{
+		{0, 0, "Echo (ping) reply    id=0x0007, seq=2, ttl=64"},
+		{3, 1, "Destination unreachable (Host unreachable)"},
+		{3, 3, "Destination unreachable (Port unreachable)"},
+		{3, 99, "Destination unreachable"},
+		{11, 0, "Time-to-live exceeded (Time to live exceeded in transit)"},
+		{200, 0, "Type 200"},
+	} {
+		want = append(want, "ICMP "+c.says)
+		x.add(eth(layers.EthernetTypeIPv4), &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: esa, DstIP: syslog},
+			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(c.kind, c.code), Id: 7, Seq: 2})
+	}
+	ip := &layers.IPv6{Version: 6, HopLimit: 63, NextHeader: layers.IPProtocolICMPv6, SrcIP: net.ParseIP("2001:db8::1"), DstIP: net.ParseIP("2001:db8::2")}
+	m := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(1, 4)}
+	if err := m.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	x.add(eth(layers.EthernetTypeIPv6), ip, m, gopacket.Payload(make([]byte, 4)))
+	ping := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(128, 0)}
+	if err := ping.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	x.add(eth(layers.EthernetTypeIPv6), ip, ping, &layers.ICMPv6Echo{Identifier: 7, SeqNumber: 2})
+	want = append(want, "ICMPv6 Destination Unreachable (Port unreachable)", "ICMPv6 Echo (ping) request  id=0x0007, seq=2, hop limit=63")
+	c := x.open()
+	all, _ := scan(t, c, "")
+	rows, err := c.Rows(t.Context(), all, all, nil, 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range rows {
+		got = append(got, r.Protocol+" "+r.Info)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	p, err := c.Packet(t.Context(), all, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := p.Layers[2].Fields; f[0] != (dissect.Field{Name: "Type", Value: "3 (Destination unreachable)"}) || f[1] != (dissect.Field{Name: "Code", Value: "3 (Port unreachable)"}) || len(f) != 3 {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestWordsOfDNS(t *testing.T) {
+	x := newTape(t)
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: syslog, DstIP: esa}
+	udp := &layers.UDP{SrcPort: 53, DstPort: 40000}
+	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	record := func(kind layers.DNSType, fill func(*layers.DNSResourceRecord)) layers.DNSResourceRecord {
+		r := layers.DNSResourceRecord{Name: []byte("example.net"), Type: kind, Class: layers.DNSClassIN, TTL: 300}
+		fill(&r)
+		return r
+	}
+	answers := []layers.DNSResourceRecord{
+		record(layers.DNSTypeMX, func(r *layers.DNSResourceRecord) { r.MX = layers.DNSMX{Preference: 10, Name: []byte("mx.example.net")} }),
+		record(layers.DNSTypeA, func(r *layers.DNSResourceRecord) { r.IP = net.IPv4(10, 1, 1, 1) }),
+		record(layers.DNSTypeTXT, func(r *layers.DNSResourceRecord) { r.TXTs = [][]byte{[]byte("v=spf1 -all")} }),
+		record(layers.DNSTypeSRV, func(r *layers.DNSResourceRecord) {
+			r.SRV = layers.DNSSRV{Priority: 1, Weight: 2, Port: 25, Name: []byte("a.example.net")}
+		}),
+		record(layers.DNSTypeSOA, func(r *layers.DNSResourceRecord) {
+			r.SOA = layers.DNSSOA{MName: []byte("ns.example.net"), RName: []byte("root.example.net"), Serial: 1, Refresh: 2, Retry: 3, Expire: 4, Minimum: 5}
+		}),
+	}
+	x.add(eth(layers.EthernetTypeIPv4), ip, udp, &layers.DNS{
+		ID: 0x1234, QR: true, RD: true, RA: true, Answers: answers, ANCount: uint16(len(answers)), QDCount: 1,
+		Questions: []layers.DNSQuestion{{Name: []byte("example.net"), Type: layers.DNSTypeMX, Class: layers.DNSClassIN}},
+	})
+	c := x.open()
+	all, _ := scan(t, c, "")
+	p, err := c.Packet(t.Context(), all, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []dissect.Field{
+		{Name: "What it says", Value: "Standard query response 0x1234 MX example.net MX 10 mx.example.net A 10.1.1.1 TXT SRV 1 2 25 a.example.net …"},
+		{Name: "Transaction ID", Value: "0x1234"},
+		{Name: "Recursion desired", Value: "Yes"},
+		{Name: "Recursion available", Value: "Yes"},
+		{Name: "Authoritative", Value: "No"},
+		{Name: "Response code", Value: "No Error"},
+		{Name: "Question", Value: "example.net: type MX, class IN"},
+		{Name: "Answer", Value: "example.net: type MX, class IN, TTL 300, preference 10, mx mx.example.net"},
+		{Name: "Answer", Value: "example.net: type A, class IN, TTL 300, addr 10.1.1.1"},
+		{Name: "Answer", Value: `example.net: type TXT, class IN, TTL 300, text "v=spf1 -all"`},
+		{Name: "Answer", Value: "example.net: type SRV, class IN, TTL 300, priority 1, weight 2, port 25, target a.example.net"},
+		{Name: "Answer", Value: "example.net: type SOA, class IN, TTL 300, mname ns.example.net, rname root.example.net, serial 1, refresh 2, retry 3, expire 4, minimum 5"},
+	}
+	if diff := cmp.Diff(want, p.Layers[3].Fields); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -305,6 +409,17 @@ func TestPagesOfALargeFile(t *testing.T) {
 	}
 	if rows, err := c.Rows(t.Context(), odd, all, f, 1500, 3); err != nil || rows != nil {
 		t.Errorf("behind the end: %v, %v", rows, err)
+	}
+	for number, want := range map[int]dissect.Neighbours{
+		1: {Next: 2}, 2: {Next: 4}, 3: {Previous: 2, Next: 4, Rank: 1}, 512: {Previous: 510, Next: 514, Rank: 255},
+		513: {Previous: 512, Next: 514, Rank: 256}, 514: {Previous: 512, Next: 516, Rank: 256}, 3000: {Previous: 2998, Rank: 1499},
+	} {
+		if got, err := c.Beside(t.Context(), odd, f, number); err != nil || got != want {
+			t.Errorf("beside %d: %+v, %v, want %+v", number, got, err, want)
+		}
+	}
+	if got, err := c.Beside(t.Context(), all, nil, 257); err != nil || got != (dissect.Neighbours{Previous: 256, Next: 258, Rank: 256}) {
+		t.Errorf("beside 257: %+v, %v", got, err)
 	}
 	sum := 0
 	for _, col := range all.Columns {

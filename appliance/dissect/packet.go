@@ -76,8 +76,10 @@ func layerOf(l gopacket.Layer) Layer {
 		linkFields(l, add)
 	case *layers.IPv4, *layers.IPv6:
 		networkFields(l, add)
-	case *layers.TCP, *layers.UDP, *layers.ICMPv4, *layers.ICMPv6:
+	case *layers.TCP, *layers.UDP:
 		transportFields(l, add)
+	case *layers.ICMPv4, *layers.ICMPv6:
+		icmpFields(l, add)
 	case *layers.DNS:
 		dnsFields(l, add)
 	case *gopacket.DecodeFailure:
@@ -158,31 +160,6 @@ func transportFields(l gopacket.Layer, add adder) {
 		add("Destination port", "%s", named(uint16(l.DstPort), udpPort(l.DstPort)))
 		add("Length", "%d bytes", l.Length)
 		add("Checksum", "0x%04x", l.Checksum)
-	case *layers.ICMPv4:
-		add("Type", "%v", l.TypeCode)
-		add("Checksum", "0x%04x", l.Checksum)
-		add("Identifier", "0x%04x", l.Id)
-		add("Sequence number", "%d", l.Seq)
-	case *layers.ICMPv6:
-		add("Type", "%v", l.TypeCode)
-		add("Checksum", "0x%04x", l.Checksum)
-	}
-}
-
-func dnsFields(l *layers.DNS, add adder) {
-	add("What it says", "%s", dnsInfo(l))
-	add("Transaction ID", "0x%04x", l.ID)
-	add("Recursion", "desired %t, available %t", l.RD, l.RA)
-	for _, q := range l.Questions {
-		add("Question", "%s %v %v", Printable(string(q.Name)), q.Type, q.Class)
-	}
-	for _, part := range []struct {
-		name string
-		list []layers.DNSResourceRecord
-	}{{"Answer", l.Answers}, {"Authority", l.Authorities}, {"Additional", l.Additionals}} {
-		for _, r := range part.list {
-			add(part.name, "%s TTL %d %s", Printable(string(r.Name)), r.TTL, Printable(r.String()))
-		}
 	}
 }
 
