@@ -399,6 +399,27 @@ func TestTheDoorToHTTPLeadsToHTTPS(t *testing.T) {
 	}
 }
 
+// What was entered into a form is there again after a login that was due when it was sent.
+func TestAFormOutlivesTheLogin(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Edit Settings", "Capture File Size Limit")
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "20"), chromedp.SendKeys(chromedp.CSS("#ports"), "25"))
+	box.Exec("diagnostic services webui restart")
+	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
+	w.sees("Your session has expired.")
+	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), strings.Repeat(kb.Backspace, 3)), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)), chromedp.Click(path(`//button[text()="Submit"]`)))
+	w.sees("Your session has expired. Log in again.")
+	w.login()
+	w.sees("Edit Packet Capture Settings")
+	w.press("Submit", "Success - Packet Capture settings have been changed.")
+	if s := box.Appliance().Captures.Settings(); s.SizeMB != 20 || s.FilterText() != "(tcp port 25)" {
+		t.Errorf("the settings are %+v", s)
+	}
+}
+
 // A page that watches finds out that the process was restarted, and the login leads back
 // to it.
 func TestABrowserAfterARestart(t *testing.T) {

@@ -32,6 +32,7 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.background(mux, capturePage, "/status", s.captureStatus)
 	s.background(mux, capturePage, "/list", s.captureList)
 	s.background(mux, capturePage, "/check", s.checkFilter)
+	s.background(mux, capturePage, "/check/view", s.checkViewFilter)
 	s.route(mux, capturePage, "GET", "/view/{name}", s.viewCapture)
 	s.route(mux, capturePage, "GET", "/view/{name}/packet/{number}", s.viewPacket)
 	s.route(mux, capturePage, "GET", "/view/{name}/stream/{number}", s.viewStream)
@@ -276,9 +277,6 @@ const maxNames = maxHeader / 2
 // chosen are the files of the page's list that a request names; a refusal where none of
 // them can be deleted, or one still grows.
 func (s *site) chosen(v *visit) ([]captureFile, error) {
-	if no := readForm(v.Request); no != nil {
-		return nil, no
-	}
 	list, err := s.box.Captures.Files(capture.GUI)
 	if err != nil {
 		return nil, err

@@ -251,6 +251,11 @@ func TestBadSettingsAreRefusedBesideTheirFields(t *testing.T) {
 		{"filter", "other", [2]string{}, "Choose a filter."},
 		{"filter", "predefined", [2]string{"ports", "25, x"}, "&#34;x&#34; is not valid: a port must be a number from 1 to 65535."},
 		{"filter", "predefined", [2]string{"servers", "10.1.1"}, "an address must be IPv4 or IPv6."},
+		{"filter", "predefined", [2]string{}, "Enter a port, a client or a server. To record everything, choose No Filters."},
+		{"filter", "", [2]string{"ports", "25"}, "This is used with Predefined Filters only. Choose that, or take this back."},
+		{"filter", "predefined", [2]string{"expression", "tcp"}, "This is used with Custom Filter only."},
+		{"duration", "size", [2]string{"time", "4h"}, "This is used with Run Capture Until Time Elapsed Reaches only."},
+		{"duration", "size", [2]string{"keep", "y"}, "This is used with Run Capture Until Time Elapsed Reaches only."},
 		{"filter", "custom", [2]string{}, "Enter a filter."},
 		{"filter", "custom", [2]string{"expression", "ip host 10.1.1.1 or or"},
 			`The filter is not valid at character 21: syntax error.<span class="code where">ip host 10.1.1.1 or <mark>or</mark></span>`},
@@ -270,12 +275,30 @@ func TestBadSettingsAreRefusedBesideTheirFields(t *testing.T) {
 	}
 }
 
+func TestAllThatIsWrongIsMarkedAtOnce(t *testing.T) {
+	b := newStand(t).login("admin")
+	wants(t, b.post(capturesPath+"/settings", "size", "x", "duration", "time", "time", "soon", "interface", "lo0", "filter", "custom", "expression", "tcp port"),
+		http.StatusUnprocessableEntity, `id="size-trouble"`, `id="time-trouble"`, "The interface lo0 does not exist.", "The filter is not valid at character 9")
+	wants(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "clients", "10.1.1.1", "servers", "2001:db8::1"),
+		http.StatusUnprocessableEntity, `id="servers-trouble">No client can talk to a server: the addresses of the ones are IPv4, those of the others IPv6.`)
+}
+
+func TestWhatAnUnusedChoiceHadIsNotEntered(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	leads(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "ports", "25"), capturesPath)
+	leads(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "", "ports", "25"), capturesPath)
+	if f := s.box.Captures.Settings().Filter; f.Kind != capture.NoFilter || len(f.Ports) != 1 {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestAFilterIsCheckedAsYouType(t *testing.T) {
 	b := newStand(t).login("admin")
 	for expr, want := range map[string]string{
 		"":                        `{"ok":true,"text":""`,
 		"ip host 10.1.1.1":        `{"ok":true,"text":"The filter is valid."`,
-		"host not.yet.known":      `{"ok":true`, // names are looked up when the settings are saved
+		"host not.yet.known":      `{"ok":true,"text":"The filter is valid. Names of hosts in it are looked up when the settings are saved."`,
 		"ip host 10.1.1.1 or or":  `{"ok":false,"text":"The filter is not valid at character 21: syntax error.","before":"ip host 10.1.1.1 or ","fault":"or","after":""}`,
 		"tcp port":                `"before":"tcp port","fault":"","after":""}`,
 		"ï tcp":                   `{"ok":false`,

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -85,20 +86,25 @@ func joined[T any](list []T) string {
 }
 
 func (s *site) showSettings(v *visit) error {
+	v.title = settingsTitle
 	return s.show(v, "settings.html", s.newSettingsForm(s.box.Captures.Settings()))
 }
+
+const settingsTitle = "Edit Packet Capture Settings"
 
 // saveSettings takes effect at once: the settings of captures wait for no commit.
 func (s *site) saveSettings(v *visit) error {
 	p := v.PostForm
 	f := settingsForm{
-		Size: p.Get("size"), Duration: p.Get("duration"), Time: p.Get("time"), KeepNewest: p.Get("keep") != "",
-		Filter: p.Get("filter"), Ports: p.Get("ports"), Clients: p.Get("clients"), Servers: p.Get("servers"),
-		Expression: strings.TrimSpace(p.Get("expression")),
+		Size: trimmed(p, "size"), Duration: p.Get("duration"), Time: trimmed(p, "time"), KeepNewest: p.Get("keep") != "",
+		Filter: p.Get("filter"), Ports: trimmed(p, "ports"), Clients: trimmed(p, "clients"), Servers: trimmed(p, "servers"),
+		Expression: trimmed(p, "expression"),
 	}
 	chosen := p["interface"]
 	s.complete(&f, chosen)
-	set := f.settings(s.box.Captures.Settings())
+	old := s.box.Captures.Settings()
+	set := f.settings(old)
+	f.stray(s.newSettingsForm(old))
 	set.Interfaces = chosen
 	if len(chosen) == len(f.Interfaces) {
 		set.Interfaces = nil
@@ -109,16 +115,76 @@ func (s *site) saveSettings(v *visit) error {
 			f.Interfaces[i].Chosen = false
 		}
 	}
-	if len(f.Trouble) == 0 {
-		err := s.box.Captures.SetSettings(set)
+	if err := s.judge(&f, set); err != nil {
+		return err
+	}
+	if len(f.Trouble) > 0 {
+		v.title = settingsTitle
+		return s.render(v, http.StatusUnprocessableEntity, "settings.html", f)
+	}
+	if err := s.box.Captures.SetSettings(set); err != nil {
+		return settingRefusal(err)
+	}
+	return v.done(capturePage.Path, "Success - Packet Capture settings have been changed.")
+}
+
+func trimmed(form url.Values, field string) string { return strings.TrimSpace(form.Get(field)) }
+
+// judge adds to Trouble what the recorder has to say. What is wrong already is left out,
+// so that the rest is judged too.
+func (s *site) judge(f *settingsForm, set capture.Settings) error {
+	for known := -1; known < len(f.Trouble); {
+		known = len(f.Trouble)
+		if f.Trouble["size"] != "" {
+			set.SizeMB = f.MinSize
+		}
+		if f.Trouble["interfaces"] != "" {
+			set.Interfaces = nil
+		}
+		for _, field := range []string{"filter", "ports", "clients", "servers", "expression"} {
+			if f.Trouble[field] != "" {
+				set.Filter = capture.Filter{}
+			}
+		}
+		err := s.box.Captures.Check(set)
 		if err == nil {
-			return v.done(capturePage.Path, "Success - Packet Capture settings have been changed.")
+			return nil
 		}
 		if err := f.blame(settingRefusal(err), err); err != nil {
 			return err
 		}
 	}
-	return s.render(v, http.StatusUnprocessableEntity, "settings.html", f)
+	return nil
+}
+
+// stray objects to what was entered under a choice that was not chosen, as it would be
+// lost. A field that is as it was shown was not entered.
+func (f *settingsForm) stray(shown settingsForm) {
+	const untilTimeTitle = "Run Capture Until Time Elapsed Reaches"
+	predefined, custom := f.Filter == string(capture.Predefined), f.Filter == string(capture.Custom)
+	for _, c := range []struct {
+		field, now, shown string
+		chosen            bool
+		choice            string
+	}{
+		{"time", f.Time, shown.Time, f.Duration == untilTime, untilTimeTitle},
+		{"keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), f.Duration != untilSize, untilTimeTitle},
+		{"ports", f.Ports, shown.Ports, predefined, "Predefined Filters"},
+		{"clients", f.Clients, shown.Clients, predefined, "Predefined Filters"},
+		{"servers", f.Servers, shown.Servers, predefined, "Predefined Filters"},
+		{"expression", f.Expression, shown.Expression, custom, "Custom Filter"},
+	} {
+		if !c.chosen && c.now != "" && c.now != c.shown {
+			f.Trouble[c.field] = fmt.Sprintf("This is used with %s only. Choose that, or take this back.", c.choice)
+		}
+	}
+}
+
+func ticked(on bool) string {
+	if on {
+		return "y"
+	}
+	return ""
 }
 
 // settings are what the form says; what does not make sense is in Trouble. What the
@@ -150,6 +216,9 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 		f.note("clients", err)
 		set.Filter.Servers, err = capture.ParseAddrs(f.Servers)
 		f.note("servers", err)
+		if f.Ports+f.Clients+f.Servers == "" {
+			f.Trouble["ports"] = "Enter a port, a client or a server. To record everything, choose No Filters."
+		}
 	case capture.Custom:
 		if set.Filter.Expression = f.Expression; f.Expression == "" {
 			f.Trouble["expression"] = "Enter a filter."
@@ -173,9 +242,12 @@ func (f *settingsForm) blame(worded, err error) error {
 	var no *refusal
 	var syntax *pcapfilter.SyntaxError
 	var gone *capture.InterfaceError
+	var setting *capture.SettingError
 	switch {
 	case !errors.As(worded, &no):
 		return err
+	case errors.As(err, &setting) && f.Filter == string(capture.Predefined): // all else is known to be right
+		f.Trouble["servers"] = no.text
 	case errors.As(err, &syntax):
 		if f.Filter == string(capture.Custom) {
 			f.Check = checkOf(syntax)
@@ -235,30 +307,38 @@ func checkOf(e *pcapfilter.SyntaxError) filterCheck {
 // maxFilter bounds what is compiled while somebody types.
 const maxFilter = 4096
 
-// checkFilter judges what somebody types. Names of hosts are looked up only when the
+// checkFilter judges what somebody types for a capture. Names of hosts are looked up only when the
 // settings are saved: not every letter is worth a question to the DNS.
 func (s *site) checkFilter(v *visit) error {
-	expr := strings.TrimSpace(v.FormValue("filter"))
-	if len(expr) > maxFilter {
-		return answerJSON(v.w, filterCheck{Text: fmt.Sprintf("The filter must not be longer than %d characters.", maxFilter)})
-	}
-	_, err := compileFilter(expr)
-	var syntax *pcapfilter.SyntaxError
-	switch {
-	case expr == "":
-		return answerJSON(v.w, filterCheck{OK: true})
-	case errors.As(err, &syntax):
-		return answerJSON(v.w, checkOf(syntax))
-	case err != nil:
+	names := false
+	_, check, err := compile(trimmed(v.Form, "filter"), pcapfilter.Options{
+		Netmask: net.CIDRMask(24, 32),
+		LookupHost: func(string) ([]netip.Addr, error) {
+			names = true
+			return []netip.Addr{netip.IPv4Unspecified()}, nil
+		},
+	})
+	if err != nil {
 		return err
 	}
-	return answerJSON(v.w, filterCheck{OK: true, Text: "The filter is valid."})
+	if check.OK && names {
+		check.Text += " Names of hosts in it are looked up when the settings are saved."
+	}
+	return answerJSON(v.w, check)
 }
 
-// compileFilter takes every name of a host for one that exists, and is none's.
-func compileFilter(expr string) (*pcapfilter.Filter, error) {
-	return pcapfilter.Compile(expr, pcapfilter.Options{
-		Netmask:    net.CIDRMask(24, 32),
-		LookupHost: func(string) ([]netip.Addr, error) { return []netip.Addr{netip.IPv4Unspecified()}, nil },
-	})
+// compile compiles a filter, nil of an empty one, and words what is wrong with it.
+func compile(expr string, o pcapfilter.Options) (*pcapfilter.Filter, filterCheck, error) {
+	switch {
+	case expr == "":
+		return nil, filterCheck{OK: true}, nil
+	case len(expr) > maxFilter:
+		return nil, filterCheck{Text: fmt.Sprintf("The filter must not be longer than %d characters.", maxFilter)}, nil
+	}
+	f, err := pcapfilter.Compile(expr, o)
+	var syntax *pcapfilter.SyntaxError
+	if errors.As(err, &syntax) {
+		return nil, checkOf(syntax), nil
+	}
+	return f, filterCheck{OK: true, Text: "The filter is valid."}, err
 }

@@ -162,9 +162,6 @@ func (s *site) admit(v *visit) error {
 	case !v.page.allows(v.role()):
 		return refuse(http.StatusForbidden, "Your user role does not permit this page.")
 	}
-	if v.Method != http.MethodPost {
-		return nil
-	}
 	if no := readForm(v.Request); no != nil {
 		return no
 	}

@@ -68,9 +68,9 @@ type packetList struct {
 	Name, Path, Download string
 	Size, Span           string
 	Filter               string
-	Check                filterCheck // of a filter that is not valid
+	Check                filterCheck // of Filter
+	Applied              string      // the filter of what is shown, where Filter is not valid the one before
 	Shown, Total         string
-	Filtered             bool
 	Rows                 template.HTML // see packetRows
 	Chart                *chart
 	Pager                pager
@@ -91,80 +91,115 @@ func (s *site) viewCapture(v *visit) error {
 	defer o.Close()
 	list := packetList{
 		Name: o.info.Name(), Path: o.path, Size: size(o.info.Size()), Total: grouped(int64(o.all.Total)),
-		Download: capturePage.Path + "/files/" + url.PathEscape(o.info.Name()), Filter: strings.TrimSpace(v.FormValue("filter")),
+		Download: capturePage.Path + "/files/" + url.PathEscape(o.info.Name()), Filter: trimmed(v.Form, "filter"),
 	}
-	filter, err := viewFilter(list.Filter)
-	var syntax *pcapfilter.SyntaxError
-	if errors.As(err, &syntax) {
-		list.Check = checkOf(syntax)
-		return s.render(v, http.StatusUnprocessableEntity, "packets.html", list)
+	status := http.StatusOK
+	if _, list.Check, err = viewFilter(list.Filter); err != nil {
+		return err
 	}
+	if list.Applied = list.Filter; !list.Check.OK {
+		status, list.Applied = http.StatusUnprocessableEntity, trimmed(v.Form, "shown")
+	}
+	sel, err := s.selectPackets(v, o, list.Applied)
 	if err != nil {
 		return err
 	}
-	index := o.all
-	if filter != nil {
-		if index, err = s.indexes.of(v.Context(), o.file, o.info, o.Capture, list.Filter, filter); err != nil {
-			return formatRefusal(err)
-		}
-	}
+	list.Applied = sel.expr
+	index := sel.index
 	page, _ := strconv.Atoi(v.FormValue("page")) // anything else is the first
 	page = max(1, min(page, pageCount(index.Selected)))
-	rows, err := o.Rows(v.Context(), index, o.all, filter, (page-1)*perPage, perPage)
+	rows, err := o.Rows(v.Context(), index, o.all, sel.filter, (page-1)*perPage, perPage)
 	if err != nil {
 		return formatRefusal(err)
 	}
-	list.Rows = s.packetRows(o.path, rows)
-	list.Filtered = filter != nil
+	list.Rows = s.packetRows(o.path, sel.expr, rows)
 	list.Shown, list.Chart = grouped(int64(index.Selected)), s.chartOf(index)
 	if index.Selected > 0 {
 		list.Span = span(index.Last.Sub(index.First))
 	}
-	list.Pager = pagerOf(o.path, list.Filter, page, index.Selected, len(rows))
-	return s.show(v, "packets.html", list)
+	list.Pager = pagerOf(o.path, list.Applied, page, index.Selected, len(rows))
+	v.title = list.Name
+	return s.render(v, status, "packets.html", list)
+}
+
+// A selection is what a filter selects of a capture. Without a filter it is everything.
+type selection struct {
+	expr   string
+	filter *pcapfilter.Filter
+	index  *dissect.Index
+}
+
+// selectPackets takes a filter that is not valid for none.
+func (s *site) selectPackets(v *visit, o *opened, expr string) (selection, error) {
+	filter, _, err := viewFilter(expr)
+	if err != nil {
+		return selection{}, err
+	}
+	if filter == nil {
+		return selection{index: o.all}, nil
+	}
+	index, err := s.indexes.of(v.Context(), o.file, o.info, o.Capture, expr, filter)
+	return selection{expr, filter, index}, formatRefusal(err)
 }
 
 // packetRows are the rows of a page's table. They are written here, as a template would
 // take longer for them than everything else takes.
-func (s *site) packetRows(path string, rows []dissect.Row) template.HTML {
+func (s *site) packetRows(path, filter string, rows []dissect.Row) template.HTML {
 	var b strings.Builder
 	path = html.EscapeString(path)
+	query := html.EscapeString(filterQuery(filter))
 	for _, r := range rows {
 		protocol := html.EscapeString(r.Protocol)
-		fmt.Fprintf(&b, `<tr class="p-%s"><td class="n"><a href="%s/packet/%d" aria-label="Packet %[3]d">%[3]d</a></td><td class="t">%[4]s</td><td>%[5]s</td><td>%[6]s</td><td>`,
-			protocol, path, r.Number, s.stamp(r.Time), html.EscapeString(r.Source), html.EscapeString(r.Destination))
+		fmt.Fprintf(&b, `<tr class="p-%s"><td class="n"><a href="%s/packet/%d%s" aria-label="Packet %[3]d">%[3]d</a></td><td class="t">%[5]s</td><td>%[6]s</td><td>%[7]s</td><td>%[1]s</td><td class="info">%[8]s</td><td>`,
+			protocol, path, r.Number, query, s.stamp(r.Time), html.EscapeString(r.Source), html.EscapeString(r.Destination), html.EscapeString(r.Info))
 		if r.Stream {
-			fmt.Fprintf(&b, `<a href="%s/stream/%d" title="Follow TCP Stream">%s</a>`, path, r.Number, protocol)
-		} else {
-			b.WriteString(protocol)
+			fmt.Fprintf(&b, `<a href="%s/stream/%d%s" aria-label="Follow the TCP stream of packet %[2]d">Follow</a>`, path, r.Number, query)
 		}
-		fmt.Fprintf(&b, "</td><td class=\"info\">%s</td></tr>\n", html.EscapeString(r.Info))
+		b.WriteString("</td></tr>\n")
 	}
 	return template.HTML(b.String()) //nolint:gosec // all that is not ours was escaped
 }
 
 // viewFilter compiles a filter for looking; nil selects everything. Names of hosts are
 // not known here: what was recorded are addresses.
-func viewFilter(expr string) (*pcapfilter.Filter, error) {
-	if expr == "" {
-		return nil, nil
+func viewFilter(expr string) (*pcapfilter.Filter, filterCheck, error) {
+	f, check, err := compile(expr, pcapfilter.Options{})
+	if strings.Contains(check.Text, "unknown host") {
+		check.Text += " Names are not looked up here: enter an address."
 	}
-	if len(expr) > maxFilter {
-		return nil, refuse(http.StatusUnprocessableEntity, "The filter must not be longer than %d characters.", maxFilter)
+	return f, check, err
+}
+
+// checkViewFilter judges what somebody types for looking, as viewCapture will.
+func (s *site) checkViewFilter(v *visit) error {
+	_, check, err := viewFilter(trimmed(v.Form, "filter"))
+	if err != nil {
+		return err
 	}
-	return pcapfilter.Compile(expr, pcapfilter.Options{})
+	return answerJSON(v.w, check)
+}
+
+// filterQuery is what an address ends with where a filter goes along.
+func filterQuery(filter string) string {
+	if filter == "" {
+		return ""
+	}
+	return "?" + url.Values{"filter": {filter}}.Encode()
 }
 
 func pageCount(n int) int { return max(1, (n+perPage-1)/perPage) }
 
-func pagerOf(path, filter string, page, selected, shown int) pager {
-	at := func(n int) string {
-		q := url.Values{"page": {strconv.Itoa(n)}}
-		if filter != "" {
-			q.Set("filter", filter)
-		}
-		return path + "?" + q.Encode() + "#packets"
+// pageAt is the address of the n-th page of what a filter selects.
+func pageAt(path, filter string, n int) string {
+	q := url.Values{"page": {strconv.Itoa(n)}}
+	if filter != "" {
+		q.Set("filter", filter)
 	}
+	return path + "?" + q.Encode() + "#packets"
+}
+
+func pagerOf(path, filter string, page, selected, shown int) pager {
+	at := func(n int) string { return pageAt(path, filter, n) }
 	p := pager{From: grouped(int64((page-1)*perPage + min(1, shown))), To: grouped(int64((page-1)*perPage + shown))}
 	if page > 1 {
 		p.First, p.Previous = at(1), at(page-1)
@@ -193,7 +228,7 @@ func span(d time.Duration) string {
 
 // A packetView is one packet.
 type packetView struct {
-	Name, Path     string
+	Name, Filter   string
 	List           string // address of the page of the list where it is
 	P              dissect.Packet
 	Time           string
@@ -226,23 +261,33 @@ func (s *site) viewPacket(v *visit) error {
 	if err != nil {
 		return formatRefusal(err)
 	}
-	view := packetView{Name: o.info.Name(), Path: o.path, P: p, Time: s.stamp(p.Time)}
-	view.List = fmt.Sprintf("%s?page=%d#packets", o.path, (n-1)/perPage+1)
-	if n > 1 {
-		view.Previous = fmt.Sprintf("%s/packet/%d", o.path, n-1)
+	sel, err := s.selectPackets(v, o, trimmed(v.Form, "filter"))
+	if err != nil {
+		return err
 	}
-	if n < o.all.Total {
-		view.Next = fmt.Sprintf("%s/packet/%d", o.path, n+1)
+	beside, err := o.Beside(v.Context(), sel.index, sel.filter, n)
+	if err != nil {
+		return formatRefusal(err)
+	}
+	query := filterQuery(sel.expr)
+	view := packetView{Name: o.info.Name(), Filter: sel.expr, P: p, Time: s.stamp(p.Time), List: pageAt(o.path, sel.expr, beside.Rank/perPage+1)}
+	if beside.Previous > 0 {
+		view.Previous = fmt.Sprintf("%s/packet/%d%s", o.path, beside.Previous, query)
+	}
+	if beside.Next > 0 {
+		view.Next = fmt.Sprintf("%s/packet/%d%s", o.path, beside.Next, query)
 	}
 	if p.Stream {
-		view.Stream = fmt.Sprintf("%s/stream/%d", o.path, n)
+		view.Stream = fmt.Sprintf("%s/stream/%d%s", o.path, n, query)
 	}
+	v.title = fmt.Sprintf("Packet %d of %s", n, view.Name)
 	return s.show(v, "packet.html", view)
 }
 
 // A streamView is a TCP connection as text.
 type streamView struct {
 	Name, Path, Packet, Only string
+	List, Query              string // of the list that one came from
 	Number                   int
 	S                        dissect.Stream
 	ToServer, ToClient       string
@@ -265,9 +310,12 @@ func (s *site) viewStream(v *visit) error {
 	case err != nil:
 		return formatRefusal(err)
 	}
+	expr := trimmed(v.Form, "filter")
+	query := filterQuery(expr)
+	v.title = fmt.Sprintf("TCP Stream of %s", o.info.Name())
 	only := fmt.Sprintf("host %v and host %v and tcp port %d and tcp port %d", stream.Client.Addr(), stream.Server.Addr(), stream.Client.Port(), stream.Server.Port())
 	return s.show(v, "stream.html", streamView{
-		Name: o.info.Name(), Path: o.path, Number: n, Packet: fmt.Sprintf("%s/packet/%d", o.path, n), S: stream,
+		Name: o.info.Name(), Path: o.path, Number: n, Packet: fmt.Sprintf("%s/packet/%d%s", o.path, n, query), S: stream, List: o.path + query, Query: query,
 		ToServer: grouped(stream.ToServer), ToClient: grouped(stream.ToClient), Most: size(dissect.MaxStream),
 		Only: o.path + "?" + url.Values{"filter": {only}}.Encode(),
 	})

@@ -17,9 +17,8 @@ func TestPacketsOfAFile(t *testing.T) {
 	wants(t, b.get(view), http.StatusOK, "a b.cap", "250 packets", "<svg", `aria-label="250 packets and 195.3 K from 2015-06-25 08:50:03.000000 to`, "250 packets in 249ms", "1 to 100", "Next ›",
 		`/packet/1"`, "2015-06-25 08:50:03.000000", "10.0.202.7", "10.0.201.4", "UDP", "40000 &gt; cadlock2 Len=758", `/packet/100"`)
 	wants(t, b.get(view+"?page=3"), http.StatusOK, "201 to 250", `/packet/250"`)
-	wants(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `value="udp port 1001"`, "125 of 250 packets", "‹ Previous", "101 to 125", `/packet/202"`, `/packet/250"`)
+	wants(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `value="udp port 1001"`, "125 of 250 packets", "‹ Previous", "101 to 125", `/packet/202?filter=udp+port+1001"`, `/packet/250?filter=udp+port+1001"`)
 	wants(t, b.get(view+"?filter=tcp"), http.StatusOK, "0 of 250 packets", "No packet matches the filter.")
-	wants(t, b.get(view+"?filter=tcp+port"), http.StatusUnprocessableEntity, "The filter is not valid at character 9")
 	for _, page := range []string{"-1", "0", "999999999999999999999", "x", ""} {
 		wants(t, b.get(view+"?page="+page), http.StatusOK, "250 packets in")
 	}
@@ -29,6 +28,44 @@ func TestPacketsOfAFile(t *testing.T) {
 		wants(t, b.get(view+"/stream/"+n), http.StatusNotFound)
 	}
 	wants(t, b.get(view+"/stream/1"), http.StatusNotFound, "The packet is not of a TCP connection.")
+}
+
+func TestAFilterThatIsNotValidLeavesTheListAlone(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.store("a.cap", manyPackets(250))
+	view := capturesPath + "/view/a.cap"
+	wants(t, b.get(view+"?filter=host+google.com"), http.StatusUnprocessableEntity, `value="host google.com"`, "unknown host", "Names are not looked up here: enter an address.", "<svg", "The list is still that of all packets.", "250 packets in", `/packet/1"`)
+	wants(t, b.get(view+"?filter=udp+port+1001"), http.StatusOK, `name="shown" value="udp port 1001"`)
+	wants(t, b.get(view+"?filter=tcp+port&shown=udp+port+1001"), http.StatusUnprocessableEntity, `value="tcp port"`, "The filter is not valid at character 9", "udp port 1001", "125 of 250 packets", "?filter=udp&#43;port&#43;1001&amp;page=2")
+	wants(t, b.get(view+"?filter=tcp+port&shown=udp+port"), http.StatusUnprocessableEntity, "250 packets in")
+}
+
+func TestAFilterForLookingIsCheckedAsItWillBeJudged(t *testing.T) {
+	b := newStand(t).login("admin")
+	for expr, want := range map[string]string{
+		"":                        `{"ok":true,"text":""`,
+		"host 10.1.1.1":           `{"ok":true,"text":"The filter is valid."`,
+		"host google.com":         `unknown host 'google.com'. Names are not looked up here: enter an address.","before":"host ","fault":"google.com"`,
+		strings.Repeat("(", 5000): `"text":"The filter must not be longer than 4096 characters."`,
+	} {
+		wants(t, b.get(capturesPath+"/check/view?filter="+url.QueryEscape(expr)), http.StatusOK, want)
+	}
+}
+
+func TestTheFilterGoesAlong(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.store("a.cap", manyPackets(250))
+	view := capturesPath + "/view/a.cap"
+	query := "?filter=udp&#43;port&#43;1001"
+	wants(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `/packet/202?filter=udp+port+1001"`)
+	wants(t, b.get(view+"/packet/202?filter=udp+port+1001"), http.StatusOK, `href="`+view+query+`&amp;page=2#packets"`,
+		`rel="prev" href="`+view+`/packet/200`+query+`"`, `rel="next" href="`+view+`/packet/204`+query+`"`)
+	wants(t, b.get(view+"/packet/202?filter=udp+port"), http.StatusOK, `/packet/201"`, `/packet/203"`)
+	if w := b.get(view + "/packet/250?filter=udp+port+1001"); strings.Contains(w.Body.String(), `rel="next"`) {
+		t.Error("there is a packet after the last one")
+	}
 }
 
 func TestAFileThatGrowsOrIsReplaced(t *testing.T) {

@@ -102,6 +102,20 @@ for (const part of document.querySelectorAll("[data-live]")) {
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   refresh();
 }
+// What is entered under a choice chooses it. data-choices are the values that use the
+// fields; one of them that is chosen already stays.
+for (const part of document.querySelectorAll("[data-choice]")) {
+  const values = part.dataset.choices.split(" ");
+  part.addEventListener("input", () => {
+    const radios = [...document.getElementsByName(part.dataset.choice)];
+    if (radios.some(r => r.checked && values.includes(r.value))) return;
+    const radio = radios.find(r => r.value === values[0] && !r.disabled);
+    if (!radio) return;
+    radio.checked = true;
+    radio.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+}
+
 // A filter is checked while somebody types it; only the last answer counts.
 for (const field of document.querySelectorAll("[data-check]")) {
   const place = document.getElementById(field.getAttribute("aria-describedby"));
@@ -111,8 +125,9 @@ for (const field of document.querySelectorAll("[data-check]")) {
     let c;
     try {
       const answer = await fetch(field.dataset.check + "?filter=" + encodeURIComponent(field.value.trim()));
-      if (!answer.ok) return;
-      c = await answer.json();
+      if (answer.status === 401) c = { ok: false, text: "Your session has expired. What you have entered is kept until you have logged in again." };
+      else if (answer.ok) c = await answer.json();
+      else return;
     } catch { return; }
     if (mine !== last) return;
     place.classList.toggle("bad", !c.ok);
@@ -130,7 +145,25 @@ for (const field of document.querySelectorAll("[data-check]")) {
   field.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(check, 200);
-    const radio = document.querySelector('input[name="filter"][value="custom"]');
-    if (radio) radio.checked = true;
   });
+}
+
+// What was entered in a form outlives a login that turns out to be due when it is sent:
+// it waits in this tab, and is filled in if the login leads back to the form. Any other
+// page forgets it. A passphrase is not kept.
+if (location.pathname !== "/login") {
+  const kept = JSON.parse(sessionStorage.getItem("form") || "{}");
+  sessionStorage.removeItem("form");
+  let from = "";
+  try { from = new URL(document.referrer).pathname; } catch { /* there is none */ }
+  for (const form of document.querySelectorAll("form.settings")) {
+    const fields = [...form.elements].filter(e => e.name && e.type !== "password" && e.type !== "hidden");
+    const value = e => (e.type === "checkbox" || e.type === "radio" ? "checked" : "value");
+    if (from === "/login" && kept.path === location.pathname && kept.values.length === fields.length) {
+      fields.forEach((e, i) => { e[value(e)] = kept.values[i]; });
+    }
+    form.addEventListener("submit", () => {
+      sessionStorage.setItem("form", JSON.stringify({ path: location.pathname, values: fields.map(e => e[value(e)]) }));
+    });
+  }
 }
