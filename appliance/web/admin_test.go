@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/users"
 )
@@ -91,10 +92,69 @@ func TestBadLogsAreRefused(t *testing.T) {
 				form[i+1] = c.value
 			}
 		}
-		wants(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `role="alert">`, c.says)
+		wants(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `id="`+c.field+`-trouble">`+c.says)
 	}
 	wants(t, b.post(logsPath+"/add", "type", "none", "name", "x"), http.StatusBadRequest)
 	wants(t, b.get(logsPath), http.StatusOK, "No Changes Pending")
+}
+
+func TestEverythingThatIsWrongWithALogIsMarked(t *testing.T) {
+	b := newStand(t).login("admin")
+	w := b.post(logsPath+"/add", "type", "mail", "name", "a b", "level", "3", "maxsize", "1g", "maxfiles", "none", "schedule", "daily", "clock", "25:00",
+		"method", "syslog", "pushhost", "a b", "pushport", "514", "protocol", "tcp", "facility", "", "maxmessage", "7")
+	wants(t, w, http.StatusUnprocessableEntity, `value="a b" maxlength="64" required autocomplete="off" spellcheck="false" aria-invalid="true" aria-describedby="name-trouble"`,
+		`value="1g" aria-invalid="true"`, `value="none" aria-invalid="true"`, `value="25:00" aria-invalid="true"`, `<details data-needs="push" data-choice="method" data-choices="syslog" open>`,
+		`value="a b" aria-invalid="true"`, `value="7" aria-invalid="true"`)
+}
+
+func TestWhatALogDoesNotUseIsNotDropped(t *testing.T) {
+	b := newStand(t).login("admin")
+	for field, value := range map[string]string{"pushhost": "10.0.0.1", "remotehost": "10.0.0.1", "seconds": "3600", "clock": "01:00", "bouncebytes": "5"} {
+		wants(t, b.post(logsPath+"/add", "type", "mail", "name", "x", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", field, value),
+			http.StatusUnprocessableEntity, `id="`+field+`-trouble">This is used with `)
+	}
+}
+
+func TestALogHasWhatItsTypeHas(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	w := b.get(logsPath + "/add")
+	wants(t, w, http.StatusOK, `<option value="mail" data-has="push "`, `<option value="bounce" data-has=" bounces"`, `name="file" value="" maxlength="64" spellcheck="false" placeholder="the type's own"`, `<option value="">the type's default</option>`)
+	if strings.Contains(w.Body.String(), "<option selected>mail</option>") {
+		t.Error("the facility of the mail logs is chosen for every type")
+	}
+	add := func(kind, name string, more ...string) *httptest.ResponseRecorder {
+		return b.post(logsPath+"/add", append([]string{"type", kind, "name", name, "level", "3", "file", "", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "clock", "00:00"}, more...)...)
+	}
+	leads(t, add("bounce", "mine", "bouncebytes", "", "method", "manual"), logsPath)
+	leads(t, add("bounce", "mine2", "method", "manual"), logsPath)
+	leads(t, add("system", "pushed", "method", "syslog", "pushhost", "10.0.0.1", "pushport", "514", "protocol", "udp", "facility", ""), logsPath)
+	list := logs.Section.Get(s.site.sessionsDraft(t))
+	if l := list.Find("mine"); l == nil || l.File != "bounces" || l.BounceBytes != 0 || l.MaxSize != 10<<20 {
+		t.Errorf("%+v", l)
+	}
+	if l := list.Find("pushed"); l == nil || l.File != "system" || l.Push.Facility != "daemon" {
+		t.Errorf("%+v", l)
+	}
+	wants(t, add("bounce", "mine3", "method", "syslog", "pushhost", "10.0.0.1"), http.StatusUnprocessableEntity, `id="method-trouble">Bounce Logs cannot be pushed to a syslog server.`)
+}
+
+// sessionsDraft is the draft of the one login that there is.
+func (s *site) sessionsDraft(t *testing.T) *config.Draft {
+	t.Helper()
+	for _, one := range s.sessions.open {
+		return one.draft
+	}
+	t.Fatal("nobody is logged in")
+	return nil
+}
+
+func TestSizesMayHaveAUnit(t *testing.T) { // logs.md 1.3
+	for text, want := range map[string]int64{"100k": 100 << 10, "1m": 1 << 20, " 1 M ": 1 << 20, "5": 5, "1g": -1, "k": -1, "-1k": -1, "99999999999999999m": -1, "": -1} {
+		if got := octets(text); got != want {
+			t.Errorf("%q is %d, want %d", text, got, want)
+		}
+	}
 }
 
 func TestABadPortChangesNothingElse(t *testing.T) {

@@ -1,8 +1,12 @@
 package web
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/logs"
@@ -10,20 +14,20 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// A logForm is a subscription that is added or edited. Trouble is a sentence.
+// A logForm is a subscription that is added or edited: S as far as it can be made out,
+// and Text as it stands in the fields, right or wrong.
 type logForm struct {
 	S          logs.Subscription
 	New        bool
-	Action     string
 	Kinds      []logs.Kind
 	Kind       logs.Kind
 	Methods    []logMethod
 	Levels     []logs.Level
 	Facilities []string
 	Days       []logs.Weekday
-	Size       string // what was entered
-	Trouble    string
-	Since11    bool // the version has the later settings of a syslog push
+	Text       map[string]string
+	Trouble    map[string]string // by field
+	Since11    bool              // the version has the later settings of a syslog push
 	HasSecret  bool
 }
 
@@ -37,14 +41,57 @@ func (s *site) newLogForm(sub logs.Subscription, fresh bool) logForm {
 		S: sub, New: fresh, Kinds: logs.Kinds(s.box.Product.Version), Kind: sub.Type.Kind(), Levels: logs.Levels(),
 		Facilities: syslog.Facilities(), Days: logs.Weekdays(), HasSecret: sub.Remote.Password != "",
 		Since11: !s.box.Product.Version.Before(product.Version{Major: 11}),
+		Text:    logTexts(sub),
+	}
+	if fresh { // the type's own, whichever type it becomes
+		f.Text["file"] = ""
 	}
 	for _, m := range []logs.Method{logs.Manual, logs.FTPPush, logs.SCPPush, logs.Syslog} {
-		f.Methods = append(f.Methods, logMethod{m, methodTitle(m)})
-	}
-	if f.S.Method != logs.Syslog { // what was entered stays, right or wrong
-		f.S.Push.Port, f.S.Push.Protocol, f.S.Push.Facility = syslog.Port, "udp", f.Kind.Facility
+		if m != logs.Syslog || f.Kind.Facility != "" || fresh {
+			f.Methods = append(f.Methods, logMethod{m, methodTitle(m)})
+		}
 	}
 	return f
+}
+
+// logTexts is what stands in the fields of a subscription that is right.
+func logTexts(sub logs.Subscription) map[string]string {
+	unless0 := func(n int64) string {
+		if n == 0 {
+			return ""
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	return map[string]string{
+		"name": sub.Name, "file": sub.File, "maxsize": fmt.Sprint(sub.MaxSize), "maxfiles": fmt.Sprint(sub.MaxFiles), "bouncebytes": fmt.Sprint(sub.BounceBytes),
+		"seconds": unless0(int64(sub.Seconds)), "clock": cmp.Or(sub.Clock, "00:00"),
+		"remotehost": sub.Remote.Host, "remoteuser": sub.Remote.User, "remotedir": sub.Remote.Dir, "remoteport": unless0(int64(sub.Remote.Port)),
+		"pushhost": sub.Push.Host, "pushport": fmt.Sprint(cmp.Or(sub.Push.Port, syslog.Port)), "tag": sub.Push.Tag,
+		"maxmessage": unless0(int64(sub.Push.MaxMessage)), "buffer": unless0(sub.Push.Buffer),
+	}
+}
+
+// Opens reports whether the fields of some methods are to be seen: one of them is chosen,
+// or something is wrong there.
+func (f logForm) Opens(prefix string, methods ...logs.Method) bool {
+	for field := range f.Trouble {
+		if strings.HasPrefix(field, prefix) || prefix == "push" && slices.Contains([]string{"protocol", "facility", "tag", "maxmessage", "buffer"}, field) {
+			return true
+		}
+	}
+	return slices.Contains(methods, f.S.Method)
+}
+
+func (f logForm) title() string {
+	if f.New {
+		return "New Log Subscription"
+	}
+	return "Edit " + f.S.Name
+}
+
+func (s *site) showLogForm(v *visit, status int, f logForm) error {
+	v.title = f.title()
+	return s.render(v, status, "logform.html", f)
 }
 
 func (s *site) showNewLog(v *visit) error {
@@ -52,8 +99,7 @@ func (s *site) showNewLog(v *visit) error {
 	if k := logs.Type(v.FormValue("type")).Kind(); k.Title != "" {
 		kind = k
 	}
-	f := s.newLogForm(logs.NewSubscription("", kind), true)
-	return s.show(v, "logform.html", f)
+	return s.showLogForm(v, http.StatusOK, s.newLogForm(logs.NewSubscription("", kind), true))
 }
 
 func (s *site) showEditLog(v *visit) error {
@@ -62,7 +108,7 @@ func (s *site) showEditLog(v *visit) error {
 	if sub == nil {
 		return errNoLog
 	}
-	return s.show(v, "logform.html", s.newLogForm(*sub, false))
+	return s.showLogForm(v, http.StatusOK, s.newLogForm(*sub, false))
 }
 
 func (s *site) addLog(v *visit) error {
@@ -70,8 +116,7 @@ func (s *site) addLog(v *visit) error {
 	if !slices.ContainsFunc(logs.Kinds(s.box.Product.Version), func(k logs.Kind) bool { return k.Type == kind.Type }) {
 		return refuse(http.StatusBadRequest, "There is no such log type.")
 	}
-	sub := logs.NewSubscription(strings.TrimSpace(v.PostForm.Get("name")), kind)
-	return s.putLog(v, sub, true)
+	return s.putLog(v, logs.NewSubscription("", kind), true)
 }
 
 func (s *site) editLog(v *visit) error {
@@ -83,97 +128,196 @@ func (s *site) editLog(v *visit) error {
 	return s.putLog(v, *sub, false)
 }
 
-// putLog puts what a form says of sub into the draft.
-func (s *site) putLog(v *visit, sub logs.Subscription, fresh bool) error {
-	trouble := readLog(v, &sub)
-	if sub.File == "" {
-		sub.File = sub.Type.Kind().File
-	}
-	if trouble == nil {
-		trouble = sub.Check()
-	}
-	if trouble == nil && fresh {
-		for _, o := range logs.Section.Get(v.session.draft).List {
-			if strings.EqualFold(o.Name, sub.Name) {
-				trouble = refuse(http.StatusConflict, "The name is already in use.")
-			}
+// putLog puts what a form says of old into the draft.
+func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
+	shown := s.newLogForm(old, fresh)
+	sub := readLog(v.PostForm, old, fresh)
+	f := s.newLogForm(sub, fresh)
+	for field := range f.Text {
+		if v.PostForm.Has(field) || fresh {
+			f.Text[field] = trimmed(v.PostForm, field)
 		}
 	}
-	if trouble != nil {
-		f := s.newLogForm(sub, fresh)
-		f.Trouble = trouble.Error()
-		return s.render(v, http.StatusUnprocessableEntity, "logform.html", f)
+	f.Trouble = logTroubles(sub, v.PostForm)
+	f.stray(shown)
+	list := logs.Section.Get(v.session.draft).List
+	if fresh && slices.ContainsFunc(list, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, sub.Name) }) {
+		f.Trouble["name"] = "The name is already in use."
+	}
+	if len(f.Trouble) > 0 {
+		return s.showLogForm(v, http.StatusUnprocessableEntity, f)
 	}
 	err := logs.Section.Edit(v.session.draft, func(l *logs.Subscriptions) error {
 		l.Put(sub)
-		return l.Check()
+		if err := l.Check(); err != nil {
+			return refuse(http.StatusUnprocessableEntity, "%s", err)
+		}
+		return nil
 	})
 	if err != nil {
-		return editRefusal(err)
+		if f.Trouble["form"], err = troubleOf(err); err != nil {
+			return err
+		}
+		return s.showLogForm(v, http.StatusUnprocessableEntity, f)
 	}
 	return v.done(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
 }
 
-// readLog fills in what the form holds. What is no number becomes one that Check refuses,
-// where there is one; otherwise readLog refuses it.
-func readLog(v *visit, sub *logs.Subscription) error {
-	p := v.PostForm
+// stray objects to what was entered for a choice that was not chosen, as it would be lost.
+// A field that is as it was shown was not entered.
+func (f *logForm) stray(shown logForm) {
+	for _, c := range []struct {
+		field, choice string
+		chosen        bool
+	}{
+		{"bouncebytes", "Bounce Logs", f.Kind.Bounces},
+		{"seconds", "Custom Time Interval", f.S.Schedule == logs.Interval},
+		{"clock", "Daily and Weekly Rollover", f.S.Schedule == logs.Daily || f.S.Schedule == logs.Weekly},
+		{"remotehost", "FTP Push and SCP Push", f.S.Method.Carries()},
+		{"remoteuser", "FTP Push and SCP Push", f.S.Method.Carries()},
+		{"remotedir", "FTP Push and SCP Push", f.S.Method.Carries()},
+		{"pushhost", "Syslog Push", f.S.Method == logs.Syslog},
+		{"tag", "Syslog Push", f.S.Method == logs.Syslog},
+	} {
+		if now := f.Text[c.field]; !c.chosen && now != "" && now != shown.Text[c.field] {
+			f.Trouble[c.field] = fmt.Sprintf("This is used with %s only. Choose that, or take this back.", c.choice)
+		}
+	}
+}
+
+// readLog is old with what a form says. What is no number becomes one that cannot be.
+func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription {
+	sub := old
 	on := func(name string) bool { return p.Get(name) != "" }
+	if fresh {
+		sub.Name = trimmed(p, "name")
+	}
 	sub.Level = logs.Level(number(p.Get("level")))
-	sub.File = strings.TrimSpace(p.Get("file"))
+	sub.File = cmp.Or(trimmed(p, "file"), sub.Type.Kind().File)
 	sub.HostSuffix, sub.SerialSuffix = on("hostsuffix"), on("serialsuffix")
-	sub.MaxSize, sub.MaxFiles, sub.Alert = number(p.Get("maxsize")), int(number(p.Get("maxfiles"))), on("alert")
+	sub.MaxSize, sub.MaxFiles, sub.Alert = octets(p.Get("maxsize")), int(number(p.Get("maxfiles"))), on("alert")
 	if sub.Type.Kind().Bounces {
-		sub.BounceBytes = int(number(p.Get("bouncebytes")))
+		sub.BounceBytes = int(number(cmp.Or(trimmed(p, "bouncebytes"), "0")))
 	}
 	sub.Schedule, sub.Seconds, sub.Day, sub.Clock = logs.Schedule(p.Get("schedule")), 0, "", ""
 	switch sub.Schedule {
 	case logs.Interval:
 		sub.Seconds = int(number(p.Get("seconds")))
 	case logs.Daily:
-		sub.Clock = p.Get("clock")
+		sub.Clock = trimmed(p, "clock")
 	case logs.Weekly:
-		sub.Day, sub.Clock = logs.Weekday(p.Get("day")), p.Get("clock")
+		sub.Day, sub.Clock = logs.Weekday(p.Get("day")), trimmed(p, "clock")
 	}
-	old := sub.Remote.Password
 	sub.Method, sub.Push, sub.Remote = logs.Method(p.Get("method")), logs.Push{}, logs.Remote{}
 	switch {
 	case sub.Method == logs.Syslog:
-		sub.Push = readPush(v, sub.Name)
+		sub.Push = readPush(p, sub)
 	case sub.Method.Carries():
-		sub.Remote = logs.Remote{Host: strings.TrimSpace(p.Get("remotehost")), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
-		if sub.Method == logs.FTPPush {
-			if sub.Remote.Password = p.Get("remotepassword"); sub.Remote.Password == "" {
-				sub.Remote.Password = old // it is not shown, and so not sent back
-			}
-			break
-		}
-		sub.Remote.Port, sub.Remote.CheckKey = port(p.Get("remoteport")), on("checkkey")
-		if sub.Remote.Port == 0 && strings.TrimSpace(p.Get("remoteport")) != "" { // 0 is the usual one
-			return refuse(http.StatusUnprocessableEntity, "The port must be from 1 to 65535.")
+		sub.Remote = logs.Remote{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
+		if sub.Method == logs.FTPPush { // what is not shown is not sent back
+			sub.Remote.Password = cmp.Or(p.Get("remotepassword"), old.Remote.Password)
+		} else {
+			sub.Remote.Port, sub.Remote.CheckKey = port(p.Get("remoteport")), on("checkkey")
 		}
 	}
-	return nil
+	return sub
 }
 
-func readPush(v *visit, name string) logs.Push {
-	p := v.PostForm
+func readPush(p url.Values, sub logs.Subscription) logs.Push {
 	push := logs.Push{
-		Host: strings.TrimSpace(p.Get("pushhost")), Port: port(p.Get("pushport")), Protocol: p.Get("protocol"), Facility: p.Get("facility"),
-		Tag: strings.TrimSpace(p.Get("tag")), MaxMessage: int(number(p.Get("maxmessage"))), TLS: p.Get("tls") != "", Verify: p.Get("verify") != "", Buffer: number(p.Get("buffer")),
+		Host: trimmed(p, "pushhost"), Port: port(p.Get("pushport")), Protocol: p.Get("protocol"), Facility: cmp.Or(p.Get("facility"), sub.Type.Kind().Facility),
+		Tag: trimmed(p, "tag"), MaxMessage: int(number(cmp.Or(trimmed(p, "maxmessage"), "0"))), TLS: p.Get("tls") != "", Verify: p.Get("verify") != "",
+		Buffer: octets(cmp.Or(trimmed(p, "buffer"), "0")),
 	}
-	if push.Tag == name {
+	if push.Tag == sub.Name {
 		push.Tag = ""
 	}
-	if strings.TrimSpace(p.Get("maxmessage")) == "" {
-		push.MaxMessage = 0
-	}
-	if strings.TrimSpace(p.Get("buffer")) == "" || push.Protocol == "udp" {
+	if push.Protocol == "udp" {
 		push.Buffer = 0
 	}
 	push.TLS = push.TLS && push.Protocol == "tcp"
 	push.Verify = push.Verify && push.TLS
 	return push
+}
+
+// logTroubles judges each field of sub in a subscription that is right but for it, so that
+// all that is wrong is told at once.
+func logTroubles(sub logs.Subscription, p url.Values) map[string]string {
+	found := map[string]string{}
+	kind := sub.Type.Kind()
+	try := func(field string, put func(*logs.Subscription)) {
+		probe := logs.NewSubscription("x", kind)
+		put(&probe)
+		if err := probe.Check(); err != nil && found[field] == "" {
+			found[field] = err.Error()
+		}
+	}
+	try("name", func(l *logs.Subscription) { l.Name = sub.Name })
+	try("level", func(l *logs.Subscription) { l.Level = sub.Level })
+	try("file", func(l *logs.Subscription) { l.File = sub.File })
+	try("maxsize", func(l *logs.Subscription) { l.MaxSize = sub.MaxSize })
+	try("maxfiles", func(l *logs.Subscription) { l.MaxFiles = sub.MaxFiles })
+	try("bouncebytes", func(l *logs.Subscription) { l.BounceBytes = sub.BounceBytes })
+	field := map[logs.Schedule]string{logs.Interval: "seconds", logs.Daily: "clock", logs.Weekly: "clock"}[sub.Schedule]
+	try(cmp.Or(field, "schedule"), func(l *logs.Subscription) {
+		l.Schedule, l.Seconds, l.Day, l.Clock = sub.Schedule, sub.Seconds, sub.Day, sub.Clock
+	})
+	switch {
+	case sub.Method == logs.Syslog && kind.Facility != "":
+		pushTroubles(sub, try)
+	case sub.Method.Carries():
+		good := logs.Remote{Host: "192.0.2.1", User: "x"}
+		remote := func(field string, put func(*logs.Remote)) {
+			try(field, func(l *logs.Subscription) { l.Method, l.Remote = sub.Method, good; put(&l.Remote) })
+		}
+		remote("remotehost", func(r *logs.Remote) { r.Host = sub.Remote.Host })
+		remote("remoteuser", func(r *logs.Remote) { r.User = sub.Remote.User })
+		remote("remotepassword", func(r *logs.Remote) { r.Password = sub.Remote.Password })
+		remote("remotedir", func(r *logs.Remote) { r.Dir = sub.Remote.Dir })
+		if sub.Method == logs.SCPPush && sub.Remote.Port == 0 && trimmed(p, "remoteport") != "" { // 0 is the usual one
+			found["remoteport"] = "The port must be from 1 to 65535."
+		}
+	default:
+		try("method", func(l *logs.Subscription) { l.Method = sub.Method })
+	}
+	return found
+}
+
+func pushTroubles(sub logs.Subscription, try func(string, func(*logs.Subscription))) {
+	push := func(field string, put func(*logs.Push)) {
+		try(field, func(l *logs.Subscription) {
+			l.Method, l.Push = logs.Syslog, logs.Push{Host: "192.0.2.1", Port: syslog.Port, Protocol: "udp", Facility: sub.Type.Kind().Facility}
+			put(&l.Push)
+		})
+	}
+	push("pushhost", func(p *logs.Push) { p.Host = sub.Push.Host })
+	push("pushport", func(p *logs.Push) { p.Port = sub.Push.Port })
+	push("protocol", func(p *logs.Push) { p.Protocol = sub.Push.Protocol })
+	push("facility", func(p *logs.Push) { p.Facility = sub.Push.Facility })
+	push("tag", func(p *logs.Push) { p.Tag = sub.Push.Tag })
+	push("buffer", func(p *logs.Push) { p.Buffer = sub.Push.Buffer })
+	push("maxmessage", func(p *logs.Push) {
+		if p.MaxMessage = sub.Push.MaxMessage; sub.Push.Protocol == "tcp" { // which has other bounds
+			p.Protocol = "tcp"
+		}
+	})
+}
+
+// octets reads a number of bytes, which k or m may follow (logs.md 1.3); what is none is
+// -1.
+func octets(s string) int64 {
+	low := strings.ToLower(strings.TrimSpace(s))
+	shift := 0
+	if rest, ok := strings.CutSuffix(low, "k"); ok {
+		low, shift = rest, 10
+	} else if rest, ok := strings.CutSuffix(low, "m"); ok {
+		low, shift = rest, 20
+	}
+	n := number(low)
+	if n < 0 || n > 1<<40 {
+		return -1
+	}
+	return n << shift
 }
 
 // port reads the number of a port; what is none is 0.

@@ -33,7 +33,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	}
 	for _, n := range names {
 		name := path.Base(n)
-		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu}).ParseFS(templateFiles, "templates/layout.html", n))
+		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu, "troubled": troubled, "marked": marked, "said": said}).ParseFS(templateFiles, "templates/layout.html", n))
 	}
 	return sets
 })

@@ -114,6 +114,23 @@ for (const part of document.querySelectorAll("[data-choice]")) {
     radio.checked = true;
     radio.dispatchEvent(new Event("change", { bubbles: true }));
   });
+  document.addEventListener("change", e => {
+    if (part.tagName === "DETAILS" && e.target.name === part.dataset.choice && values.includes(e.target.value)) part.open = true;
+  });
+}
+
+// What only some types of logs have is shown with those.
+for (const type of document.querySelectorAll("[data-kind]")) {
+  const fit = () => {
+    const has = type.selectedOptions[0].dataset.has.split(" ");
+    for (const part of type.form.querySelectorAll("[data-needs]")) {
+      part.hidden = !has.includes(part.dataset.needs);
+      const radio = part.querySelector("input[type=radio]:checked");
+      if (part.hidden && radio) document.getElementsByName(radio.name)[0].checked = true;
+    }
+  };
+  type.addEventListener("change", fit);
+  fit();
 }
 
 // A filter is checked while somebody types it; only the last answer counts.
