@@ -232,6 +232,10 @@ func TestAlertRecipientsAreCheckedAndDeleted(t *testing.T) {
 	wants(t, add("address", "nonsense", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "must be a mail address")
 	wants(t, add("address", "JOE@example.com", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "already")
 	wants(t, add("address", "ann@example.com", "severity", "Critical"), http.StatusUnprocessableEntity, "at least one alert class")
+	w := add("address", "ann")
+	if wants(t, w, http.StatusUnprocessableEntity, `id="address-trouble"`, `id="class-trouble"`, `id="severity-trouble"`); strings.Contains(w.Body.String(), "checked") {
+		t.Error("boxes are ticked that were not")
+	}
 	wants(t, add("address", "ann@example.com", "class", "Weather", "severity", "Critical"), http.StatusUnprocessableEntity, "There is no alert class")
 	wants(t, b.get(alertsPath+"/delete?address=joe@example.com"), http.StatusOK, "Are you sure you want to delete the alert recipient joe@example.com?", `name="address" value="joe@example.com"`)
 	leads(t, b.post(alertsPath+"/delete", "address", "joe@example.com"), alertsPath)
@@ -250,8 +254,10 @@ func TestAlertSettings(t *testing.T) {
 		for k, v := range form {
 			pairs = append(pairs, k, v)
 		}
-		wants(t, b.post(alertsPath+"/settings", pairs...), http.StatusUnprocessableEntity, `role="alert">The `)
+		wants(t, b.post(alertsPath+"/settings", pairs...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `value="`+value+`"`, `id="`+field+`-trouble">The `)
 	}
+	wants(t, b.post(alertsPath+"/settings", "from", "nobody", "initial", "x", "maximum", "600", "stored", "y"), http.StatusUnprocessableEntity,
+		`id="from-trouble"`, `id="initial-trouble"`, `value="600">`, `id="stored-trouble"`)
 	s.box.Alerts.Raise(alert.System, alert.Critical, "Something <b>broke</b>")
 	wants(t, b.get(alertsPath), http.StatusOK, "Stored Alerts", "System", "Critical", "Something &lt;b&gt;broke&lt;/b&gt;")
 }

@@ -86,7 +86,15 @@ func allOr[T ~string](list []T) string {
 type recipientForm struct {
 	Old, Address        string
 	Classes, Severities []choice
-	Trouble             string
+	Trouble             map[string]string // by field
+}
+
+func (s *site) showRecipientForm(v *visit, status int, f recipientForm) error {
+	v.title = "Edit Alert Recipient"
+	if f.Old == "" {
+		v.title = "Add Alert Recipient"
+	}
+	return s.render(v, status, "recipient.html", f)
 }
 
 func choices[T ~string](all, chosen []T) []choice {
@@ -105,9 +113,9 @@ func (s *site) showRecipient(v *visit) error {
 		if r == nil {
 			return errNoRecipient
 		}
-		f = recipientForm{r.Address, r.Address, choices(alert.Classes(), r.Classes), choices(alert.Severities(), r.Severities), ""}
+		f = recipientForm{r.Address, r.Address, choices(alert.Classes(), r.Classes), choices(alert.Severities(), r.Severities), nil}
 	}
-	return s.show(v, "recipient.html", f)
+	return s.showRecipientForm(v, http.StatusOK, f)
 }
 
 var errNoRecipient = refuse(http.StatusNotFound, "There is no such alert recipient.")
@@ -131,18 +139,23 @@ func (s *site) saveRecipient(v *visit) error {
 		Address: strings.TrimSpace(p.Get("address")),
 		Classes: some(p["class"], alert.Classes()), Severities: some(p["severity"], alert.Severities()),
 	}
-	f := recipientForm{Old: old, Address: r.Address, Classes: choices(alert.Classes(), r.Classes), Severities: choices(alert.Severities(), r.Severities)}
-	set := alert.Section.Get(v.session.draft)
-	other := set.Find(r.Address)
-	switch {
-	case len(p["class"]) == 0:
-		f.Trouble = "Choose at least one alert class."
-	case len(p["severity"]) == 0:
-		f.Trouble = "Choose at least one severity."
-	case other != nil && !strings.EqualFold(r.Address, old):
-		f.Trouble = fmt.Sprintf("Alerts are sent to %s already.", r.Address)
+	f := recipientForm{
+		Old: old, Address: r.Address, Trouble: map[string]string{},
+		Classes: chosenOf(alert.Classes(), p["class"]), Severities: chosenOf(alert.Severities(), p["severity"]),
 	}
-	if f.Trouble == "" {
+	set := alert.Section.Get(v.session.draft)
+	if len(p["class"]) == 0 {
+		f.Trouble["class"] = "Choose at least one alert class."
+	}
+	if len(p["severity"]) == 0 {
+		f.Trouble["severity"] = "Choose at least one severity."
+	}
+	if err := alert.CheckAddress(r.Address); err != nil {
+		f.Trouble["address"] = err.Error()
+	} else if set.Find(r.Address) != nil && !strings.EqualFold(r.Address, old) {
+		f.Trouble["address"] = fmt.Sprintf("Alerts are sent to %s already.", r.Address)
+	}
+	if len(f.Trouble) == 0 {
 		err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
 			if old == "" {
 				set.Recipients = append(set.Recipients, r)
@@ -156,11 +169,20 @@ func (s *site) saveRecipient(v *visit) error {
 		if err == nil {
 			return v.done(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
 		}
-		if f.Trouble, err = troubleOf(err); err != nil {
+		if f.Trouble["form"], err = troubleOf(err); err != nil {
 			return err
 		}
 	}
-	return s.render(v, http.StatusUnprocessableEntity, "recipient.html", f)
+	return s.showRecipientForm(v, http.StatusUnprocessableEntity, f)
+}
+
+// chosenOf are boxes as they were ticked.
+func chosenOf[T ~string](all []T, ticked []string) []choice {
+	var list []choice
+	for _, x := range all {
+		list = append(list, choice{string(x), slices.Contains(ticked, string(x))})
+	}
+	return list
 }
 
 // checked makes a refusal of what is wrong with the settings.
@@ -214,11 +236,14 @@ type alertForm struct {
 	From, Initial, Maximum, Stored string
 	AutoSupport, Copy              bool
 	Default, Vendor                string
-	Trouble                        string
+	Trouble                        map[string]string // by field
 }
+
+const alertSettingsTitle = "Edit Alert Settings"
 
 func (s *site) showAlertSettings(v *visit) error {
 	set := alert.Section.Get(v.session.draft)
+	v.title = alertSettingsTitle
 	return s.show(v, "alertform.html", alertForm{
 		From: set.From, Initial: fmt.Sprint(set.Initial), Maximum: fmt.Sprint(set.Maximum), Stored: fmt.Sprint(set.Stored),
 		AutoSupport: set.AutoSupport, Copy: set.AutoSupportCopy, Default: "alert@" + s.box.Hostname(), Vendor: alert.VendorAddress,
@@ -228,8 +253,12 @@ func (s *site) showAlertSettings(v *visit) error {
 func (s *site) saveAlertSettings(v *visit) error {
 	p := v.PostForm
 	f := alertForm{
-		From: strings.TrimSpace(p.Get("from")), Initial: p.Get("initial"), Maximum: p.Get("maximum"), Stored: p.Get("stored"),
+		From: trimmed(p, "from"), Initial: trimmed(p, "initial"), Maximum: trimmed(p, "maximum"), Stored: trimmed(p, "stored"),
 		AutoSupport: p.Get("autosupport") != "", Copy: p.Get("copy") != "", Default: "alert@" + s.box.Hostname(), Vendor: alert.VendorAddress,
+	}
+	v.title = alertSettingsTitle
+	if f.Trouble = f.troubles(alert.Section.Get(v.session.draft)); len(f.Trouble) > 0 {
+		return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
 	}
 	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
 		set.From, set.Initial, set.Maximum, set.Stored = f.From, int(number(f.Initial)), int(number(f.Maximum)), int(number(f.Stored))
@@ -239,8 +268,33 @@ func (s *site) saveAlertSettings(v *visit) error {
 	if err == nil {
 		return v.done(alertsPage.Path, "The alert settings take effect when they are committed.")
 	}
-	if f.Trouble, err = troubleOf(err); err != nil {
+	if f.Trouble["form"], err = troubleOf(err); err != nil {
 		return err
 	}
 	return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
+}
+
+// troubles judges each field in settings that are right but for it, so that all that is
+// wrong is told at once.
+func (f alertForm) troubles(right alert.Settings) map[string]string {
+	found := map[string]string{}
+	try := func(field string, put func(*alert.Settings)) {
+		probe := right
+		put(&probe)
+		if err := probe.Check(); err != nil {
+			found[field] = err.Error()
+		}
+	}
+	initial, maximum := int(number(f.Initial)), int(number(f.Maximum))
+	try("from", func(set *alert.Settings) { set.From = f.From })
+	try("initial", func(set *alert.Settings) { set.Initial, set.Maximum = initial, alert.MostInterval })
+	try("maximum", func(set *alert.Settings) { // which the initial number bounds, if that is one
+		if set.Maximum = maximum; found["initial"] == "" {
+			set.Initial = initial
+		} else {
+			set.Initial = 0
+		}
+	})
+	try("stored", func(set *alert.Settings) { set.Stored = int(number(f.Stored)) })
+	return found
 }
