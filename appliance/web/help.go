@@ -8,16 +8,21 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/esasim/esasim/appliance/product"
 )
 
 //go:embed help/*.html
 var helpFiles embed.FS
 
-// A topic is a page of Online Help (B23). The first line of its file is its title.
+// A topic is a page of Online Help (B23). The first line of its file is its title, after
+// which [from N] or [before N] may stand: the versions of the product that have it.
 type topic struct {
 	Name, Title string
+	from, below product.Version
 	Body        template.HTML
 	text        string // without tags
 }
@@ -38,9 +43,10 @@ var topics = sync.OnceValue(func() []topic {
 		if err != nil {
 			panic(err)
 		}
-		title, body, _ := strings.Cut(string(data), "\n")
+		head, body, _ := strings.Cut(string(data), "\n")
+		title, from, below := versions(head)
 		list = append(list, topic{
-			Name: strings.TrimSuffix(e.Name(), ".html"), Title: title,
+			Name: strings.TrimSuffix(e.Name(), ".html"), Title: title, from: from, below: below,
 			Body: template.HTML(body), //nolint:gosec // it is ours
 			text: strings.TrimSpace(blanks.ReplaceAllString(html.UnescapeString(tags.ReplaceAllString(body, " ")), " ")),
 		})
@@ -48,6 +54,31 @@ var topics = sync.OnceValue(func() []topic {
 	slices.SortFunc(list, func(a, b topic) int { return cmp.Compare(a.Title, b.Title) })
 	return list
 })
+
+// versions reads the first line of a topic.
+func versions(head string) (title string, from, below product.Version) {
+	below = product.Version{Major: 1 << 20} // all
+	title, limit, ok := strings.Cut(head, " [")
+	if !ok {
+		return head, from, below
+	}
+	word, number, _ := strings.Cut(strings.TrimSuffix(limit, "]"), " ")
+	major, err := strconv.Atoi(number)
+	switch {
+	case err != nil:
+		panic("help: " + head) // it is embedded
+	case word == "from":
+		from = product.Version{Major: major}
+	case word == "before":
+		below = product.Version{Major: major}
+	}
+	return title, from, below
+}
+
+// topicsOf are those that a version has.
+func topicsOf(v product.Version) []topic {
+	return slices.DeleteFunc(slices.Clone(topics()), func(t topic) bool { return v.Before(t.from) || !v.Before(t.below) })
+}
 
 // A helpView is the page: the contents, what a search found, or a topic.
 type helpView struct {
@@ -63,25 +94,41 @@ type finding struct {
 }
 
 func (s *site) showHelp(v *visit) error {
+	list := topicsOf(s.box.Product.Version)
 	if name := v.FormValue("topic"); name != "" {
-		i := slices.IndexFunc(topics(), func(t topic) bool { return t.Name == name })
+		i := slices.IndexFunc(list, func(t topic) bool { return t.Name == name })
 		if i < 0 {
 			return refuse(http.StatusNotFound, "There is no such help topic.")
 		}
-		return s.show(v, "help.html", helpView{Topic: &topics()[i]})
+		v.title = "Help: " + list[i].Title
+		return s.show(v, "help.html", helpView{Topic: &list[i]})
 	}
 	view := helpView{Query: strings.TrimSpace(v.FormValue("search"))}
-	view.Found = searchHelp(view.Query)
+	view.Found = searchHelp(list, view.Query)
 	return s.show(v, "help.html", view)
+}
+
+// terms are the words of a query. What stands between quotation marks is one of them.
+func terms(query string) []string {
+	var list []string
+	query = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`).Replace(strings.ToLower(query))
+	for i, part := range strings.Split(query, `"`) {
+		if words := strings.Fields(part); i%2 == 0 {
+			list = append(list, words...)
+		} else if len(words) > 0 {
+			list = append(list, strings.Join(words, " "))
+		}
+	}
+	return list
 }
 
 // searchHelp finds the topics that hold every word of a query, the best first: a word in
 // the title counts for more. An empty query finds all.
-func searchHelp(query string) []finding {
-	words := strings.Fields(strings.ToLower(query))
+func searchHelp(list []topic, query string) []finding {
+	words := terms(query)
 	var found []finding
 next:
-	for _, t := range topics() {
+	for _, t := range list {
 		title, text := strings.ToLower(t.Title), strings.ToLower(t.text)
 		f := finding{Name: t.Name, Title: t.Title, Excerpt: excerpt(t.text, 0)}
 		for _, w := range words {

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/esasim/esasim/appliance/product"
 )
 
 func TestTheHelpIsSearched(t *testing.T) { // B23
@@ -18,11 +20,33 @@ func TestTheHelpIsSearched(t *testing.T) { // B23
 }
 
 func TestATitleCountsForMoreThanText(t *testing.T) {
-	found := searchHelp("filter")
+	all := topicsOf(product.Version{Major: 14})
+	found := searchHelp(all, "filter")
 	if len(found) < 2 || found[0].Title != "Packet Capture Filters" {
 		t.Errorf("%+v", found)
 	}
-	if all := searchHelp(""); len(all) != len(topics()) {
-		t.Errorf("%d of %d topics", len(all), len(topics()))
+	if found := searchHelp(all, ""); len(found) != len(all) {
+		t.Errorf("%d of %d topics", len(found), len(all))
+	}
+}
+
+func TestQuotationMarksHoldWordsTogether(t *testing.T) {
+	list := []topic{{Title: "A", text: "packet capture"}, {Title: "B", text: "capture every packet"}}
+	for query, want := range map[string]int{`"packet capture"`: 1, `“Packet  Capture”`: 1, `packet capture`: 2, `"packet`: 2, `""`: 2, `"`: 2} {
+		if found := searchHelp(list, query); len(found) != want {
+			t.Errorf("%s finds %d topics, want %d", query, len(found), want)
+		}
+	}
+}
+
+func TestTheHelpIsThatOfTheVersion(t *testing.T) { // B4
+	for major, want := range map[int]string{6: "Capturing Packets with TCPDUMP", 7: "Packet Capture Filters"} {
+		var titles []string
+		for _, f := range searchHelp(topicsOf(product.Version{Major: major}), "tcpdump filter") {
+			titles = append(titles, f.Title)
+		}
+		if len(titles) == 0 || titles[0] != want || major == 6 && len(titles) > 1 {
+			t.Errorf("version %d: %q", major, titles)
+		}
 	}
 }

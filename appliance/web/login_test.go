@@ -327,3 +327,26 @@ func TestNoPageRefersToAnotherSite(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryPageHasATitleOfItsOwn(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.store("a.cap", manyPackets(2))
+	title := regexp.MustCompile(`<title>(.*)</title>`)
+	seen := map[string]string{}
+	for _, target := range []string{
+		"/monitor/system_status", "/network/ip_interfaces", "/help_and_support/online_help", "/help_and_support/online_help?topic=alerts", "/commit", "/logout", "/commit/abandon",
+		capturesPath, capturesPath + "/settings", capturesPath + "/delete?file=a.cap", capturesPath + "/view/a.cap", capturesPath + "/view/a.cap/packet/1", capturesPath + "/view/a.cap/packet/2",
+		logsPath, logsPath + "/add", logsPath + "/edit/status", logsPath + "/files/gui_logs", logsPath + "/delete/status", alertsPath, alertsPath + "/recipient", alertsPath + "/settings",
+	} {
+		m := title.FindStringSubmatch(b.get(target).Body.String())
+		if m == nil {
+			t.Errorf("%s has no title", target)
+			continue
+		}
+		if o, ok := seen[m[1]]; ok && !strings.HasPrefix(target, "/help_and_support/online_help?") {
+			t.Errorf("%s and %s are both %q", o, target, m[1])
+		}
+		seen[m[1]] = target
+	}
+}

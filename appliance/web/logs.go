@@ -155,6 +155,7 @@ func (s *site) showLogFiles(v *visit) error {
 		view.Files = append(view.Files, captureFile{Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime()), Bytes: f.Size(), Growing: strings.HasSuffix(f.Name(), ".c")})
 	}
 	slices.Reverse(view.Files) // the newest first
+	v.title = "Files of " + name
 	return s.show(v, "logfiles.html", view)
 }
 
