@@ -105,6 +105,9 @@ func TestEverythingThatIsWrongWithALogIsMarked(t *testing.T) {
 	wants(t, w, http.StatusUnprocessableEntity, `value="a b" maxlength="64" required autocomplete="off" spellcheck="false" aria-invalid="true" aria-describedby="name-trouble"`,
 		`value="1g" aria-invalid="true"`, `value="none" aria-invalid="true"`, `value="25:00" aria-invalid="true"`, `<details data-needs="push" data-choice="method" data-choices="syslog" open>`,
 		`value="a b" aria-invalid="true"`, `value="7" aria-invalid="true"`)
+	if strings.Contains(w.Body.String(), "<option selected>mail</option>") {
+		t.Error("the type's default has become one facility")
+	}
 }
 
 func TestWhatALogDoesNotUseIsNotDropped(t *testing.T) {

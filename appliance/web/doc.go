@@ -5,8 +5,9 @@
 //	box.Add(s)
 //
 // It speaks HTTP/1.1, as AsyncOS does, on the ports of the IP interfaces; what comes in
-// plain is sent on to HTTPS where the interface has that. It needs no script to be
-// usable: scripts only refresh, check while one types, and close menus.
+// plain is sent on to HTTPS where the interface has that (redirect.go says where to). It
+// needs no script to be usable: scripts only refresh, check while one types, choose what
+// one types into, keep a form over a login that was due, and close menus.
 //
 // # Pages
 //
@@ -26,7 +27,17 @@
 // something. It ends too when its account is changed, locked or removed. Sessions do not
 // survive the process; captures of the page end only with the appliance (B8).
 //
-// A session has a config.Draft of its own, which several tabs share.
+// A session has a config.Draft of its own, which several tabs share. What is pending in it
+// is not thrown away without a question. A notice of what became of a form is kept for the
+// page that the browser is sent to, so that other tabs do not show it.
+//
+// # Forms
+//
+// A form that is refused is shown again as it was filled in, with a sentence at each field
+// that is wrong (fields.go); each is judged in settings that are right but for it, by the
+// rules of the package whose settings they are. What stands under a choice that was not
+// chosen is refused instead of dropped. A question, such as whether to delete, is a page
+// of its own, so that one can go back to it.
 //
 // # Requests from elsewhere
 //

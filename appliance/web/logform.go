@@ -138,6 +138,7 @@ func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
 			f.Text[field] = trimmed(v.PostForm, field)
 		}
 	}
+	f.S.Push.Facility = v.PostForm.Get("facility") // "" stays the type's default
 	f.Trouble = logTroubles(sub, v.PostForm)
 	f.stray(shown)
 	list := logs.Section.Get(v.session.draft).List
