@@ -154,9 +154,9 @@ func TestALoginThatIsDueAgainSaysWhyAndLeadsBack(t *testing.T) {
 	leads(t, b.post(capturesPath+"/start"), captures)
 	leads(t, b.request("POST", capturesPath+"/start", nil, func(r *http.Request) { r.Header.Set("Referer", "https://evil.example/x") }), captures)
 	wants(t, b.get(captures), http.StatusOK, "Your session has expired. Log in again.", `value="`+capturesPath+`"`)
-	for why, stranger := range map[string]*browser{"who was never here": s.browser(), "who has logged out": s.login("admin")} {
-		stranger.post("/logout")
-		if w := stranger.get("/login"); strings.Contains(w.Body.String(), "expired") {
+	for why, other := range map[string]*browser{"who was never here": s.browser(), "who has logged out": s.login("admin")} {
+		other.post("/logout")
+		if w := other.get("/login"); strings.Contains(w.Body.String(), "expired") {
 			t.Errorf("%s is told of a session that has expired", why)
 		}
 	}

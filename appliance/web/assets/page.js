@@ -28,10 +28,30 @@ if (drawer) {
   });
 }
 
+// What was entered in a form outlives a login that turns out to be due when it is sent:
+// it waits in this tab, and is filled in if the login leads back to the form. Any other
+// page forgets it. A passphrase is not kept.
+if (location.pathname !== "/login") {
+  const kept = JSON.parse(sessionStorage.getItem("form") || "{}");
+  sessionStorage.removeItem("form");
+  let from = "";
+  try { from = new URL(document.referrer).pathname; } catch { /* there is none */ }
+  for (const form of document.querySelectorAll("form.settings")) {
+    const fields = [...form.elements].filter(e => e.name && e.type !== "password" && e.type !== "hidden");
+    const value = e => (e.type === "checkbox" || e.type === "radio" ? "checked" : "value");
+    if (from === "/login" && kept.path === location.pathname && kept.values.length === fields.length) {
+      fields.forEach((e, i) => { e[value(e)] = kept.values[i]; });
+    }
+    form.addEventListener("submit", () => {
+      sessionStorage.setItem("form", JSON.stringify({ path: location.pathname, values: fields.map(e => e[value(e)]) }));
+    });
+  }
+}
+
 // Boxes that tick all the others of their form.
 const summarise = form => {
   for (const all of form.querySelectorAll("[data-all]")) {
-    const boxes = [...form.elements[all.dataset.all] instanceof RadioNodeList ? form.elements[all.dataset.all] : [form.elements[all.dataset.all]]];
+    const boxes = [...form.querySelectorAll(`input[name="${all.dataset.all}"]`)];
     const n = boxes.filter(b => b.checked).length;
     all.checked = n === boxes.length;
     all.indeterminate = n > 0 && n < boxes.length;
@@ -106,20 +126,21 @@ for (const part of document.querySelectorAll("[data-live]")) {
 // fields; one of them that is chosen already stays.
 for (const part of document.querySelectorAll("[data-choice]")) {
   const values = part.dataset.choices.split(" ");
+  const radios = [...document.getElementsByName(part.dataset.choice)];
+  const chosen = () => radios.some(r => r.checked && values.includes(r.value));
+  const unfold = () => { if (part.tagName === "DETAILS" && chosen()) part.open = true; };
+  unfold();
+  radios.forEach(r => r.addEventListener("change", unfold));
   part.addEventListener("input", () => {
-    const radios = [...document.getElementsByName(part.dataset.choice)];
-    if (radios.some(r => r.checked && values.includes(r.value))) return;
+    if (chosen()) return;
     const radio = radios.find(r => r.value === values[0] && !r.disabled);
     if (!radio) return;
     radio.checked = true;
     radio.dispatchEvent(new Event("change", { bubbles: true }));
   });
-  document.addEventListener("change", e => {
-    if (part.tagName === "DETAILS" && e.target.name === part.dataset.choice && values.includes(e.target.value)) part.open = true;
-  });
 }
 
-// What only some types of logs have is shown with those.
+// What only some types of logs have is shown, and sent, with those.
 for (const type of document.querySelectorAll("[data-kind]")) {
   const fit = () => {
     const has = type.selectedOptions[0].dataset.has.split(" ");
@@ -127,6 +148,7 @@ for (const type of document.querySelectorAll("[data-kind]")) {
       part.hidden = !has.includes(part.dataset.needs);
       const radio = part.querySelector("input[type=radio]:checked");
       if (part.hidden && radio) document.getElementsByName(radio.name)[0].checked = true;
+      for (const field of part.querySelectorAll("input, select")) field.disabled = part.hidden;
     }
   };
   type.addEventListener("change", fit);
@@ -163,24 +185,4 @@ for (const field of document.querySelectorAll("[data-check]")) {
     clearTimeout(timer);
     timer = setTimeout(check, 200);
   });
-}
-
-// What was entered in a form outlives a login that turns out to be due when it is sent:
-// it waits in this tab, and is filled in if the login leads back to the form. Any other
-// page forgets it. A passphrase is not kept.
-if (location.pathname !== "/login") {
-  const kept = JSON.parse(sessionStorage.getItem("form") || "{}");
-  sessionStorage.removeItem("form");
-  let from = "";
-  try { from = new URL(document.referrer).pathname; } catch { /* there is none */ }
-  for (const form of document.querySelectorAll("form.settings")) {
-    const fields = [...form.elements].filter(e => e.name && e.type !== "password" && e.type !== "hidden");
-    const value = e => (e.type === "checkbox" || e.type === "radio" ? "checked" : "value");
-    if (from === "/login" && kept.path === location.pathname && kept.values.length === fields.length) {
-      fields.forEach((e, i) => { e[value(e)] = kept.values[i]; });
-    }
-    form.addEventListener("submit", () => {
-      sessionStorage.setItem("form", JSON.stringify({ path: location.pathname, values: fields.map(e => e[value(e)]) }));
-    });
-  }
 }
