@@ -273,6 +273,11 @@ func (w *window) administer(box *appliancetest.Box) {
 	w.choose("System Administration", "Log Subscriptions")
 	w.picture("13-logs")
 	w.press("Add Log Subscription…", "Rollover by Time")
+	syslog := chromedp.CSS(`input[name="method"][value="syslog"]`)
+	w.pick("type", "bounce")
+	w.do(chromedp.WaitNotVisible(syslog), chromedp.WaitVisible(chromedp.CSS("#bouncebytes")))
+	w.pick("type", "mail")
+	w.do(chromedp.WaitVisible(syslog))
 	w.do(chromedp.SetValue(chromedp.CSS("#name"), "Mail_Log"), chromedp.Click(chromedp.CSS(`input[name="method"][value="syslog"]`)),
 		chromedp.SendKeys(chromedp.CSS("#pushhost"), "10.0.201.5")) // which the method has unfolded
 	w.picture("14-log")
@@ -292,6 +297,12 @@ func (w *window) administer(box *appliancetest.Box) {
 	if last, _ := box.Appliance().Config.Last(); last.Comment != "logs and alerts" || last.User != appliancetest.User {
 		w.t.Errorf("the last commit is %+v", last)
 	}
+}
+
+// pick chooses an option of a list, as a user does.
+func (w *window) pick(id, value string) {
+	w.t.Helper()
+	ask(w, chromedp.Evaluate[bool](fmt.Sprintf(`(() => { const s = document.getElementById(%q); s.value = %q; return s.dispatchEvent(new Event("change")); })()`, id, value)))
 }
 
 // download fetches a file with the page's button, as the browser stores it.
