@@ -51,7 +51,8 @@ import (
 //	dial [-within T] FROM TO N  connect a simulated host N times; connections stay
 //	sftp get PATH FILE          fetch a file; scp and ftp likewise
 //	mail PEER N                 wait for the Nth mail, the last so far; stdout
-//	uploads PEER N              wait for the Nth whole file, the last so far; stdout
+//	uploads PEER N              wait for the Nth whole file, the last so far, and the
+//	                            end of its connection; stdout
 //	log NAME PATTERN            wait for lines in a log of the appliance's; stdout
 //	pcap FILE FILTER            decode the frames that a filter matches; stdout; fails
 //	                            if there are none
