@@ -337,6 +337,17 @@ func TestAllRecipientsAreRefusedAndTheNextMessageGoes(t *testing.T) {
 	}
 }
 
+// Many servers hang up on whom they refuse: the refusal counts.
+func TestARefusalIsTheLastWord(t *testing.T) {
+	h := newHost(t)
+	serve(t, h, map[string]string{"rcpt": "550 5.1.1 nobody", "close": "3"})
+	_, err := hello(t, newClient(h, nil)).Send(t.Context(), mail.Envelope{From: "a@example.com", To: []string{"b@example.com"}}, []byte("x"))
+	var e *mail.Error
+	if !errors.As(err, &e) || e.Reply.Code != 550 || e.Temporary() {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestALineWithoutEndIsRefused(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)

@@ -60,9 +60,8 @@ func (c *Conn) transfer(ctx context.Context, e Envelope, message []byte, out []D
 		}
 	}
 	if accepted == 0 {
-		if _, reset := c.Reset(ctx); reset != nil {
-			return Reply{}, reset
-		}
+		// What was refused stays refused, also by a server that hangs up now.
+		_, _ = c.Reset(ctx)
 		return r, err
 	}
 	if r, err = c.Data(ctx); err != nil {
