@@ -63,8 +63,9 @@
 //
 // # Locks
 //
-// World.mu guards life cycle, servers and clients; Faults.mu, which may be taken under
-// it, the list of faults. doors.mu guards open listeners
+// World.serving is held while servers start and stop. World.mu, which is taken under it,
+// guards life cycle, servers and clients, and Faults.mu, which may be taken under both, the
+// list of faults. doors.mu guards open listeners
 // and outside addresses; a Front's lock is taken under it, never the other way round,
 // and it is taken under World.mu.
 package netsim

@@ -400,6 +400,29 @@ func TestServersStopAndStart(t *testing.T) {
 	}
 }
 
+// Who comes to a server whose queue is full waits in vain, however slowly it was filled.
+func TestAFullBacklogIsFull(t *testing.T) {
+	w := start(t, load(t, "full.yaml", replaceIn(valid, map[string]string{
+		"{type: sink, port: 25}": "{type: sink, port: 25}, {name: full, type: syslogd, options: {backlog: full}}",
+	})))
+	full, err := w.Server("full")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := full.Addresses[0]
+	for range 20 {
+		if _, err := w.Network().Dial(within(t, 20*time.Millisecond), network.DialConfig{Remote: at}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("dial = %v", err)
+		}
+		if err := w.StopServer("full"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.StartServer(t.Context(), "full"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Neighbours in a VLAN are neighbours.
 func TestFaultsInAVLAN(t *testing.T) {
 	w := start(t, fixture(t, "lab"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -26,33 +27,40 @@ type Server struct {
 
 // Servers lists the peers in the order of the topology.
 func (w *World) Servers() []Server {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	var list []Server
-	for _, h := range w.topology.Hosts {
-		for _, s := range w.topology.simulated(h) {
-			p := w.peers[s.Name]
-			x := Server{Name: s.Name, Type: s.Type, Host: h.Name, Running: slices.Contains(w.started, p)}
-			for _, a := range h.Addresses {
-				x.Addresses = append(x.Addresses, netip.AddrPortFrom(a, s.Port))
-			}
-			if r, ok := p.(peers.Reporter); ok {
-				x.Report = r.Report()
-			}
-			list = append(list, x)
-		}
+	for h, s := range w.services() {
+		list = append(list, w.server(h, s))
 	}
 	return list
 }
 
 // Server is one of them. The error is an *UnknownError.
 func (w *World) Server(name string) (Server, error) {
-	for _, s := range w.Servers() {
+	for h, s := range w.services() {
 		if s.Name == name {
-			return s, nil
+			return w.server(h, s), nil
 		}
 	}
 	return Server{}, &UnknownError{fmt.Sprintf("%s has no server %q", w.topology.File, name)}
+}
+
+// server is a peer as it stands. No lock is held while it is asked: a report may be long.
+func (w *World) server(h Host, s Service) Server {
+	p := w.peers[s.Name]
+	x := Server{Name: s.Name, Type: s.Type, Host: h.Name, Running: w.runs(p)}
+	for _, a := range h.Addresses {
+		x.Addresses = append(x.Addresses, netip.AddrPortFrom(a, s.Port))
+	}
+	if r, ok := p.(peers.Reporter); ok {
+		x.Report = r.Report()
+	}
+	return x
+}
+
+func (w *World) runs(p peers.Peer) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.started, p)
 }
 
 // StopServer stops a peer, as if its machine had crashed: connections are cut, and
@@ -61,9 +69,11 @@ func (w *World) Server(name string) (Server, error) {
 func (w *World) StopServer(name string) error {
 	return w.withServer(name, func(p peers.Peer) error {
 		w.faults.setDown(name, true)
-		if i := slices.Index(w.started, p); i >= 0 {
+		if w.runs(p) {
 			p.Stop()
-			w.started = slices.Delete(w.started, i, i+1)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.started = slices.DeleteFunc(w.started, func(x peers.Peer) bool { return x == p })
 		}
 		return nil
 	})
@@ -72,7 +82,7 @@ func (w *World) StopServer(name string) error {
 // StartServer starts a peer that was stopped. Starting one that runs is allowed.
 func (w *World) StartServer(ctx context.Context, name string) error {
 	return w.withServer(name, func(p peers.Peer) error {
-		if !slices.Contains(w.started, p) {
+		if !w.runs(p) {
 			if err := w.startPeer(ctx, name); err != nil {
 				return err
 			}
@@ -82,27 +92,35 @@ func (w *World) StartServer(ctx context.Context, name string) error {
 	})
 }
 
-// withServer calls f, with mu held, for a peer of a world that runs.
+// withServer calls f, with serving held, for a peer of a world that runs.
 func (w *World) withServer(name string, f func(peers.Peer) error) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.serving.Lock()
+	defer w.serving.Unlock()
 	p := w.peers[name]
 	switch {
 	case p == nil:
 		return &UnknownError{fmt.Sprintf("%s has no server %q", w.topology.File, name)}
-	case w.state != running:
+	case w.lifeState() != running:
 		return ErrStopped
 	}
 	return f(p)
 }
 
-// peerNames are the names of all peers in the order of the topology.
-func (w *World) peerNames() []string {
-	var names []string
-	for _, h := range w.topology.Hosts {
-		for _, s := range w.topology.simulated(h) {
-			names = append(names, s.Name)
+func (w *World) lifeState() lifeState {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state
+}
+
+// services are the simulated servers in the order of the topology.
+func (w *World) services() iter.Seq2[Host, Service] {
+	return func(yield func(Host, Service) bool) {
+		for _, h := range w.topology.Hosts {
+			for _, s := range w.topology.simulated(h) {
+				if !yield(h, s) {
+					return
+				}
+			}
 		}
 	}
-	return names
 }

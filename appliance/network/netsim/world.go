@@ -54,9 +54,10 @@ type World struct {
 	life      context.Context // ends with Stop
 	end       context.CancelFunc
 
+	serving sync.Mutex // held while servers start and stop; mu is taken under it
 	mu      sync.Mutex
 	state   lifeState
-	started []peers.Peer
+	started []peers.Peer   // changes under serving, too
 	conns   []network.Conn // of the topology's clients
 	waiting []*Client      // those that come after somebody
 
@@ -141,14 +142,10 @@ func (w *World) Doors() map[string]netip.AddrPort { return w.doors.addrs() }
 // Start starts the servers and claims the doors' real addresses. If it fails, it
 // leaves nothing behind, and the world is stopped.
 func (w *World) Start(ctx context.Context) error {
-	w.mu.Lock()
-	if w.state != built {
-		w.mu.Unlock()
+	if !w.begin() {
 		return errors.New("a world is started once")
 	}
-	w.state = running
 	err := w.startPeers(ctx)
-	w.mu.Unlock()
 	if err == nil {
 		err = w.doors.claim(ctx)
 	}
@@ -158,25 +155,40 @@ func (w *World) Start(ctx context.Context) error {
 	return err
 }
 
-// startPeers is called with mu held.
+// begin begins the world's life, once.
+func (w *World) begin() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state != built {
+		return false
+	}
+	w.state = running
+	return true
+}
+
 func (w *World) startPeers(ctx context.Context) error {
-	for _, name := range w.peerNames() {
-		if w.faults.isDown(name) {
+	w.serving.Lock()
+	defer w.serving.Unlock()
+	for _, s := range w.services() {
+		if w.faults.isDown(s.Name) {
 			continue
 		}
-		if err := w.startPeer(ctx, name); err != nil {
+		if err := w.startPeer(ctx, s.Name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// startPeer is called with mu held.
+// startPeer is called with serving held.
 func (w *World) startPeer(ctx context.Context, name string) error {
-	if err := w.peers[name].Start(ctx); err != nil {
+	p := w.peers[name]
+	if err := p.Start(ctx); err != nil {
 		return err
 	}
-	w.started = append(w.started, w.peers[name])
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.started = append(w.started, p)
 	return nil
 }
 
@@ -191,8 +203,8 @@ func (w *World) Stop(ctx context.Context) error {
 		return nil
 	}
 	w.state = stopped
-	started, conns := w.started, w.conns
-	w.started, w.conns = nil, nil
+	conns := w.conns
+	w.conns = nil
 	w.mu.Unlock()
 	w.end()
 	w.faults.detach(w)
@@ -206,9 +218,7 @@ func (w *World) Stop(ctx context.Context) error {
 		c.Abort()
 	}
 	w.followers.Wait()
-	for _, p := range slices.Backward(started) {
-		p.Stop()
-	}
+	w.stopPeers()
 	for _, h := range []*vnet.Host{w.exit, w.hosts, w.appliance} {
 		if h != nil {
 			h.Close()
@@ -221,4 +231,17 @@ func (w *World) Stop(ctx context.Context) error {
 		w.wire.Close()
 	}
 	return context.Cause(ctx)
+}
+
+// stopPeers waits for a server that is just being started or stopped.
+func (w *World) stopPeers() {
+	w.serving.Lock()
+	defer w.serving.Unlock()
+	w.mu.Lock()
+	started := w.started
+	w.started = nil
+	w.mu.Unlock()
+	for _, p := range slices.Backward(started) {
+		p.Stop()
+	}
 }

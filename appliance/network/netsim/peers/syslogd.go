@@ -144,25 +144,30 @@ func (s *SyslogServer) takePackets(c network.PacketConn) {
 	}
 }
 
-// fillBacklog listens, accepts nobody, and opens connections to itself until no more are
-// taken: who comes now waits in vain.
+// fullBacklog is the shortest that there is, and waiting is how many connections it lets
+// wait: itself and BSD's margin (network.ListenConfig).
+const (
+	fullBacklog = 1
+	waiting     = fullBacklog*3/2 + 1
+)
+
+// fillBacklog listens, accepts nobody, and opens as many connections to itself as may
+// wait: who comes now waits in vain.
 func (s *SyslogServer) fillBacklog(ctx context.Context) error {
 	s.stream.mu.Lock()
 	defer s.stream.mu.Unlock()
 	s.stopped, s.listeners, s.conns = false, nil, nil
 	for _, a := range s.config.Addrs {
 		at := netip.AddrPortFrom(a, s.config.Port)
-		l, err := s.config.Transport.Listen(ctx, network.ListenConfig{Addr: at, Backlog: 1, Owner: s.config.Name})
+		l, err := s.config.Transport.Listen(ctx, network.ListenConfig{Addr: at, Backlog: fullBacklog, Owner: s.config.Name})
 		if err != nil {
 			return fmt.Errorf("%s: listen: %w", s.config.Name, err)
 		}
 		s.listeners = append(s.listeners, l)
-		for range 16 {
-			short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
-			c, err := s.config.Transport.Dial(short, network.DialConfig{Local: netip.AddrPortFrom(a, 0), Remote: at, Owner: s.config.Name})
-			cancel()
+		for range waiting {
+			c, err := s.config.Transport.Dial(ctx, network.DialConfig{Local: netip.AddrPortFrom(a, 0), Remote: at, Owner: s.config.Name})
 			if err != nil {
-				break
+				return fmt.Errorf("%s: fill the queue of connections: %w", s.config.Name, err)
 			}
 			s.own = append(s.own, c)
 		}
@@ -172,7 +177,7 @@ func (s *SyslogServer) fillBacklog(ctx context.Context) error {
 
 // take serves a connection.
 func (s *SyslogServer) take(c network.Conn) {
-	seen := s.begin(c)
+	seen, number := s.begin(c)
 	var in io.Reader = struct{ io.Reader }{c}
 	if s.manners.protocol == "tls" {
 		secure := tls.Server(c, s.tlsConfig())
@@ -182,7 +187,7 @@ func (s *SyslogServer) take(c network.Conn) {
 		}
 		in = secure
 	}
-	misbehaves := s.manners.misbehaves(s.number())
+	misbehaves := s.manners.misbehaves(number)
 	if misbehaves && s.manners.records == 0 && s.manners.bytes == 0 {
 		s.act(c, in, seen, nil)
 		return
@@ -258,10 +263,10 @@ func (s *SyslogServer) act(c network.Conn, in io.Reader, seen *SyslogConnection,
 	s.finish(seen, s.manners.then)
 }
 
-// begin takes note of a connection.
-func (s *SyslogServer) begin(c network.Conn) *SyslogConnection {
+// begin takes note of a connection, and counts it, from 1.
+func (s *SyslogServer) begin(c network.Conn) (seen *SyslogConnection, number int) {
 	client, _ := netip.ParseAddrPort(c.RemoteAddr().String())
-	seen := &SyslogConnection{Time: s.config.Clock.Now(), Client: client, TLS: s.manners.protocol == "tls"}
+	seen = &SyslogConnection{Time: s.config.Clock.Now(), Client: client, TLS: s.manners.protocol == "tls"}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accepted++
@@ -270,7 +275,7 @@ func (s *SyslogServer) begin(c network.Conn) *SyslogConnection {
 	if len(s.connections) > maxSyslogConnections {
 		s.connections = slices.Delete(s.connections, 0, 1)
 	}
-	return seen
+	return seen, s.accepted
 }
 
 func (s *SyslogServer) finish(seen *SyslogConnection, how string) {
@@ -278,12 +283,6 @@ func (s *SyslogServer) finish(seen *SyslogConnection, how string) {
 	defer s.mu.Unlock()
 	seen.End = how
 	s.open--
-}
-
-func (s *SyslogServer) number() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.accepted
 }
 
 func (s *SyslogServer) keep(record string) {
