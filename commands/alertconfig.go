@@ -35,9 +35,9 @@ var _ = register(&shell.Command{
 					{Key: "CLEAR", Text: "Remove all email addresses (disable alerts).", Hide: none,
 						Run: func(ctx context.Context) error { return clearAlertRecipients(ctx, env) }},
 					{Key: "SETUP", Text: "Configure alert settings.",
-						Run: func(ctx context.Context) error { return setUpAlerts(ctx, env, s) }},
+						Run: func(ctx context.Context) error { return setUpAlerts(ctx, env) }},
 					{Key: "FROM", Text: "Configure the From Address of alert emails.",
-						Run: func(ctx context.Context) error { return chooseAlertSender(ctx, env, s) }},
+						Run: func(ctx context.Context) error { return chooseAlertSender(ctx, env) }},
 				},
 			}
 		})
@@ -95,40 +95,31 @@ func allOr[T ~string](list []T) string {
 }
 
 func newAlertRecipient(ctx context.Context, env *shell.Env) error {
-	var r alert.Recipient
-	if err := env.Form(ctx,
-		shell.Text(&r.Address, "Enter the email address to send alerts to, for example administrator@example.com.", func(address string) error {
-			s := alert.Section.Get(env.Draft)
-			if s.Find(address) != nil {
-				return shell.Refusef("Alerts are sent to %s already.", address)
-			}
-			return refused(alert.CheckAddress(address))
-		}),
-		alertRecipientForm(&r),
-	); err != nil {
-		return err
-	}
 	return changeAlerts(env, func(s *alert.Settings) error {
+		var r alert.Recipient
+		if err := env.Form(ctx,
+			shell.Text(&r.Address, "Enter the email address to send alerts to, for example administrator@example.com.", func(address string) error {
+				if s.Find(address) != nil {
+					return shell.Refusef("Alerts are sent to %s already.", address)
+				}
+				return refused(alert.CheckAddress(address))
+			}),
+			alertRecipientForm(&r),
+		); err != nil {
+			return err
+		}
 		s.Recipients = append(s.Recipients, r)
 		return nil
 	})
 }
 
 func editAlertRecipient(ctx context.Context, env *shell.Env) error {
-	r, err := chooseAlertRecipient(ctx, env, "edit")
-	if err != nil {
-		return err
-	}
-	if err := env.Form(ctx, alertRecipientForm(&r)); err != nil {
-		return err
-	}
 	return changeAlerts(env, func(s *alert.Settings) error {
-		now := s.Find(r.Address)
-		if now == nil {
-			return shell.Refusef("The email address %s does not exist any more.", r.Address)
+		n, err := chooseAlertRecipient(ctx, env, s, "edit")
+		if err != nil {
+			return err
 		}
-		*now = r
-		return nil
+		return env.Form(ctx, alertRecipientForm(&s.Recipients[n]))
 	})
 }
 
@@ -162,90 +153,77 @@ func someOrAll[T ~string](dst *[]T, question string, values []T) shell.Field {
 }
 
 func deleteAlertRecipient(ctx context.Context, env *shell.Env) error {
-	r, err := chooseAlertRecipient(ctx, env, "remove")
-	if err != nil {
-		return err
-	}
 	return changeAlerts(env, func(s *alert.Settings) error {
-		s.Recipients = slices.DeleteFunc(s.Recipients, func(o alert.Recipient) bool { return o.Address == r.Address })
+		n, err := chooseAlertRecipient(ctx, env, s, "remove")
+		if err != nil {
+			return err
+		}
+		s.Recipients = slices.Delete(s.Recipients, n, n+1)
 		return nil
 	})
 }
 
 func clearAlertRecipients(ctx context.Context, env *shell.Env) error {
-	sure, err := env.Confirm(ctx, "Are you sure you want to remove all email addresses? Alerts will not be sent.", false)
-	if err != nil || !sure {
-		return err
-	}
 	return changeAlerts(env, func(s *alert.Settings) error {
-		s.Recipients = nil
-		return nil
+		sure, err := env.Confirm(ctx, "Are you sure you want to remove all email addresses? Alerts will not be sent.", false)
+		if sure {
+			s.Recipients = nil
+		}
+		return err
 	})
 }
 
-func chooseAlertRecipient(ctx context.Context, env *shell.Env, verb string) (alert.Recipient, error) {
-	s := alert.Section.Get(env.Draft)
+// chooseAlertRecipient asks for one of s's.
+func chooseAlertRecipient(ctx context.Context, env *shell.Env, s *alert.Settings, verb string) (int, error) {
 	var names []string
 	for _, r := range s.Recipients {
 		names = append(names, r.Address)
 	}
-	n, err := env.Choose(ctx, "Enter the number of the email address you wish to "+verb+".", -1, names...)
-	if err != nil {
-		return alert.Recipient{}, err
-	}
-	return s.Recipients[n], nil
+	return env.Choose(ctx, "Enter the number of the email address you wish to "+verb+".", -1, names...)
 }
 
-func setUpAlerts(ctx context.Context, env *shell.Env, s alert.Settings) error {
-	if err := env.Form(ctx,
-		shell.Number(&s.Initial, "Enter the initial number of seconds to wait before sending a duplicate alert. With 0 every duplicate is sent at once.", 0, alert.MostInterval),
-		shell.When(func() bool { return s.Initial > 0 }, func(ctx context.Context, d shell.Dialogue) error {
-			s.Maximum = max(s.Maximum, s.Initial)
-			return d.Form(ctx, shell.Number(&s.Maximum, "Enter the maximum number of seconds to wait before sending a duplicate alert.", s.Initial, alert.MostInterval))
-		}),
-		shell.YesNo(&s.AutoSupport, fmt.Sprintf("Do you want to enable %s, which sends a copy of all alerts and a weekly report to %s?", autoSupportName(env), alert.VendorAddress)),
-		shell.When(func() bool { return s.AutoSupport },
-			shell.YesNo(&s.AutoSupportCopy, "Do you want to receive a copy of the weekly AutoSupport reports?")),
-		shell.Number(&s.Stored, "Enter the maximum number of alerts to store in the system.", 1, alert.MostStored),
-	); err != nil {
-		return err
-	}
-	return changeAlerts(env, func(now *alert.Settings) error {
-		now.Initial, now.Maximum, now.Stored = s.Initial, s.Maximum, s.Stored
-		now.AutoSupport, now.AutoSupportCopy = s.AutoSupport, s.AutoSupportCopy
-		return nil
+func setUpAlerts(ctx context.Context, env *shell.Env) error {
+	return changeAlerts(env, func(s *alert.Settings) error {
+		return env.Form(ctx,
+			shell.Number(&s.Initial, "Enter the initial number of seconds to wait before sending a duplicate alert. With 0 every duplicate is sent at once.", 0, alert.MostInterval),
+			shell.When(func() bool { return s.Initial > 0 }, func(ctx context.Context, d shell.Dialogue) error {
+				s.Maximum = max(s.Maximum, s.Initial)
+				return d.Form(ctx, shell.Number(&s.Maximum, "Enter the maximum number of seconds to wait before sending a duplicate alert.", s.Initial, alert.MostInterval))
+			}),
+			shell.YesNo(&s.AutoSupport, fmt.Sprintf("Do you want to enable %s, which sends a copy of all alerts and a weekly report to %s?", autoSupportName(env), alert.VendorAddress)),
+			shell.When(func() bool { return s.AutoSupport },
+				shell.YesNo(&s.AutoSupportCopy, "Do you want to receive a copy of the weekly AutoSupport reports?")),
+			shell.Number(&s.Stored, "Enter the maximum number of alerts to store in the system.", 1, alert.MostStored),
+		)
 	})
 }
 
-func chooseAlertSender(ctx context.Context, env *shell.Env, s alert.Settings) error {
-	def := 0
-	if s.From != "" {
-		def = 1
-	}
-	n, err := env.Choose(ctx, "Choose the From Address of alert emails.", def,
-		"The system default: alert@"+env.Box.Hostname(), "Another address")
-	if err != nil {
-		return err
-	}
-	from := ""
-	if n == 1 {
-		from = s.From
-		if err := env.Form(ctx, shell.Text(&from, "Enter the From Address.", func(a string) error { return refused(alert.CheckAddress(a)) })); err != nil {
+func chooseAlertSender(ctx context.Context, env *shell.Env) error {
+	return changeAlerts(env, func(s *alert.Settings) error {
+		def := 0
+		if s.From != "" {
+			def = 1
+		}
+		n, err := env.Choose(ctx, "Choose the From Address of alert emails.", def,
+			"The system default: alert@"+env.Box.Hostname(), "Another address")
+		if err != nil {
 			return err
 		}
-	}
-	return changeAlerts(env, func(s *alert.Settings) error {
-		s.From = from
-		return nil
+		if n == 0 {
+			s.From = ""
+			return nil
+		}
+		return env.Form(ctx, shell.Text(&s.From, "Enter the From Address.", func(a string) error { return refused(alert.CheckAddress(a)) }))
 	})
 }
 
-// changeAlerts changes the draft's settings, if what comes of it is allowed.
+// changeAlerts changes the draft's settings, if what comes of it is allowed. change holds
+// the whole conversation.
 func changeAlerts(env *shell.Env, change func(*alert.Settings) error) error {
-	return commitRefusal(alert.Section.Edit(env.Draft, func(s *alert.Settings) error {
+	return editSection(env, alert.Section, func(s *alert.Settings) error {
 		if err := change(s); err != nil {
 			return err
 		}
 		return refused(s.Check())
-	}))
+	})
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/commands"
@@ -80,6 +82,30 @@ func TestAnAnswerComesTooLate(t *testing.T) {
 			commitNow(t, box, appliance.Access, v)
 		}
 	}
+	recipients := func(addrs ...string) edit {
+		return func(t *testing.T, box *appliance.Appliance) {
+			v := alert.Section.Get(box.Config.Committed())
+			v.Recipients = nil
+			for _, a := range addrs {
+				v.Recipients = append(v.Recipients, alert.Recipient{Address: a})
+			}
+			commitNow(t, box, alert.Section, v)
+		}
+	}
+	subscriptions := func(names ...string) edit {
+		return func(t *testing.T, box *appliance.Appliance) {
+			var v logs.Subscriptions
+			for _, n := range names {
+				v.Put(logs.NewSubscription(n, logs.Mail.Kind()))
+			}
+			commitNow(t, box, logs.Section, v)
+		}
+	}
+	metrics := func(seconds int) edit {
+		return func(t *testing.T, box *appliance.Appliance) {
+			commitNow(t, box, logs.General, logs.Settings{MetricsInterval: seconds})
+		}
+	}
 	for _, c := range []struct {
 		command        string
 		before, during edit
@@ -91,6 +117,14 @@ func TestAnAnswerComesTooLate(t *testing.T) {
 		{"ntpconfig", clocks("a.example.com", "b.example.com"), clocks("a.example.com"), 2, []string{"delete", "2", ""}},
 		{"ntpconfig", clocks("a.example.com"), clocks("b.example.com"), 2, []string{"new", "c.example.com", ""}},
 		{"adminaccessconfig", allowed("10.0.0.0/8", "11.0.0.0/8"), allowed("10.0.0.0/8"), 3, []string{"ipaccess", "delete", "2", "", ""}},
+		{"alertconfig", recipients("a@example.com", "b@example.com"), recipients("a@example.com"), 2, []string{"delete", "2", ""}},
+		{"alertconfig", recipients("a@example.com"), recipients("b@example.com"), 3, []string{"edit", "1", "2", "", ""}},
+		{"alertconfig", recipients(), recipients("b@example.com"), 2, []string{"new", "a@example.com", "", "", ""}},
+		{"alertconfig", recipients(), recipients("b@example.com"), 2, []string{"setup", "5", "", "", "", "", ""}},
+		{"logconfig", subscriptions("one", "two"), subscriptions("one"), 3, []string{"delete", "two", "y", ""}},
+		{"logconfig", subscriptions("one"), subscriptions("two"), 3, append([]string{"edit", "one"}, make([]string, 12)...)},
+		{"logconfig", metrics(60), metrics(30), 2, []string{"setup", "90", "", "", "", ""}},
+		{"logconfig", metrics(60), metrics(30), 2, []string{"logheaders", "Date", ""}},
 		{"interfaceconfig", interfaces("One", "Two"), interfaces("One"), 3, append([]string{"edit", "two", "Three"}, make([]string, 14)...)},
 	} {
 		t.Run(c.command+" "+c.answers[0], func(t *testing.T) {

@@ -49,41 +49,59 @@ var _ = register(&shell.Command{
 })
 
 func newLog(ctx context.Context, env *shell.Env) error {
-	kinds := logs.Kinds(env.Box.Product.Version)
-	titles := make([]string, len(kinds))
-	for i, k := range kinds {
-		titles[i] = k.Title
-	}
-	i, err := env.Choose(ctx, "Choose the log file type for this subscription:", 0, titles...)
-	if err != nil {
-		return err
-	}
-	var keys []logs.KnownHost
-	s := logs.NewSubscription("", kinds[i])
-	if err := env.Form(ctx,
-		shell.Text(&s.Name, "Please enter the name for the log:", func(name string) error {
-			list := logs.Section.Get(env.Draft).List
-			if slices.ContainsFunc(list, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, name) }) {
-				return shell.Refusal("The name is already in use.")
-			}
-			return refused(logs.CheckName(name))
-		}),
-		logForm(env, &s, &keys),
-	); err != nil {
-		return err
-	}
-	return putLog(env, s, keys)
+	return changeLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
+		kinds := logs.Kinds(env.Box.Product.Version)
+		titles := make([]string, len(kinds))
+		for i, k := range kinds {
+			titles[i] = k.Title
+		}
+		i, err := env.Choose(ctx, "Choose the log file type for this subscription:", 0, titles...)
+		if err != nil {
+			return nil, err
+		}
+		s := logs.NewSubscription("", kinds[i])
+		if err := env.Form(ctx,
+			shell.Text(&s.Name, "Please enter the name for the log:", func(name string) error {
+				if slices.ContainsFunc(v.List, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, name) }) {
+					return shell.Refusal("The name is already in use.")
+				}
+				return refused(logs.CheckName(name))
+			}),
+			logForm(env, &s, keys),
+		); err != nil {
+			return nil, err
+		}
+		v.Put(s)
+		return &s, nil
+	})
 }
 
-// putLog ends the dialogues NEW and EDIT.
-func putLog(env *shell.Env, s logs.Subscription, keys []logs.KnownHost) error {
-	if err := addHostKeys(env, keys); err != nil {
-		return err
-	}
-	err := logs.Section.Edit(env.Draft, func(v *logs.Subscriptions) error {
+func editLog(ctx context.Context, env *shell.Env) error {
+	return changeLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
+		s, err := askLog(ctx, env, v, "Enter the number of the log you wish to edit.")
+		if err != nil {
+			return nil, err
+		}
+		if err := env.Form(ctx, logForm(env, &s, keys)); err != nil {
+			return nil, err
+		}
 		v.Put(s)
-		return nil
+		return &s, nil
 	})
+}
+
+// changeLogs changes the draft's subscriptions. change holds the whole conversation; it
+// returns the subscription that it put there, and the host keys that it learned.
+func changeLogs(env *shell.Env, change func(*logs.Subscriptions, *[]logs.KnownHost) (*logs.Subscription, error)) error {
+	var s *logs.Subscription
+	var keys []logs.KnownHost
+	err := editSection(env, logs.Section, func(v *logs.Subscriptions) (err error) {
+		s, err = change(v, &keys)
+		return err
+	})
+	if err == nil {
+		err = addHostKeys(env, keys)
+	}
 	if err != nil || s.Method != logs.SCPPush {
 		return err
 	}
@@ -92,44 +110,31 @@ func putLog(env *shell.Env, s logs.Subscription, keys []logs.KnownHost) error {
 	return printLogKey(env)
 }
 
-func editLog(ctx context.Context, env *shell.Env) error {
-	s, err := askLog(ctx, env, "Enter the number of the log you wish to edit.")
-	if err != nil {
-		return err
-	}
-	var keys []logs.KnownHost
-	if err := env.Form(ctx, logForm(env, &s, &keys)); err != nil {
-		return err
-	}
-	return putLog(env, s, keys)
-}
-
 func deleteLog(ctx context.Context, env *shell.Env) error {
-	s, err := askLog(ctx, env, "Enter the number of the log you wish to delete.")
-	if err != nil {
+	return editSection(env, logs.Section, func(v *logs.Subscriptions) error {
+		s, err := askLog(ctx, env, v, "Enter the number of the log you wish to delete.")
+		if err != nil {
+			return err
+		}
+		sure, err := env.Confirm(ctx, fmt.Sprintf("Are you sure you want to delete the log subscription \"%s\"?", s.Name), false)
+		if sure {
+			v.List = slices.DeleteFunc(v.List, func(o logs.Subscription) bool { return o.Name == s.Name })
+		}
 		return err
-	}
-	sure, err := env.Confirm(ctx, fmt.Sprintf("Are you sure you want to delete the log subscription \"%s\"?", s.Name), false)
-	if err != nil || !sure {
-		return err
-	}
-	return logs.Section.Edit(env.Draft, func(v *logs.Subscriptions) error {
-		v.List = slices.DeleteFunc(v.List, func(o logs.Subscription) bool { return o.Name == s.Name })
-		return nil
 	})
 }
 
 // askLog asks for a subscription of the list that stands above the menu.
-func askLog(ctx context.Context, env *shell.Env, question string) (s logs.Subscription, err error) {
+func askLog(ctx context.Context, env *shell.Env, v *logs.Subscriptions, question string) (s logs.Subscription, err error) {
 	_, err = env.Ask(ctx, question, "", func(answer string) (err error) {
-		s, err = pickLog(logs.Section.Get(env.Draft).List, answer)
+		s, err = pickLog(v.List, answer)
 		return err
 	})
 	return s, err
 }
 
 func setUpLogs(ctx context.Context, env *shell.Env) error {
-	return logs.General.Edit(env.Draft, func(g *logs.Settings) error {
+	return editSection(env, logs.General, func(g *logs.Settings) error {
 		return env.Form(ctx,
 			shell.Number(&g.MetricsInterval, "System metrics frequency, in seconds:", 1, logs.MostMetrics),
 			shell.YesNo(&g.MessageID, "Do you want to log the Message-ID header of each message?"),
@@ -140,7 +145,7 @@ func setUpLogs(ctx context.Context, env *shell.Env) error {
 }
 
 func logHeaders(ctx context.Context, env *shell.Env) error {
-	return logs.General.Edit(env.Draft, func(g *logs.Settings) error {
+	return editSection(env, logs.General, func(g *logs.Settings) error {
 		if len(g.Headers) == 0 {
 			env.Printf("No headers are logged.\n")
 		}

@@ -74,7 +74,7 @@ func deleteHostKey(ctx context.Context, env *shell.Env) error {
 	if err != nil {
 		return err
 	}
-	return logs.HostKeys.Edit(env.Draft, func(v *logs.KnownHosts) error {
+	return editSection(env, logs.HostKeys, func(v *logs.KnownHosts) error {
 		v.List = slices.DeleteFunc(v.List, func(k logs.KnownHost) bool { return k == gone })
 		return nil
 	})

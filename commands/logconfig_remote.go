@@ -165,7 +165,7 @@ func addHostKeys(env *shell.Env, keys []logs.KnownHost) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	return logs.HostKeys.Edit(env.Draft, func(v *logs.KnownHosts) error {
+	return editSection(env, logs.HostKeys, func(v *logs.KnownHosts) error {
 		for _, k := range keys {
 			v.Add(k)
 		}
