@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/shell"
@@ -44,7 +43,8 @@ Searches all files of a log, the oldest first.
 			return err
 		}
 		if s.tail {
-			return follow(ctx, env, s.log.Name, tailLines, s.wants)
+			f := finder{search: &s}
+			return follow(ctx, env, s.log.Name, tailLines, f.next)
 		}
 		return s.run(ctx, env)
 	},
@@ -141,6 +141,8 @@ func (s *search) complete(env *shell.Env, patterns, words []string, insensitive 
 		patterns, words = words[:1], words[1:]
 	}
 	switch {
+	case s.tail && s.paged:
+		return shell.Invalidf("-p", "What is written while you watch has no pages: use either -t or -p.")
 	case len(patterns) == 0:
 		return shell.Invalidf("", "A regular expression and the name of a log are required.")
 	case len(words) == 0:
@@ -165,30 +167,11 @@ func (s *search) run(ctx context.Context, env *shell.Env) error {
 	if s.paged {
 		out = env.Pager(ctx)
 	}
-	found := false
-	var before []string // lines that a match may want to have around it
-	after, gap := 0, false
-	show := func(line string) error {
-		_, err := io.WriteString(out, line+"\n")
-		return err
-	}
+	f := finder{search: s}
 	err := eachLine(ctx, env, s.log.Name, nil, func(line string) error {
-		switch {
-		case s.wants(line):
-			if gap && found && s.context > 0 {
-				if err := show("--"); err != nil {
-					return err
-				}
-			}
-			text := strings.Join(append(before, line), "\n")
-			found, gap, before, after = true, false, nil, s.context
-			return show(text)
-		case after > 0:
-			after--
-			return show(line)
-		case s.context > 0:
-			if before = append(before, line); len(before) > s.context {
-				before, gap = before[1:], true
+		for _, text := range f.next(line) {
+			if _, err := io.WriteString(out, text+"\n"); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -196,8 +179,39 @@ func (s *search) run(ctx context.Context, env *shell.Env) error {
 	if err != nil {
 		return err
 	}
-	if !found {
+	if !f.found {
 		return shell.Refusal("No results were found. Use another regular expression(s) to search.")
+	}
+	return nil
+}
+
+// A finder is a search while lines pass by.
+type finder struct {
+	*search
+	found  bool
+	before []string // lines that a match may want to have around it
+	after  int      // lines that the last match wants
+	gap    bool     // between what was shown and before
+}
+
+// next is what is to be shown once line has come.
+func (f *finder) next(line string) []string {
+	switch {
+	case f.wants(line):
+		var show []string
+		if f.gap && f.found && f.context > 0 {
+			show = []string{"--"}
+		}
+		show = append(append(show, f.before...), line)
+		f.found, f.gap, f.before, f.after = true, false, nil, f.context
+		return show
+	case f.after > 0:
+		f.after--
+		return []string{line}
+	case f.context > 0:
+		if f.before = append(f.before, line); len(f.before) > f.context {
+			f.before, f.gap = f.before[1:], true
+		}
 	}
 	return nil
 }

@@ -130,8 +130,8 @@ func logGone(name string, err error) error {
 const tailLines = 10
 
 // follow shows what is written to a log, beginning with its last lines, until Ctrl-C.
-// keep says which lines; nil: all.
-func follow(ctx context.Context, env *shell.Env, name string, last int, keep func(line string) bool) error {
+// pick is what is shown once a line has come; nil: the line.
+func follow(ctx context.Context, env *shell.Env, name string, last int, pick func(line string) []string) error {
 	f, err := env.Box.Logs.Follow(ctx, name, last)
 	if err != nil {
 		return logGone(name, err)
@@ -142,13 +142,13 @@ func follow(ctx context.Context, env *shell.Env, name string, last int, keep fun
 		if err != nil {
 			return logGone(name, err)
 		}
-		if keep == nil {
+		if pick == nil {
 			env.Printf("%s", text)
 			continue
 		}
 		for line := range strings.Lines(string(text)) {
-			if keep(line[:len(line)-1]) {
-				env.Printf("%s", line)
+			for _, show := range pick(line[:len(line)-1]) {
+				env.Printf("%s\n", show)
 			}
 		}
 	}
