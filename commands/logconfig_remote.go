@@ -20,6 +20,7 @@ const askDeliverTo = "Hostname to deliver the logs:"
 func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		r := &s.Remote
+		was := *r
 		scp := s.Method == logs.SCPPush
 		port, dir := int(r.Port), r.Dir
 		if port == 0 {
@@ -33,7 +34,7 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 			shell.Text(&r.Host, askDeliverTo, func(h string) error { return refused(logs.CheckHost(h)) }),
 			shell.When(func() bool { return scp }, shell.Number(&port, "Port to connect to on the remote host:", 1, 65535)),
 			shell.Text(&r.User, "Username on the remote host:", func(u string) error { return refused(logs.CheckUser(u)) }),
-			shell.When(func() bool { return !scp }, remotePassphrase(env, r)),
+			shell.When(func() bool { return !scp }, remotePassphrase(env, r, was)),
 			shell.Text(&dir, "Directory on the remote host to place the logs:", func(p string) error { return refused(logs.CheckRemoteDir(p)) }),
 			shell.Text(&s.File, askFileName, func(n string) error { return refused(logs.CheckFile(n)) }),
 			fileSize(&s.MaxSize),
@@ -57,9 +58,14 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 	}
 }
 
-// remotePassphrase asks without echo. The empty answer keeps what there is.
-func remotePassphrase(env *shell.Env, r *logs.Remote) shell.Field {
+// remotePassphrase asks without echo. The empty answer keeps what there is, if the server
+// and the user are still those of was: nobody can have a passphrase that he does not
+// know sent to a server of his own.
+func remotePassphrase(env *shell.Env, r *logs.Remote, was logs.Remote) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
+		if r.Host != was.Host || r.User != was.User {
+			r.Password = ""
+		}
 		word := passphraseWord(env)
 		question := strings.ToUpper(word[:1]) + word[1:] + " on the remote host:"
 		if r.Password != "" {
