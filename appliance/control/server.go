@@ -19,23 +19,29 @@ import (
 )
 
 const (
-	longestBody    = 1 << 20
-	headerPatience = 10 * time.Second
+	longestBody = 1 << 20
+	// requestPatience is how long a client may take to say what it wants.
+	requestPatience = 10 * time.Second
+	idlePatience    = 2 * time.Minute // between requests
 )
 
 // A Server controls a box. Its methods are safe for concurrent use.
 type Server struct {
 	box     *box.Box
 	mux     *http.ServeMux
-	running sync.WaitGroup
+	running sync.WaitGroup  // listeners, and requests while they are answered
+	life    context.Context // of requests
+	end     context.CancelFunc
 
 	mu      sync.Mutex
 	servers []*http.Server
+	stopped bool
 }
 
 // New returns a server that controls b, which has been started.
 func New(b *box.Box) *Server {
 	s := &Server{box: b, mux: http.NewServeMux()}
+	s.life, s.end = context.WithCancel(context.Background())
 	for pattern, f := range map[string]func(*http.Request) (any, error){
 		"GET /v1/faults":          s.listFaults,
 		"POST /v1/faults":         s.addFault,
@@ -56,19 +62,22 @@ func New(b *box.Box) *Server {
 
 // Serve answers on l, which it closes, until Stop. It returns at once.
 func (s *Server) Serve(l net.Listener) {
-	var h http.Handler = s.mux
+	h := s.counted(s.mux)
 	if l.Addr().Network() != "unix" {
 		h = guard(h)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: headerPatience}
+	server := &http.Server{
+		Handler: h, ReadTimeout: requestPatience, IdleTimeout: idlePatience,
+		BaseContext: func(net.Listener) context.Context { return s.life },
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.servers = append(s.servers, server)
 	s.running.Go(func() { server.Serve(l) }) //nolint:errcheck // it ends with Stop
 }
 
-// Stop closes the listeners and waits for requests that are being answered until ctx ends.
-// Stopping twice is allowed.
+// Stop closes the listeners and waits for requests that are being answered until ctx ends;
+// then it ends them. Stopping twice is allowed.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	servers := s.servers
@@ -80,8 +89,27 @@ func (s *Server) Stop(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("stop control: %w", err), server.Close())
 		}
 	}
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.end()
 	s.running.Wait()
 	return errors.Join(errs...)
+}
+
+// counted lets Stop wait for what h does: http.Server.Close does not.
+func (s *Server) counted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		if s.stopped {
+			s.mu.Unlock()
+			return
+		}
+		s.running.Add(1)
+		s.mu.Unlock()
+		defer s.running.Done()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // guard keeps web pages out.
