@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/mail"
 	"slices"
+	"strings"
 
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/syslog"
@@ -36,10 +37,11 @@ func (c *checker) logs() error {
 		if err := l.Subscription().Check(); err != nil {
 			return c.fault(at(""), "%v", err)
 		}
-		if names[l.Name] {
+		name := strings.ToLower(l.Name) // as the configuration compares them
+		if names[name] {
 			return c.fault(at(".name"), "a second log %q, expected a name of its own", l.Name)
 		}
-		names[l.Name] = true
+		names[name] = true
 	}
 	for i, r := range c.Appliance.Alerts {
 		if a, err := mail.ParseAddress(r.Address); err != nil || a.Address != r.Address {

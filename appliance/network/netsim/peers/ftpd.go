@@ -208,6 +208,14 @@ func (f *ftpSession) closeData() {
 	}
 }
 
+// A partReader waits ftpIdle for each part of a file.
+type partReader struct{ network.Conn }
+
+func (r partReader) Read(b []byte) (int, error) {
+	_ = r.SetReadDeadline(clock.System().Now().Add(ftpIdle))
+	return r.Conn.Read(b)
+}
+
 // store takes a file over the data connection that the client opens.
 func (f *ftpSession) store(name string) {
 	defer f.closeData()
@@ -233,8 +241,7 @@ func (f *ftpSession) store(name string) {
 	defer context.AfterFunc(f.life, c.Abort)()
 	f.say(150, "Go ahead.")
 	client, _ := netip.ParseAddrPort(f.conn.RemoteAddr().String())
-	_ = c.SetReadDeadline(clock.System().Now().Add(ftpIdle))
-	whole, err := f.receive(Upload{Time: f.config.Clock.Now(), Client: client, User: f.user, Name: name}, c, -1)
+	whole, err := f.receive(Upload{Time: f.config.Clock.Now(), Client: client, User: f.user, Name: name}, partReader{c}, -1)
 	switch {
 	case err != nil:
 		f.say(426, "The data connection broke.")

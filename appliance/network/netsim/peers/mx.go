@@ -226,9 +226,12 @@ func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 
 // Data reads the message and keeps it, unless the option end has something against it.
 func (s *mailSession) Data(r io.Reader) error {
-	data, err := io.ReadAll(r)
+	data, err := io.ReadAll(io.LimitReader(r, maxMailBytes+1))
 	if err != nil {
 		return err
+	}
+	if len(data) > maxMailBytes {
+		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "Message too big for system"}
 	}
 	if a, ok := s.x.refusal("end"); ok {
 		return a.smtpError()

@@ -42,6 +42,7 @@ const (
 	maxSyslogStream      = 64 << 10
 	maxSyslogRecords     = 20000
 	maxSyslogBytes       = 8 << 20
+	maxSyslogLine        = 64 << 10 // what is longer is several records
 )
 
 // A SyslogServer takes records by TCP, one a line, and by UDP, one a datagram; or in TLS.
@@ -232,7 +233,11 @@ func (s *SyslogServer) lines(seen *SyslogConnection, line, data []byte, records 
 	for {
 		i := bytes.IndexByte(data, '\n')
 		if i < 0 {
-			return append(line, data...)
+			if line = append(line, data...); len(line) >= maxSyslogLine {
+				s.keep(string(line))
+				line = line[:0]
+			}
+			return line
 		}
 		s.keep(string(append(line, data[:i]...)))
 		*records++
