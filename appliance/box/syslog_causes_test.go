@@ -5,12 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/esasim/esasim/appliance"
-	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -69,7 +67,7 @@ func TestTheCausesTellThreeTimes(t *testing.T) {
 			if c.rule != "" {
 				replace = append(replace, rule, "\nrules: ["+c.rule+"]\n"+rule)
 			}
-			s := tell(t, syslogWorld(t, replace...), appliancetest.Timeouts(appliance.Timeouts{Connect: 300 * time.Millisecond}))
+			s := tell(t, syslogWorld(t, replace...), impatient(c.told))
 			admin := s.Login()
 			admin.Type("packetcapture")
 			admin.Expect("[]> ")
