@@ -14,6 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/network/netsim"
@@ -61,27 +62,23 @@ func TestStartAndStopLeaveNothing(t *testing.T) {
 			t.Fatal("Done is open after Stop")
 		}
 		if n == 0 {
-			before = settle(t, 0)
+			before = settle(t, 0, time.Second)
 		}
 	}
-	if after := settle(t, before); after > before {
+	if after := settle(t, before, 30*time.Second); after > before {
 		stacks := make([]byte, 1<<20)
 		t.Errorf("%d goroutines after the first stop, %d after the last\n%s", before, after, stacks[:runtime.Stack(stacks, true)])
 	}
 }
 
-// settle waits a moment for goroutines that have been told to end, and counts those
-// that are left.
-func settle(t *testing.T, want int) int {
+// settle waits for goroutines that have been told to end, until no more than want are
+// there, and counts those that are left.
+func settle(t *testing.T, want int, most time.Duration) int {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), most)
+	defer cancel()
 	n := runtime.NumGoroutine()
-	for range 500 {
-		if n <= want {
-			break
-		}
-		<-tick.C
+	for n > want && clock.System().Sleep(ctx, time.Millisecond) == nil {
 		n = runtime.NumGoroutine()
 	}
 	return n
@@ -100,7 +97,7 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 	if err := second.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("Start on a port that is taken: %v", err)
 	}
-	if after := settle(t, before); after > before {
+	if after := settle(t, before, 30*time.Second); after > before {
 		t.Errorf("%d goroutines before, %d after", before, after)
 	}
 	if err := second.Stop(context.Background()); err != nil {

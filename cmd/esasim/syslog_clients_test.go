@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -74,8 +76,10 @@ func peer(t *testing.T, p *program, name string, into any) {
 // eventually waits until ok holds, which takes its time.
 func eventually(t *testing.T, p *program, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(2 * patience); !ok(); {
-		if time.Now().After(end) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	for !ok() {
+		if clock.System().Sleep(ctx, 20*time.Millisecond) != nil {
 			t.Fatalf("not so: %s\n%s", what, p.err.String())
 		}
 	}

@@ -373,16 +373,17 @@ func TestTheBackDoor(t *testing.T) {
 			}()
 		}
 	}()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	// A client's port is taken, and nobody listens there.
+	client, err := net.Dial("tcp", real.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
-	port := func(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+	defer client.Close()
+	port := func(a net.Addr) int { return a.(*net.TCPAddr).Port }
 	w := start(t, exits(t, fmt.Sprintf(`
     - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %[1]d}
     - {address: "2001:db8:9::30", port: 514, to: 127.0.0.1, to_port: %[1]d}
-    - {address: 203.0.113.31, port: 514, to: 127.0.0.1, to_port: %[2]d}`, port(real), port(closed))))
+    - {address: 203.0.113.31, port: 514, to: 127.0.0.1, to_port: %[2]d}`, port(real.Addr()), port(client.LocalAddr()))))
 
 	echo(t, mustDial(t, w, "203.0.113.30:514"), "to the real world")
 	c := mustDial(t, w, "203.0.113.30:514")

@@ -61,7 +61,7 @@ func TestFaultsWhileItRuns(t *testing.T) {
 			"prohibit":         syscall.EHOSTUNREACH,
 			"host-unreachable": syscall.EHOSTUNREACH,
 			"net-unreachable":  syscall.ENETUNREACH,
-			"drop":             context.DeadlineExceeded,
+			"drop":             context.Canceled,
 		} {
 			t.Run(to+" "+action, func(t *testing.T) {
 				a := addrPort(to)
@@ -71,7 +71,7 @@ func TestFaultsWhileItRuns(t *testing.T) {
 				f := add(t, w, netsim.Rule{Action: action, To: netip.PrefixFrom(a.Addr(), a.Addr().BitLen()), Protocol: "tcp", Port: a.Port()})
 				ctx := within(t, enough)
 				if action == "drop" {
-					ctx = within(t, shortly)
+					ctx = untilHit(t, w, f)
 				}
 				if _, err := w.Network().Dial(ctx, network.DialConfig{Remote: a}); !errors.Is(err, want) {
 					t.Errorf("got %v, want %v", err, want)
@@ -84,6 +84,23 @@ func TestFaultsWhileItRuns(t *testing.T) {
 			})
 		}
 	}
+}
+
+// untilHit is a context that ends when a fault has acted on a packet.
+func untilHit(t *testing.T, w *netsim.World, f netsim.Fault) context.Context {
+	ctx, hit := context.WithCancel(within(t, enough))
+	done := make(chan struct{})
+	t.Cleanup(func() { hit(); <-done })
+	go func() {
+		defer close(done)
+		defer hit()
+		for {
+			if got, err := w.Faults().Get(f.ID); err != nil || got.Packets > 0 || clock.System().Sleep(ctx, time.Millisecond) != nil {
+				return
+			}
+		}
+	}()
+	return ctx
 }
 
 // The reset of an open connection reaches both ends, also between neighbours.
