@@ -58,6 +58,7 @@ type Repeats struct {
 // concurrent use.
 type Desk struct {
 	o      Options
+	timers clock.Group // of series, and of the report
 	saving sync.WaitGroup
 
 	mu      sync.Mutex
@@ -123,6 +124,7 @@ func (d *Desk) Stop(context.Context) error {
 		d.week()
 	}
 	d.mu.Unlock()
+	d.timers.Wait()
 	d.saving.Wait()
 	return nil
 }
@@ -164,7 +166,7 @@ func (s *series) hold(now time.Time) {
 func (d *Desk) await(k key, interval time.Duration) {
 	s := d.series[k]
 	s.interval, s.held = interval, Repeats{}
-	s.unset = d.o.Clock.AfterFunc(interval, func() { d.over(k, s) })
+	s.unset = d.timers.AfterFunc(d.o.Clock, interval, func() { d.over(k, s) })
 }
 
 // over ends an interval: what was held back is told, and another begins; or the series

@@ -18,7 +18,7 @@ func (d *Desk) awaitReport() {
 		d.kept.Report = now
 		d.save()
 	}
-	d.week = d.o.Clock.AfterFunc(max(0, week-now.Sub(d.kept.Report)), d.report)
+	d.week = d.timers.AfterFunc(d.o.Clock, max(0, week-now.Sub(d.kept.Report)), d.report)
 }
 
 // report sends the weekly report, if AutoSupport is on.

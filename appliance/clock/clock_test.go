@@ -63,3 +63,23 @@ func TestOffsetShiftsWallTimeOnly(t *testing.T) {
 		t.Errorf("a minute later Now = %v", got)
 	}
 }
+
+// Wait returns when what has begun is done; a timer that was stopped keeps nobody waiting.
+func TestAGroupWaitsForItsTimers(t *testing.T) {
+	var g clock.Group
+	stop := g.AfterFunc(clock.System(), time.Hour, func() { t.Error("it was stopped") })
+	if !stop() || stop() {
+		t.Error("stop reports once that it kept the call away")
+	}
+	begun, goOn, done := make(chan struct{}), make(chan struct{}), false
+	g.AfterFunc(clock.System(), 0, func() {
+		close(begun)
+		<-goOn
+		done = true
+	})
+	<-begun
+	close(goOn)
+	if g.Wait(); !done {
+		t.Error("it did not wait")
+	}
+}

@@ -10,6 +10,8 @@
 // somebody sleeps on it: a ping's second between two packets costs nothing in a
 // test, and a log that rolls over at midnight does so in a microsecond.
 //
+// A Group is the timers of one owner, which waits for them when it ends.
+//
 // No other package may call time.Now, time.Sleep, time.After or make a timer,
 // but for network frames, whose delays always run on the machine's clock: they
 // do that through System.

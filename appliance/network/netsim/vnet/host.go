@@ -19,6 +19,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
 )
@@ -69,6 +70,7 @@ type Host struct {
 	learner   learner
 	pings     pingSockets
 	forwards  sync.WaitGroup
+	timers    clock.Group     // of listeners
 	ctx       context.Context // ends with Close
 	cancel    context.CancelCauseFunc
 
@@ -179,6 +181,7 @@ func (h *Host) Close() {
 	h.stack.Destroy()
 	h.neighbors.close()
 	h.forwards.Wait()
+	h.timers.Wait()
 }
 
 // must is for calls that fail only when this package is wrong.

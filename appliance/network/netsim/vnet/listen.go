@@ -126,7 +126,7 @@ func (l *listener) unattend() {
 		return
 	}
 	turn := l.turn
-	l.stop = clock.System().AfterFunc(attended, func() {
+	l.stop = l.host.timers.AfterFunc(clock.System(), attended, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.turn != turn || l.accepts.closed.Load() {
