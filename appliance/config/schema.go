@@ -4,11 +4,9 @@ import (
 	"encoding"
 	"encoding/xml"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // A schema says which elements a value of some type is written as. encoding/xml
@@ -160,29 +158,6 @@ func textOf(t reflect.Type) func(string) error {
 		return parse("a number", func(s string) error { _, err := strconv.ParseFloat(s, t.Bits()); return err })
 	}
 	return nil
-}
-
-// isFlat reports whether copying a value of type t copies all of it, so that one
-// decoded value can be handed to everybody.
-func isFlat(t reflect.Type) bool {
-	switch t {
-	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[time.Time]():
-		return true // their pointers lead to what never changes
-	}
-	switch t.Kind() {
-	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
-		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return true
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if !isFlat(t.Field(i).Type) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
 }
 
 // check reports the first thing in n that s does not know, as an *XMLError.

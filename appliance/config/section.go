@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -62,8 +63,9 @@ type spec struct {
 	group  Group
 	order  int
 	schema *schema
-	def    *entry
-	flat   bool // copying a value copies all of it, or the type has a method Clone
+	def    func() *entry // encoded when it is first asked for: most programs ask for few
+	copier copier        // nil: a value holds nothing by reference
+	copies bool          // copier makes true copies; otherwise decoding again does
 	check  func(*Config) error
 	// canonical decodes a value of the section's type and encodes it again.
 	canonical func([]byte) (*entry, error)
@@ -72,7 +74,7 @@ type spec struct {
 // entry is one encoded value. It never changes once made.
 type entry struct {
 	xml     []byte
-	decoded atomic.Pointer[any] // for flat types: what xml decodes to, once asked for
+	decoded atomic.Pointer[any] // what xml decodes to, once asked for, if copies can be made
 }
 
 func same(a, b *entry) bool { return a == b || bytes.Equal(a.xml, b.xml) }
@@ -105,19 +107,18 @@ type Section[T any] struct{ *spec }
 // text of its error is shown to the administrator.
 //
 // T may be a string, a number, a bool, a type that marshals to text, or a struct
-// of such, of structs and of slices, with the tags of encoding/xml. A type with a
-// method Clone() T, which must copy all that a caller might change, is decoded once and
-// cloned for each Get. A field tagged
+// of such, of structs and of slices, with the tags of encoding/xml. A field tagged
 // `secret:"hash"` or `secret:"text"` is a passphrase (see XMLOptions). A list is
 // wrapped in a struct. Define panics if the name is taken or T is anything else:
-// it is meant for package-level variables.
+// it is meant for package-level variables. A def that does not survive encoding makes
+// whoever first asks for it panic.
 func Define[T any](name string, def T, check func(v T, c *Config) error, options ...Option) *Section[T] {
 	if _, taken := registry[name]; taken {
 		panic("config: section defined twice: " + name)
 	}
 	t := reflect.TypeFor[T]()
-	_, clones := any(def).(interface{ Clone() T })
-	sp := &spec{name: name, group: Other, schema: schemaOf(t, name), flat: clones || isFlat(t)}
+	sp := &spec{name: name, group: Other, schema: schemaOf(t, name)}
+	sp.copier, sp.copies = copierOf(t)
 	if sp.schema.repeated || t.Kind() == reflect.Pointer {
 		panic(fmt.Sprintf("config: section %s: wrap %v in a struct", name, t))
 	}
@@ -125,7 +126,13 @@ func Define[T any](name string, def T, check func(v T, c *Config) error, options
 		o(sp)
 	}
 	s := &Section[T]{sp}
-	sp.def = s.encode(def)
+	sp.def = sync.OnceValue(func() *entry {
+		e := s.encode(def)
+		if again, err := sp.canonical(e.xml); err != nil || !same(again, e) {
+			panic(fmt.Sprintf("config: section %s: the default does not survive encoding: %s, %v", name, e.xml, err))
+		}
+		return e
+	})
 	sp.check = func(c *Config) error {
 		if check == nil {
 			return nil
@@ -138,9 +145,6 @@ func Define[T any](name string, def T, check func(v T, c *Config) error, options
 			return nil, err
 		}
 		return s.encode(v), nil
-	}
-	if again, err := sp.canonical(sp.def.xml); err != nil || !same(again, sp.def) {
-		panic(fmt.Sprintf("config: section %s: the default does not survive encoding: %s, %v", name, sp.def.xml, err))
 	}
 	registry[name] = sp
 	return s
@@ -214,24 +218,24 @@ func (s *Section[T]) encode(v T) *entry {
 
 func (s *Section[T]) decode(e *entry) T {
 	if p := e.decoded.Load(); p != nil {
-		return clone((*p).(T))
+		return s.copyOf((*p).(T))
 	}
 	var v T
 	if err := xml.Unmarshal(e.xml, &v); err != nil { // made by encode, or judged by canonical
 		panic(fmt.Sprintf("config: section %s does not decode: %v", s.name, err))
 	}
-	if s.flat {
+	if s.copies {
 		kept := any(v)
 		e.decoded.Store(&kept)
-		return clone(v)
+		return s.copyOf(v)
 	}
 	return v
 }
 
-// clone copies what a value holds by reference, where its type says how.
-func clone[T any](v T) T {
-	if c, ok := any(v).(interface{ Clone() T }); ok {
-		return c.Clone()
+// copyOf is v with nothing that a caller might change for others.
+func (s *Section[T]) copyOf(v T) T {
+	if s.copier != nil {
+		s.copier(reflect.ValueOf(&v).Elem())
 	}
 	return v
 }
@@ -247,5 +251,5 @@ func (f *Factory) entry(s *spec) *entry {
 	if e := f.set[s.name]; e != nil {
 		return e
 	}
-	return s.def
+	return s.def()
 }

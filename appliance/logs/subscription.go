@@ -190,9 +190,6 @@ func SetFactory(f *config.Factory, v product.Version) {
 	}
 }
 
-// Clone is config's: the copy shares nothing with v.
-func (v Subscriptions) Clone() Subscriptions { return Subscriptions{List: slices.Clone(v.List)} }
-
 // Find returns the subscription called name, for reading or changing in place; nil if
 // there is none.
 func (v *Subscriptions) Find(name string) *Subscription {

@@ -1,0 +1,76 @@
+package config
+
+import (
+	"net/netip"
+	"reflect"
+	"time"
+)
+
+// A copier gives a value, which can be set, memory of its own for what it holds by
+// reference.
+type copier func(v reflect.Value)
+
+// copierOf returns the copier of a type; nil: its values hold nothing by reference. ok is
+// false for types whose values cannot be copied from outside.
+func copierOf(t reflect.Type) (c copier, ok bool) {
+	switch t {
+	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[time.Time]():
+		return nil, true // their pointers lead to what never changes
+	}
+	switch t.Kind() {
+	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return nil, true
+	case reflect.Struct:
+		return copierOfStruct(t)
+	case reflect.Slice:
+		return copierOfSlice(t)
+	}
+	return nil, false
+}
+
+func copierOfStruct(t reflect.Type) (copier, bool) {
+	type field struct {
+		index int
+		copier
+	}
+	var fields []field
+	for i := range t.NumField() {
+		c, ok := copierOf(t.Field(i).Type)
+		if !ok || c != nil && !t.Field(i).IsExported() {
+			return nil, false
+		}
+		if c != nil {
+			fields = append(fields, field{i, c})
+		}
+	}
+	if len(fields) == 0 {
+		return nil, true
+	}
+	return func(v reflect.Value) {
+		for _, f := range fields {
+			f.copier(v.Field(f.index))
+		}
+	}, true
+}
+
+func copierOfSlice(t reflect.Type) (copier, bool) {
+	each, ok := copierOf(t.Elem())
+	if !ok {
+		return nil, false
+	}
+	return func(v reflect.Value) {
+		if v.IsNil() {
+			return
+		}
+		own := reflect.MakeSlice(t, v.Len(), v.Len())
+		reflect.Copy(own, v)
+		if each != nil {
+			for i := range own.Len() {
+				each(own.Index(i))
+			}
+		}
+		v.Set(own)
+	}, true
+}
