@@ -187,11 +187,12 @@ func TestABreakSendsAgainWhatWasNotAcknowledged(t *testing.T) {
 	b.start()
 	b.push("number 0")
 	b.await(4)
+	window := b.watchWindow()
 	line := strings.Repeat("x", 900)
 	for i := 1; i <= 2000; i++ {
 		b.push("number %d %s", i, line)
 	}
-	settled(b)
+	window.closes()
 	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "reset"}) // acts on the next window probe
 	b.eventually("it breaks", func() bool { return len(b.told()) > 0 })
 	b.rule(netsim.Rule{})

@@ -161,6 +161,15 @@ func (b *bench) toldOf(want ...string) {
 	}
 }
 
+// toldNothing ends the pusher, which tells what there is to tell, and wants no events.
+func (b *bench) toldNothing() {
+	b.t.Helper()
+	b.stop()
+	if got := b.told(); len(got) > 0 {
+		b.t.Errorf("told %q", got)
+	}
+}
+
 // await waits until the server has n records.
 func (b *bench) await(n int) []string {
 	b.t.Helper()
@@ -193,7 +202,7 @@ func TestAConnectionBeginsWithTheHeader(t *testing.T) {
 	if s := b.Stats(); s.Sent != 2 || s.Waiting != 0 {
 		t.Errorf("%+v", s)
 	}
-	b.toldOf()
+	b.toldNothing()
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

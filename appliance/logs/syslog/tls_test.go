@@ -50,7 +50,7 @@ func TestTLS(t *testing.T) {
 	if c := b.server.Connections(); len(c) != 1 || !c[0].TLS || c[0].End != "client" {
 		t.Errorf("%+v", c)
 	}
-	b.toldOf()
+	b.toldNothing()
 }
 
 // The certificate must be for the server's name or address, and from a trusted
@@ -77,7 +77,7 @@ func TestCertificates(t *testing.T) {
 			b.push("one")
 			if c.want == "" {
 				b.await(4)
-				b.toldOf()
+				b.toldNothing()
 			} else {
 				b.toldOf(c.want)
 			}

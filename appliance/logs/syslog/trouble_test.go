@@ -6,12 +6,14 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
 const (
@@ -161,16 +163,17 @@ func TestSlowReader(t *testing.T) {
 	b.start()
 	b.push("one")
 	b.await(4)
+	window := b.watchWindow()
 	line := strings.Repeat("x", 900)
 	for range 5000 {
 		b.push("%s", line)
 	}
-	settled(b)
+	window.closes()
 	b.clock.Advance(time.Hour)
 	if s := b.Stats(); s.Waiting < 3000 || s.Dropped != 0 || s.Connected != "10.44.167.30:514" {
 		t.Errorf("%+v", s)
 	}
-	b.toldOf()
+	b.toldNothing()
 }
 
 func TestNameNotFound(t *testing.T) {
@@ -184,7 +187,7 @@ func TestNameNotFound(t *testing.T) {
 		}
 		return []netip.Addr{netip.MustParseAddr("10.44.167.99"), netip.MustParseAddr("10.44.167.30")}, nil
 	}
-	b.options.ConnectTimeout = 100 * time.Millisecond
+	b.rule(netsim.Rule{To: netip.MustParsePrefix("10.44.167.99/32"), Action: "host-unreachable"})
 	b.start()
 	b.push("one")
 	b.toldOf("Log Error: Subscription Mails: Failed to connect to syslog.example.com: The host name could not be resolved")
@@ -201,12 +204,17 @@ func TestDatagramsRaiseNothing(t *testing.T) {
 		b.push("message %d", i)
 		b.eventually("it is sent", func() bool { return b.Stats().Sent == i+1 })
 	}
-	b.set.Server, b.options.Lookup = "nowhere.example.com", nil
 	b.stop()
+	b.set.Server = "nowhere.example.com"
+	var asked atomic.Int32
+	b.options.Lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
+		asked.Add(1)
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
 	b.start()
 	b.push("one")
-	b.clock.Advance(time.Hour)
-	b.toldOf()
+	b.later("more attempts", func() bool { return asked.Load() > 3 })
+	b.toldNothing()
 }
 
 // Each datagram is a record without a line end, and there is no header among them.
@@ -266,18 +274,19 @@ func TestWithoutABufferNothingIsSentTwice(t *testing.T) {
 	b.start()
 	b.push("first")
 	b.await(4)
+	window := b.watchWindow()
 	line := strings.Repeat("x", 900)
 	for i := range 3000 {
 		b.push("%d %s", i, line)
 	}
-	before := settled(b)
+	window.closes()
 	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "reset"}) // acts on the next window probe
 	b.eventually("it breaks", func() bool { return len(b.told()) > 0 })
 	b.toldOf(brokenText)
 	b.rule(netsim.Rule{})
 	b.later("the queue is sent", func() bool { return b.Stats().Waiting == 0 })
 	s := b.Stats()
-	if s.Lost == 0 || s.Again != 0 || s.Sent+s.Lost != 3001 || before.Sent == 0 {
+	if s.Lost == 0 || s.Again != 0 || s.Sent+s.Lost != 3001 {
 		t.Errorf("%+v", s)
 	}
 	got := b.server.Records()
@@ -286,17 +295,32 @@ func TestWithoutABufferNothingIsSentTwice(t *testing.T) {
 	}
 }
 
-// settled waits until the server's TCP takes no more.
-func settled(b *bench) syslog.Stats {
+// A window is how much the server's TCP says that it takes.
+type window struct {
+	b   *bench
+	tap network.Tap
+}
+
+// watchWindow looks at the window from now on.
+func (b *bench) watchWindow() window {
 	b.t.Helper()
-	for last := b.Stats(); ; {
-		if clock.System().Sleep(b.t.Context(), 50*time.Millisecond) != nil {
-			b.t.Fatal("stopped")
-		}
-		now := b.Stats()
-		if now.Sent == last.Sent && now.Sent > 0 {
-			return now
-		}
-		last = now
+	shut, err := pcapfilter.Compile("tcp src port 514 and tcp[tcpflags] & tcp-rst == 0 and tcp[14:2] == 0", pcapfilter.Options{})
+	if err != nil {
+		b.t.Fatal(err)
 	}
+	tap, err := b.world.Network().Tap(network.TapConfig{Interface: "Data 1", Match: shut.Match, Sink: func(network.Frame) {}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { tap.Close() })
+	return window{b, tap}
+}
+
+// closes waits until the server's TCP takes no more.
+func (w window) closes() {
+	w.b.t.Helper()
+	w.b.eventually("the window is closed", func() bool {
+		_, kept := w.tap.Stats()
+		return kept > 0
+	})
 }
