@@ -262,6 +262,59 @@ func TestTheDiskIsFull(t *testing.T) {
 	b.toldOf(text)
 }
 
+// Once there is room again the disk holds what waits, whatever became meanwhile of what
+// the sender had taken from memory.
+func TestTheDiskIsUsedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		options string
+		rule    netsim.Rule
+	}{
+		"the server is away":         {"", netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"}},
+		"the server reads no longer": {"after: 4 records, then: stop-reading", netsim.Rule{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newDiskBench(t, c.options, 0)
+			b.rule(c.rule)
+			var full atomic.Bool
+			full.Store(true)
+			b.options.Room = func(n int64) error {
+				if n > 0 && full.Load() {
+					return syscall.ENOSPC
+				}
+				return nil
+			}
+			window := b.watchWindow()
+			b.start()
+			b.push("number 0")
+			if c.options == "" {
+				b.eventually("both are told", func() bool { return len(b.told()) == 2 })
+			} else {
+				b.await(4)
+			}
+			line := strings.Repeat("x", 900)
+			for i := 1; i <= 1000; i++ {
+				b.push("number %d %s", i, line)
+			}
+			if c.options != "" {
+				window.closes()
+			}
+			full.Store(false)
+			b.later("the disk has the last of them", func() bool {
+				last := ""
+				files, _ := filepath.Glob(filepath.Join(b.options.Dir, "*.queue"))
+				if len(files) > 0 {
+					text, _ := os.ReadFile(files[len(files)-1])
+					last = string(text)
+				}
+				return strings.HasSuffix(last, "number 1000 "+line+"\n")
+			})
+			if s := b.Stats(); s.Dropped != 0 || s.Waiting == 0 {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
 // The bound of the buffer on disk holds, and what is dropped is one run.
 func TestTheBufferIsBounded(t *testing.T) {
 	b := newDiskBench(t, "", 0)

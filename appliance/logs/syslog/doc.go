@@ -46,8 +46,10 @@
 // Push appends to memory and returns. With a buffer on disk, the keeper (a goroutine)
 // writes what is there to the disk, from where the sender (another) reads it: the disk
 // is always ahead of the wire, or a crash would lose records. If the disk has no room,
-// the sender takes records from memory. Files of the buffer are the records as they are
-// sent, and a position that follows the acknowledgements.
+// the sender takes records from memory, and the keeper goes on trying: what the sender
+// has taken is still the oldest in the queue, and is written like the rest. Files of the
+// buffer are the records as they are sent, and a position that follows the
+// acknowledgements.
 //
 // Where the bound is reached new records are dropped until half of the queue is free.
 // The first record after the gap says how many are missing, in the stream itself, and so

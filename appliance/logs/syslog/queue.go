@@ -68,7 +68,6 @@ type queue struct {
 	disk   sync.Mutex // held while the disk works; taken before mu
 	spool  *spool     // nil: memory only
 	failed bool       // the last attempt to write to the disk did
-	lent   int        // bytes of fifo that the sender has taken
 	stored atomic.Int64
 	batch  [batchSize]byte
 
@@ -94,13 +93,11 @@ func (q *queue) room(n int64) bool {
 	return q.fresh.size+n <= q.memory && q.fresh.size+q.stored.Load()+n <= q.limit
 }
 
-// store brings what is in memory to the disk. It reports whether there was anything.
+// store brings what is in memory to the disk. It reports whether there was anything. What
+// the sender has taken comes along: it is the oldest there is, on disk as in memory.
 func (q *queue) store(scratch []byte) (bool, error) {
 	q.disk.Lock()
 	defer q.disk.Unlock()
-	if q.lent > 0 {
-		return false, nil // the sender brings it away
-	}
 	q.mu.Lock()
 	b := q.fresh.read(scratch)
 	q.mu.Unlock()
@@ -132,17 +129,14 @@ func (q *queue) take() ([]byte, error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	b := q.fresh.read(q.batch[:])
-	q.lent = len(b)
-	return b, nil
+	return q.fresh.read(q.batch[:]), nil
 }
 
 // done removes the first n bytes of what was taken.
 func (q *queue) done(n, records int) error {
 	q.disk.Lock()
 	defer q.disk.Unlock()
-	if q.lent > 0 || q.spool == nil {
-		q.lent = 0
+	if q.spool == nil || q.spool.size == 0 {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.fresh.drop(n, records)
