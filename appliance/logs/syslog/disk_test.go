@@ -1,11 +1,13 @@
 package syslog_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -88,6 +90,42 @@ func TestTheQueueOutlivesThePusher(t *testing.T) {
 	}
 	b.push("number 100")
 	wantRun(t, numbers(t, b.await(3+101)), 0, 100)
+}
+
+// Nothing is lost in memory when a Pusher is closed: not what was pushed last, and not
+// what the disk had no room for before.
+func TestWhatIsInMemoryOutlivesThePusher(t *testing.T) {
+	b := newDiskBench(t, "", 0)
+	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	var full atomic.Bool
+	b.options.Room = func(n int64) error {
+		if n > 0 && full.Load() {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	const n = 50
+	for i := range n {
+		b.start()
+		b.push("number %d", i)
+		if err := b.Close(ended); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full.Store(true)
+	b.start()
+	b.push("number %d", n)
+	b.eventually("the disk is full", func() bool {
+		return slices.ContainsFunc(b.told(), func(s string) bool { return strings.HasSuffix(s, "cannot be written") })
+	})
+	full.Store(false)
+	b.stop()
+
+	b.rule(netsim.Rule{})
+	b.start()
+	wantRun(t, numbers(t, b.await(3+n+1)), 0, n)
 }
 
 // A queue takes its room once, however often its Pusher is made anew; and one that is

@@ -25,6 +25,7 @@ type Pusher struct {
 	work    chan struct{} // for the keeper
 	more    chan struct{} // for the sender
 	running sync.WaitGroup
+	shut    sync.Once
 
 	mu       sync.Mutex // guards what follows; taken before queue.mu
 	closed   bool
@@ -226,25 +227,27 @@ func (p *Pusher) count(f func(*Stats)) {
 
 // Close sends what is waiting, if there is a connection or one is being made, and ends
 // the Pusher. It waits for that for two seconds at most, and no longer than ctx. What the
-// server has not got then is kept on disk or, without a buffer there, lost.
-func (p *Pusher) Close(ctx context.Context) error {
+// server has not got then is kept on disk or, without a buffer or room there, lost. Who
+// calls Close again waits for the first call.
+func (p *Pusher) Close(ctx context.Context) (err error) {
+	p.shut.Do(func() { err = p.close(ctx) })
+	return err
+}
+
+func (p *Pusher) close(ctx context.Context) error {
 	p.mu.Lock()
-	again := p.closed
 	p.closed = true
 	p.mu.Unlock()
-	if again {
-		p.running.Wait()
-		return nil
-	}
 	close(p.closing)
 	stop := context.AfterFunc(ctx, p.end)
 	defer stop()
 	late := clock.System().AfterFunc(farewell, p.end)
 	defer late()
 	p.running.Wait()
-	bytes, records := p.queue.waiting()
-	if p.queue.spool == nil && records > 0 {
-		p.options.Logger.Info("a syslog push ended with messages waiting", "subscription", p.settings.Subscription, "messages", records, "bytes", bytes)
+	if err := p.queue.keep(); err != nil {
+		bytes, records := p.queue.unkept()
+		p.options.Logger.Warn("a syslog push ended with messages that are lost", "subscription", p.settings.Subscription,
+			"messages", records, "bytes", bytes, "err", err)
 	}
 	return p.queue.close()
 }

@@ -1,6 +1,7 @@
 package syslog
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 )
@@ -61,7 +62,7 @@ func (f *fifo) drop(n, records int) {
 
 // A queue is what waits to be sent: records in memory and, with a buffer on disk, older
 // ones there. Only put is for any number of goroutines at once; store is the keeper's,
-// take and done are the sender's.
+// take and done are the sender's, and keep is for when both have ended.
 type queue struct {
 	memory, limit int64 // bounds of what is in memory, and of all
 
@@ -148,6 +149,32 @@ func (q *queue) done(n, records int) error {
 	err := q.spool.advance(n, records)
 	q.stored.Store(q.spool.size)
 	return err
+}
+
+// errNoBuffer says why what is in memory is not kept.
+var errNoBuffer = errors.New("there is no buffer on disk")
+
+// keep brings all that is in memory to the disk.
+func (q *queue) keep() error {
+	if _, records := q.unkept(); records == 0 {
+		return nil
+	}
+	if q.spool == nil {
+		return errNoBuffer
+	}
+	scratch := make([]byte, batchSize)
+	for {
+		if stored, err := q.store(scratch); err != nil || !stored {
+			return err
+		}
+	}
+}
+
+// unkept is how much is in memory only.
+func (q *queue) unkept() (bytes int64, records int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.fresh.size, q.fresh.records
 }
 
 // close lets go of the disk.
