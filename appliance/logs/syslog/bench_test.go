@@ -126,28 +126,18 @@ func newForwarder(b *testing.B, port int) io.Writer {
 	if err != nil {
 		b.Skip("rsyslogd is not installed")
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	in := free.Addr().String()
-	_, inPort, _ := net.SplitHostPort(in)
-	free.Close()
 	dir := b.TempDir()
-	config := fmt.Sprintf(`global(workDirectory="%s")
+	r := &rsyslogd{t: b, dir: dir, protocols: []string{"tcp"}, config: func(in int) string {
+		return fmt.Sprintf(`global(workDirectory="%s")
 module(load="imptcp")
 template(name="raw" type="string" string="%%rawmsg%%")
-input(type="imptcp" address="127.0.0.1" port="%s")
+input(type="imptcp" address="127.0.0.1" port="%d")
 action(type="omfwd" target="127.0.0.1" port="%d" protocol="tcp" template="raw")
-`, dir, inPort, port)
-	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(config), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	r := &rsyslogd{t: b, dir: dir}
-	r.port = free.Addr().(*net.TCPAddr).Port
+`, dir, in, port)
+	}}
 	r.start(path)
 	b.Cleanup(r.kill)
-	c, err := net.Dial("tcp", in)
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
 	if err != nil {
 		b.Fatal(err)
 	}

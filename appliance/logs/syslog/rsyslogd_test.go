@@ -2,7 +2,6 @@ package syslog_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -12,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,10 +25,12 @@ import (
 
 // rsyslogd is Debian's, with the records that it gets in a file.
 type rsyslogd struct {
-	t    testing.TB
-	dir  string
-	port int
-	cmd  *exec.Cmd
+	t         testing.TB
+	dir       string
+	config    func(port int) string
+	protocols []string // at the port
+	port      int
+	cmd       *exec.Cmd
 }
 
 // newRsyslogd starts one that listens on TCP and UDP, or in TLS. Without it the test is
@@ -45,36 +47,30 @@ func newRsyslogd(t testing.TB, ca *peers.Authority) *rsyslogd {
 		}
 		t.Skip("rsyslogd is not installed")
 	}
-	r := &rsyslogd{t: t, dir: t.TempDir()}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	r := &rsyslogd{t: t, dir: t.TempDir(), protocols: []string{"tcp", "udp"}}
+	global, module := "", ""
+	if ca != nil {
+		global, module = r.tls(ca)
 	}
-	r.port = free.Addr().(*net.TCPAddr).Port
-	free.Close()
-	config := fmt.Sprintf(`global(workDirectory="%s" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off")
+	r.config = func(port int) string {
+		return global + fmt.Sprintf(`global(workDirectory="%s" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off")
 module(load="imtcp"%s)
 module(load="imudp")
 template(name="raw" type="string" string="%%rawmsg%%\n")
 input(type="imtcp" address="127.0.0.1" port="%d")
 input(type="imudp" address="127.0.0.1" port="%d" rcvbufSize="1m")
 action(type="omfile" file="%s" template="raw")
-`, r.dir, r.tls(ca), r.port, r.port, r.file())
-	if ca != nil {
-		config = fmt.Sprintf("global(defaultNetstreamDriverCAFile=%[1]q defaultNetstreamDriverCertFile=%[2]q defaultNetstreamDriverKeyFile=%[3]q)\n",
-			filepath.Join(r.dir, "ca.pem"), filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem")) + config
+`, r.dir, module, port, port, r.file())
 	}
-	r.write("conf", config)
 	r.start(path)
 	t.Cleanup(r.kill)
 	return r
 }
 
-// tls writes the certificate files, and is the module's parameters.
-func (r *rsyslogd) tls(ca *peers.Authority) string {
-	if ca == nil {
-		return ""
-	}
+// tls writes the certificate files; they are named in a line of the configuration, and
+// in the module's parameters.
+func (r *rsyslogd) tls(ca *peers.Authority) (global, module string) {
+	r.t.Helper()
 	own, err := ca.PEM()
 	if err != nil {
 		r.t.Fatal(err)
@@ -90,7 +86,9 @@ func (r *rsyslogd) tls(ca *peers.Authority) string {
 	r.write("ca.pem", string(own))
 	r.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})))
 	r.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
-	return ` streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="anon"`
+	global = fmt.Sprintf("global(defaultNetstreamDriverCAFile=%q defaultNetstreamDriverCertFile=%q defaultNetstreamDriverKeyFile=%q)\n",
+		filepath.Join(r.dir, "ca.pem"), filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem"))
+	return global, ` streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="anon"`
 }
 
 func (r *rsyslogd) write(name, text string) {
@@ -102,28 +100,79 @@ func (r *rsyslogd) write(name, text string) {
 
 func (r *rsyslogd) file() string { return filepath.Join(r.dir, "records") }
 
-// start returns when it listens.
+// start returns when it listens: at the port that it had or, the first time, at any.
 func (r *rsyslogd) start(path string) {
 	r.t.Helper()
-	var out bytes.Buffer
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	for anyPort := r.port == 0; ; {
+		if anyPort {
+			r.port = freePort(r.t)
+		}
+		r.write("conf", r.config(r.port))
+		if r.launch(ctx, path) {
+			return
+		}
+		r.kill()
+		if ctx.Err() != nil {
+			r.t.Fatalf("rsyslogd does not listen: %s", r.said())
+		}
+	}
+}
+
+// launch reports whether it listens. It does not where somebody else was faster.
+func (r *rsyslogd) launch(ctx context.Context, path string) bool {
+	r.t.Helper()
+	out, err := os.Create(filepath.Join(r.dir, "said"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer out.Close()
 	r.cmd = exec.Command(path, "-n", "-f", filepath.Join(r.dir, "conf"), "-i", filepath.Join(r.dir, "pid"), "-C")
-	r.cmd.Stdout, r.cmd.Stderr = &out, &out
+	r.cmd.Stdout, r.cmd.Stderr = out, out
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
-	defer cancel()
-	for {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.port))
-		if err == nil {
-			c.Close()
-			return
-		}
-		if clock.System().Sleep(ctx, 10*time.Millisecond) != nil {
-			r.kill()
-			r.t.Fatalf("rsyslogd does not listen: %s", out.String())
+	for slices.ContainsFunc(r.protocols, func(p string) bool { return !holds(r.cmd.Process.Pid, p, r.port) }) {
+		if strings.Contains(r.said(), "already in use") || clock.System().Sleep(ctx, 10*time.Millisecond) != nil {
+			return false
 		}
 	}
+	return true
+}
+
+func (r *rsyslogd) said() string {
+	text, _ := os.ReadFile(filepath.Join(r.dir, "said"))
+	return string(text)
+}
+
+// freePort is one that was free a moment ago.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// holds reports whether a port is a process's: any other's may answer there, too.
+func holds(pid int, protocol string, port int) bool {
+	table, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, protocol))
+	opened, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line) // number, local address, ..., inode
+		if len(f) < 10 || !strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+			continue
+		}
+		for _, name := range opened {
+			if to, _ := os.Readlink(name); to == "socket:["+f[9]+"]" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // kill is kill -9.
