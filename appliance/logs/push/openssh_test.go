@@ -65,13 +65,7 @@ func openSSH(t *testing.T, key string) (port uint16, hostKeys []string) {
 	if err := os.WriteFile(filepath.Join(dir, "authorized_keys"), []byte(key+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
-	if err != nil {
-		t.Fatal(err)
-	}
-	port = uint16(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
-	args := []string{"-D", "-e", "-f", "/dev/null", "-o", fmt.Sprintf("ListenAddress=127.0.0.1:%d", port), "-o", "PidFile=none",
+	args := []string{"-D", "-e", "-f", "/dev/null", "-o", "PidFile=none",
 		"-o", "StrictModes=no", "-o", "UsePAM=no", "-o", "PermitRootLogin=yes", "-o", "AuthorizedKeysFile=" + filepath.Join(dir, "authorized_keys")}
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		file := filepath.Join(dir, "host_"+kind)
@@ -89,18 +83,36 @@ func openSSH(t *testing.T, key string) (port uint16, hostKeys []string) {
 		hostKeys = append(hostKeys, line)
 		args = append(args, "-h", file)
 	}
-	cmd := exec.Command(sshd, args...)
-	said, err := cmd.StderrPipe()
+	var said []string
+	for range 5 { // somebody else may take the port first; sshd ends then
+		if port, said = launch(t, sshd, args); port != 0 {
+			return port, hostKeys
+		}
+	}
+	missing(t, "sshd does not start here: %q", said)
+	return 0, nil
+}
+
+// launch starts sshd until the test ends; port is 0 if it ended by itself, having said why.
+func launch(t *testing.T, sshd string, args []string) (port uint16, said []string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	port = uint16(l.Addr().(*net.TCPAddr).Port)
+	l.Close()
+	cmd := exec.Command(sshd, append([]string{"-o", fmt.Sprintf("ListenAddress=127.0.0.1:%d", port)}, args...)...)
+	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(said)
-	var heard []string
+	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
-		heard = append(heard, lines.Text())
+		said = append(said, lines.Text())
 		if strings.Contains(lines.Text(), "Server listening") {
 			drained := make(chan struct{})
 			go func() {
@@ -113,12 +125,11 @@ func openSSH(t *testing.T, key string) (port uint16, hostKeys []string) {
 				<-drained
 				_ = cmd.Wait()
 			})
-			return port, hostKeys
+			return port, said
 		}
 	}
 	_ = cmd.Wait()
-	missing(t, "sshd does not start here: %q", heard)
-	return 0, nil
+	return 0, said
 }
 
 // OpenSSH takes the files, and is scanned and known by any of its keys.
