@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/push"
 )
@@ -123,6 +124,36 @@ func TestWhatAnEarlierLifeWroteIsCarriedAwayInTime(t *testing.T) {
 	d.StartPushing()
 	d.clock.Advance(time.Hour)
 	c.list[0].sees(d, 1, "mail.@20150625T085003.s")
+}
+
+// A hasty clock has its first timer run out at once.
+type hasty struct {
+	clock.Clock
+	once sync.Once
+	runs sync.WaitGroup
+}
+
+func (h *hasty) AfterFunc(d time.Duration, f func()) (stop func() bool) {
+	stop = func() bool { return false }
+	hurries := false
+	h.once.Do(func() { hurries = true })
+	if !hurries {
+		return h.Clock.AfterFunc(d, f)
+	}
+	h.runs.Go(f)
+	return stop
+}
+
+// The time of a roll-over may come while the hub is being made.
+func TestATimerWaitsForWhatAnEarlierLifeWrote(t *testing.T) {
+	d := newDesk(t, 0, nil, carriedLogs())
+	d.mail(logs.Information, "before the restart")
+	d.Close(t.Context())
+	soon := &hasty{Clock: d.clock}
+	d.options.Clock = soon
+	d.open(carriedLogs())
+	soon.runs.Wait()
+	d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@20150625T085004.c"})
 }
 
 func TestWhatWaitsForAServerIsNotRemoved(t *testing.T) {

@@ -18,9 +18,10 @@
 // Every file of lines begins with three header lines (A6) that carry the time of the
 // line that made the file necessary, and ends with "End Logfile" once it is rolled over.
 // Files begin with their first line, so that an appliance's subscriptions, of which most
-// are silent, cost nothing. After a restart the file is continued, since only size, time and the
-// administrator roll over; the header is written again, as the version and the zone of
-// what follows may be new. A line that a crash cut short is removed when the hub is made.
+// are silent, cost nothing. After a restart the file is continued, since only size, time
+// and the administrator roll over, and so it is when a subscription that was deleted comes
+// back; the header is written again, as the version and the zone of what follows may be
+// new. A line that a crash cut short is removed then.
 //
 // Configuration history is different: each of its files is one document.
 //

@@ -49,24 +49,30 @@ type file struct {
 	told   bool
 }
 
-// resume goes on with the file that an earlier life left. A line that was cut short is
-// removed; of several current files all but the newest are saved.
+// resume goes on with the file that an earlier life, or an earlier subscription of this
+// name, has left. Lines that were cut short are removed. Of several current files, and of
+// those that would be called otherwise now, none but the newest stays current.
 func (f *file) resume() error {
 	names, err := f.list(current)
-	if err != nil || len(names) == 0 {
+	if err != nil {
 		return err
 	}
-	for _, n := range names[:len(names)-1] {
-		if err := f.save(n); err != nil {
+	for i, n := range names {
+		size, err := f.mend(n)
+		if err != nil {
+			return err
+		}
+		if i < len(names)-1 || !strings.HasPrefix(n, f.prefix()+".@") {
+			err = f.save(n)
+		} else {
+			f.name, f.size, f.resumed = n, size, true
+			err = f.link()
+		}
+		if err != nil {
 			return err
 		}
 	}
-	f.name = names[len(names)-1]
-	if f.size, err = f.mend(f.name); err != nil {
-		return err
-	}
-	f.resumed = true
-	return f.link()
+	return nil
 }
 
 // mend cuts a file behind its last whole line, and returns its length.

@@ -99,8 +99,8 @@ type routes struct {
 	byName map[string]*subscription
 }
 
-// New returns a hub with the subscriptions of list. Lines that a crash cut short are
-// made whole: what is left of them is removed. The caller closes the hub.
+// New returns a hub with the subscriptions of list, which go on with the files that they
+// left. Lines that a crash cut short are removed. The caller closes the hub.
 func New(o Options, list []Subscription) (*Hub, error) {
 	if o.Zone == nil {
 		o.Zone = func() *time.Location { return time.UTC }
@@ -120,28 +120,7 @@ func New(o Options, list []Subscription) (*Hub, error) {
 	if err := h.Configure(list); err != nil {
 		return nil, errors.Join(err, h.Close(context.Background()))
 	}
-	if err := h.mend(); err != nil {
-		return nil, errors.Join(err, h.Close(context.Background()))
-	}
 	return h, nil
-}
-
-// mend repairs what a crash left. Directories that nothing was ever written to are not
-// looked at.
-func (h *Hub) mend() error {
-	entries, err := h.o.Files.ReadDir(files.Pub)
-	if err != nil {
-		return fmt.Errorf("look for logs: %w", err)
-	}
-	r := h.routes.Load()
-	for _, e := range entries {
-		if s := r.byName[e.Name()]; s != nil {
-			if err := s.file.resume(); err != nil {
-				return fmt.Errorf("go on with the log %s: %w", s.name, err)
-			}
-		}
-	}
-	return nil
 }
 
 // Write hands an entry to every subscription that takes it. It does not block: what a
@@ -171,7 +150,7 @@ func (h *Hub) Document(t Type, body []byte) {
 
 // Configure makes the subscriptions those of list. What was written before goes where
 // it would have gone; a subscription that is no longer there ends with it, and its
-// files stay.
+// files stay. A new one goes on with the files that one of its name has left.
 func (h *Hub) Configure(list []Subscription) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -184,8 +163,9 @@ func (h *Hub) Configure(list []Subscription) error {
 	for _, conf := range list {
 		s := old.byName[conf.Name]
 		if s == nil {
-			s = newSubscription(h, conf.Name)
-			errs = append(errs, h.show(conf.Name))
+			var err error
+			s, err = h.add(conf)
+			errs = append(errs, err)
 		}
 		s.configure(conf)
 		if h.pushing {
@@ -203,6 +183,19 @@ func (h *Hub) Configure(list []Subscription) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// add makes a subscription, which goes on where the last one of its name ended, in this
+// life or an earlier one. It works, be it anew, where an error says that it does not.
+func (h *Hub) add(conf Subscription) (*subscription, error) {
+	s := newSubscription(h, conf)
+	if err := h.show(conf.Name); err != nil {
+		return s, fmt.Errorf("show the log %s: %w", conf.Name, err)
+	}
+	if err := s.file.resume(); err != nil {
+		return s, fmt.Errorf("go on with the log %s: %w", conf.Name, err)
+	}
+	return s, nil
 }
 
 // StartPushing opens the ways to the servers: what is written from now on is pushed, and

@@ -453,7 +453,25 @@ func TestReconfiguring(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "four"})
-	d.want(len(d.names("system_logs")), 2)
+	const at = "Thu Jun 25 08:50:03 2015 Info: "
+	d.want(d.read("system_logs/system.@20150625T085003.c"), header+at+"three\n"+header+at+"four\n")
+	d.want(d.names("system_logs"), []string{"system.@20150625T085003.c"})
+}
+
+// What a log of this name left under another is finished: it has one current file.
+func TestALogThatComesBackUnderAnotherFileName(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "one")
+	if err := d.Configure(nil); err != nil {
+		t.Fatal(err)
+	}
+	renamed := mailLogs()
+	renamed.File = "post"
+	if err := d.Configure([]logs.Subscription{renamed}); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "two")
+	d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "post.@20150625T085003.c"})
 }
 
 // A stuck disk: the buffer is smaller than what is written before the drainer's turn.

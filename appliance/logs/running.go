@@ -17,7 +17,7 @@ import (
 type subscription struct {
 	hub  *Hub
 	name string
-	file file // the drainer's; before there is one, New's
+	file file // the drainer's; before there is one, Configure's
 
 	mu       sync.Mutex // held for no call that can block
 	conf     Subscription
@@ -65,9 +65,11 @@ const (
 	schedule // the time of a roll-over has come
 )
 
-func newSubscription(h *Hub, name string) *subscription {
-	s := &subscription{hub: h, name: name, progress: make(chan struct{})}
-	s.file = file{hub: h, dir: dirOf(name), subscription: name, lost: s.lose, saved: s.wakeCarrier}
+// newSubscription returns one that has yet to be configured. Until then its file may be
+// resumed.
+func newSubscription(h *Hub, conf Subscription) *subscription {
+	s := &subscription{hub: h, name: conf.Name, progress: make(chan struct{})}
+	s.file = file{hub: h, dir: dirOf(s.name), subscription: s.name, conf: conf, lost: s.lose, saved: s.wakeCarrier}
 	return s
 }
 
@@ -235,9 +237,7 @@ func (s *subscription) configure(conf Subscription) {
 	s.mu.Lock()
 	old := s.conf
 	s.conf, s.textual = conf, conf.Type.Kind().Form == Lines
-	if old.Name == "" { // new: nothing can be under way
-		s.file.conf = conf
-	} else if old != conf {
+	if old.Name != "" && old != conf {
 		s.jobs = append(s.jobs, job{what: reconfigure, conf: conf})
 		s.wake()
 	}
