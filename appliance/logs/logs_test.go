@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -472,6 +473,34 @@ func TestALogThatComesBackUnderAnotherFileName(t *testing.T) {
 	}
 	d.mail(logs.Information, "two")
 	d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "post.@20150625T085003.c"})
+}
+
+// Who wants to read what was written does not wait for what is written meanwhile, without
+// end as here: each file that is removed is worth two lines that fill another.
+func TestFlushEndsWhileALogIsWritten(t *testing.T) {
+	conf := mailLogs()
+	conf.MaxSize, conf.MaxFiles, conf.Alert = logs.LeastSize, 1, true
+	var d *desk
+	var busy atomic.Bool
+	fill := func() {
+		d.mail(logs.Information, "%060000d", 0)
+		d.mail(logs.Information, "%060000d", 0)
+	}
+	d = newDesk(t, 0, func(o *logs.Options) {
+		o.Trouble = func(logs.Trouble) {
+			if busy.Load() {
+				fill()
+			}
+		}
+	}, conf)
+	busy.Store(true)
+	defer busy.Store(false)
+	fill()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := d.Flush(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 // A stuck disk: the buffer is smaller than what is written before the drainer's turn.

@@ -25,6 +25,8 @@ type subscription struct {
 	push     Pusher  // nil: not pushed
 	carrier  Carrier // nil: files stay
 	jobs     []job
+	taken    int // jobs that the drainer has, or had
+	done     int // of these
 	waiting  int // bytes in jobs
 	lost     int // lines since the log last said so
 	lostEver int
@@ -167,28 +169,33 @@ func (s *subscription) wake() {
 
 // drain carries out jobs until there are none.
 func (s *subscription) drain() {
-	for {
+	for busy := true; busy; {
 		s.mu.Lock()
-		if len(s.jobs) == 0 && s.file.open == nil {
-			s.draining = false
-			s.step()
-			s.mu.Unlock()
-			return
-		}
 		jobs := s.jobs
 		s.jobs, s.waiting = nil, 0
+		s.taken += len(jobs)
 		s.mu.Unlock()
 		for _, j := range jobs {
 			s.do(j)
 		}
-		if len(jobs) == 0 { // and none since: let go of the file
+		if s.idle() { // so that who waits for these jobs finds the file let go of
 			s.file.close()
 		}
 		s.mu.Lock()
 		s.recycle(jobs)
+		s.done = s.taken
+		busy = len(s.jobs) > 0
+		s.draining = busy
 		s.step()
 		s.mu.Unlock()
 	}
+}
+
+// idle reports whether no jobs wait.
+func (s *subscription) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.jobs) == 0
 }
 
 // step tells who waits for progress that there was some.
@@ -354,11 +361,14 @@ func (s *subscription) end() {
 
 // flush waits until what was enqueued before is done.
 func (s *subscription) flush(ctx context.Context) error {
+	s.mu.Lock()
+	all := s.taken + len(s.jobs)
+	s.mu.Unlock()
 	for {
 		s.mu.Lock()
-		idle, progress := !s.draining, s.progress
+		done, progress := s.done, s.progress
 		s.mu.Unlock()
-		if idle {
+		if done >= all {
 			return nil
 		}
 		select {
