@@ -42,6 +42,10 @@
 // every connection: so one that had trouble does not push the others' either, until a
 // line comes that is about something else, or a minute has passed.
 //
+// When a push is changed, the old Pusher is given time to send what it has before the new
+// one opens, as their queue on disk is the same. All that a commit ends do that at once,
+// and what is logged meanwhile is kept for the new ones.
+//
 // Finished files of a subscription that is pushed by FTP or SCP are carried away by
 // package push, which is woken at each roll-over and finds in the directory what waits.
 // Such a subscription has no limit on the number of its files: a server that is away for

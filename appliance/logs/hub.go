@@ -160,6 +160,7 @@ func (h *Hub) Configure(list []Subscription) error {
 	old := h.routes.Load()
 	next := &routes{map[Type][]*subscription{}, map[string]*subscription{}}
 	var errs []error
+	var ending []closer
 	for _, conf := range list {
 		s := old.byName[conf.Name]
 		if s == nil {
@@ -167,10 +168,7 @@ func (h *Hub) Configure(list []Subscription) error {
 			s, err = h.add(conf)
 			errs = append(errs, err)
 		}
-		s.configure(conf)
-		if h.pushing {
-			s.startPush()
-		}
+		ending = append(ending, s.configure(conf, h.pushing)...)
 		next.byName[conf.Name] = s
 		next.byType[conf.Type] = append(next.byType[conf.Type], s)
 	}
@@ -179,7 +177,34 @@ func (h *Hub) Configure(list []Subscription) error {
 		if next.byName[name] == nil {
 			h.o.Files.Unalias(path.Join(files.Log, name))
 			s.end()
-			errs = append(errs, s.flush(context.Background()), s.stopPush(context.Background()))
+			errs = append(errs, s.flush(context.Background()))
+			ending = append(ending, s.release()...)
+		}
+	}
+	errs = append(errs, closeAll(context.Background(), ending))
+	for _, conf := range list {
+		if h.pushing {
+			next.byName[conf.Name].startPush()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A closer is a Pusher or a Carrier.
+type closer interface {
+	Close(ctx context.Context) error
+}
+
+// closeAll closes all of them at once, as each may take its time.
+func closeAll(ctx context.Context, list []closer) error {
+	ends := make(chan error)
+	for _, c := range list {
+		go func() { ends <- c.Close(ctx) }()
+	}
+	var errs []error
+	for range list {
+		if err := <-ends; err != nil {
+			errs = append(errs, fmt.Errorf("end a push: %w", err))
 		}
 	}
 	return errors.Join(errs...)
@@ -349,17 +374,13 @@ func (h *Hub) Close(ctx context.Context) error {
 	h.closed = true
 	list, _ := h.named(nil)
 	h.routes.Store(&routes{})
-	var errs []error
 	for _, s := range list {
 		s.end()
 	}
 	h.drainers.Wait()
-	ends := make(chan error)
+	var ending []closer
 	for _, s := range list {
-		go func() { ends <- s.stopPush(ctx) }()
+		ending = append(ending, s.release()...)
 	}
-	for range list {
-		errs = append(errs, <-ends)
-	}
-	return errors.Join(errs...)
+	return closeAll(ctx, ending)
 }

@@ -3,7 +3,6 @@ package logs
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -23,6 +22,7 @@ type subscription struct {
 	conf     Subscription
 	textual  bool    // its files are lines
 	push     Pusher  // nil: not pushed
+	relay    *relay  // instead of push until it is open; nil: that is not to come
 	carrier  Carrier // nil: files stay
 	jobs     []job
 	taken    int // jobs that the drainer has, or had
@@ -132,8 +132,14 @@ func (s *subscription) send(e Entry, l Level, text string) {
 	if e.origin == "" {
 		s.mute = time.Time{}
 	}
-	if s.push != nil && e.origin != s.name && !e.Time.Before(s.mute) {
-		s.push.Push(e.Time.In(s.zone), l.String(), text)
+	if e.origin == s.name || e.Time.Before(s.mute) {
+		return
+	}
+	switch at := e.Time.In(s.zone); {
+	case s.push != nil:
+		s.push.Push(at, l.String(), text)
+	case s.relay != nil:
+		s.relay.push(message{at, l.String(), text})
 	}
 }
 
@@ -239,9 +245,11 @@ func (s *subscription) lose(n int) {
 }
 
 // configure changes the settings; lines written before are dealt with under the old
-// ones. A push that is to be another ends.
-func (s *subscription) configure(conf Subscription) {
+// ones. It returns what the caller is to close, if the push is to be another, before it
+// calls startPush; what is written meanwhile is kept for that if it is to come.
+func (s *subscription) configure(conf Subscription, pushing bool) (ending []closer) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	old := s.conf
 	s.conf, s.textual = conf, conf.Type.Kind().Form == Lines
 	if old.Name != "" && old != conf {
@@ -251,12 +259,13 @@ func (s *subscription) configure(conf Subscription) {
 	if old.Schedule != conf.Schedule || old.Seconds != conf.Seconds || old.Clock != conf.Clock || old.Day != conf.Day {
 		s.setTimer()
 	}
-	s.mu.Unlock()
 	if old.Push != conf.Push || old.Remote != conf.Remote || old.Method != conf.Method {
-		if err := s.stopPush(context.Background()); err != nil {
-			s.hub.o.Logger.Error("a push does not end", "subscription", s.name, "err", err)
-		}
+		ending = s.releaseLocked()
 	}
+	if pushing && conf.Method == Syslog && s.hub.o.Push != nil && s.push == nil {
+		s.relay = &relay{limit: s.hub.o.Buffer}
+	}
+	return ending
 }
 
 // startPush opens the way to the server, if there is to be one and it is not open.
@@ -264,22 +273,32 @@ func (s *subscription) startPush() {
 	s.mu.Lock()
 	conf, open := s.conf, s.push != nil || s.carrier != nil
 	s.mu.Unlock()
-	if !open && conf.Method.Carries() && s.hub.o.Carry != nil {
+	switch {
+	case open:
+	case conf.Method.Carries() && s.hub.o.Carry != nil:
 		s.carry(s.hub.o.Carry(conf, s.file.dir, s.finished, s.carryTrouble))
-		return
+	case conf.Method == Syslog && s.hub.o.Push != nil:
+		p, err := s.hub.o.Push(conf, s.pushTrouble)
+		s.pushBy(p, err)
 	}
-	if open || conf.Method != Syslog || s.hub.o.Push == nil {
-		return
+}
+
+// pushBy has a Pusher, if it could be opened, push what the relay kept and what follows.
+func (s *subscription) pushBy(p Pusher, err error) {
+	s.mu.Lock()
+	kept := s.relay
+	s.relay = nil
+	if err == nil {
+		s.push = p
+		if kept != nil {
+			kept.pour(p)
+		}
 	}
-	p, err := s.hub.o.Push(conf, s.pushTrouble)
+	s.mu.Unlock()
 	if err != nil {
 		s.hub.o.Logger.Error("a syslog push does not start", "subscription", s.name, "err", err)
 		s.pushTrouble(syslog.Event{Kind: syslog.DiskFailed, Text: "Log Error: Subscription " + s.name + ": The push to the syslog server cannot be started"})
-		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.push = p
 }
 
 // muteTime bounds how long a push error keeps a subscription from pushing the others'.
@@ -328,20 +347,23 @@ func (s *subscription) carryTrouble(text string) {
 	s.hub.o.Trouble(Trouble{s.name, PushFailed, text})
 }
 
-// stopPush ends the push.
-func (s *subscription) stopPush(ctx context.Context) error {
+// release takes the ways to the servers away; the caller closes them.
+func (s *subscription) release() []closer {
 	s.mu.Lock()
-	p, c := s.push, s.carrier
-	s.push, s.carrier = nil, nil
-	s.mu.Unlock()
-	var errs []error
-	if p != nil {
-		errs = append(errs, p.Close(ctx))
+	defer s.mu.Unlock()
+	return s.releaseLocked()
+}
+
+// releaseLocked is release for who has mu.
+func (s *subscription) releaseLocked() (ways []closer) {
+	if s.push != nil {
+		ways = append(ways, s.push)
 	}
-	if c != nil {
-		errs = append(errs, c.Close(ctx))
+	if s.carrier != nil {
+		ways = append(ways, s.carrier)
 	}
-	return errors.Join(errs...)
+	s.push, s.relay, s.carrier = nil, nil, nil
+	return ways
 }
 
 // end refuses further entries.

@@ -2,9 +2,11 @@ package logs_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ type server struct {
 	got     []string
 	closed  bool
 	trouble func(syslog.Event)
+	ends    func() error // what Close does; nil: nothing
 }
 
 func (s *server) Push(at time.Time, level, text string) {
@@ -34,8 +37,11 @@ func (s *server) Stats() syslog.Stats { return syslog.Stats{Sent: len(s.got)} }
 
 func (s *server) Close(context.Context) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closed = true
+	s.mu.Unlock()
+	if s.ends != nil {
+		return s.ends()
+	}
 	return nil
 }
 
@@ -90,15 +96,98 @@ func TestLinesArePushed(t *testing.T) {
 	}
 }
 
+// pushedTo is a mail log that is pushed to a server.
+func pushedTo(host, name string) logs.Subscription {
+	s := logs.NewSubscription(name, logs.Mail.Kind())
+	s.Method, s.Push = logs.Syslog, logs.Push{Host: host, Port: 514, Protocol: "tcp", Facility: "mail"}
+	return s
+}
+
+// What is logged while one push ends is the next one's, before all that follows.
+func TestLinesOfAChangeArePushed(t *testing.T) {
+	var servers []*server
+	var d *desk
+	d = newDesk(t, 0, func(o *logs.Options) {
+		o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
+			servers = append(servers, &server{ends: func() error {
+				d.mail(logs.Information, "meanwhile")
+				return nil
+			}})
+			return servers[len(servers)-1], nil
+		}
+	}, pushedTo("10.44.167.30", "mail_logs"))
+	d.StartPushing()
+	d.mail(logs.Information, "before")
+	if err := d.Configure([]logs.Subscription{pushedTo("10.44.167.31", "mail_logs")}); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "after")
+	d.want(servers[0].got, []string{"Jun 25 08:50:03 Info: before"})
+	d.want(servers[1].got, []string{"Jun 25 08:50:03 Info: meanwhile", "Jun 25 08:50:03 Info: after"})
+}
+
+// What a change has no room for is told where it is missing.
+func TestTooManyLinesOfAChange(t *testing.T) {
+	var servers []*server
+	var d *desk
+	d = newDesk(t, 0, func(o *logs.Options) {
+		o.Buffer = 1000
+		o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
+			servers = append(servers, &server{ends: func() error {
+				for range 3 {
+					d.mail(logs.Information, "%0400d", 0)
+				}
+				return nil
+			}})
+			return servers[len(servers)-1], nil
+		}
+	}, pushedTo("10.44.167.30", "mail_logs"))
+	d.StartPushing()
+	if err := d.Configure([]logs.Subscription{pushedTo("10.44.167.31", "mail_logs")}); err != nil {
+		t.Fatal(err)
+	}
+	const stamp = "Jun 25 08:50:03 "
+	line := stamp + "Info: " + strings.Repeat("0", 400)
+	d.want(servers[1].got, []string{line, line, stamp + "Warning: 1 messages were dropped: the buffer was full."})
+}
+
+// A commit waits for the slowest of the pushes that it ends, not for one after the other.
+func TestPushesEndTogether(t *testing.T) {
+	var ending atomic.Int32
+	together := make(chan struct{})
+	first := true
+	d := newDesk(t, 0, func(o *logs.Options) {
+		o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
+			if !first {
+				return &server{}, nil
+			}
+			return &server{ends: func() error {
+				if ending.Add(1) == 3 {
+					close(together)
+				}
+				select {
+				case <-together:
+					return nil
+				case <-time.After(10 * time.Second):
+					return errors.New("it ended alone")
+				}
+			}}, nil
+		}
+	}, pushedTo("10.44.167.30", "changed"), pushedTo("10.44.167.30", "changed_too"), pushedTo("10.44.167.30", "removed"))
+	d.StartPushing()
+	first = false
+	if err := d.Configure([]logs.Subscription{pushedTo("10.44.167.31", "changed"), pushedTo("10.44.167.31", "changed_too")}); err != nil {
+		t.Error(err)
+	}
+}
+
 // Two logs that are pushed to a server that closes every connection do not tell it of
 // each other's errors for ever. What else there is to push ends that, and so does time.
 func TestPushErrorsOfTwoLogs(t *testing.T) {
 	servers := map[string]*server{}
 	var list []logs.Subscription
 	for _, name := range []string{"mail_logs", "error_logs"} {
-		s := logs.NewSubscription(name, logs.Mail.Kind())
-		s.Method, s.Push = logs.Syslog, logs.Push{Host: "10.44.167.30", Port: 514, Protocol: "tcp", Facility: "mail"}
-		list = append(list, s)
+		list = append(list, pushedTo("10.44.167.30", name))
 	}
 	d := newDesk(t, 0, func(o *logs.Options) {
 		o.Push = func(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
