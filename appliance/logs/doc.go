@@ -23,6 +23,10 @@
 // back; the header is written again, as the version and the zone of what follows may be
 // new. A line that a crash cut short is removed then.
 //
+// A roll-over at a time of day is that of the appliance's clock and zone as they are by
+// then. Where the clock is set past it the file is rolled over within a minute. Intervals
+// are true time.
+//
 // Configuration history is different: each of its files is one document.
 //
 // # Nobody waits, nothing is lost silently

@@ -291,6 +291,54 @@ func TestRollOverByTime(t *testing.T) {
 	}
 }
 
+// A time of day is what the appliance's clock shows, also when that is set, and in the
+// zone that it is in by then.
+func TestRollOverByTimeFollowsTheClock(t *testing.T) {
+	at := func(clock string) time.Time {
+		c, err := time.ParseInLocation("15:04:05", clock, berlin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Date(2015, 6, 25, c.Hour(), c.Minute(), c.Second(), 0, berlin)
+	}
+	for name, c := range map[string]struct {
+		change func(*desk, *clock.Offset) // at 08:50:03; the roll-over is at 12:00
+		after  time.Duration
+	}{
+		"not set":        {func(*desk, *clock.Offset) {}, 3*time.Hour + 9*time.Minute + 57*time.Second},
+		"set forward":    {func(_ *desk, o *clock.Offset) { o.Set(at("11:50:03")) }, 9*time.Minute + 57*time.Second},
+		"set back":       {func(_ *desk, o *clock.Offset) { o.Set(at("08:40:03")) }, 3*time.Hour + 19*time.Minute + 57*time.Second},
+		"set past it":    {func(_ *desk, o *clock.Offset) { o.Set(at("12:30:00")) }, time.Minute},
+		"the day before": {func(_ *desk, o *clock.Offset) { o.Set(at("11:50:03").AddDate(0, 0, -1)) }, 9*time.Minute + 57*time.Second},
+		"another zone": {func(d *desk, _ *clock.Offset) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.zone = time.FixedZone("", 5*3600) // where it is 11:50:03
+		}, 9*time.Minute + 57*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf := mailLogs()
+			conf.Schedule, conf.Clock = logs.Daily, "12:00"
+			var offset *clock.Offset
+			d := newDesk(t, 0, func(o *logs.Options) {
+				offset = clock.NewOffset(o.Clock)
+				o.Clock = offset
+			}, conf)
+			d.mail(logs.Information, "before")
+			d.flush()
+			c.change(d, offset)
+			d.clock.Advance(c.after - time.Second)
+			if n := d.names("mail_logs"); len(n) != 1 {
+				t.Errorf("too early: %q", n)
+			}
+			d.clock.Advance(time.Second)
+			if n := d.names("mail_logs"); len(n) != 2 {
+				t.Errorf("not rolled over: %q", n)
+			}
+		})
+	}
+}
+
 func TestRollOverByHand(t *testing.T) {
 	d := newDesk(t, 0, nil)
 	if err := d.Rollover(t.Context(), "mail_logs"); err != nil || len(d.names("mail_logs")) != 0 {

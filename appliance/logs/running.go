@@ -35,6 +35,7 @@ type subscription struct {
 	progress chan struct{} // closed and renewed after each step of the drainer
 	spare    []byte
 	stopTime func() bool // stops the timer of the next roll-over by time
+	due      time.Time   // when that is
 
 	// mute is until when other subscriptions' push errors are not pushed: this one had an
 	// error of its own a short time ago. See doc.go.
@@ -401,6 +402,10 @@ func (s *subscription) flush(ctx context.Context) error {
 	}
 }
 
+// glance is how often the clock is looked at while a time of day is waited for: it may
+// have been set, by the administrator or on the machine, and the zone changed.
+const glance = time.Minute
+
 // setTimer arranges the next roll-over by time. It needs mu.
 func (s *subscription) setTimer() {
 	if s.stopTime != nil {
@@ -410,11 +415,31 @@ func (s *subscription) setTimer() {
 	if s.conf.Schedule == NoSchedule || s.ended {
 		return
 	}
-	now := s.hub.o.Clock.Now().In(s.hub.o.Zone())
-	s.stopTime = s.hub.o.Clock.AfterFunc(max(s.conf.next(now).Sub(now), time.Second), func() {
-		s.enqueue(job{what: schedule, at: s.hub.o.Clock.Now().In(s.hub.o.Zone())})
-	})
+	now := s.now()
+	s.due = s.conf.next(now)
+	wait := s.due.Sub(now)
+	if s.conf.Schedule != Interval {
+		wait = min(wait, glance)
+	}
+	s.stopTime = s.hub.o.Clock.AfterFunc(wait, s.ring)
 }
+
+// ring is called when a timer has run out. It rolls over if it is time to.
+func (s *subscription) ring() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	switch {
+	case s.ended, s.conf.Schedule == NoSchedule:
+	case s.conf.Schedule == Interval || !now.Before(s.due):
+		s.jobs = append(s.jobs, job{what: schedule, at: now})
+		s.wake()
+	default:
+		s.setTimer()
+	}
+}
+
+func (s *subscription) now() time.Time { return s.hub.o.Clock.Now().In(s.hub.o.Zone()) }
 
 // next is when a file is rolled over by time, after now.
 func (s Subscription) next(now time.Time) time.Time {
