@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 )
 
@@ -37,9 +38,10 @@ type subscription struct {
 	stopTime func() bool // stops the timer of the next roll-over by time
 	due      time.Time   // when that is
 
-	// mute is until when other subscriptions' push errors are not pushed: this one had an
-	// error of its own a short time ago. See doc.go.
-	mute time.Time
+	// muted says that other subscriptions' push errors are not pushed for a while, as this
+	// one has had an error of its own, when failed was. See doc.go.
+	muted  bool
+	failed clock.Mark
 
 	// The last stamp, kept as most lines share their second with the one before.
 	stamp  []byte
@@ -128,12 +130,11 @@ func (s *subscription) line(e Entry, l Level, text string) {
 	s.send(e, l, text)
 }
 
-// send pushes a text. The pusher makes it one line. What is no push error ends mute.
+// send pushes a text. The pusher makes it one line. What is no push error ends
+// the silence about others'.
 func (s *subscription) send(e Entry, l Level, text string) {
-	if e.origin == "" {
-		s.mute = time.Time{}
-	}
-	if e.origin == s.name || e.Time.Before(s.mute) {
+	s.muted = s.muted && e.origin != "" && s.hub.o.Clock.Since(s.failed) < muteTime
+	if e.origin == s.name || s.muted {
 		return
 	}
 	switch at := e.Time.In(s.zone); {
@@ -312,13 +313,12 @@ func (s *subscription) pushTrouble(e syslog.Event) {
 	if !e.Kind.Grave() {
 		level = Warning
 	}
-	now := s.hub.o.Clock.Now()
 	if e.Kind.Grave() {
 		s.mu.Lock()
-		s.mute = now.Add(muteTime)
+		s.muted, s.failed = true, s.hub.o.Clock.Mark()
 		s.mu.Unlock()
 	}
-	s.hub.Write(Entry{Time: now, Type: Mail, Level: level, Text: e.Text, origin: s.name})
+	s.hub.Write(Entry{Type: Mail, Level: level, Text: e.Text, origin: s.name})
 	if e.Kind.Grave() {
 		s.hub.o.Trouble(Trouble{s.name, PushFailed, e.Text})
 	}
