@@ -161,17 +161,19 @@ func (f *file) put(chunk []byte, at time.Time) {
 	f.complain(err)
 }
 
+// writeOut writes all or nothing.
 func (f *file) writeOut(head, chunk []byte) error {
 	if len(head) > 0 {
 		chunk = append(head, chunk...)
 	}
-	n, err := f.open.Write(chunk)
-	if err != nil && n > 0 { // the machine's disk is full: not half a line
-		err = errors.Join(err, f.open.Truncate(f.size))
-		n = 0
+	_, err := f.open.Write(chunk)
+	if err == nil {
+		f.size += int64(len(chunk))
+		return nil
 	}
-	f.size += int64(n)
-	if err != nil && f.size == 0 { // a file without a header is none
+	// Where the machine's disk is full a part may be there, be it told or not.
+	err = errors.Join(err, f.open.Truncate(f.size))
+	if f.size == 0 { // a file without a header is none
 		f.close()
 		err = errors.Join(err, f.hub.o.Files.Remove(path.Join(f.dir, f.name)))
 		f.name = ""
@@ -317,7 +319,7 @@ func (f *file) document(body []byte, at time.Time) {
 func (f *file) retire(at time.Time) {
 	if err := f.ready(); err == nil && f.open != nil && f.conf.Type.Kind().Form == Lines {
 		// A disk without room for its last line saves the file nevertheless.
-		_, _ = f.open.Write(appendLine(nil, at, Information, "End Logfile"))
+		_ = f.writeOut(nil, appendLine(nil, at, Information, "End Logfile"))
 	}
 	f.close()
 	if f.name == "" {

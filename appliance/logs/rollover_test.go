@@ -1,0 +1,194 @@
+package logs_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/logs"
+)
+
+func TestRollOverBySize(t *testing.T) {
+	conf := mailLogs()
+	conf.MaxSize = logs.LeastSize
+	conf.MaxFiles = 3
+	conf.Alert = true
+	d := newDesk(t, 0, nil, conf)
+	line := strings.Repeat("x", 1000)
+	for i := range 500 {
+		d.mail(logs.Information, "%03d %s", i, line)
+		if i%100 == 0 {
+			d.clock.Advance(time.Minute)
+		}
+	}
+	names := d.names("mail_logs")
+	if len(names) != 3 || !strings.HasSuffix(names[0], ".s") || !strings.HasSuffix(names[1], ".s") || !strings.HasSuffix(names[2], ".c") {
+		t.Fatalf("files: %q", names)
+	}
+	last := -1
+	for i, n := range names {
+		text := d.read("mail_logs/" + n)
+		if len(text) > logs.LeastSize+100 {
+			t.Errorf("%s has %d bytes", n, len(text))
+		}
+		rows := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+		if !strings.HasSuffix(rows[0], "Info: Begin Logfile\n") || !strings.Contains(rows[1], "Info: Version: 8.0.1-023 SN: ") {
+			t.Errorf("%s begins with %q", n, rows[:2])
+		}
+		if ended := strings.HasSuffix(rows[len(rows)-1], "Info: End Logfile"); ended != (i < 2) {
+			t.Errorf("%s ends with %q", n, rows[len(rows)-1])
+		}
+		for _, r := range rows {
+			var k int
+			if _, err := fmt.Sscanf(r[24:], " Info: %03d ", &k); err != nil {
+				continue
+			}
+			if last >= 0 && k != last+1 {
+				t.Errorf("%s: %d follows %d", n, k, last)
+			}
+			last = k
+		}
+	}
+	if last != 499 {
+		t.Errorf("the last line is %d", last)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.trouble) == 0 || d.trouble[0].Cause != logs.FilesRemoved || d.trouble[0].Subscription != "mail_logs" {
+		t.Errorf("nobody was told of the files removed: %v", d.trouble)
+	}
+}
+
+func TestRollOverByTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*logs.Subscription)
+		after  time.Duration // from Thursday 08:50:03
+	}{
+		"interval":       {func(s *logs.Subscription) { s.Schedule, s.Seconds = logs.Interval, 3600 }, time.Hour},
+		"daily, today":   {func(s *logs.Subscription) { s.Schedule, s.Clock = logs.Daily, "09:00" }, 9*time.Minute + 57*time.Second},
+		"daily, morning": {func(s *logs.Subscription) { s.Schedule, s.Clock = logs.Daily, "00:00" }, 15*time.Hour + 9*time.Minute + 57*time.Second},
+		"weekly": {func(s *logs.Subscription) { s.Schedule, s.Day, s.Clock = logs.Weekly, "Sunday", "00:00" },
+			2*24*time.Hour + 15*time.Hour + 9*time.Minute + 57*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf := mailLogs()
+			c.change(&conf)
+			d := newDesk(t, 0, nil, conf)
+			d.mail(logs.Information, "before")
+			d.flush()
+			d.clock.Advance(c.after - time.Second)
+			d.flush()
+			if n := d.names("mail_logs"); len(n) != 1 {
+				t.Fatalf("too early: %q", n)
+			}
+			d.clock.Advance(2 * time.Second)
+			d.flush()
+			at := switchOn.Add(c.after).Format("20060102T150405")
+			d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@" + at + ".c"})
+			d.clock.Advance(30 * 24 * time.Hour)
+			d.flush()
+			d.want(len(d.names("mail_logs")), 2) // a file without lines is not rolled over
+		})
+	}
+}
+
+// A time of day is what the appliance's clock shows, also when that is set, and in the
+// zone that it is in by then.
+func TestRollOverByTimeFollowsTheClock(t *testing.T) {
+	at := func(clock string) time.Time {
+		c, err := time.ParseInLocation("15:04:05", clock, berlin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Date(2015, 6, 25, c.Hour(), c.Minute(), c.Second(), 0, berlin)
+	}
+	for name, c := range map[string]struct {
+		change func(*desk, *clock.Offset) // at 08:50:03; the roll-over is at 12:00
+		after  time.Duration
+	}{
+		"not set":        {func(*desk, *clock.Offset) {}, 3*time.Hour + 9*time.Minute + 57*time.Second},
+		"set forward":    {func(_ *desk, o *clock.Offset) { o.Set(at("11:50:03")) }, 9*time.Minute + 57*time.Second},
+		"set back":       {func(_ *desk, o *clock.Offset) { o.Set(at("08:40:03")) }, 3*time.Hour + 19*time.Minute + 57*time.Second},
+		"set past it":    {func(_ *desk, o *clock.Offset) { o.Set(at("12:30:00")) }, time.Minute},
+		"the day before": {func(_ *desk, o *clock.Offset) { o.Set(at("11:50:03").AddDate(0, 0, -1)) }, 9*time.Minute + 57*time.Second},
+		"another zone": {func(d *desk, _ *clock.Offset) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.zone = time.FixedZone("", 5*3600) // where it is 11:50:03
+		}, 9*time.Minute + 57*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf := mailLogs()
+			conf.Schedule, conf.Clock = logs.Daily, "12:00"
+			var offset *clock.Offset
+			d := newDesk(t, 0, func(o *logs.Options) {
+				offset = clock.NewOffset(o.Clock)
+				o.Clock = offset
+			}, conf)
+			d.mail(logs.Information, "before")
+			d.flush()
+			c.change(d, offset)
+			d.clock.Advance(c.after - time.Second)
+			if n := d.names("mail_logs"); len(n) != 1 {
+				t.Errorf("too early: %q", n)
+			}
+			d.clock.Advance(time.Second)
+			if n := d.names("mail_logs"); len(n) != 2 {
+				t.Errorf("not rolled over: %q", n)
+			}
+		})
+	}
+}
+
+func TestRollOverByHand(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	if err := d.Rollover(t.Context(), "mail_logs"); err != nil || len(d.names("mail_logs")) != 0 {
+		t.Errorf("nothing to roll over: %v, %q", err, d.names("mail_logs"))
+	}
+	d.mail(logs.Information, "before")
+	if err := d.Rollover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.mail(logs.Information, "after")
+	d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@20150625T085004.c"})
+	d.want(d.read("mail_logs/mail.@20150625T085003.s"), header+
+		"Thu Jun 25 08:50:03 2015 Info: before\nThu Jun 25 08:50:03 2015 Info: End Logfile\n")
+	d.want(d.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: after\n")
+	if err := d.Rollover(t.Context(), "nothing"); !errors.Is(err, logs.ErrNoSubscription) {
+		t.Errorf("an unknown log: %v", err)
+	}
+}
+
+// The variable tells the test's process that it is the one whose files cannot grow.
+const confined = "LOGS_TEST_CONFINED"
+
+// Where the machine's disk has room for the half of a line, no half is left.
+func TestAFileWithoutRoomForItsLastLineEndsInAWholeOne(t *testing.T) {
+	if os.Getenv(confined) == "" {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), confined+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	d := newDesk(t, 0, nil)
+	d.mail(logs.Information, "%0300d", 0)
+	whole := d.read("mail_logs/mail.current")
+	signal.Ignore(syscall.SIGXFSZ)
+	most := uint64(len(whole) + 10)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Rollover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.want(d.read("mail_logs/mail.@20150625T085003.s"), whole)
+}
