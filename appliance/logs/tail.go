@@ -45,11 +45,15 @@ type Follower struct {
 // Follow returns a Follower that begins with the last so many lines of the
 // subscription's current file.
 func (h *Hub) Follow(ctx context.Context, name string, last int) (*Follower, error) {
+	list, err := h.named([]string{name})
+	if err != nil {
+		return nil, err
+	}
+	f := &Follower{hub: h, name: name, s: list[0]}
 	names, err := h.Files(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	f := &Follower{hub: h, name: name, s: h.routes.Load().byName[name]}
 	if len(names) == 0 {
 		return f, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/esasim/esasim/appliance/logs"
@@ -93,4 +94,28 @@ func TestFollowingALogThatIsRemoved(t *testing.T) {
 			t.Errorf("the log is gone: %v", err)
 		}
 	}
+}
+
+// Who asks for a log while it is removed and made again gets it, or learns that it is gone.
+func TestFollowingALogThatComesAndGoes(t *testing.T) {
+	d := newDesk(t, 0, nil)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 300 {
+			d.Configure(nil)
+			d.Configure([]logs.Subscription{mailLogs()})
+		}
+	})
+	for range 3000 {
+		f, err := d.Follow(t.Context(), "mail_logs", 1)
+		if err == nil {
+			_, err = f.Next(ended)
+		}
+		if !errors.Is(err, logs.ErrNoSubscription) && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	wg.Wait()
 }
