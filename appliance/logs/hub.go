@@ -90,6 +90,7 @@ type Hub struct {
 	mu       sync.Mutex // configuring and closing, one at a time
 	pushing  bool
 	closed   bool
+	timers   clock.Group // of roll-overs
 	drainers sync.WaitGroup
 }
 
@@ -377,6 +378,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	for _, s := range list {
 		s.end()
 	}
+	h.timers.Wait() // before whom they may wake
 	h.drainers.Wait()
 	var ending []closer
 	for _, s := range list {

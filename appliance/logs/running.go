@@ -421,7 +421,7 @@ func (s *subscription) setTimer() {
 	if s.conf.Schedule != Interval {
 		wait = min(wait, glance)
 	}
-	s.stopTime = s.hub.o.Clock.AfterFunc(wait, s.ring)
+	s.stopTime = s.hub.timers.AfterFunc(s.hub.o.Clock, wait, s.ring)
 }
 
 // ring is called when a timer has run out. It rolls over if it is time to.
