@@ -123,7 +123,7 @@ func hasSOA(records []dns.RR) bool {
 // fit.
 func (c *Client) exchange(ctx context.Context, q query, server netip.Addr) (*reply, error) {
 	m := new(dns.Msg)
-	m.SetQuestion(q.name, q.kind)
+	m.SetQuestion(onWire(q.name), q.kind)
 	m.RecursionDesired = q.recurse
 	m.Id = uint16(c.o.Chance.Uint64())
 	to := network.DialConfig{Remote: netip.AddrPortFrom(server, 53), Owner: owner, User: "root"}
@@ -154,6 +154,21 @@ func (c *Client) exchange(ctx context.Context, q query, server netip.Addr) (*rep
 		return r, err
 	}
 	return r, c.talk(ctx, &dns.Conn{Conn: tc}, m, r)
+}
+
+// onWire is a name as it is read back from a message, where unusual characters are
+// escaped: an answer repeats the question.
+func onWire(name string) string {
+	var b [256]byte
+	n, err := dns.PackDomainName(dns.Fqdn(name), b[:], 0, nil, false)
+	if err != nil {
+		return name // WriteMsg says what is wrong with it
+	}
+	read, _, err := dns.UnpackDomainName(b[:n], 0)
+	if err != nil {
+		return name
+	}
+	return read
 }
 
 func (c *Client) silent() error { return fmt.Errorf("silent for %v", c.o.Timeout) }

@@ -212,7 +212,9 @@ func TestNamesOfTheWorld(t *testing.T) {
 	b.wantAddrs(t, "mail.example.com", 0, "192.0.2.25", "2001:db8::25")
 	b.wantAddrs(t, "mail.example.com", 6, "2001:db8::25")
 	b.wantError(t, "www.example.com", 6, resolver.ErrNotFound)
-	b.wantError(t, "nobody.example.com", 0, resolver.ErrNotFound)
+	for _, nobody := range []string{"nobody.example.com", "no body.example.com", "nobody's.example.com", `no\body"(;)`} {
+		b.wantError(t, nobody, 0, resolver.ErrNotFound)
+	}
 	if name, err := b.LookupAddr(t.Context(), netip.MustParseAddr("198.51.100.9")); name != "www.example.com" || err != nil {
 		t.Errorf("198.51.100.9 is %q, %v", name, err)
 	}
