@@ -199,6 +199,38 @@ func mustDial(t testing.TB, w *netsim.World, to string) network.Conn {
 	return c
 }
 
+// A link with too small an MTU carries no IPv6 (RFC 8200 section 5), and is seen not to.
+func TestASmallLinkCarriesNoIPv6(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	mtu := func(n int) {
+		if err := w.Network().(network.Configurer).SetMTU("Data 1", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ping := func() error {
+		_, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("2001:db8:202::53")})
+		return err
+	}
+	mtu(1279)
+	if err := ping(); !errors.Is(err, syscall.ENETUNREACH) {
+		t.Errorf("with an MTU of 1279: %v", err)
+	}
+	echo(t, mustDial(t, w, "10.0.201.5:7"), "IPv4 goes on")
+	routes, err := w.Network().Routes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes {
+		if r.Dst.Addr().Is6() && r.Interface == "Data 1" {
+			t.Errorf("there still is %+v", r)
+		}
+	}
+	mtu(1280)
+	if err := ping(); err != nil {
+		t.Errorf("with an MTU of 1280: %v", err)
+	}
+}
+
 func TestEcho(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	echo(t, mustDial(t, w, "10.0.201.5:7"), "hello")

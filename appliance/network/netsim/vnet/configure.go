@@ -104,6 +104,7 @@ func (h *Host) SetMTU(ifname string, mtu int) error {
 		mtu = 0 // follow the parent
 	}
 	i.port.SetMTU(mtu)
+	h.applyRoutes() // it may be too small for IPv6, or no longer
 	return nil
 }
 

@@ -60,6 +60,14 @@ func (i *iface) reaches(a netip.Addr) bool {
 	})
 }
 
+// ipv6MTU is the least that a link must have to carry IPv6 (RFC 8200 section 5).
+const ipv6MTU = 1280
+
+// carries reports whether packets to a can leave by the interface.
+func (i *iface) carries(a netip.Addr) bool {
+	return a.Is4() || i.port == nil || i.port.MTU() >= ipv6MTU
+}
+
 // applyRoutes gives the stack the routes that follow from addresses and
 // SetRoutes. It is called with mu held.
 func (h *Host) applyRoutes() {
@@ -69,16 +77,16 @@ func (h *Host) applyRoutes() {
 			continue
 		}
 		for _, p := range i.addrs {
-			if !p.IsSingleIP() || i.port == nil {
+			if i.carries(p.Addr()) && (!p.IsSingleIP() || i.port == nil) {
 				table = append(table, tcpip.Route{Destination: withPrefix(p.Masked()).Subnet(), NIC: i.id})
 			}
 		}
-		if i.port != nil {
+		if i.port != nil && i.carries(linkLocal.Addr()) {
 			table = append(table, tcpip.Route{Destination: withPrefix(linkLocal).Subnet(), NIC: i.id})
 		}
 	}
 	for _, r := range h.routes {
-		if i := h.wayOut(r); i != nil && i.attached {
+		if i := h.wayOut(r); i != nil && i.attached && i.carries(r.Dst.Addr()) {
 			table = append(table, tcpip.Route{
 				Destination: withPrefix(r.Dst.Masked()).Subnet(),
 				Gateway:     toAddress(r.Gateway), NIC: i.id, MTU: uint32(r.MTU),
@@ -103,7 +111,7 @@ func (h *Host) Routes() ([]network.Route, error) {
 				rows = append(rows, network.Route{Dst: host, Link: int(i.id), Interface: i.name, Flags: "UH"})
 				continue
 			}
-			if !p.IsSingleIP() {
+			if !p.IsSingleIP() && i.carries(p.Addr()) {
 				rows = append(rows, network.Route{Dst: p.Masked(), Link: int(i.id), Interface: i.name, Flags: "U", MTU: i.port.MTU()})
 			}
 			if h.options.Loopback != 0 {
@@ -113,7 +121,7 @@ func (h *Host) Routes() ([]network.Route, error) {
 	}
 	for _, r := range h.routes {
 		i := h.wayOut(r)
-		if i == nil {
+		if i == nil || !i.carries(r.Dst.Addr()) {
 			continue
 		}
 		r.Dst, r.Link, r.Interface, r.Flags = r.Dst.Masked(), int(i.id), i.name, "US"
