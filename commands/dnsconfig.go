@@ -58,6 +58,7 @@ var _ = register(&shell.Command{
 // one of the alternates.
 type listedServer struct {
 	server, alternate int
+	addr              netip.Addr
 	text              string
 }
 
@@ -65,7 +66,7 @@ type listedServer struct {
 func listedServers(s resolver.Settings) (list []listedServer) {
 	for i, srv := range s.Servers {
 		if !s.Roots {
-			list = append(list, listedServer{i, -1, fmt.Sprintf("Priority: %d  %v", srv.Priority, srv.Addr)})
+			list = append(list, listedServer{i, -1, srv.Addr, fmt.Sprintf("Priority: %d  %v", srv.Priority, srv.Addr)})
 		}
 	}
 	for i, a := range s.Alternates {
@@ -73,7 +74,7 @@ func listedServers(s resolver.Settings) (list []listedServer) {
 		if a.Host != "" {
 			text += " (" + a.Host + ")"
 		}
-		list = append(list, listedServer{-1, i, text})
+		list = append(list, listedServer{-1, i, a.Addr, text})
 	}
 	return list
 }
@@ -206,11 +207,15 @@ const errLastServer = shell.Refusal("The only DNS server cannot be removed. To d
 func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb string) (chosen listedServer, err error) {
 	list := listedServers(s)
 	_, err = env.Ask(ctx, fmt.Sprintf("Enter the number of the server that you want to %s.", verb), "", func(answer string) error {
-		n, err := strconv.Atoi(answer)
-		if err != nil || n < 1 || n > len(list) {
-			return shell.Refusef("The value must be an integer from 1 to %d.", len(list))
+		if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(list) {
+			chosen = list[n-1]
+			return nil
 		}
-		chosen = list[n-1]
+		named := slices.DeleteFunc(slices.Clone(list), func(l listedServer) bool { return l.addr.String() != answer })
+		if len(named) != 1 { // one address may serve several domains
+			return shell.Refusef("The value must be an integer from 1 to %d, or the address of one server.", len(list))
+		}
+		chosen = named[0]
 		return nil
 	})
 	return chosen, err

@@ -120,6 +120,9 @@ func (n *netstat) ask(ctx context.Context) error {
 }
 
 func (n *netstat) familyField(ctx context.Context, d shell.Dialogue) error {
+	if !knowsIPv6(n.env) {
+		return nil
+	}
 	i, err := d.Choose(ctx, "Select the IP version:", 0, "IPv4", "IPv6", "Both")
 	if err == nil {
 		n.family = []string{inet, inet6, every}[i]
@@ -168,7 +171,9 @@ func (n *netstat) show(ctx context.Context) error {
 }
 
 // wants reports whether rows of an address family, inet or inet6, are asked for.
-func (n *netstat) wants(family string) bool { return n.family == every || n.family == family }
+func (n *netstat) wants(family string) bool {
+	return n.family == family || n.family == every && (family == inet || knowsIPv6(n.env))
+}
 
 // print writes a table, in pieces: a long one ends with Ctrl-C.
 func (n *netstat) print(ctx context.Context, table *strings.Builder) error {

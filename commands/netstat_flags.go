@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,14 +97,20 @@ func (n *netstat) setValue(flag, value string) error {
 }
 
 func (n *netstat) setFamily(value string) error {
-	switch {
-	case value == inet, value == inet6, value == every, value == link && n.table == interfaceState:
-		n.family = value
-		return nil
-	case n.table == interfaceState:
-		return shell.Invalidf(value, "The flag -f needs an address family: %s, %s, %s or %s.", inet, inet6, link, every)
+	families := []string{inet}
+	if knowsIPv6(n.env) {
+		families = append(families, inet6)
 	}
-	return shell.Invalidf(value, "The flag -f needs an address family: %s, %s or %s.", inet, inet6, every)
+	if n.table == interfaceState {
+		families = append(families, link)
+	}
+	families = append(families, every)
+	if !slices.Contains(families, value) {
+		last := len(families) - 1
+		return shell.Invalidf(value, "The flag -f needs an address family: %s or %s.", strings.Join(families[:last], ", "), families[last])
+	}
+	n.family = value
+	return nil
 }
 
 func (n *netstat) setInterface(value string) error {

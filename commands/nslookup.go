@@ -47,6 +47,9 @@ var _ = register(&shell.Command{
 })
 
 func nameToLookUp(ctx context.Context, env *shell.Env) (host, kind string, err error) {
+	if len(env.Args) > 0 && env.Args[0] == "" {
+		return "", "", shell.Invalidf("", "The argument must be a host name or an IP address.")
+	}
 	switch len(env.Args) {
 	case 0:
 		if host, err = env.Ask(ctx, "Please enter the host or IP address to resolve.", "", shell.Required); err == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
 )
@@ -84,6 +85,7 @@ func runOffline(t *testing.T, net network.Network, interrupt <-chan struct{}, wo
 	t.Helper()
 	box, err := appliance.New(appliance.Options{
 		Net: net, Dir: t.TempDir(),
+		Product:  product.Facts{Model: "C100V", Version: product.Version{Major: 14}},
 		Clock:    clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
 		Timeouts: appliance.Timeouts{Probe: time.Millisecond, Lookup: time.Millisecond},
 	})

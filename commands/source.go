@@ -19,6 +19,11 @@ import (
 // send from, which is invalid for "Auto", and the host. whence and whither are the
 // questions.
 func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither string) (src netip.Addr, host string, err error) {
+	if len(env.Args) > 0 {
+		if err := hostArgument(env.Args[0]); err != nil {
+			return src, "", err
+		}
+	}
 	if len(env.Args) == 1 {
 		return src, env.Args[0], nil
 	}
@@ -30,6 +35,18 @@ func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither 
 	}
 	host, err = env.Ask(ctx, whither, "", shell.Required)
 	return src, host, err
+}
+
+// hostArgument refuses what cannot be a host: options are for the programs of this name
+// that others have.
+func hostArgument(arg string) error {
+	switch {
+	case arg == "":
+		return shell.Invalidf(arg, "The argument must be a host name or an IP address.")
+	case arg[0] == '-':
+		return shell.Invalidf(arg, "The command takes no options. The only argument is a host.")
+	}
+	return nil
 }
 
 // hasIPv6 reports whether a committed IP interface has an IPv6 address.

@@ -84,7 +84,7 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 // mayTelnet reports whether host may be one to connect to: neither the appliance by a
 // name for itself nor what cannot be a host.
 func mayTelnet(host string) bool {
-	if strings.ContainsAny(host, " \t") || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+	if host == "" || strings.ContainsAny(host, " \t") || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
 		return false
 	}
 	a, err := netip.ParseAddr(host)
