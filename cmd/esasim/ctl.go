@@ -92,6 +92,12 @@ func (a addFault) keys() (map[string]string, error) {
 			return nil, fmt.Errorf("%s %s: only delay, loss and rate have an amount", a.Action, a.Amount)
 		}
 	}
+	// A rule says 0 for no limit; who says so here has counted to nothing.
+	for _, limit := range []string{"connections", "for"} {
+		if text := keys[limit]; text == "0" || strings.Trim(text, "0.nuµmsh") == "" && text != "" {
+			return nil, fmt.Errorf("--%s %s: expected more than 0; without it there is no limit", limit, text)
+		}
+	}
 	for key, text := range keys {
 		if text == "" {
 			delete(keys, key)
