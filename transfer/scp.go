@@ -24,8 +24,9 @@ func IsSCP(command string) bool {
 
 // SCPOptions are what ServeSCP can be told. The zero value is usable.
 type SCPOptions struct {
-	Stderr io.Writer    // where -v writes; nil discards
-	Logger *slog.Logger // for whoever runs the program; nil discards
+	Stderr io.Writer         // where -v writes; nil discards
+	Log    func(text string) // as SFTPOptions'
+	Logger *slog.Logger      // for whoever runs the program; nil discards
 }
 
 // ServeSCP runs an scp command line for the client at the other end of ch and
@@ -42,6 +43,7 @@ func ServeSCP(ctx context.Context, command string, ch io.ReadWriteCloser, area *
 		in:      bufio.NewReaderSize(ch, 32<<10),
 		out:     ch,
 		stderr:  o.Stderr,
+		tell:    teller(o.Log),
 		log:     logger(o.Logger),
 	}
 	defer context.AfterFunc(ctx, func() { ch.Close() })()
@@ -72,6 +74,7 @@ type scpSession struct {
 	in     *bufio.Reader
 	out    io.Writer
 	stderr io.Writer
+	tell   func(format string, args ...any)
 	log    *slog.Logger
 	failed bool // something was refused or missing: the exit status will be 1
 }

@@ -144,10 +144,10 @@ func (s *scpSession) receiveFile(name string, size int64, mtime time.Time) error
 	if err != nil {
 		return fmt.Errorf("receive %s: %w", name, err)
 	}
-	s.log.Info("scp transfer", "user", s.area.User(), "path", name, "upload", true, "bytes", size)
 	if w.err != nil {
 		return s.warn(name, w.err)
 	}
+	s.tell("Upload %s %d bytes", printable(name), size)
 	return s.ack()
 }
 

@@ -113,10 +113,10 @@ func (s *scpSession) sendFile(name string) error {
 	if err != nil {
 		return err
 	}
-	s.log.Info("scp transfer", "user", s.area.User(), "path", name, "upload", false, "bytes", fi.Size())
 	if readErr != nil {
 		err = s.warn(name, readErr)
 	} else {
+		s.tell("Download %s %d bytes", printable(name), fi.Size())
 		err = s.ack()
 	}
 	if err != nil {

@@ -21,8 +21,11 @@ import (
 
 // SFTPOptions are what ServeSFTP can be told. The zero value is usable.
 type SFTPOptions struct {
-	MaxHandles int          // open files and directories; 0 means 256
-	Logger     *slog.Logger // for whoever runs the program; nil discards
+	MaxHandles int // open files and directories; 0 means 256
+	// Log is told what becomes of files, as the FTP daemon's log has it; nil discards. It
+	// must not block.
+	Log    func(text string)
+	Logger *slog.Logger // for whoever runs the program; nil discards
 }
 
 // ServeSFTP speaks SFTP on ch until the client closes its side, which is a nil
@@ -32,6 +35,7 @@ func ServeSFTP(ctx context.Context, ch io.ReadWriteCloser, area *files.Area, o S
 	s := &sftpSession{
 		area: area,
 		max:  cmp.Or(o.MaxHandles, 256),
+		tell: teller(o.Log),
 		log:  logger(o.Logger),
 	}
 	server := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s},
@@ -55,6 +59,14 @@ func ExitStatus(err error) int {
 	return 0
 }
 
+// teller is what a Log is told by.
+func teller(log func(text string)) func(format string, args ...any) {
+	if log == nil {
+		return func(string, ...any) {}
+	}
+	return func(format string, args ...any) { log(fmt.Sprintf(format, args...)) }
+}
+
 func logger(l *slog.Logger) *slog.Logger {
 	if l == nil {
 		return slog.New(slog.DiscardHandler)
@@ -67,6 +79,7 @@ func logger(l *slog.Logger) *slog.Logger {
 type sftpSession struct {
 	area *files.Area
 	max  int
+	tell func(format string, args ...any)
 	log  *slog.Logger
 
 	mu   sync.Mutex
@@ -184,7 +197,11 @@ func (h *sftpFile) WriteAt(p []byte, off int64) (int, error) {
 func (h *sftpFile) Close() error {
 	h.s.release()
 	err := h.file.Close()
-	h.s.log.Info("sftp transfer", "user", h.s.area.User(), "path", h.path, "upload", h.write, "bytes", h.bytes.Load())
+	what := "Download"
+	if h.write {
+		what = "Upload"
+	}
+	h.s.tell("%s %s %d bytes", what, printable(h.path), h.bytes.Load())
 	return sftpError(err)
 }
 
@@ -195,9 +212,13 @@ func (s *sftpSession) Filecmd(r *sftp.Request) (err error) {
 	case "Setstat":
 		return s.setstat(r)
 	case "Rename":
-		return s.area.Rename(r.Filepath, r.Target, false)
+		return s.rename(r, false)
 	case "Remove":
-		return s.area.Remove(r.Filepath)
+		if err := s.area.Remove(r.Filepath); err != nil {
+			return err
+		}
+		s.tell("Delete %s", printable(r.Filepath))
+		return nil
 	case "Rmdir":
 		return s.area.RemoveDir(r.Filepath)
 	case "Mkdir":
@@ -209,7 +230,15 @@ func (s *sftpSession) Filecmd(r *sftp.Request) (err error) {
 // PosixRename is a rename that replaces its target.
 func (s *sftpSession) PosixRename(r *sftp.Request) (err error) {
 	defer s.finish(&err)
-	return s.area.Rename(r.Filepath, r.Target, true)
+	return s.rename(r, true)
+}
+
+func (s *sftpSession) rename(r *sftp.Request, replace bool) error {
+	if err := s.area.Rename(r.Filepath, r.Target, replace); err != nil {
+		return err
+	}
+	s.tell("Rename %s to %s", printable(r.Filepath), printable(r.Target))
+	return nil
 }
 
 // setstat sets length and time. Owners and permissions are the appliance's own:

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/pkg/sftp"
 
 	"github.com/esasim/esasim/transfer"
@@ -119,6 +120,53 @@ func TestSFTPResume(t *testing.T) {
 	}
 	if _, err := c.OpenFile("configuration/old.xml", os.O_WRONLY|os.O_CREATE|os.O_EXCL); err == nil {
 		t.Error("an existing file was made anew")
+	}
+}
+
+// What becomes of files over SSH is told as the FTP daemon tells it.
+func TestSFTPAndSCPLog(t *testing.T) {
+	s := newStore(t, 0)
+	var log []string
+	tell := func(text string) { log = append(log, text) }
+	near, far := net.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- transfer.ServeSFTP(t.Context(), far, s.Area("admin"), transfer.SFTPOptions{Log: tell})
+		far.Close()
+	}()
+	c, err := sftp.NewClientPipe(near, near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := sftpClient{c}
+	_, get := client.get("captures/a.cap")
+	err = errors.Join(get, client.put("configuration/up", []byte("12345")), c.Rename("configuration/up", "configuration/there"), c.Remove("configuration/there"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Remove("mail_logs/nothing"); err == nil {
+		t.Error("what is not there was removed")
+	}
+	c.Close()
+	<-done
+	here, there := net.Pipe()
+	status := make(chan int, 1)
+	go func() {
+		status <- transfer.ServeSCP(t.Context(), "scp -f captures/a.cap", there, s.Area("admin"), transfer.SCPOptions{Log: tell})
+		there.Close()
+	}()
+	receiveSCP(here)
+	here.Close()
+	<-status
+	want := []string{
+		"Download /data/pub/captures/a.cap 9 bytes",
+		"Upload /data/pub/configuration/up 5 bytes",
+		"Rename /data/pub/configuration/up to /data/pub/configuration/there",
+		"Delete /data/pub/configuration/there",
+		"Download /data/pub/captures/a.cap 9 bytes",
+	}
+	if diff := cmp.Diff(want, log); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
 

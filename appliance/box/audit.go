@@ -18,6 +18,14 @@ func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.L
 	return l
 }
 
+// transferLog notes what becomes of files over SSH where the FTP daemon does it of its
+// own. The number is the login's, as in the CLI's log.
+func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string, l *users.Login) func(text string) {
+	return func(text string) {
+		a.Log(appliance.FTPLog, appliance.Information, fmt.Sprintf("%s:%d User %s %s", protocol, l.ID(), ch.Account().Name, text))
+	}
+}
+
 // ftpLogIn notes a login over FTP, and returns what notes the logout.
 func ftpLogIn(a *appliance.Appliance, user string, from netip.Addr) func() {
 	account, _ := a.Users.Lookup(user)

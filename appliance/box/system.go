@@ -292,8 +292,11 @@ func newSSHServer(a *appliance.Appliance, o Options, listen func(context.Context
 		Listen:   listen,
 		Subsystems: map[string]func(context.Context, shell.Channel){
 			"sftp": func(ctx context.Context, ch shell.Channel) {
-				defer logIn(a, ch, "sftp", "sftp").Close()
-				err := transfer.ServeSFTP(ctx, ch, a.Files.Area(ch.Account().Name), transfer.SFTPOptions{Logger: o.Logger})
+				l := logIn(a, ch, "sftp", "sftp")
+				defer l.Close()
+				err := transfer.ServeSFTP(ctx, ch, a.Files.Area(ch.Account().Name), transfer.SFTPOptions{
+					Log: transferLog(a, ch, "SFTP", l), Logger: o.Logger,
+				})
 				ch.Exit(transfer.ExitStatus(err)) //nolint:errcheck // the client may be gone
 			},
 		},
@@ -301,8 +304,11 @@ func newSSHServer(a *appliance.Appliance, o Options, listen func(context.Context
 			if !transfer.IsSCP(line) {
 				return false
 			}
-			defer logIn(a, ch, "scp", line).Close()
-			status := transfer.ServeSCP(ctx, line, ch, a.Files.Area(ch.Account().Name), transfer.SCPOptions{Stderr: ch.Stderr(), Logger: o.Logger})
+			l := logIn(a, ch, "scp", line)
+			defer l.Close()
+			status := transfer.ServeSCP(ctx, line, ch, a.Files.Area(ch.Account().Name), transfer.SCPOptions{
+				Stderr: ch.Stderr(), Log: transferLog(a, ch, "SCP", l), Logger: o.Logger,
+			})
 			ch.Exit(status) //nolint:errcheck // as above
 			return true
 		},

@@ -28,7 +28,7 @@ func MayTransfer(role string) bool { return role == "Administrator" || role == "
 // up below Home. Any ".." has been dealt with by cleaning: no path leads out.
 //
 // A user may read everything, remove files below Home (captures and logs) that
-// nobody is writing, and write below Home/configuration only; everything else is
+// nobody is writing and no log goes on with, and write below Home/configuration only; everything else is
 // fs.ErrPermission. Errors are *fs.PathError with the path as the user sees it.
 type Area struct {
 	store *Store
@@ -208,7 +208,7 @@ func (a *Area) Remove(p string) error {
 	case fi.IsDir():
 		return tell("remove", p, syscall.EISDIR)
 	case writable(real):
-	case a.store.nodes[real] != nil:
+	case a.store.nodes[real] != nil, isCurrent(real):
 		return tell("remove", p, ErrBusy)
 	default:
 		if _, ok := below(real, Pub); !ok {
@@ -216,6 +216,13 @@ func (a *Area) Remove(p string) error {
 		}
 	}
 	return tell("remove", p, a.store.remove(real))
+}
+
+// isCurrent reports whether a file is the one that a log goes on with. Between two lines
+// nobody has it open (logs.md 1.3: only files that are saved are deleted).
+func isCurrent(real string) bool {
+	base := path.Base(real)
+	return strings.Contains(base, ".@") && strings.HasSuffix(base, ".c")
 }
 
 // RemoveDir removes an empty directory.

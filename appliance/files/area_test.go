@@ -164,6 +164,19 @@ func TestFileThatTheApplianceWritesIsNotRemoved(t *testing.T) {
 	}
 }
 
+// A log goes on with its current file also while nobody has it open.
+func TestTheCurrentFileOfALogIsNotRemoved(t *testing.T) {
+	s, a := area(t)
+	write(t, s, "data/pub/mail_logs/mail.@20150625T085003.c", "a line\n")
+	write(t, s, "data/pub/mail_logs/mail.@20150624T085003.s", "a line\n")
+	if err := a.Remove("/mail_logs/mail.@20150625T085003.c"); !errors.Is(err, files.ErrBusy) {
+		t.Errorf("the current one: %v", err)
+	}
+	if err := a.Remove("/mail_logs/mail.@20150624T085003.s"); err != nil {
+		t.Errorf("a saved one: %v", err)
+	}
+}
+
 func TestRenameReplacesOnlyWhenAsked(t *testing.T) {
 	s, a := area(t)
 	write(t, s, "data/pub/configuration/b.xml", "b")

@@ -373,6 +373,9 @@ func (n *node) write(s *Store, f *os.File, p []byte, off int64, atEnd bool) (int
 	} else {
 		s.release(grow)
 	}
+	if err != nil && grow > 0 {
+		_ = f.Truncate(n.size) // the system does not say how much of it was written
+	}
 	n.time, n.dirty = s.clk.Now(), true
 	return k, end, err
 }
