@@ -216,6 +216,40 @@ func TestTheStreamIsPutTogether(t *testing.T) {
 	}
 }
 
+func TestWhatComesInAnyOrderIsPutTogether(t *testing.T) {
+	x := newTape(t)
+	x.tcp(true, func(p *layers.TCP) { p.SYN, p.Seq = true, isnESA }, "")
+	const text = "0123456789"
+	for _, i := range []int{3, 9, 1, 5, 5, 2, 8, 4, 7, 6, 0} {
+		x.tcp(true, func(p *layers.TCP) { p.ACK, p.Seq = true, isnESA+1+uint32(i) }, text[i:i+1])
+	}
+	c := x.open()
+	all, _ := scan(t, c, "")
+	s, err := c.Follow(t.Context(), all, 1)
+	if err != nil || len(s.Parts) != 1 || s.Parts[0].Text() != text {
+		t.Errorf("%+v, %v", s.Parts, err)
+	}
+}
+
+func TestWhatWaitsForAGapIsBounded(t *testing.T) {
+	x := newTape(t)
+	x.tcp(true, func(p *layers.TCP) { p.SYN, p.Seq = true, isnESA }, "")
+	say := func(i int) {
+		x.tcp(true, func(p *layers.TCP) { p.ACK, p.Seq = true, isnESA+1+uint32(i) }, "x")
+	}
+	const crumbs = 5000
+	for i := range crumbs {
+		say(crumbs - i)
+	}
+	say(0) // the gap was taken for lost by then
+	c := x.open()
+	all, _ := scan(t, c, "")
+	s, err := c.Follow(t.Context(), all, 1)
+	if err != nil || len(s.Parts) == 0 || s.Parts[0].Missing == 0 {
+		t.Errorf("%d parts, %v", len(s.Parts), err)
+	}
+}
+
 func TestPacketsThatAreNotTCP(t *testing.T) {
 	x := newTape(t)
 	arp := &layers.ARP{AddrType: 1, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: 1,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"sort"
 )
 
 // MaxStream is how many bytes of a connection Follow gives.
@@ -103,7 +104,7 @@ type tracer struct {
 type direction struct {
 	known   bool   // next is
 	next    uint32 // the sequence number that is to come
-	waiting []piece
+	waiting []piece // by sequence number
 	bytes   int
 	done    bool
 }
@@ -115,8 +116,13 @@ type piece struct {
 	data   []byte
 }
 
-// maxWaiting is how much may come before its time; then the gap is taken for lost.
-const maxWaiting = 256 << 10
+// maxWaiting and maxPieces are how many bytes, in how many pieces, may come before their
+// time; then the gap is taken for lost. Both are beyond what a window holds in segments
+// of a usual size, and bound what a piece costs whatever the file holds.
+const (
+	maxWaiting = 256 << 10
+	maxPieces  = 1024
+)
 
 // take looks at a segment, and reports whether the connection is over with it.
 func (t *tracer) take(s segment) (over bool) {
@@ -151,9 +157,9 @@ func (t *tracer) put(i int, p piece) {
 	d := &t.dirs[i]
 	if ahead := int32(p.seq - d.next); ahead > 0 {
 		p.data = slices.Clone(p.data)
-		d.waiting = append(d.waiting, p)
-		slices.SortStableFunc(d.waiting, func(a, b piece) int { return int(int32(a.seq - b.seq)) })
-		if d.bytes += len(p.data); d.bytes > maxWaiting {
+		at := sort.Search(len(d.waiting), func(i int) bool { return int32(d.waiting[i].seq-p.seq) > 0 })
+		d.waiting = slices.Insert(d.waiting, at, p)
+		if d.bytes += len(p.data); d.bytes > maxWaiting || len(d.waiting) > maxPieces {
 			t.jump(i)
 		}
 		return
