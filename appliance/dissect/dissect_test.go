@@ -250,6 +250,19 @@ func TestWhatWaitsForAGapIsBounded(t *testing.T) {
 	}
 }
 
+func TestAStreamHasABoundedNumberOfParts(t *testing.T) {
+	x := newTape(t)
+	for i := range dissect.MaxParts + 10 { // the ends take turns
+		x.tcp(i%2 == 0, func(p *layers.TCP) { p.ACK, p.Seq = true, uint32(i/2) }, "x")
+	}
+	c := x.open()
+	all, _ := scan(t, c, "")
+	s, err := c.Follow(t.Context(), all, 1)
+	if err != nil || len(s.Parts) != dissect.MaxParts || !s.Cut || s.ToServer+s.ToClient != dissect.MaxParts+10 {
+		t.Errorf("%d parts of %d bytes, cut: %t, %v", len(s.Parts), s.ToServer+s.ToClient, s.Cut, err)
+	}
+}
+
 func TestPacketsThatAreNotTCP(t *testing.T) {
 	x := newTape(t)
 	arp := &layers.ARP{AddrType: 1, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: 1,

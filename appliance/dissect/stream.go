@@ -10,8 +10,12 @@ import (
 	"sort"
 )
 
-// MaxStream is how many bytes of a connection Follow gives.
-const MaxStream = 1 << 20
+// MaxStream and MaxParts are how many bytes of a connection, in how many parts, Follow
+// gives.
+const (
+	MaxStream = 1 << 20
+	MaxParts  = 10_000
+)
 
 // ErrNoStream says that a packet is not of a TCP connection.
 var ErrNoStream = errors.New("dissect: not a TCP packet")
@@ -22,7 +26,7 @@ type Stream struct {
 	Parts          []Part
 	ToServer       int64 // bytes
 	ToClient       int64
-	Cut            bool // there is more than MaxStream
+	Cut            bool // there is more, see MaxStream
 }
 
 // A Part is what one end said before the other did.
@@ -102,8 +106,8 @@ type tracer struct {
 
 // A direction is what one end sends.
 type direction struct {
-	known   bool   // next is
-	next    uint32 // the sequence number that is to come
+	known   bool    // next is
+	next    uint32  // the sequence number that is to come
 	waiting []piece // by sequence number
 	bytes   int
 	done    bool
@@ -208,15 +212,23 @@ func (t *tracer) append(i int, p piece, missing int64) {
 	} else {
 		t.stream.ToClient += int64(len(data))
 	}
-	if room := MaxStream - t.total; len(data) > room {
+	if t.stream.Cut {
+		return
+	}
+	parts := t.stream.Parts
+	n, room := len(parts), MaxStream-t.total
+	goesOn := n > 0 && parts[n-1].FromClient == (i == 0) && missing == 0
+	if !goesOn && n == MaxParts {
+		room = 0
+	}
+	if len(data) > room {
 		data, t.stream.Cut = data[:room], true
 	}
 	if len(data) == 0 {
 		return
 	}
 	t.total += len(data)
-	parts := t.stream.Parts
-	if n := len(parts); n > 0 && parts[n-1].FromClient == (i == 0) && missing == 0 {
+	if goesOn {
 		parts[n-1].Data = append(parts[n-1].Data, data...)
 		return
 	}
