@@ -291,7 +291,7 @@ type streamView struct {
 	Number                   int
 	S                        dissect.Stream
 	ToServer, ToClient       string
-	Most                     string
+	Shown                    string // how much
 }
 
 func (s *site) viewStream(v *visit) error {
@@ -310,13 +310,17 @@ func (s *site) viewStream(v *visit) error {
 	case err != nil:
 		return formatRefusal(err)
 	}
+	shown := 0
+	for _, p := range stream.Parts {
+		shown += len(p.Data)
+	}
 	expr := trimmed(v.Form, "filter")
 	query := filterQuery(expr)
 	v.title = fmt.Sprintf("TCP Stream of %s", o.info.Name())
 	only := fmt.Sprintf("host %v and host %v and tcp port %d and tcp port %d", stream.Client.Addr(), stream.Server.Addr(), stream.Client.Port(), stream.Server.Port())
 	return s.show(v, "stream.html", streamView{
 		Name: o.info.Name(), Path: o.path, Number: n, Packet: fmt.Sprintf("%s/packet/%d%s", o.path, n, query), S: stream, List: o.path + query, Query: query,
-		ToServer: grouped(stream.ToServer), ToClient: grouped(stream.ToClient), Most: size(dissect.MaxStream),
+		ToServer: grouped(stream.ToServer), ToClient: grouped(stream.ToClient), Shown: size(int64(shown)),
 		Only: o.path + "?" + url.Values{"filter": {only}}.Encode(),
 	})
 }
