@@ -54,6 +54,6 @@
 //
 // # Lock order
 //
-// sessions.mu and session.mu are leaves, as is indexes.mu; an index being made holds its
-// own lock, so that two browsers that ask for the same file wait for one pass.
+// sessions.mu and session.mu are leaves, as is indexes.mu. A pass over a file holds no
+// lock: two browsers that ask for the same file take turns, and who leaves waits no more.
 package web

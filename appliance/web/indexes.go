@@ -30,8 +30,8 @@ type indexes struct {
 type keptIndex struct {
 	file, filter string
 
-	mu    sync.Mutex // held during a scan
-	head  []byte     // of the file: another one of that name begins otherwise
+	scan  chan struct{} // holds an element during a scan: the rest belongs to that
+	head  []byte        // of the file: another one of that name begins otherwise
 	size  int64
 	index *dissect.Index
 }
@@ -58,7 +58,7 @@ func (x *indexes) slot(file, filter string) *keptIndex {
 		}
 	}
 	if k == nil {
-		k = &keptIndex{file: file, filter: filter}
+		k = &keptIndex{file: file, filter: filter, scan: make(chan struct{}, 1)}
 	}
 	if x.order = append(x.order, k); len(x.order) > maxIndexes {
 		x.order = x.order[1:]
@@ -66,12 +66,25 @@ func (x *indexes) slot(file, filter string) *keptIndex {
 	return k
 }
 
+// acquire takes a place in ch, for which it waits until ctx ends: who is not there any
+// more does not stand in the way of those behind.
+func acquire(ctx context.Context, ch chan struct{}) error {
+	select {
+	case ch <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // of returns the index of a file with a filter, which is nil where expr is empty. Whoever
-// asks for one that is being made waits for it.
+// asks for one that is being made waits for it, or until ctx ends.
 func (x *indexes) of(ctx context.Context, r io.ReaderAt, info fs.FileInfo, c *dissect.Capture, expr string, filter *pcapfilter.Filter) (*dissect.Index, error) {
 	k := x.slot(info.Name(), expr)
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	if err := acquire(ctx, k.scan); err != nil {
+		return nil, err
+	}
+	defer func() { <-k.scan }()
 	head := make([]byte, 64) // the file's header, and that of the first packet
 	n, err := r.ReadAt(head, 0)
 	if err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt's
@@ -85,12 +98,10 @@ func (x *indexes) of(ctx context.Context, r io.ReaderAt, info fs.FileInfo, c *di
 	if old != nil && info.Size() == k.size {
 		return old, nil
 	}
-	select {
-	case x.slots <- struct{}{}:
-		defer func() { <-x.slots }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if err := acquire(ctx, x.slots); err != nil {
+		return nil, err
 	}
+	defer func() { <-x.slots }()
 	index, err := c.Scan(ctx, filter, old)
 	if err != nil {
 		return nil, err

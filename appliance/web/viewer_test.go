@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -104,6 +105,18 @@ func TestTheViewerKeepsItsIndexesFew(t *testing.T) {
 	if n := len(s.site.indexes.order); n > maxIndexes {
 		t.Errorf("%d indexes are kept", n)
 	}
+}
+
+func TestWhoHasLeftDoesNotWaitForAScan(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	s.store("a.cap", manyPackets(10))
+	s.site.indexes.slot("a.cap", "").scan <- struct{}{} // somebody else's request goes through the file
+	b.request("GET", capturesPath+"/view/a.cap", nil, func(r *http.Request) {
+		gone, cancel := context.WithCancel(r.Context())
+		cancel()
+		*r = *r.WithContext(gone)
+	})
 }
 
 func TestTheViewerIsForWhoMayCapture(t *testing.T) {
