@@ -93,8 +93,9 @@ func (s *session) heard(path string) notice {
 
 // sessions are those of a run.
 type sessions struct {
-	box   *appliance.Appliance
-	words *words
+	box    *appliance.Appliance
+	words  *words
+	timers clock.Group // of idle sessions
 
 	mu   sync.Mutex
 	open map[string]*session // by id
@@ -147,7 +148,7 @@ func (l *sessions) watch(s *session, d time.Duration) {
 	if s.over {
 		return
 	}
-	s.stop = l.box.Clock.AfterFunc(d, func() {
+	s.stop = l.timers.AfterFunc(l.box.Clock, d, func() {
 		if left := l.limit() - l.idle(s); left > 0 {
 			l.watch(s, left)
 			return
@@ -247,7 +248,8 @@ func (l *sessions) expel(s *session, why string) {
 		fmt.Sprintf("GUI: User %s logged out from session %s because of %s", name, s.id, why))
 }
 
-// close ends all sessions: the process ends.
+// close ends all sessions, and waits for their timers: the process ends. No session
+// begins any more.
 func (l *sessions) close() {
 	l.mu.Lock()
 	var all []*session
@@ -258,6 +260,7 @@ func (l *sessions) close() {
 	for _, s := range all {
 		l.end(s)
 	}
+	l.timers.Wait()
 }
 
 // modernLogs reports whether the logs have the forms of version 10 and later.
