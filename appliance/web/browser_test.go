@@ -23,7 +23,7 @@ import (
 	"github.com/esasim/esasim/appliance/capture"
 )
 
-// patience is for failing only.
+// patience is for failing only: each step has it, however many there are.
 const patience = time.Minute
 
 // chromium is the browser's program. Without it the test is skipped, or fails where
@@ -56,17 +56,17 @@ func openWindow(t *testing.T, box *appliancetest.Box) *window {
 		chromedp.NoSandbox, // root runs tests in containers
 		chromedp.IgnoreCertErrors,
 		chromedp.WindowSize(1280, 900),
+		chromedp.WSURLReadTimeout(patience),
 	)...)
 	ctx, end := chromedp.NewContext(alloc)
-	w := &window{t, ctx}
-	w.do(chromedp.Navigate("about:blank")) // the browser lives as long as the context of its first action
-	var late context.CancelFunc
-	w.ctx, late = context.WithTimeout(ctx, patience)
 	t.Cleanup(func() {
-		late()
 		end()
 		stop()
 	})
+	w := &window{t, ctx}
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the browser lives as long as the context of its first action
+		t.Fatal(err)
+	}
 	w.do(chromedp.Navigate("https://" + box.Addrs()["https"].String() + "/"))
 	return w
 }
@@ -76,18 +76,25 @@ type action = chromedp.Action[chromedp.Void]
 
 func (w *window) do(actions ...action) {
 	w.t.Helper()
-	if err := chromedp.Do(w.ctx, actions...); err != nil {
-		seen, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), 5*time.Second)
-		defer cancel()
-		text, _ := chromedp.Run(seen, chromedp.Evaluate[string]("document.body.innerText"))
-		w.t.Fatalf("%v\nthe page reads:\n%s", err, text)
+	for _, a := range actions {
+		if _, err := step(w, a); err != nil {
+			text, _ := step(w, chromedp.Evaluate[string]("document.body.innerText"))
+			w.t.Fatalf("%v\nthe page reads:\n%s", err, text)
+		}
 	}
+}
+
+// step makes one, which may take patience.
+func step[T any](w *window, a chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, a)
 }
 
 // ask is do for an action that gives something.
 func ask[T any](w *window, a chromedp.Action[T]) T {
 	w.t.Helper()
-	v, err := chromedp.Run(w.ctx, a)
+	v, err := step(w, a)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -309,7 +316,9 @@ func (w *window) pick(id, value string) {
 func (w *window) download(name string) []byte {
 	w.t.Helper()
 	dir := w.t.TempDir()
-	progress := chromedp.BrowserEvents(w.ctx, browser.DownloadProgress)
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	defer cancel()
+	progress := chromedp.BrowserEvents(ctx, browser.DownloadProgress)
 	w.do(
 		chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 			on := true
