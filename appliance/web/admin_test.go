@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,6 +184,60 @@ func TestABadPortOfSCPIsNotTheUsualOne(t *testing.T) {
 	for port, says := range map[string]string{"many": "The port must be from 1 to 65535.", "0": "The port must be", "70000": "The port must be"} {
 		wants(t, b.post(logsPath+"/add", "type", "mail", "name", "pushed", "level", "3", "maxsize", "1048576", "maxfiles", "10", "schedule", "none",
 			"method", "scp_push", "remotehost", "10.0.201.6", "remoteuser", "logs", "remoteport", port), http.StatusUnprocessableEntity, `role="alert">`, says)
+	}
+}
+
+// ftpForm is a log whose files are sent to an FTP server.
+var ftpForm = []string{
+	"type", "mail", "name", "sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "ftp_push",
+	"remotehost", "ftp.example.com", "remoteuser", "logs", "remotepassword", "s3cret",
+}
+
+// with is a form with other values of some fields, which are added where it lacks them.
+func with(form []string, pairs ...string) []string {
+	all := slices.Clone(form)
+	for i := 0; i < len(pairs); i += 2 {
+		if at := slices.Index(all, pairs[i]); at >= 0 {
+			all[at+1] = pairs[i+1]
+		} else {
+			all = append(all, pairs[i:i+2]...)
+		}
+	}
+	return all
+}
+
+func TestAStoredPassphraseStaysWithItsServer(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	stored := func() string {
+		list := logs.Section.Get(s.site.sessionsDraft(t))
+		return list.Find("sent").Remote.Password
+	}
+	leads(t, b.post(logsPath+"/add", ftpForm...), logsPath)
+	edit := logsPath + "/edit/sent"
+	leads(t, b.post(edit, with(ftpForm, "remotepassword", "", "remotedir", "incoming")...), logsPath)
+	if got := stored(); got != "s3cret" {
+		t.Errorf("with another directory it is %q", got)
+	}
+	for field, value := range map[string]string{"remotehost": "evil.example.com", "remoteuser": "eve"} {
+		w := b.post(edit, with(ftpForm, "remotepassword", "", field, value)...)
+		wants(t, w, http.StatusUnprocessableEntity, `id="remotepassword-trouble">The passphrase that is stored belongs to another server or user.`)
+		if strings.Contains(w.Body.String(), `placeholder="unchanged"`) {
+			t.Errorf("with another %s it is said to stay", field)
+		}
+	}
+	leads(t, b.post(edit, with(ftpForm, "remotepassword", "other", "remotehost", "ftp2.example.com")...), logsPath)
+	if got := stored(); got != "other" {
+		t.Errorf("with another server and its passphrase it is %q", got)
+	}
+}
+
+func TestAPassphraseIsEnteredAgainWhereTheFormWasRefused(t *testing.T) {
+	b := newStand(t).login("admin")
+	w := b.post(logsPath+"/add", with(ftpForm, "maxfiles", "none")...)
+	wants(t, w, http.StatusUnprocessableEntity, `id="remotepassword-trouble">Enter the passphrase again: it is not sent back.`)
+	if text := w.Body.String(); strings.Contains(text, `placeholder="unchanged"`) || strings.Contains(text, "s3cret") {
+		t.Error("it is said to stay, or sent back")
 	}
 }
 

@@ -141,12 +141,15 @@ func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
 	f.S.Push.Facility = v.PostForm.Get("facility") // "" stays the type's default
 	f.Trouble = logTroubles(sub, v.PostForm)
 	f.stray(shown)
+	if sub.Method == logs.FTPPush && sub.Remote.Password == "" && old.Remote.Password != "" {
+		f.Trouble["remotepassword"] = "The passphrase that is stored belongs to another server or user. Enter the one for these."
+	}
 	list := logs.Section.Get(v.session.draft).List
 	if fresh && slices.ContainsFunc(list, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, sub.Name) }) {
 		f.Trouble["name"] = "The name is already in use."
 	}
 	if len(f.Trouble) > 0 {
-		return s.showLogForm(v, http.StatusUnprocessableEntity, f)
+		return s.refuseLogForm(v, f)
 	}
 	err := logs.Section.Edit(v.session.draft, func(l *logs.Subscriptions) error {
 		l.Put(sub)
@@ -159,9 +162,18 @@ func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
 		if f.Trouble["form"], err = troubleOf(err); err != nil {
 			return err
 		}
-		return s.showLogForm(v, http.StatusUnprocessableEntity, f)
+		return s.refuseLogForm(v, f)
 	}
 	return v.done(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
+}
+
+// refuseLogForm shows a form again, without the passphrase that was entered.
+func (s *site) refuseLogForm(v *visit, f logForm) error {
+	if v.PostForm.Get("remotepassword") != "" {
+		f.HasSecret = false
+		f.Trouble["remotepassword"] = cmp.Or(f.Trouble["remotepassword"], "Enter the passphrase again: it is not sent back.")
+	}
+	return s.showLogForm(v, http.StatusUnprocessableEntity, f)
 }
 
 // stray objects to what was entered for a choice that was not chosen, as it would be lost.
@@ -215,14 +227,21 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 		sub.Push = readPush(p, sub)
 	case sub.Method.Carries():
 		sub.Remote = logs.Remote{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
-		if sub.Method == logs.FTPPush { // what is not shown is not sent back
-			sub.Remote.Password = cmp.Or(p.Get("remotepassword"), old.Remote.Password)
+		if sub.Method == logs.FTPPush {
+			sub.Remote.Password = p.Get("remotepassword")
+			if sub.Remote.Password == "" && sameLogin(sub.Remote, old.Remote) { // what is not shown is not sent back
+				sub.Remote.Password = old.Remote.Password
+			}
 		} else {
 			sub.Remote.Port, sub.Remote.CheckKey = port(p.Get("remoteport")), on("checkkey")
 		}
 	}
 	return sub
 }
+
+// sameLogin reports whether a passphrase of one may be sent to the other: nobody can have
+// one that he does not know sent to a server of his own.
+func sameLogin(a, b logs.Remote) bool { return a.Host == b.Host && a.User == b.User }
 
 func readPush(p url.Values, sub logs.Subscription) logs.Push {
 	push := logs.Push{
