@@ -113,7 +113,9 @@ func TestEverythingThatIsWrongWithALogIsMarked(t *testing.T) {
 
 func TestWhatALogDoesNotUseIsNotDropped(t *testing.T) {
 	b := newStand(t).login("admin")
-	for field, value := range map[string]string{"pushhost": "10.0.0.1", "remotehost": "10.0.0.1", "seconds": "3600", "clock": "01:00", "bouncebytes": "5"} {
+	for field, value := range map[string]string{
+		"pushhost": "10.0.0.1", "remotehost": "10.0.0.1", "remoteport": "2222", "remotepassword": "x", "remotewait": "60", "seconds": "3600", "clock": "01:00", "bouncebytes": "5",
+	} {
 		wants(t, b.post(logsPath+"/add", "type", "mail", "name", "x", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", field, value),
 			http.StatusUnprocessableEntity, `id="`+field+`-trouble">This is used with `)
 	}
@@ -190,7 +192,7 @@ func TestABadPortOfSCPIsNotTheUsualOne(t *testing.T) {
 // ftpForm is a log whose files are sent to an FTP server.
 var ftpForm = []string{
 	"type", "mail", "name", "sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "ftp_push",
-	"remotehost", "ftp.example.com", "remoteuser", "logs", "remotepassword", "s3cret",
+	"remotehost", "ftp.example.com", "remoteuser", "logs", "remotepassword", "s3cret", "remotewait", "3600",
 }
 
 // with is a form with other values of some fields, which are added where it lacks them.
@@ -239,6 +241,48 @@ func TestAPassphraseIsEnteredAgainWhereTheFormWasRefused(t *testing.T) {
 	if text := w.Body.String(); strings.Contains(text, `placeholder="unchanged"`) || strings.Contains(text, "s3cret") {
 		t.Error("it is said to stay, or sent back")
 	}
+}
+
+func TestAPushOfFilesHasATimeToWait(t *testing.T) { // as logconfig has it
+	s := newStand(t)
+	b := s.login("admin")
+	sent := func() logs.Subscription {
+		list := logs.Section.Get(s.site.sessionsDraft(t))
+		return *list.Find("sent")
+	}
+	wants(t, b.get(logsPath+"/add"), http.StatusOK, "Maximum time to wait before transferring, in seconds", `name="remotewait" class="short" inputmode="numeric" value="3600"`)
+	leads(t, b.post(logsPath+"/add", with(ftpForm, "remotewait", "600")...), logsPath)
+	if l := sent(); l.Schedule != logs.Interval || l.Seconds != 600 {
+		t.Errorf("it is rolled over %s, %d", l.Schedule, l.Seconds)
+	}
+	wants(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="none" checked`, `name="remotewait" class="short" inputmode="numeric" value="600"`)
+	for _, wait := range []string{"", "59", "soon", "31536001"} {
+		wants(t, b.post(logsPath+"/edit/sent", with(ftpForm, "remotewait", wait)...), http.StatusUnprocessableEntity,
+			`id="remotewait-trouble">The time between roll-overs must be from 60 to 31536000 seconds.`)
+	}
+	leads(t, b.post(logsPath+"/edit/sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", "remotewait", "600"), logsPath)
+	if l := sent(); l.Schedule != logs.NoSchedule || l.Seconds != 0 {
+		t.Errorf("when it is fetched it is rolled over %s, %d", l.Schedule, l.Seconds)
+	}
+}
+
+func TestAnIntervalBecomesTheTimeToWait(t *testing.T) {
+	s := newStand(t)
+	b := s.login("admin")
+	timed := with(ftpForm, "method", "manual", "remotehost", "", "remoteuser", "", "remotepassword", "", "schedule", "interval", "seconds", "7200", "remotewait", "3600")
+	leads(t, b.post(logsPath+"/add", timed...), logsPath)
+	wants(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="interval" checked`, `name="remotewait" class="short" inputmode="numeric" value="7200"`)
+	leads(t, b.post(logsPath+"/edit/sent", with(ftpForm, "schedule", "interval", "seconds", "7200", "remotewait", "7200")...), logsPath)
+	list := logs.Section.Get(s.site.sessionsDraft(t))
+	if l := list.Find("sent"); l.Method != logs.FTPPush || l.Seconds != 7200 {
+		t.Errorf("%s, %d", l.Method, l.Seconds)
+	}
+}
+
+func TestAPushOfFilesHasNoOtherRollOver(t *testing.T) {
+	b := newStand(t).login("admin")
+	wants(t, b.post(logsPath+"/add", with(ftpForm, "remotewait", "600", "schedule", "daily")...), http.StatusUnprocessableEntity,
+		`value="daily" checked`, `id="schedule-trouble">FTP Push and SCP Push have a time of their own, which is below.`)
 }
 
 func TestLogFilesAreRolledOverAndDownloaded(t *testing.T) {

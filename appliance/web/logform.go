@@ -25,6 +25,7 @@ type logForm struct {
 	Levels     []logs.Level
 	Facilities []string
 	Days       []logs.Weekday
+	Schedule   logs.Schedule // that is chosen: files that are sent have a time of their own
 	Text       map[string]string
 	Trouble    map[string]string // by field
 	Since11    bool              // the version has the later settings of a syslog push
@@ -41,7 +42,10 @@ func (s *site) newLogForm(sub logs.Subscription, fresh bool) logForm {
 		S: sub, New: fresh, Kinds: logs.Kinds(s.box.Product.Version), Kind: sub.Type.Kind(), Levels: logs.Levels(),
 		Facilities: syslog.Facilities(), Days: logs.Weekdays(), HasSecret: sub.Remote.Password != "",
 		Since11: !s.box.Product.Version.Before(product.Version{Major: 11}),
-		Text:    logTexts(sub),
+		Text:    logTexts(sub), Schedule: sub.Schedule,
+	}
+	if sub.Method.Carries() {
+		f.Schedule, f.Text["seconds"] = logs.NoSchedule, ""
 	}
 	if fresh { // the type's own, whichever type it becomes
 		f.Text["file"] = ""
@@ -62,10 +66,14 @@ func logTexts(sub logs.Subscription) map[string]string {
 		}
 		return strconv.FormatInt(n, 10)
 	}
+	wait := logs.DefaultWait
+	if sub.Schedule == logs.Interval {
+		wait = sub.Seconds
+	}
 	return map[string]string{
 		"name": sub.Name, "file": sub.File, "maxsize": fmt.Sprint(sub.MaxSize), "maxfiles": fmt.Sprint(sub.MaxFiles), "bouncebytes": fmt.Sprint(sub.BounceBytes),
 		"seconds": unless0(int64(sub.Seconds)), "clock": cmp.Or(sub.Clock, "00:00"),
-		"remotehost": sub.Remote.Host, "remoteuser": sub.Remote.User, "remotedir": sub.Remote.Dir, "remoteport": unless0(int64(sub.Remote.Port)),
+		"remotehost": sub.Remote.Host, "remoteuser": sub.Remote.User, "remotedir": sub.Remote.Dir, "remoteport": unless0(int64(sub.Remote.Port)), "remotewait": fmt.Sprint(wait),
 		"pushhost": sub.Push.Host, "pushport": fmt.Sprint(cmp.Or(sub.Push.Port, syslog.Port)), "tag": sub.Push.Tag,
 		"maxmessage": unless0(int64(sub.Push.MaxMessage)), "buffer": unless0(sub.Push.Buffer),
 	}
@@ -138,10 +146,14 @@ func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
 			f.Text[field] = trimmed(v.PostForm, field)
 		}
 	}
+	f.Schedule = logs.Schedule(v.PostForm.Get("schedule"))
 	f.S.Push.Facility = v.PostForm.Get("facility") // "" stays the type's default
 	f.Trouble = logTroubles(sub, v.PostForm)
 	f.stray(shown)
-	if sub.Method == logs.FTPPush && sub.Remote.Password == "" && old.Remote.Password != "" {
+	switch entered := v.PostForm.Get("remotepassword") != ""; {
+	case entered && sub.Method != logs.FTPPush:
+		f.Trouble["remotepassword"] = "This is used with FTP Push only. Choose that and enter it again, or leave it empty."
+	case sub.Method == logs.FTPPush && sub.Remote.Password == "" && old.Remote.Password != "":
 		f.Trouble["remotepassword"] = "The passphrase that is stored belongs to another server or user. Enter the one for these."
 	}
 	list := logs.Section.Get(v.session.draft).List
@@ -184,17 +196,22 @@ func (f *logForm) stray(shown logForm) {
 		chosen        bool
 	}{
 		{"bouncebytes", "Bounce Logs", f.Kind.Bounces},
-		{"seconds", "Custom Time Interval", f.S.Schedule == logs.Interval},
-		{"clock", "Daily and Weekly Rollover", f.S.Schedule == logs.Daily || f.S.Schedule == logs.Weekly},
+		{"seconds", "Custom Time Interval", f.Schedule == logs.Interval},
+		{"clock", "Daily and Weekly Rollover", f.Schedule == logs.Daily || f.Schedule == logs.Weekly},
+		{"remotewait", "FTP Push and SCP Push", f.S.Method.Carries()},
 		{"remotehost", "FTP Push and SCP Push", f.S.Method.Carries()},
 		{"remoteuser", "FTP Push and SCP Push", f.S.Method.Carries()},
 		{"remotedir", "FTP Push and SCP Push", f.S.Method.Carries()},
+		{"remoteport", "SCP Push", f.S.Method == logs.SCPPush},
 		{"pushhost", "Syslog Push", f.S.Method == logs.Syslog},
 		{"tag", "Syslog Push", f.S.Method == logs.Syslog},
 	} {
 		if now := f.Text[c.field]; !c.chosen && now != "" && now != shown.Text[c.field] {
 			f.Trouble[c.field] = fmt.Sprintf("This is used with %s only. Choose that, or take this back.", c.choice)
 		}
+	}
+	if f.S.Method.Carries() && f.Schedule != "" && f.Schedule != logs.NoSchedule && f.Schedule != shown.Schedule {
+		f.Trouble["schedule"] = "FTP Push and SCP Push have a time of their own, which is below. Choose None here."
 	}
 }
 
@@ -225,7 +242,8 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 	switch {
 	case sub.Method == logs.Syslog:
 		sub.Push = readPush(p, sub)
-	case sub.Method.Carries():
+	case sub.Method.Carries(): // as logconfig has it
+		sub.Schedule, sub.Seconds, sub.Day, sub.Clock = logs.Interval, int(number(p.Get("remotewait"))), "", ""
 		sub.Remote = logs.Remote{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
 		if sub.Method == logs.FTPPush {
 			sub.Remote.Password = p.Get("remotepassword")
@@ -279,6 +297,9 @@ func logTroubles(sub logs.Subscription, p url.Values) map[string]string {
 	try("maxfiles", func(l *logs.Subscription) { l.MaxFiles = sub.MaxFiles })
 	try("bouncebytes", func(l *logs.Subscription) { l.BounceBytes = sub.BounceBytes })
 	field := map[logs.Schedule]string{logs.Interval: "seconds", logs.Daily: "clock", logs.Weekly: "clock"}[sub.Schedule]
+	if sub.Method.Carries() {
+		field = "remotewait"
+	}
 	try(cmp.Or(field, "schedule"), func(l *logs.Subscription) {
 		l.Schedule, l.Seconds, l.Day, l.Clock = sub.Schedule, sub.Seconds, sub.Day, sub.Clock
 	})
