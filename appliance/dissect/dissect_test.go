@@ -216,6 +216,23 @@ func TestTheStreamIsPutTogether(t *testing.T) {
 	}
 }
 
+func TestTheServerOfAnOldConnectionHasTheLowerPort(t *testing.T) {
+	x := newTape(t)
+	say := func(fromESA bool, data string) {
+		x.tcp(fromESA, func(p *layers.TCP) { p.ACK, p.Seq = true, 1 }, data)
+	}
+	say(false, "from the server\n")
+	say(true, "from the client\n")
+	c := x.open()
+	all, _ := scan(t, c, "")
+	for _, n := range []int{1, 2} { // whichever packet one comes from
+		s, err := c.Follow(t.Context(), all, n)
+		if err != nil || s.Server.Port() != 514 || s.Client.Port() != 26040 || s.Parts[0].FromClient {
+			t.Errorf("from packet %d: %+v, %v", n, s, err)
+		}
+	}
+}
+
 func TestWhatComesInAnyOrderIsPutTogether(t *testing.T) {
 	x := newTape(t)
 	x.tcp(true, func(p *layers.TCP) { p.SYN, p.Seq = true, isnESA }, "")

@@ -22,7 +22,7 @@ var ErrNoStream = errors.New("dissect: not a TCP packet")
 
 // A Stream is what the ends of a TCP connection said, in the order in which it came by.
 type Stream struct {
-	Client, Server netip.AddrPort // the client sent the first packet, as far as is known
+	Client, Server netip.AddrPort // as far as is known
 	Parts          []Part
 	ToServer       int64 // bytes
 	ToClient       int64
@@ -77,7 +77,8 @@ func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, e
 }
 
 // beginning is the packet with which the connection of a packet begins, and the direction
-// from its client. Where it is not known that is the first of the file.
+// from its client. Where it is not known that is the first of the file, and the client is
+// who has the higher port.
 func (x *Index) beginning(f flow, number int) (int, flow) {
 	there, known := x.opening(f, number)
 	back, answered := x.opening(f.back(), number)
@@ -85,6 +86,8 @@ func (x *Index) beginning(f flow, number int) (int, flow) {
 		there, back, f, known, answered = back, there, f.back(), true, known
 	}
 	switch { // there is the newer
+	case !known && f.from.Port() < f.to.Port():
+		return 1, f.back()
 	case !known:
 		return 1, f
 	case !there.answers:
