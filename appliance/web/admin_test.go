@@ -271,6 +271,7 @@ func TestAnIntervalBecomesTheTimeToWait(t *testing.T) {
 	b := s.login("admin")
 	timed := with(ftpForm, "method", "manual", "remotehost", "", "remoteuser", "", "remotepassword", "", "schedule", "interval", "seconds", "7200", "remotewait", "3600")
 	leads(t, b.post(logsPath+"/add", timed...), logsPath)
+	wants(t, b.get(logsPath), http.StatusOK, "sent", "Every 2h<")
 	wants(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="interval" checked`, `name="remotewait" class="short" inputmode="numeric" value="7200"`)
 	leads(t, b.post(logsPath+"/edit/sent", with(ftpForm, "schedule", "interval", "seconds", "7200", "remotewait", "7200")...), logsPath)
 	list := logs.Section.Get(s.site.sessionsDraft(t))

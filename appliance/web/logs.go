@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/logs"
 )
@@ -88,7 +89,7 @@ func methodTitle(m logs.Method) string {
 func rolloverText(l logs.Subscription) string {
 	switch l.Schedule {
 	case logs.Interval:
-		return "Every " + (time.Duration(l.Seconds) * time.Second).String()
+		return "Every " + capture.FormatDuration(time.Duration(l.Seconds)*time.Second)
 	case logs.Daily:
 		return "Daily, " + l.Clock
 	case logs.Weekly:
