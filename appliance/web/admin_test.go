@@ -258,7 +258,7 @@ func TestAPushOfFilesHasATimeToWait(t *testing.T) { // as logconfig has it
 	wants(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="none" checked`, `name="remotewait" class="short" inputmode="numeric" value="600"`)
 	for _, wait := range []string{"", "59", "soon", "31536001"} {
 		wants(t, b.post(logsPath+"/edit/sent", with(ftpForm, "remotewait", wait)...), http.StatusUnprocessableEntity,
-			`id="remotewait-trouble">The time between roll-overs must be from 60 to 31536000 seconds.`)
+			`id="remotewait-trouble">The time must be from 60 to 31536000 seconds.`)
 	}
 	leads(t, b.post(logsPath+"/edit/sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", "remotewait", "600"), logsPath)
 	if l := sent(); l.Schedule != logs.NoSchedule || l.Seconds != 0 {

@@ -299,6 +299,9 @@ func logTroubles(sub logs.Subscription, p url.Values) map[string]string {
 	field := map[logs.Schedule]string{logs.Interval: "seconds", logs.Daily: "clock", logs.Weekly: "clock"}[sub.Schedule]
 	if sub.Method.Carries() {
 		field = "remotewait"
+		if sub.Seconds < logs.LeastInterval || sub.Seconds > logs.MostInterval {
+			found[field] = fmt.Sprintf("The time must be from %d to %d seconds.", logs.LeastInterval, logs.MostInterval)
+		}
 	}
 	try(cmp.Or(field, "schedule"), func(l *logs.Subscription) {
 		l.Schedule, l.Seconds, l.Day, l.Clock = sub.Schedule, sub.Seconds, sub.Day, sub.Clock
