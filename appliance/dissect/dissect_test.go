@@ -494,6 +494,39 @@ func TestPagesOfALargeFile(t *testing.T) {
 	}
 }
 
+// A meter counts what is read.
+type meter struct {
+	r io.ReaderAt
+	n int
+}
+
+func (m *meter) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.r.ReadAt(p, off)
+	m.n += n
+	return n, err
+}
+
+func TestAPageEndsWithTheLastPacketThatIsSelected(t *testing.T) {
+	x := seed(t)
+	for range 20_000 {
+		x.raw(make([]byte, 60))
+	}
+	m := &meter{r: bytes.NewReader(x.buf.Bytes())}
+	c, err := dissect.Open(m, int64(x.buf.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, _ := scan(t, c, "")
+	some, f := scan(t, c, "tcp")
+	m.n = 0
+	if rows, err := c.Rows(t.Context(), some, all, f, 0, 100); err != nil || len(rows) != 8 {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+	if m.n > x.buf.Len()/2 {
+		t.Errorf("%d of %d bytes were read", m.n, x.buf.Len())
+	}
+}
+
 func TestAGrowingFileIsScannedOn(t *testing.T) {
 	x := seed(t)
 	whole := x.buf.Bytes()

@@ -40,6 +40,7 @@ func (c *Capture) Rows(ctx context.Context, x, all *Index, filter *pcapfilter.Fi
 	}
 	read := c.from(at.off, pageAhead)
 	var rows []Row
+	n = min(n, x.Selected-i) // what comes behind the last one is not looked through
 	for number := at.number; len(rows) < n; number++ {
 		f, err := read.next()
 		if errors.Is(err, io.EOF) {
