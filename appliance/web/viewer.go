@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"html"
@@ -301,7 +302,7 @@ func (s *site) viewStream(v *visit) error {
 	}
 	defer o.Close()
 	n := v.number()
-	stream, err := o.Follow(v.Context(), o.all, n)
+	stream, err := s.follow(v.Context(), o, n)
 	switch {
 	case errors.Is(err, io.EOF):
 		return errNoPacket
@@ -323,6 +324,15 @@ func (s *site) viewStream(v *visit) error {
 		ToServer: grouped(stream.ToServer), ToClient: grouped(stream.ToClient), Shown: size(int64(shown)),
 		Only: o.path + "?" + url.Values{"filter": {only}}.Encode(),
 	})
+}
+
+// follow is a pass over the file, as a scan is.
+func (s *site) follow(ctx context.Context, o *opened, n int) (dissect.Stream, error) {
+	if err := acquire(ctx, s.indexes.slots); err != nil {
+		return dissect.Stream{}, err
+	}
+	defer func() { <-s.indexes.slots }()
+	return o.Follow(ctx, o.all, n)
 }
 
 // A chart is packets and bytes over time, in the units of its SVG.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/esasim/esasim/appliance/users"
 )
@@ -116,6 +117,31 @@ func TestWhoHasLeftDoesNotWaitForAScan(t *testing.T) {
 		gone, cancel := context.WithCancel(r.Context())
 		cancel()
 		*r = *r.WithContext(gone)
+	})
+}
+
+func TestAStreamWaitsForItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
+		b := s.login("admin")
+		s.store("a.cap", manyPackets(10))
+		b.get(capturesPath + "/view/a.cap")
+		for range scanners { // other requests go through files
+			s.site.indexes.slots <- struct{}{}
+		}
+		shown := make(chan struct{})
+		go func() {
+			b.get(capturesPath + "/view/a.cap/stream/1")
+			close(shown)
+		}()
+		synctest.Wait()
+		select {
+		case <-shown:
+			t.Error("it did not wait")
+		default:
+		}
+		<-s.site.indexes.slots
+		<-shown
 	})
 }
 
