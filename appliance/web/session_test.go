@@ -26,8 +26,8 @@ func (c tardyClock) AfterFunc(_ time.Duration, f func()) func() bool {
 }
 
 func TestTheEndOfTheSessionsWaitsForTheirTimers(t *testing.T) {
-	s := newStand(t)
 	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
 		tardy := tardyClock{s.clock, make(chan struct{})}
 		s.box.Clock = clock.NewOffset(tardy)
 		s.site.sessions.begin(users.Account{Name: "admin"}, netip.MustParseAddr(address))
