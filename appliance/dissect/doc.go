@@ -18,6 +18,9 @@
 // width doubles when they do not suffice, and the connections whose beginnings are
 // remembered are 50,000.
 //
+// Follow keeps up to MaxStream bytes in up to MaxParts parts, and a bounded number of
+// pieces that came before their time: files are strangers', and may be made to cost much.
+//
 // A file that grows is scanned on from where the last Scan ended.
 //
 // # Numbers
