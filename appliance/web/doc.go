@@ -36,8 +36,9 @@
 // A form that is refused is shown again as it was filled in, with a sentence at each field
 // that is wrong (fields.go); each is judged in settings that are right but for it, by the
 // rules of the package whose settings they are. What stands under a choice that was not
-// chosen is refused instead of dropped. A question, such as whether to delete, is a page
-// of its own, so that one can go back to it.
+// chosen is refused instead of dropped. A passphrase is never sent to the browser, and one
+// that is stored stays with the server and the user that it was entered for. A question,
+// such as whether to delete, is a page of its own, so that one can go back to it.
 //
 // # Requests from elsewhere
 //
