@@ -14,12 +14,18 @@ import (
 var _ = register(&shell.Command{
 	Name:    "logconfig",
 	Summary: "Configure access to log files.",
-	Help: "A log subscription is a log of one type: which of its lines it takes, how its files are named and\n" +
-		"rolled over, and whether its files are sent to a server by FTP or SCP, or its lines by syslog.",
+	Help: "logconfig [pushstatus]\n\nA log subscription is a log of one type: which of its lines it takes, how its files are named and\n" +
+		"rolled over, and whether its files are sent to a server by FTP or SCP, or its lines by syslog.\n\n" +
+		"pushstatus shows how far these have come. Authorities that vouch for syslog servers are trusted if\n" +
+		"their certificates are files *.pem, *.crt or *.cer in the directory configuration.",
 	Source: "public (list, settings), A12, A34 (syslog), invented (wording of questions)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Commit: true,
+	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
+		if len(env.Args) > 0 {
+			return inlineLogs(env)
+		}
 		return env.Menu(ctx, func() shell.Menu {
 			none := len(logs.Section.Get(env.Draft).List) == 0
 			return shell.Menu{
@@ -47,6 +53,18 @@ var _ = register(&shell.Command{
 		})
 	},
 })
+
+// inlineLogs is what can be asked for inline: what changes nothing.
+func inlineLogs(env *shell.Env) error {
+	if len(env.Args) > 1 || !strings.EqualFold(env.Args[0], "pushstatus") {
+		return shell.Invalidf(env.Args[len(env.Args)-1], "The only argument is pushstatus.")
+	}
+	if !anyPush(env) {
+		return shell.Refusal("No log is pushed to a server.")
+	}
+	printPushes(env)
+	return nil
+}
 
 func newLog(ctx context.Context, env *shell.Env) error {
 	return changeLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
@@ -151,16 +169,17 @@ func logHeaders(ctx context.Context, env *shell.Env) error {
 		}
 		_, err := env.Ask(ctx, "Please enter the list of headers you wish to record in the log files, separated by commas,\nor NONE for none.",
 			strings.Join(g.Headers, ", "), func(answer string) error {
-				words := strings.FieldsFunc(answer, func(r rune) bool { return r == ',' || r == ' ' })
-				if len(words) == 1 && strings.EqualFold(words[0], "none") {
-					words = nil
+				var headers []string
+				if !strings.EqualFold(answer, "none") && answer != "" {
+					headers = strings.Split(answer, ",")
 				}
-				for _, w := range words {
-					if err := logs.CheckHeader(w); err != nil {
+				for i, h := range headers {
+					headers[i] = strings.TrimSpace(h)
+					if err := logs.CheckHeader(headers[i]); err != nil {
 						return shell.Refusal(err.Error())
 					}
 				}
-				g.Headers = words
+				g.Headers = headers
 				return nil
 			})
 		return err

@@ -79,10 +79,16 @@ type key struct {
 
 // A series is a row of equal alerts.
 type series struct {
+	pace     pace
 	interval time.Duration
 	unset    func() bool
 	held     Repeats
 }
+
+// A pace is the settings of intervals. A series ends when they change.
+type pace struct{ initial, maximum int }
+
+func paceOf(s Settings) pace { return pace{s.Initial, s.Maximum} }
 
 // maxSeries bounds the memory for duplicates: more alerts that differ than that within
 // an interval are told without holding anything back.
@@ -139,16 +145,20 @@ func (d *Desk) Raise(c Class, s Severity, text string) {
 		return
 	}
 	k := key{c, s, text}
+	a := Alert{Time: now, Class: c, Severity: s, Text: text}
 	if same := d.series[k]; same != nil {
-		same.hold(now)
-		d.mu.Unlock()
-		return
+		if same.hold(now); same.pace == paceOf(settings) {
+			d.mu.Unlock()
+			return
+		}
+		same.unset()
+		delete(d.series, k)
+		a.Repeats = &same.held
 	}
 	if settings.Initial > 0 && len(d.series) < maxSeries {
-		d.series[k] = &series{}
+		d.series[k] = &series{pace: paceOf(settings)}
 		d.await(k, time.Duration(settings.Initial)*time.Second)
 	}
-	a := Alert{Time: now, Class: c, Severity: s, Text: text}
 	d.store(a, settings.Stored)
 	d.mu.Unlock()
 	d.tell(a, settings)

@@ -209,6 +209,26 @@ func TestHoldingBackCanBeSwitchedOff(t *testing.T) {
 	}
 }
 
+// Who changes the intervals need not wait for the end of the old ones.
+func TestOtherIntervalsCountAtOnce(t *testing.T) {
+	for initial, want := range map[int][]string{
+		0:  {"0s: 0", "1m0s: 2", "1m0s: 0"},
+		10: {"0s: 0", "1m0s: 2", "1m10s: 1"},
+	} {
+		o := newOffice(t, nil)
+		o.Raise(alert.System, alert.Critical, trouble)
+		o.Raise(alert.System, alert.Critical, trouble)
+		o.settings.Initial = initial
+		o.clock.Advance(time.Minute)
+		o.Raise(alert.System, alert.Critical, trouble)
+		o.Raise(alert.System, alert.Critical, trouble)
+		o.clock.Advance(10 * time.Second)
+		if diff := cmp.Diff(want, o.sent()); diff != "" {
+			t.Errorf("initial %d: %s", initial, diff)
+		}
+	}
+}
+
 func TestRecipientsGetWhatTheyWant(t *testing.T) {
 	o := newOffice(t, func(s *alert.Settings) {
 		s.Recipients = []alert.Recipient{

@@ -1,7 +1,6 @@
 package box_test
 
 import (
-	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -10,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/esasim/esasim/appliance"
-	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
@@ -85,18 +83,13 @@ func TestTheSeedsLiteralText(t *testing.T) {
 	t.Parallel()
 	const line = "    - {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}\n"
 	now := clock.NewFake(time.Date(2015, 6, 25, 6, 50, 3, 0, time.UTC))
-	s := tell(t, syslogWorld(t, "  logs:\n"+line, ""), appliancetest.Clock(now))
+	s := tell(t, syslogWorld(t, "  logs:\n"+line, "", "  alerts:\n", "  alert_subject_length: 63\n  alerts:\n"), appliancetest.Clock(now))
 	s.commit(func(d *config.Draft) error {
 		log := netsim.Log{Name: "Mail_Log", Server: "10.44.167.30", Protocol: "tcp", Tag: "example.com"}
-		return errors.Join(
-			logs.Section.Edit(d, func(v *logs.Subscriptions) error {
-				v.Put(log.Subscription())
-				return nil
-			}),
-			alert.Section.Edit(d, func(v *alert.Settings) error {
-				v.SubjectLength = 63
-				return nil
-			}))
+		return logs.Section.Edit(d, func(v *logs.Subscriptions) error {
+			v.Put(log.Subscription())
+			return nil
+		})
 	})
 	s.Appliance().Log(appliance.MailLog, appliance.Information, "something to push")
 	s.eventually("the alert is logged", func() bool { return len(s.mailLog()) == 7 })

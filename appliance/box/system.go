@@ -1,6 +1,7 @@
 package box
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -213,7 +214,7 @@ func factory(t *netsim.Topology, version product.Version) (*config.Factory, erro
 		subscriptions.Put(l.Subscription())
 	}
 	logs.Section.SetFactory(f, subscriptions)
-	alerts := alertSettings(a.Alerts)
+	alerts := alertSettings(a)
 	if err := alerts.Check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.File, err)
 	}
@@ -225,9 +226,10 @@ func factory(t *netsim.Topology, version product.Version) (*config.Factory, erro
 }
 
 // alertSettings are the factory's with the topology's recipients.
-func alertSettings(recipients []netsim.Recipient) alert.Settings {
+func alertSettings(a netsim.Appliance) alert.Settings {
 	settings := alert.Defaults()
-	for _, r := range recipients {
+	settings.SubjectLength = cmp.Or(a.AlertSubject, settings.SubjectLength)
+	for _, r := range a.Alerts {
 		to := alert.Recipient{Address: r.Address}
 		for _, c := range r.Classes {
 			to.Classes = append(to.Classes, alert.Class(c))

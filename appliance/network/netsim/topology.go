@@ -52,6 +52,9 @@ type Appliance struct {
 	Logs []Log `yaml:"logs"`
 	// Alerts are who is told of trouble by mail. Nobody unless given.
 	Alerts []Recipient `yaml:"alerts"`
+	// AlertSubject is how many characters of its text are in an alert's subject; 60 unless
+	// given.
+	AlertSubject int `yaml:"alert_subject_length"`
 
 	// Interfaces in the order in which the appliance shows them, without lo0.
 	// The default routes lead through the first that reaches a gateway.
