@@ -134,6 +134,9 @@ func deleteLog(ctx context.Context, env *shell.Env) error {
 		if err != nil {
 			return err
 		}
+		if p, ok := env.Box.Logs.PushStats(s.Name); ok && p.Waiting > 0 {
+			env.Printf("Messages that wait for its syslog server and will be discarded: %d\n", p.Waiting)
+		}
 		sure, err := env.Confirm(ctx, fmt.Sprintf("Are you sure you want to delete the log subscription \"%s\"?", s.Name), false)
 		if sure {
 			v.List = slices.DeleteFunc(v.List, func(o logs.Subscription) bool { return o.Name == s.Name })

@@ -179,7 +179,7 @@ func (h *Hub) Configure(list []Subscription) error {
 			h.o.Files.Unalias(path.Join(files.Log, name))
 			s.end()
 			errs = append(errs, s.flush(context.Background()))
-			ending = append(ending, s.release()...)
+			ending = append(ending, s.release(false)...)
 		}
 	}
 	errs = append(errs, closeAll(context.Background(), ending))
@@ -382,7 +382,7 @@ func (h *Hub) Close(ctx context.Context) error {
 	h.drainers.Wait()
 	var ending []closer
 	for _, s := range list {
-		ending = append(ending, s.release()...)
+		ending = append(ending, s.release(true)...)
 	}
 	return closeAll(ctx, ending)
 }

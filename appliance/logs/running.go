@@ -262,7 +262,8 @@ func (s *subscription) configure(conf Subscription, pushing bool) (ending []clos
 		s.setTimer()
 	}
 	if old.Push != conf.Push || old.Remote != conf.Remote || old.Method != conf.Method {
-		ending = s.releaseLocked()
+		kept := old.Push.Buffer > 0 && conf.Method == Syslog && conf.Push.Buffer > 0
+		ending = s.releaseLocked(kept)
 	}
 	if pushing && conf.Method == Syslog && s.hub.o.Push != nil && s.push == nil {
 		s.relay = &relay{limit: s.hub.o.Buffer}
@@ -348,17 +349,22 @@ func (s *subscription) carryTrouble(text string) {
 	s.hub.o.Trouble(Trouble{s.name, PushFailed, text})
 }
 
-// release takes the ways to the servers away; the caller closes them.
-func (s *subscription) release() []closer {
+// release takes the ways to the servers away; the caller closes them. kept says that what
+// waits stays on disk, if it is there, or is lost with the process.
+func (s *subscription) release(kept bool) []closer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.releaseLocked()
+	return s.releaseLocked(kept)
 }
 
 // releaseLocked is release for who has mu.
-func (s *subscription) releaseLocked() (ways []closer) {
-	if s.push != nil {
+func (s *subscription) releaseLocked(kept bool) (ways []closer) {
+	switch {
+	case s.push == nil:
+	case kept:
 		ways = append(ways, s.push)
+	default:
+		ways = append(ways, discarder{s.push, s})
 	}
 	if s.carrier != nil {
 		ways = append(ways, s.carrier)

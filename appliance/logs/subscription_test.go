@@ -26,6 +26,7 @@ type server struct {
 	closed  bool
 	trouble func(syslog.Event)
 	ends    func() error // what Close does; nil: nothing
+	waiting int          // when it is closed
 }
 
 func (s *server) Push(at time.Time, level, text string) {
@@ -34,7 +35,7 @@ func (s *server) Push(at time.Time, level, text string) {
 	s.got = append(s.got, at.Format(time.Stamp)+" "+level+": "+text)
 }
 
-func (s *server) Stats() syslog.Stats { return syslog.Stats{Sent: len(s.got)} }
+func (s *server) Stats() syslog.Stats { return syslog.Stats{Sent: len(s.got), Waiting: s.waiting} }
 
 func (s *server) Close(context.Context) error {
 	s.mu.Lock()
@@ -102,6 +103,39 @@ func pushedTo(host, name string) logs.Subscription {
 	s := logs.NewSubscription(name, logs.Mail.Kind())
 	s.Method, s.Push = logs.Syslog, logs.Push{Host: host, Port: 514, Protocol: "tcp", Facility: "mail"}
 	return s
+}
+
+// What waited for a server that nobody sends to any more is counted in the mail log; what
+// another push finds on disk is not lost.
+func TestADiscardedQueueIsTold(t *testing.T) {
+	buffered := pushedTo("10.44.167.30", "pushed")
+	buffered.Push.Buffer = logs.LeastBuffer
+	elsewhere, unbuffered := buffered, buffered
+	elsewhere.Push.Host, unbuffered.Push.Buffer = "10.44.167.31", 0
+	for name, c := range map[string]struct {
+		next []logs.Subscription
+		lost bool
+	}{
+		"deleted":        {nil, true},
+		"another server": {[]logs.Subscription{elsewhere}, false},
+		"no buffer":      {[]logs.Subscription{unbuffered}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, 0, func(o *logs.Options) {
+				o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) { return &server{waiting: 437}, nil }
+			}, mailLogs(), buffered)
+			d.StartPushing()
+			d.mail(logs.Information, "before")
+			if err := d.Configure(append(c.next, mailLogs())); err != nil {
+				t.Fatal(err)
+			}
+			d.flush()
+			const told = "Warning: Log Error: Subscription pushed: 437 messages that waited for the syslog server were discarded\n"
+			if got := d.read("mail_logs/mail.current"); strings.HasSuffix(got, told) != c.lost {
+				t.Errorf("the mail log:\n%s", got)
+			}
+		})
+	}
 }
 
 // What is logged while one push ends is the next one's, before all that follows.
