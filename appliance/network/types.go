@@ -42,8 +42,12 @@ type ListenConfig struct {
 	Addr    netip.AddrPort // 0.0.0.0 listens on all IPv4 addresses, :: on all IPv6 ones; port 0 takes a free one
 	Backlog int            // connections that may wait while nobody accepts; a SYN beyond them (and BSD's margin) is dropped; 0 means 10
 	MSS     int            // largest segment that peers are told to send (TCP_MAXSEG); 0: what the link carries
-	Owner   string         // process name as tcpservices shows it: "hermes", "ginetd"
-	User    string         // "root", "pgsql", "nobody"
+	// ReceiveBuffer is how many bytes each connection takes that nobody has read
+	// (SO_RCVBUF), once the other side has used the window of the handshake; 0: as many as
+	// the host gives.
+	ReceiveBuffer int
+	Owner         string // process name as tcpservices shows it: "hermes", "ginetd"
+	User          string // "root", "pgsql", "nobody"
 	// PID is the number of the process: tables of processes are in its order.
 	PID int
 	// Workers are the users of further processes of the same name that accept from

@@ -40,6 +40,8 @@ type Config struct {
 	Authority *Authority        // vouches for servers; nil: nobody does
 	Clock     clock.Clock
 	Logger    *slog.Logger
+
+	receive int // bytes that a connection takes unread: the peer's own choice; 0: the host's
 }
 
 // A Kind is a type of server that topologies can use.

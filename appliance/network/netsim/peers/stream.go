@@ -89,7 +89,7 @@ func listen(ctx context.Context, c Config) ([]network.Listener, error) {
 	var open []network.Listener
 	for _, a := range c.Addrs {
 		l, err := c.Transport.Listen(ctx, network.ListenConfig{
-			Addr: netip.AddrPortFrom(a, c.Port), Backlog: backlog, MSS: count(c.Options["mss"]), Owner: c.Name,
+			Addr: netip.AddrPortFrom(a, c.Port), Backlog: backlog, MSS: count(c.Options["mss"]), ReceiveBuffer: c.receive, Owner: c.Name,
 		})
 		if err != nil {
 			for _, l := range open {

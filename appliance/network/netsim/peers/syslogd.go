@@ -26,7 +26,7 @@ var _ = register(Kind{
 		"then":     checkThen,
 		"pause":    checkDelay,
 		"times":    checkCount,
-		"rate":     checkCount,
+		"rate":     checkRate,
 		"backlog":  checkBacklog,
 		"mss":      checkSegment,
 		"names":    checkCertificateNames,
@@ -43,6 +43,8 @@ const (
 	maxSyslogRecords     = 20000
 	maxSyslogBytes       = 8 << 20
 	maxSyslogLine        = 64 << 10 // what is longer is several records
+
+	slowBuffer = 8 << 10
 )
 
 // A SyslogServer takes records by TCP, one a line, and by UDP, one a datagram; or in TLS.
@@ -80,7 +82,11 @@ type SyslogConnection struct {
 }
 
 func newSyslogServer(c Config) *SyslogServer {
-	s := &SyslogServer{stream: stream{config: c}, manners: syslogMannersOf(c), more: make(chan struct{})}
+	manners := syslogMannersOf(c)
+	if manners.rate > 0 {
+		c.receive = slowBuffer // so that who sends soon notices
+	}
+	s := &SyslogServer{stream: stream{config: c}, manners: manners, more: make(chan struct{})}
 	s.serve = s.take
 	return s
 }
@@ -210,8 +216,8 @@ func (s *SyslogServer) take(c network.Conn) {
 			s.finish(seen, ended(err))
 			return
 		}
-		if s.manners.rate > 0 {
-			_ = clock.System().Sleep(s.life, time.Duration(bytes.Count(buf[:n], []byte("\n")))*time.Second/time.Duration(s.manners.rate))
+		if lines := bytes.Count(buf[:n], []byte("\n")); s.manners.rate > 0 {
+			_ = clock.System().Sleep(s.life, time.Duration(float64(lines)/s.manners.rate*float64(time.Second)))
 		}
 	}
 }

@@ -27,8 +27,8 @@ type syslogManners struct {
 	records  int
 	bytes    int64
 	pause    time.Duration
-	times    int // 0: always
-	rate     int // 0: as fast as it can
+	times    int     // 0: always
+	rate     float64 // records a second; 0: as fast as it can
 	full     bool
 	names    []string
 	unknown  bool
@@ -38,11 +38,14 @@ type syslogManners struct {
 func syslogMannersOf(c Config) syslogManners {
 	o := c.Options
 	m := syslogManners{
-		protocol: o["protocol"], then: o["then"], times: count(o["times"]), rate: count(o["rate"]),
+		protocol: o["protocol"], then: o["then"], times: count(o["times"]),
 		full: o["backlog"] == "full", unknown: o["ca"] == "unknown", pause: time.Millisecond,
 	}
 	if d, err := time.ParseDuration(o["pause"]); err == nil {
 		m.pause = d
+	}
+	if r, err := strconv.ParseFloat(o["rate"], 64); err == nil {
+		m.rate = r
 	}
 	if f := afterForm.FindStringSubmatch(o["after"]); f != nil {
 		if f[2] == "byte" {
@@ -113,6 +116,13 @@ func checkSyslogProtocol(s string) error {
 		return nil
 	}
 	return fmt.Errorf("%q, expected tcp, udp or tls", s)
+}
+
+func checkRate(s string) error {
+	if r, err := strconv.ParseFloat(s, 64); err != nil || !(r >= 0.001 && r <= 1e9) {
+		return fmt.Errorf("%q, expected a number such as 100 or 0.1", s)
+	}
+	return nil
 }
 
 func checkBacklog(s string) error {

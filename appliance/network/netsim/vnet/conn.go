@@ -34,12 +34,12 @@ func (h *Host) newConn(ep tcpip.Endpoint, q *waiter.Queue, s *socket) *conn {
 	return c
 }
 
-// established follows the handshake. It remembers the addresses, which the stack
+// established follows the handshake; buffer is the receive buffer's size. It remembers the addresses, which the stack
 // forgets after a reset, and gives the connection its whole receive buffer: when
 // gVisor lets a buffer grow by itself (ModerateRecvBuf) it can forget to tell the
 // peer, which then waits in front of a closed window until its probe timer ends.
-func (c *conn) established() {
-	c.ep.SocketOptions().SetReceiveBufferSize(int64(c.host.options.MaxReceiveBuffer), true)
+func (c *conn) established(buffer int) {
+	c.ep.SocketOptions().SetReceiveBufferSize(int64(buffer), true)
 	info, ok := c.ep.Info().(*stack.TransportEndpointInfo)
 	if !ok {
 		return

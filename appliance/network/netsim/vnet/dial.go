@@ -87,7 +87,7 @@ func (c *conn) connect(ctx context.Context, to tcpip.FullAddress) error {
 	if err != nil {
 		return c.connectError(err)
 	}
-	c.established()
+	c.established(c.host.options.MaxReceiveBuffer)
 	return nil
 }
 

@@ -106,7 +106,7 @@ func (r *TCPRequest) Accept() (network.Conn, error) {
 	}
 	s := new(socket)
 	c := r.host.newConn(ep, q, s)
-	c.established()
+	c.established(r.host.options.MaxReceiveBuffer)
 	if !r.host.sockets.add(s) {
 		c.Close()
 		return nil, net.ErrClosed

@@ -84,6 +84,35 @@ func TestSYNIsTheAppliances(t *testing.T) {
 	}
 }
 
+// A listener may want its connections to hold little that nobody has read.
+func TestReceiveBufferOfAListener(t *testing.T) {
+	p := newPair(t, false)
+	held := func(buffer int) int64 {
+		at := netip.AddrPortFrom(addrB, 514)
+		l, err := p.b.Listen(t.Context(), network.ListenConfig{Addr: at, ReceiveBuffer: buffer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c, err := p.a.Dial(t.Context(), network.DialConfig{Remote: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Abort()
+		if _, err := l.AcceptConn(); err != nil {
+			t.Fatal(err)
+		}
+		c.SetWriteDeadline(clock.System().Now().Add(300 * time.Millisecond))
+		for chunk := make([]byte, 4096); err == nil; {
+			_, err = c.Write(chunk)
+		}
+		return c.Acknowledged()
+	}
+	if little, much := held(4096), held(0); little >= much || little == 0 {
+		t.Errorf("it holds %d bytes with a buffer of 4096, and %d without", little, much)
+	}
+}
+
 // With Nagle's algorithm a second small write waits until the first has been
 // acknowledged, and takes the third along; without it each goes by itself.
 func TestDelay(t *testing.T) {

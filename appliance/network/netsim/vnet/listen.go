@@ -1,6 +1,7 @@
 package vnet
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"net"
@@ -32,6 +33,7 @@ type listener struct {
 	ep      tcpip.Endpoint
 	sock    *socket
 	addr    *net.TCPAddr
+	receive int // the receive buffer of what is accepted
 	accepts gate
 
 	mu   sync.Mutex // guards the length of the queue
@@ -63,7 +65,7 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	}
 	ep.SocketOptions().SetReuseAddress(true)
 	ep.SocketOptions().SetV6Only(true)
-	l := &listener{host: h, ep: ep}
+	l := &listener{host: h, ep: ep, receive: cmp.Or(c.ReceiveBuffer, h.options.MaxReceiveBuffer)}
 	l.sock = &socket{ep: ep, tcp: true, end: func() { l.Close() }, owner: c.Owner, user: c.User, mapped: c.Mapped, backlog: c.Backlog}
 	l.sock.pid, l.sock.workers = c.PID, slices.Clone(c.Workers)
 	l.accepts.open(q, waiter.ReadableEvents)
@@ -164,7 +166,7 @@ func (l *listener) AcceptConn() (network.Conn, error) {
 		case err == nil:
 			s := &socket{owner: l.sock.owner, user: l.sock.user, mapped: l.sock.mapped}
 			c := l.host.newConn(ep, q, s)
-			c.established()
+			c.established(l.receive)
 			if !l.host.sockets.add(s) {
 				c.Close()
 				return nil, l.opError("accept", net.ErrClosed)
