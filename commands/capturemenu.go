@@ -40,8 +40,9 @@ const noFilter = "none"
 
 // A menuCapture is one session's stay in the menu.
 type menuCapture struct {
-	env   *shell.Env
-	owner capture.Owner
+	env     *shell.Env
+	owner   capture.Owner
+	started string // the file of the capture that it started last; "": it has seen its end
 }
 
 // start starts a capture that ends with life at the latest.
@@ -51,6 +52,7 @@ func (m *menuCapture) start(life context.Context) error {
 	if err != nil {
 		return captureStartRefusal(err, capture.TCPDump)
 	}
+	m.started = s.File
 	m.env.Printf("Packet capture has been started on %s.\n", s.Settings.InterfacesText())
 	m.env.Printf("File Name: %s\n", s.File)
 	m.env.Prose("It ends when you leave this menu: use another session for other commands. The file may grow until the disk is full.")
@@ -69,14 +71,26 @@ func (m *menuCapture) stop(context.Context) error {
 	default:
 		m.env.Printf("Packet capture has been stopped.\n")
 	}
+	if s.File == m.started {
+		m.started = ""
+	}
 	m.result(s)
 	return nil
 }
 
-// leave ends the capture that this session has started.
+// leave ends the capture that this session has started, or says how it has ended.
 func (m *menuCapture) leave() error {
 	s, err := m.env.Box.Captures.Leave(m.owner)
 	if errors.Is(err, capture.ErrNotRunning) {
+		if s = m.env.Box.Captures.Status(capture.TCPDump); m.started == "" || s.File != m.started {
+			return nil
+		}
+		if s.Reason == capture.ByUser {
+			m.env.Printf("Packet capture has been stopped in another session.\n")
+		} else {
+			m.env.Printf("Packet capture has ended: %v.\n", s.Reason)
+		}
+		m.result(s)
 		return nil
 	}
 	if err != nil {
