@@ -60,8 +60,12 @@ func (p *Player) gather(s step, patience time.Duration) (string, error) {
 	if s.mark != "" && strings.HasSuffix(s.say, "\n") {
 		lines = strings.Count(s.say, "\n")
 	}
+	var known *matcher // while all is as it was before Ctrl-C, which needs no prompt
+	if s.keys == ctrlC {
+		known = newMatcher(s.say)
+	}
 	var said strings.Builder
-	for lines != 0 {
+	for lines != 0 && (known == nil || !known.done()) {
 		wait := patience
 		switch {
 		case said.Len() == 0 && s.say == "":
@@ -77,6 +81,9 @@ func (p *Player) gather(s step, patience time.Duration) (string, error) {
 			return said.String(), err
 		}
 		said.WriteByte(c)
+		if known != nil && !known.step(c) {
+			known = nil
+		}
 		if c == '\n' {
 			lines--
 		}
