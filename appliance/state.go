@@ -95,6 +95,12 @@ func (a *Appliance) SetTime(t time.Time) error {
 	return a.keepTime()
 }
 
+// AdvanceTime is SetTime for who wants the clock to be d further.
+func (a *Appliance) AdvanceTime(d time.Duration) error {
+	a.Clock.Advance(d)
+	return a.keepTime()
+}
+
 // shiftTime is SetTime for who knows how far the clock is to be ahead of the machine's.
 func (a *Appliance) shiftTime(d time.Duration) error {
 	a.Clock.SetShift(d)

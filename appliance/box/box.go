@@ -167,7 +167,7 @@ func (b *Box) Advance(d time.Duration) error {
 		fake.Advance(d)
 		return nil
 	}
-	return b.SetTime(b.Now().Add(d))
+	return b.Appliance().AdvanceTime(d)
 }
 
 // Addrs are the real addresses of the doors, by name.

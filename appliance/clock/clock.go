@@ -68,6 +68,9 @@ func (o *Offset) Now() time.Time { return o.Clock.Now().Add(time.Duration(o.shif
 // Set makes Now show t at this moment.
 func (o *Offset) Set(t time.Time) { o.shift.Store(int64(t.Sub(o.Clock.Now()))) }
 
+// Advance makes Now show d more than it would.
+func (o *Offset) Advance(d time.Duration) { o.shift.Add(int64(d)) }
+
 // Shift is how far Now is ahead of the wrapped clock.
 func (o *Offset) Shift() time.Duration { return time.Duration(o.shift.Load()) }
 

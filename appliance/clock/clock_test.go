@@ -62,6 +62,10 @@ func TestOffsetShiftsWallTimeOnly(t *testing.T) {
 	if got := o.Now(); !got.Equal(start.Add(time.Minute - 24*time.Hour)) {
 		t.Errorf("a minute later Now = %v", got)
 	}
+	o.Advance(24 * time.Hour)
+	if got := o.Now(); !got.Equal(start.Add(time.Minute)) || o.Shift() != 0 {
+		t.Errorf("put forward by a day Now = %v, %v ahead", got, o.Shift())
+	}
 }
 
 // Wait returns when what has begun is done; a timer that was stopped keeps nobody waiting.

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -76,20 +78,30 @@ func (s *Server) putPeer(r *http.Request) (any, error) {
 	if body.Running == nil {
 		return nil, invalid(`expected {"running": true} or {"running": false}`)
 	}
-	if err := s.box.Settled(r.Context()); err != nil {
-		return nil, err
+	for {
+		if err := s.box.Settled(r.Context()); err != nil {
+			return nil, err
+		}
+		world := s.box.World()
+		server, err := switchServer(r.Context(), world, r.PathValue("name"), *body.Running)
+		if errors.Is(err, netsim.ErrStopped) && s.box.World() != world {
+			continue // a reboot came between
+		}
+		return server, err
 	}
-	name, world := r.PathValue("name"), s.box.World()
-	var err error
-	if *body.Running {
-		err = world.StartServer(r.Context(), name)
+}
+
+// switchServer starts or stops a server, and tells how it stands then.
+func switchServer(ctx context.Context, w *netsim.World, name string, on bool) (server netsim.Server, err error) {
+	if on {
+		err = w.StartServer(ctx, name)
 	} else {
-		err = world.StopServer(name)
+		err = w.StopServer(name)
 	}
 	if err != nil {
-		return nil, err
+		return server, err
 	}
-	return world.Server(name)
+	return w.Server(name)
 }
 
 // A Clock is what the appliance's clock shows.
