@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
 // The state directory holds what is neither configuration nor a file of the user's:
@@ -34,19 +36,7 @@ func readState(dir, name string) (string, error) {
 // at a first start: what a power cut may cost is the clock's setting, or the date of an
 // installation that is minutes old. An empty file counts as none.
 func writeState(dir, name, text string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("write state: %w", err)
-	}
-	tmp, err := os.CreateTemp(dir, name+".*")
-	if err != nil {
-		return fmt.Errorf("write state: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.WriteString(text + "\n")
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, name))
-	}
-	if err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, name), []byte(text+"\n")); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	return nil

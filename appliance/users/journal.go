@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
 // A journal is the file of Logins: a line of JSON for each login and logout. It is
@@ -82,20 +84,8 @@ func (j *journal) rewrite(records []Record) error {
 			return err
 		}
 	}
-	tmp := j.name + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := atomicfile.WriteSynced(j.name, b.Bytes()); err != nil {
 		return err
-	}
-	_, err = f.Write(b.Bytes())
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(tmp, j.name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp))
 	}
 	j.lines, j.torn = len(records), false
 	return nil

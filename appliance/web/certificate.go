@@ -15,8 +15,9 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
+
+	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
 // Certificate reads the certificate and the key in file. Where there is none it makes
@@ -27,7 +28,7 @@ func Certificate(file string, chance io.Reader, hosts []string) (tls.Certificate
 	if errors.Is(err, fs.ErrNotExist) {
 		both, err = newCertificate(chance, hosts)
 		if err == nil {
-			err = keep(file, both)
+			err = atomicfile.Write(file, both)
 		}
 	}
 	if err != nil {
@@ -91,21 +92,4 @@ func newCertificate(chance io.Reader, hosts []string) ([]byte, error) {
 		}
 	}
 	return both.Bytes(), nil
-}
-
-// keep writes a file that only its owner can read, as a whole.
-func keep(file string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), file)
 }

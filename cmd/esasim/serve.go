@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/esasim/esasim/appliance/atomicfile"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/shell"
 )
@@ -225,14 +226,5 @@ func writeReady(file string, r ready) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".ready-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(append(text, '\n'))
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), file)
+	return atomicfile.Write(file, append(text, '\n'))
 }

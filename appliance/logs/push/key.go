@@ -9,9 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
 const keyType = "PRIVATE KEY" // PKCS #8, RFC 7468
@@ -51,19 +52,7 @@ func makeKey(file string, chance io.Reader) (crypto.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key for SCP: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return nil, fmt.Errorf("keep the key for SCP: %w", err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // for its owner only
-	if err != nil {
-		return nil, fmt.Errorf("keep the key for SCP: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	err = pem.Encode(tmp, &pem.Block{Type: keyType, Bytes: der})
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
+	if err := atomicfile.WriteSynced(file, pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der})); err != nil {
 		return nil, fmt.Errorf("keep the key for SCP: %w", err)
 	}
 	return key, nil

@@ -1,0 +1,13 @@
+// Package atomicfile replaces small files as a whole: who reads one, also after the
+// process was killed in the middle, has the old text or the new one.
+//
+//	err := atomicfile.Write(path, text)       // as soon as the system likes
+//	err := atomicfile.WriteSynced(path, text) // on the disk when it returns
+//
+// After a loss of power a file of Write's may be empty. It is for what is written while
+// the appliance boots, where waiting for the disk would take longer than all the rest.
+//
+// Files are their owner's alone, and directories that are missing are made, for their
+// owner alone too. Nothing is shared between calls; of two that write the same file the
+// later one counts.
+package atomicfile
