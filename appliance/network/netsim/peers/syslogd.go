@@ -178,8 +178,34 @@ func (s *SyslogServer) fillBacklog(ctx context.Context) error {
 			}
 			s.own = append(s.own, c)
 		}
+		if err := s.awaitFull(ctx, at); err != nil {
+			return fmt.Errorf("%s: fill the queue of connections: %w", s.config.Name, err)
+		}
 	}
 	return nil
+}
+
+// awaitFull waits until all connections of our own are in the queue of the listener at an
+// address: the side that opened one believes in it a moment earlier.
+func (s *SyslogServer) awaitFull(ctx context.Context, at netip.AddrPort) error {
+	tables, ok := s.config.Transport.(interface {
+		Sockets() ([]network.Socket, error)
+	})
+	if !ok {
+		return nil // nobody can look
+	}
+	for {
+		sockets, err := tables.Sockets()
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(sockets, func(x network.Socket) bool { return x.State == "LISTEN" && x.Local == at && x.QLen >= waiting }) {
+			return nil
+		}
+		if err := clock.System().Sleep(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // take serves a connection.
