@@ -85,10 +85,7 @@ func changedMethod(s *logs.Subscription, was logs.Method, k logs.Kind) {
 	case s.Method.Carries() && was.Carries(): // the server may be the same
 		s.Remote.Port = 0
 	case s.Method.Carries():
-		if s.Schedule != logs.Interval {
-			s.Seconds = logs.DefaultWait
-		}
-		s.Schedule, s.Day, s.Clock = logs.Interval, "", ""
+		byInterval(s)
 	case was.Carries():
 		s.Remote = logs.Remote{}
 		s.Schedule, s.Seconds = logs.NoSchedule, 0

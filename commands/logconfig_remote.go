@@ -29,6 +29,7 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 		if dir == "" {
 			dir = "."
 		}
+		byInterval(s) // a file may have said otherwise
 		err := d.Form(ctx,
 			shell.Number(&s.Seconds, "Maximum time to wait before transferring, in seconds:", logs.LeastInterval, logs.MostInterval),
 			shell.Text(&r.Host, askDeliverTo, func(h string) error { return refused(logs.CheckHost(h)) }),
@@ -56,6 +57,14 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 		}
 		return nil
 	}
+}
+
+// byInterval has files rolled over, and so sent, after a time.
+func byInterval(s *logs.Subscription) {
+	if s.Schedule != logs.Interval {
+		s.Seconds = logs.DefaultWait
+	}
+	s.Schedule, s.Day, s.Clock = logs.Interval, "", ""
 }
 
 // remotePassphrase asks without echo. The empty answer keeps what there is, if the server

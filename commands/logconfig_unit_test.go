@@ -6,6 +6,22 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
+// What is answered to the question for an interval counts, whatever schedule a
+// configuration file had.
+func TestAPushHasAnInterval(t *testing.T) {
+	d := newDesk(t, "admin", 0)
+	s := logs.NewSubscription("pushed", logs.Mail.Kind())
+	s.Method, s.Schedule, s.Clock = logs.FTPPush, logs.Daily, "12:00"
+	s.Remote = logs.Remote{Host: "logs.example.com", User: "esa"}
+	commitNow(t, d.box, logs.Section, logs.Subscriptions{List: []logs.Subscription{s}})
+	if err := d.run(t, "logconfig", append([]string{"edit", "pushed", "", "", "600"}, make([]string, 7)...)...); err != nil {
+		t.Fatal(err)
+	}
+	if got := logs.Section.Get(d.env.Draft).List[0]; got.Schedule != logs.Interval || got.Seconds != 600 || got.Clock != "" {
+		t.Errorf("it is %+v", got)
+	}
+}
+
 // The passphrase of a push is kept for the server that it belongs to, and sent to no
 // other.
 func TestAPassphraseStaysWithItsServer(t *testing.T) {
