@@ -254,10 +254,10 @@ func TestCaptureInProgressAndAfterKill(t *testing.T) {
 		heard = append(heard, b[:n]...)
 	}
 	dir := t.TempDir()
-	execute(t, dir, "", "sshpass", withPassphrase(append(append([]string{"scp"}, sshArgs(p, "-P")...), "admin@127.0.0.1:/data/pub/captures/*.cap", "running.cap")...)...)
-	if text := execute(t, dir, "", "tcpdump", "-nr", "running.cap"); !strings.Contains(text, "10.0.202.7.22") {
-		t.Errorf("a capture in progress:\n%s", text)
-	}
+	eventually(t, p, "a capture in progress shows who fetches it", func() bool { // packets are written some 50 ms after they came
+		execute(t, dir, "", "sshpass", withPassphrase(append(append([]string{"scp"}, sshArgs(p, "-P")...), "admin@127.0.0.1:/data/pub/captures/*.cap", "running.cap")...)...)
+		return strings.Contains(execute(t, dir, "", "tcpdump", "-nr", "running.cap"), "10.0.202.7.22")
+	})
 	p.stop(t, syscall.SIGKILL)
 	files, err := filepath.Glob(filepath.Join(p.ready.Data, "appliance", "files", "data", "pub", "diagnostic", "*.cap"))
 	if err != nil || len(files) != 1 {
