@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -427,6 +428,18 @@ func TestAFullBacklogIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := full.Addresses[0]
+	// Somebody comes all the time, also while the queue is being filled.
+	ctx, stop := context.WithCancel(t.Context())
+	var client sync.WaitGroup
+	defer client.Wait()
+	defer stop()
+	client.Go(func() {
+		for ctx.Err() == nil {
+			if c, err := w.Network().Dial(ctx, network.DialConfig{Remote: at}); err == nil {
+				defer c.Abort()
+			}
+		}
+	})
 	for range 20 {
 		if _, err := w.Network().Dial(within(t, 20*time.Millisecond), network.DialConfig{Remote: at}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("dial = %v", err)

@@ -151,15 +151,18 @@ func (s *SyslogServer) takePackets(c network.PacketConn) {
 	}
 }
 
-// fullBacklog is the shortest that there is, and waiting is how many connections it lets
-// wait: itself and BSD's margin (network.ListenConfig).
 const (
+	// fullBacklog is the shortest that there is, and waiting is how many connections it
+	// lets wait: itself and BSD's margin (network.ListenConfig).
 	fullBacklog = 1
 	waiting     = fullBacklog*3/2 + 1
+	// fillWait bounds one connection: who finds the queue full, as others came too, would
+	// wait for long.
+	fillWait = 100 * time.Millisecond
 )
 
-// fillBacklog listens, accepts nobody, and opens as many connections to itself as may
-// wait: who comes now waits in vain.
+// fillBacklog listens, accepts nobody, and opens connections to itself until no more may
+// wait: who comes then waits in vain.
 func (s *SyslogServer) fillBacklog(ctx context.Context) error {
 	s.stream.mu.Lock()
 	defer s.stream.mu.Unlock()
@@ -171,41 +174,49 @@ func (s *SyslogServer) fillBacklog(ctx context.Context) error {
 			return fmt.Errorf("%s: listen: %w", s.config.Name, err)
 		}
 		s.listeners = append(s.listeners, l)
-		for range waiting {
-			c, err := s.config.Transport.Dial(ctx, network.DialConfig{Local: netip.AddrPortFrom(a, 0), Remote: at, Owner: s.config.Name})
+		for {
+			full, err := s.isFull(at)
+			if err == nil && !full {
+				err = s.fill(ctx, at)
+			}
 			if err != nil {
 				return fmt.Errorf("%s: fill the queue of connections: %w", s.config.Name, err)
 			}
-			s.own = append(s.own, c)
-		}
-		if err := s.awaitFull(ctx, at); err != nil {
-			return fmt.Errorf("%s: fill the queue of connections: %w", s.config.Name, err)
+			if full {
+				break
+			}
 		}
 	}
 	return nil
 }
 
-// awaitFull waits until all connections of our own are in the queue of the listener at an
-// address: the side that opened one believes in it a moment earlier.
-func (s *SyslogServer) awaitFull(ctx context.Context, at netip.AddrPort) error {
+// isFull reports whether no more connections may wait at an address, whoever opened them.
+// The side that opened one believes in it a moment before the listener does.
+func (s *SyslogServer) isFull(at netip.AddrPort) (bool, error) {
 	tables, ok := s.config.Transport.(interface {
 		Sockets() ([]network.Socket, error)
 	})
 	if !ok {
-		return nil // nobody can look
+		return false, errors.ErrUnsupported
 	}
-	for {
-		sockets, err := tables.Sockets()
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(sockets, func(x network.Socket) bool { return x.State == "LISTEN" && x.Local == at && x.QLen >= waiting }) {
-			return nil
-		}
-		if err := clock.System().Sleep(ctx, time.Millisecond); err != nil {
-			return err
-		}
+	sockets, err := tables.Sockets()
+	return slices.ContainsFunc(sockets, func(x network.Socket) bool {
+		return x.State == "LISTEN" && x.Local == at && x.QLen >= waiting
+	}), err
+}
+
+// fill opens a connection that waits, if there is room.
+func (s *SyslogServer) fill(ctx context.Context, at netip.AddrPort) error {
+	short, cancel := context.WithTimeout(ctx, fillWait)
+	defer cancel()
+	c, err := s.config.Transport.Dial(short, network.DialConfig{Local: netip.AddrPortFrom(at.Addr(), 0), Remote: at, Owner: s.config.Name})
+	switch {
+	case err == nil:
+		s.own = append(s.own, c)
+	case ctx.Err() != nil || short.Err() == nil:
+		return err
 	}
+	return nil
 }
 
 // take serves a connection.
