@@ -25,7 +25,11 @@ func newFrugal(c *net.TCPConn) (half, error) {
 	if err != nil {
 		return c, err
 	}
-	return &frugal{c, raw}, nil
+	f := &frugal{c, raw}
+	if _, err := f.unsent(); err != nil { // not every kernel, or what plays one, knows it
+		return c, err
+	}
+	return f, nil
 }
 
 // A frugal connection writes when little of what was written waits to be sent. The size
@@ -46,14 +50,22 @@ func (f *frugal) Write(b []byte) (int, error) {
 			return 0, err
 		}
 		if unsent <= sendBuffer {
-			return f.TCPConn.Write(b)
+			return f.TCPConn.Write(b) // which says why, if the connection is over
 		}
 		_ = clock.System().Sleep(context.Background(), nap) // which never ends
 	}
 }
 
-// unsent is how much the system has not sent yet.
+// unsent is how much the system has not sent yet and will send.
 func (f *frugal) unsent() (n int, err error) {
-	failed := f.raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQNSD) })
+	failed := f.raw.Control(func(fd uintptr) {
+		if n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQNSD); err != nil || n <= sendBuffer {
+			return
+		}
+		var info *unix.TCPInfo
+		if info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil && info.State == unix.BPF_TCP_CLOSE {
+			n = 0 // it was reset: the count stays as it was
+		}
+	})
 	return n, errors.Join(failed, err)
 }
