@@ -195,7 +195,8 @@ func (f *file) complain(err error) {
 	f.hub.o.Logger.Error("a log cannot be written", "subscription", f.subscription, "err", err)
 }
 
-// ready opens the current file, if there is one. A user may have removed it.
+// ready opens the current file, if there is one. Somebody on the machine may have removed
+// it.
 func (f *file) ready() error {
 	if f.open != nil || f.name == "" {
 		return nil

@@ -151,7 +151,8 @@ func (h *Hub) Document(t Type, body []byte) {
 
 // Configure makes the subscriptions those of list. What was written before goes where
 // it would have gone; a subscription that is no longer there ends with it, and its
-// files stay. A new one goes on with the files that one of its name has left.
+// files stay, all of them saved. A new one counts the files that one of its name has left
+// as its own, and goes on with what a crash has left unsaved.
 func (h *Hub) Configure(list []Subscription) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -177,6 +178,7 @@ func (h *Hub) Configure(list []Subscription) error {
 	for name, s := range old.byName {
 		if next.byName[name] == nil {
 			h.o.Files.Unalias(path.Join(files.Log, name))
+			s.enqueue(job{what: finish, at: s.now()})
 			s.end()
 			errs = append(errs, s.flush(context.Background()))
 			ending = append(ending, s.release(false)...)

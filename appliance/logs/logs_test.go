@@ -342,7 +342,8 @@ func TestReconfiguring(t *testing.T) {
 	if _, err := d.Files(t.Context(), "system_logs"); !errors.Is(err, logs.ErrNoSubscription) {
 		t.Errorf("a removed log: %v", err)
 	}
-	if got := d.read("system_logs/system.@20150625T085003.c"); !strings.HasSuffix(got, "three\n") {
+	const ending = "Info: three\nThu Jun 25 08:50:03 2015 Info: End Logfile\n" // and nobody keeps it from being removed
+	if got := d.read("system_logs/system.@20150625T085003.s"); !strings.HasSuffix(got, ending) {
 		t.Errorf("the files of a removed log: %q", got)
 	}
 	if err := d.Configure([]logs.Subscription{renamed, system}); err != nil { // and again
@@ -350,8 +351,8 @@ func TestReconfiguring(t *testing.T) {
 	}
 	d.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "four"})
 	const at = "Thu Jun 25 08:50:03 2015 Info: "
-	d.want(d.read("system_logs/system.@20150625T085003.c"), header+at+"three\n"+header+at+"four\n")
-	d.want(d.names("system_logs"), []string{"system.@20150625T085003.c"})
+	d.want(d.read("system_logs/system.@20150625T085004.c"), header+at+"four\n")
+	d.want(d.names("system_logs"), []string{"system.@20150625T085003.s", "system.@20150625T085004.c"})
 }
 
 // What a log of this name left under another is finished: it has one current file.

@@ -68,6 +68,7 @@ const (
 	rollover
 	reconfigure
 	schedule // the time of a roll-over has come
+	finish   // the log ends
 )
 
 // newSubscription returns one that has yet to be configured. Until then its file may be
@@ -236,6 +237,8 @@ func (s *subscription) do(j job) {
 		s.mu.Unlock()
 	case reconfigure:
 		s.file.configure(j.conf)
+	case finish:
+		s.file.retire(j.at)
 	}
 }
 
@@ -349,8 +352,8 @@ func (s *subscription) carryTrouble(text string) {
 	s.hub.o.Trouble(Trouble{s.name, PushFailed, text})
 }
 
-// release takes the ways to the servers away; the caller closes them. kept says that what
-// waits stays on disk, if it is there, or is lost with the process.
+// release takes the ways to the servers away; the caller closes them. kept says that
+// somebody will go on with what waits on disk.
 func (s *subscription) release(kept bool) []closer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -359,12 +362,8 @@ func (s *subscription) release(kept bool) []closer {
 
 // releaseLocked is release for who has mu.
 func (s *subscription) releaseLocked(kept bool) (ways []closer) {
-	switch {
-	case s.push == nil:
-	case kept:
-		ways = append(ways, s.push)
-	default:
-		ways = append(ways, discarder{s.push, s})
+	if s.push != nil {
+		ways = append(ways, leave{s.push, s, kept})
 	}
 	if s.carrier != nil {
 		ways = append(ways, s.carrier)
@@ -423,6 +422,11 @@ func (s *subscription) setTimer() {
 	}
 	now := s.now()
 	s.due = s.conf.next(now)
+	s.await(now)
+}
+
+// await sets the timer to when the next roll-over is due. It needs mu.
+func (s *subscription) await(now time.Time) {
 	wait := s.due.Sub(now)
 	if s.conf.Schedule != Interval {
 		wait = min(wait, glance)
@@ -441,7 +445,10 @@ func (s *subscription) ring() {
 		s.jobs = append(s.jobs, job{what: schedule, at: now})
 		s.wake()
 	default:
-		s.setTimer()
+		if next := s.conf.next(now); next.Before(s.due) { // the clock or the zone was set
+			s.due = next
+		}
+		s.await(now)
 	}
 }
 

@@ -3,6 +3,7 @@ package logs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type server struct {
 	trouble func(syslog.Event)
 	ends    func() error // what Close does; nil: nothing
 	waiting int          // when it is closed
+	unkept  int          // of them
 }
 
 func (s *server) Push(at time.Time, level, text string) {
@@ -35,7 +37,9 @@ func (s *server) Push(at time.Time, level, text string) {
 	s.got = append(s.got, at.Format(time.Stamp)+" "+level+": "+text)
 }
 
-func (s *server) Stats() syslog.Stats { return syslog.Stats{Sent: len(s.got), Waiting: s.waiting} }
+func (s *server) Stats() syslog.Stats {
+	return syslog.Stats{Sent: len(s.got), Waiting: s.waiting, Unkept: s.unkept}
+}
 
 func (s *server) Close(context.Context) error {
 	s.mu.Lock()
@@ -113,16 +117,20 @@ func TestADiscardedQueueIsTold(t *testing.T) {
 	elsewhere, unbuffered := buffered, buffered
 	elsewhere.Push.Host, unbuffered.Push.Buffer = "10.44.167.31", 0
 	for name, c := range map[string]struct {
-		next []logs.Subscription
-		lost bool
+		next   []logs.Subscription
+		unkept int
+		lost   int
 	}{
-		"deleted":        {nil, true},
-		"another server": {[]logs.Subscription{elsewhere}, false},
-		"no buffer":      {[]logs.Subscription{unbuffered}, true},
+		"deleted":                  {nil, 0, 437},
+		"no buffer":                {[]logs.Subscription{unbuffered}, 0, 437},
+		"another server":           {[]logs.Subscription{elsewhere}, 0, 0},
+		"another, and a full disk": {[]logs.Subscription{elsewhere}, 37, 37},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, 0, func(o *logs.Options) {
-				o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) { return &server{waiting: 437}, nil }
+				o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
+					return &server{waiting: 437, unkept: c.unkept}, nil
+				}
 			}, mailLogs(), buffered)
 			d.StartPushing()
 			d.mail(logs.Information, "before")
@@ -130,8 +138,8 @@ func TestADiscardedQueueIsTold(t *testing.T) {
 				t.Fatal(err)
 			}
 			d.flush()
-			const told = "Warning: Log Error: Subscription pushed: 437 messages that waited for the syslog server were discarded\n"
-			if got := d.read("mail_logs/mail.current"); strings.HasSuffix(got, told) != c.lost {
+			told := fmt.Sprintf("Warning: Log Error: Subscription pushed: %d messages that waited for the syslog server were discarded\n", c.lost)
+			if got := d.read("mail_logs/mail.current"); strings.HasSuffix(got, told) != (c.lost > 0) {
 				t.Errorf("the mail log:\n%s", got)
 			}
 		})

@@ -62,6 +62,9 @@ func TestFollowingALogWithoutAFile(t *testing.T) {
 	if err := d.Configure(nil); err != nil {
 		t.Fatal(err)
 	}
+	if b, err := f.Next(t.Context()); err != nil || string(b) != "Thu Jun 25 08:50:03 2015 Info: End Logfile\n" {
+		t.Errorf("got %q, %v", b, err)
+	}
 	if _, err := f.Next(t.Context()); !errors.Is(err, logs.ErrNoSubscription) {
 		t.Errorf("the log is gone: %v", err)
 	}
@@ -83,6 +86,9 @@ func TestFollowingALogThatIsRemoved(t *testing.T) {
 		g := *f
 		go func() {
 			_, err := g.Next(t.Context())
+			if err == nil { // its last line
+				_, err = g.Next(t.Context())
+			}
 			ended <- err
 		}()
 	}

@@ -43,6 +43,7 @@ type Stats struct {
 	// What waits now, on disk and in memory, the batch that is under way included.
 	Waiting      int
 	WaitingBytes int64
+	Unkept       int // of them, those in memory only: after Close they are lost
 	Sent         int // records that the server's TCP has acknowledged; of datagrams, that were sent
 	Again        int // records sent again after a break
 	Lost         int // records under way when a connection broke, without a buffer on disk
@@ -211,10 +212,11 @@ func (p *Pusher) tell() {
 // Stats returns the figures as they are now.
 func (p *Pusher) Stats() Stats {
 	bytes, records := p.queue.waiting()
+	_, unkept := p.queue.unkept()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.Waiting, s.WaitingBytes = records, bytes
+	s.Waiting, s.WaitingBytes, s.Unkept = records, bytes, unkept
 	return s
 }
 
