@@ -195,7 +195,11 @@ func (d *Desk) over(k key, s *series) {
 		return
 	}
 	if settings.Initial > 0 {
-		d.await(k, next(s.interval, settings))
+		interval := next(s.interval, settings)
+		if now := paceOf(settings); now != s.pace {
+			s.pace, interval = now, time.Duration(settings.Initial)*time.Second
+		}
+		d.await(k, interval)
 	} else {
 		delete(d.series, k)
 	}

@@ -229,6 +229,21 @@ func TestOtherIntervalsCountAtOnce(t *testing.T) {
 	}
 }
 
+// Who changes them while an interval goes on finds its repeats told at its end, and the
+// new ones from then on.
+func TestOtherIntervalsCountFromTheNext(t *testing.T) {
+	o := newOffice(t, nil)
+	o.Raise(alert.System, alert.Critical, trouble)
+	o.Raise(alert.System, alert.Critical, trouble)
+	o.settings.Initial = 600
+	o.clock.Advance(5 * time.Minute)
+	o.Raise(alert.System, alert.Critical, trouble)
+	o.clock.Advance(10 * time.Minute)
+	if diff := cmp.Diff([]string{"0s: 0", "5m0s: 1", "15m0s: 1"}, o.sent()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestRecipientsGetWhatTheyWant(t *testing.T) {
 	o := newOffice(t, func(s *alert.Settings) {
 		s.Recipients = []alert.Recipient{
