@@ -17,7 +17,7 @@ type Neighbours struct {
 
 // Beside finds the neighbours of the packet of that number, which need not be selected
 // itself. filter is x's, nil if it had none. It reads from the last mark before the packet
-// to the next selected one.
+// to the next selected one, or to the last.
 func (c *Capture) Beside(ctx context.Context, x *Index, filter *pcapfilter.Filter, number int) (Neighbours, error) {
 	i := sort.Search(len(x.marks), func(i int) bool { return x.marks[i].number >= number }) - 1
 	var out Neighbours
@@ -28,8 +28,9 @@ func (c *Capture) Beside(ctx context.Context, x *Index, filter *pcapfilter.Filte
 		i = 0
 	}
 	out.Rank = i * stride
+	self := 0 // 1 once the packet was met and is selected
 	read := c.from(x.marks[i].off, pageAhead)
-	for n := x.marks[i].number; ; n++ {
+	for n := x.marks[i].number; out.Rank+self < x.Selected; n++ {
 		f, err := read.next()
 		if errors.Is(err, io.EOF) {
 			return out, nil
@@ -40,7 +41,9 @@ func (c *Capture) Beside(ctx context.Context, x *Index, filter *pcapfilter.Filte
 		switch {
 		case err != nil:
 			return out, err
-		case n == number || filter != nil && !filter.Match(f.data, f.wire):
+		case filter != nil && !filter.Match(f.data, f.wire):
+		case n == number:
+			self = 1
 		case n > number:
 			out.Next = n
 			return out, nil
@@ -49,4 +52,5 @@ func (c *Capture) Beside(ctx context.Context, x *Index, filter *pcapfilter.Filte
 			out.Rank++
 		}
 	}
+	return out, nil
 }

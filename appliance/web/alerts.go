@@ -86,7 +86,7 @@ func allOr[T ~string](list []T) string {
 type recipientForm struct {
 	Old, Address        string
 	Classes, Severities []choice
-	Trouble             map[string]string // by field
+	Trouble             troubles
 }
 
 func (s *site) showRecipientForm(v *visit, status int, f recipientForm) error {
@@ -140,7 +140,7 @@ func (s *site) saveRecipient(v *visit) error {
 		Classes: some(p["class"], alert.Classes()), Severities: some(p["severity"], alert.Severities()),
 	}
 	f := recipientForm{
-		Old: old, Address: r.Address, Trouble: map[string]string{},
+		Old: old, Address: r.Address, Trouble: troubles{},
 		Classes: chosenOf(alert.Classes(), p["class"]), Severities: chosenOf(alert.Severities(), p["severity"]),
 	}
 	set := alert.Section.Get(v.session.draft)
@@ -236,7 +236,7 @@ type alertForm struct {
 	From, Initial, Maximum, Stored string
 	AutoSupport, Copy              bool
 	Default, Vendor                string
-	Trouble                        map[string]string // by field
+	Trouble                        troubles
 }
 
 const alertSettingsTitle = "Edit Alert Settings"
@@ -276,8 +276,8 @@ func (s *site) saveAlertSettings(v *visit) error {
 
 // troubles judges each field in settings that are right but for it, so that all that is
 // wrong is told at once.
-func (f alertForm) troubles(right alert.Settings) map[string]string {
-	found := map[string]string{}
+func (f alertForm) troubles(right alert.Settings) troubles {
+	found := troubles{}
 	try := func(field string, put func(*alert.Settings)) {
 		probe := right
 		put(&probe)

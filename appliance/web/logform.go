@@ -27,8 +27,8 @@ type logForm struct {
 	Days       []logs.Weekday
 	Schedule   logs.Schedule // that is chosen: files that are sent have a time of their own
 	Text       map[string]string
-	Trouble    map[string]string // by field
-	Since11    bool              // the version has the later settings of a syslog push
+	Trouble    troubles
+	Since11    bool // the version has the later settings of a syslog push
 	HasSecret  bool
 }
 
@@ -191,25 +191,17 @@ func (s *site) refuseLogForm(v *visit, f logForm) error {
 // stray objects to what was entered for a choice that was not chosen, as it would be lost.
 // A field that is as it was shown was not entered.
 func (f *logForm) stray(shown logForm) {
-	for _, c := range []struct {
-		field, choice string
-		chosen        bool
-	}{
-		{"bouncebytes", "Bounce Logs", f.Kind.Bounces},
-		{"seconds", "Custom Time Interval", f.Schedule == logs.Interval},
-		{"clock", "Daily and Weekly Rollover", f.Schedule == logs.Daily || f.Schedule == logs.Weekly},
-		{"remotewait", "FTP Push and SCP Push", f.S.Method.Carries()},
-		{"remotehost", "FTP Push and SCP Push", f.S.Method.Carries()},
-		{"remoteuser", "FTP Push and SCP Push", f.S.Method.Carries()},
-		{"remotedir", "FTP Push and SCP Push", f.S.Method.Carries()},
-		{"remoteport", "SCP Push", f.S.Method == logs.SCPPush},
-		{"pushhost", "Syslog Push", f.S.Method == logs.Syslog},
-		{"tag", "Syslog Push", f.S.Method == logs.Syslog},
-	} {
-		if now := f.Text[c.field]; !c.chosen && now != "" && now != shown.Text[c.field] {
-			f.Trouble[c.field] = fmt.Sprintf("This is used with %s only. Choose that, or take this back.", c.choice)
+	only := func(choice string, chosen bool, fields ...string) {
+		for _, field := range fields {
+			f.Trouble.stray(field, f.Text[field], shown.Text[field], choice, chosen)
 		}
 	}
+	only("Bounce Logs", f.Kind.Bounces, "bouncebytes")
+	only("Custom Time Interval", f.Schedule == logs.Interval, "seconds")
+	only("Daily and Weekly Rollover", f.Schedule == logs.Daily || f.Schedule == logs.Weekly, "clock")
+	only("FTP Push and SCP Push", f.S.Method.Carries(), "remotewait", "remotehost", "remoteuser", "remotedir")
+	only("SCP Push", f.S.Method == logs.SCPPush, "remoteport")
+	only("Syslog Push", f.S.Method == logs.Syslog, "pushhost", "tag")
 	if f.S.Method.Carries() && f.Schedule != "" && f.Schedule != logs.NoSchedule && f.Schedule != shown.Schedule {
 		f.Trouble["schedule"] = "FTP Push and SCP Push have a time of their own, which is below. Choose None here."
 	}
@@ -280,8 +272,8 @@ func readPush(p url.Values, sub logs.Subscription) logs.Push {
 
 // logTroubles judges each field of sub in a subscription that is right but for it, so that
 // all that is wrong is told at once.
-func logTroubles(sub logs.Subscription, p url.Values) map[string]string {
-	found := map[string]string{}
+func logTroubles(sub logs.Subscription, p url.Values) troubles {
+	found := troubles{}
 	kind := sub.Type.Kind()
 	try := func(field string, put func(*logs.Subscription)) {
 		probe := logs.NewSubscription("x", kind)

@@ -30,7 +30,7 @@ type settingsForm struct {
 
 	MinSize, MaxSize int
 	Running          bool
-	Trouble          map[string]string // by field
+	Trouble          troubles
 	Check            filterCheck
 }
 
@@ -65,7 +65,7 @@ func (s *site) newSettingsForm(set capture.Settings) settingsForm {
 
 // complete fills in what does not come from the user. No interface chosen means all.
 func (s *site) complete(f *settingsForm, chosen []string) {
-	f.MinSize, f.MaxSize, f.Trouble = capture.MinSizeMB, capture.MaxSizeMB, map[string]string{}
+	f.MinSize, f.MaxSize, f.Trouble = capture.MinSizeMB, capture.MaxSizeMB, troubles{}
 	f.Running = s.box.Captures.Status(capture.GUI).Running
 	f.Interfaces = nil
 	for _, name := range s.box.Captures.Interfaces() {
@@ -162,22 +162,12 @@ func (s *site) judge(f *settingsForm, set capture.Settings) error {
 func (f *settingsForm) stray(shown settingsForm) {
 	const untilTimeTitle = "Run Capture Until Time Elapsed Reaches"
 	predefined, custom := f.Filter == string(capture.Predefined), f.Filter == string(capture.Custom)
-	for _, c := range []struct {
-		field, now, shown string
-		chosen            bool
-		choice            string
-	}{
-		{"time", f.Time, shown.Time, f.Duration == untilTime, untilTimeTitle},
-		{"keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), f.Duration != untilSize, untilTimeTitle},
-		{"ports", f.Ports, shown.Ports, predefined, "Predefined Filters"},
-		{"clients", f.Clients, shown.Clients, predefined, "Predefined Filters"},
-		{"servers", f.Servers, shown.Servers, predefined, "Predefined Filters"},
-		{"expression", f.Expression, shown.Expression, custom, "Custom Filter"},
-	} {
-		if !c.chosen && c.now != "" && c.now != c.shown {
-			f.Trouble[c.field] = fmt.Sprintf("This is used with %s only. Choose that, or take this back.", c.choice)
-		}
-	}
+	f.Trouble.stray("time", f.Time, shown.Time, untilTimeTitle, f.Duration == untilTime)
+	f.Trouble.stray("keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), untilTimeTitle, f.Duration != untilSize)
+	f.Trouble.stray("ports", f.Ports, shown.Ports, "Predefined Filters", predefined)
+	f.Trouble.stray("clients", f.Clients, shown.Clients, "Predefined Filters", predefined)
+	f.Trouble.stray("servers", f.Servers, shown.Servers, "Predefined Filters", predefined)
+	f.Trouble.stray("expression", f.Expression, shown.Expression, "Custom Filter", custom)
 }
 
 func ticked(on bool) string {

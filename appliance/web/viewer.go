@@ -266,7 +266,7 @@ func (s *site) viewPacket(v *visit) error {
 	if err != nil {
 		return err
 	}
-	beside, err := o.Beside(v.Context(), sel.index, sel.filter, n)
+	beside, err := s.beside(v.Context(), o, sel, n)
 	if err != nil {
 		return formatRefusal(err)
 	}
@@ -333,6 +333,15 @@ func (s *site) follow(ctx context.Context, o *opened, n int) (dissect.Stream, er
 	}
 	defer func() { <-s.indexes.slots }()
 	return o.Follow(ctx, o.all, n)
+}
+
+// beside is one, too, where few packets are selected.
+func (s *site) beside(ctx context.Context, o *opened, sel selection, n int) (dissect.Neighbours, error) {
+	if err := acquire(ctx, s.indexes.slots); err != nil {
+		return dissect.Neighbours{}, err
+	}
+	defer func() { <-s.indexes.slots }()
+	return o.Beside(ctx, sel.index, sel.filter, n)
 }
 
 // A chart is packets and bytes over time, in the units of its SVG.
