@@ -84,10 +84,13 @@ func (s *Server) putPeer(r *http.Request) (any, error) {
 		}
 		world := s.box.World()
 		server, err := switchServer(r.Context(), world, r.PathValue("name"), *body.Running)
-		if errors.Is(err, netsim.ErrStopped) && s.box.World() != world {
-			continue // a reboot came between
+		if !errors.Is(err, netsim.ErrStopped) {
+			return server, err
 		}
-		return server, err
+		// A reboot came between, if there is another world once it is over.
+		if settled := s.box.Settled(r.Context()); settled != nil || s.box.World() == world {
+			return nil, err
+		}
 	}
 }
 
