@@ -43,11 +43,10 @@ var Ports = config.Define("ports", PortList{}, func(v PortList, _ *config.Config
 
 // Bounds of ports.
 const (
-	LeastMTU     = 576
-	LeastIPv6MTU = 1280 // RFC 8200 section 5: with less a port carries no IPv6
-	DefaultMTU   = 1500
-	MostMTU      = 9000
-	MostVLAN     = 4094 // IEEE 802.1Q
+	LeastMTU   = 576
+	DefaultMTU = 1500
+	MostMTU    = 9000
+	MostVLAN   = 4094 // IEEE 802.1Q
 )
 
 // PortList is the value of Ports.

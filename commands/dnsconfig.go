@@ -211,8 +211,9 @@ func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb
 			chosen = list[n-1]
 			return nil
 		}
-		named := slices.DeleteFunc(slices.Clone(list), func(l listedServer) bool { return l.addr.String() != answer })
-		if len(named) != 1 { // one address may serve several domains
+		a, err := netip.ParseAddr(answer)
+		named := slices.DeleteFunc(slices.Clone(list), func(l listedServer) bool { return l.addr != a })
+		if err != nil || len(named) != 1 { // one address may serve several domains
 			return shell.Refusef("The value must be an integer from 1 to %d, or the address of one server.", len(list))
 		}
 		chosen = named[0]

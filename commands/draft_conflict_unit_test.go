@@ -45,87 +45,96 @@ func commitNow[T any](t *testing.T, box *appliance.Appliance, s *config.Section[
 	}
 }
 
+// An edit is what another session does.
+type edit func(*testing.T, *appliance.Appliance)
+
+func dnsServers(addrs ...string) edit {
+	return func(t *testing.T, box *appliance.Appliance) {
+		s := resolver.DNS.Get(box.Config.Committed())
+		s.Servers = nil
+		for _, a := range addrs {
+			s.Servers = append(s.Servers, resolver.Server{Addr: netip.MustParseAddr(a)})
+		}
+		commitNow(t, box, resolver.DNS, s)
+	}
+}
+
+func timeServers(names ...string) edit {
+	return func(t *testing.T, box *appliance.Appliance) {
+		commitNow(t, box, ntp.NTP, ntp.Settings{Servers: names})
+	}
+}
+
+func ipInterfaces(names ...string) edit {
+	return func(t *testing.T, box *appliance.Appliance) {
+		var v appliance.IPInterfaces
+		for i, n := range names {
+			v.List = append(v.List, appliance.IPInterface{Name: n, Jack: "Data 1", IPv4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Netmask: "255.255.255.0", Hostname: "mail.example.com"})
+		}
+		commitNow(t, box, appliance.Interfaces, v)
+	}
+}
+
+func allowedNetworks(nets ...string) edit {
+	return func(t *testing.T, box *appliance.Appliance) {
+		v := appliance.Access.Get(box.Config.Committed())
+		v.Allowed = nil
+		for _, n := range nets {
+			v.Allowed = append(v.Allowed, netip.MustParsePrefix(n))
+		}
+		commitNow(t, box, appliance.Access, v)
+	}
+}
+
+func alertRecipients(addrs ...string) edit {
+	return func(t *testing.T, box *appliance.Appliance) {
+		v := alert.Section.Get(box.Config.Committed())
+		v.Recipients = nil
+		for _, a := range addrs {
+			v.Recipients = append(v.Recipients, alert.Recipient{Address: a})
+		}
+		commitNow(t, box, alert.Section, v)
+	}
+}
+
+func logSubscriptions(names ...string) edit {
+	return func(t *testing.T, box *appliance.Appliance) {
+		var v logs.Subscriptions
+		for _, n := range names {
+			v.Put(logs.NewSubscription(n, logs.Mail.Kind()))
+		}
+		commitNow(t, box, logs.Section, v)
+	}
+}
+
+func metricsInterval(seconds int) edit {
+	return func(t *testing.T, box *appliance.Appliance) {
+		commitNow(t, box, logs.General, logs.Settings{MetricsInterval: seconds})
+	}
+}
+
 // Another session removes what a question is about before it is answered.
 func TestAnAnswerComesTooLate(t *testing.T) {
-	type edit = func(*testing.T, *appliance.Appliance)
-	servers := func(addrs ...string) edit {
-		return func(t *testing.T, box *appliance.Appliance) {
-			s := resolver.DNS.Get(box.Config.Committed())
-			s.Servers = nil
-			for _, a := range addrs {
-				s.Servers = append(s.Servers, resolver.Server{Addr: netip.MustParseAddr(a)})
-			}
-			commitNow(t, box, resolver.DNS, s)
-		}
-	}
-	clocks := func(names ...string) edit {
-		return func(t *testing.T, box *appliance.Appliance) {
-			commitNow(t, box, ntp.NTP, ntp.Settings{Servers: names})
-		}
-	}
-	interfaces := func(names ...string) edit {
-		return func(t *testing.T, box *appliance.Appliance) {
-			var v appliance.IPInterfaces
-			for i, n := range names {
-				v.List = append(v.List, appliance.IPInterface{Name: n, Jack: "Data 1", IPv4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Netmask: "255.255.255.0", Hostname: "mail.example.com"})
-			}
-			commitNow(t, box, appliance.Interfaces, v)
-		}
-	}
-	allowed := func(nets ...string) edit {
-		return func(t *testing.T, box *appliance.Appliance) {
-			v := appliance.Access.Get(box.Config.Committed())
-			v.Allowed = nil
-			for _, n := range nets {
-				v.Allowed = append(v.Allowed, netip.MustParsePrefix(n))
-			}
-			commitNow(t, box, appliance.Access, v)
-		}
-	}
-	recipients := func(addrs ...string) edit {
-		return func(t *testing.T, box *appliance.Appliance) {
-			v := alert.Section.Get(box.Config.Committed())
-			v.Recipients = nil
-			for _, a := range addrs {
-				v.Recipients = append(v.Recipients, alert.Recipient{Address: a})
-			}
-			commitNow(t, box, alert.Section, v)
-		}
-	}
-	subscriptions := func(names ...string) edit {
-		return func(t *testing.T, box *appliance.Appliance) {
-			var v logs.Subscriptions
-			for _, n := range names {
-				v.Put(logs.NewSubscription(n, logs.Mail.Kind()))
-			}
-			commitNow(t, box, logs.Section, v)
-		}
-	}
-	metrics := func(seconds int) edit {
-		return func(t *testing.T, box *appliance.Appliance) {
-			commitNow(t, box, logs.General, logs.Settings{MetricsInterval: seconds})
-		}
-	}
 	for _, c := range []struct {
 		command        string
 		before, during edit
 		late           int // number of the answer that comes too late
 		answers        []string
 	}{
-		{"dnsconfig", servers("192.0.2.53", "192.0.2.54", "192.0.2.55"), servers("192.0.2.53", "192.0.2.54"), 2, []string{"delete", "3", ""}},
-		{"dnsconfig", servers("192.0.2.53"), servers("192.0.2.54"), 4, []string{"edit", "1", "", "7", ""}},
-		{"ntpconfig", clocks("a.example.com", "b.example.com"), clocks("a.example.com"), 2, []string{"delete", "2", ""}},
-		{"ntpconfig", clocks("a.example.com"), clocks("b.example.com"), 2, []string{"new", "c.example.com", ""}},
-		{"adminaccessconfig", allowed("10.0.0.0/8", "11.0.0.0/8"), allowed("10.0.0.0/8"), 3, []string{"ipaccess", "delete", "2", "", ""}},
-		{"alertconfig", recipients("a@example.com", "b@example.com"), recipients("a@example.com"), 2, []string{"delete", "2", ""}},
-		{"alertconfig", recipients("a@example.com"), recipients("b@example.com"), 3, []string{"edit", "1", "2", "", ""}},
-		{"alertconfig", recipients(), recipients("b@example.com"), 2, []string{"new", "a@example.com", "", "", ""}},
-		{"alertconfig", recipients(), recipients("b@example.com"), 2, []string{"setup", "5", "", "", "", "", ""}},
-		{"logconfig", subscriptions("one", "two"), subscriptions("one"), 3, []string{"delete", "two", "y", ""}},
-		{"logconfig", subscriptions("one"), subscriptions("two"), 3, append([]string{"edit", "one"}, make([]string, 12)...)},
-		{"logconfig", metrics(60), metrics(30), 2, []string{"setup", "90", "", "", "", ""}},
-		{"logconfig", metrics(60), metrics(30), 2, []string{"logheaders", "Date", ""}},
-		{"interfaceconfig", interfaces("One", "Two"), interfaces("One"), 3, append([]string{"edit", "two", "Three"}, make([]string, 14)...)},
+		{"dnsconfig", dnsServers("192.0.2.53", "192.0.2.54", "192.0.2.55"), dnsServers("192.0.2.53", "192.0.2.54"), 2, []string{"delete", "3", ""}},
+		{"dnsconfig", dnsServers("192.0.2.53"), dnsServers("192.0.2.54"), 4, []string{"edit", "1", "", "7", ""}},
+		{"ntpconfig", timeServers("a.example.com", "b.example.com"), timeServers("a.example.com"), 2, []string{"delete", "2", ""}},
+		{"ntpconfig", timeServers("a.example.com"), timeServers("b.example.com"), 2, []string{"new", "c.example.com", ""}},
+		{"adminaccessconfig", allowedNetworks("10.0.0.0/8", "11.0.0.0/8"), allowedNetworks("10.0.0.0/8"), 3, []string{"ipaccess", "delete", "2", "", ""}},
+		{"alertconfig", alertRecipients("a@example.com", "b@example.com"), alertRecipients("a@example.com"), 2, []string{"delete", "2", ""}},
+		{"alertconfig", alertRecipients("a@example.com"), alertRecipients("b@example.com"), 3, []string{"edit", "1", "2", "", ""}},
+		{"alertconfig", alertRecipients(), alertRecipients("b@example.com"), 2, []string{"new", "a@example.com", "", "", ""}},
+		{"alertconfig", alertRecipients(), alertRecipients("b@example.com"), 2, []string{"setup", "5", "", "", "", "", ""}},
+		{"logconfig", logSubscriptions("one", "two"), logSubscriptions("one"), 3, []string{"delete", "two", "y", ""}},
+		{"logconfig", logSubscriptions("one"), logSubscriptions("two"), 3, append([]string{"edit", "one"}, make([]string, 12)...)},
+		{"logconfig", metricsInterval(60), metricsInterval(30), 2, []string{"setup", "90", "", "", "", ""}},
+		{"logconfig", metricsInterval(60), metricsInterval(30), 2, []string{"logheaders", "Date", ""}},
+		{"interfaceconfig", ipInterfaces("One", "Two"), ipInterfaces("One"), 3, append([]string{"edit", "two", "Three"}, make([]string, 14)...)},
 	} {
 		t.Run(c.command+" "+c.answers[0], func(t *testing.T) {
 			d := newDesk(t, "admin", 0)

@@ -11,8 +11,8 @@ func Write(path string, data []byte) error {
 	return replace(path, data, func(*os.File) error { return nil })
 }
 
-// WriteSynced replaces the file at path. A loss of power afterwards does not undo it, or
-// undoes all of it.
+// WriteSynced replaces the file at path. A loss of power soon afterwards may undo it, but
+// leaves no file that is neither the old one nor the new one.
 func WriteSynced(path string, data []byte) error { return replace(path, data, (*os.File).Sync) }
 
 func replace(path string, data []byte, settle func(*os.File) error) error {

@@ -24,6 +24,9 @@ type Interface struct {
 	Parent    string // a VLAN's physical interface
 }
 
+// LeastIPv6MTU is the MTU that an interface must have to carry IPv6 (RFC 8200 section 5).
+const LeastIPv6MTU = 1280
+
 // Media is how a port of Ethernet works. The zero Media is autoselect: 1000 Mb/s,
 // full duplex.
 type Media struct {

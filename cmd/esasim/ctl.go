@@ -93,10 +93,11 @@ func (a addFault) keys() (map[string]string, error) {
 		}
 	}
 	// A rule says 0 for no limit; who says so here has counted to nothing.
-	for _, limit := range []string{"connections", "for"} {
-		if text := keys[limit]; text == "0" || strings.Trim(text, "0.nuµmsh") == "" && text != "" {
-			return nil, fmt.Errorf("--%s %s: expected more than 0; without it there is no limit", limit, text)
-		}
+	if n, err := strconv.Atoi(a.Connections); err == nil && n == 0 {
+		return nil, fmt.Errorf("--connections %s: expected more than 0; without it there is no limit", a.Connections)
+	}
+	if d, err := time.ParseDuration(a.For); err == nil && d == 0 {
+		return nil, fmt.Errorf("--for %s: expected more than 0; without it there is no limit", a.For)
 	}
 	for key, text := range keys {
 		if text == "" {

@@ -102,9 +102,13 @@ func TestReceiveBufferOfAListener(t *testing.T) {
 		if _, err := l.AcceptConn(); err != nil {
 			t.Fatal(err)
 		}
-		c.SetWriteDeadline(clock.System().Now().Add(300 * time.Millisecond))
-		for chunk := make([]byte, 4096); err == nil; {
-			_, err = c.Write(chunk)
+		// Write until no more is taken, and nothing moves.
+		for before := int64(-1); before != c.Acknowledged(); {
+			before = c.Acknowledged()
+			c.SetWriteDeadline(clock.System().Now().Add(300 * time.Millisecond))
+			for err, chunk := error(nil), make([]byte, 4096); err == nil; {
+				_, err = c.Write(chunk)
+			}
 		}
 		return c.Acknowledged()
 	}

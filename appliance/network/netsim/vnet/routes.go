@@ -60,12 +60,9 @@ func (i *iface) reaches(a netip.Addr) bool {
 	})
 }
 
-// ipv6MTU is the least that a link must have to carry IPv6 (RFC 8200 section 5).
-const ipv6MTU = 1280
-
 // carries reports whether packets to a can leave by the interface.
 func (i *iface) carries(a netip.Addr) bool {
-	return a.Is4() || i.port == nil || i.port.MTU() >= ipv6MTU
+	return a.Is4() || i.port == nil || i.port.MTU() >= network.LeastIPv6MTU
 }
 
 // applyRoutes gives the stack the routes that follow from addresses and
