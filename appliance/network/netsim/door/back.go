@@ -23,16 +23,12 @@ const datagramIdle = time.Minute
 // maxDatagram is the largest UDP payload.
 const maxDatagram = 65507
 
-// What the appliance's TCP believes to have arrived and the door has not sent on is lost
-// when the real host dies. It is 16 KiB at most: half of ReceiveBuffer, what the splicer
-// has in its hand (idleBuffer), and what waits in the machine's socket (sendBuffer before
-// the last write, and that write).
-const (
-	// ReceiveBuffer is what the promiscuous host's connections are to have
-	// (vnet.Options.MaxReceiveBuffer).
-	ReceiveBuffer = 16 << 10
-	sendBuffer    = 4 << 10
-)
+// ReceiveBuffer is what the promiscuous host's connections are to have
+// (vnet.Options.MaxReceiveBuffer). What the appliance's TCP believes to have arrived and
+// the door has not sent on is lost when the real host dies. It is 16 KiB at most: half of
+// ReceiveBuffer, what the splicer has in its hand (frugalBuffer), and a write that waits
+// in the machine's socket.
+const ReceiveBuffer = 16 << 10
 
 // A Back is the door out.
 type Back struct {

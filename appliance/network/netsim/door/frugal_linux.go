@@ -32,7 +32,7 @@ func newFrugal(c *net.TCPConn) (half, error) {
 	return f, nil
 }
 
-// A frugal connection writes when little of what was written waits to be sent. The size
+// A frugal connection writes when nothing of what was written waits to be sent. The size
 // of a socket's buffer would be no bound: Linux adds what is written while the peer's
 // window is closed to the packet that waits, until that has 64 KiB. Nor is there an event
 // for it, so it looks again and again, ever less often. While the peer keeps up, nothing
@@ -49,7 +49,7 @@ func (f *frugal) Write(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if unsent <= sendBuffer {
+		if unsent == 0 {
 			return f.TCPConn.Write(b) // which says why, if the connection is over
 		}
 		_ = clock.System().Sleep(context.Background(), nap) // which never ends
@@ -59,7 +59,7 @@ func (f *frugal) Write(b []byte) (int, error) {
 // unsent is how much the system has not sent yet and will send.
 func (f *frugal) unsent() (n int, err error) {
 	failed := f.raw.Control(func(fd uintptr) {
-		if n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQNSD); err != nil || n <= sendBuffer {
+		if n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQNSD); err != nil || n == 0 {
 			return
 		}
 		var info *unix.TCPInfo

@@ -34,14 +34,14 @@ func TestAFrugalWriteEndsWithTheConnection(t *testing.T) {
 	written := make(chan error)
 	go func() {
 		for {
-			if _, err := f.Write(make([]byte, idleBuffer)); err != nil {
+			if _, err := f.Write(make([]byte, frugalBuffer)); err != nil {
 				written <- err
 				return
 			}
 		}
 	}()
 	// The window is closed once what waits does not change any more.
-	for before, n := -1, 0; n <= sendBuffer || n != before; {
+	for before, n := -1, 0; n == 0 || n != before; {
 		before = n
 		if n, err = f.(*frugal).unsent(); err != nil {
 			t.Fatal(err)

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	idleBuffer = 2 << 10
-	busyBuffer = 64 << 10
+	idleBuffer   = 2 << 10
+	busyBuffer   = 64 << 10
+	frugalBuffer = 4 << 10
 )
 
 // A half is what both kinds of connections offer.
@@ -28,8 +29,16 @@ func abort(c half) {
 
 // A splicer copies between connections. Its zero value is usable.
 type splicer struct {
-	frugal  bool      // it keeps to idleBuffer, so that little is on its way
+	frugal  bool      // it keeps to frugalBuffer, so that little is on its way
 	buffers sync.Pool // of *[busyBuffer]byte
+}
+
+// size is that of the buffer that each direction has for itself.
+func (s *splicer) size() int {
+	if s.frugal {
+		return frugalBuffer
+	}
+	return idleBuffer
 }
 
 // A splice is a pair of connections that are one. b is the service's side.
@@ -92,7 +101,7 @@ type filter func(chunk []byte) []byte
 
 // copy brings all of src to dst and then closes that direction.
 func (s *splicer) copy(p *splice, dst, src half, change filter) {
-	small := make([]byte, idleBuffer)
+	small := make([]byte, s.size())
 	buf := small
 	var big *[busyBuffer]byte
 	defer func() {
