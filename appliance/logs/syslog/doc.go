@@ -61,10 +61,9 @@
 // connection that does not come about, or on which TCP gives up, is Unreachable (A35). A
 // slow server is no trouble: the queue grows. Datagrams raise nothing.
 //
-// Broken and Unreachable are told once each until it has worked again, which is when the
-// server's TCP has acknowledged a record that was pushed; headers do not count. So a
-// server that takes records and then resets, time after time, is told of each time; one
-// that closes whatever it accepts is told of once.
+// Broken is told each time. Unreachable is told once for each reason until it has worked
+// again, which is when the server's TCP has acknowledged a record that was pushed; headers
+// do not count. The waits below keep both rare, and the alert desk holds back equal alerts.
 //
 // After a break or a failure the next connection is made for the next record, after one
 // second at the earliest, and after twice that each time it has not worked, up to a minute.

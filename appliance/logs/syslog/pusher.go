@@ -79,7 +79,7 @@ func New(o Options, s Settings) (*Pusher, error) {
 		p.queue.stored.Store(p.queue.spool.size)
 	}
 	p.life, p.end = context.WithCancel(context.Background())
-	p.sender = sender{Pusher: p, form: newForm(s), delay: o.Backoff[0]}
+	p.sender = sender{Pusher: p, told: map[string]bool{}, form: newForm(s), delay: o.Backoff[0]}
 	p.running.Go(p.keep)
 	p.running.Go(p.sender.run)
 	signal(p.more)

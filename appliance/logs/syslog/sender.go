@@ -29,7 +29,8 @@ type sender struct {
 	carrier carrier
 
 	// What is told once until it has worked again.
-	toldBroken, toldUnreachable, toldDisk bool
+	told     map[string]bool // reasons why there is no connection
+	toldDisk bool
 
 	delay time.Duration // before the next connection
 	lost  clock.Mark    // when the last one ended; valid if waits
@@ -186,7 +187,8 @@ func (s *sender) deliver(batch []byte) {
 
 // works is called when the server has taken records: trouble may be told again.
 func (s *sender) works() {
-	s.toldBroken, s.toldUnreachable, s.toldDisk = false, false, false
+	s.toldDisk = false
+	clear(s.told)
 	s.delay = s.options.Backoff[0]
 }
 
@@ -214,8 +216,8 @@ func (s *sender) broken(err error, under int) {
 	}
 }
 
-// ended tells of the end of a connection or of an attempt, once until it has worked
-// again.
+// ended tells of the end of a connection and, once for each reason until it has worked
+// again, of an attempt that failed.
 func (s *sender) ended(err error) {
 	s.waits, s.lost = true, s.options.Clock.Mark()
 	s.options.Logger.Debug("a syslog push has no connection", "subscription", s.settings.Subscription, "server", s.settings.Server, "err", err)
@@ -223,16 +225,17 @@ func (s *sender) ended(err error) {
 	case ours(err) || s.settings.Protocol == UDP:
 	case closed(err):
 		s.count(func(st *Stats) { st.Breaks++ })
-		if !s.toldBroken {
-			s.toldBroken = true
-			s.event(Broken, 0, "Network error while sending log data to syslog server")
-		}
+		s.event(Broken, 0, "Network error while sending log data to syslog server")
 	default:
 		s.count(func(st *Stats) { st.Failures++ })
-		if !s.toldUnreachable {
-			s.toldUnreachable = true
-			s.event(Unreachable, 0, "Failed to connect to %s: %s", s.settings.Server, reason(err))
+		why := reason(err)
+		const failed = "Failed to connect to %s: %s"
+		if !s.told[why] {
+			s.told[why] = true
+			s.event(Unreachable, 0, failed, s.settings.Server, why)
+			return
 		}
+		s.count(func(st *Stats) { st.LastTrouble = s.text(Unreachable, failed, s.settings.Server, why) })
 	}
 }
 

@@ -43,12 +43,18 @@ type Event struct {
 	Records int
 }
 
-// event makes an Event; the text's first words are the same in all grave ones.
-func (p *Pusher) event(k Kind, records int, format string, args ...any) {
+// text is an Event's; the first words are the same in all grave ones.
+func (p *Pusher) text(k Kind, format string, args ...any) string {
 	text := "Subscription " + p.settings.Subscription + ": " + fmt.Sprintf(format, args...)
 	if k.Grave() {
-		text = "Log Error: " + text
+		return "Log Error: " + text
 	}
+	return text
+}
+
+// event makes an Event.
+func (p *Pusher) event(k Kind, records int, format string, args ...any) {
+	text := p.text(k, format, args...)
 	p.mu.Lock()
 	p.events = append(p.events, Event{Kind: k, Text: text, Records: records})
 	if k.Grave() {

@@ -55,17 +55,33 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// A server that closes whatever it accepts is told of once, until it works again.
-func TestClosedAtOnceIsToldOnce(t *testing.T) {
+// Of a server that closes whatever it accepts each break is told: records are lost in it.
+func TestClosedAtOnce(t *testing.T) {
 	b := newBench(t, "after: accept, then: close, times: 4, pause: 0s", 2*time.Millisecond)
 	b.start()
 	b.push("one")
 	b.toldOf(brokenText)
 	b.later("it works", func() bool { b.push("more"); return b.server.Total() > 3 })
-	b.toldOf(brokenText)
+	b.toldOf(brokenText, brokenText, brokenText, brokenText)
 	if s := b.Stats(); s.Breaks != 4 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// Another reason why there is no connection is told, and the figures have the last one.
+func TestAnotherReasonIsTold(t *testing.T) {
+	b := newBench(t, "", 0)
+	const noRouteText = "Log Error: Subscription Mails: Failed to connect to 10.44.167.30: No route to host"
+	last := func(want string) func() bool { return func() bool { return b.Stats().LastTrouble == want } }
+	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "host-unreachable"})
+	b.start()
+	b.push("one")
+	b.toldOf(noRouteText)
+	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.later("it is refused", last(refusedText))
+	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "host-unreachable"})
+	b.later("there is no route again", last(noRouteText))
+	b.toldOf(noRouteText, refusedText)
 }
 
 // FIN in an orderly way, on an idle connection too, is as good as a reset (A13).
