@@ -98,5 +98,6 @@ func (a *Appliance) shiftTime(d time.Duration) error {
 }
 
 func (a *Appliance) keepTime() error {
+	a.Logs.ClockSet()
 	return writeState(a.state, clockFile, a.Clock.Shift().String())
 }

@@ -289,6 +289,15 @@ func (h *Hub) Done(_ context.Context, _, next *config.Config) {
 	if err := h.Configure(Section.Get(next).List); err != nil {
 		h.o.Logger.Error("a log subscription does not follow its configuration", "err", err)
 	}
+	h.ClockSet() // the zone may be another
+}
+
+// ClockSet is called when the clock has been set: what is to happen at a time of day may be
+// due. It does not block.
+func (h *Hub) ClockSet() {
+	for _, s := range h.routes.Load().byName {
+		s.clockSet()
+	}
 }
 
 // Flush waits until what was written before is in the files of the named

@@ -147,6 +147,27 @@ func TestRollOverByTimeFollowsTheClock(t *testing.T) {
 	}
 }
 
+// What the appliance sets counts at once: also a clock that is set past the time and back.
+func TestRollOverWhenTheClockIsSet(t *testing.T) {
+	conf := mailLogs()
+	conf.Schedule, conf.Clock = logs.Daily, "12:00"
+	var offset *clock.Offset
+	d := newDesk(t, 0, func(o *logs.Options) {
+		offset = clock.NewOffset(o.Clock)
+		o.Clock = offset
+	}, conf)
+	d.mail(logs.Information, "before")
+	for i, hours := range []time.Duration{4, -4, 4} {
+		offset.Advance(hours * time.Hour) // from 08:50:03
+		d.ClockSet()
+		d.mail(logs.Information, "after")
+		d.flush()
+		if n := d.names("mail_logs"); len(n) != 2+i/2 {
+			t.Errorf("after %d changes: %q", i+1, n)
+		}
+	}
+}
+
 func TestRollOverByHand(t *testing.T) {
 	d := newDesk(t, 0, nil)
 	if err := d.Rollover(t.Context(), "mail_logs"); err != nil || len(d.names("mail_logs")) != 0 {

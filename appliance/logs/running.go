@@ -408,21 +408,25 @@ func (s *subscription) flush(ctx context.Context) error {
 }
 
 // glance is how often the clock is looked at while a time of day is waited for: it may
-// have been set, by the administrator or on the machine, and the zone changed.
+// have been set on the machine. What the appliance itself sets is told by ClockSet.
 const glance = time.Minute
 
 // setTimer arranges the next roll-over by time. It needs mu.
 func (s *subscription) setTimer() {
-	if s.stopTime != nil {
-		s.stopTime()
-		s.stopTime = nil
-	}
+	s.unsetTimer()
 	if s.conf.Schedule == NoSchedule || s.ended {
 		return
 	}
 	now := s.now()
 	s.due = s.conf.next(now)
 	s.await(now)
+}
+
+func (s *subscription) unsetTimer() {
+	if s.stopTime != nil {
+		s.stopTime()
+		s.stopTime = nil
+	}
 }
 
 // await sets the timer to when the next roll-over is due. It needs mu.
@@ -434,22 +438,48 @@ func (s *subscription) await(now time.Time) {
 	s.stopTime = s.hub.timers.AfterFunc(s.hub.o.Clock, wait, s.ring)
 }
 
-// ring is called when a timer has run out. It rolls over if it is time to.
+// ring is called when a timer has run out.
 func (s *subscription) ring() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.now()
-	switch {
-	case s.ended, s.conf.Schedule == NoSchedule:
-	case s.conf.Schedule == Interval || !now.Before(s.due):
-		s.jobs = append(s.jobs, job{what: schedule, at: now})
-		s.wake()
-	default:
-		if next := s.conf.next(now); next.Before(s.due) { // the clock or the zone was set
-			s.due = next
-		}
-		s.await(now)
+	if s.ended || s.conf.Schedule == NoSchedule {
+		return
 	}
+	if s.conf.Schedule == Interval {
+		s.rollAt(s.now())
+		return
+	}
+	s.look()
+}
+
+// clockSet is called when the clock, or its zone, was set.
+func (s *subscription) clockSet() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended && (s.conf.Schedule == Daily || s.conf.Schedule == Weekly) {
+		s.look()
+	}
+}
+
+// look rolls over if the time of day has come that is waited for, and goes on waiting
+// otherwise. It needs mu.
+func (s *subscription) look() {
+	s.unsetTimer()
+	now := s.now()
+	if !now.Before(s.due) {
+		s.rollAt(now)
+		return
+	}
+	if next := s.conf.next(now); next.Before(s.due) { // it was set back
+		s.due = next
+	}
+	s.await(now)
+}
+
+// rollAt lets the drainer roll over; it sets the next timer. It needs mu.
+func (s *subscription) rollAt(now time.Time) {
+	s.jobs = append(s.jobs, job{what: schedule, at: now})
+	s.wake()
 }
 
 func (s *subscription) now() time.Time { return s.hub.o.Clock.Now().In(s.hub.o.Zone()) }
