@@ -92,13 +92,6 @@ func (a addFault) keys() (map[string]string, error) {
 			return nil, fmt.Errorf("%s %s: only delay, loss and rate have an amount", a.Action, a.Amount)
 		}
 	}
-	// A rule says 0 for no limit; who says so here has counted to nothing.
-	if n, err := strconv.Atoi(a.Connections); err == nil && n == 0 {
-		return nil, fmt.Errorf("--connections %s: expected more than 0; without it there is no limit", a.Connections)
-	}
-	if d, err := time.ParseDuration(a.For); err == nil && d == 0 {
-		return nil, fmt.Errorf("--for %s: expected more than 0; without it there is no limit", a.For)
-	}
 	for key, text := range keys {
 		if text == "" {
 			delete(keys, key)

@@ -97,8 +97,8 @@ func TestCtlRefusals(t *testing.T) {
 	for line, want := range map[string]string{
 		"ctl fault add burn":                       `action: "burn" is no action, expected drop,`,
 		"ctl fault add drop 30%":                   `drop 30%: only delay, loss and rate have an amount`,
-		"ctl fault add drop --for 0s":              `--for 0s: expected more than 0; without it there is no limit`,
-		"ctl fault add drop --connections 0":       `--connections 0: expected more than 0; without it there is no limit`,
+		"ctl fault add drop --for 0s":              `for 0, expected more than 0: without it there is no limit`,
+		"ctl fault add drop --connections 0":       `connections 0, expected more than 0: without it there is no limit`,
 		"ctl fault add delay":                      `delay: no delay, expected one such as 200ms`,
 		"ctl fault add drop --port 25":             `port: port 25 of no protocol`,
 		"ctl fault add drop --colour red":          `unknown flag --colour`,

@@ -189,6 +189,10 @@ func (d *decoder) structure(path string, n ast.Node, v reflect.Value) error {
 		if err := d.value(join(path, key), e.Value, v.Field(i)); err != nil {
 			return err
 		}
+		// What says 0 where that is no limit, or any, has counted to nothing.
+		if expected := v.Type().Field(i).Tag.Get("given"); expected != "" && v.Field(i).IsZero() {
+			return d.errorAt(e.Value.GetToken(), "%s 0, expected %s", key, expected)
+		}
 	}
 	return nil
 }

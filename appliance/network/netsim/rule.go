@@ -17,7 +17,7 @@ import (
 )
 
 // A Rule is a fault of the network: what happens, to which packets, where and when.
-// Zero values match everything. It is written the same way in a topology, in JSON
+// Zero values match everything; where they are written down, they are refused. It is written the same way in a topology, in JSON
 // (where numbers may be texts, too) and on the command line.
 //
 // Without Path or Cable it is a firewall's: at the appliance's gateways, for what
@@ -33,19 +33,19 @@ type Rule struct {
 	// "host-unreachable": answered so, by ICMP; "delay"; "loss"; "rate"; "unplug": the
 	// cable is pulled; or "pass": no later rule is asked.
 	Action string        `yaml:"action"`
-	Delay  time.Duration `yaml:"delay"`  // of delay
-	Jitter time.Duration `yaml:"jitter"` // of delay: up to this much more, by chance
-	Loss   float64       `yaml:"loss"`   // of loss: the share that is lost, 0 to 1
-	Rate   BitRate       `yaml:"rate"`   // of rate: bits a second, in each direction
-	Queue  Bytes         `yaml:"queue"`  // of rate: how much may wait; 256 KiB unless given
+	Delay  time.Duration `yaml:"delay"`                     // of delay
+	Jitter time.Duration `yaml:"jitter"`                    // of delay: up to this much more, by chance
+	Loss   float64       `yaml:"loss"`                      // of loss: the share that is lost, 0 to 1
+	Rate   BitRate       `yaml:"rate"`                      // of rate: bits a second, in each direction
+	Queue  Bytes         `yaml:"queue" given:"more than 0"` // of rate: how much may wait; 256 KiB unless given
 
 	From       netip.Prefix `yaml:"from"`
 	To         netip.Prefix `yaml:"to"`
-	Host       netip.Prefix `yaml:"host"`     // either end
-	Protocol   string       `yaml:"protocol"` // "tcp", "udp", "icmp"
-	Port       uint16       `yaml:"port"`     // destination's
-	FromPort   uint16       `yaml:"from_port"`
-	EitherPort uint16       `yaml:"either_port"`
+	Host       netip.Prefix `yaml:"host"`                                                                // either end
+	Protocol   string       `yaml:"protocol"`                                                            // "tcp", "udp", "icmp"
+	Port       uint16       `yaml:"port" given:"a number from 1 to 65535: without it any port is meant"` // destination's
+	FromPort   uint16       `yaml:"from_port" given:"a number from 1 to 65535: without it any port is meant"`
+	EitherPort uint16       `yaml:"either_port" given:"a number from 1 to 65535: without it any port is meant"`
 	Direction  string       `yaml:"direction"` // as the appliance sees it: "in", "out", "both"
 
 	// Path is the name of a path at whose far end this happens, and Cable that of an
@@ -55,17 +55,17 @@ type Rule struct {
 
 	// Connections are how many it happens to: those that begin next, once
 	// SkipConnections others have begun. See wan.Rule.
-	Connections     int `yaml:"connections"`
+	Connections     int `yaml:"connections" given:"more than 0: without it there is no limit"`
 	SkipConnections int `yaml:"skip_connections"`
 	// AfterBytes and AfterRecords let that much of a connection's data pass first, in
 	// each direction for itself. See wan.Rule.
-	AfterBytes   Bytes `yaml:"after_bytes"`
-	AfterRecords int   `yaml:"after_records"`
+	AfterBytes   Bytes `yaml:"after_bytes" given:"more than 0"`
+	AfterRecords int   `yaml:"after_records" given:"more than 0"`
 	// After is how long it is until it begins, and For how long it then lasts (0: until
 	// it is removed), in true time from when it is set, whatever the appliance's clock
 	// shows.
 	After time.Duration `yaml:"after"`
-	For   time.Duration `yaml:"for"`
+	For   time.Duration `yaml:"for" given:"more than 0: without it there is no limit"`
 }
 
 // A BitRate is a number of bits a second, written as "64k", "1.5M" or as a plain

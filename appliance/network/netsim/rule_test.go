@@ -3,6 +3,7 @@ package netsim_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -92,6 +93,26 @@ func TestRulesThatAreNotUnderstood(t *testing.T) {
 }
 
 // TestMistakenFaults: what is refused, and why. Nothing is changed by it.
+// A limit that is written down as nothing is no limit: a script has counted down to it.
+func TestNothingIsNoLimit(t *testing.T) {
+	for _, key := range []string{"port", "from_port", "either_port", "connections", "after_bytes", "after_records", "for", "queue"} {
+		for _, zero := range []string{`0`, `"0"`} {
+			if key == "for" {
+				zero = `"0s"`
+			}
+			var r netsim.Rule
+			err := json.Unmarshal(fmt.Appendf(nil, `{"action": "drop", %q: %s}`, key, zero), &r)
+			if want := key + " 0, expected "; err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s %s: %v, want %q", key, zero, err, want)
+			}
+		}
+	}
+	var r netsim.Rule
+	if err := json.Unmarshal([]byte(`{"action": "drop", "skip_connections": 0, "after": "0s"}`), &r); err != nil {
+		t.Errorf("what is skipped may be nothing: %v", err)
+	}
+}
+
 func TestMistakenFaults(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	for text, want := range map[string]string{
