@@ -103,9 +103,19 @@ func editLog(ctx context.Context, env *shell.Env) error {
 		if err := env.Form(ctx, logForm(env, &s, keys)); err != nil {
 			return nil, err
 		}
+		if s.Method != logs.Syslog || s.Push.Buffer == 0 {
+			warnOfWaiting(env, s.Name)
+		}
 		v.Put(s)
 		return &s, nil
 	})
+}
+
+// warnOfWaiting says how much will be lost when a push ends.
+func warnOfWaiting(env *shell.Env, name string) {
+	if p, ok := env.Box.Logs.PushStats(name); ok && p.Waiting > 0 {
+		env.Printf("Messages that wait for its syslog server and may be discarded: %d\n", p.Waiting)
+	}
 }
 
 // changeLogs changes the draft's subscriptions. change holds the whole conversation; it
@@ -134,9 +144,7 @@ func deleteLog(ctx context.Context, env *shell.Env) error {
 		if err != nil {
 			return err
 		}
-		if p, ok := env.Box.Logs.PushStats(s.Name); ok && p.Waiting > 0 {
-			env.Printf("Messages that wait for its syslog server and will be discarded: %d\n", p.Waiting)
-		}
+		warnOfWaiting(env, s.Name)
 		sure, err := env.Confirm(ctx, fmt.Sprintf("Are you sure you want to delete the log subscription \"%s\"?", s.Name), false)
 		if sure {
 			v.List = slices.DeleteFunc(v.List, func(o logs.Subscription) bool { return o.Name == s.Name })

@@ -47,8 +47,10 @@ var _ = register(&shell.Command{
 })
 
 func nameToLookUp(ctx context.Context, env *shell.Env) (host, kind string, err error) {
-	if len(env.Args) > 0 && env.Args[0] == "" {
-		return "", "", shell.Invalidf("", "The argument must be a host name or an IP address.")
+	if len(env.Args) > 0 {
+		if err := hostArgument(env.Args[0]); err != nil {
+			return "", "", err
+		}
 	}
 	switch len(env.Args) {
 	case 0:

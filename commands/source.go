@@ -44,7 +44,7 @@ func hostArgument(arg string) error {
 	case arg == "":
 		return shell.Invalidf(arg, "The argument must be a host name or an IP address.")
 	case arg[0] == '-':
-		return shell.Invalidf(arg, "The command takes no options. The only argument is a host.")
+		return shell.Invalidf(arg, "The command takes no options: a host is expected.")
 	}
 	return nil
 }

@@ -103,7 +103,7 @@ func sftpError(err error) error {
 		return err
 	case errors.Is(err, fs.ErrNotExist):
 		return sftp.ErrSSHFxNoSuchFile
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, files.ErrBusy): // clients show no other words
 		return sftp.ErrSSHFxPermissionDenied
 	}
 	return errors.New(reason(err))
