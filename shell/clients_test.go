@@ -15,22 +15,10 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
-
-// need skips the test where a tool is absent; it fails where tools are required.
-func need(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
-				t.Fatalf("%s is required and not installed", tool)
-			}
-			t.Skipf("%s is not installed", tool)
-		}
-	}
-}
 
 // sshArgs are the arguments of OpenSSH's client for a server.
 func sshArgs(t *testing.T, s *shell.Server, more ...string) []string {
@@ -59,7 +47,7 @@ func run(t *testing.T, in string, program string, args ...string) (stdout, stder
 }
 
 func TestOpenSSHCommandLine(t *testing.T) {
-	need(t, "ssh", "sshpass")
+	tooltest.Need(t, "ssh", "sshpass")
 	box, _ := newBox(t)
 	s := start(t, box, nil, whoami, say, ask, leave)
 	for _, c := range []struct {
@@ -89,7 +77,7 @@ func TestOpenSSHCommandLine(t *testing.T) {
 }
 
 func TestOpenSSHKeyLogin(t *testing.T) {
-	need(t, "ssh")
+	tooltest.Need(t, "ssh")
 	box, _ := newBox(t)
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 	signer, err := gossh.NewSignerFromKey(key)
@@ -147,7 +135,7 @@ exit [lindex [wait] 3]
 `
 
 func TestOpenSSHInteractive(t *testing.T) {
-	need(t, "ssh", "expect")
+	tooltest.Need(t, "ssh", "expect")
 	box, _ := newBox(t)
 	s := start(t, box, nil, say, long, ask, wait, leave)
 	file := filepath.Join(t.TempDir(), "script")

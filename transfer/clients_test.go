@@ -9,23 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/transfer"
 )
 
 // Clients that nobody here wrote. SFTP's and SCP's need an SSH server and are
 // tested with the whole program.
-
-// tool skips the test where a program is missing, unless it is required.
-func tool(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err == nil {
-		return
-	}
-	if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
-		t.Fatalf("%s is required and not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
-}
 
 // run runs a program in dir and returns what it prints and its exit status.
 func run(t *testing.T, dir, name string, args ...string) (string, int) {
@@ -63,7 +52,7 @@ func saved(t *testing.T, dir, name string) string {
 }
 
 func TestCurl(t *testing.T) {
-	tool(t, "curl")
+	tooltest.Need(t, "curl")
 	s := newStore(t, 0)
 	f := startFTP(t, s, nil)
 	dir := t.TempDir()
@@ -132,7 +121,7 @@ func TestCurl(t *testing.T) {
 }
 
 func TestLftp(t *testing.T) {
-	tool(t, "lftp")
+	tooltest.Need(t, "lftp")
 	s := newStore(t, 0)
 	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.Hostname = nil })
 	for _, mode := range []string{"on", "off"} { // passive, active

@@ -20,6 +20,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -273,11 +274,7 @@ const getSize = 256 << 20
 
 // BenchmarkGet fetches 256 MiB with OpenSSH's clients.
 func BenchmarkGet(b *testing.B) {
-	for _, tool := range []string{"sftp", "scp", "sshpass"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			b.Skip(tool, " is not installed")
-		}
-	}
+	tooltest.Need(b, "sftp", "scp", "sshpass")
 	for _, way := range []struct {
 		name string
 		args []string
@@ -328,9 +325,7 @@ func writeBig(b *testing.B, x *box.Box) {
 
 // BenchmarkGetFTP fetches 256 MiB with curl.
 func BenchmarkGetFTP(b *testing.B) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		b.Skip("curl is not installed")
-	}
+	tooltest.Need(b, "curl")
 	x := run(b, box.Options{})
 	writeBig(b, x)
 	direct, err := box.ServeFTPDirect(b.Context(), x, "127.0.0.1:0")

@@ -2,7 +2,6 @@ package box_test
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"github.com/esasim/esasim/appliance/mail"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -287,11 +287,9 @@ func TestWhoClosed(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	tooltest.Need(t, "tshark")
 	tshark := func(args ...string) string {
 		out, err := exec.Command("tshark", append([]string{"-r", file, "-o", "tcp.relative_sequence_numbers:TRUE"}, args...)...).Output()
-		if errors.Is(err, exec.ErrNotFound) && os.Getenv("ESASIM_REQUIRE_TOOLS") != "1" {
-			t.Skip("tshark is not installed")
-		}
 		if err != nil {
 			t.Fatal("tshark: ", err)
 		}

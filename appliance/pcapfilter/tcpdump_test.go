@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/esasim/esasim/appliance/pcapfilter"
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 // libpcapVersion is the one whose behaviour the package has.
@@ -31,28 +32,18 @@ type tcpdump struct {
 	frames int
 }
 
-// requireTcpdump finds tcpdump and gives it the frames. Where it is missing, or of
-// another version, the test is skipped; ESASIM_REQUIRE_TOOLS=1 makes that a failure.
+// requireTcpdump finds tcpdump and gives it the frames. One of another version
+// is none.
 func requireTcpdump(t *testing.T, frames []frame) *tcpdump {
 	t.Helper()
-	missing := func(format string, args ...any) {
-		t.Helper()
-		if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
-			t.Fatalf(format, args...)
-		}
-		t.Skipf(format, args...)
-	}
-	path, err := exec.LookPath("tcpdump")
-	if err != nil {
-		missing("needs tcpdump: %v", err)
-	}
+	path := tooltest.Path(t, "tcpdump")
 	version, err := exec.Command(path, "--version").CombinedOutput()
 	if err != nil || !bytes.Contains(version, []byte(libpcapVersion)) {
-		missing("needs tcpdump with %s, have %s (%v)", libpcapVersion, version, err)
+		tooltest.Missing(t, "needs tcpdump with %s, have %s (%v)", libpcapVersion, version, err)
 	}
 	for _, table := range []string{"/etc/services", "/etc/protocols"} {
 		if _, err := os.Stat(table); err != nil {
-			missing("needs the names that tcpdump takes from %s (Debian package netbase): %v", table, err)
+			tooltest.Missing(t, "needs the names that tcpdump takes from %s (Debian package netbase): %v", table, err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "frames.pcap")

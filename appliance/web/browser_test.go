@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,26 +20,11 @@ import (
 
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 // patience is for failing only: each step has it, however many there are.
 const patience = time.Minute
-
-// chromium is the browser's program. Without it the test is skipped, or fails where
-// every client is required.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("ESASIM_REQUIRE_TOOLS") != "" {
-		t.Fatal("chromium is not installed")
-	}
-	t.Skip("chromium is not installed")
-	return ""
-}
 
 // A window is a headless browser with cookies of its own.
 type window struct {
@@ -52,7 +36,7 @@ type window struct {
 func openWindow(t *testing.T, box *appliancetest.Box) *window {
 	t.Helper()
 	alloc, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium(t)),
+		chromedp.ExecPath(tooltest.Path(t, "chromium", "chromium-browser", "google-chrome")),
 		chromedp.NoSandbox, // root runs tests in containers
 		chromedp.IgnoreCertErrors,
 		chromedp.WindowSize(1280, 900),

@@ -13,22 +13,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// These tests drive the program with clients that nobody here wrote. Where one is
-// not installed its test is skipped; ESASIM_REQUIRE_TOOLS=1 makes that a failure.
-
-func tools(t *testing.T, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		if _, err := exec.LookPath(name); err != nil {
-			if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
-				t.Fatalf("%s is not installed, and ESASIM_REQUIRE_TOOLS is 1", name)
-			}
-			t.Skipf("%s is not installed", name)
-		}
-	}
-}
+// These tests drive the program with clients that nobody here wrote.
 
 // execute runs a command in dir and returns its standard output. A failure fails
 // the test.
@@ -123,7 +112,7 @@ expect eof
 // The main job: a capture of what two windows did, fetched every way, opened in
 // tcpdump and tshark.
 func TestCaptureWithRealClients(t *testing.T) {
-	tools(t, "expect", "ssh", "sftp", "scp", "sshpass", "curl", "lftp", "tcpdump", "tshark")
+	tooltest.Need(t, "expect", "ssh", "sftp", "scp", "sshpass", "curl", "lftp", "tcpdump", "tshark")
 	p := start(t, t.TempDir(), "--ephemeral")
 	dir := t.TempDir()
 	script := filepath.Join(dir, "story")
@@ -186,7 +175,7 @@ func TestCaptureWithRealClients(t *testing.T) {
 }
 
 func TestCommandLineOverSSH(t *testing.T) {
-	tools(t, "ssh", "sshpass")
+	tooltest.Need(t, "ssh", "sshpass")
 	p := start(t, t.TempDir(), "--ephemeral")
 	if out := execute(t, "", "", "sshpass", ssh(p, "version")...); !strings.Contains(out, "\nVersion: 14.0.0-698\n") {
 		t.Errorf("ssh admin@esa version:\n%s", out)
@@ -205,7 +194,7 @@ func TestCommandLineOverSSH(t *testing.T) {
 
 // A script can paste a configuration and go on.
 func TestPasteFromAScript(t *testing.T) {
-	tools(t, "ssh", "sshpass")
+	tooltest.Need(t, "ssh", "sshpass")
 	p := start(t, t.TempDir(), "--ephemeral")
 	script := "loadconfig\n1\n<config>\n<hostname>pasted.example.org</hostname>\n</config>\n\x04\ncommit \"pasted\" N\nexit\n"
 	out := execute(t, "", script, "sshpass", ssh(p)...)
@@ -216,7 +205,7 @@ func TestPasteFromAScript(t *testing.T) {
 
 // Ping without a terminal ends by itself.
 func TestPingWithoutTerminal(t *testing.T) {
-	tools(t, "ssh", "sshpass")
+	tooltest.Need(t, "ssh", "sshpass")
 	p := start(t, t.TempDir(), "--ephemeral")
 	out := execute(t, "", "", "sshpass", ssh(p, "ping 10.0.202.1")...)
 	if !strings.Contains(out, "10 packets transmitted, 10 packets received, 0.0% packet loss") {
@@ -227,7 +216,7 @@ func TestPingWithoutTerminal(t *testing.T) {
 // A capture that runs can be fetched over the wire that it captures; after kill -9
 // what is on the disk opens.
 func TestCaptureInProgressAndAfterKill(t *testing.T) {
-	tools(t, "ssh", "sshpass", "scp", "tcpdump")
+	tooltest.Need(t, "ssh", "sshpass", "scp", "tcpdump")
 	home := t.TempDir()
 	p := start(t, home)
 	session := exec.Command("sshpass", withPassphrase(append(append([]string{"ssh", "-tt"}, sshArgs(p, "-p")...), "admin@127.0.0.1")...)...)
@@ -273,7 +262,7 @@ func TestEmptyRoot(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root may change its root")
 	}
-	tools(t, "chroot", "go")
+	tooltest.Need(t, "chroot", "go")
 	if err := exec.Command("chroot", "/", "true").Run(); err != nil {
 		t.Skip("the machine does not allow chroot: ", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 // ethernetStory is typed by expect: all of etherconfig's menus, an IP interface on the
@@ -99,7 +101,7 @@ expect eof
 
 // tshark reads the tags of the VLAN, and finds no frame that the MTU does not allow.
 func TestEthernetWithRealClients(t *testing.T) {
-	tools(t, "expect", "ssh", "sshpass", "scp", "tshark")
+	tooltest.Need(t, "expect", "ssh", "sshpass", "scp", "tshark")
 	p := start(t, t.TempDir(), "--ephemeral")
 	dir := t.TempDir()
 	script := filepath.Join(dir, "story")

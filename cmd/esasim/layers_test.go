@@ -13,7 +13,7 @@ const module = "github.com/esasim/esasim/"
 // lines only, and none of its own line. Do not move a package to make a build
 // pass.
 const layers = `
-	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp fixtures
+	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/tooltest fixtures
 	appliance/dissect appliance/config appliance/files appliance/product appliance/network
 	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/push appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs

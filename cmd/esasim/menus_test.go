@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/commands"
 )
 
@@ -77,7 +78,7 @@ expect {
 
 // Every menu of the documents can be walked through, and Ctrl-C leads out of it.
 func TestEveryMenuWithExpect(t *testing.T) {
-	tools(t, "expect", "ssh")
+	tooltest.Need(t, "expect", "ssh")
 	for topology, must := range map[string][]string{
 		"lab": {
 			"diagnostic raid", "diagnostic disk_usage", "diagnostic network flush", "diagnostic network arpshow",

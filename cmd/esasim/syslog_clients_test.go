@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -157,7 +158,7 @@ expect eof
 // 5 letters and the host one of 31, so that the segments have the document's lengths
 // (A26).
 func TestWhoClosedWithRealClients(t *testing.T) {
-	tools(t, "expect", "ssh", "sftp", "sshpass", "tshark")
+	tooltest.Need(t, "expect", "ssh", "sftp", "sshpass", "tshark")
 	const host = "ail-gateway-01.corp.example.com"
 	p := start(t, shortHome(t), "--topology", syslogTopology(t,
 		"  logs:\n    - {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}\n", "",
@@ -239,7 +240,7 @@ func entered(t *testing.T, what, text string) int {
 // After kill -9 the log's files are whole lines, and the queue on disk goes on with the
 // next start: in order, nothing missing, nothing twice.
 func TestQueueAfterKill(t *testing.T) {
-	tools(t, "ssh", "sshpass")
+	tooltest.Need(t, "ssh", "sshpass")
 	file := syslogTopology(t, "- {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}",
 		"- {name: commands, type: cli, server: 10.44.167.30, protocol: tcp, buffer: 1MiB}",
 		", after: 4 records, then: reset", "",

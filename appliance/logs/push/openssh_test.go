@@ -15,6 +15,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/logs/push"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 // A machine's own network, as far as a Pusher needs one.
@@ -38,26 +39,11 @@ func (c machineConn) Abort() {
 func (machineConn) Acknowledged() int64                            { return 0 }
 func (machineConn) AwaitAcknowledged(context.Context, int64) error { return nil }
 
-// missing skips the test; ESASIM_REQUIRE_TOOLS=1 makes that a failure.
-func missing(t *testing.T, format string, a ...any) {
-	t.Helper()
-	if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
-		t.Fatalf(format+", and ESASIM_REQUIRE_TOOLS is 1", a...)
-	}
-	t.Skipf(format, a...)
-}
-
 // openSSH runs the machine's sshd on a free port of loopback, with a host key of each
 // kind. Who has the private half of key may log in as the user that runs the test.
 func openSSH(t *testing.T, key string) (port uint16, hostKeys []string) {
 	t.Helper()
-	sshd, err := exec.LookPath("sshd")
-	if err != nil {
-		sshd = "/usr/sbin/sshd"
-	}
-	if _, err := os.Stat(sshd); err != nil {
-		missing(t, "there is no sshd")
-	}
+	sshd := tooltest.Path(t, "sshd")
 	if os.Getuid() == 0 {
 		_ = os.MkdirAll("/run/sshd", 0o755) // Debian's makes it when the system starts; sshd says so if it is not there
 	}
@@ -70,7 +56,7 @@ func openSSH(t *testing.T, key string) (port uint16, hostKeys []string) {
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		file := filepath.Join(dir, "host_"+kind)
 		if out, err := exec.Command("ssh-keygen", "-q", "-t", kind, "-N", "", "-f", file).CombinedOutput(); err != nil {
-			missing(t, "no host key can be made: %v: %s", err, out)
+			tooltest.Missing(t, "no host key can be made: %v: %s", err, out)
 		}
 		text, err := os.ReadFile(file + ".pub")
 		if err != nil {
@@ -89,7 +75,7 @@ func openSSH(t *testing.T, key string) (port uint16, hostKeys []string) {
 			return port, hostKeys
 		}
 	}
-	missing(t, "sshd does not start here: %q", said)
+	tooltest.Missing(t, "sshd does not start here: %q", said)
 	return 0, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 // benchText is a line of a mail log.
@@ -122,10 +122,7 @@ func BenchmarkForward(b *testing.B) {
 
 // newForwarder starts an rsyslogd that forwards to a port, and returns a way into it.
 func newForwarder(b *testing.B, port int) io.Writer {
-	path, err := exec.LookPath("/usr/sbin/rsyslogd")
-	if err != nil {
-		b.Skip("rsyslogd is not installed")
-	}
+	path := tooltest.Path(b, "rsyslogd")
 	dir := b.TempDir()
 	r := &rsyslogd{t: b, dir: dir, protocols: []string{"tcp"}, config: func(in int) string {
 		return fmt.Sprintf(`global(workDirectory="%s")

@@ -21,6 +21,7 @@ import (
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 // rsyslogd is Debian's, with the records that it gets in a file.
@@ -33,20 +34,10 @@ type rsyslogd struct {
 	cmd       *exec.Cmd
 }
 
-// newRsyslogd starts one that listens on TCP and UDP, or in TLS. Without it the test is
-// skipped; ESASIM_REQUIRE_TOOLS=1 makes that a failure.
+// newRsyslogd starts one that listens on TCP and UDP, or in TLS.
 func newRsyslogd(t testing.TB, ca *peers.Authority) *rsyslogd {
 	t.Helper()
-	path, err := exec.LookPath("rsyslogd")
-	if err != nil {
-		path, err = exec.LookPath("/usr/sbin/rsyslogd")
-	}
-	if err != nil {
-		if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
-			t.Fatal("rsyslogd is not installed, and ESASIM_REQUIRE_TOOLS is 1")
-		}
-		t.Skip("rsyslogd is not installed")
-	}
+	path := tooltest.Path(t, "rsyslogd")
 	r := &rsyslogd{t: t, dir: t.TempDir(), protocols: []string{"tcp", "udp"}}
 	global, module := "", ""
 	if ca != nil {

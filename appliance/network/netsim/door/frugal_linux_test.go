@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 // Who waits for a peer's window learns that the connection was reset, also when nobody
@@ -29,7 +30,7 @@ func TestAFrugalWriteEndsWithTheConnection(t *testing.T) {
 	}
 	f, err := newFrugal(c.(*net.TCPConn))
 	if err != nil {
-		t.Skip("this kernel does not say what it has not sent: ", err)
+		tooltest.Missing(t, "this kernel does not say what it has not sent: %v", err)
 	}
 	written := make(chan error)
 	go func() {
