@@ -42,6 +42,8 @@ type desk struct {
 	mu      sync.Mutex
 	zone    *time.Location
 	trouble []logs.Trouble
+
+	onTrouble func() // on the drainer's goroutine; nil: nothing
 }
 
 func newDesk(t *testing.T, quota int64, change func(*logs.Options), list ...logs.Subscription) *desk {
@@ -62,8 +64,12 @@ func newDesk(t *testing.T, quota int64, change func(*logs.Options), list ...logs
 		Hostname: func() string { return "mail.example.com" },
 		Trouble: func(tr logs.Trouble) {
 			d.mu.Lock()
-			defer d.mu.Unlock()
 			d.trouble = append(d.trouble, tr)
+			then := d.onTrouble
+			d.mu.Unlock()
+			if then != nil {
+				then()
+			}
 		},
 	}
 	if change != nil {
@@ -399,32 +405,46 @@ func TestFlushEndsWhileALogIsWritten(t *testing.T) {
 	}
 }
 
-// A stuck disk: the drainer waits in the middle of a roll-over while lines are written.
-func TestWhatTheBufferCannotTakeIsCounted(t *testing.T) {
-	stuck, free := make(chan struct{}), make(chan struct{})
-	conf := mailLogs()
-	conf.MaxFiles, conf.Alert = 1, true
-	d := newDesk(t, 0, func(o *logs.Options) {
-		o.Buffer = 4 << 10
-		o.Trouble = func(logs.Trouble) { // of the saved file that is removed
-			close(stuck)
-			<-free
-		}
-	}, conf)
+// stick lets the disk take ever so long: the drainer of mail_logs waits in the middle of a
+// roll-over, where a saved file is removed, until free is called.
+func (d *desk) stick() (free func()) {
+	d.t.Helper()
+	stuck, goOn := make(chan struct{}), make(chan struct{})
+	d.mu.Lock()
+	d.onTrouble = sync.OnceFunc(func() {
+		close(stuck)
+		<-goOn
+	})
+	d.mu.Unlock()
 	d.mail(logs.Information, "before")
 	d.flush()
 	rolled := make(chan error, 1)
-	go func() { rolled <- d.Rollover(t.Context(), "mail_logs") }()
+	go func() { rolled <- d.Rollover(d.t.Context(), "mail_logs") }()
 	<-stuck
+	return func() {
+		close(goOn)
+		if err := <-rolled; err != nil {
+			d.t.Error(err)
+		}
+	}
+}
+
+// narrow keeps one saved file, and tells of the one that makes room for it.
+func narrow() logs.Subscription {
+	conf := mailLogs()
+	conf.MaxFiles, conf.Alert = 1, true
+	return conf
+}
+
+func TestWhatTheBufferCannotTakeIsCounted(t *testing.T) {
+	d := newDesk(t, 0, func(o *logs.Options) { o.Buffer = 4 << 10 }, narrow())
+	free := d.stick()
 	const n = 1000
 	for i := range n {
 		d.mail(logs.Information, "%d", i)
 	}
 	lost := d.Lost("mail_logs")
-	close(free)
-	if err := <-rolled; err != nil {
-		t.Fatal(err)
-	}
+	free()
 	if lost == 0 {
 		t.Fatal("all lines found room: nothing is tested")
 	}

@@ -147,6 +147,29 @@ func TestRollOverByTimeFollowsTheClock(t *testing.T) {
 	}
 }
 
+// A clock that is set again before the disk has done what the first time asked for.
+func TestOneRollOverForOneTimeOfDay(t *testing.T) {
+	conf := narrow()
+	conf.Schedule, conf.Clock = logs.Daily, "12:00"
+	var offset *clock.Offset
+	d := newDesk(t, 0, func(o *logs.Options) {
+		offset = clock.NewOffset(o.Clock)
+		o.Clock = offset
+	}, conf)
+	free := d.stick()
+	offset.Advance(4 * time.Hour) // from 08:50:03
+	d.ClockSet()
+	d.mail(logs.Information, "between")
+	d.ClockSet()
+	d.mail(logs.Information, "after")
+	free()
+	d.flush()
+	names := d.names("mail_logs")
+	if text := d.read("mail_logs/" + names[len(names)-1]); !strings.HasSuffix(text, "Info: between\nThu Jun 25 12:50:03 2015 Info: after\n") {
+		t.Errorf("%q ends with %q", names, text)
+	}
+}
+
 // What the appliance sets counts at once: also a clock that is set past the time and back.
 func TestRollOverWhenTheClockIsSet(t *testing.T) {
 	conf := mailLogs()

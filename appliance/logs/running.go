@@ -467,6 +467,7 @@ func (s *subscription) look() {
 	s.unsetTimer()
 	now := s.now()
 	if !now.Before(s.due) {
+		s.due = s.conf.next(now) // who looks again before the drainer's turn does not find it due
 		s.rollAt(now)
 		return
 	}
