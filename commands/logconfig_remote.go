@@ -67,12 +67,11 @@ func byInterval(s *logs.Subscription) {
 	s.Schedule, s.Day, s.Clock = logs.Interval, "", ""
 }
 
-// remotePassphrase asks without echo. The empty answer keeps what there is, if the server
-// and the user are still those of was: nobody can have a passphrase that he does not
-// know sent to a server of his own.
+// remotePassphrase asks without echo. The empty answer keeps what there is, if the login
+// is still that of was.
 func remotePassphrase(env *shell.Env, r *logs.Remote, was logs.Remote) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
-		if r.Host != was.Host || r.User != was.User {
+		if !r.SameLogin(was) {
 			r.Password = ""
 		}
 		word := passphraseWord(env)

@@ -100,6 +100,10 @@ type Remote struct {
 	CheckKey bool   `xml:"host_key_checking,omitempty"`        // of SCP
 }
 
+// SameLogin reports whether r's passphrase may be sent to o: nobody can have one that he
+// does not know sent to a server of his own.
+func (r Remote) SameLogin(o Remote) bool { return r.Host == o.Host && r.User == o.User }
+
 // A Push is where and how a subscription's lines are sent to a syslog server. Of a
 // subscription that is not pushed it is the zero value.
 type Push struct {

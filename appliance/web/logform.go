@@ -79,11 +79,11 @@ func logTexts(sub logs.Subscription) map[string]string {
 	}
 }
 
-// Opens reports whether the fields of some methods are to be seen: one of them is chosen,
-// or something is wrong there.
-func (f logForm) Opens(prefix string, methods ...logs.Method) bool {
-	for field := range f.Trouble {
-		if strings.HasPrefix(field, prefix) || prefix == "push" && slices.Contains([]string{"protocol", "facility", "tag", "maxmessage", "buffer"}, field) {
+// Opens reports whether the fields of some methods, with spaces between, are to be seen:
+// one of the methods is chosen, or something is wrong with a field.
+func (f logForm) Opens(fields string, methods ...logs.Method) bool {
+	for field := range strings.FieldsSeq(fields) {
+		if f.Trouble[field] != "" {
 			return true
 		}
 	}
@@ -239,7 +239,7 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 		sub.Remote = logs.Remote{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
 		if sub.Method == logs.FTPPush {
 			sub.Remote.Password = p.Get("remotepassword")
-			if sub.Remote.Password == "" && sameLogin(sub.Remote, old.Remote) { // what is not shown is not sent back
+			if sub.Remote.Password == "" && sub.Remote.SameLogin(old.Remote) { // what is not shown is not sent back
 				sub.Remote.Password = old.Remote.Password
 			}
 		} else {
@@ -248,10 +248,6 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 	}
 	return sub
 }
-
-// sameLogin reports whether a passphrase of one may be sent to the other: nobody can have
-// one that he does not know sent to a server of his own.
-func sameLogin(a, b logs.Remote) bool { return a.Host == b.Host && a.User == b.User }
 
 func readPush(p url.Values, sub logs.Subscription) logs.Push {
 	push := logs.Push{
