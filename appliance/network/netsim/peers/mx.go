@@ -231,7 +231,7 @@ func (s *mailSession) Data(r io.Reader) error {
 		return err
 	}
 	if len(data) > maxMailBytes {
-		return &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4}, Message: "Message too big for system"}
+		return smtp.ErrDataTooLarge
 	}
 	if a, ok := s.x.refusal("end"); ok {
 		return a.smtpError()

@@ -152,10 +152,10 @@ func (s *SyslogServer) takePackets(c network.PacketConn) {
 }
 
 const (
-	// fullBacklog is the shortest that there is, and waiting is how many connections it
-	// lets wait: itself and BSD's margin (network.ListenConfig).
+	// fullBacklog is the shortest that there is.
 	fullBacklog = 1
-	waiting     = fullBacklog*3/2 + 1
+	// fillTries is far more than that takes.
+	fillTries = 50
 	// fillWait bounds one connection: who finds the queue full, as others came too, would
 	// wait for long.
 	fillWait = 100 * time.Millisecond
@@ -174,24 +174,28 @@ func (s *SyslogServer) fillBacklog(ctx context.Context) error {
 			return fmt.Errorf("%s: listen: %w", s.config.Name, err)
 		}
 		s.listeners = append(s.listeners, l)
-		for {
-			full, err := s.isFull(at)
-			if err == nil && !full {
-				err = s.fill(ctx, at)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: fill the queue of connections: %w", s.config.Name, err)
-			}
-			if full {
-				break
-			}
+		if err := s.fillQueue(ctx, at); err != nil {
+			return fmt.Errorf("%s: fill the queue of connections: %w", s.config.Name, err)
 		}
 	}
 	return nil
 }
 
+func (s *SyslogServer) fillQueue(ctx context.Context, at netip.AddrPort) error {
+	for range fillTries {
+		if full, err := s.isFull(at); full || err != nil {
+			return err
+		}
+		if err := s.fill(ctx, at); err != nil {
+			return err
+		}
+	}
+	return errors.New("it does not get full")
+}
+
 // isFull reports whether no more connections may wait at an address, whoever opened them.
-// The side that opened one believes in it a moment before the listener does.
+// As many as the backlog and BSD's margin may (network.ListenConfig). The side that opened
+// one believes in it a moment before the listener does.
 func (s *SyslogServer) isFull(at netip.AddrPort) (bool, error) {
 	tables, ok := s.config.Transport.(interface {
 		Sockets() ([]network.Socket, error)
@@ -201,7 +205,7 @@ func (s *SyslogServer) isFull(at netip.AddrPort) (bool, error) {
 	}
 	sockets, err := tables.Sockets()
 	return slices.ContainsFunc(sockets, func(x network.Socket) bool {
-		return x.State == "LISTEN" && x.Local == at && x.QLen >= waiting
+		return x.State == "LISTEN" && x.Local == at && x.QLen > x.MaxQLen*3/2
 	}), err
 }
 
