@@ -33,7 +33,8 @@ var _ = register(&shell.Command{
 			return nil
 		}
 		raid, _ := p.RAID()
-		env.Printf("BIOS: 2.1.3\nRAID: %s, RAID Status: %s, RAID Type: %s\nBMC: 2.08\n", raid.Version, raid.Status, raid.Type)
+		bios, bmc, _ := p.Firmware()
+		env.Printf("BIOS: %s\nRAID: %s, RAID Status: %s, RAID Type: %s\nBMC: %s\n", bios, raid.Version, raid.Status, raid.Type, bmc)
 		return nil
 	},
 })

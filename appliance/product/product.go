@@ -35,6 +35,15 @@ func Hardware(model string) (cpus, memoryMB int) {
 	return 1, 4096
 }
 
+// Firmware returns the versions of a hardware model's BIOS and of its board's management
+// controller; ok is false for virtual models, which have neither of their own.
+func (f Facts) Firmware() (bios, bmc string, ok bool) {
+	if f.Virtual() {
+		return "", "", false
+	}
+	return "2.1.3", "2.08", true
+}
+
 // RAID is what a hardware model's disks are, as version and diagnostic show it.
 type RAID struct{ Version, Status, Type string }
 
