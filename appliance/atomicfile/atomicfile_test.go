@@ -3,6 +3,7 @@ package atomicfile_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/esasim/esasim/appliance/atomicfile"
@@ -18,6 +19,15 @@ func TestAFileIsReplaced(t *testing.T) {
 			}
 			if got, err := os.ReadFile(path); string(got) != text || err != nil {
 				t.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+		for path, want := range map[string]os.FileMode{path: 0o600, dir: 0o700 | os.ModeDir, filepath.Dir(dir): 0o700 | os.ModeDir} {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			if info.Mode() != want && runtime.GOOS != "windows" { // which has no modes
+				t.Errorf("%s: %s has mode %v, want %v", name, path, info.Mode(), want)
 			}
 		}
 		if left, err := os.ReadDir(dir); len(left) != 1 || err != nil {

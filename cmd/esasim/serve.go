@@ -220,8 +220,12 @@ func howTo(name, addr string) string {
 	return ""
 }
 
-// writeReady writes r so that no reader sees half of it.
+// writeReady writes r so that no reader sees half of it. It does not make the directory:
+// who waits for the file looks where it was meant to be.
 func writeReady(file string, r ready) error {
+	if _, err := os.Stat(filepath.Dir(file)); err != nil {
+		return err
+	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
