@@ -19,16 +19,18 @@ var _ = register(&shell.Command{
 	Roles:   []users.Role{users.Administrator, users.Operator}, // read-only operators may try changes out
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
+		comment, keep, err := commitArguments(env.Args)
+		if err != nil {
+			return err
+		}
 		if !env.Draft.Pending() {
 			env.Printf("There is no data to commit.\n")
 			return nil
 		}
-		comment, keep, err := commitArguments(env.Args)
-		if err == nil && !env.Inline {
-			comment, keep, err = askAboutCommit(ctx, env)
-		}
-		if err != nil {
-			return err
+		if !env.Inline {
+			if comment, keep, err = askAboutCommit(ctx, env); err != nil {
+				return err
+			}
 		}
 		if err := commitDraft(ctx, env, env.Draft, comment, keep); err != nil {
 			return err

@@ -36,12 +36,20 @@ func (d etherDialogue) vlans() []appliance.Port {
 
 func (d etherDialogue) chooseVLAN(ctx context.Context, verb string) (appliance.Port, error) {
 	vlans := d.vlans()
-	name, err := d.choosePort(ctx, "Enter the name or number of the VLAN you wish to "+verb+":", portNames(appliance.PortList{List: vlans}))
+	var n int
+	_, err := d.env.Ask(ctx, "Enter the name or number of the VLAN you wish to "+verb+":", "", func(answer string) (err error) {
+		n, err = nameOrNumber(answer, portNames(appliance.PortList{List: vlans}), "VLAN")
+		if err != nil { // the list shows its ID as well
+			if i := slices.IndexFunc(vlans, func(v appliance.Port) bool { return strconv.Itoa(v.VLAN) == answer }); i >= 0 {
+				n, err = i, nil
+			}
+		}
+		return err
+	})
 	if err != nil {
 		return appliance.Port{}, err
 	}
-	v, _ := appliance.PortList{List: vlans}.Find(name)
-	return v, nil
+	return vlans[n], nil
 }
 
 func (d etherDialogue) editVLAN(ctx context.Context) error {

@@ -60,7 +60,8 @@ func inlineLogs(env *shell.Env) error {
 		return shell.Invalidf(env.Args[len(env.Args)-1], "The only argument is pushstatus.")
 	}
 	if !anyPush(env) {
-		return shell.Refusal("No log is pushed to a server.")
+		env.Printf("No log is pushed to a server.\n")
+		return nil
 	}
 	printPushes(env)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,14 +44,14 @@ func validObjectName(name string) error {
 	return nil
 }
 
-// nameOrNumber finds what an answer names: an entry of names, in any case, or its
-// number from 1. what is what the entries are: "route".
+// nameOrNumber finds what an answer names: an entry of names, in any case and also with
+// more blanks (lists align some), or its number from 1. what is what the entries are: "route".
 func nameOrNumber(answer string, names []string, what string) (int, error) {
 	if answer == "" {
 		return 0, shell.Refusef("Enter the name of the %s, or its number.", what)
 	}
-	for i, name := range names {
-		if strings.EqualFold(name, answer) {
+	for _, typed := range []string{answer, strings.Join(strings.Fields(answer), " ")} {
+		if i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, typed) }); i >= 0 {
 			return i, nil
 		}
 	}
