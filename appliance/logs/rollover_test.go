@@ -99,6 +99,18 @@ func TestRollOverByTime(t *testing.T) {
 	}
 }
 
+// rollsAtNoon has the log conf rolled over daily at 12:00 by a clock that can be set; it is
+// 08:50:03.
+func rollsAtNoon(t *testing.T, conf logs.Subscription) (d *desk, offset *clock.Offset) {
+	t.Helper()
+	conf.Schedule, conf.Clock = logs.Daily, "12:00"
+	d = newDesk(t, 0, func(o *logs.Options) {
+		offset = clock.NewOffset(o.Clock)
+		o.Clock = offset
+	}, conf)
+	return d, offset
+}
+
 // A time of day is what the appliance's clock shows, also when that is set, and in the
 // zone that it is in by then.
 func TestRollOverByTimeFollowsTheClock(t *testing.T) {
@@ -125,13 +137,7 @@ func TestRollOverByTimeFollowsTheClock(t *testing.T) {
 		}, 9*time.Minute + 57*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conf := mailLogs()
-			conf.Schedule, conf.Clock = logs.Daily, "12:00"
-			var offset *clock.Offset
-			d := newDesk(t, 0, func(o *logs.Options) {
-				offset = clock.NewOffset(o.Clock)
-				o.Clock = offset
-			}, conf)
+			d, offset := rollsAtNoon(t, mailLogs())
 			d.mail(logs.Information, "before")
 			d.flush()
 			c.change(d, offset)
@@ -149,13 +155,7 @@ func TestRollOverByTimeFollowsTheClock(t *testing.T) {
 
 // A clock that is set again before the disk has done what the first time asked for.
 func TestOneRollOverForOneTimeOfDay(t *testing.T) {
-	conf := narrow()
-	conf.Schedule, conf.Clock = logs.Daily, "12:00"
-	var offset *clock.Offset
-	d := newDesk(t, 0, func(o *logs.Options) {
-		offset = clock.NewOffset(o.Clock)
-		o.Clock = offset
-	}, conf)
+	d, offset := rollsAtNoon(t, narrow())
 	free := d.stick()
 	offset.Advance(4 * time.Hour) // from 08:50:03
 	d.ClockSet()
@@ -172,13 +172,7 @@ func TestOneRollOverForOneTimeOfDay(t *testing.T) {
 
 // What the appliance sets counts at once: also a clock that is set past the time and back.
 func TestRollOverWhenTheClockIsSet(t *testing.T) {
-	conf := mailLogs()
-	conf.Schedule, conf.Clock = logs.Daily, "12:00"
-	var offset *clock.Offset
-	d := newDesk(t, 0, func(o *logs.Options) {
-		offset = clock.NewOffset(o.Clock)
-		o.Clock = offset
-	}, conf)
+	d, offset := rollsAtNoon(t, mailLogs())
 	d.mail(logs.Information, "before")
 	for i, hours := range []time.Duration{4, -4, 4} {
 		offset.Advance(hours * time.Hour) // from 08:50:03
