@@ -102,25 +102,25 @@ func TestAccessSurvivesAFile(t *testing.T) {
 }
 
 func TestTheCommittedAccessIsShown(t *testing.T) {
-	box, err := appliance.New(appliance.Options{Dir: t.TempDir()})
+	app, err := appliance.New(appliance.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer box.Stop(t.Context()) //nolint:errcheck // nothing runs in it
-	if got := box.AdminAccess().Idle(); got != 30*time.Minute {
+	defer app.Stop(t.Context()) //nolint:errcheck // nothing runs in it
+	if got := app.AdminAccess().Idle(); got != 30*time.Minute {
 		t.Errorf("a new appliance's sessions may be silent for %v", got)
 	}
-	d := box.Config.Edit()
+	d := app.Config.Edit()
 	v := appliance.Access.Get(d)
 	v.CLITimeout = 10
 	appliance.Access.Set(d, v)
-	if got := box.AdminAccess().Idle(); got != 30*time.Minute {
+	if got := app.AdminAccess().Idle(); got != 30*time.Minute {
 		t.Errorf("before the commit it is %v", got)
 	}
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := box.AdminAccess().Idle(); got != 10*time.Minute {
+	if got := app.AdminAccess().Idle(); got != 10*time.Minute {
 		t.Errorf("after the commit it is %v", got)
 	}
 }

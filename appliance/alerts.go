@@ -20,7 +20,7 @@ const alertsFile = "alerts"
 // before Start.
 func (a *Appliance) openAlerts() (err error) {
 	toMailLog := func(level Level, text string) { a.Log(MailLog, level, text) }
-	a.Letters = mail.NewInternal(mail.InternalOptions{
+	a.InternalMail = mail.NewInternal(mail.InternalOptions{
 		Client:   a.Mail,
 		Resolver: a.Resolver,
 		Clock:    a.Clock,
@@ -36,7 +36,7 @@ func (a *Appliance) openAlerts() (err error) {
 		Zone:     a.Zone,
 		Settings: func() alert.Settings { return alert.Section.Get(a.Config.Committed()) },
 		File:     filepath.Join(a.state, alertsFile),
-		Submit:   a.Letters.Submit,
+		Submit:   a.InternalMail.Submit,
 		Log:      toMailLog,
 		Report:   a.SupportReport,
 		Logger:   a.Logger,
@@ -44,7 +44,7 @@ func (a *Appliance) openAlerts() (err error) {
 	if err != nil {
 		return fmt.Errorf("open the alert desk: %w", err)
 	}
-	a.Add(a.Letters)
+	a.Add(a.InternalMail)
 	a.Add(a.Alerts)
 	a.Files.OnFull(func() {
 		a.Alerts.Raise(alert.System, alert.Critical, "The disk is full: files cannot be written until others have been removed.")

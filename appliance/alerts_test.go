@@ -18,24 +18,24 @@ func TestRemovedLogFilesAreToldIfAskedFor(t *testing.T) {
 		false: nil,
 		true:  {"Info: Log subscription system_logs: 1 log files were removed because of the maximum number of files, 1."},
 	} {
-		box, clk := offline(t, t.TempDir(), switchedOn)
-		d := box.Config.Edit()
+		app, clk := offline(t, t.TempDir(), switchedOn)
+		d := app.Config.Edit()
 		list := logs.Section.Get(d)
 		s := list.Find("system_logs")
 		s.MaxFiles, s.Alert = 1, asked
 		logs.Section.Set(d, list)
-		if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
-			box.Log(appliance.SystemLog, appliance.Information, "a line")
+			app.Log(appliance.SystemLog, appliance.Information, "a line")
 			clk.Advance(time.Second)
-			if err := box.Logs.Rollover(t.Context(), "system_logs"); err != nil {
+			if err := app.Logs.Rollover(t.Context(), "system_logs"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		var got []string
-		for _, a := range box.Alerts.Alerts() {
+		for _, a := range app.Alerts.Alerts() {
 			got = append(got, a.Severity.Word()+": "+a.Text)
 		}
 		if diff := cmp.Diff(want, got[:min(1, len(got))]); diff != "" {
@@ -46,9 +46,9 @@ func TestRemovedLogFilesAreToldIfAskedFor(t *testing.T) {
 
 func TestAlertsSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
-	box, _ := offline(t, dir, switchedOn)
-	box.Alerts.Raise(alert.Hardware, alert.Warning, "a fan is slow")
-	if err := box.Stop(t.Context()); err != nil {
+	app, _ := offline(t, dir, switchedOn)
+	app.Alerts.Raise(alert.Hardware, alert.Warning, "a fan is slow")
+	if err := app.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	again, _ := offline(t, dir, switchedOn.Add(time.Hour))
@@ -60,8 +60,8 @@ func TestAlertsSurviveARestart(t *testing.T) {
 
 func TestTheWeeklyReportTellsOfTheAppliance(t *testing.T) {
 	w := minimal(t)
-	box := newBox(t, w)
-	text := box.SupportReport()
+	app := newBox(t, w)
+	text := app.SupportReport()
 	for _, want := range []string{"Up since: ", "(0d 0h 00m 0", "\nStatus: ", "CPUETm"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)

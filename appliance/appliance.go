@@ -101,7 +101,7 @@ type Appliance struct {
 	Logins   *users.Logins
 	Resolver *resolver.Client
 	Mail     *mail.Client
-	Letters  *mail.Internal // carries the appliance's own messages
+	InternalMail  *mail.Internal // carries the appliance's own messages
 	Alerts   *alert.Desk
 	SNTP     *ntp.Daemon
 	Captures *capture.Recorder
@@ -251,7 +251,7 @@ func (a *Appliance) closeParts() error {
 		errs = append(errs, a.Logs.Close(context.Background()))
 	}
 	if a.Alerts != nil { // where there was no Stop
-		errs = append(errs, a.Letters.Stop(context.Background()), a.Alerts.Stop(context.Background()))
+		errs = append(errs, a.InternalMail.Stop(context.Background()), a.Alerts.Stop(context.Background()))
 	}
 	if a.Files != nil {
 		errs = append(errs, a.Files.Close())

@@ -58,16 +58,16 @@ func newBox(t *testing.T, w *netsim.World) *appliance.Appliance {
 
 func open(t *testing.T, o appliance.Options) *appliance.Appliance {
 	t.Helper()
-	box, err := appliance.New(o)
+	app, err := appliance.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := box.Stop(context.Background()); err != nil {
+		if err := app.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	return box
+	return app
 }
 
 // offline is an appliance without a network, on a clock of its own.
@@ -78,10 +78,10 @@ func offline(t *testing.T, dir string, at time.Time) (*appliance.Appliance, *clo
 }
 
 // commit gives the appliance these IP interfaces.
-func commit(t *testing.T, box *appliance.Appliance, list ...appliance.IPInterface) error {
+func commit(t *testing.T, app *appliance.Appliance, list ...appliance.IPInterface) error {
 	t.Helper()
-	d := box.Config.Edit()
+	d := app.Config.Edit()
 	appliance.Interfaces.Set(d, appliance.IPInterfaces{List: list})
-	_, err := box.Config.Commit(t.Context(), d, config.Change{})
+	_, err := app.Config.Commit(t.Context(), d, config.Change{})
 	return err
 }

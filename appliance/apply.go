@@ -12,7 +12,7 @@ import (
 
 // An interfaceApplier makes ports, addresses, routes and listeners agree with the
 // configuration. Where the network owns no interfaces it minds the listeners only.
-type interfaceApplier struct{ box *Appliance }
+type interfaceApplier struct{ appliance *Appliance }
 
 // A RefusedError says why the network cannot be as a configuration wants it. A commit
 // returns it.
@@ -36,27 +36,27 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // undone. Undoing is applying what is committed, as far as it can be done, whatever
 // has been done before.
 func (p interfaceApplier) Apply(ctx context.Context, old, next *config.Config) error {
-	undo := next == p.box.Config.Committed()
+	undo := next == p.appliance.Config.Committed()
 	if undo {
 		p.closeListeners(next)
 	}
 	var errs []error
-	if c, ok := p.box.Net.(network.Configurer); ok {
-		plan := planNetwork(p.box.Net, next)
+	if c, ok := p.appliance.Net.(network.Configurer); ok {
+		plan := planNetwork(p.appliance.Net, next)
 		switch {
 		case undo:
-			errs = append(errs, plan.establish(p.box.Net, c, true), plan.prune(c))
-		case plan.equal(planNetwork(p.box.Net, old)):
+			errs = append(errs, plan.establish(p.appliance.Net, c, true), plan.prune(c))
+		case plan.equal(planNetwork(p.appliance.Net, old)):
 			// Who changes a passphrase need not mend the network.
 		case len(plan.refused) > 0:
 			return &RefusedError{Text: strings.Join(plan.refused, "\n")}
 		default:
-			if err := plan.establish(p.box.Net, c, false); err != nil {
+			if err := plan.establish(p.appliance.Net, c, false); err != nil {
 				return err
 			}
 		}
 	}
-	for _, l := range p.box.serviceListeners() {
+	for _, l := range p.appliance.serviceListeners() {
 		if err := l.add(ctx, func() []netip.AddrPort { return l.port.Addrs(next) }); err != nil {
 			errs = append(errs, err)
 			if !undo {
@@ -71,18 +71,18 @@ func (p interfaceApplier) Apply(ctx context.Context, old, next *config.Config) e
 // removes the ports that are not configured any more.
 func (p interfaceApplier) Done(_ context.Context, _, next *config.Config) {
 	p.closeListeners(next)
-	if c, ok := p.box.Net.(network.Configurer); ok {
-		if err := planNetwork(p.box.Net, next).prune(c); err != nil {
-			p.box.Logger.Error("an interface that is not configured any more stays", "err", err)
+	if c, ok := p.appliance.Net.(network.Configurer); ok {
+		if err := planNetwork(p.appliance.Net, next).prune(c); err != nil {
+			p.appliance.Logger.Error("an interface that is not configured any more stays", "err", err)
 		}
 		c.AbortConns()
 	}
-	p.box.Captures.InterfacesChanged()
+	p.appliance.Captures.InterfacesChanged()
 }
 
 // closeListeners closes those on which c has no service.
 func (p interfaceApplier) closeListeners(c *config.Config) {
-	for _, l := range p.box.serviceListeners() {
+	for _, l := range p.appliance.serviceListeners() {
 		l.keep(l.port.Addrs(c))
 	}
 }

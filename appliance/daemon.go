@@ -44,10 +44,10 @@ var sockets = map[*Process][]ServicePort{
 // Daemon is the service of a process whose protocol the appliance does not speak yet:
 // it listens, says so where the protocol has words for that, and closes. The service
 // is to be added to a.
-func (a *Appliance) Daemon(p *Process) Service { return &daemon{box: a, process: p} }
+func (a *Appliance) Daemon(p *Process) Service { return &daemon{appliance: a, process: p} }
 
 type daemon struct {
-	box     *Appliance
+	appliance     *Appliance
 	process *Process
 
 	mu        sync.Mutex
@@ -66,7 +66,7 @@ func (d *daemon) Start(ctx context.Context) error {
 	d.conns = map[net.Conn]bool{}
 	d.mu.Unlock()
 	for _, port := range sockets[d.process] {
-		l, err := d.box.ListenService(ctx, port)
+		l, err := d.appliance.ListenService(ctx, port)
 		if err != nil {
 			return errors.Join(err, d.Stop(ctx))
 		}
@@ -113,7 +113,7 @@ func (d *daemon) decline(c net.Conn, port ServicePort) {
 		return
 	}
 	if port.Farewell != nil {
-		if _, err := io.WriteString(c, port.Farewell(d.box)); err != nil {
+		if _, err := io.WriteString(c, port.Farewell(d.appliance)); err != nil {
 			return
 		}
 	}

@@ -28,14 +28,14 @@ func daemons(t *testing.T, w *netsim.World, v product.Version, list ...*applianc
 		{Name: "MailFlow", Interface: "Data 1", Port: 25},
 		{Name: "Quarantine", Interface: "Data 1", Port: 7025},
 	}})
-	box := open(t, appliance.Options{Net: w.Network(), Dir: t.TempDir(), Factory: f, Product: product.Facts{Version: v}})
+	app := open(t, appliance.Options{Net: w.Network(), Dir: t.TempDir(), Factory: f, Product: product.Facts{Version: v}})
 	for _, p := range list {
-		box.Add(box.Daemon(p))
+		app.Add(app.Daemon(p))
 	}
-	if err := box.Start(t.Context()); err != nil {
+	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return box
+	return app
 }
 
 func TestADaemonSaysFarewellAndCloses(t *testing.T) {
@@ -68,9 +68,9 @@ func TestADaemonSaysFarewellAndCloses(t *testing.T) {
 
 func TestTheSocketsOfB41HaveItsBacklogs(t *testing.T) {
 	w := minimal(t)
-	box := daemons(t, w, product.Version{Major: 14},
+	app := daemons(t, w, product.Version{Major: 14},
 		appliance.Postgres, appliance.Controller, appliance.APIServer, appliance.Quarantine, appliance.Hermes, appliance.Nginx, appliance.NextGUI)
-	sockets, err := box.Net.Sockets()
+	sockets, err := app.Net.Sockets()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,9 +102,9 @@ func TestTheSocketsOfB41HaveItsBacklogs(t *testing.T) {
 
 func TestARestartedProcessIsTheNewest(t *testing.T) {
 	w := minimal(t)
-	box := daemons(t, w, product.Version{Major: 14}, appliance.APIServer, appliance.Hermes)
+	app := daemons(t, w, product.Version{Major: 14}, appliance.APIServer, appliance.Hermes)
 	socket := func() network.Socket {
-		sockets, err := box.Net.Sockets()
+		sockets, err := app.Net.Sockets()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,24 +117,24 @@ func TestARestartedProcessIsTheNewest(t *testing.T) {
 		return network.Socket{}
 	}
 	old := socket()
-	if err := box.Restart(t.Context(), appliance.APIServer); err != nil {
+	if err := app.Restart(t.Context(), appliance.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	all := box.Processes()
+	all := app.Processes()
 	if last := all[len(all)-1]; last.Name != "api_serve" {
 		t.Errorf("the newest process is %s", last.Name)
 	}
 	if s := socket(); s.PID != all[len(all)-1].PID || s.PID == old.PID || s.Seq == old.Seq {
 		t.Errorf("before: process %d, socket %d; after: process %d, socket %d", old.PID, old.Seq, s.PID, s.Seq)
 	}
-	if err := box.Restart(t.Context(), appliance.Postgres); !errors.Is(err, appliance.ErrNoProcess) {
+	if err := app.Restart(t.Context(), appliance.Postgres); !errors.Is(err, appliance.ErrNoProcess) {
 		t.Errorf("restart of what does not run: %v", err)
 	}
 }
 
 func TestAnOldVersionHasNotAllProcesses(t *testing.T) {
-	box := daemons(t, minimal(t), product.Version{Major: 6, Minor: 5})
-	for _, p := range box.Processes() {
+	app := daemons(t, minimal(t), product.Version{Major: 6, Minor: 5})
+	for _, p := range app.Processes() {
 		if p.Name == "nginx" || p.Name == "api_serve" {
 			t.Errorf("version 6.5 runs %s", p.Name)
 		}

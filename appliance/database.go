@@ -12,7 +12,7 @@ import (
 // directory of its own in the file area. Whether it collects anything is state, not
 // configuration: it changes at once and outlives a restart.
 type Database struct {
-	box  *Appliance
+	appliance  *Appliance
 	name string // "reporting"
 	off  atomic.Bool
 }
@@ -21,7 +21,7 @@ type Database struct {
 const databaseDir = "var/db"
 
 func openDatabase(a *Appliance, name string) (*Database, error) {
-	d := &Database{box: a, name: name}
+	d := &Database{appliance: a, name: name}
 	text, err := readState(a.state, name)
 	d.off.Store(text == "disabled")
 	return d, err
@@ -40,7 +40,7 @@ func (d *Database) Enable(on bool) error {
 	if !on {
 		text = "disabled"
 	}
-	if err := writeState(d.box.state, d.name, text); err != nil {
+	if err := writeState(d.appliance.state, d.name, text); err != nil {
 		return err
 	}
 	d.off.Store(!on)
@@ -71,7 +71,7 @@ func (d *Database) Delete() error {
 		return nil
 	})
 	for _, name := range slices.Backward(names) { // what is in a directory before it
-		err = errors.Join(err, d.box.Files.Remove(name))
+		err = errors.Join(err, d.appliance.Files.Remove(name))
 	}
 	if err != nil {
 		return fmt.Errorf("delete the %s database: %w", d.name, err)
@@ -81,7 +81,7 @@ func (d *Database) Delete() error {
 
 // walk calls f for everything below the directory, if there is one.
 func (d *Database) walk(f func(name string, e fs.DirEntry) error) error {
-	err := fs.WalkDir(d.box.Files, d.Dir(), func(name string, e fs.DirEntry, err error) error {
+	err := fs.WalkDir(d.appliance.Files, d.Dir(), func(name string, e fs.DirEntry, err error) error {
 		if err != nil || name == d.Dir() {
 			return err
 		}

@@ -48,11 +48,11 @@ func TestWhatACrashLeftOfErasingGoesAtTheNextStart(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(aside, "config"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	box, err := appliance.New(appliance.Options{Dir: dir})
+	app, err := appliance.New(appliance.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := box.Stop(t.Context()); err != nil {
+	if err := app.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(aside); !errors.Is(err, fs.ErrNotExist) {

@@ -14,18 +14,18 @@ import (
 // Status lines come each minute, in the status log and in the mail log; a new frequency
 // holds at once, also after a long one.
 func TestStatusLines(t *testing.T) {
-	box, clk := offline(t, t.TempDir(), switchedOn)
-	if err := box.Start(t.Context()); err != nil {
+	app, clk := offline(t, t.TempDir(), switchedOn)
+	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	lines := func(log string) (times []string) {
 		t.Helper()
-		names, err := box.Logs.Files(t.Context(), log)
+		names, err := app.Logs.Files(t.Context(), log)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range names {
-			text, err := fs.ReadFile(box.Files, name)
+			text, err := fs.ReadFile(app.Files, name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,9 +48,9 @@ func TestStatusLines(t *testing.T) {
 	}
 	every := func(seconds int) {
 		t.Helper()
-		d := box.Config.Edit()
+		d := app.Config.Edit()
 		logs.General.Set(d, logs.Settings{MetricsInterval: seconds})
-		if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,6 +63,6 @@ func TestStatusLines(t *testing.T) {
 	want(4*time.Second, 2)
 	want(time.Second, 3)
 	want(5*time.Second, 4)
-	box.Log(appliance.MailLog, appliance.Information, "no status line")
+	app.Log(appliance.MailLog, appliance.Information, "no status line")
 	want(0, 4)
 }

@@ -40,7 +40,7 @@ var (
 // the configuration until the listener is closed. Its Accept returns
 // network.Conns.
 func (a *Appliance) ListenService(ctx context.Context, p ServicePort) (net.Listener, error) {
-	l := &serviceListener{box: a, port: p, conns: make(chan network.Conn), done: make(chan struct{}), open: map[netip.AddrPort]network.Listener{}}
+	l := &serviceListener{appliance: a, port: p, conns: make(chan network.Conn), done: make(chan struct{}), open: map[netip.AddrPort]network.Listener{}}
 	a.mu.Lock()
 	a.listeners = append(a.listeners, l) // first of all, so that no commit passes it by
 	a.mu.Unlock()
@@ -52,7 +52,7 @@ func (a *Appliance) ListenService(ctx context.Context, p ServicePort) (net.Liste
 
 // A serviceListener is one listener for each address of a service, as one.
 type serviceListener struct {
-	box   *Appliance
+	appliance   *Appliance
 	port  ServicePort
 	conns chan network.Conn
 	done  chan struct{}
@@ -77,9 +77,9 @@ func (l *serviceListener) add(ctx context.Context, want func() []netip.AddrPort)
 		if l.open[addr] != nil || fresh[addr] != nil {
 			continue
 		}
-		n, err := l.box.Net.Listen(ctx, network.ListenConfig{
+		n, err := l.appliance.Net.Listen(ctx, network.ListenConfig{
 			Addr: addr, Backlog: l.port.Backlog, Mapped: l.port.Mapped,
-			Owner: process.Name, User: process.User, PID: l.box.pid(process), Workers: process.Workers,
+			Owner: process.Name, User: process.User, PID: l.appliance.pid(process), Workers: process.Workers,
 		})
 		if err != nil {
 			for _, n := range fresh {
@@ -152,9 +152,9 @@ func (l *serviceListener) Close() error {
 	clear(l.open)
 	l.mu.Unlock()
 	l.wg.Wait()
-	l.box.mu.Lock()
-	l.box.listeners = slices.DeleteFunc(l.box.listeners, func(o *serviceListener) bool { return o == l })
-	l.box.mu.Unlock()
+	l.appliance.mu.Lock()
+	l.appliance.listeners = slices.DeleteFunc(l.appliance.listeners, func(o *serviceListener) bool { return o == l })
+	l.appliance.mu.Unlock()
 	return nil
 }
 

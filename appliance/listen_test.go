@@ -18,9 +18,9 @@ import (
 )
 
 // serve accepts connections until the test ends, and keeps them.
-func serve(t *testing.T, box *appliance.Appliance, p appliance.ServicePort) (accepted <-chan net.Conn) {
+func serve(t *testing.T, app *appliance.Appliance, p appliance.ServicePort) (accepted <-chan net.Conn) {
 	t.Helper()
-	l, err := box.ListenService(t.Context(), p)
+	l, err := app.ListenService(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,9 +62,9 @@ func dial(t *testing.T, w *netsim.World, to string) (network.Conn, error) {
 }
 
 // listening are the appliance's open ports.
-func listening(t *testing.T, box *appliance.Appliance) []string {
+func listening(t *testing.T, app *appliance.Appliance) []string {
 	t.Helper()
-	sockets, err := box.Net.Sockets()
+	sockets, err := app.Net.Sockets()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,18 +78,18 @@ func listening(t *testing.T, box *appliance.Appliance) []string {
 	return list
 }
 
-func wantListening(t *testing.T, box *appliance.Appliance, want ...string) {
+func wantListening(t *testing.T, app *appliance.Appliance, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, listening(t, box)); diff != "" {
+	if diff := cmp.Diff(want, listening(t, app)); diff != "" {
 		t.Error("open ports:\n", diff)
 	}
 }
 
 func TestAServiceFollowsTheConfiguration(t *testing.T) {
 	w := minimal(t)
-	box := newBox(t, w)
-	accepted := serve(t, box, appliance.SSHService)
-	wantListening(t, box, "192.0.2.25:22 ginetd")
+	app := newBox(t, w)
+	accepted := serve(t, app, appliance.SSHService)
+	wantListening(t, app, "192.0.2.25:22 ginetd")
 	if _, err := dial(t, w, "192.0.2.25:22"); err != nil {
 		t.Fatal(err)
 	}
@@ -97,20 +97,20 @@ func TestAServiceFollowsTheConfiguration(t *testing.T) {
 
 	second := data1
 	second.Name, second.IPv4, second.SSH = "Second", netip.MustParseAddr("192.0.2.26"), 2222
-	if err := commit(t, box, data1, second); err != nil {
+	if err := commit(t, app, data1, second); err != nil {
 		t.Fatal(err)
 	}
-	wantListening(t, box, "192.0.2.25:22 ginetd", "192.0.2.26:2222 ginetd")
+	wantListening(t, app, "192.0.2.25:22 ginetd", "192.0.2.26:2222 ginetd")
 	client, err := dial(t, w, "192.0.2.26:2222")
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn := <-accepted
 
-	if err := commit(t, box, second); err != nil {
+	if err := commit(t, app, second); err != nil {
 		t.Fatal(err)
 	}
-	wantListening(t, box, "192.0.2.26:2222 ginetd")
+	wantListening(t, app, "192.0.2.26:2222 ginetd")
 	if _, err := first.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNABORTED) {
 		t.Errorf("a connection to the address that went: %v, want that it was aborted", err)
 	}
@@ -122,10 +122,10 @@ func TestAServiceFollowsTheConfiguration(t *testing.T) {
 	}
 
 	second.SSH = 0
-	if err := commit(t, box, second); err != nil {
+	if err := commit(t, app, second); err != nil {
 		t.Fatal(err)
 	}
-	wantListening(t, box)
+	wantListening(t, app)
 	if _, err := dial(t, w, "192.0.2.26:2222"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a service that is off: %v, want a refusal", err)
 	}
@@ -134,15 +134,15 @@ func TestAServiceFollowsTheConfiguration(t *testing.T) {
 // One of two services cannot have its new port: the other is not moved either.
 func TestACommitThatCannotListenIsUndone(t *testing.T) {
 	w := minimal(t)
-	box := newBox(t, w)
-	accepted := serve(t, box, appliance.SSHService)
-	serve(t, box, appliance.FTPService)
+	app := newBox(t, w)
+	accepted := serve(t, app, appliance.SSHService)
+	serve(t, app, appliance.FTPService)
 	client, err := dial(t, w, "192.0.2.25:22")
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn := <-accepted
-	taken, err := box.Net.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort("192.0.2.25:2121"), Owner: "other"})
+	taken, err := app.Net.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort("192.0.2.25:2121"), Owner: "other"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,13 +151,13 @@ func TestACommitThatCannotListenIsUndone(t *testing.T) {
 	moved, another := data1, data1
 	moved.SSH, moved.FTP = 2222, 2121
 	another.Name, another.IPv4 = "Second", netip.MustParseAddr("192.0.2.26")
-	err = commit(t, box, moved, another)
+	err = commit(t, app, moved, another)
 	var refused *appliance.RefusedError
 	if !errors.Is(err, syscall.EADDRINUSE) || !errors.As(err, &refused) || refused.Text != "Port 2121 of 192.0.2.25 is in use." {
 		t.Fatalf("commit: %v, want that the port is in use", err)
 	}
-	wantListening(t, box, "192.0.2.25:21 ftpd.main", "192.0.2.25:2121 other", "192.0.2.25:22 ginetd")
-	if addrs := box.Net.Interfaces()[0].Addrs; len(addrs) != 1 {
+	wantListening(t, app, "192.0.2.25:21 ftpd.main", "192.0.2.25:2121 other", "192.0.2.25:22 ginetd")
+	if addrs := app.Net.Interfaces()[0].Addrs; len(addrs) != 1 {
 		t.Errorf("the interface has %v", addrs)
 	}
 	if _, err := client.Write([]byte("x")); err != nil {
@@ -169,38 +169,38 @@ func TestACommitThatCannotListenIsUndone(t *testing.T) {
 }
 
 func TestAnInterfaceNeedsAJack(t *testing.T) {
-	box := newBox(t, minimal(t))
+	app := newBox(t, minimal(t))
 	elsewhere := data1
 	elsewhere.Jack = "Data 9"
-	if err := commit(t, box, elsewhere); err == nil || !strings.Contains(err.Error(), "Data 9, which does not exist") {
+	if err := commit(t, app, elsewhere); err == nil || !strings.Contains(err.Error(), "Data 9, which does not exist") {
 		t.Errorf("commit: %v", err)
 	}
-	if addrs := box.Net.Interfaces()[0].Addrs; len(addrs) != 1 || addrs[0].String() != "192.0.2.25/24" {
+	if addrs := app.Net.Interfaces()[0].Addrs; len(addrs) != 1 || addrs[0].String() != "192.0.2.25/24" {
 		t.Errorf("Data 1 has %v", addrs)
 	}
 }
 
 func TestAServiceThatCannotListenLeavesNothing(t *testing.T) {
-	box := newBox(t, minimal(t))
-	taken, err := box.Net.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort("192.0.2.25:22"), Owner: "other"})
+	app := newBox(t, minimal(t))
+	taken, err := app.Net.Listen(t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort("192.0.2.25:22"), Owner: "other"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.ListenService(t.Context(), appliance.SSHService); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := app.ListenService(t.Context(), appliance.SSHService); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Fatalf("ListenService: %v", err)
 	}
 	taken.Close()
 	moved := data1
 	moved.SSH = 2222
-	if err := commit(t, box, moved); err != nil {
+	if err := commit(t, app, moved); err != nil {
 		t.Fatal(err)
 	}
-	wantListening(t, box) // nobody follows the configuration
+	wantListening(t, app) // nobody follows the configuration
 }
 
 func TestACloseOfAServiceEndsItsAccept(t *testing.T) {
-	box := newBox(t, minimal(t))
-	l, err := box.ListenService(t.Context(), appliance.SSHService)
+	app := newBox(t, minimal(t))
+	l, err := app.ListenService(t.Context(), appliance.SSHService)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,13 +220,13 @@ func TestACloseOfAServiceEndsItsAccept(t *testing.T) {
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept = %v", err)
 	}
-	wantListening(t, box)
+	wantListening(t, app)
 }
 
 // A look-up crosses the appliance's own network.
 func TestTheResolverAsksOverTheNetwork(t *testing.T) {
-	box := newBox(t, minimal(t))
-	got, err := box.Resolver.Lookup(t.Context(), "mail.example.com", 4)
+	app := newBox(t, minimal(t))
+	got, err := app.Resolver.Lookup(t.Context(), "mail.example.com", 4)
 	if err != nil || len(got) != 1 || got[0] != data1.IPv4 {
 		t.Errorf("Lookup = %v, %v", got, err)
 	}

@@ -18,19 +18,19 @@ const spoolDir = "syslog"
 // A spoolSweeper removes what waits for syslog servers once nobody is to send it: a log
 // that is made later must not send what one of its name has left. It follows the hub,
 // which ends pushes.
-type spoolSweeper struct{ box *Appliance }
+type spoolSweeper struct{ appliance *Appliance }
 
 func (spoolSweeper) Apply(context.Context, *config.Config, *config.Config) error { return nil }
 
 func (s spoolSweeper) Done(_ context.Context, _, next *config.Config) {
 	if err := s.sweep(logs.Section.Get(next)); err != nil {
-		s.box.Logger.Error("the buffer of a syslog push is not removed", "err", err)
+		s.appliance.Logger.Error("the buffer of a syslog push is not removed", "err", err)
 	}
 }
 
 // sweep removes the buffers of all but the logs of list that have one.
 func (s spoolSweeper) sweep(list logs.Subscriptions) error {
-	dir := filepath.Join(s.box.state, spoolDir)
+	dir := filepath.Join(s.appliance.state, spoolDir)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

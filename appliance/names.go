@@ -61,7 +61,7 @@ func (a *Appliance) sourceOf(ifname string, v6 bool) netip.Addr {
 }
 
 // A nameApplier lets the DNS client forget what servers said that are not asked any more.
-type nameApplier struct{ box *Appliance }
+type nameApplier struct{ appliance *Appliance }
 
 // Apply refuses to send queries from an interface that is not there.
 func (nameApplier) Apply(_ context.Context, _, next *config.Config) error {
@@ -75,6 +75,6 @@ func (nameApplier) Apply(_ context.Context, _, next *config.Config) error {
 // Done flushes the cache if the settings have changed.
 func (p nameApplier) Done(_ context.Context, last, next *config.Config) {
 	if !reflect.DeepEqual(resolver.DNS.Get(last), resolver.DNS.Get(next)) {
-		p.box.Resolver.Flush()
+		p.appliance.Resolver.Flush()
 	}
 }

@@ -13,48 +13,48 @@ import (
 )
 
 // setDNS commits a change of the DNS settings.
-func setDNS(t *testing.T, box *appliance.Appliance, change func(*resolver.Settings)) error {
+func setDNS(t *testing.T, app *appliance.Appliance, change func(*resolver.Settings)) error {
 	t.Helper()
-	d := box.Config.Edit()
+	d := app.Config.Edit()
 	s := resolver.DNS.Get(d)
 	change(&s)
 	resolver.DNS.Set(d, s)
-	_, err := box.Config.Commit(t.Context(), d, config.Change{})
+	_, err := app.Config.Commit(t.Context(), d, config.Change{})
 	return err
 }
 
 func TestQueriesComeFromAnInterfaceThatExists(t *testing.T) {
-	box := newBox(t, minimal(t))
-	err := setDNS(t, box, func(s *resolver.Settings) { s.Interface = "Data 7" })
+	app := newBox(t, minimal(t))
+	err := setDNS(t, app, func(s *resolver.Settings) { s.Interface = "Data 7" })
 	var refused *appliance.RefusedError
 	if !errors.As(err, &refused) {
 		t.Errorf("commit = %v", err)
 	}
-	if err := setDNS(t, box, func(s *resolver.Settings) { s.Interface = "Data 1" }); err != nil {
+	if err := setDNS(t, app, func(s *resolver.Settings) { s.Interface = "Data 1" }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.Resolver.Lookup(t.Context(), "mail.example.com", 4); err != nil {
+	if _, err := app.Resolver.Lookup(t.Context(), "mail.example.com", 4); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestOtherDNSSettingsForgetOldAnswers(t *testing.T) {
-	box := newBox(t, minimal(t))
+	app := newBox(t, minimal(t))
 	look := func(network uint64) {
 		t.Helper()
-		if _, err := box.Resolver.Lookup(t.Context(), "mail.example.com", 4); err != nil {
+		if _, err := app.Resolver.Lookup(t.Context(), "mail.example.com", 4); err != nil {
 			t.Fatal(err)
 		}
-		if n := box.Resolver.Stats().Network; n != network {
+		if n := app.Resolver.Stats().Network; n != network {
 			t.Errorf("%d queries were sent, want %d", n, network)
 		}
 	}
 	look(1)
-	if err := commit(t, box, func() appliance.IPInterface { i := data1; i.FTP = 2121; return i }()); err != nil {
+	if err := commit(t, app, func() appliance.IPInterface { i := data1; i.FTP = 2121; return i }()); err != nil {
 		t.Fatal(err)
 	}
 	look(1)
-	if err := setDNS(t, box, func(s *resolver.Settings) { s.MinimumTTL = 60 }); err != nil {
+	if err := setDNS(t, app, func(s *resolver.Settings) { s.MinimumTTL = 60 }); err != nil {
 		t.Fatal(err)
 	}
 	look(2)
@@ -63,19 +63,19 @@ func TestOtherDNSSettingsForgetOldAnswers(t *testing.T) {
 func TestCountersOfNamesOutliveARestart(t *testing.T) {
 	w, dir := minimal(t), t.TempDir()
 	for run := range uint64(2) {
-		box := open(t, appliance.Options{Net: w.Network(), Dir: dir})
-		if _, err := box.Resolver.LookupMX(t.Context(), "example.com"); !errors.Is(err, resolver.ErrNoServer) {
+		app := open(t, appliance.Options{Net: w.Network(), Dir: dir})
+		if _, err := app.Resolver.LookupMX(t.Context(), "example.com"); !errors.Is(err, resolver.ErrNoServer) {
 			t.Fatal(err)
 		}
 		one := resolver.Stats{Requests: 1, Misses: 1, Exceptions: 1}
-		if diff := cmp.Diff(one, box.Resolver.Stats()); diff != "" {
+		if diff := cmp.Diff(one, app.Resolver.Stats()); diff != "" {
 			t.Error(diff)
 		}
 		all := resolver.Stats{Requests: run + 1, Misses: run + 1, Exceptions: run + 1}
-		if diff := cmp.Diff(all, box.Resolver.Lifetime()); diff != "" {
+		if diff := cmp.Diff(all, app.Resolver.Lifetime()); diff != "" {
 			t.Error(diff)
 		}
-		if err := box.Stop(context.Background()); err != nil {
+		if err := app.Stop(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -93,18 +93,18 @@ type sight struct {
 	Listening  []string
 }
 
-func see(t *testing.T, box *appliance.Appliance) sight {
+func see(t *testing.T, app *appliance.Appliance) sight {
 	t.Helper()
-	routes, err := box.Net.Routes()
+	routes, err := app.Net.Routes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sight{box.Net.Interfaces(), routes, listening(t, box)}
+	return sight{app.Net.Interfaces(), routes, listening(t, app)}
 }
 
-func wantSight(t *testing.T, box *appliance.Appliance, want sight) {
+func wantSight(t *testing.T, app *appliance.Appliance, want sight) {
 	t.Helper()
-	if diff := cmp.Diff(want, see(t, box), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, see(t, app), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error("the network is not what it was:\n", diff)
 	}
 }
@@ -133,16 +133,16 @@ func everything(d *config.Draft) {
 }
 
 func TestWhatIsCommittedIsTheNetworks(t *testing.T) {
-	box := newBox(t, minimal(t))
-	serve(t, box, appliance.SSHService)
-	before := see(t, box)
-	d := box.Config.Edit()
+	app := newBox(t, minimal(t))
+	serve(t, app, appliance.SSHService)
+	before := see(t, app)
+	d := app.Config.Edit()
 	everything(d)
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, i := range box.Net.Interfaces() {
+	for _, i := range app.Net.Interfaces() {
 		got = append(got, strings.Join(append([]string{i.Name, i.Parent}, addrTexts(i.Addrs)...), " "))
 		switch i.Name {
 		case "Data 1":
@@ -159,11 +159,11 @@ func TestWhatIsCommittedIsTheNetworks(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("interfaces:\n", diff)
 	}
-	wantListening(t, box, "192.0.2.25:22 ginetd", "192.168.12.7:22 ginetd", "203.0.113.80:22 ginetd")
-	wantRoutes(t, box, "0.0.0.0/0 192.0.2.1 Data 1", "192.168.13.0/24 192.168.12.1 VLAN 12", "198.51.100.0/25 192.0.2.53 Data 1")
+	wantListening(t, app, "192.0.2.25:22 ginetd", "192.168.12.7:22 ginetd", "203.0.113.80:22 ginetd")
+	wantRoutes(t, app, "0.0.0.0/0 192.0.2.1 Data 1", "192.168.13.0/24 192.168.12.1 VLAN 12", "198.51.100.0/25 192.0.2.53 Data 1")
 
-	box.Config.ResetToFactory(d)
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	app.Config.ResetToFactory(d)
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	// The factory lists no ports: the network's MTU stays as it was set last.
@@ -177,7 +177,7 @@ func TestWhatIsCommittedIsTheNetworks(t *testing.T) {
 			before.Routes[i].MTU = 1400
 		}
 	}
-	wantSight(t, box, before)
+	wantSight(t, app, before)
 }
 
 func addrTexts(list []netip.Prefix) (texts []string) {
@@ -188,9 +188,9 @@ func addrTexts(list []netip.Prefix) (texts []string) {
 }
 
 // wantRoutes compares the routes by a router.
-func wantRoutes(t *testing.T, box *appliance.Appliance, want ...string) {
+func wantRoutes(t *testing.T, app *appliance.Appliance, want ...string) {
 	t.Helper()
-	rows, err := box.Net.Routes()
+	rows, err := app.Net.Routes()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,14 +214,14 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{data1}})
 	appliance.Gateways.SetFactory(f, appliance.DefaultGateways{IPv4: netip.MustParseAddr("192.0.2.1")})
 	appliance.Ports.SetFactory(f, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
-	box := open(t, appliance.Options{Net: net, Dir: t.TempDir(), Factory: f})
-	accepted := serve(t, box, appliance.SSHService)
+	app := open(t, appliance.Options{Net: net, Dir: t.TempDir(), Factory: f})
+	accepted := serve(t, app, appliance.SSHService)
 	client, err := dial(t, w, "192.0.2.25:22")
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn := <-accepted
-	before := see(t, box)
+	before := see(t, app)
 	// A change that takes the only address away, and gives it back elsewhere.
 	change := func(d *config.Draft) {
 		everything(d)
@@ -231,10 +231,10 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 	}
 	failed := map[string]bool{}
 	for n := 0; ; n++ {
-		d := box.Config.Edit()
+		d := app.Config.Edit()
 		change(d)
 		net.failAfter(n)
-		_, err := box.Config.Commit(t.Context(), d, config.Change{})
+		_, err := app.Config.Commit(t.Context(), d, config.Change{})
 		if err == nil { // there was no call left to fail, but for those when it is done
 			break
 		}
@@ -243,7 +243,7 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 		if !errors.Is(err, errFrail) || !errors.As(err, &refused) || !strings.HasSuffix(refused.Text, ".") {
 			t.Errorf("%s: %v, want a sentence about it", net.hit, err)
 		}
-		wantSight(t, box, before)
+		wantSight(t, app, before)
 		if _, err := client.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -266,49 +266,49 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 
 // A VLAN that goes takes its listeners, connections and captures with it.
 func TestAPortThatGoesEndsWhatIsOverIt(t *testing.T) {
-	box := newBox(t, minimal(t))
-	accepted := serve(t, box, appliance.SSHService)
-	d := box.Config.Edit()
+	app := newBox(t, minimal(t))
+	accepted := serve(t, app, appliance.SSHService)
+	d := app.Config.Edit()
 	everything(d)
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	to := netip.MustParseAddrPort("192.168.12.7:22")
-	client, err := box.Net.Dial(ctx, network.DialConfig{Remote: to})
+	client, err := app.Net.Dial(ctx, network.DialConfig{Remote: to})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
 	conn := <-accepted
-	settings := box.Captures.Settings()
+	settings := app.Captures.Settings()
 	settings.Interfaces = []string{"VLAN 12"}
-	if err := box.Captures.SetSettings(settings); err != nil {
+	if err := app.Captures.SetSettings(settings); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.Captures.Start(ctx, capture.Owner{Side: capture.CLI}); err != nil {
+	if _, err := app.Captures.Start(ctx, capture.Owner{Side: capture.CLI}); err != nil {
 		t.Fatal(err)
 	}
-	box.Config.ResetToFactory(d)
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	app.Config.ResetToFactory(d)
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	// Both ends are aborted; the one may hear of the other's end first.
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNABORTED) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a connection over the VLAN: %v", err)
 	}
-	if s := box.Captures.Status(capture.CLI); s.Running || s.Reason != capture.InterfaceGone {
+	if s := app.Captures.Status(capture.CLI); s.Running || s.Reason != capture.InterfaceGone {
 		t.Errorf("a capture on the VLAN: %+v", s)
 	}
-	wantListening(t, box, "192.0.2.25:22 ginetd")
+	wantListening(t, app, "192.0.2.25:22 ginetd")
 }
 
 // An address may move from one port to another in one commit.
 func TestAnAddressMoves(t *testing.T) {
-	box := newBox(t, minimal(t))
+	app := newBox(t, minimal(t))
 	for _, jack := range []string{"VLAN 12", "Data 1", "VLAN 12"} {
-		d := box.Config.Edit()
+		d := app.Config.Edit()
 		appliance.Ports.Set(d, appliance.PortList{List: []appliance.Port{
 			{Name: "Data 1", Jack: "Data 1", MTU: 1500},
 			{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12},
@@ -316,15 +316,15 @@ func TestAnAddressMoves(t *testing.T) {
 		moved := data1
 		moved.Jack = jack
 		appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{moved}})
-		if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 			t.Fatal(jack, err)
 		}
-		wantRoutes(t, box, "0.0.0.0/0 192.0.2.1 "+jack)
+		wantRoutes(t, app, "0.0.0.0/0 192.0.2.1 "+jack)
 	}
 }
 
 func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
-	box := newBox(t, minimal(t))
+	app := newBox(t, minimal(t))
 	route := func(to, by string) func(*config.Draft) {
 		return func(d *config.Draft) {
 			appliance.Routes.Set(d, appliance.RouteList{List: []appliance.StaticRoute{
@@ -351,15 +351,15 @@ func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 			appliance.Ports.Set(d, appliance.PortList{List: []appliance.Port{{Name: "Data 9", Jack: "Data 9", MTU: 1500}, {Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
 		}, "The Ethernet interface Data 9 does not exist."},
 	} {
-		d := box.Config.Edit()
+		d := app.Config.Edit()
 		c.change(d)
-		_, err := box.Config.Commit(t.Context(), d, config.Change{})
+		_, err := app.Config.Commit(t.Context(), d, config.Change{})
 		var refused *appliance.RefusedError
 		if !errors.As(err, &refused) || refused.Text != c.want {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}
-	wantRoutes(t, box, "0.0.0.0/0 192.0.2.1 Data 1")
+	wantRoutes(t, app, "0.0.0.0/0 192.0.2.1 Data 1")
 }
 
 // An appliance that was moved to another network comes up as far as it can, and takes
@@ -373,11 +373,11 @@ func TestAnApplianceInTheWrongNetworkComesUp(t *testing.T) {
 	appliance.Routes.SetFactory(f, appliance.RouteList{List: []appliance.StaticRoute{
 		{Name: "Near", Destination: netip.MustParsePrefix("198.51.100.0/25"), Gateway: netip.MustParseAddr("192.0.2.53")},
 	}})
-	box := open(t, appliance.Options{Net: minimal(t).Network(), Dir: t.TempDir(), Factory: f})
-	wantRoutes(t, box, "198.51.100.0/25 192.0.2.53 Data 1")
-	d := box.Config.Edit()
+	app := open(t, appliance.Options{Net: minimal(t).Network(), Dir: t.TempDir(), Factory: f})
+	wantRoutes(t, app, "198.51.100.0/25 192.0.2.53 Data 1")
+	d := app.Config.Edit()
 	appliance.Hostname.Set(d, "kept.example.com")
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Error("another change:", err)
 	}
 }

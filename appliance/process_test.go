@@ -41,15 +41,15 @@ func (s *slowStarter) Stop(context.Context) error {
 
 func TestAnApplianceThatStopsDuringARestartLeavesNothingRunning(t *testing.T) {
 	s := &slowStarter{starting: make(chan struct{}), mayStart: make(chan struct{}), stopped: make(chan struct{})}
-	box := open(t, appliance.Options{Dir: t.TempDir(), Product: product.Facts{Version: product.Version{Major: 14}}})
-	box.Add(s)
-	if err := box.Start(t.Context()); err != nil {
+	app := open(t, appliance.Options{Dir: t.TempDir(), Product: product.Facts{Version: product.Version{Major: 14}}})
+	app.Add(s)
+	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	restarted, off := make(chan error), make(chan error)
-	go func() { restarted <- box.Restart(t.Context(), appliance.GUI) }()
+	go func() { restarted <- app.Restart(t.Context(), appliance.GUI) }()
 	<-s.starting
-	go func() { off <- box.Stop(context.Background()) }()
+	go func() { off <- app.Stop(context.Background()) }()
 	<-s.stopped
 	close(s.mayStart)
 	if err := <-restarted; !errors.Is(err, appliance.ErrNoProcess) {

@@ -34,25 +34,25 @@ func (s *notedService) Stop(ctx context.Context) error {
 }
 
 // events are the kinds of the history's entries, the newest first.
-func events(box *appliance.Appliance) []users.Event {
+func events(app *appliance.Appliance) []users.Event {
 	var all []users.Event
-	for _, r := range box.Logins.History() {
+	for _, r := range app.Logins.History() {
 		all = append(all, r.Event)
 	}
 	return all
 }
 
 func TestServicesStopInReverse(t *testing.T) {
-	box, _ := offline(t, t.TempDir(), switchedOn)
+	app, _ := offline(t, t.TempDir(), switchedOn)
 	var notes []string
 	for _, name := range []string{"a", "b"} {
-		box.Add(&notedService{name: name, notes: &notes})
+		app.Add(&notedService{name: name, notes: &notes})
 	}
-	if err := box.Start(t.Context()); err != nil {
+	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time nothing is left to do
-		if err := box.Stop(appliance.WithStopReason(t.Context(), appliance.ReasonReboot)); err != nil {
+		if err := app.Stop(appliance.WithStopReason(t.Context(), appliance.ReasonReboot)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,20 +60,20 @@ func TestServicesStopInReverse(t *testing.T) {
 	if diff := cmp.Diff(want, notes); diff != "" {
 		t.Error(diff)
 	}
-	if got := events(box); !slices.Equal(got, []users.Event{users.Rebooted}) {
+	if got := events(app); !slices.Equal(got, []users.Event{users.Rebooted}) {
 		t.Errorf("the history holds %q", got)
 	}
 }
 
 func TestAStartThatFailsIsUnwound(t *testing.T) {
-	box, _ := offline(t, t.TempDir(), switchedOn)
+	app, _ := offline(t, t.TempDir(), switchedOn)
 	var notes []string
 	refusal := errors.New("no port")
-	box.Add(&notedService{name: "a", notes: &notes})
-	box.Add(&notedService{name: "b", notes: &notes})
-	box.Add(&notedService{name: "c", notes: &notes, refuses: refusal})
-	box.Add(&notedService{name: "d", notes: &notes})
-	err := box.Start(t.Context())
+	app.Add(&notedService{name: "a", notes: &notes})
+	app.Add(&notedService{name: "b", notes: &notes})
+	app.Add(&notedService{name: "c", notes: &notes, refuses: refusal})
+	app.Add(&notedService{name: "d", notes: &notes})
+	err := app.Start(t.Context())
 	if !errors.Is(err, refusal) || !strings.HasPrefix(err.Error(), "start c: ") {
 		t.Errorf("Start = %v", err)
 	}
@@ -81,29 +81,29 @@ func TestAStartThatFailsIsUnwound(t *testing.T) {
 	if diff := cmp.Diff(want, notes); diff != "" {
 		t.Error(diff)
 	}
-	if err := box.Stop(t.Context()); err != nil {
+	if err := app.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if got := events(box); len(got) != 0 {
+	if got := events(app); len(got) != 0 {
 		t.Errorf("the history tells of an appliance that was never up: %q", got)
 	}
 }
 
 func TestAStopThatIsCutShortStillStopsTheRest(t *testing.T) {
-	box, _ := offline(t, t.TempDir(), switchedOn)
+	app, _ := offline(t, t.TempDir(), switchedOn)
 	var notes []string
-	box.Add(&notedService{name: "a", notes: &notes})
-	box.Add(&notedService{name: "b", notes: &notes, stuck: context.DeadlineExceeded})
-	if err := box.Start(t.Context()); err != nil {
+	app.Add(&notedService{name: "a", notes: &notes})
+	app.Add(&notedService{name: "b", notes: &notes, stuck: context.DeadlineExceeded})
+	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := box.Stop(t.Context()); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "stop b: ") {
+	if err := app.Stop(t.Context()); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "stop b: ") {
 		t.Errorf("Stop = %v", err)
 	}
 	if last := notes[len(notes)-1]; last != "stop a: The system is going down." {
 		t.Errorf("the last thing done: %s", last)
 	}
-	if got := events(box); !slices.Equal(got, []users.Event{users.ShutDown}) {
+	if got := events(app); !slices.Equal(got, []users.Event{users.ShutDown}) {
 		t.Errorf("the history holds %q", got)
 	}
 }

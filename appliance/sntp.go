@@ -37,7 +37,7 @@ func (a *Appliance) addSNTP() {
 }
 
 // An sntpApplier has sntpd ask at once when its servers are others.
-type sntpApplier struct{ box *Appliance }
+type sntpApplier struct{ appliance *Appliance }
 
 // Apply refuses a source interface that does not exist.
 func (p sntpApplier) Apply(_ context.Context, _, next *config.Config) error {
@@ -52,6 +52,6 @@ func (p sntpApplier) Apply(_ context.Context, _, next *config.Config) error {
 func (p sntpApplier) Done(_ context.Context, before, next *config.Config) {
 	a, b := ntp.NTP.Get(before), ntp.NTP.Get(next)
 	if a.Source != b.Source || !slices.Equal(a.Servers, b.Servers) {
-		p.box.SNTP.Reconsider()
+		p.appliance.SNTP.Reconsider()
 	}
 }

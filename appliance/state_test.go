@@ -38,8 +38,8 @@ func TestTheInstallationHappensOnce(t *testing.T) {
 	dir := t.TempDir()
 	first, _ := offline(t, dir, switchedOn)
 	second, _ := offline(t, dir, switchedOn.Add(24*time.Hour))
-	for _, box := range []*appliance.Appliance{first, second} {
-		if got := box.Product.Installed; !got.Equal(switchedOn) {
+	for _, app := range []*appliance.Appliance{first, second} {
+		if got := app.Product.Installed; !got.Equal(switchedOn) {
 			t.Errorf("installed %v, want %v", got, switchedOn)
 		}
 	}
@@ -63,10 +63,10 @@ func TestDamagedStateIsRefusedByName(t *testing.T) {
 
 func TestTheOperatorReadsWhatMatters(t *testing.T) {
 	var out bytes.Buffer
-	box := open(t, appliance.Options{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&out, nil))})
-	box.Log(appliance.SystemLog, appliance.Debug, "small")
-	box.Log(appliance.SystemLog, appliance.Warning, "large")
-	box.Log(appliance.CLILog, appliance.Information, "typed")
+	app := open(t, appliance.Options{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	app.Log(appliance.SystemLog, appliance.Debug, "small")
+	app.Log(appliance.SystemLog, appliance.Warning, "large")
+	app.Log(appliance.CLILog, appliance.Information, "typed")
 	got := out.String()
 	if strings.Contains(got, "small") || strings.Contains(got, "typed") || !strings.Contains(got, "level=WARN msg=large log=system") {
 		t.Errorf("the program's log:\n%s", got)
@@ -74,8 +74,8 @@ func TestTheOperatorReadsWhatMatters(t *testing.T) {
 }
 
 func TestNobodyAtThePowerSwitch(t *testing.T) {
-	box, _ := offline(t, t.TempDir(), switchedOn)
-	if box.Power(appliance.Reboot, 0) {
+	app, _ := offline(t, t.TempDir(), switchedOn)
+	if app.Power(appliance.Reboot, 0) {
 		t.Error("Power reports that somebody reboots the appliance")
 	}
 }

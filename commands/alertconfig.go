@@ -76,7 +76,7 @@ func printAlertSettings(env *shell.Env, s alert.Settings) {
 
 // autoSupportName is what the version calls it.
 func autoSupportName(env *shell.Env) string {
-	if env.Box.Product.IronPort() {
+	if env.Appliance.Product.IronPort() {
 		return "IronPort AutoSupport"
 	}
 	return "Cisco IronPort AutoSupport"
@@ -205,7 +205,7 @@ func chooseAlertSender(ctx context.Context, env *shell.Env) error {
 			def = 1
 		}
 		n, err := env.Choose(ctx, "Choose the From Address of alert emails.", def,
-			"The system default: alert@"+env.Box.Hostname(), "Another address")
+			"The system default: alert@"+env.Appliance.Hostname(), "Another address")
 		if err != nil {
 			return err
 		}

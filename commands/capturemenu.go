@@ -47,7 +47,7 @@ type menuCapture struct {
 
 // start starts a capture that ends with life at the latest.
 func (m *menuCapture) start(life context.Context) error {
-	recorder := m.env.Box.Captures
+	recorder := m.env.Appliance.Captures
 	s, err := recorder.Start(life, m.owner)
 	if err != nil {
 		return captureStartRefusal(err, capture.TCPDump)
@@ -60,7 +60,7 @@ func (m *menuCapture) start(life context.Context) error {
 }
 
 func (m *menuCapture) stop(context.Context) error {
-	s, err := m.env.Box.Captures.Stop(capture.TCPDump)
+	s, err := m.env.Appliance.Captures.Stop(capture.TCPDump)
 	switch {
 	case errors.Is(err, capture.ErrNotRunning):
 		return shell.Refusal("No packet capture is in progress.")
@@ -80,9 +80,9 @@ func (m *menuCapture) stop(context.Context) error {
 
 // leave ends the capture that this session has started, or says how it has ended.
 func (m *menuCapture) leave() error {
-	s, err := m.env.Box.Captures.Leave(m.owner)
+	s, err := m.env.Appliance.Captures.Leave(m.owner)
 	if errors.Is(err, capture.ErrNotRunning) {
-		if s = m.env.Box.Captures.Status(capture.TCPDump); m.started == "" || s.File != m.started {
+		if s = m.env.Appliance.Captures.Status(capture.TCPDump); m.started == "" || s.File != m.started {
 			return nil
 		}
 		if s.Reason == capture.ByUser {
@@ -118,8 +118,8 @@ func packets(n uint64) string {
 }
 
 func (m *menuCapture) status(context.Context) error {
-	s := m.env.Box.Captures.Status(capture.TCPDump)
-	set := m.env.Box.Captures.MenuSettings()
+	s := m.env.Appliance.Captures.Status(capture.TCPDump)
+	set := m.env.Appliance.Captures.MenuSettings()
 	iface, filter, file := set.Interface, set.Filter, "Last Capture"
 	if s.Running {
 		iface, filter, file = s.Settings.InterfacesText(), s.Settings.Filter.Expr(), "File Name"
@@ -151,7 +151,7 @@ func shownFilter(expression string) string {
 }
 
 func (m *menuCapture) filter(ctx context.Context) error {
-	recorder := m.env.Box.Captures
+	recorder := m.env.Appliance.Captures
 	set := recorder.MenuSettings()
 	question := fmt.Sprintf("Enter the filter in the syntax of tcpdump, or %q to capture every packet.", noFilter)
 	_, err := m.env.Ask(ctx, question, shownFilter(set.Filter), func(answer string) error {
@@ -168,7 +168,7 @@ func (m *menuCapture) filter(ctx context.Context) error {
 }
 
 func (m *menuCapture) iface(ctx context.Context) error {
-	recorder := m.env.Box.Captures
+	recorder := m.env.Appliance.Captures
 	set := recorder.MenuSettings()
 	if err := m.env.Form(ctx, shell.OneOf(&set.Interface, "Choose the interface to capture on.", recorder.Interfaces()...)); err != nil {
 		return err
@@ -183,13 +183,13 @@ func (m *menuCapture) iface(ctx context.Context) error {
 // changed confirms a setting.
 func (m *menuCapture) changed(text string) {
 	m.env.Prose(text)
-	if m.env.Box.Captures.Status(capture.TCPDump).Running {
+	if m.env.Appliance.Captures.Status(capture.TCPDump).Running {
 		m.env.Prose("The capture in progress goes on as it was started.")
 	}
 }
 
 func (m *menuCapture) clear(ctx context.Context) error {
-	recorder := m.env.Box.Captures
+	recorder := m.env.Appliance.Captures
 	list, err := recorder.MenuFiles()
 	if err != nil {
 		return err

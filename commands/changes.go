@@ -18,7 +18,7 @@ import (
 
 // moment is a time as commands print it, in the appliance's zone.
 func moment(env *shell.Env, t time.Time) string {
-	return t.In(env.Box.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
+	return t.In(env.Appliance.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
 }
 
 // printChanges prints changes as a tree, an element a line.
@@ -73,7 +73,7 @@ func visible(s string) string {
 
 // commitDraft commits d, notes it in the log, and words what may be in the way.
 func commitDraft(ctx context.Context, env *shell.Env, d *config.Draft, comment string, keep bool) error {
-	_, err := env.Box.Config.Commit(ctx, d, config.Change{User: env.Account.Name, Comment: comment, Rollback: keep})
+	_, err := env.Appliance.Config.Commit(ctx, d, config.Change{User: env.Account.Name, Comment: comment, Rollback: keep})
 	if err != nil {
 		return commitRefusal(err)
 	}
@@ -81,7 +81,7 @@ func commitDraft(ctx context.Context, env *shell.Env, d *config.Draft, comment s
 	if env.Login != nil {
 		session = env.Login.ID()
 	}
-	env.Box.Log(appliance.SystemLog, appliance.Information,
+	env.Appliance.Log(appliance.SystemLog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s commit changes: %s", session, env.Account.Name, comment))
 	return nil
 }

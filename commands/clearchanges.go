@@ -22,7 +22,7 @@ var _ = register(&shell.Command{
 			return err
 		}
 		env.Draft.Discard()
-		env.Printf("Changes cleared: %s\n", moment(env, env.Box.Now()))
+		env.Printf("Changes cleared: %s\n", moment(env, env.Appliance.Now()))
 		return nil
 	},
 })

@@ -36,7 +36,7 @@ var _ = register(&shell.Command{
 			return err
 		}
 		if !env.Inline {
-			env.Printf("Changes committed: %s\n", moment(env, env.Box.Now()))
+			env.Printf("Changes committed: %s\n", moment(env, env.Appliance.Now()))
 		}
 		return nil
 	},
@@ -44,7 +44,7 @@ var _ = register(&shell.Command{
 
 func askAboutCommit(ctx context.Context, env *shell.Env) (comment string, keep bool, err error) {
 	comment, err = env.Ask(ctx, "Please enter some comments describing your changes:", "", validComment)
-	if err != nil || env.Box.Product.Version.Before(product.Version{Major: 8, Minor: 5}) {
+	if err != nil || env.Appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5}) {
 		return comment, true, err
 	}
 	keep, err = env.Confirm(ctx, "Do you want to save the current configuration for rollback?", true)

@@ -21,7 +21,7 @@ import (
 // askPassphrases asks how passphrases are to be written. Before version 9 that
 // was one question, from 14 on plain passphrases are no longer offered.
 func askPassphrases(ctx context.Context, env *shell.Env) (config.Passphrases, error) {
-	if env.Box.Product.Version.Before(product.Version{Major: 9}) {
+	if env.Appliance.Product.Version.Before(product.Version{Major: 9}) {
 		mask, err := env.Confirm(ctx, "Do you want to mask the passwords? Files with masked passwords cannot be loaded using\nloadconfig command.", true)
 		if mask || err != nil {
 			return config.Masked, err
@@ -39,7 +39,7 @@ func passphraseOptions(env *shell.Env) []string {
 		"Mask passphrases (Files with masked passphrases cannot be loaded using loadconfig command)",
 		"Encrypt passphrases",
 	}
-	if env.Box.Product.Version.Before(product.Version{Major: 14}) {
+	if env.Appliance.Product.Version.Before(product.Version{Major: 14}) {
 		options = append(options, "Plain passphrases")
 	}
 	return options
@@ -84,7 +84,7 @@ func openConfigFile(env *shell.Env, name string) (io.ReadCloser, error) {
 	if path.Dir(full) != files.Configuration {
 		return nil, missing
 	}
-	f, err := env.Box.Files.Open(full)
+	f, err := env.Appliance.Files.Open(full)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return nil, missing
 	}

@@ -24,14 +24,14 @@ import (
 // A desk is a session of an administrator on an appliance without a network.
 type desk struct {
 	dir string
-	box *appliance.Appliance
+	appliance *appliance.Appliance
 	env *shell.Env
 }
 
 func newDesk(t *testing.T, user string, quota int64) *desk {
 	t.Helper()
 	dir := t.TempDir()
-	box, err := appliance.New(appliance.Options{
+	app, err := appliance.New(appliance.Options{
 		Dir: dir, Quota: quota,
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: product.Version{Major: 14}},
 		Clock:   clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
@@ -39,8 +39,8 @@ func newDesk(t *testing.T, user string, quota int64) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { box.Stop(context.Background()) })
-	return &desk{dir, box, &shell.Env{Box: box, Draft: box.Config.Edit(), Account: users.Account{Name: user, Role: users.Administrator}}}
+	t.Cleanup(func() { app.Stop(context.Background()) })
+	return &desk{dir, app, &shell.Env{Appliance: app, Draft: app.Config.Edit(), Account: users.Account{Name: user, Role: users.Administrator}}}
 }
 
 // run gives the answers to a command and returns its error.
@@ -71,7 +71,7 @@ func wantRefusal(t *testing.T, err error, text string) {
 func TestSaveconfigOnAFullDisk(t *testing.T) {
 	d := newDesk(t, "admin", 100)
 	wantRefusal(t, d.run(t, "saveconfig", "1"), "there is no disk space left")
-	if found, err := d.box.Files.Area("admin").ReadDir("/configuration"); err != nil || len(found) != 0 {
+	if found, err := d.appliance.Files.Area("admin").ReadDir("/configuration"); err != nil || len(found) != 0 {
 		t.Errorf("left behind: %v, %v", found, err)
 	}
 }
@@ -83,7 +83,7 @@ func TestACommitThatCannotBeSavedSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantRefusal(t, d.run(t, "commit", "", "y"), "could not be saved to disk")
-	if got := d.box.Hostname(); got != "example.com" || !d.env.Draft.Pending() {
+	if got := d.appliance.Hostname(); got != "example.com" || !d.env.Draft.Pending() {
 		t.Errorf("the host name is %s", got)
 	}
 }
@@ -112,7 +112,7 @@ func TestAPassphraseOfAnAccountThatIsGone(t *testing.T) {
 		v.List = append(v.List, users.Account{Name: "joe", Role: users.Guest, Hash: v.List[0].Hash})
 		return nil
 	}
-	if err := users.Section.CommitNow(t.Context(), d.box.Config, nil, config.Change{}, add); err != nil {
+	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.Change{}, add); err != nil {
 		t.Fatal(err)
 	}
 	err := d.run(t, "passphrase", "wrong horse")
@@ -120,11 +120,11 @@ func TestAPassphraseOfAnAccountThatIsGone(t *testing.T) {
 	if err := d.run(t, "passphrase", "ironport", "new horse", "new horse"); err != nil {
 		t.Error(err)
 	}
-	if _, err := d.box.Users.Verify("joe", "new horse"); err != nil {
+	if _, err := d.appliance.Users.Verify("joe", "new horse"); err != nil {
 		t.Error("the new passphrase is denied")
 	}
 	remove := func(v *users.Accounts) error { v.List = v.List[:1]; return nil }
-	if err := users.Section.CommitNow(t.Context(), d.box.Config, nil, config.Change{}, remove); err != nil {
+	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.Change{}, remove); err != nil {
 		t.Fatal(err)
 	}
 	wantRefusal(t, d.run(t, "passphrase", "new horse"), "The old passphrase is not correct.")
@@ -132,7 +132,7 @@ func TestAPassphraseOfAnAccountThatIsGone(t *testing.T) {
 
 func TestLoadconfigReadsOnlyConfigurationFiles(t *testing.T) {
 	d := newDesk(t, "admin", 0)
-	if err := d.box.Files.WriteFile("data/pub/secret.xml", []byte("<config/>")); err != nil {
+	if err := d.appliance.Files.WriteFile("data/pub/secret.xml", []byte("<config/>")); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"../secret.xml", "/secret.xml", "..", ".", "/configuration/", "/configuration/../secret.xml", "a\x00b", "sub/x.xml"} {
@@ -152,7 +152,7 @@ func TestUserconfigDoesNotOverwriteAnotherSession(t *testing.T) {
 	v.List[0].FullName = "Mine"
 	users.Section.Set(d.env.Draft, v)
 	other := func(v *users.Accounts) error { v.List[0].FullName = "Theirs"; return nil }
-	if err := users.Section.CommitNow(t.Context(), d.box.Config, nil, config.Change{}, other); err != nil {
+	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.Change{}, other); err != nil {
 		t.Fatal(err)
 	}
 	wantRefusal(t, d.run(t, "commit", "", ""), "another session has meanwhile changed users")
@@ -175,12 +175,12 @@ func (bareNet) SetLoopback(bool) error { return nil }
 func (bareNet) AcceptMulticastARP(bool) error { return nil }
 
 func TestACommitThatTheNetworkRefuses(t *testing.T) {
-	box, err := appliance.New(appliance.Options{Dir: t.TempDir(), Net: bareNet{}})
+	app, err := appliance.New(appliance.Options{Dir: t.TempDir(), Net: bareNet{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { box.Stop(context.Background()) })
-	d := &desk{box: box, env: &shell.Env{Box: box, Draft: box.Config.Edit()}}
+	t.Cleanup(func() { app.Stop(context.Background()) })
+	d := &desk{appliance: app, env: &shell.Env{Appliance: app, Draft: app.Config.Edit()}}
 	appliance.Interfaces.Set(d.env.Draft, appliance.IPInterfaces{List: []appliance.IPInterface{{Name: "One", Jack: "Data 9"}}})
 	wantRefusal(t, d.run(t, "commit", ""), "The changes cannot be committed.\nThe IP interface One is on the Ethernet interface Data 9, which does not exist.")
 	if !d.env.Draft.Pending() {

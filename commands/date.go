@@ -11,7 +11,7 @@ var _ = register(&shell.Command{
 	Summary: "Show the date and time of the system.",
 	Source:  "invented, after public samples",
 	Run: func(_ context.Context, env *shell.Env) error {
-		env.Printf("%s\n", moment(env, env.Box.Now()))
+		env.Printf("%s\n", moment(env, env.Appliance.Now()))
 		return nil
 	},
 })

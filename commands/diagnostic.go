@@ -27,7 +27,7 @@ var _ = register(&shell.Command{
 	Mode:   shell.MachineMode,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		d := &diagnosis{env: env, words: env.Args, newer: !env.Box.Product.Version.Before(product.Version{Major: 7})}
+		d := &diagnosis{env: env, words: env.Args, newer: !env.Appliance.Product.Version.Before(product.Version{Major: 7})}
 		return d.menu(ctx, d.top)
 	},
 })
@@ -92,7 +92,7 @@ func (d *diagnosis) last(run func(context.Context) error) func(context.Context) 
 func (d *diagnosis) inline() bool { return len(d.env.Args) > 0 }
 
 func (d *diagnosis) raid(context.Context) error {
-	raid, ok := d.env.Box.Product.RAID()
+	raid, ok := d.env.Appliance.Product.RAID()
 	if !ok {
 		d.env.Printf("RAID is not supported on a virtual appliance.\n")
 		return nil
@@ -104,7 +104,7 @@ func (d *diagnosis) raid(context.Context) error {
 
 func (d *diagnosis) reload(ctx context.Context) error {
 	d.env.Prose("This command will remove all user settings and reset the entire device.")
-	if d.env.Box.Product.Virtual() {
+	if d.env.Appliance.Product.Virtual() {
 		d.env.Prose("If this is a Virtual Appliance, all feature keys will be removed, and the license must be reapplied.")
 	}
 	d.env.Prose("Accounts, saved configurations, captures, logs and the history of logins are removed, too.")
@@ -114,7 +114,7 @@ func (d *diagnosis) reload(ctx context.Context) error {
 			return err
 		}
 	}
-	if !d.env.Box.Power(appliance.Reload, 0) {
+	if !d.env.Appliance.Power(appliance.Reload, 0) {
 		return shell.Refusal("It is not possible to reset this system.")
 	}
 	d.env.Printf("System rebooting.  Please wait while the settings are removed...\nClosing CLI connection.\n")
@@ -122,7 +122,7 @@ func (d *diagnosis) reload(ctx context.Context) error {
 }
 
 func (d *diagnosis) reporting() shell.Menu {
-	db := d.env.Box.Reporting
+	db := d.env.Appliance.Reporting
 	m := d.database(db)
 	m.Head = func() { d.env.Printf("\nReporting is %s.\n", onOff(db.Enabled())) }
 	m.Items = append(m.Items,
@@ -131,7 +131,7 @@ func (d *diagnosis) reporting() shell.Menu {
 	return m
 }
 
-func (d *diagnosis) tracking() shell.Menu { return d.database(d.env.Box.Tracking) }
+func (d *diagnosis) tracking() shell.Menu { return d.database(d.env.Appliance.Tracking) }
 
 func onOff(on bool) string {
 	if on {

@@ -15,10 +15,10 @@ import (
 
 // diskUsage prints the size of the data area as df(1) does, and what takes the room.
 func (d *diagnosis) diskUsage(ctx context.Context) error {
-	if err := d.env.Box.Logs.Flush(ctx); err != nil { // what was logged before counts
+	if err := d.env.Appliance.Logs.Flush(ctx); err != nil { // what was logged before counts
 		return err
 	}
-	used, quota := d.env.Box.Files.Usage()
+	used, quota := d.env.Appliance.Files.Usage()
 	size, avail, capacity := "-", "-", "-"
 	if quota > 0 {
 		size, avail = fmt.Sprint(quota>>10), fmt.Sprint(max(quota-used, 0)>>10)
@@ -27,7 +27,7 @@ func (d *diagnosis) diskUsage(ctx context.Context) error {
 	d.env.Printf("%-12s %12s %10s %10s %9s  %s\n", "Filesystem", "1K-blocks", "Used", "Avail", "Capacity", "Mounted on")
 	d.env.Printf("%-12s %12s %10d %10s %9s  %s\n\n", "data", size, blocks(used), avail, capacity, "/data")
 
-	dirs, err := usageByDirectory(d.env.Box.Files)
+	dirs, err := usageByDirectory(d.env.Appliance.Files)
 	if err != nil {
 		return fmt.Errorf("add up the data area: %w", err)
 	}

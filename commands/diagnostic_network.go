@@ -30,8 +30,8 @@ func (d *diagnosis) network() shell.Menu {
 // cache of LDAP answers is empty as long as the appliance asks no LDAP server.
 func (d *diagnosis) flush(context.Context) error {
 	d.env.Printf("Flushing LDAP cache.\nFlushing DNS cache.\n")
-	d.env.Box.Resolver.Flush()
-	gone, err := d.env.Box.Net.FlushNeighbors()
+	d.env.Appliance.Resolver.Flush()
+	gone, err := d.env.Appliance.Net.FlushNeighbors()
 	if err != nil {
 		return neighborRefusal(err)
 	}
@@ -64,7 +64,7 @@ func neighborRefusal(err error) error {
 
 // neighbors are the entries of one family.
 func (d *diagnosis) neighbors(v4 bool) ([]network.Neighbor, error) {
-	all, err := d.env.Box.Net.Neighbors()
+	all, err := d.env.Appliance.Net.Neighbors()
 	if err != nil {
 		return nil, neighborRefusal(err)
 	}
@@ -79,7 +79,7 @@ func (d *diagnosis) neighbors(v4 bool) ([]network.Neighbor, error) {
 
 // device is the system's name of an interface.
 func (d *diagnosis) device(name string) string {
-	for _, i := range d.env.Box.Net.Interfaces() {
+	for _, i := range d.env.Appliance.Net.Interfaces() {
 		if i.Name == name && i.Device != "" {
 			return i.Device
 		}

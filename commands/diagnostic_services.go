@@ -28,7 +28,7 @@ func (d *diagnosis) services() shell.Menu {
 	m := shell.Menu{Title: "Choose one of the following services:"}
 	for _, s := range diagnosticServices {
 		m.Items = append(m.Items, shell.Item{
-			Key: s.key, Text: s.text, Hide: !d.env.Box.Has(s.process),
+			Key: s.key, Text: s.text, Hide: !d.env.Appliance.Has(s.process),
 			Run: d.to(func() shell.Menu {
 				return shell.Menu{Items: []shell.Item{
 					{Key: "RESTART", Text: "Restart the service", Run: d.last(func(ctx context.Context) error { return d.restart(ctx, s) })},
@@ -44,7 +44,7 @@ func (d *diagnosis) services() shell.Menu {
 // stopped half-way.
 func (d *diagnosis) restart(ctx context.Context, s diagnosticService) error {
 	d.env.Printf("%s is restarting.\n", s.text)
-	err := d.env.Box.Restart(context.WithoutCancel(ctx), s.process)
+	err := d.env.Appliance.Restart(context.WithoutCancel(ctx), s.process)
 	if errors.Is(err, appliance.ErrNoProcess) {
 		return shell.Refusef("%s does not run.", s.text)
 	}
@@ -57,7 +57,7 @@ func (d *diagnosis) restart(ctx context.Context, s diagnosticService) error {
 
 // serviceStatus tells whether the process runs, and where it listens.
 func (d *diagnosis) serviceStatus(s diagnosticService) error {
-	all := d.env.Box.Processes()
+	all := d.env.Appliance.Processes()
 	i := slices.IndexFunc(all, func(p appliance.RunningProcess) bool { return p.Name == s.process.Name })
 	if i < 0 {
 		d.env.Printf("%s is down.\n", s.text)
@@ -65,7 +65,7 @@ func (d *diagnosis) serviceStatus(s diagnosticService) error {
 	}
 	p := all[i]
 	d.env.Printf("%s is up: process %s (%d), since %s.\n", s.text, p.Name, p.PID, moment(d.env, p.Since))
-	sockets, err := d.env.Box.Net.Sockets()
+	sockets, err := d.env.Appliance.Net.Sockets()
 	if err != nil {
 		return fmt.Errorf("list sockets: %w", err)
 	}

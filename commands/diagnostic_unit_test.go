@@ -35,16 +35,16 @@ func (n *quietNet) FlushNeighbors() (gone []network.Neighbor, err error) {
 // diagnose runs the inline form over a network with these neighbors.
 func diagnose(t *testing.T, cache []network.Neighbor, args ...string) string {
 	t.Helper()
-	box, err := appliance.New(appliance.Options{
+	app, err := appliance.New(appliance.Options{
 		Net: &quietNet{cache: cache}, Dir: t.TempDir(), Product: product.Facts{Model: "C100V", Version: product.Version{Major: 14}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { box.Stop(t.Context()) }) //nolint:errcheck // nothing runs in it
+	t.Cleanup(func() { app.Stop(t.Context()) }) //nolint:errcheck // nothing runs in it
 	d := shelltest.Script()
 	env := &shell.Env{
-		Dialogue: shell.NewDialogue(d), Box: box, Draft: box.Config.Edit(), Life: t.Context(),
+		Dialogue: shell.NewDialogue(d), Appliance: app, Draft: app.Config.Edit(), Life: t.Context(),
 		Account: users.Account{Role: users.Administrator}, Args: args, Inline: true,
 	}
 	for _, c := range commands.All() {
@@ -110,12 +110,12 @@ Network reset complete.
 }
 
 func TestTheMenuAndPacketcaptureExcludeEachOther(t *testing.T) { // B22
-	box := captureBox(t)
+	app := captureBox(t)
 	menu := capture.Owner{Side: capture.TCPDump, Session: "9"}
-	if _, err := box.Captures.Start(t.Context(), menu); err != nil {
+	if _, err := app.Captures.Start(t.Context(), menu); err != nil {
 		t.Fatal(err)
 	}
-	got := packetcapture(t, t.Context(), box, "start")
+	got := packetcapture(t, t.Context(), app, "start")
 	if want := "A packet capture that was started in the menu tcpdump of another session is in progress."; !strings.Contains(got, want) {
 		t.Errorf("no %q in\n%s", want, got)
 	}

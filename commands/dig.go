@@ -39,7 +39,7 @@ var _ = register(&shell.Command{
 		if err := d.findServer(ctx, env); err != nil {
 			return err
 		}
-		r, err := env.Box.Resolver.Query(ctx, d.Query)
+		r, err := env.Appliance.Resolver.Query(ctx, d.Query)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -168,7 +168,7 @@ func (d *digging) findServer(ctx context.Context, env *shell.Env) error {
 	if d.server == "" {
 		return nil
 	}
-	addrs, err := env.Box.Resolver.Lookup(ctx, d.server, 0)
+	addrs, err := env.Appliance.Resolver.Lookup(ctx, d.server, 0)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -187,7 +187,7 @@ func (d *digging) findServer(ctx context.Context, env *shell.Env) error {
 // invalid.
 func sourceNamed(env *shell.Env, name string, v6 bool) netip.Addr {
 	a, _ := netip.ParseAddr(name)
-	for _, i := range appliance.Interfaces.Get(env.Box.Config.Committed()).List {
+	for _, i := range appliance.Interfaces.Get(env.Appliance.Config.Committed()).List {
 		addr6 := i.IPv6.Addr()
 		switch {
 		case a.IsValid() && (a == i.IPv4 || a == addr6):
@@ -225,7 +225,7 @@ func printResponse(env *shell.Env, r *resolver.Response) {
 		transport = " (TCP)"
 	}
 	env.Printf("\n;; Query time: %d msec\n;; SERVER: %v#%d(%v)%s\n", r.Took.Milliseconds(), r.Server.Addr(), r.Server.Port(), r.Server.Addr(), transport)
-	env.Printf(";; WHEN: %s\n;; MSG SIZE  rcvd: %d\n\n", env.Box.Now().Format("Mon Jan _2 15:04:05 2006"), r.Size)
+	env.Printf(";; WHEN: %s\n;; MSG SIZE  rcvd: %d\n\n", env.Appliance.Now().Format("Mon Jan _2 15:04:05 2006"), r.Size)
 }
 
 // columns sets fields apart with tabs, the first in 24 columns and the others in 8. One

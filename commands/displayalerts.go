@@ -18,7 +18,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		list := env.Box.Alerts.Alerts()
+		list := env.Appliance.Alerts.Alerts()
 		switch len(env.Args) {
 		case 0:
 		case 1:
@@ -47,7 +47,7 @@ var _ = register(&shell.Command{
 
 // alertLines are what displayalerts shows of an alert.
 func alertLines(a alert.Alert, env *shell.Env) string {
-	zone := env.Box.Zone()
+	zone := env.Appliance.Zone()
 	lines := fmt.Sprintf("%-30s%s\n", a.Time.In(zone).Format("02 Jan 2006 15:04:05 -0700"), visible(a.Text))
 	if a.Repeats != nil {
 		lines += a.Repeats.In(zone) + "\n"

@@ -16,7 +16,7 @@ var _ = register(&shell.Command{
 	Run: func(ctx context.Context, env *shell.Env) error {
 		sure, err := env.Confirm(ctx, "Are you sure you want to clear out the DNS cache?", false)
 		if err == nil && sure {
-			env.Box.Resolver.Flush()
+			env.Appliance.Resolver.Flush()
 		}
 		return err
 	},

@@ -13,8 +13,8 @@ var _ = register(&shell.Command{
 	Source:  "public (rows, columns), invented (layout)",
 	Mode:    shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
-		up, ever := env.Box.Resolver.Stats(), env.Box.Resolver.Lifetime()
-		env.Printf("Status as of: %s\n", moment(env, env.Box.Now()))
+		up, ever := env.Appliance.Resolver.Stats(), env.Appliance.Resolver.Lifetime()
+		env.Printf("Status as of: %s\n", moment(env, env.Appliance.Now()))
 		env.Printf("%-30s %15s %15s %15s\n", "Counters:", "Reset", "Uptime", "Lifetime")
 		for _, row := range []struct {
 			name  string

@@ -34,9 +34,9 @@ func (p *busyPrompter) Prompt(ctx context.Context, text string) (string, error) 
 }
 
 // commitNow changes a section as another session does.
-func commitNow[T any](t *testing.T, box *appliance.Appliance, s *config.Section[T], v T) {
+func commitNow[T any](t *testing.T, app *appliance.Appliance, s *config.Section[T], v T) {
 	t.Helper()
-	err := s.CommitNow(t.Context(), box.Config, nil, config.Change{}, func(to *T) error {
+	err := s.CommitNow(t.Context(), app.Config, nil, config.Change{}, func(to *T) error {
 		*to = v
 		return nil
 	})
@@ -49,67 +49,67 @@ func commitNow[T any](t *testing.T, box *appliance.Appliance, s *config.Section[
 type edit func(*testing.T, *appliance.Appliance)
 
 func dnsServers(addrs ...string) edit {
-	return func(t *testing.T, box *appliance.Appliance) {
-		s := resolver.DNS.Get(box.Config.Committed())
+	return func(t *testing.T, app *appliance.Appliance) {
+		s := resolver.DNS.Get(app.Config.Committed())
 		s.Servers = nil
 		for _, a := range addrs {
 			s.Servers = append(s.Servers, resolver.Server{Addr: netip.MustParseAddr(a)})
 		}
-		commitNow(t, box, resolver.DNS, s)
+		commitNow(t, app, resolver.DNS, s)
 	}
 }
 
 func timeServers(names ...string) edit {
-	return func(t *testing.T, box *appliance.Appliance) {
-		commitNow(t, box, ntp.NTP, ntp.Settings{Servers: names})
+	return func(t *testing.T, app *appliance.Appliance) {
+		commitNow(t, app, ntp.NTP, ntp.Settings{Servers: names})
 	}
 }
 
 func ipInterfaces(names ...string) edit {
-	return func(t *testing.T, box *appliance.Appliance) {
+	return func(t *testing.T, app *appliance.Appliance) {
 		var v appliance.IPInterfaces
 		for i, n := range names {
 			v.List = append(v.List, appliance.IPInterface{Name: n, Jack: "Data 1", IPv4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Netmask: "255.255.255.0", Hostname: "mail.example.com"})
 		}
-		commitNow(t, box, appliance.Interfaces, v)
+		commitNow(t, app, appliance.Interfaces, v)
 	}
 }
 
 func allowedNetworks(nets ...string) edit {
-	return func(t *testing.T, box *appliance.Appliance) {
-		v := appliance.Access.Get(box.Config.Committed())
+	return func(t *testing.T, app *appliance.Appliance) {
+		v := appliance.Access.Get(app.Config.Committed())
 		v.Allowed = nil
 		for _, n := range nets {
 			v.Allowed = append(v.Allowed, netip.MustParsePrefix(n))
 		}
-		commitNow(t, box, appliance.Access, v)
+		commitNow(t, app, appliance.Access, v)
 	}
 }
 
 func alertRecipients(addrs ...string) edit {
-	return func(t *testing.T, box *appliance.Appliance) {
-		v := alert.Section.Get(box.Config.Committed())
+	return func(t *testing.T, app *appliance.Appliance) {
+		v := alert.Section.Get(app.Config.Committed())
 		v.Recipients = nil
 		for _, a := range addrs {
 			v.Recipients = append(v.Recipients, alert.Recipient{Address: a})
 		}
-		commitNow(t, box, alert.Section, v)
+		commitNow(t, app, alert.Section, v)
 	}
 }
 
 func logSubscriptions(names ...string) edit {
-	return func(t *testing.T, box *appliance.Appliance) {
+	return func(t *testing.T, app *appliance.Appliance) {
 		var v logs.Subscriptions
 		for _, n := range names {
 			v.Put(logs.NewSubscription(n, logs.Mail.Kind()))
 		}
-		commitNow(t, box, logs.Section, v)
+		commitNow(t, app, logs.Section, v)
 	}
 }
 
 func metricsInterval(seconds int) edit {
-	return func(t *testing.T, box *appliance.Appliance) {
-		commitNow(t, box, logs.General, logs.Settings{MetricsInterval: seconds})
+	return func(t *testing.T, app *appliance.Appliance) {
+		commitNow(t, app, logs.General, logs.Settings{MetricsInterval: seconds})
 	}
 }
 
@@ -138,9 +138,9 @@ func TestAnAnswerComesTooLate(t *testing.T) {
 	} {
 		t.Run(c.command+" "+c.answers[0], func(t *testing.T) {
 			d := newDesk(t, "admin", 0)
-			commitNow(t, d.box, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
-			c.before(t, d.box)
-			p := &busyPrompter{Prompter: shelltest.Script(c.answers...), late: c.late, happen: func() { c.during(t, d.box) }}
+			commitNow(t, d.appliance, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+			c.before(t, d.appliance)
+			p := &busyPrompter{Prompter: shelltest.Script(c.answers...), late: c.late, happen: func() { c.during(t, d.appliance) }}
 			d.wantUnchanged(t, c.command, p)
 		})
 	}
@@ -169,16 +169,16 @@ func (d *desk) wantUnchanged(t *testing.T, command string, p *busyPrompter) {
 // What refers to an IP interface by its name follows it.
 func TestARenamedInterfaceKeepsItsUsers(t *testing.T) {
 	d := newDesk(t, "admin", 0)
-	commitNow(t, d.box, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
-	commitNow(t, d.box, appliance.Interfaces, appliance.IPInterfaces{List: []appliance.IPInterface{
+	commitNow(t, d.appliance, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+	commitNow(t, d.appliance, appliance.Interfaces, appliance.IPInterfaces{List: []appliance.IPInterface{
 		{Name: "One", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", Hostname: "mail.example.com"},
 	}})
-	commitNow(t, d.box, appliance.IPGroups, appliance.IPGroupList{List: []appliance.IPGroup{{Name: "All", Interfaces: []string{"One"}}}})
-	commitNow(t, d.box, appliance.Listeners, appliance.MailListeners{List: []appliance.MailListener{{Name: "In", Interface: "One", Port: 25}}})
-	dns := resolver.DNS.Get(d.box.Config.Committed())
+	commitNow(t, d.appliance, appliance.IPGroups, appliance.IPGroupList{List: []appliance.IPGroup{{Name: "All", Interfaces: []string{"One"}}}})
+	commitNow(t, d.appliance, appliance.Listeners, appliance.MailListeners{List: []appliance.MailListener{{Name: "In", Interface: "One", Port: 25}}})
+	dns := resolver.DNS.Get(d.appliance.Config.Committed())
 	dns.Interface = "One"
-	commitNow(t, d.box, resolver.DNS, dns)
-	commitNow(t, d.box, ntp.NTP, ntp.Settings{Source: "One"})
+	commitNow(t, d.appliance, resolver.DNS, dns)
+	commitNow(t, d.appliance, ntp.NTP, ntp.Settings{Source: "One"})
 	if err := d.run(t, "interfaceconfig", append([]string{"edit", "One", "Two"}, make([]string, 14)...)...); err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func (p *pinger) run(ctx context.Context) error {
 		session = p.env.Login.ID()
 	}
 	// Sessions that ping at the same time must not take each other's answers.
-	p.ident = uint16(1 + p.env.Box.Entropy.Stream("ping/"+strconv.Itoa(session)).IntN(math.MaxUint16))
+	p.ident = uint16(1 + p.env.Appliance.Entropy.Stream("ping/"+strconv.Itoa(session)).IntN(math.MaxUint16))
 	p.answers = make(chan echoAnswer, 64)
 
 	echoes, cancel := context.WithCancel(ctx)
@@ -106,7 +106,7 @@ func (p *pinger) loop(ctx, echoes context.Context) error {
 		p.send(echoes)
 		err := p.listen(ctx, clock.System(), echoGrace, func() bool { return p.heardOf })
 		if err == nil {
-			err = p.listen(ctx, p.env.Box.Clock, echoInterval-clock.System().Since(began), p.complete)
+			err = p.listen(ctx, p.env.Appliance.Clock, echoInterval-clock.System().Since(began), p.complete)
 		}
 		if err != nil {
 			return err
@@ -116,7 +116,7 @@ func (p *pinger) loop(ctx, echoes context.Context) error {
 	if p.received > 0 {
 		rest = max(echoInterval, time.Duration(2*p.most*float64(time.Millisecond)))
 	}
-	return p.listen(ctx, p.env.Box.Clock, rest, p.complete)
+	return p.listen(ctx, p.env.Appliance.Clock, rest, p.complete)
 }
 
 // complete reports whether no more is sent and nothing is awaited.
@@ -141,12 +141,12 @@ func (p *pinger) echo(ctx context.Context, seq int) echoAnswer {
 	ctx, cancel := context.WithTimeout(ctx, echoPatience)
 	defer cancel()
 	a := echoAnswer{seq: seq}
-	a.reply, a.err = p.env.Box.Net.Ping(ctx, network.PingRequest{
+	a.reply, a.err = p.env.Appliance.Net.Ping(ctx, network.PingRequest{
 		Dst: p.dst, Src: p.src, ID: p.ident, Seq: uint16(seq), DataSize: p.data,
 	})
 	if a.err == nil && a.reply.Kind != network.EchoReply && p.trouble != nil {
 		a.from = a.reply.From.String()
-		if name, err := p.env.Box.Resolver.LookupAddr(ctx, a.reply.From); err == nil {
+		if name, err := p.env.Appliance.Resolver.LookupAddr(ctx, a.reply.From); err == nil {
 			a.from = fmt.Sprintf("%s (%s)", name, a.from)
 		}
 	}

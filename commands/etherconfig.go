@@ -55,7 +55,7 @@ func cards(ports appliance.PortList) (names []string) {
 
 // interfaceNow is an interface as it is while the draft is not committed.
 func interfaceNow(env *shell.Env, name string) (now network.Interface, ok bool) {
-	for _, i := range env.Box.Net.Interfaces() {
+	for _, i := range env.Appliance.Net.Interfaces() {
 		if i.Name == name {
 			return i, true
 		}

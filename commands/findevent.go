@@ -111,7 +111,7 @@ func (q *trackingQuery) askFiles(ctx context.Context, env *shell.Env) error {
 
 // askDates lets choose among files by the times at which they begin.
 func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
-	names, err := env.Box.Logs.Files(ctx, q.log)
+	names, err := env.Appliance.Logs.Files(ctx, q.log)
 	if err != nil {
 		return logGone(q.log, err)
 	}

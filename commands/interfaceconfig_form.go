@@ -212,7 +212,7 @@ var ipServices = []ipService{
 
 // askService asks whether a service is on, and on which port.
 func (d ipDialogue) askService(ctx context.Context, i *appliance.IPInterface, s ipService) error {
-	if d.env.Box.Product.Version.Before(s.since) {
+	if d.env.Appliance.Product.Version.Before(s.since) {
 		return nil
 	}
 	port := s.field(i)

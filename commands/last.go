@@ -17,9 +17,9 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		const form = "Mon Jan _2 15:04"
-		zone := env.Box.Zone()
+		zone := env.Appliance.Zone()
 		t := shell.Table{Heads: []string{"Username", "Remote Host", "Login Time", "Logout Time", "Total Time"}}
-		for _, r := range env.Box.Logins.History() {
+		for _, r := range env.Appliance.Logins.History() {
 			if r.Event != users.LoggedIn {
 				t.Add(string(r.Event), "", "", r.In.In(zone).Format(form))
 				continue
@@ -31,7 +31,7 @@ var _ = register(&shell.Command{
 			in := r.In.In(zone).Format(form)
 			switch {
 			case r.Open:
-				t.Add(r.Account, from, in, "still logged in", totalTime(env.Box.Clock.Now().Sub(r.In)))
+				t.Add(r.Account, from, in, "still logged in", totalTime(env.Appliance.Clock.Now().Sub(r.In)))
 			case r.Out.IsZero(): // the system ended without a shutdown
 				t.Add(r.Account, from, in, "unknown")
 			default:

@@ -69,7 +69,7 @@ func inlineLogs(env *shell.Env) error {
 
 func newLog(ctx context.Context, env *shell.Env) error {
 	return changeLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
-		kinds := logs.Kinds(env.Box.Product.Version)
+		kinds := logs.Kinds(env.Appliance.Product.Version)
 		titles := make([]string, len(kinds))
 		for i, k := range kinds {
 			titles[i] = k.Title
@@ -114,7 +114,7 @@ func editLog(ctx context.Context, env *shell.Env) error {
 
 // warnOfWaiting says how much will be lost when a push ends.
 func warnOfWaiting(env *shell.Env, name string) {
-	if p, ok := env.Box.Logs.PushStats(name); ok && p.Waiting > 0 {
+	if p, ok := env.Appliance.Logs.PushStats(name); ok && p.Waiting > 0 {
 		env.Printf("Messages that wait for its syslog server and may be discarded: %d\n", p.Waiting)
 	}
 }

@@ -245,7 +245,7 @@ func parseInterval(s string) (seconds int, ok bool) {
 func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		p := &s.Push
-		later := !env.Box.Product.Version.Before(sincePush)
+		later := !env.Appliance.Product.Version.Before(sincePush)
 		port, tag, plain := int(p.Port), p.Tag, !p.TLS
 		if tag == "" {
 			tag = s.Name

@@ -25,9 +25,9 @@ type pushRow struct {
 func printPushes(env *shell.Env) {
 	for _, s := range runningLogs(env) {
 		var rows []pushRow
-		if p, ok := env.Box.Logs.PushStats(s.Name); ok {
+		if p, ok := env.Appliance.Logs.PushStats(s.Name); ok {
 			rows = syslogRows(s, p)
-		} else if p, ok := env.Box.Logs.CarryStats(s.Name); ok {
+		} else if p, ok := env.Appliance.Logs.CarryStats(s.Name); ok {
 			rows = carryRows(env, s, p)
 		} else {
 			continue

@@ -146,7 +146,7 @@ func enterHostKey(ctx context.Context, env *shell.Env, host string, port uint16)
 
 // scanHostKeys asks a server, and the administrator whether to trust it.
 func scanHostKeys(ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
-	found, err := env.Box.ScanHostKeys(ctx, host, port)
+	found, err := env.Appliance.ScanHostKeys(ctx, host, port)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err
@@ -189,7 +189,7 @@ func addHostKeys(env *shell.Env, keys []logs.KnownHost) error {
 
 // printLogKey shows the key with which the appliance logs in to servers.
 func printLogKey(env *shell.Env) error {
-	key, err := env.Box.LogKey()
+	key, err := env.Appliance.LogKey()
 	if err != nil {
 		return err
 	}

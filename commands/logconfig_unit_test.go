@@ -13,7 +13,7 @@ func TestAPushHasAnInterval(t *testing.T) {
 	s := logs.NewSubscription("pushed", logs.Mail.Kind())
 	s.Method, s.Schedule, s.Clock = logs.FTPPush, logs.Daily, "12:00"
 	s.Remote = logs.Remote{Host: "logs.example.com", User: "esa"}
-	commitNow(t, d.box, logs.Section, logs.Subscriptions{List: []logs.Subscription{s}})
+	commitNow(t, d.appliance, logs.Section, logs.Subscriptions{List: []logs.Subscription{s}})
 	if err := d.run(t, "logconfig", append([]string{"edit", "pushed", "", "", "600"}, make([]string, 7)...)...); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestAPassphraseStaysWithItsServer(t *testing.T) {
 		s := logs.NewSubscription("pushed", logs.Mail.Kind())
 		s.Method, s.Schedule, s.Seconds = logs.FTPPush, logs.Interval, 3600
 		s.Remote = logs.Remote{Host: "logs.example.com", User: "esa", Password: "secret"}
-		commitNow(t, d.box, logs.Section, logs.Subscriptions{List: []logs.Subscription{s}})
+		commitNow(t, d.appliance, logs.Section, logs.Subscriptions{List: []logs.Subscription{s}})
 		answers := []string{"edit", "pushed", "", "", "", c.host, c.user}
 		if err := d.run(t, "logconfig", append(answers, make([]string, 5)...)...); err != nil {
 			t.Fatal(err)

@@ -25,12 +25,12 @@ var logReaders = []users.Role{users.Administrator, users.Operator, users.ReadOnl
 
 // runningLogs are the committed subscriptions.
 func runningLogs(env *shell.Env) []logs.Subscription {
-	return logs.Section.Get(env.Box.Config.Committed()).List
+	return logs.Section.Get(env.Appliance.Config.Committed()).List
 }
 
 // printLogs prints the list of subscriptions in the form of the version.
 func printLogs(env *shell.Env, list []logs.Subscription) {
-	if env.Box.Product.Version.Before(product.Version{Major: 12}) {
+	if env.Appliance.Product.Version.Before(product.Version{Major: 12}) {
 		for i, s := range list {
 			env.Prose(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Kind().Title, methodTitle(env, s.Method)))
 		}
@@ -69,7 +69,7 @@ func methodTitle(env *shell.Env, m logs.Method) string {
 		return "FTP Push"
 	case m == logs.SCPPush:
 		return "SCP Push"
-	case env.Box.Product.Version.Before(product.Version{Major: 8}):
+	case env.Appliance.Product.Version.Before(product.Version{Major: 8}):
 		return "FTP Poll"
 	}
 	return "Manual Download"
@@ -132,7 +132,7 @@ const tailLines = 10
 // follow shows what is written to a log, beginning with its last lines, until Ctrl-C.
 // pick is what is shown once a line has come; nil: the line.
 func follow(ctx context.Context, env *shell.Env, name string, last int, pick func(line string) []string) error {
-	f, err := env.Box.Logs.Follow(ctx, name, last)
+	f, err := env.Appliance.Logs.Follow(ctx, name, last)
 	if err != nil {
 		return logGone(name, err)
 	}
@@ -157,7 +157,7 @@ func follow(ctx context.Context, env *shell.Env, name string, last int, pick fun
 // eachLine calls f for every line, without its end, of a log's files, the oldest first.
 // files picks among them; nil: all. It stops at f's error, and at ctx's end.
 func eachLine(ctx context.Context, env *shell.Env, name string, pick func([]string) []string, f func(line string) error) error {
-	names, err := env.Box.Logs.Files(ctx, name)
+	names, err := env.Appliance.Logs.Files(ctx, name)
 	if err != nil {
 		return logGone(name, err)
 	}
@@ -173,9 +173,9 @@ func eachLine(ctx context.Context, env *shell.Env, name string, pick func([]stri
 }
 
 func linesOf(ctx context.Context, env *shell.Env, file string, f func(line string) error) error {
-	r, err := env.Box.Files.OpenFile(file, os.O_RDONLY)
+	r, err := env.Appliance.Files.OpenFile(file, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) { // removed meanwhile, or rolled over
-		if r, err = env.Box.Files.OpenFile(strings.TrimSuffix(file, ".c")+".s", os.O_RDONLY); errors.Is(err, fs.ErrNotExist) {
+		if r, err = env.Appliance.Files.OpenFile(strings.TrimSuffix(file, ".c")+".s", os.O_RDONLY); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 	}

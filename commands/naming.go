@@ -19,7 +19,7 @@ import (
 // ipv6Since is the first version that knows IPv6.
 var ipv6Since = product.Version{Major: 7, Minor: 6}
 
-func knowsIPv6(env *shell.Env) bool { return !env.Box.Product.Version.Before(ipv6Since) }
+func knowsIPv6(env *shell.Env) bool { return !env.Appliance.Product.Version.Before(ipv6Since) }
 
 // editSection changes a section in the draft. change may hold a conversation: what
 // somebody else commits meanwhile is not lost, the change is.
@@ -83,7 +83,7 @@ func portsOf(env *shell.Env) appliance.PortList {
 	if len(list.List) > 0 {
 		return list
 	}
-	for _, i := range env.Box.Net.Interfaces() {
+	for _, i := range env.Appliance.Net.Interfaces() {
 		if !i.Loopback && i.VLAN == 0 {
 			list.List = append(list.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
 		}

@@ -134,7 +134,7 @@ func (n *netstat) familyField(ctx context.Context, d shell.Dialogue) error {
 func (n *netstat) interfaceField(question string) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		var names []string
-		for _, i := range n.env.Box.Net.Interfaces() {
+		for _, i := range n.env.Appliance.Net.Interfaces() {
 			if !i.Loopback {
 				names = append(names, i.Name)
 			}
@@ -149,7 +149,7 @@ func (n *netstat) interfaceField(question string) shell.Field {
 
 // interfaces are those that are asked for; none if the one asked for has gone.
 func (n *netstat) interfaces() []network.Interface {
-	return slices.DeleteFunc(n.env.Box.Net.Interfaces(), func(i network.Interface) bool {
+	return slices.DeleteFunc(n.env.Appliance.Net.Interfaces(), func(i network.Interface) bool {
 		return n.iface != "" && i.Name != n.iface
 	})
 }

@@ -115,7 +115,7 @@ func (n *netstat) setFamily(value string) error {
 
 func (n *netstat) setInterface(value string) error {
 	var names []string
-	for _, i := range n.env.Box.Net.Interfaces() {
+	for _, i := range n.env.Appliance.Net.Interfaces() {
 		if strings.EqualFold(value, i.Name) || strings.EqualFold(value, i.Device) {
 			n.iface = i.Name
 			return nil

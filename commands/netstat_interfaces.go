@@ -45,7 +45,7 @@ func (n *netstat) showInterfaces(ctx context.Context) error {
 
 // counters reads an interface's counters.
 func (n *netstat) counters(name string) (network.Counters, error) {
-	c, err := n.env.Box.Net.Counters(name)
+	c, err := n.env.Appliance.Net.Counters(name)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return c, shell.Refusal("This appliance's network does not count packets.")
 	}
@@ -141,7 +141,7 @@ func (n *netstat) showTraffic(ctx context.Context) error {
 		if line%trafficPage == 0 {
 			n.env.Printf("%s", trafficHead(device))
 		}
-		if err = n.env.Box.Clock.Sleep(ctx, time.Duration(n.seconds)*time.Second); err != nil {
+		if err = n.env.Appliance.Clock.Sleep(ctx, time.Duration(n.seconds)*time.Second); err != nil {
 			break
 		}
 		var now network.Counters

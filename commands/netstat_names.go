@@ -30,7 +30,7 @@ func (n *netstat) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, er
 	if n.numeric {
 		return nil, nil
 	}
-	host := appliance.Hostname.Get(n.env.Box.Config.Committed())
+	host := appliance.Hostname.Get(n.env.Appliance.Config.Committed())
 	names := hostNames{}
 	var wanted []netip.Addr
 	seen := map[netip.Addr]bool{}
@@ -44,7 +44,7 @@ func (n *netstat) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, er
 		}
 		seen[a] = true
 	}
-	limited, cancel := context.WithTimeout(ctx, n.env.Box.Timeouts.Lookup)
+	limited, cancel := context.WithTimeout(ctx, n.env.Appliance.Timeouts.Lookup)
 	defer cancel()
 	n.askFor(limited, wanted, names)
 	return names, context.Cause(ctx)
@@ -74,7 +74,7 @@ func (n *netstat) askFor(ctx context.Context, addrs []netip.Addr, names hostName
 	for range min(len(addrs), namesAtOnce) {
 		asking.Go(func() {
 			for a, ok := next(); ok; a, ok = next() {
-				if name, err := n.env.Box.Resolver.LookupAddr(ctx, a); err == nil {
+				if name, err := n.env.Appliance.Resolver.LookupAddr(ctx, a); err == nil {
 					mu.Lock()
 					names[a] = name
 					mu.Unlock()

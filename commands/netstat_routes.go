@@ -15,7 +15,7 @@ import (
 
 // showRoutes prints table 3 (B40), one part for each family.
 func (n *netstat) showRoutes(ctx context.Context) error {
-	routes, err := n.env.Box.Net.Routes()
+	routes, err := n.env.Appliance.Net.Routes()
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return shell.Refusal("This appliance's network cannot list its routes.")

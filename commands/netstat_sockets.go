@@ -15,7 +15,7 @@ import (
 
 // sockets lists those of the families that are asked for, newest first, as BSD does.
 func (n *netstat) sockets() ([]network.Socket, error) {
-	all, err := n.env.Box.Net.Sockets()
+	all, err := n.env.Appliance.Net.Sockets()
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil, shell.Refusal("This appliance's network cannot list its sockets.")

@@ -16,7 +16,7 @@ import (
 
 // passphraseWord is what passphrases are called: "password" before version 9.
 func passphraseWord(env *shell.Env) string {
-	if env.Box.Product.Version.Before(product.Version{Major: 9}) {
+	if env.Appliance.Product.Version.Before(product.Version{Major: 9}) {
 		return "password"
 	}
 	return "passphrase"
@@ -31,7 +31,7 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := env.Box.Users.Verify(name, old); err != nil {
+	if _, err := env.Appliance.Users.Verify(name, old); err != nil {
 		return shell.Refusef("The old %s is not correct.", word)
 	}
 	hash, err := newHash(ctx, env, name, word, "New "+word+": ", "Retype new "+word+": ", env.Secret)
@@ -39,7 +39,7 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 		return err
 	}
 	change := config.Change{User: name, Comment: "Changed the " + word + " of " + name, Rollback: false}
-	err = users.Section.CommitNow(ctx, env.Box.Config, env.Draft, change, func(v *users.Accounts) error {
+	err = users.Section.CommitNow(ctx, env.Appliance.Config, env.Draft, change, func(v *users.Accounts) error {
 		a := v.Find(name)
 		if a == nil {
 			return shell.Refusef("The account %s does not exist any more.", name)
@@ -50,7 +50,7 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 	if err != nil {
 		return commitRefusal(err)
 	}
-	env.Box.Log(appliance.AuthenticationLog, appliance.Information, "Passphrase has been changed for user "+name)
+	env.Appliance.Log(appliance.AuthenticationLog, appliance.Information, "Passphrase has been changed for user "+name)
 	env.Printf("%s changed.\n", capital(word))
 	return nil
 }

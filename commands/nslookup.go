@@ -25,7 +25,7 @@ var _ = register(&shell.Command{
 		if err != nil {
 			return err
 		}
-		records, err := env.Box.Resolver.Records(ctx, host, kind)
+		records, err := env.Appliance.Resolver.Records(ctx, host, kind)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

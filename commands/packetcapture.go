@@ -22,7 +22,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return env.Menu(ctx, func() shell.Menu {
-			status := env.Box.Captures.Status(capture.CLI)
+			status := env.Appliance.Captures.Status(capture.CLI)
 			return shell.Menu{
 				Head: func() { showCapture(env, status) },
 				Items: []shell.Item{
@@ -50,7 +50,7 @@ func showCapture(env *shell.Env, s capture.Status) {
 	if s.Running {
 		env.Printf("\nStatus: Capture in progress (Duration = %s)\n", capture.FormatDuration(s.Elapsed))
 	} else {
-		settings, file = env.Box.Captures.Settings(), "Last Capture"
+		settings, file = env.Appliance.Captures.Settings(), "Last Capture"
 		env.Printf("\nStatus: No packet capture in progress\n")
 		if s.Reason != capture.NotEnded && s.Reason != capture.ByUser {
 			env.Prose(fmt.Sprintf("The last capture ended: %v.", s.Reason))
@@ -79,7 +79,7 @@ func startCapture(env *shell.Env) error {
 	if env.Login != nil {
 		owner.Session = strconv.Itoa(env.Login.ID())
 	}
-	if _, err := env.Box.Captures.Start(env.Life, owner); err != nil {
+	if _, err := env.Appliance.Captures.Start(env.Life, owner); err != nil {
 		return captureStartRefusal(err, capture.CLI)
 	}
 	env.Printf("Success - Packet Capture has started\n")
@@ -87,7 +87,7 @@ func startCapture(env *shell.Env) error {
 }
 
 func stopCapture(env *shell.Env) error {
-	s, err := env.Box.Captures.Stop(capture.CLI)
+	s, err := env.Appliance.Captures.Stop(capture.CLI)
 	switch {
 	case errors.Is(err, capture.ErrNotRunning):
 		return shell.Refusal("The packet capture has ended already.")

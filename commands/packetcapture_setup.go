@@ -18,7 +18,7 @@ const (
 
 // setUpCapture asks for the settings in the order of B12 and B13. They need no commit.
 func setUpCapture(ctx context.Context, env *shell.Env) error {
-	recorder := env.Box.Captures
+	recorder := env.Appliance.Captures
 	s := recorder.Settings()
 	stop, timed := !s.KeepNewest, s.Duration > 0
 	if err := env.Form(ctx,

@@ -37,7 +37,7 @@ func (tappedNet) Interfaces() []network.Interface {
 // captureBox is an appliance on a tappedNet.
 func captureBox(t *testing.T) *appliance.Appliance {
 	t.Helper()
-	box, err := appliance.New(appliance.Options{
+	app, err := appliance.New(appliance.Options{
 		Net: tappedNet{}, Dir: t.TempDir(), Capture: []string{"Data 1"},
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70"},
 		Clock:   clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
@@ -45,16 +45,16 @@ func captureBox(t *testing.T) *appliance.Appliance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { box.Stop(context.Background()) })
-	return box
+	t.Cleanup(func() { app.Stop(context.Background()) })
+	return app
 }
 
 // packetcapture gives the answers to the command in a session that lives as long as
 // life, and returns what is then on the screen.
-func packetcapture(t *testing.T, life context.Context, box *appliance.Appliance, answers ...string) string {
+func packetcapture(t *testing.T, life context.Context, app *appliance.Appliance, answers ...string) string {
 	t.Helper()
 	d := shelltest.Script(answers...)
-	env := &shell.Env{Dialogue: shell.NewDialogue(d), Box: box, Life: life}
+	env := &shell.Env{Dialogue: shell.NewDialogue(d), Appliance: app, Life: life}
 	for _, c := range commands.All() {
 		if c.Name != "packetcapture" {
 			continue
@@ -70,12 +70,12 @@ func packetcapture(t *testing.T, life context.Context, box *appliance.Appliance,
 }
 
 func TestAnotherSessionSeesAndStopsTheCapture(t *testing.T) {
-	box := captureBox(t)
-	packetcapture(t, t.Context(), box, "start")
-	if s := box.Captures.Status(capture.CLI); !s.Running {
+	app := captureBox(t)
+	packetcapture(t, t.Context(), app, "start")
+	if s := app.Captures.Status(capture.CLI); !s.Running {
 		t.Fatalf("leaving the menu ended the capture: %+v", s)
 	}
-	got := packetcapture(t, t.Context(), box, "stop")
+	got := packetcapture(t, t.Context(), app, "stop")
 	for _, want := range []string{"Status: Capture in progress (Duration = 0s)\n", "Success - Packet Capture has stopped\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -84,40 +84,40 @@ func TestAnotherSessionSeesAndStopsTheCapture(t *testing.T) {
 }
 
 func TestTheCaptureEndsWithTheSessionThatStartedIt(t *testing.T) { // B10
-	box := captureBox(t)
+	app := captureBox(t)
 	life, hangUp := context.WithCancel(t.Context())
-	packetcapture(t, life, box, "start")
+	packetcapture(t, life, app, "start")
 	hangUp()
-	for box.Captures.Status(capture.CLI).Running {
+	for app.Captures.Status(capture.CLI).Running {
 		if err := clock.System().Sleep(t.Context(), time.Millisecond); err != nil {
 			t.Fatal("the capture does not end")
 		}
 	}
-	if got, want := packetcapture(t, t.Context(), box), "The last capture ended: the session that started it ended.\n"; !strings.Contains(got, want) {
+	if got, want := packetcapture(t, t.Context(), app), "The last capture ended: the session that started it ended.\n"; !strings.Contains(got, want) {
 		t.Errorf("no %q in\n%s", want, got)
 	}
 }
 
 func TestACaptureOfTheGUIIsNotShownButRefusesASecond(t *testing.T) { // B21, B22
-	box := captureBox(t)
-	if _, err := box.Captures.Start(t.Context(), capture.Owner{Side: capture.GUI}); err != nil {
+	app := captureBox(t)
+	if _, err := app.Captures.Start(t.Context(), capture.Owner{Side: capture.GUI}); err != nil {
 		t.Fatal(err)
 	}
-	got := packetcapture(t, t.Context(), box, "start")
+	got := packetcapture(t, t.Context(), app, "start")
 	if n := strings.Count(got, "Status: No packet capture in progress\n"); n != 2 || strings.Contains(got, ".cap") {
 		t.Errorf("the GUI's capture is shown:\n%s", got)
 	}
 	if want := "A packet capture that was started in the GUI is in progress."; !strings.Contains(got, want) {
 		t.Errorf("no %q in\n%s", want, got)
 	}
-	if s := box.Captures.Status(capture.GUI); !s.Running {
+	if s := app.Captures.Status(capture.GUI); !s.Running {
 		t.Error("the GUI's capture has ended")
 	}
 }
 
 func TestSetupFillsTheSettings(t *testing.T) { // B12, B13
-	box := captureBox(t)
-	packetcapture(t, t.Context(), box, "setup",
+	app := captureBox(t)
+	packetcapture(t, t.Context(), app, "setup",
 		"20", "n", "y", "5m 30s", "1, data 2", "2", "25, 587", "10.1.1.1", "10.1.1.2, 2001:db8::1")
 	want := capture.Settings{
 		SizeMB: 20, KeepNewest: true, Duration: 330 * time.Second, Interfaces: []string{"Data 1", "Data 2"},
@@ -127,20 +127,20 @@ func TestSetupFillsTheSettings(t *testing.T) { // B12, B13
 			Servers: []netip.Addr{netip.MustParseAddr("10.1.1.2"), netip.MustParseAddr("2001:db8::1")},
 		},
 	}
-	if diff := cmp.Diff(want, box.Captures.Settings(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, app.Captures.Settings(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
 	// Everything is the default the second time; "any" and "all" take limits away.
-	packetcapture(t, t.Context(), box, "setup", "", "", "", "", "all", "", "", "any", "any")
+	packetcapture(t, t.Context(), app, "setup", "", "", "", "", "all", "", "", "any", "any")
 	want.Interfaces, want.Filter.Clients, want.Filter.Servers = nil, nil, nil
-	if diff := cmp.Diff(want, box.Captures.Settings()); diff != "" {
+	if diff := cmp.Diff(want, app.Captures.Settings()); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestAFilterIsRefusedWhereItIsEntered(t *testing.T) {
-	box := captureBox(t)
-	got := packetcapture(t, t.Context(), box, "setup", "", "", "", "", "3", "ip host 10.1.1.1 or or", "ip host 10.1.1.1")
+	app := captureBox(t)
+	got := packetcapture(t, t.Context(), app, "setup", "", "", "", "", "3", "ip host 10.1.1.1 or or", "ip host 10.1.1.1")
 	want := `[]> ip host 10.1.1.1 or or
 
 The filter is not valid at character 21: syntax error
@@ -155,7 +155,7 @@ Success - Packet Capture settings have been changed
 	if !strings.Contains(got, want) {
 		t.Errorf("want\n%s\nin\n%s", want, got)
 	}
-	if got := box.Captures.Settings().FilterText(); got != "ip host 10.1.1.1" {
+	if got := app.Captures.Settings().FilterText(); got != "ip host 10.1.1.1" {
 		t.Errorf("the filter is now %q", got)
 	}
 }

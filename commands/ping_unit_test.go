@@ -83,7 +83,7 @@ func runPing(t *testing.T, net func(ctx context.Context, seq int) (network.Reply
 // interrupt says so.
 func runOffline(t *testing.T, net network.Network, interrupt <-chan struct{}, word string, args ...string) (string, error) {
 	t.Helper()
-	box, err := appliance.New(appliance.Options{
+	app, err := appliance.New(appliance.Options{
 		Net: net, Dir: t.TempDir(),
 		Product:  product.Facts{Model: "C100V", Version: product.Version{Major: 14}},
 		Clock:    clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
@@ -92,7 +92,7 @@ func runOffline(t *testing.T, net network.Network, interrupt <-chan struct{}, wo
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { box.Stop(context.Background()) })
+	t.Cleanup(func() { app.Stop(context.Background()) })
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	go func() {
@@ -103,7 +103,7 @@ func runOffline(t *testing.T, net network.Network, interrupt <-chan struct{}, wo
 		}
 	}()
 	out := &paper{}
-	env := &shell.Env{Dialogue: shell.NewDialogue(out), Box: box, Draft: box.Config.Edit(), Args: args, Inline: true, Life: t.Context()}
+	env := &shell.Env{Dialogue: shell.NewDialogue(out), Appliance: app, Draft: app.Config.Edit(), Args: args, Inline: true, Life: t.Context()}
 	for _, c := range commands.All() {
 		if c.Name == word {
 			err = c.Run(ctx, env)

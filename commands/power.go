@@ -29,7 +29,7 @@ func power(ctx context.Context, env *shell.Env, action appliance.PowerAction, ve
 			return err
 		}
 	}
-	if !env.Box.Power(action, time.Duration(seconds)*time.Second) {
+	if !env.Appliance.Power(action, time.Duration(seconds)*time.Second) {
 		return shell.Refusal("It is not possible to " + verb + " this system.")
 	}
 	env.Printf("%s\n", farewell)

@@ -22,8 +22,8 @@ var _ = register(&shell.Command{
 		if err != nil || !sure {
 			return err
 		}
-		factory := env.Box.Config.Edit()
-		env.Box.Config.ResetToFactory(factory)
+		factory := env.Appliance.Config.Edit()
+		env.Appliance.Config.ResetToFactory(factory)
 		if factory.Pending() {
 			if err := commitDraft(ctx, env, factory, "Reset to the factory configuration", true); err != nil {
 				return err

@@ -20,7 +20,7 @@ var _ = register(&shell.Command{
 	Since:   product.Version{Major: 8, Minor: 5},
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		kept := env.Box.Config.History()
+		kept := env.Appliance.Config.History()
 		if len(kept) == 0 {
 			env.Printf("There are no configurations to roll back to.\n")
 			return nil
@@ -37,7 +37,7 @@ var _ = register(&shell.Command{
 		if err != nil || !sure {
 			return err
 		}
-		if err := env.Box.Config.Rollback(env.Draft, chosen.Number); err != nil {
+		if err := env.Appliance.Config.Rollback(env.Draft, chosen.Number); err != nil {
 			return err
 		}
 		if !env.Draft.Pending() {
@@ -56,7 +56,7 @@ var _ = register(&shell.Command{
 		if err := commitDraft(ctx, env, env.Draft, "Rolled back to "+moment(env, chosen.At), true); err != nil {
 			return err
 		}
-		env.Printf("Changes committed: %s\n", moment(env, env.Box.Now()))
+		env.Printf("Changes committed: %s\n", moment(env, env.Appliance.Now()))
 		return nil
 	},
 })

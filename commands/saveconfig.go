@@ -30,21 +30,21 @@ var _ = register(&shell.Command{
 			return err
 		}
 		var b bytes.Buffer
-		if err := config.WriteXML(&b, env.Box.Config.Committed(), config.XMLOptions{
-			Header: env.Box.FileHeader(), Passphrases: how,
+		if err := config.WriteXML(&b, env.Appliance.Config.Committed(), config.XMLOptions{
+			Header: env.Appliance.FileHeader(), Passphrases: how,
 		}); err != nil {
 			return err
 		}
-		p := env.Box.Product
-		base := fmt.Sprintf("%s-%s-%s", p.Model, p.Serial, env.Box.Now().Format("20060102T150405"))
+		p := env.Appliance.Product
+		base := fmt.Sprintf("%s-%s-%s", p.Model, p.Serial, env.Appliance.Now().Format("20060102T150405"))
 		name := base + ".xml"
 		for n := 2; ; n++ { // two within a second do not share a file
-			if _, err := env.Box.Files.Stat(files.Configuration + "/" + name); err != nil {
+			if _, err := env.Appliance.Files.Stat(files.Configuration + "/" + name); err != nil {
 				break
 			}
 			name = fmt.Sprintf("%s_%d.xml", base, n)
 		}
-		err = env.Box.Files.WriteFile(files.Configuration+"/"+name, b.Bytes())
+		err = env.Appliance.Files.WriteFile(files.Configuration+"/"+name, b.Bytes())
 		if errors.Is(err, syscall.ENOSPC) {
 			return shell.Refusal("The configuration cannot be saved: there is no disk space left.")
 		}
@@ -52,7 +52,7 @@ var _ = register(&shell.Command{
 			return err
 		}
 		// Clients take the path for the eighth word between single blanks.
-		env.Printf("File written on machine \"%s\" to the location\n\"/configuration/%s\".\nConfiguration saved.\n", env.Box.Hostname(), name)
+		env.Printf("File written on machine \"%s\" to the location\n\"/configuration/%s\".\nConfiguration saved.\n", env.Appliance.Hostname(), name)
 		return nil
 	},
 })

@@ -22,7 +22,7 @@ var _ = register(&shell.Command{
 		const form = "01/02/2006 15:04:05"
 		var to time.Time
 		parse := func(s string) (err error) {
-			to, err = time.ParseInLocation(form, s, env.Box.Zone())
+			to, err = time.ParseInLocation(form, s, env.Appliance.Zone())
 			if err != nil || to.Year() < appliance.FirstYear || to.Year() > appliance.LastYear {
 				return shell.Refusef("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from %d to %d.", appliance.FirstYear, appliance.LastYear)
 			}
@@ -35,7 +35,7 @@ var _ = register(&shell.Command{
 			}
 		} else {
 			env.Printf("WARNING: Changes to system time will take place immediately\nand do not require the user to run the commit command.\n")
-			env.Printf("Current time %s.\n", env.Box.Now().Format(form))
+			env.Printf("Current time %s.\n", env.Appliance.Now().Format(form))
 			if _, err := env.Ask(ctx, "Please enter the time in MM/DD/YYYY HH:MM:SS format.", "", func(s string) error {
 				if s == "" {
 					return nil
@@ -48,10 +48,10 @@ var _ = register(&shell.Command{
 				return nil
 			}
 		}
-		if err := env.Box.SetTime(to); err != nil {
+		if err := env.Appliance.SetTime(to); err != nil {
 			return err
 		}
-		env.Box.Log(appliance.SystemLog, appliance.Information, "The system time was set to "+to.Format(form)+" by "+env.Account.Name+".")
+		env.Appliance.Log(appliance.SystemLog, appliance.Information, "The system time was set to "+to.Format(form)+" by "+env.Account.Name+".")
 		if !env.Inline {
 			env.Printf("Time set to %s.\n", to.Format(form))
 		}

@@ -23,8 +23,8 @@ var _ = register(&shell.Command{
 		if err != nil {
 			return err
 		}
-		return config.WriteXML(env.Pager(ctx), env.Box.Config.Committed(), config.XMLOptions{
-			Header: env.Box.FileHeader(), Passphrases: how,
+		return config.WriteXML(env.Pager(ctx), env.Appliance.Config.Committed(), config.XMLOptions{
+			Header: env.Appliance.FileHeader(), Passphrases: how,
 		})
 	},
 })

@@ -41,7 +41,7 @@ func smtpPing(ctx context.Context, env *shell.Env) error {
 	if t.host, err = askSMTPHost(ctx, env); err != nil {
 		return err
 	}
-	interfaces := appliance.Interfaces.Get(env.Box.Config.Committed()).List
+	interfaces := appliance.Interfaces.Get(env.Appliance.Config.Committed()).List
 	var names []string
 	for _, i := range interfaces {
 		names = append(names, i.Name)
@@ -66,14 +66,14 @@ func smtpPing(ctx context.Context, env *shell.Env) error {
 
 // askSMTPHost asks for the server, and offers the mail exchangers of a domain.
 func askSMTPHost(ctx context.Context, env *shell.Env) (string, error) {
-	host, err := env.Ask(ctx, "Enter the hostname or IP address of the SMTP server:", env.Box.Hostname(), validSMTPHost)
+	host, err := env.Ask(ctx, "Enter the hostname or IP address of the SMTP server:", env.Appliance.Hostname(), validSMTPHost)
 	if err != nil {
 		return "", err
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
 		return host, nil
 	}
-	exchangers, err := env.Box.Resolver.LookupMX(ctx, host)
+	exchangers, err := env.Appliance.Resolver.LookupMX(ctx, host)
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -175,7 +175,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 	var conn *mail.Conn
 	var route mail.Route
 	for i, r := range routes {
-		if conn, err = env.Box.Mail.Dial(ctx, r); err == nil {
+		if conn, err = env.Appliance.Mail.Dial(ctx, r); err == nil {
 			route = r
 			break
 		}
@@ -193,7 +193,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 	if _, err := conn.Greeting(ctx); err != nil {
 		var e *mail.Error
 		route.Most = tlsPatience
-		if errors.As(err, &e) && e.Timeout() && env.Box.Mail.SpeaksTLS(ctx, route) {
+		if errors.As(err, &e) && e.Timeout() && env.Appliance.Mail.SpeaksTLS(ctx, route) {
 			return shell.Refusef("The server does not greet: it speaks TLS only.")
 		}
 		return smtpTrouble(conn, err)
@@ -203,7 +203,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 
 // routes are the ways to the server, IPv4 first.
 func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, error) {
-	addrs, err := env.Box.Resolver.Lookup(ctx, t.host, 0)
+	addrs, err := env.Appliance.Resolver.Lookup(ctx, t.host, 0)
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
@@ -257,8 +257,8 @@ func (t smtpTest) converse(ctx context.Context, env *shell.Env, conn *mail.Conn)
 		return context.Cause(ctx)
 	}
 	m := t.message
-	m.Date = env.Box.Now()
-	m.ID = fmt.Sprintf("%x.%x@%s", m.Date.UnixNano(), env.Box.Entropy.Stream("smtpping").Uint64(), env.Box.Hostname())
+	m.Date = env.Appliance.Now()
+	m.ID = fmt.Sprintf("%x.%x@%s", m.Date.UnixNano(), env.Appliance.Entropy.Stream("smtpping").Uint64(), env.Appliance.Hostname())
 	data := m.Bytes()
 	eightBit := slices.ContainsFunc(data, func(b byte) bool { return b > 127 })
 	for _, s := range []struct {

@@ -51,14 +51,14 @@ func hostArgument(arg string) error {
 
 // hasIPv6 reports whether a committed IP interface has an IPv6 address.
 func hasIPv6(env *shell.Env) bool {
-	interfaces := appliance.Interfaces.Get(env.Box.Config.Committed()).List
+	interfaces := appliance.Interfaces.Get(env.Appliance.Config.Committed()).List
 	return slices.ContainsFunc(interfaces, func(i appliance.IPInterface) bool { return i.IPv6.IsValid() })
 }
 
 // lookUpTarget finds the addresses of a host, one at least. unknown and failed are what is
 // said of a host that does not exist, and where no server knows.
 func lookUpTarget(ctx context.Context, env *shell.Env, host string, family int, unknown, failed string) ([]netip.Addr, error) {
-	addrs, err := env.Box.Resolver.Lookup(ctx, host, family)
+	addrs, err := env.Appliance.Resolver.Lookup(ctx, host, family)
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
@@ -75,7 +75,7 @@ func lookUpTarget(ctx context.Context, env *shell.Env, host string, family int, 
 func askSource(ctx context.Context, env *shell.Env, question string, family int) (netip.Addr, error) {
 	sources := []netip.Addr{{}}
 	choices := []string{"Auto"}
-	for _, i := range appliance.Interfaces.Get(env.Box.Config.Committed()).List {
+	for _, i := range appliance.Interfaces.Get(env.Appliance.Config.Committed()).List {
 		prefixes, err := i.Prefixes()
 		if err != nil {
 			return netip.Addr{}, err
@@ -98,7 +98,7 @@ func askSource(ctx context.Context, env *shell.Env, question string, family int)
 // FreeBSD's commands find it, by connecting a UDP socket, which sends nothing.
 func sourceFor(ctx context.Context, env *shell.Env, dst netip.Addr) (netip.Addr, error) {
 	const discard = 9
-	c, err := env.Box.Net.ListenPacket(ctx, network.DialConfig{Remote: netip.AddrPortFrom(dst, discard)})
+	c, err := env.Appliance.Net.ListenPacket(ctx, network.DialConfig{Remote: netip.AddrPortFrom(dst, discard)})
 	if err != nil {
 		return netip.Addr{}, err
 	}

@@ -22,7 +22,7 @@ var _ = register(&shell.Command{
 		if len(env.Args) > 1 || detail && env.Args[0] != "detail" {
 			return shell.Invalidf(env.Args[len(env.Args)-1], "The only argument is: detail.")
 		}
-		now, up := env.Box.Now(), env.Box.Started()
+		now, up := env.Appliance.Now(), env.Appliance.Started()
 		if !detail {
 			env.Printf("Enter \"status detail\" for more information.\n\n")
 		}
@@ -50,7 +50,7 @@ func uptime(d time.Duration) string {
 
 // gauges prints what can be measured now.
 func gauges(env *shell.Env) error {
-	sockets, err := env.Box.Net.Sockets()
+	sockets, err := env.Appliance.Net.Sockets()
 	if err != nil {
 		return fmt.Errorf("list sockets: %w", err)
 	}
@@ -67,7 +67,7 @@ func gauges(env *shell.Env) error {
 			out++
 		}
 	}
-	used, quota := env.Box.Files.Usage()
+	used, quota := env.Appliance.Files.Usage()
 	env.Printf("\nGauges:                             Current\n")
 	env.Printf("  System\n")
 	env.Printf("    %-31s %s\n", "Log Space Used", kilobytes(used))

@@ -16,7 +16,7 @@ var _ = register(&shell.Command{
 	Roles:   []users.Role{users.Administrator, users.Operator},
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		if !env.Box.Product.Version.Before(product.Version{Major: 7}) {
+		if !env.Appliance.Product.Version.Before(product.Version{Major: 7}) {
 			return shell.Refusal("The command tcpdump has been replaced by packetcapture. Use packetcapture instead.")
 		}
 		return captureMenu(ctx, env)

@@ -18,7 +18,7 @@ var _ = register(&shell.Command{
 	Source:  "B34, B35, B54, B55",
 	Mode:    shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
-		sockets, err := env.Box.Net.Sockets()
+		sockets, err := env.Appliance.Net.Sockets()
 		if err != nil {
 			return fmt.Errorf("list sockets: %w", err)
 		}

@@ -105,7 +105,7 @@ func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host strin
 	} else if src.Is6() {
 		family = 6
 	}
-	addrs, err := env.Box.Resolver.Lookup(ctx, host, family)
+	addrs, err := env.Appliance.Resolver.Lookup(ctx, host, family)
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
@@ -127,8 +127,8 @@ func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []
 		if src.IsValid() {
 			to.Local = netip.AddrPortFrom(src, 0)
 		}
-		patient, cancel := context.WithTimeoutCause(ctx, env.Box.Timeouts.Connect, syscall.ETIMEDOUT)
-		conn, err := env.Box.Net.Dial(patient, to)
+		patient, cancel := context.WithTimeoutCause(ctx, env.Appliance.Timeouts.Connect, syscall.ETIMEDOUT)
+		conn, err := env.Appliance.Net.Dial(patient, to)
 		cancel()
 		if ctx.Err() != nil {
 			if err == nil {

@@ -96,10 +96,10 @@ func (t *tracer) hop(ctx context.Context, ttl uint8) (over bool, err error) {
 // nothing does.
 func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 	t.seq++
-	began := t.env.Box.Clock.Mark()
-	patient, cancel := context.WithTimeoutCause(ctx, t.env.Box.Timeouts.Probe, errLost)
+	began := t.env.Appliance.Clock.Mark()
+	patient, cancel := context.WithTimeoutCause(ctx, t.env.Appliance.Timeouts.Probe, errLost)
 	defer cancel()
-	r, err := t.env.Box.Net.Probe(patient, network.ProbeRequest{
+	r, err := t.env.Appliance.Net.Probe(patient, network.ProbeRequest{
 		Dst: t.dst, Src: t.src, Protocol: network.UDP, Port: tracePort + t.seq, TTL: ttl, PacketSize: t.size,
 	})
 	switch {
@@ -117,8 +117,8 @@ func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 		return r, fmt.Errorf("probe %v: %w", t.dst, err)
 	}
 	t.env.Printf("%s: sendto: %s\n%s: wrote %s %d chars, ret=-1\n", t.word, text, t.word, t.host, t.length)
-	rest := t.env.Box.Timeouts.Probe - t.env.Box.Clock.Since(began)
-	if err := t.env.Box.Clock.Sleep(ctx, max(rest, 0)); err != nil {
+	rest := t.env.Appliance.Timeouts.Probe - t.env.Appliance.Clock.Since(began)
+	if err := t.env.Appliance.Clock.Sleep(ctx, max(rest, 0)); err != nil {
 		return r, err
 	}
 	return r, errLost
@@ -145,9 +145,9 @@ func (t *tracer) mark(r network.Reply) string {
 // makes a trace wait once.
 func (t *tracer) name(ctx context.Context, a netip.Addr) string {
 	if !t.numbers {
-		patient, cancel := context.WithTimeout(ctx, t.env.Box.Timeouts.Lookup)
+		patient, cancel := context.WithTimeout(ctx, t.env.Appliance.Timeouts.Lookup)
 		defer cancel()
-		name, err := t.env.Box.Resolver.LookupAddr(patient, a)
+		name, err := t.env.Appliance.Resolver.LookupAddr(patient, a)
 		if err == nil {
 			return name
 		}

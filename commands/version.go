@@ -13,7 +13,7 @@ var _ = register(&shell.Command{
 	Source:  "public; invented (before AsyncOS 7, without the product's name)",
 	Mode:    shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
-		p := env.Box.Product
+		p := env.Appliance.Product
 		env.Printf("\nCurrent Version\n===============\n")
 		if !p.Version.Before(product.Version{Major: 7}) {
 			env.Printf("Product: %s\n", p.Name())
@@ -23,7 +23,7 @@ var _ = register(&shell.Command{
 		if !p.BuildDate.IsZero() {
 			env.Printf("Build Date: %s\n", p.BuildDate.Format("2006-01-02"))
 		}
-		env.Printf("Install Date: %s\n", p.Installed.In(env.Box.Zone()).Format("2006-01-02 15:04:05"))
+		env.Printf("Install Date: %s\n", p.Installed.In(env.Appliance.Zone()).Format("2006-01-02 15:04:05"))
 		env.Printf("Serial #: %s\n", p.Serial)
 		if p.Virtual() {
 			env.Printf("BIOS: NA\n")

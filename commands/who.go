@@ -16,12 +16,12 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
 		t := shell.Table{Heads: []string{"Username", "Role", "Login Time", "Idle Time", "Remote Host", "What"}}
-		for _, s := range env.Box.Logins.List() {
+		for _, s := range env.Appliance.Logins.List() {
 			from := "console"
 			if s.From.IsValid() {
 				from = s.From.String()
 			}
-			t.Add(s.Account, s.Role.String(), s.In.In(env.Box.Zone()).Format("03:04PM"), idleTime(s.Idle), from, s.What)
+			t.Add(s.Account, s.Role.String(), s.In.In(env.Appliance.Zone()).Format("03:04PM"), idleTime(s.Idle), from, s.What)
 		}
 		t.Print(env)
 		return nil

@@ -14,20 +14,20 @@ import (
 )
 
 // setAccess commits how administrators come in.
-func setAccess(t *testing.T, box *appliance.Appliance, change func(*appliance.AdminAccess)) {
+func setAccess(t *testing.T, app *appliance.Appliance, change func(*appliance.AdminAccess)) {
 	t.Helper()
-	d := box.Config.Edit()
+	d := app.Config.Edit()
 	if err := appliance.Access.Edit(d, func(v *appliance.AdminAccess) error { change(v); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestTheBannerComesBeforeTheLogin(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, nil, whoami)
+	app, _ := newBox(t)
+	s := start(t, app, nil, whoami)
 	banner := func() (text string) {
 		t.Helper()
 		c := clientConfig("admin", "wrong")
@@ -41,17 +41,17 @@ func TestTheBannerComesBeforeTheLogin(t *testing.T) {
 	if got := banner(); got != "" {
 		t.Errorf("without a banner: %q", got)
 	}
-	setAccess(t, box, func(a *appliance.AdminAccess) { a.Banner = "Authorized users only.\nOthers leave." })
+	setAccess(t, app, func(a *appliance.AdminAccess) { a.Banner = "Authorized users only.\nOthers leave." })
 	if got, want := banner(), "Authorized users only.\r\nOthers leave.\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
 func TestTheBannerIsOnTheConsoleToo(t *testing.T) {
-	box, _ := newBox(t)
-	setAccess(t, box, func(a *appliance.AdminAccess) { a.Banner, a.Welcome = "Authorized users only.", "Good morning." })
+	app, _ := newBox(t)
+	setAccess(t, app, func(a *appliance.AdminAccess) { a.Banner, a.Welcome = "Authorized users only.", "Good morning." })
 	var out bytes.Buffer
-	c := &shell.Console{Box: box, Commands: []*shell.Command{leave}, Out: &out, In: strings.NewReader("admin\nironport\nexit\n")}
+	c := &shell.Console{Appliance: app, Commands: []*shell.Command{leave}, Out: &out, In: strings.NewReader("admin\nironport\nexit\n")}
 	if err := c.Serve(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -66,10 +66,10 @@ func TestTheBannerIsOnTheConsoleToo(t *testing.T) {
 
 func TestOnlyListedAddressesAreAdmitted(t *testing.T) {
 	var written log
-	box, _ := newBox(t, loggedTo(&written))
-	s := start(t, box, nil, whoami)
+	app, _ := newBox(t, loggedTo(&written))
+	s := start(t, app, nil, whoami)
 	restrict := func(network string) {
-		setAccess(t, box, func(a *appliance.AdminAccess) {
+		setAccess(t, app, func(a *appliance.AdminAccess) {
 			a.Restricted, a.Allowed = true, []netip.Prefix{netip.MustParsePrefix(network)}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 
 // audit logs a line that the user has entered, with the text of the question.
 func (s *session) audit(prompt, line string) {
-	s.box.Log(appliance.CLILog, appliance.Information,
+	s.appliance.Log(appliance.CLILog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s", s.login.ID(), s.account.Name, LogQuote(line), LogQuote(prompt)))
 }
 

@@ -16,12 +16,12 @@ import (
 
 // logText is what stands in the current file of a log, without its header and without
 // the times of its lines.
-func logText(t *testing.T, box *appliance.Appliance, subscription, file string) string {
+func logText(t *testing.T, app *appliance.Appliance, subscription, file string) string {
 	t.Helper()
-	if err := box.Logs.Flush(t.Context(), subscription); err != nil {
+	if err := app.Logs.Flush(t.Context(), subscription); err != nil {
 		t.Fatal(err)
 	}
-	b, err := fs.ReadFile(box.Files, "data/pub/"+subscription+"/"+file+".current")
+	b, err := fs.ReadFile(app.Files, "data/pub/"+subscription+"/"+file+".current")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +36,8 @@ func logText(t *testing.T, box *appliance.Appliance, subscription, file string) 
 
 func TestWhatIsTypedIsLoggedWithItsQuestion(t *testing.T) {
 	const secret = "correct horse"
-	box, _ := newBox(t)
-	s := start(t, box, nil, &shell.Command{Name: "list", Run: func(ctx context.Context, env *shell.Env) error {
+	app, _ := newBox(t)
+	s := start(t, app, nil, &shell.Command{Name: "list", Run: func(ctx context.Context, env *shell.Env) error {
 		env.Printf("There are no text resources currently defined.\n")
 		if _, err := env.Ask(ctx, "It's a name:", "", nil); err != nil {
 			return err
@@ -65,7 +65,7 @@ func TestWhatIsTypedIsLoggedWithItsQuestion(t *testing.T) {
 		t.Fatal("the second command does not exist")
 	}
 	client.Close()
-	got := logText(t, box, "cli_logs", "cli")
+	got := logText(t, app, "cli_logs", "cli")
 	want := `Info: PID 1: User admin entered 'list'; prompt was '\nexample.com> '
 Info: PID 1: User admin entered 'x\\y'; prompt was '\nThere are no text resources currently defined.\n\nIt\'s a name:\n[]> '
 Info: PID 1: User admin entered '********'; prompt was '\nA passphrase:\n[]> '
@@ -82,8 +82,8 @@ Info: PID 2: User admin entered 'list; again'; prompt was ''
 }
 
 func TestLongOutputIsNoPartOfAPrompt(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, nil, &shell.Command{Name: "long", Run: func(ctx context.Context, env *shell.Env) error {
+	app, _ := newBox(t)
+	s := start(t, app, nil, &shell.Command{Name: "long", Run: func(ctx context.Context, env *shell.Env) error {
 		for i := range 10_000 {
 			env.Printf("row %d\n", i)
 		}
@@ -100,7 +100,7 @@ func TestLongOutputIsNoPartOfAPrompt(t *testing.T) {
 	if err := session.Run("long"); err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(logText(t, box, "cli_logs", "cli")) {
+	for line := range strings.Lines(logText(t, app, "cli_logs", "cli")) {
 		if len(line) > 4<<10 {
 			t.Errorf("a line of %d bytes", len(line))
 		}
@@ -111,8 +111,8 @@ func TestLongOutputIsNoPartOfAPrompt(t *testing.T) {
 }
 
 func TestLoginsAndLogoutsAreLogged(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, nil)
+	app, _ := newBox(t)
+	s := start(t, app, nil)
 	dial(t, s).Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -122,16 +122,16 @@ func TestLoginsAndLogoutsAreLogged(t *testing.T) {
 	from := "127.0.0.1"
 	want := fmt.Sprintf("Info: The user admin successfully logged on from %s with privilege admin using an SSH connection.\n"+
 		"Info: User admin logged out of SSH session %s\n", from, from)
-	if got := logText(t, box, "authentication", "authentication"); got != want {
+	if got := logText(t, app, "authentication", "authentication"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
 func TestWhatFollowsAPassphraseCommandIsNotLogged(t *testing.T) {
 	const secret = "correct-horse"
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	quiet := func(context.Context, *shell.Env) error { return nil }
-	client := dial(t, start(t, box, nil,
+	client := dial(t, start(t, app, nil,
 		&shell.Command{Name: "passwd", Secret: true, Run: quiet}, &shell.Command{Name: "list", Batch: true, Run: quiet}))
 	for _, line := range []string{"passwd " + secret, `list a; PASSWD "` + secret + `; b"; list c`, "list d"} {
 		session, err := client.NewSession()
@@ -140,7 +140,7 @@ func TestWhatFollowsAPassphraseCommandIsNotLogged(t *testing.T) {
 		}
 		_ = session.Run(line) // the arguments are refused
 	}
-	got := logText(t, box, "cli_logs", "cli")
+	got := logText(t, app, "cli_logs", "cli")
 	for _, want := range []string{"entered 'passwd ********';", "entered 'list a; PASSWD ********';", "entered 'list d';"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the log lacks %q:\n%s", want, got)

@@ -30,7 +30,7 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 	c := &gossh.ServerConfig{
 		MaxAuthTries: r.limits.Tries,
 		BannerCallback: func(gossh.ConnMetadata) string {
-			return onWire(r.Box.AdminAccess().Banner)
+			return onWire(r.Appliance.AdminAccess().Banner)
 		},
 		NoClientAuthCallback: func(gossh.ConnMetadata) (*gossh.Permissions, error) {
 			return nil, gossh.ErrNoAuth
@@ -49,10 +49,10 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 			return r.verify(p, c.User(), answers[0])
 		},
 		PublicKeyCallback: func(c gossh.ConnMetadata, key gossh.PublicKey) (*gossh.Permissions, error) {
-			if !r.Box.Guard.Admit(p.addr) {
+			if !r.Appliance.Guard.Admit(p.addr) {
 				return nil, errDenied
 			}
-			account, err := r.Box.Users.VerifyKey(c.User(), key.Marshal())
+			account, err := r.Appliance.Users.VerifyKey(c.User(), key.Marshal())
 			if err != nil {
 				return nil, errDenied // no guess: agents offer every key they hold
 			}
@@ -63,9 +63,9 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 				return
 			}
 			p.login(c.User())
-			r.Box.Guard.Succeeded(p.addr)
-			if account, known := r.Box.Users.Lookup(c.User()); known {
-				r.Box.Log(appliance.AuthenticationLog, appliance.Information, LoggedOn(account, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
+			r.Appliance.Guard.Succeeded(p.addr)
+			if account, known := r.Appliance.Users.Lookup(c.User()); known {
+				r.Appliance.Log(appliance.AuthenticationLog, appliance.Information, LoggedOn(account, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
 			}
 		},
 		PublicKeyAuthAlgorithms: offered.PublicKeys,
@@ -88,21 +88,21 @@ func permit(a users.Account) *gossh.Permissions {
 
 // verify checks a passphrase, and holds the answer back after a wrong one.
 func (r *run) verify(p *peer, name, passphrase string) (*gossh.Permissions, error) {
-	if !r.Box.Guard.Admit(p.addr) {
+	if !r.Appliance.Guard.Admit(p.addr) {
 		return nil, errDenied
 	}
-	account, err := r.Box.Users.Verify(name, passphrase)
+	account, err := r.Appliance.Users.Verify(name, passphrase)
 	if err == nil {
 		return permit(account), nil
 	}
-	delay, blocked := r.Box.Guard.Failed(p.addr)
-	r.Box.Log(appliance.AuthenticationLog, appliance.Information,
+	delay, blocked := r.Appliance.Guard.Failed(p.addr)
+	r.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
 		NotLoggedOn(name, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
 	if blocked {
-		r.Box.Log(appliance.AuthenticationLog, appliance.Warning,
+		r.Appliance.Log(appliance.AuthenticationLog, appliance.Warning,
 			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", p.addr))
 	}
-	if err := r.Box.Clock.Sleep(r.life, delay); err != nil {
+	if err := r.Appliance.Clock.Sleep(r.life, delay); err != nil {
 		return nil, err
 	}
 	return nil, errDenied

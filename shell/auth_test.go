@@ -33,27 +33,27 @@ func (c authContext) Value(any) any { return c.p }
 // A client may change its name from one attempt to the next. What counts is the
 // attempt that succeeds.
 func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
-	box, err := appliance.New(appliance.Options{Dir: t.TempDir()})
+	app, err := appliance.New(appliance.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer box.Stop(t.Context()) //nolint:errcheck // nothing runs in it
+	defer app.Stop(t.Context()) //nolint:errcheck // nothing runs in it
 	hash, err := users.Hash("passphrase1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := box.Config.Edit()
+	d := app.Config.Edit()
 	if err := users.Section.Edit(d, func(a *users.Accounts) error {
 		a.List = append(a.List, users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash})
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 
-	r := &run{Server: &Server{Box: box}, life: t.Context(), limits: Limits{}.withDefaults()}
+	r := &run{Server: &Server{Appliance: app}, life: t.Context(), limits: Limits{}.withDefaults()}
 	p := &peer{addr: netip.MustParseAddr("192.0.2.1"), grace: clock.System().AfterFunc(0, func() {})}
 	c := r.config(authContext{p: p})
 	attempt := func(user, passphrase string) string {

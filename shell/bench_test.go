@@ -23,8 +23,8 @@ var hello = &shell.Command{Name: "hello", Run: func(_ context.Context, env *shel
 }}
 
 func BenchmarkLogin(b *testing.B) {
-	box, _ := newBox(b)
-	s := start(b, box, nil, hello)
+	app, _ := newBox(b)
+	s := start(b, app, nil, hello)
 	for b.Loop() {
 		c := dial(b, s)
 		v := visit(b, c, 80, 24)
@@ -35,8 +35,8 @@ func BenchmarkLogin(b *testing.B) {
 
 // BenchmarkLogins50 is logins by 50 clients at a time; one operation is one login.
 func BenchmarkLogins50(b *testing.B) {
-	box, _ := newBox(b)
-	s := start(b, box, nil, hello)
+	app, _ := newBox(b)
+	s := start(b, app, nil, hello)
 	next := make(chan int)
 	var clients sync.WaitGroup
 	for range 50 {
@@ -59,8 +59,8 @@ func BenchmarkLogins50(b *testing.B) {
 }
 
 func BenchmarkCommand(b *testing.B) {
-	box, _ := newBox(b)
-	v := visit(b, dial(b, start(b, box, nil, hello)), 80, 24)
+	app, _ := newBox(b)
+	v := visit(b, dial(b, start(b, app, nil, hello)), 80, 24)
 	v.hear("example.com> ")
 	buf := make([]byte, 4096)
 	for b.Loop() {
@@ -134,8 +134,8 @@ func idleClient(addr string) error {
 // BenchmarkIdleSession reports what a session that waits at its prompt takes at the
 // server, its connection included.
 func BenchmarkIdleSession(b *testing.B) {
-	box, _ := newBox(b)
-	s := start(b, box, nil, hello)
+	app, _ := newBox(b)
+	s := start(b, app, nil, hello)
 	memory := func() float64 {
 		var m runtime.MemStats
 		runtime.GC()

@@ -203,7 +203,7 @@ func (v *visit) start(talk func() int) {
 
 // newSession makes the session of a shell or of a command line.
 func (v *visit) newSession() *session {
-	s := newSession(v.Box, v.catalog, v.ch.account, v.ch, v.window, cmp.Or(v.limits.Idle, v.Box.AdminAccess().Idle()))
+	s := newSession(v.Appliance, v.catalog, v.ch.account, v.ch, v.window, cmp.Or(v.limits.Idle, v.Appliance.AdminAccess().Idle()))
 	s.from, s.local = v.ch.from, v.ch.local
 	v.session = s
 	return s
@@ -221,16 +221,16 @@ func (v *visit) read(s *session) {
 func (v *visit) shell(ctx context.Context, s *session) int {
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(ErrLogout)
-	previous, known := v.Box.Logins.PreviousLogin(v.ch.account.Name)
-	s.login = v.Box.Logins.Open(v.ch.account, v.ch.from, "cli")
+	previous, known := v.Appliance.Logins.PreviousLogin(v.ch.account.Name)
+	s.login = v.Appliance.Logins.Open(v.ch.account, v.ch.from, "cli")
 	defer s.login.Close()
 	v.read(s)
 	defer s.in.close()
 	last := ""
 	if known {
-		last = lastLogin(previous.In.In(v.Box.Zone()), previous.From)
+		last = lastLogin(previous.In.In(v.Appliance.Zone()), previous.From)
 	}
-	io.WriteString(s.keys, welcome(v.Box.Product, last, s.limit, v.Box.AdminAccess().Welcome))
+	io.WriteString(s.keys, welcome(v.Appliance.Product, last, s.limit, v.Appliance.AdminAccess().Welcome))
 	if err := s.interact(ctx); err != nil {
 		return statusFailed
 	}
@@ -243,7 +243,7 @@ func (v *visit) exec(ctx context.Context, s *session, line string) int {
 	}
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(ErrLogout)
-	s.login = v.Box.Logins.Open(v.ch.account, v.ch.from, "cli")
+	s.login = v.Appliance.Logins.Open(v.ch.account, v.ch.from, "cli")
 	defer s.login.Close()
 	v.read(s)
 	defer s.in.close()

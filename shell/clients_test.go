@@ -48,8 +48,8 @@ func run(t *testing.T, in string, program string, args ...string) (stdout, stder
 
 func TestOpenSSHCommandLine(t *testing.T) {
 	tooltest.Need(t, "ssh", "sshpass")
-	box, _ := newBox(t)
-	s := start(t, box, nil, whoami, say, ask, leave)
+	app, _ := newBox(t)
+	s := start(t, app, nil, whoami, say, ask, leave)
 	for _, c := range []struct {
 		line, in, want string
 		status         int
@@ -78,13 +78,13 @@ func TestOpenSSHCommandLine(t *testing.T) {
 
 func TestOpenSSHKeyLogin(t *testing.T) {
 	tooltest.Need(t, "ssh")
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 	signer, err := gossh.NewSignerFromKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addUser(t, box, "kim", "passphrase1", users.Operator, signer.PublicKey())
+	addUser(t, app, "kim", "passphrase1", users.Operator, signer.PublicKey())
 	block, err := gossh.MarshalPrivateKey(key, "")
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestOpenSSHKeyLogin(t *testing.T) {
 	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, box, nil, whoami)
+	s := start(t, app, nil, whoami)
 	out, stderr, status := run(t, "", "ssh", append([]string{"-i", file, "-l", "kim", "-o", "BatchMode=yes"}, sshArgs(t, s, "whoami")...)...)
 	if out != "kim from 127.0.0.1 as Operator\n" || status != 0 {
 		t.Errorf("%q, %q, status %d", out, stderr, status)
@@ -136,8 +136,8 @@ exit [lindex [wait] 3]
 
 func TestOpenSSHInteractive(t *testing.T) {
 	tooltest.Need(t, "ssh", "expect")
-	box, _ := newBox(t)
-	s := start(t, box, nil, say, long, ask, wait, leave)
+	app, _ := newBox(t)
+	s := start(t, app, nil, say, long, ask, wait, leave)
 	file := filepath.Join(t.TempDir(), "script")
 	if err := os.WriteFile(file, []byte(expectScript), 0o600); err != nil {
 		t.Fatal(err)

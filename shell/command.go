@@ -65,7 +65,7 @@ func (c *Command) Named(word string) bool {
 // An Env is what a running command can see and touch.
 type Env struct {
 	Dialogue
-	Box     *appliance.Appliance
+	Appliance     *appliance.Appliance
 	Draft   *config.Draft // this session's uncommitted changes
 	Account users.Account // who is logged in
 	Login   *users.Login  // this session in the table of logins; nil in some tests

@@ -19,7 +19,7 @@ import (
 // A Console is the serial console: the same command line over any reader and
 // writer, with a login of its own.
 type Console struct {
-	Box      *appliance.Appliance
+	Appliance      *appliance.Appliance
 	Commands []*Command
 	In       io.Reader
 	Out      io.Writer
@@ -37,13 +37,13 @@ const consoleLine = "ttyv0"
 // shown to the user. A read of In that is under way when ctx ends goes on until In
 // gives something or is closed.
 func (c *Console) Serve(ctx context.Context) error {
-	catalog := newCatalog(c.Commands, c.Box.Product.Version)
+	catalog := newCatalog(c.Commands, c.Appliance.Product.Version)
 	var window *size
 	if c.Size != nil {
 		window = &size{}
 		window.columns, window.rows = c.Size()
 	}
-	line := newSession(c.Box, catalog, users.Account{}, c.Out, window, 0)
+	line := newSession(c.Appliance, catalog, users.Account{}, c.Out, window, 0)
 	go line.in.pump(c.In, func(text string) { io.WriteString(line.out, text) })
 	defer line.in.close()
 	defer line.out.Flush()
@@ -58,7 +58,7 @@ func (c *Console) Serve(ctx context.Context) error {
 		if err != nil {
 			continue // Ctrl-C, Ctrl-D: ask again
 		}
-		idle := cmp.Or(c.Idle, c.Box.AdminAccess().Idle())
+		idle := cmp.Or(c.Idle, c.Appliance.AdminAccess().Idle())
 		if err := c.session(ctx, line, catalog, account, idle); ctx.Err() != nil {
 			return err
 		}
@@ -66,10 +66,10 @@ func (c *Console) Serve(ctx context.Context) error {
 }
 
 func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) {
-	if banner := c.Box.AdminAccess().Banner; banner != "" {
+	if banner := c.Appliance.AdminAccess().Banner; banner != "" {
 		fmt.Fprintf(p, "\n%s\n", banner)
 	}
-	fmt.Fprintf(p, "\nAsyncOS %s (%s)\n\n", c.Box.Hostname(), consoleLine)
+	fmt.Fprintf(p, "\nAsyncOS %s (%s)\n\n", c.Appliance.Hostname(), consoleLine)
 	for {
 		name, err := p.Prompt(ctx, "login: ")
 		if err != nil {
@@ -82,15 +82,15 @@ func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) 
 		if err != nil {
 			return users.Account{}, err
 		}
-		account, err := c.Box.Users.Verify(name, passphrase)
+		account, err := c.Appliance.Users.Verify(name, passphrase)
 		if err == nil {
-			c.Box.Log(appliance.AuthenticationLog, appliance.Information, LoggedOn(account, "from the console", ""))
+			c.Appliance.Log(appliance.AuthenticationLog, appliance.Information, LoggedOn(account, "from the console", ""))
 			return account, nil
 		}
-		c.Box.Log(appliance.AuthenticationLog, appliance.Information,
+		c.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
 			NotLoggedOn(name, "from the console", ""))
-		delay, _ := c.Box.Guard.Failed(netip.Addr{})
-		if err := c.Box.Clock.Sleep(ctx, delay); err != nil {
+		delay, _ := c.Appliance.Guard.Failed(netip.Addr{})
+		if err := c.Appliance.Clock.Sleep(ctx, delay); err != nil {
 			return users.Account{}, err
 		}
 		io.WriteString(p, "Login incorrect\n")
@@ -99,13 +99,13 @@ func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) 
 
 // session serves one login over the line, whose terminal and input it shares.
 func (c *Console) session(ctx context.Context, line *session, catalog *catalog, account users.Account, idle time.Duration) error {
-	previous, known := c.Box.Logins.PreviousLogin(account.Name)
+	previous, known := c.Appliance.Logins.PreviousLogin(account.Name)
 	s := *line
-	s.account, s.table, s.draft, s.limit = account, catalog.allowed(account.Role), c.Box.Config.Edit(), idle
+	s.account, s.table, s.draft, s.limit = account, catalog.allowed(account.Role), c.Appliance.Config.Edit(), idle
 	s.talk = s.dialogue()
-	s.login = c.Box.Logins.Open(account, netip.Addr{}, "cli")
+	s.login = c.Appliance.Logins.Open(account, netip.Addr{}, "cli")
 	defer s.login.Close()
-	defer c.Box.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of the console", account.Name))
+	defer c.Appliance.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of the console", account.Name))
 	if t, ok := s.keys.(*terminal); ok {
 		t.complete = func(line string) []string { return candidates(s.table, line) }
 		t.past = &history{}
@@ -116,9 +116,9 @@ func (c *Console) session(ctx context.Context, line *session, catalog *catalog, 
 	defer s.in.serve(0, nil)
 	last := ""
 	if known {
-		last = lastLogin(previous.In.In(c.Box.Zone()), previous.From)
+		last = lastLogin(previous.In.In(c.Appliance.Zone()), previous.From)
 	}
-	io.WriteString(s.keys, welcome(c.Box.Product, last, idle, c.Box.AdminAccess().Welcome))
+	io.WriteString(s.keys, welcome(c.Appliance.Product, last, idle, c.Appliance.AdminAccess().Welcome))
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(ErrLogout)
 	return s.interact(ctx)

@@ -12,9 +12,9 @@ import (
 )
 
 func TestConsoleWithoutATerminal(t *testing.T) {
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	var out bytes.Buffer
-	c := &shell.Console{Box: box, Commands: []*shell.Command{say, leave, whoami}, Out: &out,
+	c := &shell.Console{Appliance: app, Commands: []*shell.Command{say, leave, whoami}, Out: &out,
 		In: strings.NewReader("\nadmin\nwrong\nadmin\nironport\nwhoami\nexit\nadmin\nironport\nsay x\n")}
 	if err := c.Serve(t.Context()); err != nil {
 		t.Fatal(err)
@@ -37,11 +37,11 @@ type wire struct {
 }
 
 func TestConsoleWithATerminal(t *testing.T) {
-	box, fake := newBox(t)
+	app, fake := newBox(t)
 	keysIn, keys := io.Pipe()
 	screen, screenOut := io.Pipe()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	c := &shell.Console{Box: box, Commands: []*shell.Command{say, leave, wait}, In: keysIn, Out: screenOut,
+	c := &shell.Console{Appliance: app, Commands: []*shell.Command{say, leave, wait}, In: keysIn, Out: screenOut,
 		Size: func() (int, int) { return 80, 24 }}
 	ended := make(chan error)
 	go func() { ended <- c.Serve(ctx) }()

@@ -37,7 +37,7 @@ func execute(t testing.TB, c *gossh.Client, line, in string) (out, stderr string
 }
 
 func TestCommandLinesOverSSH(t *testing.T) {
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	inline := &shell.Command{Name: "inline", Batch: true, Run: func(_ context.Context, env *shell.Env) error {
 		env.Printf("%v %d\n", env.Inline, len(env.Args))
 		return nil
@@ -46,7 +46,7 @@ func TestCommandLinesOverSSH(t *testing.T) {
 		return shell.Invalidf(env.Args[0], "The address must be a hostname or an IPv4/IPv6 address.")
 	}}
 	crash := &shell.Command{Name: "crash", Run: func(context.Context, *shell.Env) error { panic("boom") }}
-	c := dial(t, start(t, box, nil, say, silent, leave, rename, inline, invalid, crash, ask, long))
+	c := dial(t, start(t, app, nil, say, silent, leave, rename, inline, invalid, crash, ask, long))
 	for _, tc := range []struct {
 		line, in, want string
 		status         int
@@ -78,14 +78,14 @@ func TestCommandLinesOverSSH(t *testing.T) {
 	if out, _, _ := execute(t, c, "long", ""); strings.Contains(out, "Press") || strings.Count(out, "\n") != 30 {
 		t.Errorf("without a terminal there are no pages: %q", out)
 	}
-	if box.Hostname() != "example.com" {
+	if app.Hostname() != "example.com" {
 		t.Error("an uncommitted change took effect")
 	}
 }
 
 func TestCommandLineWithATerminal(t *testing.T) {
-	box, _ := newBox(t)
-	s, err := dial(t, start(t, box, nil, long, ask)).NewSession()
+	app, _ := newBox(t)
+	s, err := dial(t, start(t, app, nil, long, ask)).NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +112,8 @@ func TestCommandLineWithATerminal(t *testing.T) {
 }
 
 func TestInterruptedCommandLine(t *testing.T) {
-	box, _ := newBox(t)
-	c := dial(t, start(t, box, nil, wait, say))
+	app, _ := newBox(t)
+	c := dial(t, start(t, app, nil, wait, say))
 	for _, how := range []string{"Ctrl-C", "signal"} {
 		s, err := c.NewSession()
 		if err != nil {
@@ -151,7 +151,7 @@ func TestInterruptedCommandLine(t *testing.T) {
 // A script ends its session with its last line; a command that runs then goes on to
 // its end.
 func TestScriptedSession(t *testing.T) {
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	started, ended := make(chan bool), make(chan bool)
 	slow := &shell.Command{Name: "slow", Run: func(ctx context.Context, env *shell.Env) error {
 		started <- true
@@ -159,7 +159,7 @@ func TestScriptedSession(t *testing.T) {
 		env.Printf("%v\n", ctx.Err())
 		return nil
 	}}
-	c := dial(t, start(t, box, nil, say, ask, slow))
+	c := dial(t, start(t, app, nil, say, ask, slow))
 	v := visit(t, c, -1, 0)
 	welcome := v.hear(prompt)
 	if strings.Contains(welcome, "\r\n") {
@@ -179,8 +179,8 @@ func TestScriptedSession(t *testing.T) {
 }
 
 func TestALongScriptIsNotLost(t *testing.T) {
-	box, _ := newBox(t)
-	v := visit(t, dial(t, start(t, box, nil, say)), -1, 0)
+	app, _ := newBox(t)
+	v := visit(t, dial(t, start(t, app, nil, say)), -1, 0)
 	v.hear(prompt)
 	const n = 20000
 	go func() {
@@ -195,7 +195,7 @@ func TestALongScriptIsNotLost(t *testing.T) {
 }
 
 func TestOutputStreams(t *testing.T) {
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	next := make(chan bool)
 	stream := &shell.Command{Name: "stream", Run: func(_ context.Context, env *shell.Env) error {
 		for range 3 {
@@ -205,7 +205,7 @@ func TestOutputStreams(t *testing.T) {
 		env.Printf("%s\n", strings.Repeat("x", 1<<16))
 		return nil
 	}}
-	c := dial(t, start(t, box, nil, stream))
+	c := dial(t, start(t, app, nil, stream))
 	for _, columns := range []int{80, -1} {
 		v := visit(t, c, columns, 24)
 		v.hear(prompt)

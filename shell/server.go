@@ -22,7 +22,7 @@ import (
 
 // A Server is the appliance's SSH daemon. Its fields are set before Start.
 type Server struct {
-	Box      *appliance.Appliance
+	Appliance      *appliance.Appliance
 	Commands []*Command
 	HostKey  crypto.Signer // Ed25519, ECDSA or RSA
 	// Listen opens the port; the caller decides on which network.
@@ -110,7 +110,7 @@ func (s *Server) Start(ctx context.Context) error {
 		Server:  s,
 		life:    s.life,
 		limits:  s.Limits.withDefaults(),
-		catalog: newCatalog(s.Commands, s.Box.Product.Version),
+		catalog: newCatalog(s.Commands, s.Appliance.Product.Version),
 	}
 	r.ssh = r.server(key)
 	s.connections.Go(func() { r.accept(lis) })
@@ -233,7 +233,7 @@ func (r *run) accept(lis net.Listener) {
 		}
 		if err != nil { // no file descriptor is left, say
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			r.Box.Logger.Warn("accept a connection", "service", r.Name(), "error", err)
+			r.Appliance.Logger.Warn("accept a connection", "service", r.Name(), "error", err)
 			if clock.System().Sleep(r.life, pause) != nil {
 				return
 			}
@@ -256,7 +256,7 @@ func (r *run) accept(lis net.Listener) {
 // guard keeps a panic from ending the process.
 func (r *run) guard(where string) {
 	if p := recover(); p != nil {
-		r.Box.Logger.Error("panic in the SSH server", "where", where, "error", p, "stack", string(debug.Stack()))
+		r.Appliance.Logger.Error("panic in the SSH server", "where", where, "error", p, "stack", string(debug.Stack()))
 	}
 }
 
@@ -265,11 +265,11 @@ func (r *run) guard(where string) {
 // about logging in.
 func (r *run) admit(conn net.Conn) *peer {
 	addr := addrOf(conn.RemoteAddr())
-	if !r.Box.Guard.Admit(addr) {
+	if !r.Appliance.Guard.Admit(addr) {
 		return nil
 	}
-	if !r.Box.AdminAccess().Admits(addr) {
-		r.Box.Log(appliance.AuthenticationLog, appliance.Information,
+	if !r.Appliance.AdminAccess().Admits(addr) {
+		r.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
 			fmt.Sprintf("An SSH connection from %v was refused: access is not permitted from this address.", addr))
 		return nil
 	}
@@ -283,7 +283,7 @@ func (r *run) admit(conn net.Conn) *peer {
 			}
 		}
 		if slowest == nil {
-			r.Box.Logger.Warn("too many connections", "service", r.Name(), "from", addr)
+			r.Appliance.Logger.Warn("too many connections", "service", r.Name(), "from", addr)
 			return nil
 		}
 		slowest.Conn.Close()
@@ -297,7 +297,7 @@ func (r *run) admit(conn net.Conn) *peer {
 
 func (r *run) dismiss(p *peer) {
 	if user := p.end(); user != "" {
-		r.Box.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of SSH session %v", user, p.addr))
+		r.Appliance.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of SSH session %v", user, p.addr))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 )
 
 // addUser commits an account, with one key if key is not nil.
-func addUser(t testing.TB, box *appliance.Appliance, name, passphrase string, role users.Role, key gossh.PublicKey) {
+func addUser(t testing.TB, app *appliance.Appliance, name, passphrase string, role users.Role, key gossh.PublicKey) {
 	t.Helper()
 	hash, err := users.Hash(passphrase)
 	if err != nil {
@@ -33,11 +33,11 @@ func addUser(t testing.TB, box *appliance.Appliance, name, passphrase string, ro
 	if key != nil {
 		a.Keys = []string{strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))}
 	}
-	d := box.Config.Edit()
+	d := app.Config.Edit()
 	if err := users.Section.Edit(d, func(v *users.Accounts) error { v.List = append(v.List, a); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -71,10 +71,10 @@ func login(t testing.TB, s *shell.Server, user string, methods ...gossh.AuthMeth
 }
 
 func TestMethodsOfLogin(t *testing.T) {
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	mine, other := newSigner(t, 1), newSigner(t, 2)
-	addUser(t, box, "kim", "passphrase1", users.Operator, mine.PublicKey())
-	s := start(t, box, nil, whoami)
+	addUser(t, app, "kim", "passphrase1", users.Operator, mine.PublicKey())
+	s := start(t, app, nil, whoami)
 	var asked []string
 	answer := func(text string) gossh.AuthMethod {
 		return gossh.KeyboardInteractive(func(_, _ string, questions []string, echo []bool) ([]string, error) {
@@ -109,17 +109,17 @@ func TestMethodsOfLogin(t *testing.T) {
 
 func TestFailuresAreSlowedLoggedAndBlocked(t *testing.T) {
 	var written log
-	box, fake := newBox(t, loggedTo(&written), func(o *appliance.Options) {
+	app, fake := newBox(t, loggedTo(&written), func(o *appliance.Options) {
 		o.Limits = users.Limits{Tries: 3, Within: time.Hour, Block: time.Hour, Delay: time.Second, MaxDelay: time.Minute}
 	})
-	s := start(t, box, nil, whoami)
-	before := box.Clock.Now()
+	s := start(t, app, nil, whoami)
+	before := app.Clock.Now()
 	for range 4 {
 		if _, err := login(t, s, "ad\nmin", gossh.Password("x")); err == nil {
 			t.Fatal("logged in")
 		}
 	}
-	if d := box.Clock.Now().Sub(before); d != (1+2+3+4)*time.Second {
+	if d := app.Clock.Now().Sub(before); d != (1+2+3+4)*time.Second {
 		t.Errorf("four failures were held back for %v", d)
 	}
 	if _, err := login(t, s, "admin", gossh.Password("ironport")); err == nil {
@@ -147,8 +147,8 @@ func TestFailuresAreSlowedLoggedAndBlocked(t *testing.T) {
 }
 
 func TestSixTriesAConnection(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, nil)
+	app, _ := newBox(t)
+	s := start(t, app, nil)
 	tries := 0
 	_, err := login(t, s, "admin", gossh.RetryableAuthMethod(gossh.PasswordCallback(func() (string, error) {
 		tries++
@@ -160,8 +160,8 @@ func TestSixTriesAConnection(t *testing.T) {
 }
 
 func TestModernAlgorithmsOnly(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, nil)
+	app, _ := newBox(t)
+	s := start(t, app, nil)
 	for _, old := range []gossh.Config{
 		{Ciphers: []string{gossh.InsecureCipherAES128CBC, gossh.InsecureCipherRC4}},
 		{KeyExchanges: []string{gossh.InsecureKeyExchangeDH14SHA1}},
@@ -180,8 +180,8 @@ func TestModernAlgorithmsOnly(t *testing.T) {
 }
 
 func TestNothingIsForwarded(t *testing.T) {
-	box, _ := newBox(t)
-	c := dial(t, start(t, box, nil))
+	app, _ := newBox(t)
+	c := dial(t, start(t, app, nil))
 	if conn, err := c.Dial("tcp", "127.0.0.1:22"); err == nil {
 		conn.Close()
 		t.Error("a TCP connection was forwarded")
@@ -208,8 +208,8 @@ func TestNothingIsForwarded(t *testing.T) {
 }
 
 func TestLimitsOfConnectionsAndSessions(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, func(s *shell.Server) { s.Limits = shell.Limits{Connections: 2, Sessions: 3} }, say)
+	app, _ := newBox(t)
+	s := start(t, app, func(s *shell.Server) { s.Limits = shell.Limits{Connections: 2, Sessions: 3} }, say)
 	c := dial(t, s)
 	for range 3 {
 		visit(t, c, 80, 24).hear(prompt)
@@ -238,8 +238,8 @@ func TestLimitsOfConnectionsAndSessions(t *testing.T) {
 }
 
 func TestHandshakeTimeout(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, func(s *shell.Server) { s.Limits.Handshake = 50 * time.Millisecond }, say)
+	app, _ := newBox(t)
+	s := start(t, app, func(s *shell.Server) { s.Limits.Handshake = 50 * time.Millisecond }, say)
 	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -260,8 +260,8 @@ func TestHandshakeTimeout(t *testing.T) {
 }
 
 func TestKeepalives(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, func(s *shell.Server) { s.Limits.Keepalive = 20 * time.Millisecond }, say)
+	app, _ := newBox(t)
+	s := start(t, app, func(s *shell.Server) { s.Limits.Keepalive = 20 * time.Millisecond }, say)
 	conn, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -295,9 +295,9 @@ func TestKeepalives(t *testing.T) {
 }
 
 func TestSubsystemsAndCommandsOfOthers(t *testing.T) {
-	box, _ := newBox(t)
-	addUser(t, box, "guest", "passphrase1", users.Guest, nil)
-	s := start(t, box, func(s *shell.Server) {
+	app, _ := newBox(t)
+	addUser(t, app, "guest", "passphrase1", users.Guest, nil)
+	s := start(t, app, func(s *shell.Server) {
 		s.Subsystems = map[string]func(context.Context, shell.Channel){
 			"echo": func(_ context.Context, ch shell.Channel) {
 				fmt.Fprintf(ch.Stderr(), "%s %v\n", ch.Account().Name, ch.RemoteAddr())
@@ -369,8 +369,8 @@ func TestSubsystemsAndCommandsOfOthers(t *testing.T) {
 }
 
 func TestWindowChangesDisturbNobody(t *testing.T) {
-	box, _ := newBox(t)
-	c := dial(t, start(t, box, nil, say))
+	app, _ := newBox(t)
+	c := dial(t, start(t, app, nil, say))
 	s, err := c.NewSession()
 	if err != nil {
 		t.Fatal(err)
@@ -404,14 +404,14 @@ func TestWindowChangesDisturbNobody(t *testing.T) {
 
 func TestStopTellsSessionsAndLeavesNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	var life atomic.Value
 	keep := &shell.Command{Name: "keep", Run: func(_ context.Context, env *shell.Env) error {
 		context.AfterFunc(env.Life, func() { life.Store(context.Cause(env.Life)) })
 		return nil
 	}}
 	for range 10 {
-		s := start(t, box, nil, wait, ask, keep)
+		s := start(t, app, nil, wait, ask, keep)
 		c := dial(t, s)
 		const end = "\r\n\r\nThe system is rebooting.\r\n"
 		at := func(keys, heard, want string) (*visitor, string) {
@@ -475,10 +475,10 @@ func TestStopTellsSessionsAndLeavesNothing(t *testing.T) {
 }
 
 func TestStopCutsWhatDoesNotEnd(t *testing.T) {
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	release := make(chan bool)
 	deaf := &shell.Command{Name: "deaf", Run: func(context.Context, *shell.Env) error { <-release; return nil }}
-	s := start(t, box, nil, deaf)
+	s := start(t, app, nil, deaf)
 	v := visit(t, dial(t, s), 80, 24)
 	v.hear(prompt)
 	v.say("deaf\r")
@@ -496,8 +496,8 @@ func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 }
 
 func TestAServerStartsAgain(t *testing.T) {
-	box, _ := newBox(t)
-	s := start(t, box, nil, say)
+	app, _ := newBox(t)
+	s := start(t, app, nil, say)
 	if err := s.Start(t.Context()); err == nil {
 		t.Error("started twice")
 	}
@@ -516,8 +516,8 @@ func TestAServerStartsAgain(t *testing.T) {
 }
 
 func TestAStartThatFailsLeavesNothing(t *testing.T) {
-	box, _ := newBox(t)
-	s := &shell.Server{Box: box, HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)),
+	app, _ := newBox(t)
+	s := &shell.Server{Appliance: app, HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)),
 		Listen: func(context.Context) (net.Listener, error) { return nil, errors.New("in use") }}
 	if err := s.Start(t.Context()); err == nil || s.Addr() != nil {
 		t.Error("started without a port")

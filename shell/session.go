@@ -19,7 +19,7 @@ import (
 // A session is one administrator at the main prompt, or one command line that came
 // with ssh.
 type session struct {
-	box     *appliance.Appliance
+	appliance     *appliance.Appliance
 	catalog *catalog
 	account users.Account
 	login   *users.Login
@@ -43,10 +43,10 @@ type size struct{ columns, rows int }
 
 // newSession returns a session over out, whose input the caller pumps into
 // session.in. window is nil for a session without a terminal.
-func newSession(box *appliance.Appliance, c *catalog, account users.Account, out io.Writer, window *size, idle time.Duration) *session {
-	s := &session{box: box, catalog: c, account: account, limit: idle, draft: box.Config.Edit()}
+func newSession(app *appliance.Appliance, c *catalog, account users.Account, out io.Writer, window *size, idle time.Duration) *session {
+	s := &session{appliance: app, catalog: c, account: account, limit: idle, draft: app.Config.Edit()}
 	s.table = c.allowed(account.Role)
-	s.in = newInbox(window != nil, box.Clock)
+	s.in = newInbox(window != nil, app.Clock)
 	s.out = &outlet{w: out, crlf: window != nil}
 	if window == nil {
 		s.keys = &script{s.in, s.out}
@@ -106,7 +106,7 @@ func (s *session) leave(ctx context.Context) error {
 
 // hostname is what the prompt shows: the committed name.
 func (s *session) hostname() string {
-	if c := s.box.Config.Committed(); c != s.named {
+	if c := s.appliance.Config.Committed(); c != s.named {
 		s.named, s.host = c, appliance.Hostname.Get(c)
 	}
 	return s.host
@@ -161,7 +161,7 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 	word, args := words[0], words[1:]
 	c := s.catalog.find(word)
 	switch {
-	case c == nil && s.box.Product.Version.Before(product.Version{Major: 7}):
+	case c == nil && s.appliance.Product.Version.Before(product.Version{Major: 7}):
 		return Refusef("\nUnknown command: %s", word)
 	case c == nil:
 		return Refusef("\nUnknown command or missing feature key: %s", word)
@@ -182,7 +182,7 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 		}
 	}()
 	return c.Run(ctx, &Env{
-		Dialogue: s.talk, Box: s.box, Draft: s.draft, Account: s.account, Login: s.login, From: s.from, Local: s.local,
+		Dialogue: s.talk, Appliance: s.appliance, Draft: s.draft, Account: s.account, Login: s.login, From: s.from, Local: s.local,
 		Args: args, Inline: exec || len(args) > 0, Table: s.table, Life: life,
 	})
 }
@@ -227,7 +227,7 @@ func (s *session) complain(word string, err error) {
 	if errors.As(err, &f) {
 		attrs = append(attrs, "stack", string(f.stack))
 	}
-	s.box.Logger.Error("a command failed", attrs...)
+	s.appliance.Logger.Error("a command failed", attrs...)
 }
 
 // A Stopped is why sessions end when their server does: a text for the users.
@@ -242,7 +242,7 @@ func (s *session) farewell(why error) {
 	switch {
 	case errors.Is(why, ErrIdle):
 		s.talk.Printf("\nThe session was closed because it had been idle for %d minutes.\n", int(s.limit.Minutes()))
-		s.box.Log(appliance.AuthenticationLog, appliance.Information,
+		s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
 			fmt.Sprintf("CLI: User %s logged out from %v because of inactivity timeout", s.account.Name, address(s.from)))
 	case errors.As(why, &reason):
 		s.talk.Printf("\n%s\n", string(reason))

@@ -69,8 +69,8 @@ const welcome14 = "AsyncOS 14.0.0 for Cisco C100V build 698\r\n\r\n" +
 	"they are made.\r\n\r\n" + prompt
 
 func TestWelcomeAndLastLogin(t *testing.T) {
-	box, _ := newBox(t)
-	c := dial(t, start(t, box, nil, leave))
+	app, _ := newBox(t)
+	c := dial(t, start(t, app, nil, leave))
 	v := visit(t, c, 80, 24)
 	if got := v.hear("> "); got != welcome14 {
 		t.Errorf("first login:\n%q\nwant\n%q", got, welcome14)
@@ -90,9 +90,9 @@ func TestWelcomeAndLastLogin(t *testing.T) {
 }
 
 func TestWelcomeOfOldVersions(t *testing.T) {
-	box, _ := newBox(t)
-	box.Product = product.Facts{Model: "C370", Version: product.Version{Major: 8, Minor: 5, Patch: 6, Build: 92}, BuildDate: epoch}
-	v := visit(t, dial(t, start(t, box, nil)), 80, 24)
+	app, _ := newBox(t)
+	app.Product = product.Facts{Model: "C370", Version: product.Version{Major: 8, Minor: 5, Patch: 6, Build: 92}, BuildDate: epoch}
+	v := visit(t, dial(t, start(t, app, nil)), 80, 24)
 	want := "Copyright (c) 2001-2015, Cisco Systems, Inc.\r\n\r\n\r\nAsyncOS 8.5.6 for Cisco C370 build 092\r\n\r\n" +
 		"Welcome to the Cisco C370 Email Security Appliance\r\n" + prompt
 	if got := v.hear("> "); got != want {
@@ -114,8 +114,8 @@ func (v *visitor) exchange(what, keys, want string) {
 }
 
 func TestBytesOnTheWire(t *testing.T) {
-	box, _ := newBox(t)
-	v := visit(t, dial(t, start(t, box, nil, say, silent, ask, leave, wait)), 80, 24)
+	app, _ := newBox(t)
+	v := visit(t, dial(t, start(t, app, nil, say, silent, ask, leave, wait)), 80, 24)
 	v.hear(prompt)
 	for _, c := range [][]string{
 		{"an empty line", "\r", "\r\r\n" + prompt},
@@ -150,8 +150,8 @@ func TestBytesOnTheWire(t *testing.T) {
 }
 
 func TestHistoryHoldsCommandsAndNoAnswers(t *testing.T) {
-	box, _ := newBox(t)
-	v := visit(t, dial(t, start(t, box, nil, say, ask)), 80, 24)
+	app, _ := newBox(t)
+	v := visit(t, dial(t, start(t, app, nil, say, ask)), 80, 24)
 	v.hear(prompt)
 	v.exchange("first", "say 1\r", "say 1\r\r\n\r\n1\r\n"+prompt)
 	v.exchange("an answer", "ask\rBob\rsecret\r", "ask\r\r\n\r\nName:\r\n[]> Bob\r\r\nPassphrase: \r\r\n\r\nBob, secret\r\n"+prompt)
@@ -165,10 +165,10 @@ func TestHistoryHoldsCommandsAndNoAnswers(t *testing.T) {
 }
 
 func TestTabCompletes(t *testing.T) {
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	help := &shell.Command{Name: "help", Aliases: []string{"h"}, Batch: true, OfCommands: true, Run: say.Run}
 	secret := &shell.Command{Name: "saxophone", Roles: []users.Role{users.Technician}, Run: say.Run}
-	v := visit(t, dial(t, start(t, box, nil, say, silent, help, secret, ask)), 80, 24)
+	v := visit(t, dial(t, start(t, app, nil, say, silent, help, secret, ask)), 80, 24)
 	v.hear(prompt)
 	v.exchange("a unique prefix", "si\t", "si\x1b[2Dsilent ")
 	v.exchange("give up", "\x03", "^C\r\n"+prompt)
@@ -182,8 +182,8 @@ func TestTabCompletes(t *testing.T) {
 
 func TestPagerTakesAnyKey(t *testing.T) {
 	const marker, erased = "-Press Any Key For More-", "\r                         \r"
-	box, _ := newBox(t)
-	c := dial(t, start(t, box, nil, long, say))
+	app, _ := newBox(t)
+	c := dial(t, start(t, app, nil, long, say))
 	lines := func(from, to int) (s string) {
 		for i := from; i <= to; i++ {
 			s += fmt.Sprintf("line %d\r\n", i)
@@ -212,8 +212,8 @@ func TestPagerTakesAnyKey(t *testing.T) {
 }
 
 func TestTerminalSizes(t *testing.T) {
-	box, _ := newBox(t)
-	c := dial(t, start(t, box, nil, say, long))
+	app, _ := newBox(t)
+	c := dial(t, start(t, app, nil, say, long))
 	for _, size := range [][2]int{{0, 0}, {1, 1}, {80, 24}, {16777215, 16777215}, {1<<32 - 1, 1<<32 - 1}} {
 		v := visit(t, c, size[0], size[1])
 		if size[0] == 1 { // nothing can be read from it; but it must not disturb anybody
@@ -231,8 +231,8 @@ func TestTerminalSizes(t *testing.T) {
 func TestPendingChangesAreAskedAbout(t *testing.T) {
 	const question = "\r\r\n\r\nConfiguration changes entered but not committed. Exiting will lose changes.\r\n" +
 		"Type 'commit' at the command prompt to commit changes.\r\nAre you sure you wish to exit? [N]> "
-	box, _ := newBox(t)
-	v := visit(t, dial(t, start(t, box, nil, leave, rename)), 80, 24)
+	app, _ := newBox(t)
+	v := visit(t, dial(t, start(t, app, nil, leave, rename)), 80, 24)
 	v.hear(prompt)
 	v.exchange("rename", "rename a.example.com\r", "rename a.example.com\r\r\n\r\n"+prompt)
 	v.exchange("exit", "quit\r", "quit"+question)
@@ -242,7 +242,7 @@ func TestPendingChangesAreAskedAbout(t *testing.T) {
 	if got := v.rest(); got != "y\r\r\n" {
 		t.Errorf("after y: %q", got)
 	}
-	if box.Hostname() != "example.com" {
+	if app.Hostname() != "example.com" {
 		t.Error("an uncommitted change took effect")
 	}
 }
@@ -259,9 +259,9 @@ func TestADialogueThatIsBrokenOffChangesNothing(t *testing.T) {
 		env.Printf("draft: %s\n", appliance.Hostname.Get(env.Draft))
 		return nil
 	}}
-	box, _ := newBox(t)
+	app, _ := newBox(t)
 	for name, key := range map[string]string{"Ctrl-C": "\x03", "Ctrl-D": "\x04"} {
-		v := visit(t, dial(t, start(t, box, nil, half, show, rename)), 80, 24)
+		v := visit(t, dial(t, start(t, app, nil, half, show, rename)), 80, 24)
 		v.hear(prompt)
 		v.say("rename before.example.com\r")
 		v.hear(prompt)
@@ -277,20 +277,20 @@ func TestADialogueThatIsBrokenOffChangesNothing(t *testing.T) {
 }
 
 func TestThePromptFollowsTheCommittedName(t *testing.T) {
-	box, _ := newBox(t)
-	v := visit(t, dial(t, start(t, box, nil, silent)), 80, 24)
+	app, _ := newBox(t)
+	v := visit(t, dial(t, start(t, app, nil, silent)), 80, 24)
 	v.hear(prompt)
-	d := box.Config.Edit()
+	d := app.Config.Edit()
 	appliance.Hostname.Set(d, "mail.example.com")
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	v.exchange("after the commit", "\r", "\r\r\nmail.example.com> ")
 }
 
 func TestRolesAndVersions(t *testing.T) {
-	box, _ := newBox(t)
-	d := box.Config.Edit()
+	app, _ := newBox(t)
+	d := app.Config.Edit()
 	err := users.Section.Edit(d, func(a *users.Accounts) error {
 		hash, err := users.Hash("passphrase1")
 		a.List = append(a.List, users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash})
@@ -299,7 +299,7 @@ func TestRolesAndVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	v15 := product.Version{Major: 15}
@@ -309,7 +309,7 @@ func TestRolesAndVersions(t *testing.T) {
 		}
 		return nil
 	}}
-	s := start(t, box, nil, table,
+	s := start(t, app, nil, table,
 		&shell.Command{Name: "restart", Roles: []users.Role{users.Administrator}, Run: say.Run},
 		&shell.Command{Name: "newer", Since: v15, Run: say.Run},
 		&shell.Command{Name: "older", Until: product.Version{Major: 14}, Run: say.Run},
@@ -341,8 +341,8 @@ func TestRolesAndVersions(t *testing.T) {
 
 func TestWhatGoesWrongIsLoggedAndShownAsOneLine(t *testing.T) {
 	var written log
-	box, _ := newBox(t, loggedTo(&written))
-	v := visit(t, dial(t, start(t, box, nil, say,
+	app, _ := newBox(t, loggedTo(&written))
+	v := visit(t, dial(t, start(t, app, nil, say,
 		&shell.Command{Name: "panic", Run: func(context.Context, *shell.Env) error { panic("boom") }},
 		&shell.Command{Name: "fail", Run: func(context.Context, *shell.Env) error { return errors.New("disk on fire") }},
 		&shell.Command{Name: "refuse", Run: func(context.Context, *shell.Env) error {
@@ -366,10 +366,10 @@ func TestWhatGoesWrongIsLoggedAndShownAsOneLine(t *testing.T) {
 }
 
 func TestIdleSessionsEnd(t *testing.T) {
-	box, fake := newBox(t)
+	app, fake := newBox(t)
 	running, release := make(chan bool), make(chan bool)
 	busy := &shell.Command{Name: "busy", Run: func(context.Context, *shell.Env) error { running <- true; <-release; return nil }}
-	c := dial(t, start(t, box, nil, busy, ask, rename, long))
+	c := dial(t, start(t, app, nil, busy, ask, rename, long))
 	const end = "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"
 
 	v := visit(t, c, 80, 24)

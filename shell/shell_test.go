@@ -36,12 +36,12 @@ func newBox(t testing.TB, changes ...func(*appliance.Options)) (*appliance.Appli
 	for _, change := range changes {
 		change(&o)
 	}
-	box, err := appliance.New(o)
+	app, err := appliance.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { box.Stop(context.Background()) }) //nolint:errcheck // nothing runs in it
-	return box, fake
+	t.Cleanup(func() { app.Stop(context.Background()) }) //nolint:errcheck // nothing runs in it
+	return app, fake
 }
 
 // A log keeps what is written to it.
@@ -68,10 +68,10 @@ func loggedTo(l *log) func(*appliance.Options) {
 }
 
 // start serves commands on a loopback port until the test ends.
-func start(t testing.TB, box *appliance.Appliance, change func(*shell.Server), commands ...*shell.Command) *shell.Server {
+func start(t testing.TB, app *appliance.Appliance, change func(*shell.Server), commands ...*shell.Command) *shell.Server {
 	t.Helper()
 	s := &shell.Server{
-		Box: box, Commands: commands,
+		Appliance: app, Commands: commands,
 		HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)),
 		Listen:  func(context.Context) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
 	}

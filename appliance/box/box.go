@@ -146,7 +146,7 @@ func (b *Box) Settled(ctx context.Context) error {
 
 // Appliance is the appliance that runs now: a reboot makes another. It must not be asked
 // for before Start; nor must World.
-func (b *Box) Appliance() *appliance.Appliance { return b.current().box }
+func (b *Box) Appliance() *appliance.Appliance { return b.current().appliance }
 
 // World is the world that the appliance is in now: a reboot makes another.
 func (b *Box) World() *netsim.World { return b.current().world }

@@ -17,7 +17,7 @@ func (b *Box) Console(ctx context.Context, in io.Reader, out io.Writer, size fun
 	for {
 		s := b.current()
 		port := line.plug()
-		c := shell.Console{Box: s.box, Commands: commands.All(), In: port, Out: out, Size: size}
+		c := shell.Console{Appliance: s.appliance, Commands: commands.All(), In: port, Out: out, Size: size}
 		session, end := context.WithCancelCause(ctx)
 		stop := context.AfterFunc(s.life, func() { end(context.Cause(s.life)) })
 		err := c.Serve(session)

@@ -14,8 +14,8 @@ const certificateFile = "gui.pem"
 
 // newGUI is the page, which tells browsers of the door to HTTPS.
 func newGUI(s *system, o Options) (*web.Server, error) {
-	hosts := []string{s.box.Hostname(), "localhost", "127.0.0.1", "::1"}
-	for _, i := range appliance.Interfaces.Get(s.box.Config.Committed()).List {
+	hosts := []string{s.appliance.Hostname(), "localhost", "127.0.0.1", "::1"}
+	for _, i := range appliance.Interfaces.Get(s.appliance.Config.Committed()).List {
 		for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
 			if a.IsValid() {
 				hosts = append(hosts, a.String())
@@ -26,7 +26,7 @@ func newGUI(s *system, o Options) (*web.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return web.New(web.Options{Box: s.box, Certificate: cert, Outside: s.secureDoor}), nil
+	return web.New(web.Options{Appliance: s.appliance, Certificate: cert, Outside: s.secureDoor}), nil
 }
 
 // secureDoor is the real address of a door to HTTPS.

@@ -28,7 +28,7 @@ import (
 // A system is one run of an appliance, from power on to power off.
 type system struct {
 	world *netsim.World
-	box   *appliance.Appliance
+	appliance   *appliance.Appliance
 	life  context.Context // ends, with why as its cause, when the system begins to stop
 	end   context.CancelCauseFunc
 }
@@ -48,7 +48,7 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 	if err != nil {
 		return nil, fmt.Errorf("build the network: %w", err)
 	}
-	s.box, err = appliance.New(appliance.Options{
+	s.appliance, err = appliance.New(appliance.Options{
 		Net:          s.world.Network(),
 		Dir:          o.Dir,
 		Product:      facts,
@@ -67,25 +67,25 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 	if err != nil {
 		return nil, errors.Join(err, s.world.Stop(context.Background()))
 	}
-	s.box.Config.AddApplier(doorApplier{s})
-	s.leadDoors(s.box.Config.Committed())
+	s.appliance.Config.AddApplier(doorApplier{s})
+	s.leadDoors(s.appliance.Config.Committed())
 	for _, p := range []*appliance.Process{appliance.Postgres, appliance.Controller} {
-		s.box.Add(s.box.Daemon(p))
+		s.appliance.Add(s.appliance.Daemon(p))
 	}
-	s.box.Add(newSSHServer(s.box, o, func(ctx context.Context) (net.Listener, error) {
-		return s.box.ListenService(ctx, appliance.SSHService)
+	s.appliance.Add(newSSHServer(s.appliance, o, func(ctx context.Context) (net.Listener, error) {
+		return s.appliance.ListenService(ctx, appliance.SSHService)
 	}))
-	s.box.Add(transfer.NewFTPServer(ftpOptions(s.box, o)))
+	s.appliance.Add(transfer.NewFTPServer(ftpOptions(s.appliance, o)))
 	gui, err := newGUI(s, o)
 	if err != nil {
-		return nil, errors.Join(err, s.box.Stop(context.Background()), s.world.Stop(context.Background()))
+		return nil, errors.Join(err, s.appliance.Stop(context.Background()), s.world.Stop(context.Background()))
 	}
-	s.box.Add(gui)
+	s.appliance.Add(gui)
 	for _, p := range []*appliance.Process{
 		appliance.Quarantine, appliance.APIServer, appliance.Hermes, appliance.Nginx, appliance.NextGUI,
 	} {
-		if s.box.Has(p) {
-			s.box.Add(s.box.Daemon(p))
+		if s.appliance.Has(p) {
+			s.appliance.Add(s.appliance.Daemon(p))
 		}
 	}
 	return s, nil
@@ -96,20 +96,20 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 func (s *system) start(ctx context.Context) error {
 	err := s.world.Start(ctx)
 	if err == nil {
-		err = s.box.Start(ctx)
+		err = s.appliance.Start(ctx)
 	}
 	if err != nil {
 		return errors.Join(err, s.stop(context.WithoutCancel(ctx)))
 	}
 	if err := s.world.StartClients(ctx); err != nil {
-		s.box.Logger.Warn("connections of the topology are missing", "err", err)
+		s.appliance.Logger.Warn("connections of the topology are missing", "err", err)
 	}
 	return nil
 }
 
 func (s *system) stop(ctx context.Context) error {
 	s.end(shell.Stopped(appliance.StopReason(ctx)))
-	return errors.Join(s.box.Stop(ctx), s.world.Stop(ctx))
+	return errors.Join(s.appliance.Stop(ctx), s.world.Stop(ctx))
 }
 
 // withDoors is the topology with what the options say of its doors.
@@ -149,7 +149,7 @@ func (s *system) leadDoors(c *config.Config) {
 				continue
 			}
 			if err := s.world.SetServicePort(d.Service, port); err != nil {
-				s.box.Logger.Warn("a door does not follow its service", "door", d.Name, "err", err)
+				s.appliance.Logger.Warn("a door does not follow its service", "door", d.Name, "err", err)
 			}
 			break // of several addresses a door takes one that the service listens on
 		}
@@ -288,7 +288,7 @@ func captureInterfaces(t *netsim.Topology) []string {
 // newSSHServer is the SSH daemon, with SFTP and SCP in it.
 func newSSHServer(a *appliance.Appliance, o Options, listen func(context.Context) (net.Listener, error)) *shell.Server {
 	return &shell.Server{
-		Box:      a,
+		Appliance:      a,
 		Commands: commands.All(),
 		HostKey:  o.HostKey,
 		Listen:   listen,

@@ -31,7 +31,7 @@ func TestALogIsPendingUntilItIsCommitted(t *testing.T) {
 	leads(t, b.post(logsPath+"/add", syslogForm...), logsPath)
 	wants(t, b.get(logsPath), http.StatusOK, "Commit Changes »", "The log subscription Mail_Log takes effect when it is committed.",
 		"Mail_Log", "IronPort Text Mail Logs", "Syslog Push to 10.44.167.30", "not committed")
-	if logs.Section.Get(s.box.Config.Committed()).List[0].Name == "Mail_Log" {
+	if logs.Section.Get(s.appliance.Config.Committed()).List[0].Name == "Mail_Log" {
 		t.Error("it took effect at once")
 	}
 	other := s.login("admin") // a draft belongs to the login
@@ -41,11 +41,11 @@ func TestALogIsPendingUntilItIsCommitted(t *testing.T) {
 	wants(t, b.get("/commit"), http.StatusOK, "log_subscription Mail_Log: added", "retrieval: syslog", `name="comment"`)
 	leads(t, b.post("/commit", "action", "commit", "comment", "push the mail log", "keep", "y"), "/commit")
 	wants(t, b.get("/commit"), http.StatusOK, "No Changes Pending", "Success - Your changes have been committed.")
-	running := logs.Section.Get(s.box.Config.Committed())
+	running := logs.Section.Get(s.appliance.Config.Committed())
 	if l := running.Find("Mail_Log"); l == nil || l.Push.Host != "10.44.167.30" || l.Push.Protocol != "tcp" || l.File != "mail" {
 		t.Errorf("committed: %+v", l)
 	}
-	if last, _ := s.box.Config.Last(); last.User != "admin" || last.Comment != "push the mail log" {
+	if last, _ := s.appliance.Config.Last(); last.User != "admin" || last.Comment != "push the mail log" {
 		t.Errorf("%+v", last)
 	}
 	if n := len(s.logged("system_logs", "User admin commit changes: push the mail log")); n != 1 {
@@ -361,7 +361,7 @@ func TestAlertSettings(t *testing.T) {
 	}
 	wants(t, b.post(alertsPath+"/settings", "from", "nobody", "initial", "x", "maximum", "600", "stored", "y"), http.StatusUnprocessableEntity,
 		`id="from-trouble"`, `id="initial-trouble"`, `value="600">`, `id="stored-trouble"`)
-	s.box.Alerts.Raise(alert.System, alert.Critical, "Something <b>broke</b>")
+	s.appliance.Alerts.Raise(alert.System, alert.Critical, "Something <b>broke</b>")
 	wants(t, b.get(alertsPath), http.StatusOK, "Stored Alerts", "System", "Critical", "Something &lt;b&gt;broke&lt;/b&gt;")
 }
 
@@ -392,7 +392,7 @@ func TestRolesOfLogsAndAlerts(t *testing.T) {
 			wants(t, b.post(target, "log", "status"), http.StatusForbidden)
 		}
 	}
-	if _, changes := s.box.Config.Last(); len(changes) > 1 {
+	if _, changes := s.appliance.Config.Last(); len(changes) > 1 {
 		t.Errorf("%v", changes)
 	}
 }

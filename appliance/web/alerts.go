@@ -49,7 +49,7 @@ func (s *site) showAlerts(v *visit) error {
 	}
 	from, support := set.From, "Disabled"
 	if from == "" {
-		from = "alert@" + s.box.Hostname() + " (the system default)"
+		from = "alert@" + s.appliance.Hostname() + " (the system default)"
 	}
 	if set.AutoSupport {
 		support = "Enabled"
@@ -64,10 +64,10 @@ func (s *site) showAlerts(v *visit) error {
 		{"Alerts Stored in the System", grouped(int64(set.Stored))},
 		{"AutoSupport", support},
 	}
-	for _, a := range s.box.Alerts.Alerts() {
+	for _, a := range s.appliance.Alerts.Alerts() {
 		row := alertRow{s.moment(a.Time), string(a.Class), string(a.Severity), a.Text, ""}
 		if a.Repeats != nil {
-			row.Repeats = strings.TrimSpace(a.Repeats.In(s.box.Zone()))
+			row.Repeats = strings.TrimSpace(a.Repeats.In(s.appliance.Zone()))
 		}
 		view.Alerts = append(view.Alerts, row)
 	}
@@ -246,7 +246,7 @@ func (s *site) showAlertSettings(v *visit) error {
 	v.title = alertSettingsTitle
 	return s.show(v, "alertform.html", alertForm{
 		From: set.From, Initial: fmt.Sprint(set.Initial), Maximum: fmt.Sprint(set.Maximum), Stored: fmt.Sprint(set.Stored),
-		AutoSupport: set.AutoSupport, Copy: set.AutoSupportCopy, Default: "alert@" + s.box.Hostname(), Vendor: alert.VendorAddress,
+		AutoSupport: set.AutoSupport, Copy: set.AutoSupportCopy, Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
 	})
 }
 
@@ -254,7 +254,7 @@ func (s *site) saveAlertSettings(v *visit) error {
 	p := v.PostForm
 	f := alertForm{
 		From: trimmed(p, "from"), Initial: trimmed(p, "initial"), Maximum: trimmed(p, "maximum"), Stored: trimmed(p, "stored"),
-		AutoSupport: p.Get("autosupport") != "", Copy: p.Get("copy") != "", Default: "alert@" + s.box.Hostname(), Vendor: alert.VendorAddress,
+		AutoSupport: p.Get("autosupport") != "", Copy: p.Get("copy") != "", Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
 	}
 	v.title = alertSettingsTitle
 	if f.Trouble = f.troubles(alert.Section.Get(v.session.draft)); len(f.Trouble) > 0 {

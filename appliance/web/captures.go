@@ -74,7 +74,7 @@ type captureFile struct {
 }
 
 func (s *site) captureNow() (captureNow, capture.Status) {
-	st := s.box.Captures.Status(capture.GUI)
+	st := s.appliance.Captures.Status(capture.GUI)
 	now := captureNow{
 		Running: st.Running, Duration: capture.FormatDuration(st.Elapsed.Truncate(time.Second)), File: st.File,
 		Size: size(st.Size), Packets: grouped(int64(st.Packets)), Dropped: grouped(int64(st.Dropped)),
@@ -108,7 +108,7 @@ func (s *site) captureList(v *visit) error {
 
 func (s *site) showCaptures(v *visit) error {
 	now, st := s.captureNow()
-	settings := s.box.Captures.Settings()
+	settings := s.appliance.Captures.Settings()
 	if st.Running {
 		settings = st.Settings
 	}
@@ -121,17 +121,17 @@ func (s *site) showCaptures(v *visit) error {
 
 func (s *site) captureFiles() (captureFiles, error) {
 	var view captureFiles
-	list, err := s.box.Captures.Files(capture.GUI)
+	list, err := s.appliance.Captures.Files(capture.GUI)
 	if err != nil {
 		return view, err
 	}
 	for _, f := range list {
 		view.Files = append(view.Files, captureFile{
-			Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime()), Bytes: f.Size(), Growing: s.box.Captures.Growing(f.Name()),
+			Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime()), Bytes: f.Size(), Growing: s.appliance.Captures.Growing(f.Name()),
 		})
 	}
 	slices.SortStableFunc(view.Files, func(a, b captureFile) int { return strings.Compare(b.Name, a.Name) }) // the newest first
-	used, quota := s.box.Files.Usage()
+	used, quota := s.appliance.Files.Usage()
 	view.Used = size(used)
 	if quota > 0 {
 		view.Quota = size(quota)
@@ -162,14 +162,14 @@ func settingRows(s capture.Settings) []captureSetting {
 
 func (s *site) startCapture(v *visit) error {
 	owner := capture.Owner{Side: capture.GUI}
-	if _, err := s.box.Captures.Start(v.Context(), owner); err != nil {
+	if _, err := s.appliance.Captures.Start(v.Context(), owner); err != nil {
 		return v.sorry(capturePage.Path, startRefusal(err))
 	}
 	return v.done(capturePage.Path, "Success - Packet Capture has started.")
 }
 
 func (s *site) stopCapture(v *visit) error {
-	st, err := s.box.Captures.Stop(capture.GUI)
+	st, err := s.appliance.Captures.Stop(capture.GUI)
 	switch {
 	case errors.Is(err, capture.ErrNotRunning):
 		return v.sorry(capturePage.Path, refuse(http.StatusConflict, "The packet capture has ended already."))
@@ -206,14 +206,14 @@ func startRefusal(err error) error {
 // storedCapture opens a file of the page's list. Any other name is not found, whatever
 // is in it.
 func (s *site) storedCapture(name string) (*files.File, fs.FileInfo, error) {
-	list, err := s.box.Captures.Files(capture.GUI)
+	list, err := s.appliance.Captures.Files(capture.GUI)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !slices.ContainsFunc(list, func(f fs.FileInfo) bool { return f.Name() == name }) {
 		return nil, nil, errNoCapture
 	}
-	f, err := s.box.Files.OpenFile(path.Join(files.Diagnostic, name), 0)
+	f, err := s.appliance.Files.OpenFile(path.Join(files.Diagnostic, name), 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, errNoCapture
 	}
@@ -277,7 +277,7 @@ const maxNames = maxHeader / 2
 // chosen are the files of the page's list that a request names; a refusal where none of
 // them can be deleted, or one still grows.
 func (s *site) chosen(v *visit) ([]captureFile, error) {
-	list, err := s.box.Captures.Files(capture.GUI)
+	list, err := s.appliance.Captures.Files(capture.GUI)
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +285,7 @@ func (s *site) chosen(v *visit) ([]captureFile, error) {
 	for _, f := range list {
 		switch {
 		case !slices.Contains(v.Form["file"], f.Name()):
-		case s.box.Captures.Growing(f.Name()):
+		case s.appliance.Captures.Growing(f.Name()):
 			return nil, refuse(http.StatusConflict, "%s belongs to the capture in progress. Stop the capture first.", f.Name())
 		default:
 			chosen = append(chosen, captureFile{Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime())})
@@ -315,7 +315,7 @@ func (s *site) deleteFiles(v *visit) error {
 	}
 	gone := 0
 	for _, f := range list {
-		err := s.box.Files.Remove(path.Join(files.Diagnostic, f.Name))
+		err := s.appliance.Files.Remove(path.Join(files.Diagnostic, f.Name))
 		if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
 			continue
 		}

@@ -19,7 +19,7 @@ const capturesPath = "/help_and_support/packet_capture"
 // store puts a file among the captures.
 func (s *stand) store(name string, data []byte) {
 	s.t.Helper()
-	if err := s.box.Files.WriteFile(path.Join(files.Diagnostic, name), data); err != nil {
+	if err := s.appliance.Files.WriteFile(path.Join(files.Diagnostic, name), data); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -74,15 +74,15 @@ func TestAnIdlePageLearnsOfACapture(t *testing.T) { // B15
 func TestAnEndThatWasSetUpIsNoTrouble(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
-	set := s.box.Captures.Settings()
+	set := s.appliance.Captures.Settings()
 	set.Duration = time.Minute
-	if err := s.box.Captures.SetSettings(set); err != nil {
+	if err := s.appliance.Captures.SetSettings(set); err != nil {
 		t.Fatal(err)
 	}
 	b.post(capturesPath + "/start")
 	b.get(capturesPath) // which shows the notice
 	s.clock.Advance(time.Minute)
-	if st, err := s.box.Captures.Stop(capture.GUI); st.Reason != capture.DurationReached && err == nil { // which waits for its end
+	if st, err := s.appliance.Captures.Stop(capture.GUI); st.Reason != capture.DurationReached && err == nil { // which waits for its end
 		t.Fatalf("%+v", st)
 	}
 	wants(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last role="status">The last capture ended: its time was over.`)
@@ -103,7 +103,7 @@ func TestThePageShowsNoOtherCaptures(t *testing.T) { // B20, B22
 	for side, where := range map[capture.Side]string{
 		capture.CLI: "with the command packetcapture", capture.TCPDump: "in the menu tcpdump of the command line",
 	} {
-		if _, err := s.box.Captures.Start(t.Context(), capture.Owner{Side: side}); err != nil {
+		if _, err := s.appliance.Captures.Start(t.Context(), capture.Owner{Side: side}); err != nil {
 			t.Fatal(err)
 		}
 		w := b.get(capturesPath)
@@ -112,11 +112,11 @@ func TestThePageShowsNoOtherCaptures(t *testing.T) { // B20, B22
 		}
 		leads(t, b.post(capturesPath+"/start"), capturesPath)
 		wants(t, b.get(capturesPath), http.StatusOK, "A packet capture that was started "+where+" is in progress. Only one capture can run at a time: it must be stopped there first.")
-		st, err := s.box.Captures.Stop(side)
+		st, err := s.appliance.Captures.Stop(side)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.box.Files.Remove(path.Join(files.Diagnostic, st.File)); err != nil {
+		if err := s.appliance.Files.Remove(path.Join(files.Diagnostic, st.File)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -144,7 +144,7 @@ func TestNoNameLeadsOutOfTheDirectory(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
 	s.store("a.cap", []byte("x"))
-	if err := s.box.Files.WriteFile("data/pub/secret.cap", []byte("secret")); err != nil {
+	if err := s.appliance.Files.WriteFile("data/pub/secret.cap", []byte("secret")); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{
@@ -164,7 +164,7 @@ func TestNoNameLeadsOutOfTheDirectory(t *testing.T) {
 		leads(t, b.post(capturesPath+"/delete", "file", unescaped(name)), capturesPath)
 	}
 	for _, name := range []string{"data/pub/secret.cap", "data/pub/diagnostic/a.cap"} {
-		if _, err := s.box.Files.Stat(name); err != nil {
+		if _, err := s.appliance.Files.Stat(name); err != nil {
 			t.Error(err)
 		}
 	}
@@ -204,7 +204,7 @@ func TestTheFileThatGrowsIsNotDeleted(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
 	b.post(capturesPath + "/start")
-	running := s.box.Captures.Status(capture.GUI).File
+	running := s.appliance.Captures.Status(capture.GUI).File
 	for _, method := range []string{"GET", "POST"} {
 		leads(t, b.request(method, capturesPath+"/delete?file="+running, nil, nil), capturesPath)
 		wants(t, b.get(capturesPath), http.StatusOK, "belongs to the capture in progress. Stop the capture first.", running)
@@ -234,7 +234,7 @@ func TestTheSettingsAreEdited(t *testing.T) { // B12, B13, B18
 func TestBadSettingsAreRefusedBesideTheirFields(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
-	old := s.box.Captures.Settings()
+	old := s.appliance.Captures.Settings()
 	good := map[string]string{"size": "20", "duration": "size", "interface": "Data 1", "filter": ""}
 	for _, c := range []struct {
 		field, value string
@@ -270,7 +270,7 @@ func TestBadSettingsAreRefusedBesideTheirFields(t *testing.T) {
 		}
 		wants(t, b.request("POST", capturesPath+"/settings", form, nil), http.StatusUnprocessableEntity, "Some settings are not valid.", c.says)
 	}
-	if got := s.box.Captures.Settings(); got.SizeMB != old.SizeMB || got.Filter.Kind != old.Filter.Kind {
+	if got := s.appliance.Captures.Settings(); got.SizeMB != old.SizeMB || got.Filter.Kind != old.Filter.Kind {
 		t.Errorf("%+v", got)
 	}
 }
@@ -288,7 +288,7 @@ func TestWhatAnUnusedChoiceHadIsNotEntered(t *testing.T) {
 	b := s.login("admin")
 	leads(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "ports", "25"), capturesPath)
 	leads(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "", "ports", "25"), capturesPath)
-	if f := s.box.Captures.Settings().Filter; f.Kind != capture.NoFilter || len(f.Ports) != 1 {
+	if f := s.appliance.Captures.Settings().Filter; f.Kind != capture.NoFilter || len(f.Ports) != 1 {
 		t.Errorf("%+v", f)
 	}
 }

@@ -37,7 +37,7 @@ func (s *site) showCommit(v *visit, status int, c commitView) error {
 	for _, d := range v.session.draft.Changes() {
 		c.Changes = appendChange(c.Changes, d, 0)
 	}
-	c.MayKeep = !s.box.Product.Version.Before(product.Version{Major: 8, Minor: 5})
+	c.MayKeep = !s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
 	c.May = mayCommit(v)
 	return s.render(v, status, "commit.html", c)
 }
@@ -115,16 +115,16 @@ func (s *site) commit(v *visit) error {
 	if c.Trouble != "" {
 		return s.showCommit(v, http.StatusUnprocessableEntity, c)
 	}
-	keep := v.PostForm.Get("keep") != "" || s.box.Product.Version.Before(product.Version{Major: 8, Minor: 5})
+	keep := v.PostForm.Get("keep") != "" || s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
 	a := v.session.account
-	_, err := s.box.Config.Commit(v.Context(), v.session.draft, config.Change{User: a.Name, Comment: comment, Rollback: keep})
+	_, err := s.appliance.Config.Commit(v.Context(), v.session.draft, config.Change{User: a.Name, Comment: comment, Rollback: keep})
 	if err != nil {
 		if c.Trouble = commitTrouble(err); c.Trouble == "" {
 			return err
 		}
 		return s.showCommit(v, http.StatusConflict, c)
 	}
-	s.box.Log(appliance.SystemLog, appliance.Information,
+	s.appliance.Log(appliance.SystemLog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s commit changes: %s", v.session.login.ID(), a.Name, comment))
 	return v.done(commitPage.Path, "Success - Your changes have been committed.")
 }

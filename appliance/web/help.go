@@ -94,7 +94,7 @@ type finding struct {
 }
 
 func (s *site) showHelp(v *visit) error {
-	list := topicsOf(s.box.Product.Version)
+	list := topicsOf(s.appliance.Product.Version)
 	if name := v.FormValue("topic"); name != "" {
 		i := slices.IndexFunc(list, func(t topic) bool { return t.Name == name })
 		if i < 0 {

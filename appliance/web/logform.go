@@ -39,9 +39,9 @@ type logMethod struct {
 
 func (s *site) newLogForm(sub logs.Subscription, fresh bool) logForm {
 	f := logForm{
-		S: sub, New: fresh, Kinds: logs.Kinds(s.box.Product.Version), Kind: sub.Type.Kind(), Levels: logs.Levels(),
+		S: sub, New: fresh, Kinds: logs.Kinds(s.appliance.Product.Version), Kind: sub.Type.Kind(), Levels: logs.Levels(),
 		Facilities: syslog.Facilities(), Days: logs.Weekdays(), HasSecret: sub.Remote.Password != "",
-		Since11: !s.box.Product.Version.Before(product.Version{Major: 11}),
+		Since11: !s.appliance.Product.Version.Before(product.Version{Major: 11}),
 		Text:    logTexts(sub), Schedule: sub.Schedule,
 	}
 	if sub.Method.Carries() {
@@ -121,7 +121,7 @@ func (s *site) showEditLog(v *visit) error {
 
 func (s *site) addLog(v *visit) error {
 	kind := logs.Type(v.PostForm.Get("type")).Kind()
-	if !slices.ContainsFunc(logs.Kinds(s.box.Product.Version), func(k logs.Kind) bool { return k.Type == kind.Type }) {
+	if !slices.ContainsFunc(logs.Kinds(s.appliance.Product.Version), func(k logs.Kind) bool { return k.Type == kind.Type }) {
 		return refuse(http.StatusBadRequest, "There is no such log type.")
 	}
 	return s.putLog(v, logs.NewSubscription("", kind), true)

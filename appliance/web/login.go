@@ -94,10 +94,10 @@ func (s *site) showLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
-	d.Title, d.Hostname, d.Product = "Log In", s.box.Hostname(), s.box.Product.Name()
-	d.Banner, d.Assets, d.Referrer = s.box.AdminAccess().Banner, assetPaths(), local(d.Referrer)
+	d.Title, d.Hostname, d.Product = "Log In", s.appliance.Hostname(), s.appliance.Product.Name()
+	d.Banner, d.Assets, d.Referrer = s.appliance.AdminAccess().Banner, assetPaths(), local(d.Referrer)
 	if err := execute(w, status, "login.html", d); err != nil {
-		s.box.Logger.Error("a page failed", "path", "/login", "err", err)
+		s.appliance.Logger.Error("a page failed", "path", "/login", "err", err)
 		s.plainError(w, nil, http.StatusInternalServerError, internalText)
 	}
 }
@@ -122,19 +122,19 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	}
 	name, passphrase := r.PostForm.Get("username"), r.PostForm.Get("password")
 	again := loginData{Username: name, Referrer: r.PostForm.Get("referrer")}
-	if !s.box.Guard.Admit(from) {
+	if !s.appliance.Guard.Admit(from) {
 		again.Trouble = "There were too many failed attempts from your address. Try again later."
 		s.loginForm(w, http.StatusTooManyRequests, again)
 		return
 	}
-	account, err := s.box.Users.Verify(name, passphrase)
+	account, err := s.appliance.Users.Verify(name, passphrase)
 	if err != nil {
 		s.denied(r, name, from)
 		again.Trouble = "The username or the passphrase is not correct."
 		s.loginForm(w, http.StatusForbidden, again)
 		return
 	}
-	s.box.Guard.Succeeded(from)
+	s.appliance.Guard.Succeeded(from)
 	if c, err := r.Cookie(cookieName(r)); err == nil { // of an earlier login in this browser
 		if old := s.sessions.find(c.Value, from, false); old != nil {
 			s.endSession(old)
@@ -147,7 +147,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	s.loggedIn(account, from, session, r)
 	setCookie(w, r, session.id+session.secret)
 	to := local(again.Referrer)
-	if text := s.box.AdminAccess().Welcome; text != "" {
+	if text := s.appliance.AdminAccess().Welcome; text != "" {
 		session.tell(to, notice{Text: text})
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
@@ -163,26 +163,26 @@ func how(r *http.Request) string {
 
 // denied notes a failure, and holds the answer back.
 func (s *site) denied(r *http.Request, name string, from netip.Addr) {
-	delay, blocked := s.box.Guard.Failed(from)
+	delay, blocked := s.appliance.Guard.Failed(from)
 	quoted := fmt.Sprintf("%.64q", name) // a stranger chose it
-	s.box.Log(appliance.AuthenticationLog, appliance.Information,
+	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
 		fmt.Sprintf("An authentication attempt by the user %s from %v failed %s.", quoted[1:len(quoted)-1], from, how(r)))
 	if blocked {
-		s.box.Log(appliance.AuthenticationLog, appliance.Warning,
+		s.appliance.Log(appliance.AuthenticationLog, appliance.Warning,
 			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", from))
 	}
-	_ = s.box.Clock.Sleep(r.Context(), delay) // who does not wait hears nothing
+	_ = s.appliance.Clock.Sleep(r.Context(), delay) // who does not wait hears nothing
 }
 
 // loggedIn notes a login (logs.md 3.5).
 func (s *site) loggedIn(a users.Account, from netip.Addr, session *session, r *http.Request) {
 	privilege := a.Role.Groups()[0]
-	s.box.Log(appliance.AuthenticationLog, appliance.Information,
+	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
 		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s %s.", a.Name, from, privilege, how(r)))
-	s.box.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("login:%v user:%s session:%s", from, a.Name, session.id))
-	if modernLogs(s.box) {
+	s.appliance.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("login:%v user:%s session:%s", from, a.Name, session.id))
+	if modernLogs(s.appliance) {
 		protocol := strings.TrimPrefix(strings.TrimSuffix(how(r), " connection"), "using an ")
-		s.box.Log(appliance.GUILog, appliance.Information,
+		s.appliance.Log(appliance.GUILog, appliance.Information,
 			fmt.Sprintf("SourceIP:%v Destination:/login Username:%s Privilege:%s session:%s Action: The %s session has been established successfully.",
 				from, a.Name, privilege, session.id, protocol))
 	}
@@ -190,7 +190,7 @@ func (s *site) loggedIn(a users.Account, from netip.Addr, session *session, r *h
 
 func (s *site) endSession(old *session) {
 	if s.sessions.end(old) {
-		s.box.Log(appliance.AuthenticationLog, appliance.Information,
+		s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
 			fmt.Sprintf("logout:%v user:%s session:%s", old.from, old.account.Name, old.id))
 	}
 }

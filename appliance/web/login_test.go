@@ -124,7 +124,7 @@ func TestASessionEndsWhenNobodyDoesAnything(t *testing.T) {
 	// What refreshes itself is nobody doing something.
 	wants(t, b.get("/help_and_support/packet_capture/status"), http.StatusOK, `"running":false`)
 	s.clock.Advance(time.Minute)
-	if n := len(s.box.Logins.List()); n != 0 {
+	if n := len(s.appliance.Logins.List()); n != 0 {
 		t.Errorf("%d logins are left", n)
 	}
 	leads(t, b.get("/monitor/system_status"), "/login")
@@ -177,7 +177,7 @@ func TestPendingChangesAreNotLostWithoutAQuestion(t *testing.T) {
 func TestTheTimeoutIsTheConfiguredOne(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
-	err := appliance.Access.CommitNow(t.Context(), s.box.Config, nil, config.Change{}, func(a *appliance.AdminAccess) error { a.WebTimeout = 5; return nil })
+	err := appliance.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *appliance.AdminAccess) error { a.WebTimeout = 5; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestASessionEndsWithItsAccount(t *testing.T) {
 	s := newStand(t)
 	change := func(f func(*users.Account)) {
 		t.Helper()
-		err := users.Section.CommitNow(t.Context(), s.box.Config, nil, config.Change{}, func(a *users.Accounts) error { f(a.Find("joe")); return nil })
+		err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.Accounts) error { f(a.Find("joe")); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func TestTheEndOfASessionIsLoggedWhoeverEndsIt(t *testing.T) { // logs.md 3.5
 	s := newStand(t)
 	s.addUser("joe", users.Operator)
 	joe := s.login("joe")
-	err := users.Section.CommitNow(t.Context(), s.box.Config, nil, config.Change{}, func(a *users.Accounts) error {
+	err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.Accounts) error {
 		a.List = slices.DeleteFunc(a.List, func(a users.Account) bool { return a.Name == "joe" })
 		return nil
 	})
@@ -251,7 +251,7 @@ func TestFailedLoginsAreSlowedDownAndBlocked(t *testing.T) {
 		t.Error("the answers were not held back")
 	}
 	wants(t, b.post("/login", "username", "admin", "password", "ironport"), http.StatusTooManyRequests, "too many failed attempts")
-	if s.box.Guard.Admit(netip.MustParseAddr(address)) {
+	if s.appliance.Guard.Admit(netip.MustParseAddr(address)) {
 		t.Error("ssh still admits the address")
 	}
 	s.clock.Advance(16 * time.Minute)
@@ -305,7 +305,7 @@ func TestEveryAnswerHasThePolicies(t *testing.T) {
 func TestWhoeverIsNotAdmittedSeesNothing(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
-	err := appliance.Access.CommitNow(t.Context(), s.box.Config, nil, config.Change{}, func(a *appliance.AdminAccess) error {
+	err := appliance.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *appliance.AdminAccess) error {
 		a.Restricted, a.Allowed = true, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		return nil
 	})

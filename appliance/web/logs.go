@@ -57,7 +57,7 @@ type logRow struct {
 
 func (s *site) showLogs(v *visit) error {
 	list := logList{May: slices.Contains(operators, v.role())}
-	running := logs.Section.Get(s.box.Config.Committed())
+	running := logs.Section.Get(s.appliance.Config.Committed())
 	for _, l := range logs.Section.Get(v.session.draft).List {
 		how := methodTitle(l.Method)
 		switch {
@@ -107,7 +107,7 @@ func (s *site) rollLogs(v *visit) error {
 	if len(names) == 0 {
 		return v.sorry(logsPage.Path, refuse(http.StatusBadRequest, "Choose the logs to roll over."))
 	}
-	if err := s.box.Logs.Rollover(v.Context(), names...); errors.Is(err, logs.ErrNoSubscription) {
+	if err := s.appliance.Logs.Rollover(v.Context(), names...); errors.Is(err, logs.ErrNoSubscription) {
 		return v.sorry(logsPage.Path, refuse(http.StatusNotFound, "A log that you chose does not exist yet, or no more. It can be rolled over once it is committed."))
 	} else if err != nil {
 		return err
@@ -124,14 +124,14 @@ type logFileList struct {
 // logFiles are the files of a subscription that is committed.
 func (s *site) logFiles(v *visit) (name string, list []fs.FileInfo, err error) {
 	name = v.PathValue("name")
-	running := logs.Section.Get(s.box.Config.Committed())
+	running := logs.Section.Get(s.appliance.Config.Committed())
 	if running.Find(name) == nil {
 		return "", nil, errNoLog
 	}
-	if err := s.box.Logs.Flush(v.Context(), name); err != nil && !errors.Is(err, logs.ErrNoSubscription) {
+	if err := s.appliance.Logs.Flush(v.Context(), name); err != nil && !errors.Is(err, logs.ErrNoSubscription) {
 		return "", nil, err
 	}
-	entries, err := s.box.Files.ReadDir(path.Join(files.Pub, name))
+	entries, err := s.appliance.Files.ReadDir(path.Join(files.Pub, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", nil, err
 	}
@@ -169,7 +169,7 @@ func (s *site) downloadLog(v *visit) error {
 	if !slices.ContainsFunc(list, func(f fs.FileInfo) bool { return f.Name() == file }) {
 		return refuse(http.StatusNotFound, "There is no such log file. It may have been rolled over.")
 	}
-	f, err := s.box.Files.OpenFile(path.Join(files.Pub, name, file), 0)
+	f, err := s.appliance.Files.OpenFile(path.Join(files.Pub, name, file), 0)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type systemView struct {
 type loginRow struct{ User, Role, From, What, In, Idle string }
 
 func (s *site) showStatus(v *visit) error {
-	b := s.box
+	b := s.appliance
 	now, up := b.Now(), b.Started()
 	used, quota := b.Files.Usage()
 	view := systemView{Facts: [][2]string{
@@ -82,7 +82,7 @@ func (s *site) showInterfaces(v *visit) error {
 		prefixes, _ := i.Prefixes() // what is wrong with it shows when it is committed
 		view.List = append(view.List, interfaceRow{i.Name, prefixList(prefixes), i.Jack, i.Hostname, orNone(strings.Join(on, ", "))})
 	}
-	for _, n := range s.box.Net.Interfaces() {
+	for _, n := range s.appliance.Net.Interfaces() {
 		row, err := s.portRow(n)
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func (s *site) showInterfaces(v *visit) error {
 }
 
 func (s *site) portRow(n network.Interface) (portRow, error) {
-	c, err := s.box.Net.Counters(n.Name)
+	c, err := s.appliance.Net.Counters(n.Name)
 	if err != nil {
 		return portRow{}, fmt.Errorf("counters of %s: %w", n.Name, err)
 	}

@@ -52,7 +52,7 @@ func (s *site) secureURL(r *http.Request) string {
 }
 
 func (s *site) interfaces() []appliance.IPInterface {
-	return appliance.Interfaces.Get(s.box.Config.Committed()).List
+	return appliance.Interfaces.Get(s.appliance.Config.Committed()).List
 }
 
 // has reports whether an interface has an address.
@@ -72,7 +72,7 @@ func arrival(r *http.Request) netip.Addr {
 
 // isOurs reports whether a name is one that leads to this appliance.
 func (s *site) isOurs(name string) bool {
-	if strings.EqualFold(name, "localhost") || isHostName(name) && strings.EqualFold(name, s.box.Hostname()) {
+	if strings.EqualFold(name, "localhost") || isHostName(name) && strings.EqualFold(name, s.appliance.Hostname()) {
 		return true
 	}
 	return slices.ContainsFunc(s.interfaces(), func(i appliance.IPInterface) bool {

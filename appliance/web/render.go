@@ -111,8 +111,8 @@ type frame struct {
 func (s *site) render(v *visit, status int, name string, data any) error {
 	a := v.session.account
 	f := frame{
-		Title: cmp.Or(v.title, v.page.Title), Hostname: s.box.Hostname(), User: a.Name, Role: string(a.Role),
-		Bar: menus(barMenus, a.Role, s.box.Product.Version), Right: menus(rightMenus, a.Role, s.box.Product.Version),
+		Title: cmp.Or(v.title, v.page.Title), Hostname: s.appliance.Hostname(), User: a.Name, Role: string(a.Role),
+		Bar: menus(barMenus, a.Role, s.appliance.Product.Version), Right: menus(rightMenus, a.Role, s.appliance.Product.Version),
 		Here: v.page.Path, Pending: v.session.draft.Pending(), MayEdit: commitPage.allows(a.Role),
 		Notice: v.session.heard(v.URL.EscapedPath()), Assets: assetPaths(), Data: data,
 	}

@@ -19,7 +19,7 @@ import (
 
 // Options are what a Server needs. Box and Certificate are required.
 type Options struct {
-	Box         *appliance.Appliance
+	Appliance         *appliance.Appliance
 	Certificate tls.Certificate
 	// Outside is where, outside the appliance's network, the door to HTTPS is; false
 	// means that there is none. Browsers that come in by the door to HTTP are sent
@@ -53,7 +53,7 @@ func New(o Options) *Server {
 	if o.Outside == nil {
 		o.Outside = func() (netip.AddrPort, bool) { return netip.AddrPort{}, false }
 	}
-	return &Server{o: o, words: &words{o.Box.Entropy.Stream("web")}}
+	return &Server{o: o, words: &words{o.Appliance.Entropy.Stream("web")}}
 }
 
 // Name is the process's, as tcpservices prints it (B35).
@@ -92,7 +92,7 @@ func (s *Server) Start(ctx context.Context) error {
 		ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ConnState:   r.count,
 		BaseContext: func(net.Listener) context.Context { return life },
-		ErrorLog:    log.New(&complaints{s.o.Box}, "", 0),
+		ErrorLog:    log.New(&complaints{s.o.Appliance}, "", 0),
 		Protocols:   new(http.Protocols),
 	}
 	r.http.Protocols.SetHTTP1(true)
@@ -103,13 +103,13 @@ func (s *Server) Start(ctx context.Context) error {
 		{appliance.HTTPService, r.http.Serve},
 		{appliance.HTTPSService, func(l net.Listener) error { return r.http.ServeTLS(l, "", "") }},
 	} {
-		ln, err := s.o.Box.ListenService(ctx, l.port)
+		ln, err := s.o.Appliance.ListenService(ctx, l.port)
 		if err != nil {
 			return errors.Join(err, r.stop(ctx))
 		}
 		r.wg.Go(func() {
 			if err := l.serve(ln); !errors.Is(err, http.ErrServerClosed) {
-				s.o.Box.Logger.Error("the page is no longer served", "err", err)
+				s.o.Appliance.Logger.Error("the page is no longer served", "err", err)
 			}
 		})
 	}
@@ -122,7 +122,7 @@ func (s *Server) Start(ctx context.Context) error {
 
 // announce writes where the process listens to its log (logs.md 3.5).
 func (s *Server) announce() {
-	for _, i := range appliance.Interfaces.Get(s.o.Box.Config.Committed()).List {
+	for _, i := range appliance.Interfaces.Get(s.o.Appliance.Config.Committed()).List {
 		for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
 			if !a.IsValid() {
 				continue
@@ -139,7 +139,7 @@ func (s *Server) announce() {
 	}
 }
 
-func (s *Server) log(text string) { s.o.Box.Log(appliance.GUILog, appliance.Information, text) }
+func (s *Server) log(text string) { s.o.Appliance.Log(appliance.GUILog, appliance.Information, text) }
 
 // count keeps count of connections, and ends those for which there is no room.
 func (r *run) count(c net.Conn, state http.ConnState) {
@@ -204,15 +204,15 @@ func (r *run) stop(ctx context.Context) error {
 }
 
 // complaints takes what net/http has to say of connections.
-type complaints struct{ box *appliance.Appliance }
+type complaints struct{ appliance *appliance.Appliance }
 
 func (c *complaints) Write(p []byte) (int, error) {
 	text := strings.TrimSpace(string(p))
 	if rest, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
 		client, why, _ := strings.Cut(rest, ": ")
-		c.box.Log(appliance.GUILog, appliance.Warning, fmt.Sprintf("SSL error with client %s - %s", client, why))
+		c.appliance.Log(appliance.GUILog, appliance.Warning, fmt.Sprintf("SSL error with client %s - %s", client, why))
 		return len(p), nil
 	}
-	c.box.Logger.Warn("page", "complaint", text)
+	c.appliance.Logger.Warn("page", "complaint", text)
 	return len(p), nil
 }

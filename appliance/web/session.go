@@ -93,7 +93,7 @@ func (s *session) heard(path string) notice {
 
 // sessions are those of a run.
 type sessions struct {
-	box    *appliance.Appliance
+	appliance    *appliance.Appliance
 	words  *words
 	timers clock.Group // of idle sessions
 
@@ -101,21 +101,21 @@ type sessions struct {
 	open map[string]*session // by id
 }
 
-func newSessions(box *appliance.Appliance, w *words) *sessions {
-	return &sessions{box: box, words: w, open: map[string]*session{}}
+func newSessions(app *appliance.Appliance, w *words) *sessions {
+	return &sessions{appliance: app, words: w, open: map[string]*session{}}
 }
 
 // limit is how long a session may be idle.
 func (l *sessions) limit() time.Duration {
-	return time.Duration(l.box.AdminAccess().WebTimeout) * time.Minute
+	return time.Duration(l.appliance.AdminAccess().WebTimeout) * time.Minute
 }
 
 // begin makes the session of a new login, with an id and a secret of its own.
 func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 	s := &session{
 		id: l.words.word(idLength), secret: l.words.word(secretLength),
-		account: account, from: from, login: l.box.Logins.Open(account, from, "gui"),
-		draft: l.box.Config.Edit(), touched: l.box.Clock.Mark(),
+		account: account, from: from, login: l.appliance.Logins.Open(account, from, "gui"),
+		draft: l.appliance.Config.Edit(), touched: l.appliance.Clock.Mark(),
 	}
 	l.mu.Lock()
 	var idlest *session
@@ -148,7 +148,7 @@ func (l *sessions) watch(s *session, d time.Duration) {
 	if s.over {
 		return
 	}
-	s.stop = l.timers.AfterFunc(l.box.Clock, d, func() {
+	s.stop = l.timers.AfterFunc(l.appliance.Clock, d, func() {
 		if left := l.limit() - l.idle(s); left > 0 {
 			l.watch(s, left)
 			return
@@ -157,7 +157,7 @@ func (l *sessions) watch(s *session, d time.Duration) {
 	})
 }
 
-func (l *sessions) idle(s *session) time.Duration { return l.box.Clock.Since(s.lastTouch()) }
+func (l *sessions) idle(s *session) time.Duration { return l.appliance.Clock.Since(s.lastTouch()) }
 
 // find returns the session of a cookie. active says that the user does something.
 func (l *sessions) find(cookie string, from netip.Addr, active bool) *session {
@@ -169,7 +169,7 @@ func (l *sessions) find(cookie string, from netip.Addr, active bool) *session {
 	s := l.open[id]
 	l.mu.Unlock()
 	if s == nil || subtle.ConstantTimeCompare([]byte(s.secret), []byte(secret)) != 1 {
-		l.box.Log(appliance.GUILog, appliance.Information, fmt.Sprintf("Session %s from %v not found", id, from))
+		l.appliance.Log(appliance.GUILog, appliance.Information, fmt.Sprintf("Session %s from %v not found", id, from))
 		return nil
 	}
 	switch {
@@ -182,7 +182,7 @@ func (l *sessions) find(cookie string, from netip.Addr, active bool) *session {
 	}
 	if active {
 		s.mu.Lock()
-		s.touched = l.box.Clock.Mark()
+		s.touched = l.appliance.Clock.Mark()
 		s.mu.Unlock()
 		s.login.Touch()
 	}
@@ -191,14 +191,14 @@ func (l *sessions) find(cookie string, from netip.Addr, active bool) *session {
 
 // unchanged reports whether the account still is what it was at the login.
 func (l *sessions) unchanged(s *session) bool {
-	committed := l.box.Config.Committed()
+	committed := l.appliance.Config.Committed()
 	s.mu.Lock()
 	known := s.checked == committed
 	s.mu.Unlock()
 	if known {
 		return true
 	}
-	now, ok := l.box.Users.Lookup(s.account.Name)
+	now, ok := l.appliance.Users.Lookup(s.account.Name)
 	if !ok || now.Locked || now.Hash != s.account.Hash || now.Role != s.account.Role {
 		return false
 	}
@@ -238,13 +238,13 @@ func (l *sessions) expel(s *session, why string) {
 		return
 	}
 	name := s.account.Name
-	if modernLogs(l.box) {
-		l.box.Log(appliance.GUILog, appliance.Information,
+	if modernLogs(l.appliance) {
+		l.appliance.Log(appliance.GUILog, appliance.Information,
 			fmt.Sprintf("Action: User %s logged out from session %s beacuse of %s", name, s.id, why)) //nolint:misspell // as AsyncOS spells it
 	} else {
-		l.box.Log(appliance.GUILog, appliance.Information, fmt.Sprintf("Session %s user:%s expired", s.id, name))
+		l.appliance.Log(appliance.GUILog, appliance.Information, fmt.Sprintf("Session %s user:%s expired", s.id, name))
 	}
-	l.box.Log(appliance.AuthenticationLog, appliance.Information,
+	l.appliance.Log(appliance.AuthenticationLog, appliance.Information,
 		fmt.Sprintf("GUI: User %s logged out from session %s because of %s", name, s.id, why))
 }
 
@@ -264,6 +264,6 @@ func (l *sessions) close() {
 }
 
 // modernLogs reports whether the logs have the forms of version 10 and later.
-func modernLogs(box *appliance.Appliance) bool {
-	return !box.Product.Version.Before(product.Version{Major: 10})
+func modernLogs(app *appliance.Appliance) bool {
+	return !app.Product.Version.Before(product.Version{Major: 10})
 }

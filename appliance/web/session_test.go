@@ -29,7 +29,7 @@ func TestTheEndOfTheSessionsWaitsForTheirTimers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStand(t)
 		tardy := tardyClock{s.clock, make(chan struct{})}
-		s.box.Clock = clock.NewOffset(tardy)
+		s.appliance.Clock = clock.NewOffset(tardy)
 		s.site.sessions.begin(users.Account{Name: "admin"}, netip.MustParseAddr(address))
 		closed := make(chan struct{})
 		go func() {

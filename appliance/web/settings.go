@@ -66,9 +66,9 @@ func (s *site) newSettingsForm(set capture.Settings) settingsForm {
 // complete fills in what does not come from the user. No interface chosen means all.
 func (s *site) complete(f *settingsForm, chosen []string) {
 	f.MinSize, f.MaxSize, f.Trouble = capture.MinSizeMB, capture.MaxSizeMB, troubles{}
-	f.Running = s.box.Captures.Status(capture.GUI).Running
+	f.Running = s.appliance.Captures.Status(capture.GUI).Running
 	f.Interfaces = nil
-	for _, name := range s.box.Captures.Interfaces() {
+	for _, name := range s.appliance.Captures.Interfaces() {
 		c := choice{Name: name, Chosen: len(chosen) == 0}
 		for _, n := range chosen {
 			c.Chosen = c.Chosen || n == name
@@ -87,7 +87,7 @@ func joined[T any](list []T) string {
 
 func (s *site) showSettings(v *visit) error {
 	v.title = settingsTitle
-	return s.show(v, "settings.html", s.newSettingsForm(s.box.Captures.Settings()))
+	return s.show(v, "settings.html", s.newSettingsForm(s.appliance.Captures.Settings()))
 }
 
 const settingsTitle = "Edit Packet Capture Settings"
@@ -102,7 +102,7 @@ func (s *site) saveSettings(v *visit) error {
 	}
 	chosen := p["interface"]
 	s.complete(&f, chosen)
-	old := s.box.Captures.Settings()
+	old := s.appliance.Captures.Settings()
 	set := f.settings(old)
 	f.stray(s.newSettingsForm(old))
 	set.Interfaces = chosen
@@ -122,7 +122,7 @@ func (s *site) saveSettings(v *visit) error {
 		v.title = settingsTitle
 		return s.render(v, http.StatusUnprocessableEntity, "settings.html", f)
 	}
-	if err := s.box.Captures.SetSettings(set); err != nil {
+	if err := s.appliance.Captures.SetSettings(set); err != nil {
 		return settingRefusal(err)
 	}
 	return v.done(capturePage.Path, "Success - Packet Capture settings have been changed.")
@@ -146,7 +146,7 @@ func (s *site) judge(f *settingsForm, set capture.Settings) error {
 				set.Filter = capture.Filter{}
 			}
 		}
-		err := s.box.Captures.Check(set)
+		err := s.appliance.Captures.Check(set)
 		if err == nil {
 			return nil
 		}

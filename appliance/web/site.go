@@ -19,14 +19,14 @@ const maxForm = 64 << 10
 
 // A site is what a run serves.
 type site struct {
-	box      *appliance.Appliance
+	appliance      *appliance.Appliance
 	outside  func() (netip.AddrPort, bool)
 	sessions *sessions
 	indexes  *indexes
 }
 
 func newSite(o Options, w *words) *site {
-	return &site{box: o.Box, outside: o.Outside, sessions: newSessions(o.Box, w), indexes: newIndexes()}
+	return &site{appliance: o.Appliance, outside: o.Outside, sessions: newSessions(o.Appliance, w), indexes: newIndexes()}
 }
 
 // A visit is a request of somebody who is logged in.
@@ -120,12 +120,12 @@ func (s *site) outermost(next http.Handler) http.Handler {
 				if p == http.ErrAbortHandler { //nolint:errorlint // what net/http compares with
 					panic(p)
 				}
-				s.box.Logger.Error("panic in the page", "path", r.URL.Path, "error", p, "stack", string(debug.Stack()))
+				s.appliance.Logger.Error("panic in the page", "path", r.URL.Path, "error", p, "stack", string(debug.Stack()))
 				s.plainError(rec, r, http.StatusInternalServerError, internalText)
 			}
 		}()
 		switch {
-		case !s.box.AdminAccess().Admits(remote(r)):
+		case !s.appliance.AdminAccess().Admits(remote(r)):
 			s.plainError(rec, r, http.StatusForbidden, "Access is not permitted from this address.")
 		case r.TLS == nil && s.secureURL(r) != "":
 			http.Redirect(rec, r, s.secureURL(r), http.StatusFound)
@@ -157,7 +157,7 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active boo
 
 func (s *site) admit(v *visit) error {
 	switch {
-	case s.box.Product.Version.Before(v.page.since):
+	case s.appliance.Product.Version.Before(v.page.since):
 		return errNotFound
 	case !v.page.allows(v.role()):
 		return refuse(http.StatusForbidden, "Your user role does not permit this page.")
@@ -188,7 +188,7 @@ func (s *site) fail(v *visit, err error) {
 		if v.Context().Err() != nil { // the browser has gone away, or the process ends
 			return
 		}
-		s.box.Logger.Error("a page failed", "path", v.URL.Path, "user", v.session.account.Name, "err", err)
+		s.appliance.Logger.Error("a page failed", "path", v.URL.Path, "user", v.session.account.Name, "err", err)
 		no = &refusal{http.StatusInternalServerError, internalText}
 	}
 	if err := s.render(v, no.status, "error.html", no.text); err != nil {
@@ -280,7 +280,7 @@ func (s *site) logRequest(rec *recorder, r *http.Request) {
 		target = target[:1024] + "..."
 	}
 	text := fmt.Sprintf("req:%v user:%s id:%s %s %s %s %d", remote(r), user, id, r.Method, target, r.Proto, status)
-	if modernLogs(s.box) {
+	if modernLogs(s.appliance) {
 		agent := r.UserAgent()
 		if len(agent) > 256 {
 			agent = agent[:256]
@@ -291,10 +291,10 @@ func (s *site) logRequest(rec *recorder, r *http.Request) {
 	if rec.poll {
 		level = appliance.Debug
 	}
-	s.box.Log(appliance.GUILog, level, text)
+	s.appliance.Log(appliance.GUILog, level, text)
 }
 
 // moment is a time as pages show it, in the appliance's zone.
 func (s *site) moment(t time.Time) string {
-	return t.In(s.box.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
+	return t.In(s.appliance.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
 }

@@ -213,7 +213,7 @@ func pagerOf(path, filter string, page, selected, shown int) pager {
 
 // stamp is the time of a packet (A3).
 func (s *site) stamp(t time.Time) string {
-	return t.In(s.box.Zone()).Format("2006-01-02 15:04:05.000000")
+	return t.In(s.appliance.Zone()).Format("2006-01-02 15:04:05.000000")
 }
 
 // span is a length of time, short.

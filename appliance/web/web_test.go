@@ -38,7 +38,7 @@ func (quietNet) Counters(string) (network.Counters, error) { return network.Coun
 // A stand is a site without sockets.
 type stand struct {
 	t     testing.TB
-	box   *appliance.Appliance
+	appliance   *appliance.Appliance
 	clock *clock.Fake
 	site  *site
 	http.Handler
@@ -60,20 +60,20 @@ func newStand(t testing.TB) *stand {
 		ports.List = append(ports.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
 	}
 	appliance.Ports.SetFactory(f, ports)
-	box, err := appliance.New(appliance.Options{
+	app, err := appliance.New(appliance.Options{
 		Net: quietNet{}, Dir: t.TempDir(), Factory: f, Capture: []string{"Data 1"}, Clock: fake,
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: product.Version{Major: 14, Build: 698}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stand{t: t, box: box, clock: fake}
-	server := New(Options{Box: box, Outside: func() (netip.AddrPort, bool) { return netip.MustParseAddrPort("127.0.0.1:8443"), true }})
+	s := &stand{t: t, appliance: app, clock: fake}
+	server := New(Options{Appliance: app, Outside: func() (netip.AddrPort, bool) { return netip.MustParseAddrPort("127.0.0.1:8443"), true }})
 	s.site = newSite(server.o, server.words)
 	s.Handler = s.site.handler()
 	t.Cleanup(func() {
 		s.site.sessions.close()
-		if err := box.Stop(context.Background()); err != nil {
+		if err := app.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -83,7 +83,7 @@ func newStand(t testing.TB) *stand {
 // addUser makes an account whose passphrase is the factory's.
 func (s *stand) addUser(name string, role users.Role) {
 	s.t.Helper()
-	err := users.Section.CommitNow(s.t.Context(), s.box.Config, nil, config.Change{}, func(a *users.Accounts) error {
+	err := users.Section.CommitNow(s.t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.Accounts) error {
 		a.List = append(a.List, users.Account{Name: name, Role: role, Hash: a.Find(users.FactoryName).Hash})
 		return nil
 	})
@@ -95,16 +95,16 @@ func (s *stand) addUser(name string, role users.Role) {
 // logged returns the lines of a log that hold text.
 func (s *stand) logged(log, text string) []string {
 	s.t.Helper()
-	if err := s.box.Logs.Flush(s.t.Context()); err != nil {
+	if err := s.appliance.Logs.Flush(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
-	names, err := s.box.Files.Glob("data/pub/" + log + "/*.current")
+	names, err := s.appliance.Files.Glob("data/pub/" + log + "/*.current")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	var lines []string
 	for _, n := range names {
-		f, err := s.box.Files.Open(n)
+		f, err := s.appliance.Files.Open(n)
 		if err != nil {
 			s.t.Fatal(err)
 		}
