@@ -89,24 +89,24 @@ func (t Timeouts) orDefaults() Timeouts {
 // An Appliance is one simulated box. Its exported fields are its parts: set by New
 // and safe for concurrent use.
 type Appliance struct {
-	Product  product.Facts
-	Clock    *clock.Offset
-	Entropy  entropy.Source
-	Net      network.Network
-	Config   *config.Store
-	Files    *files.Store
-	Logs     *logs.Hub
-	Users    *users.Directory
-	Guard    *users.Guard
-	Logins   *users.Logins
-	Resolver *resolver.Client
-	Mail     *mail.Client
-	InternalMail  *mail.Internal // carries the appliance's own messages
-	Alerts   *alert.Desk
-	SNTP     *ntp.Daemon
-	Captures *capture.Recorder
-	Timeouts Timeouts // none is zero
-	Logger   *slog.Logger
+	Product      product.Facts
+	Clock        *clock.Offset
+	Entropy      entropy.Source
+	Net          network.Network
+	Config       *config.Store
+	Files        *files.Store
+	Logs         *logs.Hub
+	Users        *users.Directory
+	Guard        *users.Guard
+	Logins       *users.Logins
+	Resolver     *resolver.Client
+	Mail         *mail.Client
+	InternalMail *mail.Internal // carries the appliance's own messages
+	Alerts       *alert.Desk
+	SNTP         *ntp.Daemon
+	Captures     *capture.Recorder
+	Timeouts     Timeouts // none is zero
+	Logger       *slog.Logger
 
 	Reporting, Tracking *Database
 

@@ -47,8 +47,8 @@ var sockets = map[*Process][]ServicePort{
 func (a *Appliance) Daemon(p *Process) Service { return &daemon{appliance: a, process: p} }
 
 type daemon struct {
-	appliance     *Appliance
-	process *Process
+	appliance *Appliance
+	process   *Process
 
 	mu        sync.Mutex
 	listeners []net.Listener

@@ -12,9 +12,9 @@ import (
 // directory of its own in the file area. Whether it collects anything is state, not
 // configuration: it changes at once and outlives a restart.
 type Database struct {
-	appliance  *Appliance
-	name string // "reporting"
-	off  atomic.Bool
+	appliance *Appliance
+	name      string // "reporting"
+	off       atomic.Bool
 }
 
 // databaseDir is where databases have their directories.

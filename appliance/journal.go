@@ -62,15 +62,15 @@ func (a *Appliance) tellOperator(log LogType, level Level, text string) {
 // openLogs makes the hub and whatever follows the configuration for it.
 func (a *Appliance) openLogs() (err error) {
 	a.Logs, err = logs.New(logs.Options{
-		Files:    a.Files,
-		Clock:    a.Clock,
-		Product:  a.Product,
-		Zone:     a.Zone,
-		Hostname: a.Hostname,
-		Push:     a.openPush,
-		Carry:    a.openCarry,
-		Trouble:  a.logTrouble,
-		Logger:   a.Logger,
+		Files:       a.Files,
+		Clock:       a.Clock,
+		Product:     a.Product,
+		Zone:        a.Zone,
+		Hostname:    a.Hostname,
+		Push:        a.openPush,
+		NewUploader: a.openCarry,
+		Trouble:     a.logTrouble,
+		Logger:      a.Logger,
 	}, logs.Section.Get(a.Config.Committed()).List)
 	if err != nil {
 		return fmt.Errorf("open logs: %w", err)

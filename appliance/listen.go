@@ -52,11 +52,11 @@ func (a *Appliance) ListenService(ctx context.Context, p ServicePort) (net.Liste
 
 // A serviceListener is one listener for each address of a service, as one.
 type serviceListener struct {
-	appliance   *Appliance
-	port  ServicePort
-	conns chan network.Conn
-	done  chan struct{}
-	wg    sync.WaitGroup
+	appliance *Appliance
+	port      ServicePort
+	conns     chan network.Conn
+	done      chan struct{}
+	wg        sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool

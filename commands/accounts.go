@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -12,7 +13,7 @@ func changeAccount(env *shell.Env, name string, change func(*users.Account) erro
 	return editAccounts(env, func(v *users.Accounts) error {
 		a := v.Find(name)
 		if a == nil {
-			return shell.Refusef("The account %s does not exist any more.", name)
+			return refusal.Newf("The account %s does not exist any more.", name)
 		}
 		return change(a)
 	})
@@ -34,5 +35,5 @@ func refused(err error) error {
 	if err == nil {
 		return nil
 	}
-	return shell.Refusal(err.Error())
+	return refusal.New(err.Error())
 }

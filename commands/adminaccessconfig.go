@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -111,7 +112,7 @@ func (a *adminAccess) enterText(ctx context.Context) (string, error) {
 			return validText(strings.Join(lines, "\n"))
 		}
 		if size += len(line) + 1; size > maxImport {
-			return "", shell.Refusal("The text is too long.")
+			return "", refusal.New("The text is too long.")
 		}
 		lines = append(lines, line)
 	}
@@ -121,10 +122,10 @@ func (a *adminAccess) enterText(ctx context.Context) (string, error) {
 func validText(text string) (string, error) {
 	text = strings.TrimRight(text, "\n")
 	if text == "" {
-		return "", shell.Refusal("A text is required. DELETE removes the present one.")
+		return "", refusal.New("A text is required. DELETE removes the present one.")
 	}
 	if err := appliance.ValidAccessText(text); err != nil {
-		return "", shell.Refusal(err.Error())
+		return "", refusal.New(err.Error())
 	}
 	return text, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -81,7 +82,7 @@ func (a *adminAccess) addAddresses(ctx context.Context, v *appliance.AdminAccess
 		}
 		list, err := withNetworks(v.Allowed, words)
 		if err != nil {
-			return shell.Refusal(err.Error())
+			return refusal.New(err.Error())
 		}
 		v.Allowed = list
 		return nil
@@ -115,7 +116,7 @@ func (e *networkError) Error() string { return e.err.Error() }
 
 func (a *adminAccess) deleteAddress(ctx context.Context, v *appliance.AdminAccess) error {
 	if v.Restricted && len(v.Allowed) == 1 {
-		return shell.Refusal("The last address cannot be removed while access is restricted. Choose ALLOWALL first.")
+		return refusal.New("The last address cannot be removed while access is restricted. Choose ALLOWALL first.")
 	}
 	n, err := a.env.Choose(ctx, "Choose the address to remove.", -1, networkTexts(v.Allowed)...)
 	if err != nil {

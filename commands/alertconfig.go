@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -100,7 +101,7 @@ func newAlertRecipient(ctx context.Context, env *shell.Env) error {
 		if err := env.Form(ctx,
 			shell.Text(&r.Address, "Enter the email address to send alerts to, for example administrator@example.com.", func(address string) error {
 				if s.Find(address) != nil {
-					return shell.Refusef("Alerts are sent to %s already.", address)
+					return refusal.Newf("Alerts are sent to %s already.", address)
 				}
 				return refused(alert.CheckAddress(address))
 			}),

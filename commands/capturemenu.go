@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -63,7 +64,7 @@ func (m *menuCapture) stop(context.Context) error {
 	s, err := m.env.Appliance.Captures.Stop(capture.TCPDump)
 	switch {
 	case errors.Is(err, capture.ErrNotRunning):
-		return shell.Refusal("No packet capture is in progress.")
+		return refusal.New("No packet capture is in progress.")
 	case err != nil:
 		return err
 	case s.Reason != capture.ByUser: // it ended at that moment
@@ -195,7 +196,7 @@ func (m *menuCapture) clear(ctx context.Context) error {
 		return err
 	}
 	if len(list) == 0 {
-		return shell.Refusal("There are no previous packet captures.")
+		return refusal.New("There are no previous packet captures.")
 	}
 	sure, err := m.env.Confirm(ctx, "Are you sure you want to remove "+captureCount(list)+"?", false)
 	if err != nil || !sure {

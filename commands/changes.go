@@ -11,6 +11,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -95,16 +96,16 @@ func commitRefusal(err error) error {
 	var impossible *appliance.RefusedError
 	switch {
 	case errors.As(err, &conflict):
-		return shell.Refusef("The changes cannot be committed: another session has meanwhile changed %s.\nUse clearchanges, and make your changes again.",
+		return refusal.Newf("The changes cannot be committed: another session has meanwhile changed %s.\nUse clearchanges, and make your changes again.",
 			strings.Join(conflict.Sections, ", "))
 	case errors.As(err, &invalid):
-		return shell.Refusal("The changes cannot be committed.\n" + invalidText(invalid))
+		return refusal.New("The changes cannot be committed.\n" + invalidText(invalid))
 	case errors.As(err, &impossible):
-		return shell.Refusal("The changes cannot be committed.\n" + impossible.Text)
+		return refusal.New("The changes cannot be committed.\n" + impossible.Text)
 	case errors.As(err, &unsaved):
-		return shell.Refusal("The changes were not committed: the configuration could not be saved to disk.")
+		return refusal.New("The changes were not committed: the configuration could not be saved to disk.")
 	case errors.Is(err, config.ErrNoChanges):
-		return shell.Refusal("There is no data to commit.")
+		return refusal.New("There is no data to commit.")
 	}
 	return err
 }

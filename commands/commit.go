@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -56,9 +57,9 @@ func validComment(s string) error {
 	const longest = 1000
 	switch {
 	case len(s) > longest:
-		return shell.Refusef("The comment must not be longer than %d characters.", longest)
+		return refusal.Newf("The comment must not be longer than %d characters.", longest)
 	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
-		return shell.Refusal("The comment must not contain control characters.")
+		return refusal.New("The comment must not contain control characters.")
 	}
 	return nil
 }

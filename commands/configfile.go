@@ -12,6 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -77,9 +78,9 @@ func passphraseArguments(env *shell.Env, args []string) (config.Passphrases, err
 func openConfigFile(env *shell.Env, name string) (io.ReadCloser, error) {
 	base := strings.TrimPrefix(name, "/configuration/")
 	if base == "" {
-		return nil, shell.Refusal("The name of a file is required.")
+		return nil, refusal.New("The name of a file is required.")
 	}
-	missing := shell.Refusef("The file %s does not exist in the directory configuration.", visible(name))
+	missing := refusal.Newf("The file %s does not exist in the directory configuration.", visible(name))
 	full := path.Join(files.Configuration, base)
 	if path.Dir(full) != files.Configuration {
 		return nil, missing

@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
@@ -23,9 +24,9 @@ import (
 
 // A desk is a session of an administrator on an appliance without a network.
 type desk struct {
-	dir string
+	dir       string
 	appliance *appliance.Appliance
-	env *shell.Env
+	env       *shell.Env
 }
 
 func newDesk(t *testing.T, user string, quota int64) *desk {
@@ -62,8 +63,7 @@ func (d *desk) run(t *testing.T, name string, answers ...string) error {
 
 func wantRefusal(t *testing.T, err error, text string) {
 	t.Helper()
-	var no shell.Refusal
-	if !errors.As(err, &no) || !strings.Contains(string(no), text) {
+	if got, ok := refusal.Text(err); !ok || !strings.Contains(got, text) {
 		t.Errorf("error %v, want a refusal with %q", err, text)
 	}
 }
@@ -138,8 +138,7 @@ func TestLoadconfigReadsOnlyConfigurationFiles(t *testing.T) {
 	for _, name := range []string{"../secret.xml", "/secret.xml", "..", ".", "/configuration/", "/configuration/../secret.xml", "a\x00b", "sub/x.xml"} {
 		d.env.Args = []string{name}
 		err := d.run(t, "loadconfig")
-		var no shell.Refusal
-		if !errors.As(err, &no) {
+		if _, ok := refusal.Text(err); !ok {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

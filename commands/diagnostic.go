@@ -7,6 +7,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -115,7 +116,7 @@ func (d *diagnosis) reload(ctx context.Context) error {
 		}
 	}
 	if !d.env.Appliance.Power(appliance.Reload, 0) {
-		return shell.Refusal("It is not possible to reset this system.")
+		return refusal.New("It is not possible to reset this system.")
 	}
 	d.env.Printf("System rebooting.  Please wait while the settings are removed...\nClosing CLI connection.\n")
 	return shell.ErrLogout

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -57,7 +58,7 @@ func (d *diagnosis) flush(context.Context) error {
 // internal.
 func neighborRefusal(err error) error {
 	if errors.Is(err, errors.ErrUnsupported) {
-		return shell.Refusal("This appliance's network does not tell of its neighbors.")
+		return refusal.New("This appliance's network does not tell of its neighbors.")
 	}
 	return fmt.Errorf("neighbor caches: %w", err)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -46,7 +47,7 @@ func (d *diagnosis) restart(ctx context.Context, s diagnosticService) error {
 	d.env.Printf("%s is restarting.\n", s.text)
 	err := d.env.Appliance.Restart(context.WithoutCancel(ctx), s.process)
 	if errors.Is(err, appliance.ErrNoProcess) {
-		return shell.Refusef("%s does not run.", s.text)
+		return refusal.Newf("%s does not run.", s.text)
 	}
 	if err != nil {
 		return err

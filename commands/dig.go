@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -53,9 +54,9 @@ var _ = register(&shell.Command{
 		env.Printf(";; global options: +cmd\n")
 		switch {
 		case errors.Is(err, resolver.ErrNotFound):
-			return shell.Refusef("dig: '%s' is not a legal name", d.Name)
+			return refusal.Newf("dig: '%s' is not a legal name", d.Name)
 		case err != nil:
-			return shell.Refusal(";; connection timed out; no servers could be reached")
+			return refusal.New(";; connection timed out; no servers could be reached")
 		}
 		printResponse(env, r)
 		return nil
@@ -173,11 +174,11 @@ func (d *digging) findServer(ctx context.Context, env *shell.Env) error {
 		return context.Cause(ctx)
 	}
 	if err != nil {
-		return shell.Refusef("dig: couldn't get address for '%s': not found", d.server)
+		return refusal.Newf("dig: couldn't get address for '%s': not found", d.server)
 	}
 	d.Server = addrs[0]
 	if d.Source = sourceNamed(env, d.source, d.Server.Is6()); d.Source.IsValid() && d.Source.Is6() != d.Server.Is6() {
-		return shell.Refusef("dig: %s has no address of the family of %v", d.source, d.Server)
+		return refusal.Newf("dig: %s has no address of the family of %v", d.source, d.Server)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
@@ -201,7 +202,7 @@ func deleteServer(ctx context.Context, env *shell.Env, s *resolver.Settings) err
 	return nil
 }
 
-const errLastServer = shell.Refusal("The only DNS server cannot be removed. To do without one, use the Internet's root DNS servers.")
+var errLastServer = refusal.New("The only DNS server cannot be removed. To do without one, use the Internet's root DNS servers.")
 
 // chooseServer asks for a server by its number in the list or by its address.
 func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb string) (chosen listedServer, err error) {
@@ -214,7 +215,7 @@ func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb
 		a, err := netip.ParseAddr(answer)
 		named := slices.DeleteFunc(slices.Clone(list), func(l listedServer) bool { return l.addr != a })
 		if err != nil || len(named) != 1 { // one address may serve several domains
-			return shell.Refusef("The value must be an integer from 1 to %d, or the address of one server.", len(list))
+			return refusal.Newf("The value must be an integer from 1 to %d, or the address of one server.", len(list))
 		}
 		chosen = named[0]
 		return nil
@@ -236,7 +237,7 @@ func parseServerAddrs(text string) (addrs []netip.Addr, err error) {
 	for one := range strings.SplitSeq(text, ",") {
 		a, err := netip.ParseAddr(strings.TrimSpace(one))
 		if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-			return nil, shell.Refusal("The value must be an IPv4 or IPv6 address, or several with commas between them.")
+			return nil, refusal.New("The value must be an IPv4 or IPv6 address, or several with commas between them.")
 		}
 		if a = a.Unmap(); !slices.Contains(addrs, a) {
 			addrs = append(addrs, a)
@@ -251,7 +252,7 @@ func addrField(dst *netip.Addr, what string) shell.Field {
 		_, err := d.Ask(ctx, "Please enter the IP address of "+what+".", dst.String(), func(answer string) error {
 			addrs, err := parseServerAddrs(answer)
 			if err != nil || len(addrs) > 1 {
-				return shell.Refusal("The value must be an IPv4 or IPv6 address.")
+				return refusal.New("The value must be an IPv4 or IPv6 address.")
 			}
 			*dst = addrs[0]
 			return nil
@@ -296,7 +297,7 @@ func domainField(a *resolver.Alternate) shell.Field {
 func parseDomain(text string) (string, error) {
 	name := strings.ToLower(strings.TrimSuffix(text, "."))
 	if !resolver.ValidDomain(name) {
-		return "", shell.Refusal("The value must be the name of a domain, such as example.com.")
+		return "", refusal.New("The value must be the name of a domain, such as example.com.")
 	}
 	return name, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -76,7 +77,7 @@ func deleteParent(s *resolver.Settings, args []string) error {
 
 func newAlternate(s *resolver.Settings, args []string) error {
 	if s.Roots {
-		return shell.Refusal("The Internet's root DNS servers are in use. Use: dnsconfig roots new.")
+		return refusal.New("The Internet's root DNS servers are in use. Use: dnsconfig roots new.")
 	}
 	addrs, err := inlineAddrs(args[1])
 	if err != nil {
@@ -102,7 +103,7 @@ func useRoots(s *resolver.Settings, _ []string) error {
 
 func newRoot(s *resolver.Settings, args []string) error {
 	if !s.Roots {
-		return shell.Refusal("DNS servers of your own are in use. Use: dnsconfig alt new.")
+		return refusal.New("DNS servers of your own are in use. Use: dnsconfig alt new.")
 	}
 	domain, err := inlineDomain(args[0])
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -193,7 +194,7 @@ func (p *pinger) heard(a echoAnswer) error {
 		}
 	case errors.Is(a.err, context.DeadlineExceeded): // lost
 	case errors.Is(a.err, errors.ErrUnsupported):
-		return shell.Refusal("This appliance's network cannot send echo requests.")
+		return refusal.New("This appliance's network cannot send echo requests.")
 	default:
 		text := sendError(a.err)
 		if text == "" {

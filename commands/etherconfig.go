@@ -5,6 +5,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -83,7 +84,7 @@ func (d etherDialogue) loopback(ctx context.Context) error {
 		set := func(on bool) func(context.Context) error {
 			return func(context.Context) error {
 				if user, used := portUser(d.env, appliance.LoopbackPort); used && !on {
-					return shell.Refusef("The loopback interface is used by the IP interface %s: use interfaceconfig to move or delete that first.", user)
+					return refusal.Newf("The loopback interface is used by the IP interface %s: use interfaceconfig to move or delete that first.", user)
 				}
 				return editSection(d.env, appliance.Loopback, func(v *bool) error {
 					*v = on

@@ -8,6 +8,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -133,9 +134,9 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 		n, err := strconv.Atoi(answer)
 		switch {
 		case err == nil && n > most && port.VLAN != 0 && n <= appliance.MostMTU:
-			return shell.Refusef("The MTU of a VLAN must not be greater than that of its Ethernet interface: %s has %d.", port.Jack, most)
+			return refusal.Newf("The MTU of a VLAN must not be greater than that of its Ethernet interface: %s has %d.", port.Jack, most)
 		case err != nil || n < appliance.LeastMTU || n > most:
-			return shell.Refusef("The MTU must be an integer from %d to %d.", appliance.LeastMTU, most)
+			return refusal.Newf("The MTU must be an integer from %d to %d.", appliance.LeastMTU, most)
 		}
 		mtu = n
 		return nil

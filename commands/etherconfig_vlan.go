@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -71,10 +72,10 @@ func (d etherDialogue) putVLAN(ctx context.Context, was appliance.Port) error {
 	_, err := d.env.Ask(ctx, `VLAN ID for the interface (Ex: "34"):`, preset, func(answer string) error {
 		n, err := strconv.Atoi(answer)
 		if err != nil || n < 1 || n > appliance.MostVLAN {
-			return shell.Refusef("The VLAN ID must be an integer from 1 to %d.", appliance.MostVLAN)
+			return refusal.Newf("The VLAN ID must be an integer from 1 to %d.", appliance.MostVLAN)
 		}
 		if _, taken := ports.Find(appliance.VLANName(n)); taken && n != was.VLAN {
-			return shell.Refusef("The VLAN %d exists already.", n)
+			return refusal.Newf("The VLAN %d exists already.", n)
 		}
 		id = n
 		return nil
@@ -121,7 +122,7 @@ func (d etherDialogue) deleteVLAN(ctx context.Context) error {
 		return err
 	}
 	if user, used := portUser(d.env, v.Name); used {
-		return shell.Refusef("The VLAN %d is used by the IP interface %s: use interfaceconfig to move or delete that first.", v.VLAN, user)
+		return refusal.Newf("The VLAN %d is used by the IP interface %s: use interfaceconfig to move or delete that first.", v.VLAN, user)
 	}
 	return editPorts(d.env, func(l *appliance.PortList) {
 		l.List = slices.DeleteFunc(l.List, func(p appliance.Port) bool { return p.Name == v.Name })

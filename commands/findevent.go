@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -116,7 +117,7 @@ func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
 		return logGone(q.log, err)
 	}
 	if len(names) == 0 {
-		return shell.Refusal("There are no log files yet.")
+		return refusal.New("There are no log files yet.")
 	}
 	dates := make([]string, len(names))
 	for i, n := range names {
@@ -142,7 +143,7 @@ func mailLogs(env *shell.Env) []logs.Subscription {
 func (q *trackingQuery) setMID(answer string) error {
 	n, err := strconv.Atoi(answer)
 	if err != nil || n < 1 {
-		return shell.Refusal("The Message ID must be a positive integer.")
+		return refusal.New("The Message ID must be a positive integer.")
 	}
 	q.mid = n
 	return nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -47,7 +48,7 @@ func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
 	case err != nil:
 		return 0, err
 	case len(mids) == 0:
-		return 0, shell.Refusal("No matching message IDs were found.")
+		return 0, refusal.New("No matching message IDs were found.")
 	case env.Inline:
 		for _, l := range lines {
 			env.Printf("%s\n", l)
@@ -100,7 +101,7 @@ func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error
 		return err
 	}
 	if !found {
-		return shell.Refusal("No matching message IDs were found.")
+		return refusal.New("No matching message IDs were found.")
 	}
 	return each(func(line string, mine, other bool) {
 		for _, c := range connInLine.FindAllStringSubmatch(line, -1) {

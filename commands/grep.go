@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -180,7 +181,7 @@ func (s *search) run(ctx context.Context, env *shell.Env) error {
 		return err
 	}
 	if !f.found {
-		return shell.Refusal("No results were found. Use another regular expression(s) to search.")
+		return refusal.New("No results were found. Use another regular expression(s) to search.")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -35,7 +36,7 @@ var _ = register(&shell.Command{
 		word := strings.ToLower(env.Args[0])
 		i := slices.IndexFunc(env.Table, func(c *shell.Command) bool { return c.Named(word) })
 		if i < 0 {
-			return shell.Refusef("Unknown command or missing feature key: %s", env.Args[0])
+			return refusal.Newf("Unknown command or missing feature key: %s", env.Args[0])
 		}
 		_, err := out.Write([]byte(describe(env.Table[i])))
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
@@ -96,7 +97,7 @@ func (d ipDialogue) edit(ctx context.Context) error {
 	err = editSection(d.env, appliance.Interfaces, func(v *appliance.IPInterfaces) error {
 		at := slices.Index(v.List, was)
 		if at < 0 {
-			return shell.Refusef("Another session has meanwhile changed the IP interface %s: nothing was changed here. Please try again.", was.Name)
+			return refusal.Newf("Another session has meanwhile changed the IP interface %s: nothing was changed here. Please try again.", was.Name)
 		}
 		v.List[at] = now
 		return nil
@@ -150,7 +151,7 @@ func (d ipDialogue) remove(ctx context.Context) error {
 		return err
 	}
 	if g, ok := groupOf(d.env, i.Name); ok {
-		return shell.Refusef("The IP interface %s belongs to the group %s: use GROUPS to take it out of that first.", i.Name, g)
+		return refusal.Newf("The IP interface %s belongs to the group %s: use GROUPS to take it out of that first.", i.Name, g)
 	}
 	onIt := func(l appliance.MailListener) bool { return l.Interface == i.Name }
 	var listeners []string
@@ -239,7 +240,7 @@ func (d ipDialogue) others(name string) []appliance.IPInterface {
 func (d ipDialogue) free(a netip.Addr, others []appliance.IPInterface) error {
 	for _, o := range others {
 		if o.IPv4 == a || o.IPv6.Addr() == a {
-			return shell.Refusef("The address %v is already that of the IP interface %s.", a, o.Name)
+			return refusal.Newf("The address %v is already that of the IP interface %s.", a, o.Name)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -19,10 +20,10 @@ func (d ipDialogue) ask(ctx context.Context, i *appliance.IPInterface) error {
 	others := d.others(i.Name)
 	if err := d.env.Form(ctx, shell.Text(&i.Name, `IP interface name (Ex: "InternalNet"):`, func(name string) error {
 		if slices.ContainsFunc(others, func(o appliance.IPInterface) bool { return strings.EqualFold(o.Name, name) }) {
-			return shell.Refusef("There is already an IP interface with the name %s.", name)
+			return refusal.Newf("There is already an IP interface with the name %s.", name)
 		}
 		if slices.ContainsFunc(appliance.IPGroups.Get(d.env.Draft).List, func(g appliance.IPGroup) bool { return strings.EqualFold(g.Name, name) }) {
-			return shell.Refusef("There is already a group with the name %s.", name)
+			return refusal.Newf("There is already a group with the name %s.", name)
 		}
 		return validObjectName(name)
 	})); err != nil {
@@ -125,7 +126,7 @@ func (d ipDialogue) askIPv6(ctx context.Context, i *appliance.IPInterface, other
 
 // parseNetmask reads the length of a network in one of three forms.
 func parseNetmask(text string) (bits int, err error) {
-	bad := shell.Refusal("The netmask must be a length from 1 to 32, or a mask such as 255.255.255.0 or 0xffffff00.")
+	bad := refusal.New("The netmask must be a length from 1 to 32, or a mask such as 255.255.255.0 or 0xffffff00.")
 	var mask net.IPMask
 	switch digits, hex := strings.CutPrefix(strings.ToLower(text), "0x"); {
 	case hex:
@@ -159,9 +160,9 @@ func hostOf(p netip.Prefix) error {
 	}
 	switch p.Addr() {
 	case p.Masked().Addr():
-		return shell.Refusef("%v is the address of the network %v itself: with this netmask it cannot be that of a host.", p.Addr(), p.Masked())
+		return refusal.Newf("%v is the address of the network %v itself: with this netmask it cannot be that of a host.", p.Addr(), p.Masked())
 	case netip.AddrFrom4(last):
-		return shell.Refusef("%v is the broadcast address of the network %v: with this netmask it cannot be that of a host.", p.Addr(), p.Masked())
+		return refusal.Newf("%v is the broadcast address of the network %v: with this netmask it cannot be that of a host.", p.Addr(), p.Masked())
 	}
 	return nil
 }
@@ -184,7 +185,7 @@ func (d ipDialogue) askPort(ctx context.Context, i *appliance.IPInterface, other
 		i.Jack = names[n]
 		for _, o := range others {
 			if p, q, clash := i.Overlap(o); clash {
-				return shell.Refusef("%v overlaps with %v of the IP interface %s, which is on %s: an Ethernet interface needs networks of its own.", p, q, o.Name, o.Jack)
+				return refusal.Newf("%v overlaps with %v of the IP interface %s, which is on %s: an Ethernet interface needs networks of its own.", p, q, o.Name, o.Jack)
 			}
 		}
 		return nil
@@ -227,11 +228,11 @@ func (d ipDialogue) askService(ctx context.Context, i *appliance.IPInterface, s 
 			_, err := to.Ask(ctx, "Which port do you want to use for "+s.name+"?", strconv.Itoa(n), func(answer string) error {
 				v, err := strconv.ParseUint(answer, 10, 16)
 				if err != nil || v == 0 {
-					return shell.Refusal("The port must be an integer from 1 to 65535.")
+					return refusal.New("The port must be an integer from 1 to 65535.")
 				}
 				for _, o := range ipServices {
 					if *o.field(i) == uint16(v) {
-						return shell.Refusef("The port %d is that of %s on this interface.", v, o.name)
+						return refusal.Newf("The port %d is that of %s on this interface.", v, o.name)
 					}
 				}
 				*port = uint16(v)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -71,7 +72,7 @@ func (d ipDialogue) putGroup(ctx context.Context, was appliance.IPGroup) error {
 	if err := d.env.Form(ctx,
 		shell.Text(&g.Name, "Enter the name of the group:", func(name string) error {
 			if slices.ContainsFunc(taken, func(o string) bool { return strings.EqualFold(o, name) }) {
-				return shell.Refusef("There is already an interface or a group with the name %s.", name)
+				return refusal.Newf("There is already an interface or a group with the name %s.", name)
 			}
 			return validObjectName(name)
 		}),

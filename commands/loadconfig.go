@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -54,7 +55,7 @@ func askForConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 	var from io.ReadCloser
 	way, err := env.Ask(ctx, "1. Paste via CLI\n2. Load from file", "1", func(s string) error {
 		if s != "1" && s != "2" {
-			return shell.Refusal("The value must be 1 or 2.")
+			return refusal.New("The value must be 1 or 2.")
 		}
 		return nil
 	})
@@ -86,7 +87,7 @@ func pastedConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 		case err != nil:
 			return nil, err
 		case text.Len()+len(line) > maxPaste:
-			return nil, shell.Refusal("The configuration is too large to be pasted.")
+			return nil, refusal.New("The configuration is too large to be pasted.")
 		}
 		text.WriteString(line + "\n")
 	}
@@ -102,9 +103,9 @@ func loadRefusal(err error) error {
 		if syntax.Line > 0 {
 			where = fmt.Sprintf("Line %d: ", syntax.Line)
 		}
-		return shell.Refusal("Parsing failed.  Aborting.\n" + where + syntax.Text)
+		return refusal.New("Parsing failed.  Aborting.\n" + where + syntax.Text)
 	case errors.As(err, &invalid):
-		return shell.Refusal("The values cannot be loaded.\n" + invalidText(invalid))
+		return refusal.New("The values cannot be loaded.\n" + invalidText(invalid))
 	}
 	return err
 }

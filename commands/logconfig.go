@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -82,7 +83,7 @@ func newLog(ctx context.Context, env *shell.Env) error {
 		if err := env.Form(ctx,
 			shell.Text(&s.Name, "Please enter the name for the log:", func(name string) error {
 				if slices.ContainsFunc(v.List, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, name) }) {
-					return shell.Refusal("The name is already in use.")
+					return refusal.New("The name is already in use.")
 				}
 				return refused(logs.CheckName(name))
 			}),
@@ -188,7 +189,7 @@ func logHeaders(ctx context.Context, env *shell.Env) error {
 				for i, h := range headers {
 					headers[i] = strings.TrimSpace(h)
 					if err := logs.CheckHeader(headers[i]); err != nil {
-						return shell.Refusal(err.Error())
+						return refusal.New(err.Error())
 					}
 				}
 				g.Headers = headers

@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -31,7 +32,7 @@ func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell
 				shell.Number(&s.BounceBytes, "How many bytes of a bounced message do you want to log?", 0, 1<<20)),
 			logMethod(env, s, k),
 			shell.When(func() bool { return s.Method == logs.Manual }, fileForm(s)),
-			shell.When(func() bool { return s.Method.Carries() }, carryForm(env, s, keys)),
+			shell.When(func() bool { return s.Method.Uploads() }, carryForm(env, s, keys)),
 			shell.When(func() bool { return s.Method == logs.Syslog }, pushForm(env, s)),
 		)
 	}
@@ -82,11 +83,11 @@ func changedMethod(s *logs.Subscription, was logs.Method, k logs.Kind) {
 		s.Push = logs.Push{Port: syslog.Port, Protocol: "udp", Facility: k.Facility}
 	}
 	switch {
-	case s.Method.Carries() && was.Carries(): // the server may be the same
+	case s.Method.Uploads() && was.Uploads(): // the server may be the same
 		s.Remote.Port = 0
-	case s.Method.Carries():
+	case s.Method.Uploads():
 		byInterval(s)
-	case was.Carries():
+	case was.Uploads():
 		s.Remote = logs.Remote{}
 		s.Schedule, s.Seconds = logs.NoSchedule, 0
 	}
@@ -137,7 +138,7 @@ func fileSize(size *int64) shell.Field {
 		_, err := d.Ask(ctx, "Please enter the maximum file size:", strconv.FormatInt(n, 10), func(answer string) error {
 			v, err := parseSize(answer)
 			if err != nil || v < logs.LeastSize || v > logs.MostSize {
-				return shell.Refusef("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.LeastSize), int64(logs.MostSize))
+				return refusal.Newf("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.LeastSize), int64(logs.MostSize))
 			}
 			n = v
 			return nil
@@ -206,7 +207,7 @@ func rollInterval(ctx context.Context, d shell.Dialogue, seconds *int) error {
 		func(answer string) error {
 			v, ok := parseInterval(answer)
 			if !ok || v < logs.LeastInterval || v > logs.MostInterval {
-				return shell.Refusef("The time must be from %d seconds to %d days.", logs.LeastInterval, logs.MostInterval/86400)
+				return refusal.Newf("The time must be from %d seconds to %d days.", logs.LeastInterval, logs.MostInterval/86400)
 			}
 			n = v
 			return nil
@@ -320,7 +321,7 @@ func diskBuffer(p *logs.Push) shell.Field {
 		_, err = d.Ask(ctx, "Size of the disk buffer:", strconv.FormatInt(p.Buffer, 10), func(answer string) error {
 			n, err := parseSize(answer)
 			if err != nil || n < logs.LeastBuffer || n > logs.MostBuffer {
-				return shell.Refusef("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.LeastBuffer), int64(logs.MostBuffer))
+				return refusal.Newf("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.LeastBuffer), int64(logs.MostBuffer))
 			}
 			p.Buffer = n
 			return nil

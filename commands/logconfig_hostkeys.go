@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/logs/push"
+	"github.com/esasim/esasim/appliance/logs/upload"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -54,7 +55,7 @@ func printHostKeys(env *shell.Env) {
 // newHostKey asks for a server and gets its keys.
 func newHostKey(ctx context.Context, env *shell.Env, get func(context.Context, *shell.Env, string, uint16) ([]logs.KnownHost, error)) error {
 	var host string
-	port := int(push.SCP.Port())
+	port := int(upload.SCP.Port())
 	err := env.Form(ctx,
 		shell.Text(&host, "Enter the host name or the IP address of the server, as log subscriptions have it.",
 			func(h string) error { return refused(logs.CheckHost(h)) }),
@@ -86,7 +87,7 @@ func askHostKey(ctx context.Context, env *shell.Env, question string) (k logs.Kn
 	_, err = env.Ask(ctx, question, "", func(answer string) error {
 		n, err := strconv.Atoi(answer)
 		if err != nil || n < 1 || n > len(list) {
-			return shell.Refusef("The value must be an integer from 1 to %d.", len(list))
+			return refusal.Newf("The value must be an integer from 1 to %d.", len(list))
 		}
 		k = list[n-1]
 		return nil
@@ -96,7 +97,7 @@ func askHostKey(ctx context.Context, env *shell.Env, question string) (k logs.Kn
 
 // hostAndPort names a server in a sentence; the usual port goes without saying.
 func hostAndPort(host string, port uint16) string {
-	if port == push.SCP.Port() {
+	if port == upload.SCP.Port() {
 		return host
 	}
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
@@ -104,7 +105,7 @@ func hostAndPort(host string, port uint16) string {
 
 // knownName names a server as a file of known hosts does.
 func knownName(host string, port uint16) string {
-	if port == push.SCP.Port() {
+	if port == upload.SCP.Port() {
 		return host
 	}
 	return fmt.Sprintf("[%s]:%d", host, port)

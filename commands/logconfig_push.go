@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/logs/push"
 	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/logs/upload"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -27,7 +27,7 @@ func printPushes(env *shell.Env) {
 		var rows []pushRow
 		if p, ok := env.Appliance.Logs.PushStats(s.Name); ok {
 			rows = syslogRows(s, p)
-		} else if p, ok := env.Appliance.Logs.CarryStats(s.Name); ok {
+		} else if p, ok := env.Appliance.Logs.UploadStats(s.Name); ok {
 			rows = carryRows(env, s, p)
 		} else {
 			continue
@@ -57,10 +57,10 @@ func syslogRows(s logs.Subscription, p syslog.Stats) []pushRow {
 	}
 }
 
-func carryRows(env *shell.Env, s logs.Subscription, p push.Stats) []pushRow {
+func carryRows(env *shell.Env, s logs.Subscription, p upload.Stats) []pushRow {
 	return []pushRow{
 		{methodTitle(env, s.Method) + " to", s.Remote.Host},
-		{"Files waiting", p.Waiting}, {"Files transferred", p.Pushed},
+		{"Files waiting", p.Waiting}, {"Files transferred", p.Uploaded},
 		{"Attempts that failed", p.Failures},
 		{"Last trouble", cmp.Or(p.LastTrouble, "None")},
 	}

@@ -2,12 +2,12 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/logs/push"
+	"github.com/esasim/esasim/appliance/logs/upload"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -24,7 +24,7 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 		scp := s.Method == logs.SCPPush
 		port, dir := int(r.Port), r.Dir
 		if port == 0 {
-			port = int(push.SCP.Port())
+			port = int(upload.SCP.Port())
 		}
 		if dir == "" {
 			dir = "."
@@ -122,19 +122,19 @@ func askHostKeys(ctx context.Context, env *shell.Env, host string, port uint16) 
 			return enterHostKey(ctx, env, host, port)
 		}
 		keys, err := scanHostKeys(ctx, env, host, port)
-		var no shell.Refusal
-		if !errors.As(err, &no) {
+		text, refused := refusal.Text(err)
+		if !refused {
 			return keys, err
 		}
-		env.Prose(string(no))
+		env.Prose(text)
 	}
 }
 
 func enterHostKey(ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
 	var key string
 	_, err := env.Ask(ctx, "Enter the public host key of "+hostAndPort(host, port)+", such as ssh-ed25519 AAAA...", "", func(answer string) (err error) {
-		if key, _, err = push.ParseKey(answer); err != nil {
-			return shell.Refusal("This is not a public key. Enter it on one line, as it is in a file of known hosts.")
+		if key, _, err = upload.ParseKey(answer); err != nil {
+			return refusal.New("This is not a public key. Enter it on one line, as it is in a file of known hosts.")
 		}
 		return nil
 	})
@@ -151,7 +151,7 @@ func scanHostKeys(ctx context.Context, env *shell.Env, host string, port uint16)
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		return nil, shell.Refusef("The host keys of %s cannot be scanned: %v.", hostAndPort(host, port), err)
+		return nil, refusal.Newf("The host keys of %s cannot be scanned: %v.", hostAndPort(host, port), err)
 	}
 	var keys []logs.KnownHost
 	env.Printf("\n")
@@ -167,7 +167,7 @@ func scanHostKeys(ctx context.Context, env *shell.Env, host string, port uint16)
 }
 
 func fingerprint(key string) string {
-	_, print, err := push.ParseKey(key)
+	_, print, err := upload.ParseKey(key)
 	if err != nil {
 		return "" // a commit has checked it
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -95,7 +96,7 @@ func pickLog(list []logs.Subscription, answer string) (logs.Subscription, error)
 	}
 	n, err := strconv.Atoi(answer)
 	if err != nil || n < 1 || n > len(list) {
-		return logs.Subscription{}, shell.Refusef("The value must be an integer from 1 to %d, or the name of a log.", len(list))
+		return logs.Subscription{}, refusal.Newf("The value must be an integer from 1 to %d, or the name of a log.", len(list))
 	}
 	return list[n-1], nil
 }
@@ -113,7 +114,7 @@ func namedLog(list []logs.Subscription, name string) (logs.Subscription, error) 
 // readable refuses logs that are no text.
 func readable(s logs.Subscription) error {
 	if s.Type.Kind().Form == logs.Binary {
-		return shell.Refusef("The log %s is not a text file: it cannot be displayed.", s.Name)
+		return refusal.Newf("The log %s is not a text file: it cannot be displayed.", s.Name)
 	}
 	return nil
 }
@@ -121,7 +122,7 @@ func readable(s logs.Subscription) error {
 // logGone words what the logs say of a subscription that was removed meanwhile.
 func logGone(name string, err error) error {
 	if errors.Is(err, logs.ErrNoSubscription) {
-		return shell.Refusef("The log %s is not configured any more.", name)
+		return refusal.Newf("The log %s is not configured any more.", name)
 	}
 	return err
 }

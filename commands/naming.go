@@ -11,6 +11,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -27,7 +28,7 @@ func editSection[T any](env *shell.Env, s *config.Section[T], change func(*T) er
 	err := s.Edit(env.Draft, change)
 	var conflict *config.ConflictError
 	if errors.As(err, &conflict) {
-		return shell.Refusef("Another session has meanwhile changed %s: nothing was changed here. Please try again.",
+		return refusal.Newf("Another session has meanwhile changed %s: nothing was changed here. Please try again.",
 			strings.Join(conflict.Sections, ", "))
 	}
 	return err
@@ -39,7 +40,7 @@ var objectName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._ -]{0,39}$`)
 // name begins with a letter, as things are chosen by name or by number.
 func validObjectName(name string) error {
 	if !objectName.MatchString(name) {
-		return shell.Refusal("The name must begin with a letter and consist of letters, digits, blanks, hyphens, dots and underscores: 40 characters at most.")
+		return refusal.New("The name must begin with a letter and consist of letters, digits, blanks, hyphens, dots and underscores: 40 characters at most.")
 	}
 	return nil
 }
@@ -48,7 +49,7 @@ func validObjectName(name string) error {
 // more blanks (lists align some), or its number from 1. what is what the entries are: "route".
 func nameOrNumber(answer string, names []string, what string) (int, error) {
 	if answer == "" {
-		return 0, shell.Refusef("Enter the name of the %s, or its number.", what)
+		return 0, refusal.Newf("Enter the name of the %s, or its number.", what)
 	}
 	for _, typed := range []string{answer, strings.Join(strings.Fields(answer), " ")} {
 		if i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, typed) }); i >= 0 {
@@ -58,7 +59,7 @@ func nameOrNumber(answer string, names []string, what string) (int, error) {
 	if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(names) {
 		return n - 1, nil
 	}
-	return 0, shell.Refusef("The %s %s does not exist: enter a name from the list, or a number from 1 to %d.", what, visible(answer), len(names))
+	return 0, refusal.Newf("The %s %s does not exist: enter a name from the list, or a number from 1 to %d.", what, visible(answer), len(names))
 }
 
 // parseHostAddr reads the address of a host, of one IP version.
@@ -71,9 +72,9 @@ func parseHostAddr(text string, v6 bool) (netip.Addr, error) {
 		return a, nil
 	}
 	if v6 {
-		return a, shell.Refusal("The value must be the IPv6 address of a host, such as 2001:db8::7.")
+		return a, refusal.New("The value must be the IPv6 address of a host, such as 2001:db8::7.")
 	}
-	return a, shell.Refusal("The value must be the IPv4 address of a host, such as 192.168.1.2.")
+	return a, refusal.New("The value must be the IPv4 address of a host, such as 192.168.1.2.")
 }
 
 // portsOf are the ports of the draft, or where it has none those that the network came

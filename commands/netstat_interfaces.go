@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -47,7 +48,7 @@ func (n *netstat) showInterfaces(ctx context.Context) error {
 func (n *netstat) counters(name string) (network.Counters, error) {
 	c, err := n.env.Appliance.Net.Counters(name)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return c, shell.Refusal("This appliance's network does not count packets.")
+		return c, refusal.New("This appliance's network does not count packets.")
 	}
 	if err != nil {
 		return c, fmt.Errorf("read counters of %s: %w", name, err)
@@ -162,7 +163,7 @@ func (n *netstat) traffic() (sum network.Counters, device string, err error) {
 	device = "(Total)"
 	list := n.interfaces()
 	if len(list) == 0 {
-		return sum, device, shell.Refusef("The interface %s does not exist any more.", n.iface)
+		return sum, device, refusal.Newf("The interface %s does not exist any more.", n.iface)
 	}
 	for _, i := range list {
 		c, err := n.counters(i.Name)

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // showRoutes prints table 3 (B40), one part for each family.
@@ -18,7 +18,7 @@ func (n *netstat) showRoutes(ctx context.Context) error {
 	routes, err := n.env.Appliance.Net.Routes()
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		return shell.Refusal("This appliance's network cannot list its routes.")
+		return refusal.New("This appliance's network cannot list its routes.")
 	case err != nil:
 		return fmt.Errorf("list routes: %w", err)
 	}

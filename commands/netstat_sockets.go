@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // sockets lists those of the families that are asked for, newest first, as BSD does.
@@ -18,7 +18,7 @@ func (n *netstat) sockets() ([]network.Socket, error) {
 	all, err := n.env.Appliance.Net.Sockets()
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		return nil, shell.Refusal("This appliance's network cannot list its sockets.")
+		return nil, refusal.New("This appliance's network cannot list its sockets.")
 	case err != nil:
 		return nil, fmt.Errorf("list sockets: %w", err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A tableNet has the tables that a test gives it, and nothing else.
@@ -310,8 +310,7 @@ func TestNetstatSaysWhatTheNetworkCannotDo(t *testing.T) {
 	net := tableNet{err: fmt.Errorf("no: %w", errors.ErrUnsupported), interfaces: []network.Interface{{Name: "Data 1"}}}
 	for i := range 5 {
 		_, err := runOffline(t, net, nil, "netstat", fmt.Sprint(i+1))
-		var no shell.Refusal
-		if !errors.As(err, &no) {
+		if _, ok := refusal.Text(err); !ok {
 			t.Errorf("netstat %d: %v, want a refusal", i+1, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -32,7 +33,7 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 		return err
 	}
 	if _, err := env.Appliance.Users.Verify(name, old); err != nil {
-		return shell.Refusef("The old %s is not correct.", word)
+		return refusal.Newf("The old %s is not correct.", word)
 	}
 	hash, err := newHash(ctx, env, name, word, "New "+word+": ", "Retype new "+word+": ", env.Secret)
 	if err != nil {
@@ -42,7 +43,7 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 	err = users.Section.CommitNow(ctx, env.Appliance.Config, env.Draft, change, func(v *users.Accounts) error {
 		a := v.Find(name)
 		if a == nil {
-			return shell.Refusef("The account %s does not exist any more.", name)
+			return refusal.Newf("The account %s does not exist any more.", name)
 		}
 		a.Hash = hash
 		return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -30,13 +31,13 @@ var _ = register(&shell.Command{
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, resolver.ErrNoRecord):
-			return shell.Refusef("%s has no record of type %s.", host, kind)
+			return refusal.Newf("%s has no record of type %s.", host, kind)
 		case errors.Is(err, resolver.ErrNotFound):
-			return shell.Refusef("%s does not exist.", host)
+			return refusal.Newf("%s does not exist.", host)
 		case errors.Is(err, resolver.ErrNoServer):
-			return shell.Refusal("No DNS server is configured. Add one with dnsconfig.")
+			return refusal.New("No DNS server is configured. Add one with dnsconfig.")
 		case err != nil:
-			return shell.Refusef("No DNS server gave an answer about %s (%s).", host, kind)
+			return refusal.Newf("No DNS server gave an answer about %s (%s).", host, kind)
 		}
 		for _, r := range records {
 			ttl := capture.FormatDuration(time.Duration(r.TTL) * time.Second)

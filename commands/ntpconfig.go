@@ -9,6 +9,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -56,10 +57,10 @@ func printTimeServers(env *shell.Env, s ntp.Settings) {
 func newTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
 	name, err := env.Ask(ctx, "Please enter the fully qualified hostname or IP address of your NTP server.", "", func(name string) error {
 		if err := ntp.ValidServer(name); err != nil {
-			return shell.Refusal(err.Error())
+			return refusal.New(err.Error())
 		}
 		if slices.ContainsFunc(s.Servers, func(o string) bool { return strings.EqualFold(o, name) }) {
-			return shell.Refusef("The server %s is already configured.", name)
+			return refusal.Newf("The server %s is already configured.", name)
 		}
 		return nil
 	})
@@ -78,7 +79,7 @@ func deleteTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) erro
 			n = 1 + slices.IndexFunc(s.Servers, func(o string) bool { return strings.EqualFold(o, answer) })
 		}
 		if n < 1 || n > len(s.Servers) {
-			return shell.Refusef("The value must be an integer from 1 to %d, or a name from the list.", len(s.Servers))
+			return refusal.Newf("The value must be an integer from 1 to %d, or a name from the list.", len(s.Servers))
 		}
 		at = n - 1
 		return nil

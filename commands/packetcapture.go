@@ -8,6 +8,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -90,7 +91,7 @@ func stopCapture(env *shell.Env) error {
 	s, err := env.Appliance.Captures.Stop(capture.CLI)
 	switch {
 	case errors.Is(err, capture.ErrNotRunning):
-		return shell.Refusal("The packet capture has ended already.")
+		return refusal.New("The packet capture has ended already.")
 	case err != nil:
 		return err
 	case s.Reason != capture.ByUser: // it ended at that moment; the menu says why

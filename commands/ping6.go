@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -17,7 +18,7 @@ var _ = register(&shell.Command{
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !hasIPv6(env) {
-			return shell.Refusal("No interface of this appliance has an IPv6 address. Use ping instead.")
+			return refusal.New("No interface of this appliance has an IPv6 address. Use ping instead.")
 		}
 		src, host, err := askTarget(ctx, env, 6, echoWhence, echoWhither)
 		if err != nil {
@@ -43,7 +44,7 @@ var _ = register(&shell.Command{
 				if text == "" {
 					return err
 				}
-				return shell.Refusef("ping6: UDP connect: %s", text)
+				return refusal.Newf("ping6: UDP connect: %s", text)
 			}
 		}
 		env.Printf("PING6(%d=40+8+%d bytes) %v --> %v\n", 40+8+p.data, p.data, p.src, p.dst)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -30,7 +31,7 @@ func power(ctx context.Context, env *shell.Env, action appliance.PowerAction, ve
 		}
 	}
 	if !env.Appliance.Power(action, time.Duration(seconds)*time.Second) {
-		return shell.Refusal("It is not possible to " + verb + " this system.")
+		return refusal.New("It is not possible to " + verb + " this system.")
 	}
 	env.Printf("%s\n", farewell)
 	return shell.ErrLogout

@@ -6,7 +6,7 @@ import (
 	"regexp/syntax"
 	"strings"
 
-	"github.com/esasim/esasim/shell"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // compileRegex compiles a regular expression as administrators write them: in the
@@ -14,7 +14,7 @@ import (
 // Perl that only look foreign. What RE2 cannot do is refused by name.
 func compileRegex(pattern string, insensitive bool) (*regexp.Regexp, error) {
 	if pattern == "" {
-		return nil, shell.Refusal("A regular expression is required.")
+		return nil, refusal.New("A regular expression is required.")
 	}
 	text, err := fromPerl(pattern)
 	if err != nil {
@@ -26,7 +26,7 @@ func compileRegex(pattern string, insensitive bool) (*regexp.Regexp, error) {
 	re, err := regexp.Compile(text)
 	var bad *syntax.Error
 	if errors.As(err, &bad) {
-		return nil, shell.Refusef("The regular expression is not valid: %v: %s", bad.Code, visible(bad.Expr))
+		return nil, refusal.Newf("The regular expression is not valid: %v: %s", bad.Code, visible(bad.Expr))
 	}
 	return re, err
 }
@@ -92,7 +92,7 @@ func escaped(pattern string, i int) bool {
 func perlEscape(e string, class bool) (string, error) {
 	switch c := e[1]; {
 	case c >= '1' && c <= '9' || c == 'k' || c == 'g':
-		return "", shell.Refusal("Back-references are not supported in regular expressions.")
+		return "", refusal.New("Back-references are not supported in regular expressions.")
 	case c == 'h' && class:
 		return `\t `, nil
 	case c == 'h':
@@ -114,7 +114,7 @@ func perlGroup(rest string) (text string, n int, err error) {
 			continue
 		}
 		if g.becomes == "" {
-			return "", 0, shell.Refusef("Groups that begin with %s are not supported in regular expressions.", g.begins)
+			return "", 0, refusal.Newf("Groups that begin with %s are not supported in regular expressions.", g.begins)
 		}
 		return g.becomes, len(g.begins), nil
 	}

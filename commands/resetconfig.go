@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -16,7 +17,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if env.Account.Name != users.FactoryName {
-			return shell.Refusef("Only the user %s may reset the configuration.", users.FactoryName)
+			return refusal.Newf("Only the user %s may reset the configuration.", users.FactoryName)
 		}
 		sure, err := env.Confirm(ctx, "Are you sure you want to reset all configuration values?", false)
 		if err != nil || !sure {

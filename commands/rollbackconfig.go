@@ -7,6 +7,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -75,7 +76,7 @@ func chooseRevision(ctx context.Context, env *shell.Env, kept []config.Revision)
 	_, err := env.Ask(ctx, "Enter the number of the configuration to roll back to.", "", func(s string) (err error) {
 		n, err = strconv.Atoi(s)
 		if err != nil || n < 1 || n > len(kept) {
-			return shell.Refusef("The value must be an integer from 1 to %d.", len(kept))
+			return refusal.Newf("The value must be an integer from 1 to %d.", len(kept))
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -43,7 +44,7 @@ var _ = register(&shell.Command{
 				}
 				log, err := pickLog(list, answer)
 				if err != nil {
-					return shell.Refusef("The value must be an integer from 1 to %d, or the name of a log.", len(list)+1)
+					return refusal.Newf("The value must be an integer from 1 to %d, or the name of a log.", len(list)+1)
 				}
 				names = []string{log.Name}
 				return nil

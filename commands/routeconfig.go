@@ -2,13 +2,13 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -170,7 +170,7 @@ func (d routeDialogue) ask(ctx context.Context, r *appliance.StaticRoute) error 
 
 func freeRouteName(name string, others []appliance.StaticRoute) error {
 	if slices.ContainsFunc(others, func(o appliance.StaticRoute) bool { return strings.EqualFold(o.Name, name) }) {
-		return shell.Refusef("There is already a route with the name %s.", name)
+		return refusal.Newf("There is already a route with the name %s.", name)
 	}
 	return validObjectName(name)
 }
@@ -187,16 +187,16 @@ func parseDestination(text string, v6 bool, others []appliance.StaticRoute) (net
 	}
 	switch {
 	case err != nil || p.Addr().Is6() != v6 || p.Addr().Is4In6():
-		return p, shell.Refusef("The destination must be an %s address, or a network such as %s.", version, example)
+		return p, refusal.Newf("The destination must be an %s address, or a network such as %s.", version, example)
 	case p != p.Masked():
-		return p, shell.Refusef("%v is no network: expected %v, or a single address.", p, p.Masked())
+		return p, refusal.Newf("%v is no network: expected %v, or a single address.", p, p.Masked())
 	case p.Bits() == 0:
-		return p, shell.Refusal("The default route is set with the command setgateway.")
+		return p, refusal.New("The default route is set with the command setgateway.")
 	case p.Addr().IsUnspecified() || p.Addr().IsMulticast() || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast():
-		return p, shell.Refusef("There is no way by a router to %v.", p)
+		return p, refusal.Newf("There is no way by a router to %v.", p)
 	}
 	if i := slices.IndexFunc(others, func(o appliance.StaticRoute) bool { return o.Destination == p }); i >= 0 {
-		return p, shell.Refusef("The route %s has the destination %s already.", others[i].Name, appliance.FormatNetwork(p))
+		return p, refusal.Newf("The route %s has the destination %s already.", others[i].Name, appliance.FormatNetwork(p))
 	}
 	return p, nil
 }
@@ -284,9 +284,8 @@ func putRouteInline(env *shell.Env, was, version string, args []string, others [
 
 // invalidArgument makes a refusal of a question's answer one of an argument.
 func invalidArgument(value string, err error) error {
-	var no shell.Refusal
-	if errors.As(err, &no) {
-		return shell.Invalidf(visible(value), "%s", string(no))
+	if text, ok := refusal.Text(err); ok {
+		return shell.Invalidf(visible(value), "%s", text)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -46,7 +47,7 @@ var _ = register(&shell.Command{
 		}
 		err = env.Appliance.Files.WriteFile(files.Configuration+"/"+name, b.Bytes())
 		if errors.Is(err, syscall.ENOSPC) {
-			return shell.Refusal("The configuration cannot be saved: there is no disk space left.")
+			return refusal.New("The configuration cannot be saved: there is no disk space left.")
 		}
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -31,7 +32,7 @@ var _ = register(&shell.Command{
 		}
 		err := env.Form(ctx, shell.Text(&name, "", func(s string) error {
 			if err := appliance.ValidHostname(s); err != nil {
-				return shell.Refusal(err.Error())
+				return refusal.New(err.Error())
 			}
 			return nil
 		}))

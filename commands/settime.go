@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -24,7 +25,7 @@ var _ = register(&shell.Command{
 		parse := func(s string) (err error) {
 			to, err = time.ParseInLocation(form, s, env.Appliance.Zone())
 			if err != nil || to.Year() < appliance.FirstYear || to.Year() > appliance.LastYear {
-				return shell.Refusef("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from %d to %d.", appliance.FirstYear, appliance.LastYear)
+				return refusal.Newf("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from %d to %d.", appliance.FirstYear, appliance.LastYear)
 			}
 			return nil
 		}

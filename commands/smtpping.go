@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/mail"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -100,7 +101,7 @@ var hostLabels = regexp.MustCompile(`^(?i)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?
 
 func validSMTPHost(s string) error {
 	if _, err := netip.ParseAddr(s); err != nil && (len(s) > 253 || !hostLabels.MatchString(s)) {
-		return shell.Refusal("The value must be a host name or an IP address.")
+		return refusal.New("The value must be a host name or an IP address.")
 	}
 	return nil
 }
@@ -131,7 +132,7 @@ func askTestMessage(ctx context.Context, env *shell.Env) (*mail.Message, error) 
 		case err != nil:
 			return nil, err
 		case text.Len()+len(line) > maxTestMessage:
-			return nil, shell.Refusal("The message is too large for a test.")
+			return nil, refusal.New("The message is too large for a test.")
 		}
 		text.WriteString(line + "\n")
 	}
@@ -141,7 +142,7 @@ var mailbox = regexp.MustCompile(`^[^\s<>@"(),:;\[\]\\]{1,64}@([A-Za-z0-9_-]+\.)
 
 func validMailbox(s string) error {
 	if len(s) > 254 || !mailbox.MatchString(s) {
-		return shell.Refusal("The value must be a mail address such as user@example.com.")
+		return refusal.New("The value must be a mail address such as user@example.com.")
 	}
 	return nil
 }
@@ -155,11 +156,11 @@ func (t smtpTest) run(ctx context.Context, env *shell.Env) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		var no shell.Refusal
-		if !errors.As(err, &no) {
+		text, refused := refusal.Text(err)
+		if !refused {
 			return err
 		}
-		env.Prose(string(no))
+		env.Prose(text)
 		result = "failed"
 	}
 	env.Printf("Test %s. Total time elapsed %.2f seconds\n", result, clock.System().Since(began).Seconds())
@@ -182,11 +183,11 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		no := shell.Refusal(fmt.Sprintf("Unable to connect to %v.\n%s", r.Remote.Addr(), connectTrouble(err)))
+		text := fmt.Sprintf("Unable to connect to %v.\n%s", r.Remote.Addr(), connectTrouble(err))
 		if i == len(routes)-1 {
-			return no
+			return refusal.New(text)
 		}
-		env.Prose(string(no))
+		env.Prose(text)
 	}
 	defer conn.Close()
 	env.Printf("Connection to %v succeeded.\n", route.Remote.Addr())
@@ -194,7 +195,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 		var e *mail.Error
 		route.Most = tlsPatience
 		if errors.As(err, &e) && e.Timeout() && env.Appliance.Mail.SpeaksTLS(ctx, route) {
-			return shell.Refusef("The server does not greet: it speaks TLS only.")
+			return refusal.Newf("The server does not greet: it speaks TLS only.")
 		}
 		return smtpTrouble(conn, err)
 	}
@@ -208,11 +209,11 @@ func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, err
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case errors.Is(err, resolver.ErrNotFound):
-		return nil, shell.Refusef("Unable to resolve '%s'.", t.host)
+		return nil, refusal.Newf("Unable to resolve '%s'.", t.host)
 	case errors.Is(err, resolver.ErrNoServer):
-		return nil, shell.Refusef("Unable to resolve '%s'. No DNS server is configured.", t.host)
+		return nil, refusal.Newf("Unable to resolve '%s'. No DNS server is configured.", t.host)
 	case err != nil:
-		return nil, shell.Refusef("Unable to resolve '%s'. No DNS server answered.", t.host)
+		return nil, refusal.Newf("Unable to resolve '%s'. No DNS server answered.", t.host)
 	}
 	var routes []mail.Route
 	for _, a := range addrs {
@@ -236,7 +237,7 @@ func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, err
 		env.Printf("Resolved '%s' to %v.\n", t.host, resolved)
 	}
 	if len(routes) == 0 {
-		return nil, shell.Refusef("Unable to connect to %v.\nThe interface %s has no address of this family.", addrs[0], t.from.Name)
+		return nil, refusal.Newf("Unable to connect to %v.\nThe interface %s has no address of this family.", addrs[0], t.from.Name)
 	}
 	return routes, nil
 }
@@ -346,5 +347,5 @@ func smtpTrouble(conn *mail.Conn, err error) error {
 	if e.Reply.Code == 530 && offersTLS {
 		text += "\nThe server takes mail over TLS only (STARTTLS)."
 	}
-	return shell.Refusal(text)
+	return refusal.New(text)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -63,9 +64,9 @@ func lookUpTarget(ctx context.Context, env *shell.Env, host string, family int, 
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case errors.Is(err, resolver.ErrNotFound):
-		return nil, shell.Refusal(unknown)
+		return nil, refusal.New(unknown)
 	case err != nil:
-		return nil, shell.Refusal(failed)
+		return nil, refusal.New(failed)
 	}
 	return addrs, nil
 }

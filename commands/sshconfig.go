@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -74,7 +75,7 @@ func editUserKeys(ctx context.Context, env *shell.Env) error {
 						_, err := env.Ask(ctx, "Enter the name of the user.", "", func(answer string) error {
 							accounts := users.Section.Get(env.Draft)
 							if accounts.Find(answer) == nil {
-								return shell.Refusef("The user %s does not exist.", visible(answer))
+								return refusal.Newf("The user %s does not exist.", visible(answer))
 							}
 							name = answer
 							return nil
@@ -121,7 +122,7 @@ func newUserKey(ctx context.Context, env *shell.Env, name string) error {
 	err = changeAccount(env, name, func(a *users.Account) error {
 		for _, line := range a.Keys {
 			if k, err := users.ParseKey(line); err == nil && k.Fingerprint == key.Fingerprint {
-				return shell.Refusef("The key is already installed for %s.", name)
+				return refusal.Newf("The key is already installed for %s.", name)
 			}
 		}
 		a.Keys = append(a.Keys, key.Line)
@@ -138,7 +139,7 @@ func deleteUserKey(ctx context.Context, env *shell.Env, name string, keys []stri
 	_, err := env.Ask(ctx, "Enter the number of the key to remove.", "", func(answer string) error {
 		n, err := strconv.Atoi(answer)
 		if err != nil || n < 1 || n > len(keys) {
-			return shell.Refusef("The value must be an integer from 1 to %d.", len(keys))
+			return refusal.Newf("The value must be an integer from 1 to %d.", len(keys))
 		}
 		line = keys[n-1]
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -17,7 +18,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !env.Appliance.Product.Version.Before(product.Version{Major: 7}) {
-			return shell.Refusal("The command tcpdump has been replaced by packetcapture. Use packetcapture instead.")
+			return refusal.New("The command tcpdump has been replaced by packetcapture. Use packetcapture instead.")
 		}
 		return captureMenu(ctx, env)
 	},

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -26,7 +27,7 @@ var _ = register(&shell.Command{
 	Run: func(ctx context.Context, env *shell.Env) error {
 		keyboard, ok := env.Prompter.(shell.Relay)
 		if !ok {
-			return shell.Refusal("A connection needs a session that it can be typed in.")
+			return refusal.New("A connection needs a session that it can be typed in.")
 		}
 		src, host, port, err := telnetTarget(ctx, env)
 		if err != nil {
@@ -73,7 +74,7 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 	err = env.Form(ctx,
 		shell.Text(&host, "Enter the remote hostname or IP address.", func(answer string) error {
 			if answer != "" && !mayTelnet(answer) {
-				return shell.Refusal(notLoopback)
+				return refusal.New(notLoopback)
 			}
 			return shell.Required(answer)
 		}),
@@ -110,9 +111,9 @@ func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host strin
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case errors.Is(err, resolver.ErrNotFound):
-		return nil, shell.Refusef("%s: hostname nor servname provided, or not known", host)
+		return nil, refusal.Newf("%s: hostname nor servname provided, or not known", host)
 	case err != nil:
-		return nil, shell.Refusef("%s: Name could not be resolved at this time", host)
+		return nil, refusal.Newf("%s: Name could not be resolved at this time", host)
 	case slices.ContainsFunc(addrs, isLoopback):
 		return nil, shell.Invalidf(host, notLoopback)
 	}
@@ -145,7 +146,7 @@ func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []
 		}
 		env.Printf("telnet: connect to address %v: %s\n", a, text)
 	}
-	return nil, shell.Refusal("telnet: Unable to connect to remote host")
+	return nil, refusal.New("telnet: Unable to connect to remote host")
 }
 
 // connectError is FreeBSD's text for what kept a connection from being made, "" if it is

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -110,7 +111,7 @@ func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		return r, errLost
 	case errors.Is(err, errors.ErrUnsupported):
-		return r, shell.Refusal("This appliance's network cannot trace routes.")
+		return r, refusal.New("This appliance's network cannot trace routes.")
 	}
 	text := sendError(err)
 	if text == "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -44,7 +45,7 @@ var _ = register(&shell.Command{
 			if sendError(err) == "" {
 				return err
 			}
-			return shell.Refusal("traceroute: findsaddr: failed to connect to peer for src addr selection.")
+			return refusal.New("traceroute: findsaddr: failed to connect to peer for src addr selection.")
 		}
 		env.Printf("traceroute to %s (%v)%s, %d hops max, %d byte packets\n", host, t.dst, from, traceHops, t.length)
 		return t.run(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -17,7 +18,7 @@ var _ = register(&shell.Command{
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !hasIPv6(env) {
-			return shell.Refusal("No interface of this appliance has an IPv6 address. Use traceroute instead.")
+			return refusal.New("No interface of this appliance has an IPv6 address. Use traceroute instead.")
 		}
 		src, host, err := askTarget(ctx, env, 6, traceWhence, traceWhither)
 		if err != nil {
@@ -44,7 +45,7 @@ var _ = register(&shell.Command{
 				if text == "" {
 					return err
 				}
-				return shell.Refusef("connect: %s", text)
+				return refusal.Newf("connect: %s", text)
 			}
 		}
 		env.Printf("traceroute6 to %s (%v) from %v, %d hops max, %d byte packets\n", host, t.dst, t.src, traceHops, t.length)

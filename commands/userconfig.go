@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -66,7 +67,7 @@ func newAccount(ctx context.Context, env *shell.Env, word string) error {
 		shell.Text(&a.Name, "Enter the new user name.", func(name string) error {
 			accounts := users.Section.Get(env.Draft)
 			if accounts.Find(name) != nil {
-				return shell.Refusef("The user name %s is already in use.", name)
+				return refusal.Newf("The user name %s is already in use.", name)
 			}
 			return refused(users.CheckName(name))
 		}),
@@ -117,9 +118,9 @@ func deleteAccount(ctx context.Context, env *shell.Env) error {
 	a, err := chooseAccount(ctx, env, "delete", func(a users.Account) error {
 		switch a.Name {
 		case users.FactoryName:
-			return shell.Refusef("The account %s cannot be removed.", a.Name)
+			return refusal.Newf("The account %s cannot be removed.", a.Name)
 		case env.Account.Name:
-			return shell.Refusal("You cannot remove the account that you are using.")
+			return refusal.New("You cannot remove the account that you are using.")
 		}
 		return nil
 	})
@@ -193,7 +194,7 @@ func chooseAccount(ctx context.Context, env *shell.Env, verb string, check func(
 			found = &accounts.List[n-1]
 		}
 		if found == nil {
-			return shell.Refusef("The user %s does not exist.", visible(answer))
+			return refusal.Newf("The user %s does not exist.", visible(answer))
 		}
 		chosen = *found
 		if check == nil {

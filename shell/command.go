@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -65,12 +66,12 @@ func (c *Command) Named(word string) bool {
 // An Env is what a running command can see and touch.
 type Env struct {
 	Dialogue
-	Appliance     *appliance.Appliance
-	Draft   *config.Draft // this session's uncommitted changes
-	Account users.Account // who is logged in
-	Login   *users.Login  // this session in the table of logins; nil in some tests
-	From    netip.Addr    // where the client is; invalid on the serial console
-	Local   netip.Addr    // the appliance's address that the client came in by; as From
+	Appliance *appliance.Appliance
+	Draft     *config.Draft // this session's uncommitted changes
+	Account   users.Account // who is logged in
+	Login     *users.Login  // this session in the table of logins; nil in some tests
+	From      netip.Addr    // where the client is; invalid on the serial console
+	Local     netip.Addr    // the appliance's address that the client came in by; as From
 
 	Args   []string // the words after the command
 	Inline bool     // arguments were given, or the command came with ssh: ask nothing that has an answer
@@ -82,16 +83,7 @@ type Env struct {
 	Life context.Context
 }
 
-// A Refusal is a text for the administrator: this will not do. It is printed as it
-// stands; where a question was asked it is asked again.
-type Refusal string
-
-func (r Refusal) Error() string { return string(r) }
-
-// Refusef formats a Refusal.
-func Refusef(format string, a ...any) error { return Refusal(fmt.Sprintf(format, a...)) }
-
-// An Invalid refuses an inline argument. It is printed as
+// An Invalid refuses an inline argument. It carries a refusal and is printed as
 //
 //	Invalid arguments when processing <command>:
 //	<Text>
@@ -100,7 +92,10 @@ type Invalid struct{ Text, Value string }
 
 func (e *Invalid) Error() string { return e.Text + ": '" + e.Value + "'" }
 
-// Invalidf makes an Invalid of an argument and what is wrong with it, a sentence.
+// Unwrap returns the refusal.
+func (e *Invalid) Unwrap() error { return refusal.New(e.Text) }
+
+// Invalidf makes an Invalid of an argument and a sentence that says what is wrong with it.
 func Invalidf(value, format string, a ...any) error {
 	return &Invalid{fmt.Sprintf(format, a...), value}
 }

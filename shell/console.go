@@ -19,10 +19,10 @@ import (
 // A Console is the serial console: the same command line over any reader and
 // writer, with a login of its own.
 type Console struct {
-	Appliance      *appliance.Appliance
-	Commands []*Command
-	In       io.Reader
-	Out      io.Writer
+	Appliance *appliance.Appliance
+	Commands  []*Command
+	In        io.Reader
+	Out       io.Writer
 	// Size tells the size of the terminal that In and Out are. Nil means that they
 	// are none: lines are then neither edited nor echoed.
 	Size func() (columns, rows int)

@@ -2,12 +2,13 @@ package shell
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A Prompter is one end of a conversation with a person: all that a dialogue knows
@@ -100,15 +101,15 @@ func (d Dialogue) until(check func(string) error, ask func() (string, error)) (s
 		if err != nil || check == nil {
 			return answer, err
 		}
-		var no Refusal
-		switch err := check(answer); {
-		case err == nil:
+		err = check(answer)
+		if err == nil {
 			return answer, nil
-		case errors.As(err, &no):
-			d.Prose(string(no))
-		default:
+		}
+		text, refused := refusal.Text(err)
+		if !refused {
 			return "", err
 		}
+		d.Prose(text)
 	}
 }
 
@@ -199,7 +200,7 @@ func choice(answer string, choices []string) (int, error) {
 	}
 	n, err := strconv.Atoi(answer)
 	if err != nil || n < 1 || n > len(choices) {
-		return 0, Refusef("The value must be an integer from 1 to %d, or a name from the list.", len(choices))
+		return 0, refusal.Newf("The value must be an integer from 1 to %d, or a name from the list.", len(choices))
 	}
 	return n - 1, nil
 }

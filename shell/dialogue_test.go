@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 	"github.com/esasim/esasim/shell/shelltest"
 )
@@ -142,7 +143,7 @@ func TestMenuWords(t *testing.T) {
 		return func(context.Context) error {
 			did = append(did, word)
 			if word == "STOP" {
-				return shell.Refusal("It does not run.")
+				return refusal.New("It does not run.")
 			}
 			return nil
 		}
@@ -245,7 +246,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	converse(t, func(ctx context.Context, d shell.Dialogue) error {
 		s, err := d.AskSecret(ctx, "Passphrase:", func(s string) error {
 			if s == "short" {
-				return shell.Refusal("Too short.")
+				return refusal.New("Too short.")
 			}
 			return nil
 		})

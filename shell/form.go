@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A Field is one question of a form. It shows the present value as the default and
@@ -36,7 +38,7 @@ func Text(dst *string, question string, check func(string) error) Field {
 // Required is a check that refuses an empty answer.
 func Required(answer string) error {
 	if answer == "" {
-		return Refusal("A value is required.")
+		return refusal.New("A value is required.")
 	}
 	return nil
 }
@@ -48,7 +50,7 @@ func Number[T ~int | ~int64](dst *T, question string, least, most T) Field {
 		_, err := d.Ask(ctx, question, fmt.Sprint(int64(n)), func(s string) error {
 			v, err := strconv.ParseInt(s, 10, 64)
 			if err != nil || v < int64(least) || v > int64(most) {
-				return Refusef("The value must be an integer from %d to %d.", least, most)
+				return refusal.Newf("The value must be an integer from %d to %d.", least, most)
 			}
 			n = T(v)
 			return nil

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A Menu is a "Choose the operation you want to perform:" screen.
@@ -60,10 +62,10 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		if err == nil {
 			err = pick.Run(ctx)
 		}
-		var no Refusal
+		text, refused := refusal.Text(err)
 		switch {
-		case errors.As(err, &no):
-			d.Prose(string(no))
+		case refused:
+			d.Prose(text)
 		case errors.Is(err, ErrDone):
 			return nil
 		case err != nil:
@@ -91,11 +93,11 @@ func (m Menu) Find(word string) (Item, error) {
 	}
 	switch len(found) {
 	case 0:
-		return Item{}, Refusef("Unknown operation: %s", word)
+		return Item{}, refusal.Newf("Unknown operation: %s", word)
 	case 1:
 		return found[0], nil
 	}
-	return Item{}, Refusef("The word %s is ambiguous: it may mean %s.", word, strings.Join(keys(found), " or "))
+	return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.", word, strings.Join(keys(found), " or "))
 }
 
 // Keys are the words that can be chosen now.

@@ -22,9 +22,9 @@ import (
 
 // A Server is the appliance's SSH daemon. Its fields are set before Start.
 type Server struct {
-	Appliance      *appliance.Appliance
-	Commands []*Command
-	HostKey  crypto.Signer // Ed25519, ECDSA or RSA
+	Appliance *appliance.Appliance
+	Commands  []*Command
+	HostKey   crypto.Signer // Ed25519, ECDSA or RSA
 	// Listen opens the port; the caller decides on which network.
 	Listen func(context.Context) (net.Listener, error)
 	// Subsystems serves "sftp" and the like, for administrators and operators.

@@ -13,19 +13,20 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 )
 
 // A session is one administrator at the main prompt, or one command line that came
 // with ssh.
 type session struct {
-	appliance     *appliance.Appliance
-	catalog *catalog
-	account users.Account
-	login   *users.Login
-	from    netip.Addr
-	local   netip.Addr    // the appliance's
-	limit   time.Duration // of silence
+	appliance *appliance.Appliance
+	catalog   *catalog
+	account   users.Account
+	login     *users.Login
+	from      netip.Addr
+	local     netip.Addr    // the appliance's
+	limit     time.Duration // of silence
 
 	in    *inbox
 	out   *outlet
@@ -162,11 +163,11 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 	c := s.catalog.find(word)
 	switch {
 	case c == nil && s.appliance.Product.Version.Before(product.Version{Major: 7}):
-		return Refusef("\nUnknown command: %s", word)
+		return refusal.Newf("\nUnknown command: %s", word)
 	case c == nil:
-		return Refusef("\nUnknown command or missing feature key: %s", word)
+		return refusal.Newf("\nUnknown command or missing feature key: %s", word)
 	case !c.Allows(s.account.Role):
-		return Refusef("Your user role does not permit the command: %s", c.Name)
+		return refusal.Newf("Your user role does not permit the command: %s", c.Name)
 	case len(args) > 0 && !c.Batch:
 		return Invalidf(args[0], "The command takes no arguments.")
 	}
@@ -198,15 +199,15 @@ func (f *fault) Error() string { return fmt.Sprintf("panic: %v", f.value) }
 // report shows an error of the command called word, unless it is control, which it
 // returns. It is the one place where kinds of error are told apart.
 func (s *session) report(ctx context.Context, word string, err error) error {
-	var no Refusal
 	var invalid *Invalid
+	text, refused := refusal.Text(err)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx) // whatever the command made of it
-	case errors.As(err, &no):
-		s.talk.Prose(string(no))
 	case errors.As(err, &invalid):
 		s.talk.Printf("\nInvalid arguments when processing %s:\n%s\n: '%s'\n", strings.ToLower(word), invalid.Text, invalid.Value)
+	case refused:
+		s.talk.Prose(text)
 	case errors.Is(err, ErrInterrupt), errors.Is(err, context.Canceled):
 		return ErrInterrupt
 	case errors.Is(err, io.EOF) && !s.in.exhausted(): // Ctrl-D gives up the dialogue, as Ctrl-C does

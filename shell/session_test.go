@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -346,7 +347,7 @@ func TestWhatGoesWrongIsLoggedAndShownAsOneLine(t *testing.T) {
 		&shell.Command{Name: "panic", Run: func(context.Context, *shell.Env) error { panic("boom") }},
 		&shell.Command{Name: "fail", Run: func(context.Context, *shell.Env) error { return errors.New("disk on fire") }},
 		&shell.Command{Name: "refuse", Run: func(context.Context, *shell.Env) error {
-			return fmt.Errorf("wrapped: %w", shell.Refusal("Not while it runs."))
+			return fmt.Errorf("wrapped: %w", refusal.New("Not while it runs."))
 		}},
 	)), 80, 24)
 	v.hear(prompt)

@@ -1,6 +1,10 @@
 package shell
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/esasim/esasim/appliance/refusal"
+)
 
 // badQuoting is what is said of a command line that cannot be taken apart.
 const badQuoting = "Command contained invalid escape character: %s"
@@ -33,7 +37,7 @@ func splitLine(line string) ([][]string, error) {
 		case quoted && c == '\\':
 			i++
 			if i == len(line) || line[i] != '"' && line[i] != '\\' {
-				return nil, Refusef(badQuoting, line[i-1:min(i+1, len(line))])
+				return nil, refusal.Newf(badQuoting, line[i-1:min(i+1, len(line))])
 			}
 			word.WriteByte(line[i])
 		case c == '"':
@@ -50,7 +54,7 @@ func splitLine(line string) ([][]string, error) {
 		}
 	}
 	if quoted {
-		return nil, Refusef(badQuoting, `"`)
+		return nil, refusal.Newf(badQuoting, `"`)
 	}
 	endCommand()
 	return commands, nil

@@ -27,10 +27,10 @@ import (
 
 // A system is one run of an appliance, from power on to power off.
 type system struct {
-	world *netsim.World
-	appliance   *appliance.Appliance
-	life  context.Context // ends, with why as its cause, when the system begins to stop
-	end   context.CancelCauseFunc
+	world     *netsim.World
+	appliance *appliance.Appliance
+	life      context.Context // ends, with why as its cause, when the system begins to stop
+	end       context.CancelCauseFunc
 }
 
 func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort, reset bool, power func(appliance.PowerAction, time.Duration)) (*system, error) {
@@ -288,10 +288,10 @@ func captureInterfaces(t *netsim.Topology) []string {
 // newSSHServer is the SSH daemon, with SFTP and SCP in it.
 func newSSHServer(a *appliance.Appliance, o Options, listen func(context.Context) (net.Listener, error)) *shell.Server {
 	return &shell.Server{
-		Appliance:      a,
-		Commands: commands.All(),
-		HostKey:  o.HostKey,
-		Listen:   listen,
+		Appliance: a,
+		Commands:  commands.All(),
+		HostKey:   o.HostKey,
+		Listen:    listen,
 		Subsystems: map[string]func(context.Context, shell.Channel){
 			"sftp": func(ctx context.Context, ch shell.Channel) {
 				l := logIn(a, ch, "sftp", "sftp")

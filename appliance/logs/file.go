@@ -264,7 +264,7 @@ const mostUsed = 256
 // remember keeps a name from being used again: a file that was carried away would be
 // replaced on the server.
 func (f *file) remember(stem string) {
-	if !f.conf.Method.Carries() {
+	if !f.conf.Method.Uploads() {
 		return
 	}
 	if len(f.used) == mostUsed {
@@ -299,7 +299,7 @@ func (f *file) link() error {
 // time, a file in which nothing stands is not rolled over, nor one to which nothing was
 // written in this life, unless somebody waits for it.
 func (f *file) roll(at time.Time, byHand bool) {
-	if f.name == "" || !byHand && (f.empty || f.resumed && !f.conf.Method.Carries()) {
+	if f.name == "" || !byHand && (f.empty || f.resumed && !f.conf.Method.Uploads()) {
 		return
 	}
 	f.retire(at)
@@ -341,7 +341,7 @@ func (f *file) save(name string) error {
 // limit removes the oldest saved files, so that there is room for a new one. Those that
 // wait for their server stay (logs.md 1.3).
 func (f *file) limit() {
-	if f.conf.Method.Carries() {
+	if f.conf.Method.Uploads() {
 		return
 	}
 	names, err := f.list(saved)

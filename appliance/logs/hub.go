@@ -15,8 +15,8 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
-	"github.com/esasim/esasim/appliance/logs/push"
 	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/logs/upload"
 	"github.com/esasim/esasim/appliance/product"
 )
 
@@ -37,7 +37,7 @@ type Options struct {
 	// Carry begins to send a subscription's finished files, whose names in the
 	// directory dir waiting lists, the oldest first. It tells trouble of what goes
 	// wrong. Nil: nothing is sent.
-	Carry func(s Subscription, dir string, waiting func() ([]string, error), trouble func(text string)) Carrier
+	NewUploader func(s Subscription, dir string, waiting func() ([]string, error), trouble func(text string)) Uploader
 	// Trouble is told what an administrator should know. It is called from any
 	// goroutine, with no lock held, and must not block. Nil: nobody is told.
 	Trouble func(Trouble)
@@ -55,11 +55,11 @@ type Pusher interface {
 }
 
 // A Carrier sends a subscription's finished files to a server, and removes what has
-// arrived: a *push.Pusher, or a test's.
-type Carrier interface {
+// arrived: a *upload.Pusher, or a test's.
+type Uploader interface {
 	// Wake says that there is another file. It does not block.
 	Wake()
-	Stats() push.Stats
+	Stats() upload.Stats
 	Close(ctx context.Context) error
 }
 
@@ -257,7 +257,7 @@ func (h *Hub) PushStats(name string) (stats syslog.Stats, ok bool) {
 
 // CarryStats are the figures of the sending of a subscription's files; ok is false where
 // they stay.
-func (h *Hub) CarryStats(name string) (stats push.Stats, ok bool) {
+func (h *Hub) UploadStats(name string) (stats upload.Stats, ok bool) {
 	s := h.routes.Load().byName[name]
 	if s == nil {
 		return stats, false

@@ -7,7 +7,7 @@ import (
 	"unicode"
 
 	"github.com/esasim/esasim/appliance/config"
-	"github.com/esasim/esasim/appliance/logs/push"
+	"github.com/esasim/esasim/appliance/logs/upload"
 )
 
 // HostKeys are the keys by which SSH servers are known.
@@ -23,7 +23,7 @@ type KnownHosts struct {
 type KnownHost struct {
 	Host string `xml:"hostname"` // as subscriptions have it
 	Port uint16 `xml:"port"`
-	Key  string `xml:"key"` // "ssh-ed25519 AAAA...", as push.ParseKey returns it
+	Key  string `xml:"key"` // "ssh-ed25519 AAAA...", as upload.ParseKey returns it
 }
 
 // DefaultWait is how long files wait for being sent, in seconds, unless they are full
@@ -54,7 +54,7 @@ func (v KnownHosts) Check() error {
 		if k.Port == 0 {
 			return errors.New("The port of an SSH server must be from 1 to 65535.")
 		}
-		if canonical, _, err := push.ParseKey(k.Key); err != nil || canonical != k.Key {
+		if canonical, _, err := upload.ParseKey(k.Key); err != nil || canonical != k.Key {
 			return fmt.Errorf("The host key of %s is not a public key of SSH.", k.Host)
 		}
 	}

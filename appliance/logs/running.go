@@ -21,10 +21,10 @@ type subscription struct {
 
 	mu       sync.Mutex // held for no call that can block
 	conf     Subscription
-	textual  bool    // its files are lines
-	push     Pusher  // nil: not pushed
-	relay    *relay  // instead of push until it is open; nil: that is not to come
-	carrier  Carrier // nil: files stay
+	textual  bool     // its files are lines
+	push     Pusher   // nil: not pushed
+	relay    *relay   // instead of push until it is open; nil: that is not to come
+	carrier  Uploader // nil: files stay
 	jobs     []job
 	taken    int // jobs that the drainer has, or had
 	done     int // of these
@@ -281,8 +281,8 @@ func (s *subscription) startPush() {
 	s.mu.Unlock()
 	switch {
 	case open:
-	case conf.Method.Carries() && s.hub.o.Carry != nil:
-		s.carry(s.hub.o.Carry(conf, s.file.dir, s.finished, s.carryTrouble))
+	case conf.Method.Uploads() && s.hub.o.NewUploader != nil:
+		s.carry(s.hub.o.NewUploader(conf, s.file.dir, s.finished, s.carryTrouble))
 	case conf.Method == Syslog && s.hub.o.Push != nil:
 		p, err := s.hub.o.Push(conf, s.pushTrouble)
 		s.pushBy(p, err)
@@ -328,7 +328,7 @@ func (s *subscription) pushTrouble(e syslog.Event) {
 	}
 }
 
-func (s *subscription) carry(c Carrier) {
+func (s *subscription) carry(c Uploader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.carrier = c

@@ -49,7 +49,7 @@ const (
 )
 
 // Carries reports whether files go away once they are finished.
-func (m Method) Carries() bool { return m == FTPPush || m == SCPPush }
+func (m Method) Uploads() bool { return m == FTPPush || m == SCPPush }
 
 // A Schedule says when a file is rolled over although it is not full.
 type Schedule string
@@ -292,7 +292,7 @@ func (s Subscription) Check() error {
 		return fmt.Errorf("The number of files must be from 1 to %d.", MostFiles)
 	case s.BounceBytes < 0:
 		return errors.New("The number of bytes of a bounced message cannot be negative.")
-	case s.Method != Manual && s.Method != Syslog && !s.Method.Carries():
+	case s.Method != Manual && s.Method != Syslog && !s.Method.Uploads():
 		return fmt.Errorf("There is no retrieval method %q.", s.Method)
 	}
 	if err := s.checkSchedule(); err != nil {
@@ -301,7 +301,7 @@ func (s Subscription) Check() error {
 	switch {
 	case s.Method == Syslog:
 		return s.Push.check(k)
-	case s.Method.Carries():
+	case s.Method.Uploads():
 		return s.Remote.check()
 	}
 	return nil

@@ -44,7 +44,7 @@ func (s *site) newLogForm(sub logs.Subscription, fresh bool) logForm {
 		Since11: !s.appliance.Product.Version.Before(product.Version{Major: 11}),
 		Text:    logTexts(sub), Schedule: sub.Schedule,
 	}
-	if sub.Method.Carries() {
+	if sub.Method.Uploads() {
 		f.Schedule, f.Text["seconds"] = logs.NoSchedule, ""
 	}
 	if fresh { // the type's own, whichever type it becomes
@@ -199,10 +199,10 @@ func (f *logForm) stray(shown logForm) {
 	only("Bounce Logs", f.Kind.Bounces, "bouncebytes")
 	only("Custom Time Interval", f.Schedule == logs.Interval, "seconds")
 	only("Daily and Weekly Rollover", f.Schedule == logs.Daily || f.Schedule == logs.Weekly, "clock")
-	only("FTP Push and SCP Push", f.S.Method.Carries(), "remotewait", "remotehost", "remoteuser", "remotedir")
+	only("FTP Push and SCP Push", f.S.Method.Uploads(), "remotewait", "remotehost", "remoteuser", "remotedir")
 	only("SCP Push", f.S.Method == logs.SCPPush, "remoteport")
 	only("Syslog Push", f.S.Method == logs.Syslog, "pushhost", "tag")
-	if f.S.Method.Carries() && f.Schedule != "" && f.Schedule != logs.NoSchedule && f.Schedule != shown.Schedule {
+	if f.S.Method.Uploads() && f.Schedule != "" && f.Schedule != logs.NoSchedule && f.Schedule != shown.Schedule {
 		f.Trouble["schedule"] = "FTP Push and SCP Push have a time of their own, which is below. Choose None here."
 	}
 }
@@ -234,7 +234,7 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 	switch {
 	case sub.Method == logs.Syslog:
 		sub.Push = readPush(p, sub)
-	case sub.Method.Carries(): // as logconfig has it
+	case sub.Method.Uploads(): // as logconfig has it
 		sub.Schedule, sub.Seconds, sub.Day, sub.Clock = logs.Interval, int(number(p.Get("remotewait"))), "", ""
 		sub.Remote = logs.Remote{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
 		if sub.Method == logs.FTPPush {
@@ -285,7 +285,7 @@ func logTroubles(sub logs.Subscription, p url.Values) troubles {
 	try("maxfiles", func(l *logs.Subscription) { l.MaxFiles = sub.MaxFiles })
 	try("bouncebytes", func(l *logs.Subscription) { l.BounceBytes = sub.BounceBytes })
 	field := map[logs.Schedule]string{logs.Interval: "seconds", logs.Daily: "clock", logs.Weekly: "clock"}[sub.Schedule]
-	if sub.Method.Carries() {
+	if sub.Method.Uploads() {
 		field = "remotewait"
 		if sub.Seconds < logs.LeastInterval || sub.Seconds > logs.MostInterval {
 			found[field] = fmt.Sprintf("The time must be from %d to %d seconds.", logs.LeastInterval, logs.MostInterval)
@@ -297,7 +297,7 @@ func logTroubles(sub logs.Subscription, p url.Values) troubles {
 	switch {
 	case sub.Method == logs.Syslog && kind.Facility != "":
 		pushTroubles(sub, try)
-	case sub.Method.Carries():
+	case sub.Method.Uploads():
 		good := logs.Remote{Host: "192.0.2.1", User: "x"}
 		remote := func(field string, put func(*logs.Remote)) {
 			try(field, func(l *logs.Subscription) { l.Method, l.Remote = sub.Method, good; put(&l.Remote) })

@@ -63,7 +63,7 @@ func (s *site) showLogs(v *visit) error {
 		switch {
 		case l.Method == logs.Syslog:
 			how += " to " + l.Push.Host
-		case l.Method.Carries():
+		case l.Method.Uploads():
 			how += " to " + l.Remote.Host
 		}
 		list.List = append(list.List, logRow{

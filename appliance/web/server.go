@@ -19,7 +19,7 @@ import (
 
 // Options are what a Server needs. Box and Certificate are required.
 type Options struct {
-	Appliance         *appliance.Appliance
+	Appliance   *appliance.Appliance
 	Certificate tls.Certificate
 	// Outside is where, outside the appliance's network, the door to HTTPS is; false
 	// means that there is none. Browsers that come in by the door to HTTP are sent

@@ -93,9 +93,9 @@ func (s *session) heard(path string) notice {
 
 // sessions are those of a run.
 type sessions struct {
-	appliance    *appliance.Appliance
-	words  *words
-	timers clock.Group // of idle sessions
+	appliance *appliance.Appliance
+	words     *words
+	timers    clock.Group // of idle sessions
 
 	mu   sync.Mutex
 	open map[string]*session // by id

@@ -19,10 +19,10 @@ const maxForm = 64 << 10
 
 // A site is what a run serves.
 type site struct {
-	appliance      *appliance.Appliance
-	outside  func() (netip.AddrPort, bool)
-	sessions *sessions
-	indexes  *indexes
+	appliance *appliance.Appliance
+	outside   func() (netip.AddrPort, bool)
+	sessions  *sessions
+	indexes   *indexes
 }
 
 func newSite(o Options, w *words) *site {

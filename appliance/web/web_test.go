@@ -37,10 +37,10 @@ func (quietNet) Counters(string) (network.Counters, error) { return network.Coun
 
 // A stand is a site without sockets.
 type stand struct {
-	t     testing.TB
-	appliance   *appliance.Appliance
-	clock *clock.Fake
-	site  *site
+	t         testing.TB
+	appliance *appliance.Appliance
+	clock     *clock.Fake
+	site      *site
 	http.Handler
 }
 

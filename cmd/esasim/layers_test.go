@@ -13,9 +13,9 @@ const module = "github.com/esasim/esasim/"
 // lines only, and none of its own line. Do not move a package to make a build
 // pass.
 const layers = `
-	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/tooltest fixtures
+	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/tooltest fixtures
 	appliance/dissect appliance/config appliance/files appliance/product appliance/network
-	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/push appliance/network/networktest appliance/network/netsim/ether
+	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
 	appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
 	appliance/network/netsim appliance/alert
@@ -37,11 +37,11 @@ var modules = map[string][]string{
 	"github.com/goccy/go-yaml":        {"appliance/network/netsim"},
 	"github.com/google/go-cmp":        {"appliance/network/networktest"},
 	"github.com/gopacket/gopacket":    {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
-	"github.com/jlaffaye/ftp":         {"appliance/logs/push"},
+	"github.com/jlaffaye/ftp":         {"appliance/logs/upload"},
 	"github.com/miekg/dns":            {"appliance/resolver", "appliance/network/netsim/peers"},
 	"github.com/pkg/sftp":             {"transfer"},
 	"goftp.io/server/v2":              {"transfer"},
-	"golang.org/x/crypto":             {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers", "appliance/logs/push"},
+	"golang.org/x/crypto":             {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers", "appliance/logs/upload"},
 	"golang.org/x/net":                {"appliance/pcapfilter"},
 	"golang.org/x/sys":                {"appliance/network/netsim/ether", "appliance/network/netsim/door", "cmd/esasim"},
 	"golang.org/x/term":               {"shell"},

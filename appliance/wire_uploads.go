@@ -14,8 +14,8 @@ import (
 
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/logs/push"
 	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/logs/upload"
 )
 
 // openPush opens the way from a log subscription to its syslog server.
@@ -85,12 +85,12 @@ func (a *Appliance) trustedRoots() (*x509.CertPool, error) {
 const logKeyFile = "scp_key"
 
 // openCarry begins to send the finished files of a log subscription.
-func (a *Appliance) openCarry(s logs.Subscription, dir string, waiting func() ([]string, error), trouble func(string)) logs.Carrier {
-	method := push.FTP
+func (a *Appliance) openCarry(s logs.Subscription, dir string, waiting func() ([]string, error), trouble func(string)) logs.Uploader {
+	method := upload.FTP
 	if s.Method == logs.SCPPush {
-		method = push.SCP
+		method = upload.SCP
 	}
-	return push.New(push.Options{
+	return upload.New(upload.Options{
 		Net:      a.Net,
 		Lookup:   a.lookupServer,
 		Clock:    a.Clock,
@@ -103,7 +103,7 @@ func (a *Appliance) openCarry(s logs.Subscription, dir string, waiting func() ([
 		Owner:    "logpush", User: "root",
 		ConnectTimeout: a.Timeouts.Connect,
 		Logger:         a.Logger,
-	}, push.Settings{
+	}, upload.Settings{
 		Subscription: s.Name,
 		Method:       method,
 		Host:         s.Remote.Host,
@@ -124,7 +124,7 @@ func (a *Appliance) lookupServer(ctx context.Context, host string) ([]netip.Addr
 func (a *Appliance) logKey() (crypto.Signer, error) {
 	a.keys.Lock()
 	defer a.keys.Unlock()
-	return push.OpenKey(filepath.Join(a.state, logKeyFile), a.Entropy.Stream("logs/scp key"))
+	return upload.OpenKey(filepath.Join(a.state, logKeyFile), a.Entropy.Stream("logs/scp key"))
 }
 
 // LogKey is the public key with which the appliance logs in to servers that log files are
@@ -134,14 +134,14 @@ func (a *Appliance) LogKey() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return push.PublicKey(key, "root@"+a.Hostname())
+	return upload.PublicKey(key, "root@"+a.Hostname())
 }
 
 // logHostKeys are the committed keys of servers.
-func (a *Appliance) logHostKeys() []push.HostKey {
-	var keys []push.HostKey
+func (a *Appliance) logHostKeys() []upload.HostKey {
+	var keys []upload.HostKey
 	for _, k := range logs.HostKeys.Get(a.Config.Committed()).List {
-		keys = append(keys, push.HostKey(k))
+		keys = append(keys, upload.HostKey(k))
 	}
 	return keys
 }
@@ -149,7 +149,7 @@ func (a *Appliance) logHostKeys() []push.HostKey {
 // ScanHostKeys asks an SSH server for its host keys, each as logs.KnownHost has it. The
 // error is, but for ctx's cause, the end of a sentence that says why there are none.
 func (a *Appliance) ScanHostKeys(ctx context.Context, host string, port uint16) ([]string, error) {
-	return push.Scanner{
+	return upload.Scanner{
 		Net: a.Net, Lookup: a.lookupServer, Owner: "ssh-keyscan", User: "root",
 		ConnectTimeout: a.Timeouts.Connect, IdleTimeout: a.Timeouts.Connect,
 	}.Scan(ctx, host, port)

@@ -1,4 +1,4 @@
-package push
+package upload
 
 import (
 	"context"
@@ -39,7 +39,7 @@ func ParseKey(text string) (key, fingerprint string, err error) {
 func keyText(k ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))) }
 
 // hostKeys are those by which the server is known.
-func (p *Pusher) hostKeys() []string {
+func (p *Uploader) hostKeys() []string {
 	var keys []string
 	for _, k := range p.o.HostKeys() {
 		if k.Port == p.settings.Port && strings.EqualFold(k.Host, p.settings.Host) {
@@ -50,7 +50,7 @@ func (p *Pusher) hostKeys() []string {
 }
 
 // judge decides whether a key is the server's, and notes that it was.
-func (p *Pusher) judge(known []string, acquainted *bool) func(string, net.Addr, ssh.PublicKey) error {
+func (p *Uploader) judge(known []string, acquainted *bool) func(string, net.Addr, ssh.PublicKey) error {
 	return func(_ string, _ net.Addr, k ssh.PublicKey) error {
 		switch {
 		case !p.settings.CheckHostKey || slices.Contains(known, keyText(k)):

@@ -1,6 +1,6 @@
 // Package push carries finished log files to other machines, by FTP or by SCP.
 //
-//	p, err := push.New(push.Options{Net: net, Files: store, Dir: dir, Waiting: names, ...}, settings)
+//	p, err := upload.New(upload.Options{Net: net, Files: store, Dir: dir, Waiting: names, ...}, settings)
 //	p.Wake() // a file was rolled over
 //
 // # The directory is the queue
@@ -40,4 +40,4 @@
 // # Locks
 //
 // Pusher.mu is a leaf.
-package push
+package upload

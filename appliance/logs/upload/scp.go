@@ -1,4 +1,4 @@
-package push
+package upload
 
 import (
 	"bufio"
@@ -19,7 +19,7 @@ type scpServer struct {
 	dir    string
 }
 
-func (p *Pusher) connectSCP(at netip.AddrPort) (server, error) {
+func (p *Uploader) connectSCP(at netip.AddrPort) (server, error) {
 	key, err := p.o.Key()
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package push
+package upload
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 // addresses are the server's.
-func (p *Pusher) addresses() ([]netip.Addr, error) {
+func (p *Uploader) addresses() ([]netip.Addr, error) {
 	addrs, err := lookup(p.life, p.o.Lookup, p.settings.Host)
 	if err != nil {
 		return nil, &failure{"Failed to connect to " + p.settings.Host + ": ", err}
@@ -39,7 +39,7 @@ type dialer struct {
 	life          context.Context
 }
 
-func (p *Pusher) dialer() dialer {
+func (p *Uploader) dialer() dialer {
 	return dialer{p.o.Net, p.o.Owner, p.o.User, p.o.ConnectTimeout, p.o.IdleTimeout, p.life}
 }
 

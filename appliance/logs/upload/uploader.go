@@ -1,4 +1,4 @@
-package push
+package upload
 
 import (
 	"context"
@@ -76,13 +76,13 @@ type Options struct {
 // Stats are a Pusher's figures since it was made.
 type Stats struct {
 	Waiting     int // files, now
-	Pushed      int
+	Uploaded    int
 	Failures    int // attempts that failed
 	LastTrouble string
 }
 
 // A Pusher carries the files of one subscription. Its methods are safe for concurrent use.
-type Pusher struct {
+type Uploader struct {
 	settings Settings
 	o        Options
 
@@ -96,7 +96,7 @@ type Pusher struct {
 }
 
 // New returns a Pusher that works until Close, and begins with what waits already.
-func New(o Options, s Settings) *Pusher {
+func New(o Options, s Settings) *Uploader {
 	if s.Port == 0 {
 		s.Port = s.Method.Port()
 	}
@@ -120,7 +120,7 @@ func New(o Options, s Settings) *Pusher {
 			*d.of = d.usual
 		}
 	}
-	p := &Pusher{settings: s, o: o, wake: make(chan struct{}, 1)}
+	p := &Uploader{settings: s, o: o, wake: make(chan struct{}, 1)}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.running.Go(p.run)
 	p.Wake()
@@ -128,7 +128,7 @@ func New(o Options, s Settings) *Pusher {
 }
 
 // Wake says that a file was finished. It does not block.
-func (p *Pusher) Wake() {
+func (p *Uploader) Wake() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -136,7 +136,7 @@ func (p *Pusher) Wake() {
 }
 
 // Stats are the figures now.
-func (p *Pusher) Stats() Stats {
+func (p *Uploader) Stats() Stats {
 	names, err := p.o.Waiting()
 	if err != nil {
 		p.o.Logger.Error("a log's directory cannot be listed", "subscription", p.settings.Subscription, "err", err)
@@ -150,14 +150,14 @@ func (p *Pusher) Stats() Stats {
 
 // Close breaks off what is under way, whose file stays and is sent again by the next
 // Pusher, and waits for the end, which is near.
-func (p *Pusher) Close(context.Context) error {
+func (p *Uploader) Close(context.Context) error {
 	p.end()
 	p.running.Wait()
 	return nil
 }
 
 // run carries what waits whenever there is something new, or an attempt is due.
-func (p *Pusher) run() {
+func (p *Uploader) run() {
 	delay := p.o.Backoff[0]
 	told := false
 	var due <-chan struct{}
@@ -170,7 +170,7 @@ func (p *Pusher) run() {
 		case <-p.life.Done():
 			return
 		}
-		pushed, err := p.carry()
+		pushed, err := p.upload()
 		if pushed > 0 {
 			told, delay = false, p.o.Backoff[0]
 		}
@@ -190,7 +190,7 @@ func (p *Pusher) run() {
 }
 
 // failed notes a failure, and tells it if it is the first.
-func (p *Pusher) failed(err error, tell bool) {
+func (p *Uploader) failed(err error, tell bool) {
 	text := fmt.Sprintf("Log Error: Push error for subscription %s: %s", p.settings.Subscription, sentence(err))
 	p.o.Logger.Debug("a log file was not pushed", "subscription", p.settings.Subscription, "err", err)
 	p.mu.Lock()
@@ -210,7 +210,7 @@ type server interface {
 }
 
 // carry carries all that waits, over one connection.
-func (p *Pusher) carry() (pushed int, err error) {
+func (p *Uploader) upload() (pushed int, err error) {
 	var to server
 	defer func() {
 		if to != nil {
@@ -244,7 +244,7 @@ func (p *Pusher) carry() (pushed int, err error) {
 }
 
 // one carries a file. A file that somebody has removed counts as none.
-func (p *Pusher) one(to server, name string) (ok bool, err error) {
+func (p *Uploader) one(to server, name string) (ok bool, err error) {
 	full := path.Join(p.o.Dir, name)
 	f, err := p.o.Files.OpenFile(full, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -266,12 +266,12 @@ func (p *Pusher) one(to server, name string) (ok bool, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stats.Pushed++
+	p.stats.Uploaded++
 	return true, nil
 }
 
 // connect makes the server that the settings name.
-func (p *Pusher) connect() (s server, err error) {
+func (p *Uploader) connect() (s server, err error) {
 	addrs, err := p.addresses()
 	if err != nil {
 		return nil, err

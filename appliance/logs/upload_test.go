@@ -10,7 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/logs/push"
+	"github.com/esasim/esasim/appliance/logs/upload"
 )
 
 // A cart is a carrier that carries when the test says so.
@@ -31,7 +31,7 @@ func (c *cart) Wake() {
 	c.woken++
 }
 
-func (c *cart) Stats() push.Stats { return push.Stats{Pushed: 7} }
+func (c *cart) Stats() upload.Stats { return upload.Stats{Uploaded: 7} }
 
 func (c *cart) Close(context.Context) error {
 	c.mu.Lock()
@@ -59,7 +59,7 @@ func (c *cart) sees(d *desk, woken int, want ...string) {
 type carts struct{ list []*cart }
 
 func (c *carts) options(o *logs.Options) {
-	o.Carry = func(s logs.Subscription, dir string, waiting func() ([]string, error), trouble func(string)) logs.Carrier {
+	o.NewUploader = func(s logs.Subscription, dir string, waiting func() ([]string, error), trouble func(string)) logs.Uploader {
 		k := &cart{conf: s, dir: dir, waiting: waiting, trouble: trouble}
 		c.list = append(c.list, k)
 		return k
@@ -97,8 +97,8 @@ func TestFinishedFilesAreCarriedAway(t *testing.T) {
 	d.clock.Advance(time.Hour)
 	k.sees(d, 2, "mail.@20150625T085003.s", "mail.@20150625T085004.s", "mail.@20150625T085005.s")
 
-	stats, ok := d.CarryStats("mail_logs")
-	d.want(stats.Pushed, 7)
+	stats, ok := d.UploadStats("mail_logs")
+	d.want(stats.Uploaded, 7)
 	d.want(ok, true)
 }
 

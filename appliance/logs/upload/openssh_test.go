@@ -1,4 +1,4 @@
-package push_test
+package upload_test
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/esasim/esasim/appliance/logs/push"
+	"github.com/esasim/esasim/appliance/logs/upload"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/tooltest"
 )
@@ -62,7 +62,7 @@ func openSSH(t *testing.T, key string) (port uint16, hostKeys []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		line, _, err := push.ParseKey(string(text))
+		line, _, err := upload.ParseKey(string(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,13 +127,13 @@ func TestOpenSSHTakesFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := push.PublicKey(key, "esa")
+	line, err := upload.PublicKey(key, "esa")
 	if err != nil {
 		t.Fatal(err)
 	}
 	port, hostKeys := openSSH(t, line)
 
-	scanner := push.Scanner{Net: machine{}, Lookup: o.Lookup, ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second}
+	scanner := upload.Scanner{Net: machine{}, Lookup: o.Lookup, ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second}
 	if got, err := scanner.Scan(t.Context(), "127.0.0.1", port); err != nil || strings.Join(got, "\n") != strings.Join(hostKeys, "\n") {
 		t.Errorf("scanned %q, %v; want %q", got, err, hostKeys)
 	}
@@ -143,11 +143,11 @@ func TestOpenSSHTakesFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "it's the logs")
-	settings := push.Settings{Subscription: "mail_logs", Method: push.SCP, Host: "127.0.0.1", Port: port, User: me.Username, Dir: dir, CheckHostKey: true}
-	b.known = []push.HostKey{{Host: "127.0.0.1", Port: port, Key: hostKeys[2]}} // not the one it likes best
+	settings := upload.Settings{Subscription: "mail_logs", Method: upload.SCP, Host: "127.0.0.1", Port: port, User: me.Username, Dir: dir, CheckHostKey: true}
+	b.known = []upload.HostKey{{Host: "127.0.0.1", Port: port, Key: hostKeys[2]}} // not the one it likes best
 	b.write(first, "one\n")
 	b.write(second, strings.Repeat("two\n", 100<<10))
-	p := push.New(o, settings)
+	p := upload.New(o, settings)
 	defer p.Close(context.Background())
 
 	// A directory that does not exist is not taken for a file's name.

@@ -1,4 +1,4 @@
-package push_test
+package upload_test
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/files"
-	"github.com/esasim/esasim/appliance/logs/push"
+	"github.com/esasim/esasim/appliance/logs/upload"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
@@ -40,7 +40,7 @@ type bench struct {
 
 	mu      sync.Mutex
 	trouble []string
-	known   []push.HostKey
+	known   []upload.HostKey
 	told    chan struct{}
 }
 
@@ -76,8 +76,8 @@ func (b *bench) waiting() ([]string, error) {
 	return names, err
 }
 
-func (b *bench) options() push.Options {
-	return push.Options{
+func (b *bench) options() upload.Options {
+	return upload.Options{
 		Net: b.host, Files: b.files, Dir: dir, Clock: b.clock, Waiting: b.waiting,
 		Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
 			if name != "logs.example.com" {
@@ -86,9 +86,9 @@ func (b *bench) options() push.Options {
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 		},
 		Key: func() (crypto.Signer, error) {
-			return push.OpenKey(filepath.Join(b.state, "key"), entropy.Seeded(1).Stream("key"))
+			return upload.OpenKey(filepath.Join(b.state, "key"), entropy.Seeded(1).Stream("key"))
 		},
-		HostKeys: func() []push.HostKey {
+		HostKeys: func() []upload.HostKey {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			return slices.Clone(b.known)
@@ -104,8 +104,8 @@ func (b *bench) options() push.Options {
 	}
 }
 
-func (b *bench) push(s push.Settings) *push.Pusher {
-	p := push.New(b.options(), s)
+func (b *bench) push(s upload.Settings) *upload.Uploader {
+	p := upload.New(b.options(), s)
 	b.t.Cleanup(func() { p.Close(context.Background()) })
 	return p
 }
@@ -169,9 +169,9 @@ func (b *bench) troubles(n int) []string {
 }
 
 // emptied waits until no file waits any more.
-func (b *bench) emptied(p *push.Pusher, pushed int) {
+func (b *bench) emptied(p *upload.Uploader, pushed int) {
 	b.t.Helper()
-	b.await(func() bool { s := p.Stats(); return s.Waiting == 0 && s.Pushed == pushed })
+	b.await(func() bool { s := p.Stats(); return s.Waiting == 0 && s.Uploaded == pushed })
 }
 
 // await waits until something is so that tells nobody.
@@ -186,18 +186,18 @@ func (b *bench) await(so func() bool) {
 	}
 }
 
-func ftpTo(host string) push.Settings {
-	return push.Settings{Subscription: "mail_logs", Method: push.FTP, Host: host, Port: 1000, User: "esa", Password: "secret", Dir: "/logs"}
+func ftpTo(host string) upload.Settings {
+	return upload.Settings{Subscription: "mail_logs", Method: upload.FTP, Host: host, Port: 1000, User: "esa", Password: "secret", Dir: "/logs"}
 }
 
-func scpTo(host string) push.Settings {
-	return push.Settings{Subscription: "mail_logs", Method: push.SCP, Host: host, Port: 1000, User: "esa", Dir: "/logs"}
+func scpTo(host string) upload.Settings {
+	return upload.Settings{Subscription: "mail_logs", Method: upload.SCP, Host: host, Port: 1000, User: "esa", Dir: "/logs"}
 }
 
 func TestFilesArriveInOrderAndAreRemoved(t *testing.T) {
 	for _, test := range []struct {
 		kind     string
-		settings push.Settings
+		settings upload.Settings
 		options  map[string]string
 	}{
 		{"ftpd", ftpTo("logs.example.com"), map[string]string{"user": "esa", "password": "secret"}},
@@ -230,7 +230,7 @@ func TestAnEmptyDirectoryOpensNoConnection(t *testing.T) {
 	p := b.push(ftpTo("127.0.0.1")) // where nobody listens
 	p.Wake()
 	p.Close(context.Background())
-	if s := p.Stats(); s != (push.Stats{}) {
+	if s := p.Stats(); s != (upload.Stats{}) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -271,7 +271,7 @@ func TestAServerThatIsAwayIsTriedAgain(t *testing.T) {
 func TestWhatIsRefusedStaysUntilItIsTaken(t *testing.T) {
 	for _, test := range []struct {
 		kind, refuse, text string
-		settings           push.Settings
+		settings           upload.Settings
 	}{
 		{"ftpd", "login", "Failed to log in to 127.0.0.1: Login incorrect", ftpTo("127.0.0.1")},
 		{"ftpd", "upload", "Failed to transfer " + first + " to 127.0.0.1: " + first + ": Permission denied", ftpTo("127.0.0.1")},
@@ -306,7 +306,7 @@ func TestWhyNothingIsPushed(t *testing.T) {
 	for _, test := range []struct {
 		kind     string
 		options  map[string]string
-		settings push.Settings
+		settings upload.Settings
 		want     string
 	}{
 		{"sink", nil, ftpTo("nowhere.example.com"), "Failed to connect to nowhere.example.com: The host name could not be resolved"},
@@ -325,7 +325,7 @@ func TestWhyNothingIsPushed(t *testing.T) {
 }
 
 func TestHostKeysAreChecked(t *testing.T) {
-	other, _, err := push.ParseKey("logs.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnI8Y1UBF1XvAiR4KyW7tgJY9aBQk5VYBYrHnmQKvS backup")
+	other, _, err := upload.ParseKey("logs.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnI8Y1UBF1XvAiR4KyW7tgJY9aBQk5VYBYrHnmQKvS backup")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,17 +339,17 @@ func TestHostKeysAreChecked(t *testing.T) {
 	if got := b.troubles(1)[0]; got != failed+"The host key of the server is not known" {
 		t.Errorf("told %q", got)
 	}
-	know := func(keys ...push.HostKey) {
+	know := func(keys ...upload.HostKey) {
 		b.mu.Lock()
 		b.known = keys
 		b.mu.Unlock()
 		p.Wake()
 	}
-	know(push.HostKey{Host: "logs.example.com", Port: 1000, Key: other})
+	know(upload.HostKey{Host: "logs.example.com", Port: 1000, Key: other})
 	b.await(func() bool { return p.Stats().LastTrouble == failed+"The host key of the server is not the known one" })
-	know(push.HostKey{Host: "logs.example.com", Port: 22, Key: server.HostKey()})
+	know(upload.HostKey{Host: "logs.example.com", Port: 22, Key: server.HostKey()})
 	b.await(func() bool { return p.Stats().LastTrouble == failed+"The host key of the server is not known" })
-	know(push.HostKey{Host: "LOGS.example.com", Port: 1000, Key: other}, push.HostKey{Host: "LOGS.example.com", Port: 1000, Key: server.HostKey()})
+	know(upload.HostKey{Host: "LOGS.example.com", Port: 1000, Key: other}, upload.HostKey{Host: "LOGS.example.com", Port: 1000, Key: server.HostKey()})
 	b.came(server, 1)
 	b.emptied(p, 1)
 }
@@ -357,7 +357,7 @@ func TestHostKeysAreChecked(t *testing.T) {
 func TestScanFindsAServersKeys(t *testing.T) {
 	b := newBench(t)
 	server := serve[*peers.SCPServer](b, "scpd", nil)
-	scanner := push.Scanner{Net: b.host, Lookup: b.options().Lookup, ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second}
+	scanner := upload.Scanner{Net: b.host, Lookup: b.options().Lookup, ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second}
 	keys, err := scanner.Scan(t.Context(), "logs.example.com", 1000)
 	if err != nil || !cmp.Equal(keys, []string{server.HostKey()}) {
 		t.Errorf("%q, %v", keys, err)
@@ -374,11 +374,11 @@ func TestTheKeyIsMadeOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	var lines []string
 	for seed := range uint64(2) {
-		key, err := push.OpenKey(file, entropy.Seeded(seed).Stream("key"))
+		key, err := upload.OpenKey(file, entropy.Seeded(seed).Stream("key"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		line, err := push.PublicKey(key, "esa")
+		line, err := upload.PublicKey(key, "esa")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -396,7 +396,7 @@ func TestAServerLogsInWhomItKnows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := push.PublicKey(key, "esa")
+	line, err := upload.PublicKey(key, "esa")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,7 +407,7 @@ func TestAServerLogsInWhomItKnows(t *testing.T) {
 
 // A server that accepts and says nothing holds up the end for nobody.
 func TestCloseDoesNotWaitForAServer(t *testing.T) {
-	for _, settings := range []push.Settings{ftpTo("127.0.0.1"), scpTo("127.0.0.1")} {
+	for _, settings := range []upload.Settings{ftpTo("127.0.0.1"), scpTo("127.0.0.1")} {
 		b := newBench(t)
 		b.write(first, "one\n")
 		sink := serve[*peers.Sink](b, "sink", nil)
@@ -424,13 +424,13 @@ func TestCloseDoesNotWaitForAServer(t *testing.T) {
 }
 
 func TestASilentServerIsGivenUp(t *testing.T) {
-	for _, settings := range []push.Settings{ftpTo("127.0.0.1"), scpTo("127.0.0.1")} {
+	for _, settings := range []upload.Settings{ftpTo("127.0.0.1"), scpTo("127.0.0.1")} {
 		b := newBench(t)
 		b.write(first, "one\n")
 		serve[peers.Peer](b, "sink", nil)
 		o := b.options()
 		o.IdleTimeout = 50 * time.Millisecond
-		p := push.New(o, settings)
+		p := upload.New(o, settings)
 		want := "Log Error: Push error for subscription mail_logs: Failed to connect to 127.0.0.1: Operation timed out"
 		if got := b.troubles(1)[0]; got != want {
 			t.Errorf("told %q", got)
@@ -441,7 +441,7 @@ func TestASilentServerIsGivenUp(t *testing.T) {
 
 func TestWhatIsNoKeyIsNotTaken(t *testing.T) {
 	for _, text := range []string{"", "ssh-ed25519", "ssh-ed25519 !!!", "hello", "ssh-rsa AAAA"} {
-		if key, _, err := push.ParseKey(text); err == nil {
+		if key, _, err := upload.ParseKey(text); err == nil {
 			t.Errorf("%q is taken for the key %q", text, key)
 		}
 	}

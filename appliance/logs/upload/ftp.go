@@ -1,4 +1,4 @@
-package push
+package upload
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 // An ftpServer is somebody logged in by FTP.
 type ftpServer struct{ conn *ftp.ServerConn }
 
-func (p *Pusher) connectFTP(at netip.AddrPort) (server, error) {
+func (p *Uploader) connectFTP(at netip.AddrPort) (server, error) {
 	d := p.dialer()
 	c, err := ftp.Dial(at.String(),
 		ftp.DialWithShutTimeout(d.idle),
