@@ -3,11 +3,13 @@
 //
 //	esasim                           run the appliance of topology "lab"
 //	esasim serve --topology FILE     run the appliance of a topology of your own
-//	esasim topology list             the topologies that are built in
-//	esasim topology check FILE       read a topology and say what is wrong with it
+//	esasim topology list             the built-in topologies
+//	esasim topology show NAME        the file of one of them
+//	esasim topology check FILE       read a topology and report what is wrong with it
 //	esasim ctl fault|peer|clock ...  break and repair the network of an appliance that runs
 //	esasim filter [-d] [-r F] EXPR   try a capture filter outside an appliance
-//	esasim version                   the version of this program
+//	esasim help [VERB]               what --help prints
+//	esasim version                   the version of this program; also esasim --version
 //	esasim licenses                  the licences of this program and of what it contains
 //
 // The package holds what only a program has: flags, signals, the data directory,

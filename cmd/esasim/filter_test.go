@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -9,15 +8,8 @@ import (
 	"testing"
 )
 
-// filterRun is "esasim filter ARGS".
-func filterRun(args ...string) (status int, out, complaint string) {
-	var o, e bytes.Buffer
-	status = run(append([]string{"filter"}, args...), terminal{nil, &o, &e})
-	return status, o.String(), e.String()
-}
-
 func TestFilterPrintsTheProgram(t *testing.T) {
-	status, out, complaint := filterRun("-d", "arp")
+	status, out, complaint := invoke("filter", "-d", "arp")
 	want := "(000) ldh      [12]\n(001) jeq      #0x806           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n"
 	if status != 0 || out != want || complaint != "" {
 		t.Errorf("status %d, %q\n%s", status, complaint, out)
@@ -25,7 +17,7 @@ func TestFilterPrintsTheProgram(t *testing.T) {
 }
 
 func TestFilterShowsWhereItIsWrong(t *testing.T) {
-	status, out, complaint := filterRun("tcp", "prt", "25")
+	status, out, complaint := invoke("filter", "tcp", "prt", "25")
 	if want := "tcp prt 25\n    ^\nesasim: syntax error\n"; status != 1 || out != "" || complaint != want {
 		t.Errorf("status %d, %q %q, want %q", status, out, complaint, want)
 	}
@@ -55,14 +47,14 @@ func pcapFile(t *testing.T) string {
 
 func TestFilterShowsFrames(t *testing.T) {
 	file := pcapFile(t)
-	status, out, complaint := filterRun("-r", file, "arp and host 10.0.202.53")
+	status, out, complaint := invoke("filter", "-r", file, "arp and host 10.0.202.53")
 	if want := "     1  08:50:03.000250     42  ARP who has 10.0.202.53, tell 10.0.202.7\n"; out != want {
 		t.Errorf("%q, want %q", out, want)
 	}
 	if status != 1 || !strings.Contains(complaint, file+": frame 2 is cut off") {
 		t.Errorf("status %d, %q", status, complaint)
 	}
-	if _, out, _ := filterRun("-r", file, "tcp"); out != "" {
+	if _, out, _ := invoke("filter", "-r", file, "tcp"); out != "" {
 		t.Errorf("tcp selects %q", out)
 	}
 }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+type version struct{}
+
+func (version) Run(t terminal) error {
+	fmt.Fprintln(t.out, "esasim", programVersion())
+	return nil
+}
+
+// versionFlag is the flag --version, which does what the verb version does.
+type versionFlag bool
+
+// BeforeReset is called by kong when the flag is given, before anything is checked.
+func (versionFlag) BeforeReset(k *kong.Kong, t terminal) error {
+	err := version{}.Run(t)
+	k.Exit(0)
+	return err
+}
+
+// programVersion returns the module's version if the program was installed as a version
+// of its module, and otherwise the revision that was built.
+func programVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "devel " + s.Value[:12]
+		}
+	}
+	return "devel"
+}
+
+type help struct {
+	Verb []string `arg:"" optional:"" help:"A verb, such as topology show."`
+}
+
+// Run prints what --help prints after the same words.
+func (h help) Run(k *kong.Kong) error {
+	node := k.Model.Node
+	for i, word := range h.Verb {
+		var below []string
+		var next *kong.Node
+		for _, child := range node.Children {
+			if child.Hidden {
+				continue
+			}
+			below = append(below, child.Name)
+			if child.Name == word {
+				next = child
+			}
+		}
+		if next == nil {
+			verb := strings.Join(h.Verb[:i+1], " ")
+			if len(below) == 0 {
+				return fmt.Errorf("there is no verb %q: %q has no verbs below it",
+					verb, strings.Join(h.Verb[:i], " "))
+			}
+			return fmt.Errorf("there is no verb %q: expected one of %s", verb, strings.Join(below, ", "))
+		}
+		node = next
+	}
+	c, err := kong.Trace(k, append(h.Verb, "--help")) // without it, no words are the default verb
+	if err != nil {
+		return err
+	}
+	return c.PrintUsage(false)
+}
+
+// notices holds the licences of everything that is linked into the program.
+// TestNotices keeps them complete.
+//
+//go:embed notices.txt
+var notices string
+
+type licenses struct{}
+
+func (licenses) Run(t terminal) error {
+	_, err := io.WriteString(t.out, notices)
+	return err
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/fixtures"
+)
+
+type topology struct {
+	List  listTopologies `cmd:"" help:"List the built-in topologies."`
+	Show  showTopology   `cmd:"" help:"Print the file of a built-in topology."`
+	Check checkTopology  `cmd:"" help:"Read a topology file and report what is wrong with it."`
+}
+
+type listTopologies struct{}
+
+func (listTopologies) Run(t terminal) error {
+	for _, name := range fixtures.Topologies() {
+		topo, err := loadTopology(name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, "%-10s %s\n", name, topo.About)
+	}
+	return nil
+}
+
+type showTopology struct {
+	Name string `arg:"" help:"The name of a built-in topology: see esasim topology list."`
+}
+
+func (s showTopology) Run(t terminal) error {
+	_, data, ok := fixtures.Topology(s.Name)
+	if !ok {
+		return fmt.Errorf("there is no built-in topology %q: expected one of %s",
+			s.Name, strings.Join(fixtures.Topologies(), ", "))
+	}
+	_, err := t.out.Write(data)
+	return err
+}
+
+type checkTopology struct {
+	File string `arg:"" help:"A topology file, or the name of a built-in topology."`
+}
+
+func (c checkTopology) Run(t terminal) error {
+	topo, err := loadTopology(c.File)
+	if err != nil {
+		return err
+	}
+	for _, w := range topo.Warnings() {
+		fmt.Fprintln(t.out, "warning:", w)
+	}
+	fmt.Fprintf(t.out, "%s: good\n", c.File)
+	return nil
+}
+
+// loadTopology reads the built-in topology of that name, or else the file.
+func loadTopology(nameOrFile string) (*netsim.Topology, error) {
+	if file, data, ok := fixtures.Topology(nameOrFile); ok {
+		return netsim.Load(file, data)
+	}
+	data, err := os.ReadFile(nameOrFile)
+	if err != nil {
+		if !strings.ContainsAny(nameOrFile, `./\`) {
+			return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s",
+				nameOrFile, strings.Join(fixtures.Topologies(), ", "))
+		}
+		return nil, fmt.Errorf("read topology: %w", err)
+	}
+	return netsim.Load(nameOrFile, data)
+}
