@@ -1,13 +1,16 @@
-// Package commands holds the appliance's commands: one word, one file.
+// Package commands holds the appliance's commands, one word in one file.
 //
-// commit.go begins with the registration of commit, and commit.txtar beside it
-// holds the conversations that show how it behaves; they are played by
-// TestTranscripts, in lock step through a real SSH client, and rewritten with
+// commit.go begins with the registration of commit, and the rest of it is what only commit
+// needs. A command that outgrows one file gets more of them with its name in front, such as
+// logconfig_form.go. What several commands use is in shared_*.go. So a directory listing is
+// the list of commands, and a command exists as soon as its file does: there is no other
+// list to edit. No file uses what another command's files declare. conventions_test.go holds
+// these rules.
+//
+// commit.txtar beside it holds the conversations that show how commit behaves.
+// TestTranscripts plays them in lock step through a real SSH client;
 //
 //	go test ./commands -update
 //
-// A command exists as soon as its file does: there is no list to edit. Its file
-// uses nothing that another command's file declares; what several share stands in
-// a file that registers no command. A command that outgrows one file gets sisters
-// by prefix: logconfig_form.go. Held by conventions_test.go.
+// rewrites them.
 package commands
