@@ -35,12 +35,12 @@ var (
 // build makes what the topology asks for, lowest first.
 func (w *World) build() error {
 	t := w.topology
-	w.wire = ether.NewWire(ether.Options{Clock: w.options.Clock, Rand: w.options.Entropy.Stream("netsim/wire")})
+	w.fabric = ether.NewFabric(ether.Options{Clock: w.options.Clock, Rand: w.options.Entropy.Stream("netsim/wire")})
 	for _, n := range t.Appliance.Interfaces {
-		w.wires[n.Name] = w.wire.Segment(n.Name)
+		w.segments[n.Name] = w.fabric.NewSegment(n.Name)
 	}
-	site := w.wire.Segment(siteName)
-	exit := w.wire.Segment("exit")
+	site := w.fabric.NewSegment(siteName)
+	exit := w.fabric.NewSegment("exit")
 	w.buildWAN(site, exit)
 	if err := w.buildAppliance(); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (w *World) build() error {
 
 // segment is where a lan's machines are plugged in.
 func (w *World) segment(l *lan) *ether.Segment {
-	wire := w.wires[l.iface.Name]
+	wire := w.segments[l.iface.Name]
 	if l.vlan == 0 {
 		return wire
 	}
@@ -70,8 +70,8 @@ func (w *World) segment(l *lan) *ether.Segment {
 func (w *World) buildWAN(site, exit *ether.Segment) {
 	t := w.topology
 	o := wan.Options{
-		Wire: w.wire,
-		Rand: w.options.Entropy.Stream("netsim/wan"),
+		Fabric: w.fabric,
+		Rand:   w.options.Entropy.Stream("netsim/wan"),
 		Sites: []wan.Gateway{
 			hostSite: {Name: "wan/site", Segment: site, MAC: madeMAC(macInner, 1), MTU: t.siteMTU(), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}},
 			exitSite: {Name: "wan/exit", Segment: exit, MAC: madeMAC(macInner, 2), MTU: t.siteMTU(), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}, All: exitMAC},
@@ -129,7 +129,7 @@ func (w *World) buildAppliance() error {
 	for _, n := range a.Interfaces {
 		err := w.appliance.AddInterface(vnet.InterfaceConfig{
 			Name: n.Name, Device: n.Device, Index: n.Link,
-			Segment: w.wires[n.Name], MAC: n.MAC, MTU: n.MTU, Addrs: n.Addresses,
+			Segment: w.segments[n.Name], MAC: n.MAC, MTU: n.MTU, Addrs: n.Addresses,
 		})
 		if err != nil {
 			return err

@@ -51,7 +51,7 @@
 // last, so that what is set later has the last word.
 //
 // Between neighbours on one wire no gateway sees a packet. There the network
-// card's cable of the machine that is not the appliance asks (ether.Judge), so that
+// card's cable of the machine that is not the appliance asks (ether.FrameFilter), so that
 // one need not know where a host is to break the way to it.
 //
 // # Restart

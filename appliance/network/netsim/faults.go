@@ -297,9 +297,9 @@ func (w *World) suffer(acting []*fault) {
 	set := func(name string, p *ether.Port, neighbour bool) {
 		p.SetPlugged(!pulled[name])
 		if judged[name] || neighbour && gates {
-			p.SetJudge(w.wan.Judge(name, neighbour))
+			p.SetFrameFilter(w.wan.FrameFilter(name, neighbour))
 		} else {
-			p.SetJudge(nil)
+			p.SetFrameFilter(nil)
 		}
 	}
 	for _, n := range w.topology.Appliance.Interfaces {

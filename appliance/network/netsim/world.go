@@ -39,8 +39,8 @@ type World struct {
 	topology *Topology
 	options  Options
 
-	wire      *ether.Wire
-	wires     map[string]*ether.Segment // by interface
+	fabric    *ether.Fabric
+	segments  map[string]*ether.Segment // by interface
 	wan       *wan.WAN
 	appliance *vnet.Host
 	hosts     *vnet.Host // all simulated hosts
@@ -97,9 +97,9 @@ func New(t *Topology, o Options) (*World, error) {
 	}
 	w := &World{
 		topology: t, options: o,
-		wires:  make(map[string]*ether.Segment),
-		peers:  make(map[string]peers.Peer),
-		faults: o.Faults,
+		segments: make(map[string]*ether.Segment),
+		peers:    make(map[string]peers.Peer),
+		faults:   o.Faults,
 	}
 	if w.faults == nil {
 		w.faults, w.ownFaults = NewFaults(t, nil), true
@@ -227,8 +227,8 @@ func (w *World) Stop(ctx context.Context) error {
 	if w.wan != nil {
 		w.wan.Close()
 	}
-	if w.wire != nil {
-		w.wire.Close()
+	if w.fabric != nil {
+		w.fabric.Close()
 	}
 	return context.Cause(ctx)
 }

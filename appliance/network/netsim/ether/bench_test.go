@@ -12,13 +12,13 @@ import (
 func BenchmarkFrames(b *testing.B) {
 	for _, taps := range []string{"without taps", "with taps"} {
 		b.Run(taps, func(b *testing.B) {
-			w := ether.NewWire(ether.Options{})
+			w := ether.NewFabric(ether.Options{})
 			defer w.Close()
-			lan := w.Segment("lan")
+			lan := w.NewSegment("lan")
 			const ahead = 1024 // frames under way
 			room := make(chan struct{}, ahead)
-			from := lan.NewNode("from", mac(1), 1500, nil)
-			to := lan.NewNode("to", mac(2), 1500, func([]byte) { <-room })
+			from := lan.NewNodePort("from", mac(1), 1500, nil)
+			to := lan.NewNodePort("to", mac(2), 1500, func([]byte) { <-room })
 			if taps == "with taps" {
 				var buf [64]byte
 				see := func(_ time.Time, _ network.Direction, frame []byte) { copy(buf[:], frame) }
@@ -29,7 +29,7 @@ func BenchmarkFrames(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				room <- struct{}{}
-				from.Send(f)
+				from.Transmit(f)
 			}
 			if c := from.Counters(); c.TxDropped > 0 {
 				b.Errorf("%d frames dropped", c.TxDropped)

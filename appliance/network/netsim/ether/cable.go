@@ -39,14 +39,14 @@ type cable struct {
 // A quality is what slows a cable. It is replaced, never changed.
 type quality struct {
 	Impairment
-	media network.Media
-	judge Judge // nil: none
+	media  network.Media
+	filter FrameFilter // nil: none
 }
 
-// A Judge decides about a frame on its way between two ports: how much later it
+// A FrameFilter decides about a frame on its way between two ports: how much later it
 // arrives, or that it does not. It runs on the wire's pump, must not block, and must
 // not keep or change the frame.
-type Judge func(from, to *Port, frame []byte) (delay time.Duration, pass bool)
+type FrameFilter func(from, to *Port, frame []byte) (delay time.Duration, pass bool)
 
 // limited reports whether the medium has a rate that counts.
 func (q *quality) limited() bool {
@@ -74,10 +74,10 @@ func (p *Port) SetMedia(m network.Media) {
 	p.cable.change(func(q *quality) { q.media = m })
 }
 
-// SetJudge lets f decide about every frame that crosses the port's cable from now
+// SetFrameFilter lets f decide about every frame that crosses the port's cable from now
 // on, in both directions; nil lets all pass.
-func (p *Port) SetJudge(f Judge) {
-	p.cable.change(func(q *quality) { q.judge = f })
+func (p *Port) SetFrameFilter(f FrameFilter) {
+	p.cable.change(func(q *quality) { q.filter = f })
 }
 
 func (c *cable) change(f func(q *quality)) {
@@ -87,45 +87,45 @@ func (c *cable) change(f func(q *quality)) {
 	if old := c.quality.Load(); old != nil {
 		q = *old
 	}
-	if f(&q); q.Impairment == (Impairment{}) && q.judge == nil && !q.limited() {
+	if f(&q); q.Impairment == (Impairment{}) && q.filter == nil && !q.limited() {
 		c.quality.Store(nil)
 		return
 	}
 	c.quality.Store(&q)
 }
 
-// carry brings a frame from port from to p. It owns v.
-func (p *Port) carry(from *Port, v *buffer.View) {
+// propagate brings a frame from port from to p. It owns v.
+func (p *Port) propagate(from *Port, v *buffer.View) {
 	a, b := from.cable.quality.Load(), p.cable.quality.Load()
 	if a == nil && b == nil {
-		p.arrive(v)
+		p.ingress(v)
 		return
 	}
-	now := p.wire.machine.Mark()
+	now := p.fabric.machine.Mark()
 	at, ok := now, true
 	if a != nil {
-		at, ok = a.cross(&from.cable.out, at, from, p, v.AsSlice())
+		at, ok = a.impair(&from.cable.out, at, from, p, v.AsSlice())
 	}
 	if ok && b.limited() {
-		at, ok = p.cable.send(&p.cable.rx, b, at, v.Size())
+		at, ok = p.cable.serialize(&p.cable.rx, b, at, v.Size())
 	}
 	if ok && b != nil {
-		at, ok = b.cross(&p.cable.in, at, from, p, v.AsSlice())
+		at, ok = b.impair(&p.cable.in, at, from, p, v.AsSlice())
 	}
 	switch {
 	case !ok:
 		v.Release()
 	case at <= now:
-		p.arrive(v)
+		p.ingress(v)
 	default:
-		p.wire.scheduleAt(at, event{to: p, frame: v})
+		p.fabric.scheduleAt(at, event{to: p, frame: v})
 	}
 }
 
-// cross says when a frame that enters the lane at start comes out, or that it is
+// impair says when a frame that enters the lane at start comes out, or that it is
 // lost.
-func (q *quality) cross(l *lane, start clock.Mark, from, to *Port, frame []byte) (clock.Mark, bool) {
-	i, w, at := &q.Impairment, to.wire, start
+func (q *quality) impair(l *lane, start clock.Mark, from, to *Port, frame []byte) (clock.Mark, bool) {
+	i, w, at := &q.Impairment, to.fabric, start
 	if i.Loss > 0 && w.rand.Float64() < i.Loss {
 		return 0, false
 	}
@@ -139,8 +139,8 @@ func (q *quality) cross(l *lane, start clock.Mark, from, to *Port, frame []byte)
 	if i.Jitter > 0 {
 		at += clock.Mark(w.rand.Float64() * float64(i.Jitter))
 	}
-	if q.judge != nil {
-		delay, pass := q.judge(from, to, frame)
+	if q.filter != nil {
+		delay, pass := q.filter(from, to, frame)
 		if !pass {
 			return 0, false
 		}
@@ -150,9 +150,9 @@ func (q *quality) cross(l *lane, start clock.Mark, from, to *Port, frame []byte)
 	return l.last, true
 }
 
-// send says when the last bit of a frame has been sent by the medium, or that it
+// serialize says when the last bit of a frame has been sent by the medium, or that it
 // finds the queue full.
-func (c *cable) send(l *lane, q *quality, start clock.Mark, size int) (clock.Mark, bool) {
+func (c *cable) serialize(l *lane, q *quality, start clock.Mark, size int) (clock.Mark, bool) {
 	if q.media.HalfDuplex {
 		l = &c.tx
 	}
@@ -170,18 +170,18 @@ func (l *lane) serialize(start clock.Mark, rate int64, queue, size int) (clock.M
 	return at, true
 }
 
-// depart sends a frame of the port's at the rate of its medium. It owns v.
-func (p *Port) depart(v *buffer.View) {
+// serialize sends a frame of the port's at the rate of its medium. It owns v.
+func (p *Port) serialize(v *buffer.View) {
 	q := p.cable.quality.Load()
 	if !q.limited() {
-		p.put(v)
+		p.egress(v)
 		return
 	}
-	at, ok := p.cable.send(&p.cable.tx, q, p.wire.machine.Mark(), v.Size())
+	at, ok := p.cable.serialize(&p.cable.tx, q, p.fabric.machine.Mark(), v.Size())
 	if !ok {
 		p.counters.txDropped.Add(1)
 		v.Release()
 		return
 	}
-	p.wire.scheduleAt(at, event{call: func() { p.put(v) }})
+	p.fabric.scheduleAt(at, event{call: func() { p.egress(v) }})
 }

@@ -17,7 +17,7 @@ const (
 	soon = 3 * time.Millisecond
 )
 
-// A delayLine holds what is to happen later. It is guarded by Wire.mu.
+// A delayLine holds what is to happen later. It is guarded by Fabric.mu.
 type delayLine struct {
 	heap    delayHeap
 	seq     uint64
@@ -55,22 +55,22 @@ func (h *delayHeap) Pop() any {
 	return x
 }
 
-// postAfter lets e happen once d has passed, or after what is already queued.
-func (w *Wire) postAfter(d time.Duration, e event) {
+// enqueueAfter lets e happen once d has passed, or after what is already queued.
+func (w *Fabric) enqueueAfter(d time.Duration, e event) {
 	if d > 0 {
 		w.schedule(d, e)
 		return
 	}
-	w.post(e)
+	w.enqueue(e)
 }
 
 // schedule lets e happen once d has passed, on another occasion in any case.
-func (w *Wire) schedule(d time.Duration, e event) {
+func (w *Fabric) schedule(d time.Duration, e event) {
 	w.scheduleAt(w.machine.Mark()+clock.Mark(max(d, 0)), e)
 }
 
-// postAt lets e happen when due, or now: in either case after all that is due before.
-func (w *Wire) postAt(due clock.Mark, e event) {
+// enqueueAt lets e happen when due, or now: in either case after all that is due before.
+func (w *Fabric) enqueueAt(due clock.Mark, e event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -86,7 +86,7 @@ func (w *Wire) postAt(due clock.Mark, e event) {
 	w.pumpQueue()
 }
 
-func (w *Wire) scheduleAt(due clock.Mark, e event) {
+func (w *Fabric) scheduleAt(due clock.Mark, e event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -97,7 +97,7 @@ func (w *Wire) scheduleAt(due clock.Mark, e event) {
 }
 
 // delay is called with mu held.
-func (w *Wire) delay(due clock.Mark, e event) {
+func (w *Fabric) delay(due clock.Mark, e event) {
 	w.line.seq++
 	heap.Push(&w.line.heap, delayed{due, w.line.seq, e})
 	w.rouse()
@@ -105,7 +105,7 @@ func (w *Wire) delay(due clock.Mark, e event) {
 
 // rouse sees to it that somebody waits for the first thing due: a sleeper or,
 // if that is far off, a timer. It is called with mu held.
-func (w *Wire) rouse() {
+func (w *Fabric) rouse() {
 	l := &w.line
 	if l.awake || len(l.heap) == 0 {
 		return
@@ -143,7 +143,7 @@ func (w *Wire) rouse() {
 
 // stopTimer is called with mu held. A timer that has gone off already finds out
 // when it gets the lock.
-func (w *Wire) stopTimer() {
+func (w *Fabric) stopTimer() {
 	if w.line.timer == nil {
 		return
 	}
@@ -154,7 +154,7 @@ func (w *Wire) stopTimer() {
 }
 
 // sleeper naps, whenever it is called, until what is due soon has happened.
-func (w *Wire) sleeper() {
+func (w *Fabric) sleeper() {
 	for {
 		select {
 		case <-w.line.wake:
@@ -168,7 +168,7 @@ func (w *Wire) sleeper() {
 
 // nap lets what is due happen and sleeps for a moment. It reports false when
 // nothing more is due soon.
-func (w *Wire) nap() bool {
+func (w *Fabric) nap() bool {
 	w.mu.Lock()
 	w.releaseDue()
 	if len(w.queue) > 0 && !w.pumping {
@@ -195,7 +195,7 @@ func (w *Wire) nap() bool {
 }
 
 // releaseDue moves what is due into the queue. It is called with mu held.
-func (w *Wire) releaseDue() {
+func (w *Fabric) releaseDue() {
 	l := &w.line
 	if len(l.heap) == 0 {
 		return
@@ -211,7 +211,7 @@ func (w *Wire) releaseDue() {
 
 // clearLine empties the line and returns what was in it. It is called with mu
 // held.
-func (w *Wire) clearLine() []event {
+func (w *Fabric) clearLine() []event {
 	w.stopTimer()
 	var lost []event
 	for _, d := range w.line.heap {

@@ -42,26 +42,26 @@ func (in inbox) next(t *testing.T) string {
 	}
 }
 
-func newWire(t *testing.T) *ether.Wire {
+func newWire(t *testing.T) *ether.Fabric {
 	t.Helper()
-	w := ether.NewWire(ether.Options{Rand: entropy.Seeded(1).Stream("ether")})
+	w := ether.NewFabric(ether.Options{Rand: entropy.Seeded(1).Stream("ether")})
 	t.Cleanup(w.Close)
 	return w
 }
 
 func TestFramesGoWhereTheyAreAddressed(t *testing.T) {
 	w, in := newWire(t), make(inbox, 10)
-	lan, other := w.Segment("lan"), w.Segment("other")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	lan.NewNode("b", mac(2), 1500, in.node("b"))
-	lan.NewNode("c", mac(3), 1500, in.node("c"))
-	other.NewNode("d", mac(4), 1500, in.node("d"))
+	lan, other := w.NewSegment("lan"), w.NewSegment("other")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
+	lan.NewNodePort("c", mac(3), 1500, in.node("c"))
+	other.NewNodePort("d", mac(4), 1500, in.node("d"))
 
-	a.Send(frame(mac(2), mac(1), "to b"))
-	a.Send(frame(mac(4), mac(1), "to another segment"))
-	a.Send(frame(mac(9), mac(1), "to nobody"))
-	a.Send(frame(ether.Broadcast, mac(1), "to all"))
-	a.Send(frame(mac(3), mac(1), "to c"))
+	a.Transmit(frame(mac(2), mac(1), "to b"))
+	a.Transmit(frame(mac(4), mac(1), "to another segment"))
+	a.Transmit(frame(mac(9), mac(1), "to nobody"))
+	a.Transmit(frame(ether.Broadcast, mac(1), "to all"))
+	a.Transmit(frame(mac(3), mac(1), "to c"))
 
 	var got []string
 	for range 4 {
@@ -75,13 +75,13 @@ func TestFramesGoWhereTheyAreAddressed(t *testing.T) {
 
 func TestSendCopies(t *testing.T) {
 	w, in := newWire(t), make(inbox, 1)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	f := frame(mac(2), mac(1), "first")
 	hold := make(chan struct{})
 	w.After(0, func() { <-hold }) // the pump waits: the frame is still queued
-	a.Send(f)
+	a.Transmit(f)
 	copy(f[14:], "SECOND")
 	close(hold)
 	if got := in.next(t); got != "b first" {
@@ -91,17 +91,17 @@ func TestSendCopies(t *testing.T) {
 
 func TestReceiverMayAnswerAndAnswersComeInOrder(t *testing.T) {
 	w, in := newWire(t), make(inbox, 1000)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	var echo *ether.Port
-	echo = lan.NewNode("echo", mac(2), 1500, func(f []byte) {
+	echo = lan.NewNodePort("echo", mac(2), 1500, func(f []byte) {
 		copy(f, f[6:12]) // a receiver may change the frame
 		m := echo.MAC()
 		copy(f[6:], m[:])
-		echo.Send(f)
+		echo.Transmit(f)
 	})
 	for i := range 500 {
-		a.Send(frame(mac(2), mac(1), fmt.Sprint(i)))
+		a.Transmit(frame(mac(2), mac(1), fmt.Sprint(i)))
 	}
 	for i := range 500 {
 		if got, want := in.next(t), fmt.Sprint("a ", i); got != want {
@@ -112,16 +112,16 @@ func TestReceiverMayAnswerAndAnswersComeInOrder(t *testing.T) {
 
 func TestErrorsAreCounted(t *testing.T) {
 	w, in := newWire(t), make(inbox, 10)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 2000, in.node("a"))
-	b := lan.NewNode("b", mac(2), 60, in.node("b"))
-	a.Send(make([]byte, 13))                                  // shorter than a header
-	a.Send(make([]byte, 2015))                                // longer than a's MTU
-	a.Send(frame(mac(2), mac(1), string(make([]byte, 1501)))) // longer than b's and than all take
-	a.Send(frame(mac(2), mac(1), "good"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 2000, in.node("a"))
+	b := lan.NewNodePort("b", mac(2), 60, in.node("b"))
+	a.Transmit(make([]byte, 13))                                  // shorter than a header
+	a.Transmit(make([]byte, 2015))                                // longer than a's MTU
+	a.Transmit(frame(mac(2), mac(1), string(make([]byte, 1501)))) // longer than b's and than all take
+	a.Transmit(frame(mac(2), mac(1), "good"))
 	in.next(t)
 	a.SetUp(false)
-	a.Send(frame(mac(2), mac(1), "cable pulled"))
+	a.Transmit(frame(mac(2), mac(1), "cable pulled"))
 	a.SetUp(true)
 
 	if got, want := a.Counters(), (network.Counters{TxPackets: 2, TxBytes: 1515 + 18, TxErrors: 3}); got != want {
@@ -136,15 +136,15 @@ func TestErrorsAreCounted(t *testing.T) {
 // from a neighbour that knows nothing of it.
 func TestALowMTUBoundsWhatIsSent(t *testing.T) {
 	w, in := newWire(t), make(inbox, 10)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	b := lan.NewNode("b", mac(2), 60, in.node("b"))
-	b.Send(frame(mac(1), mac(2), string(make([]byte, 61))))
-	b.Send(frame(mac(1), mac(2), string(make([]byte, 60))))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	b := lan.NewNodePort("b", mac(2), 60, in.node("b"))
+	b.Transmit(frame(mac(1), mac(2), string(make([]byte, 61))))
+	b.Transmit(frame(mac(1), mac(2), string(make([]byte, 60))))
 	if got := in.next(t); len(got) != len("a ")+60 {
 		t.Errorf("a got %d bytes", len(got))
 	}
-	a.Send(frame(mac(2), mac(1), string(make([]byte, 1500))))
+	a.Transmit(frame(mac(2), mac(1), string(make([]byte, 1500))))
 	if got := in.next(t); len(got) != len("b ")+1500 {
 		t.Errorf("b got %d bytes", len(got))
 	}
@@ -155,14 +155,14 @@ func TestALowMTUBoundsWhatIsSent(t *testing.T) {
 
 func TestAFullRingDropsAndCounts(t *testing.T) {
 	w, in := newWire(t), make(inbox, 5000)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	hold, held := make(chan struct{}), make(chan struct{})
 	w.After(0, func() { close(held); <-hold })
 	<-held
 	for range 5000 {
-		a.Send(frame(mac(2), mac(1), ""))
+		a.Transmit(frame(mac(2), mac(1), ""))
 	}
 	close(hold)
 	c := a.Counters()
@@ -176,7 +176,7 @@ func TestAFullRingDropsAndCounts(t *testing.T) {
 
 func TestTapSeesBothEndsInOrder(t *testing.T) {
 	w := newWire(t)
-	lan := w.Segment("lan")
+	lan := w.NewSegment("lan")
 	var mu sync.Mutex
 	var got []string
 	var last time.Time
@@ -192,16 +192,16 @@ func TestTapSeesBothEndsInOrder(t *testing.T) {
 		}
 	}
 	in := make(inbox, 1)
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	var b *ether.Port
-	b = lan.NewNode("b", mac(2), 1500, func([]byte) { b.Send(frame(mac(1), mac(2), "pong")) })
+	b = lan.NewNodePort("b", mac(2), 1500, func([]byte) { b.Transmit(frame(mac(1), mac(2), "pong")) })
 	a.Tap(see("a"))
 	remove := b.Tap(see("b"))
-	a.Send(frame(mac(2), mac(1), "ping"))
+	a.Transmit(frame(mac(2), mac(1), "ping"))
 	in.next(t)
 	remove()
 	remove()
-	a.Send(frame(mac(2), mac(1), "ping"))
+	a.Transmit(frame(mac(2), mac(1), "ping"))
 	in.next(t)
 	want := []string{"a out ping", "b in ping", "b out pong", "a in pong", "a out ping", "a in pong"}
 	mu.Lock()
@@ -215,13 +215,13 @@ func TestStampsGoOnWhenTheClockIsSetBack(t *testing.T) {
 	start := time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 	fake := clock.NewFake(start)
 	now := clock.NewOffset(fake)
-	w := ether.NewWire(ether.Options{Clock: now})
+	w := ether.NewFabric(ether.Options{Clock: now})
 	defer w.Close()
-	lan, in := w.Segment("lan"), make(inbox, 1)
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan, in := w.NewSegment("lan"), make(inbox, 1)
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	stamp := func() (at time.Time) {
-		a.Send(frame(mac(2), mac(1), ""))
+		a.Transmit(frame(mac(2), mac(1), ""))
 		in.next(t)
 		return
 	}
@@ -244,22 +244,22 @@ func TestStampsGoOnWhenTheClockIsSetBack(t *testing.T) {
 
 func TestFilterLosesFramesOnTheCable(t *testing.T) {
 	w, in := newWire(t), make(inbox, 10)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	b := lan.NewNode("b", mac(2), 1500, in.node("b"))
-	remove := a.Filter(func(dir network.Direction, f []byte) bool { return string(f[14:]) != "lost" })
-	a.Send(frame(mac(2), mac(1), "lost"))
-	a.Send(frame(mac(2), mac(1), "kept"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	b := lan.NewNodePort("b", mac(2), 1500, in.node("b"))
+	remove := a.AllowOnly(func(dir network.Direction, f []byte) bool { return string(f[14:]) != "lost" })
+	a.Transmit(frame(mac(2), mac(1), "lost"))
+	a.Transmit(frame(mac(2), mac(1), "kept"))
 	if got := in.next(t); got != "b kept" {
 		t.Errorf("got %q", got)
 	}
-	b.Send(frame(mac(1), mac(2), "lost"))
-	b.Send(frame(mac(1), mac(2), "kept"))
+	b.Transmit(frame(mac(1), mac(2), "lost"))
+	b.Transmit(frame(mac(1), mac(2), "kept"))
 	if got := in.next(t); got != "a kept" {
 		t.Errorf("got %q", got)
 	}
 	remove()
-	a.Send(frame(mac(2), mac(1), "lost"))
+	a.Transmit(frame(mac(2), mac(1), "lost"))
 	if got := in.next(t); got != "b lost" {
 		t.Errorf("got %q after the filter was removed", got)
 	}
@@ -270,13 +270,13 @@ func TestFilterLosesFramesOnTheCable(t *testing.T) {
 
 func TestDelayIsKeptAndKeepsOrder(t *testing.T) {
 	w, in := newWire(t), make(inbox, 100)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	a.SetImpairment(ether.Impairment{Delay: 2 * time.Millisecond, Jitter: 2 * time.Millisecond})
 	m := clock.System().Mark()
 	for i := range 100 {
-		a.Send(frame(mac(2), mac(1), fmt.Sprint(i)))
+		a.Transmit(frame(mac(2), mac(1), fmt.Sprint(i)))
 	}
 	for i := range 100 {
 		if got, want := in.next(t), fmt.Sprint("b ", i); got != want {
@@ -287,24 +287,24 @@ func TestDelayIsKeptAndKeepsOrder(t *testing.T) {
 		}
 	}
 	a.SetImpairment(ether.Impairment{})
-	if a.Send(frame(mac(2), mac(1), "repaired")); in.next(t) != "b repaired" {
+	if a.Transmit(frame(mac(2), mac(1), "repaired")); in.next(t) != "b repaired" {
 		t.Error("the repaired cable lost a frame")
 	}
 }
 
 func TestLossIsAShareOfTheFrames(t *testing.T) {
 	w := newWire(t)
-	lan := w.Segment("lan")
+	lan := w.NewSegment("lan")
 	got, done := 0, make(chan bool)
-	a := lan.NewNode("a", mac(1), 1500, nil)
-	lan.NewNode("b", mac(2), 1500, func([]byte) { got++ })
+	a := lan.NewNodePort("a", mac(1), 1500, nil)
+	lan.NewNodePort("b", mac(2), 1500, func([]byte) { got++ })
 	a.SetImpairment(ether.Impairment{Loss: 0.25})
 	for range 4000 {
-		a.Send(frame(mac(2), mac(1), ""))
+		a.Transmit(frame(mac(2), mac(1), ""))
 	}
 	// Nodes are never called at once, and in the order of sending.
-	lan.NewNode("end", mac(3), 1500, func([]byte) { close(done) })
-	lan.NewNode("c", mac(4), 1500, nil).Send(frame(mac(3), mac(4), ""))
+	lan.NewNodePort("end", mac(3), 1500, func([]byte) { close(done) })
+	lan.NewNodePort("c", mac(4), 1500, nil).Transmit(frame(mac(3), mac(4), ""))
 	<-done
 	if got < 2850 || got > 3150 {
 		t.Errorf("%d of 4000 frames arrived", got)
@@ -313,9 +313,9 @@ func TestLossIsAShareOfTheFrames(t *testing.T) {
 
 func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
 	w, in := newWire(t), make(inbox, 100)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	// 1000 bytes take a millisecond; two frames wait besides the one being sent.
 	a.SetImpairment(ether.Impairment{Rate: 8_000_000, Queue: 2500})
 	hold, held := make(chan struct{}), make(chan struct{})
@@ -323,7 +323,7 @@ func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
 	<-held
 	m := clock.System().Mark()
 	for i := range 10 {
-		a.Send(frame(mac(2), mac(1), fmt.Sprint(i, string(make([]byte, 985)))))
+		a.Transmit(frame(mac(2), mac(1), fmt.Sprint(i, string(make([]byte, 985)))))
 	}
 	close(hold)
 	for i := range 3 {
@@ -335,7 +335,7 @@ func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
 		t.Errorf("3 frames of a millisecond each took %v", d)
 	}
 	a.SetImpairment(ether.Impairment{})
-	a.Send(frame(mac(2), mac(1), "after"))
+	a.Transmit(frame(mac(2), mac(1), "after"))
 	if got := in.next(t); got != "b after" {
 		t.Errorf("then %q arrives", got)
 	}
@@ -360,11 +360,11 @@ func TestAfterRunsInOrderOfTime(t *testing.T) {
 
 func TestNothingArrivesAfterClose(t *testing.T) {
 	w := newWire(t)
-	lan := w.Segment("lan")
+	lan := w.NewSegment("lan")
 	var mu sync.Mutex
 	closed := false
-	a := lan.NewNode("a", mac(1), 1500, nil)
-	b := lan.NewNode("b", mac(2), 1500, func([]byte) {
+	a := lan.NewNodePort("a", mac(1), 1500, nil)
+	b := lan.NewNodePort("b", mac(2), 1500, func([]byte) {
 		mu.Lock()
 		defer mu.Unlock()
 		if closed {
@@ -372,17 +372,17 @@ func TestNothingArrivesAfterClose(t *testing.T) {
 		}
 	})
 	for range 1000 {
-		a.Send(frame(mac(2), mac(1), ""))
+		a.Transmit(frame(mac(2), mac(1), ""))
 	}
 	b.Close()
 	mu.Lock()
 	closed = true
 	mu.Unlock()
-	a.SendAfter(time.Hour, frame(mac(2), mac(1), ""))
+	a.TransmitAfter(time.Hour, frame(mac(2), mac(1), ""))
 	w.After(time.Hour, func() { t.Error("ran after Close") })
 	w.Close()
 	w.After(0, func() { t.Error("ran after Close") })
-	a.Send(frame(mac(2), mac(1), ""))
+	a.Transmit(frame(mac(2), mac(1), ""))
 	w.Close()
 }
 
@@ -390,13 +390,13 @@ func TestNothingArrivesAfterClose(t *testing.T) {
 // knows who sent it to whom.
 func TestJudge(t *testing.T) {
 	w := newWire(t)
-	lan := w.Segment("lan")
+	lan := w.NewSegment("lan")
 	atA, atB, atC := make(inbox, 10), make(inbox, 10), make(inbox, 10)
-	a := lan.NewNode("a", mac(1), 1500, atA.node("a"))
-	b := lan.NewNode("b", mac(2), 1500, atB.node("b"))
-	c := lan.NewNode("c", mac(3), 1500, atC.node("c"))
+	a := lan.NewNodePort("a", mac(1), 1500, atA.node("a"))
+	b := lan.NewNodePort("b", mac(2), 1500, atB.node("b"))
+	c := lan.NewNodePort("c", mac(3), 1500, atC.node("c"))
 	const late = 30 * time.Millisecond
-	b.SetJudge(func(from, to *ether.Port, f []byte) (time.Duration, bool) {
+	b.SetFrameFilter(func(from, to *ether.Port, f []byte) (time.Duration, bool) {
 		switch text := string(f[14:]); {
 		case text == "late":
 			return late, true
@@ -406,11 +406,11 @@ func TestJudge(t *testing.T) {
 		return 0, true
 	})
 	start := clock.System().Mark()
-	a.Send(frame(mac(2), mac(1), "lost"))
-	a.Send(frame(mac(2), mac(1), "late"))
-	b.Send(frame(mac(1), mac(2), "lost"))
-	b.Send(frame(mac(1), mac(2), "back"))
-	c.Send(frame(mac(2), mac(3), "lost"))
+	a.Transmit(frame(mac(2), mac(1), "lost"))
+	a.Transmit(frame(mac(2), mac(1), "late"))
+	b.Transmit(frame(mac(1), mac(2), "lost"))
+	b.Transmit(frame(mac(1), mac(2), "back"))
+	c.Transmit(frame(mac(2), mac(3), "lost"))
 	if got := atA.next(t); !strings.Contains(got, "back") {
 		t.Errorf("a got %q, want what is not lost", got)
 	}
@@ -423,15 +423,15 @@ func TestJudge(t *testing.T) {
 	if got := atB.next(t); !strings.Contains(got, "lost") {
 		t.Errorf("b got %q, want c's", got)
 	}
-	b.SetJudge(nil)
-	a.Send(frame(mac(2), mac(1), "lost"))
+	b.SetFrameFilter(nil)
+	a.Transmit(frame(mac(2), mac(1), "lost"))
 	atB.next(t)
 }
 
 // A port that is switched off and one whose cable is pulled are two things.
 func TestPluggedAndUp(t *testing.T) {
 	w := newWire(t)
-	p := w.Segment("lan").NewNode("a", mac(1), 1500, func([]byte) {})
+	p := w.NewSegment("lan").NewNodePort("a", mac(1), 1500, func([]byte) {})
 	p.SetPlugged(false)
 	p.SetUp(false)
 	p.SetUp(true)
@@ -447,9 +447,9 @@ func TestPluggedAndUp(t *testing.T) {
 func TestDeliverCrossesNoCable(t *testing.T) {
 	w := newWire(t)
 	in := make(inbox, 1)
-	p := w.Segment("lan").NewNode("a", mac(1), 1500, in.node("a"))
-	p.SetJudge(func(_, _ *ether.Port, _ []byte) (time.Duration, bool) { return 0, false })
-	p.Deliver(0, p, frame(mac(1), mac(2), "hello"))
+	p := w.NewSegment("lan").NewNodePort("a", mac(1), 1500, in.node("a"))
+	p.SetFrameFilter(func(_, _ *ether.Port, _ []byte) (time.Duration, bool) { return 0, false })
+	p.InjectAfter(0, p, frame(mac(1), mac(2), "hello"))
 	if got := in.next(t); !strings.Contains(got, "hello") {
 		t.Errorf("got %q", got)
 	}

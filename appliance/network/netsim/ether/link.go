@@ -89,7 +89,7 @@ func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 		}
 		v := pkt.ToView()
 		l.disguise(v)
-		l.port.send(v)
+		l.port.transmit(v)
 	}
 	return pkts.Len(), nil
 }

@@ -12,13 +12,13 @@ import (
 
 // burst sends frames of 1250 bytes, 1 ms at 10 Mb/s, both ways at once and says how
 // long it takes until all have arrived.
-func burst(t *testing.T, w *ether.Wire, a, b *ether.Port, in inbox, n int) time.Duration {
+func burst(t *testing.T, w *ether.Fabric, a, b *ether.Port, in inbox, n int) time.Duration {
 	t.Helper()
 	text := string(make([]byte, 1236))
 	m := clock.System().Mark()
 	for range n {
-		a.Send(frame(b.MAC(), a.MAC(), text))
-		b.Send(frame(a.MAC(), b.MAC(), text))
+		a.Transmit(frame(b.MAC(), a.MAC(), text))
+		b.Transmit(frame(a.MAC(), b.MAC(), text))
 	}
 	for range 2 * n {
 		in.next(t)
@@ -28,9 +28,9 @@ func burst(t *testing.T, w *ether.Wire, a, b *ether.Port, in inbox, n int) time.
 
 func TestMediaLimitTheRate(t *testing.T) {
 	w, in := newWire(t), make(inbox, 100)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	b := lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	b := lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	for _, c := range []struct {
 		m     network.Media
 		least time.Duration
@@ -50,15 +50,15 @@ func TestMediaLimitTheRate(t *testing.T) {
 // A frame is captured when it has left, not when it was handed over.
 func TestASlowPortShowsFramesAsTheyLeave(t *testing.T) {
 	w, in := newWire(t), make(inbox, 10)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	a.SetMedia(network.Media{Rate: 10_000_000})
 	stamps := make(chan time.Time, 3)
 	defer a.Tap(func(at time.Time, _ network.Direction, _ []byte) { stamps <- at })()
 	start := clock.System().Now()
 	for range 3 {
-		a.Send(frame(mac(2), mac(1), string(make([]byte, 1236))))
+		a.Transmit(frame(mac(2), mac(1), string(make([]byte, 1236))))
 	}
 	for i := range 3 {
 		in.next(t)
@@ -70,9 +70,9 @@ func TestASlowPortShowsFramesAsTheyLeave(t *testing.T) {
 
 func TestMediaAndFaultsAddUp(t *testing.T) {
 	w, in := newWire(t), make(inbox, 100)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	b := lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	b := lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	slow, late := network.Media{Rate: 10_000_000}, ether.Impairment{Delay: 30 * time.Millisecond}
 	least := func(what string, want time.Duration) {
 		t.Helper()
@@ -92,16 +92,16 @@ func TestMediaAndFaultsAddUp(t *testing.T) {
 
 func TestASlowPortsQueueIsBounded(t *testing.T) {
 	w, in := newWire(t), make(inbox, 1000)
-	lan := w.Segment("lan")
-	a := lan.NewNode("a", mac(1), 1500, in.node("a"))
-	lan.NewNode("b", mac(2), 1500, in.node("b"))
+	lan := w.NewSegment("lan")
+	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
+	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	a.SetMedia(network.Media{Rate: 10_000_000})
 	hold, held := make(chan struct{}), make(chan struct{})
 	w.After(0, func() { close(held); <-hold })
 	<-held
 	const sent = 400 // half a megabyte
 	for i := range sent {
-		a.Send(frame(mac(2), mac(1), fmt.Sprint(i, string(make([]byte, 1230)))))
+		a.Transmit(frame(mac(2), mac(1), fmt.Sprint(i, string(make([]byte, 1230)))))
 	}
 	close(hold)
 	for c := a.Counters(); c.TxPackets+c.TxDropped < sent; c = a.Counters() {

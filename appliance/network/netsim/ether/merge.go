@@ -123,8 +123,8 @@ func fold(sum uint32) uint16 {
 	return uint16(sum)
 }
 
-// enqueue takes a frame for p's stack; it may keep it until flush. It owns v.
-func (m *merger) enqueue(p *Port, v *buffer.View) {
+// deliver takes a frame for p's stack; it may keep it until flush. It owns v.
+func (m *merger) deliver(p *Port, v *buffer.View) {
 	s, ok := parseSegment(v.AsSlice())
 	if ok && m.port == p && s.seq() == m.next && m.size+s.len() <= maxPacket && m.seg.continues(s) {
 		m.add(v, s)

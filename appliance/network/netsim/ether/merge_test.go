@@ -140,14 +140,14 @@ func TestMergerHidesNoDamage(t *testing.T) {
 
 // merged sends frames through a merger and tells what the stack got.
 func merged(frames [][]byte) []string {
-	w := NewWire(Options{})
+	w := NewFabric(Options{})
 	defer w.Close()
-	p := w.Segment("lan").NewPort("nic", MAC{}, 1500)
+	p := w.NewSegment("lan").NewPort("nic", MAC{}, 1500)
 	c := new(collector)
 	p.Endpoint().Attach(c)
 	var m merger
 	for _, f := range frames {
-		m.enqueue(p, buffer.NewViewWithData(f))
+		m.deliver(p, buffer.NewViewWithData(f))
 	}
 	m.flush()
 	m.flush()
@@ -165,14 +165,14 @@ func TestMergerStopsAtThePacketLimit(t *testing.T) {
 	for i := range uint32(60) {
 		frames = append(frames, tcpFrame(t, false, i*1448, payload, nil))
 	}
-	w := NewWire(Options{})
+	w := NewFabric(Options{})
 	defer w.Close()
-	p := w.Segment("lan").NewPort("nic", MAC{}, 1500)
+	p := w.NewSegment("lan").NewPort("nic", MAC{}, 1500)
 	c := new(collector)
 	p.Endpoint().Attach(c)
 	var m merger
 	for _, f := range frames {
-		m.enqueue(p, buffer.NewViewWithData(f))
+		m.deliver(p, buffer.NewViewWithData(f))
 	}
 	m.flush()
 	total := 0

@@ -26,10 +26,10 @@ const (
 type Port struct {
 	name    string
 	mac     MAC
-	wire    *Wire
+	fabric  *Fabric
 	segment *Segment
 	vlan    int   // that the port is in; 0: it sees frames as they are on the wire
-	parent  *Port // of a port that Port.VLAN has made
+	parent  *Port // of a port that Port.NewVLANPort has made
 
 	node   func(frame []byte)  // the owner, if it is written by hand
 	trains func(t *Train) bool // likewise; nil: it takes none
@@ -41,10 +41,10 @@ type Port struct {
 	counters counters
 	cable    cable
 
-	mu      sync.Mutex // guards changes of the lists
-	taps    atomic.Pointer[[]*tap]
-	filters atomic.Pointer[[]*filter]
-	vlans   atomic.Pointer[map[int]*Port] // whose parent this is
+	mu         sync.Mutex // guards changes of the lists
+	taps       atomic.Pointer[[]*tap]
+	allowRules atomic.Pointer[[]*allowRule]
+	vlans      atomic.Pointer[map[int]*Port] // whose parent this is
 
 	receiving sync.Mutex // held while the owner receives
 	closed    bool       // guarded by receiving
@@ -130,62 +130,62 @@ func (p *Port) Counters() network.Counters {
 	}
 }
 
-// Send sends a copy of frame, a whole Ethernet frame without its checksum. It
+// Transmit sends a copy of frame, a whole Ethernet frame without its checksum. It
 // never blocks. A frame that does not fit the MTU, or is sent with the cable
 // pulled, counts as an error; one that finds the ring full as dropped.
-func (p *Port) Send(frame []byte) { p.send(buffer.NewViewWithData(frame)) }
+func (p *Port) Transmit(frame []byte) { p.transmit(buffer.NewViewWithData(frame)) }
 
-// SendAfter is Send once d has passed, without a closure. Frames of equal delay
+// TransmitAfter is Transmit once d has passed, without a closure. Frames of equal delay
 // keep their order.
-func (p *Port) SendAfter(d time.Duration, frame []byte) {
-	if v := buffer.NewViewWithData(frame); p.accept(v) {
-		p.wire.postAfter(d, event{from: p, frame: v})
+func (p *Port) TransmitAfter(d time.Duration, frame []byte) {
+	if v := buffer.NewViewWithData(frame); p.admit(v) {
+		p.fabric.enqueueAfter(d, event{from: p, frame: v})
 	}
 }
 
-// SendAt is Send at the time that the machine's clock gives as at, or now. Frames keep the
+// TransmitAt is Transmit at the time that the machine's clock gives as at, or now. Frames keep the
 // order of their times, however long it takes to hand them over.
-func (p *Port) SendAt(at clock.Mark, frame []byte) {
-	if v := buffer.NewViewWithData(frame); p.accept(v) {
-		p.wire.postAt(at, event{from: p, frame: v})
+func (p *Port) TransmitAt(at clock.Mark, frame []byte) {
+	if v := buffer.NewViewWithData(frame); p.admit(v) {
+		p.fabric.enqueueAt(at, event{from: p, frame: v})
 	}
 }
 
-// RelayAfter is SendAfter for the frame that a node is just receiving, or the
+// RelayAfter is TransmitAfter for the frame that a node is just receiving, or the
 // first part of it, whose memory it takes over; others are copied. It is called on
 // the pump only.
 func (p *Port) RelayAfter(d time.Duration, frame []byte) {
-	v := p.wire.held
+	v := p.fabric.held
 	if v == nil || len(frame) == 0 || &frame[0] != &v.AsSlice()[0] {
-		p.SendAfter(d, frame)
+		p.TransmitAfter(d, frame)
 		return
 	}
-	p.wire.held = nil
+	p.fabric.held = nil
 	v.CapLength(len(frame))
-	if p.accept(v) {
-		p.wire.postAfter(d, event{from: p, frame: v})
+	if p.admit(v) {
+		p.fabric.enqueueAfter(d, event{from: p, frame: v})
 	}
 }
 
-// Deliver lets a copy of frame, which has no tag, arrive at the port once d has passed,
+// InjectAfter lets a copy of frame, which has no tag, arrive at the port once d has passed,
 // as if from had sent it and no cable were in between.
-func (p *Port) Deliver(d time.Duration, from *Port, frame []byte) {
+func (p *Port) InjectAfter(d time.Duration, from *Port, frame []byte) {
 	v := buffer.NewViewWithData(frame)
 	if from.segment.trunk != nil && p.segment.trunk == nil {
 		v = insertTag(frame, from.segment.vlan)
 	}
-	p.wire.postAfter(d, event{to: p, frame: v})
+	p.fabric.enqueueAfter(d, event{to: p, frame: v})
 }
 
-// send owns v.
-func (p *Port) send(v *buffer.View) {
-	if p.accept(v) {
-		p.wire.post(event{from: p, frame: v})
+// transmit owns v.
+func (p *Port) transmit(v *buffer.View) {
+	if p.admit(v) {
+		p.fabric.enqueue(event{from: p, frame: v})
 	}
 }
 
-// accept reports whether v may be sent, and gives it up if not.
-func (p *Port) accept(v *buffer.View) bool {
+// admit reports whether v may be sent, and gives it up if not.
+func (p *Port) admit(v *buffer.View) bool {
 	switch n := v.Size(); {
 	case !p.Up() || n < headerLen || n > headerLen+p.MTU() && n > headerLen+tagLen(v.AsSlice())+p.MTU():
 		p.counters.txErrors.Add(1)
@@ -199,34 +199,34 @@ func (p *Port) accept(v *buffer.View) bool {
 	return false
 }
 
-// leave lets a frame of the port's go that waited for the pump. It owns v.
-func (p *Port) leave(v *buffer.View) {
+// dequeue lets a frame of the port's go that waited for the pump. It owns v.
+func (p *Port) dequeue(v *buffer.View) {
 	p.queued.Add(-1)
-	p.depart(v)
+	p.serialize(v)
 }
 
-// put puts a frame of the port's on the segment. It owns v.
-func (p *Port) put(v *buffer.View) {
+// egress puts a frame of the port's on the segment. It owns v.
+func (p *Port) egress(v *buffer.View) {
 	frame := v.AsSlice()
 	p.counters.txPackets.Add(1)
 	p.counters.txBytes.Add(uint64(len(frame)))
 	p.show(network.Out, frame)
 	switch {
-	case !p.pass(network.Out, frame):
+	case !p.allows(network.Out, frame):
 		v.Release()
 	case p.parent != nil:
 		tagged := insertTag(frame, p.vlan)
 		v.Release()
-		p.parent.depart(tagged)
+		p.parent.serialize(tagged)
 	default:
 		p.segment.forward(p, v)
 	}
 }
 
-// arrive hands a frame to the port's owner. It owns v.
-func (p *Port) arrive(v *buffer.View) {
+// ingress hands a frame to the port's owner. It owns v.
+func (p *Port) ingress(v *buffer.View) {
 	frame := v.AsSlice()
-	if !p.Up() || !p.pass(network.In, frame) {
+	if !p.Up() || !p.allows(network.In, frame) {
 		v.Release()
 		return
 	}
@@ -239,11 +239,11 @@ func (p *Port) arrive(v *buffer.View) {
 	p.counters.rxBytes.Add(uint64(len(frame)))
 	p.show(network.In, frame)
 	if q := p.vlanOf(frame); q != nil {
-		q.arrive(removeTag(v))
+		q.ingress(removeTag(v))
 		return
 	}
 	if p.node == nil {
-		p.wire.merger.enqueue(p, v)
+		p.fabric.merger.deliver(p, v)
 		return
 	}
 	p.receiving.Lock()
@@ -252,12 +252,12 @@ func (p *Port) arrive(v *buffer.View) {
 		v.Release()
 		return
 	}
-	p.receive(v)
+	p.deliver(v)
 }
 
-// receive hands a frame to a node. It owns v. It is called with receiving held.
-func (p *Port) receive(v *buffer.View) {
-	w := p.wire
+// deliver hands a frame to a node. It owns v. It is called with receiving held.
+func (p *Port) deliver(v *buffer.View) {
+	w := p.fabric
 	w.held = v
 	p.node(v.AsSlice())
 	if w.held != nil {
@@ -292,7 +292,7 @@ type tap struct {
 // returned see is not called any more; remove must not be called by see.
 func (p *Port) Tap(see func(at time.Time, dir network.Direction, frame []byte)) (remove func()) {
 	t := &tap{see: see}
-	p.wire.tapOpened()
+	p.fabric.tapOpened()
 	add(p, &p.taps, t)
 	return func() {
 		t.mu.Lock()
@@ -301,7 +301,7 @@ func (p *Port) Tap(see func(at time.Time, dir network.Direction, frame []byte)) 
 		t.mu.Unlock()
 		if !gone {
 			drop(p, &p.taps, t)
-			p.wire.taps.Add(-1)
+			p.fabric.taps.Add(-1)
 		}
 	}
 }
@@ -312,7 +312,7 @@ func (p *Port) show(dir network.Direction, frame []byte) {
 	if taps == nil {
 		return
 	}
-	at := p.wire.stampNow()
+	at := p.fabric.stampNow()
 	for _, t := range *taps {
 		t.mu.Lock()
 		if !t.gone {
@@ -323,21 +323,21 @@ func (p *Port) show(dir network.Direction, frame []byte) {
 }
 
 // A filter is a fault of the cable.
-type filter struct {
+type allowRule struct {
 	pass func(dir network.Direction, frame []byte) bool
 }
 
-// Filter lets pass decide which frames get through the cable: the others are
+// AllowOnly lets pass decide which frames get through the cable: the others are
 // lost, after the port's taps have seen them on their way out, or before they
 // see them on their way in. pass runs on the wire's pump and must not block.
-func (p *Port) Filter(pass func(dir network.Direction, frame []byte) bool) (remove func()) {
-	f := &filter{pass}
-	add(p, &p.filters, f)
-	return func() { drop(p, &p.filters, f) }
+func (p *Port) AllowOnly(pass func(dir network.Direction, frame []byte) bool) (remove func()) {
+	f := &allowRule{pass}
+	add(p, &p.allowRules, f)
+	return func() { drop(p, &p.allowRules, f) }
 }
 
-func (p *Port) pass(dir network.Direction, frame []byte) bool {
-	filters := p.filters.Load()
+func (p *Port) allows(dir network.Direction, frame []byte) bool {
+	filters := p.allowRules.Load()
 	if filters == nil {
 		return true
 	}

@@ -27,9 +27,9 @@ func serialize(t *testing.T, all ...gopacket.SerializableLayer) []byte {
 }
 
 func TestARPFromAGroupIsHeardOnlyIfAllowed(t *testing.T) {
-	w := NewWire(Options{})
+	w := NewFabric(Options{})
 	t.Cleanup(w.Close)
-	p := w.Segment("lan").NewPort("p", macTrunk, 1500)
+	p := w.NewSegment("lan").NewPort("p", macTrunk, 1500)
 	target := netip.MustParseAddr("10.0.202.7")
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
 	for _, op := range []uint16{1, 2} {
@@ -46,9 +46,9 @@ func TestARPFromAGroupIsHeardOnlyIfAllowed(t *testing.T) {
 }
 
 func TestMuteAddressesAreNotAnsweredFor(t *testing.T) {
-	w := NewWire(Options{})
+	w := NewFabric(Options{})
 	t.Cleanup(w.Close)
-	p := w.Segment("lan").NewPort("p", macTrunk, 1500)
+	p := w.NewSegment("lan").NewPort("p", macTrunk, 1500)
 	mute4, own4 := netip.MustParseAddr("10.0.202.33"), netip.MustParseAddr("10.0.202.7")
 	mute6, own6 := netip.MustParseAddr("2001:db8::33"), netip.MustParseAddr("2001:db8::7")
 	p.SetMute([]netip.Addr{mute4, mute6})

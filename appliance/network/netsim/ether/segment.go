@@ -24,7 +24,7 @@ func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 type Segment struct {
 	Name string
 
-	wire   *Wire
+	fabric *Fabric
 	trunk  *Segment // of a VLAN: the switch
 	vlan   int      // likewise, its ID
 	mu     sync.RWMutex
@@ -34,9 +34,9 @@ type Segment struct {
 	vlans  map[int]*Segment
 }
 
-// Segment adds a segment to the wire.
-func (w *Wire) Segment(name string) *Segment {
-	return &Segment{Name: name, wire: w, byMAC: make(map[MAC]*Port)}
+// NewSegment adds a segment to the wire.
+func (w *Fabric) NewSegment(name string) *Segment {
+	return &Segment{Name: name, fabric: w, byMAC: make(map[MAC]*Port)}
 }
 
 // NewPort plugs in a port for a stack, see Port.Endpoint. Two ports with one MAC
@@ -45,15 +45,15 @@ func (s *Segment) NewPort(name string, mac MAC, mtu int) *Port {
 	return s.plug(&Port{name: name, mac: mac}, mtu)
 }
 
-// NewNode plugs in a port whose owner is written by hand: receive is called for
+// NewNodePort plugs in a port whose owner is written by hand: receive is called for
 // every frame that arrives. It runs on the wire's pump, must not block, and may
 // change the frame, which is valid during the call only.
-func (s *Segment) NewNode(name string, mac MAC, mtu int, receive func(frame []byte)) *Port {
+func (s *Segment) NewNodePort(name string, mac MAC, mtu int, receive func(frame []byte)) *Port {
 	return s.plug(&Port{name: name, mac: mac, node: receive}, mtu)
 }
 
 func (s *Segment) plug(p *Port, mtu int) *Port {
-	p.segment, p.wire, p.vlan = s, s.wire, s.vlan
+	p.segment, p.fabric, p.vlan = s, s.fabric, s.vlan
 	p.stack.port = p
 	p.mtu.Store(int32(mtu))
 	s.mu.Lock()
@@ -102,12 +102,12 @@ func (s *Segment) forward(p *Port, v *buffer.View) {
 	case dst.IsMulticast():
 		for _, q := range s.members(dst) {
 			if q != p {
-				q.carry(p, buffer.NewViewWithData(frame))
+				q.propagate(p, buffer.NewViewWithData(frame))
 			}
 		}
 	default:
 		if q := s.find(dst); q != nil && q != p {
-			q.carry(p, v)
+			q.propagate(p, v)
 			return
 		}
 	}

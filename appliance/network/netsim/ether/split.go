@@ -30,7 +30,7 @@ func (l *link) split(pkt *stack.PacketBuffer) {
 	if size > 0 && left > size {
 		t := &Train{head: make([]byte, n), tcp: tcp, size: size, data: pkt.Data().ToBuffer()}
 		headers(t.head, pkt)
-		l.port.SendTrainAfter(0, t)
+		l.port.TransmitTrainAfter(0, t)
 		return
 	}
 	v := buffer.NewViewSize(n + left)
@@ -42,7 +42,7 @@ func (l *link) split(pkt *stack.PacketBuffer) {
 		data.Release()
 	}
 	s.complete(true)
-	l.port.send(v) // too long a one the port counts as an error
+	l.port.transmit(v) // too long a one the port counts as an error
 }
 
 // headers copies those of a packet and returns their length.

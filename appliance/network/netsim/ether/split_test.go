@@ -55,8 +55,8 @@ func TestSplit(t *testing.T) {
 					mtu = v6Len + 32 + 6
 				}
 			}
-			w := NewWire(Options{})
-			p := w.Segment("lan").NewPort("nic", MAC{2, 0, 0, 0, 0, 1}, mtu)
+			w := NewFabric(Options{})
+			p := w.NewSegment("lan").NewPort("nic", MAC{2, 0, 0, 0, 0, 1}, mtu)
 			var got []string
 			p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { got = append(got, told(frame)) })
 			pkt := offloaded(t, tcpFrame(t, v6, 100, c.payload, c.change), c.mss)

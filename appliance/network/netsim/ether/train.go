@@ -82,14 +82,14 @@ func (s segment) complete(last bool) {
 	binary.BigEndian.PutUint16(s.frame[s.tcp+16:], ^fold(s.headerSum(s.len())+uint32(sum)))
 }
 
-// ReceiveTrains lets f, which runs on the wire's pump, take trains that arrive at
-// a node. It reports whether it has sent the train on, by SendTrainAfter; if not, it
-// has changed nothing and the node receives the frames. ReceiveTrains is called
+// HandleTrains lets f, which runs on the wire's pump, take trains that arrive at
+// a node. It reports whether it has sent the train on, by TransmitTrainAfter; if not, it
+// has changed nothing and the node receives the frames. HandleTrains is called
 // before anything is sent on the wire.
-func (p *Port) ReceiveTrains(f func(t *Train) bool) { p.trains = f }
+func (p *Port) HandleTrains(f func(t *Train) bool) { p.trains = f }
 
-// SendTrainAfter is SendAfter for a train, which is not the caller's any more.
-func (p *Port) SendTrainAfter(d time.Duration, t *Train) {
+// TransmitTrainAfter is TransmitAfter for a train, which is not the caller's any more.
+func (p *Port) TransmitTrainAfter(d time.Duration, t *Train) {
 	n := t.frames()
 	switch {
 	case !p.Up() || t.MTU() > p.MTU():
@@ -98,18 +98,18 @@ func (p *Port) SendTrainAfter(d time.Duration, t *Train) {
 		p.queued.Add(-int32(n))
 		p.counters.txDropped.Add(uint64(n))
 	default:
-		p.wire.postAfter(d, event{from: p, train: t})
+		p.fabric.enqueueAfter(d, event{from: p, train: t})
 		return
 	}
 	t.release()
 }
 
-// leaveTrain is leave for a train.
-func (p *Port) leaveTrain(t *Train) {
+// dequeueTrain is dequeue for a train.
+func (p *Port) dequeueTrain(t *Train) {
 	n := t.frames()
 	dst := MAC(t.head[:6])
-	if dst.IsMulticast() || p.vlan != 0 || p.filters.Load() != nil || p.cable.quality.Load().limited() {
-		t.each(p.leave)
+	if dst.IsMulticast() || p.vlan != 0 || p.allowRules.Load() != nil || p.cable.quality.Load().limited() {
+		t.each(p.dequeue)
 		t.release()
 		return
 	}
@@ -121,18 +121,18 @@ func (p *Port) leaveTrain(t *Train) {
 	switch {
 	case q == nil || q == p:
 	case p.cable.quality.Load() != nil || q.cable.quality.Load() != nil:
-		t.each(func(v *buffer.View) { q.carry(p, v) })
+		t.each(func(v *buffer.View) { q.propagate(p, v) })
 	default:
-		q.arriveTrain(t)
+		q.ingressTrain(t)
 		return
 	}
 	t.release()
 }
 
-// arriveTrain is arrive for a train.
-func (p *Port) arriveTrain(t *Train) {
-	if !p.Up() || p.filters.Load() != nil || t.MTU() > p.mru() {
-		t.each(p.arrive)
+// ingressTrain is ingress for a train.
+func (p *Port) ingressTrain(t *Train) {
+	if !p.Up() || p.allowRules.Load() != nil || t.MTU() > p.mru() {
+		t.each(p.ingress)
 		t.release()
 		return
 	}
@@ -140,7 +140,7 @@ func (p *Port) arriveTrain(t *Train) {
 	p.counters.rxBytes.Add(uint64(t.bytes()))
 	p.showTrain(network.In, t)
 	if p.node == nil {
-		p.wire.merger.flush()
+		p.fabric.merger.flush()
 		p.stack.deliverTrain(t)
 		return
 	}
@@ -151,7 +151,7 @@ func (p *Port) arriveTrain(t *Train) {
 	case p.trains != nil && p.trains(t):
 		return
 	default:
-		t.each(func(v *buffer.View) { p.receive(v) })
+		t.each(func(v *buffer.View) { p.deliver(v) })
 	}
 	t.release()
 }

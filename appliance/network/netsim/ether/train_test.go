@@ -15,7 +15,7 @@ import (
 // A trip is a stack's card, a router and another stack's card, for trains.
 type trip struct {
 	t                     *testing.T
-	wire                  *Wire
+	wire                  *Fabric
 	from, near, far, to   *Port
 	relay                 bool // the router takes trains
 	left, arrived, routed []string
@@ -23,22 +23,22 @@ type trip struct {
 }
 
 func newTrip(t *testing.T) *trip {
-	x := &trip{t: t, wire: NewWire(Options{})}
+	x := &trip{t: t, wire: NewFabric(Options{})}
 	t.Cleanup(x.wire.Close)
-	a, b := x.wire.Segment("a"), x.wire.Segment("b")
+	a, b := x.wire.NewSegment("a"), x.wire.NewSegment("b")
 	x.from = a.NewPort("from", MAC{2, 0, 0, 0, 0, 1}, 1500)
 	// The frames of tcpFrame are for this one, on both segments.
-	x.near = a.NewNode("near", MAC{2, 0, 0, 0, 0, 2}, 1500, func(frame []byte) {
+	x.near = a.NewNodePort("near", MAC{2, 0, 0, 0, 0, 2}, 1500, func(frame []byte) {
 		x.routed = append(x.routed, told(frame))
 		x.far.RelayAfter(0, frame)
 	})
-	x.near.ReceiveTrains(func(t *Train) bool {
+	x.near.HandleTrains(func(t *Train) bool {
 		if x.relay {
-			x.far.SendTrainAfter(0, t)
+			x.far.TransmitTrainAfter(0, t)
 		}
 		return x.relay
 	})
-	x.far = b.NewNode("far", MAC{2, 0, 0, 0, 0, 1}, 1500, func([]byte) {})
+	x.far = b.NewNodePort("far", MAC{2, 0, 0, 0, 0, 1}, 1500, func([]byte) {})
 	x.to = b.NewPort("to", MAC{2, 0, 0, 0, 0, 2}, 1500)
 	x.to.Endpoint().Attach(&x.got)
 	tap := func(p *Port, seen *[]string) {
@@ -129,7 +129,7 @@ func TestAFilterDecidesAboutEachFrameOfATrain(t *testing.T) {
 	} {
 		x := newTrip(t)
 		x.relay = true
-		c.port(x).Filter(func(_ network.Direction, frame []byte) bool { return !strings.Contains(string(frame), "efgh") })
+		c.port(x).AllowOnly(func(_ network.Direction, frame []byte) bool { return !strings.Contains(string(frame), "efgh") })
 		x.check(c.name+": delivered", c.routed, x.send(false))
 		x.check(c.name+": routed", c.routed, x.routed)
 		x.check(c.name+": tapped before", parts, x.left)

@@ -55,7 +55,7 @@ func (s *Segment) VLAN(id int) *Segment {
 	defer s.mu.Unlock()
 	v := s.vlans[id]
 	if v == nil {
-		v = &Segment{Name: fmt.Sprintf("%s VLAN %d", s.Name, id), wire: s.wire, trunk: s, vlan: id, byMAC: make(map[MAC]*Port)}
+		v = &Segment{Name: fmt.Sprintf("%s VLAN %d", s.Name, id), fabric: s.fabric, trunk: s, vlan: id, byMAC: make(map[MAC]*Port)}
 		if s.vlans == nil {
 			s.vlans = make(map[int]*Segment)
 		}
@@ -89,34 +89,34 @@ func (s *Segment) forwardVLAN(p *Port, frame []byte) {
 		if !bare {
 			v = removeTag(v)
 		}
-		deliverTo(q, p, v)
+		forwardTo(q, p, v)
 	}
 	if len(inside) > 0 && !dst.IsMulticast() {
 		return
 	}
 	for _, q := range trunk.receivers(dst) {
 		if bare {
-			deliverTo(q, p, insertTag(frame, id))
+			forwardTo(q, p, insertTag(frame, id))
 		} else {
-			deliverTo(q, p, buffer.NewViewWithData(frame))
+			forwardTo(q, p, buffer.NewViewWithData(frame))
 		}
 	}
 }
 
-// deliverTo carries a frame to q unless it came from there. It owns v.
-func deliverTo(q, from *Port, v *buffer.View) {
+// forwardTo carries a frame to q unless it came from there. It owns v.
+func forwardTo(q, from *Port, v *buffer.View) {
 	if q == from {
 		v.Release()
 		return
 	}
-	q.carry(from, v)
+	q.propagate(from, v)
 }
 
 // VLAN makes a port in VLAN number id of what is plugged in as p, for a stack. It
 // has p's address and shares p's cable: its frames pass p too, with a tag. Close
 // removes it; a port has one for each ID at most.
-func (p *Port) VLAN(name string, id int) *Port {
-	q := &Port{name: name, mac: p.mac, wire: p.wire, segment: p.segment, vlan: id, parent: p}
+func (p *Port) NewVLANPort(name string, id int) *Port {
+	q := &Port{name: name, mac: p.mac, fabric: p.fabric, segment: p.segment, vlan: id, parent: p}
 	q.stack.port = q
 	p.changeVLANs(func(m map[int]*Port) { m[id] = q })
 	return q

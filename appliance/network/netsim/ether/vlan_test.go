@@ -27,7 +27,7 @@ var (
 // 13 each.
 type trunkLine struct {
 	t             *testing.T
-	wire          *Wire
+	wire          *Fabric
 	trunk, vlan   *Port
 	trunk2, vlan2 *Port
 	plain         *Port
@@ -37,16 +37,16 @@ type trunkLine struct {
 }
 
 func newTrunkLine(t *testing.T) *trunkLine {
-	x := &trunkLine{t: t, wire: NewWire(Options{}), seen: make(map[string][]string)}
+	x := &trunkLine{t: t, wire: NewFabric(Options{}), seen: make(map[string][]string)}
 	t.Cleanup(x.wire.Close)
-	lan := x.wire.Segment("lan")
+	lan := x.wire.NewSegment("lan")
 	x.trunk, x.trunk2 = lan.NewPort("trunk", macTrunk, 1500), lan.NewPort("trunk2", macTrunk2, 1500)
-	x.vlan, x.vlan2 = x.trunk.VLAN("vlan12", 12), x.trunk2.VLAN("vlan12", 12)
+	x.vlan, x.vlan2 = x.trunk.NewVLANPort("vlan12", 12), x.trunk2.NewVLANPort("vlan12", 12)
 	x.vlan.Endpoint().Attach(&x.stack)
 	x.vlan2.Endpoint().Attach(&x.stack2)
-	x.plain = lan.NewNode("plain", macPlain, 1500, func([]byte) {})
-	x.access = lan.VLAN(12).NewNode("access", macAccess, 1500, func([]byte) {})
-	x.other = lan.VLAN(13).NewNode("other", macOther, 1500, func([]byte) {})
+	x.plain = lan.NewNodePort("plain", macPlain, 1500, func([]byte) {})
+	x.access = lan.VLAN(12).NewNodePort("access", macAccess, 1500, func([]byte) {})
+	x.other = lan.VLAN(13).NewNodePort("other", macOther, 1500, func([]byte) {})
 	for name, p := range map[string]*Port{"trunk": x.trunk, "vlan": x.vlan, "vlan2": x.vlan2, "trunk2": x.trunk2, "plain": x.plain, "access": x.access, "other": x.other} {
 		p.Tap(func(_ time.Time, dir network.Direction, frame []byte) {
 			x.seen[name] = append(x.seen[name], []string{"in ", "out "}[dir]+tagsOf(frame))
@@ -90,15 +90,15 @@ func (x *trunkLine) want(what string, want map[string][]string) {
 
 func TestFramesOfAVLANAreTaggedOnTrunks(t *testing.T) {
 	x := newTrunkLine(t)
-	x.vlan.Send(plainFrame(macAccess, macTrunk, "hello"))
+	x.vlan.Transmit(plainFrame(macAccess, macTrunk, "hello"))
 	x.want("to an access port", map[string][]string{
 		"vlan": {"out hello"}, "trunk": {"out tagged 12 hello"}, "access": {"in hello"},
 	})
-	x.access.Send(plainFrame(macTrunk, macAccess, "answer"))
+	x.access.Transmit(plainFrame(macTrunk, macAccess, "answer"))
 	x.want("from an access port", map[string][]string{
 		"access": {"out answer"}, "trunk": {"in tagged 12 answer"}, "vlan": {"in answer"},
 	})
-	x.vlan.Send(plainFrame(macTrunk2, macTrunk, "trunk to trunk"))
+	x.vlan.Transmit(plainFrame(macTrunk2, macTrunk, "trunk to trunk"))
 	x.want("to a trunk", map[string][]string{
 		"vlan": {"out trunk to trunk"}, "trunk": {"out tagged 12 trunk to trunk"},
 		"trunk2": {"in tagged 12 trunk to trunk"}, "vlan2": {"in trunk to trunk"},
@@ -110,25 +110,25 @@ func TestFramesOfAVLANAreTaggedOnTrunks(t *testing.T) {
 
 func TestABroadcastStaysInItsVLAN(t *testing.T) {
 	x := newTrunkLine(t)
-	x.access.Send(plainFrame(Broadcast, macAccess, "who"))
+	x.access.Transmit(plainFrame(Broadcast, macAccess, "who"))
 	x.want("in the VLAN", map[string][]string{
 		"access": {"out who"}, "plain": {"in tagged 12 who"}, // a trunk too
 		"trunk": {"in tagged 12 who"}, "vlan": {"in who"}, "trunk2": {"in tagged 12 who"}, "vlan2": {"in who"},
 	})
-	x.plain.Send(plainFrame(Broadcast, macPlain, "who"))
+	x.plain.Transmit(plainFrame(Broadcast, macPlain, "who"))
 	x.want("without tag", map[string][]string{"plain": {"out who"}, "trunk": {"in who"}, "trunk2": {"in who"}})
-	x.other.Send(plainFrame(Broadcast, macOther, "who"))
+	x.other.Transmit(plainFrame(Broadcast, macOther, "who"))
 	x.want("in another VLAN", map[string][]string{
 		"other": {"out who"}, "plain": {"in tagged 13 who"}, "trunk": {"in tagged 13 who"}, "trunk2": {"in tagged 13 who"},
 	})
-	x.other.Send(plainFrame(macAccess, macOther, "across"))
+	x.other.Transmit(plainFrame(macAccess, macOther, "across"))
 	x.want("to somebody in another VLAN", map[string][]string{"other": {"out across"}})
 }
 
 func TestAVLANsPortCountsWithItsParent(t *testing.T) {
 	x := newTrunkLine(t)
-	x.vlan.Send(plainFrame(macAccess, macTrunk, "12345"))
-	x.access.Send(plainFrame(macTrunk, macAccess, "123"))
+	x.vlan.Transmit(plainFrame(macAccess, macTrunk, "12345"))
+	x.access.Transmit(plainFrame(macTrunk, macAccess, "123"))
 	x.settle()
 	if got, want := x.vlan.Counters(), (network.Counters{TxPackets: 1, TxBytes: 19, RxPackets: 1, RxBytes: 17}); got != want {
 		t.Errorf("the VLAN's port counts %+v, want %+v", got, want)
@@ -141,9 +141,9 @@ func TestAVLANsPortCountsWithItsParent(t *testing.T) {
 func TestATagDoesNotCountForTheMTU(t *testing.T) {
 	x := newTrunkLine(t)
 	full := strings.Repeat("x", 1500)
-	x.vlan.Send(plainFrame(macAccess, macTrunk, full))
-	x.access.Send(plainFrame(macTrunk, macAccess, full))
-	x.vlan.Send(plainFrame(macAccess, macTrunk, full+"y"))
+	x.vlan.Transmit(plainFrame(macAccess, macTrunk, full))
+	x.access.Transmit(plainFrame(macTrunk, macAccess, full))
+	x.vlan.Transmit(plainFrame(macAccess, macTrunk, full+"y"))
 	seen := x.settle()
 	if len(seen["access"]) != 2 || len(seen["vlan"]) != 2 || x.vlan.Counters().TxErrors != 1 {
 		t.Errorf("full frames: %d at the access port, %d in the VLAN, %+v", len(seen["access"]), len(seen["vlan"]), x.vlan.Counters())
@@ -164,13 +164,13 @@ func TestAVLANFollowsItsParent(t *testing.T) {
 		t.Errorf("MTUs (-want +got):\n%s", d)
 	}
 	x.trunk.SetUp(false)
-	x.vlan.Send(plainFrame(macAccess, macTrunk, "lost"))
+	x.vlan.Transmit(plainFrame(macAccess, macTrunk, "lost"))
 	if x.vlan.Up() || x.vlan.Counters().TxErrors != 1 {
 		t.Errorf("with the cable pulled: up %v, %+v", x.vlan.Up(), x.vlan.Counters())
 	}
 	x.trunk.SetUp(true)
 	x.vlan.Close()
-	x.access.Send(plainFrame(macTrunk, macAccess, "late"))
+	x.access.Transmit(plainFrame(macTrunk, macAccess, "late"))
 	x.want("without the port", map[string][]string{"access": {"out late"}, "trunk": {"in tagged 12 late"}})
 }
 
@@ -206,12 +206,12 @@ func TestTrainsInAVLAN(t *testing.T) {
 func TestFramesToAGroupGoToWhoJoinedIt(t *testing.T) {
 	x := newTrunkLine(t)
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
-	x.plain.Send(plainFrame(group, macPlain, "all"))
+	x.plain.Transmit(plainFrame(group, macPlain, "all"))
 	x.want("to a group of nobody's", map[string][]string{"plain": {"out all"}, "trunk": {"in all"}, "trunk2": {"in all"}})
 	x.trunk2.JoinGroup(group)
-	x.plain.Send(plainFrame(group, macPlain, "members"))
+	x.plain.Transmit(plainFrame(group, macPlain, "members"))
 	x.want("to a group", map[string][]string{"plain": {"out members"}, "trunk2": {"in members"}})
 	x.trunk2.Close()
-	x.plain.Send(plainFrame(group, macPlain, "none"))
+	x.plain.Transmit(plainFrame(group, macPlain, "none"))
 	x.want("to a group that all have left", map[string][]string{"plain": {"out none"}, "trunk": {"in none"}})
 }

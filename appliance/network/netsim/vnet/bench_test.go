@@ -20,7 +20,7 @@ var (
 // A pair is two hosts: on one segment, or on two with a router written by hand
 // between them.
 type pair struct {
-	wire *ether.Wire
+	wire *ether.Fabric
 	a, b *vnet.Host
 }
 
@@ -28,12 +28,12 @@ func mac(n byte) ether.MAC { return ether.MAC{2, 0, 0, 0, 0, n} }
 
 func newPair(tb testing.TB, routed bool) pair {
 	tb.Helper()
-	p := pair{wire: ether.NewWire(ether.Options{})}
-	near := p.wire.Segment("near")
+	p := pair{wire: ether.NewFabric(ether.Options{})}
+	near := p.wire.NewSegment("near")
 	far := near
 	bits := 16
 	if routed {
-		far, bits = p.wire.Segment("far"), 24
+		far, bits = p.wire.NewSegment("far"), 24
 	}
 	host := func(name string, seg *ether.Segment, m ether.MAC, a netip.Addr, gw string, window int) *vnet.Host {
 		h := vnet.NewHost(vnet.Options{Name: name, Loopback: 4, Rand: entropy.Seeded(1), MaxReceiveBuffer: window})
@@ -75,19 +75,19 @@ func newRouter(near, far *ether.Segment) {
 				copy(reply[22:28], me[:])
 				copy(reply[28:32], f[38:42])
 				copy(reply[32:42], f[22:32])
-				ports[in].Send(reply[:])
+				ports[in].Transmit(reply[:])
 				return
 			}
 			if f[12] == 8 && f[13] == 0 {
 				src := ports[out].MAC()
 				copy(f, to[:])
 				copy(f[6:], src[:])
-				ports[out].Send(f)
+				ports[out].Transmit(f)
 			}
 		}
 	}
-	ports[0] = near.NewNode("near", mac(11), 1500, receive(0, 1, mac(2)))
-	ports[1] = far.NewNode("far", mac(12), 1500, receive(1, 0, mac(1)))
+	ports[0] = near.NewNodePort("near", mac(11), 1500, receive(0, 1, mac(2)))
+	ports[1] = far.NewNodePort("far", mac(12), 1500, receive(1, 0, mac(1)))
 }
 
 func (p pair) connect(tb testing.TB, from, to *vnet.Host, addr netip.Addr) (network.Conn, network.Conn) {
@@ -215,7 +215,7 @@ func BenchmarkConnect(b *testing.B) {
 
 // An appliance's host as in lab: three interfaces, one of them with addresses.
 func BenchmarkHost(b *testing.B) {
-	w := ether.NewWire(ether.Options{})
+	w := ether.NewFabric(ether.Options{})
 	defer w.Close()
 	hosts := make([]*vnet.Host, 0, b.N)
 	before := heapInUse()
@@ -223,7 +223,7 @@ func BenchmarkHost(b *testing.B) {
 	for range b.N {
 		h := vnet.NewHost(vnet.Options{Name: "esa", Loopback: 4, Rand: entropy.Seeded(1)})
 		for i, name := range []string{"Data 1", "Data 2", "Management"} {
-			c := vnet.InterfaceConfig{Name: name, Device: "nic" + name, Index: i + 1, Segment: w.Segment(name), MAC: mac(byte(i))}
+			c := vnet.InterfaceConfig{Name: name, Device: "nic" + name, Index: i + 1, Segment: w.NewSegment(name), MAC: mac(byte(i))}
 			if i == 0 {
 				c.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8::7/64")}
 			}

@@ -19,8 +19,8 @@ import (
 // was doing.
 func TestCloseLeavesNothing(t *testing.T) {
 	cycle := func() {
-		w := ether.NewWire(ether.Options{})
-		lan := w.Segment("lan")
+		w := ether.NewFabric(ether.Options{})
+		lan := w.NewSegment("lan")
 		host := func(m ether.MAC, addr string) *vnet.Host {
 			h := vnet.NewHost(vnet.Options{Name: addr, Loopback: 4, Rand: entropy.Seeded(1)})
 			err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m,

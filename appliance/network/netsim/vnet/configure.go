@@ -200,7 +200,7 @@ func (h *Host) replaceVLANs(vlans []network.VLAN) (gone []*ether.Port, err error
 func (h *Host) newVLAN(id int, parent *iface) *iface {
 	i := &iface{name: fmt.Sprintf("VLAN %d", id), device: fmt.Sprintf("vlan%d", id), vlan: id, parent: parent, up: true}
 	i.id = h.link(i.name)
-	i.port = parent.port.VLAN(h.options.Name+"/"+i.device, id)
+	i.port = parent.port.NewVLANPort(h.options.Name+"/"+i.device, id)
 	i.port.AcceptMulticastARP(h.groups)
 	return i
 }

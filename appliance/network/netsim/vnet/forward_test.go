@@ -19,9 +19,9 @@ import (
 
 // A promiscuous host answers for addresses that it does not have.
 func TestForward(t *testing.T) {
-	w := ether.NewWire(ether.Options{})
+	w := ether.NewFabric(ether.Options{})
 	defer w.Close()
-	lan := w.Segment("lan")
+	lan := w.NewSegment("lan")
 	near := vnet.NewHost(vnet.Options{Name: "near", Rand: entropy.Seeded(1)})
 	defer near.Close()
 	out := vnet.NewHost(vnet.Options{Name: "out", Rand: entropy.Seeded(2), Promiscuous: true})

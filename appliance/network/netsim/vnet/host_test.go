@@ -211,7 +211,7 @@ func TestHalfOpenConnectionsAreCounted(t *testing.T) {
 	if _, err := p.a.Listen(t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrA, 25), Backlog: 50}); err != nil {
 		t.Fatal(err)
 	}
-	remove := p.b.Port("Data 1").Filter(func(dir network.Direction, f []byte) bool {
+	remove := p.b.Port("Data 1").AllowOnly(func(dir network.Direction, f []byte) bool {
 		return dir == network.In || len(f) < 54 || f[23] != 6 || f[47]&0x3f != 0x10
 	})
 	defer remove()
@@ -264,11 +264,11 @@ func TestSendQueueOfASilentPeer(t *testing.T) {
 
 // B40: default, network, own address and localhost.
 func TestRoutesAreBSDs(t *testing.T) {
-	w := ether.NewWire(ether.Options{})
+	w := ether.NewFabric(ether.Options{})
 	defer w.Close()
 	h := vnet.NewHost(vnet.Options{Name: "esa", Loopback: 4, Rand: entropy.Seeded(1)})
 	defer h.Close()
-	err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: w.Segment("data1"), MAC: mac(1),
+	err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: w.NewSegment("data1"), MAC: mac(1),
 		Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24")}})
 	if err != nil {
 		t.Fatal(err)
@@ -304,9 +304,9 @@ func TestRoutesAreBSDs(t *testing.T) {
 // An ARP entry is removed at the end of its life without having been doubted
 // before: no second question leaves while it lives.
 func TestNeighborsAreRemoved(t *testing.T) {
-	w := ether.NewWire(ether.Options{})
+	w := ether.NewFabric(ether.Options{})
 	defer w.Close()
-	lan := w.Segment("lan")
+	lan := w.NewSegment("lan")
 	const life = 2 * time.Second // in which there is time to look at them
 	host := func(m ether.MAC, addr string) *vnet.Host {
 		h := vnet.NewHost(vnet.Options{Name: addr, Rand: entropy.Seeded(1), NeighborLife: life})
@@ -346,9 +346,9 @@ func TestNeighborsAreRemoved(t *testing.T) {
 
 // All simulated hosts live on one Host: each service is bound to its address.
 func TestManyAddresses(t *testing.T) {
-	w := ether.NewWire(ether.Options{})
+	w := ether.NewFabric(ether.Options{})
 	defer w.Close()
-	lan := w.Segment("farm")
+	lan := w.NewSegment("farm")
 	near := vnet.NewHost(vnet.Options{Name: "near", Rand: entropy.Seeded(1)})
 	defer near.Close()
 	far := vnet.NewHost(vnet.Options{Name: "hosts", Rand: entropy.Seeded(2), MaxReceiveBuffer: 1 << 20})
@@ -397,9 +397,9 @@ func TestManyAddresses(t *testing.T) {
 
 // After 75 seconds (here less) a connect gives up as BSD's does.
 func TestConnectTimesOut(t *testing.T) {
-	w := ether.NewWire(ether.Options{})
+	w := ether.NewFabric(ether.Options{})
 	defer w.Close()
-	lan := w.Segment("lan")
+	lan := w.NewSegment("lan")
 	h := vnet.NewHost(vnet.Options{Name: "esa", Rand: entropy.Seeded(1), ConnectTimeout: 20 * time.Millisecond})
 	defer h.Close()
 	err := h.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: lan, MAC: mac(1), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
@@ -415,11 +415,11 @@ func TestConnectTimesOut(t *testing.T) {
 // The same seed gives the same ports and sequence numbers.
 func TestChanceIsSeeded(t *testing.T) {
 	first := func(seed uint64) string {
-		w := ether.NewWire(ether.Options{})
+		w := ether.NewFabric(ether.Options{})
 		defer w.Close()
 		h := vnet.NewHost(vnet.Options{Name: "esa", Rand: entropy.Seeded(seed)})
 		defer h.Close()
-		err := h.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: w.Segment("lan"), MAC: mac(1), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+		err := h.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: w.NewSegment("lan"), MAC: mac(1), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -482,9 +482,9 @@ func TestLoopbackInterface(t *testing.T) {
 
 // An interface without addresses hears the wire and can be used once it has one.
 func TestInterfaceWithoutAddresses(t *testing.T) {
-	w := ether.NewWire(ether.Options{})
+	w := ether.NewFabric(ether.Options{})
 	defer w.Close()
-	lan := w.Segment("lan")
+	lan := w.NewSegment("lan")
 	host := func(m ether.MAC, addrs ...netip.Prefix) *vnet.Host {
 		h := vnet.NewHost(vnet.Options{Name: m.String(), Rand: entropy.Seeded(1)})
 		t.Cleanup(h.Close)

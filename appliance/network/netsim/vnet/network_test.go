@@ -13,9 +13,9 @@ import (
 // Two hosts on one segment are a network that networktest judges.
 func TestNetwork(t *testing.T) {
 	networktest.Run(t, func(t *testing.T) networktest.Fixture {
-		w := ether.NewWire(ether.Options{})
+		w := ether.NewFabric(ether.Options{})
 		t.Cleanup(w.Close)
-		lan := w.Segment("lan")
+		lan := w.NewSegment("lan")
 		host := func(name string, m, arp ether.MAC, addrs ...string) *vnet.Host {
 			h := vnet.NewHost(vnet.Options{Name: name, Loopback: 4, Rand: entropy.Seeded(1)})
 			t.Cleanup(h.Close)

@@ -16,7 +16,7 @@ func BenchmarkForward(b *testing.B) {
 	l := newLab(b, wan.Path{To: prefix("216.58.194.0/24"), Hops: []wan.Hop{hop("198.51.100.1"), hop("198.51.100.2"), hop("198.51.100.3")}})
 	l.introduce()
 	var frame []byte
-	remove := l.near.port.Filter(func(_ network.Direction, f []byte) bool {
+	remove := l.near.port.AllowOnly(func(_ network.Direction, f []byte) bool {
 		frame = append(frame[:0], f...)
 		return true
 	})
@@ -24,14 +24,14 @@ func BenchmarkForward(b *testing.B) {
 	l.far.next()
 	remove()
 	arrived := make(chan struct{}, 1)
-	l.far.port.Filter(func(network.Direction, []byte) bool {
+	l.far.port.AllowOnly(func(network.Direction, []byte) bool {
 		arrived <- struct{}{}
 		return false
 	})
 	b.SetBytes(int64(len(frame)))
 	b.ReportAllocs()
 	for b.Loop() {
-		l.near.port.Send(frame)
+		l.near.port.Transmit(frame)
 		<-arrived
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
-// Judge is what the faults do to frames on a cable that they call by this name. With
+// FrameFilter is what the faults do to frames on a cable that they call by this name. With
 // neighbour set it is a machine's on a wire of the appliance's: then the gateways' faults
 // hold, too, for what it and its neighbours say to each other, which passes no
 // gateway. They are for IP packets, and not for neighbor discovery, without which nobody
 // would find out who is to be spoken to; a cable's are for every frame.
-func (w *WAN) Judge(cable string, neighbour bool) ether.Judge {
+func (w *WAN) FrameFilter(cable string, neighbour bool) ether.FrameFilter {
 	return func(from, to *ether.Port, frame []byte) (time.Duration, bool) {
 		set := w.faults.Load()
 		out := w.isAppliance(frame)

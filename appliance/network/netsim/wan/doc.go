@@ -2,7 +2,7 @@
 // gateway on each wire and, behind the gateways, paths of routers with delay,
 // loss, equal-cost choices, firewalls and ends.
 //
-//	w := wan.New(wan.Options{Wire: wire, Gateways: gateways, Inner: inner, Hosts: hosts})
+//	w := wan.New(wan.Options{Fabric: fabric, Gateways: gateways, Inner: inner, Hosts: hosts})
 //	w.SetPaths(paths)
 //	w.SetFaults(faults)
 //
@@ -30,7 +30,7 @@
 // A Fault is a Rule at work. Rules are asked at three places. Most are a gateway's: a
 // packet whose TTL ends there or before is answered, whatever they say. Those of a path are
 // asked at its far end, so that the routers on the way are still there for traceroute, and
-// the last of them complains. Those of a cable are asked by that cable (WAN.Judge), and
+// the last of them complains. Those of a cable are asked by that cable (WAN.FrameFilter), and
 // so are a gateway's between neighbours on a wire.
 //
 // A fault's memory hangs on the fault and not on the table of faults: tables are

@@ -196,7 +196,7 @@ func (w *WAN) resetBoth(p *packet, e ends) {
 	receiver := reset{src: p.dst, dst: p.src, sport: p.dport, dport: p.sport, seq: s.ack(), ack: s.next(), hasAck: true}
 	to, back := e.destination(), e.source()
 	// This packet has not been sent yet: let it be, then reset both ends.
-	w.wire.After(0, func() {
+	w.fabric.After(0, func() {
 		if to.leads() {
 			w.sendReset(sender, to)
 		}

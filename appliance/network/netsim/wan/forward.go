@@ -64,7 +64,7 @@ func (g *gateway) pass(t *ether.Train) bool {
 	}
 	j.age(len(j.steps))
 	address(p.frame, mac, j.to.mac)
-	j.to.port.SendTrainAfter(j.total, t)
+	j.to.port.TransmitTrainAfter(j.total, t)
 	return true
 }
 
@@ -358,7 +358,7 @@ func (j *journey) line() *lane {
 
 func (l *lane) enter(w *WAN, delay time.Duration, d departure) {
 	l.queue = append(l.queue, d)
-	w.wire.After(delay, l.leave)
+	w.fabric.After(delay, l.leave)
 }
 
 func (l *lane) leave() {

@@ -62,8 +62,8 @@ func newGateway(w *WAN, c Gateway, site bool) *gateway {
 		g.local = append(g.local, p.Addr())
 	}
 	g.local = append(g.local, LinkLocal(c.MAC))
-	g.port = c.Segment.NewNode(c.Name, c.MAC, c.MTU, g.receive)
-	g.port.ReceiveTrains(g.pass)
+	g.port = c.Segment.NewNodePort(c.Name, c.MAC, c.MTU, g.receive)
+	g.port.HandleTrains(g.pass)
 	return g
 }
 
@@ -136,7 +136,7 @@ func (g *gateway) sendARP(to ether.MAC, op uint16, sender netip.Addr, mac ether.
 	copy(a[14:], sender.AsSlice())
 	copy(a[18:], mac[:])
 	copy(a[24:], target.AsSlice())
-	g.port.Send(frame[:])
+	g.port.Transmit(frame[:])
 }
 
 // ICMPv6 types of neighbor discovery (RFC 4861).
@@ -217,7 +217,7 @@ func (g *gateway) ndpFrame(mac ether.MAC, src, dst netip.Addr, kind byte, target
 func (g *gateway) sendICMP6(frame []byte, src, dst netip.Addr) {
 	body := frame[etherLen+ipv6Len:]
 	be.PutUint16(body[2:], checksum(pseudo(src, dst, protoICM6, len(body)), body))
-	g.port.Send(frame)
+	g.port.Transmit(frame)
 }
 
 // learn takes note of a neighbor's MAC. Somebody who is not looked for is noted
@@ -237,7 +237,7 @@ func (g *gateway) learn(a netip.Addr, mac ether.MAC, asked bool) {
 	n.waiting = nil
 	for _, q := range queue {
 		address(q.frame, mac, g.mac)
-		g.port.SendAt(q.at, q.frame)
+		g.port.TransmitAt(q.at, q.frame)
 	}
 }
 
@@ -293,7 +293,7 @@ func (g *gateway) ask(a netip.Addr, n *neighbor) {
 	n.tries++
 	try := n.tries
 	g.solicit(a)
-	g.wan.wire.After(time.Second, func() {
+	g.wan.fabric.After(time.Second, func() {
 		if g.neighbors[a] == n && n.tries == try {
 			g.ask(a, n)
 		}

@@ -32,7 +32,7 @@ func (c *complaint) leads() bool { return c.gateway != nil || c.port != nil }
 func (c *complaint) send(to netip.Addr, frame []byte) {
 	if c.port != nil {
 		address(frame, c.port.MAC(), c.sender.MAC())
-		c.port.Deliver(c.delay, c.sender, frame)
+		c.port.InjectAfter(c.delay, c.sender, frame)
 		return
 	}
 	c.gateway.send(to, frame, c.delay, origin{})

@@ -72,7 +72,7 @@ type Rule struct {
 	Direction  Direction
 
 	// Path asks at the far end of the path of that name, Cable on the cable of that
-	// name (see WAN.Judge); without either the rule is a gateway's, and holds between
+	// name (see WAN.FrameFilter); without either the rule is a gateway's, and holds between
 	// neighbours on a wire too.
 	Path, Cable string
 

@@ -20,7 +20,7 @@ import (
 // A lab is a WAN between two machines: near is on a gateway's wire, far is a
 // site's, behind all paths.
 type lab struct {
-	wire      *ether.Wire
+	wire      *ether.Fabric
 	wan       *wan.WAN
 	near, far *station
 }
@@ -40,11 +40,11 @@ func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 func newLab(t testing.TB, paths ...wan.Path) *lab {
-	l := &lab{wire: ether.NewWire(ether.Options{})}
-	lan, site := l.wire.Segment("lan"), l.wire.Segment("site")
+	l := &lab{wire: ether.NewFabric(ether.Options{})}
+	lan, site := l.wire.NewSegment("lan"), l.wire.NewSegment("site")
 	l.wan = wan.New(wan.Options{
-		Wire: l.wire,
-		Rand: entropy.Seeded(1).Stream("wan"),
+		Fabric: l.wire,
+		Rand:   entropy.Seeded(1).Stream("wan"),
 		Gateways: []wan.Gateway{{
 			Name: "gateway", Segment: lan, MAC: gateMAC, MTU: 1500,
 			Addrs: []netip.Prefix{prefix("10.0.202.1/24"), prefix("2001:db8:202::1/64")},
@@ -88,7 +88,7 @@ type station struct {
 
 func newStation(t testing.TB, segment *ether.Segment, mac, gateway ether.MAC, addrs ...netip.Addr) *station {
 	s := &station{t: t, mac: mac, gateway: gateway, addrs: addrs, got: make(chan gopacket.Packet, 1000)}
-	s.port = segment.NewNode("station", mac, 1500, s.receive)
+	s.port = segment.NewNodePort("station", mac, 1500, s.receive)
 	return s
 }
 
@@ -151,7 +151,7 @@ func (s *station) sendFrame(to ether.MAC, kind layers.EthernetType, rest ...gopa
 		s.t.Error(err)
 		return
 	}
-	s.port.Send(b.Bytes())
+	s.port.Transmit(b.Bytes())
 }
 
 func (s *station) sendNDP(to ether.MAC, src, dst netip.Addr, kind uint8, message gopacket.SerializableLayer) {

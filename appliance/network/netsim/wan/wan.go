@@ -28,7 +28,7 @@ type Gateway struct {
 
 // Options say what a WAN is connected to.
 type Options struct {
-	Wire     *ether.Wire
+	Fabric   *ether.Fabric
 	Rand     *entropy.Stream // decides loss and jitter; nil means the machine's chance
 	Gateways []Gateway
 	// Sites are wires of hosts behind the gateways, see SetHosts. What their
@@ -83,7 +83,7 @@ type Path struct {
 // A WAN is a running network of gateways and paths. Its methods are safe for
 // concurrent use.
 type WAN struct {
-	wire     *ether.Wire
+	fabric   *ether.Fabric
 	machine  clock.Clock
 	rand     *entropy.Stream
 	gateways []*gateway
@@ -129,7 +129,7 @@ type place struct {
 
 // New plugs the gateways into their wires.
 func New(o Options) *WAN {
-	w := &WAN{wire: o.Wire, machine: clock.System(), rand: o.Rand, appliance: o.Appliance}
+	w := &WAN{fabric: o.Fabric, machine: clock.System(), rand: o.Rand, appliance: o.Appliance}
 	if w.rand == nil {
 		w.rand = entropy.System().Stream("wan")
 	}

@@ -330,7 +330,7 @@ func FuzzReceive(f *testing.F) {
 	l.near.lenient.Store(true)
 	l.far.lenient.Store(true)
 	frames := make(chan []byte, 100)
-	l.near.port.Filter(func(_ network.Direction, frame []byte) bool {
+	l.near.port.AllowOnly(func(_ network.Direction, frame []byte) bool {
 		select {
 		case frames <- slices.Clone(frame):
 		default:
@@ -346,7 +346,7 @@ func FuzzReceive(f *testing.F) {
 	}
 	l.rules(wan.Rule{Protocol: wan.TCP, AfterRecords: 1, Action: wan.Reset}, wan.Rule{Protocol: wan.UDP, AfterBytes: 5, Action: wan.Prohibit})
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		l.near.port.Send(frame)
+		l.near.port.Transmit(frame)
 		// The pump has handled it when it has handled what was sent after it.
 		done := make(chan struct{})
 		l.wire.After(0, func() { close(done) })

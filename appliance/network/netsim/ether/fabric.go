@@ -20,10 +20,10 @@ type Options struct {
 	Rand  *entropy.Stream // decides loss and jitter; nil means the machine's chance
 }
 
-// A Wire connects the machines of one world. It owns every goroutine on which
+// A Fabric connects the machines of one world. It owns every goroutine on which
 // frames are received and delayed functions run. Its methods are safe for
 // concurrent use.
-type Wire struct {
+type Fabric struct {
 	wall    clock.Clock
 	machine clock.Clock
 	rand    *entropy.Stream
@@ -56,9 +56,9 @@ type event struct {
 	call     func()
 }
 
-// NewWire returns a wire with no segment.
-func NewWire(o Options) *Wire {
-	w := &Wire{
+// NewFabric returns a wire with no segment.
+func NewFabric(o Options) *Fabric {
+	w := &Fabric{
 		wall: o.Clock, machine: clock.System(), rand: o.Rand,
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
@@ -75,7 +75,7 @@ func NewWire(o Options) *Wire {
 // Close ends the wire: frames under way are lost, delayed functions are not
 // called, and nothing is received any more once Close has returned. It must not
 // be called from a receive function. Closing twice is allowed.
-func (w *Wire) Close() {
+func (w *Fabric) Close() {
 	w.mu.Lock()
 	if !w.closed {
 		close(w.done)
@@ -92,12 +92,12 @@ func (w *Wire) Close() {
 
 // After calls f on the pump once d has passed, a tenth of a millisecond
 // late at most on a quiet Linux machine. f must not block.
-func (w *Wire) After(d time.Duration, f func()) {
+func (w *Fabric) After(d time.Duration, f func()) {
 	w.schedule(d, event{call: f})
 }
 
-// post lets e happen after what is already queued.
-func (w *Wire) post(e event) {
+// enqueue lets e happen after what is already queued.
+func (w *Fabric) enqueue(e event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -110,7 +110,7 @@ func (w *Wire) post(e event) {
 
 // pumpQueue sees to it that somebody lets happen what is queued. It is called with mu
 // held.
-func (w *Wire) pumpQueue() {
+func (w *Fabric) pumpQueue() {
 	if len(w.queue) > 0 && !w.pumping {
 		w.pumping = true
 		w.callPump()
@@ -118,7 +118,7 @@ func (w *Wire) pumpQueue() {
 }
 
 // callPump is called with mu held, by whoever has set pumping.
-func (w *Wire) callPump() {
+func (w *Fabric) callPump() {
 	if !w.started {
 		w.started = true
 		w.running.Go(w.pump)
@@ -127,7 +127,7 @@ func (w *Wire) callPump() {
 }
 
 // pump lets events happen whenever it is called.
-func (w *Wire) pump() {
+func (w *Fabric) pump() {
 	for {
 		select {
 		case <-w.wake:
@@ -139,7 +139,7 @@ func (w *Wire) pump() {
 }
 
 // drain lets events happen until none is left. Whoever calls it has set pumping.
-func (w *Wire) drain() {
+func (w *Fabric) drain() {
 	var batch []event
 	for {
 		w.mu.Lock()
@@ -158,23 +158,23 @@ func (w *Wire) drain() {
 		batch, w.queue = w.queue, batch[:0]
 		w.mu.Unlock()
 		for i := range batch {
-			w.happen(&batch[i])
+			w.handle(&batch[i])
 			batch[i] = event{}
 		}
 		w.merger.flush()
 	}
 }
 
-func (w *Wire) happen(e *event) {
+func (w *Fabric) handle(e *event) {
 	switch {
 	case e.call != nil:
 		e.call()
 	case e.to != nil:
-		e.to.arrive(e.frame)
+		e.to.ingress(e.frame)
 	case e.train != nil:
-		e.from.leaveTrain(e.train)
+		e.from.dequeueTrain(e.train)
 	default:
-		e.from.leave(e.frame)
+		e.from.dequeue(e.frame)
 	}
 }
 
@@ -193,14 +193,14 @@ func (e event) release() {
 }
 
 // tapOpened lets stamps start anew when nobody watched before.
-func (w *Wire) tapOpened() {
+func (w *Fabric) tapOpened() {
 	if w.taps.Add(1) == 1 {
 		w.stamp.reset()
 	}
 }
 
 // stampNow is called on the pump.
-func (w *Wire) stampNow() time.Time { return w.stamp.next(w.wall.Now()) }
+func (w *Fabric) stampNow() time.Time { return w.stamp.next(w.wall.Now()) }
 
 // A stamper makes wall times that never run backwards: when the clock is set
 // back, they go on from where they were.
