@@ -21,16 +21,16 @@ const alertsFile = "alerts"
 func (a *Appliance) openAlerts() (err error) {
 	toMailLog := func(level Level, text string) { a.Log(MailLog, level, text) }
 	a.InternalMail = mail.NewInternal(mail.InternalOptions{
-		Client:   a.Mail,
-		Resolver: a.Resolver,
-		Clock:    a.Clock,
-		Chance:   a.Entropy.Stream("internal smtp"),
-		Log:      toMailLog,
-		Steps:    a.letterLevel(),
+		Client:       a.Mail,
+		Resolver:     a.Resolver,
+		Clock:        a.Clock,
+		Rand:         a.Entropy.Stream("internal smtp"),
+		Log:          toMailLog,
+		AttemptLevel: a.letterLevel(),
 	})
 	a.Alerts, err = alert.Open(alert.Options{
 		Clock:    a.Clock,
-		Chance:   a.Entropy.Stream("alerts"),
+		Rand:     a.Entropy.Stream("alerts"),
 		Product:  a.Product,
 		Hostname: a.Hostname,
 		Zone:     a.Zone,

@@ -30,13 +30,13 @@ func TestRemovedLogFilesAreToldIfAskedFor(t *testing.T) {
 		for range 3 {
 			app.Log(appliance.SystemLog, appliance.Information, "a line")
 			clk.Advance(time.Second)
-			if err := app.Logs.Rollover(t.Context(), "system_logs"); err != nil {
+			if err := app.Logs.RollOver(t.Context(), "system_logs"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		var got []string
 		for _, a := range app.Alerts.Alerts() {
-			got = append(got, a.Severity.Word()+": "+a.Text)
+			got = append(got, a.Severity.ShortName()+": "+a.Text)
 		}
 		if diff := cmp.Diff(want, got[:min(1, len(got))]); diff != "" {
 			t.Errorf("asked for: %v\n%s", asked, diff)

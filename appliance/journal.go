@@ -67,9 +67,9 @@ func (a *Appliance) openLogs() (err error) {
 		Product:     a.Product,
 		Zone:        a.Zone,
 		Hostname:    a.Hostname,
-		Push:        a.openPush,
+		NewPusher:   a.openPush,
 		NewUploader: a.openCarry,
-		Trouble:     a.logTrouble,
+		OnProblem:   a.logTrouble,
 		Logger:      a.Logger,
 	}, logs.Section.Get(a.Config.Committed()).List)
 	if err != nil {
@@ -88,8 +88,8 @@ func (a *Appliance) openLogs() (err error) {
 
 // logTrouble reports what goes wrong with a log, and alerts people (A7). That a push
 // failed is in the mail log already.
-func (a *Appliance) logTrouble(t logs.Trouble) {
-	switch t.Cause {
+func (a *Appliance) logTrouble(t logs.Problem) {
+	switch t.Kind {
 	case logs.PushFailed:
 		a.tellOperator(MailLog, Critical, t.Text)
 		a.Alerts.Raise(alert.System, alert.Critical, t.Text)
@@ -119,7 +119,7 @@ func (h commitLogger) Done(_ context.Context, _, next *config.Config) {
 		h.appliance.Logger.Error("the configuration history is not written", "err", err)
 		return
 	}
-	h.appliance.Logs.Document(logs.ConfigHistory, doc.Bytes())
+	h.appliance.Logs.WriteDocument(logs.ConfigHistory, doc.Bytes())
 }
 
 // FileHeader is what stands at the head of a configuration file: which appliance it is
@@ -192,7 +192,7 @@ func (a *Appliance) metrics() string {
 	}
 	if quota > 0 {
 		figures["LogUsd"] = strconv.FormatInt(used*100/quota, 10)
-		figures["LogAvail"] = logs.Gigabytes(quota - used)
+		figures["LogAvail"] = logs.FormatDiskSpace(quota - used)
 	}
 	return logs.StatusLine(a.Product.Version, figures)
 }

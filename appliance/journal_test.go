@@ -57,7 +57,7 @@ func TestStatusLines(t *testing.T) {
 	want(59*time.Second, 0)
 	want(time.Second, 1)
 	want(time.Minute, 2)
-	every(logs.MostMetrics)
+	every(logs.MaxMetricsInterval)
 	want(time.Minute, 2)
 	every(5)
 	want(4*time.Second, 2)

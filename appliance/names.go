@@ -24,13 +24,13 @@ func (a *Appliance) openResolver(o Options) error {
 		return fmt.Errorf("%s: %w", filepath.Join(a.state, dnsFile), err)
 	}
 	a.Resolver = resolver.New(resolver.Options{
-		Net:      o.Net,
-		Clock:    a.Clock,
-		Chance:   o.Entropy.Stream("resolver/id"),
-		Settings: func() resolver.Settings { return resolver.DNS.Get(a.Config.Committed()) },
-		Timeout:  a.Timeouts.Lookup,
-		Source:   a.sourceOf,
-		Earlier:  earlier,
+		Net:           o.Net,
+		Clock:         a.Clock,
+		Rand:          o.Entropy.Stream("resolver/id"),
+		Settings:      func() resolver.Settings { return resolver.DNS.Get(a.Config.Committed()) },
+		Timeout:       a.Timeouts.Lookup,
+		Source:        a.sourceOf,
+		PreviousStats: earlier,
 	})
 	a.Config.AddApplier(nameApplier{a})
 	return nil

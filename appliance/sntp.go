@@ -16,14 +16,14 @@ func (a *Appliance) addSNTP() {
 	a.SNTP = ntp.New(ntp.Options{
 		Net:      a.Net,
 		Clock:    a.Clock,
-		Chance:   a.Entropy.Stream("sntpd"),
+		Rand:     a.Entropy.Stream("sntpd"),
 		Settings: func() ntp.Settings { return ntp.NTP.Get(a.Config.Committed()) },
 		Lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
 			return a.Resolver.Lookup(ctx, name, 0)
 		},
-		Source: a.sourceOf,
-		Set:    a.shiftTime,
-		Limit:  a.Timeouts.NTP,
+		Source:   a.sourceOf,
+		SetShift: a.shiftTime,
+		Timeout:  a.Timeouts.NTP,
 		Log: func(trouble bool, text string) {
 			level := Information
 			if trouble {
@@ -52,6 +52,6 @@ func (p sntpApplier) Apply(_ context.Context, _, next *config.Config) error {
 func (p sntpApplier) Done(_ context.Context, before, next *config.Config) {
 	a, b := ntp.NTP.Get(before), ntp.NTP.Get(next)
 	if a.Source != b.Source || !slices.Equal(a.Servers, b.Servers) {
-		p.appliance.SNTP.Reconsider()
+		p.appliance.SNTP.Reload()
 	}
 }

@@ -29,11 +29,11 @@ func (a *Appliance) openPush(s logs.Subscription, trouble func(syslog.Event)) (l
 		Lookup:         a.lookupServer,
 		Clock:          a.Clock,
 		Dir:            filepath.Join(a.state, spoolDir, s.Name),
-		Room:           a.Files.Reserve,
+		Reserve:        a.Files.Reserve,
 		Header:         a.Logs.Header,
 		Roots:          a.trustedRoots,
-		Chance:         a.Entropy.Stream("syslog/tls/" + s.Name),
-		Trouble:        trouble,
+		Rand:           a.Entropy.Stream("syslog/tls/" + s.Name),
+		OnEvent:        trouble,
 		Owner:          "syslogd",
 		User:           "root",
 		Logger:         a.Logger,
@@ -99,7 +99,7 @@ func (a *Appliance) openCarry(s logs.Subscription, dir string, waiting func() ([
 		Waiting:  waiting,
 		Key:      a.logKey,
 		HostKeys: a.logHostKeys,
-		Trouble:  trouble,
+		OnError:  trouble,
 		Owner:    "logpush", User: "root",
 		ConnectTimeout: a.Timeouts.Connect,
 		Logger:         a.Logger,
@@ -124,7 +124,7 @@ func (a *Appliance) lookupServer(ctx context.Context, host string) ([]netip.Addr
 func (a *Appliance) logKey() (crypto.Signer, error) {
 	a.keys.Lock()
 	defer a.keys.Unlock()
-	return upload.OpenKey(filepath.Join(a.state, logKeyFile), a.Entropy.Stream("logs/scp key"))
+	return upload.LoadOrCreateKey(filepath.Join(a.state, logKeyFile), a.Entropy.Stream("logs/scp key"))
 }
 
 // LogKey is the public key with which the appliance logs in to servers that log files are
@@ -134,7 +134,7 @@ func (a *Appliance) LogKey() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return upload.PublicKey(key, "root@"+a.Hostname())
+	return upload.AuthorizedKey(key, "root@"+a.Hostname())
 }
 
 // logHostKeys are the committed keys of servers.

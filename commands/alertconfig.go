@@ -27,7 +27,7 @@ var _ = register(&shell.Command{
 			return shell.Menu{
 				Head: func() { printAlertSettings(env, s) },
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Add a new email address to send alerts.", Hide: len(s.Recipients) >= alert.MostRecipients,
+					{Key: "NEW", Text: "Add a new email address to send alerts.", Hide: len(s.Recipients) >= alert.MaxRecipients,
 						Run: func(ctx context.Context) error { return newAlertRecipient(ctx, env) }},
 					{Key: "EDIT", Text: "Modify alert subscription for an email address.", Hide: none,
 						Run: func(ctx context.Context) error { return editAlertRecipient(ctx, env) }},
@@ -57,7 +57,7 @@ func printAlertSettings(env *shell.Env, s alert.Settings) {
 	}
 	env.Printf("\nInitial number of seconds to wait before sending a duplicate alert: %d\n"+
 		"Maximum number of seconds to wait before sending a duplicate alert: %d\n"+
-		"Maximum number of alerts stored in the system are: %d\n\n", s.Initial, s.Maximum, s.Stored)
+		"Maximum number of alerts stored in the system are: %d\n\n", s.InitialInterval, s.MaximumInterval, s.StoredAlerts)
 	if s.From == "" {
 		env.Printf("Alerts will be sent using the system-default From Address.\n\n")
 	} else {
@@ -186,15 +186,15 @@ func chooseAlertRecipient(ctx context.Context, env *shell.Env, s *alert.Settings
 func setUpAlerts(ctx context.Context, env *shell.Env) error {
 	return changeAlerts(env, func(s *alert.Settings) error {
 		return env.Form(ctx,
-			shell.Number(&s.Initial, "Enter the initial number of seconds to wait before sending a duplicate alert. With 0 every duplicate is sent at once.", 0, alert.MostInterval),
-			shell.When(func() bool { return s.Initial > 0 }, func(ctx context.Context, d shell.Dialogue) error {
-				s.Maximum = max(s.Maximum, s.Initial)
-				return d.Form(ctx, shell.Number(&s.Maximum, "Enter the maximum number of seconds to wait before sending a duplicate alert.", s.Initial, alert.MostInterval))
+			shell.Number(&s.InitialInterval, "Enter the initial number of seconds to wait before sending a duplicate alert. With 0 every duplicate is sent at once.", 0, alert.MaxInterval),
+			shell.When(func() bool { return s.InitialInterval > 0 }, func(ctx context.Context, d shell.Dialogue) error {
+				s.MaximumInterval = max(s.MaximumInterval, s.InitialInterval)
+				return d.Form(ctx, shell.Number(&s.MaximumInterval, "Enter the maximum number of seconds to wait before sending a duplicate alert.", s.InitialInterval, alert.MaxInterval))
 			}),
 			shell.YesNo(&s.AutoSupport, fmt.Sprintf("Do you want to enable %s, which sends a copy of all alerts and a weekly report to %s?", autoSupportName(env), alert.VendorAddress)),
 			shell.When(func() bool { return s.AutoSupport },
 				shell.YesNo(&s.AutoSupportCopy, "Do you want to receive a copy of the weekly AutoSupport reports?")),
-			shell.Number(&s.Stored, "Enter the maximum number of alerts to store in the system.", 1, alert.MostStored),
+			shell.Number(&s.StoredAlerts, "Enter the maximum number of alerts to store in the system.", 1, alert.MaxStored),
 		)
 	})
 }

@@ -193,7 +193,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 	env.Printf("Connection to %v succeeded.\n", route.Remote.Addr())
 	if _, err := conn.Greeting(ctx); err != nil {
 		var e *mail.Error
-		route.Most = tlsPatience
+		route.MaxTimeout = tlsPatience
 		if errors.As(err, &e) && e.Timeout() && env.Appliance.Mail.SpeaksTLS(ctx, route) {
 			return refusal.Newf("The server does not greet: it speaks TLS only.")
 		}
@@ -217,7 +217,7 @@ func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, err
 	}
 	var routes []mail.Route
 	for _, a := range addrs {
-		r := mail.Route{Remote: netip.AddrPortFrom(a, 25), Most: smtpPatience}
+		r := mail.Route{Remote: netip.AddrPortFrom(a, 25), MaxTimeout: smtpPatience}
 		if t.from != nil {
 			r.Local = t.from.IPv4
 			if a.Is6() {
@@ -267,7 +267,7 @@ func (t smtpTest) converse(ctx context.Context, env *shell.Env, conn *mail.Conn)
 		take func() (mail.Reply, error)
 	}{
 		{mail.MailFrom, func() (mail.Reply, error) {
-			return conn.Mail(ctx, m.From, mail.Params{Size: int64(len(data)), EightBit: eightBit})
+			return conn.Mail(ctx, m.From, mail.MailParams{Size: int64(len(data)), EightBit: eightBit})
 		}},
 		{mail.RcptTo, func() (mail.Reply, error) { return conn.Rcpt(ctx, m.To[0]) }},
 		{mail.Data, func() (mail.Reply, error) { return conn.Data(ctx) }},

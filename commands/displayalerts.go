@@ -50,7 +50,7 @@ func alertLines(a alert.Alert, env *shell.Env) string {
 	zone := env.Appliance.Zone()
 	lines := fmt.Sprintf("%-30s%s\n", a.Time.In(zone).Format("02 Jan 2006 15:04:05 -0700"), visible(a.Text))
 	if a.Repeats != nil {
-		lines += a.Repeats.In(zone) + "\n"
+		lines += a.Repeats.Text(zone) + "\n"
 	}
 	return lines
 }

@@ -66,7 +66,7 @@ type listedServer struct {
 // listedServers are the servers that are in use, in the order in which they are numbered.
 func listedServers(s resolver.Settings) (list []listedServer) {
 	for i, srv := range s.Servers {
-		if !s.Roots {
+		if !s.UseRoots {
 			list = append(list, listedServer{i, -1, srv.Addr, fmt.Sprintf("Priority: %d  %v", srv.Priority, srv.Addr)})
 		}
 	}
@@ -83,7 +83,7 @@ func listedServers(s resolver.Settings) (list []listedServer) {
 func printDNS(env *shell.Env, s resolver.Settings) {
 	local := "Currently using the local DNS cache servers:"
 	switch {
-	case s.Roots:
+	case s.UseRoots:
 		local = "Currently using the Internet root DNS servers."
 	case len(s.Servers) == 0:
 		local = "No DNS servers configured."
@@ -97,13 +97,13 @@ func printDNS(env *shell.Env, s resolver.Settings) {
 		}
 		env.Printf("%d. %s\n", n+1, l.text)
 	}
-	if s.Roots && !titled {
+	if s.UseRoots && !titled {
 		env.Printf("\nNo alternate authoritative servers configured.\n")
 	}
 }
 
 func newServer(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
-	if !s.Roots {
+	if !s.UseRoots {
 		kind, err := env.Choose(ctx, "Which kind of server do you want to add?", 0,
 			"Local DNS cache server", "Alternate authoritative server for a domain")
 		if err != nil {
@@ -305,7 +305,7 @@ func parseDomain(text string) (string, error) {
 // setUpDNS asks for the general settings.
 func setUpDNS(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 	kind := 1
-	if s.Roots {
+	if s.UseRoots {
 		kind = 0
 	}
 	kind, err := env.Choose(ctx, "Do you want the Gateway to use the Internet's root DNS servers or would you like it to use your own DNS servers?",
@@ -313,7 +313,7 @@ func setUpDNS(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 	if err != nil {
 		return err
 	}
-	if s.Roots = kind == 0; !s.Roots && len(s.Servers) == 0 {
+	if s.UseRoots = kind == 0; !s.UseRoots && len(s.Servers) == 0 {
 		addrs, err := askServerAddrs(ctx, env, "your DNS server")
 		if err != nil {
 			return err

@@ -57,7 +57,7 @@ func newParent(s *resolver.Settings, args []string) error {
 			return shell.Invalidf(args[1], "The priority must be an integer from 0 to %d.", resolver.MaxPriority)
 		}
 	}
-	s.Roots = false
+	s.UseRoots = false
 	addServers(s, addrs, priority)
 	return nil
 }
@@ -68,7 +68,7 @@ func deleteParent(s *resolver.Settings, args []string) error {
 	switch {
 	case err != nil || len(kept) == len(s.Servers):
 		return shell.Invalidf(args[0], "The DNS server does not exist.")
-	case len(kept) == 0 && !s.Roots:
+	case len(kept) == 0 && !s.UseRoots:
 		return errLastServer
 	}
 	s.Servers = kept
@@ -76,7 +76,7 @@ func deleteParent(s *resolver.Settings, args []string) error {
 }
 
 func newAlternate(s *resolver.Settings, args []string) error {
-	if s.Roots {
+	if s.UseRoots {
 		return refusal.New("The Internet's root DNS servers are in use. Use: dnsconfig roots new.")
 	}
 	addrs, err := inlineAddrs(args[1])
@@ -97,12 +97,12 @@ func deleteAlternate(s *resolver.Settings, args []string) error {
 }
 
 func useRoots(s *resolver.Settings, _ []string) error {
-	s.Roots, s.Servers, s.Alternates = true, nil, nil
+	s.UseRoots, s.Servers, s.Alternates = true, nil, nil
 	return nil
 }
 
 func newRoot(s *resolver.Settings, args []string) error {
-	if !s.Roots {
+	if !s.UseRoots {
 		return refusal.New("DNS servers of your own are in use. Use: dnsconfig alt new.")
 	}
 	domain, err := inlineDomain(args[0])

@@ -101,7 +101,7 @@ func logSubscriptions(names ...string) edit {
 	return func(t *testing.T, app *appliance.Appliance) {
 		var v logs.Subscriptions
 		for _, n := range names {
-			v.Put(logs.NewSubscription(n, logs.Mail.Kind()))
+			v.Put(logs.NewSubscription(n, logs.Mail.Spec()))
 		}
 		commitNow(t, app, logs.Section, v)
 	}

@@ -70,7 +70,7 @@ func inlineLogs(env *shell.Env) error {
 
 func newLog(ctx context.Context, env *shell.Env) error {
 	return changeLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
-		kinds := logs.Kinds(env.Appliance.Product.Version)
+		kinds := logs.Types(env.Appliance.Product.Version)
 		titles := make([]string, len(kinds))
 		for i, k := range kinds {
 			titles[i] = k.Title
@@ -167,7 +167,7 @@ func askLog(ctx context.Context, env *shell.Env, v *logs.Subscriptions, question
 func setUpLogs(ctx context.Context, env *shell.Env) error {
 	return editSection(env, logs.General, func(g *logs.Settings) error {
 		return env.Form(ctx,
-			shell.Number(&g.MetricsInterval, "System metrics frequency, in seconds:", 1, logs.MostMetrics),
+			shell.Number(&g.MetricsInterval, "System metrics frequency, in seconds:", 1, logs.MaxMetricsInterval),
 			shell.YesNo(&g.MessageID, "Do you want to log the Message-ID header of each message?"),
 			shell.YesNo(&g.Subject, "Do you want to log the original subject header of each message?"),
 			shell.YesNo(&g.Response, "Do you want to log the remote response text?"),

@@ -25,9 +25,9 @@ const askFileName = "Filename to use for log files:"
 // dialogue brings up are added to keys.
 func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
-		k := s.Type.Kind()
+		k := s.Type.Spec()
 		return d.Form(ctx,
-			shell.When(func() bool { return k.Form == logs.Lines }, logLevel(&s.Level)),
+			shell.When(func() bool { return k.Format == logs.Lines }, logLevel(&s.Level)),
 			shell.When(func() bool { return k.Bounces },
 				shell.Number(&s.BounceBytes, "How many bytes of a bounced message do you want to log?", 0, 1<<20)),
 			logMethod(env, s, k),
@@ -54,7 +54,7 @@ func logLevel(l *logs.Level) shell.Field {
 
 // logMethod asks what becomes of the lines and the files; settings of another method
 // are forgotten.
-func logMethod(env *shell.Env, s *logs.Subscription, k logs.Kind) shell.Field {
+func logMethod(env *shell.Env, s *logs.Subscription, k logs.TypeSpec) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		methods := []logs.Method{logs.Manual, logs.FTPPush, logs.SCPPush}
 		if k.Facility != "" {
@@ -77,10 +77,10 @@ func logMethod(env *shell.Env, s *logs.Subscription, k logs.Kind) shell.Field {
 }
 
 // changedMethod gives a subscription the settings with which its method begins.
-func changedMethod(s *logs.Subscription, was logs.Method, k logs.Kind) {
-	s.Push = logs.Push{}
+func changedMethod(s *logs.Subscription, was logs.Method, k logs.TypeSpec) {
+	s.Push = logs.SyslogPush{}
 	if s.Method == logs.Syslog {
-		s.Push = logs.Push{Port: syslog.Port, Protocol: "udp", Facility: k.Facility}
+		s.Push = logs.SyslogPush{Port: syslog.Port, Protocol: "udp", Facility: k.Facility}
 	}
 	switch {
 	case s.Method.Uploads() && was.Uploads(): // the server may be the same
@@ -88,8 +88,8 @@ func changedMethod(s *logs.Subscription, was logs.Method, k logs.Kind) {
 	case s.Method.Uploads():
 		byInterval(s)
 	case was.Uploads():
-		s.Remote = logs.Remote{}
-		s.Schedule, s.Seconds = logs.NoSchedule, 0
+		s.Remote = logs.UploadTarget{}
+		s.Schedule, s.IntervalSeconds = logs.NoSchedule, 0
 	}
 }
 
@@ -101,7 +101,7 @@ func fileForm(s *logs.Subscription) shell.Field {
 		return d.Form(ctx,
 			shell.Text(&s.File, askFileName, func(n string) error { return refused(logs.CheckFile(n)) }),
 			fileSize(&s.MaxSize),
-			shell.Number(&s.MaxFiles, "Please enter the maximum number of files:", 1, logs.MostFiles),
+			shell.Number(&s.MaxFiles, "Please enter the maximum number of files:", 1, logs.MaxFiles),
 			shell.YesNo(&s.Alert, "Should an alert be sent when files are removed due to the maximum number of files allowed?"),
 			shell.YesNo(&timed, "Do you want to configure time-based log files rollover?"),
 			scheduleForm(s, &timed),
@@ -137,8 +137,8 @@ func fileSize(size *int64) shell.Field {
 		n := *size
 		_, err := d.Ask(ctx, "Please enter the maximum file size:", strconv.FormatInt(n, 10), func(answer string) error {
 			v, err := parseSize(answer)
-			if err != nil || v < logs.LeastSize || v > logs.MostSize {
-				return refusal.Newf("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.LeastSize), int64(logs.MostSize))
+			if err != nil || v < logs.MinSize || v > logs.MaxSize {
+				return refusal.Newf("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.MinSize), int64(logs.MaxSize))
 			}
 			n = v
 			return nil
@@ -165,7 +165,7 @@ func parseSize(s string) (int64, error) {
 func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		if !*timed {
-			s.Schedule, s.Seconds, s.Day, s.Clock = logs.NoSchedule, 0, "", ""
+			s.Schedule, s.IntervalSeconds, s.Day, s.TimeOfDay = logs.NoSchedule, 0, "", ""
 			return nil
 		}
 		schedules := []logs.Schedule{logs.Interval, logs.Daily, logs.Weekly}
@@ -176,12 +176,12 @@ func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 		}
 		s.Schedule = schedules[i]
 		if s.Schedule == logs.Interval {
-			s.Day, s.Clock = "", ""
-			return rollInterval(ctx, d, &s.Seconds)
+			s.Day, s.TimeOfDay = "", ""
+			return rollInterval(ctx, d, &s.IntervalSeconds)
 		}
-		s.Seconds = 0
-		if s.Clock == "" {
-			s.Clock = "00:00"
+		s.IntervalSeconds = 0
+		if s.TimeOfDay == "" {
+			s.TimeOfDay = "00:00"
 		}
 		if s.Schedule == logs.Daily {
 			s.Day = ""
@@ -191,8 +191,8 @@ func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 		return d.Form(ctx,
 			shell.When(func() bool { return s.Schedule == logs.Weekly },
 				shell.OneOf(&s.Day, "Choose the day of the week to roll over the log files.", logs.Weekdays()...)),
-			shell.Text(&s.Clock, "Enter the time of day to roll over the log files, in 24-hour format (HH:MM):",
-				func(c string) error { return refused(logs.CheckClock(c)) }),
+			shell.Text(&s.TimeOfDay, "Enter the time of day to roll over the log files, in 24-hour format (HH:MM):",
+				func(c string) error { return refused(logs.CheckTimeOfDay(c)) }),
 		)
 	}
 }
@@ -201,13 +201,13 @@ func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 func rollInterval(ctx context.Context, d shell.Dialogue, seconds *int) error {
 	n := *seconds
 	if n == 0 {
-		n = logs.DefaultSeconds
+		n = logs.DefaultInterval
 	}
 	_, err := d.Ask(ctx, "Enter the time interval to roll over the log files, in seconds or in a form such as 90m, 4h or 2d:", strconv.Itoa(n),
 		func(answer string) error {
 			v, ok := parseInterval(answer)
-			if !ok || v < logs.LeastInterval || v > logs.MostInterval {
-				return refusal.Newf("The time must be from %d seconds to %d days.", logs.LeastInterval, logs.MostInterval/86400)
+			if !ok || v < logs.MinInterval || v > logs.MaxInterval {
+				return refusal.Newf("The time must be from %d seconds to %d days.", logs.MinInterval, logs.MaxInterval/86400)
 			}
 			n = v
 			return nil
@@ -285,7 +285,7 @@ func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
 }
 
 // pushProtocol asks for the transport.
-func pushProtocol(p *logs.Push) shell.Field {
+func pushProtocol(p *logs.SyslogPush) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		protocols := []string{"udp", "tcp"}
 		i, err := d.Choose(ctx, "Which protocol do you want to use to transfer the log data?", slices.Index(protocols, p.Protocol), "UDP", "TCP")
@@ -296,9 +296,9 @@ func pushProtocol(p *logs.Push) shell.Field {
 	}
 }
 
-func messageSize(p *logs.Push) shell.Field {
+func messageSize(p *logs.SyslogPush) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
-		least, most := p.MessageSizes()
+		least, most := p.MessageSizeLimits()
 		if p.MaxMessage == 0 || p.MaxMessage > most {
 			p.MaxMessage = most
 		}
@@ -307,7 +307,7 @@ func messageSize(p *logs.Push) shell.Field {
 }
 
 // diskBuffer asks whether lines are kept on disk while the server is away.
-func diskBuffer(p *logs.Push) shell.Field {
+func diskBuffer(p *logs.SyslogPush) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		keep := p.Buffer > 0
 		err := d.Form(ctx, shell.YesNo(&keep, "Do you want to keep the log data on disk while the syslog server cannot be reached?"))
@@ -320,8 +320,8 @@ func diskBuffer(p *logs.Push) shell.Field {
 		}
 		_, err = d.Ask(ctx, "Size of the disk buffer:", strconv.FormatInt(p.Buffer, 10), func(answer string) error {
 			n, err := parseSize(answer)
-			if err != nil || n < logs.LeastBuffer || n > logs.MostBuffer {
-				return refusal.Newf("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.LeastBuffer), int64(logs.MostBuffer))
+			if err != nil || n < logs.MinBuffer || n > logs.MaxBuffer {
+				return refusal.Newf("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.MinBuffer), int64(logs.MaxBuffer))
 			}
 			p.Buffer = n
 			return nil

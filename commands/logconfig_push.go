@@ -49,11 +49,11 @@ func syslogRows(s logs.Subscription, p syslog.Stats) []pushRow {
 	}
 	return []pushRow{
 		{"Syslog server", s.Push.Host}, {"State", state},
-		{"Messages waiting", p.Waiting}, {"Messages sent", p.Sent}, {"Messages sent again", p.Again},
+		{"Messages waiting", p.Waiting}, {"Messages sent", p.Sent}, {"Messages sent again", p.Resent},
 		{"Messages lost in a broken connection", p.Lost}, {"Messages dropped for want of room", p.Dropped},
 		{"Messages that servers may have lost, at most", p.InDoubt}, {"Of them at the last break", p.LastInDoubt},
 		{"Connections that the server closed", p.Breaks}, {"Connections that failed", p.Failures},
-		{"Last trouble", cmp.Or(p.LastTrouble, "None")},
+		{"Last trouble", cmp.Or(p.LastError, "None")},
 	}
 }
 
@@ -62,6 +62,6 @@ func carryRows(env *shell.Env, s logs.Subscription, p upload.Stats) []pushRow {
 		{methodTitle(env, s.Method) + " to", s.Remote.Host},
 		{"Files waiting", p.Waiting}, {"Files transferred", p.Uploaded},
 		{"Attempts that failed", p.Failures},
-		{"Last trouble", cmp.Or(p.LastTrouble, "None")},
+		{"Last trouble", cmp.Or(p.LastError, "None")},
 	}
 }

@@ -31,7 +31,7 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 		}
 		byInterval(s) // a file may have said otherwise
 		err := d.Form(ctx,
-			shell.Number(&s.Seconds, "Maximum time to wait before transferring, in seconds:", logs.LeastInterval, logs.MostInterval),
+			shell.Number(&s.IntervalSeconds, "Maximum time to wait before transferring, in seconds:", logs.MinInterval, logs.MaxInterval),
 			shell.Text(&r.Host, askDeliverTo, func(h string) error { return refused(logs.CheckHost(h)) }),
 			shell.When(func() bool { return scp }, shell.Number(&port, "Port to connect to on the remote host:", 1, 65535)),
 			shell.Text(&r.User, "Username on the remote host:", func(u string) error { return refused(logs.CheckUser(u)) }),
@@ -62,14 +62,14 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 // byInterval has files rolled over, and so sent, after a time.
 func byInterval(s *logs.Subscription) {
 	if s.Schedule != logs.Interval {
-		s.Seconds = logs.DefaultWait
+		s.IntervalSeconds = logs.DefaultUploadInterval
 	}
-	s.Schedule, s.Day, s.Clock = logs.Interval, "", ""
+	s.Schedule, s.Day, s.TimeOfDay = logs.Interval, "", ""
 }
 
 // remotePassphrase asks without echo. The empty answer keeps what there is, if the login
 // is still that of was.
-func remotePassphrase(env *shell.Env, r *logs.Remote, was logs.Remote) shell.Field {
+func remotePassphrase(env *shell.Env, r *logs.UploadTarget, was logs.UploadTarget) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		if !r.SameLogin(was) {
 			r.Password = ""
@@ -89,7 +89,7 @@ func remotePassphrase(env *shell.Env, r *logs.Remote, was logs.Remote) shell.Fie
 
 // hostKeyForm asks whether the server's host key is checked, and for the key unless one
 // is known.
-func hostKeyForm(env *shell.Env, r *logs.Remote, keys *[]logs.KnownHost) shell.Field {
+func hostKeyForm(env *shell.Env, r *logs.UploadTarget, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		if err := shell.YesNo(&r.CheckKey, "Do you want to enable host key checking?")(ctx, d); err != nil || !r.CheckKey {
 			return err

@@ -10,14 +10,14 @@ import (
 // configuration file had.
 func TestAPushHasAnInterval(t *testing.T) {
 	d := newDesk(t, "admin", 0)
-	s := logs.NewSubscription("pushed", logs.Mail.Kind())
-	s.Method, s.Schedule, s.Clock = logs.FTPPush, logs.Daily, "12:00"
-	s.Remote = logs.Remote{Host: "logs.example.com", User: "esa"}
+	s := logs.NewSubscription("pushed", logs.Mail.Spec())
+	s.Method, s.Schedule, s.TimeOfDay = logs.FTPPush, logs.Daily, "12:00"
+	s.Remote = logs.UploadTarget{Host: "logs.example.com", User: "esa"}
 	commitNow(t, d.appliance, logs.Section, logs.Subscriptions{List: []logs.Subscription{s}})
 	if err := d.run(t, "logconfig", append([]string{"edit", "pushed", "", "", "600"}, make([]string, 7)...)...); err != nil {
 		t.Fatal(err)
 	}
-	if got := logs.Section.Get(d.env.Draft).List[0]; got.Schedule != logs.Interval || got.Seconds != 600 || got.Clock != "" {
+	if got := logs.Section.Get(d.env.Draft).List[0]; got.Schedule != logs.Interval || got.IntervalSeconds != 600 || got.TimeOfDay != "" {
 		t.Errorf("it is %+v", got)
 	}
 }
@@ -34,9 +34,9 @@ func TestAPassphraseStaysWithItsServer(t *testing.T) {
 		{"", "root", ""},
 	} {
 		d := newDesk(t, "admin", 0)
-		s := logs.NewSubscription("pushed", logs.Mail.Kind())
-		s.Method, s.Schedule, s.Seconds = logs.FTPPush, logs.Interval, 3600
-		s.Remote = logs.Remote{Host: "logs.example.com", User: "esa", Password: "secret"}
+		s := logs.NewSubscription("pushed", logs.Mail.Spec())
+		s.Method, s.Schedule, s.IntervalSeconds = logs.FTPPush, logs.Interval, 3600
+		s.Remote = logs.UploadTarget{Host: "logs.example.com", User: "esa", Password: "secret"}
 		commitNow(t, d.appliance, logs.Section, logs.Subscriptions{List: []logs.Subscription{s}})
 		answers := []string{"edit", "pushed", "", "", "", c.host, c.user}
 		if err := d.run(t, "logconfig", append(answers, make([]string, 5)...)...); err != nil {

@@ -53,7 +53,7 @@ var _ = register(&shell.Command{
 				return err
 			}
 		}
-		if err := env.Appliance.Logs.Rollover(ctx, names...); err != nil {
+		if err := env.Appliance.Logs.RollOver(ctx, names...); err != nil {
 			return logGone(strings.Join(names, ", "), err)
 		}
 		if !env.Inline {

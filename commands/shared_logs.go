@@ -33,13 +33,13 @@ func runningLogs(env *shell.Env) []logs.Subscription {
 func printLogs(env *shell.Env, list []logs.Subscription) {
 	if env.Appliance.Product.Version.Before(product.Version{Major: 12}) {
 		for i, s := range list {
-			env.Prose(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Kind().Title, methodTitle(env, s.Method)))
+			env.Prose(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method)))
 		}
 		return
 	}
 	env.Printf("    %-19s %-29s %-19s %s\n%s\n", "Log Name", "Log Type", "Retrieval", "Interval", strings.Repeat("-", 81))
 	for i, s := range list {
-		env.Printf("%2d. %-19s %-29s %-19s %s\n", i+1, s.Name, s.Type.Kind().Title, methodTitle(env, s.Method), interval(s))
+		env.Printf("%2d. %-19s %-29s %-19s %s\n", i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method), interval(s))
 	}
 }
 
@@ -47,7 +47,7 @@ func printLogs(env *shell.Env, list []logs.Subscription) {
 func interval(s logs.Subscription) string {
 	switch s.Schedule {
 	case logs.Interval:
-		text := (time.Duration(s.Seconds) * time.Second).String()
+		text := (time.Duration(s.IntervalSeconds) * time.Second).String()
 		for _, zero := range []string{"m0s", "h0m"} {
 			if strings.HasSuffix(text, zero) {
 				text = text[:len(text)-2]
@@ -55,9 +55,9 @@ func interval(s logs.Subscription) string {
 		}
 		return text
 	case logs.Daily:
-		return "Daily, " + s.Clock
+		return "Daily, " + s.TimeOfDay
 	case logs.Weekly:
-		return string(s.Day) + ", " + s.Clock
+		return string(s.Day) + ", " + s.TimeOfDay
 	}
 	return "None"
 }
@@ -113,7 +113,7 @@ func namedLog(list []logs.Subscription, name string) (logs.Subscription, error) 
 
 // readable refuses logs that are no text.
 func readable(s logs.Subscription) error {
-	if s.Type.Kind().Form == logs.Binary {
+	if s.Type.Spec().Format == logs.Binary {
 		return refusal.Newf("The log %s is not a text file: it cannot be displayed.", s.Name)
 	}
 	return nil

@@ -20,7 +20,7 @@ import (
 // Options are a Desk's surroundings. All but Report are required.
 type Options struct {
 	Clock    clock.Clock
-	Chance   *entropy.Stream // for the letters' names
+	Rand     *entropy.Stream // for the letters' names
 	Product  product.Facts
 	Hostname func() string
 	Zone     func() *time.Location
@@ -29,7 +29,7 @@ type Options struct {
 	File string
 	// Submit accepts a letter, or refuses it with an error, and does not wait; done
 	// is told how it went. See mail.Internal.
-	Submit func(l mail.Letter, done func(error)) error
+	Submit func(l mail.InternalMessage, done func(error)) error
 	// Log writes to the mail log. It must not block.
 	Log func(level logs.Level, text string)
 	// Report is the text of AutoSupport's weekly report; nil means version and
@@ -88,7 +88,7 @@ type series struct {
 // A pace is the settings of intervals. A series ends when they change.
 type pace struct{ initial, maximum int }
 
-func paceOf(s Settings) pace { return pace{s.Initial, s.Maximum} }
+func paceOf(s Settings) pace { return pace{s.InitialInterval, s.MaximumInterval} }
 
 // maxSeries bounds the memory for duplicates: more alerts that differ than that within
 // an interval are told without holding anything back.
@@ -155,11 +155,11 @@ func (d *Desk) Raise(c Class, s Severity, text string) {
 		delete(d.series, k)
 		a.Repeats = &same.held
 	}
-	if settings.Initial > 0 && len(d.series) < maxSeries {
+	if settings.InitialInterval > 0 && len(d.series) < maxSeries {
 		d.series[k] = &series{pace: paceOf(settings)}
-		d.await(k, time.Duration(settings.Initial)*time.Second)
+		d.await(k, time.Duration(settings.InitialInterval)*time.Second)
 	}
-	d.store(a, settings.Stored)
+	d.store(a, settings.StoredAlerts)
 	d.mu.Unlock()
 	d.tell(a, settings)
 }
@@ -194,24 +194,24 @@ func (d *Desk) over(k key, s *series) {
 		d.mu.Unlock()
 		return
 	}
-	if settings.Initial > 0 {
+	if settings.InitialInterval > 0 {
 		interval := next(s.interval, settings)
 		if now := paceOf(settings); now != s.pace {
-			s.pace, interval = now, time.Duration(settings.Initial)*time.Second
+			s.pace, interval = now, time.Duration(settings.InitialInterval)*time.Second
 		}
 		d.await(k, interval)
 	} else {
 		delete(d.series, k)
 	}
 	a := Alert{Time: d.o.Clock.Now(), Class: k.class, Severity: k.severity, Text: k.text, Repeats: &held}
-	d.store(a, settings.Stored)
+	d.store(a, settings.StoredAlerts)
 	d.mu.Unlock()
 	d.tell(a, settings)
 }
 
 // next is the interval after another (logs.md 4.5).
 func next(interval time.Duration, s Settings) time.Duration {
-	return min(time.Duration(s.Initial)*time.Second+2*interval, time.Duration(s.Maximum)*time.Second)
+	return min(time.Duration(s.InitialInterval)*time.Second+2*interval, time.Duration(s.MaximumInterval)*time.Second)
 }
 
 // tell writes to everybody who wants to know.
@@ -229,7 +229,7 @@ func (d *Desk) tell(a Alert, s Settings) {
 		return
 	}
 	subject := Subject(a.Class, a.Severity, d.o.Hostname(), a.Text, s.SubjectLength)
-	kind := string(a.Class) + "/" + a.Severity.Word()
+	kind := string(a.Class) + "/" + a.Severity.ShortName()
 	for _, l := range d.letters(subject, body(a, d.o.Product, d.o.Zone()), to) {
 		done := func(err error) {
 			if err != nil {

@@ -33,7 +33,7 @@ type office struct {
 	mu      sync.Mutex
 	refuse  error // what Submit returns
 	lose    error // what becomes of letters
-	letters []smtp.Letter
+	letters []smtp.InternalMessage
 	log     []string
 }
 
@@ -43,7 +43,7 @@ var began = time.Date(2015, 3, 10, 8, 0, 0, 0, time.UTC)
 func newOffice(t *testing.T, change func(*alert.Settings)) *office {
 	t.Helper()
 	o := &office{
-		t: t, file: filepath.Join(t.TempDir(), "state", "alerts"), clock: clock.NewFake(began), settings: alert.Defaults(),
+		t: t, file: filepath.Join(t.TempDir(), "state", "alerts"), clock: clock.NewFake(began), settings: alert.DefaultSettings(),
 		version: product.Version{Major: 8, Patch: 1, Build: 23},
 	}
 	o.settings.Recipients = []alert.Recipient{{Address: "joe@example.com"}}
@@ -57,7 +57,7 @@ func newOffice(t *testing.T, change func(*alert.Settings)) *office {
 func (o *office) open() {
 	o.t.Helper()
 	desk, err := alert.Open(alert.Options{
-		Clock: o.clock, Chance: entropy.Seeded(1).Stream("alerts"),
+		Clock: o.clock, Rand: entropy.Seeded(1).Stream("alerts"),
 		Product:  product.Facts{Model: "C100V", Serial: "A4BADB4712A9-511AA1E", Version: o.version},
 		Hostname: func() string { return "mail.example.com" },
 		Zone:     func() *time.Location { return time.FixedZone("CEST", 7200) },
@@ -88,7 +88,7 @@ func (o *office) close() {
 	}
 }
 
-func (o *office) submit(l smtp.Letter, done func(error)) error {
+func (o *office) submit(l smtp.InternalMessage, done func(error)) error {
 	o.mu.Lock()
 	refuse, lose := o.refuse, o.lose
 	if refuse == nil {
@@ -112,7 +112,7 @@ func (o *office) sent() (out []string) {
 			o.t.Fatal(err)
 		}
 		held := 0
-		if _, rest, ok := strings.Cut(string(l.Message), "\r\nLast message occurred "); ok {
+		if _, rest, ok := strings.Cut(string(l.Data), "\r\nLast message occurred "); ok {
 			fmt.Sscan(rest, &held)
 		}
 		out = append(out, fmt.Sprintf("%v: %d", date.Sub(began), held))
@@ -120,9 +120,9 @@ func (o *office) sent() (out []string) {
 	return out
 }
 
-func (o *office) parse(l smtp.Letter) *mail.Message {
+func (o *office) parse(l smtp.InternalMessage) *mail.Message {
 	o.t.Helper()
-	m, err := mail.ReadMessage(strings.NewReader(string(l.Message)))
+	m, err := mail.ReadMessage(strings.NewReader(string(l.Data)))
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestRepeatsAreHeldBackForGrowingIntervals(t *testing.T) {
 		"an initial above":    {60, 60, 20 * time.Second, 2 * time.Minute, []string{"0s: 0", "1m0s: 2", "2m0s: 3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOffice(t, func(s *alert.Settings) { s.Initial, s.Maximum = c.initial, c.maximum })
+			o := newOffice(t, func(s *alert.Settings) { s.InitialInterval, s.MaximumInterval = c.initial, c.maximum })
 			o.Raise(alert.System, alert.Critical, trouble)
 			for at := c.every; at <= c.until; at += c.every {
 				o.clock.Advance(c.every)
@@ -200,7 +200,7 @@ func TestHoldingBackCanBeSwitchedOff(t *testing.T) {
 	o := newOffice(t, nil)
 	o.Raise(alert.System, alert.Critical, trouble)
 	o.Raise(alert.System, alert.Critical, trouble)
-	o.settings.Initial = 0
+	o.settings.InitialInterval = 0
 	o.clock.Advance(5 * time.Minute)
 	o.Raise(alert.System, alert.Critical, trouble)
 	o.Raise(alert.System, alert.Critical, trouble)
@@ -218,7 +218,7 @@ func TestOtherIntervalsCountAtOnce(t *testing.T) {
 		o := newOffice(t, nil)
 		o.Raise(alert.System, alert.Critical, trouble)
 		o.Raise(alert.System, alert.Critical, trouble)
-		o.settings.Initial = initial
+		o.settings.InitialInterval = initial
 		o.clock.Advance(time.Minute)
 		o.Raise(alert.System, alert.Critical, trouble)
 		o.Raise(alert.System, alert.Critical, trouble)
@@ -235,7 +235,7 @@ func TestOtherIntervalsCountFromTheNext(t *testing.T) {
 	o := newOffice(t, nil)
 	o.Raise(alert.System, alert.Critical, trouble)
 	o.Raise(alert.System, alert.Critical, trouble)
-	o.settings.Initial = 600
+	o.settings.InitialInterval = 600
 	o.clock.Advance(5 * time.Minute)
 	o.Raise(alert.System, alert.Critical, trouble)
 	o.clock.Advance(10 * time.Minute)
@@ -352,7 +352,7 @@ func TestAutoSupportReportsEachWeek(t *testing.T) {
 	if want := "AutoSupport from Cisco IronPort C100V, mail.example.com"; o.letters[1].Subject != want {
 		t.Errorf("subject %s", o.letters[1].Subject)
 	}
-	_, text, _ := strings.Cut(string(o.letters[1].Message), "\r\n\r\n")
+	_, text, _ := strings.Cut(string(o.letters[1].Data), "\r\n\r\n")
 	if want := "Version: 8.0.1-023\r\nSerial Number: A4BADB4712A9-511AA1E\r\nUp since: yesterday\r\n"; text != want {
 		t.Errorf("text %q", text)
 	}
@@ -364,7 +364,7 @@ func TestAutoSupportReportsEachWeek(t *testing.T) {
 }
 
 func TestTheNewestAlertsSurviveARestart(t *testing.T) {
-	o := newOffice(t, func(s *alert.Settings) { s.Stored = 3 })
+	o := newOffice(t, func(s *alert.Settings) { s.StoredAlerts = 3 })
 	for i := range 5 {
 		o.Raise(alert.System, alert.Warning, fmt.Sprint("text ", i))
 		o.clock.Advance(time.Second)

@@ -16,7 +16,7 @@ func Subject(c Class, s Severity, hostname, text string, length int) string {
 	if r := []rune(text); len(r) > length {
 		text = string(r[:length]) + "..."
 	}
-	return fmt.Sprintf("%s <%s> %s: %s", s.Word(), c, hostname, text)
+	return fmt.Sprintf("%s <%s> %s: %s", s.ShortName(), c, hostname, text)
 }
 
 // stampForm is the time in a letter and in displayalerts.
@@ -25,9 +25,9 @@ const stampForm = "2 Jan 2006 15:04:05 -0700"
 // body is the text of an alert's letter (logs.md 4.3).
 func body(a Alert, p product.Facts, zone *time.Location) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The %s message is:\n\n%s\n\n", a.Severity.Word(), a.Text)
+	fmt.Fprintf(&b, "The %s message is:\n\n%s\n\n", a.Severity.ShortName(), a.Text)
 	if a.Repeats != nil {
-		fmt.Fprintf(&b, "%s\n\n", a.Repeats.In(zone))
+		fmt.Fprintf(&b, "%s\n\n", a.Repeats.Text(zone))
 	}
 	fmt.Fprintf(&b, "Version: %v\nSerial Number: %s\nTimestamp: %s\n\n", p.Version, p.Serial, a.Time.In(zone).Format(stampForm))
 	b.WriteString(whereToLearn(p.Version))
@@ -51,7 +51,7 @@ func whereToLearn(v product.Version) string {
 }
 
 // In tells of the repeats with times of a zone.
-func (r Repeats) In(zone *time.Location) string {
+func (r Repeats) Text(zone *time.Location) string {
 	times := "times"
 	if r.Count == 1 {
 		times = "time"
@@ -61,23 +61,23 @@ func (r Repeats) In(zone *time.Location) string {
 }
 
 // letters addresses one text to several people.
-func (d *Desk) letters(subject, text string, to []string) []mail.Letter {
+func (d *Desk) letters(subject, text string, to []string) []mail.InternalMessage {
 	now, host := d.o.Clock.Now().In(d.o.Zone()), d.o.Hostname()
 	from := d.o.Settings().From
 	if from == "" {
 		from = "alert@" + host
 	}
-	var out []mail.Letter
+	var out []mail.InternalMessage
 	for _, address := range to {
 		m := mail.Message{
 			From:    fmt.Sprintf("IronPort %s Alert <%s>", d.o.Product.Model, from),
 			To:      []string{address},
 			Subject: subject,
 			Date:    now,
-			ID:      fmt.Sprintf("%x.%016x@%s", now.UnixNano(), d.o.Chance.Uint64(), host),
+			ID:      fmt.Sprintf("%x.%016x@%s", now.UnixNano(), d.o.Rand.Uint64(), host),
 			Text:    text,
 		}
-		out = append(out, mail.Letter{From: from, To: address, Subject: subject, Message: m.Bytes()})
+		out = append(out, mail.InternalMessage{From: from, To: address, Subject: subject, Data: m.Bytes()})
 	}
 	return out
 }

@@ -93,7 +93,7 @@ facilitate a rapid diagnosis of the problem.
 
 Thank you.
 `
-	_, text, _ := strings.Cut(string(o.letters[1].Message), "\r\n\r\n")
+	_, text, _ := strings.Cut(string(o.letters[1].Data), "\r\n\r\n")
 	if diff := cmp.Diff(want, strings.ReplaceAll(text, "\r\n", "\n")); diff != "" {
 		t.Error(diff)
 	}
@@ -109,7 +109,7 @@ func TestALetterOfALaterVersion(t *testing.T) {
 	if got := o.parse(l).Header.Get("From"); got != "IronPort C100V Alert <esa@example.com>" || l.From != "esa@example.com" {
 		t.Errorf("from %s, envelope %s", got, l.From)
 	}
-	_, text, _ := strings.Cut(string(l.Message), "\r\n\r\n")
+	_, text, _ := strings.Cut(string(l.Data), "\r\n\r\n")
 	const want = "The Info message is:\r\n\r\ntext\r\n\r\nVersion: 16.0.1-017\r\nSerial Number: A4BADB4712A9-511AA1E\r\n" +
 		"Timestamp: 10 Mar 2015 10:00:00 +0200\r\n\r\nTo learn more about alerts, visit our support community and troubleshooting site.  In many cases"
 	if !strings.HasPrefix(text, want) {
@@ -126,13 +126,13 @@ func TestSettingsAreChecked(t *testing.T) {
 		},
 		`There is no alert class "Systems".`:                                                               func(s *alert.Settings) { s.Recipients[0].Classes = []alert.Class{"Systems"} },
 		`There is no alert severity "Info".`:                                                               func(s *alert.Settings) { s.Recipients[0].Severities = []alert.Severity{"Info"} },
-		"The initial number of seconds before a duplicate alert must be from 0 to 86400.":                  func(s *alert.Settings) { s.Initial = -1 },
-		"The maximum number of seconds before a duplicate alert must be from the initial number to 86400.": func(s *alert.Settings) { s.Maximum = 299 },
-		"The number of alerts that are stored must be from 1 to 1000.":                                     func(s *alert.Settings) { s.Stored = 0 },
+		"The initial number of seconds before a duplicate alert must be from 0 to 86400.":                  func(s *alert.Settings) { s.InitialInterval = -1 },
+		"The maximum number of seconds before a duplicate alert must be from the initial number to 86400.": func(s *alert.Settings) { s.MaximumInterval = 299 },
+		"The number of alerts that are stored must be from 1 to 1000.":                                     func(s *alert.Settings) { s.StoredAlerts = 0 },
 		"The length of the text in subjects must be from 1 to 500 characters.":                             func(s *alert.Settings) { s.SubjectLength = 0 },
 		"There are more than 100 alert recipients.":                                                        func(s *alert.Settings) { s.Recipients = make([]alert.Recipient, 101) },
 	} {
-		s := alert.Defaults()
+		s := alert.DefaultSettings()
 		s.Recipients = []alert.Recipient{{Address: "joe@example.com"}}
 		change(&s)
 		got := ""

@@ -43,7 +43,7 @@ const (
 func Severities() []Severity { return []Severity{Critical, Warning, Information} }
 
 // Word is the severity in subjects and in the log: "Info".
-func (s Severity) Word() string {
+func (s Severity) ShortName() string {
 	if s == Information {
 		return "Info"
 	}
@@ -65,11 +65,11 @@ func (r Recipient) Wants(c Class, s Severity) bool {
 
 // Settings is the value of Section.
 type Settings struct {
-	Recipients []Recipient `xml:"alert_recipient"`
-	From       string      `xml:"alert_from_address"`     // "": alert@ and the host name
-	Initial    int         `xml:"alert_initial_interval"` // seconds; 0: no duplicate is held back
-	Maximum    int         `xml:"alert_maximum_interval"` // seconds
-	Stored     int         `xml:"alerts_stored"`          // how many displayalerts knows
+	Recipients      []Recipient `xml:"alert_recipient"`
+	From            string      `xml:"alert_from_address"`     // "": alert@ and the host name
+	InitialInterval int         `xml:"alert_initial_interval"` // seconds; 0: no duplicate is held back
+	MaximumInterval int         `xml:"alert_maximum_interval"` // seconds
+	StoredAlerts    int         `xml:"alerts_stored"`          // how many displayalerts knows
 
 	AutoSupport     bool `xml:"autosupport_enabled"`
 	AutoSupportCopy bool `xml:"autosupport_copy"` // of weekly reports, for recipients of System/Information
@@ -83,19 +83,19 @@ const VendorAddress = "alerts@ironport.com"
 
 // Bounds of settings.
 const (
-	MostInterval   = 86400 // seconds
-	MostStored     = 1000
-	MostRecipients = 100
-	mostSubject    = 500
+	MaxInterval      = 86400 // seconds
+	MaxStored        = 1000
+	MaxRecipients    = 100
+	maxSubjectLength = 500
 )
 
 // Defaults are the settings that an appliance leaves the factory with: nobody is told.
-func Defaults() Settings {
-	return Settings{Initial: 300, Maximum: 3600, Stored: 50, AutoSupportCopy: true, SubjectLength: 60}
+func DefaultSettings() Settings {
+	return Settings{InitialInterval: 300, MaximumInterval: 3600, StoredAlerts: 50, AutoSupportCopy: true, SubjectLength: 60}
 }
 
 // Section is who is told of what.
-var Section = config.Define("alerts", Defaults(), func(s Settings, _ *config.Config) error { return s.Check() }, config.In(config.Alerts, 10))
+var Section = config.Define("alerts", DefaultSettings(), func(s Settings, _ *config.Config) error { return s.Check() }, config.In(config.Alerts, 10))
 
 // Find returns the recipient with an address, in any case, for reading or changing in
 // place; nil if there is none.
@@ -109,8 +109,8 @@ func (s *Settings) Find(address string) *Recipient {
 
 // Check says what is wrong with the settings, in a sentence for the administrator.
 func (s Settings) Check() error {
-	if len(s.Recipients) > MostRecipients {
-		return fmt.Errorf("There are more than %d alert recipients.", MostRecipients)
+	if len(s.Recipients) > MaxRecipients {
+		return fmt.Errorf("There are more than %d alert recipients.", MaxRecipients)
 	}
 	seen := map[string]bool{}
 	for _, r := range s.Recipients {
@@ -129,14 +129,14 @@ func (s Settings) Check() error {
 		}
 	}
 	switch {
-	case s.Initial < 0 || s.Initial > MostInterval:
-		return fmt.Errorf("The initial number of seconds before a duplicate alert must be from 0 to %d.", MostInterval)
-	case s.Maximum < s.Initial || s.Maximum > MostInterval:
-		return fmt.Errorf("The maximum number of seconds before a duplicate alert must be from the initial number to %d.", MostInterval)
-	case s.Stored < 1 || s.Stored > MostStored:
-		return fmt.Errorf("The number of alerts that are stored must be from 1 to %d.", MostStored)
-	case s.SubjectLength < 1 || s.SubjectLength > mostSubject:
-		return fmt.Errorf("The length of the text in subjects must be from 1 to %d characters.", mostSubject)
+	case s.InitialInterval < 0 || s.InitialInterval > MaxInterval:
+		return fmt.Errorf("The initial number of seconds before a duplicate alert must be from 0 to %d.", MaxInterval)
+	case s.MaximumInterval < s.InitialInterval || s.MaximumInterval > MaxInterval:
+		return fmt.Errorf("The maximum number of seconds before a duplicate alert must be from the initial number to %d.", MaxInterval)
+	case s.StoredAlerts < 1 || s.StoredAlerts > MaxStored:
+		return fmt.Errorf("The number of alerts that are stored must be from 1 to %d.", MaxStored)
+	case s.SubjectLength < 1 || s.SubjectLength > maxSubjectLength:
+		return fmt.Errorf("The length of the text in subjects must be from 1 to %d characters.", maxSubjectLength)
 	}
 	return nil
 }

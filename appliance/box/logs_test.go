@@ -28,7 +28,7 @@ func TestAPushThatIsRefused(t *testing.T) {
 	err = logs.Section.Edit(draft, func(v *logs.Subscriptions) error {
 		s := v.Find("system_logs")
 		s.Method = logs.Syslog
-		s.Push = logs.Push{Host: "10.0.201.5", Port: 514, Protocol: "tcp", Facility: "daemon"}
+		s.Push = logs.SyslogPush{Host: "10.0.201.5", Port: 514, Protocol: "tcp", Facility: "daemon"}
 		return nil
 	})
 	if err != nil {

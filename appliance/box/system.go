@@ -209,7 +209,7 @@ func factory(t *netsim.Topology, version product.Version) (*config.Factory, erro
 		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})
 	}
 	resolver.DNS.SetFactory(f, dns)
-	subscriptions := logs.Subscriptions{List: logs.Defaults(version)}
+	subscriptions := logs.Subscriptions{List: logs.DefaultSubscriptions(version)}
 	for _, l := range a.Logs {
 		subscriptions.Put(l.Subscription())
 	}
@@ -227,7 +227,7 @@ func factory(t *netsim.Topology, version product.Version) (*config.Factory, erro
 
 // alertSettings are the factory's with the topology's recipients.
 func alertSettings(a netsim.Appliance) alert.Settings {
-	settings := alert.Defaults()
+	settings := alert.DefaultSettings()
 	settings.SubjectLength = cmp.Or(a.AlertSubject, settings.SubjectLength)
 	for _, r := range a.Alerts {
 		to := alert.Recipient{Address: r.Address}

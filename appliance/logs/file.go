@@ -188,7 +188,7 @@ func (f *file) complain(err error) {
 	}
 	f.told = true
 	if errors.Is(err, syscall.ENOSPC) {
-		f.hub.o.Trouble(Trouble{f.subscription, DiskFull,
+		f.hub.o.OnProblem(Problem{f.subscription, DiskFull,
 			fmt.Sprintf("Log Error: Subscription %s: The log files cannot be written: the disk is full", f.subscription)})
 		return
 	}
@@ -221,7 +221,7 @@ func (f *file) head(at time.Time) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if f.conf.Type.Kind().Form != Lines {
+	if f.conf.Type.Spec().Format != Lines {
 		return nil, nil
 	}
 	var b []byte
@@ -303,7 +303,7 @@ func (f *file) roll(at time.Time, byHand bool) {
 		return
 	}
 	f.retire(at)
-	if f.conf.Type.Kind().Form == Lines {
+	if f.conf.Type.Spec().Format == Lines {
 		f.put(nil, at)
 	}
 }
@@ -318,7 +318,7 @@ func (f *file) document(body []byte, at time.Time) {
 
 // retire saves the current file, and removes the oldest above the limit.
 func (f *file) retire(at time.Time) {
-	if err := f.ready(); err == nil && f.open != nil && f.conf.Type.Kind().Form == Lines {
+	if err := f.ready(); err == nil && f.open != nil && f.conf.Type.Spec().Format == Lines {
 		// A disk without room for its last line saves the file nevertheless.
 		_ = f.writeOut(nil, appendLine(nil, at, Information, "End Logfile"))
 	}
@@ -356,7 +356,7 @@ func (f *file) limit() {
 		f.complain(err)
 	}
 	if removed > 0 && f.conf.Alert {
-		f.hub.o.Trouble(Trouble{f.subscription, FilesRemoved, fmt.Sprintf(
+		f.hub.o.OnProblem(Problem{f.subscription, FilesRemoved, fmt.Sprintf(
 			"Log subscription %s: %d log files were removed because of the maximum number of files, %d.", f.subscription, removed, f.conf.MaxFiles)})
 	}
 }

@@ -33,14 +33,14 @@ type Options struct {
 
 	// Push opens the way to a syslog server, which tells trouble of what goes wrong.
 	// Nil: nothing is pushed.
-	Push func(s Subscription, trouble func(syslog.Event)) (Pusher, error)
+	NewPusher func(s Subscription, trouble func(syslog.Event)) (Pusher, error)
 	// Carry begins to send a subscription's finished files, whose names in the
 	// directory dir waiting lists, the oldest first. It tells trouble of what goes
 	// wrong. Nil: nothing is sent.
 	NewUploader func(s Subscription, dir string, waiting func() ([]string, error), trouble func(text string)) Uploader
 	// Trouble is told what an administrator should know. It is called from any
 	// goroutine, with no lock held, and must not block. Nil: nobody is told.
-	Trouble func(Trouble)
+	OnProblem func(Problem)
 
 	Buffer int          // bytes of a subscription that may wait for the disk; 0 means 32 MiB
 	Logger *slog.Logger // for whoever runs the program; nil discards
@@ -64,20 +64,20 @@ type Uploader interface {
 }
 
 // Trouble is what an administrator should know of a subscription.
-type Trouble struct {
+type Problem struct {
 	Subscription string
-	Cause        Cause
+	Kind         ProblemKind
 	Text         string // a sentence, as the log and an alert have it
 }
 
 // A Cause is a class of trouble.
-type Cause int
+type ProblemKind int
 
 // The causes.
 const (
-	FilesRemoved Cause = iota // because of the limit on their number
-	DiskFull                  // lines cannot be written
-	PushFailed                // the server cannot be reached, or does not take what it is sent
+	FilesRemoved ProblemKind = iota // because of the limit on their number
+	DiskFull                        // lines cannot be written
+	PushFailed                      // the server cannot be reached, or does not take what it is sent
 )
 
 const defaultBuffer = 32 << 20
@@ -109,8 +109,8 @@ func New(o Options, list []Subscription) (*Hub, error) {
 	if o.Hostname == nil {
 		o.Hostname = func() string { return "" }
 	}
-	if o.Trouble == nil {
-		o.Trouble = func(Trouble) {}
+	if o.OnProblem == nil {
+		o.OnProblem = func(Problem) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -142,7 +142,7 @@ func (h *Hub) Write(e Entry) {
 
 // Document hands a document to every subscription of a type whose files are
 // documents. Each becomes a file of its own. It does not block.
-func (h *Hub) Document(t Type, body []byte) {
+func (h *Hub) WriteDocument(t Type, body []byte) {
 	now := h.o.Clock.Now().In(h.o.Zone())
 	for _, s := range h.routes.Load().byType[t] {
 		s.enqueue(job{what: document, text: body, at: now})
@@ -318,7 +318,7 @@ func (h *Hub) Flush(ctx context.Context, names ...string) error {
 // Rollover ends the current files of the named subscriptions, of all without names,
 // and begins new ones; it waits for that. A subscription that nothing was written to
 // has nothing to roll over, which is no error.
-func (h *Hub) Rollover(ctx context.Context, names ...string) error {
+func (h *Hub) RollOver(ctx context.Context, names ...string) error {
 	list, err := h.named(names)
 	if err != nil {
 		return err
@@ -365,7 +365,7 @@ func (h *Hub) headerAt(local time.Time) []string {
 
 // Lost is how many lines of a subscription were not written, since the hub was made,
 // because the disk was too slow or full.
-func (h *Hub) Lost(name string) int {
+func (h *Hub) LostLines(name string) int {
 	s := h.routes.Load().byName[name]
 	if s == nil {
 		return 0

@@ -25,24 +25,24 @@ const (
 )
 
 // A Kind is what is known of a type.
-type Kind struct {
+type TypeSpec struct {
 	Type     Type
 	Title    string // in lists
 	File     string // default of a subscription's file name
 	Facility string // default of a syslog push; "" where the type cannot be pushed
-	Form     Form
+	Format   Format
 	Since    product.Version
 	Bounces  bool // asks how much of a bounced message to record
 }
 
 // A Form is how the files of a type are made.
-type Form int
+type Format int
 
 // The forms of files.
 const (
-	Lines     Form = iota // of text, after three header lines
-	Documents             // each file is one document: a configuration
-	Binary                // records that no text tool reads
+	Lines     Format = iota // of text, after three header lines
+	Documents               // each file is one document: a configuration
+	Binary                  // records that no text tool reads
 )
 
 var (
@@ -55,10 +55,10 @@ var (
 
 // kinds is in the order of the vendor's guide (logs.md 1.4), which is also that of
 // logconfig's list.
-var kinds = []Kind{
+var kinds = []TypeSpec{
 	{Type: Mail, Title: "IronPort Text Mail Logs", File: "mail", Facility: "mail"},
 	{Type: "qmail", Title: "qmail Format Mail Logs", File: "qmail", Facility: "mail"},
-	{Type: "delivery", Title: "Delivery Logs", File: "delivery", Form: Binary},
+	{Type: "delivery", Title: "Delivery Logs", File: "delivery", Format: Binary},
 	{Type: "bounce", Title: "Bounce Logs", File: "bounces", Bounces: true},
 	{Type: Status, Title: "Status Logs", File: "status", Facility: "mail"},
 	{Type: "domain_debug", Title: "Domain Debug Logs", File: "domain_debug", Facility: "mail"},
@@ -70,9 +70,9 @@ var kinds = []Kind{
 	{Type: NTP, Title: "NTP Logs", File: "sntpd", Facility: "ntp"},
 	{Type: "ldap_debug", Title: "LDAP Debug Logs", File: "ldap_debug", Facility: "daemon"},
 	{Type: "antispam", Title: "Anti-Spam Logs", File: "antispam", Facility: "mail"},
-	{Type: "asarchive", Title: "Anti-Spam Archive", File: "asarchive", Form: Binary},
+	{Type: "asarchive", Title: "Anti-Spam Archive", File: "asarchive", Format: Binary},
 	{Type: "antivirus", Title: "Anti-Virus Logs", File: "antivirus", Facility: "mail"},
-	{Type: "avarchive", Title: "Anti-Virus Archive", File: "avarchive", Form: Binary},
+	{Type: "avarchive", Title: "Anti-Virus Archive", File: "avarchive", Format: Binary},
 	{Type: "scanning", Title: "Scanning Logs", File: "scanning", Facility: "mail"},
 	{Type: "euq", Title: "Spam Quarantine Logs", File: "euq", Facility: "mail"},
 	{Type: "euqgui", Title: "Spam Quarantine GUI Logs", File: "euqgui", Facility: "daemon"},
@@ -83,7 +83,7 @@ var kinds = []Kind{
 	{Type: "updater", Title: "Updater Logs", File: "updater", Facility: "daemon"},
 	{Type: "trackerd", Title: "Tracking Logs", File: "trackerd", Facility: "daemon"},
 	{Type: Authentication, Title: "Authentication Logs", File: "authentication"},
-	{Type: ConfigHistory, Title: "Configuration History Logs", File: "config_history", Form: Documents},
+	{Type: ConfigHistory, Title: "Configuration History Logs", File: "config_history", Format: Documents},
 	{Type: "encryption", Title: "Encryption Logs", File: "encryption", Facility: "mail"},
 	{Type: "amp", Title: "AMP Engine Logs", File: "amp", Facility: "mail", Since: product.Version{Major: 8, Minor: 5}},
 	{Type: "content_scanner", Title: "Content Scanner Logs", File: "content_scanner", Facility: "mail", Since: since11},
@@ -95,15 +95,15 @@ var kinds = []Kind{
 }
 
 // Kinds lists the types that a version of the product has.
-func Kinds(v product.Version) []Kind {
-	return slices.DeleteFunc(slices.Clone(kinds), func(k Kind) bool { return v.Before(k.Since) })
+func Types(v product.Version) []TypeSpec {
+	return slices.DeleteFunc(slices.Clone(kinds), func(k TypeSpec) bool { return v.Before(k.Since) })
 }
 
 // Kind is what is known of t. The Kind of a type that there is not has no title.
-func (t Type) Kind() Kind {
-	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Type == t })
+func (t Type) Spec() TypeSpec {
+	i := slices.IndexFunc(kinds, func(k TypeSpec) bool { return k.Type == t })
 	if i < 0 {
-		return Kind{}
+		return TypeSpec{}
 	}
 	return kinds[i]
 }

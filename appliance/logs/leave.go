@@ -19,7 +19,7 @@ func (l leave) Close(ctx context.Context) error {
 	stats := l.Stats()
 	lost := stats.Waiting
 	if l.kept {
-		lost = stats.Unkept // the disk had no room for it
+		lost = stats.MemoryOnly // the disk had no room for it
 	}
 	if lost > 0 {
 		what := "1 message that waited for the syslog server was discarded"

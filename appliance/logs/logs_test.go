@@ -41,7 +41,7 @@ type desk struct {
 
 	mu      sync.Mutex
 	zone    *time.Location
-	trouble []logs.Trouble
+	trouble []logs.Problem
 
 	onTrouble func() // on the drainer's goroutine; nil: nothing
 }
@@ -62,7 +62,7 @@ func newDesk(t *testing.T, quota int64, change func(*logs.Options), list ...logs
 			return d.zone
 		},
 		Hostname: func() string { return "mail.example.com" },
-		Trouble: func(tr logs.Trouble) {
+		OnProblem: func(tr logs.Problem) {
 			d.mu.Lock()
 			d.trouble = append(d.trouble, tr)
 			then := d.onTrouble
@@ -93,7 +93,7 @@ func (d *desk) open(list ...logs.Subscription) {
 	d.t.Cleanup(func() { hub.Close(context.Background()) })
 }
 
-func mailLogs() logs.Subscription { return logs.NewSubscription("mail_logs", logs.Mail.Kind()) }
+func mailLogs() logs.Subscription { return logs.NewSubscription("mail_logs", logs.Mail.Spec()) }
 
 func (d *desk) mail(l logs.Level, format string, a ...any) {
 	d.Write(logs.Entry{Type: logs.Mail, Level: l, Text: fmt.Sprintf(format, a...)})
@@ -150,7 +150,7 @@ func TestAFileBeginsWithTheSeedsHeader(t *testing.T) {
 }
 
 func TestWhatIsSilentHasNoFile(t *testing.T) {
-	d := newDesk(t, 0, nil, logs.Defaults(seed.Version)...)
+	d := newDesk(t, 0, nil, logs.DefaultSubscriptions(seed.Version)...)
 	d.mail(logs.Information, "one line")
 	d.flush()
 	var found []string
@@ -172,7 +172,7 @@ func TestWhatIsSilentHasNoFile(t *testing.T) {
 func TestLevelsAndTheirWords(t *testing.T) {
 	all := mailLogs()
 	all.Level = logs.Trace
-	errorsOnly := logs.NewSubscription("error_logs", logs.Mail.Kind())
+	errorsOnly := logs.NewSubscription("error_logs", logs.Mail.Spec())
 	errorsOnly.Level = logs.Critical
 	d := newDesk(t, 0, nil, all, errorsOnly)
 	for _, l := range logs.Levels() {
@@ -270,9 +270,9 @@ func TestAFullDiskCostsNewLinesAndSaysSo(t *testing.T) {
 	if kept == 20 || kept == 0 {
 		t.Fatalf("%d lines fit", kept)
 	}
-	d.want(d.Lost("mail_logs"), 20-kept)
+	d.want(d.LostLines("mail_logs"), 20-kept)
 	d.mu.Lock()
-	d.want(d.trouble, []logs.Trouble{{Subscription: "mail_logs", Cause: logs.DiskFull,
+	d.want(d.trouble, []logs.Problem{{Subscription: "mail_logs", Kind: logs.DiskFull,
 		Text: "Log Error: Subscription mail_logs: The log files cannot be written: the disk is full"}})
 	d.mu.Unlock()
 	if err := d.files.Remove("data/pub/configuration/big"); err != nil {
@@ -318,11 +318,11 @@ func TestUsersSeeTheCurrentFileUnderBothNames(t *testing.T) {
 }
 
 func TestDocumentsAreFilesOfTheirOwn(t *testing.T) {
-	conf := logs.NewSubscription("config_history", logs.ConfigHistory.Kind())
+	conf := logs.NewSubscription("config_history", logs.ConfigHistory.Spec())
 	d := newDesk(t, 0, nil, conf)
-	d.Document(logs.ConfigHistory, []byte("<one/>\n"))
+	d.WriteDocument(logs.ConfigHistory, []byte("<one/>\n"))
 	d.clock.Advance(time.Minute)
-	d.Document(logs.ConfigHistory, []byte("<two/>\n"))
+	d.WriteDocument(logs.ConfigHistory, []byte("<two/>\n"))
 	d.want(d.names("config_history"), []string{"config_history.@20150625T085003.s", "config_history.@20150625T085103.c"})
 	d.want(d.read("config_history/config_history.@20150625T085003.s"), "<one/>\n")
 	d.want(d.read("config_history/config_history.current"), "<two/>\n")
@@ -333,7 +333,7 @@ func TestReconfiguring(t *testing.T) {
 	d.mail(logs.Information, "one")
 	renamed := mailLogs()
 	renamed.File = "post"
-	system := logs.NewSubscription("system_logs", logs.System.Kind())
+	system := logs.NewSubscription("system_logs", logs.System.Spec())
 	if err := d.Configure([]logs.Subscription{renamed, system}); err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +381,7 @@ func TestALogThatComesBackUnderAnotherFileName(t *testing.T) {
 // end as here: each file that is removed is worth two lines that fill another.
 func TestFlushEndsWhileALogIsWritten(t *testing.T) {
 	conf := mailLogs()
-	conf.MaxSize, conf.MaxFiles, conf.Alert = logs.LeastSize, 1, true
+	conf.MaxSize, conf.MaxFiles, conf.Alert = logs.MinSize, 1, true
 	var d *desk
 	var busy atomic.Bool
 	fill := func() {
@@ -389,7 +389,7 @@ func TestFlushEndsWhileALogIsWritten(t *testing.T) {
 		d.mail(logs.Information, "%060000d", 0)
 	}
 	d = newDesk(t, 0, func(o *logs.Options) {
-		o.Trouble = func(logs.Trouble) {
+		o.OnProblem = func(logs.Problem) {
 			if busy.Load() {
 				fill()
 			}
@@ -419,7 +419,7 @@ func (d *desk) stick() (free func()) {
 	d.mail(logs.Information, "before")
 	d.flush()
 	rolled := make(chan error, 1)
-	go func() { rolled <- d.Rollover(d.t.Context(), "mail_logs") }()
+	go func() { rolled <- d.RollOver(d.t.Context(), "mail_logs") }()
 	<-stuck
 	return func() {
 		close(goOn)
@@ -443,7 +443,7 @@ func TestWhatTheBufferCannotTakeIsCounted(t *testing.T) {
 	for i := range n {
 		d.mail(logs.Information, "%d", i)
 	}
-	lost := d.Lost("mail_logs")
+	lost := d.LostLines("mail_logs")
 	free()
 	if lost == 0 {
 		t.Fatal("all lines found room: nothing is tested")
@@ -494,7 +494,7 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	conf := mailLogs()
-	conf.MaxSize = logs.MostSize
+	conf.MaxSize = logs.MaxSize
 	hub, err := logs.New(logs.Options{Files: store, Clock: c, Product: seed, Buffer: 1 << 30}, []logs.Subscription{conf})
 	if err != nil {
 		b.Fatal(err)
@@ -510,7 +510,7 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
-	if n := hub.Lost("mail_logs"); n > 0 {
+	if n := hub.LostLines("mail_logs"); n > 0 {
 		b.Errorf("%d lines lost", n)
 	}
 }

@@ -28,9 +28,9 @@ type KnownHost struct {
 
 // DefaultWait is how long files wait for being sent, in seconds, unless they are full
 // before; logconfig begins with it.
-const DefaultWait = 3600
+const DefaultUploadInterval = 3600
 
-const mostHostKeys = 1000
+const maxHostKeys = 1000
 
 // Add adds k unless it is there already.
 func (v *KnownHosts) Add(k KnownHost) {
@@ -44,8 +44,8 @@ func (v *KnownHosts) Add(k KnownHost) {
 
 // Check says what is wrong with the keys, in a sentence for the administrator.
 func (v KnownHosts) Check() error {
-	if len(v.List) > mostHostKeys {
-		return fmt.Errorf("There are more than %d host keys.", mostHostKeys)
+	if len(v.List) > maxHostKeys {
+		return fmt.Errorf("There are more than %d host keys.", maxHostKeys)
 	}
 	for _, k := range v.List {
 		if err := CheckHost(k.Host); err != nil {
@@ -61,7 +61,7 @@ func (v KnownHosts) Check() error {
 	return nil
 }
 
-func (r Remote) check() error {
+func (r UploadTarget) check() error {
 	if err := CheckHost(r.Host); err != nil {
 		return err
 	}

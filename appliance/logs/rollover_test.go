@@ -17,7 +17,7 @@ import (
 
 func TestRollOverBySize(t *testing.T) {
 	conf := mailLogs()
-	conf.MaxSize = logs.LeastSize
+	conf.MaxSize = logs.MinSize
 	conf.MaxFiles = 3
 	conf.Alert = true
 	d := newDesk(t, 0, nil, conf)
@@ -35,7 +35,7 @@ func TestRollOverBySize(t *testing.T) {
 	last := -1
 	for i, n := range names {
 		text := d.read("mail_logs/" + n)
-		if len(text) > logs.LeastSize+100 {
+		if len(text) > logs.MinSize+100 {
 			t.Errorf("%s has %d bytes", n, len(text))
 		}
 		rows := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
@@ -61,7 +61,7 @@ func TestRollOverBySize(t *testing.T) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.trouble) == 0 || d.trouble[0].Cause != logs.FilesRemoved || d.trouble[0].Subscription != "mail_logs" {
+	if len(d.trouble) == 0 || d.trouble[0].Kind != logs.FilesRemoved || d.trouble[0].Subscription != "mail_logs" {
 		t.Errorf("nobody was told of the files removed: %v", d.trouble)
 	}
 }
@@ -71,10 +71,10 @@ func TestRollOverByTime(t *testing.T) {
 		change func(*logs.Subscription)
 		after  time.Duration // from Thursday 08:50:03
 	}{
-		"interval":       {func(s *logs.Subscription) { s.Schedule, s.Seconds = logs.Interval, 3600 }, time.Hour},
-		"daily, today":   {func(s *logs.Subscription) { s.Schedule, s.Clock = logs.Daily, "09:00" }, 9*time.Minute + 57*time.Second},
-		"daily, morning": {func(s *logs.Subscription) { s.Schedule, s.Clock = logs.Daily, "00:00" }, 15*time.Hour + 9*time.Minute + 57*time.Second},
-		"weekly": {func(s *logs.Subscription) { s.Schedule, s.Day, s.Clock = logs.Weekly, "Sunday", "00:00" },
+		"interval":       {func(s *logs.Subscription) { s.Schedule, s.IntervalSeconds = logs.Interval, 3600 }, time.Hour},
+		"daily, today":   {func(s *logs.Subscription) { s.Schedule, s.TimeOfDay = logs.Daily, "09:00" }, 9*time.Minute + 57*time.Second},
+		"daily, morning": {func(s *logs.Subscription) { s.Schedule, s.TimeOfDay = logs.Daily, "00:00" }, 15*time.Hour + 9*time.Minute + 57*time.Second},
+		"weekly": {func(s *logs.Subscription) { s.Schedule, s.Day, s.TimeOfDay = logs.Weekly, "Sunday", "00:00" },
 			2*24*time.Hour + 15*time.Hour + 9*time.Minute + 57*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestRollOverByTime(t *testing.T) {
 // 08:50:03.
 func rollsAtNoon(t *testing.T, conf logs.Subscription) (d *desk, offset *clock.Offset) {
 	t.Helper()
-	conf.Schedule, conf.Clock = logs.Daily, "12:00"
+	conf.Schedule, conf.TimeOfDay = logs.Daily, "12:00"
 	d = newDesk(t, 0, func(o *logs.Options) {
 		offset = clock.NewOffset(o.Clock)
 		o.Clock = offset
@@ -187,11 +187,11 @@ func TestRollOverWhenTheClockIsSet(t *testing.T) {
 
 func TestRollOverByHand(t *testing.T) {
 	d := newDesk(t, 0, nil)
-	if err := d.Rollover(t.Context(), "mail_logs"); err != nil || len(d.names("mail_logs")) != 0 {
+	if err := d.RollOver(t.Context(), "mail_logs"); err != nil || len(d.names("mail_logs")) != 0 {
 		t.Errorf("nothing to roll over: %v, %q", err, d.names("mail_logs"))
 	}
 	d.mail(logs.Information, "before")
-	if err := d.Rollover(t.Context()); err != nil {
+	if err := d.RollOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d.mail(logs.Information, "after")
@@ -199,7 +199,7 @@ func TestRollOverByHand(t *testing.T) {
 	d.want(d.read("mail_logs/mail.@20150625T085003.s"), header+
 		"Thu Jun 25 08:50:03 2015 Info: before\nThu Jun 25 08:50:03 2015 Info: End Logfile\n")
 	d.want(d.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: after\n")
-	if err := d.Rollover(t.Context(), "nothing"); !errors.Is(err, logs.ErrNoSubscription) {
+	if err := d.RollOver(t.Context(), "nothing"); !errors.Is(err, logs.ErrNoSubscription) {
 		t.Errorf("an unknown log: %v", err)
 	}
 }
@@ -225,7 +225,7 @@ func TestAFileWithoutRoomForItsLastLineEndsInAWholeOne(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Rollover(t.Context()); err != nil {
+	if err := d.RollOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d.want(d.read("mail_logs/mail.@20150625T085003.s"), whole)

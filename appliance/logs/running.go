@@ -256,19 +256,19 @@ func (s *subscription) configure(conf Subscription, pushing bool) (ending []clos
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.conf
-	s.conf, s.textual = conf, conf.Type.Kind().Form == Lines
+	s.conf, s.textual = conf, conf.Type.Spec().Format == Lines
 	if old.Name != "" && old != conf {
 		s.jobs = append(s.jobs, job{what: reconfigure, conf: conf})
 		s.wake()
 	}
-	if old.Schedule != conf.Schedule || old.Seconds != conf.Seconds || old.Clock != conf.Clock || old.Day != conf.Day {
+	if old.Schedule != conf.Schedule || old.IntervalSeconds != conf.IntervalSeconds || old.TimeOfDay != conf.TimeOfDay || old.Day != conf.Day {
 		s.setTimer()
 	}
 	if old.Push != conf.Push || old.Remote != conf.Remote || old.Method != conf.Method {
 		kept := old.Push.Buffer > 0 && conf.Method == Syslog && conf.Push.Buffer > 0
 		ending = s.releaseLocked(kept)
 	}
-	if pushing && conf.Method == Syslog && s.hub.o.Push != nil && s.push == nil {
+	if pushing && conf.Method == Syslog && s.hub.o.NewPusher != nil && s.push == nil {
 		s.relay = &relay{limit: s.hub.o.Buffer}
 	}
 	return ending
@@ -283,8 +283,8 @@ func (s *subscription) startPush() {
 	case open:
 	case conf.Method.Uploads() && s.hub.o.NewUploader != nil:
 		s.carry(s.hub.o.NewUploader(conf, s.file.dir, s.finished, s.carryTrouble))
-	case conf.Method == Syslog && s.hub.o.Push != nil:
-		p, err := s.hub.o.Push(conf, s.pushTrouble)
+	case conf.Method == Syslog && s.hub.o.NewPusher != nil:
+		p, err := s.hub.o.NewPusher(conf, s.pushTrouble)
 		s.pushBy(p, err)
 	}
 }
@@ -314,17 +314,17 @@ const muteTime = time.Minute
 // (A2, A35), and tells whom it concerns. This subscription does not push that line.
 func (s *subscription) pushTrouble(e syslog.Event) {
 	level := Critical
-	if !e.Kind.Grave() {
+	if !e.Kind.Critical() {
 		level = Warning
 	}
-	if e.Kind.Grave() {
+	if e.Kind.Critical() {
 		s.mu.Lock()
 		s.muted, s.failed = true, s.hub.o.Clock.Mark()
 		s.mu.Unlock()
 	}
 	s.hub.Write(Entry{Type: Mail, Level: level, Text: e.Text, origin: s.name})
-	if e.Kind.Grave() {
-		s.hub.o.Trouble(Trouble{s.name, PushFailed, e.Text})
+	if e.Kind.Critical() {
+		s.hub.o.OnProblem(Problem{s.name, PushFailed, e.Text})
 	}
 }
 
@@ -349,7 +349,7 @@ func (s *subscription) wakeCarrier() {
 // carryTrouble logs that files cannot be sent, and tells whom it concerns.
 func (s *subscription) carryTrouble(text string) {
 	s.hub.Write(Entry{Type: Mail, Level: Critical, Text: text})
-	s.hub.o.Trouble(Trouble{s.name, PushFailed, text})
+	s.hub.o.OnProblem(Problem{s.name, PushFailed, text})
 }
 
 // release takes the ways to the servers away; the caller closes them. kept says that
@@ -488,9 +488,9 @@ func (s *subscription) now() time.Time { return s.hub.o.Clock.Now().In(s.hub.o.Z
 // next is when a file is rolled over by time, after now.
 func (s Subscription) next(now time.Time) time.Time {
 	if s.Schedule == Interval {
-		return now.Add(time.Duration(s.Seconds) * time.Second)
+		return now.Add(time.Duration(s.IntervalSeconds) * time.Second)
 	}
-	at, _ := time.Parse("15:04", s.Clock) // was checked
+	at, _ := time.Parse("15:04", s.TimeOfDay) // was checked
 	day := now.Day()
 	for {
 		t := time.Date(now.Year(), now.Month(), day, at.Hour(), at.Minute(), 0, 0, now.Location())

@@ -41,7 +41,7 @@ func StatusLine(v product.Version, figures map[string]string) string {
 
 // Gigabytes is an amount of disk space as a status line has it: "148G", and of less
 // than one "512M" or "3K".
-func Gigabytes(bytes int64) string {
+func FormatDiskSpace(bytes int64) string {
 	bytes = max(bytes, 0)
 	switch {
 	case bytes >= 1<<30 || bytes == 0:

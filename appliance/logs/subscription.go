@@ -16,7 +16,7 @@ import (
 
 // Section is the log subscriptions, sorted by name. Its default is that of the newest
 // versions.
-var Section = config.Define("log_subscriptions", Subscriptions{List: Defaults(newest)},
+var Section = config.Define("log_subscriptions", Subscriptions{List: DefaultSubscriptions(newest)},
 	func(v Subscriptions, _ *config.Config) error { return v.Check() }, config.In(config.Logs, 10))
 
 // General is what all subscriptions have in common.
@@ -73,25 +73,25 @@ type Subscription struct {
 	HostSuffix   bool `xml:"hostname_suffix,omitempty"`
 	SerialSuffix bool `xml:"serial_suffix,omitempty"`
 
-	MaxSize  int64    `xml:"rollover_size"` // bytes
-	Schedule Schedule `xml:"rollover_time"`
-	Seconds  int      `xml:"rollover_interval,omitempty"` // of Interval
-	Day      Weekday  `xml:"rollover_day,omitempty"`      // of Weekly
-	Clock    string   `xml:"rollover_clock,omitempty"`    // of Daily and Weekly: "15:04"
+	MaxSize         int64    `xml:"rollover_size"` // bytes
+	Schedule        Schedule `xml:"rollover_time"`
+	IntervalSeconds int      `xml:"rollover_interval,omitempty"` // of Interval
+	Day             Weekday  `xml:"rollover_day,omitempty"`      // of Weekly
+	TimeOfDay       string   `xml:"rollover_clock,omitempty"`    // of Daily and Weekly: "15:04"
 
 	MaxFiles int  `xml:"max_files"`
 	Alert    bool `xml:"alert_on_removal,omitempty"`
 
 	BounceBytes int `xml:"bounce_bytes,omitempty"`
 
-	Method Method `xml:"retrieval"`
-	Push   Push   `xml:"syslog_push"`
-	Remote Remote `xml:"file_push"`
+	Method Method       `xml:"retrieval"`
+	Push   SyslogPush   `xml:"syslog_push"`
+	Remote UploadTarget `xml:"file_push"`
 }
 
 // A Remote is where finished files are sent. Of a subscription whose files stay it is
 // the zero value.
-type Remote struct {
+type UploadTarget struct {
 	Host     string `xml:"hostname,omitempty"`
 	Port     uint16 `xml:"port,omitempty"` // of SCP; 0: the usual one
 	User     string `xml:"username,omitempty"`
@@ -102,11 +102,11 @@ type Remote struct {
 
 // SameLogin reports whether r's passphrase may be sent to o: nobody can have one that he
 // does not know sent to a server of his own.
-func (r Remote) SameLogin(o Remote) bool { return r.Host == o.Host && r.User == o.User }
+func (r UploadTarget) SameLogin(o UploadTarget) bool { return r.Host == o.Host && r.User == o.User }
 
 // A Push is where and how a subscription's lines are sent to a syslog server. Of a
 // subscription that is not pushed it is the zero value.
-type Push struct {
+type SyslogPush struct {
 	Host       string `xml:"hostname,omitempty"`
 	Port       uint16 `xml:"port,omitempty"`
 	Protocol   string `xml:"protocol,omitempty"` // "udp" or "tcp"
@@ -123,23 +123,23 @@ type Weekday string
 
 // Bounds and defaults of settings (logs.md 1.3 and 2.1).
 const (
-	DefaultSize    = 10 << 20
-	LeastSize      = 100 << 10
-	MostSize       = 1 << 30
-	DefaultFiles   = 10
-	MostFiles      = 1000
-	LeastInterval  = 60
-	MostInterval   = 365 * 86400
-	DefaultSeconds = 3600
-	DefaultBuffer  = 100 << 20
-	LeastBuffer    = 64 << 10
-	MostBuffer     = 1 << 30
-	MostMetrics    = 86400
-	mostSubscript  = 200
+	DefaultSize        = 10 << 20
+	MinSize            = 100 << 10
+	MaxSize            = 1 << 30
+	DefaultFiles       = 10
+	MaxFiles           = 1000
+	MinInterval        = 60
+	MaxInterval        = 365 * 86400
+	DefaultInterval    = 3600
+	DefaultBuffer      = 100 << 20
+	MinBuffer          = 64 << 10
+	MaxBuffer          = 1 << 30
+	MaxMetricsInterval = 86400
+	maxSubscriptions   = 200
 )
 
 // NewSubscription is a subscription of a type as logconfig begins it.
-func NewSubscription(name string, k Kind) Subscription {
+func NewSubscription(name string, k TypeSpec) Subscription {
 	return Subscription{
 		Name: name, Type: k.Type, Level: Information, File: k.File,
 		MaxSize: DefaultSize, Schedule: NoSchedule, MaxFiles: DefaultFiles, Method: Manual,
@@ -162,10 +162,10 @@ var later = [][2]string{{"audit_logs", "audit"}}
 
 // Defaults are the subscriptions of an appliance of version v as it leaves the factory
 // (logs.md 1.4), sorted by name.
-func Defaults(v product.Version) []Subscription {
+func DefaultSubscriptions(v product.Version) []Subscription {
 	var list []Subscription
 	for _, d := range slices.Concat(defaults, later) {
-		k := Type(d[1]).Kind()
+		k := Type(d[1]).Spec()
 		if v.Before(k.Since) {
 			continue
 		}
@@ -189,7 +189,7 @@ var newest = product.Version{Major: 1 << 20}
 
 // SetFactory gives f the subscriptions of version v.
 func SetFactory(f *config.Factory, v product.Version) {
-	if list := Defaults(v); !slices.Equal(list, Defaults(newest)) {
+	if list := DefaultSubscriptions(v); !slices.Equal(list, DefaultSubscriptions(newest)) {
 		Section.SetFactory(f, Subscriptions{List: list})
 	}
 }
@@ -217,8 +217,8 @@ func (v *Subscriptions) Put(s Subscription) {
 // Check says what is wrong with the subscriptions, in a sentence for the
 // administrator.
 func (v Subscriptions) Check() error {
-	if len(v.List) > mostSubscript {
-		return fmt.Errorf("There are more than %d log subscriptions.", mostSubscript)
+	if len(v.List) > maxSubscriptions {
+		return fmt.Errorf("There are more than %d log subscriptions.", maxSubscriptions)
 	}
 	seen := map[string]bool{}
 	for _, s := range v.List {
@@ -274,7 +274,7 @@ func isName(s string) bool {
 
 // Check says what is wrong with s, in a sentence.
 func (s Subscription) Check() error {
-	k := s.Type.Kind()
+	k := s.Type.Spec()
 	if k.Title == "" {
 		return fmt.Errorf("There is no log type %q.", s.Type)
 	}
@@ -286,10 +286,10 @@ func (s Subscription) Check() error {
 	switch {
 	case s.Level < Critical || s.Level > Trace:
 		return fmt.Errorf("The level must be from %d to %d.", Critical, Trace)
-	case s.MaxSize < LeastSize || s.MaxSize > MostSize:
-		return fmt.Errorf("The maximum file size must be from %d to %d bytes.", int64(LeastSize), int64(MostSize))
-	case s.MaxFiles < 1 || s.MaxFiles > MostFiles:
-		return fmt.Errorf("The number of files must be from 1 to %d.", MostFiles)
+	case s.MaxSize < MinSize || s.MaxSize > MaxSize:
+		return fmt.Errorf("The maximum file size must be from %d to %d bytes.", int64(MinSize), int64(MaxSize))
+	case s.MaxFiles < 1 || s.MaxFiles > MaxFiles:
+		return fmt.Errorf("The number of files must be from 1 to %d.", MaxFiles)
 	case s.BounceBytes < 0:
 		return errors.New("The number of bytes of a bounced message cannot be negative.")
 	case s.Method != Manual && s.Method != Syslog && !s.Method.Uploads():
@@ -312,23 +312,23 @@ func (s Subscription) checkSchedule() error {
 	case NoSchedule:
 		return nil
 	case Interval:
-		if s.Seconds < LeastInterval || s.Seconds > MostInterval {
-			return fmt.Errorf("The time between roll-overs must be from %d to %d seconds.", LeastInterval, MostInterval)
+		if s.IntervalSeconds < MinInterval || s.IntervalSeconds > MaxInterval {
+			return fmt.Errorf("The time between roll-overs must be from %d to %d seconds.", MinInterval, MaxInterval)
 		}
 		return nil
 	case Weekly:
 		if _, ok := s.Day.day(); !ok {
 			return fmt.Errorf("There is no day of the week called %q.", string(s.Day))
 		}
-		return CheckClock(s.Clock)
+		return CheckTimeOfDay(s.TimeOfDay)
 	case Daily:
-		return CheckClock(s.Clock)
+		return CheckTimeOfDay(s.TimeOfDay)
 	}
 	return fmt.Errorf("There is no roll-over %q.", string(s.Schedule))
 }
 
 // CheckClock says what is wrong with a time of the day.
-func CheckClock(s string) error {
+func CheckTimeOfDay(s string) error {
 	if _, err := time.Parse("15:04", s); err != nil {
 		return errors.New("The time must be given as HH:MM, from 00:00 to 23:59.")
 	}
@@ -345,7 +345,7 @@ func (d Weekday) day() (time.Weekday, bool) {
 	return time.Weekday((i + 1) % 7), i >= 0
 }
 
-func (p Push) check(k Kind) error {
+func (p SyslogPush) check(k TypeSpec) error {
 	switch {
 	case k.Facility == "":
 		return fmt.Errorf("%s cannot be pushed to a syslog server.", k.Title)
@@ -361,10 +361,10 @@ func (p Push) check(k Kind) error {
 		return CheckTag(p.Tag)
 	case p.TLS && p.Protocol != "tcp":
 		return errors.New("TLS requires TCP.")
-	case p.Buffer != 0 && (p.Buffer < LeastBuffer || p.Buffer > MostBuffer):
-		return fmt.Errorf("The disk buffer must be from %d to %d bytes, or 0 for none.", int64(LeastBuffer), int64(MostBuffer))
+	case p.Buffer != 0 && (p.Buffer < MinBuffer || p.Buffer > MaxBuffer):
+		return fmt.Errorf("The disk buffer must be from %d to %d bytes, or 0 for none.", int64(MinBuffer), int64(MaxBuffer))
 	}
-	least, most := p.MessageSizes()
+	least, most := p.MessageSizeLimits()
 	if p.MaxMessage != 0 && (p.MaxMessage < least || p.MaxMessage > most) {
 		return fmt.Errorf("The maximum message size must be from %d to %d bytes.", least, most)
 	}
@@ -380,7 +380,7 @@ func CheckTag(tag string) error {
 }
 
 // MessageSizes are the bounds of a message over p's protocol.
-func (p Push) MessageSizes() (least, most int) {
+func (p SyslogPush) MessageSizeLimits() (least, most int) {
 	if p.Protocol == "udp" {
 		return 1024, 9216
 	}
@@ -415,8 +415,8 @@ func digits(s string) bool {
 
 // Check says what is wrong with s, in a sentence.
 func (s Settings) Check() error {
-	if s.MetricsInterval < 1 || s.MetricsInterval > MostMetrics {
-		return fmt.Errorf("The system metrics frequency must be from 1 to %d seconds.", MostMetrics)
+	if s.MetricsInterval < 1 || s.MetricsInterval > MaxMetricsInterval {
+		return fmt.Errorf("The system metrics frequency must be from 1 to %d seconds.", MaxMetricsInterval)
 	}
 	for _, h := range s.Headers {
 		if err := CheckHeader(h); err != nil {

@@ -38,7 +38,7 @@ func (s *server) Push(at time.Time, level, text string) {
 }
 
 func (s *server) Stats() syslog.Stats {
-	return syslog.Stats{Sent: len(s.got), Waiting: s.waiting, Unkept: s.unkept}
+	return syslog.Stats{Sent: len(s.got), Waiting: s.waiting, MemoryOnly: s.unkept}
 }
 
 func (s *server) Close(context.Context) error {
@@ -54,11 +54,11 @@ func (s *server) Close(context.Context) error {
 func TestLinesArePushed(t *testing.T) {
 	pushed := mailLogs()
 	pushed.Method = logs.Syslog
-	pushed.Push = logs.Push{Host: "10.44.167.30", Port: 514, Protocol: "tcp", Facility: "mail"}
-	system := logs.NewSubscription("system_logs", logs.System.Kind())
+	pushed.Push = logs.SyslogPush{Host: "10.44.167.30", Port: 514, Protocol: "tcp", Facility: "mail"}
+	system := logs.NewSubscription("system_logs", logs.System.Spec())
 	var servers []*server
 	d := newDesk(t, 0, func(o *logs.Options) {
-		o.Push = func(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
+		o.NewPusher = func(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
 			if s.Name != "mail_logs" || s.Push.Host != "10.44.167.30" {
 				t.Errorf("a push of %+v", s)
 			}
@@ -75,12 +75,12 @@ func TestLinesArePushed(t *testing.T) {
 
 	// Its own trouble goes to its file, to other mail logs, and to whom it concerns.
 	const text = "Log Error: Subscription mail_logs: Network error while sending log data to syslog server"
-	servers[0].trouble(syslog.Event{Kind: syslog.Broken, Text: text})
+	servers[0].trouble(syslog.Event{Kind: syslog.ConnectionBroken, Text: text})
 	d.want(len(servers[0].got), 1)
 	if got := d.read("mail_logs/mail.current"); !strings.HasSuffix(got, "Thu Jun 25 08:50:03 2015 Critical: "+text+"\n") {
 		t.Errorf("the log:\n%s", got)
 	}
-	d.want(d.trouble, []logs.Trouble{{Subscription: "mail_logs", Cause: logs.PushFailed, Text: text}})
+	d.want(d.trouble, []logs.Problem{{Subscription: "mail_logs", Kind: logs.PushFailed, Text: text}})
 	if stats, ok := d.PushStats("mail_logs"); !ok || stats.Sent != 1 {
 		t.Errorf("figures: %+v, %v", stats, ok)
 	}
@@ -104,8 +104,8 @@ func TestLinesArePushed(t *testing.T) {
 
 // pushedTo is a mail log that is pushed to a server.
 func pushedTo(host, name string) logs.Subscription {
-	s := logs.NewSubscription(name, logs.Mail.Kind())
-	s.Method, s.Push = logs.Syslog, logs.Push{Host: host, Port: 514, Protocol: "tcp", Facility: "mail"}
+	s := logs.NewSubscription(name, logs.Mail.Spec())
+	s.Method, s.Push = logs.Syslog, logs.SyslogPush{Host: host, Port: 514, Protocol: "tcp", Facility: "mail"}
 	return s
 }
 
@@ -113,7 +113,7 @@ func pushedTo(host, name string) logs.Subscription {
 // another push finds on disk is not lost.
 func TestADiscardedQueueIsTold(t *testing.T) {
 	buffered := pushedTo("10.44.167.30", "pushed")
-	buffered.Push.Buffer = logs.LeastBuffer
+	buffered.Push.Buffer = logs.MinBuffer
 	elsewhere, unbuffered := buffered, buffered
 	elsewhere.Push.Host, unbuffered.Push.Buffer = "10.44.167.31", 0
 	for name, c := range map[string]struct {
@@ -128,7 +128,7 @@ func TestADiscardedQueueIsTold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, 0, func(o *logs.Options) {
-				o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
+				o.NewPusher = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
 					return &server{waiting: 437, unkept: c.unkept}, nil
 				}
 			}, mailLogs(), buffered)
@@ -151,7 +151,7 @@ func TestLinesOfAChangeArePushed(t *testing.T) {
 	var servers []*server
 	var d *desk
 	d = newDesk(t, 0, func(o *logs.Options) {
-		o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
+		o.NewPusher = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
 			servers = append(servers, &server{ends: func() error {
 				d.mail(logs.Information, "meanwhile")
 				return nil
@@ -175,7 +175,7 @@ func TestTooManyLinesOfAChange(t *testing.T) {
 	var d *desk
 	d = newDesk(t, 0, func(o *logs.Options) {
 		o.Buffer = 1000
-		o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
+		o.NewPusher = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
 			servers = append(servers, &server{ends: func() error {
 				for range 3 {
 					d.mail(logs.Information, "%0400d", 0)
@@ -200,7 +200,7 @@ func TestPushesEndTogether(t *testing.T) {
 	together := make(chan struct{})
 	first := true
 	d := newDesk(t, 0, func(o *logs.Options) {
-		o.Push = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
+		o.NewPusher = func(logs.Subscription, func(syslog.Event)) (logs.Pusher, error) {
 			if !first {
 				return &server{}, nil
 			}
@@ -236,14 +236,14 @@ func TestPushErrorsOfTwoLogs(t *testing.T) {
 	d := newDesk(t, 0, func(o *logs.Options) {
 		shown = clock.NewOffset(o.Clock)
 		o.Clock = shown
-		o.Push = func(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
+		o.NewPusher = func(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
 			servers[s.Name] = &server{trouble: trouble}
 			return servers[s.Name], nil
 		}
 	}, list...)
 	d.StartPushing()
 	fails := func(name string) {
-		servers[name].trouble(syslog.Event{Kind: syslog.Broken, Text: "Log Error: Subscription " + name + ": Network error"})
+		servers[name].trouble(syslog.Event{Kind: syslog.ConnectionBroken, Text: "Log Error: Subscription " + name + ": Network error"})
 	}
 	got := func(name string) (texts []string) {
 		for _, line := range servers[name].got {
@@ -283,7 +283,7 @@ func TestAListThatWasAskedForIsTheCallersOwn(t *testing.T) {
 
 func TestDefaultSubscriptions(t *testing.T) {
 	names := func(v product.Version) (out []string) {
-		for _, s := range logs.Defaults(v) {
+		for _, s := range logs.DefaultSubscriptions(v) {
 			out = append(out, s.Name)
 		}
 		return out
@@ -297,7 +297,7 @@ func TestDefaultSubscriptions(t *testing.T) {
 	if !slices.Contains(later, "amp") || !slices.Contains(later, "audit_logs") {
 		t.Errorf("14.0: %q", later)
 	}
-	for _, s := range logs.Defaults(product.Version{Major: 14}) {
+	for _, s := range logs.DefaultSubscriptions(product.Version{Major: 14}) {
 		want := logs.Information
 		if s.Name == "error_logs" {
 			want = logs.Critical
@@ -317,7 +317,7 @@ func TestStatusLine(t *testing.T) {
 		"SwPgOut 7156 SwapUsage 0% RptLd 0 QtnLd 0 EncrQ 0 InjBytes 0"
 	figures := map[string]string{
 		"RAMUtil": "1", "QKFre": "8388608", "CrtDCID": "1", "CPUTTm": "91", "CPUETm": "32182", "MaxIO": "487", "RAMUsd": "125195690",
-		"DstInMem": "3", "LogUsd": "5", "SophLd": "99", "TotalLd": "47", "LogAvail": logs.Gigabytes(148 << 30), "SwIn": "338",
+		"DstInMem": "3", "LogUsd": "5", "SophLd": "99", "TotalLd": "47", "LogAvail": logs.FormatDiskSpace(148 << 30), "SwIn": "338",
 		"SwOut": "681", "SwPgIn": "2123", "SwPgOut": "7156",
 	}
 	if got := logs.StatusLine(product.Version{Major: 14}, figures); got != guide {

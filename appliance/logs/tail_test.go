@@ -32,7 +32,7 @@ func TestFollowingOverARollOver(t *testing.T) {
 	const at = "Thu Jun 25 08:50:03 2015 "
 	d.want(got.String(), at+"Info: 18\n"+at+"Info: 19\n")
 	d.mail(logs.Information, "20")
-	if err := d.Rollover(t.Context(), "mail_logs"); err != nil {
+	if err := d.RollOver(t.Context(), "mail_logs"); err != nil {
 		t.Fatal(err)
 	}
 	d.mail(logs.Information, "21")

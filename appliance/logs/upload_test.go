@@ -68,8 +68,8 @@ func (c *carts) options(o *logs.Options) {
 
 func carriedLogs() logs.Subscription {
 	s := mailLogs()
-	s.Method, s.Schedule, s.Seconds = logs.FTPPush, logs.Interval, 3600
-	s.Remote = logs.Remote{Host: "10.44.167.40", User: "esa", Dir: "/logs"}
+	s.Method, s.Schedule, s.IntervalSeconds = logs.FTPPush, logs.Interval, 3600
+	s.Remote = logs.UploadTarget{Host: "10.44.167.40", User: "esa", Dir: "/logs"}
 	return s
 }
 
@@ -77,7 +77,7 @@ func TestFinishedFilesAreCarriedAway(t *testing.T) {
 	var c carts
 	d := newDesk(t, 0, c.options, carriedLogs())
 	d.mail(logs.Information, "before the network is there")
-	if err := d.Rollover(t.Context()); err != nil {
+	if err := d.RollOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	d.StartPushing()
@@ -86,7 +86,7 @@ func TestFinishedFilesAreCarriedAway(t *testing.T) {
 	k.sees(d, 0, "mail.@20150625T085003.s")
 
 	d.mail(logs.Information, "by hand")
-	if err := d.Rollover(t.Context()); err != nil {
+	if err := d.RollOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	k.sees(d, 1, "mail.@20150625T085003.s", "mail.@20150625T085004.s")
@@ -105,7 +105,7 @@ func TestFinishedFilesAreCarriedAway(t *testing.T) {
 func TestAFullFileIsCarriedAway(t *testing.T) {
 	var c carts
 	conf := carriedLogs()
-	conf.MaxSize = logs.LeastSize
+	conf.MaxSize = logs.MinSize
 	d := newDesk(t, 0, c.options, conf)
 	d.StartPushing()
 	for range 1000 {
@@ -162,7 +162,7 @@ func TestWhatWaitsForAServerIsNotRemoved(t *testing.T) {
 	d := newDesk(t, 0, nil, conf)
 	for range 5 {
 		d.mail(logs.Information, "a line")
-		if err := d.Rollover(t.Context()); err != nil {
+		if err := d.RollOver(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -176,7 +176,7 @@ func TestANameThatWasCarriedAwayIsNotUsedAgain(t *testing.T) {
 	d := newDesk(t, 0, nil, carriedLogs())
 	for _, want := range []string{"mail.@20150625T085003.s", "mail.@20150625T085004.s", "mail.@20150625T085005.s"} {
 		d.mail(logs.Information, "a line")
-		if err := d.Rollover(t.Context()); err != nil {
+		if err := d.RollOver(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		d.want(d.names("mail_logs")[0], want)
@@ -224,15 +224,15 @@ func TestTroubleWithAServerIsToldAndLogged(t *testing.T) {
 	const text = "Log Error: Push error for subscription mail_logs: Failed to connect to 10.44.167.40: Connection refused"
 	c.list[0].trouble(text)
 	d.want(d.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Critical: "+text+"\n")
-	d.want(d.trouble, []logs.Trouble{{Subscription: "mail_logs", Cause: logs.PushFailed, Text: text}})
+	d.want(d.trouble, []logs.Problem{{Subscription: "mail_logs", Kind: logs.PushFailed, Text: text}})
 }
 
 func TestServersThatCannotBeAreRefused(t *testing.T) {
-	for want, change := range map[string]func(*logs.Remote){
-		"A host name or an IP address is required.":                                func(r *logs.Remote) { r.Host = "" },
-		"The user name must have 1 to 64 characters, and no blanks.":               func(r *logs.Remote) { r.User = "a b" },
-		"The passphrase must not have control characters.":                         func(r *logs.Remote) { r.Password = "a\nb" },
-		"The directory must have 1 to 1024 characters, and no control characters.": func(r *logs.Remote) { r.Dir = "/a\r\nDELE b" },
+	for want, change := range map[string]func(*logs.UploadTarget){
+		"A host name or an IP address is required.":                                func(r *logs.UploadTarget) { r.Host = "" },
+		"The user name must have 1 to 64 characters, and no blanks.":               func(r *logs.UploadTarget) { r.User = "a b" },
+		"The passphrase must not have control characters.":                         func(r *logs.UploadTarget) { r.Password = "a\nb" },
+		"The directory must have 1 to 1024 characters, and no control characters.": func(r *logs.UploadTarget) { r.Dir = "/a\r\nDELE b" },
 	} {
 		s := carriedLogs()
 		change(&s.Remote)

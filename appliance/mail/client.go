@@ -16,35 +16,35 @@ import (
 
 // Timeouts bound the steps of a conversation.
 type Timeouts struct {
-	Connect  time.Duration
-	Greeting time.Duration
-	Command  time.Duration // EHLO, HELO, STARTTLS with its handshake, RSET
-	Mail     time.Duration
-	Rcpt     time.Duration
-	Data     time.Duration // the answer to DATA
-	Block    time.Duration // sending some of the message
-	End      time.Duration // the answer to the whole message
-	Quit     time.Duration
+	Connect     time.Duration
+	Greeting    time.Duration
+	Command     time.Duration // EHLO, HELO, STARTTLS with its handshake, RSET
+	Mail        time.Duration
+	Rcpt        time.Duration
+	Data        time.Duration // the answer to DATA
+	Block       time.Duration // sending some of the message
+	Termination time.Duration // the answer to the whole message
+	Quit        time.Duration
 }
 
 // DefaultTimeouts are RFC 5321's (4.5.3.2), and for connecting those of a BSD system.
 func DefaultTimeouts() Timeouts {
 	return Timeouts{
-		Connect:  75 * time.Second,
-		Greeting: 5 * time.Minute,
-		Command:  5 * time.Minute,
-		Mail:     5 * time.Minute,
-		Rcpt:     5 * time.Minute,
-		Data:     2 * time.Minute,
-		Block:    3 * time.Minute,
-		End:      10 * time.Minute,
-		Quit:     5 * time.Minute,
+		Connect:     75 * time.Second,
+		Greeting:    5 * time.Minute,
+		Command:     5 * time.Minute,
+		Mail:        5 * time.Minute,
+		Rcpt:        5 * time.Minute,
+		Data:        2 * time.Minute,
+		Block:       3 * time.Minute,
+		Termination: 10 * time.Minute,
+		Quit:        5 * time.Minute,
 	}
 }
 
 // AtMost returns the time-outs with those over d cut to d.
 func (t Timeouts) AtMost(d time.Duration) Timeouts {
-	for _, p := range []*time.Duration{&t.Connect, &t.Greeting, &t.Command, &t.Mail, &t.Rcpt, &t.Data, &t.Block, &t.End, &t.Quit} {
+	for _, p := range []*time.Duration{&t.Connect, &t.Greeting, &t.Command, &t.Mail, &t.Rcpt, &t.Data, &t.Block, &t.Termination, &t.Quit} {
 		*p = min(*p, d)
 	}
 	return t
@@ -78,13 +78,13 @@ type Route struct {
 	Remote netip.AddrPort
 	Local  netip.Addr // zero: by the routing table
 	// Most bounds every step of this connection further; 0 does not.
-	Most time.Duration
+	MaxTimeout time.Duration
 }
 
 // timeouts are the client's, bounded by the route's.
 func (c *Client) timeouts(r Route) Timeouts {
-	if r.Most > 0 {
-		return c.o.Timeouts.AtMost(r.Most)
+	if r.MaxTimeout > 0 {
+		return c.o.Timeouts.AtMost(r.MaxTimeout)
 	}
 	return c.o.Timeouts
 }

@@ -95,13 +95,13 @@ func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) (Reply, error) 
 }
 
 // Params are what MAIL FROM may tell of a message.
-type Params struct {
+type MailParams struct {
 	Size     int64 // bytes, told where the server offers SIZE; 0: not told
 	EightBit bool  // it has bytes over 127: told where the server offers 8BITMIME
 }
 
 // Mail begins a transaction. An empty from is the sender of bounces.
-func (c *Conn) Mail(ctx context.Context, from string, p Params) (Reply, error) {
+func (c *Conn) Mail(ctx context.Context, from string, p MailParams) (Reply, error) {
 	if err := checkAddress(from); err != nil {
 		return Reply{}, &Error{Step: MailFrom, Err: err}
 	}
@@ -156,7 +156,7 @@ func (c *Conn) Body(ctx context.Context, message io.Reader) (Reply, error) {
 	if err != nil {
 		return Reply{}, &Error{Step: Body, Err: err}
 	}
-	return c.step(ctx, Body, c.timeouts.End, 250, nil)
+	return c.step(ctx, Body, c.timeouts.Termination, 250, nil)
 }
 
 // A writer is a function that writes.

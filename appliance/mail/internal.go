@@ -15,10 +15,10 @@ import (
 )
 
 // A Letter is a message of the appliance's own to one recipient.
-type Letter struct {
+type InternalMessage struct {
 	From, To string // addresses, as the envelope has them
 	Subject  string // as the log tells it
-	Message  []byte // header and body
+	Data     []byte // header and body
 }
 
 // Bounds and waits of the internal SMTP system [convention].
@@ -53,12 +53,12 @@ type InternalOptions struct {
 	Client   *Client
 	Resolver Resolver
 	Clock    clock.Clock     // for the waits between attempts
-	Chance   *entropy.Stream // for the order of exchangers of one preference
+	Rand     *entropy.Stream // for the order of exchangers of one preference
 	// Log writes to the mail log. It must not block.
 	Log func(level logs.Level, text string)
 	// Steps is the level of the lines that tell of attempts and successes; failures
 	// are warnings and, where a letter is given up, critical.
-	Steps logs.Level
+	AttemptLevel logs.Level
 }
 
 // An Internal is the internal SMTP system: what carries the appliance's own letters,
@@ -79,7 +79,7 @@ type Internal struct {
 
 // A delivery is a letter on its way.
 type delivery struct {
-	letter  Letter
+	letter  InternalMessage
 	done    func(error)
 	attempt int
 	began   clock.Mark
@@ -98,7 +98,7 @@ func (*Internal) Name() string { return "internal SMTP" }
 // Internal's: with nil when a server has taken the letter, or with the reason when it
 // is given up. It must not block. Where Submit returns an error, ErrFull or
 // ErrStopped, done is not called.
-func (n *Internal) Submit(l Letter, done func(error)) error {
+func (n *Internal) Submit(l InternalMessage, done func(error)) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
@@ -177,7 +177,7 @@ func (n *Internal) settle(d *delivery, err error) {
 	var final *permanentError
 	switch wait := retryAfter(d.attempt); {
 	case err == nil:
-		n.o.Log(n.o.Steps, fmt.Sprintf("Internal SMTP system successfully sent a message to %s with subject '%s'.", d.letter.To, d.letter.Subject))
+		n.o.Log(n.o.AttemptLevel, fmt.Sprintf("Internal SMTP system successfully sent a message to %s with subject '%s'.", d.letter.To, d.letter.Subject))
 		n.forget(d)
 		d.done(nil)
 	case errors.As(err, &final):

@@ -24,7 +24,7 @@ func (e *permanentError) Unwrap() error { return e.err }
 // that is no permanentError leaves hope.
 func (n *Internal) try(ctx context.Context, d *delivery) error {
 	l := d.letter
-	n.o.Log(n.o.Steps, fmt.Sprintf("Internal SMTP system attempting to send a message to %s with subject '%s' (attempt #%d).", l.To, l.Subject, d.attempt))
+	n.o.Log(n.o.AttemptLevel, fmt.Sprintf("Internal SMTP system attempting to send a message to %s with subject '%s' (attempt #%d).", l.To, l.Subject, d.attempt))
 	domain := l.To[strings.LastIndexByte(l.To, '@')+1:]
 	hosts, err := n.exchangers(ctx, domain)
 	if err != nil {
@@ -83,7 +83,7 @@ func (n *Internal) exchangers(ctx context.Context, domain string) ([]string, err
 		for end < len(list) && list[end].Preference == list[i].Preference {
 			end++
 		}
-		j := i + n.o.Chance.IntN(end-i)
+		j := i + n.o.Rand.IntN(end-i)
 		list[i], list[j] = list[j], list[i]
 	}
 	var hosts []string
@@ -102,7 +102,7 @@ func (n *Internal) exchangers(ctx context.Context, domain string) ([]string, err
 var errNoMail = errors.New("the domain accepts no mail")
 
 // deliver sends a letter to one server.
-func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l Letter) error {
+func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l InternalMessage) error {
 	conn, err := n.o.Client.Dial(ctx, Route{Remote: at})
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l Letter) err
 	if _, err := conn.Hello(ctx); err != nil {
 		return err
 	}
-	_, err = conn.Send(ctx, Envelope{From: l.From, To: []string{l.To}}, l.Message)
+	_, err = conn.Send(ctx, Envelope{From: l.From, To: []string{l.To}}, l.Data)
 	var e *Error
 	if err == nil || errors.As(err, &e) && e.Err == nil {
 		bounded, cancel := context.WithTimeout(ctx, goodbye)

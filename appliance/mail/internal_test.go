@@ -103,7 +103,7 @@ func newPostOffice(t *testing.T, h *vnet.Host) *postOffice {
 		done: make(chan error, 1),
 	}
 	o.Internal = mail.NewInternal(mail.InternalOptions{
-		Client: newClient(h, nil), Resolver: o.zone, Clock: o.clock, Chance: entropy.Seeded(1).Stream("mail"), Steps: logs.Debug,
+		Client: newClient(h, nil), Resolver: o.zone, Clock: o.clock, Rand: entropy.Seeded(1).Stream("mail"), AttemptLevel: logs.Debug,
 		Log: func(l logs.Level, text string) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -130,7 +130,7 @@ func (o *postOffice) start() {
 func (o *postOffice) post(to string) {
 	o.t.Helper()
 	m := mail.Message{From: "esa@example.com", To: []string{to}, Subject: "S", Text: "text"}
-	if err := o.Submit(mail.Letter{From: "esa@example.com", To: to, Subject: "S", Message: m.Bytes()}, func(err error) { o.done <- err }); err != nil {
+	if err := o.Submit(mail.InternalMessage{From: "esa@example.com", To: to, Subject: "S", Data: m.Bytes()}, func(err error) { o.done <- err }); err != nil {
 		o.t.Fatal(err)
 	}
 }
@@ -379,7 +379,7 @@ func TestStopGivesUp(t *testing.T) {
 		if err := o.end(); !errors.Is(err, mail.ErrStopped) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if err := o.Submit(mail.Letter{}, nil); !errors.Is(err, mail.ErrStopped) {
+		if err := o.Submit(mail.InternalMessage{}, nil); !errors.Is(err, mail.ErrStopped) {
 			t.Errorf("%s: a letter after the end: %v", name, err)
 		}
 	}
@@ -390,11 +390,11 @@ func TestTooManyLettersAreRefused(t *testing.T) {
 	var done sync.WaitGroup
 	for range 1000 {
 		done.Add(1)
-		if err := o.Submit(mail.Letter{To: "joe@one.test"}, func(error) { done.Done() }); err != nil {
+		if err := o.Submit(mail.InternalMessage{To: "joe@one.test"}, func(error) { done.Done() }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := o.Submit(mail.Letter{To: "joe@one.test"}, nil); !errors.Is(err, mail.ErrFull) {
+	if err := o.Submit(mail.InternalMessage{To: "joe@one.test"}, nil); !errors.Is(err, mail.ErrFull) {
 		t.Errorf("got %v", err)
 	}
 	o.stop()

@@ -93,7 +93,7 @@ func whole(ctx context.Context, conn *mail.Conn) error {
 	for _, step := range []func() (mail.Reply, error){
 		func() (mail.Reply, error) { return conn.Greeting(ctx) },
 		func() (mail.Reply, error) { return conn.Hello(ctx) },
-		func() (mail.Reply, error) { return conn.Mail(ctx, "from@example.com", mail.Params{}) },
+		func() (mail.Reply, error) { return conn.Mail(ctx, "from@example.com", mail.MailParams{}) },
 		func() (mail.Reply, error) { return conn.Rcpt(ctx, "to@example.com") },
 		func() (mail.Reply, error) { return conn.Data(ctx) },
 		func() (mail.Reply, error) {
@@ -202,7 +202,7 @@ func TestSTARTTLS(t *testing.T) {
 	mx := serve(t, h, map[string]string{"require_tls": "on"})
 	conn := hello(t, newClient(h, nil))
 	var e *mail.Error
-	if _, err := conn.Mail(t.Context(), "a@example.com", mail.Params{}); !errors.As(err, &e) || e.Reply.Code != 530 {
+	if _, err := conn.Mail(t.Context(), "a@example.com", mail.MailParams{}); !errors.As(err, &e) || e.Reply.Code != 530 {
 		t.Errorf("without TLS: %v", err)
 	}
 	if _, err := conn.StartTLS(t.Context(), &tls.Config{InsecureSkipVerify: true}); err != nil {
@@ -286,12 +286,12 @@ func TestAMessageThatIsTooLarge(t *testing.T) {
 	serve(t, h, map[string]string{"size": "1000"})
 	client := newClient(h, nil)
 	var e *mail.Error
-	if _, err := hello(t, client).Mail(t.Context(), "a@example.com", mail.Params{Size: 2000}); !errors.As(err, &e) || e.Reply.Code != 552 {
+	if _, err := hello(t, client).Mail(t.Context(), "a@example.com", mail.MailParams{Size: 2000}); !errors.As(err, &e) || e.Reply.Code != 552 {
 		t.Errorf("with its size told: %v", err)
 	}
 	conn := hello(t, client)
 	for _, step := range []func() (mail.Reply, error){
-		func() (mail.Reply, error) { return conn.Mail(t.Context(), "a@example.com", mail.Params{}) },
+		func() (mail.Reply, error) { return conn.Mail(t.Context(), "a@example.com", mail.MailParams{}) },
 		func() (mail.Reply, error) { return conn.Rcpt(t.Context(), "b@example.com") },
 		func() (mail.Reply, error) { return conn.Data(t.Context()) },
 	} {
@@ -362,7 +362,7 @@ func TestAnAddressCannotSmuggleCommands(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
 	conn := hello(t, newClient(h, nil))
-	if _, err := conn.Mail(t.Context(), "a@example.com>\r\nRCPT TO:<b@example.com", mail.Params{}); err == nil {
+	if _, err := conn.Mail(t.Context(), "a@example.com>\r\nRCPT TO:<b@example.com", mail.MailParams{}); err == nil {
 		t.Error("accepted as a sender")
 	}
 	if _, err := conn.Rcpt(t.Context(), "a@example.com\r\nDATA"); err == nil {

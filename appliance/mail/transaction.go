@@ -43,7 +43,7 @@ func (c *Conn) Send(ctx context.Context, e Envelope, message []byte) ([]Delivery
 // last one that counts for all others.
 func (c *Conn) transfer(ctx context.Context, e Envelope, message []byte, out []Delivery) (Reply, error) {
 	eightBit := slices.ContainsFunc(message, func(b byte) bool { return b > 127 })
-	r, err := c.Mail(ctx, e.From, Params{Size: int64(len(message)), EightBit: eightBit})
+	r, err := c.Mail(ctx, e.From, MailParams{Size: int64(len(message)), EightBit: eightBit})
 	if err != nil {
 		return r, err
 	}

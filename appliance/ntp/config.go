@@ -30,7 +30,7 @@ var NTP = config.Define("ntp", Settings{Servers: []string{DefaultServer}}, func(
 		return fmt.Errorf("there are %d NTP servers: at most %d are possible", len(s.Servers), MaxServers)
 	}
 	for i, name := range s.Servers {
-		if err := ValidServer(name); err != nil {
+		if err := CheckServer(name); err != nil {
 			return fmt.Errorf("the NTP server %q: %w", name, err)
 		}
 		if slices.Contains(s.Servers[:i], name) {
@@ -41,7 +41,7 @@ var NTP = config.Define("ntp", Settings{Servers: []string{DefaultServer}}, func(
 }, config.In(config.System, 20))
 
 // ValidServer says what is wrong with the name or address of a server.
-func ValidServer(name string) error {
+func CheckServer(name string) error {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
 			return errors.New("The address must be a host's.")

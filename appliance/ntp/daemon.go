@@ -36,7 +36,7 @@ const queryLimit = 5 * time.Second
 type Options struct {
 	Net      network.Transport
 	Clock    *clock.Offset   // the appliance's
-	Chance   *entropy.Stream // for the first wait
+	Rand     *entropy.Stream // for the first wait
 	Settings func() Settings // as committed now
 	// Lookup returns the addresses of a name.
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
@@ -45,11 +45,11 @@ type Options struct {
 	Source func(ipInterface string, v6 bool) netip.Addr
 	// Set sets the Shift of the appliance's clock. It is called from the daemon's
 	// goroutine.
-	Set func(shift time.Duration) error
+	SetShift func(shift time.Duration) error
 	// Log tells the administrator. trouble is what should worry.
 	Log func(trouble bool, text string)
 	// Limit is how long a server may take; 0 means 5 seconds.
-	Limit time.Duration
+	Timeout time.Duration
 }
 
 // A Daemon keeps the appliance's clock right. It is a service of the appliance, and
@@ -71,7 +71,7 @@ const forever = clock.Mark(1<<63 - 1)
 
 // New returns a Daemon that does not run yet.
 func New(o Options) *Daemon {
-	o.Limit = cmp.Or(o.Limit, queryLimit)
+	o.Timeout = cmp.Or(o.Timeout, queryLimit)
 	return &Daemon{o: o, avoided: map[string]clock.Mark{}}
 }
 
@@ -86,7 +86,7 @@ func (d *Daemon) Start(context.Context) error {
 		return errors.New("ntp: started twice")
 	}
 	d.life, d.end = context.WithCancel(context.Background())
-	d.wait(startLeast + time.Duration(d.o.Chance.Float64()*float64(startMost-startLeast)))
+	d.wait(startLeast + time.Duration(d.o.Rand.Float64()*float64(startMost-startLeast)))
 	return nil
 }
 
@@ -104,7 +104,7 @@ func (d *Daemon) Stop(context.Context) error {
 
 // Reconsider asks the servers of the configuration now, also those that wanted to be
 // left alone. It does not wait for answers.
-func (d *Daemon) Reconsider() {
+func (d *Daemon) Reload() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.avoided)
@@ -189,7 +189,7 @@ func (d *Daemon) query(ctx context.Context, name, source string) (netip.Addr, Sa
 		}
 		var sample Sample
 		for range maxMoves {
-			if sample, err = Query(ctx, d.o.Net, d.o.Clock, server(a, local), d.o.Limit); !errors.Is(err, ErrMoved) {
+			if sample, err = Query(ctx, d.o.Net, d.o.Clock, server(a, local), d.o.Timeout); !errors.Is(err, ErrClockMoved) {
 				break
 			}
 		}
@@ -239,7 +239,7 @@ func (d *Daemon) adjust(from netip.Addr, s Sample) {
 		return
 	}
 	before := d.o.Clock.Now()
-	if err := d.o.Set(s.Shift); err != nil {
+	if err := d.o.SetShift(s.Shift); err != nil {
 		d.o.Log(true, "The system time cannot be kept: "+err.Error())
 	}
 	const form = "Mon, 02 Jan 2006 15:04:05"

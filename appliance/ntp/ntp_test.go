@@ -87,7 +87,7 @@ func (s *server) count() int {
 func good(q ntp.Packet, at time.Time) ntp.Packet {
 	return ntp.Packet{
 		Version: q.Version, Mode: ntp.ModeServer, Stratum: 2, Precision: -20, RefID: [4]byte{10, 0, 0, 1},
-		Reference: at, Origin: q.Transmit, Receive: at, Transmit: ntp.StampOf(at),
+		Reference: at, Origin: q.Transmit, Receive: at, Transmit: ntp.TimestampOf(at),
 	}
 }
 
@@ -178,7 +178,7 @@ func TestQueryNoticesThatTheClockWasMoved(t *testing.T) {
 		fake.Advance(time.Hour)
 		return [][]byte{good(q, own.Now()).Append(nil)}
 	})
-	if s, err := query(t, h, own, patience); !errors.Is(err, ntp.ErrMoved) {
+	if s, err := query(t, h, own, patience); !errors.Is(err, ntp.ErrClockMoved) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }
@@ -197,7 +197,7 @@ func newRig(t *testing.T, h *vnet.Host, names map[string]netip.Addr, servers ...
 	r := &rig{fake: clock.NewFake(start), settings: ntp.Settings{Servers: servers}, said: make(chan string, 100)}
 	r.own = clock.NewOffset(r.fake)
 	r.Daemon = ntp.New(ntp.Options{
-		Net: h, Clock: r.own, Chance: entropy.Seeded(1).Stream("ntp"),
+		Net: h, Clock: r.own, Rand: entropy.Seeded(1).Stream("ntp"),
 		Settings: func() ntp.Settings { return r.settings },
 		Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
 			if a, ok := names[name]; ok {
@@ -211,9 +211,9 @@ func newRig(t *testing.T, h *vnet.Host, names map[string]netip.Addr, servers ...
 			}
 			return netip.Addr{}
 		},
-		Set:   func(shift time.Duration) error { r.own.SetShift(shift); return nil },
-		Log:   func(_ bool, text string) { r.said <- text },
-		Limit: patience,
+		SetShift: func(shift time.Duration) error { r.own.SetShift(shift); return nil },
+		Log:      func(_ bool, text string) { r.said <- text },
+		Timeout:  patience,
 	})
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -276,7 +276,7 @@ func TestDaemonTriesTheNextServer(t *testing.T) {
 	r := newRig(t, h, map[string]netip.Addr{"down": down, "liar": liar, "up": localhost}, "unknown", "down", "liar", "up")
 	serve(t, h, liar, with(func(p *ntp.Packet) { p.Leap = ntp.LeapUnsynchronized }))
 	serve(t, h, localhost, hourAhead(r.fake))
-	r.Reconsider()
+	r.Reload()
 	r.hear(t, "The NTP server unknown gives no time: look up: no such name.")
 	r.hear(t, "The NTP server down gives no time: ")
 	r.hear(t, "The NTP server liar gives no time: its answer is not to be believed (the server is not synchronized).")
@@ -291,7 +291,7 @@ func TestDaemonLeavesAloneWhoWantsThat(t *testing.T) {
 		r := newRig(t, h, map[string]netip.Addr{"kisser": kisser, "up": localhost}, "kisser", "up")
 		s := serve(t, h, kisser, with(func(p *ntp.Packet) { p.Stratum, p.RefID = 0, [4]byte([]byte(code)) }))
 		serve(t, h, localhost, func(q ntp.Packet) [][]byte { return [][]byte{good(q, r.fake.Now()).Append(nil)} })
-		r.Reconsider()
+		r.Reload()
 		r.hear(t, "The NTP server kisser does not want to be asked: "+code+".")
 		r.hear(t, "sntp query")
 		for range 2 { // 20 and 40 minutes later
@@ -307,7 +307,7 @@ func TestDaemonLeavesAloneWhoWantsThat(t *testing.T) {
 		}
 		r.hear(t, "sntp query")
 		// A change of the configuration gives everybody another chance.
-		r.Reconsider()
+		r.Reload()
 		r.hear(t, "The NTP server kisser does not want")
 		r.hear(t, "sntp query")
 	}
@@ -318,7 +318,7 @@ func TestDaemonAsksFromItsInterface(t *testing.T) {
 	r := newRig(t, h, map[string]netip.Addr{"up": localhost, "v6": netip.IPv6Loopback()}, "v6", "up")
 	r.settings.Source = "Data 1"
 	serve(t, h, localhost, hourAhead(r.fake))
-	r.Reconsider()
+	r.Reload()
 	r.hear(t, "The NTP server v6 gives no time: no address in reach of the source interface.")
 	r.hear(t, answered)
 	r.hear(t, changed)
@@ -329,11 +329,11 @@ func TestDaemonStopsWhileItAsks(t *testing.T) {
 	asked := make(chan struct{}, 1)
 	r := newRig(t, h, map[string]netip.Addr{"silent": localhost}, "silent")
 	serve(t, h, localhost, func(ntp.Packet) [][]byte { asked <- struct{}{}; return nil })
-	r.Reconsider()
+	r.Reload()
 	<-asked
 	r.Stop(t.Context())
 	r.Stop(t.Context())
-	r.Reconsider()
+	r.Reload()
 	if n := len(r.said); n != 0 {
 		t.Errorf("it says %q", <-r.said)
 	}
@@ -341,7 +341,7 @@ func TestDaemonStopsWhileItAsks(t *testing.T) {
 
 func TestDaemonThatNeverStarted(t *testing.T) {
 	d := ntp.New(ntp.Options{})
-	d.Reconsider()
+	d.Reload()
 	if err := d.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -349,12 +349,12 @@ func TestDaemonThatNeverStarted(t *testing.T) {
 
 func TestServersAreChecked(t *testing.T) {
 	for _, good := range []string{"time.ironport.com", "10.1.1.1", "2001:db8::1", "0.pool.ntp.org"} {
-		if err := ntp.ValidServer(good); err != nil {
+		if err := ntp.CheckServer(good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
 	for _, bad := range []string{"", "time", "time..com", "-a.com", "a b.com", "10.1.1", "10.1.1.300", "0.0.0.0", "224.0.1.1", "fe80::1%em0"} {
-		if err := ntp.ValidServer(bad); err == nil {
+		if err := ntp.CheckServer(bad); err == nil {
 			t.Errorf("%s is accepted", bad)
 		}
 	}

@@ -39,7 +39,7 @@ type Packet struct {
 }
 
 // ErrShort says that a packet is shorter than NTP's are.
-var ErrShort = errors.New("ntp: packet too short")
+var ErrShortPacket = errors.New("ntp: packet too short")
 
 // Append appends the packet's wire form to b.
 func (p Packet) Append(b []byte) []byte {
@@ -47,7 +47,7 @@ func (p Packet) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, short(p.RootDelay))
 	b = binary.BigEndian.AppendUint32(b, short(p.RootDisp))
 	b = append(b, p.RefID[:]...)
-	for _, t := range []Timestamp{StampOf(p.Reference), p.Origin, StampOf(p.Receive), p.Transmit} {
+	for _, t := range []Timestamp{TimestampOf(p.Reference), p.Origin, TimestampOf(p.Receive), p.Transmit} {
 		b = binary.BigEndian.AppendUint64(b, uint64(t))
 	}
 	return b
@@ -56,7 +56,7 @@ func (p Packet) Append(b []byte) []byte {
 // ParsePacket reads a packet; extensions after the header are passed over.
 func ParsePacket(b []byte) (Packet, error) {
 	if len(b) < packetSize {
-		return Packet{}, ErrShort
+		return Packet{}, ErrShortPacket
 	}
 	stamp := func(at int) Timestamp { return Timestamp(binary.BigEndian.Uint64(b[at:])) }
 	return Packet{
@@ -79,7 +79,7 @@ type Timestamp uint64
 const secondsTo1970 = 2_208_988_800
 
 // StampOf is t as a Timestamp, which comes round in 2036; the zero time is none.
-func StampOf(t time.Time) Timestamp {
+func TimestampOf(t time.Time) Timestamp {
 	if t.IsZero() {
 		return 0
 	}

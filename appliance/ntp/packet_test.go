@@ -16,7 +16,7 @@ func TestPacketOnTheWire(t *testing.T) {
 	p := ntp.Packet{
 		Leap: 1, Version: 4, Mode: ntp.ModeServer, Stratum: 2, Poll: 6, Precision: -20,
 		RootDelay: 500 * time.Millisecond, RootDisp: 2 * time.Second, RefID: [4]byte{10, 0, 0, 1},
-		Reference: at.Add(-time.Minute), Origin: 0x0102030405060708, Receive: at, Transmit: ntp.StampOf(at),
+		Reference: at.Add(-time.Minute), Origin: 0x0102030405060708, Receive: at, Transmit: ntp.TimestampOf(at),
 	}
 	want, _ := hex.DecodeString("640206ec" + "00008000" + "00020000" + "0a000001" +
 		"d9363eff80000000" + "0102030405060708" + "d9363f3b80000000" + "d9363f3b80000000")
@@ -28,7 +28,7 @@ func TestPacketOnTheWire(t *testing.T) {
 	if err != nil || back != p {
 		t.Errorf("read back as %+v, %v", back, err)
 	}
-	if _, err := ntp.ParsePacket(got[:47]); !errors.Is(err, ntp.ErrShort) {
+	if _, err := ntp.ParsePacket(got[:47]); !errors.Is(err, ntp.ErrShortPacket) {
 		t.Errorf("a short packet: %v", err)
 	}
 }
@@ -41,11 +41,11 @@ func TestTimestampsComeRoundIn2036(t *testing.T) {
 		time.Date(2036, 2, 7, 6, 28, 17, 1, time.UTC),
 		time.Date(2104, 1, 1, 0, 0, 0, 0, time.UTC),
 	} {
-		if got := ntp.StampOf(at).Time(); !got.Equal(at) {
+		if got := ntp.TimestampOf(at).Time(); !got.Equal(at) {
 			t.Errorf("%v comes back as %v", at, got)
 		}
 	}
-	if ntp.StampOf(time.Time{}) != 0 || !ntp.Timestamp(0).Time().IsZero() {
+	if ntp.TimestampOf(time.Time{}) != 0 || !ntp.Timestamp(0).Time().IsZero() {
 		t.Error("no time is a time")
 	}
 }

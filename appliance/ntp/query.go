@@ -29,7 +29,7 @@ var (
 	ErrNoAnswer = errors.New("ntp: no answer")
 	// ErrMoved says that the appliance's clock was moved on while it waited, as a test's
 	// is, so that nobody can tell how long that took.
-	ErrMoved = errors.New("ntp: the clock has moved meanwhile")
+	ErrClockMoved = errors.New("ntp: the clock has moved meanwhile")
 )
 
 // A KissError is a server's wish to be left alone (RFC 5905 7.4).
@@ -66,7 +66,7 @@ func Query(ctx context.Context, net network.Transport, own *clock.Offset, c netw
 	began := clock.System().Mark()
 	mark := own.Mark()
 	sent := own.Clock.Now()
-	request := Packet{Version: 4, Mode: ModeClient, Transmit: StampOf(own.Now())}
+	request := Packet{Version: 4, Mode: ModeClient, Transmit: TimestampOf(own.Now())}
 	if _, err := conn.Write(request.Append(nil)); err != nil {
 		return Sample{}, cmp.Or(context.Cause(ctx), err)
 	}
@@ -88,7 +88,7 @@ func Query(ctx context.Context, net network.Transport, own *clock.Offset, c netw
 			continue // not an answer to this request
 		}
 		if took > clock.System().Since(began)+maxJump {
-			return Sample{}, ErrMoved
+			return Sample{}, ErrClockMoved
 		}
 		return judge(p, sent, took)
 	}

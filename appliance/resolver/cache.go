@@ -57,7 +57,7 @@ func (c *Client) Stats() Stats {
 }
 
 // Lifetime returns the counters with those of earlier runs.
-func (c *Client) Lifetime() Stats { return c.o.Earlier.plus(c.Stats()) }
+func (c *Client) Lifetime() Stats { return c.o.PreviousStats.plus(c.Stats()) }
 
 func (c *Client) count(f func(*Stats)) {
 	c.mu.Lock()

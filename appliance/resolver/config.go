@@ -14,7 +14,7 @@ import (
 // Settings is the value of section DNS.
 type Settings struct {
 	Servers    []Server    `xml:"local_dns>dns_ip"`
-	Roots      bool        `xml:"dns_use_roots,omitempty"` // ask the Internet's root servers instead of Servers
+	UseRoots   bool        `xml:"dns_use_roots,omitempty"` // ask the Internet's root servers instead of Servers
 	Alternates []Alternate `xml:"alternate_dns>dns_server"`
 	Interface  string      `xml:"dns_interface,omitempty"` // the IP interface that queries come from; "": by the route
 	PTRTimeout int         `xml:"dns_ptr_timeout"`         // seconds to wait for a reverse look-up; 0: none is made

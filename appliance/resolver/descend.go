@@ -91,8 +91,8 @@ func (c *Client) lowest(name string) (zone string, servers []netip.Addr) {
 	}
 	if servers == nil {
 		// Not all appliances ask the same one first.
-		first := c.o.Chance.IntN(len(c.o.Hints))
-		servers = slices.Concat(c.o.Hints[first:], c.o.Hints[:first])
+		first := c.o.Rand.IntN(len(c.o.RootHints))
+		servers = slices.Concat(c.o.RootHints[first:], c.o.RootHints[:first])
 	}
 	return zone, servers
 }

@@ -68,8 +68,8 @@ hosts:
 `
 
 func rooted(more ...resolver.Alternate) resolver.Options {
-	s := resolver.Settings{Roots: true, PTRTimeout: 20, Alternates: more}
-	return resolver.Options{Settings: func() resolver.Settings { return s }, Hints: []netip.Addr{netip.MustParseAddr("198.41.0.4")}}
+	s := resolver.Settings{UseRoots: true, PTRTimeout: 20, Alternates: more}
+	return resolver.Options{Settings: func() resolver.Settings { return s }, RootHints: []netip.Addr{netip.MustParseAddr("198.41.0.4")}}
 }
 
 func TestFromTheRootDownwards(t *testing.T) {
@@ -123,9 +123,9 @@ func TestAlternateServersAreAskedForTheirDomain(t *testing.T) {
 // Without root servers a look-up ends in time; it does not wait for all thirteen.
 func TestNoRootServerAnswers(t *testing.T) {
 	o := rooted()
-	o.Hints = nil
+	o.RootHints = nil
 	for range 13 {
-		o.Hints = append(o.Hints, one) // a machine without a name server, and silent
+		o.RootHints = append(o.RootHints, one) // a machine without a name server, and silent
 	}
 	b := benchIn(t, topology, o)
 	b.serve(t, one, silent)

@@ -39,7 +39,7 @@ type reply struct {
 // find gets the answer to a question from whoever must be asked.
 func (c *Client) find(ctx context.Context, q query, depth int) (*reply, error) {
 	s := c.o.Settings()
-	if s.Roots {
+	if s.UseRoots {
 		return c.descend(ctx, q, depth)
 	}
 	q.recurse = true
@@ -125,7 +125,7 @@ func (c *Client) exchange(ctx context.Context, q query, server netip.Addr) (*rep
 	m := new(dns.Msg)
 	m.SetQuestion(onWire(q.name), q.kind)
 	m.RecursionDesired = q.recurse
-	m.Id = uint16(c.o.Chance.Uint64())
+	m.Id = uint16(c.o.Rand.Uint64())
 	to := network.DialConfig{Remote: netip.AddrPortFrom(server, 53), Owner: owner, User: "root"}
 	if !q.source.IsValid() && c.o.Source != nil {
 		q.source = c.o.Source(c.o.Settings().Interface, server.Is6())

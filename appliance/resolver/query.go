@@ -131,7 +131,7 @@ func (c *Client) Query(ctx context.Context, q Query) (*Response, error) {
 	var r *reply
 	var err error
 	switch {
-	case s.Roots && !q.Server.IsValid():
+	case s.UseRoots && !q.Server.IsValid():
 		r, err = c.descend(ctx, x, 0)
 	case len(servers) == 0:
 		err = ErrNoServer

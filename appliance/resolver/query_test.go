@@ -132,8 +132,8 @@ func TestReverseLookupsCanBeSwitchedOff(t *testing.T) {
 func TestCountersOfEarlierRuns(t *testing.T) {
 	s := asking(one)
 	b := benchIn(t, topology, resolver.Options{
-		Settings: func() resolver.Settings { return s },
-		Earlier:  resolver.Stats{Requests: 1000, Network: 200, Hits: 30, Misses: 4, Exceptions: 5, Expired: 6},
+		Settings:      func() resolver.Settings { return s },
+		PreviousStats: resolver.Stats{Requests: 1000, Network: 200, Hits: 30, Misses: 4, Exceptions: 5, Expired: 6},
 	})
 	b.serve(t, one, sample)
 	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")

@@ -35,7 +35,7 @@ var (
 type Options struct {
 	Net      network.Transport
 	Clock    clock.Clock
-	Chance   *entropy.Stream
+	Rand     *entropy.Stream
 	Settings func() Settings // as committed now
 	// Timeout is how long a server may take; 0 means 5 seconds.
 	Timeout time.Duration
@@ -45,9 +45,9 @@ type Options struct {
 	// by the route. Nil means that always.
 	Source func(ifname string, v6 bool) netip.Addr
 	// Hints are the root servers; nil means the Internet's.
-	Hints []netip.Addr
+	RootHints []netip.Addr
 	// Earlier is what was counted in earlier runs.
-	Earlier Stats
+	PreviousStats Stats
 }
 
 // A Client looks names up. It is safe for concurrent use.
@@ -63,8 +63,8 @@ type Client struct {
 func New(o Options) *Client {
 	o.Timeout = cmp.Or(o.Timeout, 5*time.Second)
 	o.Rounds = cmp.Or(o.Rounds, 2)
-	if len(o.Hints) == 0 {
-		o.Hints = rootHints
+	if len(o.RootHints) == 0 {
+		o.RootHints = rootHints
 	}
 	return &Client{o: o, cache: map[question]answer{}, cuts: map[string]cut{}}
 }

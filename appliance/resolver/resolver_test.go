@@ -84,7 +84,7 @@ func benchIn(t *testing.T, topology string, o resolver.Options) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{world: w, clock: clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))}
-	o.Net, o.Clock, o.Chance, o.Timeout = w.Network(), b.clock, entropy.System().Stream("resolver"), timeout
+	o.Net, o.Clock, o.Rand, o.Timeout = w.Network(), b.clock, entropy.System().Stream("resolver"), timeout
 	b.Client = resolver.New(o)
 	return b
 }

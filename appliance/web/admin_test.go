@@ -252,8 +252,8 @@ func TestAPushOfFilesHasATimeToWait(t *testing.T) { // as logconfig has it
 	}
 	wants(t, b.get(logsPath+"/add"), http.StatusOK, "Maximum time to wait before transferring, in seconds", `name="remotewait" class="short" inputmode="numeric" value="3600"`)
 	leads(t, b.post(logsPath+"/add", with(ftpForm, "remotewait", "600")...), logsPath)
-	if l := sent(); l.Schedule != logs.Interval || l.Seconds != 600 {
-		t.Errorf("it is rolled over %s, %d", l.Schedule, l.Seconds)
+	if l := sent(); l.Schedule != logs.Interval || l.IntervalSeconds != 600 {
+		t.Errorf("it is rolled over %s, %d", l.Schedule, l.IntervalSeconds)
 	}
 	wants(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="none" checked`, `name="remotewait" class="short" inputmode="numeric" value="600"`)
 	for _, wait := range []string{"", "59", "soon", "31536001"} {
@@ -261,8 +261,8 @@ func TestAPushOfFilesHasATimeToWait(t *testing.T) { // as logconfig has it
 			`id="remotewait-trouble">The time must be from 60 to 31536000 seconds.`)
 	}
 	leads(t, b.post(logsPath+"/edit/sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", "remotewait", "600"), logsPath)
-	if l := sent(); l.Schedule != logs.NoSchedule || l.Seconds != 0 {
-		t.Errorf("when it is fetched it is rolled over %s, %d", l.Schedule, l.Seconds)
+	if l := sent(); l.Schedule != logs.NoSchedule || l.IntervalSeconds != 0 {
+		t.Errorf("when it is fetched it is rolled over %s, %d", l.Schedule, l.IntervalSeconds)
 	}
 }
 
@@ -275,8 +275,8 @@ func TestAnIntervalBecomesTheTimeToWait(t *testing.T) {
 	wants(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="interval" checked`, `name="remotewait" class="short" inputmode="numeric" value="7200"`)
 	leads(t, b.post(logsPath+"/edit/sent", with(ftpForm, "schedule", "interval", "seconds", "7200", "remotewait", "7200")...), logsPath)
 	list := logs.Section.Get(s.site.sessionsDraft(t))
-	if l := list.Find("sent"); l.Method != logs.FTPPush || l.Seconds != 7200 {
-		t.Errorf("%s, %d", l.Method, l.Seconds)
+	if l := list.Find("sent"); l.Method != logs.FTPPush || l.IntervalSeconds != 7200 {
+		t.Errorf("%s, %d", l.Method, l.IntervalSeconds)
 	}
 }
 

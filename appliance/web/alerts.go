@@ -59,15 +59,15 @@ func (s *site) showAlerts(v *visit) error {
 	}
 	view.Settings = []captureSetting{
 		{"From Address", from},
-		{"Initial Wait Before a Duplicate Alert", count(set.Initial, "second", "seconds")},
-		{"Maximum Wait Before a Duplicate Alert", count(set.Maximum, "second", "seconds")},
-		{"Alerts Stored in the System", grouped(int64(set.Stored))},
+		{"Initial Wait Before a Duplicate Alert", count(set.InitialInterval, "second", "seconds")},
+		{"Maximum Wait Before a Duplicate Alert", count(set.MaximumInterval, "second", "seconds")},
+		{"Alerts Stored in the System", grouped(int64(set.StoredAlerts))},
 		{"AutoSupport", support},
 	}
 	for _, a := range s.appliance.Alerts.Alerts() {
 		row := alertRow{s.moment(a.Time), string(a.Class), string(a.Severity), a.Text, ""}
 		if a.Repeats != nil {
-			row.Repeats = strings.TrimSpace(a.Repeats.In(s.appliance.Zone()))
+			row.Repeats = strings.TrimSpace(a.Repeats.Text(s.appliance.Zone()))
 		}
 		view.Alerts = append(view.Alerts, row)
 	}
@@ -245,7 +245,7 @@ func (s *site) showAlertSettings(v *visit) error {
 	set := alert.Section.Get(v.session.draft)
 	v.title = alertSettingsTitle
 	return s.show(v, "alertform.html", alertForm{
-		From: set.From, Initial: fmt.Sprint(set.Initial), Maximum: fmt.Sprint(set.Maximum), Stored: fmt.Sprint(set.Stored),
+		From: set.From, Initial: fmt.Sprint(set.InitialInterval), Maximum: fmt.Sprint(set.MaximumInterval), Stored: fmt.Sprint(set.StoredAlerts),
 		AutoSupport: set.AutoSupport, Copy: set.AutoSupportCopy, Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
 	})
 }
@@ -261,7 +261,7 @@ func (s *site) saveAlertSettings(v *visit) error {
 		return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
 	}
 	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
-		set.From, set.Initial, set.Maximum, set.Stored = f.From, int(number(f.Initial)), int(number(f.Maximum)), int(number(f.Stored))
+		set.From, set.InitialInterval, set.MaximumInterval, set.StoredAlerts = f.From, int(number(f.Initial)), int(number(f.Maximum)), int(number(f.Stored))
 		set.AutoSupport, set.AutoSupportCopy = f.AutoSupport, f.Copy
 		return checked(set)
 	})
@@ -287,14 +287,14 @@ func (f alertForm) troubles(right alert.Settings) troubles {
 	}
 	initial, maximum := int(number(f.Initial)), int(number(f.Maximum))
 	try("from", func(set *alert.Settings) { set.From = f.From })
-	try("initial", func(set *alert.Settings) { set.Initial, set.Maximum = initial, alert.MostInterval })
+	try("initial", func(set *alert.Settings) { set.InitialInterval, set.MaximumInterval = initial, alert.MaxInterval })
 	try("maximum", func(set *alert.Settings) { // which the initial number bounds, if that is one
-		if set.Maximum = maximum; found["initial"] == "" {
-			set.Initial = initial
+		if set.MaximumInterval = maximum; found["initial"] == "" {
+			set.InitialInterval = initial
 		} else {
-			set.Initial = 0
+			set.InitialInterval = 0
 		}
 	})
-	try("stored", func(set *alert.Settings) { set.Stored = int(number(f.Stored)) })
+	try("stored", func(set *alert.Settings) { set.StoredAlerts = int(number(f.Stored)) })
 	return found
 }

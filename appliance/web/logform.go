@@ -19,8 +19,8 @@ import (
 type logForm struct {
 	S          logs.Subscription
 	New        bool
-	Kinds      []logs.Kind
-	Kind       logs.Kind
+	Kinds      []logs.TypeSpec
+	Kind       logs.TypeSpec
 	Methods    []logMethod
 	Levels     []logs.Level
 	Facilities []string
@@ -39,7 +39,7 @@ type logMethod struct {
 
 func (s *site) newLogForm(sub logs.Subscription, fresh bool) logForm {
 	f := logForm{
-		S: sub, New: fresh, Kinds: logs.Kinds(s.appliance.Product.Version), Kind: sub.Type.Kind(), Levels: logs.Levels(),
+		S: sub, New: fresh, Kinds: logs.Types(s.appliance.Product.Version), Kind: sub.Type.Spec(), Levels: logs.Levels(),
 		Facilities: syslog.Facilities(), Days: logs.Weekdays(), HasSecret: sub.Remote.Password != "",
 		Since11: !s.appliance.Product.Version.Before(product.Version{Major: 11}),
 		Text:    logTexts(sub), Schedule: sub.Schedule,
@@ -66,13 +66,13 @@ func logTexts(sub logs.Subscription) map[string]string {
 		}
 		return strconv.FormatInt(n, 10)
 	}
-	wait := logs.DefaultWait
+	wait := logs.DefaultUploadInterval
 	if sub.Schedule == logs.Interval {
-		wait = sub.Seconds
+		wait = sub.IntervalSeconds
 	}
 	return map[string]string{
 		"name": sub.Name, "file": sub.File, "maxsize": fmt.Sprint(sub.MaxSize), "maxfiles": fmt.Sprint(sub.MaxFiles), "bouncebytes": fmt.Sprint(sub.BounceBytes),
-		"seconds": unless0(int64(sub.Seconds)), "clock": cmp.Or(sub.Clock, "00:00"),
+		"seconds": unless0(int64(sub.IntervalSeconds)), "clock": cmp.Or(sub.TimeOfDay, "00:00"),
 		"remotehost": sub.Remote.Host, "remoteuser": sub.Remote.User, "remotedir": sub.Remote.Dir, "remoteport": unless0(int64(sub.Remote.Port)), "remotewait": fmt.Sprint(wait),
 		"pushhost": sub.Push.Host, "pushport": fmt.Sprint(cmp.Or(sub.Push.Port, syslog.Port)), "tag": sub.Push.Tag,
 		"maxmessage": unless0(int64(sub.Push.MaxMessage)), "buffer": unless0(sub.Push.Buffer),
@@ -103,8 +103,8 @@ func (s *site) showLogForm(v *visit, status int, f logForm) error {
 }
 
 func (s *site) showNewLog(v *visit) error {
-	kind := logs.Mail.Kind()
-	if k := logs.Type(v.FormValue("type")).Kind(); k.Title != "" {
+	kind := logs.Mail.Spec()
+	if k := logs.Type(v.FormValue("type")).Spec(); k.Title != "" {
 		kind = k
 	}
 	return s.showLogForm(v, http.StatusOK, s.newLogForm(logs.NewSubscription("", kind), true))
@@ -120,8 +120,8 @@ func (s *site) showEditLog(v *visit) error {
 }
 
 func (s *site) addLog(v *visit) error {
-	kind := logs.Type(v.PostForm.Get("type")).Kind()
-	if !slices.ContainsFunc(logs.Kinds(s.appliance.Product.Version), func(k logs.Kind) bool { return k.Type == kind.Type }) {
+	kind := logs.Type(v.PostForm.Get("type")).Spec()
+	if !slices.ContainsFunc(logs.Types(s.appliance.Product.Version), func(k logs.TypeSpec) bool { return k.Type == kind.Type }) {
 		return refuse(http.StatusBadRequest, "There is no such log type.")
 	}
 	return s.putLog(v, logs.NewSubscription("", kind), true)
@@ -215,28 +215,28 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 		sub.Name = trimmed(p, "name")
 	}
 	sub.Level = logs.Level(number(p.Get("level")))
-	sub.File = cmp.Or(trimmed(p, "file"), sub.Type.Kind().File)
+	sub.File = cmp.Or(trimmed(p, "file"), sub.Type.Spec().File)
 	sub.HostSuffix, sub.SerialSuffix = on("hostsuffix"), on("serialsuffix")
 	sub.MaxSize, sub.MaxFiles, sub.Alert = octets(p.Get("maxsize")), int(number(p.Get("maxfiles"))), on("alert")
-	if sub.Type.Kind().Bounces {
+	if sub.Type.Spec().Bounces {
 		sub.BounceBytes = int(number(cmp.Or(trimmed(p, "bouncebytes"), "0")))
 	}
-	sub.Schedule, sub.Seconds, sub.Day, sub.Clock = logs.Schedule(p.Get("schedule")), 0, "", ""
+	sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Schedule(p.Get("schedule")), 0, "", ""
 	switch sub.Schedule {
 	case logs.Interval:
-		sub.Seconds = int(number(p.Get("seconds")))
+		sub.IntervalSeconds = int(number(p.Get("seconds")))
 	case logs.Daily:
-		sub.Clock = trimmed(p, "clock")
+		sub.TimeOfDay = trimmed(p, "clock")
 	case logs.Weekly:
-		sub.Day, sub.Clock = logs.Weekday(p.Get("day")), trimmed(p, "clock")
+		sub.Day, sub.TimeOfDay = logs.Weekday(p.Get("day")), trimmed(p, "clock")
 	}
-	sub.Method, sub.Push, sub.Remote = logs.Method(p.Get("method")), logs.Push{}, logs.Remote{}
+	sub.Method, sub.Push, sub.Remote = logs.Method(p.Get("method")), logs.SyslogPush{}, logs.UploadTarget{}
 	switch {
 	case sub.Method == logs.Syslog:
 		sub.Push = readPush(p, sub)
 	case sub.Method.Uploads(): // as logconfig has it
-		sub.Schedule, sub.Seconds, sub.Day, sub.Clock = logs.Interval, int(number(p.Get("remotewait"))), "", ""
-		sub.Remote = logs.Remote{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
+		sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Interval, int(number(p.Get("remotewait"))), "", ""
+		sub.Remote = logs.UploadTarget{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
 		if sub.Method == logs.FTPPush {
 			sub.Remote.Password = p.Get("remotepassword")
 			if sub.Remote.Password == "" && sub.Remote.SameLogin(old.Remote) { // what is not shown is not sent back
@@ -249,9 +249,9 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 	return sub
 }
 
-func readPush(p url.Values, sub logs.Subscription) logs.Push {
-	push := logs.Push{
-		Host: trimmed(p, "pushhost"), Port: port(p.Get("pushport")), Protocol: p.Get("protocol"), Facility: cmp.Or(p.Get("facility"), sub.Type.Kind().Facility),
+func readPush(p url.Values, sub logs.Subscription) logs.SyslogPush {
+	push := logs.SyslogPush{
+		Host: trimmed(p, "pushhost"), Port: port(p.Get("pushport")), Protocol: p.Get("protocol"), Facility: cmp.Or(p.Get("facility"), sub.Type.Spec().Facility),
 		Tag: trimmed(p, "tag"), MaxMessage: int(number(cmp.Or(trimmed(p, "maxmessage"), "0"))), TLS: p.Get("tls") != "", Verify: p.Get("verify") != "",
 		Buffer: octets(cmp.Or(trimmed(p, "buffer"), "0")),
 	}
@@ -270,7 +270,7 @@ func readPush(p url.Values, sub logs.Subscription) logs.Push {
 // all that is wrong is told at once.
 func logTroubles(sub logs.Subscription, p url.Values) troubles {
 	found := troubles{}
-	kind := sub.Type.Kind()
+	kind := sub.Type.Spec()
 	try := func(field string, put func(*logs.Subscription)) {
 		probe := logs.NewSubscription("x", kind)
 		put(&probe)
@@ -287,25 +287,25 @@ func logTroubles(sub logs.Subscription, p url.Values) troubles {
 	field := map[logs.Schedule]string{logs.Interval: "seconds", logs.Daily: "clock", logs.Weekly: "clock"}[sub.Schedule]
 	if sub.Method.Uploads() {
 		field = "remotewait"
-		if sub.Seconds < logs.LeastInterval || sub.Seconds > logs.MostInterval {
-			found[field] = fmt.Sprintf("The time must be from %d to %d seconds.", logs.LeastInterval, logs.MostInterval)
+		if sub.IntervalSeconds < logs.MinInterval || sub.IntervalSeconds > logs.MaxInterval {
+			found[field] = fmt.Sprintf("The time must be from %d to %d seconds.", logs.MinInterval, logs.MaxInterval)
 		}
 	}
 	try(cmp.Or(field, "schedule"), func(l *logs.Subscription) {
-		l.Schedule, l.Seconds, l.Day, l.Clock = sub.Schedule, sub.Seconds, sub.Day, sub.Clock
+		l.Schedule, l.IntervalSeconds, l.Day, l.TimeOfDay = sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay
 	})
 	switch {
 	case sub.Method == logs.Syslog && kind.Facility != "":
 		pushTroubles(sub, try)
 	case sub.Method.Uploads():
-		good := logs.Remote{Host: "192.0.2.1", User: "x"}
-		remote := func(field string, put func(*logs.Remote)) {
+		good := logs.UploadTarget{Host: "192.0.2.1", User: "x"}
+		remote := func(field string, put func(*logs.UploadTarget)) {
 			try(field, func(l *logs.Subscription) { l.Method, l.Remote = sub.Method, good; put(&l.Remote) })
 		}
-		remote("remotehost", func(r *logs.Remote) { r.Host = sub.Remote.Host })
-		remote("remoteuser", func(r *logs.Remote) { r.User = sub.Remote.User })
-		remote("remotepassword", func(r *logs.Remote) { r.Password = sub.Remote.Password })
-		remote("remotedir", func(r *logs.Remote) { r.Dir = sub.Remote.Dir })
+		remote("remotehost", func(r *logs.UploadTarget) { r.Host = sub.Remote.Host })
+		remote("remoteuser", func(r *logs.UploadTarget) { r.User = sub.Remote.User })
+		remote("remotepassword", func(r *logs.UploadTarget) { r.Password = sub.Remote.Password })
+		remote("remotedir", func(r *logs.UploadTarget) { r.Dir = sub.Remote.Dir })
 		if sub.Method == logs.SCPPush && sub.Remote.Port == 0 && trimmed(p, "remoteport") != "" { // 0 is the usual one
 			found["remoteport"] = "The port must be from 1 to 65535."
 		}
@@ -316,19 +316,19 @@ func logTroubles(sub logs.Subscription, p url.Values) troubles {
 }
 
 func pushTroubles(sub logs.Subscription, try func(string, func(*logs.Subscription))) {
-	push := func(field string, put func(*logs.Push)) {
+	push := func(field string, put func(*logs.SyslogPush)) {
 		try(field, func(l *logs.Subscription) {
-			l.Method, l.Push = logs.Syslog, logs.Push{Host: "192.0.2.1", Port: syslog.Port, Protocol: "udp", Facility: sub.Type.Kind().Facility}
+			l.Method, l.Push = logs.Syslog, logs.SyslogPush{Host: "192.0.2.1", Port: syslog.Port, Protocol: "udp", Facility: sub.Type.Spec().Facility}
 			put(&l.Push)
 		})
 	}
-	push("pushhost", func(p *logs.Push) { p.Host = sub.Push.Host })
-	push("pushport", func(p *logs.Push) { p.Port = sub.Push.Port })
-	push("protocol", func(p *logs.Push) { p.Protocol = sub.Push.Protocol })
-	push("facility", func(p *logs.Push) { p.Facility = sub.Push.Facility })
-	push("tag", func(p *logs.Push) { p.Tag = sub.Push.Tag })
-	push("buffer", func(p *logs.Push) { p.Buffer = sub.Push.Buffer })
-	push("maxmessage", func(p *logs.Push) {
+	push("pushhost", func(p *logs.SyslogPush) { p.Host = sub.Push.Host })
+	push("pushport", func(p *logs.SyslogPush) { p.Port = sub.Push.Port })
+	push("protocol", func(p *logs.SyslogPush) { p.Protocol = sub.Push.Protocol })
+	push("facility", func(p *logs.SyslogPush) { p.Facility = sub.Push.Facility })
+	push("tag", func(p *logs.SyslogPush) { p.Tag = sub.Push.Tag })
+	push("buffer", func(p *logs.SyslogPush) { p.Buffer = sub.Push.Buffer })
+	push("maxmessage", func(p *logs.SyslogPush) {
 		if p.MaxMessage = sub.Push.MaxMessage; sub.Push.Protocol == "tcp" { // which has other bounds
 			p.Protocol = "tcp"
 		}

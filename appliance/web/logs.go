@@ -67,7 +67,7 @@ func (s *site) showLogs(v *visit) error {
 			how += " to " + l.Remote.Host
 		}
 		list.List = append(list.List, logRow{
-			Subscription: l, Title: l.Type.Kind().Title, How: how, Rollover: rolloverText(l),
+			Subscription: l, Title: l.Type.Spec().Title, How: how, Rollover: rolloverText(l),
 			Limit: fmt.Sprintf("%s, %s", size(l.MaxSize), count(l.MaxFiles, "file", "files")), Running: running.Find(l.Name) != nil, Path: url.PathEscape(l.Name),
 		})
 	}
@@ -89,11 +89,11 @@ func methodTitle(m logs.Method) string {
 func rolloverText(l logs.Subscription) string {
 	switch l.Schedule {
 	case logs.Interval:
-		return "Every " + capture.FormatDuration(time.Duration(l.Seconds)*time.Second)
+		return "Every " + capture.FormatDuration(time.Duration(l.IntervalSeconds)*time.Second)
 	case logs.Daily:
-		return "Daily, " + l.Clock
+		return "Daily, " + l.TimeOfDay
 	case logs.Weekly:
-		return string(l.Day) + ", " + l.Clock
+		return string(l.Day) + ", " + l.TimeOfDay
 	}
 	return "None"
 }
@@ -107,7 +107,7 @@ func (s *site) rollLogs(v *visit) error {
 	if len(names) == 0 {
 		return v.sorry(logsPage.Path, refuse(http.StatusBadRequest, "Choose the logs to roll over."))
 	}
-	if err := s.appliance.Logs.Rollover(v.Context(), names...); errors.Is(err, logs.ErrNoSubscription) {
+	if err := s.appliance.Logs.RollOver(v.Context(), names...); errors.Is(err, logs.ErrNoSubscription) {
 		return v.sorry(logsPage.Path, refuse(http.StatusNotFound, "A log that you chose does not exist yet, or no more. It can be rolled over once it is committed."))
 	} else if err != nil {
 		return err

@@ -72,7 +72,7 @@ func rate(b *testing.B) {
 func BenchmarkPush(b *testing.B) {
 	x := newBench(b, "", 0)
 	x.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "drop"})
-	x.options.Memory = 1 << 20
+	x.options.MemoryLimit = 1 << 20
 	x.start()
 	now := x.clock.Now()
 	b.ReportAllocs()
@@ -89,7 +89,7 @@ func BenchmarkForward(b *testing.B) {
 		s := newSink(b)
 		x := newOutside(b, s.port())
 		x.set.Buffer, x.options.Dir = buffer, b.TempDir()
-		x.options.Memory = 1 << 30
+		x.options.MemoryLimit = 1 << 30
 		x.start()
 		now := x.clock.Now()
 		b.ResetTimer()

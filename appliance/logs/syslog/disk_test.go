@@ -67,7 +67,7 @@ func TestTheServerIsAway(t *testing.T) {
 	b.rule(netsim.Rule{})
 	b.later("all is sent", func() bool { return b.Stats().Waiting == 0 })
 	wantRun(t, numbers(t, b.await(n+3)), 0, n-1)
-	if s := b.Stats(); s.Sent != n || s.Again != 0 || s.Dropped != 0 {
+	if s := b.Stats(); s.Sent != n || s.Resent != 0 || s.Dropped != 0 {
 		t.Errorf("%+v", s)
 	}
 	b.toldOf(refusedText)
@@ -98,7 +98,7 @@ func TestWhatIsInMemoryOutlivesThePusher(t *testing.T) {
 	b := newDiskBench(t, "", 0)
 	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	var full atomic.Bool
-	b.options.Room = func(n int64) error {
+	b.options.Reserve = func(n int64) error {
 		if n > 0 && full.Load() {
 			return syscall.ENOSPC
 		}
@@ -134,7 +134,7 @@ func TestTheQueuesRoom(t *testing.T) {
 	b := newDiskBench(t, "", 0)
 	var used atomic.Int64
 	var full atomic.Bool
-	b.options.Room = func(n int64) error {
+	b.options.Reserve = func(n int64) error {
 		if n > 0 && full.Load() {
 			return syscall.ENOSPC
 		}
@@ -236,7 +236,7 @@ func TestABreakSendsAgainWhatWasNotAcknowledged(t *testing.T) {
 	b.rule(netsim.Rule{})
 	b.later("the queue is sent", func() bool { return b.Stats().Waiting == 0 })
 	s := b.Stats()
-	if s.Sent != 2001 || s.Again == 0 || s.Lost != 0 || s.LastInDoubt < 1 {
+	if s.Sent != 2001 || s.Resent == 0 || s.Lost != 0 || s.LastInDoubt < 1 {
 		t.Errorf("%+v", s)
 	}
 	// The server had read number 0 only; its TCP had taken more, which nobody has.
@@ -254,7 +254,7 @@ func TestABreakSendsAgainWhatWasNotAcknowledged(t *testing.T) {
 		t.Errorf("%d records are lost, and the bound is %d", gap, s.LastInDoubt)
 	}
 	b.toldOf(brokenText, fmt.Sprintf("Subscription Mails: The connection to syslog server 10.44.167.30 ended: "+
-		"%d messages are sent again; of those before them the last %d may be lost", s.Again, s.LastInDoubt))
+		"%d messages are sent again; of those before them the last %d may be lost", s.Resent, s.LastInDoubt))
 }
 
 // A server that closes in an orderly way and goes on reading has all that was under
@@ -275,7 +275,7 @@ func TestHalfCloseSendsNothingTwice(t *testing.T) {
 func TestTheDiskIsFull(t *testing.T) {
 	b := newDiskBench(t, "", 0)
 	var full atomic.Bool
-	b.options.Room = func(n int64) error {
+	b.options.Reserve = func(n int64) error {
 		if n > 0 && full.Load() {
 			return syscall.ENOSPC
 		}
@@ -315,7 +315,7 @@ func TestTheDiskIsUsedAgain(t *testing.T) {
 			b.rule(c.rule)
 			var full atomic.Bool
 			full.Store(true)
-			b.options.Room = func(n int64) error {
+			b.options.Reserve = func(n int64) error {
 				if n > 0 && full.Load() {
 					return syscall.ENOSPC
 				}

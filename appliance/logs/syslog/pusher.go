@@ -43,9 +43,9 @@ type Stats struct {
 	// What waits now, on disk and in memory, the batch that is under way included.
 	Waiting      int
 	WaitingBytes int64
-	Unkept       int // of them, those in memory only: after Close they are lost
+	MemoryOnly   int // of them, those in memory only: after Close they are lost
 	Sent         int // records that the server's TCP has acknowledged; of datagrams, that were sent
-	Again        int // records sent again after a break
+	Resent       int // records sent again after a break
 	Lost         int // records under way when a connection broke, without a buffer on disk
 	Dropped      int // records for which there was no room
 	// InDoubt is how many records at most may have been lost in servers that had
@@ -53,7 +53,7 @@ type Stats struct {
 	InDoubt, LastInDoubt int
 	Breaks               int // connections that the server closed
 	Failures             int // connections that did not come about, or fell silent
-	LastTrouble          string
+	LastError            string
 }
 
 // New returns a Pusher that works until Close. Its buffer on disk goes on where it was
@@ -70,10 +70,10 @@ func New(o Options, s Settings) (*Pusher, error) {
 		settings: s, options: o, form: newForm(s),
 		closing: make(chan struct{}), work: make(chan struct{}, 1), more: make(chan struct{}, 1),
 	}
-	p.queue.memory, p.queue.limit = o.Memory, o.Memory
+	p.queue.memory, p.queue.limit = o.MemoryLimit, o.MemoryLimit
 	if s.Buffer > 0 {
 		p.queue.limit = s.Buffer
-		if p.queue.spool, err = openSpool(o.Dir, o.Room); err != nil {
+		if p.queue.spool, err = openSpool(o.Dir, o.Reserve); err != nil {
 			return nil, err
 		}
 		p.queue.stored.Store(p.queue.spool.size)
@@ -134,7 +134,7 @@ func (p *Pusher) noteRoom(room bool, records int) {
 	switch {
 	case room && p.dropping:
 		p.dropping = false
-		p.events = append(p.events, Event{Kind: Dropped, Records: p.run, Text: fmt.Sprintf(
+		p.events = append(p.events, Event{Kind: RecordsDropped, Records: p.run, Text: fmt.Sprintf(
 			"Subscription %s: %d messages for syslog server %s were dropped: the buffer was full",
 			p.settings.Subscription, p.run, p.settings.Server)})
 		p.run = 0
@@ -146,8 +146,8 @@ func (p *Pusher) noteRoom(room bool, records int) {
 			p.dropping = true
 			text := fmt.Sprintf("Log Error: Subscription %s: The buffer for syslog server %s is full, new messages are dropped",
 				p.settings.Subscription, p.settings.Server)
-			p.events = append(p.events, Event{Kind: Full, Text: text})
-			p.stats.LastTrouble = text
+			p.events = append(p.events, Event{Kind: BufferFull, Text: text})
+			p.stats.LastError = text
 			signal(p.work)
 		}
 	}
@@ -205,7 +205,7 @@ func (p *Pusher) tell() {
 	p.events = nil
 	p.mu.Unlock()
 	for _, e := range events {
-		p.options.Trouble(e)
+		p.options.OnEvent(e)
 	}
 }
 
@@ -216,7 +216,7 @@ func (p *Pusher) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.Waiting, s.WaitingBytes, s.Unkept = records, bytes, unkept
+	s.Waiting, s.WaitingBytes, s.MemoryOnly = records, bytes, unkept
 	return s
 }
 

@@ -243,7 +243,7 @@ func TestRsyslogdOverTLS(t *testing.T) {
 		pool.AppendCertsFromPEM(text)
 		return pool, err
 	}
-	b.options.Memory = 64 << 20
+	b.options.MemoryLimit = 64 << 20
 	b.start()
 	const n = 20_000
 	for i := range n {
@@ -321,5 +321,5 @@ func TestRsyslogdIsKilled(t *testing.T) {
 	if !strings.HasPrefix(told, brokenText) || !strings.Contains(told, fmt.Sprintf("the last %d may be lost", s.LastInDoubt)) {
 		t.Errorf("told %q", told)
 	}
-	t.Logf("%d records are missing, the bound is %d; %d were sent again", missing, s.LastInDoubt, s.Again)
+	t.Logf("%d records are missing, the bound is %d; %d were sent again", missing, s.LastInDoubt, s.Resent)
 }

@@ -166,7 +166,7 @@ func (s *sender) deliver(batch []byte) {
 	records := count(batch[:taken])
 	if records > 0 {
 		s.works()
-		s.doubt.add(int64(taken), records, s.options.Doubt)
+		s.doubt.add(int64(taken), records, s.options.InDoubtLimit)
 		s.count(func(st *Stats) { st.Sent += records })
 	}
 	under := count(batch[taken:])
@@ -207,11 +207,11 @@ func (s *sender) broken(err error, under int) {
 		st.InDoubt += inDoubt
 		st.LastInDoubt = inDoubt
 		if s.queue.spool != nil {
-			st.Again += under
+			st.Resent += under
 		}
 	})
 	if s.queue.spool != nil && inDoubt+under > 0 {
-		s.event(InDoubt, inDoubt, "The connection to syslog server %s ended: %d messages are sent again; of those before them the last %d may be lost",
+		s.event(RecordsInDoubt, inDoubt, "The connection to syslog server %s ended: %d messages are sent again; of those before them the last %d may be lost",
 			s.settings.Server, under, inDoubt)
 	}
 }
@@ -225,7 +225,7 @@ func (s *sender) ended(err error) {
 	case ours(err) || s.settings.Protocol == UDP:
 	case closed(err):
 		s.count(func(st *Stats) { st.Breaks++ })
-		s.event(Broken, 0, "Network error while sending log data to syslog server")
+		s.event(ConnectionBroken, 0, "Network error while sending log data to syslog server")
 	default:
 		s.count(func(st *Stats) { st.Failures++ })
 		why := reason(err)
@@ -235,7 +235,7 @@ func (s *sender) ended(err error) {
 			s.event(Unreachable, 0, failed, s.settings.Server, why)
 			return
 		}
-		s.count(func(st *Stats) { st.LastTrouble = s.text(Unreachable, failed, s.settings.Server, why) })
+		s.count(func(st *Stats) { st.LastError = s.text(Unreachable, failed, s.settings.Server, why) })
 	}
 }
 

@@ -61,24 +61,24 @@ type Options struct {
 	Dir string
 	// Room is asked before the buffer on disk grows by n bytes, and told with a negative
 	// n what became free. Its error is what a full disk's would be. Nil: there is room.
-	Room func(n int64) error
+	Reserve func(n int64) error
 	// Header gives the texts of the records at the head of a connection (A6); nil: none.
 	Header func() []string
 	// Roots are the trusted certificate authorities, asked for at each connection.
 	Roots func() (*x509.CertPool, error)
 	// Chance is TLS's; nil means the machine's.
-	Chance io.Reader
+	Rand io.Reader
 	// Trouble is told of what an administrator should know, in order. It is called on
 	// a goroutine of the Pusher's with no lock held, must not block, and may call Push.
-	Trouble func(Event)
+	OnEvent func(Event)
 
 	Owner, User string // of the socket
 	Logger      *slog.Logger
 
-	Memory         int64            // bytes that wait in memory; 0 means 4 MiB
+	MemoryLimit    int64            // bytes that wait in memory; 0 means 4 MiB
 	ConnectTimeout time.Duration    // for each address, TLS included; 0 means 75 s, as BSD's
 	Backoff        [2]time.Duration // before the first and, doubled each time, at most before any reconnect; zeros mean 1 s and 60 s
-	Doubt          int64            // bytes that a server may have taken and not written, see doc.go; 0 means 16 MiB
+	InDoubtLimit   int64            // bytes that a server may have taken and not written, see doc.go; 0 means 16 MiB
 }
 
 const (
@@ -150,25 +150,25 @@ func (o *Options) complete(s Settings) error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Trouble == nil {
-		o.Trouble = func(Event) {}
+	if o.OnEvent == nil {
+		o.OnEvent = func(Event) {}
 	}
-	if o.Room == nil {
-		o.Room = func(int64) error { return nil }
+	if o.Reserve == nil {
+		o.Reserve = func(int64) error { return nil }
 	}
 	if o.Lookup == nil {
 		o.Lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
 			return nil, &net.DNSError{Err: "no resolver", Name: host, IsNotFound: true}
 		}
 	}
-	if o.Memory == 0 {
-		o.Memory = defaultMemory
+	if o.MemoryLimit == 0 {
+		o.MemoryLimit = defaultMemory
 	}
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = defaultConnect
 	}
-	if o.Doubt == 0 {
-		o.Doubt = defaultDoubt
+	if o.InDoubtLimit == 0 {
+		o.InDoubtLimit = defaultDoubt
 	}
 	if o.Backoff[0] == 0 {
 		o.Backoff[0] = time.Second

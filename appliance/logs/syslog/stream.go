@@ -97,7 +97,7 @@ func (s *sender) secure(ctx context.Context, l *stream) error {
 	config := &tls.Config{
 		ServerName:                  s.settings.Server,
 		MinVersion:                  tls.VersionTLS12,
-		Rand:                        s.options.Chance,
+		Rand:                        s.options.Rand,
 		Time:                        s.options.Clock.Now,
 		DynamicRecordSizingDisabled: true,
 		InsecureSkipVerify:          !s.settings.Verify, //nolint:gosec // the administrator's choice

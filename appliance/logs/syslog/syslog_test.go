@@ -95,7 +95,7 @@ func newBenchOf(t testing.TB, top *netsim.Topology, o netsim.Options) *bench {
 		Header: func() []string {
 			return []string{"Begin Logfile", "Version: 8.0.1-023 SN: A4BADB4712A9-511AA1E", "Time offset from UTC: 7200 seconds"}
 		},
-		Trouble: func(e syslog.Event) {
+		OnEvent: func(e syslog.Event) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.events = append(b.events, e)

@@ -13,52 +13,52 @@ import (
 )
 
 // A Kind is a class of trouble.
-type Kind int
+type EventKind int
 
 // The kinds.
 const (
 	// Broken: the server closed the open connection, by FIN or RST (A2, A13).
-	Broken Kind = iota
+	ConnectionBroken EventKind = iota
 	// Unreachable: there is no connection, or the one there was fell silent (A35).
 	Unreachable
 	// Full: what waits has reached its bound, new records are dropped.
-	Full
+	BufferFull
 	// Dropped: that is over, and how many there were.
-	Dropped
+	RecordsDropped
 	// DiskFailed: the buffer on disk cannot be written or read.
 	DiskFailed
 	// InDoubt: after a break, which records are sent again and which may be lost.
-	InDoubt
+	RecordsInDoubt
 )
 
 // Grave reports whether the kind deserves an alert and a critical line; others are for
 // the log.
-func (k Kind) Grave() bool { return k != Dropped && k != InDoubt }
+func (k EventKind) Critical() bool { return k != RecordsDropped && k != RecordsInDoubt }
 
 // An Event is what an administrator should know.
 type Event struct {
-	Kind Kind
+	Kind EventKind
 	Text string // a line for the log and the alert
 	// Records is how many were dropped (Dropped), or may be lost (InDoubt).
 	Records int
 }
 
 // text is an Event's; the first words are the same in all grave ones.
-func (p *Pusher) text(k Kind, format string, args ...any) string {
+func (p *Pusher) text(k EventKind, format string, args ...any) string {
 	text := "Subscription " + p.settings.Subscription + ": " + fmt.Sprintf(format, args...)
-	if k.Grave() {
+	if k.Critical() {
 		return "Log Error: " + text
 	}
 	return text
 }
 
 // event makes an Event.
-func (p *Pusher) event(k Kind, records int, format string, args ...any) {
+func (p *Pusher) event(k EventKind, records int, format string, args ...any) {
 	text := p.text(k, format, args...)
 	p.mu.Lock()
 	p.events = append(p.events, Event{Kind: k, Text: text, Records: records})
-	if k.Grave() {
-		p.stats.LastTrouble = text
+	if k.Critical() {
+		p.stats.LastError = text
 	}
 	p.mu.Unlock()
 	signal(p.work)

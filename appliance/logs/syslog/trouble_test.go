@@ -72,7 +72,7 @@ func TestClosedAtOnce(t *testing.T) {
 func TestAnotherReasonIsTold(t *testing.T) {
 	b := newBench(t, "", 0)
 	const noRouteText = "Log Error: Subscription Mails: Failed to connect to 10.44.167.30: No route to host"
-	last := func(want string) func() bool { return func() bool { return b.Stats().LastTrouble == want } }
+	last := func(want string) func() bool { return func() bool { return b.Stats().LastError == want } }
 	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "host-unreachable"})
 	b.start()
 	b.push("one")
@@ -175,7 +175,7 @@ func TestResetOnTheWay(t *testing.T) {
 // A slow reader is no trouble: the queue grows.
 func TestSlowReader(t *testing.T) {
 	b := newBench(t, "after: 4 records, then: stop-reading", 0)
-	b.options.Memory = 64 << 20
+	b.options.MemoryLimit = 64 << 20
 	b.start()
 	b.push("one")
 	b.await(4)
@@ -253,7 +253,7 @@ func TestDatagrams(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	b := newBench(t, "", 0)
 	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
-	b.options.Memory = 100 << 10
+	b.options.MemoryLimit = 100 << 10
 	b.start()
 	b.push("message 0")
 	b.eventually("it is refused", func() bool { return len(b.told()) == 1 })
@@ -261,7 +261,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		b.push("message %d", i)
 	}
 	s := b.Stats()
-	if s.WaitingBytes > b.options.Memory || s.WaitingBytes < b.options.Memory*9/10 || s.Waiting+s.Dropped != 10000 {
+	if s.WaitingBytes > b.options.MemoryLimit || s.WaitingBytes < b.options.MemoryLimit*9/10 || s.Waiting+s.Dropped != 10000 {
 		t.Errorf("%+v", s)
 	}
 	b.rule(netsim.Rule{})
@@ -286,7 +286,7 @@ func TestMemoryIsBounded(t *testing.T) {
 // counted; nothing is sent twice (A14).
 func TestWithoutABufferNothingIsSentTwice(t *testing.T) {
 	b := newBench(t, "after: 4 records, then: stop-reading, times: 1", 0)
-	b.options.Memory = 64 << 20
+	b.options.MemoryLimit = 64 << 20
 	b.start()
 	b.push("first")
 	b.await(4)
@@ -302,7 +302,7 @@ func TestWithoutABufferNothingIsSentTwice(t *testing.T) {
 	b.rule(netsim.Rule{})
 	b.later("the queue is sent", func() bool { return b.Stats().Waiting == 0 })
 	s := b.Stats()
-	if s.Lost == 0 || s.Again != 0 || s.Sent+s.Lost != 3001 {
+	if s.Lost == 0 || s.Resent != 0 || s.Sent+s.Lost != 3001 {
 		t.Errorf("%+v", s)
 	}
 	got := b.server.Records()

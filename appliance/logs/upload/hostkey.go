@@ -23,7 +23,7 @@ type HostKey struct {
 }
 
 // ErrKey says that a text is no public key.
-var ErrKey = errors.New("push: not a public key of SSH")
+var ErrInvalidKey = errors.New("push: not a public key of SSH")
 
 // ParseKey brings a public key into the form in which it is kept: its type and itself,
 // without a comment, or the name in front of it in a file of known hosts. fingerprint is
@@ -31,7 +31,7 @@ var ErrKey = errors.New("push: not a public key of SSH")
 func ParseKey(text string) (key, fingerprint string, err error) {
 	k, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(text))
 	if err != nil || len(rest) > 0 {
-		return "", "", ErrKey
+		return "", "", ErrInvalidKey
 	}
 	return keyText(k), ssh.FingerprintSHA256(k), nil
 }

@@ -19,7 +19,7 @@ const keyType = "PRIVATE KEY" // PKCS #8, RFC 7468
 
 // OpenKey reads the appliance's key pair from a file; where there is none it makes one of
 // chance, which must be as good as the key is to be, and writes it there.
-func OpenKey(file string, chance io.Reader) (crypto.Signer, error) {
+func LoadOrCreateKey(file string, chance io.Reader) (crypto.Signer, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return makeKey(file, chance)
@@ -59,7 +59,7 @@ func makeKey(file string, chance io.Reader) (crypto.Signer, error) {
 }
 
 // PublicKey is the line for authorized_keys of a key pair.
-func PublicKey(key crypto.Signer, comment string) (string, error) {
+func AuthorizedKey(key crypto.Signer, comment string) (string, error) {
 	k, err := ssh.NewPublicKey(key.Public())
 	if err != nil {
 		return "", fmt.Errorf("show the key for SCP: %w", err)

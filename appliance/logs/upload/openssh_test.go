@@ -127,7 +127,7 @@ func TestOpenSSHTakesFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := upload.PublicKey(key, "esa")
+	line, err := upload.AuthorizedKey(key, "esa")
 	if err != nil {
 		t.Fatal(err)
 	}

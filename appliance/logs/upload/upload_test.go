@@ -86,14 +86,14 @@ func (b *bench) options() upload.Options {
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 		},
 		Key: func() (crypto.Signer, error) {
-			return upload.OpenKey(filepath.Join(b.state, "key"), entropy.Seeded(1).Stream("key"))
+			return upload.LoadOrCreateKey(filepath.Join(b.state, "key"), entropy.Seeded(1).Stream("key"))
 		},
 		HostKeys: func() []upload.HostKey {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			return slices.Clone(b.known)
 		},
-		Trouble: func(text string) {
+		OnError: func(text string) {
 			b.mu.Lock()
 			b.trouble = append(b.trouble, text)
 			b.mu.Unlock()
@@ -346,9 +346,9 @@ func TestHostKeysAreChecked(t *testing.T) {
 		p.Wake()
 	}
 	know(upload.HostKey{Host: "logs.example.com", Port: 1000, Key: other})
-	b.await(func() bool { return p.Stats().LastTrouble == failed+"The host key of the server is not the known one" })
+	b.await(func() bool { return p.Stats().LastError == failed+"The host key of the server is not the known one" })
 	know(upload.HostKey{Host: "logs.example.com", Port: 22, Key: server.HostKey()})
-	b.await(func() bool { return p.Stats().LastTrouble == failed+"The host key of the server is not known" })
+	b.await(func() bool { return p.Stats().LastError == failed+"The host key of the server is not known" })
 	know(upload.HostKey{Host: "LOGS.example.com", Port: 1000, Key: other}, upload.HostKey{Host: "LOGS.example.com", Port: 1000, Key: server.HostKey()})
 	b.came(server, 1)
 	b.emptied(p, 1)
@@ -374,11 +374,11 @@ func TestTheKeyIsMadeOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	var lines []string
 	for seed := range uint64(2) {
-		key, err := upload.OpenKey(file, entropy.Seeded(seed).Stream("key"))
+		key, err := upload.LoadOrCreateKey(file, entropy.Seeded(seed).Stream("key"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		line, err := upload.PublicKey(key, "esa")
+		line, err := upload.AuthorizedKey(key, "esa")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -396,7 +396,7 @@ func TestAServerLogsInWhomItKnows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := upload.PublicKey(key, "esa")
+	line, err := upload.AuthorizedKey(key, "esa")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ type Options struct {
 
 	// Trouble is told what an administrator should know. It is called from the
 	// Pusher's goroutine, and must not wait for the Pusher.
-	Trouble func(text string)
+	OnError func(text string)
 
 	Owner, User    string           // of sockets
 	ConnectTimeout time.Duration    // 0: 75 s
@@ -75,10 +75,10 @@ type Options struct {
 
 // Stats are a Pusher's figures since it was made.
 type Stats struct {
-	Waiting     int // files, now
-	Uploaded    int
-	Failures    int // attempts that failed
-	LastTrouble string
+	Waiting   int // files, now
+	Uploaded  int
+	Failures  int // attempts that failed
+	LastError string
 }
 
 // A Pusher carries the files of one subscription. Its methods are safe for concurrent use.
@@ -103,8 +103,8 @@ func New(o Options, s Settings) *Uploader {
 	if o.Clock == nil {
 		o.Clock = clock.System()
 	}
-	if o.Trouble == nil {
-		o.Trouble = func(string) {}
+	if o.OnError == nil {
+		o.OnError = func(string) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -195,10 +195,10 @@ func (p *Uploader) failed(err error, tell bool) {
 	p.o.Logger.Debug("a log file was not pushed", "subscription", p.settings.Subscription, "err", err)
 	p.mu.Lock()
 	p.stats.Failures++
-	p.stats.LastTrouble = text
+	p.stats.LastError = text
 	p.mu.Unlock()
 	if tell {
-		p.o.Trouble(text)
+		p.o.OnError(text)
 	}
 }
 

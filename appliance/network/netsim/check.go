@@ -290,7 +290,7 @@ func (c *checker) dns() error {
 		}
 	}
 	for i, name := range c.Appliance.NTP {
-		if err := ntp.ValidServer(name); err != nil {
+		if err := ntp.CheckServer(name); err != nil {
 			return c.fault(index("appliance.ntp", i, ""), "%q is no time server, expected a host name or an address", name)
 		}
 	}

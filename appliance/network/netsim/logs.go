@@ -13,14 +13,14 @@ import (
 // Subscription is l as the appliance's configuration has it. Check finds what is wrong
 // with it.
 func (l Log) Subscription() logs.Subscription {
-	kind := logs.Type(cmp.Or(l.Type, string(logs.Mail))).Kind()
+	kind := logs.Type(cmp.Or(l.Type, string(logs.Mail))).Spec()
 	s := logs.NewSubscription(l.Name, kind)
 	s.Type = logs.Type(cmp.Or(l.Type, string(logs.Mail)))
 	if l.Level != "" {
 		s.Level = logs.Level(1 + slices.IndexFunc(logs.Levels(), func(v logs.Level) bool { return v.Title() == l.Level }))
 	}
 	s.Method = logs.Syslog
-	s.Push = logs.Push{
+	s.Push = logs.SyslogPush{
 		Host: l.Server, Port: cmp.Or(l.Port, syslog.Port), Protocol: cmp.Or(l.Protocol, "udp"),
 		Facility: cmp.Or(l.Facility, kind.Facility), Tag: l.Tag, Verify: l.Verify, Buffer: int64(l.Buffer),
 	}

@@ -123,7 +123,7 @@ func (n *NTP) answer(b []byte) ([]byte, bool) {
 	now := n.config.Clock.Now().Add(n.offset)
 	p := n.reply
 	p.Version, p.Poll, p.Origin = q.Version, q.Poll, q.Transmit
-	p.Reference, p.Receive, p.Transmit = now.Truncate(time.Minute), now, ntp.StampOf(now)
+	p.Reference, p.Receive, p.Transmit = now.Truncate(time.Minute), now, ntp.TimestampOf(now)
 	return p.Append(nil), true
 }
 
