@@ -2,13 +2,11 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/product"
-	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -81,7 +79,7 @@ func startCapture(env *shell.Env) error {
 		owner.Session = strconv.Itoa(env.Login.ID())
 	}
 	if _, err := env.Appliance.Captures.Start(env.Life, owner); err != nil {
-		return captureStartRefusal(err, capture.CLI)
+		return filterRefusal(err)
 	}
 	env.Printf("Success - Packet Capture has started\n")
 	return nil
@@ -90,8 +88,6 @@ func startCapture(env *shell.Env) error {
 func stopCapture(env *shell.Env) error {
 	s, err := env.Appliance.Captures.Stop(capture.CLI)
 	switch {
-	case errors.Is(err, capture.ErrNotRunning):
-		return refusal.New("The packet capture has ended already.")
 	case err != nil:
 		return err
 	case s.Reason != capture.ByUser: // it ended at that moment; the menu says why

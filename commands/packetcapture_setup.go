@@ -37,7 +37,7 @@ func setUpCapture(ctx context.Context, env *shell.Env) error {
 		s.Duration = 0
 	}
 	if err := recorder.SetSettings(s); err != nil {
-		return captureRefusal(err)
+		return filterRefusal(err)
 	}
 	env.Printf("Success - Packet Capture settings have been changed\n")
 	if recorder.Status(capture.CLI).Running {
@@ -55,7 +55,7 @@ func captureDuration(s *capture.Settings) shell.Field {
 		_, err := d.Ask(ctx, "Enter how long the capture should run, as in 120s, 5m 30s or 4h.", def, func(answer string) error {
 			v, err := capture.ParseDuration(answer)
 			if err != nil {
-				return captureRefusal(err)
+				return err
 			}
 			s.Duration = v
 			return nil
@@ -104,7 +104,7 @@ func captureFilter(s *capture.Settings, recorder *capture.Recorder) shell.Field 
 				}
 				tried := *s
 				tried.Filter.Expression = answer
-				return captureRefusal(recorder.Check(tried))
+				return filterRefusal(recorder.Check(tried))
 			}))
 		}
 		return nil
@@ -129,7 +129,7 @@ func captureList[T any](dst *[]T, question string, parse func(string) ([]T, erro
 				return nil
 			}
 			list, err = parse(answer)
-			return captureRefusal(err)
+			return err
 		})
 		if err == nil {
 			*dst = list

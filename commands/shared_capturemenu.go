@@ -51,7 +51,7 @@ func (m *menuCapture) start(life context.Context) error {
 	recorder := m.env.Appliance.Captures
 	s, err := recorder.Start(life, m.owner)
 	if err != nil {
-		return captureStartRefusal(err, capture.TCPDump)
+		return filterRefusal(err)
 	}
 	m.started = s.File
 	m.env.Printf("Packet capture has been started on %s.\n", s.Settings.InterfacesText())
@@ -160,7 +160,7 @@ func (m *menuCapture) filter(ctx context.Context) error {
 			answer = ""
 		}
 		set.Filter = answer
-		return captureRefusal(recorder.SetMenuSettings(set))
+		return filterRefusal(recorder.SetMenuSettings(set))
 	})
 	if err == nil {
 		m.changed("The filter is: " + shownFilter(set.Filter))
@@ -175,7 +175,7 @@ func (m *menuCapture) iface(ctx context.Context) error {
 		return err
 	}
 	if err := recorder.SetMenuSettings(set); err != nil {
-		return captureRefusal(err)
+		return filterRefusal(err)
 	}
 	m.changed("Packets will be captured on " + set.Interface + ".")
 	return nil

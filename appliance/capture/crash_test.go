@@ -36,13 +36,10 @@ func TestTheFileOpensAfterAKill(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // it was killed
-	content, err := os.ReadFile(filepath.Join(dir, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(records(t, content)); n < 1000 {
-		t.Errorf("%d records, want those of the time before the kill", n)
+	_ = cmd.Wait()             // it was killed
+	b := newBenchIn(t, dir, 0) // mends the file if the kill came in the middle of a write
+	if n := len(b.read(filepath.Base(file))); n < 1000 {
+		t.Errorf("%d records, want at least the 1000 that were written before the kill", n)
 	}
 }
 

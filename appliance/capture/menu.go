@@ -51,9 +51,7 @@ func (r *Recorder) MenuSettings() MenuSettings {
 }
 
 // SetMenuSettings replaces the menu's settings, without a commit. A capture that runs
-// keeps those with which it began. Errors are *InterfaceError and
-// *pcapfilter.SyntaxError; the old settings then stay. It may block on a name in the
-// filter.
+// keeps those with which it began. Errors are as those of SetSettings.
 func (r *Recorder) SetMenuSettings(m MenuSettings) error {
 	m.Filter = strings.TrimSpace(oneLine(m.Filter))
 	if _, err := r.sources(m.settings()); err != nil {

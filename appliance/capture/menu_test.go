@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/pcapfilter"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 const menuName = "tcpdump-" + firstName
@@ -62,13 +64,31 @@ func TestOneCaptureRunsOverAllSides(t *testing.T) { // B22
 		for _, second := range []capture.Side{capture.CLI, capture.GUI, capture.TCPDump} {
 			b := newBench(t, 0)
 			b.start(first)
-			var running *capture.RunningError
-			if _, err := b.Start(t.Context(), capture.Owner{Side: second}); !errors.As(err, &running) || running.Side != first {
+			var busy *capture.InProgressError
+			if _, err := b.Start(t.Context(), capture.Owner{Side: second}); !errors.As(err, &busy) || busy.Running != first {
 				t.Errorf("the %s's while the %s's runs: %v", second, first, err)
 			}
 			if s := b.Status(second); s.Running != (first == second) {
 				t.Errorf("the %s is shown the %s's capture: %+v", second, first, s)
 			}
+		}
+	}
+}
+
+func TestASecondCaptureIsRefusedWithThePlaceOfTheFirst(t *testing.T) { // B22
+	for _, c := range []struct {
+		running, requested capture.Side
+		want               string
+	}{
+		{capture.GUI, capture.GUI, "A packet capture is in progress already."},
+		{capture.CLI, capture.GUI, "started with the command packetcapture is in progress."},
+		{capture.GUI, capture.CLI, "started in the GUI is in progress."},
+		{capture.TCPDump, capture.CLI, "started in the menu tcpdump of another session is in progress."},
+		{capture.TCPDump, capture.GUI, "started in the menu tcpdump of the command line is in progress."},
+	} {
+		err := &capture.InProgressError{Running: c.running, Requested: c.requested}
+		if text, _ := refusal.Text(err); !strings.Contains(text, c.want) {
+			t.Errorf("the %v while the %v captures: %q, want %q", c.requested, c.running, text, c.want)
 		}
 	}
 }

@@ -16,8 +16,8 @@ func TestOneCaptureRunsAtATime(t *testing.T) { // B22
 		b.start(first)
 		for _, second := range []capture.Side{capture.CLI, capture.GUI} {
 			_, err := b.Start(t.Context(), capture.Owner{Side: second})
-			var running *capture.RunningError
-			if !errors.As(err, &running) || running.Side != first {
+			var busy *capture.InProgressError
+			if !errors.As(err, &busy) || busy.Running != first {
 				t.Errorf("%v while the %v's runs: %v", second, first, err)
 			}
 		}

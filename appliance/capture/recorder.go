@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
@@ -20,6 +21,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/pcapfilter"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A Network is what a Recorder needs of one.
@@ -61,23 +63,53 @@ type Recorder struct {
 }
 
 var (
-	// ErrNotRunning is returned by Stop where the side has no capture.
+	// ErrNotRunning is returned by Stop and Leave where the side has no capture.
 	ErrNotRunning = errors.New("capture: none is running")
 	// ErrClosed is returned by Start after Close.
 	ErrClosed = errors.New("capture: recorder closed")
 )
 
-// A RunningError is returned by Start while a capture runs.
-type RunningError struct{ Side Side }
-
-func (e *RunningError) Error() string {
-	return fmt.Sprintf("capture: one that the %s started is running", e.Side)
+// An InProgressError is returned by Start while a capture is in progress. It carries a
+// refusal that tells the administrator where to stop that capture.
+type InProgressError struct {
+	Running   Side // the side that started the capture in progress
+	Requested Side // the side that asked for another one
 }
 
-// An InterfaceError says that the network has no interface of that name.
+func (e *InProgressError) Error() string {
+	return fmt.Sprintf("capture: a capture of the %v is in progress", e.Running)
+}
+
+// Unwrap returns the refusal.
+func (e *InProgressError) Unwrap() error {
+	if e.Running == e.Requested {
+		return refusal.New("A packet capture is in progress already.")
+	}
+	where := ""
+	switch {
+	case e.Running == CLI:
+		where = "with the command packetcapture"
+	case e.Running == GUI:
+		where = "in the GUI"
+	case e.Requested == GUI:
+		where = "in the menu tcpdump of the command line"
+	default:
+		where = "in the menu tcpdump of another session"
+	}
+	return refusal.Newf("A packet capture that was started %s is in progress. "+
+		"Only one capture can run at a time: it must be stopped there first.", where)
+}
+
+// An InterfaceError says that the network has no interface of that name. It carries a
+// refusal.
 type InterfaceError struct{ Name string }
 
 func (e *InterfaceError) Error() string { return fmt.Sprintf("capture: no interface %q", e.Name) }
+
+// Unwrap returns the refusal.
+func (e *InterfaceError) Unwrap() error {
+	return refusal.Newf("The interface %s does not exist. Choose another one.", e.Name)
+}
 
 // New returns a Recorder. Files of a capture that was running when the program was
 // killed are mended.
@@ -131,9 +163,10 @@ func (r *Recorder) Settings() Settings {
 }
 
 // SetSettings replaces the settings, for both sides and without a commit. A capture
-// that runs keeps those with which it began. Errors are *SettingError,
-// *InterfaceError and *pcapfilter.SyntaxError, which says where in the expression
-// the fault lies; the old settings then stay. It may block on a name in the filter.
+// that runs keeps those with which it began. If the settings are not valid, the error is a
+// refusal, the old settings stay, and errors.As finds an *InterfaceError or a
+// *pcapfilter.SyntaxError, which says where in the expression the fault is, if one of them
+// is the reason. SetSettings may block while a name in the filter is looked up.
 func (r *Recorder) SetSettings(s Settings) error {
 	s = s.clone()
 	if err := r.Check(s); err != nil {
@@ -203,13 +236,22 @@ func (r *Recorder) sources(s Settings) ([]source, error) {
 				Netmask: netmask(i), SnapLen: snapLen, LookupHost: r.o.LookupHost,
 			})
 			if err != nil {
-				return nil, err
+				return nil, filterRefusal(err)
 			}
 			src.match = f.Match
 		}
 		out = append(out, src)
 	}
 	return out, nil
+}
+
+// filterRefusal makes a refusal of a *pcapfilter.SyntaxError, which stays its cause.
+func filterRefusal(err error) error {
+	var syntax *pcapfilter.SyntaxError
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	return refusal.Because(err, "%s", syntax.Sentence())
 }
 
 // netmask is that of an interface's first IPv4 address, which "ip broadcast" in a
@@ -226,10 +268,21 @@ func netmask(i network.Interface) net.IPMask {
 // Start begins a capture with the side's present settings. A capture of the CLI or of
 // the tcpdump menu ends when ctx does, which must be the context of the SSH channel
 // (B10), or of whatever else it must not outlive; one of the GUI does not depend on
-// ctx (B8). The error is a
-// *RunningError while any capture runs, whichever side started it, and else as
-// SetSettings' or of the file area.
+// ctx (B8). The error is an *InProgressError while any capture runs, whichever side
+// started it, and otherwise one of SetSettings, of the file area or of the network. It is
+// a refusal if the disk is full or the network has no taps.
 func (r *Recorder) Start(ctx context.Context, owner Owner) (Status, error) {
+	s, err := r.start(ctx, owner)
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		err = refusal.Because(err, "The packet capture cannot be started: there is no disk space left.")
+	case errors.Is(err, errors.ErrUnsupported):
+		err = refusal.Because(err, "This appliance's network does not let packets be captured.")
+	}
+	return s, err
+}
+
+func (r *Recorder) start(ctx context.Context, owner Owner) (Status, error) {
 	settings := r.settingsOf(owner.Side)
 	sources, err := r.sources(settings) // not under the lock: a name may take its time
 	r.mu.Lock()
@@ -238,7 +291,7 @@ func (r *Recorder) Start(ctx context.Context, owner Owner) (Status, error) {
 	case r.closed:
 		return Status{}, ErrClosed
 	case r.running != nil:
-		return Status{}, &RunningError{r.running.owner.Side}
+		return Status{}, &InProgressError{Running: r.running.owner.Side, Requested: owner.Side}
 	case ctx.Err() != nil:
 		return Status{}, context.Cause(ctx)
 	case err != nil:
@@ -330,11 +383,11 @@ func (r *Recorder) finished(s Status) {
 }
 
 // Stop ends the side's capture and returns its last status once its files are closed.
-// It is ErrNotRunning where that side has none.
+// If that side has none, the error is a refusal that wraps ErrNotRunning.
 func (r *Recorder) Stop(side Side) (Status, error) {
 	c := r.of(side)
 	if c == nil {
-		return Status{}, ErrNotRunning
+		return Status{}, refusal.Because(ErrNotRunning, "The packet capture has ended already.")
 	}
 	c.end(ByUser, nil)
 	<-c.done

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // Bounds and factory value of the size limit, in MB of 1,048,576 bytes.
@@ -153,33 +155,24 @@ func (s Settings) clone() Settings {
 	return s
 }
 
-// A SettingError says which setting cannot be. Its text is a sentence for the
-// administrator, without its full stop.
-type SettingError struct{ Text string }
-
-func (e *SettingError) Error() string { return e.Text }
-
-func settingErrorf(format string, args ...any) error {
-	return &SettingError{fmt.Sprintf(format, args...)}
-}
-
-// check judges all but the filter's language and the interfaces' existence.
+// check returns a refusal if a setting is not valid. It does not compile the filter's
+// expression and does not look for the interfaces.
 func (s Settings) check() error {
 	switch {
 	case s.SizeMB < MinSizeMB || s.SizeMB > MaxSizeMB:
-		return settingErrorf("The size limit must be a number from %d to %d", MinSizeMB, MaxSizeMB)
+		return refusal.Newf("The size limit must be a number from %d to %d.", MinSizeMB, MaxSizeMB)
 	case s.Duration < 0 || s.Duration > maxDuration || s.Duration%time.Second != 0:
 		return errDuration
 	case slices.Contains(s.Filter.Ports, 0):
-		return settingErrorf("A port must be a number from 1 to 65535")
+		return refusal.New("A port must be a number from 1 to 65535.")
 	case s.Filter.Kind == Predefined && s.Filter.apart():
-		return settingErrorf("No client can talk to a server: the addresses of the ones are IPv4, those of the others IPv6")
+		return refusal.New("No client can talk to a server: the addresses of the ones are IPv4, those of the others IPv6.")
 	}
 	switch s.Filter.Kind {
 	case NoFilter, Predefined, Custom:
 		return nil
 	}
-	return settingErrorf("The kind of filter %q does not exist", s.Filter.Kind)
+	return refusal.Newf("The kind of filter %q does not exist.", s.Filter.Kind)
 }
 
 // ParsePorts reads a list such as "80, 443". An empty one is no error.
@@ -212,7 +205,7 @@ func parseList[T any](list, want string, parse func(string) (T, error)) ([]T, er
 		}
 		v, err := parse(item)
 		if err != nil {
-			return nil, settingErrorf("%q is not valid: %s", item, want)
+			return nil, refusal.Newf("%q is not valid: %s.", item, want)
 		}
 		out = append(out, v)
 	}
@@ -221,7 +214,7 @@ func parseList[T any](list, want string, parse func(string) (T, error)) ([]T, er
 
 const maxDuration = 365 * 24 * time.Hour
 
-var errDuration = settingErrorf("The duration must be given as in 120s, 5m 30s or 4h, and be a year at most")
+var errDuration = refusal.New("The duration must be given as in 120s, 5m 30s or 4h, and be a year at most.")
 
 // ParseDuration reads the forms "120s", "5m 30s", "4h" and "90", which is seconds.
 func ParseDuration(s string) (time.Duration, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/pcapfilter"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 var compareAddrs = cmpopts.EquateComparable(netip.Addr{})
@@ -165,8 +166,8 @@ func TestClientsAndServersHaveAddressesOfAKind(t *testing.T) {
 	} {
 		s := b.Settings()
 		s.Filter = capture.Filter{Kind: capture.Predefined, Clients: c.clients, Servers: c.servers}
-		var no *capture.SettingError
-		if err := b.SetSettings(s); (err == nil) != c.ok || !c.ok && !errors.As(err, &no) {
+		err := b.SetSettings(s)
+		if _, refused := refusal.Text(err); refused == c.ok || (err == nil) != c.ok {
 			t.Errorf("%v and %v: %v", c.clients, c.servers, err)
 		}
 	}

@@ -1,9 +1,11 @@
 package pcapfilter
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/bpf"
 )
@@ -83,6 +85,15 @@ type SyntaxError struct {
 
 // Error returns the message alone.
 func (e *SyntaxError) Error() string { return e.Message }
+
+// Column returns the position of Offset in characters, counted from 1.
+func (e *SyntaxError) Column() int { return utf8.RuneCountInString(e.Expr[:e.Offset]) + 1 }
+
+// Sentence returns a sentence for an administrator: "The filter is not valid at
+// character 5: syntax error."
+func (e *SyntaxError) Sentence() string {
+	return fmt.Sprintf("The filter is not valid at character %d: %s.", e.Column(), strings.TrimSuffix(e.Message, "."))
+}
 
 // Caret returns a line that, shown below Expr, points at Offset.
 func (e *SyntaxError) Caret() string {

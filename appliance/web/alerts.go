@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // alertRoutes registers System Administration > Alerts. Everybody may see what was sent,
@@ -195,8 +196,8 @@ func checked(set *alert.Settings) error {
 
 // troubleOf is the text of a refusal to change a section; any other error it returns.
 func troubleOf(err error) (string, error) {
-	if no, ok := editRefusal(err).(*refusal); ok { //nolint:errorlint // it is made there
-		return no.text, nil
+	if text, ok := refusal.Text(editRefusal(err)); ok {
+		return text, nil
 	}
 	return "", err
 }

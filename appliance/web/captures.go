@@ -11,7 +11,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/esasim/esasim/appliance/capture"
@@ -163,7 +162,7 @@ func settingRows(s capture.Settings) []captureSetting {
 func (s *site) startCapture(v *visit) error {
 	owner := capture.Owner{Side: capture.GUI}
 	if _, err := s.appliance.Captures.Start(v.Context(), owner); err != nil {
-		return v.sorry(capturePage.Path, startRefusal(err))
+		return v.sorry(capturePage.Path, err)
 	}
 	return v.done(capturePage.Path, "Success - Packet Capture has started.")
 }
@@ -171,36 +170,12 @@ func (s *site) startCapture(v *visit) error {
 func (s *site) stopCapture(v *visit) error {
 	st, err := s.appliance.Captures.Stop(capture.GUI)
 	switch {
-	case errors.Is(err, capture.ErrNotRunning):
-		return v.sorry(capturePage.Path, refuse(http.StatusConflict, "The packet capture has ended already."))
 	case err != nil:
-		return err
+		return v.sorry(capturePage.Path, err)
 	case st.Reason != capture.ByUser: // it ended at that moment; the page says why
 		return v.done(capturePage.Path, "")
 	}
 	return v.done(capturePage.Path, "Success - Packet Capture has stopped.")
-}
-
-// startRefusal words what keeps a capture from being started (B22); other errors are
-// internal.
-func startRefusal(err error) error {
-	var running *capture.RunningError
-	switch {
-	case errors.As(err, &running) && running.Side == capture.GUI:
-		return refuse(http.StatusConflict, "A packet capture is in progress already.")
-	case errors.As(err, &running):
-		where := "with the command packetcapture"
-		if running.Side == capture.TCPDump {
-			where = "in the menu tcpdump of the command line"
-		}
-		return refuse(http.StatusConflict,
-			"A packet capture that was started %s is in progress. Only one capture can run at a time: it must be stopped there first.", where)
-	case errors.Is(err, syscall.ENOSPC):
-		return refuse(http.StatusConflict, "The packet capture cannot be started: there is no disk space left.")
-	case errors.Is(err, errors.ErrUnsupported):
-		return refuse(http.StatusConflict, "This appliance's network does not let packets be captured.")
-	}
-	return settingRefusal(err)
 }
 
 // storedCapture opens a file of the page's list. Any other name is not found, whatever

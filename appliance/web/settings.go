@@ -9,10 +9,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/pcapfilter"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A settingsForm is Edit Settings: what stands in its fields, right or wrong (B12, B13).
@@ -123,7 +123,7 @@ func (s *site) saveSettings(v *visit) error {
 		return s.render(v, http.StatusUnprocessableEntity, "settings.html", f)
 	}
 	if err := s.appliance.Captures.SetSettings(set); err != nil {
-		return settingRefusal(err)
+		return err
 	}
 	return v.done(capturePage.Path, "Success - Packet Capture settings have been changed.")
 }
@@ -150,7 +150,7 @@ func (s *site) judge(f *settingsForm, set capture.Settings) error {
 		if err == nil {
 			return nil
 		}
-		if err := f.blame(settingRefusal(err), err); err != nil {
+		if err := f.blame(err); err != nil {
 			return err
 		}
 	}
@@ -219,54 +219,36 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 	return set
 }
 
-// note keeps an error of a field as a sentence.
+// note keeps the refusal of what was entered in a field.
 func (f *settingsForm) note(field string, err error) {
-	if err != nil {
-		text := err.Error()
-		f.Trouble[field] = strings.ToUpper(text[:1]) + text[1:] + "."
+	if text, ok := refusal.Text(err); ok {
+		f.Trouble[field] = text
 	}
 }
 
 // blame puts a refusal beside the field that it is about; other errors it returns.
-func (f *settingsForm) blame(worded, err error) error {
-	var no *refusal
+func (f *settingsForm) blame(err error) error {
+	text, ok := refusal.Text(err)
 	var syntax *pcapfilter.SyntaxError
 	var gone *capture.InterfaceError
-	var setting *capture.SettingError
 	switch {
-	case !errors.As(worded, &no):
+	case !ok:
 		return err
-	case errors.As(err, &setting) && f.Filter == string(capture.Predefined): // all else is known to be right
-		f.Trouble["servers"] = no.text
 	case errors.As(err, &syntax):
 		if f.Filter == string(capture.Custom) {
 			f.Check = checkOf(syntax)
 			f.Trouble["expression"] = f.Check.Text
 		} else {
-			f.Trouble["filter"] = no.text
+			f.Trouble["filter"] = text
 		}
 	case errors.As(err, &gone):
-		f.Trouble["interfaces"] = no.text
+		f.Trouble["interfaces"] = text
+	case f.Filter == string(capture.Predefined): // the form has checked everything else
+		f.Trouble["servers"] = text
 	default:
-		f.Trouble["form"] = no.text
+		f.Trouble["form"] = text
 	}
 	return nil
-}
-
-// settingRefusal words the recorder's objections to settings; other errors are internal.
-func settingRefusal(err error) error {
-	var setting *capture.SettingError
-	var gone *capture.InterfaceError
-	var syntax *pcapfilter.SyntaxError
-	switch {
-	case errors.As(err, &setting):
-		return refuse(http.StatusUnprocessableEntity, "%s.", setting.Text)
-	case errors.As(err, &gone):
-		return refuse(http.StatusUnprocessableEntity, "The interface %s does not exist. Choose another one.", gone.Name)
-	case errors.As(err, &syntax):
-		return refuse(http.StatusUnprocessableEntity, "%s", checkOf(syntax).Text)
-	}
-	return err
 }
 
 // A filterCheck is what there is to say of a filter.
@@ -280,8 +262,7 @@ type filterCheck struct {
 
 // checkOf is a sentence for a fault, and where it is.
 func checkOf(e *pcapfilter.SyntaxError) filterCheck {
-	c := filterCheck{Before: e.Expr[:e.Offset]}
-	c.Text = fmt.Sprintf("The filter is not valid at character %d: %s.", utf8.RuneCountInString(c.Before)+1, strings.TrimSuffix(e.Message, "."))
+	c := filterCheck{Text: e.Sentence(), Before: e.Expr[:e.Offset]}
 	rest := e.Expr[e.Offset:]
 	n := strings.IndexAny(rest, " \t()")
 	if n == 0 {

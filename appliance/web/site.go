@@ -11,6 +11,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -40,16 +41,29 @@ type visit struct {
 
 func (v *visit) role() users.Role { return v.session.account.Role }
 
-// A refusal is a text for the user: this will not do.
-type refusal struct {
+// A pageError is a refusal with the HTTP status of the page that shows it.
+type pageError struct {
 	status int
 	text   string
 }
 
-func (r *refusal) Error() string { return r.text }
+func (e *pageError) Error() string { return e.text }
+
+// Unwrap returns the refusal.
+func (e *pageError) Unwrap() error { return refusal.New(e.text) }
 
 func refuse(status int, format string, a ...any) error {
-	return &refusal{status, fmt.Sprintf(format, a...)}
+	return &pageError{status, fmt.Sprintf(format, a...)}
+}
+
+// statusOf is the HTTP status of a refusal. The appliance's parts know nothing of HTTP:
+// what they refuse cannot be processed.
+func statusOf(err error) int {
+	var e *pageError
+	if errors.As(err, &e) {
+		return e.status
+	}
+	return http.StatusUnprocessableEntity
 }
 
 // errNotFound is the answer where there is nothing.
@@ -169,30 +183,31 @@ func (s *site) admit(v *visit) error {
 }
 
 // readForm parses the form of a request.
-func readForm(r *http.Request) *refusal {
+func readForm(r *http.Request) *pageError {
 	err := r.ParseForm()
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return &refusal{http.StatusRequestEntityTooLarge, "The form is too large."}
+		return &pageError{http.StatusRequestEntityTooLarge, "The form is too large."}
 	case err != nil:
-		return &refusal{http.StatusBadRequest, "The form cannot be read."}
+		return &pageError{http.StatusBadRequest, "The form cannot be read."}
 	}
 	return nil
 }
 
 // fail shows an error. It is the one place where refusals are told from the rest.
 func (s *site) fail(v *visit, err error) {
-	var no *refusal
-	if !errors.As(err, &no) {
+	status := statusOf(err)
+	text, ok := refusal.Text(err)
+	if !ok {
 		if v.Context().Err() != nil { // the browser has gone away, or the process ends
 			return
 		}
 		s.appliance.Logger.Error("a page failed", "path", v.URL.Path, "user", v.session.account.Name, "err", err)
-		no = &refusal{http.StatusInternalServerError, internalText}
+		status, text = http.StatusInternalServerError, internalText
 	}
-	if err := s.render(v, no.status, "error.html", no.text); err != nil {
-		s.plainError(v.w, v.Request, no.status, no.text)
+	if err := s.render(v, status, "error.html", text); err != nil {
+		s.plainError(v.w, v.Request, status, text)
 	}
 }
 
@@ -213,11 +228,11 @@ func (v *visit) done(path, format string, a ...any) error {
 
 // sorry is done for what did not succeed.
 func (v *visit) sorry(path string, err error) error {
-	var no *refusal
-	if !errors.As(err, &no) {
+	text, ok := refusal.Text(err)
+	if !ok {
 		return err
 	}
-	v.session.tell(path, notice{Text: no.text, Bad: true})
+	v.session.tell(path, notice{Text: text, Bad: true})
 	http.Redirect(v.w, v.Request, path, http.StatusSeeOther)
 	return nil
 }
