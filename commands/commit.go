@@ -73,7 +73,7 @@ func commitArguments(args []string) (comment string, keep bool, err error) {
 		return "", false, shell.Invalidf(args[2], "Two arguments are expected at most: a comment in quotation marks, and Y or N.")
 	}
 	if err := validComment(args[0]); err != nil {
-		return "", false, shell.Invalidf(visible(args[0]), "%v", err)
+		return "", false, invalidArgument(args[0], err)
 	}
 	if len(args) == 1 {
 		return args[0], true, nil

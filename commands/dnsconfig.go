@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/appliance/users"
@@ -314,47 +313,13 @@ func setUpDNS(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 		return err
 	}
 	if s.UseRoots = kind == 0; !s.UseRoots && len(s.Servers) == 0 {
-		addrs, err := askServerAddrs(ctx, env, "your DNS server")
-		if err != nil {
+		if err := newLocalServers(ctx, env, s); err != nil {
 			return err
 		}
-		priority := 0
-		if err := env.Form(ctx, priorityField(&priority, addrs)); err != nil {
-			return err
-		}
-		addServers(s, addrs, priority)
 	}
 	return env.Form(ctx,
-		dnsInterface(&s.Interface, appliance.Interfaces.Get(env.Draft).List),
+		sourceInterface(env, &s.Interface, "Choose the IP interface for DNS traffic."),
 		shell.Number(&s.PTRTimeout, "Enter the number of seconds to wait before timing out reverse DNS lookups.", 0, 300),
 		shell.Number(&s.MinimumTTL, "Enter the minimum TTL in seconds for DNS cache.", 0, 86400),
 	)
-}
-
-// dnsInterface asks for the IP interface that queries come from. One that is gone is
-// offered no more.
-func dnsInterface(dst *string, list []appliance.IPInterface) shell.Field {
-	return func(ctx context.Context, d shell.Dialogue) error {
-		names, choices, def := []string{""}, []string{"Auto"}, 0
-		for _, i := range list {
-			prefixes, err := i.Prefixes()
-			if err != nil {
-				return err
-			}
-			var texts []string
-			for _, p := range prefixes {
-				texts = append(texts, p.String())
-			}
-			if i.Name == *dst {
-				def = len(names)
-			}
-			names = append(names, i.Name)
-			choices = append(choices, fmt.Sprintf("%s (%s: %s)", i.Name, strings.Join(texts, ", "), i.Hostname))
-		}
-		n, err := d.Choose(ctx, "Choose the IP interface for DNS traffic.", def, choices...)
-		if err == nil {
-			*dst = names[n]
-		}
-		return err
-	}
 }

@@ -146,7 +146,7 @@ func dropAlternates(s *resolver.Settings, domain, host string) error {
 func inlineAddrs(text string) ([]netip.Addr, error) {
 	addrs, err := parseServerAddrs(text)
 	if err != nil {
-		return nil, shell.Invalidf(text, "%v", err)
+		return nil, invalidArgument(text, err)
 	}
 	return addrs, nil
 }
@@ -154,7 +154,7 @@ func inlineAddrs(text string) ([]netip.Addr, error) {
 func inlineDomain(text string) (string, error) {
 	domain, err := parseDomain(text)
 	if err != nil {
-		return "", shell.Invalidf(text, "%v", err)
+		return "", invalidArgument(text, err)
 	}
 	return domain, nil
 }

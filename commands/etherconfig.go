@@ -66,11 +66,7 @@ func interfaceNow(env *shell.Env, name string) (now network.Interface, ok bool) 
 
 // choosePort asks for one of names by name or number.
 func (d etherDialogue) choosePort(ctx context.Context, question string, names []string) (string, error) {
-	var n int
-	_, err := d.env.Ask(ctx, question, "", func(answer string) (err error) {
-		n, err = nameOrNumber(answer, names, "interface")
-		return err
-	})
+	n, err := chooseByName(ctx, d.env, question, names, "interface")
 	if err != nil {
 		return "", err
 	}

@@ -27,12 +27,7 @@ the subject, or by number, and shows what the log says of one.
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		var q trackingQuery
-		var err error
-		if len(env.Args) > 0 || env.Inline {
-			err = q.parse(env)
-		} else {
-			err = q.ask(ctx, env)
-		}
+		err := argumentsOrQuestions(ctx, env, q.parse, q.ask)
 		if err != nil {
 			return err
 		}
@@ -80,17 +75,10 @@ func (q *trackingQuery) ask(ctx context.Context, env *shell.Env) error {
 }
 
 func (q *trackingQuery) askPattern(ctx context.Context, env *shell.Env) error {
-	var pattern string
-	insensitive := true
-	err := env.Form(ctx,
-		shell.Text(&pattern, "Enter the regular expression to search for.", func(p string) error {
-			_, err := compileRegex(p, false)
-			return err
-		}),
-		shell.YesNo(&insensitive, "Do you want this search to be case insensitive?"),
-	)
+	var answer regexAnswer
+	err := env.Form(ctx, answer.field("Enter the regular expression to search for."))
 	if err == nil {
-		q.re, err = compileRegex(pattern, insensitive)
+		q.re, err = answer.compile()
 	}
 	return err
 }
@@ -170,7 +158,7 @@ func (q *trackingQuery) parse(env *shell.Env) error {
 			args = args[1:]
 			if !search {
 				if err := q.setMID(args[0]); err != nil {
-					return shell.Invalidf(args[0], "%s", err.Error())
+					return invalidArgument(args[0], err)
 				}
 				continue
 			}
@@ -194,8 +182,8 @@ func (q *trackingQuery) complete(env *shell.Env, pattern string, words []string,
 		return shell.Invalidf(words[1], "The name of one log is expected.")
 	}
 	if pattern != "" {
-		if q.re, err = compileRegex(pattern, insensitive); err != nil {
-			return shell.Invalidf(pattern, "%s", err.Error())
+		if q.re, err = compileArgument(pattern, insensitive); err != nil {
+			return err
 		}
 	}
 	if _, err := namedLog(runningLogs(env), words[0]); err != nil {

@@ -31,12 +31,7 @@ Searches all files of a log, the oldest first.
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		var s search
-		var err error
-		if len(env.Args) > 0 || env.Inline {
-			err = s.parse(env)
-		} else {
-			err = s.ask(ctx, env)
-		}
+		err := argumentsOrQuestions(ctx, env, s.parse, s.ask)
 		if err == nil {
 			err = readable(s.log)
 		}
@@ -70,14 +65,9 @@ func (s *search) ask(ctx context.Context, env *shell.Env) (err error) {
 	if s.log, err = chooseLog(ctx, env, runningLogs(env), "Enter the number of the log you wish to grep."); err != nil {
 		return err
 	}
-	var pattern string
-	insensitive := true
+	var answer regexAnswer
 	err = env.Form(ctx,
-		shell.Text(&pattern, "Enter the regular expression to grep.", func(p string) error {
-			_, err := compileRegex(p, false)
-			return err
-		}),
-		shell.YesNo(&insensitive, "Do you want this search to be case insensitive?"),
+		answer.field("Enter the regular expression to grep."),
 		shell.YesNo(&s.invert, "Do you want to search for non-matching lines?"),
 		shell.YesNo(&s.tail, "Do you want to tail the logs?"),
 		shell.When(func() bool { return !s.tail }, shell.YesNo(&s.paged, "Do you want to paginate the output?")),
@@ -85,7 +75,7 @@ func (s *search) ask(ctx context.Context, env *shell.Env) (err error) {
 	if err != nil {
 		return err
 	}
-	re, err := compileRegex(pattern, insensitive)
+	re, err := answer.compile()
 	s.any = []*regexp.Regexp{re}
 	return err
 }
@@ -152,9 +142,9 @@ func (s *search) complete(env *shell.Env, patterns, words []string, insensitive 
 		return shell.Invalidf(words[1], "A regular expression and the name of one log are expected.")
 	}
 	for _, p := range patterns {
-		re, err := compileRegex(p, insensitive)
+		re, err := compileArgument(p, insensitive)
 		if err != nil {
-			return shell.Invalidf(p, "%s", err.Error())
+			return err
 		}
 		s.any = append(s.any, re)
 	}

@@ -190,11 +190,7 @@ func (d ipDialogue) choose(ctx context.Context, verb string) (appliance.IPInterf
 	for n, i := range list {
 		names[n] = i.Name
 	}
-	var n int
-	_, err := d.env.Ask(ctx, "Enter the name or number of the interface you wish to "+verb+".", "", func(answer string) (err error) {
-		n, err = nameOrNumber(answer, names, "interface")
-		return err
-	})
+	n, err := chooseByName(ctx, d.env, "Enter the name or number of the interface you wish to "+verb+".", names, "interface")
 	if err != nil {
 		return appliance.IPInterface{}, err
 	}

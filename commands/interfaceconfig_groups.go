@@ -37,11 +37,7 @@ func (d ipDialogue) chooseGroup(ctx context.Context, verb string) (appliance.IPG
 	for n, g := range list {
 		names[n] = g.Name
 	}
-	var n int
-	_, err := d.env.Ask(ctx, "Enter the name or number of the group you wish to "+verb+".", "", func(answer string) (err error) {
-		n, err = nameOrNumber(answer, names, "group")
-		return err
-	})
+	n, err := chooseByName(ctx, d.env, "Enter the name or number of the group you wish to "+verb+".", names, "group")
 	if err != nil {
 		return appliance.IPGroup{}, err
 	}

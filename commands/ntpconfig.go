@@ -2,12 +2,10 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
@@ -91,26 +89,7 @@ func deleteTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) erro
 	return nil
 }
 
-// chooseTimeSource asks for an IP interface of the draft: it may have to be committed
-// together with the choice.
 func chooseTimeSource(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
-	names, choices := []string{""}, []string{"Auto"}
-	for _, i := range appliance.Interfaces.Get(env.Draft).List {
-		prefixes, err := i.Prefixes()
-		if err != nil {
-			return err
-		}
-		text := make([]string, len(prefixes))
-		for n, p := range prefixes {
-			text[n] = p.String()
-		}
-		names = append(names, i.Name)
-		choices = append(choices, fmt.Sprintf("%s (%s: %s)", i.Name, strings.Join(text, ", "), i.Hostname))
-	}
-	n, err := env.Choose(ctx, "Choose the interface from whose IP address NTP queries should originate.", max(0, slices.Index(names, s.Source)), choices...)
-	if err != nil {
-		return err
-	}
-	s.Source = names[n]
-	return nil
+	return env.Form(ctx, sourceInterface(env, &s.Source,
+		"Choose the interface from whose IP address NTP queries should originate."))
 }

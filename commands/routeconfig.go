@@ -128,11 +128,7 @@ func (d routeDialogue) choose(ctx context.Context, question string) (appliance.S
 	for i, r := range routes {
 		names[i] = r.Name
 	}
-	var n int
-	_, err := d.env.Ask(ctx, question, "", func(answer string) (err error) {
-		n, err = nameOrNumber(answer, names, "route")
-		return err
-	})
+	n, err := chooseByName(ctx, d.env, question, names, "route")
 	if err != nil {
 		return appliance.StaticRoute{}, err
 	}
@@ -280,12 +276,4 @@ func putRouteInline(env *shell.Env, was, version string, args []string, others [
 		return invalidArgument(args[2], err)
 	}
 	return putRoute(env, was, r)
-}
-
-// invalidArgument makes a refusal of a question's answer one of an argument.
-func invalidArgument(value string, err error) error {
-	if text, ok := refusal.Text(err); ok {
-		return shell.Invalidf(visible(value), "%s", text)
-	}
-	return err
 }

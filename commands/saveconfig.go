@@ -23,16 +23,13 @@ var _ = register(&shell.Command{
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		how, err := passphraseArguments(env, env.Args)
-		if err == nil && !env.Inline {
-			how, err = askPassphrases(ctx, env)
-		}
+		passphrases, err := choosePassphrases(ctx, env)
 		if err != nil {
 			return err
 		}
 		var b bytes.Buffer
 		if err := config.WriteXML(&b, env.Appliance.Config.Committed(), config.XMLOptions{
-			Header: env.Appliance.FileHeader(), Passphrases: how,
+			Header: env.Appliance.FileHeader(), Passphrases: passphrases,
 		}); err != nil {
 			return err
 		}

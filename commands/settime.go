@@ -32,7 +32,7 @@ var _ = register(&shell.Command{
 		if len(env.Args) > 0 {
 			given := strings.Join(env.Args, " ")
 			if err := parse(given); err != nil {
-				return shell.Invalidf(given, "%v", err)
+				return invalidArgument(given, err)
 			}
 		} else {
 			env.Printf("WARNING: Changes to system time will take place immediately\nand do not require the user to run the commit command.\n")

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
@@ -16,11 +14,6 @@ import (
 )
 
 // What the commands about pending and committed changes share.
-
-// moment is a time as commands print it, in the appliance's zone.
-func moment(env *shell.Env, t time.Time) string {
-	return t.In(env.Appliance.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
-}
 
 // printChanges prints changes as a tree, an element a line.
 func printChanges(w io.Writer, changes []config.Difference) error {
@@ -59,17 +52,6 @@ func changeTree(b *strings.Builder, d config.Difference, depth int) {
 	for _, in := range d.Within {
 		changeTree(b, in, depth+1)
 	}
-}
-
-// visible shows that a value is empty, and keeps what is in it from the terminal.
-func visible(s string) string {
-	switch {
-	case s == "":
-		return "(none)"
-	case strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }):
-		return strconv.Quote(s)
-	}
-	return s
 }
 
 // commitDraft commits d, notes it in the log, and words what may be in the way.

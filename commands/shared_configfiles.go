@@ -19,6 +19,15 @@ import (
 // What showconfig and saveconfig share, and the commands that read files of the directory
 // configuration.
 
+// choosePassphrases returns how passphrases are to be written, as the arguments or the
+// answers say.
+func choosePassphrases(ctx context.Context, env *shell.Env) (config.Passphrases, error) {
+	if env.Inline {
+		return passphraseArguments(env, env.Args)
+	}
+	return askPassphrases(ctx, env)
+}
+
 // askPassphrases asks how passphrases are to be written. Before version 9 that
 // was one question, from 14 on plain passphrases are no longer offered.
 func askPassphrases(ctx context.Context, env *shell.Env) (config.Passphrases, error) {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"regexp"
@@ -60,6 +61,17 @@ func nameOrNumber(answer string, names []string, what string) (int, error) {
 		return n - 1, nil
 	}
 	return 0, refusal.Newf("The %s %s does not exist: enter a name from the list, or a number from 1 to %d.", what, visible(answer), len(names))
+}
+
+// chooseByName asks for one of names, by name or by number, and returns its index. noun says
+// what the entries are: "route".
+func chooseByName(ctx context.Context, env *shell.Env, question string, names []string, noun string) (int, error) {
+	var n int
+	_, err := env.Ask(ctx, question, "", func(answer string) (err error) {
+		n, err = nameOrNumber(answer, names, noun)
+		return err
+	})
+	return n, err
 }
 
 // parseHostAddr reads the address of a host, of one IP version.

@@ -79,5 +79,3 @@ func newHash(ctx context.Context, env *shell.Env, name, word, question, again st
 		env.Prose(fmt.Sprintf("The %ss do not match.", word))
 	}
 }
-
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

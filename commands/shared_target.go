@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network"
@@ -93,6 +94,33 @@ func askSource(ctx context.Context, env *shell.Env, question string, family int)
 		return netip.Addr{}, err
 	}
 	return sources[n], nil
+}
+
+// sourceInterface asks for the IP interface from whose address a client of the appliance
+// sends. It offers the draft's interfaces, so that one can be committed together with the
+// choice. The empty name stands for "Auto", which is also the default if the present choice
+// does not exist any more.
+func sourceInterface(env *shell.Env, dst *string, question string) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		names, choices := []string{""}, []string{"Auto"}
+		for _, i := range appliance.Interfaces.Get(env.Draft).List {
+			prefixes, err := i.Prefixes()
+			if err != nil {
+				return err
+			}
+			texts := make([]string, len(prefixes))
+			for n, p := range prefixes {
+				texts[n] = p.String()
+			}
+			names = append(names, i.Name)
+			choices = append(choices, fmt.Sprintf("%s (%s: %s)", i.Name, strings.Join(texts, ", "), i.Hostname))
+		}
+		n, err := d.Choose(ctx, question, max(0, slices.Index(names, *dst)), choices...)
+		if err == nil {
+			*dst = names[n]
+		}
+		return err
+	}
 }
 
 // sourceFor is the address from which the appliance reaches dst. It is found as

@@ -16,15 +16,12 @@ var _ = register(&shell.Command{
 	Roles:   []users.Role{users.Administrator, users.Operator},
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		how, err := passphraseArguments(env, env.Args)
-		if err == nil && !env.Inline {
-			how, err = askPassphrases(ctx, env)
-		}
+		passphrases, err := choosePassphrases(ctx, env)
 		if err != nil {
 			return err
 		}
 		return config.WriteXML(env.Pager(ctx), env.Appliance.Config.Committed(), config.XMLOptions{
-			Header: env.Appliance.FileHeader(), Passphrases: how,
+			Header: env.Appliance.FileHeader(), Passphrases: passphrases,
 		})
 	},
 })

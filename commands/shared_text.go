@@ -1,0 +1,45 @@
+package commands
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/shell"
+)
+
+// The forms in which commands print numbers, times and foreign text.
+
+// thousands writes a number as 1,234,567.
+func thousands[T ~int64 | ~uint64](n T) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// moment writes a time in the appliance's zone: Thu Jun 25 08:50:03 2015 GMT.
+func moment(env *shell.Env, t time.Time) string {
+	return t.In(env.Appliance.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
+}
+
+// printable returns s, quoted if it contains characters that a terminal would act on.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// visible is printable for a value in running text: an empty one becomes "(none)".
+func visible(s string) string {
+	if s == "" {
+		return "(none)"
+	}
+	return printable(s)
+}
+
+// capital returns s with its first letter in upper case. It is for words in ASCII.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
