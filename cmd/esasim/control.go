@@ -79,6 +79,12 @@ func defaultSocket(topology string) (string, error) {
 	return filepath.Join(home, dir, socketName), nil
 }
 
+// socketVariable is the environment variable that stands for --socket.
+const socketVariable = "ESASIM_SOCKET"
+
+// topology returns the topology of the appliance that the flags name by its topology.
+func (c *ctl) topology() string { return cmp.Or(c.Topology, "lab") }
+
 // client is a client of the appliance that the flags name.
 func (c *ctl) client() (*control.Client, error) {
 	if c.Addr != (address{}) {
@@ -90,7 +96,7 @@ func (c *ctl) client() (*control.Client, error) {
 	path := c.Socket
 	if path == "" {
 		var err error
-		if path, err = defaultSocket(cmp.Or(c.Topology, "lab")); err != nil {
+		if path, err = defaultSocket(c.topology()); err != nil {
 			return nil, err
 		}
 	}

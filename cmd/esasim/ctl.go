@@ -19,8 +19,8 @@ import (
 )
 
 type ctl struct {
-	Topology string  `placeholder:"NAME|FILE" help:"The appliance that runs this topology in its usual directory (default: lab), unless the next two say which."`
-	Socket   string  `xor:"where" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The appliance's control socket, or its data directory."`
+	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The appliance that runs this topology in its usual directory (default: lab), unless the next two say which."`
+	Socket   string  `xor:"where" predictor:"file" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The appliance's control socket, or its data directory."`
 	Addr     address `xor:"where" placeholder:"ADDR" help:"The address that the appliance's --ctl names, instead of a socket."`
 
 	Fault ctlFault `cmd:"" help:"What is wrong with the network."`
@@ -43,21 +43,27 @@ type ctlFault struct {
 	List   listFaults  `cmd:"" help:"List what is wrong, the rule that is asked first before the others."`
 }
 
+// faultActions are the actions of netsim.Rule.
+var faultActions = []string{
+	"drop", "reset", "refuse", "prohibit", "net-unreachable", "host-unreachable",
+	"delay", "loss", "rate", "unplug", "pass",
+}
+
 // addFault has a flag for every key of netsim.Rule, but for those of Amount.
 type addFault struct {
-	Action string `arg:"" help:"What happens: drop, reset, refuse, prohibit, net-unreachable, host-unreachable, delay, loss, rate, unplug, or pass (no older rule is asked)."`
+	Action string `arg:"" predictor:"action" help:"What happens: drop, reset, refuse, prohibit, net-unreachable, host-unreachable, delay, loss, rate, unplug, or pass (no older rule is asked)."`
 	Amount string `arg:"" optional:"" help:"Of delay: a time such as 200ms; of loss: a share such as 30%; of rate: bits a second such as 64k."`
 
 	To         string `group:"Which packets" placeholder:"NET" help:"For this address or network."`
 	From       string `group:"Which packets" placeholder:"NET" help:"From this address or network."`
 	Host       string `group:"Which packets" placeholder:"NET" help:"From or for it."`
-	Protocol   string `group:"Which packets" placeholder:"NAME" help:"tcp, udp or icmp."`
+	Protocol   string `group:"Which packets" predictor:"protocol" placeholder:"NAME" help:"tcp, udp or icmp."`
 	Port       string `group:"Which packets" placeholder:"N" help:"For this port."`
 	FromPort   string `group:"Which packets" placeholder:"N" help:"From this port."`
 	EitherPort string `group:"Which packets" placeholder:"N" help:"From or for it."`
-	Direction  string `group:"Which packets" placeholder:"WAY" help:"in or out, as the appliance sees it."`
+	Direction  string `group:"Which packets" predictor:"direction" placeholder:"WAY" help:"in or out, as the appliance sees it."`
 
-	Path  string `group:"Where (else: at the gateways, and between neighbours)" placeholder:"NAME" help:"At the far end of this path of the topology."`
+	Path  string `group:"Where (else: at the gateways, and between neighbours)" predictor:"path" placeholder:"NAME" help:"At the far end of this path of the topology."`
 	Cable string `group:"Where (else: at the gateways, and between neighbours)" placeholder:"NAME" help:"On the cable of this interface, or host on a wire: every frame."`
 
 	Connections     string `group:"When" placeholder:"N" help:"Only so many of the next connections."`
@@ -117,7 +123,7 @@ func (a addFault) Run(t terminal, client *control.Client) error {
 }
 
 type removeFault struct {
-	ID string `arg:"" help:"The fault's number, or all."`
+	ID string `arg:"" predictor:"fault" help:"The fault's number, or all."`
 }
 
 func (r removeFault) Run(client *control.Client) error {
@@ -204,7 +210,7 @@ func addressesOf(p netsim.Server) string {
 }
 
 type showPeer struct {
-	Name string `arg:"" help:"The server's name."`
+	Name string `arg:"" predictor:"peer" help:"The server's name."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
@@ -224,7 +230,7 @@ func (s showPeer) Run(t terminal, client *control.Client) error {
 }
 
 type stopPeer struct {
-	Name string `arg:"" help:"The server's name."`
+	Name string `arg:"" predictor:"peer" help:"The server's name."`
 }
 
 func (s stopPeer) Run(client *control.Client) error {
@@ -233,7 +239,7 @@ func (s stopPeer) Run(client *control.Client) error {
 }
 
 type startPeer struct {
-	Name string `arg:"" help:"The server's name."`
+	Name string `arg:"" predictor:"peer" help:"The server's name."`
 }
 
 func (s startPeer) Run(client *control.Client) error {

@@ -10,6 +10,7 @@
 //	esasim filter [-d] [-r F] EXPR   try a capture filter outside an appliance
 //	esasim help [VERB]               what --help prints
 //	esasim version                   the version of this program; also esasim --version
+//	esasim completion SHELL          complete the words of this program in bash, zsh or fish
 //	esasim licenses                  the licences of this program and of what it contains
 //
 // The package holds what only a program has: flags, signals, the data directory,

@@ -15,7 +15,7 @@ import (
 )
 
 type filter struct {
-	Read string   `short:"r" placeholder:"FILE" help:"Show the frames of a pcap file that match."`
+	Read string   `short:"r" predictor:"file" placeholder:"FILE" help:"Show the frames of a pcap file that match."`
 	Dump bool     `short:"d" help:"Print the compiled program, as tcpdump -d does."`
 	Expr []string `arg:"" optional:"" help:"A filter in tcpdump's language."`
 }

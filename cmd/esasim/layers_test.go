@@ -31,23 +31,25 @@ const layers = `
 // modules says which packages import a third-party module, tests left out. What is not
 // listed may be imported by nobody.
 var modules = map[string][]string{
-	"github.com/alecthomas/kong":      {"cmd/esasim"},
-	"github.com/emersion/go-smtp":     {"appliance/network/netsim/peers"},
-	"github.com/gliderlabs/ssh":       {"shell"},
-	"github.com/goccy/go-yaml":        {"appliance/network/netsim"},
-	"github.com/google/go-cmp":        {"appliance/network/networktest"},
-	"github.com/gopacket/gopacket":    {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
-	"github.com/jlaffaye/ftp":         {"appliance/logs/upload"},
-	"github.com/miekg/dns":            {"appliance/resolver", "appliance/network/netsim/peers"},
-	"github.com/pkg/sftp":             {"transfer"},
-	"goftp.io/server/v2":              {"transfer"},
-	"golang.org/x/crypto":             {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers", "appliance/logs/upload"},
-	"golang.org/x/net":                {"appliance/pcapfilter"},
-	"golang.org/x/sys":                {"appliance/network/netsim/ether", "appliance/network/netsim/door", "cmd/esasim"},
-	"golang.org/x/term":               {"shell"},
-	"gvisor.dev/gvisor":               {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
-	"github.com/rogpeppe/go-internal": nil, // tests only
-	"github.com/chromedp":             nil, // tests only: chromedp, and cdproto, its protocol
+	"github.com/alecthomas/kong":        {"cmd/esasim"},
+	"github.com/jotaen/kong-completion": {"cmd/esasim"},
+	"github.com/posener/complete":       {"cmd/esasim"},
+	"github.com/emersion/go-smtp":       {"appliance/network/netsim/peers"},
+	"github.com/gliderlabs/ssh":         {"shell"},
+	"github.com/goccy/go-yaml":          {"appliance/network/netsim"},
+	"github.com/google/go-cmp":          {"appliance/network/networktest"},
+	"github.com/gopacket/gopacket":      {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
+	"github.com/jlaffaye/ftp":           {"appliance/logs/upload"},
+	"github.com/miekg/dns":              {"appliance/resolver", "appliance/network/netsim/peers"},
+	"github.com/pkg/sftp":               {"transfer"},
+	"goftp.io/server/v2":                {"transfer"},
+	"golang.org/x/crypto":               {"shell", "shell/shelltest", "appliance/users", "appliance/appliancetest", "appliance/network/netsim/peers", "appliance/logs/upload"},
+	"golang.org/x/net":                  {"appliance/pcapfilter"},
+	"golang.org/x/sys":                  {"appliance/network/netsim/ether", "appliance/network/netsim/door", "cmd/esasim"},
+	"golang.org/x/term":                 {"shell"},
+	"gvisor.dev/gvisor":                 {"appliance/network/netsim/ether", "appliance/network/netsim/vnet"},
+	"github.com/rogpeppe/go-internal":   nil, // tests only
+	"github.com/chromedp":               nil, // tests only: chromedp, and cdproto, its protocol
 }
 
 func TestLayers(t *testing.T) {

@@ -30,6 +30,8 @@ type flags struct {
 	Help     help     `cmd:"" help:"Describe a verb of this program."`
 	Version  version  `cmd:"" help:"Print the version of this program."`
 	Licenses licenses `cmd:"" help:"Print the licences of this program and of the modules in it."`
+
+	Completion completion `cmd:"" help:"Let a shell complete the words of this program: bash, zsh or fish."`
 }
 
 // run runs the program and returns its exit status.
@@ -47,6 +49,9 @@ func run(args []string, t terminal) int {
 	if err != nil {
 		panic(err) // a tag in flags is wrong
 	}
+	if asked, err := completeLine(parser, t); asked {
+		return exitStatus(t, err)
+	}
 	c, err := parser.Parse(args)
 	if status >= 0 { // --help or --version has printed its text
 		return status
@@ -54,11 +59,16 @@ func run(args []string, t terminal) int {
 	if err == nil {
 		err = c.Run()
 	}
-	if err != nil {
-		fmt.Fprintf(t.err, "esasim: %s\n", oneLine(err))
-		return 1
+	return exitStatus(t, err)
+}
+
+// exitStatus reports err, unless it is nil, and returns the exit status that goes with it.
+func exitStatus(t terminal, err error) int {
+	if err == nil {
+		return 0
 	}
-	return 0
+	fmt.Fprintf(t.err, "esasim: %s\n", oneLine(err))
+	return 1
 }
 
 // oneLine returns the text of err with a semicolon between errors that were joined.

@@ -28,8 +28,8 @@ const (
 )
 
 type serve struct {
-	Topology   string     `default:"lab" placeholder:"NAME|FILE" help:"The network and the appliance to run: a built-in topology or a file (default: lab)."`
-	Data       string     `xor:"data" placeholder:"DIR" help:"Where configuration and files are kept (default: a directory for each topology below the user's state directory)."`
+	Topology   string     `predictor:"topology" default:"lab" placeholder:"NAME|FILE" help:"The network and the appliance to run: a built-in topology or a file (default: lab)."`
+	Data       string     `xor:"data" predictor:"directory" placeholder:"DIR" help:"Where configuration and files are kept (default: a directory for each topology below the user's state directory)."`
 	Ephemeral  bool       `xor:"data" help:"Keep nothing (not together with --data)."`
 	Factory    bool       `help:"Start from the factory configuration; files stay."`
 	Console    bool       `help:"Open the command line here, as on the serial console."`
@@ -40,8 +40,8 @@ type serve struct {
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  netip.Addr `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP tells clients to connect to (default: the one that they connected to)."`
 	Ctl        address    `placeholder:"ADDR" help:"Also let esasim ctl in at this address of the loopback interface, besides the socket in the data directory."`
-	Ready      string     `placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
-	LogLevel   slog.Level `default:"warn" placeholder:"LEVEL" help:"What is written to standard error: debug, info, warn or error (default: warn)."`
+	Ready      string     `predictor:"file" placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
+	LogLevel   slog.Level `predictor:"level" default:"warn" placeholder:"LEVEL" help:"What is written to standard error: debug, info, warn or error (default: warn)."`
 }
 
 // Run serves until a signal comes or an administrator shuts the appliance down.

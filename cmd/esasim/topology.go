@@ -29,7 +29,7 @@ func (listTopologies) Run(t terminal) error {
 }
 
 type showTopology struct {
-	Name string `arg:"" help:"The name of a built-in topology: see esasim topology list."`
+	Name string `arg:"" predictor:"builtin" help:"The name of a built-in topology: see esasim topology list."`
 }
 
 func (s showTopology) Run(t terminal) error {
@@ -43,7 +43,7 @@ func (s showTopology) Run(t terminal) error {
 }
 
 type checkTopology struct {
-	File string `arg:"" help:"A topology file, or the name of a built-in topology."`
+	File string `arg:"" predictor:"topology" help:"A topology file, or the name of a built-in topology."`
 }
 
 func (c checkTopology) Run(t terminal) error {

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/posener/complete"
+
+	"github.com/esasim/esasim/appliance/control"
+	"github.com/esasim/esasim/fixtures"
+)
+
+// completionLine is the variable in which a shell passes the line that it completes.
+const completionLine = "COMP_LINE"
+
+// completionTimeout bounds how long a shell waits for words that a running appliance knows.
+const completionTimeout = time.Second
+
+// completion prints the code that makes a shell complete this program's words.
+type completion struct {
+	kongcompletion.Completion
+}
+
+// Help is shown by esasim completion --help.
+func (completion) Help() string {
+	return "Without -c it prints the line to put into the shell's start-up file," +
+		" such as source <(esasim completion -c bash)." +
+		" Without the name of a shell it takes the login shell."
+}
+
+// complete answers a shell that completes a line, and reports whether one asked.
+func completeLine(parser *kong.Kong, t terminal) (bool, error) {
+	line := os.Getenv(completionLine)
+	if line == "" {
+		return false, nil
+	}
+	cmd, err := kongcompletion.Command(parser, kongcompletion.WithPredictors(predictors(line)))
+	if err != nil {
+		return true, err
+	}
+	cmd.Flags = cmd.Sub["serve"].GlobalFlags // serve is the default verb
+	help := cmd.Sub["help"]
+	help.Args = complete.PredictFunc(func(a complete.Args) []string { return verbsBelow(parser.Model.Node, a.Completed) })
+	cmd.Sub["help"] = help
+	c := complete.New(parser.Model.Name, cmd)
+	c.Out = t.out
+	return c.Complete(), nil
+}
+
+// predictors returns the predictors that the tags of flags name, for a command line.
+func predictors(line string) map[string]complete.Predictor {
+	running := func(list func(ctx context.Context, c *control.Client) []string) complete.Predictor {
+		return complete.PredictFunc(func(complete.Args) []string {
+			client, err := ctlOf(line).client()
+			if err != nil {
+				return nil
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
+			defer cancel()
+			return list(ctx, client)
+		})
+	}
+	return map[string]complete.Predictor{
+		"action":    complete.PredictSet(faultActions...),
+		"protocol":  complete.PredictSet("tcp", "udp", "icmp"),
+		"direction": complete.PredictSet("in", "out"),
+		"level":     complete.PredictSet("debug", "info", "warn", "error"),
+		"file":      complete.PredictFiles("*"),
+		"directory": complete.PredictDirs("*"),
+		"builtin":   complete.PredictSet(fixtures.Topologies()...),
+		"topology":  complete.PredictOr(complete.PredictSet(fixtures.Topologies()...), complete.PredictFiles("*.yaml")),
+		"peer": running(func(ctx context.Context, c *control.Client) (names []string) {
+			peers, _ := c.Peers(ctx) // without an appliance there is nothing to offer
+			for _, p := range peers {
+				names = append(names, p.Name)
+			}
+			return names
+		}),
+		"fault": running(func(ctx context.Context, c *control.Client) []string {
+			faults, _ := c.Faults(ctx)
+			ids := []string{"all"}
+			for _, f := range faults {
+				ids = append(ids, strconv.Itoa(f.ID))
+			}
+			return ids
+		}),
+		"path": complete.PredictFunc(func(complete.Args) []string { return pathsOf(ctlOf(line)) }),
+	}
+}
+
+// ctlOf returns the flags of esasim ctl in an unfinished command line that say which
+// appliance is meant.
+func ctlOf(line string) *ctl {
+	c := &ctl{Socket: os.Getenv(socketVariable)}
+	words := strings.Fields(line)
+	for i, word := range words {
+		name, value, ok := strings.Cut(word, "=")
+		if !ok && i+1 < len(words) {
+			value = words[i+1]
+		}
+		switch name {
+		case "--topology":
+			c.Topology = value
+		case "--socket":
+			c.Socket = value
+		case "--addr":
+			_ = c.Addr.UnmarshalText([]byte(value)) // an address that is not one yet asks nobody
+		}
+	}
+	return c
+}
+
+// pathsOf returns the names of the paths in the topology of an appliance that is named by
+// its topology. Names that a shell would have to quote are left out.
+func pathsOf(c *ctl) (names []string) {
+	if c.Socket != "" || c.Addr.IsValid() {
+		return nil // of unknown topology
+	}
+	topo, err := loadTopology(c.topology())
+	if err != nil {
+		return nil
+	}
+	for _, p := range topo.Paths {
+		if !strings.ContainsAny(p.Name, " \t'\"\\") {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// verbsBelow returns the verbs below the verb of which words is made.
+func verbsBelow(node *kong.Node, words []string) (names []string) {
+	for _, word := range words {
+		i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == word })
+		if i < 0 {
+			return nil
+		}
+		node = node.Children[i]
+	}
+	for _, child := range node.Children {
+		names = append(names, child.Name)
+	}
+	return names
+}
