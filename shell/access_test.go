@@ -2,6 +2,7 @@ package shell_test
 
 import (
 	"bytes"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func TestTheBannerIsOnTheConsoleToo(t *testing.T) {
 	app, _ := newBox(t)
 	setAccess(t, app, func(a *appliance.AdminAccess) { a.Banner, a.Welcome = "Authorized users only.", "Good morning." })
 	var out bytes.Buffer
-	c := &shell.Console{Appliance: app, Commands: []*shell.Command{leave}, Out: &out, In: strings.NewReader("admin\nironport\nexit\n")}
+	c := &shell.Console{Appliance: app, Commands: []*shell.Command{leave}, Out: &out, In: io.NopCloser(strings.NewReader("admin\nironport\nexit\n"))}
 	if err := c.Serve(t.Context()); err != nil {
 		t.Fatal(err)
 	}

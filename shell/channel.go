@@ -66,7 +66,7 @@ func (r *run) channel(_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChan
 		offer.Reject(gossh.ResourceShortage, "the system is going down") //nolint:errcheck // as above
 		return
 	}
-	defer r.channels.Done()
+	defer r.channels.done()
 	defer r.guard("channel")
 	r.keepAlive(p, conn)
 	ch, requests, err := offer.Accept()
@@ -78,13 +78,13 @@ func (r *run) channel(_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChan
 }
 
 // enter counts something that Stop must wait for, unless Stop waits already.
-func (r *run) enter(w *sync.WaitGroup) bool {
+func (r *run) enter(g *taskGroup) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lis == nil {
 		return false
 	}
-	w.Add(1)
+	g.add()
 	return true
 }
 
@@ -116,6 +116,9 @@ func (v *visit) serve(requests <-chan *gossh.Request) {
 	}
 	v.ch.Close()
 	v.reading.Wait()
+	if v.session != nil {
+		v.session.out.close()
+	}
 }
 
 // request says whether a request is granted. What it starts, if anything, is the talk,
@@ -192,7 +195,7 @@ func (v *visit) start(talk func() int) {
 		return
 	}
 	go func() {
-		defer v.sessions.Done()
+		defer v.sessions.done()
 		defer close(over)
 		status := statusFailed               // of a panic
 		defer func() { v.ch.Exit(status) }() //nolint:errcheck // the client may be gone

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -21,8 +22,11 @@ import (
 type Console struct {
 	Appliance *appliance.Appliance
 	Commands  []*Command
-	In        io.Reader
-	Out       io.Writer
+	// In is closed by Serve. Close must make a blocked Read return, as it does for a
+	// network connection and an io.Pipe, and does not for a terminal (see the package
+	// comment).
+	In  io.ReadCloser
+	Out io.Writer
 	// Size tells the size of the terminal that In and Out are. Nil means that they
 	// are none: lines are then neither edited nor echoed.
 	Size func() (columns, rows int)
@@ -32,10 +36,9 @@ type Console struct {
 // consoleLine is what the serial line is called.
 const consoleLine = "ttyv0"
 
-// Serve asks for a login, serves the session, and asks again, until In ends or ctx
-// does. It then returns nil and ctx's cause respectively; a cause made by Stopped is
-// shown to the user. A read of In that is under way when ctx ends goes on until In
-// gives something or is closed.
+// Serve asks for a login, serves the session, and asks again. If In ends, Serve returns nil; if
+// ctx ends, it returns ctx's cause, and shows the user a cause of type Stopped. It closes In and
+// waits for the goroutine that reads it.
 func (c *Console) Serve(ctx context.Context) error {
 	catalog := newCatalog(c.Commands, c.Appliance.Product.Version)
 	var window *size
@@ -44,9 +47,12 @@ func (c *Console) Serve(ctx context.Context) error {
 		window.columns, window.rows = c.Size()
 	}
 	line := newSession(c.Appliance, catalog, users.Account{}, c.Out, window, 0)
-	go line.in.pump(c.In, func(text string) { io.WriteString(line.out, text) })
+	var reading sync.WaitGroup
+	reading.Go(func() { line.in.pump(c.In, func(text string) { io.WriteString(line.out, text) }) })
+	defer line.out.close()
+	defer reading.Wait()
+	defer c.In.Close()
 	defer line.in.close()
-	defer line.out.Flush()
 	for {
 		account, err := c.login(ctx, line.keys)
 		if errors.Is(err, io.EOF) && line.in.exhausted() {

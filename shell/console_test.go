@@ -15,7 +15,7 @@ func TestConsoleWithoutATerminal(t *testing.T) {
 	app, _ := newBox(t)
 	var out bytes.Buffer
 	c := &shell.Console{Appliance: app, Commands: []*shell.Command{say, leave, whoami}, Out: &out,
-		In: strings.NewReader("\nadmin\nwrong\nadmin\nironport\nwhoami\nexit\nadmin\nironport\nsay x\n")}
+		In: io.NopCloser(strings.NewReader("\nadmin\nwrong\nadmin\nironport\nwhoami\nexit\nadmin\nironport\nsay x\n"))}
 	if err := c.Serve(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +27,37 @@ func TestConsoleWithoutATerminal(t *testing.T) {
 		login
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// blockingInput is an input at which nobody types. Its Read blocks until Close.
+type blockingInput struct {
+	closed   chan struct{}
+	returned bool // Read has returned
+}
+
+func (b *blockingInput) Read([]byte) (int, error) {
+	<-b.closed
+	b.returned = true
+	return 0, io.ErrClosedPipe
+}
+
+func (b *blockingInput) Close() error {
+	close(b.closed)
+	return nil
+}
+
+func TestConsoleClosesItsInputAndWaitsForTheReader(t *testing.T) {
+	app, _ := newBox(t)
+	in := &blockingInput{closed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := &shell.Console{Appliance: app, In: in, Out: io.Discard}
+	if err := c.Serve(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Serve: %v", err)
+	}
+	if !in.returned {
+		t.Error("Serve returned while its input was being read")
 	}
 }
 
@@ -70,7 +101,6 @@ func TestConsoleWithATerminal(t *testing.T) {
 	if err := <-ended; !errors.Is(err, off) {
 		t.Errorf("ended with %v", err)
 	}
-	keys.Close()
 }
 
 type consoleUser struct {

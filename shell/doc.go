@@ -59,6 +59,19 @@
 // Text is gathered and sent in one go (outlet.go): the echo of a command, its output
 // and the next prompt are mostly one packet.
 //
+// # Goroutines
+//
+// Server.Stop and Console.Serve wait for every goroutine that they started, the functions of
+// timers included. Stop stops waiting when its context ends; a later Stop then waits for the
+// rest (see taskGroup).
+//
+// The goroutine that reads a session's input ends when the input is closed. A console's input
+// must therefore be an io.ReadCloser whose Close makes a blocked Read return. A terminal is not:
+// on most systems Read of a terminal is a system call that neither closing the file nor a
+// deadline interrupts. Package box therefore reads the process's standard input in one goroutine
+// for as long as the process lives, and gives each Console a reader of what that goroutine
+// delivers.
+//
 // # Time
 //
 // Idle sessions and the delay after a failed login are appliance time, which a

@@ -9,22 +9,26 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// An outlet gathers what a session says and sends it in one go: when an answer is
-// awaited, when much has gathered, and at the latest after a moment, so that what a
-// ping prints is seen at once and a table of fifty lines is still one packet.
+// An outlet collects a session's output and sends it in one piece: when the session waits for
+// an answer, when outletSize bytes have been collected, and flushDelay after the first of them
+// at the latest. So each line of a ping is seen at once, and a table of fifty lines is still one
+// packet.
 type outlet struct {
 	w    io.Writer
-	crlf bool // lines end in "\r\n": there is a terminal
+	crlf bool // the client has a terminal: lines end in "\r\n"
 
-	mu    sync.Mutex
-	buf   []byte
-	armed bool // the moment is running
-	err   error
+	timers sync.WaitGroup // set and not yet stopped or run; close waits for them
+
+	mu      sync.Mutex
+	buf     []byte
+	pending bool        // a timer is set that will flush buf
+	stop    func() bool // stops that timer
+	err     error       // of w
 }
 
 const (
 	outletSize = 16 << 10
-	moment     = 2 * time.Millisecond
+	flushDelay = 2 * time.Millisecond
 )
 
 // Write takes text whose lines end in "\n".
@@ -49,20 +53,33 @@ func (o *outlet) Write(b []byte) (int, error) {
 	}
 }
 
-// raw takes bytes as they are to be sent.
+// raw takes bytes that are sent unchanged.
 func (o *outlet) raw(b []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.add(b)
 }
 
-// Flush sends what has gathered.
+// Flush sends what has been collected.
 func (o *outlet) Flush() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.flush()
 }
 
+// close flushes, stops the timer and waits for it if it has fired. Nothing must be written any
+// more.
+func (o *outlet) close() {
+	o.mu.Lock()
+	o.flush() //nolint:errcheck // the session is over; err keeps it
+	if o.pending && o.stop() {
+		o.timers.Done()
+	}
+	o.mu.Unlock()
+	o.timers.Wait()
+}
+
+// add collects b, and flushes if there is enough. o.mu is held.
 func (o *outlet) add(b []byte) error {
 	if o.err != nil {
 		return o.err
@@ -71,18 +88,21 @@ func (o *outlet) add(b []byte) error {
 	if len(o.buf) >= outletSize {
 		return o.flush()
 	}
-	if !o.armed && len(o.buf) > 0 {
-		o.armed = true
-		clock.System().AfterFunc(moment, func() {
+	if !o.pending && len(o.buf) > 0 {
+		o.pending = true
+		o.timers.Add(1)
+		o.stop = clock.System().AfterFunc(flushDelay, func() {
+			defer o.timers.Done()
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			o.armed = false
+			o.pending = false
 			o.flush()
 		})
 	}
 	return nil
 }
 
+// flush sends what has been collected. o.mu is held.
 func (o *outlet) flush() error {
 	if len(o.buf) > 0 && o.err == nil {
 		_, o.err = o.w.Write(o.buf)

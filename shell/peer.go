@@ -13,8 +13,9 @@ import (
 // A peer is a client's connection.
 type peer struct {
 	net.Conn
-	addr  netip.Addr
-	since clock.Mark
+	addr   netip.Addr
+	since  clock.Mark
+	timers clock.Group
 
 	mu    sync.Mutex  // a leaf
 	grace func() bool // keeps the connection from being cut for not logging in
@@ -88,8 +89,8 @@ func (r *run) keepAlive(p *peer, conn gossh.Conn) {
 // askAlive arms the next question; p.mu is held.
 func (r *run) askAlive(p *peer, conn gossh.Conn) {
 	every := r.limits.Keepalive
-	p.alive = clock.System().AfterFunc(every, func() {
-		cancel := clock.System().AfterFunc(every, func() { p.Conn.Close() })
+	p.alive = p.timers.AfterFunc(clock.System(), every, func() {
+		cancel := p.timers.AfterFunc(clock.System(), every, func() { p.Conn.Close() })
 		_, _, err := conn.SendRequest("keepalive@openssh.com", true, nil)
 		cancel()
 		p.mu.Lock()

@@ -45,9 +45,9 @@ type Server struct {
 	peers map[*peer]bool
 
 	// What was started, for Stop to wait for.
-	sessions    sync.WaitGroup // shells, commands, subsystems
-	channels    sync.WaitGroup // until the client has closed its side
-	connections sync.WaitGroup // and who accepts them
+	sessions    taskGroup // shells, commands, subsystems
+	channels    taskGroup // until the client has closed its side
+	connections taskGroup // and the loop that accepts them
 }
 
 // Limits are what a Server allows. A zero field means its default.
@@ -145,11 +145,11 @@ func (s *Server) Stop(ctx context.Context) error {
 	lis.Close()
 	end(Stopped(appliance.StopReason(ctx)))
 	s.cut(func(p *peer) bool { return p.channels() == 0 })
-	err := wait(ctx, &s.sessions)
+	err := s.sessions.wait(ctx)
 	if err == nil {
 		grace, cancel := context.WithCancel(ctx)
 		defer clock.System().AfterFunc(parting, cancel)()
-		wait(grace, &s.channels) //nolint:errcheck // who is late has been told all the same
+		s.channels.wait(grace) //nolint:errcheck // a client that is late is cut below
 		cancel()
 	}
 	s.cut(func(*peer) bool { return true })
@@ -162,22 +162,10 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // wait waits for everything that was started.
 func (s *Server) wait(ctx context.Context) (err error) {
-	for _, w := range []*sync.WaitGroup{&s.sessions, &s.channels, &s.connections} {
-		err = cmp.Or(err, wait(ctx, w))
+	for _, g := range []*taskGroup{&s.sessions, &s.channels, &s.connections} {
+		err = cmp.Or(err, g.wait(ctx))
 	}
 	return err
-}
-
-// wait waits for w until ctx ends.
-func wait(ctx context.Context, w *sync.WaitGroup) error {
-	done := make(chan struct{})
-	go func() { w.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (s *Server) cut(which func(*peer) bool) {
@@ -290,13 +278,15 @@ func (r *run) admit(conn net.Conn) *peer {
 		delete(r.peers, slowest)
 	}
 	p := &peer{Conn: conn, addr: addr, since: clock.System().Mark()}
-	p.grace = clock.System().AfterFunc(r.limits.Handshake, func() { conn.Close() })
+	p.grace = p.timers.AfterFunc(clock.System(), r.limits.Handshake, func() { conn.Close() })
 	r.peers[p] = true
 	return p
 }
 
 func (r *run) dismiss(p *peer) {
-	if user := p.end(); user != "" {
+	user := p.end()
+	p.timers.Wait()
+	if user != "" {
 		r.Appliance.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of SSH session %v", user, p.addr))
 	}
 	r.mu.Lock()

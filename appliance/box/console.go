@@ -23,7 +23,6 @@ func (b *Box) Console(ctx context.Context, in io.Reader, out io.Writer, size fun
 		err := c.Serve(session)
 		stop()
 		end(nil)
-		port.Close()
 		if ctx.Err() != nil || s.life.Err() == nil {
 			return err // in has ended, or ctx has
 		}
@@ -92,4 +91,7 @@ func (p *port) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-func (p *port) Close() { close(p.pulled) }
+func (p *port) Close() error {
+	close(p.pulled)
+	return nil
+}
