@@ -144,8 +144,8 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if mtu != port.MTU && mtu < network.LeastIPv6MTU && knowsIPv6(d.env) {
-		d.env.Prose(fmt.Sprintf("Warning: IPv6 needs an MTU of %d at least. The interface %s will not carry it.", network.LeastIPv6MTU, name))
+	if mtu != port.MTU && mtu < network.MinIPv6MTU && knowsIPv6(d.env) {
+		d.env.Prose(fmt.Sprintf("Warning: IPv6 needs an MTU of %d at least. The interface %s will not carry it.", network.MinIPv6MTU, name))
 	}
 	return editPorts(d.env, func(v *appliance.PortList) {
 		for i := range v.List {

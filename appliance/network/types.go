@@ -25,7 +25,7 @@ type Interface struct {
 }
 
 // LeastIPv6MTU is the MTU that an interface must have to carry IPv6 (RFC 8200 section 5).
-const LeastIPv6MTU = 1280
+const MinIPv6MTU = 1280
 
 // Media is how a port of Ethernet works. The zero Media is autoselect: 1000 Mb/s,
 // full duplex.
@@ -83,11 +83,11 @@ type PingRequest struct {
 }
 
 // A Protocol is what a traceroute probe is made of.
-type Protocol uint8
+type ProbeProtocol uint8
 
 // Protocols of probes.
 const (
-	UDP Protocol = iota
+	UDP ProbeProtocol = iota
 	ICMP
 	TCP
 )
@@ -96,18 +96,18 @@ const (
 type ProbeRequest struct {
 	Dst, Src   netip.Addr
 	Interface  string
-	Protocol   Protocol
+	Protocol   ProbeProtocol
 	Port       uint16 // destination port; for ICMP the sequence number
 	TTL        uint8
 	PacketSize int // the whole IP packet: 40 for IPv4's traceroute, 60 for IPv6's
 }
 
 // A Kind says what sort of answer a probe got.
-type Kind uint8
+type ReplyKind uint8
 
 // Kinds of answers.
 const (
-	EchoReply Kind = iota
+	EchoReply ReplyKind = iota
 	TimeExceeded
 	PortUnreachable
 	NetUnreachable
@@ -121,7 +121,7 @@ const (
 
 // A Reply is what came back. RTT is the network's own account of the time.
 type Reply struct {
-	Kind       Kind
+	Kind       ReplyKind
 	From       netip.Addr
 	TTL        int // of the answer as it arrived
 	Bytes      int // ICMP header and data

@@ -140,7 +140,7 @@ paths:
     to: 203.0.113.0/24
     hops: [{members: [198.51.100.1]}, {members: [198.51.100.2]}]`})))
 	mustDial(t, w, "203.0.113.7:25")
-	for action, kind := range map[string]network.Kind{
+	for action, kind := range map[string]network.ReplyKind{
 		"net-unreachable": network.NetUnreachable, "host-unreachable": network.HostUnreachable, "prohibit": network.Prohibited,
 	} {
 		f := add(t, w, netsim.Rule{Path: "far", Action: action})

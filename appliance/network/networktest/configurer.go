@@ -23,7 +23,7 @@ func configurer(t *testing.T, f Fixture) network.Configurer {
 // addrsOf are the addresses of the interface under test.
 func addrsOf(t *testing.T, f Fixture) []netip.Prefix {
 	t.Helper()
-	x, ok := named(f.Net.Interfaces(), f.Interface)
+	x, ok := interfaceNamed(f.Net.Interfaces(), f.Interface)
 	if !ok {
 		t.Fatalf("no interface %q", f.Interface)
 	}
@@ -31,7 +31,7 @@ func addrsOf(t *testing.T, f Fixture) []netip.Prefix {
 }
 
 // moved replaces f.Addr by f.Missing.
-func moved(t *testing.T, f Fixture) []netip.Prefix {
+func movedAddrs(t *testing.T, f Fixture) []netip.Prefix {
 	t.Helper()
 	var addrs []netip.Prefix
 	for _, p := range addrsOf(t, f) {
@@ -45,7 +45,7 @@ func moved(t *testing.T, f Fixture) []netip.Prefix {
 
 func setAddrs(t *testing.T, f Fixture) {
 	c := configurer(t, f)
-	want := moved(t, f)
+	want := movedAddrs(t, f)
 	if err := c.SetAddrs(f.Interface, want); err != nil {
 		t.Fatal(err)
 	}
@@ -53,11 +53,11 @@ func setAddrs(t *testing.T, f Fixture) {
 		t.Errorf("addresses are %v, want %v", got, want)
 	}
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	if a := portOf(far.RemoteAddr()).Addr(); a != f.Missing {
+	if a := addrPort(far.RemoteAddr()).Addr(); a != f.Missing {
 		t.Errorf("dialled from %v, want %v", a, f.Missing)
 	}
-	say(t, near, far, "from the new address")
-	_, err := f.Net.Listen(within(t), network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
+	sendText(t, near, far, "from the new address")
+	_, err := f.Net.Listen(withTimeout(t), network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
 	wantError(t, err, syscall.EADDRNOTAVAIL)
 	if err := c.SetAddrs("no such", nil); err == nil {
 		t.Error("an interface that does not exist takes addresses")
@@ -65,7 +65,7 @@ func setAddrs(t *testing.T, f Fixture) {
 	if err := c.SetAddrs(f.Interface, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Net.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
+	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
 	wantError(t, err, syscall.ENETUNREACH)
 }
 
@@ -73,14 +73,14 @@ func setAddrs(t *testing.T, f Fixture) {
 func abortConns(t *testing.T, f Fixture) {
 	c := configurer(t, f)
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	say(t, near, far, "before")
+	sendText(t, near, far, "before")
 	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
 	u := openUDP(t, f.Net, network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0)})
 	kept := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)})
 	if n := c.AbortConns(); n != 0 {
 		t.Errorf("ended %d sockets while all addresses were there", n)
 	}
-	if err := c.SetAddrs(f.Interface, moved(t, f)); err != nil {
+	if err := c.SetAddrs(f.Interface, movedAddrs(t, f)); err != nil {
 		t.Fatal(err)
 	}
 	heard := record(t, f.Peer, network.TapConfig{Interface: f.Interface, Match: func(frame []byte, _ int) bool {
@@ -95,11 +95,11 @@ func abortConns(t *testing.T, f Fixture) {
 	wantError(t, err, net.ErrClosed)
 	_, err = u.Read(make([]byte, 1))
 	wantError(t, err, net.ErrClosed)
-	if s := row(t, f.Net, func(s network.Socket) bool { return s.Local.Addr() == f.Addr }); s.Proto != "" {
+	if s := findSocket(t, f.Net, func(s network.Socket) bool { return s.Local.Addr() == f.Addr }); s.Proto != "" {
 		t.Errorf("left over: %+v", s)
 	}
 	// A round trip at the new address, so that what was sent before has come.
-	x, err := f.Peer.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, portOf(kept.Addr()).Port())})
+	x, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, addrPort(kept.Addr()).Port())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,22 +114,22 @@ func abortConns(t *testing.T, f Fixture) {
 func setUp(t *testing.T, f Fixture) {
 	c := configurer(t, f)
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	say(t, near, far, "before")
+	sendText(t, near, far, "before")
 	for range 2 {
 		if err := c.SetUp(f.Interface, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if x, _ := named(f.Net.Interfaces(), f.Interface); x.Up {
+	if x, _ := interfaceNamed(f.Net.Interfaces(), f.Interface); x.Up {
 		t.Errorf("interface is %+v", x)
 	}
-	_, err := f.Net.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
+	_, err := f.Net.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
 	wantError(t, err, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN)
 	if err := c.SetUp(f.Interface, true); err != nil {
 		t.Fatal(err)
 	}
-	say(t, near, far, "the connection has survived")
-	say(t, far, near, "both ways")
+	sendText(t, near, far, "the connection has survived")
+	sendText(t, far, near, "both ways")
 	if err := c.SetUp("no such", true); err == nil {
 		t.Error("an interface that does not exist can be switched on")
 	}
@@ -140,13 +140,13 @@ func setMTU(t *testing.T, f Fixture) {
 	if err := c.SetMTU(f.Interface, 600); err != nil {
 		t.Fatal(err)
 	}
-	if x, _ := named(f.Net.Interfaces(), f.Interface); x.MTU != 600 {
+	if x, _ := interfaceNamed(f.Net.Interfaces(), f.Interface); x.MTU != 600 {
 		t.Errorf("interface is %+v", x)
 	}
 	r := record(t, f.Net, network.TapConfig{Interface: f.Interface})
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	say(t, near, far, string(make([]byte, 3000)))
-	say(t, far, near, string(make([]byte, 3000)))
+	sendText(t, near, far, string(make([]byte, 3000)))
+	sendText(t, far, near, string(make([]byte, 3000)))
 	for _, frame := range r.all() {
 		if frame.WireLen > 614 {
 			t.Fatalf("a frame of %d bytes", frame.WireLen)
@@ -181,6 +181,6 @@ func setRoutes(t *testing.T, f Fixture) {
 	if err := c.SetRoutes(nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Net.Dial(within(t), network.DialConfig{Remote: netip.MustParseAddrPort("198.51.100.1:9")})
+	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Remote: netip.MustParseAddrPort("198.51.100.1:9")})
 	wantError(t, err, syscall.ENETUNREACH)
 }

@@ -14,12 +14,12 @@ import (
 
 func openUDP(t *testing.T, n network.Network, c network.DialConfig) network.PacketConn {
 	t.Helper()
-	p, err := n.ListenPacket(within(t), c)
+	p, err := n.ListenPacket(withTimeout(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	if err := p.SetDeadline(clock.System().Now().Add(patience)); err != nil {
+	if err := p.SetDeadline(clock.System().Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -36,7 +36,7 @@ func datagrams6(t *testing.T, f Fixture) {
 
 func exchange(t *testing.T, f Fixture, addr netip.Addr) {
 	server := openUDP(t, f.Peer, network.DialConfig{Local: netip.AddrPortFrom(addr, 0)})
-	client := openUDP(t, f.Net, network.DialConfig{Remote: portOf(server.LocalAddr())})
+	client := openUDP(t, f.Net, network.DialConfig{Remote: addrPort(server.LocalAddr())})
 	if got, want := client.RemoteAddr().String(), server.LocalAddr().String(); got != want {
 		t.Errorf("the remote address is %s, want %s", got, want)
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // transfer sends n bytes each way at once and says how long it takes.
-func transfer(t *testing.T, near, far network.Conn, n int) time.Duration {
+func transferBothWays(t *testing.T, near, far network.Conn, n int) time.Duration {
 	t.Helper()
 	m := clock.System().Mark()
 	done := make(chan error, 4)
@@ -64,10 +64,10 @@ func setMedia(t *testing.T, f Fixture) {
 		{network.Media{}, 0},
 	} {
 		supported(t, c.SetMedia(f.Interface, test.m))
-		if x, _ := named(f.Net.Interfaces(), f.Interface); x.Media != test.m {
+		if x, _ := interfaceNamed(f.Net.Interfaces(), f.Interface); x.Media != test.m {
 			t.Errorf("interface is %+v", x)
 		}
-		if d := transfer(t, near, far, n); d < test.least {
+		if d := transferBothWays(t, near, far, n); d < test.least {
 			t.Errorf("%+v: %d bytes each way took %v, want %v at least", test.m, n, d, test.least)
 		}
 	}
@@ -94,7 +94,7 @@ var (
 )
 
 // inVLAN puts both machines into VLAN 12, besides where they are.
-func inVLAN(t *testing.T, f Fixture) network.Configurer {
+func joinVLAN(t *testing.T, f Fixture) network.Configurer {
 	t.Helper()
 	c := configurer(t, f)
 	peer := f
@@ -111,16 +111,16 @@ func inVLAN(t *testing.T, f Fixture) network.Configurer {
 
 // vlanTraffic wants tags on the physical interface and none on the VLAN's.
 func vlanTraffic(t *testing.T, f Fixture) {
-	inVLAN(t, f)
+	joinVLAN(t, f)
 	wire := record(t, f.Net, network.TapConfig{Interface: f.Interface})
 	inside := record(t, f.Net, network.TapConfig{Interface: onVLAN})
 	near, far := connect(t, f.Net, f.Peer, vlanPeer)
-	say(t, near, far, "hello")
-	say(t, far, near, string(make([]byte, 10_000)))
-	if a := portOf(near.LocalAddr()).Addr(); a != vlanAddr {
+	sendText(t, near, far, "hello")
+	sendText(t, far, near, string(make([]byte, 10_000)))
+	if a := addrPort(near.LocalAddr()).Addr(); a != vlanAddr {
 		t.Errorf("dialled from %v", a)
 	}
-	r, err := f.Net.Ping(within(t), network.PingRequest{Dst: vlanPeer, DataSize: 56})
+	r, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: vlanPeer, DataSize: 56})
 	supported(t, err)
 	if r.Kind != network.EchoReply || r.From != vlanPeer {
 		t.Errorf("ping: %+v", r)
@@ -155,18 +155,18 @@ func vlanTraffic(t *testing.T, f Fixture) {
 }
 
 // vlanTables wants a VLAN to be an interface like others.
-func vlanTables(t *testing.T, f Fixture) {
-	c := inVLAN(t, f)
+func vlanInTables(t *testing.T, f Fixture) {
+	c := joinVLAN(t, f)
 	list := f.Net.Interfaces()
-	x, _ := named(list, onVLAN)
-	parent, _ := named(list, f.Interface)
+	x, _ := interfaceNamed(list, onVLAN)
+	parent, _ := interfaceNamed(list, f.Interface)
 	if x.Device != "vlan12" || x.VLAN != vlan || x.Parent != f.Interface || !bytes.Equal(x.MAC, parent.MAC) || x.MTU != parent.MTU || !x.Up || x.Loopback {
 		t.Errorf("interface is %+v", x)
 	}
-	if lo, ok := named(list, "lo0"); ok && x.Index <= lo.Index {
+	if lo, ok := interfaceNamed(list, "lo0"); ok && x.Index <= lo.Index {
 		t.Errorf("link#%d is not after lo0's %d", x.Index, lo.Index)
 	}
-	_, err := f.Net.Ping(within(t), network.PingRequest{Dst: vlanPeer})
+	_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: vlanPeer})
 	supported(t, err)
 	neighbors, err := f.Net.Neighbors()
 	supported(t, err)
@@ -185,7 +185,7 @@ func vlanTables(t *testing.T, f Fixture) {
 		if err := c.SetMTU(f.Interface, mtu); err != nil {
 			t.Fatal(err)
 		}
-		if x, _ := named(f.Net.Interfaces(), onVLAN); x.MTU != mtu {
+		if x, _ := interfaceNamed(f.Net.Interfaces(), onVLAN); x.MTU != mtu {
 			t.Errorf("MTU %d, want its parent's, %d", x.MTU, mtu)
 		}
 	}
@@ -195,13 +195,13 @@ func vlanTables(t *testing.T, f Fixture) {
 	if err := c.SetUp(f.Interface, false); err != nil {
 		t.Fatal(err)
 	}
-	if x, _ := named(f.Net.Interfaces(), onVLAN); x.Up {
+	if x, _ := interfaceNamed(f.Net.Interfaces(), onVLAN); x.Up {
 		t.Error("up without its parent")
 	}
 }
 
 func setVLANs(t *testing.T, f Fixture) {
-	c := inVLAN(t, f)
+	c := joinVLAN(t, f)
 	near, far := connect(t, f.Net, f.Peer, vlanPeer)
 	before := f.Net.Interfaces()
 	for _, v := range []struct {
@@ -225,11 +225,11 @@ func setVLANs(t *testing.T, f Fixture) {
 	if err := c.SetVLANs([]network.VLAN{{ID: 34, Parent: f.Interface}, {ID: vlan, Parent: f.Interface}}); err != nil {
 		t.Fatal(err)
 	}
-	say(t, near, far, "still there")
+	sendText(t, near, far, "still there")
 	if err := c.SetVLANs(nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := named(f.Net.Interfaces(), onVLAN); ok {
+	if _, ok := interfaceNamed(f.Net.Interfaces(), onVLAN); ok {
 		t.Error("still there")
 	}
 	if n := c.AbortConns(); n != 1 {
@@ -237,7 +237,7 @@ func setVLANs(t *testing.T, f Fixture) {
 	}
 	_, err := near.Read(make([]byte, 1))
 	wantError(t, err, syscall.ECONNABORTED)
-	_, err = f.Net.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(vlanPeer, 9)})
+	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(vlanPeer, 9)})
 	wantError(t, err, syscall.ENETUNREACH)
 }
 
@@ -250,7 +250,7 @@ func setLoopback(t *testing.T, f Fixture) {
 	if err := c.SetAddrs("Loopback", addrs); err != nil {
 		t.Fatal(err)
 	}
-	x, _ := named(f.Net.Interfaces(), "Loopback")
+	x, _ := interfaceNamed(f.Net.Interfaces(), "Loopback")
 	if x.Device != "lo1" || !x.Loopback || !x.Up || !slices.Equal(x.Addrs, addrs) {
 		t.Errorf("interface is %+v", x)
 	}
@@ -262,47 +262,47 @@ func setLoopback(t *testing.T, f Fixture) {
 		t.Fatal(err)
 	}
 	near, far := connect(t, f.Peer, f.Net, routed)
-	say(t, near, far, "by a route")
-	say(t, far, near, "and back")
+	sendText(t, near, far, "by a route")
+	sendText(t, far, near, "and back")
 	near, far = connect(t, f.Net, f.Net, routed)
-	say(t, near, far, "to itself")
-	fromLoopback(t, f, routed)
-	_, err := f.Peer.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, 9)})
+	sendText(t, near, far, "to itself")
+	sendFromLoopback(t, f, routed)
+	_, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, 9)})
 	wantError(t, err, syscall.EHOSTUNREACH) // nobody says where it is
 	if err := c.SetLoopback(false); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := named(f.Net.Interfaces(), "Loopback"); ok {
+	if _, ok := interfaceNamed(f.Net.Interfaces(), "Loopback"); ok {
 		t.Error("still there")
 	}
-	_, err = f.Net.Listen(within(t), network.ListenConfig{Addr: netip.AddrPortFrom(routed, 0)})
+	_, err = f.Net.Listen(withTimeout(t), network.ListenConfig{Addr: netip.AddrPortFrom(routed, 0)})
 	wantError(t, err, syscall.EADDRNOTAVAIL)
 }
 
 // fromLoopback speaks to the peer from an address of lo1's.
-func fromLoopback(t *testing.T, f Fixture, own netip.Addr) {
+func sendFromLoopback(t *testing.T, f Fixture, own netip.Addr) {
 	t.Helper()
 	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0)})
 	u := openUDP(t, f.Net, network.DialConfig{Local: netip.AddrPortFrom(own, 0)})
 	far := openUDP(t, f.Peer, network.DialConfig{Local: netip.AddrPortFrom(f.PeerAddr, 0)})
-	if err := far.SetDeadline(clock.System().Now().Add(patience)); err != nil {
+	if err := far.SetDeadline(clock.System().Now().Add(testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 { // what is left to chance shows
-		c, err := f.Net.Dial(within(t), network.DialConfig{Local: netip.AddrPortFrom(own, 0), Remote: portOf(l.Addr())})
+		c, err := f.Net.Dial(withTimeout(t), network.DialConfig{Local: netip.AddrPortFrom(own, 0), Remote: addrPort(l.Addr())})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Abort()
 		for _, src := range []netip.Addr{own, f.Addr} {
-			if _, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr, Src: src}); err != nil {
+			if _, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.PeerAddr, Src: src}); err != nil {
 				t.Errorf("ping from %v: %v", src, err)
 			}
 		}
 		if _, err := u.WriteTo([]byte("hello"), far.LocalAddr()); err != nil {
 			t.Fatal(err)
 		}
-		if _, from, err := far.ReadFrom(make([]byte, 9)); err != nil || portOf(from).Addr() != own {
+		if _, from, err := far.ReadFrom(make([]byte, 9)); err != nil || addrPort(from).Addr() != own {
 			t.Errorf("the peer heard from %v, %v", from, err)
 		}
 	}
@@ -315,7 +315,7 @@ func acceptMulticastARP(t *testing.T, f Fixture) {
 		t.Skip("no cluster")
 	}
 	ask := func() (network.Neighbor, error) {
-		_, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.Cluster})
+		_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.Cluster})
 		list, err2 := f.Net.Neighbors()
 		supported(t, err2)
 		i := slices.IndexFunc(list, func(n network.Neighbor) bool { return n.Addr == f.Cluster })
@@ -343,16 +343,16 @@ func acceptMulticastARP(t *testing.T, f Fixture) {
 
 // mtuOfSegments wants TCP to offer and keep what a low MTU allows, and pings to be
 // fragmented.
-func mtuOfSegments(t *testing.T, f Fixture) {
+func mtuLimitsSegments(t *testing.T, f Fixture) {
 	c := configurer(t, f)
-	old, _ := named(f.Net.Interfaces(), f.Interface)
+	old, _ := interfaceNamed(f.Net.Interfaces(), f.Interface)
 	before, beforeFar := connect(t, f.Net, f.Peer, f.PeerAddr)
 	if err := c.SetMTU(f.Interface, 1200); err != nil {
 		t.Fatal(err)
 	}
 	r := record(t, f.Net, network.TapConfig{Interface: f.Interface})
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	transfer(t, near, far, 100_000)
+	transferBothWays(t, near, far, 100_000)
 	for _, frame := range r.all() {
 		tcp, ok := decode(frame).Layer(layers.LayerTypeTCP).(*layers.TCP)
 		if !ok {
@@ -368,10 +368,10 @@ func mtuOfSegments(t *testing.T, f Fixture) {
 		}
 	}
 	// One that was there before: what comes may be longer, what goes may not.
-	transfer(t, before, beforeFar, 100_000)
-	_, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr, DataSize: 4000})
+	transferBothWays(t, before, beforeFar, 100_000)
+	_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.PeerAddr, DataSize: 4000})
 	supported(t, err)
-	_, err = f.Peer.Ping(within(t), network.PingRequest{Dst: f.Addr, DataSize: 4000})
+	_, err = f.Peer.Ping(withTimeout(t), network.PingRequest{Dst: f.Addr, DataSize: 4000})
 	supported(t, err)
 	for _, frame := range r.all() {
 		if frame.Dir == network.Out && frame.WireLen > 1214 {
@@ -383,15 +383,15 @@ func mtuOfSegments(t *testing.T, f Fixture) {
 	}
 	r = record(t, f.Net, network.TapConfig{Interface: f.Interface})
 	near, far = connect(t, f.Net, f.Peer, f.PeerAddr)
-	transfer(t, near, far, 100_000)
+	transferBothWays(t, near, far, 100_000)
 	if !slices.ContainsFunc(r.all(), func(frame network.Frame) bool { return frame.WireLen > 1214 && frame.Dir == network.Out }) {
 		t.Error("frames are still short after the MTU was restored")
 	}
 }
 
 // undone changes everything at once, and back by the same calls.
-func undone(t *testing.T, f Fixture) {
-	c := inVLAN(t, f)
+func configurationReverted(t *testing.T, f Fixture) {
+	c := joinVLAN(t, f)
 	before := fmt.Sprint(f.Net.Interfaces())
 	rowsBefore, err := f.Net.Routes()
 	supported(t, err)
@@ -411,7 +411,7 @@ func undone(t *testing.T, f Fixture) {
 			}
 		}
 	}
-	set([]network.VLAN{{ID: 34, Parent: f.Interface}}, true, 1300, network.Media{Rate: 100_000_000}, moved(t, f), nil)
+	set([]network.VLAN{{ID: 34, Parent: f.Interface}}, true, 1300, network.Media{Rate: 100_000_000}, movedAddrs(t, f), nil)
 	if err := c.SetAddrs("Loopback", []netip.Prefix{netip.PrefixFrom(f.Addr, 32)}); err != nil {
 		t.Fatal(err)
 	}
@@ -426,8 +426,8 @@ func undone(t *testing.T, f Fixture) {
 	}
 	for _, a := range []netip.Addr{f.PeerAddr, vlanPeer} {
 		near, far := connect(t, f.Net, f.Peer, a)
-		say(t, near, far, "as before")
+		sendText(t, near, far, "as before")
 	}
 	near, far := connect(t, f.Peer, f.Net, f.Addr)
-	say(t, near, far, "as before")
+	sendText(t, near, far, "as before")
 }

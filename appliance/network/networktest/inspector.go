@@ -22,13 +22,13 @@ func interfaces(t *testing.T, f Fixture) {
 			t.Errorf("lo0 is not the last of %d interfaces", len(all))
 		}
 	}
-	x, ok := named(all, f.Interface)
-	if !ok || x.Loopback || !x.Up || len(x.MAC) != 6 || !holds(x.Addrs, f.Addr) {
+	x, ok := interfaceNamed(all, f.Interface)
+	if !ok || x.Loopback || !x.Up || len(x.MAC) != 6 || !hasAddr(x.Addrs, f.Addr) {
 		t.Errorf("interface %+v", x)
 	}
 }
 
-func named(all []network.Interface, name string) (network.Interface, bool) {
+func interfaceNamed(all []network.Interface, name string) (network.Interface, bool) {
 	i := slices.IndexFunc(all, func(x network.Interface) bool { return x.Name == name })
 	if i < 0 {
 		return network.Interface{}, false
@@ -36,7 +36,7 @@ func named(all []network.Interface, name string) (network.Interface, bool) {
 	return all[i], true
 }
 
-func holds(prefixes []netip.Prefix, a netip.Addr) bool {
+func hasAddr(prefixes []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Addr() == a })
 }
 
@@ -53,10 +53,10 @@ func neighbors(t *testing.T, f Fixture) {
 		addrs = append(addrs, f.PeerAddr6)
 	}
 	for _, a := range addrs {
-		_, err := f.Net.Ping(within(t), network.PingRequest{Dst: a, DataSize: 56})
+		_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: a, DataSize: 56})
 		supported(t, err)
 	}
-	_, _ = f.Net.Ping(within(t), network.PingRequest{Dst: f.Missing})
+	_, _ = f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.Missing})
 	list, err := f.Net.Neighbors()
 	supported(t, err)
 	for _, a := range addrs {
@@ -82,7 +82,7 @@ func neighbors(t *testing.T, f Fixture) {
 			t.Errorf("after the flush there is %+v", n)
 		}
 	}
-	if _, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr}); err != nil {
+	if _, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.PeerAddr}); err != nil {
 		t.Errorf("after the flush: %v", err)
 	}
 }
@@ -111,7 +111,7 @@ func routes(t *testing.T, f Fixture) {
 	}
 }
 
-func row(t *testing.T, n network.Network, ok func(network.Socket) bool) network.Socket {
+func findSocket(t *testing.T, n network.Network, ok func(network.Socket) bool) network.Socket {
 	t.Helper()
 	rows, err := n.Sockets()
 	supported(t, err)
@@ -121,48 +121,48 @@ func row(t *testing.T, n network.Network, ok func(network.Socket) bool) network.
 	return network.Socket{}
 }
 
-func socketsOfAListener(t *testing.T, f Fixture) {
+func listenerSockets(t *testing.T, f Fixture) {
 	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0), Backlog: 50, Owner: "hermes", User: "root", PID: 7, Workers: []string{"nobody"}, Mapped: true})
 	u := openUDP(t, f.Net, network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0), Owner: "interface", User: "nobody"})
 	at := func(a netip.AddrPort) func(network.Socket) bool {
 		return func(s network.Socket) bool { return s.Local == a }
 	}
-	s := row(t, f.Net, at(portOf(l.Addr())))
+	s := findSocket(t, f.Net, at(addrPort(l.Addr())))
 	if s.Proto != "tcp4" || s.State != "LISTEN" || s.Remote != netip.AddrPortFrom(netip.IPv4Unspecified(), 0) ||
 		s.QLen != 0 || s.IncQLen != 0 || s.MaxQLen != 50 || s.Owner != "hermes" || s.User != "root" || s.PID != 7 || !slices.Equal(s.Workers, []string{"nobody"}) || !s.Mapped {
 		t.Errorf("listener: %+v", s)
 	}
-	d := row(t, f.Net, at(portOf(u.LocalAddr())))
+	d := findSocket(t, f.Net, at(addrPort(u.LocalAddr())))
 	if d.Proto != "udp4" || d.State != "" || d.Owner != "interface" || d.User != "nobody" || d.Seq <= s.Seq {
 		t.Errorf("UDP socket: %+v", d)
 	}
 
-	c, err := f.Peer.Dial(within(t), network.DialConfig{Remote: portOf(l.Addr())})
+	c, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: addrPort(l.Addr())})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	eventually(t, "a connection waits to be accepted", func() bool {
-		return row(t, f.Net, at(portOf(l.Addr()))).QLen == 1
+		return findSocket(t, f.Net, at(addrPort(l.Addr()))).QLen == 1
 	})
 	x, err := l.AcceptConn()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer x.Close()
-	if s := row(t, f.Net, at(portOf(l.Addr()))); s.QLen != 0 {
+	if s := findSocket(t, f.Net, at(addrPort(l.Addr()))); s.QLen != 0 {
 		t.Errorf("after Accept: %+v", s)
 	}
 	l.Close()
 	u.Close()
-	if s := row(t, f.Net, func(s network.Socket) bool { return s.State == "LISTEN" || s.Proto == "udp4" }); s.Proto != "" {
+	if s := findSocket(t, f.Net, func(s network.Socket) bool { return s.State == "LISTEN" || s.Proto == "udp4" }); s.Proto != "" {
 		t.Errorf("after Close there is %+v", s)
 	}
 }
 
-func socketsOfAConnection(t *testing.T, f Fixture) {
+func connectionSockets(t *testing.T, f Fixture) {
 	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0), Owner: "syslogd"})
-	c, err := f.Net.Dial(within(t), network.DialConfig{Remote: portOf(l.Addr()), Owner: "hermes", User: "root"})
+	c, err := f.Net.Dial(withTimeout(t), network.DialConfig{Remote: addrPort(l.Addr()), Owner: "hermes", User: "root"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,21 +170,21 @@ func socketsOfAConnection(t *testing.T, f Fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near := func(s network.Socket) bool { return s.Local == portOf(c.LocalAddr()) }
-	s := row(t, f.Net, near)
-	if s.Proto != "tcp4" || s.State != "ESTABLISHED" || s.Remote != portOf(l.Addr()) || s.Owner != "hermes" || s.User != "root" {
+	near := func(s network.Socket) bool { return s.Local == addrPort(c.LocalAddr()) }
+	s := findSocket(t, f.Net, near)
+	if s.Proto != "tcp4" || s.State != "ESTABLISHED" || s.Remote != addrPort(l.Addr()) || s.Owner != "hermes" || s.User != "root" {
 		t.Errorf("connection: %+v", s)
 	}
-	if s := row(t, f.Peer, func(s network.Socket) bool { return s.Remote == portOf(c.LocalAddr()) }); s.Owner != "syslogd" {
+	if s := findSocket(t, f.Peer, func(s network.Socket) bool { return s.Remote == addrPort(c.LocalAddr()) }); s.Owner != "syslogd" {
 		t.Errorf("accepted connection: %+v", s)
 	}
 	far.Close()
-	eventually(t, "CLOSE_WAIT", func() bool { return row(t, f.Net, near).State == "CLOSE_WAIT" })
+	eventually(t, "CLOSE_WAIT", func() bool { return findSocket(t, f.Net, near).State == "CLOSE_WAIT" })
 	c.Close()
-	eventually(t, "the connection is gone", func() bool { return row(t, f.Net, near).Proto == "" })
-	waits := func(s network.Socket) bool { return s.Remote == portOf(c.LocalAddr()) && s.State == "TIME_WAIT" }
-	eventually(t, "TIME_WAIT", func() bool { return row(t, f.Peer, waits).Proto != "" })
-	if s := row(t, f.Peer, waits); s.Owner != "" {
+	eventually(t, "the connection is gone", func() bool { return findSocket(t, f.Net, near).Proto == "" })
+	waits := func(s network.Socket) bool { return s.Remote == addrPort(c.LocalAddr()) && s.State == "TIME_WAIT" }
+	eventually(t, "TIME_WAIT", func() bool { return findSocket(t, f.Peer, waits).Proto != "" })
+	if s := findSocket(t, f.Peer, waits); s.Owner != "" {
 		t.Errorf("a connection without process has an owner: %+v", s)
 	}
 }
@@ -192,8 +192,8 @@ func socketsOfAConnection(t *testing.T, f Fixture) {
 func socketQueues(t *testing.T, f Fixture) {
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
 	rowOf := func(n network.Network, c network.Conn) network.Socket {
-		return row(t, n, func(s network.Socket) bool {
-			return s.Local == portOf(c.LocalAddr()) && s.Remote == portOf(c.RemoteAddr())
+		return findSocket(t, n, func(s network.Socket) bool {
+			return s.Local == addrPort(c.LocalAddr()) && s.Remote == addrPort(c.RemoteAddr())
 		})
 	}
 	if _, err := far.Write(make([]byte, 1234)); err != nil {

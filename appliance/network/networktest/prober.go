@@ -28,7 +28,7 @@ func pingOf(t *testing.T, f Fixture, dst netip.Addr) {
 	var all sync.WaitGroup
 	for seq := range uint16(3) { // at once, with one identifier, as a slow ping's
 		all.Go(func() {
-			r, err := f.Net.Ping(within(t), network.PingRequest{Dst: dst, ID: 77, Seq: seq, DataSize: 56})
+			r, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: dst, ID: 77, Seq: seq, DataSize: 56})
 			if errors.Is(err, errors.ErrUnsupported) {
 				t.Skip(err)
 			}
@@ -49,18 +49,18 @@ func pingFragments(t *testing.T, f Fixture) {
 		if !dst.IsValid() {
 			continue
 		}
-		r, err := f.Net.Ping(within(t), network.PingRequest{Dst: dst, ID: 7, DataSize: 6000})
+		r, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: dst, ID: 7, DataSize: 6000})
 		supported(t, err)
 		if r.Kind != network.EchoReply || r.Bytes != 6008 || r.From != dst || r.TTL < 1 || r.RTT <= 0 {
 			t.Errorf("%v: %+v", dst, r)
 		}
 	}
-	_, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr, DataSize: 66000})
+	_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.PeerAddr, DataSize: 66000})
 	wantError(t, err, syscall.EMSGSIZE)
 }
 
-func pingNobody(t *testing.T, f Fixture) {
-	_, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.Missing, DataSize: 56})
+func pingMissingHost(t *testing.T, f Fixture) {
+	_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.Missing, DataSize: 56})
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
 	}
@@ -88,7 +88,7 @@ func probeUDP(t *testing.T, f Fixture) {
 		if !c.dst.IsValid() {
 			continue
 		}
-		r, err := f.Net.Probe(within(t), network.ProbeRequest{Dst: c.dst, Protocol: network.UDP, Port: 33435, TTL: 3, PacketSize: c.size})
+		r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{Dst: c.dst, Protocol: network.UDP, Port: 33435, TTL: 3, PacketSize: c.size})
 		supported(t, err)
 		if r.Kind != network.PortUnreachable || r.From != c.dst || r.RTT <= 0 {
 			t.Errorf("probe of %v: %+v", c.dst, r)
@@ -101,7 +101,7 @@ func probeUDP(t *testing.T, f Fixture) {
 }
 
 func probeICMP(t *testing.T, f Fixture) {
-	r, err := f.Net.Probe(within(t), network.ProbeRequest{Dst: f.PeerAddr, Protocol: network.ICMP, Port: 5, TTL: 3, PacketSize: 40})
+	r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{Dst: f.PeerAddr, Protocol: network.ICMP, Port: 5, TTL: 3, PacketSize: 40})
 	supported(t, err)
 	if r.Kind != network.EchoReply || r.From != f.PeerAddr || r.Bytes != 20 {
 		t.Errorf("%+v", r)
@@ -111,8 +111,8 @@ func probeICMP(t *testing.T, f Fixture) {
 // probeTCP: an open port and a closed one both answer.
 func probeTCP(t *testing.T, f Fixture) {
 	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0)})
-	for _, port := range []uint16{portOf(l.Addr()).Port(), 9} {
-		r, err := f.Net.Probe(within(t), network.ProbeRequest{Dst: f.PeerAddr, Protocol: network.TCP, Port: port, TTL: 3})
+	for _, port := range []uint16{addrPort(l.Addr()).Port(), 9} {
+		r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{Dst: f.PeerAddr, Protocol: network.TCP, Port: port, TTL: 3})
 		supported(t, err)
 		if r.Kind != network.TCPReply || r.From != f.PeerAddr || r.RTT <= 0 {
 			t.Errorf("probe of port %d: %+v", port, r)

@@ -30,7 +30,7 @@ type Fixture struct {
 }
 
 // patience is how long a check waits for what must come.
-const patience = 30 * time.Second
+const testTimeout = 30 * time.Second
 
 // Run judges the networks that open returns, one for each check.
 func Run(t *testing.T, open func(t *testing.T) Fixture) {
@@ -44,16 +44,16 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"Refused", refused},
 		{"Reset", reset},
 		{"HalfClose", halfClose},
-		{"CloseSendsWhatWasWritten", closeSends},
+		{"CloseSendsWhatWasWritten", closeSendsWrittenData},
 		{"LingerZero", lingerZero},
 		{"Acknowledged", acknowledged},
 		{"Deadlines", deadlines},
-		{"CloseEndsWaiting", closeEndsWaiting},
+		{"CloseEndsWaiting", closeUnblocksCalls},
 		{"DialEndsWithItsContext", dialContext},
-		{"DialNobody", dialNobody},
+		{"DialNobody", dialMissingHost},
 		{"DialFrom", dialFrom},
 		{"ListenErrors", listenErrors},
-		{"ListenAgain", listenAgain},
+		{"ListenAgain", relisten},
 		{"Backlog", backlog},
 		{"Loopback", loopback},
 		{"Datagrams", datagrams},
@@ -63,7 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"PingSelf", pingSelf},
 		{"Ping6", ping6},
 		{"PingFragments", pingFragments},
-		{"PingNobody", pingNobody},
+		{"PingNobody", pingMissingHost},
 		{"PingEndsWithItsContext", pingContext},
 		{"ProbeUDP", probeUDP},
 		{"ProbeICMP", probeICMP},
@@ -71,8 +71,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"Interfaces", interfaces},
 		{"Neighbors", neighbors},
 		{"Routes", routes},
-		{"SocketsOfAListener", socketsOfAListener},
-		{"SocketsOfAConnection", socketsOfAConnection},
+		{"SocketsOfAListener", listenerSockets},
+		{"SocketsOfAConnection", connectionSockets},
 		{"SocketQueues", socketQueues},
 		{"Counters", counters},
 		{"TapOrderAndContent", tapOrderAndContent},
@@ -84,14 +84,14 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"SetUp", setUp},
 		{"SetMTU", setMTU},
 		{"SetRoutes", setRoutes},
-		{"SetMTUOfSegments", mtuOfSegments},
+		{"SetMTUOfSegments", mtuLimitsSegments},
 		{"SetMedia", setMedia},
 		{"VLANTraffic", vlanTraffic},
-		{"VLANTables", vlanTables},
+		{"VLANTables", vlanInTables},
 		{"SetVLANs", setVLANs},
 		{"SetLoopback", setLoopback},
 		{"AcceptMulticastARP", acceptMulticastARP},
-		{"EthernetUndone", undone},
+		{"EthernetUndone", configurationReverted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -130,8 +130,8 @@ func wantError(t *testing.T, err error, want ...error) {
 }
 
 // within bounds a call by the suite's patience.
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+func withTimeout(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -139,17 +139,17 @@ func within(t *testing.T) context.Context {
 // eventually waits until ok holds: tables follow what happens a moment later.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx := within(t)
+	ctx := withTimeout(t)
 	for !ok() {
 		if clock.System().Sleep(ctx, time.Millisecond) != nil {
-			t.Fatalf("not so after %v: %s", patience, what)
+			t.Fatalf("not so after %v: %s", testTimeout, what)
 		}
 	}
 }
 
 func listen(t *testing.T, n network.Network, c network.ListenConfig) network.Listener {
 	t.Helper()
-	l, err := n.Listen(within(t), c)
+	l, err := n.Listen(withTimeout(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func listen(t *testing.T, n network.Network, c network.ListenConfig) network.Lis
 }
 
 // portOf is where a listener or socket is.
-func portOf(a net.Addr) netip.AddrPort {
+func addrPort(a net.Addr) netip.AddrPort {
 	return a.(interface{ AddrPort() netip.AddrPort }).AddrPort()
 }
 
@@ -166,7 +166,7 @@ func portOf(a net.Addr) netip.AddrPort {
 func connect(t *testing.T, from, to network.Network, addr netip.Addr) (near, far network.Conn) {
 	t.Helper()
 	l := listen(t, to, network.ListenConfig{Addr: netip.AddrPortFrom(addr, 0)})
-	near, err := from.Dial(within(t), network.DialConfig{Remote: portOf(l.Addr())})
+	near, err := from.Dial(withTimeout(t), network.DialConfig{Remote: addrPort(l.Addr())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func connect(t *testing.T, from, to network.Network, addr netip.Addr) (near, far
 	}
 	t.Cleanup(func() { far.Close() })
 	for _, c := range []network.Conn{near, far} {
-		if err := c.SetDeadline(clock.System().Now().Add(patience)); err != nil {
+		if err := c.SetDeadline(clock.System().Now().Add(testTimeout)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -185,7 +185,7 @@ func connect(t *testing.T, from, to network.Network, addr netip.Addr) (near, far
 }
 
 // say writes text on one end and wants it on the other.
-func say(t *testing.T, from io.Writer, to io.Reader, text string) {
+func sendText(t *testing.T, from io.Writer, to io.Reader, text string) {
 	t.Helper()
 	if n, err := io.WriteString(from, text); n != len(text) || err != nil {
 		t.Fatalf("wrote %d of %d bytes: %v", n, len(text), err)

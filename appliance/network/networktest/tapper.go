@@ -16,15 +16,15 @@ import (
 )
 
 // A recording holds what a tap saw.
-type recording struct {
+type tapRecording struct {
 	network.Tap
 	mu     sync.Mutex
 	frames []network.Frame
 }
 
-func record(t *testing.T, n network.Network, c network.TapConfig) *recording {
+func record(t *testing.T, n network.Network, c network.TapConfig) *tapRecording {
 	t.Helper()
-	r := new(recording)
+	r := new(tapRecording)
 	c.Sink = func(f network.Frame) {
 		f.Data = bytes.Clone(f.Data)
 		r.mu.Lock()
@@ -38,7 +38,7 @@ func record(t *testing.T, n network.Network, c network.TapConfig) *recording {
 	return r
 }
 
-func (r *recording) all() []network.Frame {
+func (r *tapRecording) all() []network.Frame {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.frames)
@@ -49,7 +49,7 @@ func decode(f network.Frame) gopacket.Packet {
 }
 
 // flow tells the TCP segments in words: "out SYN", "in PSH ACK 5".
-func (r *recording) flow() []string {
+func (r *tapRecording) flow() []string {
 	var told []string
 	for _, f := range r.all() {
 		p := decode(f)
@@ -77,7 +77,7 @@ func (r *recording) flow() []string {
 func tapOrderAndContent(t *testing.T, f Fixture) {
 	r := record(t, f.Net, network.TapConfig{Interface: f.Interface})
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	say(t, near, far, "hello")
+	sendText(t, near, far, "hello")
 	eventually(t, "the data are acknowledged", func() bool { return len(r.flow()) == 5 })
 	far.Abort()
 	eventually(t, "the reset was seen", func() bool { return len(r.flow()) == 6 })
@@ -94,7 +94,7 @@ func tapOrderAndContent(t *testing.T, f Fixture) {
 	if !ok || arp.Operation != layers.ARPRequest || !bytes.Equal(arp.DstProtAddress, f.PeerAddr.AsSlice()) || frames[0].Dir != network.Out {
 		t.Errorf("the first frame is no question for %v: %v", f.PeerAddr, first)
 	}
-	x, _ := named(f.Net.Interfaces(), f.Interface)
+	x, _ := interfaceNamed(f.Net.Interfaces(), f.Interface)
 	for i, frame := range frames {
 		eth := decode(frame).LinkLayer().(*layers.Ethernet)
 		if frame.Dir == network.Out && !bytes.Equal(eth.SrcMAC, x.MAC) || frame.Dir == network.In && !bytes.Equal(eth.DstMAC, x.MAC) {
@@ -107,7 +107,7 @@ func tapOrderAndContent(t *testing.T, f Fixture) {
 	if seen, kept := r.Stats(); seen != uint64(len(frames)) || kept != seen {
 		t.Errorf("the tap counts %d and %d, saw %d frames", seen, kept, len(frames))
 	}
-	_, _ = f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr})
+	_, _ = f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.PeerAddr})
 	if n := len(r.all()); n != len(frames) {
 		t.Errorf("%d frames after Close", n-len(frames))
 	}
@@ -135,13 +135,13 @@ func tapChecksums(t *testing.T, f Fixture) {
 		go func() { drain(t, far, 200_000); done <- true }()
 		drain(t, near, 150_003)
 		<-done
-		_, err := f.Net.Ping(within(t), network.PingRequest{Dst: a, DataSize: 57})
+		_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: a, DataSize: 57})
 		supported(t, err)
-		_, err = f.Net.Probe(within(t), network.ProbeRequest{Dst: a, TTL: 9, Port: 33434, PacketSize: 61})
+		_, err = f.Net.Probe(withTimeout(t), network.ProbeRequest{Dst: a, TTL: 9, Port: 33434, PacketSize: 61})
 		supported(t, err)
 	}
 	r.Close()
-	x, _ := named(f.Net.Interfaces(), f.Interface)
+	x, _ := interfaceNamed(f.Net.Interfaces(), f.Interface)
 	for i, frame := range r.all() {
 		p := decode(frame)
 		if e := p.ErrorLayer(); e != nil {
@@ -182,7 +182,7 @@ func tapSnapAndMatch(t *testing.T, f Fixture) {
 	r := record(t, f.Net, network.TapConfig{Interface: f.Interface, SnapLen: 60,
 		Match: func(frame []byte, wireLen int) bool { return wireLen > 1000 && len(frame) == wireLen }})
 	for _, size := range []int{56, 1200} {
-		_, err := f.Net.Ping(within(t), network.PingRequest{Dst: f.PeerAddr, DataSize: size})
+		_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.PeerAddr, DataSize: size})
 		supported(t, err)
 	}
 	r.Close()
@@ -213,7 +213,7 @@ func counters(t *testing.T, f Fixture) {
 	before, err := f.Net.Counters(f.Interface)
 	supported(t, err)
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	say(t, near, far, string(make([]byte, 5000)))
+	sendText(t, near, far, string(make([]byte, 5000)))
 	far.Abort()
 	_, _ = near.Read(make([]byte, 1))
 	var want, got network.Counters

@@ -34,12 +34,12 @@ func conversation6(t *testing.T, f Fixture) {
 func converse(t *testing.T, from, to network.Network, fromAddr, toAddr netip.Addr) {
 	t.Helper()
 	near, far := connect(t, from, to, toAddr)
-	say(t, near, far, "question")
-	say(t, far, near, "answer")
-	if a := portOf(near.LocalAddr()); a.Addr() != fromAddr || a != portOf(far.RemoteAddr()) {
+	sendText(t, near, far, "question")
+	sendText(t, far, near, "answer")
+	if a := addrPort(near.LocalAddr()); a.Addr() != fromAddr || a != addrPort(far.RemoteAddr()) {
 		t.Errorf("dialled from %v, accepted from %v, want address %v", a, far.RemoteAddr(), fromAddr)
 	}
-	if a := portOf(near.RemoteAddr()); a.Addr() != toAddr || a != portOf(far.LocalAddr()) {
+	if a := addrPort(near.RemoteAddr()); a.Addr() != toAddr || a != addrPort(far.LocalAddr()) {
 		t.Errorf("dialled %v, accepted at %v, want address %v", a, far.LocalAddr(), toAddr)
 	}
 	if n, err := near.Read(nil); n != 0 || err != nil {
@@ -64,7 +64,7 @@ func manyConversations(t *testing.T, f Fixture) {
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {
-			c, err := f.Net.Dial(within(t), network.DialConfig{Remote: portOf(l.Addr())})
+			c, err := f.Net.Dial(withTimeout(t), network.DialConfig{Remote: addrPort(l.Addr())})
 			if err != nil {
 				t.Error(err)
 				return
@@ -84,19 +84,19 @@ func manyConversations(t *testing.T, f Fixture) {
 }
 
 func refused(t *testing.T, f Fixture) {
-	_, err := f.Net.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
+	_, err := f.Net.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
 	wantError(t, err, syscall.ECONNREFUSED)
 }
 
 func reset(t *testing.T, f Fixture) {
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	say(t, near, far, "before")
+	sendText(t, near, far, "before")
 	far.Abort()
 	_, err := near.Read(make([]byte, 1))
 	wantError(t, err, syscall.ECONNRESET)
 	_, err = near.Write([]byte("after"))
 	wantError(t, err, syscall.EPIPE, syscall.ECONNRESET)
-	if near.RemoteAddr() == nil || portOf(near.RemoteAddr()).Addr() != f.PeerAddr {
+	if near.RemoteAddr() == nil || addrPort(near.RemoteAddr()).Addr() != f.PeerAddr {
 		t.Errorf("the remote address after a reset is %v", near.RemoteAddr())
 	}
 	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
@@ -112,7 +112,7 @@ func halfClose(t *testing.T, f Fixture) {
 	if n, err := far.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("reading a half closed connection: %d, %v", n, err)
 	}
-	say(t, far, near, "still here")
+	sendText(t, far, near, "still here")
 	_, err := near.Write([]byte("no more"))
 	wantError(t, err, syscall.EPIPE)
 	if err := far.CloseWrite(); err != nil {
@@ -123,7 +123,7 @@ func halfClose(t *testing.T, f Fixture) {
 	}
 }
 
-func closeSends(t *testing.T, f Fixture) {
+func closeSendsWrittenData(t *testing.T, f Fixture) {
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
 	sent := bytes.Repeat([]byte("all of it "), 2000)
 	if _, err := near.Write(sent); err != nil {
@@ -148,7 +148,7 @@ func acknowledged(t *testing.T, f Fixture) {
 		if _, err := near.Write([]byte("0123456789")); err != nil {
 			t.Fatal(err)
 		}
-		if err := near.AwaitAcknowledged(within(t), 10*i+10); err != nil {
+		if err := near.AwaitAcknowledged(withTimeout(t), 10*i+10); err != nil {
 			t.Fatalf("%d of %d bytes: %v", near.Acknowledged(), 10*i+10, err)
 		}
 	}
@@ -182,7 +182,7 @@ func acknowledged(t *testing.T, f Fixture) {
 
 	// Closing tells nothing of bytes that were not written.
 	near, far = connect(t, f.Net, f.Peer, f.PeerAddr)
-	say(t, near, far, "all of it")
+	sendText(t, near, far, "all of it")
 	if err := near.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -209,13 +209,13 @@ func lingerZero(t *testing.T, f Fixture) {
 func deadlines(t *testing.T, f Fixture) {
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
 	soon := func() time.Time { return clock.System().Now().Add(5 * time.Millisecond) }
-	late := func() time.Time { return clock.System().Now().Add(patience) }
+	late := func() time.Time { return clock.System().Now().Add(testTimeout) }
 
 	_ = near.SetReadDeadline(soon())
 	_, err := near.Read(make([]byte, 1))
 	wantError(t, err, os.ErrDeadlineExceeded)
 	_ = near.SetReadDeadline(late())
-	say(t, far, near, "after a deadline")
+	sendText(t, far, near, "after a deadline")
 
 	_ = near.SetReadDeadline(clock.System().Now().Add(-time.Second))
 	_, err = near.Read(make([]byte, 1))
@@ -239,10 +239,10 @@ func deadlines(t *testing.T, f Fixture) {
 	wantError(t, <-done, os.ErrDeadlineExceeded)
 }
 
-func closeEndsWaiting(t *testing.T, f Fixture) {
+func closeUnblocksCalls(t *testing.T, f Fixture) {
 	near, _ := connect(t, f.Net, f.Peer, f.PeerAddr)
 	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
-	p, err := f.Net.ListenPacket(within(t), network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0)})
+	p, err := f.Net.ListenPacket(withTimeout(t), network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,28 +296,28 @@ func dialContext(t *testing.T, f Fixture) {
 	wantError(t, <-done, why)
 }
 
-func dialNobody(t *testing.T, f Fixture) {
-	_, err := f.Net.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, 9)})
+func dialMissingHost(t *testing.T, f Fixture) {
+	_, err := f.Net.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, 9)})
 	wantError(t, err, syscall.EHOSTUNREACH)
 }
 
 func dialFrom(t *testing.T, f Fixture) {
 	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0)})
 	from := netip.AddrPortFrom(f.Addr, 23456)
-	c, err := f.Net.Dial(within(t), network.DialConfig{Local: from, Remote: portOf(l.Addr())})
+	c, err := f.Net.Dial(withTimeout(t), network.DialConfig{Local: from, Remote: addrPort(l.Addr())})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if got := portOf(c.LocalAddr()); got != from {
+	if got := addrPort(c.LocalAddr()); got != from {
 		t.Errorf("dialled from %v, want %v", got, from)
 	}
-	_, err = f.Net.Dial(within(t), network.DialConfig{Local: from, Remote: portOf(l.Addr())})
+	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Local: from, Remote: addrPort(l.Addr())})
 	wantError(t, err, syscall.EADDRINUSE)
-	_, err = f.Net.Dial(within(t), network.DialConfig{Local: netip.AddrPortFrom(f.Missing, 0), Remote: portOf(l.Addr())})
+	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Local: netip.AddrPortFrom(f.Missing, 0), Remote: addrPort(l.Addr())})
 	wantError(t, err, syscall.EADDRNOTAVAIL)
 
-	c, err = f.Net.Dial(within(t), network.DialConfig{Interface: f.Interface, Remote: portOf(l.Addr())})
+	c, err = f.Net.Dial(withTimeout(t), network.DialConfig{Interface: f.Interface, Remote: addrPort(l.Addr())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -326,24 +326,24 @@ func dialFrom(t *testing.T, f Fixture) {
 
 func listenErrors(t *testing.T, f Fixture) {
 	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
-	_, err := f.Net.Listen(within(t), network.ListenConfig{Addr: portOf(l.Addr())})
+	_, err := f.Net.Listen(withTimeout(t), network.ListenConfig{Addr: addrPort(l.Addr())})
 	wantError(t, err, syscall.EADDRINUSE)
-	_, err = f.Net.Listen(within(t), network.ListenConfig{Addr: netip.AddrPortFrom(f.Missing, 2525)})
+	_, err = f.Net.Listen(withTimeout(t), network.ListenConfig{Addr: netip.AddrPortFrom(f.Missing, 2525)})
 	wantError(t, err, syscall.EADDRNOTAVAIL)
 
 	all := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)})
-	c, err := f.Peer.Dial(within(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Addr, portOf(all.Addr()).Port())})
+	c, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Addr, addrPort(all.Addr()).Port())})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
 }
 
-func listenAgain(t *testing.T, f Fixture) {
+func relisten(t *testing.T, f Fixture) {
 	at := netip.AddrPortFrom(f.Addr, 2525)
 	for range 3 {
 		l := listen(t, f.Net, network.ListenConfig{Addr: at})
-		c, err := f.Peer.Dial(within(t), network.DialConfig{Remote: at})
+		c, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: at})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -360,7 +360,7 @@ func listenAgain(t *testing.T, f Fixture) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		_, err = f.Peer.Dial(within(t), network.DialConfig{Remote: at})
+		_, err = f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: at})
 		wantError(t, err, syscall.ECONNREFUSED)
 	}
 }
@@ -372,7 +372,7 @@ func backlog(t *testing.T, f Fixture) {
 	dial := func() (network.Conn, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		return f.Peer.Dial(ctx, network.DialConfig{Remote: portOf(l.Addr())})
+		return f.Peer.Dial(ctx, network.DialConfig{Remote: addrPort(l.Addr())})
 	}
 	var open []network.Conn
 	for {
@@ -402,7 +402,7 @@ func backlog(t *testing.T, f Fixture) {
 		}
 		defer c.Close()
 	}
-	c, err := f.Peer.Dial(within(t), network.DialConfig{Remote: portOf(l.Addr())})
+	c, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: addrPort(l.Addr())})
 	if err != nil {
 		t.Fatalf("with an empty queue: %v", err)
 	}
@@ -413,6 +413,6 @@ func backlog(t *testing.T, f Fixture) {
 func loopback(t *testing.T, f Fixture) {
 	for _, a := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), f.Addr} {
 		near, far := connect(t, f.Net, f.Net, a)
-		say(t, near, far, "to myself")
+		sendText(t, near, far, "to myself")
 	}
 }

@@ -187,7 +187,7 @@ func (m icmpMessage) quoted(v6 bool) (quote, bool) {
 
 type typeCode struct{ typ, code uint8 }
 
-var kinds4 = map[typeCode]network.Kind{
+var kinds4 = map[typeCode]network.ReplyKind{
 	{3, 0}: network.NetUnreachable, {3, 1}: network.HostUnreachable,
 	{3, 2}: network.ProtocolUnreachable, {3, 3}: network.PortUnreachable,
 	{3, 4}: network.FragmentationNeeded, {3, 9}: network.Prohibited,
@@ -195,7 +195,7 @@ var kinds4 = map[typeCode]network.Kind{
 	{11, 0}: network.TimeExceeded,
 }
 
-var kinds6 = map[typeCode]network.Kind{
+var kinds6 = map[typeCode]network.ReplyKind{
 	{1, 0}: network.NetUnreachable, {1, 1}: network.Prohibited,
 	{1, 3}: network.HostUnreachable, {1, 4}: network.PortUnreachable,
 	{1, 5}: network.Prohibited, {2, 0}: network.FragmentationNeeded,
@@ -203,7 +203,7 @@ var kinds6 = map[typeCode]network.Kind{
 }
 
 // kind classifies a message. false: it answers nothing.
-func (m icmpMessage) kind(v6 bool) (network.Kind, bool) {
+func (m icmpMessage) kind(v6 bool) (network.ReplyKind, bool) {
 	kinds, reply, isError := kinds4, uint8(header.ICMPv4EchoReply), m.typ() == 3 || m.typ() == 11 || m.typ() == 12
 	if v6 {
 		kinds, reply, isError = kinds6, uint8(header.ICMPv6EchoReply), m.typ() >= 1 && m.typ() <= 4

@@ -62,7 +62,7 @@ func (i *iface) reaches(a netip.Addr) bool {
 
 // carries reports whether packets to a can leave by the interface.
 func (i *iface) carries(a netip.Addr) bool {
-	return a.Is4() || i.port == nil || i.port.MTU() >= network.LeastIPv6MTU
+	return a.Is4() || i.port == nil || i.port.MTU() >= network.MinIPv6MTU
 }
 
 // applyRoutes gives the stack the routes that follow from addresses and
