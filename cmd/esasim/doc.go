@@ -11,6 +11,7 @@
 //	esasim help [VERB]               what --help prints
 //	esasim version                   the version of this program; also esasim --version
 //	esasim completion SHELL          complete the words of this program in bash, zsh or fish
+//	esasim man                       the manual page
 //	esasim licenses                  the licences of this program and of what it contains
 //
 // The package holds what only a program has: flags, signals, the data directory,

@@ -33,6 +33,8 @@ const layers = `
 var modules = map[string][]string{
 	"github.com/alecthomas/kong":        {"cmd/esasim"},
 	"github.com/jotaen/kong-completion": {"cmd/esasim"},
+	"github.com/alecthomas/mango-kong":  {"cmd/esasim"},
+	"github.com/muesli/roff":            {"cmd/esasim"},
 	"github.com/posener/complete":       {"cmd/esasim"},
 	"github.com/emersion/go-smtp":       {"appliance/network/netsim/peers"},
 	"github.com/gliderlabs/ssh":         {"shell"},

@@ -32,6 +32,7 @@ type flags struct {
 	Licenses licenses `cmd:"" help:"Print the licences of this program and of the modules in it."`
 
 	Completion completion `cmd:"" help:"Let a shell complete the words of this program: bash, zsh or fish."`
+	Man        man        `cmd:"" help:"Print the manual page of this program."`
 }
 
 // run runs the program and returns its exit status.
