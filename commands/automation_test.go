@@ -71,7 +71,7 @@ func (r *robot) send(text string) {
 // expressions, and returns which.
 func (r *robot) until(expressions ...string) int {
 	r.t.Helper()
-	stop := clock.System().AfterFunc(patience, func() { r.s.Close() })
+	stop := clock.System().AfterFunc(replyTimeout, func() { r.s.Close() })
 	defer stop()
 	b := make([]byte, 4096)
 	for {

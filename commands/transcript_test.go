@@ -28,66 +28,62 @@ import (
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-var update = flag.Bool("update", false, "rewrite the transcripts as the appliance speaks now")
-
-// welcome matches a conversation that begins with the login; others begin with the
-// first prompt.
+// welcome matches a conversation that begins with the login. Other conversations begin with
+// the first prompt.
 var welcome = regexp.MustCompile(`\A(Last login|Copyright|AsyncOS)`)
 
-// patience is how long a transcript waits for the next byte.
-const patience = 20 * time.Second
+// replyTimeout is how long a transcript waits for the next byte.
+const replyTimeout = 20 * time.Second
 
-// TestTranscripts plays the conversations beside the commands. A script without a
-// box verb has the default one: topology lab, the clock standing at 2015-06-25
-// 08:50:03, seed 1. The verbs:
-//
-//	box                     a box other than the default; before everything else
-//	    -topology NAME          in another network
-//	    -version 8.5.6-106      of another version
-//	    -machine                on the machine's clock: a ping's second takes one
-//	    -patience 500ms         that waits no longer for answers of the network
-//	session NAME...         play files of the archive, one login each
-//	    -in LABEL               in a login that stays, for two at a time
-//	    -user U -pass P         not as admin
-//	    -size 80x24             on another terminal
-//	clock +31m              move the clock
-//	ssh LINE                run a command line; its output is stdout
-//	alert CLASS SEVERITY TEXT   raise an alert
+// TestTranscripts plays the conversations beside the commands. The package documentation
+// lists the verbs of their scripts.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no transcripts: ", err)
 	}
+	rewritten, played := updates(t, files)
+	playTranscripts(t, rewritten, true)
+	playTranscripts(t, played, false)
+}
+
+func playTranscripts(t *testing.T, files []string, update bool) {
+	if len(files) == 0 {
+		return
+	}
 	testscript.Run(t, testscript.Params{
 		Files:              files,
 		RequireUniqueNames: true,
-		UpdateScripts:      *update,
+		UpdateScripts:      update,
 		Setup: func(env *testscript.Env) error {
-			env.Values[standKey{}] = &stand{env: env, players: map[string]*shelltest.Player{}, told: map[string]string{}}
+			env.Values[scriptKey{}] = &script{
+				env: env, update: update,
+				players: map[string]*shelltest.Player{}, recorded: map[string]string{},
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"box":     func(ts *testscript.TestScript, _ bool, args []string) { at(ts).box(ts, args) },
-			"clock":   func(ts *testscript.TestScript, _ bool, args []string) { at(ts).clock(ts, args) },
-			"session": func(ts *testscript.TestScript, _ bool, args []string) { at(ts).session(ts, args) },
-			"ssh":     func(ts *testscript.TestScript, neg bool, args []string) { at(ts).ssh(ts, neg, args) },
-			"alert":   func(ts *testscript.TestScript, _ bool, args []string) { at(ts).alert(ts, args) },
+			"box":     func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).box(ts, args) },
+			"clock":   func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).clock(ts, args) },
+			"session": func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).session(ts, args) },
+			"ssh":     func(ts *testscript.TestScript, neg bool, args []string) { scriptOf(ts).ssh(ts, neg, args) },
+			"alert":   func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).alert(ts, args) },
 		},
 	})
 }
 
-type standKey struct{}
+type scriptKey struct{}
 
-func at(ts *testscript.TestScript) *stand { return ts.Value(standKey{}).(*stand) }
+func scriptOf(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).(*script) }
 
-// A stand is where a script is played: a box and the sessions in it.
-type stand struct {
-	env     *testscript.Env
-	fake    *clock.Fake // nil before the box is switched on, and where the clock is the machine's
-	addr    string      // "" before the box is switched on
-	inner   *box.Box    // as addr
-	players map[string]*shelltest.Player
-	told    map[string]string // by name of a conversation: what was said this time
+// A script is one transcript being played: a box and the sessions in it.
+type script struct {
+	env       *testscript.Env
+	update    bool
+	running   *box.Box    // nil until the box is started
+	fakeClock *clock.Fake // nil until the box is started, and if it runs on the machine's clock
+	players   map[string]*shelltest.Player
+	recorded  map[string]string // new text of conversations, by name
 }
 
 var (
@@ -95,9 +91,27 @@ var (
 	hostKey    = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 )
 
-// start switches on a box that runs until the script ends. version, if not empty, takes the place of
-// the topology's.
-func (s *stand) start(ts *testscript.TestScript, topology, version string, c clock.Clock, patience time.Duration) {
+func (s *script) box(ts *testscript.TestScript, args []string) {
+	if s.running != nil {
+		ts.Fatalf("box must come before everything else")
+	}
+	flags := flag.NewFlagSet("box", flag.ContinueOnError)
+	version := flags.String("version", "", "of the product")
+	topology := flags.String("topology", "lab", "name of the network")
+	machine := flags.Bool("machine", false, "use the machine's clock")
+	timeout := flags.Duration("timeout", 0, "for answers of the network")
+	ts.Check(flags.Parse(args))
+	if *machine {
+		s.start(ts, *topology, *version, clock.System(), *timeout)
+		return
+	}
+	s.fakeClock = clock.NewFake(switchedOn)
+	s.start(ts, *topology, *version, s.fakeClock, *timeout)
+}
+
+// start starts a box, which is stopped when the script ends. A version that is not empty
+// replaces the topology's.
+func (s *script) start(ts *testscript.TestScript, topology, version string, c clock.Clock, timeout time.Duration) {
 	file, data, ok := fixtures.Topology(topology)
 	if !ok {
 		ts.Fatalf("no topology %s", topology)
@@ -109,72 +123,53 @@ func (s *stand) start(ts *testscript.TestScript, topology, version string, c clo
 	for _, d := range loaded.Doors.In {
 		doors[d.Name] = netip.MustParseAddrPort("127.0.0.1:0")
 	}
-	b, err := box.New(box.Options{
+	s.running, err = box.New(box.Options{
 		Topology:  loaded,
 		Dir:       filepath.Join(s.env.WorkDir, ".box"),
 		HostKey:   hostKey,
 		DoorAddrs: doors,
 		Clock:     c,
 		Entropy:   entropy.Seeded(1),
-		Timeouts:  appliance.Timeouts{Probe: patience, Lookup: patience, Connect: patience},
+		Timeouts:  appliance.Timeouts{Probe: timeout, Lookup: timeout, Connect: timeout},
 	})
 	ts.Check(err)
-	ts.Check(b.Start(context.Background()))
-	s.addr, s.inner = b.Addrs()["ssh"].String(), b
-	s.stopAtEnd(ts, b.Stop)
+	ts.Check(s.running.Start(context.Background()))
+	ts.Defer(func() { s.stop(ts) })
 }
 
-func (s *stand) stopAtEnd(ts *testscript.TestScript, stop func(context.Context) error) {
-	ts.Defer(func() {
-		for _, p := range s.players {
-			p.Close()
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		ts.Check(stop(ctx))
-		s.rewrite(ts)
-	})
-}
-
-func (s *stand) box(ts *testscript.TestScript, args []string) {
-	if s.addr != "" {
-		ts.Fatalf("box comes before everything else")
+func (s *script) stop(ts *testscript.TestScript) {
+	for _, p := range s.players {
+		p.Close()
 	}
-	flags := flag.NewFlagSet("box", flag.ContinueOnError)
-	version := flags.String("version", "", "of the product")
-	topology := flags.String("topology", "lab", "name of the network")
-	machine := flags.Bool("machine", false, "use the machine's clock")
-	patience := flags.Duration("patience", 0, "with the network")
-	ts.Check(flags.Parse(args))
-	if *machine {
-		s.start(ts, *topology, *version, clock.System(), *patience)
-		return
-	}
-	s.fake = clock.NewFake(switchedOn)
-	s.start(ts, *topology, *version, s.fake, *patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ts.Check(s.running.Stop(ctx))
+	s.rewrite(ts)
 }
 
-// on switches the default box on unless there is one.
-func (s *stand) on(ts *testscript.TestScript) {
-	if s.addr == "" {
+// ensureStarted starts the default box unless there is one.
+func (s *script) ensureStarted(ts *testscript.TestScript) {
+	if s.running == nil {
 		s.box(ts, nil)
 	}
 }
 
-func (s *stand) clock(ts *testscript.TestScript, args []string) {
-	s.on(ts)
-	if len(args) != 1 || s.fake == nil {
-		ts.Fatalf("usage: clock DURATION, where the clock is not the machine's")
+func (s *script) addr() string { return s.running.Addrs()["ssh"].String() }
+
+func (s *script) clock(ts *testscript.TestScript, args []string) {
+	s.ensureStarted(ts)
+	if len(args) != 1 || s.fakeClock == nil {
+		ts.Fatalf("usage: clock DURATION, unless the box runs on the machine's clock")
 	}
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
-	s.fake.Advance(d)
+	s.fakeClock.Advance(d)
 }
 
-func (s *stand) session(ts *testscript.TestScript, args []string) {
-	s.on(ts)
+func (s *script) session(ts *testscript.TestScript, args []string) {
+	s.ensureStarted(ts)
 	flags := flag.NewFlagSet("session", flag.ContinueOnError)
-	label := flags.String("in", "", "login that stays")
+	label := flags.String("in", "", "login that stays open")
 	user := flags.String("user", "admin", "name")
 	pass := flags.String("pass", "ironport", "passphrase")
 	size := flags.String("size", "200x50", "of the terminal")
@@ -186,14 +181,14 @@ func (s *stand) session(ts *testscript.TestScript, args []string) {
 			p = s.login(ts, *user, *pass, *size)
 			s.players[*label] = p
 			if !welcome.MatchString(conversation) {
-				ts.Check(p.SkipWelcome(patience))
+				ts.Check(p.SkipWelcome(replyTimeout))
 			}
 		}
-		if *update {
-			said, err := p.Record(conversation, patience)
+		if s.update {
+			text, err := p.Record(conversation, replyTimeout)
 			ts.Check(err)
-			s.told[name] = said
-		} else if err := p.Play(conversation, patience); err != nil {
+			s.recorded[name] = text
+		} else if err := p.Play(conversation, replyTimeout); err != nil {
 			ts.Fatalf("%s: %v", name, err)
 		}
 		if *label == "" {
@@ -203,7 +198,7 @@ func (s *stand) session(ts *testscript.TestScript, args []string) {
 	}
 }
 
-func (s *stand) login(ts *testscript.TestScript, user, pass, size string) *shelltest.Player {
+func (s *script) login(ts *testscript.TestScript, user, pass, size string) *shelltest.Player {
 	columns, rows, ok := strings.Cut(size, "x")
 	c, err := strconv.Atoi(columns)
 	ts.Check(err)
@@ -212,7 +207,7 @@ func (s *stand) login(ts *testscript.TestScript, user, pass, size string) *shell
 	if !ok {
 		ts.Fatalf("a size is written as 80x24")
 	}
-	client, err := shelltest.Dial(s.addr, user, pass)
+	client, err := shelltest.Dial(s.addr(), user, pass)
 	ts.Check(err)
 	ts.Defer(func() { client.Close() })
 	conn, err := client.Shell(c, r)
@@ -220,12 +215,12 @@ func (s *stand) login(ts *testscript.TestScript, user, pass, size string) *shell
 	return shelltest.NewPlayer(conn)
 }
 
-func (s *stand) ssh(ts *testscript.TestScript, neg bool, args []string) {
-	s.on(ts)
+func (s *script) ssh(ts *testscript.TestScript, neg bool, args []string) {
+	s.ensureStarted(ts)
 	if len(args) != 1 {
 		ts.Fatalf("usage: ssh 'LINE'")
 	}
-	client, err := shelltest.Dial(s.addr, "admin", "ironport")
+	client, err := shelltest.Dial(s.addr(), "admin", "ironport")
 	ts.Check(err)
 	defer client.Close()
 	var out bytes.Buffer
@@ -238,25 +233,25 @@ func (s *stand) ssh(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func (s *stand) alert(ts *testscript.TestScript, args []string) {
-	s.on(ts)
+func (s *script) alert(ts *testscript.TestScript, args []string) {
+	s.ensureStarted(ts)
 	if len(args) != 3 {
 		ts.Fatalf("usage: alert CLASS SEVERITY TEXT")
 	}
-	s.inner.Appliance().Alerts.Raise(alert.Class(args[0]), alert.Severity(args[1]), args[2])
+	s.running.Appliance().Alerts.Raise(alert.Class(args[0]), alert.Severity(args[1]), args[2])
 }
 
-// rewrite puts what was said this time in the script.
-func (s *stand) rewrite(ts *testscript.TestScript) {
-	if len(s.told) == 0 {
+// rewrite puts the recorded conversations into the script's file.
+func (s *script) rewrite(ts *testscript.TestScript) {
+	if len(s.recorded) == 0 {
 		return
 	}
-	file := strings.TrimPrefix(ts.Name(), "TestTranscripts/") + ".txtar"
+	file := ts.Name() + ".txtar"
 	a, err := txtar.ParseFile(file)
 	ts.Check(err)
 	for i, f := range a.Files {
-		if said, ok := s.told[f.Name]; ok {
-			a.Files[i].Data = []byte(said)
+		if text, ok := s.recorded[f.Name]; ok {
+			a.Files[i].Data = []byte(text)
 		}
 	}
 	ts.Check(os.WriteFile(file, txtar.Format(a), 0o644))
