@@ -12,8 +12,8 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/mail"
-	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // smtpTopology is a world with one mail exchanger, which has options.
@@ -121,11 +121,11 @@ func TestSMTPPingTimesOutAndRecovers(t *testing.T) {
 	b := appliancetest.Start(t, appliancetest.Timeouts(appliance.Timeouts{Mail: limits}))
 	const resolved = "Resolved 'mx2.example.net' to 10.0.201.27.\n"
 	for _, step := range []struct {
-		rule *netsim.Rule
+		rule *topology.Rule
 		want string
 	}{
-		{&netsim.Rule{Action: "drop", Protocol: "tcp", Port: 25}, "Unable to connect to 10.0.201.27.\nThe connection attempt timed out.\nTest failed."},
-		{&netsim.Rule{Action: "reset", Protocol: "tcp", Port: 25}, "Unable to connect to 10.0.201.27.\nThe connection was refused.\nTest failed."},
+		{&topology.Rule{Action: "drop", Protocol: "tcp", Port: 25}, "Unable to connect to 10.0.201.27.\nThe connection attempt timed out.\nTest failed."},
+		{&topology.Rule{Action: "reset", Protocol: "tcp", Port: 25}, "Unable to connect to 10.0.201.27.\nThe connection was refused.\nTest failed."},
 		{nil, "Connection to 10.0.201.27 succeeded.\nCommand EHLO succeeded\nCommand MAIL FROM succeeded.\nCommand RCPT TO succeeded.\nCommand DATA succeeded.\nMessage body accepted.\nTest complete."},
 	} {
 		faults := b.World().Faults()

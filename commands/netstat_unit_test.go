@@ -14,7 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
@@ -286,7 +286,7 @@ func TestNetstatRepeatsItsHeadingsAndEndsWithoutATerminal(t *testing.T) {
 func boxWithoutDNS(t *testing.T, patience time.Duration) *appliancetest.Box {
 	t.Helper()
 	return appliancetest.Start(t,
-		appliancetest.Faults(netsim.Rule{Action: "unplug", Cable: "resolver"}),
+		appliancetest.Faults(topology.Rule{Action: "unplug", Cable: "resolver"}),
 		appliancetest.Timeouts(appliance.Timeouts{Lookup: patience}))
 }
 

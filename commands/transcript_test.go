@@ -23,7 +23,6 @@ import (
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
-	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/fixtures"
 	"github.com/esasim/esasim/shell/shelltest"
 )
@@ -116,7 +115,7 @@ func (s *script) start(ts *testscript.TestScript, topology, version string, c cl
 	if !ok {
 		ts.Fatalf("no topology %s", topology)
 	}
-	loaded, err := netsim.Load(file, data)
+	loaded, err := box.LoadTopology(file, data)
 	ts.Check(err)
 	loaded.Appliance.Version = cmp.Or(version, loaded.Appliance.Version)
 	doors := map[string]netip.AddrPort{}

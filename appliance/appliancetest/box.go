@@ -25,7 +25,7 @@ import (
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/fixtures"
 )
@@ -55,14 +55,14 @@ type Box struct {
 // settings are what options change.
 type settings struct {
 	box.Options
-	faults []netsim.Rule
+	faults []topology.Rule
 }
 
 // An Option is something other than the default.
 type Option func(*settings) error
 
 // Faults are there before the appliance boots. Box.Fault sets one while it runs.
-func Faults(rules ...netsim.Rule) Option {
+func Faults(rules ...topology.Rule) Option {
 	return func(o *settings) error { o.faults = append(o.faults, rules...); return nil }
 }
 
@@ -74,7 +74,7 @@ func Topology(name string) Option {
 			return fmt.Errorf("there is no topology %q", name)
 		}
 		var err error
-		o.Topology, err = netsim.Load(file, data)
+		o.Topology, err = box.LoadTopology(file, data)
 		return err
 	}
 }
@@ -82,7 +82,7 @@ func Topology(name string) Option {
 // TopologyText is a topology of the test's own, in YAML.
 func TopologyText(yaml string) Option {
 	return func(o *settings) (err error) {
-		o.Topology, err = netsim.Load("topology", []byte(yaml))
+		o.Topology, err = box.LoadTopology("topology", []byte(yaml))
 		return err
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/esasim/esasim/appliance/appliancetest"
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // What the administrator did while the capture ran is in it: the session's own
@@ -66,7 +66,7 @@ func TestCaptureShowsWhatHappened(t *testing.T) {
 // Faults are there before the test goes on, and their neighbours are not touched.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	box := appliancetest.Start(t, appliancetest.Faults(netsim.Rule{Path: "google", Action: "host-unreachable"}))
+	box := appliancetest.Start(t, appliancetest.Faults(topology.Rule{Path: "google", Action: "host-unreachable"}))
 	s := box.Login()
 	s.Type("ping google.com")
 	s.Expect("Destination Host Unreachable")

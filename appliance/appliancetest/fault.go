@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // A Fault is something that is wrong with a box's network.
@@ -17,8 +18,8 @@ type Fault struct {
 // Fault lets something go wrong from now on, until it is removed or the test t ends;
 // the appliance may reboot meanwhile. A rule that is refused fails the test.
 //
-//	box.Fault(t, netsim.Rule{Action: "drop", To: mx, Protocol: "tcp", Port: 25, Connections: 2})
-func (b *Box) Fault(t testing.TB, r netsim.Rule) *Fault {
+//	box.Fault(t, topology.Rule{Action: "drop", To: mx, Protocol: "tcp", Port: 25, Connections: 2})
+func (b *Box) Fault(t testing.TB, r topology.Rule) *Fault {
 	t.Helper()
 	set, err := b.Faults().Add(r)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/esasim/esasim/appliance/appliancetest"
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // A client of ours has to try again when the network lets it down: here the first two
@@ -14,7 +14,7 @@ import (
 func TestLoginIsRepeated(t *testing.T) {
 	t.Parallel()
 	box := appliancetest.Start(t)
-	fault := box.Fault(t, netsim.Rule{
+	fault := box.Fault(t, topology.Rule{
 		Action: "reset", To: netip.MustParsePrefix("10.0.202.7/32"), Protocol: "tcp", Port: 22, Connections: 2,
 	})
 	var err error
@@ -35,11 +35,11 @@ func TestLoginIsRepeated(t *testing.T) {
 // A fault is gone when it is removed, and when the test that set it ends.
 func TestFaultsGo(t *testing.T) {
 	t.Parallel()
-	box := appliancetest.Start(t, appliancetest.Faults(netsim.Rule{Action: "unplug", Cable: "Data 2"}))
+	box := appliancetest.Start(t, appliancetest.Faults(topology.Rule{Action: "unplug", Cable: "Data 2"}))
 	var fault *appliancetest.Fault
 	t.Run("inner", func(t *testing.T) {
-		box.Fault(t, netsim.Rule{Action: "delay", Delay: 1, Name: "inner"})
-		fault = box.Fault(t, netsim.Rule{Action: "pass", Name: "removed"})
+		box.Fault(t, topology.Rule{Action: "delay", Delay: 1, Name: "inner"})
+		fault = box.Fault(t, topology.Rule{Action: "pass", Name: "removed"})
 		fault.Remove()
 		fault.Remove()
 	})

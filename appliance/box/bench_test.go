@@ -19,7 +19,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/box"
-	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
@@ -34,7 +33,7 @@ func run(b *testing.B, o box.Options) *box.Box {
 	b.Helper()
 	_, data, _ := fixtures.Topology("lab")
 	var err error
-	if o.Topology, err = netsim.Load("lab", data); err != nil {
+	if o.Topology, err = box.LoadTopology("lab", data); err != nil {
 		b.Fatal(err)
 	}
 	o.HostKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
@@ -90,7 +89,7 @@ func dial(b testing.TB, addr string) *ssh.Client {
 // BenchmarkBoot is from nothing to every listener answering.
 func BenchmarkBoot(b *testing.B) {
 	_, data, _ := fixtures.Topology("lab")
-	topo, err := netsim.Load("lab", data)
+	topo, err := box.LoadTopology("lab", data)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -348,7 +347,7 @@ func BenchmarkGetFTP(b *testing.B) {
 // BenchmarkAppliances is many appliances in one process, without doors.
 func BenchmarkAppliances(b *testing.B) {
 	_, data, _ := fixtures.Topology("lab")
-	topo, err := netsim.Load("lab", data)
+	topo, err := box.LoadTopology("lab", data)
 	if err != nil {
 		b.Fatal(err)
 	}

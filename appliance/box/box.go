@@ -15,13 +15,14 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
 
 // Options are what a box is made of. Topology, Dir and HostKey are required.
 type Options struct {
-	Topology *netsim.Topology
+	Topology *topology.Topology
 	Dir      string        // the appliance's configuration, state and files
 	HostKey  crypto.Signer // of the SSH daemon
 

@@ -17,15 +17,15 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/fixtures"
 )
 
-func lab(t *testing.T) *netsim.Topology {
+func lab(t *testing.T) *topology.Topology {
 	t.Helper()
 	_, data, _ := fixtures.Topology("lab")
-	topo, err := netsim.Load("lab", data)
+	topo, err := box.LoadTopology("lab", data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // fault lets something go wrong, repairs it, or waits until it shows.
@@ -31,7 +31,7 @@ func (s *story) fault(ts *testscript.TestScript, args []string) error {
 		if err != nil {
 			return err
 		}
-		var r netsim.Rule
+		var r topology.Rule
 		if err := json.Unmarshal(text, &r); err != nil {
 			return err
 		}

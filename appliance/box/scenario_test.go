@@ -28,7 +28,6 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/pcapfilter"
 	"github.com/esasim/esasim/fixtures"
 	"github.com/esasim/esasim/shell/shelltest"
@@ -129,7 +128,7 @@ func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
 	if !ok {
 		file, data = *topology, []byte(ts.ReadFile(*topology))
 	}
-	topo, err := netsim.Load(file, data)
+	topo, err := box.LoadTopology(file, data)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
 // traffic is what a capture has of the traffic with the syslog server, a frame a word:
@@ -75,7 +74,7 @@ func TestTheCausesTellThreeTimes(t *testing.T) {
 			admin.Expect("Success - Packet Capture has started")
 			s.commit(func(d *config.Draft) error {
 				return logs.Section.Edit(d, func(v *logs.Subscriptions) error {
-					v.Put(netsim.Log{Name: "Mail_Log", Server: "10.44.167.30", Protocol: "tcp"}.Subscription())
+					v.Put(mailsTo("10.44.167.30", "Mail_Log"))
 					return nil
 				})
 			})

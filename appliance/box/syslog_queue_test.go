@@ -13,7 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // commit changes sections of the configuration.
@@ -34,7 +34,7 @@ func TestTheQueueGoesWithItsLog(t *testing.T) {
 	t.Parallel()
 	s := tell(t, syslogWorld(t, working, "- {type: syslogd, options: {protocol: tcp}}",
 		"protocol: tcp}\n  alerts:", "protocol: tcp, buffer: 1MiB}\n  alerts:"),
-		appliancetest.Faults(netsim.Rule{Action: "refuse", To: netip.MustParsePrefix("10.44.167.30/32"), Protocol: "tcp", Port: 514}))
+		appliancetest.Faults(topology.Rule{Action: "refuse", To: netip.MustParsePrefix("10.44.167.30/32"), Protocol: "tcp", Port: 514}))
 	s.eventually("trouble is told", func() bool { return len(s.critical()) > 0 })
 	s.Appliance().Log(appliance.MailLog, appliance.Information, "first life")
 	waiting := func() int {
@@ -85,9 +85,10 @@ func TestTheSeedsLiteralText(t *testing.T) {
 	now := clock.NewFake(time.Date(2015, 6, 25, 6, 50, 3, 0, time.UTC))
 	s := tell(t, syslogWorld(t, "  logs:\n"+line, "", "  alerts:\n", "  alert_subject_length: 63\n  alerts:\n"), appliancetest.Clock(now))
 	s.commit(func(d *config.Draft) error {
-		log := netsim.Log{Name: "Mail_Log", Server: "10.44.167.30", Protocol: "tcp", Tag: "example.com"}
+		log := mailsTo("10.44.167.30", "Mail_Log")
+		log.Push.Tag = "example.com"
 		return logs.Section.Edit(d, func(v *logs.Subscriptions) error {
-			v.Put(log.Subscription())
+			v.Put(log)
 			return nil
 		})
 	})

@@ -16,8 +16,8 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/mail"
-	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
@@ -261,7 +261,7 @@ func TestWhoClosed(t *testing.T) {
 
 	d := s.Appliance().Config.Edit()
 	err := logs.Section.Edit(d, func(v *logs.Subscriptions) error {
-		v.Put(netsim.Log{Name: "Mails", Server: "10.44.167.30", Protocol: "tcp"}.Subscription())
+		v.Put(mailsTo("10.44.167.30", "Mails"))
 		return nil
 	})
 	if err == nil {
@@ -318,4 +318,13 @@ func TestWhoClosed(t *testing.T) {
 	if !slices.Equal(rows, want) {
 		t.Errorf("the second connection is\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// mailsTo is a subscription to the mail log that is pushed to a syslog server over TCP.
+func mailsTo(server, name string) logs.Subscription {
+	kind := logs.Mail.Spec()
+	s := logs.NewSubscription(name, kind)
+	s.Method = logs.Syslog
+	s.Push = logs.SyslogPush{Host: server, Port: syslog.Port, Protocol: "tcp", Facility: kind.Facility}
+	return s
 }

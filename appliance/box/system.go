@@ -1,7 +1,6 @@
 package box
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,14 +10,10 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
-	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
-	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/appliance/ntp"
-	"github.com/esasim/esasim/appliance/product"
-	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
@@ -113,7 +108,7 @@ func (s *system) stop(ctx context.Context) error {
 }
 
 // withDoors is the topology with what the options say of its doors.
-func withDoors(o Options) *netsim.Topology {
+func withDoors(o Options) *topology.Topology {
 	t := *o.Topology
 	t.Doors.In = slices.Clone(t.Doors.In)
 	if o.NoDoors {
@@ -154,135 +149,6 @@ func (s *system) leadDoors(c *config.Config) {
 			break // of several addresses a door takes one that the service listens on
 		}
 	}
-}
-
-// productFacts are what the topology says of the machine.
-func productFacts(t *netsim.Topology) (product.Facts, error) {
-	v, err := product.ParseVersion(t.Appliance.Version)
-	if err != nil {
-		return product.Facts{}, fmt.Errorf("%s: %w", t.File, err)
-	}
-	f := product.Facts{Model: t.Appliance.Model, Serial: t.Appliance.Serial, Version: v}
-	if date := t.Appliance.BuildDate; date != "" {
-		if f.BuildDate, err = time.Parse(time.DateOnly, date); err != nil {
-			return product.Facts{}, fmt.Errorf("%s: %w", t.File, err)
-		}
-	}
-	f.CPUs, f.MemoryMB = product.Hardware(f.Model)
-	return f, nil
-}
-
-// factory is the configuration before anybody changed it: the topology's.
-func factory(t *netsim.Topology, version product.Version) (*config.Factory, error) {
-	f := config.NewFactory()
-	a := t.Appliance
-	appliance.Hostname.SetFactory(f, a.HostName)
-	if a.TimeZone != "" {
-		appliance.TimeZone.SetFactory(f, a.TimeZone)
-	}
-	var ports appliance.PortList
-	var list appliance.IPInterfaces
-	var gateways appliance.DefaultGateways
-	for _, i := range a.Interfaces {
-		ports.List = append(ports.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
-		list.List = append(list.List, ipInterfaces(i, a.HostName, version)...)
-		v4, v6 := i.DefaultGateways()
-		if !gateways.IPv4.IsValid() {
-			gateways.IPv4 = v4
-		}
-		if !gateways.IPv6.IsValid() {
-			gateways.IPv6 = v6
-		}
-	}
-	appliance.Ports.SetFactory(f, ports)
-	appliance.Interfaces.SetFactory(f, list)
-	appliance.Gateways.SetFactory(f, gateways)
-	if len(list.List) > 0 {
-		first := list.List[0].Name
-		appliance.Listeners.SetFactory(f, appliance.MailListeners{List: []appliance.MailListener{
-			{Name: "MailFlow", Interface: first, Port: 25},
-			{Name: "Quarantine", Interface: first, Port: 7025},
-		}})
-	}
-	dns := resolver.Settings{PTRTimeout: 20, MinimumTTL: 1800}
-	for _, addr := range a.DNS {
-		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})
-	}
-	resolver.DNS.SetFactory(f, dns)
-	subscriptions := logs.Subscriptions{List: logs.DefaultSubscriptions(version)}
-	for _, l := range a.Logs {
-		subscriptions.Put(l.Subscription())
-	}
-	logs.Section.SetFactory(f, subscriptions)
-	alerts := alertSettings(a)
-	if err := alerts.Check(); err != nil {
-		return nil, fmt.Errorf("%s: %w", t.File, err)
-	}
-	alert.Section.SetFactory(f, alerts)
-	if a.NTP != nil {
-		ntp.NTP.SetFactory(f, ntp.Settings{Servers: a.NTP})
-	}
-	return f, nil
-}
-
-// alertSettings are the factory's with the topology's recipients.
-func alertSettings(a netsim.Appliance) alert.Settings {
-	settings := alert.DefaultSettings()
-	settings.SubjectLength = cmp.Or(a.AlertSubject, settings.SubjectLength)
-	for _, r := range a.Alerts {
-		to := alert.Recipient{Address: r.Address}
-		for _, c := range r.Classes {
-			to.Classes = append(to.Classes, alert.Class(c))
-		}
-		for _, s := range r.Severities {
-			to.Severities = append(to.Severities, alert.Severity(s))
-		}
-		settings.Recipients = append(settings.Recipients, to)
-	}
-	return settings
-}
-
-// ipInterfaces are those on an Ethernet interface: one with all the services that the
-// version has and, for an IPv6 address that the topology wants quiet, one without any.
-func ipInterfaces(i netsim.Interface, hostname string, version product.Version) []appliance.IPInterface {
-	loud := appliance.IPInterface{
-		Name: i.Name, Jack: i.Name, Hostname: hostname,
-		FTP: 21, SSH: 22, HTTP: 80, HTTPS: 443,
-	}
-	if !version.Before(appliance.APIServer.Since) {
-		loud.APIHTTP, loud.APIHTTPS = 6080, 6443
-	}
-	if !version.Before(appliance.Nginx.Since) {
-		loud.NextGUI = 4431
-	}
-	quiet := appliance.IPInterface{Name: i.Name + " IPv6", Jack: i.Name, Hostname: hostname}
-	for _, p := range i.Addresses {
-		switch {
-		case p.Addr().Is4():
-			loud.IPv4, loud.Netmask = p.Addr(), appliance.Netmask(p.Bits())
-		case i.QuietIPv6:
-			quiet.IPv6 = p
-		default:
-			loud.IPv6 = p
-		}
-	}
-	var list []appliance.IPInterface
-	for _, ip := range []appliance.IPInterface{loud, quiet} {
-		if ip.IPv4.IsValid() || ip.IPv6.IsValid() {
-			list = append(list, ip)
-		}
-	}
-	return list
-}
-
-// captureInterfaces is the first interface that has an address.
-func captureInterfaces(t *netsim.Topology) []string {
-	for _, i := range t.Appliance.Interfaces {
-		if len(i.Addresses) > 0 {
-			return []string{i.Name}
-		}
-	}
-	return nil
 }
 
 // newSSHServer is the SSH daemon, with SFTP and SCP in it.

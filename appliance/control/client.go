@@ -46,7 +46,7 @@ func (c *Client) Faults(ctx context.Context) (list []netsim.Fault, err error) {
 	return list, c.do(ctx, http.MethodGet, "/v1/faults", nil, &list)
 }
 
-// AddFault sets a fault. rule is a netsim.Rule, or something that is written in JSON as one,
+// AddFault sets a fault. rule is a topology.Rule, or something that is written in JSON as one,
 // such as a map with its keys.
 func (c *Client) AddFault(ctx context.Context, rule any) (f netsim.Fault, err error) {
 	return f, c.do(ctx, http.MethodPost, "/v1/faults", rule, &f)

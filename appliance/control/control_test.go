@@ -26,6 +26,7 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -43,13 +44,13 @@ func within(t *testing.T) context.Context {
 func startBox(t *testing.T, c clock.Clock) *box.Box {
 	t.Helper()
 	file, data, _ := fixtures.Topology("lab")
-	topology, err := netsim.Load(file, data)
+	topo, err := box.LoadTopology(file, data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	topology.Appliance.NTP = []string{}
+	topo.Appliance.NTP = []string{}
 	b, err := box.New(box.Options{
-		Topology: topology, Dir: t.TempDir(), NoDoors: true, Clock: c, Entropy: entropy.Seeded(1),
+		Topology: topo, Dir: t.TempDir(), NoDoors: true, Clock: c, Entropy: entropy.Seeded(1),
 		HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 	})
 	if err != nil {
@@ -139,7 +140,7 @@ func TestFaults(t *testing.T) {
 	if err := one.RemoveFault(ctx, 1); err == nil || err.Error() != "there is no fault 1" {
 		t.Errorf("removed twice: %v", err)
 	}
-	if _, err := two.AddFault(ctx, netsim.Rule{Action: "unplug", Cable: "Data 1"}); err != nil {
+	if _, err := two.AddFault(ctx, topology.Rule{Action: "unplug", Cable: "Data 1"}); err != nil {
 		t.Error(err)
 	}
 	if err := one.ClearFaults(ctx); err != nil {
@@ -192,14 +193,14 @@ func TestReboot(t *testing.T) {
 	socket, _ := serve(t, b)
 	c, ctx := control.Dial("unix", socket), within(t)
 	before := b.World()
-	if _, err := c.AddFault(ctx, netsim.Rule{Action: "refuse", Protocol: "tcp", Port: 80}); err != nil {
+	if _, err := c.AddFault(ctx, topology.Rule{Action: "refuse", Protocol: "tcp", Port: 80}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.SetPeer(ctx, "server/echo", false); err != nil {
 		t.Fatal(err)
 	}
 	b.Appliance().Power(appliance.Reboot, 0)
-	if _, err := c.AddFault(ctx, netsim.Rule{Action: "refuse", Protocol: "tcp", Port: 443}); err != nil {
+	if _, err := c.AddFault(ctx, topology.Rule{Action: "refuse", Protocol: "tcp", Port: 443}); err != nil {
 		t.Error("while it reboots:", err)
 	}
 	p, err := c.Peer(ctx, "server/echo")

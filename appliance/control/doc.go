@@ -9,7 +9,7 @@
 //	err = server.Stop(ctx)
 //
 //	client := control.Dial("unix", "/var/lib/esasim/ctl.sock")
-//	fault, err := client.AddFault(ctx, netsim.Rule{Action: "drop", Path: "google"})
+//	fault, err := client.AddFault(ctx, topology.Rule{Action: "drop", Path: "google"})
 //
 // or
 //
@@ -18,7 +18,7 @@
 // # Requests
 //
 //	GET    /v1/faults          the faults, as netsim.Fault, in the order in which they are asked
-//	POST   /v1/faults          set one: a netsim.Rule; the answer is the fault, with its id (201)
+//	POST   /v1/faults          set one: a topology.Rule; the answer is the fault, with its id (201)
 //	DELETE /v1/faults          remove all, the topology's too (204)
 //	GET    /v1/faults/ID       one fault, with its counts
 //	DELETE /v1/faults/ID       remove it (204)

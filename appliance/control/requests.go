@@ -9,12 +9,13 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 func (s *Server) listFaults(*http.Request) (any, error) { return s.box.Faults().List(), nil }
 
 func (s *Server) addFault(r *http.Request) (any, error) {
-	var rule netsim.Rule
+	var rule topology.Rule
 	if err := read(r, &rule); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/posener/complete"
 
 	"github.com/esasim/esasim/appliance/control"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/fixtures"
 )
 
@@ -67,7 +68,7 @@ func predictors(line string) map[string]complete.Predictor {
 		})
 	}
 	return map[string]complete.Predictor{
-		"action":    complete.PredictSet(faultActions...),
+		"action":    complete.PredictSet(topology.Actions()...),
 		"protocol":  complete.PredictSet("tcp", "udp", "icmp"),
 		"direction": complete.PredictSet("in", "out"),
 		"level":     complete.PredictSet("debug", "info", "warn", "error"),

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
@@ -66,23 +65,6 @@ func TestCompletionAsksTheAppliance(t *testing.T) {
 	}
 	if got := completions(t, "esasim ctl --socket /nowhere/x peer stop "); len(got) != 0 {
 		t.Errorf("servers without an appliance: %q", got)
-	}
-}
-
-// The actions on offer are those that the network knows.
-func TestCompletionKnowsTheActions(t *testing.T) {
-	lab, err := loadTopology("lab")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err = netsim.NewFaults(lab, nil).Add(netsim.Rule{Action: "burn"}); err == nil {
-		t.Fatal("an unknown action is accepted")
-	}
-	_, list, _ := strings.Cut(err.Error(), "expected ")
-	known := strings.Split(strings.ReplaceAll(list, " or ", ", "), ", ")
-	slices.Sort(known)
-	if offered := slices.Sorted(slices.Values(faultActions)); !slices.Equal(offered, known) {
-		t.Errorf("offered are %q, known are %q", offered, known)
 	}
 }
 

@@ -43,13 +43,7 @@ type ctlFault struct {
 	List   listFaults  `cmd:"" help:"List what is wrong, the rule that is asked first before the others."`
 }
 
-// faultActions are the actions of netsim.Rule.
-var faultActions = []string{
-	"drop", "reset", "refuse", "prohibit", "net-unreachable", "host-unreachable",
-	"delay", "loss", "rate", "unplug", "pass",
-}
-
-// addFault has a flag for every key of netsim.Rule, but for those of Amount.
+// addFault has a flag for every key of topology.Rule, but for those of Amount.
 type addFault struct {
 	Action string `arg:"" predictor:"action" help:"What happens: drop, reset, refuse, prohibit, net-unreachable, host-unreachable, delay, loss, rate, unplug, or pass (no older rule is asked)."`
 	Amount string `arg:"" optional:"" help:"Of delay: a time such as 200ms; of loss: a share such as 30%; of rate: bits a second such as 64k."`

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // ctl runs esasim ctl for a program's user, and returns its exit status and what it
@@ -149,8 +149,8 @@ func TestFlagsSayEverything(t *testing.T) {
 			said = append(said, k)
 		}
 	}
-	for i := range reflect.TypeFor[netsim.Rule]().NumField() {
-		if key := reflect.TypeFor[netsim.Rule]().Field(i).Tag.Get("yaml"); !slices.Contains(said, key) {
+	for i := range reflect.TypeFor[topology.Rule]().NumField() {
+		if key := reflect.TypeFor[topology.Rule]().Field(i).Tag.Get("yaml"); !slices.Contains(said, key) {
 			t.Errorf("no flag says %s", key)
 		}
 	}

@@ -13,7 +13,7 @@ const module = "github.com/esasim/esasim/"
 // lines only, and none of its own line. Do not move a package to make a build
 // pass.
 const layers = `
-	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/tooltest fixtures
+	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/tooltest appliance/network/netsim/topology fixtures
 	appliance/dissect appliance/config appliance/files appliance/product appliance/network
 	appliance/users appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
 	appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
@@ -38,7 +38,7 @@ var modules = map[string][]string{
 	"github.com/posener/complete":       {"cmd/esasim"},
 	"github.com/emersion/go-smtp":       {"appliance/network/netsim/peers"},
 	"github.com/gliderlabs/ssh":         {"shell"},
-	"github.com/goccy/go-yaml":          {"appliance/network/netsim"},
+	"github.com/goccy/go-yaml":          {"appliance/network/netsim/topology"},
 	"github.com/google/go-cmp":          {"appliance/network/networktest"},
 	"github.com/gopacket/gopacket":      {"appliance/appliancetest", "appliance/network/networktest", "appliance/dissect"},
 	"github.com/jlaffaye/ftp":           {"appliance/logs/upload"},
@@ -68,6 +68,21 @@ func TestLayers(t *testing.T) {
 		for _, imp := range imports {
 			if imp, ours := strings.CutPrefix(imp, module); ours && rank[imp] >= rank[pkg] {
 				t.Errorf("%s imports %s, which is not below it", pkg, imp)
+			}
+		}
+	}
+}
+
+// TestTheNetworkKnowsNoLogs: what a topology says about logs is data. Package box makes the
+// appliance's configuration of it.
+func TestTheNetworkKnowsNoLogs(t *testing.T) {
+	for pkg, imports := range packages(t) {
+		if !strings.HasPrefix(pkg+"/", "appliance/network/") {
+			continue
+		}
+		for _, imp := range imports {
+			if logs := module + "appliance/logs"; imp == logs || strings.HasPrefix(imp, logs+"/") {
+				t.Errorf("%s imports %s, but the network is below the appliance's logs", pkg, imp)
 			}
 		}
 	}

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // The page about topologies has an example that is one, and names every key and every
@@ -25,14 +26,14 @@ func TestThePageAboutTopologiesIsTrue(t *testing.T) {
 	if example == nil {
 		t.Fatal("the page has no example")
 	}
-	if _, err := netsim.Load("README.md", example[1]); err != nil {
+	if _, err := box.LoadTopology("README.md", example[1]); err != nil {
 		t.Errorf("the example: %v", err)
 	}
 	named := map[string]bool{}
 	for _, word := range regexp.MustCompile(`[a-z][a-z0-9_-]*`).FindAllString(string(page), -1) {
 		named[word] = true
 	}
-	for _, key := range slices.Sorted(maps.Keys(yamlKeys(reflect.TypeFor[netsim.Topology](), map[string]bool{}))) {
+	for _, key := range slices.Sorted(maps.Keys(yamlKeys(reflect.TypeFor[topology.Topology](), map[string]bool{}))) {
 		if !named[key] {
 			t.Errorf("the page does not name the key %s", key)
 		}
@@ -56,7 +57,7 @@ func yamlKeys(t reflect.Type, keys map[string]bool) map[string]bool {
 	case reflect.Slice, reflect.Pointer, reflect.Map:
 		yamlKeys(t.Elem(), keys)
 	case reflect.Struct:
-		if !strings.HasSuffix(t.PkgPath(), "netsim") {
+		if !strings.HasSuffix(t.PkgPath(), "netsim/topology") {
 			break
 		}
 		for i := range t.NumField() {

@@ -5,11 +5,12 @@ import (
 	"os"
 	"strings"
 
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/fixtures"
 )
 
-type topology struct {
+type topologies struct {
 	List  listTopologies `cmd:"" help:"List the built-in topologies."`
 	Show  showTopology   `cmd:"" help:"Print the file of a built-in topology."`
 	Check checkTopology  `cmd:"" help:"Read a topology file and report what is wrong with it."`
@@ -59,9 +60,9 @@ func (c checkTopology) Run(t terminal) error {
 }
 
 // loadTopology reads the built-in topology of that name, or else the file.
-func loadTopology(nameOrFile string) (*netsim.Topology, error) {
+func loadTopology(nameOrFile string) (*topology.Topology, error) {
 	if file, data, ok := fixtures.Topology(nameOrFile); ok {
-		return netsim.Load(file, data)
+		return box.LoadTopology(file, data)
 	}
 	data, err := os.ReadFile(nameOrFile)
 	if err != nil {
@@ -71,5 +72,5 @@ func loadTopology(nameOrFile string) (*netsim.Topology, error) {
 		}
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
-	return netsim.Load(nameOrFile, data)
+	return box.LoadTopology(nameOrFile, data)
 }

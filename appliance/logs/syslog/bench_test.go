@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/esasim/esasim/appliance/logs/syslog"
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
@@ -71,7 +71,7 @@ func rate(b *testing.B) {
 // BenchmarkPush is what a caller waits.
 func BenchmarkPush(b *testing.B) {
 	x := newBench(b, "", 0)
-	x.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "drop"})
+	x.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "drop"})
 	x.options.MemoryLimit = 1 << 20
 	x.start()
 	now := x.clock.Now()
@@ -147,7 +147,7 @@ func TestAMillionRecords(t *testing.T) {
 	for name, buffer := range map[string]int64{"memory": 0, "disk": 256 << 20} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, "", 0)
-			b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+			b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 			b.set.Buffer, b.options.Dir = buffer, t.TempDir()
 			b.start()
 			before := heap()

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // newDiskBench is newBench with a buffer on disk.
@@ -57,14 +57,14 @@ func wantRun(t *testing.T, got []int, first, last int) {
 // order, once.
 func TestTheServerIsAway(t *testing.T) {
 	b := newDiskBench(t, "", 0)
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	b.start()
 	const n = 15000
 	for i := range n {
 		b.push("number %d", i)
 	}
 	b.toldOf(refusedText)
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.later("all is sent", func() bool { return b.Stats().Waiting == 0 })
 	wantRun(t, numbers(t, b.await(n+3)), 0, n-1)
 	if s := b.Stats(); s.Sent != n || s.Resent != 0 || s.Dropped != 0 {
@@ -76,14 +76,14 @@ func TestTheServerIsAway(t *testing.T) {
 // A Pusher that is closed while the server is away leaves its queue to the next one.
 func TestTheQueueOutlivesThePusher(t *testing.T) {
 	b := newDiskBench(t, "", 0)
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	b.start()
 	for i := range 100 {
 		b.push("number %d", i)
 	}
 	b.toldOf(refusedText)
 	b.stop()
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.start()
 	if s := b.Stats(); s.Waiting+s.Sent != 100 {
 		t.Errorf("%+v", s)
@@ -96,7 +96,7 @@ func TestTheQueueOutlivesThePusher(t *testing.T) {
 // what the disk had no room for before.
 func TestWhatIsInMemoryOutlivesThePusher(t *testing.T) {
 	b := newDiskBench(t, "", 0)
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	var full atomic.Bool
 	b.options.Reserve = func(n int64) error {
 		if n > 0 && full.Load() {
@@ -123,7 +123,7 @@ func TestWhatIsInMemoryOutlivesThePusher(t *testing.T) {
 	full.Store(false)
 	b.stop()
 
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.start()
 	wantRun(t, numbers(t, b.await(3+n+1)), 0, n)
 }
@@ -141,7 +141,7 @@ func TestTheQueuesRoom(t *testing.T) {
 		used.Add(n)
 		return nil
 	}
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	b.start()
 	for i := range 100 {
 		b.push("number %d", i)
@@ -160,7 +160,7 @@ func TestTheQueuesRoom(t *testing.T) {
 	}
 	b.stop()
 	full.Store(true)
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.start()
 	b.push("number 100")
 	wantRun(t, numbers(t, b.await(3+101)), 0, 100)
@@ -173,7 +173,7 @@ func TestTheQueuesRoom(t *testing.T) {
 // A record that a crash cut short is not sent.
 func TestATornRecordIsRemoved(t *testing.T) {
 	b := newDiskBench(t, "", 0)
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	b.start()
 	b.push("number 0")
 	b.push("number 1")
@@ -189,7 +189,7 @@ func TestATornRecordIsRemoved(t *testing.T) {
 	}
 	fmt.Fprint(f, "<22>Jun 25 08:50:03 Mails: Info: number 2 and no")
 	f.Close()
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.start()
 	b.push("number 2")
 	wantRun(t, numbers(t, b.await(3+3)), 0, 2)
@@ -231,9 +231,9 @@ func TestABreakSendsAgainWhatWasNotAcknowledged(t *testing.T) {
 		b.push("number %d %s", i, line)
 	}
 	window.closes()
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "reset"}) // acts on the next window probe
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "reset"}) // acts on the next window probe
 	b.eventually("it breaks", func() bool { return len(b.told()) > 0 })
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.later("the queue is sent", func() bool { return b.Stats().Waiting == 0 })
 	s := b.Stats()
 	if s.Sent != 2001 || s.Resent == 0 || s.Lost != 0 || s.LastInDoubt < 1 {
@@ -305,10 +305,10 @@ func TestTheDiskIsFull(t *testing.T) {
 func TestTheDiskIsUsedAgain(t *testing.T) {
 	for name, c := range map[string]struct {
 		options string
-		rule    netsim.Rule
+		rule    topology.Rule
 	}{
-		"the server is away":         {"", netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"}},
-		"the server reads no longer": {"after: 4 records, then: stop-reading", netsim.Rule{}},
+		"the server is away":         {"", topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"}},
+		"the server reads no longer": {"after: 4 records, then: stop-reading", topology.Rule{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newDiskBench(t, c.options, 0)
@@ -357,7 +357,7 @@ func TestTheDiskIsUsedAgain(t *testing.T) {
 func TestTheBufferIsBounded(t *testing.T) {
 	b := newDiskBench(t, "", 0)
 	b.set.Buffer = 1 << 20
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	b.start()
 	line := strings.Repeat("x", 100)
 	for i := range 30000 {
@@ -367,7 +367,7 @@ func TestTheBufferIsBounded(t *testing.T) {
 	if s.WaitingBytes > 1<<20 || s.Dropped == 0 || s.Waiting+s.Dropped != 30000 {
 		t.Errorf("%+v", s)
 	}
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.later("the queue is sent", func() bool { return b.Stats().Waiting == 0 })
 	b.push("number %d", 30000)
 	got := numbers(t, b.await(3+s.Waiting+2))
@@ -431,7 +431,7 @@ func pushUntilKilled(t *testing.T, dir string) {
 		b.push("number %d", i)
 	}
 	b.eventually("half of it is sent", func() bool { return b.Stats().Waiting == 0 })
-	b.rule(netsim.Rule{Action: "drop", From: netip.MustParsePrefix("10.44.167.30/32")})
+	b.rule(topology.Rule{Action: "drop", From: netip.MustParsePrefix("10.44.167.30/32")})
 	for i := victims / 2; i < victims; i++ {
 		b.push("number %d", i)
 	}

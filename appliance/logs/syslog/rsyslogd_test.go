@@ -198,7 +198,7 @@ func (r *rsyslogd) numbers() []int {
 // newOutside is a bench whose server is a real one at a port of this machine's.
 func newOutside(t testing.TB, port int) *bench {
 	t.Helper()
-	text := fmt.Sprintf(topology, "", time.Duration(0)) + fmt.Sprintf(`
+	text := fmt.Sprintf(world, "", time.Duration(0)) + fmt.Sprintf(`
 doors:
   out: [{address: 10.44.167.40, port: 514, to: 127.0.0.1, to_port: %d}]
 `, port)

@@ -14,6 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // patience is for failing only.
@@ -36,7 +37,7 @@ type bench struct {
 	events []syslog.Event
 }
 
-const topology = `
+const world = `
 appliance:
   hostname: mail.example.com
   model: C370
@@ -62,7 +63,7 @@ func newBench(t testing.TB, options string, delay time.Duration) *bench {
 // newBenchIn is newBench with options of the world.
 func newBenchIn(t testing.TB, options string, delay time.Duration, o netsim.Options) *bench {
 	t.Helper()
-	top, err := netsim.Load("test", fmt.Appendf(nil, topology, options, delay))
+	top, err := netsim.Load("test", fmt.Appendf(nil, world, options, delay))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func newBenchIn(t testing.TB, options string, delay time.Duration, o netsim.Opti
 }
 
 // newBenchOf makes a world of a topology, and starts it.
-func newBenchOf(t testing.TB, top *netsim.Topology, o netsim.Options) *bench {
+func newBenchOf(t testing.TB, top *topology.Topology, o netsim.Options) *bench {
 	t.Helper()
 	o.Entropy = entropy.Seeded(1)
 	b := &bench{t: t, clock: clock.NewFake(start)}

@@ -13,6 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
@@ -73,13 +74,13 @@ func TestAnotherReasonIsTold(t *testing.T) {
 	b := newBench(t, "", 0)
 	const noRouteText = "Log Error: Subscription Mails: Failed to connect to 10.44.167.30: No route to host"
 	last := func(want string) func() bool { return func() bool { return b.Stats().LastError == want } }
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "host-unreachable"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "host-unreachable"})
 	b.start()
 	b.push("one")
 	b.toldOf(noRouteText)
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	b.later("it is refused", last(refusedText))
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "host-unreachable"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "host-unreachable"})
 	b.later("there is no route again", last(noRouteText))
 	b.toldOf(noRouteText, refusedText)
 }
@@ -114,7 +115,7 @@ func TestConnectTimesOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, options, 0)
 			if name == "firewall" {
-				b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "drop"})
+				b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "drop"})
 			}
 			b.options.ConnectTimeout = 50 * time.Millisecond
 			b.start()
@@ -132,20 +133,20 @@ func TestSilence(t *testing.T) {
 	b.start()
 	b.push("number 0")
 	b.await(4)
-	b.rule(netsim.Rule{Action: "drop", Protocol: "tcp", Port: 514})
+	b.rule(topology.Rule{Action: "drop", Protocol: "tcp", Port: 514})
 	b.push("number 1")
 	b.eventually("it is told", func() bool { return len(b.told()) == 2 })
 	if got := b.told(); got[0] != timeoutText || !strings.Contains(got[1], "1 messages are sent again") {
 		t.Errorf("told %q", got)
 	}
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.later("all is sent", func() bool { return b.Stats().Waiting == 0 })
 	b.eventually("all is there", func() bool { return len(numbers(t, b.server.Records())) >= 2 })
 	wantRun(t, numbers(t, b.server.Records()), 0, 1)
 }
 
 // rule sets the world's only rule; none if it has no action.
-func (b *bench) rule(r netsim.Rule) {
+func (b *bench) rule(r topology.Rule) {
 	b.t.Helper()
 	b.world.Faults().Clear()
 	if r.Action != "" {
@@ -158,7 +159,7 @@ func (b *bench) rule(r netsim.Rule) {
 // An IPS that resets in mid-stream tells both ends.
 func TestResetOnTheWay(t *testing.T) {
 	b := newBench(t, "", 0)
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "reset", AfterRecords: 5})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "reset", AfterRecords: 5})
 	b.start()
 	b.push("one")
 	b.await(4)
@@ -203,7 +204,7 @@ func TestNameNotFound(t *testing.T) {
 		}
 		return []netip.Addr{netip.MustParseAddr("10.44.167.99"), netip.MustParseAddr("10.44.167.30")}, nil
 	}
-	b.rule(netsim.Rule{To: netip.MustParsePrefix("10.44.167.99/32"), Action: "host-unreachable"})
+	b.rule(topology.Rule{To: netip.MustParsePrefix("10.44.167.99/32"), Action: "host-unreachable"})
 	b.start()
 	b.push("one")
 	b.toldOf("Log Error: Subscription Mails: Failed to connect to syslog.example.com: The host name could not be resolved")
@@ -252,7 +253,7 @@ func TestDatagrams(t *testing.T) {
 // administrator, and in the stream where the gap is.
 func TestMemoryIsBounded(t *testing.T) {
 	b := newBench(t, "", 0)
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
 	b.options.MemoryLimit = 100 << 10
 	b.start()
 	b.push("message 0")
@@ -264,7 +265,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if s.WaitingBytes > b.options.MemoryLimit || s.WaitingBytes < b.options.MemoryLimit*9/10 || s.Waiting+s.Dropped != 10000 {
 		t.Errorf("%+v", s)
 	}
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.later("the queue is sent", func() bool { return b.Stats().Waiting == 0 })
 	b.push("after the gap")
 	got := b.await(3 + s.Waiting + 2)
@@ -296,10 +297,10 @@ func TestWithoutABufferNothingIsSentTwice(t *testing.T) {
 		b.push("%d %s", i, line)
 	}
 	window.closes()
-	b.rule(netsim.Rule{Protocol: "tcp", Port: 514, Action: "reset"}) // acts on the next window probe
+	b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "reset"}) // acts on the next window probe
 	b.eventually("it breaks", func() bool { return len(b.told()) > 0 })
 	b.toldOf(brokenText)
-	b.rule(netsim.Rule{})
+	b.rule(topology.Rule{})
 	b.later("the queue is sent", func() bool { return b.Stats().Waiting == 0 })
 	s := b.Stats()
 	if s.Lost == 0 || s.Resent != 0 || s.Sent+s.Lost != 3001 {

@@ -108,20 +108,20 @@ func BenchmarkDownload(b *testing.B) {
 func BenchmarkWorld(b *testing.B) {
 	for _, name := range []string{"minimal", "lab"} {
 		b.Run(name, func(b *testing.B) {
-			topology := fixture(b, name)
-			topology.Doors.In = nil
+			topo := fixture(b, name)
+			topo.Doors.In = nil
 			var worlds []*netsim.World
 			goroutines, heap := measure()
 			const n = 20
 			for range n {
-				worlds = append(worlds, start(b, topology))
+				worlds = append(worlds, start(b, topo))
 			}
 			g, h := measure()
 			for _, w := range worlds {
 				w.Stop(context.Background())
 			}
 			for b.Loop() {
-				w, err := netsim.New(topology, netsim.Options{})
+				w, err := netsim.New(topo, netsim.Options{})
 				if err != nil {
 					b.Fatal(err)
 				}

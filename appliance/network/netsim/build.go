@@ -3,11 +3,13 @@ package netsim
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/door"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
@@ -27,10 +29,13 @@ var (
 	siteGateway  = netip.MustParseAddr("169.254.0.1")
 	anyIPv4      = netip.MustParsePrefix("0.0.0.0/0")
 	anyIPv6      = netip.MustParsePrefix("::/0")
-	exitMAC      = madeMAC(macInner, 4)
+	exitMAC      = internalMAC(4)
 	exitAddress  = netip.MustParsePrefix("169.254.0.2/32")
 	exitAddress6 = netip.MustParsePrefix("fd00::2/128")
 )
+
+// hostReceiveBuffer lets hosts take more at a time than the appliance does.
+const hostReceiveBuffer = 256 << 10
 
 // build makes what the topology asks for, lowest first.
 func (w *World) build() error {
@@ -59,12 +64,12 @@ func (w *World) build() error {
 }
 
 // segment is where a lan's machines are plugged in.
-func (w *World) segment(l *lan) *ether.Segment {
-	wire := w.segments[l.iface.Name]
-	if l.vlan == 0 {
+func (w *World) segment(l *topology.Segment) *ether.Segment {
+	wire := w.segments[l.Interface.Name]
+	if l.VLAN == 0 {
 		return wire
 	}
-	return wire.VLAN(l.vlan)
+	return wire.VLAN(l.VLAN)
 }
 
 func (w *World) buildWAN(site, exit *ether.Segment) {
@@ -73,17 +78,17 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 		Fabric: w.fabric,
 		Rand:   w.options.Entropy.Stream("netsim/wan"),
 		Sites: []wan.Gateway{
-			hostSite: {Name: "wan/site", Segment: site, MAC: madeMAC(macInner, 1), MTU: t.siteMTU(), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}},
-			exitSite: {Name: "wan/exit", Segment: exit, MAC: madeMAC(macInner, 2), MTU: t.siteMTU(), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}, All: exitMAC},
+			hostSite: {Name: "wan/site", Segment: site, MAC: internalMAC(1), MTU: siteMTU(t), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}},
+			exitSite: {Name: "wan/exit", Segment: exit, MAC: internalMAC(2), MTU: siteMTU(t), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}, All: exitMAC},
 		},
 	}
 	for _, n := range t.Appliance.Interfaces {
-		o.Appliance = append(o.Appliance, n.MAC)
+		o.Appliance = append(o.Appliance, ether.MAC(n.MAC))
 	}
-	for _, l := range t.lans() {
-		if len(l.routers) > 0 {
+	for _, l := range t.Segments() {
+		if len(l.Routers) > 0 {
 			o.Gateways = append(o.Gateways, wan.Gateway{
-				Name: "wan/" + l.name, Segment: w.segment(&l), MAC: l.mac, MTU: l.iface.MTU, Addrs: l.routers,
+				Name: "wan/" + l.Name, Segment: w.segment(&l), MAC: ether.MAC(l.RouterMAC), MTU: l.Interface.MTU, Addrs: l.Routers,
 			})
 		}
 	}
@@ -91,7 +96,7 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 	var hosts []wan.Host
 	for _, h := range t.Hosts {
 		for _, a := range h.Addresses {
-			if h.Wire == "" && !t.leadsOut(a) {
+			if h.Wire == "" && !t.LeadsOut(a) {
 				hosts = append(hosts, wan.Host{Net: single(a), Site: hostSite})
 			}
 		}
@@ -103,18 +108,21 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 		hosts = append(hosts, wan.Host{Net: s.As, Site: hostSite})
 	}
 	w.wan.SetHosts(hosts)
-	w.wan.SetPaths(wanPaths(t.Paths))
+	w.wan.SetPaths(compilePaths(t.Paths))
 }
 
 // siteMTU is that of the widest wire, so that far hosts' segments are as large as
 // the appliance's.
-func (t *Topology) siteMTU() int {
+func siteMTU(t *topology.Topology) int {
 	mtu := 0
 	for _, n := range t.Appliance.Interfaces {
 		mtu = max(mtu, n.MTU)
 	}
 	return mtu
 }
+
+// internalMAC is the address of a station on the links between the parts of the world.
+func internalMAC(n int) ether.MAC { return ether.MAC(topology.InternalMAC(n)) }
 
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
@@ -124,12 +132,12 @@ func (w *World) buildAppliance() error {
 	for _, n := range a.Interfaces {
 		loopback = max(loopback, n.Link)
 	}
-	w.appliance = vnet.NewHost(vnet.Options{Name: fromAppliance, Loopback: loopback + 1, Rand: w.options.Entropy, Retries: w.options.Retries})
+	w.appliance = vnet.NewHost(vnet.Options{Name: topology.FromAppliance, Loopback: loopback + 1, Rand: w.options.Entropy, Retries: w.options.Retries})
 	var routes []network.Route
 	for _, n := range a.Interfaces {
 		err := w.appliance.AddInterface(vnet.InterfaceConfig{
 			Name: n.Name, Device: n.Device, Index: n.Link,
-			Segment: w.segments[n.Name], MAC: n.MAC, MTU: n.MTU, Addrs: n.Addresses,
+			Segment: w.segments[n.Name], MAC: ether.MAC(n.MAC), MTU: n.MTU, Addrs: n.Addresses,
 		})
 		if err != nil {
 			return err
@@ -150,30 +158,30 @@ func (w *World) buildHosts(site *ether.Segment) error {
 	t := w.topology
 	w.hosts = vnet.NewHost(vnet.Options{Name: "hosts", Rand: w.options.Entropy, MaxReceiveBuffer: hostReceiveBuffer})
 	err := w.hosts.AddInterface(vnet.InterfaceConfig{
-		Name: siteName, Device: siteName, Index: 1, Segment: site, MAC: madeMAC(macInner, 3), MTU: t.siteMTU(),
+		Name: siteName, Device: siteName, Index: 1, Segment: site, MAC: internalMAC(3), MTU: siteMTU(t),
 	})
 	if err != nil {
 		return err
 	}
-	routes := siteRoutes(madeMAC(macInner, 1))
+	routes := siteRoutes(internalMAC(1))
 	for i, h := range t.Hosts {
 		if h.Wire == "" {
 			continue
 		}
-		l := t.lanOn(h.Wire, h.VLAN)
+		l := t.Segment(h.Wire, h.VLAN)
 		c := vnet.InterfaceConfig{
 			Name: h.Name, Device: h.Name, Index: i + 2,
-			Segment: w.segment(l), MAC: h.MAC, ARPMAC: h.ARPMAC, MTU: l.iface.MTU,
+			Segment: w.segment(l), MAC: ether.MAC(h.MAC), ARPMAC: ether.MAC(h.ARPMAC), MTU: l.Interface.MTU,
 		}
 		for _, a := range h.Addresses {
-			if p, ok := l.network(a); ok {
+			if p, ok := l.Network(a); ok {
 				c.Addrs = append(c.Addrs, p)
 			}
 		}
 		if err := w.hosts.AddInterface(c); err != nil {
 			return err
 		}
-		for _, gw := range l.routers {
+		for _, gw := range l.Routers {
 			dst := anyIPv4
 			if gw.Addr().Is6() {
 				dst = anyIPv6
@@ -198,46 +206,21 @@ func siteRoutes(gateway ether.MAC) []network.Route {
 func (w *World) buildExit(segment *ether.Segment) error {
 	w.exit = vnet.NewHost(vnet.Options{Name: "exit", Promiscuous: true, Rand: w.options.Entropy, MaxReceiveBuffer: door.ReceiveBuffer})
 	err := w.exit.AddInterface(vnet.InterfaceConfig{
-		Name: siteName, Device: siteName, Index: 1, Segment: segment, MAC: exitMAC, MTU: w.topology.siteMTU(),
+		Name: siteName, Device: siteName, Index: 1, Segment: segment, MAC: exitMAC, MTU: siteMTU(w.topology),
 		Addrs: []netip.Prefix{exitAddress, exitAddress6},
 	})
 	if err != nil {
 		return err
 	}
-	back := &door.Back{Exit: w.topology.exit, Logger: w.options.Logger}
+	back := &door.Back{Exit: w.topology.Exit, Logger: w.options.Logger}
 	back.Serve(w.exit)
-	return w.exit.SetRoutes(siteRoutes(madeMAC(macInner, 2)))
-}
-
-// exit is where an address leads out to. One port is more than all.
-func (t *Topology) exit(to netip.AddrPort) (netip.AddrPort, bool) {
-	var out netip.AddrPort
-	for _, e := range t.Doors.Out {
-		switch {
-		case e.Address != to.Addr():
-		case e.Port == 0 && !out.IsValid():
-			out = netip.AddrPortFrom(e.To, to.Port())
-		case e.Port == to.Port() && e.ToPort == 0:
-			return netip.AddrPortFrom(e.To, e.Port), true
-		case e.Port == to.Port():
-			return netip.AddrPortFrom(e.To, e.ToPort), true
-		}
-	}
-	return out, out.IsValid()
-}
-
-// simulated are a host's services: none where real machines have taken its place.
-func (t *Topology) simulated(h Host) []Service {
-	if !slices.ContainsFunc(h.Addresses, func(a netip.Addr) bool { return !t.leadsOut(a) }) {
-		return nil
-	}
-	return h.Services
+	return w.exit.SetRoutes(siteRoutes(internalMAC(2)))
 }
 
 func (w *World) buildPeers() {
-	records := w.topology.records()
+	records := records(w.topology)
 	for _, h := range w.topology.Hosts {
-		for _, s := range w.topology.simulated(h) {
+		for _, s := range w.topology.Servers(h) {
 			kind, _ := peers.Lookup(s.Type) // Check has found it
 			p := kind.New(peers.Config{
 				Name: s.Name, Transport: w.hosts, Addrs: h.Addresses, Port: s.Port, Options: s.Options,
@@ -246,4 +229,15 @@ func (w *World) buildPeers() {
 			w.peers[s.Name] = p
 		}
 	}
+}
+
+// records are what the simulated DNS knows of the topology.
+func records(t *topology.Topology) *peers.Records {
+	r := &peers.Records{Mail: make(map[string][]peers.MX)}
+	r.Addrs, r.Names = t.Records()
+	for _, m := range t.Mail {
+		domain := strings.ToLower(m.Domain)
+		r.Mail[domain] = append(r.Mail[domain], peers.MX{Preference: m.Preference, Host: m.Host})
+	}
+	return r
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // answerWait bounds how long a client waits for an answer and for the other
@@ -53,7 +54,7 @@ func (w *World) startFollowers(port uint16) {
 	defer w.mu.Unlock()
 	w.doors.mu.Lock()
 	defer w.doors.mu.Unlock()
-	w.waiting = slices.DeleteFunc(w.waiting, func(c *Client) bool {
+	w.waiting = slices.DeleteFunc(w.waiting, func(c *topology.Client) bool {
 		if w.state != running || w.doors.portOf(c.After) != port {
 			return false
 		}
@@ -67,9 +68,9 @@ func (w *World) startFollowers(port uint16) {
 }
 
 // startClient opens a connection, says so, and lets it say what it has to say.
-func (w *World) startClient(ctx context.Context, c *Client, open func()) error {
+func (w *World) startClient(ctx context.Context, c *topology.Client, open func()) error {
 	host := w.hosts
-	if c.From == fromAppliance {
+	if c.From == topology.FromAppliance {
 		host = w.appliance
 	}
 	conn, err := host.Dial(ctx, network.DialConfig{Local: c.Local, Remote: c.Remote, Owner: c.Owner, User: c.User})
@@ -85,7 +86,7 @@ func (w *World) startClient(ctx context.Context, c *Client, open func()) error {
 	}
 	w.conns = append(w.conns, conn)
 	w.mu.Unlock()
-	if err := c.talk(conn); err != nil {
+	if err := talk(c, conn); err != nil {
 		return fmt.Errorf("client %v: %w", c.Local, err)
 	}
 	return nil
@@ -93,7 +94,7 @@ func (w *World) startClient(ctx context.Context, c *Client, open func()) error {
 
 // talk says what the client has to say and closes the connection, if that is
 // asked for, as its opener: TIME_WAIT stays here.
-func (c *Client) talk(conn network.Conn) error {
+func talk(c *topology.Client, conn network.Conn) error {
 	conn.SetDeadline(clock.System().Now().Add(answerWait))
 	if c.Send != "" {
 		if _, err := io.WriteString(conn, c.Send); err != nil {

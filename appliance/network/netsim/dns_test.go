@@ -10,6 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // lookUp asks the lab's name server and returns the answer's records, or its
@@ -61,9 +62,9 @@ type packetAndStream interface {
 }
 
 func TestDNSKnowsTheTopology(t *testing.T) {
-	topology := fixture(t, "lab")
-	topology.Mail = []netsim.MX{{Domain: "example.org", Preference: 10, Host: "google.com"}}
-	w := start(t, topology)
+	topo := fixture(t, "lab")
+	topo.Mail = []topology.MX{{Domain: "example.org", Preference: 10, Host: "google.com"}}
+	w := start(t, topo)
 	for _, test := range []struct {
 		name, kind string
 		want       []string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/door"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
@@ -36,7 +37,7 @@ var (
 // A front is a door of the topology's.
 type front struct {
 	*door.Front
-	door Door
+	door topology.Door
 }
 
 func newDoors(w *World) *doors {
@@ -57,7 +58,7 @@ func newDoors(w *World) *doors {
 			Enter: func(client netip.Addr) (netip.Addr, netip.AddrPort, error) { return d.enter(f, client) },
 		}
 		if c.Service == "ftp" {
-			lo, hi, _ := c.passivePorts() // Check has read them
+			lo, hi, _ := c.PassivePortRange() // Check has read them
 			config.FTP = &door.FTP{PassiveLow: lo, PassiveHigh: hi, Public: c.PublicAddress}
 		}
 		f.Front = door.NewFront(config)
@@ -122,7 +123,7 @@ func (d *doors) portOf(service string) uint16 {
 	if p, ok := d.ports[service]; ok {
 		return p
 	}
-	return servicePort(service)
+	return topology.ServicePort(service)
 }
 
 // targets are where a door may lead now. It is called with mu held.
@@ -151,7 +152,7 @@ func (d *doors) listens(a netip.AddrPort) bool {
 // than usual, so that doors to it lead there. Services are those that a topology
 // can name.
 func (w *World) SetServicePort(service string, port uint16) error {
-	if _, ok := services[service]; !ok {
+	if topology.NamedServicePort(service) == 0 {
 		return fmt.Errorf("no service is called %q", service)
 	}
 	d := w.doors

@@ -18,6 +18,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // serve runs a service of the appliance's until the test ends or the listener is
@@ -215,7 +216,7 @@ func TestADoorFollowsAddressAndPort(t *testing.T) {
 }
 
 func TestOutsideClientsAreSeenAsTheTopologySays(t *testing.T) {
-	w := start(t, load(t, "pool.yaml", strings.Replace(valid, "as: 203.0.113.8", "as: 203.0.113.128/30", 1)))
+	w := start(t, load(t, "pool.yaml", strings.Replace(small, "as: 203.0.113.8", "as: 203.0.113.128/30", 1)))
 	from := make(chan string, 1)
 	serve(t, w, "192.0.2.25:22", func(c network.Conn) {
 		from <- c.RemoteAddr().(*net.TCPAddr).IP.String()
@@ -341,8 +342,8 @@ func TestStopCutsWhoDoesNotGo(t *testing.T) {
 }
 
 // exits is a topology that leads out to real addresses.
-func exits(t *testing.T, out string) *netsim.Topology {
-	return load(t, "exits.yaml", replaceIn(valid, map[string]string{
+func exits(t *testing.T, out string) *topology.Topology {
+	return load(t, "exits.yaml", replaceIn(small, map[string]string{
 		"# out":              "  out:\n" + out,
 		"192.0.2.25/24]":     "192.0.2.25/24, '2001:db8::25/64']",
 		"gateway: 192.0.2.1": "gateway: 192.0.2.1\n      gateway6: 2001:db8::1",

@@ -3,12 +3,12 @@ package netsim
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
 
@@ -18,7 +18,7 @@ import (
 // belong to one world at a time. Methods are safe for concurrent use and do not
 // block.
 type Faults struct {
-	topology *Topology
+	topology *topology.Topology
 	machine  clock.Clock
 	running  sync.WaitGroup // the timer
 
@@ -34,7 +34,7 @@ type Faults struct {
 // A fault is a rule at work.
 type fault struct {
 	id   int
-	rule Rule
+	rule topology.Rule
 	live *wan.Fault
 	set  clock.Mark
 }
@@ -43,9 +43,9 @@ type alarm struct{ stop func() bool }
 
 // A Fault is a rule as it stands.
 type Fault struct {
-	ID    int        `json:"id"`
-	Rule  Rule       `json:"rule"`
-	State FaultState `json:"state"`
+	ID    int           `json:"id"`
+	Rule  topology.Rule `json:"rule"`
+	State FaultState    `json:"state"`
 	// Left is until it begins, or ends; 0 where it does not.
 	Left Span `json:"left,omitzero"`
 	// Packets are those that it acted on: dropped, answered, held up or, of a rule
@@ -85,7 +85,7 @@ func (e *UnknownError) Error() string { return e.text }
 
 // NewFaults returns the faults that topology t begins with. Times are measured on
 // machine from now on; nil means the machine's clock.
-func NewFaults(t *Topology, machine clock.Clock) *Faults {
+func NewFaults(t *topology.Topology, machine clock.Clock) *Faults {
 	if machine == nil {
 		machine = clock.System()
 	}
@@ -97,20 +97,17 @@ func NewFaults(t *Topology, machine clock.Clock) *Faults {
 }
 
 // make is called with mu held, or before there is anybody else.
-func (f *Faults) make(r Rule) *fault {
+func (f *Faults) make(r topology.Rule) *fault {
 	f.last++
-	return &fault{id: f.last, rule: r, live: wan.NewFault(r.compile()), set: f.machine.Mark()}
+	return &fault{id: f.last, rule: r, live: wan.NewFault(compileRule(&r)), set: f.machine.Mark()}
 }
 
 // Add sets a fault, which is asked before all others from now on: of two that say
 // different things, the one that was set last decides. What is under way stays under
 // way. A rule with a mistake, or for a place that is not there, is refused in a
 // line.
-func (f *Faults) Add(r Rule) (Fault, error) {
-	err := r.check(f.topology, func(key, format string, args ...any) error {
-		return fmt.Errorf("%s: %s", strings.TrimPrefix(key, "."), fmt.Sprintf(format, args...))
-	})
-	if err != nil {
+func (f *Faults) Add(r topology.Rule) (Fault, error) {
+	if err := r.Check(f.topology); err != nil {
 		return Fault{}, err
 	}
 	f.mu.Lock()
@@ -283,7 +280,7 @@ func (w *World) suffer(acting []*fault) {
 	pulled, judged, gates := make(map[string]bool), make(map[string]bool), false
 	for _, x := range acting {
 		switch {
-		case x.rule.Action == unplug:
+		case x.rule.Action == topology.Unplug:
 			pulled[x.rule.Cable] = true
 			continue
 		case x.rule.Cable != "":
@@ -314,15 +311,3 @@ func (w *World) suffer(acting []*fault) {
 
 // Faults are what is wrong with the world.
 func (w *World) Faults() *Faults { return w.faults }
-
-// wanPaths are paths as the WAN takes them.
-func wanPaths(paths []Path) []wan.Path {
-	list := make([]wan.Path, len(paths))
-	for i, p := range paths {
-		list[i] = wan.Path{Name: p.Name, To: p.To, Delay: p.Delay, Jitter: p.Jitter, Loss: p.Loss, MTU: p.MTU, End: ends[p.End]}
-		for _, h := range p.Hops {
-			list[i].Hops = append(list[i].Hops, wan.Hop(h))
-		}
-	}
-	return list
-}

@@ -18,10 +18,11 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // add sets a fault of a world's.
-func add(t testing.TB, w *netsim.World, r netsim.Rule) netsim.Fault {
+func add(t testing.TB, w *netsim.World, r topology.Rule) netsim.Fault {
 	t.Helper()
 	f, err := w.Faults().Add(r)
 	if err != nil {
@@ -39,9 +40,9 @@ func without(t testing.TB, w *netsim.World, f netsim.Fault) {
 }
 
 // rule reads a rule as it is written in JSON.
-func rule(t testing.TB, text string) netsim.Rule {
+func rule(t testing.TB, text string) topology.Rule {
 	t.Helper()
-	var r netsim.Rule
+	var r topology.Rule
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestFaultsWhileItRuns(t *testing.T) {
 				if a.Addr().Is6() && errors.Is(want, syscall.EHOSTUNREACH) {
 					t.Skip("over IPv6 the appliance's stack does not tell connections of it")
 				}
-				f := add(t, w, netsim.Rule{Action: action, To: netip.PrefixFrom(a.Addr(), a.Addr().BitLen()), Protocol: "tcp", Port: a.Port()})
+				f := add(t, w, topology.Rule{Action: action, To: netip.PrefixFrom(a.Addr(), a.Addr().BitLen()), Protocol: "tcp", Port: a.Port()})
 				ctx := within(t, enough)
 				if action == "drop" {
 					ctx = untilHit(t, w, f)
@@ -134,7 +135,7 @@ func TestTheFirstTwoConnectionsFail(t *testing.T) {
 }
 
 func TestPathDown(t *testing.T) {
-	w := start(t, load(t, "down.yaml", replaceIn(valid, map[string]string{"# paths": `
+	w := start(t, load(t, "down.yaml", replaceIn(small, map[string]string{"# paths": `
 paths:
   - name: far
     to: 203.0.113.0/24
@@ -143,14 +144,14 @@ paths:
 	for action, kind := range map[string]network.ReplyKind{
 		"net-unreachable": network.NetUnreachable, "host-unreachable": network.HostUnreachable, "prohibit": network.Prohibited,
 	} {
-		f := add(t, w, netsim.Rule{Path: "far", Action: action})
+		f := add(t, w, topology.Rule{Path: "far", Action: action})
 		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("203.0.113.7")})
 		if err != nil || r.Kind != kind || r.From != addr("198.51.100.2") {
 			t.Errorf("%s: %+v, %v", action, r, err)
 		}
 		without(t, w, f)
 	}
-	add(t, w, netsim.Rule{Path: "far", Action: "drop"})
+	add(t, w, topology.Rule{Path: "far", Action: "drop"})
 	if _, err := w.Network().Ping(within(t, shortly), network.PingRequest{Dst: addr("203.0.113.7")}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("ping along a path that is silent: %v", err)
 	}
@@ -240,7 +241,7 @@ func TestCables(t *testing.T) {
 // TestTheLastWord: of two rules the one that was set last decides, before those of
 // the topology.
 func TestTheLastWord(t *testing.T) {
-	w := start(t, load(t, "rules.yaml", replaceIn(valid, map[string]string{"# rules": `
+	w := start(t, load(t, "rules.yaml", replaceIn(small, map[string]string{"# rules": `
 rules:
   - {name: nobody, action: reset, protocol: tcp}
   - {action: pass}`})))
@@ -273,10 +274,10 @@ rules:
 // Faults begin and end by themselves, those of cables too, in the time of the
 // machine.
 func TestTimedFaults(t *testing.T) {
-	topology, machine := fixture(t, "lab"), clock.NewFake(time.Time{})
-	faults := netsim.NewFaults(topology, machine)
+	topo, machine := fixture(t, "lab"), clock.NewFake(time.Time{})
+	faults := netsim.NewFaults(topo, machine)
 	defer faults.Close()
-	w := start(t, topology, func(o *netsim.Options) { o.Faults = faults })
+	w := start(t, topo, func(o *netsim.Options) { o.Faults = faults })
 	refuse := add(t, w, rule(t, `{"action": "refuse", "to": "10.0.201.5", "after": "5s", "for": "30s"}`))
 	add(t, w, rule(t, `{"action": "unplug", "cable": "resolver", "after": "40s", "for": "1s"}`))
 	add(t, w, rule(t, `{"action": "drop", "protocol": "udp", "for": "10s"}`))
@@ -341,11 +342,11 @@ func TestAFaultEndsByItself(t *testing.T) {
 // What is wrong stays when the appliance's world is made anew: counts, times and
 // servers that are down.
 func TestFaultsOutliveAWorld(t *testing.T) {
-	topology := fixture(t, "lab")
-	faults := netsim.NewFaults(topology, nil)
+	topo := fixture(t, "lab")
+	faults := netsim.NewFaults(topo, nil)
 	defer faults.Close()
 	with := func(o *netsim.Options) { o.Faults = faults }
-	old := start(t, topology, with)
+	old := start(t, topo, with)
 	f := add(t, old, rule(t, `{"action": "refuse", "protocol": "tcp", "port": 7, "connections": 2}`))
 	add(t, old, rule(t, `{"action": "unplug", "cable": "resolver"}`))
 	if _, err := dial(t, old, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
@@ -355,10 +356,10 @@ func TestFaultsOutliveAWorld(t *testing.T) {
 		t.Fatal(err)
 	}
 	old.Stop(t.Context())
-	if _, err := faults.Add(netsim.Rule{Action: "refuse", To: netip.MustParsePrefix("96.17.177.18/32")}); err != nil {
+	if _, err := faults.Add(topology.Rule{Action: "refuse", To: netip.MustParsePrefix("96.17.177.18/32")}); err != nil {
 		t.Error("between two worlds:", err)
 	}
-	w := start(t, topology, with)
+	w := start(t, topo, with)
 	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("the second connection: %v", err)
 	}
@@ -420,7 +421,7 @@ func TestServersStopAndStart(t *testing.T) {
 
 // Who comes to a server whose queue is full waits in vain, however slowly it was filled.
 func TestAFullBacklogIsFull(t *testing.T) {
-	w := start(t, load(t, "full.yaml", replaceIn(valid, map[string]string{
+	w := start(t, load(t, "full.yaml", replaceIn(small, map[string]string{
 		"{type: sink, port: 25}": "{type: sink, port: 25}, {name: full, type: syslogd, options: {backlog: full}}",
 	})))
 	full, err := w.Server("full")
@@ -466,7 +467,7 @@ func TestFaultsInAVLAN(t *testing.T) {
 	conn := mustDial(t, w, "10.0.12.5:7")
 	echo(t, conn, "hello")
 	for _, action := range []string{"refuse", "prohibit"} {
-		f := add(t, w, netsim.Rule{Action: action, Host: netip.MustParsePrefix("10.0.12.5/32")})
+		f := add(t, w, topology.Rule{Action: action, Host: netip.MustParsePrefix("10.0.12.5/32")})
 		want := map[string]error{"refuse": syscall.ECONNREFUSED, "prohibit": syscall.EHOSTUNREACH}[action]
 		if _, err := dial(t, w, "10.0.12.5:7"); !errors.Is(err, want) {
 			t.Errorf("%s: %v", action, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 func configure(t testing.TB, w *netsim.World, steps ...func(c network.Configurer) error) {
@@ -228,7 +229,7 @@ func retransmitted(c *capture) (n int) {
 
 // narrow is a world with a path that is narrower than the wires at its ends.
 func narrow(t *testing.T) *netsim.World {
-	return start(t, load(t, "narrow.yaml", replaceIn(valid, map[string]string{
+	return start(t, load(t, "narrow.yaml", replaceIn(small, map[string]string{
 		"{type: sink, port: 25}": "{type: echo}",
 		"addresses: [192.0.2.25/24]": `addresses: [192.0.2.25/24, "2001:db8:2::25/64"]
       gateway6: 2001:db8:2::1`,
@@ -367,7 +368,7 @@ func TestASlowPortOnABadCable(t *testing.T) {
 		}
 	}
 	ping() // and find the neighbour
-	f, err := w.Faults().Add(netsim.Rule{Action: "delay", Delay: 5 * time.Millisecond, Cable: "Data 1"})
+	f, err := w.Faults().Add(topology.Rule{Action: "delay", Delay: 5 * time.Millisecond, Cable: "Data 1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +379,7 @@ func TestASlowPortOnABadCable(t *testing.T) {
 		t.Fatal(err)
 	}
 	least("the rate alone", 2300*time.Microsecond)
-	if _, err := w.Faults().Add(netsim.Rule{Action: "delay", Delay: 5 * time.Millisecond, Cable: "Data 1"}); err != nil {
+	if _, err := w.Faults().Add(topology.Rule{Action: "delay", Delay: 5 * time.Millisecond, Cable: "Data 1"}); err != nil {
 		t.Fatal(err)
 	}
 	configure(t, w, media(network.Media{}))
@@ -387,10 +388,10 @@ func TestASlowPortOnABadCable(t *testing.T) {
 
 // The interfaces that come and go while there is traffic leave nothing behind.
 func TestReconfigurationLeavesNothingBehind(t *testing.T) {
-	topology := fixture(t, "lab")
-	topology.Doors.In = nil
+	topo := fixture(t, "lab")
+	topo.Doors.In = nil
 	leaksNothing(t, func() {
-		w, err := netsim.New(topology, netsim.Options{})
+		w, err := netsim.New(topo, netsim.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 // ErrStopped says that a world does not run, or not any more.
@@ -45,7 +46,7 @@ func (w *World) Server(name string) (Server, error) {
 }
 
 // server is a peer as it stands. No lock is held while it is asked: a report may be long.
-func (w *World) server(h Host, s Service) Server {
+func (w *World) server(h topology.Host, s topology.Service) Server {
 	p := w.peers[s.Name]
 	x := Server{Name: s.Name, Type: s.Type, Host: h.Name, Running: w.runs(p)}
 	for _, a := range h.Addresses {
@@ -113,10 +114,10 @@ func (w *World) lifeState() lifeState {
 }
 
 // services are the simulated servers in the order of the topology.
-func (w *World) services() iter.Seq2[Host, Service] {
-	return func(yield func(Host, Service) bool) {
+func (w *World) services() iter.Seq2[topology.Host, topology.Service] {
+	return func(yield func(topology.Host, topology.Service) bool) {
 		for _, h := range w.topology.Hosts {
-			for _, s := range w.topology.simulated(h) {
+			for _, s := range w.topology.Servers(h) {
 				if !yield(h, s) {
 					return
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
@@ -36,7 +37,7 @@ type Options struct {
 
 // A World is a running topology. Its methods are safe for concurrent use.
 type World struct {
-	topology *Topology
+	topology *topology.Topology
 	options  Options
 
 	fabric    *ether.Fabric
@@ -57,9 +58,9 @@ type World struct {
 	serving sync.Mutex // held while servers start and stop; mu is taken under it
 	mu      sync.Mutex
 	state   lifeState
-	started []peers.Peer   // changes under serving, too
-	conns   []network.Conn // of the topology's clients
-	waiting []*Client      // those that come after somebody
+	started []peers.Peer       // changes under serving, too
+	conns   []network.Conn     // of the topology's clients
+	waiting []*topology.Client // those that come after somebody
 
 	faults    *Faults
 	ownFaults bool
@@ -77,12 +78,12 @@ const (
 // New builds the world. Its appliance's stack is there, nothing listens yet. A
 // World must be stopped, also one that was never started. A topology with a mistake
 // is refused with Check's error.
-func New(t *Topology, o Options) (*World, error) {
-	if err := t.Check(); err != nil {
+func New(t *topology.Topology, o Options) (*World, error) {
+	if err := t.Check(serverTypes()); err != nil {
 		return nil, err
 	}
 	for name := range o.DoorAddrs {
-		if !slices.ContainsFunc(t.Doors.In, func(d Door) bool { return d.Name == name }) {
+		if !slices.ContainsFunc(t.Doors.In, func(d topology.Door) bool { return d.Name == name }) {
 			return nil, fmt.Errorf("%s has no door %q", t.File, name)
 		}
 	}
@@ -127,7 +128,7 @@ func (w *World) Network() network.Network { return w.doors }
 func (w *World) Hosts() network.Transport { return w.hosts }
 
 // Topology is what the world was made of. It must not be changed.
-func (w *World) Topology() *Topology { return w.topology }
+func (w *World) Topology() *topology.Topology { return w.topology }
 
 // Peer is a server of the topology's, by its service's name (HOST/TYPE unless
 // the topology gives one); nil if there is none.

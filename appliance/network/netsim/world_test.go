@@ -23,6 +23,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
 func addr(s string) netip.Addr         { return netip.MustParseAddr(s) }
@@ -42,16 +43,16 @@ func within(t testing.TB, d time.Duration) context.Context {
 }
 
 // start runs a world on free ports until the test ends.
-func start(t testing.TB, topology *netsim.Topology, change ...func(*netsim.Options)) *netsim.World {
+func start(t testing.TB, topo *topology.Topology, change ...func(*netsim.Options)) *netsim.World {
 	t.Helper()
 	o := netsim.Options{Entropy: entropy.Seeded(1), DoorAddrs: make(map[string]netip.AddrPort)}
-	for _, d := range topology.Doors.In {
+	for _, d := range topo.Doors.In {
 		o.DoorAddrs[d.Name] = addrPort("127.0.0.1:0")
 	}
 	for _, f := range change {
 		f(&o)
 	}
-	world, err := netsim.New(topology, o)
+	world, err := netsim.New(topo, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +243,7 @@ func TestEcho(t *testing.T) {
 // TestResetAfterBytes is the story of A3: everything was delivered, and yet the
 // writer sees a reset.
 func TestResetAfterBytes(t *testing.T) {
-	w := start(t, load(t, "reset.yaml", replaceIn(valid, map[string]string{"# rules": `
+	w := start(t, load(t, "reset.yaml", replaceIn(small, map[string]string{"# rules": `
 rules: [{to: 203.0.113.7, protocol: tcp, port: 25, action: reset, after_bytes: 412}]`})))
 	c := mustDial(t, w, "203.0.113.7:25")
 	c.SetDeadline(soon())
@@ -341,7 +342,7 @@ func TestEverythingIsOnTheWire(t *testing.T) {
 	lookUp(t, w, "udp", "google.com.", "A")
 	conn := mustDial(t, w, "10.0.201.5:7")
 	echo(t, conn, strings.Repeat("x", 10000))
-	add(t, w, netsim.Rule{Action: "reset"})
+	add(t, w, topology.Rule{Action: "reset"})
 	conn.SetDeadline(soon())
 	io.WriteString(conn, "too late")
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
@@ -402,7 +403,7 @@ func TestClientsAreTheSocketsOfB38(t *testing.T) {
 
 // TestNeighboursAreClientsToo: connections that others open to the appliance.
 func TestNeighboursAreClientsToo(t *testing.T) {
-	w := start(t, load(t, "clients.yaml", strings.Replace(valid, "# clients", `
+	w := start(t, load(t, "clients.yaml", strings.Replace(small, "# clients", `
 clients:
   - {from: far, local: '203.0.113.7:57759', remote: '192.0.2.25:22'}
   - {from: far, local: '203.0.113.7:57760', remote: '192.0.2.25:22', send: "hello", close: true}

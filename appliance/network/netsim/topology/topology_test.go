@@ -1,4 +1,4 @@
-package netsim_test
+package topology_test
 
 import (
 	"errors"
@@ -13,94 +13,42 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/appliance/network/netsim/ether"
-	"github.com/esasim/esasim/fixtures"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// fixture loads a built-in topology.
-func fixture(t testing.TB, name string) *netsim.Topology {
-	t.Helper()
-	file, data, ok := fixtures.Topology(name)
-	if !ok {
-		t.Fatalf("no topology %s", name)
+// servers are those that the topologies of these tests may use.
+func servers() topology.ServerTypes {
+	noOptions := func(name, _ string) error { return fmt.Errorf("unknown option %q, expected none", name) }
+	return topology.ServerTypes{
+		"dns":  {Port: 53, CheckOption: noOptions},
+		"echo": {Port: 7, CheckOption: noOptions},
+		"sink": {CheckOption: noOptions},
+		"syslogd": {Port: 514, CheckOption: func(name, value string) error {
+			if name == "after" && value != "accept" {
+				return fmt.Errorf("%q, expected accept", value)
+			}
+			return nil
+		}},
 	}
-	return load(t, file, string(data))
 }
 
-func load(t testing.TB, file, text string) *netsim.Topology {
+func load(t testing.TB, file, text string) *topology.Topology {
 	t.Helper()
-	topology, err := netsim.Load(file, []byte(text))
+	topo, err := topology.Load(file, []byte(text), servers())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return topology
-}
-
-func TestBuiltInTopologiesLoad(t *testing.T) {
-	for _, name := range fixtures.Topologies() {
-		fixture(t, name)
-	}
-}
-
-func TestLabIsTheWorldOfTheDocument(t *testing.T) {
-	lab := fixture(t, "lab")
-	want := netsim.Appliance{
-		HostName:  "example.com",
-		Model:     "C100V",
-		Serial:    "421F6D8FB9C75E19C425-C9AEA81B2B70",
-		Version:   "14.0.0-698",
-		BuildDate: "2021-07-27",
-		TimeZone:  "America/Los_Angeles",
-		DNS:       []netip.Addr{netip.MustParseAddr("10.0.202.53")},
-
-		DiskQuota: netsim.GiB,
-		Interfaces: []netsim.Interface{
-			{
-				Name: "Data 1", Device: "nic1", Link: 2, MTU: 1500,
-				MAC:       ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x02, 0x07},
-				Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8:202::7/64")}, QuietIPv6: true,
-				Gateway:  netip.MustParsePrefix("10.0.202.1/24"),
-				Gateway6: netip.MustParsePrefix("2001:db8:202::1/64"),
-				VLANs: []netsim.VLAN{{
-					ID:       12,
-					Gateway:  netip.MustParsePrefix("10.0.12.1/24"),
-					Gateway6: netip.MustParsePrefix("2001:db8:12::1/64"),
-				}},
-			},
-			{
-				Name: "Data 2", Device: "nic2", Link: 3, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x03, 0x07},
-				Gateway:  netip.MustParsePrefix("10.0.203.1/24"),
-				Gateway6: netip.MustParsePrefix("2001:db8:203::1/64"),
-			},
-			{Name: "Management", Device: "nic0", Link: 1, MTU: 1500, MAC: ether.MAC{0x00, 0x50, 0x56, 0x0a, 0x01, 0x07}},
-		},
-	}
-	if diff := cmp.Diff(want, lab.Appliance, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
-		t.Errorf("the appliance (-want +got):\n%s", diff)
-	}
-	routers := 0
-	for _, p := range lab.Paths {
-		if p.Name != "google" {
-			continue
-		}
-		for _, h := range p.Hops {
-			routers += len(h.Members)
-		}
-	}
-	if routers != 19 {
-		t.Errorf("the path to google.com names %d members, want 19 in 9 hops", routers)
-	}
+	return topo
 }
 
 // TestDefaults shows what a topology may leave out.
 func TestDefaults(t *testing.T) {
-	minimal := fixture(t, "minimal")
+	minimal := load(t, "t.yaml", valid)
 	n := minimal.Appliance.Interfaces[0]
-	if n.Link != 1 || n.MTU != 1500 || n.MAC != (ether.MAC{2, 0, 0, 1, 0, 1}) {
+	if n.Link != 1 || n.MTU != 1500 || n.MAC != (topology.MAC{2, 0, 0, 1, 0, 1}) {
 		t.Errorf("interface: link %d, MTU %d, MAC %v", n.Link, n.MTU, n.MAC)
 	}
-	if got := minimal.Appliance.DiskQuota; got != netsim.GiB {
+	if got := minimal.Appliance.DiskQuota; got != topology.GiB {
 		t.Errorf("disk quota %d", got)
 	}
 	s := minimal.Hosts[0].Services[0]
@@ -113,7 +61,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestEveryKindOfValue(t *testing.T) {
-	topology := load(t, "values.yaml", replaceIn(valid, map[string]string{
+	topo := load(t, "values.yaml", replaceIn(valid, map[string]string{
 		"  disk_quota: 1GiB": "  disk_quota: 1536 MiB",
 		"# paths": `
 paths:
@@ -122,21 +70,21 @@ paths:
     end: silent
 `,
 	}))
-	if got := topology.Appliance.DiskQuota; got != 1536*netsim.MiB {
+	if got := topo.Appliance.DiskQuota; got != 1536*topology.MiB {
 		t.Errorf("disk quota %d", got)
 	}
-	want := []netsim.Path{
+	want := []topology.Path{
 		{
 			Name: "far", To: netip.MustParsePrefix("203.0.113.0/24"),
 			Delay: 1500 * time.Microsecond, Jitter: 20 * time.Microsecond, Loss: 0.25, MTU: 1400,
-			Hops: []netsim.Hop{
+			Hops: []topology.Hop{
 				{Silent: true, Delay: time.Millisecond},
 				{Members: []netip.Addr{netip.MustParseAddr("198.51.100.1")}, Seed: 2, Loss: 1},
 			},
 		},
 		{Name: "203.0.113.9/32", To: netip.MustParsePrefix("203.0.113.9/32"), End: "silent"},
 	}
-	if diff := cmp.Diff(want, topology.Paths, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(want, topo.Paths, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 		t.Errorf("paths (-want +got):\n%s", diff)
 	}
 }
@@ -205,11 +153,9 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"no serial number", "  serial: A-1\n", "", `t.yaml:2:3: no serial, expected one such as`},
 		{"serial number", "serial: A-1", "serial: A/1", `t.yaml:4:11: "A/1" is no serial number`},
 		{"version", "14.0.0-698", "14.0", `t.yaml:5:12: "14.0" is no version, expected release and build such as 14.0.0-698`},
-		{"log without a server", "  dns:", "  logs: [{name: Mail_Log}]\n  dns:", `t.yaml:6:10: A host name or an IP address is required`},
-		{"log of no type", "  dns:", "  logs: [{name: Mail_Log, type: male, server: 10.0.0.1}]\n  dns:", `t.yaml:6:10: There is no log type "male"`},
 		{"second log", "  dns:", "  logs: [{name: a, server: 10.0.0.1}, {name: a, server: 10.0.0.1}]\n  dns:", `t.yaml:6:46: a second log "a"`},
 		{"recipient", "  dns:", "  alerts: [{address: me}]\n  dns:", `t.yaml:6:22: "me" is no mail address`},
-		{"syslogd's option", "type: dns", "type: syslogd, options: {after: lunch}", `t.yaml:18:49: "lunch", expected accept, or a number of records or bytes`},
+		{"syslogd's option", "type: dns", "type: syslogd, options: {after: lunch}", `t.yaml:18:49: "lunch", expected accept`},
 		{"time zone", "  dns:", "  timezone: Mars/Base\n  dns:", `t.yaml:6:13: time zone "Mars/Base" is unknown`},
 		{"quota", "1GiB", "1000", "t.yaml:7:15: 1000 bytes are too few"},
 		{"interface twice", "name: Data 2", "name: Data 1", `t.yaml:13:14: a second interface "Data 1"`},
@@ -242,7 +188,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"VLAN of no wire", "name: far", "name: far\n    vlan: 12", "t.yaml:20:11: host far is on no wire, expected wire too"},
 		{"ARP of a machine", "wire: Data 1", "wire: Data 1\n    arp_mac: 02:bf:0a:00:ca:09", "t.yaml:17:14: 02:bf:0a:00:ca:09 is no group's address"},
 		{"ARP on no wire", "name: far", "name: far\n    arp_mac: 03:bf:0a:00:ca:09", "t.yaml:20:14: host far is on no wire where this could be seen"},
-		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, ftpd, mx, ntp, scpd, sink, syslogd, web`},
+		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, sink, syslogd`},
 		{"no port", "{type: sink, port: 25}", "{type: sink}", "t.yaml:21:16: sink has no usual port"},
 		{"unknown option", "port: 25}", "port: 25, options: {speed: slow}}", `t.yaml:21:56: unknown option "speed"`},
 		{"no exchanger", "# rules", "mail: [{domain: example.com, host: mx.example.com}]", `t.yaml:23:36: no host has the name "mx.example.com"`},
@@ -277,8 +223,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 			if text == valid {
 				t.Fatalf("%q is not in the valid topology", test.old)
 			}
-			_, err := netsim.Load("t.yaml", []byte(text))
-			var at *netsim.LoadError
+			_, err := topology.Load("t.yaml", []byte(text), servers())
+			var at *topology.Error
 			if !errors.As(err, &at) || !strings.HasPrefix(err.Error(), test.want) {
 				t.Fatalf("Load = %v\nwant   %s...", err, test.want)
 			}
@@ -301,7 +247,7 @@ func TestMistakesAboutVLANs(t *testing.T) {
 		{"the router's address", "{name: x, wire: Data 1, vlan: 12, addresses: [10.0.12.1]}", "10.0.12.1 is already the gateway of VLAN 12 of Data 1's"},
 		{"the router's MAC", "{name: x, wire: Data 1, vlan: 12, mac: '02:00:00:05:00:01', addresses: [10.0.12.5]}", "02:00:00:05:00:01 is already the gateway of VLAN 12 of Data 1's"},
 	} {
-		_, err := netsim.Load("t.yaml", []byte(replaceIn(text, map[string]string{"# paths": "  - " + test.host})))
+		_, err := topology.Load("t.yaml", []byte(replaceIn(text, map[string]string{"# paths": "  - " + test.host})), servers())
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: Load = %v\nwant %s", test.name, err, test.want)
 		}
@@ -309,8 +255,8 @@ func TestMistakesAboutVLANs(t *testing.T) {
 }
 
 func TestADoorToNowhereIsAWarning(t *testing.T) {
-	topology := load(t, "t.yaml", replaceIn(valid, map[string]string{"interface: Data 1": "interface: Data 2"}))
-	got := fmt.Sprint(topology.Warnings())
+	topo := load(t, "t.yaml", replaceIn(valid, map[string]string{"interface: Data 1": "interface: Data 2"}))
+	got := fmt.Sprint(topo.Warnings())
 	if want := "[t.yaml: doors.in[0].interface: Data 2 has no address, so this door stays shut until the appliance is given one]"; got != want {
 		t.Errorf("warnings %s\nwant     %s", got, want)
 	}
@@ -322,9 +268,9 @@ func TestADoorToNowhereIsAWarning(t *testing.T) {
 func TestTheValidTopologyIsValid(t *testing.T) { load(t, "t.yaml", valid) }
 
 func TestCheckFindsMistakesMadeInGo(t *testing.T) {
-	topology := load(t, "t.yaml", valid)
-	topology.Hosts[1].Name = "resolver"
-	err := topology.Check()
+	topo := load(t, "t.yaml", valid)
+	topo.Hosts[1].Name = "resolver"
+	err := topo.Check(servers())
 	if want := `t.yaml: hosts[1].name: a second host "resolver", expected a name of its own`; err == nil || err.Error() != want {
 		t.Errorf("Check = %v, want %s", err, want)
 	}
@@ -334,7 +280,7 @@ func TestCheckFindsMistakesMadeInGo(t *testing.T) {
 // panic.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(valid))
-	files, err := filepath.Glob("../../../fixtures/topologies/*.yaml")
+	files, err := filepath.Glob("../../../../fixtures/topologies/*.yaml")
 	if err != nil || len(files) == 0 {
 		f.Fatal("no topologies", err)
 	}
@@ -346,9 +292,9 @@ func FuzzLoad(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		topology, err := netsim.Load("fuzz.yaml", data)
-		if (topology == nil) == (err == nil) {
-			t.Fatalf("Load = %v, %v", topology, err)
+		topo, err := topology.Load("fuzz.yaml", data, servers())
+		if (topo == nil) == (err == nil) {
+			t.Fatalf("Load = %v, %v", topo, err)
 		}
 		if err != nil && strings.ContainsAny(err.Error(), "\n\r") {
 			t.Fatalf("more than a line: %q", err)

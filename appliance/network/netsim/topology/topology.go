@@ -1,10 +1,8 @@
-package netsim
+package topology
 
 import (
 	"net/netip"
 	"time"
-
-	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
 // A Topology is the world that a file asks for: an appliance, its wires, and
@@ -33,6 +31,19 @@ type Topology struct {
 	Rules []Rule `yaml:"rules"`
 	// Doors connect this world with the real one.
 	Doors Doors `yaml:"doors"`
+
+	at positions // of the values in the file
+}
+
+// ServerTypes are the servers that simulated hosts can run, by the name that a service's
+// type gives.
+type ServerTypes map[string]ServerType
+
+// A ServerType is what a topology has to know of one.
+type ServerType struct {
+	Port uint16 // its usual one; 0: none
+	// CheckOption reports what is wrong with an option. Its error is one line.
+	CheckOption func(name, value string) error
 }
 
 // An Appliance is what the appliance is before anybody configures it.
@@ -87,7 +98,7 @@ type Interface struct {
 	Name      string         `yaml:"name"`       // "Data 1"
 	Device    string         `yaml:"device"`     // "nic1"
 	Link      int            `yaml:"link"`       // N of link#N; 0: its place in the list
-	MAC       ether.MAC      `yaml:"mac"`        // zero: one made of its place in the list
+	MAC       MAC            `yaml:"mac"`        // zero: one made of its place in the list
 	MTU       int            `yaml:"mtu"`        // 1500 unless given
 	Addresses []netip.Prefix `yaml:"addresses"`  // with the length of their networks
 	QuietIPv6 bool           `yaml:"quiet_ipv6"` // no service listens on the IPv6 address
@@ -107,12 +118,12 @@ type Host struct {
 	// addresses lead to the first. Without names the DNS does not know it.
 	Names []string `yaml:"names"`
 	// Wire is the interface on whose wire it is. "" puts it behind the gateways.
-	Wire string    `yaml:"wire"`
-	VLAN int       `yaml:"vlan"` // of the wire's VLANs; 0: in none
-	MAC  ether.MAC `yaml:"mac"`  // on a wire only; zero: one made of its place
+	Wire string `yaml:"wire"`
+	VLAN int    `yaml:"vlan"` // of the wire's VLANs; 0: in none
+	MAC  MAC    `yaml:"mac"`  // on a wire only; zero: one made of its place
 	// ARPMAC is where it says by ARP that it is: a group's address, as a cluster that
 	// balances its load does. Zero: MAC, from which its frames come in any case.
-	ARPMAC   ether.MAC `yaml:"arp_mac"`
+	ARPMAC   MAC       `yaml:"arp_mac"`
 	Services []Service `yaml:"services"`
 }
 
@@ -238,6 +249,3 @@ const (
 	defaultMTU   = 1500
 	defaultQuota = GiB
 )
-
-// hostReceiveBuffer lets hosts take more at a time than the appliance does.
-const hostReceiveBuffer = 256 << 10

@@ -1,4 +1,4 @@
-package netsim
+package topology
 
 import (
 	"errors"
@@ -15,79 +15,27 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
-
-	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
-
-// A LoadError says where in a topology what is wrong. It is one line.
-type LoadError struct {
-	File         string
-	Line, Column int // 0 where the whole file is meant
-	Message      string
-}
-
-// Error writes file:line:column: message.
-func (e *LoadError) Error() string {
-	if e.Line == 0 {
-		return fmt.Sprintf("%s: %s", e.File, e.Message)
-	}
-	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
-}
-
-// Load reads the topology in data; name is the file's, for messages. Its errors
-// are *LoadError.
-func Load(name string, data []byte) (*Topology, error) {
-	d := &decoder{file: name, at: make(map[string]*token.Token)}
-	t := &Topology{File: name}
-	if err := d.document(data, t); err != nil {
-		return nil, err
-	}
-	t.setDefaults()
-	if err := t.check(d.fault); err != nil {
-		return nil, err
-	}
-	return t, nil
-}
 
 // A decoder fills Go values from a YAML tree. The module's own decoder speaks of
 // Go's types in its errors, and forgets where values stood, which the checks need
 // later.
 type decoder struct {
 	file string
-	at   map[string]*token.Token // where the value of a path stands
-}
-
-// fault makes an error about the value at path or, where it is missing, about
-// what ought to hold it.
-func (d *decoder) fault(path, format string, args ...any) error {
-	for {
-		if tok := d.at[path]; tok != nil {
-			return d.errorAt(tok, format, args...)
-		}
-		cut := strings.LastIndexAny(path, ".[")
-		if cut < 0 {
-			return &LoadError{File: d.file, Message: oneLine(fmt.Sprintf(format, args...))}
-		}
-		path = path[:cut]
-	}
+	at   positions
 }
 
 func (d *decoder) errorAt(tok *token.Token, format string, args ...any) error {
-	e := &LoadError{File: d.file, Message: oneLine(fmt.Sprintf(format, args...))}
-	if tok != nil && tok.Position != nil {
-		e.Line, e.Column = tok.Position.Line, tok.Position.Column
-	}
-	return e
+	at := positionOf(tok)
+	return &Error{File: d.file, Line: at.line, Column: at.column, Message: oneLine(fmt.Sprintf(format, args...))}
 }
-
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // document decodes data, which must be one YAML document, into v.
 func (d *decoder) document(data []byte, v any) (err error) {
 	defer func() {
 		// The parser is a third party's and its input anybody's.
 		if r := recover(); r != nil {
-			err = &LoadError{File: d.file, Message: "this cannot be read as YAML"}
+			err = &Error{File: d.file, Message: "this cannot be read as YAML"}
 		}
 	}()
 	file, err := parser.ParseBytes(data, 0)
@@ -96,7 +44,7 @@ func (d *decoder) document(data []byte, v any) (err error) {
 		if errors.As(err, &syntax) {
 			return d.errorAt(syntax.GetToken(), "%s", syntax.GetMessage())
 		}
-		return &LoadError{File: d.file, Message: oneLine(err.Error())}
+		return &Error{File: d.file, Message: oneLine(err.Error())}
 	}
 	var bodies []ast.Node
 	for _, doc := range file.Docs {
@@ -105,14 +53,14 @@ func (d *decoder) document(data []byte, v any) (err error) {
 		}
 	}
 	if len(bodies) != 1 {
-		return &LoadError{File: d.file, Message: fmt.Sprintf("this holds %d documents, expected one", len(bodies))}
+		return &Error{File: d.file, Message: fmt.Sprintf("this holds %d documents, expected one", len(bodies))}
 	}
 	return d.value("", bodies[0], reflect.ValueOf(v).Elem())
 }
 
 // value decodes n into v.
 func (d *decoder) value(path string, n ast.Node, v reflect.Value) error {
-	d.at[path] = start(n)
+	d.at[path] = positionOf(start(n))
 	switch n.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
 		return d.errorAt(n.GetToken(), "anchors, aliases and tags are not understood here, expected the value itself")
@@ -136,7 +84,7 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) error {
 	case reflect.Float64:
 		return d.scalar(n, v, parseFloat)
 	}
-	panic("netsim: no way to decode a " + v.Type().String())
+	panic("topology: no way to decode a " + v.Type().String())
 }
 
 // start is where n begins. A mapping's own token is the colon after its first key.
@@ -167,7 +115,7 @@ func (d *decoder) structure(path string, n ast.Node, v reflect.Value) error {
 	fields := make(map[string]int)
 	var names []string
 	for i := range v.NumField() {
-		if name := v.Type().Field(i).Tag.Get("yaml"); name != "-" {
+		if name := v.Type().Field(i).Tag.Get("yaml"); name != "-" && name != "" {
 			fields[name] = i
 			names = append(names, name)
 		}
@@ -304,7 +252,7 @@ var scalars = map[reflect.Type]parseFunc{
 	reflect.TypeFor[netip.AddrPort](): parseWith(netip.ParseAddrPort, "an IP address and a port such as 10.0.202.7:25 or [2001:db8::7]:25"),
 	reflect.TypeFor[netip.Prefix]():   parseWith(parsePrefix, "an IP address or a network such as 10.0.202.0/24"),
 	reflect.TypeFor[time.Duration]():  parseWith(parseDuration, "a time such as 350us or 2ms"),
-	reflect.TypeFor[ether.MAC]():      parseWith(parseMAC, "an Ethernet address such as 00:50:56:01:02:03"),
+	reflect.TypeFor[MAC]():            parseWith(parseMAC, "an Ethernet address such as 00:50:56:01:02:03"),
 	reflect.TypeFor[Bytes]():          parseWith(parseBytes, "a size such as 512MiB or 1GiB"),
 	reflect.TypeFor[BitRate]():        parseWith(parseBitRate, "bits a second such as 64k, 1.5M or 1G"),
 }
@@ -348,12 +296,12 @@ func parseDuration(s string) (time.Duration, error) {
 	return d, err
 }
 
-func parseMAC(s string) (ether.MAC, error) {
+func parseMAC(s string) (MAC, error) {
 	h, err := net.ParseMAC(s)
 	if err != nil || len(h) != 6 {
-		return ether.MAC{}, errors.New("no Ethernet address")
+		return MAC{}, errors.New("no Ethernet address")
 	}
-	return ether.MAC(h), nil
+	return MAC(h), nil
 }
 
 func parseBytes(s string) (Bytes, error) {

@@ -1,8 +1,9 @@
-package netsim
+package topology
 
 import (
 	"fmt"
 	"maps"
+	"net/mail"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -10,26 +11,16 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // a time zone is no error because the machine has no list of them
-
-	"github.com/esasim/esasim/appliance/network/netsim/ether"
-	"github.com/esasim/esasim/appliance/network/netsim/peers"
-	"github.com/esasim/esasim/appliance/ntp"
 )
 
-// A faultFunc makes an error about the value at path.
-type faultFunc func(path, format string, args ...any) error
+// An errorFunc makes an error about the value at path.
+type errorFunc func(path, format string, args ...any) error
 
-// Check finds what is wrong with a topology that was changed after Load, or made
-// without it. Its errors are *LoadError without a position.
-func (t *Topology) Check() error {
-	d := decoder{file: t.File}
-	return t.check(func(path, format string, args ...any) error {
-		return d.fault("", path+": "+format, args...)
-	})
-}
-
-func (t *Topology) check(fault faultFunc) error {
-	c := &checker{Topology: t, fault: fault, owner: make(map[netip.Addr]string), machines: make(map[ether.MAC]string)}
+func (t *Topology) check(servers ServerTypes, errorf errorFunc) error {
+	c := &checker{
+		Topology: t, servers: servers, errorf: errorf,
+		owner: make(map[netip.Addr]string), machines: make(map[MAC]string),
+	}
 	for _, part := range []func() error{
 		c.appliance, c.logs, c.interfaces, c.vlans, c.hosts, c.services, c.dns,
 		c.paths, c.rules, c.doors, c.exits, c.clients,
@@ -44,11 +35,12 @@ func (t *Topology) check(fault faultFunc) error {
 // A checker finds what a topology's form allows but its sense does not.
 type checker struct {
 	*Topology
-	fault faultFunc
-	owner map[netip.Addr]string // whose an address is
+	servers ServerTypes
+	errorf  errorFunc
 
-	machines map[ether.MAC]string // likewise
-	placed   []wiredNet           // where networks are
+	owner    map[netip.Addr]string // whose an address is
+	machines map[MAC]string        // likewise
+	placed   []wiredNet            // where networks are
 }
 
 var (
@@ -56,34 +48,29 @@ var (
 	version    = regexp.MustCompile(`^\d+\.\d+\.\d+-\d+$`)
 )
 
-// index writes a path.
-func index(list string, i int, rest string) string {
-	return list + "[" + strconv.Itoa(i) + "]" + rest
-}
-
 func (c *checker) appliance() error {
 	a := &c.Appliance
 	switch {
 	case !domainName.MatchString(a.HostName):
-		return c.fault("appliance.hostname", "%q is no host name, expected one such as mail.example.com", a.HostName)
+		return c.errorf("appliance.hostname", "%q is no host name, expected one such as mail.example.com", a.HostName)
 	case a.Model == "":
-		return c.fault("appliance.model", "no model, expected one such as C100V")
+		return c.errorf("appliance.model", "no model, expected one such as C100V")
 	case a.Serial == "":
-		return c.fault("appliance.serial", "no serial, expected one such as 421F6D8FB9C75E19C425-C9AEA81B2B70")
+		return c.errorf("appliance.serial", "no serial, expected one such as 421F6D8FB9C75E19C425-C9AEA81B2B70")
 	case strings.ContainsAny(a.Serial, "/ "):
-		return c.fault("appliance.serial", "%q is no serial number, expected one such as 421F6D8FB9C75E19C425-C9AEA81B2B70", a.Serial)
+		return c.errorf("appliance.serial", "%q is no serial number, expected one such as 421F6D8FB9C75E19C425-C9AEA81B2B70", a.Serial)
 	case !version.MatchString(a.Version):
-		return c.fault("appliance.version", "%q is no version, expected release and build such as 14.0.0-698", a.Version)
+		return c.errorf("appliance.version", "%q is no version, expected release and build such as 14.0.0-698", a.Version)
 	case len(a.Interfaces) == 0:
-		return c.fault("appliance.interfaces", "no interface, expected one at least")
+		return c.errorf("appliance.interfaces", "no interface, expected one at least")
 	case a.DiskQuota < MiB:
-		return c.fault("appliance.disk_quota", "%d bytes are too few, expected 1MiB at least", a.DiskQuota)
+		return c.errorf("appliance.disk_quota", "%d bytes are too few, expected 1MiB at least", a.DiskQuota)
 	}
 	if _, err := time.Parse(time.DateOnly, a.BuildDate); a.BuildDate != "" && err != nil {
-		return c.fault("appliance.build_date", "%q is no date, expected one such as 2021-07-27", a.BuildDate)
+		return c.errorf("appliance.build_date", "%q is no date, expected one such as 2021-07-27", a.BuildDate)
 	}
 	if _, err := time.LoadLocation(a.TimeZone); err != nil {
-		return c.fault("appliance.timezone", "time zone %q is unknown, expected one such as America/Los_Angeles", a.TimeZone)
+		return c.errorf("appliance.timezone", "time zone %q is unknown, expected one such as America/Los_Angeles", a.TimeZone)
 	}
 	return nil
 }
@@ -92,11 +79,30 @@ func (c *checker) appliance() error {
 func (c *checker) claim(path string, a netip.Addr, owner string) error {
 	switch {
 	case a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.Is4In6() || !a.IsValid():
-		return c.fault(path, "%v cannot be a host's address, expected one of another kind", a)
+		return c.errorf(path, "%v cannot be a host's address, expected one of another kind", a)
 	case c.owner[a] != "":
-		return c.fault(path, "%v is already %s's, expected an address of its own", a, c.owner[a])
+		return c.errorf(path, "%v is already %s's, expected an address of its own", a, c.owner[a])
 	}
 	c.owner[a] = owner
+	return nil
+}
+
+// logs checks the names of logs and the addresses of alerts. Which logs an appliance can
+// have, its configuration says.
+func (c *checker) logs() error {
+	names := map[string]bool{}
+	for i, l := range c.Appliance.Logs {
+		name := strings.ToLower(l.Name) // as the configuration compares them
+		if names[name] {
+			return c.errorf(index("appliance.logs", i, ".name"), "a second log %q, expected a name of its own", l.Name)
+		}
+		names[name] = true
+	}
+	for i, r := range c.Appliance.Alerts {
+		if a, err := mail.ParseAddress(r.Address); err != nil || a.Address != r.Address {
+			return c.errorf(index("appliance.alerts", i, ".address"), "%q is no mail address, expected one such as alerts@example.com", r.Address)
+		}
+	}
 	return nil
 }
 
@@ -112,24 +118,24 @@ func (c *checker) interfaces() error {
 		at := func(key string) string { return index("appliance.interfaces", i, key) }
 		switch {
 		case n.Name == "" || n.Name == "lo0":
-			return c.fault(at(".name"), "%q cannot name an interface, expected a name such as Data 1", n.Name)
+			return c.errorf(at(".name"), "%q cannot name an interface, expected a name such as Data 1", n.Name)
 		case again("name", n.Name):
-			return c.fault(at(".name"), "a second interface %q, expected a name of its own", n.Name)
+			return c.errorf(at(".name"), "a second interface %q, expected a name of its own", n.Name)
 		case n.Device == "" || n.Device == "lo0" || again("device", n.Device):
-			return c.fault(at(".device"), "%q is no device or another interface's, expected one of its own such as nic1", n.Device)
+			return c.errorf(at(".device"), "%q is no device or another interface's, expected one of its own such as nic1", n.Device)
 		case n.Link < 1 || again("link", strconv.Itoa(n.Link)):
-			return c.fault(at(".link"), "%d is no link number or another interface's, expected one of its own from 1", n.Link)
+			return c.errorf(at(".link"), "%d is no link number or another interface's, expected one of its own from 1", n.Link)
 		case n.MTU < 1280 || n.MTU > 9000:
-			return c.fault(at(".mtu"), "MTU %d, expected 1280 to 9000", n.MTU)
+			return c.errorf(at(".mtu"), "MTU %d, expected 1280 to 9000", n.MTU)
 		}
 		if err := c.machine(at(".mac"), n.MAC, n.Name); err != nil {
 			return err
 		}
-		c.machines[madeMAC(macGateway, i+1)] = "the gateway of " + n.Name
+		c.machines[derivedMAC(macGateway, i+1)] = "the gateway of " + n.Name
 		for j, p := range n.Addresses {
 			at := index(at(".addresses"), j, "")
 			if p.IsSingleIP() {
-				return c.fault(at, "%v lacks the length of its network, expected it as in 10.0.202.7/24", p.Addr())
+				return c.errorf(at, "%v lacks the length of its network, expected it as in 10.0.202.7/24", p.Addr())
 			}
 			if err := c.place(at, n.Name, p); err != nil {
 				return err
@@ -176,12 +182,12 @@ func (c *checker) hosts() error {
 		h := &c.Hosts[i]
 		at := func(key string) string { return index("hosts", i, key) }
 		switch {
-		case h.Name == "" || h.Name == fromAppliance:
-			return c.fault(at(".name"), "%q cannot name a host, expected another name", h.Name)
+		case h.Name == "" || h.Name == FromAppliance:
+			return c.errorf(at(".name"), "%q cannot name a host, expected another name", h.Name)
 		case seen[h.Name]:
-			return c.fault(at(".name"), "a second host %q, expected a name of its own", h.Name)
+			return c.errorf(at(".name"), "a second host %q, expected a name of its own", h.Name)
 		case len(h.Addresses) == 0:
-			return c.fault(at(".addresses"), "host %s has no address, expected one at least", h.Name)
+			return c.errorf(at(".addresses"), "host %s has no address, expected one at least", h.Name)
 		}
 		if err := c.onWire(h, at); err != nil {
 			return err
@@ -194,7 +200,7 @@ func (c *checker) hosts() error {
 		}
 		for j, name := range h.Names {
 			if !domainName.MatchString(name) {
-				return c.fault(at(index(".names", j, "")), "%q is no host name, expected one such as www.example.com", name)
+				return c.errorf(at(index(".names", j, "")), "%q is no host name, expected one such as www.example.com", name)
 			}
 		}
 	}
@@ -202,19 +208,19 @@ func (c *checker) hosts() error {
 }
 
 func (c *checker) hostAddress(h *Host, a netip.Addr, path string) error {
-	at := c.lanOf(a)
+	at := c.segmentOf(a)
 	switch {
 	case h.Wire == "" && at != nil:
-		expected := "wire: " + at.iface.Name
-		if at.vlan != 0 {
-			expected += fmt.Sprintf(" and vlan: %d", at.vlan)
+		expected := "wire: " + at.Interface.Name
+		if at.VLAN != 0 {
+			expected += fmt.Sprintf(" and vlan: %d", at.VLAN)
 		}
-		return c.fault(path, "%v is on the network of %s, expected %s for this host", a, at.name, expected)
+		return c.errorf(path, "%v is on the network of %s, expected %s for this host", a, at.Name, expected)
 	case h.Wire == "" && !c.hasGateway(a):
-		return c.fault(path, "no interface has a gateway that could lead to %v, expected one", a)
-	case h.Wire != "" && (at == nil || at.iface.Name != h.Wire || at.vlan != h.VLAN):
-		l := c.lanOn(h.Wire, h.VLAN)
-		return c.fault(path, "%v is not on the network of %s, expected an address in %s", a, l.name, prefixes(l.nets, a.Is4()))
+		return c.errorf(path, "no interface has a gateway that could lead to %v, expected one", a)
+	case h.Wire != "" && (at == nil || at.Interface.Name != h.Wire || at.VLAN != h.VLAN):
+		s := c.Segment(h.Wire, h.VLAN)
+		return c.errorf(path, "%v is not on the network of %s, expected an address in %s", a, s.Name, prefixes(s.Networks, a.Is4()))
 	}
 	return c.claim(path, a, "host "+h.Name)
 }
@@ -243,21 +249,21 @@ func (c *checker) services() error {
 		ports := make(map[uint16]bool)
 		for j, s := range c.Hosts[i].Services {
 			at := func(key string) string { return index("hosts", i, index(".services", j, key)) }
-			kind, ok := peers.Lookup(s.Type)
+			kind, ok := c.servers[s.Type]
 			switch {
 			case !ok:
-				return c.fault(at(".type"), "no server is called %q, expected one of %s", s.Type, strings.Join(peers.Names(), ", "))
+				return c.errorf(at(".type"), "no server is called %q, expected one of %s", s.Type, strings.Join(slices.Sorted(maps.Keys(c.servers)), ", "))
 			case s.Port == 0:
-				return c.fault(at(".port"), "%s has no usual port, expected one here", s.Type)
+				return c.errorf(at(".port"), "%s has no usual port, expected one here", s.Type)
 			case ports[s.Port]:
-				return c.fault(at(".port"), "a second server on port %d of host %s, expected another port", s.Port, c.Hosts[i].Name)
+				return c.errorf(at(".port"), "a second server on port %d of host %s, expected another port", s.Port, c.Hosts[i].Name)
 			case names[s.Name]:
-				return c.fault(at(".name"), "a second server %q, expected a name of its own", s.Name)
+				return c.errorf(at(".name"), "a second server %q, expected a name of its own", s.Name)
 			}
 			ports[s.Port], names[s.Name] = true, true
 			for _, key := range slices.Sorted(maps.Keys(s.Options)) {
 				if err := kind.CheckOption(key, s.Options[key]); err != nil {
-					return c.fault(at(".options."+key), "%v", err)
+					return c.errorf(at(".options."+key), "%v", err)
 				}
 			}
 		}
@@ -269,29 +275,24 @@ func (c *checker) dns() error {
 	for _, a := range slices.SortedFunc(maps.Keys(c.Names), netip.Addr.Compare) {
 		at := "names." + a.String()
 		if h := c.hostOf(a); h != nil && len(h.Names) > 0 {
-			return c.fault(at, "%v is host %s, which has names of its own, expected the name there", a, h.Name)
+			return c.errorf(at, "%v is host %s, which has names of its own, expected the name there", a, h.Name)
 		}
 		if name := c.Names[a]; !domainName.MatchString(name) {
-			return c.fault(at, "%q is no host name, expected one such as www.example.com", name)
+			return c.errorf(at, "%q is no host name, expected one such as www.example.com", name)
 		}
 	}
 	for i, m := range c.Mail {
 		at := func(key string) string { return index("mail", i, key) }
 		if !domainName.MatchString(m.Domain) {
-			return c.fault(at(".domain"), "%q is no domain, expected one such as example.com", m.Domain)
+			return c.errorf(at(".domain"), "%q is no domain, expected one such as example.com", m.Domain)
 		}
 		if len(c.addressesOf(m.Host)) == 0 {
-			return c.fault(at(".host"), "no host has the name %q, expected a name of a host's", m.Host)
+			return c.errorf(at(".host"), "no host has the name %q, expected a name of a host's", m.Host)
 		}
 	}
 	for i, a := range c.Appliance.DNS {
-		if h := c.hostOf(a); h == nil && !c.leadsOut(a) {
-			return c.fault(index("appliance.dns", i, ""), "no host has the address %v, expected one with a dns service", a)
-		}
-	}
-	for i, name := range c.Appliance.NTP {
-		if err := ntp.CheckServer(name); err != nil {
-			return c.fault(index("appliance.ntp", i, ""), "%q is no time server, expected a host name or an address", name)
+		if h := c.hostOf(a); h == nil && !c.LeadsOut(a) {
+			return c.errorf(index("appliance.dns", i, ""), "no host has the address %v, expected one with a dns service", a)
 		}
 	}
 	return nil
@@ -312,7 +313,7 @@ func (t *Topology) isFarHost(a netip.Addr) bool {
 	return h != nil && h.Wire == ""
 }
 
-// leadsOut reports whether packets to a leave the simulation.
-func (t *Topology) leadsOut(a netip.Addr) bool {
+// LeadsOut reports whether packets to a leave the simulation.
+func (t *Topology) LeadsOut(a netip.Addr) bool {
 	return slices.ContainsFunc(t.Doors.Out, func(e Exit) bool { return e.Address == a })
 }

@@ -1,0 +1,194 @@
+package box
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
+	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/resolver"
+)
+
+// LoadTopology reads a topology and checks that a box can be made of it. name is the
+// file's and appears in messages. Errors are of type *topology.Error.
+func LoadTopology(name string, data []byte) (*topology.Topology, error) {
+	t, err := netsim.Load(name, data)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := productFacts(t)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := factory(t, facts.Version); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// productFacts are what the topology says of the machine.
+func productFacts(t *topology.Topology) (product.Facts, error) {
+	v, err := product.ParseVersion(t.Appliance.Version)
+	if err != nil {
+		return product.Facts{}, t.ErrorAt("appliance.version", "%v", err)
+	}
+	f := product.Facts{Model: t.Appliance.Model, Serial: t.Appliance.Serial, Version: v}
+	if date := t.Appliance.BuildDate; date != "" {
+		if f.BuildDate, err = time.Parse(time.DateOnly, date); err != nil {
+			return product.Facts{}, t.ErrorAt("appliance.build_date", "%v", err)
+		}
+	}
+	f.CPUs, f.MemoryMB = product.Hardware(f.Model)
+	return f, nil
+}
+
+// factory is the configuration before anybody changed it: the topology's.
+func factory(t *topology.Topology, version product.Version) (*config.Factory, error) {
+	f := config.NewFactory()
+	a := t.Appliance
+	appliance.Hostname.SetFactory(f, a.HostName)
+	if a.TimeZone != "" {
+		appliance.TimeZone.SetFactory(f, a.TimeZone)
+	}
+	var ports appliance.PortList
+	var list appliance.IPInterfaces
+	var gateways appliance.DefaultGateways
+	for _, i := range a.Interfaces {
+		ports.List = append(ports.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
+		list.List = append(list.List, ipInterfaces(i, a.HostName, version)...)
+		v4, v6 := i.DefaultGateways()
+		if !gateways.IPv4.IsValid() {
+			gateways.IPv4 = v4
+		}
+		if !gateways.IPv6.IsValid() {
+			gateways.IPv6 = v6
+		}
+	}
+	appliance.Ports.SetFactory(f, ports)
+	appliance.Interfaces.SetFactory(f, list)
+	appliance.Gateways.SetFactory(f, gateways)
+	if len(list.List) > 0 {
+		first := list.List[0].Name
+		appliance.Listeners.SetFactory(f, appliance.MailListeners{List: []appliance.MailListener{
+			{Name: "MailFlow", Interface: first, Port: 25},
+			{Name: "Quarantine", Interface: first, Port: 7025},
+		}})
+	}
+	dns := resolver.Settings{PTRTimeout: 20, MinimumTTL: 1800}
+	for _, addr := range a.DNS {
+		dns.Servers = append(dns.Servers, resolver.Server{Addr: addr})
+	}
+	resolver.DNS.SetFactory(f, dns)
+	subscriptions := logs.Subscriptions{List: logs.DefaultSubscriptions(version)}
+	for i, l := range a.Logs {
+		s := subscription(l)
+		if err := s.Check(); err != nil {
+			return nil, t.ErrorAt(fmt.Sprintf("appliance.logs[%d]", i), "%v", err)
+		}
+		subscriptions.Put(s)
+	}
+	logs.Section.SetFactory(f, subscriptions)
+	alerts := alertSettings(a)
+	if err := alerts.Check(); err != nil {
+		return nil, t.ErrorAt("appliance.alerts", "%v", err)
+	}
+	alert.Section.SetFactory(f, alerts)
+	for i, name := range a.NTP {
+		if err := ntp.CheckServer(name); err != nil {
+			return nil, t.ErrorAt(fmt.Sprintf("appliance.ntp[%d]", i), "%q is no time server, expected a host name or an address", name)
+		}
+	}
+	if a.NTP != nil {
+		ntp.NTP.SetFactory(f, ntp.Settings{Servers: a.NTP})
+	}
+	return f, nil
+}
+
+// subscription is l as the appliance's configuration has it. Subscription.Check finds what
+// is wrong with it.
+func subscription(l topology.Log) logs.Subscription {
+	kind := logs.Type(cmp.Or(l.Type, string(logs.Mail))).Spec()
+	s := logs.NewSubscription(l.Name, kind)
+	s.Type = logs.Type(cmp.Or(l.Type, string(logs.Mail)))
+	if l.Level != "" {
+		s.Level = logs.Level(1 + slices.IndexFunc(logs.Levels(), func(v logs.Level) bool { return v.Title() == l.Level }))
+	}
+	s.Method = logs.Syslog
+	s.Push = logs.SyslogPush{
+		Host: l.Server, Port: cmp.Or(l.Port, syslog.Port), Protocol: cmp.Or(l.Protocol, "udp"),
+		Facility: cmp.Or(l.Facility, kind.Facility), Tag: l.Tag, Verify: l.Verify, Buffer: int64(l.Buffer),
+	}
+	if l.Protocol == "tls" {
+		s.Push.Protocol, s.Push.TLS = "tcp", true
+	}
+	return s
+}
+
+// alertSettings are the factory's with the topology's recipients.
+func alertSettings(a topology.Appliance) alert.Settings {
+	settings := alert.DefaultSettings()
+	settings.SubjectLength = cmp.Or(a.AlertSubject, settings.SubjectLength)
+	for _, r := range a.Alerts {
+		to := alert.Recipient{Address: r.Address}
+		for _, c := range r.Classes {
+			to.Classes = append(to.Classes, alert.Class(c))
+		}
+		for _, s := range r.Severities {
+			to.Severities = append(to.Severities, alert.Severity(s))
+		}
+		settings.Recipients = append(settings.Recipients, to)
+	}
+	return settings
+}
+
+// ipInterfaces are those on an Ethernet interface: one with all the services that the
+// version has and, for an IPv6 address that the topology wants quiet, one without any.
+func ipInterfaces(i topology.Interface, hostname string, version product.Version) []appliance.IPInterface {
+	loud := appliance.IPInterface{
+		Name: i.Name, Jack: i.Name, Hostname: hostname,
+		FTP: 21, SSH: 22, HTTP: 80, HTTPS: 443,
+	}
+	if !version.Before(appliance.APIServer.Since) {
+		loud.APIHTTP, loud.APIHTTPS = 6080, 6443
+	}
+	if !version.Before(appliance.Nginx.Since) {
+		loud.NextGUI = 4431
+	}
+	quiet := appliance.IPInterface{Name: i.Name + " IPv6", Jack: i.Name, Hostname: hostname}
+	for _, p := range i.Addresses {
+		switch {
+		case p.Addr().Is4():
+			loud.IPv4, loud.Netmask = p.Addr(), appliance.Netmask(p.Bits())
+		case i.QuietIPv6:
+			quiet.IPv6 = p
+		default:
+			loud.IPv6 = p
+		}
+	}
+	var list []appliance.IPInterface
+	for _, ip := range []appliance.IPInterface{loud, quiet} {
+		if ip.IPv4.IsValid() || ip.IPv6.IsValid() {
+			list = append(list, ip)
+		}
+	}
+	return list
+}
+
+// captureInterfaces is the first interface that has an address.
+func captureInterfaces(t *topology.Topology) []string {
+	for _, i := range t.Appliance.Interfaces {
+		if len(i.Addresses) > 0 {
+			return []string{i.Name}
+		}
+	}
+	return nil
+}

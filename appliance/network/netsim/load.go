@@ -1,0 +1,21 @@
+package netsim
+
+import (
+	"github.com/esasim/esasim/appliance/network/netsim/peers"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
+)
+
+// Load reads a topology whose hosts run the servers of package peers. name is the file's
+// and appears in messages. Errors are of type *topology.Error.
+func Load(name string, data []byte) (*topology.Topology, error) {
+	return topology.Load(name, data, serverTypes())
+}
+
+func serverTypes() topology.ServerTypes {
+	types := make(topology.ServerTypes)
+	for _, name := range peers.Names() {
+		kind, _ := peers.Lookup(name)
+		types[name] = topology.ServerType{Port: kind.Port, CheckOption: kind.CheckOption}
+	}
+	return types
+}
