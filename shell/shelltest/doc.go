@@ -35,4 +35,6 @@
 //
 // A conversation ends with the end of the session, for which Play waits, or with
 // «…», which types nothing: the next conversation may go on from there.
+//
+// The scripts around the conversations, with their verbs, are documented in package commands.
 package shelltest
