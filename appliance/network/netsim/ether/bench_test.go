@@ -12,9 +12,9 @@ import (
 func BenchmarkFrames(b *testing.B) {
 	for _, taps := range []string{"without taps", "with taps"} {
 		b.Run(taps, func(b *testing.B) {
-			w := ether.NewFabric(ether.Options{})
-			defer w.Close()
-			lan := w.NewSegment("lan")
+			fabric := ether.NewFabric(ether.Options{})
+			defer fabric.Close()
+			lan := fabric.NewSegment("lan")
 			const ahead = 1024 // frames under way
 			room := make(chan struct{}, ahead)
 			from := lan.NewNodePort("from", mac(1), 1500, nil)

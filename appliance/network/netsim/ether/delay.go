@@ -9,214 +9,222 @@ import (
 )
 
 const (
-	// napLength is the longest sleep while something is due soon: what is scheduled
-	// meanwhile can be that late.
-	napLength = 100 * time.Microsecond
-	// soon is where waiting changes from the runtime's timers, which cost nothing
-	// and can be more than a millisecond late, to naps.
-	soon = 3 * time.Millisecond
+	// napDuration is the longest sleep while an event is due soon. An event that is
+	// scheduled during the sleep can be late by as much.
+	napDuration = 100 * time.Microsecond
+	// An event is due soon if less than napThreshold remains. Until then the fabric waits
+	// by the runtime's timers, which cost nothing and can be more than a millisecond late,
+	// from then on by naps.
+	napThreshold = 3 * time.Millisecond
 )
 
-// A delayLine holds what is to happen later. It is guarded by Fabric.mu.
+// A delayLine holds the events that are not due yet. It is guarded by Fabric.mu.
 type delayLine struct {
 	heap    delayHeap
-	seq     uint64
-	started bool          // the sleeper has been
-	awake   bool          // the sleeper naps
-	wake    chan struct{} // calls it
-	timer   *alarm
+	seq     uint64        // of the latest event
+	started bool          // the sleeper's goroutine has been started
+	awake   bool          // the sleeper is napping, or has been woken to do so
+	wake    chan struct{} // has a token while the sleeper is asked to nap
+	timer   *wakeTimer    // wakes the sleeper before the first event is due; nil: none is pending
 }
 
-// An alarm is the timer that starts the sleeper.
-type alarm struct {
+// A wakeTimer is a timer that wakes the sleeper.
+type wakeTimer struct {
 	at   clock.Mark
 	stop func() bool
 }
 
-type delayed struct {
+// A delayedEvent is an event with the time at which it is due. Events that are due at the
+// same time are ordered by seq.
+type delayedEvent struct {
 	due clock.Mark
 	seq uint64
 	event
 }
 
-type delayHeap []delayed
+type delayHeap []delayedEvent
 
 func (h delayHeap) Len() int      { return len(h) }
 func (h delayHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h delayHeap) Less(i, j int) bool {
 	return cmp.Or(cmp.Compare(h[i].due, h[j].due), cmp.Compare(h[i].seq, h[j].seq)) < 0
 }
-func (h *delayHeap) Push(x any) { *h = append(*h, x.(delayed)) }
+func (h *delayHeap) Push(x any) { *h = append(*h, x.(delayedEvent)) }
 func (h *delayHeap) Pop() any {
 	last := len(*h) - 1
 	x := (*h)[last]
-	(*h)[last] = delayed{}
+	(*h)[last] = delayedEvent{}
 	*h = (*h)[:last]
 	return x
 }
 
-// enqueueAfter lets e happen once d has passed, or after what is already queued.
-func (w *Fabric) enqueueAfter(d time.Duration, e event) {
+// enqueueAfter enqueues e once d has passed, or immediately if d is not positive.
+func (f *Fabric) enqueueAfter(d time.Duration, e event) {
 	if d > 0 {
-		w.schedule(d, e)
+		f.schedule(d, e)
 		return
 	}
-	w.enqueue(e)
+	f.enqueue(e)
 }
 
-// schedule lets e happen once d has passed, on another occasion in any case.
-func (w *Fabric) schedule(d time.Duration, e event) {
-	w.scheduleAt(w.machine.Mark()+clock.Mark(max(d, 0)), e)
+// schedule puts e into the delay line until d has passed, even if d is zero: e is never
+// handled in the batch of events that is being handled.
+func (f *Fabric) schedule(d time.Duration, e event) {
+	f.scheduleAt(f.machineClock.Mark()+clock.Mark(max(d, 0)), e)
 }
 
-// enqueueAt lets e happen when due, or now: in either case after all that is due before.
-func (w *Fabric) enqueueAt(due clock.Mark, e event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		e.release()
+// enqueueAt enqueues e at the time due, or immediately if that has passed. In either case
+// e comes after all events that are due earlier.
+func (f *Fabric) enqueueAt(due clock.Mark, e event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		e.discard()
 		return
 	}
-	w.releaseDue()
-	if due <= w.machine.Mark() {
-		w.queue = append(w.queue, e)
+	f.enqueueDue()
+	if due <= f.machineClock.Mark() {
+		f.queue = append(f.queue, e)
 	} else {
-		w.delay(due, e)
+		f.pushDelayed(due, e)
 	}
-	w.pumpQueue()
+	f.wakePump()
 }
 
-func (w *Fabric) scheduleAt(due clock.Mark, e event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		e.release()
+// scheduleAt puts e into the delay line until the time due.
+func (f *Fabric) scheduleAt(due clock.Mark, e event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		e.discard()
 		return
 	}
-	w.delay(due, e)
+	f.pushDelayed(due, e)
 }
 
-// delay is called with mu held.
-func (w *Fabric) delay(due clock.Mark, e event) {
-	w.line.seq++
-	heap.Push(&w.line.heap, delayed{due, w.line.seq, e})
-	w.rouse()
+// pushDelayed puts e into the delay line. It is called with mu held.
+func (f *Fabric) pushDelayed(due clock.Mark, e event) {
+	f.delayLine.seq++
+	heap.Push(&f.delayLine.heap, delayedEvent{due, f.delayLine.seq, e})
+	f.arm()
 }
 
-// rouse sees to it that somebody waits for the first thing due: a sleeper or,
-// if that is far off, a timer. It is called with mu held.
-func (w *Fabric) rouse() {
-	l := &w.line
+// arm ensures that the first event of the delay line is waited for: by the sleeper if the
+// event is due soon, otherwise by a timer that wakes the sleeper in time. It is called with
+// mu held.
+func (f *Fabric) arm() {
+	l := &f.delayLine
 	if l.awake || len(l.heap) == 0 {
 		return
 	}
 	due := l.heap[0].due
 	if l.timer != nil {
 		if l.timer.at <= due {
-			return // early enough
+			return // the timer fires early enough
 		}
-		w.stopTimer()
+		f.stopTimer()
 	}
-	wait := due - w.machine.Mark()
-	if wait <= clock.Mark(soon) {
+	wait := due - f.machineClock.Mark()
+	if wait <= clock.Mark(napThreshold) {
 		l.awake = true
 		if !l.started {
 			l.started = true
-			w.running.Go(w.sleeper)
+			f.running.Go(f.runSleeper)
 		}
-		l.wake <- struct{}{} // there is room: it is called when it is not awake only
+		l.wake <- struct{}{} // does not block: there is no token while the sleeper is not awake
 		return
 	}
-	t := &alarm{at: due - clock.Mark(soon)}
+	t := &wakeTimer{at: due - clock.Mark(napThreshold)}
 	l.timer = t
-	w.running.Add(1)
-	t.stop = w.machine.AfterFunc(time.Duration(wait)-soon, func() {
-		defer w.running.Done()
-		w.mu.Lock()
-		defer w.mu.Unlock()
+	f.running.Add(1)
+	t.stop = f.machineClock.AfterFunc(time.Duration(wait)-napThreshold, func() {
+		defer f.running.Done()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		if l.timer == t {
 			l.timer = nil
-			w.rouse()
+			f.arm()
 		}
 	})
 }
 
-// stopTimer is called with mu held. A timer that has gone off already finds out
-// when it gets the lock.
-func (w *Fabric) stopTimer() {
-	if w.line.timer == nil {
+// stopTimer stops the timer that wakes the sleeper. It is called with mu held. A timer that
+// has fired and waits for mu finds that it has been replaced.
+func (f *Fabric) stopTimer() {
+	if f.delayLine.timer == nil {
 		return
 	}
-	if w.line.timer.stop() {
-		w.running.Done()
+	if f.delayLine.timer.stop() {
+		f.running.Done()
 	}
-	w.line.timer = nil
+	f.delayLine.timer = nil
 }
 
-// sleeper naps, whenever it is called, until what is due soon has happened.
-func (w *Fabric) sleeper() {
+// runSleeper naps, whenever it is woken, until no event is due soon. It returns when the
+// fabric is closed.
+func (f *Fabric) runSleeper() {
 	for {
 		select {
-		case <-w.line.wake:
-			for w.nap() {
+		case <-f.delayLine.wake:
+			for f.nap() {
 			}
-		case <-w.done:
+		case <-f.done:
 			return
 		}
 	}
 }
 
-// nap lets what is due happen and sleeps for a moment. It reports false when
-// nothing more is due soon.
-func (w *Fabric) nap() bool {
-	w.mu.Lock()
-	w.releaseDue()
-	if len(w.queue) > 0 && !w.pumping {
-		// The pump's work is done here: one hand-over less.
-		w.pumping = true
-		w.mu.Unlock()
-		w.drain()
+// nap handles the events that are due and otherwise sleeps for a moment. It reports
+// whether it should be called again, because events are due soon.
+func (f *Fabric) nap() bool {
+	f.mu.Lock()
+	f.enqueueDue()
+	if len(f.queue) > 0 && !f.pumping {
+		// The sleeper acts as the pump, which saves a hand-over between goroutines.
+		f.pumping = true
+		f.mu.Unlock()
+		f.drain()
 		return true
 	}
-	l := &w.line
+	l := &f.delayLine
 	var wait time.Duration
 	if len(l.heap) > 0 {
-		wait = time.Duration(l.heap[0].due - w.machine.Mark())
+		wait = time.Duration(l.heap[0].due - f.machineClock.Mark())
 	}
-	if len(l.heap) == 0 || wait > soon {
+	if len(l.heap) == 0 || wait > napThreshold {
 		l.awake = false
-		w.rouse()
-		w.mu.Unlock()
+		f.arm()
+		f.mu.Unlock()
 		return false
 	}
-	w.mu.Unlock()
-	sleep(min(wait, napLength))
+	f.mu.Unlock()
+	sleep(min(wait, napDuration))
 	return true
 }
 
-// releaseDue moves what is due into the queue. It is called with mu held.
-func (w *Fabric) releaseDue() {
-	l := &w.line
+// enqueueDue moves the events that are due from the delay line to the queue. It is called
+// with mu held.
+func (f *Fabric) enqueueDue() {
+	l := &f.delayLine
 	if len(l.heap) == 0 {
 		return
 	}
-	now := w.machine.Mark()
+	now := f.machineClock.Mark()
 	for len(l.heap) > 0 && l.heap[0].due <= now {
-		w.queue = append(w.queue, heap.Pop(&l.heap).(delayed).event)
+		f.queue = append(f.queue, heap.Pop(&l.heap).(delayedEvent).event)
 	}
 	if len(l.heap) == 0 {
 		l.heap = nil
 	}
 }
 
-// clearLine empties the line and returns what was in it. It is called with mu
-// held.
-func (w *Fabric) clearLine() []event {
-	w.stopTimer()
-	var lost []event
-	for _, d := range w.line.heap {
-		lost = append(lost, d.event)
+// clearDelayLine empties the delay line and returns its events. It is called with mu held.
+func (f *Fabric) clearDelayLine() []event {
+	f.stopTimer()
+	var pending []event
+	for _, d := range f.delayLine.heap {
+		pending = append(pending, d.event)
 	}
-	w.line.heap = nil
-	return lost
+	f.delayLine.heap = nil
+	return pending
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
-const patience = 30 * time.Second
+const timeout = 30 * time.Second
 
 func mac(n byte) ether.MAC { return ether.MAC{2, 0, 0, 0, 0, n} }
 
@@ -36,22 +36,22 @@ func (in inbox) next(t *testing.T) string {
 	select {
 	case s := <-in:
 		return s
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatal("nothing arrived")
 		return ""
 	}
 }
 
-func newWire(t *testing.T) *ether.Fabric {
+func newFabric(t *testing.T) *ether.Fabric {
 	t.Helper()
-	w := ether.NewFabric(ether.Options{Rand: entropy.Seeded(1).Stream("ether")})
-	t.Cleanup(w.Close)
-	return w
+	fabric := ether.NewFabric(ether.Options{Rand: entropy.Seeded(1).Stream("ether")})
+	t.Cleanup(fabric.Close)
+	return fabric
 }
 
 func TestFramesGoWhereTheyAreAddressed(t *testing.T) {
-	w, in := newWire(t), make(inbox, 10)
-	lan, other := w.NewSegment("lan"), w.NewSegment("other")
+	fabric, in := newFabric(t), make(inbox, 10)
+	lan, other := fabric.NewSegment("lan"), fabric.NewSegment("other")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	lan.NewNodePort("c", mac(3), 1500, in.node("c"))
@@ -74,13 +74,13 @@ func TestFramesGoWhereTheyAreAddressed(t *testing.T) {
 }
 
 func TestSendCopies(t *testing.T) {
-	w, in := newWire(t), make(inbox, 1)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 1)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	f := frame(mac(2), mac(1), "first")
 	hold := make(chan struct{})
-	w.After(0, func() { <-hold }) // the pump waits: the frame is still queued
+	fabric.After(0, func() { <-hold }) // the pump waits: the frame is still queued
 	a.Transmit(f)
 	copy(f[14:], "SECOND")
 	close(hold)
@@ -90,8 +90,8 @@ func TestSendCopies(t *testing.T) {
 }
 
 func TestReceiverMayAnswerAndAnswersComeInOrder(t *testing.T) {
-	w, in := newWire(t), make(inbox, 1000)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 1000)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	var echo *ether.Port
 	echo = lan.NewNodePort("echo", mac(2), 1500, func(f []byte) {
@@ -111,8 +111,8 @@ func TestReceiverMayAnswerAndAnswersComeInOrder(t *testing.T) {
 }
 
 func TestErrorsAreCounted(t *testing.T) {
-	w, in := newWire(t), make(inbox, 10)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 10)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 2000, in.node("a"))
 	b := lan.NewNodePort("b", mac(2), 60, in.node("b"))
 	a.Transmit(make([]byte, 13))                                  // shorter than a header
@@ -135,8 +135,8 @@ func TestErrorsAreCounted(t *testing.T) {
 // Who has lowered his MTU hears frames of the standard's length all the same, as
 // from a neighbour that knows nothing of it.
 func TestALowMTUBoundsWhatIsSent(t *testing.T) {
-	w, in := newWire(t), make(inbox, 10)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 10)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	b := lan.NewNodePort("b", mac(2), 60, in.node("b"))
 	b.Transmit(frame(mac(1), mac(2), string(make([]byte, 61))))
@@ -154,12 +154,12 @@ func TestALowMTUBoundsWhatIsSent(t *testing.T) {
 }
 
 func TestAFullRingDropsAndCounts(t *testing.T) {
-	w, in := newWire(t), make(inbox, 5000)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 5000)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	hold, held := make(chan struct{}), make(chan struct{})
-	w.After(0, func() { close(held); <-hold })
+	fabric.After(0, func() { close(held); <-hold })
 	<-held
 	for range 5000 {
 		a.Transmit(frame(mac(2), mac(1), ""))
@@ -175,8 +175,8 @@ func TestAFullRingDropsAndCounts(t *testing.T) {
 }
 
 func TestTapSeesBothEndsInOrder(t *testing.T) {
-	w := newWire(t)
-	lan := w.NewSegment("lan")
+	fabric := newFabric(t)
+	lan := fabric.NewSegment("lan")
 	var mu sync.Mutex
 	var got []string
 	var last time.Time
@@ -215,9 +215,9 @@ func TestStampsGoOnWhenTheClockIsSetBack(t *testing.T) {
 	start := time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 	fake := clock.NewFake(start)
 	now := clock.NewOffset(fake)
-	w := ether.NewFabric(ether.Options{Clock: now})
-	defer w.Close()
-	lan, in := w.NewSegment("lan"), make(inbox, 1)
+	fabric := ether.NewFabric(ether.Options{Clock: now})
+	defer fabric.Close()
+	lan, in := fabric.NewSegment("lan"), make(inbox, 1)
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	stamp := func() (at time.Time) {
@@ -243,8 +243,8 @@ func TestStampsGoOnWhenTheClockIsSetBack(t *testing.T) {
 }
 
 func TestFilterLosesFramesOnTheCable(t *testing.T) {
-	w, in := newWire(t), make(inbox, 10)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 10)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	b := lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	remove := a.AllowOnly(func(dir network.Direction, f []byte) bool { return string(f[14:]) != "lost" })
@@ -269,8 +269,8 @@ func TestFilterLosesFramesOnTheCable(t *testing.T) {
 }
 
 func TestDelayIsKeptAndKeepsOrder(t *testing.T) {
-	w, in := newWire(t), make(inbox, 100)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 100)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	a.SetImpairment(ether.Impairment{Delay: 2 * time.Millisecond, Jitter: 2 * time.Millisecond})
@@ -293,8 +293,8 @@ func TestDelayIsKeptAndKeepsOrder(t *testing.T) {
 }
 
 func TestLossIsAShareOfTheFrames(t *testing.T) {
-	w := newWire(t)
-	lan := w.NewSegment("lan")
+	fabric := newFabric(t)
+	lan := fabric.NewSegment("lan")
 	got, done := 0, make(chan bool)
 	a := lan.NewNodePort("a", mac(1), 1500, nil)
 	lan.NewNodePort("b", mac(2), 1500, func([]byte) { got++ })
@@ -312,14 +312,14 @@ func TestLossIsAShareOfTheFrames(t *testing.T) {
 }
 
 func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
-	w, in := newWire(t), make(inbox, 100)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 100)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	// 1000 bytes take a millisecond; two frames wait besides the one being sent.
 	a.SetImpairment(ether.Impairment{Rate: 8_000_000, Queue: 2500})
 	hold, held := make(chan struct{}), make(chan struct{})
-	w.After(0, func() { close(held); <-hold })
+	fabric.After(0, func() { close(held); <-hold })
 	<-held
 	m := clock.System().Mark()
 	for i := range 10 {
@@ -342,12 +342,12 @@ func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
 }
 
 func TestAfterRunsInOrderOfTime(t *testing.T) {
-	w := newWire(t)
+	fabric := newFabric(t)
 	got := make(chan int, 4)
 	m := clock.System().Mark()
-	w.After(30*time.Millisecond, func() { got <- 3 })
-	w.After(5*time.Millisecond, func() { got <- 2 })
-	w.After(0, func() { got <- 1 })
+	fabric.After(30*time.Millisecond, func() { got <- 3 })
+	fabric.After(5*time.Millisecond, func() { got <- 2 })
+	fabric.After(0, func() { got <- 1 })
 	for want := 1; want <= 3; want++ {
 		if n := <-got; n != want {
 			t.Errorf("ran %d, want %d", n, want)
@@ -359,8 +359,8 @@ func TestAfterRunsInOrderOfTime(t *testing.T) {
 }
 
 func TestNothingArrivesAfterClose(t *testing.T) {
-	w := newWire(t)
-	lan := w.NewSegment("lan")
+	fabric := newFabric(t)
+	lan := fabric.NewSegment("lan")
 	var mu sync.Mutex
 	closed := false
 	a := lan.NewNodePort("a", mac(1), 1500, nil)
@@ -379,18 +379,18 @@ func TestNothingArrivesAfterClose(t *testing.T) {
 	closed = true
 	mu.Unlock()
 	a.TransmitAfter(time.Hour, frame(mac(2), mac(1), ""))
-	w.After(time.Hour, func() { t.Error("ran after Close") })
-	w.Close()
-	w.After(0, func() { t.Error("ran after Close") })
+	fabric.After(time.Hour, func() { t.Error("ran after Close") })
+	fabric.Close()
+	fabric.After(0, func() { t.Error("ran after Close") })
 	a.Transmit(frame(mac(2), mac(1), ""))
-	w.Close()
+	fabric.Close()
 }
 
 // A judge decides about each frame on a port's cable, in both directions, and
 // knows who sent it to whom.
 func TestJudge(t *testing.T) {
-	w := newWire(t)
-	lan := w.NewSegment("lan")
+	fabric := newFabric(t)
+	lan := fabric.NewSegment("lan")
 	atA, atB, atC := make(inbox, 10), make(inbox, 10), make(inbox, 10)
 	a := lan.NewNodePort("a", mac(1), 1500, atA.node("a"))
 	b := lan.NewNodePort("b", mac(2), 1500, atB.node("b"))
@@ -430,8 +430,8 @@ func TestJudge(t *testing.T) {
 
 // A port that is switched off and one whose cable is pulled are two things.
 func TestPluggedAndUp(t *testing.T) {
-	w := newWire(t)
-	p := w.NewSegment("lan").NewNodePort("a", mac(1), 1500, func([]byte) {})
+	fabric := newFabric(t)
+	p := fabric.NewSegment("lan").NewNodePort("a", mac(1), 1500, func([]byte) {})
 	p.SetPlugged(false)
 	p.SetUp(false)
 	p.SetUp(true)
@@ -445,9 +445,9 @@ func TestPluggedAndUp(t *testing.T) {
 }
 
 func TestDeliverCrossesNoCable(t *testing.T) {
-	w := newWire(t)
+	fabric := newFabric(t)
 	in := make(inbox, 1)
-	p := w.NewSegment("lan").NewNodePort("a", mac(1), 1500, in.node("a"))
+	p := fabric.NewSegment("lan").NewNodePort("a", mac(1), 1500, in.node("a"))
 	p.SetFrameFilter(func(_, _ *ether.Port, _ []byte) (time.Duration, bool) { return 0, false })
 	p.InjectAfter(0, p, frame(mac(1), mac(2), "hello"))
 	if got := in.next(t); !strings.Contains(got, "hello") {

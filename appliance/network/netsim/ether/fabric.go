@@ -11,161 +11,165 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 )
 
-// keepEvents is how long a queue may stay allocated while nothing happens.
-const keepEvents = 64
+// maxIdleQueue is the largest capacity of a queue that stays allocated while the
+// fabric is idle.
+const maxIdleQueue = 64
 
-// Options are a wire's surroundings.
+// Options are the clock and the source of randomness that a Fabric uses.
 type Options struct {
-	Clock clock.Clock     // gives stamps their wall time; nil means the machine's clock
-	Rand  *entropy.Stream // decides loss and jitter; nil means the machine's chance
+	Clock clock.Clock     // the wall time of time stamps; nil means the machine's clock
+	Rand  *entropy.Stream // decides loss and jitter; nil means the machine's randomness
 }
 
-// A Fabric connects the machines of one world. It owns every goroutine on which
-// frames are received and delayed functions run. Its methods are safe for
-// concurrent use.
+// A Fabric is the event loop that moves all frames of one world. It owns every
+// goroutine on which frames are received and delayed functions run. Its methods are
+// safe for concurrent use.
 type Fabric struct {
-	wall    clock.Clock
-	machine clock.Clock
-	rand    *entropy.Stream
-	running sync.WaitGroup // the pump, the sleeper and the timer that calls it
-	done    chan struct{}  // closed by Close
-	wake    chan struct{}  // calls the pump
+	wallClock    clock.Clock
+	machineClock clock.Clock
+	rand         *entropy.Stream
+	running      sync.WaitGroup // the pump, the sleeper and its wakeTimer
+	done         chan struct{}  // closed by Close
+	wake         chan struct{}  // has a token while the pump is asked to drain the queue
 
-	mu      sync.Mutex
-	started bool    // the pump has been
-	queue   []event // what happens next
-	spare   []event // memory for the next queue
-	pumping bool    // somebody lets events happen
-	line    delayLine
-	closed  bool
+	mu          sync.Mutex
+	pumpStarted bool    // the pump's goroutine has been started
+	queue       []event // the next events, in order
+	spare       []event // an empty slice, memory for the next queue
+	pumping     bool    // a goroutine drains the queue, or the pump has been woken to do it
+	delayLine   delayLine
+	closed      bool
 
-	// The pump's own.
-	merger merger
-	held   *buffer.View // the frame that a node is just receiving; nil once it was sent on
+	// Used by the pump only.
+	merger    merger
+	nodeFrame *buffer.View // the frame that a node is receiving; nil once it has been relayed
 
-	taps  atomic.Int32 // open ones
-	stamp stamper
+	openTaps atomic.Int32
+	stamper  stamper
 }
 
-// An event is one thing that happens on the wire: a frame leaves a port, or
-// arrives at one, or a function is called.
+// An event is one entry of the queue. If call is set, the function is called. If to is
+// set, frame continues with ingress at to. Otherwise frame, or train, is dequeued from the
+// ring of from.
 type event struct {
 	from, to *Port
 	frame    *buffer.View
-	train    *Train // instead of a frame; it only leaves
+	train    *Train
 	call     func()
 }
 
-// NewFabric returns a wire with no segment.
+// NewFabric returns a fabric without segments.
 func NewFabric(o Options) *Fabric {
-	w := &Fabric{
-		wall: o.Clock, machine: clock.System(), rand: o.Rand,
+	f := &Fabric{
+		wallClock: o.Clock, machineClock: clock.System(), rand: o.Rand,
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
-	w.line.wake = make(chan struct{}, 1)
-	if w.wall == nil {
-		w.wall = w.machine
+	f.delayLine.wake = make(chan struct{}, 1)
+	if f.wallClock == nil {
+		f.wallClock = f.machineClock
 	}
-	if w.rand == nil {
-		w.rand = entropy.System().Stream("ether")
+	if f.rand == nil {
+		f.rand = entropy.System().Stream("ether")
 	}
-	return w
+	return f
 }
 
-// Close ends the wire: frames under way are lost, delayed functions are not
-// called, and nothing is received any more once Close has returned. It must not
-// be called from a receive function. Closing twice is allowed.
-func (w *Fabric) Close() {
-	w.mu.Lock()
-	if !w.closed {
-		close(w.done)
+// Close stops the fabric. Frames in flight are lost and pending functions are not
+// called. Once Close has returned, no port receives anything any more. Close must not be
+// called on the pump, for example from a receive function. Calling it again does nothing.
+func (f *Fabric) Close() {
+	f.mu.Lock()
+	if !f.closed {
+		close(f.done)
 	}
-	w.closed = true
-	lost := append(w.queue, w.clearLine()...)
-	w.queue, w.spare = nil, nil
-	w.mu.Unlock()
-	for _, e := range lost {
-		e.release()
+	f.closed = true
+	pending := append(f.queue, f.clearDelayLine()...)
+	f.queue, f.spare = nil, nil
+	f.mu.Unlock()
+	for _, e := range pending {
+		e.discard()
 	}
-	w.running.Wait()
+	f.running.Wait()
 }
 
-// After calls f on the pump once d has passed, a tenth of a millisecond
-// late at most on a quiet Linux machine. f must not block.
-func (w *Fabric) After(d time.Duration, f func()) {
-	w.schedule(d, event{call: f})
+// After calls fn on the pump once d has passed; on an idle Linux machine it is at most a
+// tenth of a millisecond late. fn must not block.
+func (f *Fabric) After(d time.Duration, fn func()) {
+	f.schedule(d, event{call: fn})
 }
 
-// enqueue lets e happen after what is already queued.
-func (w *Fabric) enqueue(e event) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		e.release()
+// enqueue appends e to the queue.
+func (f *Fabric) enqueue(e event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		e.discard()
 		return
 	}
-	w.queue = append(w.queue, e)
-	w.pumpQueue()
+	f.queue = append(f.queue, e)
+	f.wakePump()
 }
 
-// pumpQueue sees to it that somebody lets happen what is queued. It is called with mu
-// held.
-func (w *Fabric) pumpQueue() {
-	if len(w.queue) > 0 && !w.pumping {
-		w.pumping = true
-		w.callPump()
+// wakePump wakes the pump if events are queued and no goroutine drains the queue. It is
+// called with mu held.
+func (f *Fabric) wakePump() {
+	if len(f.queue) > 0 && !f.pumping {
+		f.pumping = true
+		f.signalPump()
 	}
 }
 
-// callPump is called with mu held, by whoever has set pumping.
-func (w *Fabric) callPump() {
-	if !w.started {
-		w.started = true
-		w.running.Go(w.pump)
+// signalPump wakes the pump, and starts its goroutine the first time. It is called with
+// mu held, by the caller that has set pumping.
+func (f *Fabric) signalPump() {
+	if !f.pumpStarted {
+		f.pumpStarted = true
+		f.running.Go(f.runPump)
 	}
-	w.wake <- struct{}{} // there is room: whoever finds pumping set does not call
+	f.wake <- struct{}{} // does not block: there is no call while pumping is set
 }
 
-// pump lets events happen whenever it is called.
-func (w *Fabric) pump() {
+// runPump drains the queue whenever it is woken, until the fabric is closed.
+func (f *Fabric) runPump() {
 	for {
 		select {
-		case <-w.wake:
-			w.drain()
-		case <-w.done:
+		case <-f.wake:
+			f.drain()
+		case <-f.done:
 			return
 		}
 	}
 }
 
-// drain lets events happen until none is left. Whoever calls it has set pumping.
-func (w *Fabric) drain() {
+// drain handles events until none is queued or due. The caller has set pumping.
+func (f *Fabric) drain() {
 	var batch []event
 	for {
-		w.mu.Lock()
-		w.releaseDue()
-		if len(w.queue) == 0 {
-			w.pumping = false
-			if w.spare = batch; cap(batch) > keepEvents {
-				w.queue, w.spare = nil, nil
+		f.mu.Lock()
+		f.enqueueDue()
+		if len(f.queue) == 0 {
+			f.pumping = false
+			if f.spare = batch; cap(batch) > maxIdleQueue {
+				f.queue, f.spare = nil, nil
 			}
-			w.mu.Unlock()
+			f.mu.Unlock()
 			return
 		}
 		if batch == nil {
-			batch, w.spare = w.spare, nil
+			batch, f.spare = f.spare, nil
 		}
-		batch, w.queue = w.queue, batch[:0]
-		w.mu.Unlock()
+		batch, f.queue = f.queue, batch[:0]
+		f.mu.Unlock()
 		for i := range batch {
-			w.handle(&batch[i])
+			f.handle(&batch[i])
 			batch[i] = event{}
 		}
-		w.merger.flush()
+		f.merger.flush()
 	}
 }
 
-func (w *Fabric) handle(e *event) {
+// handle takes the frame, train or function of an event through the stages that follow.
+func (f *Fabric) handle(e *event) {
 	switch {
 	case e.call != nil:
 		e.call()
@@ -178,11 +182,11 @@ func (w *Fabric) handle(e *event) {
 	}
 }
 
-// release gives up an event that will not happen.
-func (e event) release() {
+// discard releases the frames of an event that will not be handled.
+func (e event) discard() {
 	switch {
 	case e.train != nil:
-		e.from.queued.Add(-int32(e.train.frames()))
+		e.from.queued.Add(-int32(e.train.frameCount()))
 		e.train.release()
 	case e.frame != nil:
 		e.frame.Release()
@@ -192,18 +196,20 @@ func (e event) release() {
 	}
 }
 
-// tapOpened lets stamps start anew when nobody watched before.
-func (w *Fabric) tapOpened() {
-	if w.taps.Add(1) == 1 {
-		w.stamp.reset()
+// tapOpened counts a new tap. If it is the only one, time stamps start again from the
+// wall clock, even if that has been set back.
+func (f *Fabric) tapOpened() {
+	if f.openTaps.Add(1) == 1 {
+		f.stamper.reset()
 	}
 }
 
-// stampNow is called on the pump.
-func (w *Fabric) stampNow() time.Time { return w.stamp.next(w.wall.Now()) }
+// timestamp returns the time stamp of a frame that is shown to taps. It is called on the
+// pump.
+func (f *Fabric) timestamp() time.Time { return f.stamper.next(f.wallClock.Now()) }
 
-// A stamper makes wall times that never run backwards: when the clock is set
-// back, they go on from where they were.
+// A stamper turns wall times into time stamps that never run backwards: if the clock is
+// set back, the time stamps continue from the latest one.
 type stamper struct {
 	mu   sync.Mutex
 	last time.Time

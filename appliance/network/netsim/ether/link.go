@@ -9,57 +9,58 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// Endpoint is the port as package vnet attaches it to a stack.
-func (p *Port) Endpoint() stack.LinkEndpoint { return &p.stack }
+// Endpoint returns the port as the link endpoint that package vnet attaches to a stack.
+func (p *Port) Endpoint() stack.LinkEndpoint { return &p.link }
 
 // A link makes a port a gVisor link endpoint.
 type link struct {
-	port       *Port
-	dispatcher atomic.Pointer[stack.NetworkDispatcher]
-	resolution atomic.Pointer[resolution]
-	learn      atomic.Pointer[func(deliver func())] // see SetLearn
-	arpMAC     MAC                                  // see SetARPAddress
+	port           *Port
+	dispatcher     atomic.Pointer[stack.NetworkDispatcher]
+	resolution     atomic.Pointer[resolution]
+	wrapResolution atomic.Pointer[func(deliver func())] // see WrapResolution
+	arpMAC         MAC                                  // see SetARPMAC
 }
 
 var _ stack.LinkEndpoint = (*link)(nil)
 
-// deliver hands a frame to the stack; more is data that follows it. It owns the
-// views.
+// deliver hands a packet to the stack: the frame v, to whose data the views of more are
+// appended. It owns the views.
 func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 	frame := v.AsSlice()
-	if !l.heeds(frame) {
+	if !l.accepts(frame) {
 		v.Release()
 		return
 	}
-	learn := l.learn.Load()
-	if learn != nil && !resolves(frame) {
-		learn = nil
+	wrap := l.wrapResolution.Load()
+	if wrap != nil && !isResolution(frame) {
+		wrap = nil
 	}
 	b := buffer.MakeWithView(v)
 	for _, x := range more {
 		_ = b.Append(x) // fails for nil only
 	}
-	if learn != nil {
-		(*learn)(func() { l.dispatch(b, 1+len(more)) })
+	if wrap != nil {
+		(*wrap)(func() { l.dispatch(b, 1+len(more)) })
 		return
 	}
 	l.dispatch(b, 1+len(more))
 }
 
-// deliverTrain hands a train to the stack.
+// deliverTrain hands a train to the stack as one packet. It owns t.
 func (l *link) deliverTrain(t *Train) {
-	t.whole()
-	n := t.frames()
-	b := buffer.MakeWithData(t.head)
+	t.setChecksum()
+	n := t.frameCount()
+	b := buffer.MakeWithData(t.headers)
 	b.Merge(&t.data)
 	l.dispatch(b, n)
 }
 
-// dispatch hands a packet that was so many frames to the stack. It owns b.
+// dispatch hands a packet that arrived as the given number of frames to the stack. It owns
+// b.
 func (l *link) dispatch(b buffer.Buffer, frames int) {
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: b})
 	defer pkt.DecRef()
-	h, _ := pkt.LinkHeader().Consume(headerLen) // shorter frames cannot be sent
+	h, _ := pkt.LinkHeader().Consume(headerLen) // shorter frames are not transmitted
 	eth := header.Ethernet(h)
 	switch dst := eth.DestinationAddress(); {
 	case dst == header.EthernetBroadcastAddress:
@@ -79,16 +80,16 @@ func (l *link) dispatch(b buffer.Buffer, frames int) {
 	(*d).DeliverNetworkPacket(eth.Type(), pkt)
 }
 
-// WritePackets never blocks and never fails: the sender does not learn of a
-// pulled cable.
+// WritePackets transmits packets of the stack. It never blocks and never fails: a sender
+// does not notice an unplugged cable.
 func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range pkts.AsSlice() {
 		if pkt.GSOOptions.Type != stack.GSONone {
-			l.split(pkt)
+			l.transmitOffloaded(pkt)
 			continue
 		}
 		v := pkt.ToView()
-		l.disguise(v)
+		l.rewriteARPSender(v)
 		l.port.transmit(v)
 	}
 	return pkts.Len(), nil
@@ -108,8 +109,8 @@ func (l *link) ParseHeader(pkt *stack.PacketBuffer) bool {
 	return ok
 }
 
-// Capabilities leaves checksums to the stack, so that captures hold true ones,
-// but for TCP's, which go with the splitting.
+// Capabilities leaves checksums to the stack, so that captures contain true ones. The
+// exception is TCP's, which are computed when a packet is split, see offload.go.
 func (l *link) Capabilities() stack.LinkEndpointCapabilities {
 	return stack.CapabilityResolutionRequired
 }
@@ -129,10 +130,10 @@ func (l *link) LinkAddress() tcpip.LinkAddress          { return tcpip.LinkAddre
 func (l *link) IsAttached() bool                        { return l.dispatcher.Load() != nil }
 func (l *link) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareEther }
 
-// SetLinkAddress does nothing: a port keeps its address.
+// SetLinkAddress does nothing, because the address of a port does not change.
 func (l *link) SetLinkAddress(tcpip.LinkAddress) {}
 
-// Wait and Close do nothing: the port's owner closes it.
+// Wait and Close do nothing, because the host closes the port.
 func (l *link) Wait()                   {}
 func (l *link) Close()                  {}
 func (l *link) SetOnCloseAction(func()) {}

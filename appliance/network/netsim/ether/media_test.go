@@ -12,7 +12,7 @@ import (
 
 // burst sends frames of 1250 bytes, 1 ms at 10 Mb/s, both ways at once and says how
 // long it takes until all have arrived.
-func burst(t *testing.T, w *ether.Fabric, a, b *ether.Port, in inbox, n int) time.Duration {
+func burst(t *testing.T, a, b *ether.Port, in inbox, n int) time.Duration {
 	t.Helper()
 	text := string(make([]byte, 1236))
 	m := clock.System().Mark()
@@ -27,8 +27,8 @@ func burst(t *testing.T, w *ether.Fabric, a, b *ether.Port, in inbox, n int) tim
 }
 
 func TestMediaLimitTheRate(t *testing.T) {
-	w, in := newWire(t), make(inbox, 100)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 100)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	b := lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	for _, c := range []struct {
@@ -41,7 +41,7 @@ func TestMediaLimitTheRate(t *testing.T) {
 		{network.Media{}, 0},
 	} {
 		a.SetMedia(c.m)
-		if d := burst(t, w, a, b, in, 20); d < c.least {
+		if d := burst(t, a, b, in, 20); d < c.least {
 			t.Errorf("%+v: 20 frames each way took %v, want %v at least", c.m, d, c.least)
 		}
 	}
@@ -49,8 +49,8 @@ func TestMediaLimitTheRate(t *testing.T) {
 
 // A frame is captured when it has left, not when it was handed over.
 func TestASlowPortShowsFramesAsTheyLeave(t *testing.T) {
-	w, in := newWire(t), make(inbox, 10)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 10)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	a.SetMedia(network.Media{Rate: 10_000_000})
@@ -69,14 +69,14 @@ func TestASlowPortShowsFramesAsTheyLeave(t *testing.T) {
 }
 
 func TestMediaAndFaultsAddUp(t *testing.T) {
-	w, in := newWire(t), make(inbox, 100)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 100)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	b := lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	slow, late := network.Media{Rate: 10_000_000}, ether.Impairment{Delay: 30 * time.Millisecond}
 	least := func(what string, want time.Duration) {
 		t.Helper()
-		if d := burst(t, w, a, b, in, 10); d < want {
+		if d := burst(t, a, b, in, 10); d < want {
 			t.Errorf("%s: 10 frames each way took %v, want %v at least", what, d, want)
 		}
 	}
@@ -91,13 +91,13 @@ func TestMediaAndFaultsAddUp(t *testing.T) {
 }
 
 func TestASlowPortsQueueIsBounded(t *testing.T) {
-	w, in := newWire(t), make(inbox, 1000)
-	lan := w.NewSegment("lan")
+	fabric, in := newFabric(t), make(inbox, 1000)
+	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	a.SetMedia(network.Media{Rate: 10_000_000})
 	hold, held := make(chan struct{}), make(chan struct{})
-	w.After(0, func() { close(held); <-hold })
+	fabric.After(0, func() { close(held); <-hold })
 	<-held
 	const sent = 400 // half a megabyte
 	for i := range sent {

@@ -7,24 +7,24 @@ import (
 	"gvisor.dev/gvisor/pkg/buffer"
 )
 
-// A merger joins TCP segments of one flow that arrive at one stack in a row, as
-// a network card does (generic receive offload): the stack then works once for
-// all of them. Taps have seen each by itself. It is used on the pump only.
+// A merger joins consecutive TCP segments of one flow to a stack into one packet, as a
+// network card does (generic receive offload). The stack then does its work once for all of
+// them. Taps have been shown each segment separately. A merger is used on the pump only.
 //
-// gVisor's own gro.GRO is not used: it checks checksums at the wrong offset when
-// a packet has a link header, and its Flush leaves packets behind.
+// gVisor's own gro.GRO is not used: it verifies checksums at the wrong offset if a packet
+// has a link header, and its Flush leaves packets behind.
 type merger struct {
-	port *Port // nil: the merger is empty
-	head *buffer.View
-	rest []*buffer.View // payloads of the segments after the first
-	seg  segment        // the first, as it will be delivered
-	next uint32         // sequence number that continues the run
-	size int            // of the whole packet, without Ethernet header
-	sum  uint32         // of all payloads
+	port    *Port // whose stack gets the run of segments; nil: the merger is empty
+	first   *buffer.View
+	rest    []*buffer.View // payloads of the segments after the first
+	seg     tcpSegment     // the first, as it will be delivered
+	nextSeq uint32         // sequence number that continues the run
+	size    int            // of the whole packet, without Ethernet header
+	sum     uint32         // of all payloads
 }
 
-// A segment says where the parts of a frame with TCP data are.
-type segment struct {
+// A tcpSegment is a frame with TCP data and the offsets of its parts.
+type tcpSegment struct {
 	frame     []byte
 	tcp, data int // offsets
 }
@@ -36,10 +36,11 @@ const (
 	maxPacket            = 65535
 )
 
-// parseSegment finds plain TCP data: no fragment, no options of IPv4 or headers
-// of IPv6, no flags but ACK and PSH.
-func parseSegment(f []byte) (segment, bool) {
-	s := segment{frame: f}
+// parseTCPSegment finds the parts of a frame that carries plain TCP data: not a fragment,
+// without IPv4 options or IPv6 extension headers, with no flags except ACK and PSH. It
+// reports whether f is such a frame.
+func parseTCPSegment(f []byte) (tcpSegment, bool) {
+	s := tcpSegment{frame: f}
 	switch {
 	case len(f) >= headerLen+v4Len+tcpLen && f[12] == 0x08 && f[13] == 0x00:
 		ip := f[headerLen:]
@@ -62,21 +63,22 @@ func parseSegment(f []byte) (segment, bool) {
 	return s, s.data >= s.tcp+tcpLen && s.data < len(f) && flags&^flagPSH == flagACK
 }
 
-func (s segment) v4() bool    { return s.tcp == headerLen+v4Len }
-func (s segment) seq() uint32 { return binary.BigEndian.Uint32(s.frame[s.tcp+4:]) }
-func (s segment) push() bool  { return s.frame[s.tcp+13]&flagPSH != 0 }
-func (s segment) len() int    { return len(s.frame) - s.data }
+func (s tcpSegment) v4() bool    { return s.tcp == headerLen+v4Len }
+func (s tcpSegment) seq() uint32 { return binary.BigEndian.Uint32(s.frame[s.tcp+4:]) }
+func (s tcpSegment) push() bool  { return s.frame[s.tcp+13]&flagPSH != 0 }
+func (s tcpSegment) len() int    { return len(s.frame) - s.data }
 
-// continues reports whether t can be appended to s: all but sequence number,
-// lengths, checksums and IP identification must be the same.
-func (s segment) continues(t segment) bool {
+// canAppend reports whether the data of t can be appended to that of s: everything except
+// sequence number, lengths, checksums and IP identification must be the same.
+func (s tcpSegment) canAppend(t tcpSegment) bool {
 	a, b := s.frame, t.frame
 	if s.tcp != t.tcp || s.data != t.data {
 		return false
 	}
 	if s.v4() {
 		// version to TOS; flags and TTL; addresses
-		if !bytes.Equal(a[14:16], b[14:16]) || !bytes.Equal(a[20:23], b[20:23]) || !bytes.Equal(a[26:34], b[26:34]) {
+		if !bytes.Equal(a[14:16], b[14:16]) || !bytes.Equal(a[20:23], b[20:23]) ||
+			!bytes.Equal(a[26:34], b[26:34]) {
 			return false
 		}
 	} else if !bytes.Equal(a[14:18], b[14:18]) || !bytes.Equal(a[21:54], b[21:54]) {
@@ -84,22 +86,23 @@ func (s segment) continues(t segment) bool {
 		return false
 	}
 	a, b = a[s.tcp:s.data], b[t.tcp:t.data]
-	return bytes.Equal(a[:4], b[:4]) && bytes.Equal(a[8:13], b[8:13]) && // ports; acknowledgement, header length
+	return bytes.Equal(a[:4], b[:4]) && // ports
+		bytes.Equal(a[8:13], b[8:13]) && // acknowledgement, header length
 		a[13]|flagPSH == b[13]|flagPSH && bytes.Equal(a[14:16], b[14:16]) && // flags, window
 		bytes.Equal(a[18:], b[18:]) // urgent pointer, options
 }
 
-// payloadSum is the checksum of the data, computed from that in the header: if
-// the segment is damaged the merged one will be found damaged.
-func (s segment) payloadSum() uint32 {
+// payloadSum returns the checksum of the data, derived from the one in the header: if the
+// segment is damaged, the stack finds the merged one damaged too.
+func (s tcpSegment) payloadSum() uint32 {
 	sum := s.headerSum(s.len())
 	sum += uint32(binary.BigEndian.Uint16(s.frame[s.tcp+16:]))
 	return uint32(^fold(sum))
 }
 
-// headerSum is the checksum over pseudo header and header, without the checksum's
-// own field, for n bytes of data.
-func (s segment) headerSum(n int) uint32 {
+// headerSum returns the sum over pseudo header and header, without the field of the
+// checksum, of a segment with n bytes of data.
+func (s tcpSegment) headerSum(n int) uint32 {
 	addrs := s.frame[headerLen+8 : headerLen+v6Len]
 	if s.v4() {
 		addrs = s.frame[headerLen+12 : headerLen+v4Len]
@@ -108,7 +111,7 @@ func (s segment) headerSum(n int) uint32 {
 	return add16(addrs) + 6 + uint32(len(h)+n) + add16(h[:16]) + add16(h[18:])
 }
 
-// add16 adds up b, whose length is even.
+// add16 returns the sum of the 16-bit words of b, whose length is even.
 func add16(b []byte) (sum uint32) {
 	for ; len(b) >= 2; b = b[2:] {
 		sum += uint32(b[0])<<8 | uint32(b[1])
@@ -116,6 +119,7 @@ func add16(b []byte) (sum uint32) {
 	return sum
 }
 
+// fold adds the carries of a sum of 16-bit words to it.
 func fold(sum uint32) uint16 {
 	for sum>>16 != 0 {
 		sum = sum&0xffff + sum>>16
@@ -123,30 +127,32 @@ func fold(sum uint32) uint16 {
 	return uint16(sum)
 }
 
-// deliver takes a frame for p's stack; it may keep it until flush. It owns v.
+// deliver delivers a frame to p's stack. It may hold the frame back until flush is called,
+// to join it with frames that follow. It owns v.
 func (m *merger) deliver(p *Port, v *buffer.View) {
-	s, ok := parseSegment(v.AsSlice())
-	if ok && m.port == p && s.seq() == m.next && m.size+s.len() <= maxPacket && m.seg.continues(s) {
-		m.add(v, s)
+	s, ok := parseTCPSegment(v.AsSlice())
+	if ok && m.port == p && s.seq() == m.nextSeq && m.size+s.len() <= maxPacket && m.seg.canAppend(s) {
+		m.join(v, s)
 		return
 	}
 	m.flush()
 	if !ok || s.push() || s.len()%2 != 0 {
-		p.stack.deliver(v)
+		p.link.deliver(v)
 		return
 	}
-	m.port, m.head, m.seg = p, v, s
-	m.next, m.size = s.seq()+uint32(s.len()), len(s.frame)-headerLen
+	m.port, m.first, m.seg = p, v, s
+	m.nextSeq, m.size = s.seq()+uint32(s.len()), len(s.frame)-headerLen
 	m.sum = 0 // computed when there is something to merge
 }
 
-// add appends a segment to the run. An odd length or a PSH ends it.
-func (m *merger) add(v *buffer.View, s segment) {
+// join appends a segment to the run. A segment of odd length or with PSH ends the run,
+// which is then flushed.
+func (m *merger) join(v *buffer.View, s tcpSegment) {
 	if len(m.rest) == 0 {
 		m.sum = m.seg.payloadSum()
 	}
 	m.sum = uint32(fold(m.sum + s.payloadSum()))
-	m.next += uint32(s.len())
+	m.nextSeq += uint32(s.len())
 	m.size += s.len()
 	last := s.push() || s.len()%2 != 0
 	if s.push() {
@@ -159,7 +165,7 @@ func (m *merger) add(v *buffer.View, s segment) {
 	}
 }
 
-// flush hands on what is held.
+// flush delivers the frames that have been held back.
 func (m *merger) flush() {
 	p := m.port
 	if p == nil {
@@ -167,18 +173,18 @@ func (m *merger) flush() {
 	}
 	m.port = nil
 	if len(m.rest) == 0 {
-		p.stack.deliver(m.head)
+		p.link.deliver(m.first)
 		return
 	}
 	m.rewrite()
-	p.stack.deliver(m.head, m.rest...)
+	p.link.deliver(m.first, m.rest...)
 	clear(m.rest)
 	m.rest = m.rest[:0]
-	m.head, m.seg = nil, segment{}
+	m.first, m.seg = nil, tcpSegment{}
 }
 
-// rewrite makes lengths and checksums in the first segment's headers those of
-// the whole run.
+// rewrite sets lengths and checksums in the first segment's headers to those of the whole
+// run.
 func (m *merger) rewrite() {
 	s := m.seg
 	ip := s.frame[headerLen:s.tcp]

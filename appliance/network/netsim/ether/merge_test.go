@@ -15,19 +15,19 @@ import (
 )
 
 // A collector is a stack that keeps what it gets.
-type collector struct {
+type stackRecorder struct {
 	stack.NetworkDispatcher
 	frames [][]byte
 }
 
-func (c *collector) DeliverNetworkPacket(_ tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
+func (c *stackRecorder) DeliverNetworkPacket(_ tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
 	v := pkt.ToView()
 	c.frames = append(c.frames, bytes.Clone(v.AsSlice()))
 	v.Release()
 }
 
 // tcpFrame makes a segment; change, if not nil, spoils it.
-func tcpFrame(t *testing.T, v6 bool, seq uint32, payload string, change func(ip4 *layers.IPv4, tcp *layers.TCP)) []byte {
+func newTCPFrame(t *testing.T, v6 bool, seq uint32, payload string, change func(ip4 *layers.IPv4, tcp *layers.TCP)) []byte {
 	t.Helper()
 	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
 	ip4 := &layers.IPv4{Version: 4, IHL: 5, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: net.IP{10, 0, 0, 1}, DstIP: net.IP{10, 0, 0, 2}, Id: uint16(seq)}
@@ -53,7 +53,7 @@ func tcpFrame(t *testing.T, v6 bool, seq uint32, payload string, change func(ip4
 
 // told describes a frame that the stack got: flags, sequence number, payload,
 // and whether its checksums are right.
-func told(frame []byte) string {
+func describe(frame []byte) string {
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
 	tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP)
 	if !ok {
@@ -107,7 +107,7 @@ func TestMerger(t *testing.T) {
 		{"another time stamp", []frame{{100, "ab", nil}, {102, "cd", func(_ *layers.IPv4, tcp *layers.TCP) { tcp.Options[0].OptionData = []byte("12345678") }}},
 			[]string{"100 ab", "102 cd"}},
 		{"a fragment", []frame{{100, "ab", nil}, {102, "cd", func(ip *layers.IPv4, _ *layers.TCP) { ip.Flags = layers.IPv4MoreFragments }}},
-			[]string{"100 ab", fmt.Sprint(gopacket.NewPacket(tcpFrame(t, false, 102, "cd", func(ip *layers.IPv4, _ *layers.TCP) { ip.Flags = layers.IPv4MoreFragments }), layers.LayerTypeEthernet, gopacket.Default))}},
+			[]string{"100 ab", fmt.Sprint(gopacket.NewPacket(newTCPFrame(t, false, 102, "cd", func(ip *layers.IPv4, _ *layers.TCP) { ip.Flags = layers.IPv4MoreFragments }), layers.LayerTypeEthernet, gopacket.Default))}},
 	} {
 		for _, v6 := range []bool{false, true} {
 			if v6 && (c.name == "a fragment" || c.name == "another sender" || c.name == "another TTL") {
@@ -115,9 +115,9 @@ func TestMerger(t *testing.T) {
 			}
 			var frames [][]byte
 			for _, f := range c.frames {
-				frames = append(frames, tcpFrame(t, v6, f.seq, f.payload, f.change))
+				frames = append(frames, newTCPFrame(t, v6, f.seq, f.payload, f.change))
 			}
-			if d := cmp.Diff(c.want, merged(frames)); d != "" {
+			if d := cmp.Diff(c.want, merge(frames)); d != "" {
 				t.Errorf("%s, IPv6 %v (-want +got):\n%s", c.name, v6, d)
 			}
 		}
@@ -128,10 +128,10 @@ func TestMerger(t *testing.T) {
 func TestMergerHidesNoDamage(t *testing.T) {
 	for i := range 3 {
 		frames := [][]byte{
-			tcpFrame(t, false, 100, "abcd", nil), tcpFrame(t, false, 104, "efgh", nil), tcpFrame(t, false, 108, "ijkl", nil),
+			newTCPFrame(t, false, 100, "abcd", nil), newTCPFrame(t, false, 104, "efgh", nil), newTCPFrame(t, false, 108, "ijkl", nil),
 		}
 		frames[i][len(frames[i])-1] ^= 1
-		got := merged(frames)
+		got := merge(frames)
 		if len(got) != 1 || !bytes.HasSuffix([]byte(got[0]), []byte("damaged")) {
 			t.Errorf("damage in segment %d: the stack gets %q", i, got)
 		}
@@ -139,11 +139,11 @@ func TestMergerHidesNoDamage(t *testing.T) {
 }
 
 // merged sends frames through a merger and tells what the stack got.
-func merged(frames [][]byte) []string {
-	w := NewFabric(Options{})
-	defer w.Close()
-	p := w.NewSegment("lan").NewPort("nic", MAC{}, 1500)
-	c := new(collector)
+func merge(frames [][]byte) []string {
+	fabric := NewFabric(Options{})
+	defer fabric.Close()
+	p := fabric.NewSegment("lan").NewPort("nic", MAC{}, 1500)
+	c := new(stackRecorder)
 	p.Endpoint().Attach(c)
 	var m merger
 	for _, f := range frames {
@@ -153,7 +153,7 @@ func merged(frames [][]byte) []string {
 	m.flush()
 	var got []string
 	for _, f := range c.frames {
-		got = append(got, told(f))
+		got = append(got, describe(f))
 	}
 	return got
 }
@@ -163,12 +163,12 @@ func TestMergerStopsAtThePacketLimit(t *testing.T) {
 	var frames [][]byte
 	payload := string(make([]byte, 1448))
 	for i := range uint32(60) {
-		frames = append(frames, tcpFrame(t, false, i*1448, payload, nil))
+		frames = append(frames, newTCPFrame(t, false, i*1448, payload, nil))
 	}
-	w := NewFabric(Options{})
-	defer w.Close()
-	p := w.NewSegment("lan").NewPort("nic", MAC{}, 1500)
-	c := new(collector)
+	fabric := NewFabric(Options{})
+	defer fabric.Close()
+	p := fabric.NewSegment("lan").NewPort("nic", MAC{}, 1500)
+	c := new(stackRecorder)
 	p.Endpoint().Attach(c)
 	var m merger
 	for _, f := range frames {

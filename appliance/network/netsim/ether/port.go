@@ -15,36 +15,37 @@ import (
 const (
 	// headerLen is the length of an Ethernet header.
 	headerLen = 14
-	// standardMTU is what a card receives whatever it may send.
+	// standardMTU is the least length of packets that a card receives, even if its MTU is
+	// less.
 	standardMTU = 1500
-	// txRing is how many frames of one port may wait for the pump.
-	txRing = 4096
+	// txRingSize is the number of frames of one port that may wait for the pump.
+	txRingSize = 4096
 )
 
-// A Port is a network card with its cable. Its methods are safe for concurrent
-// use.
+// A Port is a network card and the cable that connects it to its segment. Its methods are
+// safe for concurrent use unless they say otherwise.
 type Port struct {
 	name    string
 	mac     MAC
 	fabric  *Fabric
 	segment *Segment
-	vlan    int   // that the port is in; 0: it sees frames as they are on the wire
-	parent  *Port // of a port that Port.NewVLANPort has made
+	vlan    int   // the VLAN that the port is in; 0: the port sees frames with their tags
+	parent  *Port // the port of the trunk, if Port.NewVLANPort made this one
 
-	node   func(frame []byte)  // the owner, if it is written by hand
-	trains func(t *Train) bool // likewise; nil: it takes none
-	stack  link                // or the owner's link
-	mtu    atomic.Int32        // 0: the parent's
-	down   atomic.Uint32       // why nothing passes: switchedOff, unplugged
-	queued atomic.Int32        // frames that wait for the pump
+	receive     func(frame []byte)  // of a node; nil: the owner is a stack, attached to link
+	handleTrain func(t *Train) bool // of a node; nil: the node takes no trains
+	link        link
+	mtu         atomic.Int32  // 0: the parent's
+	downReasons atomic.Uint32 // a set of switchedOff and unplugged; 0: the port is up
+	queued      atomic.Int32  // frames in the transmit ring, which wait for the pump
 
 	counters counters
 	cable    cable
 
-	mu         sync.Mutex // guards changes of the lists
+	mu         sync.Mutex // guards changes of the following lists
 	taps       atomic.Pointer[[]*tap]
 	allowRules atomic.Pointer[[]*allowRule]
-	vlans      atomic.Pointer[map[int]*Port] // whose parent this is
+	vlans      atomic.Pointer[map[int]*Port] // the ports in VLANs whose parent this is
 
 	receiving sync.Mutex // held while the owner receives
 	closed    bool       // guarded by receiving
@@ -55,16 +56,17 @@ type counters struct {
 	txPackets, txBytes, txErrors, txDropped atomic.Uint64
 }
 
-// Name is what the port was called when it was made.
+// Name returns the name that the port was created with.
 func (p *Port) Name() string { return p.name }
 
-// MAC is the port's address.
+// MAC returns the port's address.
 func (p *Port) MAC() MAC { return p.mac }
 
-// Segment is where the port is plugged in.
+// Segment returns the segment that the port is attached to.
 func (p *Port) Segment() *Segment { return p.segment }
 
-// MTU is the length of the largest packet, without the Ethernet header.
+// MTU returns the length of the longest packet that the port transmits, without the
+// Ethernet header.
 func (p *Port) MTU() int {
 	mtu := int(p.mtu.Load())
 	if p.parent == nil {
@@ -76,16 +78,17 @@ func (p *Port) MTU() int {
 	return mtu
 }
 
-// mru is the length of the largest packet that is received. As with real cards it
-// is never less than the standard's: who lowers his MTU still hears his neighbours.
+// mru returns the length of the longest packet that the port receives. As with real cards
+// it is never less than the standard MTU: a machine whose MTU has been lowered still
+// receives what its neighbours send.
 func (p *Port) mru() int { return max(p.MTU(), standardMTU) }
 
-// SetMTU sets what MTU reports. Longer frames cannot be sent. What is longer than that
-// and than 1500 cannot be received either. A port in a VLAN has no more than its
-// parent, and as much with 0.
+// SetMTU sets the MTU. Longer packets are not transmitted, and packets that are longer than
+// both the MTU and 1500 are not received. The MTU of a port in a VLAN is limited by its
+// parent's; with 0 it is the parent's.
 func (p *Port) SetMTU(mtu int) { p.mtu.Store(int32(mtu)) }
 
-// Why a port is down.
+// Reasons for which a port is down.
 const (
 	switchedOff = 1 << iota
 	unplugged
@@ -93,33 +96,35 @@ const (
 
 // Up reports whether the port is switched on and its cable plugged in.
 func (p *Port) Up() bool {
-	return p.down.Load() == 0 && (p.parent == nil || p.parent.down.Load() == 0)
+	return p.downReasons.Load() == 0 && (p.parent == nil || p.parent.downReasons.Load() == 0)
 }
 
-// SetUp switches the port on or off: what is sent meanwhile is an error, what is on
-// its way to the port is lost.
+// SetUp switches the port on or off. While it is off, frames that its owner transmits count
+// as errors and frames that arrive are lost.
 func (p *Port) SetUp(up bool) { p.setDown(switchedOff, !up) }
 
-// SetPlugged plugs the cable in or pulls it, which is like SetUp and apart from it.
+// SetPlugged plugs the cable in or unplugs it. An unplugged cable has the effect of SetUp;
+// the two states are independent.
 func (p *Port) SetPlugged(in bool) { p.setDown(unplugged, !in) }
 
-// Plugged reports whether the cable is in, for a port in a VLAN its parent's.
+// Plugged reports whether the cable is plugged in. For a port in a VLAN it is the parent's
+// cable.
 func (p *Port) Plugged() bool {
 	if p.parent != nil {
 		p = p.parent
 	}
-	return p.down.Load()&unplugged == 0
+	return p.downReasons.Load()&unplugged == 0
 }
 
-func (p *Port) setDown(why uint32, down bool) {
+func (p *Port) setDown(reason uint32, down bool) {
 	if down {
-		p.down.Or(why)
+		p.downReasons.Or(reason)
 		return
 	}
-	p.down.And(^why)
+	p.downReasons.And(^reason)
 }
 
-// Counters are the port's totals since it was made. Bytes are whole frames'.
+// Counters returns the port's totals since it was created. Bytes include Ethernet headers.
 func (p *Port) Counters() network.Counters {
 	c := &p.counters
 	return network.Counters{
@@ -130,66 +135,68 @@ func (p *Port) Counters() network.Counters {
 	}
 }
 
-// Transmit sends a copy of frame, a whole Ethernet frame without its checksum. It
-// never blocks. A frame that does not fit the MTU, or is sent with the cable
-// pulled, counts as an error; one that finds the ring full as dropped.
+// Transmit transmits a copy of frame, a whole Ethernet frame without its checksum. It never
+// blocks. A frame that does not fit the MTU, or is transmitted while the port is down,
+// counts as an error. A frame that finds the transmit ring full counts as dropped.
 func (p *Port) Transmit(frame []byte) { p.transmit(buffer.NewViewWithData(frame)) }
 
-// TransmitAfter is Transmit once d has passed, without a closure. Frames of equal delay
-// keep their order.
+// TransmitAfter transmits a copy of frame once d has passed, without allocating a closure.
+// Frames with the same delay keep their order.
 func (p *Port) TransmitAfter(d time.Duration, frame []byte) {
 	if v := buffer.NewViewWithData(frame); p.admit(v) {
 		p.fabric.enqueueAfter(d, event{from: p, frame: v})
 	}
 }
 
-// TransmitAt is Transmit at the time that the machine's clock gives as at, or now. Frames keep the
-// order of their times, however long it takes to hand them over.
+// TransmitAt transmits a copy of frame at the time at of the machine's clock, or immediately
+// if that has passed. Frames keep the order of their times, however long the calls take.
 func (p *Port) TransmitAt(at clock.Mark, frame []byte) {
 	if v := buffer.NewViewWithData(frame); p.admit(v) {
 		p.fabric.enqueueAt(at, event{from: p, frame: v})
 	}
 }
 
-// RelayAfter is TransmitAfter for the frame that a node is just receiving, or the
-// first part of it, whose memory it takes over; others are copied. It is called on
-// the pump only.
+// RelayAfter is TransmitAfter for the frame that a node is receiving, or the beginning of
+// that frame: it takes over the memory instead of copying it. Other frames are copied. It
+// must be called on the pump.
 func (p *Port) RelayAfter(d time.Duration, frame []byte) {
-	v := p.fabric.held
+	v := p.fabric.nodeFrame
 	if v == nil || len(frame) == 0 || &frame[0] != &v.AsSlice()[0] {
 		p.TransmitAfter(d, frame)
 		return
 	}
-	p.fabric.held = nil
+	p.fabric.nodeFrame = nil
 	v.CapLength(len(frame))
 	if p.admit(v) {
 		p.fabric.enqueueAfter(d, event{from: p, frame: v})
 	}
 }
 
-// InjectAfter lets a copy of frame, which has no tag, arrive at the port once d has passed,
-// as if from had sent it and no cable were in between.
+// InjectAfter lets a copy of frame, which has no VLAN tag, ingress at the port once d has
+// passed, as if from had transmitted it and no cable were between the two.
 func (p *Port) InjectAfter(d time.Duration, from *Port, frame []byte) {
 	v := buffer.NewViewWithData(frame)
-	if from.segment.trunk != nil && p.segment.trunk == nil {
+	if from.segment.parent != nil && p.segment.parent == nil {
 		v = insertTag(frame, from.segment.vlan)
 	}
 	p.fabric.enqueueAfter(d, event{to: p, frame: v})
 }
 
-// transmit owns v.
+// transmit is Transmit without copying. It owns v.
 func (p *Port) transmit(v *buffer.View) {
 	if p.admit(v) {
 		p.fabric.enqueue(event{from: p, frame: v})
 	}
 }
 
-// admit reports whether v may be sent, and gives it up if not.
+// admit reports whether v may be transmitted. If so, v has a place in the transmit ring;
+// otherwise it is counted and released.
 func (p *Port) admit(v *buffer.View) bool {
 	switch n := v.Size(); {
-	case !p.Up() || n < headerLen || n > headerLen+p.MTU() && n > headerLen+tagLen(v.AsSlice())+p.MTU():
+	case !p.Up() || n < headerLen,
+		n > headerLen+p.MTU() && n > headerLen+tagLen(v.AsSlice())+p.MTU():
 		p.counters.txErrors.Add(1)
-	case p.queued.Add(1) > txRing:
+	case p.queued.Add(1) > txRingSize:
 		p.queued.Add(-1)
 		p.counters.txDropped.Add(1)
 	default:
@@ -199,18 +206,19 @@ func (p *Port) admit(v *buffer.View) bool {
 	return false
 }
 
-// dequeue lets a frame of the port's go that waited for the pump. It owns v.
+// dequeue takes a frame out of the transmit ring and sends it on. It owns v.
 func (p *Port) dequeue(v *buffer.View) {
 	p.queued.Add(-1)
 	p.serialize(v)
 }
 
-// egress puts a frame of the port's on the segment. It owns v.
+// egress lets a frame of the owner's leave the port for the segment, or for the parent port
+// if the port is in a VLAN. It owns v.
 func (p *Port) egress(v *buffer.View) {
 	frame := v.AsSlice()
 	p.counters.txPackets.Add(1)
 	p.counters.txBytes.Add(uint64(len(frame)))
-	p.show(network.Out, frame)
+	p.showToTaps(network.Out, frame)
 	switch {
 	case !p.allows(network.Out, frame):
 		v.Release()
@@ -223,7 +231,7 @@ func (p *Port) egress(v *buffer.View) {
 	}
 }
 
-// ingress hands a frame to the port's owner. It owns v.
+// ingress lets a frame from the cable enter the port. It owns v.
 func (p *Port) ingress(v *buffer.View) {
 	frame := v.AsSlice()
 	if !p.Up() || !p.allows(network.In, frame) {
@@ -237,12 +245,12 @@ func (p *Port) ingress(v *buffer.View) {
 	}
 	p.counters.rxPackets.Add(1)
 	p.counters.rxBytes.Add(uint64(len(frame)))
-	p.show(network.In, frame)
-	if q := p.vlanOf(frame); q != nil {
+	p.showToTaps(network.In, frame)
+	if q := p.vlanPort(frame); q != nil {
 		q.ingress(removeTag(v))
 		return
 	}
-	if p.node == nil {
+	if p.receive == nil {
 		p.fabric.merger.deliver(p, v)
 		return
 	}
@@ -255,24 +263,25 @@ func (p *Port) ingress(v *buffer.View) {
 	p.deliver(v)
 }
 
-// deliver hands a frame to a node. It owns v. It is called with receiving held.
+// deliver hands a frame to the node that owns the port. It owns v. It is called with
+// receiving held.
 func (p *Port) deliver(v *buffer.View) {
-	w := p.fabric
-	w.held = v
-	p.node(v.AsSlice())
-	if w.held != nil {
-		w.held.Release()
-		w.held = nil
+	f := p.fabric
+	f.nodeFrame = v
+	p.receive(v.AsSlice())
+	if f.nodeFrame != nil {
+		f.nodeFrame.Release()
+		f.nodeFrame = nil
 	}
 }
 
-// Close pulls the port out of its segment. Once it has returned, the owner
-// receives nothing any more. It must not be called from a receive function.
+// Close detaches the port from its segment. Once Close has returned, the owner receives
+// nothing any more. Close must not be called from a receive function.
 func (p *Port) Close() {
 	if p.parent != nil {
-		p.parent.dropVLAN(p)
+		p.parent.removeVLAN(p)
 	} else {
-		p.segment.unplug(p)
+		p.segment.detach(p)
 	}
 	p.SetUp(false)
 	p.receiving.Lock()
@@ -280,78 +289,80 @@ func (p *Port) Close() {
 	p.closed = true
 }
 
-// A tap sees what passes a port.
+// A tap is shown the frames that pass a port.
 type tap struct {
-	mu   sync.Mutex // held while see runs
-	see  func(at time.Time, dir network.Direction, frame []byte)
-	gone bool
+	mu      sync.Mutex // held while show runs
+	show    func(at time.Time, dir network.Direction, frame []byte)
+	removed bool
 }
 
-// Tap calls see for every frame that passes the port from now on. It runs on the
-// wire's pump: it must not block, nor keep or change the frame. After remove has
-// returned see is not called any more; remove must not be called by see.
-func (p *Port) Tap(see func(at time.Time, dir network.Direction, frame []byte)) (remove func()) {
-	t := &tap{see: see}
+// Tap calls show for each later frame that passes the port. show runs on the pump and must
+// not block. The frame must not be retained or changed. After remove has returned, show is
+// not called any more. show must not call remove.
+func (p *Port) Tap(show func(at time.Time, dir network.Direction, frame []byte)) (remove func()) {
+	t := &tap{show: show}
 	p.fabric.tapOpened()
-	add(p, &p.taps, t)
+	addItem(p, &p.taps, t)
 	return func() {
 		t.mu.Lock()
-		gone := t.gone
-		t.gone = true
+		again := t.removed
+		t.removed = true
 		t.mu.Unlock()
-		if !gone {
-			drop(p, &p.taps, t)
-			p.fabric.taps.Add(-1)
+		if !again {
+			removeItem(p, &p.taps, t)
+			p.fabric.openTaps.Add(-1)
 		}
 	}
 }
 
-// show gives a frame to the taps.
-func (p *Port) show(dir network.Direction, frame []byte) {
+// showToTaps shows a frame to the port's taps.
+func (p *Port) showToTaps(dir network.Direction, frame []byte) {
 	taps := p.taps.Load()
 	if taps == nil {
 		return
 	}
-	at := p.fabric.stampNow()
+	at := p.fabric.timestamp()
 	for _, t := range *taps {
 		t.mu.Lock()
-		if !t.gone {
-			t.see(at, dir, frame)
+		if !t.removed {
+			t.show(at, dir, frame)
 		}
 		t.mu.Unlock()
 	}
 }
 
-// A filter is a fault of the cable.
+// An allowRule is a function given to AllowOnly.
 type allowRule struct {
-	pass func(dir network.Direction, frame []byte) bool
+	allow func(dir network.Direction, frame []byte) bool
 }
 
-// AllowOnly lets pass decide which frames get through the cable: the others are
-// lost, after the port's taps have seen them on their way out, or before they
-// see them on their way in. pass runs on the wire's pump and must not block.
-func (p *Port) AllowOnly(pass func(dir network.Direction, frame []byte) bool) (remove func()) {
-	f := &allowRule{pass}
-	add(p, &p.allowRules, f)
-	return func() { drop(p, &p.allowRules, f) }
+// AllowOnly drops the frames for which allow returns false, until remove is called. The
+// port's taps are shown dropped outgoing frames, but not dropped incoming ones. allow runs
+// on the pump and must not block. If AllowOnly is called several times, a frame passes
+// only if every function allows it.
+func (p *Port) AllowOnly(allow func(dir network.Direction, frame []byte) bool) (remove func()) {
+	r := &allowRule{allow}
+	addItem(p, &p.allowRules, r)
+	return func() { removeItem(p, &p.allowRules, r) }
 }
 
+// allows reports whether all functions given to AllowOnly allow a frame.
 func (p *Port) allows(dir network.Direction, frame []byte) bool {
-	filters := p.allowRules.Load()
-	if filters == nil {
+	rules := p.allowRules.Load()
+	if rules == nil {
 		return true
 	}
-	for _, f := range *filters {
-		if !f.pass(dir, frame) {
+	for _, r := range *rules {
+		if !r.allow(dir, frame) {
 			return false
 		}
 	}
 	return true
 }
 
-// add and drop replace a list that the pump walks without a lock; an empty one
-// is nil.
-func add[T any](p *Port, list *atomic.Pointer[[]*T], x *T) {
+// addItem and removeItem replace a list that the pump iterates over without a lock. An
+// empty list is stored as nil.
+func addItem[T any](p *Port, list *atomic.Pointer[[]*T], x *T) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var l []*T
@@ -362,7 +373,7 @@ func add[T any](p *Port, list *atomic.Pointer[[]*T], x *T) {
 	list.Store(&l)
 }
 
-func drop[T any](p *Port, list *atomic.Pointer[[]*T], x *T) {
+func removeItem[T any](p *Port, list *atomic.Pointer[[]*T], x *T) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := list.Load()

@@ -11,50 +11,51 @@ import (
 // A MAC is an Ethernet address.
 type MAC [6]byte
 
-// Broadcast is the address of everybody.
+// Broadcast is the address of all ports of a segment.
 var Broadcast = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// String writes m as FreeBSD does: 02:00:00:00:00:01.
+// String formats m as FreeBSD does: 02:00:00:00:00:01.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
-// IsMulticast reports whether m is the address of a group, Broadcast included.
+// IsMulticast reports whether m is a multicast address. Broadcast is one.
 func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 
-// A Segment is a broadcast domain: a switch with ports, or a VLAN of it.
+// A Segment is one Ethernet broadcast domain: a switch with its ports, or one VLAN of a
+// switch.
 type Segment struct {
 	Name string
 
 	fabric *Fabric
-	trunk  *Segment // of a VLAN: the switch
-	vlan   int      // likewise, its ID
+	parent *Segment // the switch, if the segment is a VLAN of it
+	vlan   int      // the ID of that VLAN, otherwise 0
 	mu     sync.RWMutex
 	byMAC  map[MAC]*Port
-	ports  []*Port // in the order in which they were plugged in
-	groups map[MAC][]*Port
+	ports  []*Port         // in the order in which they were attached
+	groups map[MAC][]*Port // the ports that have joined a multicast group
 	vlans  map[int]*Segment
 }
 
-// NewSegment adds a segment to the wire.
-func (w *Fabric) NewSegment(name string) *Segment {
-	return &Segment{Name: name, fabric: w, byMAC: make(map[MAC]*Port)}
+// NewSegment adds a segment to the fabric.
+func (f *Fabric) NewSegment(name string) *Segment {
+	return &Segment{Name: name, fabric: f, byMAC: make(map[MAC]*Port)}
 }
 
-// NewPort plugs in a port for a stack, see Port.Endpoint. Two ports with one MAC
-// are a mistake of the caller's: the later one gets the frames.
+// NewPort attaches a port for a stack to the segment, see Port.Endpoint. Each port of a
+// segment must have a MAC of its own; if two have the same, the later one gets the frames.
 func (s *Segment) NewPort(name string, mac MAC, mtu int) *Port {
-	return s.plug(&Port{name: name, mac: mac}, mtu)
+	return s.attach(&Port{name: name, mac: mac}, mtu)
 }
 
-// NewNodePort plugs in a port whose owner is written by hand: receive is called for
-// every frame that arrives. It runs on the wire's pump, must not block, and may
-// change the frame, which is valid during the call only.
+// NewNodePort attaches a port whose owner is a node: receive is called for every frame
+// that is delivered. It runs on the pump, must not block, and may change the frame, which
+// must not be retained.
 func (s *Segment) NewNodePort(name string, mac MAC, mtu int, receive func(frame []byte)) *Port {
-	return s.plug(&Port{name: name, mac: mac, node: receive}, mtu)
+	return s.attach(&Port{name: name, mac: mac, receive: receive}, mtu)
 }
 
-func (s *Segment) plug(p *Port, mtu int) *Port {
+func (s *Segment) attach(p *Port, mtu int) *Port {
 	p.segment, p.fabric, p.vlan = s, s.fabric, s.vlan
-	p.stack.port = p
+	p.link.port = p
 	p.mtu.Store(int32(mtu))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,25 +64,26 @@ func (s *Segment) plug(p *Port, mtu int) *Port {
 	return p
 }
 
-func (s *Segment) unplug(p *Port) {
+func (s *Segment) detach(p *Port) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byMAC[p.mac] == p {
 		delete(s.byMAC, p.mac)
 	}
-	// New slices: the pump may be walking the old ones.
-	s.ports = without(s.ports, p)
+	// New slices, because the pump may be iterating over the old ones.
+	s.ports = withoutPort(s.ports, p)
 	for mac, ports := range s.groups {
-		s.groups[mac] = without(ports, p)
+		s.groups[mac] = withoutPort(ports, p)
 	}
 }
 
-func without(ports []*Port, p *Port) []*Port {
+// withoutPort returns a copy of ports that lacks p.
+func withoutPort(ports []*Port, p *Port) []*Port {
 	return slices.DeleteFunc(slices.Clone(ports), func(q *Port) bool { return q == p })
 }
 
-// JoinGroup tells the switch that frames to a group of machines are for this port.
-// Frames to a group that no port has joined go to all ports.
+// JoinGroup makes the segment forward frames to the multicast address mac to this port.
+// Frames to a multicast address that no port has joined are forwarded to all ports.
 func (p *Port) JoinGroup(mac MAC) {
 	s := p.segment
 	s.mu.Lock()
@@ -92,21 +94,21 @@ func (p *Port) JoinGroup(mac MAC) {
 	s.groups[mac] = append(slices.Clone(s.groups[mac]), p)
 }
 
-// forward hands a frame that p has sent to those it is for. It owns v.
+// forward sends a frame from p on to the ports that it is addressed to. It owns v.
 func (s *Segment) forward(p *Port, v *buffer.View) {
 	frame := v.AsSlice()
 	dst := MAC(frame[:6])
 	switch {
-	case s.trunk != nil || tagLen(frame) > 0:
+	case s.parent != nil || tagLen(frame) > 0:
 		s.forwardVLAN(p, frame)
 	case dst.IsMulticast():
-		for _, q := range s.members(dst) {
+		for _, q := range s.groupPorts(dst) {
 			if q != p {
 				q.propagate(p, buffer.NewViewWithData(frame))
 			}
 		}
 	default:
-		if q := s.find(dst); q != nil && q != p {
+		if q := s.findPort(dst); q != nil && q != p {
 			q.propagate(p, v)
 			return
 		}
@@ -114,14 +116,14 @@ func (s *Segment) forward(p *Port, v *buffer.View) {
 	v.Release()
 }
 
-func (s *Segment) find(mac MAC) *Port {
+func (s *Segment) findPort(mac MAC) *Port {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.byMAC[mac]
 }
 
-// members are the ports that get what is sent to a group.
-func (s *Segment) members(group MAC) []*Port {
+// groupPorts returns the ports to which frames to a multicast address are forwarded.
+func (s *Segment) groupPorts(group MAC) []*Port {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if joined := s.groups[group]; len(joined) > 0 {
@@ -130,12 +132,12 @@ func (s *Segment) members(group MAC) []*Port {
 	return s.ports
 }
 
-// receivers are the ports that get what is sent to an address.
-func (s *Segment) receivers(dst MAC) []*Port {
+// destinations returns the ports to which frames to an address are forwarded.
+func (s *Segment) destinations(dst MAC) []*Port {
 	if dst.IsMulticast() {
-		return s.members(dst)
+		return s.groupPorts(dst)
 	}
-	if q := s.find(dst); q != nil {
+	if q := s.findPort(dst); q != nil {
 		return []*Port{q}
 	}
 	return nil

@@ -10,43 +10,43 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A Train is TCP data that a stack sent as several frames in a row and that go
-// their way together. Whoever has to see single frames is given them; see the
-// package's comment.
+// A Train is a burst of TCP segments from one stack that moves through the fabric as one
+// event. Taps, counters and everything else that needs separate frames get them; see the
+// package documentation.
 type Train struct {
-	head []byte // Ethernet, IP and TCP headers; their lengths are the whole's
-	tcp  int    // where the TCP header is
-	data buffer.Buffer
-	size int // of the data of each frame; the last one may have less
+	headers []byte // Ethernet, IP and TCP headers; their lengths are those of all the data
+	tcp     int    // offset of the TCP header
+	data    buffer.Buffer
+	size    int // bytes of data in each frame; the last frame may have less
 }
 
-// Head is the headers of the train: Ethernet, IP and TCP, with the length that a
-// packet of all the data has. The receiver of a train that sends it on may change
-// what a router changes, and has to leave an IPv4 header with its true checksum.
-func (t *Train) Head() []byte { return t.head }
+// Headers returns the headers of the train: Ethernet, IP and TCP, with the length of a
+// packet that has all the data. A node that takes a train and transmits it again may change
+// in them what a router changes. It must update the checksum of an IPv4 header.
+func (t *Train) Headers() []byte { return t.headers }
 
-// MTU is the length of the longest IP packet in the train.
-func (t *Train) MTU() int { return len(t.head) - headerLen + t.size }
+// MaxPacketLen returns the length of the longest IP packet in the train.
+func (t *Train) MaxPacketLen() int { return len(t.headers) - headerLen + t.size }
 
-// frames is how many there are.
-func (t *Train) frames() int { return (int(t.data.Size()) + t.size - 1) / t.size }
+// frameCount returns the number of frames.
+func (t *Train) frameCount() int { return (int(t.data.Size()) + t.size - 1) / t.size }
 
-// bytes is the length of all frames.
-func (t *Train) bytes() int { return int(t.data.Size()) + t.frames()*len(t.head) }
+// byteCount returns the length of all frames together.
+func (t *Train) byteCount() int { return int(t.data.Size()) + t.frameCount()*len(t.headers) }
 
 func (t *Train) release() { t.data.Release() }
 
-// each calls f for each frame, which f owns.
-func (t *Train) each(f func(v *buffer.View)) {
+// eachFrame calls f for each frame in order. f owns the frame.
+func (t *Train) eachFrame(f func(v *buffer.View)) {
 	size := int(t.data.Size())
-	seq := binary.BigEndian.Uint32(t.head[t.tcp+4:])
-	id := binary.BigEndian.Uint16(t.head[headerLen+4:])
+	seq := binary.BigEndian.Uint32(t.headers[t.tcp+4:])
+	id := binary.BigEndian.Uint16(t.headers[headerLen+4:])
 	for at := 0; at < size; at += t.size {
 		k := min(t.size, size-at)
-		v := buffer.NewViewSize(len(t.head) + k)
-		s := segment{frame: v.AsSlice(), tcp: t.tcp, data: len(t.head)}
-		copy(s.frame, t.head)
-		_, _ = t.data.ReadAt(s.frame[s.data:], int64(at)) // from memory: it is all there
+		v := buffer.NewViewSize(len(t.headers) + k)
+		s := tcpSegment{frame: v.AsSlice(), tcp: t.tcp, data: len(t.headers)}
+		copy(s.frame, t.headers)
+		_, _ = t.data.ReadAt(s.frame[s.data:], int64(at)) // does not fail: the data is in memory
 		binary.BigEndian.PutUint32(s.frame[t.tcp+4:], seq)
 		seq += uint32(k)
 		if s.v4() && id != 0 {
@@ -58,15 +58,16 @@ func (t *Train) each(f func(v *buffer.View)) {
 	}
 }
 
-// whole completes the checksum of the packet of all the data.
-func (t *Train) whole() {
-	s := segment{frame: t.head, tcp: t.tcp, data: len(t.head)}
+// setChecksum sets the TCP checksum of a packet that has all the data.
+func (t *Train) setChecksum() {
+	s := tcpSegment{frame: t.headers, tcp: t.tcp, data: len(t.headers)}
 	sum := s.headerSum(int(t.data.Size())) + uint32(t.data.Checksum(0))
-	binary.BigEndian.PutUint16(t.head[t.tcp+16:], ^fold(sum))
+	binary.BigEndian.PutUint16(t.headers[t.tcp+16:], ^fold(sum))
 }
 
-// complete sets lengths, flags and checksums of one frame of a train.
-func (s segment) complete(last bool) {
+// complete sets lengths, flags and checksums of one frame of a train. last tells whether it
+// is the last one.
+func (s tcpSegment) complete(last bool) {
 	ip := s.frame[headerLen:s.tcp]
 	if s.v4() {
 		binary.BigEndian.PutUint16(ip[2:], uint16(len(s.frame)-headerLen))
@@ -82,19 +83,20 @@ func (s segment) complete(last bool) {
 	binary.BigEndian.PutUint16(s.frame[s.tcp+16:], ^fold(s.headerSum(s.len())+uint32(sum)))
 }
 
-// HandleTrains lets f, which runs on the wire's pump, take trains that arrive at
-// a node. It reports whether it has sent the train on, by TransmitTrainAfter; if not, it
-// has changed nothing and the node receives the frames. HandleTrains is called
-// before anything is sent on the wire.
-func (p *Port) HandleTrains(f func(t *Train) bool) { p.trains = f }
+// HandleTrains makes the port of a node call f for each train that is delivered. f runs on
+// the pump and reports whether it has taken the train, by handing it to TransmitTrainAfter.
+// If f returns false it must not have changed the train, and the node receives the frames
+// one by one. HandleTrains must be called before anything is transmitted on the segment.
+func (p *Port) HandleTrains(f func(t *Train) bool) { p.handleTrain = f }
 
-// TransmitTrainAfter is TransmitAfter for a train, which is not the caller's any more.
+// TransmitTrainAfter transmits a train once d has passed. The caller must not use t
+// afterwards.
 func (p *Port) TransmitTrainAfter(d time.Duration, t *Train) {
-	n := t.frames()
+	n := t.frameCount()
 	switch {
-	case !p.Up() || t.MTU() > p.MTU():
+	case !p.Up() || t.MaxPacketLen() > p.MTU():
 		p.counters.txErrors.Add(uint64(n))
-	case p.queued.Add(int32(n)) > txRing:
+	case p.queued.Add(int32(n)) > txRingSize:
 		p.queued.Add(-int32(n))
 		p.counters.txDropped.Add(uint64(n))
 	default:
@@ -104,24 +106,25 @@ func (p *Port) TransmitTrainAfter(d time.Duration, t *Train) {
 	t.release()
 }
 
-// dequeueTrain is dequeue for a train.
+// dequeueTrain is dequeue, egress and forward for a train. It owns t.
 func (p *Port) dequeueTrain(t *Train) {
-	n := t.frames()
-	dst := MAC(t.head[:6])
-	if dst.IsMulticast() || p.vlan != 0 || p.allowRules.Load() != nil || p.cable.quality.Load().limited() {
-		t.each(p.dequeue)
+	n := t.frameCount()
+	dst := MAC(t.headers[:6])
+	if dst.IsMulticast() || p.vlan != 0 || p.allowRules.Load() != nil ||
+		p.cable.quality.Load().isLimited() {
+		t.eachFrame(p.dequeue)
 		t.release()
 		return
 	}
 	p.queued.Add(-int32(n))
 	p.counters.txPackets.Add(uint64(n))
-	p.counters.txBytes.Add(uint64(t.bytes()))
-	p.showTrain(network.Out, t)
-	q := p.segment.find(dst)
+	p.counters.txBytes.Add(uint64(t.byteCount()))
+	p.showTrainToTaps(network.Out, t)
+	q := p.segment.findPort(dst)
 	switch {
 	case q == nil || q == p:
 	case p.cable.quality.Load() != nil || q.cable.quality.Load() != nil:
-		t.each(func(v *buffer.View) { q.propagate(p, v) })
+		t.eachFrame(func(v *buffer.View) { q.propagate(p, v) })
 	default:
 		q.ingressTrain(t)
 		return
@@ -129,40 +132,40 @@ func (p *Port) dequeueTrain(t *Train) {
 	t.release()
 }
 
-// ingressTrain is ingress for a train.
+// ingressTrain is ingress and deliver for a train. It owns t.
 func (p *Port) ingressTrain(t *Train) {
-	if !p.Up() || p.allowRules.Load() != nil || t.MTU() > p.mru() {
-		t.each(p.ingress)
+	if !p.Up() || p.allowRules.Load() != nil || t.MaxPacketLen() > p.mru() {
+		t.eachFrame(p.ingress)
 		t.release()
 		return
 	}
-	p.counters.rxPackets.Add(uint64(t.frames()))
-	p.counters.rxBytes.Add(uint64(t.bytes()))
-	p.showTrain(network.In, t)
-	if p.node == nil {
+	p.counters.rxPackets.Add(uint64(t.frameCount()))
+	p.counters.rxBytes.Add(uint64(t.byteCount()))
+	p.showTrainToTaps(network.In, t)
+	if p.receive == nil {
 		p.fabric.merger.flush()
-		p.stack.deliverTrain(t)
+		p.link.deliverTrain(t)
 		return
 	}
 	p.receiving.Lock()
 	defer p.receiving.Unlock()
 	switch {
 	case p.closed:
-	case p.trains != nil && p.trains(t):
+	case p.handleTrain != nil && p.handleTrain(t):
 		return
 	default:
-		t.each(func(v *buffer.View) { p.deliver(v) })
+		t.eachFrame(func(v *buffer.View) { p.deliver(v) })
 	}
 	t.release()
 }
 
-// showTrain gives the frames of a train to the taps.
-func (p *Port) showTrain(dir network.Direction, t *Train) {
+// showTrainToTaps shows the frames of a train to the port's taps.
+func (p *Port) showTrainToTaps(dir network.Direction, t *Train) {
 	if p.taps.Load() == nil {
 		return
 	}
-	t.each(func(v *buffer.View) {
-		p.show(dir, v.AsSlice())
+	t.eachFrame(func(v *buffer.View) {
+		p.showToTaps(dir, v.AsSlice())
 		v.Release()
 	})
 }

@@ -13,51 +13,51 @@ import (
 )
 
 // A trip is a stack's card, a router and another stack's card, for trains.
-type trip struct {
+type trainPath struct {
 	t                     *testing.T
-	wire                  *Fabric
+	fabric                  *Fabric
 	from, near, far, to   *Port
-	relay                 bool // the router takes trains
-	left, arrived, routed []string
-	got                   collector
+	relayTrains                 bool // the router takes trains
+	egressed, ingressed, routed []string
+	toStack                   stackRecorder
 }
 
-func newTrip(t *testing.T) *trip {
-	x := &trip{t: t, wire: NewFabric(Options{})}
-	t.Cleanup(x.wire.Close)
-	a, b := x.wire.NewSegment("a"), x.wire.NewSegment("b")
+func newTrainPath(t *testing.T) *trainPath {
+	x := &trainPath{t: t, fabric: NewFabric(Options{})}
+	t.Cleanup(x.fabric.Close)
+	a, b := x.fabric.NewSegment("a"), x.fabric.NewSegment("b")
 	x.from = a.NewPort("from", MAC{2, 0, 0, 0, 0, 1}, 1500)
 	// The frames of tcpFrame are for this one, on both segments.
 	x.near = a.NewNodePort("near", MAC{2, 0, 0, 0, 0, 2}, 1500, func(frame []byte) {
-		x.routed = append(x.routed, told(frame))
+		x.routed = append(x.routed, describe(frame))
 		x.far.RelayAfter(0, frame)
 	})
 	x.near.HandleTrains(func(t *Train) bool {
-		if x.relay {
+		if x.relayTrains {
 			x.far.TransmitTrainAfter(0, t)
 		}
-		return x.relay
+		return x.relayTrains
 	})
 	x.far = b.NewNodePort("far", MAC{2, 0, 0, 0, 0, 1}, 1500, func([]byte) {})
 	x.to = b.NewPort("to", MAC{2, 0, 0, 0, 0, 2}, 1500)
-	x.to.Endpoint().Attach(&x.got)
+	x.to.Endpoint().Attach(&x.toStack)
 	tap := func(p *Port, seen *[]string) {
-		p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { *seen = append(*seen, told(frame)) })
+		p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { *seen = append(*seen, describe(frame)) })
 	}
-	tap(x.from, &x.left)
-	tap(x.to, &x.arrived)
+	tap(x.from, &x.egressed)
+	tap(x.to, &x.ingressed)
 	return x
 }
 
 // send sends "abcdefghij" in parts of four bytes and waits until it has arrived.
-func (x *trip) send(v6 bool) (delivered []string) {
+func (x *trainPath) transmit(v6 bool) (delivered []string) {
 	x.t.Helper()
-	return x.sendText(v6, "abcdefghij", 4)
+	return x.transmitText(v6, "abcdefghij", 4)
 }
 
-func (x *trip) sendText(v6 bool, text string, size int) (delivered []string) {
+func (x *trainPath) transmitText(v6 bool, text string, size int) (delivered []string) {
 	x.t.Helper()
-	pkt := offloaded(x.t, tcpFrame(x.t, v6, 100, text, nil), size)
+	pkt := offloadedPacket(x.t, newTCPFrame(x.t, v6, 100, text, nil), size)
 	defer pkt.DecRef()
 	var list stack.PacketBufferList
 	list.PushBack(pkt)
@@ -65,20 +65,20 @@ func (x *trip) sendText(v6 bool, text string, size int) (delivered []string) {
 		x.t.Errorf("wrote %d packets, %v", n, err)
 	}
 	done := make(chan bool)
-	x.wire.After(20*time.Millisecond, func() { close(done) })
+	x.fabric.After(20*time.Millisecond, func() { close(done) })
 	<-done
-	for _, f := range x.got.frames {
-		delivered = append(delivered, told(f))
+	for _, f := range x.toStack.frames {
+		delivered = append(delivered, describe(f))
 	}
 	return delivered
 }
 
 var (
-	whole = []string{"100 abcdefghij"}
-	parts = []string{"100 abcd", "104 efgh", "108 ij"}
+	wholeTrain = []string{"100 abcdefghij"}
+	trainFrames = []string{"100 abcd", "104 efgh", "108 ij"}
 )
 
-func (x *trip) check(what string, want, got []string) {
+func (x *trainPath) check(what string, want, got []string) {
 	x.t.Helper()
 	if d := cmp.Diff(want, got); d != "" {
 		x.t.Errorf("%s (-want +got):\n%s", what, d)
@@ -87,20 +87,20 @@ func (x *trip) check(what string, want, got []string) {
 
 func TestATrainIsDeliveredWholeAndSeenInFrames(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
-		x := newTrip(t)
-		x.relay = true
-		x.check("delivered", whole, x.send(v6))
-		x.check("tapped when it left", parts, x.left)
-		x.check("tapped when it arrived", parts, x.arrived)
+		x := newTrainPath(t)
+		x.relayTrains = true
+		x.check("delivered", wholeTrain, x.transmit(v6))
+		x.check("tapped when it left", trainFrames, x.egressed)
+		x.check("tapped when it arrived", trainFrames, x.ingressed)
 		x.check("frames at the router", nil, x.routed)
 	}
 }
 
 func TestATrainCountsAsItsFrames(t *testing.T) {
-	x, y := newTrip(t), newTrip(t)
-	x.relay = true // and y's router gets frames
-	x.send(false)
-	y.send(false)
+	x, y := newTrainPath(t), newTrainPath(t)
+	x.relayTrains = true // and y's router gets frames
+	x.transmit(false)
+	y.transmit(false)
 	if n := x.from.Counters().TxPackets; n != 3 {
 		t.Errorf("%d packets sent, want 3", n)
 	}
@@ -112,84 +112,84 @@ func TestATrainCountsAsItsFrames(t *testing.T) {
 }
 
 func TestANodeThatTakesNoTrainsGetsFrames(t *testing.T) {
-	x := newTrip(t)
-	x.check("delivered", whole, x.send(false)) // merged again
-	x.check("frames at the router", parts, x.routed)
-	x.check("tapped when they arrived", parts, x.arrived)
+	x := newTrainPath(t)
+	x.check("delivered", wholeTrain, x.transmit(false)) // merged again
+	x.check("frames at the router", trainFrames, x.routed)
+	x.check("tapped when they arrived", trainFrames, x.ingressed)
 }
 
 func TestAFilterDecidesAboutEachFrameOfATrain(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		port   func(*trip) *Port
+		port   func(*trainPath) *Port
 		routed []string
 	}{
-		{"on its way out", func(x *trip) *Port { return x.from }, []string{"100 abcd", "108 ij"}},
-		{"on its way in", func(x *trip) *Port { return x.near }, []string{"100 abcd", "108 ij"}},
+		{"on its way out", func(x *trainPath) *Port { return x.from }, []string{"100 abcd", "108 ij"}},
+		{"on its way in", func(x *trainPath) *Port { return x.near }, []string{"100 abcd", "108 ij"}},
 	} {
-		x := newTrip(t)
-		x.relay = true
+		x := newTrainPath(t)
+		x.relayTrains = true
 		c.port(x).AllowOnly(func(_ network.Direction, frame []byte) bool { return !strings.Contains(string(frame), "efgh") })
-		x.check(c.name+": delivered", c.routed, x.send(false))
+		x.check(c.name+": delivered", c.routed, x.transmit(false))
 		x.check(c.name+": routed", c.routed, x.routed)
-		x.check(c.name+": tapped before", parts, x.left)
+		x.check(c.name+": tapped before", trainFrames, x.egressed)
 	}
 }
 
 // As to a cluster, which is at a group's address.
 func TestATrainToAGroup(t *testing.T) {
-	x := newTrip(t)
+	x := newTrainPath(t)
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
 	x.near.JoinGroup(group)
-	f := tcpFrame(t, false, 100, "abcdefghij", nil)
+	f := newTCPFrame(t, false, 100, "abcdefghij", nil)
 	copy(f, group[:])
-	pkt := offloaded(t, f, 4)
+	pkt := offloadedPacket(t, f, 4)
 	defer pkt.DecRef()
-	x.from.stack.split(pkt)
+	x.from.link.transmitOffloaded(pkt)
 	done := make(chan bool)
-	x.wire.After(20*time.Millisecond, func() { close(done) })
+	x.fabric.After(20*time.Millisecond, func() { close(done) })
 	<-done
-	x.check("frames at a member", parts, x.routed)
+	x.check("frames at a member", trainFrames, x.routed)
 }
 
 func TestACableCarriesTheFramesOfATrainOneByOne(t *testing.T) {
-	x := newTrip(t)
-	x.relay = true
+	x := newTrainPath(t)
+	x.relayTrains = true
 	x.near.SetImpairment(Impairment{Delay: time.Microsecond})
-	x.send(false)
-	x.check("routed", parts, x.routed)
-	x.check("tapped when they arrived", parts, x.arrived)
+	x.transmit(false)
+	x.check("routed", trainFrames, x.routed)
+	x.check("tapped when they arrived", trainFrames, x.ingressed)
 }
 
 func TestATrainOfLongFramesIsAnErrorForEach(t *testing.T) {
-	x := newTrip(t)
-	x.relay = true
+	x := newTrainPath(t)
+	x.relayTrains = true
 	for _, p := range []*Port{x.from, x.near, x.far} {
 		p.SetMTU(9000)
 	}
 	const size = standardMTU - v4Len - 32 + 1
-	x.check("delivered", []string{fmt.Sprint(100+2*size, " end")}, x.sendText(false, strings.Repeat("x", 2*size)+"end", size))
+	x.check("delivered", []string{fmt.Sprint(100+2*size, " end")}, x.transmitText(false, strings.Repeat("x", 2*size)+"end", size))
 	if n := x.to.Counters().RxErrors; n != 2 {
 		t.Errorf("%d errors, want 2", n)
 	}
 }
 
 func TestATrainMeetsAPulledCable(t *testing.T) {
-	x := newTrip(t)
-	x.relay = true
+	x := newTrainPath(t)
+	x.relayTrains = true
 	x.from.SetUp(false)
-	x.check("delivered", nil, x.send(false))
+	x.check("delivered", nil, x.transmit(false))
 	if n := x.from.Counters().TxErrors; n != 3 {
 		t.Errorf("%d errors, want 3", n)
 	}
 }
 
 func TestAClosedWireLosesTrains(t *testing.T) {
-	x := newTrip(t)
-	pkt := offloaded(t, tcpFrame(t, false, 100, "abcdefghij", nil), 4)
+	x := newTrainPath(t)
+	pkt := offloadedPacket(t, newTCPFrame(t, false, 100, "abcdefghij", nil), 4)
 	defer pkt.DecRef()
-	x.wire.Close()
-	x.from.stack.split(pkt)
+	x.fabric.Close()
+	x.from.link.transmitOffloaded(pkt)
 	if n := x.from.queued.Load(); n != 0 {
 		t.Errorf("%d frames wait", n)
 	}

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// vlanTagLen is what a tag (IEEE 802.1Q) adds to a frame, after the addresses.
+	// vlanTagLen is the length of a tag (IEEE 802.1Q), which follows the addresses.
 	vlanTagLen = 4
 	tagAt      = 12
 	vlanIDBits = 0x0fff
 )
 
-// tagLen is how much longer a frame is for being tagged.
+// tagLen returns the length of a frame's tag, 0 if it has none.
 func tagLen(frame []byte) int {
 	if len(frame) >= headerLen+vlanTagLen && frame[tagAt] == 0x81 && frame[tagAt+1] == 0 {
 		return vlanTagLen
@@ -23,12 +23,12 @@ func tagLen(frame []byte) int {
 	return 0
 }
 
-// vlanID is the ID in a tagged frame's tag.
+// vlanID returns the ID in the tag of a tagged frame.
 func vlanID(frame []byte) int {
 	return int(binary.BigEndian.Uint16(frame[tagAt+2:]) & vlanIDBits)
 }
 
-// insertTag returns the frame with a tag.
+// insertTag returns a copy of the frame with a tag.
 func insertTag(frame []byte, id int) *buffer.View {
 	v := buffer.NewViewSize(len(frame) + vlanTagLen)
 	b := v.AsSlice()
@@ -39,7 +39,7 @@ func insertTag(frame []byte, id int) *buffer.View {
 	return v
 }
 
-// removeTag takes the tag out of a frame that is nobody else's.
+// removeTag removes the tag of a frame in place. It owns v and returns it.
 func removeTag(v *buffer.View) *buffer.View {
 	b := v.AsSlice()
 	copy(b[vlanTagLen:], b[:tagAt])
@@ -47,15 +47,18 @@ func removeTag(v *buffer.View) *buffer.View {
 	return v
 }
 
-// VLAN is the part of a switch that is VLAN number id, from 1 to 4094. What is
-// plugged in there sends and receives frames without tags, as at an access port. The
-// switch's other ports are trunks: each gets the frames of all VLANs, tagged.
+// VLAN returns the part of the segment that is VLAN id, from 1 to 4094. Ports that are
+// attached to it are access ports: their owners transmit and receive frames without tags.
+// The ports of the segment itself are trunks: each gets the tagged frames of all VLANs.
 func (s *Segment) VLAN(id int) *Segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := s.vlans[id]
 	if v == nil {
-		v = &Segment{Name: fmt.Sprintf("%s VLAN %d", s.Name, id), fabric: s.fabric, trunk: s, vlan: id, byMAC: make(map[MAC]*Port)}
+		v = &Segment{
+			Name: fmt.Sprintf("%s VLAN %d", s.Name, id), fabric: s.fabric, parent: s, vlan: id,
+			byMAC: make(map[MAC]*Port),
+		}
 		if s.vlans == nil {
 			s.vlans = make(map[int]*Segment)
 		}
@@ -64,38 +67,38 @@ func (s *Segment) VLAN(id int) *Segment {
 	return v
 }
 
-// findVLAN is VLAN number id, nil if nobody is in it.
+// findVLAN returns VLAN id, nil if the segment has none.
 func (s *Segment) findVLAN(id int) *Segment {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.vlans[id]
 }
 
-// forwardVLAN is forward for a frame of a VLAN: one from an access port, or a tagged
-// one from a trunk.
+// forwardVLAN is forward for a frame of a VLAN: a frame from an access port, or a tagged
+// one from a trunk. It copies frame.
 func (s *Segment) forwardVLAN(p *Port, frame []byte) {
 	dst := MAC(frame[:6])
-	trunk, access, id, bare := s.trunk, s, s.vlan, true
-	if trunk == nil {
-		id, bare = vlanID(frame), false
-		trunk, access = s, s.findVLAN(id)
+	trunks, vlan, id, tagged := s.parent, s, s.vlan, false
+	if trunks == nil {
+		id, tagged = vlanID(frame), true
+		trunks, vlan = s, s.findVLAN(id)
 	}
-	var inside []*Port
-	if access != nil {
-		inside = access.receivers(dst)
+	var access []*Port
+	if vlan != nil {
+		access = vlan.destinations(dst)
 	}
-	for _, q := range inside {
+	for _, q := range access {
 		v := buffer.NewViewWithData(frame)
-		if !bare {
+		if tagged {
 			v = removeTag(v)
 		}
 		forwardTo(q, p, v)
 	}
-	if len(inside) > 0 && !dst.IsMulticast() {
+	if len(access) > 0 && !dst.IsMulticast() {
 		return
 	}
-	for _, q := range trunk.receivers(dst) {
-		if bare {
+	for _, q := range trunks.destinations(dst) {
+		if !tagged {
 			forwardTo(q, p, insertTag(frame, id))
 		} else {
 			forwardTo(q, p, buffer.NewViewWithData(frame))
@@ -103,7 +106,7 @@ func (s *Segment) forwardVLAN(p *Port, frame []byte) {
 	}
 }
 
-// forwardTo carries a frame to q unless it came from there. It owns v.
+// forwardTo sends a frame on to q unless q is the port that transmitted it. It owns v.
 func forwardTo(q, from *Port, v *buffer.View) {
 	if q == from {
 		v.Release()
@@ -112,26 +115,27 @@ func forwardTo(q, from *Port, v *buffer.View) {
 	q.propagate(from, v)
 }
 
-// VLAN makes a port in VLAN number id of what is plugged in as p, for a stack. It
-// has p's address and shares p's cable: its frames pass p too, with a tag. Close
-// removes it; a port has one for each ID at most.
+// NewVLANPort returns a port for a stack in VLAN id of the trunk p. The new port has p's
+// MAC and uses p's cable: its frames pass p too, with a tag. Close removes it. p has at most
+// one port for each VLAN.
 func (p *Port) NewVLANPort(name string, id int) *Port {
 	q := &Port{name: name, mac: p.mac, fabric: p.fabric, segment: p.segment, vlan: id, parent: p}
-	q.stack.port = q
-	p.changeVLANs(func(m map[int]*Port) { m[id] = q })
+	q.link.port = q
+	p.updateVLANs(func(m map[int]*Port) { m[id] = q })
 	return q
 }
 
-func (p *Port) dropVLAN(q *Port) {
-	p.changeVLANs(func(m map[int]*Port) {
+func (p *Port) removeVLAN(q *Port) {
+	p.updateVLANs(func(m map[int]*Port) {
 		if m[q.vlan] == q {
 			delete(m, q.vlan)
 		}
 	})
 }
 
-// changeVLANs replaces a map that the pump reads without a lock.
-func (p *Port) changeVLANs(f func(map[int]*Port)) {
+// updateVLANs replaces the map of ports in VLANs, which the pump reads without a lock, by a
+// copy that f has changed.
+func (p *Port) updateVLANs(f func(map[int]*Port)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := make(map[int]*Port)
@@ -145,8 +149,8 @@ func (p *Port) changeVLANs(f func(map[int]*Port)) {
 	p.vlans.Store(&m)
 }
 
-// vlanOf is the port in whose VLAN a frame is, nil for none.
-func (p *Port) vlanOf(frame []byte) *Port {
+// vlanPort returns the port in the VLAN that a frame is tagged with, nil if there is none.
+func (p *Port) vlanPort(frame []byte) *Port {
 	m := p.vlans.Load()
 	if m == nil || tagLen(frame) == 0 {
 		return nil

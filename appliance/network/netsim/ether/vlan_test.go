@@ -25,38 +25,38 @@ var (
 // A trunkLine is a switch with a trunk that has a port in VLAN 12, another such
 // trunk, a machine that knows nothing of VLANs, and one at access ports of VLANs 12 and
 // 13 each.
-type trunkLine struct {
+type vlanSetup struct {
 	t             *testing.T
-	wire          *Fabric
+	fabric          *Fabric
 	trunk, vlan   *Port
 	trunk2, vlan2 *Port
 	plain         *Port
 	access, other *Port
 	seen          map[string][]string // by taps and nodes
-	stack, stack2 collector           // of the two in VLAN 12
+	toStack, toStack2 stackRecorder           // of the two in VLAN 12
 }
 
-func newTrunkLine(t *testing.T) *trunkLine {
-	x := &trunkLine{t: t, wire: NewFabric(Options{}), seen: make(map[string][]string)}
-	t.Cleanup(x.wire.Close)
-	lan := x.wire.NewSegment("lan")
+func newVLANSetup(t *testing.T) *vlanSetup {
+	x := &vlanSetup{t: t, fabric: NewFabric(Options{}), seen: make(map[string][]string)}
+	t.Cleanup(x.fabric.Close)
+	lan := x.fabric.NewSegment("lan")
 	x.trunk, x.trunk2 = lan.NewPort("trunk", macTrunk, 1500), lan.NewPort("trunk2", macTrunk2, 1500)
 	x.vlan, x.vlan2 = x.trunk.NewVLANPort("vlan12", 12), x.trunk2.NewVLANPort("vlan12", 12)
-	x.vlan.Endpoint().Attach(&x.stack)
-	x.vlan2.Endpoint().Attach(&x.stack2)
+	x.vlan.Endpoint().Attach(&x.toStack)
+	x.vlan2.Endpoint().Attach(&x.toStack2)
 	x.plain = lan.NewNodePort("plain", macPlain, 1500, func([]byte) {})
 	x.access = lan.VLAN(12).NewNodePort("access", macAccess, 1500, func([]byte) {})
 	x.other = lan.VLAN(13).NewNodePort("other", macOther, 1500, func([]byte) {})
 	for name, p := range map[string]*Port{"trunk": x.trunk, "vlan": x.vlan, "vlan2": x.vlan2, "trunk2": x.trunk2, "plain": x.plain, "access": x.access, "other": x.other} {
 		p.Tap(func(_ time.Time, dir network.Direction, frame []byte) {
-			x.seen[name] = append(x.seen[name], []string{"in ", "out "}[dir]+tagsOf(frame))
+			x.seen[name] = append(x.seen[name], []string{"in ", "out "}[dir]+describeVLAN(frame))
 		})
 	}
 	return x
 }
 
 // tagsOf says what a frame's tag and payload are.
-func tagsOf(frame []byte) string {
+func describeVLAN(frame []byte) string {
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
 	tag := ""
 	if q, ok := p.Layer(layers.LayerTypeDot1Q).(*layers.Dot1Q); ok {
@@ -66,70 +66,70 @@ func tagsOf(frame []byte) string {
 	return tag + string(frame[headerLen:])
 }
 
-func plainFrame(dst, src MAC, text string) []byte {
+func newFrame(dst, src MAC, text string) []byte {
 	f := append(append([]byte{}, dst[:]...), src[:]...)
 	return append(append(f, 0x88, 0xb5), text...)
 }
 
 // settle waits until everything sent so far has arrived, and forgets what was seen.
-func (x *trunkLine) settle() map[string][]string {
+func (x *vlanSetup) takeSeen() map[string][]string {
 	done := make(chan bool)
-	x.wire.After(20*time.Millisecond, func() { close(done) })
+	x.fabric.After(20*time.Millisecond, func() { close(done) })
 	<-done
 	seen := x.seen
 	x.seen = make(map[string][]string)
 	return seen
 }
 
-func (x *trunkLine) want(what string, want map[string][]string) {
+func (x *vlanSetup) want(what string, want map[string][]string) {
 	x.t.Helper()
-	if d := cmp.Diff(want, x.settle()); d != "" {
+	if d := cmp.Diff(want, x.takeSeen()); d != "" {
 		x.t.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }
 
 func TestFramesOfAVLANAreTaggedOnTrunks(t *testing.T) {
-	x := newTrunkLine(t)
-	x.vlan.Transmit(plainFrame(macAccess, macTrunk, "hello"))
+	x := newVLANSetup(t)
+	x.vlan.Transmit(newFrame(macAccess, macTrunk, "hello"))
 	x.want("to an access port", map[string][]string{
 		"vlan": {"out hello"}, "trunk": {"out tagged 12 hello"}, "access": {"in hello"},
 	})
-	x.access.Transmit(plainFrame(macTrunk, macAccess, "answer"))
+	x.access.Transmit(newFrame(macTrunk, macAccess, "answer"))
 	x.want("from an access port", map[string][]string{
 		"access": {"out answer"}, "trunk": {"in tagged 12 answer"}, "vlan": {"in answer"},
 	})
-	x.vlan.Transmit(plainFrame(macTrunk2, macTrunk, "trunk to trunk"))
+	x.vlan.Transmit(newFrame(macTrunk2, macTrunk, "trunk to trunk"))
 	x.want("to a trunk", map[string][]string{
 		"vlan": {"out trunk to trunk"}, "trunk": {"out tagged 12 trunk to trunk"},
 		"trunk2": {"in tagged 12 trunk to trunk"}, "vlan2": {"in trunk to trunk"},
 	})
-	if n := len(x.stack.frames) + len(x.stack2.frames); n != 2 {
+	if n := len(x.toStack.frames) + len(x.toStack2.frames); n != 2 {
 		t.Errorf("stacks got %d frames, want 2", n)
 	}
 }
 
 func TestABroadcastStaysInItsVLAN(t *testing.T) {
-	x := newTrunkLine(t)
-	x.access.Transmit(plainFrame(Broadcast, macAccess, "who"))
+	x := newVLANSetup(t)
+	x.access.Transmit(newFrame(Broadcast, macAccess, "who"))
 	x.want("in the VLAN", map[string][]string{
 		"access": {"out who"}, "plain": {"in tagged 12 who"}, // a trunk too
 		"trunk": {"in tagged 12 who"}, "vlan": {"in who"}, "trunk2": {"in tagged 12 who"}, "vlan2": {"in who"},
 	})
-	x.plain.Transmit(plainFrame(Broadcast, macPlain, "who"))
+	x.plain.Transmit(newFrame(Broadcast, macPlain, "who"))
 	x.want("without tag", map[string][]string{"plain": {"out who"}, "trunk": {"in who"}, "trunk2": {"in who"}})
-	x.other.Transmit(plainFrame(Broadcast, macOther, "who"))
+	x.other.Transmit(newFrame(Broadcast, macOther, "who"))
 	x.want("in another VLAN", map[string][]string{
 		"other": {"out who"}, "plain": {"in tagged 13 who"}, "trunk": {"in tagged 13 who"}, "trunk2": {"in tagged 13 who"},
 	})
-	x.other.Transmit(plainFrame(macAccess, macOther, "across"))
+	x.other.Transmit(newFrame(macAccess, macOther, "across"))
 	x.want("to somebody in another VLAN", map[string][]string{"other": {"out across"}})
 }
 
 func TestAVLANsPortCountsWithItsParent(t *testing.T) {
-	x := newTrunkLine(t)
-	x.vlan.Transmit(plainFrame(macAccess, macTrunk, "12345"))
-	x.access.Transmit(plainFrame(macTrunk, macAccess, "123"))
-	x.settle()
+	x := newVLANSetup(t)
+	x.vlan.Transmit(newFrame(macAccess, macTrunk, "12345"))
+	x.access.Transmit(newFrame(macTrunk, macAccess, "123"))
+	x.takeSeen()
 	if got, want := x.vlan.Counters(), (network.Counters{TxPackets: 1, TxBytes: 19, RxPackets: 1, RxBytes: 17}); got != want {
 		t.Errorf("the VLAN's port counts %+v, want %+v", got, want)
 	}
@@ -139,19 +139,19 @@ func TestAVLANsPortCountsWithItsParent(t *testing.T) {
 }
 
 func TestATagDoesNotCountForTheMTU(t *testing.T) {
-	x := newTrunkLine(t)
+	x := newVLANSetup(t)
 	full := strings.Repeat("x", 1500)
-	x.vlan.Transmit(plainFrame(macAccess, macTrunk, full))
-	x.access.Transmit(plainFrame(macTrunk, macAccess, full))
-	x.vlan.Transmit(plainFrame(macAccess, macTrunk, full+"y"))
-	seen := x.settle()
+	x.vlan.Transmit(newFrame(macAccess, macTrunk, full))
+	x.access.Transmit(newFrame(macTrunk, macAccess, full))
+	x.vlan.Transmit(newFrame(macAccess, macTrunk, full+"y"))
+	seen := x.takeSeen()
 	if len(seen["access"]) != 2 || len(seen["vlan"]) != 2 || x.vlan.Counters().TxErrors != 1 {
 		t.Errorf("full frames: %d at the access port, %d in the VLAN, %+v", len(seen["access"]), len(seen["vlan"]), x.vlan.Counters())
 	}
 }
 
 func TestAVLANFollowsItsParent(t *testing.T) {
-	x := newTrunkLine(t)
+	x := newVLANSetup(t)
 	mtus := []int{x.vlan.MTU()}
 	x.trunk.SetMTU(1200)
 	mtus = append(mtus, x.vlan.MTU())
@@ -164,35 +164,35 @@ func TestAVLANFollowsItsParent(t *testing.T) {
 		t.Errorf("MTUs (-want +got):\n%s", d)
 	}
 	x.trunk.SetUp(false)
-	x.vlan.Transmit(plainFrame(macAccess, macTrunk, "lost"))
+	x.vlan.Transmit(newFrame(macAccess, macTrunk, "lost"))
 	if x.vlan.Up() || x.vlan.Counters().TxErrors != 1 {
 		t.Errorf("with the cable pulled: up %v, %+v", x.vlan.Up(), x.vlan.Counters())
 	}
 	x.trunk.SetUp(true)
 	x.vlan.Close()
-	x.access.Transmit(plainFrame(macTrunk, macAccess, "late"))
+	x.access.Transmit(newFrame(macTrunk, macAccess, "late"))
 	x.want("without the port", map[string][]string{"access": {"out late"}, "trunk": {"in tagged 12 late"}})
 }
 
 // TCP data that a stack sends at once are single frames on a trunk, and what arrives
 // there in a row is joined for the stack.
 func TestTrainsInAVLAN(t *testing.T) {
-	x := newTrunkLine(t)
-	f := tcpFrame(t, false, 100, "abcdefghij", nil)
+	x := newVLANSetup(t)
+	f := newTCPFrame(t, false, 100, "abcdefghij", nil)
 	copy(f, macTrunk2[:])
-	pkt := offloaded(t, f, 4)
+	pkt := offloadedPacket(t, f, 4)
 	defer pkt.DecRef()
 	var list stack.PacketBufferList
 	list.PushBack(pkt)
 	if _, err := x.vlan.Endpoint().WritePackets(list); err != nil {
 		t.Fatal(err)
 	}
-	x.settle()
+	x.takeSeen()
 	var got []string
-	for _, f := range x.stack2.frames {
-		got = append(got, told(f))
+	for _, f := range x.toStack2.frames {
+		got = append(got, describe(f))
 	}
-	if d := cmp.Diff(whole, got); d != "" {
+	if d := cmp.Diff(wholeTrain, got); d != "" {
 		t.Errorf("delivered (-want +got):\n%s", d)
 	}
 	if n := x.trunk.Counters().TxPackets; n != 3 {
@@ -204,14 +204,14 @@ func TestTrainsInAVLAN(t *testing.T) {
 }
 
 func TestFramesToAGroupGoToWhoJoinedIt(t *testing.T) {
-	x := newTrunkLine(t)
+	x := newVLANSetup(t)
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
-	x.plain.Transmit(plainFrame(group, macPlain, "all"))
+	x.plain.Transmit(newFrame(group, macPlain, "all"))
 	x.want("to a group of nobody's", map[string][]string{"plain": {"out all"}, "trunk": {"in all"}, "trunk2": {"in all"}})
 	x.trunk2.JoinGroup(group)
-	x.plain.Transmit(plainFrame(group, macPlain, "members"))
+	x.plain.Transmit(newFrame(group, macPlain, "members"))
 	x.want("to a group", map[string][]string{"plain": {"out members"}, "trunk2": {"in members"}})
 	x.trunk2.Close()
-	x.plain.Transmit(plainFrame(group, macPlain, "none"))
+	x.plain.Transmit(newFrame(group, macPlain, "none"))
 	x.want("to a group that all have left", map[string][]string{"plain": {"out none"}, "trunk": {"in none"}})
 }

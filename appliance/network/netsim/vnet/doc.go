@@ -45,7 +45,7 @@
 // A VLAN is another NIC of the stack, on a port in a VLAN of its parent's port. It keeps
 // its link#N when it is made again. lo1 has no NIC: the stack takes what arrives at a NIC
 // for that NIC's addresses only, where BSD takes it for all, so lo1's addresses are given
-// to every NIC, and ports are told not to answer for them (ether.Port.SetMute).
+// to every NIC, and ports are told not to answer for them (ether.Port.SetUnansweredAddrs).
 //
 // Where a caller chooses an address to send from, Host.leave chooses the NIC by the route:
 // the stack would take any NIC that has the address.

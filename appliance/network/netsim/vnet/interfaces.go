@@ -25,7 +25,7 @@ type InterfaceConfig struct {
 	MAC     ether.MAC
 	MTU     int // 0 means 1500
 	// ARPMAC is what the host says of itself by ARP; zero: MAC. See
-	// ether.Port.SetARPAddress.
+	// ether.Port.SetARPMAC.
 	ARPMAC ether.MAC
 	// Addrs are the addresses with the networks that they are in. One with a
 	// whole prefix (10.0.201.4/32) is an alias: it brings no network along.
@@ -75,7 +75,7 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 	i := &iface{id: tcpip.NICID(c.Index), name: c.Name, device: c.Device, up: true}
 	i.port = c.Segment.NewPort(h.options.Name+"/"+c.Device, c.MAC, c.MTU)
 	if c.ARPMAC != (ether.MAC{}) {
-		i.port.SetARPAddress(c.ARPMAC)
+		i.port.SetARPMAC(c.ARPMAC)
 	}
 	h.insert(i)
 	if err := h.setAddrs(i, c.Addrs); err != nil {
@@ -92,7 +92,7 @@ func (h *Host) attach(i *iface) {
 		return
 	}
 	i.attached = true
-	i.port.SetLearn(h.learner.learn)
+	i.port.WrapResolution(h.learner.learn)
 	must(h.stack.CreateNICWithOptions(i.id, i.port.Endpoint(), stack.NICOptions{Name: i.device, Disabled: !i.isUp()}))
 	if h.options.Promiscuous {
 		must(h.stack.SetPromiscuousMode(i.id, true))

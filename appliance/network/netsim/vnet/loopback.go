@@ -80,6 +80,6 @@ func (h *Host) dropExtra(i *iface, a netip.Addr) {
 
 func (h *Host) mute(i *iface, addrs []netip.Addr) {
 	if i.port != nil {
-		i.port.SetMute(addrs)
+		i.port.SetUnansweredAddrs(addrs)
 	}
 }

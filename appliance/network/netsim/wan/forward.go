@@ -48,14 +48,14 @@ func (w *WAN) forward(g *gateway, p *packet) {
 // happen to one of its frames and not to the others.
 func (g *gateway) pass(t *ether.Train) bool {
 	w := g.wan
-	p, ok := parseHeaders(t.Head())
+	p, ok := parseHeaders(t.Headers())
 	if !ok || ether.MAC(p.frame[:6]) != g.mac || !routable(p.src) || !routable(p.dst) ||
 		w.isGateway(g, p.dst) {
 		return false
 	}
 	j := w.plan(g, &p)
 	defer func() { w.steps = j.steps[:0] }()
-	if !j.smooth() || !w.faults.Load().spares(&j, w.isAppliance(p.frame)) || t.MTU() > j.mtu() {
+	if !j.smooth() || !w.faults.Load().spares(&j, w.isAppliance(p.frame)) || t.MaxPacketLen() > j.mtu() {
 		return false
 	}
 	mac, ok := j.to.macOf(p.dst)

@@ -15,9 +15,9 @@ import (
 )
 
 // offloaded makes of a frame what a stack hands over for splitting.
-func offloaded(t *testing.T, frame []byte, mss int) *stack.PacketBuffer {
+func offloadedPacket(t *testing.T, frame []byte, mss int) *stack.PacketBuffer {
 	t.Helper()
-	s, ok := parseSegment(frame)
+	s, ok := parseTCPSegment(frame)
 	if !ok {
 		s.data = s.tcp + int(frame[s.tcp+12]>>4)*4
 	}
@@ -55,11 +55,11 @@ func TestSplit(t *testing.T) {
 					mtu = v6Len + 32 + 6
 				}
 			}
-			w := NewFabric(Options{})
-			p := w.NewSegment("lan").NewPort("nic", MAC{2, 0, 0, 0, 0, 1}, mtu)
+			fabric := NewFabric(Options{})
+			p := fabric.NewSegment("lan").NewPort("nic", MAC{2, 0, 0, 0, 0, 1}, mtu)
 			var got []string
-			p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { got = append(got, told(frame)) })
-			pkt := offloaded(t, tcpFrame(t, v6, 100, c.payload, c.change), c.mss)
+			p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { got = append(got, describe(frame)) })
+			pkt := offloadedPacket(t, newTCPFrame(t, v6, 100, c.payload, c.change), c.mss)
 			var list stack.PacketBufferList
 			list.PushBack(pkt)
 			if n, err := p.Endpoint().WritePackets(list); n != 1 || err != nil {
@@ -67,9 +67,9 @@ func TestSplit(t *testing.T) {
 			}
 			pkt.DecRef()
 			done := make(chan bool)
-			w.After(0, func() { close(done) })
+			fabric.After(0, func() { close(done) })
 			<-done
-			w.Close()
+			fabric.Close()
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Errorf("%s, IPv6 %v (-want +got):\n%s", c.name, v6, d)
 			}

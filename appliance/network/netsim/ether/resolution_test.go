@@ -27,13 +27,13 @@ func serialize(t *testing.T, all ...gopacket.SerializableLayer) []byte {
 }
 
 func TestARPFromAGroupIsHeardOnlyIfAllowed(t *testing.T) {
-	w := NewFabric(Options{})
-	t.Cleanup(w.Close)
-	p := w.NewSegment("lan").NewPort("p", macTrunk, 1500)
+	fabric := NewFabric(Options{})
+	t.Cleanup(fabric.Close)
+	p := fabric.NewSegment("lan").NewPort("p", macTrunk, 1500)
 	target := netip.MustParseAddr("10.0.202.7")
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
 	for _, op := range []uint16{1, 2} {
-		heard := func(m MAC) bool { return p.stack.heeds(arpMessage(t, op, m, target)) }
+		heard := func(m MAC) bool { return p.link.accepts(arpMessage(t, op, m, target)) }
 		if !heard(macOther) || heard(group) {
 			t.Errorf("operation %d: a machine's %v, a group's %v, want only the machine's", op, heard(macOther), heard(group))
 		}
@@ -46,12 +46,12 @@ func TestARPFromAGroupIsHeardOnlyIfAllowed(t *testing.T) {
 }
 
 func TestMuteAddressesAreNotAnsweredFor(t *testing.T) {
-	w := NewFabric(Options{})
-	t.Cleanup(w.Close)
-	p := w.NewSegment("lan").NewPort("p", macTrunk, 1500)
+	fabric := NewFabric(Options{})
+	t.Cleanup(fabric.Close)
+	p := fabric.NewSegment("lan").NewPort("p", macTrunk, 1500)
 	mute4, own4 := netip.MustParseAddr("10.0.202.33"), netip.MustParseAddr("10.0.202.7")
 	mute6, own6 := netip.MustParseAddr("2001:db8::33"), netip.MustParseAddr("2001:db8::7")
-	p.SetMute([]netip.Addr{mute4, mute6})
+	p.SetUnansweredAddrs([]netip.Addr{mute4, mute6})
 	solicitation := func(target netip.Addr) []byte {
 		return serialize(t,
 			&layers.Ethernet{SrcMAC: macOther[:], DstMAC: net.HardwareAddr{0x33, 0x33, 0xff, 0, 0, 7}, EthernetType: layers.EthernetTypeIPv6},
@@ -70,12 +70,12 @@ func TestMuteAddressesAreNotAnsweredFor(t *testing.T) {
 		{"a solicitation of its own", solicitation(own6), true},
 		{"a solicitation of a mute one", solicitation(mute6), false},
 	} {
-		if p.stack.heeds(c.frame) != c.heard {
+		if p.link.accepts(c.frame) != c.heard {
 			t.Errorf("%s: heard %v", c.what, !c.heard)
 		}
 	}
-	p.SetMute(nil)
-	if !p.stack.heeds(arpMessage(t, 1, macOther, mute4)) {
+	p.SetUnansweredAddrs(nil)
+	if !p.link.accepts(arpMessage(t, 1, macOther, mute4)) {
 		t.Error("still mute")
 	}
 }
