@@ -8,27 +8,28 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
-// Small frames through one segment, with and without a tap at each end.
+// BenchmarkFrames measures small frames through one segment, with and without a tap at
+// each end.
 func BenchmarkFrames(b *testing.B) {
 	for _, taps := range []string{"without taps", "with taps"} {
 		b.Run(taps, func(b *testing.B) {
 			fabric := ether.NewFabric(ether.Options{})
 			defer fabric.Close()
 			lan := fabric.NewSegment("lan")
-			const ahead = 1024 // frames under way
-			room := make(chan struct{}, ahead)
+			const maxInFlight = 1024
+			inFlight := make(chan struct{}, maxInFlight)
 			from := lan.NewNodePort("from", mac(1), 1500, nil)
-			to := lan.NewNodePort("to", mac(2), 1500, func([]byte) { <-room })
+			to := lan.NewNodePort("to", mac(2), 1500, func([]byte) { <-inFlight })
 			if taps == "with taps" {
 				var buf [64]byte
-				see := func(_ time.Time, _ network.Direction, frame []byte) { copy(buf[:], frame) }
-				defer from.Tap(see)()
-				defer to.Tap(see)()
+				show := func(_ time.Time, _ network.Direction, frame []byte) { copy(buf[:], frame) }
+				defer from.Tap(show)()
+				defer to.Tap(show)()
 			}
 			f := frame(mac(2), mac(1), string(make([]byte, 50)))
 			b.ReportAllocs()
 			for b.Loop() {
-				room <- struct{}{}
+				inFlight <- struct{}{}
 				from.Transmit(f)
 			}
 			if c := from.Counters(); c.TxDropped > 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
+// timeout bounds the wait for a frame.
 const timeout = 30 * time.Second
 
 func mac(n byte) ether.MAC { return ether.MAC{2, 0, 0, 0, 0, n} }
@@ -24,7 +25,7 @@ func frame(dst, src ether.MAC, payload string) []byte {
 	return append(append(f, 0x88, 0xb5), payload...)
 }
 
-// inbox collects what nodes receive.
+// An inbox collects the frames that nodes receive.
 type inbox chan string
 
 func (in inbox) node(name string) func([]byte) {
@@ -49,7 +50,7 @@ func newFabric(t *testing.T) *ether.Fabric {
 	return fabric
 }
 
-func TestFramesGoWhereTheyAreAddressed(t *testing.T) {
+func TestFramesAreForwardedByAddress(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 10)
 	lan, other := fabric.NewSegment("lan"), fabric.NewSegment("other")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
@@ -73,14 +74,14 @@ func TestFramesGoWhereTheyAreAddressed(t *testing.T) {
 	}
 }
 
-func TestSendCopies(t *testing.T) {
+func TestTransmitCopiesTheFrame(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 1)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
 	f := frame(mac(2), mac(1), "first")
 	hold := make(chan struct{})
-	fabric.After(0, func() { <-hold }) // the pump waits: the frame is still queued
+	fabric.After(0, func() { <-hold }) // keeps the pump from dequeuing the frame
 	a.Transmit(f)
 	copy(f[14:], "SECOND")
 	close(hold)
@@ -89,7 +90,7 @@ func TestSendCopies(t *testing.T) {
 	}
 }
 
-func TestReceiverMayAnswerAndAnswersComeInOrder(t *testing.T) {
+func TestReceiverCanTransmitAndOrderIsKept(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 1000)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
@@ -117,11 +118,11 @@ func TestErrorsAreCounted(t *testing.T) {
 	b := lan.NewNodePort("b", mac(2), 60, in.node("b"))
 	a.Transmit(make([]byte, 13))                                  // shorter than a header
 	a.Transmit(make([]byte, 2015))                                // longer than a's MTU
-	a.Transmit(frame(mac(2), mac(1), string(make([]byte, 1501)))) // longer than b's and than all take
+	a.Transmit(frame(mac(2), mac(1), string(make([]byte, 1501)))) // longer than b's MTU and 1500
 	a.Transmit(frame(mac(2), mac(1), "good"))
 	in.next(t)
 	a.SetUp(false)
-	a.Transmit(frame(mac(2), mac(1), "cable pulled"))
+	a.Transmit(frame(mac(2), mac(1), "port down"))
 	a.SetUp(true)
 
 	if got, want := a.Counters(), (network.Counters{TxPackets: 2, TxBytes: 1515 + 18, TxErrors: 3}); got != want {
@@ -132,9 +133,9 @@ func TestErrorsAreCounted(t *testing.T) {
 	}
 }
 
-// Who has lowered his MTU hears frames of the standard's length all the same, as
-// from a neighbour that knows nothing of it.
-func TestALowMTUBoundsWhatIsSent(t *testing.T) {
+// A port with a low MTU still receives frames of the standard length, for example from a
+// neighbour whose MTU has not been lowered.
+func TestLowMTULimitsOnlyTransmission(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 10)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
@@ -153,7 +154,7 @@ func TestALowMTUBoundsWhatIsSent(t *testing.T) {
 	}
 }
 
-func TestAFullRingDropsAndCounts(t *testing.T) {
+func TestFullRingDropsAndCountsFrames(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 5000)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
@@ -167,36 +168,39 @@ func TestAFullRingDropsAndCounts(t *testing.T) {
 	close(hold)
 	c := a.Counters()
 	if c.TxDropped == 0 || c.TxDropped >= 5000 {
-		t.Fatalf("%d of 5000 frames dropped while nothing moved", c.TxDropped)
+		t.Fatalf("%d of 5000 frames were dropped while the pump was blocked", c.TxDropped)
 	}
 	for range 5000 - c.TxDropped {
 		in.next(t)
 	}
 }
 
-func TestTapSeesBothEndsInOrder(t *testing.T) {
+func TestTapsSeeFramesInOrderOfCause(t *testing.T) {
 	fabric := newFabric(t)
 	lan := fabric.NewSegment("lan")
 	var mu sync.Mutex
 	var got []string
 	var last time.Time
-	see := func(name string) func(time.Time, network.Direction, []byte) {
+	record := func(name string) func(time.Time, network.Direction, []byte) {
 		return func(at time.Time, dir network.Direction, f []byte) {
 			mu.Lock()
 			defer mu.Unlock()
 			if at.Before(last) {
-				t.Errorf("stamp %v after %v", at, last)
+				t.Errorf("time stamp %v after %v", at, last)
 			}
 			last = at
-			got = append(got, fmt.Sprint(name, " ", map[network.Direction]string{network.In: "in", network.Out: "out"}[dir], " ", string(f[14:])))
+			direction := map[network.Direction]string{network.In: "in", network.Out: "out"}[dir]
+			got = append(got, fmt.Sprint(name, " ", direction, " ", string(f[14:])))
 		}
 	}
 	in := make(inbox, 1)
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	var b *ether.Port
-	b = lan.NewNodePort("b", mac(2), 1500, func([]byte) { b.Transmit(frame(mac(1), mac(2), "pong")) })
-	a.Tap(see("a"))
-	remove := b.Tap(see("b"))
+	b = lan.NewNodePort("b", mac(2), 1500, func([]byte) {
+		b.Transmit(frame(mac(1), mac(2), "pong"))
+	})
+	a.Tap(record("a"))
+	remove := b.Tap(record("b"))
 	a.Transmit(frame(mac(2), mac(1), "ping"))
 	in.next(t)
 	remove()
@@ -211,7 +215,7 @@ func TestTapSeesBothEndsInOrder(t *testing.T) {
 	}
 }
 
-func TestStampsGoOnWhenTheClockIsSetBack(t *testing.T) {
+func TestTimeStampsContinueWhenTheClockIsSetBack(t *testing.T) {
 	start := time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 	fake := clock.NewFake(start)
 	now := clock.NewOffset(fake)
@@ -220,34 +224,37 @@ func TestStampsGoOnWhenTheClockIsSetBack(t *testing.T) {
 	lan, in := fabric.NewSegment("lan"), make(inbox, 1)
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
-	stamp := func() (at time.Time) {
+	transmit := func() {
 		a.Transmit(frame(mac(2), mac(1), ""))
 		in.next(t)
-		return
 	}
 	var stamps []time.Time
-	see := func(at time.Time, _ network.Direction, _ []byte) { stamps = append(stamps, at) }
-	remove := a.Tap(see)
-	stamp()
+	record := func(at time.Time, _ network.Direction, _ []byte) { stamps = append(stamps, at) }
+	remove := a.Tap(record)
+	transmit()
 	now.Set(start.Add(-24 * time.Hour))
-	stamp()
+	transmit()
 	fake.Advance(time.Second)
-	stamp()
+	transmit()
 	remove()
-	defer a.Tap(see)()
-	stamp()
-	want := []time.Time{start, start, start.Add(time.Second), start.Add(time.Second - 24*time.Hour)}
+	defer a.Tap(record)()
+	transmit()
+	want := []time.Time{
+		start, start, start.Add(time.Second), start.Add(time.Second - 24*time.Hour),
+	}
 	if d := cmp.Diff(want, stamps); d != "" {
-		t.Errorf("stamps (-want +got):\n%s", d)
+		t.Errorf("time stamps (-want +got):\n%s", d)
 	}
 }
 
-func TestFilterLosesFramesOnTheCable(t *testing.T) {
+func TestAllowOnlyDropsFrames(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 10)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	b := lan.NewNodePort("b", mac(2), 1500, in.node("b"))
-	remove := a.AllowOnly(func(dir network.Direction, f []byte) bool { return string(f[14:]) != "lost" })
+	remove := a.AllowOnly(func(dir network.Direction, f []byte) bool {
+		return string(f[14:]) != "lost"
+	})
 	a.Transmit(frame(mac(2), mac(1), "lost"))
 	a.Transmit(frame(mac(2), mac(1), "kept"))
 	if got := in.next(t); got != "b kept" {
@@ -261,14 +268,14 @@ func TestFilterLosesFramesOnTheCable(t *testing.T) {
 	remove()
 	a.Transmit(frame(mac(2), mac(1), "lost"))
 	if got := in.next(t); got != "b lost" {
-		t.Errorf("got %q after the filter was removed", got)
+		t.Errorf("got %q after remove", got)
 	}
 	if c := a.Counters(); c.RxPackets != 1 || c.TxPackets != 3 {
 		t.Errorf("a counts %+v", c)
 	}
 }
 
-func TestDelayIsKeptAndKeepsOrder(t *testing.T) {
+func TestImpairmentDelaysFramesInOrder(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 100)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
@@ -292,7 +299,7 @@ func TestDelayIsKeptAndKeepsOrder(t *testing.T) {
 	}
 }
 
-func TestLossIsAShareOfTheFrames(t *testing.T) {
+func TestImpairmentLosesAFractionOfTheFrames(t *testing.T) {
 	fabric := newFabric(t)
 	lan := fabric.NewSegment("lan")
 	got, done := 0, make(chan bool)
@@ -302,7 +309,7 @@ func TestLossIsAShareOfTheFrames(t *testing.T) {
 	for range 4000 {
 		a.Transmit(frame(mac(2), mac(1), ""))
 	}
-	// Nodes are never called at once, and in the order of sending.
+	// Nodes are called one after another, in the order of transmission.
 	lan.NewNodePort("end", mac(3), 1500, func([]byte) { close(done) })
 	lan.NewNodePort("c", mac(4), 1500, nil).Transmit(frame(mac(3), mac(4), ""))
 	<-done
@@ -311,12 +318,12 @@ func TestLossIsAShareOfTheFrames(t *testing.T) {
 	}
 }
 
-func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
+func TestImpairmentLimitsRateAndQueue(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 100)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
 	lan.NewNodePort("b", mac(2), 1500, in.node("b"))
-	// 1000 bytes take a millisecond; two frames wait besides the one being sent.
+	// 1000 bytes take a millisecond. Two frames fit the queue besides the one being sent.
 	a.SetImpairment(ether.Impairment{Rate: 8_000_000, Queue: 2500})
 	hold, held := make(chan struct{}), make(chan struct{})
 	fabric.After(0, func() { close(held); <-hold })
@@ -341,7 +348,7 @@ func TestRateSpacesFramesAndDropsWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestAfterRunsInOrderOfTime(t *testing.T) {
+func TestAfterCallsFunctionsInOrderOfTime(t *testing.T) {
 	fabric := newFabric(t)
 	got := make(chan int, 4)
 	m := clock.System().Mark()
@@ -386,9 +393,9 @@ func TestNothingArrivesAfterClose(t *testing.T) {
 	fabric.Close()
 }
 
-// A judge decides about each frame on a port's cable, in both directions, and
-// knows who sent it to whom.
-func TestJudge(t *testing.T) {
+// A frame filter decides about each frame on a port's cable, in both directions, and gets
+// the ports at both ends.
+func TestFrameFilter(t *testing.T) {
 	fabric := newFabric(t)
 	lan := fabric.NewSegment("lan")
 	atA, atB, atC := make(inbox, 10), make(inbox, 10), make(inbox, 10)
@@ -412,39 +419,39 @@ func TestJudge(t *testing.T) {
 	b.Transmit(frame(mac(1), mac(2), "back"))
 	c.Transmit(frame(mac(2), mac(3), "lost"))
 	if got := atA.next(t); !strings.Contains(got, "back") {
-		t.Errorf("a got %q, want what is not lost", got)
+		t.Errorf("a got %q, want the frame that is not lost", got)
 	}
 	if got := atB.next(t); !strings.Contains(got, "late") {
-		t.Errorf("b got %q first, want frames in their order", got)
+		t.Errorf("b got %q first, want the frames in order", got)
 	}
 	if d := clock.System().Since(start); d < late {
-		t.Errorf("the frame that is held up for %v took %v", late, d)
+		t.Errorf("the frame that is delayed by %v took %v", late, d)
 	}
 	if got := atB.next(t); !strings.Contains(got, "lost") {
-		t.Errorf("b got %q, want c's", got)
+		t.Errorf("b got %q, want the frame of c", got)
 	}
 	b.SetFrameFilter(nil)
 	a.Transmit(frame(mac(2), mac(1), "lost"))
 	atB.next(t)
 }
 
-// A port that is switched off and one whose cable is pulled are two things.
-func TestPluggedAndUp(t *testing.T) {
+// Switching a port off and unplugging its cable are independent.
+func TestSetUpAndSetPluggedAreIndependent(t *testing.T) {
 	fabric := newFabric(t)
 	p := fabric.NewSegment("lan").NewNodePort("a", mac(1), 1500, func([]byte) {})
 	p.SetPlugged(false)
 	p.SetUp(false)
 	p.SetUp(true)
 	if p.Up() {
-		t.Error("switching a port on plugs its cable in")
+		t.Error("a port is up after it was switched on with its cable unplugged")
 	}
 	p.SetPlugged(true)
 	if !p.Up() {
-		t.Error("a port that is on and plugged in is not up")
+		t.Error("a port that is switched on and plugged in is not up")
 	}
 }
 
-func TestDeliverCrossesNoCable(t *testing.T) {
+func TestInjectAfterBypassesTheCable(t *testing.T) {
 	fabric := newFabric(t)
 	in := make(inbox, 1)
 	p := fabric.NewSegment("lan").NewNodePort("a", mac(1), 1500, in.node("a"))

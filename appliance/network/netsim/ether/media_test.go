@@ -10,8 +10,8 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
-// burst sends frames of 1250 bytes, 1 ms at 10 Mb/s, both ways at once and says how
-// long it takes until all have arrived.
+// burst transmits n frames of 1250 bytes, which take 1 ms at 10 Mb/s, in both directions at
+// once and returns the time until all have arrived.
 func burst(t *testing.T, a, b *ether.Port, in inbox, n int) time.Duration {
 	t.Helper()
 	text := string(make([]byte, 1236))
@@ -26,7 +26,7 @@ func burst(t *testing.T, a, b *ether.Port, in inbox, n int) time.Duration {
 	return clock.System().Since(m)
 }
 
-func TestMediaLimitTheRate(t *testing.T) {
+func TestMediaLimitsTheRate(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 100)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
@@ -47,8 +47,8 @@ func TestMediaLimitTheRate(t *testing.T) {
 	}
 }
 
-// A frame is captured when it has left, not when it was handed over.
-func TestASlowPortShowsFramesAsTheyLeave(t *testing.T) {
+// Taps are shown a frame when it has been sent, not when it was handed to the port.
+func TestSlowPortShowsFramesWhenTheyAreSent(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 10)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
@@ -63,12 +63,12 @@ func TestASlowPortShowsFramesAsTheyLeave(t *testing.T) {
 	for i := range 3 {
 		in.next(t)
 		if d, least := (<-stamps).Sub(start), time.Duration(i+1)*time.Millisecond; d < least {
-			t.Errorf("frame %d left after %v, want %v at least", i, d, least)
+			t.Errorf("frame %d was sent after %v, want %v at least", i, d, least)
 		}
 	}
 }
 
-func TestMediaAndFaultsAddUp(t *testing.T) {
+func TestMediaAndImpairmentAddUp(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 100)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))
@@ -84,13 +84,13 @@ func TestMediaAndFaultsAddUp(t *testing.T) {
 	a.SetImpairment(late)
 	least("both", 40*time.Millisecond)
 	a.SetMedia(network.Media{})
-	least("the fault alone", 30*time.Millisecond)
+	least("the impairment alone", 30*time.Millisecond)
 	a.SetMedia(slow)
 	a.SetImpairment(ether.Impairment{})
 	least("the medium alone", 10*time.Millisecond)
 }
 
-func TestASlowPortsQueueIsBounded(t *testing.T) {
+func TestQueueOfSlowPortIsBounded(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 1000)
 	lan := fabric.NewSegment("lan")
 	a := lan.NewNodePort("a", mac(1), 1500, in.node("a"))

@@ -14,7 +14,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// A collector is a stack that keeps what it gets.
+// A stackRecorder is a stack that records the packets that are delivered to it.
 type stackRecorder struct {
 	stack.NetworkDispatcher
 	frames [][]byte
@@ -26,7 +26,8 @@ func (c *stackRecorder) DeliverNetworkPacket(_ tcpip.NetworkProtocolNumber, pkt 
 	v.Release()
 }
 
-// tcpFrame makes a segment; change, if not nil, spoils it.
+// newTCPFrame returns a frame with a TCP segment. If change is not nil it changes the
+// headers.
 func newTCPFrame(t *testing.T, v6 bool, seq uint32, payload string, change func(ip4 *layers.IPv4, tcp *layers.TCP)) []byte {
 	t.Helper()
 	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
@@ -51,8 +52,8 @@ func newTCPFrame(t *testing.T, v6 bool, seq uint32, payload string, change func(
 	return b.Bytes()
 }
 
-// told describes a frame that the stack got: flags, sequence number, payload,
-// and whether its checksums are right.
+// describe returns sequence number, payload and flags of a TCP segment, and whether its
+// checksums are wrong.
 func describe(frame []byte) string {
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
 	tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP)
@@ -111,7 +112,7 @@ func TestMerger(t *testing.T) {
 	} {
 		for _, v6 := range []bool{false, true} {
 			if v6 && (c.name == "a fragment" || c.name == "another sender" || c.name == "another TTL") {
-				continue // IPv4's
+				continue // these change the IPv4 header
 			}
 			var frames [][]byte
 			for _, f := range c.frames {
@@ -124,8 +125,8 @@ func TestMerger(t *testing.T) {
 	}
 }
 
-// Damage to any part of a run is found by the stack's own check.
-func TestMergerHidesNoDamage(t *testing.T) {
+// A stack detects damage to any segment of a run by its own checksum verification.
+func TestMergerPreservesDamage(t *testing.T) {
 	for i := range 3 {
 		frames := [][]byte{
 			newTCPFrame(t, false, 100, "abcd", nil), newTCPFrame(t, false, 104, "efgh", nil), newTCPFrame(t, false, 108, "ijkl", nil),
@@ -138,7 +139,7 @@ func TestMergerHidesNoDamage(t *testing.T) {
 	}
 }
 
-// merged sends frames through a merger and tells what the stack got.
+// merge passes frames through a merger and describes the packets that the stack gets.
 func merge(frames [][]byte) []string {
 	fabric := NewFabric(Options{})
 	defer fabric.Close()
@@ -158,7 +159,7 @@ func merge(frames [][]byte) []string {
 	return got
 }
 
-// A run is never longer than an IP packet can be.
+// A merged packet is never longer than an IP packet can be.
 func TestMergerStopsAtThePacketLimit(t *testing.T) {
 	var frames [][]byte
 	payload := string(make([]byte, 1448))

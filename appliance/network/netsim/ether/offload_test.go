@@ -14,7 +14,8 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// offloaded makes of a frame what a stack hands over for splitting.
+// offloadedPacket returns the packet that a stack hands to its link for a frame whose data
+// has yet to be split into segments of mss bytes.
 func offloadedPacket(t *testing.T, frame []byte, mss int) *stack.PacketBuffer {
 	t.Helper()
 	s, ok := parseTCPSegment(frame)
@@ -25,14 +26,14 @@ func offloadedPacket(t *testing.T, frame []byte, mss int) *stack.PacketBuffer {
 		ReserveHeaderBytes: s.data, Payload: buffer.MakeWithData(frame[s.data:])})
 	tcp := pkt.TransportHeader().Push(s.data - s.tcp)
 	copy(tcp, frame[s.tcp:])
-	header.TCP(tcp).SetChecksum(0xbeef) // the stack's is not whole
+	header.TCP(tcp).SetChecksum(0xbeef) // the stack leaves it incomplete
 	copy(pkt.NetworkHeader().Push(s.tcp-headerLen), frame[headerLen:])
 	copy(pkt.LinkHeader().Push(headerLen), frame)
 	pkt.GSOOptions = stack.GSO{Type: stack.GSOTCPv4, NeedsCsum: true, MSS: uint16(mss)}
 	return pkt
 }
 
-func TestSplit(t *testing.T) {
+func TestTransmitOffloaded(t *testing.T) {
 	push := func(_ *layers.IPv4, tcp *layers.TCP) { tcp.PSH = true }
 	for _, c := range []struct {
 		name    string

@@ -26,32 +26,32 @@ func serialize(t *testing.T, all ...gopacket.SerializableLayer) []byte {
 	return b.Bytes()
 }
 
-func TestARPFromAGroupIsHeardOnlyIfAllowed(t *testing.T) {
+func TestAcceptMulticastARP(t *testing.T) {
 	fabric := NewFabric(Options{})
 	t.Cleanup(fabric.Close)
 	p := fabric.NewSegment("lan").NewPort("p", macTrunk, 1500)
 	target := netip.MustParseAddr("10.0.202.7")
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
 	for _, op := range []uint16{1, 2} {
-		heard := func(m MAC) bool { return p.link.accepts(arpMessage(t, op, m, target)) }
-		if !heard(macOther) || heard(group) {
-			t.Errorf("operation %d: a machine's %v, a group's %v, want only the machine's", op, heard(macOther), heard(group))
+		accepted := func(m MAC) bool { return p.link.accepts(arpMessage(t, op, m, target)) }
+		if u, m := accepted(macOther), accepted(group); !u || m {
+			t.Errorf("operation %d: unicast sender %v, multicast sender %v, want true, false", op, u, m)
 		}
 		p.AcceptMulticastARP(true)
-		if !heard(macOther) || !heard(group) {
-			t.Errorf("operation %d, accepted: a machine's %v, a group's %v", op, heard(macOther), heard(group))
+		if u, m := accepted(macOther), accepted(group); !u || !m {
+			t.Errorf("operation %d: unicast sender %v, multicast sender %v, want both true", op, u, m)
 		}
 		p.AcceptMulticastARP(false)
 	}
 }
 
-func TestMuteAddressesAreNotAnsweredFor(t *testing.T) {
+func TestSetUnansweredAddrs(t *testing.T) {
 	fabric := NewFabric(Options{})
 	t.Cleanup(fabric.Close)
 	p := fabric.NewSegment("lan").NewPort("p", macTrunk, 1500)
-	mute4, own4 := netip.MustParseAddr("10.0.202.33"), netip.MustParseAddr("10.0.202.7")
-	mute6, own6 := netip.MustParseAddr("2001:db8::33"), netip.MustParseAddr("2001:db8::7")
-	p.SetUnansweredAddrs([]netip.Addr{mute4, mute6})
+	unanswered4, own4 := netip.MustParseAddr("10.0.202.33"), netip.MustParseAddr("10.0.202.7")
+	unanswered6, own6 := netip.MustParseAddr("2001:db8::33"), netip.MustParseAddr("2001:db8::7")
+	p.SetUnansweredAddrs([]netip.Addr{unanswered4, unanswered6})
 	solicitation := func(target netip.Addr) []byte {
 		return serialize(t,
 			&layers.Ethernet{SrcMAC: macOther[:], DstMAC: net.HardwareAddr{0x33, 0x33, 0xff, 0, 0, 7}, EthernetType: layers.EthernetTypeIPv6},
@@ -60,22 +60,22 @@ func TestMuteAddressesAreNotAnsweredFor(t *testing.T) {
 			&layers.ICMPv6NeighborSolicitation{TargetAddress: target.AsSlice()})
 	}
 	for _, c := range []struct {
-		what  string
-		frame []byte
-		heard bool
+		message  string
+		frame    []byte
+		accepted bool
 	}{
-		{"a request for its own", arpMessage(t, 1, macOther, own4), true},
-		{"a request for a mute one", arpMessage(t, 1, macOther, mute4), false},
-		{"a reply to a mute one", arpMessage(t, 2, macOther, mute4), true},
-		{"a solicitation of its own", solicitation(own6), true},
-		{"a solicitation of a mute one", solicitation(mute6), false},
+		{"a request for another address", arpMessage(t, 1, macOther, own4), true},
+		{"a request for an unanswered address", arpMessage(t, 1, macOther, unanswered4), false},
+		{"a reply to an unanswered address", arpMessage(t, 2, macOther, unanswered4), true},
+		{"a solicitation of another address", solicitation(own6), true},
+		{"a solicitation of an unanswered address", solicitation(unanswered6), false},
 	} {
-		if p.link.accepts(c.frame) != c.heard {
-			t.Errorf("%s: heard %v", c.what, !c.heard)
+		if p.link.accepts(c.frame) != c.accepted {
+			t.Errorf("%s: accepted is %v", c.message, !c.accepted)
 		}
 	}
 	p.SetUnansweredAddrs(nil)
-	if !p.link.accepts(arpMessage(t, 1, macOther, mute4)) {
-		t.Error("still mute")
+	if !p.link.accepts(arpMessage(t, 1, macOther, unanswered4)) {
+		t.Error("a request is not accepted after the addresses were removed")
 	}
 }

@@ -12,14 +12,15 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A trip is a stack's card, a router and another stack's card, for trains.
+// A trainPath consists of a stack's port, a router with two ports, and another stack's
+// port. Trains are transmitted by the first stack to the second.
 type trainPath struct {
-	t                     *testing.T
-	fabric                  *Fabric
-	from, near, far, to   *Port
+	t                           *testing.T
+	fabric                      *Fabric
+	from, near, far, to         *Port
 	relayTrains                 bool // the router takes trains
 	egressed, ingressed, routed []string
-	toStack                   stackRecorder
+	toStack                     stackRecorder
 }
 
 func newTrainPath(t *testing.T) *trainPath {
@@ -27,7 +28,7 @@ func newTrainPath(t *testing.T) *trainPath {
 	t.Cleanup(x.fabric.Close)
 	a, b := x.fabric.NewSegment("a"), x.fabric.NewSegment("b")
 	x.from = a.NewPort("from", MAC{2, 0, 0, 0, 0, 1}, 1500)
-	// The frames of tcpFrame are for this one, on both segments.
+	// The frames of newTCPFrame are addressed to this MAC, on both segments.
 	x.near = a.NewNodePort("near", MAC{2, 0, 0, 0, 0, 2}, 1500, func(frame []byte) {
 		x.routed = append(x.routed, describe(frame))
 		x.far.RelayAfter(0, frame)
@@ -49,7 +50,8 @@ func newTrainPath(t *testing.T) *trainPath {
 	return x
 }
 
-// send sends "abcdefghij" in parts of four bytes and waits until it has arrived.
+// transmit transmits "abcdefghij" in segments of four bytes, waits until they have arrived
+// and returns the packets that the stack got.
 func (x *trainPath) transmit(v6 bool) (delivered []string) {
 	x.t.Helper()
 	return x.transmitText(v6, "abcdefghij", 4)
@@ -74,7 +76,7 @@ func (x *trainPath) transmitText(v6 bool, text string, size int) (delivered []st
 }
 
 var (
-	wholeTrain = []string{"100 abcdefghij"}
+	wholeTrain  = []string{"100 abcdefghij"}
 	trainFrames = []string{"100 abcd", "104 efgh", "108 ij"}
 )
 
@@ -85,24 +87,24 @@ func (x *trainPath) check(what string, want, got []string) {
 	}
 }
 
-func TestATrainIsDeliveredWholeAndSeenInFrames(t *testing.T) {
+func TestTrainIsDeliveredAsOnePacketAndTappedAsFrames(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		x := newTrainPath(t)
 		x.relayTrains = true
 		x.check("delivered", wholeTrain, x.transmit(v6))
-		x.check("tapped when it left", trainFrames, x.egressed)
-		x.check("tapped when it arrived", trainFrames, x.ingressed)
+		x.check("tapped at egress", trainFrames, x.egressed)
+		x.check("tapped at ingress", trainFrames, x.ingressed)
 		x.check("frames at the router", nil, x.routed)
 	}
 }
 
-func TestATrainCountsAsItsFrames(t *testing.T) {
+func TestTrainCountsAsItsFrames(t *testing.T) {
 	x, y := newTrainPath(t), newTrainPath(t)
-	x.relayTrains = true // and y's router gets frames
+	x.relayTrains = true // the router of y gets frames
 	x.transmit(false)
 	y.transmit(false)
 	if n := x.from.Counters().TxPackets; n != 3 {
-		t.Errorf("%d packets sent, want 3", n)
+		t.Errorf("%d packets transmitted, want 3", n)
 	}
 	for i, ports := range [][2]*Port{{x.from, y.from}, {x.near, y.near}, {x.far, y.far}, {x.to, y.to}} {
 		if d := cmp.Diff(ports[1].Counters(), ports[0].Counters()); d != "" {
@@ -111,14 +113,14 @@ func TestATrainCountsAsItsFrames(t *testing.T) {
 	}
 }
 
-func TestANodeThatTakesNoTrainsGetsFrames(t *testing.T) {
+func TestNodeThatTakesNoTrainsGetsFrames(t *testing.T) {
 	x := newTrainPath(t)
-	x.check("delivered", wholeTrain, x.transmit(false)) // merged again
+	x.check("delivered", wholeTrain, x.transmit(false)) // the receiver's port merges them again
 	x.check("frames at the router", trainFrames, x.routed)
-	x.check("tapped when they arrived", trainFrames, x.ingressed)
+	x.check("tapped at ingress", trainFrames, x.ingressed)
 }
 
-func TestAFilterDecidesAboutEachFrameOfATrain(t *testing.T) {
+func TestAllowOnlyAppliesToEachFrameOfATrain(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		port   func(*trainPath) *Port
@@ -129,15 +131,17 @@ func TestAFilterDecidesAboutEachFrameOfATrain(t *testing.T) {
 	} {
 		x := newTrainPath(t)
 		x.relayTrains = true
-		c.port(x).AllowOnly(func(_ network.Direction, frame []byte) bool { return !strings.Contains(string(frame), "efgh") })
+		c.port(x).AllowOnly(func(_ network.Direction, frame []byte) bool {
+			return !strings.Contains(string(frame), "efgh")
+		})
 		x.check(c.name+": delivered", c.routed, x.transmit(false))
 		x.check(c.name+": routed", c.routed, x.routed)
-		x.check(c.name+": tapped before", trainFrames, x.egressed)
+		x.check(c.name+": tapped at egress", trainFrames, x.egressed)
 	}
 }
 
-// As to a cluster, which is at a group's address.
-func TestATrainToAGroup(t *testing.T) {
+// Machines send trains to a multicast address if a cluster announces one by ARP.
+func TestTrainToMulticastAddress(t *testing.T) {
 	x := newTrainPath(t)
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
 	x.near.JoinGroup(group)
@@ -152,16 +156,16 @@ func TestATrainToAGroup(t *testing.T) {
 	x.check("frames at a member", trainFrames, x.routed)
 }
 
-func TestACableCarriesTheFramesOfATrainOneByOne(t *testing.T) {
+func TestImpairedCableSplitsTrains(t *testing.T) {
 	x := newTrainPath(t)
 	x.relayTrains = true
 	x.near.SetImpairment(Impairment{Delay: time.Microsecond})
 	x.transmit(false)
 	x.check("routed", trainFrames, x.routed)
-	x.check("tapped when they arrived", trainFrames, x.ingressed)
+	x.check("tapped at ingress", trainFrames, x.ingressed)
 }
 
-func TestATrainOfLongFramesIsAnErrorForEach(t *testing.T) {
+func TestEachFrameOfATrainThatIsTooLongCountsAsError(t *testing.T) {
 	x := newTrainPath(t)
 	x.relayTrains = true
 	for _, p := range []*Port{x.from, x.near, x.far} {
@@ -174,7 +178,7 @@ func TestATrainOfLongFramesIsAnErrorForEach(t *testing.T) {
 	}
 }
 
-func TestATrainMeetsAPulledCable(t *testing.T) {
+func TestTrainIsNotTransmittedWhenPortIsDown(t *testing.T) {
 	x := newTrainPath(t)
 	x.relayTrains = true
 	x.from.SetUp(false)
@@ -184,13 +188,13 @@ func TestATrainMeetsAPulledCable(t *testing.T) {
 	}
 }
 
-func TestAClosedWireLosesTrains(t *testing.T) {
+func TestClosedFabricDropsTrains(t *testing.T) {
 	x := newTrainPath(t)
 	pkt := offloadedPacket(t, newTCPFrame(t, false, 100, "abcdefghij", nil), 4)
 	defer pkt.DecRef()
 	x.fabric.Close()
 	x.from.link.transmitOffloaded(pkt)
 	if n := x.from.queued.Load(); n != 0 {
-		t.Errorf("%d frames wait", n)
+		t.Errorf("%d frames remain in the ring", n)
 	}
 }

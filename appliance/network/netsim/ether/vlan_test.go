@@ -22,18 +22,17 @@ var (
 	macTrunk2 = MAC{2, 0, 0, 0, 0, 5}
 )
 
-// A trunkLine is a switch with a trunk that has a port in VLAN 12, another such
-// trunk, a machine that knows nothing of VLANs, and one at access ports of VLANs 12 and
-// 13 each.
+// A vlanSetup is a segment with two trunks that each have a port in VLAN 12, a machine
+// that does not use VLANs, and a machine at an access port in each of VLANs 12 and 13.
 type vlanSetup struct {
-	t             *testing.T
-	fabric          *Fabric
-	trunk, vlan   *Port
-	trunk2, vlan2 *Port
-	plain         *Port
-	access, other *Port
-	seen          map[string][]string // by taps and nodes
-	toStack, toStack2 stackRecorder           // of the two in VLAN 12
+	t                 *testing.T
+	fabric            *Fabric
+	trunk, vlan       *Port
+	trunk2, vlan2     *Port
+	plain             *Port
+	access, other     *Port
+	seen              map[string][]string // by taps and nodes
+	toStack, toStack2 stackRecorder       // of the two in VLAN 12
 }
 
 func newVLANSetup(t *testing.T) *vlanSetup {
@@ -55,7 +54,7 @@ func newVLANSetup(t *testing.T) *vlanSetup {
 	return x
 }
 
-// tagsOf says what a frame's tag and payload are.
+// describeVLAN returns a frame's tag and payload.
 func describeVLAN(frame []byte) string {
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
 	tag := ""
@@ -71,7 +70,8 @@ func newFrame(dst, src MAC, text string) []byte {
 	return append(append(f, 0x88, 0xb5), text...)
 }
 
-// settle waits until everything sent so far has arrived, and forgets what was seen.
+// takeSeen waits until all frames transmitted so far have arrived, and returns the frames
+// that taps have been shown since the last call.
 func (x *vlanSetup) takeSeen() map[string][]string {
 	done := make(chan bool)
 	x.fabric.After(20*time.Millisecond, func() { close(done) })
@@ -88,7 +88,7 @@ func (x *vlanSetup) want(what string, want map[string][]string) {
 	}
 }
 
-func TestFramesOfAVLANAreTaggedOnTrunks(t *testing.T) {
+func TestFramesOfVLANAreTaggedOnTrunks(t *testing.T) {
 	x := newVLANSetup(t)
 	x.vlan.Transmit(newFrame(macAccess, macTrunk, "hello"))
 	x.want("to an access port", map[string][]string{
@@ -108,7 +108,7 @@ func TestFramesOfAVLANAreTaggedOnTrunks(t *testing.T) {
 	}
 }
 
-func TestABroadcastStaysInItsVLAN(t *testing.T) {
+func TestBroadcastStaysInItsVLAN(t *testing.T) {
 	x := newVLANSetup(t)
 	x.access.Transmit(newFrame(Broadcast, macAccess, "who"))
 	x.want("in the VLAN", map[string][]string{
@@ -122,23 +122,23 @@ func TestABroadcastStaysInItsVLAN(t *testing.T) {
 		"other": {"out who"}, "plain": {"in tagged 13 who"}, "trunk": {"in tagged 13 who"}, "trunk2": {"in tagged 13 who"},
 	})
 	x.other.Transmit(newFrame(macAccess, macOther, "across"))
-	x.want("to somebody in another VLAN", map[string][]string{"other": {"out across"}})
+	x.want("to a machine in another VLAN", map[string][]string{"other": {"out across"}})
 }
 
-func TestAVLANsPortCountsWithItsParent(t *testing.T) {
+func TestVLANPortAndItsParentCount(t *testing.T) {
 	x := newVLANSetup(t)
 	x.vlan.Transmit(newFrame(macAccess, macTrunk, "12345"))
 	x.access.Transmit(newFrame(macTrunk, macAccess, "123"))
 	x.takeSeen()
 	if got, want := x.vlan.Counters(), (network.Counters{TxPackets: 1, TxBytes: 19, RxPackets: 1, RxBytes: 17}); got != want {
-		t.Errorf("the VLAN's port counts %+v, want %+v", got, want)
+		t.Errorf("the port in the VLAN counts %+v, want %+v", got, want)
 	}
 	if got, want := x.trunk.Counters(), (network.Counters{TxPackets: 1, TxBytes: 23, RxPackets: 1, RxBytes: 21}); got != want {
 		t.Errorf("its parent counts %+v, want %+v", got, want)
 	}
 }
 
-func TestATagDoesNotCountForTheMTU(t *testing.T) {
+func TestMTUExcludesTheTag(t *testing.T) {
 	x := newVLANSetup(t)
 	full := strings.Repeat("x", 1500)
 	x.vlan.Transmit(newFrame(macAccess, macTrunk, full))
@@ -150,7 +150,7 @@ func TestATagDoesNotCountForTheMTU(t *testing.T) {
 	}
 }
 
-func TestAVLANFollowsItsParent(t *testing.T) {
+func TestVLANPortFollowsItsParent(t *testing.T) {
 	x := newVLANSetup(t)
 	mtus := []int{x.vlan.MTU()}
 	x.trunk.SetMTU(1200)
@@ -166,7 +166,7 @@ func TestAVLANFollowsItsParent(t *testing.T) {
 	x.trunk.SetUp(false)
 	x.vlan.Transmit(newFrame(macAccess, macTrunk, "lost"))
 	if x.vlan.Up() || x.vlan.Counters().TxErrors != 1 {
-		t.Errorf("with the cable pulled: up %v, %+v", x.vlan.Up(), x.vlan.Counters())
+		t.Errorf("with the parent down: up %v, %+v", x.vlan.Up(), x.vlan.Counters())
 	}
 	x.trunk.SetUp(true)
 	x.vlan.Close()
@@ -174,8 +174,8 @@ func TestAVLANFollowsItsParent(t *testing.T) {
 	x.want("without the port", map[string][]string{"access": {"out late"}, "trunk": {"in tagged 12 late"}})
 }
 
-// TCP data that a stack sends at once are single frames on a trunk, and what arrives
-// there in a row is joined for the stack.
+// The train of a stack in a VLAN becomes separate frames on the trunk, and the receiving
+// stack's port joins them again.
 func TestTrainsInAVLAN(t *testing.T) {
 	x := newVLANSetup(t)
 	f := newTCPFrame(t, false, 100, "abcdefghij", nil)
@@ -196,18 +196,18 @@ func TestTrainsInAVLAN(t *testing.T) {
 		t.Errorf("delivered (-want +got):\n%s", d)
 	}
 	if n := x.trunk.Counters().TxPackets; n != 3 {
-		t.Errorf("the trunk sent %d frames, want 3", n)
+		t.Errorf("the trunk transmitted %d frames, want 3", n)
 	}
 	if n := x.vlan.queued.Load() + x.trunk.queued.Load(); n != 0 {
-		t.Errorf("%d frames wait", n)
+		t.Errorf("%d frames remain in the rings", n)
 	}
 }
 
-func TestFramesToAGroupGoToWhoJoinedIt(t *testing.T) {
+func TestMulticastIsForwardedToMembers(t *testing.T) {
 	x := newVLANSetup(t)
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
 	x.plain.Transmit(newFrame(group, macPlain, "all"))
-	x.want("to a group of nobody's", map[string][]string{"plain": {"out all"}, "trunk": {"in all"}, "trunk2": {"in all"}})
+	x.want("to a group without members", map[string][]string{"plain": {"out all"}, "trunk": {"in all"}, "trunk2": {"in all"}})
 	x.trunk2.JoinGroup(group)
 	x.plain.Transmit(newFrame(group, macPlain, "members"))
 	x.want("to a group", map[string][]string{"plain": {"out members"}, "trunk2": {"in members"}})
