@@ -65,7 +65,8 @@ type Box struct {
 	mu      sync.Mutex
 	system  *system
 	addrs   map[string]netip.AddrPort
-	pressed chan struct{} // closed once what the power switch began is done; nil: never pressed
+	pressed chan struct{}         // closed once what the power switch began is done; nil: never pressed
+	action  appliance.PowerAction // of pressed
 }
 
 // New checks o and returns a box that does not run yet.
@@ -202,7 +203,7 @@ func (b *Box) press(action appliance.PowerAction, grace time.Duration) {
 	grace = max(grace, leastGrace)
 	settled := make(chan struct{})
 	b.mu.Lock()
-	b.pressed = settled
+	b.pressed, b.action = settled, action
 	b.mu.Unlock()
 	b.reboots.Go(func() {
 		defer close(settled)

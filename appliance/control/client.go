@@ -41,6 +41,14 @@ func Dial(network, address string) *Client {
 	return c
 }
 
+// ErrNoAnswer is wrapped by the errors of requests to an address at which nothing listens.
+var ErrNoAnswer = errors.New("no appliance answers")
+
+// Health returns how the appliance is. The error says why it is not up.
+func (c *Client) Health(ctx context.Context) (h Health, err error) {
+	return h, c.do(ctx, http.MethodGet, "/v1/health", nil, &h)
+}
+
 // Faults lists the faults in the order in which they are asked.
 func (c *Client) Faults(ctx context.Context) (list []netsim.Fault, err error) {
 	return list, c.do(ctx, http.MethodGet, "/v1/faults", nil, &list)
@@ -114,7 +122,7 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 	if err != nil {
 		var failed *net.OpError
 		if errors.As(err, &failed) && failed.Op == "dial" {
-			return fmt.Errorf("no appliance answers at %s: %w", c.where, failed.Err)
+			return fmt.Errorf("%w at %s: %w", ErrNoAnswer, c.where, failed.Err)
 		}
 		return fmt.Errorf("ask the appliance at %s: %w", c.where, err)
 	}

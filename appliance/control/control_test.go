@@ -151,6 +151,29 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+func TestHealth(t *testing.T) {
+	b := startBox(t, nil)
+	socket, port := serve(t, b)
+	c, ctx := control.Dial("unix", socket), within(t)
+	h, err := c.Health(ctx)
+	if err != nil || h.Status != "up" || h.Since.IsZero() || len(h.Services) != 4 {
+		t.Errorf("%+v, %v", h, err)
+	}
+	status, text := ask(t, http.DefaultClient, "GET", "http://"+port+"/v1/health", "")
+	if status != 200 || !strings.Contains(text, `"status": "up"`) || !strings.Contains(text, "\"10.0.202.7:22\"") {
+		t.Errorf("while it is up: %d %s", status, text)
+	}
+	b.Appliance().Power(appliance.Shutdown, 0)
+	<-b.Done()
+	const down = "the appliance is shut down"
+	if status, text := ask(t, http.DefaultClient, "GET", "http://"+port+"/v1/health", ""); status != 503 || !strings.Contains(text, `"error": "`+down+`"`) {
+		t.Errorf("after a shutdown: %d %s", status, text)
+	}
+	if h, err := c.Health(ctx); err == nil || err.Error() != down {
+		t.Errorf("after a shutdown: %+v, %v", h, err)
+	}
+}
+
 func TestPeers(t *testing.T) {
 	b := startBox(t, nil)
 	socket, _ := serve(t, b)
@@ -323,7 +346,7 @@ func TestRequests(t *testing.T) {
 		{"PUT", "/v1/clock", `{"time": "9999-01-01T00:00:00Z"}`, 400, "cannot be set to the year 9999"},
 		{"GET", "/v1/clock", "", 200, `"zone": "America/Los_Angeles"`},
 		{"PATCH", "/v1/clock", "", 404, "there is no PATCH /v1/clock"},
-		{"GET", "/", "", 404, "expected /v1/faults, /v1/peers or /v1/clock"},
+		{"GET", "/", "", 404, "expected /v1/faults, /v1/peers, /v1/clock or /v1/health"},
 	} {
 		status, text := ask(t, client, c.method, "http://esasim"+c.path, c.body)
 		if status != c.status || !strings.Contains(text, c.want) {
@@ -409,7 +432,7 @@ func TestSockets(t *testing.T) {
 
 func TestNobodyThere(t *testing.T) {
 	path := filepath.Join(shortDir(t), "ctl.sock")
-	if _, err := control.Dial("unix", path).Faults(within(t)); err == nil || !strings.HasPrefix(err.Error(), "no appliance answers at "+path) {
+	if _, err := control.Dial("unix", path).Faults(within(t)); !errors.Is(err, control.ErrNoAnswer) || !strings.HasPrefix(err.Error(), "no appliance answers at "+path) {
 		t.Errorf("no socket: %v", err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -17,6 +17,7 @@
 //
 // # Requests
 //
+//	GET    /v1/health          a Health while the appliance is up and its services listen
 //	GET    /v1/faults          the faults, as netsim.Fault, in the order in which they are asked
 //	POST   /v1/faults          set one: a topology.Rule; the answer is the fault, with its id (201)
 //	DELETE /v1/faults          remove all, the topology's too (204)
@@ -30,9 +31,9 @@
 //
 // A body is JSON and says so: Content-Type application/json. What fails is answered by
 // {"error": "a sentence"} with 400 (the request makes no sense), 404 (there is no such
-// thing), 403 and 415 (see below), or 503 (the appliance is switched off). While the
+// thing), 403 and 415 (see below), or 503 (the appliance is not up). While the
 // appliance reboots, requests about peers and the clock wait; faults can be set at any
-// time.
+// time, and /v1/health is answered at once, with 503.
 //
 // # What lasts
 //

@@ -8,9 +8,24 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
+
+// A Health is the answer of an appliance that is up.
+type Health struct {
+	Status string `json:"status"` // "up"
+	box.Health
+}
+
+func (s *Server) getHealth(*http.Request) (any, error) {
+	h, err := s.box.Health()
+	if err != nil {
+		return nil, &failure{http.StatusServiceUnavailable, err.Error()}
+	}
+	return Health{"up", h}, nil
+}
 
 func (s *Server) listFaults(*http.Request) (any, error) { return s.box.Faults().List(), nil }
 

@@ -43,6 +43,7 @@ func New(b *box.Box) *Server {
 	s := &Server{box: b, mux: http.NewServeMux()}
 	s.life, s.end = context.WithCancel(context.Background())
 	for pattern, f := range map[string]func(*http.Request) (any, error){
+		"GET /v1/health":          s.getHealth,
 		"GET /v1/faults":          s.listFaults,
 		"POST /v1/faults":         s.addFault,
 		"DELETE /v1/faults":       s.clearFaults,
@@ -231,5 +232,5 @@ func read(r *http.Request, x any) error {
 }
 
 func (s *Server) unknown(r *http.Request) (any, error) {
-	return nil, &failure{http.StatusNotFound, fmt.Sprintf("there is no %s %s: expected /v1/faults, /v1/peers or /v1/clock", r.Method, r.URL.Path)}
+	return nil, &failure{http.StatusNotFound, fmt.Sprintf("there is no %s %s: expected /v1/faults, /v1/peers, /v1/clock or /v1/health", r.Method, r.URL.Path)}
 }
