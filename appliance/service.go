@@ -74,9 +74,9 @@ func (a *Appliance) Stop(ctx context.Context) error {
 	switch {
 	case !up: // there was nothing to end
 	case StopReason(ctx) == ReasonReboot:
-		a.Logins.Mark(users.Rebooted)
+		a.Logins.RecordPowerEvent(users.Rebooted)
 	default:
-		a.Logins.Mark(users.ShutDown)
+		a.Logins.RecordPowerEvent(users.ShutDown)
 	}
 	return errors.Join(err, a.closeParts())
 }

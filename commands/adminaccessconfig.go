@@ -72,7 +72,7 @@ func (a *adminAccess) text(ctx context.Context, what string, field func(*applian
 			return change(text)
 		}
 		return shell.Menu{
-			Head: func() {
+			Header: func() {
 				if text == "" {
 					a.env.Printf("\nThere is no %s.\n", what)
 				} else {
@@ -80,8 +80,8 @@ func (a *adminAccess) text(ctx context.Context, what string, field func(*applian
 				}
 			},
 			Items: []shell.Item{
-				{Key: "NEW", Text: "Enter a text.", Hide: text != "", Run: enter},
-				{Key: "EDIT", Text: "Enter another text.", Hide: text == "", Run: enter},
+				{Key: "NEW", Text: "Enter a text.", Hidden: text != "", Run: enter},
+				{Key: "EDIT", Text: "Enter another text.", Hidden: text == "", Run: enter},
 				{Key: "IMPORT", Text: "Read the text from a file.", Run: func(ctx context.Context) error {
 					_, err := a.env.Ask(ctx, "Enter the name of the file in the directory configuration:", "", func(name string) error {
 						text, err := a.readText(name)
@@ -92,7 +92,7 @@ func (a *adminAccess) text(ctx context.Context, what string, field func(*applian
 					})
 					return err
 				}},
-				{Key: "DELETE", Text: "Remove the text.", Hide: text == "", Run: func(context.Context) error { return change("") }},
+				{Key: "DELETE", Text: "Remove the text.", Hidden: text == "", Run: func(context.Context) error { return change("") }},
 			},
 		}
 	})
@@ -100,7 +100,7 @@ func (a *adminAccess) text(ctx context.Context, what string, field func(*applian
 
 // enterText reads lines until a lone full stop.
 func (a *adminAccess) enterText(ctx context.Context) (string, error) {
-	a.env.Prose("Enter the text line by line. End it with a \".\" on a line by itself.\n")
+	a.env.PrintWrapped("Enter the text line by line. End it with a \".\" on a line by itself.\n")
 	var lines []string
 	size := 0
 	for {
@@ -139,7 +139,7 @@ func (a *adminAccess) timeouts(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	a.env.Prose("The timeouts count for sessions that begin after the commit.")
+	a.env.PrintWrapped("The timeouts count for sessions that begin after the commit.")
 	return nil
 }
 
@@ -148,7 +148,7 @@ func (a *adminAccess) inline(words []string) error {
 	m := shell.Menu{Items: []shell.Item{{Key: "BANNER"}, {Key: "WELCOME"}, {Key: "IPACCESS"}, {Key: "TIMEOUTS"}}}
 	item, err := m.Find(words[0])
 	if err != nil {
-		return shell.Invalidf(words[0], "Expected one of: banner, welcome, ipaccess, timeouts.")
+		return shell.InvalidArgumentf(words[0], "Expected one of: banner, welcome, ipaccess, timeouts.")
 	}
 	rest := words[1:]
 	if err := a.edit(func(v *appliance.AdminAccess) error {
@@ -165,8 +165,8 @@ func (a *adminAccess) inline(words []string) error {
 	}); err != nil {
 		return err
 	}
-	if item.Key == "IPACCESS" && !a.get().Admits(a.env.From) {
-		a.env.Prose("Warning: access is not permitted any more from your present address, " + a.env.From.String() + ", once this is committed.")
+	if item.Key == "IPACCESS" && !a.get().Admits(a.env.ClientAddr) {
+		a.env.PrintWrapped("Warning: access is not permitted any more from your present address, " + a.env.ClientAddr.String() + ", once this is committed.")
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func (a *adminAccess) inline(words []string) error {
 func (a *adminAccess) inlineText(dst *string, word string, args []string) error {
 	const expected = "Expected one of: new <line>..., import <file>, delete."
 	if len(args) == 0 {
-		return shell.Invalidf(word, expected)
+		return shell.InvalidArgumentf(word, expected)
 	}
 	var err error
 	switch verb, args := strings.ToLower(args[0]), args[1:]; {
@@ -185,19 +185,19 @@ func (a *adminAccess) inlineText(dst *string, word string, args []string) error 
 	case verb == "delete" && len(args) == 0:
 		*dst = ""
 	default:
-		return shell.Invalidf(strings.Join(append([]string{verb}, args...), " "), expected)
+		return shell.InvalidArgumentf(strings.Join(append([]string{verb}, args...), " "), expected)
 	}
 	return err
 }
 
 func inlineTimeouts(v *appliance.AdminAccess, word string, args []string) error {
 	if len(args) != 2 {
-		return shell.Invalidf(word, "Two numbers are expected: the minutes of the CLI and of the Web UI.")
+		return shell.InvalidArgumentf(word, "Two numbers are expected: the minutes of the CLI and of the Web UI.")
 	}
 	for i, dst := range []*int{&v.CLITimeout, &v.WebTimeout} {
 		n, err := strconv.Atoi(args[i])
 		if err != nil || n < appliance.MinTimeout || n > appliance.MaxTimeout {
-			return shell.Invalidf(args[i], "The number of minutes must be an integer from %d to %d.", appliance.MinTimeout, appliance.MaxTimeout)
+			return shell.InvalidArgumentf(args[i], "The number of minutes must be an integer from %d to %d.", appliance.MinTimeout, appliance.MaxTimeout)
 		}
 		*dst = n
 	}

@@ -19,15 +19,15 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 	return a.env.Menu(ctx, func() shell.Menu {
 		v := a.get()
 		return shell.Menu{
-			Head: func() { a.showAddresses(v) },
+			Header: func() { a.showAddresses(v) },
 			Items: []shell.Item{
-				{Key: "ALLOWALL", Text: "Permit access from every address.", Hide: !v.Restricted, Run: func(context.Context) error {
+				{Key: "ALLOWALL", Text: "Permit access from every address.", Hidden: !v.Restricted, Run: func(context.Context) error {
 					return a.edit(func(v *appliance.AdminAccess) error {
 						v.Restricted = false
 						return nil
 					})
 				}},
-				{Key: "RESTRICT", Text: "Permit access from listed addresses only.", Hide: v.Restricted, Run: func(ctx context.Context) error {
+				{Key: "RESTRICT", Text: "Permit access from listed addresses only.", Hidden: v.Restricted, Run: func(ctx context.Context) error {
 					return a.edit(func(v *appliance.AdminAccess) error {
 						if len(v.Allowed) == 0 {
 							if err := a.addAddresses(ctx, v); err != nil {
@@ -46,7 +46,7 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 						return a.admitSelf(ctx, v)
 					})
 				}},
-				{Key: "DELETE", Text: "Remove an address from the list.", Hide: len(v.Allowed) == 0, Run: func(ctx context.Context) error {
+				{Key: "DELETE", Text: "Remove an address from the list.", Hidden: len(v.Allowed) == 0, Run: func(ctx context.Context) error {
 					return a.edit(func(v *appliance.AdminAccess) error { return a.deleteAddress(ctx, v) })
 				}},
 			},
@@ -128,8 +128,8 @@ func (a *adminAccess) deleteAddress(ctx context.Context, v *appliance.AdminAcces
 
 // admitSelf asks somebody who would lock out himself whether to be added.
 func (a *adminAccess) admitSelf(ctx context.Context, v *appliance.AdminAccess) error {
-	if from := a.env.From; !v.Admits(from) {
-		a.env.Prose(fmt.Sprintf("The list does not contain your present address, %v. This session goes on, but you cannot log in from there again once the change is committed.", from))
+	if from := a.env.ClientAddr; !v.Admits(from) {
+		a.env.PrintWrapped(fmt.Sprintf("The list does not contain your present address, %v. This session goes on, but you cannot log in from there again once the change is committed.", from))
 		add, err := a.env.Confirm(ctx, fmt.Sprintf("Do you want to add %v to the list?", from), true)
 		if err != nil {
 			return err
@@ -144,27 +144,27 @@ func (a *adminAccess) admitSelf(ctx context.Context, v *appliance.AdminAccess) e
 func inlineIPAccess(v *appliance.AdminAccess, word string, args []string) error {
 	const expected = "Expected one of: allowall, restrict, new <address>..., delete <address>...."
 	if len(args) == 0 {
-		return shell.Invalidf(word, expected)
+		return shell.InvalidArgumentf(word, expected)
 	}
 	switch verb, args := strings.ToLower(args[0]), args[1:]; {
 	case verb == "allowall" && len(args) == 0:
 		v.Restricted = false
 	case verb == "restrict" && len(args) == 0:
 		if len(v.Allowed) == 0 {
-			return shell.Invalidf(verb, "No address is listed: add one with new.")
+			return shell.InvalidArgumentf(verb, "No address is listed: add one with new.")
 		}
 		v.Restricted = true
 	case verb == "new" && len(args) > 0:
 		list, err := withNetworks(v.Allowed, args)
 		var no *networkError
 		if errors.As(err, &no) {
-			return shell.Invalidf(no.word, "%v", no)
+			return shell.InvalidArgumentf(no.word, "%v", no)
 		}
 		v.Allowed = list
 	case verb == "delete" && len(args) > 0:
 		return inlineDelete(v, args)
 	default:
-		return shell.Invalidf(verb, expected)
+		return shell.InvalidArgumentf(verb, expected)
 	}
 	return nil
 }
@@ -173,16 +173,16 @@ func inlineDelete(v *appliance.AdminAccess, words []string) error {
 	for _, w := range words {
 		p, err := appliance.ParseNetwork(w)
 		if err != nil {
-			return shell.Invalidf(w, "%v", err)
+			return shell.InvalidArgumentf(w, "%v", err)
 		}
 		i := slices.Index(v.Allowed, p)
 		if i < 0 {
-			return shell.Invalidf(w, "The address does not exist in the list.")
+			return shell.InvalidArgumentf(w, "The address does not exist in the list.")
 		}
 		v.Allowed = slices.Delete(v.Allowed, i, i+1)
 	}
 	if v.Restricted && len(v.Allowed) == 0 {
-		return shell.Invalidf(words[len(words)-1], "The last address cannot be removed while access is restricted.")
+		return shell.InvalidArgumentf(words[len(words)-1], "The last address cannot be removed while access is restricted.")
 	}
 	return nil
 }

@@ -25,15 +25,15 @@ var _ = register(&shell.Command{
 			s := alert.Section.Get(env.Draft)
 			none := len(s.Recipients) == 0
 			return shell.Menu{
-				Head: func() { printAlertSettings(env, s) },
+				Header: func() { printAlertSettings(env, s) },
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Add a new email address to send alerts.", Hide: len(s.Recipients) >= alert.MaxRecipients,
+					{Key: "NEW", Text: "Add a new email address to send alerts.", Hidden: len(s.Recipients) >= alert.MaxRecipients,
 						Run: func(ctx context.Context) error { return newAlertRecipient(ctx, env) }},
-					{Key: "EDIT", Text: "Modify alert subscription for an email address.", Hide: none,
+					{Key: "EDIT", Text: "Modify alert subscription for an email address.", Hidden: none,
 						Run: func(ctx context.Context) error { return editAlertRecipient(ctx, env) }},
-					{Key: "DELETE", Text: "Remove an email address.", Hide: none,
+					{Key: "DELETE", Text: "Remove an email address.", Hidden: none,
 						Run: func(ctx context.Context) error { return deleteAlertRecipient(ctx, env) }},
-					{Key: "CLEAR", Text: "Remove all email addresses (disable alerts).", Hide: none,
+					{Key: "CLEAR", Text: "Remove all email addresses (disable alerts).", Hidden: none,
 						Run: func(ctx context.Context) error { return clearAlertRecipients(ctx, env) }},
 					{Key: "SETUP", Text: "Configure alert settings.",
 						Run: func(ctx context.Context) error { return setUpAlerts(ctx, env) }},
@@ -52,8 +52,8 @@ func printAlertSettings(env *shell.Env, s alert.Settings) {
 		env.Printf("Sending alerts to:\n")
 	}
 	for _, r := range s.Recipients {
-		env.Prose(r.Address)
-		env.Prose("     Class: " + allOr(r.Classes) + " - Severities: " + allOr(r.Severities))
+		env.PrintWrapped(r.Address)
+		env.PrintWrapped("     Class: " + allOr(r.Classes) + " - Severities: " + allOr(r.Severities))
 	}
 	env.Printf("\nInitial number of seconds to wait before sending a duplicate alert: %d\n"+
 		"Maximum number of seconds to wait before sending a duplicate alert: %d\n"+
@@ -61,7 +61,7 @@ func printAlertSettings(env *shell.Env, s alert.Settings) {
 	if s.From == "" {
 		env.Printf("Alerts will be sent using the system-default From Address.\n\n")
 	} else {
-		env.Prose("Alerts will be sent using the From Address " + s.From + ".\n")
+		env.PrintWrapped("Alerts will be sent using the From Address " + s.From + ".\n")
 	}
 	if !s.AutoSupport {
 		env.Printf("%s: Disabled\n", autoSupportName(env))

@@ -70,7 +70,7 @@ func commitArguments(args []string) (comment string, keep bool, err error) {
 	case len(args) == 0, len(args) == 1 && strings.EqualFold(args[0], "-y"):
 		return "", true, nil
 	case len(args) > 2:
-		return "", false, shell.Invalidf(args[2], "Two arguments are expected at most: a comment in quotation marks, and Y or N.")
+		return "", false, shell.InvalidArgumentf(args[2], "Two arguments are expected at most: a comment in quotation marks, and Y or N.")
 	}
 	if err := validComment(args[0]); err != nil {
 		return "", false, invalidArgument(args[0], err)
@@ -84,5 +84,5 @@ func commitArguments(args []string) (comment string, keep bool, err error) {
 	case "n", "no":
 		return args[0], false, nil
 	}
-	return "", false, shell.Invalidf(args[1], "The second argument must be Y or N.")
+	return "", false, shell.InvalidArgumentf(args[1], "The second argument must be Y or N.")
 }

@@ -47,7 +47,7 @@ func newDesk(t *testing.T, user string, quota int64) *desk {
 // run gives the answers to a command and returns its error.
 func (d *desk) run(t *testing.T, name string, answers ...string) error {
 	t.Helper()
-	p := shelltest.Script(answers...)
+	p := shelltest.NewPrompter(answers...)
 	d.env.Dialogue = shell.NewDialogue(p)
 	var err error
 	for _, c := range commands.All() {
@@ -55,8 +55,8 @@ func (d *desk) run(t *testing.T, name string, answers ...string) error {
 			err = c.Run(t.Context(), d.env)
 		}
 	}
-	if p.Left() > 0 {
-		t.Errorf("%d answers were never asked for:\n%s", p.Left(), p)
+	if p.Unused() > 0 {
+		t.Errorf("%d answers were never asked for:\n%s", p.Unused(), p)
 	}
 	return err
 }
@@ -94,7 +94,7 @@ func TestACommentMustBeFitToBeShown(t *testing.T) {
 	appliance.Hostname.Set(d.env.Draft, "esa.example.com")
 	for _, comment := range []string{"a\x1b[2Jb", "\xff", strings.Repeat("x", 1001)} {
 		d.env.Args = []string{comment}
-		var invalid *shell.Invalid
+		var invalid *shell.InvalidArgumentError
 		if err := d.run(t, "commit"); !errors.As(err, &invalid) || strings.Contains(err.Error(), "\x1b") {
 			t.Errorf("%q: error %q", comment, err)
 		}

@@ -49,8 +49,8 @@ func (d *diagnosis) top() shell.Menu {
 		{Key: "REPORTING", Text: "Reporting Utilities.", Run: d.to(d.reporting)},
 		{Key: "TRACKING", Text: "Tracking Utilities.", Run: d.to(d.tracking)},
 		{Key: "RELOAD", Text: "Reset configuration to the initial manufacturer values.",
-			Hide: !d.newer || d.env.Account.Role != users.Administrator, Run: d.last(d.reload)},
-		{Key: "SERVICES", Text: "Service Utilities.", Hide: !d.newer, Run: d.to(d.services)},
+			Hidden: !d.newer || d.env.Account.Role != users.Administrator, Run: d.last(d.reload)},
+		{Key: "SERVICES", Text: "Service Utilities.", Hidden: !d.newer, Run: d.to(d.services)},
 	}}
 }
 
@@ -62,12 +62,12 @@ func (d *diagnosis) menu(ctx context.Context, m func() shell.Menu) error {
 	}
 	expected := "Expected one of: " + strings.ToLower(strings.Join(m().Keys(), ", ")) + "."
 	if len(d.words) == 0 {
-		return shell.Invalidf(d.env.Args[len(d.env.Args)-1], "One more argument is needed. %s", expected)
+		return shell.InvalidArgumentf(d.env.Args[len(d.env.Args)-1], "One more argument is needed. %s", expected)
 	}
 	word := d.words[0]
 	item, err := m().Find(word)
 	if err != nil {
-		return shell.Invalidf(word, "%s", expected)
+		return shell.InvalidArgumentf(word, "%s", expected)
 	}
 	d.words = d.words[1:]
 	return item.Run(ctx)
@@ -82,7 +82,7 @@ func (d *diagnosis) to(m func() shell.Menu) func(context.Context) error {
 func (d *diagnosis) last(run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if len(d.words) > 0 {
-			return shell.Invalidf(d.words[0], "No more arguments are expected.")
+			return shell.InvalidArgumentf(d.words[0], "No more arguments are expected.")
 		}
 		return run(ctx)
 	}
@@ -99,16 +99,16 @@ func (d *diagnosis) raid(context.Context) error {
 		return nil
 	}
 	d.env.Printf("RAID Version: %s\nRAID Status: %s\nRAID Type: %s\n", raid.Version, raid.Status, raid.Type)
-	d.env.Prose("The disks need no verification.")
+	d.env.PrintWrapped("The disks need no verification.")
 	return nil
 }
 
 func (d *diagnosis) reload(ctx context.Context) error {
-	d.env.Prose("This command will remove all user settings and reset the entire device.")
+	d.env.PrintWrapped("This command will remove all user settings and reset the entire device.")
 	if d.env.Appliance.Product.Virtual() {
-		d.env.Prose("If this is a Virtual Appliance, all feature keys will be removed, and the license must be reapplied.")
+		d.env.PrintWrapped("If this is a Virtual Appliance, all feature keys will be removed, and the license must be reapplied.")
 	}
-	d.env.Prose("Accounts, saved configurations, captures, logs and the history of logins are removed, too.")
+	d.env.PrintWrapped("Accounts, saved configurations, captures, logs and the history of logins are removed, too.")
 	for _, question := range []string{"Are you sure you want to continue?", "Nothing of it can be restored. Are you really sure?"} {
 		sure, err := d.env.Confirm(ctx, question, false)
 		if err != nil || !sure {
@@ -125,10 +125,10 @@ func (d *diagnosis) reload(ctx context.Context) error {
 func (d *diagnosis) reporting() shell.Menu {
 	db := d.env.Appliance.Reporting
 	m := d.database(db)
-	m.Head = func() { d.env.Printf("\nReporting is %s.\n", onOff(db.Enabled())) }
+	m.Header = func() { d.env.Printf("\nReporting is %s.\n", onOff(db.Enabled())) }
 	m.Items = append(m.Items,
-		shell.Item{Key: "DISABLE", Text: "Disable reporting.", Hide: !d.inline() && !db.Enabled(), Run: d.last(d.enable(db, false))},
-		shell.Item{Key: "ENABLE", Text: "Enable reporting.", Hide: !d.inline() && db.Enabled(), Run: d.last(d.enable(db, true))})
+		shell.Item{Key: "DISABLE", Text: "Disable reporting.", Hidden: !d.inline() && !db.Enabled(), Run: d.last(d.enable(db, false))},
+		shell.Item{Key: "ENABLE", Text: "Enable reporting.", Hidden: !d.inline() && db.Enabled(), Run: d.last(d.enable(db, true))})
 	return m
 }
 
@@ -154,7 +154,7 @@ func (d *diagnosis) deleteData(ctx context.Context, db *appliance.Database) erro
 		return err
 	}
 	if !d.inline() {
-		d.env.Prose(fmt.Sprintf("The database holds %s (%dK). What is removed cannot be restored.", fileCount(files), blocks(bytes)))
+		d.env.PrintWrapped(fmt.Sprintf("The database holds %s (%dK). What is removed cannot be restored.", fileCount(files), blocks(bytes)))
 		sure, err := d.env.Confirm(ctx, "Are you sure you want to remove all of it?", false)
 		if err != nil || !sure {
 			return err

@@ -17,11 +17,11 @@ func (d *diagnosis) network() shell.Menu {
 	return shell.Menu{Items: []shell.Item{
 		{Key: "FLUSH", Text: "Flush all network related caches.", Run: d.last(d.flush)},
 		{Key: "ARPSHOW", Text: "Show system ARP cache.", Run: d.last(d.arpShow)},
-		{Key: "NDPSHOW", Text: "Show system NDP cache.", Hide: !d.newer, Run: d.last(d.ndpShow)}, // B44
+		{Key: "NDPSHOW", Text: "Show system NDP cache.", Hidden: !d.newer, Run: d.last(d.ndpShow)}, // B44
 		{Key: "SMTPPING", Text: "Test a remote SMTP server.", Run: d.last(func(ctx context.Context) error {
 			return smtpPing(ctx, d.env)
 		})},
-		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Hide: d.inline(), Run: func(ctx context.Context) error {
+		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Hidden: d.inline(), Run: func(ctx context.Context) error {
 			return captureMenu(ctx, d.env)
 		}},
 	}}

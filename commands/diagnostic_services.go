@@ -29,7 +29,7 @@ func (d *diagnosis) services() shell.Menu {
 	m := shell.Menu{Title: "Choose one of the following services:"}
 	for _, s := range diagnosticServices {
 		m.Items = append(m.Items, shell.Item{
-			Key: s.key, Text: s.text, Hide: !d.env.Appliance.Has(s.process),
+			Key: s.key, Text: s.text, Hidden: !d.env.Appliance.Has(s.process),
 			Run: d.to(func() shell.Menu {
 				return shell.Menu{Items: []shell.Item{
 					{Key: "RESTART", Text: "Restart the service", Run: d.last(func(ctx context.Context) error { return d.restart(ctx, s) })},
@@ -80,6 +80,6 @@ func (d *diagnosis) serviceStatus(s diagnosticService) error {
 	for i, l := range sockets {
 		at[i] = l.Local.String()
 	}
-	d.env.Prose("It listens on " + strings.Join(at, ", ") + ".")
+	d.env.PrintWrapped("It listens on " + strings.Join(at, ", ") + ".")
 	return nil
 }

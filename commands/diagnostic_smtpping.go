@@ -160,7 +160,7 @@ func (t smtpTest) run(ctx context.Context, env *shell.Env) error {
 		if !refused {
 			return err
 		}
-		env.Prose(text)
+		env.PrintWrapped(text)
 		result = "failed"
 	}
 	env.Printf("Test %s. Total time elapsed %.2f seconds\n", result, clock.System().Since(began).Seconds())
@@ -187,7 +187,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 		if i == len(routes)-1 {
 			return refusal.New(text)
 		}
-		env.Prose(text)
+		env.PrintWrapped(text)
 	}
 	defer conn.Close()
 	env.Printf("Connection to %v succeeded.\n", route.Remote.Addr())

@@ -115,7 +115,7 @@ func (d *digging) parse(env *shell.Env) error {
 		case word == "-s":
 			d.source, _ = value()
 			if !sourceNamed(env, d.source, false).IsValid() {
-				return shell.Invalidf(d.source, "The source must be an IP interface of the appliance or one of its addresses.")
+				return shell.InvalidArgumentf(d.source, "The source must be an IP interface of the appliance or one of its addresses.")
 			}
 		case word == "-t" && len(args) > 1 && resolver.ValidType(args[1]):
 			d.Type, _ = value()
@@ -130,30 +130,30 @@ func (d *digging) parse(env *shell.Env) error {
 			text, _ := value()
 			a, err := netip.ParseAddr(text)
 			if err != nil || d.Name != "" {
-				return shell.Invalidf(text, "An IPv4 or IPv6 address is expected after -x.")
+				return shell.InvalidArgumentf(text, "An IPv4 or IPv6 address is expected after -x.")
 			}
 			d.Name, reverse = resolver.ReverseName(a), true
 		case strings.HasPrefix(word, "@") && len(word) > 1:
 			d.server = word[1:]
 		case strings.HasPrefix(word, "-"), strings.HasPrefix(word, "+"):
-			return shell.Invalidf(word, "The option is not known. See: help dig.")
+			return shell.InvalidArgumentf(word, "The option is not known. See: help dig.")
 		case d.Type == "" && resolver.ValidType(word):
 			d.Type = word
 		case d.Name == "":
 			d.Name = word
 		case mistyped != "":
-			return shell.Invalidf(mistyped, "The type after -t is not known. Types are A, AAAA, CNAME, MX, NS, PTR, SOA, TXT and the like.")
+			return shell.InvalidArgumentf(mistyped, "The type after -t is not known. Types are A, AAAA, CNAME, MX, NS, PTR, SOA, TXT and the like.")
 		default:
-			return shell.Invalidf(word, "Only one host is expected.")
+			return shell.InvalidArgumentf(word, "Only one host is expected.")
 		}
 	}
 	switch {
 	case d.Name == "":
-		return shell.Invalidf(strings.Join(env.Args, " "), "A host is expected.")
+		return shell.InvalidArgumentf(strings.Join(env.Args, " "), "A host is expected.")
 	case udp && d.TCP:
-		return shell.Invalidf(strings.Join(env.Args, " "), "A query is sent over UDP or over TCP, not over both.")
+		return shell.InvalidArgumentf(strings.Join(env.Args, " "), "A query is sent over UDP or over TCP, not over both.")
 	case reverse && d.Type != "" && !strings.EqualFold(d.Type, "PTR"):
-		return shell.Invalidf(d.Type, "The record of an address's name is of the type PTR.")
+		return shell.InvalidArgumentf(d.Type, "The record of an address's name is of the type PTR.")
 	case reverse:
 		d.Type = "PTR"
 	case d.Type == "":

@@ -24,11 +24,11 @@ var _ = register(&shell.Command{
 		case 1:
 			n, err := strconv.Atoi(env.Args[0])
 			if err != nil || n < 1 {
-				return shell.Invalidf(env.Args[0], "The number of alerts must be a positive integer.")
+				return shell.InvalidArgumentf(env.Args[0], "The number of alerts must be a positive integer.")
 			}
 			list = list[:min(n, len(list))]
 		default:
-			return shell.Invalidf(env.Args[1], "The only argument is the number of alerts.")
+			return shell.InvalidArgumentf(env.Args[1], "The only argument is the number of alerts.")
 		}
 		if len(list) == 0 {
 			env.Printf("There are no alerts.\n")

@@ -39,14 +39,14 @@ var _ = register(&shell.Command{
 			s := resolver.DNS.Get(env.Draft)
 			none := len(listedServers(s)) == 0
 			return shell.Menu{
-				Head: func() {
+				Header: func() {
 					env.Printf("\n")
 					printDNS(env, s)
 				},
 				Items: []shell.Item{
 					{Key: "NEW", Text: "Add a new server.", Run: edit(newServer)},
-					{Key: "EDIT", Text: "Edit a server.", Hide: none, Run: edit(editServer)},
-					{Key: "DELETE", Text: "Remove a server.", Hide: none, Run: edit(deleteServer)},
+					{Key: "EDIT", Text: "Edit a server.", Hidden: none, Run: edit(editServer)},
+					{Key: "DELETE", Text: "Remove a server.", Hidden: none, Run: edit(deleteServer)},
 					{Key: "SETUP", Text: "Configure general settings.", Run: edit(setUpDNS)},
 				},
 			}

@@ -34,11 +34,11 @@ func changeDNSInline(env *shell.Env) error {
 	f, known := forms[form]
 	switch all := strings.Join(env.Args, " "); {
 	case !known:
-		return shell.Invalidf(all, "The arguments must begin with print, parent new, parent delete, alt new, alt delete, roots, roots new or roots delete.")
+		return shell.InvalidArgumentf(all, "The arguments must begin with print, parent new, parent delete, alt new, alt delete, roots, roots new or roots delete.")
 	case len(args) < f.least:
-		return shell.Invalidf(all, "An argument is missing. See: help dnsconfig.")
+		return shell.InvalidArgumentf(all, "An argument is missing. See: help dnsconfig.")
 	case len(args) > f.most:
-		return shell.Invalidf(args[f.most], "The argument is one too many. See: help dnsconfig.")
+		return shell.InvalidArgumentf(args[f.most], "The argument is one too many. See: help dnsconfig.")
 	case form == "print":
 		printDNS(env, resolver.DNS.Get(env.Draft))
 		return nil
@@ -54,7 +54,7 @@ func newParent(s *resolver.Settings, args []string) error {
 	priority := 0
 	if len(args) > 1 {
 		if priority, err = strconv.Atoi(args[1]); err != nil || priority < 0 || priority > resolver.MaxPriority {
-			return shell.Invalidf(args[1], "The priority must be an integer from 0 to %d.", resolver.MaxPriority)
+			return shell.InvalidArgumentf(args[1], "The priority must be an integer from 0 to %d.", resolver.MaxPriority)
 		}
 	}
 	s.UseRoots = false
@@ -67,7 +67,7 @@ func deleteParent(s *resolver.Settings, args []string) error {
 	kept := slices.DeleteFunc(slices.Clone(s.Servers), func(srv resolver.Server) bool { return srv.Addr == addr })
 	switch {
 	case err != nil || len(kept) == len(s.Servers):
-		return shell.Invalidf(args[0], "The DNS server does not exist.")
+		return shell.InvalidArgumentf(args[0], "The DNS server does not exist.")
 	case len(kept) == 0 && !s.UseRoots:
 		return errLastServer
 	}
@@ -135,7 +135,7 @@ func dropAlternates(s *resolver.Settings, domain, host string) error {
 		return strings.EqualFold(a.Domain, strings.TrimSuffix(domain, ".")) && (host == "" || strings.EqualFold(a.Host, strings.TrimSuffix(host, ".")))
 	})
 	if len(kept) == len(s.Alternates) {
-		return shell.Invalidf(strings.TrimSpace(domain+" "+host), "The alternate DNS server does not exist.")
+		return shell.InvalidArgumentf(strings.TrimSpace(domain+" "+host), "The alternate DNS server does not exist.")
 	}
 	s.Alternates = kept
 	return nil

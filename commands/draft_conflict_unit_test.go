@@ -140,7 +140,7 @@ func TestAnAnswerComesTooLate(t *testing.T) {
 			d := newDesk(t, "admin", 0)
 			commitNow(t, d.appliance, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
 			c.before(t, d.appliance)
-			p := &busyPrompter{Prompter: shelltest.Script(c.answers...), late: c.late, happen: func() { c.during(t, d.appliance) }}
+			p := &busyPrompter{Prompter: shelltest.NewPrompter(c.answers...), late: c.late, happen: func() { c.during(t, d.appliance) }}
 			d.wantUnchanged(t, c.command, p)
 		})
 	}

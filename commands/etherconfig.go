@@ -89,15 +89,15 @@ func (d etherDialogue) loopback(ctx context.Context) error {
 			}
 		}
 		return shell.Menu{
-			Head: func() {
+			Header: func() {
 				d.env.Printf("\nCurrently configured loopback interface:\n")
 				if on {
 					d.env.List(appliance.LoopbackPort)
 				}
 			},
 			Items: []shell.Item{
-				{Key: "ENABLE", Text: "Enable Loopback Interface.", Hide: on, Run: set(true)},
-				{Key: "DISABLE", Text: "Disable Loopback Interface.", Hide: !on, Run: set(false)},
+				{Key: "ENABLE", Text: "Enable Loopback Interface.", Hidden: on, Run: set(true)},
+				{Key: "DISABLE", Text: "Disable Loopback Interface.", Hidden: !on, Run: set(false)},
 			},
 		}
 	})
@@ -125,7 +125,7 @@ func (d etherDialogue) multicast(ctx context.Context) error {
 			}
 		}
 		return shell.Menu{
-			Head: func() {
+			Header: func() {
 				what := "rejected"
 				if accepted {
 					what = "accepted"
@@ -133,8 +133,8 @@ func (d etherDialogue) multicast(ctx context.Context) error {
 				d.env.Printf("\nARP replies with a multicast address will be %s.\n", what)
 			},
 			Items: []shell.Item{
-				{Key: "ACCEPT", Text: "Accept ARP replies with a multicast address.", Hide: accepted, Run: set(1)},
-				{Key: "REJECT", Text: "Reject ARP replies with a multicast address.", Hide: !accepted, Run: set(0)},
+				{Key: "ACCEPT", Text: "Accept ARP replies with a multicast address.", Hidden: accepted, Run: set(1)},
+				{Key: "REJECT", Text: "Reject ARP replies with a multicast address.", Hidden: !accepted, Run: set(0)},
 			},
 		}
 	})

@@ -16,10 +16,10 @@ import (
 func (d etherDialogue) media(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
 		return shell.Menu{
-			Head: func() {
+			Header: func() {
 				d.env.Printf("\nEthernet interfaces:\n")
 				for n, name := range cards(portsOf(d.env)) {
-					d.env.Prose(fmt.Sprintf("%d. %s", n+1, d.mediaLine(name)))
+					d.env.PrintWrapped(fmt.Sprintf("%d. %s", n+1, d.mediaLine(name)))
 				}
 			},
 			Items: []shell.Item{{Key: "EDIT", Text: "Edit an ethernet interface.", Run: d.editMedia}},
@@ -95,14 +95,14 @@ func (d etherDialogue) editMedia(ctx context.Context) error {
 func (d etherDialogue) mtu(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
 		return shell.Menu{
-			Head: func() {
+			Header: func() {
 				d.env.Printf("\nEthernet interfaces:\n")
 				for n, p := range portsOf(d.env).List {
 					mtu := fmt.Sprintf("mtu %d", p.MTU)
 					if p.MTU == appliance.DefaultMTU {
 						mtu = "default " + mtu
 					}
-					d.env.Prose(fmt.Sprintf("%d. %s %s", n+1, p.Name, mtu))
+					d.env.PrintWrapped(fmt.Sprintf("%d. %s %s", n+1, p.Name, mtu))
 				}
 			},
 			Items: []shell.Item{{Key: "EDIT", Text: "Edit an ethernet interface.", Run: d.editMTU}},
@@ -145,7 +145,7 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 		return err
 	}
 	if mtu != port.MTU && mtu < network.MinIPv6MTU && knowsIPv6(d.env) {
-		d.env.Prose(fmt.Sprintf("Warning: IPv6 needs an MTU of %d at least. The interface %s will not carry it.", network.MinIPv6MTU, name))
+		d.env.PrintWrapped(fmt.Sprintf("Warning: IPv6 needs an MTU of %d at least. The interface %s will not carry it.", network.MinIPv6MTU, name))
 	}
 	return editPorts(d.env, func(v *appliance.PortList) {
 		for i := range v.List {

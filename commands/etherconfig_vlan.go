@@ -16,16 +16,16 @@ func (d etherDialogue) vlan(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
 		vlans := d.vlans()
 		return shell.Menu{
-			Head: func() {
+			Header: func() {
 				d.env.Printf("\nVLAN interfaces:\n")
 				for n, v := range vlans {
-					d.env.Prose(fmt.Sprintf("%d. VLAN %4d (%s)", n+1, v.VLAN, v.Jack))
+					d.env.PrintWrapped(fmt.Sprintf("%d. VLAN %4d (%s)", n+1, v.VLAN, v.Jack))
 				}
 			},
 			Items: []shell.Item{
 				{Key: "NEW", Text: "Create a new VLAN.", Run: func(ctx context.Context) error { return d.putVLAN(ctx, appliance.Port{}) }},
-				{Key: "EDIT", Text: "Edit a VLAN.", Hide: len(vlans) == 0, Run: d.editVLAN},
-				{Key: "DELETE", Text: "Delete a VLAN.", Hide: len(vlans) == 0, Run: d.deleteVLAN},
+				{Key: "EDIT", Text: "Edit a VLAN.", Hidden: len(vlans) == 0, Run: d.editVLAN},
+				{Key: "DELETE", Text: "Delete a VLAN.", Hidden: len(vlans) == 0, Run: d.deleteVLAN},
 			},
 		}
 	})

@@ -150,10 +150,10 @@ func (q *trackingQuery) parse(env *shell.Env) error {
 			insensitive = true
 		case search || arg == "-m":
 			if len(args) < 2 {
-				return shell.Invalidf(arg, "The option %s needs a value.", arg)
+				return shell.InvalidArgumentf(arg, "The option %s needs a value.", arg)
 			}
 			if pattern != "" || q.mid != 0 {
-				return shell.Invalidf(arg, "Only one of -f, -m, -s and -t can be given.")
+				return shell.InvalidArgumentf(arg, "Only one of -f, -m, -s and -t can be given.")
 			}
 			args = args[1:]
 			if !search {
@@ -164,7 +164,7 @@ func (q *trackingQuery) parse(env *shell.Env) error {
 			}
 			q.by, pattern = by, args[0]
 		case len(arg) > 1 && arg[0] == '-':
-			return shell.Invalidf(arg, "The options are -f, -i, -m, -s and -t.")
+			return shell.InvalidArgumentf(arg, "The options are -f, -i, -m, -s and -t.")
 		default:
 			words = append(words, arg)
 		}
@@ -175,11 +175,11 @@ func (q *trackingQuery) parse(env *shell.Env) error {
 func (q *trackingQuery) complete(env *shell.Env, pattern string, words []string, insensitive bool) (err error) {
 	switch {
 	case q.mid == 0 && pattern == "":
-		return shell.Invalidf("", "One of -f, -m, -s and -t, and the name of a log, are required.")
+		return shell.InvalidArgumentf("", "One of -f, -m, -s and -t, and the name of a log, are required.")
 	case len(words) == 0:
-		return shell.Invalidf("", "The name of a log is required.")
+		return shell.InvalidArgumentf("", "The name of a log is required.")
 	case len(words) > 1:
-		return shell.Invalidf(words[1], "The name of one log is expected.")
+		return shell.InvalidArgumentf(words[1], "The name of one log is expected.")
 	}
 	if pattern != "" {
 		if q.re, err = compileArgument(pattern, insensitive); err != nil {
@@ -190,7 +190,7 @@ func (q *trackingQuery) complete(env *shell.Env, pattern string, words []string,
 		return err
 	}
 	if _, err := namedLog(mailLogs(env), words[0]); err != nil {
-		return shell.Invalidf(words[0], "The log is not a mail log.")
+		return shell.InvalidArgumentf(words[0], "The log is not a mail log.")
 	}
 	q.log = words[0]
 	return nil

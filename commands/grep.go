@@ -104,20 +104,20 @@ func (s *search) parse(env *shell.Env) error {
 				value := arg[i+1:]
 				if value == "" {
 					if args = args[1:]; len(args) == 0 {
-						return shell.Invalidf(arg, "The option -%c needs a value.", arg[i])
+						return shell.InvalidArgumentf(arg, "The option -%c needs a value.", arg[i])
 					}
 					value = args[0]
 				}
 				if arg[i] == 'e' {
 					patterns = append(patterns, value)
 				} else if n, err := strconv.Atoi(value); err != nil || n < 0 || n > maxContext {
-					return shell.Invalidf(value, "The number of lines around a match must be an integer from 0 to %d.", maxContext)
+					return shell.InvalidArgumentf(value, "The number of lines around a match must be an integer from 0 to %d.", maxContext)
 				} else {
 					s.context = n
 				}
 				i = len(arg)
 			default:
-				return shell.Invalidf(arg, "The options are -C, -e, -i, -p, -t and -v.")
+				return shell.InvalidArgumentf(arg, "The options are -C, -e, -i, -p, -t and -v.")
 			}
 		}
 	}
@@ -133,13 +133,13 @@ func (s *search) complete(env *shell.Env, patterns, words []string, insensitive 
 	}
 	switch {
 	case s.tail && s.paged:
-		return shell.Invalidf("-p", "What is written while you watch has no pages: use either -t or -p.")
+		return shell.InvalidArgumentf("-p", "What is written while you watch has no pages: use either -t or -p.")
 	case len(patterns) == 0:
-		return shell.Invalidf("", "A regular expression and the name of a log are required.")
+		return shell.InvalidArgumentf("", "A regular expression and the name of a log are required.")
 	case len(words) == 0:
-		return shell.Invalidf(patterns[len(patterns)-1], "The name of a log must follow the regular expression.")
+		return shell.InvalidArgumentf(patterns[len(patterns)-1], "The name of a log must follow the regular expression.")
 	case len(words) > 1:
-		return shell.Invalidf(words[1], "A regular expression and the name of one log are expected.")
+		return shell.InvalidArgumentf(words[1], "A regular expression and the name of one log are expected.")
 	}
 	for _, p := range patterns {
 		re, err := compileArgument(p, insensitive)

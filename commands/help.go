@@ -12,21 +12,21 @@ import (
 )
 
 var _ = register(&shell.Command{
-	Name:       "help",
-	Aliases:    []string{"h", "?"},
-	Summary:    "List the commands, or describe one.",
-	Help:       "help [command]",
-	Source:     "public (names and forms), invented (texts)",
-	Batch:      true,
-	OfCommands: true,
+	Name:             "help",
+	Aliases:          []string{"h", "?"},
+	Summary:          "List the commands, or describe one.",
+	Help:             "help [command]",
+	Source:           "public (names and forms), invented (texts)",
+	Batch:            true,
+	TakesCommandName: true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if len(env.Args) > 1 {
-			return shell.Invalidf(env.Args[1], "Only one command can be described at a time.")
+			return shell.InvalidArgumentf(env.Args[1], "Only one command can be described at a time.")
 		}
 		out := env.Pager(ctx)
 		if len(env.Args) == 0 {
-			width := len(slices.MaxFunc(env.Table, func(a, b *shell.Command) int { return cmp.Compare(len(a.Name), len(b.Name)) }).Name)
-			for _, c := range env.Table {
+			width := len(slices.MaxFunc(env.Commands, func(a, b *shell.Command) int { return cmp.Compare(len(a.Name), len(b.Name)) }).Name)
+			for _, c := range env.Commands {
 				if _, err := fmt.Fprintf(out, "%-*s  %s\n", width, c.Name, c.Summary); err != nil {
 					return err
 				}
@@ -34,11 +34,11 @@ var _ = register(&shell.Command{
 			return nil
 		}
 		word := strings.ToLower(env.Args[0])
-		i := slices.IndexFunc(env.Table, func(c *shell.Command) bool { return c.Named(word) })
+		i := slices.IndexFunc(env.Commands, func(c *shell.Command) bool { return c.HasName(word) })
 		if i < 0 {
 			return refusal.Newf("Unknown command or missing feature key: %s", env.Args[0])
 		}
-		_, err := out.Write([]byte(describe(env.Table[i])))
+		_, err := out.Write([]byte(describe(env.Commands[i])))
 		return err
 	},
 })

@@ -30,12 +30,12 @@ var _ = register(&shell.Command{
 		return env.Menu(ctx, func() shell.Menu {
 			list := d.list()
 			return shell.Menu{
-				Head: d.print,
+				Header: d.print,
 				Items: []shell.Item{
 					{Key: "NEW", Text: "Create a new interface.", Run: d.create},
-					{Key: "EDIT", Text: "Modify an interface.", Hide: len(list) == 0, Run: d.edit},
-					{Key: "GROUPS", Text: "Define interface groups.", Hide: len(list) == 0, Run: d.groups},
-					{Key: "DELETE", Text: "Remove an interface.", Hide: len(list) == 0, Run: d.remove},
+					{Key: "EDIT", Text: "Modify an interface.", Hidden: len(list) == 0, Run: d.edit},
+					{Key: "GROUPS", Text: "Define interface groups.", Hidden: len(list) == 0, Run: d.groups},
+					{Key: "DELETE", Text: "Remove an interface.", Hidden: len(list) == 0, Run: d.remove},
 				},
 			}
 		})
@@ -51,7 +51,7 @@ func (d ipDialogue) list() []appliance.IPInterface { return appliance.Interfaces
 func (d ipDialogue) print() {
 	d.env.Printf("\nCurrently configured interfaces:\n")
 	for n, i := range d.list() {
-		d.env.Prose(fmt.Sprintf("%d. %s (%s on %s: %s)", n+1, i.Name, addressText(i), i.Jack, i.Hostname))
+		d.env.PrintWrapped(fmt.Sprintf("%d. %s (%s on %s: %s)", n+1, i.Name, addressText(i), i.Jack, i.Hostname))
 	}
 }
 
@@ -161,10 +161,10 @@ func (d ipDialogue) remove(ctx context.Context) error {
 		}
 	}
 	if len(listeners) > 0 {
-		d.env.Prose("The listeners on it will be removed too: " + strings.Join(listeners, ", ") + ".")
+		d.env.PrintWrapped("The listeners on it will be removed too: " + strings.Join(listeners, ", ") + ".")
 	}
 	if d.loggedInOver(i) {
-		d.env.Prose(fmt.Sprintf("You are logged in through the IP interface %s: your session will end when the change is committed.", i.Name))
+		d.env.PrintWrapped(fmt.Sprintf("You are logged in through the IP interface %s: your session will end when the change is committed.", i.Name))
 	}
 	sure, err := d.env.Confirm(ctx, "Are you sure you want to remove the IP interface "+i.Name+"?", false)
 	if err != nil || !sure {
@@ -199,7 +199,7 @@ func (d ipDialogue) choose(ctx context.Context, verb string) (appliance.IPInterf
 
 // loggedInOver reports whether this session came in by an address of i.
 func (d ipDialogue) loggedInOver(i appliance.IPInterface) bool {
-	local := d.env.Local
+	local := d.env.LocalAddr
 	return local.IsValid() && (i.IPv4 == local || i.IPv6.Addr() == local)
 }
 
@@ -213,7 +213,7 @@ func (d ipDialogue) confirmChange(ctx context.Context, was, now appliance.IPInte
 	if !d.loggedInOver(now) || was.Jack != now.Jack {
 		warning += ": your session will end when the change is committed"
 	}
-	d.env.Prose(warning + ".")
+	d.env.PrintWrapped(warning + ".")
 	return d.env.Confirm(ctx, "Are you sure you want to change it?", false)
 }
 
@@ -224,7 +224,7 @@ func (d ipDialogue) warnIfDeaf() {
 			return
 		}
 	}
-	d.env.Prose("Warning: no IP interface offers SSH. Once this is committed, the command line can be reached by the serial console only.")
+	d.env.PrintWrapped("Warning: no IP interface offers SSH. Once this is committed, the command line can be reached by the serial console only.")
 }
 
 // others are the interfaces of the draft but the one called name.

@@ -36,7 +36,7 @@ func (d ipDialogue) ask(ctx context.Context, i *appliance.IPInterface) error {
 		if i.IPv4.IsValid() || i.IPv6.IsValid() {
 			break
 		}
-		d.env.Prose("An IP interface needs an IPv4 address or an IPv6 address.")
+		d.env.PrintWrapped("An IP interface needs an IPv4 address or an IPv6 address.")
 	}
 	if err := d.askPort(ctx, i, others); err != nil {
 		return err

@@ -16,16 +16,16 @@ func (d ipDialogue) groups(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
 		list := appliance.IPGroups.Get(d.env.Draft).List
 		return shell.Menu{
-			Head: func() {
+			Header: func() {
 				d.env.Printf("\nCurrently configured interface groups:\n")
 				for n, g := range list {
-					d.env.Prose(fmt.Sprintf("%d. %s (%s)", n+1, g.Name, strings.Join(g.Interfaces, ", ")))
+					d.env.PrintWrapped(fmt.Sprintf("%d. %s (%s)", n+1, g.Name, strings.Join(g.Interfaces, ", ")))
 				}
 			},
 			Items: []shell.Item{
 				{Key: "NEW", Text: "Create a new group.", Run: func(ctx context.Context) error { return d.putGroup(ctx, appliance.IPGroup{}) }},
-				{Key: "EDIT", Text: "Modify a group.", Hide: len(list) == 0, Run: d.editGroup},
-				{Key: "DELETE", Text: "Remove a group.", Hide: len(list) == 0, Run: d.removeGroup},
+				{Key: "EDIT", Text: "Modify a group.", Hidden: len(list) == 0, Run: d.editGroup},
+				{Key: "DELETE", Text: "Remove a group.", Hidden: len(list) == 0, Run: d.removeGroup},
 			},
 		}
 	})

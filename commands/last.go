@@ -18,24 +18,24 @@ var _ = register(&shell.Command{
 	Run: func(ctx context.Context, env *shell.Env) error {
 		const form = "Mon Jan _2 15:04"
 		zone := env.Appliance.Zone()
-		t := shell.Table{Heads: []string{"Username", "Remote Host", "Login Time", "Logout Time", "Total Time"}}
+		t := shell.Table{Headings: []string{"Username", "Remote Host", "Login Time", "Logout Time", "Total Time"}}
 		for _, r := range env.Appliance.Logins.History() {
 			if r.Event != users.LoggedIn {
-				t.Add(string(r.Event), "", "", r.In.In(zone).Format(form))
+				t.Add(string(r.Event), "", "", r.LoginTime.In(zone).Format(form))
 				continue
 			}
 			from := "console"
-			if r.From.IsValid() {
-				from = r.From.String()
+			if r.ClientAddr.IsValid() {
+				from = r.ClientAddr.String()
 			}
-			in := r.In.In(zone).Format(form)
+			in := r.LoginTime.In(zone).Format(form)
 			switch {
 			case r.Open:
-				t.Add(r.Account, from, in, "still logged in", totalTime(env.Appliance.Clock.Now().Sub(r.In)))
-			case r.Out.IsZero(): // the system ended without a shutdown
+				t.Add(r.Account, from, in, "still logged in", totalTime(env.Appliance.Clock.Now().Sub(r.LoginTime)))
+			case r.LogoutTime.IsZero(): // the system ended without a shutdown
 				t.Add(r.Account, from, in, "unknown")
 			default:
-				t.Add(r.Account, from, in, r.Out.In(zone).Format(form), totalTime(r.Out.Sub(r.In)))
+				t.Add(r.Account, from, in, r.LogoutTime.In(zone).Format(form), totalTime(r.LogoutTime.Sub(r.LoginTime)))
 			}
 		}
 		t.Print(env.Pager(ctx))

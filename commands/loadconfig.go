@@ -27,7 +27,7 @@ var _ = register(&shell.Command{
 		var err error
 		switch {
 		case len(env.Args) > 1:
-			return shell.Invalidf(env.Args[1], "Only the name of a file is expected.")
+			return shell.InvalidArgumentf(env.Args[1], "Only the name of a file is expected.")
 		case len(env.Args) == 1:
 			from, err = openConfigFile(env, env.Args[0])
 		default:

@@ -30,7 +30,7 @@ var _ = register(&shell.Command{
 		return env.Menu(ctx, func() shell.Menu {
 			none := len(logs.Section.Get(env.Draft).List) == 0
 			return shell.Menu{
-				Head: func() {
+				Header: func() {
 					if none {
 						env.Printf("\nThere are no log subscriptions.\n")
 						return
@@ -40,12 +40,12 @@ var _ = register(&shell.Command{
 				},
 				Items: []shell.Item{
 					{Key: "NEW", Text: "Create a new log.", Run: func(ctx context.Context) error { return newLog(ctx, env) }},
-					{Key: "EDIT", Text: "Modify a log subscription.", Hide: none, Run: func(ctx context.Context) error { return editLog(ctx, env) }},
-					{Key: "DELETE", Text: "Remove a log subscription.", Hide: none, Run: func(ctx context.Context) error { return deleteLog(ctx, env) }},
+					{Key: "EDIT", Text: "Modify a log subscription.", Hidden: none, Run: func(ctx context.Context) error { return editLog(ctx, env) }},
+					{Key: "DELETE", Text: "Remove a log subscription.", Hidden: none, Run: func(ctx context.Context) error { return deleteLog(ctx, env) }},
 					{Key: "SETUP", Text: "General settings.", Run: func(ctx context.Context) error { return setUpLogs(ctx, env) }},
 					{Key: "LOGHEADERS", Text: "Configure headers to log.", Run: func(ctx context.Context) error { return logHeaders(ctx, env) }},
 					{Key: "HOSTKEYCONFIG", Text: "Configure SSH host keys.", Run: func(ctx context.Context) error { return configureHostKeys(ctx, env) }},
-					{Key: "PUSHSTATUS", Text: "Display the status of pushes.", Hide: !anyPush(env), Run: func(context.Context) error {
+					{Key: "PUSHSTATUS", Text: "Display the status of pushes.", Hidden: !anyPush(env), Run: func(context.Context) error {
 						printPushes(env)
 						return nil
 					}},
@@ -58,7 +58,7 @@ var _ = register(&shell.Command{
 // inlineLogs is what can be asked for inline: what changes nothing.
 func inlineLogs(env *shell.Env) error {
 	if len(env.Args) > 1 || !strings.EqualFold(env.Args[0], "pushstatus") {
-		return shell.Invalidf(env.Args[len(env.Args)-1], "The only argument is pushstatus.")
+		return shell.InvalidArgumentf(env.Args[len(env.Args)-1], "The only argument is pushstatus.")
 	}
 	if !anyPush(env) {
 		env.Printf("No log is pushed to a server.\n")
@@ -136,7 +136,7 @@ func changeLogs(env *shell.Env, change func(*logs.Subscriptions, *[]logs.KnownHo
 		return err
 	}
 	env.Printf("\n")
-	env.Prose(fmt.Sprintf("Put the following key into the file authorized_keys of the user %s on %s, so that log files can be transferred:", s.Remote.User, s.Remote.Host))
+	env.PrintWrapped(fmt.Sprintf("Put the following key into the file authorized_keys of the user %s on %s, so that log files can be transferred:", s.Remote.User, s.Remote.Host))
 	return printLogKey(env)
 }
 

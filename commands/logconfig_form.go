@@ -262,7 +262,7 @@ func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
 					shell.YesNo(&p.TLS, "Do you want to use TLS?"),
 					shell.When(func() bool { return p.TLS }, func(ctx context.Context, d shell.Dialogue) error {
 						p.Verify = p.Verify || plain // unless somebody said no
-						env.Prose("Trusted are the authorities whose certificates (.pem, .crt, .cer) are in the directory configuration.")
+						env.PrintWrapped("Trusted are the authorities whose certificates (.pem, .crt, .cer) are in the directory configuration.")
 						return shell.YesNo(&p.Verify, "Do you want to verify the certificate of the server?")(ctx, d)
 					}),
 					diskBuffer(p)),

@@ -21,18 +21,18 @@ func configureHostKeys(ctx context.Context, env *shell.Env) error {
 	return env.Menu(ctx, func() shell.Menu {
 		none := len(logs.HostKeys.Get(env.Draft).List) == 0
 		return shell.Menu{
-			Head: func() { printHostKeys(env) },
+			Header: func() { printHostKeys(env) },
 			Items: []shell.Item{
 				{Key: "NEW", Text: "Enter a host key.", Run: func(ctx context.Context) error { return newHostKey(ctx, env, enterHostKey) }},
 				{Key: "SCAN", Text: "Get the host keys of a server from the server.", Run: func(ctx context.Context) error { return newHostKey(ctx, env, scanHostKeys) }},
-				{Key: "PRINT", Text: "Display a host key.", Hide: none, Run: func(ctx context.Context) error {
+				{Key: "PRINT", Text: "Display a host key.", Hidden: none, Run: func(ctx context.Context) error {
 					k, err := askHostKey(ctx, env, "Enter the number of the host key you wish to display.")
 					if err == nil {
 						env.Printf("\n%s %s\n", knownName(k.Host, k.Port), k.Key)
 					}
 					return err
 				}},
-				{Key: "DELETE", Text: "Remove a host key.", Hide: none, Run: func(ctx context.Context) error { return deleteHostKey(ctx, env) }},
+				{Key: "DELETE", Text: "Remove a host key.", Hidden: none, Run: func(ctx context.Context) error { return deleteHostKey(ctx, env) }},
 				{Key: "USER", Text: "Display the public key of this appliance.", Run: func(context.Context) error { return printLogKey(env) }},
 			},
 		}

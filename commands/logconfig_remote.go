@@ -126,7 +126,7 @@ func askHostKeys(ctx context.Context, env *shell.Env, host string, port uint16) 
 		if !refused {
 			return keys, err
 		}
-		env.Prose(text)
+		env.PrintWrapped(text)
 	}
 }
 

@@ -30,20 +30,20 @@ func (n *netstat) parse(args []string) error {
 	}
 	table, err := strconv.Atoi(args[0])
 	if err != nil || table < activeSockets || table > packetTraffic {
-		return shell.Invalidf(args[0], "The first argument must be an integer from %d to %d: the information to display.", activeSockets, packetTraffic)
+		return shell.InvalidArgumentf(args[0], "The first argument must be an integer from %d to %d: the information to display.", activeSockets, packetTraffic)
 	}
 	n.setTable(table)
 	for rest := args[1:]; len(rest) > 0; {
 		arg := rest[0]
 		rest = rest[1:]
 		if len(arg) < 2 || arg[0] != '-' {
-			return shell.Invalidf(arg, "After the number only flags are expected: %s.", n.flagList())
+			return shell.InvalidArgumentf(arg, "After the number only flags are expected: %s.", n.flagList())
 		}
 		for letters := arg[1:]; letters != ""; {
 			flag := letters[:1]
 			letters = letters[1:]
 			if !strings.Contains(netstatFlags[table], flag) {
-				return shell.Invalidf("-"+flag, "The flags of netstat %d are %s.", table, n.flagList())
+				return shell.InvalidArgumentf("-"+flag, "The flags of netstat %d are %s.", table, n.flagList())
 			}
 			if !strings.Contains("fIwq", flag) {
 				n.switchOn(flag)
@@ -107,7 +107,7 @@ func (n *netstat) setFamily(value string) error {
 	families = append(families, every)
 	if !slices.Contains(families, value) {
 		last := len(families) - 1
-		return shell.Invalidf(value, "The flag -f needs an address family: %s or %s.", strings.Join(families[:last], ", "), families[last])
+		return shell.InvalidArgumentf(value, "The flag -f needs an address family: %s or %s.", strings.Join(families[:last], ", "), families[last])
 	}
 	n.family = value
 	return nil
@@ -122,13 +122,13 @@ func (n *netstat) setInterface(value string) error {
 		}
 		names = append(names, i.Name)
 	}
-	return shell.Invalidf(value, "The flag -I needs an interface: %s.", strings.Join(names, ", "))
+	return shell.InvalidArgumentf(value, "The flag -I needs an interface: %s.", strings.Join(names, ", "))
 }
 
 func setNumber(dst *int, value string, most int, what string) error {
 	v, err := strconv.Atoi(value)
 	if err != nil || v < 1 || v > most {
-		return shell.Invalidf(value, "%s, an integer from 1 to %d.", what, most)
+		return shell.InvalidArgumentf(value, "%s, an integer from 1 to %d.", what, most)
 	}
 	*dst = v
 	return nil

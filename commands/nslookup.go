@@ -64,10 +64,10 @@ func nameToLookUp(ctx context.Context, env *shell.Env) (host, kind string, err e
 	}
 	kind = strings.ToUpper(env.Args[1])
 	if !slices.Contains(recordTypes, kind) {
-		return "", "", shell.Invalidf(env.Args[1], "The type must be one of %s.", strings.Join(recordTypes, ", "))
+		return "", "", shell.InvalidArgumentf(env.Args[1], "The type must be one of %s.", strings.Join(recordTypes, ", "))
 	}
 	if len(env.Args) > 2 {
-		return "", "", shell.Invalidf(env.Args[2], "The arguments are a host and a type.")
+		return "", "", shell.InvalidArgumentf(env.Args[2], "The arguments are a host and a type.")
 	}
 	return env.Args[0], kind, nil
 }

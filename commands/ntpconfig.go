@@ -28,10 +28,10 @@ var _ = register(&shell.Command{
 				}
 			}
 			return shell.Menu{
-				Head: func() { printTimeServers(env, s) },
+				Header: func() { printTimeServers(env, s) },
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Add a server.", Hide: len(s.Servers) >= ntp.MaxServers, Run: edit(newTimeServer)},
-					{Key: "DELETE", Text: "Remove a server.", Hide: len(s.Servers) == 0, Run: edit(deleteTimeServer)},
+					{Key: "NEW", Text: "Add a server.", Hidden: len(s.Servers) >= ntp.MaxServers, Run: edit(newTimeServer)},
+					{Key: "DELETE", Text: "Remove a server.", Hidden: len(s.Servers) == 0, Run: edit(deleteTimeServer)},
 					{Key: "SOURCEINT", Text: "Set the interface from whose IP address NTP queries should originate.",
 						Run: edit(chooseTimeSource)},
 				},

@@ -23,15 +23,15 @@ var _ = register(&shell.Command{
 		return env.Menu(ctx, func() shell.Menu {
 			status := env.Appliance.Captures.Status(capture.CLI)
 			return shell.Menu{
-				Head: func() { showCapture(env, status) },
+				Header: func() { showCapture(env, status) },
 				Items: []shell.Item{
-					{Key: "START", Text: "Start packet capture.", Hide: status.Running, Run: func(context.Context) error {
+					{Key: "START", Text: "Start packet capture.", Hidden: status.Running, Run: func(context.Context) error {
 						return startCapture(env)
 					}},
-					{Key: "STOP", Text: "Stop packet capture.", Hide: !status.Running, Run: func(context.Context) error {
+					{Key: "STOP", Text: "Stop packet capture.", Hidden: !status.Running, Run: func(context.Context) error {
 						return stopCapture(env)
 					}},
-					{Key: "STATUS", Text: "Display current capture status.", Hide: !status.Running, Run: func(context.Context) error {
+					{Key: "STATUS", Text: "Display current capture status.", Hidden: !status.Running, Run: func(context.Context) error {
 						return nil // it stands above the menu, which is shown again
 					}},
 					{Key: "SETUP", Text: "Change packet capture settings.", Run: func(ctx context.Context) error {
@@ -52,7 +52,7 @@ func showCapture(env *shell.Env, s capture.Status) {
 		settings, file = env.Appliance.Captures.Settings(), "Last Capture"
 		env.Printf("\nStatus: No packet capture in progress\n")
 		if s.Reason != capture.NotEnded && s.Reason != capture.ByUser {
-			env.Prose(fmt.Sprintf("The last capture ended: %v.", s.Reason))
+			env.PrintWrapped(fmt.Sprintf("The last capture ended: %v.", s.Reason))
 		}
 	}
 	if s.File != "" {
@@ -78,7 +78,7 @@ func startCapture(env *shell.Env) error {
 	if env.Login != nil {
 		owner.Session = strconv.Itoa(env.Login.ID())
 	}
-	if _, err := env.Appliance.Captures.Start(env.Life, owner); err != nil {
+	if _, err := env.Appliance.Captures.Start(env.SessionContext, owner); err != nil {
 		return filterRefusal(err)
 	}
 	env.Printf("Success - Packet Capture has started\n")

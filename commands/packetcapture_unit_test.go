@@ -53,8 +53,8 @@ func captureBox(t *testing.T) *appliance.Appliance {
 // life, and returns what is then on the screen.
 func packetcapture(t *testing.T, life context.Context, app *appliance.Appliance, answers ...string) string {
 	t.Helper()
-	d := shelltest.Script(answers...)
-	env := &shell.Env{Dialogue: shell.NewDialogue(d), Appliance: app, Life: life}
+	d := shelltest.NewPrompter(answers...)
+	env := &shell.Env{Dialogue: shell.NewDialogue(d), Appliance: app, SessionContext: life}
 	for _, c := range commands.All() {
 		if c.Name != "packetcapture" {
 			continue
@@ -63,8 +63,8 @@ func packetcapture(t *testing.T, life context.Context, app *appliance.Appliance,
 			t.Fatal(err)
 		}
 	}
-	if d.Left() > 0 {
-		t.Errorf("%d answers were never asked for:\n%s", d.Left(), d)
+	if d.Unused() > 0 {
+		t.Errorf("%d answers were never asked for:\n%s", d.Unused(), d)
 	}
 	return d.String()
 }

@@ -103,7 +103,7 @@ func runOffline(t *testing.T, net network.Network, interrupt <-chan struct{}, wo
 		}
 	}()
 	out := &paper{}
-	env := &shell.Env{Dialogue: shell.NewDialogue(out), Appliance: app, Draft: app.Config.Edit(), Args: args, Inline: true, Life: t.Context()}
+	env := &shell.Env{Dialogue: shell.NewDialogue(out), Appliance: app, Draft: app.Config.Edit(), Args: args, Inline: true, SessionContext: t.Context()}
 	for _, c := range commands.All() {
 		if c.Name == word {
 			err = c.Run(ctx, env)

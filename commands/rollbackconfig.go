@@ -70,7 +70,7 @@ func chooseRevision(ctx context.Context, env *shell.Env, kept []config.Revision)
 	}
 	env.Printf("Previous configurations:\n\n    %-28s  %-*s  %s\n", "Committed", width, "User", "Comment")
 	for i, r := range kept {
-		env.Prose(fmt.Sprintf("%2d. %-28s  %-*s  %s", i+1, moment(env, r.At), width, r.User, r.Comment))
+		env.PrintWrapped(fmt.Sprintf("%2d. %-28s  %-*s  %s", i+1, moment(env, r.At), width, r.User, r.Comment))
 	}
 	var n int
 	_, err := env.Ask(ctx, "Enter the number of the configuration to roll back to.", "", func(s string) (err error) {

@@ -23,7 +23,7 @@ var _ = register(&shell.Command{
 		var names []string // none: all of them
 		switch {
 		case len(env.Args) > 1:
-			return shell.Invalidf(env.Args[1], "The only argument is the name of a log, or all.")
+			return shell.InvalidArgumentf(env.Args[1], "The only argument is the name of a log, or all.")
 		case len(env.Args) == 1 && strings.EqualFold(env.Args[0], "all"):
 		case len(env.Args) == 1:
 			log, err := namedLog(list, env.Args[0])
@@ -32,7 +32,7 @@ var _ = register(&shell.Command{
 			}
 			names = []string{log.Name}
 		case env.Inline:
-			return shell.Invalidf("", "The name of a log, or all, is required.")
+			return shell.InvalidArgumentf("", "The name of a log, or all, is required.")
 		default:
 			env.Printf("Currently configured logs:\n")
 			printLogs(env, list)

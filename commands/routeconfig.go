@@ -43,15 +43,15 @@ var _ = register(&shell.Command{
 		return env.Menu(ctx, func() shell.Menu {
 			none := len(d.routes()) == 0
 			return shell.Menu{
-				Head: func() {
+				Header: func() {
 					env.Printf("\n")
 					printRoutes(env, d.routes())
 				},
 				Items: []shell.Item{
 					{Key: "NEW", Text: "Create a new route.", Run: d.create},
-					{Key: "EDIT", Text: "Modify a route.", Hide: none, Run: d.edit},
-					{Key: "DELETE", Text: "Remove a route.", Hide: none, Run: d.remove},
-					{Key: "CLEAR", Text: "Clear all routes.", Hide: none, Run: d.clear},
+					{Key: "EDIT", Text: "Modify a route.", Hidden: none, Run: d.edit},
+					{Key: "DELETE", Text: "Remove a route.", Hidden: none, Run: d.remove},
+					{Key: "CLEAR", Text: "Clear all routes.", Hidden: none, Run: d.clear},
 				},
 			}
 		})
@@ -62,7 +62,7 @@ var _ = register(&shell.Command{
 func printRoutes(env *shell.Env, routes []appliance.StaticRoute) {
 	env.Printf("Currently configured routes:\n")
 	for i, r := range routes {
-		env.Prose(fmt.Sprintf("%d. %s Destination: %s Gateway: %v", i+1, r.Name, appliance.FormatNetwork(r.Destination), r.Gateway))
+		env.PrintWrapped(fmt.Sprintf("%d. %s Destination: %s Gateway: %v", i+1, r.Name, appliance.FormatNetwork(r.Destination), r.Gateway))
 	}
 }
 
@@ -222,19 +222,19 @@ func routesInline(env *shell.Env) error {
 	verb, args := strings.ToLower(env.Args[0]), env.Args[1:]
 	takes, ok := map[string]int{"new": 3, "edit": 4, "delete": 1, "clear": 0, "print": 0}[verb]
 	if !ok {
-		return shell.Invalidf(env.Args[0], "The operation must be new, edit, delete, clear or print.")
+		return shell.InvalidArgumentf(env.Args[0], "The operation must be new, edit, delete, clear or print.")
 	}
 	version := ""
 	if len(args) == takes+1 {
 		if version, args = args[0], args[1:]; version != "4" && version != "6" {
-			return shell.Invalidf(version, "The IP version must be 4 or 6.")
+			return shell.InvalidArgumentf(version, "The IP version must be 4 or 6.")
 		}
 	}
 	if len(args) != takes {
-		return shell.Invalidf(strings.Join(env.Args, " "), "The operation %s takes %d arguments, and the IP version before them.", verb, takes)
+		return shell.InvalidArgumentf(strings.Join(env.Args, " "), "The operation %s takes %d arguments, and the IP version before them.", verb, takes)
 	}
 	if version == "6" && !knowsIPv6(env) {
-		return shell.Invalidf(version, "This version knows IPv4 only.")
+		return shell.InvalidArgumentf(version, "This version knows IPv4 only.")
 	}
 	switch all := appliance.Routes.Get(env.Draft).List; verb {
 	case "print":
@@ -247,7 +247,7 @@ func routesInline(env *shell.Env) error {
 	default:
 		i := slices.IndexFunc(all, func(r appliance.StaticRoute) bool { return strings.EqualFold(r.Name, args[0]) && ofVersion(r, version) })
 		if i < 0 {
-			return shell.Invalidf(args[0], "The route does not exist.")
+			return shell.InvalidArgumentf(args[0], "The route does not exist.")
 		}
 		was := all[i].Name
 		if verb == "delete" {

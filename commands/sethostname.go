@@ -22,10 +22,10 @@ var _ = register(&shell.Command{
 		name := appliance.Hostname.Get(env.Draft)
 		if len(env.Args) > 0 {
 			if len(env.Args) > 1 {
-				return shell.Invalidf(env.Args[1], "Only one host name is expected.")
+				return shell.InvalidArgumentf(env.Args[1], "Only one host name is expected.")
 			}
 			if err := appliance.ValidHostname(env.Args[0]); err != nil {
-				return shell.Invalidf(env.Args[0], "%v", err)
+				return shell.InvalidArgumentf(env.Args[0], "%v", err)
 			}
 			appliance.Hostname.Set(env.Draft, env.Args[0])
 			return nil

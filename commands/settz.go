@@ -24,14 +24,14 @@ var _ = register(&shell.Command{
 		if len(env.Args) > 0 {
 			zone := env.Args[0]
 			if len(env.Args) > 1 || !slices.ContainsFunc(zones, func(z fixtures.Zone) bool { return z.Name == zone }) {
-				return shell.Invalidf(env.Args[len(env.Args)-1], "The time zone must be a name such as America/Los_Angeles.")
+				return shell.InvalidArgumentf(env.Args[len(env.Args)-1], "The time zone must be a name such as America/Los_Angeles.")
 			}
 			appliance.TimeZone.Set(env.Draft, zone)
 			return nil
 		}
 		return env.Menu(ctx, func() shell.Menu {
 			return shell.Menu{
-				Head: func() {
+				Header: func() {
 					env.Printf("\nCurrent time zone: %s\nCurrent time zone version: %s\n", appliance.TimeZone.Get(env.Draft), version)
 				},
 				Items: []shell.Item{{Key: "SETUP", Text: "Set the local time zone.", Run: func(ctx context.Context) error {

@@ -23,7 +23,7 @@ func argumentsOrQuestions(ctx context.Context, env *shell.Env,
 // value. It returns other errors unchanged.
 func invalidArgument(value string, err error) error {
 	if text, ok := refusal.Text(err); ok {
-		return shell.Invalidf(printable(value), "%s", text)
+		return shell.InvalidArgumentf(printable(value), "%s", text)
 	}
 	return err
 }

@@ -21,7 +21,7 @@ func captureMenu(ctx context.Context, env *shell.Env) error {
 	if env.Login != nil {
 		m.owner.Session = strconv.Itoa(env.Login.ID())
 	}
-	life, end := context.WithCancel(env.Life)
+	life, end := context.WithCancel(env.SessionContext)
 	defer end()
 	err := env.Menu(ctx, func() shell.Menu {
 		return shell.Menu{NoTitle: true, Items: []shell.Item{
@@ -56,7 +56,7 @@ func (m *menuCapture) start(life context.Context) error {
 	m.started = s.File
 	m.env.Printf("Packet capture has been started on %s.\n", s.Settings.InterfacesText())
 	m.env.Printf("File Name: %s\n", s.File)
-	m.env.Prose("It ends when you leave this menu: use another session for other commands. The file may grow until the disk is full.")
+	m.env.PrintWrapped("It ends when you leave this menu: use another session for other commands. The file may grow until the disk is full.")
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (m *menuCapture) result(s capture.Status) {
 	if s.Dropped > 0 {
 		m.env.Printf("Packets Dropped: %d\n", s.Dropped)
 	}
-	m.env.Prose("It is in the directory diagnostic, from where SCP and FTP fetch it.")
+	m.env.PrintWrapped("It is in the directory diagnostic, from where SCP and FTP fetch it.")
 }
 
 func packets(n uint64) string {
@@ -183,9 +183,9 @@ func (m *menuCapture) iface(ctx context.Context) error {
 
 // changed confirms a setting.
 func (m *menuCapture) changed(text string) {
-	m.env.Prose(text)
+	m.env.PrintWrapped(text)
 	if m.env.Appliance.Captures.Status(capture.TCPDump).Running {
-		m.env.Prose("The capture in progress goes on as it was started.")
+		m.env.PrintWrapped("The capture in progress goes on as it was started.")
 	}
 }
 

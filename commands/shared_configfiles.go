@@ -72,12 +72,12 @@ func passphraseArguments(env *shell.Env, args []string) (config.Passphrases, err
 	if len(args) > 0 {
 		n, err := strconv.Atoi(args[0])
 		if err != nil || n < 1 || n > most {
-			return how, shell.Invalidf(args[0], "The passphrase option must be an integer from 1 to %d.", most)
+			return how, shell.InvalidArgumentf(args[0], "The passphrase option must be an integer from 1 to %d.", most)
 		}
 		how, args = config.Passphrases(n-1), args[1:]
 	}
 	if len(args) > 0 {
-		return how, shell.Invalidf(args[0], "Two arguments are expected at most: y or n, and the passphrase option.")
+		return how, shell.InvalidArgumentf(args[0], "Two arguments are expected at most: y or n, and the passphrase option.")
 	}
 	return how, nil
 }

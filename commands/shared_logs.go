@@ -33,7 +33,7 @@ func runningLogs(env *shell.Env) []logs.Subscription {
 func printLogs(env *shell.Env, list []logs.Subscription) {
 	if env.Appliance.Product.Version.Before(product.Version{Major: 12}) {
 		for i, s := range list {
-			env.Prose(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method)))
+			env.PrintWrapped(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method)))
 		}
 		return
 	}
@@ -108,7 +108,7 @@ func namedLog(list []logs.Subscription, name string) (logs.Subscription, error) 
 			return s, nil
 		}
 	}
-	return logs.Subscription{}, shell.Invalidf(name, "The log does not exist.")
+	return logs.Subscription{}, shell.InvalidArgumentf(name, "The log does not exist.")
 }
 
 // readable refuses logs that are no text.

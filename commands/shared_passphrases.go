@@ -66,7 +66,7 @@ func newHash(ctx context.Context, env *shell.Env, name, word, question, again st
 			return "", err
 		}
 		if err := users.CheckPassphrase(name, first); err != nil {
-			env.Prose(strings.ReplaceAll(err.Error(), "passphrase", word))
+			env.PrintWrapped(strings.ReplaceAll(err.Error(), "passphrase", word))
 			continue
 		}
 		second, err := secret(ctx, again)
@@ -74,8 +74,8 @@ func newHash(ctx context.Context, env *shell.Env, name, word, question, again st
 			return "", err
 		}
 		if first == second {
-			return users.Hash(first)
+			return users.HashPassphrase(first)
 		}
-		env.Prose(fmt.Sprintf("The %ss do not match.", word))
+		env.PrintWrapped(fmt.Sprintf("The %ss do not match.", word))
 	}
 }

@@ -17,7 +17,7 @@ func power(ctx context.Context, env *shell.Env, action appliance.PowerAction, ve
 	if len(env.Args) > 0 {
 		n, err := strconv.Atoi(env.Args[0])
 		if err != nil || n < 0 || n > 3600 || len(env.Args) > 1 {
-			return shell.Invalidf(env.Args[len(env.Args)-1], "The number of seconds must be an integer from 0 to 3600.")
+			return shell.InvalidArgumentf(env.Args[len(env.Args)-1], "The number of seconds must be an integer from 0 to 3600.")
 		}
 		seconds = n
 	} else {

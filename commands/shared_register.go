@@ -13,7 +13,7 @@ var table []*shell.Command
 // of each command's file. It panics on a word already taken.
 func register(c *shell.Command) *shell.Command {
 	for _, word := range append([]string{c.Name}, c.Aliases...) {
-		if i := slices.IndexFunc(table, func(o *shell.Command) bool { return o.Named(word) }); i >= 0 {
+		if i := slices.IndexFunc(table, func(o *shell.Command) bool { return o.HasName(word) }); i >= 0 {
 			panic("commands: " + c.Name + " and " + table[i].Name + " are both called " + word)
 		}
 	}

@@ -30,7 +30,7 @@ func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither 
 		return src, env.Args[0], nil
 	}
 	if len(env.Args) > 1 {
-		return src, "", shell.Invalidf(env.Args[1], "The only argument is a host.")
+		return src, "", shell.InvalidArgumentf(env.Args[1], "The only argument is a host.")
 	}
 	if src, err = askSource(ctx, env, whence, family); err != nil {
 		return src, "", err
@@ -44,9 +44,9 @@ func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither 
 func hostArgument(arg string) error {
 	switch {
 	case arg == "":
-		return shell.Invalidf(arg, "The argument must be a host name or an IP address.")
+		return shell.InvalidArgumentf(arg, "The argument must be a host name or an IP address.")
 	case arg[0] == '-':
-		return shell.Invalidf(arg, "The command takes no options: a host is expected.")
+		return shell.InvalidArgumentf(arg, "The command takes no options: a host is expected.")
 	}
 	return nil
 }

@@ -62,15 +62,15 @@ func editUserKeys(ctx context.Context, env *shell.Env) error {
 			keys = a.Keys
 		}
 		return shell.Menu{
-			Head: func() { printUserKeys(env, name, keys) },
+			Header: func() { printUserKeys(env, name, keys) },
 			Items: []shell.Item{
 				{Key: "NEW", Text: "Add a new key.", Run: func(ctx context.Context) error {
 					return newUserKey(ctx, env, name)
 				}},
-				{Key: "DELETE", Text: "Remove a key.", Hide: len(keys) == 0, Run: func(ctx context.Context) error {
+				{Key: "DELETE", Text: "Remove a key.", Hidden: len(keys) == 0, Run: func(ctx context.Context) error {
 					return deleteUserKey(ctx, env, name, keys)
 				}},
-				{Key: "USER", Text: "Switch to the keys of another user.", Hide: env.Account.Role != users.Administrator || len(accounts.List) == 1,
+				{Key: "USER", Text: "Switch to the keys of another user.", Hidden: env.Account.Role != users.Administrator || len(accounts.List) == 1,
 					Run: func(ctx context.Context) error {
 						_, err := env.Ask(ctx, "Enter the name of the user.", "", func(answer string) error {
 							accounts := users.Section.Get(env.Draft)

@@ -20,7 +20,7 @@ var _ = register(&shell.Command{
 	Run: func(_ context.Context, env *shell.Env) error {
 		detail := len(env.Args) > 0
 		if len(env.Args) > 1 || detail && env.Args[0] != "detail" {
-			return shell.Invalidf(env.Args[len(env.Args)-1], "The only argument is: detail.")
+			return shell.InvalidArgumentf(env.Args[len(env.Args)-1], "The only argument is: detail.")
 		}
 		now, up := env.Appliance.Now(), env.Appliance.Started()
 		if !detail {

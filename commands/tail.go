@@ -20,11 +20,11 @@ var _ = register(&shell.Command{
 		var err error
 		switch {
 		case len(env.Args) > 1:
-			return shell.Invalidf(env.Args[1], "The only argument is the name of a log.")
+			return shell.InvalidArgumentf(env.Args[1], "The only argument is the name of a log.")
 		case len(env.Args) == 1:
 			log, err = namedLog(runningLogs(env), env.Args[0])
 		case env.Inline:
-			return shell.Invalidf("", "The name of a log is required.")
+			return shell.InvalidArgumentf("", "The name of a log is required.")
 		default:
 			log, err = chooseLog(ctx, env, runningLogs(env), "Enter the number of the log you wish to tail.")
 		}

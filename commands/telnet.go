@@ -25,7 +25,7 @@ var _ = register(&shell.Command{
 	Mode:   shell.MachineMode,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		keyboard, ok := env.Prompter.(shell.Relay)
+		keyboard, ok := env.Prompter.(shell.LineReader)
 		if !ok {
 			return refusal.New("A connection needs a session that it can be typed in.")
 		}
@@ -55,16 +55,16 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 	number := 25
 	switch {
 	case len(env.Args) > 2:
-		return src, "", 0, shell.Invalidf(env.Args[2], "The arguments are a host and a port.")
+		return src, "", 0, shell.InvalidArgumentf(env.Args[2], "The arguments are a host and a port.")
 	case len(env.Args) > 0:
 		host = env.Args[0]
 		if len(env.Args) > 1 {
 			if number, err = strconv.Atoi(env.Args[1]); err != nil || number < 1 || number > 65535 {
-				return src, "", 0, shell.Invalidf(env.Args[1], "The port must be an integer from 1 to 65535.")
+				return src, "", 0, shell.InvalidArgumentf(env.Args[1], "The port must be an integer from 1 to 65535.")
 			}
 		}
 		if !mayTelnet(host) {
-			return src, "", 0, shell.Invalidf(host, notLoopback)
+			return src, "", 0, shell.InvalidArgumentf(host, notLoopback)
 		}
 		return src, host, uint16(number), nil
 	}
@@ -115,7 +115,7 @@ func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host strin
 	case err != nil:
 		return nil, refusal.Newf("%s: Name could not be resolved at this time", host)
 	case slices.ContainsFunc(addrs, isLoopback):
-		return nil, shell.Invalidf(host, notLoopback)
+		return nil, shell.InvalidArgumentf(host, notLoopback)
 	}
 	return addrs, nil
 }

@@ -19,7 +19,7 @@ var errTelnetClosed = errors.New("commands: connection closed by foreign host")
 
 // A telnetTalk is a connection with the user at one end.
 type telnetTalk struct {
-	keyboard shell.Relay
+	keyboard shell.LineReader
 	conn     network.Conn
 	screen   chan struct{} // whoever has put something in may write; the user, while talking to telnet itself
 	column   bool          // the screen's last line has no end; for who has the screen
@@ -59,7 +59,7 @@ func (t *telnetTalk) run(ctx context.Context) error {
 func (t *telnetTalk) speak(open context.Context) error {
 	_, echoes := t.keyboard.(shell.Screen)
 	for {
-		line, err := t.keyboard.Line(open, telnetEscape)
+		line, err := t.keyboard.ReadLine(open, telnetEscape)
 		if echoes && (err == nil || errors.Is(err, shell.ErrEscape)) {
 			select { // what was typed has ended the line
 			case t.screen <- struct{}{}:

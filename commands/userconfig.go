@@ -26,7 +26,7 @@ var _ = register(&shell.Command{
 			accounts := users.Section.Get(env.Draft)
 			alone := len(accounts.List) == 1
 			return shell.Menu{
-				Head: func() { printAccounts(env, accounts) },
+				Header: func() { printAccounts(env, accounts) },
 				Items: []shell.Item{
 					{Key: "NEW", Text: "Create a new account.", Run: func(ctx context.Context) error {
 						return newAccount(ctx, env, word)
@@ -34,7 +34,7 @@ var _ = register(&shell.Command{
 					{Key: "EDIT", Text: "Modify an account.", Run: func(ctx context.Context) error {
 						return editAccount(ctx, env)
 					}},
-					{Key: "DELETE", Text: "Remove an account.", Hide: alone, Run: func(ctx context.Context) error {
+					{Key: "DELETE", Text: "Remove an account.", Hidden: alone, Run: func(ctx context.Context) error {
 						return deleteAccount(ctx, env)
 					}},
 					{Key: strings.ToUpper(word), Text: "Change the " + word + " for a user.", Run: func(ctx context.Context) error {
@@ -56,7 +56,7 @@ func printAccounts(env *shell.Env, accounts users.Accounts) {
 		if a.Locked {
 			locked = " (locked)"
 		}
-		env.Prose(fmt.Sprintf("%d. %s - \"%s\" (%s)%s", i+1, a.Name, a.FullName, a.Role.Groups()[0], locked))
+		env.PrintWrapped(fmt.Sprintf("%d. %s - \"%s\" (%s)%s", i+1, a.Name, a.FullName, a.Role.Groups()[0], locked))
 	}
 	env.Printf("\nExternal authentication: Disabled\n")
 }

@@ -13,7 +13,7 @@ import (
 // audit logs a line that the user has entered, with the text of the question.
 func (s *session) audit(prompt, line string) {
 	s.appliance.Log(appliance.CLILog, appliance.Information,
-		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s", s.login.ID(), s.account.Name, LogQuote(line), LogQuote(prompt)))
+		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s", s.login.ID(), s.account.Name, QuoteForLog(line), QuoteForLog(prompt)))
 }
 
 // discreet is a command line as it may be logged. What is typed after a command that
@@ -30,20 +30,20 @@ func (s *session) discreet(line string) string {
 	return line
 }
 
-// LogQuote is a text in single quotes, as the CLI log has it. The log itself writes a
+// QuoteForLog is a text in single quotes, as the CLI log has it. The log itself writes a
 // newline as \n.
-func LogQuote(s string) string {
+func QuoteForLog(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
 }
 
-// LoggedOn is the line of the authentication log for a login: from where ("from
+// LoginMessage is the line of the authentication log for a login: from where ("from
 // 1.128.3.4"), and how ("using an SSH connection"), which may be empty.
-func LoggedOn(a users.Account, from, how string) string {
+func LoginMessage(a users.Account, from, how string) string {
 	return strings.TrimSpace(fmt.Sprintf("The user %s successfully logged on %s with privilege %s %s", a.Name, from, a.Role.Groups()[0], how)) + "."
 }
 
-// NotLoggedOn is the line for a login that failed. The name is what a stranger chose.
-func NotLoggedOn(name, from, how string) string {
+// FailedLoginMessage is the line for a login that failed. The name is what a stranger chose.
+func FailedLoginMessage(name, from, how string) string {
 	return strings.TrimSpace(fmt.Sprintf("An authentication attempt by the user %s %s failed %s", printable(name), from, how)) + "."
 }
 

@@ -28,7 +28,7 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 	p, _ := ctx.Value(peerKey{}).(*peer)
 	offered := SSHAlgorithms()
 	c := &gossh.ServerConfig{
-		MaxAuthTries: r.limits.Tries,
+		MaxAuthTries: r.limits.AuthTries,
 		BannerCallback: func(gossh.ConnMetadata) string {
 			return onWire(r.Appliance.AdminAccess().Banner)
 		},
@@ -65,7 +65,7 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 			p.login(c.User())
 			r.Appliance.Guard.Succeeded(p.addr)
 			if account, known := r.Appliance.Users.Lookup(c.User()); known {
-				r.Appliance.Log(appliance.AuthenticationLog, appliance.Information, LoggedOn(account, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
+				r.Appliance.Log(appliance.AuthenticationLog, appliance.Information, LoginMessage(account, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
 			}
 		},
 		PublicKeyAuthAlgorithms: offered.PublicKeys,
@@ -97,7 +97,7 @@ func (r *run) verify(p *peer, name, passphrase string) (*gossh.Permissions, erro
 	}
 	delay, blocked := r.Appliance.Guard.Failed(p.addr)
 	r.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		NotLoggedOn(name, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
+		FailedLoginMessage(name, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
 	if blocked {
 		r.Appliance.Log(appliance.AuthenticationLog, appliance.Warning,
 			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", p.addr))

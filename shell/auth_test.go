@@ -38,7 +38,7 @@ func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer app.Stop(t.Context()) //nolint:errcheck // nothing runs in it
-	hash, err := users.Hash("passphrase1")
+	hash, err := users.HashPassphrase("passphrase1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ type catalog struct {
 func newCatalog(all []*Command, v product.Version) *catalog {
 	c := &catalog{words: make(map[string]*Command, len(all))}
 	for _, cmd := range all {
-		if !cmd.Known(v) {
+		if !cmd.AvailableIn(v) {
 			continue
 		}
 		c.sorted = append(c.sorted, cmd)
@@ -58,7 +58,7 @@ func candidates(allowed []*Command, line string) []string {
 	if i := strings.LastIndexByte(line, ' '); i >= 0 {
 		before, prefix = strings.TrimRight(line[:i], " "), line[i+1:]
 	}
-	if before != "" && !slices.ContainsFunc(allowed, func(c *Command) bool { return c.OfCommands && c.Named(strings.ToLower(before)) }) {
+	if before != "" && !slices.ContainsFunc(allowed, func(c *Command) bool { return c.TakesCommandName && c.HasName(strings.ToLower(before)) }) {
 		return nil
 	}
 	var out []string

@@ -206,7 +206,7 @@ func (v *visit) start(talk func() int) {
 
 // newSession makes the session of a shell or of a command line.
 func (v *visit) newSession() *session {
-	s := newSession(v.Appliance, v.catalog, v.ch.account, v.ch, v.window, cmp.Or(v.limits.Idle, v.Appliance.AdminAccess().Idle()))
+	s := newSession(v.Appliance, v.catalog, v.ch.account, v.ch, v.window, cmp.Or(v.limits.IdleTimeout, v.Appliance.AdminAccess().Idle()))
 	s.from, s.local = v.ch.from, v.ch.local
 	v.session = s
 	return s
@@ -231,7 +231,7 @@ func (v *visit) shell(ctx context.Context, s *session) int {
 	defer s.in.close()
 	last := ""
 	if known {
-		last = lastLogin(previous.In.In(v.Appliance.Zone()), previous.From)
+		last = lastLogin(previous.LoginTime.In(v.Appliance.Zone()), previous.ClientAddr)
 	}
 	io.WriteString(s.keys, welcome(v.Appliance.Product, last, s.limit, v.Appliance.AdminAccess().Welcome))
 	if err := s.interact(ctx); err != nil {

@@ -28,9 +28,9 @@ type Command struct {
 	Mode  Mode            // where in a cluster it may be used
 	Batch bool            // has an inline form: takes arguments
 
-	Secret     bool // what is typed after it is not logged: it may be a passphrase
-	Commit     bool // what it changes waits for commit
-	OfCommands bool // its argument is the name of a command, which Tab completes
+	Secret           bool // what is typed after it is not logged: it may be a passphrase
+	Commit           bool // what it changes waits for commit
+	TakesCommandName bool // its argument is the name of a command, which Tab completes
 
 	// Run holds the conversation. It returns when the conversation is over, and
 	// returns an error of the Prompter unchanged. ctx ends when the user presses
@@ -49,7 +49,7 @@ const (
 )
 
 // Known reports whether version v of the product has the command.
-func (c *Command) Known(v product.Version) bool {
+func (c *Command) AvailableIn(v product.Version) bool {
 	return !v.Before(c.Since) && (c.Until == product.Version{} || v.Before(c.Until))
 }
 
@@ -59,28 +59,28 @@ func (c *Command) Allows(r users.Role) bool {
 }
 
 // Named reports whether word, in lower case, is the command's name or an alias.
-func (c *Command) Named(word string) bool {
+func (c *Command) HasName(word string) bool {
 	return c.Name == word || slices.Contains(c.Aliases, word)
 }
 
 // An Env is what a running command can see and touch.
 type Env struct {
 	Dialogue
-	Appliance *appliance.Appliance
-	Draft     *config.Draft // this session's uncommitted changes
-	Account   users.Account // who is logged in
-	Login     *users.Login  // this session in the table of logins; nil in some tests
-	From      netip.Addr    // where the client is; invalid on the serial console
-	Local     netip.Addr    // the appliance's address that the client came in by; as From
+	Appliance  *appliance.Appliance
+	Draft      *config.Draft // this session's uncommitted changes
+	Account    users.Account // who is logged in
+	Login      *users.Login  // this session in the table of logins; nil in some tests
+	ClientAddr netip.Addr    // where the client is; invalid on the serial console
+	LocalAddr  netip.Addr    // the appliance's address that the client came in by; as From
 
 	Args   []string // the words after the command
 	Inline bool     // arguments were given, or the command came with ssh: ask nothing that has an answer
 
 	// Table is what this account may type on this version, sorted by name.
-	Table []*Command
+	Commands []*Command
 	// Life ends when the session does; its cause says why. What a command leaves
 	// running for its session's sake (a capture) ends with it.
-	Life context.Context
+	SessionContext context.Context
 }
 
 // An Invalid refuses an inline argument. It carries a refusal and is printed as
@@ -88,16 +88,16 @@ type Env struct {
 //	Invalid arguments when processing <command>:
 //	<Text>
 //	: '<Value>'
-type Invalid struct{ Text, Value string }
+type InvalidArgumentError struct{ Text, Value string }
 
-func (e *Invalid) Error() string { return e.Text + ": '" + e.Value + "'" }
+func (e *InvalidArgumentError) Error() string { return e.Text + ": '" + e.Value + "'" }
 
 // Unwrap returns the refusal.
-func (e *Invalid) Unwrap() error { return refusal.New(e.Text) }
+func (e *InvalidArgumentError) Unwrap() error { return refusal.New(e.Text) }
 
-// Invalidf makes an Invalid of an argument and a sentence that says what is wrong with it.
-func Invalidf(value, format string, a ...any) error {
-	return &Invalid{fmt.Sprintf(format, a...), value}
+// InvalidArgumentf makes an InvalidArgumentError of an argument and a sentence that says what is wrong with it.
+func InvalidArgumentf(value, format string, a ...any) error {
+	return &InvalidArgumentError{fmt.Sprintf(format, a...), value}
 }
 
 // Control: these end a command or a session and are no failure.
@@ -113,6 +113,6 @@ var (
 	ErrHangup = errors.New("shell: client hung up")
 	// ErrEscape is what a Relay's Line returns when the escape key is pressed.
 	ErrEscape = errors.New("shell: escape key")
-	// ErrDone, returned by an operation of a Menu, leaves the menu.
-	ErrDone = errors.New("shell: leave the menu")
+	// ErrLeaveMenu, returned by an operation of a Menu, leaves the menu.
+	ErrLeaveMenu = errors.New("shell: leave the menu")
 )

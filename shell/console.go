@@ -29,8 +29,8 @@ type Console struct {
 	Out io.Writer
 	// Size tells the size of the terminal that In and Out are. Nil means that they
 	// are none: lines are then neither edited nor echoed.
-	Size func() (columns, rows int)
-	Idle time.Duration // as Limits.Idle
+	Size        func() (columns, rows int)
+	IdleTimeout time.Duration // as Limits.Idle
 }
 
 // consoleLine is what the serial line is called.
@@ -64,7 +64,7 @@ func (c *Console) Serve(ctx context.Context) error {
 		if err != nil {
 			continue // Ctrl-C, Ctrl-D: ask again
 		}
-		idle := cmp.Or(c.Idle, c.Appliance.AdminAccess().Idle())
+		idle := cmp.Or(c.IdleTimeout, c.Appliance.AdminAccess().Idle())
 		if err := c.session(ctx, line, catalog, account, idle); ctx.Err() != nil {
 			return err
 		}
@@ -90,11 +90,11 @@ func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) 
 		}
 		account, err := c.Appliance.Users.Verify(name, passphrase)
 		if err == nil {
-			c.Appliance.Log(appliance.AuthenticationLog, appliance.Information, LoggedOn(account, "from the console", ""))
+			c.Appliance.Log(appliance.AuthenticationLog, appliance.Information, LoginMessage(account, "from the console", ""))
 			return account, nil
 		}
 		c.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
-			NotLoggedOn(name, "from the console", ""))
+			FailedLoginMessage(name, "from the console", ""))
 		delay, _ := c.Appliance.Guard.Failed(netip.Addr{})
 		if err := c.Appliance.Clock.Sleep(ctx, delay); err != nil {
 			return users.Account{}, err
@@ -122,7 +122,7 @@ func (c *Console) session(ctx context.Context, line *session, catalog *catalog, 
 	defer s.in.serve(0, nil)
 	last := ""
 	if known {
-		last = lastLogin(previous.In.In(c.Appliance.Zone()), previous.From)
+		last = lastLogin(previous.LoginTime.In(c.Appliance.Zone()), previous.ClientAddr)
 	}
 	io.WriteString(s.keys, welcome(c.Appliance.Product, last, idle, c.Appliance.AdminAccess().Welcome))
 	ctx, leave := context.WithCancelCause(ctx)

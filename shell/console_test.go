@@ -86,16 +86,16 @@ func TestConsoleWithATerminal(t *testing.T) {
 	v.exchange("say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
 	v.exchange("wait\r", "wait\r\r\n\r\nPress Ctrl-C to stop.\r\n")
 	v.exchange("\x03", "^C\r\n--- statistics ---\r\n"+prompt)
-	fake.Advance(shell.DefaultIdle)
+	fake.Advance(shell.DefaultIdleTimeout)
 	v.exchange("", "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"+login)
-	fake.Advance(2 * shell.DefaultIdle) // nobody is logged in: nothing is idle
+	fake.Advance(2 * shell.DefaultIdleTimeout) // nobody is logged in: nothing is idle
 	v.exchange("admin\r", "admin\r\r\nPassword:")
 	v.exchange("ironport\r", "\r\r\nLast login: Thu Jun 25 08:50:03 2015 from console\r\r\n"+welcome14)
 	v.exchange("\x1b[A", "") // the history is the session's, not the line's
 	v.exchange("exit\r", "exit\r\r\n"+login)
 
 	v.exchange("admin\rironport\r", "admin\r\r\nPassword:\r\r\nLast login: Thu Jun 25 10:20:03 2015 from console\r\r\n"+welcome14)
-	off := shell.Stopped("The system is going down.")
+	off := shell.StoppedError("The system is going down.")
 	cancel(off)
 	v.exchange("", "\r\n\r\nThe system is going down.\r\n")
 	if err := <-ended; !errors.Is(err, off) {

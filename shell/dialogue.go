@@ -30,18 +30,18 @@ type Screen interface {
 	// Size is the number of columns and rows.
 	Size() (columns, rows int)
 	// Key waits for a key; which one does not matter. Errors are as Prompt's.
-	Key(ctx context.Context) error
+	WaitForKey(ctx context.Context) error
 }
 
 // A Relay is a Prompter whose user can talk to somebody else than the appliance, as with
 // telnet. What that partner says is written to the Relay and not to a Dialogue, which
 // would put blank lines in between.
-type Relay interface {
+type LineReader interface {
 	Prompter
 	// Line reads a line for the partner: there is no prompt, and nothing but what is
 	// typed is shown. A terminal's user can press the key escape at any place of a line,
 	// which then is dropped: Line returns ErrEscape. Other errors are Prompt's.
-	Line(ctx context.Context, escape byte) (string, error)
+	ReadLine(ctx context.Context, escape byte) (string, error)
 }
 
 // A Dialogue asks questions the way AsyncOS asks them. It is for one goroutine.
@@ -59,12 +59,12 @@ func (d Dialogue) Printf(format string, a ...any) { fmt.Fprintf(d.page, format, 
 
 // Prose writes text, a newline after it, with long lines broken between words at
 // the width of the terminal.
-func (d Dialogue) Prose(text string) { io.WriteString(d.page, d.wrap(text)+"\n") }
+func (d Dialogue) PrintWrapped(text string) { io.WriteString(d.page, d.wrap(text)+"\n") }
 
 // List prints choices with their numbers.
 func (d Dialogue) List(choices ...string) {
 	for i, c := range choices {
-		d.Prose(strconv.Itoa(i+1) + ". " + c)
+		d.PrintWrapped(strconv.Itoa(i+1) + ". " + c)
 	}
 }
 
@@ -75,7 +75,7 @@ func (d Dialogue) Ask(ctx context.Context, question, def string, check func(stri
 	return d.until(check, func() (string, error) {
 		d.gap(1)
 		if question != "" {
-			d.Prose(question)
+			d.PrintWrapped(question)
 		}
 		answer, err := d.Prompt(ctx, "["+def+"]> ")
 		if answer = strings.TrimSpace(answer); answer == "" {
@@ -89,7 +89,7 @@ func (d Dialogue) Ask(ctx context.Context, question, def string, check func(stri
 func (d Dialogue) AskSecret(ctx context.Context, question string, check func(string) error) (string, error) {
 	return d.until(check, func() (string, error) {
 		d.gap(1)
-		d.Prose(question)
+		d.PrintWrapped(question)
 		return d.Secret(ctx, "[]> ")
 	})
 }
@@ -109,7 +109,7 @@ func (d Dialogue) until(check func(string) error, ask func() (string, error)) (s
 		if !refused {
 			return "", err
 		}
-		d.Prose(text)
+		d.PrintWrapped(text)
 	}
 }
 

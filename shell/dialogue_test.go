@@ -17,15 +17,15 @@ import (
 // converse runs f over a script, and compares what is said.
 func converse(t *testing.T, f func(context.Context, shell.Dialogue) error, want string, answers ...string) {
 	t.Helper()
-	p := shelltest.Script(answers...)
+	p := shelltest.NewPrompter(answers...)
 	if err := f(t.Context(), shell.NewDialogue(p)); err != nil {
 		t.Errorf("ended with %v", err)
 	}
 	if diff := cmp.Diff(want, p.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if p.Left() > 0 {
-		t.Errorf("%d answers were not asked for", p.Left())
+	if p.Unused() > 0 {
+		t.Errorf("%d answers were not asked for", p.Unused())
 	}
 }
 
@@ -36,7 +36,7 @@ func TestBlankLines(t *testing.T) {
 	converse(t, func(ctx context.Context, d shell.Dialogue) error {
 		return d.Menu(ctx, func() shell.Menu {
 			return shell.Menu{
-				Head: func() { d.Printf("File Reputation: Disabled\n") },
+				Header: func() { d.Printf("File Reputation: Disabled\n") },
 				Items: []shell.Item{{Key: "SETUP", Text: "Configure the service.", Run: func(ctx context.Context) error {
 					d.Printf("File Reputation: Disabled\n")
 					var yes bool
@@ -105,7 +105,7 @@ func TestConfirm(t *testing.T) {
 		answer string
 		want   bool
 	}{{true, "", true}, {false, "", false}, {true, "n", false}, {true, "NO", false}, {false, "Y", true}, {false, " yes ", true}} {
-		p := shelltest.Script("perhaps", c.answer)
+		p := shelltest.NewPrompter("perhaps", c.answer)
 		got, err := shell.NewDialogue(p).Confirm(t.Context(), "Sure?", c.def)
 		if err != nil || got != c.want {
 			t.Errorf("%q with default %v: %v, %v", c.answer, c.def, got, err)
@@ -118,19 +118,19 @@ func TestConfirm(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	for answer, want := range map[string]int{"": 1, "1": 0, "3": 2, "management": 2, "data 1": 0} {
-		got, err := shell.NewDialogue(shelltest.Script("4", "0", "x", answer)).
+		got, err := shell.NewDialogue(shelltest.NewPrompter("4", "0", "x", answer)).
 			Choose(t.Context(), "Interface:", 1, "Data 1", "Data 2", "Management")
 		if err != nil || got != want {
 			t.Errorf("%q: %d, %v; want %d", answer, got, err, want)
 		}
 	}
-	if _, err := shell.NewDialogue(shelltest.Script("")).Choose(t.Context(), "Interface:", -1, "a"); !errors.Is(err, io.EOF) {
+	if _, err := shell.NewDialogue(shelltest.NewPrompter("")).Choose(t.Context(), "Interface:", -1, "a"); !errors.Is(err, io.EOF) {
 		t.Errorf("without a default an empty answer is refused, and asked for again: %v", err)
 	}
 }
 
 func TestChooseSeveral(t *testing.T) {
-	got, err := shell.NewDialogue(shelltest.Script("1,x", "3, data 1,3")).
+	got, err := shell.NewDialogue(shelltest.NewPrompter("1,x", "3, data 1,3")).
 		ChooseSeveral(t.Context(), "Interfaces:", []int{1}, "Data 1", "Data 2", "Management")
 	if diff := cmp.Diff([]int{0, 2}, got); err != nil || diff != "" {
 		t.Error(err, diff)
@@ -148,19 +148,19 @@ func TestMenuWords(t *testing.T) {
 			return nil
 		}
 	}
-	p := shelltest.Script("start", "Sta", "stat", "stop", "hidden", "s", "net", "leave", "never asked for")
+	p := shelltest.NewPrompter("start", "Sta", "stat", "stop", "hidden", "s", "net", "leave", "never asked for")
 	err := shell.NewDialogue(p).Menu(t.Context(), func() shell.Menu {
 		return shell.Menu{NoTitle: true, Items: []shell.Item{
 			{Key: "START", Text: "Start", Run: do("START")},
 			{Key: "STOP", Text: "Stop", Run: do("STOP")},
 			{Key: "STATUS", Text: "Status", Run: do("STATUS")},
 			{Key: "NETWORK", Text: "Network", Run: do("NETWORK")},
-			{Key: "HIDDEN", Text: "Hidden", Hide: true, Run: do("HIDDEN")},
-			{Key: "LEAVE", Text: "Leave", Run: func(context.Context) error { return shell.ErrDone }},
+			{Key: "HIDDEN", Text: "Hidden", Hidden: true, Run: do("HIDDEN")},
+			{Key: "LEAVE", Text: "Leave", Run: func(context.Context) error { return shell.ErrLeaveMenu }},
 		}}
 	})
-	if err != nil || p.Left() != 1 {
-		t.Errorf("ended with %v, %d answers left", err, p.Left())
+	if err != nil || p.Unused() != 1 {
+		t.Errorf("ended with %v, %d answers left", err, p.Unused())
 	}
 	if diff := cmp.Diff([]string{"START", "STATUS", "STOP", "NETWORK"}, did); diff != "" {
 		t.Error(diff)
@@ -196,11 +196,11 @@ func TestFormsStoreWhatTheyShow(t *testing.T) {
 		shell.Text(&v.name, "Name:", shell.Required),
 		shell.OneOf(&v.method, "Method:", "mail", "fax"),
 		shell.SomeOf(&v.methods, "Methods:", "mail", "fax"),
-		shell.Words(&v.words, "Words:", shell.Required),
+		shell.WordList(&v.words, "Words:", shell.Required),
 		shell.When(func() bool { return v.method == "fax" }, shell.Text(&v.host, "Host:", nil)),
 	}
 	run := func(answers ...string) string {
-		p := shelltest.Script(answers...)
+		p := shelltest.NewPrompter(answers...)
 		if err := shell.NewDialogue(p).Form(t.Context(), form...); err != nil {
 			t.Error(err)
 		}
@@ -225,18 +225,18 @@ func TestAFailingPrompterEndsTheDialogue(t *testing.T) {
 	var n int
 	var b bool
 	for name, err := range map[string]error{
-		"form": shell.NewDialogue(shelltest.Script("1")).Form(ctx, shell.Number(&n, "N", 1, 2)),
-		"yes":  shell.NewDialogue(shelltest.Script("y")).Form(ctx, shell.YesNo(&b, "B")),
-		"menu": shell.NewDialogue(shelltest.Script("x")).Menu(ctx, func() shell.Menu { return shell.Menu{} }),
+		"form": shell.NewDialogue(shelltest.NewPrompter("1")).Form(ctx, shell.Number(&n, "N", 1, 2)),
+		"yes":  shell.NewDialogue(shelltest.NewPrompter("y")).Form(ctx, shell.YesNo(&b, "B")),
+		"menu": shell.NewDialogue(shelltest.NewPrompter("x")).Menu(ctx, func() shell.Menu { return shell.Menu{} }),
 	} {
 		if !errors.Is(err, broken) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := shell.NewDialogue(shelltest.Script("^C")).Form(t.Context(), shell.Number(&n, "N", 1, 2)); !errors.Is(err, shell.ErrInterrupt) {
+	if err := shell.NewDialogue(shelltest.NewPrompter("^C")).Form(t.Context(), shell.Number(&n, "N", 1, 2)); !errors.Is(err, shell.ErrInterrupt) {
 		t.Errorf("Ctrl-C: %v", err)
 	}
-	_, err := shell.NewDialogue(shelltest.Script("x")).Ask(t.Context(), "Q", "", func(string) error { return broken })
+	_, err := shell.NewDialogue(shelltest.NewPrompter("x")).Ask(t.Context(), "Q", "", func(string) error { return broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("a check that fails is no refusal: %v", err)
 	}
@@ -258,7 +258,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	tab := shell.Table{Heads: []string{"Name", "Remote Host", "What"}}
+	tab := shell.Table{Headings: []string{"Name", "Remote Host", "What"}}
 	tab.Add("admin", "10.0.0.1", "cli")
 	tab.Add("shutdown")
 	var b strings.Builder
@@ -279,7 +279,7 @@ type screen struct {
 
 func (s *screen) Size() (int, int) { return s.columns, s.rows }
 
-func (s *screen) Key(context.Context) error {
+func (s *screen) WaitForKey(context.Context) error {
 	s.keys++
 	if s.interrupt {
 		return shell.ErrInterrupt
@@ -295,21 +295,21 @@ func TestLongLinesBreakBetweenWords(t *testing.T) {
 		16777215: "1. " + passphraseOption + "\n",
 		12:       "1. Mask\npassphrases\n(Files with\nmasked\npassphrases\ncannot be\nloaded using\nloadconfig\ncommand)\n",
 	} {
-		s := &screen{Prompter: shelltest.Script(), columns: columns, rows: 24}
+		s := &screen{Prompter: shelltest.NewPrompter(), columns: columns, rows: 24}
 		shell.NewDialogue(s).List(passphraseOption)
 		if diff := cmp.Diff(want, s.String()); diff != "" {
 			t.Errorf("%d columns: %s", columns, diff)
 		}
 	}
-	s := &screen{Prompter: shelltest.Script("y"), columns: 20, rows: 24}
+	s := &screen{Prompter: shelltest.NewPrompter("y"), columns: 20, rows: 24}
 	if _, err := shell.NewDialogue(s).Confirm(t.Context(), "Do you want to keep all of the changes?", true); err != nil {
 		t.Error(err)
 	}
 	if want := "Do you want to keep\nall of the changes?\n[Y]> y\n"; s.String() != want {
 		t.Errorf("a long yes-or-no question: %q, want %q", s.String(), want)
 	}
-	s = &screen{Prompter: shelltest.Script(), columns: 5, rows: 24}
-	shell.NewDialogue(s).Prose("aéiouæø\nab cdefghij k")
+	s = &screen{Prompter: shelltest.NewPrompter(), columns: 5, rows: 24}
+	shell.NewDialogue(s).PrintWrapped("aéiouæø\nab cdefghij k")
 	if want := "aéiou\næø\nab\ncdefg\nhij k\n"; s.String() != want {
 		t.Errorf("words longer than a line: %q, want %q", s.String(), want)
 	}
@@ -317,7 +317,7 @@ func TestLongLinesBreakBetweenWords(t *testing.T) {
 
 func TestPager(t *testing.T) {
 	const marker = "-Press Any Key For More-\r                         \r"
-	s := &screen{Prompter: shelltest.Script(), columns: 10, rows: 4}
+	s := &screen{Prompter: shelltest.NewPrompter(), columns: 10, rows: 4}
 	d := shell.NewDialogue(s)
 	out := d.Pager(t.Context())
 	for _, part := range []string{"one\ntw", "o\n", "three\na line that wraps\nfive\n"} {
@@ -338,7 +338,7 @@ func TestPager(t *testing.T) {
 	if _, err := io.WriteString(d.Pager(t.Context()), strings.Repeat("x\n", 100)); !errors.Is(err, shell.ErrInterrupt) {
 		t.Errorf("Ctrl-C at the marker: %v", err)
 	}
-	p := shelltest.Script()
+	p := shelltest.NewPrompter()
 	if _, err := io.WriteString(shell.NewDialogue(p).Pager(t.Context()), strings.Repeat("x\n", 100)); err != nil || len(p.String()) != 200 {
 		t.Errorf("without a terminal: %q, %v", p, err)
 	}

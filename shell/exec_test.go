@@ -43,7 +43,7 @@ func TestCommandLinesOverSSH(t *testing.T) {
 		return nil
 	}}
 	invalid := &shell.Command{Name: "telnet", Batch: true, Run: func(_ context.Context, env *shell.Env) error {
-		return shell.Invalidf(env.Args[0], "The address must be a hostname or an IPv4/IPv6 address.")
+		return shell.InvalidArgumentf(env.Args[0], "The address must be a hostname or an IPv4/IPv6 address.")
 	}}
 	crash := &shell.Command{Name: "crash", Run: func(context.Context, *shell.Env) error { panic("boom") }}
 	c := dial(t, start(t, app, nil, say, silent, leave, rename, inline, invalid, crash, ask, long))

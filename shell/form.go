@@ -115,7 +115,7 @@ func SomeOf[T comparable](dst *[]T, question string, values ...T) Field {
 
 // Words asks for a list of words with commas between them; check is asked about
 // each. An empty answer keeps the present list.
-func Words(dst *[]string, question string, check func(string) error) Field {
+func WordList(dst *[]string, question string, check func(string) error) Field {
 	return func(ctx context.Context, d Dialogue) error {
 		var words []string
 		_, err := d.Ask(ctx, question, strings.Join(*dst, ", "), func(s string) error {

@@ -13,7 +13,7 @@ import (
 
 // A Menu is a "Choose the operation you want to perform:" screen.
 type Menu struct {
-	Head    func() // prints what stands above the choices each time round; may be nil
+	Header  func() // prints what stands above the choices each time round; may be nil
 	Title   string // in place of the line "Choose the operation ..."
 	NoTitle bool   // leaves that line out (B24, tcpdump)
 	Items   []Item
@@ -21,22 +21,22 @@ type Menu struct {
 
 // An Item is one operation of a Menu.
 type Item struct {
-	Key  string // the word to type, in upper case
-	Text string // what it does: a sentence
-	Hide bool   // not offered now
-	Run  func(context.Context) error
+	Key    string // the word to type, in upper case
+	Text   string // what it does: a sentence
+	Hidden bool   // not offered now
+	Run    func(context.Context) error
 }
 
 // Menu shows what m returns again and again, until the answer is empty or an
-// operation returns ErrDone. m is called before each showing. A Refusal that an
+// operation returns ErrLeaveMenu. m is called before each showing. A Refusal that an
 // operation returns is printed, and the menu goes on. Words are accepted in any
 // case, and cut short where that leaves one meaning.
 func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 	for {
 		menu := m()
 		above, writes := 1, d.writes
-		if menu.Head != nil {
-			menu.Head()
+		if menu.Header != nil {
+			menu.Header()
 		}
 		if d.writes > writes {
 			above = 2
@@ -49,7 +49,7 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 			fmt.Fprintf(&b, "- %s - %s\n", it.Key, it.Text)
 		}
 		d.gap(above)
-		d.Prose(strings.TrimSuffix(b.String(), "\n"))
+		d.PrintWrapped(strings.TrimSuffix(b.String(), "\n"))
 		answer, err := d.Prompt(ctx, "[]> ")
 		if err != nil {
 			return err
@@ -65,8 +65,8 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		text, refused := refusal.Text(err)
 		switch {
 		case refused:
-			d.Prose(text)
-		case errors.Is(err, ErrDone):
+			d.PrintWrapped(text)
+		case errors.Is(err, ErrLeaveMenu):
 			return nil
 		case err != nil:
 			return err
@@ -76,7 +76,7 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 
 // offered are the items that can be chosen now.
 func (m Menu) offered() []Item {
-	return slices.DeleteFunc(slices.Clone(m.Items), func(it Item) bool { return it.Hide })
+	return slices.DeleteFunc(slices.Clone(m.Items), func(it Item) bool { return it.Hidden })
 }
 
 // Find returns the item that word names, whole or cut short, in any case; else a

@@ -77,7 +77,7 @@ func (p *pager) wait() {
 	if _, p.err = io.WriteString(p.page.Prompter, more); p.err != nil {
 		return
 	}
-	if p.err = p.page.screen.Key(p.ctx); p.err == nil {
+	if p.err = p.page.screen.WaitForKey(p.ctx); p.err == nil {
 		_, p.err = io.WriteString(p.page.Prompter, eraseMore)
 	}
 	p.rows = 0

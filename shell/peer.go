@@ -88,7 +88,7 @@ func (r *run) keepAlive(p *peer, conn gossh.Conn) {
 
 // askAlive arms the next question; p.mu is held.
 func (r *run) askAlive(p *peer, conn gossh.Conn) {
-	every := r.limits.Keepalive
+	every := r.limits.KeepaliveInterval
 	p.alive = p.timers.AfterFunc(clock.System(), every, func() {
 		cancel := p.timers.AfterFunc(clock.System(), every, func() { p.Conn.Close() })
 		_, _, err := conn.SendRequest("keepalive@openssh.com", true, nil)

@@ -32,7 +32,7 @@ func (s *script) Prompt(ctx context.Context, text string) (string, error) {
 		return "", context.Cause(ctx)
 	}
 	io.WriteString(s.out, text)
-	line, err := s.Line(ctx, 0)
+	line, err := s.ReadLine(ctx, 0)
 	io.WriteString(s.out, "\n")
 	if err != nil {
 		return "", err
@@ -44,7 +44,7 @@ func (s *script) Prompt(ctx context.Context, text string) (string, error) {
 }
 
 // Line reads a line. A file has no keys: nothing escapes.
-func (s *script) Line(ctx context.Context, _ byte) (string, error) {
+func (s *script) ReadLine(ctx context.Context, _ byte) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}

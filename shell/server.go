@@ -52,12 +52,12 @@ type Server struct {
 
 // Limits are what a Server allows. A zero field means its default.
 type Limits struct {
-	Idle        time.Duration // silence at a prompt before a session ends; what is configured
-	Handshake   time.Duration // from connecting to being logged in; 2 minutes
-	Connections int           // at a time; 1000
-	Sessions    int           // channels of one connection at a time; 10
-	Tries       int           // of one connection to log in; 6
-	Keepalive   time.Duration // between two questions whether the client is alive; 1 minute
+	IdleTimeout       time.Duration // silence at a prompt before a session ends; what is configured
+	HandshakeTimeout  time.Duration // from connecting to being logged in; 2 minutes
+	Connections       int           // at a time; 1000
+	Sessions          int           // channels of one connection at a time; 10
+	AuthTries         int           // of one connection to log in; 6
+	KeepaliveInterval time.Duration // between two questions whether the client is alive; 1 minute
 }
 
 func (l Limits) withDefaults() Limits {
@@ -71,16 +71,16 @@ func (l Limits) withDefaults() Limits {
 			*n = def
 		}
 	}
-	set(&l.Handshake, 2*time.Minute)
-	set(&l.Keepalive, time.Minute)
+	set(&l.HandshakeTimeout, 2*time.Minute)
+	set(&l.KeepaliveInterval, time.Minute)
 	count(&l.Connections, 1000)
 	count(&l.Sessions, 10)
-	count(&l.Tries, 6)
+	count(&l.AuthTries, 6)
 	return l
 }
 
-// DefaultIdle is the inactivity timeout of a session on a new appliance.
-const DefaultIdle = appliance.DefaultTimeout * time.Minute
+// DefaultIdleTimeout is the inactivity timeout of a session on a new appliance.
+const DefaultIdleTimeout = appliance.DefaultTimeout * time.Minute
 
 // DefaultVersion is what clients are told unless Server.Version says otherwise.
 const DefaultVersion = "OpenSSH_7.5 FreeBSD-20170903"
@@ -143,7 +143,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		return s.wait(ctx)
 	}
 	lis.Close()
-	end(Stopped(appliance.StopReason(ctx)))
+	end(StoppedError(appliance.StopReason(ctx)))
 	s.cut(func(p *peer) bool { return p.channels() == 0 })
 	err := s.sessions.wait(ctx)
 	if err == nil {
@@ -278,7 +278,7 @@ func (r *run) admit(conn net.Conn) *peer {
 		delete(r.peers, slowest)
 	}
 	p := &peer{Conn: conn, addr: addr, since: clock.System().Mark()}
-	p.grace = p.timers.AfterFunc(clock.System(), r.limits.Handshake, func() { conn.Close() })
+	p.grace = p.timers.AfterFunc(clock.System(), r.limits.HandshakeTimeout, func() { conn.Close() })
 	r.peers[p] = true
 	return p
 }

@@ -24,7 +24,7 @@ import (
 // addUser commits an account, with one key if key is not nil.
 func addUser(t testing.TB, app *appliance.Appliance, name, passphrase string, role users.Role, key gossh.PublicKey) {
 	t.Helper()
-	hash, err := users.Hash(passphrase)
+	hash, err := users.HashPassphrase(passphrase)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func newSigner(t testing.TB, seed byte) gossh.Signer {
 }
 
 var whoami = &shell.Command{Name: "whoami", Run: func(_ context.Context, env *shell.Env) error {
-	env.Printf("%s from %v as %s\n", env.Account.Name, env.From, env.Account.Role)
+	env.Printf("%s from %v as %s\n", env.Account.Name, env.ClientAddr, env.Account.Role)
 	return nil
 }}
 
@@ -109,7 +109,7 @@ func TestMethodsOfLogin(t *testing.T) {
 func TestFailuresAreSlowedLoggedAndBlocked(t *testing.T) {
 	var written log
 	app, fake := newBox(t, loggedTo(&written), func(o *appliance.Options) {
-		o.Limits = users.Limits{Tries: 3, Within: time.Hour, Block: time.Hour, Delay: time.Second, MaxDelay: time.Minute}
+		o.Limits = users.Limits{MaxFailures: 3, Window: time.Hour, BlockTime: time.Hour, DelayStep: time.Second, MaxDelay: time.Minute}
 	})
 	s := start(t, app, nil, whoami)
 	before := app.Clock.Now()
@@ -238,7 +238,7 @@ func TestLimitsOfConnectionsAndSessions(t *testing.T) {
 
 func TestHandshakeTimeout(t *testing.T) {
 	app, _ := newBox(t)
-	s := start(t, app, func(s *shell.Server) { s.Limits.Handshake = 50 * time.Millisecond }, say)
+	s := start(t, app, func(s *shell.Server) { s.Limits.HandshakeTimeout = 50 * time.Millisecond }, say)
 	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -260,7 +260,7 @@ func TestHandshakeTimeout(t *testing.T) {
 
 func TestKeepalives(t *testing.T) {
 	app, _ := newBox(t)
-	s := start(t, app, func(s *shell.Server) { s.Limits.Keepalive = 20 * time.Millisecond }, say)
+	s := start(t, app, func(s *shell.Server) { s.Limits.KeepaliveInterval = 20 * time.Millisecond }, say)
 	conn, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -405,7 +405,7 @@ func TestStopTellsSessionsAndLeavesNothing(t *testing.T) {
 	app, _ := newBox(t)
 	var life atomic.Value
 	keep := &shell.Command{Name: "keep", Run: func(_ context.Context, env *shell.Env) error {
-		context.AfterFunc(env.Life, func() { life.Store(context.Cause(env.Life)) })
+		context.AfterFunc(env.SessionContext, func() { life.Store(context.Cause(env.SessionContext)) })
 		return nil
 	}}
 	for range 10 {

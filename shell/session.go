@@ -169,7 +169,7 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 	case !c.Allows(s.account.Role):
 		return refusal.Newf("Your user role does not permit the command: %s", c.Name)
 	case len(args) > 0 && !c.Batch:
-		return Invalidf(args[0], "The command takes no arguments.")
+		return InvalidArgumentf(args[0], "The command takes no arguments.")
 	}
 	life, undo := ctx, s.draft.Save()
 	ctx, done := s.in.whileRunning(ctx)
@@ -183,8 +183,8 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 		}
 	}()
 	return c.Run(ctx, &Env{
-		Dialogue: s.talk, Appliance: s.appliance, Draft: s.draft, Account: s.account, Login: s.login, From: s.from, Local: s.local,
-		Args: args, Inline: exec || len(args) > 0, Table: s.table, Life: life,
+		Dialogue: s.talk, Appliance: s.appliance, Draft: s.draft, Account: s.account, Login: s.login, ClientAddr: s.from, LocalAddr: s.local,
+		Args: args, Inline: exec || len(args) > 0, Commands: s.table, SessionContext: life,
 	})
 }
 
@@ -199,7 +199,7 @@ func (f *fault) Error() string { return fmt.Sprintf("panic: %v", f.value) }
 // report shows an error of the command called word, unless it is control, which it
 // returns. It is the one place where kinds of error are told apart.
 func (s *session) report(ctx context.Context, word string, err error) error {
-	var invalid *Invalid
+	var invalid *InvalidArgumentError
 	text, refused := refusal.Text(err)
 	switch {
 	case ctx.Err() != nil:
@@ -207,7 +207,7 @@ func (s *session) report(ctx context.Context, word string, err error) error {
 	case errors.As(err, &invalid):
 		s.talk.Printf("\nInvalid arguments when processing %s:\n%s\n: '%s'\n", strings.ToLower(word), invalid.Text, invalid.Value)
 	case refused:
-		s.talk.Prose(text)
+		s.talk.PrintWrapped(text)
 	case errors.Is(err, ErrInterrupt), errors.Is(err, context.Canceled):
 		return ErrInterrupt
 	case errors.Is(err, io.EOF) && !s.in.exhausted(): // Ctrl-D gives up the dialogue, as Ctrl-C does
@@ -232,14 +232,14 @@ func (s *session) complain(word string, err error) {
 }
 
 // A Stopped is why sessions end when their server does: a text for the users.
-type Stopped string
+type StoppedError string
 
-func (s Stopped) Error() string { return "shell: server stopped: " + string(s) }
+func (s StoppedError) Error() string { return "shell: server stopped: " + string(s) }
 
 // farewell tells the user why the session ends, and the logs too where they want
 // to know.
 func (s *session) farewell(why error) {
-	var reason Stopped
+	var reason StoppedError
 	switch {
 	case errors.Is(why, ErrIdle):
 		s.talk.Printf("\nThe session was closed because it had been idle for %d minutes.\n", int(s.limit.Minutes()))

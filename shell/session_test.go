@@ -167,7 +167,7 @@ func TestHistoryHoldsCommandsAndNoAnswers(t *testing.T) {
 
 func TestTabCompletes(t *testing.T) {
 	app, _ := newBox(t)
-	help := &shell.Command{Name: "help", Aliases: []string{"h"}, Batch: true, OfCommands: true, Run: say.Run}
+	help := &shell.Command{Name: "help", Aliases: []string{"h"}, Batch: true, TakesCommandName: true, Run: say.Run}
 	secret := &shell.Command{Name: "saxophone", Roles: []users.Role{users.Technician}, Run: say.Run}
 	v := visit(t, dial(t, start(t, app, nil, say, silent, help, secret, ask)), 80, 24)
 	v.hear(prompt)
@@ -293,7 +293,7 @@ func TestRolesAndVersions(t *testing.T) {
 	app, _ := newBox(t)
 	d := app.Config.Edit()
 	err := users.Section.Edit(d, func(a *users.Accounts) error {
-		hash, err := users.Hash("passphrase1")
+		hash, err := users.HashPassphrase("passphrase1")
 		a.List = append(a.List, users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash})
 		return err
 	})
@@ -305,7 +305,7 @@ func TestRolesAndVersions(t *testing.T) {
 	}
 	v15 := product.Version{Major: 15}
 	table := &shell.Command{Name: "table", Run: func(_ context.Context, env *shell.Env) error {
-		for _, c := range env.Table {
+		for _, c := range env.Commands {
 			env.Printf("%s ", c.Name)
 		}
 		return nil

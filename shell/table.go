@@ -10,8 +10,8 @@ import (
 // A Table is rows under headings that are underlined with "=": the form of last
 // and who. Columns are as wide as their widest cell, two blanks apart.
 type Table struct {
-	Heads []string
-	Rows  [][]string
+	Headings []string
+	Rows     [][]string
 }
 
 // Add appends a row. Cells that are missing at its end are empty.
@@ -19,8 +19,8 @@ func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 // Print writes the table. Lines have no blanks at their ends.
 func (t *Table) Print(w io.Writer) {
-	width := make([]int, len(t.Heads))
-	for i, h := range t.Heads {
+	width := make([]int, len(t.Headings))
+	for i, h := range t.Headings {
 		width[i] = utf8.RuneCountInString(h)
 		for _, r := range t.Rows {
 			if i < len(r) {
@@ -28,12 +28,12 @@ func (t *Table) Print(w io.Writer) {
 			}
 		}
 	}
-	rule := make([]string, len(t.Heads))
+	rule := make([]string, len(t.Headings))
 	for i, n := range width {
 		rule[i] = strings.Repeat("=", n)
 	}
 	var b strings.Builder
-	for _, row := range append([][]string{t.Heads, rule}, t.Rows...) {
+	for _, row := range append([][]string{t.Headings, rule}, t.Rows...) {
 		var line strings.Builder
 		for i, cell := range row {
 			fmt.Fprintf(&line, "%-*s  ", width[i], cell)

@@ -115,7 +115,7 @@ func (t *terminal) command(ctx context.Context, prompt string) (string, error) {
 
 // Line reads a line without a prompt. What ends it early leaves the cursor where it is,
 // for the partner may have written there; the keys that do are shown.
-func (t *terminal) Line(ctx context.Context, escape byte) (string, error) {
+func (t *terminal) ReadLine(ctx context.Context, escape byte) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -180,7 +180,7 @@ func (t *terminal) endLine(why error) {
 }
 
 // Key waits for a key. The bytes of a function key are one key.
-func (t *terminal) Key(ctx context.Context) error {
+func (t *terminal) WaitForKey(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

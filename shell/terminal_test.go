@@ -36,9 +36,9 @@ func FuzzTyping(f *testing.F) {
 			case 2:
 				line, err = term.Secret(t.Context(), "Passphrase: ")
 			case 3:
-				err = term.Key(t.Context())
+				err = term.WaitForKey(t.Context())
 			case 4:
-				line, err = term.Line(t.Context(), 0x1d)
+				line, err = term.ReadLine(t.Context(), 0x1d)
 			}
 			if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' }) {
 				t.Fatalf("a line holds keys: %q", line)
@@ -70,14 +70,14 @@ func TestTheEscapeKeyComesInItsTurn(t *testing.T) {
 		line string
 		err  error
 	}{{"one", nil}, {"", ErrEscape}} {
-		if line, err := term.Line(t.Context(), 0x1d); line != want.line || !errors.Is(err, want.err) {
+		if line, err := term.ReadLine(t.Context(), 0x1d); line != want.line || !errors.Is(err, want.err) {
 			t.Errorf("Line = %q, %v; want %q, %v", line, err, want.line, want.err)
 		}
 	}
 	if line, err := term.Prompt(t.Context(), "telnet> "); line != "close" || err != nil {
 		t.Errorf("Prompt = %q, %v", line, err)
 	}
-	if line, err := term.Line(t.Context(), 0x1d); line != "three" || err != nil {
+	if line, err := term.ReadLine(t.Context(), 0x1d); line != "three" || err != nil {
 		t.Errorf("Line = %q, %v", line, err)
 	}
 	term.out.Flush()

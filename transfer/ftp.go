@@ -40,24 +40,24 @@ type FTPOptions struct {
 	Verify func(user, passphrase string, from netip.Addr) (*files.Area, error)
 	// LoggedIn is called after a login; what it returns is called when the session
 	// ends. Optional.
-	LoggedIn func(user string, from netip.Addr) (logout func())
-	Guard    Guard                            // nil admits everybody at once
-	Admits   func(addr netip.Addr) bool       // from where clients may come; nil: from everywhere
-	Banner   func() string                    // stands before the greeting; nil or "": nothing does
-	Hostname func() string                    // for the greeting; nil leaves it out
-	Reason   func(ctx context.Context) string // why Stop's ctx stops the server, for users; may be nil
+	OnLogin    func(user string, from netip.Addr) (logout func())
+	Guard      Guard                            // nil admits everybody at once
+	Admit      func(addr netip.Addr) bool       // from where clients may come; nil: from everywhere
+	Banner     func() string                    // stands before the greeting; nil or "": nothing does
+	Hostname   func() string                    // for the greeting; nil leaves it out
+	StopReason func(ctx context.Context) string // why Stop's ctx stops the server, for users; may be nil
 
 	Clock  clock.Clock       // nil means the machine's; for idle time and delays
 	Log    func(text string) // lines of the appliance's FTP log; may be nil
 	Logger *slog.Logger      // for whoever runs the program; nil discards
 
-	Owner, User string // of data sockets in tcpservices; ftpd.main, root
+	SocketOwner, SocketUser string // of data sockets in tcpservices; ftpd.main, root
 
-	IdleTimeout time.Duration // without a command; 5 min
-	DataTimeout time.Duration // of a data connection that does not open or move; 60 s
-	MaxSessions int           // 100
-	MaxPerAddr  int           // sessions of one client address; 50
-	MaxTries    int           // failed logins of one session; 3
+	IdleTimeout   time.Duration // without a command; 5 min
+	DataTimeout   time.Duration // of a data connection that does not open or move; 60 s
+	MaxSessions   int           // 100
+	MaxPerAddr    int           // sessions of one client address; 50
+	MaxLoginTries int           // failed logins of one session; 3
 
 	// PassiveLow and PassiveHigh bound the passive ports. 0 means any.
 	PassiveLow, PassiveHigh uint16
@@ -85,13 +85,13 @@ func NewFTPServer(o FTPOptions) *FTPServer {
 		o.Log = func(string) {}
 	}
 	o.Logger = logger(o.Logger)
-	o.Owner = cmp.Or(o.Owner, "ftpd.main")
-	o.User = cmp.Or(o.User, "root")
+	o.SocketOwner = cmp.Or(o.SocketOwner, "ftpd.main")
+	o.SocketUser = cmp.Or(o.SocketUser, "root")
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 5*time.Minute)
 	o.DataTimeout = cmp.Or(o.DataTimeout, time.Minute)
 	o.MaxSessions = cmp.Or(o.MaxSessions, 100)
 	o.MaxPerAddr = cmp.Or(o.MaxPerAddr, 50)
-	o.MaxTries = cmp.Or(o.MaxTries, 3)
+	o.MaxLoginTries = cmp.Or(o.MaxLoginTries, 3)
 	o.PassiveHigh = max(o.PassiveHigh, o.PassiveLow)
 	return &FTPServer{o: o, sessions: map[*ftpConn]bool{}, perAddr: map[netip.Addr]int{}}
 }
@@ -116,8 +116,8 @@ func (s *FTPServer) Start(ctx context.Context) error {
 // until ctx ends; then it cuts what is left and returns ctx's cause.
 func (s *FTPServer) Stop(ctx context.Context) error {
 	reason := "Service is going down."
-	if s.o.Reason != nil {
-		reason = s.o.Reason(ctx)
+	if s.o.StopReason != nil {
+		reason = s.o.StopReason(ctx)
 	}
 	s.mu.Lock()
 	if s.listener != nil {
@@ -183,7 +183,7 @@ func (s *FTPServer) admit(conn net.Conn) (c *ftpConn, refusal string) {
 	if s.o.Guard != nil && !s.o.Guard.Admit(remote.Addr()) {
 		return nil, "Service not available, closing control connection."
 	}
-	if s.o.Admits != nil && !s.o.Admits(remote.Addr()) {
+	if s.o.Admit != nil && !s.o.Admit(remote.Addr()) {
 		s.o.Log(fmt.Sprintf("Connection from %v refused: access is not permitted from this address", remote.Addr()))
 		return nil, "Access is not permitted from your address."
 	}

@@ -102,7 +102,7 @@ func (c *ftpConn) addLogin(table ftpTable) {
 		}
 		library["PASS"].Execute(s, arg)
 		c.session.asked = ""
-		if !s.IsLogin() && c.session.tries >= c.s.o.MaxTries {
+		if !s.IsLogin() && c.session.tries >= c.s.o.MaxLoginTries {
 			c.end("Too many failed logins.")
 		}
 	}}
@@ -168,7 +168,7 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 			delay, blocked := guard.Failed(from)
 			if blocked {
 				c.logf("The address %v is blocked after repeated failures", from)
-				c.session.tries = c.s.o.MaxTries
+				c.session.tries = c.s.o.MaxLoginTries
 			}
 			_ = c.s.o.Clock.Sleep(c.ctx, delay) // ends early with the session
 		}
@@ -178,8 +178,8 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 		guard.Succeeded(from)
 	}
 	c.session.area, c.session.user = area, user
-	if c.s.o.LoggedIn != nil {
-		c.session.logout = c.s.o.LoggedIn(user, from)
+	if c.s.o.OnLogin != nil {
+		c.session.logout = c.s.o.OnLogin(user, from)
 	}
 	c.logf("User %s login SUCCESS", user)
 	return true, nil

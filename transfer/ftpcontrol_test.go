@@ -108,7 +108,7 @@ func TestFTPBanner(t *testing.T) {
 func TestFTPAddresses(t *testing.T) {
 	logged := make(chan string, 1)
 	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
-		o.Admits = func(addr netip.Addr) bool { return addr != netip.MustParseAddr("127.0.0.1") }
+		o.Admit = func(addr netip.Addr) bool { return addr != netip.MustParseAddr("127.0.0.1") }
 		o.Log = func(text string) { logged <- text }
 	})
 	conn, err := net.Dial("tcp", f.addr)
@@ -213,7 +213,7 @@ func TestFTPStop(t *testing.T) {
 	s := newStore(t, 0)
 	bigFile(t, s)
 	f := startFTP(t, s, func(o *transfer.FTPOptions) {
-		o.Reason = func(context.Context) string { return "The system is going down." }
+		o.StopReason = func(context.Context) string { return "The system is going down." }
 	})
 	idle, busy := login(t, f), login(t, f)
 	conn := busy.passive()

@@ -116,7 +116,7 @@ func (c *ftpConn) listen() (netip.AddrPort, error) {
 	err := c.s.passivePorts(func(port uint16) (err error) {
 		ln, err = c.s.o.Net.Listen(c.ctx, network.ListenConfig{
 			Addr: netip.AddrPortFrom(c.local.Addr(), port), Backlog: 5,
-			Owner: c.s.o.Owner, User: c.s.o.User,
+			Owner: c.s.o.SocketOwner, User: c.s.o.SocketUser,
 		})
 		return err
 	})
@@ -220,7 +220,7 @@ func (c *ftpConn) open(d *dataPort) (network.Conn, error) {
 		c.begin(cancel)
 		return c.s.o.Net.Dial(ctx, network.DialConfig{
 			Local: netip.AddrPortFrom(c.local.Addr(), 0), Remote: d.dial,
-			Owner: c.s.o.Owner, User: c.s.o.User,
+			Owner: c.s.o.SocketOwner, User: c.s.o.SocketUser,
 		})
 	}
 	c.begin(func() { d.listener.Close() })

@@ -161,7 +161,7 @@ func TestFTPClientGoesAwayDuringATransfer(t *testing.T) {
 	bigFile(t, s)
 	ended := make(chan string, 2)
 	f := startFTP(t, s, func(o *transfer.FTPOptions) {
-		o.LoggedIn = func(user string, _ netip.Addr) func() { return func() { ended <- user } }
+		o.OnLogin = func(user string, _ netip.Addr) func() { return func() { ended <- user } }
 	})
 	k := login(t, f)
 	k.passive()

@@ -14,7 +14,7 @@ import (
 func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.Login {
 	l := a.Logins.Open(ch.Account(), ch.RemoteAddr(), what)
 	a.Log(appliance.CLILog, appliance.Information,
-		fmt.Sprintf("PID %d: User %s entered %s; prompt was ''", l.ID(), ch.Account().Name, shell.LogQuote(line)))
+		fmt.Sprintf("PID %d: User %s entered %s; prompt was ''", l.ID(), ch.Account().Name, shell.QuoteForLog(line)))
 	return l
 }
 
@@ -30,7 +30,7 @@ func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string, l *u
 func ftpLogIn(a *appliance.Appliance, user string, from netip.Addr) func() {
 	account, _ := a.Users.Lookup(user)
 	l := a.Logins.Open(account, from, "ftp")
-	a.Log(appliance.AuthenticationLog, appliance.Information, shell.LoggedOn(account, fmt.Sprintf("from %v", from), "using an FTP connection"))
+	a.Log(appliance.AuthenticationLog, appliance.Information, shell.LoginMessage(account, fmt.Sprintf("from %v", from), "using an FTP connection"))
 	return func() {
 		l.Close()
 		a.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of FTP session %v", user, from))
@@ -39,5 +39,5 @@ func ftpLogIn(a *appliance.Appliance, user string, from netip.Addr) func() {
 
 // ftpDenied notes a login over FTP that failed.
 func ftpDenied(a *appliance.Appliance, user string, from netip.Addr) {
-	a.Log(appliance.AuthenticationLog, appliance.Information, shell.NotLoggedOn(user, fmt.Sprintf("from %v", from), "using an FTP connection"))
+	a.Log(appliance.AuthenticationLog, appliance.Information, shell.FailedLoginMessage(user, fmt.Sprintf("from %v", from), "using an FTP connection"))
 }

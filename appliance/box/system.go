@@ -103,7 +103,7 @@ func (s *system) start(ctx context.Context) error {
 }
 
 func (s *system) stop(ctx context.Context) error {
-	s.end(shell.Stopped(appliance.StopReason(ctx)))
+	s.end(shell.StoppedError(appliance.StopReason(ctx)))
 	return errors.Join(s.appliance.Stop(ctx), s.world.Stop(ctx))
 }
 
@@ -200,16 +200,16 @@ func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 			}
 			return a.Files.Area(account.Name), nil
 		},
-		LoggedIn: func(user string, from netip.Addr) func() { return ftpLogIn(a, user, from) },
-		Guard:    a.Guard,
-		Admits:   func(addr netip.Addr) bool { return a.AdminAccess().Admits(addr) },
-		Banner:   func() string { return a.AdminAccess().Banner },
-		Hostname: a.Hostname,
-		Reason:   appliance.StopReason,
-		Clock:    a.Clock,
-		Log:      func(text string) { a.Log(appliance.FTPLog, appliance.Information, text) },
-		Logger:   o.Logger,
-		Owner:    appliance.FTPDaemon.Name,
-		User:     appliance.FTPDaemon.User,
+		OnLogin:     func(user string, from netip.Addr) func() { return ftpLogIn(a, user, from) },
+		Guard:       a.Guard,
+		Admit:       func(addr netip.Addr) bool { return a.AdminAccess().Admits(addr) },
+		Banner:      func() string { return a.AdminAccess().Banner },
+		Hostname:    a.Hostname,
+		StopReason:  appliance.StopReason,
+		Clock:       a.Clock,
+		Log:         func(text string) { a.Log(appliance.FTPLog, appliance.Information, text) },
+		Logger:      o.Logger,
+		SocketOwner: appliance.FTPDaemon.Name,
+		SocketUser:  appliance.FTPDaemon.User,
 	}
 }

@@ -39,11 +39,11 @@ func requireTcpdump(t *testing.T, frames []frame) *tcpdump {
 	path := tooltest.Path(t, "tcpdump")
 	version, err := exec.Command(path, "--version").CombinedOutput()
 	if err != nil || !bytes.Contains(version, []byte(libpcapVersion)) {
-		tooltest.Missing(t, "needs tcpdump with %s, have %s (%v)", libpcapVersion, version, err)
+		tooltest.SkipOrFail(t, "needs tcpdump with %s, have %s (%v)", libpcapVersion, version, err)
 	}
 	for _, table := range []string{"/etc/services", "/etc/protocols"} {
 		if _, err := os.Stat(table); err != nil {
-			tooltest.Missing(t, "needs the names that tcpdump takes from %s (Debian package netbase): %v", table, err)
+			tooltest.SkipOrFail(t, "needs the names that tcpdump takes from %s (Debian package netbase): %v", table, err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "frames.pcap")

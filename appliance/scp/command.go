@@ -13,11 +13,11 @@ type Command struct {
 	Times     bool // -p
 	Directory bool // -d: the target must be a directory
 	Verbose   bool // -v: say on stderr what is done
-	Paths     []Word
+	Paths     []Argument
 }
 
 // A Word is an argument as a shell leaves it.
-type Word struct {
+type Argument struct {
 	Text    string
 	Pattern string // Text with what was quoted escaped, for path.Match
 	Glob    bool   // the pattern has wildcards
@@ -74,14 +74,14 @@ func ParseCommand(line string) (Command, error) {
 // splitWords splits a line as a shell does: blanks separate, quotes and
 // backslashes keep. What a shell would do more (variables, pipes, several
 // commands) is an error.
-func splitWords(line string) ([]Word, error) {
-	var words []Word
+func splitWords(line string) ([]Argument, error) {
+	var words []Argument
 	var text, pattern strings.Builder
 	inWord, glob := false, false
 	quote := byte(0)
 	end := func() {
 		if inWord {
-			words = append(words, Word{text.String(), pattern.String(), glob})
+			words = append(words, Argument{text.String(), pattern.String(), glob})
 		}
 		text.Reset()
 		pattern.Reset()

@@ -28,13 +28,13 @@ func Path(t testing.TB, names ...string) string {
 			}
 		}
 	}
-	Missing(t, "%s is not installed", strings.Join(names, " or "))
+	SkipOrFail(t, "%s is not installed", strings.Join(names, " or "))
 	return ""
 }
 
 // Missing ends the test for what the machine does not have: it is skipped, or fails
 // where ESASIM_REQUIRE_TOOLS is 1.
-func Missing(t testing.TB, format string, args ...any) {
+func SkipOrFail(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
 		t.Fatalf(format+", and ESASIM_REQUIRE_TOOLS is 1", args...)

@@ -44,7 +44,7 @@ func CheckPassphrase(name, passphrase string) error {
 
 // Hash makes what Account.Hash holds, of a passphrase that CheckPassphrase
 // accepts. It takes tens of milliseconds.
-func Hash(passphrase string) (string, error) {
+func HashPassphrase(passphrase string) (string, error) {
 	b, err := bcrypt.GenerateFromPassword([]byte(passphrase), hashCost)
 	if err != nil {
 		return "", fmt.Errorf("hash a passphrase: %w", err)

@@ -11,16 +11,16 @@ import (
 
 // Limits are the settings of a Guard.
 type Limits struct {
-	Tries    int           // more failures than this...
-	Within   time.Duration // ...in this time block an address...
-	Block    time.Duration // ...for so long
-	Delay    time.Duration // how long the first failure's answer is held back; the n-th n times as long
-	MaxDelay time.Duration // but no longer than this
+	MaxFailures int           // more failures than this...
+	Window      time.Duration // ...in this time block an address...
+	BlockTime   time.Duration // ...for so long
+	DelayStep   time.Duration // how long the first failure's answer is held back; the n-th n times as long
+	MaxDelay    time.Duration // but no longer than this
 }
 
 // DefaultLimits are those of AsyncOS, but for the block, which there lasts a day.
 func DefaultLimits() Limits {
-	return Limits{Tries: 10, Within: 2 * time.Minute, Block: 15 * time.Minute, Delay: 500 * time.Millisecond, MaxDelay: 5 * time.Second}
+	return Limits{MaxFailures: 10, Window: 2 * time.Minute, BlockTime: 15 * time.Minute, DelayStep: 500 * time.Millisecond, MaxDelay: 5 * time.Second}
 }
 
 // maxAddresses bounds what a Guard remembers of each kind.
@@ -68,14 +68,14 @@ func (g *Guard) Failed(addr netip.Addr) (delay time.Duration, blocked bool) {
 		s = &suspect{}
 		g.suspect[n] = s
 	}
-	for len(s.failures) > 0 && g.clock.Since(s.failures[0]) > g.limits.Within {
+	for len(s.failures) > 0 && g.clock.Since(s.failures[0]) > g.limits.Window {
 		s.failures = s.failures[1:]
 	}
-	if s.failures = append(s.failures, g.clock.Mark()); len(s.failures) > g.limits.Tries+1 {
+	if s.failures = append(s.failures, g.clock.Mark()); len(s.failures) > g.limits.MaxFailures+1 {
 		s.failures = s.failures[1:]
 	}
-	delay = min(time.Duration(len(s.failures))*g.limits.Delay, g.limits.MaxDelay)
-	if _, spared := g.spared[n]; !spared && !s.blocked && len(s.failures) > g.limits.Tries {
+	delay = min(time.Duration(len(s.failures))*g.limits.DelayStep, g.limits.MaxDelay)
+	if _, spared := g.spared[n]; !spared && !s.blocked && len(s.failures) > g.limits.MaxFailures {
 		s.blocked, blocked = true, true
 	}
 	return delay, blocked
@@ -104,9 +104,9 @@ func (g *Guard) Succeeded(addr netip.Addr) {
 func (g *Guard) over(s *suspect) bool {
 	age := g.clock.Since(s.failures[len(s.failures)-1])
 	if s.blocked {
-		return age >= g.limits.Block
+		return age >= g.limits.BlockTime
 	}
-	return age > g.limits.Within
+	return age > g.limits.Window
 }
 
 // makeRoom drops who no longer matters, and who failed longest ago if all matter.

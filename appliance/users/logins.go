@@ -22,27 +22,27 @@ const (
 	maxRecords       = 500 // that History remembers
 )
 
-// A Record is one entry of the history of logins.
+// A Record is one entry of the history of logins. Its JSON form is a line of the history's file.
 type Record struct {
-	Event   Event
-	ID      int        // of the login
-	Account string     // who; empty for Rebooted and ShutDown
-	From    netip.Addr // where the client was; invalid on the serial console
-	What    string     // "cli", "ftp", "sftp", "scp" or "gui"
-	In      time.Time  // when
-	Out     time.Time  // zero if the user still is logged in, or if nobody knows
-	Open    bool       // the user still is logged in
+	Event      Event
+	ID         int        // of the login
+	Account    string     // the account's name; empty for Rebooted and ShutDown
+	ClientAddr netip.Addr `json:"From"` // invalid on the serial console
+	Service    string     `json:"What"` // "cli", "ftp", "sftp", "scp" or "gui"
+	LoginTime  time.Time  `json:"In"`   // of Rebooted and ShutDown: when that happened
+	LogoutTime time.Time  `json:"Out"`  // zero if Open, and if the process ended before the logout
+	Open       bool       // the user is still logged in
 }
 
 // A Session is somebody who is logged in.
 type Session struct {
-	ID      int
-	Account string
-	Role    Role // at login
-	From    netip.Addr
-	What    string
-	In      time.Time
-	Idle    time.Duration
+	ID         int
+	Account    string
+	Role       Role // at login
+	ClientAddr netip.Addr
+	Service    string
+	LoginTime  time.Time
+	Idle       time.Duration
 }
 
 // Logins knows who is logged in and who was. It is safe for concurrent use.
@@ -92,18 +92,18 @@ func (l *Logins) Open(account Account, from netip.Addr, what string) *Login {
 	defer l.mu.Unlock()
 	l.next++
 	s := &Login{l, Session{
-		ID: l.next, Account: account.Name, Role: account.Role, From: from.Unmap(), What: what, In: l.clock.Now(),
+		ID: l.next, Account: account.Name, Role: account.Role, ClientAddr: from.Unmap(), Service: what, LoginTime: l.clock.Now(),
 	}, l.clock.Mark()}
 	l.open[l.next] = s
-	l.add(Record{Event: LoggedIn, ID: s.session.ID, Account: account.Name, From: s.session.From, What: what, In: s.session.In, Open: true})
+	l.add(Record{Event: LoggedIn, ID: s.session.ID, Account: account.Name, ClientAddr: s.session.ClientAddr, Service: what, LoginTime: s.session.LoginTime, Open: true})
 	return s
 }
 
 // Mark notes that the appliance goes down: how is Rebooted or ShutDown.
-func (l *Logins) Mark(how Event) {
+func (l *Logins) RecordPowerEvent(how Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.add(Record{Event: how, In: l.clock.Now()})
+	l.add(Record{Event: how, LoginTime: l.clock.Now()})
 }
 
 func (l *Logins) add(r Record) {
@@ -127,7 +127,7 @@ func (l *Logins) write(r Record) {
 }
 
 // List returns who is logged in, in the order of their logins.
-func (l *Logins) List() []Session {
+func (l *Logins) Sessions() []Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []Session
@@ -183,7 +183,7 @@ func (l *Login) Close() {
 	delete(all.open, l.session.ID)
 	for i, r := range slices.Backward(all.history) {
 		if r.Event == LoggedIn && r.ID == l.session.ID {
-			r.Open, r.Out = false, all.clock.Now()
+			r.Open, r.LogoutTime = false, all.clock.Now()
 			all.history[i] = r
 			all.write(r)
 			return

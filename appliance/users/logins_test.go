@@ -1,6 +1,7 @@
 package users_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -42,15 +43,15 @@ func TestWhoIsLoggedIn(t *testing.T) {
 	a.Touch()
 	f.Advance(time.Second)
 	want := []users.Session{
-		{ID: 1, Account: "admin", Role: users.Administrator, From: here, What: "cli", In: start, Idle: time.Second},
-		{ID: 2, Account: "joe", Role: users.Operator, What: "ftp", In: start.Add(time.Minute), Idle: 61 * time.Second},
+		{ID: 1, Account: "admin", Role: users.Administrator, ClientAddr: here, Service: "cli", LoginTime: start, Idle: time.Second},
+		{ID: 2, Account: "joe", Role: users.Operator, Service: "ftp", LoginTime: start.Add(time.Minute), Idle: 61 * time.Second},
 	}
-	if diff := cmp.Diff(want, l.List(), sameAddr); diff != "" {
+	if diff := cmp.Diff(want, l.Sessions(), sameAddr); diff != "" {
 		t.Error(diff)
 	}
 	a.Close()
 	a.Close()
-	if got := l.List(); len(got) != 1 || got[0].ID != j.ID() {
+	if got := l.Sessions(); len(got) != 1 || got[0].ID != j.ID() {
 		t.Errorf("after a logout: %v", got)
 	}
 }
@@ -66,16 +67,16 @@ func TestWhoWasLoggedIn(t *testing.T) {
 	f.Advance(time.Minute)
 	l.Open(joe, here, "sftp") // until the crash
 	a.Close()
-	l.Mark(users.Rebooted)
+	l.RecordPowerEvent(users.Rebooted)
 
 	l = logins(t, file, f)
 	f.Advance(time.Minute)
 	again := l.Open(admin, here.Next(), "cli")
 	want := []users.Record{
-		{Event: users.LoggedIn, ID: 3, Account: "admin", From: here.Next(), What: "cli", In: start.Add(2 * time.Minute), Open: true},
-		{Event: users.Rebooted, In: start.Add(time.Minute)},
-		{Event: users.LoggedIn, ID: 2, Account: "joe", From: here, What: "sftp", In: start.Add(time.Minute)},
-		{Event: users.LoggedIn, ID: 1, Account: "admin", From: here, What: "cli", In: start, Out: start.Add(time.Minute)},
+		{Event: users.LoggedIn, ID: 3, Account: "admin", ClientAddr: here.Next(), Service: "cli", LoginTime: start.Add(2 * time.Minute), Open: true},
+		{Event: users.Rebooted, LoginTime: start.Add(time.Minute)},
+		{Event: users.LoggedIn, ID: 2, Account: "joe", ClientAddr: here, Service: "sftp", LoginTime: start.Add(time.Minute)},
+		{Event: users.LoggedIn, ID: 1, Account: "admin", ClientAddr: here, Service: "cli", LoginTime: start, LogoutTime: start.Add(time.Minute)},
 	}
 	if diff := cmp.Diff(want, l.History(), sameAddr); diff != "" {
 		t.Error(diff)
@@ -84,8 +85,30 @@ func TestWhoWasLoggedIn(t *testing.T) {
 		t.Errorf("joe's previous login: %v", r)
 	}
 	again.Close()
-	if h := l.History(); h[0].Open || !h[0].Out.Equal(start.Add(2*time.Minute)) {
+	if h := l.History(); h[0].Open || !h[0].LogoutTime.Equal(start.Add(2*time.Minute)) {
 		t.Errorf("after the logout: %v", h[0])
+	}
+}
+
+// The history outlives the program: a newer version reads what an older one has written.
+func TestFormOfTheHistoryFile(t *testing.T) {
+	const line = `{"Event":"login","ID":1,"Account":"admin","From":"192.0.2.1","What":"cli",` +
+		`"In":"2015-06-25T08:50:03Z","Out":"2015-06-25T08:51:03Z","Open":false}` + "\n"
+	file := filepath.Join(t.TempDir(), "logins")
+	if err := os.WriteFile(file, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := []users.Record{{
+		Event: users.LoggedIn, ID: 1, Account: "admin", ClientAddr: netip.MustParseAddr("192.0.2.1"), Service: "cli",
+		LoginTime:  time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC),
+		LogoutTime: time.Date(2015, 6, 25, 8, 51, 3, 0, time.UTC),
+	}}
+	got := logins(t, file, clock.NewFake(start)).History()
+	if diff := cmp.Diff(want, got, sameAddr); diff != "" {
+		t.Error(diff)
+	}
+	if b, err := json.Marshal(got[0]); err != nil || string(b)+"\n" != line {
+		t.Errorf("written as %s, %v; want %s", b, err, line)
 	}
 }
 
@@ -105,7 +128,7 @@ func TestATornLineIsNotTheEndOfTheHistory(t *testing.T) {
 	l = logins(t, file, f)
 	l.Open(joe, here, "cli")
 	h := logins(t, file, f).History()
-	if len(h) != 2 || h[0].Account != "joe" || h[1].Account != "admin" || h[1].Out.IsZero() {
+	if len(h) != 2 || h[0].Account != "joe" || h[1].Account != "admin" || h[1].LogoutTime.IsZero() {
 		t.Errorf("history %v", h)
 	}
 }
@@ -142,7 +165,7 @@ func TestAHistoryThatCannotBeWrittenRefusesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Open(admin, here, "cli").Close()
-	if h := l.History(); len(h) != 1 || h[0].Out.IsZero() {
+	if h := l.History(); len(h) != 1 || h[0].LogoutTime.IsZero() {
 		t.Errorf("in memory: %v", h)
 	}
 }
@@ -155,14 +178,14 @@ func TestLoginsAreSafeForConcurrentUse(t *testing.T) {
 			for range 50 {
 				s := l.Open(users.Account{Name: fmt.Sprint("u", i)}, here, "cli")
 				s.Touch()
-				l.List()
+				l.Sessions()
 				l.History()
 				s.Close()
 			}
 		})
 	}
 	wg.Wait()
-	if n := len(l.List()); n != 0 {
+	if n := len(l.Sessions()); n != 0 {
 		t.Errorf("%d are still logged in", n)
 	}
 }

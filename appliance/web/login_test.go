@@ -124,7 +124,7 @@ func TestASessionEndsWhenNobodyDoesAnything(t *testing.T) {
 	// What refreshes itself is nobody doing something.
 	wants(t, b.get("/help_and_support/packet_capture/status"), http.StatusOK, `"running":false`)
 	s.clock.Advance(time.Minute)
-	if n := len(s.appliance.Logins.List()); n != 0 {
+	if n := len(s.appliance.Logins.Sessions()); n != 0 {
 		t.Errorf("%d logins are left", n)
 	}
 	leads(t, b.get("/monitor/system_status"), "/login")

@@ -37,12 +37,12 @@ func (s *site) showStatus(v *visit) error {
 	if quota > 0 {
 		view.DiskQuota, view.DiskPart = size(quota), int(used*100/quota)
 	}
-	for _, l := range b.Logins.List() {
+	for _, l := range b.Logins.Sessions() {
 		from := "console"
-		if l.From.IsValid() {
-			from = l.From.String()
+		if l.ClientAddr.IsValid() {
+			from = l.ClientAddr.String()
 		}
-		view.Sessions = append(view.Sessions, loginRow{l.Account, l.Role.String(), from, strings.ToUpper(l.What), s.moment(l.In), uptime(l.Idle)})
+		view.Sessions = append(view.Sessions, loginRow{l.Account, l.Role.String(), from, strings.ToUpper(l.Service), s.moment(l.LoginTime), uptime(l.Idle)})
 	}
 	return s.show(v, "status.html", view)
 }

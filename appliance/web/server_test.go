@@ -74,8 +74,8 @@ func TestTheProcessIsRestarted(t *testing.T) { // diagnostic > services > webui 
 	if err := box.Appliance().Restart(t.Context(), appliance.GUI); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range box.Appliance().Logins.List() {
-		if s.What == "gui" {
+	for _, s := range box.Appliance().Logins.Sessions() {
+		if s.Service == "gui" {
 			t.Errorf("a session has survived: %+v", s)
 		}
 	}
@@ -160,7 +160,7 @@ func TestTwoHundredBrowsersWatch(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("600 refreshes over TLS took %v", system.Since(begin).Round(time.Millisecond))
-	if n := len(box.Appliance().Logins.List()); n != len(all) {
+	if n := len(box.Appliance().Logins.Sessions()); n != len(all) {
 		t.Errorf("%d logins", n)
 	}
 }

@@ -17,7 +17,7 @@ type Prompter struct {
 
 // Script returns a Prompter that gives these answers in turn, and then reports the
 // end of input. The answer "^C" is the key.
-func Script(answers ...string) *Prompter { return &Prompter{answers: answers} }
+func NewPrompter(answers ...string) *Prompter { return &Prompter{answers: answers} }
 
 // Prompt notes text and returns the next answer.
 func (p *Prompter) Prompt(ctx context.Context, text string) (string, error) {
@@ -48,4 +48,4 @@ func (p *Prompter) Secret(ctx context.Context, text string) (string, error) {
 }
 
 // Left is how many answers nobody asked for.
-func (p *Prompter) Left() int { return len(p.answers) }
+func (p *Prompter) Unused() int { return len(p.answers) }

@@ -147,7 +147,7 @@ func TestRecord(t *testing.T) {
 }
 
 func TestScript(t *testing.T) {
-	p := shelltest.Script("a", "secret", "^C")
+	p := shelltest.NewPrompter("a", "secret", "^C")
 	for i, want := range []error{nil, nil, shell.ErrInterrupt, io.EOF} {
 		ask := p.Prompt
 		if i == 1 {
@@ -157,7 +157,7 @@ func TestScript(t *testing.T) {
 			t.Errorf("answer %d: %v", i, err)
 		}
 	}
-	if got := p.String(); got != "? a\n? \n? ^C\n? " || p.Left() != 0 {
-		t.Errorf("noted %q, %d answers left", got, p.Left())
+	if got := p.String(); got != "? a\n? \n? ^C\n? " || p.Unused() != 0 {
+		t.Errorf("noted %q, %d answers left", got, p.Unused())
 	}
 }
