@@ -83,8 +83,7 @@ func (f *frail) SetRoutes(routes []network.Route) error {
 	return f.call("SetRoutes", func() error { return f.c.SetRoutes(routes) })
 }
 
-func (f *frail) SetUp(name string, up bool) error { return f.c.SetUp(name, up) }
-func (f *frail) AbortConns() int                  { return f.c.AbortConns() }
+func (f *frail) AbortConns() int { return f.c.AbortConns() }
 
 // A sight is what netstat shows of a network.
 type sight struct {

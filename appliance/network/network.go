@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// A Network is one appliance's view of its network. All methods are safe for
-// concurrent use.
+// A Network is one appliance's view of its network. All methods are safe for concurrent
+// use.
 type Network interface {
 	Transport
 	Prober
@@ -19,42 +19,44 @@ type Network interface {
 type Transport interface {
 	// Listen opens a TCP listener. The port is open when Listen returns.
 	Listen(ctx context.Context, c ListenConfig) (Listener, error)
-	// Dial opens a TCP connection. ctx bounds the connecting only.
+	// Dial opens a TCP connection. The end of ctx aborts the attempt and has no effect on
+	// an established connection.
 	Dial(ctx context.Context, c DialConfig) (Conn, error)
-	// ListenPacket opens a UDP socket. With c.Remote set it is connected, and an
-	// ICMP port unreachable shows as ECONNREFUSED on the next call.
+	// ListenPacket opens a UDP socket. If c.Remote is set, the socket is connected, and the
+	// call that follows an ICMP "port unreachable" returns ECONNREFUSED.
 	ListenPacket(ctx context.Context, c DialConfig) (PacketConn, error)
 }
 
-// A Prober sends single probes; ping and traceroute are loops around it. Its
-// round-trip times are measured where the packets pass, on the machine's
-// monotonic clock.
+// A Prober sends single probes; ping and traceroute are loops around it. The network
+// measures round-trip times where the packets pass, on the machine's monotonic clock.
 type Prober interface {
-	// Ping sends one echo request and waits for its answer, or for an ICMP error
-	// about it, which is a Reply too. It returns ctx's cause when neither comes,
-	// and an errno when nothing could be sent (ENETUNREACH: no route;
-	// EHOSTUNREACH: no neighbour answered; EMSGSIZE).
+	// Ping sends one echo request and waits for its answer. An ICMP error about the
+	// request is a Reply too. Ping returns ctx's cause if neither arrives in time, and an
+	// errno if the request could not be sent (ENETUNREACH: no route; EHOSTUNREACH: the
+	// neighbour did not answer ARP or NDP; EMSGSIZE).
 	Ping(ctx context.Context, r PingRequest) (Reply, error)
-	// Probe sends one traceroute probe and waits for what answers it.
+	// Probe sends one traceroute probe and waits for the packet that answers it. Its
+	// errors are those of Ping.
 	Probe(ctx context.Context, r ProbeRequest) (Reply, error)
 }
 
-// An Inspector shows tables as they are now.
+// An Inspector returns the current content of the network's tables.
 type Inspector interface {
-	// Interfaces lists the interfaces in the order in which the appliance shows
-	// them, lo0 last.
+	// Interfaces lists the interfaces in the order in which the appliance shows them, lo0
+	// last.
 	Interfaces() []Interface
 	// Neighbors lists the ARP (IPv4) and NDP (IPv6) caches.
 	Neighbors() ([]Neighbor, error)
-	// FlushNeighbors drops every dynamic entry of both caches and returns them.
+	// FlushNeighbors removes every dynamic entry from both caches and returns the removed
+	// entries.
 	FlushNeighbors() ([]Neighbor, error)
-	// Routes lists the routing table with the host and link routes that a BSD
-	// system shows.
+	// Routes lists the routing table with the host and link routes that a BSD system
+	// shows.
 	Routes() ([]Route, error)
-	// Sockets lists TCP and UDP sockets, listeners included, in the order in which
-	// they were opened. The list is the caller's.
+	// Sockets lists TCP and UDP sockets, listeners included, in the order in which they
+	// were opened. The caller owns the list.
 	Sockets() ([]Socket, error)
-	// Counters are an interface's totals since it came up.
+	// Counters returns an interface's totals since it came up.
 	Counters(ifname string) (Counters, error)
 }
 
@@ -64,51 +66,56 @@ type Tapper interface {
 	Tap(c TapConfig) (Tap, error)
 }
 
-// A Configurer is a network that owns its interfaces. Each call takes effect at
-// once and replaces what was set before; a call that fails changes nothing, but for
-// SetAddrs. Interfaces that are made have no addresses, so several calls are undone by
-// making them with the former values in the same order: SetVLANs and SetLoopback, then
-// SetMTU and SetMedia, SetAddrs, SetRoutes.
+// A Configurer is a network that owns its interfaces. Each call takes effect at once and
+// replaces the former setting. A call that fails changes nothing, except for SetAddrs. A new
+// interface has no addresses, so a caller undoes several calls by making them again with the
+// former values and in the same order: SetVLANs and SetLoopback, then SetMTU and SetMedia,
+// SetAddrs, SetRoutes.
 //
-// Errors wrap ENXIO for an interface that does not exist, or cannot have what is set,
-// and EINVAL for a value out of range.
+// Errors wrap ENXIO if the interface does not exist or cannot have the setting, and EINVAL
+// if the value is out of range.
+//
+// The interface is one and not several, because its methods have one caller, the commit of a
+// configuration, which needs all of them: it applies a change as a sequence of these calls
+// and undoes them if one fails. A network with some of the methods only could not undo.
 type Configurer interface {
-	// SetAddrs gives the interface exactly these addresses. An address that goes
-	// stops being answered for; its connections stay until AbortConns.
+	// SetAddrs gives the interface exactly these addresses. The interface no longer
+	// answers for an address that is removed; connections of that address stay until
+	// AbortConns.
 	SetAddrs(ifname string, addrs []netip.Prefix) error
-	// SetUp switches an interface on or off; off is a pulled cable.
-	SetUp(ifname string, up bool) error
-	// SetMTU sets the largest IP packet that is sent, from 576 to 9000 bytes. What
-	// is received may have 1500 in any case. A VLAN's may be its parent's at most,
-	// which it follows again when it is set to that.
+	// SetMTU sets the size of the largest IP packet that the interface sends, from 576 to
+	// 9000 bytes. It receives packets of up to 1500 bytes in any case. A VLAN's MTU is at
+	// most its parent's; if it is set to the parent's, it follows the parent's from then
+	// on.
 	SetMTU(ifname string, mtu int) error
-	// SetMedia sets the rate of a physical interface, which really limits what it
-	// sends and receives.
+	// SetMedia sets the rate of a physical interface. The rate limits the traffic that the
+	// interface sends and receives.
 	SetMedia(ifname string, m Media) error
-	// SetVLANs makes exactly these interfaces, each called "VLAN <ID>" ("vlan<ID>"),
-	// over physical ones, whose frames carry IEEE 802.1Q tags. Those that were there
-	// keep all they have. One that goes, or moves to another parent, loses its
-	// addresses, as by SetAddrs.
+	// SetVLANs makes exactly these interfaces over physical ones. Each is named
+	// "VLAN <ID>" ("vlan<ID>"), and its frames carry IEEE 802.1Q tags. VLANs that exist
+	// already keep all their settings. A VLAN that is removed, or moves to another parent,
+	// loses its addresses, as by SetAddrs.
 	SetVLANs(vlans []VLAN) error
-	// SetLoopback makes or removes the interface "Loopback" (lo1). Its addresses are
-	// the appliance's on every wire, but nobody is told so by ARP or NDP: packets
-	// to them come by a route, or from a load balancer (direct server return).
+	// SetLoopback makes or removes the interface "Loopback" (lo1). Its addresses are the
+	// appliance's on every segment, but are not announced by ARP or NDP: packets to them
+	// arrive by a route or from a load balancer (direct server return).
 	SetLoopback(on bool) error
-	// AcceptMulticastARP says whether to believe ARP messages whose sender is at the
-	// Ethernet address of a group, as a cluster's machines send; not so at first.
-	// What was believed stays in the cache.
+	// AcceptMulticastARP sets whether ARP messages are accepted if their sender's Ethernet
+	// address is a multicast address, as the machines of a cluster send them. At first they
+	// are not. Entries that were accepted stay in the cache.
 	AcceptMulticastARP(accept bool) error
-	// SetRoutes gives the static routes, default routes included.
+	// SetRoutes sets the static routes, default routes included.
 	SetRoutes(routes []Route) error
-	// AbortConns ends every connection and closes every listener on an address
-	// that no interface has any more. Peers hear nothing, as from a real host.
+	// AbortConns closes every connection and every listener of an address that no
+	// interface has any more, and returns their number. It sends nothing to the peers, as
+	// a real host without the address could not.
 	AbortConns() int
 }
 
-// A Listener accepts connections. Its Accept returns Conns.
+// A Listener accepts connections. The connections that Accept returns are Conns.
 type Listener interface {
 	net.Listener
-	// AcceptConn is Accept with the full type.
+	// AcceptConn is like Accept, with the result's full type.
 	AcceptConn() (Conn, error)
 }
 
@@ -117,19 +124,19 @@ type Conn interface {
 	net.Conn
 	CloseRead() error
 	CloseWrite() error
-	// SetLinger is as net.TCPConn's: 0 makes Close send a reset.
+	// SetLinger is like that of net.TCPConn: 0 makes Close send a reset.
 	SetLinger(sec int) error
 	// Abort resets the connection and closes it.
 	Abort()
-	// Acknowledged is how many of the bytes written the peer's TCP has acknowledged. It
-	// stays what it was when the connection ended.
+	// Acknowledged returns how many of the written bytes the peer's TCP has acknowledged.
+	// After the end of the connection it returns the last value.
 	Acknowledged() int64
-	// AwaitAcknowledged waits until n bytes have been acknowledged, or returns ctx's
-	// cause. It does not notice the end of the connection: a Read does.
+	// AwaitAcknowledged blocks until n bytes have been acknowledged, or returns ctx's
+	// cause. It does not notice the end of the connection: use Read for that.
 	AwaitAcknowledged(ctx context.Context, n int64) error
 }
 
-// A PacketConn is a UDP socket. Read and Write are for connected ones.
+// A PacketConn is a UDP socket. Read and Write need a connected socket.
 type PacketConn interface {
 	net.PacketConn
 	Read(b []byte) (int, error)
@@ -137,10 +144,10 @@ type PacketConn interface {
 	RemoteAddr() net.Addr
 }
 
-// A Tap is a running tap.
+// A Tap shows frames to a sink until it is closed.
 type Tap interface {
-	// Stats counts the frames that passed and those that the filter kept.
+	// Stats returns the number of frames that passed and the number that the filter kept.
 	Stats() (seen, kept uint64)
-	// Close ends the tap. After it returns, the sink is not called any more.
+	// Close ends the tap. The sink is not called after Close has returned.
 	Close() error
 }

@@ -10,25 +10,25 @@ import (
 type Interface struct {
 	Name   string // as the administrator knows it: "Data 1"
 	Device string // as the system knows it: "nic1"
-	Index  int    // N of link#N
+	Index  int    // the N of link#N
 	MAC    net.HardwareAddr
 	MTU    int
-	Addrs  []netip.Prefix // link-local IPv6 addresses left out
+	Addrs  []netip.Prefix // without link-local IPv6 addresses
 	Up     bool
-	// NoCarrier says that the cable is pulled, also that under a VLAN. The interface
-	// stays up.
+	// NoCarrier reports whether the cable is unplugged, for a VLAN that of its parent. The
+	// interface stays up.
 	NoCarrier bool
-	Loopback  bool   // lo0, and the one of SetLoopback: no Ethernet
+	Loopback  bool   // lo0, or the interface of SetLoopback: no Ethernet
 	Media     Media  // of a physical interface
-	VLAN      int    // ID of a VLAN; 0: it is none
+	VLAN      int    // ID of a VLAN; 0 if the interface is none
 	Parent    string // a VLAN's physical interface
 }
 
-// LeastIPv6MTU is the MTU that an interface must have to carry IPv6 (RFC 8200 section 5).
+// MinIPv6MTU is the smallest MTU with which an interface carries IPv6 (RFC 8200 section 5).
 const MinIPv6MTU = 1280
 
-// Media is how a port of Ethernet works. The zero Media is autoselect: 1000 Mb/s,
-// full duplex.
+// Media is the mode of an Ethernet port. The zero Media is autoselect: 1000 Mb/s, full
+// duplex.
 type Media struct {
 	Rate       int64 // bits a second: 10, 100 or 1000 million; 0: autoselect
 	HalfDuplex bool  // both directions share the rate
@@ -40,32 +40,38 @@ type VLAN struct {
 	Parent string // name of a physical interface
 }
 
-// A ListenConfig says where to listen, and who does.
+// A ListenConfig describes a listener and the process that owns it.
 type ListenConfig struct {
-	Addr    netip.AddrPort // 0.0.0.0 listens on all IPv4 addresses, :: on all IPv6 ones; port 0 takes a free one
-	Backlog int            // connections that may wait while nobody accepts; a SYN beyond them (and BSD's margin) is dropped; 0 means 10
-	MSS     int            // largest segment that peers are told to send (TCP_MAXSEG); 0: what the link carries
-	// ReceiveBuffer is how many bytes each connection takes that nobody has read
-	// (SO_RCVBUF), once the other side has used the window of the handshake; 0: as many as
-	// the host gives.
+	// Addr is the local address. 0.0.0.0 listens on all IPv4 addresses, :: on all IPv6
+	// ones. If the port is 0, the network chooses a free one.
+	Addr netip.AddrPort
+	// Backlog is the number of connections that may wait for Accept. A SYN beyond them,
+	// and beyond the margin that BSD adds, is dropped. 0 means 10.
+	Backlog int
+	// MSS is the largest segment that peers are told to send (TCP_MAXSEG); 0 means the
+	// largest that the link carries.
+	MSS int
+	// ReceiveBuffer is the number of received bytes that each connection holds for Read
+	// (SO_RCVBUF), once the peer has used the window of the handshake; 0 means the host's
+	// default.
 	ReceiveBuffer int
 	Owner         string // process name as tcpservices shows it: "hermes", "ginetd"
 	User          string // "root", "pgsql", "nobody"
-	// PID is the number of the process: tables of processes are in its order.
+	// PID is the number of the process. Tables of processes are sorted by it.
 	PID int
-	// Workers are the users of further processes of the same name that accept from
-	// the same socket, as nginx's workers do. Their numbers follow PID.
+	// Workers are the users of further processes of the same name that accept from the
+	// same socket, as nginx's workers do. Their numbers follow PID.
 	Workers []string
-	// Mapped makes a listener on 127.0.0.1 appear as v4-mapped in tables of
-	// processes, as a Java process's does.
+	// Mapped makes a listener on 127.0.0.1 appear as an IPv4-mapped IPv6 address in tables
+	// of processes, as that of a Java process does.
 	Mapped bool
 }
 
-// A DialConfig says where to connect to.
+// A DialConfig describes a connection to open, or a UDP socket.
 type DialConfig struct {
 	Local     netip.AddrPort // zero: chosen by the route
 	Remote    netip.AddrPort
-	Interface string // leave by this interface; "": by the route
+	Interface string // send through this interface; "": chosen by the route
 	Owner     string // process name
 	User      string
 	TTL       uint8 // 0: the stack's default
@@ -75,14 +81,14 @@ type DialConfig struct {
 // A PingRequest is one echo request.
 type PingRequest struct {
 	Dst       netip.Addr
-	Src       netip.Addr // zero: by the route
-	Interface string     // leave by this interface; "": by the route
+	Src       netip.Addr // zero: chosen by the route
+	Interface string     // send through this interface; "": chosen by the route
 	ID, Seq   uint16
 	TTL       uint8 // 0: the stack's default
 	DataSize  int   // bytes after the ICMP header
 }
 
-// A Protocol is what a traceroute probe is made of.
+// A ProbeProtocol is the protocol of a traceroute probe.
 type ProbeProtocol uint8
 
 // Protocols of probes.
@@ -97,15 +103,15 @@ type ProbeRequest struct {
 	Dst, Src   netip.Addr
 	Interface  string
 	Protocol   ProbeProtocol
-	Port       uint16 // destination port; for ICMP the sequence number
+	Port       uint16 // destination port; the sequence number for ICMP
 	TTL        uint8
-	PacketSize int // the whole IP packet: 40 for IPv4's traceroute, 60 for IPv6's
+	PacketSize int // of the whole IP packet: 40 for traceroute over IPv4, 60 over IPv6
 }
 
-// A Kind says what sort of answer a probe got.
+// A ReplyKind is the kind of a packet that answers a probe.
 type ReplyKind uint8
 
-// Kinds of answers.
+// Kinds of replies.
 const (
 	EchoReply ReplyKind = iota
 	TimeExceeded
@@ -116,19 +122,19 @@ const (
 	Prohibited
 	FragmentationNeeded
 	OtherError
-	TCPReply // SYN, ACK or RST answered a TCP probe
+	TCPReply // a SYN, ACK or RST answered a TCP probe
 )
 
-// A Reply is what came back. RTT is the network's own account of the time.
+// A Reply is the packet that answered a probe.
 type Reply struct {
 	Kind       ReplyKind
 	From       netip.Addr
-	TTL        int // of the answer as it arrived
-	Bytes      int // ICMP header and data
-	RTT        time.Duration
-	Type, Code uint8  // ICMP's
-	MTU        int    // for FragmentationNeeded
-	Quoted     []byte // for errors: the IP packet that it is about, cut as it came
+	TTL        int           // of the reply as it arrived
+	Bytes      int           // ICMP header and data
+	RTT        time.Duration // as the network measured it
+	Type, Code uint8         // of the ICMP message
+	MTU        int           // for FragmentationNeeded
+	Quoted     []byte        // the IP packet that an ICMP error quotes, cut as it was received
 }
 
 // A Neighbor is an entry of the ARP or NDP cache.
@@ -137,13 +143,13 @@ type Neighbor struct {
 	Addr      netip.Addr
 	MAC       net.HardwareAddr // nil: incomplete
 	State     string           // "reachable", "stale", "incomplete", "permanent"
-	Expires   time.Duration    // until it is removed; 0 for permanent ones
+	Expires   time.Duration    // until the entry is removed; 0 for permanent ones
 	Router    bool
 }
 
 // A Route is a row of the routing table.
 type Route struct {
-	Dst       netip.Prefix // 0.0.0.0/0 and ::/0 are the defaults
+	Dst       netip.Prefix // 0.0.0.0/0 and ::/0 are the default routes
 	Gateway   netip.Addr   // zero: link#Link
 	Link      int
 	Interface string
@@ -158,24 +164,24 @@ type Socket struct {
 	Local, Remote netip.AddrPort
 	RecvQ, SendQ  int // bytes
 
-	// Listeners only: connections waiting for Accept, half open ones, backlog.
+	// Listeners only: connections that wait for Accept, half-open connections, backlog.
 	QLen, IncQLen, MaxQLen int
 
-	Owner, User string // "" where the connection has no process any more
-	PID         int    // this and the next two: see ListenConfig
+	Owner, User string // "" if the connection no longer belongs to a process
+	PID         int    // PID, Workers and Mapped are those of ListenConfig
 	Workers     []string
 	Mapped      bool
-	Seq         uint64 // rises with the time at which the socket was opened
+	Seq         uint64 // increases in the order in which sockets were opened
 }
 
-// Counters are an interface's totals. Bytes are those of whole Ethernet frames.
+// Counters are an interface's totals. Bytes are counted in whole Ethernet frames.
 type Counters struct {
 	RxPackets, RxBytes, RxErrors, RxDropped uint64
 	TxPackets, TxBytes, TxErrors, TxDropped uint64
 	Collisions                              uint64
 }
 
-// A Direction is seen from the interface's owner.
+// A Direction is that of a frame as the owner of the interface sees it.
 type Direction uint8
 
 // Directions.
@@ -184,20 +190,23 @@ const (
 	Out
 )
 
-// A Frame is an Ethernet frame as it passed. Data is valid during the call only.
+// A Frame is an Ethernet frame that passed a tap. The receiver of a Frame must not retain
+// Data.
 type Frame struct {
-	Time    time.Time // wall time; never decreasing for one tap
+	Time    time.Time // wall time; never decreases within one tap
 	Dir     Direction
 	Data    []byte // cut to the snap length
 	WireLen int
 }
 
-// A TapConfig says which frames are wanted.
+// A TapConfig says which frames a tap shows, and to which function.
 type TapConfig struct {
 	Interface string
 	SnapLen   int // 0: whole frames
-	// Match decides which frames to keep; nil keeps all. frame is whole.
+	// Match reports whether to keep a frame, which it sees as a whole. A nil Match keeps
+	// all frames.
 	Match func(frame []byte, wireLen int) bool
-	// Sink gets every kept frame in order. It must not block, nor keep Data.
+	// Sink is called with every kept frame, in order. It must not block and must not
+	// retain the frame's Data.
 	Sink func(Frame)
 }

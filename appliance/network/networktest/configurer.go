@@ -15,12 +15,12 @@ func configurer(t *testing.T, f Fixture) network.Configurer {
 	t.Helper()
 	c, ok := f.Net.(network.Configurer)
 	if !ok {
-		t.Skip("no Configurer")
+		t.Skip("the network is no Configurer")
 	}
 	return c
 }
 
-// addrsOf are the addresses of the interface under test.
+// addrsOf returns the addresses of the interface under test.
 func addrsOf(t *testing.T, f Fixture) []netip.Prefix {
 	t.Helper()
 	x, ok := interfaceNamed(f.Net.Interfaces(), f.Interface)
@@ -30,7 +30,8 @@ func addrsOf(t *testing.T, f Fixture) []netip.Prefix {
 	return x.Addrs
 }
 
-// moved replaces f.Addr by f.Missing.
+// movedAddrs returns the addresses of the interface under test with f.Missing in place of
+// f.Addr.
 func movedAddrs(t *testing.T, f Fixture) []netip.Prefix {
 	t.Helper()
 	var addrs []netip.Prefix
@@ -60,7 +61,7 @@ func setAddrs(t *testing.T, f Fixture) {
 	_, err := f.Net.Listen(withTimeout(t), network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
 	wantError(t, err, syscall.EADDRNOTAVAIL)
 	if err := c.SetAddrs("no such", nil); err == nil {
-		t.Error("an interface that does not exist takes addresses")
+		t.Error("SetAddrs accepted an interface that does not exist")
 	}
 	if err := c.SetAddrs(f.Interface, nil); err != nil {
 		t.Fatal(err)
@@ -69,25 +70,28 @@ func setAddrs(t *testing.T, f Fixture) {
 	wantError(t, err, syscall.ENETUNREACH)
 }
 
-// abortConns takes the address away under a connection, a listener and a socket.
+// abortConns removes the address of an established connection, a listener and a socket.
 func abortConns(t *testing.T, f Fixture) {
 	c := configurer(t, f)
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
 	sendText(t, near, far, "before")
 	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
 	u := openUDP(t, f.Net, network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0)})
-	kept := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)})
+	kept := listen(t, f.Net, network.ListenConfig{
+		Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 0),
+	})
 	if n := c.AbortConns(); n != 0 {
-		t.Errorf("ended %d sockets while all addresses were there", n)
+		t.Errorf("closed %d sockets although all addresses are there", n)
 	}
 	if err := c.SetAddrs(f.Interface, movedAddrs(t, f)); err != nil {
 		t.Fatal(err)
 	}
-	heard := record(t, f.Peer, network.TapConfig{Interface: f.Interface, Match: func(frame []byte, _ int) bool {
+	isTCP := func(frame []byte, _ int) bool {
 		return len(frame) > 23 && frame[12] == 8 && frame[13] == 0 && frame[23] == 6
-	}})
+	}
+	peerTap := record(t, f.Peer, network.TapConfig{Interface: f.Interface, Match: isTCP})
 	if n := c.AbortConns(); n != 3 {
-		t.Errorf("ended %d sockets, want 3", n)
+		t.Errorf("closed %d sockets, want 3", n)
 	}
 	_, err := near.Read(make([]byte, 1))
 	wantError(t, err, syscall.ECONNABORTED)
@@ -95,43 +99,21 @@ func abortConns(t *testing.T, f Fixture) {
 	wantError(t, err, net.ErrClosed)
 	_, err = u.Read(make([]byte, 1))
 	wantError(t, err, net.ErrClosed)
-	if s := findSocket(t, f.Net, func(s network.Socket) bool { return s.Local.Addr() == f.Addr }); s.Proto != "" {
-		t.Errorf("left over: %+v", s)
+	local := func(s network.Socket) bool { return s.Local.Addr() == f.Addr }
+	if s := findSocket(t, f.Net, local); s.Proto != "" {
+		t.Errorf("after AbortConns there is %+v", s)
 	}
-	// A round trip at the new address, so that what was sent before has come.
-	x, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Missing, addrPort(kept.Addr()).Port())})
+	// After a round trip at the new address, the peer has received all earlier packets.
+	moved := netip.AddrPortFrom(f.Missing, addrPort(kept.Addr()).Port())
+	x, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: moved})
 	if err != nil {
 		t.Fatal(err)
 	}
 	x.Close()
-	for _, s := range heard.flow() {
+	for _, s := range peerTap.flow() {
 		if s == "in RST ACK" || s == "in FIN ACK" {
-			t.Errorf("the peer heard %q", s)
+			t.Errorf("the peer received %q", s)
 		}
-	}
-}
-
-func setUp(t *testing.T, f Fixture) {
-	c := configurer(t, f)
-	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
-	sendText(t, near, far, "before")
-	for range 2 {
-		if err := c.SetUp(f.Interface, false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if x, _ := interfaceNamed(f.Net.Interfaces(), f.Interface); x.Up {
-		t.Errorf("interface is %+v", x)
-	}
-	_, err := f.Net.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
-	wantError(t, err, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.ENETDOWN)
-	if err := c.SetUp(f.Interface, true); err != nil {
-		t.Fatal(err)
-	}
-	sendText(t, near, far, "the connection has survived")
-	sendText(t, far, near, "both ways")
-	if err := c.SetUp("no such", true); err == nil {
-		t.Error("an interface that does not exist can be switched on")
 	}
 }
 
@@ -149,7 +131,7 @@ func setMTU(t *testing.T, f Fixture) {
 	sendText(t, far, near, string(make([]byte, 3000)))
 	for _, frame := range r.all() {
 		if frame.WireLen > 614 {
-			t.Fatalf("a frame of %d bytes", frame.WireLen)
+			t.Fatalf("a frame has %d bytes, want 614 at most", frame.WireLen)
 		}
 	}
 	for _, mtu := range []int{575, 9001} {
@@ -163,24 +145,30 @@ func setRoutes(t *testing.T, f Fixture) {
 	c := configurer(t, f)
 	all := netip.MustParsePrefix("0.0.0.0/0")
 	far := netip.MustParsePrefix("198.51.100.0/24")
-	if err := c.SetRoutes([]network.Route{{Dst: all, Gateway: f.PeerAddr}, {Dst: far, Gateway: f.Missing}}); err != nil {
+	routes := []network.Route{{Dst: all, Gateway: f.PeerAddr}, {Dst: far, Gateway: f.Missing}}
+	if err := c.SetRoutes(routes); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := f.Net.Routes()
 	supported(t, err)
-	if r := rows[0]; r.Dst != all || r.Gateway != f.PeerAddr || r.Interface != f.Interface || r.Flags != "UGS" {
-		t.Errorf("the default comes first, not %+v", r)
+	if r := rows[0]; r.Dst != all || r.Gateway != f.PeerAddr || r.Interface != f.Interface ||
+		r.Flags != "UGS" {
+		t.Errorf("the first route is %+v, want the default route", r)
 	}
-	if !slices.ContainsFunc(rows, func(r network.Route) bool { return r.Dst == far && r.Gateway == f.Missing && r.Flags == "UGS" }) {
+	if !slices.ContainsFunc(rows, func(r network.Route) bool {
+		return r.Dst == far && r.Gateway == f.Missing && r.Flags == "UGS"
+	}) {
 		t.Errorf("no route to %v in %+v", far, rows)
 	}
 	err = c.SetRoutes([]network.Route{{Dst: all, Gateway: netip.MustParseAddr("192.0.2.1")}})
 	if !errors.Is(err, syscall.ENETUNREACH) {
-		t.Errorf("a gateway out of reach: %v", err)
+		t.Errorf("unreachable gateway: %v", err)
 	}
 	if err := c.SetRoutes(nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Remote: netip.MustParseAddrPort("198.51.100.1:9")})
+	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{
+		Remote: netip.MustParseAddrPort("198.51.100.1:9"),
+	})
 	wantError(t, err, syscall.ENETUNREACH)
 }

@@ -25,16 +25,16 @@ func openUDP(t *testing.T, n network.Network, c network.DialConfig) network.Pack
 	return p
 }
 
-func datagrams(t *testing.T, f Fixture) { exchange(t, f, f.PeerAddr) }
+func datagrams(t *testing.T, f Fixture) { exchangeDatagrams(t, f, f.PeerAddr) }
 
 func datagrams6(t *testing.T, f Fixture) {
 	if !f.Addr6.IsValid() {
 		t.Skip("no IPv6")
 	}
-	exchange(t, f, f.PeerAddr6)
+	exchangeDatagrams(t, f, f.PeerAddr6)
 }
 
-func exchange(t *testing.T, f Fixture, addr netip.Addr) {
+func exchangeDatagrams(t *testing.T, f Fixture, addr netip.Addr) {
 	server := openUDP(t, f.Peer, network.DialConfig{Local: netip.AddrPortFrom(addr, 0)})
 	client := openUDP(t, f.Net, network.DialConfig{Remote: addrPort(server.LocalAddr())})
 	if got, want := client.RemoteAddr().String(), server.LocalAddr().String(); got != want {
@@ -43,7 +43,7 @@ func exchange(t *testing.T, f Fixture, addr netip.Addr) {
 	if server.RemoteAddr() != nil {
 		t.Errorf("an unconnected socket has the remote address %v", server.RemoteAddr())
 	}
-	big := string(make([]byte, 4000)) // in fragments
+	big := string(make([]byte, 4000)) // is fragmented
 	for _, text := range []string{"question", big} {
 		if n, err := client.Write([]byte(text)); n != len(text) || err != nil {
 			t.Fatalf("wrote %d: %v", n, err)
@@ -72,7 +72,8 @@ func exchange(t *testing.T, f Fixture, addr netip.Addr) {
 	wantError(t, err, os.ErrDeadlineExceeded)
 }
 
-// datagramRefused sends to a port where nobody is: the socket learns it.
+// datagramRefused sends to a closed port: the next read returns the error, and returns it
+// once.
 func datagramRefused(t *testing.T, f Fixture) {
 	client := openUDP(t, f.Net, network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
 	if _, err := client.Write([]byte("x")); err != nil {
@@ -81,6 +82,6 @@ func datagramRefused(t *testing.T, f Fixture) {
 	_, err := client.Read(make([]byte, 1))
 	wantError(t, err, syscall.ECONNREFUSED)
 	if _, err := client.Write([]byte("x")); err != nil {
-		t.Errorf("the error is reported twice: %v", err)
+		t.Errorf("a second call returns the error again: %v", err)
 	}
 }

@@ -1,7 +1,7 @@
-// Package networktest judges implementations of package network.
+// Package networktest tests implementations of package network.
 //
-// An implementation's test hands Run a func that opens a Fixture: the network
-// under test, and a second machine on the same wire that plays the other side.
+// An implementation's test passes Run a function that opens a Fixture: the network under
+// test, and a second machine on the same segment that plays the other side.
 //
 //	func TestNetwork(t *testing.T) {
 //		networktest.Run(t, func(t *testing.T) networktest.Fixture {
@@ -10,11 +10,11 @@
 //		})
 //	}
 //
-// Each check is a function of its own with a fixture of its own, in the table of
-// Run: to add one, write it and enter it there. What an implementation answers
-// with errors.ErrUnsupported is skipped, and so are the checks of a Configurer
-// where there is none and those of IPv6 where the fixture has no such address.
+// Each check is a function with its own fixture, listed in the table of Run. To add a check,
+// write the function and list it there. A check is skipped if the implementation returns
+// errors.ErrUnsupported, if it needs a Configurer and the network is none, or if it needs
+// IPv6 and the fixture has no IPv6 addresses.
 //
-// Packets are compared as decoded flows (direction, flags, lengths), never as
-// bytes: sequence numbers, windows and ports are the implementation's own.
+// Checks compare packets as decoded flows (direction, flags, lengths) and never as bytes,
+// because each implementation chooses its own sequence numbers, windows and ports.
 package networktest

@@ -61,7 +61,8 @@ func neighbors(t *testing.T, f Fixture) {
 	supported(t, err)
 	for _, a := range addrs {
 		n, ok := find(list, a)
-		if !ok || n.Interface != f.Interface || len(n.MAC) != 6 || n.State != "reachable" || n.Expires <= 0 {
+		if !ok || n.Interface != f.Interface || len(n.MAC) != 6 || n.State != "reachable" ||
+			n.Expires <= 0 {
 			t.Errorf("neighbour %v: %+v", a, n)
 		}
 	}
@@ -87,7 +88,7 @@ func neighbors(t *testing.T, f Fixture) {
 	}
 }
 
-// routes wants the link's route, and the host's own address, in order.
+// routes checks that the link's route comes before the route of the host's own address.
 func routes(t *testing.T, f Fixture) {
 	rows, err := f.Net.Routes()
 	supported(t, err)
@@ -122,18 +123,26 @@ func findSocket(t *testing.T, n network.Network, ok func(network.Socket) bool) n
 }
 
 func listenerSockets(t *testing.T, f Fixture) {
-	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0), Backlog: 50, Owner: "hermes", User: "root", PID: 7, Workers: []string{"nobody"}, Mapped: true})
-	u := openUDP(t, f.Net, network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0), Owner: "interface", User: "nobody"})
+	l := listen(t, f.Net, network.ListenConfig{
+		Addr: netip.AddrPortFrom(f.Addr, 0), Backlog: 50, Owner: "hermes", User: "root",
+		PID: 7, Workers: []string{"nobody"}, Mapped: true,
+	})
+	u := openUDP(t, f.Net, network.DialConfig{
+		Local: netip.AddrPortFrom(f.Addr, 0), Owner: "interface", User: "nobody",
+	})
 	at := func(a netip.AddrPort) func(network.Socket) bool {
 		return func(s network.Socket) bool { return s.Local == a }
 	}
 	s := findSocket(t, f.Net, at(addrPort(l.Addr())))
-	if s.Proto != "tcp4" || s.State != "LISTEN" || s.Remote != netip.AddrPortFrom(netip.IPv4Unspecified(), 0) ||
-		s.QLen != 0 || s.IncQLen != 0 || s.MaxQLen != 50 || s.Owner != "hermes" || s.User != "root" || s.PID != 7 || !slices.Equal(s.Workers, []string{"nobody"}) || !s.Mapped {
+	if s.Proto != "tcp4" || s.State != "LISTEN" ||
+		s.Remote != netip.AddrPortFrom(netip.IPv4Unspecified(), 0) ||
+		s.QLen != 0 || s.IncQLen != 0 || s.MaxQLen != 50 || s.Owner != "hermes" ||
+		s.User != "root" || s.PID != 7 || !slices.Equal(s.Workers, []string{"nobody"}) || !s.Mapped {
 		t.Errorf("listener: %+v", s)
 	}
 	d := findSocket(t, f.Net, at(addrPort(u.LocalAddr())))
-	if d.Proto != "udp4" || d.State != "" || d.Owner != "interface" || d.User != "nobody" || d.Seq <= s.Seq {
+	if d.Proto != "udp4" || d.State != "" || d.Owner != "interface" || d.User != "nobody" ||
+		d.Seq <= s.Seq {
 		t.Errorf("UDP socket: %+v", d)
 	}
 
@@ -155,14 +164,20 @@ func listenerSockets(t *testing.T, f Fixture) {
 	}
 	l.Close()
 	u.Close()
-	if s := findSocket(t, f.Net, func(s network.Socket) bool { return s.State == "LISTEN" || s.Proto == "udp4" }); s.Proto != "" {
+	if s := findSocket(t, f.Net, func(s network.Socket) bool {
+		return s.State == "LISTEN" || s.Proto == "udp4"
+	}); s.Proto != "" {
 		t.Errorf("after Close there is %+v", s)
 	}
 }
 
 func connectionSockets(t *testing.T, f Fixture) {
-	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0), Owner: "syslogd"})
-	c, err := f.Net.Dial(withTimeout(t), network.DialConfig{Remote: addrPort(l.Addr()), Owner: "hermes", User: "root"})
+	l := listen(t, f.Peer, network.ListenConfig{
+		Addr: netip.AddrPortFrom(f.PeerAddr, 0), Owner: "syslogd",
+	})
+	c, err := f.Net.Dial(withTimeout(t), network.DialConfig{
+		Remote: addrPort(l.Addr()), Owner: "hermes", User: "root",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,20 +187,29 @@ func connectionSockets(t *testing.T, f Fixture) {
 	}
 	near := func(s network.Socket) bool { return s.Local == addrPort(c.LocalAddr()) }
 	s := findSocket(t, f.Net, near)
-	if s.Proto != "tcp4" || s.State != "ESTABLISHED" || s.Remote != addrPort(l.Addr()) || s.Owner != "hermes" || s.User != "root" {
+	if s.Proto != "tcp4" || s.State != "ESTABLISHED" || s.Remote != addrPort(l.Addr()) ||
+		s.Owner != "hermes" || s.User != "root" {
 		t.Errorf("connection: %+v", s)
 	}
-	if s := findSocket(t, f.Peer, func(s network.Socket) bool { return s.Remote == addrPort(c.LocalAddr()) }); s.Owner != "syslogd" {
+	if s := findSocket(t, f.Peer, func(s network.Socket) bool {
+		return s.Remote == addrPort(c.LocalAddr())
+	}); s.Owner != "syslogd" {
 		t.Errorf("accepted connection: %+v", s)
 	}
 	far.Close()
-	eventually(t, "CLOSE_WAIT", func() bool { return findSocket(t, f.Net, near).State == "CLOSE_WAIT" })
+	eventually(t, "the state is CLOSE_WAIT", func() bool {
+		return findSocket(t, f.Net, near).State == "CLOSE_WAIT"
+	})
 	c.Close()
-	eventually(t, "the connection is gone", func() bool { return findSocket(t, f.Net, near).Proto == "" })
-	waits := func(s network.Socket) bool { return s.Remote == addrPort(c.LocalAddr()) && s.State == "TIME_WAIT" }
-	eventually(t, "TIME_WAIT", func() bool { return findSocket(t, f.Peer, waits).Proto != "" })
-	if s := findSocket(t, f.Peer, waits); s.Owner != "" {
-		t.Errorf("a connection without process has an owner: %+v", s)
+	eventually(t, "the connection is gone", func() bool {
+		return findSocket(t, f.Net, near).Proto == ""
+	})
+	inTimeWait := func(s network.Socket) bool {
+		return s.Remote == addrPort(c.LocalAddr()) && s.State == "TIME_WAIT"
+	}
+	eventually(t, "the state is TIME_WAIT", func() bool { return findSocket(t, f.Peer, inTimeWait).Proto != "" })
+	if s := findSocket(t, f.Peer, inTimeWait); s.Owner != "" {
+		t.Errorf("a connection in TIME_WAIT has an owner: %+v", s)
 	}
 }
 
@@ -199,9 +223,12 @@ func socketQueues(t *testing.T, f Fixture) {
 	if _, err := far.Write(make([]byte, 1234)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "1234 bytes wait to be read", func() bool { return rowOf(f.Net, near).RecvQ == 1234 })
+	eventually(t, "1234 bytes wait to be read", func() bool {
+		return rowOf(f.Net, near).RecvQ == 1234
+	})
 
-	// Nobody reads at the far end: what does not fit there waits at the near one.
+	// The peer does not read: data that does not fit into its receive queue stays in the send
+	// queue of the network.
 	_ = near.SetWriteDeadline(clock.System().Now().Add(100 * time.Millisecond))
 	written := 0
 	for {

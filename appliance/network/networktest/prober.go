@@ -14,7 +14,7 @@ import (
 
 func ping(t *testing.T, f Fixture) { pingOf(t, f, f.PeerAddr) }
 
-// pingSelf pings the network's own address, from an address that the route chooses.
+// pingSelf pings the network's own address. The route chooses the source address.
 func pingSelf(t *testing.T, f Fixture) { pingOf(t, f, f.Addr) }
 
 func ping6(t *testing.T, f Fixture) {
@@ -26,9 +26,11 @@ func ping6(t *testing.T, f Fixture) {
 
 func pingOf(t *testing.T, f Fixture, dst netip.Addr) {
 	var all sync.WaitGroup
-	for seq := range uint16(3) { // at once, with one identifier, as a slow ping's
+	for seq := range uint16(3) { // at the same time, with one identifier, as those of a slow ping
 		all.Go(func() {
-			r, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: dst, ID: 77, Seq: seq, DataSize: 56})
+			r, err := f.Net.Ping(withTimeout(t), network.PingRequest{
+				Dst: dst, ID: 77, Seq: seq, DataSize: 56,
+			})
 			if errors.Is(err, errors.ErrUnsupported) {
 				t.Skip(err)
 			}
@@ -68,16 +70,16 @@ func pingMissingHost(t *testing.T, f Fixture) {
 }
 
 func pingContext(t *testing.T, f Fixture) {
-	why := errors.New("why")
+	cause := errors.New("cause")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(why)
+	cancel(cause)
 	_, err := f.Net.Ping(ctx, network.PingRequest{Dst: f.PeerAddr})
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
 	}
-	wantError(t, err, why)
+	wantError(t, err, cause)
 	_, err = f.Net.Probe(ctx, network.ProbeRequest{Dst: f.PeerAddr, TTL: 1})
-	wantError(t, err, why)
+	wantError(t, err, cause)
 }
 
 func probeUDP(t *testing.T, f Fixture) {
@@ -88,7 +90,9 @@ func probeUDP(t *testing.T, f Fixture) {
 		if !c.dst.IsValid() {
 			continue
 		}
-		r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{Dst: c.dst, Protocol: network.UDP, Port: 33435, TTL: 3, PacketSize: c.size})
+		r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{
+			Dst: c.dst, Protocol: network.UDP, Port: 33435, TTL: 3, PacketSize: c.size,
+		})
 		supported(t, err)
 		if r.Kind != network.PortUnreachable || r.From != c.dst || r.RTT <= 0 {
 			t.Errorf("probe of %v: %+v", c.dst, r)
@@ -101,18 +105,22 @@ func probeUDP(t *testing.T, f Fixture) {
 }
 
 func probeICMP(t *testing.T, f Fixture) {
-	r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{Dst: f.PeerAddr, Protocol: network.ICMP, Port: 5, TTL: 3, PacketSize: 40})
+	r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{
+		Dst: f.PeerAddr, Protocol: network.ICMP, Port: 5, TTL: 3, PacketSize: 40,
+	})
 	supported(t, err)
 	if r.Kind != network.EchoReply || r.From != f.PeerAddr || r.Bytes != 20 {
 		t.Errorf("%+v", r)
 	}
 }
 
-// probeTCP: an open port and a closed one both answer.
+// probeTCP probes an open and a closed port. Both answer.
 func probeTCP(t *testing.T, f Fixture) {
 	l := listen(t, f.Peer, network.ListenConfig{Addr: netip.AddrPortFrom(f.PeerAddr, 0)})
 	for _, port := range []uint16{addrPort(l.Addr()).Port(), 9} {
-		r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{Dst: f.PeerAddr, Protocol: network.TCP, Port: port, TTL: 3})
+		r, err := f.Net.Probe(withTimeout(t), network.ProbeRequest{
+			Dst: f.PeerAddr, Protocol: network.TCP, Port: port, TTL: 3,
+		})
 		supported(t, err)
 		if r.Kind != network.TCPReply || r.From != f.PeerAddr || r.RTT <= 0 {
 			t.Errorf("probe of port %d: %+v", port, r)

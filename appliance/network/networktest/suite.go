@@ -13,26 +13,26 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A Fixture is a network to be judged, with a neighbour.
+// A Fixture is the network under test and a second machine on the same segment.
 type Fixture struct {
 	Net  network.Network // under test
-	Peer network.Network // on the same wire
+	Peer network.Network // on the same segment
 
-	Interface string // Net's way to Peer
-	// The addresses of the two; the sixes may be zero.
+	Interface string // of Net, on the segment of Peer
+	// Addresses of the two machines. Those of IPv6 may be zero.
 	Addr, PeerAddr   netip.Addr
 	Addr6, PeerAddr6 netip.Addr
 	// Missing is an address of the same subnet as Addr that no machine has.
 	Missing netip.Addr
-	// Cluster is the address of a third machine, which says by ARP that it is at a
-	// group's Ethernet address; zero: there is none.
+	// Cluster is the address of a third machine, whose ARP replies contain a multicast
+	// Ethernet address. It is zero if there is none.
 	Cluster netip.Addr
 }
 
-// patience is how long a check waits for what must come.
+// testTimeout bounds each call that a check makes and each condition that it waits for.
 const testTimeout = 30 * time.Second
 
-// Run judges the networks that open returns, one for each check.
+// Run runs all checks, each with a Fixture of its own that open returns.
 func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	for _, c := range []struct {
 		name  string
@@ -44,16 +44,16 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"Refused", refused},
 		{"Reset", reset},
 		{"HalfClose", halfClose},
-		{"CloseSendsWhatWasWritten", closeSendsWrittenData},
+		{"CloseSendsWrittenData", closeSendsWrittenData},
 		{"LingerZero", lingerZero},
 		{"Acknowledged", acknowledged},
 		{"Deadlines", deadlines},
-		{"CloseEndsWaiting", closeUnblocksCalls},
+		{"CloseUnblocksCalls", closeUnblocksCalls},
 		{"DialEndsWithItsContext", dialContext},
-		{"DialNobody", dialMissingHost},
+		{"DialMissingHost", dialMissingHost},
 		{"DialFrom", dialFrom},
 		{"ListenErrors", listenErrors},
-		{"ListenAgain", relisten},
+		{"Relisten", relisten},
 		{"Backlog", backlog},
 		{"Loopback", loopback},
 		{"Datagrams", datagrams},
@@ -63,7 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"PingSelf", pingSelf},
 		{"Ping6", ping6},
 		{"PingFragments", pingFragments},
-		{"PingNobody", pingMissingHost},
+		{"PingMissingHost", pingMissingHost},
 		{"PingEndsWithItsContext", pingContext},
 		{"ProbeUDP", probeUDP},
 		{"ProbeICMP", probeICMP},
@@ -71,8 +71,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"Interfaces", interfaces},
 		{"Neighbors", neighbors},
 		{"Routes", routes},
-		{"SocketsOfAListener", listenerSockets},
-		{"SocketsOfAConnection", connectionSockets},
+		{"ListenerSockets", listenerSockets},
+		{"ConnectionSockets", connectionSockets},
 		{"SocketQueues", socketQueues},
 		{"Counters", counters},
 		{"TapOrderAndContent", tapOrderAndContent},
@@ -81,17 +81,16 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"TapErrors", tapErrors},
 		{"SetAddrs", setAddrs},
 		{"AbortConns", abortConns},
-		{"SetUp", setUp},
 		{"SetMTU", setMTU},
 		{"SetRoutes", setRoutes},
-		{"SetMTUOfSegments", mtuLimitsSegments},
+		{"MTULimitsSegments", mtuLimitsSegments},
 		{"SetMedia", setMedia},
 		{"VLANTraffic", vlanTraffic},
-		{"VLANTables", vlanInTables},
+		{"VLANInTables", vlanInTables},
 		{"SetVLANs", setVLANs},
 		{"SetLoopback", setLoopback},
 		{"AcceptMulticastARP", acceptMulticastARP},
-		{"EthernetUndone", configurationReverted},
+		{"ConfigurationReverted", configurationReverted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -100,8 +99,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	}
 }
 
-// supported skips the check if the implementation cannot do this, and fails it
-// on any other error.
+// supported skips the check if err is errors.ErrUnsupported, and fails it on any other error.
 func supported(t *testing.T, err error) {
 	t.Helper()
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -112,8 +110,8 @@ func supported(t *testing.T, err error) {
 	}
 }
 
-// wantError fails the check unless err is (errors.Is) one of want, and a
-// *net.OpError as the contract says.
+// wantError reports an error unless err is one of want by errors.Is, and a *net.OpError as
+// the contract requires.
 func wantError(t *testing.T, err error, want ...error) {
 	t.Helper()
 	var op *net.OpError
@@ -129,20 +127,20 @@ func wantError(t *testing.T, err error, want ...error) {
 	t.Errorf("got %v, want %v", err, want)
 }
 
-// within bounds a call by the suite's patience.
+// withTimeout returns a context that ends after testTimeout.
 func withTimeout(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// eventually waits until ok holds: tables follow what happens a moment later.
+// eventually waits until ok returns true, because tables change a moment after the event.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	ctx := withTimeout(t)
 	for !ok() {
 		if clock.System().Sleep(ctx, time.Millisecond) != nil {
-			t.Fatalf("not so after %v: %s", testTimeout, what)
+			t.Fatalf("after %v this is not true: %s", testTimeout, what)
 		}
 	}
 }
@@ -157,12 +155,13 @@ func listen(t *testing.T, n network.Network, c network.ListenConfig) network.Lis
 	return l
 }
 
-// portOf is where a listener or socket is.
+// addrPort returns the address and port of a listener or socket.
 func addrPort(a net.Addr) netip.AddrPort {
 	return a.(interface{ AddrPort() netip.AddrPort }).AddrPort()
 }
 
-// connect connects from to to, which listens at addr, and returns both ends.
+// connect opens a connection between two networks, of which to listens at addr, and returns
+// both ends.
 func connect(t *testing.T, from, to network.Network, addr netip.Addr) (near, far network.Conn) {
 	t.Helper()
 	l := listen(t, to, network.ListenConfig{Addr: netip.AddrPortFrom(addr, 0)})
@@ -184,7 +183,7 @@ func connect(t *testing.T, from, to network.Network, addr netip.Addr) (near, far
 	return near, far
 }
 
-// say writes text on one end and wants it on the other.
+// sendText writes text to one end and checks that the other receives it.
 func sendText(t *testing.T, from io.Writer, to io.Reader, text string) {
 	t.Helper()
 	if n, err := io.WriteString(from, text); n != len(text) || err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A recording holds what a tap saw.
+// A tapRecording holds the frames that a tap was shown.
 type tapRecording struct {
 	network.Tap
 	mu     sync.Mutex
@@ -48,9 +48,9 @@ func decode(f network.Frame) gopacket.Packet {
 	return gopacket.NewPacket(f.Data, layers.LayerTypeEthernet, gopacket.Default)
 }
 
-// flow tells the TCP segments in words: "out SYN", "in PSH ACK 5".
+// flow describes the recorded TCP segments: "out SYN", "in PSH ACK 5".
 func (r *tapRecording) flow() []string {
-	var told []string
+	var segments []string
 	for _, f := range r.all() {
 		p := decode(f)
 		tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP)
@@ -69,9 +69,9 @@ func (r *tapRecording) flow() []string {
 		if n := len(tcp.Payload); n > 0 {
 			s += fmt.Sprint(" ", n)
 		}
-		told = append(told, s)
+		segments = append(segments, s)
 	}
-	return told
+	return segments
 }
 
 func tapOrderAndContent(t *testing.T, f Fixture) {
@@ -91,21 +91,27 @@ func tapOrderAndContent(t *testing.T, f Fixture) {
 	frames := r.all()
 	first := decode(frames[0])
 	arp, ok := first.Layer(layers.LayerTypeARP).(*layers.ARP)
-	if !ok || arp.Operation != layers.ARPRequest || !bytes.Equal(arp.DstProtAddress, f.PeerAddr.AsSlice()) || frames[0].Dir != network.Out {
-		t.Errorf("the first frame is no question for %v: %v", f.PeerAddr, first)
+	if !ok || arp.Operation != layers.ARPRequest || frames[0].Dir != network.Out ||
+		!bytes.Equal(arp.DstProtAddress, f.PeerAddr.AsSlice()) {
+		t.Errorf("the first frame is no ARP request for %v: %v", f.PeerAddr, first)
 	}
 	x, _ := interfaceNamed(f.Net.Interfaces(), f.Interface)
 	for i, frame := range frames {
 		eth := decode(frame).LinkLayer().(*layers.Ethernet)
-		if frame.Dir == network.Out && !bytes.Equal(eth.SrcMAC, x.MAC) || frame.Dir == network.In && !bytes.Equal(eth.DstMAC, x.MAC) {
+		own := eth.DstMAC
+		if frame.Dir == network.Out {
+			own = eth.SrcMAC
+		}
+		if !bytes.Equal(own, x.MAC) {
 			t.Errorf("frame %d, direction %d, goes from %v to %v", i, frame.Dir, eth.SrcMAC, eth.DstMAC)
 		}
-		if frame.WireLen != len(frame.Data) || frame.Time.IsZero() || i > 0 && frame.Time.Before(frames[i-1].Time) {
+		if frame.WireLen != len(frame.Data) || frame.Time.IsZero() ||
+			i > 0 && frame.Time.Before(frames[i-1].Time) {
 			t.Errorf("frame %d: %d of %d bytes at %v", i, len(frame.Data), frame.WireLen, frame.Time)
 		}
 	}
 	if seen, kept := r.Stats(); seen != uint64(len(frames)) || kept != seen {
-		t.Errorf("the tap counts %d and %d, saw %d frames", seen, kept, len(frames))
+		t.Errorf("Stats returned %d seen and %d kept, want %d", seen, kept, len(frames))
 	}
 	_, _ = f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.PeerAddr})
 	if n := len(r.all()); n != len(frames) {
@@ -113,8 +119,8 @@ func tapOrderAndContent(t *testing.T, f Fixture) {
 	}
 }
 
-// tapChecksums moves data over TCP, UDP and ICMP: every checksum must be right
-// and no frame longer than the MTU, however the implementation moves them.
+// tapChecksums sends data over TCP, UDP and ICMP. Every checksum must be right and no frame
+// longer than the MTU, even if the implementation offloads checksums and segmentation.
 func tapChecksums(t *testing.T, f Fixture) {
 	r := record(t, f.Net, network.TapConfig{Interface: f.Interface})
 	addrs := []netip.Addr{f.PeerAddr}
@@ -137,7 +143,9 @@ func tapChecksums(t *testing.T, f Fixture) {
 		<-done
 		_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: a, DataSize: 57})
 		supported(t, err)
-		_, err = f.Net.Probe(withTimeout(t), network.ProbeRequest{Dst: a, TTL: 9, Port: 33434, PacketSize: 61})
+		_, err = f.Net.Probe(withTimeout(t), network.ProbeRequest{
+			Dst: a, TTL: 9, Port: 33434, PacketSize: 61,
+		})
 		supported(t, err)
 	}
 	r.Close()
@@ -147,7 +155,7 @@ func tapChecksums(t *testing.T, f Fixture) {
 		if e := p.ErrorLayer(); e != nil {
 			t.Fatalf("frame %d: %v", i, e.Error())
 		}
-		for _, l := range p.Layers() { // sums over a pseudo header
+		for _, l := range p.Layers() { // checksums that cover a pseudo header
 			if l, ok := l.(interface {
 				SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
 			}); ok && p.NetworkLayer() != nil {
@@ -179,8 +187,10 @@ func drain(t *testing.T, c network.Conn, want int) {
 }
 
 func tapSnapAndMatch(t *testing.T, f Fixture) {
-	r := record(t, f.Net, network.TapConfig{Interface: f.Interface, SnapLen: 60,
-		Match: func(frame []byte, wireLen int) bool { return wireLen > 1000 && len(frame) == wireLen }})
+	r := record(t, f.Net, network.TapConfig{
+		Interface: f.Interface, SnapLen: 60,
+		Match: func(frame []byte, wireLen int) bool { return wireLen > 1000 && len(frame) == wireLen },
+	})
 	for _, size := range []int{56, 1200} {
 		_, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: f.PeerAddr, DataSize: size})
 		supported(t, err)
@@ -196,18 +206,19 @@ func tapSnapAndMatch(t *testing.T, f Fixture) {
 		}
 	}
 	if seen, kept := r.Stats(); seen < 4 || kept != 2 {
-		t.Errorf("the tap counts %d seen and %d kept", seen, kept)
+		t.Errorf("Stats returned %d seen and %d kept, want at least 4 and 2", seen, kept)
 	}
 }
 
 func tapErrors(t *testing.T, f Fixture) {
-	if tap, err := f.Net.Tap(network.TapConfig{Interface: "no such", Sink: func(network.Frame) {}}); err == nil {
+	c := network.TapConfig{Interface: "no such", Sink: func(network.Frame) {}}
+	if tap, err := f.Net.Tap(c); err == nil {
 		tap.Close()
 		t.Error("an interface that does not exist can be tapped")
 	}
 }
 
-// counters agree with what a tap sees.
+// counters checks that an interface's counters agree with a tap.
 func counters(t *testing.T, f Fixture) {
 	r := record(t, f.Net, network.TapConfig{Interface: f.Interface})
 	before, err := f.Net.Counters(f.Interface)

@@ -43,7 +43,7 @@ func converse(t *testing.T, from, to network.Network, fromAddr, toAddr netip.Add
 		t.Errorf("dialled %v, accepted at %v, want address %v", a, far.LocalAddr(), toAddr)
 	}
 	if n, err := near.Read(nil); n != 0 || err != nil {
-		t.Errorf("reading nothing: %d, %v", n, err)
+		t.Errorf("Read into an empty buffer: %d, %v", n, err)
 	}
 }
 
@@ -55,7 +55,7 @@ func manyConversations(t *testing.T, f Fixture) {
 			if err != nil {
 				return
 			}
-			go func() { // an echo
+			go func() { // an echo server
 				defer c.Close()
 				_, _ = io.Copy(c, c)
 			}()
@@ -76,7 +76,8 @@ func manyConversations(t *testing.T, f Fixture) {
 				_ = c.CloseWrite()
 			}()
 			if got, err := io.ReadAll(c); !bytes.Equal(got, sent) {
-				t.Errorf("conversation %d: %d of %d bytes came back right (%v)", i, len(got), len(sent), err)
+				t.Errorf("conversation %d: received %d bytes that differ from the %d sent (%v)",
+					i, len(got), len(sent), err)
 			}
 		})
 	}
@@ -137,8 +138,8 @@ func closeSendsWrittenData(t *testing.T, f Fixture) {
 	}
 }
 
-// acknowledged writes to a peer that does not read: its TCP takes what it has room for.
-// A reset does not change what was acknowledged.
+// acknowledged writes to a peer that does not read: its TCP acknowledges what its receive
+// buffer holds. A reset does not change the number of acknowledged bytes.
 func acknowledged(t *testing.T, f Fixture) {
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
 	if n := near.Acknowledged(); n != 0 {
@@ -152,10 +153,10 @@ func acknowledged(t *testing.T, f Fixture) {
 			t.Fatalf("%d of %d bytes: %v", near.Acknowledged(), 10*i+10, err)
 		}
 	}
-	impatient, cancel := context.WithCancelCause(t.Context())
+	ended, cancel := context.WithCancelCause(t.Context())
 	cancel(io.ErrNoProgress)
-	if err := near.AwaitAcknowledged(impatient, 1001); err != io.ErrNoProgress {
-		t.Errorf("waiting for more than was written: %v", err)
+	if err := near.AwaitAcknowledged(ended, 1001); err != io.ErrNoProgress {
+		t.Errorf("waiting for more bytes than were written: %v", err)
 	}
 
 	written := int64(1000)
@@ -177,16 +178,22 @@ func acknowledged(t *testing.T, f Fixture) {
 	before := near.Acknowledged()
 	near.Abort()
 	if n := near.Acknowledged(); n != before || n >= written {
-		t.Errorf("after a reset %d of %d bytes are acknowledged, %d before it was closed", n, written, before)
+		t.Errorf("after Abort %d of %d bytes are acknowledged, before it %d", n, written, before)
 	}
 
-	// Closing tells nothing of bytes that were not written.
+	// The FIN of a closed connection does not count as an acknowledged byte.
 	near, far = connect(t, f.Net, f.Peer, f.PeerAddr)
 	sendText(t, near, far, "all of it")
 	if err := near.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(far); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.CloseWrite(); err != nil { // its FIN acknowledges everything before
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(near); err != nil {
 		t.Fatal(err)
 	}
 	if n := near.Acknowledged(); n != 9 {
@@ -225,11 +232,11 @@ func deadlines(t *testing.T, f Fixture) {
 	_ = near.SetWriteDeadline(soon())
 	block := make([]byte, 1<<20)
 	for err = nil; err == nil; {
-		_, err = near.Write(block) // nobody reads: the buffers fill
+		_, err = near.Write(block) // the peer does not read: the buffers fill
 	}
 	wantError(t, err, os.ErrDeadlineExceeded)
 
-	// A deadline set while somebody waits applies to him.
+	// A deadline also applies to a Read that is already blocked.
 	done := make(chan error)
 	go func() {
 		_, err := near.Read(make([]byte, 1))
@@ -242,15 +249,17 @@ func deadlines(t *testing.T, f Fixture) {
 func closeUnblocksCalls(t *testing.T, f Fixture) {
 	near, _ := connect(t, f.Net, f.Peer, f.PeerAddr)
 	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
-	p, err := f.Net.ListenPacket(withTimeout(t), network.DialConfig{Local: netip.AddrPortFrom(f.Addr, 0)})
+	p, err := f.Net.ListenPacket(withTimeout(t), network.DialConfig{
+		Local: netip.AddrPortFrom(f.Addr, 0),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	wait := func(f func() error) { done <- f() }
-	go wait(func() error { _, err := near.Read(make([]byte, 1)); return err })
-	go wait(func() error { _, err := l.Accept(); return err })
-	go wait(func() error { _, _, err := p.ReadFrom(make([]byte, 1)); return err })
+	call := func(f func() error) { done <- f() }
+	go call(func() error { _, err := near.Read(make([]byte, 1)); return err })
+	go call(func() error { _, err := l.Accept(); return err })
+	go call(func() error { _, _, err := p.ReadFrom(make([]byte, 1)); return err })
 	for _, c := range []io.Closer{near, l, p} {
 		if err := c.Close(); err != nil {
 			t.Errorf("close %T: %v", c, err)
@@ -268,13 +277,13 @@ func closeUnblocksCalls(t *testing.T, f Fixture) {
 }
 
 func dialContext(t *testing.T, f Fixture) {
-	why := errors.New("why")
+	cause := errors.New("cause")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(why)
+	cancel(cause)
 	_, err := f.Net.Dial(ctx, network.DialConfig{Remote: netip.AddrPortFrom(f.PeerAddr, 9)})
-	wantError(t, err, why)
+	wantError(t, err, cause)
 	_, err = f.Net.Listen(ctx, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
-	wantError(t, err, why)
+	wantError(t, err, cause)
 
 	ctx, cancel = context.WithCancelCause(t.Context())
 	done := make(chan error)
@@ -292,8 +301,8 @@ func dialContext(t *testing.T, f Fixture) {
 		}
 		return false
 	})
-	cancel(why)
-	wantError(t, <-done, why)
+	cancel(cause)
+	wantError(t, <-done, cause)
 }
 
 func dialMissingHost(t *testing.T, f Fixture) {
@@ -314,10 +323,14 @@ func dialFrom(t *testing.T, f Fixture) {
 	}
 	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Local: from, Remote: addrPort(l.Addr())})
 	wantError(t, err, syscall.EADDRINUSE)
-	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Local: netip.AddrPortFrom(f.Missing, 0), Remote: addrPort(l.Addr())})
+	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{
+		Local: netip.AddrPortFrom(f.Missing, 0), Remote: addrPort(l.Addr()),
+	})
 	wantError(t, err, syscall.EADDRNOTAVAIL)
 
-	c, err = f.Net.Dial(withTimeout(t), network.DialConfig{Interface: f.Interface, Remote: addrPort(l.Addr())})
+	c, err = f.Net.Dial(withTimeout(t), network.DialConfig{
+		Interface: f.Interface, Remote: addrPort(l.Addr()),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,11 +341,15 @@ func listenErrors(t *testing.T, f Fixture) {
 	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})
 	_, err := f.Net.Listen(withTimeout(t), network.ListenConfig{Addr: addrPort(l.Addr())})
 	wantError(t, err, syscall.EADDRINUSE)
-	_, err = f.Net.Listen(withTimeout(t), network.ListenConfig{Addr: netip.AddrPortFrom(f.Missing, 2525)})
+	_, err = f.Net.Listen(withTimeout(t), network.ListenConfig{
+		Addr: netip.AddrPortFrom(f.Missing, 2525),
+	})
 	wantError(t, err, syscall.EADDRNOTAVAIL)
 
 	all := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 0)})
-	c, err := f.Peer.Dial(withTimeout(t), network.DialConfig{Remote: netip.AddrPortFrom(f.Addr, addrPort(all.Addr()).Port())})
+	c, err := f.Peer.Dial(withTimeout(t), network.DialConfig{
+		Remote: netip.AddrPortFrom(f.Addr, addrPort(all.Addr()).Port()),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,7 +382,7 @@ func relisten(t *testing.T, f Fixture) {
 	}
 }
 
-// backlog fills a listener's queue: what does not fit is not refused, it hangs.
+// backlog fills a listener's queue. Connections beyond it are not refused, but time out.
 func backlog(t *testing.T, f Fixture) {
 	const n = 3
 	l := listen(t, f.Net, network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0), Backlog: n})
@@ -392,7 +409,8 @@ func backlog(t *testing.T, f Fixture) {
 	supported(t, err)
 	for _, s := range rows {
 		if s.State == "LISTEN" && (s.QLen < n || s.MaxQLen != n) {
-			t.Errorf("queue of the listener is %d/%d/%d, want %d at least waiting and a limit of %d", s.QLen, s.IncQLen, s.MaxQLen, n, n)
+			t.Errorf("queue of the listener is %d/%d/%d, want at least %d waiting and a limit of %d",
+				s.QLen, s.IncQLen, s.MaxQLen, n, n)
 		}
 	}
 	for range open {
@@ -409,7 +427,7 @@ func backlog(t *testing.T, f Fixture) {
 	c.Close()
 }
 
-// loopback talks to the network's own addresses, which no wire sees.
+// loopback connects to the network's own addresses.
 func loopback(t *testing.T, f Fixture) {
 	for _, a := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), f.Addr} {
 		near, far := connect(t, f.Net, f.Net, a)

@@ -63,7 +63,8 @@ func (h *Host) link(name string) tcpip.NICID {
 // isUp reports whether an interface works. It is called with mu held.
 func (i *iface) isUp() bool { return i.up && (i.parent == nil || i.parent.up) }
 
-// SetUp implements network.Configurer. VLANs go with their parents.
+// SetUp switches an interface on or off; VLANs follow their parents. No configuration of the
+// appliance does so, so SetUp is not part of network.Configurer.
 func (h *Host) SetUp(ifname string, up bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/networktest"
 )
 
-// Two hosts on one segment are a network that networktest judges.
+// Two hosts on one segment fulfil the contract of package network.
 func TestNetwork(t *testing.T) {
 	networktest.Run(t, func(t *testing.T) networktest.Fixture {
 		w := ether.NewFabric(ether.Options{})
