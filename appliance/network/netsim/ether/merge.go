@@ -131,7 +131,8 @@ func fold(sum uint32) uint16 {
 // to join it with frames that follow. It owns v.
 func (m *merger) deliver(p *Port, v *buffer.View) {
 	s, ok := parseTCPSegment(v.AsSlice())
-	if ok && m.port == p && s.seq() == m.nextSeq && m.size+s.len() <= maxPacket && m.seg.canAppend(s) {
+	if ok && m.port == p && s.seq() == m.nextSeq && m.size+s.len() <= maxPacket &&
+		m.seg.canAppend(s) {
 		m.join(v, s)
 		return
 	}

@@ -59,7 +59,9 @@ func TestTransmitOffloaded(t *testing.T) {
 			fabric := NewFabric(Options{})
 			p := fabric.NewSegment("lan").NewPort("nic", MAC{2, 0, 0, 0, 0, 1}, mtu)
 			var got []string
-			p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { got = append(got, describe(frame)) })
+			p.Tap(func(_ time.Time, _ network.Direction, frame []byte) {
+				got = append(got, describe(frame))
+			})
 			pkt := offloadedPacket(t, newTCPFrame(t, v6, 100, c.payload, c.change), c.mss)
 			var list stack.PacketBufferList
 			list.PushBack(pkt)

@@ -94,7 +94,8 @@ func (l *link) accepts(frame []byte) bool {
 			return false
 		}
 		target := netip.AddrFrom4([4]byte(frame[arpTargetIP:]))
-		return r == nil || !r.unanswered[target] || binary.BigEndian.Uint16(frame[arpOp:]) != arpRequest
+		return r == nil || !r.unanswered[target] ||
+			binary.BigEndian.Uint16(frame[arpOp:]) != arpRequest
 	case frame[12] == 0x86 && frame[13] == 0xdd && len(frame) >= solicitationLen &&
 		frame[headerLen+6] == protocolICMP6 && frame[icmp6At] == solicitation:
 		r := l.resolution.Load()

@@ -10,17 +10,32 @@ import (
 )
 
 func arpMessage(t *testing.T, op uint16, senderMAC MAC, target netip.Addr) []byte {
-	return serialize(t,
-		&layers.Ethernet{SrcMAC: macOther[:], DstMAC: macTrunk[:], EthernetType: layers.EthernetTypeARP},
-		&layers.ARP{AddrType: 1, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: op,
-			SourceHwAddress: senderMAC[:], SourceProtAddress: []byte{10, 0, 202, 9},
-			DstHwAddress: macTrunk[:], DstProtAddress: target.AsSlice()})
+	return serialize(
+		t,
+		&layers.Ethernet{
+			SrcMAC:       macOther[:],
+			DstMAC:       macTrunk[:],
+			EthernetType: layers.EthernetTypeARP,
+		},
+		&layers.ARP{
+			AddrType:          1,
+			Protocol:          layers.EthernetTypeIPv4,
+			HwAddressSize:     6,
+			ProtAddressSize:   4,
+			Operation:         op,
+			SourceHwAddress:   senderMAC[:],
+			SourceProtAddress: []byte{10, 0, 202, 9},
+			DstHwAddress:      macTrunk[:],
+			DstProtAddress:    target.AsSlice(),
+		},
+	)
 }
 
 func serialize(t *testing.T, all ...gopacket.SerializableLayer) []byte {
 	t.Helper()
 	b := gopacket.NewSerializeBuffer()
-	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, all...); err != nil {
+	o := gopacket.SerializeOptions{FixLengths: true}
+	if err := gopacket.SerializeLayers(b, o, all...); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -35,11 +50,11 @@ func TestAcceptMulticastARP(t *testing.T) {
 	for _, op := range []uint16{1, 2} {
 		accepted := func(m MAC) bool { return p.link.accepts(arpMessage(t, op, m, target)) }
 		if u, m := accepted(macOther), accepted(group); !u || m {
-			t.Errorf("operation %d: unicast sender %v, multicast sender %v, want true, false", op, u, m)
+			t.Errorf("operation %d: unicast %v, multicast %v, want true, false", op, u, m)
 		}
 		p.AcceptMulticastARP(true)
 		if u, m := accepted(macOther), accepted(group); !u || !m {
-			t.Errorf("operation %d: unicast sender %v, multicast sender %v, want both true", op, u, m)
+			t.Errorf("operation %d: unicast %v, multicast %v, want both true", op, u, m)
 		}
 		p.AcceptMulticastARP(false)
 	}
@@ -53,11 +68,25 @@ func TestSetUnansweredAddrs(t *testing.T) {
 	unanswered6, own6 := netip.MustParseAddr("2001:db8::33"), netip.MustParseAddr("2001:db8::7")
 	p.SetUnansweredAddrs([]netip.Addr{unanswered4, unanswered6})
 	solicitation := func(target netip.Addr) []byte {
-		return serialize(t,
-			&layers.Ethernet{SrcMAC: macOther[:], DstMAC: net.HardwareAddr{0x33, 0x33, 0xff, 0, 0, 7}, EthernetType: layers.EthernetTypeIPv6},
-			&layers.IPv6{Version: 6, HopLimit: 255, NextHeader: layers.IPProtocolICMPv6, SrcIP: net.ParseIP("2001:db8::9"), DstIP: net.ParseIP("ff02::1:ff00:7")},
-			&layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborSolicitation, 0)},
-			&layers.ICMPv6NeighborSolicitation{TargetAddress: target.AsSlice()})
+		return serialize(
+			t,
+			&layers.Ethernet{
+				SrcMAC:       macOther[:],
+				DstMAC:       net.HardwareAddr{0x33, 0x33, 0xff, 0, 0, 7},
+				EthernetType: layers.EthernetTypeIPv6,
+			},
+			&layers.IPv6{
+				Version:    6,
+				HopLimit:   255,
+				NextHeader: layers.IPProtocolICMPv6,
+				SrcIP:      net.ParseIP("2001:db8::9"),
+				DstIP:      net.ParseIP("ff02::1:ff00:7"),
+			},
+			&layers.ICMPv6{
+				TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborSolicitation, 0),
+			},
+			&layers.ICMPv6NeighborSolicitation{TargetAddress: target.AsSlice()},
+		)
 	}
 	for _, c := range []struct {
 		message  string

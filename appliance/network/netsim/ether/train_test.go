@@ -43,7 +43,9 @@ func newTrainPath(t *testing.T) *trainPath {
 	x.to = b.NewPort("to", MAC{2, 0, 0, 0, 0, 2}, 1500)
 	x.to.Endpoint().Attach(&x.toStack)
 	tap := func(p *Port, seen *[]string) {
-		p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { *seen = append(*seen, describe(frame)) })
+		p.Tap(func(_ time.Time, _ network.Direction, frame []byte) {
+			*seen = append(*seen, describe(frame))
+		})
 	}
 	tap(x.from, &x.egressed)
 	tap(x.to, &x.ingressed)
@@ -106,7 +108,9 @@ func TestTrainCountsAsItsFrames(t *testing.T) {
 	if n := x.from.Counters().TxPackets; n != 3 {
 		t.Errorf("%d packets transmitted, want 3", n)
 	}
-	for i, ports := range [][2]*Port{{x.from, y.from}, {x.near, y.near}, {x.far, y.far}, {x.to, y.to}} {
+	for i, ports := range [][2]*Port{
+		{x.from, y.from}, {x.near, y.near}, {x.far, y.far}, {x.to, y.to},
+	} {
 		if d := cmp.Diff(ports[1].Counters(), ports[0].Counters()); d != "" {
 			t.Errorf("port %d (-frames +train):\n%s", i, d)
 		}
@@ -172,7 +176,11 @@ func TestEachFrameOfATrainThatIsTooLongCountsAsError(t *testing.T) {
 		p.SetMTU(9000)
 	}
 	const size = standardMTU - v4Len - 32 + 1
-	x.check("delivered", []string{fmt.Sprint(100+2*size, " end")}, x.transmitText(false, strings.Repeat("x", 2*size)+"end", size))
+	x.check(
+		"delivered",
+		[]string{fmt.Sprint(100+2*size, " end")},
+		x.transmitText(false, strings.Repeat("x", 2*size)+"end", size),
+	)
 	if n := x.to.Counters().RxErrors; n != 2 {
 		t.Errorf("%d errors, want 2", n)
 	}

@@ -46,7 +46,10 @@ func newVLANSetup(t *testing.T) *vlanSetup {
 	x.plain = lan.NewNodePort("plain", macPlain, 1500, func([]byte) {})
 	x.access = lan.VLAN(12).NewNodePort("access", macAccess, 1500, func([]byte) {})
 	x.other = lan.VLAN(13).NewNodePort("other", macOther, 1500, func([]byte) {})
-	for name, p := range map[string]*Port{"trunk": x.trunk, "vlan": x.vlan, "vlan2": x.vlan2, "trunk2": x.trunk2, "plain": x.plain, "access": x.access, "other": x.other} {
+	for name, p := range map[string]*Port{
+		"trunk": x.trunk, "vlan": x.vlan, "vlan2": x.vlan2, "trunk2": x.trunk2,
+		"plain": x.plain, "access": x.access, "other": x.other,
+	} {
 		p.Tap(func(_ time.Time, dir network.Direction, frame []byte) {
 			x.seen[name] = append(x.seen[name], []string{"in ", "out "}[dir]+describeVLAN(frame))
 		})
@@ -113,13 +116,18 @@ func TestBroadcastStaysInItsVLAN(t *testing.T) {
 	x.access.Transmit(newFrame(Broadcast, macAccess, "who"))
 	x.want("in the VLAN", map[string][]string{
 		"access": {"out who"}, "plain": {"in tagged 12 who"}, // a trunk too
-		"trunk": {"in tagged 12 who"}, "vlan": {"in who"}, "trunk2": {"in tagged 12 who"}, "vlan2": {"in who"},
+		"trunk": {"in tagged 12 who"}, "vlan": {"in who"},
+		"trunk2": {"in tagged 12 who"}, "vlan2": {"in who"},
 	})
 	x.plain.Transmit(newFrame(Broadcast, macPlain, "who"))
-	x.want("without tag", map[string][]string{"plain": {"out who"}, "trunk": {"in who"}, "trunk2": {"in who"}})
+	x.want(
+		"without tag",
+		map[string][]string{"plain": {"out who"}, "trunk": {"in who"}, "trunk2": {"in who"}},
+	)
 	x.other.Transmit(newFrame(Broadcast, macOther, "who"))
 	x.want("in another VLAN", map[string][]string{
-		"other": {"out who"}, "plain": {"in tagged 13 who"}, "trunk": {"in tagged 13 who"}, "trunk2": {"in tagged 13 who"},
+		"other": {"out who"}, "plain": {"in tagged 13 who"},
+		"trunk": {"in tagged 13 who"}, "trunk2": {"in tagged 13 who"},
 	})
 	x.other.Transmit(newFrame(macAccess, macOther, "across"))
 	x.want("to a machine in another VLAN", map[string][]string{"other": {"out across"}})
@@ -130,10 +138,12 @@ func TestVLANPortAndItsParentCount(t *testing.T) {
 	x.vlan.Transmit(newFrame(macAccess, macTrunk, "12345"))
 	x.access.Transmit(newFrame(macTrunk, macAccess, "123"))
 	x.takeSeen()
-	if got, want := x.vlan.Counters(), (network.Counters{TxPackets: 1, TxBytes: 19, RxPackets: 1, RxBytes: 17}); got != want {
+	want := network.Counters{TxPackets: 1, TxBytes: 19, RxPackets: 1, RxBytes: 17}
+	if got := x.vlan.Counters(); got != want {
 		t.Errorf("the port in the VLAN counts %+v, want %+v", got, want)
 	}
-	if got, want := x.trunk.Counters(), (network.Counters{TxPackets: 1, TxBytes: 23, RxPackets: 1, RxBytes: 21}); got != want {
+	want = network.Counters{TxPackets: 1, TxBytes: 23, RxPackets: 1, RxBytes: 21}
+	if got := x.trunk.Counters(); got != want {
 		t.Errorf("its parent counts %+v, want %+v", got, want)
 	}
 }
@@ -146,7 +156,8 @@ func TestMTUExcludesTheTag(t *testing.T) {
 	x.vlan.Transmit(newFrame(macAccess, macTrunk, full+"y"))
 	seen := x.takeSeen()
 	if len(seen["access"]) != 2 || len(seen["vlan"]) != 2 || x.vlan.Counters().TxErrors != 1 {
-		t.Errorf("full frames: %d at the access port, %d in the VLAN, %+v", len(seen["access"]), len(seen["vlan"]), x.vlan.Counters())
+		t.Errorf("full frames: %d at the access port, %d in the VLAN, %+v",
+			len(seen["access"]), len(seen["vlan"]), x.vlan.Counters())
 	}
 }
 
@@ -171,7 +182,10 @@ func TestVLANPortFollowsItsParent(t *testing.T) {
 	x.trunk.SetUp(true)
 	x.vlan.Close()
 	x.access.Transmit(newFrame(macTrunk, macAccess, "late"))
-	x.want("without the port", map[string][]string{"access": {"out late"}, "trunk": {"in tagged 12 late"}})
+	x.want(
+		"without the port",
+		map[string][]string{"access": {"out late"}, "trunk": {"in tagged 12 late"}},
+	)
 }
 
 // The train of a stack in a VLAN becomes separate frames on the trunk, and the receiving
@@ -207,11 +221,17 @@ func TestMulticastIsForwardedToMembers(t *testing.T) {
 	x := newVLANSetup(t)
 	group := MAC{3, 0xbf, 10, 0, 202, 9}
 	x.plain.Transmit(newFrame(group, macPlain, "all"))
-	x.want("to a group without members", map[string][]string{"plain": {"out all"}, "trunk": {"in all"}, "trunk2": {"in all"}})
+	x.want(
+		"to a group without members",
+		map[string][]string{"plain": {"out all"}, "trunk": {"in all"}, "trunk2": {"in all"}},
+	)
 	x.trunk2.JoinGroup(group)
 	x.plain.Transmit(newFrame(group, macPlain, "members"))
 	x.want("to a group", map[string][]string{"plain": {"out members"}, "trunk2": {"in members"}})
 	x.trunk2.Close()
 	x.plain.Transmit(newFrame(group, macPlain, "none"))
-	x.want("to a group that all have left", map[string][]string{"plain": {"out none"}, "trunk": {"in none"}})
+	x.want(
+		"to a group that all have left",
+		map[string][]string{"plain": {"out none"}, "trunk": {"in none"}},
+	)
 }
