@@ -68,9 +68,8 @@
 // The goroutine that reads a session's input ends when the input is closed. A console's input
 // must therefore be an io.ReadCloser whose Close makes a blocked Read return. A terminal is not:
 // on most systems Read of a terminal is a system call that neither closing the file nor a
-// deadline interrupts. Package box therefore reads the process's standard input in one goroutine
-// for as long as the process lives, and gives each Console a reader of what that goroutine
-// delivers.
+// deadline interrupts. The program therefore asks the system whether there is input before it
+// reads, and package box gives the Console of each boot a reader of its own.
 //
 // # Time
 //

@@ -3,21 +3,24 @@ package box
 import (
 	"context"
 	"io"
+	"sync"
 
 	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
 )
 
-// Console serves the serial console on in and out, login after login and boot after
-// boot, until in ends, ctx ends, or the box has stopped. size tells the size of the
-// terminal; nil means that there is none. A read of in that is under way when Console
-// returns goes on until it gives something.
-func (b *Box) Console(ctx context.Context, in io.Reader, out io.Writer, size func() (columns, rows int)) error {
-	line := newLine(in)
+// Console serves the serial console on in and out, login after login and boot after boot,
+// until in ends, ctx ends, or the box has stopped. size returns the size of the terminal;
+// nil means that in and out are not a terminal.
+//
+// Console closes in and waits for the goroutine that reads it. Close must therefore make a
+// blocked Read return, as it does for network connections and pipes.
+func (b *Box) Console(ctx context.Context, in io.ReadCloser, out io.Writer, size func() (columns, rows int)) error {
+	line := readLine(in)
+	defer line.close()
 	for {
 		s := b.current()
-		port := line.plug()
-		c := shell.Console{Appliance: s.appliance, Commands: commands.All(), In: port, Out: out, Size: size}
+		c := shell.Console{Appliance: s.appliance, Commands: commands.All(), In: line.attach(), Out: out, Size: size}
 		session, end := context.WithCancelCause(ctx)
 		stop := context.AfterFunc(s.life, func() { end(context.Cause(s.life)) })
 		err := c.Serve(session)
@@ -41,57 +44,78 @@ func (b *Box) Console(ctx context.Context, in io.Reader, out io.Writer, size fun
 	}
 }
 
-// A line is a reader that one port after another reads from: what is typed goes to
-// the port that is plugged in, and what nobody reads is lost with its port.
-type line struct{ chunks chan []byte }
+// A serialLine reads its input on one goroutine and hands it to one console after another,
+// since a read that is blocked when the appliance reboots must not take the next console's
+// input. Input that a console has not read when it is closed is lost.
+type serialLine struct {
+	in      io.Closer
+	chunks  chan []byte   // closed when the input has ended
+	closed  chan struct{} // nobody receives chunks any more
+	reading sync.WaitGroup
+}
 
-// newLine reads in on a goroutine that ends with in.
-func newLine(in io.Reader) *line {
-	l := &line{make(chan []byte)}
-	go func() {
+// readLine begins to read in.
+func readLine(in io.ReadCloser) *serialLine {
+	l := &serialLine{in: in, chunks: make(chan []byte), closed: make(chan struct{})}
+	l.reading.Go(func() {
 		defer close(l.chunks)
 		for {
 			b := make([]byte, 1024)
 			n, err := in.Read(b)
 			if n > 0 {
-				l.chunks <- b[:n]
+				select {
+				case l.chunks <- b[:n]:
+				case <-l.closed:
+					return
+				}
 			}
 			if err != nil {
 				return
 			}
 		}
-	}()
+	})
 	return l
 }
 
-func (l *line) plug() *port { return &port{line: l, pulled: make(chan struct{})} }
+// close closes the input and waits for the goroutine that reads it. It is called once.
+func (l *serialLine) close() {
+	close(l.closed)
+	l.in.Close() //nolint:errcheck // nothing was written
+	l.reading.Wait()
+}
 
-type port struct {
-	line   *line
-	pulled chan struct{}
+// attach returns a reader of what is typed from now on.
+func (l *serialLine) attach() io.ReadCloser {
+	return &lineReader{line: l, closed: make(chan struct{})}
+}
+
+// A lineReader reads a serialLine on behalf of one console.
+type lineReader struct {
+	line   *serialLine
+	closed chan struct{}
 	rest   []byte
 }
 
-// Read returns io.EOF when the line has ended, and io.ErrClosedPipe once the port is
-// pulled.
-func (p *port) Read(b []byte) (int, error) {
-	if len(p.rest) == 0 {
+// Read returns io.EOF when the input has ended, and io.ErrClosedPipe once r is closed.
+func (r *lineReader) Read(b []byte) (int, error) {
+	if len(r.rest) == 0 {
 		select {
-		case chunk, ok := <-p.line.chunks:
+		case chunk, ok := <-r.line.chunks:
 			if !ok {
 				return 0, io.EOF
 			}
-			p.rest = chunk
-		case <-p.pulled:
+			r.rest = chunk
+		case <-r.closed:
 			return 0, io.ErrClosedPipe
 		}
 	}
-	n := copy(b, p.rest)
-	p.rest = p.rest[n:]
+	n := copy(b, r.rest)
+	r.rest = r.rest[n:]
 	return n, nil
 }
 
-func (p *port) Close() error {
-	close(p.pulled)
+// Close makes a blocked Read return. It is called once.
+func (r *lineReader) Close() error {
+	close(r.closed)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,4 +102,73 @@ func TestConsoleOutlivesAReboot(t *testing.T) {
 	why := errors.New("why")
 	cancel(why)
 	wantEnd(t, ended, why)
+}
+
+// A keyboard is an input on which nothing is typed. It counts the reads that are blocked.
+type keyboard struct {
+	blocked atomic.Int32
+	closed  chan struct{}
+}
+
+func (k *keyboard) Read([]byte) (int, error) {
+	k.blocked.Add(1)
+	defer k.blocked.Add(-1)
+	<-k.closed
+	return 0, io.ErrClosedPipe
+}
+
+func (k *keyboard) Close() error {
+	close(k.closed)
+	return nil
+}
+
+// When Console returns, its input is closed and no goroutine reads it, however Console ended.
+func TestConsoleWaitsForItsReader(t *testing.T) {
+	for name, stop := range map[string]func(b *box.Box, cancel context.CancelFunc){
+		"the box stops":    func(b *box.Box, _ context.CancelFunc) { b.Stop(context.Background()) },
+		"the context ends": func(_ *box.Box, cancel context.CancelFunc) { cancel() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, t.TempDir(), loopback)
+			if err := b.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer b.Stop(context.Background())
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			k := &keyboard{closed: make(chan struct{})}
+			out := &screen{fresh: make(chan struct{}, 1)}
+			ended := make(chan int32, 1)
+			go func() {
+				b.Console(ctx, k, out, nil)
+				ended <- k.blocked.Load()
+			}()
+			out.until(t, "login: ", 1)
+			stop(b, cancel)
+			if n := <-ended; n != 0 {
+				t.Errorf("%d reads are blocked after Console has returned", n)
+			}
+		})
+	}
+}
+
+// Input that no console reads does not keep Console.
+func TestConsoleDropsInputThatNobodyReads(t *testing.T) {
+	b := newBox(t, t.TempDir(), loopback)
+	if err := b.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	in, keys := io.Pipe()
+	typed := make(chan struct{})
+	go func() {
+		defer close(typed)
+		io.WriteString(keys, "admin\n")
+	}()
+	if err := b.Console(t.Context(), in, &screen{fresh: make(chan struct{}, 1)}, nil); err != nil {
+		t.Errorf("Console = %v", err)
+	}
+	<-typed
 }

@@ -88,12 +88,16 @@ func (s *serve) Run(t terminal) (err error) {
 	var console chan struct{} // closed when the console has ended; nil: there is none
 	var consoleErr error
 	if s.Console {
+		in, err := consoleInput(t.in)
+		if err != nil {
+			return errors.Join(err, ctl.stop(), stopBox(b))
+		}
 		size, restore := rawTerminal(t.in)
 		defer restore()
 		console = make(chan struct{})
 		go func() {
 			defer close(console)
-			consoleErr = b.Console(context.Background(), t.in, t.out, size)
+			consoleErr = b.Console(context.Background(), in, t.out, size)
 		}()
 	}
 	select {
@@ -149,6 +153,14 @@ func (s *serve) openData() (*dataDir, error) {
 		return nil, err
 	}
 	return openData(filepath.Join(home, dirName), id)
+}
+
+// consoleInput returns a reader of in whose Close makes a blocked Read return.
+func consoleInput(in io.Reader) (io.ReadCloser, error) {
+	if f, ok := in.(*os.File); ok {
+		return newClosableInput(f)
+	}
+	return io.NopCloser(in), nil // a text, whose Read never blocks
 }
 
 // rawTerminal prepares t.in, if it is a terminal, for the console.
