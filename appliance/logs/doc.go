@@ -1,70 +1,86 @@
-// Package logs is the appliance's own logs: what happens to an entry between the part
-// that writes it and the file, or the syslog server, where somebody reads it.
+// Package logs keeps the appliance's own logs. It takes an entry from the part of the appliance
+// that writes it and brings it to the file, and to the syslog server, where an administrator
+// reads it.
 //
 //	hub.Write(logs.Entry{Type: logs.Mail, Level: logs.Information, Text: "ICID 5 close"})
 //
-// hands a line to every subscription of its type whose level takes it. A subscription
-// is configuration (Section): a name, a type, a level, how its files are named and
-// rolled over, and whether its lines, or its finished files, are pushed to a server.
+// hands a line to every subscription that has the entry's type and a level that includes the
+// entry's level.
+//
+// # Terms
+//
+//   - A subscription is one log as an administrator configures it (Section): a name, a type, a
+//     level, how its files are named and rolled over, and whether its lines or its finished files
+//     are sent to a server.
+//   - The hub holds the subscriptions that run and hands entries to them.
+//   - The current file of a subscription is the one that is being written. A roll-over finishes
+//     it: it becomes a saved file.
+//   - The header is the three lines at the beginning of a file, and of a connection to a syslog
+//     server: "Begin Logfile", version and serial number, and the offset of the time zone.
+//   - The drainer of a subscription is the goroutine that writes its lines to disk.
+//   - A pusher sends every line of a subscription to a syslog server (package syslog).
+//   - An uploader sends the saved files of a subscription to an FTP or SSH server (package upload).
+//   - A problem is something that an administrator should know of a subscription, such as a full
+//     disk. The hub reports it to Options.OnProblem, which raises an alert.
 //
 // # Files
 //
-// A subscription NAME writes to /data/pub/NAME, which is /var/log/NAME too. The file
-// being written is FILE.@20150625T085003.c, with the second name FILE.current; a file
-// that was rolled over ends in .s. The time is that of the file's first line, in the
-// appliance's zone, and a saved file keeps it: whoever has fetched a file finds it again
-// under the same name. Two files of one second are a second apart in their names.
+// A subscription NAME writes to /data/pub/NAME, which is also visible as /var/log/NAME. The
+// current file is FILE.@20150625T085003.c, with the second name FILE.current; the name of a saved
+// file ends in .s. The time in the name is that of the file's first line, in the appliance's zone.
+// A saved file keeps it, so that a client that has fetched a file finds it again under the same
+// name. If two files begin in the same second, the later one gets the next free second as its
+// name.
 //
-// Every file of lines begins with three header lines (A6) that carry the time of the
-// line that made the file necessary, and ends with "End Logfile" once it is rolled over.
-// Files begin with their first line, so that an appliance's subscriptions, of which most
-// are silent, cost nothing. After a restart the file is continued, since only size, time
-// and the administrator roll over, and so it is when a subscription that was deleted comes
-// back; the header is written again, as the version and the zone of what follows may be
-// new. A line that a crash cut short is removed then.
+// Every file of lines begins with the header (A6), which carries the time of the line that made
+// the file necessary, and ends with "End Logfile" once it is rolled over. A file is created with
+// its first line, so that the subscriptions of an appliance, most of which are silent, cost
+// nothing. After a restart the file is continued, since only its size, the time and the
+// administrator roll it over. It is also continued when a subscription that was deleted is
+// created again. The header is written again, because the version and the zone of the following
+// lines may be new. If a crash cut the last line short, that line is removed first.
 //
-// A roll-over at a time of day is that of the appliance's clock and zone as they are by
-// then. Where the clock is set past it the file is rolled over within a minute. Intervals
-// are true time.
+// A roll-over at a time of day follows the appliance's clock and zone as they are at that time. If
+// the clock is set past it, the file is rolled over within a minute. Intervals are measured on a
+// clock that cannot be set.
 //
-// Configuration history is different: each of its files is one document.
+// The log of configuration changes is different: each of its files is one document.
 //
-// # Nobody waits, nothing is lost silently
+// # Writers never wait, and no line is lost silently
 //
-// Write appends to a buffer of the subscription and returns. A goroutine that lives only
-// while there is something to write takes it from there, in chunks of whole lines. What
-// does not fit into the buffer, and what the disk has no room for, is counted, and the
-// log says so in the first line that can be written again; whoever must know is told by
-// Options.Trouble. A full disk costs new lines, never old ones.
+// Write appends to a buffer of the subscription and returns. The drainer, which exists only while
+// there is something to write, takes the lines from the buffer and writes them in chunks of whole
+// lines. Lines that do not fit into the buffer or onto the disk are counted, and the first line
+// that can be written again is preceded by one that says how many are missing. A full disk is
+// also reported as a problem. It costs new lines, never old ones.
 //
 // # Pushing
 //
-// A Pusher gets each line as it is written and has a queue of its own. What goes wrong
-// on the way to the server is logged as a critical line of the mail log; the
-// subscription that had the trouble writes that line to its file and does not push it.
-// Two subscriptions would push each other's errors for ever to a server that closes
-// every connection: so one that had trouble does not push the others' either, until a
-// line comes that is about something else, or a minute has passed.
+// A Pusher gets each line as it is written and has a queue of its own. If it fails to reach its
+// server, the hub writes a critical line to the mail log. The subscription that failed writes this
+// line to its file and does not push it. That is not enough for two subscriptions that push to a
+// server that closes every connection: they would push each other's errors for ever. Therefore a
+// subscription that has failed does not push the errors of the others either, until it gets a line
+// about something else, or a minute has passed.
 //
-// When a push is changed, the old Pusher is given time to send what it has before the new
-// one opens, as their queue on disk is the same. All that a commit ends do that at once,
-// and what is logged meanwhile is kept for the new ones.
+// When the settings of a push change, the old Pusher is given time to send its queue before the
+// new one opens, as both have the same queue on disk. All pushers that a commit ends do so
+// at the same time. Lines that are written meanwhile are kept for the new pushers.
 //
-// Finished files of a subscription that is pushed by FTP or SCP are carried away by
-// package push, which is woken at each roll-over and finds in the directory what waits.
-// Such a subscription has no limit on the number of its files: a server that is away for
-// long costs room, not logs. A name that was carried away is not used again.
+// Saved files of a subscription that is pushed by FTP or SCP are sent and removed by an Uploader,
+// which is woken at each roll-over and lists the directory. Such a subscription has no limit on
+// the number of its files: if the server is away for long, that costs disk space, not logs. The
+// name of a file that was sent is not used again.
 //
 // # Reading
 //
-// A Follower reads files, not the stream of entries, so that a slow terminal holds up
-// nobody. Whoever reads what was just written calls Flush, or one of the methods that do.
-// A file that was carried away cannot be read any more: a slow terminal that follows such
-// a log may miss its end.
+// A Follower reads files, not the stream of entries, so that a slow terminal holds up nothing. To
+// read what was just written, call Flush first, or one of the methods that do. A file that was
+// uploaded cannot be read any more: a slow terminal that follows such a log may miss its end.
 //
 // # Lock order
 //
-// Hub.mu (configuring, closing), then subscription.mu, which is a leaf but for the
-// pusher's Push, the carrier's Wake and the clock's AfterFunc. The file of a subscription belongs to its
+// Hub.mu (configuring, closing), then subscription.mu. With subscription.mu held, only Pusher.Push,
+// Uploader.Wake and the clock's AfterFunc are called. The file of a subscription belongs to its
 // drainer, which calls the file area with no lock held.
 package logs

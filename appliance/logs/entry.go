@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// A Level is how grave an entry is. Its numbers are AsyncOS's: a subscription takes
-// the entries whose level is no higher than its own.
+// A Level is the severity of an entry. The numbers are AsyncOS's: a subscription takes the
+// entries whose level is no higher than its own.
 type Level int
 
 // The levels.
@@ -19,10 +19,10 @@ const (
 	Trace
 )
 
-// Levels lists all of them, the gravest first.
+// Levels returns all levels, the most severe first.
 func Levels() []Level { return []Level{Critical, Warning, Information, Debug, Trace} }
 
-// String is the word in a log line: "Info".
+// String returns the word for the level in a log line, such as "Info".
 func (l Level) String() string {
 	if l == Information {
 		return "Info"
@@ -30,7 +30,7 @@ func (l Level) String() string {
 	return l.Title()
 }
 
-// Title is the level's name in a dialogue: "Information".
+// Title returns the name of the level in dialogues, such as "Information".
 func (l Level) Title() string {
 	switch l {
 	case Critical:
@@ -47,35 +47,35 @@ func (l Level) Title() string {
 	return "Level " + strconv.Itoa(int(l))
 }
 
-// An Entry is a line of a log.
+// An Entry is one line of a log.
 type Entry struct {
 	Time  time.Time // zero: now
 	Type  Type
 	Level Level
 	Text  string
 
-	// origin is the subscription whose own push the entry is about: that one
-	// writes it and does not push it.
+	// origin is the name of the subscription whose push the entry is about, "" if it is
+	// about something else. That subscription writes the entry and does not push it.
 	origin string
 }
 
-// stampForm is C's asctime without its newline; stampLength is its length for years
-// of four digits.
+// stampLayout is the time at the beginning of a line: C's asctime without its newline.
+// stampLength is its length for years of four digits.
 const (
-	stampForm   = "Mon Jan _2 15:04:05 2006"
+	stampLayout = "Mon Jan _2 15:04:05 2006"
 	stampLength = 24
 )
 
-// maxText bounds a line: what is longer is cut, and says so.
+// maxText bounds the text of a line in bytes. A longer text is cut and ends in "...".
 const maxText = 64 << 10
 
-// appendText appends a text as one line: control characters, and what is no UTF-8, are
-// written as Go and Python write them in strings.
+// appendText appends a text as one line. Control characters, and bytes that are not UTF-8, are
+// escaped as Go and Python escape them in string literals.
 func appendText(b []byte, text string) []byte {
 	if len(text) > maxText {
 		text = text[:maxText] + "..."
 	}
-	plain := 0
+	start := 0 // of the text that has not been appended
 	for i := 0; i < len(text); {
 		c := text[i]
 		if c >= ' ' && c < 0x7f {
@@ -84,13 +84,13 @@ func appendText(b []byte, text string) []byte {
 		}
 		r, n := utf8.DecodeRuneInString(text[i:])
 		if c < utf8.RuneSelf || r == utf8.RuneError && n == 1 || !strconv.IsPrint(r) {
-			b = append(b, text[plain:i]...)
+			b = append(b, text[start:i]...)
 			b = appendEscaped(b, text[i:i+n])
-			plain = i + n
+			start = i + n
 		}
 		i += n
 	}
-	return append(b, text[plain:]...)
+	return append(b, text[start:]...)
 }
 
 func appendEscaped(b []byte, char string) []byte {
@@ -109,13 +109,13 @@ func appendEscaped(b []byte, char string) []byte {
 	return b
 }
 
-// headerTexts are what a log file, and a connection to a syslog server, begin with
-// (A6, logs.md 1.2).
+// headerTexts returns the texts of the lines at the beginning of a log file, and of a connection
+// to a syslog server (A6, logs.md 1.2).
 func headerTexts(version, serial string, offset int) []string {
 	return []string{"Begin Logfile", "Version: " + version + " SN: " + serial, offsetText(offset)}
 }
 
-// offsetText tells how many seconds the zone is east of Greenwich.
+// offsetText returns the text of the line about the zone's offset: seconds east of UTC.
 func offsetText(offset int) string {
 	return "Time offset from UTC: " + strconv.Itoa(offset) + " seconds"
 }

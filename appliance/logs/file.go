@@ -18,55 +18,56 @@ import (
 )
 
 const (
-	nameForm = "20060102T150405" // of the time in a file's name
-	current  = ".c"              // status codes (logs.md 1.3)
-	saved    = ".s"
+	nameLayout  = "20060102T150405" // time in a file's name
+	currentCode = ".c"              // status codes (logs.md 1.3)
+	savedCode   = ".s"
 
-	// chunkSize is how much is written at once: of what does not fit on the disk, as
-	// much as possible does.
+	// chunkSize is how many bytes are written at once. It is small, so that as much as
+	// possible is written of an amount that does not fit on the disk as a whole.
 	chunkSize = 64 << 10
 )
 
-// A file is the current file of a subscription, and what happens to it. It is for one
-// goroutine at a time. It is open only while there is something to write.
+// A file is the current file of a subscription. Only one goroutine may use it at a time. It is
+// open only while there is something to write.
 type file struct {
 	hub          *Hub
 	dir          string
 	subscription string
 	conf         Subscription
-	lost         func(lines int)
-	saved        func() // a file was finished
+	onLost       func(lines int)
+	onSaved      func() // called when a file was saved
 
-	name    string // in dir; "": none yet
-	size    int64
-	empty   bool // nothing but its header is in it
-	resumed bool // from an earlier life: a header is due
-	open    *files.File
+	name       string // in dir; "": there is no current file
+	size       int64
+	headerOnly bool        // no lines follow the header
+	resumed    bool        // an earlier run has begun it: the next line needs a header
+	handle     *files.File // nil: not open
 
-	used []string // names that were carried away lately, or may have been
+	usedStems []string // names, without status code, that a server may have
 
-	unsaid int // lines that found no room, and that the log has not told of
-	told   bool
+	unreportedLost int  // lines that did not fit on the disk, and that the log does not mention yet
+	errorReported  bool // since the last write that succeeded
 }
 
-// resume goes on with the file that an earlier life, or an earlier subscription of this
-// name, has left. Lines that were cut short are removed. Of several current files, and of
-// those that would be called otherwise now, none but the newest stays current.
+// resume continues the current file that an earlier run, or an earlier subscription of this
+// name, has left. Lines that were cut short are removed. If there are several current files, all
+// but the newest become saved files, and so does the newest if its name would be another one
+// today.
 func (f *file) resume() error {
-	names, err := f.list(current)
+	names, err := f.list(currentCode)
 	if err != nil {
 		return err
 	}
 	for i, n := range names {
-		size, err := f.mend(n)
+		size, err := f.trimTornLine(n)
 		if err != nil {
 			return err
 		}
-		if i < len(names)-1 || !strings.HasPrefix(n, f.prefix()+".@") {
-			err = f.save(n)
+		if i < len(names)-1 || !strings.HasPrefix(n, f.namePrefix()+".@") {
+			err = f.markSaved(n)
 		} else {
 			f.name, f.size, f.resumed = n, size, true
-			err = f.link()
+			err = f.linkCurrent()
 		}
 		if err != nil {
 			return err
@@ -75,8 +76,8 @@ func (f *file) resume() error {
 	return nil
 }
 
-// mend cuts a file behind its last whole line, and returns its length.
-func (f *file) mend(name string) (int64, error) {
+// trimTornLine truncates a file after its last whole line, and returns its length.
+func (f *file) trimTornLine(name string) (int64, error) {
 	const block = 64 << 10
 	full := path.Join(f.dir, name)
 	fi, err := f.hub.o.Files.Stat(full)
@@ -109,71 +110,73 @@ func (f *file) mend(name string) (int64, error) {
 	return 0, f.hub.o.Files.Truncate(full, 0)
 }
 
-// append writes lines with stamps of a zone, and rolls over where the file is full.
+// append writes lines, whose stamps are in the given zone, and rolls over when the file is full.
 func (f *file) append(text []byte, zone *time.Location) {
 	for len(text) > 0 {
-		at := stampOf(text, zone)
+		at := lineTime(text, zone)
 		first := int64(bytes.IndexByte(text, '\n') + 1)
-		if f.name != "" && !f.empty && f.size+first > f.conf.MaxSize {
-			f.retire(at)
+		if f.name != "" && !f.headerOnly && f.size+first > f.conf.MaxSize {
+			f.finish(at)
 		}
 		room := f.conf.MaxSize - f.size
 		if f.name == "" {
-			room -= headerRoom
+			room -= headerSize
 		}
-		n := lineEnds(text, min(chunkSize, room))
-		f.put(text[:n], at)
+		n := wholeLines(text, min(chunkSize, room))
+		f.writeChunk(text[:n], at)
 		text = text[n:]
 	}
 }
 
-// headerRoom is about the length of the header lines.
-const headerRoom = 200
+// headerSize is roughly the length of the header in bytes.
+const headerSize = 200
 
-// stampOf is the time at the beginning of a line.
-func stampOf(line []byte, zone *time.Location) time.Time {
+// lineTime returns the time at the beginning of a line.
+func lineTime(line []byte, zone *time.Location) time.Time {
 	i := min(stampLength, len(line))
-	t, _ := time.ParseInLocation(stampForm, string(line[:i]), zone) // we wrote it
+	t, _ := time.ParseInLocation(stampLayout, string(line[:i]), zone) // this package wrote it
 	return t
 }
 
-// put writes a chunk: all of it or nothing. What comes before it goes along: the header
-// of a new file, and the word of lines that were lost.
-func (f *file) put(chunk []byte, at time.Time) {
-	err := f.ready()
-	var head []byte
+// writeChunk writes all of a chunk or, if that fails, nothing and counts the lines as lost. It
+// is preceded by the header if one is due, and by the number of lines that were lost before.
+func (f *file) writeChunk(chunk []byte, at time.Time) {
+	err := f.openCurrent()
+	var header []byte
 	if err == nil {
-		head, err = f.head(at)
+		header, err = f.pendingHeader(at)
 	}
-	if f.unsaid > 0 {
-		head = appendLine(head, at, Warning, fmt.Sprintf("%d log lines were lost: the disk was full.", f.unsaid))
-	}
-	if err == nil {
-		err = f.writeOut(head, chunk)
+	if f.unreportedLost > 0 {
+		text := fmt.Sprintf("%d log lines were lost: the disk was full.", f.unreportedLost)
+		header = appendLine(header, at, Warning, text)
 	}
 	if err == nil {
-		f.unsaid, f.told, f.resumed, f.empty = 0, false, false, len(chunk) == 0
+		err = f.writeAll(header, chunk)
+	}
+	if err == nil {
+		f.unreportedLost, f.errorReported, f.resumed = 0, false, false
+		f.headerOnly = len(chunk) == 0
 		return
 	}
 	n := bytes.Count(chunk, []byte("\n"))
-	f.unsaid += n
-	f.lost(n)
-	f.complain(err)
+	f.unreportedLost += n
+	f.onLost(n)
+	f.reportError(err)
 }
 
-// writeOut writes all or nothing.
-func (f *file) writeOut(head, chunk []byte) error {
-	if len(head) > 0 {
-		chunk = append(head, chunk...)
+// writeAll writes header and chunk completely, or nothing of them.
+func (f *file) writeAll(header, chunk []byte) error {
+	if len(header) > 0 {
+		chunk = append(header, chunk...)
 	}
-	_, err := f.open.Write(chunk)
+	_, err := f.handle.Write(chunk)
 	if err == nil {
 		f.size += int64(len(chunk))
 		return nil
 	}
-	// Where the machine's disk is full a part may be there, be it told or not.
-	err = errors.Join(err, f.open.Truncate(f.size))
-	if f.size == 0 { // a file without a header is none
+	// If the machine's disk is full, a part may have been written, whatever Write returned.
+	err = errors.Join(err, f.handle.Truncate(f.size))
+	if f.size == 0 { // a file without a header is not a log file
 		f.close()
 		err = errors.Join(err, f.hub.o.Files.Remove(path.Join(f.dir, f.name)))
 		f.name = ""
@@ -181,24 +184,26 @@ func (f *file) writeOut(head, chunk []byte) error {
 	return err
 }
 
-// complain tells of a write that failed: once until one succeeds.
-func (f *file) complain(err error) {
-	if f.told {
+// reportError reports a write that failed, unless one was reported since the last that
+// succeeded.
+func (f *file) reportError(err error) {
+	if f.errorReported {
 		return
 	}
-	f.told = true
+	f.errorReported = true
 	if errors.Is(err, syscall.ENOSPC) {
-		f.hub.o.OnProblem(Problem{f.subscription, DiskFull,
-			fmt.Sprintf("Log Error: Subscription %s: The log files cannot be written: the disk is full", f.subscription)})
+		text := "Log Error: Subscription " + f.subscription +
+			": The log files cannot be written: the disk is full"
+		f.hub.o.OnProblem(Problem{f.subscription, DiskFull, text})
 		return
 	}
 	f.hub.o.Logger.Error("a log cannot be written", "subscription", f.subscription, "err", err)
 }
 
-// ready opens the current file, if there is one. Somebody on the machine may have removed
-// it.
-func (f *file) ready() error {
-	if f.open != nil || f.name == "" {
+// openCurrent opens the current file if there is one and it is not open. If the file was removed
+// on the machine, there is no current file afterwards.
+func (f *file) openCurrent() error {
+	if f.handle != nil || f.name == "" {
 		return nil
 	}
 	opened, err := f.hub.o.Files.OpenFile(path.Join(f.dir, f.name), os.O_WRONLY|os.O_APPEND)
@@ -206,18 +211,19 @@ func (f *file) ready() error {
 		f.name, f.size = "", 0
 		return nil
 	}
-	f.open = opened
+	f.handle = opened
 	return err
 }
 
-// head is what must stand before the next line: a header where the file is new, which
-// head makes, or of an earlier life.
-func (f *file) head(at time.Time) ([]byte, error) {
+// pendingHeader returns what must be written before the next line: a header if the file was
+// begun by an earlier run, or if there is no current file, in which case pendingHeader creates
+// one.
+func (f *file) pendingHeader(at time.Time) ([]byte, error) {
 	if f.name != "" && !f.resumed {
 		return nil, nil
 	}
 	if f.name == "" {
-		if err := f.create(at); err != nil {
+		if err := f.createCurrent(at); err != nil {
 			return nil, err
 		}
 	}
@@ -232,49 +238,52 @@ func (f *file) head(at time.Time) ([]byte, error) {
 }
 
 func appendLine(b []byte, at time.Time, l Level, text string) []byte {
-	b = at.AppendFormat(b, stampForm)
+	b = at.AppendFormat(b, stampLayout)
 	b = append(b, ' ')
 	b = append(b, l.String()...)
 	b = append(b, ": "...)
 	return append(appendText(b, text), '\n')
 }
 
-// create makes a new current file, named by the time of its first line. Two files of
-// one second get different names.
-func (f *file) create(at time.Time) error {
+// createCurrent creates a new current file, which is named by the time of its first line, or the
+// next second for which there is no file yet.
+func (f *file) createCurrent(at time.Time) error {
 	for ; ; at = at.Add(time.Second) {
-		stem := f.prefix() + ".@" + at.Format(nameForm)
-		if f.exists(stem+saved) || f.exists(stem+current) || slices.Contains(f.used, stem) {
+		stem := f.namePrefix() + ".@" + at.Format(nameLayout)
+		if f.exists(stem+savedCode) || f.exists(stem+currentCode) ||
+			slices.Contains(f.usedStems, stem) {
 			continue
 		}
-		opened, err := f.hub.o.Files.OpenFile(path.Join(f.dir, stem+current), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
+		name := path.Join(f.dir, stem+currentCode)
+		opened, err := f.hub.o.Files.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
 		if err != nil {
 			return err
 		}
-		f.name, f.size, f.open, f.resumed, f.empty = stem+current, 0, opened, false, true
-		f.remember(stem)
-		return f.link()
+		f.name, f.size, f.handle, f.resumed, f.headerOnly = stem+currentCode, 0, opened, false, true
+		f.rememberStem(stem)
+		return f.linkCurrent()
 	}
 }
 
-// mostUsed is how many names are remembered: the hour that comes twice in autumn has
-// fewer files than that, unless they are so many that the server would not notice.
-const mostUsed = 256
+// maxUsedStems is how many names are remembered. A name can come up again if the clock is set
+// back, as in the hour that comes twice in autumn; fewer files than that are written in such an
+// hour, unless there are so many that the server would not notice.
+const maxUsedStems = 256
 
-// remember keeps a name from being used again: a file that was carried away would be
-// replaced on the server.
-func (f *file) remember(stem string) {
+// rememberStem keeps a name from being used again: the new file would replace, on the server,
+// the one that was uploaded under this name.
+func (f *file) rememberStem(stem string) {
 	if !f.conf.Method.Uploads() {
 		return
 	}
-	if len(f.used) == mostUsed {
-		f.used = slices.Delete(f.used, 0, 1)
+	if len(f.usedStems) == maxUsedStems {
+		f.usedStems = slices.Delete(f.usedStems, 0, 1)
 	}
-	f.used = append(f.used, stem)
+	f.usedStems = append(f.usedStems, stem)
 }
 
-// prefix is what a file's name begins with.
-func (f *file) prefix() string {
+// namePrefix returns the part of a file's name before its time.
+func (f *file) namePrefix() string {
 	p := f.conf.File
 	if host := f.hub.o.Hostname(); f.conf.HostSuffix && host != "" {
 		p += "." + host
@@ -290,61 +299,64 @@ func (f *file) exists(name string) bool {
 	return err == nil
 }
 
-// link makes FILE.current the second name of the current file.
-func (f *file) link() error {
+// linkCurrent makes FILE.current the second name of the current file.
+func (f *file) linkCurrent() error {
 	return f.hub.o.Files.Link(path.Join(f.dir, f.conf.File+".current"), path.Join(f.dir, f.name))
 }
 
-// roll ends the current file and begins a new one, whose header stands at once. By
-// time, a file in which nothing stands is not rolled over, nor one to which nothing was
-// written in this life, unless somebody waits for it.
-func (f *file) roll(at time.Time, byHand bool) {
-	if f.name == "" || !byHand && (f.empty || f.resumed && !f.conf.Method.Uploads()) {
+// rollOver finishes the current file and begins a new one, whose header is written immediately.
+// A roll-over by time skips a file without lines. It also skips a file to which nothing was
+// written since the start, unless the file is to be uploaded.
+func (f *file) rollOver(at time.Time, byTime bool) {
+	if f.name == "" || byTime && (f.headerOnly || f.resumed && !f.conf.Method.Uploads()) {
 		return
 	}
-	f.retire(at)
+	f.finish(at)
 	if f.conf.Type.Spec().Format == Lines {
-		f.put(nil, at)
+		f.writeChunk(nil, at)
 	}
 }
 
-// document makes body a file of its own.
-func (f *file) document(body []byte, at time.Time) {
+// writeDocument writes body to a file of its own.
+func (f *file) writeDocument(body []byte, at time.Time) {
 	if f.name != "" {
-		f.retire(at)
+		f.finish(at)
 	}
-	f.put(body, at)
+	f.writeChunk(body, at)
 }
 
-// retire saves the current file, and removes the oldest above the limit.
-func (f *file) retire(at time.Time) {
-	if err := f.ready(); err == nil && f.open != nil && f.conf.Type.Spec().Format == Lines {
-		// A disk without room for its last line saves the file nevertheless.
-		_ = f.writeOut(nil, appendLine(nil, at, Information, "End Logfile"))
+// finish makes the current file a saved file, and removes the oldest saved files above the
+// limit.
+func (f *file) finish(at time.Time) {
+	if err := f.openCurrent(); err == nil && f.handle != nil && f.conf.Type.Spec().Format == Lines {
+		// The file is saved even if the disk has no room for its last line.
+		_ = f.writeAll(nil, appendLine(nil, at, Information, "End Logfile"))
 	}
 	f.close()
 	if f.name == "" {
 		return
 	}
-	if err := f.save(f.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		f.complain(err)
+	if err := f.markSaved(f.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.reportError(err)
 	}
 	f.name, f.size, f.resumed = "", 0, false
-	f.limit()
-	f.saved()
+	f.removeOldest()
+	f.onSaved()
 }
 
-func (f *file) save(name string) error {
-	return f.hub.o.Files.Rename(path.Join(f.dir, name), path.Join(f.dir, strings.TrimSuffix(name, current)+saved))
+// markSaved renames a current file to the name of a saved one.
+func (f *file) markSaved(name string) error {
+	to := strings.TrimSuffix(name, currentCode) + savedCode
+	return f.hub.o.Files.Rename(path.Join(f.dir, name), path.Join(f.dir, to))
 }
 
-// limit removes the oldest saved files, so that there is room for a new one. Those that
-// wait for their server stay (logs.md 1.3).
-func (f *file) limit() {
+// removeOldest removes the oldest saved files, so that there is room for a new one within the
+// limit. Files that wait to be uploaded are not removed (logs.md 1.3).
+func (f *file) removeOldest() {
 	if f.conf.Method.Uploads() {
 		return
 	}
-	names, err := f.list(saved)
+	names, err := f.list(savedCode)
 	removed := 0
 	for len(names) >= f.conf.MaxFiles && len(names) > 0 && err == nil {
 		if err = f.hub.o.Files.Remove(path.Join(f.dir, names[0])); err == nil {
@@ -353,36 +365,40 @@ func (f *file) limit() {
 		names = names[1:]
 	}
 	if err != nil {
-		f.complain(err)
+		f.reportError(err)
 	}
 	if removed > 0 && f.conf.Alert {
-		f.hub.o.OnProblem(Problem{f.subscription, FilesRemoved, fmt.Sprintf(
-			"Log subscription %s: %d log files were removed because of the maximum number of files, %d.", f.subscription, removed, f.conf.MaxFiles)})
+		text := fmt.Sprintf(
+			"Log subscription %s: %d log files were removed because of the maximum number of files, %d.",
+			f.subscription, removed, f.conf.MaxFiles)
+		f.hub.o.OnProblem(Problem{f.subscription, FilesRemoved, text})
 	}
 }
 
-// configure applies new settings: a file of another name begins with the next line.
+// configure applies new settings. If the name of files changes, the current file is finished;
+// the next line begins one of the new name.
 func (f *file) configure(conf Subscription) {
-	renamed := f.conf.File != conf.File || f.conf.HostSuffix != conf.HostSuffix || f.conf.SerialSuffix != conf.SerialSuffix
+	renamed := f.conf.File != conf.File ||
+		f.conf.HostSuffix != conf.HostSuffix || f.conf.SerialSuffix != conf.SerialSuffix
 	if renamed && f.name != "" {
 		f.hub.o.Files.Unalias(path.Join(f.dir, f.conf.File+".current"))
-		f.retire(f.hub.o.Clock.Now().In(f.hub.o.Zone()))
+		f.finish(f.hub.o.Clock.Now().In(f.hub.o.Zone()))
 	}
 	f.conf = conf
 }
 
-// close lets go of the current file.
+// close closes the current file if it is open.
 func (f *file) close() {
-	if f.open == nil {
+	if f.handle == nil {
 		return
 	}
-	if err := f.open.Close(); err != nil {
-		f.complain(err)
+	if err := f.handle.Close(); err != nil {
+		f.reportError(err)
 	}
-	f.open = nil
+	f.handle = nil
 }
 
-// list returns the names of the files with a status code, the oldest first.
+// list returns the names of the files with the given status code, the oldest first.
 func (f *file) list(code string) ([]string, error) {
 	entries, err := f.hub.o.Files.ReadDir(f.dir)
 	if err != nil {
@@ -390,29 +406,34 @@ func (f *file) list(code string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.Type().IsRegular() && stampInName(e.Name()) != "" && strings.HasSuffix(e.Name(), code) {
+		if e.Type().IsRegular() && timeInName(e.Name()) != "" && strings.HasSuffix(e.Name(), code) {
 			names = append(names, e.Name())
 		}
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(stampInName(a), stampInName(b)) })
+	slices.SortStableFunc(names, func(a,
+		b string) int {
+		return cmp.Compare(timeInName(a), timeInName(b))
+	})
 	return names, nil
 }
 
-// stampInName is the time in the name of a log file; "" if it is none's.
-func stampInName(name string) string {
+// timeInName returns the time in the name of a log file, or "" if the name is not that of a log
+// file.
+func timeInName(name string) string {
 	i := strings.LastIndex(name, ".@")
-	if i < 0 || len(name) != i+2+len(nameForm)+2 {
+	if i < 0 || len(name) != i+2+len(nameLayout)+2 {
 		return ""
 	}
-	if _, err := time.Parse(nameForm, name[i+2:i+2+len(nameForm)]); err != nil {
+	if _, err := time.Parse(nameLayout, name[i+2:i+2+len(nameLayout)]); err != nil {
 		return ""
 	}
-	return name[i+2 : i+2+len(nameForm)]
+	return name[i+2 : i+2+len(nameLayout)]
 }
 
-// FileTime is when a log file was begun, by its name; the zone is the log's, which the
-// name does not tell. It is the zero time where the name is no log file's.
+// FileTime returns the time in the name of a log file, which is when it was begun, as if it were
+// in UTC: the name does not tell the zone, which is the appliance's. If the name is not that of
+// a log file, it returns the zero time.
 func FileTime(name string) time.Time {
-	t, _ := time.Parse(nameForm, stampInName(path.Base(name)))
+	t, _ := time.Parse(nameLayout, timeInName(path.Base(name)))
 	return t
 }

@@ -20,64 +20,66 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// ErrNoSubscription says that there is no subscription of a name.
+// ErrNoSubscription means that there is no subscription with the given name.
 var ErrNoSubscription = errors.New("logs: no such subscription")
 
-// Options are what a Hub works with. Files and Clock are required.
+// Options configure a Hub. Files and Clock are required.
 type Options struct {
 	Files    *files.Store
 	Clock    clock.Clock
 	Product  product.Facts
-	Zone     func() *time.Location // asked for each entry; nil means UTC
-	Hostname func() string         // for names of files; nil leaves it out
+	Zone     func() *time.Location // called for each entry; nil means UTC
+	Hostname func() string         // for names of files; nil means that there is none
 
-	// Push opens the way to a syslog server, which tells trouble of what goes wrong.
-	// Nil: nothing is pushed.
-	NewPusher func(s Subscription, trouble func(syslog.Event)) (Pusher, error)
-	// Carry begins to send a subscription's finished files, whose names in the
-	// directory dir waiting lists, the oldest first. It tells trouble of what goes
-	// wrong. Nil: nothing is sent.
-	NewUploader func(s Subscription, dir string, waiting func() ([]string, error), trouble func(text string)) Uploader
-	// Trouble is told what an administrator should know. It is called from any
-	// goroutine, with no lock held, and must not block. Nil: nobody is told.
+	// NewPusher returns the Pusher of a subscription, which reports what happens to its
+	// connection to onEvent. If NewPusher is nil, nothing is pushed.
+	NewPusher func(s Subscription, onEvent func(syslog.Event)) (Pusher, error)
+	// NewUploader returns the Uploader of a subscription. waiting returns the names of the
+	// files to send, which are in the directory dir, the oldest first. The Uploader reports to
+	// onError why files cannot be sent. If NewUploader is nil, no files are sent.
+	NewUploader func(
+		s Subscription, dir string, waiting func() ([]string, error), onError func(text string),
+	) Uploader
+	// OnProblem is called with what an administrator should know. It is called from any
+	// goroutine, with no lock held, and must not block. Nil does nothing.
 	OnProblem func(Problem)
 
 	Buffer int          // bytes of a subscription that may wait for the disk; 0 means 32 MiB
-	Logger *slog.Logger // for whoever runs the program; nil discards
+	Logger *slog.Logger // of the program; nil discards
 }
 
-// A Pusher sends a subscription's lines to a server: a *syslog.Pusher, or a test's.
+// A Pusher sends the lines of a subscription to a server. *syslog.Pusher implements it.
 type Pusher interface {
-	// Push queues a line and does not block. t is in the zone of the log.
+	// Push queues a line. It does not block. t is in the zone of the log.
 	Push(t time.Time, level, text string)
 	Stats() syslog.Stats
 	Close(ctx context.Context) error
 }
 
-// A Carrier sends a subscription's finished files to a server, and removes what has
-// arrived: a *upload.Pusher, or a test's.
+// An Uploader sends the saved files of a subscription to a server and removes those that have
+// arrived. *upload.Uploader implements it.
 type Uploader interface {
-	// Wake says that there is another file. It does not block.
+	// Wake tells the Uploader that there is another file. It does not block.
 	Wake()
 	Stats() upload.Stats
 	Close(ctx context.Context) error
 }
 
-// Trouble is what an administrator should know of a subscription.
+// A Problem is what an administrator should know of a subscription.
 type Problem struct {
 	Subscription string
 	Kind         ProblemKind
-	Text         string // a sentence, as the log and an alert have it
+	Text         string // as the log and the alert show it
 }
 
-// A Cause is a class of trouble.
+// A ProblemKind is a class of problems.
 type ProblemKind int
 
-// The causes.
+// The kinds of problems.
 const (
 	FilesRemoved ProblemKind = iota // because of the limit on their number
 	DiskFull                        // lines cannot be written
-	PushFailed                      // the server cannot be reached, or does not take what it is sent
+	PushFailed                      // the server cannot be reached, or refuses what it is sent
 )
 
 const defaultBuffer = 32 << 20
@@ -87,21 +89,21 @@ type Hub struct {
 	o      Options
 	routes atomic.Pointer[routes]
 
-	mu       sync.Mutex // configuring and closing, one at a time
+	mu       sync.Mutex // held while the hub is configured or closed
 	pushing  bool
 	closed   bool
 	timers   clock.Group // of roll-overs
 	drainers sync.WaitGroup
 }
 
-// routes are the subscriptions that run. They never change once made.
+// routes are the subscriptions that run. A routes value is never changed once it is published.
 type routes struct {
 	byType map[Type][]*subscription
 	byName map[string]*subscription
 }
 
-// New returns a hub with the subscriptions of list, which go on with the files that they
-// left. Lines that a crash cut short are removed. The caller closes the hub.
+// New returns a hub with the subscriptions of list, which continue the files that an earlier hub
+// left. Lines that a crash cut short are removed. The caller must close the hub.
 func New(o Options, list []Subscription) (*Hub, error) {
 	if o.Zone == nil {
 		o.Zone = func() *time.Location { return time.UTC }
@@ -124,8 +126,8 @@ func New(o Options, list []Subscription) (*Hub, error) {
 	return h, nil
 }
 
-// Write hands an entry to every subscription that takes it. It does not block: what a
-// slow disk cannot take in time is counted, and the log says how much that was.
+// Write hands an entry to every subscription that takes it. It does not block: lines that a slow
+// disk cannot take in time are counted, and the log says how many were lost.
 func (h *Hub) Write(e Entry) {
 	takers := h.routes.Load().byType[e.Type]
 	if len(takers) == 0 {
@@ -140,19 +142,19 @@ func (h *Hub) Write(e Entry) {
 	}
 }
 
-// Document hands a document to every subscription of a type whose files are
-// documents. Each becomes a file of its own. It does not block.
+// WriteDocument hands a document to every subscription of type t, which must be one whose files
+// are documents. Each document becomes a file of its own. WriteDocument does not block.
 func (h *Hub) WriteDocument(t Type, body []byte) {
 	now := h.o.Clock.Now().In(h.o.Zone())
 	for _, s := range h.routes.Load().byType[t] {
-		s.enqueue(job{what: document, text: body, at: now})
+		s.enqueue(job{kind: jobDocument, text: body, at: now})
 	}
 }
 
-// Configure makes the subscriptions those of list. What was written before goes where
-// it would have gone; a subscription that is no longer there ends with it, and its
-// files stay, all of them saved. A new one counts the files that one of its name has left
-// as its own, and goes on with what a crash has left unsaved.
+// Configure replaces the subscriptions by those of list. Lines that were written before are
+// written as they would have been. A subscription that is no longer in the list ends after them;
+// its files stay, and all of them are saved files. A new subscription takes over the files that
+// one of the same name has left, and continues the current file that a crash has left.
 func (h *Hub) Configure(list []Subscription) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -162,12 +164,12 @@ func (h *Hub) Configure(list []Subscription) error {
 	old := h.routes.Load()
 	next := &routes{map[Type][]*subscription{}, map[string]*subscription{}}
 	var errs []error
-	var ending []closer
+	var ending []closer // pushers and uploaders to close
 	for _, conf := range list {
 		s := old.byName[conf.Name]
 		if s == nil {
 			var err error
-			s, err = h.add(conf)
+			s, err = h.addSubscription(conf)
 			errs = append(errs, err)
 		}
 		ending = append(ending, s.configure(conf, h.pushing)...)
@@ -178,13 +180,13 @@ func (h *Hub) Configure(list []Subscription) error {
 	for name, s := range old.byName {
 		if next.byName[name] == nil {
 			h.o.Files.Unalias(path.Join(files.Log, name))
-			s.enqueue(job{what: finish, at: s.now()})
+			s.enqueue(job{kind: jobEnd, at: s.now()})
 			s.end()
 			errs = append(errs, s.flush(context.Background()))
 			ending = append(ending, s.release(false)...)
 		}
 	}
-	errs = append(errs, closeAll(context.Background(), ending))
+	errs = append(errs, closeTogether(context.Background(), ending))
 	for _, conf := range list {
 		if h.pushing {
 			next.byName[conf.Name].startPush()
@@ -193,13 +195,13 @@ func (h *Hub) Configure(list []Subscription) error {
 	return errors.Join(errs...)
 }
 
-// A closer is a Pusher or a Carrier.
+// A closer is a Pusher or an Uploader.
 type closer interface {
 	Close(ctx context.Context) error
 }
 
-// closeAll closes all of them at once, as each may take its time.
-func closeAll(ctx context.Context, list []closer) error {
+// closeTogether closes all of list at the same time, as each may take a while.
+func closeTogether(ctx context.Context, list []closer) error {
 	ends := make(chan error)
 	for _, c := range list {
 		go func() { ends <- c.Close(ctx) }()
@@ -207,27 +209,29 @@ func closeAll(ctx context.Context, list []closer) error {
 	var errs []error
 	for range list {
 		if err := <-ends; err != nil {
-			errs = append(errs, fmt.Errorf("end a push: %w", err))
+			errs = append(errs, fmt.Errorf("close a push: %w", err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// add makes a subscription, which goes on where the last one of its name ended, in this
-// life or an earlier one. It works, be it anew, where an error says that it does not.
-func (h *Hub) add(conf Subscription) (*subscription, error) {
+// addSubscription returns a new subscription that continues where the last one of its name
+// ended, in this hub or an earlier one. The subscription is usable even if an error is returned;
+// its current file may then be a new one.
+func (h *Hub) addSubscription(conf Subscription) (*subscription, error) {
 	s := newSubscription(h, conf)
-	if err := h.show(conf.Name); err != nil {
+	if err := h.showDirectory(conf.Name); err != nil {
 		return s, fmt.Errorf("show the log %s: %w", conf.Name, err)
 	}
 	if err := s.file.resume(); err != nil {
-		return s, fmt.Errorf("go on with the log %s: %w", conf.Name, err)
+		return s, fmt.Errorf("continue the log %s: %w", conf.Name, err)
 	}
 	return s, nil
 }
 
-// StartPushing opens the ways to the servers: what is written from now on is pushed, and
-// what earlier lives left on disk. It is called once the network is there.
+// StartPushing opens the pushers and uploaders. Lines that are written from now on are pushed,
+// and so is everything that earlier runs left on disk. StartPushing is called once the network
+// is up.
 func (h *Hub) StartPushing() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -240,14 +244,14 @@ func (h *Hub) StartPushing() {
 	}
 }
 
-// PushStats are the figures of a subscription's push; ok is false where it has none.
+// PushStats returns the figures of a subscription's pusher; ok reports whether it has one.
 func (h *Hub) PushStats(name string) (stats syslog.Stats, ok bool) {
 	s := h.routes.Load().byName[name]
 	if s == nil {
 		return stats, false
 	}
 	s.mu.Lock()
-	p := s.push
+	p := s.pusher
 	s.mu.Unlock()
 	if p == nil {
 		return stats, false
@@ -255,24 +259,23 @@ func (h *Hub) PushStats(name string) (stats syslog.Stats, ok bool) {
 	return p.Stats(), true
 }
 
-// CarryStats are the figures of the sending of a subscription's files; ok is false where
-// they stay.
+// UploadStats returns the figures of a subscription's uploader; ok reports whether it has one.
 func (h *Hub) UploadStats(name string) (stats upload.Stats, ok bool) {
 	s := h.routes.Load().byName[name]
 	if s == nil {
 		return stats, false
 	}
 	s.mu.Lock()
-	c := s.carrier
+	u := s.uploader
 	s.mu.Unlock()
-	if c == nil {
+	if u == nil {
 		return stats, false
 	}
-	return c.Stats(), true
+	return u.Stats(), true
 }
 
-// show makes a subscription's directory appear, under both of its names.
-func (h *Hub) show(name string) error {
+// showDirectory makes a subscription's directory visible under both of its names.
+func (h *Hub) showDirectory(name string) error {
 	if err := h.o.Files.Show(dirOf(name)); err != nil {
 		return err
 	}
@@ -281,10 +284,10 @@ func (h *Hub) show(name string) error {
 
 func dirOf(name string) string { return path.Join(files.Pub, name) }
 
-// Apply is config.Applier's; nothing can be refused any more.
+// Apply implements config.Applier. It does nothing: Done configures the hub.
 func (h *Hub) Apply(context.Context, *config.Config, *config.Config) error { return nil }
 
-// Done is config.Applier's.
+// Done implements config.Applier.
 func (h *Hub) Done(_ context.Context, _, next *config.Config) {
 	if err := h.Configure(Section.Get(next).List); err != nil {
 		h.o.Logger.Error("a log subscription does not follow its configuration", "err", err)
@@ -292,18 +295,18 @@ func (h *Hub) Done(_ context.Context, _, next *config.Config) {
 	h.ClockSet() // the zone may be another
 }
 
-// ClockSet is called when the clock has been set: what is to happen at a time of day may be
-// due. It does not block.
+// ClockSet must be called when the clock has been set: a roll-over at a time of day may be due.
+// It does not block.
 func (h *Hub) ClockSet() {
 	for _, s := range h.routes.Load().byName {
 		s.clockSet()
 	}
 }
 
-// Flush waits until what was written before is in the files of the named
-// subscriptions; without names, of all of them.
+// Flush blocks until everything that was written before is in the files of the named
+// subscriptions; without names, of all subscriptions.
 func (h *Hub) Flush(ctx context.Context, names ...string) error {
-	list, err := h.named(names)
+	list, err := h.lookup(names)
 	if err != nil {
 		return err
 	}
@@ -315,17 +318,17 @@ func (h *Hub) Flush(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// Rollover ends the current files of the named subscriptions, of all without names,
-// and begins new ones; it waits for that. A subscription that nothing was written to
-// has nothing to roll over, which is no error.
+// RollOver finishes the current files of the named subscriptions, or without names of all of
+// them, and begins new ones. It blocks until that is done. A subscription without a current
+// file, as nothing was written to it, is left alone; that is not an error.
 func (h *Hub) RollOver(ctx context.Context, names ...string) error {
-	list, err := h.named(names)
+	list, err := h.lookup(names)
 	if err != nil {
 		return err
 	}
 	now := h.o.Clock.Now().In(h.o.Zone())
 	for _, s := range list {
-		s.enqueue(job{what: rollover, at: now})
+		s.enqueue(job{kind: jobRollOver, at: now})
 	}
 	for _, s := range list {
 		if err := s.flush(ctx); err != nil {
@@ -335,7 +338,7 @@ func (h *Hub) RollOver(ctx context.Context, names ...string) error {
 	return nil
 }
 
-func (h *Hub) named(names []string) ([]*subscription, error) {
+func (h *Hub) lookup(names []string) ([]*subscription, error) {
 	r := h.routes.Load()
 	var list []*subscription
 	if len(names) == 0 {
@@ -354,8 +357,8 @@ func (h *Hub) named(names []string) ([]*subscription, error) {
 	return list, nil
 }
 
-// Header are the texts of the lines that a file, and a connection to a syslog server,
-// begin with now.
+// Header returns the texts of the lines that a file, and a connection to a syslog server, begins
+// with at this time.
 func (h *Hub) Header() []string { return h.headerAt(h.o.Clock.Now().In(h.o.Zone())) }
 
 func (h *Hub) headerAt(local time.Time) []string {
@@ -363,7 +366,7 @@ func (h *Hub) headerAt(local time.Time) []string {
 	return headerTexts(h.o.Product.Version.String(), h.o.Product.Serial, offset)
 }
 
-// Lost is how many lines of a subscription were not written, since the hub was made,
+// LostLines returns how many lines of a subscription were not written, since the hub was made,
 // because the disk was too slow or full.
 func (h *Hub) LostLines(name string) int {
 	s := h.routes.Load().byName[name]
@@ -372,11 +375,12 @@ func (h *Hub) LostLines(name string) int {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lostEver
+	return s.lostTotal
 }
 
-// Close writes what is waiting, and ends the pushes, for which it waits until ctx ends.
-// What is written afterwards is dropped. It may be called more than once.
+// Close writes the lines that are buffered, and closes pushers and uploaders, for which it waits
+// until ctx ends. Entries that are written afterwards are dropped. Close may be called more than
+// once.
 func (h *Hub) Close(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -384,16 +388,16 @@ func (h *Hub) Close(ctx context.Context) error {
 		return nil
 	}
 	h.closed = true
-	list, _ := h.named(nil)
+	list, _ := h.lookup(nil)
 	h.routes.Store(&routes{})
 	for _, s := range list {
 		s.end()
 	}
-	h.timers.Wait() // before whom they may wake
+	h.timers.Wait() // before drainers, as a timer may start one
 	h.drainers.Wait()
 	var ending []closer
 	for _, s := range list {
 		ending = append(ending, s.release(true)...)
 	}
-	return closeAll(ctx, ending)
+	return closeTogether(ctx, ending)
 }

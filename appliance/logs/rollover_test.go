@@ -20,26 +20,28 @@ func TestRollOverBySize(t *testing.T) {
 	conf.MaxSize = logs.MinSize
 	conf.MaxFiles = 3
 	conf.Alert = true
-	d := newDesk(t, 0, nil, conf)
+	h := newHarness(t, 0, nil, conf)
 	line := strings.Repeat("x", 1000)
 	for i := range 500 {
-		d.mail(logs.Information, "%03d %s", i, line)
+		h.logMail(logs.Information, "%03d %s", i, line)
 		if i%100 == 0 {
-			d.clock.Advance(time.Minute)
+			h.clock.Advance(time.Minute)
 		}
 	}
-	names := d.names("mail_logs")
-	if len(names) != 3 || !strings.HasSuffix(names[0], ".s") || !strings.HasSuffix(names[1], ".s") || !strings.HasSuffix(names[2], ".c") {
+	names := h.names("mail_logs")
+	if len(names) != 3 || !strings.HasSuffix(names[0], ".s") ||
+		!strings.HasSuffix(names[1], ".s") || !strings.HasSuffix(names[2], ".c") {
 		t.Fatalf("files: %q", names)
 	}
 	last := -1
 	for i, n := range names {
-		text := d.read("mail_logs/" + n)
+		text := h.read("mail_logs/" + n)
 		if len(text) > logs.MinSize+100 {
 			t.Errorf("%s has %d bytes", n, len(text))
 		}
 		rows := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
-		if !strings.HasSuffix(rows[0], "Info: Begin Logfile\n") || !strings.Contains(rows[1], "Info: Version: 8.0.1-023 SN: ") {
+		if !strings.HasSuffix(rows[0], "Info: Begin Logfile\n") ||
+			!strings.Contains(rows[1], "Info: Version: 8.0.1-023 SN: ") {
 			t.Errorf("%s begins with %q", n, rows[:2])
 		}
 		if ended := strings.HasSuffix(rows[len(rows)-1], "Info: End Logfile"); ended != (i < 2) {
@@ -59,10 +61,11 @@ func TestRollOverBySize(t *testing.T) {
 	if last != 499 {
 		t.Errorf("the last line is %d", last)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.trouble) == 0 || d.trouble[0].Kind != logs.FilesRemoved || d.trouble[0].Subscription != "mail_logs" {
-		t.Errorf("nobody was told of the files removed: %v", d.trouble)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.problems) == 0 || h.problems[0].Kind != logs.FilesRemoved ||
+		h.problems[0].Subscription != "mail_logs" {
+		t.Errorf("the removal of files was not reported: %v", h.problems)
 	}
 }
 
@@ -71,48 +74,60 @@ func TestRollOverByTime(t *testing.T) {
 		change func(*logs.Subscription)
 		after  time.Duration // from Thursday 08:50:03
 	}{
-		"interval":       {func(s *logs.Subscription) { s.Schedule, s.IntervalSeconds = logs.Interval, 3600 }, time.Hour},
-		"daily, today":   {func(s *logs.Subscription) { s.Schedule, s.TimeOfDay = logs.Daily, "09:00" }, 9*time.Minute + 57*time.Second},
-		"daily, morning": {func(s *logs.Subscription) { s.Schedule, s.TimeOfDay = logs.Daily, "00:00" }, 15*time.Hour + 9*time.Minute + 57*time.Second},
-		"weekly": {func(s *logs.Subscription) { s.Schedule, s.Day, s.TimeOfDay = logs.Weekly, "Sunday", "00:00" },
+		"interval": {func(s *logs.Subscription) {
+			s.Schedule,
+				s.IntervalSeconds = logs.Interval, 3600
+		}, time.Hour},
+		"daily, today": {func(s *logs.Subscription) {
+			s.Schedule, s.TimeOfDay = logs.Daily,
+				"09:00"
+		}, 9*time.Minute + 57*time.Second},
+		"daily, morning": {func(s *logs.Subscription) {
+			s.Schedule, s.TimeOfDay = logs.Daily,
+				"00:00"
+		}, 15*time.Hour + 9*time.Minute + 57*time.Second},
+		"weekly": {func(s *logs.Subscription) {
+			s.Schedule, s.Day, s.TimeOfDay = logs.Weekly,
+				"Sunday", "00:00"
+		},
 			2*24*time.Hour + 15*time.Hour + 9*time.Minute + 57*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := mailLogs()
 			c.change(&conf)
-			d := newDesk(t, 0, nil, conf)
-			d.mail(logs.Information, "before")
-			d.flush()
-			d.clock.Advance(c.after - time.Second)
-			d.flush()
-			if n := d.names("mail_logs"); len(n) != 1 {
+			h := newHarness(t, 0, nil, conf)
+			h.logMail(logs.Information, "before")
+			h.flush()
+			h.clock.Advance(c.after - time.Second)
+			h.flush()
+			if n := h.names("mail_logs"); len(n) != 1 {
 				t.Fatalf("too early: %q", n)
 			}
-			d.clock.Advance(2 * time.Second)
-			d.flush()
-			at := switchOn.Add(c.after).Format("20060102T150405")
-			d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@" + at + ".c"})
-			d.clock.Advance(30 * 24 * time.Hour)
-			d.flush()
-			d.want(len(d.names("mail_logs")), 2) // a file without lines is not rolled over
+			h.clock.Advance(2 * time.Second)
+			h.flush()
+			at := startTime.Add(c.after).Format("20060102T150405")
+			h.want(h.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@" + at + ".c"})
+			h.clock.Advance(30 * 24 * time.Hour)
+			h.flush()
+			h.want(len(h.names("mail_logs")), 2) // a file without lines is not rolled over
 		})
 	}
 }
 
-// rollsAtNoon has the log conf rolled over daily at 12:00 by a clock that can be set; it is
-// 08:50:03.
-func rollsAtNoon(t *testing.T, conf logs.Subscription) (d *desk, offset *clock.Offset) {
+// newNoonHarness returns a harness whose log conf is rolled over daily at 12:00 by a clock that
+// can be set. The clock shows 08:50:03.
+func newNoonHarness(t *testing.T, conf logs.Subscription) (h *harness, offset *clock.Offset) {
 	t.Helper()
 	conf.Schedule, conf.TimeOfDay = logs.Daily, "12:00"
-	d = newDesk(t, 0, func(o *logs.Options) {
+	h = newHarness(t, 0, func(o *logs.Options) {
 		offset = clock.NewOffset(o.Clock)
 		o.Clock = offset
 	}, conf)
-	return d, offset
+	return h, offset
 }
 
-// A time of day is what the appliance's clock shows, also when that is set, and in the
-// zone that it is in by then.
+// A time of day is read from the appliance's clock, even if that is set meanwhile, and is in the
+// zone that the appliance has at that time.
 func TestRollOverByTimeFollowsTheClock(t *testing.T) {
 	at := func(clock string) time.Time {
 		c, err := time.ParseInLocation("15:04:05", clock, berlin)
@@ -122,111 +137,121 @@ func TestRollOverByTimeFollowsTheClock(t *testing.T) {
 		return time.Date(2015, 6, 25, c.Hour(), c.Minute(), c.Second(), 0, berlin)
 	}
 	for name, c := range map[string]struct {
-		change func(*desk, *clock.Offset) // at 08:50:03; the roll-over is at 12:00
+		change func(*harness, *clock.Offset) // at 08:50:03; the roll-over is at 12:00
 		after  time.Duration
 	}{
-		"not set":        {func(*desk, *clock.Offset) {}, 3*time.Hour + 9*time.Minute + 57*time.Second},
-		"set forward":    {func(_ *desk, o *clock.Offset) { o.Set(at("11:50:03")) }, 9*time.Minute + 57*time.Second},
-		"set back":       {func(_ *desk, o *clock.Offset) { o.Set(at("08:40:03")) }, 3*time.Hour + 19*time.Minute + 57*time.Second},
-		"set past it":    {func(_ *desk, o *clock.Offset) { o.Set(at("12:30:00")) }, time.Minute},
-		"the day before": {func(_ *desk, o *clock.Offset) { o.Set(at("11:50:03").AddDate(0, 0, -1)) }, 9*time.Minute + 57*time.Second},
-		"another zone": {func(d *desk, _ *clock.Offset) {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			d.zone = time.FixedZone("", 5*3600) // where it is 11:50:03
+		"not set": {func(*harness, *clock.Offset) {}, 3*time.Hour + 9*time.Minute +
+			57*time.Second},
+		"set forward": {func(_ *harness, o *clock.Offset) { o.Set(at("11:50:03")) },
+			9*time.Minute + 57*time.Second},
+		"set back": {func(_ *harness, o *clock.Offset) { o.Set(at("08:40:03")) },
+			3*time.Hour + 19*time.Minute + 57*time.Second},
+		"set past it": {func(_ *harness, o *clock.Offset) { o.Set(at("12:30:00")) },
+			time.Minute},
+		"the day before": {func(_ *harness,
+			o *clock.Offset) {
+			o.Set(at("11:50:03").AddDate(0, 0, -1))
+		}, 9*time.Minute +
+			57*time.Second},
+		"another zone": {func(h *harness, _ *clock.Offset) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.zone = time.FixedZone("", 5*3600) // where it is 11:50:03
 		}, 9*time.Minute + 57*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, offset := rollsAtNoon(t, mailLogs())
-			d.mail(logs.Information, "before")
-			d.flush()
-			c.change(d, offset)
-			d.clock.Advance(c.after - time.Second)
-			if n := d.names("mail_logs"); len(n) != 1 {
+			h, offset := newNoonHarness(t, mailLogs())
+			h.logMail(logs.Information, "before")
+			h.flush()
+			c.change(h, offset)
+			h.clock.Advance(c.after - time.Second)
+			if n := h.names("mail_logs"); len(n) != 1 {
 				t.Errorf("too early: %q", n)
 			}
-			d.clock.Advance(time.Second)
-			if n := d.names("mail_logs"); len(n) != 2 {
+			h.clock.Advance(time.Second)
+			if n := h.names("mail_logs"); len(n) != 2 {
 				t.Errorf("not rolled over: %q", n)
 			}
 		})
 	}
 }
 
-// A clock that is set again before the disk has done what the first time asked for.
-func TestOneRollOverForOneTimeOfDay(t *testing.T) {
-	d, offset := rollsAtNoon(t, narrow())
-	free := d.stick()
+// The clock is set twice before the disk has done the roll-over that the first change caused.
+func TestTimeOfDayRollsOverOnce(t *testing.T) {
+	h, offset := newNoonHarness(t, oneSavedFile())
+	unblock := h.blockDisk()
 	offset.Advance(4 * time.Hour) // from 08:50:03
-	d.ClockSet()
-	d.mail(logs.Information, "between")
-	d.ClockSet()
-	d.mail(logs.Information, "after")
-	free()
-	d.flush()
-	names := d.names("mail_logs")
-	if text := d.read("mail_logs/" + names[len(names)-1]); !strings.HasSuffix(text, "Info: between\nThu Jun 25 12:50:03 2015 Info: after\n") {
+	h.ClockSet()
+	h.logMail(logs.Information, "between")
+	h.ClockSet()
+	h.logMail(logs.Information, "after")
+	unblock()
+	h.flush()
+	names := h.names("mail_logs")
+	if text := h.read("mail_logs/" + names[len(names)-1]); !strings.HasSuffix(text,
+		"Info: between\nThu Jun 25 12:50:03 2015 Info: after\n") {
 		t.Errorf("%q ends with %q", names, text)
 	}
 }
 
-// What the appliance sets counts at once: also a clock that is set past the time and back.
+// ClockSet takes effect immediately, even if the clock is set past the time of day and back.
 func TestRollOverWhenTheClockIsSet(t *testing.T) {
-	d, offset := rollsAtNoon(t, mailLogs())
-	d.mail(logs.Information, "before")
+	h, offset := newNoonHarness(t, mailLogs())
+	h.logMail(logs.Information, "before")
 	for i, hours := range []time.Duration{4, -4, 4} {
 		offset.Advance(hours * time.Hour) // from 08:50:03
-		d.ClockSet()
-		d.mail(logs.Information, "after")
-		d.flush()
-		if n := d.names("mail_logs"); len(n) != 2+i/2 {
+		h.ClockSet()
+		h.logMail(logs.Information, "after")
+		h.flush()
+		if n := h.names("mail_logs"); len(n) != 2+i/2 {
 			t.Errorf("after %d changes: %q", i+1, n)
 		}
 	}
 }
 
 func TestRollOverByHand(t *testing.T) {
-	d := newDesk(t, 0, nil)
-	if err := d.RollOver(t.Context(), "mail_logs"); err != nil || len(d.names("mail_logs")) != 0 {
-		t.Errorf("nothing to roll over: %v, %q", err, d.names("mail_logs"))
+	h := newHarness(t, 0, nil)
+	if err := h.RollOver(t.Context(), "mail_logs"); err != nil || len(h.names("mail_logs")) != 0 {
+		t.Errorf("nothing to roll over: %v, %q", err, h.names("mail_logs"))
 	}
-	d.mail(logs.Information, "before")
-	if err := d.RollOver(t.Context()); err != nil {
+	h.logMail(logs.Information, "before")
+	if err := h.RollOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.mail(logs.Information, "after")
-	d.want(d.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@20150625T085004.c"})
-	d.want(d.read("mail_logs/mail.@20150625T085003.s"), header+
+	h.logMail(logs.Information, "after")
+	h.want(h.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@20150625T085004.c"})
+	h.want(h.read("mail_logs/mail.@20150625T085003.s"), header+
 		"Thu Jun 25 08:50:03 2015 Info: before\nThu Jun 25 08:50:03 2015 Info: End Logfile\n")
-	d.want(d.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: after\n")
-	if err := d.RollOver(t.Context(), "nothing"); !errors.Is(err, logs.ErrNoSubscription) {
+	h.want(h.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: after\n")
+	if err := h.RollOver(t.Context(), "nothing"); !errors.Is(err, logs.ErrNoSubscription) {
 		t.Errorf("an unknown log: %v", err)
 	}
 }
 
-// The variable tells the test's process that it is the one whose files cannot grow.
-const confined = "LOGS_TEST_CONFINED"
+// limitedVariable is set in the environment of the process whose files cannot grow.
+const limitedVariable = "LOGS_TEST_CONFINED"
 
-// Where the machine's disk has room for the half of a line, no half is left.
-func TestAFileWithoutRoomForItsLastLineEndsInAWholeOne(t *testing.T) {
-	if os.Getenv(confined) == "" {
+// If the machine's disk has room for half a line only, nothing of the line is left.
+func TestFullMachineDiskLeavesWholeLastLine(t *testing.T) {
+	if os.Getenv(limitedVariable) == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), confined+"=1")
+		cmd.Env = append(os.Environ(), limitedVariable+"=1")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 		return
 	}
-	d := newDesk(t, 0, nil)
-	d.mail(logs.Information, "%0300d", 0)
-	whole := d.read("mail_logs/mail.current")
+	h := newHarness(t, 0, nil)
+	h.logMail(logs.Information, "%0300d", 0)
+	whole := h.read("mail_logs/mail.current")
 	signal.Ignore(syscall.SIGXFSZ)
 	most := uint64(len(whole) + 10)
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE,
+		&syscall.Rlimit{Cur: most, Max: most}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.RollOver(t.Context()); err != nil {
+	if err := h.RollOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.want(d.read("mail_logs/mail.@20150625T085003.s"), whole)
+	h.want(h.read("mail_logs/mail.@20150625T085003.s"), whole)
 }

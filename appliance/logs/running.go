@@ -11,114 +11,123 @@ import (
 	"github.com/esasim/esasim/appliance/logs/syslog"
 )
 
-// A subscription is a log that runs. Whoever writes appends to its jobs; a goroutine
-// that lives as long as there are any, the drainer, carries them out. So a log that
-// nobody writes to costs no goroutine, no open file and no directory.
+// A subscription is a log that runs. Callers append to its jobs; the drainer, a goroutine that
+// exists as long as there are any, runs them. So a silent log costs no goroutine, no open file
+// and no directory.
 type subscription struct {
 	hub  *Hub
 	name string
-	file file // the drainer's; before there is one, Configure's
+	file file // used by the drainer only or, before the first one starts, by Configure
 
-	mu       sync.Mutex // held for no call that can block
-	conf     Subscription
-	textual  bool     // its files are lines
-	push     Pusher   // nil: not pushed
-	relay    *relay   // instead of push until it is open; nil: that is not to come
-	carrier  Uploader // nil: files stay
-	jobs     []job
-	taken    int // jobs that the drainer has, or had
-	done     int // of these
-	waiting  int // bytes in jobs
-	lost     int // lines since the log last said so
-	lostEver int
-	draining bool
-	ended    bool
-	progress chan struct{} // closed and renewed after each step of the drainer
-	spare    []byte
-	stopTime func() bool // stops the timer of the next roll-over by time
-	due      time.Time   // when that is
+	mu             sync.Mutex // not held during calls that can block
+	conf           Subscription
+	hasLines       bool     // the files consist of lines
+	pusher         Pusher   // nil: lines are not pushed
+	backlog        *backlog // lines for the pusher until it is open; nil if none is to be opened
+	uploader       Uploader // nil: files are not uploaded
+	jobs           []job    // that the drainer has not taken yet
+	takenJobs      int      // how many jobs the drainer has taken so far
+	doneJobs       int      // how many of these are done
+	waitingBytes   int      // of text in jobs
+	unreportedLost int      // lines that did not fit into jobs; the log does not mention them yet
+	lostTotal      int
+	draining       bool          // there is a drainer
+	ended          bool          // no further jobs are accepted
+	progress       chan struct{} // closed, and replaced, after each step of the drainer
+	spareBuffer    []byte        // for the next job with lines
+	stopTimer      func() bool   // stops the timer of the next roll-over by time; nil: none
+	due            time.Time     // when that roll-over is due
 
-	// muted says that other subscriptions' push errors are not pushed for a while, as this
-	// one has had an error of its own, when failed was. See doc.go.
-	muted  bool
-	failed clock.Mark
+	// muted means that this subscription does not push the push errors of others, since it
+	// has had an error of its own at failedAt. See doc.go.
+	muted    bool
+	failedAt clock.Mark
 
-	// The last stamp, kept as most lines share their second with the one before.
-	stamp  []byte
-	second int64
-	zone   *time.Location
-	offset int // seconds east; of the last line
-	begun  bool
+	// The last stamp. It is kept because most lines have the same second as the line before.
+	stamp     []byte
+	second    int64
+	zone      *time.Location
+	offset    int  // of the last line's zone, in seconds east
+	hasOffset bool // offset is valid
 }
 
-// A job is a step of the drainer.
+// A job is a unit of work of the drainer.
 type job struct {
-	what task
-	text []byte         // whole lines, or a document
-	zone *time.Location // of the stamps of lines
-	at   time.Time      // of a roll-over and of a document
-	conf Subscription   // of reconfigure
+	kind jobKind
+	text []byte         // jobLines: whole lines; jobDocument: the document
+	zone *time.Location // jobLines: of the stamps
+	at   time.Time      // when a roll-over, an end or a document was ordered
+	conf Subscription   // jobReconfigure
 }
 
-type task int
+type jobKind int
 
 const (
-	lines task = iota
-	document
-	rollover
-	reconfigure
-	schedule // the time of a roll-over has come
-	finish   // the log ends
+	jobLines jobKind = iota
+	jobDocument
+	jobRollOver
+	jobReconfigure
+	jobScheduledRollOver // a roll-over by time
+	jobEnd               // the subscription ends
 )
 
-// newSubscription returns one that has yet to be configured. Until then its file may be
-// resumed.
+// newSubscription returns a subscription that must be configured next. Until then its file may
+// be resumed.
 func newSubscription(h *Hub, conf Subscription) *subscription {
 	s := &subscription{hub: h, name: conf.Name, progress: make(chan struct{})}
-	s.file = file{hub: h, dir: dirOf(s.name), subscription: s.name, conf: conf, lost: s.lose, saved: s.wakeCarrier}
+	s.file = file{
+		hub: h, dir: dirOf(s.name), subscription: s.name, conf: conf,
+		onLost: s.countLost, onSaved: s.wakeUploader,
+	}
 	return s
 }
 
-// write appends an entry's line.
+// write queues the line of an entry, and pushes it.
 func (s *subscription) write(e Entry, zone *time.Location) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || e.Level > s.conf.Level || !s.textual {
+	if s.ended || e.Level > s.conf.Level || !s.hasLines {
 		return
 	}
 	s.setTime(e.Time, zone)
-	if s.waiting+len(e.Text)+stampLength > s.hub.o.Buffer {
-		s.lost++
-		s.lostEver++
-		s.send(e, e.Level, e.Text) // the way to the server has a queue of its own
+	if s.waitingBytes+len(e.Text)+stampLength > s.hub.o.Buffer {
+		s.unreportedLost++
+		s.lostTotal++
+		s.pushLine(e, e.Level, e.Text) // the pusher has a queue of its own
 		return
 	}
-	if s.lost > 0 {
-		s.line(e, Warning, fmt.Sprintf("%d log lines were lost: the disk was too slow.", s.lost))
-		s.lost = 0
+	if s.unreportedLost > 0 {
+		s.addLostLine(e)
 	}
-	s.line(e, e.Level, e.Text)
+	s.addLine(e, e.Level, e.Text)
 }
 
-// setTime computes the stamp of the lines that follow, and notes a change of the zone's
-// offset in the log.
+// addLostLine adds a line that says how many lines did not fit into the buffer. mu must be held.
+func (s *subscription) addLostLine(e Entry) {
+	s.addLine(e, Warning, fmt.Sprintf("%d log lines were lost: the disk was too slow.",
+		s.unreportedLost))
+	s.unreportedLost = 0
+}
+
+// setTime sets the stamp of the lines that follow. If the offset of the zone has changed, it
+// first adds a line that says so.
 func (s *subscription) setTime(t time.Time, zone *time.Location) {
 	if sec := t.Unix(); sec == s.second && zone == s.zone {
 		return
 	}
 	local := t.In(zone)
 	s.second, s.zone = t.Unix(), zone
-	s.stamp = local.AppendFormat(s.stamp[:0], stampForm)
+	s.stamp = local.AppendFormat(s.stamp[:0], stampLayout)
 	_, offset := local.Zone()
-	if s.begun && offset != s.offset {
-		s.line(Entry{Time: t}, Information, offsetText(offset))
+	if s.hasOffset && offset != s.offset {
+		s.addLine(Entry{Time: t}, Information, offsetText(offset))
 	}
-	s.begun, s.offset = true, offset
+	s.hasOffset, s.offset = true, offset
 }
 
-// line appends a line with the present stamp, and pushes it.
-func (s *subscription) line(e Entry, l Level, text string) {
-	j := s.last()
+// addLine adds a line with the present stamp to the jobs, and pushes it.
+func (s *subscription) addLine(e Entry, l Level, text string) {
+	j := s.lineJob()
 	before := len(j.text)
 	j.text = append(j.text, s.stamp...)
 	j.text = append(j.text, ' ')
@@ -126,37 +135,37 @@ func (s *subscription) line(e Entry, l Level, text string) {
 	j.text = append(j.text, ": "...)
 	j.text = appendText(j.text, text)
 	j.text = append(j.text, '\n')
-	s.waiting += len(j.text) - before
-	s.wake()
-	s.send(e, l, text)
+	s.waitingBytes += len(j.text) - before
+	s.startDrainer()
+	s.pushLine(e, l, text)
 }
 
-// send pushes a text. The pusher makes it one line. What is no push error ends
-// the silence about others'.
-func (s *subscription) send(e Entry, l Level, text string) {
-	s.muted = s.muted && e.origin != "" && s.hub.o.Clock.Since(s.failed) < muteTime
+// pushLine gives a text to the pusher, which makes it one line. An entry that is not about a
+// push ends the time in which the errors of other pushes are left out.
+func (s *subscription) pushLine(e Entry, l Level, text string) {
+	s.muted = s.muted && e.origin != "" && s.hub.o.Clock.Since(s.failedAt) < muteDuration
 	if e.origin == s.name || s.muted {
 		return
 	}
 	switch at := e.Time.In(s.zone); {
-	case s.push != nil:
-		s.push.Push(at, l.String(), text)
-	case s.relay != nil:
-		s.relay.push(message{at, l.String(), text})
+	case s.pusher != nil:
+		s.pusher.Push(at, l.String(), text)
+	case s.backlog != nil:
+		s.backlog.add(pushedLine{at, l.String(), text})
 	}
 }
 
-// last is the job that lines are appended to.
-func (s *subscription) last() *job {
-	if n := len(s.jobs); n > 0 && s.jobs[n-1].what == lines && s.jobs[n-1].zone == s.zone {
+// lineJob returns the job that lines are appended to.
+func (s *subscription) lineJob() *job {
+	if n := len(s.jobs); n > 0 && s.jobs[n-1].kind == jobLines && s.jobs[n-1].zone == s.zone {
 		return &s.jobs[n-1]
 	}
-	s.jobs = append(s.jobs, job{what: lines, text: s.spare[:0], zone: s.zone})
-	s.spare = nil
+	s.jobs = append(s.jobs, job{kind: jobLines, text: s.spareBuffer[:0], zone: s.zone})
+	s.spareBuffer = nil
 	return &s.jobs[len(s.jobs)-1]
 }
 
-// enqueue appends a step.
+// enqueue appends a job.
 func (s *subscription) enqueue(j job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,162 +173,170 @@ func (s *subscription) enqueue(j job) {
 		return
 	}
 	s.jobs = append(s.jobs, j)
-	s.waiting += len(j.text)
-	s.wake()
+	s.waitingBytes += len(j.text)
+	s.startDrainer()
 }
 
-// wake sees to it that the jobs are carried out.
-func (s *subscription) wake() {
+// startDrainer starts a drainer unless there is one. mu must be held.
+func (s *subscription) startDrainer() {
 	if !s.draining {
 		s.draining = true
 		s.hub.drainers.Go(s.drain)
 	}
 }
 
-// drain carries out jobs until there are none.
+// drain is the drainer. It returns when there are no jobs left.
 func (s *subscription) drain() {
 	for busy := true; busy; {
 		s.mu.Lock()
 		jobs := s.jobs
-		s.jobs, s.waiting = nil, 0
-		s.taken += len(jobs)
+		s.jobs, s.waitingBytes = nil, 0
+		s.takenJobs += len(jobs)
 		s.mu.Unlock()
 		for _, j := range jobs {
-			s.do(j)
+			s.run(j)
 		}
-		if s.idle() { // so that who waits for these jobs finds the file let go of
-			s.file.close()
+		if s.idle() {
+			s.file.close() // a caller that waits for progress finds the file closed
 		}
 		s.mu.Lock()
 		s.recycle(jobs)
-		s.done = s.taken
+		s.doneJobs = s.takenJobs
 		busy = len(s.jobs) > 0
 		s.draining = busy
-		s.step()
+		s.signalProgress()
 		s.mu.Unlock()
 	}
 }
 
-// idle reports whether no jobs wait.
+// idle reports whether there are no jobs to take.
 func (s *subscription) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.jobs) == 0
 }
 
-// step tells who waits for progress that there was some.
-func (s *subscription) step() {
+// signalProgress wakes those that wait for progress.
+func (s *subscription) signalProgress() {
 	close(s.progress)
 	s.progress = make(chan struct{})
 }
 
-// recycle keeps a buffer for the next lines unless it is unusually big.
+// recycle keeps the buffer of a job for the lines that follow, unless it is unusually large.
 func (s *subscription) recycle(jobs []job) {
 	for _, j := range jobs {
-		if j.what == lines && cap(j.text) <= 1<<20 {
-			s.spare = j.text[:0]
+		if j.kind == jobLines && cap(j.text) <= 1<<20 {
+			s.spareBuffer = j.text[:0]
 		}
 	}
 }
 
-func (s *subscription) do(j job) {
-	switch j.what {
-	case lines:
+func (s *subscription) run(j job) {
+	switch j.kind {
+	case jobLines:
 		s.file.append(j.text, j.zone)
-	case document:
-		s.file.document(j.text, j.at)
-	case rollover:
-		s.file.roll(j.at, true)
-	case schedule:
-		s.file.roll(j.at, false)
+	case jobDocument:
+		s.file.writeDocument(j.text, j.at)
+	case jobRollOver:
+		s.file.rollOver(j.at, false)
+	case jobScheduledRollOver:
+		s.file.rollOver(j.at, true)
 		s.mu.Lock()
-		s.setTimer()
+		s.scheduleRollOver()
 		s.mu.Unlock()
-	case reconfigure:
+	case jobReconfigure:
 		s.file.configure(j.conf)
-	case finish:
-		s.file.retire(j.at)
+	case jobEnd:
+		s.file.finish(j.at)
 	}
 }
 
-// lose counts lines that found no room.
-func (s *subscription) lose(n int) {
+// countLost counts lines that did not fit on the disk.
+func (s *subscription) countLost(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lostEver += n
+	s.lostTotal += n
 }
 
-// configure changes the settings; lines written before are dealt with under the old
-// ones. It returns what the caller is to close, if the push is to be another, before it
-// calls startPush; what is written meanwhile is kept for that if it is to come.
+// configure changes the settings. Lines that were written before are processed under the old
+// ones. It returns the pusher or uploader that the change ends, which the caller must close
+// before it calls startPush. Lines that are written in between are kept for the next pusher if
+// there is to be one.
 func (s *subscription) configure(conf Subscription, pushing bool) (ending []closer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.conf
-	s.conf, s.textual = conf, conf.Type.Spec().Format == Lines
+	s.conf, s.hasLines = conf, conf.Type.Spec().Format == Lines
 	if old.Name != "" && old != conf {
-		s.jobs = append(s.jobs, job{what: reconfigure, conf: conf})
-		s.wake()
+		s.jobs = append(s.jobs, job{kind: jobReconfigure, conf: conf})
+		s.startDrainer()
 	}
-	if old.Schedule != conf.Schedule || old.IntervalSeconds != conf.IntervalSeconds || old.TimeOfDay != conf.TimeOfDay || old.Day != conf.Day {
-		s.setTimer()
+	if old.Schedule != conf.Schedule || old.IntervalSeconds != conf.IntervalSeconds ||
+		old.TimeOfDay != conf.TimeOfDay || old.Day != conf.Day {
+		s.scheduleRollOver()
 	}
 	if old.Push != conf.Push || old.Remote != conf.Remote || old.Method != conf.Method {
 		kept := old.Push.Buffer > 0 && conf.Method == Syslog && conf.Push.Buffer > 0
 		ending = s.releaseLocked(kept)
 	}
-	if pushing && conf.Method == Syslog && s.hub.o.NewPusher != nil && s.push == nil {
-		s.relay = &relay{limit: s.hub.o.Buffer}
+	if pushing && conf.Method == Syslog && s.hub.o.NewPusher != nil && s.pusher == nil {
+		s.backlog = &backlog{limit: s.hub.o.Buffer}
 	}
 	return ending
 }
 
-// startPush opens the way to the server, if there is to be one and it is not open.
+// startPush opens the pusher or the uploader if there is to be one and it is not open.
 func (s *subscription) startPush() {
 	s.mu.Lock()
-	conf, open := s.conf, s.push != nil || s.carrier != nil
+	conf, open := s.conf, s.pusher != nil || s.uploader != nil
 	s.mu.Unlock()
 	switch {
 	case open:
 	case conf.Method.Uploads() && s.hub.o.NewUploader != nil:
-		s.carry(s.hub.o.NewUploader(conf, s.file.dir, s.finished, s.carryTrouble))
+		s.setUploader(s.hub.o.NewUploader(conf, s.file.dir, s.savedFiles, s.reportUploadError))
 	case conf.Method == Syslog && s.hub.o.NewPusher != nil:
-		p, err := s.hub.o.NewPusher(conf, s.pushTrouble)
-		s.pushBy(p, err)
+		p, err := s.hub.o.NewPusher(conf, s.reportPushEvent)
+		s.setPusher(p, err)
 	}
 }
 
-// pushBy has a Pusher, if it could be opened, push what the relay kept and what follows.
-func (s *subscription) pushBy(p Pusher, err error) {
+// setPusher makes p the pusher of the backlog and of the lines that follow. err is the error of
+// opening it.
+func (s *subscription) setPusher(p Pusher, err error) {
 	s.mu.Lock()
-	kept := s.relay
-	s.relay = nil
+	kept := s.backlog
+	s.backlog = nil
 	if err == nil {
-		s.push = p
+		s.pusher = p
 		if kept != nil {
-			kept.pour(p)
+			kept.replay(p)
 		}
 	}
 	s.mu.Unlock()
 	if err != nil {
-		s.hub.o.Logger.Error("a syslog push does not start", "subscription", s.name, "err", err)
-		s.pushTrouble(syslog.Event{Kind: syslog.DiskFailed, Text: "Log Error: Subscription " + s.name + ": The push to the syslog server cannot be started"})
+		s.hub.o.Logger.Error("a syslog push cannot be started", "subscription", s.name, "err", err)
+		s.reportPushEvent(syslog.Event{
+			Kind: syslog.DiskFailed,
+			Text: "Log Error: Subscription " + s.name +
+				": The push to the syslog server cannot be started",
+		})
 	}
 }
 
-// muteTime bounds how long a push error keeps a subscription from pushing the others'.
-const muteTime = time.Minute
+// muteDuration is how long, at most, a subscription leaves out the errors of others after an
+// error of its own.
+const muteDuration = time.Minute
 
-// pushTrouble logs what goes wrong on the way to the syslog server as the mail log does
-// (A2, A35), and tells whom it concerns. This subscription does not push that line.
-func (s *subscription) pushTrouble(e syslog.Event) {
+// reportPushEvent logs what happened to a push in the mail log (A2, A35), and reports it as a
+// problem if it is one. This subscription does not push the line.
+func (s *subscription) reportPushEvent(e syslog.Event) {
 	level := Critical
 	if !e.Kind.Critical() {
 		level = Warning
 	}
 	if e.Kind.Critical() {
 		s.mu.Lock()
-		s.muted, s.failed = true, s.hub.o.Clock.Mark()
+		s.muted, s.failedAt = true, s.hub.o.Clock.Mark()
 		s.mu.Unlock()
 	}
 	s.hub.Write(Entry{Type: Mail, Level: level, Text: e.Text, origin: s.name})
@@ -328,73 +345,72 @@ func (s *subscription) pushTrouble(e syslog.Event) {
 	}
 }
 
-func (s *subscription) carry(c Uploader) {
+func (s *subscription) setUploader(c Uploader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.carrier = c
+	s.uploader = c
 }
 
-// finished lists the files that are to be carried away, the oldest first.
-func (s *subscription) finished() ([]string, error) { return s.file.list(saved) }
+// savedFiles returns the names of the files that wait to be uploaded, the oldest first.
+func (s *subscription) savedFiles() ([]string, error) { return s.file.list(savedCode) }
 
-// wakeCarrier says that there is another file.
-func (s *subscription) wakeCarrier() {
+// wakeUploader tells the uploader, if there is one, that there is another file.
+func (s *subscription) wakeUploader() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.carrier != nil {
-		s.carrier.Wake()
+	if s.uploader != nil {
+		s.uploader.Wake()
 	}
 }
 
-// carryTrouble logs that files cannot be sent, and tells whom it concerns.
-func (s *subscription) carryTrouble(text string) {
+// reportUploadError logs that files cannot be sent, and reports it as a problem.
+func (s *subscription) reportUploadError(text string) {
 	s.hub.Write(Entry{Type: Mail, Level: Critical, Text: text})
 	s.hub.o.OnProblem(Problem{s.name, PushFailed, text})
 }
 
-// release takes the ways to the servers away; the caller closes them. kept says that
-// somebody will go on with what waits on disk.
+// release takes pusher and uploader away and returns them; the caller must close them. kept says
+// that another pusher will continue with the queue on disk.
 func (s *subscription) release(kept bool) []closer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.releaseLocked(kept)
 }
 
-// releaseLocked is release for who has mu.
-func (s *subscription) releaseLocked(kept bool) (ways []closer) {
-	if s.push != nil {
-		ways = append(ways, leave{s.push, s, kept})
+// releaseLocked is release with mu held.
+func (s *subscription) releaseLocked(kept bool) (ending []closer) {
+	if s.pusher != nil {
+		ending = append(ending, endingPusher{s.pusher, s, kept})
 	}
-	if s.carrier != nil {
-		ways = append(ways, s.carrier)
+	if s.uploader != nil {
+		ending = append(ending, s.uploader)
 	}
-	s.push, s.relay, s.carrier = nil, nil, nil
-	return ways
+	s.pusher, s.backlog, s.uploader = nil, nil, nil
+	return ending
 }
 
-// end refuses further entries.
+// end makes the subscription drop all further entries and jobs.
 func (s *subscription) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lost > 0 && !s.ended {
-		s.line(Entry{Time: s.hub.o.Clock.Now(), origin: s.name}, Warning, fmt.Sprintf("%d log lines were lost: the disk was too slow.", s.lost))
-		s.lost = 0
+	if s.unreportedLost > 0 && !s.ended {
+		s.addLostLine(Entry{Time: s.hub.o.Clock.Now(), origin: s.name})
 	}
 	s.ended = true
-	if s.stopTime != nil {
-		s.stopTime()
+	if s.stopTimer != nil {
+		s.stopTimer()
 	}
-	s.step() // who follows the log learns of it
+	s.signalProgress() // so that followers notice the end
 }
 
-// flush waits until what was enqueued before is done.
+// flush blocks until the jobs that were queued before are done.
 func (s *subscription) flush(ctx context.Context) error {
 	s.mu.Lock()
-	all := s.taken + len(s.jobs)
+	all := s.takenJobs + len(s.jobs)
 	s.mu.Unlock()
 	for {
 		s.mu.Lock()
-		done, progress := s.done, s.progress
+		done, progress := s.doneJobs, s.progress
 		s.mu.Unlock()
 		if done >= all {
 			return nil
@@ -407,90 +423,94 @@ func (s *subscription) flush(ctx context.Context) error {
 	}
 }
 
-// glance is how often the clock is looked at while a time of day is waited for: it may
-// have been set on the machine. What the appliance itself sets is told by ClockSet.
-const glance = time.Minute
+// clockCheckInterval is how often the clock is read while a roll-over at a time of day is due,
+// because the clock may be set on the machine. If the appliance sets it, ClockSet is called.
+const clockCheckInterval = time.Minute
 
-// setTimer arranges the next roll-over by time. It needs mu.
-func (s *subscription) setTimer() {
-	s.unsetTimer()
+// scheduleRollOver computes when the next roll-over by time is due and starts its timer. mu must
+// be held.
+func (s *subscription) scheduleRollOver() {
+	s.clearTimer()
 	if s.conf.Schedule == NoSchedule || s.ended {
 		return
 	}
 	now := s.now()
-	s.due = s.conf.next(now)
-	s.await(now)
+	s.due = s.conf.nextRollOver(now)
+	s.startTimer(now)
 }
 
-func (s *subscription) unsetTimer() {
-	if s.stopTime != nil {
-		s.stopTime()
-		s.stopTime = nil
+func (s *subscription) clearTimer() {
+	if s.stopTimer != nil {
+		s.stopTimer()
+		s.stopTimer = nil
 	}
 }
 
-// await sets the timer to when the next roll-over is due. It needs mu.
-func (s *subscription) await(now time.Time) {
+// startTimer starts the timer of the roll-over that is due, or of the next look at the clock. mu
+// must be held.
+func (s *subscription) startTimer(now time.Time) {
 	wait := s.due.Sub(now)
 	if s.conf.Schedule != Interval {
-		wait = min(wait, glance)
+		wait = min(wait, clockCheckInterval)
 	}
-	s.stopTime = s.hub.timers.AfterFunc(s.hub.o.Clock, wait, s.ring)
+	s.stopTimer = s.hub.timers.AfterFunc(s.hub.o.Clock, wait, s.timerFired)
 }
 
-// ring is called when a timer has run out.
-func (s *subscription) ring() {
+// timerFired is called when a timer has run out.
+func (s *subscription) timerFired() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended || s.conf.Schedule == NoSchedule {
 		return
 	}
 	if s.conf.Schedule == Interval {
-		s.rollAt(s.now())
+		s.enqueueRollOver(s.now())
 		return
 	}
-	s.look()
+	s.checkTimeOfDay()
 }
 
-// clockSet is called when the clock, or its zone, was set.
+// clockSet is called when the clock or its zone was set.
 func (s *subscription) clockSet() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended && (s.conf.Schedule == Daily || s.conf.Schedule == Weekly) {
-		s.look()
+		s.checkTimeOfDay()
 	}
 }
 
-// look rolls over if the time of day has come that is waited for, and goes on waiting
-// otherwise. It needs mu.
-func (s *subscription) look() {
-	s.unsetTimer()
+// checkTimeOfDay rolls over if the time of day is reached, and otherwise keeps waiting for it.
+// mu must be held.
+func (s *subscription) checkTimeOfDay() {
+	s.clearTimer()
 	now := s.now()
 	if !now.Before(s.due) {
-		s.due = s.conf.next(now) // who looks again before the drainer's turn does not find it due
-		s.rollAt(now)
+		// Before the drainer's turn another check must not find the same roll-over due.
+		s.due = s.conf.nextRollOver(now)
+		s.enqueueRollOver(now)
 		return
 	}
-	if next := s.conf.next(now); next.Before(s.due) { // it was set back
+	if next := s.conf.nextRollOver(now); next.Before(s.due) { // the clock was set back
 		s.due = next
 	}
-	s.await(now)
+	s.startTimer(now)
 }
 
-// rollAt lets the drainer roll over; it sets the next timer. It needs mu.
-func (s *subscription) rollAt(now time.Time) {
-	s.jobs = append(s.jobs, job{what: schedule, at: now})
-	s.wake()
+// enqueueRollOver lets the drainer roll over and then schedule the next roll-over. mu must be
+// held.
+func (s *subscription) enqueueRollOver(now time.Time) {
+	s.jobs = append(s.jobs, job{kind: jobScheduledRollOver, at: now})
+	s.startDrainer()
 }
 
 func (s *subscription) now() time.Time { return s.hub.o.Clock.Now().In(s.hub.o.Zone()) }
 
-// next is when a file is rolled over by time, after now.
-func (s Subscription) next(now time.Time) time.Time {
+// nextRollOver returns when the first roll-over by time after now is due.
+func (s Subscription) nextRollOver(now time.Time) time.Time {
 	if s.Schedule == Interval {
 		return now.Add(time.Duration(s.IntervalSeconds) * time.Second)
 	}
-	at, _ := time.Parse("15:04", s.TimeOfDay) // was checked
+	at, _ := time.Parse("15:04", s.TimeOfDay) // Check has found it valid
 	day := now.Day()
 	for {
 		t := time.Date(now.Year(), now.Month(), day, at.Hour(), at.Minute(), 0, 0, now.Location())
@@ -502,8 +522,9 @@ func (s Subscription) next(now time.Time) time.Time {
 	}
 }
 
-// lineEnds returns how much of b is lines that fit into room bytes: at least one line.
-func lineEnds(b []byte, room int64) int {
+// wholeLines returns the length of the lines at the beginning of b that fit into room bytes, or
+// of the first line if none fits.
+func wholeLines(b []byte, room int64) int {
 	if int64(len(b)) <= room {
 		return len(b)
 	}

@@ -8,39 +8,41 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// statusTags are the figures of a status line, in the order that public parsers want
-// (logs.md 3.4).
-const statusTags = "CPULd DskIO RAMUtil QKUsd QKFre CrtMID CrtICID CrtDCID InjMsg InjRcp GenBncRcp RejRcp DrpMsg " +
-	"SftBncEvnt CmpRcp HrdBncRcp DnsHrdBnc 5XXHrdBnc FltrHrdBnc ExpHrdBnc OtrHrdBnc DlvRcp DelRcp GlbUnsbHt ActvRcp " +
-	"UnatmptRcp AtmptRcp CrtCncIn CrtCncOut DnsReq NetReq CchHit CchMis CchEct CchExp CPUTTm CPUETm MaxIO RAMUsd MMLen " +
-	"DstInMem ResCon WorkQ QuarMsgs QuarQKUsd LogUsd SophLd BMLd CASELd TotalLd LogAvail EuQ EuqRls CmrkLd McafLd SwIn " +
-	"SwOut SwPgIn SwPgOut SwapUsage RptLd QtnLd EncrQ InjBytes"
+// statusTags are the figures of a status line, in the order that public parsers require (logs.md
+// 3.4).
+const statusTags = "CPULd DskIO RAMUtil QKUsd QKFre CrtMID CrtICID CrtDCID InjMsg InjRcp GenBncRcp " +
+	"RejRcp DrpMsg SftBncEvnt CmpRcp HrdBncRcp DnsHrdBnc 5XXHrdBnc FltrHrdBnc " +
+	"ExpHrdBnc OtrHrdBnc DlvRcp DelRcp GlbUnsbHt ActvRcp UnatmptRcp AtmptRcp CrtCncIn " +
+	"CrtCncOut DnsReq NetReq CchHit CchMis CchEct CchExp CPUTTm CPUETm MaxIO RAMUsd " +
+	"MMLen DstInMem ResCon WorkQ QuarMsgs QuarQKUsd LogUsd SophLd BMLd CASELd TotalLd " +
+	"LogAvail EuQ EuqRls CmrkLd McafLd SwIn SwOut SwPgIn SwPgOut SwapUsage RptLd " +
+	"QtnLd EncrQ InjBytes"
 
-// StatusLine is the rest of a line "Status: ..." of version v: names and values. A
-// figure that is not given is 0.
+// StatusLine returns the text after "Status: " of the status line of version v: names and
+// values. A figure that is not in figures is 0.
 func StatusLine(v product.Version, figures map[string]string) string {
 	var b strings.Builder
 	for tag := range strings.FieldsSeq(statusTags) {
-		none := "0"
+		zero := "0"
 		switch tag {
 		case "SwapUsage":
 			if v.Before(since12) {
 				continue
 			}
-			none = "0%"
+			zero = "0%"
 		case "LogAvail":
-			none = "0G"
+			zero = "0G"
 		}
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
-		b.WriteString(tag + " " + cmp.Or(figures[tag], none))
+		b.WriteString(tag + " " + cmp.Or(figures[tag], zero))
 	}
 	return b.String()
 }
 
-// Gigabytes is an amount of disk space as a status line has it: "148G", and of less
-// than one "512M" or "3K".
+// FormatDiskSpace returns an amount of disk space as a status line shows it: in whole gigabytes,
+// such as "148G", and less than one gigabyte as "512M" or "3K".
 func FormatDiskSpace(bytes int64) string {
 	bytes = max(bytes, 0)
 	switch {

@@ -2,8 +2,6 @@ package logs
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,14 +10,16 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// Section is the log subscriptions, sorted by name. Its default is that of the newest
+// Section holds the log subscriptions, sorted by name. Its default is that of the newest
 // versions.
-var Section = config.Define("log_subscriptions", Subscriptions{List: DefaultSubscriptions(newest)},
+var Section = config.Define("log_subscriptions",
+	Subscriptions{List: DefaultSubscriptions(newestVersion)},
 	func(v Subscriptions, _ *config.Config) error { return v.Check() }, config.In(config.Logs, 10))
 
-// General is what all subscriptions have in common.
+// General holds the settings that apply to all subscriptions.
 var General = config.Define("log_settings", Settings{MetricsInterval: 60},
 	func(s Settings, _ *config.Config) error { return s.Check() }, config.In(config.Logs, 20))
 
@@ -34,24 +34,24 @@ type Settings struct {
 	MessageID       bool     `xml:"log_message_id"`
 	Subject         bool     `xml:"log_original_subject"`
 	Response        bool     `xml:"log_remote_response"`
-	Headers         []string `xml:"log_headers>header"`
+	Headers         []string `xml:"log_headers>header"` // names of message headers to log
 }
 
-// A Method says how the files of a subscription reach whoever wants them.
+// A Method is how the contents of a subscription reach their readers.
 type Method string
 
 // The methods.
 const (
-	Manual  Method = "manual"   // they are fetched
-	FTPPush Method = "ftp_push" // finished ones are sent to an FTP server
-	SCPPush Method = "scp_push" // finished ones are sent to an SSH server
-	Syslog  Method = "syslog"   // each line is sent to a syslog server as well
+	Manual  Method = "manual"   // files stay until a client fetches them
+	FTPPush Method = "ftp_push" // saved files are sent to an FTP server
+	SCPPush Method = "scp_push" // saved files are sent to an SSH server
+	Syslog  Method = "syslog"   // each line is also sent to a syslog server
 )
 
-// Carries reports whether files go away once they are finished.
+// Uploads reports whether saved files are sent to a server, and removed.
 func (m Method) Uploads() bool { return m == FTPPush || m == SCPPush }
 
-// A Schedule says when a file is rolled over although it is not full.
+// A Schedule is when a file is rolled over although it is not full.
 type Schedule string
 
 // The schedules.
@@ -62,14 +62,14 @@ const (
 	Weekly     Schedule = "weekly"
 )
 
-// A Subscription is a log: what goes into it and what becomes of it.
+// A Subscription is the configuration of one log.
 type Subscription struct {
 	Name  string `xml:"name"`
 	Type  Type   `xml:"type"`
 	Level Level  `xml:"level"`
 	File  string `xml:"file_name"`
 
-	// What stands in a file's name before its time.
+	// The names of files contain, before their time, the host name and the serial number.
 	HostSuffix   bool `xml:"hostname_suffix,omitempty"`
 	SerialSuffix bool `xml:"serial_suffix,omitempty"`
 
@@ -82,37 +82,38 @@ type Subscription struct {
 	MaxFiles int  `xml:"max_files"`
 	Alert    bool `xml:"alert_on_removal,omitempty"`
 
-	BounceBytes int `xml:"bounce_bytes,omitempty"`
+	BounceBytes int `xml:"bounce_bytes,omitempty"` // of a bounced message to record
 
 	Method Method       `xml:"retrieval"`
 	Push   SyslogPush   `xml:"syslog_push"`
 	Remote UploadTarget `xml:"file_push"`
 }
 
-// A Remote is where finished files are sent. Of a subscription whose files stay it is
-// the zero value.
+// An UploadTarget is the server that saved files are sent to. If files are not sent, it is the
+// zero value.
 type UploadTarget struct {
 	Host     string `xml:"hostname,omitempty"`
-	Port     uint16 `xml:"port,omitempty"` // of SCP; 0: the usual one
+	Port     uint16 `xml:"port,omitempty"` // SCP only; 0: 22
 	User     string `xml:"username,omitempty"`
-	Password string `xml:"passphrase,omitempty" secret:"text"` // of FTP
-	Dir      string `xml:"directory,omitempty"`                // "": where a login begins
-	CheckKey bool   `xml:"host_key_checking,omitempty"`        // of SCP
+	Password string `xml:"passphrase,omitempty" secret:"text"` // FTP only
+	Dir      string `xml:"directory,omitempty"`                // "": the login directory
+	CheckKey bool   `xml:"host_key_checking,omitempty"`        // SCP only
 }
 
-// SameLogin reports whether r's passphrase may be sent to o: nobody can have one that he
-// does not know sent to a server of his own.
+// SameLogin reports whether r's passphrase may be sent to o, which is the case if both have the
+// same host and user. Otherwise an administrator could have a passphrase that he does not know
+// sent to a server of his own.
 func (r UploadTarget) SameLogin(o UploadTarget) bool { return r.Host == o.Host && r.User == o.User }
 
-// A Push is where and how a subscription's lines are sent to a syslog server. Of a
-// subscription that is not pushed it is the zero value.
+// A SyslogPush is the syslog server that lines are sent to, and how. If lines are not sent, it
+// is the zero value.
 type SyslogPush struct {
 	Host       string `xml:"hostname,omitempty"`
 	Port       uint16 `xml:"port,omitempty"`
 	Protocol   string `xml:"protocol,omitempty"` // "udp" or "tcp"
 	Facility   string `xml:"facility,omitempty"`
 	Tag        string `xml:"tag,omitempty"`         // "": the subscription's name
-	MaxMessage int    `xml:"max_message,omitempty"` // bytes; 0: no limit but the protocol's
+	MaxMessage int    `xml:"max_message,omitempty"` // bytes; 0: the protocol's limit
 	TLS        bool   `xml:"tls,omitempty"`
 	Verify     bool   `xml:"verify_certificate,omitempty"`
 	Buffer     int64  `xml:"disk_buffer,omitempty"` // bytes; 0: none
@@ -138,7 +139,7 @@ const (
 	maxSubscriptions   = 200
 )
 
-// NewSubscription is a subscription of a type as logconfig begins it.
+// NewSubscription returns a subscription with the settings that logconfig suggests for a type.
 func NewSubscription(name string, k TypeSpec) Subscription {
 	return Subscription{
 		Name: name, Type: k.Type, Level: Information, File: k.File,
@@ -146,25 +147,29 @@ func NewSubscription(name string, k TypeSpec) Subscription {
 	}
 }
 
-// defaults are the names and types of the subscriptions that every appliance has.
+// defaults are the names and types of the subscriptions that every appliance has from the
+// factory.
 var defaults = [][2]string{
-	{"amp", "amp"}, {"antispam", "antispam"}, {"antivirus", "antivirus"}, {"asarchive", "asarchive"},
-	{"authentication", "authentication"}, {"avarchive", "avarchive"}, {"bounces", "bounce"}, {"cli_logs", "cli"},
-	{"config_history", "config_history"}, {"encryption", "encryption"}, {"error_logs", "mail"}, {"euq_logs", "euq"},
-	{"euqgui_logs", "euqgui"}, {"ftpd_logs", "ftpd"}, {"gui_logs", "gui"}, {"mail_logs", "mail"},
-	{"reportd_logs", "reportd"}, {"reportqueryd_logs", "reportqueryd"}, {"scanning", "scanning"}, {"slbld_logs", "slbld"},
-	{"sntpd_logs", "sntpd"}, {"status", "status"}, {"system_logs", "system"}, {"trackerd_logs", "trackerd"},
+	{"amp", "amp"}, {"antispam", "antispam"}, {"antivirus", "antivirus"},
+	{"asarchive", "asarchive"}, {"authentication", "authentication"},
+	{"avarchive", "avarchive"}, {"bounces", "bounce"}, {"cli_logs", "cli"},
+	{"config_history", "config_history"}, {"encryption", "encryption"},
+	{"error_logs", "mail"}, {"euq_logs", "euq"}, {"euqgui_logs", "euqgui"},
+	{"ftpd_logs", "ftpd"}, {"gui_logs", "gui"}, {"mail_logs", "mail"},
+	{"reportd_logs", "reportd"}, {"reportqueryd_logs", "reportqueryd"},
+	{"scanning", "scanning"}, {"slbld_logs", "slbld"}, {"sntpd_logs", "sntpd"},
+	{"status", "status"}, {"system_logs", "system"}, {"trackerd_logs", "trackerd"},
 	{"updater_logs", "updater"},
 }
 
-// later are subscriptions that only the newest versions have from the factory.
-var later = [][2]string{{"audit_logs", "audit"}}
+// newerDefaults are subscriptions that only the newest versions have from the factory.
+var newerDefaults = [][2]string{{"audit_logs", "audit"}}
 
-// Defaults are the subscriptions of an appliance of version v as it leaves the factory
-// (logs.md 1.4), sorted by name.
+// DefaultSubscriptions returns the factory subscriptions of version v (logs.md 1.4), sorted by
+// name.
 func DefaultSubscriptions(v product.Version) []Subscription {
 	var list []Subscription
-	for _, d := range slices.Concat(defaults, later) {
+	for _, d := range slices.Concat(defaults, newerDefaults) {
 		k := Type(d[1]).Spec()
 		if v.Before(k.Since) {
 			continue
@@ -175,27 +180,27 @@ func DefaultSubscriptions(v product.Version) []Subscription {
 		}
 		list = append(list, s)
 	}
-	slices.SortFunc(list, byName)
+	slices.SortFunc(list, compareNames)
 	return list
 }
 
-// byName sorts capital and small letters alike.
-func byName(a, b Subscription) int {
-	return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.Name, b.Name))
+// compareNames orders subscriptions by name, capital and small letters alike.
+func compareNames(a, b Subscription) int {
+	return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)),
+		strings.Compare(a.Name, b.Name))
 }
 
-// newest is a version that has everything.
-var newest = product.Version{Major: 1 << 20}
+// newestVersion is later than every version in which something was introduced.
+var newestVersion = product.Version{Major: 1 << 20}
 
-// SetFactory gives f the subscriptions of version v.
+// SetFactory sets the factory configuration of f to the subscriptions of version v.
 func SetFactory(f *config.Factory, v product.Version) {
-	if list := DefaultSubscriptions(v); !slices.Equal(list, DefaultSubscriptions(newest)) {
+	if list := DefaultSubscriptions(v); !slices.Equal(list, DefaultSubscriptions(newestVersion)) {
 		Section.SetFactory(f, Subscriptions{List: list})
 	}
 }
 
-// Find returns the subscription called name, for reading or changing in place; nil if
-// there is none.
+// Find returns a pointer to the subscription in the list that has the given name, or nil.
 func (v *Subscriptions) Find(name string) *Subscription {
 	i := slices.IndexFunc(v.List, func(s Subscription) bool { return s.Name == name })
 	if i < 0 {
@@ -204,59 +209,64 @@ func (v *Subscriptions) Find(name string) *Subscription {
 	return &v.List[i]
 }
 
-// Put adds s, or replaces the subscription of its name.
+// Put adds s, or replaces the subscription of the same name.
 func (v *Subscriptions) Put(s Subscription) {
 	if old := v.Find(s.Name); old != nil {
 		*old = s
 		return
 	}
 	v.List = append(v.List, s)
-	slices.SortFunc(v.List, byName)
+	slices.SortFunc(v.List, compareNames)
 }
 
-// Check says what is wrong with the subscriptions, in a sentence for the
-// administrator.
+// Check returns nil, or a refusal that says what is wrong with the subscriptions.
 func (v Subscriptions) Check() error {
 	if len(v.List) > maxSubscriptions {
-		return fmt.Errorf("There are more than %d log subscriptions.", maxSubscriptions)
+		return refusal.Newf("There are more than %d log subscriptions.", maxSubscriptions)
 	}
 	seen := map[string]bool{}
 	for _, s := range v.List {
 		if low := strings.ToLower(s.Name); seen[low] {
-			return fmt.Errorf("Two log subscriptions are named %s.", s.Name)
+			return refusal.Newf("Two log subscriptions are named %s.", s.Name)
 		} else {
 			seen[low] = true
 		}
 		if err := s.Check(); err != nil {
-			return fmt.Errorf("The log subscription %s: %w", s.Name, err)
+			return refusal.Newf("The log subscription %s: %v", s.Name, err)
 		}
 	}
 	return nil
 }
 
-// Reserved are directories of the file area that are no log's.
-var reserved = []string{"configuration", "diagnostic", "captures", "mfm", "periodic_reports", "log"}
+// reservedNames are directories of the file area that belong to other parts of the appliance.
+var reservedNames = []string{
+	"configuration", "diagnostic", "captures", "mfm", "periodic_reports", "log",
+}
 
-// CheckName says what is wrong with the name of a subscription, which is also that of
-// its directory and its tag.
+// nameRule is the rule of names that isName checks.
+const nameRule = "letters, digits, and the characters _ - and ., " +
+	"and begin with a letter or a digit."
+
+// CheckName returns nil, or a refusal that says what is wrong with the name of a
+// subscription, which is also the name of its directory and its tag.
 func CheckName(name string) error {
 	switch {
 	case name == "":
-		return errors.New("A name is required.")
+		return refusal.New("A name is required.")
 	case len(name) > 64:
-		return errors.New("The name must have at most 64 characters.")
+		return refusal.New("The name must have at most 64 characters.")
 	case !isName(name):
-		return errors.New("The name must consist of letters, digits, and the characters _ - and ., and begin with a letter or a digit.")
-	case slices.Contains(reserved, strings.ToLower(name)):
-		return fmt.Errorf("The name %s is reserved.", name)
+		return refusal.New("The name must consist of " + nameRule)
+	case slices.Contains(reservedNames, strings.ToLower(name)):
+		return refusal.Newf("The name %s is reserved.", name)
 	}
 	return nil
 }
 
-// CheckFile says what is wrong with a name for log files.
+// CheckFile returns nil, or a refusal that says what is wrong with a name for log files.
 func CheckFile(name string) error {
 	if name == "" || len(name) > 64 || !isName(name) {
-		return errors.New("The file name must consist of 1 to 64 letters, digits, and the characters _ - and ., and begin with a letter or a digit.")
+		return refusal.New("The file name must consist of 1 to 64 " + nameRule)
 	}
 	return nil
 }
@@ -272,11 +282,11 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// Check says what is wrong with s, in a sentence.
+// Check returns nil, or a refusal that says what is wrong with s.
 func (s Subscription) Check() error {
 	k := s.Type.Spec()
 	if k.Title == "" {
-		return fmt.Errorf("There is no log type %q.", s.Type)
+		return refusal.Newf("There is no log type %q.", s.Type)
 	}
 	for _, err := range []error{CheckName(s.Name), CheckFile(s.File)} {
 		if err != nil {
@@ -285,15 +295,16 @@ func (s Subscription) Check() error {
 	}
 	switch {
 	case s.Level < Critical || s.Level > Trace:
-		return fmt.Errorf("The level must be from %d to %d.", Critical, Trace)
+		return refusal.Newf("The level must be from %d to %d.", Critical, Trace)
 	case s.MaxSize < MinSize || s.MaxSize > MaxSize:
-		return fmt.Errorf("The maximum file size must be from %d to %d bytes.", int64(MinSize), int64(MaxSize))
+		return refusal.Newf("The maximum file size must be from %d to %d bytes.",
+			int64(MinSize), int64(MaxSize))
 	case s.MaxFiles < 1 || s.MaxFiles > MaxFiles:
-		return fmt.Errorf("The number of files must be from 1 to %d.", MaxFiles)
+		return refusal.Newf("The number of files must be from 1 to %d.", MaxFiles)
 	case s.BounceBytes < 0:
-		return errors.New("The number of bytes of a bounced message cannot be negative.")
+		return refusal.New("The number of bytes of a bounced message cannot be negative.")
 	case s.Method != Manual && s.Method != Syslog && !s.Method.Uploads():
-		return fmt.Errorf("There is no retrieval method %q.", s.Method)
+		return refusal.Newf("There is no retrieval method %q.", s.Method)
 	}
 	if err := s.checkSchedule(); err != nil {
 		return err
@@ -313,29 +324,30 @@ func (s Subscription) checkSchedule() error {
 		return nil
 	case Interval:
 		if s.IntervalSeconds < MinInterval || s.IntervalSeconds > MaxInterval {
-			return fmt.Errorf("The time between roll-overs must be from %d to %d seconds.", MinInterval, MaxInterval)
+			return refusal.Newf("The time between roll-overs must be from %d to %d seconds.",
+				MinInterval, MaxInterval)
 		}
 		return nil
 	case Weekly:
 		if _, ok := s.Day.day(); !ok {
-			return fmt.Errorf("There is no day of the week called %q.", string(s.Day))
+			return refusal.Newf("There is no day of the week called %q.", string(s.Day))
 		}
 		return CheckTimeOfDay(s.TimeOfDay)
 	case Daily:
 		return CheckTimeOfDay(s.TimeOfDay)
 	}
-	return fmt.Errorf("There is no roll-over %q.", string(s.Schedule))
+	return refusal.Newf("There is no roll-over %q.", string(s.Schedule))
 }
 
-// CheckClock says what is wrong with a time of the day.
+// CheckTimeOfDay returns nil, or a refusal that says what is wrong with a time of day.
 func CheckTimeOfDay(s string) error {
 	if _, err := time.Parse("15:04", s); err != nil {
-		return errors.New("The time must be given as HH:MM, from 00:00 to 23:59.")
+		return refusal.New("The time must be given as HH:MM, from 00:00 to 23:59.")
 	}
 	return nil
 }
 
-// Weekdays lists the days, Monday first.
+// Weekdays returns the days of the week, Monday first.
 func Weekdays() []Weekday {
 	return []Weekday{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
 }
@@ -348,49 +360,53 @@ func (d Weekday) day() (time.Weekday, bool) {
 func (p SyslogPush) check(k TypeSpec) error {
 	switch {
 	case k.Facility == "":
-		return fmt.Errorf("%s cannot be pushed to a syslog server.", k.Title)
+		return refusal.Newf("%s cannot be pushed to a syslog server.", k.Title)
 	case CheckHost(p.Host) != nil:
 		return CheckHost(p.Host)
 	case p.Port == 0:
-		return errors.New("The port of the syslog server must be from 1 to 65535.")
+		return refusal.New("The port of the syslog server must be from 1 to 65535.")
 	case p.Protocol != "udp" && p.Protocol != "tcp":
-		return errors.New("The protocol of a syslog push is udp or tcp.")
+		return refusal.New("The protocol of a syslog push is udp or tcp.")
 	case !slices.Contains(syslog.Facilities(), p.Facility):
-		return fmt.Errorf("There is no syslog facility %q.", p.Facility)
+		return refusal.Newf("There is no syslog facility %q.", p.Facility)
 	case p.Tag != "" && CheckTag(p.Tag) != nil:
 		return CheckTag(p.Tag)
 	case p.TLS && p.Protocol != "tcp":
-		return errors.New("TLS requires TCP.")
+		return refusal.New("TLS requires TCP.")
 	case p.Buffer != 0 && (p.Buffer < MinBuffer || p.Buffer > MaxBuffer):
-		return fmt.Errorf("The disk buffer must be from %d to %d bytes, or 0 for none.", int64(MinBuffer), int64(MaxBuffer))
+		return refusal.Newf("The disk buffer must be from %d to %d bytes, or 0 for none.",
+			int64(MinBuffer), int64(MaxBuffer))
 	}
-	least, most := p.MessageSizeLimits()
-	if p.MaxMessage != 0 && (p.MaxMessage < least || p.MaxMessage > most) {
-		return fmt.Errorf("The maximum message size must be from %d to %d bytes.", least, most)
+	lowest, highest := p.MessageSizeLimits()
+	if p.MaxMessage != 0 && (p.MaxMessage < lowest || p.MaxMessage > highest) {
+		return refusal.Newf("The maximum message size must be from %d to %d bytes.",
+			lowest, highest)
 	}
 	return nil
 }
 
-// CheckTag says what is wrong with the tag of pushed lines.
+// CheckTag returns nil, or a refusal that says what is wrong with the tag of pushed lines.
 func CheckTag(tag string) error {
 	if len(tag) > 64 || !isName(tag) {
-		return errors.New("The tag must consist of 1 to 64 letters, digits, and the characters _ - and ., and begin with a letter or a digit.")
+		return refusal.New("The tag must consist of 1 to 64 " + nameRule)
 	}
 	return nil
 }
 
-// MessageSizes are the bounds of a message over p's protocol.
-func (p SyslogPush) MessageSizeLimits() (least, most int) {
+// MessageSizeLimits returns the bounds that an administrator can choose for the size of a
+// message, which depend on the protocol.
+func (p SyslogPush) MessageSizeLimits() (lowest, highest int) {
 	if p.Protocol == "udp" {
 		return 1024, 9216
 	}
 	return 1024, 65535
 }
 
-// CheckHost says what is wrong with the name or address of a server.
+// CheckHost returns nil, or a refusal that says what is wrong with the name or address of a
+// server.
 func CheckHost(host string) error {
 	if host == "" {
-		return errors.New("A host name or an IP address is required.")
+		return refusal.New("A host name or an IP address is required.")
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
@@ -398,25 +414,28 @@ func CheckHost(host string) error {
 	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
 	bad := len(host) > 253
 	for _, l := range labels {
-		bad = bad || l == "" || len(l) > 63 || strings.HasPrefix(l, "-") || strings.HasSuffix(l, "-")
+		bad = bad || l == "" || len(l) > 63 || strings.HasPrefix(l, "-") ||
+			strings.HasSuffix(l, "-")
 		bad = bad || strings.ContainsFunc(l, func(c rune) bool {
-			return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+			return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+				c == '-' || c == '_')
 		})
 	}
-	if bad || digits(labels[len(labels)-1]) {
-		return fmt.Errorf("%q is neither a host name nor an IP address.", host)
+	if bad || isDigits(labels[len(labels)-1]) {
+		return refusal.Newf("%q is neither a host name nor an IP address.", host)
 	}
 	return nil
 }
 
-func digits(s string) bool {
+func isDigits(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c < '0' || c > '9' })
 }
 
-// Check says what is wrong with s, in a sentence.
+// Check returns nil, or a refusal that says what is wrong with s.
 func (s Settings) Check() error {
 	if s.MetricsInterval < 1 || s.MetricsInterval > MaxMetricsInterval {
-		return fmt.Errorf("The system metrics frequency must be from 1 to %d seconds.", MaxMetricsInterval)
+		return refusal.Newf("The system metrics frequency must be from 1 to %d seconds.",
+			MaxMetricsInterval)
 	}
 	for _, h := range s.Headers {
 		if err := CheckHeader(h); err != nil {
@@ -426,10 +445,12 @@ func (s Settings) Check() error {
 	return nil
 }
 
-// CheckHeader says what is wrong with the name of a message header (RFC 5322, 2.2).
+// CheckHeader returns nil, or a refusal that says what is wrong with the name of a message
+// header (RFC 5322, 2.2).
 func CheckHeader(name string) error {
-	if name == "" || len(name) > 76 || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || c == ':' }) {
-		return fmt.Errorf("%q is not the name of a message header.", name)
+	invalid := func(c rune) bool { return c <= ' ' || c > '~' || c == ':' }
+	if name == "" || len(name) > 76 || strings.ContainsFunc(name, invalid) {
+		return refusal.Newf("%q is not the name of a message header.", name)
 	}
 	return nil
 }

@@ -12,15 +12,15 @@ import (
 	"strings"
 )
 
-// Files lists the files of a subscription in the file area, the oldest first and the
-// current one last. What was written before is in them.
+// Files returns the paths of a subscription's files in the file area, the oldest first and the
+// current one last. Everything that was written before is in them.
 func (h *Hub) Files(ctx context.Context, name string) ([]string, error) {
 	if err := h.Flush(ctx, name); err != nil {
 		return nil, err
 	}
 	f := file{hub: h, dir: dirOf(name)}
 	var all []string
-	for _, code := range []string{saved, current} {
+	for _, code := range []string{savedCode, currentCode} {
 		names, err := f.list(code)
 		if err != nil {
 			return nil, fmt.Errorf("list the files of a log: %w", err)
@@ -32,24 +32,24 @@ func (h *Hub) Files(ctx context.Context, name string) ([]string, error) {
 	return all, nil
 }
 
-// A Follower reads what is written to a subscription, over all roll-overs. It is for
-// one goroutine and needs no closing.
+// A Follower reads what is written to a subscription, across roll-overs. It must be used by one
+// goroutine at a time and need not be closed.
 type Follower struct {
-	hub    *Hub
-	s      *subscription
-	name   string // of the subscription
-	file   string // in the file area, without its status code; "" before there is one
-	offset int64
+	hub          *Hub
+	subscription *subscription
+	name         string // of the subscription
+	file         string // path without the status code; "" before there is a file
+	offset       int64  // in file
 }
 
-// Follow returns a Follower that begins with the last so many lines of the
-// subscription's current file.
+// Follow returns a Follower that begins with the last lines of the subscription's current file;
+// last is their number.
 func (h *Hub) Follow(ctx context.Context, name string, last int) (*Follower, error) {
-	list, err := h.named([]string{name})
+	list, err := h.lookup([]string{name})
 	if err != nil {
 		return nil, err
 	}
-	f := &Follower{hub: h, name: name, s: list[0]}
+	f := &Follower{hub: h, name: name, subscription: list[0]}
 	names, err := h.Files(ctx, name)
 	if err != nil {
 		return nil, err
@@ -70,10 +70,12 @@ func (h *Hub) Follow(ctx context.Context, name string, last int) (*Follower, err
 	return f, nil
 }
 
-// tailWindow is how far from the end of a file its last lines are looked for.
+// tailWindow is how far before the end of a file its last lines are looked for.
 const tailWindow = 256 << 10
 
-func stemOf(name string) string { return strings.TrimSuffix(strings.TrimSuffix(name, current), saved) }
+func stemOf(name string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(name, currentCode), savedCode)
+}
 
 func lastLines(b []byte, n int) []byte {
 	i := len(b)
@@ -83,15 +85,15 @@ func lastLines(b []byte, n int) []byte {
 	return b[i:]
 }
 
-// Next returns the lines that come next: one or more whole lines. It waits until there
-// are some, and returns ctx's cause if that ends first, and ErrNoSubscription once the
-// subscription is no longer there and all has been read.
+// Next returns the next whole lines, one or more. It blocks until there are any. If ctx ends
+// first it returns ctx's cause. Once the subscription does not exist any more and everything has
+// been read, it returns ErrNoSubscription.
 func (f *Follower) Next(ctx context.Context) ([]byte, error) {
 	for {
-		f.s.mu.Lock()
-		progress, ended := f.s.progress, f.s.ended && !f.s.draining
-		f.s.mu.Unlock()
-		b, err := f.more()
+		f.subscription.mu.Lock()
+		progress, ended := f.subscription.progress, f.subscription.ended && !f.subscription.draining
+		f.subscription.mu.Unlock()
+		b, err := f.readMore()
 		if err != nil || len(b) > 0 {
 			return b, err
 		}
@@ -106,8 +108,9 @@ func (f *Follower) Next(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// more reads what there is: the rest of the file, or the beginning of the next.
-func (f *Follower) more() ([]byte, error) {
+// readMore reads what has been written: the rest of the file or, if that is empty, the beginning
+// of the next one.
+func (f *Follower) readMore() ([]byte, error) {
 	if f.file != "" {
 		b, err := f.read()
 		if err != nil || len(b) > 0 {
@@ -115,11 +118,11 @@ func (f *Follower) more() ([]byte, error) {
 			return b, err
 		}
 	}
-	next, err := f.next()
+	next, err := f.nextFile()
 	if err != nil || next == "" {
 		return nil, err
 	}
-	if f.file != "" { // the old one may have grown before it was saved
+	if f.file != "" { // it may have grown before it was saved
 		b, err := f.read()
 		if err != nil || len(b) > 0 {
 			f.offset += int64(len(b))
@@ -132,12 +135,12 @@ func (f *Follower) more() ([]byte, error) {
 	return b, err
 }
 
-// next is the file that follows the present one, without its status code; "" if there
-// is none.
-func (f *Follower) next() (string, error) {
+// nextFile returns the file after the present one, without its status code, or "" if there is
+// none.
+func (f *Follower) nextFile() (string, error) {
 	dir := file{hub: f.hub, dir: dirOf(f.name)}
 	var all []string
-	for _, code := range []string{saved, current} {
+	for _, code := range []string{savedCode, currentCode} {
 		names, err := dir.list(code)
 		if err != nil {
 			return "", fmt.Errorf("list the files of a log: %w", err)
@@ -158,9 +161,9 @@ func (f *Follower) next() (string, error) {
 		}
 		return "", nil
 	}
-	if f.file != "" && len(all) > 1 { // the present one was removed: go on with what is newer
+	if f.file != "" && len(all) > 1 { // the present one was removed: continue with a newer one
 		for _, n := range all {
-			if stampInName(path.Base(n)+current) > stampInName(path.Base(f.file)+current) {
+			if timeInName(path.Base(n)+currentCode) > timeInName(path.Base(f.file)+currentCode) {
 				return n, nil
 			}
 		}
@@ -168,10 +171,10 @@ func (f *Follower) next() (string, error) {
 	return all[len(all)-1], nil
 }
 
-// read reads the file from offset on.
+// read reads whole lines of the file, from offset on.
 func (f *Follower) read() ([]byte, error) {
 	store := f.hub.o.Files
-	for _, code := range []string{current, saved, current} { // it may be renamed meanwhile
+	for _, code := range []string{currentCode, savedCode, currentCode} { // it may be renamed now
 		r, err := store.OpenFile(f.file+code, os.O_RDONLY)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

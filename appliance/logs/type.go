@@ -6,11 +6,11 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// A Type says whose log a subscription is: the part of the appliance that writes it.
-// Its value is its name in a configuration file.
+// A Type names the part of the appliance that writes a log. Its value is the name of the type in
+// a configuration file.
 type Type string
 
-// The types that something of this appliance writes to.
+// The types that parts of this appliance write to.
 const (
 	Mail           Type = "mail"
 	Status         Type = "status"
@@ -24,25 +24,25 @@ const (
 	ConfigHistory  Type = "config_history"
 )
 
-// A Kind is what is known of a type.
+// A TypeSpec describes a Type.
 type TypeSpec struct {
 	Type     Type
-	Title    string // in lists
+	Title    string // as dialogues list it
 	File     string // default of a subscription's file name
-	Facility string // default of a syslog push; "" where the type cannot be pushed
+	Facility string // default for syslog; "" if the type cannot be pushed to a syslog server
 	Format   Format
-	Since    product.Version
-	Bounces  bool // asks how much of a bounced message to record
+	Since    product.Version // the first version that has the type
+	Bounces  bool            // Subscription.BounceBytes applies
 }
 
-// A Form is how the files of a type are made.
+// A Format is the form of a log's files.
 type Format int
 
-// The forms of files.
+// The formats.
 const (
-	Lines     Format = iota // of text, after three header lines
-	Documents               // each file is one document: a configuration
-	Binary                  // records that no text tool reads
+	Lines     Format = iota // lines of text after the header
+	Documents               // each file is one document, such as a configuration
+	Binary                  // binary records
 )
 
 var (
@@ -53,16 +53,16 @@ var (
 	since14 = product.Version{Major: 14}
 )
 
-// kinds is in the order of the vendor's guide (logs.md 1.4), which is also that of
-// logconfig's list.
-var kinds = []TypeSpec{
+// types are in the order of the vendor's guide (logs.md 1.4), which logconfig lists them in.
+var types = []TypeSpec{
 	{Type: Mail, Title: "IronPort Text Mail Logs", File: "mail", Facility: "mail"},
 	{Type: "qmail", Title: "qmail Format Mail Logs", File: "qmail", Facility: "mail"},
 	{Type: "delivery", Title: "Delivery Logs", File: "delivery", Format: Binary},
 	{Type: "bounce", Title: "Bounce Logs", File: "bounces", Bounces: true},
 	{Type: Status, Title: "Status Logs", File: "status", Facility: "mail"},
 	{Type: "domain_debug", Title: "Domain Debug Logs", File: "domain_debug", Facility: "mail"},
-	{Type: "injection_debug", Title: "Injection Debug Logs", File: "injection_debug", Facility: "mail"},
+	{Type: "injection_debug", Title: "Injection Debug Logs", File: "injection_debug",
+		Facility: "mail"},
 	{Type: System, Title: "System Logs", File: "system", Facility: "daemon"},
 	{Type: CLI, Title: "CLI Audit Logs", File: "cli", Facility: "auth"},
 	{Type: FTP, Title: "FTP Server Logs", File: "ftpd", Facility: "ftp"},
@@ -76,34 +76,42 @@ var kinds = []TypeSpec{
 	{Type: "scanning", Title: "Scanning Logs", File: "scanning", Facility: "mail"},
 	{Type: "euq", Title: "Spam Quarantine Logs", File: "euq", Facility: "mail"},
 	{Type: "euqgui", Title: "Spam Quarantine GUI Logs", File: "euqgui", Facility: "daemon"},
-	{Type: "smtp_conversation", Title: "SMTP Conversation Logs", File: "smtp_conversation", Facility: "mail"},
+	{Type: "smtp_conversation", Title: "SMTP Conversation Logs", File: "smtp_conversation",
+		Facility: "mail"},
 	{Type: "slbld", Title: "Safe/Block Lists Logs", File: "slbld", Facility: "mail"},
 	{Type: "reportd", Title: "Reporting Logs", File: "reportd", Facility: "daemon"},
 	{Type: "reportqueryd", Title: "Reporting Query Logs", File: "reportqueryd", Facility: "daemon"},
 	{Type: "updater", Title: "Updater Logs", File: "updater", Facility: "daemon"},
 	{Type: "trackerd", Title: "Tracking Logs", File: "trackerd", Facility: "daemon"},
 	{Type: Authentication, Title: "Authentication Logs", File: "authentication"},
-	{Type: ConfigHistory, Title: "Configuration History Logs", File: "config_history", Format: Documents},
+	{Type: ConfigHistory, Title: "Configuration History Logs", File: "config_history",
+		Format: Documents},
 	{Type: "encryption", Title: "Encryption Logs", File: "encryption", Facility: "mail"},
-	{Type: "amp", Title: "AMP Engine Logs", File: "amp", Facility: "mail", Since: product.Version{Major: 8, Minor: 5}},
-	{Type: "content_scanner", Title: "Content Scanner Logs", File: "content_scanner", Facility: "mail", Since: since11},
-	{Type: "graymail", Title: "Graymail Engine Logs", File: "graymail", Facility: "mail", Since: since9},
-	{Type: "url_rep_client", Title: "URL Reputation Logs", File: "url_rep_client", Facility: "mail", Since: since11},
+	{Type: "amp", Title: "AMP Engine Logs", File: "amp", Facility: "mail",
+		Since: product.Version{Major: 8, Minor: 5}},
+	{Type: "content_scanner", Title: "Content Scanner Logs", File: "content_scanner",
+		Facility: "mail", Since: since11},
+	{Type: "graymail", Title: "Graymail Engine Logs", File: "graymail", Facility: "mail",
+		Since: since9},
+	{Type: "url_rep_client", Title: "URL Reputation Logs", File: "url_rep_client", Facility: "mail",
+		Since: since11},
 	{Type: "api", Title: "API Logs", File: "api", Facility: "daemon", Since: since9},
-	{Type: "consolidated_event", Title: "Consolidated Event Logs", File: "consolidated_event", Facility: "mail", Since: since13},
+	{Type: "consolidated_event", Title: "Consolidated Event Logs", File: "consolidated_event",
+		Facility: "mail", Since: since13},
 	{Type: Audit, Title: "Audit Logs", File: "audit", Facility: "auth", Since: since14},
 }
 
-// Kinds lists the types that a version of the product has.
+// Types returns the types that a version of the product has, in the order of the vendor's guide.
 func Types(v product.Version) []TypeSpec {
-	return slices.DeleteFunc(slices.Clone(kinds), func(k TypeSpec) bool { return v.Before(k.Since) })
+	return slices.DeleteFunc(slices.Clone(types),
+		func(k TypeSpec) bool { return v.Before(k.Since) })
 }
 
-// Kind is what is known of t. The Kind of a type that there is not has no title.
+// Spec returns the description of t. For an unknown type it returns one without a title.
 func (t Type) Spec() TypeSpec {
-	i := slices.IndexFunc(kinds, func(k TypeSpec) bool { return k.Type == t })
+	i := slices.IndexFunc(types, func(k TypeSpec) bool { return k.Type == t })
 	if i < 0 {
 		return TypeSpec{}
 	}
-	return kinds[i]
+	return types[i]
 }

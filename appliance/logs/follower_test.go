@@ -10,12 +10,12 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-func TestFollowingOverARollOver(t *testing.T) {
-	d := newDesk(t, 0, nil)
+func TestFollowerContinuesAfterRollOver(t *testing.T) {
+	h := newHarness(t, 0, nil)
 	for i := range 20 {
-		d.mail(logs.Information, "%d", i)
+		h.logMail(logs.Information, "%d", i)
 	}
-	f, err := d.Follow(t.Context(), "mail_logs", 2)
+	f, err := h.Follow(t.Context(), "mail_logs", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,51 +30,53 @@ func TestFollowingOverARollOver(t *testing.T) {
 	}
 	next()
 	const at = "Thu Jun 25 08:50:03 2015 "
-	d.want(got.String(), at+"Info: 18\n"+at+"Info: 19\n")
-	d.mail(logs.Information, "20")
-	if err := d.RollOver(t.Context(), "mail_logs"); err != nil {
+	h.want(got.String(), at+"Info: 18\n"+at+"Info: 19\n")
+	h.logMail(logs.Information, "20")
+	if err := h.RollOver(t.Context(), "mail_logs"); err != nil {
 		t.Fatal(err)
 	}
-	d.mail(logs.Information, "21")
+	h.logMail(logs.Information, "21")
 	for strings.Count(got.String(), "\n") < 8 {
 		next()
 	}
-	d.want(got.String(), at+"Info: 18\n"+at+"Info: 19\n"+at+"Info: 20\n"+at+"Info: End Logfile\n"+header+at+"Info: 21\n")
+	h.want(got.String(),
+		at+"Info: 18\n"+at+"Info: 19\n"+at+"Info: 20\n"+at+"Info: End Logfile\n"+header+at+"Info: 21\n")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	why := errors.New("why")
-	cancel(why)
-	if _, err := f.Next(ctx); !errors.Is(err, why) {
+	cause := errors.New("cause")
+	cancel(cause)
+	if _, err := f.Next(ctx); !errors.Is(err, cause) {
 		t.Errorf("nothing to read: %v", err)
 	}
 }
 
-func TestFollowingALogWithoutAFile(t *testing.T) {
-	d := newDesk(t, 0, nil)
-	f, err := d.Follow(t.Context(), "mail_logs", 10)
+func TestFollowerOfLogWithoutFile(t *testing.T) {
+	h := newHarness(t, 0, nil)
+	f, err := h.Follow(t.Context(), "mail_logs", 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.mail(logs.Information, "first")
+	h.logMail(logs.Information, "first")
 	b, err := f.Next(t.Context())
 	if err != nil || string(b) != header+"Thu Jun 25 08:50:03 2015 Info: first\n" {
 		t.Errorf("got %q, %v", b, err)
 	}
-	if err := d.Configure(nil); err != nil {
+	if err := h.Configure(nil); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := f.Next(t.Context()); err != nil || string(b) != "Thu Jun 25 08:50:03 2015 Info: End Logfile\n" {
+	if b, err := f.Next(t.Context()); err != nil ||
+		string(b) != "Thu Jun 25 08:50:03 2015 Info: End Logfile\n" {
 		t.Errorf("got %q, %v", b, err)
 	}
 	if _, err := f.Next(t.Context()); !errors.Is(err, logs.ErrNoSubscription) {
-		t.Errorf("the log is gone: %v", err)
+		t.Errorf("after the removal: %v", err)
 	}
 }
 
-// Who waits for the next line of a log learns that it was removed.
-func TestFollowingALogThatIsRemoved(t *testing.T) {
-	d := newDesk(t, 0, nil)
-	d.mail(logs.Information, "first")
-	f, err := d.Follow(t.Context(), "mail_logs", 10)
+// A follower that waits for the next line returns when the log is removed.
+func TestFollowerOfRemovedLogEnds(t *testing.T) {
+	h := newHarness(t, 0, nil)
+	h.logMail(logs.Information, "first")
+	f, err := h.Follow(t.Context(), "mail_logs", 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,30 +94,30 @@ func TestFollowingALogThatIsRemoved(t *testing.T) {
 			ended <- err
 		}()
 	}
-	if err := d.Configure(nil); err != nil {
+	if err := h.Configure(nil); err != nil {
 		t.Fatal(err)
 	}
 	for range 8 {
 		if err := <-ended; !errors.Is(err, logs.ErrNoSubscription) {
-			t.Errorf("the log is gone: %v", err)
+			t.Errorf("after the removal: %v", err)
 		}
 	}
 }
 
-// Who asks for a log while it is removed and made again gets it, or learns that it is gone.
-func TestFollowingALogThatComesAndGoes(t *testing.T) {
-	d := newDesk(t, 0, nil)
+// Follow either returns a usable follower or ErrNoSubscription.
+func TestFollowWhileLogIsRemovedAndAdded(t *testing.T) {
+	h := newHarness(t, 0, nil)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for range 300 {
-			d.Configure(nil)
-			d.Configure([]logs.Subscription{mailLogs()})
+			h.Configure(nil)
+			h.Configure([]logs.Subscription{mailLogs()})
 		}
 	})
 	for range 3000 {
-		f, err := d.Follow(t.Context(), "mail_logs", 1)
+		f, err := h.Follow(t.Context(), "mail_logs", 1)
 		if err == nil {
 			_, err = f.Next(ended)
 		}
