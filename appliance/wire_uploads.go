@@ -146,8 +146,8 @@ func (a *Appliance) logHostKeys() []upload.HostKey {
 	return keys
 }
 
-// ScanHostKeys asks an SSH server for its host keys, each as logs.KnownHost has it. The
-// error is, but for ctx's cause, the end of a sentence that says why there are none.
+// ScanHostKeys asks an SSH server for its host keys, each as logs.KnownHost has it. The error
+// is a refusal that says why there are none, or ctx's cause.
 func (a *Appliance) ScanHostKeys(ctx context.Context, host string, port uint16) ([]string, error) {
 	return upload.Scanner{
 		Net: a.Net, Lookup: a.lookupServer, Owner: "ssh-keyscan", User: "root",

@@ -103,7 +103,7 @@ func newAlertRecipient(ctx context.Context, env *shell.Env) error {
 				if s.Find(address) != nil {
 					return refusal.Newf("Alerts are sent to %s already.", address)
 				}
-				return refused(alert.CheckAddress(address))
+				return alert.CheckAddress(address)
 			}),
 			alertRecipientForm(&r),
 		); err != nil {
@@ -214,7 +214,7 @@ func chooseAlertSender(ctx context.Context, env *shell.Env) error {
 			s.From = ""
 			return nil
 		}
-		return env.Form(ctx, shell.Text(&s.From, "Enter the From Address.", func(a string) error { return refused(alert.CheckAddress(a)) }))
+		return env.Form(ctx, shell.Text(&s.From, "Enter the From Address.", alert.CheckAddress))
 	})
 }
 
@@ -225,6 +225,6 @@ func changeAlerts(env *shell.Env, change func(*alert.Settings) error) error {
 		if err := change(s); err != nil {
 			return err
 		}
-		return refused(s.Check())
+		return s.Check()
 	})
 }

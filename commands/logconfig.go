@@ -85,7 +85,7 @@ func newLog(ctx context.Context, env *shell.Env) error {
 				if slices.ContainsFunc(v.List, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, name) }) {
 					return refusal.New("The name is already in use.")
 				}
-				return refused(logs.CheckName(name))
+				return logs.CheckName(name)
 			}),
 			logForm(env, &s, keys),
 		); err != nil {
@@ -189,7 +189,7 @@ func logHeaders(ctx context.Context, env *shell.Env) error {
 				for i, h := range headers {
 					headers[i] = strings.TrimSpace(h)
 					if err := logs.CheckHeader(headers[i]); err != nil {
-						return refusal.New(err.Error())
+						return err
 					}
 				}
 				g.Headers = headers

@@ -99,7 +99,7 @@ func fileForm(s *logs.Subscription) shell.Field {
 		timed := s.Schedule != logs.NoSchedule
 		suffix := s.HostSuffix || s.SerialSuffix
 		return d.Form(ctx,
-			shell.Text(&s.File, askFileName, func(n string) error { return refused(logs.CheckFile(n)) }),
+			shell.Text(&s.File, askFileName, logs.CheckFile),
 			fileSize(&s.MaxSize),
 			shell.Number(&s.MaxFiles, "Please enter the maximum number of files:", 1, logs.MaxFiles),
 			shell.YesNo(&s.Alert, "Should an alert be sent when files are removed due to the maximum number of files allowed?"),
@@ -192,7 +192,7 @@ func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 			shell.When(func() bool { return s.Schedule == logs.Weekly },
 				shell.OneOf(&s.Day, "Choose the day of the week to roll over the log files.", logs.Weekdays()...)),
 			shell.Text(&s.TimeOfDay, "Enter the time of day to roll over the log files, in 24-hour format (HH:MM):",
-				func(c string) error { return refused(logs.CheckTimeOfDay(c)) }),
+				logs.CheckTimeOfDay),
 		)
 	}
 }
@@ -252,7 +252,7 @@ func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
 			tag = s.Name
 		}
 		err := d.Form(ctx,
-			shell.Text(&p.Host, askDeliverTo, func(h string) error { return refused(logs.CheckHost(h)) }),
+			shell.Text(&p.Host, askDeliverTo, logs.CheckHost),
 			shell.When(func() bool { return later }, shell.Number(&port, "Port of the syslog server:", 1, 65535)),
 			pushProtocol(p),
 			shell.OneOf(&p.Facility, "Which facility do you want the log data to be sent as?", syslog.Facilities()...),
@@ -266,7 +266,7 @@ func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
 						return shell.YesNo(&p.Verify, "Do you want to verify the certificate of the server?")(ctx, d)
 					}),
 					diskBuffer(p)),
-				shell.Text(&tag, "Tag of the records:", func(t string) error { return refused(logs.CheckTag(t)) }),
+				shell.Text(&tag, "Tag of the records:", logs.CheckTag),
 			),
 		)
 		if err != nil {

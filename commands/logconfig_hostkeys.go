@@ -58,7 +58,7 @@ func newHostKey(ctx context.Context, env *shell.Env, get func(context.Context, *
 	port := int(upload.SCP.Port())
 	err := env.Form(ctx,
 		shell.Text(&host, "Enter the host name or the IP address of the server, as log subscriptions have it.",
-			func(h string) error { return refused(logs.CheckHost(h)) }),
+			logs.CheckHost),
 		shell.Number(&port, "Port to connect to on the remote host:", 1, 65535))
 	if err != nil {
 		return err

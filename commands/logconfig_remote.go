@@ -32,12 +32,12 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 		byInterval(s) // a file may have said otherwise
 		err := d.Form(ctx,
 			shell.Number(&s.IntervalSeconds, "Maximum time to wait before transferring, in seconds:", logs.MinInterval, logs.MaxInterval),
-			shell.Text(&r.Host, askDeliverTo, func(h string) error { return refused(logs.CheckHost(h)) }),
+			shell.Text(&r.Host, askDeliverTo, logs.CheckHost),
 			shell.When(func() bool { return scp }, shell.Number(&port, "Port to connect to on the remote host:", 1, 65535)),
-			shell.Text(&r.User, "Username on the remote host:", func(u string) error { return refused(logs.CheckUser(u)) }),
+			shell.Text(&r.User, "Username on the remote host:", logs.CheckUser),
 			shell.When(func() bool { return !scp }, remotePassphrase(env, r, was)),
-			shell.Text(&dir, "Directory on the remote host to place the logs:", func(p string) error { return refused(logs.CheckRemoteDir(p)) }),
-			shell.Text(&s.File, askFileName, func(n string) error { return refused(logs.CheckFile(n)) }),
+			shell.Text(&dir, "Directory on the remote host to place the logs:", logs.CheckRemoteDir),
+			shell.Text(&s.File, askFileName, logs.CheckFile),
 			fileSize(&s.MaxSize),
 			shell.When(func() bool { return scp }, func(ctx context.Context, d shell.Dialogue) error {
 				r.Port = uint16(port)
@@ -148,10 +148,7 @@ func enterHostKey(ctx context.Context, env *shell.Env, host string, port uint16)
 func scanHostKeys(ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
 	found, err := env.Appliance.ScanHostKeys(ctx, host, port)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, err
-		}
-		return nil, refusal.Newf("The host keys of %s cannot be scanned: %v.", hostAndPort(host, port), err)
+		return nil, err
 	}
 	var keys []logs.KnownHost
 	env.Printf("\n")

@@ -55,7 +55,7 @@ func printTimeServers(env *shell.Env, s ntp.Settings) {
 func newTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
 	name, err := env.Ask(ctx, "Please enter the fully qualified hostname or IP address of your NTP server.", "", func(name string) error {
 		if err := ntp.CheckServer(name); err != nil {
-			return refusal.New(err.Error())
+			return err
 		}
 		if slices.ContainsFunc(s.Servers, func(o string) bool { return strings.EqualFold(o, name) }) {
 			return refusal.Newf("The server %s is already configured.", name)

@@ -1,13 +1,12 @@
 package alert
 
 import (
-	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A Class is what an alert is about.
@@ -110,7 +109,7 @@ func (s *Settings) Find(address string) *Recipient {
 // Check says what is wrong with the settings, in a sentence for the administrator.
 func (s Settings) Check() error {
 	if len(s.Recipients) > MaxRecipients {
-		return fmt.Errorf("There are more than %d alert recipients.", MaxRecipients)
+		return refusal.Newf("There are more than %d alert recipients.", MaxRecipients)
 	}
 	seen := map[string]bool{}
 	for _, r := range s.Recipients {
@@ -118,7 +117,7 @@ func (s Settings) Check() error {
 			return err
 		}
 		if low := strings.ToLower(r.Address); seen[low] {
-			return fmt.Errorf("The alert recipient %s is listed twice.", r.Address)
+			return refusal.Newf("The alert recipient %s is listed twice.", r.Address)
 		} else {
 			seen[low] = true
 		}
@@ -130,13 +129,13 @@ func (s Settings) Check() error {
 	}
 	switch {
 	case s.InitialInterval < 0 || s.InitialInterval > MaxInterval:
-		return fmt.Errorf("The initial number of seconds before a duplicate alert must be from 0 to %d.", MaxInterval)
+		return refusal.Newf("The initial number of seconds before a duplicate alert must be from 0 to %d.", MaxInterval)
 	case s.MaximumInterval < s.InitialInterval || s.MaximumInterval > MaxInterval:
-		return fmt.Errorf("The maximum number of seconds before a duplicate alert must be from the initial number to %d.", MaxInterval)
+		return refusal.Newf("The maximum number of seconds before a duplicate alert must be from the initial number to %d.", MaxInterval)
 	case s.StoredAlerts < 1 || s.StoredAlerts > MaxStored:
-		return fmt.Errorf("The number of alerts that are stored must be from 1 to %d.", MaxStored)
+		return refusal.Newf("The number of alerts that are stored must be from 1 to %d.", MaxStored)
 	case s.SubjectLength < 1 || s.SubjectLength > maxSubjectLength:
-		return fmt.Errorf("The length of the text in subjects must be from 1 to %d characters.", maxSubjectLength)
+		return refusal.Newf("The length of the text in subjects must be from 1 to %d characters.", maxSubjectLength)
 	}
 	return nil
 }
@@ -147,12 +146,12 @@ func (r Recipient) check() error {
 	}
 	for _, c := range r.Classes {
 		if !slices.Contains(Classes(), c) {
-			return fmt.Errorf("There is no alert class %q.", string(c))
+			return refusal.Newf("There is no alert class %q.", string(c))
 		}
 	}
 	for _, s := range r.Severities {
 		if !slices.Contains(Severities(), s) {
-			return fmt.Errorf("There is no alert severity %q.", string(s))
+			return refusal.Newf("There is no alert severity %q.", string(s))
 		}
 	}
 	return nil
@@ -163,7 +162,7 @@ var mailbox = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~.` + "`" + `-]{1,6
 // CheckAddress says what is wrong with a mail address.
 func CheckAddress(s string) error {
 	if len(s) > 254 || !mailbox.MatchString(s) {
-		return errors.New("The value must be a mail address such as user@example.com.")
+		return refusal.New("The value must be a mail address such as user@example.com.")
 	}
 	return nil
 }

@@ -191,8 +191,7 @@ func TestDayOfMonthIsPaddedWithBlank(t *testing.T) {
 	h := newHarness(t, 0, nil)
 	h.Write(logs.Entry{Time: time.Date(2004, 9, 8, 18, 17, 23, 0, berlin), Type: logs.Mail,
 		Level: logs.Information, Text: "x"})
-	if got := h.read("mail_logs/mail.@20040908T181723.c"); !strings.HasSuffix(got,
-		"Wed Sep  8 18:17:23 2004 Info: x\n") {
+	if got := h.read("mail_logs/mail.@20040908T181723.c"); !strings.HasSuffix(got, "Wed Sep  8 18:17:23 2004 Info: x\n") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -200,8 +199,7 @@ func TestDayOfMonthIsPaddedWithBlank(t *testing.T) {
 func TestEntryIsOneLine(t *testing.T) {
 	h := newHarness(t, 0, nil)
 	h.logMail(logs.Information, "a\nb\r\n\tc \x1b[2J d\x00\xff é")
-	if got := h.read("mail_logs/mail.current"); !strings.HasSuffix(got,
-		`Info: a\nb\r\n\tc \x1b[2J d\x00\xff é`+"\n") {
+	if got := h.read("mail_logs/mail.current"); !strings.HasSuffix(got, `Info: a\nb\r\n\tc \x1b[2J d\x00\xff é`+"\n") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -257,8 +255,7 @@ func TestTornLineIsRemovedAfterCrash(t *testing.T) {
 	h.open()
 	h.want(h.read("mail_logs/mail.current"), whole) // before anything is written
 	h.logMail(logs.Information, "next")
-	if got := h.read("mail_logs/mail.current"); !strings.HasPrefix(got,
-		whole+"Thu Jun 25 08:50:03 2015 Info: Begin Logfile\n") {
+	if got := h.read("mail_logs/mail.current"); !strings.HasPrefix(got, whole+"Thu Jun 25 08:50:03 2015 Info: Begin Logfile\n") {
 		t.Errorf("got\n%s", got)
 	}
 }

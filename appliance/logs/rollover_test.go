@@ -188,8 +188,7 @@ func TestTimeOfDayRollsOverOnce(t *testing.T) {
 	unblock()
 	h.flush()
 	names := h.names("mail_logs")
-	if text := h.read("mail_logs/" + names[len(names)-1]); !strings.HasSuffix(text,
-		"Info: between\nThu Jun 25 12:50:03 2015 Info: after\n") {
+	if text := h.read("mail_logs/" + names[len(names)-1]); !strings.HasSuffix(text, "Info: between\nThu Jun 25 12:50:03 2015 Info: after\n") {
 		t.Errorf("%q ends with %q", names, text)
 	}
 }
@@ -246,8 +245,7 @@ func TestFullMachineDiskLeavesWholeLastLine(t *testing.T) {
 	whole := h.read("mail_logs/mail.current")
 	signal.Ignore(syscall.SIGXFSZ)
 	most := uint64(len(whole) + 10)
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE,
-		&syscall.Rlimit{Cur: most, Max: most}); err != nil {
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.RollOver(t.Context()); err != nil {

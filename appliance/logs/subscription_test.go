@@ -78,8 +78,7 @@ func TestLinesArePushed(t *testing.T) {
 	const text = "Log Error: Subscription mail_logs: Network error while sending log data to syslog server"
 	pushers[0].onEvent(syslog.Event{Kind: syslog.ConnectionBroken, Text: text})
 	h.want(len(pushers[0].lines), 1)
-	if got := h.read("mail_logs/mail.current"); !strings.HasSuffix(got,
-		"Thu Jun 25 08:50:03 2015 Critical: "+text+"\n") {
+	if got := h.read("mail_logs/mail.current"); !strings.HasSuffix(got, "Thu Jun 25 08:50:03 2015 Critical: "+text+"\n") {
 		t.Errorf("the log:\n%s", got)
 	}
 	h.want(h.problems,
@@ -144,8 +143,7 @@ func TestDiscardedMessagesAreLogged(t *testing.T) {
 			h.flush()
 			line := fmt.Sprintf("Warning: Log Error: Subscription pushed: "+
 				"%d messages that waited for the syslog server were discarded\n", c.lost)
-			if got := h.read("mail_logs/mail.current"); strings.HasSuffix(got,
-				line) != (c.lost > 0) {
+			if got := h.read("mail_logs/mail.current"); strings.HasSuffix(got, line) != (c.lost > 0) {
 				t.Errorf("the mail log:\n%s", got)
 			}
 		})
@@ -167,8 +165,7 @@ func TestLinesDuringChangeOfPushArePushed(t *testing.T) {
 	}, pushedLogs("10.44.167.30", "mail_logs"))
 	h.StartPushing()
 	h.logMail(logs.Information, "before")
-	if err := h.Configure([]logs.Subscription{pushedLogs("10.44.167.31",
-		"mail_logs")}); err != nil {
+	if err := h.Configure([]logs.Subscription{pushedLogs("10.44.167.31", "mail_logs")}); err != nil {
 		t.Fatal(err)
 	}
 	h.logMail(logs.Information, "after")
@@ -195,8 +192,7 @@ func TestTooManyLinesDuringChangeOfPush(t *testing.T) {
 		}
 	}, pushedLogs("10.44.167.30", "mail_logs"))
 	h.StartPushing()
-	if err := h.Configure([]logs.Subscription{pushedLogs("10.44.167.31",
-		"mail_logs")}); err != nil {
+	if err := h.Configure([]logs.Subscription{pushedLogs("10.44.167.31", "mail_logs")}); err != nil {
 		t.Fatal(err)
 	}
 	const stamp = "Jun 25 08:50:03 "
@@ -231,8 +227,7 @@ func TestPushersCloseConcurrently(t *testing.T) {
 		pushedLogs("10.44.167.30", "removed"))
 	h.StartPushing()
 	first = false
-	if err := h.Configure([]logs.Subscription{pushedLogs("10.44.167.31", "changed"),
-		pushedLogs("10.44.167.31", "changed_too")}); err != nil {
+	if err := h.Configure([]logs.Subscription{pushedLogs("10.44.167.31", "changed"), pushedLogs("10.44.167.31", "changed_too")}); err != nil {
 		t.Error(err)
 	}
 }
@@ -302,9 +297,7 @@ func TestDefaultSubscriptions(t *testing.T) {
 		}
 		return out
 	}
-	if diff := cmp.Diff(strings.Fields("antispam antivirus asarchive authentication avarchive bounces cli_logs config_history encryption error_logs "+
-		"euq_logs euqgui_logs ftpd_logs gui_logs mail_logs reportd_logs reportqueryd_logs scanning slbld_logs sntpd_logs status system_logs "+
-		"trackerd_logs updater_logs"), names(seedFacts.Version)); diff != "" {
+	if diff := cmp.Diff(strings.Fields("antispam antivirus asarchive authentication avarchive bounces cli_logs config_history encryption error_logs "+"euq_logs euqgui_logs ftpd_logs gui_logs mail_logs reportd_logs reportqueryd_logs scanning slbld_logs sntpd_logs status system_logs "+"trackerd_logs updater_logs"), names(seedFacts.Version)); diff != "" {
 		t.Errorf("8.0.1 (-want +got)\n%s", diff)
 	}
 	newer := names(product.Version{Major: 14})
@@ -339,8 +332,7 @@ func TestStatusLine(t *testing.T) {
 	if got := logs.StatusLine(product.Version{Major: 14}, figures); got != guide {
 		t.Errorf("got\n%s\nwant\n%s", got, guide)
 	}
-	if got := logs.StatusLine(seedFacts.Version, figures); got != strings.Replace(guide,
-		"SwapUsage 0% ", "", 1) {
+	if got := logs.StatusLine(seedFacts.Version, figures); got != strings.Replace(guide, "SwapUsage 0% ", "", 1) {
 		t.Errorf("8.0.1: got\n%s", got)
 	}
 }

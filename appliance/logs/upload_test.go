@@ -177,8 +177,7 @@ func TestFilesThatWaitForUploadAreNotRemoved(t *testing.T) {
 // The server would replace the first file by the second.
 func TestNameOfUploadedFileIsNotReused(t *testing.T) {
 	h := newHarness(t, 0, nil, uploadedLogs())
-	for _, want := range []string{"mail.@20150625T085003.s",
-		"mail.@20150625T085004.s", "mail.@20150625T085005.s"} {
+	for _, want := range []string{"mail.@20150625T085003.s", "mail.@20150625T085004.s", "mail.@20150625T085005.s"} {
 		h.logMail(logs.Information, "a line")
 		if err := h.RollOver(t.Context()); err != nil {
 			t.Fatal(err)

@@ -1,13 +1,12 @@
 package ntp
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // Settings is the value of section NTP.
@@ -27,14 +26,14 @@ const MaxServers = 10
 // NTP is where the servers are configured.
 var NTP = config.Define("ntp", Settings{Servers: []string{DefaultServer}}, func(s Settings, _ *config.Config) error {
 	if len(s.Servers) > MaxServers {
-		return fmt.Errorf("there are %d NTP servers: at most %d are possible", len(s.Servers), MaxServers)
+		return refusal.Newf("There are %d NTP servers. At most %d can be configured.", len(s.Servers), MaxServers)
 	}
 	for i, name := range s.Servers {
 		if err := CheckServer(name); err != nil {
-			return fmt.Errorf("the NTP server %q: %w", name, err)
+			return refusal.Newf("The NTP server %q: %v", name, err)
 		}
 		if slices.Contains(s.Servers[:i], name) {
-			return fmt.Errorf("the NTP server %s is listed twice", name)
+			return refusal.Newf("The NTP server %s is listed twice.", name)
 		}
 	}
 	return nil
@@ -44,7 +43,7 @@ var NTP = config.Define("ntp", Settings{Servers: []string{DefaultServer}}, func(
 func CheckServer(name string) error {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
-			return errors.New("The address must be a host's.")
+			return refusal.New("The address must be a host's.")
 		}
 		return nil
 	}
@@ -57,7 +56,7 @@ func CheckServer(name string) error {
 		}
 	}
 	if last := labels[len(labels)-1]; bad || strings.Trim(last, "0123456789") == "" {
-		return errors.New("The value must be a fully qualified hostname or an IP address.")
+		return refusal.New("The value must be a fully qualified hostname or an IP address.")
 	}
 	return nil
 }

@@ -1,14 +1,13 @@
 package resolver
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 
 	"github.com/miekg/dns"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // Settings is the value of section DNS.
@@ -42,22 +41,23 @@ const MaxPriority = 20
 var DNS = config.Define("dns", Settings{PTRTimeout: 20, MinimumTTL: 1800}, func(s Settings, _ *config.Config) error {
 	for _, srv := range s.Servers {
 		if !srv.Addr.IsValid() {
-			return errors.New("a DNS server has no address")
+			return refusal.New("A DNS server has no address.")
 		}
 		if srv.Priority < 0 || srv.Priority > MaxPriority {
-			return fmt.Errorf("DNS server %v has the priority %d: it must be from 0 to %d", srv.Addr, srv.Priority, MaxPriority)
+			return refusal.Newf("The DNS server %v has the priority %d. The priority must be from 0 to %d.",
+				srv.Addr, srv.Priority, MaxPriority)
 		}
 	}
 	for _, a := range s.Alternates {
 		if !a.Addr.IsValid() {
-			return fmt.Errorf("the DNS server of the domain %s has no address", a.Domain)
+			return refusal.Newf("The DNS server of the domain %s has no address.", a.Domain)
 		}
 		if !ValidDomain(a.Domain) {
-			return fmt.Errorf("%q is not a domain that a DNS server can be configured for", a.Domain)
+			return refusal.Newf("%q is not a domain that a DNS server can be configured for.", a.Domain)
 		}
 	}
 	if s.PTRTimeout < 0 || s.MinimumTTL < 0 {
-		return errors.New("the DNS time-out and the minimum TTL must not be negative")
+		return refusal.New("The DNS time-out and the minimum TTL must not be negative.")
 	}
 	return nil
 }, config.In(config.Network, 40))

@@ -11,13 +11,13 @@ import (
 	"github.com/jlaffaye/ftp"
 )
 
-// An ftpServer is somebody logged in by FTP.
-type ftpServer struct{ conn *ftp.ServerConn }
+// An ftpSession is a session of a user who is logged in by FTP.
+type ftpSession struct{ conn *ftp.ServerConn }
 
-func (p *Uploader) connectFTP(at netip.AddrPort) (server, error) {
-	d := p.dialer()
+func (u *Uploader) connectFTP(at netip.AddrPort) (session, error) {
+	d := u.dialer()
 	c, err := ftp.Dial(at.String(),
-		ftp.DialWithShutTimeout(d.idle),
+		ftp.DialWithShutTimeout(d.idleTimeout),
 		ftp.DialWithDialFunc(func(_, address string) (net.Conn, error) {
 			to, err := netip.ParseAddrPort(address)
 			if err != nil {
@@ -28,28 +28,29 @@ func (p *Uploader) connectFTP(at netip.AddrPort) (server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := ftpServer{c}
-	if err := c.Login(p.settings.User, p.settings.Password); err != nil {
+	s := ftpSession{c}
+	if err := c.Login(u.settings.User, u.settings.Password); err != nil {
 		s.close()
 		var code *textproto.Error
-		if !errors.As(err, &code) && !broken(err) {
-			err = reply(err.Error()) // what the library makes of a refused USER
+		if !errors.As(err, &code) && !isConnectionError(err) {
+			err = serverReply(err.Error()) // the library's form of a refused USER
 		}
-		return nil, &failure{"Failed to log in to " + p.settings.Host + ": ", err}
+		return nil, &stepError{"Failed to log in to " + u.settings.Host + ": ", err}
 	}
-	if p.settings.Dir == "" {
+	if u.settings.Dir == "" {
 		return s, nil
 	}
-	if err := c.ChangeDir(p.settings.Dir); err != nil {
+	if err := c.ChangeDir(u.settings.Dir); err != nil {
 		s.close()
-		return nil, &failure{fmt.Sprintf("Failed to change to the directory %s of %s: ", p.settings.Dir, p.settings.Host), err}
+		return nil, &stepError{fmt.Sprintf("Failed to change to the directory %s of %s: ",
+			u.settings.Dir, u.settings.Host), err}
 	}
 	return s, nil
 }
 
-func (s ftpServer) put(name string, from io.Reader, size int64) error {
+func (s ftpSession) put(name string, from io.Reader, size int64) error {
 	return s.conn.Stor(name, io.LimitReader(from, size))
 }
 
-// close says good-bye, which the server need not hear.
-func (s ftpServer) close() { _ = s.conn.Quit() }
+// close ends the session. An error means that the server is gone already.
+func (s ftpSession) close() { _ = s.conn.Quit() }

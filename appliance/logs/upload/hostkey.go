@@ -7,27 +7,29 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A HostKey is a key by which a server is known.
+// A HostKey is a public key of an SSH server.
 type HostKey struct {
 	Host string // as it is configured: name or address
 	Port uint16
 	Key  string // "ssh-ed25519 AAAA...", as ParseKey returns it
 }
 
-// ErrKey says that a text is no public key.
-var ErrInvalidKey = errors.New("push: not a public key of SSH")
+// ErrInvalidKey means that a text is not an SSH public key.
+var ErrInvalidKey = errors.New("upload: not an SSH public key")
 
-// ParseKey brings a public key into the form in which it is kept: its type and itself,
-// without a comment, or the name in front of it in a file of known hosts. fingerprint is
-// as ssh-keygen -l shows it.
+// ParseKey returns a public key in the form in which it is stored: type and key, without the
+// comment and without the host name that precedes it in a file of known hosts. fingerprint is in
+// the form that ssh-keygen -l prints.
 func ParseKey(text string) (key, fingerprint string, err error) {
 	k, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(text))
 	if err != nil || len(rest) > 0 {
@@ -38,33 +40,36 @@ func ParseKey(text string) (key, fingerprint string, err error) {
 
 func keyText(k ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))) }
 
-// hostKeys are those by which the server is known.
-func (p *Uploader) hostKeys() []string {
+// knownHostKeys returns the known keys of the server.
+func (u *Uploader) knownHostKeys() []string {
 	var keys []string
-	for _, k := range p.o.HostKeys() {
-		if k.Port == p.settings.Port && strings.EqualFold(k.Host, p.settings.Host) {
+	for _, k := range u.o.HostKeys() {
+		if k.Port == u.settings.Port && strings.EqualFold(k.Host, u.settings.Host) {
 			keys = append(keys, k.Key)
 		}
 	}
 	return keys
 }
 
-// judge decides whether a key is the server's, and notes that it was.
-func (p *Uploader) judge(known []string, acquainted *bool) func(string, net.Addr, ssh.PublicKey) error {
+// hostKeyCallback returns a function that accepts the keys of the server, and sets accepted when
+// it has accepted one.
+func (u *Uploader) hostKeyCallback(known []string, accepted *bool) func(string, net.Addr,
+	ssh.PublicKey) error {
 	return func(_ string, _ net.Addr, k ssh.PublicKey) error {
 		switch {
-		case !p.settings.CheckHostKey || slices.Contains(known, keyText(k)):
-			*acquainted = true
+		case !u.settings.CheckHostKey || slices.Contains(known, keyText(k)):
+			*accepted = true
 			return nil
 		case len(known) == 0:
-			return errUnknownKey
+			return errHostKeyUnknown
 		}
-		return errOtherKey
+		return errHostKeyMismatch
 	}
 }
 
-// kinds are the types of host keys, and the algorithms that sign with them, the best first.
-var kinds = []struct {
+// hostKeyTypes are the types of host keys, the preferred ones first, and the algorithms that
+// sign with them.
+var hostKeyTypes = []struct {
 	key        string
 	algorithms []string
 }{
@@ -75,18 +80,19 @@ var kinds = []struct {
 	{ssh.KeyAlgoRSA, []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}},
 }
 
-// algorithms are those that a server of known keys is asked for, so that of several keys
-// it shows one that is known. Nil: all.
-func algorithms(known []string) (names []string) {
-	for _, k := range kinds {
-		if slices.ContainsFunc(known, func(key string) bool { return strings.HasPrefix(key, k.key+" ") }) {
+// algorithmsFor returns the algorithms to offer to a server whose keys are known, so that a
+// server with several keys shows one that is known. Nil means all.
+func algorithmsFor(known []string) (names []string) {
+	for _, k := range hostKeyTypes {
+		if slices.ContainsFunc(known,
+			func(key string) bool { return strings.HasPrefix(key, k.key+" ") }) {
 			names = append(names, k.algorithms...)
 		}
 	}
 	return names
 }
 
-// A Scanner asks servers for their keys.
+// A Scanner asks SSH servers for their host keys.
 type Scanner struct {
 	Net            network.Transport
 	Lookup         func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -95,51 +101,59 @@ type Scanner struct {
 	IdleTimeout    time.Duration
 }
 
-// Scan returns a server's keys, the best kind first. Its error is a sentence's end for an
-// administrator: why there is none.
+// Scan returns a server's host keys, the preferred type first. If the server has none or cannot
+// be asked, the error is a refusal that says why; if ctx ends, it is ctx's cause.
 func (s Scanner) Scan(ctx context.Context, host string, port uint16) (keys []string, err error) {
-	addrs, err := lookup(ctx, s.Lookup, host)
+	refuse := func(err error, reason string) error {
+		name := host
+		if port != SCP.Port() {
+			name = net.JoinHostPort(host, strconv.Itoa(int(port)))
+		}
+		return refusal.Because(err, "The host keys of %s cannot be scanned: %s.", name, reason)
+	}
+	addrs, err := resolve(ctx, s.Lookup, host)
 	if err != nil {
-		return nil, errors.New(sentence(err))
+		return nil, refuse(err, reasonText(err))
 	}
 	d := dialer{s.Net, s.Owner, s.User, s.ConnectTimeout, s.IdleTimeout, ctx}
-	for _, k := range kinds {
-		key, err := d.ask(netip.AddrPortFrom(addrs[0], port), k.algorithms)
+	for _, t := range hostKeyTypes {
+		key, err := d.fetchHostKey(netip.AddrPortFrom(addrs[0], port), t.algorithms)
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		case err != nil && (broken(err) || len(keys) == 0 && errors.Is(err, errNoSSH)):
-			return nil, errors.New(sentence(err))
+		case err != nil && (isConnectionError(err) || len(keys) == 0 && errors.Is(err, errNoSSH)):
+			return nil, refuse(err, reasonText(err))
 		case key != "":
 			keys = append(keys, key)
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errors.New("It has no host key of a kind that the appliance knows")
+		return nil, refuse(nil, "The server has no host key of a type that the appliance supports")
 	}
 	return keys, nil
 }
 
-// ask gets a key of one kind; "" if the server has none.
-func (d dialer) ask(at netip.AddrPort, algorithms []string) (key string, err error) {
+// fetchHostKey returns the server's host key that signs with one of the algorithms, or "" if it
+// has none.
+func (d dialer) fetchHostKey(at netip.AddrPort, algorithms []string) (key string, err error) {
 	c, err := d.dial(at)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	seen := errors.New("push: seen")
+	errDone := errors.New("upload: got the host key") // ends the handshake
 	_, _, _, err = ssh.NewClientConn(c, at.String(), &ssh.ClientConfig{
 		HostKeyAlgorithms: algorithms,
 		HostKeyCallback: func(_ string, _ net.Addr, k ssh.PublicKey) error {
 			key = keyText(k)
-			return seen
+			return errDone
 		},
 	})
-	var other *ssh.AlgorithmNegotiationError
+	var mismatch *ssh.AlgorithmNegotiationError
 	switch {
-	case errors.Is(err, seen), errors.As(err, &other):
+	case errors.Is(err, errDone), errors.As(err, &mismatch):
 		return key, nil
-	case broken(err):
+	case isConnectionError(err):
 		return "", err
 	}
 	return "", fmt.Errorf("%w: %w", errNoSSH, err)

@@ -15,20 +15,21 @@ import (
 	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
-const keyType = "PRIVATE KEY" // PKCS #8, RFC 7468
+const pemType = "PRIVATE KEY" // PKCS #8, RFC 7468
 
-// OpenKey reads the appliance's key pair from a file; where there is none it makes one of
-// chance, which must be as good as the key is to be, and writes it there.
-func LoadOrCreateKey(file string, chance io.Reader) (crypto.Signer, error) {
+// LoadOrCreateKey reads the appliance's key pair from a file. If the file does not exist, it
+// creates a key pair from random bytes of rand, which must be as unpredictable as the key is to
+// be, and writes it to the file.
+func LoadOrCreateKey(file string, rand io.Reader) (crypto.Signer, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return makeKey(file, chance)
+		return createKey(file, rand)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the key for SCP: %w", err)
 	}
 	block, _ := pem.Decode(text)
-	if block == nil || block.Type != keyType {
+	if block == nil || block.Type != pemType {
 		return nil, fmt.Errorf("%s: expected a private key in PEM", file)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
@@ -42,27 +43,28 @@ func LoadOrCreateKey(file string, chance io.Reader) (crypto.Signer, error) {
 	return signer, nil
 }
 
-func makeKey(file string, chance io.Reader) (crypto.Signer, error) {
+func createKey(file string, rand io.Reader) (crypto.Signer, error) {
 	seed := make([]byte, ed25519.SeedSize)
-	if _, err := io.ReadFull(chance, seed); err != nil {
-		return nil, fmt.Errorf("make a key for SCP: %w", err)
+	if _, err := io.ReadFull(rand, seed); err != nil {
+		return nil, fmt.Errorf("create the key for SCP: %w", err)
 	}
 	key := ed25519.NewKeyFromSeed(seed)
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("make a key for SCP: %w", err)
+		return nil, fmt.Errorf("create the key for SCP: %w", err)
 	}
-	if err := atomicfile.WriteSynced(file, pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der})); err != nil {
-		return nil, fmt.Errorf("keep the key for SCP: %w", err)
+	if err := atomicfile.WriteSynced(file,
+		pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})); err != nil {
+		return nil, fmt.Errorf("store the key for SCP: %w", err)
 	}
 	return key, nil
 }
 
-// PublicKey is the line for authorized_keys of a key pair.
+// AuthorizedKey returns the public half of a key pair as a line of authorized_keys.
 func AuthorizedKey(key crypto.Signer, comment string) (string, error) {
 	k, err := ssh.NewPublicKey(key.Public())
 	if err != nil {
-		return "", fmt.Errorf("show the key for SCP: %w", err)
+		return "", fmt.Errorf("encode the key for SCP: %w", err)
 	}
 	return keyText(k) + " " + comment, nil
 }

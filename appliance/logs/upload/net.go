@@ -11,40 +11,41 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// addresses are the server's.
-func (p *Uploader) addresses() ([]netip.Addr, error) {
-	addrs, err := lookup(p.life, p.o.Lookup, p.settings.Host)
+// addresses returns the server's addresses.
+func (u *Uploader) addresses() ([]netip.Addr, error) {
+	addrs, err := resolve(u.ctx, u.o.Lookup, u.settings.Host)
 	if err != nil {
-		return nil, &failure{"Failed to connect to " + p.settings.Host + ": ", err}
+		return nil, &stepError{"Failed to connect to " + u.settings.Host + ": ", err}
 	}
 	return addrs, nil
 }
 
-func lookup(ctx context.Context, ask func(context.Context, string) ([]netip.Addr, error), host string) ([]netip.Addr, error) {
+func resolve(ctx context.Context, ask func(context.Context, string) ([]netip.Addr, error),
+	host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
 	addrs, err := ask(ctx, host)
 	if err != nil || len(addrs) == 0 {
-		return nil, errNoName
+		return nil, errNameNotResolved
 	}
 	return addrs, nil
 }
 
-// A dialer opens connections that end with a context, and with a peer that falls silent.
+// A dialer opens connections that are aborted when ctx ends, and fail if the peer falls silent.
 type dialer struct {
-	net           network.Transport
-	owner, user   string
-	connect, idle time.Duration
-	life          context.Context
+	net                         network.Transport
+	owner, user                 string
+	connectTimeout, idleTimeout time.Duration
+	ctx                         context.Context
 }
 
-func (p *Uploader) dialer() dialer {
-	return dialer{p.o.Net, p.o.Owner, p.o.User, p.o.ConnectTimeout, p.o.IdleTimeout, p.life}
+func (u *Uploader) dialer() dialer {
+	return dialer{u.o.Net, u.o.Owner, u.o.User, u.o.ConnectTimeout, u.o.IdleTimeout, u.ctx}
 }
 
 func (d dialer) dial(to netip.AddrPort) (net.Conn, error) {
-	bounded, cancel := context.WithTimeoutCause(d.life, d.connect, syscall.ETIMEDOUT)
+	bounded, cancel := context.WithTimeoutCause(d.ctx, d.connectTimeout, syscall.ETIMEDOUT)
 	defer cancel()
 	c, err := d.net.Dial(bounded, network.DialConfig{Remote: to, Owner: d.owner, User: d.user})
 	if err != nil {
@@ -53,31 +54,31 @@ func (d dialer) dial(to netip.AddrPort) (net.Conn, error) {
 		}
 		return nil, err
 	}
-	return &conn{c, d.idle, context.AfterFunc(d.life, c.Abort)}, nil
+	return &idleTimeoutConn{c, d.idleTimeout, context.AfterFunc(d.ctx, c.Abort)}, nil
 }
 
-// A conn gives up on a peer that neither takes nor sends anything for a while.
-type conn struct {
+// An idleTimeoutConn fails if the peer neither accepts nor sends anything for a while.
+type idleTimeoutConn struct {
 	network.Conn
-	idle time.Duration
-	stop func() bool
+	idleTimeout time.Duration
+	stopAbort   func() bool
 }
 
-func (c *conn) Read(b []byte) (int, error) {
-	if err := c.SetReadDeadline(clock.System().Now().Add(c.idle)); err != nil {
+func (c *idleTimeoutConn) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(clock.System().Now().Add(c.idleTimeout)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(b)
 }
 
-func (c *conn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(clock.System().Now().Add(c.idle)); err != nil {
+func (c *idleTimeoutConn) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(clock.System().Now().Add(c.idleTimeout)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(b)
 }
 
-func (c *conn) Close() error {
-	c.stop()
+func (c *idleTimeoutConn) Close() error {
+	c.stopAbort()
 	return c.Conn.Close()
 }

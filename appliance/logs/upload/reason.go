@@ -13,31 +13,32 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A failure is an error with what was tried in front, in words for an administrator.
-type failure struct {
-	what string
+// A stepError is an error and the step that failed, in words for an administrator.
+type stepError struct {
+	step string
 	err  error
 }
 
-func (f *failure) Error() string { return f.what + sentence(f.err) }
-func (f *failure) Unwrap() error { return f.err }
+func (f *stepError) Error() string { return f.step + reasonText(f.err) }
+func (f *stepError) Unwrap() error { return f.err }
 
-// A reply is a server's own words.
-type reply string
+// A serverReply is an error text that a server has sent.
+type serverReply string
 
-func (r reply) Error() string { return string(r) }
+func (r serverReply) Error() string { return string(r) }
 
-// Reasons that are this package's own.
+// Errors of this package; reasons has their texts.
 var (
-	errNoName     = errors.New("the host name could not be resolved")
-	errUnknownKey = errors.New("the host key of the server is not known")
-	errOtherKey   = errors.New("the host key of the server is not the known one")
-	errKeyRefused = errors.New("the server does not accept the appliance's public key for this user")
-	errNoSSH      = errors.New("the server does not speak SSH")
-	errNoSCP      = errors.New("the server does not speak SCP")
+	errNameNotResolved = errors.New("the host name could not be resolved")
+	errHostKeyUnknown  = errors.New("the host key of the server is not known")
+	errHostKeyMismatch = errors.New("the host key of the server is not the known one")
+	errKeyRefused      = errors.New("the server does not accept the appliance's public key for this user")
+	errNoSSH           = errors.New("the server does not speak SSH")
+	errNoSCP           = errors.New("the server does not speak SCP")
 )
 
-// reasons are the words for what the system says of a connection.
+// reasons are the texts for errors, in the words of the appliance's operating system if they are
+// the system's.
 var reasons = []struct {
 	err  error
 	text string
@@ -49,9 +50,9 @@ var reasons = []struct {
 	{syscall.EHOSTDOWN, "Host is down"},
 	{syscall.ENETUNREACH, "Network is unreachable"},
 	{syscall.EADDRNOTAVAIL, "Can't assign requested address"},
-	{errNoName, "The host name could not be resolved"},
-	{errUnknownKey, "The host key of the server is not known"},
-	{errOtherKey, "The host key of the server is not the known one"},
+	{errNameNotResolved, "The host name could not be resolved"},
+	{errHostKeyUnknown, "The host key of the server is not known"},
+	{errHostKeyMismatch, "The host key of the server is not the known one"},
 	{errKeyRefused, "The server does not accept the appliance's public key for this user"},
 	{errNoSSH, "The server does not speak SSH"},
 	{errNoSCP, "The server does not speak SCP"},
@@ -61,30 +62,30 @@ var reasons = []struct {
 	{io.ErrUnexpectedEOF, "Connection closed by peer"},
 }
 
-// mostReply bounds what is repeated of a server's words.
-const mostReply = 200
+// maxReply bounds, in bytes, how much of a server's text is quoted.
+const maxReply = 200
 
-// sentence says for an administrator what went wrong.
-func sentence(err error) string {
-	var said *failure
-	if errors.As(err, &said) {
-		return said.Error()
+// reasonText returns a text for an administrator that says what went wrong, without a full stop.
+func reasonText(err error) string {
+	var step *stepError
+	if errors.As(err, &step) {
+		return step.Error()
 	}
-	var ftp *textproto.Error
-	var own reply
+	var ftpReply *textproto.Error
+	var reply serverReply
 	switch {
-	case errors.As(err, &ftp):
-		return quoted(ftp.Msg)
-	case errors.As(err, &own):
-		return quoted(string(own))
+	case errors.As(err, &ftpReply):
+		return cleanReply(ftpReply.Msg)
+	case errors.As(err, &reply):
+		return cleanReply(string(reply))
 	}
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {
 			return r.text
 		}
 	}
-	var slow net.Error
-	if errors.As(err, &slow) && slow.Timeout() {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		return "Operation timed out"
 	}
 	var exit *ssh.ExitError
@@ -94,12 +95,15 @@ func sentence(err error) string {
 	return "Input/output error"
 }
 
-// quoted is a server's text as a line of a log can have it.
-func quoted(text string) string {
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+// cleanReply returns a server's text in a form that fits into a line of a log.
+func cleanReply(text string) string {
+	words := strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	})
+	text = strings.Join(words, " ")
 	text = strings.TrimSuffix(text, ".")
-	if len(text) > mostReply {
-		text = strings.ToValidUTF8(text[:mostReply], "") + "..."
+	if len(text) > maxReply {
+		text = strings.ToValidUTF8(text[:maxReply], "") + "..."
 	}
 	if text == "" {
 		return "The server gives no reason"
@@ -107,8 +111,8 @@ func quoted(text string) string {
 	return text
 }
 
-// broken reports whether an error is the connection's, not what the server says.
-func broken(err error) bool {
+// isConnectionError reports whether an error is that of a connection, and not a server's reply.
+func isConnectionError(err error) bool {
 	var op net.Error
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op)
 }

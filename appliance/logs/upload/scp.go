@@ -13,14 +13,14 @@ import (
 	"github.com/esasim/esasim/appliance/scp"
 )
 
-// An scpServer is somebody logged in by SSH.
-type scpServer struct {
+// An scpSession is a session of a user who is logged in by SSH.
+type scpSession struct {
 	client *ssh.Client
 	dir    string
 }
 
-func (p *Uploader) connectSCP(at netip.AddrPort) (server, error) {
-	key, err := p.o.Key()
+func (u *Uploader) connectSCP(at netip.AddrPort) (session, error) {
+	key, err := u.o.Key()
 	if err != nil {
 		return nil, err
 	}
@@ -28,36 +28,37 @@ func (p *Uploader) connectSCP(at netip.AddrPort) (server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the appliance's key: %w", err)
 	}
-	c, err := p.dialer().dial(at)
+	c, err := u.dialer().dial(at)
 	if err != nil {
 		return nil, err
 	}
-	config := &ssh.ClientConfig{User: p.settings.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}}
-	known := p.hostKeys()
-	if p.settings.CheckHostKey {
-		config.HostKeyAlgorithms = algorithms(known)
+	config := &ssh.ClientConfig{User: u.settings.User,
+		Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}}
+	known := u.knownHostKeys()
+	if u.settings.CheckHostKey {
+		config.HostKeyAlgorithms = algorithmsFor(known)
 	}
-	acquainted := false
-	config.HostKeyCallback = ssh.HostKeyCallback(p.judge(known, &acquainted))
+	keyAccepted := false
+	config.HostKeyCallback = u.hostKeyCallback(known, &keyAccepted)
 	conn, channels, requests, err := ssh.NewClientConn(c, at.String(), config)
 	if err == nil {
-		return &scpServer{ssh.NewClient(conn, channels, requests), p.settings.Dir}, nil
+		return &scpSession{ssh.NewClient(conn, channels, requests), u.settings.Dir}, nil
 	}
 	c.Close()
 	switch {
-	case errors.Is(err, errUnknownKey), errors.Is(err, errOtherKey):
-		return nil, &failure{"Failed to connect to " + p.settings.Host + ": ", err}
-	case acquainted && !broken(err):
-		return nil, &failure{"Failed to log in to " + p.settings.Host + ": ", errKeyRefused}
-	case !acquainted && !broken(err):
-		return nil, &failure{"Failed to connect to " + p.settings.Host + ": ", errNoSSH}
+	case errors.Is(err, errHostKeyUnknown), errors.Is(err, errHostKeyMismatch):
+		return nil, &stepError{"Failed to connect to " + u.settings.Host + ": ", err}
+	case keyAccepted && !isConnectionError(err):
+		return nil, &stepError{"Failed to log in to " + u.settings.Host + ": ", errKeyRefused}
+	case !keyAccepted && !isConnectionError(err):
+		return nil, &stepError{"Failed to connect to " + u.settings.Host + ": ", errNoSSH}
 	}
 	return nil, err
 }
 
-// put runs the far side's scp for one file. With -d it makes no file of a directory that
-// does not exist.
-func (s *scpServer) put(name string, from io.Reader, size int64) error {
+// put runs scp on the server for one file. With the option -d, scp does not create a file with
+// the name of a directory that does not exist.
+func (s *scpSession) put(name string, from io.Reader, size int64) error {
 	session, err := s.client.NewSession()
 	if err != nil {
 		return err
@@ -92,10 +93,10 @@ func (s *scpServer) put(name string, from io.Reader, size int64) error {
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
-			// What the other side says before it goes is the better reason.
-			return errors.Join(answer(answers), err)
+			// If the server has sent a reason before it closed, that says more.
+			return errors.Join(readAnswer(answers), err)
 		}
-		if err := answer(answers); err != nil {
+		if err := readAnswer(answers); err != nil {
 			return err
 		}
 	}
@@ -105,8 +106,8 @@ func (s *scpServer) put(name string, from io.Reader, size int64) error {
 	return session.Wait()
 }
 
-// answer reads what the other side says of a step.
-func answer(in *bufio.Reader) error {
+// readAnswer reads the server's answer to a step.
+func readAnswer(in *bufio.Reader) error {
 	b, err := in.ReadByte()
 	if err != nil || b == scp.OK {
 		return err
@@ -118,7 +119,7 @@ func answer(in *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	return reply(strings.TrimPrefix(strings.TrimSpace(string(line)), "scp: "))
+	return serverReply(strings.TrimPrefix(strings.TrimSpace(string(line)), "scp: "))
 }
 
-func (s *scpServer) close() { _ = s.client.Close() }
+func (s *scpSession) close() { _ = s.client.Close() }

@@ -22,6 +22,7 @@ import (
 	"github.com/esasim/esasim/appliance/logs/upload"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 const (
@@ -30,45 +31,48 @@ const (
 	second = "mail.@20150625T095003.s"
 )
 
-// A bench is a directory of log files, and a network with servers.
-type bench struct {
+// A harness is a directory of log files, and a network with servers.
+type harness struct {
 	t     *testing.T
 	host  *vnet.Host
 	files *files.Store
 	clock *clock.Fake
 	state string // directory
 
-	mu      sync.Mutex
-	trouble []string
-	known   []upload.HostKey
-	told    chan struct{}
+	mu       sync.Mutex
+	errors   []string // in the order of OnError
+	known    []upload.HostKey
+	reported chan struct{} // gets a value for each of errors
 }
 
-func newBench(t *testing.T) *bench {
-	b := &bench{t: t, clock: clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)), state: t.TempDir(), told: make(chan struct{}, 100)}
-	b.host = vnet.NewHost(vnet.Options{Name: "host", Loopback: 1, Rand: entropy.Seeded(1)})
-	t.Cleanup(b.host.Close)
+func newHarness(t *testing.T) *harness {
+	h := &harness{
+		t: t, clock: clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
+		state: t.TempDir(), reported: make(chan struct{}, 100),
+	}
+	h.host = vnet.NewHost(vnet.Options{Name: "host", Loopback: 1, Rand: entropy.Seeded(1)})
+	t.Cleanup(h.host.Close)
 	var err error
-	if b.files, err = files.Open(t.TempDir(), 0, b.clock); err != nil {
+	if h.files, err = files.Open(t.TempDir(), 0, h.clock); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.files.Close() })
-	if err := b.files.Show(dir); err != nil {
+	t.Cleanup(func() { h.files.Close() })
+	if err := h.files.Show(dir); err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return h
 }
 
-// write makes a finished log file.
-func (b *bench) write(name, text string) {
-	b.t.Helper()
-	if err := b.files.WriteFile(path.Join(dir, name), []byte(text)); err != nil {
-		b.t.Fatal(err)
+// write creates a saved log file.
+func (h *harness) write(name, text string) {
+	h.t.Helper()
+	if err := h.files.WriteFile(path.Join(dir, name), []byte(text)); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-func (b *bench) waiting() ([]string, error) {
-	names, err := b.files.Glob(dir + "/*.s")
+func (h *harness) waiting() ([]string, error) {
+	names, err := h.files.Glob(dir + "/*.s")
 	for i, n := range names {
 		names[i] = path.Base(n)
 	}
@@ -76,9 +80,9 @@ func (b *bench) waiting() ([]string, error) {
 	return names, err
 }
 
-func (b *bench) options() upload.Options {
+func (h *harness) options() upload.Options {
 	return upload.Options{
-		Net: b.host, Files: b.files, Dir: dir, Clock: b.clock, Waiting: b.waiting,
+		Net: h.host, Files: h.files, Dir: dir, Clock: h.clock, Waiting: h.waiting,
 		Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
 			if name != "logs.example.com" {
 				return nil, fmt.Errorf("no %s", name)
@@ -86,59 +90,61 @@ func (b *bench) options() upload.Options {
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 		},
 		Key: func() (crypto.Signer, error) {
-			return upload.LoadOrCreateKey(filepath.Join(b.state, "key"), entropy.Seeded(1).Stream("key"))
+			return upload.LoadOrCreateKey(filepath.Join(h.state, "key"),
+				entropy.Seeded(1).Stream("key"))
 		},
 		HostKeys: func() []upload.HostKey {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			return slices.Clone(b.known)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return slices.Clone(h.known)
 		},
 		OnError: func(text string) {
-			b.mu.Lock()
-			b.trouble = append(b.trouble, text)
-			b.mu.Unlock()
-			b.told <- struct{}{}
+			h.mu.Lock()
+			h.errors = append(h.errors, text)
+			h.mu.Unlock()
+			h.reported <- struct{}{}
 		},
 		ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second,
 		Backoff: [2]time.Duration{time.Minute, 4 * time.Minute},
 	}
 }
 
-func (b *bench) push(s upload.Settings) *upload.Uploader {
-	p := upload.New(b.options(), s)
-	b.t.Cleanup(func() { p.Close(context.Background()) })
-	return p
+func (h *harness) newUploader(s upload.Settings) *upload.Uploader {
+	u := upload.New(h.options(), s)
+	h.t.Cleanup(func() { u.Close(context.Background()) })
+	return u
 }
 
 // serve runs a server on port 1000 until the test ends.
-func serve[P peers.Peer](b *bench, kind string, options map[string]string) P {
-	b.t.Helper()
+func serve[P peers.Peer](h *harness, kind string, options map[string]string) P {
+	h.t.Helper()
 	k, _ := peers.Lookup(kind)
 	p := k.New(peers.Config{
-		Name: kind, Transport: b.host, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Port: 1000, Options: options,
+		Name: kind, Transport: h.host, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")},
+		Port: 1000, Options: options,
 		Records: &peers.Records{}, Clock: clock.System(), Logger: slog.New(slog.DiscardHandler),
 	})
-	if err := p.Start(b.t.Context()); err != nil {
-		b.t.Fatal(err)
+	if err := p.Start(h.t.Context()); err != nil {
+		h.t.Fatal(err)
 	}
-	b.t.Cleanup(p.Stop)
+	h.t.Cleanup(p.Stop)
 	return p.(P)
 }
 
-// uploads is what both servers have.
-type uploads interface {
+// An uploadServer is what the FTP and SCP servers of package peers have in common.
+type uploadServer interface {
 	Await(ctx context.Context, n int) ([]peers.Upload, error)
 	AwaitRefusals(ctx context.Context, n int) error
 }
 
-// came waits for n whole files and lists all that came.
-func (b *bench) came(s uploads, n int) (list []string) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+// wantUploads blocks until n whole files have arrived, and returns all that have arrived.
+func (h *harness) wantUploads(s uploadServer, n int) (list []string) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
 	defer cancel()
 	got, err := s.Await(ctx, n)
 	if err != nil {
-		b.t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	for _, u := range got {
 		text := fmt.Sprintf("%s %s %s", u.User, u.Name, u.Data)
@@ -150,51 +156,57 @@ func (b *bench) came(s uploads, n int) (list []string) {
 	return list
 }
 
-// troubles waits until n were told, and lists them.
-func (b *bench) troubles(n int) []string {
-	b.t.Helper()
+// waitErrors blocks until n errors were reported, and returns all of them.
+func (h *harness) waitErrors(n int) []string {
+	h.t.Helper()
 	for {
-		b.mu.Lock()
-		list := slices.Clone(b.trouble)
-		b.mu.Unlock()
+		h.mu.Lock()
+		list := slices.Clone(h.errors)
+		h.mu.Unlock()
 		if len(list) >= n {
 			return list
 		}
 		select {
-		case <-b.told:
+		case <-h.reported:
 		case <-time.After(30 * time.Second):
-			b.t.Fatalf("only %q was told", list)
+			h.t.Fatalf("only %q was reported", list)
 		}
 	}
 }
 
-// emptied waits until no file waits any more.
-func (b *bench) emptied(p *upload.Uploader, pushed int) {
-	b.t.Helper()
-	b.await(func() bool { s := p.Stats(); return s.Waiting == 0 && s.Uploaded == pushed })
+// waitEmpty blocks until no file waits any more.
+func (h *harness) waitEmpty(u *upload.Uploader, pushed int) {
+	h.t.Helper()
+	h.eventually(func() bool { s := u.Stats(); return s.Waiting == 0 && s.Uploaded == pushed })
 }
 
-// await waits until something is so that tells nobody.
-func (b *bench) await(so func() bool) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+// eventually polls until condition holds.
+func (h *harness) eventually(condition func() bool) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
 	defer cancel()
-	for !so() {
+	for !condition() {
 		if clock.System().Sleep(ctx, time.Millisecond) != nil {
-			b.t.Fatal("waited in vain")
+			h.t.Fatal("the condition does not hold")
 		}
 	}
 }
 
 func ftpTo(host string) upload.Settings {
-	return upload.Settings{Subscription: "mail_logs", Method: upload.FTP, Host: host, Port: 1000, User: "esa", Password: "secret", Dir: "/logs"}
+	return upload.Settings{
+		Subscription: "mail_logs", Method: upload.FTP, Host: host, Port: 1000,
+		User: "esa", Password: "secret", Dir: "/logs",
+	}
 }
 
 func scpTo(host string) upload.Settings {
-	return upload.Settings{Subscription: "mail_logs", Method: upload.SCP, Host: host, Port: 1000, User: "esa", Dir: "/logs"}
+	return upload.Settings{
+		Subscription: "mail_logs", Method: upload.SCP, Host: host, Port: 1000,
+		User: "esa", Dir: "/logs",
+	}
 }
 
-func TestFilesArriveInOrderAndAreRemoved(t *testing.T) {
+func TestFilesArriveInOrderAndAreRemovedLocally(t *testing.T) {
 	for _, test := range []struct {
 		kind     string
 		settings upload.Settings
@@ -205,120 +217,130 @@ func TestFilesArriveInOrderAndAreRemoved(t *testing.T) {
 		{"scpd", scpTo("logs.example.com"), map[string]string{"user": "esa"}},
 	} {
 		t.Run(fmt.Sprint(test.kind, test.options), func(t *testing.T) {
-			b := newBench(t)
-			b.write(second, "two\n")
-			b.write(first, "one\n")
-			server := serve[peers.Peer](b, test.kind, test.options).(uploads)
-			p := b.push(test.settings)
-			b.emptied(p, 2)
-			b.write("mail.@20150625T105003.s", strings.Repeat("x", 100<<10))
-			p.Wake()
+			h := newHarness(t)
+			h.write(second, "two\n")
+			h.write(first, "one\n")
+			server := serve[peers.Peer](h, test.kind, test.options).(uploadServer)
+			u := h.newUploader(test.settings)
+			h.waitEmpty(u, 2)
+			h.write("mail.@20150625T105003.s", strings.Repeat("x", 100<<10))
+			u.Wake()
 			want := []string{
 				"esa /logs/" + first + " one\n", "esa /logs/" + second + " two\n",
 				"esa /logs/mail.@20150625T105003.s " + strings.Repeat("x", 100<<10),
 			}
-			if d := cmp.Diff(want, b.came(server, 3)); d != "" {
+			if d := cmp.Diff(want, h.wantUploads(server, 3)); d != "" {
 				t.Error(d)
 			}
-			b.emptied(p, 3)
+			h.waitEmpty(u, 3)
 		})
 	}
 }
 
-func TestAnEmptyDirectoryOpensNoConnection(t *testing.T) {
-	b := newBench(t)
-	p := b.push(ftpTo("127.0.0.1")) // where nobody listens
-	p.Wake()
-	p.Close(context.Background())
-	if s := p.Stats(); s != (upload.Stats{}) {
+func TestEmptyDirectoryOpensNoConnection(t *testing.T) {
+	h := newHarness(t)
+	u := h.newUploader(ftpTo("127.0.0.1")) // without a server
+	u.Wake()
+	u.Close(context.Background())
+	if s := u.Stats(); s != (upload.Stats{}) {
 		t.Errorf("%+v", s)
 	}
 }
 
-// A server that is not there is told once, and tried again after a growing time.
-func TestAServerThatIsAwayIsTriedAgain(t *testing.T) {
-	b := newBench(t)
-	b.write(first, "one\n")
-	p := b.push(ftpTo("127.0.0.1"))
+// A server that is away is reported once, and tried again after growing delays.
+func TestUnreachableServerIsRetriedWithBackoff(t *testing.T) {
+	h := newHarness(t)
+	h.write(first, "one\n")
+	u := h.newUploader(ftpTo("127.0.0.1"))
 	want := []string{"Log Error: Push error for subscription mail_logs: Failed to connect to 127.0.0.1: Connection refused"}
-	if d := cmp.Diff(want, b.troubles(1)); d != "" {
+	if d := cmp.Diff(want, h.waitErrors(1)); d != "" {
 		t.Error(d)
 	}
 	for attempts, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 4 * time.Minute} {
-		b.clock.Advance(wait - time.Second)
-		if s := p.Stats(); s.Failures != attempts+1 || s.Waiting != 1 {
+		h.clock.Advance(wait - time.Second)
+		if s := u.Stats(); s.Failures != attempts+1 || s.Waiting != 1 {
 			t.Errorf("before %v have passed: %+v", wait, s)
 		}
-		b.clock.Advance(time.Second)
-		b.await(func() bool { return p.Stats().Failures == attempts+2 })
+		h.clock.Advance(time.Second)
+		h.eventually(func() bool { return u.Stats().Failures == attempts+2 })
 	}
-	b.write(second, "two\n")
-	server := serve[*peers.FTPServer](b, "ftpd", nil)
-	p.Wake() // by a roll-over, which does not wait for the time
-	if d := cmp.Diff([]string{"esa /logs/" + first + " one\n", "esa /logs/" + second + " two\n"}, b.came(server, 2)); d != "" {
+	h.write(second, "two\n")
+	server := serve[*peers.FTPServer](h, "ftpd", nil)
+	u.Wake() // a roll-over does not wait for the delay
+	if d := cmp.Diff([]string{"esa /logs/" + first + " one\n", "esa /logs/" + second + " two\n"}, h.wantUploads(server, 2)); d != "" {
 		t.Error(d)
 	}
-	b.emptied(p, 2)
+	h.waitEmpty(u, 2)
 	server.Stop()
-	b.write("mail.@20150625T105003.s", "three\n")
-	p.Wake()
-	if got := b.troubles(2); len(got) != 2 { // the second break
-		t.Errorf("told %q", got)
+	h.write("mail.@20150625T105003.s", "three\n")
+	u.Wake()
+	if got := h.waitErrors(2); len(got) != 2 { // the second break
+		t.Errorf("reported %q", got)
 	}
 }
 
-// What a server refuses stays, and is sent again whole.
-func TestWhatIsRefusedStaysUntilItIsTaken(t *testing.T) {
+// A file that the server refuses stays, and is sent again as a whole.
+func TestRefusedFileIsSentAgain(t *testing.T) {
 	for _, test := range []struct {
 		kind, refuse, text string
 		settings           upload.Settings
 	}{
 		{"ftpd", "login", "Failed to log in to 127.0.0.1: Login incorrect", ftpTo("127.0.0.1")},
-		{"ftpd", "upload", "Failed to transfer " + first + " to 127.0.0.1: " + first + ": Permission denied", ftpTo("127.0.0.1")},
-		{"ftpd", "full", "Failed to transfer " + first + " to 127.0.0.1: No space left on device", ftpTo("127.0.0.1")},
-		{"scpd", "login", "Failed to log in to 127.0.0.1: The server does not accept the appliance's public key for this user", scpTo("127.0.0.1")},
-		{"scpd", "upload", "Failed to transfer " + first + " to 127.0.0.1: /logs/" + first + ": Permission denied", scpTo("127.0.0.1")},
-		{"scpd", "full", "Failed to transfer " + first + " to 127.0.0.1: /logs/" + first + ": No space left on device", scpTo("127.0.0.1")},
+		{"ftpd", "upload", "Failed to transfer " + first + " to 127.0.0.1: " + first +
+			": Permission denied", ftpTo("127.0.0.1")},
+		{"ftpd", "full", "Failed to transfer " + first + " to 127.0.0.1: No space left on device",
+			ftpTo("127.0.0.1")},
+		{"scpd", "login",
+			"Failed to log in to 127.0.0.1: The server does not accept the appliance's public key for this user", scpTo("127.0.0.1")},
+		{"scpd", "upload", "Failed to transfer " + first + " to 127.0.0.1: /logs/" + first +
+			": Permission denied", scpTo("127.0.0.1")},
+		{"scpd", "full", "Failed to transfer " + first + " to 127.0.0.1: /logs/" + first +
+			": No space left on device", scpTo("127.0.0.1")},
 	} {
 		t.Run(test.kind+" "+test.refuse, func(t *testing.T) {
-			b := newBench(t)
-			b.write(first, "one\n")
-			b.write(second, "two\n")
-			server := serve[peers.Peer](b, test.kind, map[string]string{"refuse": test.refuse, "times": "1"}).(uploads)
-			p := b.push(test.settings)
-			if d := cmp.Diff([]string{"Log Error: Push error for subscription mail_logs: " + test.text}, b.troubles(1)); d != "" {
+			h := newHarness(t)
+			h.write(first, "one\n")
+			h.write(second, "two\n")
+			server := serve[peers.Peer](h, test.kind,
+				map[string]string{"refuse": test.refuse, "times": "1"}).(uploadServer)
+			u := h.newUploader(test.settings)
+			if d := cmp.Diff([]string{"Log Error: Push error for subscription mail_logs: " + test.text}, h.waitErrors(1)); d != "" {
 				t.Error(d)
 			}
-			if names, _ := b.waiting(); len(names) != 2 {
-				t.Errorf("only %q stay", names)
+			if names, _ := h.waiting(); len(names) != 2 {
+				t.Errorf("only %q are left", names)
 			}
-			b.clock.Advance(time.Minute)
-			got := b.came(server, 2)
+			h.clock.Advance(time.Minute)
+			got := h.wantUploads(server, 2)
 			if d := cmp.Diff([]string{"esa /logs/" + first + " one\n", "esa /logs/" + second + " two\n"}, got[len(got)-2:]); d != "" {
 				t.Error(d)
 			}
-			b.emptied(p, 2)
+			h.waitEmpty(u, 2)
 		})
 	}
 }
 
-func TestWhyNothingIsPushed(t *testing.T) {
+func TestErrorTexts(t *testing.T) {
 	for _, test := range []struct {
 		kind     string
 		options  map[string]string
 		settings upload.Settings
 		want     string
 	}{
-		{"sink", nil, ftpTo("nowhere.example.com"), "Failed to connect to nowhere.example.com: The host name could not be resolved"},
-		{"echo", nil, scpTo("127.0.0.1"), "Failed to connect to 127.0.0.1: The server does not speak SSH"},
-		{"ftpd", map[string]string{"directory": "/else"}, ftpTo("127.0.0.1"), "Failed to change to the directory /logs of 127.0.0.1: /logs: No such directory"},
-		{"scpd", map[string]string{"directory": "/else"}, scpTo("127.0.0.1"), "Failed to transfer " + first + " to 127.0.0.1: /logs: No such file or directory"},
+		{"sink", nil, ftpTo("nowhere.example.com"),
+			"Failed to connect to nowhere.example.com: The host name could not be resolved"},
+		{"echo", nil, scpTo("127.0.0.1"),
+			"Failed to connect to 127.0.0.1: The server does not speak SSH"},
+		{"ftpd", map[string]string{"directory": "/else"}, ftpTo("127.0.0.1"),
+			"Failed to change to the directory /logs of 127.0.0.1: /logs: No such directory"},
+		{"scpd", map[string]string{"directory": "/else"}, scpTo("127.0.0.1"),
+			"Failed to transfer " + first + " to 127.0.0.1: /logs: No such file or directory"},
 	} {
-		b := newBench(t)
-		b.write(first, "one\n")
-		serve[peers.Peer](b, test.kind, test.options)
-		b.push(test.settings)
-		if d := cmp.Diff([]string{"Log Error: Push error for subscription mail_logs: " + test.want}, b.troubles(1)); d != "" {
+		h := newHarness(t)
+		h.write(first, "one\n")
+		serve[peers.Peer](h, test.kind, test.options)
+		h.newUploader(test.settings)
+		if d := cmp.Diff([]string{"Log Error: Push error for subscription mail_logs: " + test.want}, h.waitErrors(1)); d != "" {
 			t.Error(d)
 		}
 	}
@@ -329,48 +351,52 @@ func TestHostKeysAreChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(t)
-	b.write(first, "one\n")
-	server := serve[*peers.SCPServer](b, "scpd", nil)
+	h := newHarness(t)
+	h.write(first, "one\n")
+	server := serve[*peers.SCPServer](h, "scpd", nil)
 	to := scpTo("logs.example.com")
 	to.CheckHostKey = true
-	p := b.push(to)
+	u := h.newUploader(to)
 	const failed = "Log Error: Push error for subscription mail_logs: Failed to connect to logs.example.com: "
-	if got := b.troubles(1)[0]; got != failed+"The host key of the server is not known" {
-		t.Errorf("told %q", got)
+	if got := h.waitErrors(1)[0]; got != failed+"The host key of the server is not known" {
+		t.Errorf("reported %q", got)
 	}
 	know := func(keys ...upload.HostKey) {
-		b.mu.Lock()
-		b.known = keys
-		b.mu.Unlock()
-		p.Wake()
+		h.mu.Lock()
+		h.known = keys
+		h.mu.Unlock()
+		u.Wake()
 	}
 	know(upload.HostKey{Host: "logs.example.com", Port: 1000, Key: other})
-	b.await(func() bool { return p.Stats().LastError == failed+"The host key of the server is not the known one" })
+	h.eventually(func() bool { return u.Stats().LastError == failed+"The host key of the server is not the known one" })
 	know(upload.HostKey{Host: "logs.example.com", Port: 22, Key: server.HostKey()})
-	b.await(func() bool { return p.Stats().LastError == failed+"The host key of the server is not known" })
-	know(upload.HostKey{Host: "LOGS.example.com", Port: 1000, Key: other}, upload.HostKey{Host: "LOGS.example.com", Port: 1000, Key: server.HostKey()})
-	b.came(server, 1)
-	b.emptied(p, 1)
+	h.eventually(func() bool { return u.Stats().LastError == failed+"The host key of the server is not known" })
+	know(upload.HostKey{Host: "LOGS.example.com", Port: 1000, Key: other},
+		upload.HostKey{Host: "LOGS.example.com", Port: 1000, Key: server.HostKey()})
+	h.wantUploads(server, 1)
+	h.waitEmpty(u, 1)
 }
 
-func TestScanFindsAServersKeys(t *testing.T) {
-	b := newBench(t)
-	server := serve[*peers.SCPServer](b, "scpd", nil)
-	scanner := upload.Scanner{Net: b.host, Lookup: b.options().Lookup, ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second}
+func TestScan(t *testing.T) {
+	h := newHarness(t)
+	server := serve[*peers.SCPServer](h, "scpd", nil)
+	scanner := upload.Scanner{Net: h.host, Lookup: h.options().Lookup,
+		ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second}
 	keys, err := scanner.Scan(t.Context(), "logs.example.com", 1000)
 	if err != nil || !cmp.Equal(keys, []string{server.HostKey()}) {
 		t.Errorf("%q, %v", keys, err)
 	}
 	for host, want := range map[string]string{"127.0.0.1": "Connection refused", "nowhere.example.com": "The host name could not be resolved"} {
-		if _, err := scanner.Scan(t.Context(), host, 1001); err == nil || err.Error() != want {
+		want = fmt.Sprintf("The host keys of %s:1001 cannot be scanned: %s.", host, want)
+		_, err := scanner.Scan(t.Context(), host, 1001)
+		if got, _ := refusal.Text(err); got != want {
 			t.Errorf("%s: %v, want %s", host, err, want)
 		}
 	}
 }
 
-// The key pair is the same as long as its file is.
-func TestTheKeyIsMadeOnce(t *testing.T) {
+// LoadOrCreateKey returns the same key as long as its file exists.
+func TestKeyIsCreatedOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	var lines []string
 	for seed := range uint64(2) {
@@ -384,15 +410,16 @@ func TestTheKeyIsMadeOnce(t *testing.T) {
 		}
 		lines = append(lines, line)
 	}
-	if lines[0] != lines[1] || !strings.HasPrefix(lines[0], "ssh-ed25519 ") || !strings.HasSuffix(lines[0], " esa") {
+	if lines[0] != lines[1] || !strings.HasPrefix(lines[0], "ssh-ed25519 ") ||
+		!strings.HasSuffix(lines[0], " esa") {
 		t.Errorf("%q", lines)
 	}
 }
 
-func TestAServerLogsInWhomItKnows(t *testing.T) {
-	b := newBench(t)
-	b.write(first, "one\n")
-	key, err := b.options().Key()
+func TestSCPLogsInWithTheAppliancesKey(t *testing.T) {
+	h := newHarness(t)
+	h.write(first, "one\n")
+	key, err := h.options().Key()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,49 +427,49 @@ func TestAServerLogsInWhomItKnows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := serve[*peers.SCPServer](b, "scpd", map[string]string{"key": line})
-	b.push(scpTo("127.0.0.1"))
-	b.came(server, 1)
+	server := serve[*peers.SCPServer](h, "scpd", map[string]string{"key": line})
+	h.newUploader(scpTo("127.0.0.1"))
+	h.wantUploads(server, 1)
 }
 
-// A server that accepts and says nothing holds up the end for nobody.
+// Close does not wait for a server that accepts the connection and sends nothing.
 func TestCloseDoesNotWaitForAServer(t *testing.T) {
 	for _, settings := range []upload.Settings{ftpTo("127.0.0.1"), scpTo("127.0.0.1")} {
-		b := newBench(t)
-		b.write(first, "one\n")
-		sink := serve[*peers.Sink](b, "sink", nil)
-		p := b.push(settings)
-		b.await(func() bool { return sink.Report().(peers.SinkReport).Connections == 1 })
-		p.Close(context.Background())
-		if names, _ := b.waiting(); len(names) != 1 {
+		h := newHarness(t)
+		h.write(first, "one\n")
+		sink := serve[*peers.Sink](h, "sink", nil)
+		u := h.newUploader(settings)
+		h.eventually(func() bool { return sink.Report().(peers.SinkReport).Connections == 1 })
+		u.Close(context.Background())
+		if names, _ := h.waiting(); len(names) != 1 {
 			t.Error("the file is gone")
 		}
-		if got := p.Stats(); got.Failures != 0 {
-			t.Errorf("that is no failure: %+v", got)
+		if got := u.Stats(); got.Failures != 0 {
+			t.Errorf("it counts as a failure: %+v", got)
 		}
 	}
 }
 
-func TestASilentServerIsGivenUp(t *testing.T) {
+func TestSilentServerTimesOut(t *testing.T) {
 	for _, settings := range []upload.Settings{ftpTo("127.0.0.1"), scpTo("127.0.0.1")} {
-		b := newBench(t)
-		b.write(first, "one\n")
-		serve[peers.Peer](b, "sink", nil)
-		o := b.options()
+		h := newHarness(t)
+		h.write(first, "one\n")
+		serve[peers.Peer](h, "sink", nil)
+		o := h.options()
 		o.IdleTimeout = 50 * time.Millisecond
-		p := upload.New(o, settings)
+		u := upload.New(o, settings)
 		want := "Log Error: Push error for subscription mail_logs: Failed to connect to 127.0.0.1: Operation timed out"
-		if got := b.troubles(1)[0]; got != want {
-			t.Errorf("told %q", got)
+		if got := h.waitErrors(1)[0]; got != want {
+			t.Errorf("reported %q", got)
 		}
-		p.Close(context.Background())
+		u.Close(context.Background())
 	}
 }
 
-func TestWhatIsNoKeyIsNotTaken(t *testing.T) {
+func TestInvalidKeysAreNotParsed(t *testing.T) {
 	for _, text := range []string{"", "ssh-ed25519", "ssh-ed25519 !!!", "hello", "ssh-rsa AAAA"} {
 		if key, _, err := upload.ParseKey(text); err == nil {
-			t.Errorf("%q is taken for the key %q", text, key)
+			t.Errorf("%q is parsed as the key %q", text, key)
 		}
 	}
 }

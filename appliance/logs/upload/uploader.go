@@ -19,7 +19,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A Method is how files are carried.
+// A Method is a protocol for sending files.
 type Method string
 
 // The methods.
@@ -28,7 +28,7 @@ const (
 	SCP Method = "scp"
 )
 
-// Port is a method's usual one.
+// Port returns the method's default port.
 func (m Method) Port() uint16 {
 	if m == FTP {
 		return 21
@@ -36,7 +36,7 @@ func (m Method) Port() uint16 {
 	return 22
 }
 
-// Settings say where files go.
+// Settings are what an administrator configures for one log.
 type Settings struct {
 	Subscription string // for messages
 	Method       Method
@@ -44,50 +44,52 @@ type Settings struct {
 	Port         uint16 // 0: the method's
 	User         string
 	Password     string // FTP only
-	Dir          string // on the server; "": where a login begins
+	Dir          string // on the server; "": the login directory
 	CheckHostKey bool   // SCP only: the server must show a known key
 }
 
-// Options are what a Pusher works with. Net, Lookup, Files, Dir and Waiting are required.
+// Options configure an Uploader. Net, Lookup, Files, Dir and Waiting are required.
 type Options struct {
 	Net    network.Transport
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-	Clock  clock.Clock // for the waits between attempts; nil: the machine's
+	Clock  clock.Clock // of the delays between attempts; nil: the machine's
 
 	Files *files.Store
-	Dir   string // of the file area, where the files are
-	// Waiting lists the names in Dir of what is to be carried, the oldest first.
+	Dir   string // in the file area, with the log's files
+	// Waiting returns the names in Dir of the files to send, the oldest first.
 	Waiting func() ([]string, error)
 
-	Key      func() (crypto.Signer, error) // the appliance's own, for SCP
-	HostKeys func() []HostKey              // those that are known, for SCP
+	Key      func() (crypto.Signer, error) // returns the appliance's own key; SCP only
+	HostKeys func() []HostKey              // returns the known host keys; SCP only
 
-	// Trouble is told what an administrator should know. It is called from the
-	// Pusher's goroutine, and must not wait for the Pusher.
+	// OnError is called with a line that says why files cannot be sent. It is called in the
+	// Uploader's goroutine, and must not wait for the Uploader.
 	OnError func(text string)
 
-	Owner, User    string           // of sockets
-	ConnectTimeout time.Duration    // 0: 75 s
-	IdleTimeout    time.Duration    // of a server that does not answer; 0: 2 min
-	Backoff        [2]time.Duration // before the first and, doubled each time, at most before any further attempt; zeros: 30 s and 15 min
-	Logger         *slog.Logger     // for whoever runs the program; nil discards
+	Owner, User    string        // of sockets
+	ConnectTimeout time.Duration // 0: 75 s
+	IdleTimeout    time.Duration // of a server that does not answer; 0: 2 min
+	// Backoff are the delay before the first retry and the greatest delay. Each delay is twice
+	// the one before. Zeros: 30 s and 15 min.
+	Backoff [2]time.Duration
+	Logger  *slog.Logger // of the program; nil discards
 }
 
-// Stats are a Pusher's figures since it was made.
+// Stats are an Uploader's figures since it was made.
 type Stats struct {
-	Waiting   int // files, now
-	Uploaded  int
-	Failures  int // attempts that failed
-	LastError string
+	Waiting   int    // files that wait at this time
+	Uploaded  int    // files
+	Failures  int    // attempts that failed
+	LastError string // as OnError gets it
 }
 
-// A Pusher carries the files of one subscription. Its methods are safe for concurrent use.
+// An Uploader sends the files of one log. Its methods are safe for concurrent use.
 type Uploader struct {
 	settings Settings
 	o        Options
 
-	life    context.Context
-	end     context.CancelFunc
+	ctx     context.Context
+	cancel  context.CancelFunc
 	wake    chan struct{}
 	running sync.WaitGroup
 
@@ -95,7 +97,7 @@ type Uploader struct {
 	stats Stats
 }
 
-// New returns a Pusher that works until Close, and begins with what waits already.
+// New returns an Uploader that works until Close. It begins with the files that wait already.
 func New(o Options, s Settings) *Uploader {
 	if s.Port == 0 {
 		s.Port = s.Method.Port()
@@ -110,143 +112,146 @@ func New(o Options, s Settings) *Uploader {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	for _, d := range []struct {
-		of    *time.Duration
-		usual time.Duration
+		value     *time.Duration
+		byDefault time.Duration
 	}{
 		{&o.ConnectTimeout, 75 * time.Second}, {&o.IdleTimeout, 2 * time.Minute},
 		{&o.Backoff[0], 30 * time.Second}, {&o.Backoff[1], 15 * time.Minute},
 	} {
-		if *d.of == 0 {
-			*d.of = d.usual
+		if *d.value == 0 {
+			*d.value = d.byDefault
 		}
 	}
-	p := &Uploader{settings: s, o: o, wake: make(chan struct{}, 1)}
-	p.life, p.end = context.WithCancel(context.Background())
-	p.running.Go(p.run)
-	p.Wake()
-	return p
+	u := &Uploader{settings: s, o: o, wake: make(chan struct{}, 1)}
+	u.ctx, u.cancel = context.WithCancel(context.Background())
+	u.running.Go(u.run)
+	u.Wake()
+	return u
 }
 
-// Wake says that a file was finished. It does not block.
-func (p *Uploader) Wake() {
+// Wake tells the Uploader that a file was finished. It does not block.
+func (u *Uploader) Wake() {
 	select {
-	case p.wake <- struct{}{}:
+	case u.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Stats are the figures now.
-func (p *Uploader) Stats() Stats {
-	names, err := p.o.Waiting()
+// Stats returns the present figures.
+func (u *Uploader) Stats() Stats {
+	names, err := u.o.Waiting()
 	if err != nil {
-		p.o.Logger.Error("a log's directory cannot be listed", "subscription", p.settings.Subscription, "err", err)
+		u.o.Logger.Error("a log's directory cannot be listed",
+			"subscription", u.settings.Subscription, "err", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.stats
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.stats
 	s.Waiting = len(names)
 	return s
 }
 
-// Close breaks off what is under way, whose file stays and is sent again by the next
-// Pusher, and waits for the end, which is near.
-func (p *Uploader) Close(context.Context) error {
-	p.end()
-	p.running.Wait()
+// Close aborts a transfer that is in flight, whose file stays and is sent by the next Uploader,
+// and waits for the goroutine, which exits within a few milliseconds.
+func (u *Uploader) Close(context.Context) error {
+	u.cancel()
+	u.running.Wait()
 	return nil
 }
 
-// run carries what waits whenever there is something new, or an attempt is due.
-func (p *Uploader) run() {
-	delay := p.o.Backoff[0]
-	told := false
+// run sends the files that wait, whenever there is a new one or a retry is due.
+func (u *Uploader) run() {
+	delay := u.o.Backoff[0]
+	reported := false
 	var due <-chan struct{}
 	stop := func() bool { return false }
 	defer func() { stop() }()
 	for {
 		select {
-		case <-p.wake:
+		case <-u.wake:
 		case <-due:
-		case <-p.life.Done():
+		case <-u.ctx.Done():
 			return
 		}
-		pushed, err := p.upload()
-		if pushed > 0 {
-			told, delay = false, p.o.Backoff[0]
+		uploaded, err := u.upload()
+		if uploaded > 0 {
+			reported, delay = false, u.o.Backoff[0]
 		}
-		if p.life.Err() != nil {
+		if u.ctx.Err() != nil {
 			return
 		}
 		stop()
 		due = nil
 		if err != nil {
 			timer := make(chan struct{})
-			stop = p.o.Clock.AfterFunc(delay, func() { close(timer) })
-			due, delay = timer, min(2*delay, p.o.Backoff[1])
-			p.failed(err, !told)
-			told = true
+			stop = u.o.Clock.AfterFunc(delay, func() { close(timer) })
+			due, delay = timer, min(2*delay, u.o.Backoff[1])
+			u.recordFailure(err, !reported)
+			reported = true
 		}
 	}
 }
 
-// failed notes a failure, and tells it if it is the first.
-func (p *Uploader) failed(err error, tell bool) {
-	text := fmt.Sprintf("Log Error: Push error for subscription %s: %s", p.settings.Subscription, sentence(err))
-	p.o.Logger.Debug("a log file was not pushed", "subscription", p.settings.Subscription, "err", err)
-	p.mu.Lock()
-	p.stats.Failures++
-	p.stats.LastError = text
-	p.mu.Unlock()
-	if tell {
-		p.o.OnError(text)
+// recordFailure counts a failed attempt, and reports it to OnError if report is set.
+func (u *Uploader) recordFailure(err error, report bool) {
+	text := fmt.Sprintf("Log Error: Push error for subscription %s: %s",
+		u.settings.Subscription, reasonText(err))
+	u.o.Logger.Debug("a log file was not uploaded",
+		"subscription", u.settings.Subscription, "err", err)
+	u.mu.Lock()
+	u.stats.Failures++
+	u.stats.LastError = text
+	u.mu.Unlock()
+	if report {
+		u.o.OnError(text)
 	}
 }
 
-// A server takes files.
-type server interface {
-	// put stores size bytes under a name.
+// A session is a login to a server that accepts files.
+type session interface {
+	// put stores size bytes under the given name.
 	put(name string, from io.Reader, size int64) error
 	close()
 }
 
-// carry carries all that waits, over one connection.
-func (p *Uploader) upload() (pushed int, err error) {
-	var to server
+// upload sends all files that wait, over one connection.
+func (u *Uploader) upload() (uploaded int, err error) {
+	var to session
 	defer func() {
 		if to != nil {
 			to.close()
 		}
 	}()
 	for {
-		names, err := p.o.Waiting()
+		names, err := u.o.Waiting()
 		if err != nil {
-			return pushed, fmt.Errorf("list log files: %w", err)
+			return uploaded, fmt.Errorf("list log files: %w", err)
 		}
-		before := pushed
+		before := uploaded
 		for _, name := range names {
 			if to == nil {
-				if to, err = p.connect(); err != nil {
-					return pushed, err
+				if to, err = u.connect(); err != nil {
+					return uploaded, err
 				}
 			}
-			ok, err := p.one(to, name)
+			ok, err := u.uploadFile(to, name)
 			if err != nil {
-				return pushed, err
+				return uploaded, err
 			}
 			if ok {
-				pushed++
+				uploaded++
 			}
 		}
-		if pushed == before { // nothing came meanwhile
-			return pushed, nil
+		if uploaded == before { // no file has come meanwhile
+			return uploaded, nil
 		}
 	}
 }
 
-// one carries a file. A file that somebody has removed counts as none.
-func (p *Uploader) one(to server, name string) (ok bool, err error) {
-	full := path.Join(p.o.Dir, name)
-	f, err := p.o.Files.OpenFile(full, os.O_RDONLY)
+// uploadFile sends one file and removes it; ok reports whether the file still existed.
+func (u *Uploader) uploadFile(to session, name string) (ok bool, err error) {
+	full := path.Join(u.o.Dir, name)
+	f, err := u.o.Files.OpenFile(full, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -259,34 +264,35 @@ func (p *Uploader) one(to server, name string) (ok bool, err error) {
 		return false, fmt.Errorf("open a log file: %w", err)
 	}
 	if err := to.put(name, f, fi.Size()); err != nil {
-		return false, &failure{fmt.Sprintf("Failed to transfer %s to %s: ", name, p.settings.Host), err}
+		return false,
+			&stepError{fmt.Sprintf("Failed to transfer %s to %s: ", name, u.settings.Host), err}
 	}
-	if err := p.o.Files.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := u.o.Files.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("remove a log file: %w", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stats.Uploaded++
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stats.Uploaded++
 	return true, nil
 }
 
-// connect makes the server that the settings name.
-func (p *Uploader) connect() (s server, err error) {
-	addrs, err := p.addresses()
+// connect logs in to the server that the settings name.
+func (u *Uploader) connect() (s session, err error) {
+	addrs, err := u.addresses()
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range addrs { // until one answers
-		at := netip.AddrPortFrom(a, p.settings.Port)
-		if p.settings.Method == FTP {
-			s, err = p.connectFTP(at)
+	for _, a := range addrs { // until a server answers
+		at := netip.AddrPortFrom(a, u.settings.Port)
+		if u.settings.Method == FTP {
+			s, err = u.connectFTP(at)
 		} else {
-			s, err = p.connectSCP(at)
+			s, err = u.connectSCP(at)
 		}
-		var said *failure
-		if err == nil || errors.As(err, &said) || p.life.Err() != nil {
+		var step *stepError
+		if err == nil || errors.As(err, &step) || u.ctx.Err() != nil {
 			return s, err
 		}
 	}
-	return nil, &failure{"Failed to connect to " + p.settings.Host + ": ", err}
+	return nil, &stepError{"Failed to connect to " + u.settings.Host + ": ", err}
 }
