@@ -1,8 +1,6 @@
 package users
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,9 +9,10 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A Role is what an account may do.
+// A Role determines what an account may do.
 type Role string
 
 // The roles of AsyncOS.
@@ -26,13 +25,13 @@ const (
 	HelpDesk         Role = "Help Desk User"
 )
 
-// Roles lists all of them, most powerful first.
+// Roles returns all roles, the most powerful first.
 func Roles() []Role {
 	return []Role{Administrator, Operator, ReadOnlyOperator, Technician, HelpDesk, Guest}
 }
 
-// Groups are the names of what the role includes, its own first, as whoami shows
-// them.
+// Groups returns the names of the groups that the role belongs to, its own first, as whoami
+// shows them.
 func (r Role) Groups() []string {
 	switch r {
 	case Administrator:
@@ -49,17 +48,17 @@ func (r Role) Groups() []string {
 	return []string{"guest"}
 }
 
-// String is the role's name.
+// String returns the role's name.
 func (r Role) String() string { return string(r) }
 
-// An Account is one administrator's.
+// An Account is a configured administrator.
 type Account struct {
 	Name     string   `xml:"username"`
 	FullName string   `xml:"fullname"`
 	Role     Role     `xml:"role"`
-	Hash     string   `xml:"passphrase" secret:"hash"` // made by Hash
+	Hash     string   `xml:"passphrase" secret:"hash"` // made by HashPassphrase
 	Locked   bool     `xml:"locked"`
-	Keys     []string `xml:"keys>key"` // as ParseKey writes them
+	Keys     []string `xml:"keys>key"` // each is the Line of a Key
 }
 
 // Accounts is the value of Section.
@@ -67,7 +66,7 @@ type Accounts struct {
 	List []Account `xml:"user"`
 }
 
-// Find returns the account called name, for reading or changing in place; nil if
+// Find returns the account called name, which the caller may change in place. It returns nil if
 // there is none.
 func (v *Accounts) Find(name string) *Account {
 	i := slices.IndexFunc(v.List, func(x Account) bool { return x.Name == name })
@@ -77,31 +76,32 @@ func (v *Accounts) Find(name string) *Account {
 	return &v.List[i]
 }
 
-// The account that every appliance leaves the factory with.
+// The account that a new appliance has.
 const (
 	FactoryName       = "admin"
 	FactoryPassphrase = "ironport"
 	factoryHash       = "$2a$10$nEgk5MLJMmbko66wbLEYNedQ0TPLjXBxTNpXzzDtwI3ZKXCkojNT6"
 )
 
-// Section is where the accounts are configured.
+// Section is the section of the configuration that holds the accounts.
 var Section = config.Define("users", Accounts{List: []Account{{
 	Name: FactoryName, FullName: "Administrator", Role: Administrator, Hash: factoryHash,
 }}}, func(a Accounts, _ *config.Config) error { return a.Check() }, config.In(config.Access, 10))
 
-// maxAccounts bounds what a loaded file can hold.
+// maxAccounts limits the accounts that a loaded configuration file can bring.
 const maxAccounts = 1000
 
-// Check says what is wrong with the accounts, in a sentence for the administrator.
+// Check returns a refusal that names the first problem of the accounts, or nil if they may be
+// committed.
 func (v Accounts) Check() error {
 	if len(v.List) > maxAccounts {
-		return fmt.Errorf("There are more than %d accounts.", maxAccounts)
+		return refusal.Newf("There are more than %d accounts.", maxAccounts)
 	}
 	seen := map[string]bool{}
 	usable := false
 	for _, a := range v.List {
 		if seen[a.Name] {
-			return fmt.Errorf("Two accounts are named %s.", a.Name)
+			return refusal.Newf("Two accounts are named %s.", a.Name)
 		}
 		seen[a.Name] = true
 		if err := a.check(); err != nil {
@@ -111,11 +111,11 @@ func (v Accounts) Check() error {
 	}
 	switch admin := v.Find(FactoryName); {
 	case admin == nil:
-		return fmt.Errorf("The account %s cannot be removed.", FactoryName)
+		return refusal.Newf("The account %s cannot be removed.", FactoryName)
 	case admin.Role != Administrator:
-		return fmt.Errorf("The account %s must be an administrator.", FactoryName)
+		return refusal.Newf("The account %s must be an administrator.", FactoryName)
 	case !usable:
-		return errors.New("At least one administrator must not be locked.")
+		return refusal.New("At least one administrator must not be locked.")
 	}
 	return nil
 }
@@ -128,46 +128,47 @@ func (a Account) check() error {
 		return err
 	}
 	if !slices.Contains(Roles(), a.Role) {
-		return fmt.Errorf("The account %s has an unknown role: %q.", a.Name, a.Role)
+		return refusal.Newf("The account %s has an unknown role: %q.", a.Name, a.Role)
 	}
-	// A hash of any cost may come in a file; verifying some would take days.
+	// A configuration file may bring a hash of any cost. Verifying a costly one takes days.
 	if cost, err := bcrypt.Cost([]byte(a.Hash)); err != nil || cost > hashCost+2 {
-		return fmt.Errorf("The passphrase of the account %s is not in a form that this appliance can verify.", a.Name)
+		return refusal.Newf("The passphrase of the account %s is not in a form "+
+			"that this appliance can verify.", a.Name)
 	}
 	for _, k := range a.Keys {
 		if _, err := ParseKey(k); err != nil {
-			return fmt.Errorf("A key of the account %s: %w", a.Name, err)
+			return refusal.Newf("A key of the account %s: %v", a.Name, err)
 		}
 	}
 	return nil
 }
 
-// maxName is how long a name may be.
+// maxName is the largest length of a name.
 const maxName = 32
 
-// CheckName says what is wrong with a name for an account, in a sentence for the
-// administrator.
+// CheckName returns a refusal if an account cannot have that name.
 func CheckName(name string) error {
 	switch {
 	case name == "":
-		return errors.New("A user name is required.")
+		return refusal.New("A user name is required.")
 	case len(name) > maxName:
-		return fmt.Errorf("The user name must not be longer than %d characters.", maxName)
+		return refusal.Newf("The user name must not be longer than %d characters.", maxName)
 	case name == "operator" || name == "root":
-		return fmt.Errorf("The user name %s is reserved.", name)
+		return refusal.Newf("The user name %s is reserved.", name)
 	case !(name[0] >= 'a' && name[0] <= 'z') || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
-		return errors.New("The user name must begin with a lower-case letter and consist of lower-case letters, digits, hyphens, underscores and dots.")
+		return refusal.New("The user name must begin with a lower-case letter and consist of " +
+			"lower-case letters, digits, hyphens, underscores and dots.")
 	}
 	return nil
 }
 
-// CheckFullName says what is wrong with a person's name.
+// CheckFullName returns a refusal if an account cannot have that full name.
 func CheckFullName(name string) error {
 	switch {
 	case len(name) > 128:
-		return errors.New("The full name must not be longer than 128 characters.")
+		return refusal.New("The full name must not be longer than 128 characters.")
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' }):
-		return errors.New("The full name must not contain control characters or quotation marks.")
+		return refusal.New("The full name must not contain control characters or quotation marks.")
 	}
 	return nil
 }
@@ -178,35 +179,34 @@ type Key struct {
 	Type        string // "ssh-ed25519"
 	Fingerprint string // "SHA256:..."
 	Comment     string
-	wire        []byte
+	blob        []byte // as SSH transmits it
 }
 
-// ParseKey reads a line of an authorized_keys file. Its errors are sentences for
-// the administrator.
+// ParseKey parses a line of an authorized_keys file. Its errors are refusals.
 func ParseKey(line string) (Key, error) {
 	line = strings.TrimSpace(line)
 	pub, comment, options, rest, err := ssh.ParseAuthorizedKey([]byte(line))
 	switch {
 	case err != nil:
-		return Key{}, errors.New("This is not an SSH public key in OpenSSH's form: type, key, comment.")
+		return Key{}, refusal.New("This is not an SSH public key in OpenSSH's form: type, key, comment.")
 	case len(strings.TrimSpace(string(rest))) > 0:
-		return Key{}, errors.New("There is more than one key.")
+		return Key{}, refusal.New("There is more than one key.")
 	case len(options) > 0:
-		return Key{}, errors.New("Options before a key are not supported.")
+		return Key{}, refusal.New("Options before a key are not supported.")
 	case strings.ContainsFunc(comment, func(r rune) bool { return r < ' ' || r == utf8.RuneError }):
-		return Key{}, errors.New("The comment of the key contains control characters.")
+		return Key{}, refusal.New("The comment of the key contains control characters.")
 	}
 	switch pub.Type() {
 	case ssh.KeyAlgoRSA, ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
 	default:
-		return Key{}, fmt.Errorf("Keys of type %s are not supported.", pub.Type())
+		return Key{}, refusal.Newf("Keys of type %s are not supported.", pub.Type())
 	}
 	k := Key{
 		Line:        strings.TrimSpace(string(ssh.MarshalAuthorizedKey(pub))),
 		Type:        pub.Type(),
 		Fingerprint: ssh.FingerprintSHA256(pub),
 		Comment:     comment,
-		wire:        pub.Marshal(),
+		blob:        pub.Marshal(),
 	}
 	if comment != "" {
 		k.Line += " " + comment

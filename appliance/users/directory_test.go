@@ -12,11 +12,12 @@ import (
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// cheap hashes as Hash does, but quickly.
-func cheap(t *testing.T, passphrase string) string {
+// quickHash is HashPassphrase at the lowest cost.
+func quickHash(t *testing.T, passphrase string) string {
 	t.Helper()
 	b, err := bcrypt.GenerateFromPassword([]byte(passphrase), bcrypt.MinCost)
 	if err != nil {
@@ -25,37 +26,38 @@ func cheap(t *testing.T, passphrase string) string {
 	return string(b)
 }
 
-// directory returns one with the factory's account and joe, whose passphrase is
+// newDirectory returns a directory with the factory account and with joe, whose passphrase is
 // "correct horse".
-func directory(t *testing.T) (*users.Directory, *config.Store) {
+func newDirectory(t *testing.T) (*users.Directory, *config.Store) {
 	t.Helper()
 	s := config.NewStore()
 	d, err := users.NewDirectory(s, entropy.Seeded(1).Stream("users"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	edit(t, s, func(a *users.Accounts) {
-		a.List = append(a.List, users.Account{Name: "joe", Role: users.Operator, Hash: cheap(t, "correct horse")})
+	editAccounts(t, s, func(a *users.Accounts) {
+		hash := quickHash(t, "correct horse")
+		a.List = append(a.List, users.Account{Name: "joe", Role: users.Operator, Hash: hash})
 	})
 	return d, s
 }
 
-func edit(t *testing.T, s *config.Store, fn func(*users.Accounts)) {
+func editAccounts(t *testing.T, s *config.Store, fn func(*users.Accounts)) {
 	t.Helper()
-	err := users.Section.CommitNow(t.Context(), s, nil, config.Change{}, func(a *users.Accounts) error { fn(a); return nil })
-	if err != nil {
+	change := func(a *users.Accounts) error { fn(a); return nil }
+	if err := users.Section.CommitNow(t.Context(), s, nil, config.Change{}, change); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func admitted(d *users.Directory, name, passphrase string) bool {
+func canLogIn(d *users.Directory, name, passphrase string) bool {
 	a, err := d.Verify(name, passphrase)
 	return err == nil && a.Name == name
 }
 
 func TestVerify(t *testing.T) {
-	d, _ := directory(t)
-	for round := range 2 { // the second time from memory
+	d, _ := newDirectory(t)
+	for round := range 2 { // in the second round the directory remembers the passphrases
 		for _, c := range []struct {
 			name, passphrase string
 			want             bool
@@ -65,87 +67,97 @@ func TestVerify(t *testing.T) {
 			{"joe", "wrong horse", false},
 			{"joe", "", false},
 			{"joe", "ironport", false},
-			{"nobody", "ironport", false}, // whose stand-in hash that is
+			{"nobody", "ironport", false}, // the hash that is compared is that of this passphrase
 			{"", "", false},
 		} {
 			if round == 1 && !c.want {
-				continue // nothing is remembered of it, and it costs a hash
+				continue // nothing is remembered of a failure
 			}
 			a, err := d.Verify(c.name, c.passphrase)
-			if (err == nil) != c.want || err != nil && (err != users.ErrDenied || a.Name != "") || err == nil && a.Name != c.name {
+			wantName, wantErr := c.name, error(nil)
+			if !c.want {
+				wantName, wantErr = "", users.ErrDenied
+			}
+			if err != wantErr || a.Name != wantName {
 				t.Errorf("%s with %q: account %q, error %v", c.name, c.passphrase, a.Name, err)
 			}
 		}
 	}
 }
 
-func TestTheFactoryHashIsOfTheFactoryPassphrase(t *testing.T) {
+func TestFactoryHashMatchesFactoryPassphrase(t *testing.T) {
 	a := users.Section.Get(config.NewStore().Committed())
-	if err := bcrypt.CompareHashAndPassword([]byte(a.Find("admin").Hash), []byte(users.FactoryPassphrase)); err != nil {
+	hash := []byte(a.Find(users.FactoryName).Hash)
+	if err := bcrypt.CompareHashAndPassword(hash, []byte(users.FactoryPassphrase)); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestWhatFollowsBcryptsLimitIsNotOverlooked(t *testing.T) {
-	d, s := directory(t)
+func TestPassphraseBeyondBcryptsLimitIsDenied(t *testing.T) {
+	d, s := newDirectory(t)
 	long := strings.Repeat("x", 72)
-	edit(t, s, func(a *users.Accounts) { a.Find("joe").Hash = cheap(t, long) })
-	if !admitted(d, "joe", long) || admitted(d, "joe", long+"y") {
-		t.Error("a passphrase with something after its 72nd byte passes for another")
+	editAccounts(t, s, func(a *users.Accounts) { a.Find("joe").Hash = quickHash(t, long) })
+	if !canLogIn(d, "joe", long) || canLogIn(d, "joe", long+"y") {
+		t.Error("bytes after the 72nd are ignored")
 	}
 }
 
-func TestWhatWasVerifiedIsForgottenWhenTheAccountChanges(t *testing.T) {
-	d, s := directory(t)
-	if !admitted(d, "joe", "correct horse") || !admitted(d, "admin", "ironport") {
+func TestChangedAccountIsVerifiedAgain(t *testing.T) {
+	d, s := newDirectory(t)
+	if !canLogIn(d, "joe", "correct horse") || !canLogIn(d, "admin", "ironport") {
 		t.Fatal("denied")
 	}
-	edit(t, s, func(a *users.Accounts) {
-		a.Find("joe").Hash = cheap(t, "new horse")
-		a.Find("admin").Hash = cheap(t, "new iron")
+	editAccounts(t, s, func(a *users.Accounts) {
+		a.Find("joe").Hash = quickHash(t, "new horse")
+		a.Find("admin").Hash = quickHash(t, "new iron")
 	})
-	if admitted(d, "joe", "correct horse") || admitted(d, "admin", "ironport") {
+	if canLogIn(d, "joe", "correct horse") || canLogIn(d, "admin", "ironport") {
 		t.Error("an old passphrase is still accepted")
 	}
-	if !admitted(d, "joe", "new horse") || !admitted(d, "admin", "new iron") {
+	if !canLogIn(d, "joe", "new horse") || !canLogIn(d, "admin", "new iron") {
 		t.Error("a new passphrase is denied")
 	}
-	edit(t, s, func(a *users.Accounts) { a.Find("joe").Locked = true })
-	if admitted(d, "joe", "new horse") {
+	editAccounts(t, s, func(a *users.Accounts) { a.Find("joe").Locked = true })
+	if canLogIn(d, "joe", "new horse") {
 		t.Error("a locked account is admitted")
 	}
-	edit(t, s, func(a *users.Accounts) { a.List = a.List[:1] })
-	if admitted(d, "joe", "new horse") {
+	editAccounts(t, s, func(a *users.Accounts) { a.List = a.List[:1] })
+	if canLogIn(d, "joe", "new horse") {
 		t.Error("a deleted account is admitted")
 	}
 }
 
-func TestAnUncommittedAccountCannotLogIn(t *testing.T) {
-	d, s := directory(t)
+func TestUncommittedAccountIsDenied(t *testing.T) {
+	d, s := newDirectory(t)
 	draft := s.Edit()
 	v := users.Section.Get(draft)
-	v.List = append(v.List, users.Account{Name: "ann", Role: users.Guest, Hash: cheap(t, "battery staple")})
+	hash := quickHash(t, "battery staple")
+	v.List = append(v.List, users.Account{Name: "ann", Role: users.Guest, Hash: hash})
 	users.Section.Set(draft, v)
-	if admitted(d, "ann", "battery staple") {
+	if canLogIn(d, "ann", "battery staple") {
 		t.Error("admitted before commit")
 	}
 }
 
 func TestVerifyIsSafeForConcurrentUse(t *testing.T) {
-	d, s := directory(t)
+	d, s := newDirectory(t)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			if want := i%2 == 0; admitted(d, "joe", map[bool]string{true: "correct horse", false: "wrong horse"}[want]) != want {
-				t.Error("the wrong answer")
+			passphrase, want := "correct horse", true
+			if i%2 == 1 {
+				passphrase, want = "wrong horse", false
+			}
+			if canLogIn(d, "joe", passphrase) != want {
+				t.Errorf("%s: want %v", passphrase, want)
 			}
 		})
 	}
-	edit(t, s, func(a *users.Accounts) { a.Find("admin").FullName = "A. Ministrator" })
+	editAccounts(t, s, func(a *users.Accounts) { a.Find("admin").FullName = "A. Ministrator" })
 	wg.Wait()
 }
 
-func key(t *testing.T, n byte) ssh.PublicKey {
+func newKey(t *testing.T, n byte) ssh.PublicKey {
 	t.Helper()
 	seed := make([]byte, ed25519.SeedSize)
 	seed[0] = n
@@ -157,32 +169,36 @@ func key(t *testing.T, n byte) ssh.PublicKey {
 }
 
 func TestVerifyKey(t *testing.T) {
-	d, s := directory(t)
-	good := key(t, 1)
-	edit(t, s, func(a *users.Accounts) {
-		a.Find("joe").Keys = []string{string(ssh.MarshalAuthorizedKey(key(t, 2))), string(ssh.MarshalAuthorizedKey(good))}
+	d, s := newDirectory(t)
+	good := newKey(t, 1)
+	editAccounts(t, s, func(a *users.Accounts) {
+		a.Find("joe").Keys = []string{
+			string(ssh.MarshalAuthorizedKey(newKey(t, 2))),
+			string(ssh.MarshalAuthorizedKey(good)),
+		}
 	})
 	if a, err := d.VerifyKey("joe", good.Marshal()); err != nil || a.Name != "joe" {
-		t.Errorf("joe's own key: %v", err)
+		t.Errorf("joe's key: %v", err)
 	}
 	for _, c := range []struct {
 		name string
 		key  ssh.PublicKey
-	}{{"joe", key(t, 3)}, {"admin", good}, {"nobody", good}} {
+	}{{"joe", newKey(t, 3)}, {"admin", good}, {"nobody", good}} {
 		if _, err := d.VerifyKey(c.name, c.key.Marshal()); !errors.Is(err, users.ErrDenied) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	edit(t, s, func(a *users.Accounts) { a.Find("joe").Locked = true })
+	editAccounts(t, s, func(a *users.Accounts) { a.Find("joe").Locked = true })
 	if _, err := d.VerifyKey("joe", good.Marshal()); !errors.Is(err, users.ErrDenied) {
 		t.Errorf("a locked account: %v", err)
 	}
 }
 
 func TestParseKey(t *testing.T) {
-	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key(t, 1))))
+	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(newKey(t, 1))))
 	k, err := users.ParseKey("  " + line + "  joe@example.com \r\n")
-	if err != nil || k.Line != line+" joe@example.com" || k.Comment != "joe@example.com" || k.Type != "ssh-ed25519" || !strings.HasPrefix(k.Fingerprint, "SHA256:") {
+	if err != nil || k.Line != line+" joe@example.com" || k.Comment != "joe@example.com" ||
+		k.Type != "ssh-ed25519" || !strings.HasPrefix(k.Fingerprint, "SHA256:") {
 		t.Errorf("%+v, %v", k, err)
 	}
 	for bad, want := range map[string]string{
@@ -193,13 +209,14 @@ func TestParseKey(t *testing.T) {
 		line + " a\x1bb":                 "control characters",
 		"-----BEGIN OPENSSH PRIVATE KEY": "not an SSH public key",
 	} {
-		if _, err := users.ParseKey(bad); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", bad, err, want)
+		_, err := users.ParseKey(bad)
+		if text, refused := refusal.Text(err); !refused || !strings.Contains(text, want) {
+			t.Errorf("%q: %v, want a refusal with %q", bad, err, want)
 		}
 	}
 }
 
-func TestRules(t *testing.T) {
+func TestChecks(t *testing.T) {
 	for _, c := range []struct {
 		what string
 		err  error
@@ -222,14 +239,15 @@ func TestRules(t *testing.T) {
 		{"a long passphrase", users.CheckPassphrase("joe", strings.Repeat("x", 73)), "longer than 72"},
 		{"the name as passphrase", users.CheckPassphrase("joesmith", "joesmith"), "differ from"},
 	} {
-		if c.want == "" && c.err != nil || c.want != "" && (c.err == nil || !strings.Contains(c.err.Error(), c.want)) {
-			t.Errorf("%s: %v, want %q", c.what, c.err, c.want)
+		text, refused := refusal.Text(c.err)
+		if refused != (c.want != "") || (c.err == nil) != (c.want == "") || !strings.Contains(text, c.want) {
+			t.Errorf("%s: %v, want a refusal with %q", c.what, c.err, c.want)
 		}
 	}
 }
 
 func TestAccountsAreCheckedAtCommit(t *testing.T) {
-	_, s := directory(t)
+	_, s := newDirectory(t)
 	for want, change := range map[string]func(a *users.Accounts){
 		"account admin cannot be removed":      func(a *users.Accounts) { a.List = a.List[1:] },
 		"admin must be an administrator":       func(a *users.Accounts) { a.List[0].Role = users.Guest },
@@ -259,7 +277,7 @@ func BenchmarkVerifyRemembered(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if !admitted(d, "admin", "ironport") {
+		if !canLogIn(d, "admin", "ironport") {
 			b.Fatal("denied")
 		}
 	}

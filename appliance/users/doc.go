@@ -1,32 +1,41 @@
-// Package users knows the administrators: who may log in and as what, who tries
-// too often, who is logged in and who was.
+// Package users manages the administrators' accounts: who may log in and in which role, which
+// client addresses fail to log in too often, who is logged in and who was.
 //
-// The accounts are a section of the configuration, so they change by commit; a
-// Directory reads the committed ones. A Guard holds back addresses that guess. The
-// three have no knowledge of each other: a server asks Guard.Admit when a client
-// connects, Directory.Verify for each try, tells the Guard how it went, and opens a
-// Login for the session.
+// # Terms
+//
+//   - Account: a configured administrator. Accounts are a section of the configuration, so a
+//     change takes effect when it is committed.
+//   - Directory: checks names, passphrases and keys against the committed accounts.
+//   - Guard: delays the answers to failed logins, and blocks addresses that fail too often.
+//   - Login: one login that has not ended; a Session describes it. Logins is the list of them
+//     and of the logins that have ended, the history.
+//
+// Directory, Guard and Logins do not know each other. A server asks Guard.Admit when a client
+// connects, calls Directory.Verify for each attempt, reports the result to the Guard, and calls
+// Logins.Open for the session.
 //
 // # Passphrases
 //
-// They are kept as bcrypt hashes. A hash takes tens of milliseconds, on purpose, and
-// scripts log in hundreds of times a second; so a passphrase that was verified is
-// remembered in memory, as a digest under a key that is made anew in every process
-// and never leaves it, together with the hash that it was verified against. It is
-// forgotten when the account changes. A wrong passphrase, a name that does not exist
-// and a locked account all cost a full hash, and only so many hashes are computed at
-// a time, so that guessing starves nobody who is working.
+// Passphrases are kept as bcrypt hashes. Computing a hash takes tens of milliseconds, on
+// purpose, but scripts log in hundreds of times a second. The Directory therefore remembers the
+// passphrase that was verified last for each account: in memory, as a digest under a key that
+// every process generates and never stores, together with the hash that it was verified
+// against. It forgets the digest when the account changes.
 //
-// The factory account's passphrase is in every manual. Its hash is a constant, so
-// that an appliance starts without hashing, and it counts as verified before.
+// A wrong passphrase, an unknown name and a locked account all cost a full hash, so that the
+// time of the answer tells nothing. The number of hashes that are computed at a time is limited,
+// so that guessing does not slow down administrators who are logged in.
+//
+// The factory account's passphrase is in every manual. Its hash is a constant, so that an
+// appliance starts without computing one, and it is accepted without computing one either.
 //
 // # Blocked addresses
 //
-// They are kept in memory only, and measured by the monotonic clock: a restart
-// forgets them, settime does not. Of IPv6 a /64 counts as one address.
+// Blocked addresses are kept in memory only, and the time of a block is monotonic: a restart
+// unblocks them, settime does not. All addresses of an IPv6 /64 count as one.
 //
 // # Locks
 //
-// Directory.mu, Guard.mu and Logins.mu are leaves. Logins.mu is held while a line is
-// appended to its file.
+// Directory.mu, Guard.mu and Logins.mu are leaves: no other lock is taken while one of them is
+// held. Logins.mu is held while a line is appended to the file of the history.
 package users

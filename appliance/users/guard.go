@@ -11,125 +11,138 @@ import (
 
 // Limits are the settings of a Guard.
 type Limits struct {
-	MaxFailures int           // more failures than this...
-	Window      time.Duration // ...in this time block an address...
-	BlockTime   time.Duration // ...for so long
-	DelayStep   time.Duration // how long the first failure's answer is held back; the n-th n times as long
-	MaxDelay    time.Duration // but no longer than this
+	MaxFailures int           // if an address fails more often than this
+	Window      time.Duration // within this time,
+	BlockTime   time.Duration // it is blocked for this time
+	DelayStep   time.Duration // the answer to the n-th failure is delayed by n times this,
+	MaxDelay    time.Duration // and by this at most
 }
 
-// DefaultLimits are those of AsyncOS, but for the block, which there lasts a day.
+// DefaultLimits returns the limits of AsyncOS, except that there a block lasts a day.
 func DefaultLimits() Limits {
-	return Limits{MaxFailures: 10, Window: 2 * time.Minute, BlockTime: 15 * time.Minute, DelayStep: 500 * time.Millisecond, MaxDelay: 5 * time.Second}
+	return Limits{
+		MaxFailures: 10,
+		Window:      2 * time.Minute,
+		BlockTime:   15 * time.Minute,
+		DelayStep:   500 * time.Millisecond,
+		MaxDelay:    5 * time.Second,
+	}
 }
 
-// maxAddresses bounds what a Guard remembers of each kind.
+// maxAddresses limits the addresses that a Guard remembers as failing, and those that it
+// remembers as trusted.
 const maxAddresses = 4096
 
-// A Guard slows down and blocks addresses that fail to log in. It is safe for
-// concurrent use.
+// A Guard slows down and blocks addresses that fail to log in. It is safe for concurrent use.
 type Guard struct {
 	clock  clock.Clock
 	limits Limits
 
 	mu      sync.Mutex
-	suspect map[netip.Prefix]*suspect
-	spared  map[netip.Prefix]clock.Mark // since when
+	failing map[netip.Prefix]*failures
+	trusted map[netip.Prefix]clock.Mark // addresses that have logged in, and when; never blocked
 }
 
-// suspect is an address that failed.
-type suspect struct {
-	failures []clock.Mark // the last Tries+1 at most, oldest first
-	blocked  bool         // since the last failure
+// failures are the failed logins of one address.
+type failures struct {
+	times   []clock.Mark // of the last MaxFailures+1 at most, oldest first
+	blocked bool         // the address is blocked for BlockTime after the last failure
 }
 
-// NewGuard returns a guard that has seen nobody yet.
+// NewGuard returns a guard without failures.
 func NewGuard(c clock.Clock, l Limits) *Guard {
-	return &Guard{clock: c, limits: l, suspect: map[netip.Prefix]*suspect{}, spared: map[netip.Prefix]clock.Mark{}}
+	return &Guard{
+		clock:   c,
+		limits:  l,
+		failing: map[netip.Prefix]*failures{},
+		trusted: map[netip.Prefix]clock.Mark{},
+	}
 }
 
 // Admit reports whether addr may try to log in now.
 func (g *Guard) Admit(addr netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := g.suspect[network(addr)]
-	return s == nil || !s.blocked || g.over(s)
+	f := g.failing[network(addr)]
+	return f == nil || !f.blocked || g.expired(f)
 }
 
-// Failed notes a failed try; delay is how long to hold back the answer, and
-// blocked says that this try blocked the address.
+// Failed records a failed login. The caller must delay the answer by delay. blocked reports
+// whether this failure has blocked the address.
 func (g *Guard) Failed(addr netip.Addr) (delay time.Duration, blocked bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := network(addr)
-	s := g.suspect[n]
-	if s == nil || g.over(s) {
+	f := g.failing[n]
+	if f == nil || g.expired(f) {
 		g.makeRoom()
-		s = &suspect{}
-		g.suspect[n] = s
+		f = &failures{}
+		g.failing[n] = f
 	}
-	for len(s.failures) > 0 && g.clock.Since(s.failures[0]) > g.limits.Window {
-		s.failures = s.failures[1:]
+	for len(f.times) > 0 && g.clock.Since(f.times[0]) > g.limits.Window {
+		f.times = f.times[1:]
 	}
-	if s.failures = append(s.failures, g.clock.Mark()); len(s.failures) > g.limits.MaxFailures+1 {
-		s.failures = s.failures[1:]
+	if f.times = append(f.times, g.clock.Mark()); len(f.times) > g.limits.MaxFailures+1 {
+		f.times = f.times[1:]
 	}
-	delay = min(time.Duration(len(s.failures))*g.limits.DelayStep, g.limits.MaxDelay)
-	if _, spared := g.spared[n]; !spared && !s.blocked && len(s.failures) > g.limits.MaxFailures {
-		s.blocked, blocked = true, true
+	delay = min(time.Duration(len(f.times))*g.limits.DelayStep, g.limits.MaxDelay)
+	if _, trusted := g.trusted[n]; !trusted && !f.blocked && len(f.times) > g.limits.MaxFailures {
+		f.blocked, blocked = true, true
 	}
 	return delay, blocked
 }
 
-// Succeeded notes a login: the address is not blocked from now on, and its
-// failures are forgotten.
+// Succeeded records a successful login. The guard forgets the address's failures and does not
+// block it any more.
 func (g *Guard) Succeeded(addr netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := network(addr)
-	delete(g.suspect, n)
-	if len(g.spared) >= maxAddresses {
+	delete(g.failing, n)
+	if len(g.trusted) >= maxAddresses {
 		oldest := n
-		for m, since := range g.spared {
-			if o, ok := g.spared[oldest]; !ok || since < o {
+		for m, since := range g.trusted {
+			if o, ok := g.trusted[oldest]; !ok || since < o {
 				oldest = m
 			}
 		}
-		delete(g.spared, oldest)
+		delete(g.trusted, oldest)
 	}
-	g.spared[n] = g.clock.Mark()
+	g.trusted[n] = g.clock.Mark()
 }
 
-// over reports whether nothing of s matters any more.
-func (g *Guard) over(s *suspect) bool {
-	age := g.clock.Since(s.failures[len(s.failures)-1])
-	if s.blocked {
+// expired reports whether f has no effect any more.
+func (g *Guard) expired(f *failures) bool {
+	age := g.clock.Since(f.times[len(f.times)-1])
+	if f.blocked {
 		return age >= g.limits.BlockTime
 	}
 	return age > g.limits.Window
 }
 
-// makeRoom drops who no longer matters, and who failed longest ago if all matter.
+// makeRoom makes room for one more failing address. It removes the expired ones; if none has
+// expired, it removes the address whose last failure is the oldest.
 func (g *Guard) makeRoom() {
-	if len(g.suspect) < maxAddresses {
+	if len(g.failing) < maxAddresses {
 		return
 	}
 	var oldest netip.Prefix
 	since := clock.Mark(math.MaxInt64)
-	for n, s := range g.suspect {
-		last := s.failures[len(s.failures)-1]
-		if g.over(s) {
-			delete(g.suspect, n)
+	for n, f := range g.failing {
+		last := f.times[len(f.times)-1]
+		if g.expired(f) {
+			delete(g.failing, n)
 		} else if last < since {
 			oldest, since = n, last
 		}
 	}
-	if len(g.suspect) >= maxAddresses {
-		delete(g.suspect, oldest)
+	if len(g.failing) >= maxAddresses {
+		delete(g.failing, oldest)
 	}
 }
 
-// network is what counts as one address: an IPv6 client owns a /64.
+// network returns the prefix whose addresses count as one: the address itself, or for IPv6 its
+// /64, because a client usually has all addresses of that.
 func network(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
@@ -137,7 +150,7 @@ func network(a netip.Addr) netip.Prefix {
 		bits = 64
 	}
 	p, err := a.Prefix(bits)
-	if err != nil { // the zero Addr, of a client without an address
+	if err != nil { // the zero Addr: the client has no address
 		return netip.Prefix{}
 	}
 	return p

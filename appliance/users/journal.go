@@ -12,30 +12,30 @@ import (
 	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
-// A journal is the file of Logins: a line of JSON for each login and logout. It is
-// opened for each line, as a thousand appliances may live in a process. What a
-// crash left of the last line is dropped, and so is the oldest once there are many.
+// A journal is the file that keeps the history of logins: a line of JSON for each login and each
+// logout. The file is opened for each line, because a process may run thousands of appliances.
+// A line that a crash has left incomplete is skipped.
 type journal struct {
 	name  string
 	lines int
-	torn  bool // the last line has no end
+	torn  bool // the last line is incomplete
 }
 
-// read returns the records, oldest first. Whoever was logged in when the program
-// ended no longer is, and nobody knows since when.
+// read returns the last maxRecords records, oldest first. Logins that were open when the process
+// ended are not open any more; the time of their end is unknown.
 func (j *journal) read() ([]Record, error) {
 	b, err := os.ReadFile(j.name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var all []Record
-	at := map[int]int{} // login -> index
+	at := map[int]int{} // indices in all by the number of the login
 	for line := range bytes.Lines(b) {
 		j.lines++
 		j.torn = !bytes.HasSuffix(line, []byte("\n"))
 		var r Record
 		if json.Unmarshal(line, &r) != nil || r.Event == "" {
-			continue // a line that was torn by a crash
+			continue // incomplete because of a crash
 		}
 		r.Open = false
 		if i, ok := at[r.ID]; ok && r.Event == LoggedIn {
@@ -50,8 +50,8 @@ func (j *journal) read() ([]Record, error) {
 	return slices.Clone(all[max(0, len(all)-maxRecords):]), nil
 }
 
-// append adds r, which replaces an earlier record of the same login. It is not
-// synced: a loss of power may cost the last logins.
+// append adds r, which replaces an earlier record of the same login. The file is not synced: a
+// loss of power may lose the last records.
 func (j *journal) append(r Record) error {
 	line, err := json.Marshal(r)
 	if err != nil {
@@ -75,10 +75,10 @@ func (j *journal) append(r Record) error {
 	return errors.Join(err, f.Close())
 }
 
-// rewrite replaces the file by one that holds only records.
+// rewrite replaces the file by one that holds these records only.
 func (j *journal) rewrite(records []Record) error {
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b) // a line each
+	enc := json.NewEncoder(&b) // writes a line for each record
 	for _, r := range records {
 		if err := enc.Encode(r); err != nil {
 			return err

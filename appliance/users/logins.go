@@ -11,16 +11,18 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// An Event is what a Record tells of.
+// An Event is the kind of a Record.
 type Event string
 
-// Events.
+// The events of the history.
 const (
-	LoggedIn   Event = "login"
-	Rebooted   Event = "reboot"
-	ShutDown   Event = "shutdown"
-	maxRecords       = 500 // that History remembers
+	LoggedIn Event = "login"
+	Rebooted Event = "reboot"
+	ShutDown Event = "shutdown"
 )
+
+// maxRecords is the length of the history.
+const maxRecords = 500
 
 // A Record is one entry of the history of logins. Its JSON form is a line of the history's file.
 type Record struct {
@@ -34,7 +36,7 @@ type Record struct {
 	Open       bool       // the user is still logged in
 }
 
-// A Session is somebody who is logged in.
+// A Session describes a login that has not ended.
 type Session struct {
 	ID         int
 	Account    string
@@ -45,21 +47,22 @@ type Session struct {
 	Idle       time.Duration
 }
 
-// Logins knows who is logged in and who was. It is safe for concurrent use.
+// Logins is the list of the logins that have not ended, and the history of all logins. It is safe
+// for concurrent use.
 type Logins struct {
 	clock clock.Clock
 	log   *slog.Logger
 
 	mu      sync.Mutex
 	file    journal
-	next    int
-	open    map[int]*Login
-	history []Record // oldest first
+	lastID  int
+	open    map[int]*Login // by ID
+	history []Record       // oldest first
 }
 
-// OpenLogins returns the logins whose history is kept in the file of that name; ""
-// keeps it in memory. log, which may be nil, is told when the file cannot be
-// written: that is no reason to refuse a login.
+// OpenLogins returns the Logins whose history is kept in the file of that name, or in memory if
+// the name is "". If the file cannot be written, that is logged to log, which may be nil; it is
+// no reason to refuse a login.
 func OpenLogins(file string, c clock.Clock, log *slog.Logger) (*Logins, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -73,39 +76,45 @@ func OpenLogins(file string, c clock.Clock, log *slog.Logger) (*Logins, error) {
 		return nil, fmt.Errorf("users: history of logins: %w", err)
 	}
 	for _, r := range l.history {
-		l.next = max(l.next, r.ID)
+		l.lastID = max(l.lastID, r.ID)
 	}
 	return l, nil
 }
 
-// A Login is one session.
+// A Login is one login. Its owner closes it when the session ends.
 type Login struct {
-	list    *Logins
-	session Session
-	touched clock.Mark // guarded by list.mu
+	logins   *Logins
+	session  Session
+	activity clock.Mark // when Touch was called last; guarded by logins.mu
 }
 
-// Open notes a login over what ("cli", "ftp", "sftp", "scp", "gui"). The caller
-// closes the Login.
-func (l *Logins) Open(account Account, from netip.Addr, what string) *Login {
+// Open records a login through a service: "cli", "ftp", "sftp", "scp" or "gui". The caller must
+// close the Login.
+func (l *Logins) Open(account Account, client netip.Addr, service string) *Login {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.next++
-	s := &Login{l, Session{
-		ID: l.next, Account: account.Name, Role: account.Role, ClientAddr: from.Unmap(), Service: what, LoginTime: l.clock.Now(),
-	}, l.clock.Mark()}
-	l.open[l.next] = s
-	l.add(Record{Event: LoggedIn, ID: s.session.ID, Account: account.Name, ClientAddr: s.session.ClientAddr, Service: what, LoginTime: s.session.LoginTime, Open: true})
-	return s
+	l.lastID++
+	s := Session{
+		ID: l.lastID, Account: account.Name, Role: account.Role,
+		ClientAddr: client.Unmap(), Service: service, LoginTime: l.clock.Now(),
+	}
+	login := &Login{l, s, l.clock.Mark()}
+	l.open[s.ID] = login
+	l.add(Record{
+		Event: LoggedIn, ID: s.ID, Account: s.Account,
+		ClientAddr: s.ClientAddr, Service: s.Service, LoginTime: s.LoginTime, Open: true,
+	})
+	return login
 }
 
-// Mark notes that the appliance goes down: how is Rebooted or ShutDown.
-func (l *Logins) RecordPowerEvent(how Event) {
+// RecordPowerEvent records that the appliance goes down: event is Rebooted or ShutDown.
+func (l *Logins) RecordPowerEvent(event Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.add(Record{Event: how, LoginTime: l.clock.Now()})
+	l.add(Record{Event: event, LoginTime: l.clock.Now()})
 }
 
+// add appends r to the history and to its file. l.mu is held.
 func (l *Logins) add(r Record) {
 	if l.history = append(l.history, r); len(l.history) >= 2*maxRecords {
 		l.history = slices.Clone(l.history[len(l.history)-maxRecords:])
@@ -126,21 +135,21 @@ func (l *Logins) write(r Record) {
 	}
 }
 
-// List returns who is logged in, in the order of their logins.
+// Sessions returns the sessions that have not ended, in the order of their logins.
 func (l *Logins) Sessions() []Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []Session
 	for _, o := range l.open {
 		s := o.session
-		s.Idle = l.clock.Since(o.touched)
+		s.Idle = l.clock.Since(o.activity)
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b Session) int { return a.ID - b.ID })
 	return all
 }
 
-// History returns the last logins and when the appliance went down, newest first.
+// History returns the last records, the newest first.
 func (l *Logins) History() []Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,9 +158,9 @@ func (l *Logins) History() []Record {
 	return h
 }
 
-// PreviousLogin returns the newest login of the account called name. Who wants to
-// tell a user of the last one asks before opening the new.
-func (l *Logins) PreviousLogin(name string) (Record, bool) {
+// PreviousLogin returns the newest login of the account called name; ok reports whether there is
+// one. A caller that shows a user the previous login calls it before Open.
+func (l *Logins) PreviousLogin(name string) (r Record, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range slices.Backward(l.history) {
@@ -162,19 +171,19 @@ func (l *Logins) PreviousLogin(name string) (Record, bool) {
 	return Record{}, false
 }
 
-// ID is the login's number; later logins have higher ones, also after a restart.
+// ID returns the login's number. Later logins have higher numbers, even after a restart.
 func (l *Login) ID() int { return l.session.ID }
 
-// Touch notes that the user did something: idle time starts anew.
+// Touch records that the user is active: the session's idle time starts from 0 again.
 func (l *Login) Touch() {
-	l.list.mu.Lock()
-	defer l.list.mu.Unlock()
-	l.touched = l.list.clock.Mark()
+	l.logins.mu.Lock()
+	defer l.logins.mu.Unlock()
+	l.activity = l.logins.clock.Mark()
 }
 
-// Close notes the logout. It may be called more than once.
+// Close records the logout. Further calls do nothing.
 func (l *Login) Close() {
-	all := l.list
+	all := l.logins
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if all.open[l.session.ID] != l {

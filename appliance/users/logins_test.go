@@ -17,12 +17,12 @@ import (
 )
 
 var (
-	admin = users.Account{Name: "admin", Role: users.Administrator}
-	joe   = users.Account{Name: "joe", Role: users.Operator}
-	here  = netip.MustParseAddr("10.0.201.4")
+	admin      = users.Account{Name: "admin", Role: users.Administrator}
+	joe        = users.Account{Name: "joe", Role: users.Operator}
+	clientAddr = netip.MustParseAddr("10.0.201.4")
 )
 
-func logins(t *testing.T, file string, c clock.Clock) *users.Logins {
+func openLogins(t *testing.T, file string, c clock.Clock) *users.Logins {
 	t.Helper()
 	l, err := users.OpenLogins(file, c, nil)
 	if err != nil {
@@ -33,9 +33,9 @@ func logins(t *testing.T, file string, c clock.Clock) *users.Logins {
 
 var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
-func TestWhoIsLoggedIn(t *testing.T) {
+func TestSessions(t *testing.T) {
 	f := clock.NewFake(start)
-	l := logins(t, "", f)
+	l := openLogins(t, "", f)
 	a := l.Open(admin, netip.MustParseAddr("::ffff:10.0.201.4"), "cli")
 	f.Advance(time.Minute)
 	j := l.Open(joe, netip.Addr{}, "ftp")
@@ -43,8 +43,10 @@ func TestWhoIsLoggedIn(t *testing.T) {
 	a.Touch()
 	f.Advance(time.Second)
 	want := []users.Session{
-		{ID: 1, Account: "admin", Role: users.Administrator, ClientAddr: here, Service: "cli", LoginTime: start, Idle: time.Second},
-		{ID: 2, Account: "joe", Role: users.Operator, Service: "ftp", LoginTime: start.Add(time.Minute), Idle: 61 * time.Second},
+		{ID: 1, Account: "admin", Role: users.Administrator,
+			ClientAddr: clientAddr, Service: "cli", LoginTime: start, Idle: time.Second},
+		{ID: 2, Account: "joe", Role: users.Operator,
+			Service: "ftp", LoginTime: start.Add(time.Minute), Idle: 61 * time.Second},
 	}
 	if diff := cmp.Diff(want, l.Sessions(), sameAddr); diff != "" {
 		t.Error(diff)
@@ -56,27 +58,30 @@ func TestWhoIsLoggedIn(t *testing.T) {
 	}
 }
 
-func TestWhoWasLoggedIn(t *testing.T) {
+func TestHistoryOutlivesRestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "state", "logins")
 	f := clock.NewFake(start)
-	l := logins(t, file, f)
+	l := openLogins(t, file, f)
 	if _, ok := l.PreviousLogin("admin"); ok {
 		t.Error("a first login has a previous one")
 	}
-	a := l.Open(admin, here, "cli")
+	a := l.Open(admin, clientAddr, "cli")
 	f.Advance(time.Minute)
-	l.Open(joe, here, "sftp") // until the crash
+	l.Open(joe, clientAddr, "sftp") // not closed: the process crashes
 	a.Close()
 	l.RecordPowerEvent(users.Rebooted)
 
-	l = logins(t, file, f)
+	l = openLogins(t, file, f)
 	f.Advance(time.Minute)
-	again := l.Open(admin, here.Next(), "cli")
+	again := l.Open(admin, clientAddr.Next(), "cli")
 	want := []users.Record{
-		{Event: users.LoggedIn, ID: 3, Account: "admin", ClientAddr: here.Next(), Service: "cli", LoginTime: start.Add(2 * time.Minute), Open: true},
+		{Event: users.LoggedIn, ID: 3, Account: "admin",
+			ClientAddr: clientAddr.Next(), Service: "cli", LoginTime: start.Add(2 * time.Minute), Open: true},
 		{Event: users.Rebooted, LoginTime: start.Add(time.Minute)},
-		{Event: users.LoggedIn, ID: 2, Account: "joe", ClientAddr: here, Service: "sftp", LoginTime: start.Add(time.Minute)},
-		{Event: users.LoggedIn, ID: 1, Account: "admin", ClientAddr: here, Service: "cli", LoginTime: start, LogoutTime: start.Add(time.Minute)},
+		{Event: users.LoggedIn, ID: 2, Account: "joe",
+			ClientAddr: clientAddr, Service: "sftp", LoginTime: start.Add(time.Minute)},
+		{Event: users.LoggedIn, ID: 1, Account: "admin",
+			ClientAddr: clientAddr, Service: "cli", LoginTime: start, LogoutTime: start.Add(time.Minute)},
 	}
 	if diff := cmp.Diff(want, l.History(), sameAddr); diff != "" {
 		t.Error(diff)
@@ -90,8 +95,8 @@ func TestWhoWasLoggedIn(t *testing.T) {
 	}
 }
 
-// The history outlives the program: a newer version reads what an older one has written.
-func TestFormOfTheHistoryFile(t *testing.T) {
+// A newer version of the program must be able to read the file of an older one.
+func TestFormatOfTheHistoryFile(t *testing.T) {
 	const line = `{"Event":"login","ID":1,"Account":"admin","From":"192.0.2.1","What":"cli",` +
 		`"In":"2015-06-25T08:50:03Z","Out":"2015-06-25T08:51:03Z","Open":false}` + "\n"
 	file := filepath.Join(t.TempDir(), "logins")
@@ -99,11 +104,12 @@ func TestFormOfTheHistoryFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []users.Record{{
-		Event: users.LoggedIn, ID: 1, Account: "admin", ClientAddr: netip.MustParseAddr("192.0.2.1"), Service: "cli",
+		Event: users.LoggedIn, ID: 1, Account: "admin",
+		ClientAddr: netip.MustParseAddr("192.0.2.1"), Service: "cli",
 		LoginTime:  time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC),
 		LogoutTime: time.Date(2015, 6, 25, 8, 51, 3, 0, time.UTC),
 	}}
-	got := logins(t, file, clock.NewFake(start)).History()
+	got := openLogins(t, file, clock.NewFake(start)).History()
 	if diff := cmp.Diff(want, got, sameAddr); diff != "" {
 		t.Error(diff)
 	}
@@ -112,12 +118,12 @@ func TestFormOfTheHistoryFile(t *testing.T) {
 	}
 }
 
-func TestATornLineIsNotTheEndOfTheHistory(t *testing.T) {
+func TestTornLineIsSkipped(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "logins")
 	f := clock.NewFake(start)
-	l := logins(t, file, f)
-	l.Open(admin, here, "cli").Close()
-	l.Open(joe, here, "cli")
+	l := openLogins(t, file, f)
+	l.Open(admin, clientAddr, "cli").Close()
+	l.Open(joe, clientAddr, "cli")
 	whole, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -125,58 +131,58 @@ func TestATornLineIsNotTheEndOfTheHistory(t *testing.T) {
 	if err := os.WriteFile(file, whole[:len(whole)-5], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l = logins(t, file, f)
-	l.Open(joe, here, "cli")
-	h := logins(t, file, f).History()
+	l = openLogins(t, file, f)
+	l.Open(joe, clientAddr, "cli")
+	h := openLogins(t, file, f).History()
 	if len(h) != 2 || h[0].Account != "joe" || h[1].Account != "admin" || h[1].LogoutTime.IsZero() {
 		t.Errorf("history %v", h)
 	}
 }
 
-func TestTheHistoryIsBounded(t *testing.T) {
+func TestHistoryIsBounded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "logins")
-	l := logins(t, file, clock.NewFake(start))
-	first := l.Open(joe, here, "cli")
+	l := openLogins(t, file, clock.NewFake(start))
+	first := l.Open(joe, clientAddr, "cli")
 	for range 6000 {
-		l.Open(admin, here, "cli").Close()
+		l.Open(admin, clientAddr, "cli").Close()
 	}
-	first.Close() // of whom the history knows no more
+	first.Close() // the history does not contain it any more
 	if h := l.History(); len(h) != 500 || h[0].ID != 6001 {
 		t.Errorf("%d records, the newest is %v", len(h), h[0])
 	}
 	if i, err := os.Stat(file); err != nil || i.Size() > 1<<20 {
 		t.Errorf("the file has %d bytes, %v", i.Size(), err)
 	}
-	if h := logins(t, file, clock.NewFake(start)).History(); len(h) != 500 || h[0].ID != 6001 {
+	if h := openLogins(t, file, clock.NewFake(start)).History(); len(h) != 500 || h[0].ID != 6001 {
 		t.Errorf("after a restart %d records, the newest is %v", len(h), h[0])
 	}
 }
 
-func TestAHistoryThatCannotBeReadIsAnError(t *testing.T) {
+func TestUnreadableHistoryIsAnError(t *testing.T) {
 	if _, err := users.OpenLogins(t.TempDir(), clock.NewFake(start), nil); err == nil {
 		t.Error("a directory was read as a history")
 	}
 }
 
-func TestAHistoryThatCannotBeWrittenRefusesNobody(t *testing.T) {
+func TestUnwritableHistoryRefusesNoLogin(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	l := logins(t, filepath.Join(dir, "logins"), clock.NewFake(start))
-	if err := os.WriteFile(dir, nil, 0o600); err != nil { // where the directory would be made
+	l := openLogins(t, filepath.Join(dir, "logins"), clock.NewFake(start))
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // where the directory is expected
 		t.Fatal(err)
 	}
-	l.Open(admin, here, "cli").Close()
+	l.Open(admin, clientAddr, "cli").Close()
 	if h := l.History(); len(h) != 1 || h[0].LogoutTime.IsZero() {
 		t.Errorf("in memory: %v", h)
 	}
 }
 
 func TestLoginsAreSafeForConcurrentUse(t *testing.T) {
-	l := logins(t, filepath.Join(t.TempDir(), "logins"), clock.NewFake(start))
+	l := openLogins(t, filepath.Join(t.TempDir(), "logins"), clock.NewFake(start))
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
 			for range 50 {
-				s := l.Open(users.Account{Name: fmt.Sprint("u", i)}, here, "cli")
+				s := l.Open(users.Account{Name: fmt.Sprint("u", i)}, clientAddr, "cli")
 				s.Touch()
 				l.Sessions()
 				l.History()
@@ -196,6 +202,6 @@ func BenchmarkLogin(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		l.Open(admin, here, "cli").Close()
+		l.Open(admin, clientAddr, "cli").Close()
 	}
 }
