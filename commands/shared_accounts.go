@@ -25,12 +25,12 @@ func editAccounts(env *shell.Env, change func(*users.Accounts) error) error {
 		if err := change(v); err != nil {
 			return err
 		}
-		return refused(v.Check())
+		return v.Check()
 	})
 	return commitRefusal(err)
 }
 
-// refused makes a sentence that says what is wrong a Refusal.
+// refused makes a refusal of an error of a check that returns a plain error.
 func refused(err error) error {
 	if err == nil {
 		return nil

@@ -114,7 +114,7 @@ func newUserKey(ctx context.Context, env *shell.Env, name string) error {
 	var key users.Key
 	_, err := env.Ask(ctx, "Paste the public key, on one line, in the form of OpenSSH's files.", "", func(answer string) (err error) {
 		key, err = users.ParseKey(answer)
-		return refused(err)
+		return err
 	})
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func newAccount(ctx context.Context, env *shell.Env, word string) error {
 			if accounts.Find(name) != nil {
 				return refusal.Newf("The user name %s is already in use.", name)
 			}
-			return refused(users.CheckName(name))
+			return users.CheckName(name)
 		}),
 		accountForm(&a),
 	)
@@ -93,7 +93,7 @@ func newAccount(ctx context.Context, env *shell.Env, word string) error {
 func accountForm(a *users.Account) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		return d.Form(ctx,
-			shell.Text(&a.FullName, "Enter the full name of "+a.Name+".", func(s string) error { return refused(users.CheckFullName(s)) }),
+			shell.Text(&a.FullName, "Enter the full name of "+a.Name+".", users.CheckFullName),
 			shell.When(func() bool { return a.Name != users.FactoryName },
 				shell.OneOf(&a.Role, "Choose the role of "+a.Name+".", users.Roles()...)),
 		)

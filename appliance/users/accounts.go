@@ -143,8 +143,10 @@ func (a Account) check() error {
 	return nil
 }
 
-// maxName is the largest length of a name.
-const maxName = 32
+const (
+	maxName        = 32 // the largest length of a name
+	nameCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+)
 
 // CheckName returns a refusal if an account cannot have that name.
 func CheckName(name string) error {
@@ -155,7 +157,7 @@ func CheckName(name string) error {
 		return refusal.Newf("The user name must not be longer than %d characters.", maxName)
 	case name == "operator" || name == "root":
 		return refusal.Newf("The user name %s is reserved.", name)
-	case !(name[0] >= 'a' && name[0] <= 'z') || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "":
+	case name[0] < 'a' || name[0] > 'z' || strings.Trim(name, nameCharacters) != "":
 		return refusal.New("The user name must begin with a lower-case letter and consist of " +
 			"lower-case letters, digits, hyphens, underscores and dots.")
 	}
@@ -167,11 +169,13 @@ func CheckFullName(name string) error {
 	switch {
 	case len(name) > 128:
 		return refusal.New("The full name must not be longer than 128 characters.")
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '"' }):
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, isControlOrQuote):
 		return refusal.New("The full name must not contain control characters or quotation marks.")
 	}
 	return nil
 }
+
+func isControlOrQuote(r rune) bool { return r < ' ' || r == 0x7f || r == '"' }
 
 // A Key is a public key that an account may log in with.
 type Key struct {
@@ -197,7 +201,8 @@ func ParseKey(line string) (Key, error) {
 		return Key{}, refusal.New("The comment of the key contains control characters.")
 	}
 	switch pub.Type() {
-	case ssh.KeyAlgoRSA, ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
+	case ssh.KeyAlgoRSA, ssh.KeyAlgoED25519,
+		ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
 	default:
 		return Key{}, refusal.Newf("Keys of type %s are not supported.", pub.Type())
 	}
