@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/logs"
@@ -105,31 +105,29 @@ type Appliance struct {
 	Alerts       *alert.Desk
 	SNTP         *ntp.Daemon
 	Captures     *capture.Recorder
+	Daemons      *daemon.Table
 	Timeouts     Timeouts // none is zero
 	Logger       *slog.Logger
 
 	Reporting, Tracking *Database
 
-	state   string // directory
-	access  atomic.Pointer[accessCache]
-	started clock.Mark
-	zone    atomic.Pointer[zoneOf]
-	power   func(PowerAction, time.Duration)
-
+	state      string // directory
+	started    clock.Mark
+	power      func(PowerAction, time.Duration)
 	trustedCAs func() ([]byte, error)
 
-	mu        sync.Mutex
-	up        bool // Start has succeeded
-	stopped   bool
-	services  []Service
-	listeners []*serviceListener // in the order in which they were opened
-	running   map[*Process]run
-	lastPID   int
+	access atomic.Pointer[accessCache]
+	zone   atomic.Pointer[zoneCache]
 
-	stopMetrics func() bool // nil before Start
+	mu       sync.Mutex
+	up       bool // Start has succeeded
+	stopped  bool
+	services []Service
 
-	restarts sync.Mutex // one at a time; taken before mu
-	keys     sync.Mutex // making the key pair for SCP; a leaf
+	stopStatusLines func() bool // nil before Start
+
+	restarts sync.Mutex // held for a whole restart; taken before mu
+	keys     sync.Mutex // held while the key pair for SCP is made; a leaf
 }
 
 // Directories below Options.Dir.
@@ -165,13 +163,14 @@ func New(o Options) (*Appliance, error) {
 		power:      o.Power,
 		trustedCAs: o.TrustedCAs,
 		state:      filepath.Join(o.Dir, stateDir),
-		running:    map[*Process]run{},
 	}
-	for _, p := range startOrder {
-		if a.Has(p) {
-			a.spawn(p)
-		}
-	}
+	a.Daemons = daemon.New(daemon.Options{
+		Net:       o.Net,
+		Clock:     a.Clock,
+		Version:   o.Product.Version,
+		Committed: func() *config.Config { return a.Config.Committed() },
+		Hostname:  a.Hostname,
+	})
 	if err := a.open(o); err != nil {
 		return nil, errors.Join(err, a.closeParts())
 	}
@@ -209,7 +208,7 @@ func (a *Appliance) open(o Options) (err error) {
 		return fmt.Errorf("open the DNS client: %w", err)
 	}
 	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: a.Timeouts.Mail})
-	a.addSNTP()
+	a.addNTP()
 	a.Files.SetZone(a.Zone)
 	if err := a.openAlerts(); err != nil {
 		return err
@@ -233,8 +232,7 @@ func (a *Appliance) open(o Options) (err error) {
 	}); err != nil {
 		return fmt.Errorf("open packet captures: %w", err)
 	}
-	a.Config.AddApplier(interfaceApplier{a})
-	a.startNetwork()
+	a.openNetwork()
 	return nil
 }
 
@@ -242,7 +240,7 @@ func (a *Appliance) open(o Options) (err error) {
 func (a *Appliance) closeParts() error {
 	var errs []error
 	if a.Resolver != nil {
-		errs = append(errs, a.saveNames())
+		errs = append(errs, a.saveResolver())
 	}
 	if a.Captures != nil {
 		errs = append(errs, a.Captures.Close())
@@ -273,45 +271,6 @@ func (a *Appliance) captureTrouble(s capture.Status) {
 	a.Alerts.Raise(alert.System, alert.Warning, text)
 }
 
-// Hostname is the committed host name.
-func (a *Appliance) Hostname() string { return Hostname.Get(a.Config.Committed()) }
-
-// Zone is the committed time zone.
-func (a *Appliance) Zone() *time.Location {
-	committed := a.Config.Committed()
-	if z := a.zone.Load(); z != nil && z.of == committed {
-		return z.Location
-	}
-	name := TimeZone.Get(committed)
-	next := &zoneOf{of: committed, name: name}
-	if z := a.zone.Load(); z != nil && z.name == name {
-		next.Location = z.Location
-	} else if l, err := time.LoadLocation(name); err == nil {
-		next.Location = l
-	} else {
-		next.Location = time.UTC // cannot be: a commit checks the name
-	}
-	a.zone.Store(next)
-	return next.Location
-}
-
-// A zoneOf is the zone of a configuration, which takes long to load: every line of a log
-// asks for it.
-type zoneOf struct {
-	*time.Location
-	of   *config.Config
-	name string
-}
-
-// Now is the time in the appliance's zone.
-func (a *Appliance) Now() time.Time { return a.Clock.Now().In(a.Zone()) }
-
 // Started is when the appliance came up, by its clock as that is set now: setting the
 // time does not change how long it has been up.
 func (a *Appliance) Started() time.Time { return a.Clock.Now().Add(-a.Clock.Since(a.started)) }
-
-func (a *Appliance) serviceListeners() []*serviceListener {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.listeners)
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/fixtures"
@@ -39,7 +40,7 @@ func minimal(t *testing.T) *netsim.World {
 	return w
 }
 
-var data1 = appliance.IPInterface{
+var data1 = netconfig.IPInterface{
 	Name: "Data 1", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", SSH: 22, FTP: 21,
 }
 
@@ -48,8 +49,8 @@ var data1 = appliance.IPInterface{
 func newBox(t *testing.T, w *netsim.World) *appliance.Appliance {
 	t.Helper()
 	f := config.NewFactory()
-	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{data1}})
-	appliance.Gateways.SetFactory(f, appliance.DefaultGateways{IPv4: netip.MustParseAddr("192.0.2.1")})
+	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1}})
+	netconfig.Gateways.SetFactory(f, netconfig.DefaultGateways{IPv4: netip.MustParseAddr("192.0.2.1")})
 	resolver.DNS.SetFactory(f, resolver.Settings{
 		Servers: []resolver.Server{{Addr: netip.MustParseAddr("192.0.2.53")}}, PTRTimeout: 20,
 	})
@@ -78,10 +79,10 @@ func offline(t *testing.T, dir string, at time.Time) (*appliance.Appliance, *clo
 }
 
 // commit gives the appliance these IP interfaces.
-func commit(t *testing.T, app *appliance.Appliance, list ...appliance.IPInterface) error {
+func commit(t *testing.T, app *appliance.Appliance, list ...netconfig.IPInterface) error {
 	t.Helper()
 	d := app.Config.Edit()
-	appliance.Interfaces.Set(d, appliance.IPInterfaces{List: list})
+	netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: list})
 	_, err := app.Config.Commit(t.Context(), d, config.Change{})
 	return err
 }

@@ -11,26 +11,28 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/product"
 )
 
 // daemons starts an appliance of that version with some daemons.
-func daemons(t *testing.T, w *netsim.World, v product.Version, list ...*appliance.Process) *appliance.Appliance {
+func daemons(t *testing.T, w *netsim.World, v product.Version, list ...daemon.Process) *appliance.Appliance {
 	t.Helper()
 	f := config.NewFactory()
 	with := data1
 	with.APIHTTP, with.APIHTTPS, with.NextGUI = 6080, 6443, 4431
-	appliance.Hostname.SetFactory(f, "mail.example.com")
-	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{with}})
-	appliance.Listeners.SetFactory(f, appliance.MailListeners{List: []appliance.MailListener{
+	netconfig.Hostname.SetFactory(f, "mail.example.com")
+	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{with}})
+	daemon.MailListeners.SetFactory(f, daemon.MailListenerList{List: []daemon.MailListener{
 		{Name: "MailFlow", Interface: "Data 1", Port: 25},
 		{Name: "Quarantine", Interface: "Data 1", Port: 7025},
 	}})
 	app := open(t, appliance.Options{Net: w.Network(), Dir: t.TempDir(), Factory: f, Product: product.Facts{Version: v}})
 	for _, p := range list {
-		app.Add(app.Daemon(p))
+		app.Add(app.Daemons.Placeholder(p))
 	}
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -40,7 +42,7 @@ func daemons(t *testing.T, w *netsim.World, v product.Version, list ...*applianc
 
 func TestADaemonSaysFarewellAndCloses(t *testing.T) {
 	w := minimal(t)
-	daemons(t, w, product.Version{Major: 14}, appliance.Hermes, appliance.APIServer)
+	daemons(t, w, product.Version{Major: 14}, daemon.Hermes, daemon.APIServer)
 	for _, c := range []struct{ to, says string }{
 		{"192.0.2.25:25", "421 4.3.2 mail.example.com Service not available, closing transmission channel\r\n"},
 		{"192.0.2.25:7025", "421 4.3.2 mail.example.com Service not available, closing transmission channel\r\n"},
@@ -69,7 +71,7 @@ func TestADaemonSaysFarewellAndCloses(t *testing.T) {
 func TestTheSocketsOfB41HaveItsBacklogs(t *testing.T) {
 	w := minimal(t)
 	app := daemons(t, w, product.Version{Major: 14},
-		appliance.Postgres, appliance.Controller, appliance.APIServer, appliance.Quarantine, appliance.Hermes, appliance.Nginx, appliance.NextGUI)
+		daemon.Postgres, daemon.Controller, daemon.APIServer, daemon.Quarantine, daemon.Hermes, daemon.Nginx, daemon.NextGUI)
 	sockets, err := app.Net.Sockets()
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +104,7 @@ func TestTheSocketsOfB41HaveItsBacklogs(t *testing.T) {
 
 func TestARestartedProcessIsTheNewest(t *testing.T) {
 	w := minimal(t)
-	app := daemons(t, w, product.Version{Major: 14}, appliance.APIServer, appliance.Hermes)
+	app := daemons(t, w, product.Version{Major: 14}, daemon.APIServer, daemon.Hermes)
 	socket := func() network.Socket {
 		sockets, err := app.Net.Sockets()
 		if err != nil {
@@ -117,26 +119,26 @@ func TestARestartedProcessIsTheNewest(t *testing.T) {
 		return network.Socket{}
 	}
 	old := socket()
-	if err := app.Restart(t.Context(), appliance.APIServer); err != nil {
+	if err := app.Restart(t.Context(), daemon.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	all := app.Processes()
-	if last := all[len(all)-1]; last.Name != "api_serve" {
-		t.Errorf("the newest process is %s", last.Name)
+	all := app.Daemons.Running()
+	if last := all[len(all)-1]; last.Process != daemon.APIServer {
+		t.Errorf("the newest process is %s", last)
 	}
 	if s := socket(); s.PID != all[len(all)-1].PID || s.PID == old.PID || s.Seq == old.Seq {
 		t.Errorf("before: process %d, socket %d; after: process %d, socket %d", old.PID, old.Seq, s.PID, s.Seq)
 	}
-	if err := app.Restart(t.Context(), appliance.Postgres); !errors.Is(err, appliance.ErrNoProcess) {
+	if err := app.Restart(t.Context(), daemon.Postgres); !errors.Is(err, appliance.ErrNotRunning) {
 		t.Errorf("restart of what does not run: %v", err)
 	}
 }
 
 func TestAnOldVersionHasNotAllProcesses(t *testing.T) {
 	app := daemons(t, minimal(t), product.Version{Major: 6, Minor: 5})
-	for _, p := range app.Processes() {
-		if p.Name == "nginx" || p.Name == "api_serve" {
-			t.Errorf("version 6.5 runs %s", p.Name)
+	for _, p := range app.Daemons.Running() {
+		if p.Process == daemon.Nginx || p.Process == daemon.APIServer {
+			t.Errorf("version 6.5 runs %s", p.Process)
 		}
 	}
 }

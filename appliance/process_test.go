@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/product"
 )
 
@@ -19,8 +20,8 @@ type slowStarter struct {
 	stopped       chan struct{} // closed by the second Stop
 }
 
-func (*slowStarter) Name() string                { return "gui" }
-func (*slowStarter) Process() *appliance.Process { return appliance.GUI }
+func (*slowStarter) Name() string            { return "gui" }
+func (*slowStarter) Process() daemon.Process { return daemon.GUI }
 
 func (s *slowStarter) Start(context.Context) error {
 	if s.starts.Add(1) == 2 {
@@ -47,12 +48,12 @@ func TestAnApplianceThatStopsDuringARestartLeavesNothingRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	restarted, off := make(chan error), make(chan error)
-	go func() { restarted <- app.Restart(t.Context(), appliance.GUI) }()
+	go func() { restarted <- app.Restart(t.Context(), daemon.GUI) }()
 	<-s.starting
 	go func() { off <- app.Stop(context.Background()) }()
 	<-s.stopped
 	close(s.mayStart)
-	if err := <-restarted; !errors.Is(err, appliance.ErrNoProcess) {
+	if err := <-restarted; !errors.Is(err, appliance.ErrNotRunning) {
 		t.Errorf("Restart = %v", err)
 	}
 	if err := <-off; err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -49,7 +51,7 @@ func (a *Appliance) Start(ctx context.Context) error {
 	a.mu.Lock()
 	a.up = true
 	a.mu.Unlock()
-	a.startMetrics()
+	a.scheduleStatusLine()
 	return nil
 }
 
@@ -60,8 +62,8 @@ func (a *Appliance) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	services, up, stopped := a.services, a.up, a.stopped
 	a.stopped = true
-	if a.stopMetrics != nil {
-		a.stopMetrics()
+	if a.stopStatusLines != nil {
+		a.stopStatusLines()
 	}
 	a.mu.Unlock()
 	if stopped {
@@ -89,4 +91,53 @@ func stop(ctx context.Context, services []Service) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// A Restarter is a Service that is one of the appliance's processes. It can be started again
+// after it was stopped.
+type Restarter interface {
+	Service
+	Process() daemon.Process
+}
+
+// ErrNotRunning says that no running service is the process in question.
+var ErrNotRunning = errors.New("appliance: the process is not running")
+
+// Restart stops the Restarter that is the process p and starts it again: its connections end, and
+// it gets new sockets and a new number. The error wraps ErrNotRunning if no service of the
+// appliance is that process.
+func (a *Appliance) Restart(ctx context.Context, p daemon.Process) error {
+	a.mu.Lock()
+	services, up := a.services, a.up && !a.stopped
+	a.mu.Unlock()
+	i := slices.IndexFunc(services, func(s Service) bool {
+		r, ok := s.(Restarter)
+		return ok && r.Process() == p
+	})
+	if i < 0 || !up {
+		return fmt.Errorf("restart %s: %w", p, ErrNotRunning)
+	}
+	if err := a.restart(ctx, services[i], p); err != nil {
+		return fmt.Errorf("restart %s: %w", p, err)
+	}
+	return nil
+}
+
+func (a *Appliance) restart(ctx context.Context, s Service, p daemon.Process) error {
+	a.restarts.Lock()
+	defer a.restarts.Unlock()
+	if err := s.Stop(ctx); err != nil {
+		return err
+	}
+	a.Daemons.Renumber(p)
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	stopped := a.stopped
+	a.mu.Unlock()
+	if stopped { // Stop may have stopped s before it was started
+		return errors.Join(ErrNotRunning, s.Stop(ctx))
+	}
+	return nil
 }

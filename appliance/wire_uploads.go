@@ -28,7 +28,7 @@ func (a *Appliance) openPush(s logs.Subscription, trouble func(syslog.Event)) (l
 		Net:            a.Net,
 		Lookup:         a.lookupServer,
 		Clock:          a.Clock,
-		Dir:            filepath.Join(a.state, spoolDir, s.Name),
+		Dir:            filepath.Join(a.state, pushBufferDir, s.Name),
 		Reserve:        a.Files.Reserve,
 		Header:         a.Logs.Header,
 		Roots:          a.trustedRoots,
@@ -84,8 +84,8 @@ func (a *Appliance) trustedRoots() (*x509.CertPool, error) {
 // pushed with by SCP.
 const logKeyFile = "scp_key"
 
-// openCarry begins to send the finished files of a log subscription.
-func (a *Appliance) openCarry(s logs.Subscription, dir string, waiting func() ([]string, error), trouble func(string)) logs.Uploader {
+// openUpload begins to send the finished files of a log subscription.
+func (a *Appliance) openUpload(s logs.Subscription, dir string, waiting func() ([]string, error), trouble func(string)) logs.Uploader {
 	method := upload.FTP
 	if s.Method == logs.SCPPush {
 		method = upload.SCP

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
@@ -32,10 +31,10 @@ var _ = register(&shell.Command{
 		return env.Menu(ctx, func() shell.Menu {
 			return shell.Menu{Items: []shell.Item{
 				{Key: "BANNER", Text: "Configure the text that is shown before the login.", Run: func(ctx context.Context) error {
-					return a.text(ctx, "login banner", func(v *appliance.AdminAccess) *string { return &v.Banner })
+					return a.text(ctx, "login banner", func(v *users.AdminAccess) *string { return &v.Banner })
 				}},
 				{Key: "WELCOME", Text: "Configure the text that is shown after the login.", Run: func(ctx context.Context) error {
-					return a.text(ctx, "welcome message", func(v *appliance.AdminAccess) *string { return &v.Welcome })
+					return a.text(ctx, "welcome message", func(v *users.AdminAccess) *string { return &v.Welcome })
 				}},
 				{Key: "IPACCESS", Text: "Configure from which addresses access is permitted.", Run: a.ipAccess},
 				{Key: "TIMEOUTS", Text: "Configure after how long inactive sessions end.", Run: a.timeouts},
@@ -47,16 +46,16 @@ var _ = register(&shell.Command{
 // adminAccess edits the section Access in the session's draft.
 type adminAccess struct{ env *shell.Env }
 
-func (a *adminAccess) get() appliance.AdminAccess { return appliance.Access.Get(a.env.Draft) }
+func (a *adminAccess) get() users.AdminAccess { return users.Access.Get(a.env.Draft) }
 
-func (a *adminAccess) edit(change func(*appliance.AdminAccess) error) error {
-	return editSection(a.env, appliance.Access, change)
+func (a *adminAccess) edit(change func(*users.AdminAccess) error) error {
+	return editSection(a.env, users.Access, change)
 }
 
 // text is the menu of the banner or of the welcome message; field is where it stands.
-func (a *adminAccess) text(ctx context.Context, what string, field func(*appliance.AdminAccess) *string) error {
+func (a *adminAccess) text(ctx context.Context, what string, field func(*users.AdminAccess) *string) error {
 	change := func(text string) error {
-		return a.edit(func(v *appliance.AdminAccess) error {
+		return a.edit(func(v *users.AdminAccess) error {
 			*field(v) = text
 			return nil
 		})
@@ -124,17 +123,17 @@ func validText(text string) (string, error) {
 	if text == "" {
 		return "", refusal.New("A text is required. DELETE removes the present one.")
 	}
-	if err := appliance.ValidAccessText(text); err != nil {
+	if err := users.CheckAccessText(text); err != nil {
 		return "", refusal.New(err.Error())
 	}
 	return text, nil
 }
 
 func (a *adminAccess) timeouts(ctx context.Context) error {
-	if err := a.edit(func(v *appliance.AdminAccess) error {
+	if err := a.edit(func(v *users.AdminAccess) error {
 		return a.env.Form(ctx,
-			shell.Number(&v.CLITimeout, "Enter after how many minutes of inactivity a CLI session ends (5 to 1440).", appliance.MinTimeout, appliance.MaxTimeout),
-			shell.Number(&v.WebTimeout, "Enter after how many minutes of inactivity a Web UI session ends (5 to 1440).", appliance.MinTimeout, appliance.MaxTimeout),
+			shell.Number(&v.CLITimeout, "Enter after how many minutes of inactivity a CLI session ends (5 to 1440).", users.MinIdleMinutes, users.MaxIdleMinutes),
+			shell.Number(&v.WebTimeout, "Enter after how many minutes of inactivity a Web UI session ends (5 to 1440).", users.MinIdleMinutes, users.MaxIdleMinutes),
 		)
 	}); err != nil {
 		return err
@@ -151,7 +150,7 @@ func (a *adminAccess) inline(words []string) error {
 		return shell.InvalidArgumentf(words[0], "Expected one of: banner, welcome, ipaccess, timeouts.")
 	}
 	rest := words[1:]
-	if err := a.edit(func(v *appliance.AdminAccess) error {
+	if err := a.edit(func(v *users.AdminAccess) error {
 		switch item.Key {
 		case "BANNER":
 			return a.inlineText(&v.Banner, words[0], rest)
@@ -190,14 +189,14 @@ func (a *adminAccess) inlineText(dst *string, word string, args []string) error 
 	return err
 }
 
-func inlineTimeouts(v *appliance.AdminAccess, word string, args []string) error {
+func inlineTimeouts(v *users.AdminAccess, word string, args []string) error {
 	if len(args) != 2 {
 		return shell.InvalidArgumentf(word, "Two numbers are expected: the minutes of the CLI and of the Web UI.")
 	}
 	for i, dst := range []*int{&v.CLITimeout, &v.WebTimeout} {
 		n, err := strconv.Atoi(args[i])
-		if err != nil || n < appliance.MinTimeout || n > appliance.MaxTimeout {
-			return shell.InvalidArgumentf(args[i], "The number of minutes must be an integer from %d to %d.", appliance.MinTimeout, appliance.MaxTimeout)
+		if err != nil || n < users.MinIdleMinutes || n > users.MaxIdleMinutes {
+			return shell.InvalidArgumentf(args[i], "The number of minutes must be an integer from %d to %d.", users.MinIdleMinutes, users.MaxIdleMinutes)
 		}
 		*dst = n
 	}

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -22,13 +22,13 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 			Header: func() { a.showAddresses(v) },
 			Items: []shell.Item{
 				{Key: "ALLOWALL", Text: "Permit access from every address.", Hidden: !v.Restricted, Run: func(context.Context) error {
-					return a.edit(func(v *appliance.AdminAccess) error {
+					return a.edit(func(v *users.AdminAccess) error {
 						v.Restricted = false
 						return nil
 					})
 				}},
 				{Key: "RESTRICT", Text: "Permit access from listed addresses only.", Hidden: v.Restricted, Run: func(ctx context.Context) error {
-					return a.edit(func(v *appliance.AdminAccess) error {
+					return a.edit(func(v *users.AdminAccess) error {
 						if len(v.Allowed) == 0 {
 							if err := a.addAddresses(ctx, v); err != nil {
 								return err
@@ -39,7 +39,7 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 					})
 				}},
 				{Key: "NEW", Text: "Add addresses to the list.", Run: func(ctx context.Context) error {
-					return a.edit(func(v *appliance.AdminAccess) error {
+					return a.edit(func(v *users.AdminAccess) error {
 						if err := a.addAddresses(ctx, v); err != nil {
 							return err
 						}
@@ -47,14 +47,14 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 					})
 				}},
 				{Key: "DELETE", Text: "Remove an address from the list.", Hidden: len(v.Allowed) == 0, Run: func(ctx context.Context) error {
-					return a.edit(func(v *appliance.AdminAccess) error { return a.deleteAddress(ctx, v) })
+					return a.edit(func(v *users.AdminAccess) error { return a.deleteAddress(ctx, v) })
 				}},
 			},
 		}
 	})
 }
 
-func (a *adminAccess) showAddresses(v appliance.AdminAccess) {
+func (a *adminAccess) showAddresses(v users.AdminAccess) {
 	switch {
 	case v.Restricted:
 		a.env.Printf("\nAccess is permitted from these addresses only:\n")
@@ -69,12 +69,12 @@ func (a *adminAccess) showAddresses(v appliance.AdminAccess) {
 func networkTexts(list []netip.Prefix) []string {
 	texts := make([]string, len(list))
 	for i, p := range list {
-		texts[i] = appliance.FormatNetwork(p)
+		texts[i] = users.FormatNetwork(p)
 	}
 	return texts
 }
 
-func (a *adminAccess) addAddresses(ctx context.Context, v *appliance.AdminAccess) error {
+func (a *adminAccess) addAddresses(ctx context.Context, v *users.AdminAccess) error {
 	_, err := a.env.Ask(ctx, "Enter the addresses or networks, with commas between them.", "", func(answer string) error {
 		words := strings.FieldsFunc(answer, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 		if len(words) == 0 {
@@ -95,7 +95,7 @@ func (a *adminAccess) addAddresses(ctx context.Context, v *appliance.AdminAccess
 func withNetworks(list []netip.Prefix, words []string) ([]netip.Prefix, error) {
 	list = slices.Clone(list)
 	for _, w := range words {
-		p, err := appliance.ParseNetwork(w)
+		p, err := users.ParseNetwork(w)
 		if err != nil {
 			return nil, &networkError{w, err}
 		}
@@ -114,7 +114,7 @@ type networkError struct {
 
 func (e *networkError) Error() string { return e.err.Error() }
 
-func (a *adminAccess) deleteAddress(ctx context.Context, v *appliance.AdminAccess) error {
+func (a *adminAccess) deleteAddress(ctx context.Context, v *users.AdminAccess) error {
 	if v.Restricted && len(v.Allowed) == 1 {
 		return refusal.New("The last address cannot be removed while access is restricted. Choose ALLOWALL first.")
 	}
@@ -127,7 +127,7 @@ func (a *adminAccess) deleteAddress(ctx context.Context, v *appliance.AdminAcces
 }
 
 // admitSelf asks somebody who would lock out himself whether to be added.
-func (a *adminAccess) admitSelf(ctx context.Context, v *appliance.AdminAccess) error {
+func (a *adminAccess) admitSelf(ctx context.Context, v *users.AdminAccess) error {
 	if from := a.env.ClientAddr; !v.Admits(from) {
 		a.env.PrintWrapped(fmt.Sprintf("The list does not contain your present address, %v. This session goes on, but you cannot log in from there again once the change is committed.", from))
 		add, err := a.env.Confirm(ctx, fmt.Sprintf("Do you want to add %v to the list?", from), true)
@@ -141,7 +141,7 @@ func (a *adminAccess) admitSelf(ctx context.Context, v *appliance.AdminAccess) e
 	return nil
 }
 
-func inlineIPAccess(v *appliance.AdminAccess, word string, args []string) error {
+func inlineIPAccess(v *users.AdminAccess, word string, args []string) error {
 	const expected = "Expected one of: allowall, restrict, new <address>..., delete <address>...."
 	if len(args) == 0 {
 		return shell.InvalidArgumentf(word, expected)
@@ -169,9 +169,9 @@ func inlineIPAccess(v *appliance.AdminAccess, word string, args []string) error 
 	return nil
 }
 
-func inlineDelete(v *appliance.AdminAccess, words []string) error {
+func inlineDelete(v *users.AdminAccess, words []string) error {
 	for _, w := range words {
-		p, err := appliance.ParseNetwork(w)
+		p, err := users.ParseNetwork(w)
 		if err != nil {
 			return shell.InvalidArgumentf(w, "%v", err)
 		}

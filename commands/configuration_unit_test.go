@@ -13,6 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
@@ -78,7 +79,7 @@ func TestSaveconfigOnAFullDisk(t *testing.T) {
 
 func TestACommitThatCannotBeSavedSaysSo(t *testing.T) {
 	d := newDesk(t, "admin", 0)
-	appliance.Hostname.Set(d.env.Draft, "esa.example.com")
+	netconfig.Hostname.Set(d.env.Draft, "esa.example.com")
 	if err := os.RemoveAll(filepath.Join(d.dir, "config")); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestACommitThatCannotBeSavedSaysSo(t *testing.T) {
 func TestACommentMustBeFitToBeShown(t *testing.T) {
 	d := newDesk(t, "admin", 0)
 	d.env.Inline = true
-	appliance.Hostname.Set(d.env.Draft, "esa.example.com")
+	netconfig.Hostname.Set(d.env.Draft, "esa.example.com")
 	for _, comment := range []string{"a\x1b[2Jb", "\xff", strings.Repeat("x", 1001)} {
 		d.env.Args = []string{comment}
 		var invalid *shell.InvalidArgumentError
@@ -180,7 +181,7 @@ func TestACommitThatTheNetworkRefuses(t *testing.T) {
 	}
 	t.Cleanup(func() { app.Stop(context.Background()) })
 	d := &desk{appliance: app, env: &shell.Env{Appliance: app, Draft: app.Config.Edit()}}
-	appliance.Interfaces.Set(d.env.Draft, appliance.IPInterfaces{List: []appliance.IPInterface{{Name: "One", Jack: "Data 9"}}})
+	netconfig.Interfaces.Set(d.env.Draft, netconfig.IPInterfaces{List: []netconfig.IPInterface{{Name: "One", Jack: "Data 9"}}})
 	wantRefusal(t, d.run(t, "commit", ""), "The changes cannot be committed.\nThe IP interface One is on the Ethernet interface Data 9, which does not exist.")
 	if !d.env.Draft.Pending() {
 		t.Error("the changes are lost")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
@@ -17,11 +18,11 @@ import (
 // process it does not have (scanning engines, encryption) are not listed.
 type diagnosticService struct {
 	key, text string
-	process   *appliance.Process
+	process   daemon.Process
 }
 
 var diagnosticServices = []diagnosticService{
-	{"WEBUI", "Web GUI", appliance.GUI},
+	{"WEBUI", "Web GUI", daemon.GUI},
 }
 
 // services is the menu of services that this version has.
@@ -29,7 +30,7 @@ func (d *diagnosis) services() shell.Menu {
 	m := shell.Menu{Title: "Choose one of the following services:"}
 	for _, s := range diagnosticServices {
 		m.Items = append(m.Items, shell.Item{
-			Key: s.key, Text: s.text, Hidden: !d.env.Appliance.Has(s.process),
+			Key: s.key, Text: s.text, Hidden: !d.env.Appliance.Daemons.Has(s.process),
 			Run: d.to(func() shell.Menu {
 				return shell.Menu{Items: []shell.Item{
 					{Key: "RESTART", Text: "Restart the service", Run: d.last(func(ctx context.Context) error { return d.restart(ctx, s) })},
@@ -46,7 +47,7 @@ func (d *diagnosis) services() shell.Menu {
 func (d *diagnosis) restart(ctx context.Context, s diagnosticService) error {
 	d.env.Printf("%s is restarting.\n", s.text)
 	err := d.env.Appliance.Restart(context.WithoutCancel(ctx), s.process)
-	if errors.Is(err, appliance.ErrNoProcess) {
+	if errors.Is(err, appliance.ErrNotRunning) {
 		return refusal.Newf("%s does not run.", s.text)
 	}
 	if err != nil {
@@ -58,14 +59,14 @@ func (d *diagnosis) restart(ctx context.Context, s diagnosticService) error {
 
 // serviceStatus tells whether the process runs, and where it listens.
 func (d *diagnosis) serviceStatus(s diagnosticService) error {
-	all := d.env.Appliance.Processes()
-	i := slices.IndexFunc(all, func(p appliance.RunningProcess) bool { return p.Name == s.process.Name })
+	all := d.env.Appliance.Daemons.Running()
+	i := slices.IndexFunc(all, func(p daemon.RunningProcess) bool { return p.Process == s.process })
 	if i < 0 {
 		d.env.Printf("%s is down.\n", s.text)
 		return nil
 	}
 	p := all[i]
-	d.env.Printf("%s is up: process %s (%d), since %s.\n", s.text, p.Name, p.PID, moment(d.env, p.Since))
+	d.env.Printf("%s is up: process %s (%d), since %s.\n", s.text, p.Name(), p.PID, moment(d.env, p.Started))
 	sockets, err := d.env.Appliance.Net.Sockets()
 	if err != nil {
 		return fmt.Errorf("list sockets: %w", err)

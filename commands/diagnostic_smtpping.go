@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/mail"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
@@ -30,7 +30,7 @@ const (
 // An smtpTest is what smtpping was asked to do.
 type smtpTest struct {
 	host    string
-	from    *appliance.IPInterface // nil: by the route
+	from    *netconfig.IPInterface // nil: by the route
 	message *mail.Message          // nil: the connection is tested only
 }
 
@@ -42,7 +42,7 @@ func smtpPing(ctx context.Context, env *shell.Env) error {
 	if t.host, err = askSMTPHost(ctx, env); err != nil {
 		return err
 	}
-	interfaces := appliance.Interfaces.Get(env.Appliance.Config.Committed()).List
+	interfaces := netconfig.Interfaces.Get(env.Appliance.Config.Committed()).List
 	var names []string
 	for _, i := range interfaces {
 		names = append(names, i.Name)

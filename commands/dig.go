@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
@@ -188,7 +188,7 @@ func (d *digging) findServer(ctx context.Context, env *shell.Env) error {
 // invalid.
 func sourceNamed(env *shell.Env, name string, v6 bool) netip.Addr {
 	a, _ := netip.ParseAddr(name)
-	for _, i := range appliance.Interfaces.Get(env.Appliance.Config.Committed()).List {
+	for _, i := range netconfig.Interfaces.Get(env.Appliance.Config.Committed()).List {
 		addr6 := i.IPv6.Addr()
 		switch {
 		case a.IsValid() && (a == i.IPv4 || a == addr6):

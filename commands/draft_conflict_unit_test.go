@@ -11,9 +11,12 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/resolver"
+	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
 	"github.com/esasim/esasim/shell/shelltest"
@@ -67,22 +70,22 @@ func timeServers(names ...string) edit {
 
 func ipInterfaces(names ...string) edit {
 	return func(t *testing.T, app *appliance.Appliance) {
-		var v appliance.IPInterfaces
+		var v netconfig.IPInterfaces
 		for i, n := range names {
-			v.List = append(v.List, appliance.IPInterface{Name: n, Jack: "Data 1", IPv4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Netmask: "255.255.255.0", Hostname: "mail.example.com"})
+			v.List = append(v.List, netconfig.IPInterface{Name: n, Jack: "Data 1", IPv4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Netmask: "255.255.255.0", Hostname: "mail.example.com"})
 		}
-		commitNow(t, app, appliance.Interfaces, v)
+		commitNow(t, app, netconfig.Interfaces, v)
 	}
 }
 
 func allowedNetworks(nets ...string) edit {
 	return func(t *testing.T, app *appliance.Appliance) {
-		v := appliance.Access.Get(app.Config.Committed())
+		v := users.Access.Get(app.Config.Committed())
 		v.Allowed = nil
 		for _, n := range nets {
 			v.Allowed = append(v.Allowed, netip.MustParsePrefix(n))
 		}
-		commitNow(t, app, appliance.Access, v)
+		commitNow(t, app, users.Access, v)
 	}
 }
 
@@ -138,7 +141,7 @@ func TestAnAnswerComesTooLate(t *testing.T) {
 	} {
 		t.Run(c.command+" "+c.answers[0], func(t *testing.T) {
 			d := newDesk(t, "admin", 0)
-			commitNow(t, d.appliance, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+			commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
 			c.before(t, d.appliance)
 			p := &busyPrompter{Prompter: shelltest.NewPrompter(c.answers...), late: c.late, happen: func() { c.during(t, d.appliance) }}
 			d.wantUnchanged(t, c.command, p)
@@ -169,12 +172,12 @@ func (d *desk) wantUnchanged(t *testing.T, command string, p *busyPrompter) {
 // What refers to an IP interface by its name follows it.
 func TestARenamedInterfaceKeepsItsUsers(t *testing.T) {
 	d := newDesk(t, "admin", 0)
-	commitNow(t, d.appliance, appliance.Ports, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
-	commitNow(t, d.appliance, appliance.Interfaces, appliance.IPInterfaces{List: []appliance.IPInterface{
+	commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+	commitNow(t, d.appliance, netconfig.Interfaces, netconfig.IPInterfaces{List: []netconfig.IPInterface{
 		{Name: "One", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", Hostname: "mail.example.com"},
 	}})
-	commitNow(t, d.appliance, appliance.IPGroups, appliance.IPGroupList{List: []appliance.IPGroup{{Name: "All", Interfaces: []string{"One"}}}})
-	commitNow(t, d.appliance, appliance.Listeners, appliance.MailListeners{List: []appliance.MailListener{{Name: "In", Interface: "One", Port: 25}}})
+	commitNow(t, d.appliance, netconfig.IPGroups, netconfig.IPGroupList{List: []netconfig.IPGroup{{Name: "All", Interfaces: []string{"One"}}}})
+	commitNow(t, d.appliance, daemon.MailListeners, daemon.MailListenerList{List: []daemon.MailListener{{Name: "In", Interface: "One", Port: 25}}})
 	dns := resolver.DNS.Get(d.appliance.Config.Committed())
 	dns.Interface = "One"
 	commitNow(t, d.appliance, resolver.DNS, dns)
@@ -184,7 +187,7 @@ func TestARenamedInterfaceKeepsItsUsers(t *testing.T) {
 	}
 	v := d.env.Draft
 	got := []string{
-		appliance.IPGroups.Get(v).List[0].Interfaces[0], appliance.Listeners.Get(v).List[0].Interface,
+		netconfig.IPGroups.Get(v).List[0].Interfaces[0], daemon.MailListeners.Get(v).List[0].Interface,
 		resolver.DNS.Get(v).Interface, ntp.NTP.Get(v).Source,
 	}
 	if diff := cmp.Diff([]string{"Two", "Two", "Two", "Two"}, got); diff != "" {

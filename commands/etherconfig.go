@@ -3,7 +3,7 @@ package commands
 import (
 	"context"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
@@ -36,8 +36,8 @@ var _ = register(&shell.Command{
 type etherDialogue struct{ env *shell.Env }
 
 // editPorts changes the ports of the draft.
-func editPorts(env *shell.Env, change func(*appliance.PortList)) error {
-	return editSection(env, appliance.Ports, func(v *appliance.PortList) error {
+func editPorts(env *shell.Env, change func(*netconfig.PortList)) error {
+	return editSection(env, netconfig.Ports, func(v *netconfig.PortList) error {
 		*v = portsOf(env)
 		change(v)
 		return nil
@@ -45,7 +45,7 @@ func editPorts(env *shell.Env, change func(*appliance.PortList)) error {
 }
 
 // cards are the names of the ports that are no VLANs.
-func cards(ports appliance.PortList) (names []string) {
+func cards(ports netconfig.PortList) (names []string) {
 	for _, p := range ports.List {
 		if p.VLAN == 0 {
 			names = append(names, p.Name)
@@ -76,13 +76,13 @@ func (d etherDialogue) choosePort(ctx context.Context, question string, names []
 // loopback is the menu about the interface without a wire.
 func (d etherDialogue) loopback(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
-		on := appliance.Loopback.Get(d.env.Draft)
+		on := netconfig.Loopback.Get(d.env.Draft)
 		set := func(on bool) func(context.Context) error {
 			return func(context.Context) error {
-				if user, used := portUser(d.env, appliance.LoopbackPort); used && !on {
+				if user, used := portUser(d.env, netconfig.LoopbackPort); used && !on {
 					return refusal.Newf("The loopback interface is used by the IP interface %s: use interfaceconfig to move or delete that first.", user)
 				}
-				return editSection(d.env, appliance.Loopback, func(v *bool) error {
+				return editSection(d.env, netconfig.Loopback, func(v *bool) error {
 					*v = on
 					return nil
 				})
@@ -92,7 +92,7 @@ func (d etherDialogue) loopback(ctx context.Context) error {
 			Header: func() {
 				d.env.Printf("\nCurrently configured loopback interface:\n")
 				if on {
-					d.env.List(appliance.LoopbackPort)
+					d.env.List(netconfig.LoopbackPort)
 				}
 			},
 			Items: []shell.Item{
@@ -105,7 +105,7 @@ func (d etherDialogue) loopback(ctx context.Context) error {
 
 // portUser is an IP interface of the draft that is on a port.
 func portUser(env *shell.Env, port string) (name string, used bool) {
-	for _, i := range appliance.Interfaces.Get(env.Draft).List {
+	for _, i := range netconfig.Interfaces.Get(env.Draft).List {
 		if i.Jack == port {
 			return i.Name, true
 		}
@@ -115,10 +115,10 @@ func portUser(env *shell.Env, port string) (name string, used bool) {
 
 func (d etherDialogue) multicast(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
-		accepted := appliance.MulticastARP.Get(d.env.Draft) == 1
+		accepted := netconfig.MulticastARP.Get(d.env.Draft) == 1
 		set := func(to int) func(context.Context) error {
 			return func(context.Context) error {
-				return editSection(d.env, appliance.MulticastARP, func(v *int) error {
+				return editSection(d.env, netconfig.MulticastARP, func(v *int) error {
 					*v = to
 					return nil
 				})

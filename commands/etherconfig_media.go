@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
@@ -30,7 +30,7 @@ func (d etherDialogue) media(ctx context.Context) error {
 // mediaLine is a card with what is set, what it makes of that now, and its MAC.
 func (d etherDialogue) mediaLine(name string) string {
 	set := "Autoselect"
-	if m := appliance.Ethernet.Get(d.env.Draft).Of(name); m.Type != appliance.Autoselect {
+	if m := netconfig.Media.Get(d.env.Draft).For(name); m.Type != netconfig.Autoselect {
 		set = m.Type + " " + m.Options
 	}
 	now, ok := interfaceNow(d.env, name)
@@ -53,10 +53,10 @@ func mediaNow(i network.Interface) string {
 }
 
 // mediaChoices are what can be set, in the order of the list.
-func mediaChoices() []appliance.EthernetMedia {
-	list := []appliance.EthernetMedia{{Type: appliance.Autoselect}}
-	for _, m := range appliance.MediaTypes {
-		list = append(list, appliance.EthernetMedia{Type: m.Name, Options: "half-duplex"}, appliance.EthernetMedia{Type: m.Name, Options: "full-duplex"})
+func mediaChoices() []netconfig.MediaSetting {
+	list := []netconfig.MediaSetting{{Type: netconfig.Autoselect}}
+	for _, m := range netconfig.MediaTypes() {
+		list = append(list, netconfig.MediaSetting{Type: m.Name, Options: "half-duplex"}, netconfig.MediaSetting{Type: m.Name, Options: "full-duplex"})
 	}
 	return list
 }
@@ -69,21 +69,21 @@ func (d etherDialogue) editMedia(ctx context.Context) error {
 	choices := mediaChoices()
 	var texts []string
 	for _, c := range choices {
-		if c.Type == appliance.Autoselect {
+		if c.Type == netconfig.Autoselect {
 			texts = append(texts, "Autoselect")
 		} else {
 			texts = append(texts, c.Type+" "+c.Options)
 		}
 	}
-	now := appliance.Ethernet.Get(d.env.Draft).Of(name)
-	def := slices.IndexFunc(choices, func(c appliance.EthernetMedia) bool { return c.Type == now.Type && c.Options == now.Options })
+	now := netconfig.Media.Get(d.env.Draft).For(name)
+	def := slices.IndexFunc(choices, func(c netconfig.MediaSetting) bool { return c.Type == now.Type && c.Options == now.Options })
 	n, err := d.env.Choose(ctx, fmt.Sprintf("Please choose the Ethernet media options for the %s interface.", name), def, texts...)
 	if err != nil {
 		return err
 	}
-	return editSection(d.env, appliance.Ethernet, func(v *appliance.EthernetSettings) error {
-		v.List = slices.DeleteFunc(v.List, func(e appliance.EthernetMedia) bool { return e.Interface == name })
-		if m := choices[n]; m.Type != appliance.Autoselect { // which is what an interface does that is not listed
+	return editSection(d.env, netconfig.Media, func(v *netconfig.MediaSettings) error {
+		v.List = slices.DeleteFunc(v.List, func(e netconfig.MediaSetting) bool { return e.Interface == name })
+		if m := choices[n]; m.Type != netconfig.Autoselect { // which is what an interface does that is not listed
 			m.Interface = name
 			v.List = append(v.List, m)
 		}
@@ -99,7 +99,7 @@ func (d etherDialogue) mtu(ctx context.Context) error {
 				d.env.Printf("\nEthernet interfaces:\n")
 				for n, p := range portsOf(d.env).List {
 					mtu := fmt.Sprintf("mtu %d", p.MTU)
-					if p.MTU == appliance.DefaultMTU {
+					if p.MTU == netconfig.DefaultMTU {
 						mtu = "default " + mtu
 					}
 					d.env.PrintWrapped(fmt.Sprintf("%d. %s %s", n+1, p.Name, mtu))
@@ -117,26 +117,26 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 		return err
 	}
 	port, _ := ports.Find(name)
-	most := appliance.MostMTU
+	most := netconfig.MostMTU
 	if port.VLAN != 0 {
 		parent, _ := ports.Find(port.Jack)
 		most = parent.MTU
 	}
 	preset := ""
-	if port.MTU != appliance.DefaultMTU {
+	if port.MTU != netconfig.DefaultMTU {
 		preset = strconv.Itoa(port.MTU)
 	}
 	mtu := port.MTU
-	_, err = d.env.Ask(ctx, fmt.Sprintf("Please enter a non-default (%d) MTU value for the %s interface.", appliance.DefaultMTU, name), preset, func(answer string) error {
+	_, err = d.env.Ask(ctx, fmt.Sprintf("Please enter a non-default (%d) MTU value for the %s interface.", netconfig.DefaultMTU, name), preset, func(answer string) error {
 		if answer == "" {
 			return nil
 		}
 		n, err := strconv.Atoi(answer)
 		switch {
-		case err == nil && n > most && port.VLAN != 0 && n <= appliance.MostMTU:
+		case err == nil && n > most && port.VLAN != 0 && n <= netconfig.MostMTU:
 			return refusal.Newf("The MTU of a VLAN must not be greater than that of its Ethernet interface: %s has %d.", port.Jack, most)
-		case err != nil || n < appliance.LeastMTU || n > most:
-			return refusal.Newf("The MTU must be an integer from %d to %d.", appliance.LeastMTU, most)
+		case err != nil || n < netconfig.LeastMTU || n > most:
+			return refusal.Newf("The MTU must be an integer from %d to %d.", netconfig.LeastMTU, most)
 		}
 		mtu = n
 		return nil
@@ -147,7 +147,7 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 	if mtu != port.MTU && mtu < network.MinIPv6MTU && knowsIPv6(d.env) {
 		d.env.PrintWrapped(fmt.Sprintf("Warning: IPv6 needs an MTU of %d at least. The interface %s will not carry it.", network.MinIPv6MTU, name))
 	}
-	return editPorts(d.env, func(v *appliance.PortList) {
+	return editPorts(d.env, func(v *netconfig.PortList) {
 		for i := range v.List {
 			p := &v.List[i]
 			switch {

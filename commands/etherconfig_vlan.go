@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
@@ -23,7 +23,7 @@ func (d etherDialogue) vlan(ctx context.Context) error {
 				}
 			},
 			Items: []shell.Item{
-				{Key: "NEW", Text: "Create a new VLAN.", Run: func(ctx context.Context) error { return d.putVLAN(ctx, appliance.Port{}) }},
+				{Key: "NEW", Text: "Create a new VLAN.", Run: func(ctx context.Context) error { return d.putVLAN(ctx, netconfig.Port{}) }},
 				{Key: "EDIT", Text: "Edit a VLAN.", Hidden: len(vlans) == 0, Run: d.editVLAN},
 				{Key: "DELETE", Text: "Delete a VLAN.", Hidden: len(vlans) == 0, Run: d.deleteVLAN},
 			},
@@ -31,24 +31,24 @@ func (d etherDialogue) vlan(ctx context.Context) error {
 	})
 }
 
-func (d etherDialogue) vlans() []appliance.Port {
-	return slices.DeleteFunc(portsOf(d.env).List, func(p appliance.Port) bool { return p.VLAN == 0 })
+func (d etherDialogue) vlans() []netconfig.Port {
+	return slices.DeleteFunc(portsOf(d.env).List, func(p netconfig.Port) bool { return p.VLAN == 0 })
 }
 
-func (d etherDialogue) chooseVLAN(ctx context.Context, verb string) (appliance.Port, error) {
+func (d etherDialogue) chooseVLAN(ctx context.Context, verb string) (netconfig.Port, error) {
 	vlans := d.vlans()
 	var n int
 	_, err := d.env.Ask(ctx, "Enter the name or number of the VLAN you wish to "+verb+":", "", func(answer string) (err error) {
-		n, err = nameOrNumber(answer, portNames(appliance.PortList{List: vlans}), "VLAN")
+		n, err = nameOrNumber(answer, portNames(netconfig.PortList{List: vlans}), "VLAN")
 		if err != nil { // the list shows its ID as well
-			if i := slices.IndexFunc(vlans, func(v appliance.Port) bool { return strconv.Itoa(v.VLAN) == answer }); i >= 0 {
+			if i := slices.IndexFunc(vlans, func(v netconfig.Port) bool { return strconv.Itoa(v.VLAN) == answer }); i >= 0 {
 				n, err = i, nil
 			}
 		}
 		return err
 	})
 	if err != nil {
-		return appliance.Port{}, err
+		return netconfig.Port{}, err
 	}
 	return vlans[n], nil
 }
@@ -63,7 +63,7 @@ func (d etherDialogue) editVLAN(ctx context.Context) error {
 
 // putVLAN asks for what NEW and EDIT have in common, and puts the VLAN in the place of
 // was, which is the zero Port for a new one. IP interfaces on it stay on it.
-func (d etherDialogue) putVLAN(ctx context.Context, was appliance.Port) error {
+func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 	ports := portsOf(d.env)
 	preset, id := "", 0
 	if was.VLAN != 0 {
@@ -71,10 +71,10 @@ func (d etherDialogue) putVLAN(ctx context.Context, was appliance.Port) error {
 	}
 	_, err := d.env.Ask(ctx, `VLAN ID for the interface (Ex: "34"):`, preset, func(answer string) error {
 		n, err := strconv.Atoi(answer)
-		if err != nil || n < 1 || n > appliance.MostVLAN {
-			return refusal.Newf("The VLAN ID must be an integer from 1 to %d.", appliance.MostVLAN)
+		if err != nil || n < 1 || n > netconfig.MostVLAN {
+			return refusal.Newf("The VLAN ID must be an integer from 1 to %d.", netconfig.MostVLAN)
 		}
-		if _, taken := ports.Find(appliance.VLANName(n)); taken && n != was.VLAN {
+		if _, taken := ports.Find(netconfig.VLANName(n)); taken && n != was.VLAN {
 			return refusal.Newf("The VLAN %d exists already.", n)
 		}
 		id = n
@@ -89,12 +89,12 @@ func (d etherDialogue) putVLAN(ctx context.Context, was appliance.Port) error {
 		return err
 	}
 	parent, _ := ports.Find(names[n])
-	v := appliance.Port{Name: appliance.VLANName(id), Jack: parent.Name, MTU: parent.MTU, VLAN: id}
+	v := netconfig.Port{Name: netconfig.VLANName(id), Jack: parent.Name, MTU: parent.MTU, VLAN: id}
 	if was.VLAN != 0 && was.MTU < parent.MTU && was.Jack == parent.Name {
 		v.MTU = was.MTU
 	}
-	if err := editPorts(d.env, func(l *appliance.PortList) {
-		at := slices.IndexFunc(l.List, func(p appliance.Port) bool { return was.VLAN != 0 && p.Name == was.Name })
+	if err := editPorts(d.env, func(l *netconfig.PortList) {
+		at := slices.IndexFunc(l.List, func(p netconfig.Port) bool { return was.VLAN != 0 && p.Name == was.Name })
 		if at < 0 {
 			l.List = append(l.List, v)
 		} else {
@@ -106,7 +106,7 @@ func (d etherDialogue) putVLAN(ctx context.Context, was appliance.Port) error {
 	if was.VLAN == 0 || was.Name == v.Name {
 		return nil
 	}
-	return editSection(d.env, appliance.Interfaces, func(l *appliance.IPInterfaces) error {
+	return editSection(d.env, netconfig.Interfaces, func(l *netconfig.IPInterfaces) error {
 		for i := range l.List {
 			if l.List[i].Jack == was.Name {
 				l.List[i].Jack = v.Name
@@ -124,7 +124,7 @@ func (d etherDialogue) deleteVLAN(ctx context.Context) error {
 	if user, used := portUser(d.env, v.Name); used {
 		return refusal.Newf("The VLAN %d is used by the IP interface %s: use interfaceconfig to move or delete that first.", v.VLAN, user)
 	}
-	return editPorts(d.env, func(l *appliance.PortList) {
-		l.List = slices.DeleteFunc(l.List, func(p appliance.Port) bool { return p.Name == v.Name })
+	return editPorts(d.env, func(l *netconfig.PortList) {
+		l.List = slices.DeleteFunc(l.List, func(p netconfig.Port) bool { return p.Name == v.Name })
 	})
 }

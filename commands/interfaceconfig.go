@@ -8,7 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
@@ -46,7 +47,7 @@ var _ = register(&shell.Command{
 type ipDialogue struct{ env *shell.Env }
 
 // list is the IP interfaces of the draft.
-func (d ipDialogue) list() []appliance.IPInterface { return appliance.Interfaces.Get(d.env.Draft).List }
+func (d ipDialogue) list() []netconfig.IPInterface { return netconfig.Interfaces.Get(d.env.Draft).List }
 
 func (d ipDialogue) print() {
 	d.env.Printf("\nCurrently configured interfaces:\n")
@@ -56,7 +57,7 @@ func (d ipDialogue) print() {
 }
 
 // addressText is the addresses of an interface with the lengths of their networks.
-func addressText(i appliance.IPInterface) string {
+func addressText(i netconfig.IPInterface) string {
 	prefixes, err := i.Prefixes()
 	if err != nil || len(prefixes) == 0 {
 		return "no address"
@@ -69,11 +70,11 @@ func addressText(i appliance.IPInterface) string {
 }
 
 func (d ipDialogue) create(ctx context.Context) error {
-	i := appliance.IPInterface{Netmask: appliance.Netmask(24), Hostname: appliance.Hostname.Get(d.env.Draft)}
+	i := netconfig.IPInterface{Netmask: netconfig.Netmask(24), Hostname: netconfig.Hostname.Get(d.env.Draft)}
 	if err := d.ask(ctx, &i); err != nil {
 		return err
 	}
-	return editSection(d.env, appliance.Interfaces, func(v *appliance.IPInterfaces) error {
+	return editSection(d.env, netconfig.Interfaces, func(v *netconfig.IPInterfaces) error {
 		v.List = append(v.List, i)
 		return nil
 	})
@@ -94,7 +95,7 @@ func (d ipDialogue) edit(ctx context.Context) error {
 	if sure, err := d.confirmChange(ctx, was, now); err != nil || !sure {
 		return err
 	}
-	err = editSection(d.env, appliance.Interfaces, func(v *appliance.IPInterfaces) error {
+	err = editSection(d.env, netconfig.Interfaces, func(v *netconfig.IPInterfaces) error {
 		at := slices.Index(v.List, was)
 		if at < 0 {
 			return refusal.Newf("Another session has meanwhile changed the IP interface %s: nothing was changed here. Please try again.", was.Name)
@@ -120,7 +121,7 @@ func (d ipDialogue) rename(was, now string) error {
 		}
 	}
 	return errors.Join(
-		editSection(d.env, appliance.IPGroups, func(v *appliance.IPGroupList) error {
+		editSection(d.env, netconfig.IPGroups, func(v *netconfig.IPGroupList) error {
 			for _, g := range v.List {
 				for n := range g.Interfaces {
 					follow(&g.Interfaces[n])
@@ -128,7 +129,7 @@ func (d ipDialogue) rename(was, now string) error {
 			}
 			return nil
 		}),
-		editSection(d.env, appliance.Listeners, func(v *appliance.MailListeners) error {
+		editSection(d.env, daemon.MailListeners, func(v *daemon.MailListenerList) error {
 			for n := range v.List {
 				follow(&v.List[n].Interface)
 			}
@@ -153,9 +154,9 @@ func (d ipDialogue) remove(ctx context.Context) error {
 	if g, ok := groupOf(d.env, i.Name); ok {
 		return refusal.Newf("The IP interface %s belongs to the group %s: use GROUPS to take it out of that first.", i.Name, g)
 	}
-	onIt := func(l appliance.MailListener) bool { return l.Interface == i.Name }
+	onIt := func(l daemon.MailListener) bool { return l.Interface == i.Name }
 	var listeners []string
-	for _, l := range appliance.Listeners.Get(d.env.Draft).List {
+	for _, l := range daemon.MailListeners.Get(d.env.Draft).List {
 		if onIt(l) {
 			listeners = append(listeners, l.Name)
 		}
@@ -170,21 +171,21 @@ func (d ipDialogue) remove(ctx context.Context) error {
 	if err != nil || !sure {
 		return err
 	}
-	if err := editSection(d.env, appliance.Listeners, func(v *appliance.MailListeners) error {
+	if err := editSection(d.env, daemon.MailListeners, func(v *daemon.MailListenerList) error {
 		v.List = slices.DeleteFunc(v.List, onIt)
 		return nil
 	}); err != nil {
 		return err
 	}
-	err = editSection(d.env, appliance.Interfaces, func(v *appliance.IPInterfaces) error {
-		v.List = slices.DeleteFunc(v.List, func(o appliance.IPInterface) bool { return o.Name == i.Name })
+	err = editSection(d.env, netconfig.Interfaces, func(v *netconfig.IPInterfaces) error {
+		v.List = slices.DeleteFunc(v.List, func(o netconfig.IPInterface) bool { return o.Name == i.Name })
 		return nil
 	})
 	d.warnIfDeaf()
 	return err
 }
 
-func (d ipDialogue) choose(ctx context.Context, verb string) (appliance.IPInterface, error) {
+func (d ipDialogue) choose(ctx context.Context, verb string) (netconfig.IPInterface, error) {
 	list := d.list()
 	names := make([]string, len(list))
 	for n, i := range list {
@@ -192,20 +193,20 @@ func (d ipDialogue) choose(ctx context.Context, verb string) (appliance.IPInterf
 	}
 	n, err := chooseByName(ctx, d.env, "Enter the name or number of the interface you wish to "+verb+".", names, "interface")
 	if err != nil {
-		return appliance.IPInterface{}, err
+		return netconfig.IPInterface{}, err
 	}
 	return list[n], nil
 }
 
 // loggedInOver reports whether this session came in by an address of i.
-func (d ipDialogue) loggedInOver(i appliance.IPInterface) bool {
+func (d ipDialogue) loggedInOver(i netconfig.IPInterface) bool {
 	local := d.env.LocalAddr
 	return local.IsValid() && (i.IPv4 == local || i.IPv6.Addr() == local)
 }
 
 // confirmChange asks before the interface is changed that the session came in by. Other
 // changes need no question: they are only made at commit.
-func (d ipDialogue) confirmChange(ctx context.Context, was, now appliance.IPInterface) (bool, error) {
+func (d ipDialogue) confirmChange(ctx context.Context, was, now netconfig.IPInterface) (bool, error) {
 	if !d.loggedInOver(was) {
 		return true, nil
 	}
@@ -228,12 +229,12 @@ func (d ipDialogue) warnIfDeaf() {
 }
 
 // others are the interfaces of the draft but the one called name.
-func (d ipDialogue) others(name string) []appliance.IPInterface {
-	return slices.DeleteFunc(d.list(), func(i appliance.IPInterface) bool { return i.Name == name })
+func (d ipDialogue) others(name string) []netconfig.IPInterface {
+	return slices.DeleteFunc(d.list(), func(i netconfig.IPInterface) bool { return i.Name == name })
 }
 
 // free refuses an address that another interface has.
-func (d ipDialogue) free(a netip.Addr, others []appliance.IPInterface) error {
+func (d ipDialogue) free(a netip.Addr, others []netconfig.IPInterface) error {
 	for _, o := range others {
 		if o.IPv4 == a || o.IPv6.Addr() == a {
 			return refusal.Newf("The address %v is already that of the IP interface %s.", a, o.Name)

@@ -9,20 +9,20 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
 // ask asks for what NEW and EDIT have in common.
-func (d ipDialogue) ask(ctx context.Context, i *appliance.IPInterface) error {
+func (d ipDialogue) ask(ctx context.Context, i *netconfig.IPInterface) error {
 	others := d.others(i.Name)
 	if err := d.env.Form(ctx, shell.Text(&i.Name, `IP interface name (Ex: "InternalNet"):`, func(name string) error {
-		if slices.ContainsFunc(others, func(o appliance.IPInterface) bool { return strings.EqualFold(o.Name, name) }) {
+		if slices.ContainsFunc(others, func(o netconfig.IPInterface) bool { return strings.EqualFold(o.Name, name) }) {
 			return refusal.Newf("There is already an IP interface with the name %s.", name)
 		}
-		if slices.ContainsFunc(appliance.IPGroups.Get(d.env.Draft).List, func(g appliance.IPGroup) bool { return strings.EqualFold(g.Name, name) }) {
+		if slices.ContainsFunc(netconfig.IPGroups.Get(d.env.Draft).List, func(g netconfig.IPGroup) bool { return strings.EqualFold(g.Name, name) }) {
 			return refusal.Newf("There is already a group with the name %s.", name)
 		}
 		return validObjectName(name)
@@ -42,7 +42,7 @@ func (d ipDialogue) ask(ctx context.Context, i *appliance.IPInterface) error {
 		return err
 	}
 	if err := d.env.Form(ctx, shell.Text(&i.Hostname, "Hostname:", func(name string) error {
-		return refused(appliance.ValidHostname(name))
+		return refused(netconfig.CheckHostname(name))
 	})); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (d ipDialogue) ask(ctx context.Context, i *appliance.IPInterface) error {
 	return nil
 }
 
-func (d ipDialogue) askAddresses(ctx context.Context, i *appliance.IPInterface, others []appliance.IPInterface) error {
+func (d ipDialogue) askAddresses(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	want4, want6 := i.IPv4.IsValid() || !i.IPv6.IsValid(), i.IPv6.IsValid()
 	both := knowsIPv6(d.env)
 	return d.env.Form(ctx,
@@ -77,7 +77,7 @@ func (d ipDialogue) askAddresses(ctx context.Context, i *appliance.IPInterface, 
 	)
 }
 
-func (d ipDialogue) askIPv4(ctx context.Context, i *appliance.IPInterface, others []appliance.IPInterface) error {
+func (d ipDialogue) askIPv4(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	address, netmask := "", "24"
 	if i.IPv4.IsValid() {
 		address = i.IPv4.String()
@@ -99,13 +99,13 @@ func (d ipDialogue) askIPv4(ctx context.Context, i *appliance.IPInterface, other
 			if err != nil {
 				return err
 			}
-			i.Netmask = appliance.Netmask(bits)
+			i.Netmask = netconfig.Netmask(bits)
 			return hostOf(netip.PrefixFrom(i.IPv4, bits))
 		}),
 	)
 }
 
-func (d ipDialogue) askIPv6(ctx context.Context, i *appliance.IPInterface, others []appliance.IPInterface) error {
+func (d ipDialogue) askIPv6(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	address, length := "", 64
 	if i.IPv6.IsValid() {
 		address, length = i.IPv6.Addr().String(), i.IPv6.Bits()
@@ -168,10 +168,10 @@ func hostOf(p netip.Prefix) error {
 }
 
 // askPort asks what the interface is on.
-func (d ipDialogue) askPort(ctx context.Context, i *appliance.IPInterface, others []appliance.IPInterface) error {
+func (d ipDialogue) askPort(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	names := portNames(portsOf(d.env))
-	if appliance.Loopback.Get(d.env.Draft) {
-		names = append(names, appliance.LoopbackPort)
+	if netconfig.Loopback.Get(d.env.Draft) {
+		names = append(names, netconfig.LoopbackPort)
 	}
 	question := "Ethernet interface:"
 	for n, name := range names {
@@ -198,21 +198,21 @@ type ipService struct {
 	name  string
 	port  uint16 // the usual one
 	since product.Version
-	field func(*appliance.IPInterface) *uint16
+	field func(*netconfig.IPInterface) *uint16
 }
 
 var ipServices = []ipService{
-	{"FTP", 21, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.FTP }},
-	{"SSH", 22, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.SSH }},
-	{"HTTP", 80, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.HTTP }},
-	{"HTTPS", 443, product.Version{}, func(i *appliance.IPInterface) *uint16 { return &i.HTTPS }},
-	{"AsyncOS API HTTP", 6080, product.Version{Major: 9}, func(i *appliance.IPInterface) *uint16 { return &i.APIHTTP }},
-	{"AsyncOS API HTTPS", 6443, product.Version{Major: 9}, func(i *appliance.IPInterface) *uint16 { return &i.APIHTTPS }},
-	{"the next-generation GUI", 4431, product.Version{Major: 12}, func(i *appliance.IPInterface) *uint16 { return &i.NextGUI }},
+	{"FTP", 21, product.Version{}, func(i *netconfig.IPInterface) *uint16 { return &i.FTP }},
+	{"SSH", 22, product.Version{}, func(i *netconfig.IPInterface) *uint16 { return &i.SSH }},
+	{"HTTP", 80, product.Version{}, func(i *netconfig.IPInterface) *uint16 { return &i.HTTP }},
+	{"HTTPS", 443, product.Version{}, func(i *netconfig.IPInterface) *uint16 { return &i.HTTPS }},
+	{"AsyncOS API HTTP", 6080, product.Version{Major: 9}, func(i *netconfig.IPInterface) *uint16 { return &i.APIHTTP }},
+	{"AsyncOS API HTTPS", 6443, product.Version{Major: 9}, func(i *netconfig.IPInterface) *uint16 { return &i.APIHTTPS }},
+	{"the next-generation GUI", 4431, product.Version{Major: 12}, func(i *netconfig.IPInterface) *uint16 { return &i.NextGUI }},
 }
 
 // askService asks whether a service is on, and on which port.
-func (d ipDialogue) askService(ctx context.Context, i *appliance.IPInterface, s ipService) error {
+func (d ipDialogue) askService(ctx context.Context, i *netconfig.IPInterface, s ipService) error {
 	if d.env.Appliance.Product.Version.Before(s.since) {
 		return nil
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
@@ -14,7 +14,7 @@ import (
 // groups is the menu about groups of IP interfaces.
 func (d ipDialogue) groups(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
-		list := appliance.IPGroups.Get(d.env.Draft).List
+		list := netconfig.IPGroups.Get(d.env.Draft).List
 		return shell.Menu{
 			Header: func() {
 				d.env.Printf("\nCurrently configured interface groups:\n")
@@ -23,7 +23,7 @@ func (d ipDialogue) groups(ctx context.Context) error {
 				}
 			},
 			Items: []shell.Item{
-				{Key: "NEW", Text: "Create a new group.", Run: func(ctx context.Context) error { return d.putGroup(ctx, appliance.IPGroup{}) }},
+				{Key: "NEW", Text: "Create a new group.", Run: func(ctx context.Context) error { return d.putGroup(ctx, netconfig.IPGroup{}) }},
 				{Key: "EDIT", Text: "Modify a group.", Hidden: len(list) == 0, Run: d.editGroup},
 				{Key: "DELETE", Text: "Remove a group.", Hidden: len(list) == 0, Run: d.removeGroup},
 			},
@@ -31,15 +31,15 @@ func (d ipDialogue) groups(ctx context.Context) error {
 	})
 }
 
-func (d ipDialogue) chooseGroup(ctx context.Context, verb string) (appliance.IPGroup, error) {
-	list := appliance.IPGroups.Get(d.env.Draft).List
+func (d ipDialogue) chooseGroup(ctx context.Context, verb string) (netconfig.IPGroup, error) {
+	list := netconfig.IPGroups.Get(d.env.Draft).List
 	names := make([]string, len(list))
 	for n, g := range list {
 		names[n] = g.Name
 	}
 	n, err := chooseByName(ctx, d.env, "Enter the name or number of the group you wish to "+verb+".", names, "group")
 	if err != nil {
-		return appliance.IPGroup{}, err
+		return netconfig.IPGroup{}, err
 	}
 	return list[n], nil
 }
@@ -54,13 +54,13 @@ func (d ipDialogue) editGroup(ctx context.Context) error {
 
 // putGroup asks for what NEW and EDIT have in common, and puts the group in the place
 // of was, which is the zero IPGroup for a new one.
-func (d ipDialogue) putGroup(ctx context.Context, was appliance.IPGroup) error {
+func (d ipDialogue) putGroup(ctx context.Context, was netconfig.IPGroup) error {
 	g, names := was, []string{}
 	for _, i := range d.list() {
 		names = append(names, i.Name)
 	}
 	taken := slices.Clone(names)
-	for _, o := range appliance.IPGroups.Get(d.env.Draft).List {
+	for _, o := range netconfig.IPGroups.Get(d.env.Draft).List {
 		if o.Name != was.Name {
 			taken = append(taken, o.Name)
 		}
@@ -76,8 +76,8 @@ func (d ipDialogue) putGroup(ctx context.Context, was appliance.IPGroup) error {
 	); err != nil {
 		return err
 	}
-	return editSection(d.env, appliance.IPGroups, func(v *appliance.IPGroupList) error {
-		at := slices.IndexFunc(v.List, func(o appliance.IPGroup) bool { return o.Name == was.Name })
+	return editSection(d.env, netconfig.IPGroups, func(v *netconfig.IPGroupList) error {
+		at := slices.IndexFunc(v.List, func(o netconfig.IPGroup) bool { return o.Name == was.Name })
 		if at < 0 {
 			v.List = append(v.List, g)
 		} else {
@@ -92,15 +92,15 @@ func (d ipDialogue) removeGroup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return editSection(d.env, appliance.IPGroups, func(v *appliance.IPGroupList) error {
-		v.List = slices.DeleteFunc(v.List, func(o appliance.IPGroup) bool { return o.Name == g.Name })
+	return editSection(d.env, netconfig.IPGroups, func(v *netconfig.IPGroupList) error {
+		v.List = slices.DeleteFunc(v.List, func(o netconfig.IPGroup) bool { return o.Name == g.Name })
 		return nil
 	})
 }
 
 // groupOf is a group that an interface is in.
 func groupOf(env *shell.Env, name string) (group string, ok bool) {
-	for _, g := range appliance.IPGroups.Get(env.Draft).List {
+	for _, g := range netconfig.IPGroups.Get(env.Draft).List {
 		if slices.Contains(g.Interfaces, name) {
 			return g.Name, true
 		}

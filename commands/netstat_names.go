@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 )
 
 // namesAtOnce bounds how many look-ups are under way.
@@ -30,7 +30,7 @@ func (n *netstat) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, er
 	if n.numeric {
 		return nil, nil
 	}
-	host := appliance.Hostname.Get(n.env.Appliance.Config.Committed())
+	host := netconfig.Hostname.Get(n.env.Appliance.Config.Committed())
 	names := hostNames{}
 	var wanted []netip.Addr
 	seen := map[netip.Addr]bool{}

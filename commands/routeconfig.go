@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
@@ -59,10 +59,10 @@ var _ = register(&shell.Command{
 })
 
 // printRoutes prints the list that stands above the operations.
-func printRoutes(env *shell.Env, routes []appliance.StaticRoute) {
+func printRoutes(env *shell.Env, routes []netconfig.StaticRoute) {
 	env.Printf("Currently configured routes:\n")
 	for i, r := range routes {
-		env.PrintWrapped(fmt.Sprintf("%d. %s Destination: %s Gateway: %v", i+1, r.Name, appliance.FormatNetwork(r.Destination), r.Gateway))
+		env.PrintWrapped(fmt.Sprintf("%d. %s Destination: %s Gateway: %v", i+1, r.Name, users.FormatNetwork(r.Destination), r.Gateway))
 	}
 }
 
@@ -80,14 +80,14 @@ func (d routeDialogue) version() string {
 }
 
 // routes are those of the version, in the draft.
-func (d routeDialogue) routes() []appliance.StaticRoute {
-	return slices.DeleteFunc(appliance.Routes.Get(d.env.Draft).List, func(r appliance.StaticRoute) bool {
+func (d routeDialogue) routes() []netconfig.StaticRoute {
+	return slices.DeleteFunc(netconfig.Routes.Get(d.env.Draft).List, func(r netconfig.StaticRoute) bool {
 		return r.Destination.Addr().Is6() != d.v6
 	})
 }
 
 func (d routeDialogue) create(ctx context.Context) error {
-	var r appliance.StaticRoute
+	var r netconfig.StaticRoute
 	if err := d.ask(ctx, &r); err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (d routeDialogue) remove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return dropRoutes(d.env, func(o appliance.StaticRoute) bool { return o.Name == r.Name })
+	return dropRoutes(d.env, func(o netconfig.StaticRoute) bool { return o.Name == r.Name })
 }
 
 func (d routeDialogue) clear(ctx context.Context) error {
@@ -119,10 +119,10 @@ func (d routeDialogue) clear(ctx context.Context) error {
 	if err != nil || !sure {
 		return err
 	}
-	return dropRoutes(d.env, func(r appliance.StaticRoute) bool { return r.Destination.Addr().Is6() == d.v6 })
+	return dropRoutes(d.env, func(r netconfig.StaticRoute) bool { return r.Destination.Addr().Is6() == d.v6 })
 }
 
-func (d routeDialogue) choose(ctx context.Context, question string) (appliance.StaticRoute, error) {
+func (d routeDialogue) choose(ctx context.Context, question string) (netconfig.StaticRoute, error) {
 	routes := d.routes()
 	names := make([]string, len(routes))
 	for i, r := range routes {
@@ -130,23 +130,23 @@ func (d routeDialogue) choose(ctx context.Context, question string) (appliance.S
 	}
 	n, err := chooseByName(ctx, d.env, question, names, "route")
 	if err != nil {
-		return appliance.StaticRoute{}, err
+		return netconfig.StaticRoute{}, err
 	}
 	return routes[n], nil
 }
 
 // ask asks for what NEW and EDIT have in common.
-func (d routeDialogue) ask(ctx context.Context, r *appliance.StaticRoute) error {
+func (d routeDialogue) ask(ctx context.Context, r *netconfig.StaticRoute) error {
 	was, destination, gateway := r.Name, "", ""
 	if r.Destination.IsValid() {
-		destination, gateway = appliance.FormatNetwork(r.Destination), r.Gateway.String()
+		destination, gateway = users.FormatNetwork(r.Destination), r.Gateway.String()
 	}
 	example := "192.168.42.0/24"
 	if d.v6 {
 		example = "2001:db8:42::/48"
 	}
-	others := appliance.Routes.Get(d.env.Draft).List
-	others = slices.DeleteFunc(others, func(o appliance.StaticRoute) bool { return o.Name == was })
+	others := netconfig.Routes.Get(d.env.Draft).List
+	others = slices.DeleteFunc(others, func(o netconfig.StaticRoute) bool { return o.Name == was })
 	return d.env.Form(ctx,
 		shell.Text(&r.Name, "Please create a name for the route:", func(name string) error { return freeRouteName(name, others) }),
 		shell.Text(&destination, "Please enter the destination "+d.version()+" address to match on.\nCIDR addresses such as "+example+" are also allowed.",
@@ -155,7 +155,7 @@ func (d routeDialogue) ask(ctx context.Context, r *appliance.StaticRoute) error 
 				return err
 			}),
 		func(ctx context.Context, to shell.Dialogue) error {
-			return to.Form(ctx, shell.Text(&gateway, "Please enter the gateway IP address for traffic to "+appliance.FormatNetwork(r.Destination)+":",
+			return to.Form(ctx, shell.Text(&gateway, "Please enter the gateway IP address for traffic to "+users.FormatNetwork(r.Destination)+":",
 				func(answer string) (err error) {
 					r.Gateway, err = parseHostAddr(answer, d.v6)
 					return err
@@ -164,15 +164,15 @@ func (d routeDialogue) ask(ctx context.Context, r *appliance.StaticRoute) error 
 	)
 }
 
-func freeRouteName(name string, others []appliance.StaticRoute) error {
-	if slices.ContainsFunc(others, func(o appliance.StaticRoute) bool { return strings.EqualFold(o.Name, name) }) {
+func freeRouteName(name string, others []netconfig.StaticRoute) error {
+	if slices.ContainsFunc(others, func(o netconfig.StaticRoute) bool { return strings.EqualFold(o.Name, name) }) {
 		return refusal.Newf("There is already a route with the name %s.", name)
 	}
 	return validObjectName(name)
 }
 
 // parseDestination reads an address, or a network in the CIDR form.
-func parseDestination(text string, v6 bool, others []appliance.StaticRoute) (netip.Prefix, error) {
+func parseDestination(text string, v6 bool, others []netconfig.StaticRoute) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if a, bad := netip.ParseAddr(text); bad == nil && a.Zone() == "" {
 		p, err = netip.PrefixFrom(a, a.BitLen()), nil
@@ -191,16 +191,16 @@ func parseDestination(text string, v6 bool, others []appliance.StaticRoute) (net
 	case p.Addr().IsUnspecified() || p.Addr().IsMulticast() || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast():
 		return p, refusal.Newf("There is no way by a router to %v.", p)
 	}
-	if i := slices.IndexFunc(others, func(o appliance.StaticRoute) bool { return o.Destination == p }); i >= 0 {
-		return p, refusal.Newf("The route %s has the destination %s already.", others[i].Name, appliance.FormatNetwork(p))
+	if i := slices.IndexFunc(others, func(o netconfig.StaticRoute) bool { return o.Destination == p }); i >= 0 {
+		return p, refusal.Newf("The route %s has the destination %s already.", others[i].Name, users.FormatNetwork(p))
 	}
 	return p, nil
 }
 
 // putRoute puts r in the place of the route called was; "" adds it.
-func putRoute(env *shell.Env, was string, r appliance.StaticRoute) error {
-	return editSection(env, appliance.Routes, func(v *appliance.RouteList) error {
-		i := slices.IndexFunc(v.List, func(o appliance.StaticRoute) bool { return o.Name == was })
+func putRoute(env *shell.Env, was string, r netconfig.StaticRoute) error {
+	return editSection(env, netconfig.Routes, func(v *netconfig.RouteList) error {
+		i := slices.IndexFunc(v.List, func(o netconfig.StaticRoute) bool { return o.Name == was })
 		if i < 0 {
 			v.List = append(v.List, r)
 		} else {
@@ -210,8 +210,8 @@ func putRoute(env *shell.Env, was string, r appliance.StaticRoute) error {
 	})
 }
 
-func dropRoutes(env *shell.Env, which func(appliance.StaticRoute) bool) error {
-	return editSection(env, appliance.Routes, func(v *appliance.RouteList) error {
+func dropRoutes(env *shell.Env, which func(netconfig.StaticRoute) bool) error {
+	return editSection(env, netconfig.Routes, func(v *netconfig.RouteList) error {
 		v.List = slices.DeleteFunc(v.List, which)
 		return nil
 	})
@@ -236,35 +236,35 @@ func routesInline(env *shell.Env) error {
 	if version == "6" && !knowsIPv6(env) {
 		return shell.InvalidArgumentf(version, "This version knows IPv4 only.")
 	}
-	switch all := appliance.Routes.Get(env.Draft).List; verb {
+	switch all := netconfig.Routes.Get(env.Draft).List; verb {
 	case "print":
-		printRoutes(env, slices.DeleteFunc(all, func(r appliance.StaticRoute) bool { return !ofVersion(r, version) }))
+		printRoutes(env, slices.DeleteFunc(all, func(r netconfig.StaticRoute) bool { return !ofVersion(r, version) }))
 		return nil
 	case "clear":
-		return dropRoutes(env, func(r appliance.StaticRoute) bool { return ofVersion(r, version) })
+		return dropRoutes(env, func(r netconfig.StaticRoute) bool { return ofVersion(r, version) })
 	case "new":
 		return putRouteInline(env, "", version, args, all)
 	default:
-		i := slices.IndexFunc(all, func(r appliance.StaticRoute) bool { return strings.EqualFold(r.Name, args[0]) && ofVersion(r, version) })
+		i := slices.IndexFunc(all, func(r netconfig.StaticRoute) bool { return strings.EqualFold(r.Name, args[0]) && ofVersion(r, version) })
 		if i < 0 {
 			return shell.InvalidArgumentf(args[0], "The route does not exist.")
 		}
 		was := all[i].Name
 		if verb == "delete" {
-			return dropRoutes(env, func(r appliance.StaticRoute) bool { return r.Name == was })
+			return dropRoutes(env, func(r netconfig.StaticRoute) bool { return r.Name == was })
 		}
 		return putRouteInline(env, was, version, args[1:], slices.Delete(all, i, i+1))
 	}
 }
 
 // ofVersion reports whether r is of an IP version; "" stands for all.
-func ofVersion(r appliance.StaticRoute, version string) bool {
+func ofVersion(r netconfig.StaticRoute, version string) bool {
 	return version == "" || (version == "6") == r.Destination.Addr().Is6()
 }
 
 // putRouteInline reads name, destination and gateway of a route.
-func putRouteInline(env *shell.Env, was, version string, args []string, others []appliance.StaticRoute) (err error) {
-	r := appliance.StaticRoute{Name: args[0]}
+func putRouteInline(env *shell.Env, was, version string, args []string, others []netconfig.StaticRoute) (err error) {
+	r := netconfig.StaticRoute{Name: args[0]}
 	v6 := version == "6" || version == "" && knowsIPv6(env) && strings.Contains(args[1], ":")
 	if err := freeRouteName(r.Name, others); err != nil {
 		return invalidArgument(r.Name, err)

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -29,9 +29,9 @@ var _ = register(&shell.Command{
 		}
 		env.Printf("Warning: setting an incorrect default gateway may cause the current connection\n" +
 			"to be interrupted when the changes are committed.\n")
-		now := appliance.Gateways.Get(env.Draft).IPv4
+		now := netconfig.Gateways.Get(env.Draft).IPv4
 		if v6 {
-			now = appliance.Gateways.Get(env.Draft).IPv6
+			now = netconfig.Gateways.Get(env.Draft).IPv6
 		}
 		preset := ""
 		if now.IsValid() {
@@ -48,7 +48,7 @@ var _ = register(&shell.Command{
 		if err != nil {
 			return err
 		}
-		return editSection(env, appliance.Gateways, func(g *appliance.DefaultGateways) error {
+		return editSection(env, netconfig.Gateways, func(g *netconfig.DefaultGateways) error {
 			if v6 {
 				g.IPv6 = now
 			} else {

@@ -3,7 +3,7 @@ package commands
 import (
 	"context"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
@@ -19,25 +19,25 @@ var _ = register(&shell.Command{
 	Commit:  true,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		name := appliance.Hostname.Get(env.Draft)
+		name := netconfig.Hostname.Get(env.Draft)
 		if len(env.Args) > 0 {
 			if len(env.Args) > 1 {
 				return shell.InvalidArgumentf(env.Args[1], "Only one host name is expected.")
 			}
-			if err := appliance.ValidHostname(env.Args[0]); err != nil {
+			if err := netconfig.CheckHostname(env.Args[0]); err != nil {
 				return shell.InvalidArgumentf(env.Args[0], "%v", err)
 			}
-			appliance.Hostname.Set(env.Draft, env.Args[0])
+			netconfig.Hostname.Set(env.Draft, env.Args[0])
 			return nil
 		}
 		err := env.Form(ctx, shell.Text(&name, "", func(s string) error {
-			if err := appliance.ValidHostname(s); err != nil {
+			if err := netconfig.CheckHostname(s); err != nil {
 				return refusal.New(err.Error())
 			}
 			return nil
 		}))
 		if err == nil {
-			appliance.Hostname.Set(env.Draft, name)
+			netconfig.Hostname.Set(env.Draft, name)
 		}
 		return err
 	},

@@ -75,15 +75,12 @@ func commitRefusal(err error) error {
 	var conflict *config.ConflictError
 	var invalid *config.InvalidError
 	var unsaved *config.SaveError
-	var impossible *appliance.RefusedError
 	switch {
 	case errors.As(err, &conflict):
 		return refusal.Newf("The changes cannot be committed: another session has meanwhile changed %s.\nUse clearchanges, and make your changes again.",
 			strings.Join(conflict.Sections, ", "))
 	case errors.As(err, &invalid):
 		return refusal.New("The changes cannot be committed.\n" + invalidText(invalid))
-	case errors.As(err, &impossible):
-		return refusal.New("The changes cannot be committed.\n" + impossible.Text)
 	case errors.As(err, &unsaved):
 		return refusal.New("The changes were not committed: the configuration could not be saved to disk.")
 	case errors.Is(err, config.ErrNoChanges):

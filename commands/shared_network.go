@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
@@ -91,21 +91,21 @@ func parseHostAddr(text string, v6 bool) (netip.Addr, error) {
 
 // portsOf are the ports of the draft, or where it has none those that the network came
 // with.
-func portsOf(env *shell.Env) appliance.PortList {
-	list := appliance.Ports.Get(env.Draft)
+func portsOf(env *shell.Env) netconfig.PortList {
+	list := netconfig.Ports.Get(env.Draft)
 	if len(list.List) > 0 {
 		return list
 	}
 	for _, i := range env.Appliance.Net.Interfaces() {
 		if !i.Loopback && i.VLAN == 0 {
-			list.List = append(list.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
+			list.List = append(list.List, netconfig.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
 		}
 	}
 	return list
 }
 
 // portNames are the names of all ports.
-func portNames(ports appliance.PortList) (names []string) {
+func portNames(ports netconfig.PortList) (names []string) {
 	for _, p := range ports.List {
 		names = append(names, p.Name)
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
@@ -53,8 +53,8 @@ func hostArgument(arg string) error {
 
 // hasIPv6 reports whether a committed IP interface has an IPv6 address.
 func hasIPv6(env *shell.Env) bool {
-	interfaces := appliance.Interfaces.Get(env.Appliance.Config.Committed()).List
-	return slices.ContainsFunc(interfaces, func(i appliance.IPInterface) bool { return i.IPv6.IsValid() })
+	interfaces := netconfig.Interfaces.Get(env.Appliance.Config.Committed()).List
+	return slices.ContainsFunc(interfaces, func(i netconfig.IPInterface) bool { return i.IPv6.IsValid() })
 }
 
 // lookUpTarget finds the addresses of a host, one at least. unknown and failed are what is
@@ -77,7 +77,7 @@ func lookUpTarget(ctx context.Context, env *shell.Env, host string, family int, 
 func askSource(ctx context.Context, env *shell.Env, question string, family int) (netip.Addr, error) {
 	sources := []netip.Addr{{}}
 	choices := []string{"Auto"}
-	for _, i := range appliance.Interfaces.Get(env.Appliance.Config.Committed()).List {
+	for _, i := range netconfig.Interfaces.Get(env.Appliance.Config.Committed()).List {
 		prefixes, err := i.Prefixes()
 		if err != nil {
 			return netip.Addr{}, err
@@ -103,7 +103,7 @@ func askSource(ctx context.Context, env *shell.Env, question string, family int)
 func sourceInterface(env *shell.Env, dst *string, question string) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		names, choices := []string{""}, []string{"Auto"}
-		for _, i := range appliance.Interfaces.Get(env.Draft).List {
+		for _, i := range netconfig.Interfaces.Get(env.Draft).List {
 			prefixes, err := i.Prefixes()
 			if err != nil {
 				return err

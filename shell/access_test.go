@@ -11,14 +11,15 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
 
 // setAccess commits how administrators come in.
-func setAccess(t *testing.T, app *appliance.Appliance, change func(*appliance.AdminAccess)) {
+func setAccess(t *testing.T, app *appliance.Appliance, change func(*users.AdminAccess)) {
 	t.Helper()
 	d := app.Config.Edit()
-	if err := appliance.Access.Edit(d, func(v *appliance.AdminAccess) error { change(v); return nil }); err != nil {
+	if err := users.Access.Edit(d, func(v *users.AdminAccess) error { change(v); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
@@ -42,7 +43,7 @@ func TestTheBannerComesBeforeTheLogin(t *testing.T) {
 	if got := banner(); got != "" {
 		t.Errorf("without a banner: %q", got)
 	}
-	setAccess(t, app, func(a *appliance.AdminAccess) { a.Banner = "Authorized users only.\nOthers leave." })
+	setAccess(t, app, func(a *users.AdminAccess) { a.Banner = "Authorized users only.\nOthers leave." })
 	if got, want := banner(), "Authorized users only.\r\nOthers leave.\r\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
@@ -50,7 +51,7 @@ func TestTheBannerComesBeforeTheLogin(t *testing.T) {
 
 func TestTheBannerIsOnTheConsoleToo(t *testing.T) {
 	app, _ := newBox(t)
-	setAccess(t, app, func(a *appliance.AdminAccess) { a.Banner, a.Welcome = "Authorized users only.", "Good morning." })
+	setAccess(t, app, func(a *users.AdminAccess) { a.Banner, a.Welcome = "Authorized users only.", "Good morning." })
 	var out bytes.Buffer
 	c := &shell.Console{Appliance: app, Commands: []*shell.Command{leave}, Out: &out, In: io.NopCloser(strings.NewReader("admin\nironport\nexit\n"))}
 	if err := c.Serve(t.Context()); err != nil {
@@ -70,7 +71,7 @@ func TestOnlyListedAddressesAreAdmitted(t *testing.T) {
 	app, _ := newBox(t, loggedTo(&written))
 	s := start(t, app, nil, whoami)
 	restrict := func(network string) {
-		setAccess(t, app, func(a *appliance.AdminAccess) {
+		setAccess(t, app, func(a *users.AdminAccess) {
 			a.Restricted, a.Allowed = true, []netip.Prefix{netip.MustParsePrefix(network)}
 		})
 	}

@@ -206,7 +206,7 @@ func (v *visit) start(talk func() int) {
 
 // newSession makes the session of a shell or of a command line.
 func (v *visit) newSession() *session {
-	s := newSession(v.Appliance, v.catalog, v.ch.account, v.ch, v.window, cmp.Or(v.limits.IdleTimeout, v.Appliance.AdminAccess().Idle()))
+	s := newSession(v.Appliance, v.catalog, v.ch.account, v.ch, v.window, cmp.Or(v.limits.IdleTimeout, v.Appliance.AdminAccess().CLIIdle()))
 	s.from, s.local = v.ch.from, v.ch.local
 	v.session = s
 	return s

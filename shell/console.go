@@ -64,7 +64,7 @@ func (c *Console) Serve(ctx context.Context) error {
 		if err != nil {
 			continue // Ctrl-C, Ctrl-D: ask again
 		}
-		idle := cmp.Or(c.IdleTimeout, c.Appliance.AdminAccess().Idle())
+		idle := cmp.Or(c.IdleTimeout, c.Appliance.AdminAccess().CLIIdle())
 		if err := c.session(ctx, line, catalog, account, idle); ctx.Err() != nil {
 			return err
 		}

@@ -80,7 +80,7 @@ func (l Limits) withDefaults() Limits {
 }
 
 // DefaultIdleTimeout is the inactivity timeout of a session on a new appliance.
-const DefaultIdleTimeout = appliance.DefaultTimeout * time.Minute
+const DefaultIdleTimeout = users.DefaultIdleMinutes * time.Minute
 
 // DefaultVersion is what clients are told unless Server.Version says otherwise.
 const DefaultVersion = "OpenSSH_7.5 FreeBSD-20170903"

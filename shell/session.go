@@ -12,6 +12,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
@@ -108,7 +109,7 @@ func (s *session) leave(ctx context.Context) error {
 // hostname is what the prompt shows: the committed name.
 func (s *session) hostname() string {
 	if c := s.appliance.Config.Committed(); c != s.named {
-		s.named, s.host = c, appliance.Hostname.Get(c)
+		s.named, s.host = c, netconfig.Hostname.Get(c)
 	}
 	return s.host
 }

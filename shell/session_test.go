@@ -11,9 +11,9 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
@@ -31,7 +31,7 @@ var (
 	}}
 	silent = &shell.Command{Name: "silent", Run: func(context.Context, *shell.Env) error { return nil }}
 	rename = &shell.Command{Name: "rename", Batch: true, Run: func(_ context.Context, env *shell.Env) error {
-		appliance.Hostname.Set(env.Draft, env.Args[0])
+		netconfig.Hostname.Set(env.Draft, env.Args[0])
 		return nil
 	}}
 	ask = &shell.Command{Name: "ask", Run: func(ctx context.Context, env *shell.Env) error {
@@ -252,12 +252,12 @@ func TestPendingChangesAreAskedAbout(t *testing.T) {
 // changed stays.
 func TestADialogueThatIsBrokenOffChangesNothing(t *testing.T) {
 	half := &shell.Command{Name: "half", Run: func(ctx context.Context, env *shell.Env) error {
-		appliance.Hostname.Set(env.Draft, "half.example.com")
+		netconfig.Hostname.Set(env.Draft, "half.example.com")
 		_, err := env.Ask(ctx, "Really:", "", nil)
 		return err
 	}}
 	show := &shell.Command{Name: "show", Run: func(_ context.Context, env *shell.Env) error {
-		env.Printf("draft: %s\n", appliance.Hostname.Get(env.Draft))
+		env.Printf("draft: %s\n", netconfig.Hostname.Get(env.Draft))
 		return nil
 	}}
 	app, _ := newBox(t)
@@ -282,7 +282,7 @@ func TestThePromptFollowsTheCommittedName(t *testing.T) {
 	v := visit(t, dial(t, start(t, app, nil, silent)), 80, 24)
 	v.hear(prompt)
 	d := app.Config.Edit()
-	appliance.Hostname.Set(d, "mail.example.com")
+	netconfig.Hostname.Set(d, "mail.example.com")
 	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/fixtures"
@@ -156,7 +157,7 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 	was, address := b.Appliance(), b.Addrs()["ssh"]
 	for _, name := range []string{"first.example.com", "second.example.com"} { // a history
 		d := was.Config.Edit()
-		appliance.Hostname.Set(d, name)
+		netconfig.Hostname.Set(d, name)
 		if _, err := was.Config.Commit(t.Context(), d, config.Change{User: "admin", Rollback: true}); err != nil {
 			t.Fatal(err)
 		}

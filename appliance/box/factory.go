@@ -9,8 +9,10 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/ntp"
@@ -55,15 +57,15 @@ func productFacts(t *topology.Topology) (product.Facts, error) {
 func factory(t *topology.Topology, version product.Version) (*config.Factory, error) {
 	f := config.NewFactory()
 	a := t.Appliance
-	appliance.Hostname.SetFactory(f, a.HostName)
+	netconfig.Hostname.SetFactory(f, a.HostName)
 	if a.TimeZone != "" {
 		appliance.TimeZone.SetFactory(f, a.TimeZone)
 	}
-	var ports appliance.PortList
-	var list appliance.IPInterfaces
-	var gateways appliance.DefaultGateways
+	var ports netconfig.PortList
+	var list netconfig.IPInterfaces
+	var gateways netconfig.DefaultGateways
 	for _, i := range a.Interfaces {
-		ports.List = append(ports.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
+		ports.List = append(ports.List, netconfig.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
 		list.List = append(list.List, ipInterfaces(i, a.HostName, version)...)
 		v4, v6 := i.DefaultGateways()
 		if !gateways.IPv4.IsValid() {
@@ -73,12 +75,12 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 			gateways.IPv6 = v6
 		}
 	}
-	appliance.Ports.SetFactory(f, ports)
-	appliance.Interfaces.SetFactory(f, list)
-	appliance.Gateways.SetFactory(f, gateways)
+	netconfig.Ports.SetFactory(f, ports)
+	netconfig.Interfaces.SetFactory(f, list)
+	netconfig.Gateways.SetFactory(f, gateways)
 	if len(list.List) > 0 {
 		first := list.List[0].Name
-		appliance.Listeners.SetFactory(f, appliance.MailListeners{List: []appliance.MailListener{
+		daemon.MailListeners.SetFactory(f, daemon.MailListenerList{List: []daemon.MailListener{
 			{Name: "MailFlow", Interface: first, Port: 25},
 			{Name: "Quarantine", Interface: first, Port: 7025},
 		}})
@@ -152,30 +154,30 @@ func alertSettings(a topology.Appliance) alert.Settings {
 
 // ipInterfaces are those on an Ethernet interface: one with all the services that the
 // version has and, for an IPv6 address that the topology wants quiet, one without any.
-func ipInterfaces(i topology.Interface, hostname string, version product.Version) []appliance.IPInterface {
-	loud := appliance.IPInterface{
+func ipInterfaces(i topology.Interface, hostname string, version product.Version) []netconfig.IPInterface {
+	loud := netconfig.IPInterface{
 		Name: i.Name, Jack: i.Name, Hostname: hostname,
 		FTP: 21, SSH: 22, HTTP: 80, HTTPS: 443,
 	}
-	if !version.Before(appliance.APIServer.Since) {
+	if daemon.APIServer.In(version) {
 		loud.APIHTTP, loud.APIHTTPS = 6080, 6443
 	}
-	if !version.Before(appliance.Nginx.Since) {
+	if daemon.Nginx.In(version) {
 		loud.NextGUI = 4431
 	}
-	quiet := appliance.IPInterface{Name: i.Name + " IPv6", Jack: i.Name, Hostname: hostname}
+	quiet := netconfig.IPInterface{Name: i.Name + " IPv6", Jack: i.Name, Hostname: hostname}
 	for _, p := range i.Addresses {
 		switch {
 		case p.Addr().Is4():
-			loud.IPv4, loud.Netmask = p.Addr(), appliance.Netmask(p.Bits())
+			loud.IPv4, loud.Netmask = p.Addr(), netconfig.Netmask(p.Bits())
 		case i.QuietIPv6:
 			quiet.IPv6 = p
 		default:
 			loud.IPv6 = p
 		}
 	}
-	var list []appliance.IPInterface
-	for _, ip := range []appliance.IPInterface{loud, quiet} {
+	var list []netconfig.IPInterface
+	for _, ip := range []netconfig.IPInterface{loud, quiet} {
 		if ip.IPv4.IsValid() || ip.IPv6.IsValid() {
 			list = append(list, ip)
 		}

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"path/filepath"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/web"
 )
 
@@ -15,7 +15,7 @@ const certificateFile = "gui.pem"
 // newGUI is the page, which tells browsers of the door to HTTPS.
 func newGUI(s *system, o Options) (*web.Server, error) {
 	hosts := []string{s.appliance.Hostname(), "localhost", "127.0.0.1", "::1"}
-	for _, i := range appliance.Interfaces.Get(s.appliance.Config.Committed()).List {
+	for _, i := range netconfig.Interfaces.Get(s.appliance.Config.Committed()).List {
 		for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
 			if a.IsValid() {
 				hosts = append(hosts, a.String())

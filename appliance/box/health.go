@@ -9,6 +9,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -27,16 +28,16 @@ type ServiceHealth struct {
 // services are the services that doors can lead to.
 func services() []struct {
 	name string
-	port appliance.ServicePort
+	port daemon.Port
 } {
 	return []struct {
 		name string
-		port appliance.ServicePort
+		port daemon.Port
 	}{
-		{"ssh", appliance.SSHService},
-		{"ftp", appliance.FTPService},
-		{"http", appliance.HTTPService},
-		{"https", appliance.HTTPSService},
+		{"ssh", daemon.SSHPort()},
+		{"ftp", daemon.FTPPort()},
+		{"http", daemon.HTTPPort()},
+		{"https", daemon.HTTPSPort()},
 	}
 }
 

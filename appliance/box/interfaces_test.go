@@ -9,9 +9,10 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/box"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/netconfig"
 )
 
 // dialSSH logs in through the door.
@@ -33,7 +34,7 @@ func sessions(t *testing.T, b *box.Box) (local []string) {
 		t.Fatal(err)
 	}
 	for _, s := range sockets {
-		if s.Owner == appliance.Ginetd.Name && s.State == "ESTABLISHED" {
+		if s.Owner == daemon.Ginetd.Name() && s.State == "ESTABLISHED" {
 			local = append(local, s.Local.String())
 		}
 	}
@@ -55,7 +56,7 @@ func TestADoorFollowsTheIPInterfaces(t *testing.T) {
 		t.Fatalf("sessions at %q", got)
 	}
 	d := b.Appliance().Config.Edit()
-	err := appliance.Interfaces.Edit(d, func(v *appliance.IPInterfaces) error {
+	err := netconfig.Interfaces.Edit(d, func(v *netconfig.IPInterfaces) error {
 		quiet := v.List[0]
 		quiet.Name, quiet.IPv4, quiet.SSH, quiet.FTP = "Quiet", netip.MustParseAddr("10.0.202.8"), 0, 0
 		v.List[0].IPv4, v.List[0].SSH = netip.MustParseAddr("10.0.202.9"), 2022

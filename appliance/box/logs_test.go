@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/netconfig"
 )
 
 // A log server that refuses connections is told of in the mail log, and not pushed (A35).
@@ -62,7 +63,7 @@ func TestACommitIsInTheConfigurationHistory(t *testing.T) {
 	defer b.Stop(context.Background())
 	a := b.Appliance()
 	draft := a.Config.Edit()
-	appliance.Hostname.Set(draft, "other.example.com")
+	netconfig.Hostname.Set(draft, "other.example.com")
 	if _, err := a.Config.Commit(t.Context(), draft, config.Change{User: "admin", Comment: "a new name"}); err != nil {
 		t.Fatal(err)
 	}

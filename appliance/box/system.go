@@ -11,7 +11,9 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
@@ -64,11 +66,11 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 	}
 	s.appliance.Config.AddApplier(doorApplier{s})
 	s.leadDoors(s.appliance.Config.Committed())
-	for _, p := range []*appliance.Process{appliance.Postgres, appliance.Controller} {
-		s.appliance.Add(s.appliance.Daemon(p))
+	for _, p := range []daemon.Process{daemon.Postgres, daemon.Controller} {
+		s.appliance.Add(s.appliance.Daemons.Placeholder(p))
 	}
 	s.appliance.Add(newSSHServer(s.appliance, o, func(ctx context.Context) (net.Listener, error) {
-		return s.appliance.ListenService(ctx, appliance.SSHService)
+		return s.appliance.Daemons.Listen(ctx, daemon.SSHPort())
 	}))
 	s.appliance.Add(transfer.NewFTPServer(ftpOptions(s.appliance, o)))
 	gui, err := newGUI(s, o)
@@ -76,11 +78,11 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 		return nil, errors.Join(err, s.appliance.Stop(context.Background()), s.world.Stop(context.Background()))
 	}
 	s.appliance.Add(gui)
-	for _, p := range []*appliance.Process{
-		appliance.Quarantine, appliance.APIServer, appliance.Hermes, appliance.Nginx, appliance.NextGUI,
+	for _, p := range []daemon.Process{
+		daemon.Quarantine, daemon.APIServer, daemon.Hermes, daemon.Nginx, daemon.NextGUI,
 	} {
-		if s.appliance.Has(p) {
-			s.appliance.Add(s.appliance.Daemon(p))
+		if s.appliance.Daemons.Has(p) {
+			s.appliance.Add(s.appliance.Daemons.Placeholder(p))
 		}
 	}
 	return s, nil
@@ -138,7 +140,7 @@ func (a doorApplier) Done(_ context.Context, _, next *config.Config) { a.s.leadD
 
 func (s *system) leadDoors(c *config.Config) {
 	for _, d := range s.world.Topology().Doors.In {
-		for _, i := range appliance.Interfaces.Get(c).List {
+		for _, i := range netconfig.Interfaces.Get(c).List {
 			port := map[string]uint16{"ftp": i.FTP, "ssh": i.SSH, "http": i.HTTP, "https": i.HTTPS}[d.Service]
 			if i.Jack != d.Interface || port == 0 {
 				continue
@@ -186,7 +188,7 @@ func newSSHServer(a *appliance.Appliance, o Options, listen func(context.Context
 func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 	return transfer.FTPOptions{
 		Listen: func(ctx context.Context) (net.Listener, error) {
-			return a.ListenService(ctx, appliance.FTPService)
+			return a.Daemons.Listen(ctx, daemon.FTPPort())
 		},
 		Net: a.Net,
 		Verify: func(user, passphrase string, from netip.Addr) (*files.Area, error) {
@@ -209,7 +211,7 @@ func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 		Clock:       a.Clock,
 		Log:         func(text string) { a.Log(appliance.FTPLog, appliance.Information, text) },
 		Logger:      o.Logger,
-		SocketOwner: appliance.FTPDaemon.Name,
-		SocketUser:  appliance.FTPDaemon.User,
+		SocketOwner: daemon.FTPD.Name(),
+		SocketUser:  daemon.FTPD.User(),
 	}
 }

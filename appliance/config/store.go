@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A Config is one version of the whole configuration. It never changes, and as its
@@ -107,6 +108,9 @@ type Applier interface {
 	// a session, which may itself be waiting to commit.
 	Done(ctx context.Context, old, new *Config)
 }
+
+// Undoes reports whether the call Apply(ctx, old, new) of an Applier undoes a commit.
+func Undoes(old, new *Config) bool { return new.rev < old.rev }
 
 // Options say where a configuration is kept and where it comes from. The zero
 // value is a configuration in memory.
@@ -273,7 +277,7 @@ func (s *Store) Commit(ctx context.Context, d *Draft, c Change) (*Config, error)
 	}
 	undo, err := s.apply(ctx, old, next)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("config: not committed: %w", err), undo())
+		return nil, errors.Join(notCommitted(err), undo())
 	}
 	r := &record{Revision: Revision{next.rev, s.clock.Now(), c}, set: next.set, edits: edits}
 	if err := s.save(r); err != nil {
@@ -285,6 +289,15 @@ func (s *Store) Commit(ctx context.Context, d *Draft, c Change) (*Config, error)
 		a.Done(ctx, old, next)
 	}
 	return next, nil
+}
+
+// notCommitted returns the error of a commit that an applier has stopped with err: a refusal if
+// err is one.
+func notCommitted(err error) error {
+	if text, ok := refusal.Text(err); ok {
+		return refusal.Because(err, "The changes cannot be committed.\n%s", text)
+	}
+	return fmt.Errorf("config: not committed: %w", err)
 }
 
 // apply calls the appliers until one fails; undo takes back what they did.

@@ -12,6 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A commitView is what is about to be committed.
@@ -134,7 +135,6 @@ func commitTrouble(err error) string {
 	var conflict *config.ConflictError
 	var invalid *config.InvalidError
 	var unsaved *config.SaveError
-	var impossible *appliance.RefusedError
 	switch {
 	case errors.As(err, &conflict):
 		return fmt.Sprintf("The changes cannot be committed: another session has meanwhile changed %s. Abandon the changes, and make them again.",
@@ -145,12 +145,11 @@ func commitTrouble(err error) string {
 			lines = append(lines, p.Section+": "+p.Text)
 		}
 		return strings.Join(lines, "\n")
-	case errors.As(err, &impossible):
-		return "The changes cannot be committed. " + impossible.Text
 	case errors.As(err, &unsaved):
 		return "The changes were not committed: the configuration could not be saved to disk."
 	case errors.Is(err, config.ErrNoChanges):
 		return "There are no changes to commit."
 	}
-	return ""
+	text, _ := refusal.Text(err)
+	return text
 }

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/users"
 )
@@ -177,7 +176,7 @@ func TestPendingChangesAreNotLostWithoutAQuestion(t *testing.T) {
 func TestTheTimeoutIsTheConfiguredOne(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
-	err := appliance.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *appliance.AdminAccess) error { a.WebTimeout = 5; return nil })
+	err := users.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.AdminAccess) error { a.WebTimeout = 5; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +304,7 @@ func TestEveryAnswerHasThePolicies(t *testing.T) {
 func TestWhoeverIsNotAdmittedSeesNothing(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
-	err := appliance.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *appliance.AdminAccess) error {
+	err := users.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.AdminAccess) error {
 		a.Restricted, a.Allowed = true, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		return nil
 	})

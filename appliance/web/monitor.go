@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -69,7 +69,7 @@ type portRow struct{ Name, MAC, MTU, State, Addresses, In, Out string }
 
 func (s *site) showInterfaces(v *visit) error {
 	var view interfacesView
-	for _, i := range appliance.Interfaces.Get(v.session.draft).List {
+	for _, i := range netconfig.Interfaces.Get(v.session.draft).List {
 		var on []string
 		for _, svc := range []struct {
 			name string

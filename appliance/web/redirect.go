@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/netconfig"
 )
 
 // secureURL is where a request that came in plain is to go; "" where the IP interface
@@ -27,14 +27,14 @@ import (
 // stays, as it is all that is known of the way here.
 func (s *site) secureURL(r *http.Request) string {
 	to := arrival(r)
-	i := slices.IndexFunc(s.interfaces(), func(i appliance.IPInterface) bool { return has(i, to) })
+	i := slices.IndexFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return has(i, to) })
 	if i < 0 || s.interfaces()[i].HTTPS == 0 {
 		return ""
 	}
 	host := (&url.URL{Host: r.Host}).Hostname()
 	literal, _ := netip.ParseAddr(host)
 	secure := netip.AddrPortFrom(to, s.interfaces()[i].HTTPS)
-	inside := slices.ContainsFunc(s.interfaces(), func(i appliance.IPInterface) bool { return has(i, literal) })
+	inside := slices.ContainsFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return has(i, literal) })
 	if door, ok := s.outside(); ok && !inside {
 		secure = door
 	}
@@ -51,12 +51,12 @@ func (s *site) secureURL(r *http.Request) string {
 	return "https://" + host + r.URL.RequestURI()
 }
 
-func (s *site) interfaces() []appliance.IPInterface {
-	return appliance.Interfaces.Get(s.appliance.Config.Committed()).List
+func (s *site) interfaces() []netconfig.IPInterface {
+	return netconfig.Interfaces.Get(s.appliance.Config.Committed()).List
 }
 
 // has reports whether an interface has an address.
-func has(i appliance.IPInterface, a netip.Addr) bool {
+func has(i netconfig.IPInterface, a netip.Addr) bool {
 	return a.IsValid() && (a == i.IPv4 || a == i.IPv6.Addr())
 }
 
@@ -75,7 +75,7 @@ func (s *site) isOurs(name string) bool {
 	if strings.EqualFold(name, "localhost") || isHostName(name) && strings.EqualFold(name, s.appliance.Hostname()) {
 		return true
 	}
-	return slices.ContainsFunc(s.interfaces(), func(i appliance.IPInterface) bool {
+	return slices.ContainsFunc(s.interfaces(), func(i netconfig.IPInterface) bool {
 		return isHostName(name) && strings.EqualFold(name, i.Hostname)
 	})
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/netconfig"
 )
 
 // Options are what a Server needs. Box and Certificate are required.
@@ -57,10 +59,10 @@ func New(o Options) *Server {
 }
 
 // Name is the process's, as tcpservices prints it (B35).
-func (s *Server) Name() string { return appliance.GUI.Name }
+func (s *Server) Name() string { return daemon.GUI.Name() }
 
 // Process is the one that it is.
-func (s *Server) Process() *appliance.Process { return appliance.GUI }
+func (s *Server) Process() daemon.Process { return daemon.GUI }
 
 // A run is a Server from Start to Stop.
 type run struct {
@@ -97,13 +99,13 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	r.http.Protocols.SetHTTP1(true)
 	for _, l := range []struct {
-		port  appliance.ServicePort
+		port  daemon.Port
 		serve func(net.Listener) error
 	}{
-		{appliance.HTTPService, r.http.Serve},
-		{appliance.HTTPSService, func(l net.Listener) error { return r.http.ServeTLS(l, "", "") }},
+		{daemon.HTTPPort(), r.http.Serve},
+		{daemon.HTTPSPort(), func(l net.Listener) error { return r.http.ServeTLS(l, "", "") }},
 	} {
-		ln, err := s.o.Appliance.ListenService(ctx, l.port)
+		ln, err := s.o.Appliance.Daemons.Listen(ctx, l.port)
 		if err != nil {
 			return errors.Join(err, r.stop(ctx))
 		}
@@ -122,7 +124,7 @@ func (s *Server) Start(ctx context.Context) error {
 
 // announce writes where the process listens to its log (logs.md 3.5).
 func (s *Server) announce() {
-	for _, i := range appliance.Interfaces.Get(s.o.Appliance.Config.Committed()).List {
+	for _, i := range netconfig.Interfaces.Get(s.o.Appliance.Config.Committed()).List {
 		for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
 			if !a.IsValid() {
 				continue

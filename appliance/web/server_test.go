@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/daemon"
 )
 
 // A visitor is an HTTP client that is logged in.
@@ -71,7 +71,7 @@ func TestTheProcessIsRestarted(t *testing.T) { // diagnostic > services > webui 
 	if _, err := v.PostForm(v.base+"/help_and_support/packet_capture/start", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := box.Appliance().Restart(t.Context(), appliance.GUI); err != nil {
+	if err := box.Appliance().Restart(t.Context(), daemon.GUI); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range box.Appliance().Logins.Sessions() {

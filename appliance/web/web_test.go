@@ -15,6 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/users"
@@ -51,15 +52,15 @@ func newStand(t testing.TB) *stand {
 	t.Helper()
 	fake := clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))
 	f := config.NewFactory()
-	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{{
+	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{{
 		Name: "Data 1", Jack: "Data 1", Hostname: "mail.example.com", IPv4: netip.MustParseAddr("10.0.202.7"), Netmask: "255.255.255.0",
 		HTTP: 80, HTTPS: 443,
 	}}})
-	ports := appliance.PortList{}
+	ports := netconfig.PortList{}
 	for _, i := range (quietNet{}).Interfaces()[:2] {
-		ports.List = append(ports.List, appliance.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
+		ports.List = append(ports.List, netconfig.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
 	}
-	appliance.Ports.SetFactory(f, ports)
+	netconfig.Ports.SetFactory(f, ports)
 	app, err := appliance.New(appliance.Options{
 		Net: quietNet{}, Dir: t.TempDir(), Factory: f, Capture: []string{"Data 1"}, Clock: fake,
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: product.Version{Major: 14, Build: 698}},

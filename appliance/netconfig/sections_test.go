@@ -1,4 +1,4 @@
-package appliance_test
+package netconfig_test
 
 import (
 	"errors"
@@ -6,9 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
 )
+
+var data1 = netconfig.IPInterface{
+	Name: "Data 1", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", SSH: 22, FTP: 21,
+}
 
 func TestHostNames(t *testing.T) {
 	for name, good := range map[string]bool{
@@ -16,23 +20,8 @@ func TestHostNames(t *testing.T) {
 		"": false, "esa": false, "esa.": false, ".com": false, "a..b": false, "-a.com": false, "a-.com": false, "a_b.com": false,
 		"10.0.202.7": false, strings.Repeat("a", 64) + ".com": false, strings.Repeat("a.", 127) + "com": false,
 	} {
-		if err := appliance.ValidHostname(name); (err == nil) != good {
+		if err := netconfig.CheckHostname(name); (err == nil) != good {
 			t.Errorf("%q: %v", name, err)
-		}
-	}
-}
-
-func TestTimeZones(t *testing.T) {
-	s := config.NewStore()
-	for zone, good := range map[string]bool{
-		"America/Los_Angeles": true, "Etc/GMT": true, "": false, "Local": false, "Mars/Olympus": false, "../etc/passwd": false,
-	} {
-		d := s.Edit()
-		appliance.TimeZone.Set(d, zone)
-		_, err := s.Commit(t.Context(), d, config.Change{})
-		var invalid *config.InvalidError
-		if good != (err == nil || errors.Is(err, config.ErrNoChanges)) || !good && !errors.As(err, &invalid) {
-			t.Errorf("%q: %v", zone, err)
 		}
 	}
 }
@@ -40,25 +29,25 @@ func TestTimeZones(t *testing.T) {
 func TestInterfacesThatCannotBe(t *testing.T) {
 	s := config.NewStore()
 	for _, c := range []struct {
-		change func(i, other *appliance.IPInterface)
+		change func(i, other *netconfig.IPInterface)
 		want   string
 	}{
-		{func(i, _ *appliance.IPInterface) { i.Name = "" }, "no name"},
-		{func(i, other *appliance.IPInterface) { other.Name = i.Name }, "two IP interfaces are named Data 1"},
-		{func(i, _ *appliance.IPInterface) { i.Jack = "" }, "no Ethernet interface"},
-		{func(i, _ *appliance.IPInterface) { i.Netmask = "255.0.255.0" }, `netmask "255.0.255.0"`},
-		{func(i, _ *appliance.IPInterface) { i.Netmask = "" }, `netmask ""`},
-		{func(i, _ *appliance.IPInterface) { i.IPv4 = netip.MustParseAddr("2001:db8::1") }, "2001:db8::1 for an IPv4 address"},
-		{func(i, _ *appliance.IPInterface) { i.IPv6 = netip.MustParsePrefix("10.0.0.1/8") }, "10.0.0.1 for an IPv6 address"},
-		{func(i, _ *appliance.IPInterface) { i.IPv4 = netip.MustParseAddr("224.0.0.1") }, "cannot have the address 224.0.0.1"},
-		{func(i, _ *appliance.IPInterface) { i.FTP = i.SSH }, "on port 22"},
-		{func(i, other *appliance.IPInterface) { other.IPv4 = i.IPv4 }, "Data 1 and Data 2 have the same address"},
+		{func(i, _ *netconfig.IPInterface) { i.Name = "" }, "no name"},
+		{func(i, other *netconfig.IPInterface) { other.Name = i.Name }, "Two IP interfaces are named Data 1."},
+		{func(i, _ *netconfig.IPInterface) { i.Jack = "" }, "no Ethernet interface"},
+		{func(i, _ *netconfig.IPInterface) { i.Netmask = "255.0.255.0" }, `netmask "255.0.255.0"`},
+		{func(i, _ *netconfig.IPInterface) { i.Netmask = "" }, `netmask ""`},
+		{func(i, _ *netconfig.IPInterface) { i.IPv4 = netip.MustParseAddr("2001:db8::1") }, "2001:db8::1 for an IPv4 address"},
+		{func(i, _ *netconfig.IPInterface) { i.IPv6 = netip.MustParsePrefix("10.0.0.1/8") }, "10.0.0.1 for an IPv6 address"},
+		{func(i, _ *netconfig.IPInterface) { i.IPv4 = netip.MustParseAddr("224.0.0.1") }, "cannot have the address 224.0.0.1"},
+		{func(i, _ *netconfig.IPInterface) { i.FTP = i.SSH }, "on port 22"},
+		{func(i, other *netconfig.IPInterface) { other.IPv4 = i.IPv4 }, "Data 1 and Data 2 have the same address"},
 	} {
 		one, two := data1, data1
 		two.Name, two.Jack, two.IPv4 = "Data 2", "Data 2", netip.MustParseAddr("198.51.100.25")
 		c.change(&one, &two)
 		d := s.Edit()
-		appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{one, two}})
+		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{one, two}})
 		if _, err := s.Commit(t.Context(), d, config.Change{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
@@ -67,12 +56,12 @@ func TestInterfacesThatCannotBe(t *testing.T) {
 
 func TestGatewaysAreOfTheirFamily(t *testing.T) {
 	s := config.NewStore()
-	for _, g := range []appliance.DefaultGateways{
+	for _, g := range []netconfig.DefaultGateways{
 		{IPv4: netip.MustParseAddr("2001:db8::1")},
 		{IPv6: netip.MustParseAddr("192.0.2.1")},
 	} {
 		d := s.Edit()
-		appliance.Gateways.Set(d, g)
+		netconfig.Gateways.Set(d, g)
 		var invalid *config.InvalidError
 		if _, err := s.Commit(t.Context(), d, config.Change{}); !errors.As(err, &invalid) {
 			t.Errorf("%v: %v", g, err)
@@ -96,7 +85,7 @@ func TestNetworksDoNotOverlap(t *testing.T) {
 		other := data1
 		other.Name, other.Jack, other.IPv4, other.Netmask = "Other", c.jack, netip.MustParseAddr(c.addr), c.mask
 		d := s.Edit()
-		appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{data1, other}})
+		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1, other}})
 		_, err := s.Commit(t.Context(), d, config.Change{})
 		if refused := err != nil; refused != c.refused {
 			t.Errorf("%+v: %v", c, err)
@@ -108,17 +97,17 @@ func TestNetworksDoNotOverlap(t *testing.T) {
 }
 
 func TestImpossiblePortsAndGroups(t *testing.T) {
-	port := func(l ...appliance.Port) func(*config.Draft) {
-		return func(d *config.Draft) { appliance.Ports.Set(d, appliance.PortList{List: l}) }
+	port := func(l ...netconfig.Port) func(*config.Draft) {
+		return func(d *config.Draft) { netconfig.Ports.Set(d, netconfig.PortList{List: l}) }
 	}
-	group := func(l ...appliance.IPGroup) func(*config.Draft) {
+	group := func(l ...netconfig.IPGroup) func(*config.Draft) {
 		return func(d *config.Draft) {
-			appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{data1}})
-			appliance.IPGroups.Set(d, appliance.IPGroupList{List: l})
+			netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1}})
+			netconfig.IPGroups.Set(d, netconfig.IPGroupList{List: l})
 		}
 	}
-	nic := appliance.Port{Name: "Data 1", Jack: "Data 1", MTU: 1500}
-	vlan := appliance.Port{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12}
+	nic := netconfig.Port{Name: "Data 1", Jack: "Data 1", MTU: 1500}
+	vlan := netconfig.Port{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12}
 	wide, orphan, nested, high := vlan, vlan, vlan, vlan
 	wide.MTU = 1501
 	orphan.Jack = "Data 2"
@@ -132,15 +121,15 @@ func TestImpossiblePortsAndGroups(t *testing.T) {
 	}{
 		{port(nic, vlan), ""},
 		{port(nic, nic), "name of its own"},
-		{port(small), "the MTU of Data 1 is 575"},
+		{port(small), "The MTU of Data 1 is 575"},
 		{port(nic, wide), "must not be greater than that of Data 1, which is 1500"},
 		{port(nic, orphan), "bound to Data 2, which is no Ethernet interface"},
 		{port(nic, vlan, nested), "bound to VLAN 12, which is no Ethernet interface"},
 		{port(nic, high), "must be from 1 to 4094"},
-		{group(appliance.IPGroup{Name: "All", Interfaces: []string{"Data 1"}}), ""},
-		{group(appliance.IPGroup{Name: "All"}), "no IP interface"},
-		{group(appliance.IPGroup{Name: "All", Interfaces: []string{"Data 2"}}), "Data 2, which does not exist"},
-		{group(appliance.IPGroup{Name: "Data 1", Interfaces: []string{"Data 1"}}), "name of its own"},
+		{group(netconfig.IPGroup{Name: "All", Interfaces: []string{"Data 1"}}), ""},
+		{group(netconfig.IPGroup{Name: "All"}), "no IP interface"},
+		{group(netconfig.IPGroup{Name: "All", Interfaces: []string{"Data 2"}}), "Data 2, which does not exist"},
+		{group(netconfig.IPGroup{Name: "Data 1", Interfaces: []string{"Data 1"}}), "name of its own"},
 	} {
 		s := config.NewStore()
 		d := s.Edit()

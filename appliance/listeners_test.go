@@ -13,14 +13,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // serve accepts connections until the test ends, and keeps them.
-func serve(t *testing.T, app *appliance.Appliance, p appliance.ServicePort) (accepted <-chan net.Conn) {
+func serve(t *testing.T, app *appliance.Appliance, p daemon.Port) (accepted <-chan net.Conn) {
 	t.Helper()
-	l, err := app.ListenService(t.Context(), p)
+	l, err := app.Daemons.Listen(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func wantListening(t *testing.T, app *appliance.Appliance, want ...string) {
 func TestAServiceFollowsTheConfiguration(t *testing.T) {
 	w := minimal(t)
 	app := newBox(t, w)
-	accepted := serve(t, app, appliance.SSHService)
+	accepted := serve(t, app, daemon.SSHPort())
 	wantListening(t, app, "192.0.2.25:22 ginetd")
 	if _, err := dial(t, w, "192.0.2.25:22"); err != nil {
 		t.Fatal(err)
@@ -135,8 +137,8 @@ func TestAServiceFollowsTheConfiguration(t *testing.T) {
 func TestACommitThatCannotListenIsUndone(t *testing.T) {
 	w := minimal(t)
 	app := newBox(t, w)
-	accepted := serve(t, app, appliance.SSHService)
-	serve(t, app, appliance.FTPService)
+	accepted := serve(t, app, daemon.SSHPort())
+	serve(t, app, daemon.FTPPort())
 	client, err := dial(t, w, "192.0.2.25:22")
 	if err != nil {
 		t.Fatal(err)
@@ -152,8 +154,7 @@ func TestACommitThatCannotListenIsUndone(t *testing.T) {
 	moved.SSH, moved.FTP = 2222, 2121
 	another.Name, another.IPv4 = "Second", netip.MustParseAddr("192.0.2.26")
 	err = commit(t, app, moved, another)
-	var refused *appliance.RefusedError
-	if !errors.Is(err, syscall.EADDRINUSE) || !errors.As(err, &refused) || refused.Text != "Port 2121 of 192.0.2.25 is in use." {
+	if text, _ := refusal.Text(err); !errors.Is(err, syscall.EADDRINUSE) || text != "Port 2121 of 192.0.2.25 is in use." {
 		t.Fatalf("commit: %v, want that the port is in use", err)
 	}
 	wantListening(t, app, "192.0.2.25:21 ftpd.main", "192.0.2.25:2121 other", "192.0.2.25:22 ginetd")
@@ -186,7 +187,7 @@ func TestAServiceThatCannotListenLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.ListenService(t.Context(), appliance.SSHService); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := app.Daemons.Listen(t.Context(), daemon.SSHPort()); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Fatalf("ListenService: %v", err)
 	}
 	taken.Close()
@@ -200,7 +201,7 @@ func TestAServiceThatCannotListenLeavesNothing(t *testing.T) {
 
 func TestACloseOfAServiceEndsItsAccept(t *testing.T) {
 	app := newBox(t, minimal(t))
-	l, err := app.ListenService(t.Context(), appliance.SSHService)
+	l, err := app.Daemons.Listen(t.Context(), daemon.SSHPort())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,10 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // A frail network fails at one of the calls that change it.
@@ -112,20 +115,20 @@ func wantSight(t *testing.T, app *appliance.Appliance, want sight) {
 // ports with an IP interface on each, an address that moves to one of them, a static
 // route, and ARP.
 func everything(d *config.Draft) {
-	appliance.Ports.Set(d, appliance.PortList{List: []appliance.Port{
+	netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{
 		{Name: "Data 1", Jack: "Data 1", MTU: 1400},
 		{Name: "VLAN 12", Jack: "Data 1", MTU: 1200, VLAN: 12},
 	}})
-	appliance.Ethernet.Set(d, appliance.EthernetSettings{List: []appliance.EthernetMedia{
+	netconfig.Media.Set(d, netconfig.MediaSettings{List: []netconfig.MediaSetting{
 		{Interface: "Data 1", Type: "100baseTX", Options: "half-duplex"},
 	}})
-	appliance.Loopback.Set(d, true)
-	appliance.MulticastARP.Set(d, 1)
+	netconfig.Loopback.Set(d, true)
+	netconfig.MulticastARP.Set(d, 1)
 	vlan, shared := data1, data1
 	vlan.Name, vlan.Jack, vlan.IPv4 = "Lab", "VLAN 12", netip.MustParseAddr("192.168.12.7")
-	shared.Name, shared.Jack, shared.IPv4, shared.Netmask = "Shared", appliance.LoopbackPort, netip.MustParseAddr("203.0.113.80"), "255.255.255.255"
-	appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{data1, vlan, shared}})
-	appliance.Routes.Set(d, appliance.RouteList{List: []appliance.StaticRoute{
+	shared.Name, shared.Jack, shared.IPv4, shared.Netmask = "Shared", netconfig.LoopbackPort, netip.MustParseAddr("203.0.113.80"), "255.255.255.255"
+	netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1, vlan, shared}})
+	netconfig.Routes.Set(d, netconfig.RouteList{List: []netconfig.StaticRoute{
 		{Name: "Near", Destination: netip.MustParsePrefix("198.51.100.0/25"), Gateway: netip.MustParseAddr("192.0.2.53")},
 		{Name: "Far", Destination: netip.MustParsePrefix("192.168.13.0/24"), Gateway: netip.MustParseAddr("192.168.12.1")},
 	}})
@@ -133,7 +136,7 @@ func everything(d *config.Draft) {
 
 func TestWhatIsCommittedIsTheNetworks(t *testing.T) {
 	app := newBox(t, minimal(t))
-	serve(t, app, appliance.SSHService)
+	serve(t, app, daemon.SSHPort())
 	before := see(t, app)
 	d := app.Config.Edit()
 	everything(d)
@@ -210,11 +213,11 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 	w := minimal(t)
 	net := newFrail(w.Network())
 	f := config.NewFactory()
-	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{data1}})
-	appliance.Gateways.SetFactory(f, appliance.DefaultGateways{IPv4: netip.MustParseAddr("192.0.2.1")})
-	appliance.Ports.SetFactory(f, appliance.PortList{List: []appliance.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1}})
+	netconfig.Gateways.SetFactory(f, netconfig.DefaultGateways{IPv4: netip.MustParseAddr("192.0.2.1")})
+	netconfig.Ports.SetFactory(f, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
 	app := open(t, appliance.Options{Net: net, Dir: t.TempDir(), Factory: f})
-	accepted := serve(t, app, appliance.SSHService)
+	accepted := serve(t, app, daemon.SSHPort())
 	client, err := dial(t, w, "192.0.2.25:22")
 	if err != nil {
 		t.Fatal(err)
@@ -224,9 +227,9 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 	// A change that takes the only address away, and gives it back elsewhere.
 	change := func(d *config.Draft) {
 		everything(d)
-		l := appliance.Interfaces.Get(d)
+		l := netconfig.Interfaces.Get(d)
 		l.List[0].IPv4 = netip.MustParseAddr("192.0.2.26")
-		appliance.Interfaces.Set(d, l)
+		netconfig.Interfaces.Set(d, l)
 	}
 	failed := map[string]bool{}
 	for n := 0; ; n++ {
@@ -238,8 +241,7 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 			break
 		}
 		failed[net.hit] = true
-		var refused *appliance.RefusedError
-		if !errors.Is(err, errFrail) || !errors.As(err, &refused) || !strings.HasSuffix(refused.Text, ".") {
+		if text, _ := refusal.Text(err); !errors.Is(err, errFrail) || !strings.HasSuffix(text, ".") {
 			t.Errorf("%s: %v, want a sentence about it", net.hit, err)
 		}
 		wantSight(t, app, before)
@@ -266,7 +268,7 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 // A VLAN that goes takes its listeners, connections and captures with it.
 func TestAPortThatGoesEndsWhatIsOverIt(t *testing.T) {
 	app := newBox(t, minimal(t))
-	accepted := serve(t, app, appliance.SSHService)
+	accepted := serve(t, app, daemon.SSHPort())
 	d := app.Config.Edit()
 	everything(d)
 	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
@@ -308,13 +310,13 @@ func TestAnAddressMoves(t *testing.T) {
 	app := newBox(t, minimal(t))
 	for _, jack := range []string{"VLAN 12", "Data 1", "VLAN 12"} {
 		d := app.Config.Edit()
-		appliance.Ports.Set(d, appliance.PortList{List: []appliance.Port{
+		netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{
 			{Name: "Data 1", Jack: "Data 1", MTU: 1500},
 			{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12},
 		}})
 		moved := data1
 		moved.Jack = jack
-		appliance.Interfaces.Set(d, appliance.IPInterfaces{List: []appliance.IPInterface{moved}})
+		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{moved}})
 		if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 			t.Fatal(jack, err)
 		}
@@ -326,14 +328,14 @@ func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 	app := newBox(t, minimal(t))
 	route := func(to, by string) func(*config.Draft) {
 		return func(d *config.Draft) {
-			appliance.Routes.Set(d, appliance.RouteList{List: []appliance.StaticRoute{
+			netconfig.Routes.Set(d, netconfig.RouteList{List: []netconfig.StaticRoute{
 				{Name: "R", Destination: netip.MustParsePrefix(to), Gateway: netip.MustParseAddr(by)},
 			}})
 		}
 	}
 	gateway := func(a string) func(*config.Draft) {
 		return func(d *config.Draft) {
-			appliance.Gateways.Set(d, appliance.DefaultGateways{IPv4: netip.MustParseAddr(a)})
+			netconfig.Gateways.Set(d, netconfig.DefaultGateways{IPv4: netip.MustParseAddr(a)})
 		}
 	}
 	for _, c := range []struct {
@@ -345,16 +347,15 @@ func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 		{route("192.0.2.0/24", "192.0.2.1"), "The destination of the route R is the network that Data 1 is on."},
 		{gateway("203.0.113.1"), "The default gateway 203.0.113.1 is on no network that an IP interface is attached to."},
 		{gateway("192.0.2.25"), "The default gateway 192.0.2.25 is the appliance's own address."},
-		{func(d *config.Draft) { appliance.Interfaces.Set(d, appliance.IPInterfaces{}) }, "The default gateway 192.0.2.1 is on no network that an IP interface is attached to."},
+		{func(d *config.Draft) { netconfig.Interfaces.Set(d, netconfig.IPInterfaces{}) }, "The default gateway 192.0.2.1 is on no network that an IP interface is attached to."},
 		{func(d *config.Draft) {
-			appliance.Ports.Set(d, appliance.PortList{List: []appliance.Port{{Name: "Data 9", Jack: "Data 9", MTU: 1500}, {Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+			netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{{Name: "Data 9", Jack: "Data 9", MTU: 1500}, {Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
 		}, "The Ethernet interface Data 9 does not exist."},
 	} {
 		d := app.Config.Edit()
 		c.change(d)
 		_, err := app.Config.Commit(t.Context(), d, config.Change{})
-		var refused *appliance.RefusedError
-		if !errors.As(err, &refused) || refused.Text != c.want {
+		if text, _ := refusal.Text(err); text != c.want {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}
@@ -367,15 +368,15 @@ func TestAnApplianceInTheWrongNetworkComesUp(t *testing.T) {
 	f := config.NewFactory()
 	elsewhere := data1
 	elsewhere.Name, elsewhere.Jack, elsewhere.IPv4 = "Data 9", "Data 9", netip.MustParseAddr("203.0.113.9")
-	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{data1, elsewhere}})
-	appliance.Gateways.SetFactory(f, appliance.DefaultGateways{IPv4: netip.MustParseAddr("203.0.113.1")})
-	appliance.Routes.SetFactory(f, appliance.RouteList{List: []appliance.StaticRoute{
+	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1, elsewhere}})
+	netconfig.Gateways.SetFactory(f, netconfig.DefaultGateways{IPv4: netip.MustParseAddr("203.0.113.1")})
+	netconfig.Routes.SetFactory(f, netconfig.RouteList{List: []netconfig.StaticRoute{
 		{Name: "Near", Destination: netip.MustParsePrefix("198.51.100.0/25"), Gateway: netip.MustParseAddr("192.0.2.53")},
 	}})
 	app := open(t, appliance.Options{Net: minimal(t).Network(), Dir: t.TempDir(), Factory: f})
 	wantRoutes(t, app, "198.51.100.0/25 192.0.2.53 Data 1")
 	d := app.Config.Edit()
-	appliance.Hostname.Set(d, "kept.example.com")
+	netconfig.Hostname.Set(d, "kept.example.com")
 	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Error("another change:", err)
 	}
@@ -385,7 +386,7 @@ func TestAnApplianceInTheWrongNetworkComesUp(t *testing.T) {
 func TestTheNetworkIsAsCommittedAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	f := config.NewFactory()
-	appliance.Interfaces.SetFactory(f, appliance.IPInterfaces{List: []appliance.IPInterface{data1}})
+	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1}})
 	first, err := appliance.New(appliance.Options{Net: minimal(t).Network(), Dir: dir, Factory: f})
 	if err != nil {
 		t.Fatal(err)

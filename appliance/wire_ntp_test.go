@@ -1,12 +1,11 @@
 package appliance_test
 
 import (
-	"errors"
 	"testing"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 func TestTimeComesByAnInterfaceThatExists(t *testing.T) {
@@ -17,8 +16,8 @@ func TestTimeComesByAnInterfaceThatExists(t *testing.T) {
 		_, err := a.Config.Commit(t.Context(), d, config.Change{User: "admin"})
 		return err
 	}
-	var no *appliance.RefusedError
-	if err := commit("Data 9"); !errors.As(err, &no) || no.Text != "NTP queries are to leave by the IP interface Data 9, which does not exist." {
+	err := commit("Data 9")
+	if text, _ := refusal.Text(err); text != "NTP queries are to leave by the IP interface Data 9, which does not exist." {
 		t.Errorf("got %v", err)
 	}
 	if err := commit("Data 1"); err != nil {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
@@ -26,8 +28,7 @@ func setDNS(t *testing.T, app *appliance.Appliance, change func(*resolver.Settin
 func TestQueriesComeFromAnInterfaceThatExists(t *testing.T) {
 	app := newBox(t, minimal(t))
 	err := setDNS(t, app, func(s *resolver.Settings) { s.Interface = "Data 7" })
-	var refused *appliance.RefusedError
-	if !errors.As(err, &refused) {
+	if _, ok := refusal.Text(err); !ok {
 		t.Errorf("commit = %v", err)
 	}
 	if err := setDNS(t, app, func(s *resolver.Settings) { s.Interface = "Data 1" }); err != nil {
@@ -50,7 +51,7 @@ func TestOtherDNSSettingsForgetOldAnswers(t *testing.T) {
 		}
 	}
 	look(1)
-	if err := commit(t, app, func() appliance.IPInterface { i := data1; i.FTP = 2121; return i }()); err != nil {
+	if err := commit(t, app, func() netconfig.IPInterface { i := data1; i.FTP = 2121; return i }()); err != nil {
 		t.Fatal(err)
 	}
 	look(1)

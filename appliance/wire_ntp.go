@@ -2,17 +2,17 @@ package appliance
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// addSNTP makes the daemon that keeps the clock right, and has it follow the
-// configuration.
-func (a *Appliance) addSNTP() {
+// addNTP makes sntpd, which sets the clock by time servers, and has it follow the configuration.
+func (a *Appliance) addNTP() {
 	a.SNTP = ntp.New(ntp.Options{
 		Net:      a.Net,
 		Clock:    a.Clock,
@@ -21,7 +21,7 @@ func (a *Appliance) addSNTP() {
 		Lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
 			return a.Resolver.Lookup(ctx, name, 0)
 		},
-		Source:   a.sourceOf,
+		Source:   a.sourceAddr,
 		SetShift: a.shiftTime,
 		Timeout:  a.Timeouts.NTP,
 		Log: func(trouble bool, text string) {
@@ -33,25 +33,24 @@ func (a *Appliance) addSNTP() {
 		},
 	})
 	a.Add(a.SNTP)
-	a.Config.AddApplier(sntpApplier{a})
+	a.Config.AddApplier(ntpApplier{a.SNTP})
 }
 
-// An sntpApplier has sntpd ask at once when its servers are others.
-type sntpApplier struct{ appliance *Appliance }
+// An ntpApplier makes sntpd query at once when its servers change.
+type ntpApplier struct{ daemon *ntp.Daemon }
 
 // Apply refuses a source interface that does not exist.
-func (p sntpApplier) Apply(_ context.Context, _, next *config.Config) error {
+func (ntpApplier) Apply(_ context.Context, _, next *config.Config) error {
 	source := ntp.NTP.Get(next).Source
-	if source == "" || slices.ContainsFunc(Interfaces.Get(next).List, func(i IPInterface) bool { return i.Name == source }) {
-		return nil
+	if _, ok := netconfig.Interfaces.Get(next).Find(source); !ok && source != "" {
+		return refusal.Newf("NTP queries are to leave by the IP interface %s, which does not exist.", source)
 	}
-	return &RefusedError{Text: fmt.Sprintf("NTP queries are to leave by the IP interface %s, which does not exist.", source)}
+	return nil
 }
 
-// Done asks the new servers.
-func (p sntpApplier) Done(_ context.Context, before, next *config.Config) {
+func (n ntpApplier) Done(_ context.Context, before, next *config.Config) {
 	a, b := ntp.NTP.Get(before), ntp.NTP.Get(next)
 	if a.Source != b.Source || !slices.Equal(a.Servers, b.Servers) {
-		p.appliance.SNTP.Reload()
+		n.daemon.Reload()
 	}
 }

@@ -1,26 +1,25 @@
-package appliance_test
+package users_test
 
 import (
 	"errors"
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/users"
 )
 
 func TestWhoIsAdmitted(t *testing.T) {
-	listed := appliance.AdminAccess{Restricted: true}
+	listed := users.AdminAccess{Restricted: true}
 	for _, text := range []string{"10.1.0.0/16", "192.0.2.1", "2001:db8::/32"} {
-		p, err := appliance.ParseNetwork(text)
+		p, err := users.ParseNetwork(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := appliance.FormatNetwork(p); got != text {
+		if got := users.FormatNetwork(p); got != text {
 			t.Errorf("%s is written as %s", text, got)
 		}
 		listed.Allowed = append(listed.Allowed, p)
@@ -46,28 +45,28 @@ func TestWhoIsAdmitted(t *testing.T) {
 
 func TestNetworksThatAreNone(t *testing.T) {
 	for _, text := range []string{"", "10.1.1", "10.1.1.1/33", "fe80::1%nic1", "::ffff:10.1.1.0/120", "example.com"} {
-		if p, err := appliance.ParseNetwork(text); err == nil {
+		if p, err := users.ParseNetwork(text); err == nil {
 			t.Errorf("%q is taken for %v", text, p)
 		}
 	}
-	if p, err := appliance.ParseNetwork("10.1.2.3/16"); err != nil || p.String() != "10.1.0.0/16" {
+	if p, err := users.ParseNetwork("10.1.2.3/16"); err != nil || p.String() != "10.1.0.0/16" {
 		t.Errorf("host bits are left in %v, %v", p, err)
 	}
 }
 
 func TestAccessThatCannotBe(t *testing.T) {
 	s := config.NewStore()
-	for want, change := range map[string]func(*appliance.AdminAccess){
-		"none is listed":     func(a *appliance.AdminAccess) { a.Restricted = true },
-		"control characters": func(a *appliance.AdminAccess) { a.Banner = "a\rb" },
-		"not be longer":      func(a *appliance.AdminAccess) { a.Welcome = strings.Repeat("x", 10_000) },
-		"of 4 minutes":       func(a *appliance.AdminAccess) { a.CLITimeout = 4 },
-		"of 1441 minutes":    func(a *appliance.AdminAccess) { a.WebTimeout = 1441 },
+	for want, change := range map[string]func(*users.AdminAccess){
+		"none is listed":     func(a *users.AdminAccess) { a.Restricted = true },
+		"control characters": func(a *users.AdminAccess) { a.Banner = "a\rb" },
+		"not be longer":      func(a *users.AdminAccess) { a.Welcome = strings.Repeat("x", 10_000) },
+		"of 4 minutes":       func(a *users.AdminAccess) { a.CLITimeout = 4 },
+		"of 1441 minutes":    func(a *users.AdminAccess) { a.WebTimeout = 1441 },
 	} {
 		d := s.Edit()
-		v := appliance.Access.Get(d)
+		v := users.Access.Get(d)
 		change(&v)
-		appliance.Access.Set(d, v)
+		users.Access.Set(d, v)
 		_, err := s.Commit(t.Context(), d, config.Change{})
 		var invalid *config.InvalidError
 		if !errors.As(err, &invalid) || !strings.Contains(invalid.Problems[0].Text, want) {
@@ -78,12 +77,12 @@ func TestAccessThatCannotBe(t *testing.T) {
 
 func TestAccessSurvivesAFile(t *testing.T) {
 	s := config.NewStore()
-	want := appliance.AdminAccess{
+	want := users.AdminAccess{
 		Banner: "Authorized <users> only.\n  \"Others\" leave & stay away.", Welcome: "Grüße", Restricted: true,
 		Allowed: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, CLITimeout: 5, WebTimeout: 1440,
 	}
 	d := s.Edit()
-	appliance.Access.Set(d, want)
+	users.Access.Set(d, want)
 	if _, err := s.Commit(t.Context(), d, config.Change{}); err != nil {
 		t.Fatal(err)
 	}
@@ -96,31 +95,7 @@ func TestAccessSurvivesAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
-	if diff := cmp.Diff(want, appliance.Access.Get(other), same); diff != "" {
+	if diff := cmp.Diff(want, users.Access.Get(other), same); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestTheCommittedAccessIsShown(t *testing.T) {
-	app, err := appliance.New(appliance.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer app.Stop(t.Context()) //nolint:errcheck // nothing runs in it
-	if got := app.AdminAccess().Idle(); got != 30*time.Minute {
-		t.Errorf("a new appliance's sessions may be silent for %v", got)
-	}
-	d := app.Config.Edit()
-	v := appliance.Access.Get(d)
-	v.CLITimeout = 10
-	appliance.Access.Set(d, v)
-	if got := app.AdminAccess().Idle(); got != 30*time.Minute {
-		t.Errorf("before the commit it is %v", got)
-	}
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
-		t.Fatal(err)
-	}
-	if got := app.AdminAccess().Idle(); got != 10*time.Minute {
-		t.Errorf("after the commit it is %v", got)
 	}
 }

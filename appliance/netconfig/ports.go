@@ -1,0 +1,87 @@
+package netconfig
+
+import (
+	"fmt"
+
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
+)
+
+// Ports is the section of the Ethernet interfaces and the VLANs over them. If the list is empty,
+// the network keeps the Ethernet interfaces and MTUs that it has.
+var Ports = config.Define("ports", PortList{}, func(v PortList, _ *config.Config) error {
+	seen := map[string]bool{}
+	for _, p := range v.List {
+		if p.Name == "" || seen[p.Name] {
+			return refusal.Newf("Every port needs a name of its own, unlike %q.", p.Name)
+		}
+		seen[p.Name] = true
+		if p.MTU < LeastMTU || p.MTU > MostMTU {
+			return refusal.Newf("The MTU of %s is %d: it must be from %d to %d.", p.Name, p.MTU, LeastMTU, MostMTU)
+		}
+		if p.VLAN == 0 {
+			continue
+		}
+		if p.VLAN < 1 || p.VLAN > MostVLAN || p.Name != VLANName(p.VLAN) {
+			return refusal.Newf("%s has the VLAN ID %d: it must be from 1 to %d.", p.Name, p.VLAN, MostVLAN)
+		}
+		parent, ok := v.Find(p.Jack)
+		if !ok || parent.VLAN != 0 {
+			return refusal.Newf("%s is bound to %s, which is no Ethernet interface.", p.Name, p.Jack)
+		}
+		if p.MTU > parent.MTU {
+			return refusal.Newf("The MTU of %s is %d: it must not be greater than that of %s, which is %d.",
+				p.Name, p.MTU, parent.Name, parent.MTU)
+		}
+	}
+	return nil
+}, config.In(config.Network, 12))
+
+// Bounds and defaults of ports.
+const (
+	LeastMTU   = 576
+	DefaultMTU = 1500
+	MostMTU    = 9000
+	MostVLAN   = 4094 // IEEE 802.1Q
+)
+
+// PortList is the value of Ports.
+type PortList struct {
+	List []Port `xml:"port_interface"`
+}
+
+// A Port is an Ethernet interface, or a VLAN over one.
+type Port struct {
+	Name string `xml:"port_name"`       // "Data 1", "VLAN 12"
+	Jack string `xml:"direct>jack"`     // the Ethernet interface that frames pass; its own name unless it is a VLAN
+	MTU  int    `xml:"direct>jack_mtu"` // bytes of an IP packet
+	VLAN int    `xml:"vlan_id"`         // 0: it is an Ethernet interface
+}
+
+// Find returns the port of that name.
+func (l PortList) Find(name string) (p Port, ok bool) {
+	for _, p := range l.List {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Port{}, false
+}
+
+// VLANName returns the name of a VLAN's port.
+func VLANName(id int) string { return fmt.Sprintf("VLAN %d", id) }
+
+// LoopbackPort is the name of the port that Loopback enables.
+const LoopbackPort = "Loopback"
+
+// Loopback is the section that enables the port LoopbackPort.
+var Loopback = config.Define("loopback_interface", false, nil, config.In(config.Network, 16))
+
+// MulticastARP is the section that says whether ARP replies with a multicast Ethernet address
+// are accepted: 1 if they are, else 0.
+var MulticastARP = config.Define("allow_arp_multicast", 0, func(n int, _ *config.Config) error {
+	if n != 0 && n != 1 {
+		return refusal.Newf("The value of allow_arp_multicast is %d: it must be 0 or 1.", n)
+	}
+	return nil
+}, config.In(config.Network, 24))

@@ -1,0 +1,142 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/logs"
+)
+
+type (
+	// A LogType names one of the appliance's own logs.
+	LogType = logs.Type
+	// A Level is the severity of an entry.
+	Level = logs.Level
+)
+
+// The logs that callers write to, and the levels.
+const (
+	AuthenticationLog = logs.Authentication
+	CLILog            = logs.CLI
+	FTPLog            = logs.FTP
+	GUILog            = logs.GUI
+	MailLog           = logs.Mail
+	SNTPLog           = logs.NTP
+	SystemLog         = logs.System
+
+	Critical    = logs.Critical
+	Warning     = logs.Warning
+	Information = logs.Information
+	Debug       = logs.Debug
+	Trace       = logs.Trace
+)
+
+// Log writes an entry. It does not block.
+func (a *Appliance) Log(log LogType, level Level, text string) {
+	a.Logs.Write(logs.Entry{Type: log, Level: level, Text: text})
+	a.logToOperator(log, level, text)
+}
+
+// logToOperator copies an entry to the program's log, for the person who runs the program. What
+// administrators type is private and left out.
+func (a *Appliance) logToOperator(log LogType, level Level, text string) {
+	if log == CLILog {
+		return
+	}
+	to := slog.LevelInfo
+	switch level {
+	case Critical, Warning:
+		to = slog.LevelWarn
+	case Debug, Trace:
+		to = slog.LevelDebug
+	}
+	a.Logger.Log(context.Background(), to, text, "log", string(log))
+}
+
+// openLogs makes the hub and the appliers that follow it.
+func (a *Appliance) openLogs() (err error) {
+	a.Logs, err = logs.New(logs.Options{
+		Files:       a.Files,
+		Clock:       a.Clock,
+		Product:     a.Product,
+		Zone:        a.Zone,
+		Hostname:    a.Hostname,
+		NewPusher:   a.openPush,
+		NewUploader: a.openUpload,
+		OnProblem:   a.reportLogProblem,
+		Logger:      a.Logger,
+	}, logs.Section.Get(a.Config.Committed()).List)
+	if err != nil {
+		return fmt.Errorf("open logs: %w", err)
+	}
+	a.Config.AddApplier(a.Logs)
+	buffers := pushBuffers{filepath.Join(a.state, pushBufferDir), a.Logger}
+	if err := buffers.removeUnused(logs.Section.Get(a.Config.Committed())); err != nil {
+		return err
+	}
+	a.Config.AddApplier(buffers)
+	a.Config.AddApplier(statusApplier{a})
+	a.Config.AddApplier(commitLogger{a})
+	return nil
+}
+
+// reportLogProblem logs what is wrong with a log, and raises an alert (A7). A failed push is in
+// the mail log already.
+func (a *Appliance) reportLogProblem(p logs.Problem) {
+	switch p.Kind {
+	case logs.PushFailed:
+		a.logToOperator(MailLog, Critical, p.Text)
+		a.Alerts.Raise(alert.System, alert.Critical, p.Text)
+	case logs.DiskFull:
+		a.Log(MailLog, Critical, p.Text)
+		a.Alerts.Raise(alert.System, alert.Critical, p.Text)
+	case logs.FilesRemoved:
+		a.Log(SystemLog, Information, p.Text)
+		a.Alerts.Raise(alert.System, alert.Information, p.Text)
+	}
+}
+
+// pushBufferDir is the folder of the state directory with the lines that wait to be pushed to
+// syslog servers: a folder for each log subscription.
+const pushBufferDir = "syslog"
+
+// pushBuffers removes the buffers of subscriptions that no longer push: a log that is created
+// later under the same name must not send the old lines. As an applier it comes after the hub,
+// which ends the pushes.
+type pushBuffers struct {
+	dir    string
+	logger *slog.Logger
+}
+
+func (pushBuffers) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+
+func (p pushBuffers) Done(_ context.Context, _, next *config.Config) {
+	if err := p.removeUnused(logs.Section.Get(next)); err != nil {
+		p.logger.Error("the buffer of a syslog push could not be removed", "err", err)
+	}
+}
+
+// removeUnused removes the buffers that no subscription of the list uses.
+func (p pushBuffers) removeUnused(list logs.Subscriptions) error {
+	entries, err := os.ReadDir(p.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for buffers of syslog pushes: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if sub := list.Find(e.Name()); sub == nil || sub.Method != logs.Syslog || sub.Push.Buffer == 0 {
+			errs = append(errs, os.RemoveAll(filepath.Join(p.dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
