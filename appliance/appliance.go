@@ -216,7 +216,7 @@ func (a *Appliance) open(o Options) (err error) {
 	if err := a.openLogs(); err != nil {
 		return err
 	}
-	factory := capture.Factory()
+	factory := capture.FactorySettings()
 	factory.Interfaces = o.Capture
 	if a.Captures, err = capture.New(capture.Options{
 		Net:        o.Net,
@@ -227,7 +227,7 @@ func (a *Appliance) open(o Options) (err error) {
 		StateFile:  filepath.Join(a.state, "packetcapture"),
 		Factory:    factory,
 		LookupHost: a.lookupHost,
-		OnTrouble:  a.captureTrouble,
+		OnFailure:  a.captureTrouble,
 		Logger:     o.Logger,
 	}); err != nil {
 		return fmt.Errorf("open packet captures: %w", err)

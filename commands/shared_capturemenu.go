@@ -81,7 +81,7 @@ func (m *menuCapture) stop(context.Context) error {
 
 // leave ends the capture that this session has started, or says how it has ended.
 func (m *menuCapture) leave() error {
-	s, err := m.env.Appliance.Captures.Leave(m.owner)
+	s, err := m.env.Appliance.Captures.LeaveMenu(m.owner)
 	if errors.Is(err, capture.ErrNotRunning) {
 		if s = m.env.Appliance.Captures.Status(capture.TCPDump); m.started == "" || s.File != m.started {
 			return nil
@@ -202,7 +202,7 @@ func (m *menuCapture) clear(ctx context.Context) error {
 	if err != nil || !sure {
 		return err
 	}
-	if list, err = recorder.Clear(); err != nil {
+	if list, err = recorder.RemoveMenuFiles(); err != nil {
 		return err
 	}
 	m.env.Printf("Removed: %s.\n", captureCount(list))

@@ -12,7 +12,7 @@ import (
 
 // benchRecorder starts a capture with filter "tcp port 25" that keeps the newest 200
 // MB on the machine's disk.
-func benchRecorder(b *testing.B) (*wire, *capture.Recorder) {
+func benchRecorder(b *testing.B) (*fakeNetwork, *capture.Recorder) {
 	store, err := files.Open(b.TempDir(), 0, clock.System())
 	if err != nil {
 		b.Fatal(err)

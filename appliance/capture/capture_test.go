@@ -23,17 +23,17 @@ import (
 )
 
 // A wire is a network of two Ethernet interfaces and lo0, on which tests send frames.
-type wire struct {
+type fakeNetwork struct {
 	mu         sync.Mutex
 	interfaces []network.Interface
 	taps       map[*tap]network.TapConfig
 	refuse     error // what Tap returns
 }
 
-type tap struct{ w *wire }
+type tap struct{ w *fakeNetwork }
 
-func newWire() *wire {
-	return &wire{
+func newWire() *fakeNetwork {
+	return &fakeNetwork{
 		interfaces: []network.Interface{
 			{Name: "Data 1", Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24")}},
 			{Name: "Data 2"},
@@ -43,13 +43,13 @@ func newWire() *wire {
 	}
 }
 
-func (w *wire) Interfaces() []network.Interface {
+func (w *fakeNetwork) Interfaces() []network.Interface {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.interfaces)
 }
 
-func (w *wire) Tap(c network.TapConfig) (network.Tap, error) {
+func (w *fakeNetwork) Tap(c network.TapConfig) (network.Tap, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.refuse != nil {
@@ -70,7 +70,7 @@ func (t *tap) Close() error {
 }
 
 // send lets a frame pass the interface.
-func (w *wire) send(ifname string, frame []byte) {
+func (w *fakeNetwork) send(ifname string, frame []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.taps {
@@ -80,7 +80,7 @@ func (w *wire) send(ifname string, frame []byte) {
 	}
 }
 
-func (w *wire) tapped() int {
+func (w *fakeNetwork) tapped() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.taps)
@@ -109,7 +109,7 @@ const (
 type bench struct {
 	*capture.Recorder
 	t     *testing.T
-	wire  *wire
+	wire  *fakeNetwork
 	fake  *clock.Fake
 	clock *clock.Offset
 	store *files.Store

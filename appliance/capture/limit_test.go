@@ -106,7 +106,7 @@ func TestADeletedPartIsMissedByNobody(t *testing.T) {
 func TestAFullDiskEndsTheCapture(t *testing.T) {
 	b := newBench(t, 300_000)
 	told := make(chan capture.Status, 2)
-	b.opts.OnTrouble = func(s capture.Status) { told <- s }
+	b.opts.OnFailure = func(s capture.Status) { told <- s }
 	b.open()
 	if err := b.store.WriteFile(diagnostic+"old.cap", make([]byte, 100_000)); err != nil {
 		t.Fatal(err)

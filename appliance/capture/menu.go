@@ -22,7 +22,7 @@ const menuPrefix = "tcpdump-"
 
 // factoryMenu is what the menu begins with on an appliance that has s for factory
 // settings.
-func factoryMenu(s Settings) MenuSettings {
+func factoryMenuSettings(s Settings) MenuSettings {
 	if len(s.Interfaces) == 0 {
 		return MenuSettings{}
 	}
@@ -30,7 +30,7 @@ func factoryMenu(s Settings) MenuSettings {
 }
 
 // settings are m as a capture has them.
-func (m MenuSettings) settings() Settings {
+func (m MenuSettings) captureSettings() Settings {
 	s := Settings{Filter: Filter{Kind: Custom, Expression: m.Filter}}
 	if m.Interface != "" {
 		s.Interfaces = []string{m.Interface}
@@ -54,7 +54,7 @@ func (r *Recorder) MenuSettings() MenuSettings {
 // keeps those with which it began. Errors are as those of SetSettings.
 func (r *Recorder) SetMenuSettings(m MenuSettings) error {
 	m.Filter = strings.TrimSpace(oneLine(m.Filter))
-	if _, err := r.sources(m.settings()); err != nil {
+	if _, err := r.sources(m.captureSettings()); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -71,7 +71,7 @@ func (r *Recorder) SetMenuSettings(m MenuSettings) error {
 // settingsOf are what a capture of that side begins with.
 func (r *Recorder) settingsOf(side Side) Settings {
 	if side == TCPDump {
-		return r.MenuSettings().settings()
+		return r.MenuSettings().captureSettings()
 	}
 	return r.Settings()
 }
@@ -79,8 +79,8 @@ func (r *Recorder) settingsOf(side Side) Settings {
 // Leave ends the capture that owner, a session in the menu, started there, because the
 // session leaves the menu (B26). It returns the capture's last status once its files are
 // closed, and ErrNotRunning where owner has none running.
-func (r *Recorder) Leave(owner Owner) (Status, error) {
-	c := r.of(TCPDump)
+func (r *Recorder) LeaveMenu(owner Owner) (Status, error) {
+	c := r.runningOf(TCPDump)
 	if c == nil || c.owner != owner {
 		return Status{}, ErrNotRunning
 	}
@@ -100,7 +100,7 @@ func (r *Recorder) MenuFiles() ([]fs.FileInfo, error) {
 	}
 	var list []fs.FileInfo
 	for _, f := range all {
-		if strings.HasPrefix(f.Name(), menuPrefix) && (running == "" || !belongsTo(f.Name(), running)) {
+		if strings.HasPrefix(f.Name(), menuPrefix) && (running == "" || !isFileOf(f.Name(), running)) {
 			list = append(list, f)
 		}
 	}
@@ -109,14 +109,14 @@ func (r *Recorder) MenuFiles() ([]fs.FileInfo, error) {
 
 // Clear removes the files that MenuFiles lists, and returns those that it removed. Whoever
 // has one of them open can read it to its end.
-func (r *Recorder) Clear() ([]fs.FileInfo, error) {
+func (r *Recorder) RemoveMenuFiles() ([]fs.FileInfo, error) {
 	list, err := r.MenuFiles()
 	if err != nil {
 		return nil, err
 	}
 	var gone []fs.FileInfo
 	for _, f := range list {
-		err := r.o.Files.Remove(path.Join(files.Diagnostic, f.Name()))
+		err := r.options.Files.Remove(path.Join(files.Diagnostic, f.Name()))
 		if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
 			continue
 		}

@@ -100,17 +100,17 @@ func TestLeavingTheMenuEndsItsCapture(t *testing.T) { // B26
 		t.Fatal(err)
 	}
 	b.wire.send("Data 1", frame(25, 1, 64))
-	if _, err := b.Leave(capture.Owner{Side: capture.TCPDump, Session: "2"}); !errors.Is(err, capture.ErrNotRunning) {
+	if _, err := b.LeaveMenu(capture.Owner{Side: capture.TCPDump, Session: "2"}); !errors.Is(err, capture.ErrNotRunning) {
 		t.Errorf("another session that leaves: %v", err)
 	}
 	if s := b.Status(capture.TCPDump); !s.Running {
 		t.Fatal("another session that leaves ends it")
 	}
-	s, err := b.Leave(me)
+	s, err := b.LeaveMenu(me)
 	if err != nil || s.Running || s.Reason != capture.MenuLeft || s.File != menuName+".cap" || len(b.read(s.File)) != 1 {
 		t.Errorf("left with %+v, %v", s, err)
 	}
-	if _, err := b.Leave(me); !errors.Is(err, capture.ErrNotRunning) {
+	if _, err := b.LeaveMenu(me); !errors.Is(err, capture.ErrNotRunning) {
 		t.Errorf("leaving again: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestClearRemovesTheMenusCapturesOnly(t *testing.T) {
 		b.stop(side)
 	}
 	b.start(capture.TCPDump) // goes on
-	gone, err := b.Clear()
+	gone, err := b.RemoveMenuFiles()
 	if err != nil {
 		t.Fatal(err)
 	}

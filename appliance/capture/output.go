@@ -17,7 +17,7 @@ import (
 const maxParts = 10
 
 // errSize is returned by output.write when the size limit is reached.
-var errSize = errors.New("capture: size limit reached")
+var errSizeLimit = errors.New("capture: size limit reached")
 
 // An output is the files of one capture: NAME.cap, or where the newest data is kept
 // NAME-1.cap to NAME-10.cap, each of which takes a tenth of the size and gives way to
@@ -29,13 +29,13 @@ type output struct {
 	parts bool
 	limit int64 // of one file
 
-	file  *files.File
-	path  string // of file; of the joined one in the end
-	size  int64  // of file
-	older []part // the files before it, oldest first
-	turn  int    // number of the newest part; 0 where there are none
+	file       *files.File
+	path       string // of file; of the joined one in the end
+	size       int64  // of file
+	older      []part // the files before it, oldest first
+	partNumber int    // number of the newest part; 0 where there are none
 
-	broken bool // a write has failed or met the limit: there are no more
+	failed bool // a write has failed or met the limit: there are no more
 }
 
 // A part is a file that takes no more records.
@@ -61,15 +61,15 @@ func newOutput(store *files.Store, name string, s Settings) (*output, error) {
 	case o.parts:
 		o.limit /= maxParts
 	}
-	return o, o.next()
+	return o, o.nextFile()
 }
 
 // next begins another file, in the place of the oldest one if there are enough.
-func (o *output) next() error {
+func (o *output) nextFile() error {
 	if o.parts {
-		o.turn = o.turn%maxParts + 1
+		o.partNumber = o.partNumber%maxParts + 1
 	}
-	path := filePath(o.name, o.turn)
+	path := filePath(o.name, o.partNumber)
 	if o.file != nil {
 		if err := o.closeFile(); err != nil {
 			return err
@@ -123,7 +123,7 @@ func (o *output) total() int64 {
 // errSize when the next one would be beyond the limit. It must not be called again
 // after an error.
 func (o *output) write(chunk []byte) (records int, err error) {
-	defer func() { o.broken = err != nil }()
+	defer func() { o.failed = err != nil }()
 	for len(chunk) > 0 {
 		n, k := wholeRecords(chunk, o.limit-o.size)
 		if n == 0 && o.size == fileHeaderLen {
@@ -138,9 +138,9 @@ func (o *output) write(chunk []byte) (records int, err error) {
 			continue
 		}
 		if !o.parts {
-			return records, errSize
+			return records, errSizeLimit
 		}
-		if err := o.next(); err != nil {
+		if err := o.nextFile(); err != nil {
 			return records, err
 		}
 	}
@@ -185,7 +185,7 @@ func (o *output) join() error {
 		return err
 	}
 	for len(o.older) > 1 && err == nil {
-		err = o.absorb(f, first, o.older[1])
+		err = o.appendPart(f, first, o.older[1])
 		if err == nil {
 			o.older = slices.Delete(o.older, 1, 2)
 			first = &o.older[0]
@@ -203,7 +203,7 @@ func (o *output) join() error {
 }
 
 // absorb appends the records of p to f, which is first, and removes p.
-func (o *output) absorb(f *files.File, first *part, p part) error {
+func (o *output) appendPart(f *files.File, first *part, p part) error {
 	before := first.size
 	n, err := o.copyRecords(f, p.path)
 	if err != nil {

@@ -25,15 +25,15 @@ type queue struct {
 	clock clock.Clock
 	ready chan struct{} // has room for one: there is something to take
 
-	mu       sync.Mutex
-	chunks   [][]byte // the last one is being filled
-	free     [][]byte
-	dropped  uint64
-	closed   bool
-	waiting  bool          // a flush is under way
-	stopWait func() bool   // keeps it from coming
-	last     time.Time     // stamp of the newest record
-	held     time.Duration // how far stamps are ahead of the clock
+	mu           sync.Mutex
+	chunks       [][]byte // the last one is being filled
+	free         [][]byte
+	dropped      uint64
+	closed       bool
+	flushPending bool          // a flush is under way
+	cancelFlush  func() bool   // keeps it from coming
+	lastStamp    time.Time     // stamp of the newest record
+	ahead        time.Duration // how far stamps are ahead of the clock
 }
 
 func newQueue(c clock.Clock) *queue {
@@ -55,15 +55,15 @@ func (q *queue) push(frame []byte, wireLen int) {
 			return
 		}
 		if n > 0 {
-			q.wake()
+			q.notify()
 		}
-		q.chunks = append(q.chunks, q.blank())
+		q.chunks = append(q.chunks, q.newChunk())
 	}
 	chunk := &q.chunks[len(q.chunks)-1]
 	*chunk = appendRecord(*chunk, q.stamp(), frame, wireLen)
-	if !q.waiting {
-		q.waiting = true
-		q.stopWait = clock.System().AfterFunc(flushDelay, q.wake)
+	if !q.flushPending {
+		q.flushPending = true
+		q.cancelFlush = clock.System().AfterFunc(flushDelay, q.notify)
 	}
 }
 
@@ -72,17 +72,17 @@ func (q *queue) push(frame []byte, wireLen int) {
 // rise in the order of records whichever tap they come from.
 func (q *queue) stamp() time.Time {
 	now := q.clock.Now()
-	if !now.Before(q.last) {
-		q.held = 0
-	} else if now = now.Add(q.held); now.Before(q.last) {
-		q.held += q.last.Sub(now)
-		now = q.last
+	if !now.Before(q.lastStamp) {
+		q.ahead = 0
+	} else if now = now.Add(q.ahead); now.Before(q.lastStamp) {
+		q.ahead += q.lastStamp.Sub(now)
+		now = q.lastStamp
 	}
-	q.last = now
+	q.lastStamp = now
 	return now
 }
 
-func (q *queue) blank() []byte {
+func (q *queue) newChunk() []byte {
 	if n := len(q.free); n > 0 {
 		c := q.free[n-1]
 		q.free = q.free[:n-1]
@@ -91,7 +91,7 @@ func (q *queue) blank() []byte {
 	return nil // grows as it is filled: most captures are small
 }
 
-func (q *queue) wake() {
+func (q *queue) notify() {
 	select {
 	case q.ready <- struct{}{}:
 	default:
@@ -104,10 +104,10 @@ func (q *queue) take() [][]byte {
 	defer q.mu.Unlock()
 	taken := q.chunks
 	q.chunks = nil
-	if q.stopWait != nil {
-		q.stopWait()
+	if q.cancelFlush != nil {
+		q.cancelFlush()
 	}
-	q.waiting = false
+	q.flushPending = false
 	return taken
 }
 
@@ -118,7 +118,7 @@ func (q *queue) recycle(chunks [][]byte) {
 }
 
 // drops is the number of frames that found no room.
-func (q *queue) drops() uint64 {
+func (q *queue) droppedFrames() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
@@ -129,7 +129,7 @@ func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	if q.stopWait != nil {
-		q.stopWait()
+	if q.cancelFlush != nil {
+		q.cancelFlush()
 	}
 }

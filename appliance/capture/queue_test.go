@@ -14,8 +14,8 @@ func TestAFrameThatFindsNoRoomIsCounted(t *testing.T) {
 	for range fit + 10 {
 		q.push(frame, len(frame)) // nobody takes
 	}
-	if q.drops() != 10 {
-		t.Errorf("%d frames were dropped, want 10", q.drops())
+	if q.droppedFrames() != 10 {
+		t.Errorf("%d frames were dropped, want 10", q.droppedFrames())
 	}
 	waiting := 0
 	for _, c := range q.take() {

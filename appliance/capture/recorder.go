@@ -46,13 +46,13 @@ type Options struct {
 	LookupHost func(name string) ([]netip.Addr, error)
 	// OnTrouble is told of captures that ended because of a full disk or a write that
 	// failed. It is called with no lock held, and must not block.
-	OnTrouble func(Status)
+	OnFailure func(Status)
 	Logger    *slog.Logger // nil discards
 }
 
 // A Recorder takes captures, one at a time (B22). It is safe for concurrent use.
 type Recorder struct {
-	o Options
+	options Options
 
 	mu       sync.Mutex
 	settings Settings
@@ -115,7 +115,7 @@ func (e *InterfaceError) Unwrap() error {
 // killed are mended.
 func New(o Options) (*Recorder, error) {
 	if o.Factory.SizeMB == 0 {
-		o.Factory = Factory()
+		o.Factory = FactorySettings()
 	}
 	if o.Zone == nil {
 		o.Zone = func() *time.Location { return time.UTC }
@@ -123,7 +123,7 @@ func New(o Options) (*Recorder, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Recorder{o: o, settings: o.Factory.clone(), menu: factoryMenu(o.Factory)}
+	r := &Recorder{options: o, settings: o.Factory.clone(), menu: factoryMenuSettings(o.Factory)}
 	if o.StateFile == "" {
 		return r, nil
 	}
@@ -136,7 +136,7 @@ func New(o Options) (*Recorder, error) {
 	}
 	r.settings, r.menu = s.Settings.clone(), s.Menu
 	if s.Running != "" {
-		if err := mend(o.Files, s.Running); err != nil {
+		if err := repair(o.Files, s.Running); err != nil {
 			return nil, err
 		}
 		return r, r.save("")
@@ -146,10 +146,10 @@ func New(o Options) (*Recorder, error) {
 
 // save needs mu, once r is shared.
 func (r *Recorder) save(running string) error {
-	if r.o.StateFile == "" {
+	if r.options.StateFile == "" {
 		return nil
 	}
-	if err := (state{r.settings, r.menu, running}).save(r.o.StateFile); err != nil {
+	if err := (state{r.settings, r.menu, running}).save(r.options.StateFile); err != nil {
 		return fmt.Errorf("save capture settings: %w", err)
 	}
 	return nil
@@ -203,7 +203,7 @@ func (r *Recorder) runningName() string {
 // Interfaces are the names that Settings.Interfaces may have.
 func (r *Recorder) Interfaces() []string {
 	var names []string
-	for _, i := range r.o.Net.Interfaces() {
+	for _, i := range r.options.Net.Interfaces() {
 		if !i.Loopback {
 			names = append(names, i.Name)
 		}
@@ -220,7 +220,7 @@ type source struct {
 // sources are what s names, with the filter compiled for each.
 func (r *Recorder) sources(s Settings) ([]source, error) {
 	var out []source
-	have := r.o.Net.Interfaces()
+	have := r.options.Net.Interfaces()
 	for _, name := range s.Interfaces {
 		if !slices.ContainsFunc(have, func(i network.Interface) bool { return i.Name == name && !i.Loopback }) {
 			return nil, &InterfaceError{name}
@@ -233,7 +233,7 @@ func (r *Recorder) sources(s Settings) ([]source, error) {
 		src := source{name: i.Name}
 		if expr := s.Filter.Expr(); expr != "" {
 			f, err := pcapfilter.Compile(expr, pcapfilter.Options{
-				Netmask: netmask(i), SnapLen: snapLen, LookupHost: r.o.LookupHost,
+				Netmask: netmask(i), SnapLen: snapLen, LookupHost: r.options.LookupHost,
 			})
 			if err != nil {
 				return nil, filterRefusal(err)
@@ -297,38 +297,38 @@ func (r *Recorder) start(ctx context.Context, owner Owner) (Status, error) {
 	case err != nil:
 		return Status{}, err
 	}
-	now := r.o.Clock.Now()
-	name, err := r.name(owner.Side, now)
+	now := r.options.Clock.Now()
+	name, err := r.newName(owner.Side, now)
 	if err != nil {
 		return Status{}, err
 	}
 	if err := r.save(name); err != nil {
 		return Status{}, err
 	}
-	out, err := newOutput(r.o.Files, name, settings)
+	out, err := newOutput(r.options.Files, name, settings)
 	if err != nil {
 		return Status{}, errors.Join(fmt.Errorf("make the capture file: %w", err), r.save(""))
 	}
 	c := &recording{
-		clock: r.o.Clock, owner: owner, settings: settings, started: now, since: r.o.Clock.Mark(),
-		queue: newQueue(r.o.Clock), out: out, finished: r.finished,
-		syncs: make(chan chan struct{}), ending: make(chan struct{}), done: make(chan struct{}),
+		clock: r.options.Clock, owner: owner, settings: settings, started: now, since: r.options.Clock.Mark(),
+		queue: newQueue(r.options.Clock), out: out, ended: r.captureEnded,
+		flushRequests: make(chan chan struct{}), ending: make(chan struct{}), done: make(chan struct{}),
 	}
-	if err := r.tap(c, sources); err != nil {
+	if err := r.openTaps(c, sources); err != nil {
 		return Status{}, errors.Join(err, out.discard(), r.save(""))
 	}
 	c.publish()
-	c.endAt(ctx)
+	c.scheduleEnd(ctx)
 	r.running = c
-	go c.write()
-	r.o.Logger.Info("packet capture started", "file", *c.file.Load(), "side", owner.Side.String(), "session", owner.Session)
+	go c.run()
+	r.options.Logger.Info("packet capture started", "file", *c.file.Load(), "side", owner.Side.String(), "session", owner.Session)
 	return c.status(), nil
 }
 
 // tap taps all sources or none.
-func (r *Recorder) tap(c *recording, sources []source) error {
+func (r *Recorder) openTaps(c *recording, sources []source) error {
 	for _, s := range sources {
-		t, err := r.o.Net.Tap(network.TapConfig{
+		t, err := r.options.Net.Tap(network.TapConfig{
 			Interface: s.name,
 			SnapLen:   snapLen,
 			Match:     s.match,
@@ -348,44 +348,44 @@ func (r *Recorder) tap(c *recording, sources []source) error {
 
 // name is MODEL-SERIAL-YYYYMMDD-HHMMSS, with a number where files of that name exist.
 // Those of the tcpdump menu have menuPrefix before it.
-func (r *Recorder) name(side Side, at time.Time) (string, error) {
+func (r *Recorder) newName(side Side, at time.Time) (string, error) {
 	base := ""
 	if side == TCPDump {
 		base = menuPrefix
 	}
-	base += fmt.Sprintf("%s-%s-%s", r.o.Product.Model, r.o.Product.Serial, at.In(r.o.Zone()).Format("20060102-150405"))
-	stored, err := r.o.Files.ReadDir(files.Diagnostic)
+	base += fmt.Sprintf("%s-%s-%s", r.options.Product.Model, r.options.Product.Serial, at.In(r.options.Zone()).Format("20060102-150405"))
+	stored, err := r.options.Files.ReadDir(files.Diagnostic)
 	if err != nil {
 		return "", err
 	}
 	name := base
-	for i := 2; slices.ContainsFunc(stored, func(e fs.DirEntry) bool { return belongsTo(e.Name(), name) }); i++ {
+	for i := 2; slices.ContainsFunc(stored, func(e fs.DirEntry) bool { return isFileOf(e.Name(), name) }); i++ {
 		name = base + "_" + strconv.Itoa(i)
 	}
 	return name, nil
 }
 
 // finished is called by a capture's writer as the last thing.
-func (r *Recorder) finished(s Status) {
+func (r *Recorder) captureEnded(s Status) {
 	r.mu.Lock()
 	r.last[s.Owner.Side] = s
 	r.running = nil
 	err := r.save("")
 	r.mu.Unlock()
 	if err = errors.Join(s.Err, err); err != nil {
-		r.o.Logger.Warn("packet capture ended", "file", s.File, "reason", s.Reason.String(), "err", err)
+		r.options.Logger.Warn("packet capture ended", "file", s.File, "reason", s.Reason.String(), "err", err)
 	} else {
-		r.o.Logger.Info("packet capture ended", "file", s.File, "reason", s.Reason.String())
+		r.options.Logger.Info("packet capture ended", "file", s.File, "reason", s.Reason.String())
 	}
-	if s.Reason.Trouble() && r.o.OnTrouble != nil {
-		r.o.OnTrouble(s)
+	if s.Reason.IsFailure() && r.options.OnFailure != nil {
+		r.options.OnFailure(s)
 	}
 }
 
 // Stop ends the side's capture and returns its last status once its files are closed.
 // If that side has none, the error is a refusal that wraps ErrNotRunning.
 func (r *Recorder) Stop(side Side) (Status, error) {
-	c := r.of(side)
+	c := r.runningOf(side)
 	if c == nil {
 		return Status{}, refusal.Because(ErrNotRunning, "The packet capture has ended already.")
 	}
@@ -395,7 +395,7 @@ func (r *Recorder) Stop(side Side) (Status, error) {
 }
 
 // of is the side's running capture, or nil.
-func (r *Recorder) of(side Side) *recording {
+func (r *Recorder) runningOf(side Side) *recording {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c := r.running; c != nil && c.owner.Side == side {
@@ -407,9 +407,9 @@ func (r *Recorder) of(side Side) *recording {
 // Status describes the side's running capture, with everything that has passed until
 // now, or the last one that ended since the appliance was started.
 func (r *Recorder) Status(side Side) Status {
-	if c := r.of(side); c != nil {
+	if c := r.runningOf(side); c != nil {
 		c.sync()
-		if r.of(side) == c {
+		if r.runningOf(side) == c {
 			return c.status()
 		}
 	}
@@ -427,13 +427,13 @@ func (r *Recorder) Files(side Side) ([]fs.FileInfo, error) {
 		running = c.out.name
 	}
 	r.mu.Unlock()
-	entries, err := r.o.Files.ReadDir(files.Diagnostic)
+	entries, err := r.options.Files.ReadDir(files.Diagnostic)
 	if err != nil {
 		return nil, fmt.Errorf("list captures: %w", err)
 	}
 	var list []fs.FileInfo
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".cap") || running != "" && belongsTo(e.Name(), running) {
+		if !strings.HasSuffix(e.Name(), ".cap") || running != "" && isFileOf(e.Name(), running) {
 			continue
 		}
 		info, err := e.Info()
@@ -450,14 +450,14 @@ func (r *Recorder) Files(side Side) ([]fs.FileInfo, error) {
 
 // Growing reports whether a stored file is of the capture that runs, and so must not be
 // removed.
-func (r *Recorder) Growing(file string) bool {
+func (r *Recorder) IsBeingWritten(file string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.running != nil && belongsTo(file, r.running.out.name)
+	return r.running != nil && isFileOf(file, r.running.out.name)
 }
 
 // belongsTo reports whether file is that of the capture called name, or a part of it.
-func belongsTo(file, name string) bool {
+func isFileOf(file, name string) bool {
 	for i := range maxParts + 1 {
 		if file == path.Base(filePath(name, i)) {
 			return true
@@ -491,7 +491,7 @@ func (r *Recorder) Close() error {
 	if c == nil {
 		return nil
 	}
-	c.end(Stopping, nil)
+	c.end(ShuttingDown, nil)
 	<-c.done
 	return c.last.Err
 }

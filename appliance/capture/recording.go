@@ -26,13 +26,13 @@ type recording struct {
 	taps     []network.Tap
 	out      *output
 	// finished is called by write with the last status, before done is closed.
-	finished func(Status)
+	ended func(Status)
 
-	syncs  chan chan struct{} // asks write to write what waits
-	ending chan struct{}      // closed by end
-	done   chan struct{}      // closed when all is closed; last is set then
-	last   Status
-	cancel []func() bool // of what would end it
+	flushRequests chan chan struct{} // asks write to write what waits
+	ending        chan struct{}      // closed by end
+	done          chan struct{}      // closed when all is closed; last is set then
+	last          Status
+	cancelEnd     []func() bool // of what would end it
 
 	mu     sync.Mutex
 	reason Reason
@@ -55,12 +55,12 @@ func (c *recording) end(why Reason, err error) {
 }
 
 // endAt makes the capture end by itself: with its session, or when its time is over.
-func (c *recording) endAt(ctx context.Context) {
+func (c *recording) scheduleEnd(ctx context.Context) {
 	if c.owner.Side != GUI {
-		c.cancel = append(c.cancel, context.AfterFunc(ctx, func() { c.end(SessionEnded, nil) }))
+		c.cancelEnd = append(c.cancelEnd, context.AfterFunc(ctx, func() { c.end(SessionEnded, nil) }))
 	}
 	if c.settings.Duration > 0 {
-		c.cancel = append(c.cancel, c.clock.AfterFunc(c.settings.Duration, func() {
+		c.cancelEnd = append(c.cancelEnd, c.clock.AfterFunc(c.settings.Duration, func() {
 			c.end(DurationReached, nil)
 			<-c.done
 		}))
@@ -68,13 +68,13 @@ func (c *recording) endAt(ctx context.Context) {
 }
 
 // write is the writer: it runs until the capture ends and closes what is open.
-func (c *recording) write() {
+func (c *recording) run() {
 	defer close(c.done)
 	for running := true; running; {
 		select {
 		case <-c.queue.ready:
 			c.flush()
-		case written := <-c.syncs:
+		case written := <-c.flushRequests:
 			c.flush()
 			close(written)
 		case <-c.ending:
@@ -82,7 +82,7 @@ func (c *recording) write() {
 		}
 	}
 	elapsed := c.clock.Since(c.since)
-	for _, cancel := range c.cancel {
+	for _, cancel := range c.cancelEnd {
 		cancel()
 	}
 	for _, t := range c.taps {
@@ -97,37 +97,37 @@ func (c *recording) write() {
 	c.last.Running, c.last.Elapsed = false, elapsed
 	c.last.Reason, c.last.Err = c.reason, c.err
 	switch {
-	case err == nil || c.last.Reason.Trouble():
+	case err == nil || c.last.Reason.IsFailure():
 	case c.settings.KeepNewest:
 		c.last.Reason = NotJoined
 	default:
-		c.last.Reason = failure(err)
+		c.last.Reason = reasonOf(err)
 	}
 	c.last.Err = errors.Join(c.last.Err, err)
-	c.finished(c.last)
+	c.ended(c.last)
 }
 
 // flush writes what waits. Once a write has failed, the rest goes nowhere.
 func (c *recording) flush() {
 	chunks := c.queue.take()
 	for _, chunk := range chunks {
-		if c.out.broken {
+		if c.out.failed {
 			break
 		}
 		n, err := c.out.write(chunk)
 		c.packets.Add(uint64(n))
 		switch {
-		case errors.Is(err, errSize):
+		case errors.Is(err, errSizeLimit):
 			c.end(SizeReached, nil)
 		case err != nil:
-			c.end(failure(err), err)
+			c.end(reasonOf(err), err)
 		}
 	}
 	c.publish()
 	c.queue.recycle(chunks)
 }
 
-func failure(err error) Reason {
+func reasonOf(err error) Reason {
 	if errors.Is(err, syscall.ENOSPC) {
 		return DiskFull
 	}
@@ -145,7 +145,7 @@ func (c *recording) publish() {
 func (c *recording) sync() {
 	written := make(chan struct{})
 	select {
-	case c.syncs <- written:
+	case c.flushRequests <- written:
 		<-written
 	case <-c.done:
 	}
@@ -160,7 +160,7 @@ func (c *recording) status() Status {
 		Elapsed:  c.clock.Since(c.since),
 		Size:     c.size.Load(),
 		Packets:  c.packets.Load(),
-		Dropped:  c.queue.drops(),
+		Dropped:  c.queue.droppedFrames(),
 		Settings: c.settings.clone(),
 	}
 }

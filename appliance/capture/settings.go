@@ -36,7 +36,7 @@ type Settings struct {
 
 // Factory is the settings of a new appliance: 200 MB of everything, until somebody
 // stops it.
-func Factory() Settings { return Settings{SizeMB: DefaultSizeMB} }
+func FactorySettings() Settings { return Settings{SizeMB: DefaultSizeMB} }
 
 // A FilterKind says how a filter is given.
 type FilterKind string
@@ -90,7 +90,7 @@ func anyOf[T any](primitive string, values []T) []string {
 
 // apart reports whether clients and servers are given, and none of the ones has an
 // address of the same kind as one of the others: nothing could be recorded.
-func (f Filter) apart() bool {
+func (f Filter) differentFamilies() bool {
 	four, six := netip.Addr.Is4, netip.Addr.Is6
 	both := func(is func(netip.Addr) bool) bool {
 		return slices.ContainsFunc(f.Clients, is) && slices.ContainsFunc(f.Servers, is)
@@ -165,7 +165,7 @@ func (s Settings) check() error {
 		return errDuration
 	case slices.Contains(s.Filter.Ports, 0):
 		return refusal.New("A port must be a number from 1 to 65535.")
-	case s.Filter.Kind == Predefined && s.Filter.apart():
+	case s.Filter.Kind == Predefined && s.Filter.differentFamilies():
 		return refusal.New("No client can talk to a server: the addresses of the ones are IPv4, those of the others IPv6.")
 	}
 	switch s.Filter.Kind {

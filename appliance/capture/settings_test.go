@@ -26,7 +26,7 @@ func addrs(list ...string) []netip.Addr {
 }
 
 func TestTextsOfSettings(t *testing.T) {
-	all := capture.Factory()
+	all := capture.FactorySettings()
 	some := capture.Settings{
 		SizeMB: 10, KeepNewest: true, Duration: 5*time.Minute + 30*time.Second,
 		Interfaces: []string{"Data 1", "Management"},

@@ -49,18 +49,18 @@ func (s state) save(path string) error {
 
 // mend cuts half a record off the end of the files of a capture that was killed: a
 // write can be torn when the process dies in the middle of it.
-func mend(store *files.Store, name string) error {
+func repair(store *files.Store, name string) error {
 	var errs []error
 	for i := range maxParts + 1 {
 		path := filePath(name, i)
-		if err := mendFile(store, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := repairFile(store, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("mend %s: %w", path, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func mendFile(store *files.Store, path string) error {
+func repairFile(store *files.Store, path string) error {
 	f, err := store.Open(path)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func mendFile(store *files.Store, path string) error {
 	if info.Size() < fileHeaderLen {
 		return store.Remove(path) // holds nothing
 	}
-	whole, err := wholeLength(f, info.Size())
+	whole, err := completeLength(f, info.Size())
 	if err != nil || whole == info.Size() {
 		return err
 	}
@@ -81,7 +81,7 @@ func mendFile(store *files.Store, path string) error {
 }
 
 // wholeLength is the length of a pcap file of size bytes up to its last whole record.
-func wholeLength(f io.Reader, size int64) (int64, error) {
+func completeLength(f io.Reader, size int64) (int64, error) {
 	r := bufio.NewReaderSize(f, 1<<16)
 	if _, err := r.Discard(fileHeaderLen); err != nil {
 		return 0, err

@@ -37,7 +37,7 @@ const (
 	DiskFull
 	WriteFailed
 	NotJoined // the files that hold it are in Diagnostic, each whole in itself
-	Stopping
+	ShuttingDown
 	InterfaceGone
 	MenuLeft // TCPDump's menu (B26)
 )
@@ -53,14 +53,14 @@ func (r Reason) String() string {
 		DiskFull:        "there is no disk space left",
 		WriteFailed:     "the capture file could not be written",
 		NotJoined:       "its parts could not be joined into one file",
-		Stopping:        "the appliance was shut down",
+		ShuttingDown:    "the appliance was shut down",
 		InterfaceGone:   "an interface was removed",
 		MenuLeft:        "the tcpdump menu was left",
 	}[r]
 }
 
 // Trouble reports whether an administrator should be told of it unasked.
-func (r Reason) Trouble() bool { return r == DiskFull || r == WriteFailed || r == NotJoined }
+func (r Reason) IsFailure() bool { return r == DiskFull || r == WriteFailed || r == NotJoined }
 
 // A Status is a capture's state at one moment. The zero Status is that of a side that
 // has not started any.

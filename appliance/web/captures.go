@@ -126,7 +126,7 @@ func (s *site) captureFiles() (captureFiles, error) {
 	}
 	for _, f := range list {
 		view.Files = append(view.Files, captureFile{
-			Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime()), Bytes: f.Size(), Growing: s.appliance.Captures.Growing(f.Name()),
+			Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime()), Bytes: f.Size(), Growing: s.appliance.Captures.IsBeingWritten(f.Name()),
 		})
 	}
 	slices.SortStableFunc(view.Files, func(a, b captureFile) int { return strings.Compare(b.Name, a.Name) }) // the newest first
@@ -260,7 +260,7 @@ func (s *site) chosen(v *visit) ([]captureFile, error) {
 	for _, f := range list {
 		switch {
 		case !slices.Contains(v.Form["file"], f.Name()):
-		case s.appliance.Captures.Growing(f.Name()):
+		case s.appliance.Captures.IsBeingWritten(f.Name()):
 			return nil, refuse(http.StatusConflict, "%s belongs to the capture in progress. Stop the capture first.", f.Name())
 		default:
 			chosen = append(chosen, captureFile{Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime())})
