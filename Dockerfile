@@ -17,5 +17,7 @@ ENV XDG_STATE_HOME=/state
 VOLUME /state
 # ssh, ftp, and the passive data connections of ftp
 EXPOSE 2222 2121 8080 8443 30000-30009
+# --all finds the appliance whatever its topology is; with --data, set ESASIM_SOCKET to the same directory.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 CMD ["/esasim", "health", "--all"]
 ENTRYPOINT ["/esasim"]
 CMD ["serve", "--ssh", "0.0.0.0:2222", "--ftp", "0.0.0.0:2121", "--http", "0.0.0.0:8080", "--https", "0.0.0.0:8443", "--ftp-passive", "30000-30009"]

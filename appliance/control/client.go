@@ -121,8 +121,14 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 	res, err := c.http.Do(req)
 	if err != nil {
 		var failed *net.OpError
-		if errors.As(err, &failed) && failed.Op == "dial" {
+		var sent *url.Error
+		switch {
+		case errors.As(err, &failed) && failed.Op == "dial":
 			return fmt.Errorf("%w at %s: %w", ErrNoAnswer, c.where, failed.Err)
+		case errors.Is(err, context.DeadlineExceeded):
+			return fmt.Errorf("the appliance at %s did not answer in time: %w", c.where, context.DeadlineExceeded)
+		case errors.As(err, &sent): // its text would repeat method and address
+			err = sent.Err
 		}
 		return fmt.Errorf("ask the appliance at %s: %w", c.where, err)
 	}

@@ -440,6 +440,11 @@ func TestNobodyThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := control.Dial("tcp", l.Addr().String()).Faults(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "the appliance at "+l.Addr().String()+" did not answer in time") {
+		t.Errorf("a server that does not answer: %v", err)
+	}
 	other := &http.Server{Handler: http.NotFoundHandler()}
 	go other.Serve(l)
 	defer other.Close()

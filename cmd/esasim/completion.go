@@ -58,7 +58,7 @@ func completeLine(parser *kong.Kong, t terminal) (bool, error) {
 func predictors(line string) map[string]complete.Predictor {
 	running := func(list func(ctx context.Context, c *control.Client) []string) complete.Predictor {
 		return complete.PredictFunc(func(complete.Args) []string {
-			client, err := ctlOf(line).client()
+			client, err := targetOf(line).client()
 			if err != nil {
 				return nil
 			}
@@ -91,14 +91,13 @@ func predictors(line string) map[string]complete.Predictor {
 			}
 			return ids
 		}),
-		"path": complete.PredictFunc(func(complete.Args) []string { return pathsOf(ctlOf(line)) }),
+		"path": complete.PredictFunc(func(complete.Args) []string { return pathsOf(targetOf(line)) }),
 	}
 }
 
-// ctlOf returns the flags of esasim ctl in an unfinished command line that say which
-// appliance is meant.
-func ctlOf(line string) *ctl {
-	c := &ctl{Socket: os.Getenv(socketVariable)}
+// targetOf returns the flags in an unfinished command line that name a running appliance.
+func targetOf(line string) *target {
+	c := &target{Socket: os.Getenv(socketVariable)}
 	words := strings.Fields(line)
 	for i, word := range words {
 		name, value, ok := strings.Cut(word, "=")
@@ -119,7 +118,7 @@ func ctlOf(line string) *ctl {
 
 // pathsOf returns the names of the paths in the topology of an appliance that is named by
 // its topology. Names that a shell would have to quote are left out.
-func pathsOf(c *ctl) (names []string) {
+func pathsOf(c *target) (names []string) {
 	if c.Socket != "" || c.Addr.IsValid() {
 		return nil // of unknown topology
 	}

@@ -69,34 +69,31 @@ func (c *controller) announce(w io.Writer) {
 	}
 }
 
-// defaultSocket is that of the appliance which "esasim --topology TOPOLOGY" runs.
-func defaultSocket(topology string) (string, error) {
-	home, err := stateHome()
-	if err != nil {
-		return "", err
-	}
-	_, dir := topologyIdentity(topology)
-	return filepath.Join(home, dir, socketName), nil
-}
-
 // socketVariable is the environment variable that stands for --socket.
 const socketVariable = "ESASIM_SOCKET"
 
-// topology returns the topology of the appliance that the flags name by its topology.
-func (c *ctl) topology() string { return cmp.Or(c.Topology, "lab") }
+// A target holds the flags that name a running appliance.
+type target struct {
+	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The appliance that runs this topology in its usual directory (default: lab), unless the next two say which."`
+	Socket   string  `xor:"where" predictor:"file" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The appliance's control socket, or its data directory."`
+	Addr     address `xor:"where" placeholder:"ADDR" help:"The address that the appliance's --ctl names, instead of a socket."`
+}
 
-// client is a client of the appliance that the flags name.
-func (c *ctl) client() (*control.Client, error) {
-	if c.Addr != (address{}) {
-		if c.Addr.Addr().IsUnspecified() { // ":4000"
-			c.Addr.AddrPort = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), c.Addr.Port())
+// topology returns the topology of the appliance that the flags name by its topology.
+func (t *target) topology() string { return cmp.Or(t.Topology, "lab") }
+
+// client returns a client of the appliance that the flags name. It does not connect yet.
+func (t *target) client() (*control.Client, error) {
+	if t.Addr != (address{}) {
+		if t.Addr.Addr().IsUnspecified() { // ":4000"
+			t.Addr.AddrPort = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), t.Addr.Port())
 		}
-		return control.Dial("tcp", c.Addr.String()), nil
+		return control.Dial("tcp", t.Addr.String()), nil
 	}
-	path := c.Socket
+	path := t.Socket
 	if path == "" {
 		var err error
-		if path, err = defaultSocket(c.topology()); err != nil {
+		if path, err = defaultSocket(t.topology()); err != nil {
 			return nil, err
 		}
 	}
@@ -104,4 +101,15 @@ func (c *ctl) client() (*control.Client, error) {
 		path = filepath.Join(path, socketName)
 	}
 	return control.Dial("unix", path), nil
+}
+
+// defaultSocket returns the control socket of the appliance that "esasim --topology
+// TOPOLOGY" runs.
+func defaultSocket(topology string) (string, error) {
+	home, err := stateHome()
+	if err != nil {
+		return "", err
+	}
+	_, dir := topologyIdentity(topology)
+	return filepath.Join(home, dir, socketName), nil
 }

@@ -19,9 +19,7 @@ import (
 )
 
 type ctl struct {
-	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The appliance that runs this topology in its usual directory (default: lab), unless the next two say which."`
-	Socket   string  `xor:"where" predictor:"file" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The appliance's control socket, or its data directory."`
-	Addr     address `xor:"where" placeholder:"ADDR" help:"The address that the appliance's --ctl names, instead of a socket."`
+	target
 
 	Fault ctlFault `cmd:"" help:"What is wrong with the network."`
 	Peer  ctlPeer  `cmd:"" help:"The simulated servers."`
@@ -277,9 +275,12 @@ func (a advanceClock) Run(t terminal, client *control.Client) error {
 	return printClock(t.out, k, err)
 }
 
+// timeFormat is the form in which times are printed.
+const timeFormat = "2006-01-02 15:04:05 -0700"
+
 func printClock(w io.Writer, k control.Clock, err error) error {
 	if err == nil {
-		fmt.Fprintf(w, "%s (%s)\n", k.Time.Format("2006-01-02 15:04:05 -0700"), k.Zone)
+		fmt.Fprintf(w, "%s (%s)\n", k.Time.Format(timeFormat), k.Zone)
 	}
 	return err
 }

@@ -13,17 +13,23 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// ctl runs esasim ctl for a program's user, and returns its exit status and what it
-// says.
-func (p *program) ctl(t *testing.T, args ...string) (status int, out, complaint string) {
+// run runs esasim with other arguments for a program's user, and returns its exit status
+// and output.
+func (p *program) run(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	c := command(t, p.home, append([]string{"ctl"}, args...)...)
-	var o, e bytes.Buffer
-	c.Stdout, c.Stderr = &o, &e
+	c := command(t, p.home, args...)
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
 	if err := c.Run(); c.ProcessState == nil {
 		t.Fatal(err)
 	}
-	return c.ProcessState.ExitCode(), o.String(), e.String()
+	return c.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// ctl runs esasim ctl for a program's user, and returns its exit status and output.
+func (p *program) ctl(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	return p.run(t, append([]string{"ctl"}, args...)...)
 }
 
 // shortHome is a home in which a control socket's path is not too long.

@@ -7,6 +7,7 @@
 //	esasim topology show NAME        the file of one of them
 //	esasim topology check FILE       read a topology and report what is wrong with it
 //	esasim ctl fault|peer|clock ...  break and repair the network of an appliance that runs
+//	esasim health                    whether an appliance that runs is up
 //	esasim filter [-d] [-r F] EXPR   try a capture filter outside an appliance
 //	esasim help [VERB]               what --help prints
 //	esasim version                   the version of this program; also esasim --version

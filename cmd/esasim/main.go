@@ -23,16 +23,16 @@ type terminal struct {
 type flags struct {
 	ShowVersion versionFlag `name:"version" help:"Print the version of this program."`
 
-	Serve    serve      `cmd:"" default:"withargs" help:"Run an appliance (the default)."`
-	Ctl      ctl        `cmd:"" help:"Break and repair the network of a running appliance, stop its servers, set its clock."`
-	Topology topologies `cmd:"" help:"List, print and check topologies."`
-	Filter   filter     `cmd:"" help:"Try a capture filter outside an appliance."`
-	Help     help       `cmd:"" help:"Describe a verb of this program."`
-	Version  version    `cmd:"" help:"Print the version of this program."`
-	Licenses licenses   `cmd:"" help:"Print the licences of this program and of the modules in it."`
-
-	Completion completion `cmd:"" help:"Let a shell complete the words of this program: bash, zsh or fish."`
+	Serve      serve      `cmd:"" default:"withargs" help:"Run an appliance (the default)."`
+	Ctl        ctl        `cmd:"" help:"Break and repair the network of a running appliance, stop its servers, set its clock."`
+	Health     health     `cmd:"" help:"Ask a running appliance whether it is up."`
+	Topology   topologies `cmd:"" help:"List, print and check topologies."`
+	Filter     filter     `cmd:"" help:"Try a capture filter outside an appliance."`
+	Help       help       `cmd:"" help:"Describe a verb of this program."`
 	Man        man        `cmd:"" help:"Print the manual page of this program."`
+	Completion completion `cmd:"" help:"Let a shell complete the words of this program: bash, zsh or fish."`
+	Version    version    `cmd:"" help:"Print the version of this program."`
+	Licenses   licenses   `cmd:"" help:"Print the licences of this program and of the modules in it."`
 }
 
 // run runs the program and returns its exit status.

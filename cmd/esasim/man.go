@@ -24,8 +24,8 @@ A topology describes the network and the appliance: see esasim topology list. es
 
 // manSections are the parts of the page that no help text holds.
 var manSections = []struct{ name, text string }{
-	{"Environment", socketVariable + ": the control socket or the data directory that esasim ctl uses" +
-		" without --socket.\n" +
+	{"Environment", socketVariable + ": the control socket or the data directory that esasim ctl and esasim health" +
+		" use without --socket.\n" +
 		"XDG_STATE_HOME: the directory below which data directories are made; ~/.local/state if it is not set."},
 	{"Files", "~/.local/state/esasim/TOPOLOGY: the data directory of the appliance that runs a topology.\n" +
 		"~/.local/state/esasim/TOPOLOGY/" + socketName + ": the control socket of that appliance.\n" +

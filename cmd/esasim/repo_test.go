@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/esasim/esasim/commands"
 )
 
@@ -195,6 +197,30 @@ func TestDockerfileExposesTheServices(t *testing.T) {
 	}
 	if got := strings.Fields(string(expose[1])); !slices.Equal(got, opened) {
 		t.Errorf("EXPOSE %v, but the services open %v", got, opened)
+	}
+}
+
+// The image has no shell, so that the health check must be in the exec form; and it must be
+// a command line that the program understands.
+func TestDockerfileChecksHealth(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := regexp.MustCompile(`(?m)^HEALTHCHECK (?:--\S+ )*CMD (\[.*\])$`).FindSubmatch(text)
+	if check == nil {
+		t.Fatal("no HEALTHCHECK in the exec form")
+	}
+	var args []string
+	if err := json.Unmarshal(check[1], &args); err != nil {
+		t.Fatal(err)
+	}
+	parser, err := kong.New(&flags{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := parser.Parse(args[1:]); err != nil || c.Command() != "health" {
+		t.Errorf("the health check %q: %v", args, err)
 	}
 }
 
