@@ -18,6 +18,9 @@ import (
 // patience is for failing only.
 const patience = 30 * time.Second
 
+// notCommitted begins the refusal of a commit.
+const notCommitted = "The changes cannot be committed.\n"
+
 var switchedOn = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 
 // minimal is the world of topology minimal, without doors.

@@ -154,7 +154,7 @@ func TestACommitThatCannotListenIsUndone(t *testing.T) {
 	moved.SSH, moved.FTP = 2222, 2121
 	another.Name, another.IPv4 = "Second", netip.MustParseAddr("192.0.2.26")
 	err = commit(t, app, moved, another)
-	if text, _ := refusal.Text(err); !errors.Is(err, syscall.EADDRINUSE) || text != "Port 2121 of 192.0.2.25 is in use." {
+	if text, _ := refusal.Text(err); !errors.Is(err, syscall.EADDRINUSE) || text != notCommitted+"Port 2121 of 192.0.2.25 is in use." {
 		t.Fatalf("commit: %v, want that the port is in use", err)
 	}
 	wantListening(t, app, "192.0.2.25:21 ftpd.main", "192.0.2.25:2121 other", "192.0.2.25:22 ginetd")

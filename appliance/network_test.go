@@ -355,7 +355,7 @@ func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 		d := app.Config.Edit()
 		c.change(d)
 		_, err := app.Config.Commit(t.Context(), d, config.Change{})
-		if text, _ := refusal.Text(err); text != c.want {
+		if text, _ := refusal.Text(err); text != notCommitted+c.want {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}

@@ -17,7 +17,7 @@ func TestTimeComesByAnInterfaceThatExists(t *testing.T) {
 		return err
 	}
 	err := commit("Data 9")
-	if text, _ := refusal.Text(err); text != "NTP queries are to leave by the IP interface Data 9, which does not exist." {
+	if text, _ := refusal.Text(err); text != notCommitted+"NTP queries are to leave by the IP interface Data 9, which does not exist." {
 		t.Errorf("got %v", err)
 	}
 	if err := commit("Data 1"); err != nil {
