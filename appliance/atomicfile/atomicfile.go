@@ -6,16 +6,17 @@ import (
 	"path/filepath"
 )
 
-// Write replaces the file at path. It does not wait for the disk.
+// Write replaces the file at path by one with the given content. It does not wait for the disk.
 func Write(path string, data []byte) error {
 	return replace(path, data, func(*os.File) error { return nil })
 }
 
-// WriteSynced replaces the file at path. A loss of power soon afterwards may undo it, but
-// leaves no file that is neither the old one nor the new one.
+// WriteSynced replaces the file at path by one with the given content and waits until the content
+// is on the disk. A loss of power soon afterwards may bring back the old content, because the
+// directory is not synced, but never leaves part of the new content.
 func WriteSynced(path string, data []byte) error { return replace(path, data, (*os.File).Sync) }
 
-func replace(path string, data []byte, settle func(*os.File) error) error {
+func replace(path string, data []byte, sync func(*os.File) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -25,7 +26,7 @@ func replace(path string, data []byte, settle func(*os.File) error) error {
 	}
 	_, err = tmp.Write(data)
 	if err == nil {
-		err = settle(tmp)
+		err = sync(tmp)
 	}
 	if err = errors.Join(err, tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), path)

@@ -9,9 +9,12 @@ import (
 	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
-func TestAFileIsReplaced(t *testing.T) {
-	for name, write := range map[string]func(string, []byte) error{"Write": atomicfile.Write, "WriteSynced": atomicfile.WriteSynced} {
-		dir := filepath.Join(t.TempDir(), "made", "for it")
+func TestFileIsReplaced(t *testing.T) {
+	for name, write := range map[string]func(string, []byte) error{
+		"Write":       atomicfile.Write,
+		"WriteSynced": atomicfile.WriteSynced,
+	} {
+		dir := filepath.Join(t.TempDir(), "missing", "parents")
 		path := filepath.Join(dir, "state")
 		for _, text := range []string{"old", "new"} {
 			if err := write(path, []byte(text)); err != nil {
@@ -21,12 +24,14 @@ func TestAFileIsReplaced(t *testing.T) {
 				t.Errorf("%s: %q, %v", name, got, err)
 			}
 		}
-		for path, want := range map[string]os.FileMode{path: 0o600, dir: 0o700 | os.ModeDir, filepath.Dir(dir): 0o700 | os.ModeDir} {
+		for path, want := range map[string]os.FileMode{
+			path: 0o600, dir: 0o700 | os.ModeDir, filepath.Dir(dir): 0o700 | os.ModeDir,
+		} {
 			info, err := os.Stat(path)
 			if err != nil {
 				t.Fatal(name, err)
 			}
-			if info.Mode() != want && runtime.GOOS != "windows" { // which has no modes
+			if info.Mode() != want && runtime.GOOS != "windows" { // Windows has no modes
 				t.Errorf("%s: %s has mode %v, want %v", name, path, info.Mode(), want)
 			}
 		}
@@ -36,8 +41,7 @@ func TestAFileIsReplaced(t *testing.T) {
 	}
 }
 
-// What cannot be replaced is as it was, and nothing is left beside it.
-func TestAFileThatCannotBeReplaced(t *testing.T) {
+func TestFailureLeavesNoTemporaryFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state")
 	if err := os.MkdirAll(filepath.Join(path, "taken"), 0o700); err != nil {

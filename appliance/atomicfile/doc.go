@@ -1,14 +1,14 @@
-// Package atomicfile replaces small files as a whole: who reads one, also after the
-// process was killed in the middle, has the old text or the new one.
+// Package atomicfile replaces small files as a whole. A reader sees the old content or the new
+// content, even if the process was killed while it was writing.
 //
-//	err := atomicfile.Write(path, text)       // as soon as the system likes
+//	err := atomicfile.Write(path, text)       // returns without waiting for the disk
 //	err := atomicfile.WriteSynced(path, text) // waits for the disk
 //
-// After a loss of power a file of WriteSynced's is the old one or the new one; one of
-// Write's may be empty. That is for what is written while
-// the appliance boots, where waiting for the disk would take longer than all the rest.
+// The two differ after a loss of power: a file that WriteSynced was replacing has its old content
+// or its new content, a file that Write was replacing may also be empty. Write is for files that
+// are written while the appliance boots: waiting for the disk would take longer than all the rest
+// of the boot.
 //
-// Files are their owner's alone, and directories that are missing are made, for their
-// owner alone too. Nothing is shared between calls; of two that write the same file the
-// later one counts.
+// Files get mode 0600. Missing directories are created with mode 0700. If two calls write the same
+// file at the same time, the content of one of them remains.
 package atomicfile

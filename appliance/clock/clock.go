@@ -8,21 +8,23 @@ import (
 
 // A Clock tells the time and waits. Its methods are safe for concurrent use.
 type Clock interface {
-	// Now is the wall time, as the appliance believes it to be.
+	// Now returns the wall time.
 	Now() time.Time
-	// Since is the monotonic time that has passed since t, which must come
-	// from Mark of the same clock.
-	Since(t Mark) time.Duration
-	// Mark is a point of monotonic time, for Since.
+	// Mark returns the current point of monotonic time.
 	Mark() Mark
-	// Sleep waits for d. It returns early, with ctx's cause, when ctx ends first.
+	// Since returns the monotonic time that has passed since m, which must be a mark of the
+	// same clock.
+	Since(m Mark) time.Duration
+	// Sleep waits for d. If ctx ends first, Sleep returns ctx's cause.
 	Sleep(ctx context.Context, d time.Duration) error
-	// AfterFunc calls f on a goroutine of its own once d has passed, unless stop
-	// is called first; stop reports whether it kept f from being called.
+	// AfterFunc waits for d and then calls f in its own goroutine. stop cancels the call and
+	// reports whether it did so; it reports false if f has been called or stop was called
+	// before.
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
-// A Mark is a point of monotonic time since an origin that its clock chose.
+// A Mark is a point of monotonic time: the time since an origin that is the clock's own. Marks of
+// the same clock can be compared, later ones are greater.
 type Mark time.Duration
 
 // System returns the machine's clock.
@@ -30,7 +32,7 @@ func System() Clock { return system{} }
 
 type system struct{}
 
-// origin carries the machine's monotonic reading: marks count from it.
+// origin is the time that marks of the machine's clock count from. It has a monotonic reading.
 var origin = time.Now()
 
 func (system) Now() time.Time             { return time.Now() }
@@ -52,27 +54,27 @@ func (system) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// An Offset is a clock whose wall time can be set. Waiting and marks are those
-// of the clock it wraps.
+// An Offset is a clock whose wall time can be set. Its monotonic time is that of the clock that it
+// wraps.
 type Offset struct {
 	Clock
 	shift atomic.Int64 // nanoseconds
 }
 
-// NewOffset returns an Offset over c that shows c's time.
+// NewOffset returns an Offset over c whose shift is 0.
 func NewOffset(c Clock) *Offset { return &Offset{Clock: c} }
 
-// Now is the wrapped clock's time, shifted.
+// Now returns the wrapped clock's wall time plus the shift.
 func (o *Offset) Now() time.Time { return o.Clock.Now().Add(time.Duration(o.shift.Load())) }
 
-// Set makes Now show t at this moment.
+// Set sets the wall time to t.
 func (o *Offset) Set(t time.Time) { o.shift.Store(int64(t.Sub(o.Clock.Now()))) }
 
-// Advance makes Now show d more than it would.
+// Advance moves the wall time forward by d, or back if d is negative.
 func (o *Offset) Advance(d time.Duration) { o.shift.Add(int64(d)) }
 
-// Shift is how far Now is ahead of the wrapped clock.
+// Shift returns the difference between the wall time and that of the wrapped clock.
 func (o *Offset) Shift() time.Duration { return time.Duration(o.shift.Load()) }
 
-// SetShift sets what Shift reports.
+// SetShift sets the shift.
 func (o *Offset) SetShift(d time.Duration) { o.shift.Store(int64(d)) }

@@ -11,7 +11,7 @@ import (
 
 var start = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 
-func TestFakeRunsWhatFallsDueInOrder(t *testing.T) {
+func TestFakeRunsTimersInOrder(t *testing.T) {
 	c := clock.NewFake(start)
 	var got []string
 	c.AfterFunc(2*time.Second, func() { got = append(got, "two at "+c.Now().Format("05")) })
@@ -21,7 +21,7 @@ func TestFakeRunsWhatFallsDueInOrder(t *testing.T) {
 	})
 	stop := c.AfterFunc(time.Second, func() { got = append(got, "stopped") })
 	if !stop() || stop() {
-		t.Error("stop reports once that it kept the call away")
+		t.Error("want true from the first stop and false from the second")
 	}
 	m := c.Mark()
 	if err := c.Sleep(t.Context(), time.Hour); err != nil {
@@ -32,7 +32,7 @@ func TestFakeRunsWhatFallsDueInOrder(t *testing.T) {
 		t.Errorf("ran %q, want %q", got, want)
 	}
 	if c.Since(m) != time.Hour || !c.Now().Equal(start.Add(time.Hour)) {
-		t.Errorf("an hour's sleep took %v and ended at %v", c.Since(m), c.Now())
+		t.Errorf("a sleep of an hour took %v and ended at %v", c.Since(m), c.Now())
 	}
 }
 
@@ -56,7 +56,7 @@ func TestOffsetShiftsWallTimeOnly(t *testing.T) {
 		t.Errorf("Now = %v", got)
 	}
 	if d := o.Since(m); d != 0 {
-		t.Errorf("setting the time took %v", d)
+		t.Errorf("Since = %v after the wall time was set, want 0", d)
 	}
 	f.Advance(time.Minute)
 	if got := o.Now(); !got.Equal(start.Add(time.Minute - 24*time.Hour)) {
@@ -64,26 +64,25 @@ func TestOffsetShiftsWallTimeOnly(t *testing.T) {
 	}
 	o.Advance(24 * time.Hour)
 	if got := o.Now(); !got.Equal(start.Add(time.Minute)) || o.Shift() != 0 {
-		t.Errorf("put forward by a day Now = %v, %v ahead", got, o.Shift())
+		t.Errorf("after Advance by a day Now = %v, Shift = %v", got, o.Shift())
 	}
 }
 
-// Wait returns when what has begun is done; a timer that was stopped keeps nobody waiting.
-func TestAGroupWaitsForItsTimers(t *testing.T) {
+func TestGroupWaitsForRunningTimersOnly(t *testing.T) {
 	var g clock.Group
-	stop := g.AfterFunc(clock.System(), time.Hour, func() { t.Error("it was stopped") })
+	stop := g.AfterFunc(clock.System(), time.Hour, func() { t.Error("a stopped timer has run") })
 	if !stop() || stop() {
-		t.Error("stop reports once that it kept the call away")
+		t.Error("want true from the first stop and false from the second")
 	}
-	begun, goOn, done := make(chan struct{}), make(chan struct{}), false
+	started, release, done := make(chan struct{}), make(chan struct{}), false
 	g.AfterFunc(clock.System(), 0, func() {
-		close(begun)
-		<-goOn
+		close(started)
+		<-release
 		done = true
 	})
-	<-begun
-	close(goOn)
+	<-started
+	close(release)
 	if g.Wait(); !done {
-		t.Error("it did not wait")
+		t.Error("Wait returned before the function of the timer")
 	}
 }

@@ -1,18 +1,24 @@
 // Package clock is the appliance's only source of time.
 //
-// Two times are kept apart. Wall time (Now) is what the appliance believes the
-// date to be: it stamps captured packets and log lines, and settime moves it.
-// Monotonic time (Since, Sleep, AfterFunc) measures how long something took and
-// when to do something next; no settime disturbs it.
+// # Terms
 //
-// System is the machine's clock. Offset wraps another clock and shifts its wall
-// time: settime and ntpconfig set it. Fake moves only when it is told to, or when
-// somebody sleeps on it: a ping's second between two packets costs nothing in a
-// test, and a log that rolls over at midnight does so in a microsecond.
+//   - Wall time: what the appliance believes the date and time of day to be (Clock.Now). It
+//     stamps log lines and captured packets. The command settime moves it.
+//   - Monotonic time: measures durations (Clock.Since, Sleep, AfterFunc). Setting the wall time
+//     does not affect it.
+//   - Mark: a point of monotonic time. Since returns the time that has passed since a mark.
+//   - System: the machine's clock.
+//   - Offset: a clock whose wall time is that of another clock plus a difference, its shift. An
+//     appliance has an Offset over System, so that settime and NTP change the appliance's wall
+//     time and not the machine's.
+//   - Fake: a clock for tests. It moves only if a test advances it or if a caller sleeps on it:
+//     Sleep returns immediately and moves the clock. Commands that wait, and a log that rolls
+//     over at midnight, take no real time in a test.
+//   - Group: the timers of one owner, which waits for all of them when it stops.
 //
-// A Group is the timers of one owner, which waits for them when it ends.
+// # Rule
 //
-// No other package may call time.Now, time.Sleep, time.After or make a timer,
-// but for network frames, whose delays always run on the machine's clock: they
-// do that through System.
+// No other package calls time.Now, time.Sleep or time.After, or creates a timer. A linter
+// enforces this. Everything that concerns network frames runs on the machine's clock even in a
+// test, because frames and TCP are processed in real time: that code uses System.
 package clock

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A Fake is a clock that moves only when told to, or when somebody sleeps on it:
-// whoever sleeps drives the time.
+// A Fake is a clock that stands still until Advance moves it. Sleep advances it and returns
+// immediately.
 type Fake struct {
 	mu     sync.Mutex
 	start  time.Time
@@ -21,23 +21,23 @@ type timer struct {
 	f  func()
 }
 
-// NewFake returns a Fake that reads start.
+// NewFake returns a Fake whose wall time is start.
 func NewFake(start time.Time) *Fake { return &Fake{start: start, now: start} }
 
-// Now is where the clock stands.
+// Now returns the clock's time.
 func (f *Fake) Now() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.now
 }
 
-// Mark is how far the clock has moved since NewFake.
+// Mark returns the time by which the clock has moved since NewFake.
 func (f *Fake) Mark() Mark { return Mark(f.Now().Sub(f.start)) }
 
-// Since is how far the clock has moved since m.
+// Since returns the time by which the clock has moved since m.
 func (f *Fake) Since(m Mark) time.Duration { return time.Duration(f.Mark() - m) }
 
-// Sleep moves the clock on by d and returns.
+// Sleep advances the clock by d, unless ctx has ended: then it returns ctx's cause.
 func (f *Fake) Sleep(ctx context.Context, d time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -46,8 +46,7 @@ func (f *Fake) Sleep(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// AfterFunc calls fn, on the goroutine that moves the clock, once it has moved
-// by d.
+// AfterFunc calls fn when the clock has moved by d, in the goroutine that moves it.
 func (f *Fake) AfterFunc(d time.Duration, fn func()) func() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -65,7 +64,8 @@ func (f *Fake) AfterFunc(d time.Duration, fn func()) func() bool {
 	}
 }
 
-// Advance moves the clock on by d and runs what falls due on the way, in order.
+// Advance moves the clock forward by d. It calls the functions of the timers that expire, in the
+// order of their times; while one runs, the clock shows the time of its timer.
 func (f *Fake) Advance(d time.Duration) {
 	f.mu.Lock()
 	end := f.now.Add(d)

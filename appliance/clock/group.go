@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// A Group is timers of one owner, who waits for what they do. Its zero value is usable,
-// and it is safe for concurrent use, but for Wait: no timer is set any more when it is
-// called.
+// A Group is the timers of one owner, which must not end before their functions have returned.
+// The zero value is usable. A Group is safe for concurrent use, with one exception: when Wait is
+// called, no timer may be set any more, except by the functions of the group's own timers.
 type Group struct{ running sync.WaitGroup }
 
-// AfterFunc is c's. Who stops a timer may do so more than once.
+// AfterFunc calls c.AfterFunc and adds the timer to the group. stop may be called more than once.
 func (g *Group) AfterFunc(c Clock, d time.Duration, f func()) (stop func() bool) {
 	g.running.Add(1)
-	unset := c.AfterFunc(d, func() {
+	stopTimer := c.AfterFunc(d, func() {
 		defer g.running.Done()
 		f()
 	})
 	return func() bool {
-		stopped := unset()
+		stopped := stopTimer()
 		if stopped {
 			g.running.Done()
 		}
@@ -26,6 +26,6 @@ func (g *Group) AfterFunc(c Clock, d time.Duration, f func()) (stop func() bool)
 	}
 }
 
-// Wait returns when every timer has been stopped or has done what it was set for. It must
-// not be called by a timer's function.
+// Wait blocks until each timer has been stopped or its function has returned. A timer's function
+// must not call Wait.
 func (g *Group) Wait() { g.running.Wait() }

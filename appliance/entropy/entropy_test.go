@@ -9,16 +9,16 @@ import (
 func TestStreamsDependOnSeedAndNameOnly(t *testing.T) {
 	a := entropy.Seeded(1).Stream("a").Uint64()
 	if b := entropy.Seeded(1).Stream("a").Uint64(); a != b {
-		t.Error("the same stream gave two numbers")
+		t.Error("the same seed and name gave different numbers")
 	}
 	if b := entropy.Seeded(1).Stream("b").Uint64(); a == b {
-		t.Error("two names gave one number")
+		t.Error("different names gave the same number")
 	}
 	if b := entropy.Seeded(2).Stream("a").Uint64(); a == b {
-		t.Error("two seeds gave one number")
+		t.Error("different seeds gave the same number")
 	}
 	if again := entropy.System().Stream("a").Uint64(); again == entropy.System().Stream("a").Uint64() {
-		t.Error("the machine's chance repeats itself")
+		t.Error("System gave the same number twice")
 	}
 }
 

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Facts are what the factory and the installation made of an appliance.
+// Facts describe one appliance.
 type Facts struct {
 	Model     string // "C100V"
 	Serial    string // "421F6D8FB9C75E19C425-C9AEA81B2B70"
 	Version   Version
-	BuildDate time.Time
-	Installed time.Time
+	BuildDate time.Time // of Version
+	Installed time.Time // when Version was installed
 	CPUs      int
 	MemoryMB  int
 }
 
-// Virtual reports whether the model is a virtual one: its name ends in V.
+// Virtual reports whether the model is a virtual appliance: its name ends in V.
 func (f Facts) Virtual() bool { return strings.HasSuffix(f.Model, "V") }
 
-// Hardware is what a model is made of. Models that are not known count as the
-// smallest virtual one.
+// Hardware returns the number of processors and the memory of a model. An unknown model gets those
+// of the smallest virtual appliance.
 func Hardware(model string) (cpus, memoryMB int) {
 	switch model {
 	case "C300V":
@@ -35,8 +35,8 @@ func Hardware(model string) (cpus, memoryMB int) {
 	return 1, 4096
 }
 
-// Firmware returns the versions of a hardware model's BIOS and of its board's management
-// controller; ok is false for virtual models, which have neither of their own.
+// Firmware returns the versions of the BIOS and of the baseboard management controller. ok is
+// false for virtual models, which have neither.
 func (f Facts) Firmware() (bios, bmc string, ok bool) {
 	if f.Virtual() {
 		return "", "", false
@@ -44,11 +44,11 @@ func (f Facts) Firmware() (bios, bmc string, ok bool) {
 	return "2.1.3", "2.08", true
 }
 
-// RAID is what a hardware model's disks are, as version and diagnostic show it.
+// RAID describes the disk array of a hardware model, as version and diagnostic show it.
 type RAID struct{ Version, Status, Type string }
 
-// RAID returns the state of the disk array; ok is false for virtual models, which have
-// none. Models of the C1x0 series mirror two disks, the others stripe over mirrors.
+// RAID returns the disk array. ok is false for virtual models, which have none. Models of the C1x0
+// series mirror two disks (RAID 1), the others stripe over mirrors (RAID 10).
 func (f Facts) RAID() (r RAID, ok bool) {
 	if f.Virtual() {
 		return RAID{}, false
@@ -60,11 +60,11 @@ func (f Facts) RAID() (r RAID, ok bool) {
 	return r, true
 }
 
-// IronPort reports whether the version is of the time before the product had its
-// maker's present name: up to AsyncOS 7.
+// IronPort reports whether the product still has its first maker's name, IronPort: up to
+// AsyncOS 7.
 func (f Facts) IronPort() bool { return f.Version.Before(Version{Major: 8}) }
 
-// Name is the product's name as the version command prints it.
+// Name returns the product's name as the version command prints it.
 func (f Facts) Name() string {
 	switch {
 	case f.IronPort():
@@ -79,18 +79,20 @@ func (f Facts) Name() string {
 // older than any other.
 type Version struct{ Major, Minor, Patch, Build int }
 
-// ParseVersion reads the form "14.0.0-698"; the build may be left out.
+// ParseVersion parses the form "14.0.0-698". The build may be omitted.
 func ParseVersion(s string) (Version, error) {
 	var v Version
 	release, build, hasBuild := strings.Cut(s, "-")
 	parts := strings.Split(release, ".")
-	ok := len(parts) == 3 && number(parts[0], &v.Major) && number(parts[1], &v.Minor) && number(parts[2], &v.Patch)
+	ok := len(parts) == 3 &&
+		number(parts[0], &v.Major) && number(parts[1], &v.Minor) && number(parts[2], &v.Patch)
 	if !ok || hasBuild && !number(build, &v.Build) {
 		return Version{}, fmt.Errorf("version %q: expected a form such as 14.0.0-698", s)
 	}
 	return v, nil
 }
 
+// number parses a decimal number of up to six digits.
 func number(s string, n *int) bool {
 	if s == "" || len(s) > 6 {
 		return false
@@ -104,13 +106,14 @@ func number(s string, n *int) bool {
 	return true
 }
 
-// Release is the version without its build: "14.0.0".
+// Release returns the version without its build: "14.0.0".
 func (v Version) Release() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
 
-// String is the form "14.0.0-698".
+// String returns the form "14.0.0-698".
 func (v Version) String() string { return fmt.Sprintf("%s-%03d", v.Release(), v.Build) }
 
-// Compare is negative when v is older than w, positive when it is newer.
+// Compare returns a negative number if v is older than w, a positive one if it is newer, and 0 if
+// they are equal.
 func (v Version) Compare(w Version) int {
 	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor),
 		cmp.Compare(v.Patch, w.Patch), cmp.Compare(v.Build, w.Build))

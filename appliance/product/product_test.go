@@ -16,11 +16,11 @@ func TestVersions(t *testing.T) {
 		t.Fatalf("8.5.5-027 = %v, %v", older, err)
 	}
 	if !older.Before(v) || v.Before(older) || v.Before(v) {
-		t.Error("8.5.5 is older than 14.0.0, and no version is older than itself")
+		t.Error("want 8.5.5 before 14.0.0, and no version before itself")
 	}
 	for _, bad := range []string{"", "14", "14.0", "14.0.0-", "14.0.x", "-1.0.0", "14.0.0-12345678"} {
 		if _, err := product.ParseVersion(bad); err == nil {
-			t.Errorf("%q was taken for a version", bad)
+			t.Errorf("%q: want an error", bad)
 		}
 	}
 }

@@ -6,41 +6,41 @@ import (
 	"strings"
 )
 
-// A Command is what the client asks the far side's scp for.
+// A Command is a command line with which a client runs scp on the remote side.
 type Command struct {
-	Source    bool // -f: send; else -t: receive
-	Recursive bool
-	Times     bool // -p
+	Source    bool // -f: the remote side sends; else -t: it receives
+	Recursive bool // -r
+	Times     bool // -p: preserve modification times
 	Directory bool // -d: the target must be a directory
-	Verbose   bool // -v: say on stderr what is done
+	Verbose   bool // -v: describe each step on stderr
 	Paths     []Argument
 }
 
-// A Word is an argument as a shell leaves it.
+// An Argument is an argument of a command line, without its quotes.
 type Argument struct {
 	Text    string
-	Pattern string // Text with what was quoted escaped, for path.Match
-	Glob    bool   // the pattern has wildcards
+	Pattern string // for path.Match: Text, in which quoted special characters are escaped
+	Glob    bool   // Pattern has wildcards
 }
 
-// ErrNotSCP says that a command line is no scp's far side.
+// ErrNotSCP is the error for a command line that does not run scp in one of its remote modes.
 var ErrNotSCP = errors.New("scp: not an scp command")
 
-// Quote makes a path one word of a command line.
+// Quote returns path in quotes, so that a shell takes it as one argument.
 func Quote(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
 
-// ParseCommand understands "scp [-rpdvq] -f|-t [--] path...".
+// ParseCommand parses "scp [-rpdvq] -f|-t [--] path...".
 func ParseCommand(line string) (Command, error) {
 	var c Command
-	words, err := splitWords(line)
-	if err != nil || len(words) == 0 || path.Base(words[0].Text) != "scp" {
+	args, err := splitArguments(line)
+	if err != nil || len(args) == 0 || path.Base(args[0].Text) != "scp" {
 		return c, ErrNotSCP
 	}
 	sink := false
-	words = words[1:]
-	for len(words) > 0 && len(words[0].Text) > 1 && words[0].Text[0] == '-' {
-		opts := words[0].Text[1:]
-		words = words[1:]
+	args = args[1:]
+	for len(args) > 0 && len(args[0].Text) > 1 && args[0].Text[0] == '-' {
+		opts := args[0].Text[1:]
+		args = args[1:]
 		if opts == "-" {
 			break
 		}
@@ -58,34 +58,33 @@ func ParseCommand(line string) (Command, error) {
 				c.Directory = true
 			case 'v':
 				c.Verbose = true
-			case 'q': // no progress meter: this side has none
+			case 'q': // no progress meter: the remote side never has one
 			default:
 				return c, ErrNotSCP
 			}
 		}
 	}
-	if c.Source == sink || len(words) == 0 || sink && len(words) != 1 {
+	if c.Source == sink || len(args) == 0 || sink && len(args) != 1 {
 		return c, ErrNotSCP
 	}
-	c.Paths = words
+	c.Paths = args
 	return c, nil
 }
 
-// splitWords splits a line as a shell does: blanks separate, quotes and
-// backslashes keep. What a shell would do more (variables, pipes, several
-// commands) is an error.
-func splitWords(line string) ([]Argument, error) {
-	var words []Argument
+// splitArguments splits a command line as a shell does: blanks separate arguments, unless they are
+// quoted or escaped. Variables, pipes and everything else that a shell would process are an error.
+func splitArguments(line string) ([]Argument, error) {
+	var args []Argument
 	var text, pattern strings.Builder
-	inWord, glob := false, false
+	inArg, glob := false, false
 	quote := byte(0)
 	end := func() {
-		if inWord {
-			words = append(words, Argument{text.String(), pattern.String(), glob})
+		if inArg {
+			args = append(args, Argument{text.String(), pattern.String(), glob})
 		}
 		text.Reset()
 		pattern.Reset()
-		inWord, glob = false, false
+		inArg, glob = false, false
 	}
 	literal := func(c byte) {
 		text.WriteByte(c)
@@ -93,7 +92,7 @@ func splitWords(line string) ([]Argument, error) {
 			pattern.WriteByte('\\')
 		}
 		pattern.WriteByte(c)
-		inWord = true
+		inArg = true
 	}
 	for i := 0; i < len(line); i++ {
 		c := line[i]
@@ -113,7 +112,7 @@ func splitWords(line string) ([]Argument, error) {
 			}
 			literal(line[i])
 		case c == '\'' || c == '"':
-			quote, inWord = c, true
+			quote, inArg = c, true
 		case c == ' ' || c == '\t' || c == '\n':
 			end()
 		case strings.IndexByte("|&;<>()$`", c) >= 0:
@@ -124,12 +123,12 @@ func splitWords(line string) ([]Argument, error) {
 		default:
 			text.WriteByte(c)
 			pattern.WriteByte(c)
-			inWord = true
+			inArg = true
 		}
 	}
 	if quote != 0 {
 		return nil, ErrNotSCP
 	}
 	end()
-	return words, nil
+	return args, nil
 }

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// What the answer to a step is, before the text that explains it.
+// The bytes that answer a step.
 const (
 	OK      = 0
-	Warning = 1 // a message follows; the sender goes on
-	Fatal   = 2 // a message follows; the sender has given up
+	Warning = 1 // a message follows; the side that answers goes on
+	Fatal   = 2 // a message follows; the side that answers has given up
 )
 
-// A Header is a line of the protocol that announces a file or a directory.
+// A Header is the line that precedes a file or a directory.
 type Header struct {
 	Dir  bool
 	Size int64
 	Name string
 }
 
-// ParseHeader understands "C0644 123 name" and "D0755 0 name". The line must not be
-// empty; its first letter is for the caller to look at.
+// ParseHeader parses "C0644 123 name" and "D0755 0 name". The caller must have checked that the
+// line begins with C or D.
 func ParseHeader(line string) (Header, error) {
 	parts := strings.SplitN(line[1:], " ", 3)
 	if len(parts) != 3 || len(parts[0]) != 4 || strings.Trim(parts[0], "01234567") != "" {
@@ -39,7 +39,8 @@ func ParseHeader(line string) (Header, error) {
 	return Header{line[0] == 'D', size, name}, nil
 }
 
-// ParseTimes understands "T<mtime> 0 <atime> 0".
+// ParseTimes parses "T<mtime> 0 <atime> 0", where each 0 stands for microseconds, and returns
+// mtime. The caller must have checked that the line begins with T.
 func ParseTimes(line string) (time.Time, error) {
 	parts := strings.Split(line[1:], " ")
 	if len(parts) != 4 {

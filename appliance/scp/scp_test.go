@@ -8,7 +8,7 @@ import (
 	"github.com/esasim/esasim/appliance/scp"
 )
 
-func TestAQuotedPathIsOneWord(t *testing.T) {
+func TestQuotedPathIsOneArgument(t *testing.T) {
 	for _, name := range []string{"/var/log", "it's here", `a\b "c" $d; e`, "*"} {
 		c, err := scp.ParseCommand("scp -t " + scp.Quote(name))
 		if err != nil || len(c.Paths) != 1 || c.Paths[0].Text != name || c.Paths[0].Glob {
@@ -17,9 +17,12 @@ func TestAQuotedPathIsOneWord(t *testing.T) {
 	}
 }
 
-// A line that is taken for scp's names its files as a shell would.
+// FuzzCommand checks that the pattern of an argument without wildcards matches its text.
 func FuzzCommand(f *testing.F) {
-	for _, seed := range []string{"scp -f x", `scp -rpt 'a b'"c"\d`, "scp -f -- -x *.cap", "scp -f [", "scp -f $x", "scp -df ~"} {
+	for _, seed := range []string{
+		"scp -f x", `scp -rpt 'a b'"c"\d`, "scp -f -- -x *.cap",
+		"scp -f [", "scp -f $x", "scp -df ~",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
@@ -28,12 +31,12 @@ func FuzzCommand(f *testing.F) {
 			return
 		}
 		if len(c.Paths) == 0 {
-			t.Fatalf("%q names nothing", line)
+			t.Fatalf("%q: no path", line)
 		}
 		for _, w := range c.Paths {
 			if !w.Glob {
 				if ok, err := path.Match(w.Pattern, w.Text); strings.Contains(w.Text, "/") {
-					continue // Match has rules of its own for slashes, none for what is escaped
+					continue // path.Match treats slashes specially
 				} else if !ok || err != nil {
 					t.Errorf("%q: the pattern %q does not match %q: %v", line, w.Pattern, w.Text, err)
 				}

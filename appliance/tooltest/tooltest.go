@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Need ends the test, as Missing does, unless all programs are there.
+// Need ends the test by SkipOrFail unless all programs are installed.
 func Need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
@@ -16,9 +16,9 @@ func Need(t testing.TB, programs ...string) {
 	}
 }
 
-// Path returns where the first program is that the machine has, by any of its names.
-// Daemons are found also where PATH does not lead, as a user's does not on Debian. It
-// ends the test, as Missing does, if there is none.
+// Path returns the path of a program that may have several names: of the first name that is
+// installed. It also looks into /usr/sbin, where daemons are and which is not in the PATH of
+// Debian's users. If the program is not installed, Path ends the test by SkipOrFail.
 func Path(t testing.TB, names ...string) string {
 	t.Helper()
 	for _, name := range names {
@@ -32,8 +32,8 @@ func Path(t testing.TB, names ...string) string {
 	return ""
 }
 
-// Missing ends the test for what the machine does not have: it is skipped, or fails
-// where ESASIM_REQUIRE_TOOLS is 1.
+// SkipOrFail ends a test that needs something that the machine does not have. The test is skipped,
+// or fails if ESASIM_REQUIRE_TOOLS is 1.
 func SkipOrFail(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("ESASIM_REQUIRE_TOOLS") == "1" {
