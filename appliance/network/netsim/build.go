@@ -79,11 +79,11 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 		Rand:   w.options.Entropy.Stream("netsim/wan"),
 		Sites: []wan.Gateway{
 			hostSite: {Name: "wan/site", Segment: site, MAC: internalMAC(1), MTU: siteMTU(t), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}},
-			exitSite: {Name: "wan/exit", Segment: exit, MAC: internalMAC(2), MTU: siteMTU(t), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}, All: exitMAC},
+			exitSite: {Name: "wan/exit", Segment: exit, MAC: internalMAC(2), MTU: siteMTU(t), Addrs: []netip.Prefix{netip.PrefixFrom(siteGateway, 32)}, OnlyNeighbor: exitMAC},
 		},
 	}
 	for _, n := range t.Appliance.Interfaces {
-		o.Appliance = append(o.Appliance, ether.MAC(n.MAC))
+		o.ApplianceMACs = append(o.ApplianceMACs, ether.MAC(n.MAC))
 	}
 	for _, l := range t.Segments() {
 		if len(l.Routers) > 0 {
@@ -93,19 +93,19 @@ func (w *World) buildWAN(site, exit *ether.Segment) {
 		}
 	}
 	w.wan = wan.New(o)
-	var hosts []wan.Host
+	var hosts []wan.HostRange
 	for _, h := range t.Hosts {
 		for _, a := range h.Addresses {
 			if h.Wire == "" && !t.LeadsOut(a) {
-				hosts = append(hosts, wan.Host{Net: single(a), Site: hostSite})
+				hosts = append(hosts, wan.HostRange{Net: single(a), Site: hostSite})
 			}
 		}
 	}
 	for _, e := range t.Doors.Out {
-		hosts = append(hosts, wan.Host{Net: single(e.Address), Site: exitSite})
+		hosts = append(hosts, wan.HostRange{Net: single(e.Address), Site: exitSite})
 	}
 	for _, s := range t.Doors.SeenAs {
-		hosts = append(hosts, wan.Host{Net: s.As, Site: hostSite})
+		hosts = append(hosts, wan.HostRange{Net: s.As, Site: hostSite})
 	}
 	w.wan.SetHosts(hosts)
 	w.wan.SetPaths(compilePaths(t.Paths))
@@ -198,7 +198,7 @@ func (w *World) buildHosts(site *ether.Segment) error {
 func siteRoutes(gateway ether.MAC) []network.Route {
 	return []network.Route{
 		{Dst: anyIPv4, Gateway: siteGateway, Interface: siteName},
-		{Dst: anyIPv6, Gateway: wan.LinkLocal(gateway), Interface: siteName},
+		{Dst: anyIPv6, Gateway: wan.LinkLocalAddr(gateway), Interface: siteName},
 	}
 }
 

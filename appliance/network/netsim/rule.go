@@ -32,15 +32,15 @@ func compileAction(word string) wan.Action {
 	case "prohibit":
 		return wan.Prohibit
 	case "net-unreachable":
-		return wan.NetUnreach
+		return wan.NetUnreachable
 	case "host-unreachable":
-		return wan.HostUnreach
+		return wan.HostUnreachable
 	case "delay":
-		return wan.Hold
+		return wan.Delay
 	case "loss":
 		return wan.Lose
 	case "rate":
-		return wan.Limit
+		return wan.LimitRate
 	}
 	panic("netsim: no such action: " + word)
 }
@@ -82,13 +82,13 @@ func compilePaths(paths []topology.Path) []wan.Path {
 func compileEnd(word string) wan.End {
 	switch word {
 	case topology.NetUnreachable:
-		return wan.NetUnreachable
+		return wan.EndNetUnreachable
 	case topology.HostUnreachable:
-		return wan.HostUnreachable
+		return wan.EndHostUnreachable
 	case topology.Prohibited:
-		return wan.Prohibited
+		return wan.EndProhibited
 	case topology.Silent:
-		return wan.Silent
+		return wan.EndSilent
 	}
-	return wan.Deliver
+	return wan.EndDeliver
 }

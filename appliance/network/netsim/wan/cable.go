@@ -8,29 +8,30 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
-// FrameFilter is what the faults do to frames on a cable that they call by this name. With
-// neighbour set it is a machine's on a wire of the appliance's: then the gateways' faults
-// hold, too, for what it and its neighbours say to each other, which passes no
-// gateway. They are for IP packets, and not for neighbor discovery, without which nobody
-// would find out who is to be spoken to; a cable's are for every frame.
+// FrameFilter returns a filter that applies the faults of the cable with the given name to
+// every frame on it. If neighbour is true, the cable belongs to a machine on a segment of the
+// appliance. Then the filter also applies the gateways' faults to IP packets between that
+// machine and its neighbours, because these pass no gateway. Messages of neighbor discovery
+// are exempt from the gateways' faults, as ARP is; without them the neighbours could not
+// find each other.
 func (w *WAN) FrameFilter(cable string, neighbour bool) ether.FrameFilter {
 	return func(from, to *ether.Port, frame []byte) (time.Duration, bool) {
 		set := w.faults.Load()
 		out := w.isAppliance(frame)
-		p, ip := look(frame)
-		e := neighbours{from: from, to: to, packet: &p}
-		v := w.ask(set.cables[cable], &p, out, e)
-		if v.pass && neighbour && ip && !p.isDiscovery() && !w.hasPort(from) && !w.hasPort(to) {
-			x := w.ask(set.gate, &p, out, e)
-			v.pass, v.held = x.pass, v.held+x.held
+		p, ip := parseAny(frame)
+		e := neighborEnds{from: from, to: to, packet: &p}
+		v := w.evaluate(set.cables[cable], &p, out, e)
+		if v.pass && neighbour && ip && !p.isDiscovery() && !w.ownsPort(from) && !w.ownsPort(to) {
+			v2 := w.evaluate(set.gateways, &p, out, e)
+			v.pass, v.delay = v2.pass, v.delay+v2.delay
 		}
-		return v.held, v.pass
+		return v.delay, v.pass
 	}
 }
 
-// look reads a frame of any kind, in a VLAN or not. What is no IP packet has a frame
-// only.
-func look(frame []byte) (p packet, ip bool) {
+// parseAny parses a frame of any kind, with or without a VLAN tag. ip reports whether it is
+// an IP packet; if not, only the frame of p is set.
+func parseAny(frame []byte) (p packet, ip bool) {
 	if be.Uint16(frame[12:]) == typeVLAN && len(frame) >= etherLen+4 {
 		frame = slices.Concat(frame[:12], frame[16:])
 	}
@@ -42,8 +43,8 @@ func look(frame []byte) (p packet, ip bool) {
 	return packet{frame: frame}, false
 }
 
-// hasPort reports whether a port is one of the gateways'.
-func (w *WAN) hasPort(p *ether.Port) bool {
+// ownsPort reports whether a port belongs to one of the gateways.
+func (w *WAN) ownsPort(p *ether.Port) bool {
 	for _, g := range w.gateways {
 		if g.port == p {
 			return true
@@ -52,21 +53,21 @@ func (w *WAN) hasPort(p *ether.Port) bool {
 	return false
 }
 
-// neighbours are the ends of a frame's way over one wire. An answer comes from the
-// machine at the other end, as if its own firewall had sent it.
-type neighbours struct {
+// neighborEnds are the ends of a frame's way on one segment. Answers come from the machine
+// at the other end, as if its own firewall had sent them.
+type neighborEnds struct {
 	from, to *ether.Port
 	packet   *packet
 }
 
-func (n neighbours) source() complaint {
-	c := complaint{from: n.packet.dst, ttl: ourTTL, port: n.from, sender: n.to}
+func (n neighborEnds) source() replyPath {
+	c := replyPath{from: n.packet.dst, ttl: ourTTL, port: n.from, sender: n.to}
 	if !routable(c.from) && !c.from.IsLinkLocalUnicast() {
-		c.from = netip.Addr{} // nobody's own
+		c.from = netip.Addr{} // it is not the address of one machine
 	}
 	return c
 }
 
-func (n neighbours) destination() complaint {
-	return complaint{ttl: ourTTL, port: n.to, sender: n.from}
+func (n neighborEnds) destination() replyPath {
+	return replyPath{ttl: ourTTL, port: n.to, sender: n.from}
 }

@@ -1,47 +1,71 @@
-// Package wan is everything between the appliance's wires and the far hosts: a
-// gateway on each wire and, behind the gateways, paths of routers with delay,
-// loss, equal-cost choices, firewalls and ends.
+// Package wan is everything between the appliance's segments and the far hosts: a
+// gateway on each segment and, behind the gateways, paths of routers with delay, loss,
+// equal-cost choices, faults and ends.
 //
-//	w := wan.New(wan.Options{Fabric: fabric, Gateways: gateways, Inner: inner, Hosts: hosts})
+//	w := wan.New(wan.Options{Fabric: fabric, Gateways: gateways, Sites: sites})
+//	w.SetHosts(hosts)
 //	w.SetPaths(paths)
 //	w.SetFaults(faults)
 //
-// A packet from a wire is looked up by its destination, walks the routers of that
-// path in thought, and is either answered (its TTL ended, a rule or the path's end
-// refused it, it was for a router) or sent to the host's wire after the path's
-// delay. A packet from a far host walks its own path backwards.
+// # Terms
+//
+//   - Gateway: the router on a segment of the appliance. The gateways of all segments are
+//     one machine.
+//   - Site: a segment behind the gateways, to which far hosts are attached. The router on
+//     it is invisible: it answers nothing under its own addresses.
+//   - Far host: a host at a site. It is reached by a path.
+//   - Path: the routers between the gateways and the far hosts of one network.
+//   - Hop: one router of a path, or several equal ones (members) that share the load. The
+//     first hop of a path is the gateway.
+//   - End: what happens to packets at the end of a path: they are delivered, answered with
+//     an ICMP error, or dropped.
+//   - Transit: one packet on its way through the WAN.
+//   - Step: a router that a transit meets.
+//   - Lane: a queue that keeps the packets of one direction in order in spite of jitter.
+//   - Rule: conditions for packets and an action. Fault: a rule in force, together with
+//     what it remembers of connections.
+//   - Neighbor: a machine on a gateway's segment.
+//
+// # How a packet is forwarded
+//
+// The gateway looks the packet up by its destination and checks it against each router of
+// the path, without sending it anywhere. Then it answers the packet (its TTL has expired, a
+// rule or the path's end rejects it, or it is addressed to a router) or transmits it to the
+// host's segment after the path's delay. A packet from a far host meets the routers of its
+// own path in reverse order.
 //
 // # Why no forwarding stack
 //
-// gVisor's IPv4 forwarder shows every router one hop too late to traceroute and
-// reads freed memory under load; a stack per router costs 200 KiB. Here a router
-// is one struct, and what is wanted of a path (several addresses at one hop, silent
-// hops, resets after so many bytes) is data. Headers are read and written by hand,
-// so the package needs nothing but package ether.
+// gVisor's IPv4 forwarder shows every router one hop too late to traceroute and reads freed
+// memory under load; one stack for each router would cost 200 KiB. Here a router is one
+// struct, and the properties of a path (several addresses at one hop, silent hops, resets
+// after a number of bytes) are data. Headers are read and written by this package, which
+// needs nothing but package ether.
 //
 // # Trains
 //
-// TCP data that a stack sent at once (ether.Train) is looked up once and sent on
-// whole, unless its path loses packets, jitters or has a small MTU, its TTL ends on
-// the way, or a fault could be meant for it: then each frame is a packet of its own.
+// A train (ether.Train) is looked up once and forwarded as a train, unless frames could be
+// treated differently: the path loses packets, has jitter or a small MTU, the TTL expires on
+// the way, or a fault could apply. Then each frame is a packet of its own.
 //
 // # Faults
 //
-// A Fault is a Rule at work. Rules are asked at three places. Most are a gateway's: a
-// packet whose TTL ends there or before is answered, whatever they say. Those of a path are
-// asked at its far end, so that the routers on the way are still there for traceroute, and
-// the last of them complains. Those of a cable are asked by that cable (WAN.FrameFilter), and
-// so are a gateway's between neighbours on a wire.
+// Rules are evaluated at three places. Most belong to the gateways; a packet whose TTL
+// expires at the gateway or before is answered without regard to them. Rules of a path are
+// evaluated at its far end, so that traceroute still shows the routers on the way, and the
+// last router sends the answers. Rules of a cable are evaluated on that cable (see
+// WAN.FrameFilter). There the rules of the gateways are evaluated too, for packets between
+// neighbours, which pass no gateway.
 //
-// A fault's memory hangs on the fault and not on the table of faults: tables are
-// replaced whenever something is set or removed, and counts have to survive that.
-// Connections are remembered under a key that is the same in both directions; there
-// are 4096 at most for each fault, then the oldest is forgotten.
+// What a fault remembers is kept in the Fault, not in the table of faults: tables are
+// replaced whenever a rule is added or removed, and counts must survive that. Connections
+// are remembered under a key that is the same in both directions. Each fault remembers at
+// most 4096 connections, then the oldest is forgotten.
 //
 // # Concurrency
 //
-// Packets are handled on the wire's pump, one after the other: neighbours, flows and
-// lanes belong to it and need no lock. Tables of paths and of faults are replaced
-// whole, by an atomic pointer; SetPaths, SetFaults and SetHosts may be called from
-// anywhere. WAN.mu is held by them alone, and no other lock is taken under it.
+// Packets are handled on the fabric's pump, one after another: neighbors, flows and lanes
+// are used by the pump only and need no lock. Tables of paths and of faults are replaced as
+// a whole by an atomic pointer; SetPaths, SetFaults and SetHosts are safe for concurrent use.
+// WAN.mu is held only by SetPaths and SetHosts, and no other lock is taken while it is held.
 package wan

@@ -9,66 +9,66 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// A Fault is a rule with what it remembers: it may be taken from one WAN and given to
-// another, once that one is closed, and goes on where it was. What it remembers
-// belongs to the pump, but for the totals.
+// A Fault is a rule in force, together with what it remembers of connections. After a WAN has
+// been closed, its faults may be given to another WAN, where they continue. What a fault
+// remembers is used by the pump only, except for the totals.
 type Fault struct {
 	Rule
 	packets, connections atomic.Int64
 
-	conns map[connKey]*conn
-	order []connKey // of conns, the oldest first
-	begun int       // connections that have begun
-	lanes [2]lane   // of what is held up, by direction
-	free  [2]clock.Mark
-	last  [2]clock.Mark
+	conns       map[connKey]*conn
+	oldestFirst []connKey     // the keys of conns
+	started     int           // connections that have been opened since the rule is in force
+	lanes       [2]lane       // of the delayed packets, by direction
+	freeAt      [2]clock.Mark // for LimitRate: when the latest packet has been sent
+	lastArrival [2]clock.Mark // for Delay: when the latest packet's delay ends
 }
 
-// NewFault returns a fault that has seen nothing yet.
+// NewFault returns a fault that has not seen any packets yet.
 func NewFault(r Rule) *Fault { return &Fault{Rule: r, conns: make(map[connKey]*conn)} }
 
-// Packets counts those that the fault acted on: that it let pass, dropped, answered or
-// held up. It is safe for concurrent use.
+// Packets returns the number of packets that the fault has acted on: that it has let pass,
+// dropped, answered or delayed. It is safe for concurrent use.
 func (f *Fault) Packets() int64 { return f.packets.Load() }
 
-// Connections counts those of TCP and pairs of ports of UDP that it acted on. It is
+// Connections returns the number of connections that the fault has acted on, see Rule. It is
 // safe for concurrent use.
 func (f *Fault) Connections() int64 { return f.connections.Load() }
 
-// connLimit is how many connections a fault remembers.
+// connLimit is the number of connections that a fault remembers.
 const connLimit = 4096
 
-// A connKey is a connection's, the same in both directions.
+// A connKey identifies a connection. It is the same for both directions.
 type connKey struct {
 	low, high netip.AddrPort
 	proto     uint8
 }
 
-// A conn is a connection as a fault sees it. Sides are 0 for what comes from the low
-// address and 1 for the other direction.
+// A conn is what a fault remembers of a connection. Its sides are 0, the low address, and 1,
+// the high one.
 type conn struct {
-	number int    // among those that began; 0: it was there before the fault
-	side   int    // of its first packet
-	isn    uint32 // of its first SYN
-	open   bool   // more than SYNs have been seen
-	hit    bool
-	flows  [2]flow
+	number      int     // in order of opening, from 1; 0: the connection is older than the fault
+	openedBy    int     // the side that sent the first packet
+	isn         uint32  // sequence number of the first SYN
+	established bool    // packets other than SYNs have been seen
+	hit         bool    // the fault has acted on a packet
+	flows       [2]flow // by the side that sends
 }
 
-// A flow is the data of one side, as far as a counting rule lets it pass.
+// A flow is the data of one side of a connection, as a rule with a limit counts it.
 type flow struct {
-	counted bool
-	base    uint32 // TCP: sequence number of the first byte
-	passed  int64  // bytes from base to the last seen
-	lines   int    // newlines, or datagrams, among them
-	limit   int64  // bytes that may pass; -1 while records are being counted
-	over    bool   // the rule has acted
+	counting bool   // the count has been started
+	firstSeq uint32 // TCP: sequence number of the first byte
+	passed   int64  // bytes counted so far
+	records  int    // records counted so far
+	limit    int64  // bytes that may pass; -1 while that depends on records
+	exceeded bool   // the rule has acted
 }
 
-// connection is the key of a packet's connection, and its side; ok is false for what
-// is in none.
+// connection returns the key of a packet's connection, and the side that sent the packet. ok
+// is false for a packet that belongs to no connection.
 func (p *packet) connection() (key connKey, side int, ok bool) {
-	if p.later || p.proto != protoTCP && p.proto != protoUDP {
+	if p.laterFragment || p.proto != protoTCP && p.proto != protoUDP {
 		return key, 0, false
 	}
 	src, dst := netip.AddrPortFrom(p.src, p.sport), netip.AddrPortFrom(p.dst, p.dport)
@@ -78,7 +78,8 @@ func (p *packet) connection() (key connKey, side int, ok bool) {
 	return connKey{src, dst, p.proto}, 0, true
 }
 
-// track finds a packet's connection, or takes note of it; nil for what is in none.
+// track returns a packet's connection, which it remembers if it is new, and the side that
+// sent the packet. c is nil for a packet that belongs to no connection.
 func (f *Fault) track(p *packet) (c *conn, side int) {
 	key, side, ok := p.connection()
 	if !ok {
@@ -86,18 +87,18 @@ func (f *Fault) track(p *packet) (c *conn, side int) {
 	}
 	seg, isTCP := p.tcp()
 	syn := isTCP && seg.has(flagSYN)
-	if c = f.conns[key]; c != nil && !(syn && c.reopens(seg, side)) {
-		c.open = c.open || !syn
+	if c = f.conns[key]; c != nil && !(syn && c.isReopenedBy(seg, side)) {
+		c.established = c.established || !syn
 		return c, side
 	}
 	if c == nil {
-		f.forget(connLimit - 1)
-		f.order = append(f.order, key)
+		f.trim(connLimit - 1)
+		f.oldestFirst = append(f.oldestFirst, key)
 	}
-	c = &conn{side: side}
+	c = &conn{openedBy: side}
 	if syn || !isTCP {
-		f.begun++
-		c.number = f.begun
+		f.started++
+		c.number = f.started
 	}
 	if syn {
 		c.isn = seg.seq()
@@ -106,25 +107,25 @@ func (f *Fault) track(p *packet) (c *conn, side int) {
 	return c, side
 }
 
-// reopens reports whether a SYN begins another connection between the same ports.
-func (c *conn) reopens(s segment, side int) bool {
-	if s.has(flagACK) && side != c.side {
-		return false // it answers
+// isReopenedBy reports whether a SYN opens another connection between the same ports.
+func (c *conn) isReopenedBy(s segment, side int) bool {
+	if s.has(flagACK) && side != c.openedBy {
+		return false // it answers the SYN of the connection
 	}
-	return c.open || side == c.side && s.seq() != c.isn
+	return c.established || side == c.openedBy && s.seq() != c.isn
 }
 
-// forget leaves so many connections, the youngest.
-func (f *Fault) forget(leave int) {
-	for len(f.order) > leave {
-		delete(f.conns, f.order[0])
-		f.order = f.order[1:]
+// trim forgets all connections except the n latest.
+func (f *Fault) trim(n int) {
+	for len(f.oldestFirst) > n {
+		delete(f.conns, f.oldestFirst[0])
+		f.oldestFirst = f.oldestFirst[1:]
 	}
 }
 
-// means reports whether a connection is among those that the rule is for; c is nil
-// for a packet that is in none.
-func (f *Fault) means(c *conn) bool {
+// includes reports whether the rule applies to a connection. c is nil for a packet that
+// belongs to none.
+func (f *Fault) includes(c *conn) bool {
 	if f.Rule.Connections == 0 && f.SkipConnections == 0 {
 		return true
 	}
@@ -132,8 +133,8 @@ func (f *Fault) means(c *conn) bool {
 		(f.Rule.Connections == 0 || c.number <= f.SkipConnections+f.Rule.Connections)
 }
 
-// hit counts a packet that the fault acts on.
-func (f *Fault) hit(c *conn) {
+// countHit counts a packet that the fault acts on.
+func (f *Fault) countHit(c *conn) {
 	f.packets.Add(1)
 	if c != nil && !c.hit {
 		c.hit = true
@@ -141,96 +142,100 @@ func (f *Fault) hit(c *conn) {
 	}
 }
 
-// allows adds a packet to its flow and reports whether it still passes.
-func (f *Fault) allows(c *conn, side int, p *packet) bool {
+// withinLimit counts the data of a packet and reports whether the packet is within the rule's
+// limit.
+func (f *Fault) withinLimit(c *conn, side int, p *packet) bool {
 	if c == nil {
 		return true
 	}
 	seg, isTCP := p.tcp()
-	w := &c.flows[side]
-	if !w.counted || isTCP && seg.has(flagSYN) {
-		f.begin(w, p)
+	fl := &c.flows[side]
+	if !fl.counting || isTCP && seg.has(flagSYN) {
+		f.startCounting(fl, p)
 	}
 	data := p.data()
 	if !isTCP {
-		if w.limit >= 0 && w.passed >= w.limit {
+		if fl.limit >= 0 && fl.passed >= fl.limit {
 			return false
 		}
-		w.passed += int64(len(data))
-		if w.lines++; w.limit < 0 && w.lines == f.AfterRecords {
-			w.limit = w.passed
+		fl.passed += int64(len(data))
+		if fl.records++; fl.limit < 0 && fl.records == f.AfterRecords {
+			fl.limit = fl.passed
 		}
 		return true
 	}
-	offset := int64(int32(seg.seq() - w.base))
-	if w.over || len(data) > 0 && w.limit >= 0 && offset >= w.limit {
-		w.over = true
+	offset := int64(int32(seg.seq() - fl.firstSeq))
+	if fl.exceeded || len(data) > 0 && fl.limit >= 0 && offset >= fl.limit {
+		fl.exceeded = true
 		return false
 	}
 	end := offset + int64(len(data))
-	if fresh := end - w.passed; fresh > 0 {
-		w.records(f.AfterRecords, data[max(0, int64(len(data))-fresh):], end)
-		w.passed = end
+	if fresh := end - fl.passed; fresh > 0 {
+		fl.countRecords(f.AfterRecords, data[max(0, int64(len(data))-fresh):], end)
+		fl.passed = end
 	}
 	return true
 }
 
-// begin starts counting with a packet.
-func (f *Fault) begin(w *flow, p *packet) {
-	*w = flow{counted: true, limit: -1}
+// startCounting starts the count of a flow's data with a packet.
+func (f *Fault) startCounting(fl *flow, p *packet) {
+	*fl = flow{counting: true, limit: -1}
 	if f.AfterBytes > 0 {
-		w.limit = f.AfterBytes
+		fl.limit = f.AfterBytes
 	}
 	if seg, ok := p.tcp(); ok {
-		w.base = seg.seq()
+		fl.firstSeq = seg.seq()
 		if seg.has(flagSYN) {
-			w.base++
+			fl.firstSeq++
 		}
 	}
 }
 
-// records counts the lines in data, whose end is at offset end, and finds the
-// limit after so many.
-func (w *flow) records(allowed int, data []byte, end int64) {
-	for w.limit < 0 {
+// countRecords counts the lines in data, which ends at offset end of the flow, and sets the
+// limit to the end of the last line that is allowed.
+func (fl *flow) countRecords(allowed int, data []byte, end int64) {
+	for fl.limit < 0 {
 		i := bytes.IndexByte(data, '\n')
 		if i < 0 {
 			return
 		}
 		data = data[i+1:]
-		if w.lines++; w.lines == allowed {
-			w.limit = end - int64(len(data))
+		if fl.records++; fl.records == allowed {
+			fl.limit = end - int64(len(data))
 		}
 	}
 }
 
-// completes reports whether a packet acknowledges the last byte that may pass the
-// other way, where the rule then resets.
-func (f *Fault) completes(p *packet) bool {
-	if f.Action != Reset || !f.counts() || len(f.conns) == 0 {
+// reachesLimit reports whether a packet acknowledges the last byte that may pass in the other
+// direction, after which the rule resets the connection.
+func (f *Fault) reachesLimit(p *packet) bool {
+	if f.Action != Reset || !f.hasDataLimit() || len(f.conns) == 0 {
 		return false
 	}
 	key, side, ok := p.connection()
 	c := f.conns[key]
-	if !ok || c == nil || !f.means(c) {
+	if !ok || c == nil || !f.includes(c) {
 		return false
 	}
-	w := &c.flows[1-side]
+	fl := &c.flows[1-side]
 	s, ok := p.tcp()
-	if !ok || !w.counted || w.over || w.limit < 0 || !s.has(flagACK) || int64(int32(s.ack()-w.base)) < w.limit {
+	if !ok || !fl.counting || fl.exceeded || fl.limit < 0 || !s.has(flagACK) ||
+		int64(int32(s.ack()-fl.firstSeq)) < fl.limit {
 		return false
 	}
-	w.over = true
-	f.hit(c)
+	fl.exceeded = true
+	f.countHit(c)
 	return true
 }
 
-// holds says how much later a frame of so many bytes goes on; ok is false if the
-// queue is full.
-func (f *Fault) holds(size, dir int, now clock.Mark, jitter func(time.Duration) time.Duration) (d time.Duration, ok bool) {
+// delay returns the delay of a frame of size bytes in a direction. ok is false if the queue
+// is full.
+func (f *Fault) delay(
+	size, dir int, now clock.Mark, jitter func(time.Duration) time.Duration,
+) (d time.Duration, ok bool) {
 	at := now
-	if f.Action == Limit {
-		at = max(at, f.free[dir])
+	if f.Action == LimitRate {
+		at = max(at, f.freeAt[dir])
 		queue := f.Queue
 		if queue == 0 {
 			queue = defaultQueue
@@ -239,10 +244,10 @@ func (f *Fault) holds(size, dir int, now clock.Mark, jitter func(time.Duration) 
 			return 0, false
 		}
 		at += clock.Mark(float64(size) * 8e9 / float64(f.Rate))
-		f.free[dir] = at
+		f.freeAt[dir] = at
 	} else {
-		at = max(at+clock.Mark(f.Delay+jitter(f.Jitter)), f.last[dir])
-		f.last[dir] = at
+		at = max(at+clock.Mark(f.Delay+jitter(f.Jitter)), f.lastArrival[dir])
+		f.lastArrival[dir] = at
 	}
 	return time.Duration(at - now), true
 }

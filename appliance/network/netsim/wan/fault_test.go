@@ -155,7 +155,7 @@ func TestRefuse(t *testing.T) {
 }
 
 func TestUnreachables(t *testing.T) {
-	for action, code := range map[wan.Action]uint8{wan.NetUnreach: 0, wan.HostUnreach: 1} {
+	for action, code := range map[wan.Action]uint8{wan.NetUnreachable: 0, wan.HostUnreachable: 1} {
 		l := newLab(t)
 		l.rules(wan.Rule{Action: action})
 		l.near.send(ip{src: near4, dst: far4}, udp(1, 2))
@@ -171,8 +171,8 @@ func TestRulesThatGoOn(t *testing.T) {
 	l := newLab(t)
 	l.introduce()
 	faults := l.rules(
-		wan.Rule{Action: wan.Hold, Delay: time.Microsecond},
-		wan.Rule{Action: wan.Limit, Rate: 1e12},
+		wan.Rule{Action: wan.Delay, Delay: time.Microsecond},
+		wan.Rule{Action: wan.LimitRate, Rate: 1e12},
 		wan.Rule{Action: wan.Lose, Loss: 1e-18},
 		wan.Rule{Action: wan.Drop, Protocol: wan.UDP, AfterBytes: 1000},
 		wan.Rule{Action: wan.Drop, Protocol: wan.UDP, SkipConnections: 1},
@@ -229,7 +229,7 @@ func TestDelayAndJitter(t *testing.T) {
 	l := newLab(t)
 	l.introduce()
 	const delay = 30 * time.Millisecond
-	l.rules(wan.Rule{Action: wan.Hold, Delay: delay, Jitter: 5 * time.Millisecond})
+	l.rules(wan.Rule{Action: wan.Delay, Delay: delay, Jitter: 5 * time.Millisecond})
 	if d := l.took(50, 10); d < delay {
 		t.Errorf("packets that are delayed by %v took %v", delay, d)
 	}
@@ -238,7 +238,7 @@ func TestDelayAndJitter(t *testing.T) {
 func TestRate(t *testing.T) {
 	l := newLab(t)
 	l.introduce()
-	l.rules(wan.Rule{Action: wan.Limit, Rate: 1_000_000})
+	l.rules(wan.Rule{Action: wan.LimitRate, Rate: 1_000_000})
 	// 14 + 20 + 8 + 958 bytes are 8 ms each.
 	if d := l.took(10, 958); d < 80*time.Millisecond {
 		t.Errorf("10,000 bytes took %v at 1 Mb/s, want 80 ms", d)
@@ -249,7 +249,7 @@ func TestRate(t *testing.T) {
 // one is who complains.
 func TestFaultsOfAPath(t *testing.T) {
 	l := newLab(t, wan.Path{Name: "far", To: prefix("216.58.194.0/24"), Hops: []wan.Hop{hop("10.0.202.1"), hop("198.51.100.1")}})
-	l.rules(wan.Rule{Path: "far", Action: wan.HostUnreach})
+	l.rules(wan.Rule{Path: "far", Action: wan.HostUnreachable})
 	l.near.send(ip{src: near4, dst: far4}, udp(1, 2))
 	if got, want := l.near.nextICMP(), (icmp4{from: addr("198.51.100.1"), kind: layers.CreateICMPv4TypeCode(3, 1), ttl: 63}); got != want {
 		t.Errorf("got %v, want %v", got, want)

@@ -7,20 +7,20 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
-// Numbers of the protocols' own.
+// Numbers that the protocols define, and the TTL of packets that routers send.
 const (
-	etherLen  = 14
-	typeIPv4  = 0x0800
-	typeARP   = 0x0806
-	typeVLAN  = 0x8100
-	typeIPv6  = 0x86dd
-	ipv4Len   = 20
-	ipv6Len   = 40
-	protoICMP = 1
-	protoTCP  = 6
-	protoUDP  = 17
-	protoICM6 = 58
-	ourTTL    = 64
+	etherLen    = 14
+	typeIPv4    = 0x0800
+	typeARP     = 0x0806
+	typeVLAN    = 0x8100
+	typeIPv6    = 0x86dd
+	ipv4Len     = 20
+	ipv6Len     = 40
+	protoICMP   = 1
+	protoTCP    = 6
+	protoUDP    = 17
+	protoICMPv6 = 58
+	ourTTL      = 64
 
 	flagFIN = 0x01
 	flagSYN = 0x02
@@ -30,31 +30,32 @@ const (
 
 var be = binary.BigEndian
 
-// A packet is a received IP packet. Its slices are parts of the frame.
+// A packet is a parsed IP packet. Its slices are parts of the frame.
 type packet struct {
-	frame    []byte // cut to the packet's length
-	headers  bool   // the frame ends with the TCP header, though the packet does not
-	ip       []byte // header and payload
-	body     []byte // what follows the IP headers
-	src, dst netip.Addr
-	v6       bool
-	ttl      uint8
-	proto    uint8 // of body
-	later    bool  // a fragment other than the first: body has no header
-	sport    uint16
-	dport    uint16
+	frame         []byte // without padding after the packet
+	headersOnly   bool   // the frame ends with the TCP header, although the packet does not
+	ip            []byte // header and payload
+	body          []byte // the payload: everything after the IP headers
+	src, dst      netip.Addr
+	v6            bool
+	ttl           uint8
+	proto         uint8 // of body
+	laterFragment bool  // a fragment other than the first: body has no header
+	sport         uint16
+	dport         uint16
 }
 
-// parse reads a frame whose header says that it is IP; ok is false for one that
-// is damaged, whose frame is dropped.
+// parse parses a frame whose Ethernet type is IPv4 or IPv6. ok is false if the packet is
+// malformed.
 func parse(frame []byte) (p packet, ok bool) {
 	ok = p.parse(frame)
 	return p, ok
 }
 
-// parseHeaders is parse for the headers of a packet.
+// parseHeaders is parse for a frame that ends with the TCP header, although the packet does
+// not.
 func parseHeaders(frame []byte) (p packet, ok bool) {
-	p.headers = true
+	p.headersOnly = true
 	ok = p.parse(frame)
 	return p, ok
 }
@@ -65,7 +66,7 @@ func (p *packet) parse(frame []byte) (ok bool) {
 	} else {
 		ok = p.parse6(frame)
 	}
-	if ok && !p.later && (p.proto == protoTCP || p.proto == protoUDP) && len(p.body) >= 8 {
+	if ok && !p.laterFragment && (p.proto == protoTCP || p.proto == protoUDP) && len(p.body) >= 8 {
 		p.sport, p.dport = be.Uint16(p.body), be.Uint16(p.body[2:])
 	}
 	return ok
@@ -77,7 +78,7 @@ func (p *packet) parse4(frame []byte) bool {
 		return false
 	}
 	header, total := int(ip[0]&15)*4, int(be.Uint16(ip[2:]))
-	if p.headers {
+	if p.headersOnly {
 		total = min(total, len(ip))
 	}
 	if header < ipv4Len || total < header || total > len(ip) || checksum(0, ip[:header]) != 0 {
@@ -86,7 +87,7 @@ func (p *packet) parse4(frame []byte) bool {
 	p.frame, p.ip, p.body = frame[:etherLen+total], ip[:total], ip[header:total]
 	p.src, p.dst = netip.AddrFrom4([4]byte(ip[12:])), netip.AddrFrom4([4]byte(ip[16:]))
 	p.ttl, p.proto = ip[8], ip[9]
-	p.later = be.Uint16(ip[6:])&0x1fff != 0
+	p.laterFragment = be.Uint16(ip[6:])&0x1fff != 0
 	return true
 }
 
@@ -96,7 +97,7 @@ func (p *packet) parse6(frame []byte) bool {
 		return false
 	}
 	total := ipv6Len + int(be.Uint16(ip[4:]))
-	if p.headers {
+	if p.headersOnly {
 		total = min(total, len(ip))
 	}
 	if total > len(ip) {
@@ -117,7 +118,7 @@ func (p *packet) parse6(frame []byte) bool {
 			if len(p.body) < 8 {
 				return false
 			}
-			length, p.later = 8, be.Uint16(p.body[2:])&^7 != 0
+			length, p.laterFragment = 8, be.Uint16(p.body[2:])&^7 != 0
 		default:
 			return true
 		}
@@ -125,15 +126,15 @@ func (p *packet) parse6(frame []byte) bool {
 			return false
 		}
 		p.proto, p.body = p.body[0], p.body[length:]
-		if p.later {
+		if p.laterFragment {
 			return true
 		}
 	}
 }
 
-// tcp is the packet's TCP segment, if it is a whole one.
+// tcp returns the packet's TCP segment, and reports whether it has a complete one.
 func (p *packet) tcp() (segment, bool) {
-	if p.proto != protoTCP || p.later || len(p.body) < 20 {
+	if p.proto != protoTCP || p.laterFragment || len(p.body) < 20 {
 		return nil, false
 	}
 	if header := int(p.body[12]>>4) * 4; header < 20 || header > len(p.body) {
@@ -142,12 +143,12 @@ func (p *packet) tcp() (segment, bool) {
 	return segment(p.body), true
 }
 
-// data is what the packet carries for its application.
+// data returns the payload of TCP or UDP.
 func (p *packet) data() []byte {
 	if s, ok := p.tcp(); ok {
 		return s.data()
 	}
-	if p.proto == protoUDP && !p.later && len(p.body) >= 8 {
+	if p.proto == protoUDP && !p.laterFragment && len(p.body) >= 8 {
 		return p.body[8:]
 	}
 	return nil
@@ -156,14 +157,14 @@ func (p *packet) data() []byte {
 // dontFragment reports whether routers must not split the packet.
 func (p *packet) dontFragment() bool { return p.v6 || p.ip[6]&0x40 != 0 }
 
-// age takes routers off the packet's TTL.
-func (p *packet) age(routers int) {
+// decrementTTL subtracts the number of routers from the packet's TTL.
+func (p *packet) decrementTTL(routers int) {
 	if p.v6 {
 		p.ip[7] -= uint8(routers)
 		return
 	}
 	p.ip[8] -= uint8(routers)
-	sum4(p.ip)
+	setIPv4Checksum(p.ip)
 }
 
 // A segment is a TCP header with its data.
@@ -177,7 +178,7 @@ func (s segment) has(flag uint8) bool {
 	return s[13]&flag != 0
 }
 
-// next is the sequence number that follows the segment's.
+// next returns the sequence number that follows the segment.
 func (s segment) next() uint32 {
 	n := s.seq() + uint32(len(s.data()))
 	if s.has(flagSYN) {
@@ -189,7 +190,7 @@ func (s segment) next() uint32 {
 	return n
 }
 
-// checksum is the Internet's (RFC 1071) over b, begun with sum.
+// checksum returns the Internet checksum (RFC 1071) of b, continued from sum.
 func checksum(sum uint32, b []byte) uint16 {
 	for ; len(b) >= 2; b = b[2:] {
 		sum += uint32(b[0])<<8 | uint32(b[1])
@@ -203,8 +204,8 @@ func checksum(sum uint32, b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// pseudo is the checksum's beginning for a transport over IP.
-func pseudo(src, dst netip.Addr, proto uint8, length int) uint32 {
+// pseudoHeaderSum returns the sum of the pseudo header of a transport protocol over IP.
+func pseudoHeaderSum(src, dst netip.Addr, proto uint8, length int) uint32 {
 	sum := uint32(proto) + uint32(length)
 	for _, a := range [2]netip.Addr{src, dst} {
 		b := a.AsSlice()
@@ -215,15 +216,15 @@ func pseudo(src, dst netip.Addr, proto uint8, length int) uint32 {
 	return sum
 }
 
-// sum4 sets the checksum of an IPv4 header.
-func sum4(ip []byte) {
+// setIPv4Checksum sets the checksum of an IPv4 header.
+func setIPv4Checksum(ip []byte) {
 	ip[10], ip[11] = 0, 0
 	be.PutUint16(ip[10:], checksum(0, ip[:int(ip[0]&15)*4]))
 }
 
-// ipFrame is a frame for an IP packet of ours with length bytes of body, which
-// the caller fills. Its Ethernet addresses are set when it is sent.
-func (w *WAN) ipFrame(src, dst netip.Addr, proto, ttl uint8, length int) (frame, body []byte) {
+// newIPFrame returns a frame with the IP header of a packet that a router sends, and its body
+// of length bytes, which the caller fills. The Ethernet addresses are set when it is sent.
+func (w *WAN) newIPFrame(src, dst netip.Addr, proto, ttl uint8, length int) (frame, body []byte) {
 	if src.Is6() {
 		frame = make([]byte, etherLen+ipv6Len+length)
 		be.PutUint16(frame[12:], typeIPv6)
@@ -240,17 +241,17 @@ func (w *WAN) ipFrame(src, dst netip.Addr, proto, ttl uint8, length int) (frame,
 	ip := frame[etherLen:]
 	ip[0] = 0x45
 	be.PutUint16(ip[2:], uint16(ipv4Len+length))
-	w.ident++
-	be.PutUint16(ip[4:], w.ident)
+	w.lastIPID++
+	be.PutUint16(ip[4:], w.lastIPID)
 	ip[8], ip[9] = ttl, proto
 	copy(ip[12:], src.AsSlice())
 	copy(ip[16:], dst.AsSlice())
-	sum4(ip)
+	setIPv4Checksum(ip)
 	return frame, ip[ipv4Len:]
 }
 
-// address writes a frame's Ethernet addresses.
-func address(frame []byte, to, from ether.MAC) {
+// setMACs sets a frame's Ethernet addresses.
+func setMACs(frame []byte, to, from ether.MAC) {
 	copy(frame, to[:])
 	copy(frame[6:], from[:])
 }

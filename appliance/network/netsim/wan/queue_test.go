@@ -10,20 +10,20 @@ import (
 
 // A limit's queue is bounded: what does not fit is lost.
 func TestQueueOfALimit(t *testing.T) {
-	f := NewFault(Rule{Action: Limit, Rate: 8000, Queue: 2500}) // 1000 bytes a second
+	f := NewFault(Rule{Action: LimitRate, Rate: 8000, Queue: 2500}) // 1000 bytes a second
 	const now = clock.Mark(time.Hour)
 	for i, want := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second} {
-		if got, ok := f.holds(1000, 0, now, nil); !ok || got != want {
+		if got, ok := f.delay(1000, 0, now, nil); !ok || got != want {
 			t.Errorf("packet %d is held for %v, %v, want %v", i, got, ok, want)
 		}
 	}
-	if _, ok := f.holds(1000, 0, now, nil); ok {
+	if _, ok := f.delay(1000, 0, now, nil); ok {
 		t.Error("3000 bytes wait in a queue of 2500")
 	}
-	if got, ok := f.holds(1000, 1, now, nil); !ok || got != time.Second {
+	if got, ok := f.delay(1000, 1, now, nil); !ok || got != time.Second {
 		t.Errorf("the other direction: %v, %v, want its own queue", got, ok)
 	}
-	if got, ok := f.holds(1000, 0, now+clock.Mark(2*time.Second), nil); !ok || got != 2*time.Second {
+	if got, ok := f.delay(1000, 0, now+clock.Mark(2*time.Second), nil); !ok || got != 2*time.Second {
 		t.Errorf("two seconds later: %v, %v, want 2s", got, ok)
 	}
 }
@@ -38,7 +38,7 @@ func TestConnectionsAreForgotten(t *testing.T) {
 			t.Fatalf("connection %d is number %d", i+1, c.number)
 		}
 	}
-	if len(f.conns) != connLimit || len(f.order) != connLimit {
-		t.Errorf("%d connections are remembered, in an order of %d", len(f.conns), len(f.order))
+	if len(f.conns) != connLimit || len(f.oldestFirst) != connLimit {
+		t.Errorf("%d connections are remembered, in an order of %d", len(f.conns), len(f.oldestFirst))
 	}
 }

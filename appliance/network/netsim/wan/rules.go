@@ -5,25 +5,37 @@ import (
 	"time"
 )
 
-// An Action is what a rule does.
+// An Action is what a rule does with packets.
 type Action uint8
 
-// Actions. The first rule that matches a packet decides, but for the last three
-// kinds: what they let go on is asked about at the next rule, too.
+// Actions. The first rule that applies to a packet decides. The exceptions are Lose, Delay
+// and LimitRate: packets that they let pass are checked against the following rules too.
 const (
-	Pass        Action = iota
-	Drop               // nobody hears anything
-	Reset              // both ends of a TCP connection get a reset; others a port unreachable
-	Refuse             // whoever opens a TCP connection gets a reset, UDP a port unreachable; all else is not meant
-	Prohibit           // ICMP: administratively prohibited
-	NetUnreach         // ICMP: network unreachable
-	HostUnreach        // ICMP: host unreachable
-	Lose               // drops a share of the packets
-	Hold               // delays
-	Limit              // a rate, with a queue
+	// Pass lets the packet pass; the following rules are skipped.
+	Pass Action = iota
+	// Drop drops the packet without an answer.
+	Drop
+	// Reset resets both ends of a TCP connection. Other packets are answered with "port
+	// unreachable".
+	Reset
+	// Refuse resets new TCP connections and answers UDP packets with "port unreachable".
+	// Established connections and other packets are unaffected.
+	Refuse
+	// Prohibit answers with "administratively prohibited".
+	Prohibit
+	// NetUnreachable answers with "network unreachable".
+	NetUnreachable
+	// HostUnreachable answers with "host unreachable".
+	HostUnreachable
+	// Lose drops a fraction of the packets.
+	Lose
+	// Delay delays packets.
+	Delay
+	// LimitRate lets packets pass at a limited rate, with a queue.
+	LimitRate
 )
 
-// A Protocol is what a rule is for.
+// A Protocol is a protocol that a rule applies to.
 type Protocol uint8
 
 // Protocols.
@@ -34,7 +46,7 @@ const (
 	ICMP // of both families
 )
 
-// A Direction is a packet's, as the appliance sees it.
+// A Direction is the direction of a packet from the appliance's point of view.
 type Direction uint8
 
 // Directions.
@@ -44,55 +56,59 @@ const (
 	Out
 )
 
-// A Rule says which packets are meant and what becomes of them.
+// A Rule has conditions for packets and an action. A condition that is zero matches every
+// packet.
 //
-// With Connections, only so many connections are meant: those that begin while the
-// rule is there, in the order in which they do, after SkipConnections others. A TCP
-// connection begins with its SYN, and one that is sent again is the same connection;
-// for UDP a pair of ports is one.
+// If Connections is set, the rule applies to that many connections only. These are the first
+// connections that are opened while the rule is in force, after SkipConnections others. A TCP
+// connection is opened by its SYN; a retransmitted SYN belongs to the same connection. For
+// UDP a connection is a pair of addresses and ports.
 //
-// With AfterBytes or AfterRecords, that much of the data of each direction of a
-// connection passes first: bytes of payload or, as records, lines that end in a newline
-// (for UDP: datagrams). A segment that begins before the limit passes whole; one
-// that begins at or beyond it is what the action is for. Reset acts also
-// as soon as the other end has acknowledged all data up to the limit,
-// after that acknowledgement: so nothing that was allowed is lost, and a capture
-// shows what A3 does, data, acknowledgement, reset. A SYN begins the data anew; a
-// connection that is older than the rule is counted from the first segment seen.
+// If AfterBytes or AfterRecords is set, that much data passes first in each direction of a
+// connection. Bytes are bytes of payload. Records are lines that end in a newline or, for
+// UDP, datagrams. A segment that begins before the limit passes as a whole; the action
+// applies to a segment that begins at the limit or beyond it. Reset also acts as soon as the
+// other end has acknowledged all data up to the limit, after that acknowledgement. So no
+// allowed data is lost, and a capture shows the sequence that is attested (A3): data,
+// acknowledgement, reset. A SYN starts the count of the data again. For a connection that is
+// older than the rule, the count starts with the first segment that the rule sees.
 //
-// A rule that does not act yet, or not on this connection, is as if it were not there.
+// While a rule has not reached its limit, and for connections that it does not apply to,
+// packets are treated as if the rule did not exist.
 type Rule struct {
-	// Packets; what is invalid or zero means any.
+	// Conditions for packets.
 	From, To   netip.Prefix
-	Host       netip.Prefix // either end
+	Host       netip.Prefix // source or destination
 	Protocol   Protocol
-	Port       uint16 // destination's
-	FromPort   uint16
-	EitherPort uint16
+	Port       uint16 // of the destination
+	FromPort   uint16 // of the source
+	EitherPort uint16 // of the source or destination
 	Direction  Direction
 
-	// Path asks at the far end of the path of that name, Cable on the cable of that
-	// name (see WAN.FrameFilter); without either the rule is a gateway's, and holds between
-	// neighbours on a wire too.
+	// Path makes the rule apply at the far end of the path with that name, Cable on the cable
+	// with that name (see WAN.FrameFilter). If neither is set, the rule applies at the
+	// gateways and between neighbours on the appliance's segments.
 	Path, Cable string
 
+	// Conditions for connections.
 	Connections     int // 0: all
 	SkipConnections int
 	AfterBytes      int64
 	AfterRecords    int
 
 	Action Action
-	Loss   float64       // of Lose: 0 to 1
-	Delay  time.Duration // of Hold
-	Jitter time.Duration // of Hold: up to this much more; packets keep their order
-	Rate   int64         // of Limit: bits a second, in each direction
-	Queue  int           // of Limit: bytes that may wait; 0: 256 KiB
+	Loss   float64       // for Lose: the fraction that is dropped, 0 to 1
+	Delay  time.Duration // for Delay
+	Jitter time.Duration // for Delay: maximum of a random additional delay; order is kept
+	Rate   int64         // for LimitRate: bits per second, in each direction
+	Queue  int           // for LimitRate: bytes that may wait; 0: 256 KiB
 }
 
+// defaultQueue is the capacity of a queue in bytes.
 const defaultQueue = 256 << 10
 
-// matches reports whether the rule is for a packet, which comes from the appliance
-// if out is set. Path and Cable are not looked at.
+// matches reports whether a packet meets the rule's conditions for packets. out tells whether
+// it comes from the appliance. Path and Cable are ignored.
 func (r *Rule) matches(p *packet, out bool) bool {
 	switch r.Protocol {
 	case TCP:
@@ -104,7 +120,7 @@ func (r *Rule) matches(p *packet, out bool) bool {
 			return false
 		}
 	case ICMP:
-		if p.proto != protoICMP && p.proto != protoICM6 {
+		if p.proto != protoICMP && p.proto != protoICMPv6 {
 			return false
 		}
 	}
@@ -118,11 +134,11 @@ func (r *Rule) matches(p *packet, out bool) bool {
 	case r.Port == 0 && r.FromPort == 0 && r.EitherPort == 0:
 		return true
 	}
-	return !p.later &&
+	return !p.laterFragment &&
 		(r.Port == 0 || r.Port == p.dport) &&
 		(r.FromPort == 0 || r.FromPort == p.sport) &&
 		(r.EitherPort == 0 || r.EitherPort == p.sport || r.EitherPort == p.dport)
 }
 
-// counts reports whether some data passes first.
-func (r *Rule) counts() bool { return r.AfterBytes > 0 || r.AfterRecords > 0 }
+// hasDataLimit reports whether the rule acts only after an amount of data.
+func (r *Rule) hasDataLimit() bool { return r.AfterBytes > 0 || r.AfterRecords > 0 }

@@ -49,10 +49,10 @@ func newLab(t testing.TB, paths ...wan.Path) *lab {
 			Name: "gateway", Segment: lan, MAC: gateMAC, MTU: 1500,
 			Addrs: []netip.Prefix{prefix("10.0.202.1/24"), prefix("2001:db8:202::1/64")},
 		}},
-		Appliance: []ether.MAC{nearMAC},
-		Sites:     []wan.Gateway{{Name: "site", Segment: site, MAC: siteMAC, MTU: 1500, Addrs: []netip.Prefix{prefix("169.254.0.1/16")}}},
+		ApplianceMACs: []ether.MAC{nearMAC},
+		Sites:         []wan.Gateway{{Name: "site", Segment: site, MAC: siteMAC, MTU: 1500, Addrs: []netip.Prefix{prefix("169.254.0.1/16")}}},
 	})
-	l.wan.SetHosts([]wan.Host{{Net: netip.PrefixFrom(far4, 32)}, {Net: netip.PrefixFrom(far6, 128)}})
+	l.wan.SetHosts([]wan.HostRange{{Net: netip.PrefixFrom(far4, 32)}, {Net: netip.PrefixFrom(far6, 128)}})
 	l.wan.SetPaths(paths)
 	l.near = newStation(t, lan, nearMAC, gateMAC, near4, near6)
 	l.far = newStation(t, site, farMAC, siteMAC, far4, far6)

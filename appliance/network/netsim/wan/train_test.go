@@ -40,7 +40,7 @@ func TestTrainsCrossEveryPath(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			near, gate, far, site, away := near4, gate4, far4, addr("169.254.0.1"), prefix("0.0.0.0/0")
 			if c.v6 {
-				near, gate, far, site, away = near6, gate6, far6, wan.LinkLocal(siteMAC), prefix("::/0")
+				near, gate, far, site, away = near6, gate6, far6, wan.LinkLocalAddr(siteMAC), prefix("::/0")
 			}
 			c.path.To = away
 			l := newLab(t, c.path)

@@ -12,124 +12,130 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
-// A Gateway is the router on a wire.
+// A Gateway is the configuration of the router on a segment.
 type Gateway struct {
 	Name    string
 	Segment *ether.Segment
 	MAC     ether.MAC
 	MTU     int
-	// Addrs are its addresses with their networks, which are on this wire. It has
-	// a link-local IPv6 address besides, made of its MAC.
+	// Addrs are the router's addresses with the networks that are on the segment. The
+	// router has a link-local IPv6 address besides, see LinkLocalAddr.
 	Addrs []netip.Prefix
-	// All is the machine that has all addresses on this wire, so that nobody need
-	// be asked; zero: there is none.
-	All ether.MAC
+	// OnlyNeighbor is the machine that has all addresses on the segment, so that ARP and
+	// neighbor discovery are not needed. Zero means that there is no such machine.
+	OnlyNeighbor ether.MAC
 }
 
-// Options say what a WAN is connected to.
+// Options describe what a WAN is connected to.
 type Options struct {
 	Fabric   *ether.Fabric
-	Rand     *entropy.Stream // decides loss and jitter; nil means the machine's chance
+	Rand     *entropy.Stream // decides loss and jitter; nil means the machine's randomness
 	Gateways []Gateway
-	// Sites are wires of hosts behind the gateways, see SetHosts. What their
-	// gateways' networks are does not matter.
+	// Sites are the routers on the segments of far hosts, see SetHosts. The networks of
+	// their addresses have no effect.
 	Sites []Gateway
-	// Appliance is the cards from whose point of view faults tell in from out.
-	Appliance []ether.MAC
+	// ApplianceMACs are the MACs of the appliance. A rule's direction is Out for packets
+	// that come from one of them, and In for all others.
+	ApplianceMACs []ether.MAC
 }
 
-// A Host says at which site an address is, or all addresses of a network.
-type Host struct {
+// A HostRange places far hosts at a site: one host, or all hosts of a network.
+type HostRange struct {
 	Net  netip.Prefix
-	Site int // of Options.Sites
+	Site int // index in Options.Sites
 }
 
-// An End is what becomes of packets at the end of a path.
+// An End is what happens to packets at the end of a path.
 type End uint8
 
 // Ends of paths.
 const (
-	Deliver         End = iota // to the host, at its site
-	NetUnreachable             // an ICMP error of the last router
-	HostUnreachable            // likewise
-	Prohibited                 // likewise: administratively prohibited
-	Silent                     // nothing
+	EndDeliver         End = iota // delivered to the host, at its site
+	EndNetUnreachable             // answered by the last router: network unreachable
+	EndHostUnreachable            // answered by the last router: host unreachable
+	EndProhibited                 // answered by the last router: administratively prohibited
+	EndSilent                     // dropped
 )
 
-// A Hop is a router on a path, or several that share the load.
+// A Hop is a router on a path, or several routers that share the load.
 type Hop struct {
 	// Members are the addresses that answer; see netsim.Hop for the choice among
 	// them. The first hop of a path is the gateway.
 	Members []netip.Addr
 	Seed    int
-	Delay   time.Duration // one way, from the hop before
-	Jitter  time.Duration // of its own answers
-	Loss    float64
-	Silent  bool // answers no packet whose TTL ends here
+	Delay   time.Duration // one way, from the previous hop
+	Jitter  time.Duration // of the hop's own answers
+	Loss    float64       // fraction of the packets that are lost, 0 to 1
+	Silent  bool          // does not answer packets whose TTL expires here
 }
 
-// A Path leads to a network.
+// A Path leads to the far hosts of a network.
 type Path struct {
-	Name   string // for faults
+	Name   string // which rules refer to
 	To     netip.Prefix
 	Hops   []Hop
-	Delay  time.Duration // one way, of the last leg
+	Delay  time.Duration // one way, from the last hop to the host
 	Jitter time.Duration // one way; packets keep their order
-	Loss   float64
-	MTU    int // 0: no limit
+	Loss   float64       // fraction of the packets that are lost, 0 to 1
+	MTU    int           // 0: no limit
 	End    End
 }
 
 // A WAN is a running network of gateways and paths. Its methods are safe for
 // concurrent use.
 type WAN struct {
-	fabric   *ether.Fabric
-	machine  clock.Clock
-	rand     *entropy.Stream
-	gateways []*gateway
-	sites    []*gateway
+	fabric       *ether.Fabric
+	machineClock clock.Clock
+	rand         *entropy.Stream
+	gateways     []*gateway
+	sites        []*gateway
 
 	mu    sync.Mutex // held while a table is replaced
 	table atomic.Pointer[table]
 
-	appliance []ether.MAC
-	faults    atomic.Pointer[faultSet]
+	applianceMACs []ether.MAC
+	faults        atomic.Pointer[faultSet]
 
-	// What follows belongs to the pump.
-	steps []step // of the packet at hand
-	ident uint16 // of our own IPv4 packets
+	// Used by the pump only.
+	steps    []step // memory for the steps of the next transit
+	lastIPID uint16 // IP identification of the latest IPv4 packet that a router sent
 }
 
-// A table is what packets are looked up in. It is not changed, its lanes
-// excepted.
+// A table holds what packets are looked up by. It is replaced, never changed, except for
+// the lanes of its paths.
 type table struct {
-	paths   []*path // longest network first
-	hosts   map[netip.Addr]*gateway
-	pools   []pool
-	routers map[netip.Addr]place
+	paths    []*path // longest prefix first
+	hosts    map[netip.Addr]*gateway
+	siteNets []siteNet
+	routers  map[netip.Addr]routerPlace
 }
 
-// A pool is a network of hosts at a site.
-type pool struct {
+// A siteNet is a network of far hosts and the router at their site.
+type siteNet struct {
 	net  netip.Prefix
 	site *gateway
 }
 
-// A path is a Path as packets use it. Lanes belong to the pump.
+// A path is a Path with its lanes to and from the far hosts. The lanes are used by the pump
+// only.
 type path struct {
 	Path
-	there, home lane
+	outLane, backLane lane
 }
 
-// A place is a router's on a path.
-type place struct {
+// A routerPlace is the place of a router on a path.
+type routerPlace struct {
 	path *path
 	hop  int
 }
 
-// New plugs the gateways into their wires.
+// New attaches the gateways to their segments and returns the running WAN, which has no
+// paths, hosts and faults yet.
 func New(o Options) *WAN {
-	w := &WAN{fabric: o.Fabric, machine: clock.System(), rand: o.Rand, appliance: o.Appliance}
+	w := &WAN{
+		fabric: o.Fabric, machineClock: clock.System(), rand: o.Rand,
+		applianceMACs: o.ApplianceMACs,
+	}
 	if w.rand == nil {
 		w.rand = entropy.System().Stream("wan")
 	}
@@ -144,32 +150,33 @@ func New(o Options) *WAN {
 	return w
 }
 
-// Close pulls the gateways out of their wires.
+// Close detaches the gateways from their segments.
 func (w *WAN) Close() {
 	for _, g := range slices.Concat(w.gateways, w.sites) {
 		g.port.Close()
 	}
 }
 
-// SetHosts says where hosts are. An address of none of them to which a path leads
-// is looked for, in vain as a rule, at the first site.
-func (w *WAN) SetHosts(hosts []Host) {
+// SetHosts replaces the places of all far hosts. If a path leads to an address without a
+// place, the first site is assumed: the address is usually not found there, and the sender
+// gets "host unreachable".
+func (w *WAN) SetHosts(hosts []HostRange) {
 	w.change(func(t *table) {
-		t.hosts, t.pools = make(map[netip.Addr]*gateway), nil
+		t.hosts, t.siteNets = make(map[netip.Addr]*gateway), nil
 		for _, h := range hosts {
 			if site := w.sites[h.Site]; h.Net.IsSingleIP() {
 				t.hosts[h.Net.Addr()] = site
 			} else {
-				t.pools = append(t.pools, pool{h.Net, site})
+				t.siteNets = append(t.siteNets, siteNet{h.Net, site})
 			}
 		}
 	})
 }
 
-// SetPaths replaces all paths. Packets under way stay under way.
+// SetPaths replaces all paths. Packets in flight are unaffected.
 func (w *WAN) SetPaths(paths []Path) {
 	w.change(func(t *table) {
-		t.paths, t.routers = nil, make(map[netip.Addr]place)
+		t.paths, t.routers = nil, make(map[netip.Addr]routerPlace)
 		for _, p := range paths {
 			t.paths = append(t.paths, &path{Path: p})
 		}
@@ -178,7 +185,7 @@ func (w *WAN) SetPaths(paths []Path) {
 			for i, h := range p.Hops {
 				for _, a := range h.Members {
 					if _, ok := t.routers[a]; !ok {
-						t.routers[a] = place{p, i}
+						t.routers[a] = routerPlace{p, i}
 					}
 				}
 			}
@@ -186,7 +193,7 @@ func (w *WAN) SetPaths(paths []Path) {
 	})
 }
 
-// change replaces the table by a changed copy.
+// change replaces the table by a copy that f has changed.
 func (w *WAN) change(f func(*table)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -195,7 +202,7 @@ func (w *WAN) change(f func(*table)) {
 	w.table.Store(&t)
 }
 
-// path is the one to a, nil for none.
+// path returns the path to a, nil if there is none.
 func (t *table) path(a netip.Addr) *path {
 	for _, p := range t.paths {
 		if p.To.Contains(a) {
@@ -205,12 +212,12 @@ func (t *table) path(a netip.Addr) *path {
 	return nil
 }
 
-// site is where SetHosts put a, nil for nowhere.
+// site returns the router at the site of a, nil if SetHosts did not place a.
 func (t *table) site(a netip.Addr) *gateway {
 	if g := t.hosts[a]; g != nil {
 		return g
 	}
-	for _, p := range t.pools {
+	for _, p := range t.siteNets {
 		if p.net.Contains(a) {
 			return p.site
 		}
@@ -218,8 +225,8 @@ func (t *table) site(a netip.Addr) *gateway {
 	return nil
 }
 
-// onWire is the gateway on whose wire a is, nil if a is not on any.
-func (w *WAN) onWire(a netip.Addr) *gateway {
+// gatewayOn returns the gateway on whose segment a is, nil if there is none.
+func (w *WAN) gatewayOn(a netip.Addr) *gateway {
 	for _, g := range w.gateways {
 		for _, p := range g.addrs {
 			if p.Contains(a) {
@@ -230,11 +237,11 @@ func (w *WAN) onWire(a netip.Addr) *gateway {
 	return nil
 }
 
-// lost decides whether a packet is, at a given rate of loss.
-func (w *WAN) lost(rate float64) bool { return rate > 0 && w.rand.Float64() < rate }
+// randomLoss decides at random whether a packet is lost; rate is the probability.
+func (w *WAN) randomLoss(rate float64) bool { return rate > 0 && w.rand.Float64() < rate }
 
-// jitter is a delay of up to limit.
-func (w *WAN) jitter(limit time.Duration) time.Duration {
+// randomJitter returns a random delay of less than limit.
+func (w *WAN) randomJitter(limit time.Duration) time.Duration {
 	if limit <= 0 {
 		return 0
 	}

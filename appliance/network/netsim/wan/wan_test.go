@@ -188,7 +188,7 @@ func TestGatewayAnswersARPAndNeighborSolicitations(t *testing.T) {
 	if !ok || reply.Operation != layers.ARPReply || [6]byte(reply.SourceHwAddress) != gateMAC {
 		t.Errorf("ARP: %v", reply)
 	}
-	for _, target := range []netip.Addr{gate6, wan.LinkLocal(gateMAC)} {
+	for _, target := range []netip.Addr{gate6, wan.LinkLocalAddr(gateMAC)} {
 		l.near.sendNDP([6]byte{0x33, 0x33, 0xff, 0, 0, 1}, near6, addr("ff02::1:ff00:1"), layers.ICMPv6TypeNeighborSolicitation,
 			&layers.ICMPv6NeighborSolicitation{TargetAddress: target.AsSlice(), Options: layers.ICMPv6Options{{Type: layers.ICMPv6OptSourceAddress, Data: nearMAC[:]}}})
 		advertisement, ok := l.near.next().Layer(layers.LayerTypeICMPv6NeighborAdvertisement).(*layers.ICMPv6NeighborAdvertisement)
@@ -201,10 +201,10 @@ func TestGatewayAnswersARPAndNeighborSolicitations(t *testing.T) {
 func TestEndsOfPaths(t *testing.T) {
 	routers := []wan.Hop{hop("198.51.100.1"), hop("198.51.100.2")}
 	l := newLab(t,
-		wan.Path{To: prefix("203.0.113.0/26"), Hops: routers, End: wan.NetUnreachable},
-		wan.Path{To: prefix("203.0.113.64/26"), Hops: routers, End: wan.HostUnreachable},
-		wan.Path{To: prefix("203.0.113.128/26"), Hops: routers, End: wan.Prohibited},
-		wan.Path{To: prefix("203.0.113.192/26"), Hops: routers, End: wan.Silent},
+		wan.Path{To: prefix("203.0.113.0/26"), Hops: routers, End: wan.EndNetUnreachable},
+		wan.Path{To: prefix("203.0.113.64/26"), Hops: routers, End: wan.EndHostUnreachable},
+		wan.Path{To: prefix("203.0.113.128/26"), Hops: routers, End: wan.EndProhibited},
+		wan.Path{To: prefix("203.0.113.192/26"), Hops: routers, End: wan.EndSilent},
 	)
 	for dst, want := range map[string]icmp4{
 		"203.0.113.1":   {from: addr("198.51.100.2"), kind: layers.CreateICMPv4TypeCode(3, 0), ttl: 63},
