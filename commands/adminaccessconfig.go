@@ -24,7 +24,7 @@ var _ = register(&shell.Command{
 	Commit: true,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		a := &adminAccess{env}
+		a := &accessDialogue{env}
 		if len(env.Args) > 0 {
 			return a.inline(env.Args)
 		}
@@ -44,16 +44,16 @@ var _ = register(&shell.Command{
 })
 
 // adminAccess edits the section Access in the session's draft.
-type adminAccess struct{ env *shell.Env }
+type accessDialogue struct{ env *shell.Env }
 
-func (a *adminAccess) get() users.AdminAccess { return users.Access.Get(a.env.Draft) }
+func (a *accessDialogue) get() users.AdminAccess { return users.Access.Get(a.env.Draft) }
 
-func (a *adminAccess) edit(change func(*users.AdminAccess) error) error {
+func (a *accessDialogue) edit(change func(*users.AdminAccess) error) error {
 	return editSection(a.env, users.Access, change)
 }
 
 // text is the menu of the banner or of the welcome message; field is where it stands.
-func (a *adminAccess) text(ctx context.Context, what string, field func(*users.AdminAccess) *string) error {
+func (a *accessDialogue) text(ctx context.Context, what string, field func(*users.AdminAccess) *string) error {
 	change := func(text string) error {
 		return a.edit(func(v *users.AdminAccess) error {
 			*field(v) = text
@@ -98,7 +98,7 @@ func (a *adminAccess) text(ctx context.Context, what string, field func(*users.A
 }
 
 // enterText reads lines until a lone full stop.
-func (a *adminAccess) enterText(ctx context.Context) (string, error) {
+func (a *accessDialogue) enterText(ctx context.Context) (string, error) {
 	a.env.PrintWrapped("Enter the text line by line. End it with a \".\" on a line by itself.\n")
 	var lines []string
 	size := 0
@@ -108,7 +108,7 @@ func (a *adminAccess) enterText(ctx context.Context) (string, error) {
 			return "", err
 		}
 		if line == "." {
-			return validText(strings.Join(lines, "\n"))
+			return checkText(strings.Join(lines, "\n"))
 		}
 		if size += len(line) + 1; size > maxImport {
 			return "", refusal.New("The text is too long.")
@@ -118,7 +118,7 @@ func (a *adminAccess) enterText(ctx context.Context) (string, error) {
 }
 
 // validText refuses what cannot be shown around a login.
-func validText(text string) (string, error) {
+func checkText(text string) (string, error) {
 	text = strings.TrimRight(text, "\n")
 	if text == "" {
 		return "", refusal.New("A text is required. DELETE removes the present one.")
@@ -129,7 +129,7 @@ func validText(text string) (string, error) {
 	return text, nil
 }
 
-func (a *adminAccess) timeouts(ctx context.Context) error {
+func (a *accessDialogue) timeouts(ctx context.Context) error {
 	if err := a.edit(func(v *users.AdminAccess) error {
 		return a.env.Form(ctx,
 			shell.Number(&v.CLITimeout, "Enter after how many minutes of inactivity a CLI session ends (5 to 1440).", users.MinIdleMinutes, users.MaxIdleMinutes),
@@ -143,7 +143,7 @@ func (a *adminAccess) timeouts(ctx context.Context) error {
 }
 
 // inline carries the inline form out. It says nothing where all is well.
-func (a *adminAccess) inline(words []string) error {
+func (a *accessDialogue) inline(words []string) error {
 	m := shell.Menu{Items: []shell.Item{{Key: "BANNER"}, {Key: "WELCOME"}, {Key: "IPACCESS"}, {Key: "TIMEOUTS"}}}
 	item, err := m.Find(words[0])
 	if err != nil {
@@ -170,7 +170,7 @@ func (a *adminAccess) inline(words []string) error {
 	return nil
 }
 
-func (a *adminAccess) inlineText(dst *string, word string, args []string) error {
+func (a *accessDialogue) inlineText(dst *string, word string, args []string) error {
 	const expected = "Expected one of: new <line>..., import <file>, delete."
 	if len(args) == 0 {
 		return shell.InvalidArgumentf(word, expected)
@@ -178,7 +178,7 @@ func (a *adminAccess) inlineText(dst *string, word string, args []string) error 
 	var err error
 	switch verb, args := strings.ToLower(args[0]), args[1:]; {
 	case verb == "new" && len(args) > 0:
-		*dst, err = validText(strings.Join(args, "\n"))
+		*dst, err = checkText(strings.Join(args, "\n"))
 	case verb == "import" && len(args) == 1:
 		*dst, err = a.readText(args[0])
 	case verb == "delete" && len(args) == 0:

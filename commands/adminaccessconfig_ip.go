@@ -15,7 +15,7 @@ import (
 )
 
 // ipAccess is the menu of the addresses from which access is permitted.
-func (a *adminAccess) ipAccess(ctx context.Context) error {
+func (a *accessDialogue) ipAccess(ctx context.Context) error {
 	return a.env.Menu(ctx, func() shell.Menu {
 		v := a.get()
 		return shell.Menu{
@@ -35,7 +35,7 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 							}
 						}
 						v.Restricted = true
-						return a.admitSelf(ctx, v)
+						return a.offerToAdmitSelf(ctx, v)
 					})
 				}},
 				{Key: "NEW", Text: "Add addresses to the list.", Run: func(ctx context.Context) error {
@@ -43,7 +43,7 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 						if err := a.addAddresses(ctx, v); err != nil {
 							return err
 						}
-						return a.admitSelf(ctx, v)
+						return a.offerToAdmitSelf(ctx, v)
 					})
 				}},
 				{Key: "DELETE", Text: "Remove an address from the list.", Hidden: len(v.Allowed) == 0, Run: func(ctx context.Context) error {
@@ -54,7 +54,7 @@ func (a *adminAccess) ipAccess(ctx context.Context) error {
 	})
 }
 
-func (a *adminAccess) showAddresses(v users.AdminAccess) {
+func (a *accessDialogue) showAddresses(v users.AdminAccess) {
 	switch {
 	case v.Restricted:
 		a.env.Printf("\nAccess is permitted from these addresses only:\n")
@@ -74,13 +74,13 @@ func networkTexts(list []netip.Prefix) []string {
 	return texts
 }
 
-func (a *adminAccess) addAddresses(ctx context.Context, v *users.AdminAccess) error {
+func (a *accessDialogue) addAddresses(ctx context.Context, v *users.AdminAccess) error {
 	_, err := a.env.Ask(ctx, "Enter the addresses or networks, with commas between them.", "", func(answer string) error {
 		words := strings.FieldsFunc(answer, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 		if len(words) == 0 {
 			return shell.Required("")
 		}
-		list, err := withNetworks(v.Allowed, words)
+		list, err := addNetworks(v.Allowed, words)
 		if err != nil {
 			return refusal.New(err.Error())
 		}
@@ -92,7 +92,7 @@ func (a *adminAccess) addAddresses(ctx context.Context, v *users.AdminAccess) er
 
 // withNetworks is list with the networks that it does not have yet. The error is a
 // *networkError.
-func withNetworks(list []netip.Prefix, words []string) ([]netip.Prefix, error) {
+func addNetworks(list []netip.Prefix, words []string) ([]netip.Prefix, error) {
 	list = slices.Clone(list)
 	for _, w := range words {
 		p, err := users.ParseNetwork(w)
@@ -114,7 +114,7 @@ type networkError struct {
 
 func (e *networkError) Error() string { return e.err.Error() }
 
-func (a *adminAccess) deleteAddress(ctx context.Context, v *users.AdminAccess) error {
+func (a *accessDialogue) deleteAddress(ctx context.Context, v *users.AdminAccess) error {
 	if v.Restricted && len(v.Allowed) == 1 {
 		return refusal.New("The last address cannot be removed while access is restricted. Choose ALLOWALL first.")
 	}
@@ -123,11 +123,11 @@ func (a *adminAccess) deleteAddress(ctx context.Context, v *users.AdminAccess) e
 		return err
 	}
 	v.Allowed = slices.Delete(v.Allowed, n, n+1)
-	return a.admitSelf(ctx, v)
+	return a.offerToAdmitSelf(ctx, v)
 }
 
 // admitSelf asks somebody who would lock out himself whether to be added.
-func (a *adminAccess) admitSelf(ctx context.Context, v *users.AdminAccess) error {
+func (a *accessDialogue) offerToAdmitSelf(ctx context.Context, v *users.AdminAccess) error {
 	if from := a.env.ClientAddr; !v.Admits(from) {
 		a.env.PrintWrapped(fmt.Sprintf("The list does not contain your present address, %v. This session goes on, but you cannot log in from there again once the change is committed.", from))
 		add, err := a.env.Confirm(ctx, fmt.Sprintf("Do you want to add %v to the list?", from), true)
@@ -155,7 +155,7 @@ func inlineIPAccess(v *users.AdminAccess, word string, args []string) error {
 		}
 		v.Restricted = true
 	case verb == "new" && len(args) > 0:
-		list, err := withNetworks(v.Allowed, args)
+		list, err := addNetworks(v.Allowed, args)
 		var no *networkError
 		if errors.As(err, &no) {
 			return shell.InvalidArgumentf(no.word, "%v", no)
@@ -191,7 +191,7 @@ func inlineDelete(v *users.AdminAccess, words []string) error {
 const maxImport = 64 << 10
 
 // readText reads a banner or a welcome message from the directory configuration.
-func (a *adminAccess) readText(name string) (string, error) {
+func (a *accessDialogue) readText(name string) (string, error) {
 	f, err := openConfigFile(a.env, name)
 	if err != nil {
 		return "", err
@@ -201,5 +201,5 @@ func (a *adminAccess) readText(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read a text: %w", err)
 	}
-	return validText(strings.ReplaceAll(string(b), "\r\n", "\n"))
+	return checkText(strings.ReplaceAll(string(b), "\r\n", "\n"))
 }

@@ -53,7 +53,7 @@ func printAlertSettings(env *shell.Env, s alert.Settings) {
 	}
 	for _, r := range s.Recipients {
 		env.PrintWrapped(r.Address)
-		env.PrintWrapped("     Class: " + allOr(r.Classes) + " - Severities: " + allOr(r.Severities))
+		env.PrintWrapped("     Class: " + listOrAll(r.Classes) + " - Severities: " + listOrAll(r.Severities))
 	}
 	env.Printf("\nInitial number of seconds to wait before sending a duplicate alert: %d\n"+
 		"Maximum number of seconds to wait before sending a duplicate alert: %d\n"+
@@ -84,7 +84,7 @@ func autoSupportName(env *shell.Env) string {
 }
 
 // allOr lists what is chosen; nothing means all.
-func allOr[T ~string](list []T) string {
+func listOrAll[T ~string](list []T) string {
 	if len(list) == 0 {
 		return "All"
 	}
@@ -96,7 +96,7 @@ func allOr[T ~string](list []T) string {
 }
 
 func newAlertRecipient(ctx context.Context, env *shell.Env) error {
-	return changeAlerts(env, func(s *alert.Settings) error {
+	return editAlerts(env, func(s *alert.Settings) error {
 		var r alert.Recipient
 		if err := env.Form(ctx,
 			shell.Text(&r.Address, "Enter the email address to send alerts to, for example administrator@example.com.", func(address string) error {
@@ -115,7 +115,7 @@ func newAlertRecipient(ctx context.Context, env *shell.Env) error {
 }
 
 func editAlertRecipient(ctx context.Context, env *shell.Env) error {
-	return changeAlerts(env, func(s *alert.Settings) error {
+	return editAlerts(env, func(s *alert.Settings) error {
 		n, err := chooseAlertRecipient(ctx, env, s, "edit")
 		if err != nil {
 			return err
@@ -128,14 +128,14 @@ func editAlertRecipient(ctx context.Context, env *shell.Env) error {
 func alertRecipientForm(r *alert.Recipient) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		return d.Form(ctx,
-			someOrAll(&r.Classes, "Choose the alert classes, with commas between them.", alert.Classes()),
-			someOrAll(&r.Severities, "Choose the severities, with commas between them.", alert.Severities()),
+			someOrAllField(&r.Classes, "Choose the alert classes, with commas between them.", alert.Classes()),
+			someOrAllField(&r.Severities, "Choose the severities, with commas between them.", alert.Severities()),
 		)
 	}
 }
 
 // someOrAll asks for some of the values or for all of them, which is an empty list.
-func someOrAll[T ~string](dst *[]T, question string, values []T) shell.Field {
+func someOrAllField[T ~string](dst *[]T, question string, values []T) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		const all = "All"
 		chosen := *dst
@@ -154,7 +154,7 @@ func someOrAll[T ~string](dst *[]T, question string, values []T) shell.Field {
 }
 
 func deleteAlertRecipient(ctx context.Context, env *shell.Env) error {
-	return changeAlerts(env, func(s *alert.Settings) error {
+	return editAlerts(env, func(s *alert.Settings) error {
 		n, err := chooseAlertRecipient(ctx, env, s, "remove")
 		if err != nil {
 			return err
@@ -165,7 +165,7 @@ func deleteAlertRecipient(ctx context.Context, env *shell.Env) error {
 }
 
 func clearAlertRecipients(ctx context.Context, env *shell.Env) error {
-	return changeAlerts(env, func(s *alert.Settings) error {
+	return editAlerts(env, func(s *alert.Settings) error {
 		sure, err := env.Confirm(ctx, "Are you sure you want to remove all email addresses? Alerts will not be sent.", false)
 		if sure {
 			s.Recipients = nil
@@ -184,7 +184,7 @@ func chooseAlertRecipient(ctx context.Context, env *shell.Env, s *alert.Settings
 }
 
 func setUpAlerts(ctx context.Context, env *shell.Env) error {
-	return changeAlerts(env, func(s *alert.Settings) error {
+	return editAlerts(env, func(s *alert.Settings) error {
 		return env.Form(ctx,
 			shell.Number(&s.InitialInterval, "Enter the initial number of seconds to wait before sending a duplicate alert. With 0 every duplicate is sent at once.", 0, alert.MaxInterval),
 			shell.When(func() bool { return s.InitialInterval > 0 }, func(ctx context.Context, d shell.Dialogue) error {
@@ -200,7 +200,7 @@ func setUpAlerts(ctx context.Context, env *shell.Env) error {
 }
 
 func chooseAlertSender(ctx context.Context, env *shell.Env) error {
-	return changeAlerts(env, func(s *alert.Settings) error {
+	return editAlerts(env, func(s *alert.Settings) error {
 		def := 0
 		if s.From != "" {
 			def = 1
@@ -220,7 +220,7 @@ func chooseAlertSender(ctx context.Context, env *shell.Env) error {
 
 // changeAlerts changes the draft's settings, if what comes of it is allowed. change holds
 // the whole conversation.
-func changeAlerts(env *shell.Env, change func(*alert.Settings) error) error {
+func editAlerts(env *shell.Env, change func(*alert.Settings) error) error {
 	return editSection(env, alert.Section, func(s *alert.Settings) error {
 		if err := change(s); err != nil {
 			return err

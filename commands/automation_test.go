@@ -30,7 +30,7 @@ func logIn(t *testing.T, addr string) *ssh.Client {
 }
 
 // A robot is a program at a terminal.
-type robot struct {
+type automationClient struct {
 	t    *testing.T
 	s    *ssh.Session
 	in   io.Writer
@@ -38,14 +38,14 @@ type robot struct {
 	seen string // since the last send
 }
 
-func newRobot(t *testing.T, c *ssh.Client, columns, rows int) *robot {
+func newAutomationClient(t *testing.T, c *ssh.Client, columns, rows int) *automationClient {
 	t.Helper()
 	s, err := c.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	r := &robot{t: t, s: s}
+	r := &automationClient{t: t, s: s}
 	r.in, _ = s.StdinPipe()
 	r.out, _ = s.StdoutPipe()
 	if err := s.RequestPty("vt100", rows, columns, ssh.TerminalModes{}); err != nil {
@@ -54,7 +54,7 @@ func newRobot(t *testing.T, c *ssh.Client, columns, rows int) *robot {
 	return r
 }
 
-func (r *robot) shell() *robot {
+func (r *automationClient) shell() *automationClient {
 	r.t.Helper()
 	if err := r.s.Shell(); err != nil {
 		r.t.Fatal(err)
@@ -62,14 +62,14 @@ func (r *robot) shell() *robot {
 	return r
 }
 
-func (r *robot) send(text string) {
+func (r *automationClient) send(text string) {
 	r.seen = ""
 	io.WriteString(r.in, text) //nolint:errcheck // what does not come back is noticed
 }
 
 // until reads until what was said since the last send matches one of the
 // expressions, and returns which.
-func (r *robot) until(expressions ...string) int {
+func (r *automationClient) until(expressions ...string) int {
 	r.t.Helper()
 	stop := clock.System().AfterFunc(replyTimeout, func() { r.s.Close() })
 	defer stop()
@@ -89,7 +89,7 @@ func (r *robot) until(expressions ...string) int {
 }
 
 // page reads to the prompt, and sends key at each end of a page.
-func (r *robot) page(prompt, key string) (text string) {
+func (r *automationClient) page(prompt, key string) (text string) {
 	r.t.Helper()
 	for r.until(`-Press Any Key For More-$`, prompt) == 0 {
 		text += r.seen
@@ -100,7 +100,7 @@ func (r *robot) page(prompt, key string) (text string) {
 
 func TestOxidized(t *testing.T) {
 	const prompt = `(?m)^\r*\(?[\w.\- ]+\)?[#>]\s+\z`
-	r := newRobot(t, logIn(t, appliancetest.Start(t).SSHAddr), 80, 24).shell()
+	r := newAutomationClient(t, logIn(t, appliancetest.Start(t).SSHAddr), 80, 24).shell()
 	r.until(prompt)
 	r.send("version\n")
 	r.until(prompt)
@@ -126,7 +126,7 @@ func TestOxidized(t *testing.T) {
 
 func TestNetshot(t *testing.T) {
 	const prompt = `(?m)^([a-zA-Z0-9\-_.]+|\((Cluster|Machine) [^)]*\) ?)> \z`
-	r := newRobot(t, logIn(t, appliancetest.Start(t).SSHAddr), 16777215, 16777215).shell()
+	r := newAutomationClient(t, logIn(t, appliancetest.Start(t).SSHAddr), 16777215, 16777215).shell()
 	r.until(prompt)
 	r.send("version\r")
 	r.until(prompt)
@@ -153,7 +153,7 @@ func TestNetshot(t *testing.T) {
 
 // The scripts of openmsa are for expect.
 func TestOpenMSA(t *testing.T) {
-	r := newRobot(t, logIn(t, appliancetest.Start(t).SSHAddr), 80, 24).shell()
+	r := newAutomationClient(t, logIn(t, appliancetest.Start(t).SSHAddr), 80, 24).shell()
 	r.until(`> \z`)
 	r.send("saveconfig\r")
 	if r.until(`\[Y\]>`, `\[1\]>`) == 1 {
@@ -199,7 +199,7 @@ func TestSOARConnector(t *testing.T) {
 		{"help a b", "Invalid arguments", 1},
 		{`commit "\q"`, "Command contained invalid escape character:", 1},
 	} {
-		r := newRobot(t, c, 80, 24)
+		r := newAutomationClient(t, c, 80, 24)
 		if err := r.s.Start(cmd.line); err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +231,7 @@ func TestSOARConnector(t *testing.T) {
 
 // A client in C# reads a stream and joins lines.
 func TestShellStream(t *testing.T) {
-	r := newRobot(t, logIn(t, appliancetest.Start(t).SSHAddr), 80, 24).shell()
+	r := newAutomationClient(t, logIn(t, appliancetest.Start(t).SSHAddr), 80, 24).shell()
 	r.until(`example\.com>`)
 	r.send("whoami\n")
 	r.until(`example\.com> \z`)

@@ -29,7 +29,7 @@ var _ = register(&shell.Command{
 			return nil
 		}
 		if !env.Inline {
-			if comment, keep, err = askAboutCommit(ctx, env); err != nil {
+			if comment, keep, err = askCommitComment(ctx, env); err != nil {
 				return err
 			}
 		}
@@ -43,8 +43,8 @@ var _ = register(&shell.Command{
 	},
 })
 
-func askAboutCommit(ctx context.Context, env *shell.Env) (comment string, keep bool, err error) {
-	comment, err = env.Ask(ctx, "Please enter some comments describing your changes:", "", validComment)
+func askCommitComment(ctx context.Context, env *shell.Env) (comment string, keep bool, err error) {
+	comment, err = env.Ask(ctx, "Please enter some comments describing your changes:", "", checkComment)
 	if err != nil || env.Appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5}) {
 		return comment, true, err
 	}
@@ -53,7 +53,7 @@ func askAboutCommit(ctx context.Context, env *shell.Env) (comment string, keep b
 }
 
 // validComment keeps out what could not be shown to other administrators.
-func validComment(s string) error {
+func checkComment(s string) error {
 	const longest = 1000
 	switch {
 	case len(s) > longest:
@@ -72,7 +72,7 @@ func commitArguments(args []string) (comment string, keep bool, err error) {
 	case len(args) > 2:
 		return "", false, shell.InvalidArgumentf(args[2], "Two arguments are expected at most: a comment in quotation marks, and Y or N.")
 	}
-	if err := validComment(args[0]); err != nil {
+	if err := checkComment(args[0]); err != nil {
 		return "", false, invalidArgument(args[0], err)
 	}
 	if len(args) == 1 {

@@ -24,13 +24,13 @@ import (
 )
 
 // A desk is a session of an administrator on an appliance without a network.
-type desk struct {
+type testSession struct {
 	dir       string
 	appliance *appliance.Appliance
 	env       *shell.Env
 }
 
-func newDesk(t *testing.T, user string, quota int64) *desk {
+func newTestSession(t *testing.T, user string, quota int64) *testSession {
 	t.Helper()
 	dir := t.TempDir()
 	app, err := appliance.New(appliance.Options{
@@ -42,11 +42,11 @@ func newDesk(t *testing.T, user string, quota int64) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { app.Stop(context.Background()) })
-	return &desk{dir, app, &shell.Env{Appliance: app, Draft: app.Config.Edit(), Account: users.Account{Name: user, Role: users.Administrator}}}
+	return &testSession{dir, app, &shell.Env{Appliance: app, Draft: app.Config.Edit(), Account: users.Account{Name: user, Role: users.Administrator}}}
 }
 
 // run gives the answers to a command and returns its error.
-func (d *desk) run(t *testing.T, name string, answers ...string) error {
+func (d *testSession) run(t *testing.T, name string, answers ...string) error {
 	t.Helper()
 	p := shelltest.NewPrompter(answers...)
 	d.env.Dialogue = shell.NewDialogue(p)
@@ -69,16 +69,16 @@ func wantRefusal(t *testing.T, err error, text string) {
 	}
 }
 
-func TestSaveconfigOnAFullDisk(t *testing.T) {
-	d := newDesk(t, "admin", 100)
+func TestSaveconfigOnFullDisk(t *testing.T) {
+	d := newTestSession(t, "admin", 100)
 	wantRefusal(t, d.run(t, "saveconfig", "1"), "there is no disk space left")
 	if found, err := d.appliance.Files.Area("admin").ReadDir("/configuration"); err != nil || len(found) != 0 {
 		t.Errorf("left behind: %v, %v", found, err)
 	}
 }
 
-func TestACommitThatCannotBeSavedSaysSo(t *testing.T) {
-	d := newDesk(t, "admin", 0)
+func TestCommitReportsFailedSave(t *testing.T) {
+	d := newTestSession(t, "admin", 0)
 	netconfig.Hostname.Set(d.env.Draft, "esa.example.com")
 	if err := os.RemoveAll(filepath.Join(d.dir, "config")); err != nil {
 		t.Fatal(err)
@@ -89,8 +89,8 @@ func TestACommitThatCannotBeSavedSaysSo(t *testing.T) {
 	}
 }
 
-func TestACommentMustBeFitToBeShown(t *testing.T) {
-	d := newDesk(t, "admin", 0)
+func TestCommitRejectsUnprintableComments(t *testing.T) {
+	d := newTestSession(t, "admin", 0)
 	d.env.Inline = true
 	netconfig.Hostname.Set(d.env.Draft, "esa.example.com")
 	for _, comment := range []string{"a\x1b[2Jb", "\xff", strings.Repeat("x", 1001)} {
@@ -102,13 +102,13 @@ func TestACommentMustBeFitToBeShown(t *testing.T) {
 	}
 }
 
-func TestOnlyAdminResetsTheConfiguration(t *testing.T) {
-	d := newDesk(t, "joe", 0)
+func TestResetconfigRequiresAdmin(t *testing.T) {
+	d := newTestSession(t, "joe", 0)
 	wantRefusal(t, d.run(t, "resetconfig"), "Only the user admin")
 }
 
-func TestAPassphraseOfAnAccountThatIsGone(t *testing.T) {
-	d := newDesk(t, "joe", 0)
+func TestPassphraseOfDeletedAccount(t *testing.T) {
+	d := newTestSession(t, "joe", 0)
 	add := func(v *users.Accounts) error {
 		v.List = append(v.List, users.Account{Name: "joe", Role: users.Guest, Hash: v.List[0].Hash})
 		return nil
@@ -132,7 +132,7 @@ func TestAPassphraseOfAnAccountThatIsGone(t *testing.T) {
 }
 
 func TestLoadconfigReadsOnlyConfigurationFiles(t *testing.T) {
-	d := newDesk(t, "admin", 0)
+	d := newTestSession(t, "admin", 0)
 	if err := d.appliance.Files.WriteFile("data/pub/secret.xml", []byte("<config/>")); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestLoadconfigReadsOnlyConfigurationFiles(t *testing.T) {
 
 // Somebody else changes the accounts while an administrator answers questions.
 func TestUserconfigDoesNotOverwriteAnotherSession(t *testing.T) {
-	d := newDesk(t, "admin", 0)
+	d := newTestSession(t, "admin", 0)
 	v := users.Section.Get(d.env.Draft)
 	v.List[0].FullName = "Mine"
 	users.Section.Set(d.env.Draft, v)
@@ -159,28 +159,28 @@ func TestUserconfigDoesNotOverwriteAnotherSession(t *testing.T) {
 }
 
 // A network without the interface that the configuration speaks of.
-type bareNet struct {
+type netWithoutPorts struct {
 	tappedNet
 	network.Configurer
 }
 
-func (bareNet) SetAddrs(string, []netip.Prefix) error { return nil }
+func (netWithoutPorts) SetAddrs(string, []netip.Prefix) error { return nil }
 
-func (bareNet) SetRoutes([]network.Route) error { return nil }
+func (netWithoutPorts) SetRoutes([]network.Route) error { return nil }
 
-func (bareNet) SetVLANs([]network.VLAN) error { return nil }
+func (netWithoutPorts) SetVLANs([]network.VLAN) error { return nil }
 
-func (bareNet) SetLoopback(bool) error { return nil }
+func (netWithoutPorts) SetLoopback(bool) error { return nil }
 
-func (bareNet) AcceptMulticastARP(bool) error { return nil }
+func (netWithoutPorts) AcceptMulticastARP(bool) error { return nil }
 
-func TestACommitThatTheNetworkRefuses(t *testing.T) {
-	app, err := appliance.New(appliance.Options{Dir: t.TempDir(), Net: bareNet{}})
+func TestCommitReportsRefusalOfNetwork(t *testing.T) {
+	app, err := appliance.New(appliance.Options{Dir: t.TempDir(), Net: netWithoutPorts{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { app.Stop(context.Background()) })
-	d := &desk{appliance: app, env: &shell.Env{Appliance: app, Draft: app.Config.Edit()}}
+	d := &testSession{appliance: app, env: &shell.Env{Appliance: app, Draft: app.Config.Edit()}}
 	netconfig.Interfaces.Set(d.env.Draft, netconfig.IPInterfaces{List: []netconfig.IPInterface{{Name: "One", Jack: "Data 9"}}})
 	wantRefusal(t, d.run(t, "commit", ""), "The changes cannot be committed.\nThe IP interface One is on the Ethernet interface Data 9, which does not exist.")
 	if !d.env.Draft.Pending() {

@@ -14,7 +14,7 @@ import (
 )
 
 // diskUsage prints the size of the data area as df(1) does, and what takes the room.
-func (d *diagnosis) diskUsage(ctx context.Context) error {
+func (d *diagnosticRun) diskUsage(ctx context.Context) error {
 	if err := d.env.Appliance.Logs.Flush(ctx); err != nil { // what was logged before counts
 		return err
 	}
@@ -25,7 +25,7 @@ func (d *diagnosis) diskUsage(ctx context.Context) error {
 		capacity = fmt.Sprintf("%d%%", (used*100+quota-1)/quota)
 	}
 	d.env.Printf("%-12s %12s %10s %10s %9s  %s\n", "Filesystem", "1K-blocks", "Used", "Avail", "Capacity", "Mounted on")
-	d.env.Printf("%-12s %12s %10d %10s %9s  %s\n\n", "data", size, blocks(used), avail, capacity, "/data")
+	d.env.Printf("%-12s %12s %10d %10s %9s  %s\n\n", "data", size, blocks1K(used), avail, capacity, "/data")
 
 	dirs, err := usageByDirectory(d.env.Appliance.Files)
 	if err != nil {
@@ -33,13 +33,13 @@ func (d *diagnosis) diskUsage(ctx context.Context) error {
 	}
 	d.env.Printf("%12s %10s  %s\n", "1K-blocks", "Files", "Directory")
 	for _, name := range slices.Sorted(maps.Keys(dirs)) {
-		d.env.Printf("%12d %10d  /%s\n", blocks(dirs[name].bytes), dirs[name].files, name)
+		d.env.Printf("%12d %10d  /%s\n", blocks1K(dirs[name].bytes), dirs[name].files, name)
 	}
 	return nil
 }
 
 // blocks is how many kilobytes it takes to hold so many bytes.
-func blocks(bytes int64) int64 { return (bytes + 1023) >> 10 }
+func blocks1K(bytes int64) int64 { return (bytes + 1023) >> 10 }
 
 type usage struct {
 	files int

@@ -13,12 +13,12 @@ import (
 )
 
 // network is the menu of B24 and B45.
-func (d *diagnosis) network() shell.Menu {
+func (d *diagnosticRun) network() shell.Menu {
 	return shell.Menu{Items: []shell.Item{
-		{Key: "FLUSH", Text: "Flush all network related caches.", Run: d.last(d.flush)},
-		{Key: "ARPSHOW", Text: "Show system ARP cache.", Run: d.last(d.arpShow)},
-		{Key: "NDPSHOW", Text: "Show system NDP cache.", Hidden: !d.newer, Run: d.last(d.ndpShow)}, // B44
-		{Key: "SMTPPING", Text: "Test a remote SMTP server.", Run: d.last(func(ctx context.Context) error {
+		{Key: "FLUSH", Text: "Flush all network related caches.", Run: d.operation(d.flush)},
+		{Key: "ARPSHOW", Text: "Show system ARP cache.", Run: d.operation(d.arpShow)},
+		{Key: "NDPSHOW", Text: "Show system NDP cache.", Hidden: !d.version7, Run: d.operation(d.ndpShow)}, // B44
+		{Key: "SMTPPING", Text: "Test a remote SMTP server.", Run: d.operation(func(ctx context.Context) error {
 			return smtpPing(ctx, d.env)
 		})},
 		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Hidden: d.inline(), Run: func(ctx context.Context) error {
@@ -29,7 +29,7 @@ func (d *diagnosis) network() shell.Menu {
 
 // flush empties the caches and tells what was in them, as arp -d and ndp -d do. The
 // cache of LDAP answers is empty as long as the appliance asks no LDAP server.
-func (d *diagnosis) flush(context.Context) error {
+func (d *diagnosticRun) flush(context.Context) error {
 	d.env.Printf("Flushing LDAP cache.\nFlushing DNS cache.\n")
 	d.env.Appliance.Resolver.Flush()
 	gone, err := d.env.Appliance.Net.FlushNeighbors()
@@ -46,7 +46,7 @@ func (d *diagnosis) flush(context.Context) error {
 	}
 	d.env.Printf("Flushing system ARP cache.\n")
 	list(true)
-	if d.newer {
+	if d.version7 {
 		d.env.Printf("Flushing system NDP cache.\n")
 		list(false)
 	}
@@ -64,7 +64,7 @@ func neighborRefusal(err error) error {
 }
 
 // neighbors are the entries of one family.
-func (d *diagnosis) neighbors(v4 bool) ([]network.Neighbor, error) {
+func (d *diagnosticRun) neighbors(v4 bool) ([]network.Neighbor, error) {
 	all, err := d.env.Appliance.Net.Neighbors()
 	if err != nil {
 		return nil, neighborRefusal(err)
@@ -79,7 +79,7 @@ func (d *diagnosis) neighbors(v4 bool) ([]network.Neighbor, error) {
 }
 
 // device is the system's name of an interface.
-func (d *diagnosis) device(name string) string {
+func (d *diagnosticRun) device(name string) string {
 	for _, i := range d.env.Appliance.Net.Interfaces() {
 		if i.Name == name && i.Device != "" {
 			return i.Device
@@ -89,7 +89,7 @@ func (d *diagnosis) device(name string) string {
 }
 
 // neighborAddr is an address with its zone, where it is of the link.
-func (d *diagnosis) neighborAddr(n network.Neighbor) string {
+func (d *diagnosticRun) neighborAddr(n network.Neighbor) string {
 	if n.Addr.IsLinkLocalUnicast() && n.Addr.Is6() {
 		return n.Addr.WithZone(d.device(n.Interface)).String()
 	}
@@ -97,7 +97,7 @@ func (d *diagnosis) neighborAddr(n network.Neighbor) string {
 }
 
 // arpShow prints the ARP cache as arp -an does.
-func (d *diagnosis) arpShow(context.Context) error {
+func (d *diagnosticRun) arpShow(context.Context) error {
 	list, err := d.neighbors(true)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (d *diagnosis) arpShow(context.Context) error {
 		}
 		if n.State != "permanent" {
 			expires = "expired"
-			if s := seconds(n.Expires); s > 0 {
+			if s := secondsLeft(n.Expires); s > 0 {
 				expires = fmt.Sprintf("expires in %d seconds", s)
 			}
 		}
@@ -120,7 +120,7 @@ func (d *diagnosis) arpShow(context.Context) error {
 }
 
 // seconds rounds up: what has not expired has a second left.
-func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+func secondsLeft(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 // Columns of ndp(8).
 const (
@@ -131,7 +131,7 @@ const (
 
 // ndpShow prints the NDP cache as ndp -an does. A column that is too narrow takes from
 // the next.
-func (d *diagnosis) ndpShow(context.Context) error {
+func (d *diagnosticRun) ndpShow(context.Context) error {
 	list, err := d.neighbors(false)
 	if err != nil {
 		return err
@@ -146,8 +146,8 @@ func (d *diagnosis) ndpShow(context.Context) error {
 		expire := "permanent"
 		if n.State != "permanent" {
 			expire = "expired"
-			if s := seconds(n.Expires); s > 0 {
-				expire = daytime(s)
+			if s := secondsLeft(n.Expires); s > 0 {
+				expire = ndpDuration(s)
 			}
 		}
 		state := map[string]string{"permanent": "R", "reachable": "R", "stale": "S", "incomplete": "I"}[n.State]
@@ -165,7 +165,7 @@ func (d *diagnosis) ndpShow(context.Context) error {
 }
 
 // daytime is the form 23h59m58s.
-func daytime(s int64) string {
+func ndpDuration(s int64) string {
 	var b strings.Builder
 	for _, u := range []struct {
 		seconds int64

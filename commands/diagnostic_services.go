@@ -26,15 +26,15 @@ var diagnosticServices = []diagnosticService{
 }
 
 // services is the menu of services that this version has.
-func (d *diagnosis) services() shell.Menu {
+func (d *diagnosticRun) services() shell.Menu {
 	m := shell.Menu{Title: "Choose one of the following services:"}
 	for _, s := range diagnosticServices {
 		m.Items = append(m.Items, shell.Item{
 			Key: s.key, Text: s.text, Hidden: !d.env.Appliance.Daemons.Has(s.process),
-			Run: d.to(func() shell.Menu {
+			Run: d.submenu(func() shell.Menu {
 				return shell.Menu{Items: []shell.Item{
-					{Key: "RESTART", Text: "Restart the service", Run: d.last(func(ctx context.Context) error { return d.restart(ctx, s) })},
-					{Key: "STATUS", Text: "View status of the service", Run: d.last(func(context.Context) error { return d.serviceStatus(s) })},
+					{Key: "RESTART", Text: "Restart the service", Run: d.operation(func(ctx context.Context) error { return d.restart(ctx, s) })},
+					{Key: "STATUS", Text: "View status of the service", Run: d.operation(func(context.Context) error { return d.serviceStatus(s) })},
 				}}
 			}),
 		})
@@ -44,7 +44,7 @@ func (d *diagnosis) services() shell.Menu {
 
 // restart ends the service's process and starts it anew. Ctrl-C does not leave it
 // stopped half-way.
-func (d *diagnosis) restart(ctx context.Context, s diagnosticService) error {
+func (d *diagnosticRun) restart(ctx context.Context, s diagnosticService) error {
 	d.env.Printf("%s is restarting.\n", s.text)
 	err := d.env.Appliance.Restart(context.WithoutCancel(ctx), s.process)
 	if errors.Is(err, appliance.ErrNotRunning) {
@@ -58,7 +58,7 @@ func (d *diagnosis) restart(ctx context.Context, s diagnosticService) error {
 }
 
 // serviceStatus tells whether the process runs, and where it listens.
-func (d *diagnosis) serviceStatus(s diagnosticService) error {
+func (d *diagnosticRun) serviceStatus(s diagnosticService) error {
 	all := d.env.Appliance.Daemons.Running()
 	i := slices.IndexFunc(all, func(p daemon.RunningProcess) bool { return p.Process == s.process })
 	if i < 0 {

@@ -23,8 +23,8 @@ import (
 // smtpPatience is how long a step of a test may take: somebody waits for it. A server
 // that said nothing all that time has tlsPatience more to answer TLS.
 const (
-	smtpPatience = 30 * time.Second
-	tlsPatience  = 5 * time.Second
+	smtpStepTimeout = 30 * time.Second
+	tlsProbeTimeout = 5 * time.Second
 )
 
 // An smtpTest is what smtpping was asked to do.
@@ -183,7 +183,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		text := fmt.Sprintf("Unable to connect to %v.\n%s", r.Remote.Addr(), connectTrouble(err))
+		text := fmt.Sprintf("Unable to connect to %v.\n%s", r.Remote.Addr(), connectFailureText(err))
 		if i == len(routes)-1 {
 			return refusal.New(text)
 		}
@@ -193,13 +193,13 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 	env.Printf("Connection to %v succeeded.\n", route.Remote.Addr())
 	if _, err := conn.Greeting(ctx); err != nil {
 		var e *mail.Error
-		route.MaxTimeout = tlsPatience
+		route.MaxTimeout = tlsProbeTimeout
 		if errors.As(err, &e) && e.Timeout() && env.Appliance.Mail.SpeaksTLS(ctx, route) {
 			return refusal.Newf("The server does not greet: it speaks TLS only.")
 		}
-		return smtpTrouble(conn, err)
+		return smtpFailure(conn, err)
 	}
-	return t.converse(ctx, env, conn)
+	return t.sendCommands(ctx, env, conn)
 }
 
 // routes are the ways to the server, IPv4 first.
@@ -217,7 +217,7 @@ func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, err
 	}
 	var routes []mail.Route
 	for _, a := range addrs {
-		r := mail.Route{Remote: netip.AddrPortFrom(a, 25), MaxTimeout: smtpPatience}
+		r := mail.Route{Remote: netip.AddrPortFrom(a, 25), MaxTimeout: smtpStepTimeout}
 		if t.from != nil {
 			r.Local = t.from.IPv4
 			if a.Is6() {
@@ -243,10 +243,10 @@ func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, err
 }
 
 // converse is what is said after the greeting.
-func (t smtpTest) converse(ctx context.Context, env *shell.Env, conn *mail.Conn) error {
+func (t smtpTest) sendCommands(ctx context.Context, env *shell.Env, conn *mail.Conn) error {
 	succeeded := func(step mail.Step) { env.Printf("Command %s succeeded.\n", step) }
 	if _, err := conn.Hello(ctx); err != nil {
-		return smtpTrouble(conn, err)
+		return smtpFailure(conn, err)
 	}
 	if conn.Extended() {
 		env.Printf("Command EHLO succeeded\n")
@@ -277,12 +277,12 @@ func (t smtpTest) converse(ctx context.Context, env *shell.Env, conn *mail.Conn)
 			if errors.As(err, &e) && e.Err == nil {
 				_, _ = conn.Quit(ctx) // a server that refuses is taken leave of, too
 			}
-			return smtpTrouble(conn, err)
+			return smtpFailure(conn, err)
 		}
 		succeeded(s.step)
 	}
 	if _, err := conn.Body(ctx, strings.NewReader(string(data))); err != nil {
-		return smtpTrouble(conn, err)
+		return smtpFailure(conn, err)
 	}
 	env.Printf("Message body accepted.\n")
 	_, _ = conn.Quit(ctx) // as above
@@ -290,7 +290,7 @@ func (t smtpTest) converse(ctx context.Context, env *shell.Env, conn *mail.Conn)
 }
 
 // connectTrouble says why a connection did not come about.
-func connectTrouble(err error) string {
+func connectFailureText(err error) string {
 	for _, e := range []struct {
 		errno syscall.Errno
 		text  string
@@ -310,7 +310,7 @@ func connectTrouble(err error) string {
 }
 
 // smtpTrouble says how a step failed.
-func smtpTrouble(conn *mail.Conn, err error) error {
+func smtpFailure(conn *mail.Conn, err error) error {
 	var e *mail.Error
 	if !errors.As(err, &e) {
 		return err

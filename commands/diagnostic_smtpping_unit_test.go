@@ -70,7 +70,7 @@ const (
 	smtpConnected = smtpResolved + "Connection to 192.0.2.25 succeeded.\n"
 )
 
-func TestSMTPPingTellsWhatIsInTheWay(t *testing.T) {
+func TestSMTPPingReportsFailedStep(t *testing.T) {
 	const greeted = smtpConnected + "Command EHLO succeeded\n"
 	const sent = greeted + "Command MAIL FROM succeeded.\nCommand RCPT TO succeeded.\n"
 	for options, want := range map[string]string{
@@ -96,7 +96,7 @@ func TestSMTPPingTellsWhatIsInTheWay(t *testing.T) {
 	}
 }
 
-func TestSMTPPingTellsOfSilence(t *testing.T) {
+func TestSMTPPingReportsSilentServer(t *testing.T) {
 	for _, test := range []struct{ kind, options, want string }{
 		{"sink", "", "The greeting of the server failed. The server did not answer in time.\nTest failed."},
 		{"mx", "tls: implicit", "The server does not greet: it speaks TLS only.\nTest failed."},
@@ -143,7 +143,7 @@ func TestSMTPPingTimesOutAndRecovers(t *testing.T) {
 	}
 }
 
-func TestSMTPPingSendsWhatIsTyped(t *testing.T) {
+func TestSMTPPingSendsEnteredMessage(t *testing.T) {
 	b := smtpBox(t, "mx", "", mail.Timeouts{})
 	s := b.Login()
 	for _, line := range []string{"diagnostic", "network", "smtpping", "mx.example.com", "", "y", "joe@example.com", "ann@example.com", "Greetings", "one", "", "..", ".three", "."} {
@@ -164,7 +164,7 @@ func TestSMTPPingSendsWhatIsTyped(t *testing.T) {
 }
 
 // Ctrl-C ends a test that waits, and its connection.
-func TestSMTPPingIsInterrupted(t *testing.T) {
+func TestInterruptClosesSMTPPingConnection(t *testing.T) {
 	b := smtpBox(t, "sink", "", mail.Timeouts{})
 	s := startSMTPPing(b, "mx.example.com")
 	s.Expect(smtpConnected)

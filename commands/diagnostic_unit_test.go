@@ -18,16 +18,16 @@ import (
 )
 
 // A quietNet has neighbor caches, and nothing else of a network.
-type quietNet struct {
+type neighborNet struct {
 	network.Network
 	cache []network.Neighbor
 }
 
-func (n *quietNet) Interfaces() []network.Interface {
+func (n *neighborNet) Interfaces() []network.Interface {
 	return []network.Interface{{Name: "Data 1", Device: "nic1"}, {Name: "Management", Device: "nic0"}}
 }
-func (n *quietNet) Neighbors() ([]network.Neighbor, error) { return n.cache, nil }
-func (n *quietNet) FlushNeighbors() (gone []network.Neighbor, err error) {
+func (n *neighborNet) Neighbors() ([]network.Neighbor, error) { return n.cache, nil }
+func (n *neighborNet) FlushNeighbors() (gone []network.Neighbor, err error) {
 	gone, n.cache = n.cache, nil
 	return gone, nil
 }
@@ -36,7 +36,7 @@ func (n *quietNet) FlushNeighbors() (gone []network.Neighbor, err error) {
 func diagnose(t *testing.T, cache []network.Neighbor, args ...string) string {
 	t.Helper()
 	app, err := appliance.New(appliance.Options{
-		Net: &quietNet{cache: cache}, Dir: t.TempDir(), Product: product.Facts{Model: "C100V", Version: product.Version{Major: 14}},
+		Net: &neighborNet{cache: cache}, Dir: t.TempDir(), Product: product.Facts{Model: "C100V", Version: product.Version{Major: 14}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ fe80::1%nic1                         00:50:56:00:00:01   nic1 23h59m58s S R
 	}
 }
 
-func TestFlushTellsWhatItDeletes(t *testing.T) {
+func TestFlushListsDeletedNeighbors(t *testing.T) {
 	want := `Flushing LDAP cache.
 Flushing DNS cache.
 Flushing system ARP cache.
@@ -109,8 +109,8 @@ Network reset complete.
 	}
 }
 
-func TestTheMenuAndPacketcaptureExcludeEachOther(t *testing.T) { // B22
-	app := captureBox(t)
+func TestTcpdumpMenuAndPacketcaptureExcludeEachOther(t *testing.T) { // B22
+	app := newCaptureAppliance(t)
 	menu := capture.Owner{Side: capture.TCPDump, Session: "9"}
 	if _, err := app.Captures.Start(t.Context(), menu); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ var _ = register(&shell.Command{
 	Mode:   shell.MachineMode,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		var d digging
+		var d digQuery
 		var err error
 		if len(env.Args) > 0 {
 			err = d.parse(env)
@@ -47,7 +47,7 @@ var _ = register(&shell.Command{
 		if err == nil && r.Truncated {
 			env.Printf(";; Truncated, retrying in TCP mode.\n")
 		}
-		env.Printf("\n; <<>> DiG 9.8.4 <<>> %s\n", strings.Join(d.words, " "))
+		env.Printf("\n; <<>> DiG 9.8.4 <<>> %s\n", strings.Join(d.commandLine, " "))
 		if d.Server.IsValid() {
 			env.Printf("; (1 server found)\n")
 		}
@@ -64,15 +64,15 @@ var _ = register(&shell.Command{
 })
 
 // A digging is a query as it was entered.
-type digging struct {
+type digQuery struct {
 	resolver.Query
-	words  []string // as dig's own command line
-	server string   // as entered; "" for the configured ones
-	source string   // as entered; "" for the usual one
+	commandLine []string // as dig's own command line
+	server      string   // as entered; "" for the configured ones
+	source      string   // as entered; "" for the usual one
 }
 
 // ask is the dialogue.
-func (d *digging) ask(ctx context.Context, env *shell.Env) error {
+func (d *digQuery) ask(ctx context.Context, env *shell.Env) error {
 	host, err := env.Ask(ctx, "Please enter the host or IP address to look up.", "", shell.Required)
 	if err != nil {
 		return err
@@ -85,21 +85,21 @@ func (d *digging) ask(ctx context.Context, env *shell.Env) error {
 		return err
 	}
 	if d.server != "" {
-		d.words = append(d.words, "@"+d.server)
+		d.commandLine = append(d.commandLine, "@"+d.server)
 	}
 	d.Name = host
 	if a, err := netip.ParseAddr(host); err == nil && d.Type == "PTR" {
 		d.Name = resolver.ReverseName(a)
-		d.words = append(d.words, "-x", host)
+		d.commandLine = append(d.commandLine, "-x", host)
 	} else {
-		d.words = append(d.words, "-t", d.Type, host)
+		d.commandLine = append(d.commandLine, "-t", d.Type, host)
 	}
 	return nil
 }
 
 // parse reads the arguments.
-func (d *digging) parse(env *shell.Env) error {
-	d.words = env.Args
+func (d *digQuery) parse(env *shell.Env) error {
+	d.commandLine = env.Args
 	args := env.Args
 	value := func() (string, bool) {
 		if len(args) < 2 {
@@ -164,7 +164,7 @@ func (d *digging) parse(env *shell.Env) error {
 
 // findServer finds the address of the server that was entered, if one was, and that to
 // send from.
-func (d *digging) findServer(ctx context.Context, env *shell.Env) error {
+func (d *digQuery) findServer(ctx context.Context, env *shell.Env) error {
 	d.Source = sourceNamed(env, d.source, false)
 	if d.server == "" {
 		return nil
@@ -208,7 +208,7 @@ func printResponse(env *shell.Env, r *resolver.Response) {
 	env.Printf(";; Got answer:\n;; ->>HEADER<<- opcode: %s, status: %s, id: %d\n", r.Opcode, r.Status, r.ID)
 	env.Printf(";; flags: %s; QUERY: 1, ANSWER: %d, AUTHORITY: %d, ADDITIONAL: %d\n",
 		strings.Join(r.Flags, " "), len(r.Answer), len(r.Authority), len(r.Additional))
-	env.Printf("\n;; QUESTION SECTION:\n%s\n", columns(";"+r.Question.Name, "", r.Question.Class, r.Question.Type))
+	env.Printf("\n;; QUESTION SECTION:\n%s\n", tabbed(";"+r.Question.Name, "", r.Question.Class, r.Question.Type))
 	for _, s := range []struct {
 		title   string
 		records []resolver.Record
@@ -218,7 +218,7 @@ func printResponse(env *shell.Env, r *resolver.Response) {
 		}
 		env.Printf("\n;; %s SECTION:\n", s.title)
 		for _, rr := range s.records {
-			env.Printf("%s\n", columns(rr.Name, fmt.Sprint(rr.TTL), rr.Class, rr.Type, rr.Data))
+			env.Printf("%s\n", tabbed(rr.Name, fmt.Sprint(rr.TTL), rr.Class, rr.Type, rr.Data))
 		}
 	}
 	transport := ""
@@ -231,7 +231,7 @@ func printResponse(env *shell.Env, r *resolver.Response) {
 
 // columns sets fields apart with tabs, the first in 24 columns and the others in 8. One
 // that is longer is followed by a blank.
-func columns(fields ...string) string {
+func tabbed(fields ...string) string {
 	var line strings.Builder
 	at, stop := 0, 0
 	for i, f := range fields {

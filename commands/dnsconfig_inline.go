@@ -93,7 +93,7 @@ func newAlternate(s *resolver.Settings, args []string) error {
 }
 
 func deleteAlternate(s *resolver.Settings, args []string) error {
-	return dropAlternates(s, args[0], "")
+	return removeAlternates(s, args[0], "")
 }
 
 func useRoots(s *resolver.Settings, _ []string) error {
@@ -126,11 +126,11 @@ func deleteRoot(s *resolver.Settings, args []string) error {
 	if len(args) > 1 {
 		host = args[1]
 	}
-	return dropAlternates(s, args[0], host)
+	return removeAlternates(s, args[0], host)
 }
 
 // dropAlternates removes the servers of a domain, or the one with a name.
-func dropAlternates(s *resolver.Settings, domain, host string) error {
+func removeAlternates(s *resolver.Settings, domain, host string) error {
 	kept := slices.DeleteFunc(slices.Clone(s.Alternates), func(a resolver.Alternate) bool {
 		return strings.EqualFold(a.Domain, strings.TrimSuffix(domain, ".")) && (host == "" || strings.EqualFold(a.Host, strings.TrimSuffix(host, ".")))
 	})

@@ -23,15 +23,15 @@ import (
 )
 
 // busyPrompter is a session in which something else happens before its answer number late.
-type busyPrompter struct {
+type interferingPrompter struct {
 	*shelltest.Prompter
-	asked, late int
-	happen      func()
+	asked, lateAnswer int
+	interfere         func()
 }
 
-func (p *busyPrompter) Prompt(ctx context.Context, text string) (string, error) {
-	if p.asked++; p.asked == p.late {
-		p.happen()
+func (p *interferingPrompter) Prompt(ctx context.Context, text string) (string, error) {
+	if p.asked++; p.asked == p.lateAnswer {
+		p.interfere()
 	}
 	return p.Prompter.Prompt(ctx, text)
 }
@@ -117,7 +117,7 @@ func metricsInterval(seconds int) edit {
 }
 
 // Another session removes what a question is about before it is answered.
-func TestAnAnswerComesTooLate(t *testing.T) {
+func TestConcurrentCommitRefusesEdit(t *testing.T) {
 	for _, c := range []struct {
 		command        string
 		before, during edit
@@ -140,17 +140,17 @@ func TestAnAnswerComesTooLate(t *testing.T) {
 		{"interfaceconfig", ipInterfaces("One", "Two"), ipInterfaces("One"), 3, append([]string{"edit", "two", "Three"}, make([]string, 14)...)},
 	} {
 		t.Run(c.command+" "+c.answers[0], func(t *testing.T) {
-			d := newDesk(t, "admin", 0)
+			d := newTestSession(t, "admin", 0)
 			commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
 			c.before(t, d.appliance)
-			p := &busyPrompter{Prompter: shelltest.NewPrompter(c.answers...), late: c.late, happen: func() { c.during(t, d.appliance) }}
+			p := &interferingPrompter{Prompter: shelltest.NewPrompter(c.answers...), lateAnswer: c.late, interfere: func() { c.during(t, d.appliance) }}
 			d.wantUnchanged(t, c.command, p)
 		})
 	}
 }
 
 // wantUnchanged plays a dialogue that must say that it was too late, and change nothing.
-func (d *desk) wantUnchanged(t *testing.T, command string, p *busyPrompter) {
+func (d *testSession) wantUnchanged(t *testing.T, command string, p *interferingPrompter) {
 	t.Helper()
 	d.env.Dialogue = shell.NewDialogue(p)
 	for _, c := range commands.All() {
@@ -170,8 +170,8 @@ func (d *desk) wantUnchanged(t *testing.T, command string, p *busyPrompter) {
 }
 
 // What refers to an IP interface by its name follows it.
-func TestARenamedInterfaceKeepsItsUsers(t *testing.T) {
-	d := newDesk(t, "admin", 0)
+func TestRenamedInterfaceKeepsReferences(t *testing.T) {
+	d := newTestSession(t, "admin", 0)
 	commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
 	commitNow(t, d.appliance, netconfig.Interfaces, netconfig.IPInterfaces{List: []netconfig.IPInterface{
 		{Name: "One", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", Hostname: "mail.example.com"},

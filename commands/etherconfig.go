@@ -38,14 +38,14 @@ type etherDialogue struct{ env *shell.Env }
 // editPorts changes the ports of the draft.
 func editPorts(env *shell.Env, change func(*netconfig.PortList)) error {
 	return editSection(env, netconfig.Ports, func(v *netconfig.PortList) error {
-		*v = portsOf(env)
+		*v = draftPorts(env)
 		change(v)
 		return nil
 	})
 }
 
 // cards are the names of the ports that are no VLANs.
-func cards(ports netconfig.PortList) (names []string) {
+func physicalPorts(ports netconfig.PortList) (names []string) {
 	for _, p := range ports.List {
 		if p.VLAN == 0 {
 			names = append(names, p.Name)
@@ -55,7 +55,7 @@ func cards(ports netconfig.PortList) (names []string) {
 }
 
 // interfaceNow is an interface as it is while the draft is not committed.
-func interfaceNow(env *shell.Env, name string) (now network.Interface, ok bool) {
+func liveInterface(env *shell.Env, name string) (now network.Interface, ok bool) {
 	for _, i := range env.Appliance.Net.Interfaces() {
 		if i.Name == name {
 			return i, true
@@ -79,7 +79,7 @@ func (d etherDialogue) loopback(ctx context.Context) error {
 		on := netconfig.Loopback.Get(d.env.Draft)
 		set := func(on bool) func(context.Context) error {
 			return func(context.Context) error {
-				if user, used := portUser(d.env, netconfig.LoopbackPort); used && !on {
+				if user, used := interfaceOnPort(d.env, netconfig.LoopbackPort); used && !on {
 					return refusal.Newf("The loopback interface is used by the IP interface %s: use interfaceconfig to move or delete that first.", user)
 				}
 				return editSection(d.env, netconfig.Loopback, func(v *bool) error {
@@ -104,7 +104,7 @@ func (d etherDialogue) loopback(ctx context.Context) error {
 }
 
 // portUser is an IP interface of the draft that is on a port.
-func portUser(env *shell.Env, port string) (name string, used bool) {
+func interfaceOnPort(env *shell.Env, port string) (name string, used bool) {
 	for _, i := range netconfig.Interfaces.Get(env.Draft).List {
 		if i.Jack == port {
 			return i.Name, true

@@ -18,7 +18,7 @@ func (d etherDialogue) media(ctx context.Context) error {
 		return shell.Menu{
 			Header: func() {
 				d.env.Printf("\nEthernet interfaces:\n")
-				for n, name := range cards(portsOf(d.env)) {
+				for n, name := range physicalPorts(draftPorts(d.env)) {
 					d.env.PrintWrapped(fmt.Sprintf("%d. %s", n+1, d.mediaLine(name)))
 				}
 			},
@@ -33,15 +33,15 @@ func (d etherDialogue) mediaLine(name string) string {
 	if m := netconfig.Media.Get(d.env.Draft).For(name); m.Type != netconfig.Autoselect {
 		set = m.Type + " " + m.Options
 	}
-	now, ok := interfaceNow(d.env, name)
+	now, ok := liveInterface(d.env, name)
 	if !ok {
 		return fmt.Sprintf("%s (%s: <not present>)", name, set)
 	}
-	return fmt.Sprintf("%s (%s: <%s>) %v", name, set, mediaNow(now), now.MAC)
+	return fmt.Sprintf("%s (%s: <%s>) %v", name, set, activeMedia(now), now.MAC)
 }
 
 // mediaNow is what an interface uses, as its driver calls it.
-func mediaNow(i network.Interface) string {
+func activeMedia(i network.Interface) string {
 	if !i.Up || i.NoCarrier {
 		return "no carrier"
 	}
@@ -62,7 +62,7 @@ func mediaChoices() []netconfig.MediaSetting {
 }
 
 func (d etherDialogue) editMedia(ctx context.Context) error {
-	name, err := d.choosePort(ctx, "Enter the name or number of the ethernet interface you wish to edit.", cards(portsOf(d.env)))
+	name, err := d.choosePort(ctx, "Enter the name or number of the ethernet interface you wish to edit.", physicalPorts(draftPorts(d.env)))
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (d etherDialogue) mtu(ctx context.Context) error {
 		return shell.Menu{
 			Header: func() {
 				d.env.Printf("\nEthernet interfaces:\n")
-				for n, p := range portsOf(d.env).List {
+				for n, p := range draftPorts(d.env).List {
 					mtu := fmt.Sprintf("mtu %d", p.MTU)
 					if p.MTU == netconfig.DefaultMTU {
 						mtu = "default " + mtu
@@ -111,7 +111,7 @@ func (d etherDialogue) mtu(ctx context.Context) error {
 }
 
 func (d etherDialogue) editMTU(ctx context.Context) error {
-	ports := portsOf(d.env)
+	ports := draftPorts(d.env)
 	name, err := d.choosePort(ctx, "Enter the name or number of the ethernet interface you wish to edit:", portNames(ports))
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if mtu != port.MTU && mtu < network.MinIPv6MTU && knowsIPv6(d.env) {
+	if mtu != port.MTU && mtu < network.MinIPv6MTU && supportsIPv6(d.env) {
 		d.env.PrintWrapped(fmt.Sprintf("Warning: IPv6 needs an MTU of %d at least. The interface %s will not carry it.", network.MinIPv6MTU, name))
 	}
 	return editPorts(d.env, func(v *netconfig.PortList) {

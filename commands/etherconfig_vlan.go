@@ -32,14 +32,14 @@ func (d etherDialogue) vlan(ctx context.Context) error {
 }
 
 func (d etherDialogue) vlans() []netconfig.Port {
-	return slices.DeleteFunc(portsOf(d.env).List, func(p netconfig.Port) bool { return p.VLAN == 0 })
+	return slices.DeleteFunc(draftPorts(d.env).List, func(p netconfig.Port) bool { return p.VLAN == 0 })
 }
 
 func (d etherDialogue) chooseVLAN(ctx context.Context, verb string) (netconfig.Port, error) {
 	vlans := d.vlans()
 	var n int
 	_, err := d.env.Ask(ctx, "Enter the name or number of the VLAN you wish to "+verb+":", "", func(answer string) (err error) {
-		n, err = nameOrNumber(answer, portNames(netconfig.PortList{List: vlans}), "VLAN")
+		n, err = findByNameOrNumber(answer, portNames(netconfig.PortList{List: vlans}), "VLAN")
 		if err != nil { // the list shows its ID as well
 			if i := slices.IndexFunc(vlans, func(v netconfig.Port) bool { return strconv.Itoa(v.VLAN) == answer }); i >= 0 {
 				n, err = i, nil
@@ -64,7 +64,7 @@ func (d etherDialogue) editVLAN(ctx context.Context) error {
 // putVLAN asks for what NEW and EDIT have in common, and puts the VLAN in the place of
 // was, which is the zero Port for a new one. IP interfaces on it stay on it.
 func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
-	ports := portsOf(d.env)
+	ports := draftPorts(d.env)
 	preset, id := "", 0
 	if was.VLAN != 0 {
 		preset = strconv.Itoa(was.VLAN)
@@ -83,7 +83,7 @@ func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 	if err != nil {
 		return err
 	}
-	names := cards(ports)
+	names := physicalPorts(ports)
 	n, err := d.env.Choose(ctx, "Enter the name or number of the ethernet interface you wish bind to:", max(0, slices.Index(names, was.Jack)), names...)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (d etherDialogue) deleteVLAN(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if user, used := portUser(d.env, v.Name); used {
+	if user, used := interfaceOnPort(d.env, v.Name); used {
 		return refusal.Newf("The VLAN %d is used by the IP interface %s: use interfaceconfig to move or delete that first.", v.VLAN, user)
 	}
 	return editPorts(d.env, func(l *netconfig.PortList) {

@@ -22,7 +22,7 @@ the subject, or by number, and shows what the log says of one.
 
 -i         makes no difference between capital and small letters`,
 	Source: "public (inline form, line of a match), invented (questions)",
-	Roles:  logReaders,
+	Roles:  logRoles,
 	Mode:   shell.MachineMode,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
@@ -43,11 +43,11 @@ the subject, or by number, and shows what the log says of one.
 
 // A trackingQuery is what findevent was asked for.
 type trackingQuery struct {
-	by   trackedPart
-	re   *regexp.Regexp // nil: by mid
-	mid  int
-	log  string
-	pick func([]string) []string // among the log's files; nil: all
+	by          searchField
+	re          *regexp.Regexp // nil: by mid
+	mid         int
+	log         string
+	selectFiles func([]string) []string // among the log's files; nil: all
 }
 
 func (q *trackingQuery) ask(ctx context.Context, env *shell.Env) error {
@@ -60,7 +60,7 @@ func (q *trackingQuery) ask(ctx context.Context, env *shell.Env) error {
 	if by == byMID {
 		err = env.Form(ctx, shell.Text(new(string), "Enter the Message ID (MID) to search for.", q.setMID))
 	} else {
-		q.by = map[int]trackedPart{0: trackedFrom, 2: trackedSubject, 3: trackedTo}[by]
+		q.by = map[int]searchField{0: byFrom, 2: bySubject, 3: byTo}[by]
 		err = q.askPattern(ctx, env)
 	}
 	if err != nil {
@@ -93,7 +93,7 @@ func (q *trackingQuery) askFiles(ctx context.Context, env *shell.Env) error {
 	case 1:
 		return q.askDates(ctx, env)
 	case 2:
-		q.pick = func(names []string) []string { return names[max(0, len(names)-1):] }
+		q.selectFiles = func(names []string) []string { return names[max(0, len(names)-1):] }
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (q *trackingQuery) askFiles(ctx context.Context, env *shell.Env) error {
 func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
 	names, err := env.Appliance.Logs.Files(ctx, q.log)
 	if err != nil {
-		return logGone(q.log, err)
+		return logRefusal(q.log, err)
 	}
 	if len(names) == 0 {
 		return refusal.New("There are no log files yet.")
@@ -119,13 +119,13 @@ func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
 	for _, i := range picked {
 		chosen = append(chosen, names[i])
 	}
-	q.pick = func([]string) []string { return chosen }
+	q.selectFiles = func([]string) []string { return chosen }
 	return nil
 }
 
 // mailLogs are the subscriptions that tell of messages.
 func mailLogs(env *shell.Env) []logs.Subscription {
-	return slices.DeleteFunc(runningLogs(env), func(s logs.Subscription) bool { return s.Type != logs.Mail })
+	return slices.DeleteFunc(committedLogs(env), func(s logs.Subscription) bool { return s.Type != logs.Mail })
 }
 
 func (q *trackingQuery) setMID(answer string) error {
@@ -144,7 +144,7 @@ func (q *trackingQuery) parse(env *shell.Env) error {
 	var words []string
 	for args := env.Args; len(args) > 0; args = args[1:] {
 		arg := args[0]
-		by, search := map[string]trackedPart{"-f": trackedFrom, "-s": trackedSubject, "-t": trackedTo}[arg]
+		by, search := map[string]searchField{"-f": byFrom, "-s": bySubject, "-t": byTo}[arg]
 		switch {
 		case arg == "-i":
 			insensitive = true
@@ -169,10 +169,10 @@ func (q *trackingQuery) parse(env *shell.Env) error {
 			words = append(words, arg)
 		}
 	}
-	return q.complete(env, pattern, words, insensitive)
+	return q.validate(env, pattern, words, insensitive)
 }
 
-func (q *trackingQuery) complete(env *shell.Env, pattern string, words []string, insensitive bool) (err error) {
+func (q *trackingQuery) validate(env *shell.Env, pattern string, words []string, insensitive bool) (err error) {
 	switch {
 	case q.mid == 0 && pattern == "":
 		return shell.InvalidArgumentf("", "One of -f, -m, -s and -t, and the name of a log, are required.")
@@ -186,10 +186,10 @@ func (q *trackingQuery) complete(env *shell.Env, pattern string, words []string,
 			return err
 		}
 	}
-	if _, err := namedLog(runningLogs(env), words[0]); err != nil {
+	if _, err := logArgument(committedLogs(env), words[0]); err != nil {
 		return err
 	}
-	if _, err := namedLog(mailLogs(env), words[0]); err != nil {
+	if _, err := logArgument(mailLogs(env), words[0]); err != nil {
 		return shell.InvalidArgumentf(words[0], "The log is not a mail log.")
 	}
 	q.log = words[0]

@@ -12,20 +12,20 @@ import (
 )
 
 // A trackedPart is what messages are found by.
-type trackedPart int
+type searchField int
 
 const (
-	trackedFrom trackedPart = iota
-	trackedTo
-	trackedSubject
+	byFrom searchField = iota
+	byTo
+	bySubject
 )
 
 // What lines of a mail log say of a message (logs.md 3.1, 3.2). The first group is the
 // message, the second what is said.
-var trackedForms = map[trackedPart]*regexp.Regexp{
-	trackedFrom:    regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ From: <(.*)>`),
-	trackedTo:      regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ RID \d+ To: <(.*)>`),
-	trackedSubject: regexp.MustCompile(`^.{24} \w+: MID (\d+) Subject ['"](.*)['"]$`),
+var fieldPatterns = map[searchField]*regexp.Regexp{
+	byFrom:    regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ From: <(.*)>`),
+	byTo:      regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ RID \d+ To: <(.*)>`),
+	bySubject: regexp.MustCompile(`^.{24} \w+: MID (\d+) Subject ['"](.*)['"]$`),
 }
 
 // find lists the messages that match, and lets choose one; 0 says that there is nothing
@@ -33,8 +33,8 @@ var trackedForms = map[trackedPart]*regexp.Regexp{
 func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
 	var mids []int
 	var lines []string
-	err := eachLine(ctx, env, q.log, q.pick, func(line string) error {
-		m := trackedForms[q.by].FindStringSubmatch(line)
+	err := eachLine(ctx, env, q.log, q.selectFiles, func(line string) error {
+		m := fieldPatterns[q.by].FindStringSubmatch(line)
 		if m == nil || !q.re.MatchString(m[2]) {
 			return nil
 		}
@@ -72,7 +72,7 @@ var (
 func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error {
 	conns := map[string]bool{}
 	each := func(f func(line string, mine, other bool)) error {
-		return eachLine(ctx, env, q.log, q.pick, func(line string) error {
+		return eachLine(ctx, env, q.log, q.selectFiles, func(line string) error {
 			mine, other := false, false
 			for _, m := range midInLine.FindAllStringSubmatch(line, -1) {
 				if m[1] == strconv.Itoa(mid) {

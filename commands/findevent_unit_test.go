@@ -12,7 +12,7 @@ import (
 )
 
 // The guide's messages (logs.md 3.1, 3.2), and one that another connection brought.
-const mailStory = `New SMTP ICID 5 interface Management (10.1.1.1) address 10.1.1.209 reverse dns host remotehost.com verified yes
+const mailLog = `New SMTP ICID 5 interface Management (10.1.1.1) address 10.1.1.209 reverse dns host remotehost.com verified yes
 Start MID 6 ICID 5
 MID 6 ICID 5 From: <Sender@remotehost.com>
 MID 6 ICID 5 RID 0 To: <mary@yourdomain.com>
@@ -31,17 +31,17 @@ Message finished MID 6 done
 New SMTP DCID 88 interface 192.168.42.42 address 10.5.55.25`
 
 // storyBox is a box in whose mail log the story stands.
-func storyBox(t *testing.T) *appliancetest.Box {
+func boxWithMailLog(t *testing.T) *appliancetest.Box {
 	t.Helper()
 	b := appliancetest.Start(t, appliancetest.Clock(clock.NewFake(time.Date(2003, 4, 17, 19, 56, 22, 0, time.UTC))))
-	for line := range strings.SplitSeq(mailStory, "\n") {
+	for line := range strings.SplitSeq(mailLog, "\n") {
 		b.Appliance().Logs.Write(logs.Entry{Type: logs.Mail, Level: logs.Information, Text: line})
 	}
 	return b
 }
 
 // texts are the lines of out without their times, and without blank ones.
-func texts(out string) string {
+func logTexts(out string) string {
 	var b strings.Builder
 	for line := range strings.Lines(strings.ReplaceAll(out, "\r", "")) {
 		if _, text, ok := strings.Cut(line, " 2003 Info: "); ok {
@@ -54,14 +54,14 @@ func texts(out string) string {
 }
 
 // without is the story without some of its lines, counted from 1.
-func without(n ...int) string {
+func linesExcept(n ...int) string {
 	drop := map[int]bool{}
 	for _, i := range n {
 		drop[i] = true
 	}
 	var b strings.Builder
 	i := 0
-	for line := range strings.SplitSeq(mailStory, "\n") {
+	for line := range strings.SplitSeq(mailLog, "\n") {
 		if i++; !drop[i] {
 			b.WriteString(line + "\n")
 		}
@@ -70,24 +70,24 @@ func without(n ...int) string {
 }
 
 func TestFindEventFindsMessages(t *testing.T) {
-	b := storyBox(t)
+	b := boxWithMailLog(t)
 	const when = "(Thu Apr 17 12:56:22 2003) "
 	for line, want := range map[string]string{
 		"findevent -i -f sender mail_logs":     "MID 6 " + when + "Sender@remotehost.com\n",
 		"findevent -t mary mail_logs":          "MID 6 " + when + "mary@yourdomain.com\nMID 7 " + when + "mary@yourdomain.com\n",
 		"findevent -s \"^an?\" mail_logs":      "MID 6 " + when + "a test\nMID 7 " + when + "another\n",
-		"findevent -m 6 mail_logs":             without(7, 8, 9, 10, 17),
-		"findevent -m 7 mail_logs":             without(2, 3, 4, 5, 6, 12, 13, 14, 15, 16, 17),
+		"findevent -m 6 mail_logs":             linesExcept(7, 8, 9, 10, 17),
+		"findevent -m 7 mail_logs":             linesExcept(2, 3, 4, 5, 6, 12, 13, 14, 15, 16, 17),
 		"findevent -f \"joe@.*com\" mail_logs": "MID 7 " + when + "joe@example.com\n",
 	} {
-		if got := texts(b.Exec(line)); got != want {
+		if got := logTexts(b.Exec(line)); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", line, got, want)
 		}
 	}
 }
 
-func TestFindEventLetsChoose(t *testing.T) {
-	b := storyBox(t)
+func TestFindEventAsksWhichMessage(t *testing.T) {
+	b := boxWithMailLog(t)
 	b.Exec("rollovernow mail_logs")
 	client, err := b.Dial(appliancetest.User, appliancetest.Passphrase)
 	if err != nil {
@@ -107,8 +107,8 @@ func TestFindEventLetsChoose(t *testing.T) {
 	if err := session.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	want := without(2, 3, 4, 5, 6, 12, 13, 14, 15, 16, 17)
-	if got := texts(out.String()); !strings.Contains(got, "1. Thu Apr 17 12:56:22 2003\n2. Thu Apr 17 12:56:23 2003\n") ||
+	want := linesExcept(2, 3, 4, 5, 6, 12, 13, 14, 15, 16, 17)
+	if got := logTexts(out.String()); !strings.Contains(got, "1. Thu Apr 17 12:56:22 2003\n2. Thu Apr 17 12:56:23 2003\n") ||
 		!strings.Contains(got, "\n2. MID 7 (Thu Apr 17 12:56:22 2003) mary@yourdomain.com\n") || !strings.Contains(got, want) {
 		t.Errorf("got\n%s", got)
 	}

@@ -26,21 +26,21 @@ Searches all files of a log, the oldest first.
 -t         searches the end of the log, and what is written to it, until Ctrl-C is pressed
 -v         shows the lines that do not match`,
 	Source: "public (inline form, refusal), invented (questions, -v)",
-	Roles:  logReaders,
+	Roles:  logRoles,
 	Mode:   shell.MachineMode,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		var s search
 		err := argumentsOrQuestions(ctx, env, s.parse, s.ask)
 		if err == nil {
-			err = readable(s.log)
+			err = checkTextLog(s.log)
 		}
 		if err != nil {
 			return err
 		}
 		if s.tail {
-			f := finder{search: &s}
-			return follow(ctx, env, s.log.Name, tailLines, f.next)
+			f := searchState{search: &s}
+			return followLog(ctx, env, s.log.Name, tailLines, f.next)
 		}
 		return s.run(ctx, env)
 	},
@@ -48,21 +48,21 @@ Searches all files of a log, the oldest first.
 
 // A search is what grep was asked for.
 type search struct {
-	log     logs.Subscription
-	any     []*regexp.Regexp // one of them must match
-	invert  bool
-	tail    bool
-	paged   bool
-	context int // lines around each that is found
+	log          logs.Subscription
+	patterns     []*regexp.Regexp // one of them must match
+	invert       bool
+	tail         bool
+	paged        bool
+	contextLines int // lines around each that is found
 }
 
 // wants reports whether a line is searched for.
-func (s *search) wants(line string) bool {
-	return slices.ContainsFunc(s.any, func(re *regexp.Regexp) bool { return re.MatchString(line) }) != s.invert
+func (s *search) matches(line string) bool {
+	return slices.ContainsFunc(s.patterns, func(re *regexp.Regexp) bool { return re.MatchString(line) }) != s.invert
 }
 
 func (s *search) ask(ctx context.Context, env *shell.Env) (err error) {
-	if s.log, err = chooseLog(ctx, env, runningLogs(env), "Enter the number of the log you wish to grep."); err != nil {
+	if s.log, err = chooseLog(ctx, env, committedLogs(env), "Enter the number of the log you wish to grep."); err != nil {
 		return err
 	}
 	var answer regexAnswer
@@ -76,7 +76,7 @@ func (s *search) ask(ctx context.Context, env *shell.Env) (err error) {
 		return err
 	}
 	re, err := answer.compile()
-	s.any = []*regexp.Regexp{re}
+	s.patterns = []*regexp.Regexp{re}
 	return err
 }
 
@@ -110,10 +110,10 @@ func (s *search) parse(env *shell.Env) error {
 				}
 				if arg[i] == 'e' {
 					patterns = append(patterns, value)
-				} else if n, err := strconv.Atoi(value); err != nil || n < 0 || n > maxContext {
-					return shell.InvalidArgumentf(value, "The number of lines around a match must be an integer from 0 to %d.", maxContext)
+				} else if n, err := strconv.Atoi(value); err != nil || n < 0 || n > maxContextLines {
+					return shell.InvalidArgumentf(value, "The number of lines around a match must be an integer from 0 to %d.", maxContextLines)
 				} else {
-					s.context = n
+					s.contextLines = n
 				}
 				i = len(arg)
 			default:
@@ -121,13 +121,13 @@ func (s *search) parse(env *shell.Env) error {
 			}
 		}
 	}
-	return s.complete(env, patterns, words, insensitive)
+	return s.validate(env, patterns, words, insensitive)
 }
 
 // maxContext bounds how many lines are kept for the case that the next one matches.
-const maxContext = 1000
+const maxContextLines = 1000
 
-func (s *search) complete(env *shell.Env, patterns, words []string, insensitive bool) (err error) {
+func (s *search) validate(env *shell.Env, patterns, words []string, insensitive bool) (err error) {
 	if len(patterns) == 0 && len(words) > 0 {
 		patterns, words = words[:1], words[1:]
 	}
@@ -146,9 +146,9 @@ func (s *search) complete(env *shell.Env, patterns, words []string, insensitive 
 		if err != nil {
 			return err
 		}
-		s.any = append(s.any, re)
+		s.patterns = append(s.patterns, re)
 	}
-	s.log, err = namedLog(runningLogs(env), words[0])
+	s.log, err = logArgument(committedLogs(env), words[0])
 	return err
 }
 
@@ -158,7 +158,7 @@ func (s *search) run(ctx context.Context, env *shell.Env) error {
 	if s.paged {
 		out = env.Pager(ctx)
 	}
-	f := finder{search: s}
+	f := searchState{search: s}
 	err := eachLine(ctx, env, s.log.Name, nil, func(line string) error {
 		for _, text := range f.next(line) {
 			if _, err := io.WriteString(out, text+"\n"); err != nil {
@@ -177,7 +177,7 @@ func (s *search) run(ctx context.Context, env *shell.Env) error {
 }
 
 // A finder is a search while lines pass by.
-type finder struct {
+type searchState struct {
 	*search
 	found  bool
 	before []string // lines that a match may want to have around it
@@ -186,21 +186,21 @@ type finder struct {
 }
 
 // next is what is to be shown once line has come.
-func (f *finder) next(line string) []string {
+func (f *searchState) next(line string) []string {
 	switch {
-	case f.wants(line):
+	case f.matches(line):
 		var show []string
-		if f.gap && f.found && f.context > 0 {
+		if f.gap && f.found && f.contextLines > 0 {
 			show = []string{"--"}
 		}
 		show = append(append(show, f.before...), line)
-		f.found, f.gap, f.before, f.after = true, false, nil, f.context
+		f.found, f.gap, f.before, f.after = true, false, nil, f.contextLines
 		return show
 	case f.after > 0:
 		f.after--
 		return []string{line}
-	case f.context > 0:
-		if f.before = append(f.before, line); len(f.before) > f.context {
+	case f.contextLines > 0:
+		if f.before = append(f.before, line); len(f.before) > f.contextLines {
 			f.before, f.gap = f.before[1:], true
 		}
 	}

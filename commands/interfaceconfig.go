@@ -104,14 +104,14 @@ func (d ipDialogue) edit(ctx context.Context) error {
 		return nil
 	})
 	if err == nil {
-		err = d.rename(was.Name, now.Name)
+		err = d.renameReferences(was.Name, now.Name)
 	}
-	d.warnIfDeaf()
+	d.warnIfNoSSH()
 	return err
 }
 
 // rename keeps what refers to an interface with a new name.
-func (d ipDialogue) rename(was, now string) error {
+func (d ipDialogue) renameReferences(was, now string) error {
 	if now == was {
 		return nil
 	}
@@ -181,7 +181,7 @@ func (d ipDialogue) remove(ctx context.Context) error {
 		v.List = slices.DeleteFunc(v.List, func(o netconfig.IPInterface) bool { return o.Name == i.Name })
 		return nil
 	})
-	d.warnIfDeaf()
+	d.warnIfNoSSH()
 	return err
 }
 
@@ -219,7 +219,7 @@ func (d ipDialogue) confirmChange(ctx context.Context, was, now netconfig.IPInte
 }
 
 // warnIfDeaf says so when nobody could log in over the network any more.
-func (d ipDialogue) warnIfDeaf() {
+func (d ipDialogue) warnIfNoSSH() {
 	for _, i := range d.list() {
 		if i.SSH != 0 && (i.IPv4.IsValid() || i.IPv6.IsValid()) {
 			return
@@ -234,7 +234,7 @@ func (d ipDialogue) others(name string) []netconfig.IPInterface {
 }
 
 // free refuses an address that another interface has.
-func (d ipDialogue) free(a netip.Addr, others []netconfig.IPInterface) error {
+func (d ipDialogue) checkAddrFree(a netip.Addr, others []netconfig.IPInterface) error {
 	for _, o := range others {
 		if o.IPv4 == a || o.IPv6.Addr() == a {
 			return refusal.Newf("The address %v is already that of the IP interface %s.", a, o.Name)

@@ -25,7 +25,7 @@ func (d ipDialogue) ask(ctx context.Context, i *netconfig.IPInterface) error {
 		if slices.ContainsFunc(netconfig.IPGroups.Get(d.env.Draft).List, func(g netconfig.IPGroup) bool { return strings.EqualFold(g.Name, name) }) {
 			return refusal.Newf("There is already a group with the name %s.", name)
 		}
-		return validObjectName(name)
+		return checkObjectName(name)
 	})); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (d ipDialogue) ask(ctx context.Context, i *netconfig.IPInterface) error {
 
 func (d ipDialogue) askAddresses(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	want4, want6 := i.IPv4.IsValid() || !i.IPv6.IsValid(), i.IPv6.IsValid()
-	both := knowsIPv6(d.env)
+	both := supportsIPv6(d.env)
 	return d.env.Form(ctx,
 		shell.When(func() bool { return both }, shell.YesNo(&want4, "Would you like to configure an IPv4 address for this interface?")),
 		func(ctx context.Context, _ shell.Dialogue) error {
@@ -89,7 +89,7 @@ func (d ipDialogue) askIPv4(ctx context.Context, i *netconfig.IPInterface, other
 		shell.Text(&address, "IPv4 Address (Ex: 192.168.1.2):", func(answer string) error {
 			a, err := parseHostAddr(answer, false)
 			if err == nil {
-				err = d.free(a, others)
+				err = d.checkAddrFree(a, others)
 			}
 			i.IPv4 = a
 			return err
@@ -100,7 +100,7 @@ func (d ipDialogue) askIPv4(ctx context.Context, i *netconfig.IPInterface, other
 				return err
 			}
 			i.Netmask = netconfig.Netmask(bits)
-			return hostOf(netip.PrefixFrom(i.IPv4, bits))
+			return checkHostAddr(netip.PrefixFrom(i.IPv4, bits))
 		}),
 	)
 }
@@ -116,7 +116,7 @@ func (d ipDialogue) askIPv6(ctx context.Context, i *netconfig.IPInterface, other
 			if a, err = parseHostAddr(answer, true); err != nil {
 				return err
 			}
-			return d.free(a, others)
+			return d.checkAddrFree(a, others)
 		}),
 		shell.Number(&length, "Prefix length (Ex: 64):", 1, 128),
 	)
@@ -150,7 +150,7 @@ func parseNetmask(text string) (bits int, err error) {
 }
 
 // hostOf refuses the first and the last address of a network, which are nobody's.
-func hostOf(p netip.Prefix) error {
+func checkHostAddr(p netip.Prefix) error {
 	if p.Bits() >= 31 {
 		return nil
 	}
@@ -169,7 +169,7 @@ func hostOf(p netip.Prefix) error {
 
 // askPort asks what the interface is on.
 func (d ipDialogue) askPort(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
-	names := portNames(portsOf(d.env))
+	names := portNames(draftPorts(d.env))
 	if netconfig.Loopback.Get(d.env.Draft) {
 		names = append(names, netconfig.LoopbackPort)
 	}
@@ -178,7 +178,7 @@ func (d ipDialogue) askPort(ctx context.Context, i *netconfig.IPInterface, other
 		question += fmt.Sprintf("\n%d. %s", n+1, name)
 	}
 	_, err := d.env.Ask(ctx, question, strconv.Itoa(max(0, slices.Index(names, i.Jack))+1), func(answer string) error {
-		n, err := nameOrNumber(answer, names, "interface")
+		n, err := findByNameOrNumber(answer, names, "interface")
 		if err != nil {
 			return err
 		}

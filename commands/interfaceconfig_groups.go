@@ -70,7 +70,7 @@ func (d ipDialogue) putGroup(ctx context.Context, was netconfig.IPGroup) error {
 			if slices.ContainsFunc(taken, func(o string) bool { return strings.EqualFold(o, name) }) {
 				return refusal.Newf("There is already an interface or a group with the name %s.", name)
 			}
-			return validObjectName(name)
+			return checkObjectName(name)
 		}),
 		shell.SomeOf(&g.Interfaces, "Choose the interfaces of the group, with commas between them.", names...),
 	); err != nil {

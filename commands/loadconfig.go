@@ -31,7 +31,7 @@ var _ = register(&shell.Command{
 		case len(env.Args) == 1:
 			from, err = openConfigFile(env, env.Args[0])
 		default:
-			from, err = askForConfig(ctx, env)
+			from, err = askConfigSource(ctx, env)
 		}
 		if err != nil {
 			return err
@@ -51,7 +51,7 @@ var _ = register(&shell.Command{
 })
 
 // askForConfig asks for a file or for the text itself.
-func askForConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
+func askConfigSource(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 	var from io.ReadCloser
 	way, err := env.Ask(ctx, "1. Paste via CLI\n2. Load from file", "1", func(s string) error {
 		if s != "1" && s != "2" {
@@ -63,7 +63,7 @@ func askForConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 	case err != nil:
 		return nil, err
 	case way == "1":
-		return pastedConfig(ctx, env)
+		return readPastedConfig(ctx, env)
 	}
 	_, err = env.Ask(ctx, "Enter the name of the file to import:", "", func(name string) (err error) {
 		from, err = openConfigFile(env, name)
@@ -76,7 +76,7 @@ func askForConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 const maxPaste = 8 << 20
 
 // pastedConfig reads lines until Ctrl-D on an empty one.
-func pastedConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
+func readPastedConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 	env.Printf("Paste the configuration file now.\nPress CTRL-D on a blank line when done.\n\n")
 	var text strings.Builder
 	for {

@@ -25,7 +25,7 @@ var _ = register(&shell.Command{
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if len(env.Args) > 0 {
-			return inlineLogs(env)
+			return logconfigInline(env)
 		}
 		return env.Menu(ctx, func() shell.Menu {
 			none := len(logs.Section.Get(env.Draft).List) == 0
@@ -56,7 +56,7 @@ var _ = register(&shell.Command{
 })
 
 // inlineLogs is what can be asked for inline: what changes nothing.
-func inlineLogs(env *shell.Env) error {
+func logconfigInline(env *shell.Env) error {
 	if len(env.Args) > 1 || !strings.EqualFold(env.Args[0], "pushstatus") {
 		return shell.InvalidArgumentf(env.Args[len(env.Args)-1], "The only argument is pushstatus.")
 	}
@@ -69,7 +69,7 @@ func inlineLogs(env *shell.Env) error {
 }
 
 func newLog(ctx context.Context, env *shell.Env) error {
-	return changeLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
+	return editLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
 		kinds := logs.Types(env.Appliance.Product.Version)
 		titles := make([]string, len(kinds))
 		for i, k := range kinds {
@@ -97,8 +97,8 @@ func newLog(ctx context.Context, env *shell.Env) error {
 }
 
 func editLog(ctx context.Context, env *shell.Env) error {
-	return changeLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
-		s, err := askLog(ctx, env, v, "Enter the number of the log you wish to edit.")
+	return editLogs(env, func(v *logs.Subscriptions, keys *[]logs.KnownHost) (*logs.Subscription, error) {
+		s, err := chooseListedLog(ctx, env, v, "Enter the number of the log you wish to edit.")
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func editLog(ctx context.Context, env *shell.Env) error {
 			return nil, err
 		}
 		if s.Method != logs.Syslog || s.Push.Buffer == 0 {
-			warnOfWaiting(env, s.Name)
+			warnOfUnsentMessages(env, s.Name)
 		}
 		v.Put(s)
 		return &s, nil
@@ -114,7 +114,7 @@ func editLog(ctx context.Context, env *shell.Env) error {
 }
 
 // warnOfWaiting says how much will be lost when a push ends.
-func warnOfWaiting(env *shell.Env, name string) {
+func warnOfUnsentMessages(env *shell.Env, name string) {
 	if p, ok := env.Appliance.Logs.PushStats(name); ok && p.Waiting > 0 {
 		env.Printf("Messages that wait for its syslog server and may be discarded: %d\n", p.Waiting)
 	}
@@ -122,7 +122,7 @@ func warnOfWaiting(env *shell.Env, name string) {
 
 // changeLogs changes the draft's subscriptions. change holds the whole conversation; it
 // returns the subscription that it put there, and the host keys that it learned.
-func changeLogs(env *shell.Env, change func(*logs.Subscriptions, *[]logs.KnownHost) (*logs.Subscription, error)) error {
+func editLogs(env *shell.Env, change func(*logs.Subscriptions, *[]logs.KnownHost) (*logs.Subscription, error)) error {
 	var s *logs.Subscription
 	var keys []logs.KnownHost
 	err := editSection(env, logs.Section, func(v *logs.Subscriptions) (err error) {
@@ -142,11 +142,11 @@ func changeLogs(env *shell.Env, change func(*logs.Subscriptions, *[]logs.KnownHo
 
 func deleteLog(ctx context.Context, env *shell.Env) error {
 	return editSection(env, logs.Section, func(v *logs.Subscriptions) error {
-		s, err := askLog(ctx, env, v, "Enter the number of the log you wish to delete.")
+		s, err := chooseListedLog(ctx, env, v, "Enter the number of the log you wish to delete.")
 		if err != nil {
 			return err
 		}
-		warnOfWaiting(env, s.Name)
+		warnOfUnsentMessages(env, s.Name)
 		sure, err := env.Confirm(ctx, fmt.Sprintf("Are you sure you want to delete the log subscription \"%s\"?", s.Name), false)
 		if sure {
 			v.List = slices.DeleteFunc(v.List, func(o logs.Subscription) bool { return o.Name == s.Name })
@@ -156,9 +156,9 @@ func deleteLog(ctx context.Context, env *shell.Env) error {
 }
 
 // askLog asks for a subscription of the list that stands above the menu.
-func askLog(ctx context.Context, env *shell.Env, v *logs.Subscriptions, question string) (s logs.Subscription, err error) {
+func chooseListedLog(ctx context.Context, env *shell.Env, v *logs.Subscriptions, question string) (s logs.Subscription, err error) {
 	_, err = env.Ask(ctx, question, "", func(answer string) (err error) {
-		s, err = pickLog(v.List, answer)
+		s, err = findLog(v.List, answer)
 		return err
 	})
 	return s, err

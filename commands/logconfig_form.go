@@ -16,10 +16,10 @@ import (
 
 // sincePush is the first version whose syslog push has a port, a tag, a message size,
 // TLS and a disk buffer of its own.
-var sincePush = product.Version{Major: 11}
+var syslogOptionsVersion = product.Version{Major: 11}
 
 // askFileName is asked of all subscriptions with files of their own.
-const askFileName = "Filename to use for log files:"
+const fileNameQuestion = "Filename to use for log files:"
 
 // logForm asks for what NEW and EDIT have in common. Host keys of a server that the
 // dialogue brings up are added to keys.
@@ -32,8 +32,8 @@ func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell
 				shell.Number(&s.BounceBytes, "How many bytes of a bounced message do you want to log?", 0, 1<<20)),
 			logMethod(env, s, k),
 			shell.When(func() bool { return s.Method == logs.Manual }, fileForm(s)),
-			shell.When(func() bool { return s.Method.Uploads() }, carryForm(env, s, keys)),
-			shell.When(func() bool { return s.Method == logs.Syslog }, pushForm(env, s)),
+			shell.When(func() bool { return s.Method.Uploads() }, uploadForm(env, s, keys)),
+			shell.When(func() bool { return s.Method == logs.Syslog }, syslogForm(env, s)),
 		)
 	}
 }
@@ -70,14 +70,14 @@ func logMethod(env *shell.Env, s *logs.Subscription, k logs.TypeSpec) shell.Fiel
 		}
 		if was := s.Method; methods[i] != was {
 			s.Method = methods[i]
-			changedMethod(s, was, k)
+			resetMethodSettings(s, was, k)
 		}
 		return nil
 	}
 }
 
 // changedMethod gives a subscription the settings with which its method begins.
-func changedMethod(s *logs.Subscription, was logs.Method, k logs.TypeSpec) {
+func resetMethodSettings(s *logs.Subscription, was logs.Method, k logs.TypeSpec) {
 	s.Push = logs.SyslogPush{}
 	if s.Method == logs.Syslog {
 		s.Push = logs.SyslogPush{Port: syslog.Port, Protocol: "udp", Facility: k.Facility}
@@ -86,7 +86,7 @@ func changedMethod(s *logs.Subscription, was logs.Method, k logs.TypeSpec) {
 	case s.Method.Uploads() && was.Uploads(): // the server may be the same
 		s.Remote.Port = 0
 	case s.Method.Uploads():
-		byInterval(s)
+		setIntervalSchedule(s)
 	case was.Uploads():
 		s.Remote = logs.UploadTarget{}
 		s.Schedule, s.IntervalSeconds = logs.NoSchedule, 0
@@ -99,7 +99,7 @@ func fileForm(s *logs.Subscription) shell.Field {
 		timed := s.Schedule != logs.NoSchedule
 		suffix := s.HostSuffix || s.SerialSuffix
 		return d.Form(ctx,
-			shell.Text(&s.File, askFileName, logs.CheckFile),
+			shell.Text(&s.File, fileNameQuestion, logs.CheckFile),
 			fileSize(&s.MaxSize),
 			shell.Number(&s.MaxFiles, "Please enter the maximum number of files:", 1, logs.MaxFiles),
 			shell.YesNo(&s.Alert, "Should an alert be sent when files are removed due to the maximum number of files allowed?"),
@@ -177,7 +177,7 @@ func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 		s.Schedule = schedules[i]
 		if s.Schedule == logs.Interval {
 			s.Day, s.TimeOfDay = "", ""
-			return rollInterval(ctx, d, &s.IntervalSeconds)
+			return askRolloverInterval(ctx, d, &s.IntervalSeconds)
 		}
 		s.IntervalSeconds = 0
 		if s.TimeOfDay == "" {
@@ -198,7 +198,7 @@ func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 }
 
 // rollInterval asks for a time in seconds, or with units.
-func rollInterval(ctx context.Context, d shell.Dialogue, seconds *int) error {
+func askRolloverInterval(ctx context.Context, d shell.Dialogue, seconds *int) error {
 	n := *seconds
 	if n == 0 {
 		n = logs.DefaultInterval
@@ -243,16 +243,16 @@ func parseInterval(s string) (seconds int, ok bool) {
 }
 
 // pushForm asks for the syslog server and how to send to it.
-func pushForm(env *shell.Env, s *logs.Subscription) shell.Field {
+func syslogForm(env *shell.Env, s *logs.Subscription) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		p := &s.Push
-		later := !env.Appliance.Product.Version.Before(sincePush)
+		later := !env.Appliance.Product.Version.Before(syslogOptionsVersion)
 		port, tag, plain := int(p.Port), p.Tag, !p.TLS
 		if tag == "" {
 			tag = s.Name
 		}
 		err := d.Form(ctx,
-			shell.Text(&p.Host, askDeliverTo, logs.CheckHost),
+			shell.Text(&p.Host, deliverToQuestion, logs.CheckHost),
 			shell.When(func() bool { return later }, shell.Number(&port, "Port of the syslog server:", 1, 65535)),
 			pushProtocol(p),
 			shell.OneOf(&p.Facility, "Which facility do you want the log data to be sent as?", syslog.Facilities()...),

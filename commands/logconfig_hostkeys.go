@@ -28,7 +28,7 @@ func configureHostKeys(ctx context.Context, env *shell.Env) error {
 				{Key: "PRINT", Text: "Display a host key.", Hidden: none, Run: func(ctx context.Context) error {
 					k, err := askHostKey(ctx, env, "Enter the number of the host key you wish to display.")
 					if err == nil {
-						env.Printf("\n%s %s\n", knownName(k.Host, k.Port), k.Key)
+						env.Printf("\n%s %s\n", knownHostsName(k.Host, k.Port), k.Key)
 					}
 					return err
 				}},
@@ -104,7 +104,7 @@ func hostAndPort(host string, port uint16) string {
 }
 
 // knownName names a server as a file of known hosts does.
-func knownName(host string, port uint16) string {
+func knownHostsName(host string, port uint16) string {
 	if port == upload.SCP.Port() {
 		return host
 	}

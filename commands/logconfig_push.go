@@ -12,34 +12,34 @@ import (
 
 // anyPush reports whether a running subscription is pushed.
 func anyPush(env *shell.Env) bool {
-	return slices.ContainsFunc(runningLogs(env), func(s logs.Subscription) bool { return s.Method != logs.Manual })
+	return slices.ContainsFunc(committedLogs(env), func(s logs.Subscription) bool { return s.Method != logs.Manual })
 }
 
 // A pushRow is a line of a push's status.
-type pushRow struct {
-	what  string
+type statusRow struct {
+	label string
 	value any
 }
 
 // printPushes shows how the pushes fare.
 func printPushes(env *shell.Env) {
-	for _, s := range runningLogs(env) {
-		var rows []pushRow
+	for _, s := range committedLogs(env) {
+		var rows []statusRow
 		if p, ok := env.Appliance.Logs.PushStats(s.Name); ok {
 			rows = syslogRows(s, p)
 		} else if p, ok := env.Appliance.Logs.UploadStats(s.Name); ok {
-			rows = carryRows(env, s, p)
+			rows = uploadRows(env, s, p)
 		} else {
 			continue
 		}
 		env.Printf("\nLog subscription: %s\n", s.Name)
 		for _, row := range rows {
-			env.Printf("  %-45s %v\n", row.what+":", row.value)
+			env.Printf("  %-45s %v\n", row.label+":", row.value)
 		}
 	}
 }
 
-func syslogRows(s logs.Subscription, p syslog.Stats) []pushRow {
+func syslogRows(s logs.Subscription, p syslog.Stats) []statusRow {
 	state := "Not connected"
 	switch {
 	case s.Push.Protocol == "udp":
@@ -47,7 +47,7 @@ func syslogRows(s logs.Subscription, p syslog.Stats) []pushRow {
 	case p.Connected != "":
 		state = "Connected to " + p.Connected
 	}
-	return []pushRow{
+	return []statusRow{
 		{"Syslog server", s.Push.Host}, {"State", state},
 		{"Messages waiting", p.Waiting}, {"Messages sent", p.Sent}, {"Messages sent again", p.Resent},
 		{"Messages lost in a broken connection", p.Lost}, {"Messages dropped for want of room", p.Dropped},
@@ -57,8 +57,8 @@ func syslogRows(s logs.Subscription, p syslog.Stats) []pushRow {
 	}
 }
 
-func carryRows(env *shell.Env, s logs.Subscription, p upload.Stats) []pushRow {
-	return []pushRow{
+func uploadRows(env *shell.Env, s logs.Subscription, p upload.Stats) []statusRow {
+	return []statusRow{
 		{methodTitle(env, s.Method) + " to", s.Remote.Host},
 		{"Files waiting", p.Waiting}, {"Files transferred", p.Uploaded},
 		{"Attempts that failed", p.Failures},

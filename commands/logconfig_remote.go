@@ -13,11 +13,11 @@ import (
 
 // What logconfig asks of subscriptions whose finished files are sent to a server.
 
-const askDeliverTo = "Hostname to deliver the logs:"
+const deliverToQuestion = "Hostname to deliver the logs:"
 
 // carryForm asks for the server and what to send there. Host keys that the dialogue
 // brings up are added to keys.
-func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
+func uploadForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		r := &s.Remote
 		was := *r
@@ -29,15 +29,15 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 		if dir == "" {
 			dir = "."
 		}
-		byInterval(s) // a file may have said otherwise
+		setIntervalSchedule(s) // a file may have said otherwise
 		err := d.Form(ctx,
 			shell.Number(&s.IntervalSeconds, "Maximum time to wait before transferring, in seconds:", logs.MinInterval, logs.MaxInterval),
-			shell.Text(&r.Host, askDeliverTo, logs.CheckHost),
+			shell.Text(&r.Host, deliverToQuestion, logs.CheckHost),
 			shell.When(func() bool { return scp }, shell.Number(&port, "Port to connect to on the remote host:", 1, 65535)),
 			shell.Text(&r.User, "Username on the remote host:", logs.CheckUser),
-			shell.When(func() bool { return !scp }, remotePassphrase(env, r, was)),
+			shell.When(func() bool { return !scp }, remotePassphraseField(env, r, was)),
 			shell.Text(&dir, "Directory on the remote host to place the logs:", logs.CheckRemoteDir),
-			shell.Text(&s.File, askFileName, logs.CheckFile),
+			shell.Text(&s.File, fileNameQuestion, logs.CheckFile),
 			fileSize(&s.MaxSize),
 			shell.When(func() bool { return scp }, func(ctx context.Context, d shell.Dialogue) error {
 				r.Port = uint16(port)
@@ -60,7 +60,7 @@ func carryForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) she
 }
 
 // byInterval has files rolled over, and so sent, after a time.
-func byInterval(s *logs.Subscription) {
+func setIntervalSchedule(s *logs.Subscription) {
 	if s.Schedule != logs.Interval {
 		s.IntervalSeconds = logs.DefaultUploadInterval
 	}
@@ -69,7 +69,7 @@ func byInterval(s *logs.Subscription) {
 
 // remotePassphrase asks without echo. The empty answer keeps what there is, if the login
 // is still that of was.
-func remotePassphrase(env *shell.Env, r *logs.UploadTarget, was logs.UploadTarget) shell.Field {
+func remotePassphraseField(env *shell.Env, r *logs.UploadTarget, was logs.UploadTarget) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		if !r.SameLogin(was) {
 			r.Password = ""

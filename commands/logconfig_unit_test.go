@@ -8,8 +8,8 @@ import (
 
 // What is answered to the question for an interval counts, whatever schedule a
 // configuration file had.
-func TestAPushHasAnInterval(t *testing.T) {
-	d := newDesk(t, "admin", 0)
+func TestEditedUploadIsScheduledByInterval(t *testing.T) {
+	d := newTestSession(t, "admin", 0)
 	s := logs.NewSubscription("pushed", logs.Mail.Spec())
 	s.Method, s.Schedule, s.TimeOfDay = logs.FTPPush, logs.Daily, "12:00"
 	s.Remote = logs.UploadTarget{Host: "logs.example.com", User: "esa"}
@@ -24,7 +24,7 @@ func TestAPushHasAnInterval(t *testing.T) {
 
 // The passphrase of a push is kept for the server that it belongs to, and sent to no
 // other.
-func TestAPassphraseStaysWithItsServer(t *testing.T) {
+func TestUploadPassphraseIsBoundToServerAndUser(t *testing.T) {
 	for _, c := range []struct {
 		host, user string // as they are typed
 		want       string
@@ -33,7 +33,7 @@ func TestAPassphraseStaysWithItsServer(t *testing.T) {
 		{"other.example.com", "", ""},
 		{"", "root", ""},
 	} {
-		d := newDesk(t, "admin", 0)
+		d := newTestSession(t, "admin", 0)
 		s := logs.NewSubscription("pushed", logs.Mail.Spec())
 		s.Method, s.Schedule, s.IntervalSeconds = logs.FTPPush, logs.Interval, 3600
 		s.Remote = logs.UploadTarget{Host: "logs.example.com", User: "esa", Password: "secret"}

@@ -39,7 +39,7 @@ without addresses has a row of its own.`,
 	Mode:   shell.MachineMode,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		n := netstat{env: env, table: activeSockets, family: inet, seconds: 10}
+		n := netstatQuery{env: env, table: activeSockets, family: inet, seconds: 10}
 		var err error
 		if env.Inline {
 			err = n.parse(env.Args)
@@ -64,19 +64,19 @@ const (
 
 // Families of addresses, as FreeBSD's -f calls them.
 const (
-	inet  = "inet"
-	inet6 = "inet6"
-	link  = "link" // interfaces as such
-	every = "all"
+	inet        = "inet"
+	inet6       = "inet6"
+	linkLevel   = "link" // interfaces as such
+	allFamilies = "all"
 )
 
 // A netstat is one look at one table.
-type netstat struct {
+type netstatQuery struct {
 	env     *shell.Env
 	table   int
 	family  string
 	numeric bool   // addresses instead of names
-	whole   bool   // names and addresses are not cut
+	wide    bool   // names and addresses are not cut
 	iface   string // "": all
 	bytes   bool
 	drops   bool
@@ -86,12 +86,12 @@ type netstat struct {
 
 // setTable chooses a table. Names are whole among sockets and cut elsewhere (B38,
 // B40, B41), unless something else is asked for.
-func (n *netstat) setTable(table int) {
-	n.table, n.whole = table, table == activeSockets
+func (n *netstatQuery) setTable(table int) {
+	n.table, n.wide = table, table == activeSockets
 }
 
 // ask is the dialogue.
-func (n *netstat) ask(ctx context.Context) error {
+func (n *netstatQuery) ask(ctx context.Context) error {
 	table, err := n.env.Choose(ctx, "Choose the information you want to display:", 0,
 		"List of active sockets.",
 		"State of network interfaces.",
@@ -116,22 +116,22 @@ func (n *netstat) ask(ctx context.Context) error {
 	return n.env.Form(ctx,
 		n.familyField,
 		shell.YesNo(&n.numeric, "Show network addresses as numbers?"),
-		shell.YesNo(&n.whole, "Show long names and addresses whole?"))
+		shell.YesNo(&n.wide, "Show long names and addresses whole?"))
 }
 
-func (n *netstat) familyField(ctx context.Context, d shell.Dialogue) error {
-	if !knowsIPv6(n.env) {
+func (n *netstatQuery) familyField(ctx context.Context, d shell.Dialogue) error {
+	if !supportsIPv6(n.env) {
 		return nil
 	}
 	i, err := d.Choose(ctx, "Select the IP version:", 0, "IPv4", "IPv6", "Both")
 	if err == nil {
-		n.family = []string{inet, inet6, every}[i]
+		n.family = []string{inet, inet6, allFamilies}[i]
 	}
 	return err
 }
 
 // interfaceField asks for one of the interfaces that have a wire, or all.
-func (n *netstat) interfaceField(question string) shell.Field {
+func (n *netstatQuery) interfaceField(question string) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		var names []string
 		for _, i := range n.env.Appliance.Net.Interfaces() {
@@ -148,14 +148,14 @@ func (n *netstat) interfaceField(question string) shell.Field {
 }
 
 // interfaces are those that are asked for; none if the one asked for has gone.
-func (n *netstat) interfaces() []network.Interface {
+func (n *netstatQuery) interfaces() []network.Interface {
 	return slices.DeleteFunc(n.env.Appliance.Net.Interfaces(), func(i network.Interface) bool {
 		return n.iface != "" && i.Name != n.iface
 	})
 }
 
 // show prints the table.
-func (n *netstat) show(ctx context.Context) error {
+func (n *netstatQuery) show(ctx context.Context) error {
 	switch n.table {
 	case activeSockets:
 		return n.showSockets(ctx)
@@ -171,12 +171,12 @@ func (n *netstat) show(ctx context.Context) error {
 }
 
 // wants reports whether rows of an address family, inet or inet6, are asked for.
-func (n *netstat) wants(family string) bool {
-	return n.family == family || n.family == every && (family == inet || knowsIPv6(n.env))
+func (n *netstatQuery) includes(family string) bool {
+	return n.family == family || n.family == allFamilies && (family == inet || supportsIPv6(n.env))
 }
 
 // print writes a table, in pieces: a long one ends with Ctrl-C.
-func (n *netstat) print(ctx context.Context, table *strings.Builder) error {
+func (n *netstatQuery) printTable(ctx context.Context, table *strings.Builder) error {
 	const piece = 16 << 10
 	for rest := table.String(); rest != ""; {
 		if ctx.Err() != nil {

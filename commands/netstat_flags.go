@@ -23,7 +23,7 @@ var netstatFlags = map[int]string{
 }
 
 // parse reads the inline form. Without arguments it is the first table.
-func (n *netstat) parse(args []string) error {
+func (n *netstatQuery) parse(args []string) error {
 	if len(args) == 0 {
 		n.setTable(activeSockets)
 		return nil
@@ -62,19 +62,19 @@ func (n *netstat) parse(args []string) error {
 	return nil
 }
 
-func (n *netstat) flagList() string {
+func (n *netstatQuery) flagList() string {
 	return "-" + strings.Join(strings.Split(netstatFlags[n.table], ""), ", -")
 }
 
 // switchOn sets a flag without value.
-func (n *netstat) switchOn(flag string) {
+func (n *netstatQuery) switchOn(flag string) {
 	switch flag {
 	case "n":
 		n.numeric = true
 	case "W":
-		n.whole = true
+		n.wide = true
 	case "c":
-		n.whole = false
+		n.wide = false
 	case "b":
 		n.bytes = true
 	case "d":
@@ -83,7 +83,7 @@ func (n *netstat) switchOn(flag string) {
 }
 
 // setValue sets a flag that has a value, which is "" where none was given.
-func (n *netstat) setValue(flag, value string) error {
+func (n *netstatQuery) setValue(flag, value string) error {
 	switch flag {
 	case "f":
 		return n.setFamily(value)
@@ -96,15 +96,15 @@ func (n *netstat) setValue(flag, value string) error {
 	}
 }
 
-func (n *netstat) setFamily(value string) error {
+func (n *netstatQuery) setFamily(value string) error {
 	families := []string{inet}
-	if knowsIPv6(n.env) {
+	if supportsIPv6(n.env) {
 		families = append(families, inet6)
 	}
 	if n.table == interfaceState {
-		families = append(families, link)
+		families = append(families, linkLevel)
 	}
-	families = append(families, every)
+	families = append(families, allFamilies)
 	if !slices.Contains(families, value) {
 		last := len(families) - 1
 		return shell.InvalidArgumentf(value, "The flag -f needs an address family: %s or %s.", strings.Join(families[:last], ", "), families[last])
@@ -113,7 +113,7 @@ func (n *netstat) setFamily(value string) error {
 	return nil
 }
 
-func (n *netstat) setInterface(value string) error {
+func (n *netstatQuery) setInterface(value string) error {
 	var names []string
 	for _, i := range n.env.Appliance.Net.Interfaces() {
 		if strings.EqualFold(value, i.Name) || strings.EqualFold(value, i.Device) {

@@ -15,7 +15,7 @@ import (
 )
 
 // showInterfaces prints table 2 (B39).
-func (n *netstat) showInterfaces(ctx context.Context) error {
+func (n *netstatQuery) showInterfaces(ctx context.Context) error {
 	var b strings.Builder
 	n.interfaceRow(&b, interfaceCells{
 		name: "Name", mtu: "Mtu", network: "Network", address: "Address",
@@ -29,23 +29,23 @@ func (n *netstat) showInterfaces(ctx context.Context) error {
 		}
 		var addrs []netip.Prefix
 		for _, p := range i.Addrs {
-			if p.Addr().Is4() && n.wants(inet) || p.Addr().Is6() && n.wants(inet6) {
+			if p.Addr().Is4() && n.includes(inet) || p.Addr().Is6() && n.includes(inet6) {
 				addrs = append(addrs, p)
 			}
 		}
 		// An interface that has no address to show has a row all the same.
-		if n.family == link || n.family == every || len(addrs) == 0 {
+		if n.family == linkLevel || n.family == allFamilies || len(addrs) == 0 {
 			n.interfaceRow(&b, linkCells(i, c))
 		}
 		for _, p := range addrs {
 			n.interfaceRow(&b, addressCells(i, p, c))
 		}
 	}
-	return n.print(ctx, &b)
+	return n.printTable(ctx, &b)
 }
 
 // counters reads an interface's counters.
-func (n *netstat) counters(name string) (network.Counters, error) {
+func (n *netstatQuery) counters(name string) (network.Counters, error) {
 	c, err := n.env.Appliance.Net.Counters(name)
 	if errors.Is(err, errors.ErrUnsupported) {
 		return c, refusal.New("This appliance's network does not count packets.")
@@ -101,9 +101,9 @@ func interfaceName(i network.Interface) string {
 func number(v uint64) string { return strconv.FormatUint(v, 10) }
 
 // interfaceRow prints a row, or the headings.
-func (n *netstat) interfaceRow(b *strings.Builder, c interfaceCells) {
+func (n *netstatQuery) interfaceRow(b *strings.Builder, c interfaceCells) {
 	network, address := c.network, c.address
-	if !n.whole {
+	if !n.wide {
 		network, address = fmt.Sprintf("%.13s", network), fmt.Sprintf("%.17s", address)
 	}
 	if len(c.name) >= 6 && len(c.mtu) >= 5 { // lo1, whose MTU has five digits
@@ -133,7 +133,7 @@ const (
 )
 
 // showTraffic prints table 5 (B42) until Ctrl-C.
-func (n *netstat) showTraffic(ctx context.Context) error {
+func (n *netstatQuery) showTraffic(ctx context.Context) error {
 	if _, terminal := n.env.Prompter.(shell.Screen); !terminal && n.count == 0 {
 		n.count = trafficCount
 	}
@@ -159,7 +159,7 @@ func (n *netstat) showTraffic(ctx context.Context) error {
 
 // traffic adds up the counters of the interfaces that are asked for; device is what
 // the headings call them.
-func (n *netstat) traffic() (sum network.Counters, device string, err error) {
+func (n *netstatQuery) traffic() (sum network.Counters, device string, err error) {
 	device = "(Total)"
 	list := n.interfaces()
 	if len(list) == 0 {

@@ -10,13 +10,13 @@ import (
 )
 
 // namesAtOnce bounds how many look-ups are under way.
-const namesAtOnce = 256
+const maxLookups = 256
 
 // hostNames are the names of addresses, as far as they are known.
 type hostNames map[netip.Addr]string
 
 // of is the name of an address, or else the address.
-func (h hostNames) of(a netip.Addr) string {
+func (h hostNames) name(a netip.Addr) string {
 	if name, ok := h[a]; ok {
 		return name
 	}
@@ -26,7 +26,7 @@ func (h hostNames) of(a netip.Addr) string {
 // lookUp returns the names of addresses; none where numbers are asked for. All names
 // together have the time that one DNS server has for an answer: addresses whose names
 // have not come by then are shown as numbers.
-func (n *netstat) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, error) {
+func (n *netstatQuery) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, error) {
 	if n.numeric {
 		return nil, nil
 	}
@@ -38,7 +38,7 @@ func (n *netstat) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, er
 		switch {
 		case seen[a], a.IsUnspecified():
 		case a.IsLoopback():
-			names[a] = localhostOf(host)
+			names[a] = localhostName(host)
 		default:
 			wanted = append(wanted, a)
 		}
@@ -46,13 +46,13 @@ func (n *netstat) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, er
 	}
 	limited, cancel := context.WithTimeout(ctx, n.env.Appliance.Timeouts.Lookup)
 	defer cancel()
-	n.askFor(limited, wanted, names)
+	n.lookUpAll(limited, wanted, names)
 	return names, context.Cause(ctx)
 }
 
 // localhostOf is the appliance's own name for 127.0.0.1: localhost in its domain, or
 // in what it is called itself if that is no more than a domain (B40).
-func localhostOf(host string) string {
+func localhostName(host string) string {
 	if _, domain, ok := strings.Cut(host, "."); ok && strings.Contains(domain, ".") {
 		host = domain
 	}
@@ -60,7 +60,7 @@ func localhostOf(host string) string {
 }
 
 // askFor adds the names of addresses that come before ctx ends.
-func (n *netstat) askFor(ctx context.Context, addrs []netip.Addr, names hostNames) {
+func (n *netstatQuery) lookUpAll(ctx context.Context, addrs []netip.Addr, names hostNames) {
 	var mu sync.Mutex // guards addrs and names
 	next := func() (a netip.Addr, ok bool) {
 		mu.Lock()
@@ -71,7 +71,7 @@ func (n *netstat) askFor(ctx context.Context, addrs []netip.Addr, names hostName
 		return a, ok
 	}
 	var asking sync.WaitGroup
-	for range min(len(addrs), namesAtOnce) {
+	for range min(len(addrs), maxLookups) {
 		asking.Go(func() {
 			for a, ok := next(); ok; a, ok = next() {
 				if name, err := n.env.Appliance.Resolver.LookupAddr(ctx, a); err == nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // showRoutes prints table 3 (B40), one part for each family.
-func (n *netstat) showRoutes(ctx context.Context) error {
+func (n *netstatQuery) showRoutes(ctx context.Context) error {
 	routes, err := n.env.Appliance.Net.Routes()
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
@@ -41,17 +41,17 @@ func (n *netstat) showRoutes(ctx context.Context) error {
 		family, title string
 		bits          int
 	}{{inet, "Internet:", 32}, {inet6, "Internet6:", 128}} {
-		if n.wants(part.family) {
+		if n.includes(part.family) {
 			fmt.Fprintf(&b, "\n%s\n", part.title)
 			n.routePart(&b, slices.DeleteFunc(slices.Clone(routes), func(r network.Route) bool { return r.Dst.Addr().BitLen() != part.bits }),
 				part.family, names)
 		}
 	}
-	return n.print(ctx, &b)
+	return n.printTable(ctx, &b)
 }
 
 // routePart prints the routes of one family.
-func (n *netstat) routePart(b *strings.Builder, routes []network.Route, family string, names hostNames) {
+func (n *netstatQuery) routePart(b *strings.Builder, routes []network.Route, family string, names hostNames) {
 	dstWidth, gatewayWidth := 18, 18
 	if family == inet6 && n.numeric {
 		dstWidth, gatewayWidth = 33, 29
@@ -59,7 +59,7 @@ func (n *netstat) routePart(b *strings.Builder, routes []network.Route, family s
 	cells := make([][2]string, len(routes))
 	for i, r := range routes {
 		cells[i] = [2]string{n.destination(r.Dst, names), n.gateway(r, names)}
-		if n.whole {
+		if n.wide {
 			dstWidth, gatewayWidth = max(dstWidth, len(cells[i][0])), max(gatewayWidth, len(cells[i][1]))
 		}
 	}
@@ -69,23 +69,23 @@ func (n *netstat) routePart(b *strings.Builder, routes []network.Route, family s
 	}
 }
 
-func (n *netstat) destination(p netip.Prefix, names hostNames) string {
+func (n *netstatQuery) destination(p netip.Prefix, names hostNames) string {
 	switch {
 	case p.Bits() == 0:
 		return "default"
 	case p.IsSingleIP():
-		return names.of(p.Addr())
+		return names.name(p.Addr())
 	case n.numeric:
 		return p.String()
 	}
 	return networkName(p)
 }
 
-func (n *netstat) gateway(r network.Route, names hostNames) string {
+func (n *netstatQuery) gateway(r network.Route, names hostNames) string {
 	if !r.Gateway.IsValid() {
 		return "link#" + strconv.Itoa(r.Link)
 	}
-	return names.of(r.Gateway)
+	return names.name(r.Gateway)
 }
 
 // networkName is a network as it is written among names: the length of its prefix is

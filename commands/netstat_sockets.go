@@ -14,7 +14,7 @@ import (
 )
 
 // sockets lists those of the families that are asked for, newest first, as BSD does.
-func (n *netstat) sockets() ([]network.Socket, error) {
+func (n *netstatQuery) sockets() ([]network.Socket, error) {
 	all, err := n.env.Appliance.Net.Sockets()
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
@@ -23,14 +23,14 @@ func (n *netstat) sockets() ([]network.Socket, error) {
 		return nil, fmt.Errorf("list sockets: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(s network.Socket) bool {
-		return !n.wants(inet) && strings.HasSuffix(s.Proto, "4") || !n.wants(inet6) && strings.HasSuffix(s.Proto, "6")
+		return !n.includes(inet) && strings.HasSuffix(s.Proto, "4") || !n.includes(inet6) && strings.HasSuffix(s.Proto, "6")
 	})
 	slices.Reverse(all)
 	return all, nil
 }
 
 // showSockets prints table 1 (B38): TCP, then UDP.
-func (n *netstat) showSockets(ctx context.Context) error {
+func (n *netstatQuery) showSockets(ctx context.Context) error {
 	rows, err := n.sockets()
 	if err != nil {
 		return err
@@ -50,14 +50,14 @@ func (n *netstat) showSockets(ctx context.Context) error {
 	b.WriteString("Active Internet connections (including servers)\n")
 	fmt.Fprintf(&b, head, "Proto", "Recv-Q", "Send-Q", "Local Address", "Foreign Address", "(state)")
 	for _, s := range rows {
-		fmt.Fprintf(&b, row, s.Proto, s.RecvQ, s.SendQ, n.end(s.Local, names), n.end(s.Remote, names), s.State)
+		fmt.Fprintf(&b, row, s.Proto, s.RecvQ, s.SendQ, n.formatEndpoint(s.Local, names), n.formatEndpoint(s.Remote, names), s.State)
 	}
-	return n.print(ctx, &b)
+	return n.printTable(ctx, &b)
 }
 
 // showQueues prints table 4 (B41). A socket that several processes accept from has
 // no row there (B54).
-func (n *netstat) showQueues(ctx context.Context) error {
+func (n *netstatQuery) showQueues(ctx context.Context) error {
 	rows, err := n.sockets()
 	if err != nil {
 		return err
@@ -77,21 +77,21 @@ func (n *netstat) showQueues(ctx context.Context) error {
 	fmt.Fprintf(&b, format, "Proto", "Listen", "Local Address")
 	for _, s := range rows {
 		queues := fmt.Sprintf("%d/%d/%d", s.QLen, s.IncQLen, s.MaxQLen)
-		fmt.Fprintf(&b, format, s.Proto, queues, n.end(s.Local, names))
+		fmt.Fprintf(&b, format, s.Proto, queues, n.formatEndpoint(s.Local, names))
 	}
-	return n.print(ctx, &b)
+	return n.printTable(ctx, &b)
 }
 
 // maxHost is how many characters of a host are shown where it is cut.
 const maxHost = 16
 
 // end is one end of a socket in BSD's form: address.port, with * for any.
-func (n *netstat) end(a netip.AddrPort, names hostNames) string {
+func (n *netstatQuery) formatEndpoint(a netip.AddrPort, names hostNames) string {
 	host, port := "*", "*"
 	if !a.Addr().IsUnspecified() {
-		host = names.of(a.Addr())
+		host = names.name(a.Addr())
 	}
-	if !n.whole && len(host) > maxHost {
+	if !n.wide && len(host) > maxHost {
 		host = host[:maxHost]
 	}
 	if a.Port() != 0 {

@@ -39,9 +39,9 @@ func (n tableNet) Counters(i string) (network.Counters, error) {
 }
 
 // listsNetstat checks what a line prints.
-func listsNetstat(t *testing.T, net network.Network, line, want string) {
+func checkNetstat(t *testing.T, net network.Network, line, want string) {
 	t.Helper()
-	got, err := runOffline(t, net, nil, "netstat", strings.Fields(line)...)
+	got, err := runOnNet(t, net, nil, "netstat", strings.Fields(line)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,19 +66,19 @@ func TestNetstatListsSockets(t *testing.T) { // B38
 		socket("tcp4", "127.0.0.1:10275", "127.0.0.1:5432", "TIME_WAIT"),
 	}}
 	// BSD leaves a blank where UDP has no state.
-	listsNetstat(t, net, "", `
+	checkNetstat(t, net, "", `
 Active Internet connections (including servers)
 Proto Recv-Q Send-Q Local Address          Foreign Address        (state)
 tcp4       0      0 localhost.example.com.10275 localhost.example.com.5432 TIME_WAIT
 tcp4    1460  65535 10.0.202.7.22          10.0.201.4.57759       ESTABLISHED
 tcp4       0      0 *.4431                 *.*                    LISTEN
 udp4       0      0 *.123                  *.*                    `+"\n")
-	listsNetstat(t, net, "1 -f inet6", `
+	checkNetstat(t, net, "1 -f inet6", `
 Active Internet connections (including servers)
 Proto Recv-Q Send-Q Local Address          Foreign Address        (state)
 tcp6       0      0 2001:db8:202::7.10300  2001:db8:4005::200e.80 SYN_SENT
 udp6       0      0 2001:db8:202::7.123    *.*                    `+"\n")
-	listsNetstat(t, net, "1 -cf all", `
+	checkNetstat(t, net, "1 -cf all", `
 Active Internet connections (including servers)
 Proto Recv-Q Send-Q Local Address          Foreign Address        (state)
 tcp4       0      0 localhost.exampl.10275 localhost.exampl.5432  TIME_WAIT
@@ -102,13 +102,13 @@ func TestNetstatListsListenQueues(t *testing.T) { // B41, B54
 		socket("tcp4", "10.0.202.7:22", "10.0.201.4:57759", "ESTABLISHED"),
 		queue("tcp6", "[2001:db8:202:1::7]:25", 0, 0, 50),
 	}}
-	listsNetstat(t, net, "4", `
+	checkNetstat(t, net, "4", `
 Current listen queue sizes (qlen/incqlen/maxqlen)
 Proto Listen         Local Address
 tcp4  16/3/10        10.0.202.7.22
 tcp4  0/0/208        localhost.exampl.5432
 `)
-	listsNetstat(t, net, "4 -n -f all", `
+	checkNetstat(t, net, "4 -n -f all", `
 Current listen queue sizes (qlen/incqlen/maxqlen)
 Proto Listen         Local Address
 tcp6  0/0/50         2001:db8:202:1::.25
@@ -135,23 +135,23 @@ func TestNetstatListsInterfaces(t *testing.T) { // B39
 			}
 		},
 	}
-	listsNetstat(t, net, "2 -bdInic1", `
+	checkNetstat(t, net, "2 -bdInic1", `
 Name    Mtu Network       Address              Ipkts Ierrs Idrop     Ibytes    Opkts Oerrs     Obytes  Coll  Drop
 Data 1    - 10.0.202.0    10.0.202.7        110624529     -     - 117062552515 122028093     - 30126949890     -     -
 `)
-	listsNetstat(t, net, "2", `
+	checkNetstat(t, net, "2", `
 Name    Mtu Network       Address              Ipkts Ierrs Idrop    Opkts Oerrs  Coll
 Data 1    - 10.0.202.0    10.0.202.7        110624529     -     - 122028093     -     -
 Data 2* 9000 <Link#3>      00:50:56:0a:03:07        0     0     0        0     0     0
 Loopback 16384 <Link#6>      lo1                      0     0     0        0     0     0
 `)
-	listsNetstat(t, net, "2 -dI nic1 -f all", `
+	checkNetstat(t, net, "2 -dI nic1 -f all", `
 Name    Mtu Network       Address              Ipkts Ierrs Idrop    Opkts Oerrs  Coll  Drop
 Data 1 1500 <Link#2>      00:50:56:0a:02:07 110624529     1    22 122028093     3     5    44
 Data 1    - 10.0.202.0    10.0.202.7        110624529     -     - 122028093     -     -     -
 Data 1    - 2001:db8:202: 2001:db8:202:77:: 110624529     -     - 122028093     -     -     -
 `)
-	listsNetstat(t, net, "2 -W -f inet6 -I nic1", `
+	checkNetstat(t, net, "2 -W -f inet6 -I nic1", `
 Name    Mtu Network       Address              Ipkts Ierrs Idrop    Opkts Oerrs  Coll
 Data 1    - 2001:db8:202:77::/64 2001:db8:202:77::7 110624529     -     - 122028093     -     -
 `)
@@ -179,7 +179,7 @@ func TestNetstatListsRoutes(t *testing.T) { // B40
 		route("::1/128", "", "UH", "lo0"),
 		route("2001:db8:202:7777::/64", "", "U", "Data 1"),
 	}}
-	listsNetstat(t, net, "3", `
+	checkNetstat(t, net, "3", `
 Routing tables
 
 Internet:
@@ -193,7 +193,7 @@ localhost.example. link#2             UH          lo0
 172.16.0.0/12      10.0.202.2         UGS         Data 1
 192.0.2.0/23       10.0.202.2         UGS         Data 1
 `)
-	listsNetstat(t, net, "3 -nf all", `
+	checkNetstat(t, net, "3 -nf all", `
 Routing tables
 
 Internet:
@@ -213,7 +213,7 @@ default                           2001:db8:202:7777::1          UGS         Data
 ::1                               link#2                        UH          lo0
 2001:db8:202:7777::/64            link#2                        U           Data 1
 `)
-	listsNetstat(t, net, "3 -f inet6", `
+	checkNetstat(t, net, "3 -f inet6", `
 Routing tables
 
 Internet6:
@@ -222,7 +222,7 @@ default            2001:db8:202:7777: UGS         Data 1
 localhost.example. link#2             UH          lo0
 2001:db8:202:7777: link#2             U           Data 1
 `)
-	listsNetstat(t, net, "3 -W -f inet6", `
+	checkNetstat(t, net, "3 -W -f inet6", `
 Routing tables
 
 Internet6:
@@ -254,7 +254,7 @@ func TestNetstatShowsRates(t *testing.T) { // B42
 			}
 		},
 	}
-	listsNetstat(t, net, "5 -w 60 -q 3 -I nic1", `
+	checkNetstat(t, net, "5 -w 60 -q 3 -I nic1", `
             input           nic1           output
    packets  errs idrops      bytes    packets  errs      bytes colls drops
          3     6     9      12000         15    18      21000    24    27
@@ -262,20 +262,20 @@ func TestNetstatShowsRates(t *testing.T) { // B42
          2     4     6       8000         10    12      14000    16    18
 `)
 	reading = 10
-	listsNetstat(t, net, "5 -q1", `
+	checkNetstat(t, net, "5 -q1", `
             input        (Total)           output
    packets  errs idrops      bytes    packets  errs      bytes colls drops
         23    46    69      92000        115   138     161000   184   207
 `)
 }
 
-func TestNetstatRepeatsItsHeadingsAndEndsWithoutATerminal(t *testing.T) {
+func TestNetstatTrafficRepeatsHeadingsAndEndsWithoutTerminal(t *testing.T) {
 	net := tableNet{
 		interfaces: []network.Interface{{Name: "Data 1", Device: "nic1"}},
 		counters:   func(string) network.Counters { return network.Counters{} },
 	}
 	for line, want := range map[string]int{"5": 2 + 10, "5 -q 20": 2 + 20, "5 -q 41": 3*2 + 41} {
-		got, err := runOffline(t, net, nil, "netstat", strings.Fields(line)...)
+		got, err := runOnNet(t, net, nil, "netstat", strings.Fields(line)...)
 		if lines := strings.Count(got, "\n"); err != nil || lines != want {
 			t.Errorf("netstat %s prints %d lines, want %d: %v\n%s", line, lines, want, err, got)
 		}
@@ -290,14 +290,14 @@ func boxWithoutDNS(t *testing.T, patience time.Duration) *appliancetest.Box {
 		appliancetest.Timeouts(appliance.Timeouts{Lookup: patience}))
 }
 
-func TestNetstatShowsNumbersWhenNoNamesCome(t *testing.T) {
+func TestNetstatShowsAddressesIfDNSIsSilent(t *testing.T) {
 	got := boxWithoutDNS(t, 20*time.Millisecond).Exec("netstat 1")
 	if want := " 10.0.202.7.10273       96.17.177.18.80        TIME_WAIT\n"; !strings.Contains(got, want) {
 		t.Errorf("no %q in\n%s", want, got)
 	}
 }
 
-func TestCtrlCEndsTheWaitForNames(t *testing.T) {
+func TestInterruptEndsNetstatLookups(t *testing.T) {
 	s := boxWithoutDNS(t, time.Hour).Login()
 	s.Type("netstat 1")
 	s.Keys("\x03")
@@ -306,10 +306,10 @@ func TestCtrlCEndsTheWaitForNames(t *testing.T) {
 	}
 }
 
-func TestNetstatSaysWhatTheNetworkCannotDo(t *testing.T) {
+func TestNetstatOnNetworkWithoutTables(t *testing.T) {
 	net := tableNet{err: fmt.Errorf("no: %w", errors.ErrUnsupported), interfaces: []network.Interface{{Name: "Data 1"}}}
 	for i := range 5 {
-		_, err := runOffline(t, net, nil, "netstat", fmt.Sprint(i+1))
+		_, err := runOnNet(t, net, nil, "netstat", fmt.Sprint(i+1))
 		if _, ok := refusal.Text(err); !ok {
 			t.Errorf("netstat %d: %v, want a refusal", i+1, err)
 		}

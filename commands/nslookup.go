@@ -49,7 +49,7 @@ var _ = register(&shell.Command{
 
 func nameToLookUp(ctx context.Context, env *shell.Env) (host, kind string, err error) {
 	if len(env.Args) > 0 {
-		if err := hostArgument(env.Args[0]); err != nil {
+		if err := checkHostArgument(env.Args[0]); err != nil {
 			return "", "", err
 		}
 	}
@@ -60,7 +60,7 @@ func nameToLookUp(ctx context.Context, env *shell.Env) (host, kind string, err e
 		}
 		return host, kind, err
 	case 1:
-		return env.Args[0], usualType(env.Args[0]), nil
+		return env.Args[0], defaultRecordType(env.Args[0]), nil
 	}
 	kind = strings.ToUpper(env.Args[1])
 	if !slices.Contains(recordTypes, kind) {

@@ -35,7 +35,7 @@ func (tappedNet) Interfaces() []network.Interface {
 }
 
 // captureBox is an appliance on a tappedNet.
-func captureBox(t *testing.T) *appliance.Appliance {
+func newCaptureAppliance(t *testing.T) *appliance.Appliance {
 	t.Helper()
 	app, err := appliance.New(appliance.Options{
 		Net: tappedNet{}, Dir: t.TempDir(), Capture: []string{"Data 1"},
@@ -69,8 +69,8 @@ func packetcapture(t *testing.T, life context.Context, app *appliance.Appliance,
 	return d.String()
 }
 
-func TestAnotherSessionSeesAndStopsTheCapture(t *testing.T) {
-	app := captureBox(t)
+func TestCaptureIsVisibleToOtherSessions(t *testing.T) {
+	app := newCaptureAppliance(t)
 	packetcapture(t, t.Context(), app, "start")
 	if s := app.Captures.Status(capture.CLI); !s.Running {
 		t.Fatalf("leaving the menu ended the capture: %+v", s)
@@ -83,8 +83,8 @@ func TestAnotherSessionSeesAndStopsTheCapture(t *testing.T) {
 	}
 }
 
-func TestTheCaptureEndsWithTheSessionThatStartedIt(t *testing.T) { // B10
-	app := captureBox(t)
+func TestCaptureEndsWithItsSession(t *testing.T) { // B10
+	app := newCaptureAppliance(t)
 	life, hangUp := context.WithCancel(t.Context())
 	packetcapture(t, life, app, "start")
 	hangUp()
@@ -98,8 +98,8 @@ func TestTheCaptureEndsWithTheSessionThatStartedIt(t *testing.T) { // B10
 	}
 }
 
-func TestACaptureOfTheGUIIsNotShownButRefusesASecond(t *testing.T) { // B21, B22
-	app := captureBox(t)
+func TestCaptureOfGUIIsHiddenButExcludesOthers(t *testing.T) { // B21, B22
+	app := newCaptureAppliance(t)
 	if _, err := app.Captures.Start(t.Context(), capture.Owner{Side: capture.GUI}); err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +115,8 @@ func TestACaptureOfTheGUIIsNotShownButRefusesASecond(t *testing.T) { // B21, B22
 	}
 }
 
-func TestSetupFillsTheSettings(t *testing.T) { // B12, B13
-	app := captureBox(t)
+func TestSetupStoresSettings(t *testing.T) { // B12, B13
+	app := newCaptureAppliance(t)
 	packetcapture(t, t.Context(), app, "setup",
 		"20", "n", "y", "5m 30s", "1, data 2", "2", "25, 587", "10.1.1.1", "10.1.1.2, 2001:db8::1")
 	want := capture.Settings{
@@ -138,8 +138,8 @@ func TestSetupFillsTheSettings(t *testing.T) { // B12, B13
 	}
 }
 
-func TestAFilterIsRefusedWhereItIsEntered(t *testing.T) {
-	app := captureBox(t)
+func TestInvalidFilterIsAskedForAgain(t *testing.T) {
+	app := newCaptureAppliance(t)
 	got := packetcapture(t, t.Context(), app, "setup", "", "", "", "", "3", "ip host 10.1.1.1 or or", "ip host 10.1.1.1")
 	want := `[]> ip host 10.1.1.1 or or
 

@@ -17,7 +17,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		src, host, err := askTarget(ctx, env, 4, echoWhence, echoWhither)
+		src, host, err := askTarget(ctx, env, 4, pingSourceQuestion, pingHostQuestion)
 		if err != nil {
 			return err
 		}
@@ -27,12 +27,12 @@ var _ = register(&shell.Command{
 			return err
 		}
 		p := &pinger{
-			env: env, word: "ping", call: "sendto", spread: "stddev",
+			env: env, command: "ping", sendCall: "sendto", deviation: "stddev",
 			host: host, dst: addrs[0], src: src, data: 56,
-			reply: func(seq uint16, r network.Reply) {
+			printReply: func(seq uint16, r network.Reply) {
 				env.Printf("%d bytes from %v: icmp_seq=%d ttl=%d time=%.3f ms\n", r.Bytes, r.From, seq, r.TTL, milliseconds(r.RTT))
 			},
-			trouble: func(r network.Reply, from string) {
+			printError: func(r network.Reply, from string) {
 				env.Printf("%d bytes from %s: ", r.Bytes, from)
 				printICMPError(env, r)
 			},

@@ -13,14 +13,14 @@ var _ = register(&shell.Command{
 	Summary: "Ping a network host using IPv6.",
 	Help:    "ping6 [host]\n\nSends an echo request a second until Ctrl-C is pressed; without a terminal it sends ten.",
 	Source:  "ping6(8) of FreeBSD (output, errors); public (questions)",
-	Since:   ipv6Since,
+	Since:   ipv6Version,
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !hasIPv6(env) {
 			return refusal.New("No interface of this appliance has an IPv6 address. Use ping instead.")
 		}
-		src, host, err := askTarget(ctx, env, 6, echoWhence, echoWhither)
+		src, host, err := askTarget(ctx, env, 6, pingSourceQuestion, pingHostQuestion)
 		if err != nil {
 			return err
 		}
@@ -30,17 +30,17 @@ var _ = register(&shell.Command{
 			return err
 		}
 		p := &pinger{
-			env: env, word: "ping6", call: "sendmsg", spread: "std-dev",
+			env: env, command: "ping6", sendCall: "sendmsg", deviation: "std-dev",
 			host: host, dst: addrs[0], src: src, data: 8,
-			reply: func(seq uint16, r network.Reply) {
+			printReply: func(seq uint16, r network.Reply) {
 				env.Printf("%d bytes from %v, icmp_seq=%d hlim=%d time=%.3f ms\n", r.Bytes, r.From, seq, r.TTL, milliseconds(r.RTT))
 			},
 			// FreeBSD's ping6 shows no ICMPv6 error unless it is told to be verbose.
-			sendFailed: func() { env.Printf("ping6: wrote %s 16 chars, ret=-1\n", host) },
+			afterSendError: func() { env.Printf("ping6: wrote %s 16 chars, ret=-1\n", host) },
 		}
 		if !p.src.IsValid() {
-			if p.src, err = sourceFor(ctx, env, p.dst); err != nil {
-				text := sendError(err)
+			if p.src, err = sourceAddrFor(ctx, env, p.dst); err != nil {
+				text := sendErrorText(err)
 				if text == "" {
 					return err
 				}

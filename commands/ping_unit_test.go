@@ -39,28 +39,28 @@ func (n scriptedNet) Probe(ctx context.Context, r network.ProbeRequest) (network
 func (scriptedNet) Interfaces() []network.Interface { return nil }
 
 // A paper is a Prompter without a terminal: it takes text and is never asked.
-type paper struct {
+type silentPrompter struct {
 	shell.Prompter
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (p *paper) Write(b []byte) (int, error) {
+func (p *silentPrompter) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.buf.Write(b)
 }
 
-func (p *paper) text() string {
+func (p *silentPrompter) text() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.buf.String()
 }
 
-var pinged = netip.MustParseAddr("216.58.194.206")
+var pingTarget = netip.MustParseAddr("216.58.194.206")
 
 func echoReply(ms float64) (network.Reply, error) {
-	return network.Reply{Kind: network.EchoReply, From: pinged, TTL: 56, Bytes: 64, RTT: time.Duration(ms * 1e6)}, nil
+	return network.Reply{Kind: network.EchoReply, From: pingTarget, TTL: 56, Bytes: 64, RTT: time.Duration(ms * 1e6)}, nil
 }
 
 func lostEcho(ctx context.Context) (network.Reply, error) {
@@ -71,7 +71,7 @@ func lostEcho(ctx context.Context) (network.Reply, error) {
 // runPing runs "ping 216.58.194.206" as runOffline does.
 func runPing(t *testing.T, net func(ctx context.Context, seq int) (network.Reply, error), interrupt <-chan struct{}) string {
 	t.Helper()
-	text, err := runOffline(t, scriptedNet{ping: net}, interrupt, "ping", pinged.String())
+	text, err := runOnNet(t, scriptedNet{ping: net}, interrupt, "ping", pingTarget.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func runPing(t *testing.T, net func(ctx context.Context, seq int) (network.Reply
 // runOffline runs a command without a terminal, on a network of the test's own and on a
 // clock that whoever sleeps drives, and returns what it prints. Ctrl-C is pressed when
 // interrupt says so.
-func runOffline(t *testing.T, net network.Network, interrupt <-chan struct{}, word string, args ...string) (string, error) {
+func runOnNet(t *testing.T, net network.Network, interrupt <-chan struct{}, word string, args ...string) (string, error) {
 	t.Helper()
 	app, err := appliance.New(appliance.Options{
 		Net: net, Dir: t.TempDir(),
@@ -102,7 +102,7 @@ func runOffline(t *testing.T, net network.Network, interrupt <-chan struct{}, wo
 		case <-ctx.Done():
 		}
 	}()
-	out := &paper{}
+	out := &silentPrompter{}
 	env := &shell.Env{Dialogue: shell.NewDialogue(out), Appliance: app, Draft: app.Config.Edit(), Args: args, Inline: true, SessionContext: t.Context()}
 	for _, c := range commands.All() {
 		if c.Name == word {
@@ -139,7 +139,7 @@ round-trip min/avg/max/stddev = 1.824/1.949/2.095/0.088 ms
 	}
 }
 
-func TestPingEndsWithTheTenthEchoWhereThereIsNoTerminal(t *testing.T) {
+func TestPingWithoutTerminalSendsTenEchoes(t *testing.T) {
 	got := runPing(t, func(context.Context, int) (network.Reply, error) { return echoReply(2) }, nil)
 	if !strings.Contains(got, "icmp_seq=9 ") || strings.Contains(got, "icmp_seq=10 ") {
 		t.Errorf("echoes:\n%s", got)
@@ -149,7 +149,7 @@ func TestPingEndsWithTheTenthEchoWhereThereIsNoTerminal(t *testing.T) {
 	}
 }
 
-func TestALostEchoDoesNotDelayTheNext(t *testing.T) {
+func TestLostEchoDoesNotDelayNext(t *testing.T) {
 	var mu sync.Mutex
 	waiting, most := 0, 0
 	got := runPing(t, func(ctx context.Context, seq int) (network.Reply, error) {
@@ -170,7 +170,7 @@ func TestALostEchoDoesNotDelayTheNext(t *testing.T) {
 	}
 }
 
-func TestWithoutAnyAnswerThereIsNoRoundTripLine(t *testing.T) {
+func TestPingWithoutRepliesOmitsRoundTripLine(t *testing.T) {
 	third := make(chan struct{})
 	got := runPing(t, func(ctx context.Context, seq int) (network.Reply, error) {
 		if seq == 2 {
@@ -183,7 +183,7 @@ func TestWithoutAnyAnswerThereIsNoRoundTripLine(t *testing.T) {
 	}
 }
 
-func TestWhatKeepsAnEchoFromBeingSent(t *testing.T) {
+func TestPingReportsSendErrors(t *testing.T) {
 	for errno, want := range map[syscall.Errno]string{
 		syscall.ENETUNREACH:  "ping: sendto: No route to host\n",
 		syscall.EHOSTUNREACH: "ping: sendto: Host is down\n",
@@ -198,7 +198,7 @@ func TestWhatKeepsAnEchoFromBeingSent(t *testing.T) {
 	}
 }
 
-func TestAnICMPErrorIsShownWithTheHeaderThatItQuotes(t *testing.T) {
+func TestPingShowsQuotedHeaderOfICMPError(t *testing.T) {
 	quoted := []byte{
 		0x45, 0, 0, 84, 0xd3, 0xd7, 0x40, 0, 1, 1, 0x40, 0xd7, 10, 0, 202, 7, 216, 58, 194, 206,
 	}

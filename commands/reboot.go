@@ -17,7 +17,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		return power(ctx, env, appliance.Reboot, "reboot",
+		return powerDialogue(ctx, env, appliance.Reboot, "reboot",
 			"System rebooting.  Please wait while the queue is being closed...\nClosing CLI connection.")
 	},
 })

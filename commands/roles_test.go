@@ -12,7 +12,7 @@ import (
 
 // What each role may not use. Operators may do all but manage accounts, return to
 // another configuration and upgrade; the others may look, and technicians reboot.
-func TestWhatRolesMayNotDo(t *testing.T) {
+func TestForbiddenCommandsOfRoles(t *testing.T) {
 	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
 	operate := []string{
 		"alertconfig", "commit", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "logconfig",

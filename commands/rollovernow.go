@@ -19,14 +19,14 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		list := runningLogs(env)
+		list := committedLogs(env)
 		var names []string // none: all of them
 		switch {
 		case len(env.Args) > 1:
 			return shell.InvalidArgumentf(env.Args[1], "The only argument is the name of a log, or all.")
 		case len(env.Args) == 1 && strings.EqualFold(env.Args[0], "all"):
 		case len(env.Args) == 1:
-			log, err := namedLog(list, env.Args[0])
+			log, err := logArgument(list, env.Args[0])
 			if err != nil {
 				return err
 			}
@@ -42,7 +42,7 @@ var _ = register(&shell.Command{
 				if n, err := strconv.Atoi(answer); err == nil && n == len(list)+1 || strings.EqualFold(answer, "all") {
 					return nil
 				}
-				log, err := pickLog(list, answer)
+				log, err := findLog(list, answer)
 				if err != nil {
 					return refusal.Newf("The value must be an integer from 1 to %d, or the name of a log.", len(list)+1)
 				}
@@ -54,7 +54,7 @@ var _ = register(&shell.Command{
 			}
 		}
 		if err := env.Appliance.Logs.RollOver(ctx, names...); err != nil {
-			return logGone(strings.Join(names, ", "), err)
+			return logRefusal(strings.Join(names, ", "), err)
 		}
 		if !env.Inline {
 			env.Printf("Log files successfully rolled over.\n")

@@ -32,7 +32,7 @@ var _ = register(&shell.Command{
 			return routesInline(env)
 		}
 		v6 := false
-		if knowsIPv6(env) {
+		if supportsIPv6(env) {
 			n, err := env.Choose(ctx, "Configure routes for:", 0, "IPv4", "IPv6")
 			if err != nil {
 				return err
@@ -111,7 +111,7 @@ func (d routeDialogue) remove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return dropRoutes(d.env, func(o netconfig.StaticRoute) bool { return o.Name == r.Name })
+	return deleteRoutes(d.env, func(o netconfig.StaticRoute) bool { return o.Name == r.Name })
 }
 
 func (d routeDialogue) clear(ctx context.Context) error {
@@ -119,7 +119,7 @@ func (d routeDialogue) clear(ctx context.Context) error {
 	if err != nil || !sure {
 		return err
 	}
-	return dropRoutes(d.env, func(r netconfig.StaticRoute) bool { return r.Destination.Addr().Is6() == d.v6 })
+	return deleteRoutes(d.env, func(r netconfig.StaticRoute) bool { return r.Destination.Addr().Is6() == d.v6 })
 }
 
 func (d routeDialogue) choose(ctx context.Context, question string) (netconfig.StaticRoute, error) {
@@ -148,7 +148,7 @@ func (d routeDialogue) ask(ctx context.Context, r *netconfig.StaticRoute) error 
 	others := netconfig.Routes.Get(d.env.Draft).List
 	others = slices.DeleteFunc(others, func(o netconfig.StaticRoute) bool { return o.Name == was })
 	return d.env.Form(ctx,
-		shell.Text(&r.Name, "Please create a name for the route:", func(name string) error { return freeRouteName(name, others) }),
+		shell.Text(&r.Name, "Please create a name for the route:", func(name string) error { return checkRouteName(name, others) }),
 		shell.Text(&destination, "Please enter the destination "+d.version()+" address to match on.\nCIDR addresses such as "+example+" are also allowed.",
 			func(answer string) (err error) {
 				r.Destination, err = parseDestination(answer, d.v6, others)
@@ -164,11 +164,11 @@ func (d routeDialogue) ask(ctx context.Context, r *netconfig.StaticRoute) error 
 	)
 }
 
-func freeRouteName(name string, others []netconfig.StaticRoute) error {
+func checkRouteName(name string, others []netconfig.StaticRoute) error {
 	if slices.ContainsFunc(others, func(o netconfig.StaticRoute) bool { return strings.EqualFold(o.Name, name) }) {
 		return refusal.Newf("There is already a route with the name %s.", name)
 	}
-	return validObjectName(name)
+	return checkObjectName(name)
 }
 
 // parseDestination reads an address, or a network in the CIDR form.
@@ -210,7 +210,7 @@ func putRoute(env *shell.Env, was string, r netconfig.StaticRoute) error {
 	})
 }
 
-func dropRoutes(env *shell.Env, which func(netconfig.StaticRoute) bool) error {
+func deleteRoutes(env *shell.Env, which func(netconfig.StaticRoute) bool) error {
 	return editSection(env, netconfig.Routes, func(v *netconfig.RouteList) error {
 		v.List = slices.DeleteFunc(v.List, which)
 		return nil
@@ -233,7 +233,7 @@ func routesInline(env *shell.Env) error {
 	if len(args) != takes {
 		return shell.InvalidArgumentf(strings.Join(env.Args, " "), "The operation %s takes %d arguments, and the IP version before them.", verb, takes)
 	}
-	if version == "6" && !knowsIPv6(env) {
+	if version == "6" && !supportsIPv6(env) {
 		return shell.InvalidArgumentf(version, "This version knows IPv4 only.")
 	}
 	switch all := netconfig.Routes.Get(env.Draft).List; verb {
@@ -241,7 +241,7 @@ func routesInline(env *shell.Env) error {
 		printRoutes(env, slices.DeleteFunc(all, func(r netconfig.StaticRoute) bool { return !ofVersion(r, version) }))
 		return nil
 	case "clear":
-		return dropRoutes(env, func(r netconfig.StaticRoute) bool { return ofVersion(r, version) })
+		return deleteRoutes(env, func(r netconfig.StaticRoute) bool { return ofVersion(r, version) })
 	case "new":
 		return putRouteInline(env, "", version, args, all)
 	default:
@@ -251,7 +251,7 @@ func routesInline(env *shell.Env) error {
 		}
 		was := all[i].Name
 		if verb == "delete" {
-			return dropRoutes(env, func(r netconfig.StaticRoute) bool { return r.Name == was })
+			return deleteRoutes(env, func(r netconfig.StaticRoute) bool { return r.Name == was })
 		}
 		return putRouteInline(env, was, version, args[1:], slices.Delete(all, i, i+1))
 	}
@@ -265,8 +265,8 @@ func ofVersion(r netconfig.StaticRoute, version string) bool {
 // putRouteInline reads name, destination and gateway of a route.
 func putRouteInline(env *shell.Env, was, version string, args []string, others []netconfig.StaticRoute) (err error) {
 	r := netconfig.StaticRoute{Name: args[0]}
-	v6 := version == "6" || version == "" && knowsIPv6(env) && strings.Contains(args[1], ":")
-	if err := freeRouteName(r.Name, others); err != nil {
+	v6 := version == "6" || version == "" && supportsIPv6(env) && strings.Contains(args[1], ":")
+	if err := checkRouteName(r.Name, others); err != nil {
 		return invalidArgument(r.Name, err)
 	}
 	if r.Destination, err = parseDestination(args[1], v6, others); err != nil {

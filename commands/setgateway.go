@@ -20,7 +20,7 @@ var _ = register(&shell.Command{
 	Commit:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		v6 := false
-		if knowsIPv6(env) {
+		if supportsIPv6(env) {
 			n, err := env.Choose(ctx, "Set the default gateway for:", 0, "IPv4", "IPv6")
 			if err != nil {
 				return err

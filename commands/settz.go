@@ -49,21 +49,21 @@ var _ = register(&shell.Command{
 // chooseZone asks for the continent, the country and the zone; where there is one
 // only, it is taken.
 func chooseZone(ctx context.Context, env *shell.Env, zones []fixtures.Zone) (string, error) {
-	continent, err := narrow(ctx, env, "Please choose your continent:", zones, func(z fixtures.Zone) string { return z.Continent })
+	continent, err := chooseValue(ctx, env, "Please choose your continent:", zones, func(z fixtures.Zone) string { return z.Continent })
 	if err != nil {
 		return "", err
 	}
 	zones = slices.DeleteFunc(slices.Clone(zones), func(z fixtures.Zone) bool { return z.Continent != continent })
-	country, err := narrow(ctx, env, "Please choose your country:", zones, func(z fixtures.Zone) string { return z.Country })
+	country, err := chooseValue(ctx, env, "Please choose your country:", zones, func(z fixtures.Zone) string { return z.Country })
 	if err != nil {
 		return "", err
 	}
 	zones = slices.DeleteFunc(zones, func(z fixtures.Zone) bool { return z.Country != country })
-	return narrow(ctx, env, "Please choose your time zone:", zones, func(z fixtures.Zone) string { return z.Name })
+	return chooseValue(ctx, env, "Please choose your time zone:", zones, func(z fixtures.Zone) string { return z.Name })
 }
 
 // narrow asks for one of the values that key has among zones.
-func narrow(ctx context.Context, env *shell.Env, question string, zones []fixtures.Zone, key func(fixtures.Zone) string) (string, error) {
+func chooseValue(ctx context.Context, env *shell.Env, question string, zones []fixtures.Zone, key func(fixtures.Zone) string) (string, error) {
 	var values []string
 	for _, z := range zones {
 		if !slices.Contains(values, key(z)) {

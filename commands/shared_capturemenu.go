@@ -17,7 +17,7 @@ import (
 // AsyncOS 7 at the main prompt too (B24 to B32). What is started here ends when the menu
 // is left (B26): by an empty answer, by Ctrl-C, or with the session.
 func captureMenu(ctx context.Context, env *shell.Env) error {
-	m := &menuCapture{env: env, owner: capture.Owner{Side: capture.TCPDump}}
+	m := &captureMenuSession{env: env, owner: capture.Owner{Side: capture.TCPDump}}
 	if env.Login != nil {
 		m.owner.Session = strconv.Itoa(env.Login.ID())
 	}
@@ -33,21 +33,21 @@ func captureMenu(ctx context.Context, env *shell.Env) error {
 			{Key: "CLEAR", Text: "Remove previous packet captures", Run: m.clear},
 		}}
 	})
-	return errors.Join(err, m.leave())
+	return errors.Join(err, m.stopOnLeave())
 }
 
 // noFilter is what takes the filter away.
 const noFilter = "none"
 
 // A menuCapture is one session's stay in the menu.
-type menuCapture struct {
+type captureMenuSession struct {
 	env     *shell.Env
 	owner   capture.Owner
 	started string // the file of the capture that it started last; "": it has seen its end
 }
 
 // start starts a capture that ends with life at the latest.
-func (m *menuCapture) start(life context.Context) error {
+func (m *captureMenuSession) start(life context.Context) error {
 	recorder := m.env.Appliance.Captures
 	s, err := recorder.Start(life, m.owner)
 	if err != nil {
@@ -60,7 +60,7 @@ func (m *menuCapture) start(life context.Context) error {
 	return nil
 }
 
-func (m *menuCapture) stop(context.Context) error {
+func (m *captureMenuSession) stop(context.Context) error {
 	s, err := m.env.Appliance.Captures.Stop(capture.TCPDump)
 	switch {
 	case errors.Is(err, capture.ErrNotRunning):
@@ -75,12 +75,12 @@ func (m *menuCapture) stop(context.Context) error {
 	if s.File == m.started {
 		m.started = ""
 	}
-	m.result(s)
+	m.printResult(s)
 	return nil
 }
 
 // leave ends the capture that this session has started, or says how it has ended.
-func (m *menuCapture) leave() error {
+func (m *captureMenuSession) stopOnLeave() error {
 	s, err := m.env.Appliance.Captures.LeaveMenu(m.owner)
 	if errors.Is(err, capture.ErrNotRunning) {
 		if s = m.env.Appliance.Captures.Status(capture.TCPDump); m.started == "" || s.File != m.started {
@@ -91,34 +91,34 @@ func (m *menuCapture) leave() error {
 		} else {
 			m.env.Printf("Packet capture has ended: %v.\n", s.Reason)
 		}
-		m.result(s)
+		m.printResult(s)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	m.env.Printf("Packet capture has been stopped because you left the tcpdump menu.\n")
-	m.result(s)
+	m.printResult(s)
 	return nil
 }
 
 // result tells where to find what was captured.
-func (m *menuCapture) result(s capture.Status) {
-	m.env.Printf("File Name: %s (Size = %dK, %s)\n", s.File, s.Size>>10, packets(s.Packets))
+func (m *captureMenuSession) printResult(s capture.Status) {
+	m.env.Printf("File Name: %s (Size = %dK, %s)\n", s.File, s.Size>>10, packetCount(s.Packets))
 	if s.Dropped > 0 {
 		m.env.Printf("Packets Dropped: %d\n", s.Dropped)
 	}
 	m.env.PrintWrapped("It is in the directory diagnostic, from where SCP and FTP fetch it.")
 }
 
-func packets(n uint64) string {
+func packetCount(n uint64) string {
 	if n == 1 {
 		return "1 packet"
 	}
 	return fmt.Sprintf("%d packets", n)
 }
 
-func (m *menuCapture) status(context.Context) error {
+func (m *captureMenuSession) status(context.Context) error {
 	s := m.env.Appliance.Captures.Status(capture.TCPDump)
 	set := m.env.Appliance.Captures.MenuSettings()
 	iface, filter, file := set.Interface, set.Filter, "Last Capture"
@@ -135,27 +135,27 @@ func (m *menuCapture) status(context.Context) error {
 		}
 	}
 	if s.File != "" {
-		m.env.Printf("%s: %s (Size = %dK, %s)\n", file, s.File, s.Size>>10, packets(s.Packets))
+		m.env.Printf("%s: %s (Size = %dK, %s)\n", file, s.File, s.Size>>10, packetCount(s.Packets))
 	}
 	if s.Dropped > 0 {
 		m.env.Printf("Packets Dropped: %d\n", s.Dropped)
 	}
-	m.env.Printf("Interface: %s\nFilter: %s\n", iface, shownFilter(filter))
+	m.env.Printf("Interface: %s\nFilter: %s\n", iface, filterOrNone(filter))
 	return nil
 }
 
-func shownFilter(expression string) string {
+func filterOrNone(expression string) string {
 	if expression == "" {
 		return noFilter
 	}
 	return expression
 }
 
-func (m *menuCapture) filter(ctx context.Context) error {
+func (m *captureMenuSession) filter(ctx context.Context) error {
 	recorder := m.env.Appliance.Captures
 	set := recorder.MenuSettings()
 	question := fmt.Sprintf("Enter the filter in the syntax of tcpdump, or %q to capture every packet.", noFilter)
-	_, err := m.env.Ask(ctx, question, shownFilter(set.Filter), func(answer string) error {
+	_, err := m.env.Ask(ctx, question, filterOrNone(set.Filter), func(answer string) error {
 		if strings.EqualFold(answer, noFilter) {
 			answer = ""
 		}
@@ -163,12 +163,12 @@ func (m *menuCapture) filter(ctx context.Context) error {
 		return filterRefusal(recorder.SetMenuSettings(set))
 	})
 	if err == nil {
-		m.changed("The filter is: " + shownFilter(set.Filter))
+		m.confirmSetting("The filter is: " + filterOrNone(set.Filter))
 	}
 	return err
 }
 
-func (m *menuCapture) iface(ctx context.Context) error {
+func (m *captureMenuSession) iface(ctx context.Context) error {
 	recorder := m.env.Appliance.Captures
 	set := recorder.MenuSettings()
 	if err := m.env.Form(ctx, shell.OneOf(&set.Interface, "Choose the interface to capture on.", recorder.Interfaces()...)); err != nil {
@@ -177,19 +177,19 @@ func (m *menuCapture) iface(ctx context.Context) error {
 	if err := recorder.SetMenuSettings(set); err != nil {
 		return filterRefusal(err)
 	}
-	m.changed("Packets will be captured on " + set.Interface + ".")
+	m.confirmSetting("Packets will be captured on " + set.Interface + ".")
 	return nil
 }
 
 // changed confirms a setting.
-func (m *menuCapture) changed(text string) {
+func (m *captureMenuSession) confirmSetting(text string) {
 	m.env.PrintWrapped(text)
 	if m.env.Appliance.Captures.Status(capture.TCPDump).Running {
 		m.env.PrintWrapped("The capture in progress goes on as it was started.")
 	}
 }
 
-func (m *menuCapture) clear(ctx context.Context) error {
+func (m *captureMenuSession) clear(ctx context.Context) error {
 	recorder := m.env.Appliance.Captures
 	list, err := recorder.MenuFiles()
 	if err != nil {

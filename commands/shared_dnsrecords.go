@@ -14,7 +14,7 @@ var recordTypes = []string{"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "TXT"
 // askRecordType asks for a type of records; that of an address's name is offered where
 // host is an address.
 func askRecordType(ctx context.Context, env *shell.Env, host string) (string, error) {
-	n, err := env.Choose(ctx, "Choose the type of the query.", slices.Index(recordTypes, usualType(host)), recordTypes...)
+	n, err := env.Choose(ctx, "Choose the type of the query.", slices.Index(recordTypes, defaultRecordType(host)), recordTypes...)
 	if err != nil {
 		return "", err
 	}
@@ -22,7 +22,7 @@ func askRecordType(ctx context.Context, env *shell.Env, host string) (string, er
 }
 
 // usualType is what one mostly wants to know of a host: of an address its name.
-func usualType(host string) string {
+func defaultRecordType(host string) string {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return "PTR"
 	}

@@ -21,49 +21,49 @@ import (
 // second, whatever becomes of those before it, until Ctrl-C, or without a terminal
 // until the tenth.
 const (
-	echoInterval = time.Second
-	echoCount    = 10
+	echoInterval          = time.Second
+	echoesWithoutTerminal = 10
 	// echoPatience is how long an echo may take. FreeBSD's ping waits so long for the
 	// last one; here it also bounds how many are awaited at once.
-	echoPatience = 10 * time.Second
+	echoTimeout = 10 * time.Second
 	// echoGrace is how long the network has, in its own time, to answer before the
 	// appliance's clock is looked at again. It is part of the second between two echoes;
 	// on a clock that runs ahead of the network it is what lets answers come in order.
-	echoGrace = 300 * time.Millisecond
+	echoRealWait = 300 * time.Millisecond
 )
 
 // A pinger is one run of ping or ping6.
 type pinger struct {
-	env      *shell.Env
-	word     string // "ping"
-	call     string // what fails when nothing can be sent: "sendto"
-	spread   string // what the summary calls the standard deviation
-	host     string // as entered
-	dst, src netip.Addr
-	data     int // bytes after the ICMP header
-	count    int // 0: no end
+	env       *shell.Env
+	command   string // "ping"
+	sendCall  string // what fails when nothing can be sent: "sendto"
+	deviation string // what the summary calls the standard deviation
+	host      string // as entered
+	dst, src  netip.Addr
+	data      int // bytes after the ICMP header
+	count     int // 0: no end
 
 	// reply and trouble print an answer. trouble is nil where errors are not shown.
-	reply   func(seq uint16, r network.Reply)
-	trouble func(r network.Reply, from string)
+	printReply func(seq uint16, r network.Reply)
+	printError func(r network.Reply, from string)
 	// sendFailed prints more than the error, if set.
-	sendFailed func()
+	afterSendError func()
 
-	ident    uint16
-	flying   sync.WaitGroup
-	answers  chan echoAnswer
-	sent     int
-	awaited  int  // echoes of which nothing has been heard
-	heardOf  bool // the newest is none of them
-	received int
-	least    float64 // milliseconds, as the next three
-	most     float64
-	sum      float64
-	squares  float64
+	ident          uint16
+	inFlight       sync.WaitGroup
+	results        chan echoResult
+	sent           int
+	outstanding    int  // echoes of which nothing has been heard
+	newestAnswered bool // the newest is none of them
+	received       int
+	minRTT         float64 // milliseconds, as the next three
+	maxRTT         float64
+	sumRTT         float64
+	sumSquares     float64
 }
 
 // An echoAnswer is what became of one echo request.
-type echoAnswer struct {
+type echoResult struct {
 	seq   int
 	reply network.Reply
 	from  string // who sent an error
@@ -72,14 +72,14 @@ type echoAnswer struct {
 
 // The questions of ping and ping6.
 const (
-	echoWhence  = "Which interface do you want to send the pings from?"
-	echoWhither = "Please enter the host you wish to ping."
+	pingSourceQuestion = "Which interface do you want to send the pings from?"
+	pingHostQuestion   = "Please enter the host you wish to ping."
 )
 
 // run sends echo requests until the end, and prints the summary.
 func (p *pinger) run(ctx context.Context) error {
 	if _, terminal := p.env.Prompter.(shell.Screen); !terminal {
-		p.count = echoCount
+		p.count = echoesWithoutTerminal
 	}
 	session := 0
 	if p.env.Login != nil {
@@ -87,12 +87,12 @@ func (p *pinger) run(ctx context.Context) error {
 	}
 	// Sessions that ping at the same time must not take each other's answers.
 	p.ident = uint16(1 + p.env.Appliance.Entropy.Stream("ping/"+strconv.Itoa(session)).IntN(math.MaxUint16))
-	p.answers = make(chan echoAnswer, 64)
+	p.results = make(chan echoResult, 64)
 
 	echoes, cancel := context.WithCancel(ctx)
-	err := p.loop(ctx, echoes)
+	err := p.exchange(ctx, echoes)
 	cancel()
-	p.flying.Wait()
+	p.inFlight.Wait()
 	if err != nil && !errors.Is(err, shell.ErrInterrupt) {
 		return err
 	}
@@ -101,51 +101,51 @@ func (p *pinger) run(ctx context.Context) error {
 }
 
 // loop returns ctx's cause, or an internal error, or nil after the last echo.
-func (p *pinger) loop(ctx, echoes context.Context) error {
+func (p *pinger) exchange(ctx, echoes context.Context) error {
 	for p.count == 0 || p.sent < p.count {
 		began := clock.System().Mark()
 		p.send(echoes)
-		err := p.listen(ctx, clock.System(), echoGrace, func() bool { return p.heardOf })
+		err := p.receive(ctx, clock.System(), echoRealWait, func() bool { return p.newestAnswered })
 		if err == nil {
-			err = p.listen(ctx, p.env.Appliance.Clock, echoInterval-clock.System().Since(began), p.complete)
+			err = p.receive(ctx, p.env.Appliance.Clock, echoInterval-clock.System().Since(began), p.done)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	rest := echoPatience
+	rest := echoTimeout
 	if p.received > 0 {
-		rest = max(echoInterval, time.Duration(2*p.most*float64(time.Millisecond)))
+		rest = max(echoInterval, time.Duration(2*p.maxRTT*float64(time.Millisecond)))
 	}
-	return p.listen(ctx, p.env.Appliance.Clock, rest, p.complete)
+	return p.receive(ctx, p.env.Appliance.Clock, rest, p.done)
 }
 
 // complete reports whether no more is sent and nothing is awaited.
-func (p *pinger) complete() bool { return p.sent == p.count && p.awaited == 0 }
+func (p *pinger) done() bool { return p.sent == p.count && p.outstanding == 0 }
 
 // send sends an echo request and does not wait for its answer.
 func (p *pinger) send(ctx context.Context) {
 	seq := p.sent
 	p.sent++
-	p.awaited++
-	p.heardOf = false
-	p.flying.Go(func() {
+	p.outstanding++
+	p.newestAnswered = false
+	p.inFlight.Go(func() {
 		a := p.echo(ctx, seq)
 		select {
-		case p.answers <- a:
+		case p.results <- a:
 		case <-ctx.Done(): // nobody listens any more
 		}
 	})
 }
 
-func (p *pinger) echo(ctx context.Context, seq int) echoAnswer {
-	ctx, cancel := context.WithTimeout(ctx, echoPatience)
+func (p *pinger) echo(ctx context.Context, seq int) echoResult {
+	ctx, cancel := context.WithTimeout(ctx, echoTimeout)
 	defer cancel()
-	a := echoAnswer{seq: seq}
+	a := echoResult{seq: seq}
 	a.reply, a.err = p.env.Appliance.Net.Ping(ctx, network.PingRequest{
 		Dst: p.dst, Src: p.src, ID: p.ident, Seq: uint16(seq), DataSize: p.data,
 	})
-	if a.err == nil && a.reply.Kind != network.EchoReply && p.trouble != nil {
+	if a.err == nil && a.reply.Kind != network.EchoReply && p.printError != nil {
 		a.from = a.reply.From.String()
 		if name, err := p.env.Appliance.Resolver.LookupAddr(ctx, a.reply.From); err == nil {
 			a.from = fmt.Sprintf("%s (%s)", name, a.from)
@@ -156,7 +156,7 @@ func (p *pinger) echo(ctx context.Context, seq int) echoAnswer {
 
 // listen prints the answers that come until c has let d pass, or enough says so. It
 // returns ctx's cause if that ends first.
-func (p *pinger) listen(ctx context.Context, c clock.Clock, d time.Duration, enough func() bool) error {
+func (p *pinger) receive(ctx context.Context, c clock.Clock, d time.Duration, enough func() bool) error {
 	sleep, wake := context.WithCancel(ctx)
 	slept := make(chan struct{})
 	go func() {
@@ -169,8 +169,8 @@ func (p *pinger) listen(ctx context.Context, c clock.Clock, d time.Duration, eno
 	}()
 	for !enough() {
 		select {
-		case a := <-p.answers:
-			if err := p.heard(a); err != nil {
+		case a := <-p.results:
+			if err := p.handle(a); err != nil {
 				return err
 			}
 		case <-slept:
@@ -181,28 +181,28 @@ func (p *pinger) listen(ctx context.Context, c clock.Clock, d time.Duration, eno
 }
 
 // heard prints an answer. It returns an error that no ping would show.
-func (p *pinger) heard(a echoAnswer) error {
-	p.awaited--
-	p.heardOf = p.heardOf || a.seq == p.sent-1
+func (p *pinger) handle(a echoResult) error {
+	p.outstanding--
+	p.newestAnswered = p.newestAnswered || a.seq == p.sent-1
 	switch {
 	case a.err == nil && a.reply.Kind == network.EchoReply:
-		p.note(a.reply.RTT)
-		p.reply(uint16(a.seq), a.reply)
+		p.addRTT(a.reply.RTT)
+		p.printReply(uint16(a.seq), a.reply)
 	case a.err == nil:
-		if p.trouble != nil {
-			p.trouble(a.reply, a.from)
+		if p.printError != nil {
+			p.printError(a.reply, a.from)
 		}
 	case errors.Is(a.err, context.DeadlineExceeded): // lost
 	case errors.Is(a.err, errors.ErrUnsupported):
 		return refusal.New("This appliance's network cannot send echo requests.")
 	default:
-		text := sendError(a.err)
+		text := sendErrorText(a.err)
 		if text == "" {
 			return fmt.Errorf("ping %v: %w", p.dst, a.err)
 		}
-		p.env.Printf("%s: %s: %s\n", p.word, p.call, text)
-		if p.sendFailed != nil {
-			p.sendFailed()
+		p.env.Printf("%s: %s: %s\n", p.command, p.sendCall, text)
+		if p.afterSendError != nil {
+			p.afterSendError()
 		}
 	}
 	return nil
@@ -211,7 +211,7 @@ func (p *pinger) heard(a echoAnswer) error {
 // sendError is FreeBSD's text for what kept a packet from being sent, "" if it is
 // nothing of the kind. A packet that no neighbour takes has a host that is down there;
 // one for which there is no route has no route to its host.
-func sendError(err error) string {
+func sendErrorText(err error) string {
 	for _, e := range []struct {
 		errno syscall.Errno
 		text  string
@@ -231,14 +231,14 @@ func sendError(err error) string {
 	return ""
 }
 
-func (p *pinger) note(rtt time.Duration) {
+func (p *pinger) addRTT(rtt time.Duration) {
 	ms := milliseconds(rtt)
-	if p.received == 0 || ms < p.least {
-		p.least = ms
+	if p.received == 0 || ms < p.minRTT {
+		p.minRTT = ms
 	}
-	p.most = max(p.most, ms)
-	p.sum += ms
-	p.squares += ms * ms
+	p.maxRTT = max(p.maxRTT, ms)
+	p.sumRTT += ms
+	p.sumSquares += ms * ms
 	p.received++
 }
 
@@ -253,13 +253,13 @@ func (p *pinger) summary(blank bool) {
 	if blank {
 		p.env.Printf("\n")
 	}
-	p.env.Printf("--- %s %s statistics ---\n", p.host, p.word)
+	p.env.Printf("--- %s %s statistics ---\n", p.host, p.command)
 	lost := 100 * float64(p.sent-p.received) / float64(p.sent)
 	p.env.Printf("%d packets transmitted, %d packets received, %.1f%% packet loss\n", p.sent, p.received, lost)
 	if p.received > 0 {
 		n := float64(p.received)
-		average := p.sum / n
-		spread := math.Sqrt(max(0, p.squares/n-average*average))
-		p.env.Printf("round-trip min/avg/max/%s = %.3f/%.3f/%.3f/%.3f ms\n", p.spread, p.least, average, p.most, spread)
+		average := p.sumRTT / n
+		spread := math.Sqrt(max(0, p.sumSquares/n-average*average))
+		p.env.Printf("round-trip min/avg/max/%s = %.3f/%.3f/%.3f/%.3f ms\n", p.deviation, p.minRTT, average, p.maxRTT, spread)
 	}
 }

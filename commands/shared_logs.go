@@ -22,10 +22,10 @@ import (
 // What the commands about logs share.
 
 // logReaders are the roles whose groups include "log".
-var logReaders = []users.Role{users.Administrator, users.Operator, users.ReadOnlyOperator}
+var logRoles = []users.Role{users.Administrator, users.Operator, users.ReadOnlyOperator}
 
 // runningLogs are the committed subscriptions.
-func runningLogs(env *shell.Env) []logs.Subscription {
+func committedLogs(env *shell.Env) []logs.Subscription {
 	return logs.Section.Get(env.Appliance.Config.Committed()).List
 }
 
@@ -39,12 +39,12 @@ func printLogs(env *shell.Env, list []logs.Subscription) {
 	}
 	env.Printf("    %-19s %-29s %-19s %s\n%s\n", "Log Name", "Log Type", "Retrieval", "Interval", strings.Repeat("-", 81))
 	for i, s := range list {
-		env.Printf("%2d. %-19s %-29s %-19s %s\n", i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method), interval(s))
+		env.Printf("%2d. %-19s %-29s %-19s %s\n", i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method), rolloverText(s))
 	}
 }
 
 // interval is when a subscription is rolled over by time.
-func interval(s logs.Subscription) string {
+func rolloverText(s logs.Subscription) string {
 	switch s.Schedule {
 	case logs.Interval:
 		text := (time.Duration(s.IntervalSeconds) * time.Second).String()
@@ -82,13 +82,13 @@ func chooseLog(ctx context.Context, env *shell.Env, list []logs.Subscription, qu
 	env.Printf("Currently configured logs:\n")
 	printLogs(env, list)
 	_, err := env.Ask(ctx, question, "", func(answer string) (err error) {
-		chosen, err = pickLog(list, answer)
+		chosen, err = findLog(list, answer)
 		return err
 	})
 	return chosen, err
 }
 
-func pickLog(list []logs.Subscription, answer string) (logs.Subscription, error) {
+func findLog(list []logs.Subscription, answer string) (logs.Subscription, error) {
 	for _, s := range list {
 		if strings.EqualFold(s.Name, answer) {
 			return s, nil
@@ -102,7 +102,7 @@ func pickLog(list []logs.Subscription, answer string) (logs.Subscription, error)
 }
 
 // namedLog is the log that an inline argument names.
-func namedLog(list []logs.Subscription, name string) (logs.Subscription, error) {
+func logArgument(list []logs.Subscription, name string) (logs.Subscription, error) {
 	for _, s := range list {
 		if s.Name == name {
 			return s, nil
@@ -112,7 +112,7 @@ func namedLog(list []logs.Subscription, name string) (logs.Subscription, error) 
 }
 
 // readable refuses logs that are no text.
-func readable(s logs.Subscription) error {
+func checkTextLog(s logs.Subscription) error {
 	if s.Type.Spec().Format == logs.Binary {
 		return refusal.Newf("The log %s is not a text file: it cannot be displayed.", s.Name)
 	}
@@ -120,7 +120,7 @@ func readable(s logs.Subscription) error {
 }
 
 // logGone words what the logs say of a subscription that was removed meanwhile.
-func logGone(name string, err error) error {
+func logRefusal(name string, err error) error {
 	if errors.Is(err, logs.ErrNoSubscription) {
 		return refusal.Newf("The log %s is not configured any more.", name)
 	}
@@ -132,16 +132,16 @@ const tailLines = 10
 
 // follow shows what is written to a log, beginning with its last lines, until Ctrl-C.
 // pick is what is shown once a line has come; nil: the line.
-func follow(ctx context.Context, env *shell.Env, name string, last int, pick func(line string) []string) error {
+func followLog(ctx context.Context, env *shell.Env, name string, last int, pick func(line string) []string) error {
 	f, err := env.Appliance.Logs.Follow(ctx, name, last)
 	if err != nil {
-		return logGone(name, err)
+		return logRefusal(name, err)
 	}
 	env.Printf("Press Ctrl-C to stop.\n")
 	for {
 		text, err := f.Next(ctx)
 		if err != nil {
-			return logGone(name, err)
+			return logRefusal(name, err)
 		}
 		if pick == nil {
 			env.Printf("%s", text)
@@ -160,20 +160,20 @@ func follow(ctx context.Context, env *shell.Env, name string, last int, pick fun
 func eachLine(ctx context.Context, env *shell.Env, name string, pick func([]string) []string, f func(line string) error) error {
 	names, err := env.Appliance.Logs.Files(ctx, name)
 	if err != nil {
-		return logGone(name, err)
+		return logRefusal(name, err)
 	}
 	if pick != nil {
 		names = pick(names)
 	}
 	for _, n := range names {
-		if err := linesOf(ctx, env, n, f); err != nil {
+		if err := eachLineOfFile(ctx, env, n, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func linesOf(ctx context.Context, env *shell.Env, file string, f func(line string) error) error {
+func eachLineOfFile(ctx context.Context, env *shell.Env, file string, f func(line string) error) error {
 	r, err := env.Appliance.Files.OpenFile(file, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) { // removed meanwhile, or rolled over
 		if r, err = env.Appliance.Files.OpenFile(strings.TrimSuffix(file, ".c")+".s", os.O_RDONLY); errors.Is(err, fs.ErrNotExist) {

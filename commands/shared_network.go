@@ -19,9 +19,9 @@ import (
 // What the commands that configure the network share.
 
 // ipv6Since is the first version that knows IPv6.
-var ipv6Since = product.Version{Major: 7, Minor: 6}
+var ipv6Version = product.Version{Major: 7, Minor: 6}
 
-func knowsIPv6(env *shell.Env) bool { return !env.Appliance.Product.Version.Before(ipv6Since) }
+func supportsIPv6(env *shell.Env) bool { return !env.Appliance.Product.Version.Before(ipv6Version) }
 
 // editSection changes a section in the draft. change may hold a conversation: what
 // somebody else commits meanwhile is not lost, the change is.
@@ -39,7 +39,7 @@ var objectName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._ -]{0,39}$`)
 
 // validObjectName says what is wrong with the name of an IP interface or of a route. A
 // name begins with a letter, as things are chosen by name or by number.
-func validObjectName(name string) error {
+func checkObjectName(name string) error {
 	if !objectName.MatchString(name) {
 		return refusal.New("The name must begin with a letter and consist of letters, digits, blanks, hyphens, dots and underscores: 40 characters at most.")
 	}
@@ -48,7 +48,7 @@ func validObjectName(name string) error {
 
 // nameOrNumber finds what an answer names: an entry of names, in any case and also with
 // more blanks (lists align some), or its number from 1. what is what the entries are: "route".
-func nameOrNumber(answer string, names []string, what string) (int, error) {
+func findByNameOrNumber(answer string, names []string, what string) (int, error) {
 	if answer == "" {
 		return 0, refusal.Newf("Enter the name of the %s, or its number.", what)
 	}
@@ -68,7 +68,7 @@ func nameOrNumber(answer string, names []string, what string) (int, error) {
 func chooseByName(ctx context.Context, env *shell.Env, question string, names []string, noun string) (int, error) {
 	var n int
 	_, err := env.Ask(ctx, question, "", func(answer string) (err error) {
-		n, err = nameOrNumber(answer, names, noun)
+		n, err = findByNameOrNumber(answer, names, noun)
 		return err
 	})
 	return n, err
@@ -91,7 +91,7 @@ func parseHostAddr(text string, v6 bool) (netip.Addr, error) {
 
 // portsOf are the ports of the draft, or where it has none those that the network came
 // with.
-func portsOf(env *shell.Env) netconfig.PortList {
+func draftPorts(env *shell.Env) netconfig.PortList {
 	list := netconfig.Ports.Get(env.Draft)
 	if len(list.List) > 0 {
 		return list

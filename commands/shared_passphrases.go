@@ -35,7 +35,7 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 	if _, err := env.Appliance.Users.Verify(name, old); err != nil {
 		return refusal.Newf("The old %s is not correct.", word)
 	}
-	hash, err := newHash(ctx, env, name, word, "New "+word+": ", "Retype new "+word+": ", env.Secret)
+	hash, err := askNewHash(ctx, env, name, word, "New "+word+": ", "Retype new "+word+": ", env.Secret)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 
 // newHash asks twice for a passphrase until the answers agree and the rules allow
 // it, and returns its hash.
-func newHash(ctx context.Context, env *shell.Env, name, word, question, again string,
+func askNewHash(ctx context.Context, env *shell.Env, name, word, question, again string,
 	secret func(context.Context, string) (string, error)) (string, error) {
 	for {
 		first, err := secret(ctx, question)

@@ -12,7 +12,7 @@ import (
 
 // power is the conversation of reboot and shutdown: how long connections may take
 // to end, whether the administrator is sure, and the end of this session.
-func power(ctx context.Context, env *shell.Env, action appliance.PowerAction, verb, farewell string) error {
+func powerDialogue(ctx context.Context, env *shell.Env, action appliance.PowerAction, verb, farewell string) error {
 	seconds := 30
 	if len(env.Args) > 0 {
 		n, err := strconv.Atoi(env.Args[0])

@@ -16,7 +16,7 @@ func compileRegex(pattern string, insensitive bool) (*regexp.Regexp, error) {
 	if pattern == "" {
 		return nil, refusal.New("A regular expression is required.")
 	}
-	text, err := fromPerl(pattern)
+	text, err := perlToRE2(pattern)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ var perlGroups = []struct{ begins, becomes string }{
 }
 
 // fromPerl rewrites what is spelt otherwise in RE2.
-func fromPerl(pattern string) (string, error) {
+func perlToRE2(pattern string) (string, error) {
 	var b strings.Builder
 	class := false // between brackets
 	for i := 0; i < len(pattern); {

@@ -22,7 +22,7 @@ import (
 // questions.
 func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither string) (src netip.Addr, host string, err error) {
 	if len(env.Args) > 0 {
-		if err := hostArgument(env.Args[0]); err != nil {
+		if err := checkHostArgument(env.Args[0]); err != nil {
 			return src, "", err
 		}
 	}
@@ -32,7 +32,7 @@ func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither 
 	if len(env.Args) > 1 {
 		return src, "", shell.InvalidArgumentf(env.Args[1], "The only argument is a host.")
 	}
-	if src, err = askSource(ctx, env, whence, family); err != nil {
+	if src, err = askSourceAddr(ctx, env, whence, family); err != nil {
 		return src, "", err
 	}
 	host, err = env.Ask(ctx, whither, "", shell.Required)
@@ -41,7 +41,7 @@ func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither 
 
 // hostArgument refuses what cannot be a host: options are for the programs of this name
 // that others have.
-func hostArgument(arg string) error {
+func checkHostArgument(arg string) error {
 	switch {
 	case arg == "":
 		return shell.InvalidArgumentf(arg, "The argument must be a host name or an IP address.")
@@ -74,7 +74,7 @@ func lookUpTarget(ctx context.Context, env *shell.Env, host string, family int, 
 
 // askSource asks from which of the appliance's addresses something is to be sent; the
 // address is invalid for "Auto". family is 4 or 6, or 0 for both.
-func askSource(ctx context.Context, env *shell.Env, question string, family int) (netip.Addr, error) {
+func askSourceAddr(ctx context.Context, env *shell.Env, question string, family int) (netip.Addr, error) {
 	sources := []netip.Addr{{}}
 	choices := []string{"Auto"}
 	for _, i := range netconfig.Interfaces.Get(env.Appliance.Config.Committed()).List {
@@ -125,7 +125,7 @@ func sourceInterface(env *shell.Env, dst *string, question string) shell.Field {
 
 // sourceFor is the address from which the appliance reaches dst. It is found as
 // FreeBSD's commands find it, by connecting a UDP socket, which sends nothing.
-func sourceFor(ctx context.Context, env *shell.Env, dst netip.Addr) (netip.Addr, error) {
+func sourceAddrFor(ctx context.Context, env *shell.Env, dst netip.Addr) (netip.Addr, error) {
 	const discard = 9
 	c, err := env.Appliance.Net.ListenPacket(ctx, network.DialConfig{Remote: netip.AddrPortFrom(dst, discard)})
 	if err != nil {

@@ -14,41 +14,41 @@ import (
 
 // What traceroute and traceroute6 have in common. They behave as FreeBSD's (B53).
 const (
-	traceHops   = 64
-	traceProbes = 3
+	traceMaxHops = 64
+	probesPerHop = 3
 	// tracePort is the one before the first probe's; each probe goes to the next.
-	tracePort = 33434
+	traceBasePort = 33434
 
-	traceWhence  = "Which interface do you want to trace from?"
-	traceWhither = "Please enter the host to which you want to trace the route."
+	traceSourceQuestion = "Which interface do you want to trace from?"
+	traceHostQuestion   = "Please enter the host to which you want to trace the route."
 )
 
 // errLost is why a probe is not waited for any longer.
-var errLost = errors.New("commands: nothing answered a probe")
+var errNoReply = errors.New("commands: nothing answered a probe")
 
 // A tracer is one run of traceroute or traceroute6.
 type tracer struct {
-	env      *shell.Env
-	word     string // "traceroute"
-	host     string // as entered
-	dst, src netip.Addr
-	size     int // of the whole IP packet
-	length   int // of what the head line calls a packet
+	env        *shell.Env
+	command    string // "traceroute"
+	host       string // as entered
+	dst, src   netip.Addr
+	packetSize int // of the whole IP packet
+	shownSize  int // of what the head line calls a packet
 	// router is how a router is shown; its name is its address where it has none.
-	router func(name string, a netip.Addr) string
+	formatRouter func(name string, a netip.Addr) string
 	// marks stand for the codes of unreachables. arrived are those that come from the
 	// destination itself.
-	marks   map[uint8]string
-	arrived map[uint8]bool
+	marks            map[uint8]string
+	destinationCodes map[uint8]bool
 
-	seq     uint16
-	numbers bool // names are not asked for any more
+	seq         uint16
+	numericOnly bool // names are not asked for any more
 }
 
 // run traces the route until the destination answers, or somebody says that it cannot
 // be reached. It returns ctx's cause if that ends first.
 func (t *tracer) run(ctx context.Context) error {
-	for ttl := uint8(1); ttl <= traceHops; ttl++ {
+	for ttl := uint8(1); ttl <= traceMaxHops; ttl++ {
 		over, err := t.hop(ctx, ttl)
 		if err != nil || over {
 			return err
@@ -62,10 +62,10 @@ func (t *tracer) hop(ctx context.Context, ttl uint8) (over bool, err error) {
 	t.env.Printf("%2d ", ttl)
 	var last netip.Addr
 	unreachable := 0
-	for range traceProbes {
+	for range probesPerHop {
 		r, err := t.probe(ctx, ttl)
 		switch {
-		case err != nil && ctx.Err() == nil && errors.Is(err, errLost):
+		case err != nil && ctx.Err() == nil && errors.Is(err, errNoReply):
 			t.env.Printf(" *")
 			continue
 		case err != nil:
@@ -75,14 +75,14 @@ func (t *tracer) hop(ctx context.Context, ttl uint8) (over bool, err error) {
 			if last.IsValid() {
 				t.env.Printf("\n   ")
 			}
-			t.env.Printf(" %s", t.router(t.name(ctx, r.From), r.From))
+			t.env.Printf(" %s", t.formatRouter(t.name(ctx, r.From), r.From))
 			last = r.From
 		}
 		t.env.Printf("  %.3f ms", milliseconds(r.RTT))
 		if r.Kind == network.TimeExceeded {
 			continue
 		}
-		if t.arrived[r.Code] {
+		if t.destinationCodes[r.Code] {
 			over = true
 		} else {
 			unreachable++
@@ -90,7 +90,7 @@ func (t *tracer) hop(ctx context.Context, ttl uint8) (over bool, err error) {
 		t.env.Printf("%s", t.mark(r))
 	}
 	t.env.Printf("\n")
-	return over || unreachable >= traceProbes-1, nil
+	return over || unreachable >= probesPerHop-1, nil
 }
 
 // probe sends the next probe and waits for what answers it. Its error is errLost where
@@ -98,31 +98,31 @@ func (t *tracer) hop(ctx context.Context, ttl uint8) (over bool, err error) {
 func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 	t.seq++
 	began := t.env.Appliance.Clock.Mark()
-	patient, cancel := context.WithTimeoutCause(ctx, t.env.Appliance.Timeouts.Probe, errLost)
+	patient, cancel := context.WithTimeoutCause(ctx, t.env.Appliance.Timeouts.Probe, errNoReply)
 	defer cancel()
 	r, err := t.env.Appliance.Net.Probe(patient, network.ProbeRequest{
-		Dst: t.dst, Src: t.src, Protocol: network.UDP, Port: tracePort + t.seq, TTL: ttl, PacketSize: t.size,
+		Dst: t.dst, Src: t.src, Protocol: network.UDP, Port: traceBasePort + t.seq, TTL: ttl, PacketSize: t.packetSize,
 	})
 	switch {
 	case ctx.Err() != nil:
 		return r, context.Cause(ctx)
-	case err == nil, errors.Is(err, errLost):
+	case err == nil, errors.Is(err, errNoReply):
 		return r, err
 	case errors.Is(err, context.DeadlineExceeded):
-		return r, errLost
+		return r, errNoReply
 	case errors.Is(err, errors.ErrUnsupported):
 		return r, refusal.New("This appliance's network cannot trace routes.")
 	}
-	text := sendError(err)
+	text := sendErrorText(err)
 	if text == "" {
 		return r, fmt.Errorf("probe %v: %w", t.dst, err)
 	}
-	t.env.Printf("%s: sendto: %s\n%s: wrote %s %d chars, ret=-1\n", t.word, text, t.word, t.host, t.length)
+	t.env.Printf("%s: sendto: %s\n%s: wrote %s %d chars, ret=-1\n", t.command, text, t.command, t.host, t.shownSize)
 	rest := t.env.Appliance.Timeouts.Probe - t.env.Appliance.Clock.Since(began)
 	if err := t.env.Appliance.Clock.Sleep(ctx, max(rest, 0)); err != nil {
 		return r, err
 	}
-	return r, errLost
+	return r, errNoReply
 }
 
 // mark is what stands behind the time of an answer that is no router's: "!" alone where
@@ -134,9 +134,9 @@ func (t *tracer) mark(r network.Reply) string {
 		return fmt.Sprintf(" !F-%d", r.MTU)
 	case known:
 		return " " + mark
-	case t.arrived[r.Code] && r.TTL <= 1:
+	case t.destinationCodes[r.Code] && r.TTL <= 1:
 		return " !"
-	case t.arrived[r.Code]:
+	case t.destinationCodes[r.Code]:
 		return ""
 	}
 	return fmt.Sprintf(" !<%d>", r.Code)
@@ -145,14 +145,14 @@ func (t *tracer) mark(r network.Reply) string {
 // name is the name of a router, or its address. A name server that does not answer
 // makes a trace wait once.
 func (t *tracer) name(ctx context.Context, a netip.Addr) string {
-	if !t.numbers {
+	if !t.numericOnly {
 		patient, cancel := context.WithTimeout(ctx, t.env.Appliance.Timeouts.Lookup)
 		defer cancel()
 		name, err := t.env.Appliance.Resolver.LookupAddr(patient, a)
 		if err == nil {
 			return name
 		}
-		t.numbers = !errors.Is(err, resolver.ErrNotFound)
+		t.numericOnly = !errors.Is(err, resolver.ErrNotFound)
 	}
 	return a.String()
 }

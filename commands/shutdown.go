@@ -17,7 +17,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		return power(ctx, env, appliance.Shutdown, "shut down",
+		return powerDialogue(ctx, env, appliance.Shutdown, "shut down",
 			"System shutting down.  Please wait while the queue is being closed...\nClosing CLI connection.\nThe system will power off automatically.")
 	},
 })

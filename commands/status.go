@@ -27,19 +27,19 @@ var _ = register(&shell.Command{
 			env.Printf("Enter \"status detail\" for more information.\n\n")
 		}
 		env.Printf("%-30s %s\n", "Status as of:", moment(env, now))
-		env.Printf("%-30s %s (%s)\n", "Up since:", moment(env, up), uptime(now.Sub(up)))
+		env.Printf("%-30s %s (%s)\n", "Up since:", moment(env, up), uptimeText(now.Sub(up)))
 		env.Printf("%-30s %s\n", "Last counter reset:", "Never")
 		env.Printf("%-30s %s\n", "System status:", "Online")
 		env.Printf("%-30s %s\n", "Oldest Message:", "No Messages")
 		if detail {
-			return gauges(env)
+			return printGauges(env)
 		}
 		return nil
 	},
 })
 
 // uptime is the form 22h 45m 29s, with days before it where there are any.
-func uptime(d time.Duration) string {
+func uptimeText(d time.Duration) string {
 	s := int(max(d, 0) / time.Second)
 	text := fmt.Sprintf("%dh %02dm %02ds", s/3600%24, s/60%60, s%60)
 	if days := s / 86400; days > 0 {
@@ -49,7 +49,7 @@ func uptime(d time.Duration) string {
 }
 
 // gauges prints what can be measured now.
-func gauges(env *shell.Env) error {
+func printGauges(env *shell.Env) error {
 	sockets, err := env.Appliance.Net.Sockets()
 	if err != nil {
 		return fmt.Errorf("list sockets: %w", err)

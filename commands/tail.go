@@ -12,7 +12,7 @@ var _ = register(&shell.Command{
 	Summary: "Continuously display the end of a log file.",
 	Help:    "tail [log_name]\n\nShows the last lines of the log, and then each line as it is written, until Ctrl-C is pressed.",
 	Source:  "public (inline form), invented (questions)",
-	Roles:   logReaders,
+	Roles:   logRoles,
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
@@ -22,18 +22,18 @@ var _ = register(&shell.Command{
 		case len(env.Args) > 1:
 			return shell.InvalidArgumentf(env.Args[1], "The only argument is the name of a log.")
 		case len(env.Args) == 1:
-			log, err = namedLog(runningLogs(env), env.Args[0])
+			log, err = logArgument(committedLogs(env), env.Args[0])
 		case env.Inline:
 			return shell.InvalidArgumentf("", "The name of a log is required.")
 		default:
-			log, err = chooseLog(ctx, env, runningLogs(env), "Enter the number of the log you wish to tail.")
+			log, err = chooseLog(ctx, env, committedLogs(env), "Enter the number of the log you wish to tail.")
 		}
 		if err == nil {
-			err = readable(log)
+			err = checkTextLog(log)
 		}
 		if err != nil {
 			return err
 		}
-		return follow(ctx, env, log.Name, tailLines, nil)
+		return followLog(ctx, env, log.Name, tailLines, nil)
 	},
 })

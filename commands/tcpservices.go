@@ -25,7 +25,7 @@ var _ = register(&shell.Command{
 		printLegend(env, "System Processes (Note: All processes may not always be present)", systemProcesses)
 		printLegend(env, "Feature Processes", featureProcesses)
 		env.Printf(serviceRow, "COMMAND", "USER", "TYPE", "NODE", "NAME")
-		for _, s := range inProcessOrder(sockets) {
+		for _, s := range listenersByProcess(sockets) {
 			kind, name := serviceName(s)
 			for _, user := range append([]string{s.User}, s.Workers...) {
 				env.Printf(serviceRow, fmt.Sprintf("%.9s", s.Owner), user, kind, "TCP", name)
@@ -69,7 +69,7 @@ func printLegend(env *shell.Env, title string, legend [][2]string) {
 
 // inProcessOrder picks the TCP listeners: a process's in the order in which it opened
 // them, and processes in the order in which they were started.
-func inProcessOrder(sockets []network.Socket) []network.Socket {
+func listenersByProcess(sockets []network.Socket) []network.Socket {
 	listeners := slices.DeleteFunc(sockets, func(s network.Socket) bool { return s.State != "LISTEN" })
 	// A socket that was opened for one connection, for FTP data say, does not tell its
 	// process's number.

@@ -42,12 +42,12 @@ var _ = register(&shell.Command{
 			return err
 		}
 		env.Printf("Connected to %s.\nEscape character is '^]'.\n", host)
-		t := &telnetTalk{keyboard: keyboard, conn: conn, screen: make(chan struct{}, 1)}
+		t := &telnetSession{terminal: keyboard, conn: conn, screenLock: make(chan struct{}, 1)}
 		return t.run(ctx)
 	},
 })
 
-const notLoopback = "The address must be a hostname or an IPv4/IPv6 address."
+const telnetHostRule = "The address must be a hostname or an IPv4/IPv6 address."
 
 // telnetTarget asks for, or reads from the arguments, where to connect to, and from which
 // address; that is invalid for "Auto".
@@ -63,18 +63,18 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 				return src, "", 0, shell.InvalidArgumentf(env.Args[1], "The port must be an integer from 1 to 65535.")
 			}
 		}
-		if !mayTelnet(host) {
-			return src, "", 0, shell.InvalidArgumentf(host, notLoopback)
+		if !validTelnetHost(host) {
+			return src, "", 0, shell.InvalidArgumentf(host, telnetHostRule)
 		}
 		return src, host, uint16(number), nil
 	}
-	if src, err = askSource(ctx, env, "Please select which interface you want to telnet from.", 0); err != nil {
+	if src, err = askSourceAddr(ctx, env, "Please select which interface you want to telnet from.", 0); err != nil {
 		return src, "", 0, err
 	}
 	err = env.Form(ctx,
 		shell.Text(&host, "Enter the remote hostname or IP address.", func(answer string) error {
-			if answer != "" && !mayTelnet(answer) {
-				return refusal.New(notLoopback)
+			if answer != "" && !validTelnetHost(answer) {
+				return refusal.New(telnetHostRule)
 			}
 			return shell.Required(answer)
 		}),
@@ -84,7 +84,7 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 
 // mayTelnet reports whether host may be one to connect to: neither the appliance by a
 // name for itself nor what cannot be a host.
-func mayTelnet(host string) bool {
+func validTelnetHost(host string) bool {
 	if host == "" || strings.ContainsAny(host, " \t") || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
 		return false
 	}
@@ -115,7 +115,7 @@ func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host strin
 	case err != nil:
 		return nil, refusal.Newf("%s: Name could not be resolved at this time", host)
 	case slices.ContainsFunc(addrs, isLoopback):
-		return nil, shell.InvalidArgumentf(host, notLoopback)
+		return nil, shell.InvalidArgumentf(host, telnetHostRule)
 	}
 	return addrs, nil
 }
@@ -140,7 +140,7 @@ func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []
 		if err == nil {
 			return conn, nil
 		}
-		text := connectError(err)
+		text := connectErrorText(err)
 		if text == "" {
 			return nil, fmt.Errorf("connect to %v: %w", a, err)
 		}
@@ -151,7 +151,7 @@ func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []
 
 // connectError is FreeBSD's text for what kept a connection from being made, "" if it is
 // nothing of the kind.
-func connectError(err error) string {
+func connectErrorText(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "Connection refused"
@@ -162,5 +162,5 @@ func connectError(err error) string {
 	case errors.Is(err, syscall.EHOSTUNREACH):
 		return "No route to host"
 	}
-	return sendError(err)
+	return sendErrorText(err)
 }

@@ -18,13 +18,13 @@ import (
 )
 
 // foreign is a host of topology lab on which tests listen.
-var foreign = netip.MustParseAddrPort("10.0.201.5:2323")
+var remoteHost = netip.MustParseAddrPort("10.0.201.5:2323")
 
 // accept hands the next connection to foreign to serve. What it returns waits until serve
 // has returned.
-func accept(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) (served func()) {
+func serveOnce(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) (served func()) {
 	t.Helper()
-	l, err := box.World().Hosts().Listen(t.Context(), network.ListenConfig{Addr: foreign})
+	l, err := box.World().Hosts().Listen(t.Context(), network.ListenConfig{Addr: remoteHost})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func accept(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) (ser
 }
 
 // telnetWith runs telnet in a session without a terminal whose input is in.
-func telnetWith(t *testing.T, box *appliancetest.Box, in io.Reader) string {
+func runTelnet(t *testing.T, box *appliancetest.Box, in io.Reader) string {
 	t.Helper()
 	c, err := shelltest.Dial(box.SSHAddr, appliancetest.User, appliancetest.Passphrase)
 	if err != nil {
@@ -63,21 +63,21 @@ func telnetWith(t *testing.T, box *appliancetest.Box, in io.Reader) string {
 const connected = "Trying 10.0.201.5...\nConnected to 10.0.201.5.\nEscape character is '^]'.\n"
 
 // The input's end closes one direction only; what the other side then says is shown.
-func TestTelnetSendsItsInputAndListensToTheEnd(t *testing.T) {
+func TestTelnetHalfClosesAfterItsInput(t *testing.T) {
 	box := appliancetest.Start(t)
 	var sent []byte
 	var owner string
-	served := accept(t, box, func(c network.Conn) {
+	served := serveOnce(t, box, func(c network.Conn) {
 		sockets, _ := box.Appliance().Net.Sockets()
 		for _, s := range sockets {
-			if s.Remote == foreign {
+			if s.Remote == remoteHost {
 				owner = s.Owner
 			}
 		}
 		sent, _ = io.ReadAll(c)
 		io.WriteString(c, "221 mx\r\nno end")
 	})
-	got := telnetWith(t, box, strings.NewReader("EHLO\xff\nQUIT"))
+	got := runTelnet(t, box, strings.NewReader("EHLO\xff\nQUIT"))
 	if diff := cmp.Diff(connected+"221 mx\nno end\nConnection closed by foreign host.\n", got); diff != "" {
 		t.Error(diff)
 	}
@@ -94,7 +94,7 @@ func TestTelnetSendsItsInputAndListensToTheEnd(t *testing.T) {
 func TestTelnetRefusesOptions(t *testing.T) {
 	box := appliancetest.Start(t)
 	var answer []byte
-	served := accept(t, box, func(c network.Conn) {
+	served := serveOnce(t, box, func(c network.Conn) {
 		for _, part := range []string{
 			"\xff\xfd\x01\xff\xfb", "\x03", // DO ECHO, WILL SUPPRESS-GO-AHEAD in two parts
 			"\xff\xfe\x01\xff\xfc\x03",             // DONT, WONT: nothing to say
@@ -108,7 +108,7 @@ func TestTelnetRefusesOptions(t *testing.T) {
 	})
 	in, end := io.Pipe()
 	defer end.Close()
-	got := telnetWith(t, box, in)
+	got := runTelnet(t, box, in)
 	if diff := cmp.Diff(connected+"login:\ra\nb\xffc\nConnection closed by foreign host.\n", got); diff != "" {
 		t.Error(diff)
 	}
@@ -118,14 +118,14 @@ func TestTelnetRefusesOptions(t *testing.T) {
 	}
 }
 
-func TestAResetEndsTelnet(t *testing.T) {
+func TestConnectionResetEndsTelnet(t *testing.T) {
 	box := appliancetest.Start(t)
-	accept(t, box, func(c network.Conn) {
+	serveOnce(t, box, func(c network.Conn) {
 		io.WriteString(c, "220 mx\r\n")
 		io.ReadFull(c, make([]byte, 6))
 		c.Abort()
 	})
-	if got := telnetWith(t, box, strings.NewReader("QUIT\n")); got != connected+"220 mx\nConnection closed by foreign host.\n" {
+	if got := runTelnet(t, box, strings.NewReader("QUIT\n")); got != connected+"220 mx\nConnection closed by foreign host.\n" {
 		t.Errorf("printed:\n%s", got)
 	}
 }
@@ -136,7 +136,7 @@ func TestTelnetEndsWithItsSession(t *testing.T) {
 	box := appliancetest.Start(t)
 	reached := make(chan struct{})
 	gone := make(chan error, 1)
-	accept(t, box, func(c network.Conn) {
+	serveOnce(t, box, func(c network.Conn) {
 		close(reached)
 		_, err := c.Read(make([]byte, 1))
 		gone <- err
@@ -157,7 +157,7 @@ func TestTelnetEndsWithItsSession(t *testing.T) {
 	}
 }
 
-func TestTelnetDoesNotWaitForEver(t *testing.T) {
+func TestTelnetConnectTimesOut(t *testing.T) {
 	box := appliancetest.Start(t, appliancetest.Timeouts(appliance.Timeouts{Connect: 50 * time.Millisecond}))
 	c, err := shelltest.Dial(box.SSHAddr, appliancetest.User, appliancetest.Passphrase)
 	if err != nil {

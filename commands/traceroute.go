@@ -17,7 +17,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		src, host, err := askTarget(ctx, env, 4, traceWhence, traceWhither)
+		src, host, err := askTarget(ctx, env, 4, traceSourceQuestion, traceHostQuestion)
 		if err != nil {
 			return err
 		}
@@ -27,9 +27,9 @@ var _ = register(&shell.Command{
 			return err
 		}
 		t := &tracer{
-			env: env, word: "traceroute", host: host, dst: addrs[0], src: src, size: 40, length: 40,
-			router:  func(name string, a netip.Addr) string { return fmt.Sprintf("%s (%v)", name, a) },
-			arrived: map[uint8]bool{2: true, 3: true},
+			env: env, command: "traceroute", host: host, dst: addrs[0], src: src, packetSize: 40, shownSize: 40,
+			formatRouter:     func(name string, a netip.Addr) string { return fmt.Sprintf("%s (%v)", name, a) },
+			destinationCodes: map[uint8]bool{2: true, 3: true},
 			marks: map[uint8]string{
 				0: "!N", 1: "!H", 2: "!P", 5: "!S", 6: "!U", 7: "!W", 8: "!I",
 				9: "!A", 10: "!Z", 11: "!Q", 12: "!T", 13: "!X", 14: "!V", 15: "!C",
@@ -41,13 +41,13 @@ var _ = register(&shell.Command{
 		from := ""
 		if src.IsValid() {
 			from = " from " + src.String()
-		} else if t.src, err = sourceFor(ctx, env, t.dst); err != nil {
-			if sendError(err) == "" {
+		} else if t.src, err = sourceAddrFor(ctx, env, t.dst); err != nil {
+			if sendErrorText(err) == "" {
 				return err
 			}
 			return refusal.New("traceroute: findsaddr: failed to connect to peer for src addr selection.")
 		}
-		env.Printf("traceroute to %s (%v)%s, %d hops max, %d byte packets\n", host, t.dst, from, traceHops, t.length)
+		env.Printf("traceroute to %s (%v)%s, %d hops max, %d byte packets\n", host, t.dst, from, traceMaxHops, t.shownSize)
 		return t.run(ctx)
 	},
 })

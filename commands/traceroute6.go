@@ -13,14 +13,14 @@ var _ = register(&shell.Command{
 	Summary: "Display the network route to a remote host using IPv6.",
 	Help:    "traceroute6 [host]\n\nFor appliances with an IPv6 address on an interface. Ctrl-C ends it.",
 	Source:  "B48; traceroute6(8) of FreeBSD (output, errors); public (questions)",
-	Since:   ipv6Since,
+	Since:   ipv6Version,
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !hasIPv6(env) {
 			return refusal.New("No interface of this appliance has an IPv6 address. Use traceroute instead.")
 		}
-		src, host, err := askTarget(ctx, env, 6, traceWhence, traceWhither)
+		src, host, err := askTarget(ctx, env, 6, traceSourceQuestion, traceHostQuestion)
 		if err != nil {
 			return err
 		}
@@ -31,24 +31,24 @@ var _ = register(&shell.Command{
 		}
 		t := &tracer{
 			// The head line counts the data, not the headers of 40 and 8 bytes.
-			env: env, word: "traceroute6", host: host, dst: addrs[0], src: src, size: 60, length: 12,
-			router:  func(name string, _ netip.Addr) string { return name },
-			arrived: map[uint8]bool{4: true},
-			marks:   map[uint8]string{0: "!N", 1: "!P", 2: "!S", 3: "!A"},
+			env: env, command: "traceroute6", host: host, dst: addrs[0], src: src, packetSize: 60, shownSize: 12,
+			formatRouter:     func(name string, _ netip.Addr) string { return name },
+			destinationCodes: map[uint8]bool{4: true},
+			marks:            map[uint8]string{0: "!N", 1: "!P", 2: "!S", 3: "!A"},
 		}
 		if len(addrs) > 1 {
 			env.Printf("traceroute6: Warning: %s has multiple addresses; using %v\n", host, t.dst)
 		}
 		if !src.IsValid() {
-			if t.src, err = sourceFor(ctx, env, t.dst); err != nil {
-				text := sendError(err)
+			if t.src, err = sourceAddrFor(ctx, env, t.dst); err != nil {
+				text := sendErrorText(err)
 				if text == "" {
 					return err
 				}
 				return refusal.Newf("connect: %s", text)
 			}
 		}
-		env.Printf("traceroute6 to %s (%v) from %v, %d hops max, %d byte packets\n", host, t.dst, t.src, traceHops, t.length)
+		env.Printf("traceroute6 to %s (%v) from %v, %d hops max, %d byte packets\n", host, t.dst, t.src, traceMaxHops, t.shownSize)
 		return t.run(ctx)
 	},
 })

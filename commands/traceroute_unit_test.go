@@ -38,14 +38,14 @@ func (boundSocket) Close() error { return nil }
 
 // trace runs "traceroute 216.58.194.206" over a network that answers probes as f says.
 // The first probe has number 1.
-func trace(t *testing.T, f func(ctx context.Context, n int) (network.Reply, error)) string {
+func runTraceroute(t *testing.T, f func(ctx context.Context, n int) (network.Reply, error)) string {
 	t.Helper()
-	text, err := runOffline(t, routedNet{scriptedNet{probe: func(ctx context.Context, r network.ProbeRequest) (network.Reply, error) {
+	text, err := runOnNet(t, routedNet{scriptedNet{probe: func(ctx context.Context, r network.ProbeRequest) (network.Reply, error) {
 		if n := int(r.Port) - 33434; r.PacketSize == 40 && int(r.TTL) == (n+2)/3 {
 			return f(ctx, n)
 		}
 		return network.Reply{}, fmt.Errorf("a probe of another kind: %+v", r)
-	}}}, nil, "traceroute", pinged.String())
+	}}}, nil, "traceroute", pingTarget.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,11 +66,11 @@ func destination(code uint8) (network.Reply, error) {
 	if code == 3 {
 		kind = network.PortUnreachable
 	}
-	return network.Reply{Kind: kind, Type: 3, Code: code, From: pinged, RTT: 2 * time.Millisecond, TTL: 60}, nil
+	return network.Reply{Kind: kind, Type: 3, Code: code, From: pingTarget, RTT: 2 * time.Millisecond, TTL: 60}, nil
 }
 
-func TestAnotherRouterStartsALine(t *testing.T) { // B49
-	got := trace(t, func(ctx context.Context, n int) (network.Reply, error) {
+func TestTracerouteStartsLineForEachRouter(t *testing.T) { // B49
+	got := runTraceroute(t, func(ctx context.Context, n int) (network.Reply, error) {
 		switch n {
 		case 1, 3:
 			return router(1)
@@ -94,24 +94,24 @@ func TestAnotherRouterStartsALine(t *testing.T) { // B49
 	}
 }
 
-func TestSilenceIsTracedToTheLastHop(t *testing.T) {
-	got := trace(t, func(ctx context.Context, n int) (network.Reply, error) { return lostEcho(ctx) })
+func TestTracerouteOfSilentPathGoesToLastHop(t *testing.T) {
+	got := runTraceroute(t, func(ctx context.Context, n int) (network.Reply, error) { return lostEcho(ctx) })
 	if !strings.HasPrefix(got, " 1  * * *\n 2  * * *\n") || !strings.HasSuffix(got, "\n64  * * *\n") {
 		t.Errorf("printed:\n%s", got)
 	}
 }
 
-func TestMarksOfUnreachables(t *testing.T) {
+func TestTracerouteMarksUnreachables(t *testing.T) {
 	for code, mark := range map[uint8]string{
 		0: "!N", 1: "!H", 2: "!P", 5: "!S", 6: "!U", 9: "!A", 10: "!Z", 13: "!X", 99: "!<99>",
 	} {
-		got := trace(t, func(context.Context, int) (network.Reply, error) { return destination(code) })
+		got := runTraceroute(t, func(context.Context, int) (network.Reply, error) { return destination(code) })
 		want := " 1  216.58.194.206 (216.58.194.206)  2.000 ms ! 2.000 ms ! 2.000 ms !\n"
 		if want = strings.ReplaceAll(want, "!", mark+" "); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want), " ") {
 			t.Errorf("code %d: got %q, want %q", code, got, want)
 		}
 	}
-	got := trace(t, func(context.Context, int) (network.Reply, error) {
+	got := runTraceroute(t, func(context.Context, int) (network.Reply, error) {
 		r, err := destination(4)
 		r.Kind, r.MTU = network.FragmentationNeeded, 1400
 		return r, err
@@ -119,7 +119,7 @@ func TestMarksOfUnreachables(t *testing.T) {
 	if !strings.Contains(got, "  2.000 ms !F-1400") {
 		t.Errorf("fragmentation needed: %q", got)
 	}
-	got = trace(t, func(context.Context, int) (network.Reply, error) {
+	got = runTraceroute(t, func(context.Context, int) (network.Reply, error) {
 		r, err := destination(3)
 		r.TTL = 1
 		return r, err
@@ -130,8 +130,8 @@ func TestMarksOfUnreachables(t *testing.T) {
 }
 
 // One unreachable of three does not end a trace; two do.
-func TestTwoUnreachablesEndATrace(t *testing.T) {
-	got := trace(t, func(_ context.Context, n int) (network.Reply, error) {
+func TestTwoUnreachablesEndTraceroute(t *testing.T) {
+	got := runTraceroute(t, func(_ context.Context, n int) (network.Reply, error) {
 		if n == 1 || n == 5 || n == 6 {
 			return destination(13)
 		}
@@ -142,8 +142,8 @@ func TestTwoUnreachablesEndATrace(t *testing.T) {
 	}
 }
 
-func TestWhatKeepsAProbeFromBeingSent(t *testing.T) {
-	got := trace(t, func(_ context.Context, n int) (network.Reply, error) {
+func TestTracerouteReportsSendErrors(t *testing.T) {
+	got := runTraceroute(t, func(_ context.Context, n int) (network.Reply, error) {
 		if n == 1 {
 			return network.Reply{}, syscall.EHOSTUNREACH
 		}
@@ -158,40 +158,40 @@ traceroute: wrote 216.58.194.206 40 chars, ret=-1
 	}
 }
 
-func TestCtrlCEndsATraceAtOnce(t *testing.T) {
+func TestInterruptEndsTracerouteAtOnce(t *testing.T) {
 	waiting := make(chan struct{})
-	_, err := runOffline(t, routedNet{scriptedNet{probe: func(ctx context.Context, r network.ProbeRequest) (network.Reply, error) {
+	_, err := runOnNet(t, routedNet{scriptedNet{probe: func(ctx context.Context, r network.ProbeRequest) (network.Reply, error) {
 		if r.TTL == 2 {
 			close(waiting)
 			<-ctx.Done()
 			return network.Reply{}, context.Cause(ctx)
 		}
 		return router(1)
-	}}}, waiting, "traceroute", pinged.String())
+	}}}, waiting, "traceroute", pingTarget.String())
 	if !errors.Is(err, shell.ErrInterrupt) {
 		t.Errorf("it ended with %v", err)
 	}
 }
 
-func TestTracerouteWithoutARoute(t *testing.T) {
-	_, err := runOffline(t, cutOff{}, nil, "traceroute", pinged.String())
+func TestTracerouteWithoutRoute(t *testing.T) {
+	_, err := runOnNet(t, netWithoutRoutes{}, nil, "traceroute", pingTarget.String())
 	const want = "traceroute: findsaddr: failed to connect to peer for src addr selection."
 	if text, _ := refusal.Text(err); text != want {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestTraceroute6NeedsAnIPv6Address(t *testing.T) {
-	_, err := runOffline(t, cutOff{}, nil, "traceroute6", "google.com")
+func TestTraceroute6RequiresIPv6Address(t *testing.T) {
+	_, err := runOnNet(t, netWithoutRoutes{}, nil, "traceroute6", "google.com")
 	if err == nil || !strings.Contains(err.Error(), "IPv6 address") {
 		t.Errorf("got %v", err)
 	}
 }
 
 // A cutOff network has no routes.
-type cutOff struct{ scriptedNet }
+type netWithoutRoutes struct{ scriptedNet }
 
-func (cutOff) ListenPacket(context.Context, network.DialConfig) (network.PacketConn, error) {
+func (netWithoutRoutes) ListenPacket(context.Context, network.DialConfig) (network.PacketConn, error) {
 	return nil, syscall.ENETUNREACH
 }
 
@@ -221,7 +221,7 @@ doors:
 
 // What is printed is the path's delay, to 0.2 ms. A busy machine adds to some of the
 // times, never to all, and takes from none: the shortest of several counts.
-func TestPrintedTimesAreThePathsDelay(t *testing.T) {
+func TestPrintedTimesMatchPathDelay(t *testing.T) {
 	box := appliancetest.Start(t, appliancetest.TopologyText(slowPath), appliancetest.Clock(clock.NewFake(switchedOn)))
 	measured := regexp.MustCompile(`(?m)([0-9.]+) ms`)
 	bound := 0.2
@@ -255,7 +255,7 @@ func TestPrintedTimesAreThePathsDelay(t *testing.T) {
 }
 
 // The document has lost leading and double blanks, and its times were measured.
-func TestTheRouteOfTheDocument(t *testing.T) { // B49, B53
+func TestTracerouteMatchesDocument(t *testing.T) { // B49, B53
 	const document = `Press Ctrl-C to stop.
 traceroute to google.com (216.58.194.206), 64 hops max, 40 byte packets
 1 68.232.129.2 (68.232.129.2) 0.902 ms

@@ -206,7 +206,7 @@ func chooseAccount(ctx context.Context, env *shell.Env, verb string, check func(
 }
 
 func askNewPassphrase(ctx context.Context, env *shell.Env, name, word string) (string, error) {
-	return newHash(ctx, env, name, word,
+	return askNewHash(ctx, env, name, word,
 		fmt.Sprintf("Enter the new %s for %s.", word, name), fmt.Sprintf("Enter the new %s again.", word),
 		func(ctx context.Context, question string) (string, error) { return env.AskSecret(ctx, question, nil) })
 }

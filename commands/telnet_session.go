@@ -18,16 +18,16 @@ const telnetEscape = 0x1d
 var errTelnetClosed = errors.New("commands: connection closed by foreign host")
 
 // A telnetTalk is a connection with the user at one end.
-type telnetTalk struct {
-	keyboard shell.LineReader
-	conn     network.Conn
-	screen   chan struct{} // whoever has put something in may write; the user, while talking to telnet itself
-	column   bool          // the screen's last line has no end; for who has the screen
+type telnetSession struct {
+	terminal   shell.LineReader
+	conn       network.Conn
+	screenLock chan struct{} // whoever has put something in may write; the user, while talking to telnet itself
+	midLine    bool          // the screen's last line has no end; for who has the screen
 }
 
 // run returns when the connection is over: nil at the user's wish and at the remote
 // host's, else ctx's cause or the error of the keyboard. It closes the connection.
-func (t *telnetTalk) run(ctx context.Context) error {
+func (t *telnetSession) run(ctx context.Context) error {
 	defer t.conn.Close()
 	defer context.AfterFunc(ctx, func() { t.conn.Close() })()
 	open, end := context.WithCancelCause(ctx)
@@ -35,10 +35,10 @@ func (t *telnetTalk) run(ctx context.Context) error {
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		t.listen(open)
+		t.showOutput(open)
 		end(errTelnetClosed)
 	}()
-	err := t.speak(open)
+	err := t.sendInput(open)
 	t.conn.Close()
 	end(nil)
 	<-over
@@ -46,25 +46,25 @@ func (t *telnetTalk) run(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	if errors.Is(err, errTelnetClosed) {
-		if t.column {
-			io.WriteString(t.keyboard, "\n")
+		if t.midLine {
+			io.WriteString(t.terminal, "\n")
 		}
-		io.WriteString(t.keyboard, "Connection closed by foreign host.\n")
+		io.WriteString(t.terminal, "Connection closed by foreign host.\n")
 		return nil
 	}
 	return err
 }
 
 // speak sends what is typed. It returns nil when the user wants no more.
-func (t *telnetTalk) speak(open context.Context) error {
-	_, echoes := t.keyboard.(shell.Screen)
+func (t *telnetSession) sendInput(open context.Context) error {
+	_, echoes := t.terminal.(shell.Screen)
 	for {
-		line, err := t.keyboard.ReadLine(open, telnetEscape)
+		line, err := t.terminal.ReadLine(open, telnetEscape)
 		if echoes && (err == nil || errors.Is(err, shell.ErrEscape)) {
 			select { // what was typed has ended the line
-			case t.screen <- struct{}{}:
-				t.column = false
-				<-t.screen
+			case t.screenLock <- struct{}{}:
+				t.midLine = false
+				<-t.screenLock
 			case <-open.Done():
 			}
 		}
@@ -77,7 +77,7 @@ func (t *telnetTalk) speak(open context.Context) error {
 				return context.Cause(open)
 			}
 		case errors.Is(err, shell.ErrEscape):
-			if done, err := t.command(open); err != nil || done {
+			if done, err := t.prompt(open); err != nil || done {
 				return err
 			}
 		case errors.Is(err, io.EOF):
@@ -94,15 +94,15 @@ func (t *telnetTalk) speak(open context.Context) error {
 
 // command is telnet's own prompt. What arrives meanwhile waits. done says that the
 // connection is to be closed.
-func (t *telnetTalk) command(open context.Context) (done bool, err error) {
+func (t *telnetSession) prompt(open context.Context) (done bool, err error) {
 	select {
-	case t.screen <- struct{}{}:
+	case t.screenLock <- struct{}{}:
 	case <-open.Done():
 		return true, context.Cause(open)
 	}
-	defer func() { <-t.screen }()
+	defer func() { <-t.screenLock }()
 	for {
-		line, err := t.keyboard.Prompt(open, "telnet> ")
+		line, err := t.terminal.Prompt(open, "telnet> ")
 		if errors.Is(err, io.EOF) {
 			line, err = "quit", nil
 		}
@@ -114,36 +114,36 @@ func (t *telnetTalk) command(open context.Context) (done bool, err error) {
 		case word == "":
 			return false, nil
 		case strings.HasPrefix("close", word), strings.HasPrefix("quit", word):
-			io.WriteString(t.keyboard, "Connection closed.\n")
+			io.WriteString(t.terminal, "Connection closed.\n")
 			return true, nil
 		case word == "?", strings.HasPrefix("help", word):
-			io.WriteString(t.keyboard, "Commands may be abbreviated. An empty line goes on with the connection.\n\n"+
+			io.WriteString(t.terminal, "Commands may be abbreviated. An empty line goes on with the connection.\n\n"+
 				"close    close the connection\nquit     close the connection\n?        print this\n")
 		default:
-			io.WriteString(t.keyboard, "?Invalid command\n")
+			io.WriteString(t.terminal, "?Invalid command\n")
 		}
 	}
 }
 
 // listen shows what the remote host says until it says no more.
-func (t *telnetTalk) listen(open context.Context) {
-	var v nvt
+func (t *telnetSession) showOutput(open context.Context) {
+	var v nvtDecoder
 	b := make([]byte, 4096)
 	for {
 		n, err := t.conn.Read(b)
-		text, answer := v.take(b[:n])
+		text, answer := v.decode(b[:n])
 		if len(answer) > 0 {
 			t.conn.Write(answer) //nolint:errcheck // the next read tells
 		}
 		if len(text) > 0 {
 			select {
-			case t.screen <- struct{}{}:
+			case t.screenLock <- struct{}{}:
 			case <-open.Done():
 				return
 			}
-			t.keyboard.Write(text) //nolint:errcheck // the keyboard tells
-			t.column = !bytes.HasSuffix(text, []byte("\n"))
-			<-t.screen
+			t.terminal.Write(text) //nolint:errcheck // the keyboard tells
+			t.midLine = !bytes.HasSuffix(text, []byte("\n"))
+			<-t.screenLock
 		}
 		if err != nil {
 			return
@@ -154,7 +154,7 @@ func (t *telnetTalk) listen(open context.Context) {
 // An nvt takes telnet's commands out of what a remote host sends (RFC 854). Of the options
 // that it offers or asks for it gets none (RFC 855): what is typed is shown here, and
 // sent line by line.
-type nvt struct {
+type nvtDecoder struct {
 	state nvtState
 	verb  byte // of the option that comes next
 }
@@ -182,7 +182,7 @@ const (
 )
 
 // take returns the text in b, its lines ended by "\n", and what must be answered.
-func (v *nvt) take(b []byte) (text, answer []byte) {
+func (v *nvtDecoder) decode(b []byte) (text, answer []byte) {
 	for _, c := range b {
 		switch v.state {
 		case nvtReturn:
@@ -193,9 +193,9 @@ func (v *nvt) take(b []byte) (text, answer []byte) {
 			if c == 0 {
 				continue
 			}
-			text, v.state = v.char(text, c)
+			text, v.state = v.text(text, c)
 		case nvtText:
-			text, v.state = v.char(text, c)
+			text, v.state = v.text(text, c)
 		case nvtCommand:
 			switch {
 			case c == telnetIAC:
@@ -230,7 +230,7 @@ func (v *nvt) take(b []byte) (text, answer []byte) {
 }
 
 // char takes a character of the text.
-func (v *nvt) char(text []byte, c byte) ([]byte, nvtState) {
+func (v *nvtDecoder) text(text []byte, c byte) ([]byte, nvtState) {
 	switch c {
 	case telnetIAC:
 		return text, nvtCommand
