@@ -22,17 +22,17 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// A wire is a network of two Ethernet interfaces and lo0, on which tests send frames.
+// A fakeNetwork has two Ethernet interfaces and lo0. Tests send frames on it.
 type fakeNetwork struct {
 	mu         sync.Mutex
 	interfaces []network.Interface
 	taps       map[*tap]network.TapConfig
-	refuse     error // what Tap returns
+	tapErr     error // returned by Tap
 }
 
 type tap struct{ w *fakeNetwork }
 
-func newWire() *fakeNetwork {
+func newFakeNetwork() *fakeNetwork {
 	return &fakeNetwork{
 		interfaces: []network.Interface{
 			{Name: "Data 1", Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24")}},
@@ -52,8 +52,8 @@ func (w *fakeNetwork) Interfaces() []network.Interface {
 func (w *fakeNetwork) Tap(c network.TapConfig) (network.Tap, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.refuse != nil {
-		return nil, w.refuse
+	if w.tapErr != nil {
+		return nil, w.tapErr
 	}
 	t := &tap{w}
 	w.taps[t] = c
@@ -69,7 +69,7 @@ func (t *tap) Close() error {
 	return nil
 }
 
-// send lets a frame pass the interface.
+// send shows a frame to the taps of the interface.
 func (w *fakeNetwork) send(ifname string, frame []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,13 +80,14 @@ func (w *fakeNetwork) send(ifname string, frame []byte) {
 	}
 }
 
+// tapped returns the number of taps.
 func (w *fakeNetwork) tapped() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.taps)
 }
 
-// frame is a TCP segment from the port, whose data begins with n.
+// frame returns a TCP segment from the port, whose data begins with n.
 func frame(port uint16, n, length int) []byte {
 	f := make([]byte, max(length, 58))
 	f[12], f[13] = 8, 0 // IPv4
@@ -105,110 +106,110 @@ const (
 	firstName  = "C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-20150625-085003"
 )
 
-// A bench is a recorder and what it stands on.
-type bench struct {
+// A fixture is a recorder and the parts that it uses.
+type fixture struct {
 	*capture.Recorder
-	t     *testing.T
-	wire  *fakeNetwork
-	fake  *clock.Fake
-	clock *clock.Offset
-	store *files.Store
-	dir   string
-	opts  capture.Options
+	t           *testing.T
+	network     *fakeNetwork
+	fakeClock   *clock.Fake
+	offsetClock *clock.Offset
+	store       *files.Store
+	dir         string
+	options     capture.Options
 }
 
-// newBench starts a recorder whose file area has room for quota bytes.
-func newBench(t *testing.T, quota int64) *bench {
+// newFixture makes a recorder whose file area has a quota in bytes; 0 means none.
+func newFixture(t *testing.T, quota int64) *fixture {
 	t.Helper()
-	return newBenchIn(t, t.TempDir(), quota)
+	return newFixtureIn(t, t.TempDir(), quota)
 }
 
-func newBenchIn(t *testing.T, dir string, quota int64) *bench {
+func newFixtureIn(t *testing.T, dir string, quota int64) *fixture {
 	t.Helper()
 	fake := clock.NewFake(start)
-	b := &bench{t: t, wire: newWire(), fake: fake, clock: clock.NewOffset(fake), dir: dir}
+	fx := &fixture{t: t, network: newFakeNetwork(), fakeClock: fake, offsetClock: clock.NewOffset(fake), dir: dir}
 	var err error
-	b.store, err = files.Open(b.dir+"/files", quota, b.clock)
+	fx.store, err = files.Open(fx.dir+"/files", quota, fx.offsetClock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.opts = capture.Options{
-		Net: b.wire, Files: b.store, Clock: b.clock, StateFile: b.dir + "/state/capture.json",
+	fx.options = capture.Options{
+		Net: fx.network, Files: fx.store, Clock: fx.offsetClock, StateFile: fx.dir + "/state/capture.json",
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70"},
 	}
-	b.open()
+	fx.open()
 	t.Cleanup(func() {
-		b.Close()
-		b.store.Close()
+		fx.Close()
+		fx.store.Close()
 	})
-	return b
+	return fx
 }
 
-// open makes the recorder, as a restart of the appliance does.
-func (b *bench) open() {
-	b.t.Helper()
-	r, err := capture.New(b.opts)
+// open makes a new recorder, as a restart of the appliance does.
+func (fx *fixture) open() {
+	fx.t.Helper()
+	r, err := capture.New(fx.options)
 	if err != nil {
-		b.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
-	b.Recorder = r
+	fx.Recorder = r
 }
 
-func (b *bench) set(change func(*capture.Settings)) {
-	b.t.Helper()
-	s := b.Settings()
+func (fx *fixture) set(change func(*capture.Settings)) {
+	fx.t.Helper()
+	s := fx.Settings()
 	change(&s)
-	if err := b.SetSettings(s); err != nil {
-		b.t.Fatal(err)
+	if err := fx.SetSettings(s); err != nil {
+		fx.t.Fatal(err)
 	}
 }
 
-func (b *bench) start(side capture.Side) capture.Status {
-	b.t.Helper()
-	s, err := b.Start(b.t.Context(), capture.Owner{Side: side})
+func (fx *fixture) start(side capture.Side) capture.Status {
+	fx.t.Helper()
+	s, err := fx.Start(fx.t.Context(), capture.Owner{Side: side})
 	if err != nil {
-		b.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	return s
 }
 
-func (b *bench) stop(side capture.Side) capture.Status {
-	b.t.Helper()
-	s, err := b.Stop(side)
+func (fx *fixture) stop(side capture.Side) capture.Status {
+	fx.t.Helper()
+	s, err := fx.Stop(side)
 	if err != nil {
-		b.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	return s
 }
 
-// ended waits for the end that a capture comes to by itself.
-func (b *bench) ended(side capture.Side) capture.Status {
-	b.t.Helper()
+// awaitEnd waits until the side's capture has ended and returns its last status.
+func (fx *fixture) awaitEnd(side capture.Side) capture.Status {
+	fx.t.Helper()
 	for {
-		if s := b.Status(side); !s.Running {
+		if s := fx.Status(side); !s.Running {
 			return s
 		}
-		if err := clock.System().Sleep(b.t.Context(), time.Millisecond); err != nil {
-			b.t.Fatal("the capture does not end")
+		if err := clock.System().Sleep(fx.t.Context(), time.Millisecond); err != nil {
+			fx.t.Fatal("the capture does not end")
 		}
 	}
 }
 
-// A record is what a pcap file holds of a frame.
+// A record is one of a pcap file.
 type record struct {
-	at    time.Time
-	frame []byte
-	wire  int
+	at      time.Time
+	frame   []byte
+	wireLen int
 }
 
-// read returns the records of a file, which must hold whole ones only.
-func (b *bench) read(file string) []record {
-	b.t.Helper()
-	content, err := fs.ReadFile(b.store, diagnostic+file)
+// read returns the records of a file. All of them must be complete.
+func (fx *fixture) read(file string) []record {
+	fx.t.Helper()
+	content, err := fs.ReadFile(fx.store, diagnostic+file)
 	if err != nil {
-		b.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
-	return records(b.t, content)
+	return records(fx.t, content)
 }
 
 func records(t *testing.T, content []byte) []record {
@@ -233,12 +234,12 @@ func records(t *testing.T, content []byte) []record {
 	}
 }
 
-// list returns the base names of the files in the directory of captures.
-func (b *bench) list() []string {
-	b.t.Helper()
-	entries, err := b.store.ReadDir("data/pub/diagnostic")
+// list returns the base names of the files in the captures' directory.
+func (fx *fixture) list() []string {
+	fx.t.Helper()
+	entries, err := fx.store.ReadDir("data/pub/diagnostic")
 	if err != nil {
-		b.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -247,81 +248,83 @@ func (b *bench) list() []string {
 	return names
 }
 
-func TestFramesAreWrittenAsTheyPassed(t *testing.T) {
-	b := newBench(t, 0)
-	began := b.start(capture.CLI)
+func TestFramesAreRecordedUnchanged(t *testing.T) {
+	fx := newFixture(t, 0)
+	began := fx.start(capture.CLI)
 	if began.File != firstName+".cap" || !began.Running || began.Started != start {
 		t.Errorf("began as %+v", began)
 	}
 	sent := [][]byte{frame(25, 1, 64), frame(25, 2, 1514), frame(25, 3, 58)}
 	for i, f := range sent {
-		b.wire.send([]string{"Data 1", "Data 2"}[i%2], f)
-		b.fake.Advance(1500 * time.Microsecond)
+		fx.network.send([]string{"Data 1", "Data 2"}[i%2], f)
+		fx.fakeClock.Advance(1500 * time.Microsecond)
 	}
-	got := b.stop(capture.CLI)
-	if got.Running || got.Packets != 3 || got.Dropped != 0 || got.Reason != capture.ByUser || got.Elapsed != 4500*time.Microsecond {
+	got := fx.stop(capture.CLI)
+	if got.Running || got.Packets != 3 || got.Dropped != 0 || got.Reason != capture.ByUser ||
+		got.Elapsed != 4500*time.Microsecond {
 		t.Errorf("ended as %+v", got)
 	}
-	recs := b.read(began.File)
+	recs := fx.read(began.File)
 	if len(recs) != len(sent) {
 		t.Fatalf("%d records, want %d", len(recs), len(sent))
 	}
 	for i, r := range recs {
 		at := start.Add(time.Duration(i) * 1500 * time.Microsecond)
-		if !bytes.Equal(r.frame, sent[i]) || r.wire != len(sent[i]) || !r.at.Equal(at) {
-			t.Errorf("record %d: %d of %d bytes at %v, want %d at %v", i, len(r.frame), r.wire, r.at, len(sent[i]), at)
+		if !bytes.Equal(r.frame, sent[i]) || r.wireLen != len(sent[i]) || !r.at.Equal(at) {
+			t.Errorf("record %d: %d of %d bytes at %v, want %d at %v",
+				i, len(r.frame), r.wireLen, r.at, len(sent[i]), at)
 		}
 	}
-	if b.wire.tapped() != 0 {
+	if fx.network.tapped() != 0 {
 		t.Error("the interfaces are still tapped")
 	}
 }
 
-func TestARunningCaptureCanBeRead(t *testing.T) {
-	b := newBench(t, 0)
-	file := b.start(capture.CLI).File
-	if n := len(b.read(file)); n != 0 {
+func TestRunningCaptureCanBeRead(t *testing.T) {
+	fx := newFixture(t, 0)
+	file := fx.start(capture.CLI).File
+	if n := len(fx.read(file)); n != 0 {
 		t.Errorf("%d records before the first frame", n)
 	}
 	for i := range 5 {
-		b.wire.send("Data 1", frame(25, i, 64))
-		s := b.Status(capture.CLI)
+		fx.network.send("Data 1", frame(25, i, 64))
+		s := fx.Status(capture.CLI)
 		if s.Packets != uint64(i+1) || s.Size != int64(24+(i+1)*80) {
 			t.Errorf("status after frame %d: %d packets, %d bytes", i, s.Packets, s.Size)
 		}
-		if n := len(b.read(file)); n != i+1 {
+		if n := len(fx.read(file)); n != i+1 {
 			t.Errorf("%d records after frame %d", n, i)
 		}
 	}
 }
 
-func TestFramesAreWrittenWithoutBeingAskedFor(t *testing.T) {
-	b := newBench(t, 0)
-	file := b.start(capture.CLI).File
-	b.wire.send("Data 1", frame(25, 1, 64))
-	for len(b.read(file)) == 0 {
+func TestFramesAreWrittenAfterADelay(t *testing.T) {
+	fx := newFixture(t, 0)
+	file := fx.start(capture.CLI).File
+	fx.network.send("Data 1", frame(25, 1, 64))
+	for len(fx.read(file)) == 0 {
 		if err := clock.System().Sleep(t.Context(), time.Millisecond); err != nil {
 			t.Fatal("the frame is never written")
 		}
 	}
 }
 
-func TestStampsNeverGoBack(t *testing.T) {
-	b := newBench(t, 0)
-	file := b.start(capture.CLI).File
+func TestTimestampsNeverDecrease(t *testing.T) {
+	fx := newFixture(t, 0)
+	file := fx.start(capture.CLI).File
 	step := func(ifname string) {
-		b.wire.send(ifname, frame(25, 0, 64))
-		b.fake.Advance(time.Second)
+		fx.network.send(ifname, frame(25, 0, 64))
+		fx.fakeClock.Advance(time.Second)
 	}
 	step("Data 1")
-	b.clock.Set(start.Add(-time.Hour)) // settime
+	fx.offsetClock.Set(start.Add(-time.Hour)) // settime
 	step("Data 2")
 	step("Data 1")
-	b.clock.Set(start.Add(time.Hour))
+	fx.offsetClock.Set(start.Add(time.Hour))
 	step("Data 1")
-	b.stop(capture.CLI)
+	fx.stop(capture.CLI)
 	want := []time.Duration{0, 0, time.Second, time.Hour}
-	recs := b.read(file)
+	recs := fx.read(file)
 	if len(recs) != len(want) {
 		t.Fatalf("%d records, want %d", len(recs), len(want))
 	}
@@ -332,37 +335,38 @@ func TestStampsNeverGoBack(t *testing.T) {
 	}
 }
 
-func TestFilesOfTheSameSecondHaveNamesOfTheirOwn(t *testing.T) {
-	b := newBench(t, 0)
+func TestFilesOfTheSameSecondHaveDifferentNames(t *testing.T) {
+	fx := newFixture(t, 0)
 	for range 3 {
-		b.start(capture.CLI)
-		b.stop(capture.CLI)
+		fx.start(capture.CLI)
+		fx.stop(capture.CLI)
 	}
 	want := []string{firstName + ".cap", firstName + "_2.cap", firstName + "_3.cap"}
-	if got := b.list(); !slices.Equal(got, want) {
+	if got := fx.list(); !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
 }
 
-func TestNamesHaveTheAppliancesTime(t *testing.T) {
-	b := newBench(t, 0)
-	b.opts.Zone = func() *time.Location { return time.FixedZone("", 9*60*60) }
-	b.open()
-	if got, want := b.start(capture.CLI).File, "C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-20150625-175003.cap"; got != want {
+func TestFileNamesUseTheAppliancesTimeZone(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.options.Zone = func() *time.Location { return time.FixedZone("", 9*60*60) }
+	fx.open()
+	const want = "C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-20150625-175003.cap"
+	if got := fx.start(capture.CLI).File; got != want {
 		t.Errorf("file %q, want %q", got, want)
 	}
 }
 
-func TestATapThatIsRefusedLeavesNothing(t *testing.T) {
-	b := newBench(t, 0)
-	b.wire.refuse = errors.ErrUnsupported
-	if _, err := b.Start(t.Context(), capture.Owner{}); !errors.Is(err, errors.ErrUnsupported) {
+func TestFailedTapLeavesNoFile(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.network.tapErr = errors.ErrUnsupported
+	if _, err := fx.Start(t.Context(), capture.Owner{}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Start = %v", err)
 	}
-	if got := b.list(); len(got) != 0 {
+	if got := fx.list(); len(got) != 0 {
 		t.Errorf("left %q", got)
 	}
-	if s := b.Status(capture.CLI); s.Running {
-		t.Error("a capture is said to run")
+	if s := fx.Status(capture.CLI); s.Running {
+		t.Error("Status says that a capture runs")
 	}
 }

@@ -10,18 +10,20 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// MenuSettings are those of the menu tcpdump (B25). What is started there has neither
-// a limit of size nor of time, as the program tcpdump has none (B31).
+// MenuSettings are the settings of the menu tcpdump (B25). Its captures have no limit of size
+// or time, like those of the program tcpdump (B31).
 type MenuSettings struct {
-	Interface string `json:"interface"`        // such as "Data 1"; "" until one can be chosen
-	Filter    string `json:"filter,omitempty"` // in the language of tcpdump (B27); "" lets everything pass
+	// Interface is a name such as "Data 1"; "" means the first interface.
+	Interface string `json:"interface"`
+	// Filter is in the language of tcpdump (B27); "" selects every packet.
+	Filter string `json:"filter,omitempty"`
 }
 
-// menuPrefix tells the menu's files from the others.
+// menuPrefix begins the names of the menu's files.
 const menuPrefix = "tcpdump-"
 
-// factoryMenu is what the menu begins with on an appliance that has s for factory
-// settings.
+// factoryMenuSettings returns the menu's settings of a new appliance whose factory settings
+// are s.
 func factoryMenuSettings(s Settings) MenuSettings {
 	if len(s.Interfaces) == 0 {
 		return MenuSettings{}
@@ -29,7 +31,7 @@ func factoryMenuSettings(s Settings) MenuSettings {
 	return MenuSettings{Interface: s.Interfaces[0]}
 }
 
-// settings are m as a capture has them.
+// captureSettings returns the settings of a capture that is started with m.
 func (m MenuSettings) captureSettings() Settings {
 	s := Settings{Filter: Filter{Kind: Custom, Expression: m.Filter}}
 	if m.Interface != "" {
@@ -38,8 +40,8 @@ func (m MenuSettings) captureSettings() Settings {
 	return s
 }
 
-// MenuSettings are those that the next capture of the menu will have. An appliance
-// that has never been told uses its first interface.
+// MenuSettings returns the settings of the menu's next capture. If no interface has ever been
+// chosen, it is the first one.
 func (r *Recorder) MenuSettings() MenuSettings {
 	r.mu.Lock()
 	m := r.menu
@@ -68,7 +70,7 @@ func (r *Recorder) SetMenuSettings(m MenuSettings) error {
 	return nil
 }
 
-// settingsOf are what a capture of that side begins with.
+// settingsOf returns the settings with which a capture of the side starts.
 func (r *Recorder) settingsOf(side Side) Settings {
 	if side == TCPDump {
 		return r.MenuSettings().captureSettings()
@@ -76,9 +78,9 @@ func (r *Recorder) settingsOf(side Side) Settings {
 	return r.Settings()
 }
 
-// Leave ends the capture that owner, a session in the menu, started there, because the
-// session leaves the menu (B26). It returns the capture's last status once its files are
-// closed, and ErrNotRunning where owner has none running.
+// LeaveMenu ends the capture that owner, a session in the menu, started there, because the
+// session leaves the menu (B26). It blocks until the capture's files are closed and returns
+// its last status. If owner has no capture, it returns ErrNotRunning.
 func (r *Recorder) LeaveMenu(owner Owner) (Status, error) {
 	c := r.runningOf(TCPDump)
 	if c == nil || c.owner != owner {
@@ -89,7 +91,8 @@ func (r *Recorder) LeaveMenu(owner Owner) (Status, error) {
 	return c.last, nil
 }
 
-// MenuFiles lists the menu's stored captures, sorted by name, without that which runs.
+// MenuFiles lists the menu's stored captures, sorted by name. The files of a running capture
+// are left out.
 func (r *Recorder) MenuFiles() ([]fs.FileInfo, error) {
 	r.mu.Lock()
 	running := r.runningName()
@@ -107,23 +110,23 @@ func (r *Recorder) MenuFiles() ([]fs.FileInfo, error) {
 	return list, nil
 }
 
-// Clear removes the files that MenuFiles lists, and returns those that it removed. Whoever
-// has one of them open can read it to its end.
+// RemoveMenuFiles removes the files that MenuFiles lists, and returns the removed ones. A
+// reader that has one of them open can read it to its end.
 func (r *Recorder) RemoveMenuFiles() ([]fs.FileInfo, error) {
 	list, err := r.MenuFiles()
 	if err != nil {
 		return nil, err
 	}
-	var gone []fs.FileInfo
+	var removed []fs.FileInfo
 	for _, f := range list {
 		err := r.options.Files.Remove(path.Join(files.Diagnostic, f.Name()))
-		if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
+		if errors.Is(err, fs.ErrNotExist) { // another session has removed it
 			continue
 		}
 		if err != nil {
-			return gone, fmt.Errorf("remove captures: %w", err)
+			return removed, fmt.Errorf("remove captures: %w", err)
 		}
-		gone = append(gone, f)
+		removed = append(removed, f)
 	}
-	return gone, nil
+	return removed, nil
 }

@@ -15,67 +15,70 @@ import (
 
 const menuName = "tcpdump-" + firstName
 
-func TestTheMenuHasSettingsOfItsOwn(t *testing.T) { // B25
-	b := newBench(t, 0)
-	if got, want := b.MenuSettings(), (capture.MenuSettings{Interface: "Data 1"}); got != want {
-		t.Errorf("a new appliance's are %+v, want %+v", got, want)
+func TestMenuHasItsOwnSettings(t *testing.T) { // B25
+	fx := newFixture(t, 0)
+	if got, want := fx.MenuSettings(), (capture.MenuSettings{Interface: "Data 1"}); got != want {
+		t.Errorf("settings of a new appliance: %+v, want %+v", got, want)
 	}
-	before := b.Settings().FilterText()
+	before := fx.Settings().FilterText()
 	want := capture.MenuSettings{Interface: "Data 2", Filter: "tcp port 25"}
-	if err := b.SetMenuSettings(want); err != nil {
+	if err := fx.SetMenuSettings(want); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.Settings().FilterText(); got != before {
+	if got := fx.Settings().FilterText(); got != before {
 		t.Errorf("the filter of packetcapture became %q", got)
 	}
-	b.open() // a restart
-	if got := b.MenuSettings(); got != want {
-		t.Errorf("after a restart they are %+v, want %+v", got, want)
+	fx.open() // a restart
+	if got := fx.MenuSettings(); got != want {
+		t.Errorf("settings after a restart: %+v, want %+v", got, want)
 	}
-	s := b.start(capture.TCPDump)
-	b.wire.send("Data 1", frame(25, 1, 64))
-	b.wire.send("Data 2", frame(26, 2, 64))
-	b.wire.send("Data 2", frame(25, 3, 64))
-	b.stop(capture.TCPDump)
-	recs := b.read(s.File)
+	s := fx.start(capture.TCPDump)
+	fx.network.send("Data 1", frame(25, 1, 64))
+	fx.network.send("Data 2", frame(26, 2, 64))
+	fx.network.send("Data 2", frame(25, 3, 64))
+	fx.stop(capture.TCPDump)
+	recs := fx.read(s.File)
 	if len(recs) != 1 || numberOf(recs[0].frame) != 3 {
 		t.Errorf("%d records, want the frame to port 25 on Data 2", len(recs))
 	}
 }
 
-func TestTheMenusSettingsAreJudgedAtOnce(t *testing.T) {
-	b := newBench(t, 0)
-	before := b.MenuSettings()
+func TestInvalidMenuSettingsAreRefused(t *testing.T) {
+	fx := newFixture(t, 0)
+	before := fx.MenuSettings()
 	var syntax *pcapfilter.SyntaxError
-	if err := b.SetMenuSettings(capture.MenuSettings{Interface: "Data 1", Filter: "port or"}); !errors.As(err, &syntax) {
-		t.Errorf("a filter that is none: %v", err)
+	err := fx.SetMenuSettings(capture.MenuSettings{Interface: "Data 1", Filter: "port or"})
+	if !errors.As(err, &syntax) {
+		t.Errorf("an invalid filter: %v", err)
 	}
 	var gone *capture.InterfaceError
-	if err := b.SetMenuSettings(capture.MenuSettings{Interface: "Data 9"}); !errors.As(err, &gone) || gone.Name != "Data 9" {
-		t.Errorf("an interface that is none: %v", err)
+	err = fx.SetMenuSettings(capture.MenuSettings{Interface: "Data 9"})
+	if !errors.As(err, &gone) || gone.Name != "Data 9" {
+		t.Errorf("an interface that does not exist: %v", err)
 	}
-	if got := b.MenuSettings(); got != before {
-		t.Errorf("settings that were refused became %+v", got)
+	if got := fx.MenuSettings(); got != before {
+		t.Errorf("the refused settings changed them to %+v", got)
 	}
 }
 
-func TestOneCaptureRunsOverAllSides(t *testing.T) { // B22
+func TestOneCaptureRunsAcrossAllSides(t *testing.T) { // B22
 	for _, first := range []capture.Side{capture.CLI, capture.GUI, capture.TCPDump} {
 		for _, second := range []capture.Side{capture.CLI, capture.GUI, capture.TCPDump} {
-			b := newBench(t, 0)
-			b.start(first)
+			fx := newFixture(t, 0)
+			fx.start(first)
 			var busy *capture.InProgressError
-			if _, err := b.Start(t.Context(), capture.Owner{Side: second}); !errors.As(err, &busy) || busy.Running != first {
-				t.Errorf("the %s's while the %s's runs: %v", second, first, err)
+			_, err := fx.Start(t.Context(), capture.Owner{Side: second})
+			if !errors.As(err, &busy) || busy.Running != first || busy.Requested != second {
+				t.Errorf("Start of the %s during a capture of the %s: %v", second, first, err)
 			}
-			if s := b.Status(second); s.Running != (first == second) {
-				t.Errorf("the %s is shown the %s's capture: %+v", second, first, s)
+			if s := fx.Status(second); s.Running != (first == second) {
+				t.Errorf("Status of the %s during a capture of the %s: %+v", second, first, s)
 			}
 		}
 	}
 }
 
-func TestASecondCaptureIsRefusedWithThePlaceOfTheFirst(t *testing.T) { // B22
+func TestRefusalNamesTheSideOfTheRunningCapture(t *testing.T) { // B22
 	for _, c := range []struct {
 		running, requested capture.Side
 		want               string
@@ -88,98 +91,101 @@ func TestASecondCaptureIsRefusedWithThePlaceOfTheFirst(t *testing.T) { // B22
 	} {
 		err := &capture.InProgressError{Running: c.running, Requested: c.requested}
 		if text, _ := refusal.Text(err); !strings.Contains(text, c.want) {
-			t.Errorf("the %v while the %v captures: %q, want %q", c.requested, c.running, text, c.want)
+			t.Errorf("%v during a capture of the %v: %q, want %q", c.requested, c.running, text, c.want)
 		}
 	}
 }
 
 func TestLeavingTheMenuEndsItsCapture(t *testing.T) { // B26
-	b := newBench(t, 0)
+	fx := newFixture(t, 0)
 	me := capture.Owner{Side: capture.TCPDump, Session: "1"}
-	if _, err := b.Start(t.Context(), me); err != nil {
+	if _, err := fx.Start(t.Context(), me); err != nil {
 		t.Fatal(err)
 	}
-	b.wire.send("Data 1", frame(25, 1, 64))
-	if _, err := b.LeaveMenu(capture.Owner{Side: capture.TCPDump, Session: "2"}); !errors.Is(err, capture.ErrNotRunning) {
-		t.Errorf("another session that leaves: %v", err)
+	fx.network.send("Data 1", frame(25, 1, 64))
+	_, err := fx.LeaveMenu(capture.Owner{Side: capture.TCPDump, Session: "2"})
+	if !errors.Is(err, capture.ErrNotRunning) {
+		t.Errorf("another session leaves the menu: %v", err)
 	}
-	if s := b.Status(capture.TCPDump); !s.Running {
-		t.Fatal("another session that leaves ends it")
+	if s := fx.Status(capture.TCPDump); !s.Running {
+		t.Fatal("another session that leaves the menu ended the capture")
 	}
-	s, err := b.LeaveMenu(me)
-	if err != nil || s.Running || s.Reason != capture.MenuLeft || s.File != menuName+".cap" || len(b.read(s.File)) != 1 {
-		t.Errorf("left with %+v, %v", s, err)
+	s, err := fx.LeaveMenu(me)
+	if err != nil || s.Running || s.Reason != capture.MenuLeft || s.File != menuName+".cap" ||
+		len(fx.read(s.File)) != 1 {
+		t.Errorf("LeaveMenu returned %+v, %v", s, err)
 	}
-	if _, err := b.LeaveMenu(me); !errors.Is(err, capture.ErrNotRunning) {
-		t.Errorf("leaving again: %v", err)
+	if _, err := fx.LeaveMenu(me); !errors.Is(err, capture.ErrNotRunning) {
+		t.Errorf("leaving the menu again: %v", err)
 	}
 }
 
-func TestAMenusCaptureEndsWithItsSession(t *testing.T) {
-	b := newBench(t, 0)
+func TestMenuCaptureEndsWithItsSession(t *testing.T) {
+	fx := newFixture(t, 0)
 	session, hangUp := context.WithCancel(t.Context())
-	if _, err := b.Start(session, capture.Owner{Side: capture.TCPDump, Session: "1"}); err != nil {
+	if _, err := fx.Start(session, capture.Owner{Side: capture.TCPDump, Session: "1"}); err != nil {
 		t.Fatal(err)
 	}
 	hangUp()
-	if s := b.ended(capture.TCPDump); s.Reason != capture.SessionEnded {
+	if s := fx.awaitEnd(capture.TCPDump); s.Reason != capture.SessionEnded {
 		t.Errorf("ended as %+v", s)
 	}
 }
 
-func TestAMenusCaptureHasNoLimitButTheDisk(t *testing.T) { // B31
+func TestMenuCaptureIsLimitedByTheDiskOnly(t *testing.T) { // B31
 	const quota = 3 << 20
-	b := newBench(t, quota)
-	b.set(func(s *capture.Settings) { s.SizeMB = 1 })
-	file := b.start(capture.TCPDump).File
-	for i := 0; b.Status(capture.TCPDump).Running; i++ {
+	fx := newFixture(t, quota)
+	fx.set(func(s *capture.Settings) { s.SizeMB = 1 })
+	file := fx.start(capture.TCPDump).File
+	for i := 0; fx.Status(capture.TCPDump).Running; i++ {
 		for range 100 {
-			b.wire.send("Data 1", frame(25, i, 1500))
+			fx.network.send("Data 1", frame(25, i, 1500))
 		}
 	}
-	s := b.Status(capture.TCPDump)
+	s := fx.Status(capture.TCPDump)
 	if s.Reason != capture.DiskFull || s.Size < quota/2 || s.Size > quota {
 		t.Errorf("ended as %+v", s)
 	}
-	if n := len(b.read(file)); uint64(n) != s.Packets {
+	if n := len(fx.read(file)); uint64(n) != s.Packets {
 		t.Errorf("%d whole records, want %d", n, s.Packets)
 	}
 }
 
-func TestClearRemovesTheMenusCapturesOnly(t *testing.T) {
-	b := newBench(t, 0)
+func TestRemoveMenuFilesKeepsOtherCaptures(t *testing.T) {
+	fx := newFixture(t, 0)
 	for _, side := range []capture.Side{capture.CLI, capture.TCPDump, capture.TCPDump, capture.GUI} {
-		b.start(side)
-		b.stop(side)
+		fx.start(side)
+		fx.stop(side)
 	}
-	b.start(capture.TCPDump) // goes on
-	gone, err := b.RemoveMenuFiles()
+	fx.start(capture.TCPDump) // keeps running
+	removed, err := fx.RemoveMenuFiles()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, f := range gone {
+	for _, f := range removed {
 		names = append(names, f.Name())
 	}
 	if want := []string{menuName + ".cap", menuName + "_2.cap"}; !slices.Equal(names, want) {
 		t.Errorf("removed %q, want %q", names, want)
 	}
-	if got, want := b.list(), []string{firstName + ".cap", firstName + "_2.cap", menuName + "_3.cap"}; !slices.Equal(got, want) {
-		t.Errorf("left %q, want %q", got, want)
+	want := []string{firstName + ".cap", firstName + "_2.cap", menuName + "_3.cap"}
+	if got := fx.list(); !slices.Equal(got, want) {
+		t.Errorf("the remaining files are %q, want %q", got, want)
 	}
 }
 
-func TestAMenusCaptureEndsWithItsInterface(t *testing.T) {
-	b := newBench(t, 0)
-	if err := b.SetMenuSettings(capture.MenuSettings{Interface: "Data 2"}); err != nil {
+func TestMenuCaptureEndsWithItsInterface(t *testing.T) {
+	fx := newFixture(t, 0)
+	if err := fx.SetMenuSettings(capture.MenuSettings{Interface: "Data 2"}); err != nil {
 		t.Fatal(err)
 	}
-	b.start(capture.TCPDump)
-	b.wire.mu.Lock()
-	b.wire.interfaces = []network.Interface{b.wire.interfaces[0]}
-	b.wire.mu.Unlock()
-	b.InterfacesChanged()
-	if s := b.Status(capture.TCPDump); s.Running || s.Reason != capture.InterfaceGone {
-		t.Errorf("without its interface: %+v", s)
+	fx.start(capture.TCPDump)
+	fx.network.mu.Lock()
+	fx.network.interfaces = []network.Interface{fx.network.interfaces[0]}
+	fx.network.mu.Unlock()
+	fx.InterfacesChanged()
+	if s := fx.Status(capture.TCPDump); s.Running || s.Reason != capture.InterfaceGone {
+		t.Errorf("after its interface was removed: %+v", s)
 	}
 }

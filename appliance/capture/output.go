@@ -13,16 +13,16 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// maxParts is in how many parts the newest data is kept.
+// maxParts is the number of parts of a capture that keeps the newest data.
 const maxParts = 10
 
-// errSize is returned by output.write when the size limit is reached.
+// errSizeLimit is returned by output.write when the size limit is reached.
 var errSizeLimit = errors.New("capture: size limit reached")
 
-// An output is the files of one capture: NAME.cap, or where the newest data is kept
-// NAME-1.cap to NAME-10.cap, each of which takes a tenth of the size and gives way to
-// newer data as a whole. Every file is a valid pcap between any two writes. Only
-// the writer uses it.
+// An output is the files of one capture: NAME.cap, or the parts NAME-1.cap to NAME-10.cap if
+// the newest data is kept. A part holds a tenth of the size limit and is removed as a whole
+// to make room. Every file is a valid pcap file between any two writes. Only the writer
+// uses an output.
 type output struct {
 	store *files.Store
 	name  string // without ".cap"
@@ -30,21 +30,21 @@ type output struct {
 	limit int64 // of one file
 
 	file       *files.File
-	path       string // of file; of the joined one in the end
+	path       string // of file; after join, of the joined file
 	size       int64  // of file
-	older      []part // the files before it, oldest first
-	partNumber int    // number of the newest part; 0 where there are none
+	older      []part // files that are complete, oldest first
+	partNumber int    // number of the newest part; 0 if the output has no parts
 
-	failed bool // a write has failed or met the limit: there are no more
+	failed bool // a write has failed or reached the limit: no more writes
 }
 
-// A part is a file that takes no more records.
+// A part is a file to which no more records are added.
 type part struct {
 	path string
 	size int64
 }
 
-// filePath is the path of a capture's file, or with part from 1 on of that part.
+// filePath returns the path of a capture's file, or that of one of its parts if part is not 0.
 func filePath(name string, part int) string {
 	if part > 0 {
 		name += "-" + strconv.Itoa(part)
@@ -52,7 +52,7 @@ func filePath(name string, part int) string {
 	return files.Diagnostic + "/" + name + ".cap"
 }
 
-// newOutput makes the first file.
+// newOutput creates the first file.
 func newOutput(store *files.Store, name string, s Settings) (*output, error) {
 	o := &output{store: store, name: name, parts: s.KeepNewest, limit: int64(s.SizeMB) << 20}
 	switch {
@@ -64,7 +64,7 @@ func newOutput(store *files.Store, name string, s Settings) (*output, error) {
 	return o, o.nextFile()
 }
 
-// next begins another file, in the place of the oldest one if there are enough.
+// nextFile begins a new file. If there are maxParts parts, it removes the oldest one.
 func (o *output) nextFile() error {
 	if o.parts {
 		o.partNumber = o.partNumber%maxParts + 1
@@ -76,7 +76,7 @@ func (o *output) nextFile() error {
 		}
 	}
 	if len(o.older) == maxParts {
-		// Removed, not emptied: whoever reads it may go on.
+		// The part is removed and not truncated, so that its readers are not affected.
 		if err := o.store.Remove(o.older[0].path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -94,12 +94,12 @@ func (o *output) nextFile() error {
 	return nil
 }
 
-// discard removes the first file, where the capture does not come to be.
+// discard removes the first file, because the capture could not be started.
 func (o *output) discard() error {
 	return errors.Join(o.closeFile(), o.store.Remove(o.path))
 }
 
-// closeFile closes the newest file and lists it with the older ones.
+// closeFile closes the newest file and adds it to the older ones.
 func (o *output) closeFile() error {
 	err := o.file.Close()
 	o.older = append(o.older, part{o.path, o.size})
@@ -107,7 +107,7 @@ func (o *output) closeFile() error {
 	return err
 }
 
-// total is the length of all files.
+// total returns the length of all files.
 func (o *output) total() int64 {
 	sum := int64(0)
 	if o.file != nil {
@@ -119,15 +119,15 @@ func (o *output) total() int64 {
 	return sum
 }
 
-// write appends the records of a chunk and returns how many it wrote. It returns
-// errSize when the next one would be beyond the limit. It must not be called again
-// after an error.
+// write appends the records of a chunk and returns the number of records written. If the next
+// record would exceed the limit, it returns errSizeLimit. write must not be called again after
+// an error.
 func (o *output) write(chunk []byte) (records int, err error) {
 	defer func() { o.failed = err != nil }()
 	for len(chunk) > 0 {
 		n, k := wholeRecords(chunk, o.limit-o.size)
 		if n == 0 && o.size == fileHeaderLen {
-			n, k = firstRecord(chunk) // longer than a part: alone in one
+			n, k = firstRecord(chunk) // longer than a part: it gets one of its own
 		}
 		if n > 0 {
 			if err := o.append(chunk[:n]); err != nil {
@@ -147,7 +147,7 @@ func (o *output) write(chunk []byte) (records int, err error) {
 	return records, nil
 }
 
-// append writes whole records with one call. Where it fails, the file is as before.
+// append writes whole records with one call. If that fails, it restores the file.
 func (o *output) append(records []byte) error {
 	if _, err := o.file.Write(records); err != nil {
 		return errors.Join(err, o.file.Truncate(o.size))
@@ -156,7 +156,7 @@ func (o *output) append(records []byte) error {
 	return nil
 }
 
-// finish closes the files, and makes one of several.
+// finish closes the files and joins the parts.
 func (o *output) finish() error {
 	var err error
 	if o.file != nil {
@@ -168,9 +168,9 @@ func (o *output) finish() error {
 	return errors.Join(err, o.join())
 }
 
-// join appends all parts to the oldest and gives that the capture's name. A part is
-// removed once it has been appended, so that the disk holds one part twice at most. If
-// it fails on the way, each part is either appended or as it was.
+// join appends all parts to the oldest one and renames it to the capture's file. A part is
+// removed once it has been appended, so that the disk holds at most one part twice. If join
+// fails, each part is either appended or unchanged.
 func (o *output) join() error {
 	o.older = slices.DeleteFunc(o.older, func(p part) bool {
 		_, err := o.store.Stat(p.path) // a user may have deleted it
@@ -202,7 +202,7 @@ func (o *output) join() error {
 	return nil
 }
 
-// absorb appends the records of p to f, which is first, and removes p.
+// appendPart appends the records of p to first, which is open as f, and removes p.
 func (o *output) appendPart(f *files.File, first *part, p part) error {
 	before := first.size
 	n, err := o.copyRecords(f, p.path)
@@ -213,8 +213,8 @@ func (o *output) appendPart(f *files.File, first *part, p part) error {
 	return o.store.Remove(p.path)
 }
 
-// copyRecords appends the records of the file called path to dst, whole records a
-// write.
+// copyRecords appends the records of the file at path to dst. Each write consists of whole
+// records.
 func (o *output) copyRecords(dst io.Writer, path string) (copied int64, err error) {
 	src, err := o.store.Open(path)
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 const (
 	fileHeaderLen   = 24
 	recordHeaderLen = 16
-	// snapLen is the most that is kept of a frame: all of it.
+	// snapLen is the number of bytes kept of a frame. No frame is longer.
 	snapLen = 262144
 )
 
-// fileHeader begins every file: little-endian, microseconds, Ethernet. That is what
-// tcpdump writes by default and what every reader knows.
+// fileHeader returns the header of a file: little-endian, microseconds, Ethernet. tcpdump
+// writes this format by default and every reader knows it.
 func fileHeader() []byte {
 	var h [fileHeaderLen]byte
 	le := binary.LittleEndian
@@ -26,7 +26,7 @@ func fileHeader() []byte {
 	return h[:]
 }
 
-// appendRecord appends a frame that was wireLen bytes long on the wire.
+// appendRecord appends the record of a frame that had wireLen bytes on the wire.
 func appendRecord(b []byte, at time.Time, frame []byte, wireLen int) []byte {
 	frame = frame[:min(len(frame), snapLen)]
 	le := binary.LittleEndian
@@ -37,8 +37,8 @@ func appendRecord(b []byte, at time.Time, frame []byte, wireLen int) []byte {
 	return append(b, frame...)
 }
 
-// firstRecord is the length of the record that b begins with, and 1; 0 and 0 where it
-// is not whole.
+// firstRecord returns the length of the record at the beginning of b, and 1. If that record
+// is incomplete, it returns 0 and 0.
 func firstRecord(b []byte) (n, records int) {
 	if len(b) < recordHeaderLen {
 		return 0, 0
@@ -50,8 +50,8 @@ func firstRecord(b []byte) (n, records int) {
 	return int(length), 1
 }
 
-// wholeRecords is the length of the records at the beginning of b that are whole
-// and fit into room bytes together, and their number.
+// wholeRecords returns the total length and the number of the records at the beginning of b
+// that are complete and together not longer than room.
 func wholeRecords(b []byte, room int64) (n, records int) {
 	for {
 		length, one := firstRecord(b[n:])

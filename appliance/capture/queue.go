@@ -8,39 +8,39 @@ import (
 )
 
 const (
-	// chunkSize holds the longest record there can be.
+	// chunkSize is the length of the longest possible record.
 	chunkSize = recordHeaderLen + snapLen
-	// maxChunks bounds what may wait for the writer: 16 MiB, which 500,000 of the
-	// shortest frames a second fill in 0.4 s.
+	// maxChunks bounds the data that waits for the writer: 16 MiB, which 500,000 frames a
+	// second of the shortest length fill in 0.4 s.
 	maxChunks = 64
-	// flushDelay is how long a frame may wait to be written: short enough to watch a
-	// capture that runs, long enough to write many frames at once.
+	// flushDelay is the longest time that a frame waits to be written: short enough to
+	// watch a running capture, long enough to write many frames at once.
 	flushDelay = 50 * time.Millisecond
 )
 
-// A queue is the ring between the taps and the writer. What it holds are records as
-// the file will have them, in chunks that each end with a whole record: a tap costs
-// one copy, and a chunk is one write.
+// A queue passes frames from the taps to the writer. It holds them as the
+// records that the file will have, in chunks that each end with a whole record: a tap copies
+// a frame once, and a chunk is written at once.
 type queue struct {
 	clock clock.Clock
-	ready chan struct{} // has room for one: there is something to take
+	ready chan struct{} // capacity 1; receives a value when take has something to return
 
 	mu           sync.Mutex
-	chunks       [][]byte // the last one is being filled
+	chunks       [][]byte // push fills the last one
 	free         [][]byte
 	dropped      uint64
 	closed       bool
-	flushPending bool          // a flush is under way
-	cancelFlush  func() bool   // keeps it from coming
-	lastStamp    time.Time     // stamp of the newest record
-	ahead        time.Duration // how far stamps are ahead of the clock
+	flushPending bool          // a timer that calls notify runs
+	cancelFlush  func() bool   // stops that timer
+	lastStamp    time.Time     // of the newest record
+	ahead        time.Duration // added to the clock after it was set back
 }
 
 func newQueue(c clock.Clock) *queue {
 	return &queue{clock: c, ready: make(chan struct{}, 1)}
 }
 
-// push adds a frame, or counts it as dropped where the writer is too far behind. It
+// push adds a frame. If the writer is too far behind, push counts the frame as dropped. It
 // never waits for the writer.
 func (q *queue) push(frame []byte, wireLen int) {
 	q.mu.Lock()
@@ -67,9 +67,9 @@ func (q *queue) push(frame []byte, wireLen int) {
 	}
 }
 
-// stamp is the appliance's wall time. When that is set back, stamps go on from where
-// they were until it has caught up. A stamp is taken under the lock, so that stamps
-// rise in the order of records whichever tap they come from.
+// stamp returns the timestamp of a new record, the appliance's wall time. If that is set back,
+// timestamps continue from the last one until it has caught up. The caller holds mu, so
+// timestamps increase in the order of the records, whichever tap they come from.
 func (q *queue) stamp() time.Time {
 	now := q.clock.Now()
 	if !now.Before(q.lastStamp) {
@@ -88,7 +88,7 @@ func (q *queue) newChunk() []byte {
 		q.free = q.free[:n-1]
 		return c[:0]
 	}
-	return nil // grows as it is filled: most captures are small
+	return nil // append allocates as needed: most captures are small
 }
 
 func (q *queue) notify() {
@@ -98,7 +98,8 @@ func (q *queue) notify() {
 	}
 }
 
-// take returns all that waits. The caller gives the chunks back with recycle.
+// take returns all chunks and removes them from the queue. The caller returns them with
+// recycle.
 func (q *queue) take() [][]byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -117,14 +118,14 @@ func (q *queue) recycle(chunks [][]byte) {
 	q.free = append(q.free, chunks...)
 }
 
-// drops is the number of frames that found no room.
+// droppedFrames returns the number of frames that were dropped.
 func (q *queue) droppedFrames() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
 }
 
-// close makes push do nothing from now on. What waits can still be taken.
+// close makes later calls of push do nothing. take still returns the frames that wait.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -6,13 +6,13 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-func TestAFrameThatFindsNoRoomIsCounted(t *testing.T) {
+func TestDroppedFramesAreCounted(t *testing.T) {
 	q := newQueue(clock.System())
 	defer q.close()
 	frame := make([]byte, 1500)
 	const fit = maxChunks * (chunkSize / (recordHeaderLen + 1500))
 	for range fit + 10 {
-		q.push(frame, len(frame)) // nobody takes
+		q.push(frame, len(frame)) // without take
 	}
 	if q.droppedFrames() != 10 {
 		t.Errorf("%d frames were dropped, want 10", q.droppedFrames())
@@ -30,7 +30,7 @@ func TestAFrameThatFindsNoRoomIsCounted(t *testing.T) {
 	}
 }
 
-func TestTheLongestFrameFits(t *testing.T) {
+func TestLongestFrameFitsIntoAChunk(t *testing.T) {
 	q := newQueue(clock.System())
 	defer q.close()
 	q.push(make([]byte, 10), 10)

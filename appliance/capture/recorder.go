@@ -24,33 +24,32 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A Network is what a Recorder needs of one.
+// A Network is the part of a network.Network that a Recorder needs.
 type Network interface {
 	network.Tapper
 	Interfaces() []network.Interface
 }
 
-// Options are a Recorder's surroundings. Net, Files and Clock are required.
+// Options are the parts that a Recorder uses. Net, Files and Clock are required.
 type Options struct {
 	Net     Network
 	Files   *files.Store
 	Clock   clock.Clock
-	Product product.Facts         // files are named after it
-	Zone    func() *time.Location // of the time in file names; nil means UTC
-	// StateFile keeps the settings; "" keeps them in memory.
+	Product product.Facts         // for the names of files
+	Zone    func() *time.Location // time zone of file names; nil means UTC
+	// StateFile is the path of the file that holds the settings; "" keeps them in memory.
 	StateFile string
-	// Factory is what the settings are before somebody changes them. The zero value
-	// means Factory().
+	// Factory is the settings of a new appliance. The zero value means FactorySettings().
 	Factory Settings
-	// LookupHost resolves names in filters. Without it no name is known.
+	// LookupHost resolves host names in filters. If it is nil, no name is known.
 	LookupHost func(name string) ([]netip.Addr, error)
-	// OnTrouble is told of captures that ended because of a full disk or a write that
-	// failed. It is called with no lock held, and must not block.
+	// OnFailure is called with the last status of a capture that ended because of a full
+	// disk or a failed write. It is called with no lock held and must not block.
 	OnFailure func(Status)
 	Logger    *slog.Logger // nil discards
 }
 
-// A Recorder takes captures, one at a time (B22). It is safe for concurrent use.
+// A Recorder captures packets, one capture at a time (B22). It is safe for concurrent use.
 type Recorder struct {
 	options Options
 
@@ -63,8 +62,8 @@ type Recorder struct {
 }
 
 var (
-	// ErrNotRunning is returned by Stop and Leave where the side has no capture.
-	ErrNotRunning = errors.New("capture: none is running")
+	// ErrNotRunning is returned by Stop and LeaveMenu if there is no capture to end.
+	ErrNotRunning = errors.New("capture: no capture is running")
 	// ErrClosed is returned by Start after Close.
 	ErrClosed = errors.New("capture: recorder closed")
 )
@@ -111,8 +110,8 @@ func (e *InterfaceError) Unwrap() error {
 	return refusal.Newf("The interface %s does not exist. Choose another one.", e.Name)
 }
 
-// New returns a Recorder. Files of a capture that was running when the program was
-// killed are mended.
+// New returns a Recorder. If the process was killed during a capture, New repairs the files
+// of that capture.
 func New(o Options) (*Recorder, error) {
 	if o.Factory.SizeMB == 0 {
 		o.Factory = FactorySettings()
@@ -144,7 +143,7 @@ func New(o Options) (*Recorder, error) {
 	return r, nil
 }
 
-// save needs mu, once r is shared.
+// save writes the state file. The caller holds mu, except in New.
 func (r *Recorder) save(running string) error {
 	if r.options.StateFile == "" {
 		return nil
@@ -155,18 +154,18 @@ func (r *Recorder) save(running string) error {
 	return nil
 }
 
-// Settings are those that the next capture will have.
+// Settings returns the settings of the next capture of the CLI or the GUI.
 func (r *Recorder) Settings() Settings {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.settings.clone()
 }
 
-// SetSettings replaces the settings, for both sides and without a commit. A capture
-// that runs keeps those with which it began. If the settings are not valid, the error is a
-// refusal, the old settings stay, and errors.As finds an *InterfaceError or a
-// *pcapfilter.SyntaxError, which says where in the expression the fault is, if one of them
-// is the reason. SetSettings may block while a name in the filter is looked up.
+// SetSettings replaces the settings of the CLI and the GUI, without a commit. A running
+// capture keeps the settings with which it started. If s is not valid, the error is a refusal
+// and the old settings stay. errors.As then finds an *InterfaceError, or a
+// *pcapfilter.SyntaxError with the position of the fault in the expression, if one of them is
+// the reason. SetSettings may block while a name in the filter is looked up.
 func (r *Recorder) SetSettings(s Settings) error {
 	s = s.clone()
 	if err := r.Check(s); err != nil {
@@ -183,7 +182,7 @@ func (r *Recorder) SetSettings(s Settings) error {
 	return nil
 }
 
-// Check returns the error that SetSettings would for what is wrong with s.
+// Check returns the error that SetSettings would return if s is not valid.
 func (r *Recorder) Check(s Settings) error {
 	if err := s.check(); err != nil {
 		return err
@@ -192,7 +191,7 @@ func (r *Recorder) Check(s Settings) error {
 	return err
 }
 
-// runningName needs mu.
+// runningName returns the name of the running capture, or "". The caller holds mu.
 func (r *Recorder) runningName() string {
 	if r.running == nil {
 		return ""
@@ -200,7 +199,7 @@ func (r *Recorder) runningName() string {
 	return r.running.out.name
 }
 
-// Interfaces are the names that Settings.Interfaces may have.
+// Interfaces returns the names that Settings.Interfaces may contain.
 func (r *Recorder) Interfaces() []string {
 	var names []string
 	for _, i := range r.options.Net.Interfaces() {
@@ -211,18 +210,21 @@ func (r *Recorder) Interfaces() []string {
 	return names
 }
 
-// A source is an interface to tap and the filter that it needs.
+// A source is an interface to tap, with its filter.
 type source struct {
 	name  string
-	match func(frame []byte, wireLen int) bool // nil: everything
+	match func(frame []byte, wireLen int) bool // nil selects every frame
 }
 
-// sources are what s names, with the filter compiled for each.
+// sources returns the interfaces that s selects. The filter is compiled for each, because
+// its meaning may depend on the interface's netmask.
 func (r *Recorder) sources(s Settings) ([]source, error) {
 	var out []source
 	have := r.options.Net.Interfaces()
 	for _, name := range s.Interfaces {
-		if !slices.ContainsFunc(have, func(i network.Interface) bool { return i.Name == name && !i.Loopback }) {
+		if !slices.ContainsFunc(have, func(i network.Interface) bool {
+			return i.Name == name && !i.Loopback
+		}) {
 			return nil, &InterfaceError{name}
 		}
 	}
@@ -254,8 +256,8 @@ func filterRefusal(err error) error {
 	return refusal.Because(err, "%s", syntax.Sentence())
 }
 
-// netmask is that of an interface's first IPv4 address, which "ip broadcast" in a
-// filter refers to.
+// netmask returns the mask of an interface's first IPv4 address, to which "ip broadcast" in a
+// filter refers.
 func netmask(i network.Interface) net.IPMask {
 	for _, p := range i.Addrs {
 		if p.Addr().Is4() {
@@ -265,26 +267,25 @@ func netmask(i network.Interface) net.IPMask {
 	return nil
 }
 
-// Start begins a capture with the side's present settings. A capture of the CLI or of
-// the tcpdump menu ends when ctx does, which must be the context of the SSH channel
-// (B10), or of whatever else it must not outlive; one of the GUI does not depend on
-// ctx (B8). The error is an *InProgressError while any capture runs, whichever side
-// started it, and otherwise one of SetSettings, of the file area or of the network. It is
-// a refusal if the disk is full or the network has no taps.
+// Start begins a capture with the side's current settings. A capture of the CLI or of the menu
+// tcpdump ends with ctx, which is the context of the SSH channel (B10) or a shorter one; a
+// capture of the GUI does not depend on ctx (B8). While any capture runs, whichever side has
+// started it, the error is an *InProgressError. Otherwise it is one of SetSettings, of the file
+// area or of the network. It is a refusal if the disk is full or the network has no taps.
 func (r *Recorder) Start(ctx context.Context, owner Owner) (Status, error) {
 	s, err := r.start(ctx, owner)
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		err = refusal.Because(err, "The packet capture cannot be started: there is no disk space left.")
 	case errors.Is(err, errors.ErrUnsupported):
-		err = refusal.Because(err, "This appliance's network does not let packets be captured.")
+		err = refusal.Because(err, "Packets cannot be captured on this appliance's network.")
 	}
 	return s, err
 }
 
 func (r *Recorder) start(ctx context.Context, owner Owner) (Status, error) {
 	settings := r.settingsOf(owner.Side)
-	sources, err := r.sources(settings) // not under the lock: a name may take its time
+	sources, err := r.sources(settings) // without the lock: the lookup of a name may block
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -310,7 +311,8 @@ func (r *Recorder) start(ctx context.Context, owner Owner) (Status, error) {
 		return Status{}, errors.Join(fmt.Errorf("make the capture file: %w", err), r.save(""))
 	}
 	c := &recording{
-		clock: r.options.Clock, owner: owner, settings: settings, started: now, since: r.options.Clock.Mark(),
+		clock: r.options.Clock, owner: owner, settings: settings,
+		started: now, since: r.options.Clock.Mark(),
 		queue: newQueue(r.options.Clock), out: out, ended: r.captureEnded,
 		flushRequests: make(chan chan struct{}), ending: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -321,11 +323,12 @@ func (r *Recorder) start(ctx context.Context, owner Owner) (Status, error) {
 	c.scheduleEnd(ctx)
 	r.running = c
 	go c.run()
-	r.options.Logger.Info("packet capture started", "file", *c.file.Load(), "side", owner.Side.String(), "session", owner.Session)
+	r.options.Logger.Info("packet capture started",
+		"file", *c.file.Load(), "side", owner.Side.String(), "session", owner.Session)
 	return c.status(), nil
 }
 
-// tap taps all sources or none.
+// openTaps taps all sources or none.
 func (r *Recorder) openTaps(c *recording, sources []source) error {
 	for _, s := range sources {
 		t, err := r.options.Net.Tap(network.TapConfig{
@@ -346,44 +349,48 @@ func (r *Recorder) openTaps(c *recording, sources []source) error {
 	return nil
 }
 
-// name is MODEL-SERIAL-YYYYMMDD-HHMMSS, with a number where files of that name exist.
-// Those of the tcpdump menu have menuPrefix before it.
+// newName returns MODEL-SERIAL-YYYYMMDD-HHMMSS, with a number appended if files of that name
+// exist. Names of the menu tcpdump begin with menuPrefix.
 func (r *Recorder) newName(side Side, at time.Time) (string, error) {
-	base := ""
+	p := r.options.Product
+	at = at.In(r.options.Zone())
+	base := fmt.Sprintf("%s-%s-%s", p.Model, p.Serial, at.Format("20060102-150405"))
 	if side == TCPDump {
-		base = menuPrefix
+		base = menuPrefix + base
 	}
-	base += fmt.Sprintf("%s-%s-%s", r.options.Product.Model, r.options.Product.Serial, at.In(r.options.Zone()).Format("20060102-150405"))
 	stored, err := r.options.Files.ReadDir(files.Diagnostic)
 	if err != nil {
 		return "", err
 	}
 	name := base
-	for i := 2; slices.ContainsFunc(stored, func(e fs.DirEntry) bool { return isFileOf(e.Name(), name) }); i++ {
+	taken := func(e fs.DirEntry) bool { return isFileOf(e.Name(), name) }
+	for i := 2; slices.ContainsFunc(stored, taken); i++ {
 		name = base + "_" + strconv.Itoa(i)
 	}
 	return name, nil
 }
 
-// finished is called by a capture's writer as the last thing.
+// captureEnded is the last call that the writer of a capture makes.
 func (r *Recorder) captureEnded(s Status) {
 	r.mu.Lock()
 	r.last[s.Owner.Side] = s
 	r.running = nil
 	err := r.save("")
 	r.mu.Unlock()
+	log := r.options.Logger.With("file", s.File, "reason", s.Reason.String())
 	if err = errors.Join(s.Err, err); err != nil {
-		r.options.Logger.Warn("packet capture ended", "file", s.File, "reason", s.Reason.String(), "err", err)
+		log.Warn("packet capture ended", "err", err)
 	} else {
-		r.options.Logger.Info("packet capture ended", "file", s.File, "reason", s.Reason.String())
+		log.Info("packet capture ended")
 	}
 	if s.Reason.IsFailure() && r.options.OnFailure != nil {
 		r.options.OnFailure(s)
 	}
 }
 
-// Stop ends the side's capture and returns its last status once its files are closed.
-// If that side has none, the error is a refusal that wraps ErrNotRunning.
+// Stop ends the side's capture. It blocks until the capture's files are closed and returns
+// its last status. If the side has no capture, the error is a refusal that wraps
+// ErrNotRunning.
 func (r *Recorder) Stop(side Side) (Status, error) {
 	c := r.runningOf(side)
 	if c == nil {
@@ -394,7 +401,7 @@ func (r *Recorder) Stop(side Side) (Status, error) {
 	return c.last, nil
 }
 
-// of is the side's running capture, or nil.
+// runningOf returns the side's running capture, or nil.
 func (r *Recorder) runningOf(side Side) *recording {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -404,8 +411,9 @@ func (r *Recorder) runningOf(side Side) *recording {
 	return nil
 }
 
-// Status describes the side's running capture, with everything that has passed until
-// now, or the last one that ended since the appliance was started.
+// Status returns the status of the side's running capture, which includes every packet that
+// has passed until now. If none runs, it returns the last status of the side's last capture
+// since the appliance was started.
 func (r *Recorder) Status(side Side) Status {
 	if c := r.runningOf(side); c != nil {
 		c.sync()
@@ -418,8 +426,8 @@ func (r *Recorder) Status(side Side) Status {
 	return r.last[side]
 }
 
-// Files lists the stored captures that the side may see, sorted by name: all but those
-// of a capture that the other side has running.
+// Files lists the stored captures that the side may see, sorted by name: all except for those
+// of another side's running capture.
 func (r *Recorder) Files(side Side) ([]fs.FileInfo, error) {
 	r.mu.Lock()
 	running := ""
@@ -448,15 +456,15 @@ func (r *Recorder) Files(side Side) ([]fs.FileInfo, error) {
 	return list, nil
 }
 
-// Growing reports whether a stored file is of the capture that runs, and so must not be
-// removed.
+// IsBeingWritten reports whether a stored file belongs to the running capture. Such a file
+// must not be removed.
 func (r *Recorder) IsBeingWritten(file string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.running != nil && isFileOf(file, r.running.out.name)
 }
 
-// belongsTo reports whether file is that of the capture called name, or a part of it.
+// isFileOf reports whether file is the file of the capture called name, or one of its parts.
 func isFileOf(file, name string) bool {
 	for i := range maxParts + 1 {
 		if file == path.Base(filePath(name, i)) {
@@ -466,8 +474,8 @@ func isFileOf(file, name string) bool {
 	return false
 }
 
-// InterfacesChanged ends a capture of which an interface is gone. It is to be called
-// after the network's interfaces have changed.
+// InterfacesChanged ends the running capture if one of its interfaces no longer exists. It
+// must be called after the network's interfaces have changed.
 func (r *Recorder) InterfacesChanged() {
 	r.mu.Lock()
 	c := r.running
@@ -481,8 +489,8 @@ func (r *Recorder) InterfacesChanged() {
 	}
 }
 
-// Close ends the running capture and waits until its files are closed. It may be
-// called more than once.
+// Close ends the running capture and blocks until its files are closed. It may be called more
+// than once.
 func (r *Recorder) Close() error {
 	r.mu.Lock()
 	r.closed = true

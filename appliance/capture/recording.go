@@ -13,9 +13,8 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A recording is a capture from Start to its end. Its goroutine, write, is the only
-// one that touches its files; everybody else asks for the end with end and waits for
-// done.
+// A recording is a capture from Start to its end. Its writer, the goroutine of run, is the only
+// one that uses its files. Other goroutines call end to end the capture, and wait for done.
 type recording struct {
 	clock    clock.Clock
 	owner    Owner
@@ -25,14 +24,14 @@ type recording struct {
 	queue    *queue
 	taps     []network.Tap
 	out      *output
-	// finished is called by write with the last status, before done is closed.
+	// ended is called by run with the last status, before done is closed.
 	ended func(Status)
 
-	flushRequests chan chan struct{} // asks write to write what waits
+	flushRequests chan chan struct{} // run flushes the queue and closes the received channel
 	ending        chan struct{}      // closed by end
-	done          chan struct{}      // closed when all is closed; last is set then
+	done          chan struct{}      // closed when the files are closed and last is set
 	last          Status
-	cancelEnd     []func() bool // of what would end it
+	cancelEnd     []func() bool // cancel what scheduleEnd has scheduled
 
 	mu     sync.Mutex
 	reason Reason
@@ -43,18 +42,19 @@ type recording struct {
 	packets atomic.Uint64
 }
 
-// end asks for the end. The first reason counts.
-func (c *recording) end(why Reason, err error) {
+// end asks run to end the capture and returns immediately. The reason of the first call is
+// kept.
+func (c *recording) end(reason Reason, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reason != NotEnded {
 		return
 	}
-	c.reason, c.err = why, err
+	c.reason, c.err = reason, err
 	close(c.ending)
 }
 
-// endAt makes the capture end by itself: with its session, or when its time is over.
+// scheduleEnd makes the capture end with its session and after its duration.
 func (c *recording) scheduleEnd(ctx context.Context) {
 	if c.owner.Side != GUI {
 		c.cancelEnd = append(c.cancelEnd, context.AfterFunc(ctx, func() { c.end(SessionEnded, nil) }))
@@ -67,7 +67,7 @@ func (c *recording) scheduleEnd(ctx context.Context) {
 	}
 }
 
-// write is the writer: it runs until the capture ends and closes what is open.
+// run writes the queue to the files until the capture ends, then closes taps and files.
 func (c *recording) run() {
 	defer close(c.done)
 	for running := true; running; {
@@ -86,7 +86,7 @@ func (c *recording) run() {
 		cancel()
 	}
 	for _, t := range c.taps {
-		_ = t.Close() // nothing of the capture depends on it
+		_ = t.Close() // the capture does not depend on it
 	}
 	c.queue.close()
 	c.flush()
@@ -107,7 +107,7 @@ func (c *recording) run() {
 	c.ended(c.last)
 }
 
-// flush writes what waits. Once a write has failed, the rest goes nowhere.
+// flush writes the queue to the files. After a failed write the rest is discarded.
 func (c *recording) flush() {
 	chunks := c.queue.take()
 	for _, chunk := range chunks {
@@ -134,14 +134,14 @@ func reasonOf(err error) Reason {
 	return WriteFailed
 }
 
-// publish shows others how far the files are.
+// publish makes the newest file and the size of all files known to status.
 func (c *recording) publish() {
 	name := path.Base(c.out.path)
 	c.file.Store(&name)
 	c.size.Store(c.out.total())
 }
 
-// sync waits until everything that the taps have brought is written.
+// sync blocks until all frames that are in the queue now have been written.
 func (c *recording) sync() {
 	written := make(chan struct{})
 	select {

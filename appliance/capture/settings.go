@@ -19,26 +19,27 @@ const (
 	DefaultSizeMB = 200
 )
 
-// Settings say what a capture records and when it ends (B12, B13). The appliance has
-// one set, for the command line and the page. The zero value is not valid.
+// Settings say what a capture records and when it ends (B12, B13). The command line and the
+// page share one set. The zero value is not valid.
 type Settings struct {
-	// SizeMB bounds the file. It is 0, for no bound, only in the status of a capture
-	// of the tcpdump menu.
+	// SizeMB limits the size of the file. It is 0, for no limit, only in the status of a
+	// capture of the menu tcpdump.
 	SizeMB int `json:"size_mb"`
-	// KeepNewest makes the oldest data go at the bound; otherwise the capture stops.
+	// KeepNewest removes the oldest data at the size limit; otherwise the capture ends
+	// there.
 	KeepNewest bool `json:"keep_newest"`
-	// Duration ends the capture; 0 lets it run.
+	// Duration ends the capture; 0 means no limit.
 	Duration time.Duration `json:"duration"`
 	// Interfaces are names such as "Data 1"; none means every Ethernet interface.
 	Interfaces []string `json:"interfaces,omitempty"`
 	Filter     Filter   `json:"filter"`
 }
 
-// Factory is the settings of a new appliance: 200 MB of everything, until somebody
-// stops it.
+// FactorySettings returns the settings of a new appliance: 200 MB of all packets, until an
+// administrator stops the capture.
 func FactorySettings() Settings { return Settings{SizeMB: DefaultSizeMB} }
 
-// A FilterKind says how a filter is given.
+// A FilterKind says which fields of a Filter are used.
 type FilterKind string
 
 // Kinds of filters.
@@ -51,17 +52,17 @@ const (
 // A Filter limits what is recorded (B13).
 type Filter struct {
 	Kind FilterKind `json:"kind,omitempty"`
-	// Ports are TCP ports, of either end. An empty list is no limit, here and below.
+	// Ports are TCP ports, of either end. An empty list means no limit, here and below.
 	Ports []uint16 `json:"ports,omitempty"`
-	// Clients and Servers are the two ends of a conversation: what is recorded has
-	// one of each as source and destination, in either direction.
+	// Clients and Servers are the two ends of a conversation: recorded packets go from one
+	// of the clients to one of the servers, or back.
 	Clients []netip.Addr `json:"clients,omitempty"`
 	Servers []netip.Addr `json:"servers,omitempty"`
 	// Expression is in the language of tcpdump (B27).
 	Expression string `json:"expression,omitempty"`
 }
 
-// Expr is the filter in the language of tcpdump, "" where it lets everything pass.
+// Expr returns the filter in the language of tcpdump, or "" if it selects every packet.
 func (f Filter) Expr() string {
 	switch f.Kind {
 	case Custom:
@@ -76,7 +77,7 @@ func (f Filter) Expr() string {
 	return ""
 }
 
-// anyOf is "(primitive a or primitive b)", nothing where there is no value.
+// anyOf returns "(primitive a or primitive b)", or nothing if there are no values.
 func anyOf[T any](primitive string, values []T) []string {
 	if len(values) == 0 {
 		return nil
@@ -88,8 +89,8 @@ func anyOf[T any](primitive string, values []T) []string {
 	return []string{"(" + strings.Join(terms, " or ") + ")"}
 }
 
-// apart reports whether clients and servers are given, and none of the ones has an
-// address of the same kind as one of the others: nothing could be recorded.
+// differentFamilies reports whether there are clients and servers, but no client and server
+// whose addresses are both IPv4 or both IPv6: no packet could match.
 func (f Filter) differentFamilies() bool {
 	four, six := netip.Addr.Is4, netip.Addr.Is6
 	both := func(is func(netip.Addr) bool) bool {
@@ -98,7 +99,7 @@ func (f Filter) differentFamilies() bool {
 	return len(f.Clients) > 0 && len(f.Servers) > 0 && !both(four) && !both(six)
 }
 
-// SizeText is the size limit as the appliance shows it.
+// SizeText returns the size limit as the appliance shows it.
 func (s Settings) SizeText() string {
 	switch {
 	case s.SizeMB == 0:
@@ -109,7 +110,7 @@ func (s Settings) SizeText() string {
 	return fmt.Sprintf("%d MB", s.SizeMB)
 }
 
-// DurationText says how long a capture runs.
+// DurationText returns the duration as the appliance shows it.
 func (s Settings) DurationText() string {
 	if s.Duration == 0 {
 		return "Run Capture Indefinitely"
@@ -117,7 +118,7 @@ func (s Settings) DurationText() string {
 	return "Run Capture for " + FormatDuration(s.Duration)
 }
 
-// InterfacesText lists the interfaces.
+// InterfacesText returns the interfaces as the appliance shows them.
 func (s Settings) InterfacesText() string {
 	if len(s.Interfaces) == 0 {
 		return "All"
@@ -125,7 +126,7 @@ func (s Settings) InterfacesText() string {
 	return strings.Join(s.Interfaces, ", ")
 }
 
-// FilterText shows the filter.
+// FilterText returns the filter as the appliance shows it.
 func (s Settings) FilterText() string {
 	if e := s.Filter.Expr(); e != "" {
 		return e
@@ -133,9 +134,9 @@ func (s Settings) FilterText() string {
 	return "None"
 }
 
-// oneLine makes blanks of line ends and tabs, which the language of filters takes for
-// blanks too: a filter that was pasted stays one line of a list, and the places of faults
-// stay where they are.
+// oneLine replaces line ends and tabs by blanks, which mean the same in the language of
+// filters. A filter that was pasted as several lines is then shown as one, and the positions
+// of faults do not change.
 func oneLine(filter string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && unicode.IsSpace(r) {
@@ -145,7 +146,7 @@ func oneLine(filter string) string {
 	}, filter)
 }
 
-// clone makes the lists of the copy its own, and the filter one line.
+// clone returns a copy that shares no lists with s and whose filter is one line.
 func (s Settings) clone() Settings {
 	s.Filter.Expression = oneLine(s.Filter.Expression)
 	s.Interfaces = slices.Clone(s.Interfaces)
@@ -166,7 +167,8 @@ func (s Settings) check() error {
 	case slices.Contains(s.Filter.Ports, 0):
 		return refusal.New("A port must be a number from 1 to 65535.")
 	case s.Filter.Kind == Predefined && s.Filter.differentFamilies():
-		return refusal.New("No client can talk to a server: the addresses of the ones are IPv4, those of the others IPv6.")
+		return refusal.New("The filter selects no packet: the clients have IPv4 addresses " +
+			"and the servers IPv6 addresses, or vice versa.")
 	}
 	switch s.Filter.Kind {
 	case NoFilter, Predefined, Custom:
@@ -175,7 +177,8 @@ func (s Settings) check() error {
 	return refusal.Newf("The kind of filter %q does not exist.", s.Filter.Kind)
 }
 
-// ParsePorts reads a list such as "80, 443". An empty one is no error.
+// ParsePorts parses a list such as "80, 443". An empty list is no error. Errors of this and
+// the following functions are refusals.
 func ParsePorts(list string) ([]uint16, error) {
 	return parseList(list, "a port must be a number from 1 to 65535", func(s string) (uint16, error) {
 		n, err := strconv.ParseUint(s, 10, 16)
@@ -186,7 +189,7 @@ func ParsePorts(list string) ([]uint16, error) {
 	})
 }
 
-// ParseAddrs reads a list such as "10.1.1.1, 2001:db8::1". An empty one is no error.
+// ParseAddrs parses a list such as "10.1.1.1, 2001:db8::1". An empty list is no error.
 func ParseAddrs(list string) ([]netip.Addr, error) {
 	return parseList(list, "an address must be IPv4 or IPv6", func(s string) (netip.Addr, error) {
 		a, err := netip.ParseAddr(s)
@@ -214,9 +217,10 @@ func parseList[T any](list, want string, parse func(string) (T, error)) ([]T, er
 
 const maxDuration = 365 * 24 * time.Hour
 
-var errDuration = refusal.New("The duration must be given as in 120s, 5m 30s or 4h, and be a year at most.")
+var errDuration = refusal.New(
+	"The duration must be given as in 120s, 5m 30s or 4h, and be a year at most.")
 
-// ParseDuration reads the forms "120s", "5m 30s", "4h" and "90", which is seconds.
+// ParseDuration parses the forms "120s", "5m 30s", "4h" and "90", which means seconds.
 func ParseDuration(s string) (time.Duration, error) {
 	s = strings.ToLower(strings.Join(strings.Fields(s), ""))
 	if _, err := strconv.ParseUint(s, 10, 32); err == nil {
@@ -229,7 +233,7 @@ func ParseDuration(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// FormatDuration writes what ParseDuration reads.
+// FormatDuration formats a duration in the first three forms of ParseDuration.
 func FormatDuration(d time.Duration) string {
 	var parts []string
 	for _, u := range []struct {

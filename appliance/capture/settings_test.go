@@ -25,7 +25,7 @@ func addrs(list ...string) []netip.Addr {
 	return out
 }
 
-func TestTextsOfSettings(t *testing.T) {
+func TestSettingsTexts(t *testing.T) {
 	all := capture.FactorySettings()
 	some := capture.Settings{
 		SizeMB: 10, KeepNewest: true, Duration: 5*time.Minute + 30*time.Second,
@@ -35,7 +35,9 @@ func TestTextsOfSettings(t *testing.T) {
 			Clients: addrs("10.1.1.1"), Servers: addrs("10.1.1.2", "2001:db8::1"),
 		},
 	}
-	custom := capture.Settings{Filter: capture.Filter{Kind: capture.Custom, Ports: []uint16{25}, Expression: " ip host 10.1.1.1 "}}
+	custom := capture.Settings{Filter: capture.Filter{
+		Kind: capture.Custom, Ports: []uint16{25}, Expression: " ip host 10.1.1.1 ",
+	}}
 	for _, c := range []struct{ got, want string }{
 		{all.SizeText(), "200 MB"},
 		{all.DurationText(), "Run Capture Indefinitely"},
@@ -44,7 +46,10 @@ func TestTextsOfSettings(t *testing.T) {
 		{some.SizeText(), "10 MB (keep the newest data)"},
 		{some.DurationText(), "Run Capture for 5m 30s"},
 		{some.InterfacesText(), "Data 1, Management"},
-		{some.FilterText(), "(tcp port 25 or tcp port 587) and (host 10.1.1.1) and (host 10.1.1.2 or host 2001:db8::1)"},
+		{
+			some.FilterText(),
+			"(tcp port 25 or tcp port 587) and (host 10.1.1.1) and (host 10.1.1.2 or host 2001:db8::1)",
+		},
 		{custom.FilterText(), "ip host 10.1.1.1"},
 	} {
 		if c.got != c.want {
@@ -53,30 +58,32 @@ func TestTextsOfSettings(t *testing.T) {
 	}
 }
 
-func TestListsAreRead(t *testing.T) {
+func TestParseLists(t *testing.T) {
 	ports, err := capture.ParsePorts(" 80, 443,")
 	if diff := cmp.Diff([]uint16{80, 443}, ports); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 	got, err := capture.ParseAddrs("10.1.1.1, 2001:db8::1")
-	if diff := cmp.Diff(addrs("10.1.1.1", "2001:db8::1"), got, compareAddrs); err != nil || diff != "" {
+	diff := cmp.Diff(addrs("10.1.1.1", "2001:db8::1"), got, compareAddrs)
+	if err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 	for _, bad := range []string{"0", "65536", "smtp", "80 443", "-1"} {
 		if p, err := capture.ParsePorts(bad); err == nil {
-			t.Errorf("%q was read as %v", bad, p)
+			t.Errorf("%q was parsed as %v", bad, p)
 		}
 	}
 	for _, bad := range []string{"10.1.1", "example.com", "10.1.1.0/24", "fe80::1%nic1"} {
 		if a, err := capture.ParseAddrs(bad); err == nil {
-			t.Errorf("%q was read as %v", bad, a)
+			t.Errorf("%q was parsed as %v", bad, a)
 		}
 	}
 }
 
-func TestDurationsAreRead(t *testing.T) {
+func TestParseDuration(t *testing.T) {
 	for s, want := range map[string]time.Duration{
-		"120s": 2 * time.Minute, "5m 30s": 330 * time.Second, "4h": 4 * time.Hour, "90": 90 * time.Second, "1H30M": 90 * time.Minute,
+		"120s": 2 * time.Minute, "5m 30s": 330 * time.Second, "4h": 4 * time.Hour,
+		"90": 90 * time.Second, "1H30M": 90 * time.Minute,
 	} {
 		d, err := capture.ParseDuration(s)
 		if err != nil || d != want {
@@ -84,20 +91,21 @@ func TestDurationsAreRead(t *testing.T) {
 			continue
 		}
 		if back, err := capture.ParseDuration(capture.FormatDuration(d)); err != nil || back != d {
-			t.Errorf("%q is written as %q, which is %v, %v", s, capture.FormatDuration(d), back, err)
+			t.Errorf("%q is formatted as %q, which is parsed as %v, %v",
+				s, capture.FormatDuration(d), back, err)
 		}
 	}
 	for _, bad := range []string{"", "0", "-5s", "soon", "1.5s", "9000h"} {
 		if d, err := capture.ParseDuration(bad); err == nil {
-			t.Errorf("%q was read as %v", bad, d)
+			t.Errorf("%q was parsed as %v", bad, d)
 		}
 	}
 }
 
-func TestSettingsThatCannotBeAreRefused(t *testing.T) {
-	b := newBench(t, 0)
-	b.set(func(s *capture.Settings) { s.SizeMB = 7 })
-	want := b.Settings()
+func TestInvalidSettingsAreRefused(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.set(func(s *capture.Settings) { s.SizeMB = 7 })
+	want := fx.Settings()
 	for what, change := range map[string]func(*capture.Settings){
 		"no size":              func(s *capture.Settings) { s.SizeMB = 0 },
 		"more than 200 MB":     func(s *capture.Settings) { s.SizeMB = 201 },
@@ -107,54 +115,55 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 		"port 0":               func(s *capture.Settings) { s.Filter.Ports = []uint16{0} },
 		"an unknown kind":      func(s *capture.Settings) { s.Filter.Kind = "clever" },
 	} {
-		s := b.Settings()
+		s := fx.Settings()
 		change(&s)
-		if err := b.SetSettings(s); err == nil {
+		if err := fx.SetSettings(s); err == nil {
 			t.Errorf("%s was accepted", what)
 		}
 	}
-	if diff := cmp.Diff(want, b.Settings()); diff != "" {
+	if diff := cmp.Diff(want, fx.Settings()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestAFilterThatDoesNotCompileIsRefusedWithThePlace(t *testing.T) {
-	b := newBench(t, 0)
-	b.set(func(s *capture.Settings) {
+func TestInvalidFilterIsRefusedWithItsPosition(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.set(func(s *capture.Settings) {
 		s.Filter = capture.Filter{Kind: capture.Custom, Expression: "tcp port 25"}
 	})
-	s := b.Settings()
+	s := fx.Settings()
 	s.Filter.Expression = "tcp port 25 and and host 10.1.1.1"
 	var wrong *pcapfilter.SyntaxError
-	if err := b.SetSettings(s); !errors.As(err, &wrong) || wrong.Offset != 16 {
+	if err := fx.SetSettings(s); !errors.As(err, &wrong) || wrong.Offset != 16 {
 		t.Errorf("SetSettings = %v (%+v)", err, wrong)
 	}
-	if got := b.Settings().FilterText(); got != "tcp port 25" {
+	if got := fx.Settings().FilterText(); got != "tcp port 25" {
 		t.Errorf("the filter is now %q", got)
 	}
 }
 
-func TestAFilterIsOneLine(t *testing.T) {
-	b := newBench(t, 0)
-	b.set(func(s *capture.Settings) {
+func TestFilterIsStoredAsOneLine(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.set(func(s *capture.Settings) {
 		s.Filter = capture.Filter{Kind: capture.Custom, Expression: "tcp port 25\n\tor\r\nudp"}
 	})
-	if got, want := b.Settings().FilterText(), "tcp port 25  or  udp"; got != want {
+	if got, want := fx.Settings().FilterText(), "tcp port 25  or  udp"; got != want {
 		t.Errorf("the filter is %q, want %q", got, want)
 	}
-	if err := b.SetMenuSettings(capture.MenuSettings{Filter: "tcp\nport 25"}); err != nil || b.MenuSettings().Filter != "tcp port 25" {
-		t.Errorf("the menu's filter is %q, %v", b.MenuSettings().Filter, err)
+	err := fx.SetMenuSettings(capture.MenuSettings{Filter: "tcp\nport 25"})
+	if got := fx.MenuSettings().Filter; err != nil || got != "tcp port 25" {
+		t.Errorf("the menu's filter is %q, %v", got, err)
 	}
-	s := b.Settings()
+	s := fx.Settings()
 	s.Filter.Expression = "tcp\x01"
 	var wrong *pcapfilter.SyntaxError
-	if err := b.SetSettings(s); !errors.As(err, &wrong) {
+	if err := fx.SetSettings(s); !errors.As(err, &wrong) {
 		t.Errorf("a control character: %v", err)
 	}
 }
 
-func TestClientsAndServersHaveAddressesOfAKind(t *testing.T) {
-	b := newBench(t, 0)
+func TestClientsAndServersMustShareAnAddressFamily(t *testing.T) {
+	fx := newFixture(t, 0)
 	for _, c := range []struct {
 		clients, servers []netip.Addr
 		ok               bool
@@ -164,66 +173,69 @@ func TestClientsAndServersHaveAddressesOfAKind(t *testing.T) {
 		{addrs("10.1.1.1"), addrs("2001:db8::1", "10.1.1.2"), true},
 		{addrs("10.1.1.1"), nil, true},
 	} {
-		s := b.Settings()
+		s := fx.Settings()
 		s.Filter = capture.Filter{Kind: capture.Predefined, Clients: c.clients, Servers: c.servers}
-		err := b.SetSettings(s)
+		err := fx.SetSettings(s)
 		if _, refused := refusal.Text(err); refused == c.ok || (err == nil) != c.ok {
 			t.Errorf("%v and %v: %v", c.clients, c.servers, err)
 		}
 	}
 }
 
-func TestTheFilterSelects(t *testing.T) {
-	b := newBench(t, 0)
-	b.set(func(s *capture.Settings) {
+func TestFilterSelectsFrames(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.set(func(s *capture.Settings) {
 		s.Filter = capture.Filter{Kind: capture.Predefined, Ports: []uint16{25}}
 		s.Interfaces = []string{"Data 1"}
 	})
-	file := b.start(capture.CLI).File
-	b.wire.send("Data 1", frame(25, 1, 64))
-	b.wire.send("Data 1", frame(26, 2, 64))
-	b.wire.send("Data 2", frame(25, 3, 64))
-	b.stop(capture.CLI)
-	recs := b.read(file)
+	file := fx.start(capture.CLI).File
+	fx.network.send("Data 1", frame(25, 1, 64))
+	fx.network.send("Data 1", frame(26, 2, 64))
+	fx.network.send("Data 2", frame(25, 3, 64))
+	fx.stop(capture.CLI)
+	recs := fx.read(file)
 	if len(recs) != 1 || numberOf(recs[0].frame) != 1 {
 		t.Errorf("%d records: %v", len(recs), recs)
 	}
 }
 
 func TestSettingsSurviveARestart(t *testing.T) {
-	b := newBench(t, 0)
-	b.set(func(s *capture.Settings) {
+	fx := newFixture(t, 0)
+	fx.set(func(s *capture.Settings) {
 		s.SizeMB, s.KeepNewest, s.Duration, s.Interfaces = 20, true, time.Hour, []string{"Data 2"}
-		s.Filter = capture.Filter{Kind: capture.Predefined, Ports: []uint16{25}, Clients: addrs("10.1.1.1"), Servers: addrs("10.1.1.2", "2001:db8::1")}
+		s.Filter = capture.Filter{
+			Kind: capture.Predefined, Ports: []uint16{25},
+			Clients: addrs("10.1.1.1"), Servers: addrs("10.1.1.2", "2001:db8::1"),
+		}
 	})
-	want := b.Settings()
-	b.Close()
-	b.open()
-	if diff := cmp.Diff(want, b.Settings(), compareAddrs); diff != "" {
+	want := fx.Settings()
+	fx.Close()
+	fx.open()
+	if diff := cmp.Diff(want, fx.Settings(), compareAddrs); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestASettingsFileThatCannotBeReadIsNamed(t *testing.T) {
-	b := newBench(t, 0)
-	b.Close()
-	b.opts.StateFile = b.dir + "/broken.json"
-	if err := os.WriteFile(b.opts.StateFile, []byte("{"), 0o600); err != nil {
+func TestUnreadableStateFileIsAnError(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.Close()
+	fx.options.StateFile = fx.dir + "/broken.json"
+	if err := os.WriteFile(fx.options.StateFile, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := capture.New(b.opts); err == nil {
-		t.Error("it was accepted")
+	if _, err := capture.New(fx.options); err == nil {
+		t.Error("New accepted a state file that is no JSON")
 	}
 }
 
-func TestACaptureKeepsTheSettingsWithWhichItBegan(t *testing.T) {
-	b := newBench(t, 0)
-	b.start(capture.CLI)
-	b.set(func(s *capture.Settings) { s.SizeMB = 5 })
-	if got := b.Status(capture.CLI).Settings.SizeMB; got != 200 {
-		t.Errorf("the capture's size limit is now %d MB", got)
+func TestRunningCaptureKeepsItsSettings(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.start(capture.CLI)
+	fx.set(func(s *capture.Settings) { s.SizeMB = 5 })
+	if got := fx.Status(capture.CLI).Settings.SizeMB; got != 200 {
+		t.Errorf("the size limit of the running capture is %d MB, want 200", got)
 	}
-	if got := b.Settings().SizeMB; got != 5 {
-		t.Errorf("the next one's is %d MB", got)
+	if got := fx.Settings().SizeMB; got != 5 {
+		t.Errorf("the size limit of the next capture is %d MB, want 5", got)
 	}
 }

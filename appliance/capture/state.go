@@ -14,16 +14,16 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// A state is what survives a restart.
+// A state is the content of the state file, which survives a restart.
 type state struct {
 	Settings Settings     `json:"settings"`
 	Menu     MenuSettings `json:"tcpdump"`
-	// Running is the name of the capture whose files are being written. Where New
-	// finds one, the program ended without closing them.
+	// Running is the name of the capture whose files are being written. If New finds one,
+	// the process ended without closing them.
 	Running string `json:"running,omitempty"`
 }
 
-// load reads the state file; one that does not exist leaves s as it is.
+// load reads the state file. If the file does not exist, load does nothing.
 func (s *state) load(path string) error {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -47,14 +47,14 @@ func (s state) save(path string) error {
 	return atomicfile.WriteSynced(path, append(b, '\n'))
 }
 
-// mend cuts half a record off the end of the files of a capture that was killed: a
-// write can be torn when the process dies in the middle of it.
+// repair cuts incomplete records off the ends of a capture's files: the process may have been
+// killed in the middle of a write.
 func repair(store *files.Store, name string) error {
 	var errs []error
 	for i := range maxParts + 1 {
 		path := filePath(name, i)
 		if err := repairFile(store, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("mend %s: %w", path, err))
+			errs = append(errs, fmt.Errorf("repair %s: %w", path, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -73,35 +73,36 @@ func repairFile(store *files.Store, path string) error {
 	if info.Size() < fileHeaderLen {
 		return store.Remove(path) // holds nothing
 	}
-	whole, err := completeLength(f, info.Size())
-	if err != nil || whole == info.Size() {
+	complete, err := completeLength(f, info.Size())
+	if err != nil || complete == info.Size() {
 		return err
 	}
-	return store.Truncate(path, whole)
+	return store.Truncate(path, complete)
 }
 
-// wholeLength is the length of a pcap file of size bytes up to its last whole record.
+// completeLength returns the length of a pcap file of size bytes up to the end of its last
+// complete record.
 func completeLength(f io.Reader, size int64) (int64, error) {
 	r := bufio.NewReaderSize(f, 1<<16)
 	if _, err := r.Discard(fileHeaderLen); err != nil {
 		return 0, err
 	}
-	whole := int64(fileHeaderLen)
+	length := int64(fileHeaderLen)
 	for {
 		h, err := r.Peek(recordHeaderLen)
 		if errors.Is(err, io.EOF) {
-			return whole, nil
+			return length, nil
 		}
 		if err != nil {
 			return 0, err
 		}
-		length := recordHeaderLen + int64(binary.LittleEndian.Uint32(h[8:]))
-		if whole+length > size {
-			return whole, nil
+		record := recordHeaderLen + int64(binary.LittleEndian.Uint32(h[8:]))
+		if length+record > size {
+			return length, nil
 		}
-		if _, err := r.Discard(int(length)); err != nil {
+		if _, err := r.Discard(int(record)); err != nil {
 			return 0, err
 		}
-		whole += length
+		length += record
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// A Side is one of the places from which captures are started. Each sees and stops
-// only its own (B20, B21).
+// A Side is one of the places from which captures are started. Each side sees and stops only
+// its own captures (B20, B21).
 type Side int
 
 // The sides.
@@ -13,18 +13,18 @@ const (
 	CLI     Side = iota // the command packetcapture
 	GUI                 // the page
 	TCPDump             // the menu tcpdump of AsyncOS 6 and earlier (B24)
-	sides               // how many there are
+	sides               // their number
 )
 
 func (s Side) String() string { return [...]string{"CLI", "GUI", "tcpdump menu"}[s] }
 
-// An Owner says who started a capture.
+// An Owner identifies the session that started a capture.
 type Owner struct {
 	Side    Side
-	Session string // not of the GUI: which session, as the program's log names it
+	Session string // number of the session in the program's log; "" for the GUI
 }
 
-// A Reason says why a capture ended.
+// A Reason is the reason for which a capture ended.
 type Reason int
 
 // Reasons.
@@ -36,19 +36,19 @@ const (
 	SessionEnded
 	DiskFull
 	WriteFailed
-	NotJoined // the files that hold it are in Diagnostic, each whole in itself
+	NotJoined // the parts remain in files.Diagnostic, each a valid file
 	ShuttingDown
 	InterfaceGone
 	MenuLeft // TCPDump's menu (B26)
 )
 
-// String says why, to follow a colon: "The capture stopped: ".
+// String returns a clause for the place after "The last capture ended: ".
 func (r Reason) String() string {
 	return [...]string{
 		NotEnded:        "it is running",
 		ByUser:          "it was ended by an administrator",
 		SizeReached:     "the file size limit was reached",
-		DurationReached: "its time was over",
+		DurationReached: "its time limit was reached",
 		SessionEnded:    "the session that started it ended",
 		DiskFull:        "there is no disk space left",
 		WriteFailed:     "the capture file could not be written",
@@ -59,22 +59,22 @@ func (r Reason) String() string {
 	}[r]
 }
 
-// Trouble reports whether an administrator should be told of it unasked.
+// IsFailure reports whether an administrator must be alerted.
 func (r Reason) IsFailure() bool { return r == DiskFull || r == WriteFailed || r == NotJoined }
 
-// A Status is a capture's state at one moment. The zero Status is that of a side that
-// has not started any.
+// A Status is a capture's state at one moment. The zero Status is that of a side that has not
+// started a capture yet.
 type Status struct {
 	Running bool
 	Owner   Owner
-	// File is the base name of the file, of the newest part where there are several.
+	// File is the base name of the file, or of the newest part.
 	File     string
 	Started  time.Time
 	Elapsed  time.Duration
-	Size     int64  // of all its files, in bytes
+	Size     int64  // of all files, in bytes
 	Packets  uint64 // written
-	Dropped  uint64 // for which the writer was too slow
+	Dropped  uint64 // because the writer was too far behind
 	Settings Settings
-	Reason   Reason // why it ended
-	Err      error  // what lies behind DiskFull, WriteFailed and NotJoined; for the program's log
+	Reason   Reason
+	Err      error // cause of DiskFull, WriteFailed and NotJoined, for the program's log
 }

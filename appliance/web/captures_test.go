@@ -85,8 +85,8 @@ func TestAnEndThatWasSetUpIsNoTrouble(t *testing.T) {
 	if st, err := s.appliance.Captures.Stop(capture.GUI); st.Reason != capture.DurationReached && err == nil { // which waits for its end
 		t.Fatalf("%+v", st)
 	}
-	wants(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last role="status">The last capture ended: its time was over.`)
-	wants(t, b.get(capturesPath+"/status"), http.StatusOK, `"last":"The last capture ended: its time was over.","trouble":false`)
+	wants(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last role="status">The last capture ended: its time limit was reached.`)
+	wants(t, b.get(capturesPath+"/status"), http.StatusOK, `"last":"The last capture ended: its time limit was reached.","trouble":false`)
 }
 
 func TestACaptureOutlivesTheLogin(t *testing.T) { // B8
@@ -280,7 +280,7 @@ func TestAllThatIsWrongIsMarkedAtOnce(t *testing.T) {
 	wants(t, b.post(capturesPath+"/settings", "size", "x", "duration", "time", "time", "soon", "interface", "lo0", "filter", "custom", "expression", "tcp port"),
 		http.StatusUnprocessableEntity, `id="size-trouble"`, `id="time-trouble"`, "The interface lo0 does not exist.", "The filter is not valid at character 9")
 	wants(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "clients", "10.1.1.1", "servers", "2001:db8::1"),
-		http.StatusUnprocessableEntity, `id="servers-trouble">No client can talk to a server: the addresses of the ones are IPv4, those of the others IPv6.`)
+		http.StatusUnprocessableEntity, `id="servers-trouble">The filter selects no packet: the clients have IPv4 addresses and the servers IPv6 addresses, or vice versa.`)
 }
 
 func TestWhatAnUnusedChoiceHadIsNotEntered(t *testing.T) {
