@@ -16,21 +16,21 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// benchText is a line of a mail log.
+// benchText is the text of a typical line of a mail log.
 const benchText = "MID 20332107 ICID 30308138 RID 0 To: <somebody.else@department.example.com>"
 
-// A sink is a real server that reads all it gets.
-type sink struct {
+// A countingServer is a real TCP server that discards what it reads and counts the records.
+type countingServer struct {
 	net.Listener
 	records atomic.Int64
 }
 
-func newSink(tb testing.TB) *sink {
+func newCountingServer(tb testing.TB) *countingServer {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &sink{Listener: l}
+	s := &countingServer{Listener: l}
 	tb.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -54,55 +54,56 @@ func newSink(tb testing.TB) *sink {
 	return s
 }
 
-func (s *sink) port() int { return s.Addr().(*net.TCPAddr).Port }
+func (s *countingServer) port() int { return s.Addr().(*net.TCPAddr).Port }
 
-func (s *sink) await(n int) {
+// waitRecords blocks until n records have arrived.
+func (s *countingServer) waitRecords(n int) {
 	for s.records.Load() < int64(n) {
 		runtime.Gosched()
 	}
 }
 
-// rate reports records a second.
-func rate(b *testing.B) {
+// reportRate reports the number of records per second.
+func reportRate(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
 
-// BenchmarkPush is what a caller waits.
+// BenchmarkPush measures how long a caller of Push waits.
 func BenchmarkPush(b *testing.B) {
-	x := newBench(b, "", 0)
-	x.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "drop"})
-	x.options.MemoryLimit = 1 << 20
-	x.start()
-	now := x.clock.Now()
+	h := newHarness(b, "", 0)
+	h.setRule(topology.Rule{Protocol: "tcp", Port: 514, Action: "drop"})
+	h.options.MemoryLimit = 1 << 20
+	h.start()
+	now := h.clock.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		x.Push(now, "Info", benchText)
+		h.Push(now, "Info", benchText)
 	}
 }
 
-// BenchmarkForward sends records to a real sink on loopback, whole: ours through the
-// simulated wire and the back door, with and without a buffer on disk, and rsyslogd's
-// omfwd the records that it gets from a client of imptcp.
+// BenchmarkForward sends records to a real server on loopback: from this package through the
+// simulated network and the back door, with and without a buffer on disk, and for comparison
+// from rsyslogd's omfwd, which gets the records from a client of imptcp.
 func BenchmarkForward(b *testing.B) {
 	forward := func(b *testing.B, buffer int64) {
-		s := newSink(b)
-		x := newOutside(b, s.port())
-		x.set.Buffer, x.options.Dir = buffer, b.TempDir()
-		x.options.MemoryLimit = 1 << 30
-		x.start()
-		now := x.clock.Now()
+		s := newCountingServer(b)
+		h := newOutsideHarness(b, s.port())
+		h.settings.Buffer, h.options.Dir = buffer, b.TempDir()
+		h.options.MemoryLimit = 1 << 30
+		h.start()
+		now := h.clock.Now()
 		b.ResetTimer()
 		for range b.N {
-			x.Push(now, "Info", benchText)
+			h.Push(now, "Info", benchText)
 		}
-		s.await(b.N + 3)
-		rate(b)
+		s.waitRecords(b.N + 3)
+		reportRate(b)
 	}
 	b.Run("esasim", func(b *testing.B) { forward(b, 0) })
 	b.Run("esasim-disk", func(b *testing.B) { forward(b, 1<<30) })
 	b.Run("omfwd", func(b *testing.B) {
-		s := newSink(b)
+		s := newCountingServer(b)
 		to := newForwarder(b, s.port())
 		record := []byte("<22>Jun 25 08:50:03 Mails: Info: " + benchText + "\n")
 		var batch []byte
@@ -115,12 +116,13 @@ func BenchmarkForward(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		s.await(b.N)
-		rate(b)
+		s.waitRecords(b.N)
+		reportRate(b)
 	})
 }
 
-// newForwarder starts an rsyslogd that forwards to a port, and returns a way into it.
+// newForwarder starts an rsyslogd that forwards to a port, and returns a connection to its
+// input.
 func newForwarder(b *testing.B, port int) io.Writer {
 	path := tooltest.Path(b, "rsyslogd")
 	dir := b.TempDir()
@@ -142,26 +144,27 @@ action(type="omfwd" target="127.0.0.1" port="%d" protocol="tcp" template="raw")
 	return c
 }
 
-// While the server is away for a million records, memory stays bounded.
-func TestAMillionRecords(t *testing.T) {
+// Memory stays bounded while the server is away for a million records.
+func TestMemoryStaysBoundedForMillionRecords(t *testing.T) {
 	for name, buffer := range map[string]int64{"memory": 0, "disk": 256 << 20} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, "", 0)
-			b.rule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
-			b.set.Buffer, b.options.Dir = buffer, t.TempDir()
-			b.start()
-			before := heap()
-			now := b.clock.Now()
+			h := newHarness(t, "", 0)
+			h.setRule(topology.Rule{Protocol: "tcp", Port: 514, Action: "refuse"})
+			h.settings.Buffer, h.options.Dir = buffer, t.TempDir()
+			h.start()
+			before := heapSize()
+			now := h.clock.Now()
 			for i := range 1_000_000 {
-				b.Push(now, "Info", benchText)
-				if buffer > 0 && i%10_000 == 0 { // the disk is to keep up
-					b.eventually("it is on disk", func() bool { return onDisk(b.Stats(), b.options.Dir) })
+				h.Push(now, "Info", benchText)
+				if buffer > 0 && i%10_000 == 0 { // let the disk keep up
+					h.eventually("all records are on disk",
+						func() bool { return allOnDisk(h.Stats(), h.options.Dir) })
 				}
 			}
-			if grown := heap() - before; grown > 24<<20 {
+			if grown := heapSize() - before; grown > 24<<20 {
 				t.Errorf("the heap grew by %d MiB", grown>>20)
 			}
-			s := b.Stats()
+			s := h.Stats()
 			if s.Waiting+s.Dropped != 1_000_000 || (buffer > 0) != (s.Dropped == 0) {
 				t.Errorf("%+v", s)
 			}
@@ -169,8 +172,8 @@ func TestAMillionRecords(t *testing.T) {
 	}
 }
 
-// onDisk reports whether all that waits is.
-func onDisk(s syslog.Stats, dir string) bool {
+// allOnDisk reports whether all records that wait are on disk.
+func allOnDisk(s syslog.Stats, dir string) bool {
 	size := int64(0)
 	files, _ := filepath.Glob(filepath.Join(dir, "*.queue"))
 	for _, f := range files {
@@ -181,7 +184,7 @@ func onDisk(s syslog.Stats, dir string) bool {
 	return size >= s.WaitingBytes
 }
 
-func heap() int64 {
+func heapSize() int64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)

@@ -1,75 +1,85 @@
 // Package syslog sends the lines of a log subscription to a syslog server.
 //
-//	p, err := syslog.New(syslog.Options{Net: net, Trouble: tell}, syslog.Settings{
+//	p, err := syslog.New(syslog.Options{Net: net, OnEvent: report}, syslog.Settings{
 //		Subscription: "Mail_Log", Server: "10.44.167.30", Protocol: syslog.TCP, Facility: "mail",
 //	})
 //	p.Push(now, "Info", "Start MID 6 ICID 5")
 //
+// # Terms
+//
+//   - A record is one message in the form in which it is sent.
+//   - A pusher sends the records of one subscription. Two goroutines work for it: the sender, which
+//     keeps the connection, and the spooler, which writes records to disk and delivers events.
+//   - The queue holds the records that wait: in memory and, with a buffer on disk, in the spool.
+//   - A batch is a run of whole records that is sent at once.
+//   - A break is the end of an established connection that the appliance did not end itself.
+//   - Records are in doubt if the server's TCP has acknowledged them but the server may not have
+//     read or written them.
+//
 // # On the wire
 //
-// A record is `<PRI>Mmm dd hh:mm:ss TAG: Level: text` (A5, A22, A25). Over TCP and TLS
-// each ends with one LF; over UDP each is a datagram, without the LF. What would end a
-// record early is escaped, and what is longer than the bound is split, each part with a
-// beginning of its own.
+// A record is `<PRI>Mmm dd hh:mm:ss TAG: Level: text` (A5, A22, A25). Over TCP and TLS each record
+// ends with one LF; over UDP each is a datagram, without the LF. Characters that would end a record
+// early are escaped. A text that is longer than the limit is split into several records, each with
+// its own stamp and tag.
 //
-// A TCP connection begins with the three header records of a log file (A6), which carry
-// the stamp of the record that the connection is made for (A16). Datagrams know of no
-// connection, so there is no header among them (logs.md 2.3 describes that of TCP only).
+// A TCP connection begins with the three header records of a log file (A6), which carry the stamp
+// of the record that the connection is opened for (A16). UDP has no connections, so there is no
+// header among datagrams (logs.md 2.3 describes the header of TCP only).
 //
 // # One batch at a time
 //
-// What is queued is sent in batches of 256 KiB at most, and a batch is written when the
-// one before has been acknowledged. That is Nagle's algorithm, which is left on as well,
-// done once more where the records are known. It gives the picture of A3 and A19 on any
-// path, fast ones too: the first record of the header is alone in its segment, then all
-// that is queued follows. And it bounds what is under way: a crash sends one batch
-// twice at most. Large batches make up for the waiting: see the benchmarks.
+// Queued records are sent in batches of 256 KiB at most, and a batch is written when the one before
+// it has been acknowledged. That is Nagle's algorithm, which is also left on, repeated at a place
+// where the boundaries of records are known. On any path, including fast ones, it gives the
+// segments of A3 and A19: the first record of the header is alone in its segment, then everything
+// else in the queue follows. It also bounds the records in flight: after a crash, one batch at most
+// is sent twice. Large batches make up for the waiting; see the benchmarks.
 //
-// # What is lost and what is not
+// # What may be lost
 //
-// The peer's TCP tells which records it has acknowledged (network.Conn.Acknowledged).
-// When a connection breaks, the rest of the batch is sent again if there is a buffer on
-// disk; without one it counts as sent, and is lost (A14). If the server closed in an orderly
-// way, what is on its way is given a second to be acknowledged, and the connection is
-// reset if it was not, so that nothing arrives after it has been sent again.
+// TCP tells which records the server has acknowledged (network.Conn.Acknowledged). When a
+// connection breaks and there is a buffer on disk, the rest of the batch is sent again. Without a buffer it
+// counts as sent, and is lost (A14). If the server closed the connection by FIN, records in flight
+// are given one second to be acknowledged. Then the connection is reset if some were not, so that
+// they cannot arrive after they have been sent again.
 //
-// Records that the server's TCP had acknowledged may still be lost, when the server ends
-// before it has read or written them. No client can know; they are one contiguous run
-// that ends where the acknowledged records end. How long can it be? As long as what the
-// system and the server hold: the largest receive buffer (6 MiB on Linux) and the
-// server's own queue (10000 messages of rsyslogd, of 1 KiB or less). So the bound that is
-// counted, logged and shown is the number of records in the last 16 MiB acknowledged on
-// the connection that broke (Options.Doubt).
+// Records that the server's TCP had acknowledged may still be lost, if the server exits before it
+// has read or written them. No client can tell. They are one contiguous run at the end of the
+// acknowledged records, and no longer than what system and server can hold: the largest receive
+// buffer (6 MiB on Linux) and the server's own queue (10000 messages of 1 KiB in rsyslogd).
+// Therefore the number of records in the last 16 MiB acknowledged on the broken connection
+// (Options.InDoubtLimit) is the bound that is counted, logged and shown.
 //
 // # The queue
 //
-// Push appends to memory and returns. With a buffer on disk, the keeper (a goroutine)
-// writes what is there to the disk, from where the sender (another) reads it: the disk
-// is always ahead of the wire, or a crash would lose records. If the disk has no room,
-// the sender takes records from memory, and the keeper goes on trying: what the sender
-// has taken is still the oldest in the queue, and is written like the rest. Files of the
-// buffer are the records as they are sent, and a position that follows the
-// acknowledgements.
+// Push appends to memory and returns. With a buffer on disk, the spooler moves records from memory
+// to the spool, and the sender reads them from there: the disk is always ahead of the network, or a
+// crash would lose records. If the disk has no room, the sender takes records from memory, and the
+// spooler keeps trying. Records that the sender has taken stay the oldest in the queue until they
+// are acknowledged, and the spooler writes them like the others. The files of the spool contain the
+// records as they are sent; a further file holds the position up to which they are acknowledged.
 //
-// Where the bound is reached new records are dropped until half of the queue is free.
-// The first record after the gap says how many are missing, in the stream itself, and so
-// does an Event.
+// When the limit of the queue is reached, new records are dropped until half of the queue is free.
+// The first record after the gap is preceded by one that says how many are missing. An Event says
+// the same.
 //
-// # Trouble
+// # Events
 //
-// A RST or FIN on an open connection is Broken (A2, A13), also when it is idle. A
-// connection that does not come about, or on which TCP gives up, is Unreachable (A35). A
-// slow server is no trouble: the queue grows. Datagrams raise nothing.
+// If the server ends an established connection by RST or FIN, the event is ConnectionBroken (A2,
+// A13), even if the connection was idle. If a connection cannot be opened, or TCP gives up on it,
+// the event is Unreachable (A35). A slow server causes no event: the queue grows. Datagrams cause
+// no events.
 //
-// Broken is told each time. Unreachable is told once for each reason until it has worked
-// again, which is when the server's TCP has acknowledged a record that was pushed; headers
-// do not count. The waits below keep both rare, and the alert desk holds back equal alerts.
+// Each break is reported. Unreachable is reported once for each reason until the connection has
+// worked again, which is when the server's TCP has acknowledged a record that was pushed; records
+// of the header do not count. The delays below keep both events rare, and the alert desk holds back
+// equal alerts.
 //
-// After a break or a failure the next connection is made for the next record, after one
-// second at the earliest, and after twice that each time it has not worked, up to a minute.
+// After a break or a failure the next connection is opened when there is a record to send, at the
+// earliest after one second. Each further failure doubles the delay, up to a minute.
 //
 // # Lock order
 //
-// queue.disk, then queue.mu; and Pusher.mu, then queue.mu. No lock is held while Trouble
-// runs.
+// queue.disk, then queue.mu; and Pusher.mu, then queue.mu. No lock is held while OnEvent runs.
 package syslog

@@ -6,22 +6,22 @@ import (
 	"sync/atomic"
 )
 
-// batchSize is how much is sent at once and, as the next batch waits until the last one
-// has been acknowledged, how much is under way at most.
+// batchSize is how many bytes are sent at once. It also bounds the bytes in flight, as a batch
+// waits until the one before it has been acknowledged.
 const batchSize = 256 << 10
 
-// chunkSize is the unit of memory of a fifo.
+// chunkSize is the size of the buffers of a memoryQueue.
 const chunkSize = 64 << 10
 
-// A fifo is a queue of records in memory. Records do not cross chunks.
-type fifo struct {
+// A memoryQueue is a queue of records in memory. Each record is in one chunk.
+type memoryQueue struct {
 	chunks  [][]byte
 	offset  int // in the first chunk
 	size    int64
 	records int
 }
 
-func (f *fifo) append(b []byte) {
+func (f *memoryQueue) append(b []byte) {
 	n := len(f.chunks)
 	if n == 0 || len(f.chunks[n-1])+len(b) > cap(f.chunks[n-1]) {
 		f.chunks = append(f.chunks, make([]byte, 0, max(chunkSize, len(b))))
@@ -29,24 +29,24 @@ func (f *fifo) append(b []byte) {
 	}
 	f.chunks[n-1] = append(f.chunks[n-1], b...)
 	f.size += int64(len(b))
-	f.records += count(b)
+	f.records += countRecords(b)
 }
 
-// read copies whole records from the beginning to b.
-func (f *fifo) read(b []byte) []byte {
+// read copies whole records from the beginning of the queue to b.
+func (f *memoryQueue) read(b []byte) []byte {
 	n, from := 0, f.offset
 	for _, c := range f.chunks {
 		k := copy(b[n:], c[from:])
 		if k < len(c)-from {
-			return b[:whole(b[:n+k])]
+			return b[:wholeRecords(b[:n+k])]
 		}
 		n, from = n+k, 0
 	}
 	return b[:n]
 }
 
-// drop removes n bytes, which are whole records, from the beginning.
-func (f *fifo) drop(n, records int) {
+// drop removes n bytes, which must be whole records, from the beginning of the queue.
+func (f *memoryQueue) drop(n, records int) {
 	f.size -= int64(n)
 	f.records -= records
 	f.offset += n
@@ -60,124 +60,126 @@ func (f *fifo) drop(n, records int) {
 	}
 }
 
-// A queue is what waits to be sent: records in memory and, with a buffer on disk, older
-// ones there. Only put is for any number of goroutines at once; store is the keeper's,
-// take and done are the sender's, and keep is for when both have ended.
+// A queue holds the records that wait: records in memory and, with a buffer on disk, older ones
+// in the spool. inMemory may be appended to by any goroutine that holds mu. spoolBatch is for
+// the spooler, peek and remove are for the sender, and spoolAll is for a caller that has waited
+// for both to exit.
 type queue struct {
-	memory, limit int64 // bounds of what is in memory, and of all
+	memoryLimit, limit int64 // bytes in memory, and bytes in all
 
-	disk   sync.Mutex // held while the disk works; taken before mu
-	spool  *spool     // nil: memory only
-	failed bool       // the last attempt to write to the disk did
-	stored atomic.Int64
-	batch  [batchSize]byte
+	disk         sync.Mutex   // held during disk operations; taken before mu
+	spool        *spool       // nil: no buffer on disk
+	spoolFailed  bool         // the last attempt to write to the spool failed
+	spooledBytes atomic.Int64 // in the spool
+	batch        [batchSize]byte
 
-	mu    sync.Mutex // held for no call that can block
-	fresh fifo
+	mu       sync.Mutex // not held during calls that can block
+	inMemory memoryQueue
 }
 
-// waiting is how much there is.
+// waiting returns how much is in the queue.
 func (q *queue) waiting() (bytes int64, records int) {
 	q.disk.Lock()
 	defer q.disk.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	bytes, records = q.fresh.size, q.fresh.records
+	bytes, records = q.inMemory.size, q.inMemory.records
 	if q.spool != nil {
 		bytes, records = bytes+q.spool.size, records+q.spool.records
 	}
 	return bytes, records
 }
 
-// room reports whether n bytes more may wait. It is called with mu held.
-func (q *queue) room(n int64) bool {
-	return q.fresh.size+n <= q.memory && q.fresh.size+q.stored.Load()+n <= q.limit
+// hasRoom reports whether n more bytes fit. mu must be held.
+func (q *queue) hasRoom(n int64) bool {
+	return q.inMemory.size+n <= q.memoryLimit && q.inMemory.size+q.spooledBytes.Load()+n <= q.limit
 }
 
-// store brings what is in memory to the disk. It reports whether there was anything. What
-// the sender has taken comes along: it is the oldest there is, on disk as in memory.
-func (q *queue) store(scratch []byte) (bool, error) {
+// spoolBatch moves a batch from memory to the spool, and reports whether there was anything to
+// move. Records that the sender has peeked at in memory are moved too: they stay the oldest in
+// the queue.
+func (q *queue) spoolBatch(scratch []byte) (bool, error) {
 	q.disk.Lock()
 	defer q.disk.Unlock()
 	q.mu.Lock()
-	b := q.fresh.read(scratch)
+	b := q.inMemory.read(scratch)
 	q.mu.Unlock()
 	if len(b) == 0 {
 		return false, nil
 	}
 	err := q.spool.append(b)
-	q.failed = err != nil
+	q.spoolFailed = err != nil
 	if err != nil {
 		return false, err
 	}
 	q.mu.Lock()
-	q.fresh.drop(len(b), count(b))
+	q.inMemory.drop(len(b), countRecords(b))
 	q.mu.Unlock()
-	q.stored.Store(q.spool.size)
+	q.spooledBytes.Store(q.spool.size)
 	return true, nil
 }
 
-// take returns the oldest records, a batch at most. They stay in the queue until done,
-// and are valid until the next take.
-func (q *queue) take() ([]byte, error) {
+// peek returns the oldest records, a batch at most. They stay in the queue until remove is
+// called, and are valid until the next call of peek.
+func (q *queue) peek() ([]byte, error) {
 	q.disk.Lock()
 	defer q.disk.Unlock()
 	if q.spool != nil && q.spool.size > 0 {
 		return q.spool.read(q.batch[:])
 	}
-	if q.spool != nil && !q.failed {
-		return nil, nil // the keeper will bring what there is
+	if q.spool != nil && !q.spoolFailed {
+		return nil, nil // the spooler moves what is in memory to the spool first
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.fresh.read(q.batch[:]), nil
+	return q.inMemory.read(q.batch[:]), nil
 }
 
-// done removes the first n bytes of what was taken.
-func (q *queue) done(n, records int) error {
+// remove removes the first n bytes, which must be whole records that peek has returned.
+func (q *queue) remove(n, records int) error {
 	q.disk.Lock()
 	defer q.disk.Unlock()
 	if q.spool == nil || q.spool.size == 0 {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.fresh.drop(n, records)
+		q.inMemory.drop(n, records)
 		return nil
 	}
 	if n == 0 {
 		return nil
 	}
 	err := q.spool.advance(n, records)
-	q.stored.Store(q.spool.size)
+	q.spooledBytes.Store(q.spool.size)
 	return err
 }
 
-// errNoBuffer says why what is in memory is not kept.
-var errNoBuffer = errors.New("there is no buffer on disk")
+// errNoSpool is the reason why records in memory cannot be kept.
+var errNoSpool = errors.New("there is no buffer on disk")
 
-// keep brings all that is in memory to the disk.
-func (q *queue) keep() error {
-	if _, records := q.unkept(); records == 0 {
+// spoolAll moves all records in memory to the spool.
+func (q *queue) spoolAll() error {
+	if _, records := q.memoryOnly(); records == 0 {
 		return nil
 	}
 	if q.spool == nil {
-		return errNoBuffer
+		return errNoSpool
 	}
 	scratch := make([]byte, batchSize)
 	for {
-		if stored, err := q.store(scratch); err != nil || !stored {
+		if stored, err := q.spoolBatch(scratch); err != nil || !stored {
 			return err
 		}
 	}
 }
 
-// unkept is how much is in memory only.
-func (q *queue) unkept() (bytes int64, records int) {
+// memoryOnly returns how much is in memory only.
+func (q *queue) memoryOnly() (bytes int64, records int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.fresh.size, q.fresh.records
+	return q.inMemory.size, q.inMemory.records
 }
 
-// close lets go of the disk.
+// close closes the spool.
 func (q *queue) close() error {
 	q.disk.Lock()
 	defer q.disk.Unlock()

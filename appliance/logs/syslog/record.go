@@ -8,39 +8,39 @@ import (
 	"unicode/utf8"
 )
 
-// stampForm is RFC 3164's, in local time; it has no year and no zone (A5).
-const stampForm = "Jan _2 15:04:05"
+// stampLayout is RFC 3164's, in local time; it has no year and no zone (A5).
+const stampLayout = "Jan _2 15:04:05"
 
-// A form makes records of texts. It is for one goroutine at a time.
-type form struct {
-	priority string
+// A formatter makes records of texts. It must be used by one goroutine at a time.
+type formatter struct {
+	priority string // "<22>"
 	tag      string
-	most     int // bytes of a record, without its line end
+	maxSize  int // of a record in bytes, without its line end
 
-	// The last stamp, kept as most records share their second with the one before.
+	// The last stamp. It is kept because most records have the same second as the one before.
 	stamp  []byte
 	second int64
 	zone   *time.Location
 }
 
-func newForm(s Settings) form {
-	p, _ := priority(s.Facility) // complete has found it
-	return form{priority: p, tag: s.Tag, most: s.MaxMessage}
+func newFormatter(s Settings) formatter {
+	p, _ := priority(s.Facility) // setDefaults has checked it
+	return formatter{priority: p, tag: s.Tag, maxSize: s.MaxMessage}
 }
 
-// append appends a text as a record, or as several if it is too long, and returns how
-// many these are. The stamp is t's own local time.
-func (f *form) append(b []byte, t time.Time, level, text string) ([]byte, int) {
+// append appends a text to b as a record, or as several records if it is too long, and returns
+// their number. The stamp is t in t's own zone.
+func (f *formatter) append(b []byte, t time.Time, level, text string) ([]byte, int) {
 	if f.stamp == nil || t.Unix() != f.second || t.Location() != f.zone {
 		f.second, f.zone = t.Unix(), t.Location()
-		f.stamp = t.AppendFormat(f.stamp[:0], stampForm)
+		f.stamp = t.AppendFormat(f.stamp[:0], stampLayout)
 	}
-	return f.stamped(b, f.stamp, level, text)
+	return f.appendStamped(b, f.stamp, level, text)
 }
 
-// stamped is append with a stamp that has been made.
-func (f *form) stamped(b, stamp []byte, level, text string) ([]byte, int) {
-	text = oneLine(text)
+// appendStamped is append with a stamp that exists already.
+func (f *formatter) appendStamped(b, stamp []byte, level, text string) ([]byte, int) {
+	text = escapeControls(text)
 	for n := 1; ; n++ {
 		begin := len(b)
 		b = append(b, f.priority...)
@@ -48,11 +48,11 @@ func (f *form) stamped(b, stamp []byte, level, text string) ([]byte, int) {
 		b = append(b, ' ')
 		b = append(b, f.tag...)
 		b = append(b, ": "...)
-		if level != "" { // consolidated events have none
+		if level != "" { // consolidated events have no level
 			b = append(b, level...)
 			b = append(b, ": "...)
 		}
-		part := text[:cut(text, f.most-(len(b)-begin))]
+		part := text[:splitPoint(text, f.maxSize-(len(b)-begin))]
 		b = append(b, part...)
 		b = append(b, '\n')
 		if text = text[len(part):]; text == "" {
@@ -61,13 +61,13 @@ func (f *form) stamped(b, stamp []byte, level, text string) ([]byte, int) {
 	}
 }
 
-// cut is where to cut a text that must have at most most bytes, and no less than one
-// character.
-func cut(text string, most int) int {
-	if len(text) <= most {
+// splitPoint returns where to split a text so that the first part has at most the given number
+// of bytes, but at least one character.
+func splitPoint(text string, limit int) int {
+	if len(text) <= limit {
 		return len(text)
 	}
-	n := max(most, 0)
+	n := max(limit, 0)
 	for n > 0 && !utf8.RuneStart(text[n]) {
 		n--
 	}
@@ -77,17 +77,18 @@ func cut(text string, most int) int {
 	return n
 }
 
-// oneLine escapes what would end a record early, or hide it on a terminal.
-func oneLine(text string) string {
+// escapeControls escapes control characters: they could end a record early or control the
+// terminal of a reader.
+func escapeControls(text string) string {
 	for i := range len(text) {
-		if control(text[i]) {
+		if isControl(text[i]) {
 			return escaped(text)
 		}
 	}
 	return text
 }
 
-func control(c byte) bool { return c < ' ' || c == 0x7f }
+func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
 func escaped(text string) string {
 	var b strings.Builder
@@ -99,7 +100,7 @@ func escaped(text string) string {
 			b.WriteString(`\r`)
 		case c == '\t':
 			b.WriteString(`\t`)
-		case control(c):
+		case isControl(c):
 			fmt.Fprintf(&b, `\x%02x`, c)
 		default:
 			b.WriteByte(c)
@@ -108,16 +109,16 @@ func escaped(text string) string {
 	return b.String()
 }
 
-// stampOf is the stamp of a record.
+// stampOf returns the stamp of a record.
 func stampOf(record []byte) []byte {
 	begin := bytes.IndexByte(record, '>') + 1
-	return record[min(begin, len(record)):min(begin+len(stampForm), len(record))]
+	return record[min(begin, len(record)):min(begin+len(stampLayout), len(record))]
 }
 
-// count is the number of records in b, which are whole.
-func count(b []byte) int { return bytes.Count(b, lineEnd) }
+// countRecords returns the number of records in b, which must be whole.
+func countRecords(b []byte) int { return bytes.Count(b, lineEnd) }
 
 var lineEnd = []byte{'\n'}
 
-// whole is the length of the whole records at the beginning of b.
-func whole(b []byte) int { return bytes.LastIndexByte(b, '\n') + 1 }
+// wholeRecords returns the length of the whole records at the beginning of b.
+func wholeRecords(b []byte) int { return bytes.LastIndexByte(b, '\n') + 1 }

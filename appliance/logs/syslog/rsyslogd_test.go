@@ -24,17 +24,17 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// rsyslogd is Debian's, with the records that it gets in a file.
+// An rsyslogd is a process of Debian's rsyslogd that writes the records it gets to a file.
 type rsyslogd struct {
 	t         testing.TB
 	dir       string
 	config    func(port int) string
-	protocols []string // at the port
+	protocols []string // that it listens on at port
 	port      int
 	cmd       *exec.Cmd
 }
 
-// newRsyslogd starts one that listens on TCP and UDP, or in TLS.
+// newRsyslogd starts an rsyslogd that listens on TCP and UDP. If ca is not nil, it uses TLS.
 func newRsyslogd(t testing.TB, ca *peers.Authority) *rsyslogd {
 	t.Helper()
 	path := tooltest.Path(t, "rsyslogd")
@@ -58,8 +58,8 @@ action(type="omfile" file="%s" template="raw")
 	return r
 }
 
-// tls writes the certificate files; they are named in a line of the configuration, and
-// in the module's parameters.
+// tls writes the files with certificates and key. It returns the line of the configuration that
+// names them, and parameters for the module.
 func (r *rsyslogd) tls(ca *peers.Authority) (global, module string) {
 	r.t.Helper()
 	own, err := ca.PEM()
@@ -75,10 +75,14 @@ func (r *rsyslogd) tls(ca *peers.Authority) (global, module string) {
 		r.t.Fatal(err)
 	}
 	r.write("ca.pem", string(own))
-	r.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})))
-	r.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	encode := func(blockType string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}))
+	}
+	r.write("cert.pem", encode("CERTIFICATE", cert.Certificate[0]))
+	r.write("key.pem", encode("PRIVATE KEY", key))
 	global = fmt.Sprintf("global(defaultNetstreamDriverCAFile=%q defaultNetstreamDriverCertFile=%q defaultNetstreamDriverKeyFile=%q)\n",
-		filepath.Join(r.dir, "ca.pem"), filepath.Join(r.dir, "cert.pem"), filepath.Join(r.dir, "key.pem"))
+		filepath.Join(r.dir, "ca.pem"), filepath.Join(r.dir, "cert.pem"),
+		filepath.Join(r.dir, "key.pem"))
 	return global, ` streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="anon"`
 }
 
@@ -91,53 +95,56 @@ func (r *rsyslogd) write(name, text string) {
 
 func (r *rsyslogd) file() string { return filepath.Join(r.dir, "records") }
 
-// start returns when it listens: at the port that it had or, the first time, at any.
+// start starts the process and returns when it listens: on the port that it had before or, the
+// first time, on any free port.
 func (r *rsyslogd) start(path string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.t.Context(), testTimeout)
 	defer cancel()
 	for anyPort := r.port == 0; ; {
 		if anyPort {
 			r.port = freePort(r.t)
 		}
 		r.write("conf", r.config(r.port))
-		if r.launch(ctx, path) {
+		if r.tryStart(ctx, path) {
 			return
 		}
 		r.kill()
 		if ctx.Err() != nil {
-			r.t.Fatalf("rsyslogd does not listen: %s", r.said())
+			r.t.Fatalf("rsyslogd does not listen: %s", r.output())
 		}
 	}
 }
 
-// launch reports whether it listens. It does not where somebody else was faster.
-func (r *rsyslogd) launch(ctx context.Context, path string) bool {
+// tryStart reports whether the process listens. It does not if another process has taken the
+// port.
+func (r *rsyslogd) tryStart(ctx context.Context, path string) bool {
 	r.t.Helper()
-	out, err := os.Create(filepath.Join(r.dir, "said"))
+	out, err := os.Create(filepath.Join(r.dir, "output"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer out.Close()
-	r.cmd = exec.Command(path, "-n", "-f", filepath.Join(r.dir, "conf"), "-i", filepath.Join(r.dir, "pid"), "-C")
+	r.cmd = exec.Command(path, "-n", "-f", filepath.Join(r.dir, "conf"),
+		"-i", filepath.Join(r.dir, "pid"), "-C")
 	r.cmd.Stdout, r.cmd.Stderr = out, out
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	for slices.ContainsFunc(r.protocols, func(p string) bool { return !holds(r.cmd.Process.Pid, p, r.port) }) {
-		if strings.Contains(r.said(), "already in use") || clock.System().Sleep(ctx, 10*time.Millisecond) != nil {
+	for slices.ContainsFunc(r.protocols, func(p string) bool { return !holdsPort(r.cmd.Process.Pid, p, r.port) }) {
+		if strings.Contains(r.output(), "already in use") || clock.System().Sleep(ctx, 10*time.Millisecond) != nil {
 			return false
 		}
 	}
 	return true
 }
 
-func (r *rsyslogd) said() string {
-	text, _ := os.ReadFile(filepath.Join(r.dir, "said"))
+func (r *rsyslogd) output() string {
+	text, _ := os.ReadFile(filepath.Join(r.dir, "output"))
 	return string(text)
 }
 
-// freePort is one that was free a moment ago.
+// freePort returns a port that was free a moment ago.
 func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -148,8 +155,8 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// holds reports whether a port is a process's: any other's may answer there, too.
-func holds(pid int, protocol string, port int) bool {
+// holdsPort reports whether a port belongs to the process: another process may answer on it.
+func holdsPort(pid int, protocol string, port int) bool {
 	table, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, protocol))
 	opened, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 	for line := range strings.Lines(string(table)) {
@@ -166,14 +173,14 @@ func holds(pid int, protocol string, port int) bool {
 	return false
 }
 
-// kill is kill -9.
+// kill kills the process with SIGKILL.
 func (r *rsyslogd) kill() {
 	_ = r.cmd.Process.Kill()
 	_ = r.cmd.Wait()
 	_ = os.Remove(filepath.Join(r.dir, "pid"))
 }
 
-// numbers are those of the records in the file.
+// numbers returns the numbers of the records in the file.
 func (r *rsyslogd) numbers() []int {
 	r.t.Helper()
 	f, err := os.Open(r.file())
@@ -195,8 +202,8 @@ func (r *rsyslogd) numbers() []int {
 	return all
 }
 
-// newOutside is a bench whose server is a real one at a port of this machine's.
-func newOutside(t testing.TB, port int) *bench {
+// newOutsideHarness returns a harness whose server is a real one on a port of this machine.
+func newOutsideHarness(t testing.TB, port int) *harness {
 	t.Helper()
 	text := fmt.Sprintf(world, "", time.Duration(0)) + fmt.Sprintf(`
 doors:
@@ -206,101 +213,104 @@ doors:
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBenchOf(t, top, netsim.Options{})
-	b.set.Server, b.options.Clock = "10.44.167.40", nil
-	b.options.Backoff = [2]time.Duration{20 * time.Millisecond, 100 * time.Millisecond}
-	return b
+	h := newHarnessIn(t, top, netsim.Options{})
+	h.settings.Server, h.options.Clock = "10.44.167.40", nil
+	h.options.Backoff = [2]time.Duration{20 * time.Millisecond, 100 * time.Millisecond}
+	return h
 }
 
 const manyRecords = 100_000
 
-// All records are there, in order, none twice.
+// All records are in the file, in order, none twice.
 func TestRsyslogdOverTCP(t *testing.T) {
 	r := newRsyslogd(t, nil)
-	b := newOutside(t, r.port)
-	b.set.Buffer, b.options.Dir = 100<<20, t.TempDir()
-	b.start()
+	h := newOutsideHarness(t, r.port)
+	h.settings.Buffer, h.options.Dir = 100<<20, t.TempDir()
+	h.start()
 	for i := range manyRecords {
-		b.push("number %d", i)
+		h.push("number %d", i)
 	}
 	var got []int
-	b.eventually("all records are in the file", func() bool { got = r.numbers(); return len(got) >= manyRecords })
+	h.eventually("all records are in the file",
+		func() bool { got = r.numbers(); return len(got) >= manyRecords })
 	wantRun(t, got, 0, manyRecords-1)
-	b.toldNothing()
+	h.wantNoEvents()
 }
 
 func TestRsyslogdOverTLS(t *testing.T) {
 	ca := peers.NewAuthority("Test CA", entropy.Seeded(1).Stream("ca"), clock.System().Now)
 	r := newRsyslogd(t, ca)
-	b := newOutside(t, r.port)
-	b.set.Protocol, b.set.Server, b.set.Verify = syslog.TLS, "syslog.example.com", true
-	b.options.Lookup = func(context.Context, string) ([]netip.Addr, error) {
+	h := newOutsideHarness(t, r.port)
+	h.settings.Protocol, h.settings.Server, h.settings.Verify = syslog.TLS, "syslog.example.com",
+		true
+	h.options.Lookup = func(context.Context, string) ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("10.44.167.40")}, nil
 	}
-	b.options.Roots = func() (*x509.CertPool, error) {
+	h.options.Roots = func() (*x509.CertPool, error) {
 		text, err := ca.PEM()
 		pool := x509.NewCertPool()
 		pool.AppendCertsFromPEM(text)
 		return pool, err
 	}
-	b.options.MemoryLimit = 64 << 20
-	b.start()
+	h.options.MemoryLimit = 64 << 20
+	h.start()
 	const n = 20_000
 	for i := range n {
-		b.push("number %d", i)
+		h.push("number %d", i)
 	}
 	var got []int
-	b.eventually("all records are in the file", func() bool { got = r.numbers(); return len(got) >= n })
+	h.eventually("all records are in the file",
+		func() bool { got = r.numbers(); return len(got) >= n })
 	wantRun(t, got, 0, n-1)
-	b.toldNothing()
+	h.wantNoEvents()
 }
 
-// Datagrams may be lost, so each is waited for.
+// Datagrams may be lost, so the test waits for each.
 func TestRsyslogdOverUDP(t *testing.T) {
 	r := newRsyslogd(t, nil)
-	b := newOutside(t, r.port)
-	b.set.Protocol = syslog.UDP
-	b.start()
+	h := newOutsideHarness(t, r.port)
+	h.settings.Protocol = syslog.UDP
+	h.start()
 	const n = 50
 	for i := range n {
-		b.push("number %d", i)
-		b.eventually("it is in the file", func() bool { return len(r.numbers()) == i+1 })
+		h.push("number %d", i)
+		h.eventually("the record is in the file", func() bool { return len(r.numbers()) == i+1 })
 	}
 	wantRun(t, r.numbers(), 0, n-1)
-	b.toldNothing()
+	h.wantNoEvents()
 }
 
-// kill -9 in the middle, with the buffer on disk: order is kept, nothing comes twice, and
-// what is missing is one run within the bound that was told.
+// The server is killed in the middle, with a buffer on disk: order is kept, no record is written
+// twice, and the missing records are one run within the bound that was reported.
 func TestRsyslogdIsKilled(t *testing.T) {
 	r := newRsyslogd(t, nil)
-	b := newOutside(t, r.port)
-	b.set.Buffer, b.options.Dir = 100<<20, t.TempDir()
-	b.start()
+	h := newOutsideHarness(t, r.port)
+	h.settings.Buffer, h.options.Dir = 100<<20, t.TempDir()
+	h.start()
 	killed := make(chan struct{})
 	go func() {
 		defer close(killed)
-		for b.Stats().Sent < manyRecords/10 {
+		for h.Stats().Sent < manyRecords/10 {
 			_ = clock.System().Sleep(context.Background(), time.Millisecond)
 		}
 		r.kill()
 	}()
 	for i := range manyRecords / 2 {
-		b.push("number %d", i)
+		h.push("number %d", i)
 	}
 	<-killed
-	b.eventually("it is noticed", func() bool { return b.Stats().Breaks > 0 })
+	h.eventually("the break is noticed", func() bool { return h.Stats().Breaks > 0 })
 	for i := manyRecords / 2; i < manyRecords; i++ {
-		b.push("number %d", i)
+		h.push("number %d", i)
 	}
 	r.start(r.cmd.Path)
-	b.eventually("all is sent", func() bool { return b.Stats().Waiting == 0 })
+	h.eventually("all records are sent", func() bool { return h.Stats().Waiting == 0 })
 	var got []int
-	b.eventually("the last is in the file", func() bool {
+	h.eventually("the last record is in the file", func() bool {
 		got = r.numbers()
 		return len(got) > 0 && got[len(got)-1] == manyRecords-1
 	})
-	gaps, missing, last := 0, 0, -1 // rsyslogd may die before it has written anything
+	gaps, missing, last := 0, 0, -1 // rsyslogd may be killed before it has written anything
 	for _, n := range got {
 		if n <= last {
 			t.Fatalf("%d comes after %d", n, last)
@@ -310,16 +320,17 @@ func TestRsyslogdIsKilled(t *testing.T) {
 		}
 		last = n
 	}
-	s := b.Stats()
+	s := h.Stats()
 	if gaps > 1 || missing > s.LastInDoubt {
 		t.Errorf("%d records are missing in %d runs, the bound is %d", missing, gaps, s.LastInDoubt)
 	}
-	told := strings.Join(b.told(), "\n")
+	events := strings.Join(h.eventTexts(), "\n")
 	if missing == 0 {
 		t.Log("the server had written all that it had acknowledged")
 	}
-	if !strings.HasPrefix(told, brokenText) || !strings.Contains(told, fmt.Sprintf("the last %d may be lost", s.LastInDoubt)) {
-		t.Errorf("told %q", told)
+	if !strings.HasPrefix(events, brokenText) || !strings.Contains(events, fmt.Sprintf("the last %d may be lost", s.LastInDoubt)) {
+		t.Errorf("events %q", events)
 	}
-	t.Logf("%d records are missing, the bound is %d; %d were sent again", missing, s.LastInDoubt, s.Resent)
+	t.Logf("%d records are missing, the bound is %d; %d were sent again",
+		missing, s.LastInDoubt, s.Resent)
 }

@@ -8,61 +8,63 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// A carrier takes records to the server. It is the sender's.
-type carrier interface {
-	// send sends whole records and waits until the server's side has taken them. It
-	// returns how many bytes of them it has; fewer than all only with an error, after
-	// which the carrier is closed.
-	send(batch []byte) (taken int, err error)
-	// ended is closed when the server has ended the connection; cause says why then.
-	ended() <-chan struct{}
-	cause() error
-	// stale reports whether the way to the server is to be looked for again.
+// A transport carries records to the server. It is used by the sender only.
+type transport interface {
+	// send sends whole records and blocks until the server's TCP has acknowledged them, or
+	// with UDP until they are sent. It returns how many bytes of whole records that is. If it is
+	// less than the batch, an error is returned and the transport is closed.
+	send(batch []byte) (sent int, err error)
+	// done returns a channel that is closed when the connection has ended; err returns the
+	// reason then.
+	done() <-chan struct{}
+	err() error
+	// stale reports whether the transport should be replaced, as the server's address may have
+	// changed.
 	stale() bool
 	close()
 }
 
-// A sender is the part of a Pusher that keeps a connection. It is one goroutine.
+// A sender is the part of a Pusher that keeps a connection. It runs in one goroutine.
 type sender struct {
 	*Pusher
-	form    form // of headers
-	carrier carrier
+	headerFormatter formatter
+	transport       transport // nil: not connected
 
-	// What is told once until it has worked again.
-	told     map[string]bool // reasons why there is no connection
-	toldDisk bool
+	// Errors that are not reported again until the connection has worked.
+	reported          map[string]bool // reasons why there is no connection
+	readErrorReported bool
 
-	delay time.Duration // before the next connection
-	lost  clock.Mark    // when the last one ended; valid if waits
-	waits bool
-	doubt doubt
+	delay      time.Duration // before the next connection
+	endedAt    clock.Mark    // when the last connection or attempt ended; valid if backingOff
+	backingOff bool          // the next connection must wait for delay
+	recent     recentRecords
 }
 
-// run sends what waits until the Pusher is closed.
+// run sends the records in the queue until the Pusher is closed.
 func (s *sender) run() {
-	defer s.end() // the keeper's
+	defer s.cancel() // ends the spooler
 	defer func() {
-		if s.carrier != nil {
-			s.carrier.close()
+		if s.transport != nil {
+			s.transport.close()
 		}
 	}()
 	for {
-		batch, err := s.queue.take()
+		batch, err := s.queue.peek()
 		switch {
 		case err != nil:
-			if !s.diskFailed(err) {
+			if !s.handleReadError(err) {
 				return
 			}
 		case len(batch) == 0:
-			if !s.idle() {
+			if !s.waitForWork() {
 				return
 			}
-		case !s.open(batch):
-			if s.life.Err() != nil || s.isClosing() && s.waits {
+		case !s.ensureConnected(batch):
+			if s.ctx.Err() != nil || s.isClosing() && s.backingOff {
 				return
 			}
 		default:
-			s.deliver(batch)
+			s.sendBatch(batch)
 		}
 	}
 }
@@ -76,58 +78,61 @@ func (s *sender) isClosing() bool {
 	}
 }
 
-// idle waits until there is something to do; false: the Pusher is closed, and what was
-// to be sent has been.
-func (s *sender) idle() bool {
+// waitForWork blocks until there is something to do. It returns false if the Pusher is closed
+// and all records that were to be sent have been sent.
+func (s *sender) waitForWork() bool {
 	var ended <-chan struct{}
-	if s.carrier != nil {
-		ended = s.carrier.ended()
+	if s.transport != nil {
+		ended = s.transport.done()
 	}
 	select {
-	case <-s.more:
+	case <-s.senderWake:
 	case <-ended:
-		s.broken(s.carrier.cause(), 0)
-	case <-s.life.Done():
+		s.handleBreak(s.transport.err(), 0)
+	case <-s.ctx.Done():
 		return false
 	case <-s.closing:
 		if _, records := s.queue.waiting(); records == 0 {
 			return false
 		}
-		if s.queue.spool != nil { // what was pushed last is still on its way to the disk
-			_, _ = s.queue.store(make([]byte, batchSize)) // where it fails, take knows
+		if s.queue.spool != nil {
+			// The last records are not in the spool yet. If this fails, peek reads from memory.
+			_, _ = s.queue.spoolBatch(make([]byte, batchSize))
 		}
 	}
 	return true
 }
 
-// open makes a connection for a batch unless there is one.
-func (s *sender) open(batch []byte) bool {
-	if s.carrier != nil && s.carrier.stale() {
-		s.carrier.close()
-		s.carrier = nil
+// ensureConnected opens a connection for a batch unless there is one. It reports whether there
+// is one.
+func (s *sender) ensureConnected(batch []byte) bool {
+	if s.transport != nil && s.transport.stale() {
+		s.transport.close()
+		s.transport = nil
 	}
-	if s.carrier != nil {
+	if s.transport != nil {
 		return true
 	}
-	if !s.backOff() {
+	if !s.waitBackoff() {
 		return false
 	}
-	c, addr, err := s.connect(s.header(batch))
+	c, addr, err := s.connect(s.headerRecords(batch))
 	if err != nil {
-		s.ended(err)
+		s.reportEnd(err)
 		return false
 	}
-	s.carrier = c
-	s.count(func(st *Stats) { st.Connected = addr })
+	s.transport = c
+	s.updateStats(func(st *Stats) { st.Connected = addr })
 	return true
 }
 
-// backOff waits until the next connection may be made; false: the Pusher is closed.
-func (s *sender) backOff() bool {
-	if !s.waits {
+// waitBackoff blocks until the next connection may be opened. It returns false if the Pusher is
+// closed before.
+func (s *sender) waitBackoff() bool {
+	if !s.backingOff {
 		return true
 	}
-	d := s.delay - s.options.Clock.Since(s.lost)
+	d := s.delay - s.options.Clock.Since(s.endedAt)
 	if d > 0 {
 		due := make(chan struct{})
 		stop := s.options.Clock.AfterFunc(d, func() { close(due) })
@@ -136,122 +141,130 @@ func (s *sender) backOff() bool {
 		case <-s.closing:
 			stop()
 			return false
-		case <-s.life.Done():
+		case <-s.ctx.Done():
 			stop()
 			return false
 		}
 	}
-	s.waits = false
+	s.backingOff = false
 	s.delay = min(2*s.delay, s.options.Backoff[1])
 	return true
 }
 
-// header are the records at the head of a connection, with the stamp of the record
-// that the connection is made for (A6, A16).
-func (s *sender) header(batch []byte) [][]byte {
+// headerRecords returns the records at the beginning of a connection, with the stamp of the
+// record that the connection is opened for (A6, A16).
+func (s *sender) headerRecords(batch []byte) [][]byte {
 	if s.options.Header == nil {
 		return nil
 	}
 	var records [][]byte
 	for _, text := range s.options.Header() {
-		r, _ := s.form.stamped(nil, stampOf(batch), "Info", text)
+		r, _ := s.headerFormatter.appendStamped(nil, stampOf(batch), "Info", text)
 		records = append(records, r)
 	}
 	return records
 }
 
-// deliver sends a batch.
-func (s *sender) deliver(batch []byte) {
-	taken, err := s.carrier.send(batch)
-	records := count(batch[:taken])
+// sendBatch sends a batch.
+func (s *sender) sendBatch(batch []byte) {
+	sent, err := s.transport.send(batch)
+	records := countRecords(batch[:sent])
 	if records > 0 {
-		s.works()
-		s.doubt.add(int64(taken), records, s.options.InDoubtLimit)
-		s.count(func(st *Stats) { st.Sent += records })
+		s.resetBackoff()
+		s.recent.add(int64(sent), records, s.options.InDoubtLimit)
+		s.updateStats(func(st *Stats) { st.Sent += records })
 	}
-	under := count(batch[taken:])
-	if err != nil && s.queue.spool == nil && s.life.Err() == nil {
-		// What TCP had accepted counts as sent (A14).
-		s.count(func(st *Stats) { st.Lost += under })
-		taken, records = len(batch), records+under
+	inFlight := countRecords(batch[sent:])
+	if err != nil && s.queue.spool == nil && s.ctx.Err() == nil {
+		// Records that TCP had accepted count as sent (A14).
+		s.updateStats(func(st *Stats) { st.Lost += inFlight })
+		sent, records = len(batch), records+inFlight
 	}
-	if e := s.queue.done(taken, records); e != nil {
-		// It is known here how far we are, only not after a crash.
-		s.options.Logger.Warn("the buffer of a syslog push cannot be written", "subscription", s.settings.Subscription, "err", e)
+	if e := s.queue.remove(sent, records); e != nil {
+		// The position is right in memory; it is wrong only after a crash.
+		s.options.Logger.Warn("the buffer of a syslog push cannot be written",
+			"subscription", s.settings.Subscription, "err", e)
 	}
-	signal(s.work) // the disk, or memory, may have room again
+	wake(s.spoolerWake) // the disk, or memory, may have room again
 	if err != nil {
-		s.broken(err, under)
+		s.handleBreak(err, inFlight)
 	}
 }
 
-// works is called when the server has taken records: trouble may be told again.
-func (s *sender) works() {
-	s.toldDisk = false
-	clear(s.told)
+// resetBackoff is called when the server has acknowledged records: all errors may be reported
+// again, and the next delay is the shortest.
+func (s *sender) resetBackoff() {
+	s.readErrorReported = false
+	clear(s.reported)
 	s.delay = s.options.Backoff[0]
 }
 
-// broken deals with the end of a connection, with records under way.
-func (s *sender) broken(err error, under int) {
-	s.carrier.close()
-	s.carrier = nil
-	inDoubt := s.doubt.records
-	s.doubt = doubt{}
-	s.count(func(st *Stats) { st.Connected = "" })
-	s.ended(err)
-	if ours(err) {
+// handleBreak deals with the end of a connection with records in flight.
+func (s *sender) handleBreak(err error, inFlight int) {
+	s.transport.close()
+	s.transport = nil
+	inDoubt := s.recent.records
+	s.recent = recentRecords{}
+	s.updateStats(func(st *Stats) { st.Connected = "" })
+	s.reportEnd(err)
+	if isClosedLocally(err) {
 		return
 	}
-	s.count(func(st *Stats) {
+	s.updateStats(func(st *Stats) {
 		st.InDoubt += inDoubt
 		st.LastInDoubt = inDoubt
 		if s.queue.spool != nil {
-			st.Resent += under
+			st.Resent += inFlight
 		}
 	})
-	if s.queue.spool != nil && inDoubt+under > 0 {
-		s.event(RecordsInDoubt, inDoubt, "The connection to syslog server %s ended: %d messages are sent again; of those before them the last %d may be lost",
-			s.settings.Server, under, inDoubt)
+	if s.queue.spool != nil && inDoubt+inFlight > 0 {
+		s.addEvent(RecordsInDoubt, inDoubt, "The connection to syslog server %s ended: "+
+			"%d messages are sent again; of those before them the last %d may be lost",
+			s.settings.Server, inFlight, inDoubt)
 	}
 }
 
-// ended tells of the end of a connection and, once for each reason until it has worked
-// again, of an attempt that failed.
-func (s *sender) ended(err error) {
-	s.waits, s.lost = true, s.options.Clock.Mark()
-	s.options.Logger.Debug("a syslog push has no connection", "subscription", s.settings.Subscription, "server", s.settings.Server, "err", err)
+// reportEnd reports the end of a connection and, once for each reason until a connection has
+// worked again, a failed attempt to open one.
+func (s *sender) reportEnd(err error) {
+	s.backingOff, s.endedAt = true, s.options.Clock.Mark()
+	s.options.Logger.Debug("a syslog push has no connection",
+		"subscription", s.settings.Subscription, "server", s.settings.Server, "err", err)
 	switch {
-	case ours(err) || s.settings.Protocol == UDP:
-	case closed(err):
-		s.count(func(st *Stats) { st.Breaks++ })
-		s.event(ConnectionBroken, 0, "Network error while sending log data to syslog server")
+	case isClosedLocally(err) || s.settings.Protocol == UDP:
+	case isClosedByServer(err):
+		s.updateStats(func(st *Stats) { st.Breaks++ })
+		s.addEvent(ConnectionBroken, 0, "Network error while sending log data to syslog server")
 	default:
-		s.count(func(st *Stats) { st.Failures++ })
-		why := reason(err)
+		s.updateStats(func(st *Stats) { st.Failures++ })
+		why := reasonText(err)
 		const failed = "Failed to connect to %s: %s"
-		if !s.told[why] {
-			s.told[why] = true
-			s.event(Unreachable, 0, failed, s.settings.Server, why)
+		if !s.reported[why] {
+			s.reported[why] = true
+			s.addEvent(Unreachable, 0, failed, s.settings.Server, why)
 			return
 		}
-		s.count(func(st *Stats) { st.LastError = s.text(Unreachable, failed, s.settings.Server, why) })
+		s.updateStats(func(st *Stats) {
+			st.LastError = s.eventText(Unreachable, failed, s.settings.Server, why)
+		})
 	}
 }
 
-// diskFailed tells that the disk cannot be read, and waits before the next attempt;
-// false: the Pusher is closed.
-func (s *sender) diskFailed(err error) bool {
-	if !s.toldDisk {
-		s.toldDisk = true
-		s.options.Logger.Error("the buffer of a syslog push cannot be read", "subscription", s.settings.Subscription, "err", err)
-		s.event(DiskFailed, 0, "The disk buffer for syslog server %s cannot be read", s.settings.Server)
+// handleReadError reports that the spool cannot be read, and waits before the next attempt. It
+// returns false if the Pusher is closed before.
+func (s *sender) handleReadError(err error) bool {
+	if !s.readErrorReported {
+		s.readErrorReported = true
+		s.options.Logger.Error("the buffer of a syslog push cannot be read",
+			"subscription", s.settings.Subscription, "err", err)
+		s.addEvent(DiskFailed, 0, "The disk buffer for syslog server %s cannot be read",
+			s.settings.Server)
 	}
-	s.waits, s.lost = true, s.options.Clock.Mark()
-	return s.backOff()
+	s.backingOff, s.endedAt = true, s.options.Clock.Mark()
+	return s.waitBackoff()
 }
 
-// addresses are the server's.
+// addresses returns the server's addresses.
 func (s *sender) addresses(ctx context.Context) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(s.settings.Server); err == nil {
 		return []netip.Addr{a}, nil
@@ -263,9 +276,9 @@ func (s *sender) addresses(ctx context.Context) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// connect makes a connection and sends the header.
-func (s *sender) connect(header [][]byte) (carrier, string, error) {
-	ctx, cancel := context.WithTimeout(s.life, s.options.ConnectTimeout)
+// connect opens a connection and sends the header. It also returns the server's address.
+func (s *sender) connect(header [][]byte) (transport, string, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.options.ConnectTimeout)
 	addrs, err := s.addresses(ctx)
 	cancel()
 	if err != nil {
@@ -274,48 +287,48 @@ func (s *sender) connect(header [][]byte) (carrier, string, error) {
 	err = errNoAddress
 	for _, a := range addrs {
 		to := netip.AddrPortFrom(a, s.settings.Port)
-		var c carrier
+		var c transport
 		if s.settings.Protocol == UDP {
 			c, err = s.openDatagrams(to)
 		} else {
 			c, err = s.openStream(to, header)
 		}
-		if err == nil || closed(err) || s.life.Err() != nil {
+		if err == nil || isClosedByServer(err) || s.ctx.Err() != nil {
 			return c, to.String(), err
 		}
 	}
 	return nil, "", err
 }
 
-// A doubt counts the records that a server may not have written although its TCP has
-// acknowledged them: those of the last so many bytes.
-type doubt struct {
-	marks   []mark
+// recentRecords counts the records that a server may not have written although its TCP has
+// acknowledged them: those in a number of bytes that were acknowledged last.
+type recentRecords struct {
+	runs    []recordRun
 	bytes   int64
 	records int
 }
 
-// A mark is a run of records.
-type mark struct {
+// A recordRun is a number of successive records.
+type recordRun struct {
 	bytes   int64
 	records int
 }
 
-// grain is how many bytes a mark stands for at least.
-const grain = 64 << 10
+// minRunBytes is how many bytes a recordRun contains at least, which bounds the number of runs.
+const minRunBytes = 64 << 10
 
-func (d *doubt) add(bytes int64, records int, limit int64) {
-	if n := len(d.marks); n > 0 && d.marks[n-1].bytes < grain {
-		d.marks[n-1].bytes += bytes
-		d.marks[n-1].records += records
+func (d *recentRecords) add(bytes int64, records int, limit int64) {
+	if n := len(d.runs); n > 0 && d.runs[n-1].bytes < minRunBytes {
+		d.runs[n-1].bytes += bytes
+		d.runs[n-1].records += records
 	} else {
-		d.marks = append(d.marks, mark{bytes, records})
+		d.runs = append(d.runs, recordRun{bytes, records})
 	}
 	d.bytes += bytes
 	d.records += records
-	for d.bytes-d.marks[0].bytes >= limit {
-		d.bytes -= d.marks[0].bytes
-		d.records -= d.marks[0].records
-		d.marks = d.marks[1:]
+	for d.bytes-d.runs[0].bytes >= limit {
+		d.bytes -= d.runs[0].bytes
+		d.records -= d.runs[0].records
+		d.runs = d.runs[1:]
 	}
 }

@@ -17,133 +17,142 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A Protocol is how records travel.
+// A Protocol is how records are transported.
 type Protocol string
 
 // The protocols.
 const (
-	UDP Protocol = "udp" // one record a datagram (RFC 5426 without its form of records)
+	UDP Protocol = "udp" // one record a datagram (RFC 5426, but records of RFC 3164)
 	TCP Protocol = "tcp" // one LF after each record (RFC 6587, non-transparent framing)
-	TLS Protocol = "tls" // the same stream in TLS
+	TLS Protocol = "tls" // as TCP, in TLS
 )
 
-// Port is the usual one, of UDP and of TCP (A12).
+// Port is the default port, of UDP and of TCP (A12).
 const Port = 514
 
-// Settings are what an administrator sets of a push.
+// Settings are what an administrator configures.
 type Settings struct {
-	Subscription string // its name, for messages
+	Subscription string // name, for events
 	Tag          string // "": the subscription's name (A25)
-	Server       string // host name or address
+	Server       string // host name or IP address
 	Port         uint16 // 0: Port
 	Protocol     Protocol
 	Facility     string // one of Facilities
-	// MaxMessage bounds a record in bytes, without its line end. A longer one is split;
-	// each part has its own beginning. 0 is what the protocol can carry, at most 65535.
+	// MaxMessage bounds a record in bytes, without its line end. A longer text is split into
+	// several records. 0 means the limit of the protocol, at most 65535.
 	MaxMessage int
-	// Buffer bounds in bytes what waits on disk while the server is away. 0 is no
-	// buffer on disk: what waits is in memory, see Options.Memory, and what was on its
-	// way when a connection broke is lost (A14).
+	// Buffer bounds the records that wait on disk, in bytes. 0 means that there is no buffer on
+	// disk: records wait in memory, see Options.MemoryLimit, and records that are in flight when a
+	// connection breaks are lost (A14).
 	Buffer int64
-	// Verify has the certificate of a TLS server checked: Options.Roots must vouch for
-	// it, and it must be for Server.
+	// Verify means that the certificate of a TLS server is checked: it must be issued by one of
+	// Options.Roots, for Server.
 	Verify bool
 }
 
-// Options are what a Pusher works with.
+// Options configure a Pusher.
 type Options struct {
 	Net network.Transport
-	// Lookup finds the addresses of a server that is given by name, best first.
+	// Lookup returns the addresses of a server that is given by name, best first.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	Clock  clock.Clock // of back-off and of certificates' validity; nil means the machine's
-	// Dir is the directory of the buffer on disk, this Pusher's alone. It is made when
-	// it is needed.
+	// Dir is the directory of the buffer on disk, which only this Pusher may use. It is created
+	// when it is needed.
 	Dir string
-	// Room is asked before the buffer on disk grows by n bytes, and told with a negative
-	// n what became free. Its error is what a full disk's would be. Nil: there is room.
+	// Reserve is called before the buffer on disk grows by n bytes, and with a negative n after
+	// it has shrunk. An error is treated like a full disk. Nil means that there is always room.
 	Reserve func(n int64) error
-	// Header gives the texts of the records at the head of a connection (A6); nil: none.
+	// Header returns the texts of the records at the beginning of a connection (A6). Nil means
+	// none.
 	Header func() []string
-	// Roots are the trusted certificate authorities, asked for at each connection.
+	// Roots returns the trusted certificate authorities. It is called for each connection.
 	Roots func() (*x509.CertPool, error)
-	// Chance is TLS's; nil means the machine's.
+	// Rand is the source of randomness of TLS; nil means the machine's.
 	Rand io.Reader
-	// Trouble is told of what an administrator should know, in order. It is called on
-	// a goroutine of the Pusher's with no lock held, must not block, and may call Push.
+	// OnEvent is called with what an administrator should know, in order. It is called in a
+	// goroutine of the Pusher with no lock held. It must not block and may call Push.
 	OnEvent func(Event)
 
 	Owner, User string // of the socket
 	Logger      *slog.Logger
 
-	MemoryLimit    int64            // bytes that wait in memory; 0 means 4 MiB
-	ConnectTimeout time.Duration    // for each address, TLS included; 0 means 75 s, as BSD's
-	Backoff        [2]time.Duration // before the first and, doubled each time, at most before any reconnect; zeros mean 1 s and 60 s
-	InDoubtLimit   int64            // bytes that a server may have taken and not written, see doc.go; 0 means 16 MiB
+	MemoryLimit    int64         // bytes that wait in memory; 0 means 4 MiB
+	ConnectTimeout time.Duration // for each address, TLS included; 0 means 75 s, as BSD has
+	// Backoff are the delay before the first new attempt to connect and the greatest delay. Each
+	// delay is twice the one before. Zeros mean 1 s and 60 s.
+	Backoff [2]time.Duration
+	// InDoubtLimit is how many bytes a server may have acknowledged and not written, see doc.go.
+	// 0 means 16 MiB.
+	InDoubtLimit int64
 }
 
 const (
-	defaultMemory  = 4 << 20
-	defaultConnect = 75 * time.Second
-	defaultDoubt   = 16 << 20
-	mostMessage    = 65535
-	leastMessage   = 256
-	mostDatagram   = 65487 // UDP's payload in an IPv6 packet with room to spare
+	defaultMemory       = 4 << 20
+	defaultConnect      = 75 * time.Second
+	defaultInDoubtLimit = 16 << 20
+	maxMessage          = 65535
+	minMessage          = 256
+	maxDatagram         = 65487 // UDP's payload in an IPv6 packet with room to spare
 )
 
-// facilities in the order of their codes, which are FreeBSD's (logs.md 2.2).
+// facilities are in the order of their codes, which are FreeBSD's (logs.md 2.2). An unused code
+// is "".
 var facilities = []string{
-	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
-	"security", "console", "", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron",
+	"authpriv", "ftp", "ntp", "security", "console", "", "local0", "local1", "local2",
+	"local3", "local4", "local5", "local6", "local7",
 }
 
-// Facilities lists the names of syslog's facilities in the order of their codes.
+// Facilities returns the names of syslog's facilities in the order of their codes.
 func Facilities() []string {
 	return slices.DeleteFunc(slices.Clone(facilities), func(s string) bool { return s == "" })
 }
 
-// severity is informational for all levels, as in every public sample.
+// severity is that of all records: informational, as in every public sample.
 const severity = 6
 
-// priority is the PRI of a facility's records: "<22>".
-func priority(facility string) (string, bool) {
+// priority returns the PRI of a facility's records, such as "<22>"; ok reports whether the
+// facility exists.
+func priority(facility string) (pri string, ok bool) {
 	code := slices.Index(facilities, facility)
 	return "<" + strconv.Itoa(8*code+severity) + ">", code >= 0 && facility != ""
 }
 
-// complete fills in defaults and says what is wrong.
-func (s *Settings) complete() error {
+// setDefaults fills in defaults and checks the settings.
+func (s *Settings) setDefaults() error {
 	if s.Tag == "" {
 		s.Tag = s.Subscription
 	}
 	if s.Port == 0 {
 		s.Port = Port
 	}
-	most := mostMessage
+	limit := maxMessage
 	if s.Protocol == UDP {
-		most = mostDatagram
+		limit = maxDatagram
 	}
-	if s.MaxMessage == 0 || s.MaxMessage > most {
-		s.MaxMessage = most
+	if s.MaxMessage == 0 || s.MaxMessage > limit {
+		s.MaxMessage = limit
 	}
 	_, known := priority(s.Facility)
 	switch {
 	case s.Subscription == "":
-		return errors.New("no name of the subscription")
+		return errors.New("the name of the subscription is missing")
 	case s.Server == "":
-		return errors.New("no server")
+		return errors.New("the server is missing")
 	case s.Protocol != UDP && s.Protocol != TCP && s.Protocol != TLS:
-		return fmt.Errorf("%q is no protocol", s.Protocol)
+		return fmt.Errorf("unknown protocol %q", s.Protocol)
 	case !known:
-		return fmt.Errorf("%q is no facility", s.Facility)
-	case s.MaxMessage < leastMessage:
-		return fmt.Errorf("a message of %d bytes is too small, expected %d at least", s.MaxMessage, leastMessage)
+		return fmt.Errorf("unknown facility %q", s.Facility)
+	case s.MaxMessage < minMessage:
+		return fmt.Errorf("the maximum message size %d is too small, expected at least %d",
+			s.MaxMessage, minMessage)
 	case s.Buffer < 0:
-		return fmt.Errorf("a buffer of %d bytes", s.Buffer)
+		return fmt.Errorf("the buffer size %d is negative", s.Buffer)
 	}
 	return nil
 }
 
-func (o *Options) complete(s Settings) error {
+func (o *Options) setDefaults(s Settings) error {
 	if o.Clock == nil {
 		o.Clock = clock.System()
 	}
@@ -168,7 +177,7 @@ func (o *Options) complete(s Settings) error {
 		o.ConnectTimeout = defaultConnect
 	}
 	if o.InDoubtLimit == 0 {
-		o.InDoubtLimit = defaultDoubt
+		o.InDoubtLimit = defaultInDoubtLimit
 	}
 	if o.Backoff[0] == 0 {
 		o.Backoff[0] = time.Second
@@ -177,7 +186,7 @@ func (o *Options) complete(s Settings) error {
 		o.Backoff[1] = time.Minute
 	}
 	if s.Buffer > 0 && o.Dir == "" {
-		return errors.New("no directory for the buffer on disk")
+		return errors.New("the directory for the buffer on disk is missing")
 	}
 	return nil
 }

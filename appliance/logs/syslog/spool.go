@@ -14,39 +14,40 @@ import (
 )
 
 const (
-	// segmentSize is the length at which the next file is begun.
+	// segmentSize is the size, in bytes, at which the next file is begun.
 	segmentSize = 1 << 20
 
-	segmentForm  = "%016x.queue"
-	positionName = "position"
-	positionForm = "%016x %016x\n" // number of the first file, and where in it
+	segmentFormat  = "%016x.queue"
+	positionName   = "position"
+	positionFormat = "%016x %016x\n" // number of the first file, and the offset in it
 )
 
-// A spool is a queue of records on disk. Its files hold the records as they are sent, in
-// order; the file "position" says what has been dealt with. A record that a crash cut
-// short is removed by openSpool. A spool is for one goroutine at a time.
+// A spool is a queue of records on disk. Its files contain the records as they are sent, in
+// order; the file "position" tells where the first record that has not been acknowledged begins.
+// openSpool removes a record that a crash cut short. A spool must be used by one goroutine at a
+// time.
 type spool struct {
 	dir      string
-	room     func(int64) error
-	segments []segment // the first is read from, the last is written to
-	offset   int64     // in the first
+	reserve  func(int64) error
+	segments []segment // the first is read, the last is written
+	offset   int64     // of the first record, in the first segment
 	size     int64     // bytes from there to the end
 	records  int
-	taken    int64 // of the room
+	reserved int64 // bytes
 
-	position, reader, writer *os.File // nil: not open
+	position, reader, writer *os.File // nil if not open
 }
 
-// A segment is a file of a spool.
+// A segment is one file of a spool.
 type segment struct {
 	number uint64
 	size   int64
 }
 
-// openSpool opens the spool in a directory, which need not be there, and goes on with
-// what was left in it.
+// openSpool opens the spool in a directory, which need not exist, and continues with the records
+// that were left in it.
 func openSpool(dir string, room func(int64) error) (*spool, error) {
-	s := &spool{dir: dir, room: room}
+	s := &spool{dir: dir, reserve: room}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the buffer on disk: %w", err), s.close())
 	}
@@ -62,8 +63,8 @@ func (s *spool) open() (err error) {
 		return err
 	}
 	var first uint64
-	if _, err := fmt.Fscanf(s.position, positionForm, &first, &s.offset); err != nil {
-		first, s.offset = 0, 0 // a new one
+	if _, err := fmt.Fscanf(s.position, positionFormat, &first, &s.offset); err != nil {
+		first, s.offset = 0, 0 // the file is new
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -71,7 +72,8 @@ func (s *spool) open() (err error) {
 	}
 	for _, e := range entries {
 		var n uint64
-		if _, err := fmt.Sscanf(e.Name(), segmentForm, &n); err != nil || !strings.HasSuffix(e.Name(), ".queue") {
+		if _, err := fmt.Sscanf(e.Name(), segmentFormat, &n); err != nil ||
+			!strings.HasSuffix(e.Name(), ".queue") {
 			continue
 		}
 		if n < first {
@@ -87,40 +89,41 @@ func (s *spool) open() (err error) {
 		s.offset = 0
 	}
 	for i := range s.segments {
-		if err := s.measure(&s.segments[i], i == 0); err != nil {
+		if err := s.scanSegment(&s.segments[i], i == 0); err != nil {
 			return err
 		}
 	}
 	if n := len(s.segments); n > 0 {
 		first = s.segments[0].number
 	}
-	// It is written now, so that a full disk does not keep it from being changed.
-	if _, err := s.position.WriteAt(fmt.Appendf(nil, positionForm, first, s.offset), 0); err != nil {
+	// Write the position while the disk has room: later it is only overwritten.
+	if _, err := s.position.WriteAt(fmt.Appendf(nil, positionFormat, first, s.offset),
+		0); err != nil {
 		return err
 	}
-	// What is here is here, also where there is no room: it is not refused.
-	_ = s.take(s.used())
+	_ = s.takeRoom(s.usedBytes()) // the records are on disk even if there is no room for them
 	return nil
 }
 
-// take asks for room, and give gives back what was taken.
-func (s *spool) take(n int64) error {
-	err := s.room(n)
+// takeRoom reserves room.
+func (s *spool) takeRoom(n int64) error {
+	err := s.reserve(n)
 	if err == nil {
-		s.taken += n
+		s.reserved += n
 	}
 	return err
 }
 
-func (s *spool) give(n int64) {
-	if n = min(n, s.taken); n > 0 {
-		s.taken -= n
-		_ = s.room(-n) // what becomes free is not refused
+// returnRoom returns room that was reserved.
+func (s *spool) returnRoom(n int64) {
+	if n = min(n, s.reserved); n > 0 {
+		s.reserved -= n
+		_ = s.reserve(-n) // returning does not fail
 	}
 }
 
-// measure finds out what is in a file, and cuts it behind its last whole record.
-func (s *spool) measure(g *segment, first bool) error {
+// scanSegment counts the records in a file, and truncates it after its last whole record.
+func (s *spool) scanSegment(g *segment, first bool) error {
 	f, err := os.OpenFile(s.path(g.number), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -150,7 +153,7 @@ func (s *spool) measure(g *segment, first bool) error {
 	}
 	s.size += g.size - from
 	if fi, err := f.Stat(); err != nil || fi.Size() <= g.size {
-		if err == nil && fi.Size() < from { // cannot be; nothing is in it
+		if err == nil && fi.Size() < from { // cannot happen; treat the file as empty
 			g.size, s.offset = fi.Size(), fi.Size()
 		}
 		return err
@@ -159,11 +162,11 @@ func (s *spool) measure(g *segment, first bool) error {
 }
 
 func (s *spool) path(number uint64) string {
-	return filepath.Join(s.dir, fmt.Sprintf(segmentForm, number))
+	return filepath.Join(s.dir, fmt.Sprintf(segmentFormat, number))
 }
 
-// used is what the files take on the disk.
-func (s *spool) used() int64 {
+// usedBytes returns how many bytes the files take on the disk.
+func (s *spool) usedBytes() int64 {
 	n := int64(0)
 	for _, g := range s.segments {
 		n += g.size
@@ -171,10 +174,10 @@ func (s *spool) used() int64 {
 	return n
 }
 
-// append writes whole records. If it fails, none is in the spool.
+// append writes whole records. If it fails, none of them is in the spool.
 func (s *spool) append(b []byte) error {
 	if n := len(s.segments); n == 0 || s.segments[n-1].size >= segmentSize {
-		if err := s.extend(); err != nil {
+		if err := s.addSegment(); err != nil {
 			return err
 		}
 	}
@@ -186,21 +189,21 @@ func (s *spool) append(b []byte) error {
 		}
 		s.writer = f
 	}
-	if err := s.take(int64(len(b))); err != nil {
+	if err := s.takeRoom(int64(len(b))); err != nil {
 		return err
 	}
 	if _, err := s.writer.WriteAt(b, g.size); err != nil {
-		s.give(int64(len(b)))
+		s.returnRoom(int64(len(b)))
 		return errors.Join(err, s.writer.Truncate(g.size))
 	}
 	g.size += int64(len(b))
 	s.size += int64(len(b))
-	s.records += count(b)
+	s.records += countRecords(b)
 	return nil
 }
 
-// extend begins a file.
-func (s *spool) extend() error {
+// addSegment begins a new file.
+func (s *spool) addSegment() error {
 	number := uint64(1)
 	if n := len(s.segments); n > 0 {
 		number = s.segments[n-1].number + 1
@@ -214,11 +217,11 @@ func (s *spool) extend() error {
 	}
 	s.writer = f
 	s.segments = append(s.segments, segment{number: number})
-	return s.forget()
+	return s.removeFinished()
 }
 
-// read reads whole records from the beginning into b; not all of them that would fit,
-// but at least one that does.
+// read reads whole records from the beginning into b: not all that would fit, but at least one
+// if one fits.
 func (s *spool) read(b []byte) ([]byte, error) {
 	if s.size == 0 {
 		return nil, nil
@@ -235,24 +238,26 @@ func (s *spool) read(b []byte) ([]byte, error) {
 	if n < len(b) {
 		return nil, err
 	}
-	return b[:whole(b)], nil
+	return b[:wholeRecords(b)], nil
 }
 
-// advance says that the first n bytes, which are whole records, have been dealt with.
+// advance removes the first n bytes, which must be whole records.
 func (s *spool) advance(n, records int) error {
 	s.offset += int64(n)
 	s.size -= int64(n)
 	s.records -= records
-	if err := s.forget(); err != nil {
+	if err := s.removeFinished(); err != nil {
 		return err
 	}
-	_, err := s.position.WriteAt(fmt.Appendf(nil, positionForm, s.segments[0].number, s.offset), 0)
+	_, err := s.position.WriteAt(fmt.Appendf(nil, positionFormat, s.segments[0].number, s.offset),
+		0)
 	return err
 }
 
-// forget removes files that have been read to their end, but for the one that is
-// written to. The position comes first: what stands before it is removed by openSpool.
-func (s *spool) forget() error {
+// removeFinished removes files that have been read to their end, except for the one that is
+// being written. It updates the position first: if a crash follows, openSpool removes the files
+// before it.
+func (s *spool) removeFinished() error {
 	for len(s.segments) > 1 && s.offset == s.segments[0].size {
 		done := s.segments[0]
 		s.segments, s.offset = s.segments[1:], 0
@@ -260,21 +265,22 @@ func (s *spool) forget() error {
 			s.reader.Close()
 			s.reader = nil
 		}
-		if _, err := s.position.WriteAt(fmt.Appendf(nil, positionForm, s.segments[0].number, 0), 0); err != nil {
+		if _, err := s.position.WriteAt(fmt.Appendf(nil, positionFormat, s.segments[0].number, 0),
+			0); err != nil {
 			return err
 		}
 		if err := os.Remove(s.path(done.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		s.give(done.size)
+		s.returnRoom(done.size)
 	}
 	return nil
 }
 
-// close lets go of the files and of the room. What is in them stays: the next openSpool
-// takes the room again.
+// close closes the files and returns the reserved room. The records stay on disk: the next
+// openSpool reserves room for them again.
 func (s *spool) close() error {
-	s.give(s.taken)
+	s.returnRoom(s.reserved)
 	var errs []error
 	for _, f := range []*os.File{s.position, s.reader, s.writer} {
 		if f != nil {

@@ -12,39 +12,40 @@ import (
 	"syscall"
 )
 
-// A Kind is a class of trouble.
+// An EventKind is a class of events.
 type EventKind int
 
-// The kinds.
+// The kinds of events.
 const (
-	// Broken: the server closed the open connection, by FIN or RST (A2, A13).
+	// ConnectionBroken: the server closed an established connection, by FIN or RST (A2, A13).
 	ConnectionBroken EventKind = iota
-	// Unreachable: there is no connection, or the one there was fell silent (A35).
+	// Unreachable: a connection cannot be opened, or the server fell silent (A35).
 	Unreachable
-	// Full: what waits has reached its bound, new records are dropped.
+	// BufferFull: the queue has reached its limit, new records are dropped.
 	BufferFull
-	// Dropped: that is over, and how many there were.
+	// RecordsDropped: records are accepted again; how many were dropped.
 	RecordsDropped
 	// DiskFailed: the buffer on disk cannot be written or read.
 	DiskFailed
-	// InDoubt: after a break, which records are sent again and which may be lost.
+	// RecordsInDoubt: after a break, how many records are sent again and how many may be lost.
 	RecordsInDoubt
 )
 
-// Grave reports whether the kind deserves an alert and a critical line; others are for
-// the log.
+// Critical reports whether the kind deserves an alert and a critical log line. Other kinds are
+// for the log only.
 func (k EventKind) Critical() bool { return k != RecordsDropped && k != RecordsInDoubt }
 
 // An Event is what an administrator should know.
 type Event struct {
 	Kind EventKind
 	Text string // a line for the log and the alert
-	// Records is how many were dropped (Dropped), or may be lost (InDoubt).
+	// Records is how many were dropped (RecordsDropped), or may be lost (RecordsInDoubt).
 	Records int
 }
 
-// text is an Event's; the first words are the same in all grave ones.
-func (p *Pusher) text(k EventKind, format string, args ...any) string {
+// eventText returns the text of an Event; the texts of all critical ones begin with the same
+// words.
+func (p *Pusher) eventText(k EventKind, format string, args ...any) string {
 	text := "Subscription " + p.settings.Subscription + ": " + fmt.Sprintf(format, args...)
 	if k.Critical() {
 		return "Log Error: " + text
@@ -52,32 +53,34 @@ func (p *Pusher) text(k EventKind, format string, args ...any) string {
 	return text
 }
 
-// event makes an Event.
-func (p *Pusher) event(k EventKind, records int, format string, args ...any) {
-	text := p.text(k, format, args...)
+// addEvent queues an Event for delivery.
+func (p *Pusher) addEvent(k EventKind, records int, format string, args ...any) {
+	text := p.eventText(k, format, args...)
 	p.mu.Lock()
 	p.events = append(p.events, Event{Kind: k, Text: text, Records: records})
 	if k.Critical() {
 		p.stats.LastError = text
 	}
 	p.mu.Unlock()
-	signal(p.work)
+	wake(p.spoolerWake)
 }
 
-// closed reports whether an error is a packet's that closes a connection (A13).
-func closed(err error) bool {
+// isClosedByServer reports whether an error was caused by a packet that closes a connection
+// (A13).
+func isClosedByServer(err error) bool {
 	var alert tls.AlertError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &alert) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// ours reports whether the appliance itself ended a connection: its address has gone, or
-// it stops.
-func ours(err error) bool {
-	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, context.Canceled)
+// isClosedLocally reports whether the appliance itself ended a connection: its address was
+// removed, or it stops.
+func isClosedLocally(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNABORTED) ||
+		errors.Is(err, context.Canceled)
 }
 
-// reasons are the words for what the system says of a connection.
+// reasons are the texts for errors of the system, in its own words.
 var reasons = []struct {
 	err  error
 	text string
@@ -91,8 +94,8 @@ var reasons = []struct {
 	{syscall.EADDRNOTAVAIL, "Can't assign requested address"},
 }
 
-// reason says for an administrator why there is no connection.
-func reason(err error) string {
+// reasonText returns, for an administrator, the reason why there is no connection.
+func reasonText(err error) string {
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {
 			return r.text
@@ -123,7 +126,7 @@ func reason(err error) string {
 	return "Input/output error"
 }
 
-// A lookupError is what the resolver says.
+// A lookupError is an error of the resolver.
 type lookupError struct{ err error }
 
 func (e *lookupError) Error() string { return e.err.Error() }
