@@ -10,8 +10,8 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
 
-// segment makes a TCP header from near's port 26040 to far's port 514 (A3), or
-// back.
+// segment returns a TCP header from near's port 26040 to far's port 514 (A3), or the other
+// way if back is true.
 func segment(back bool, flags string, seq, ack uint32) *layers.TCP {
 	t := &layers.TCP{SrcPort: 26040, DstPort: 514, Seq: seq, Ack: ack, Window: 32120}
 	if back {
@@ -32,24 +32,25 @@ func segment(back bool, flags string, seq, ack uint32) *layers.TCP {
 	return t
 }
 
-// A talk is a TCP connection whose segments the test makes by hand.
-type talk struct{ *lab }
+// A conversation is a TCP connection between near and far whose segments the test sends
+// one by one.
+type conversation struct{ *lab }
 
 // up sends a segment from near and returns what far gets.
-func (l talk) up(flags string, seq, ack uint32, data string) tcp {
+func (l conversation) up(flags string, seq, ack uint32, data string) tcp {
 	l.near.t.Helper()
 	l.near.send(ip{src: near4, dst: far4}, segment(false, flags, seq, ack), gopacket.Payload(data))
 	return l.far.nextTCP()
 }
 
-// down is up the other way.
-func (l talk) down(flags string, seq, ack uint32) tcp {
+// down sends a segment from far and returns what near gets.
+func (l conversation) down(flags string, seq, ack uint32) tcp {
 	l.near.t.Helper()
 	l.far.send(ip{src: far4, dst: near4}, segment(true, flags, seq, ack))
 	return l.near.nextTCP()
 }
 
-func (l talk) handshake() {
+func (l conversation) handshake() {
 	l.near.t.Helper()
 	l.up("S", 1000, 0, "")
 	l.down("S.", 5000, 1001)
@@ -67,13 +68,13 @@ func TestRules(t *testing.T) {
 
 	t.Run("drop", func(t *testing.T) {
 		l := newLab(t)
-		l.rules(with(wan.Drop))
+		l.setRules(with(wan.Drop))
 		syn(l)
 		l.near.expectNothing(gate4)
 	})
 	t.Run("reset", func(t *testing.T) {
 		l := newLab(t)
-		l.rules(with(wan.Reset))
+		l.setRules(with(wan.Reset))
 		syn(l)
 		if got, want := l.near.nextTCP(), (tcp{flags: "R.", ack: 1001}); got != want {
 			t.Errorf("got %v, want %v", got, want)
@@ -81,33 +82,35 @@ func TestRules(t *testing.T) {
 	})
 	t.Run("prohibited", func(t *testing.T) {
 		l := newLab(t)
-		l.rules(with(wan.Prohibit))
+		l.setRules(with(wan.Prohibit))
 		syn(l)
-		if got, want := l.near.nextICMP(), (icmp4{from: gate4, kind: layers.CreateICMPv4TypeCode(3, 13), ttl: 64}); got != want {
+		want := icmp4{from: gate4, kind: layers.CreateICMPv4TypeCode(3, 13), ttl: 64}
+		if got := l.near.nextICMP(); got != want {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	})
 	t.Run("reset of UDP", func(t *testing.T) {
 		l := newLab(t)
-		l.rules(wan.Rule{Protocol: wan.UDP, Action: wan.Reset})
+		l.setRules(wan.Rule{Protocol: wan.UDP, Action: wan.Reset})
 		l.near.send(ip{src: near4, dst: far4}, &layers.UDP{DstPort: 514})
-		if got, want := l.near.nextICMP(), (icmp4{from: gate4, kind: layers.CreateICMPv4TypeCode(3, 3), ttl: 64}); got != want {
+		want := icmp4{from: gate4, kind: layers.CreateICMPv4TypeCode(3, 3), ttl: 64}
+		if got := l.near.nextICMP(); got != want {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	})
 	t.Run("the first match decides", func(t *testing.T) {
 		l := newLab(t)
-		l.rules(with(wan.Pass), wan.Rule{Action: wan.Drop})
-		if got := (talk{l}).up("S", 1000, 0, ""); got.flags != "S" {
+		l.setRules(with(wan.Pass), wan.Rule{Action: wan.Drop})
+		if got := (conversation{l}).up("S", 1000, 0, ""); got.flags != "S" {
 			t.Errorf("far got %v", got)
 		}
 		l.near.send(ip{src: near4, dst: far4}, &layers.UDP{DstPort: 514})
 		l.near.expectNothing(gate4)
 	})
-	t.Run("of an open connection", func(t *testing.T) {
-		l := talk{newLab(t)}
+	t.Run("reset of an established connection", func(t *testing.T) {
+		l := conversation{newLab(t)}
 		l.handshake()
-		l.rules(with(wan.Reset))
+		l.setRules(with(wan.Reset))
 		l.near.send(ip{src: near4, dst: far4}, segment(false, "P.", 1001, 5001), gopacket.Payload("data"))
 		if got, want := l.near.nextTCP(), (tcp{flags: "R.", seq: 5001, ack: 1005}); got != want {
 			t.Errorf("near got %v, want %v", got, want)
@@ -116,21 +119,26 @@ func TestRules(t *testing.T) {
 			t.Errorf("far got %v, want %v", got, want)
 		}
 	})
-	t.Run("taken away", func(t *testing.T) {
-		l := talk{newLab(t)}
-		l.rules(with(wan.Drop))
+	t.Run("removed", func(t *testing.T) {
+		l := conversation{newLab(t)}
+		l.setRules(with(wan.Drop))
 		syn(l.lab)
 		l.near.expectNothing(gate4)
-		l.rules()
+		l.setRules()
 		l.handshake()
 	})
 }
 
-// TestResetAfterBytesLooksLikeA3: 412 bytes are delivered and acknowledged, then
-// comes the reset.
+// 412 bytes are delivered and acknowledged, then the connection is reset, as in A3.
 func TestResetAfterBytesLooksLikeA3(t *testing.T) {
-	l := talk{newLab(t)}
-	l.rules(wan.Rule{To: prefix("216.58.194.206/32"), Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 412})
+	l := conversation{newLab(t)}
+	l.setRules(wan.Rule{
+		To:         prefix("216.58.194.206/32"),
+		Protocol:   wan.TCP,
+		Port:       514,
+		Action:     wan.Reset,
+		AfterBytes: 412,
+	})
 	l.handshake()
 	first, second := string(make([]byte, 47)), string(make([]byte, 365))
 	got := []tcp{
@@ -154,12 +162,16 @@ func TestResetAfterBytesLooksLikeA3(t *testing.T) {
 	}
 }
 
-func TestDataBeyondTheLimitIsRefused(t *testing.T) {
-	l := talk{newLab(t)}
-	l.rules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 10})
+func TestDataBeyondTheLimitIsReset(t *testing.T) {
+	l := conversation{newLab(t)}
+	l.setRules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 10})
 	l.handshake()
 	l.up("P.", 1001, 5001, "0123456789 and more")
-	l.near.send(ip{src: near4, dst: far4}, segment(false, "P.", 1020, 5001), gopacket.Payload("beyond"))
+	l.near.send(
+		ip{src: near4, dst: far4},
+		segment(false, "P.", 1020, 5001),
+		gopacket.Payload("beyond"),
+	)
 	if got, want := l.near.nextTCP(), (tcp{flags: "R.", seq: 5001, ack: 1026}); got != want {
 		t.Errorf("near got %v, want %v", got, want)
 	}
@@ -169,13 +181,13 @@ func TestDataBeyondTheLimitIsRefused(t *testing.T) {
 }
 
 func TestRecordsAreLines(t *testing.T) {
-	l := talk{newLab(t)}
-	l.rules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterRecords: 3})
+	l := conversation{newLab(t)}
+	l.setRules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterRecords: 3})
 	l.handshake()
 	l.up("P.", 1001, 5001, "one\ntw")
-	l.up("P.", 1001, 5001, "one\ntw") // sent again: not counted again
+	l.up("P.", 1001, 5001, "one\ntw") // a retransmission is not counted
 	l.up("P.", 1007, 5001, "o\nthree\n")
-	l.down(".", 5001, 1014) // not yet all
+	l.down(".", 5001, 1014) // one byte is not acknowledged yet
 	if got := l.down(".", 5001, 1015); got.flags != "." {
 		t.Fatalf("near got %v, want the acknowledgement", got)
 	}
@@ -184,9 +196,9 @@ func TestRecordsAreLines(t *testing.T) {
 	}
 }
 
-func TestANewConnectionIsCountedAnew(t *testing.T) {
-	l := talk{newLab(t)}
-	l.rules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 4})
+func TestCountRestartsWithANewConnection(t *testing.T) {
+	l := conversation{newLab(t)}
+	l.setRules(wan.Rule{Protocol: wan.TCP, Port: 514, Action: wan.Reset, AfterBytes: 4})
 	for range 2 {
 		l.handshake()
 		l.up("P.", 1001, 5001, "data")
@@ -202,9 +214,13 @@ func TestANewConnectionIsCountedAnew(t *testing.T) {
 
 func TestDatagramsAreRecords(t *testing.T) {
 	l := newLab(t)
-	l.rules(wan.Rule{Protocol: wan.UDP, Port: 514, Action: wan.Prohibit, AfterRecords: 2})
+	l.setRules(wan.Rule{Protocol: wan.UDP, Port: 514, Action: wan.Prohibit, AfterRecords: 2})
 	send := func() {
-		l.near.send(ip{src: near4, dst: far4}, &layers.UDP{SrcPort: 1, DstPort: 514}, gopacket.Payload("no newline"))
+		l.near.send(
+			ip{src: near4, dst: far4},
+			&layers.UDP{SrcPort: 1, DstPort: 514},
+			gopacket.Payload("no newline"),
+		)
 	}
 	for range 2 {
 		send()

@@ -17,10 +17,10 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
 
-// A lab is a WAN between two machines: near is on a gateway's wire, far is a
-// site's, behind all paths.
+// A lab is a WAN between two machines: near is on the segment of a gateway, far is at a site,
+// behind all paths.
 type lab struct {
-	wire      *ether.Fabric
+	fabric    *ether.Fabric
 	wan       *wan.WAN
 	near, far *station
 }
@@ -40,31 +40,36 @@ func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 func newLab(t testing.TB, paths ...wan.Path) *lab {
-	l := &lab{wire: ether.NewFabric(ether.Options{})}
-	lan, site := l.wire.NewSegment("lan"), l.wire.NewSegment("site")
+	l := &lab{fabric: ether.NewFabric(ether.Options{})}
+	lan, site := l.fabric.NewSegment("lan"), l.fabric.NewSegment("site")
 	l.wan = wan.New(wan.Options{
-		Fabric: l.wire,
+		Fabric: l.fabric,
 		Rand:   entropy.Seeded(1).Stream("wan"),
 		Gateways: []wan.Gateway{{
 			Name: "gateway", Segment: lan, MAC: gateMAC, MTU: 1500,
 			Addrs: []netip.Prefix{prefix("10.0.202.1/24"), prefix("2001:db8:202::1/64")},
 		}},
 		ApplianceMACs: []ether.MAC{nearMAC},
-		Sites:         []wan.Gateway{{Name: "site", Segment: site, MAC: siteMAC, MTU: 1500, Addrs: []netip.Prefix{prefix("169.254.0.1/16")}}},
+		Sites: []wan.Gateway{{
+			Name: "site", Segment: site, MAC: siteMAC, MTU: 1500,
+			Addrs: []netip.Prefix{prefix("169.254.0.1/16")},
+		}},
 	})
-	l.wan.SetHosts([]wan.HostRange{{Net: netip.PrefixFrom(far4, 32)}, {Net: netip.PrefixFrom(far6, 128)}})
+	l.wan.SetHosts([]wan.HostRange{
+		{Net: netip.PrefixFrom(far4, 32)}, {Net: netip.PrefixFrom(far6, 128)},
+	})
 	l.wan.SetPaths(paths)
 	l.near = newStation(t, lan, nearMAC, gateMAC, near4, near6)
 	l.far = newStation(t, site, farMAC, siteMAC, far4, far6)
 	t.Cleanup(func() {
 		l.wan.Close()
-		l.wire.Close()
+		l.fabric.Close()
 	})
 	return l
 }
 
-// rules replaces all faults by those of rules.
-func (l *lab) rules(rules ...wan.Rule) []*wan.Fault {
+// setRules replaces all faults by faults with the given rules.
+func (l *lab) setRules(rules ...wan.Rule) []*wan.Fault {
 	var faults []*wan.Fault
 	for _, r := range rules {
 		faults = append(faults, wan.NewFault(r))
@@ -73,8 +78,8 @@ func (l *lab) rules(rules ...wan.Rule) []*wan.Fault {
 	return faults
 }
 
-// A station is a machine with a hand-written stack: it answers ARP and neighbor
-// solicitations and puts everything else in got.
+// A station is a machine without a TCP/IP stack: it answers ARP requests and neighbor
+// solicitations and puts everything else into got.
 type station struct {
 	t       testing.TB
 	port    *ether.Port
@@ -82,50 +87,64 @@ type station struct {
 	gateway ether.MAC
 	addrs   []netip.Addr
 	got     chan gopacket.Packet
-	// lenient takes damaged packets: routers pass them on.
-	lenient atomic.Bool
+	// acceptDamaged makes the station accept damaged packets, which routers forward.
+	acceptDamaged atomic.Bool
 }
 
-func newStation(t testing.TB, segment *ether.Segment, mac, gateway ether.MAC, addrs ...netip.Addr) *station {
-	s := &station{t: t, mac: mac, gateway: gateway, addrs: addrs, got: make(chan gopacket.Packet, 1000)}
+func newStation(
+	t testing.TB, segment *ether.Segment, mac, gateway ether.MAC, addrs ...netip.Addr,
+) *station {
+	s := &station{
+		t:       t,
+		mac:     mac,
+		gateway: gateway,
+		addrs:   addrs,
+		got:     make(chan gopacket.Packet, 1000),
+	}
 	s.port = segment.NewNodePort("station", mac, 1500, s.receive)
 	return s
 }
 
 func (s *station) receive(frame []byte) {
 	p := gopacket.NewPacket(slices.Clone(frame), layers.LayerTypeEthernet, gopacket.Default)
-	if !s.lenient.Load() {
-		s.inspect(p)
+	if !s.acceptDamaged.Load() {
+		s.checkPacket(p)
 	}
-	if arp, ok := p.Layer(layers.LayerTypeARP).(*layers.ARP); ok && arp.Operation == layers.ARPRequest {
+	if arp, ok := p.Layer(layers.LayerTypeARP).(*layers.ARP); ok &&
+		arp.Operation == layers.ARPRequest {
 		target, _ := netip.AddrFromSlice(arp.DstProtAddress)
 		if slices.Contains(s.addrs, target) {
 			s.sendFrame(ether.MAC(arp.SourceHwAddress), layers.EthernetTypeARP, &layers.ARP{
-				AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4,
+				AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4,
+				HwAddressSize: 6, ProtAddressSize: 4,
 				Operation: layers.ARPReply, SourceHwAddress: s.mac[:], SourceProtAddress: arp.DstProtAddress,
 				DstHwAddress: arp.SourceHwAddress, DstProtAddress: arp.SourceProtAddress,
 			})
 		}
 		return
 	}
-	if ns, ok := p.Layer(layers.LayerTypeICMPv6NeighborSolicitation).(*layers.ICMPv6NeighborSolicitation); ok {
+	solicitation := p.Layer(layers.LayerTypeICMPv6NeighborSolicitation)
+	if ns, ok := solicitation.(*layers.ICMPv6NeighborSolicitation); ok {
 		target, _ := netip.AddrFromSlice(ns.TargetAddress)
 		src, _ := netip.AddrFromSlice(p.Layer(layers.LayerTypeIPv6).(*layers.IPv6).SrcIP)
 		if slices.Contains(s.addrs, target) {
-			s.sendNDP(ether.MAC(frame[6:12]), target, src, layers.ICMPv6TypeNeighborAdvertisement, &layers.ICMPv6NeighborAdvertisement{
-				Flags: 0x60, TargetAddress: target.AsSlice(),
-				Options: layers.ICMPv6Options{{Type: layers.ICMPv6OptTargetAddress, Data: s.mac[:]}},
-			})
+			kind := uint8(layers.ICMPv6TypeNeighborAdvertisement)
+			s.sendNDP(ether.MAC(frame[6:12]), target, src, kind,
+				&layers.ICMPv6NeighborAdvertisement{
+					Flags: 0x60, TargetAddress: target.AsSlice(),
+					Options: layers.ICMPv6Options{{Type: layers.ICMPv6OptTargetAddress, Data: s.mac[:]}},
+				},
+			)
 		}
 		return
 	}
 	s.got <- p
 }
 
-// inspect finds faults of a packet.
-func (s *station) inspect(p gopacket.Packet) {
+// checkPacket checks that a packet is well-formed and has true checksums.
+func (s *station) checkPacket(p gopacket.Packet) {
 	for _, layer := range p.Layers() {
-		if c, ok := layer.(needsNetwork); ok {
+		if c, ok := layer.(checksumLayer); ok {
 			c.SetNetworkLayerForChecksum(p.NetworkLayer())
 		}
 	}
@@ -137,49 +156,68 @@ func (s *station) inspect(p gopacket.Packet) {
 	}
 }
 
-// needsNetwork is a layer whose checksum covers IP addresses.
-type needsNetwork interface {
+// A checksumLayer is a layer whose checksum covers IP addresses.
+type checksumLayer interface {
 	SetNetworkLayerForChecksum(gopacket.NetworkLayer) error
 }
 
 var serialize = gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
 
-func (s *station) sendFrame(to ether.MAC, kind layers.EthernetType, rest ...gopacket.SerializableLayer) {
+func (s *station) sendFrame(
+	to ether.MAC, kind layers.EthernetType, rest ...gopacket.SerializableLayer,
+) {
 	b := gopacket.NewSerializeBuffer()
-	head := &layers.Ethernet{DstMAC: net.HardwareAddr(to[:]), SrcMAC: net.HardwareAddr(s.mac[:]), EthernetType: kind}
-	if err := gopacket.SerializeLayers(b, serialize, append([]gopacket.SerializableLayer{head}, rest...)...); err != nil {
+	head := &layers.Ethernet{
+		DstMAC:       net.HardwareAddr(to[:]),
+		SrcMAC:       net.HardwareAddr(s.mac[:]),
+		EthernetType: kind,
+	}
+	all := append([]gopacket.SerializableLayer{head}, rest...)
+	err := gopacket.SerializeLayers(b, serialize, all...)
+	if err != nil {
 		s.t.Error(err)
 		return
 	}
 	s.port.Transmit(b.Bytes())
 }
 
-func (s *station) sendNDP(to ether.MAC, src, dst netip.Addr, kind uint8, message gopacket.SerializableLayer) {
-	ip := &layers.IPv6{Version: 6, HopLimit: 255, NextHeader: layers.IPProtocolICMPv6, SrcIP: src.AsSlice(), DstIP: dst.AsSlice()}
+func (s *station) sendNDP(
+	to ether.MAC, src, dst netip.Addr, kind uint8, message gopacket.SerializableLayer,
+) {
+	ip := &layers.IPv6{
+		Version:    6,
+		HopLimit:   255,
+		NextHeader: layers.IPProtocolICMPv6,
+		SrcIP:      src.AsSlice(),
+		DstIP:      dst.AsSlice(),
+	}
 	head := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(kind, 0)}
 	head.SetNetworkLayerForChecksum(ip)
 	s.sendFrame(to, layers.EthernetTypeIPv6, ip, head, message)
 }
 
-// introduce lets gateways and machines learn each other's MAC, so that what
-// follows waits for no ARP.
-func (l *lab) introduce() {
+// exchangeMACs lets gateways and machines learn each other's MACs, so that later packets need
+// no ARP.
+func (l *lab) exchangeMACs() {
 	l.near.t.Helper()
 	l.near.send(ip{src: near4, dst: far4}, &layers.UDP{DstPort: 1})
 	l.far.next()
-	l.near.send(ip{src: near4, dst: gate4}, &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0)})
+	l.near.send(
+		ip{src: near4, dst: gate4},
+		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0)},
+	)
 	l.near.nextICMP()
 }
 
-// A sent packet's IP part.
+// An ip describes the IP header of a packet that a station sends.
 type ip struct {
 	src, dst netip.Addr
 	ttl      uint8 // 0: 64
 	df       bool
 }
 
-// send sends a packet through the station's gateway. The first of rest is the
-// transport's header.
+// send sends a packet by way of the station's gateway. The first layer of rest is the header
+// of the transport protocol.
 func (s *station) send(h ip, rest ...gopacket.SerializableLayer) {
 	if h.ttl == 0 {
 		h.ttl = 64
@@ -196,22 +234,31 @@ func (s *station) send(h ip, rest ...gopacket.SerializableLayer) {
 	var network gopacket.NetworkLayer
 	kind := layers.EthernetTypeIPv6
 	if h.src.Is4() {
-		ip4 := &layers.IPv4{Version: 4, TTL: h.ttl, Protocol: proto, SrcIP: h.src.AsSlice(), DstIP: h.dst.AsSlice()}
+		ip4 := &layers.IPv4{
+			Version:  4,
+			TTL:      h.ttl,
+			Protocol: proto,
+			SrcIP:    h.src.AsSlice(),
+			DstIP:    h.dst.AsSlice(),
+		}
 		if h.df {
 			ip4.Flags = layers.IPv4DontFragment
 		}
 		network, kind = ip4, layers.EthernetTypeIPv4
 	} else {
-		network = &layers.IPv6{Version: 6, HopLimit: h.ttl, NextHeader: proto, SrcIP: h.src.AsSlice(), DstIP: h.dst.AsSlice()}
+		network = &layers.IPv6{
+			Version: 6, HopLimit: h.ttl, NextHeader: proto,
+			SrcIP: h.src.AsSlice(), DstIP: h.dst.AsSlice(),
+		}
 	}
-	if c, ok := rest[0].(needsNetwork); ok {
+	if c, ok := rest[0].(checksumLayer); ok {
 		c.SetNetworkLayerForChecksum(network)
 	}
 	all := append([]gopacket.SerializableLayer{network.(gopacket.SerializableLayer)}, rest...)
 	s.sendFrame(s.gateway, kind, all...)
 }
 
-// next is the next packet that the station gets.
+// next returns the next packet that the station gets.
 func (s *station) next() gopacket.Packet {
 	s.t.Helper()
 	done := make(chan struct{})
@@ -221,23 +268,26 @@ func (s *station) next() gopacket.Packet {
 	case p := <-s.got:
 		return p
 	case <-done:
-		s.t.Fatal("nothing came in 20 seconds")
+		s.t.Fatal("no packet arrived within 20 seconds")
 		return nil
 	}
 }
 
-// expectNothing checks that everything sent so far was answered by silence: what
-// comes next is the gateway's answer to a ping.
+// expectNothing checks that no packet has been answered so far: the next packet that the
+// station gets is the gateway's reply to a ping.
 func (s *station) expectNothing(gateway netip.Addr) {
 	s.t.Helper()
-	s.send(ip{src: s.addrs[0], dst: gateway}, &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0), Id: 4711})
+	s.send(
+		ip{src: s.addrs[0], dst: gateway},
+		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0), Id: 4711},
+	)
 	p := s.next()
 	if icmp, ok := p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4); !ok || icmp.Id != 4711 {
 		s.t.Errorf("got %v, want nothing", p)
 	}
 }
 
-// icmp4 is an ICMP message as it came: from where, type and code, TTL.
+// An icmp4 describes an ICMP message that a station has got.
 type icmp4 struct {
 	from     netip.Addr
 	kind     layers.ICMPv4TypeCode
@@ -265,7 +315,7 @@ func (s *station) nextICMP() icmp4 {
 	return m
 }
 
-// tcp is a TCP segment as it came.
+// A tcp describes a TCP segment that a station has got.
 type tcp struct {
 	flags    string
 	seq, ack uint32

@@ -19,9 +19,9 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
 
-// Data that a stack sends in trains arrives whole, and whoever looks at the far
-// wire sees frames that have passed the routers, whatever the path does to them.
-func TestTrainsCrossEveryPath(t *testing.T) {
+// Data that a stack sends in trains arrives complete on every kind of path, and a tap on the
+// far host's port sees separate frames that have passed the routers.
+func TestTrainsOnEveryKindOfPath(t *testing.T) {
 	two := []wan.Hop{hop("10.0.202.1"), hop("139.138.24.10")}
 	for _, c := range []struct {
 		name  string
@@ -35,7 +35,9 @@ func TestTrainsCrossEveryPath(t *testing.T) {
 		{name: "jitter", path: wan.Path{Hops: two, Jitter: time.Millisecond}},
 		{name: "loss", path: wan.Path{Hops: two, Loss: 0.001}},
 		{name: "small MTU", path: wan.Path{Hops: two, MTU: 1300}},
-		{name: "rule", path: wan.Path{Hops: two}, rules: []wan.Rule{{Protocol: wan.TCP, Action: wan.Reset, AfterBytes: 1 << 20}}},
+		{name: "rule", path: wan.Path{Hops: two}, rules: []wan.Rule{
+			{Protocol: wan.TCP, Action: wan.Reset, AfterBytes: 1 << 20},
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			near, gate, far, site, away := near4, gate4, far4, addr("169.254.0.1"), prefix("0.0.0.0/0")
@@ -44,11 +46,11 @@ func TestTrainsCrossEveryPath(t *testing.T) {
 			}
 			c.path.To = away
 			l := newLab(t, c.path)
-			l.rules(c.rules...)
+			l.setRules(c.rules...)
 			l.near.port.Close()
 			l.far.port.Close()
-			a := machine(t, l.near.port.Segment(), nearMAC, netip.PrefixFrom(near, near.BitLen()-8), gate)
-			b := machine(t, l.far.port.Segment(), farMAC, netip.PrefixFrom(far, far.BitLen()), site)
+			a := newHost(t, l.near.port.Segment(), nearMAC, netip.PrefixFrom(near, near.BitLen()-8), gate)
+			b := newHost(t, l.far.port.Segment(), farMAC, netip.PrefixFrom(far, far.BitLen()), site)
 			var frames atomic.Int32
 			b.Port("nic").Tap(func(_ time.Time, dir network.Direction, frame []byte) {
 				if frames.Add(1); dir == network.In {
@@ -56,24 +58,35 @@ func TestTrainsCrossEveryPath(t *testing.T) {
 				}
 			})
 			data := bytes.Repeat([]byte("0123456789abcdef"), 20000)
-			if got := sent(t, a, b, near, netip.AddrPortFrom(far, 80), data); !bytes.Equal(got, data) {
-				t.Errorf("%d bytes arrived, want %d as they were", len(got), len(data))
+			if got := transfer(t, a, b, near, netip.AddrPortFrom(far, 80), data); !bytes.Equal(got, data) {
+				t.Errorf("%d bytes arrived, want the %d that were sent", len(got), len(data))
 			}
 			if n := int(frames.Load()); n < len(data)/1460 {
-				t.Errorf("%d frames seen", n)
+				t.Errorf("the tap saw %d frames", n)
 			}
 		})
 	}
 }
 
-func machine(t *testing.T, s *ether.Segment, mac ether.MAC, p netip.Prefix, gateway netip.Addr) *vnet.Host {
+func newHost(
+	t *testing.T, s *ether.Segment, mac ether.MAC, p netip.Prefix, gateway netip.Addr,
+) *vnet.Host {
 	t.Helper()
-	h := vnet.NewHost(vnet.Options{Name: mac.String(), Rand: entropy.Seeded(1), MaxReceiveBuffer: 1 << 18})
+	h := vnet.NewHost(vnet.Options{
+		Name: mac.String(), Rand: entropy.Seeded(1), MaxReceiveBuffer: 1 << 18,
+	})
 	t.Cleanup(h.Close)
-	if err := h.AddInterface(vnet.InterfaceConfig{Name: "nic", Device: "nic", Index: 1, Segment: s, MAC: mac, Addrs: []netip.Prefix{p, prefix("169.254.0.2/16")}}); err != nil {
+	err := h.AddInterface(vnet.InterfaceConfig{
+		Name: "nic", Device: "nic", Index: 1, Segment: s, MAC: mac,
+		Addrs: []netip.Prefix{p, prefix("169.254.0.2/16")},
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SetRoutes([]network.Route{{Dst: netip.PrefixFrom(gateway, 0).Masked(), Gateway: gateway, Interface: "nic"}}); err != nil {
+	err = h.SetRoutes([]network.Route{{
+		Dst: netip.PrefixFrom(gateway, 0).Masked(), Gateway: gateway, Interface: "nic",
+	}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -97,8 +110,10 @@ func checkFrame(t *testing.T, frame []byte) {
 	}
 }
 
-// sent sends data from a to b and returns what arrived.
-func sent(t *testing.T, a, b *vnet.Host, from netip.Addr, to netip.AddrPort, data []byte) []byte {
+// transfer sends data from a to b over TCP and returns the data that arrived.
+func transfer(
+	t *testing.T, a, b *vnet.Host, from netip.Addr, to netip.AddrPort, data []byte,
+) []byte {
 	t.Helper()
 	ln, err := b.Listen(t.Context(), network.ListenConfig{Addr: to})
 	if err != nil {

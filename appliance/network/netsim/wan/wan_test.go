@@ -23,7 +23,7 @@ func hop(members ...string) wan.Hop {
 	return h
 }
 
-// google is the path of B49.
+// google is the path that B49 shows.
 var google = wan.Path{
 	To: prefix("216.58.194.0/24"),
 	Hops: []wan.Hop{
@@ -45,7 +45,7 @@ var (
 	timeExceeded = layers.CreateICMPv4TypeCode(11, 0)
 )
 
-func TestTracerouteMeetsTheRoutersOfB49(t *testing.T) {
+func TestTracerouteShowsTheRoutersOfB49(t *testing.T) {
 	l := newLab(t, google)
 	want := [][3]string{
 		{"68.232.129.2", "68.232.129.3", "68.232.129.3"},
@@ -61,7 +61,11 @@ func TestTracerouteMeetsTheRoutersOfB49(t *testing.T) {
 	port := layers.UDPPort(33435) // BSD's first
 	for i, members := range want {
 		for _, member := range members {
-			l.near.send(ip{src: near4, dst: far4, ttl: uint8(i + 1)}, &layers.UDP{SrcPort: 40000, DstPort: port}, gopacket.Payload("twelve bytes"))
+			l.near.send(
+				ip{src: near4, dst: far4, ttl: uint8(i + 1)},
+				&layers.UDP{SrcPort: 40000, DstPort: port},
+				gopacket.Payload("twelve bytes"),
+			)
 			port++
 			if addr(member) == far4 {
 				if p := l.far.next(); p.Layer(layers.LayerTypeIPv4).(*layers.IPv4).TTL != 1 {
@@ -69,32 +73,39 @@ func TestTracerouteMeetsTheRoutersOfB49(t *testing.T) {
 				}
 				continue
 			}
-			if got, want := l.near.nextICMP(), (icmp4{from: addr(member), kind: timeExceeded, ttl: uint8(64 - i)}); got != want {
+			want := icmp4{from: addr(member), kind: timeExceeded, ttl: uint8(64 - i)}
+			if got := l.near.nextICMP(); got != want {
 				t.Errorf("TTL %d: %v, want %v", i+1, got, want)
 			}
 		}
 	}
 }
 
-func TestRepliesComeThroughEightRouters(t *testing.T) {
+func TestRepliesPassEightRouters(t *testing.T) {
 	l := newLab(t, google)
-	l.far.send(ip{src: far4, dst: near4}, &layers.ICMPv4{TypeCode: echoReply, Id: 1}, gopacket.Payload("ping"))
-	if got, want := l.near.nextICMP(), (icmp4{from: far4, kind: echoReply, ttl: 56, echoBody: "ping"}); got != want {
+	l.far.send(
+		ip{src: far4, dst: near4},
+		&layers.ICMPv4{TypeCode: echoReply, Id: 1},
+		gopacket.Payload("ping"),
+	)
+	want := icmp4{from: far4, kind: echoReply, ttl: 56, echoBody: "ping"}
+	if got := l.near.nextICMP(); got != want {
 		t.Errorf("got %v, want %v (B51)", got, want)
 	}
 }
 
-func TestFarHostsMeetTheRoutersBackwards(t *testing.T) {
+func TestPacketsOfFarHostsMeetTheRoutersInReverse(t *testing.T) {
 	l := newLab(t, google)
 	for i, member := range []string{"108.170.243.1", "108.170.243.1", "67.14.34.82"} {
 		l.far.send(ip{src: far4, dst: near4, ttl: uint8(i + 1)}, &layers.UDP{SrcPort: 1, DstPort: 2})
-		if got, want := l.far.nextICMP(), (icmp4{from: addr(member), kind: timeExceeded, ttl: uint8(64 - i)}); got != want {
+		want := icmp4{from: addr(member), kind: timeExceeded, ttl: uint8(64 - i)}
+		if got := l.far.nextICMP(); got != want {
 			t.Errorf("TTL %d: %v, want %v", i+1, got, want)
 		}
 	}
 }
 
-func TestAFlowKeepsItsRouter(t *testing.T) {
+func TestFlowKeepsItsRouter(t *testing.T) {
 	l := newLab(t, google)
 	var seen []netip.Addr
 	for range 5 {
@@ -102,16 +113,20 @@ func TestAFlowKeepsItsRouter(t *testing.T) {
 		seen = append(seen, l.near.nextICMP().from)
 	}
 	if len(slices.Compact(seen)) != 1 {
-		t.Errorf("one TCP flow met the routers %v", seen)
+		t.Errorf("one TCP flow passed the routers %v", seen)
 	}
 }
 
-func TestASilentHopAnswersNothingAndForwards(t *testing.T) {
-	l := newLab(t, wan.Path{To: prefix("216.58.194.0/24"), Hops: []wan.Hop{hop("198.51.100.1"), {Silent: true}, hop("198.51.100.3")}})
+func TestSilentHopForwardsWithoutAnswering(t *testing.T) {
+	l := newLab(t, wan.Path{
+		To:   prefix("216.58.194.0/24"),
+		Hops: []wan.Hop{hop("198.51.100.1"), {Silent: true}, hop("198.51.100.3")},
+	})
 	l.near.send(ip{src: near4, dst: far4, ttl: 2}, &layers.UDP{DstPort: 33436})
 	l.near.expectNothing(gate4)
 	l.near.send(ip{src: near4, dst: far4, ttl: 3}, &layers.UDP{DstPort: 33437})
-	if got, want := l.near.nextICMP(), (icmp4{from: addr("198.51.100.3"), kind: timeExceeded, ttl: 62}); got != want {
+	want := icmp4{from: addr("198.51.100.3"), kind: timeExceeded, ttl: 62}
+	if got := l.near.nextICMP(); got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -121,13 +136,22 @@ func TestGatewayAndRoutersAnswerForThemselves(t *testing.T) {
 	for _, test := range []struct {
 		to  netip.Addr
 		ttl uint8
-	}{{gate4, 64}, {addr("68.232.129.3"), 64}, {addr("139.138.24.10"), 63}, {addr("67.14.34.82"), 59}} {
-		l.near.send(ip{src: near4, dst: test.to}, &layers.ICMPv4{TypeCode: echoRequest, Id: 9, Seq: 3}, gopacket.Payload("odd"))
-		if got, want := l.near.nextICMP(), (icmp4{from: test.to, kind: echoReply, ttl: test.ttl, echoBody: "odd"}); got != want {
+	}{
+		{gate4, 64}, {addr("68.232.129.3"), 64},
+		{addr("139.138.24.10"), 63}, {addr("67.14.34.82"), 59},
+	} {
+		l.near.send(
+			ip{src: near4, dst: test.to},
+			&layers.ICMPv4{TypeCode: echoRequest, Id: 9, Seq: 3},
+			gopacket.Payload("odd"),
+		)
+		want := icmp4{from: test.to, kind: echoReply, ttl: test.ttl, echoBody: "odd"}
+		if got := l.near.nextICMP(); got != want {
 			t.Errorf("ping %v: %v, want %v", test.to, got, want)
 		}
 		l.near.send(ip{src: near4, dst: test.to}, &layers.UDP{DstPort: 9})
-		if got, want := l.near.nextICMP(), (icmp4{from: test.to, kind: layers.CreateICMPv4TypeCode(3, 3), ttl: test.ttl}); got != want {
+		want = icmp4{from: test.to, kind: layers.CreateICMPv4TypeCode(3, 3), ttl: test.ttl}
+		if got := l.near.nextICMP(); got != want {
 			t.Errorf("UDP to %v: %v, want %v", test.to, got, want)
 		}
 		l.near.send(ip{src: near4, dst: test.to}, &layers.TCP{DstPort: 22, Seq: 100, SYN: true})
@@ -138,7 +162,10 @@ func TestGatewayAndRoutersAnswerForThemselves(t *testing.T) {
 }
 
 func TestIPv6(t *testing.T) {
-	l := newLab(t, wan.Path{To: prefix("2001:db8:4005::/48"), Hops: []wan.Hop{hop("2001:db8:1::1"), hop("2001:db8:2::2")}})
+	l := newLab(t, wan.Path{
+		To:   prefix("2001:db8:4005::/48"),
+		Hops: []wan.Hop{hop("2001:db8:1::1"), hop("2001:db8:2::2")},
+	})
 	type reply struct {
 		from netip.Addr
 		kind layers.ICMPv6TypeCode
@@ -154,7 +181,9 @@ func TestIPv6(t *testing.T) {
 	ping := func() gopacket.SerializableLayer {
 		return &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(128, 0)}
 	}
-	echo := func() gopacket.SerializableLayer { return &layers.ICMPv6Echo{Identifier: 7, SeqNumber: 1} }
+	echo := func() gopacket.SerializableLayer {
+		return &layers.ICMPv6Echo{Identifier: 7, SeqNumber: 1}
+	}
 	for _, test := range []struct {
 		name string
 		to   netip.Addr
@@ -162,8 +191,10 @@ func TestIPv6(t *testing.T) {
 		want reply
 	}{
 		{"the gateway", gate6, 64, reply{gate6, layers.CreateICMPv6TypeCode(129, 0), 64}},
-		{"hop limit ends at the gateway", far6, 1, reply{addr("2001:db8:1::1"), layers.CreateICMPv6TypeCode(3, 0), 64}},
-		{"hop limit ends at a router", far6, 2, reply{addr("2001:db8:2::2"), layers.CreateICMPv6TypeCode(3, 0), 63}},
+		{"hop limit expires at the gateway", far6, 1,
+			reply{addr("2001:db8:1::1"), layers.CreateICMPv6TypeCode(3, 0), 64}},
+		{"hop limit expires at a router", far6, 2,
+			reply{addr("2001:db8:2::2"), layers.CreateICMPv6TypeCode(3, 0), 63}},
 		{"no path", addr("2001:db8:9::9"), 64, reply{gate6, layers.CreateICMPv6TypeCode(1, 0), 64}},
 	} {
 		l.near.send(ip{src: near6, dst: test.to, ttl: test.ttl}, ping(), echo())
@@ -180,7 +211,8 @@ func TestIPv6(t *testing.T) {
 func TestGatewayAnswersARPAndNeighborSolicitations(t *testing.T) {
 	l := newLab(t)
 	l.near.sendFrame([6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, layers.EthernetTypeARP, &layers.ARP{
-		AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4,
+		AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4,
+		HwAddressSize: 6, ProtAddressSize: 4,
 		Operation: layers.ARPRequest, SourceHwAddress: nearMAC[:], SourceProtAddress: near4.AsSlice(),
 		DstHwAddress: make([]byte, 6), DstProtAddress: gate4.AsSlice(),
 	})
@@ -189,9 +221,18 @@ func TestGatewayAnswersARPAndNeighborSolicitations(t *testing.T) {
 		t.Errorf("ARP: %v", reply)
 	}
 	for _, target := range []netip.Addr{gate6, wan.LinkLocalAddr(gateMAC)} {
-		l.near.sendNDP([6]byte{0x33, 0x33, 0xff, 0, 0, 1}, near6, addr("ff02::1:ff00:1"), layers.ICMPv6TypeNeighborSolicitation,
-			&layers.ICMPv6NeighborSolicitation{TargetAddress: target.AsSlice(), Options: layers.ICMPv6Options{{Type: layers.ICMPv6OptSourceAddress, Data: nearMAC[:]}}})
-		advertisement, ok := l.near.next().Layer(layers.LayerTypeICMPv6NeighborAdvertisement).(*layers.ICMPv6NeighborAdvertisement)
+		l.near.sendNDP(
+			[6]byte{0x33, 0x33, 0xff, 0, 0, 1},
+			near6,
+			addr("ff02::1:ff00:1"),
+			layers.ICMPv6TypeNeighborSolicitation,
+			&layers.ICMPv6NeighborSolicitation{
+				TargetAddress: target.AsSlice(),
+				Options:       layers.ICMPv6Options{{Type: layers.ICMPv6OptSourceAddress, Data: nearMAC[:]}},
+			},
+		)
+		layer := l.near.next().Layer(layers.LayerTypeICMPv6NeighborAdvertisement)
+		advertisement, ok := layer.(*layers.ICMPv6NeighborAdvertisement)
 		if !ok || advertisement.Flags != 0xe0 || [6]byte(advertisement.Options[0].Data) != gateMAC {
 			t.Errorf("neighbor solicitation for %v: %v", target, advertisement)
 		}
@@ -221,20 +262,30 @@ func TestEndsOfPaths(t *testing.T) {
 	l.near.expectNothing(gate4)
 }
 
-func TestHostUnreachableWhenNobodyAnswersARP(t *testing.T) {
+func TestHostUnreachableWhenARPIsNotAnswered(t *testing.T) {
 	t.Parallel() // three seconds
-	l := newLab(t, wan.Path{To: prefix("216.58.194.0/24"), Hops: []wan.Hop{hop("198.51.100.1"), hop("198.51.100.2")}})
+	l := newLab(t, wan.Path{
+		To:   prefix("216.58.194.0/24"),
+		Hops: []wan.Hop{hop("198.51.100.1"), hop("198.51.100.2")},
+	})
 	l.near.send(ip{src: near4, dst: addr("216.58.194.99")}, &layers.UDP{DstPort: 514})
-	if got, want := l.near.nextICMP(), (icmp4{from: addr("198.51.100.2"), kind: layers.CreateICMPv4TypeCode(3, 1), ttl: 63}); got != want {
+	want := icmp4{from: addr("198.51.100.2"), kind: layers.CreateICMPv4TypeCode(3, 1), ttl: 63}
+	if got := l.near.nextICMP(); got != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
 func TestLargePackets(t *testing.T) {
-	l := newLab(t, wan.Path{To: prefix("216.58.194.0/24"), Hops: []wan.Hop{hop("198.51.100.1")}, MTU: 600})
+	l := newLab(
+		t,
+		wan.Path{To: prefix("216.58.194.0/24"), Hops: []wan.Hop{hop("198.51.100.1")}, MTU: 600},
+	)
 	body := gopacket.Payload(strings.Repeat("0123456789", 120))
 	l.near.send(ip{src: near4, dst: far4, df: true}, &layers.UDP{DstPort: 514}, body)
-	if got, want := l.near.nextICMP(), (icmp4{from: addr("198.51.100.1"), kind: layers.CreateICMPv4TypeCode(3, 4), ttl: 64, nextMTU: 600}); got != want {
+	want := icmp4{
+		from: addr("198.51.100.1"), kind: layers.CreateICMPv4TypeCode(3, 4), ttl: 64, nextMTU: 600,
+	}
+	if got := l.near.nextICMP(); got != want {
 		t.Errorf("with DF: %v, want %v", got, want)
 	}
 	l.near.send(ip{src: near4, dst: far4}, &layers.UDP{DstPort: 514}, body)
@@ -248,15 +299,19 @@ func TestLargePackets(t *testing.T) {
 		more = head.Flags&layers.IPv4MoreFragments != 0
 	}
 	if got := string(whole[8:]); got != string(body) {
-		t.Errorf("without DF: the fragments hold %q", got)
+		t.Errorf("without DF: the fragments contain %q", got)
 	}
 }
 
 func TestDelayIsTheSumOfTheHops(t *testing.T) {
-	path := wan.Path{To: prefix("216.58.194.0/24"), Hops: []wan.Hop{hop("198.51.100.1"), hop("198.51.100.2")}}
-	path.Hops[0].Delay, path.Hops[1].Delay, path.Delay = 4*time.Millisecond, 8*time.Millisecond, 16*time.Millisecond
+	path := wan.Path{
+		To:   prefix("216.58.194.0/24"),
+		Hops: []wan.Hop{hop("198.51.100.1"), hop("198.51.100.2")},
+	}
+	path.Hops[0].Delay, path.Hops[1].Delay = 4*time.Millisecond, 8*time.Millisecond
+	path.Delay = 16 * time.Millisecond
 	l := newLab(t, path)
-	l.introduce()
+	l.exchangeMACs()
 	for _, test := range []struct {
 		ttl  uint8
 		want time.Duration
@@ -276,32 +331,32 @@ func TestDelayIsTheSumOfTheHops(t *testing.T) {
 
 func TestJitterKeepsPacketsInOrder(t *testing.T) {
 	l := newLab(t, wan.Path{To: prefix("216.58.194.0/24"), Jitter: 3 * time.Millisecond})
-	l.introduce()
+	l.exchangeMACs()
 	const n = 200
 	for i := range n {
 		l.near.send(ip{src: near4, dst: far4}, &layers.UDP{SrcPort: layers.UDPPort(i), DstPort: 514})
 	}
 	for i := range n {
 		if got := l.far.next().Layer(layers.LayerTypeUDP).(*layers.UDP).SrcPort; int(got) != i {
-			t.Fatalf("packet %d came in place of %d", got, i)
+			t.Fatalf("packet %d arrived in place of %d", got, i)
 		}
 	}
 }
 
-// What waits for a neighbour's address leaves in the order in which it came, on a path
-// with delay too.
-func TestWaitingPacketsKeepTheirOrder(t *testing.T) {
+// Packets that wait for a neighbor's MAC are sent in the order in which they arrived, also on
+// a path with delay.
+func TestPendingPacketsKeepTheirOrder(t *testing.T) {
 	for range 50 {
 		l := newLab(t, wan.Path{To: prefix("216.58.194.0/24"), Delay: time.Millisecond})
 		const n = 16
-		l.wire.After(0, func() { // at once: the pump is kept from looking at the first
+		l.fabric.After(0, func() { // so that the pump handles none before all have been sent
 			for i := range n {
 				l.near.send(ip{src: near4, dst: far4}, &layers.UDP{SrcPort: layers.UDPPort(i), DstPort: 514})
 			}
 		})
 		for i := range n {
 			if got := l.far.next().Layer(layers.LayerTypeUDP).(*layers.UDP).SrcPort; int(got) != i {
-				t.Fatalf("packet %d came in place of %d", got, i)
+				t.Fatalf("packet %d arrived in place of %d", got, i)
 			}
 		}
 	}
@@ -318,17 +373,21 @@ func TestLossOfEverything(t *testing.T) {
 	}
 }
 
-// TestErrorsAreNotAnswered: an ICMP error about an ICMP error would never end.
+// An ICMP error about an ICMP error could cause endless traffic.
 func TestErrorsAreNotAnswered(t *testing.T) {
 	l := newLab(t)
-	l.near.send(ip{src: near4, dst: addr("192.0.2.1")}, &layers.ICMPv4{TypeCode: timeExceeded}, gopacket.Payload("E..."))
+	l.near.send(
+		ip{src: near4, dst: addr("192.0.2.1")},
+		&layers.ICMPv4{TypeCode: timeExceeded},
+		gopacket.Payload("E..."),
+	)
 	l.near.expectNothing(gate4)
 }
 
 func FuzzReceive(f *testing.F) {
 	l := newLab(f, google)
-	l.near.lenient.Store(true)
-	l.far.lenient.Store(true)
+	l.near.acceptDamaged.Store(true)
+	l.far.acceptDamaged.Store(true)
 	frames := make(chan []byte, 100)
 	l.near.port.AllowOnly(func(_ network.Direction, frame []byte) bool {
 		select {
@@ -344,12 +403,15 @@ func FuzzReceive(f *testing.F) {
 	for range len(frames) {
 		f.Add(<-frames)
 	}
-	l.rules(wan.Rule{Protocol: wan.TCP, AfterRecords: 1, Action: wan.Reset}, wan.Rule{Protocol: wan.UDP, AfterBytes: 5, Action: wan.Prohibit})
+	l.setRules(
+		wan.Rule{Protocol: wan.TCP, AfterRecords: 1, Action: wan.Reset},
+		wan.Rule{Protocol: wan.UDP, AfterBytes: 5, Action: wan.Prohibit},
+	)
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		l.near.port.Transmit(frame)
-		// The pump has handled it when it has handled what was sent after it.
+		// The pump handles events in order, so it has handled the frame before this function.
 		done := make(chan struct{})
-		l.wire.After(0, func() { close(done) })
+		l.fabric.After(0, func() { close(done) })
 		<-done
 		for len(l.near.got) > 0 {
 			<-l.near.got

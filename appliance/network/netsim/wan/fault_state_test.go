@@ -8,17 +8,17 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// A limit's queue is bounded: what does not fit is lost.
-func TestQueueOfALimit(t *testing.T) {
+// The queue of a rate limit is bounded: packets that do not fit are dropped.
+func TestLimitRateQueueIsBounded(t *testing.T) {
 	f := NewFault(Rule{Action: LimitRate, Rate: 8000, Queue: 2500}) // 1000 bytes a second
 	const now = clock.Mark(time.Hour)
 	for i, want := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second} {
 		if got, ok := f.delay(1000, 0, now, nil); !ok || got != want {
-			t.Errorf("packet %d is held for %v, %v, want %v", i, got, ok, want)
+			t.Errorf("packet %d is delayed by %v, %v, want %v", i, got, ok, want)
 		}
 	}
 	if _, ok := f.delay(1000, 0, now, nil); ok {
-		t.Error("3000 bytes wait in a queue of 2500")
+		t.Error("3000 bytes fit a queue of 2500")
 	}
 	if got, ok := f.delay(1000, 1, now, nil); !ok || got != time.Second {
 		t.Errorf("the other direction: %v, %v, want its own queue", got, ok)
@@ -28,17 +28,23 @@ func TestQueueOfALimit(t *testing.T) {
 	}
 }
 
-// What a fault remembers is bounded.
-func TestConnectionsAreForgotten(t *testing.T) {
+// A fault remembers a limited number of connections.
+func TestOldConnectionsAreForgotten(t *testing.T) {
 	f := NewFault(Rule{})
 	for i := range 3 * connLimit {
-		p := packet{proto: protoUDP, sport: uint16(i), dport: 53, dst: netip.IPv6Unspecified(), src: netip.IPv6LinkLocalAllNodes()}
+		p := packet{
+			proto: protoUDP,
+			sport: uint16(i),
+			dport: 53,
+			dst:   netip.IPv6Unspecified(),
+			src:   netip.IPv6LinkLocalAllNodes(),
+		}
 		c, _ := f.track(&p)
 		if again, _ := f.track(&p); again != c || c.number != i+1 {
 			t.Fatalf("connection %d is number %d", i+1, c.number)
 		}
 	}
 	if len(f.conns) != connLimit || len(f.oldestFirst) != connLimit {
-		t.Errorf("%d connections are remembered, in an order of %d", len(f.conns), len(f.oldestFirst))
+		t.Errorf("the fault remembers %d connections and %d keys", len(f.conns), len(f.oldestFirst))
 	}
 }
