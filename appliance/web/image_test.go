@@ -14,9 +14,9 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-var updateImage = flag.Bool("update-image", false, "write the image of the capture page that the README shows")
+var updateImage = flag.Bool("update-image", false, "write the image of the capture page that README.md shows")
 
-// The README shows the page Packet Capture. Browsers of different versions draw it
+// README.md shows the page Packet Capture. Browsers of different versions draw it
 // differently, so the test takes the picture and compares its size only.
 func TestReadmeShowsTheCapturePage(t *testing.T) {
 	const file = "../../.github/images/packet-capture.png"

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -121,25 +122,87 @@ func eachGoFile(t *testing.T, f func(path string)) {
 	}
 }
 
-// The README's table of commands is generated.
-func TestReadmeListsTheCommands(t *testing.T) {
+// The table of commands is generated from the commands.
+func TestTableOfCommands(t *testing.T) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| command | what it does | where its text comes from |\n|---|---|---|\n")
 	for _, c := range commands.All() {
 		names := "`" + strings.Join(append([]string{c.Name}, c.Aliases...), "`, `") + "`"
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", names, c.Summary, c.Source)
 	}
-	generated(t, "README.md", "commands", b.String())
+	generated(t, "commands/README.md", "commands", b.String())
 }
 
-// The README's example is the test that runs.
-func TestReadmeShowsTheExample(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "appliance/appliancetest/example_test.go"))
+// The examples in the documentation are tests that run.
+func TestReadmesShowTestsThatRun(t *testing.T) {
+	for readme, file := range map[string]string{
+		"README.md":                         "readme_test.go",
+		"appliance/appliancetest/README.md": "example_test.go",
+	} {
+		text, err := os.ReadFile(filepath.Join(root, "appliance/appliancetest", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body, _ := strings.Cut(string(text), "\nfunc ")
+		generated(t, readme, "example", "```go\nfunc "+body+"```\n")
+	}
+}
+
+// The README is short, and its map names every package.
+func TestReadmeIsShortAndNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, body, _ := strings.Cut(string(text), "\nfunc ")
-	generated(t, "README.md", "example", "```go\nfunc "+body+"```\n")
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	if len(lines) > 150 {
+		t.Errorf("README.md has %d lines; want at most 150", len(lines))
+	}
+	for i, line := range lines {
+		if n := utf8.RuneCountInString(line); n > 100 {
+			t.Errorf("README.md:%d has %d columns; want at most 100", i+1, n)
+		}
+	}
+	mapped := packageMap(string(text))
+	eachGoFile(t, func(path string) {
+		dir, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dir = filepath.ToSlash(dir); !mapped[dir] {
+			t.Errorf("the map in README.md does not name the package %s", dir)
+			mapped[dir] = true // reported once
+		}
+	})
+	for dir := range mapped {
+		if _, err := os.Stat(filepath.Join(root, dir)); err != nil {
+			t.Errorf("the map in README.md names %s: %v", dir, err)
+		}
+	}
+}
+
+// packageMap returns the folders that the README's map names. A line of the map begins with
+// one or more names, each below the first name of the nearest line that is indented less.
+func packageMap(readme string) map[string]bool {
+	_, text, _ := strings.Cut(readme, "## Where is what\n")
+	text, _, _ = strings.Cut(text, "\n## ")
+	mapped := map[string]bool{}
+	var parents []string // by depth
+	for line := range strings.Lines(text) {
+		line, indented := strings.CutPrefix(line, "    ")
+		if !indented {
+			continue
+		}
+		depth := (len(line) - len(strings.TrimLeft(line, " "))) / 2
+		names, _, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		parents = parents[:depth]
+		parent := strings.Join(parents, "/")
+		for _, name := range strings.Fields(names) {
+			mapped[strings.TrimPrefix(parent+"/"+name, "/")] = true
+		}
+		parents = append(parents, strings.Fields(names)[0])
+	}
+	return mapped
 }
 
 // generated checks, or with -fix rewrites, what stands between the marks of a
