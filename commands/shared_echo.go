@@ -17,18 +17,18 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What ping and ping6 have in common. They behave as FreeBSD's: one echo request a
-// second, whatever becomes of those before it, until Ctrl-C, or without a terminal
-// until the tenth.
+// What ping and ping6 share. Both behave like FreeBSD's commands: they send one echo request
+// a second, even if earlier requests have not been answered, until Ctrl-C is pressed. Without
+// a terminal, where nobody can press it, they stop after ten.
 const (
 	echoInterval          = time.Second
 	echoesWithoutTerminal = 10
-	// echoPatience is how long an echo may take. FreeBSD's ping waits so long for the
-	// last one; here it also bounds how many are awaited at once.
+	// echoTimeout is how long a reply may take. FreeBSD's ping waits that long for the last
+	// reply; here it also bounds the number of outstanding requests.
 	echoTimeout = 10 * time.Second
-	// echoGrace is how long the network has, in its own time, to answer before the
-	// appliance's clock is looked at again. It is part of the second between two echoes;
-	// on a clock that runs ahead of the network it is what lets answers come in order.
+	// echoRealWait is how long, on the machine's clock, a reply may take before the wait for
+	// the next request begins on the appliance's clock. It is part of echoInterval. If the
+	// appliance's clock runs ahead of the network, this wait keeps replies in order.
 	echoRealWait = 300 * time.Millisecond
 )
 
@@ -36,37 +36,38 @@ const (
 type pinger struct {
 	env       *shell.Env
 	command   string // "ping"
-	sendCall  string // what fails when nothing can be sent: "sendto"
-	deviation string // what the summary calls the standard deviation
+	sendCall  string // the system call that a send error names: "sendto"
+	deviation string // the summary's label of the standard deviation
 	host      string // as entered
 	dst, src  netip.Addr
 	data      int // bytes after the ICMP header
-	count     int // 0: no end
+	count     int // of requests; 0: no limit
 
-	// reply and trouble print an answer. trouble is nil where errors are not shown.
 	printReply func(seq uint16, r network.Reply)
+	// printError prints an ICMP error; from is its sender's name and address. It is nil for
+	// a command that does not show them.
 	printError func(r network.Reply, from string)
-	// sendFailed prints more than the error, if set.
+	// afterSendError, if not nil, prints what follows the line of a send error.
 	afterSendError func()
 
 	ident          uint16
 	inFlight       sync.WaitGroup
 	results        chan echoResult
 	sent           int
-	outstanding    int  // echoes of which nothing has been heard
-	newestAnswered bool // the newest is none of them
+	outstanding    int  // requests without a result
+	newestAnswered bool // the latest request has its result
 	received       int
-	minRTT         float64 // milliseconds, as the next three
+	minRTT         float64 // in milliseconds, like the next three
 	maxRTT         float64
 	sumRTT         float64
 	sumSquares     float64
 }
 
-// An echoAnswer is what became of one echo request.
+// An echoResult is the result of one echo request: a reply, an ICMP error, or a failure.
 type echoResult struct {
 	seq   int
 	reply network.Reply
-	from  string // who sent an error
+	from  string // name and address of the sender of an ICMP error
 	err   error
 }
 
@@ -76,7 +77,7 @@ const (
 	pingHostQuestion   = "Please enter the host you wish to ping."
 )
 
-// run sends echo requests until the end, and prints the summary.
+// run sends the echo requests and prints the replies and the summary.
 func (p *pinger) run(ctx context.Context) error {
 	if _, terminal := p.env.Prompter.(shell.Screen); !terminal {
 		p.count = echoesWithoutTerminal
@@ -85,12 +86,13 @@ func (p *pinger) run(ctx context.Context) error {
 	if p.env.Login != nil {
 		session = p.env.Login.ID()
 	}
-	// Sessions that ping at the same time must not take each other's answers.
-	p.ident = uint16(1 + p.env.Appliance.Entropy.Stream("ping/"+strconv.Itoa(session)).IntN(math.MaxUint16))
+	// Sessions that ping at the same time must not receive each other's replies.
+	random := p.env.Appliance.Entropy.Stream("ping/" + strconv.Itoa(session))
+	p.ident = uint16(1 + random.IntN(math.MaxUint16))
 	p.results = make(chan echoResult, 64)
 
-	echoes, cancel := context.WithCancel(ctx)
-	err := p.exchange(ctx, echoes)
+	sendCtx, cancel := context.WithCancel(ctx)
+	err := p.exchange(ctx, sendCtx)
 	cancel()
 	p.inFlight.Wait()
 	if err != nil && !errors.Is(err, shell.ErrInterrupt) {
@@ -100,11 +102,12 @@ func (p *pinger) run(ctx context.Context) error {
 	return nil
 }
 
-// loop returns ctx's cause, or an internal error, or nil after the last echo.
-func (p *pinger) exchange(ctx, echoes context.Context) error {
+// exchange sends the requests, in sendCtx, and prints the replies. It returns nil after the
+// last reply, the cause of ctx if that ends first, or an internal error.
+func (p *pinger) exchange(ctx, sendCtx context.Context) error {
 	for p.count == 0 || p.sent < p.count {
 		began := clock.System().Mark()
-		p.send(echoes)
+		p.send(sendCtx)
 		err := p.receive(ctx, clock.System(), echoRealWait, func() bool { return p.newestAnswered })
 		if err == nil {
 			err = p.receive(ctx, p.env.Appliance.Clock, echoInterval-clock.System().Since(began), p.done)
@@ -120,10 +123,10 @@ func (p *pinger) exchange(ctx, echoes context.Context) error {
 	return p.receive(ctx, p.env.Appliance.Clock, rest, p.done)
 }
 
-// complete reports whether no more is sent and nothing is awaited.
+// done reports whether every request has been sent and has its result.
 func (p *pinger) done() bool { return p.sent == p.count && p.outstanding == 0 }
 
-// send sends an echo request and does not wait for its answer.
+// send sends an echo request and returns immediately.
 func (p *pinger) send(ctx context.Context) {
 	seq := p.sent
 	p.sent++
@@ -133,7 +136,7 @@ func (p *pinger) send(ctx context.Context) {
 		a := p.echo(ctx, seq)
 		select {
 		case p.results <- a:
-		case <-ctx.Done(): // nobody listens any more
+		case <-ctx.Done(): // run has stopped receiving
 		}
 	})
 }
@@ -154,14 +157,15 @@ func (p *pinger) echo(ctx context.Context, seq int) echoResult {
 	return a
 }
 
-// listen prints the answers that come until c has let d pass, or enough says so. It
-// returns ctx's cause if that ends first.
-func (p *pinger) receive(ctx context.Context, c clock.Clock, d time.Duration, enough func() bool) error {
+// receive prints results until d has passed on clock c or enough returns true. If ctx ends
+// first, receive returns its cause.
+func (p *pinger) receive(
+	ctx context.Context, c clock.Clock, d time.Duration, enough func() bool) error {
 	sleep, wake := context.WithCancel(ctx)
 	slept := make(chan struct{})
 	go func() {
 		defer close(slept)
-		_ = c.Sleep(sleep, d) // what ended it is ctx's to say
+		_ = c.Sleep(sleep, d) // the only error is that of ctx
 	}()
 	defer func() {
 		wake()
@@ -180,7 +184,7 @@ func (p *pinger) receive(ctx context.Context, c clock.Clock, d time.Duration, en
 	return context.Cause(ctx)
 }
 
-// heard prints an answer. It returns an error that no ping would show.
+// handle prints a result. It returns the errors that FreeBSD's ping has no text for.
 func (p *pinger) handle(a echoResult) error {
 	p.outstanding--
 	p.newestAnswered = p.newestAnswered || a.seq == p.sent-1
@@ -208,9 +212,9 @@ func (p *pinger) handle(a echoResult) error {
 	return nil
 }
 
-// sendError is FreeBSD's text for what kept a packet from being sent, "" if it is
-// nothing of the kind. A packet that no neighbour takes has a host that is down there;
-// one for which there is no route has no route to its host.
+// sendErrorText returns FreeBSD's text for an error of sending a packet, or "" for other
+// errors. If no neighbor answers for the address, FreeBSD's text is "Host is down"; if there
+// is no route, it is "No route to host".
 func sendErrorText(err error) string {
 	for _, e := range []struct {
 		errno syscall.Errno
@@ -242,24 +246,27 @@ func (p *pinger) addRTT(rtt time.Duration) {
 	p.received++
 }
 
-// milliseconds has a microsecond's precision, as FreeBSD measures.
+// milliseconds returns d in milliseconds, rounded to a microsecond, which is FreeBSD's
+// resolution.
 func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(time.Microsecond)/time.Microsecond) / 1000
 }
 
-// summary prints the statistics (B51, B52). A Ctrl-C on a terminal has ended the line
-// above it; otherwise a blank line stands there.
-func (p *pinger) summary(blank bool) {
-	if blank {
+// summary prints the statistics (B51, B52), after a blank line if blankLine is true. After
+// Ctrl-C there is none, because the terminal has ended the line with "^C".
+func (p *pinger) summary(blankLine bool) {
+	if blankLine {
 		p.env.Printf("\n")
 	}
 	p.env.Printf("--- %s %s statistics ---\n", p.host, p.command)
 	lost := 100 * float64(p.sent-p.received) / float64(p.sent)
-	p.env.Printf("%d packets transmitted, %d packets received, %.1f%% packet loss\n", p.sent, p.received, lost)
+	p.env.Printf("%d packets transmitted, %d packets received, %.1f%% packet loss\n",
+		p.sent, p.received, lost)
 	if p.received > 0 {
 		n := float64(p.received)
 		average := p.sumRTT / n
-		spread := math.Sqrt(max(0, p.sumSquares/n-average*average))
-		p.env.Printf("round-trip min/avg/max/%s = %.3f/%.3f/%.3f/%.3f ms\n", p.deviation, p.minRTT, average, p.maxRTT, spread)
+		deviation := math.Sqrt(max(0, p.sumSquares/n-average*average))
+		p.env.Printf("round-trip min/avg/max/%s = %.3f/%.3f/%.3f/%.3f ms\n",
+			p.deviation, p.minRTT, average, p.maxRTT, deviation)
 	}
 }

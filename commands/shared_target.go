@@ -15,12 +15,14 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// Where commands send from, and to: what the ones that try the network have in common.
+// What the commands share that send packets to a host: the choice of the host and of the
+// address to send from.
 
-// askTarget is the dialogue of commands whose only argument is a host: the address to
-// send from, which is invalid for "Auto", and the host. whence and whither are the
-// questions.
-func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither string) (src netip.Addr, host string, err error) {
+// askTarget asks for the address to send from and for a host. The address is invalid for
+// "Auto". In the inline form the host is the only argument, and the address is "Auto".
+func askTarget(
+	ctx context.Context, env *shell.Env, family int, sourceQuestion, hostQuestion string,
+) (src netip.Addr, host string, err error) {
 	if len(env.Args) > 0 {
 		if err := checkHostArgument(env.Args[0]); err != nil {
 			return src, "", err
@@ -32,15 +34,15 @@ func askTarget(ctx context.Context, env *shell.Env, family int, whence, whither 
 	if len(env.Args) > 1 {
 		return src, "", shell.InvalidArgumentf(env.Args[1], "The only argument is a host.")
 	}
-	if src, err = askSourceAddr(ctx, env, whence, family); err != nil {
+	if src, err = askSourceAddr(ctx, env, sourceQuestion, family); err != nil {
 		return src, "", err
 	}
-	host, err = env.Ask(ctx, whither, "", shell.Required)
+	host, err = env.Ask(ctx, hostQuestion, "", shell.Required)
 	return src, host, err
 }
 
-// hostArgument refuses what cannot be a host: options are for the programs of this name
-// that others have.
+// checkHostArgument refuses an argument that cannot be a host. Options get a refusal of their
+// own, since the commands of the same name on other systems have some.
 func checkHostArgument(arg string) error {
 	switch {
 	case arg == "":
@@ -54,27 +56,32 @@ func checkHostArgument(arg string) error {
 // hasIPv6 reports whether a committed IP interface has an IPv6 address.
 func hasIPv6(env *shell.Env) bool {
 	interfaces := netconfig.Interfaces.Get(env.Appliance.Config.Committed()).List
-	return slices.ContainsFunc(interfaces, func(i netconfig.IPInterface) bool { return i.IPv6.IsValid() })
+	return slices.ContainsFunc(interfaces, func(i netconfig.IPInterface) bool {
+		return i.IPv6.IsValid()
+	})
 }
 
-// lookUpTarget finds the addresses of a host, one at least. unknown and failed are what is
-// said of a host that does not exist, and where no server knows.
-func lookUpTarget(ctx context.Context, env *shell.Env, host string, family int, unknown, failed string) ([]netip.Addr, error) {
+// lookUpTarget returns the addresses of a host, at least one. The text of its refusal is
+// notFound if the host does not exist, and failed if no DNS server gave an answer.
+func lookUpTarget(
+	ctx context.Context, env *shell.Env, host string, family int, notFound, failed string,
+) ([]netip.Addr, error) {
 	addrs, err := env.Appliance.Resolver.Lookup(ctx, host, family)
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case errors.Is(err, resolver.ErrNotFound):
-		return nil, refusal.New(unknown)
+		return nil, refusal.New(notFound)
 	case err != nil:
-		return nil, refusal.New(failed)
+		return nil, refusal.Because(err, "%s", failed)
 	}
 	return addrs, nil
 }
 
-// askSource asks from which of the appliance's addresses something is to be sent; the
-// address is invalid for "Auto". family is 4 or 6, or 0 for both.
-func askSourceAddr(ctx context.Context, env *shell.Env, question string, family int) (netip.Addr, error) {
+// askSourceAddr asks for one of the appliance's addresses to send from. It returns an invalid
+// address for "Auto". family is 4 or 6, or 0 for both.
+func askSourceAddr(
+	ctx context.Context, env *shell.Env, question string, family int) (netip.Addr, error) {
 	sources := []netip.Addr{{}}
 	choices := []string{"Auto"}
 	for _, i := range netconfig.Interfaces.Get(env.Appliance.Config.Committed()).List {
@@ -113,7 +120,8 @@ func sourceInterface(env *shell.Env, dst *string, question string) shell.Field {
 				texts[n] = p.String()
 			}
 			names = append(names, i.Name)
-			choices = append(choices, fmt.Sprintf("%s (%s: %s)", i.Name, strings.Join(texts, ", "), i.Hostname))
+			choices = append(choices,
+				fmt.Sprintf("%s (%s: %s)", i.Name, strings.Join(texts, ", "), i.Hostname))
 		}
 		n, err := d.Choose(ctx, question, max(0, slices.Index(names, *dst)), choices...)
 		if err == nil {
@@ -123,11 +131,12 @@ func sourceInterface(env *shell.Env, dst *string, question string) shell.Field {
 	}
 }
 
-// sourceFor is the address from which the appliance reaches dst. It is found as
-// FreeBSD's commands find it, by connecting a UDP socket, which sends nothing.
+// sourceAddrFor returns the address from which the appliance reaches dst. It connects a UDP
+// socket, which sends nothing, as FreeBSD's commands do.
 func sourceAddrFor(ctx context.Context, env *shell.Env, dst netip.Addr) (netip.Addr, error) {
 	const discard = 9
-	c, err := env.Appliance.Net.ListenPacket(ctx, network.DialConfig{Remote: netip.AddrPortFrom(dst, discard)})
+	to := network.DialConfig{Remote: netip.AddrPortFrom(dst, discard)}
+	c, err := env.Appliance.Net.ListenPacket(ctx, to)
 	if err != nil {
 		return netip.Addr{}, err
 	}

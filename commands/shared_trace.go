@@ -12,18 +12,18 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What traceroute and traceroute6 have in common. They behave as FreeBSD's (B53).
+// What traceroute and traceroute6 share. Both behave like FreeBSD's commands (B53).
 const (
 	traceMaxHops = 64
 	probesPerHop = 3
-	// tracePort is the one before the first probe's; each probe goes to the next.
+	// traceBasePort is the port before that of the first probe. Each probe uses the next port.
 	traceBasePort = 33434
 
 	traceSourceQuestion = "Which interface do you want to trace from?"
 	traceHostQuestion   = "Please enter the host to which you want to trace the route."
 )
 
-// errLost is why a probe is not waited for any longer.
+// errNoReply ends the wait for the reply to a probe.
 var errNoReply = errors.New("commands: nothing answered a probe")
 
 // A tracer is one run of traceroute or traceroute6.
@@ -33,34 +33,34 @@ type tracer struct {
 	host       string // as entered
 	dst, src   netip.Addr
 	packetSize int // of the whole IP packet
-	shownSize  int // of what the head line calls a packet
-	// router is how a router is shown; its name is its address where it has none.
+	shownSize  int // as the head line gives it
+	// formatRouter formats a router; name is its address if it has no name.
 	formatRouter func(name string, a netip.Addr) string
-	// marks stand for the codes of unreachables. arrived are those that come from the
-	// destination itself.
+	// marks are printed for the codes of "destination unreachable" messages. The codes in
+	// destinationCodes are sent by the destination itself.
 	marks            map[uint8]string
 	destinationCodes map[uint8]bool
 
 	seq         uint16
-	numericOnly bool // names are not asked for any more
+	numericOnly bool // no DNS server answers: names are not looked up any more
 }
 
-// run traces the route until the destination answers, or somebody says that it cannot
-// be reached. It returns ctx's cause if that ends first.
+// run traces the route until the destination answers or a router reports that it cannot be
+// reached. If ctx ends first, run returns its cause.
 func (t *tracer) run(ctx context.Context) error {
 	for ttl := uint8(1); ttl <= traceMaxHops; ttl++ {
-		over, err := t.hop(ctx, ttl)
-		if err != nil || over {
+		last, err := t.hop(ctx, ttl)
+		if err != nil || last {
 			return err
 		}
 	}
 	return nil
 }
 
-// hop prints one hop; over says that it was the last.
-func (t *tracer) hop(ctx context.Context, ttl uint8) (over bool, err error) {
+// hop probes and prints one hop, and reports whether it is the last one.
+func (t *tracer) hop(ctx context.Context, ttl uint8) (last bool, err error) {
 	t.env.Printf("%2d ", ttl)
-	var last netip.Addr
+	var previous netip.Addr
 	unreachable := 0
 	for range probesPerHop {
 		r, err := t.probe(ctx, ttl)
@@ -71,37 +71,37 @@ func (t *tracer) hop(ctx context.Context, ttl uint8) (over bool, err error) {
 		case err != nil:
 			return true, err
 		}
-		if r.From != last {
-			if last.IsValid() {
+		if r.From != previous {
+			if previous.IsValid() {
 				t.env.Printf("\n   ")
 			}
 			t.env.Printf(" %s", t.formatRouter(t.name(ctx, r.From), r.From))
-			last = r.From
+			previous = r.From
 		}
 		t.env.Printf("  %.3f ms", milliseconds(r.RTT))
 		if r.Kind == network.TimeExceeded {
 			continue
 		}
 		if t.destinationCodes[r.Code] {
-			over = true
+			last = true
 		} else {
 			unreachable++
 		}
 		t.env.Printf("%s", t.mark(r))
 	}
 	t.env.Printf("\n")
-	return over || unreachable >= probesPerHop-1, nil
+	return last || unreachable >= probesPerHop-1, nil
 }
 
-// probe sends the next probe and waits for what answers it. Its error is errLost where
-// nothing does.
+// probe sends the next probe and waits for the reply. It returns errNoReply if none comes.
 func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 	t.seq++
 	began := t.env.Appliance.Clock.Mark()
-	patient, cancel := context.WithTimeoutCause(ctx, t.env.Appliance.Timeouts.Probe, errNoReply)
+	probeCtx, cancel := context.WithTimeoutCause(ctx, t.env.Appliance.Timeouts.Probe, errNoReply)
 	defer cancel()
-	r, err := t.env.Appliance.Net.Probe(patient, network.ProbeRequest{
-		Dst: t.dst, Src: t.src, Protocol: network.UDP, Port: traceBasePort + t.seq, TTL: ttl, PacketSize: t.packetSize,
+	r, err := t.env.Appliance.Net.Probe(probeCtx, network.ProbeRequest{
+		Dst: t.dst, Src: t.src, TTL: ttl, PacketSize: t.packetSize,
+		Protocol: network.UDP, Port: traceBasePort + t.seq,
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -117,7 +117,8 @@ func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 	if text == "" {
 		return r, fmt.Errorf("probe %v: %w", t.dst, err)
 	}
-	t.env.Printf("%s: sendto: %s\n%s: wrote %s %d chars, ret=-1\n", t.command, text, t.command, t.host, t.shownSize)
+	t.env.Printf("%s: sendto: %s\n%[1]s: wrote %[3]s %[4]d chars, ret=-1\n",
+		t.command, text, t.host, t.shownSize)
 	rest := t.env.Appliance.Timeouts.Probe - t.env.Appliance.Clock.Since(began)
 	if err := t.env.Appliance.Clock.Sleep(ctx, max(rest, 0)); err != nil {
 		return r, err
@@ -125,8 +126,8 @@ func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 	return r, errNoReply
 }
 
-// mark is what stands behind the time of an answer that is no router's: "!" alone where
-// the answer had hardly enough hops left to arrive.
+// mark returns what follows the time of a reply that is not "time exceeded". A single "!"
+// says that the reply arrived with a TTL of at most 1: it nearly got lost on its way back.
 func (t *tracer) mark(r network.Reply) string {
 	mark, known := t.marks[r.Code]
 	switch {
@@ -142,13 +143,13 @@ func (t *tracer) mark(r network.Reply) string {
 	return fmt.Sprintf(" !<%d>", r.Code)
 }
 
-// name is the name of a router, or its address. A name server that does not answer
-// makes a trace wait once.
+// name returns the name of a router, or its address if it has none. After a lookup that no
+// DNS server answered, name returns addresses only, so that the trace waits once.
 func (t *tracer) name(ctx context.Context, a netip.Addr) string {
 	if !t.numericOnly {
-		patient, cancel := context.WithTimeout(ctx, t.env.Appliance.Timeouts.Lookup)
+		lookupCtx, cancel := context.WithTimeout(ctx, t.env.Appliance.Timeouts.Lookup)
 		defer cancel()
-		name, err := t.env.Appliance.Resolver.LookupAddr(patient, a)
+		name, err := t.env.Appliance.Resolver.LookupAddr(lookupCtx, a)
 		if err == nil {
 			return name
 		}
