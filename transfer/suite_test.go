@@ -416,7 +416,7 @@ func TestGetOfAFileThatGrows(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		w.SetVisible(99_000)
+		w.SetVisibleSize(99_000)
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(stopped)
@@ -429,7 +429,7 @@ func TestGetOfAFileThatGrows(t *testing.T) {
 				if _, err := w.Write(record); err != nil {
 					return
 				}
-				w.SetVisible(n)
+				w.SetVisibleSize(n)
 			}
 		}()
 		got, err := c.get("/captures/live.cap")

@@ -67,20 +67,20 @@ func (a *Area) name(p string) string {
 }
 
 // tell makes err the user's: with the path that the user knows.
-func tell(op, p string, err error) error { return pathError(op, p, err) }
+func userError(op, p string, err error) error { return pathError(op, p, err) }
 
 // lock locks the store and returns the store's own name of a path; the caller
 // unlocks, also after an error.
 func (a *Area) lock(op, p string) (string, error) {
 	real, err := a.store.lock(op, a.name(p))
-	return real, tell(op, p, err)
+	return real, userError(op, p, err)
 }
 
 // Stat tells of a file or directory.
 func (a *Area) Stat(p string) (fs.FileInfo, error) {
 	fi, err := a.store.Stat(a.name(p))
 	if err != nil {
-		return nil, tell("stat", p, err)
+		return nil, userError("stat", p, err)
 	}
 	return fi, nil
 }
@@ -96,7 +96,7 @@ func (a *Area) ReadDir(p string) ([]fs.FileInfo, error) {
 	}
 	list, err := a.store.list(real)
 	if err != nil {
-		return nil, tell("readdir", p, err)
+		return nil, userError("readdir", p, err)
 	}
 	var shown []fs.FileInfo
 	for _, fi := range list {
@@ -164,7 +164,7 @@ func (a *Area) OpenFile(p string, flag int) (*File, error) {
 	var f *File
 	const change = os.O_WRONLY | os.O_RDWR | os.O_CREATE | os.O_TRUNC | os.O_APPEND
 	switch {
-	case flag&change != 0 && !writable(real):
+	case flag&change != 0 && !userMayWrite(real):
 		err = fs.ErrPermission
 	case flag&(os.O_TRUNC|os.O_EXCL) == os.O_TRUNC:
 		f, err = a.store.overwrite(real, flag)
@@ -172,7 +172,7 @@ func (a *Area) OpenFile(p string, flag int) (*File, error) {
 		f, err = a.store.open(real, flag)
 	}
 	if err != nil {
-		return nil, tell("open", p, err)
+		return nil, userError("open", p, err)
 	}
 	f.name = p
 	return f, nil
@@ -180,16 +180,16 @@ func (a *Area) OpenFile(p string, flag int) (*File, error) {
 
 // Writable reports whether the user may write to a path, and rename and remove
 // what is there.
-func (a *Area) Writable(p string) bool { return a.writable(a.name(p)) }
+func (a *Area) Writable(p string) bool { return a.mayWrite(a.name(p)) }
 
-func (a *Area) writable(name string) bool {
+func (a *Area) mayWrite(name string) bool {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
-	return writable(a.store.resolve(name))
+	return userMayWrite(a.store.resolve(name))
 }
 
 // writable takes a resolved name. Control characters would break listings.
-func writable(real string) bool {
+func userMayWrite(real string) bool {
 	rest, ok := below(real, Configuration)
 	return ok && rest != "" && !strings.ContainsFunc(rest, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
@@ -204,23 +204,23 @@ func (a *Area) Remove(p string) error {
 	fi, err := a.store.stat(real, real)
 	switch {
 	case err != nil:
-		return tell("remove", p, err)
+		return userError("remove", p, err)
 	case fi.IsDir():
-		return tell("remove", p, syscall.EISDIR)
-	case writable(real):
-	case a.store.nodes[real] != nil, isCurrent(real):
-		return tell("remove", p, ErrBusy)
+		return userError("remove", p, syscall.EISDIR)
+	case userMayWrite(real):
+	case a.store.nodes[real] != nil, isCurrentLog(real):
+		return userError("remove", p, ErrBusy)
 	default:
 		if _, ok := below(real, Pub); !ok {
-			return tell("remove", p, fs.ErrPermission)
+			return userError("remove", p, fs.ErrPermission)
 		}
 	}
-	return tell("remove", p, a.store.remove(real))
+	return userError("remove", p, a.store.remove(real))
 }
 
 // isCurrent reports whether a file is the one that a log goes on with. Between two lines
 // nobody has it open (logs.md 1.3: only files that are saved are deleted).
-func isCurrent(real string) bool {
+func isCurrentLog(real string) bool {
 	base := path.Base(real)
 	return strings.Contains(base, ".@") && strings.HasSuffix(base, ".c")
 }
@@ -235,25 +235,25 @@ func (a *Area) RemoveDir(p string) error {
 	fi, err := a.store.stat(real, real)
 	switch {
 	case err != nil:
-		return tell("rmdir", p, err)
+		return userError("rmdir", p, err)
 	case !fi.IsDir():
-		return tell("rmdir", p, syscall.ENOTDIR)
-	case !writable(real):
-		return tell("rmdir", p, fs.ErrPermission)
+		return userError("rmdir", p, syscall.ENOTDIR)
+	case !userMayWrite(real):
+		return userError("rmdir", p, fs.ErrPermission)
 	}
-	return tell("rmdir", p, a.store.remove(real))
+	return userError("rmdir", p, a.store.remove(real))
 }
 
 // Mkdir makes a directory.
 func (a *Area) Mkdir(p string) error {
 	name := a.name(p)
 	if _, err := a.store.Stat(name); err == nil {
-		return tell("mkdir", p, fs.ErrExist)
+		return userError("mkdir", p, fs.ErrExist)
 	}
-	if !a.writable(name) {
-		return tell("mkdir", p, fs.ErrPermission)
+	if !a.mayWrite(name) {
+		return userError("mkdir", p, fs.ErrPermission)
 	}
-	return tell("mkdir", p, a.store.Mkdir(name))
+	return userError("mkdir", p, a.store.Mkdir(name))
 }
 
 // Rename gives a file or directory another name. A file that has that name already
@@ -266,37 +266,37 @@ func (a *Area) Rename(from, to string, replace bool) error {
 	}
 	target := a.store.resolve(a.name(to))
 	if _, err := a.store.stat(real, real); err != nil {
-		return tell("rename", from, err)
+		return userError("rename", from, err)
 	}
-	if !writable(real) || !writable(target) {
-		return tell("rename", from, fs.ErrPermission)
+	if !userMayWrite(real) || !userMayWrite(target) {
+		return userError("rename", from, fs.ErrPermission)
 	}
 	_, err = a.store.stat(target, target)
 	switch {
 	case real == target:
 		return nil
 	case err == nil && !replace:
-		return tell("rename", to, fs.ErrExist)
+		return userError("rename", to, fs.ErrExist)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return tell("rename", to, err)
+		return userError("rename", to, err)
 	}
-	return tell("rename", from, a.store.rename(real, target))
+	return userError("rename", from, a.store.rename(real, target))
 }
 
 // Chtimes sets a file's time.
 func (a *Area) Chtimes(p string, mtime time.Time) error {
 	name := a.name(p)
-	if !a.writable(name) {
-		return tell("chtimes", p, fs.ErrPermission)
+	if !a.mayWrite(name) {
+		return userError("chtimes", p, fs.ErrPermission)
 	}
-	return tell("chtimes", p, a.store.Chtimes(name, mtime))
+	return userError("chtimes", p, a.store.Chtimes(name, mtime))
 }
 
 // Truncate sets a file's length; what is added costs quota.
 func (a *Area) Truncate(p string, size int64) error {
 	name := a.name(p)
-	if !a.writable(name) {
-		return tell("truncate", p, fs.ErrPermission)
+	if !a.mayWrite(name) {
+		return userError("truncate", p, fs.ErrPermission)
 	}
-	return tell("truncate", p, a.store.Truncate(name, size))
+	return userError("truncate", p, a.store.Truncate(name, size))
 }

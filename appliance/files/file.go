@@ -19,19 +19,19 @@ type node struct {
 	writers int
 	removed bool
 
-	mu      sync.Mutex // held during each write, so that size is exact
-	size    int64
-	visible int64 // -1: all of it
-	time    time.Time
-	dirty   bool // time is not on disk
+	mu          sync.Mutex // held during each write, so that size is exact
+	size        int64
+	visibleSize int64 // -1: all of it
+	time        time.Time
+	timeChanged bool // time is not on disk
 }
 
 // shown is the length and time that readers and listings see.
-func (n *node) shown() (int64, time.Time) {
+func (n *node) visible() (int64, time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.visible >= 0 {
-		return min(n.visible, n.size), n.time
+	if n.visibleSize >= 0 {
+		return min(n.visibleSize, n.size), n.time
 	}
 	return n.size, n.time
 }
@@ -39,21 +39,21 @@ func (n *node) shown() (int64, time.Time) {
 func (n *node) setTime(t time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.time, n.dirty = t, true
+	n.time, n.timeChanged = t, true
 }
 
 // A File is an open file. Its methods are safe for concurrent use; those that move
 // the position (Read, Write, Seek) take turns.
 type File struct {
-	s     *Store
-	f     *os.File
-	name  string
-	node  *node // nil: opened for reading
-	end   int64 // where reading ends; -1: at the end of the file
-	atEnd bool  // every write appends
+	s          *Store
+	f          *os.File
+	name       string
+	node       *node // nil: opened for reading
+	readEnd    int64 // where reading ends; -1: at the end of the file
+	appendOnly bool  // every write appends
 
-	backup string      // what the file held before Overwrite
-	full   atomic.Bool // a write has found no room
+	backup     string      // what the file held before Overwrite
+	outOfSpace atomic.Bool // a write has found no room
 
 	mu     sync.Mutex
 	pos    int64
@@ -132,11 +132,11 @@ func (s *Store) open(real string, flag int) (*File, error) {
 	}
 	n := s.nodes[real]
 	if n == nil {
-		n = &node{name: real, size: fi.size, visible: -1, time: fi.time, dirty: made}
+		n = &node{name: real, size: fi.size, visibleSize: -1, time: fi.time, timeChanged: made}
 		s.nodes[real] = n
 	}
 	n.writers++
-	file := &File{s: s, f: f, name: real, node: n, end: -1, atEnd: flag&os.O_APPEND != 0}
+	file := &File{s: s, f: f, name: real, node: n, readEnd: -1, appendOnly: flag&os.O_APPEND != 0}
 	if flag&os.O_TRUNC != 0 {
 		if err := file.truncate(0); err != nil {
 			return nil, errors.Join(err, file.close())
@@ -150,9 +150,9 @@ func (s *Store) openRead(real string, fi info) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := &File{s: s, f: f, end: -1}
+	file := &File{s: s, f: f, readEnd: -1}
 	if s.nodes[real] != nil {
-		file.end = fi.size
+		file.readEnd = fi.size
 	}
 	return file, nil
 }
@@ -180,7 +180,7 @@ func (s *Store) overwrite(real string, flag int) (*File, error) {
 	if err != nil || !fi.Mode().IsRegular() || fi.Size() == 0 || s.nodes[real] != nil {
 		return s.open(real, flag) // nothing to keep, or somebody else's
 	}
-	backup, err := s.temp()
+	backup, err := s.tempName()
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func (s *Store) overwrite(real string, flag int) (*File, error) {
 }
 
 // temp returns a name for a temporary file. It needs mu.
-func (s *Store) temp() (string, error) {
+func (s *Store) tempName() (string, error) {
 	s.temps++
 	return path.Join(tmpDir, strconv.FormatUint(s.temps, 10)), s.root.MkdirAll(tmpDir, 0o700)
 }
@@ -210,7 +210,7 @@ func (s *Store) WriteFile(name string, data []byte) error {
 		return err
 	}
 	var f *File
-	tmp, err := s.temp()
+	tmp, err := s.tempName()
 	if err == nil {
 		f, err = s.open(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	}
@@ -251,19 +251,19 @@ func (f *File) Stat() (fs.FileInfo, error) {
 		return nil, pathError("stat", f.name, err)
 	}
 	i.size, i.time = fi.Size(), f.s.local(fi.ModTime())
-	if f.end >= 0 {
-		i.size = f.end
+	if f.readEnd >= 0 {
+		i.size = f.readEnd
 	}
 	return i, nil
 }
 
 // ReadAt is io.ReaderAt's.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
-	if f.end >= 0 && off+int64(len(p)) > f.end {
-		if off >= f.end {
+	if f.readEnd >= 0 && off+int64(len(p)) > f.readEnd {
+		if off >= f.readEnd {
 			return 0, io.EOF
 		}
-		n, err := f.f.ReadAt(p[:f.end-off], off)
+		n, err := f.f.ReadAt(p[:f.readEnd-off], off)
 		if err == nil {
 			err = io.EOF
 		}
@@ -339,15 +339,15 @@ func (f *File) write(p []byte, off int64) (n int, end int64, err error) {
 	if f.node == nil || off < 0 {
 		return 0, off, fs.ErrInvalid
 	}
-	return f.node.write(f.s, f.f, p, off, f.atEnd)
+	return f.node.write(f.s, f.f, p, off, f.appendOnly)
 }
 
 // writeError tells whom it concerns that the area is full. It is called without
 // locks: what it calls may write to the same file.
 func (f *File) writeError(op string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) {
-		f.full.Store(true)
-		f.s.tellFull()
+		f.outOfSpace.Store(true)
+		f.s.notifyFull()
 	}
 	return pathError(op, f.name, err)
 }
@@ -376,7 +376,7 @@ func (n *node) write(s *Store, f *os.File, p []byte, off int64, atEnd bool) (int
 	if err != nil && grow > 0 {
 		_ = f.Truncate(n.size) // the system does not say how much of it was written
 	}
-	n.time, n.dirty = s.clk.Now(), true
+	n.time, n.timeChanged = s.clk.Now(), true
 	return k, end, err
 }
 
@@ -402,18 +402,18 @@ func (f *File) truncate(size int64) error {
 	}
 	f.s.release(max(-grow, 0))
 	n.size = size
-	n.time, n.dirty = f.s.clk.Now(), true
+	n.time, n.timeChanged = f.s.clk.Now(), true
 	return nil
 }
 
 // SetVisible says that the first size bytes of a file that is being written are
 // whole: who opens it from now on reads that much, and listings show it. Negative
 // means all of it, as in the beginning and after the last writer has closed.
-func (f *File) SetVisible(size int64) {
+func (f *File) SetVisibleSize(size int64) {
 	if n := f.node; n != nil {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.visible = max(size, -1)
+		n.visibleSize = max(size, -1)
 	}
 }
 
@@ -448,7 +448,7 @@ func (f *File) close() error {
 		return err
 	}
 	if f.backup != "" {
-		err = errors.Join(err, f.settle())
+		err = errors.Join(err, f.finishOverwrite())
 	}
 	if n.writers--; n.writers > 0 {
 		return err
@@ -458,7 +458,7 @@ func (f *File) close() error {
 		return err
 	}
 	delete(f.s.nodes, n.name)
-	if n.dirty { // a wrong time is no reason to call what was written lost
+	if n.timeChanged { // a wrong time is no reason to call what was written lost
 		_ = f.s.root.Chtimes(n.name, time.Time{}, n.time)
 	}
 	return err
@@ -466,9 +466,9 @@ func (f *File) close() error {
 
 // settle drops what the file held before Overwrite, or puts it back. It needs
 // Store.mu.
-func (f *File) settle() error {
+func (f *File) finishOverwrite() error {
 	s, n := f.s, f.node
-	if !f.full.Load() || n.removed {
+	if !f.outOfSpace.Load() || n.removed {
 		return s.remove(f.backup)
 	}
 	if err := s.root.Rename(f.backup, n.name); err != nil {

@@ -29,11 +29,11 @@ func (i info) IsDir() bool        { return i.mode.IsDir() }
 func (i info) Sys() any           { return nil }
 
 func (s *Store) dirInfo(name string) info {
-	return info{path.Base(name), 0, fs.ModeDir | 0o755, s.local(s.born)}
+	return info{path.Base(name), 0, fs.ModeDir | 0o755, s.local(s.opened)}
 }
 
 func (s *Store) linkInfo(name string) info {
-	return info{path.Base(name), 0, fs.ModeSymlink | 0o777, s.local(s.born)}
+	return info{path.Base(name), 0, fs.ModeSymlink | 0o777, s.local(s.opened)}
 }
 
 // infoOf is fi as users see it, under the base name of name; real is the file's
@@ -43,7 +43,7 @@ func (s *Store) infoOf(name, real string, fi fs.FileInfo) info {
 	if fi.IsDir() {
 		i.size, i.mode = 0, fs.ModeDir|0o755
 	} else if n := s.nodes[real]; n != nil {
-		i.size, i.time = n.shown()
+		i.size, i.time = n.visible()
 	}
 	i.time = s.local(i.time)
 	return i
@@ -126,7 +126,7 @@ func (s *Store) ReadDir(name string) ([]fs.DirEntry, error) {
 // list needs mu.
 func (s *Store) list(real string) ([]info, error) {
 	found := map[string]info{}
-	for _, name := range s.standing(real) {
+	for _, name := range s.permanentNames(real) {
 		full := path.Join(real, name)
 		if _, ok := s.aliases[full]; ok {
 			found[name] = s.linkInfo(full)
@@ -219,12 +219,12 @@ func (s *Store) remove(real string) error {
 	if err := s.root.Remove(real); err != nil {
 		return err
 	}
-	s.gone(real, fi)
+	s.forget(real, fi)
 	return nil
 }
 
 // gone accounts for a file that has lost its name. It needs mu.
-func (s *Store) gone(real string, fi fs.FileInfo) {
+func (s *Store) forget(real string, fi fs.FileInfo) {
 	delete(s.hidden, real)
 	if n := s.nodes[real]; n != nil {
 		delete(s.nodes, real)
@@ -242,7 +242,7 @@ func (s *Store) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if !valid(to) {
+	if !validName(to) {
 		return pathError("rename", to, fs.ErrInvalid)
 	}
 	realTo := s.resolve(to)
@@ -270,7 +270,7 @@ func (s *Store) rename(from, to string) error {
 		return err
 	}
 	if oldErr == nil {
-		s.gone(to, old)
+		s.forget(to, old)
 	}
 	// What is known of the file, or of the files below the directory, goes along.
 	for _, name := range slices.Collect(maps.Keys(s.nodes)) {

@@ -122,7 +122,7 @@ func TestOnFullMayWrite(t *testing.T) {
 	if _, err := s.Append("data/pub/mail_logs/mail.current"); err == nil {
 		t.Error("there is no such directory yet")
 	}
-	if err := s.Show("data/pub/mail_logs"); err != nil {
+	if err := s.ShowDir("data/pub/mail_logs"); err != nil {
 		t.Fatal(err)
 	}
 	f, err := s.Append("data/pub/mail_logs/mail.current")

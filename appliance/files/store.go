@@ -38,15 +38,15 @@ var (
 // A Store is a file area. Its methods are safe for concurrent use. Errors are
 // *fs.PathError with the name as the caller gave it.
 type Store struct {
-	root  *os.Root
-	clk   clock.Clock
-	quota int64 // 0: none
-	born  time.Time
+	root   *os.Root
+	clk    clock.Clock
+	quota  int64 // 0: none
+	opened time.Time
 
-	used   atomic.Int64
-	full   atomic.Bool // ErrQuota was returned and nothing was freed since
-	onFull atomic.Pointer[func()]
-	zone   atomic.Pointer[func() *time.Location]
+	used         atomic.Int64
+	fullReported atomic.Bool // ErrQuota was returned and nothing was freed since
+	onFull       atomic.Pointer[func()]
+	zone         atomic.Pointer[func() *time.Location]
 
 	mu      sync.Mutex
 	nodes   map[string]*node  // files that are open for writing
@@ -76,7 +76,7 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 		return nil, fmt.Errorf("open the file area: %w", err)
 	}
 	s := &Store{
-		root: root, clk: clk, quota: max(quota, 0), born: clk.Now(),
+		root: root, clk: clk, quota: max(quota, 0), opened: clk.Now(),
 		nodes:   map[string]*node{},
 		dirs:    map[string]bool{".": true},
 		aliases: map[string]string{},
@@ -87,7 +87,7 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 		return nil, fmt.Errorf("count the file area: %w", err)
 	}
 	for _, d := range []string{Diagnostic, Configuration, Log} {
-		s.show(d)
+		s.showDir(d)
 	}
 	s.aliases[Pub+"/captures"] = Diagnostic
 	s.aliases[Log+"/diagnostic"] = Diagnostic
@@ -142,22 +142,22 @@ func (s *Store) local(t time.Time) time.Time {
 	if zone := s.zone.Load(); zone != nil {
 		return t.In((*zone)())
 	}
-	return t.In(s.born.Location())
+	return t.In(s.opened.Location())
 }
 
 // Show makes dir, and the directories above it, appear in listings from now on.
 // It is made on disk when something is first written to it.
-func (s *Store) Show(dir string) error {
+func (s *Store) ShowDir(dir string) error {
 	if !fs.ValidPath(dir) {
 		return pathError("show", dir, fs.ErrInvalid)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.show(s.resolve(dir))
+	s.showDir(s.resolve(dir))
 	return nil
 }
 
-func (s *Store) show(dir string) {
+func (s *Store) showDir(dir string) {
 	for ; dir != "."; dir = path.Dir(dir) {
 		s.dirs[dir] = true
 	}
@@ -177,8 +177,8 @@ func (s *Store) Alias(name, target string) error {
 		return pathError("alias", name, fs.ErrInvalid)
 	}
 	s.aliases[name] = target
-	s.show(target)
-	s.show(path.Dir(name))
+	s.showDir(target)
+	s.showDir(path.Dir(name))
 	return nil
 }
 
@@ -201,7 +201,7 @@ func (s *Store) Link(name, target string) error {
 }
 
 // Unalias takes a second name away. What it named stays.
-func (s *Store) Unalias(name string) {
+func (s *Store) RemoveAlias(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.aliases, name)
@@ -209,7 +209,7 @@ func (s *Store) Unalias(name string) {
 
 // Hide keeps the file out of all listings, or shows it again. It can still be
 // opened by its name. A file that is removed is no longer hidden.
-func (s *Store) Hide(name string, hide bool) {
+func (s *Store) SetHidden(name string, hide bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if name = s.resolve(name); hide {
@@ -235,14 +235,14 @@ func (s *Store) resolve(name string) string {
 // lock locks mu and resolves a name; the caller unlocks, also after an error.
 func (s *Store) lock(op, name string) (string, error) {
 	s.mu.Lock()
-	if !valid(name) {
+	if !validName(name) {
 		return "", pathError(op, name, fs.ErrInvalid)
 	}
 	return s.resolve(name), nil
 }
 
 // valid reports whether a caller may use name.
-func valid(name string) bool {
+func validName(name string) bool {
 	_, tmp := below(name, tmpDir)
 	return fs.ValidPath(name) && !tmp
 }
@@ -282,20 +282,20 @@ func (s *Store) reserve(n int64) bool {
 func (s *Store) release(n int64) {
 	if n != 0 {
 		s.used.Add(-n)
-		s.full.Store(false)
+		s.fullReported.Store(false)
 	}
 }
 
 // tellFull calls OnFull's function, once until something is freed.
-func (s *Store) tellFull() {
-	if f := s.onFull.Load(); f != nil && s.full.CompareAndSwap(false, true) {
+func (s *Store) notifyFull() {
+	if f := s.onFull.Load(); f != nil && s.fullReported.CompareAndSwap(false, true) {
 		(*f)()
 	}
 }
 
 // standing lists the base names of directories and aliases that dir shows in any
 // case. It needs mu.
-func (s *Store) standing(dir string) []string {
+func (s *Store) permanentNames(dir string) []string {
 	var names []string
 	for d := range s.dirs {
 		if d != "." && path.Dir(d) == dir {

@@ -133,7 +133,7 @@ func TestAliasIsASecondName(t *testing.T) {
 	if diff := cmp.Diff([]string{"data/pub/mail_logs/a"}, walked); diff != "" || err != nil {
 		t.Errorf("a walk comes to (-want +got):\n%s %v", diff, err)
 	}
-	s.Unalias("var/log/mail_logs")
+	s.RemoveAlias("var/log/mail_logs")
 	if _, err := s.Stat("var/log/mail_logs"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after Unalias: %v", err)
 	}
@@ -199,7 +199,7 @@ func TestReaderEndsWhereTheFileEndedWhenItWasOpened(t *testing.T) {
 	if _, err := w.Write([]byte("first.second.ha")); err != nil {
 		t.Fatal(err)
 	}
-	w.SetVisible(13)
+	w.SetVisibleSize(13)
 	r, err := s.Open(name)
 	if err != nil {
 		t.Fatal(err)
@@ -208,14 +208,14 @@ func TestReaderEndsWhereTheFileEndedWhenItWasOpened(t *testing.T) {
 	if _, err := w.Write([]byte("lf.")); err != nil {
 		t.Fatal(err)
 	}
-	w.SetVisible(18)
+	w.SetVisibleSize(18)
 	if got, err := io.ReadAll(r); string(got) != "first.second." || err != nil {
 		t.Errorf("the reader that was there before has %q, %v", got, err)
 	}
 	if got := read(t, s, name); got != "first.second.half." {
 		t.Errorf("a new reader has %q", got)
 	}
-	w.SetVisible(6)
+	w.SetVisibleSize(6)
 	for what, size := range map[string]func() int64{
 		"Stat":    func() int64 { fi, _ := s.Stat(name); return fi.Size() },
 		"ReadDir": func() int64 { l, _ := s.ReadDir("data/pub/diagnostic"); fi, _ := l[0].Info(); return fi.Size() },
@@ -235,7 +235,7 @@ func TestReaderEndsWhereTheFileEndedWhenItWasOpened(t *testing.T) {
 func TestHiddenFileIsInNoList(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	write(t, s, "data/pub/diagnostic/a.cap", "a")
-	s.Hide("var/log/diagnostic/a.cap", true)
+	s.SetHidden("var/log/diagnostic/a.cap", true)
 	if got := list(t, s, "data/pub/diagnostic"); got != "" {
 		t.Errorf("listed: %s", got)
 	}
@@ -248,7 +248,7 @@ func TestHiddenFileIsInNoList(t *testing.T) {
 	if err := s.Rename("data/pub/diagnostic/a.cap", "data/pub/diagnostic/b.cap"); err != nil {
 		t.Error(err)
 	}
-	s.Hide("data/pub/diagnostic/b.cap", false)
+	s.SetHidden("data/pub/diagnostic/b.cap", false)
 	if got := list(t, s, "data/pub/diagnostic"); got != "- b.cap" {
 		t.Errorf("listed: %s", got)
 	}

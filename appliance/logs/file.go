@@ -381,7 +381,7 @@ func (f *file) configure(conf Subscription) {
 	renamed := f.conf.File != conf.File ||
 		f.conf.HostSuffix != conf.HostSuffix || f.conf.SerialSuffix != conf.SerialSuffix
 	if renamed && f.name != "" {
-		f.hub.o.Files.Unalias(path.Join(f.dir, f.conf.File+".current"))
+		f.hub.o.Files.RemoveAlias(path.Join(f.dir, f.conf.File+".current"))
 		f.finish(f.hub.o.Clock.Now().In(f.hub.o.Zone()))
 	}
 	f.conf = conf

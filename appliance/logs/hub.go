@@ -179,7 +179,7 @@ func (h *Hub) Configure(list []Subscription) error {
 	h.routes.Store(next)
 	for name, s := range old.byName {
 		if next.byName[name] == nil {
-			h.o.Files.Unalias(path.Join(files.Log, name))
+			h.o.Files.RemoveAlias(path.Join(files.Log, name))
 			s.enqueue(job{kind: jobEnd, at: s.now()})
 			s.end()
 			errs = append(errs, s.flush(context.Background()))
@@ -276,7 +276,7 @@ func (h *Hub) UploadStats(name string) (stats upload.Stats, ok bool) {
 
 // showDirectory makes a subscription's directory visible under both of its names.
 func (h *Hub) showDirectory(name string) error {
-	if err := h.o.Files.Show(dirOf(name)); err != nil {
+	if err := h.o.Files.ShowDir(dirOf(name)); err != nil {
 		return err
 	}
 	return h.o.Files.Alias(path.Join(files.Log, name), dirOf(name))

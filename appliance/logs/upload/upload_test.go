@@ -57,7 +57,7 @@ func newHarness(t *testing.T) *harness {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.files.Close() })
-	if err := h.files.Show(dir); err != nil {
+	if err := h.files.ShowDir(dir); err != nil {
 		t.Fatal(err)
 	}
 	return h
