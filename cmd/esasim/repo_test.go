@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"testing"
@@ -285,6 +286,50 @@ func TestDockerfileChecksHealth(t *testing.T) {
 	if c, err := parser.Parse(args[1:]); err != nil || c.Command() != "health" {
 		t.Errorf("the health check %q: %v", args, err)
 	}
+}
+
+// What a script expects of an output is whole lines, so that it does not match by accident.
+// What it expects not to be there may be part of a line.
+func TestScriptsMatchWholeLines(t *testing.T) {
+	expectation := regexp.MustCompile(`(?m)^(?:stdout|stderr|grep) (?:-count=\d+ )?(?:'((?:[^']|'')*)'|([^'\s]+))(?: \S+)?$`)
+	lines := 0
+	for _, pattern := range []string{"commands/*.txtar", "fixtures/scenarios/*.txtar"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %q, %v", pattern, files, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script, _, _ := strings.Cut(string(text), "\n-- ")
+			for _, m := range expectation.FindAllStringSubmatch(script, -1) {
+				lines++
+				expr := strings.ReplaceAll(m[1], "''", "'") + m[2]
+				if !matchesWholeLines(expr) {
+					t.Errorf("%s: %s: expected a pattern from ^ to $", file, m[0])
+				}
+			}
+			if bare := regexp.MustCompile(`(?m)^(?:stdout|stderr|grep) .*$`).FindAllString(script, -1); len(bare) != len(expectation.FindAllString(script, -1)) {
+				t.Errorf("%s: a pattern is not understood among %q", file, bare)
+			}
+		}
+	}
+	if lines < 100 {
+		t.Errorf("there are %d expectations only", lines)
+	}
+}
+
+// matchesWholeLines reports whether every match of expr begins and ends with a line.
+func matchesWholeLines(expr string) bool {
+	re, err := syntax.Parse("(?m)"+expr, syntax.Perl)
+	if err != nil || re.Op != syntax.OpConcat {
+		return false
+	}
+	first, last := re.Sub[0].Op, re.Sub[len(re.Sub)-1].Op
+	return (first == syntax.OpBeginLine || first == syntax.OpBeginText) &&
+		(last == syntax.OpEndLine || last == syntax.OpEndText)
 }
 
 // TestNotices holds notices.txt against the modules that are linked in.
