@@ -8,47 +8,56 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// What the appliance's logs say of logins and of what is typed (logs.md 3.5).
+// This file makes the lines of the appliance's logs about logins and about the lines that users
+// enter (logs.md 3.5).
 
-// audit logs a line that the user has entered, with the text of the question.
-func (s *session) audit(prompt, line string) {
+// logInput logs a line that the user has entered, together with the prompt.
+func (s *session) logInput(prompt, line string) {
 	s.appliance.Log(appliance.CLILog, appliance.Information,
-		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s", s.login.ID(), s.account.Name, QuoteForLog(line), QuoteForLog(prompt)))
+		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s",
+			s.login.ID(), s.account.Name, QuoteForLog(line), QuoteForLog(prompt)))
 }
 
-// discreet is a command line as it may be logged. What is typed after a command that
-// takes no passphrases there may still be one.
-func (s *session) discreet(line string) string {
-	before := 0
+// redact returns a command line in the form in which it may be logged. If a command's arguments may
+// be a passphrase, they and the rest of the line are replaced: where the passphrase ends is not
+// known before the line is split, and it may contain anything.
+func (s *session) redact(line string) string {
+	start := 0 // of piece in line
 	for piece := range strings.SplitSeq(line, ";") {
-		word, after, _ := strings.Cut(strings.TrimSpace(piece), " ")
-		if c := s.catalog.find(word); c != nil && c.Secret && after != "" {
-			return line[:before+strings.Index(piece, word)+len(word)] + " ********"
+		word, args, _ := strings.Cut(strings.TrimSpace(piece), " ")
+		if c := s.catalog.find(word); c != nil && c.Secret && args != "" {
+			return line[:start+strings.Index(piece, word)+len(word)] + " " + redacted
 		}
-		before += len(piece) + 1
+		start += len(piece) + 1
 	}
 	return line
 }
 
-// QuoteForLog is a text in single quotes, as the CLI log has it. The log itself writes a
+// QuoteForLog returns text in single quotes, in the form of the CLI log. The log itself writes a
 // newline as \n.
-func QuoteForLog(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+func QuoteForLog(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(text) + "'"
 }
 
-// LoginMessage is the line of the authentication log for a login: from where ("from
-// 1.128.3.4"), and how ("using an SSH connection"), which may be empty.
+// LoginMessage returns the line of the authentication log for a login. from says where the user is
+// ("from 1.128.3.4"), and how how the client has connected ("using an SSH connection"); how may be
+// empty.
 func LoginMessage(a users.Account, from, how string) string {
-	return strings.TrimSpace(fmt.Sprintf("The user %s successfully logged on %s with privilege %s %s", a.Name, from, a.Role.Groups()[0], how)) + "."
+	text := fmt.Sprintf("The user %s successfully logged on %s with privilege %s %s",
+		a.Name, from, a.Role.Groups()[0], how)
+	return strings.TrimSpace(text) + "."
 }
 
-// FailedLoginMessage is the line for a login that failed. The name is what a stranger chose.
+// FailedLoginMessage returns the line of the authentication log for a failed login. The arguments
+// are those of LoginMessage, except that name is what the client sent.
 func FailedLoginMessage(name, from, how string) string {
-	return strings.TrimSpace(fmt.Sprintf("An authentication attempt by the user %s %s failed %s", printable(name), from, how)) + "."
+	text := fmt.Sprintf("An authentication attempt by the user %s %s failed %s",
+		printableName(name), from, how)
+	return strings.TrimSpace(text) + "."
 }
 
-// printable makes a name that a stranger chose fit for a log.
-func printable(name string) string {
+// printableName escapes and shortens a name that a client has sent.
+func printableName(name string) string {
 	quoted := fmt.Sprintf("%.64q", name)
 	return quoted[1 : len(quoted)-1]
 }

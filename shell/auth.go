@@ -14,31 +14,36 @@ import (
 
 var errDenied = errors.New("permission denied")
 
+// accountKey is the key of the users.Account in the ExtraData of Permissions.
 type accountKey struct{}
 
-// config says how one connection may authenticate and which algorithms are spoken.
+// serverConfig returns the methods by which a connection may log in, and the algorithms that the
+// server offers.
 //
-// The library's own handlers for passwords and keys are not used: it tells them the
-// user name of the client's first attempt also when a later one has another, and it
-// keeps the account of a key that was only asked about. With the protocol's callbacks
-// the account travels in the Permissions of the attempt that succeeded. Since the
-// library takes a server without its handlers for one that admits everybody, the
-// method "none" has a callback that denies it.
-func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
-	p, _ := ctx.Value(peerKey{}).(*peer)
+// The library's own handlers for passwords and keys are not used. The library passes them the user
+// name of the client's first attempt even if a later attempt has another, and it keeps the account
+// of a key that the client has offered without proving that it holds it. With the protocol's own
+// callbacks the account is part of the Permissions of the attempt that succeeded.
+//
+// A server without the library's handlers admits everybody, as far as the library is concerned.
+// The method "none" therefore has a callback that denies it.
+func (r *runningServer) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
+	conn, _ := ctx.Value(connectionKey{}).(*connection)
 	offered := SSHAlgorithms()
 	c := &gossh.ServerConfig{
 		MaxAuthTries: r.limits.AuthTries,
 		BannerCallback: func(gossh.ConnMetadata) string {
-			return onWire(r.Appliance.AdminAccess().Banner)
+			return withCRLF(r.Appliance.AdminAccess().Banner)
 		},
 		NoClientAuthCallback: func(gossh.ConnMetadata) (*gossh.Permissions, error) {
 			return nil, gossh.ErrNoAuth
 		},
 		PasswordCallback: func(c gossh.ConnMetadata, passphrase []byte) (*gossh.Permissions, error) {
-			return r.verify(p, c.User(), string(passphrase))
+			return r.verify(conn, c.User(), string(passphrase))
 		},
-		KeyboardInteractiveCallback: func(c gossh.ConnMetadata, ask gossh.KeyboardInteractiveChallenge) (*gossh.Permissions, error) {
+		KeyboardInteractiveCallback: func(
+			c gossh.ConnMetadata, ask gossh.KeyboardInteractiveChallenge,
+		) (*gossh.Permissions, error) {
 			answers, err := ask("", "", []string{"Password:"}, []bool{false})
 			if err != nil {
 				return nil, err
@@ -46,26 +51,14 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 			if len(answers) != 1 {
 				return nil, errDenied
 			}
-			return r.verify(p, c.User(), answers[0])
+			return r.verify(conn, c.User(), answers[0])
 		},
 		PublicKeyCallback: func(c gossh.ConnMetadata, key gossh.PublicKey) (*gossh.Permissions, error) {
-			if !r.Appliance.Guard.Admit(p.addr) {
-				return nil, errDenied
-			}
-			account, err := r.Appliance.Users.VerifyKey(c.User(), key.Marshal())
-			if err != nil {
-				return nil, errDenied // no guess: agents offer every key they hold
-			}
-			return permit(account), nil
+			return r.verifyKey(conn, c.User(), key)
 		},
 		AuthLogCallback: func(c gossh.ConnMetadata, method string, err error) {
-			if err != nil {
-				return
-			}
-			p.login(c.User())
-			r.Appliance.Guard.Succeeded(p.addr)
-			if account, known := r.Appliance.Users.Lookup(c.User()); known {
-				r.Appliance.Log(appliance.AuthenticationLog, appliance.Information, LoginMessage(account, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
+			if err == nil {
+				r.authenticated(conn, c.User())
 			}
 		},
 		PublicKeyAuthAlgorithms: offered.PublicKeys,
@@ -74,36 +67,61 @@ func (r *run) config(ctx ssh.Context) *gossh.ServerConfig {
 	return c
 }
 
-// onWire gives a text the line ends of SSH's messages (RFC 4252, section 5.4).
-func onWire(text string) string {
+// withCRLF returns text with the line ends of SSH messages (RFC 4252, section 5.4).
+func withCRLF(text string) string {
 	if text == "" {
 		return ""
 	}
 	return strings.ReplaceAll(text, "\n", "\r\n") + "\r\n"
 }
 
-func permit(a users.Account) *gossh.Permissions {
+func permissions(a users.Account) *gossh.Permissions {
 	return &gossh.Permissions{ExtraData: map[any]any{accountKey{}: a}}
 }
 
-// verify checks a passphrase, and holds the answer back after a wrong one.
-func (r *run) verify(p *peer, name, passphrase string) (*gossh.Permissions, error) {
-	if !r.Appliance.Guard.Admit(p.addr) {
+// verify checks a passphrase. It delays the answer to a wrong one.
+func (r *runningServer) verify(c *connection, name, passphrase string) (*gossh.Permissions, error) {
+	if !r.Appliance.Guard.Admit(c.addr) {
 		return nil, errDenied
 	}
 	account, err := r.Appliance.Users.Verify(name, passphrase)
 	if err == nil {
-		return permit(account), nil
+		return permissions(account), nil
 	}
-	delay, blocked := r.Appliance.Guard.Failed(p.addr)
-	r.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		FailedLoginMessage(name, fmt.Sprintf("from %v", p.addr), "using an SSH connection"))
+	delay, blocked := r.Appliance.Guard.Failed(c.addr)
+	r.logAuthf(appliance.Information, "%s",
+		FailedLoginMessage(name, fmt.Sprintf("from %v", c.addr), "using an SSH connection"))
 	if blocked {
-		r.Appliance.Log(appliance.AuthenticationLog, appliance.Warning,
-			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", p.addr))
+		r.logAuthf(appliance.Warning,
+			"The address %v is blocked after too many failed authentication attempts.", c.addr)
 	}
-	if err := r.Appliance.Clock.Sleep(r.life, delay); err != nil {
+	if err := r.Appliance.Clock.Sleep(r.runCtx, delay); err != nil {
 		return nil, err
 	}
 	return nil, errDenied
+}
+
+// verifyKey checks a public key. A wrong key does not count as a failed login, because SSH agents
+// offer every key that they hold.
+func (r *runningServer) verifyKey(
+	c *connection, name string, key gossh.PublicKey,
+) (*gossh.Permissions, error) {
+	if !r.Appliance.Guard.Admit(c.addr) {
+		return nil, errDenied
+	}
+	account, err := r.Appliance.Users.VerifyKey(name, key.Marshal())
+	if err != nil {
+		return nil, errDenied
+	}
+	return permissions(account), nil
+}
+
+// authenticated records that a user has logged in over c.
+func (r *runningServer) authenticated(c *connection, name string) {
+	c.setUser(name)
+	r.Appliance.Guard.Succeeded(c.addr)
+	if account, known := r.Appliance.Users.Lookup(name); known {
+		r.logAuthf(appliance.Information, "%s",
+			LoginMessage(account, fmt.Sprintf("from %v", c.addr), "using an SSH connection"))
+	}
 }

@@ -14,18 +14,18 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A connection is what the protocol tells of one, at one attempt to log in.
-type connection struct {
+// connMetadata describes the connection of an attempt to log in.
+type connMetadata struct {
 	gossh.ConnMetadata
 	user string
 }
 
-func (c connection) User() string         { return c.user }
-func (c connection) RemoteAddr() net.Addr { return &net.TCPAddr{} }
+func (c connMetadata) User() string         { return c.user }
+func (c connMetadata) RemoteAddr() net.Addr { return &net.TCPAddr{} }
 
 type authContext struct {
 	ssh.Context
-	p *peer
+	p *connection
 }
 
 func (c authContext) Value(any) any { return c.p }
@@ -53,11 +53,11 @@ func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r := &run{Server: &Server{Appliance: app}, life: t.Context(), limits: Limits{}.withDefaults()}
-	p := &peer{addr: netip.MustParseAddr("192.0.2.1"), grace: clock.System().AfterFunc(0, func() {})}
-	c := r.config(authContext{p: p})
+	r := &runningServer{Server: &Server{Appliance: app}, runCtx: t.Context(), limits: Limits{}.withDefaults()}
+	p := &connection{addr: netip.MustParseAddr("192.0.2.1"), stopHandshakeTimer: clock.System().AfterFunc(0, func() {})}
+	c := r.serverConfig(authContext{p: p})
 	attempt := func(user, passphrase string) string {
-		perms, err := c.PasswordCallback(connection{user: user}, []byte(passphrase))
+		perms, err := c.PasswordCallback(connMetadata{user: user}, []byte(passphrase))
 		if err != nil {
 			return "denied"
 		}
@@ -74,7 +74,7 @@ func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
 			t.Errorf("%s with %s: %s, want %s", a[0], a[1], got, a[2])
 		}
 	}
-	if _, err := c.NoClientAuthCallback(connection{user: "admin"}); err == nil {
+	if _, err := c.NoClientAuthCallback(connMetadata{user: "admin"}); err == nil {
 		t.Error("the method none admits")
 	}
 }

@@ -27,7 +27,7 @@ func BenchmarkLogin(b *testing.B) {
 	s := start(b, app, nil, hello)
 	for b.Loop() {
 		c := dial(b, s)
-		v := visit(b, c, 80, 24)
+		v := channelHandler(b, c, 80, 24)
 		v.hear("example.com> ")
 		c.Close()
 	}
@@ -60,7 +60,7 @@ func BenchmarkLogins50(b *testing.B) {
 
 func BenchmarkCommand(b *testing.B) {
 	app, _ := newBox(b)
-	v := visit(b, dial(b, start(b, app, nil, hello)), 80, 24)
+	v := channelHandler(b, dial(b, start(b, app, nil, hello)), 80, 24)
 	v.hear("example.com> ")
 	buf := make([]byte, 4096)
 	for b.Loop() {

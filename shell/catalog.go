@@ -13,18 +13,18 @@ import (
 // once it is made.
 type catalog struct {
 	sorted []*Command
-	words  map[string]*Command // names and aliases
+	byWord map[string]*Command // names and aliases
 }
 
 func newCatalog(all []*Command, v product.Version) *catalog {
-	c := &catalog{words: make(map[string]*Command, len(all))}
+	c := &catalog{byWord: make(map[string]*Command, len(all))}
 	for _, cmd := range all {
 		if !cmd.AvailableIn(v) {
 			continue
 		}
 		c.sorted = append(c.sorted, cmd)
 		for _, w := range append([]string{cmd.Name}, cmd.Aliases...) {
-			c.words[w] = cmd
+			c.byWord[w] = cmd
 		}
 	}
 	slices.SortFunc(c.sorted, func(a, b *Command) int { return cmp.Compare(a.Name, b.Name) })
@@ -33,14 +33,14 @@ func newCatalog(all []*Command, v product.Version) *catalog {
 
 // find returns the command that is called word, in any case; nil if there is none.
 func (c *catalog) find(word string) *Command {
-	if cmd := c.words[word]; cmd != nil {
+	if cmd := c.byWord[word]; cmd != nil {
 		return cmd
 	}
-	return c.words[strings.ToLower(word)]
+	return c.byWord[strings.ToLower(word)]
 }
 
 // allowed returns what an account of this role may type.
-func (c *catalog) allowed(r users.Role) []*Command {
+func (c *catalog) allowedTo(r users.Role) []*Command {
 	var out []*Command
 	for _, cmd := range c.sorted {
 		if cmd.Allows(r) {
@@ -52,7 +52,7 @@ func (c *catalog) allowed(r users.Role) []*Command {
 
 // candidates returns the words that the last word of a line may become: a command
 // at the beginning of the line, and again after a command that describes commands.
-func candidates(allowed []*Command, line string) []string {
+func completions(allowed []*Command, line string) []string {
 	line = strings.TrimLeft(line, " ")
 	before, prefix := "", line
 	if i := strings.LastIndexByte(line, ' '); i >= 0 {

@@ -14,116 +14,131 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A Channel is one conversation of an SSH connection, as a subsystem sees it. It
-// reads until the client's end of input.
+// A Channel is one conversation of an SSH connection, from the view of a subsystem. Read returns
+// io.EOF when the client has sent everything.
 type Channel interface {
 	io.ReadWriteCloser
 	Stderr() io.Writer
 	Account() users.Account
 	RemoteAddr() netip.Addr
-	// Exit tells the client the exit status and closes the channel. Without it
-	// the status is 0.
+	// Exit sends the exit status and closes the channel. If it is not called, the status is 0.
 	Exit(status int) error
 }
 
-// channel is the Channel that the server makes.
+// channel implements Channel.
 type channel struct {
 	gossh.Channel
-	account users.Account
-	from    netip.Addr
-	local   netip.Addr // the appliance's
-	exited  bool
+	account    users.Account
+	clientAddr netip.Addr
+	localAddr  netip.Addr // the appliance's
+	exited     bool
 }
 
 func (c *channel) Stderr() io.Writer      { return c.Channel.Stderr() }
 func (c *channel) Account() users.Account { return c.account }
-func (c *channel) RemoteAddr() netip.Addr { return c.from }
+func (c *channel) RemoteAddr() netip.Addr { return c.clientAddr }
 
 func (c *channel) Exit(status int) error {
 	if c.exited {
 		return nil
 	}
 	c.exited = true
-	if _, err := c.SendRequest("exit-status", false, binary.BigEndian.AppendUint32(nil, uint32(status))); err != nil {
+	payload := binary.BigEndian.AppendUint32(nil, uint32(status))
+	if _, err := c.SendRequest("exit-status", false, payload); err != nil {
 		return err
 	}
 	return c.Close()
 }
 
-// channel answers the requests of one channel until the client closes it, which is
-// also when it has received everything. The library's own handler can hang on
-// changes of the window, and its context lives as long as the connection; here the
-// newest size is handed on without waiting, and the context is the channel's.
-func (r *run) channel(_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChannel, ctx ssh.Context) {
-	p, _ := ctx.Value(peerKey{}).(*peer)
+// serveChannel serves a channel until the client closes it; by then the client has received
+// everything. It replaces the library's handler, which can hang on changes of the window and whose
+// context lives as long as the connection. Here the newest size is stored without blocking, and
+// the context ends with the channel.
+//
+//nolint:errcheck // Reject fails if the connection is gone
+func (r *runningServer) serveChannel(
+	_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChannel, ctx ssh.Context,
+) {
+	c, _ := ctx.Value(connectionKey{}).(*connection)
 	account, ok := conn.Permissions.ExtraData[accountKey{}].(users.Account)
-	if !ok || r.life.Err() != nil || !p.openChannel(r.limits.Sessions) {
-		offer.Reject(gossh.ResourceShortage, "no more sessions") //nolint:errcheck // the connection is gone then
+	if !ok || r.runCtx.Err() != nil || !c.openChannel(r.limits.Sessions) {
+		offer.Reject(gossh.ResourceShortage, "no more sessions")
 		return
 	}
-	defer p.closeChannel()
-	if !r.enter(&r.channels) {
-		offer.Reject(gossh.ResourceShortage, "the system is going down") //nolint:errcheck // as above
+	defer c.closeChannel()
+	if !r.startTask(&r.channelTasks) {
+		offer.Reject(gossh.ResourceShortage, "the system is going down")
 		return
 	}
-	defer r.channels.done()
-	defer r.guard("channel")
-	r.keepAlive(p, conn)
+	defer r.channelTasks.done()
+	defer r.recoverPanic("channel")
+	r.startKeepalive(c, conn)
 	ch, requests, err := offer.Accept()
 	if err != nil {
 		return
 	}
-	v := &visit{run: r, ch: &channel{Channel: ch, account: account, from: p.addr, local: addrOf(p.LocalAddr())}}
-	v.serve(requests)
+	h := &channelHandler{runningServer: r, ch: &channel{
+		Channel:    ch,
+		account:    account,
+		clientAddr: c.addr,
+		localAddr:  addrOf(c.LocalAddr()),
+	}}
+	h.serve(requests)
 }
 
-// enter counts something that Stop must wait for, unless Stop waits already.
-func (r *run) enter(g *taskGroup) bool {
+// startTask adds a task to g. It reports false if Stop has been called: the caller must then not
+// start the task.
+func (r *runningServer) startTask(g *taskGroup) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.lis == nil {
+	if r.listener == nil {
 		return false
 	}
 	g.add()
 	return true
 }
 
-// A visit is a channel and what became of it.
-type visit struct {
-	*run
+// A channelHandler handles the requests of one channel and runs the channel's program.
+type channelHandler struct {
+	*runningServer
 	ch      *channel
-	window  *size         // nil without a terminal
-	session *session      // nil until a shell or a command begins, and for a subsystem
-	over    chan struct{} // closed when what was started has ended; nil before
-	reading sync.WaitGroup
+	window  *windowSize    // nil without a terminal
+	session *session       // of a shell or a command line; nil before it starts
+	ended   chan struct{}  // closed when the program has ended; nil before it starts
+	reading sync.WaitGroup // the goroutine that reads the session's input
 }
 
-// serve answers requests until there are no more, then ends what they started.
-func (v *visit) serve(requests <-chan *gossh.Request) {
-	ctx, cancel := context.WithCancelCause(v.life)
+// A program is what a channel runs: a shell, a command line or a subsystem. It returns the exit
+// status.
+type program func() (exitStatus int)
+
+// serve handles requests until the client closes the channel, then ends the program and waits for
+// it.
+func (h *channelHandler) serve(requests <-chan *gossh.Request) {
+	ctx, cancel := context.WithCancelCause(h.runCtx)
 	for req := range requests {
-		ok, talk := v.request(ctx, req)
+		ok, prog := h.handle(ctx, req)
 		if req.WantReply {
 			req.Reply(ok, nil) //nolint:errcheck // the loop ends with the connection
 		}
-		if talk != nil { // after the reply: a short talk closes the channel at once
-			v.start(talk)
+		if prog != nil { // started after the reply, because a short program closes the channel at once
+			h.start(prog)
 		}
 	}
 	cancel(ErrHangup)
-	if v.over != nil {
-		<-v.over
+	if h.ended != nil {
+		<-h.ended
 	}
-	v.ch.Close()
-	v.reading.Wait()
-	if v.session != nil {
-		v.session.out.close()
+	h.ch.Close()
+	h.reading.Wait()
+	if h.session != nil {
+		h.session.out.close()
 	}
 }
 
-// request says whether a request is granted. What it starts, if anything, is the talk,
-// which returns the channel's exit status. request does not block.
-func (v *visit) request(ctx context.Context, req *gossh.Request) (ok bool, talk func() int) {
+// handle handles one request without blocking. ok reports whether the request is granted. If it
+// asks for a program, the caller must start that program.
+func (h *channelHandler) handle(ctx context.Context, req *gossh.Request) (ok bool, prog program) {
 	switch req.Type {
 	case "pty-req":
 		var pty struct {
@@ -131,124 +146,128 @@ func (v *visit) request(ctx context.Context, req *gossh.Request) (ok bool, talk 
 			Columns, Rows, Width, Height uint32
 			Modes                        string
 		}
-		if v.over != nil || gossh.Unmarshal(req.Payload, &pty) != nil {
+		if h.ended != nil || gossh.Unmarshal(req.Payload, &pty) != nil {
 			return false, nil
 		}
-		v.window = &size{int(pty.Columns), int(pty.Rows)}
+		h.window = &windowSize{int(pty.Columns), int(pty.Rows)}
 		return true, nil
 	case "window-change":
 		var w struct{ Columns, Rows, Width, Height uint32 }
-		if v.window == nil || gossh.Unmarshal(req.Payload, &w) != nil {
+		if h.window == nil || gossh.Unmarshal(req.Payload, &w) != nil {
 			return false, nil
 		}
-		v.window = &size{int(w.Columns), int(w.Rows)}
-		if v.session != nil {
-			v.session.resize(*v.window)
+		h.window = &windowSize{int(w.Columns), int(w.Rows)}
+		if h.session != nil {
+			h.session.resize(*h.window)
 		}
 		return true, nil
 	case "signal":
 		var sig struct{ Name string }
-		if v.session == nil || gossh.Unmarshal(req.Payload, &sig) != nil || sig.Name != "INT" {
+		if h.session == nil || gossh.Unmarshal(req.Payload, &sig) != nil || sig.Name != "INT" {
 			return false, nil
 		}
-		v.session.in.Interrupt()
+		h.session.in.Interrupt()
 		return true, nil
 	case "shell", "exec", "subsystem":
-		if v.over != nil {
+		if h.ended != nil {
 			return false, nil
 		}
-		talk = v.talk(ctx, req)
-		return talk != nil, talk
+		prog = h.newProgram(ctx, req)
+		return prog != nil, prog
 	}
 	return false, nil
 }
 
-// talk returns what a request asks for; nil if there is no such thing, or not for
-// this account.
-func (v *visit) talk(ctx context.Context, req *gossh.Request) func() int {
+// newProgram returns the program that a request asks for, or nil if there is no such program or
+// the account may not run it.
+func (h *channelHandler) newProgram(ctx context.Context, req *gossh.Request) program {
 	if req.Type == "shell" {
-		s := v.newSession()
-		return func() int { return v.shell(ctx, s) }
+		s := h.newSession()
+		return func() int { return h.shell(ctx, s) }
 	}
 	var p struct{ Text string }
 	if gossh.Unmarshal(req.Payload, &p) != nil {
 		return nil
 	}
 	if req.Type == "exec" {
-		s := v.newSession()
-		return func() int { return v.exec(ctx, s, p.Text) }
+		s := h.newSession()
+		return func() int { return h.exec(ctx, s, p.Text) }
 	}
-	serve := v.Subsystems[p.Text]
-	if serve == nil || !mayTransfer(v.ch.account) {
+	serve := h.Subsystems[p.Text]
+	if serve == nil || !mayTransfer(h.ch.account) {
 		return nil
 	}
-	return func() int { serve(ctx, v.ch); return 0 }
+	return func() int { serve(ctx, h.ch); return 0 }
 }
 
-// start runs a talk, and tells the client its exit status.
-func (v *visit) start(talk func() int) {
-	over := make(chan struct{})
-	v.over = over
-	if !v.enter(&v.sessions) {
-		close(over)
-		v.ch.Close()
+// start runs a program in its own goroutine and sends the client its exit status.
+func (h *channelHandler) start(prog program) {
+	ended := make(chan struct{})
+	h.ended = ended
+	if !h.startTask(&h.sessionTasks) {
+		close(ended)
+		h.ch.Close()
 		return
 	}
 	go func() {
-		defer v.sessions.done()
-		defer close(over)
-		status := statusFailed               // of a panic
-		defer func() { v.ch.Exit(status) }() //nolint:errcheck // the client may be gone
-		defer v.guard("session")
-		status = talk()
+		defer h.sessionTasks.done()
+		defer close(ended)
+		status := statusFailed               // if prog panics
+		defer func() { h.ch.Exit(status) }() //nolint:errcheck // the client may be gone
+		defer h.recoverPanic("session")
+		status = prog()
 	}()
 }
 
-// newSession makes the session of a shell or of a command line.
-func (v *visit) newSession() *session {
-	s := newSession(v.Appliance, v.catalog, v.ch.account, v.ch, v.window, cmp.Or(v.limits.IdleTimeout, v.Appliance.AdminAccess().CLIIdle()))
-	s.from, s.local = v.ch.from, v.ch.local
-	v.session = s
+// newSession creates the session of a shell or a command line.
+func (h *channelHandler) newSession() *session {
+	idleTimeout := cmp.Or(h.limits.IdleTimeout, h.Appliance.AdminAccess().CLIIdle())
+	s := newSession(h.Appliance, h.catalog, h.ch.account, h.ch, h.window, idleTimeout)
+	s.clientAddr, s.localAddr = h.ch.clientAddr, h.ch.localAddr
+	h.session = s
 	return s
 }
 
-// read starts to read what the client sends.
-func (v *visit) read(s *session) {
-	s.in.serve(s.limit, s.login.Touch)
-	v.reading.Go(func() {
-		defer v.guard("input")
-		s.in.pump(v.ch, func(text string) { io.WriteString(s.out, text) })
+// startReading starts the goroutine that reads the client's input into s.
+func (h *channelHandler) startReading(s *session) {
+	s.in.setSession(s.idleTimeout, s.login.Touch)
+	h.reading.Go(func() {
+		defer h.recoverPanic("input")
+		s.in.readFrom(h.ch, func(text string) { io.WriteString(s.out, text) })
 	})
 }
 
-func (v *visit) shell(ctx context.Context, s *session) int {
-	ctx, leave := context.WithCancelCause(ctx)
-	defer leave(ErrLogout)
-	previous, known := v.Appliance.Logins.PreviousLogin(v.ch.account.Name)
-	s.login = v.Appliance.Logins.Open(v.ch.account, v.ch.from, "cli")
+// shell runs an interactive session.
+func (h *channelHandler) shell(ctx context.Context, s *session) (exitStatus int) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(ErrLogout)
+	previous, known := h.Appliance.Logins.PreviousLogin(h.ch.account.Name)
+	s.login = h.Appliance.Logins.Open(h.ch.account, h.ch.clientAddr, "cli")
 	defer s.login.Close()
-	v.read(s)
+	h.startReading(s)
 	defer s.in.close()
 	last := ""
 	if known {
-		last = lastLogin(previous.LoginTime.In(v.Appliance.Zone()), previous.ClientAddr)
+		last = lastLoginText(previous.LoginTime.In(h.Appliance.Zone()), previous.ClientAddr)
 	}
-	io.WriteString(s.keys, welcome(v.Appliance.Product, last, s.limit, v.Appliance.AdminAccess().Welcome))
-	if err := s.interact(ctx); err != nil {
+	message := h.Appliance.AdminAccess().Welcome
+	io.WriteString(s.prompter, welcomeText(h.Appliance.Product, last, s.idleTimeout, message))
+	if err := s.promptLoop(ctx); err != nil {
 		return statusFailed
 	}
 	return 0
 }
 
-func (v *visit) exec(ctx context.Context, s *session, line string) int {
-	if v.Exec != nil && mayTransfer(v.ch.account) && v.Exec(ctx, line, v.ch) {
+// exec runs a command line.
+func (h *channelHandler) exec(ctx context.Context, s *session, line string) (exitStatus int) {
+	if h.Exec != nil && mayTransfer(h.ch.account) && h.Exec(ctx, line, h.ch) {
 		return 0
 	}
-	ctx, leave := context.WithCancelCause(ctx)
-	defer leave(ErrLogout)
-	s.login = v.Appliance.Logins.Open(v.ch.account, v.ch.from, "cli")
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(ErrLogout)
+	s.login = h.Appliance.Logins.Open(h.ch.account, h.ch.clientAddr, "cli")
 	defer s.login.Close()
-	v.read(s)
+	h.startReading(s)
 	defer s.in.close()
 	return s.execute(ctx, line)
 }

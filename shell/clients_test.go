@@ -33,7 +33,7 @@ func sshArgs(t *testing.T, s *shell.Server, more ...string) []string {
 }
 
 // run runs a program to its end.
-func run(t *testing.T, in string, program string, args ...string) (stdout, stderr string, status int) {
+func runningServer(t *testing.T, in string, program string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -60,18 +60,18 @@ func TestOpenSSHCommandLine(t *testing.T) {
 		{"ask", "Bob\nsecret\n", "Name:\n[]> \nPassphrase: \n\nBob, secret\n", 0},
 	} {
 		for _, method := range []string{"password", "keyboard-interactive"} {
-			out, stderr, status := run(t, c.in, "sshpass", append([]string{"-p", "ironport", "ssh"},
+			out, stderr, status := runningServer(t, c.in, "sshpass", append([]string{"-p", "ironport", "ssh"},
 				sshArgs(t, s, "-o", "PreferredAuthentications="+method, c.line)...)...)
 			if out != c.want || stderr != "" || status != c.status {
 				t.Errorf("%s by %s: %q, %q, status %d", c.line, method, out, stderr, status)
 			}
 		}
 	}
-	out, stderr, status := run(t, "say x\nexit\n", "sshpass", append([]string{"-p", "ironport", "ssh", "-T"}, sshArgs(t, s)...)...)
+	out, stderr, status := runningServer(t, "say x\nexit\n", "sshpass", append([]string{"-p", "ironport", "ssh", "-T"}, sshArgs(t, s)...)...)
 	if !strings.HasSuffix(out, prompt+"\n\nx\n"+prompt+"\n") || stderr != "" || status != 0 {
 		t.Errorf("a script: %q, %q, status %d", out, stderr, status)
 	}
-	if _, _, status := run(t, "", "sshpass", append([]string{"-p", "wrong", "ssh"}, sshArgs(t, s, "whoami")...)...); status == 0 {
+	if _, _, status := runningServer(t, "", "sshpass", append([]string{"-p", "wrong", "ssh"}, sshArgs(t, s, "whoami")...)...); status == 0 {
 		t.Error("a wrong passphrase lets in")
 	}
 }
@@ -94,7 +94,7 @@ func TestOpenSSHKeyLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := start(t, app, nil, whoami)
-	out, stderr, status := run(t, "", "ssh", append([]string{"-i", file, "-l", "kim", "-o", "BatchMode=yes"}, sshArgs(t, s, "whoami")...)...)
+	out, stderr, status := runningServer(t, "", "ssh", append([]string{"-i", file, "-l", "kim", "-o", "BatchMode=yes"}, sshArgs(t, s, "whoami")...)...)
 	if out != "kim from 127.0.0.1 as Operator\n" || status != 0 {
 		t.Errorf("%q, %q, status %d", out, stderr, status)
 	}
@@ -144,7 +144,7 @@ func TestOpenSSHInteractive(t *testing.T) {
 	}
 	args := strings.Join(sshArgs(t, s), " ")
 	t.Setenv("SSH_ARGS", strings.ReplaceAll(args, "LogLevel=ERROR", "LogLevel=INFO")) // it tells that the connection was closed
-	out, stderr, status := run(t, "", "expect", "-f", file)
+	out, stderr, status := runningServer(t, "", "expect", "-f", file)
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, %s, after\n%s", status, stderr, out)
 	}

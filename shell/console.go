@@ -17,65 +17,66 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A Console is the serial console: the same command line over any reader and
-// writer, with a login of its own.
+// A Console is the serial console: the same command line as over SSH, on a reader and a writer, with
+// a login of its own.
 type Console struct {
 	Appliance *appliance.Appliance
 	Commands  []*Command
-	// In is closed by Serve. Close must make a blocked Read return, as it does for a
-	// network connection and an io.Pipe, and does not for a terminal (see the package
-	// comment).
+	// In is closed by Serve. Close must make a blocked Read return, as it does for a network
+	// connection and an io.Pipe. It does not for a terminal (see the package comment).
 	In  io.ReadCloser
 	Out io.Writer
-	// Size tells the size of the terminal that In and Out are. Nil means that they
-	// are none: lines are then neither edited nor echoed.
-	Size        func() (columns, rows int)
-	IdleTimeout time.Duration // as Limits.Idle
+	// Size returns the size of the terminal that In and Out are. If it is nil they are no
+	// terminal: lines are then neither edited nor echoed.
+	Size func() (columns, rows int)
+	// IdleTimeout ends a session that is idle at a prompt. 0 means the configured timeout.
+	IdleTimeout time.Duration
 }
 
-// consoleLine is what the serial line is called.
-const consoleLine = "ttyv0"
+// consoleTTY is the name of the serial line in the login prompt.
+const consoleTTY = "ttyv0"
 
 // Serve asks for a login, serves the session, and asks again. If In ends, Serve returns nil; if
-// ctx ends, it returns ctx's cause, and shows the user a cause of type Stopped. It closes In and
-// waits for the goroutine that reads it.
+// ctx ends, it returns ctx's cause, and shows the user a cause of type StoppedError. It closes In
+// and waits for the goroutine that reads it.
 func (c *Console) Serve(ctx context.Context) error {
 	catalog := newCatalog(c.Commands, c.Appliance.Product.Version)
-	var window *size
+	var window *windowSize
 	if c.Size != nil {
-		window = &size{}
+		window = &windowSize{}
 		window.columns, window.rows = c.Size()
 	}
-	line := newSession(c.Appliance, catalog, users.Account{}, c.Out, window, 0)
+	// All sessions share the input, the output and the terminal of this one.
+	base := newSession(c.Appliance, catalog, users.Account{}, c.Out, window, 0)
 	var reading sync.WaitGroup
-	reading.Go(func() { line.in.pump(c.In, func(text string) { io.WriteString(line.out, text) }) })
-	defer line.out.close()
+	reading.Go(func() { base.in.readFrom(c.In, func(text string) { io.WriteString(base.out, text) }) })
+	defer base.out.close()
 	defer reading.Wait()
 	defer c.In.Close()
-	defer line.in.close()
+	defer base.in.close()
 	for {
-		account, err := c.login(ctx, line.keys)
-		if errors.Is(err, io.EOF) && line.in.exhausted() {
+		account, err := c.login(ctx, base.prompter)
+		if errors.Is(err, io.EOF) && base.in.atEOF() {
 			return nil
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			continue // Ctrl-C, Ctrl-D: ask again
+			continue // Ctrl-C or Ctrl-D: ask again
 		}
-		idle := cmp.Or(c.IdleTimeout, c.Appliance.AdminAccess().CLIIdle())
-		if err := c.session(ctx, line, catalog, account, idle); ctx.Err() != nil {
+		if err := c.serveSession(ctx, base, account); ctx.Err() != nil {
 			return err
 		}
 	}
 }
 
+// login asks for a name and a passphrase until both are right.
 func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) {
 	if banner := c.Appliance.AdminAccess().Banner; banner != "" {
 		fmt.Fprintf(p, "\n%s\n", banner)
 	}
-	fmt.Fprintf(p, "\nAsyncOS %s (%s)\n\n", c.Appliance.Hostname(), consoleLine)
+	fmt.Fprintf(p, "\nAsyncOS %s (%s)\n\n", c.Appliance.Hostname(), consoleTTY)
 	for {
 		name, err := p.Prompt(ctx, "login: ")
 		if err != nil {
@@ -90,11 +91,10 @@ func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) 
 		}
 		account, err := c.Appliance.Users.Verify(name, passphrase)
 		if err == nil {
-			c.Appliance.Log(appliance.AuthenticationLog, appliance.Information, LoginMessage(account, "from the console", ""))
+			c.log(LoginMessage(account, "from the console", ""))
 			return account, nil
 		}
-		c.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
-			FailedLoginMessage(name, "from the console", ""))
+		c.log(FailedLoginMessage(name, "from the console", ""))
 		delay, _ := c.Appliance.Guard.Failed(netip.Addr{})
 		if err := c.Appliance.Clock.Sleep(ctx, delay); err != nil {
 			return users.Account{}, err
@@ -103,35 +103,43 @@ func (c *Console) login(ctx context.Context, p Prompter) (users.Account, error) 
 	}
 }
 
-// session serves one login over the line, whose terminal and input it shares.
-func (c *Console) session(ctx context.Context, line *session, catalog *catalog, account users.Account, idle time.Duration) error {
-	previous, known := c.Appliance.Logins.PreviousLogin(account.Name)
-	s := *line
-	s.account, s.table, s.draft, s.limit = account, catalog.allowed(account.Role), c.Appliance.Config.Edit(), idle
-	s.talk = s.dialogue()
-	s.login = c.Appliance.Logins.Open(account, netip.Addr{}, "cli")
-	defer s.login.Close()
-	defer c.Appliance.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of the console", account.Name))
-	if t, ok := s.keys.(*terminal); ok {
-		t.complete = func(line string) []string { return candidates(s.table, line) }
-		t.past = &history{}
-		t.renew()
-		t.SetSize(c.Size())
-	}
-	s.in.serve(idle, s.login.Touch)
-	defer s.in.serve(0, nil)
-	last := ""
-	if known {
-		last = lastLogin(previous.LoginTime.In(c.Appliance.Zone()), previous.ClientAddr)
-	}
-	io.WriteString(s.keys, welcome(c.Appliance.Product, last, idle, c.Appliance.AdminAccess().Welcome))
-	ctx, leave := context.WithCancelCause(ctx)
-	defer leave(ErrLogout)
-	return s.interact(ctx)
+// log writes a line to the appliance's authentication log.
+func (c *Console) log(text string) {
+	c.Appliance.Log(appliance.AuthenticationLog, appliance.Information, text)
 }
 
-// RawTerminal prepares a file that is a terminal for a Console, and reports whether
-// it is one. restore puts it back as it was.
+// serveSession serves the session of one login.
+func (c *Console) serveSession(ctx context.Context, base *session, account users.Account) error {
+	access := c.Appliance.AdminAccess()
+	previous, known := c.Appliance.Logins.PreviousLogin(account.Name)
+	s := *base
+	s.account, s.commands = account, s.catalog.allowedTo(account.Role)
+	s.draft = c.Appliance.Config.Edit()
+	s.idleTimeout = cmp.Or(c.IdleTimeout, access.CLIIdle())
+	s.dialogue = s.newDialogue()
+	s.login = c.Appliance.Logins.Open(account, netip.Addr{}, "cli")
+	defer s.login.Close()
+	defer c.log(fmt.Sprintf("User %s logged out of the console", account.Name))
+	if t, ok := s.prompter.(*terminal); ok {
+		t.complete = func(line string) []string { return completions(s.commands, line) }
+		t.history = &history{}
+		t.resetEditor()
+		t.SetSize(c.Size())
+	}
+	s.in.setSession(s.idleTimeout, s.login.Touch)
+	defer s.in.setSession(0, nil)
+	last := ""
+	if known {
+		last = lastLoginText(previous.LoginTime.In(c.Appliance.Zone()), previous.ClientAddr)
+	}
+	io.WriteString(s.prompter, welcomeText(c.Appliance.Product, last, s.idleTimeout, access.Welcome))
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(ErrLogout)
+	return s.promptLoop(ctx)
+}
+
+// RawTerminal puts f into raw mode if it is a terminal; ok reports whether it did. size returns the
+// terminal's size, or 0, 0 if it is unknown. restore puts the terminal back into its former mode.
 func RawTerminal(f *os.File) (size func() (columns, rows int), restore func(), ok bool) {
 	fd := int(f.Fd())
 	if !term.IsTerminal(fd) {
@@ -148,5 +156,5 @@ func RawTerminal(f *os.File) (size func() (columns, rows int), restore func(), o
 		}
 		return columns, rows
 	}
-	return size, func() { term.Restore(fd, before) }, true //nolint:errcheck // nothing is left to be done
+	return size, func() { term.Restore(fd, before) }, true //nolint:errcheck // a failure cannot be handled
 }

@@ -45,21 +45,21 @@ type LineReader interface {
 }
 
 // A Dialogue asks questions the way AsyncOS asks them. It is for one goroutine.
-type Dialogue struct{ *page }
+type Dialogue struct{ *layout }
 
 // NewDialogue returns a dialogue over p.
 func NewDialogue(p Prompter) Dialogue {
-	pg := &page{Prompter: p, paging: true}
+	pg := &layout{Prompter: p, paging: true}
 	pg.screen, _ = p.(Screen)
 	return Dialogue{pg}
 }
 
 // Printf writes as it stands; it wraps nothing.
-func (d Dialogue) Printf(format string, a ...any) { fmt.Fprintf(d.page, format, a...) }
+func (d Dialogue) Printf(format string, a ...any) { fmt.Fprintf(d.layout, format, a...) }
 
 // Prose writes text, a newline after it, with long lines broken between words at
 // the width of the terminal.
-func (d Dialogue) PrintWrapped(text string) { io.WriteString(d.page, d.wrap(text)+"\n") }
+func (d Dialogue) PrintWrapped(text string) { io.WriteString(d.layout, d.wrap(text)+"\n") }
 
 // List prints choices with their numbers.
 func (d Dialogue) List(choices ...string) {
@@ -72,8 +72,8 @@ func (d Dialogue) List(choices ...string) {
 // empty answer means def. A nil check accepts all. Answers come without blanks at
 // their ends.
 func (d Dialogue) Ask(ctx context.Context, question, def string, check func(string) error) (string, error) {
-	return d.until(check, func() (string, error) {
-		d.gap(1)
+	return d.askUntil(check, func() (string, error) {
+		d.ensureBlankLines(1)
 		if question != "" {
 			d.PrintWrapped(question)
 		}
@@ -87,15 +87,15 @@ func (d Dialogue) Ask(ctx context.Context, question, def string, check func(stri
 
 // AskSecret is Ask without echo and without default; the answer comes as typed.
 func (d Dialogue) AskSecret(ctx context.Context, question string, check func(string) error) (string, error) {
-	return d.until(check, func() (string, error) {
-		d.gap(1)
+	return d.askUntil(check, func() (string, error) {
+		d.ensureBlankLines(1)
 		d.PrintWrapped(question)
 		return d.Secret(ctx, "[]> ")
 	})
 }
 
 // until asks until check has no objection.
-func (d Dialogue) until(check func(string) error, ask func() (string, error)) (string, error) {
+func (d Dialogue) askUntil(check func(string) error, ask func() (string, error)) (string, error) {
 	for {
 		answer, err := ask()
 		if err != nil || check == nil {
@@ -120,12 +120,12 @@ func (d Dialogue) Confirm(ctx context.Context, question string, def bool) (bool,
 		prompt = question + " [Y]> "
 	}
 	for {
-		d.gapAfterAnswer()
+		d.ensureBlankLineAfterAnswer()
 		above, last := "", strings.TrimSuffix(d.wrap(prompt+"\x00"), "\x00")
 		if i := strings.LastIndexByte(last, '\n'); i >= 0 {
 			above, last = last[:i+1], last[i+1:]
 		}
-		io.WriteString(d.page, above)
+		io.WriteString(d.layout, above)
 		answer, err := d.Prompt(ctx, last)
 		if err != nil {
 			return false, err
@@ -151,8 +151,8 @@ func (d Dialogue) Choose(ctx context.Context, question string, def int, choices 
 		preset = strconv.Itoa(def + 1)
 	}
 	var n int
-	_, err := d.Ask(ctx, numbered(question, choices), preset, func(s string) (err error) {
-		n, err = choice(s, choices)
+	_, err := d.Ask(ctx, numberedList(question, choices), preset, func(s string) (err error) {
+		n, err = parseChoice(s, choices)
 		return err
 	})
 	return n, err
@@ -166,10 +166,10 @@ func (d Dialogue) ChooseSeveral(ctx context.Context, question string, def []int,
 		preset[i] = strconv.Itoa(n + 1)
 	}
 	var picked []int
-	_, err := d.Ask(ctx, numbered(question, choices), strings.Join(preset, ", "), func(s string) error {
+	_, err := d.Ask(ctx, numberedList(question, choices), strings.Join(preset, ", "), func(s string) error {
 		picked = nil
 		for one := range strings.SplitSeq(s, ",") {
-			n, err := choice(strings.TrimSpace(one), choices)
+			n, err := parseChoice(strings.TrimSpace(one), choices)
 			if err != nil {
 				return err
 			}
@@ -182,7 +182,7 @@ func (d Dialogue) ChooseSeveral(ctx context.Context, question string, def []int,
 	return picked, err
 }
 
-func numbered(question string, choices []string) string {
+func numberedList(question string, choices []string) string {
 	var b strings.Builder
 	b.WriteString(question)
 	for i, c := range choices {
@@ -192,7 +192,7 @@ func numbered(question string, choices []string) string {
 }
 
 // choice finds the choice that an answer names.
-func choice(answer string, choices []string) (int, error) {
+func parseChoice(answer string, choices []string) (int, error) {
 	for i, c := range choices {
 		if strings.EqualFold(answer, c) {
 			return i, nil

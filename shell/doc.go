@@ -1,10 +1,24 @@
-// Package shell is the appliance's command line: login over SSH, the prompt,
-// dialogues, and everything around a command that no command should care about.
+// Package shell is the appliance's command line: the SSH server, the serial console, the prompt,
+// dialogues, and everything around a command that the command itself need not care about.
+//
+// # Terms
+//
+//   - Command: a word that can be typed at the main prompt. Command describes it.
+//   - Session: one administrator at the main prompt, or one command line that came with ssh
+//     ("ssh host line"). A session has one account, one draft and at most one running command.
+//   - Draft: the configuration changes of a session that are not committed yet.
+//   - Prompter: the user's end of a conversation: it shows text and reads answers. The three kinds
+//     are a terminal, a script (a session without a terminal), and shelltest.Prompter.
+//   - Dialogue: asks questions over a Prompter, in the way AsyncOS asks them.
+//   - Form: a sequence of fields; each asks one question and stores the answer.
+//   - Refusal: a text that the administrator may see (package refusal). Other errors are internal.
+//   - Channel: one conversation within an SSH connection, as the SSH protocol defines it. It runs
+//     one program: a shell, a command line, or a subsystem such as sftp.
 //
 // # A command
 //
-// A Command is data and one function. Run holds the conversation as plain blocking
-// code that reads from top to bottom as the conversation goes:
+// A Command is data and one function. Run holds the conversation as blocking code, in the order
+// of the conversation:
 //
 //	Run: func(ctx context.Context, env *shell.Env) error {
 //		name, err := env.Ask(ctx, "Enter the name:", "", validName)
@@ -15,73 +29,75 @@
 //		return nil
 //	},
 //
-// What is true of a command (who may run it, since which version, whether it has
-// an inline form) is a field of it and enforced here.
+// Properties of a command (which roles may run it, since which version it exists, whether it has
+// an inline form) are fields, and this package enforces them.
 //
-// # Why a session is a goroutine that blocks
+// # Why commands block
 //
-// A dialogue of ten questions with branches is readable only as straight code. The
-// price is three duties. One goroutine reads the terminal for the whole session, so
-// that Ctrl-C is seen while a command runs. Every wait ends with its context's
-// cause, so that a prompt that ends says why: idle, shutdown, hang-up. And no lock
-// is held across a question, which is why Menu takes a function and draws itself
-// anew from fresh state.
+// A dialogue of ten questions with branches is readable only as sequential code. That has three
+// consequences. One goroutine reads the client during the whole session, so that Ctrl-C is noticed
+// while a command runs. Every wait ends with its context's cause, so that an interrupted prompt
+// can say why it ended: idle, shutdown, hang-up. And no lock is held while a question is open,
+// which is why Menu takes a function and builds itself from the current state each time.
 //
 // # Blank lines
 //
-// A Dialogue keeps AsyncOS's blank lines, so that commands need not: one after each
-// line that the user has entered, one before a question or a menu's header that
-// follows other text, two before a header under the menu's own Head, none before a question whose answer is given on the question's
-// own line when text was just printed above it. Text that begins with "\n" after an
-// answer has its blank line already and gets no second one.
+// A Dialogue puts AsyncOS's blank lines in place, so that commands do not have to:
+//
+//   - one after each line that the user has entered;
+//   - one before a question or a menu that follows other text;
+//   - two before a menu that follows the text of its own Header;
+//   - none before a question whose answer is entered on the question's own line, if text was
+//     printed directly above it.
+//
+// Text that begins with "\n" after an answer already has its blank line and gets no second one.
 //
 // # Errors
 //
-// Three kinds. A Refusal (or an Invalid, for inline arguments) is a text for the
-// administrator: it is printed as it stands, and inside a dialogue the question is
-// asked again. Control (ErrInterrupt, ErrIdle, ErrLogout, the cause of a context)
-// ends the command or the session; session.go alone decides which. Everything else
-// is internal: it is logged with its cause, the administrator sees one generic line,
-// and the session goes on. So it does after a panic in a command.
+// There are three kinds. A refusal is printed as it is, and inside a dialogue the question is asked
+// again; an InvalidArgumentError is a refusal for inline arguments. A control error (ErrInterrupt,
+// ErrIdle, ErrLogout, the cause of a context) ends the command or the session; session.handleError
+// is the only place that decides which. Any other error is internal: it is logged with its cause,
+// the administrator sees one generic line, and the session continues. The same happens after a
+// panic in a command.
 //
-// # What the libraries do, and what not
+// # What the libraries do
 //
-// gliderlabs/ssh serves connections. Three things of it are replaced. Its session
-// handler can hang on changes of the window and gives contexts that live as long as
-// the connection: see channel.go. Its handlers for passwords and keys mix up the
-// accounts of several attempts: see auth.go. Its accept loop cannot be waited for,
-// nor can its Shutdown end sessions: see server.go.
+// gliderlabs/ssh serves connections, but three of its parts are replaced. Its session handler can
+// hang when the client's window changes, and its contexts live as long as the connection: see
+// channel.go. Its handlers for passwords and keys confuse the accounts of several attempts: see
+// auth.go. Its accept loop cannot be waited for, and its Shutdown does not end sessions: see
+// server.go.
 //
-// x/term edits lines, and that is all: what commands print goes past it. It cannot go
-// on after Ctrl-C, Ctrl-D or an error, so a fresh one takes its place then; this is
-// cheaper, and looks better, than to feed it keys that make it end the line.
+// x/term edits the line that is being typed and does nothing else: the output of commands bypasses
+// it. It cannot continue after Ctrl-C, Ctrl-D or an error, so a new one replaces it then. That is
+// cheaper, and the screen looks better, than to feed it keys that make it end its line.
 //
-// Text is gathered and sent in one go (outlet.go): the echo of a command, its output
-// and the next prompt are mostly one packet.
+// Output is collected and sent in one piece (output.go): the echo of a command, its output and the
+// next prompt are usually one packet.
 //
 // # Goroutines
 //
-// Server.Stop and Console.Serve wait for every goroutine that they started, the functions of
-// timers included. Stop stops waiting when its context ends; a later Stop then waits for the
+// Server.Stop and Console.Serve wait for every goroutine that they started, including the
+// functions of timers. Stop stops waiting when its context ends; a later Stop then waits for the
 // rest (see taskGroup).
 //
-// The goroutine that reads a session's input ends when the input is closed. A console's input
-// must therefore be an io.ReadCloser whose Close makes a blocked Read return. A terminal is not:
-// on most systems Read of a terminal is a system call that neither closing the file nor a
-// deadline interrupts. The program therefore asks the system whether there is input before it
-// reads, and package box gives the Console of each boot a reader of its own.
+// The goroutine that reads a session's input ends when the input is closed. A console's input must
+// therefore be an io.ReadCloser whose Close makes a blocked Read return. A terminal is not one: on
+// most systems Read of a terminal is a system call that neither closing the file nor a deadline
+// interrupts. The program therefore asks the system whether there is input before it reads, and
+// package box gives the Console of each boot a reader of its own.
 //
 // # Time
 //
-// Idle sessions and the delay after a failed login are appliance time, which a
-// test moves. Handshakes, keepalives, and how long text is gathered, are the
-// machine's.
+// Idle timeouts and the delay after a failed login use the appliance's clock, which tests advance.
+// The handshake timeout, keepalives and the delay of output use the machine's clock.
 //
 // # Locks
 //
-// Server.mu is taken before no other lock but peer.mu's. inbox.mu is taken before
-// those of the clock and of the table of logins. outlet.mu is held while the client
-// is written to, which can take as long as the client likes; so nothing that must go
-// on, such as the answering of requests, writes text. terminal.mu and peer.mu are
-// leaves.
+// While Server.mu is held, only connection.mu and taskGroup.mu are taken. While inputBuffer.mu is
+// held, the locks of the clock and of users.Logins may be taken. outputBuffer.mu is held while
+// data is written to the client, which can take as long as the client likes; therefore code that
+// must not block, such as the handling of SSH requests, never writes output. connection.mu,
+// terminal.mu and taskGroup.mu are leaves.
 package shell

@@ -160,7 +160,7 @@ func TestScriptedSession(t *testing.T) {
 		return nil
 	}}
 	c := dial(t, start(t, app, nil, say, ask, slow))
-	v := visit(t, c, -1, 0)
+	v := channelHandler(t, c, -1, 0)
 	welcome := v.hear(prompt)
 	if strings.Contains(welcome, "\r\n") {
 		t.Errorf("line ends of a terminal without one: %q", welcome)
@@ -180,7 +180,7 @@ func TestScriptedSession(t *testing.T) {
 
 func TestALongScriptIsNotLost(t *testing.T) {
 	app, _ := newBox(t)
-	v := visit(t, dial(t, start(t, app, nil, say)), -1, 0)
+	v := channelHandler(t, dial(t, start(t, app, nil, say)), -1, 0)
 	v.hear(prompt)
 	const n = 20000
 	go func() {
@@ -207,7 +207,7 @@ func TestOutputStreams(t *testing.T) {
 	}}
 	c := dial(t, start(t, app, nil, stream))
 	for _, columns := range []int{80, -1} {
-		v := visit(t, c, columns, 24)
+		v := channelHandler(t, c, columns, 24)
 		v.hear(prompt)
 		v.say("stream\n")
 		for range 3 {

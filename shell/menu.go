@@ -34,11 +34,11 @@ type Item struct {
 func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 	for {
 		menu := m()
-		above, writes := 1, d.writes
+		above, writes := 1, d.writeCount
 		if menu.Header != nil {
 			menu.Header()
 		}
-		if d.writes > writes {
+		if d.writeCount > writes {
 			above = 2
 		}
 		var b strings.Builder
@@ -48,7 +48,7 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		for _, it := range menu.offered() {
 			fmt.Fprintf(&b, "- %s - %s\n", it.Key, it.Text)
 		}
-		d.gap(above)
+		d.ensureBlankLines(above)
 		d.PrintWrapped(strings.TrimSuffix(b.String(), "\n"))
 		answer, err := d.Prompt(ctx, "[]> ")
 		if err != nil {
@@ -97,13 +97,13 @@ func (m Menu) Find(word string) (Item, error) {
 	case 1:
 		return found[0], nil
 	}
-	return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.", word, strings.Join(keys(found), " or "))
+	return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.", word, strings.Join(itemKeys(found), " or "))
 }
 
 // Keys are the words that can be chosen now.
-func (m Menu) Keys() []string { return keys(m.offered()) }
+func (m Menu) Keys() []string { return itemKeys(m.offered()) }
 
-func keys(items []Item) []string {
+func itemKeys(items []Item) []string {
 	out := make([]string, len(items))
 	for i, it := range items {
 		out[i] = it.Key

@@ -10,18 +10,18 @@ import (
 // A script is the keyboard of a session without a terminal: lines come from a file
 // or a program, and nothing is echoed or edited.
 type script struct {
-	in  *inbox
-	out *outlet
+	in  *inputBuffer
+	out *outputBuffer
 }
 
 // scriptLine is how long a line may be; what is longer is cut.
-const scriptLine = 1 << 20
+const maxScriptLine = 1 << 20
 
 func (s *script) Write(b []byte) (int, error) { return s.out.Write(b) }
 
 func (s *script) Secret(ctx context.Context, text string) (string, error) { return s.Prompt(ctx, text) }
 
-func (s *script) command(ctx context.Context, prompt string) (string, error) {
+func (s *script) promptCommand(ctx context.Context, prompt string) (string, error) {
 	return s.Prompt(ctx, prompt)
 }
 
@@ -48,15 +48,15 @@ func (s *script) ReadLine(ctx context.Context, _ byte) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	finish := s.in.begin(ctx)
-	line, err := s.line()
+	finish := s.in.beginRead(ctx)
+	line, err := s.readLine()
 	if cut := finish(); cut != nil {
 		return "", cut
 	}
 	return line, err
 }
 
-func (s *script) line() (string, error) {
+func (s *script) readLine() (string, error) {
 	var line []byte
 	for {
 		ended := false
@@ -65,7 +65,7 @@ func (s *script) line() (string, error) {
 			if ended = i >= 0; ended {
 				b = b[:i]
 			}
-			line = append(line, b[:min(len(b), scriptLine-len(line))]...)
+			line = append(line, b[:min(len(b), maxScriptLine-len(line))]...)
 			if ended {
 				return i + 1
 			}

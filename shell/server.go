@@ -20,280 +20,278 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A Server is the appliance's SSH daemon. Its fields are set before Start.
+// A Server is the appliance's SSH daemon. Its exported fields must be set before Start.
 type Server struct {
 	Appliance *appliance.Appliance
 	Commands  []*Command
 	HostKey   crypto.Signer // Ed25519, ECDSA or RSA
-	// Listen opens the port; the caller decides on which network.
+	// Listen opens the port. The caller decides on which network.
 	Listen func(context.Context) (net.Listener, error)
-	// Subsystems serves "sftp" and the like, for administrators and operators.
-	// Each returns when its conversation is over; ctx ends with the channel.
+	// Subsystems holds the functions that serve subsystems such as "sftp", by name. They are
+	// called for administrators and operators only, and return when their conversation is over.
+	// ctx ends with the channel.
 	Subsystems map[string]func(ctx context.Context, ch Channel)
-	// Exec may take a command line that came with ssh before it is looked up as a
-	// command, as scp's; it reports whether it did. It is asked for administrators
-	// and operators only, and may be nil.
+	// Exec serves command lines that are not commands of the appliance, such as scp's, and
+	// reports whether it has served this one. It is called for administrators and operators
+	// only, before the line is looked up as a command. It may be nil.
 	Exec func(ctx context.Context, line string, ch Channel) bool
-	// Version is the software version that clients are told; "" means the default.
+	// Version is the software version that the server sends to clients; "" means DefaultVersion.
 	Version string
 	Limits  Limits
 
-	mu    sync.Mutex // guards what follows; a leaf
-	life  context.Context
-	end   context.CancelCauseFunc
-	lis   net.Listener
-	peers map[*peer]bool
+	mu          sync.Mutex // guards the following four fields
+	runCtx      context.Context
+	cancelRun   context.CancelCauseFunc
+	listener    net.Listener // nil if the server is not running
+	connections map[*connection]bool
 
-	// What was started, for Stop to wait for.
-	sessions    taskGroup // shells, commands, subsystems
-	channels    taskGroup // until the client has closed its side
-	connections taskGroup // and the loop that accepts them
+	// Stop waits for all tasks.
+	sessionTasks    taskGroup // shells, commands, subsystems
+	channelTasks    taskGroup // each ends when the client has closed the channel
+	connectionTasks taskGroup // one for each connection, and one for the accept loop
 }
 
-// Limits are what a Server allows. A zero field means its default.
+// Limits are the limits of a Server. A zero field means the default that its comment states.
 type Limits struct {
-	IdleTimeout       time.Duration // silence at a prompt before a session ends; what is configured
-	HandshakeTimeout  time.Duration // from connecting to being logged in; 2 minutes
-	Connections       int           // at a time; 1000
-	Sessions          int           // channels of one connection at a time; 10
-	AuthTries         int           // of one connection to log in; 6
-	KeepaliveInterval time.Duration // between two questions whether the client is alive; 1 minute
+	IdleTimeout       time.Duration // a session idle at a prompt ends; the configured timeout
+	HandshakeTimeout  time.Duration // a client must have logged in; 2 minutes
+	Connections       int           // connections at a time; 1000
+	Sessions          int           // channels of a connection at a time; 10
+	AuthTries         int           // login attempts of a connection; 6
+	KeepaliveInterval time.Duration // between two keepalive requests; 1 minute
 }
 
 func (l Limits) withDefaults() Limits {
-	set := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	count := func(n *int, def int) {
-		if *n == 0 {
-			*n = def
-		}
-	}
-	set(&l.HandshakeTimeout, 2*time.Minute)
-	set(&l.KeepaliveInterval, time.Minute)
-	count(&l.Connections, 1000)
-	count(&l.Sessions, 10)
-	count(&l.AuthTries, 6)
+	l.HandshakeTimeout = cmp.Or(l.HandshakeTimeout, 2*time.Minute)
+	l.KeepaliveInterval = cmp.Or(l.KeepaliveInterval, time.Minute)
+	l.Connections = cmp.Or(l.Connections, 1000)
+	l.Sessions = cmp.Or(l.Sessions, 10)
+	l.AuthTries = cmp.Or(l.AuthTries, 6)
 	return l
 }
 
-// DefaultIdleTimeout is the inactivity timeout of a session on a new appliance.
+// DefaultIdleTimeout is the idle timeout of sessions on a new appliance.
 const DefaultIdleTimeout = users.DefaultIdleMinutes * time.Minute
 
-// DefaultVersion is what clients are told unless Server.Version says otherwise.
+// DefaultVersion is the software version that a Server sends to clients by default.
 const DefaultVersion = "OpenSSH_7.5 FreeBSD-20170903"
 
-// Name is what tcpservices calls it.
+// Name returns the daemon's name, as tcpservices prints it.
 func (s *Server) Name() string { return "sshd" }
 
-// Start listens and returns; connections are answered until Stop.
+// Start opens the port and returns. The server accepts connections until Stop is called.
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.life != nil {
-		return errors.New("shell: the server runs already")
+	if s.runCtx != nil {
+		return errors.New("shell: the server is already running")
 	}
 	key, err := gossh.NewSignerFromSigner(s.HostKey)
 	if err != nil {
 		return fmt.Errorf("host key: %w", err)
 	}
-	lis, err := s.Listen(ctx)
+	listener, err := s.Listen(ctx)
 	if err != nil {
 		return err
 	}
-	s.lis = lis
-	s.life, s.end = context.WithCancelCause(context.WithoutCancel(ctx))
-	s.peers = map[*peer]bool{}
-	r := &run{
+	s.listener = listener
+	s.runCtx, s.cancelRun = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.connections = map[*connection]bool{}
+	r := &runningServer{
 		Server:  s,
-		life:    s.life,
+		runCtx:  s.runCtx,
 		limits:  s.Limits.withDefaults(),
 		catalog: newCatalog(s.Commands, s.Appliance.Product.Version),
 	}
-	r.ssh = r.server(key)
-	s.connections.Go(func() { r.accept(lis) })
+	r.ssh = r.newSSHServer(key)
+	s.connectionTasks.Go(func() { r.accept(listener) })
 	return nil
 }
 
-// Addr is where the server listens; nil when it does not run.
+// Addr returns the address on which the server listens, or nil if it is not running.
 func (s *Server) Addr() net.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lis == nil {
+	if s.listener == nil {
 		return nil
 	}
-	return s.lis.Addr()
+	return s.listener.Addr()
 }
 
-// parting is how long clients have to take leave once their sessions have ended.
-const parting = time.Second
+// closeTimeout is the time that clients have to close their channels after their sessions have
+// ended.
+const closeTimeout = time.Second
 
-// Stop ends the sessions, which are told why (the value of appliance.StopReason), and
-// waits for them. When ctx ends first it cuts the connections and returns ctx's
-// error. It may be called more than once, and without Start: it then waits for what
-// is left, if anything.
+// Stop closes the port, ends all sessions, tells their users the reason (the value of
+// appliance.StopReason), and waits for all tasks. If ctx ends first, Stop closes the connections
+// and returns ctx's error. Stop may be called more than once, and without Start; it then waits for
+// the tasks that still run, if any.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
-	lis, end := s.lis, s.end
-	s.lis, s.end = nil, nil
+	listener, cancelRun := s.listener, s.cancelRun
+	s.listener, s.cancelRun = nil, nil
 	s.mu.Unlock()
-	if lis == nil {
+	if listener == nil {
 		return s.wait(ctx)
 	}
-	lis.Close()
-	end(StoppedError(appliance.StopReason(ctx)))
-	s.cut(func(p *peer) bool { return p.channels() == 0 })
-	err := s.sessions.wait(ctx)
+	listener.Close()
+	cancelRun(StoppedError(appliance.StopReason(ctx)))
+	s.closeConnections(func(c *connection) bool { return c.channelCount() == 0 })
+	err := s.sessionTasks.wait(ctx)
 	if err == nil {
-		grace, cancel := context.WithCancel(ctx)
-		defer clock.System().AfterFunc(parting, cancel)()
-		s.channels.wait(grace) //nolint:errcheck // a client that is late is cut below
+		closeCtx, cancel := context.WithCancel(ctx)
+		defer clock.System().AfterFunc(closeTimeout, cancel)()
+		s.channelTasks.wait(closeCtx) //nolint:errcheck // the next line closes what is left
 		cancel()
 	}
-	s.cut(func(*peer) bool { return true })
+	s.closeConnections(func(*connection) bool { return true })
 	err = cmp.Or(err, s.wait(ctx))
 	s.mu.Lock()
-	s.life = nil
+	s.runCtx = nil
 	s.mu.Unlock()
 	return err
 }
 
-// wait waits for everything that was started.
+// wait waits for all tasks.
 func (s *Server) wait(ctx context.Context) (err error) {
-	for _, g := range []*taskGroup{&s.sessions, &s.channels, &s.connections} {
+	for _, g := range []*taskGroup{&s.sessionTasks, &s.channelTasks, &s.connectionTasks} {
 		err = cmp.Or(err, g.wait(ctx))
 	}
 	return err
 }
 
-func (s *Server) cut(which func(*peer) bool) {
+// closeConnections closes the connections for which match returns true.
+func (s *Server) closeConnections(match func(*connection) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p := range s.peers {
-		if which(p) {
-			p.Conn.Close()
+	for c := range s.connections {
+		if match(c) {
+			c.Conn.Close()
 		}
 	}
 }
 
-// A run is a server between Start and Stop.
-type run struct {
+// A runningServer is a Server between Start and Stop.
+type runningServer struct {
 	*Server
-	life    context.Context
+	runCtx  context.Context // Stop cancels it; its cause is a StoppedError
 	limits  Limits
 	catalog *catalog
 	ssh     *ssh.Server
 }
 
-// server configures the library: it speaks the protocol and authenticates. Channels
-// are handled by channel.go; forwarding has no handler and is refused.
-func (r *run) server(key gossh.Signer) *ssh.Server {
-	version := r.Version
-	if version == "" {
-		version = DefaultVersion
-	}
+// newSSHServer configures the library, which speaks the protocol and authenticates. Channels are
+// handled by channel.go; forwarding has no handler and is therefore refused.
+func (r *runningServer) newSSHServer(key gossh.Signer) *ssh.Server {
 	return &ssh.Server{
 		HostSigners:          []ssh.Signer{key},
-		Version:              version,
-		ServerConfigCallback: r.config,
-		ChannelHandlers:      map[string]ssh.ChannelHandler{"session": r.channel},
+		Version:              cmp.Or(r.Version, DefaultVersion),
+		ServerConfigCallback: r.serverConfig,
+		ChannelHandlers:      map[string]ssh.ChannelHandler{"session": r.serveChannel},
 		RequestHandlers:      map[string]ssh.RequestHandler{},
 		ConnCallback: func(ctx ssh.Context, c net.Conn) net.Conn {
-			ctx.SetValue(peerKey{}, c)
+			ctx.SetValue(connectionKey{}, c)
 			return c
 		},
 	}
 }
 
-// accept answers connections until the listener is closed. The library's own loop
-// would not let us wait for the connections, nor count them.
-func (r *run) accept(lis net.Listener) {
+// accept accepts connections until the listener is closed. It replaces the library's own loop,
+// which can neither count the connections nor wait for them.
+func (r *runningServer) accept(listener net.Listener) {
 	var pause time.Duration
 	for {
-		conn, err := lis.Accept()
-		if errors.Is(err, net.ErrClosed) || r.life.Err() != nil {
+		conn, err := listener.Accept()
+		if errors.Is(err, net.ErrClosed) || r.runCtx.Err() != nil {
 			if err == nil {
 				conn.Close()
 			}
 			return
 		}
-		if err != nil { // no file descriptor is left, say
+		if err != nil { // for example, the process has no file descriptor left
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			r.Appliance.Logger.Warn("accept a connection", "service", r.Name(), "error", err)
-			if clock.System().Sleep(r.life, pause) != nil {
+			if clock.System().Sleep(r.runCtx, pause) != nil {
 				return
 			}
 			continue
 		}
 		pause = 0
-		p := r.admit(conn)
-		if p == nil {
+		c := r.admit(conn)
+		if c == nil {
 			conn.Close()
 			continue
 		}
-		r.connections.Go(func() {
-			defer r.dismiss(p)
-			defer r.guard("connection")
-			r.ssh.HandleConn(p)
+		r.connectionTasks.Go(func() {
+			defer r.forget(c)
+			defer r.recoverPanic("connection")
+			r.ssh.HandleConn(c)
 		})
 	}
 }
 
-// guard keeps a panic from ending the process.
-func (r *run) guard(where string) {
+// recoverPanic is deferred by goroutines. It logs a panic, which then does not end the process.
+func (r *runningServer) recoverPanic(where string) {
 	if p := recover(); p != nil {
-		r.Appliance.Logger.Error("panic in the SSH server", "where", where, "error", p, "stack", string(debug.Stack()))
+		r.Appliance.Logger.Error("panic in the SSH server",
+			"where", where, "error", p, "stack", string(debug.Stack()))
 	}
 }
 
-// admit makes a peer of a connection, or returns nil where there is no room for it,
-// or its address is blocked or not one from which access is permitted. A newcomer takes the place of whoever has been longest
-// about logging in.
-func (r *run) admit(conn net.Conn) *peer {
+// admit adds a new connection. It returns nil if the client's address is blocked, if access from it
+// is not permitted, or if there are too many connections. If the limit is reached, a new connection
+// displaces the oldest one that has not logged in.
+func (r *runningServer) admit(conn net.Conn) *connection {
 	addr := addrOf(conn.RemoteAddr())
 	if !r.Appliance.Guard.Admit(addr) {
 		return nil
 	}
 	if !r.Appliance.AdminAccess().Admits(addr) {
-		r.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
-			fmt.Sprintf("An SSH connection from %v was refused: access is not permitted from this address.", addr))
+		r.logAuthf(appliance.Information,
+			"An SSH connection from %v was refused: access is not permitted from this address.", addr)
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.peers) >= r.limits.Connections {
-		var slowest *peer
-		for p := range r.peers {
-			if !p.loggedIn() && (slowest == nil || p.since < slowest.since) {
-				slowest = p
+	if len(r.connections) >= r.limits.Connections {
+		var oldest *connection
+		for c := range r.connections {
+			if !c.loggedIn() && (oldest == nil || c.accepted < oldest.accepted) {
+				oldest = c
 			}
 		}
-		if slowest == nil {
+		if oldest == nil {
 			r.Appliance.Logger.Warn("too many connections", "service", r.Name(), "from", addr)
 			return nil
 		}
-		slowest.Conn.Close()
-		delete(r.peers, slowest)
+		oldest.Conn.Close()
+		delete(r.connections, oldest)
 	}
-	p := &peer{Conn: conn, addr: addr, since: clock.System().Mark()}
-	p.grace = p.timers.AfterFunc(clock.System(), r.limits.HandshakeTimeout, func() { conn.Close() })
-	r.peers[p] = true
-	return p
+	c := &connection{Conn: conn, addr: addr, accepted: clock.System().Mark()}
+	c.stopHandshakeTimer = c.timers.AfterFunc(clock.System(), r.limits.HandshakeTimeout,
+		func() { conn.Close() })
+	r.connections[c] = true
+	return c
 }
 
-func (r *run) dismiss(p *peer) {
-	user := p.end()
-	p.timers.Wait()
+// forget removes a connection that has ended, and waits for its timers.
+func (r *runningServer) forget(c *connection) {
+	user := c.stopTimers()
+	c.timers.Wait()
 	if user != "" {
-		r.Appliance.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of SSH session %v", user, p.addr))
+		r.logAuthf(appliance.Information, "User %s logged out of SSH session %v", user, c.addr)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.peers, p)
+	delete(r.connections, c)
 }
 
+// logAuthf writes a line to the appliance's authentication log.
+func (r *runningServer) logAuthf(level appliance.Level, format string, a ...any) {
+	r.Appliance.Log(appliance.AuthenticationLog, level, fmt.Sprintf(format, a...))
+}
+
+// addrOf returns the address of a TCP connection's end, or the zero Addr if a is none.
 func addrOf(a net.Addr) netip.Addr {
 	if t, ok := a.(*net.TCPAddr); ok {
 		return t.AddrPort().Addr().Unmap()
@@ -305,7 +303,7 @@ func addrOf(a net.Addr) netip.Addr {
 	return p.Addr().Unmap()
 }
 
-// mayTransfer reports whether an account may fetch and store files.
+// mayTransfer reports whether an account may use sftp and scp.
 func mayTransfer(a users.Account) bool {
 	return a.Role == users.Administrator || a.Role == users.Operator
 }

@@ -211,7 +211,7 @@ func TestLimitsOfConnectionsAndSessions(t *testing.T) {
 	s := start(t, app, func(s *shell.Server) { s.Limits = shell.Limits{Connections: 2, Sessions: 3} }, say)
 	c := dial(t, s)
 	for range 3 {
-		visit(t, c, 80, 24).hear(prompt)
+		channelHandler(t, c, 80, 24).hear(prompt)
 	}
 	if _, err := c.NewSession(); err == nil {
 		t.Error("a fourth session was opened")
@@ -248,7 +248,7 @@ func TestHandshakeTimeout(t *testing.T) {
 		t.Error(err)
 	}
 	// Who has logged in stays.
-	v := visit(t, dial(t, s), 80, 24)
+	v := channelHandler(t, dial(t, s), 80, 24)
 	v.hear(prompt)
 	silent, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
@@ -413,7 +413,7 @@ func TestStopTellsSessionsAndLeavesNothing(t *testing.T) {
 		c := dial(t, s)
 		const end = "\r\n\r\nThe system is rebooting.\r\n"
 		at := func(keys, heard, want string) (*visitor, string) {
-			v := visit(t, c, 80, 24)
+			v := channelHandler(t, c, 80, 24)
 			v.hear(prompt)
 			v.say(keys)
 			v.hear(heard)
@@ -486,7 +486,7 @@ func TestStopCutsWhatDoesNotEnd(t *testing.T) {
 	release := make(chan bool)
 	deaf := &shell.Command{Name: "deaf", Run: func(context.Context, *shell.Env) error { <-release; return nil }}
 	s := start(t, app, nil, deaf)
-	v := visit(t, dial(t, s), 80, 24)
+	v := channelHandler(t, dial(t, s), 80, 24)
 	v.hear(prompt)
 	v.say("deaf\r")
 	v.hear("deaf\r\r\n")

@@ -18,115 +18,105 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A session is one administrator at the main prompt, or one command line that came
-// with ssh.
+// A session is one administrator at the main prompt, or one command line that came with ssh.
 type session struct {
-	appliance *appliance.Appliance
-	catalog   *catalog
-	account   users.Account
-	login     *users.Login
-	from      netip.Addr
-	local     netip.Addr    // the appliance's
-	limit     time.Duration // of silence
+	appliance   *appliance.Appliance
+	catalog     *catalog
+	account     users.Account
+	login       *users.Login
+	clientAddr  netip.Addr
+	localAddr   netip.Addr // the appliance's
+	idleTimeout time.Duration
 
-	in    *inbox
-	out   *outlet
-	keys  keyboard
-	talk  Dialogue
-	draft *config.Draft
-	table []*Command
+	in       *inputBuffer
+	out      *outputBuffer
+	prompter commandPrompter // a terminal or a script, over in and out
+	dialogue Dialogue        // over prompter
+	draft    *config.Draft
+	commands []*Command // that the account may run
 
-	named *config.Config // the configuration that host was read from
-	host  string
+	hostnameConfig *config.Config // the configuration that cachedHostname was read from
+	cachedHostname string
 }
 
-// size is a terminal's; none for a session without one.
-type size struct{ columns, rows int }
+// windowSize is the size of a client's terminal.
+type windowSize struct{ columns, rows int }
 
-// newSession returns a session over out, whose input the caller pumps into
-// session.in. window is nil for a session without a terminal.
-func newSession(app *appliance.Appliance, c *catalog, account users.Account, out io.Writer, window *size, idle time.Duration) *session {
-	s := &session{appliance: app, catalog: c, account: account, limit: idle, draft: app.Config.Edit()}
-	s.table = c.allowed(account.Role)
-	s.in = newInbox(window != nil, app.Clock)
-	s.out = &outlet{w: out, crlf: window != nil}
+// newSession returns a session that writes to out. The caller must read the input into session.in.
+// A session without a terminal has a nil window.
+func newSession(
+	app *appliance.Appliance, c *catalog, account users.Account,
+	out io.Writer, window *windowSize, idleTimeout time.Duration,
+) *session {
+	s := &session{
+		appliance: app, catalog: c, account: account, idleTimeout: idleTimeout,
+		commands: c.allowedTo(account.Role),
+		draft:    app.Config.Edit(),
+		in:       newInputBuffer(window != nil, app.Clock),
+		out:      &outputBuffer{w: out, crlf: window != nil},
+	}
 	if window == nil {
-		s.keys = &script{s.in, s.out}
+		s.prompter = &script{s.in, s.out}
 	} else {
 		t := newTerminal(s.in, s.out, window.columns, window.rows)
-		t.complete = func(line string) []string { return candidates(s.table, line) }
-		s.keys = t
+		t.complete = func(line string) []string { return completions(s.commands, line) }
+		s.prompter = t
 	}
-	s.talk = s.dialogue()
+	s.dialogue = s.newDialogue()
 	return s
 }
 
-// dialogue is a Dialogue at the session's keyboard, whose answers are logged.
-func (s *session) dialogue() Dialogue {
-	d := NewDialogue(s.keys)
-	d.heard = s.audit
+// newDialogue returns a Dialogue over the session's prompter, whose answers are logged.
+func (s *session) newDialogue() Dialogue {
+	d := NewDialogue(s.prompter)
+	d.onAnswer = s.logInput
 	return d
 }
 
-// resize follows the client's window.
-func (s *session) resize(w size) {
-	if t, ok := s.keys.(*terminal); ok {
+// resize sets the size of the client's terminal.
+func (s *session) resize(w windowSize) {
+	if t, ok := s.prompter.(*terminal); ok {
 		t.SetSize(w.columns, w.rows)
 	}
 }
 
-// interact is the main prompt. It returns when the user leaves, with nil, and
-// when the session is ended, with the reason, which the user has been told.
-func (s *session) interact(ctx context.Context) error {
+// promptLoop reads lines at the main prompt and runs them. It returns nil when the user logs out.
+// When the session is ended otherwise, it tells the user the reason and returns it.
+func (s *session) promptLoop(ctx context.Context) error {
 	defer s.out.Flush()
 	for {
-		line, err := s.keys.command(ctx, s.hostname()+"> ")
+		line, err := s.prompter.promptCommand(ctx, s.hostname()+"> ")
 		if err == nil {
-			s.talk.entered()
-			s.audit("\n"+s.hostname()+"> ", s.discreet(line))
-			_, err = s.perform(ctx, line, false)
-		} else if errors.Is(err, io.EOF) && !s.in.exhausted() { // Ctrl-D
-			s.talk.entered()
-			err = s.leave(ctx)
+			s.dialogue.noteAnswer()
+			s.logInput("\n"+s.hostname()+"> ", s.redact(line))
+			_, err = s.runLine(ctx, line, false)
+		} else if errors.Is(err, io.EOF) && !s.in.atEOF() { // Ctrl-D
+			s.dialogue.noteAnswer()
+			err = s.exit(ctx)
 		}
 		switch {
 		case err == nil, errors.Is(err, ErrInterrupt):
 		case errors.Is(err, ErrLogout), errors.Is(err, io.EOF):
 			return nil
 		default:
-			s.farewell(err)
+			s.announceEnd(err)
 			return err
 		}
 	}
 }
 
-// leave is what Ctrl-D does.
-func (s *session) leave(ctx context.Context) error {
-	env := Env{Dialogue: s.talk, Draft: s.draft}
+// exit does what the command exit does.
+func (s *session) exit(ctx context.Context) error {
+	env := Env{Dialogue: s.dialogue, Draft: s.draft}
 	return env.Leave(ctx)
 }
 
-// hostname is what the prompt shows: the committed name.
+// hostname returns the committed hostname, which the prompt shows.
 func (s *session) hostname() string {
-	if c := s.appliance.Config.Committed(); c != s.named {
-		s.named, s.host = c, netconfig.Hostname.Get(c)
+	if c := s.appliance.Config.Committed(); c != s.hostnameConfig {
+		s.hostnameConfig, s.cachedHostname = c, netconfig.Hostname.Get(c)
 	}
-	return s.host
-}
-
-// execute runs a command line that came with ssh, and returns its exit status.
-func (s *session) execute(ctx context.Context, line string) int {
-	defer s.out.Flush()
-	s.audit("", s.discreet(line))
-	status, err := s.perform(ctx, line, true)
-	switch {
-	case err == nil, errors.Is(err, ErrLogout):
-		return status
-	case errors.Is(err, ErrInterrupt):
-		return statusInterrupted
-	}
-	s.farewell(err)
-	return statusFailed
+	return s.cachedHostname
 }
 
 // Exit statuses of a command line.
@@ -135,31 +125,46 @@ const (
 	statusInterrupted = 130
 )
 
-// perform runs the commands of a line in turn. An error that it returns ends the
-// line: control, see the package comment. Anything else has been shown, and left its
-// mark in status.
-func (s *session) perform(ctx context.Context, line string, exec bool) (status int, err error) {
+// execute runs a command line that came with ssh and returns its exit status.
+func (s *session) execute(ctx context.Context, line string) (exitStatus int) {
+	defer s.out.Flush()
+	s.logInput("", s.redact(line))
+	status, err := s.runLine(ctx, line, true)
+	switch {
+	case err == nil, errors.Is(err, ErrLogout):
+		return status
+	case errors.Is(err, ErrInterrupt):
+		return statusInterrupted
+	}
+	s.announceEnd(err)
+	return statusFailed
+}
+
+// runLine runs the commands of a line one after the other. exec says that the line came with ssh.
+// An error that runLine returns is a control error (see the package comment); the rest of the line
+// is not run. Other errors have been shown to the user and make status statusFailed.
+func (s *session) runLine(ctx context.Context, line string, exec bool) (status int, err error) {
 	commands, err := splitLine(line)
 	if err != nil {
-		return statusFailed, s.report(ctx, "", err)
+		return statusFailed, s.handleError(ctx, "", err)
 	}
 	for _, words := range commands {
-		answers := s.talk.answers
-		if err := s.run(ctx, words, exec); err != nil {
-			if err := s.report(ctx, words[0], err); err != nil {
+		answers := s.dialogue.answerCount
+		if err := s.runCommand(ctx, words, exec); err != nil {
+			if err := s.handleError(ctx, words[0], err); err != nil {
 				return status, err
 			}
 			status = statusFailed
 		}
-		if s.talk.answered && s.talk.answers == answers {
-			s.talk.gapAfterAnswer() // a command that says nothing leaves a blank line
+		if s.dialogue.afterAnswer && s.dialogue.answerCount == answers {
+			s.dialogue.ensureBlankLineAfterAnswer() // the command has no output: print the blank line alone
 		}
 	}
 	return status, nil
 }
 
-// run runs one command.
-func (s *session) run(ctx context.Context, words []string, exec bool) (err error) {
+// runCommand runs one command.
+func (s *session) runCommand(ctx context.Context, words []string, exec bool) (err error) {
 	word, args := words[0], words[1:]
 	c := s.catalog.find(word)
 	switch {
@@ -172,87 +177,91 @@ func (s *session) run(ctx context.Context, words []string, exec bool) (err error
 	case len(args) > 0 && !c.Batch:
 		return InvalidArgumentf(args[0], "The command takes no arguments.")
 	}
-	life, undo := ctx, s.draft.Save()
-	ctx, done := s.in.whileRunning(ctx)
+	sessionCtx, undo := ctx, s.draft.Save()
+	ctx, done := s.in.commandContext(ctx)
 	defer done()
 	defer func() {
 		if p := recover(); p != nil {
-			err = &fault{p, debug.Stack()}
+			err = &panicError{p, debug.Stack()}
 		}
 		if errors.Is(err, ErrInterrupt) || errors.Is(err, io.EOF) || ctx.Err() != nil {
-			undo() // who breaks a dialogue off has changed nothing
+			undo() // an interrupted command leaves the draft unchanged
 		}
 	}()
 	return c.Run(ctx, &Env{
-		Dialogue: s.talk, Appliance: s.appliance, Draft: s.draft, Account: s.account, Login: s.login, ClientAddr: s.from, LocalAddr: s.local,
-		Args: args, Inline: exec || len(args) > 0, Commands: s.table, SessionContext: life,
+		Dialogue: s.dialogue, Appliance: s.appliance, Draft: s.draft,
+		Account: s.account, Login: s.login, ClientAddr: s.clientAddr, LocalAddr: s.localAddr,
+		Args: args, Inline: exec || len(args) > 0, Commands: s.commands, SessionContext: sessionCtx,
 	})
 }
 
-// A fault is a panic in a command.
-type fault struct {
+// A panicError is a panic in a command.
+type panicError struct {
 	value any
 	stack []byte
 }
 
-func (f *fault) Error() string { return fmt.Sprintf("panic: %v", f.value) }
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// report shows an error of the command called word, unless it is control, which it
-// returns. It is the one place where kinds of error are told apart.
-func (s *session) report(ctx context.Context, word string, err error) error {
+// handleError handles an error of the command called word. It returns control errors, which end
+// the command line or the session, and shows all others to the user. No other function
+// distinguishes the kinds of errors.
+func (s *session) handleError(ctx context.Context, word string, err error) error {
 	var invalid *InvalidArgumentError
 	text, refused := refusal.Text(err)
 	switch {
 	case ctx.Err() != nil:
-		return context.Cause(ctx) // whatever the command made of it
+		return context.Cause(ctx) // the session ends; the command's error is a consequence
 	case errors.As(err, &invalid):
-		s.talk.Printf("\nInvalid arguments when processing %s:\n%s\n: '%s'\n", strings.ToLower(word), invalid.Text, invalid.Value)
+		s.dialogue.Printf("\nInvalid arguments when processing %s:\n%s\n: '%s'\n",
+			strings.ToLower(word), invalid.Text, invalid.Value)
 	case refused:
-		s.talk.PrintWrapped(text)
+		s.dialogue.PrintWrapped(text)
 	case errors.Is(err, ErrInterrupt), errors.Is(err, context.Canceled):
 		return ErrInterrupt
-	case errors.Is(err, io.EOF) && !s.in.exhausted(): // Ctrl-D gives up the dialogue, as Ctrl-C does
+	case errors.Is(err, io.EOF) && !s.in.atEOF(): // Ctrl-D ends a dialogue as Ctrl-C does
 		return ErrInterrupt
 	case errors.Is(err, io.EOF), errors.Is(err, ErrLogout), errors.Is(err, ErrIdle):
 		return err
 	default:
-		s.complain(word, err)
-		s.talk.Printf("An internal error ended the command. It has been logged.\n")
+		s.logFailure(word, err)
+		s.dialogue.Printf("An internal error ended the command. It has been logged.\n")
 	}
 	return nil
 }
 
-// complain logs an error that nobody who logs in should see.
-func (s *session) complain(word string, err error) {
+// logFailure logs an internal error of a command to the program's log, which users do not see.
+func (s *session) logFailure(word string, err error) {
 	attrs := []any{"command", word, "user", s.account.Name, "error", err}
-	var f *fault
-	if errors.As(err, &f) {
-		attrs = append(attrs, "stack", string(f.stack))
+	var p *panicError
+	if errors.As(err, &p) {
+		attrs = append(attrs, "stack", string(p.stack))
 	}
 	s.appliance.Logger.Error("a command failed", attrs...)
 }
 
-// A Stopped is why sessions end when their server does: a text for the users.
+// A StoppedError is the reason why sessions end when their server stops: a text for the users.
 type StoppedError string
 
-func (s StoppedError) Error() string { return "shell: server stopped: " + string(s) }
+func (e StoppedError) Error() string { return "shell: server stopped: " + string(e) }
 
-// farewell tells the user why the session ends, and the logs too where they want
-// to know.
-func (s *session) farewell(why error) {
-	var reason StoppedError
+// announceEnd tells the user why the session ends, and logs an idle timeout.
+func (s *session) announceEnd(reason error) {
+	var stopped StoppedError
 	switch {
-	case errors.Is(why, ErrIdle):
-		s.talk.Printf("\nThe session was closed because it had been idle for %d minutes.\n", int(s.limit.Minutes()))
+	case errors.Is(reason, ErrIdle):
+		s.dialogue.Printf("\nThe session was closed because it had been idle for %d minutes.\n",
+			int(s.idleTimeout.Minutes()))
 		s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-			fmt.Sprintf("CLI: User %s logged out from %v because of inactivity timeout", s.account.Name, address(s.from)))
-	case errors.As(why, &reason):
-		s.talk.Printf("\n%s\n", string(reason))
+			fmt.Sprintf("CLI: User %s logged out from %v because of inactivity timeout",
+				s.account.Name, clientText(s.clientAddr)))
+	case errors.As(reason, &stopped):
+		s.dialogue.Printf("\n%s\n", string(stopped))
 	}
 }
 
-// Leave is what ends a session at the user's wish: it returns ErrLogout. While
-// changes are pending the user is asked, and Leave returns nil if the answer is no.
+// Leave ends the session at the user's request: it returns ErrLogout. If the draft has uncommitted
+// changes, it asks the user first, and returns nil if the answer is no.
 func (e *Env) Leave(ctx context.Context) error {
 	if e.Draft.Pending() && !e.Inline {
 		e.Printf("Configuration changes entered but not committed. Exiting will lose changes.\n" +

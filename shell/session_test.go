@@ -72,7 +72,7 @@ const welcome14 = "AsyncOS 14.0.0 for Cisco C100V build 698\r\n\r\n" +
 func TestWelcomeAndLastLogin(t *testing.T) {
 	app, _ := newBox(t)
 	c := dial(t, start(t, app, nil, leave))
-	v := visit(t, c, 80, 24)
+	v := channelHandler(t, c, 80, 24)
 	if got := v.hear("> "); got != welcome14 {
 		t.Errorf("first login:\n%q\nwant\n%q", got, welcome14)
 	}
@@ -83,7 +83,7 @@ func TestWelcomeAndLastLogin(t *testing.T) {
 	if err := v.Wait(); err != nil {
 		t.Error(err)
 	}
-	v = visit(t, c, 80, 24)
+	v = channelHandler(t, c, 80, 24)
 	want := "Last login: Thu Jun 25 08:50:03 2015 from 127.0.0.1\r\r\n" + welcome14
 	if got := v.hear("> "); got != want {
 		t.Errorf("second login:\n%q\nwant\n%q", got, want)
@@ -93,7 +93,7 @@ func TestWelcomeAndLastLogin(t *testing.T) {
 func TestWelcomeOfOldVersions(t *testing.T) {
 	app, _ := newBox(t)
 	app.Product = product.Facts{Model: "C370", Version: product.Version{Major: 8, Minor: 5, Patch: 6, Build: 92}, BuildDate: epoch}
-	v := visit(t, dial(t, start(t, app, nil)), 80, 24)
+	v := channelHandler(t, dial(t, start(t, app, nil)), 80, 24)
 	want := "Copyright (c) 2001-2015, Cisco Systems, Inc.\r\n\r\n\r\nAsyncOS 8.5.6 for Cisco C370 build 092\r\n\r\n" +
 		"Welcome to the Cisco C370 Email Security Appliance\r\n" + prompt
 	if got := v.hear("> "); got != want {
@@ -116,7 +116,7 @@ func (v *visitor) exchange(what, keys, want string) {
 
 func TestBytesOnTheWire(t *testing.T) {
 	app, _ := newBox(t)
-	v := visit(t, dial(t, start(t, app, nil, say, silent, ask, leave, wait)), 80, 24)
+	v := channelHandler(t, dial(t, start(t, app, nil, say, silent, ask, leave, wait)), 80, 24)
 	v.hear(prompt)
 	for _, c := range [][]string{
 		{"an empty line", "\r", "\r\r\n" + prompt},
@@ -152,7 +152,7 @@ func TestBytesOnTheWire(t *testing.T) {
 
 func TestHistoryHoldsCommandsAndNoAnswers(t *testing.T) {
 	app, _ := newBox(t)
-	v := visit(t, dial(t, start(t, app, nil, say, ask)), 80, 24)
+	v := channelHandler(t, dial(t, start(t, app, nil, say, ask)), 80, 24)
 	v.hear(prompt)
 	v.exchange("first", "say 1\r", "say 1\r\r\n\r\n1\r\n"+prompt)
 	v.exchange("an answer", "ask\rBob\rsecret\r", "ask\r\r\n\r\nName:\r\n[]> Bob\r\r\nPassphrase: \r\r\n\r\nBob, secret\r\n"+prompt)
@@ -169,7 +169,7 @@ func TestTabCompletes(t *testing.T) {
 	app, _ := newBox(t)
 	help := &shell.Command{Name: "help", Aliases: []string{"h"}, Batch: true, TakesCommandName: true, Run: say.Run}
 	secret := &shell.Command{Name: "saxophone", Roles: []users.Role{users.Technician}, Run: say.Run}
-	v := visit(t, dial(t, start(t, app, nil, say, silent, help, secret, ask)), 80, 24)
+	v := channelHandler(t, dial(t, start(t, app, nil, say, silent, help, secret, ask)), 80, 24)
 	v.hear(prompt)
 	v.exchange("a unique prefix", "si\t", "si\x1b[2Dsilent ")
 	v.exchange("give up", "\x03", "^C\r\n"+prompt)
@@ -192,14 +192,14 @@ func TestPagerTakesAnyKey(t *testing.T) {
 		return s
 	}
 	for _, key := range []string{" ", "\n", "\r", "\r\n", "x", "\x1b[A", "\x1bOP"} {
-		v := visit(t, c, 80, 11)
+		v := channelHandler(t, c, 80, 11)
 		v.hear(prompt)
 		v.exchange("first page", "long\r", "long\r\r\n\r\n"+lines(1, 10)+marker)
 		v.exchange("key "+key, key, erased+lines(11, 20)+marker)
 		v.exchange("key "+key, key, erased+lines(21, 30)+prompt)
 		v.exchange("nothing of the key is left", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
 	}
-	v := visit(t, c, 80, 11)
+	v := channelHandler(t, c, 80, 11)
 	v.hear(prompt)
 	v.exchange("first page", "long\r", "long\r\r\n\r\n"+lines(1, 10)+marker)
 	v.exchange("Ctrl-C", "\x03", "^C\r\n"+prompt)
@@ -216,7 +216,7 @@ func TestTerminalSizes(t *testing.T) {
 	app, _ := newBox(t)
 	c := dial(t, start(t, app, nil, say, long))
 	for _, size := range [][2]int{{0, 0}, {1, 1}, {80, 24}, {16777215, 16777215}, {1<<32 - 1, 1<<32 - 1}} {
-		v := visit(t, c, size[0], size[1])
+		v := channelHandler(t, c, size[0], size[1])
 		if size[0] == 1 { // nothing can be read from it; but it must not disturb anybody
 			v.say("say x\r")
 			continue
@@ -233,7 +233,7 @@ func TestPendingChangesAreAskedAbout(t *testing.T) {
 	const question = "\r\r\n\r\nConfiguration changes entered but not committed. Exiting will lose changes.\r\n" +
 		"Type 'commit' at the command prompt to commit changes.\r\nAre you sure you wish to exit? [N]> "
 	app, _ := newBox(t)
-	v := visit(t, dial(t, start(t, app, nil, leave, rename)), 80, 24)
+	v := channelHandler(t, dial(t, start(t, app, nil, leave, rename)), 80, 24)
 	v.hear(prompt)
 	v.exchange("rename", "rename a.example.com\r", "rename a.example.com\r\r\n\r\n"+prompt)
 	v.exchange("exit", "quit\r", "quit"+question)
@@ -262,7 +262,7 @@ func TestADialogueThatIsBrokenOffChangesNothing(t *testing.T) {
 	}}
 	app, _ := newBox(t)
 	for name, key := range map[string]string{"Ctrl-C": "\x03", "Ctrl-D": "\x04"} {
-		v := visit(t, dial(t, start(t, app, nil, half, show, rename)), 80, 24)
+		v := channelHandler(t, dial(t, start(t, app, nil, half, show, rename)), 80, 24)
 		v.hear(prompt)
 		v.say("rename before.example.com\r")
 		v.hear(prompt)
@@ -279,7 +279,7 @@ func TestADialogueThatIsBrokenOffChangesNothing(t *testing.T) {
 
 func TestThePromptFollowsTheCommittedName(t *testing.T) {
 	app, _ := newBox(t)
-	v := visit(t, dial(t, start(t, app, nil, silent)), 80, 24)
+	v := channelHandler(t, dial(t, start(t, app, nil, silent)), 80, 24)
 	v.hear(prompt)
 	d := app.Config.Edit()
 	netconfig.Hostname.Set(d, "mail.example.com")
@@ -343,7 +343,7 @@ func TestRolesAndVersions(t *testing.T) {
 func TestWhatGoesWrongIsLoggedAndShownAsOneLine(t *testing.T) {
 	var written log
 	app, _ := newBox(t, loggedTo(&written))
-	v := visit(t, dial(t, start(t, app, nil, say,
+	v := channelHandler(t, dial(t, start(t, app, nil, say,
 		&shell.Command{Name: "panic", Run: func(context.Context, *shell.Env) error { panic("boom") }},
 		&shell.Command{Name: "fail", Run: func(context.Context, *shell.Env) error { return errors.New("disk on fire") }},
 		&shell.Command{Name: "refuse", Run: func(context.Context, *shell.Env) error {
@@ -373,7 +373,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 	c := dial(t, start(t, app, nil, busy, ask, rename, long))
 	const end = "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"
 
-	v := visit(t, c, 80, 24)
+	v := channelHandler(t, c, 80, 24)
 	v.hear(prompt)
 	fake.Advance(29 * time.Minute)
 	v.exchange("a key in time", "bu", "bu")
@@ -394,7 +394,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 	}
 
 	for _, where := range [][2]string{{"ask\r", "[]> "}, {"ask\rx\r", "Passphrase: "}, {"long\r", "More-"}} {
-		v := visit(t, c, 80, 24)
+		v := channelHandler(t, c, 80, 24)
 		v.hear(prompt)
 		v.say(where[0])
 		v.hear(where[1])

@@ -116,7 +116,7 @@ type visitor struct {
 }
 
 // visit opens a shell. With columns < 0 it has no terminal.
-func visit(t testing.TB, c *gossh.Client, columns, rows int) *visitor {
+func channelHandler(t testing.TB, c *gossh.Client, columns, rows int) *visitor {
 	t.Helper()
 	s, err := c.NewSession()
 	if err != nil {

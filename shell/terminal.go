@@ -13,10 +13,10 @@ import (
 )
 
 // A keyboard is the end of a conversation at which commands are entered.
-type keyboard interface {
+type commandPrompter interface {
 	Prompter
 	// command reads a line at the main prompt: with history, and with completion.
-	command(ctx context.Context, prompt string) (string, error)
+	promptCommand(ctx context.Context, prompt string) (string, error)
 }
 
 // A terminal is the Screen of a session with a terminal. Lines are edited by
@@ -28,26 +28,26 @@ type keyboard interface {
 // is asked. So the inbox keeps Ctrl-C away from it, and after any line that was not
 // ended by Enter a fresh x/term takes the old one's place.
 type terminal struct {
-	in       *inbox
-	out      *outlet
-	past     *history
+	in       *inputBuffer
+	out      *outputBuffer
+	history  *history
 	complete func(line string) []string // candidates for the last word of line
 
 	mu            sync.Mutex // leaf
 	columns, rows int        // the client's window, which may change at any time
 
 	// The rest belongs to the goroutine that reads.
-	editor  *term.Terminal
-	width   int    // what editor was told
-	prompt  string // of the line that is being edited
-	escape  byte   // the key that ends the line early; 0: none
-	entered bool   // editor was given an Enter whose echo has not been seen
+	editor     *term.Terminal
+	width      int    // what editor was told
+	prompt     string // of the line that is being edited
+	escape     byte   // the key that ends the line early; 0: none
+	afterEnter bool   // editor was given an Enter whose echo has not been seen
 }
 
-func newTerminal(in *inbox, out *outlet, columns, rows int) *terminal {
-	t := &terminal{in: in, out: out, past: &history{}}
+func newTerminal(in *inputBuffer, out *outputBuffer, columns, rows int) *terminal {
+	t := &terminal{in: in, out: out, history: &history{}}
 	t.columns, t.rows = clampSize(columns, rows)
-	t.renew()
+	t.resetEditor()
 	return t
 }
 
@@ -65,12 +65,12 @@ func clampSize(columns, rows int) (int, int) {
 }
 
 // renew puts a fresh line editor in place.
-func (t *terminal) renew() {
+func (t *terminal) resetEditor() {
 	t.editor = term.NewTerminal(struct {
 		io.Reader
 		io.Writer
-	}{typist{t}, echo{t}}, "")
-	t.editor.History = t.past
+	}{editorReader{t}, editorWriter{t}}, "")
+	t.editor.History = t.history
 	t.width = 0
 }
 
@@ -83,7 +83,7 @@ func (t *terminal) SetSize(columns, rows int) {
 	t.columns, t.rows = clampSize(columns, rows)
 }
 
-func (t *terminal) fit() {
+func (t *terminal) updateSize() {
 	if columns, rows := t.Size(); columns != t.width {
 		t.width = columns
 		t.editor.SetSize(columns, rows) //nolint:errcheck // drawing again fails with the terminal, which the next read tells
@@ -100,17 +100,17 @@ func (t *terminal) Size() (columns, rows int) {
 func (t *terminal) Write(b []byte) (int, error) { return t.out.Write(b) }
 
 func (t *terminal) Prompt(ctx context.Context, text string) (string, error) {
-	return t.line(ctx, text, (*term.Terminal).ReadLine)
+	return t.promptLine(ctx, text, (*term.Terminal).ReadLine)
 }
 
 func (t *terminal) Secret(ctx context.Context, text string) (string, error) {
-	return t.line(ctx, text, func(e *term.Terminal) (string, error) { return e.ReadPassword(text) })
+	return t.promptLine(ctx, text, func(e *term.Terminal) (string, error) { return e.ReadPassword(text) })
 }
 
-func (t *terminal) command(ctx context.Context, prompt string) (string, error) {
-	t.past.open, t.editor.AutoCompleteCallback = true, t.onKey
-	defer func() { t.past.open, t.editor.AutoCompleteCallback = false, nil }()
-	return t.line(ctx, prompt, (*term.Terminal).ReadLine)
+func (t *terminal) promptCommand(ctx context.Context, prompt string) (string, error) {
+	t.history.enabled, t.editor.AutoCompleteCallback = true, t.completeOnTab
+	defer func() { t.history.enabled, t.editor.AutoCompleteCallback = false, nil }()
+	return t.promptLine(ctx, prompt, (*term.Terminal).ReadLine)
 }
 
 // Line reads a line without a prompt. What ends it early leaves the cursor where it is,
@@ -121,32 +121,32 @@ func (t *terminal) ReadLine(ctx context.Context, escape byte) (string, error) {
 	}
 	t.escape = escape
 	defer func() { t.escape = 0 }()
-	line, err := t.read(ctx, "", (*term.Terminal).ReadLine)
+	line, err := t.readLine(ctx, "", (*term.Terminal).ReadLine)
 	switch {
 	case errors.Is(err, ErrInterrupt):
-		t.endLine(err)
+		t.showEndOfLine(err)
 	case errors.Is(err, ErrEscape):
 		io.WriteString(t.out, "^"+string(rune(escape^0x40))+"\n")
 	}
 	return line, err
 }
 
-func (t *terminal) line(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
+func (t *terminal) promptLine(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	line, err := t.read(ctx, prompt, read)
+	line, err := t.readLine(ctx, prompt, read)
 	if err != nil {
-		t.endLine(err)
+		t.showEndOfLine(err)
 	}
 	return line, err
 }
 
 // read lets the editor read a line, and replaces it if that fails.
-func (t *terminal) read(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
-	finish := t.in.begin(ctx)
+func (t *terminal) readLine(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
+	finish := t.in.beginRead(ctx)
 	t.prompt = prompt
-	t.fit()
+	t.updateSize()
 	t.editor.SetPrompt(prompt)
 	line, err := read(t.editor)
 	if errors.Is(err, term.ErrPasteIndicator) {
@@ -156,14 +156,14 @@ func (t *terminal) read(ctx context.Context, prompt string, read func(*term.Term
 		err = cut // also where Enter came at the same moment
 	}
 	if err == nil {
-		return strings.Map(typable, line), nil
+		return strings.Map(dropControl, line), nil
 	}
-	t.renew()
+	t.resetEditor()
 	return "", err
 }
 
 // typable drops control characters, which a marked paste can bring into a line.
-func typable(r rune) rune {
+func dropControl(r rune) rune {
 	if r < ' ' || r == 0x7f {
 		return -1
 	}
@@ -171,7 +171,7 @@ func typable(r rune) rune {
 }
 
 // endLine ends a line that Enter did not end, and shows the key that did.
-func (t *terminal) endLine(why error) {
+func (t *terminal) showEndOfLine(why error) {
 	text := "\n"
 	if errors.Is(why, ErrInterrupt) {
 		text = "^C\n"
@@ -184,24 +184,24 @@ func (t *terminal) WaitForKey(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	finish := t.in.begin(ctx)
+	finish := t.in.beginRead(ctx)
 	err := t.in.next(func() { t.out.Flush() }, func(b []byte) int {
 		if b[0] != 0x1b {
 			return 1
 		}
-		return 1 + sequence(b[1:])
+		return 1 + escapeSequenceLen(b[1:])
 	})
 	if cut := finish(); cut != nil {
 		err = cut
 	}
 	if err != nil {
-		t.endLine(err)
+		t.showEndOfLine(err)
 	}
 	return err
 }
 
 // sequence is the length of what follows ESC in the code of a function key.
-func sequence(b []byte) int {
+func escapeSequenceLen(b []byte) int {
 	if len(b) == 0 || b[0] != '[' && b[0] != 'O' {
 		return 0
 	}
@@ -220,15 +220,15 @@ func sequence(b []byte) int {
 //
 // x/term holds its lock around Read in a way that makes a panic in here the end of
 // the process.
-type typist struct{ *terminal }
+type editorReader struct{ *terminal }
 
 // errNoKey is what Read returns when x/term has no room for more of a key whose code
 // does not end: it would ask for ever. The line is given up.
-var errNoKey = fmt.Errorf("%w: what was typed is no key", ErrInterrupt)
+var errKeyTooLong = fmt.Errorf("%w: what was typed is no key", ErrInterrupt)
 
-func (t typist) Read(p []byte) (n int, err error) {
+func (t editorReader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
-		return 0, errNoKey
+		return 0, errKeyTooLong
 	}
 	escaped := false
 	err = t.in.next(func() { t.out.Flush() }, func(b []byte) int {
@@ -245,10 +245,10 @@ func (t typist) Read(p []byte) (n int, err error) {
 			b = b[:i]
 		}
 		n = copy(p, b)
-		t.entered = bytes.HasSuffix(b, []byte("\r")) || bytes.HasSuffix(b, []byte("\n"))
+		t.afterEnter = bytes.HasSuffix(b, []byte("\r")) || bytes.HasSuffix(b, []byte("\n"))
 		return n
 	})
-	t.fit() // x/term's lock is free while it reads
+	t.updateSize() // x/term's lock is free while it reads
 	if escaped {
 		return 0, ErrEscape
 	}
@@ -256,11 +256,11 @@ func (t typist) Read(p []byte) (n int, err error) {
 }
 
 // echo is where x/term writes. The appliance echoes Enter as "\r\r\n".
-type echo struct{ *terminal }
+type editorWriter struct{ *terminal }
 
-func (e echo) Write(b []byte) (int, error) {
-	if head, ok := bytes.CutSuffix(b, []byte("\r\n")); ok && e.entered {
-		e.entered = false
+func (e editorWriter) Write(b []byte) (int, error) {
+	if head, ok := bytes.CutSuffix(b, []byte("\r\n")); ok && e.afterEnter {
+		e.afterEnter = false
 		if err := e.out.raw(head); err != nil {
 			return 0, err
 		}
@@ -270,7 +270,7 @@ func (e echo) Write(b []byte) (int, error) {
 }
 
 // onKey completes the last word at Tab, or lists what it may become.
-func (t *terminal) onKey(line string, pos int, key rune) (string, int, bool) {
+func (t *terminal) completeOnTab(line string, pos int, key rune) (string, int, bool) {
 	if key != '\t' {
 		return "", 0, false
 	}
@@ -292,14 +292,14 @@ func (t *terminal) onKey(line string, pos int, key rune) (string, int, bool) {
 // A history is what was entered at the main prompt. Answers to questions are
 // neither kept nor offered.
 type history struct {
-	open  bool
-	lines []string // oldest first
+	enabled bool
+	lines   []string // oldest first
 }
 
 const historySize = 100
 
 func (h *history) Add(line string) {
-	if !h.open || strings.TrimSpace(line) == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
+	if !h.enabled || strings.TrimSpace(line) == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
 		return
 	}
 	if len(h.lines) == historySize {
@@ -309,7 +309,7 @@ func (h *history) Add(line string) {
 }
 
 func (h *history) Len() int {
-	if !h.open {
+	if !h.enabled {
 		return 0
 	}
 	return len(h.lines)

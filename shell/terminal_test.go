@@ -20,19 +20,19 @@ func FuzzTyping(f *testing.F) {
 	}
 	f.Add([]byte("\x1b"+strings.Repeat("0", 300)+"\rversion\r"), 80, 24) // a key without end
 	f.Fuzz(func(t *testing.T, keys []byte, columns, rows int) {
-		if len(keys) >= inboxSize {
+		if len(keys) >= maxTypedAhead {
 			return
 		}
-		in := newInbox(true, clock.System())
-		term := newTerminal(in, &outlet{w: io.Discard, crlf: true}, columns, rows)
+		in := newInputBuffer(true, clock.System())
+		term := newTerminal(in, &outputBuffer{w: io.Discard, crlf: true}, columns, rows)
 		term.complete = func(line string) []string { return []string{"settime", "settz"}[:len(line)%3] }
-		in.pump(bytes.NewReader(keys), func(string) {})
+		in.readFrom(bytes.NewReader(keys), func(string) {})
 		for i := 0; ; i++ {
 			var line string
 			var err error
 			switch i % 5 {
 			case 0, 1:
-				line, err = term.command(t.Context(), "example.com> ")
+				line, err = term.promptCommand(t.Context(), "example.com> ")
 			case 2:
 				line, err = term.Secret(t.Context(), "Passphrase: ")
 			case 3:
@@ -49,7 +49,7 @@ func FuzzTyping(f *testing.F) {
 			if !errors.Is(err, io.EOF) {
 				t.Fatal(err)
 			}
-			if in.exhausted() {
+			if in.atEOF() {
 				return
 			}
 			if i > 2*len(keys)+10 {
@@ -62,10 +62,10 @@ func FuzzTyping(f *testing.F) {
 // What was typed before the escape key comes first, whole lines of it; half a line is
 // given up. At other questions the key is none.
 func TestTheEscapeKeyComesInItsTurn(t *testing.T) {
-	in := newInbox(true, clock.System())
+	in := newInputBuffer(true, clock.System())
 	var out bytes.Buffer
-	term := newTerminal(in, &outlet{w: &out, crlf: true}, 80, 24)
-	in.pump(strings.NewReader("one\rtwo\x1dclose\x1d\rthree\r"), func(string) {})
+	term := newTerminal(in, &outputBuffer{w: &out, crlf: true}, 80, 24)
+	in.readFrom(strings.NewReader("one\rtwo\x1dclose\x1d\rthree\r"), func(string) {})
 	for _, want := range []struct {
 		line string
 		err  error
@@ -87,7 +87,7 @@ func TestTheEscapeKeyComesInItsTurn(t *testing.T) {
 }
 
 func TestTheHistoryIsBounded(t *testing.T) {
-	h := &history{open: true}
+	h := &history{enabled: true}
 	for i := range 3 * historySize {
 		h.Add(strings.Repeat("x", i))
 		h.Add(strings.Repeat("x", i)) // the same again is one entry
@@ -100,11 +100,11 @@ func TestTheHistoryIsBounded(t *testing.T) {
 
 // Whoever interrupts a command sees that before what the command's end brings.
 func TestCtrlCIsShownBeforeTheCommandEnds(t *testing.T) {
-	in := newInbox(true, clock.System())
-	ctx, done := in.whileRunning(t.Context())
+	in := newInputBuffer(true, clock.System())
+	ctx, done := in.commandContext(t.Context())
 	defer done()
 	shown := ""
-	in.pump(strings.NewReader("\x03"), func(text string) {
+	in.readFrom(strings.NewReader("\x03"), func(text string) {
 		if ctx.Err() != nil {
 			t.Error("the command has ended already")
 		}

@@ -12,7 +12,7 @@ import (
 // welcome is what a session begins with. idle is the inactivity timeout; last is
 // empty at a user's first login. message is what the administrator has added, if
 // anything: it stands last.
-func welcome(f product.Facts, last string, idle time.Duration, message string) string {
+func welcomeText(f product.Facts, last string, idle time.Duration, message string) string {
 	var b strings.Builder
 	if last != "" {
 		b.WriteString(last + "\r\n")
@@ -45,12 +45,12 @@ func welcome(f product.Facts, last string, idle time.Duration, message string) s
 }
 
 // lastLogin is the line that says when and from where the user logged in before.
-func lastLogin(at time.Time, from netip.Addr) string {
-	return fmt.Sprintf("Last login: %s from %v", at.Format(time.ANSIC), address(from))
+func lastLoginText(at time.Time, from netip.Addr) string {
+	return fmt.Sprintf("Last login: %s from %v", at.Format(time.ANSIC), clientText(from))
 }
 
 // address is how a client's address is shown; the serial console has none.
-func address(a netip.Addr) string {
+func clientText(a netip.Addr) string {
 	if !a.IsValid() {
 		return "console"
 	}

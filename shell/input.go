@@ -14,59 +14,59 @@ import (
 // One goroutine, pump, reads the client for the whole session, because Ctrl-C must
 // be seen while a command runs and nobody reads. It is also the only place that
 // knows how long the user has been silent at a prompt.
-type inbox struct {
-	keys  bool // a terminal: Ctrl-C interrupts
-	clock clock.Clock
+type inputBuffer struct {
+	terminal bool // a terminal: Ctrl-C interrupts
+	clock    clock.Clock
 
-	mu      sync.Mutex    // taken before the locks of a clock
-	limit   time.Duration // of silence at a prompt; 0 means none
-	input   func()        // called for whatever comes; may be nil
-	more    sync.Cond
-	buf     []byte
-	afterCR bool  // a line feed that comes next belongs to the carriage return before it
-	ended   error // the client sends no more
-	closed  bool  // nobody reads any more
+	mu          sync.Mutex    // taken before the locks of a clock
+	idleTimeout time.Duration // of silence at a prompt; 0 means none
+	onInput     func()        // called for whatever comes; may be nil
+	changed     sync.Cond
+	buf         []byte
+	afterCR     bool  // a line feed that comes next belongs to the carriage return before it
+	err         error // the client sends no more
+	closed      bool  // nobody reads any more
 
-	reading bool
-	round   int               // counts the reads
-	cut     error             // why the read that is going on must end
-	since   clock.Mark        // the last key, or the beginning of the read
-	stop    func() bool       // stops the watch on silence
-	onBreak func(cause error) // Ctrl-C while nobody reads; nil while no command runs
+	reading       bool
+	readID        int               // counts the reads
+	readErr       error             // why the read that is going on must end
+	lastActivity  clock.Mark        // the last key, or the beginning of the read
+	stopIdleTimer func() bool       // stops the watch on silence
+	cancelCommand func(cause error) // Ctrl-C while nobody reads; nil while no command runs
 }
 
 // inboxSize is how much may be typed ahead. A client that sends more waits.
-const inboxSize = 64 << 10
+const maxTypedAhead = 64 << 10
 
-func newInbox(keys bool, c clock.Clock) *inbox {
-	in := &inbox{keys: keys, clock: c}
-	in.more.L = &in.mu
+func newInputBuffer(keys bool, c clock.Clock) *inputBuffer {
+	in := &inputBuffer{terminal: keys, clock: c}
+	in.changed.L = &in.mu
 	return in
 }
 
 // serve sets how long the user may be silent at a prompt and what is called,
 // without blocking, for whatever the user sends.
-func (in *inbox) serve(limit time.Duration, input func()) {
+func (in *inputBuffer) setSession(limit time.Duration, input func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.limit, in.input = limit, input
+	in.idleTimeout, in.onInput = limit, input
 }
 
 // pump reads r until its end. echo shows the user that Ctrl-C reached a command, before
 // that can end and the prompt come.
-func (in *inbox) pump(r io.Reader, echo func(string)) {
+func (in *inputBuffer) readFrom(r io.Reader, echo func(string)) {
 	b := make([]byte, 512)
 	for {
 		n, err := r.Read(b)
-		if interrupt := in.take(b[:n]); interrupt != nil {
+		if interrupt := in.store(b[:n]); interrupt != nil {
 			echo("^C\n")
 			interrupt(ErrInterrupt)
 		}
 		if n < len(b) {
-			in.pause()
+			in.forgetCR()
 		}
 		if err != nil {
-			in.end(err)
+			in.setErr(err)
 			return
 		}
 	}
@@ -74,7 +74,7 @@ func (in *inbox) pump(r io.Reader, echo func(string)) {
 
 // pause notes that what comes next was sent later: a line feed is then a key of its
 // own, also after a carriage return.
-func (in *inbox) pause() {
+func (in *inputBuffer) forgetCR() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.afterCR = false
@@ -82,34 +82,34 @@ func (in *inbox) pause() {
 
 // take stores what came. It returns what interrupts the command that runs if Ctrl-C
 // came, else nil.
-func (in *inbox) take(b []byte) (interrupt func(cause error)) {
+func (in *inputBuffer) store(b []byte) (interrupt func(cause error)) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.since = in.clock.Mark()
-	if in.input != nil && len(b) > 0 {
-		in.input()
+	in.lastActivity = in.clock.Mark()
+	if in.onInput != nil && len(b) > 0 {
+		in.onInput()
 	}
 	for _, c := range b {
 		lf := c == '\n' && in.afterCR
 		in.afterCR = c == '\r'
 		switch {
 		case lf: // one key was pressed, not two
-		case c == ctrlC && in.keys:
+		case c == ctrlC && in.terminal:
 			in.buf = nil // what was typed before is given up, as on any terminal
 			if running := in.interrupt(); running != nil {
 				interrupt = running
 			}
 		default:
-			for len(in.buf) >= inboxSize && !in.closed {
-				in.more.Broadcast()
-				in.more.Wait()
+			for len(in.buf) >= maxTypedAhead && !in.closed {
+				in.changed.Broadcast()
+				in.changed.Wait()
 			}
 			if !in.closed {
 				in.buf = append(in.buf, c)
 			}
 		}
 	}
-	in.more.Broadcast()
+	in.changed.Broadcast()
 	return interrupt
 }
 
@@ -120,137 +120,137 @@ const (
 
 // interrupt ends the read that is going on. Where there is none it returns what ends the
 // command that runs; nil: none does.
-func (in *inbox) interrupt() (command func(cause error)) {
+func (in *inputBuffer) interrupt() (command func(cause error)) {
 	if in.reading {
-		in.cut = ErrInterrupt
+		in.readErr = ErrInterrupt
 		return nil
 	}
-	return in.onBreak
+	return in.cancelCommand
 }
 
 // Interrupt is what a signal INT of the client does: the same as Ctrl-C.
-func (in *inbox) Interrupt() {
+func (in *inputBuffer) Interrupt() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if command := in.interrupt(); command != nil {
 		command(ErrInterrupt)
 	}
-	in.more.Broadcast()
+	in.changed.Broadcast()
 }
 
-func (in *inbox) end(err error) {
+func (in *inputBuffer) setErr(err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.ended = err
-	in.more.Broadcast()
+	in.err = err
+	in.changed.Broadcast()
 }
 
 // close lets the pump go on to the end of its reader; nothing is kept any more.
-func (in *inbox) close() {
+func (in *inputBuffer) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed, in.buf = true, nil
-	in.more.Broadcast()
+	in.changed.Broadcast()
 }
 
 // exhausted reports whether everything that ever comes has been read.
-func (in *inbox) exhausted() bool {
+func (in *inputBuffer) atEOF() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.ended != nil && len(in.buf) == 0
+	return in.err != nil && len(in.buf) == 0
 }
 
 // begin starts a read, which ctx ends, and silence, and Ctrl-C. The function that
 // it returns ends it and says what cut it short.
-func (in *inbox) begin(ctx context.Context) (finish func() error) {
+func (in *inputBuffer) beginRead(ctx context.Context) (finish func() error) {
 	in.mu.Lock()
-	in.reading, in.cut, in.since = true, nil, in.clock.Mark()
-	in.round++
-	round := in.round
-	in.watch(round, in.limit)
+	in.reading, in.readErr, in.lastActivity = true, nil, in.clock.Mark()
+	in.readID++
+	round := in.readID
+	in.setIdleTimer(round, in.idleTimeout)
 	in.mu.Unlock()
-	unbind := context.AfterFunc(ctx, func() { in.cutShort(round, context.Cause(ctx)) })
+	unbind := context.AfterFunc(ctx, func() { in.endRead(round, context.Cause(ctx)) })
 	return func() error {
 		unbind()
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		in.reading = false
-		if in.stop != nil {
-			in.stop()
+		if in.stopIdleTimer != nil {
+			in.stopIdleTimer()
 		}
-		return in.cut
+		return in.readErr
 	}
 }
 
 // watch looks after wait whether the user has been silent for the limit. in.mu is
 // held.
-func (in *inbox) watch(round int, wait time.Duration) {
-	if in.limit == 0 {
+func (in *inputBuffer) setIdleTimer(round int, wait time.Duration) {
+	if in.idleTimeout == 0 {
 		return
 	}
-	in.stop = in.clock.AfterFunc(wait, func() {
+	in.stopIdleTimer = in.clock.AfterFunc(wait, func() {
 		in.mu.Lock()
-		silent := in.clock.Since(in.since)
-		if in.reading && in.round == round && silent < in.limit {
-			in.watch(round, in.limit-silent)
+		silent := in.clock.Since(in.lastActivity)
+		if in.reading && in.readID == round && silent < in.idleTimeout {
+			in.setIdleTimer(round, in.idleTimeout-silent)
 		}
 		in.mu.Unlock()
-		if silent >= in.limit {
-			in.cutShort(round, ErrIdle)
+		if silent >= in.idleTimeout {
+			in.endRead(round, ErrIdle)
 		}
 	})
 }
 
 // cutShort ends read number round, if it is still going on.
-func (in *inbox) cutShort(round int, why error) {
+func (in *inputBuffer) endRead(round int, why error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.reading && in.round == round && in.cut == nil {
-		in.cut = why
-		in.more.Broadcast()
+	if in.reading && in.readID == round && in.readErr == nil {
+		in.readErr = why
+		in.changed.Broadcast()
 	}
 }
 
 // next waits until there is input and hands it to take, which returns how much of
 // it was used. idle is called before waiting. next returns what cuts the read short, and
 // the error of the client once all is read.
-func (in *inbox) next(idle func(), use func([]byte) int) error {
+func (in *inputBuffer) next(idle func(), use func([]byte) int) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if len(in.buf) == 0 && in.cut == nil && in.ended == nil {
+	if len(in.buf) == 0 && in.readErr == nil && in.err == nil {
 		in.mu.Unlock()
 		idle()
 		in.mu.Lock()
 	}
-	for len(in.buf) == 0 && in.cut == nil && in.ended == nil {
-		in.more.Wait()
+	for len(in.buf) == 0 && in.readErr == nil && in.err == nil {
+		in.changed.Wait()
 	}
 	switch {
-	case in.cut != nil:
-		return in.cut
+	case in.readErr != nil:
+		return in.readErr
 	case len(in.buf) == 0:
-		return in.ended
+		return in.err
 	}
-	full := len(in.buf) >= inboxSize
+	full := len(in.buf) >= maxTypedAhead
 	in.buf = in.buf[use(in.buf):]
 	if len(in.buf) == 0 {
 		in.buf = nil
 	}
 	if full {
-		in.more.Broadcast()
+		in.changed.Broadcast()
 	}
 	return nil
 }
 
 // whileRunning returns a context for a command: Ctrl-C ends it with ErrInterrupt.
-func (in *inbox) whileRunning(ctx context.Context) (context.Context, func()) {
+func (in *inputBuffer) commandContext(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	in.mu.Lock()
-	in.onBreak = cancel
+	in.cancelCommand = cancel
 	in.mu.Unlock()
 	return ctx, func() {
 		in.mu.Lock()
-		in.onBreak = nil
+		in.cancelCommand = nil
 		in.mu.Unlock()
 		cancel(nil)
 	}

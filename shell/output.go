@@ -13,7 +13,7 @@ import (
 // an answer, when outletSize bytes have been collected, and flushDelay after the first of them
 // at the latest. So each line of a ping is seen at once, and a table of fifty lines is still one
 // packet.
-type outlet struct {
+type outputBuffer struct {
 	w    io.Writer
 	crlf bool // the client has a terminal: lines end in "\r\n"
 
@@ -27,12 +27,12 @@ type outlet struct {
 }
 
 const (
-	outletSize = 16 << 10
-	flushDelay = 2 * time.Millisecond
+	maxBuffered = 16 << 10
+	flushDelay  = 2 * time.Millisecond
 )
 
 // Write takes text whose lines end in "\n".
-func (o *outlet) Write(b []byte) (int, error) {
+func (o *outputBuffer) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.crlf {
@@ -54,14 +54,14 @@ func (o *outlet) Write(b []byte) (int, error) {
 }
 
 // raw takes bytes that are sent unchanged.
-func (o *outlet) raw(b []byte) error {
+func (o *outputBuffer) raw(b []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.add(b)
 }
 
 // Flush sends what has been collected.
-func (o *outlet) Flush() error {
+func (o *outputBuffer) Flush() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.flush()
@@ -69,7 +69,7 @@ func (o *outlet) Flush() error {
 
 // close flushes, stops the timer and waits for it if it has fired. Nothing must be written any
 // more.
-func (o *outlet) close() {
+func (o *outputBuffer) close() {
 	o.mu.Lock()
 	o.flush() //nolint:errcheck // the session is over; err keeps it
 	if o.pending && o.stop() {
@@ -80,12 +80,12 @@ func (o *outlet) close() {
 }
 
 // add collects b, and flushes if there is enough. o.mu is held.
-func (o *outlet) add(b []byte) error {
+func (o *outputBuffer) add(b []byte) error {
 	if o.err != nil {
 		return o.err
 	}
 	o.buf = append(o.buf, b...)
-	if len(o.buf) >= outletSize {
+	if len(o.buf) >= maxBuffered {
 		return o.flush()
 	}
 	if !o.pending && len(o.buf) > 0 {
@@ -103,7 +103,7 @@ func (o *outlet) add(b []byte) error {
 }
 
 // flush sends what has been collected. o.mu is held.
-func (o *outlet) flush() error {
+func (o *outputBuffer) flush() error {
 	if len(o.buf) > 0 && o.err == nil {
 		_, o.err = o.w.Write(o.buf)
 	}

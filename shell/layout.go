@@ -10,29 +10,29 @@ import (
 
 // A page is the part of a dialogue that remembers what stands above the cursor: it
 // is what puts blank lines in their places (see the package comment).
-type page struct {
+type layout struct {
 	Prompter
-	screen  Screen // nil when Prompter is none
-	paging  bool   // setttymode
-	answers int    // how many lines were entered
-	writes  int    // how often text was written
+	screen      Screen // nil when Prompter is none
+	paging      bool   // setttymode
+	answerCount int    // how many lines were entered
+	writeCount  int    // how often text was written
 
-	heard func(prompt, line string) // is told of each line that is entered; nil: nobody is
-	said  []byte                    // the end of what was written since the last
+	onAnswer   func(prompt, line string) // is told of each line that is entered; nil: nobody is
+	lastOutput []byte                    // the end of what was written since the last
 
-	answered bool // the user's line is the last thing on the page
-	newlines int  // at the end of the page
+	afterAnswer bool // the user's line is the last thing on the page
+	newlines    int  // at the end of the page
 }
 
 // Write writes text; after an answer it keeps one blank line between the two.
-func (p *page) Write(b []byte) (int, error) {
+func (p *layout) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	if p.answered {
-		p.answered = false
+	if p.afterAnswer {
+		p.afterAnswer = false
 		if b[0] != '\n' {
-			p.remember([]byte("\n"))
+			p.keepOutput([]byte("\n"))
 			if _, err := io.WriteString(p.Prompter, "\n"); err != nil {
 				return 0, err
 			}
@@ -44,70 +44,70 @@ func (p *page) Write(b []byte) (int, error) {
 		p.newlines = 0
 	}
 	p.newlines += end
-	p.writes++
-	p.remember(b)
+	p.writeCount++
+	p.keepOutput(b)
 	return p.Prompter.Write(b)
 }
 
 // mostSaid is how much of the text above a question is kept for the log.
-const mostSaid = 2 << 10
+const maxLastOutput = 2 << 10
 
 // remember keeps the end of what was written, in whole lines.
-func (p *page) remember(b []byte) {
-	if p.heard == nil {
+func (p *layout) keepOutput(b []byte) {
+	if p.onAnswer == nil {
 		return
 	}
-	if len(b) > mostSaid {
-		b = b[len(b)-mostSaid:]
+	if len(b) > maxLastOutput {
+		b = b[len(b)-maxLastOutput:]
 	}
-	p.said = append(p.said, b...)
-	if over := len(p.said) - mostSaid; over > 0 {
-		over += bytes.IndexByte(p.said[over:], '\n') + 1
-		p.said = append(p.said[:0], p.said[over:]...)
+	p.lastOutput = append(p.lastOutput, b...)
+	if over := len(p.lastOutput) - maxLastOutput; over > 0 {
+		over += bytes.IndexByte(p.lastOutput[over:], '\n') + 1
+		p.lastOutput = append(p.lastOutput[:0], p.lastOutput[over:]...)
 	}
 }
 
 // Prompt notes that a line was entered. A line of a paste, which has no prompt, is no
 // answer that a log should have: it may be a part of a configuration, with its secrets.
-func (p *page) Prompt(ctx context.Context, text string) (string, error) {
+func (p *layout) Prompt(ctx context.Context, text string) (string, error) {
 	line, err := p.Prompter.Prompt(ctx, text)
 	if text != "" && err == nil {
-		p.hear(text, line)
+		p.reportAnswer(text, line)
 	}
-	p.entered()
+	p.noteAnswer()
 	return line, err
 }
 
 // Secret notes that a line was entered, and tells nobody what it was.
-func (p *page) Secret(ctx context.Context, text string) (string, error) {
+func (p *layout) Secret(ctx context.Context, text string) (string, error) {
 	line, err := p.Prompter.Secret(ctx, text)
 	if err == nil {
-		p.hear(text, hidden)
+		p.reportAnswer(text, redacted)
 	}
-	p.entered()
+	p.noteAnswer()
 	return line, err
 }
 
 // hidden stands in the log for a passphrase, whatever its length.
-const hidden = "********"
+const redacted = "********"
 
 // hear tells of a line that was entered, and of all that was asked.
-func (p *page) hear(prompt, line string) {
-	if p.heard != nil {
-		p.heard(string(p.said)+prompt, line)
+func (p *layout) reportAnswer(prompt, line string) {
+	if p.onAnswer != nil {
+		p.onAnswer(string(p.lastOutput)+prompt, line)
 	}
 }
 
-func (p *page) entered() {
-	p.answers++
-	p.answered, p.newlines = true, 1
-	p.said = p.said[:0]
+func (p *layout) noteAnswer() {
+	p.answerCount++
+	p.afterAnswer, p.newlines = true, 1
+	p.lastOutput = p.lastOutput[:0]
 }
 
 // gap makes sure that so many blank lines are above the cursor, unless the page is
 // empty.
-func (p *page) gap(blank int) {
-	p.gapAfterAnswer()
+func (p *layout) ensureBlankLines(blank int) {
+	p.ensureBlankLineAfterAnswer()
 	for p.newlines <= blank && p.newlines > 0 {
 		io.WriteString(p, "\n")
 	}
@@ -115,15 +115,15 @@ func (p *page) gap(blank int) {
 
 // gapAfterAnswer makes sure of a blank line if the user's line is the last thing on
 // the page.
-func (p *page) gapAfterAnswer() {
-	if p.answered {
+func (p *layout) ensureBlankLineAfterAnswer() {
+	if p.afterAnswer {
 		io.WriteString(p, "\n")
 	}
 }
 
 // wrap breaks the long lines of text between words. A blank at which a line is
 // broken is left out.
-func (p *page) wrap(text string) string {
+func (p *layout) wrap(text string) string {
 	if p.screen == nil {
 		return text
 	}
