@@ -149,6 +149,46 @@ func TestReadmesShowTestsThatRun(t *testing.T) {
 	}
 }
 
+// Files and folders that the documentation names exist.
+func TestDocumentationNamesFilesThatExist(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"*.md", ".github/*.md", "*/*.md", "*/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	// In backquotes, a path from the root; in parentheses, a link from the page's folder.
+	quoted := regexp.MustCompile("`((?:appliance|cmd|commands|fixtures|shell|transfer|\\.github)/[A-Za-z0-9_./-]+)`")
+	linked := regexp.MustCompile(`\]\(([^):#]+)\)`)
+	names := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range quoted.FindAllSubmatch(text, -1) {
+			if bytes.Contains(m[1], []byte("WORD")) { // stands for any name
+				continue
+			}
+			names++
+			if _, err := os.Stat(filepath.Join(root, string(m[1]))); err != nil {
+				t.Errorf("%s names %s: %v", page, m[1], err)
+			}
+		}
+		for _, m := range linked.FindAllSubmatch(text, -1) {
+			names++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), string(m[1]))); err != nil {
+				t.Errorf("%s links to %s: %v", page, m[1], err)
+			}
+		}
+	}
+	if names < 20 {
+		t.Errorf("the test found %d names only", names)
+	}
+}
+
 // The README is short, and its map names every package.
 func TestReadmeIsShortAndNamesEveryPackage(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "README.md"))
