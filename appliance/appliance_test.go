@@ -84,8 +84,8 @@ func offline(t *testing.T, dir string, at time.Time) (*appliance.Appliance, *clo
 // commit gives the appliance these IP interfaces.
 func commit(t *testing.T, app *appliance.Appliance, list ...netconfig.IPInterface) error {
 	t.Helper()
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: list})
-	_, err := app.Config.Commit(t.Context(), d, config.Change{})
+	_, err := app.Config.Commit(t.Context(), d, config.CommitInfo{})
 	return err
 }

@@ -19,14 +19,14 @@ func TestTheCommittedAccessIsShown(t *testing.T) {
 	if got := app.AdminAccess().CLIIdle(); got != 30*time.Minute {
 		t.Errorf("a new appliance's sessions may be silent for %v", got)
 	}
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	v := users.Access.Get(d)
 	v.CLITimeout = 10
 	users.Access.Set(d, v)
 	if got := app.AdminAccess().CLIIdle(); got != 30*time.Minute {
 		t.Errorf("before the commit it is %v", got)
 	}
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := app.AdminAccess().CLIIdle(); got != 10*time.Minute {
@@ -39,9 +39,9 @@ func TestTimeZones(t *testing.T) {
 	for zone, good := range map[string]bool{
 		"America/Los_Angeles": true, "Etc/GMT": true, "": false, "Local": false, "Mars/Olympus": false, "../etc/passwd": false,
 	} {
-		d := s.Edit()
+		d := s.NewDraft()
 		appliance.TimeZone.Set(d, zone)
-		_, err := s.Commit(t.Context(), d, config.Change{})
+		_, err := s.Commit(t.Context(), d, config.CommitInfo{})
 		var invalid *config.InvalidError
 		if good != (err == nil || errors.Is(err, config.ErrNoChanges)) || !good && !errors.As(err, &invalid) {
 			t.Errorf("%q: %v", zone, err)

@@ -138,9 +138,9 @@ func TestWhatIsCommittedIsTheNetworks(t *testing.T) {
 	app := newBox(t, minimal(t))
 	serve(t, app, daemon.SSHPort())
 	before := see(t, app)
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	everything(d)
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -165,7 +165,7 @@ func TestWhatIsCommittedIsTheNetworks(t *testing.T) {
 	wantRoutes(t, app, "0.0.0.0/0 192.0.2.1 Data 1", "192.168.13.0/24 192.168.12.1 VLAN 12", "198.51.100.0/25 192.0.2.53 Data 1")
 
 	app.Config.ResetToFactory(d)
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	// The factory lists no ports: the network's MTU stays as it was set last.
@@ -233,10 +233,10 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 	}
 	failed := map[string]bool{}
 	for n := 0; ; n++ {
-		d := app.Config.Edit()
+		d := app.Config.NewDraft()
 		change(d)
 		net.failAfter(n)
-		_, err := app.Config.Commit(t.Context(), d, config.Change{})
+		_, err := app.Config.Commit(t.Context(), d, config.CommitInfo{})
 		if err == nil { // there was no call left to fail, but for those when it is done
 			break
 		}
@@ -269,9 +269,9 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 func TestAPortThatGoesEndsWhatIsOverIt(t *testing.T) {
 	app := newBox(t, minimal(t))
 	accepted := serve(t, app, daemon.SSHPort())
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	everything(d)
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -292,7 +292,7 @@ func TestAPortThatGoesEndsWhatIsOverIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	app.Config.ResetToFactory(d)
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	// Both ends are aborted; the one may hear of the other's end first.
@@ -309,7 +309,7 @@ func TestAPortThatGoesEndsWhatIsOverIt(t *testing.T) {
 func TestAnAddressMoves(t *testing.T) {
 	app := newBox(t, minimal(t))
 	for _, jack := range []string{"VLAN 12", "Data 1", "VLAN 12"} {
-		d := app.Config.Edit()
+		d := app.Config.NewDraft()
 		netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{
 			{Name: "Data 1", Jack: "Data 1", MTU: 1500},
 			{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12},
@@ -317,7 +317,7 @@ func TestAnAddressMoves(t *testing.T) {
 		moved := data1
 		moved.Jack = jack
 		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{moved}})
-		if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 			t.Fatal(jack, err)
 		}
 		wantRoutes(t, app, "0.0.0.0/0 192.0.2.1 "+jack)
@@ -352,9 +352,9 @@ func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 			netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{{Name: "Data 9", Jack: "Data 9", MTU: 1500}, {Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
 		}, "The Ethernet interface Data 9 does not exist."},
 	} {
-		d := app.Config.Edit()
+		d := app.Config.NewDraft()
 		c.change(d)
-		_, err := app.Config.Commit(t.Context(), d, config.Change{})
+		_, err := app.Config.Commit(t.Context(), d, config.CommitInfo{})
 		if text, _ := refusal.Text(err); text != notCommitted+c.want {
 			t.Errorf("%v, want %q", err, c.want)
 		}
@@ -375,9 +375,9 @@ func TestAnApplianceInTheWrongNetworkComesUp(t *testing.T) {
 	}})
 	app := open(t, appliance.Options{Net: minimal(t).Network(), Dir: t.TempDir(), Factory: f})
 	wantRoutes(t, app, "198.51.100.0/25 192.0.2.53 Data 1")
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	netconfig.Hostname.Set(d, "kept.example.com")
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Error("another change:", err)
 	}
 }
@@ -391,9 +391,9 @@ func TestTheNetworkIsAsCommittedAfterARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := first.Config.Edit()
+	d := first.Config.NewDraft()
 	everything(d)
-	if _, err := first.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := first.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	before := see(t, first)

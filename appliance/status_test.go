@@ -48,9 +48,9 @@ func TestStatusLines(t *testing.T) {
 	}
 	every := func(seconds int) {
 		t.Helper()
-		d := app.Config.Edit()
+		d := app.Config.NewDraft()
 		logs.General.Set(d, logs.Settings{MetricsInterval: seconds})
-		if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 			t.Fatal(err)
 		}
 	}

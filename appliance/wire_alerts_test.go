@@ -19,12 +19,12 @@ func TestRemovedLogFilesAreToldIfAskedFor(t *testing.T) {
 		true:  {"Info: Log subscription system_logs: 1 log files were removed because of the maximum number of files, 1."},
 	} {
 		app, clk := offline(t, t.TempDir(), switchedOn)
-		d := app.Config.Edit()
+		d := app.Config.NewDraft()
 		list := logs.Section.Get(d)
 		s := list.Find("system_logs")
 		s.MaxFiles, s.Alert = 1, asked
 		logs.Section.Set(d, list)
-		if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+		if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {

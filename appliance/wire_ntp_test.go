@@ -11,9 +11,9 @@ import (
 func TestTimeComesByAnInterfaceThatExists(t *testing.T) {
 	a := newBox(t, minimal(t))
 	commit := func(source string) error {
-		d := a.Config.Edit()
+		d := a.Config.NewDraft()
 		ntp.NTP.Set(d, ntp.Settings{Source: source})
-		_, err := a.Config.Commit(t.Context(), d, config.Change{User: "admin"})
+		_, err := a.Config.Commit(t.Context(), d, config.CommitInfo{User: "admin"})
 		return err
 	}
 	err := commit("Data 9")

@@ -17,11 +17,11 @@ import (
 // setDNS commits a change of the DNS settings.
 func setDNS(t *testing.T, app *appliance.Appliance, change func(*resolver.Settings)) error {
 	t.Helper()
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	s := resolver.DNS.Get(d)
 	change(&s)
 	resolver.DNS.Set(d, s)
-	_, err := app.Config.Commit(t.Context(), d, config.Change{})
+	_, err := app.Config.Commit(t.Context(), d, config.CommitInfo{})
 	return err
 }
 

@@ -12,7 +12,7 @@ var _ = register(&shell.Command{
 	Help:    "Passphrases are not shown.",
 	Source:  "public (first line), invented (the changes)",
 	Run: func(ctx context.Context, env *shell.Env) error {
-		last, changes := env.Appliance.Config.Last()
+		last, changes := env.Appliance.Config.LastCommit()
 		if last.Number == 0 {
 			env.Printf("No changes have been committed yet.\n")
 			return nil

@@ -42,7 +42,7 @@ func newTestSession(t *testing.T, user string, quota int64) *testSession {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { app.Stop(context.Background()) })
-	return &testSession{dir, app, &shell.Env{Appliance: app, Draft: app.Config.Edit(), Account: users.Account{Name: user, Role: users.Administrator}}}
+	return &testSession{dir, app, &shell.Env{Appliance: app, Draft: app.Config.NewDraft(), Account: users.Account{Name: user, Role: users.Administrator}}}
 }
 
 // run gives the answers to a command and returns its error.
@@ -113,7 +113,7 @@ func TestPassphraseOfDeletedAccount(t *testing.T) {
 		v.List = append(v.List, users.Account{Name: "joe", Role: users.Guest, Hash: v.List[0].Hash})
 		return nil
 	}
-	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.Change{}, add); err != nil {
+	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.CommitInfo{}, add); err != nil {
 		t.Fatal(err)
 	}
 	err := d.run(t, "passphrase", "wrong horse")
@@ -125,7 +125,7 @@ func TestPassphraseOfDeletedAccount(t *testing.T) {
 		t.Error("the new passphrase is denied")
 	}
 	remove := func(v *users.Accounts) error { v.List = v.List[:1]; return nil }
-	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.Change{}, remove); err != nil {
+	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.CommitInfo{}, remove); err != nil {
 		t.Fatal(err)
 	}
 	wantRefusal(t, d.run(t, "passphrase", "new horse"), "The old passphrase is not correct.")
@@ -152,7 +152,7 @@ func TestUserconfigDoesNotOverwriteAnotherSession(t *testing.T) {
 	v.List[0].FullName = "Mine"
 	users.Section.Set(d.env.Draft, v)
 	other := func(v *users.Accounts) error { v.List[0].FullName = "Theirs"; return nil }
-	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.Change{}, other); err != nil {
+	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.CommitInfo{}, other); err != nil {
 		t.Fatal(err)
 	}
 	wantRefusal(t, d.run(t, "commit", "", ""), "another session has meanwhile changed users")
@@ -180,7 +180,7 @@ func TestCommitReportsRefusalOfNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { app.Stop(context.Background()) })
-	d := &testSession{appliance: app, env: &shell.Env{Appliance: app, Draft: app.Config.Edit()}}
+	d := &testSession{appliance: app, env: &shell.Env{Appliance: app, Draft: app.Config.NewDraft()}}
 	netconfig.Interfaces.Set(d.env.Draft, netconfig.IPInterfaces{List: []netconfig.IPInterface{{Name: "One", Jack: "Data 9"}}})
 	wantRefusal(t, d.run(t, "commit", ""), "The changes cannot be committed.\nThe IP interface One is on the Ethernet interface Data 9, which does not exist.")
 	if !d.env.Draft.Pending() {

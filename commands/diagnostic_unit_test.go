@@ -44,7 +44,7 @@ func diagnose(t *testing.T, cache []network.Neighbor, args ...string) string {
 	t.Cleanup(func() { app.Stop(t.Context()) }) //nolint:errcheck // nothing runs in it
 	d := shelltest.NewPrompter()
 	env := &shell.Env{
-		Dialogue: shell.NewDialogue(d), Appliance: app, Draft: app.Config.Edit(), SessionContext: t.Context(),
+		Dialogue: shell.NewDialogue(d), Appliance: app, Draft: app.Config.NewDraft(), SessionContext: t.Context(),
 		Account: users.Account{Role: users.Administrator}, Args: args, Inline: true,
 	}
 	for _, c := range commands.All() {

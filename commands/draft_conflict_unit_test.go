@@ -39,7 +39,7 @@ func (p *interferingPrompter) Prompt(ctx context.Context, text string) (string, 
 // commitNow changes a section as another session does.
 func commitNow[T any](t *testing.T, app *appliance.Appliance, s *config.Section[T], v T) {
 	t.Helper()
-	err := s.CommitNow(t.Context(), app.Config, nil, config.Change{}, func(to *T) error {
+	err := s.CommitNow(t.Context(), app.Config, nil, config.CommitInfo{}, func(to *T) error {
 		*to = v
 		return nil
 	})

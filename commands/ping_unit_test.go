@@ -103,7 +103,7 @@ func runOnNet(t *testing.T, net network.Network, interrupt <-chan struct{}, word
 		}
 	}()
 	out := &silentPrompter{}
-	env := &shell.Env{Dialogue: shell.NewDialogue(out), Appliance: app, Draft: app.Config.Edit(), Args: args, Inline: true, SessionContext: t.Context()}
+	env := &shell.Env{Dialogue: shell.NewDialogue(out), Appliance: app, Draft: app.Config.NewDraft(), Args: args, Inline: true, SessionContext: t.Context()}
 	for _, c := range commands.All() {
 		if c.Name == word {
 			err = c.Run(ctx, env)

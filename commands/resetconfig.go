@@ -23,7 +23,7 @@ var _ = register(&shell.Command{
 		if err != nil || !sure {
 			return err
 		}
-		factory := env.Appliance.Config.Edit()
+		factory := env.Appliance.Config.NewDraft()
 		env.Appliance.Config.ResetToFactory(factory)
 		if factory.Pending() {
 			if err := commitDraft(ctx, env, factory, "Reset to the factory configuration", true); err != nil {

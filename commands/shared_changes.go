@@ -31,7 +31,7 @@ func changeTree(b *strings.Builder, d config.Difference, depth int) {
 		name += " " + visible(d.Key)
 	}
 	fmt.Fprintf(b, "%s%s:", strings.Repeat("  ", depth), name)
-	leaf := len(d.Within) == 0
+	leaf := len(d.Children) == 0
 	switch {
 	case d.Kind == config.Removed:
 		b.WriteString(" removed\n")
@@ -49,14 +49,14 @@ func changeTree(b *strings.Builder, d config.Difference, depth int) {
 	default:
 		b.WriteString("\n")
 	}
-	for _, in := range d.Within {
+	for _, in := range d.Children {
 		changeTree(b, in, depth+1)
 	}
 }
 
 // commitDraft commits d, notes it in the log, and words what may be in the way.
 func commitDraft(ctx context.Context, env *shell.Env, d *config.Draft, comment string, keep bool) error {
-	_, err := env.Appliance.Config.Commit(ctx, d, config.Change{User: env.Account.Name, Comment: comment, Rollback: keep})
+	_, err := env.Appliance.Config.Commit(ctx, d, config.CommitInfo{User: env.Account.Name, Comment: comment, KeepForRollback: keep})
 	if err != nil {
 		return commitRefusal(err)
 	}

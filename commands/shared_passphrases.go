@@ -39,7 +39,7 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 	if err != nil {
 		return err
 	}
-	change := config.Change{User: name, Comment: "Changed the " + word + " of " + name, Rollback: false}
+	change := config.CommitInfo{User: name, Comment: "Changed the " + word + " of " + name, KeepForRollback: false}
 	err = users.Section.CommitNow(ctx, env.Appliance.Config, env.Draft, change, func(v *users.Accounts) error {
 		a := v.Find(name)
 		if a == nil {

@@ -18,11 +18,11 @@ import (
 // setAccess commits how administrators come in.
 func setAccess(t *testing.T, app *appliance.Appliance, change func(*users.AdminAccess)) {
 	t.Helper()
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	if err := users.Access.Edit(d, func(v *users.AdminAccess) error { change(v); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 }

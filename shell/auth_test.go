@@ -42,14 +42,14 @@ func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	if err := users.Section.Edit(d, func(a *users.Accounts) error {
 		a.List = append(a.List, users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash})
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 

@@ -114,7 +114,7 @@ func (c *Console) serveSession(ctx context.Context, base *session, account users
 	previous, known := c.Appliance.Logins.PreviousLogin(account.Name)
 	s := *base
 	s.account, s.commands = account, s.catalog.allowedTo(account.Role)
-	s.draft = c.Appliance.Config.Edit()
+	s.draft = c.Appliance.Config.NewDraft()
 	s.idleTimeout = cmp.Or(c.IdleTimeout, access.CLIIdle())
 	s.dialogue = s.newDialogue()
 	s.login = c.Appliance.Logins.Open(account, netip.Addr{}, "cli")

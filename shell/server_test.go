@@ -32,11 +32,11 @@ func addUser(t testing.TB, app *appliance.Appliance, name, passphrase string, ro
 	if key != nil {
 		a.Keys = []string{strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))}
 	}
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	if err := users.Section.Edit(d, func(v *users.Accounts) error { v.List = append(v.List, a); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 }

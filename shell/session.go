@@ -51,7 +51,7 @@ func newSession(
 	s := &session{
 		appliance: app, catalog: c, account: account, idleTimeout: idleTimeout,
 		commands: c.allowedTo(account.Role),
-		draft:    app.Config.Edit(),
+		draft:    app.Config.NewDraft(),
 		in:       newInputBuffer(window != nil, app.Clock),
 		out:      &outputBuffer{w: out, crlf: window != nil},
 	}
@@ -177,7 +177,7 @@ func (s *session) runCommand(ctx context.Context, words []string, exec bool) (er
 	case len(args) > 0 && !c.Batch:
 		return InvalidArgumentf(args[0], "The command takes no arguments.")
 	}
-	sessionCtx, undo := ctx, s.draft.Save()
+	sessionCtx, undo := ctx, s.draft.Checkpoint()
 	ctx, done := s.in.commandContext(ctx)
 	defer done()
 	defer func() {

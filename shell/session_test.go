@@ -281,9 +281,9 @@ func TestThePromptFollowsTheCommittedName(t *testing.T) {
 	app, _ := newBox(t)
 	v := channelHandler(t, dial(t, start(t, app, nil, silent)), 80, 24)
 	v.hear(prompt)
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	netconfig.Hostname.Set(d, "mail.example.com")
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	v.exchange("after the commit", "\r", "\r\r\nmail.example.com> ")
@@ -291,7 +291,7 @@ func TestThePromptFollowsTheCommittedName(t *testing.T) {
 
 func TestRolesAndVersions(t *testing.T) {
 	app, _ := newBox(t)
-	d := app.Config.Edit()
+	d := app.Config.NewDraft()
 	err := users.Section.Edit(d, func(a *users.Accounts) error {
 		hash, err := users.HashPassphrase("passphrase1")
 		a.List = append(a.List, users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash})
@@ -300,7 +300,7 @@ func TestRolesAndVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	v15 := product.Version{Major: 15}

@@ -156,9 +156,9 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 	t.Cleanup(func() { _ = b.Stop(context.Background()) })
 	was, address := b.Appliance(), b.Addrs()["ssh"]
 	for _, name := range []string{"first.example.com", "second.example.com"} { // a history
-		d := was.Config.Edit()
+		d := was.Config.NewDraft()
 		netconfig.Hostname.Set(d, name)
-		if _, err := was.Config.Commit(t.Context(), d, config.Change{User: "admin", Rollback: true}); err != nil {
+		if _, err := was.Config.Commit(t.Context(), d, config.CommitInfo{User: "admin", KeepForRollback: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

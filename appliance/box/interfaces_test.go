@@ -55,7 +55,7 @@ func TestADoorFollowsTheIPInterfaces(t *testing.T) {
 	if got := sessions(t, b); !slices.Equal(got, []string{"10.0.202.7:22"}) {
 		t.Fatalf("sessions at %q", got)
 	}
-	d := b.Appliance().Config.Edit()
+	d := b.Appliance().Config.NewDraft()
 	err := netconfig.Interfaces.Edit(d, func(v *netconfig.IPInterfaces) error {
 		quiet := v.List[0]
 		quiet.Name, quiet.IPv4, quiet.SSH, quiet.FTP = "Quiet", netip.MustParseAddr("10.0.202.8"), 0, 0
@@ -66,7 +66,7 @@ func TestADoorFollowsTheIPInterfaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Appliance().Config.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := b.Appliance().Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := sessions(t, b); len(got) != 0 {

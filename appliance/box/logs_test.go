@@ -25,7 +25,7 @@ func TestAPushThatIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	draft := a.Config.Edit()
+	draft := a.Config.NewDraft()
 	err = logs.Section.Edit(draft, func(v *logs.Subscriptions) error {
 		s := v.Find("system_logs")
 		s.Method = logs.Syslog
@@ -35,7 +35,7 @@ func TestAPushThatIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Config.Commit(t.Context(), draft, config.Change{User: "admin", Comment: "push"}); err != nil {
+	if _, err := a.Config.Commit(t.Context(), draft, config.CommitInfo{User: "admin", Comment: "push"}); err != nil {
 		t.Fatal(err)
 	}
 	a.Log(appliance.SystemLog, appliance.Information, "something to push")
@@ -62,9 +62,9 @@ func TestACommitIsInTheConfigurationHistory(t *testing.T) {
 	}
 	defer b.Stop(context.Background())
 	a := b.Appliance()
-	draft := a.Config.Edit()
+	draft := a.Config.NewDraft()
 	netconfig.Hostname.Set(draft, "other.example.com")
-	if _, err := a.Config.Commit(t.Context(), draft, config.Change{User: "admin", Comment: "a new name"}); err != nil {
+	if _, err := a.Config.Commit(t.Context(), draft, config.CommitInfo{User: "admin", Comment: "a new name"}); err != nil {
 		t.Fatal(err)
 	}
 	names, err := a.Logs.Files(t.Context(), "config_history")

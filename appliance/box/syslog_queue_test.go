@@ -19,11 +19,11 @@ import (
 // commit changes sections of the configuration.
 func (s *syslogStory) commit(change func(d *config.Draft) error) {
 	s.t.Helper()
-	d := s.Appliance().Config.Edit()
+	d := s.Appliance().Config.NewDraft()
 	if err := change(d); err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := s.Appliance().Config.Commit(s.t.Context(), d, config.Change{User: "admin"}); err != nil {
+	if _, err := s.Appliance().Config.Commit(s.t.Context(), d, config.CommitInfo{User: "admin"}); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -259,13 +259,13 @@ func TestWhoClosed(t *testing.T) {
 	admin.Expect("Success - Packet Capture has started")
 	admin.Expect("[]> ")
 
-	d := s.Appliance().Config.Edit()
+	d := s.Appliance().Config.NewDraft()
 	err := logs.Section.Edit(d, func(v *logs.Subscriptions) error {
 		v.Put(mailsTo("10.44.167.30", "Mails"))
 		return nil
 	})
 	if err == nil {
-		_, err = s.Appliance().Config.Commit(t.Context(), d, config.Change{User: "admin"})
+		_, err = s.Appliance().Config.Commit(t.Context(), d, config.CommitInfo{User: "admin"})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -113,7 +113,7 @@ func open(t *testing.T, o config.Options) *config.Store {
 	return s
 }
 
-func commit(t *testing.T, s *config.Store, d *config.Draft, c config.Change) *config.Config {
+func commit(t *testing.T, s *config.Store, d *config.Draft, c config.CommitInfo) *config.Config {
 	t.Helper()
 	next, err := s.Commit(t.Context(), d, c)
 	if err != nil {
@@ -125,9 +125,9 @@ func commit(t *testing.T, s *config.Store, d *config.Draft, c config.Change) *co
 // rename commits a host name.
 func rename(t *testing.T, s *config.Store, name string) {
 	t.Helper()
-	d := s.Edit()
+	d := s.NewDraft()
 	hostname.Set(d, name)
-	commit(t, s, d, config.Change{User: "admin", Comment: "to " + name, Rollback: true})
+	commit(t, s, d, config.CommitInfo{User: "admin", Comment: "to " + name, KeepForRollback: true})
 }
 
 func wantError[E error](t *testing.T, err error, text string) {
@@ -142,7 +142,7 @@ func TestNothingTakesEffectBeforeCommit(t *testing.T) {
 	a := &applier{}
 	s := open(t, config.Options{})
 	s.AddApplier(a)
-	d := s.Edit()
+	d := s.NewDraft()
 	hostname.Set(d, "esa.example.com")
 	if got := hostname.Get(s.Committed()); got != "example.com" || a.told() != "" {
 		t.Errorf("committed %s before commit", got)
@@ -150,8 +150,8 @@ func TestNothingTakesEffectBeforeCommit(t *testing.T) {
 	if got := hostname.Get(d); got != "esa.example.com" || !d.Pending() {
 		t.Errorf("the draft reads as %s", got)
 	}
-	if c := commit(t, s, d, config.Change{}); c != s.Committed() || c.Rev() != 1 || hostname.Get(c) != "esa.example.com" {
-		t.Errorf("revision %d has %s", c.Rev(), hostname.Get(c))
+	if c := commit(t, s, d, config.CommitInfo{}); c != s.Committed() || c.Revision() != 1 || hostname.Get(c) != "esa.example.com" {
+		t.Errorf("revision %d has %s", c.Revision(), hostname.Get(c))
 	}
 	if got := a.told(); got != "example.com>esa.example.com done esa.example.com" {
 		t.Errorf("the applier saw %q", got)
@@ -159,7 +159,7 @@ func TestNothingTakesEffectBeforeCommit(t *testing.T) {
 	if d.Pending() {
 		t.Error("the draft is still pending")
 	}
-	if _, err := s.Commit(t.Context(), d, config.Change{}); !errors.Is(err, config.ErrNoChanges) {
+	if _, err := s.Commit(t.Context(), d, config.CommitInfo{}); !errors.Is(err, config.ErrNoChanges) {
 		t.Errorf("a second commit: %v", err)
 	}
 }
@@ -170,9 +170,9 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 			const name = "refused.example.com"
 			first, second, third := &applier{}, &applier{fail: name, panics: panics}, &applier{}
 			s := config.NewStore(first, second, third)
-			d := s.Edit()
+			d := s.NewDraft()
 			hostname.Set(d, name)
-			if _, err := s.Commit(t.Context(), d, config.Change{}); err == nil {
+			if _, err := s.Commit(t.Context(), d, config.CommitInfo{}); err == nil {
 				t.Fatal("committed though an applier failed")
 			}
 			there, back := "example.com>"+name, name+">example.com"
@@ -195,10 +195,10 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 func TestTheWholeIsChecked(t *testing.T) {
 	a := &applier{}
 	s := config.NewStore(a)
-	d := s.Edit()
+	d := s.NewDraft()
 	hostname.Set(d, "")
 	interfaces.Set(d, ifaces{}) // and dns still uses Management
-	_, err := s.Commit(t.Context(), d, config.Change{})
+	_, err := s.Commit(t.Context(), d, config.CommitInfo{})
 	var bad *config.InvalidError
 	if !errors.As(err, &bad) {
 		t.Fatalf("error %v", err)
@@ -213,9 +213,9 @@ func TestCommitOutlivesItsCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s := config.NewStore(ctxApplier{t})
-	d := s.Edit()
+	d := s.NewDraft()
 	hostname.Set(d, "esa.example.com")
-	if _, err := s.Commit(ctx, d, config.Change{}); err != nil {
+	if _, err := s.Commit(ctx, d, config.CommitInfo{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -231,12 +231,12 @@ func (a ctxApplier) Done(ctx context.Context, _, _ *config.Config) {
 
 func TestSessionsDoNotOverwriteEachOther(t *testing.T) {
 	s := config.NewStore()
-	a, b := s.Edit(), s.Edit()
+	a, b := s.NewDraft(), s.NewDraft()
 	hostname.Set(a, "a.example.com")
 	hostname.Set(b, "b.example.com")
 	users.Set(b, accounts{})
-	commit(t, s, a, config.Change{})
-	_, err := s.Commit(t.Context(), b, config.Change{})
+	commit(t, s, a, config.CommitInfo{})
+	_, err := s.Commit(t.Context(), b, config.CommitInfo{})
 	var clash *config.ConflictError
 	if !errors.As(err, &clash) || !cmp.Equal(clash.Sections, []string{"hostname"}) {
 		t.Fatalf("the second commit: %v", err)
@@ -250,7 +250,7 @@ func TestSessionsDoNotOverwriteEachOther(t *testing.T) {
 // While one session answers questions, another commits the section in question.
 func TestEditDoesNotOverwriteWhatItHasNotSeen(t *testing.T) {
 	s := config.NewStore()
-	d := s.Edit()
+	d := s.NewDraft()
 	err := hostname.Edit(d, func(v *string) error {
 		rename(t, s, "other.example.com")
 		*v = "mine.example.com"
@@ -264,7 +264,7 @@ func TestEditDoesNotOverwriteWhatItHasNotSeen(t *testing.T) {
 
 func TestEditKeepsNothingOfAFailure(t *testing.T) {
 	s := config.NewStore()
-	d := s.Edit()
+	d := s.NewDraft()
 	no := errors.New("no")
 	err := users.Edit(d, func(v *accounts) error { v.List[0].Name = "joe"; return no })
 	if err != no || d.Pending() || users.Get(d).List[0].Name != "admin" {
@@ -273,11 +273,11 @@ func TestEditKeepsNothingOfAFailure(t *testing.T) {
 }
 
 func TestChangingBackIsNoChange(t *testing.T) {
-	d := config.NewStore().Edit()
+	d := config.NewStore().NewDraft()
 	hostname.Set(d, "esa.example.com")
 	hostname.Set(d, "example.com")
-	if d.Pending() || d.Changed() != nil {
-		t.Errorf("changed %q", d.Changed())
+	if d.Pending() || d.ChangedSections() != nil {
+		t.Errorf("changed %q", d.ChangedSections())
 	}
 }
 
@@ -291,7 +291,7 @@ func TestCommittedValuesCannotBeReachedByPointer(t *testing.T) {
 
 func TestCommitNowLeavesPendingChangesCommittable(t *testing.T) {
 	s := config.NewStore()
-	d := s.Edit()
+	d := s.NewDraft()
 	err := users.Edit(d, func(v *accounts) error {
 		v.List = append(v.List, account{Name: "joe"})
 		return nil
@@ -299,7 +299,7 @@ func TestCommitNowLeavesPendingChangesCommittable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = users.CommitNow(t.Context(), s, d, config.Change{}, func(v *accounts) error {
+	err = users.CommitNow(t.Context(), s, d, config.CommitInfo{}, func(v *accounts) error {
 		v.List[0].Hash = "new"
 		return nil
 	})
@@ -309,7 +309,7 @@ func TestCommitNowLeavesPendingChangesCommittable(t *testing.T) {
 	if got := users.Get(s.Committed()); len(got.List) != 1 || got.List[0].Hash != "new" {
 		t.Errorf("committed at once: %v", got)
 	}
-	commit(t, s, d, config.Change{})
+	commit(t, s, d, config.CommitInfo{})
 	if got := users.Get(s.Committed()); len(got.List) != 2 || got.List[0].Hash != "new" {
 		t.Errorf("committed in the end: %v", got)
 	}
@@ -317,10 +317,10 @@ func TestCommitNowLeavesPendingChangesCommittable(t *testing.T) {
 
 func TestAnEditDuringTheCommitIsNotLost(t *testing.T) {
 	s := config.NewStore()
-	d := s.Edit()
+	d := s.NewDraft()
 	s.AddApplier(applyFunc(func() { hostname.Set(d, "later.example.com") }))
 	hostname.Set(d, "esa.example.com")
-	commit(t, s, d, config.Change{})
+	commit(t, s, d, config.CommitInfo{})
 	if got := hostname.Get(s.Committed()); got != "esa.example.com" {
 		t.Errorf("committed %s", got)
 	}
@@ -337,7 +337,7 @@ func (f applyFunc) Done(context.Context, *config.Config, *config.Config)        
 // Many tabs of a browser share a draft.
 func TestDraftsAreSafeForConcurrentUse(t *testing.T) {
 	s := open(t, config.Options{Dir: t.TempDir()})
-	d := s.Edit()
+	d := s.NewDraft()
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
@@ -345,7 +345,7 @@ func TestDraftsAreSafeForConcurrentUse(t *testing.T) {
 				hostname.Set(d, fmt.Sprintf("h%d-%d.example.com", i, j))
 				_ = hostname.Get(d) + hostname.Get(s.Committed())
 				d.Changes()
-				if _, err := s.Commit(t.Context(), d, config.Change{Rollback: true}); err != nil && !errors.Is(err, config.ErrNoChanges) {
+				if _, err := s.Commit(t.Context(), d, config.CommitInfo{KeepForRollback: true}); err != nil && !errors.Is(err, config.ErrNoChanges) {
 					t.Error(err)
 				}
 				s.History()
@@ -366,9 +366,9 @@ func TestTheFactoryGivesWhatNobodyCommitted(t *testing.T) {
 	if got := hostname.Get(s.Committed()); got != "lab.example.com" {
 		t.Errorf("from the factory: %s", got)
 	}
-	d := s.Edit()
+	d := s.NewDraft()
 	users.Set(d, accounts{})
-	commit(t, s, d, config.Change{})
+	commit(t, s, d, config.CommitInfo{})
 
 	hostname.SetFactory(f, "other.example.com")
 	s = open(t, config.Options{Dir: dir, Factory: f})
@@ -380,12 +380,12 @@ func TestTheFactoryGivesWhatNobodyCommitted(t *testing.T) {
 	if got := hostname.Get(s.Committed()); got != "mine.example.com" || len(users.Get(s.Committed()).List) != 0 {
 		t.Errorf("what was committed did not win: %s", got)
 	}
-	d = s.Edit()
+	d = s.NewDraft()
 	s.ResetToFactory(d)
-	if diff := cmp.Diff([]string{"hostname", "users"}, d.Changed()); diff != "" {
+	if diff := cmp.Diff([]string{"hostname", "users"}, d.ChangedSections()); diff != "" {
 		t.Error(diff)
 	}
-	commit(t, s, d, config.Change{})
+	commit(t, s, d, config.CommitInfo{})
 	if got := hostname.Get(s.Committed()); got != "other.example.com" {
 		t.Errorf("after the reset: %s", got)
 	}

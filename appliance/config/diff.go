@@ -6,22 +6,22 @@ import "strconv"
 type Difference struct {
 	Name string // the element: "interface"
 	Key  string // which one of a list, by the first of its values: "Data 1"
-	Kind Kind
+	Kind DifferenceKind
 	// Old and New are the values of an element without elements in it. Passphrases
 	// are masked.
 	Old, New string
 	// Within is what differs in the element, in the order of showconfig; all there
 	// is in it, if it was added or removed. An altered list without any had its
 	// order changed.
-	Within []Difference
+	Children []Difference
 }
 
 // Kind says what became of an element.
-type Kind int
+type DifferenceKind int
 
 // Kinds of Difference.
 const (
-	Altered Kind = iota
+	Altered DifferenceKind = iota
 	Added
 	Removed
 )
@@ -32,7 +32,7 @@ func (d *Draft) Changes() []Difference { return differences(d.snapshot()) }
 
 func differences(edits map[*spec]edit) []Difference {
 	var all []Difference
-	for _, s := range sorted(edits) {
+	for _, s := range sortedSpecs(edits) {
 		e := edits[s]
 		diff, _ := s.schema.diff(e.was.tree(), e.now.tree())
 		all = append(all, diff)
@@ -57,12 +57,12 @@ func (s *schema) diff(old, new *node) (d Difference, differ bool) {
 	}
 	d.Old, d.New = s.value(old), s.value(new)
 	for _, cs := range s.children {
-		d.Within = append(d.Within, cs.diffAll(old.all(cs.name), new.all(cs.name))...)
+		d.Children = append(d.Children, cs.diffAll(old.all(cs.name), new.all(cs.name))...)
 	}
-	if len(d.Within) == 0 && s.text == nil && !s.repeated {
+	if len(d.Children) == 0 && s.text == nil && !s.repeated {
 		return d, old != nil && new != nil && !old.equal(new) // an empty list came or went with what it is in
 	}
-	return d, d.Kind != Altered || len(d.Within) > 0 || !old.equal(new)
+	return d, d.Kind != Altered || len(d.Children) > 0 || !old.equal(new)
 }
 
 // diffAll compares the elements described by s in two parents, those of a list by

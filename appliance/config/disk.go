@@ -123,10 +123,10 @@ func (r *record) bytes() []byte {
 		{"time", r.At.UTC().Format(time.RFC3339Nano)},
 		{"user", r.User},
 		{"comment", r.Comment},
-		{"rollback", strconv.FormatBool(r.Rollback)},
+		{"rollback", strconv.FormatBool(r.KeepForRollback)},
 	}}
 	now, before, after := &node{Name: "config"}, &node{Name: "before"}, &node{Name: "after"}
-	for _, s := range inOrder() {
+	for _, s := range allSections() {
 		if e := r.set[s.name]; e != nil {
 			now.Children = append(now.Children, e.tree())
 		}
@@ -148,7 +148,7 @@ func (r *record) bytes() []byte {
 const digestMark = "<!-- sha256 "
 
 // unsealed returns the part of a file that its digest covers.
-func unsealed(b []byte) ([]byte, error) {
+func verifiedContent(b []byte) ([]byte, error) {
 	i := bytes.LastIndex(b, []byte(digestMark))
 	if i < 0 {
 		return nil, errors.New("the file is incomplete")
@@ -166,7 +166,7 @@ func (d *directory) load(number int) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b, err = unsealed(b); err != nil {
+	if b, err = verifiedContent(b); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	root, err := parse(bytes.NewReader(b), limits{int64(len(b)), math.MaxInt, math.MaxInt})
@@ -192,7 +192,7 @@ func (d *directory) fillIn(r *record, root *node) error {
 		for _, n := range list.Children {
 			s := registry[n.Name]
 			if s == nil {
-				return refuse(n, "unknown section <%s>", n.Name)
+				return xmlErrorf(n, "unknown section <%s>", n.Name)
 			}
 			e, err := s.read(n, d.factory.entry(s))
 			if err != nil {
@@ -254,7 +254,7 @@ func revisionOf(n *node, number int) (Revision, error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return Revision{}, fmt.Errorf("<%s>: %w", n.Name, err)
 	}
-	return Revision{number, at, Change{n.attr("user"), n.attr("comment"), rollback}}, nil
+	return Revision{number, at, CommitInfo{n.attr("user"), n.attr("comment"), rollback}}, nil
 }
 
 // memory is the archive of a configuration without a directory.

@@ -18,9 +18,9 @@ func TestRollback(t *testing.T) {
 		for i := range 12 {
 			rename(t, s, fmt.Sprintf("h%d.example.com", i+1))
 		}
-		d := s.Edit()
+		d := s.NewDraft()
 		hostname.Set(d, "unkept.example.com")
-		commit(t, s, d, config.Change{User: "joe", Comment: "not for rollback"})
+		commit(t, s, d, config.CommitInfo{User: "joe", Comment: "not for rollback"})
 		rename(t, s, "last.example.com")
 		if dir != "" { // all that must also be known after a restart
 			s = open(t, config.Options{Dir: dir})
@@ -36,10 +36,10 @@ func TestRollback(t *testing.T) {
 		if err := s.Rollback(d, h[9].Number); err != nil {
 			t.Fatal(err)
 		}
-		if !cmp.Equal(d.Changed(), []string{"hostname"}) {
-			t.Errorf("changes %v", d.Changed())
+		if !cmp.Equal(d.ChangedSections(), []string{"hostname"}) {
+			t.Errorf("changes %v", d.ChangedSections())
 		}
-		commit(t, s, d, config.Change{})
+		commit(t, s, d, config.CommitInfo{})
 		if got := hostname.Get(s.Committed()); got != "h3.example.com" {
 			t.Errorf("rolled back to %s", got)
 		}
@@ -60,7 +60,7 @@ func TestTheFirstCommitCanBeRolledBack(t *testing.T) {
 	if len(h) != 1 || h[0].Number != 0 {
 		t.Fatalf("history %v", h)
 	}
-	d := s.Edit()
+	d := s.NewDraft()
 	if err := s.Rollback(d, 0); err != nil || hostname.Get(d) != "example.com" {
 		t.Errorf("%v, host name %s", err, hostname.Get(d))
 	}
@@ -77,10 +77,10 @@ func TestFactoryResetNeedsNothingReadable(t *testing.T) {
 		t.Errorf("after the reset: %s", got)
 	}
 	s = open(t, config.Options{Dir: dir})
-	if got := hostname.Get(s.Committed()); got != "example.com" || s.Committed().Rev() != 3 {
-		t.Errorf("after the next start: %s, revision %d", got, s.Committed().Rev())
+	if got := hostname.Get(s.Committed()); got != "example.com" || s.Committed().Revision() != 3 {
+		t.Errorf("after the next start: %s, revision %d", got, s.Committed().Revision())
 	}
-	d := s.Edit()
+	d := s.NewDraft()
 	if err := s.Rollback(d, 1); err != nil || hostname.Get(d) != "one.example.com" {
 		t.Errorf("the older version: %v", err)
 	}
@@ -147,9 +147,9 @@ func TestWhatACrashLeavesBehindIsHarmless(t *testing.T) {
 func TestWhatShouldHaveBeenRemovedIsRemovedAtTheNextStart(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
-	d := s.Edit()
+	d := s.NewDraft()
 	hostname.Set(d, "unkept.example.com")
-	commit(t, s, d, config.Change{})
+	commit(t, s, d, config.CommitInfo{})
 	unkept := filepath.Join(dir, "00000001.xml")
 	b, err := os.ReadFile(unkept)
 	if err != nil {
@@ -174,9 +174,9 @@ func TestACommitThatCannotBeSavedIsUndone(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil { // as good as a full disk
 		t.Fatal(err)
 	}
-	d := s.Edit()
+	d := s.NewDraft()
 	hostname.Set(d, "esb.example.com")
-	_, err := s.Commit(t.Context(), d, config.Change{})
+	_, err := s.Commit(t.Context(), d, config.CommitInfo{})
 	wantError[*config.SaveError](t, err, "no such file")
 	if got := a.told(); got != "esa.example.com>esb.example.com esb.example.com>esa.example.com" {
 		t.Errorf("the applier saw %q", got)
@@ -187,18 +187,18 @@ func TestACommitThatCannotBeSavedIsUndone(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	commit(t, s, d, config.Change{})
+	commit(t, s, d, config.CommitInfo{})
 }
 
 func TestCommitDetail(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
-	if rev, changes := s.Last(); rev.Number != 0 || changes != nil {
+	if rev, changes := s.LastCommit(); rev.Number != 0 || changes != nil {
 		t.Errorf("before any commit: %v %v", rev, changes)
 	}
 	rename(t, s, "esa.example.com")
 	for range 2 {
-		rev, changes := s.Last()
+		rev, changes := s.LastCommit()
 		want := []config.Difference{{Name: "hostname", Old: "example.com", New: "esa.example.com"}}
 		if diff := cmp.Diff(want, changes); diff != "" || rev.Comment != "to esa.example.com" {
 			t.Errorf("commit %v:\n%s", rev, diff)

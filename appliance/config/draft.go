@@ -41,7 +41,7 @@ func (d *Draft) setLocked(s *spec, now *entry) {
 	if !ok {
 		e.was = d.store.Committed().entry(s)
 	}
-	if e.now = now; same(e.was, now) {
+	if e.now = now; equalXML(e.was, now) {
 		delete(d.edits, s) // changed back: nothing to commit
 		return
 	}
@@ -52,7 +52,7 @@ func (d *Draft) setLocked(s *spec, now *entry) {
 func (d *Draft) replace(s *spec, before, now *entry) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !same(d.entryLocked(s), before) {
+	if !equalXML(d.entryLocked(s), before) {
 		return &ConflictError{[]string{s.name}}
 	}
 	d.setLocked(s, now)
@@ -65,7 +65,7 @@ func (d *Draft) rebase(s *spec, before, after *entry, redo func(*entry) (*entry,
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e, ok := d.edits[s]
-	if !ok || !same(e.was, before) {
+	if !ok || !equalXML(e.was, before) {
 		return nil
 	}
 	e.was = after
@@ -73,7 +73,7 @@ func (d *Draft) rebase(s *spec, before, after *entry, redo func(*entry) (*entry,
 		e.now = now
 	}
 	d.edits[s] = e
-	if same(e.was, e.now) {
+	if equalXML(e.was, e.now) {
 		delete(d.edits, s)
 	}
 	return nil
@@ -81,7 +81,7 @@ func (d *Draft) rebase(s *spec, before, after *entry, redo func(*entry) (*entry,
 
 // Changed lists the names of the sections that the draft alters, in the order of
 // showconfig.
-func (d *Draft) Changed() []string {
+func (d *Draft) ChangedSections() []string {
 	var names []string
 	for _, s := range d.changed() {
 		names = append(names, s.name)
@@ -92,15 +92,15 @@ func (d *Draft) Changed() []string {
 func (d *Draft) changed() []*spec {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return sorted(d.edits)
+	return sortedSpecs(d.edits)
 }
 
-func sorted[V any](m map[*spec]V) []*spec {
+func sortedSpecs[V any](m map[*spec]V) []*spec {
 	var specs []*spec
 	for s := range m {
 		specs = append(specs, s)
 	}
-	slices.SortFunc(specs, bySpec)
+	slices.SortFunc(specs, compareSpecs)
 	return specs
 }
 
@@ -113,7 +113,7 @@ func (d *Draft) Pending() bool {
 
 // Save returns a func that undoes what is changed from now on, unless something is
 // committed in between: what a draft holds then is no longer what it was made of.
-func (d *Draft) Save() (undo func()) {
+func (d *Draft) Checkpoint() (undo func()) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	committed, edits := d.store.Committed(), maps.Clone(d.edits)
@@ -154,7 +154,7 @@ func (d *Draft) committed(done map[*spec]edit) {
 		if !ok {
 			continue
 		}
-		if now.was = e.now; same(now.was, now.now) {
+		if now.was = e.now; equalXML(now.was, now.now) {
 			delete(d.edits, s)
 		} else {
 			d.edits[s] = now

@@ -57,7 +57,7 @@ func (e *XMLError) Error() string {
 	return fmt.Sprintf("line %d: %s", e.Line, e.Text)
 }
 
-func refuse(n *node, format string, a ...any) error {
+func xmlErrorf(n *node, format string, a ...any) error {
 	return &XMLError{n.line, fmt.Sprintf(format, a...)}
 }
 
@@ -104,14 +104,14 @@ func parse(r io.Reader, l limits) (*node, error) {
 			}
 			switch nodes++; {
 			case nodes > l.nodes:
-				return nil, refuse(n, "the file has more than %d elements", l.nodes)
+				return nil, xmlErrorf(n, "the file has more than %d elements", l.nodes)
 			case len(open) == l.depth:
-				return nil, refuse(n, "<%s> is nested too deeply", n.Name)
+				return nil, xmlErrorf(n, "<%s> is nested too deeply", n.Name)
 			case len(open) > 0:
 				top := open[len(open)-1].node
 				top.Children = append(top.Children, n)
 			case root != nil:
-				return nil, refuse(n, "<%s> follows the end of <%s>", n.Name, root.Name)
+				return nil, xmlErrorf(n, "<%s> follows the end of <%s>", n.Name, root.Name)
 			default:
 				root = n
 			}

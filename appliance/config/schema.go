@@ -165,27 +165,27 @@ func (s *schema) check(n *node) error {
 	for _, a := range n.Attrs {
 		judge := s.attrs[a.Name]
 		if judge == nil {
-			return refuse(n, "unknown attribute %s of <%s>", a.Name, n.Name)
+			return xmlErrorf(n, "unknown attribute %s of <%s>", a.Name, n.Name)
 		}
 		if err := judge(a.Value); err != nil {
-			return refuse(n, "attribute %s of <%s>: %v", a.Name, n.Name, err)
+			return xmlErrorf(n, "attribute %s of <%s>: %v", a.Name, n.Name, err)
 		}
 	}
 	if text := n.Text; s.text != nil {
 		if err := s.text(text); err != nil {
-			return refuse(n, "<%s>: %v", n.Name, err)
+			return xmlErrorf(n, "<%s>: %v", n.Name, err)
 		}
 	} else if strings.TrimSpace(text) != "" {
-		return refuse(n, "<%s> may not hold text", n.Name)
+		return xmlErrorf(n, "<%s> may not hold text", n.Name)
 	}
 	seen := map[string]bool{}
 	for _, c := range n.Children {
 		cs := s.child(c.Name)
 		if cs == nil {
-			return refuse(c, "unknown element <%s> in <%s>", c.Name, n.Name)
+			return xmlErrorf(c, "unknown element <%s> in <%s>", c.Name, n.Name)
 		}
 		if seen[c.Name] && !cs.repeated {
-			return refuse(c, "<%s> appears twice in <%s>", c.Name, n.Name)
+			return xmlErrorf(c, "<%s> appears twice in <%s>", c.Name, n.Name)
 		}
 		seen[c.Name] = true
 		if err := cs.check(c); err != nil {
@@ -198,7 +198,7 @@ func (s *schema) check(n *node) error {
 // fill adds to n what every value has and n lacks, from base. A list or an
 // optional element that is missing stays missing: that is how emptiness is
 // written.
-func (s *schema) fill(n, base *node) {
+func (s *schema) addMissing(n, base *node) {
 	for _, cs := range s.children {
 		if cs.repeated {
 			continue
@@ -207,7 +207,7 @@ func (s *schema) fill(n, base *node) {
 		switch {
 		case from == nil:
 		case there != nil:
-			cs.fill(there, from)
+			cs.addMissing(there, from)
 		case !cs.optional:
 			n.Children = append(n.Children, from)
 		}

@@ -12,37 +12,37 @@ import (
 const mask = "*****"
 
 // conceal makes n, which s describes, fit to be written.
-func (s *schema) conceal(n *node, p Passphrases) {
+func (s *schema) hideSecrets(n *node, p Passphrases) {
 	switch {
 	case s.secret == "" || n.Text == "" || p == Plain:
 	case p == Masked:
 		n.Text = mask
 	case s.secret == "text":
-		n.Text = seal(n.Text)
+		n.Text = encrypt(n.Text)
 		n.Attrs = append(n.Attrs, attr{"encrypted", "true"})
 	}
 	for _, c := range n.Children {
 		if cs := s.child(c.Name); cs != nil {
-			cs.conceal(c, p)
+			cs.hideSecrets(c, p)
 		}
 	}
 }
 
 // reveal undoes conceal.
-func (s *schema) reveal(n *node) error {
+func (s *schema) revealSecrets(n *node) error {
 	if s.secret != "" && n.Text == mask {
-		return refuse(n, "the passphrase in <%s> is masked; a file with masked passphrases cannot be loaded", n.Name)
+		return xmlErrorf(n, "the passphrase in <%s> is masked; a file with masked passphrases cannot be loaded", n.Name)
 	}
 	if s.secret == "text" && len(n.Attrs) == 1 && n.Attrs[0] == (attr{"encrypted", "true"}) {
-		plain, ok := unseal(n.Text)
+		plain, ok := decrypt(n.Text)
 		if !ok {
-			return refuse(n, "the passphrase in <%s> cannot be decrypted", n.Name)
+			return xmlErrorf(n, "the passphrase in <%s> cannot be decrypted", n.Name)
 		}
 		n.Text, n.Attrs = plain, nil
 	}
 	for _, c := range n.Children {
 		if cs := s.child(c.Name); cs != nil {
-			if err := cs.reveal(c); err != nil {
+			if err := cs.revealSecrets(c); err != nil {
 				return err
 			}
 		}
@@ -67,7 +67,7 @@ func gcm() cipher.AEAD {
 
 // seal encrypts s. The nonce follows from s, so that a configuration that has not
 // changed gives the same file again.
-func seal(s string) string {
+func encrypt(s string) string {
 	aead := gcm()
 	h := hmac.New(sha256.New, sharedKey[:])
 	h.Write([]byte(s))
@@ -75,7 +75,7 @@ func seal(s string) string {
 	return base64.StdEncoding.EncodeToString(aead.Seal(nonce, nonce, []byte(s), nil))
 }
 
-func unseal(s string) (string, bool) {
+func decrypt(s string) (string, bool) {
 	aead := gcm()
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil || len(b) < aead.NonceSize() {

@@ -59,14 +59,14 @@ func In(g Group, order int) Option {
 
 // spec is what is known of a section without its type.
 type spec struct {
-	name   string
-	group  Group
-	order  int
-	schema *schema
-	def    func() *entry // encoded when it is first asked for: most programs ask for few
-	copier copier        // nil: a value holds nothing by reference
-	copies bool          // copier makes true copies; otherwise decoding again does
-	check  func(*Config) error
+	name         string
+	group        Group
+	order        int
+	schema       *schema
+	defaultEntry func() *entry // encoded when it is first asked for: most programs ask for few
+	copier       copier        // nil: a value holds nothing by reference
+	copies       bool          // copier makes true copies; otherwise decoding again does
+	check        func(*Config) error
 	// canonical decodes a value of the section's type and encodes it again.
 	canonical func([]byte) (*entry, error)
 }
@@ -77,18 +77,18 @@ type entry struct {
 	decoded atomic.Pointer[any] // what xml decodes to, once asked for, if copies can be made
 }
 
-func same(a, b *entry) bool { return a == b || bytes.Equal(a.xml, b.xml) }
+func equalXML(a, b *entry) bool { return a == b || bytes.Equal(a.xml, b.xml) }
 
 // registry holds the sections by name. It is filled while packages initialize
 // and only read afterwards.
 var registry = map[string]*spec{}
 
 // inOrder returns all sections in the order of showconfig.
-func inOrder() []*spec {
-	return slices.SortedFunc(maps.Values(registry), bySpec)
+func allSections() []*spec {
+	return slices.SortedFunc(maps.Values(registry), compareSpecs)
 }
 
-func bySpec(a, b *spec) int {
+func compareSpecs(a, b *spec) int {
 	if a.group != b.group {
 		return int(a.group - b.group)
 	}
@@ -126,9 +126,9 @@ func Define[T any](name string, def T, check func(v T, c *Config) error, options
 		o(sp)
 	}
 	s := &Section[T]{sp}
-	sp.def = sync.OnceValue(func() *entry {
+	sp.defaultEntry = sync.OnceValue(func() *entry {
 		e := s.encode(def)
-		if again, err := sp.canonical(e.xml); err != nil || !same(again, e) {
+		if again, err := sp.canonical(e.xml); err != nil || !equalXML(again, e) {
 			panic(fmt.Sprintf("config: section %s: the default does not survive encoding: %s, %v", name, e.xml, err))
 		}
 		return e
@@ -181,8 +181,8 @@ func (s *Section[T]) Edit(d *Draft, fn func(*T) error) error {
 // wait for commit. Where d, which may be nil, holds a change of the same section,
 // fn is applied to that too, so that d can still be committed: fn may therefore
 // run twice and must hold no conversation.
-func (s *Section[T]) CommitNow(ctx context.Context, store *Store, d *Draft, c Change, fn func(*T) error) error {
-	own := store.Edit()
+func (s *Section[T]) CommitNow(ctx context.Context, store *Store, d *Draft, c CommitInfo, fn func(*T) error) error {
+	own := store.NewDraft()
 	before := own.entry(s.spec)
 	if err := s.Edit(own, fn); err != nil {
 		return err
@@ -251,5 +251,5 @@ func (f *Factory) entry(s *spec) *entry {
 	if e := f.set[s.name]; e != nil {
 		return e
 	}
-	return s.def()
+	return s.defaultEntry()
 }

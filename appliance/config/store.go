@@ -26,7 +26,7 @@ type Config struct {
 }
 
 // Rev is the number of the commit that made c; 0 is the factory configuration.
-func (c *Config) Rev() int { return c.rev }
+func (c *Config) Revision() int { return c.rev }
 
 func (c *Config) entry(s *spec) *entry {
 	if e := c.set[s.name]; e != nil {
@@ -40,7 +40,7 @@ func (c *Config) with(edits map[*spec]edit, rev int) *Config {
 	next := &Config{rev: rev, set: make(map[string]*entry, len(c.set)+len(edits)), factory: c.factory}
 	maps.Copy(next.set, c.set)
 	for s, e := range edits {
-		if same(e.now, c.factory.entry(s)) {
+		if equalXML(e.now, c.factory.entry(s)) {
 			delete(next.set, s.name)
 		} else {
 			next.set[s.name] = e.now
@@ -52,7 +52,7 @@ func (c *Config) with(edits map[*spec]edit, rev int) *Config {
 // check runs the checks of all sections. Its error is an *InvalidError.
 func (c *Config) check() error {
 	var bad []Problem
-	for _, s := range inOrder() {
+	for _, s := range allSections() {
 		if err := s.check(c); err != nil {
 			bad = append(bad, Problem{s.name, err.Error()})
 		}
@@ -135,24 +135,24 @@ type Store struct {
 
 	history sync.Mutex // guards what follows; taken after commit
 	last    *record
-	kept    []Revision // older ones that can be rolled back to, newest first
+	older   []Revision // older ones that can be rolled back to, newest first
 }
 
 // A Change says who commits and why.
-type Change struct {
-	User, Comment string
-	Rollback      bool // keep this version for rollbackconfig once it is superseded
+type CommitInfo struct {
+	User, Comment   string
+	KeepForRollback bool // keep this version for rollbackconfig once it is superseded
 }
 
 // A Revision is one committed version.
 type Revision struct {
 	Number int
 	At     time.Time
-	Change
+	CommitInfo
 }
 
 // keep is how many older versions rollbackconfig offers.
-const keep = 10
+const maxRevisions = 10
 
 // NewStore returns a store in memory at the sections' defaults.
 func NewStore(appliers ...Applier) *Store {
@@ -181,7 +181,7 @@ func Open(o Options) (*Store, error) {
 	if err := (&Config{factory: s.factory}).check(); err != nil {
 		return nil, fmt.Errorf("config: factory configuration: %w", err)
 	}
-	s.last = &record{Revision: Revision{At: s.clock.Now(), Change: Change{Comment: "Factory configuration", Rollback: true}}}
+	s.last = &record{Revision: Revision{At: s.clock.Now(), CommitInfo: CommitInfo{Comment: "Factory configuration", KeepForRollback: true}}}
 	if o.Dir != "" {
 		if err := s.openDir(o); err != nil {
 			return nil, err
@@ -222,8 +222,8 @@ func (s *Store) openDir(o Options) error {
 			s.log.Warn("an older configuration cannot be rolled back to", "err", err)
 			continue
 		}
-		if rev.Rollback && len(s.kept) < keep {
-			s.kept = append(s.kept, rev)
+		if rev.KeepForRollback && len(s.older) < maxRevisions {
+			s.older = append(s.older, rev)
 		} else if err := dir.remove(n); err != nil { // a crash came between a commit and this
 			s.log.Warn("removing an old configuration", "err", err)
 		}
@@ -235,7 +235,7 @@ func (s *Store) openDir(o Options) error {
 func (s *Store) Committed() *Config { return s.current.Load() }
 
 // Edit begins an empty draft.
-func (s *Store) Edit() *Draft { return &Draft{store: s, edits: map[*spec]edit{}} }
+func (s *Store) NewDraft() *Draft { return &Draft{store: s, edits: map[*spec]edit{}} }
 
 // AddApplier adds a to the appliers, which are called in the order they were
 // added. It does not apply anything: parts read Committed when they start.
@@ -253,7 +253,7 @@ func (s *Store) AddApplier(a Applier) {
 //
 // Errors: ErrNoChanges, *ConflictError, *InvalidError, *SaveError; any other is
 // an applier's.
-func (s *Store) Commit(ctx context.Context, d *Draft, c Change) (*Config, error) {
+func (s *Store) Commit(ctx context.Context, d *Draft, c CommitInfo) (*Config, error) {
 	ctx = context.WithoutCancel(ctx)
 	s.commit.Lock()
 	defer s.commit.Unlock()
@@ -263,8 +263,8 @@ func (s *Store) Commit(ctx context.Context, d *Draft, c Change) (*Config, error)
 	}
 	old := s.Committed()
 	var clash []string
-	for _, sp := range sorted(edits) {
-		if !same(edits[sp].was, old.entry(sp)) {
+	for _, sp := range sortedSpecs(edits) {
+		if !equalXML(edits[sp].was, old.entry(sp)) {
 			clash = append(clash, sp.name)
 		}
 	}
@@ -306,7 +306,7 @@ func (s *Store) apply(ctx context.Context, old, next *Config) (undo func() error
 	undo = func() error {
 		var errs []error
 		for _, a := range slices.Backward(s.appliers[:called]) {
-			if err := survive(func() error { return a.Apply(ctx, next, old) }); err != nil {
+			if err := catchPanic(func() error { return a.Apply(ctx, next, old) }); err != nil {
 				s.log.Error("undoing a commit", "applier", fmt.Sprintf("%T", a), "err", err)
 				errs = append(errs, fmt.Errorf("undoing: %w", err))
 			}
@@ -315,7 +315,7 @@ func (s *Store) apply(ctx context.Context, old, next *Config) (undo func() error
 	}
 	for _, a := range s.appliers {
 		called++
-		if err := survive(func() error { return a.Apply(ctx, old, next) }); err != nil {
+		if err := catchPanic(func() error { return a.Apply(ctx, old, next) }); err != nil {
 			return undo, err
 		}
 	}
@@ -323,7 +323,7 @@ func (s *Store) apply(ctx context.Context, old, next *Config) (undo func() error
 }
 
 // survive turns a panic into an error: what came before it must still be undone.
-func survive(f func() error) (err error) {
+func catchPanic(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -336,7 +336,7 @@ func survive(f func() error) (err error) {
 // needed.
 func (s *Store) save(r *record) error {
 	s.history.Lock()
-	before, kept := s.last, s.kept
+	before, kept := s.last, s.older
 	s.history.Unlock()
 	if before.Number == 0 { // the factory configuration: so far only implied
 		if err := s.archive.save(before); err != nil {
@@ -347,12 +347,12 @@ func (s *Store) save(r *record) error {
 		return err
 	}
 	var drop []int
-	if before.Rollback {
+	if before.KeepForRollback {
 		kept = slices.Insert(slices.Clone(kept), 0, before.Revision)
 	} else {
 		drop = append(drop, before.Number)
 	}
-	for len(kept) > keep {
+	for len(kept) > maxRevisions {
 		drop = append(drop, kept[len(kept)-1].Number)
 		kept = kept[:len(kept)-1]
 	}
@@ -362,14 +362,14 @@ func (s *Store) save(r *record) error {
 		}
 	}
 	s.history.Lock()
-	s.last, s.kept = r, kept
+	s.last, s.older = r, kept
 	s.history.Unlock()
 	return nil
 }
 
 // Last is the newest commit and what it changed; with Number 0 nothing was
 // committed yet.
-func (s *Store) Last() (Revision, []Difference) {
+func (s *Store) LastCommit() (Revision, []Difference) {
 	s.history.Lock()
 	defer s.history.Unlock()
 	return s.last.Revision, differences(s.last.edits)
@@ -380,7 +380,7 @@ func (s *Store) Last() (Revision, []Difference) {
 func (s *Store) History() []Revision {
 	s.history.Lock()
 	defer s.history.Unlock()
-	return slices.Clone(s.kept)
+	return slices.Clone(s.older)
 }
 
 // Rollback makes d differ from the committed configuration so that committing it
@@ -393,22 +393,22 @@ func (s *Store) Rollback(d *Draft, revision int) error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	d.become(&Config{set: r.set, factory: s.factory})
+	d.setAll(&Config{set: r.set, factory: s.factory})
 	return nil
 }
 
 // ResetToFactory makes d differ from the committed configuration so that
 // committing it returns to the factory's.
 func (s *Store) ResetToFactory(d *Draft) {
-	d.become(&Config{factory: s.factory})
+	d.setAll(&Config{factory: s.factory})
 }
 
 // become makes d read as c in all sections.
-func (d *Draft) become(c *Config) {
+func (d *Draft) setAll(c *Config) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.edits)
-	for _, s := range inOrder() {
+	for _, s := range allSections() {
 		d.setLocked(s, c.entry(s))
 	}
 }

@@ -36,17 +36,17 @@ func WriteXML(w io.Writer, v View, o XMLOptions) error {
 	out := bufio.NewWriter(w)
 	out.WriteString(xmlHead + "\n<!DOCTYPE config SYSTEM \"config.dtd\">\n\n<!--\n")
 	for _, line := range o.Header {
-		out.WriteString("  " + commentable(line) + "\n")
+		out.WriteString("  " + commentText(line) + "\n")
 	}
 	out.WriteString("-->\n<config>\n")
 	var group Group
-	for _, s := range inOrder() {
+	for _, s := range allSections() {
 		if s.group != group {
 			group = s.group
 			out.WriteString(banner(group.String()) + "\n")
 		}
 		n := v.entry(s).tree()
-		s.schema.conceal(n, o.Passphrases)
+		s.schema.hideSecrets(n, o.Passphrases)
 		n.write(out, 1)
 		if err := out.Flush(); err != nil {
 			return fmt.Errorf("writing the configuration: %w", err)
@@ -69,7 +69,7 @@ func banner(title string) string {
 }
 
 // commentable is line without what would end the comment, in ASCII.
-func commentable(line string) string {
+func commentText(line string) string {
 	line = strings.ReplaceAll(line, "--", "- -")
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
@@ -96,10 +96,10 @@ func ReadXML(r io.Reader, d *Draft) (changed bool, err error) {
 		return false, err
 	}
 	if root.Name != "config" {
-		return false, refuse(root, "<%s> where <config> was expected", root.Name)
+		return false, xmlErrorf(root, "<%s> where <config> was expected", root.Name)
 	}
 	if strings.TrimSpace(root.Text) != "" {
-		return false, refuse(root, "text outside of any element")
+		return false, xmlErrorf(root, "text outside of any element")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,17 +109,17 @@ func ReadXML(r io.Reader, d *Draft) (changed bool, err error) {
 	for _, n := range root.Children {
 		s := registry[n.Name]
 		if s == nil {
-			return false, refuse(n, "unknown element <%s>", n.Name)
+			return false, xmlErrorf(n, "unknown element <%s>", n.Name)
 		}
 		if read[s] != nil {
-			return false, refuse(n, "<%s> appears twice", n.Name)
+			return false, xmlErrorf(n, "<%s> appears twice", n.Name)
 		}
 		if read[s], err = s.read(n, trial.entry(s)); err != nil {
 			return false, err
 		}
 	}
 	for s, e := range read {
-		if same(e, trial.entry(s)) {
+		if equalXML(e, trial.entry(s)) {
 			delete(read, s)
 			continue
 		}
@@ -139,16 +139,16 @@ func ReadXML(r io.Reader, d *Draft) (changed bool, err error) {
 
 // read makes n a value of the section; base lends the single values that n lacks.
 func (s *spec) read(n *node, base *entry) (*entry, error) {
-	if err := s.schema.reveal(n); err != nil {
+	if err := s.schema.revealSecrets(n); err != nil {
 		return nil, err
 	}
 	if err := s.schema.check(n); err != nil {
 		return nil, err
 	}
-	s.schema.fill(n, base.tree())
+	s.schema.addMissing(n, base.tree())
 	e, err := s.canonical(n.bytes())
 	if err != nil { // a value that passed its own check
-		return nil, refuse(n, "<%s>: %v", n.Name, err)
+		return nil, xmlErrorf(n, "<%s>: %v", n.Name, err)
 	}
 	return e, nil
 }

@@ -25,7 +25,7 @@ func written(t *testing.T, v config.View, p config.Passphrases) string {
 
 func TestWriteXML(t *testing.T) {
 	s := config.NewStore()
-	d := s.Edit()
+	d := s.NewDraft()
 	dns.Set(d, dnsSettings{Servers: []dnsServer{{0, "10.0.202.53"}, {1, "10.0.202.54"}}, TTL: 1800, Via: "Management"})
 	interfaces.Set(d, ifaces{[]iface{{"Büro <1>", netip.MustParseAddr("10.0.202.7"), 1500}}})
 	want := `<?xml version="1.0" encoding="ISO-8859-1"?>
@@ -107,14 +107,14 @@ func TestPassphrases(t *testing.T) {
 
 func TestAWrittenConfigurationCanBeLoaded(t *testing.T) {
 	from := config.NewStore()
-	d := from.Edit()
+	d := from.NewDraft()
 	hostname.Set(d, "esa.example.com")
 	interfaces.Set(d, ifaces{[]iface{{"Data 1", netip.MustParseAddr("2001:db8::1"), 9000}, {"é\t\r\n &\"'<>中", netip.Addr{}, 0}}})
 	dns.Set(d, dnsSettings{Servers: []dnsServer{{3, "10.0.202.53"}}, Via: "Data 1", Note: "  blanks  "})
 	users.Set(d, accounts{[]account{{"joe", "h", ""}, {"ann", "", "p&q"}}})
 	for _, p := range []config.Passphrases{config.Encrypted, config.Plain} {
 		file := written(t, d, p)
-		to := config.NewStore().Edit()
+		to := config.NewStore().NewDraft()
 		changed, err := config.ReadXML(strings.NewReader(file), to)
 		if err != nil || !changed {
 			t.Fatalf("changed %v, %v", changed, err)
@@ -132,7 +132,7 @@ func TestAWrittenConfigurationCanBeLoaded(t *testing.T) {
 }
 
 func TestAPartialFile(t *testing.T) {
-	d := config.NewStore().Edit()
+	d := config.NewStore().NewDraft()
 	dns.Set(d, dnsSettings{Servers: []dnsServer{{0, "10.0.0.1"}}, TTL: 60, Via: "Management", Note: "old"})
 	hostname.Set(d, "pending.example.com")
 	changed, err := config.ReadXML(strings.NewReader(`<?xml version="1.0" encoding="ISO-8859-1"?>
@@ -153,7 +153,7 @@ func TestAPartialFile(t *testing.T) {
 }
 
 func TestLatin1(t *testing.T) {
-	d := config.NewStore().Edit()
+	d := config.NewStore().NewDraft()
 	if _, err := config.ReadXML(strings.NewReader("<?xml version='1.0' encoding='ISO-8859-1'?><config><hostname>b\xfcro.example.com</hostname></config>"), d); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestReadXMLRefusals(t *testing.T) {
 		{"depth without end", strings.Repeat("<config>", 100), "line 1: <config> is nested too deeply"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := config.NewStore().Edit()
+			d := config.NewStore().NewDraft()
 			changed, err := config.ReadXML(strings.NewReader(c.file), d)
 			wantError[*config.XMLError](t, err, c.want)
 			if changed || d.Pending() {
@@ -205,7 +205,7 @@ func TestReadXMLRefusals(t *testing.T) {
 }
 
 func TestAFileThatCannotBeCommittedIsNotLoaded(t *testing.T) {
-	d := config.NewStore().Edit()
+	d := config.NewStore().NewDraft()
 	_, err := config.ReadXML(strings.NewReader("<config><hostname>new.example.com</hostname><dns><dns_interface>Data 9</dns_interface></dns></config>"), d)
 	wantError[*config.InvalidError](t, err, "There is no interface Data 9.")
 	if d.Pending() {
@@ -215,7 +215,7 @@ func TestAFileThatCannotBeCommittedIsNotLoaded(t *testing.T) {
 
 func TestReadErrorsAreNotTheFilesFault(t *testing.T) {
 	broken := errors.New("broken pipe")
-	_, err := config.ReadXML(io.MultiReader(strings.NewReader("<config>"), failing{broken}), config.NewStore().Edit())
+	_, err := config.ReadXML(io.MultiReader(strings.NewReader("<config>"), failing{broken}), config.NewStore().NewDraft())
 	if !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
@@ -234,7 +234,7 @@ func TestWriteXMLStopsWhereTheReaderIsGone(t *testing.T) {
 }
 
 func TestChanges(t *testing.T) {
-	d := config.NewStore().Edit()
+	d := config.NewStore().NewDraft()
 	hostname.Set(d, "esa.example.com")
 	interfaces.Set(d, ifaces{[]iface{
 		{"Data 1", netip.MustParseAddr("10.0.202.7"), 1500},
@@ -243,18 +243,18 @@ func TestChanges(t *testing.T) {
 	users.Set(d, accounts{})
 	want := []config.Difference{
 		{Name: "hostname", Old: "example.com", New: "esa.example.com"},
-		{Name: "interfaces", Within: []config.Difference{
-			{Name: "interface", Key: "Data 1", Kind: config.Added, Within: []config.Difference{
+		{Name: "interfaces", Children: []config.Difference{
+			{Name: "interface", Key: "Data 1", Kind: config.Added, Children: []config.Difference{
 				{Name: "interface_name", Kind: config.Added, New: "Data 1"},
 				{Name: "ip", Kind: config.Added, New: "10.0.202.7"},
-				{Name: "direct", Kind: config.Added, Within: []config.Difference{{Name: "jack_mtu", Kind: config.Added, New: "1500"}}},
+				{Name: "direct", Kind: config.Added, Children: []config.Difference{{Name: "jack_mtu", Kind: config.Added, New: "1500"}}},
 			}},
-			{Name: "interface", Key: "Management", Within: []config.Difference{
-				{Name: "direct", Within: []config.Difference{{Name: "jack_mtu", Old: "1500", New: "9000"}}},
+			{Name: "interface", Key: "Management", Children: []config.Difference{
+				{Name: "direct", Children: []config.Difference{{Name: "jack_mtu", Old: "1500", New: "9000"}}},
 			}},
 		}},
-		{Name: "users", Within: []config.Difference{
-			{Name: "user", Key: "admin", Kind: config.Removed, Within: []config.Difference{
+		{Name: "users", Children: []config.Difference{
+			{Name: "user", Key: "admin", Kind: config.Removed, Children: []config.Difference{
 				{Name: "username", Kind: config.Removed, Old: "admin"},
 				{Name: "passphrase", Kind: config.Removed, Old: "*****"},
 				{Name: "pin", Kind: config.Removed, Old: "*****"},
@@ -268,24 +268,24 @@ func TestChanges(t *testing.T) {
 
 func TestChangesOfListsAndSecrets(t *testing.T) {
 	s := config.NewStore()
-	d := s.Edit()
+	d := s.NewDraft()
 	dns.Set(d, dnsSettings{Servers: []dnsServer{{0, "10.0.0.1"}, {1, "10.0.0.2"}}, Via: "Management"})
 	users.Set(d, accounts{[]account{{"admin", "other", "1234"}}})
-	want := config.Difference{Name: "users", Within: []config.Difference{{Name: "user", Key: "admin", Within: []config.Difference{
+	want := config.Difference{Name: "users", Children: []config.Difference{{Name: "user", Key: "admin", Children: []config.Difference{
 		{Name: "passphrase", Old: "*****", New: "*****"},
 	}}}}
 	if diff := cmp.Diff(want, d.Changes()[1], cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("a passphrase:\n%s", diff)
 	}
-	commit(t, s, d, config.Change{})
+	commit(t, s, d, config.CommitInfo{})
 
 	dns.Set(d, dnsSettings{Servers: []dnsServer{{1, "10.0.0.2"}, {0, "10.0.0.1"}}, Via: "Management"})
-	want = config.Difference{Name: "dns", Within: []config.Difference{{Name: "local_dns"}}}
+	want = config.Difference{Name: "dns", Children: []config.Difference{{Name: "local_dns"}}}
 	if diff := cmp.Diff([]config.Difference{want}, d.Changes(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("another order:\n%s", diff)
 	}
 	dns.Set(d, dnsSettings{Servers: []dnsServer{{0, "10.0.0.1"}, {5, "10.0.0.2"}}, Via: "Management"})
-	want.Within[0].Within = []config.Difference{{Name: "dns_ip", Key: "10.0.0.2", Old: `10.0.0.2 (priority "1")`, New: `10.0.0.2 (priority "5")`}}
+	want.Children[0].Children = []config.Difference{{Name: "dns_ip", Key: "10.0.0.2", Old: `10.0.0.2 (priority "1")`, New: `10.0.0.2 (priority "5")`}}
 	if diff := cmp.Diff([]config.Difference{want}, d.Changes(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("an attribute:\n%s", diff)
 	}
@@ -302,7 +302,7 @@ func FuzzReadXML(f *testing.F) {
 	}
 	f.Add([]byte("<?xml version='1.0' encoding='latin1'?><config><dns><local_dns><dns_ip priority='1'>\xe9</dns_ip></local_dns><note>&#9;</note></dns></config>"))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		d := s.Edit()
+		d := s.NewDraft()
 		changed, err := config.ReadXML(bytes.NewReader(file), d)
 		if changed != d.Pending() || err != nil && changed {
 			t.Fatalf("changed %v, pending %v, error %v", changed, d.Pending(), err)
@@ -311,7 +311,7 @@ func FuzzReadXML(f *testing.F) {
 			return
 		}
 		// What was accepted is written in a form that means the same.
-		again := s.Edit()
+		again := s.NewDraft()
 		if _, err := config.ReadXML(strings.NewReader(written(t, d, config.Encrypted)), again); err != nil {
 			t.Fatalf("the file was accepted, its saved form is not: %v", err)
 		}

@@ -46,9 +46,9 @@ func TestInterfacesThatCannotBe(t *testing.T) {
 		one, two := data1, data1
 		two.Name, two.Jack, two.IPv4 = "Data 2", "Data 2", netip.MustParseAddr("198.51.100.25")
 		c.change(&one, &two)
-		d := s.Edit()
+		d := s.NewDraft()
 		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{one, two}})
-		if _, err := s.Commit(t.Context(), d, config.Change{}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := s.Commit(t.Context(), d, config.CommitInfo{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}
@@ -60,10 +60,10 @@ func TestGatewaysAreOfTheirFamily(t *testing.T) {
 		{IPv4: netip.MustParseAddr("2001:db8::1")},
 		{IPv6: netip.MustParseAddr("192.0.2.1")},
 	} {
-		d := s.Edit()
+		d := s.NewDraft()
 		netconfig.Gateways.Set(d, g)
 		var invalid *config.InvalidError
-		if _, err := s.Commit(t.Context(), d, config.Change{}); !errors.As(err, &invalid) {
+		if _, err := s.Commit(t.Context(), d, config.CommitInfo{}); !errors.As(err, &invalid) {
 			t.Errorf("%v: %v", g, err)
 		}
 	}
@@ -84,9 +84,9 @@ func TestNetworksDoNotOverlap(t *testing.T) {
 		s := config.NewStore()
 		other := data1
 		other.Name, other.Jack, other.IPv4, other.Netmask = "Other", c.jack, netip.MustParseAddr(c.addr), c.mask
-		d := s.Edit()
+		d := s.NewDraft()
 		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1, other}})
-		_, err := s.Commit(t.Context(), d, config.Change{})
+		_, err := s.Commit(t.Context(), d, config.CommitInfo{})
 		if refused := err != nil; refused != c.refused {
 			t.Errorf("%+v: %v", c, err)
 		}
@@ -132,9 +132,9 @@ func TestImpossiblePortsAndGroups(t *testing.T) {
 		{group(netconfig.IPGroup{Name: "Data 1", Interfaces: []string{"Data 1"}}), "name of its own"},
 	} {
 		s := config.NewStore()
-		d := s.Edit()
+		d := s.NewDraft()
 		c.change(d)
-		_, err := s.Commit(t.Context(), d, config.Change{})
+		_, err := s.Commit(t.Context(), d, config.CommitInfo{})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%v, want %q", err, c.want)
 		}

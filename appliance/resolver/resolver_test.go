@@ -468,12 +468,12 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		func(s *resolver.Settings) { s.PTRTimeout = -1 },
 		func(s *resolver.Settings) { s.MinimumTTL = -1 },
 	} {
-		d := store.Edit()
+		d := store.NewDraft()
 		s := resolver.DNS.Get(d)
 		change(&s)
 		resolver.DNS.Set(d, s)
 		var invalid *config.InvalidError
-		if _, err := store.Commit(t.Context(), d, config.Change{}); !errors.As(err, &invalid) {
+		if _, err := store.Commit(t.Context(), d, config.CommitInfo{}); !errors.As(err, &invalid) {
 			t.Errorf("%+v: %v", s, err)
 		}
 	}

@@ -63,11 +63,11 @@ func TestAccessThatCannotBe(t *testing.T) {
 		"of 4 minutes":       func(a *users.AdminAccess) { a.CLITimeout = 4 },
 		"of 1441 minutes":    func(a *users.AdminAccess) { a.WebTimeout = 1441 },
 	} {
-		d := s.Edit()
+		d := s.NewDraft()
 		v := users.Access.Get(d)
 		change(&v)
 		users.Access.Set(d, v)
-		_, err := s.Commit(t.Context(), d, config.Change{})
+		_, err := s.Commit(t.Context(), d, config.CommitInfo{})
 		var invalid *config.InvalidError
 		if !errors.As(err, &invalid) || !strings.Contains(invalid.Problems[0].Text, want) {
 			t.Errorf("%s: %v", want, err)
@@ -81,16 +81,16 @@ func TestAccessSurvivesAFile(t *testing.T) {
 		Banner: "Authorized <users> only.\n  \"Others\" leave & stay away.", Welcome: "Grüße", Restricted: true,
 		Allowed: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, CLITimeout: 5, WebTimeout: 1440,
 	}
-	d := s.Edit()
+	d := s.NewDraft()
 	users.Access.Set(d, want)
-	if _, err := s.Commit(t.Context(), d, config.Change{}); err != nil {
+	if _, err := s.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
 	var file strings.Builder
 	if err := config.WriteXML(&file, s.Committed(), config.XMLOptions{Passphrases: config.Plain}); err != nil {
 		t.Fatal(err)
 	}
-	other := config.NewStore().Edit()
+	other := config.NewStore().NewDraft()
 	if _, err := config.ReadXML(strings.NewReader(file.String()), other); err != nil {
 		t.Fatal(err)
 	}

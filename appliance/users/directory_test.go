@@ -45,7 +45,7 @@ func newDirectory(t *testing.T) (*users.Directory, *config.Store) {
 func editAccounts(t *testing.T, s *config.Store, fn func(*users.Accounts)) {
 	t.Helper()
 	change := func(a *users.Accounts) error { fn(a); return nil }
-	if err := users.Section.CommitNow(t.Context(), s, nil, config.Change{}, change); err != nil {
+	if err := users.Section.CommitNow(t.Context(), s, nil, config.CommitInfo{}, change); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,7 +129,7 @@ func TestChangedAccountIsVerifiedAgain(t *testing.T) {
 
 func TestUncommittedAccountIsDenied(t *testing.T) {
 	d, s := newDirectory(t)
-	draft := s.Edit()
+	draft := s.NewDraft()
 	v := users.Section.Get(draft)
 	hash := quickHash(t, "battery staple")
 	v.List = append(v.List, users.Account{Name: "ann", Role: users.Guest, Hash: hash})
@@ -259,11 +259,11 @@ func TestAccountsAreCheckedAtCommit(t *testing.T) {
 		"this appliance can verify":            func(a *users.Accounts) { a.List[1].Hash = "$2a$31$" + strings.Repeat("x", 53) },
 		"A key of the account joe":             func(a *users.Accounts) { a.List[1].Keys = []string{"ssh-dss"} },
 	} {
-		d := s.Edit()
+		d := s.NewDraft()
 		v := users.Section.Get(d)
 		change(&v)
 		users.Section.Set(d, v)
-		_, err := s.Commit(t.Context(), d, config.Change{})
+		_, err := s.Commit(t.Context(), d, config.CommitInfo{})
 		var bad *config.InvalidError
 		if !errors.As(err, &bad) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -45,7 +45,7 @@ func TestALogIsPendingUntilItIsCommitted(t *testing.T) {
 	if l := running.Find("Mail_Log"); l == nil || l.Push.Host != "10.44.167.30" || l.Push.Protocol != "tcp" || l.File != "mail" {
 		t.Errorf("committed: %+v", l)
 	}
-	if last, _ := s.appliance.Config.Last(); last.User != "admin" || last.Comment != "push the mail log" {
+	if last, _ := s.appliance.Config.LastCommit(); last.User != "admin" || last.Comment != "push the mail log" {
 		t.Errorf("%+v", last)
 	}
 	if n := len(s.logged("system_logs", "User admin commit changes: push the mail log")); n != 1 {
@@ -392,7 +392,7 @@ func TestRolesOfLogsAndAlerts(t *testing.T) {
 			wants(t, b.post(target, "log", "status"), http.StatusForbidden)
 		}
 	}
-	if _, changes := s.appliance.Config.Last(); len(changes) > 1 {
+	if _, changes := s.appliance.Config.LastCommit(); len(changes) > 1 {
 		t.Errorf("%v", changes)
 	}
 }

@@ -285,7 +285,7 @@ func (w *window) administer(box *appliancetest.Box) {
 	w.do(chromedp.Click(path(`//a[text()="Commit Changes »"]`)), chromedp.SendKeys(chromedp.CSS("#comment"), "logs and alerts"))
 	w.picture("18-commit")
 	w.press("Commit Changes", "Success - Your changes have been committed.")
-	if last, _ := box.Appliance().Config.Last(); last.Comment != "logs and alerts" || last.User != appliancetest.User {
+	if last, _ := box.Appliance().Config.LastCommit(); last.Comment != "logs and alerts" || last.User != appliancetest.User {
 		w.t.Errorf("the last commit is %+v", last)
 	}
 }

@@ -53,7 +53,7 @@ func appendChange(lines []changeLine, d config.Difference, depth int) []changeLi
 	if d.Key != "" {
 		text += " " + shown(d.Key)
 	}
-	leaf := len(d.Within) == 0
+	leaf := len(d.Children) == 0
 	switch {
 	case d.Kind == config.Removed:
 		return append(lines, changeLine{depth, text + ": removed"})
@@ -69,7 +69,7 @@ func appendChange(lines []changeLine, d config.Difference, depth int) []changeLi
 		text += ": order changed"
 	}
 	lines = append(lines, changeLine{depth, text})
-	for _, in := range d.Within {
+	for _, in := range d.Children {
 		lines = appendChange(lines, in, depth+1)
 	}
 	return lines
@@ -118,7 +118,7 @@ func (s *site) commit(v *visit) error {
 	}
 	keep := v.PostForm.Get("keep") != "" || s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
 	a := v.session.account
-	_, err := s.appliance.Config.Commit(v.Context(), v.session.draft, config.Change{User: a.Name, Comment: comment, Rollback: keep})
+	_, err := s.appliance.Config.Commit(v.Context(), v.session.draft, config.CommitInfo{User: a.Name, Comment: comment, KeepForRollback: keep})
 	if err != nil {
 		if c.Trouble = commitTrouble(err); c.Trouble == "" {
 			return err

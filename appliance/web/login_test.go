@@ -176,7 +176,7 @@ func TestPendingChangesAreNotLostWithoutAQuestion(t *testing.T) {
 func TestTheTimeoutIsTheConfiguredOne(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
-	err := users.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.AdminAccess) error { a.WebTimeout = 5; return nil })
+	err := users.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.AdminAccess) error { a.WebTimeout = 5; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestASessionEndsWithItsAccount(t *testing.T) {
 	s := newStand(t)
 	change := func(f func(*users.Account)) {
 		t.Helper()
-		err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.Accounts) error { f(a.Find("joe")); return nil })
+		err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.Accounts) error { f(a.Find("joe")); return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestTheEndOfASessionIsLoggedWhoeverEndsIt(t *testing.T) { // logs.md 3.5
 	s := newStand(t)
 	s.addUser("joe", users.Operator)
 	joe := s.login("joe")
-	err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.Accounts) error {
+	err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.Accounts) error {
 		a.List = slices.DeleteFunc(a.List, func(a users.Account) bool { return a.Name == "joe" })
 		return nil
 	})
@@ -304,7 +304,7 @@ func TestEveryAnswerHasThePolicies(t *testing.T) {
 func TestWhoeverIsNotAdmittedSeesNothing(t *testing.T) {
 	s := newStand(t)
 	b := s.login("admin")
-	err := users.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.AdminAccess) error {
+	err := users.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.AdminAccess) error {
 		a.Restricted, a.Allowed = true, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 		return nil
 	})

@@ -115,7 +115,7 @@ func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 	s := &session{
 		id: l.words.word(idLength), secret: l.words.word(secretLength),
 		account: account, from: from, login: l.appliance.Logins.Open(account, from, "gui"),
-		draft: l.appliance.Config.Edit(), touched: l.appliance.Clock.Mark(),
+		draft: l.appliance.Config.NewDraft(), touched: l.appliance.Clock.Mark(),
 	}
 	l.mu.Lock()
 	var idlest *session

@@ -84,7 +84,7 @@ func newStand(t testing.TB) *stand {
 // addUser makes an account whose passphrase is the factory's.
 func (s *stand) addUser(name string, role users.Role) {
 	s.t.Helper()
-	err := users.Section.CommitNow(s.t.Context(), s.appliance.Config, nil, config.Change{}, func(a *users.Accounts) error {
+	err := users.Section.CommitNow(s.t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.Accounts) error {
 		a.List = append(a.List, users.Account{Name: name, Role: role, Hash: a.Find(users.FactoryName).Hash})
 		return nil
 	})
