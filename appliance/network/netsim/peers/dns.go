@@ -58,7 +58,7 @@ func (d *DNS) Start(ctx context.Context) error {
 		return err
 	}
 	for _, l := range listeners {
-		d.servers = append(d.servers, &dns.Server{Listener: l, Handler: d})
+		d.servers = append(d.servers, &dns.Server{Listener: l, Handler: dns.HandlerFunc(d.answer)})
 	}
 	for _, a := range d.config.Addrs {
 		p, err := d.config.Transport.ListenPacket(ctx, network.DialConfig{
@@ -68,7 +68,7 @@ func (d *DNS) Start(ctx context.Context) error {
 			d.closeAll()
 			return fmt.Errorf("%s: listen: %w", d.config.Name, err)
 		}
-		d.servers = append(d.servers, &dns.Server{PacketConn: p, Handler: d})
+		d.servers = append(d.servers, &dns.Server{PacketConn: p, Handler: dns.HandlerFunc(d.answer)})
 	}
 	for _, s := range d.servers {
 		// A server that has not begun cannot be told to stop.
@@ -105,25 +105,25 @@ func (d *DNS) Stop() {
 	d.closeAll()
 }
 
-// ServeDNS answers one query.
-func (d *DNS) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
-	answer := new(dns.Msg)
-	answer.SetReply(q)
-	answer.RecursionAvailable = d.zone.apex == ""
+// answer sends the answer to one query.
+func (d *DNS) answer(w dns.ResponseWriter, q *dns.Msg) {
+	reply := new(dns.Msg)
+	reply.SetReply(q)
+	reply.RecursionAvailable = d.zone.apex == ""
 	if len(q.Question) != 1 || q.Opcode != dns.OpcodeQuery {
-		answer.Rcode = dns.RcodeNotImplemented
+		reply.Rcode = dns.RcodeNotImplemented
 	} else {
-		d.zone.answer(answer, q.Question[0])
+		d.zone.answer(reply, q.Question[0])
 	}
 	limit := dns.MaxMsgSize
 	if _, stream := w.RemoteAddr().(*net.TCPAddr); !stream {
 		limit = dns.MinMsgSize
 		if o := q.IsEdns0(); o != nil {
 			limit = max(limit, int(o.UDPSize()))
-			answer.SetEdns0(dns.DefaultMsgSize, false)
+			reply.SetEdns0(dns.DefaultMsgSize, false)
 		}
 	}
-	answer.Truncate(limit)
-	answer.Compress = true // as real servers do, also where it would fit without
-	_ = w.WriteMsg(answer) // who asked may be gone
+	reply.Truncate(limit)
+	reply.Compress = true // as real servers do, even if the reply would fit without
+	_ = w.WriteMsg(reply) // the client may be gone
 }

@@ -44,7 +44,7 @@ func ask(t *testing.T, options map[string]string, question string) []string {
 	q := new(dns.Msg)
 	q.SetQuestion(name, dns.StringToType[class])
 	a := &asker{}
-	d.ServeDNS(a, q)
+	d.AnswerQuery(a, q)
 	said := []string{dns.RcodeToString[a.answer.Rcode]}
 	if a.answer.Authoritative {
 		said[0] += " aa"
