@@ -33,7 +33,7 @@ func (b *Box) Fault(t testing.TB, r topology.Rule) *Fault {
 // Remove repairs the network. Removing twice is allowed.
 func (f *Fault) Remove() {
 	f.t.Helper()
-	var gone *netsim.UnknownError
+	var gone *netsim.NotFoundError
 	if err := f.box.Faults().Remove(f.id); err != nil && !errors.As(err, &gone) {
 		f.t.Error("appliancetest: fault:", err)
 	}

@@ -191,7 +191,7 @@ func (b *Box) current() *system {
 func (b *Box) set(s *system) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.system, b.addrs = s, s.world.Doors()
+	b.system, b.addrs = s, s.world.DoorAddrs()
 }
 
 // leastGrace is what sessions are given in any case: for their last words, and to be

@@ -31,7 +31,7 @@ func newGUI(s *system, o Options) (*web.Server, error) {
 
 // secureDoor is the real address of a door to HTTPS.
 func (s *system) secureDoor() (netip.AddrPort, bool) {
-	doors := s.world.Doors()
+	doors := s.world.DoorAddrs()
 	for _, d := range s.world.Topology().Doors.In {
 		if addr := doors[d.Name]; d.Service == "https" && addr.IsValid() {
 			return addr, true

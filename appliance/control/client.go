@@ -100,7 +100,7 @@ func (c *Client) SetClock(ctx context.Context, to string) (k Clock, err error) {
 
 // AdvanceClock sets it on.
 func (c *Client) AdvanceClock(ctx context.Context, d time.Duration) (k Clock, err error) {
-	return k, c.do(ctx, http.MethodPut, "/v1/clock", map[string]netsim.Span{"advance": netsim.Span(d)}, &k)
+	return k, c.do(ctx, http.MethodPut, "/v1/clock", map[string]netsim.Duration{"advance": netsim.Duration(d)}, &k)
 }
 
 // do sends a request and reads the answer into result, unless that is nil.

@@ -121,7 +121,7 @@ func TestFaults(t *testing.T) {
 	socket, port := serve(t, b)
 	one, two, ctx := control.Dial("unix", socket), control.Dial("tcp", port), within(t)
 	f, err := one.AddFault(ctx, map[string]any{"action": "refuse", "to": "10.0.201.5", "protocol": "tcp", "port": "7"})
-	if err != nil || f.ID != 1 || f.State != netsim.Acting {
+	if err != nil || f.ID != 1 || f.State != netsim.FaultActing {
 		t.Fatalf("%+v, %v", f, err)
 	}
 	if err := dial(t, b, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {

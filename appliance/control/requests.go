@@ -129,7 +129,7 @@ type Clock struct {
 	Zone string    `json:"zone"` // "America/Los_Angeles"
 	// Offset is how far it is ahead of the clock that it was started with, which is the
 	// machine's as a rule.
-	Offset netsim.Span `json:"offset"`
+	Offset netsim.Duration `json:"offset"`
 }
 
 func (s *Server) getClock(r *http.Request) (any, error) {
@@ -137,13 +137,13 @@ func (s *Server) getClock(r *http.Request) (any, error) {
 		return nil, err
 	}
 	now := s.box.Now()
-	return Clock{now, now.Location().String(), netsim.Span(s.box.Appliance().Clock.Shift())}, nil
+	return Clock{now, now.Location().String(), netsim.Duration(s.box.Appliance().Clock.Shift())}, nil
 }
 
 func (s *Server) putClock(r *http.Request) (any, error) {
 	var body struct {
 		Time    string       `json:"time"`
-		Advance *netsim.Span `json:"advance"`
+		Advance *netsim.Duration `json:"advance"`
 	}
 	if err := read(r, &body); err != nil {
 		return nil, err

@@ -183,7 +183,7 @@ func answer(f func(*http.Request) (any, error)) http.Handler {
 func refuse(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	var f *failure
-	var unknown *netsim.UnknownError
+	var unknown *netsim.NotFoundError
 	switch {
 	case errors.As(err, &f):
 		status = f.status

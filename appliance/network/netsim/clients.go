@@ -14,32 +14,56 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// answerWait bounds how long a client waits for an answer and for the other
-// side's farewell.
-const answerWait = 5 * time.Second
+// answerTimeout bounds how long a client waits for an answer, and for the other side to
+// close the connection.
+const answerTimeout = 5 * time.Second
 
-// orderWait is how long the topology's next connection waits for the one before it
-// to be established.
-const orderWait = 50 * time.Millisecond
+// orderTimeout is how long the next connection waits for the one before it to be
+// established.
+const orderTimeout = 50 * time.Millisecond
 
-// StartClients says that the appliance's services are up. Doors whose service
-// does not listen are shut from now on, and the topology's connections are
-// opened in their order (B38), but for those that come after somebody. One that
-// takes its time does not keep the next ones waiting. It returns when all are open
-// and have said what they have to say; those that could not be opened are in the
-// error, and the others stay.
-func (w *World) StartClients(ctx context.Context) error {
-	w.doors.ready()
+// clients are the connections of a topology.
+type clients struct {
+	stacks *stacks
+	// servicePort returns the port on which a service of the appliance listens.
+	servicePort func(service string) uint16
+	running     func() bool // reports whether the world runs
+
+	followers sync.WaitGroup // connections that are opened after another one
+	ctx       context.Context
+	cancel    context.CancelFunc // ends ctx, which is the followers'
+
+	mu      sync.Mutex // servicePort and running are called under it
+	stopped bool
+	conns   []network.Conn
+	waiting []*topology.Client // to be opened after the first connection to a service
+}
+
+func newClients(s *stacks, servicePort func(string) uint16, running func() bool) *clients {
+	c := &clients{stacks: s, servicePort: servicePort, running: running}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	for i := range s.topology.Clients {
+		if x := &s.topology.Clients[i]; x.After != "" {
+			c.waiting = append(c.waiting, x)
+		}
+	}
+	return c
+}
+
+// start opens the connections that follow no other, in their order (B38). It returns when
+// all are open and have exchanged their text; those that failed are in the error.
+func (c *clients) start(ctx context.Context) error {
+	list := c.stacks.topology.Clients
 	var running sync.WaitGroup
-	errs := make([]error, len(w.topology.Clients))
-	for i := range w.topology.Clients {
-		if w.topology.Clients[i].After != "" {
+	errs := make([]error, len(list))
+	for i := range list {
+		if list[i].After != "" {
 			continue
 		}
-		turn, open := context.WithTimeout(ctx, orderWait)
+		turn, opened := context.WithTimeout(ctx, orderTimeout)
 		running.Go(func() {
-			defer open()
-			errs[i] = w.startClient(ctx, &w.topology.Clients[i], open)
+			defer opened()
+			errs[i] = c.open(ctx, &list[i], opened)
 		})
 		<-turn.Done()
 	}
@@ -47,64 +71,68 @@ func (w *World) StartClients(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// startFollowers opens, in the background, the connections that come after the first
-// one to this port of the appliance's.
-func (w *World) startFollowers(port uint16) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.doors.mu.Lock()
-	defer w.doors.mu.Unlock()
-	w.waiting = slices.DeleteFunc(w.waiting, func(c *topology.Client) bool {
-		if w.state != running || w.doors.portOf(c.After) != port {
+// accepted opens, in the background, the connections that follow the first one to a port of
+// the appliance.
+func (c *clients) accepted(port uint16) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = slices.DeleteFunc(c.waiting, func(x *topology.Client) bool {
+		if c.stopped || !c.running() || c.servicePort(x.After) != port {
 			return false
 		}
-		w.followers.Go(func() {
-			if err := w.startClient(w.life, c, func() {}); err != nil && w.life.Err() == nil {
-				w.options.Logger.Warn("a connection of the topology is missing", "error", err)
+		c.followers.Go(func() {
+			if err := c.open(c.ctx, x, func() {}); err != nil && c.ctx.Err() == nil {
+				c.stacks.options.Logger.Warn("a connection of the topology is missing", "error", err)
 			}
 		})
 		return true
 	})
 }
 
-// startClient opens a connection, says so, and lets it say what it has to say.
-func (w *World) startClient(ctx context.Context, c *topology.Client, open func()) error {
-	host := w.hosts
-	if c.From == topology.FromAppliance {
-		host = w.appliance
+// open opens a connection, calls opened, and exchanges the client's text.
+func (c *clients) open(ctx context.Context, x *topology.Client, opened func()) error {
+	host := c.stacks.hosts
+	if x.From == topology.FromAppliance {
+		host = c.stacks.appliance
 	}
-	conn, err := host.Dial(ctx, network.DialConfig{Local: c.Local, Remote: c.Remote, Owner: c.Owner, User: c.User})
+	conn, err := host.Dial(ctx, network.DialConfig{Local: x.Local, Remote: x.Remote, Owner: x.Owner, User: x.User})
 	if err != nil {
-		return fmt.Errorf("client %v: %w", c.Local, err)
+		return fmt.Errorf("client %v: %w", x.Local, err)
 	}
-	open()
-	w.mu.Lock()
-	if w.state == stopped {
-		w.mu.Unlock()
+	opened()
+	if !c.add(conn) {
 		conn.Abort()
-		return fmt.Errorf("client %v: the world has been stopped", c.Local)
+		return fmt.Errorf("client %v: %w", x.Local, ErrStopped)
 	}
-	w.conns = append(w.conns, conn)
-	w.mu.Unlock()
-	if err := talk(c, conn); err != nil {
-		return fmt.Errorf("client %v: %w", c.Local, err)
+	if err := exchange(conn, x); err != nil {
+		return fmt.Errorf("client %v: %w", x.Local, err)
 	}
 	return nil
 }
 
-// talk says what the client has to say and closes the connection, if that is
-// asked for, as its opener: TIME_WAIT stays here.
-func talk(c *topology.Client, conn network.Conn) error {
-	conn.SetDeadline(clock.System().Now().Add(answerWait))
-	if c.Send != "" {
-		if _, err := io.WriteString(conn, c.Send); err != nil {
+// add keeps a connection until stop. It returns false if the clients have been stopped.
+func (c *clients) add(conn network.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.conns = append(c.conns, conn)
+	}
+	return !c.stopped
+}
+
+// exchange sends the client's text, reads an answer and, if the client wants that, closes
+// the connection first, so that TIME_WAIT stays at this end.
+func exchange(conn network.Conn, x *topology.Client) error {
+	conn.SetDeadline(clock.System().Now().Add(answerTimeout))
+	if x.Send != "" {
+		if _, err := io.WriteString(conn, x.Send); err != nil {
 			return err
 		}
 		if _, err := conn.Read(make([]byte, 4096)); err != nil {
 			return err
 		}
 	}
-	if !c.Close {
+	if !x.Close {
 		return conn.SetDeadline(time.Time{})
 	}
 	if err := conn.CloseWrite(); err != nil {
@@ -114,4 +142,25 @@ func talk(c *topology.Client, conn network.Conn) error {
 		return err
 	}
 	return conn.Close()
+}
+
+// shut makes the clients open no more connections. It does not wait.
+func (c *clients) shut() {
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
+	c.cancel()
+}
+
+// stop aborts all connections and waits for those that are being opened in the background.
+// It is called after shut.
+func (c *clients) stop() {
+	c.mu.Lock()
+	conns := c.conns
+	c.conns = nil
+	c.mu.Unlock()
+	for _, conn := range conns {
+		conn.Abort()
+	}
+	c.followers.Wait()
 }

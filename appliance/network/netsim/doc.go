@@ -1,71 +1,90 @@
-// Package netsim is a network inside the process: from a topology file to a
-// running world with an appliance in it.
+// Package netsim simulates a network inside the process: it makes a running world, with an
+// appliance in it, of a topology.
 //
-//	topology, err := netsim.Load("lab.yaml", data)
-//	world, err := netsim.New(topology, netsim.Options{Clock: c, Entropy: e, Logger: log})
-//	err = world.Start(ctx)             // servers listen, doors are claimed
+//	t, err := netsim.Load("lab.yaml", data)
+//	world, err := netsim.New(t, netsim.Options{Clock: c, Entropy: e, Logger: log})
+//	err = world.Start(ctx)             // servers listen, doors take their real addresses
 //	net := world.Network()             // the appliance's network.Network
 //	...                                // the appliance's services start
-//	err = world.StartClients(ctx)      // they are up: connections of the topology
+//	err = world.StartClients(ctx)      // opens the topology's connections to and from them
 //	...
 //	world.Stop(ctx)
 //
+// # Terms
+//
+// A world is the running simulated network with the appliance in it: everything that one
+// topology describes.
+//
+// A segment is one Ethernet broadcast domain: a wire, which is what an interface of the
+// appliance is plugged into, or one VLAN of a wire.
+//
+// A peer is a simulated server on a simulated host (package peers).
+//
+// A door connects the world with the real network. A front door is a real listener whose
+// clients become simulated hosts that connect to the appliance; a back door leads packets
+// for a mapped simulated address to a real one. Nothing else leaves the process.
+//
+// A path is the list of routers between the appliance's gateways and a network.
+//
+// A rule describes what goes wrong with which packets (topology.Rule). A fault is a rule of
+// a world at work, with the time at which it was added and the packets that it has applied
+// to.
+//
 // # What a world is made of
 //
-// Each interface of the appliance is plugged into a wire of its own (package
-// ether), on which are a gateway (package wan) and the hosts that the topology puts there.
-// A wire may carry VLANs, each with a gateway and hosts of its own. What is on a wire does
-// not depend on the appliance: whether that is in a VLAN, or has an address there at all,
-// is its configuration's.
-// All other hosts are behind the gateways, at one site. The appliance is one
-// stack (package vnet); all simulated hosts together are another, each of them some
-// addresses of it, since a stack costs a hundred times what an address does. If the
-// topology lets anything out, the way out is a third. Servers on hosts are package
-// peers; real sockets are package door.
+// Each interface of the appliance is plugged into a segment of its own (package ether), with
+// a gateway (package wan) and the hosts that the topology puts there. The segment may carry
+// VLANs, each with a gateway and hosts of its own. Neither depends on the appliance: whether
+// it is in a VLAN or has an address at all is its configuration.
 //
-// # Topology
+// All other hosts are behind the gateways, at one site. The appliance is one network stack
+// (package vnet). All simulated hosts share another, in which each has some addresses, since
+// a stack costs a hundred times what an address does. If the topology lets anything out, the
+// back door has a third.
 //
-// Exported types say what is asked for, World is what runs. A file is decoded
-// strictly, by a decoder of our own over the module's syntax tree: the
-// module's decoder speaks of Go types, and the checks of what is meant (a
-// gateway that is not on its wire, a path to nowhere) want line and column too.
+// The types of a world are layered, lowest first: Faults, which outlive a world; stacks, the
+// fabric with everything that is attached to it; servers; clients; doors; and World, which
+// connects them. Each receives the functions of the others that it calls when it is made.
 //
 // # Doors
 //
-// A door follows the appliance's service: netsim's network.Network tells of
-// listeners that open and close, and no part polls. From Start until
-// StartClients connections to a door whose service is not up yet wait, so that a
-// client that knows the address is not refused while the appliance boots.
+// A front door follows the appliance's service: the network.Network of a world observes
+// which listeners open and close, and nothing polls. Between Start and StartClients, clients
+// of a door whose service does not listen yet wait, so that a client that knows the address
+// is not refused while the appliance boots.
 //
 // # Faults
 //
-// A Rule is what can go wrong: packets that are dropped, refused, delayed, lost or
-// slowed down, at the gateways, on a path, on a cable or between neighbours on a wire.
-// Faults are a world's rules, which change while it runs:
+// Packets can be dropped, refused, delayed, lost or slowed down, at the gateways, on a path,
+// on a cable or between neighbours on a segment. Faults can be added and removed while the
+// world runs:
 //
-//	fault, err := world.Faults().Add(netsim.Rule{Action: "drop", To: p, Protocol: "tcp", Port: 25, Connections: 2})
+//	fault, err := world.Faults().Add(topology.Rule{
+//		Action: "drop", To: mx, Protocol: "tcp", Port: 25, Connections: 2,
+//	})
 //	err = world.Faults().Remove(fault.ID)
 //
-// There is one way to write a rule, for topologies, JSON and the command line: the
-// decoder of topologies reads them all. What a topology's file says is read first and asked
-// last, so that what is set later has the last word.
+// The newest fault that matches a packet decides; the topology's own are the oldest.
 //
-// Between neighbours on one wire no gateway sees a packet. There the network
-// card's cable of the machine that is not the appliance asks (ether.FrameFilter), so that
-// one need not know where a host is to break the way to it.
+// No gateway sees the packets between neighbours on one segment. There, the frame filter of
+// the port of the machine that is not the appliance decides (ether.FrameFilter), so that a
+// rule need not say where a host is.
 //
 // # Restart
 //
-// A reboot of the appliance is Stop and New: the new stack has caches and
-// connections of its own, and the MACs of the old one, which follow from the
-// topology. Options.DoorAddrs with the old world's Doors keeps the real addresses, and
-// Options.Faults what is wrong: who reboots the appliance does not repair the network.
+// A reboot of the appliance is Stop and New: the new stack has empty caches and no
+// connections, and the same MAC addresses, which follow from the topology.
+// Options.DoorAddrs with the DoorAddrs of the old world keeps the real addresses, and
+// Options.Faults keeps the faults: a reboot of the appliance does not repair the network.
 //
 // # Locks
 //
-// World.serving is held while servers start and stop. World.mu, which is taken under it,
-// guards life cycle, servers and clients, and Faults.mu, which may be taken under both, the
-// list of faults. doors.mu guards open listeners
-// and outside addresses; a Front's lock is taken under it, never the other way round,
-// and it is taken under World.mu.
+// In the order in which they may be taken:
+//
+//   - servers.changing, held while servers start and stop; then servers.mu, Faults.mu or
+//     World.mu
+//   - clients.mu; then doors.mu or World.mu
+//   - doors.mu; then the lock of a door.Front, never the other way round
+//   - Faults.mu; then the locks of packages wan and ether
+//   - World.mu, a leaf
 package netsim

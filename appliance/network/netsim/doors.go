@@ -14,19 +14,20 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
-// doors is the appliance's network with the doors that lead to it: what opens and
-// closes listeners passes here, and the doors follow.
+// doors is the appliance's network, with the front doors that lead to it. Listeners and
+// addresses are opened, closed and changed through it, and the doors follow.
 type doors struct {
-	*vnet.Host // the appliance
-	world      *World
+	*vnet.Host // the appliance's stack
+	stacks     *stacks
+	accepted   func(port uint16) // called when a service has accepted a connection
 
-	mu        sync.Mutex
-	fronts    []*front
-	listening map[netip.AddrPort]int // open listeners
-	ports     map[string]uint16      // of services that have moved
-	up        bool                   // the appliance's services are
-	outsiders map[netip.Addr]netip.Addr
-	aliases   []netip.Prefix // addresses of the hosts' site
+	mu          sync.Mutex
+	fronts      []*front
+	listening   map[netip.AddrPort]int // open listeners
+	ports       map[string]uint16      // of services that listen on another port than usual
+	servicesUp  bool                   // the appliance's services have been started
+	clientAddrs map[netip.Addr]netip.Addr
+	siteAddrs   []netip.Prefix // of the hosts' stack behind the gateways
 }
 
 var (
@@ -34,32 +35,34 @@ var (
 	_ network.Configurer = (*doors)(nil)
 )
 
-// A front is a door of the topology's.
+// A front is a front door of the topology.
 type front struct {
 	*door.Front
 	door topology.Door
 }
 
-func newDoors(w *World) *doors {
+// newDoors makes the doors, which are shut. It calls accepted, without a lock, when a service
+// has accepted a connection on a port.
+func newDoors(s *stacks, accepted func(port uint16)) *doors {
 	d := &doors{
-		Host: w.appliance, world: w,
-		listening: make(map[netip.AddrPort]int),
-		ports:     make(map[string]uint16),
-		outsiders: make(map[netip.Addr]netip.Addr),
+		Host: s.appliance, stacks: s, accepted: accepted,
+		listening:   make(map[netip.AddrPort]int),
+		ports:       make(map[string]uint16),
+		clientAddrs: make(map[netip.Addr]netip.Addr),
 	}
-	for _, c := range w.topology.Doors.In {
+	for _, c := range s.topology.Doors.In {
 		f := &front{door: c}
 		listen := c.Listen
-		if a, ok := w.options.DoorAddrs[c.Name]; ok {
+		if a, ok := s.options.DoorAddrs[c.Name]; ok {
 			listen = a
 		}
 		config := door.FrontConfig{
-			Name: c.Name, Listen: listen, Hosts: w.hosts, Logger: w.options.Logger,
+			Name: c.Name, Listen: listen, Hosts: s.hosts, Logger: s.options.Logger,
 			Enter: func(client netip.Addr) (netip.Addr, netip.AddrPort, error) { return d.enter(f, client) },
 		}
 		if c.Service == "ftp" {
-			lo, hi, _ := c.PassivePortRange() // Check has read them
-			config.FTP = &door.FTP{PassiveLow: lo, PassiveHigh: hi, Public: c.PublicAddress}
+			low, high, _ := c.PassivePortRange() // Check has read them
+			config.FTP = &door.FTP{PassiveLow: low, PassiveHigh: high, Public: c.PublicAddress}
 		}
 		f.Front = door.NewFront(config)
 		d.fronts = append(d.fronts, f)
@@ -76,10 +79,11 @@ func (d *doors) claim(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.follow()
+	d.update()
 	return nil
 }
 
+// close closes all doors and waits for their connections.
 func (d *doors) close(ctx context.Context) {
 	var closing sync.WaitGroup
 	for _, f := range d.fronts {
@@ -88,6 +92,7 @@ func (d *doors) close(ctx context.Context) {
 	closing.Wait()
 }
 
+// addrs returns the real addresses by name.
 func (d *doors) addrs() map[string]netip.AddrPort {
 	m := make(map[string]netip.AddrPort)
 	for _, f := range d.fronts {
@@ -96,29 +101,33 @@ func (d *doors) addrs() map[string]netip.AddrPort {
 	return m
 }
 
-// ready says that the services are up: from now on a door without one is shut.
-func (d *doors) ready() {
+// setServicesUp shuts the doors whose service does not listen. Until then clients of such a
+// door wait.
+func (d *doors) setServicesUp() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.up = true
-	d.follow()
+	d.servicesUp = true
+	d.update()
 }
 
-// follow opens and shuts the doors as their services do. It is called with mu
-// held.
-func (d *doors) follow() {
+// update opens and shuts the doors as their services listen. It is called with mu held.
+func (d *doors) update() {
 	for _, f := range d.fronts {
-		listens := false
-		for _, a := range d.targets(f) {
-			listens = listens || d.listens(a)
-		}
-		if listens || d.up {
+		listens := slices.ContainsFunc(d.targets(f), d.listens)
+		if listens || d.servicesUp {
 			f.SetOpen(listens)
 		}
 	}
 }
 
-// portOf is the port of a service as a topology names it. It is called with mu held.
+// servicePort returns the port on which a service, as a topology names it, listens.
+func (d *doors) servicePort(service string) uint16 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.portOf(service)
+}
+
+// portOf is servicePort, called with mu held.
 func (d *doors) portOf(service string) uint16 {
 	if p, ok := d.ports[service]; ok {
 		return p
@@ -126,7 +135,19 @@ func (d *doors) portOf(service string) uint16 {
 	return topology.ServicePort(service)
 }
 
-// targets are where a door may lead now. It is called with mu held.
+// setServicePort is World.SetServicePort.
+func (d *doors) setServicePort(service string, port uint16) error {
+	if topology.NamedServicePort(service) == 0 {
+		return fmt.Errorf("no service is called %q", service)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ports[service] = port
+	d.update()
+	return nil
+}
+
+// targets returns the simulated addresses that a door may lead to. It is called with mu held.
 func (d *doors) targets(f *front) []netip.AddrPort {
 	port := d.portOf(f.door.Service)
 	var list []netip.AddrPort
@@ -140,6 +161,8 @@ func (d *doors) targets(f *front) []netip.AddrPort {
 	return list
 }
 
+// listens reports whether a listener of the appliance takes connections to a. It is called
+// with mu held.
 func (d *doors) listens(a netip.AddrPort) bool {
 	all := netip.IPv4Unspecified()
 	if a.Addr().Is6() {
@@ -148,22 +171,8 @@ func (d *doors) listens(a netip.AddrPort) bool {
 	return d.listening[a] > 0 || d.listening[netip.AddrPortFrom(all, a.Port())] > 0
 }
 
-// SetServicePort says that a service of the appliance listens on another port
-// than usual, so that doors to it lead there. Services are those that a topology
-// can name.
-func (w *World) SetServicePort(service string, port uint16) error {
-	if topology.NamedServicePort(service) == 0 {
-		return fmt.Errorf("no service is called %q", service)
-	}
-	d := w.doors
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ports[service] = port
-	d.follow()
-	return nil
-}
-
-// Listen is the stack's; the doors hear of it.
+// Listen listens on the appliance's stack. Doors to the service open and shut with the
+// listener.
 func (d *doors) Listen(ctx context.Context, c network.ListenConfig) (network.Listener, error) {
 	l, err := d.Host.Listen(ctx, c)
 	if err != nil {
@@ -171,20 +180,19 @@ func (d *doors) Listen(ctx context.Context, c network.ListenConfig) (network.Lis
 	}
 	a := l.Addr().(*net.TCPAddr).AddrPort()
 	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-	d.note(a, 1)
+	d.countListener(a, 1)
 	return &listener{
 		Listener: l,
 		accepted: func() {
+			d.connectionAccepted(a.Port())
 			d.accepted(a.Port())
-			d.world.startFollowers(a.Port())
 		},
-		closed: sync.OnceFunc(func() { d.note(a, -1) }),
+		closed: sync.OnceFunc(func() { d.countListener(a, -1) }),
 	}, nil
 }
 
-// accepted tells the doors to a port that a service has accepted a connection
-// there.
-func (d *doors) accepted(port uint16) {
+// connectionAccepted lets another client through the doors to a port.
+func (d *doors) connectionAccepted(port uint16) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, f := range d.fronts {
@@ -194,26 +202,26 @@ func (d *doors) accepted(port uint16) {
 	}
 }
 
-// note counts a listener in or out.
-func (d *doors) note(a netip.AddrPort, change int) {
+// countListener adds change to the number of listeners on an address.
+func (d *doors) countListener(a netip.AddrPort, change int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.listening[a] += change; d.listening[a] == 0 {
 		delete(d.listening, a)
 	}
-	d.follow()
+	d.update()
 }
 
-// SetAddrs is the stack's; the doors lead to the new addresses.
+// SetAddrs changes addresses of the appliance's stack. The doors lead to the new ones.
 func (d *doors) SetAddrs(ifname string, addrs []netip.Prefix) error {
 	err := d.Host.SetAddrs(ifname, addrs)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.follow()
+	d.update()
 	return err
 }
 
-// A listener tells the doors what becomes of it.
+// A listener notifies the doors of what happens to it.
 type listener struct {
 	network.Listener
 	accepted, closed func()
@@ -222,7 +230,7 @@ type listener struct {
 // Accept is AcceptConn.
 func (l *listener) Accept() (net.Conn, error) { return l.AcceptConn() }
 
-// AcceptConn makes room for another client in the doors' queues.
+// AcceptConn accepts a connection, and so makes room for another client of the doors.
 func (l *listener) AcceptConn() (network.Conn, error) {
 	c, err := l.Listener.AcceptConn()
 	if err == nil {
@@ -231,29 +239,29 @@ func (l *listener) AcceptConn() (network.Conn, error) {
 	return c, err
 }
 
-// Close shuts the doors before the port: who still gets in is refused by the
-// appliance.
+// Close shuts the doors and then closes the listener. The appliance refuses clients that
+// come in between.
 func (l *listener) Close() error {
 	l.closed()
 	return l.Listener.Close()
 }
 
-// enter leads a real client to an address of the door's interface whose family is
-// that of the client's simulated self: the first one on which the service listens.
-func (d *doors) enter(f *front, client netip.Addr) (netip.Addr, netip.AddrPort, error) {
+// enter returns the simulated address of a real client, and the address that the door leads
+// to: the first of the door's interface on which the service listens, in the family of the
+// simulated address.
+func (d *doors) enter(f *front, client netip.Addr) (from netip.Addr, to netip.AddrPort, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	from, err := d.seenAs(client)
+	from, err = d.clientAddr(client)
 	if err != nil {
 		return netip.Addr{}, netip.AddrPort{}, err
 	}
-	var to netip.AddrPort
 	for _, a := range d.targets(f) {
 		if a.Addr().Is4() != from.Is4() {
 			continue
 		}
 		if !to.IsValid() || !d.listens(to) {
-			to = a // one that refuses, if there is no other
+			to = a // if no address listens, one that refuses
 		}
 	}
 	if to.IsValid() {
@@ -262,71 +270,69 @@ func (d *doors) enter(f *front, client netip.Addr) (netip.Addr, netip.AddrPort, 
 	return netip.Addr{}, netip.AddrPort{}, fmt.Errorf("%s has no address for a client at %v", f.door.Interface, from)
 }
 
-// seenAs is the simulated address of a real one, which it keeps. It is called with
-// mu held.
-func (d *doors) seenAs(client netip.Addr) (netip.Addr, error) {
-	if a, ok := d.outsiders[client]; ok {
+// clientAddr returns the simulated address of a real one, which keeps it for ever. It is
+// called with mu held.
+func (d *doors) clientAddr(client netip.Addr) (netip.Addr, error) {
+	if a, ok := d.clientAddrs[client]; ok {
 		return a, nil
 	}
-	for _, s := range d.world.topology.Doors.SeenAs {
+	for _, s := range d.stacks.topology.Doors.SeenAs {
 		if !s.From.Contains(client) {
 			continue
 		}
 		a := d.pick(s.As)
-		if err := d.addAlias(a); err != nil {
+		if err := d.addSiteAddr(a); err != nil {
 			return netip.Addr{}, err
 		}
-		d.outsiders[client] = a
+		d.clientAddrs[client] = a
 		return a, nil
 	}
 	return netip.Addr{}, fmt.Errorf("the topology has no simulated address for %v", client)
 }
 
-// pick takes an address of a pool that no real client has yet; when all are
-// taken, the one that fewest share. It is called with mu held.
+// pick returns the address of a pool that the fewest real clients have. It is called with mu
+// held.
 func (d *doors) pick(pool netip.Prefix) netip.Addr {
 	if pool.IsSingleIP() {
 		return pool.Addr()
 	}
-	users := make(map[netip.Addr]int)
-	for _, a := range d.outsiders {
-		users[a]++
+	clients := make(map[netip.Addr]int)
+	for _, a := range d.clientAddrs {
+		clients[a]++
 	}
-	// The first address of a network is nobody's.
-	best := pool.Addr().Next()
-	for a := best; pool.Contains(a) && users[best] > 0; a = a.Next() {
-		if users[a] < users[best] {
+	best := pool.Addr().Next() // the first address is that of the network
+	for a := best; pool.Contains(a) && clients[best] > 0; a = a.Next() {
+		if clients[a] < clients[best] {
 			best = a
 		}
 	}
 	return best
 }
 
-// addAlias gives the hosts' stack an address behind the gateways, once. It is
+// addSiteAddr gives the hosts' stack an address behind the gateways, unless it has it. It is
 // called with mu held.
-func (d *doors) addAlias(a netip.Addr) error {
-	if slices.Contains(d.aliases, single(a)) {
+func (d *doors) addSiteAddr(a netip.Addr) error {
+	if slices.Contains(d.siteAddrs, single(a)) {
 		return nil
 	}
-	aliases := append(slices.Clone(d.aliases), single(a))
-	if err := d.world.hosts.SetAddrs(siteName, aliases); err != nil {
+	addrs := append(slices.Clone(d.siteAddrs), single(a))
+	if err := d.stacks.hosts.SetAddrs(siteName, addrs); err != nil {
 		return err
 	}
-	d.aliases = aliases
+	d.siteAddrs = addrs
 	return nil
 }
 
-// settleHosts gives the hosts' stack the addresses of all hosts behind the
-// gateways.
-func (d *doors) settleHosts() error {
+// addHosts gives the hosts' stack the addresses of all hosts behind the gateways.
+func (d *doors) addHosts() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, h := range d.world.topology.Hosts {
+	for _, h := range d.stacks.topology.Hosts {
 		for _, a := range h.Addresses {
 			if h.Wire == "" {
-				d.aliases = append(d.aliases, single(a))
+				d.siteAddrs = append(d.siteAddrs, single(a))
 			}
 		}
 	}
-	return d.world.hosts.SetAddrs(siteName, d.aliases)
+	return d.stacks.hosts.SetAddrs(siteName, d.siteAddrs)
 }

@@ -55,7 +55,7 @@ func echoAll(c network.Conn) {
 // knock connects to a door from outside.
 func knock(t testing.TB, w *netsim.World, name string) *net.TCPConn {
 	t.Helper()
-	c, err := net.Dial("tcp", w.Doors()[name].String())
+	c, err := net.Dial("tcp", w.DoorAddrs()[name].String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestADoorFollowsItsService(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := func(name string) bool {
-		c, err := net.Dial("tcp", w.Doors()[name].String())
+		c, err := net.Dial("tcp", w.DoorAddrs()[name].String())
 		if err == nil {
 			c.Close()
 		}
@@ -187,7 +187,7 @@ func TestADoorFollowsItsService(t *testing.T) {
 	if !refused("ftp") {
 		t.Error("a door without a service is open")
 	}
-	before := w.Doors()["ssh"]
+	before := w.DoorAddrs()["ssh"]
 	l.Close()
 	if !refused("ssh") {
 		t.Error("the door is open after its service has gone")
@@ -195,7 +195,7 @@ func TestADoorFollowsItsService(t *testing.T) {
 	echo(t, early, "who is inside stays inside")
 	serve(t, w, "0.0.0.0:22", echoAll)
 	echo(t, knock(t, w, "ssh"), "open again")
-	if after := w.Doors()["ssh"]; after != before {
+	if after := w.DoorAddrs()["ssh"]; after != before {
 		t.Errorf("the door was at %v and is at %v", before, after)
 	}
 }
@@ -230,7 +230,7 @@ func TestOutsideClientsAreSeenAsTheTopologySays(t *testing.T) {
 		{"127.0.0.4", "203.0.113.129"}, // no address is left
 	} {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(test.local)}}
-		c, err := d.Dial("tcp", w.Doors()["ssh"].String())
+		c, err := d.Dial("tcp", w.DoorAddrs()["ssh"].String())
 		if err != nil {
 			t.Skipf("this machine has no address %s: %v", test.local, err)
 		}
@@ -286,7 +286,7 @@ func TestClientsOfTheOtherFamily(t *testing.T) {
 func TestARestartKeepsTheDoors(t *testing.T) {
 	minimal := fixture(t, "minimal")
 	first := start(t, minimal)
-	doors := first.Doors()
+	doors := first.DoorAddrs()
 	if err := first.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -478,7 +478,7 @@ func TestADoorWhosePortWasTakenOpensInTheEnd(t *testing.T) {
 	if err := w.StartClients(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	at := w.Doors()["ssh"].String()
+	at := w.DoorAddrs()["ssh"].String()
 	taken, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)

@@ -7,105 +7,100 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
 
-// Faults are what is wrong with a network: the rules of its topology, and those that are
-// set while it runs. They outlive a world, so that an appliance that reboots finds its
-// network as it was: rules keep their counts, and stopped servers stay down. They
-// belong to one world at a time. Methods are safe for concurrent use and do not
-// block.
+// Faults are the faults of a network: the rules of its topology, and rules that are added
+// while it runs. They outlive a world, so that an appliance that reboots finds its network
+// unchanged: rules keep their counts, and stopped servers stay stopped. They apply to one
+// world at a time. Methods are safe for concurrent use and do not block.
 type Faults struct {
 	topology *topology.Topology
-	machine  clock.Clock
-	running  sync.WaitGroup // the timer
+	clock    clock.Clock
+	running  sync.WaitGroup // the timer's function
 
 	mu     sync.Mutex
-	list   []*fault // in the order in which they are asked
-	last   int      // identifier
-	world  *World   // nil: none
-	timer  *alarm   // of what begins or ends next
+	list   []*fault // the first that matches a packet decides
+	lastID int
+	world  *attachment // nil if no world is attached
+	timer  *timer      // for the next fault that begins or ends; nil if there is none
 	down   map[string]bool
 	closed bool
 }
 
-// A fault is a rule at work.
+// A fault is a rule and what it has done.
 type fault struct {
 	id   int
 	rule topology.Rule
 	live *wan.Fault
-	set  clock.Mark
+	set  clock.Mark // when it was added
 }
 
-type alarm struct{ stop func() bool }
+// An attachment is a world that the faults apply to.
+type attachment struct{ apply func(active []*fault) }
 
-// A Fault is a rule as it stands.
+type timer struct{ stop func() bool }
+
+// A Fault is the current state of a fault.
 type Fault struct {
 	ID    int           `json:"id"`
 	Rule  topology.Rule `json:"rule"`
 	State FaultState    `json:"state"`
-	// Left is until it begins, or ends; 0 where it does not.
-	Left Span `json:"left,omitzero"`
-	// Packets are those that it acted on: dropped, answered, held up or, of a rule
-	// that says pass, let pass. Connections are those of TCP, and pairs of ports of
-	// UDP, to which they belonged. A pulled cable counts nothing.
+	// Left is the time until the fault begins or ends; 0 if it does neither.
+	Left Duration `json:"left,omitzero"`
+	// Packets is the number of packets that it applied to: that it dropped, answered or held
+	// up or, if its action is pass, let pass. Connections is the number of connections of TCP,
+	// and pairs of ports of UDP, that these belonged to. An unplugged cable counts nothing.
 	Packets     int64 `json:"packets"`
 	Connections int64 `json:"connections"`
 }
 
-// A Span is a duration that is written as a text, "1m30s", in JSON too.
-type Span time.Duration
+// A Duration is a time.Duration that is written as text, "1m30s", in JSON too.
+type Duration time.Duration
 
-// MarshalText writes the span.
-func (s Span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+// MarshalText returns the duration as time.Duration's String does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// UnmarshalText reads a span.
-func (s *Span) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
-	*s = Span(d)
+// UnmarshalText reads what time.ParseDuration accepts.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
 	return err
 }
 
-// A FaultState is how far a fault's time has come.
+// A FaultState tells whether a fault has begun and ended.
 type FaultState string
 
 // States of faults.
 const (
-	Waiting FaultState = "waiting" // to begin
-	Acting  FaultState = "acting"
-	Over    FaultState = "over" // it has ended, and can still be read
+	FaultWaiting FaultState = "waiting" // has not begun
+	FaultActing  FaultState = "acting"
+	FaultOver    FaultState = "over" // has ended; its counts can still be read
 )
 
-// An UnknownError says that there is no fault, or no server, that was asked for.
-type UnknownError struct{ text string }
-
-func (e *UnknownError) Error() string { return e.text }
-
-// NewFaults returns the faults that topology t begins with. Times are measured on
-// machine from now on; nil means the machine's clock.
-func NewFaults(t *topology.Topology, machine clock.Clock) *Faults {
-	if machine == nil {
-		machine = clock.System()
+// NewFaults returns the faults that topology t begins with. Their times are measured on
+// clock c from now; nil means the machine's clock.
+func NewFaults(t *topology.Topology, c clock.Clock) *Faults {
+	if c == nil {
+		c = clock.System()
 	}
-	f := &Faults{topology: t, machine: machine, down: make(map[string]bool)}
+	f := &Faults{topology: t, clock: c, down: make(map[string]bool)}
 	for _, r := range t.Rules {
-		f.list = append(f.list, f.make(r))
+		f.list = append(f.list, f.newFault(r))
 	}
 	return f
 }
 
-// make is called with mu held, or before there is anybody else.
-func (f *Faults) make(r topology.Rule) *fault {
-	f.last++
-	return &fault{id: f.last, rule: r, live: wan.NewFault(compileRule(&r)), set: f.machine.Mark()}
+// newFault is called with mu held, or before anything else can call f.
+func (f *Faults) newFault(r topology.Rule) *fault {
+	f.lastID++
+	return &fault{id: f.lastID, rule: r, live: wan.NewFault(compileRule(&r)), set: f.clock.Mark()}
 }
 
-// Add sets a fault, which is asked before all others from now on: of two that say
-// different things, the one that was set last decides. What is under way stays under
-// way. A rule with a mistake, or for a place that is not there, is refused in a
-// line.
+// Add adds a fault in front of all others: if two faults match a packet, the newer one
+// decides. Packets in flight are not affected. Add returns an error of one line if the rule
+// has a mistake or names a place that the topology does not have.
 func (f *Faults) Add(r topology.Rule) (Fault, error) {
 	if err := r.Check(f.topology); err != nil {
 		return Fault{}, err
@@ -115,56 +110,56 @@ func (f *Faults) Add(r topology.Rule) (Fault, error) {
 	if f.closed {
 		return Fault{}, ErrStopped
 	}
-	x := f.make(r)
+	x := f.newFault(r)
 	f.list = slices.Insert(f.list, 0, x)
-	f.refresh()
-	return x.report(f.machine.Mark()), nil
+	f.apply()
+	return x.report(f.clock.Mark()), nil
 }
 
-// Remove takes a fault away, as if it had never been. The error is an *UnknownError.
+// Remove removes a fault and forgets its counts. The error is a *NotFoundError.
 func (f *Faults) Remove(id int) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := slices.IndexFunc(f.list, func(x *fault) bool { return x.id == id })
 	if i < 0 {
-		return &UnknownError{fmt.Sprintf("there is no fault %d", id)}
+		return &NotFoundError{fmt.Sprintf("there is no fault %d", id)}
 	}
 	f.list = slices.Delete(f.list, i, i+1)
-	f.refresh()
+	f.apply()
 	return nil
 }
 
-// Clear takes all faults away, those of the topology too. Stopped servers stay
-// stopped.
+// Clear removes all faults, those of the topology too. Stopped servers stay stopped.
 func (f *Faults) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.list = nil
-	f.refresh()
+	f.apply()
 }
 
-// List is all faults in the order in which they are asked, also those that are over.
+// List returns all faults, those that are over too. The first that matches a packet decides.
 func (f *Faults) List() []Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	list := make([]Fault, len(f.list))
 	for i, x := range f.list {
-		list[i] = x.report(f.machine.Mark())
+		list[i] = x.report(f.clock.Mark())
 	}
 	return list
 }
 
-// Get is one fault. The error is an *UnknownError.
+// Get returns one fault. The error is a *NotFoundError.
 func (f *Faults) Get(id int) (Fault, error) {
 	for _, x := range f.List() {
 		if x.ID == id {
 			return x, nil
 		}
 	}
-	return Fault{}, &UnknownError{fmt.Sprintf("there is no fault %d", id)}
+	return Fault{}, &NotFoundError{fmt.Sprintf("there is no fault %d", id)}
 }
 
-// Close ends what is timed. Nothing changes any more.
+// Close stops the timer: no fault begins or ends any more. Later changes of the list still
+// apply to the attached world, but Add returns ErrStopped.
 func (f *Faults) Close() {
 	f.mu.Lock()
 	f.closed = true
@@ -173,68 +168,68 @@ func (f *Faults) Close() {
 	f.running.Wait()
 }
 
-// state is how far the fault's time has come, and when that changes; 0: never.
+// state returns the fault's state, and when that changes; 0: never.
 func (x *fault) state(now clock.Mark) (s FaultState, until clock.Mark) {
 	begin := x.set + clock.Mark(x.rule.After)
 	end := begin + clock.Mark(x.rule.For)
 	switch {
 	case now < begin:
-		return Waiting, begin
+		return FaultWaiting, begin
 	case x.rule.For == 0:
-		return Acting, 0
+		return FaultActing, 0
 	case now < end:
-		return Acting, end
+		return FaultActing, end
 	}
-	return Over, 0
+	return FaultOver, 0
 }
 
 func (x *fault) report(now clock.Mark) Fault {
 	r := Fault{ID: x.id, Rule: x.rule, Packets: x.live.Packets(), Connections: x.live.Connections()}
 	var until clock.Mark
 	if r.State, until = x.state(now); until > 0 {
-		r.Left = Span(until - now)
+		r.Left = Duration(until - now)
 	}
 	return r
 }
 
-// refresh lets the world be as the faults say now, and sets the timer for what changes
-// next. It is called with mu held.
-func (f *Faults) refresh() {
+// apply applies the active faults to the attached world, and sets the timer for the next
+// fault that begins or ends. It is called with mu held.
+func (f *Faults) apply() {
 	f.stopTimer()
-	now := f.machine.Mark()
-	var acting []*fault
+	if f.world == nil {
+		return
+	}
+	now := f.clock.Mark()
+	var active []*fault
 	var next clock.Mark
 	for _, x := range f.list {
 		s, until := x.state(now)
-		if s == Acting {
-			acting = append(acting, x)
+		if s == FaultActing {
+			active = append(active, x)
 		}
 		if until > 0 && (next == 0 || until < next) {
 			next = until
 		}
 	}
-	if f.world == nil {
-		return
-	}
-	f.world.suffer(acting)
+	f.world.apply(active)
 	if next == 0 || f.closed {
 		return
 	}
-	a := &alarm{}
-	f.timer = a
+	t := &timer{}
+	f.timer = t
 	f.running.Add(1)
-	a.stop = f.machine.AfterFunc(time.Duration(next-now), func() {
+	t.stop = f.clock.AfterFunc(time.Duration(next-now), func() {
 		defer f.running.Done()
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.timer == a {
+		if f.timer == t {
 			f.timer = nil
-			f.refresh()
+			f.apply()
 		}
 	})
 }
 
-// stopTimer is called with mu held. A timer that has gone off already finds out
+// stopTimer is called with mu held. The function of a timer that has fired already notices
 // when it gets the lock.
 func (f *Faults) stopTimer() {
 	if f.timer != nil && f.timer.stop() {
@@ -243,71 +238,35 @@ func (f *Faults) stopTimer() {
 	f.timer = nil
 }
 
-// attach makes w the world of the faults.
-func (f *Faults) attach(w *World) {
+// attach makes the faults apply to another world, by calling apply with the active faults
+// now and whenever these change. Calls do not overlap. detach ends that, unless yet another
+// world has been attached meanwhile.
+func (f *Faults) attach(apply func(active []*fault)) (detach func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.world = w
-	f.refresh()
-}
-
-// detach is called by w when it stops.
-func (f *Faults) detach(w *World) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.world == w {
-		f.world = nil
-		f.stopTimer()
-	}
-}
-
-// isDown reports whether a server has been stopped; setDown says that it has.
-func (f *Faults) isDown(peer string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.down[peer]
-}
-
-func (f *Faults) setDown(peer string, down bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.down[peer] = down
-}
-
-// suffer makes these faults the world's.
-func (w *World) suffer(acting []*fault) {
-	var live []*wan.Fault
-	pulled, judged, gates := make(map[string]bool), make(map[string]bool), false
-	for _, x := range acting {
-		switch {
-		case x.rule.Action == topology.Unplug:
-			pulled[x.rule.Cable] = true
-			continue
-		case x.rule.Cable != "":
-			judged[x.rule.Cable] = true
-		case x.rule.Path == "":
-			gates = true
-		}
-		live = append(live, x.live)
-	}
-	w.wan.SetFaults(live)
-	set := func(name string, p *ether.Port, neighbour bool) {
-		p.SetPlugged(!pulled[name])
-		if judged[name] || neighbour && gates {
-			p.SetFrameFilter(w.wan.FrameFilter(name, neighbour))
-		} else {
-			p.SetFrameFilter(nil)
-		}
-	}
-	for _, n := range w.topology.Appliance.Interfaces {
-		set(n.Name, w.appliance.Port(n.Name), false)
-	}
-	for _, h := range w.topology.Hosts {
-		if h.Wire != "" {
-			set(h.Name, w.hosts.Port(h.Name), true)
+	a := &attachment{apply}
+	f.world = a
+	f.apply()
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.world == a {
+			f.world = nil
+			f.stopTimer()
 		}
 	}
 }
 
-// Faults are what is wrong with the world.
-func (w *World) Faults() *Faults { return w.faults }
+// isDown reports whether a server has been stopped by its user.
+func (f *Faults) isDown(server string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.down[server]
+}
+
+// setDown records that a server has been stopped or started.
+func (f *Faults) setDown(server string, down bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down[server] = down
+}

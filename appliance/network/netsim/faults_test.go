@@ -334,7 +334,7 @@ func TestAFaultEndsByItself(t *testing.T) {
 			t.Fatal("it does not end")
 		}
 	}
-	if got, _ := w.Faults().Get(f.ID); got.State != netsim.Over {
+	if got, _ := w.Faults().Get(f.ID); got.State != netsim.FaultOver {
 		t.Errorf("the fault is %s, want over", got.State)
 	}
 }
@@ -413,7 +413,7 @@ func TestServersStopAndStart(t *testing.T) {
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
-	var unknown *netsim.UnknownError
+	var unknown *netsim.NotFoundError
 	if err := w.StopServer("nobody"); !errors.As(err, &unknown) {
 		t.Errorf("a server that is not there: %v", err)
 	}

@@ -118,7 +118,7 @@ func TestPassiveFTPThroughTheDoor(t *testing.T) {
 		t.Run(fmt.Sprint("EPSV ", extended), func(t *testing.T) {
 			w := start(t, fixture(t, "lab"))
 			d := serveFTP(t, w)
-			c, err := ftp.Dial(w.Doors()["ftp"].String(), ftp.DialWithTimeout(enough), ftp.DialWithDisabledEPSV(!extended))
+			c, err := ftp.Dial(w.DoorAddrs()["ftp"].String(), ftp.DialWithTimeout(enough), ftp.DialWithDisabledEPSV(!extended))
 			if err != nil {
 				t.Fatal(err)
 			}

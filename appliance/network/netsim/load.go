@@ -11,6 +11,7 @@ func Load(name string, data []byte) (*topology.Topology, error) {
 	return topology.Load(name, data, serverTypes())
 }
 
+// serverTypes describes the servers of package peers.
 func serverTypes() topology.ServerTypes {
 	types := make(topology.ServerTypes)
 	for _, name := range peers.Names() {

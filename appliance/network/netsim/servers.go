@@ -2,55 +2,153 @@ package netsim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// ErrStopped says that a world does not run, or not any more.
-var ErrStopped = errors.New("the network has been shut down")
-
-// A Server is a peer of the topology's as it stands.
+// A Server is the current state of a simulated server.
 type Server struct {
 	Name      string           `json:"name"` // for World.Peer
 	Type      string           `json:"type"`
 	Host      string           `json:"host"`
 	Addresses []netip.AddrPort `json:"addresses"`
 	Running   bool             `json:"running"`
-	// Report is what the server has to tell, see peers.Reporter; nil: nothing.
+	// Report is the value of peers.Reporter; nil if the server reports nothing.
 	Report any `json:"report,omitempty"`
 }
 
-// Servers lists the peers in the order of the topology.
-func (w *World) Servers() []Server {
+// servers are the peers of a world and the order in which they were started.
+type servers struct {
+	topology *topology.Topology
+	faults   *Faults // remembers which servers are stopped
+	running  func() bool
+	peers    map[string]peers.Peer // by the name of their service
+
+	changing sync.Mutex // held while servers start and stop; mu is taken under it
+	mu       sync.Mutex
+	started  []peers.Peer // changed only with changing held too
+}
+
+// newServers makes the servers of topology t, which Start starts. c has what is the same for
+// all. running reports whether the world runs.
+func newServers(t *topology.Topology, c peers.Config, faults *Faults, running func() bool) *servers {
+	s := &servers{topology: t, faults: faults, running: running, peers: make(map[string]peers.Peer)}
+	c.Records = dnsRecords(t)
+	for h, service := range s.services() {
+		kind, _ := peers.Lookup(service.Type) // Check has found it
+		c.Name, c.Addrs, c.Port, c.Options = service.Name, h.Addresses, service.Port, service.Options
+		s.peers[service.Name] = kind.New(c)
+	}
+	return s
+}
+
+// dnsRecords returns the topology's names as the simulated DNS servers take them.
+func dnsRecords(t *topology.Topology) *peers.Records {
+	r := &peers.Records{Mail: make(map[string][]peers.MX)}
+	r.Addrs, r.Names = t.Records()
+	for _, m := range t.Mail {
+		domain := strings.ToLower(m.Domain)
+		r.Mail[domain] = append(r.Mail[domain], peers.MX{Preference: m.Preference, Host: m.Host})
+	}
+	return r
+}
+
+// services yields the simulated services, with their hosts, in the order of the topology.
+func (s *servers) services() iter.Seq2[topology.Host, topology.Service] {
+	return func(yield func(topology.Host, topology.Service) bool) {
+		for _, h := range s.topology.Hosts {
+			for _, service := range s.topology.Servers(h) {
+				if !yield(h, service) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// start starts all servers except those that have been stopped by their user.
+func (s *servers) start(ctx context.Context) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	for _, service := range s.services() {
+		if s.faults.isDown(service.Name) {
+			continue
+		}
+		if err := s.startPeer(ctx, s.peers[service.Name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startPeer is called with changing held.
+func (s *servers) startPeer(ctx context.Context, p peers.Peer) error {
+	if err := p.Start(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started = append(s.started, p)
+	return nil
+}
+
+// stop stops all servers, the last one first, after the changes that are under way.
+func (s *servers) stop() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.mu.Lock()
+	started := s.started
+	s.started = nil
+	s.mu.Unlock()
+	for _, p := range slices.Backward(started) {
+		p.Stop()
+	}
+}
+
+// isRunning reports whether a peer has been started.
+func (s *servers) isRunning(p peers.Peer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.started, p)
+}
+
+// list returns the state of all servers in the order of the topology.
+func (s *servers) list() []Server {
 	var list []Server
-	for h, s := range w.services() {
-		list = append(list, w.server(h, s))
+	for h, service := range s.services() {
+		list = append(list, s.describe(h, service))
 	}
 	return list
 }
 
-// Server is one of them. The error is an *UnknownError.
-func (w *World) Server(name string) (Server, error) {
-	for h, s := range w.services() {
-		if s.Name == name {
-			return w.server(h, s), nil
+// get returns the state of one server. The error is a *NotFoundError.
+func (s *servers) get(name string) (Server, error) {
+	for h, service := range s.services() {
+		if service.Name == name {
+			return s.describe(h, service), nil
 		}
 	}
-	return Server{}, &UnknownError{fmt.Sprintf("%s has no server %q", w.topology.File, name)}
+	return Server{}, s.notFound(name)
 }
 
-// server is a peer as it stands. No lock is held while it is asked: a report may be long.
-func (w *World) server(h topology.Host, s topology.Service) Server {
-	p := w.peers[s.Name]
-	x := Server{Name: s.Name, Type: s.Type, Host: h.Name, Running: w.runs(p)}
+func (s *servers) notFound(name string) error {
+	return &NotFoundError{fmt.Sprintf("%s has no server %q", s.topology.File, name)}
+}
+
+// describe returns the state of a server. It calls Report without a lock: a report may take
+// long.
+func (s *servers) describe(h topology.Host, service topology.Service) Server {
+	p := s.peers[service.Name]
+	x := Server{Name: service.Name, Type: service.Type, Host: h.Name, Running: s.isRunning(p)}
 	for _, a := range h.Addresses {
-		x.Addresses = append(x.Addresses, netip.AddrPortFrom(a, s.Port))
+		x.Addresses = append(x.Addresses, netip.AddrPortFrom(a, service.Port))
 	}
 	if r, ok := p.(peers.Reporter); ok {
 		x.Report = r.Report()
@@ -58,70 +156,43 @@ func (w *World) server(h topology.Host, s topology.Service) Server {
 	return x
 }
 
-func (w *World) runs(p peers.Peer) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Contains(w.started, p)
-}
-
-// StopServer stops a peer, as if its machine had crashed: connections are cut, and
-// who comes is refused, until StartServer; another world with the same Faults leaves it
-// stopped. Stopping twice is allowed. The error is an *UnknownError.
-func (w *World) StopServer(name string) error {
-	return w.withServer(name, func(p peers.Peer) error {
-		w.faults.setDown(name, true)
-		if w.runs(p) {
+// stopServer is World.StopServer.
+func (s *servers) stopServer(name string) error {
+	return s.change(name, func(p peers.Peer) error {
+		s.faults.setDown(name, true)
+		if s.isRunning(p) {
 			p.Stop()
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.started = slices.DeleteFunc(w.started, func(x peers.Peer) bool { return x == p })
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.started = slices.DeleteFunc(s.started, func(x peers.Peer) bool { return x == p })
 		}
 		return nil
 	})
 }
 
-// StartServer starts a peer that was stopped. Starting one that runs is allowed.
-func (w *World) StartServer(ctx context.Context, name string) error {
-	return w.withServer(name, func(p peers.Peer) error {
-		if !w.runs(p) {
-			if err := w.startPeer(ctx, name); err != nil {
+// startServer is World.StartServer.
+func (s *servers) startServer(ctx context.Context, name string) error {
+	return s.change(name, func(p peers.Peer) error {
+		if !s.isRunning(p) {
+			if err := s.startPeer(ctx, p); err != nil {
 				return err
 			}
 		}
-		w.faults.setDown(name, false)
+		s.faults.setDown(name, false)
 		return nil
 	})
 }
 
-// withServer calls f, with serving held, for a peer of a world that runs.
-func (w *World) withServer(name string, f func(peers.Peer) error) error {
-	w.serving.Lock()
-	defer w.serving.Unlock()
-	p := w.peers[name]
+// change calls f, with changing held, for a peer of a world that runs.
+func (s *servers) change(name string, f func(peers.Peer) error) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	p := s.peers[name]
 	switch {
 	case p == nil:
-		return &UnknownError{fmt.Sprintf("%s has no server %q", w.topology.File, name)}
-	case w.lifeState() != running:
+		return s.notFound(name)
+	case !s.running():
 		return ErrStopped
 	}
 	return f(p)
-}
-
-func (w *World) lifeState() lifeState {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.state
-}
-
-// services are the simulated servers in the order of the topology.
-func (w *World) services() iter.Seq2[topology.Host, topology.Service] {
-	return func(yield func(topology.Host, topology.Service) bool) {
-		for _, h := range w.topology.Hosts {
-			for _, s := range w.topology.Servers(h) {
-				if !yield(h, s) {
-					return
-				}
-			}
-		}
-	}
 }

@@ -10,74 +10,41 @@ import (
 	"sync"
 
 	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/network/netsim/ether"
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
-	"github.com/esasim/esasim/appliance/network/netsim/vnet"
-	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
-
-// Options are a world's surroundings.
-type Options struct {
-	Clock   clock.Clock    // wall time, of captures for example; nil means the machine's
-	Entropy entropy.Source // loss, jitter, ports, sequence numbers
-	Logger  *slog.Logger   // for the program's operator; nil discards
-	// DoorAddrs are real addresses of doors, by name, in place of the topology's.
-	DoorAddrs map[string]netip.AddrPort
-	// Faults are what is wrong with the network, from an earlier world for example.
-	// They stay their owner's, and must be of the same topology. nil means those of
-	// the topology, on the machine's clock.
-	Faults *Faults
-	// Retries is how often the appliance's TCP sends a segment again before it gives a
-	// connection up; 0 means BSD's 12, which take about ten minutes.
-	Retries int
-}
 
 // A World is a running topology. Its methods are safe for concurrent use.
 type World struct {
-	topology *topology.Topology
-	options  Options
-
-	fabric    *ether.Fabric
-	segments  map[string]*ether.Segment // by interface
-	wan       *wan.WAN
-	appliance *vnet.Host
-	hosts     *vnet.Host // all simulated hosts
-	exit      *vnet.Host // nil: nothing leads out
-	doors     *doors
-
+	topology  *topology.Topology
 	authority *peers.Authority
-	peers     map[string]peers.Peer // by the name of their service
 
-	followers sync.WaitGroup  // what startFollowers started
-	life      context.Context // ends with Stop
-	end       context.CancelFunc
+	stacks  *stacks
+	doors   *doors
+	servers *servers
+	clients *clients
 
-	serving sync.Mutex // held while servers start and stop; mu is taken under it
-	mu      sync.Mutex
-	state   lifeState
-	started []peers.Peer       // changes under serving, too
-	conns   []network.Conn     // of the topology's clients
-	waiting []*topology.Client // those that come after somebody
+	faults       *Faults
+	ownFaults    bool
+	detachFaults func()
 
-	faults    *Faults
-	ownFaults bool
+	mu    sync.Mutex // a leaf
+	phase phase
 }
 
-// A lifeState is how far a world's life has come.
-type lifeState uint8
+// A phase is a part of a world's life.
+type phase uint8
 
 const (
-	built lifeState = iota
+	built phase = iota
 	running
 	stopped
 )
 
-// New builds the world. Its appliance's stack is there, nothing listens yet. A
-// World must be stopped, also one that was never started. A topology with a mistake
-// is refused with Check's error.
+// New builds a world. The appliance's stack exists when it returns; nothing listens yet. The
+// caller must stop the world even if it is never started. If the topology has a mistake, New
+// returns the error of Check.
 func New(t *topology.Topology, o Options) (*World, error) {
 	if err := t.Check(serverTypes()); err != nil {
 		return nil, err
@@ -96,153 +63,144 @@ func New(t *topology.Topology, o Options) (*World, error) {
 	for _, warning := range t.Warnings() {
 		o.Logger.Warn("the topology may be mistaken", "problem", warning)
 	}
-	w := &World{
-		topology: t, options: o,
-		segments: make(map[string]*ether.Segment),
-		peers:    make(map[string]peers.Peer),
-		faults:   o.Faults,
-	}
+	w := &World{topology: t, faults: o.Faults}
 	if w.faults == nil {
 		w.faults, w.ownFaults = NewFaults(t, nil), true
 	}
-	w.authority = peers.NewAuthority("esasim World CA", o.Entropy.Stream("netsim/authority"), o.Clock.Now)
-	w.life, w.end = context.WithCancel(context.Background())
-	for i := range t.Clients {
-		if c := &t.Clients[i]; c.After != "" {
-			w.waiting = append(w.waiting, c)
-		}
-	}
-	if err := w.build(); err != nil {
-		_ = w.Stop(context.Background()) // what went wrong first is told
+	if err := w.build(o); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.File, err)
 	}
-	w.faults.attach(w)
 	return w, nil
 }
 
-// Network is the appliance's. It is also a network.Configurer.
+// build makes the parts of the world. If it fails, it leaves nothing behind.
+func (w *World) build(o Options) error {
+	var err error
+	if w.stacks, err = newStacks(w.topology, o); err != nil {
+		return err
+	}
+	w.doors = newDoors(w.stacks, func(port uint16) { w.clients.accepted(port) })
+	if err := w.doors.addHosts(); err != nil {
+		w.stacks.close()
+		return err
+	}
+	w.clients = newClients(w.stacks, w.doors.servicePort, w.isRunning)
+	w.authority = peers.NewAuthority("esasim World CA", o.Entropy.Stream("netsim/authority"), o.Clock.Now)
+	w.servers = newServers(w.topology, peers.Config{
+		Transport: w.stacks.hosts, Authority: w.authority, Clock: o.Clock, Logger: o.Logger,
+	}, w.faults, w.isRunning)
+	w.detachFaults = w.faults.attach(w.stacks.applyFaults)
+	return nil
+}
+
+// Network returns the appliance's network. It is also a network.Configurer.
 func (w *World) Network() network.Network { return w.doors }
 
-// Hosts is the network of the simulated hosts: what listens and dials there is
-// a neighbour of the appliance's. A local address says which one.
-func (w *World) Hosts() network.Transport { return w.hosts }
+// Hosts returns the network of the simulated hosts. A local address selects the host that
+// listens or dials.
+func (w *World) Hosts() network.Transport { return w.stacks.hosts }
 
-// Topology is what the world was made of. It must not be changed.
+// Topology returns the topology that the world was made of. It must not be changed.
 func (w *World) Topology() *topology.Topology { return w.topology }
 
-// Peer is a server of the topology's, by its service's name (HOST/TYPE unless
-// the topology gives one); nil if there is none.
-func (w *World) Peer(name string) peers.Peer { return w.peers[name] }
-
-// Authority is the certificate authority that vouches for this world's servers.
+// Authority returns the certificate authority of this world's servers.
 func (w *World) Authority() *peers.Authority { return w.authority }
 
-// Doors are the doors' real addresses by name. Ports are known after Start.
-func (w *World) Doors() map[string]netip.AddrPort { return w.doors.addrs() }
+// Faults returns the faults of the network.
+func (w *World) Faults() *Faults { return w.faults }
 
-// Start starts the servers and claims the doors' real addresses. If it fails, it
-// leaves nothing behind, and the world is stopped.
+// DoorAddrs returns the real addresses of the front doors by name. Ports are known after
+// Start.
+func (w *World) DoorAddrs() map[string]netip.AddrPort { return w.doors.addrs() }
+
+// SetServicePort makes doors to a service lead to another port than the usual one. service
+// is one of the names that a topology can use.
+func (w *World) SetServicePort(service string, port uint16) error {
+	return w.doors.setServicePort(service, port)
+}
+
+// Peer returns a server by the name of its service (HOST/TYPE unless the topology gives
+// one), or nil if there is none.
+func (w *World) Peer(name string) peers.Peer { return w.servers.peers[name] }
+
+// Servers returns the state of all servers in the order of the topology.
+func (w *World) Servers() []Server { return w.servers.list() }
+
+// Server returns the state of one server. The error is a *NotFoundError.
+func (w *World) Server(name string) (Server, error) { return w.servers.get(name) }
+
+// StopServer stops a server as if its machine had crashed: established connections are cut
+// and new ones are refused, until StartServer. Another world with the same Faults does not
+// start it. If the server is stopped already, StopServer does nothing. The error is a
+// *NotFoundError, or ErrStopped if the world is not running.
+func (w *World) StopServer(name string) error { return w.servers.stopServer(name) }
+
+// StartServer starts a server that has been stopped. If the server is running, StartServer
+// does nothing.
+func (w *World) StartServer(ctx context.Context, name string) error {
+	return w.servers.startServer(ctx, name)
+}
+
+// Start starts the servers and takes the doors' real addresses. If it fails, it leaves
+// nothing behind, and the world is stopped.
 func (w *World) Start(ctx context.Context) error {
-	if !w.begin() {
+	if !w.advance(built, running) {
 		return errors.New("a world is started once")
 	}
-	err := w.startPeers(ctx)
+	err := w.servers.start(ctx)
 	if err == nil {
 		err = w.doors.claim(ctx)
 	}
 	if err != nil {
-		_ = w.Stop(ctx) // likewise
+		_ = w.Stop(ctx) // the first error is returned
 	}
 	return err
 }
 
-// begin begins the world's life, once.
-func (w *World) begin() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.state != built {
-		return false
-	}
-	w.state = running
-	return true
+// StartClients must be called when the appliance's services are up. Doors whose service
+// does not listen are then shut, and the topology's connections are opened in their order
+// (B38), except those that follow another connection. A slow one does not hold up the next.
+// StartClients returns when all are open and have sent and received their text; the error
+// names those that could not be opened.
+func (w *World) StartClients(ctx context.Context) error {
+	w.doors.setServicesUp()
+	return w.clients.start(ctx)
 }
 
-func (w *World) startPeers(ctx context.Context) error {
-	w.serving.Lock()
-	defer w.serving.Unlock()
-	for _, s := range w.services() {
-		if w.faults.isDown(s.Name) {
-			continue
-		}
-		if err := w.startPeer(ctx, s.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// startPeer is called with serving held.
-func (w *World) startPeer(ctx context.Context, name string) error {
-	p := w.peers[name]
-	if err := p.Start(ctx); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.started = append(w.started, p)
-	return nil
-}
-
-// Stop ends the world: doors, clients, servers, then the stacks and wires.
-// Connections through doors are given a moment to end by themselves, so the
-// appliance's services are to be stopped before; ctx bounds that. Stopping twice
-// is allowed.
+// Stop stops the world: doors, clients, servers, then the stacks and the fabric. Connections
+// through doors are given a moment to end by themselves, so the appliance's services should
+// be stopped first; when ctx ends, these connections are cut. If the world is stopped
+// already, Stop does nothing.
 func (w *World) Stop(ctx context.Context) error {
-	w.mu.Lock()
-	if w.state == stopped {
-		w.mu.Unlock()
+	if !w.advance(built, stopped) && !w.advance(running, stopped) {
 		return nil
 	}
-	w.state = stopped
-	conns := w.conns
-	w.conns = nil
-	w.mu.Unlock()
-	w.end()
-	w.faults.detach(w)
+	w.clients.shut()
+	w.detachFaults()
 	if w.ownFaults {
 		w.faults.Close()
 	}
-	if w.doors != nil {
-		w.doors.close(ctx)
-	}
-	for _, c := range conns {
-		c.Abort()
-	}
-	w.followers.Wait()
-	w.stopPeers()
-	for _, h := range []*vnet.Host{w.exit, w.hosts, w.appliance} {
-		if h != nil {
-			h.Close()
-		}
-	}
-	if w.wan != nil {
-		w.wan.Close()
-	}
-	if w.fabric != nil {
-		w.fabric.Close()
-	}
+	w.doors.close(ctx)
+	w.clients.stop()
+	w.servers.stop()
+	w.stacks.close()
 	return context.Cause(ctx)
 }
 
-// stopPeers waits for a server that is just being started or stopped.
-func (w *World) stopPeers() {
-	w.serving.Lock()
-	defer w.serving.Unlock()
+// advance takes the world from one phase to the next. It returns false if the world is in
+// another phase.
+func (w *World) advance(from, to phase) bool {
 	w.mu.Lock()
-	started := w.started
-	w.started = nil
-	w.mu.Unlock()
-	for _, p := range slices.Backward(started) {
-		p.Stop()
+	defer w.mu.Unlock()
+	if w.phase != from {
+		return false
 	}
+	w.phase = to
+	return true
+}
+
+func (w *World) isRunning() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.phase == running
 }

@@ -445,7 +445,7 @@ func TestStartNamesTheDoorWhoseAddressIsTaken(t *testing.T) {
 		if !errors.Is(err, syscall.EADDRINUSE) || !strings.HasPrefix(err.Error(), "door ftp: listen") {
 			t.Errorf("Start = %v", err)
 		}
-		ssh := w.Doors()["ssh"]
+		ssh := w.DoorAddrs()["ssh"]
 		if c, err := net.Dial("tcp", ssh.String()); err == nil {
 			c.Close()
 			t.Error("a door of a world that did not start is open")

@@ -5,11 +5,12 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/wan"
 )
 
-// compileRule returns the rule, which has been checked, as the WAN takes it.
+// compileRule returns the WAN's form of a rule, which Check has accepted.
 func compileRule(r *topology.Rule) wan.Rule {
 	return wan.Rule{
 		From: r.From, To: r.To, Host: r.Host,
-		Protocol: compileProtocol(r.Protocol), Port: r.Port, FromPort: r.FromPort, EitherPort: r.EitherPort,
+		Protocol: compileProtocol(r.Protocol),
+		Port:     r.Port, FromPort: r.FromPort, EitherPort: r.EitherPort,
 		Direction: compileDirection(r.Direction),
 		Path:      r.Path, Cable: r.Cable,
 		Connections: r.Connections, SkipConnections: r.SkipConnections,
@@ -67,11 +68,14 @@ func compileDirection(word string) wan.Direction {
 	return wan.Both
 }
 
-// compilePaths returns the paths as the WAN takes them.
+// compilePaths returns the WAN's form of the paths.
 func compilePaths(paths []topology.Path) []wan.Path {
 	list := make([]wan.Path, len(paths))
 	for i, p := range paths {
-		list[i] = wan.Path{Name: p.Name, To: p.To, Delay: p.Delay, Jitter: p.Jitter, Loss: p.Loss, MTU: p.MTU, End: compileEnd(p.End)}
+		list[i] = wan.Path{
+			Name: p.Name, To: p.To, Delay: p.Delay, Jitter: p.Jitter, Loss: p.Loss, MTU: p.MTU,
+			End: compileEnd(p.End),
+		}
 		for _, h := range p.Hops {
 			list[i].Hops = append(list[i].Hops, wan.Hop(h))
 		}

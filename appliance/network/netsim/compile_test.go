@@ -61,7 +61,7 @@ func TestMistakenFaults(t *testing.T) {
 	if _, err := w.Faults().Add(topology.Rule{Action: "drop", For: -1}); err == nil {
 		t.Error("a fault lasts less than no time")
 	}
-	var unknown *netsim.UnknownError
+	var unknown *netsim.NotFoundError
 	if err := w.Faults().Remove(7); !errors.As(err, &unknown) {
 		t.Errorf("a fault that is not there: %v", err)
 	}

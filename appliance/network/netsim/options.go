@@ -1,0 +1,34 @@
+package netsim
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/entropy"
+)
+
+// Options configure a world. The zero value is usable.
+type Options struct {
+	Clock   clock.Clock    // wall time, of captures for example; nil means the machine's clock
+	Entropy entropy.Source // of losses, jitter, ports and sequence numbers
+	Logger  *slog.Logger   // for the person who runs the program; nil discards
+	// DoorAddrs are real addresses of doors, by name, that replace the topology's.
+	DoorAddrs map[string]netip.AddrPort
+	// Faults are the faults of the network, from an earlier world for example. The caller
+	// owns them; they must be of the same topology. nil means the faults of the topology,
+	// timed by the machine's clock.
+	Faults *Faults
+	// Retries is how often the appliance's TCP retransmits a segment before it gives the
+	// connection up; 0 means the 12 of BSD, which take about ten minutes.
+	Retries int
+}
+
+// ErrStopped reports that a world is not running.
+var ErrStopped = errors.New("the network has been shut down")
+
+// A NotFoundError reports that there is no fault or no server of the given identifier.
+type NotFoundError struct{ text string }
+
+func (e *NotFoundError) Error() string { return e.text }
