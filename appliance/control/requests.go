@@ -142,7 +142,7 @@ func (s *Server) getClock(r *http.Request) (any, error) {
 
 func (s *Server) putClock(r *http.Request) (any, error) {
 	var body struct {
-		Time    string       `json:"time"`
+		Time    string           `json:"time"`
 		Advance *netsim.Duration `json:"advance"`
 	}
 	if err := read(r, &body); err != nil {
