@@ -103,7 +103,7 @@ type Appliance struct {
 	Mail         *mail.Client
 	InternalMail *mail.Internal // carries the appliance's own messages
 	Alerts       *alert.Desk
-	SNTP         *ntp.Daemon
+	NTP          *ntp.Daemon
 	Captures     *capture.Recorder
 	Daemons      *daemon.Table
 	Timeouts     Timeouts // none is zero

@@ -44,7 +44,7 @@ func minimal(t *testing.T) *netsim.World {
 }
 
 var data1 = netconfig.IPInterface{
-	Name: "Data 1", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", SSH: 22, FTP: 21,
+	Name: "Data 1", Port: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", SSH: 22, FTP: 21,
 }
 
 // newBox is an appliance in that world, with data1 and its name server, until the test

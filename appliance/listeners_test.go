@@ -172,7 +172,7 @@ func TestACommitThatCannotListenIsUndone(t *testing.T) {
 func TestAnInterfaceNeedsAJack(t *testing.T) {
 	app := newBox(t, minimal(t))
 	elsewhere := data1
-	elsewhere.Jack = "Data 9"
+	elsewhere.Port = "Data 9"
 	if err := commit(t, app, elsewhere); err == nil || !strings.Contains(err.Error(), "Data 9, which does not exist") {
 		t.Errorf("commit: %v", err)
 	}

@@ -116,8 +116,8 @@ func wantSight(t *testing.T, app *appliance.Appliance, want sight) {
 // route, and ARP.
 func everything(d *config.Draft) {
 	netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{
-		{Name: "Data 1", Jack: "Data 1", MTU: 1400},
-		{Name: "VLAN 12", Jack: "Data 1", MTU: 1200, VLAN: 12},
+		{Name: "Data 1", Ethernet: "Data 1", MTU: 1400},
+		{Name: "VLAN 12", Ethernet: "Data 1", MTU: 1200, VLAN: 12},
 	}})
 	netconfig.Media.Set(d, netconfig.MediaSettings{List: []netconfig.MediaSetting{
 		{Interface: "Data 1", Type: "100baseTX", Options: "half-duplex"},
@@ -125,8 +125,8 @@ func everything(d *config.Draft) {
 	netconfig.Loopback.Set(d, true)
 	netconfig.MulticastARP.Set(d, 1)
 	vlan, shared := data1, data1
-	vlan.Name, vlan.Jack, vlan.IPv4 = "Lab", "VLAN 12", netip.MustParseAddr("192.168.12.7")
-	shared.Name, shared.Jack, shared.IPv4, shared.Netmask = "Shared", netconfig.LoopbackPort, netip.MustParseAddr("203.0.113.80"), "255.255.255.255"
+	vlan.Name, vlan.Port, vlan.IPv4 = "Lab", "VLAN 12", netip.MustParseAddr("192.168.12.7")
+	shared.Name, shared.Port, shared.IPv4, shared.Netmask = "Shared", netconfig.LoopbackPort, netip.MustParseAddr("203.0.113.80"), "255.255.255.255"
 	netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1, vlan, shared}})
 	netconfig.Routes.Set(d, netconfig.RouteList{List: []netconfig.StaticRoute{
 		{Name: "Near", Destination: netip.MustParsePrefix("198.51.100.0/25"), Gateway: netip.MustParseAddr("192.0.2.53")},
@@ -215,7 +215,7 @@ func TestACommitThatTheNetworkFailsIsUndone(t *testing.T) {
 	f := config.NewFactory()
 	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1}})
 	netconfig.Gateways.SetFactory(f, netconfig.DefaultGateways{IPv4: netip.MustParseAddr("192.0.2.1")})
-	netconfig.Ports.SetFactory(f, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+	netconfig.Ports.SetFactory(f, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Ethernet: "Data 1", MTU: 1500}}})
 	app := open(t, appliance.Options{Net: net, Dir: t.TempDir(), Factory: f})
 	accepted := serve(t, app, daemon.SSHPort())
 	client, err := dial(t, w, "192.0.2.25:22")
@@ -311,11 +311,11 @@ func TestAnAddressMoves(t *testing.T) {
 	for _, jack := range []string{"VLAN 12", "Data 1", "VLAN 12"} {
 		d := app.Config.NewDraft()
 		netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{
-			{Name: "Data 1", Jack: "Data 1", MTU: 1500},
-			{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12},
+			{Name: "Data 1", Ethernet: "Data 1", MTU: 1500},
+			{Name: "VLAN 12", Ethernet: "Data 1", MTU: 1500, VLAN: 12},
 		}})
 		moved := data1
-		moved.Jack = jack
+		moved.Port = jack
 		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{moved}})
 		if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 			t.Fatal(jack, err)
@@ -349,7 +349,7 @@ func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 		{gateway("192.0.2.25"), "The default gateway 192.0.2.25 is the appliance's own address."},
 		{func(d *config.Draft) { netconfig.Interfaces.Set(d, netconfig.IPInterfaces{}) }, "The default gateway 192.0.2.1 is on no network that an IP interface is attached to."},
 		{func(d *config.Draft) {
-			netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{{Name: "Data 9", Jack: "Data 9", MTU: 1500}, {Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+			netconfig.Ports.Set(d, netconfig.PortList{List: []netconfig.Port{{Name: "Data 9", Ethernet: "Data 9", MTU: 1500}, {Name: "Data 1", Ethernet: "Data 1", MTU: 1500}}})
 		}, "The Ethernet interface Data 9 does not exist."},
 	} {
 		d := app.Config.NewDraft()
@@ -367,7 +367,7 @@ func TestRoutesThatLeadNowhereAreRefused(t *testing.T) {
 func TestAnApplianceInTheWrongNetworkComesUp(t *testing.T) {
 	f := config.NewFactory()
 	elsewhere := data1
-	elsewhere.Name, elsewhere.Jack, elsewhere.IPv4 = "Data 9", "Data 9", netip.MustParseAddr("203.0.113.9")
+	elsewhere.Name, elsewhere.Port, elsewhere.IPv4 = "Data 9", "Data 9", netip.MustParseAddr("203.0.113.9")
 	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1, elsewhere}})
 	netconfig.Gateways.SetFactory(f, netconfig.DefaultGateways{IPv4: netip.MustParseAddr("203.0.113.1")})
 	netconfig.Routes.SetFactory(f, netconfig.RouteList{List: []netconfig.StaticRoute{

@@ -74,8 +74,8 @@ func (a *Appliance) openState() error {
 
 // Bounds of what administrators may set the clock to.
 const (
-	FirstYear = 1970
-	LastYear  = 2100
+	MinYear = 1970
+	MaxYear = 2100
 )
 
 // SetTime sets the appliance's wall time at once. The setting outlives a restart,

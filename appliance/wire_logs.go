@@ -28,7 +28,7 @@ const (
 	FTPLog            = logs.FTP
 	GUILog            = logs.GUI
 	MailLog           = logs.Mail
-	SNTPLog           = logs.NTP
+	NTPLog            = logs.NTP
 	SystemLog         = logs.System
 
 	Critical    = logs.Critical

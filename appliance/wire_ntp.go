@@ -13,7 +13,7 @@ import (
 
 // addNTP makes sntpd, which sets the clock by time servers, and has it follow the configuration.
 func (a *Appliance) addNTP() {
-	a.SNTP = ntp.New(ntp.Options{
+	a.NTP = ntp.New(ntp.Options{
 		Net:      a.Net,
 		Clock:    a.Clock,
 		Rand:     a.Entropy.Stream("sntpd"),
@@ -29,11 +29,11 @@ func (a *Appliance) addNTP() {
 			if trouble {
 				level = Warning
 			}
-			a.Log(SNTPLog, level, text)
+			a.Log(NTPLog, level, text)
 		},
 	})
-	a.Add(a.SNTP)
-	a.Config.AddApplier(ntpApplier{a.SNTP})
+	a.Add(a.NTP)
+	a.Config.AddApplier(ntpApplier{a.NTP})
 }
 
 // An ntpApplier makes sntpd query at once when its servers change.

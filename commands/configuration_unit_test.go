@@ -181,7 +181,7 @@ func TestCommitReportsRefusalOfNetwork(t *testing.T) {
 	}
 	t.Cleanup(func() { app.Stop(context.Background()) })
 	d := &testSession{appliance: app, env: &shell.Env{Appliance: app, Draft: app.Config.NewDraft()}}
-	netconfig.Interfaces.Set(d.env.Draft, netconfig.IPInterfaces{List: []netconfig.IPInterface{{Name: "One", Jack: "Data 9"}}})
+	netconfig.Interfaces.Set(d.env.Draft, netconfig.IPInterfaces{List: []netconfig.IPInterface{{Name: "One", Port: "Data 9"}}})
 	wantRefusal(t, d.run(t, "commit", ""), "The changes cannot be committed.\nThe IP interface One is on the Ethernet interface Data 9, which does not exist.")
 	if !d.env.Draft.Pending() {
 		t.Error("the changes are lost")

@@ -72,7 +72,7 @@ func ipInterfaces(names ...string) edit {
 	return func(t *testing.T, app *appliance.Appliance) {
 		var v netconfig.IPInterfaces
 		for i, n := range names {
-			v.List = append(v.List, netconfig.IPInterface{Name: n, Jack: "Data 1", IPv4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Netmask: "255.255.255.0", Hostname: "mail.example.com"})
+			v.List = append(v.List, netconfig.IPInterface{Name: n, Port: "Data 1", IPv4: netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), Netmask: "255.255.255.0", Hostname: "mail.example.com"})
 		}
 		commitNow(t, app, netconfig.Interfaces, v)
 	}
@@ -141,7 +141,7 @@ func TestConcurrentCommitRefusesEdit(t *testing.T) {
 	} {
 		t.Run(c.command+" "+c.answers[0], func(t *testing.T) {
 			d := newTestSession(t, "admin", 0)
-			commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+			commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Ethernet: "Data 1", MTU: 1500}}})
 			c.before(t, d.appliance)
 			p := &interferingPrompter{Prompter: shelltest.NewPrompter(c.answers...), lateAnswer: c.late, interfere: func() { c.during(t, d.appliance) }}
 			d.wantUnchanged(t, c.command, p)
@@ -172,9 +172,9 @@ func (d *testSession) wantUnchanged(t *testing.T, command string, p *interfering
 // What refers to an IP interface by its name follows it.
 func TestRenamedInterfaceKeepsReferences(t *testing.T) {
 	d := newTestSession(t, "admin", 0)
-	commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Jack: "Data 1", MTU: 1500}}})
+	commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Ethernet: "Data 1", MTU: 1500}}})
 	commitNow(t, d.appliance, netconfig.Interfaces, netconfig.IPInterfaces{List: []netconfig.IPInterface{
-		{Name: "One", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", Hostname: "mail.example.com"},
+		{Name: "One", Port: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", Hostname: "mail.example.com"},
 	}})
 	commitNow(t, d.appliance, netconfig.IPGroups, netconfig.IPGroupList{List: []netconfig.IPGroup{{Name: "All", Interfaces: []string{"One"}}}})
 	commitNow(t, d.appliance, daemon.MailListeners, daemon.MailListenerList{List: []daemon.MailListener{{Name: "In", Interface: "One", Port: 25}}})

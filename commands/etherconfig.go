@@ -106,7 +106,7 @@ func (d etherDialogue) loopback(ctx context.Context) error {
 // portUser is an IP interface of the draft that is on a port.
 func interfaceOnPort(env *shell.Env, port string) (name string, used bool) {
 	for _, i := range netconfig.Interfaces.Get(env.Draft).List {
-		if i.Jack == port {
+		if i.Port == port {
 			return i.Name, true
 		}
 	}

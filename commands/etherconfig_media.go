@@ -117,9 +117,9 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 		return err
 	}
 	port, _ := ports.Find(name)
-	most := netconfig.MostMTU
+	most := netconfig.MaxMTU
 	if port.VLAN != 0 {
-		parent, _ := ports.Find(port.Jack)
+		parent, _ := ports.Find(port.Ethernet)
 		most = parent.MTU
 	}
 	preset := ""
@@ -133,10 +133,10 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 		}
 		n, err := strconv.Atoi(answer)
 		switch {
-		case err == nil && n > most && port.VLAN != 0 && n <= netconfig.MostMTU:
-			return refusal.Newf("The MTU of a VLAN must not be greater than that of its Ethernet interface: %s has %d.", port.Jack, most)
-		case err != nil || n < netconfig.LeastMTU || n > most:
-			return refusal.Newf("The MTU must be an integer from %d to %d.", netconfig.LeastMTU, most)
+		case err == nil && n > most && port.VLAN != 0 && n <= netconfig.MaxMTU:
+			return refusal.Newf("The MTU of a VLAN must not be greater than that of its Ethernet interface: %s has %d.", port.Ethernet, most)
+		case err != nil || n < netconfig.MinMTU || n > most:
+			return refusal.Newf("The MTU must be an integer from %d to %d.", netconfig.MinMTU, most)
 		}
 		mtu = n
 		return nil
@@ -153,7 +153,7 @@ func (d etherDialogue) editMTU(ctx context.Context) error {
 			switch {
 			case p.Name == name:
 				p.MTU = mtu
-			case p.Jack == name && (p.MTU == port.MTU || p.MTU > mtu): // VLANs follow
+			case p.Ethernet == name && (p.MTU == port.MTU || p.MTU > mtu): // VLANs follow
 				p.MTU = mtu
 			}
 		}

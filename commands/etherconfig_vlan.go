@@ -19,7 +19,7 @@ func (d etherDialogue) vlan(ctx context.Context) error {
 			Header: func() {
 				d.env.Printf("\nVLAN interfaces:\n")
 				for n, v := range vlans {
-					d.env.PrintWrapped(fmt.Sprintf("%d. VLAN %4d (%s)", n+1, v.VLAN, v.Jack))
+					d.env.PrintWrapped(fmt.Sprintf("%d. VLAN %4d (%s)", n+1, v.VLAN, v.Ethernet))
 				}
 			},
 			Items: []shell.Item{
@@ -71,8 +71,8 @@ func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 	}
 	_, err := d.env.Ask(ctx, `VLAN ID for the interface (Ex: "34"):`, preset, func(answer string) error {
 		n, err := strconv.Atoi(answer)
-		if err != nil || n < 1 || n > netconfig.MostVLAN {
-			return refusal.Newf("The VLAN ID must be an integer from 1 to %d.", netconfig.MostVLAN)
+		if err != nil || n < 1 || n > netconfig.MaxVLAN {
+			return refusal.Newf("The VLAN ID must be an integer from 1 to %d.", netconfig.MaxVLAN)
 		}
 		if _, taken := ports.Find(netconfig.VLANName(n)); taken && n != was.VLAN {
 			return refusal.Newf("The VLAN %d exists already.", n)
@@ -84,13 +84,13 @@ func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 		return err
 	}
 	names := physicalPorts(ports)
-	n, err := d.env.Choose(ctx, "Enter the name or number of the ethernet interface you wish bind to:", max(0, slices.Index(names, was.Jack)), names...)
+	n, err := d.env.Choose(ctx, "Enter the name or number of the ethernet interface you wish bind to:", max(0, slices.Index(names, was.Ethernet)), names...)
 	if err != nil {
 		return err
 	}
 	parent, _ := ports.Find(names[n])
-	v := netconfig.Port{Name: netconfig.VLANName(id), Jack: parent.Name, MTU: parent.MTU, VLAN: id}
-	if was.VLAN != 0 && was.MTU < parent.MTU && was.Jack == parent.Name {
+	v := netconfig.Port{Name: netconfig.VLANName(id), Ethernet: parent.Name, MTU: parent.MTU, VLAN: id}
+	if was.VLAN != 0 && was.MTU < parent.MTU && was.Ethernet == parent.Name {
 		v.MTU = was.MTU
 	}
 	if err := editPorts(d.env, func(l *netconfig.PortList) {
@@ -108,8 +108,8 @@ func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 	}
 	return editSection(d.env, netconfig.Interfaces, func(l *netconfig.IPInterfaces) error {
 		for i := range l.List {
-			if l.List[i].Jack == was.Name {
-				l.List[i].Jack = v.Name
+			if l.List[i].Port == was.Name {
+				l.List[i].Port = v.Name
 			}
 		}
 		return nil

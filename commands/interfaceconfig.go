@@ -52,7 +52,7 @@ func (d ipDialogue) list() []netconfig.IPInterface { return netconfig.Interfaces
 func (d ipDialogue) print() {
 	d.env.Printf("\nCurrently configured interfaces:\n")
 	for n, i := range d.list() {
-		d.env.PrintWrapped(fmt.Sprintf("%d. %s (%s on %s: %s)", n+1, i.Name, addressText(i), i.Jack, i.Hostname))
+		d.env.PrintWrapped(fmt.Sprintf("%d. %s (%s on %s: %s)", n+1, i.Name, addressText(i), i.Port, i.Hostname))
 	}
 }
 
@@ -211,7 +211,7 @@ func (d ipDialogue) confirmChange(ctx context.Context, was, now netconfig.IPInte
 		return true, nil
 	}
 	warning := "You are logged in through the IP interface " + was.Name
-	if !d.loggedInOver(now) || was.Jack != now.Jack {
+	if !d.loggedInOver(now) || was.Port != now.Port {
 		warning += ": your session will end when the change is committed"
 	}
 	d.env.PrintWrapped(warning + ".")

@@ -177,15 +177,15 @@ func (d ipDialogue) askPort(ctx context.Context, i *netconfig.IPInterface, other
 	for n, name := range names {
 		question += fmt.Sprintf("\n%d. %s", n+1, name)
 	}
-	_, err := d.env.Ask(ctx, question, strconv.Itoa(max(0, slices.Index(names, i.Jack))+1), func(answer string) error {
+	_, err := d.env.Ask(ctx, question, strconv.Itoa(max(0, slices.Index(names, i.Port))+1), func(answer string) error {
 		n, err := findByNameOrNumber(answer, names, "interface")
 		if err != nil {
 			return err
 		}
-		i.Jack = names[n]
+		i.Port = names[n]
 		for _, o := range others {
 			if p, q, clash := i.Overlap(o); clash {
-				return refusal.Newf("%v overlaps with %v of the IP interface %s, which is on %s: an Ethernet interface needs networks of its own.", p, q, o.Name, o.Jack)
+				return refusal.Newf("%v overlaps with %v of the IP interface %s, which is on %s: an Ethernet interface needs networks of its own.", p, q, o.Name, o.Port)
 			}
 		}
 		return nil

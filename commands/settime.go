@@ -24,8 +24,8 @@ var _ = register(&shell.Command{
 		var to time.Time
 		parse := func(s string) (err error) {
 			to, err = time.ParseInLocation(form, s, env.Appliance.Zone())
-			if err != nil || to.Year() < appliance.FirstYear || to.Year() > appliance.LastYear {
-				return refusal.Newf("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from %d to %d.", appliance.FirstYear, appliance.LastYear)
+			if err != nil || to.Year() < appliance.MinYear || to.Year() > appliance.MaxYear {
+				return refusal.Newf("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from %d to %d.", appliance.MinYear, appliance.MaxYear)
 			}
 			return nil
 		}

@@ -98,7 +98,7 @@ func draftPorts(env *shell.Env) netconfig.PortList {
 	}
 	for _, i := range env.Appliance.Net.Interfaces() {
 		if !i.Loopback && i.VLAN == 0 {
-			list.List = append(list.List, netconfig.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
+			list.List = append(list.List, netconfig.Port{Name: i.Name, Ethernet: i.Name, MTU: i.MTU})
 		}
 	}
 	return list

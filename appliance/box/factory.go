@@ -65,7 +65,7 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 	var list netconfig.IPInterfaces
 	var gateways netconfig.DefaultGateways
 	for _, i := range a.Interfaces {
-		ports.List = append(ports.List, netconfig.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
+		ports.List = append(ports.List, netconfig.Port{Name: i.Name, Ethernet: i.Name, MTU: i.MTU})
 		list.List = append(list.List, ipInterfaces(i, a.HostName, version)...)
 		v4, v6 := i.DefaultGateways()
 		if !gateways.IPv4.IsValid() {
@@ -156,7 +156,7 @@ func alertSettings(a topology.Appliance) alert.Settings {
 // version has and, for an IPv6 address that the topology wants quiet, one without any.
 func ipInterfaces(i topology.Interface, hostname string, version product.Version) []netconfig.IPInterface {
 	loud := netconfig.IPInterface{
-		Name: i.Name, Jack: i.Name, Hostname: hostname,
+		Name: i.Name, Port: i.Name, Hostname: hostname,
 		FTP: 21, SSH: 22, HTTP: 80, HTTPS: 443,
 	}
 	if daemon.APIServer.In(version) {
@@ -165,7 +165,7 @@ func ipInterfaces(i topology.Interface, hostname string, version product.Version
 	if daemon.Nginx.In(version) {
 		loud.NextGUI = 4431
 	}
-	quiet := netconfig.IPInterface{Name: i.Name + " IPv6", Jack: i.Name, Hostname: hostname}
+	quiet := netconfig.IPInterface{Name: i.Name + " IPv6", Port: i.Name, Hostname: hostname}
 	for _, p := range i.Addresses {
 		switch {
 		case p.Addr().Is4():

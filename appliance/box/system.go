@@ -142,7 +142,7 @@ func (s *system) leadDoors(c *config.Config) {
 	for _, d := range s.world.Topology().Doors.In {
 		for _, i := range netconfig.Interfaces.Get(c).List {
 			port := map[string]uint16{"ftp": i.FTP, "ssh": i.SSH, "http": i.HTTP, "https": i.HTTPS}[d.Service]
-			if i.Jack != d.Interface || port == 0 {
+			if i.Port != d.Interface || port == 0 {
 				continue
 			}
 			if err := s.world.SetServicePort(d.Service, port); err != nil {

@@ -178,8 +178,8 @@ func (s *Server) putClock(r *http.Request) (any, error) {
 
 // possible refuses a time that the clock cannot be set to.
 func possible(t time.Time) error {
-	if y := t.Year(); y < appliance.FirstYear || y > appliance.LastYear {
-		return invalid("the clock cannot be set to the year %d, expected one from %d to %d", y, appliance.FirstYear, appliance.LastYear)
+	if y := t.Year(); y < appliance.MinYear || y > appliance.MaxYear {
+		return invalid("the clock cannot be set to the year %d, expected one from %d to %d", y, appliance.MinYear, appliance.MaxYear)
 	}
 	return nil
 }

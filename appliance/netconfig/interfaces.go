@@ -59,7 +59,7 @@ func (l IPInterfaces) checkNetworks() error {
 		for _, o := range l.List[:n] {
 			if p, q, overlap := i.Overlap(o); overlap {
 				return refusal.Newf("%v of the IP interface %s is in the network of %v of %s, which is on %s: each Ethernet interface needs networks of its own.",
-					p, i.Name, q, o.Name, o.Jack)
+					p, i.Name, q, o.Name, o.Port)
 			}
 		}
 	}
@@ -74,14 +74,14 @@ func (l IPInterfaces) checkPorts(c *config.Config) error {
 		return nil
 	}
 	for _, i := range l.List {
-		_, ok := ports.Find(i.Jack)
+		_, ok := ports.Find(i.Port)
 		switch {
 		case ok:
-		case i.Jack == LoopbackPort && Loopback.Get(c):
-		case i.Jack == LoopbackPort:
+		case i.Port == LoopbackPort && Loopback.Get(c):
+		case i.Port == LoopbackPort:
 			return refusal.Newf("The IP interface %s is on the loopback interface, which is disabled.", i.Name)
 		default:
-			return refusal.Newf("The IP interface %s is on %s, which does not exist.", i.Name, i.Jack)
+			return refusal.Newf("The IP interface %s is on %s, which does not exist.", i.Name, i.Port)
 		}
 	}
 	return nil
@@ -92,7 +92,7 @@ func (l IPInterfaces) checkPorts(c *config.Config) error {
 type IPInterface struct {
 	Name     string       `xml:"interface_name"`
 	IPv4     netip.Addr   `xml:"ip"`
-	Jack     string       `xml:"phys_interface"`
+	Port     string       `xml:"phys_interface"`
 	Netmask  string       `xml:"netmask"`
 	IPv6     netip.Prefix `xml:"ip6"`
 	Hostname string       `xml:"interface_hostname"`
@@ -108,7 +108,7 @@ type IPInterface struct {
 // Overlap returns networks that i and o share although they are on different ports. A single
 // address (/32, /128) has no network and never overlaps.
 func (i IPInterface) Overlap(o IPInterface) (p, q netip.Prefix, overlap bool) {
-	if i.Jack == o.Jack {
+	if i.Port == o.Port {
 		return p, q, false
 	}
 	ours, _ := i.Prefixes()
@@ -126,7 +126,7 @@ func (i IPInterface) Overlap(o IPInterface) (p, q netip.Prefix, overlap bool) {
 // check refuses an interface that is not valid by itself, and returns the Prefixes of one that
 // is.
 func (i IPInterface) check() ([]netip.Prefix, error) {
-	if i.Jack == "" {
+	if i.Port == "" {
 		return nil, refusal.Newf("The IP interface %s has no Ethernet interface.", i.Name)
 	}
 	if i.IPv4.IsValid() && !i.IPv4.Is4() {

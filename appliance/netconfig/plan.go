@@ -43,12 +43,12 @@ func newPlan(n network.Network, v config.View) plan {
 	for _, i := range Interfaces.Get(v).List {
 		prefixes, err := i.Prefixes()
 		switch {
-		case !exists[i.Jack]:
-			p.problem("The IP interface %s is on the Ethernet interface %s, which does not exist.", i.Name, i.Jack)
+		case !exists[i.Port]:
+			p.problem("The IP interface %s is on the Ethernet interface %s, which does not exist.", i.Name, i.Port)
 		case err != nil: // unreachable: the section's check calls Prefixes
 			p.problem("The addresses of the IP interface %s are not valid.", i.Name)
 		default:
-			p.addrs[i.Jack] = append(p.addrs[i.Jack], prefixes...)
+			p.addrs[i.Port] = append(p.addrs[i.Port], prefixes...)
 		}
 	}
 	p.planRoutes(v)
@@ -71,11 +71,11 @@ func (p *plan) planPorts(n network.Network, v config.View) (exists map[string]bo
 	}
 	for _, port := range ports.List {
 		switch {
-		case !exists[port.Jack]:
-			p.problem("The Ethernet interface %s does not exist.", port.Jack)
+		case !exists[port.Ethernet]:
+			p.problem("The Ethernet interface %s does not exist.", port.Ethernet)
 		case port.VLAN != 0:
 			exists[port.Name] = true
-			p.vlans = append(p.vlans, network.VLAN{ID: port.VLAN, Parent: port.Jack})
+			p.vlans = append(p.vlans, network.VLAN{ID: port.VLAN, Parent: port.Ethernet})
 			p.settings = append(p.settings, portSettings{port.Name, port.MTU, network.Media{}, true})
 		}
 	}

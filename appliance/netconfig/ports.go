@@ -16,18 +16,18 @@ var Ports = config.Define("ports", PortList{}, func(v PortList, _ *config.Config
 			return refusal.Newf("Every port needs a name of its own, unlike %q.", p.Name)
 		}
 		seen[p.Name] = true
-		if p.MTU < LeastMTU || p.MTU > MostMTU {
-			return refusal.Newf("The MTU of %s is %d: it must be from %d to %d.", p.Name, p.MTU, LeastMTU, MostMTU)
+		if p.MTU < MinMTU || p.MTU > MaxMTU {
+			return refusal.Newf("The MTU of %s is %d: it must be from %d to %d.", p.Name, p.MTU, MinMTU, MaxMTU)
 		}
 		if p.VLAN == 0 {
 			continue
 		}
-		if p.VLAN < 1 || p.VLAN > MostVLAN || p.Name != VLANName(p.VLAN) {
-			return refusal.Newf("%s has the VLAN ID %d: it must be from 1 to %d.", p.Name, p.VLAN, MostVLAN)
+		if p.VLAN < 1 || p.VLAN > MaxVLAN || p.Name != VLANName(p.VLAN) {
+			return refusal.Newf("%s has the VLAN ID %d: it must be from 1 to %d.", p.Name, p.VLAN, MaxVLAN)
 		}
-		parent, ok := v.Find(p.Jack)
+		parent, ok := v.Find(p.Ethernet)
 		if !ok || parent.VLAN != 0 {
-			return refusal.Newf("%s is bound to %s, which is no Ethernet interface.", p.Name, p.Jack)
+			return refusal.Newf("%s is bound to %s, which is no Ethernet interface.", p.Name, p.Ethernet)
 		}
 		if p.MTU > parent.MTU {
 			return refusal.Newf("The MTU of %s is %d: it must not be greater than that of %s, which is %d.",
@@ -39,10 +39,10 @@ var Ports = config.Define("ports", PortList{}, func(v PortList, _ *config.Config
 
 // Bounds and defaults of ports.
 const (
-	LeastMTU   = 576
+	MinMTU     = 576
 	DefaultMTU = 1500
-	MostMTU    = 9000
-	MostVLAN   = 4094 // IEEE 802.1Q
+	MaxMTU     = 9000
+	MaxVLAN    = 4094 // IEEE 802.1Q
 )
 
 // PortList is the value of Ports.
@@ -52,10 +52,10 @@ type PortList struct {
 
 // A Port is an Ethernet interface, or a VLAN over one.
 type Port struct {
-	Name string `xml:"port_name"`       // "Data 1", "VLAN 12"
-	Jack string `xml:"direct>jack"`     // the Ethernet interface that frames pass; its own name unless it is a VLAN
-	MTU  int    `xml:"direct>jack_mtu"` // bytes of an IP packet
-	VLAN int    `xml:"vlan_id"`         // 0: it is an Ethernet interface
+	Name     string `xml:"port_name"`       // "Data 1", "VLAN 12"
+	Ethernet string `xml:"direct>jack"`     // the Ethernet interface that frames pass; its own name unless it is a VLAN
+	MTU      int    `xml:"direct>jack_mtu"` // bytes of an IP packet
+	VLAN     int    `xml:"vlan_id"`         // 0: it is an Ethernet interface
 }
 
 // Find returns the port of that name.

@@ -11,7 +11,7 @@ import (
 )
 
 var data1 = netconfig.IPInterface{
-	Name: "Data 1", Jack: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", SSH: 22, FTP: 21,
+	Name: "Data 1", Port: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", SSH: 22, FTP: 21,
 }
 
 func TestHostNames(t *testing.T) {
@@ -34,7 +34,7 @@ func TestInterfacesThatCannotBe(t *testing.T) {
 	}{
 		{func(i, _ *netconfig.IPInterface) { i.Name = "" }, "no name"},
 		{func(i, other *netconfig.IPInterface) { other.Name = i.Name }, "Two IP interfaces are named Data 1."},
-		{func(i, _ *netconfig.IPInterface) { i.Jack = "" }, "no Ethernet interface"},
+		{func(i, _ *netconfig.IPInterface) { i.Port = "" }, "no Ethernet interface"},
 		{func(i, _ *netconfig.IPInterface) { i.Netmask = "255.0.255.0" }, `netmask "255.0.255.0"`},
 		{func(i, _ *netconfig.IPInterface) { i.Netmask = "" }, `netmask ""`},
 		{func(i, _ *netconfig.IPInterface) { i.IPv4 = netip.MustParseAddr("2001:db8::1") }, "2001:db8::1 for an IPv4 address"},
@@ -44,7 +44,7 @@ func TestInterfacesThatCannotBe(t *testing.T) {
 		{func(i, other *netconfig.IPInterface) { other.IPv4 = i.IPv4 }, "Data 1 and Data 2 have the same address"},
 	} {
 		one, two := data1, data1
-		two.Name, two.Jack, two.IPv4 = "Data 2", "Data 2", netip.MustParseAddr("198.51.100.25")
+		two.Name, two.Port, two.IPv4 = "Data 2", "Data 2", netip.MustParseAddr("198.51.100.25")
 		c.change(&one, &two)
 		d := s.NewDraft()
 		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{one, two}})
@@ -72,7 +72,7 @@ func TestGatewaysAreOfTheirFamily(t *testing.T) {
 // An Ethernet interface needs networks of its own.
 func TestNetworksDoNotOverlap(t *testing.T) {
 	for _, c := range []struct {
-		jack, addr, mask string
+		port, addr, mask string
 		refused          bool
 	}{
 		{"Data 2", "192.0.2.130", "255.255.255.128", true},
@@ -83,7 +83,7 @@ func TestNetworksDoNotOverlap(t *testing.T) {
 	} {
 		s := config.NewStore()
 		other := data1
-		other.Name, other.Jack, other.IPv4, other.Netmask = "Other", c.jack, netip.MustParseAddr(c.addr), c.mask
+		other.Name, other.Port, other.IPv4, other.Netmask = "Other", c.port, netip.MustParseAddr(c.addr), c.mask
 		d := s.NewDraft()
 		netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1, other}})
 		_, err := s.Commit(t.Context(), d, config.CommitInfo{})
@@ -106,12 +106,12 @@ func TestImpossiblePortsAndGroups(t *testing.T) {
 			netconfig.IPGroups.Set(d, netconfig.IPGroupList{List: l})
 		}
 	}
-	nic := netconfig.Port{Name: "Data 1", Jack: "Data 1", MTU: 1500}
-	vlan := netconfig.Port{Name: "VLAN 12", Jack: "Data 1", MTU: 1500, VLAN: 12}
+	nic := netconfig.Port{Name: "Data 1", Ethernet: "Data 1", MTU: 1500}
+	vlan := netconfig.Port{Name: "VLAN 12", Ethernet: "Data 1", MTU: 1500, VLAN: 12}
 	wide, orphan, nested, high := vlan, vlan, vlan, vlan
 	wide.MTU = 1501
-	orphan.Jack = "Data 2"
-	nested.Name, nested.VLAN, nested.Jack = "VLAN 13", 13, "VLAN 12"
+	orphan.Ethernet = "Data 2"
+	nested.Name, nested.VLAN, nested.Ethernet = "VLAN 13", 13, "VLAN 12"
 	high.Name, high.VLAN = "VLAN 4095", 4095
 	small := nic
 	small.MTU = 575

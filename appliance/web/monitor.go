@@ -80,7 +80,7 @@ func (s *site) showInterfaces(v *visit) error {
 			}
 		}
 		prefixes, _ := i.Prefixes() // what is wrong with it shows when it is committed
-		view.List = append(view.List, interfaceRow{i.Name, prefixList(prefixes), i.Jack, i.Hostname, orNone(strings.Join(on, ", "))})
+		view.List = append(view.List, interfaceRow{i.Name, prefixList(prefixes), i.Port, i.Hostname, orNone(strings.Join(on, ", "))})
 	}
 	for _, n := range s.appliance.Net.Interfaces() {
 		row, err := s.portRow(n)

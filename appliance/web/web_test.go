@@ -53,12 +53,12 @@ func newStand(t testing.TB) *stand {
 	fake := clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))
 	f := config.NewFactory()
 	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{{
-		Name: "Data 1", Jack: "Data 1", Hostname: "mail.example.com", IPv4: netip.MustParseAddr("10.0.202.7"), Netmask: "255.255.255.0",
+		Name: "Data 1", Port: "Data 1", Hostname: "mail.example.com", IPv4: netip.MustParseAddr("10.0.202.7"), Netmask: "255.255.255.0",
 		HTTP: 80, HTTPS: 443,
 	}}})
 	ports := netconfig.PortList{}
 	for _, i := range (quietNet{}).Interfaces()[:2] {
-		ports.List = append(ports.List, netconfig.Port{Name: i.Name, Jack: i.Name, MTU: i.MTU})
+		ports.List = append(ports.List, netconfig.Port{Name: i.Name, Ethernet: i.Name, MTU: i.MTU})
 	}
 	netconfig.Ports.SetFactory(f, ports)
 	app, err := appliance.New(appliance.Options{
