@@ -17,61 +17,61 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// Options are a Desk's surroundings. All but Report are required.
+// Options configure a Desk. All but Report are required.
 type Options struct {
 	Clock    clock.Clock
-	Rand     *entropy.Stream // for the letters' names
+	Rand     *entropy.Stream // for Message-IDs
 	Product  product.Facts
 	Hostname func() string
 	Zone     func() *time.Location
-	Settings func() Settings // as committed now
-	// File holds the stored alerts.
+	Settings func() Settings // returns the committed settings
+	// File is the path of the file with the stored alerts.
 	File string
-	// Submit accepts a letter, or refuses it with an error, and does not wait; done
-	// is told how it went. See mail.Internal.
-	Submit func(l mail.InternalMessage, done func(error)) error
+	// Submit accepts a message, or returns an error. It does not block; done is called with the
+	// result of the delivery. See mail.Internal.
+	Submit func(m mail.InternalMessage, done func(error)) error
 	// Log writes to the mail log. It must not block.
 	Log func(level logs.Level, text string)
-	// Report is the text of AutoSupport's weekly report; nil means version and
-	// serial number only.
+	// Report returns what AutoSupport's weekly report says after version and serial number. Nil
+	// means nothing.
 	Report func() string
-	Logger *slog.Logger // for whoever runs the program
+	Logger *slog.Logger // of the program
 }
 
-// An Alert is one that was told.
+// An Alert is an alert that was sent.
 type Alert struct {
 	Time     time.Time `json:"time"`
 	Class    Class     `json:"class"`
 	Severity Severity  `json:"severity"`
 	Text     string    `json:"text"`
-	Repeats  *Repeats  `json:"repeats,omitempty"` // nil: it was the first
+	Repeats  *Repeats  `json:"repeats,omitempty"` // nil: it was the first of its series
 }
 
-// Repeats are alerts that were held back.
+// Repeats say how often, and when, an alert was repeated while it was held back.
 type Repeats struct {
 	Count int       `json:"count"`
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
 }
 
-// A Desk tells people of trouble. It is a service of the appliance, and safe for
-// concurrent use.
+// A Desk sends alerts. It is a service of the appliance. Its methods are safe for concurrent
+// use.
 type Desk struct {
 	o      Options
 	timers clock.Group // of series, and of the report
 	saving sync.WaitGroup
 
-	mu      sync.Mutex
-	stopped bool
-	series  map[key]*series
-	kept    kept
-	dirty   bool // kept is not in the file
-	writes  bool // somebody writes it
-	week    func() bool
+	mu              sync.Mutex
+	stopped         bool
+	series          map[seriesKey]*series
+	state           deskState
+	unsaved         bool // state differs from the file
+	writing         bool // a goroutine writes the file
+	stopReportTimer func() bool
 }
 
-// A key is what makes alerts equal.
-type key struct {
+// A seriesKey is what the alerts of a series have in common.
+type seriesKey struct {
 	class    Class
 	severity Severity
 	text     string
@@ -79,55 +79,55 @@ type key struct {
 
 // A series is a row of equal alerts.
 type series struct {
-	pace     pace
-	interval time.Duration
-	unset    func() bool
-	held     Repeats
+	intervals intervals
+	interval  time.Duration // the present one
+	stopTimer func() bool
+	repeats   Repeats
 }
 
-// A pace is the settings of intervals. A series ends when they change.
-type pace struct{ initial, maximum int }
+// intervals are the settings of intervals. A series begins again if they have changed.
+type intervals struct{ initial, maximum int }
 
-func paceOf(s Settings) pace { return pace{s.InitialInterval, s.MaximumInterval} }
+func intervalsOf(s Settings) intervals { return intervals{s.InitialInterval, s.MaximumInterval} }
 
-// maxSeries bounds the memory for duplicates: more alerts that differ than that within
-// an interval are told without holding anything back.
+// maxSeries bounds the memory for series. If there are more different alerts than that within an
+// interval, the others are sent without holding back repeats.
 const maxSeries = 1000
 
-// Open returns a Desk that remembers the alerts of its file. The caller stops it.
+// Open returns a Desk that has the alerts of its file. The caller must stop it.
 func Open(o Options) (*Desk, error) {
-	d := &Desk{o: o, series: map[key]*series{}}
-	if err := d.kept.load(o.File); err != nil {
+	d := &Desk{o: o, series: map[seriesKey]*series{}}
+	if err := d.state.load(o.File); err != nil {
 		return nil, fmt.Errorf("read the stored alerts: %w", err)
 	}
 	return d, nil
 }
 
-// Name is the service's.
+// Name implements appliance.Service.
 func (*Desk) Name() string { return "alerts" }
 
-// Start sets the timer of the weekly report.
+// Start starts the timer of the weekly report.
 func (d *Desk) Start(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.week != nil {
+	if d.stopReportTimer != nil {
 		return errors.New("alerts: started twice")
 	}
-	d.awaitReport()
+	d.scheduleReport()
 	return nil
 }
 
-// Stop ends the waits and writes the stored alerts. What is raised afterwards is
+// Stop stops all timers and writes the stored alerts. Alerts that are raised afterwards are
 // dropped.
 func (d *Desk) Stop(context.Context) error {
 	d.mu.Lock()
 	d.stopped = true
 	for _, s := range d.series {
-		s.unset()
+		s.stopTimer()
 	}
 	clear(d.series)
-	if d.week != nil {
-		d.week()
+	if d.stopReportTimer != nil {
+		d.stopReportTimer()
 	}
 	d.mu.Unlock()
 	d.timers.Wait()
@@ -135,8 +135,8 @@ func (d *Desk) Stop(context.Context) error {
 	return nil
 }
 
-// Raise tells of trouble. It does not block. text is what happened: its beginning is the
-// letter's subject.
+// Raise stores an alert and sends it, or counts it as a repeat. It does not block. text says
+// what happened; the subject of the message begins with it.
 func (d *Desk) Raise(c Class, s Severity, text string) {
 	now, settings := d.o.Clock.Now(), d.o.Settings()
 	d.mu.Lock()
@@ -144,78 +144,83 @@ func (d *Desk) Raise(c Class, s Severity, text string) {
 		d.mu.Unlock()
 		return
 	}
-	k := key{c, s, text}
+	k := seriesKey{c, s, text}
 	a := Alert{Time: now, Class: c, Severity: s, Text: text}
 	if same := d.series[k]; same != nil {
-		if same.hold(now); same.pace == paceOf(settings) {
+		if same.hold(now); same.intervals == intervalsOf(settings) {
 			d.mu.Unlock()
 			return
 		}
-		same.unset()
+		same.stopTimer()
 		delete(d.series, k)
-		a.Repeats = &same.held
+		a.Repeats = &same.repeats
 	}
 	if settings.InitialInterval > 0 && len(d.series) < maxSeries {
-		d.series[k] = &series{pace: paceOf(settings)}
-		d.await(k, time.Duration(settings.InitialInterval)*time.Second)
+		d.series[k] = &series{intervals: intervalsOf(settings)}
+		d.startInterval(k, time.Duration(settings.InitialInterval)*time.Second)
 	}
-	d.store(a, settings.StoredAlerts)
+	d.keep(a, settings.StoredAlerts)
 	d.mu.Unlock()
-	d.tell(a, settings)
+	d.send(a, settings)
 }
 
 func (s *series) hold(now time.Time) {
-	if s.held.Count == 0 {
-		s.held.First = now
+	if s.repeats.Count == 0 {
+		s.repeats.First = now
 	}
-	s.held.Count++
-	s.held.Last = now
+	s.repeats.Count++
+	s.repeats.Last = now
 }
 
-// await begins an interval of a series. mu is held.
-func (d *Desk) await(k key, interval time.Duration) {
+// startInterval begins an interval of a series. mu must be held.
+func (d *Desk) startInterval(k seriesKey, interval time.Duration) {
 	s := d.series[k]
-	s.interval, s.held = interval, Repeats{}
-	s.unset = d.timers.AfterFunc(d.o.Clock, interval, func() { d.over(k, s) })
+	s.interval, s.repeats = interval, Repeats{}
+	s.stopTimer = d.timers.AfterFunc(d.o.Clock, interval, func() { d.endInterval(k, s) })
 }
 
-// over ends an interval: what was held back is told, and another begins; or the series
-// ends.
-func (d *Desk) over(k key, s *series) {
+// endInterval ends an interval. If alerts were held back, it sends their number and begins
+// another interval; otherwise the series ends.
+func (d *Desk) endInterval(k seriesKey, s *series) {
 	settings := d.o.Settings()
 	d.mu.Lock()
 	if d.stopped || d.series[k] != s {
 		d.mu.Unlock()
 		return
 	}
-	held := s.held
-	if held.Count == 0 {
+	repeats := s.repeats
+	if repeats.Count == 0 {
 		delete(d.series, k)
 		d.mu.Unlock()
 		return
 	}
 	if settings.InitialInterval > 0 {
-		interval := next(s.interval, settings)
-		if now := paceOf(settings); now != s.pace {
-			s.pace, interval = now, time.Duration(settings.InitialInterval)*time.Second
+		interval := nextInterval(s.interval, settings)
+		if now := intervalsOf(settings); now != s.intervals {
+			s.intervals, interval = now, time.Duration(settings.InitialInterval)*time.Second
 		}
-		d.await(k, interval)
+		d.startInterval(k, interval)
 	} else {
 		delete(d.series, k)
 	}
-	a := Alert{Time: d.o.Clock.Now(), Class: k.class, Severity: k.severity, Text: k.text, Repeats: &held}
-	d.store(a, settings.StoredAlerts)
+	a := Alert{
+		Time: d.o.Clock.Now(), Class: k.class, Severity: k.severity, Text: k.text,
+		Repeats: &repeats,
+	}
+	d.keep(a, settings.StoredAlerts)
 	d.mu.Unlock()
-	d.tell(a, settings)
+	d.send(a, settings)
 }
 
-// next is the interval after another (logs.md 4.5).
-func next(interval time.Duration, s Settings) time.Duration {
-	return min(time.Duration(s.InitialInterval)*time.Second+2*interval, time.Duration(s.MaximumInterval)*time.Second)
+// nextInterval returns the interval that follows another one (logs.md 4.5).
+func nextInterval(interval time.Duration, s Settings) time.Duration {
+	initial, maximum := time.Duration(s.InitialInterval)*time.Second,
+		time.Duration(s.MaximumInterval)*time.Second
+	return min(initial+2*interval, maximum)
 }
 
-// tell writes to everybody who wants to know.
-func (d *Desk) tell(a Alert, s Settings) {
+// send submits a message for each recipient that has chosen the alert's class and severity.
+func (d *Desk) send(a Alert, s Settings) {
 	var to []string
 	for _, r := range s.Recipients {
 		if r.Wants(a.Class, a.Severity) {
@@ -230,15 +235,17 @@ func (d *Desk) tell(a Alert, s Settings) {
 	}
 	subject := Subject(a.Class, a.Severity, d.o.Hostname(), a.Text, s.SubjectLength)
 	kind := string(a.Class) + "/" + a.Severity.ShortName()
-	for _, l := range d.letters(subject, body(a, d.o.Product, d.o.Zone()), to) {
+	for _, m := range d.messages(subject, body(a, d.o.Product, d.o.Zone()), to) {
 		done := func(err error) {
 			if err != nil {
-				d.o.Log(logs.Critical, fmt.Sprintf("Error while sending alert: Unable to send %s alert to %s with subject \"%s\".", kind, l.To, l.Subject))
+				d.o.Log(logs.Critical, fmt.Sprintf("Error while sending alert: "+
+					"Unable to send %s alert to %s with subject \"%s\".", kind, m.To, m.Subject))
 				return
 			}
-			d.o.Log(logs.Information, fmt.Sprintf("A %s alert was sent to %s with subject \"%s\".", kind, l.To, l.Subject))
+			d.o.Log(logs.Information, fmt.Sprintf(
+				"A %s alert was sent to %s with subject \"%s\".", kind, m.To, m.Subject))
 		}
-		if err := d.o.Submit(l, done); err != nil {
+		if err := d.o.Submit(m, done); err != nil {
 			done(err)
 		}
 	}
@@ -246,11 +253,11 @@ func (d *Desk) tell(a Alert, s Settings) {
 
 func isVendor(address string) bool { return strings.EqualFold(address, VendorAddress) }
 
-// Alerts are those that are stored, the newest first.
+// Alerts returns the stored alerts, the newest first.
 func (d *Desk) Alerts() []Alert {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := slices.Clone(d.kept.Alerts)
+	out := slices.Clone(d.state.Alerts)
 	slices.Reverse(out)
 	return out
 }

@@ -1,38 +1,42 @@
-// Package alert tells people of trouble by mail.
+// Package alert reports what goes wrong by mail.
 //
 //	desk.Raise(alert.System, alert.Critical, "Log Error: Subscription Mail_Log: ...")
 //
-// returns at once. The Desk stores the alert, for displayalerts, and hands a letter for
-// each recipient who wants its class and severity (Section) to Options.Submit, which
-// delivers it. Every letter that a server has taken is told in the mail log (A7):
+// returns immediately. The Desk stores the alert, for displayalerts, and hands a message for each
+// recipient that has chosen its class and severity (Section) to Options.Submit, which delivers it.
+// Every message that a server has accepted is logged in the mail log (A7):
 //
 //	Info: A System/Critical alert was sent to joe@example.com with subject "...".
 //
+// # Terms
+//
+//   - The desk decides which alerts are sent, and to whom.
+//   - A series is a row of equal alerts: they have the same class, severity and text.
+//   - Repeats are the alerts of a series that were held back: counted instead of sent.
+//
 // # Duplicates
 //
-// The first of a row of equal alerts (class, severity and text) goes out at once. What
-// repeats it within the initial interval is held back and counted; when the interval
-// ends, one letter tells how often that was and when, and the next interval is the
-// initial one plus twice the last, up to the maximum (logs.md 4.5). An interval in which
-// nothing was held back ends the row: the next one is a first one again. With an initial
-// interval of 0 nothing is held back. Counting starts anew with the appliance: what a
-// restart finds held back is not told.
+// The first alert of a series is sent immediately. Alerts that repeat it within the initial
+// interval are held back and counted. When the interval ends, one message says how often the alert
+// was repeated and when, and another interval begins: the initial one plus twice the last, up to
+// the maximum (logs.md 4.5). An interval without repeats ends the series: the next alert is the
+// first one of a new series. If the initial interval is 0, no alert is held back. A series does
+// not survive a restart: repeats that are held back then are never sent.
 //
-// That breaks the loop of a syslog server that closes every connection: the error is an
-// alert, the alert is logged, the log is pushed, and the push fails with an error that
-// is held back, and so is logged as an error only.
+// This breaks the loop of a syslog server that closes every connection: the error causes an alert,
+// the alert is logged, the log line is pushed, and the push fails with an error that causes the
+// same alert. That one is held back, so that only the error is logged.
 //
 // # AutoSupport
 //
-// If it is on, a copy of every alert goes to the vendor (VendorAddress), and so does
-// a report each week; recipients of System/Information alerts get a copy of that if the
-// settings say so. It is off unless somebody switches it on, since a simulated appliance
-// is nothing that the vendor supports.
+// If AutoSupport is on, a copy of every alert goes to the vendor (VendorAddress), and so does a
+// weekly report. Recipients of System/Information alerts get a copy of the report if the settings
+// say so. AutoSupport is off by default, since the vendor does not support simulated appliances.
 //
-// # Waiting and locks
+// # Clock and locks
 //
-// All waits are on the injected clock. Stored alerts are written to a file by a
-// goroutine that exists only while there is something to write; what happens while it
-// writes is written together. Desk.mu is held for no call of Options but Settings and
-// Clock's.
+// All intervals are measured on the injected clock. Stored alerts are written to a file by a
+// goroutine that exists only while there is something to write; changes that happen while it
+// writes are written together. With Desk.mu held, of the functions in Options only Settings and
+// those of Clock are called.
 package alert

@@ -7,31 +7,32 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-// week is how often AutoSupport reports.
-const week = 7 * 24 * time.Hour
+// reportInterval is how often AutoSupport reports.
+const reportInterval = 7 * 24 * time.Hour
 
-// awaitReport sets the timer of the next weekly report: a week after the last one, also
-// over restarts. mu is held.
-func (d *Desk) awaitReport() {
+// scheduleReport starts the timer of the next weekly report, which is due a week after the last
+// one, even if the appliance was restarted. mu must be held.
+func (d *Desk) scheduleReport() {
 	now := d.o.Clock.Now()
-	if d.kept.Report.IsZero() || d.kept.Report.After(now) {
-		d.kept.Report = now
+	if d.state.LastReport.IsZero() || d.state.LastReport.After(now) {
+		d.state.LastReport = now
 		d.save()
 	}
-	d.week = d.timers.AfterFunc(d.o.Clock, max(0, week-now.Sub(d.kept.Report)), d.report)
+	wait := max(0, reportInterval-now.Sub(d.state.LastReport))
+	d.stopReportTimer = d.timers.AfterFunc(d.o.Clock, wait, d.sendReport)
 }
 
-// report sends the weekly report, if AutoSupport is on.
-func (d *Desk) report() {
+// sendReport sends the weekly report if AutoSupport is on, and schedules the next one.
+func (d *Desk) sendReport() {
 	s := d.o.Settings()
 	d.mu.Lock()
 	if d.stopped {
 		d.mu.Unlock()
 		return
 	}
-	d.kept.Report = d.o.Clock.Now()
+	d.state.LastReport = d.o.Clock.Now()
 	d.save()
-	d.awaitReport()
+	d.scheduleReport()
 	d.mu.Unlock()
 	if !s.AutoSupport {
 		return
@@ -48,13 +49,15 @@ func (d *Desk) report() {
 		text += d.o.Report()
 	}
 	subject := fmt.Sprintf("AutoSupport from Cisco IronPort %s, %s", p.Model, d.o.Hostname())
-	for _, l := range d.letters(subject, text, to) {
+	for _, m := range d.messages(subject, text, to) {
 		done := func(err error) {
 			if err != nil {
-				d.o.Log(logs.Critical, fmt.Sprintf("Error while sending AutoSupport report to %s with subject \"%s\".", l.To, l.Subject))
+				d.o.Log(logs.Critical, fmt.Sprintf(
+					"Error while sending AutoSupport report to %s with subject \"%s\".",
+					m.To, m.Subject))
 			}
 		}
-		if err := d.o.Submit(l, done); err != nil {
+		if err := d.o.Submit(m, done); err != nil {
 			done(err)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A Class is what an alert is about.
+// A Class is the part of the appliance that an alert is about.
 type Class string
 
 // The classes (logs.md 4.1).
@@ -23,25 +23,25 @@ const (
 	Harvest   Class = "Directory Harvest Attack Prevention"
 )
 
-// Classes lists them in the order of menus.
+// Classes returns all classes in the order of menus.
 func Classes() []Class {
 	return []Class{System, Hardware, Updater, Outbreak, AntiVirus, AntiSpam, Harvest}
 }
 
-// A Severity is how soon an alert wants attention.
+// A Severity is how urgent an alert is.
 type Severity string
 
-// The severities, the gravest first.
+// The severities, the most severe first.
 const (
 	Critical    Severity = "Critical"
 	Warning     Severity = "Warning"
 	Information Severity = "Information"
 )
 
-// Severities lists them, the gravest first.
+// Severities returns all severities, the most severe first.
 func Severities() []Severity { return []Severity{Critical, Warning, Information} }
 
-// Word is the severity in subjects and in the log: "Info".
+// ShortName returns the severity's name in subjects and in the log, such as "Info".
 func (s Severity) ShortName() string {
 	if s == Information {
 		return "Info"
@@ -56,7 +56,7 @@ type Recipient struct {
 	Severities []Severity `xml:"alert_severity"` // empty: all
 }
 
-// Wants reports whether a recipient gets such alerts.
+// Wants reports whether r gets alerts of the given class and severity.
 func (r Recipient) Wants(c Class, s Severity) bool {
 	return (len(r.Classes) == 0 || slices.Contains(r.Classes, c)) &&
 		(len(r.Severities) == 0 || slices.Contains(r.Severities, s))
@@ -66,18 +66,20 @@ func (r Recipient) Wants(c Class, s Severity) bool {
 type Settings struct {
 	Recipients      []Recipient `xml:"alert_recipient"`
 	From            string      `xml:"alert_from_address"`     // "": alert@ and the host name
-	InitialInterval int         `xml:"alert_initial_interval"` // seconds; 0: no duplicate is held back
+	InitialInterval int         `xml:"alert_initial_interval"` // seconds; 0 holds nothing back
 	MaximumInterval int         `xml:"alert_maximum_interval"` // seconds
-	StoredAlerts    int         `xml:"alerts_stored"`          // how many displayalerts knows
+	StoredAlerts    int         `xml:"alerts_stored"`          // how many displayalerts can show
 
-	AutoSupport     bool `xml:"autosupport_enabled"`
-	AutoSupportCopy bool `xml:"autosupport_copy"` // of weekly reports, for recipients of System/Information
+	AutoSupport bool `xml:"autosupport_enabled"`
+	// AutoSupportCopy means that recipients of System/Information alerts get a copy of weekly
+	// reports.
+	AutoSupportCopy bool `xml:"autosupport_copy"`
 
-	// SubjectLength is how many characters of its text are in an alert's subject.
+	// SubjectLength is how many characters of an alert's text are in the subject.
 	SubjectLength int `xml:"alert_subject_length"`
 }
 
-// VendorAddress is where AutoSupport sends copies.
+// VendorAddress is the address that AutoSupport sends its messages to.
 const VendorAddress = "alerts@ironport.com"
 
 // Bounds of settings.
@@ -88,25 +90,29 @@ const (
 	maxSubjectLength = 500
 )
 
-// Defaults are the settings that an appliance leaves the factory with: nobody is told.
+// DefaultSettings returns the factory settings, which have no recipients.
 func DefaultSettings() Settings {
-	return Settings{InitialInterval: 300, MaximumInterval: 3600, StoredAlerts: 50, AutoSupportCopy: true, SubjectLength: 60}
+	return Settings{
+		InitialInterval: 300, MaximumInterval: 3600, StoredAlerts: 50, AutoSupportCopy: true,
+		SubjectLength: 60,
+	}
 }
 
-// Section is who is told of what.
-var Section = config.Define("alerts", DefaultSettings(), func(s Settings, _ *config.Config) error { return s.Check() }, config.In(config.Alerts, 10))
+// Section holds who gets which alerts.
+var Section = config.Define("alerts", DefaultSettings(),
+	func(s Settings, _ *config.Config) error { return s.Check() }, config.In(config.Alerts, 10))
 
-// Find returns the recipient with an address, in any case, for reading or changing in
-// place; nil if there is none.
+// Find returns a pointer to the recipient with the given address, in any case, or nil.
 func (s *Settings) Find(address string) *Recipient {
-	i := slices.IndexFunc(s.Recipients, func(r Recipient) bool { return strings.EqualFold(r.Address, address) })
+	i := slices.IndexFunc(s.Recipients,
+		func(r Recipient) bool { return strings.EqualFold(r.Address, address) })
 	if i < 0 {
 		return nil
 	}
 	return &s.Recipients[i]
 }
 
-// Check says what is wrong with the settings, in a sentence for the administrator.
+// Check returns nil, or a refusal that says what is wrong with the settings.
 func (s Settings) Check() error {
 	if len(s.Recipients) > MaxRecipients {
 		return refusal.Newf("There are more than %d alert recipients.", MaxRecipients)
@@ -129,13 +135,16 @@ func (s Settings) Check() error {
 	}
 	switch {
 	case s.InitialInterval < 0 || s.InitialInterval > MaxInterval:
-		return refusal.Newf("The initial number of seconds before a duplicate alert must be from 0 to %d.", MaxInterval)
+		return refusal.Newf("The initial number of seconds before a duplicate alert "+
+			"must be from 0 to %d.", MaxInterval)
 	case s.MaximumInterval < s.InitialInterval || s.MaximumInterval > MaxInterval:
-		return refusal.Newf("The maximum number of seconds before a duplicate alert must be from the initial number to %d.", MaxInterval)
+		return refusal.Newf("The maximum number of seconds before a duplicate alert "+
+			"must be from the initial number to %d.", MaxInterval)
 	case s.StoredAlerts < 1 || s.StoredAlerts > MaxStored:
 		return refusal.Newf("The number of alerts that are stored must be from 1 to %d.", MaxStored)
 	case s.SubjectLength < 1 || s.SubjectLength > maxSubjectLength:
-		return refusal.Newf("The length of the text in subjects must be from 1 to %d characters.", maxSubjectLength)
+		return refusal.Newf("The length of the text in subjects must be from 1 to %d characters.",
+			maxSubjectLength)
 	}
 	return nil
 }
@@ -159,7 +168,7 @@ func (r Recipient) check() error {
 
 var mailbox = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~.` + "`" + `-]{1,64}@([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$`)
 
-// CheckAddress says what is wrong with a mail address.
+// CheckAddress returns nil, or a refusal that says what is wrong with a mail address.
 func CheckAddress(s string) error {
 	if len(s) > 254 || !mailbox.MatchString(s) {
 		return refusal.New("The value must be a mail address such as user@example.com.")

@@ -1,6 +1,6 @@
 // Package logs keeps the appliance's own logs. It takes an entry from the part of the appliance
-// that writes it and brings it to the file, and to the syslog server, where an administrator
-// reads it.
+// that writes it and brings it to the file, and to the syslog server, where an administrator reads
+// it.
 //
 //	hub.Write(logs.Entry{Type: logs.Mail, Level: logs.Information, Text: "ICID 5 close"})
 //
@@ -19,7 +19,8 @@
 //     server: "Begin Logfile", version and serial number, and the offset of the time zone.
 //   - The drainer of a subscription is the goroutine that writes its lines to disk.
 //   - A pusher sends every line of a subscription to a syslog server (package syslog).
-//   - An uploader sends the saved files of a subscription to an FTP or SSH server (package upload).
+//   - An uploader sends the saved files of a subscription to an FTP or SSH server (package
+//     upload).
 //   - A problem is something that an administrator should know of a subscription, such as a full
 //     disk. The hub reports it to Options.OnProblem, which raises an alert.
 //
@@ -36,9 +37,9 @@
 // the file necessary, and ends with "End Logfile" once it is rolled over. A file is created with
 // its first line, so that the subscriptions of an appliance, most of which are silent, cost
 // nothing. After a restart the file is continued, since only its size, the time and the
-// administrator roll it over. It is also continued when a subscription that was deleted is
-// created again. The header is written again, because the version and the zone of the following
-// lines may be new. If a crash cut the last line short, that line is removed first.
+// administrator roll it over. It is also continued when a subscription that was deleted is created
+// again. The header is written again, because the version and the zone of the following lines may
+// be new. If a crash cut the last line short, that line is removed first.
 //
 // A roll-over at a time of day follows the appliance's clock and zone as they are at that time. If
 // the clock is set past it, the file is rolled over within a minute. Intervals are measured on a
@@ -51,8 +52,8 @@
 // Write appends to a buffer of the subscription and returns. The drainer, which exists only while
 // there is something to write, takes the lines from the buffer and writes them in chunks of whole
 // lines. Lines that do not fit into the buffer or onto the disk are counted, and the first line
-// that can be written again is preceded by one that says how many are missing. A full disk is
-// also reported as a problem. It costs new lines, never old ones.
+// that can be written again is preceded by one that says how many are missing. A full disk is also
+// reported as a problem. It costs new lines, never old ones.
 //
 // # Pushing
 //
@@ -64,8 +65,8 @@
 // about something else, or a minute has passed.
 //
 // When the settings of a push change, the old Pusher is given time to send its queue before the
-// new one opens, as both have the same queue on disk. All pushers that a commit ends do so
-// at the same time. Lines that are written meanwhile are kept for the new pushers.
+// new one opens, as both have the same queue on disk. All pushers that a commit ends do so at the
+// same time. Lines that are written meanwhile are kept for the new pushers.
 //
 // Saved files of a subscription that is pushed by FTP or SCP are sent and removed by an Uploader,
 // which is woken at each roll-over and lists the directory. Such a subscription has no limit on
@@ -80,7 +81,7 @@
 //
 // # Lock order
 //
-// Hub.mu (configuring, closing), then subscription.mu. With subscription.mu held, only Pusher.Push,
-// Uploader.Wake and the clock's AfterFunc are called. The file of a subscription belongs to its
-// drainer, which calls the file area with no lock held.
+// Hub.mu (configuring, closing), then subscription.mu. With subscription.mu held, only
+// Pusher.Push, Uploader.Wake and the clock's AfterFunc are called. The file of a subscription
+// belongs to its drainer, which calls the file area with no lock held.
 package logs

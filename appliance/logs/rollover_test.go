@@ -75,22 +75,17 @@ func TestRollOverByTime(t *testing.T) {
 		after  time.Duration // from Thursday 08:50:03
 	}{
 		"interval": {func(s *logs.Subscription) {
-			s.Schedule,
-				s.IntervalSeconds = logs.Interval, 3600
+			s.Schedule, s.IntervalSeconds = logs.Interval, 3600
 		}, time.Hour},
 		"daily, today": {func(s *logs.Subscription) {
-			s.Schedule, s.TimeOfDay = logs.Daily,
-				"09:00"
+			s.Schedule, s.TimeOfDay = logs.Daily, "09:00"
 		}, 9*time.Minute + 57*time.Second},
 		"daily, morning": {func(s *logs.Subscription) {
-			s.Schedule, s.TimeOfDay = logs.Daily,
-				"00:00"
+			s.Schedule, s.TimeOfDay = logs.Daily, "00:00"
 		}, 15*time.Hour + 9*time.Minute + 57*time.Second},
 		"weekly": {func(s *logs.Subscription) {
-			s.Schedule, s.Day, s.TimeOfDay = logs.Weekly,
-				"Sunday", "00:00"
-		},
-			2*24*time.Hour + 15*time.Hour + 9*time.Minute + 57*time.Second},
+			s.Schedule, s.Day, s.TimeOfDay = logs.Weekly, "Sunday", "00:00"
+		}, 2*24*time.Hour + 15*time.Hour + 9*time.Minute + 57*time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := mailLogs()

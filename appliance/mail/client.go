@@ -97,7 +97,7 @@ func (c *Client) Dial(ctx context.Context, r Route) (*Conn, error) {
 		return nil, &Error{Step: Connect, Err: err}
 	}
 	conn := &Conn{hello: c.o.Hello(), timeouts: t}
-	conn.use(n)
+	conn.setConn(n)
 	return conn, nil
 }
 
@@ -128,7 +128,7 @@ func (c *Client) connect(ctx context.Context, r Route, limit time.Duration) (net
 }
 
 // use makes n the connection, and forgets what was read of another.
-func (c *Conn) use(n net.Conn) {
+func (c *Conn) setConn(n net.Conn) {
 	c.net = n
 	c.r = bufio.NewReaderSize(n, maxReplyLine)
 	c.w = bufio.NewWriter(n)

@@ -86,9 +86,9 @@ func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) (Reply, error) 
 		return r, &Error{Step: StartTLS, Err: fmt.Errorf("%w: text before the handshake", ErrMalformed)}
 	}
 	secure := tls.Client(c.net, config)
-	c.use(secure)
+	c.setConn(secure)
 	c.extensions = nil
-	if err := c.bounded(ctx, c.timeouts.Command, func() error { return secure.HandshakeContext(ctx) }); err != nil {
+	if err := c.withTimeout(ctx, c.timeouts.Command, func() error { return secure.HandshakeContext(ctx) }); err != nil {
 		return r, &Error{Step: StartTLS, Err: err}
 	}
 	return r, nil
@@ -139,9 +139,9 @@ func (c *Conn) Data(ctx context.Context) (Reply, error) {
 // Body sends the message, with "\n" or "\r\n" at the ends of its lines, and waits for
 // the server's judgement. Lines that begin with a dot get a second one.
 func (c *Conn) Body(ctx context.Context, message io.Reader) (Reply, error) {
-	block := func(do func() error) error { return c.bounded(ctx, c.timeouts.Block, do) }
+	block := func(do func() error) error { return c.withTimeout(ctx, c.timeouts.Block, do) }
 	dots := textproto.NewWriter(c.w).DotWriter()
-	_, err := io.Copy(writer(func(p []byte) (n int, err error) {
+	_, err := io.Copy(writerFunc(func(p []byte) (n int, err error) {
 		err = block(func() error { n, err = dots.Write(p); return err })
 		return n, err
 	}), message)
@@ -160,9 +160,9 @@ func (c *Conn) Body(ctx context.Context, message io.Reader) (Reply, error) {
 }
 
 // A writer is a function that writes.
-type writer func(p []byte) (int, error)
+type writerFunc func(p []byte) (int, error)
 
-func (w writer) Write(p []byte) (int, error) { return w(p) }
+func (w writerFunc) Write(p []byte) (int, error) { return w(p) }
 
 // Reset gives up the transaction; another may begin.
 func (c *Conn) Reset(ctx context.Context) (Reply, error) {
@@ -188,7 +188,7 @@ func (c *Conn) command(ctx context.Context, s Step, limit time.Duration, want in
 // returned both ways.
 func (c *Conn) step(ctx context.Context, s Step, limit time.Duration, want int, send func() error) (Reply, error) {
 	var r Reply
-	err := c.bounded(ctx, limit, func() (err error) {
+	err := c.withTimeout(ctx, limit, func() (err error) {
 		if send != nil {
 			err = send()
 		}
@@ -210,7 +210,7 @@ func (c *Conn) step(ctx context.Context, s Step, limit time.Duration, want int, 
 
 // bounded calls do, which uses the connection, and cuts it short at the limit and
 // when ctx ends; then it returns ctx's cause.
-func (c *Conn) bounded(ctx context.Context, limit time.Duration, do func() error) error {
+func (c *Conn) withTimeout(ctx context.Context, limit time.Duration, do func() error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

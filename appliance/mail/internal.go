@@ -23,13 +23,13 @@ type InternalMessage struct {
 
 // Bounds and waits of the internal SMTP system [convention].
 const (
-	maxLetters = 1000 // that may wait; later ones are refused
-	maxSending = 10   // at the same time
-	firstRetry = time.Minute
-	lastRetry  = 30 * time.Minute // between two attempts: each wait is twice the one before
-	lifetime   = 24 * time.Hour   // after it no more attempts are made
-	goodbye    = 10 * time.Second // for the answer to QUIT
-	smtpPort   = 25
+	maxWaiting  = 1000 // that may wait; later ones are refused
+	maxAttempts = 10   // at the same time
+	firstRetry  = time.Minute
+	lastRetry   = 30 * time.Minute // between two attempts: each wait is twice the one before
+	maxAge      = 24 * time.Hour   // after it no more attempts are made
+	quitTimeout = 10 * time.Second // for the answer to QUIT
+	smtpPort    = 25
 )
 
 // Errors of letters.
@@ -66,29 +66,29 @@ type InternalOptions struct {
 // for concurrent use.
 type Internal struct {
 	o       InternalOptions
-	places  chan struct{} // one for each letter that is being sent
+	slots   chan struct{} // one for each letter that is being sent
 	sending sync.WaitGroup
 
-	mu       sync.Mutex
-	life     context.Context // nil before Start
-	end      context.CancelFunc
-	stopped  bool
-	waiting  map[*delivery]bool // whatever is not done
-	arrivals []*delivery        // before Start
+	mu      sync.Mutex
+	ctx     context.Context // nil before Start
+	cancel  context.CancelFunc
+	stopped bool
+	waiting map[*delivery]bool // whatever is not done
+	early   []*delivery        // before Start
 }
 
 // A delivery is a letter on its way.
 type delivery struct {
-	letter  InternalMessage
-	done    func(error)
-	attempt int
-	began   clock.Mark
-	unset   func() bool // stops the timer of the next attempt; nil without
+	message   InternalMessage
+	done      func(error)
+	attempt   int
+	submitted clock.Mark
+	stopTimer func() bool // stops the timer of the next attempt; nil without
 }
 
 // NewInternal returns an Internal that sends nothing before Start.
 func NewInternal(o InternalOptions) *Internal {
-	return &Internal{o: o, places: make(chan struct{}, maxSending), waiting: map[*delivery]bool{}}
+	return &Internal{o: o, slots: make(chan struct{}, maxAttempts), waiting: map[*delivery]bool{}}
 }
 
 // Name is the service's.
@@ -104,16 +104,16 @@ func (n *Internal) Submit(l InternalMessage, done func(error)) error {
 	switch {
 	case n.stopped:
 		return ErrStopped
-	case len(n.waiting) >= maxLetters:
+	case len(n.waiting) >= maxWaiting:
 		return ErrFull
 	}
-	d := &delivery{letter: l, done: done, began: n.o.Clock.Mark()}
+	d := &delivery{message: l, done: done, submitted: n.o.Clock.Mark()}
 	n.waiting[d] = true
-	if n.life == nil {
-		n.arrivals = append(n.arrivals, d)
+	if n.ctx == nil {
+		n.early = append(n.early, d)
 		return nil
 	}
-	n.begin(d)
+	n.startAttempt(d)
 	return nil
 }
 
@@ -121,14 +121,14 @@ func (n *Internal) Submit(l InternalMessage, done func(error)) error {
 func (n *Internal) Start(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.life != nil {
+	if n.ctx != nil {
 		return errors.New("internal SMTP: started twice")
 	}
-	n.life, n.end = context.WithCancel(context.Background())
-	for _, d := range n.arrivals {
-		n.begin(d)
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	for _, d := range n.early {
+		n.startAttempt(d)
 	}
-	n.arrivals = nil
+	n.early = nil
 	return nil
 }
 
@@ -136,12 +136,12 @@ func (n *Internal) Start(context.Context) error {
 func (n *Internal) Stop(context.Context) error {
 	n.mu.Lock()
 	n.stopped = true
-	if n.end != nil {
-		n.end()
+	if n.cancel != nil {
+		n.cancel()
 	}
 	for d := range n.waiting {
-		if d.unset != nil {
-			d.unset()
+		if d.stopTimer != nil {
+			d.stopTimer()
 		}
 	}
 	n.mu.Unlock()
@@ -157,33 +157,33 @@ func (n *Internal) Stop(context.Context) error {
 }
 
 // begin makes an attempt on a goroutine of its own. mu is held, and the Internal runs.
-func (n *Internal) begin(d *delivery) {
-	d.unset = nil
+func (n *Internal) startAttempt(d *delivery) {
+	d.stopTimer = nil
 	n.sending.Go(func() {
 		select {
-		case n.places <- struct{}{}:
-			defer func() { <-n.places }()
-		case <-n.life.Done():
+		case n.slots <- struct{}{}:
+			defer func() { <-n.slots }()
+		case <-n.ctx.Done():
 			return
 		}
-		if err := n.try(n.life, d); n.life.Err() == nil {
-			n.settle(d, err)
+		if err := n.attempt(n.ctx, d); n.ctx.Err() == nil {
+			n.finishAttempt(d, err)
 		}
 	})
 }
 
 // settle decides what becomes of a letter after an attempt.
-func (n *Internal) settle(d *delivery, err error) {
+func (n *Internal) finishAttempt(d *delivery, err error) {
 	var final *permanentError
 	switch wait := retryAfter(d.attempt); {
 	case err == nil:
-		n.o.Log(n.o.AttemptLevel, fmt.Sprintf("Internal SMTP system successfully sent a message to %s with subject '%s'.", d.letter.To, d.letter.Subject))
+		n.o.Log(n.o.AttemptLevel, fmt.Sprintf("Internal SMTP system successfully sent a message to %s with subject '%s'.", d.message.To, d.message.Subject))
 		n.forget(d)
 		d.done(nil)
 	case errors.As(err, &final):
 		n.forget(d)
 		n.giveUp(d, "Unrecoverable error", err)
-	case n.o.Clock.Since(d.began)+wait > lifetime:
+	case n.o.Clock.Since(d.submitted)+wait > maxAge:
 		n.forget(d)
 		n.giveUp(d, "Too many failed attempts", errors.Join(ErrExpired, err))
 	default:
@@ -206,12 +206,12 @@ func (n *Internal) retry(d *delivery, wait time.Duration) {
 	if n.stopped {
 		return
 	}
-	d.unset = n.o.Clock.AfterFunc(wait, func() {
+	d.stopTimer = n.o.Clock.AfterFunc(wait, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if !n.stopped {
 			d.attempt++
-			n.begin(d)
+			n.startAttempt(d)
 		}
 	})
 }
@@ -224,6 +224,6 @@ func (n *Internal) forget(d *delivery) {
 
 // giveUp logs the end of a letter and tells its sender.
 func (n *Internal) giveUp(d *delivery, why string, err error) {
-	n.o.Log(logs.Critical, fmt.Sprintf("Internal SMTP giving up on message to %s with subject '%s': %s.", d.letter.To, d.letter.Subject, why))
+	n.o.Log(logs.Critical, fmt.Sprintf("Internal SMTP giving up on message to %s with subject '%s': %s.", d.message.To, d.message.Subject, why))
 	d.done(err)
 }

@@ -22,14 +22,14 @@ func (e *permanentError) Unwrap() error { return e.err }
 // try makes one attempt: the exchangers of the recipient's domain in their order, each
 // at all of its addresses, until one takes the letter or refuses it for good. An error
 // that is no permanentError leaves hope.
-func (n *Internal) try(ctx context.Context, d *delivery) error {
-	l := d.letter
+func (n *Internal) attempt(ctx context.Context, d *delivery) error {
+	l := d.message
 	n.o.Log(n.o.AttemptLevel, fmt.Sprintf("Internal SMTP system attempting to send a message to %s with subject '%s' (attempt #%d).", l.To, l.Subject, d.attempt))
 	domain := l.To[strings.LastIndexByte(l.To, '@')+1:]
 	hosts, err := n.exchangers(ctx, domain)
 	if err != nil {
 		if ctx.Err() == nil {
-			n.warn("Failed to find a mail exchanger of %s for recipient %s: %s.", domain, l.To, lookupTrouble(err))
+			n.warn("Failed to find a mail exchanger of %s for recipient %s: %s.", domain, l.To, lookupFailureText(err))
 		}
 		return err
 	}
@@ -40,7 +40,7 @@ func (n *Internal) try(ctx context.Context, d *delivery) error {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			n.warn("Failed to find the address of host %s for recipient %s: %s.", host, l.To, lookupTrouble(err))
+			n.warn("Failed to find the address of host %s for recipient %s: %s.", host, l.To, lookupFailureText(err))
 			last = err
 			continue
 		}
@@ -49,8 +49,8 @@ func (n *Internal) try(ctx context.Context, d *delivery) error {
 			if last = n.deliver(ctx, at, l); last == nil || ctx.Err() != nil {
 				return last
 			}
-			n.warn("Failed to send message to host %v for recipient %s: %s.", at, l.To, trouble(last))
-			if refusedForGood(last) {
+			n.warn("Failed to send message to host %v for recipient %s: %s.", at, l.To, failureText(last))
+			if isPermanentRefusal(last) {
 				return &permanentError{last}
 			}
 		}
@@ -93,13 +93,13 @@ func (n *Internal) exchangers(ctx context.Context, domain string) ([]string, err
 		}
 	}
 	if hosts == nil {
-		return nil, &permanentError{errNoMail}
+		return nil, &permanentError{errNullMX}
 	}
 	return hosts, nil
 }
 
 // errNoMail is RFC 7505's null MX.
-var errNoMail = errors.New("the domain accepts no mail")
+var errNullMX = errors.New("the domain accepts no mail")
 
 // deliver sends a letter to one server.
 func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l InternalMessage) error {
@@ -117,7 +117,7 @@ func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l InternalMes
 	_, err = conn.Send(ctx, Envelope{From: l.From, To: []string{l.To}}, l.Data)
 	var e *Error
 	if err == nil || errors.As(err, &e) && e.Err == nil {
-		bounded, cancel := context.WithTimeout(ctx, goodbye)
+		bounded, cancel := context.WithTimeout(ctx, quitTimeout)
 		defer cancel()
 		_, _ = conn.Quit(bounded) // the server has judged already
 	}
@@ -126,13 +126,13 @@ func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l InternalMes
 
 // refusedForGood reports whether a server that knows what it is asked said no. One
 // that sends everybody away may be the wrong one, or be ill: the next is asked.
-func refusedForGood(err error) bool {
+func isPermanentRefusal(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && !e.Temporary() && e.Step != Greeting && e.Step != Ehlo && e.Step != Helo
 }
 
 // trouble says why a server did not take a letter, as the mail log does (logs.md 4.4).
-func trouble(err error) string {
+func failureText(err error) string {
 	var e *Error
 	switch {
 	case errors.As(err, &e) && e.Reply.Code != 0:
@@ -140,7 +140,7 @@ func trouble(err error) string {
 		if e.Step == Data {
 			want = "3"
 		}
-		return fmt.Sprintf(`Unexpected SMTP response "%d", expecting code starting with "%s", response was [%s]`, e.Reply.Code, want, e.Reply.listed())
+		return fmt.Sprintf(`Unexpected SMTP response "%d", expecting code starting with "%s", response was [%s]`, e.Reply.Code, want, e.Reply.quotedLines())
 	case e != nil && e.Step != Connect && e.Timeout():
 		return fmt.Sprintf("Timed out waiting for the server in step %s", e.Step)
 	case errors.Is(err, ErrClosed), errors.Is(err, syscall.EPIPE):
@@ -166,7 +166,7 @@ func trouble(err error) string {
 }
 
 // listed are the lines of a reply as the log quotes them.
-func (r Reply) listed() string {
+func (r Reply) quotedLines() string {
 	var quoted []string
 	for line := range strings.SplitSeq(r.Text, "\n") {
 		if r.Enhanced != "" {
@@ -178,9 +178,9 @@ func (r Reply) listed() string {
 }
 
 // lookupTrouble says why the DNS was of no help.
-func lookupTrouble(err error) string {
+func lookupFailureText(err error) string {
 	switch {
-	case errors.Is(err, errNoMail):
+	case errors.Is(err, errNullMX):
 		return "The domain accepts no mail"
 	case errors.Is(err, resolver.ErrNotFound):
 		return "No such host or domain"

@@ -21,14 +21,14 @@ import (
 )
 
 // A zone is a resolver that knows what it was told.
-type zone struct {
+type fakeResolver struct {
 	mx    map[string][]resolver.MX
 	addrs map[string]string
 	mu    sync.Mutex
 	err   error // of every look-up
 }
 
-func (z *zone) LookupMX(_ context.Context, domain string) ([]resolver.MX, error) {
+func (z *fakeResolver) LookupMX(_ context.Context, domain string) ([]resolver.MX, error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	switch _, exists := z.addrs[domain]; {
@@ -42,7 +42,7 @@ func (z *zone) LookupMX(_ context.Context, domain string) ([]resolver.MX, error)
 	return nil, resolver.ErrNotFound
 }
 
-func (z *zone) Lookup(_ context.Context, name string, _ int) ([]netip.Addr, error) {
+func (z *fakeResolver) Lookup(_ context.Context, name string, _ int) ([]netip.Addr, error) {
 	var list []netip.Addr
 	for a := range strings.FieldsSeq(z.addrs[name]) {
 		list = append(list, netip.MustParseAddr(a))
@@ -53,31 +53,31 @@ func (z *zone) Lookup(_ context.Context, name string, _ int) ([]netip.Addr, erro
 	return list, nil
 }
 
-func (z *zone) fail(err error) {
+func (z *fakeResolver) fail(err error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.err = err
 }
 
 // A waiter is a clock that tells of every wait.
-type waiter struct {
+type waitClock struct {
 	*clock.Fake
 	waits chan time.Duration
 }
 
-func (w *waiter) AfterFunc(d time.Duration, f func()) func() bool {
+func (w *waitClock) AfterFunc(d time.Duration, f func()) func() bool {
 	stop := w.Fake.AfterFunc(d, f)
 	w.waits <- d
 	return stop
 }
 
 // A postOffice is an internal SMTP system under test.
-type postOffice struct {
+type harness struct {
 	*mail.Internal
-	t     *testing.T
-	clock *waiter
-	zone  *zone
-	done  chan error
+	t        *testing.T
+	clock    *waitClock
+	resolver *fakeResolver
+	done     chan error
 
 	mu  sync.Mutex
 	log []string
@@ -86,12 +86,12 @@ type postOffice struct {
 // newPostOffice opens one that knows the domains one.test, with an exchanger at
 // 127.0.0.1; two.test, with one where nobody listens before it; and bare.test, which is
 // its own exchanger.
-func newPostOffice(t *testing.T, h *vnet.Host) *postOffice {
+func newHarness(t *testing.T, h *vnet.Host) *harness {
 	t.Helper()
-	o := &postOffice{
+	o := &harness{
 		t:     t,
-		clock: &waiter{clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)), make(chan time.Duration, 100)},
-		zone: &zone{
+		clock: &waitClock{clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)), make(chan time.Duration, 100)},
+		resolver: &fakeResolver{
 			mx: map[string][]resolver.MX{
 				"one.test":  {{Preference: 10, Host: "mx.one.test"}},
 				"two.test":  {{Preference: 10, Host: "mx1.two.test"}, {Preference: 20, Host: "mx.one.test"}},
@@ -103,7 +103,7 @@ func newPostOffice(t *testing.T, h *vnet.Host) *postOffice {
 		done: make(chan error, 1),
 	}
 	o.Internal = mail.NewInternal(mail.InternalOptions{
-		Client: newClient(h, nil), Resolver: o.zone, Clock: o.clock, Rand: entropy.Seeded(1).Stream("mail"), AttemptLevel: logs.Debug,
+		Client: newClient(h, nil), Resolver: o.resolver, Clock: o.clock, Rand: entropy.Seeded(1).Stream("mail"), AttemptLevel: logs.Debug,
 		Log: func(l logs.Level, text string) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -114,20 +114,20 @@ func newPostOffice(t *testing.T, h *vnet.Host) *postOffice {
 	return o
 }
 
-func (o *postOffice) stop() {
+func (o *harness) stop() {
 	if err := o.Stop(o.t.Context()); err != nil {
 		o.t.Error(err)
 	}
 }
 
-func (o *postOffice) start() {
+func (o *harness) start() {
 	o.t.Helper()
 	if err := o.Start(o.t.Context()); err != nil {
 		o.t.Fatal(err)
 	}
 }
 
-func (o *postOffice) post(to string) {
+func (o *harness) submit(to string) {
 	o.t.Helper()
 	m := mail.Message{From: "esa@example.com", To: []string{to}, Subject: "S", Text: "text"}
 	if err := o.Submit(mail.InternalMessage{From: "esa@example.com", To: to, Subject: "S", Data: m.Bytes()}, func(err error) { o.done <- err }); err != nil {
@@ -136,19 +136,19 @@ func (o *postOffice) post(to string) {
 }
 
 // end waits for what became of the letter.
-func (o *postOffice) end() error {
+func (o *harness) waitDone() error {
 	o.t.Helper()
 	select {
 	case err := <-o.done:
 		return err
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		o.t.Fatal("nothing becomes of the letter")
 		return nil
 	}
 }
 
 // retry waits for an attempt to fail, and lets time pass until the next.
-func (o *postOffice) retry() time.Duration {
+func (o *harness) retry() time.Duration {
 	o.t.Helper()
 	select {
 	case d := <-o.clock.waits:
@@ -156,13 +156,13 @@ func (o *postOffice) retry() time.Duration {
 		return d
 	case err := <-o.done:
 		o.t.Fatal("there is no further attempt: ", err)
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		o.t.Fatal("the attempt does not end")
 	}
 	return 0
 }
 
-func (o *postOffice) logged(want ...string) {
+func (o *harness) wantLog(want ...string) {
 	o.t.Helper()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -179,51 +179,51 @@ func succeeded(to string) string {
 	return fmt.Sprintf("Debug: Internal SMTP system successfully sent a message to %s with subject 'S'.", to)
 }
 
-func TestALetterArrives(t *testing.T) {
+func TestInternalMessageArrives(t *testing.T) {
 	h := newHost(t)
 	mx := serve(t, h, nil)
-	o := newPostOffice(t, h)
-	o.post("joe@one.test") // before the start: it waits
+	o := newHarness(t, h)
+	o.submit("joe@one.test") // before the start: it waits
 	o.start()
-	if err := o.end(); err != nil {
+	if err := o.waitDone(); err != nil {
 		t.Fatal(err)
 	}
-	o.logged(attempting("joe@one.test", 0), succeeded("joe@one.test"))
+	o.wantLog(attempting("joe@one.test", 0), succeeded("joe@one.test"))
 	m := mx.Mails()
 	if len(m) != 1 || m[0].From != "esa@example.com" || !cmp.Equal(m[0].To, []string{"joe@one.test"}) || m[0].Subject() != "S" || m[0].Hello != "esa.example.com" {
 		t.Errorf("got %+v", m)
 	}
 }
 
-func TestTheNextExchangerIsTried(t *testing.T) {
+func TestNextExchangerIsTried(t *testing.T) {
 	const refused = "Warning: Internal SMTP Error: Failed to send message to host 127.0.0.2:25 for recipient %s: Connection refused."
 	for name, to := range map[string]string{"the second by preference": "joe@two.test", "the second address, without MX": "joe@bare.test"} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
 			serve(t, h, nil)
-			o := newPostOffice(t, h)
+			o := newHarness(t, h)
 			o.start()
-			o.post(to)
-			if err := o.end(); err != nil {
+			o.submit(to)
+			if err := o.waitDone(); err != nil {
 				t.Fatal(err)
 			}
-			o.logged(attempting(to, 0), fmt.Sprintf(refused, to), succeeded(to))
+			o.wantLog(attempting(to, 0), fmt.Sprintf(refused, to), succeeded(to))
 		})
 	}
 }
 
-func TestExchangersOfOnePreferenceShareTheMail(t *testing.T) {
+func TestExchangersOfEqualPreferenceAreTriedInRandomOrder(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
-	o := newPostOffice(t, h)
-	for i := range o.zone.mx["two.test"] {
-		o.zone.mx["two.test"][i].Preference = 10
+	o := newHarness(t, h)
+	for i := range o.resolver.mx["two.test"] {
+		o.resolver.mx["two.test"][i].Preference = 10
 	}
 	o.start()
 	const n = 30
 	for range n {
-		o.post("joe@two.test")
-		if err := o.end(); err != nil {
+		o.submit("joe@two.test")
+		if err := o.waitDone(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -233,7 +233,7 @@ func TestExchangersOfOnePreferenceShareTheMail(t *testing.T) {
 }
 
 // What servers answer at each step, and what the log makes of it (logs.md 4.4).
-func TestWhatServersSayForNow(t *testing.T) {
+func TestTemporaryRefusalIsRetried(t *testing.T) {
 	for step, c := range map[string]struct{ answer, says string }{
 		"connect": {"554 go away", `Unexpected SMTP response "554", expecting code starting with "2", response was ['go away']`},
 		"mail":    {"451 4.3.0 busy", `Unexpected SMTP response "451", expecting code starting with "2", response was ['4.3.0 busy']`},
@@ -244,18 +244,18 @@ func TestWhatServersSayForNow(t *testing.T) {
 		t.Run(step, func(t *testing.T) {
 			h := newHost(t)
 			mx := serve(t, h, map[string]string{step: c.answer, "times": "2"})
-			o := newPostOffice(t, h)
+			o := newHarness(t, h)
 			o.start()
-			o.post("joe@one.test")
+			o.submit("joe@one.test")
 			waits := []time.Duration{o.retry(), o.retry()}
-			if err := o.end(); err != nil {
+			if err := o.waitDone(); err != nil {
 				t.Fatal(err)
 			}
 			if want := []time.Duration{time.Minute, 2 * time.Minute}; !cmp.Equal(waits, want) {
 				t.Errorf("waits %v, want %v", waits, want)
 			}
 			failed := "Warning: Internal SMTP Error: Failed to send message to host 127.0.0.1:25 for recipient joe@one.test: " + c.says + "."
-			o.logged(attempting("joe@one.test", 0), failed, attempting("joe@one.test", 1), failed, attempting("joe@one.test", 2), succeeded("joe@one.test"))
+			o.wantLog(attempting("joe@one.test", 0), failed, attempting("joe@one.test", 1), failed, attempting("joe@one.test", 2), succeeded("joe@one.test"))
 			if len(mx.Mails()) != 1 {
 				t.Errorf("%d mails arrived", len(mx.Mails()))
 			}
@@ -263,23 +263,23 @@ func TestWhatServersSayForNow(t *testing.T) {
 	}
 }
 
-func TestWhatServersSayForGood(t *testing.T) {
+func TestPermanentRefusalIsNotRetried(t *testing.T) {
 	for _, step := range []string{"mail", "rcpt", "data", "end"} {
 		t.Run(step, func(t *testing.T) {
 			h := newHost(t)
 			serve(t, h, map[string]string{step: "553 #5.1.8 Domain of sender address <alert@cisco.esa> does not exist"})
-			o := newPostOffice(t, h)
+			o := newHarness(t, h)
 			o.start()
-			o.post("joe@one.test")
+			o.submit("joe@one.test")
 			var refused *mail.Error
-			if err := o.end(); !errors.As(err, &refused) || refused.Reply.Code != 553 {
+			if err := o.waitDone(); !errors.As(err, &refused) || refused.Reply.Code != 553 {
 				t.Errorf("got %v", err)
 			}
 			code := "2"
 			if step == "data" {
 				code = "3"
 			}
-			o.logged(attempting("joe@one.test", 0),
+			o.wantLog(attempting("joe@one.test", 0),
 				`Warning: Internal SMTP Error: Failed to send message to host 127.0.0.1:25 for recipient joe@one.test: Unexpected SMTP response "553", expecting code starting with "`+
 					code+`", response was ['#5.1.8 Domain of sender address <alert@cisco.esa> does not exist'].`,
 				`Critical: Internal SMTP giving up on message to joe@one.test with subject 'S': Unrecoverable error.`)
@@ -292,41 +292,41 @@ func TestDomainsWithoutMail(t *testing.T) {
 		"joe@null.test":    "The domain accepts no mail",
 		"joe@nowhere.test": "No such host or domain",
 	} {
-		o := newPostOffice(t, newHost(t))
+		o := newHarness(t, newHost(t))
 		o.start()
-		o.post(to)
-		if err := o.end(); err == nil {
+		o.submit(to)
+		if err := o.waitDone(); err == nil {
 			t.Error("it arrived")
 		}
 		_, domain, _ := strings.Cut(to, "@")
-		o.logged(attempting(to, 0),
+		o.wantLog(attempting(to, 0),
 			fmt.Sprintf("Warning: Internal SMTP Error: Failed to find a mail exchanger of %s for recipient %s: %s.", domain, to, says),
 			fmt.Sprintf("Critical: Internal SMTP giving up on message to %s with subject 'S': Unrecoverable error.", to))
 	}
 }
 
-func TestTheDNSMayRecover(t *testing.T) {
+func TestFailedLookupIsRetried(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
-	o := newPostOffice(t, h)
-	o.zone.fail(resolver.ErrNoAnswer)
+	o := newHarness(t, h)
+	o.resolver.fail(resolver.ErrNoAnswer)
 	o.start()
-	o.post("joe@one.test")
+	o.submit("joe@one.test")
 	d := <-o.clock.waits
-	o.zone.fail(nil)
+	o.resolver.fail(nil)
 	o.clock.Advance(d)
-	if err := o.end(); err != nil {
+	if err := o.waitDone(); err != nil {
 		t.Fatal(err)
 	}
-	o.logged(attempting("joe@one.test", 0),
+	o.wantLog(attempting("joe@one.test", 0),
 		"Warning: Internal SMTP Error: Failed to find a mail exchanger of one.test for recipient joe@one.test: No DNS server answered.",
 		attempting("joe@one.test", 1), succeeded("joe@one.test"))
 }
 
-func TestALetterIsGivenUpAfterADay(t *testing.T) {
-	o := newPostOffice(t, newHost(t))
+func TestDeliveryIsGivenUpAfterOneDay(t *testing.T) {
+	o := newHarness(t, newHost(t))
 	o.start()
-	o.post("joe@gone.test")
+	o.submit("joe@gone.test")
 	var total time.Duration
 	attempts := 1
 	for {
@@ -343,7 +343,7 @@ func TestALetterIsGivenUpAfterADay(t *testing.T) {
 			if !errors.Is(err, mail.ErrExpired) {
 				t.Errorf("got %v", err)
 			}
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 			t.Fatal("it goes on for ever")
 		}
 		break
@@ -358,25 +358,25 @@ func TestALetterIsGivenUpAfterADay(t *testing.T) {
 	}
 }
 
-func TestStopGivesUp(t *testing.T) {
-	for name, prepare := range map[string]func(*postOffice, *vnet.Host){
-		"before the start": func(o *postOffice, _ *vnet.Host) { o.post("joe@one.test") },
-		"in the middle": func(o *postOffice, h *vnet.Host) {
-			script(t, h, "220 mx\r\n")
+func TestStopGivesUpWaitingMessages(t *testing.T) {
+	for name, prepare := range map[string]func(*harness, *vnet.Host){
+		"before the start": func(o *harness, _ *vnet.Host) { o.submit("joe@one.test") },
+		"in the middle": func(o *harness, h *vnet.Host) {
+			serveScript(t, h, "220 mx\r\n")
 			o.start()
-			o.post("joe@one.test")
+			o.submit("joe@one.test")
 		},
-		"between attempts": func(o *postOffice, _ *vnet.Host) {
+		"between attempts": func(o *harness, _ *vnet.Host) {
 			o.start()
-			o.post("joe@gone.test")
+			o.submit("joe@gone.test")
 			<-o.clock.waits
 		},
 	} {
 		h := newHost(t)
-		o := newPostOffice(t, h)
+		o := newHarness(t, h)
 		prepare(o, h)
 		o.stop()
-		if err := o.end(); !errors.Is(err, mail.ErrStopped) {
+		if err := o.waitDone(); !errors.Is(err, mail.ErrStopped) {
 			t.Errorf("%s: got %v", name, err)
 		}
 		if err := o.Submit(mail.InternalMessage{}, nil); !errors.Is(err, mail.ErrStopped) {
@@ -385,8 +385,8 @@ func TestStopGivesUp(t *testing.T) {
 	}
 }
 
-func TestTooManyLettersAreRefused(t *testing.T) {
-	o := newPostOffice(t, newHost(t))
+func TestTooManyMessagesAreRefused(t *testing.T) {
+	o := newHarness(t, newHost(t))
 	var done sync.WaitGroup
 	for range 1000 {
 		done.Add(1)

@@ -26,7 +26,7 @@ import (
 var at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 25)
 
 // patience is for failing only.
-const patience = 30 * time.Second
+const testTimeout = 30 * time.Second
 
 func newHost(t *testing.T) *vnet.Host {
 	h := vnet.NewHost(vnet.Options{Name: "host", Loopback: 1, Rand: entropy.Seeded(1)})
@@ -56,7 +56,7 @@ func serve(t *testing.T, h *vnet.Host, options map[string]string) *peers.MailExc
 }
 
 func newClient(h *vnet.Host, change func(*mail.Timeouts)) *mail.Client {
-	limits := mail.DefaultTimeouts().AtMost(patience)
+	limits := mail.DefaultTimeouts().AtMost(testTimeout)
 	if change != nil {
 		change(&limits)
 	}
@@ -89,7 +89,7 @@ func hello(t *testing.T, c *mail.Client) *mail.Conn {
 }
 
 // whole is a conversation from the greeting to the end. It returns the first error.
-func whole(ctx context.Context, conn *mail.Conn) error {
+func converse(ctx context.Context, conn *mail.Conn) error {
 	for _, step := range []func() (mail.Reply, error){
 		func() (mail.Reply, error) { return conn.Greeting(ctx) },
 		func() (mail.Reply, error) { return conn.Hello(ctx) },
@@ -108,7 +108,7 @@ func whole(ctx context.Context, conn *mail.Conn) error {
 	return nil
 }
 
-func TestAMessageArrivesAsItWasWritten(t *testing.T) {
+func TestMessageArrivesUnchanged(t *testing.T) {
 	h := newHost(t)
 	mx := serve(t, h, nil)
 	conn := hello(t, newClient(h, nil))
@@ -136,7 +136,7 @@ func TestAMessageArrivesAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestEveryRefusalSaysWhereAndHow(t *testing.T) {
+func TestErrorHasStepAndReplyOfRefusal(t *testing.T) {
 	for _, test := range []struct {
 		option, answer string
 		step           mail.Step
@@ -155,7 +155,7 @@ func TestEveryRefusalSaysWhereAndHow(t *testing.T) {
 		t.Run(test.option+" "+test.answer, func(t *testing.T) {
 			h := newHost(t)
 			mx := serve(t, h, map[string]string{test.option: test.answer})
-			err := whole(t.Context(), dial(t, newClient(h, nil)))
+			err := converse(t.Context(), dial(t, newClient(h, nil)))
 			var e *mail.Error
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v", err)
@@ -173,7 +173,7 @@ func TestEveryRefusalSaysWhereAndHow(t *testing.T) {
 	}
 }
 
-func TestHELOWhereEHLOIsUnknown(t *testing.T) {
+func TestHELOIfEHLOIsUnknown(t *testing.T) {
 	h := newHost(t)
 	mx := serve(t, h, map[string]string{"ehlo": "502 5.5.1 what?"})
 	conn := hello(t, newClient(h, nil))
@@ -192,7 +192,7 @@ func TestNeitherEHLONorHELO(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, map[string]string{"ehlo": "502 what?", "helo": "550 go away"})
 	var e *mail.Error
-	if err := whole(t.Context(), dial(t, newClient(h, nil))); !errors.As(err, &e) || e.Step != mail.Helo || e.Reply.Code != 550 {
+	if err := converse(t.Context(), dial(t, newClient(h, nil))); !errors.As(err, &e) || e.Step != mail.Helo || e.Reply.Code != 550 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -222,7 +222,7 @@ func TestSTARTTLS(t *testing.T) {
 	}
 }
 
-func TestSTARTTLSThatIsNotOffered(t *testing.T) {
+func TestSTARTTLSNotOffered(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, map[string]string{"starttls": "off"})
 	if _, err := hello(t, newClient(h, nil)).StartTLS(t.Context(), &tls.Config{}); !errors.Is(err, mail.ErrNoTLS) {
@@ -230,7 +230,7 @@ func TestSTARTTLSThatIsNotOffered(t *testing.T) {
 	}
 }
 
-func TestTheCertificateIsJudgedByTheCallersRules(t *testing.T) {
+func TestCertificateIsVerifiedByCallersConfig(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
 	var unknown *tls.CertificateVerificationError
@@ -239,11 +239,11 @@ func TestTheCertificateIsJudgedByTheCallersRules(t *testing.T) {
 	}
 }
 
-func TestAServerThatHangsUp(t *testing.T) {
+func TestServerClosesConnection(t *testing.T) {
 	for answered, step := range map[string]mail.Step{"1": mail.MailFrom, "2": mail.RcptTo, "3": mail.Data, "4": mail.Quit} {
 		h := newHost(t)
 		serve(t, h, map[string]string{"close": answered})
-		err := whole(t.Context(), dial(t, newClient(h, nil)))
+		err := converse(t.Context(), dial(t, newClient(h, nil)))
 		var e *mail.Error
 		if !errors.As(err, &e) || e.Step != step || !errors.Is(err, mail.ErrClosed) || !e.Temporary() {
 			t.Errorf("after %s commands: %v", answered, err)
@@ -251,7 +251,7 @@ func TestAServerThatHangsUp(t *testing.T) {
 	}
 }
 
-func TestAServerOfTLSOnly(t *testing.T) {
+func TestServerWithImplicitTLS(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, map[string]string{"tls": "implicit"})
 	hasty := newClient(h, func(limits *mail.Timeouts) { limits.Greeting = 50 * time.Millisecond })
@@ -264,7 +264,7 @@ func TestAServerOfTLSOnly(t *testing.T) {
 	}
 }
 
-func TestAPlainServerDoesNotSpeakTLS(t *testing.T) {
+func TestPlainServerDoesNotSpeakTLS(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
 	if newClient(h, nil).SpeaksTLS(t.Context(), mail.Route{Remote: at}) {
@@ -272,7 +272,7 @@ func TestAPlainServerDoesNotSpeakTLS(t *testing.T) {
 	}
 }
 
-func TestNobodyListens(t *testing.T) {
+func TestConnectionRefused(t *testing.T) {
 	h := newHost(t)
 	_, err := newClient(h, nil).Dial(t.Context(), mail.Route{Remote: at})
 	var e *mail.Error
@@ -281,7 +281,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-func TestAMessageThatIsTooLarge(t *testing.T) {
+func TestMessageTooLarge(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, map[string]string{"size": "1000"})
 	client := newClient(h, nil)
@@ -320,7 +320,7 @@ func TestOneRecipientIsRefused(t *testing.T) {
 	}
 }
 
-func TestAllRecipientsAreRefusedAndTheNextMessageGoes(t *testing.T) {
+func TestConnectionIsUsableAfterAllRecipientsAreRefused(t *testing.T) {
 	h := newHost(t)
 	mx := serve(t, h, map[string]string{"rcpt": "550 5.1.1 nobody", "times": "2"})
 	conn := hello(t, newClient(h, nil))
@@ -338,7 +338,7 @@ func TestAllRecipientsAreRefusedAndTheNextMessageGoes(t *testing.T) {
 }
 
 // Many servers hang up on whom they refuse: the refusal counts.
-func TestARefusalIsTheLastWord(t *testing.T) {
+func TestRefusalCountsIfServerClosesAfterIt(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, map[string]string{"rcpt": "550 5.1.1 nobody", "close": "3"})
 	_, err := hello(t, newClient(h, nil)).Send(t.Context(), mail.Envelope{From: "a@example.com", To: []string{"b@example.com"}}, []byte("x"))
@@ -348,7 +348,7 @@ func TestARefusalIsTheLastWord(t *testing.T) {
 	}
 }
 
-func TestALineWithoutEndIsRefused(t *testing.T) {
+func TestEndlessLineIsRefused(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
 	got, err := hello(t, newClient(h, nil)).Send(t.Context(), mail.Envelope{From: "a@example.com", To: []string{"b@example.com"}}, []byte(strings.Repeat("x", 100_000)))
@@ -358,7 +358,7 @@ func TestALineWithoutEndIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnAddressCannotSmuggleCommands(t *testing.T) {
+func TestAddressCannotInjectCommands(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
 	conn := hello(t, newClient(h, nil))
@@ -373,7 +373,7 @@ func TestAnAddressCannotSmuggleCommands(t *testing.T) {
 	}
 }
 
-func TestTheConnectionIsHermes(t *testing.T) {
+func TestSocketBelongsToHermes(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
 	conn := hello(t, newClient(h, nil))
@@ -392,10 +392,10 @@ func TestTheConnectionIsHermes(t *testing.T) {
 	t.Error("no socket leads to the server")
 }
 
-func TestAWaitEndsWithItsCause(t *testing.T) {
+func TestStepReturnsCauseOfContext(t *testing.T) {
 	why := errors.New("the user had enough")
 	h := newHost(t)
-	script(t, h, "")
+	serveScript(t, h, "")
 	c := newClient(h, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	conn := dial(t, c)
@@ -413,7 +413,7 @@ func TestAWaitEndsWithItsCause(t *testing.T) {
 
 // script starts a server that says something and then listens until the client has
 // gone.
-func script(t *testing.T, h *vnet.Host, says string) {
+func serveScript(t *testing.T, h *vnet.Host, says string) {
 	t.Helper()
 	l, err := h.Listen(t.Context(), network.ListenConfig{Addr: at})
 	if err != nil {
@@ -442,7 +442,7 @@ func script(t *testing.T, h *vnet.Host, says string) {
 	}()
 }
 
-func TestGreetingsThatAreNone(t *testing.T) {
+func TestInvalidGreetings(t *testing.T) {
 	for says, want := range map[string]error{
 		"hello\r\n":                           mail.ErrMalformed,
 		"22\r\n":                              mail.ErrMalformed,
@@ -458,33 +458,33 @@ func TestGreetingsThatAreNone(t *testing.T) {
 		"<close>":                             mail.ErrClosed,
 	} {
 		h := newHost(t)
-		script(t, h, says)
+		serveScript(t, h, says)
 		if _, err := dial(t, newClient(h, nil)).Greeting(t.Context()); !errors.Is(err, want) {
 			t.Errorf("%.30q: %v, want %v", says, err, want)
 		}
 	}
 }
 
-func TestAGreetingOfManyLines(t *testing.T) {
+func TestGreetingOfSeveralLines(t *testing.T) {
 	h := newHost(t)
-	script(t, h, "220-mx.example.com ESMTP\r\n220-\r\n220 No spam here.\r\n")
+	serveScript(t, h, "220-mx.example.com ESMTP\r\n220-\r\n220 No spam here.\r\n")
 	got, err := dial(t, newClient(h, nil)).Greeting(t.Context())
 	if want := (mail.Reply{Code: 220, Text: "mx.example.com ESMTP\n\nNo spam here."}); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
-func TestWordsBeforeTheHandshakeDoNotCount(t *testing.T) {
+func TestTextBeforeHandshakeIsRejected(t *testing.T) {
 	h := newHost(t)
-	script(t, h, "220 mx\r\n250-mx\r\n250 STARTTLS\r\n220 go ahead\r\n250 injected\r\n")
+	serveScript(t, h, "220 mx\r\n250-mx\r\n250 STARTTLS\r\n220 go ahead\r\n250 injected\r\n")
 	if _, err := hello(t, newClient(h, nil)).StartTLS(t.Context(), &tls.Config{InsecureSkipVerify: true}); !errors.Is(err, mail.ErrMalformed) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestAServerThatFallsSilent(t *testing.T) {
+func TestSilentServerTimesOut(t *testing.T) {
 	h := newHost(t)
-	script(t, h, "220 mx\r\n")
+	serveScript(t, h, "220 mx\r\n")
 	conn := dial(t, newClient(h, func(limits *mail.Timeouts) { limits.Command = 50 * time.Millisecond }))
 	if _, err := conn.Greeting(t.Context()); err != nil {
 		t.Fatal(err)

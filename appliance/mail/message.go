@@ -43,7 +43,7 @@ func (m Message) Bytes() []byte {
 	for line := range strings.Lines(m.Text) {
 		line = strings.TrimRight(line, "\r\n")
 		for len(line) > maxLine {
-			end := breakAt(line)
+			end := lineBreak(line)
 			b.WriteString(line[:end] + "\r\n")
 			line = strings.TrimPrefix(line[end:], " ")
 		}
@@ -57,7 +57,7 @@ const maxLine = 998
 
 // breakAt is where a line that is too long ends best: at a blank, or else between two
 // characters.
-func breakAt(line string) int {
+func lineBreak(line string) int {
 	if i := strings.LastIndexByte(line[:maxLine+1], ' '); i > 0 {
 		return i
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// The subjects of A31 and A8. The ends of the texts, which the subjects do not show, are
-// logs.md 4.6's or made up.
+// The subjects are those of A31 and A8. The ends of the texts, which the subjects do not show, are
+// those of logs.md 4.6 or invented.
 func TestSubject(t *testing.T) {
 	for _, c := range []struct {
 		class    alert.Class
@@ -22,26 +22,36 @@ func TestSubject(t *testing.T) {
 		length   int
 		want     string
 	}{
-		{alert.System, alert.Warning, "cisco.esa", "URL category definitions have changed.; Added new category 'Games'", 60,
+		{alert.System, alert.Warning, "cisco.esa",
+			"URL category definitions have changed.; Added new category 'Games'", 60,
 			"Warning <System> cisco.esa: URL category definitions have changed.; Added new category '..."},
-		{alert.System, alert.Warning, "example.com", `Your "IronPort Email Encryption" key will expire in under 60 day(s).`, 60,
+		{alert.System, alert.Warning, "example.com",
+			`Your "IronPort Email Encryption" key will expire in under 60 day(s).`, 60,
 			`Warning <System> example.com: Your "IronPort Email Encryption" key will expire in under 60...`},
-		{alert.System, alert.Warning, "cisco.esa", `Your "Sophos Anti-Virus" key will expire in under 60 day(s). Please contact your authorized Cisco sales representative.`, 60,
+		{alert.System, alert.Warning, "cisco.esa",
+			`Your "Sophos Anti-Virus" key will expire in under 60 day(s). Please contact your authorized Cisco sales representative.`, 60,
 			`Warning <System> cisco.esa: Your "Sophos Anti-Virus" key will expire in under 60 day(s)....`},
-		{alert.System, alert.Critical, "example.com", "Log Error: Subscription error_logs: Failed to connect to 10.0.0.1: Connection refused", 60,
+		{alert.System, alert.Critical, "example.com",
+			"Log Error: Subscription error_logs: Failed to connect to 10.0.0.1: Connection refused",
+			60,
 			"Critical <System> example.com: Log Error: Subscription error_logs: Failed to connect to 10...."},
-		{alert.System, alert.Critical, "HOST", `An application fault occurred: ('query/api.py searchData|4652', "<type 'exceptions.AttributeError'>")`, 60,
+		{alert.System, alert.Critical, "HOST",
+			`An application fault occurred: ('query/api.py searchData|4652', "<type 'exceptions.AttributeError'>")`, 60,
 			"Critical <System> HOST: An application fault occurred: ('query/api.py searchData|465..."},
 		{alert.AntiVirus, alert.Critical, "HOST", "MID 198463616 antivirus timeout error", 60,
 			"Critical <Anti-Virus> HOST: MID 198463616 antivirus timeout error"},
-		// A8, by A26 with a name of five letters, and by A29 as it is printed.
-		{alert.System, alert.Critical, "mail.example.com", strings.Replace(trouble, "Mail_Log", "NNNNN", 1), 60,
+		// A8: with a name of five letters (A26), and as it is printed (A29).
+		{alert.System, alert.Critical, "mail.example.com",
+			strings.Replace(errorText, "Mail_Log", "NNNNN", 1), 60,
 			"Critical <System> mail.example.com: Log Error: Subscription NNNNN: Network error while sending l..."},
-		{alert.System, alert.Critical, "mail.example.com", trouble, 63,
+		{alert.System, alert.Critical, "mail.example.com", errorText, 63,
 			"Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sending l..."},
-		{alert.System, alert.Critical, "mail.example.com", trouble, 60,
+		{alert.System, alert.Critical, "mail.example.com", errorText, 60,
 			"Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sendin..."},
-		{alert.System, alert.Information, "HOST", strings.Repeat("ü", 60), 60, "Info <System> HOST: " + strings.Repeat("ü", 60)},
+		{
+			alert.System, alert.Information, "HOST",
+			strings.Repeat("ü", 60), 60, "Info <System> HOST: " + strings.Repeat("ü", 60),
+		},
 		{alert.System, alert.Information, "HOST", "one\ntwo", 60, "Info <System> HOST: one two"},
 	} {
 		if got := alert.Subject(c.class, c.severity, c.host, c.text, c.length); got != c.want {
@@ -50,14 +60,14 @@ func TestSubject(t *testing.T) {
 	}
 }
 
-func TestALetterOfVersion8(t *testing.T) {
-	o := newOffice(t, nil)
-	o.Raise(alert.System, alert.Critical, trouble)
-	o.clock.Advance(time.Minute)
-	o.Raise(alert.System, alert.Critical, trouble)
-	o.Raise(alert.System, alert.Critical, trouble)
-	o.clock.Advance(4 * time.Minute)
-	m := o.parse(o.letters[1])
+func TestMessageOfVersion8(t *testing.T) {
+	h := newHarness(t, nil)
+	h.Raise(alert.System, alert.Critical, errorText)
+	h.clock.Advance(time.Minute)
+	h.Raise(alert.System, alert.Critical, errorText)
+	h.Raise(alert.System, alert.Critical, errorText)
+	h.clock.Advance(4 * time.Minute)
+	m := h.parse(h.messages[1])
 	for name, want := range map[string]string{
 		"From":    "IronPort C100V Alert <alert@mail.example.com>",
 		"Subject": "Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sendin...",
@@ -67,7 +77,7 @@ func TestALetterOfVersion8(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
-	if from := o.letters[1].From; from != "alert@mail.example.com" {
+	if from := h.messages[1].From; from != "alert@mail.example.com" {
 		t.Errorf("the envelope is from %s", from)
 	}
 	const want = `The Critical message is:
@@ -93,23 +103,23 @@ facilitate a rapid diagnosis of the problem.
 
 Thank you.
 `
-	_, text, _ := strings.Cut(string(o.letters[1].Data), "\r\n\r\n")
+	_, text, _ := strings.Cut(string(h.messages[1].Data), "\r\n\r\n")
 	if diff := cmp.Diff(want, strings.ReplaceAll(text, "\r\n", "\n")); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestALetterOfALaterVersion(t *testing.T) {
-	o := newOffice(t, func(s *alert.Settings) { s.From = "esa@example.com" })
-	o.close()
-	o.version = product.Version{Major: 16, Patch: 1, Build: 17}
-	o.open()
-	o.Raise(alert.System, alert.Information, "text")
-	l := o.letters[0]
-	if got := o.parse(l).Header.Get("From"); got != "IronPort C100V Alert <esa@example.com>" || l.From != "esa@example.com" {
-		t.Errorf("from %s, envelope %s", got, l.From)
+func TestMessageOfLaterVersion(t *testing.T) {
+	h := newHarness(t, func(s *alert.Settings) { s.From = "esa@example.com" })
+	h.close()
+	h.version = product.Version{Major: 16, Patch: 1, Build: 17}
+	h.open()
+	h.Raise(alert.System, alert.Information, "text")
+	m := h.messages[0]
+	if got := h.parse(m).Header.Get("From"); got != "IronPort C100V Alert <esa@example.com>" || m.From != "esa@example.com" {
+		t.Errorf("from %s, envelope %s", got, m.From)
 	}
-	_, text, _ := strings.Cut(string(l.Data), "\r\n\r\n")
+	_, text, _ := strings.Cut(string(m.Data), "\r\n\r\n")
 	const want = "The Info message is:\r\n\r\ntext\r\n\r\nVersion: 16.0.1-017\r\nSerial Number: A4BADB4712A9-511AA1E\r\n" +
 		"Timestamp: 10 Mar 2015 10:00:00 +0200\r\n\r\nTo learn more about alerts, visit our support community and troubleshooting site.  In many cases"
 	if !strings.HasPrefix(text, want) {
