@@ -10,42 +10,43 @@ import (
 	"time"
 )
 
-// Home is where users land.
+// Home is the directory in which a login starts.
 const Home = "/" + Pub
 
-// Owner and Group are what listings show of every file.
+// Owner and Group are the owner and the group of every file in listings.
 const (
 	Owner = "admin"
 	Group = "config"
 )
 
-// MayTransfer reports whether a role, by the name that AsyncOS gives it, may use
-// SFTP, SCP and FTP at all.
+// MayTransfer reports whether accounts of a role may use SFTP, SCP and FTP. The role has the
+// name that AsyncOS gives it.
 func MayTransfer(role string) bool { return role == "Administrator" || role == "Operator" }
 
-// An Area is a Store as one logged-in user sees it. Paths are absolute and
-// slash-separated; one whose first element is neither "data" nor "var" is looked
-// up below Home. Any ".." has been dealt with by cleaning: no path leads out.
+// An Area is a Store as one logged-in user sees it. Paths are absolute and slash-separated. A
+// path whose first element is neither "data" nor "var" is relative to Home. Paths are cleaned,
+// so ".." does not lead out of the Area.
 //
-// A user may read everything, remove files below Home (captures and logs) that
-// nobody is writing and no log goes on with, and write below Home/configuration only; everything else is
-// fs.ErrPermission. Errors are *fs.PathError with the path as the user sees it.
+// A user may read everything, and may write below Home/configuration. Below Home, a user may
+// also remove files (captures and logs), unless a file is being written or is the current file
+// of a log. Everything else returns fs.ErrPermission. Errors are *fs.PathError with the path
+// as the user sees it.
 type Area struct {
 	store *Store
 	user  string
 }
 
-// Area returns the store as user sees it.
+// Area returns the store as the user sees it.
 func (s *Store) Area(user string) *Area { return &Area{s, user} }
 
-// User is whose area it is.
+// User returns the name of the Area's user.
 func (a *Area) User() string { return a.user }
 
-// Usage is the store's.
+// Usage returns the usage of the Store.
 func (a *Area) Usage() (used, quota int64) { return a.store.Usage() }
 
-// Path returns the full path of p, which a user typed while in directory cwd. It
-// does not look whether there is such a file.
+// Path returns the full path of p, which a user typed in the directory cwd. The file need not
+// exist.
 func (a *Area) Path(cwd, p string) string {
 	if !strings.HasPrefix(p, "/") {
 		p = cwd + "/" + p
@@ -58,7 +59,7 @@ func (a *Area) Path(cwd, p string) string {
 	return Home + p
 }
 
-// name is the store's name of a path.
+// name returns the store's name of a path.
 func (a *Area) name(p string) string {
 	if p = a.Path("/", p)[1:]; p != "" {
 		return p
@@ -66,28 +67,25 @@ func (a *Area) name(p string) string {
 	return "."
 }
 
-// tell makes err the user's: with the path that the user knows.
-func userError(op, p string, err error) error { return pathError(op, p, err) }
-
-// lock locks the store and returns the store's own name of a path; the caller
-// unlocks, also after an error.
+// lock locks the store and returns the resolved name of a path. The caller must unlock the
+// store, even after an error.
 func (a *Area) lock(op, p string) (string, error) {
 	real, err := a.store.lock(op, a.name(p))
-	return real, userError(op, p, err)
+	return real, pathError(op, p, err)
 }
 
-// Stat tells of a file or directory.
+// Stat describes a file or directory.
 func (a *Area) Stat(p string) (fs.FileInfo, error) {
 	fi, err := a.store.Stat(a.name(p))
 	if err != nil {
-		return nil, userError("stat", p, err)
+		return nil, pathError("stat", p, err)
 	}
 	return fi, nil
 }
 
-// ReadDir lists a directory, sorted by name. An alias is a directory like any
-// other; one that stands beside its target is left out, so that a client that
-// walks down the tree does not come twice to the same files.
+// ReadDir lists a directory, sorted by name. An alias is listed as a directory. It is left out
+// if its target is in the same directory, so that a client that walks the tree does not visit
+// the same files twice.
 func (a *Area) ReadDir(p string) ([]fs.FileInfo, error) {
 	real, err := a.lock("readdir", p)
 	defer a.store.mu.Unlock()
@@ -96,7 +94,7 @@ func (a *Area) ReadDir(p string) ([]fs.FileInfo, error) {
 	}
 	list, err := a.store.list(real)
 	if err != nil {
-		return nil, userError("readdir", p, err)
+		return nil, pathError("readdir", p, err)
 	}
 	var shown []fs.FileInfo
 	for _, fi := range list {
@@ -105,19 +103,19 @@ func (a *Area) ReadDir(p string) ([]fs.FileInfo, error) {
 		}
 		full := path.Join(real, fi.name)
 		if target, ok := a.store.aliases[full]; ok {
-			of, err := a.store.stat(full, target)
-			if err != nil || of.IsDir() && path.Dir(target) == real {
+			targetInfo, err := a.store.stat(full, target)
+			if err != nil || targetInfo.IsDir() && path.Dir(target) == real {
 				continue
 			}
-			fi = of
+			fi = targetInfo
 		}
 		shown = append(shown, fi)
 	}
 	return shown, nil
 }
 
-// Glob returns the paths that match pattern, a full path with the patterns of
-// path.Match, sorted. No match is no error; a bad pattern is path.ErrBadPattern.
+// Glob returns the paths that match pattern, sorted. The pattern is a full path with the syntax
+// of path.Match. No match is no error; a malformed pattern is path.ErrBadPattern.
 func (a *Area) Glob(pattern string) ([]string, error) {
 	names, err := fs.Glob(areaFS{a}, a.name(pattern))
 	if err != nil {
@@ -129,8 +127,7 @@ func (a *Area) Glob(pattern string) ([]string, error) {
 	return names, nil
 }
 
-// FS returns the area as a read-only file system, as the page serves it. Its root
-// is "/".
+// FS returns the area as a read-only file system whose root is "/". The page serves it.
 func (a *Area) FS() fs.FS { return areaFS{a} }
 
 type areaFS struct{ a *Area }
@@ -152,9 +149,9 @@ func (v areaFS) ReadDir(name string) ([]fs.DirEntry, error) {
 // Open opens a file for reading.
 func (a *Area) Open(p string) (*File, error) { return a.OpenFile(p, os.O_RDONLY) }
 
-// OpenFile opens a file; flag is made of os's O_ constants. With O_TRUNC, what the
-// file held is put back if the new content finds no room (see Store.Overwrite);
-// an upload that breaks off leaves what has arrived, so that it can be resumed.
+// OpenFile opens a file; flag consists of the O_ constants of package os. With O_TRUNC, the
+// former content is restored if the new one exceeds the quota (see Store.Overwrite). An upload
+// that is interrupted leaves the data that has arrived, so that it can be resumed.
 func (a *Area) OpenFile(p string, flag int) (*File, error) {
 	real, err := a.lock("open", p)
 	defer a.store.mu.Unlock()
@@ -172,14 +169,13 @@ func (a *Area) OpenFile(p string, flag int) (*File, error) {
 		f, err = a.store.open(real, flag)
 	}
 	if err != nil {
-		return nil, userError("open", p, err)
+		return nil, pathError("open", p, err)
 	}
 	f.name = p
 	return f, nil
 }
 
-// Writable reports whether the user may write to a path, and rename and remove
-// what is there.
+// Writable reports whether the user may write to a path, and rename and remove its file.
 func (a *Area) Writable(p string) bool { return a.mayWrite(a.name(p)) }
 
 func (a *Area) mayWrite(name string) bool {
@@ -188,10 +184,12 @@ func (a *Area) mayWrite(name string) bool {
 	return userMayWrite(a.store.resolve(name))
 }
 
-// writable takes a resolved name. Control characters would break listings.
+// userMayWrite is Writable for a resolved name. Names with control characters are not allowed,
+// because they would break listings.
 func userMayWrite(real string) bool {
 	rest, ok := below(real, Configuration)
-	return ok && rest != "" && !strings.ContainsFunc(rest, func(r rune) bool { return r < ' ' || r == 0x7f })
+	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+	return ok && rest != "" && !strings.ContainsFunc(rest, isControl)
 }
 
 // Remove removes a file.
@@ -204,22 +202,23 @@ func (a *Area) Remove(p string) error {
 	fi, err := a.store.stat(real, real)
 	switch {
 	case err != nil:
-		return userError("remove", p, err)
+		return pathError("remove", p, err)
 	case fi.IsDir():
-		return userError("remove", p, syscall.EISDIR)
+		return pathError("remove", p, syscall.EISDIR)
 	case userMayWrite(real):
 	case a.store.nodes[real] != nil, isCurrentLog(real):
-		return userError("remove", p, ErrBusy)
+		return pathError("remove", p, ErrBusy)
 	default:
 		if _, ok := below(real, Pub); !ok {
-			return userError("remove", p, fs.ErrPermission)
+			return pathError("remove", p, fs.ErrPermission)
 		}
 	}
-	return userError("remove", p, a.store.remove(real))
+	return pathError("remove", p, a.store.remove(real))
 }
 
-// isCurrent reports whether a file is the one that a log goes on with. Between two lines
-// nobody has it open (logs.md 1.3: only files that are saved are deleted).
+// isCurrentLog reports whether a file is the current file of a log. Such a file must not be
+// removed although it may not be open between two lines (logs.md 1.3: only saved files are
+// deleted).
 func isCurrentLog(real string) bool {
 	base := path.Base(real)
 	return strings.Contains(base, ".@") && strings.HasSuffix(base, ".c")
@@ -235,29 +234,29 @@ func (a *Area) RemoveDir(p string) error {
 	fi, err := a.store.stat(real, real)
 	switch {
 	case err != nil:
-		return userError("rmdir", p, err)
+		return pathError("rmdir", p, err)
 	case !fi.IsDir():
-		return userError("rmdir", p, syscall.ENOTDIR)
+		return pathError("rmdir", p, syscall.ENOTDIR)
 	case !userMayWrite(real):
-		return userError("rmdir", p, fs.ErrPermission)
+		return pathError("rmdir", p, fs.ErrPermission)
 	}
-	return userError("rmdir", p, a.store.remove(real))
+	return pathError("rmdir", p, a.store.remove(real))
 }
 
 // Mkdir makes a directory.
 func (a *Area) Mkdir(p string) error {
 	name := a.name(p)
 	if _, err := a.store.Stat(name); err == nil {
-		return userError("mkdir", p, fs.ErrExist)
+		return pathError("mkdir", p, fs.ErrExist)
 	}
 	if !a.mayWrite(name) {
-		return userError("mkdir", p, fs.ErrPermission)
+		return pathError("mkdir", p, fs.ErrPermission)
 	}
-	return userError("mkdir", p, a.store.Mkdir(name))
+	return pathError("mkdir", p, a.store.Mkdir(name))
 }
 
-// Rename gives a file or directory another name. A file that has that name already
-// is replaced if replace is true, else the error is fs.ErrExist.
+// Rename renames a file or directory. If a file of the new name exists, it is replaced if
+// replace is true; otherwise the error is fs.ErrExist.
 func (a *Area) Rename(from, to string, replace bool) error {
 	real, err := a.lock("rename", from)
 	defer a.store.mu.Unlock()
@@ -266,37 +265,37 @@ func (a *Area) Rename(from, to string, replace bool) error {
 	}
 	target := a.store.resolve(a.name(to))
 	if _, err := a.store.stat(real, real); err != nil {
-		return userError("rename", from, err)
+		return pathError("rename", from, err)
 	}
 	if !userMayWrite(real) || !userMayWrite(target) {
-		return userError("rename", from, fs.ErrPermission)
+		return pathError("rename", from, fs.ErrPermission)
 	}
 	_, err = a.store.stat(target, target)
 	switch {
 	case real == target:
 		return nil
 	case err == nil && !replace:
-		return userError("rename", to, fs.ErrExist)
+		return pathError("rename", to, fs.ErrExist)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return userError("rename", to, err)
+		return pathError("rename", to, err)
 	}
-	return userError("rename", from, a.store.rename(real, target))
+	return pathError("rename", from, a.store.rename(real, target))
 }
 
-// Chtimes sets a file's time.
+// Chtimes sets a file's modification time.
 func (a *Area) Chtimes(p string, mtime time.Time) error {
 	name := a.name(p)
 	if !a.mayWrite(name) {
-		return userError("chtimes", p, fs.ErrPermission)
+		return pathError("chtimes", p, fs.ErrPermission)
 	}
-	return userError("chtimes", p, a.store.Chtimes(name, mtime))
+	return pathError("chtimes", p, a.store.Chtimes(name, mtime))
 }
 
-// Truncate sets a file's length; what is added costs quota.
+// Truncate sets a file's length. An extension counts towards the quota.
 func (a *Area) Truncate(p string, size int64) error {
 	name := a.name(p)
 	if !a.mayWrite(name) {
-		return userError("truncate", p, fs.ErrPermission)
+		return pathError("truncate", p, fs.ErrPermission)
 	}
-	return userError("truncate", p, a.store.Truncate(name, size))
+	return pathError("truncate", p, a.store.Truncate(name, size))
 }

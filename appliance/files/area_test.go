@@ -13,7 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// An area with a capture, a log and a saved configuration.
+// area returns an Area with a capture, a log and a saved configuration.
 func area(t *testing.T) (*files.Store, *files.Area) {
 	t.Helper()
 	s := open(t, t.TempDir(), 1000)
@@ -26,7 +26,7 @@ func area(t *testing.T) (*files.Store, *files.Area) {
 	return s, s.Area("admin")
 }
 
-func TestPaths(t *testing.T) {
+func TestAreaPath(t *testing.T) {
 	_, a := area(t)
 	for _, tc := range []struct{ cwd, path, want string }{
 		{files.Home, "", "/data/pub"},
@@ -45,7 +45,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-func TestUserSeesEachFileOnceBelowADirectory(t *testing.T) {
+func TestReadDirListsEachFileOnce(t *testing.T) {
 	_, a := area(t)
 	for dir, want := range map[string]string{
 		"/":              "data/ var/",
@@ -86,55 +86,71 @@ func TestGlob(t *testing.T) {
 		}
 	}
 	if _, err := a.Glob("/data/pub/["); err == nil {
-		t.Error("a bad pattern is accepted")
+		t.Error("a malformed pattern is accepted")
 	}
 }
 
-// What a user may change, and what not.
-func TestPolicy(t *testing.T) {
-	create := func(p string) func(*files.Area) error {
+// TestPermissions checks what users may change.
+func TestPermissions(t *testing.T) {
+	type action func(a *files.Area) error
+	open := func(p string, flag int) action {
 		return func(a *files.Area) error {
-			f, err := a.OpenFile(p, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+			f, err := a.OpenFile(p, flag)
 			if err == nil {
 				err = f.Close()
 			}
 			return err
 		}
 	}
+	create := func(p string) action { return open(p, os.O_WRONLY|os.O_CREATE|os.O_TRUNC) }
+	remove := func(p string) action { return func(a *files.Area) error { return a.Remove(p) } }
+	removeDir := func(p string) action { return func(a *files.Area) error { return a.RemoveDir(p) } }
+	mkdir := func(p string) action { return func(a *files.Area) error { return a.Mkdir(p) } }
+	rename := func(from, to string) action {
+		return func(a *files.Area) error { return a.Rename(from, to, false) }
+	}
+	truncate := func(p string, size int64) action {
+		return func(a *files.Area) error { return a.Truncate(p, size) }
+	}
 	for name, tc := range map[string]struct {
-		do   func(a *files.Area) error
+		do   action
 		want error
 	}{
-		"read a log":                      {func(a *files.Area) error { _, err := a.Open("/var/log/mail_logs/mail.current"); return err }, nil},
-		"remove a capture":                {func(a *files.Area) error { return a.Remove("/data/pub/captures/a.cap") }, nil},
-		"remove a log by its second name": {func(a *files.Area) error { return a.Remove("/var/log/mail_logs/mail.current") }, nil},
-		"remove a configuration":          {func(a *files.Area) error { return a.Remove("/configuration/a.xml") }, nil},
-		"remove a directory as a file":    {func(a *files.Area) error { return a.Remove("/configuration") }, syscall.EISDIR},
-		"remove a standing directory":     {func(a *files.Area) error { return a.RemoveDir("/configuration") }, fs.ErrPermission},
-		"remove a file as a directory":    {func(a *files.Area) error { return a.RemoveDir("/configuration/a.xml") }, syscall.ENOTDIR},
-		"write a configuration":           {create("/configuration/b.xml"), nil},
-		"write into the start directory":  {create("/b.xml"), fs.ErrPermission},
-		"write a capture":                 {create("/diagnostic/b.cap"), fs.ErrPermission},
-		"overwrite a log":                 {create("/var/log/mail_logs/mail.current"), fs.ErrPermission},
-		"write where there is no dir":     {create("/configuration/none/b.xml"), fs.ErrNotExist},
-		"a name that breaks listings":     {create("/configuration/a\nb"), fs.ErrPermission},
-		"replace configuration/ itself":   {create("/configuration"), fs.ErrPermission},
-		"make a directory":                {func(a *files.Area) error { return a.Mkdir("/configuration/sub") }, nil},
-		"make one that exists":            {func(a *files.Area) error { return a.Mkdir("/configuration") }, fs.ErrExist},
-		"make one elsewhere":              {func(a *files.Area) error { return a.Mkdir("/x") }, fs.ErrPermission},
-		"rename":                          {func(a *files.Area) error { return a.Rename("/configuration/a.xml", "/configuration/b", false) }, nil},
-		"rename out of configuration/":    {func(a *files.Area) error { return a.Rename("/configuration/a.xml", "/x", false) }, fs.ErrPermission},
-		"rename a capture":                {func(a *files.Area) error { return a.Rename("/captures/a.cap", "/configuration/b", false) }, fs.ErrPermission},
-		"rename what is not there":        {func(a *files.Area) error { return a.Rename("/configuration/no", "/configuration/b", false) }, fs.ErrNotExist},
-		"set the length of a capture":     {func(a *files.Area) error { return a.Truncate("/captures/a.cap", 0) }, fs.ErrPermission},
-		"set the time of a capture":       {func(a *files.Area) error { return a.Chtimes("/captures/a.cap", noon) }, fs.ErrPermission},
-		"set a length beyond the quota":   {func(a *files.Area) error { return a.Truncate("/configuration/a.xml", 1<<40) }, files.ErrQuota},
-		"open a directory as a file":      {func(a *files.Area) error { _, err := a.Open("/configuration"); return err }, syscall.EISDIR},
-		"list a file":                     {func(a *files.Area) error { _, err := a.ReadDir("/captures/a.cap"); return err }, syscall.ENOTDIR},
-		"look at what holds unfinished":   {func(a *files.Area) error { _, err := a.Stat("/tmp"); return err }, fs.ErrNotExist},
-		"truncate what is not there":      {func(a *files.Area) error { return a.Truncate("/configuration/none", 0) }, fs.ErrNotExist},
-		"open without create what is gone": {func(a *files.Area) error {
-			_, err := a.OpenFile("/configuration/none", os.O_WRONLY|os.O_TRUNC)
+		"read a log":                  {open("/var/log/mail_logs/mail.current", os.O_RDONLY), nil},
+		"remove a capture":            {remove("/data/pub/captures/a.cap"), nil},
+		"remove a log by its alias":   {remove("/var/log/mail_logs/mail.current"), nil},
+		"remove a configuration":      {remove("/configuration/a.xml"), nil},
+		"remove directory as file":    {remove("/configuration"), syscall.EISDIR},
+		"remove permanent directory":  {removeDir("/configuration"), fs.ErrPermission},
+		"remove file as directory":    {removeDir("/configuration/a.xml"), syscall.ENOTDIR},
+		"write a configuration":       {create("/configuration/b.xml"), nil},
+		"write into Home":             {create("/b.xml"), fs.ErrPermission},
+		"write a capture":             {create("/diagnostic/b.cap"), fs.ErrPermission},
+		"overwrite a log":             {create("/var/log/mail_logs/mail.current"), fs.ErrPermission},
+		"write below no directory":    {create("/configuration/none/b.xml"), fs.ErrNotExist},
+		"write a malformed name":      {create("/configuration/a\nb"), fs.ErrPermission},
+		"replace configuration/":      {create("/configuration"), fs.ErrPermission},
+		"make a directory":            {mkdir("/configuration/sub"), nil},
+		"make an existing directory":  {mkdir("/configuration"), fs.ErrExist},
+		"make a directory elsewhere":  {mkdir("/x"), fs.ErrPermission},
+		"rename":                      {rename("/configuration/a.xml", "/configuration/b"), nil},
+		"rename to another directory": {rename("/configuration/a.xml", "/x"), fs.ErrPermission},
+		"rename a capture":            {rename("/captures/a.cap", "/configuration/b"), fs.ErrPermission},
+		"rename a missing file":       {rename("/configuration/no", "/configuration/b"), fs.ErrNotExist},
+		"truncate a capture":          {truncate("/captures/a.cap", 0), fs.ErrPermission},
+		"extend beyond the quota":     {truncate("/configuration/a.xml", 1<<40), files.ErrQuota},
+		"truncate a missing file":     {truncate("/configuration/none", 0), fs.ErrNotExist},
+		"open directory as file":      {open("/configuration", os.O_RDONLY), syscall.EISDIR},
+		"open a missing file":         {open("/configuration/none", os.O_WRONLY|os.O_TRUNC), fs.ErrNotExist},
+		"set the time of a capture": {func(a *files.Area) error {
+			return a.Chtimes("/captures/a.cap", noon)
+		}, fs.ErrPermission},
+		"list a file": {func(a *files.Area) error {
+			_, err := a.ReadDir("/captures/a.cap")
+			return err
+		}, syscall.ENOTDIR},
+		"describe the directory of temporary files": {func(a *files.Area) error {
+			_, err := a.Stat("/tmp")
 			return err
 		}, fs.ErrNotExist},
 	} {
@@ -147,14 +163,14 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-func TestFileThatTheApplianceWritesIsNotRemoved(t *testing.T) {
+func TestFileBeingWrittenCannotBeRemoved(t *testing.T) {
 	s, a := area(t)
 	f, err := s.Append("data/pub/diagnostic/a.cap")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Remove("/captures/a.cap"); !errors.Is(err, files.ErrBusy) {
-		t.Errorf("while it is written: %v", err)
+		t.Errorf("while it is being written: %v", err)
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
@@ -164,34 +180,35 @@ func TestFileThatTheApplianceWritesIsNotRemoved(t *testing.T) {
 	}
 }
 
-// A log goes on with its current file also while nobody has it open.
-func TestTheCurrentFileOfALogIsNotRemoved(t *testing.T) {
+// The current file of a log is protected even while it is not open.
+func TestCurrentLogFileCannotBeRemoved(t *testing.T) {
 	s, a := area(t)
 	write(t, s, "data/pub/mail_logs/mail.@20150625T085003.c", "a line\n")
 	write(t, s, "data/pub/mail_logs/mail.@20150624T085003.s", "a line\n")
 	if err := a.Remove("/mail_logs/mail.@20150625T085003.c"); !errors.Is(err, files.ErrBusy) {
-		t.Errorf("the current one: %v", err)
+		t.Errorf("the current file: %v", err)
 	}
 	if err := a.Remove("/mail_logs/mail.@20150624T085003.s"); err != nil {
-		t.Errorf("a saved one: %v", err)
+		t.Errorf("a saved file: %v", err)
 	}
 }
 
-func TestRenameReplacesOnlyWhenAsked(t *testing.T) {
+func TestRenameReplacesOnRequestOnly(t *testing.T) {
 	s, a := area(t)
 	write(t, s, "data/pub/configuration/b.xml", "b")
-	if err := a.Rename("/configuration/b.xml", "/configuration/a.xml", false); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("got %v", err)
+	err := a.Rename("/configuration/b.xml", "/configuration/a.xml", false)
+	if !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v, want %v", err, fs.ErrExist)
 	}
 	if err := a.Rename("/configuration/b.xml", "/configuration/a.xml", true); err != nil {
 		t.Error(err)
 	}
 	if got := read(t, s, "data/pub/configuration/a.xml"); got != "b" {
-		t.Errorf("holds %q", got)
+		t.Errorf("the file contains %q", got)
 	}
 }
 
-func TestBrokenUploadLeavesWhatHasArrived(t *testing.T) {
+func TestInterruptedUploadKeepsReceivedData(t *testing.T) {
 	s, a := area(t)
 	f, err := a.OpenFile("/configuration/a.xml", os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
@@ -201,18 +218,20 @@ func TestBrokenUploadLeavesWhatHasArrived(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fi, _ := a.Stat("/configuration/a.xml"); fi.Size() != 4 {
-		t.Errorf("while it comes in, %d bytes are shown", fi.Size())
+		t.Errorf("during the upload the size is %d, want 4", fi.Size())
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, s, "data/pub/configuration/a.xml"); got != "half" {
-		t.Errorf("holds %q", got)
+		t.Errorf("the file contains %q", got)
 	}
 }
 
 func TestMayTransfer(t *testing.T) {
-	for role, want := range map[string]bool{"Administrator": true, "Operator": true, "Read-Only Operator": false, "Guest": false, "": false} {
+	for role, want := range map[string]bool{
+		"Administrator": true, "Operator": true, "Read-Only Operator": false, "Guest": false, "": false,
+	} {
 		if got := files.MayTransfer(role); got != want {
 			t.Errorf("%s: %v", role, got)
 		}

@@ -1,53 +1,57 @@
-// Package files is the appliance's file area: what captures and logs are written
-// to, and what SFTP, SCP, FTP and the page show.
+// Package files is the appliance's file area: captures and logs are written to it, and SFTP,
+// SCP, FTP and the page show it.
 //
-// A Store is a directory of this machine with a quota, and an fs.FS with writing:
-// names are slash-separated and relative, as in package fs
-// ("data/pub/diagnostic/x.cap"). It stands on os.Root, so that neither ".." nor a
-// link leads out of it. An Area is what one logged-in user sees of a Store: it
-// resolves paths as users type them and knows what users may change.
+// # Terms
+//
+// A Store is the file area, a directory of this machine with a quota. An Area is a Store as
+// one logged-in user sees it. An alias is a second name of a directory, or of a file (Link). A
+// permanent directory is listed whether or not it exists on disk. The resolved name of a file
+// is its name without aliases.
+//
+// A Store is an fs.FS with methods that write: its names are slash-separated and relative, as
+// in package fs ("data/pub/diagnostic/x.cap"). It is based on os.Root, so neither ".." nor a
+// symbolic link leads out of the directory. An Area resolves paths as users type them and
+// decides what users may change.
 //
 // # Directories
 //
-// The directories that a user expects (Dirs) are shown from the beginning and made
-// on disk at the first write, so that a thousand appliances start fast. Temporary
-// files live in a directory of their own that no user sees; what a crash left in
-// it is removed by Open.
+// The directories that users expect (Diagnostic, Configuration, Log) are permanent. They are
+// made on disk at the first write, so that a thousand appliances start fast. Temporary files
+// are in a directory of their own that users cannot see; Open removes the files that a crash
+// has left there.
 //
-// # Second names
+// # Aliases
 //
-// An alias is a second name of a directory. In a Store's listings it is a symbolic
-// link, which fs.WalkDir does not follow. Users see less: clients of SFTP differ
-// in what they do with a link to a directory (scp -r calls it a failure, others
-// fetch everything twice). So an Area leaves an alias that stands beside its
-// target out of the listing, though it can be named (/data/pub/captures), and
-// shows any other as the directory that it is (/var/log/mail_logs), so that
-// /var/log can be looked at and fetched like any directory. Only who fetches "/" as a
-// whole gets the logs twice.
+// In a Store's listings an alias is a symbolic link, which fs.WalkDir does not follow. An Area
+// shows no links, because SFTP clients treat a link to a directory differently: scp -r reports
+// an error, others fetch every file twice. If an alias and its target are in one directory,
+// the Area leaves the alias out of the listing, but accepts it in paths (/data/pub/captures).
+// It lists any other alias as a directory (/var/log/mail_logs), so that /var/log can be
+// browsed and fetched. Only a client that fetches "/" as a whole gets the logs twice.
 //
 // # Quota
 //
-// What counts is the length of every file, so a file that was grown by Truncate
-// costs its length although the disk below may store it sparsely. A write that
-// does not fit writes nothing and returns ErrQuota; so does one for which the
-// machine's disk has no room. A file that is removed while it is open counts until
-// it is closed, as on a real disk. An upload that does not fit leaves what was there
-// before (Store.Overwrite).
+// The quota counts the length of every file. A file that was extended by Truncate counts with
+// its full length, although the disk may store it sparsely. A write that would exceed the
+// quota, or for which the machine's disk has no space, writes nothing and returns ErrQuota. A
+// file that is removed while it is open for writing counts until it is closed, as on a Unix
+// disk. After an upload that does not fit, the file has its former content
+// (Store.Overwrite).
 //
-// # Files that grow
+// # Growing files
 //
-// A file that is opened for reading while somebody writes it ends where it ended
-// at that moment, so that fetching a capture over the wire that is captured comes
-// to an end. Its writer may say how much of it is whole (File.SetVisible): readers
-// and listings then see that much.
+// If a file is opened for reading while it is being written, its reader gets the content of
+// that moment and then io.EOF. Otherwise fetching a capture over the network that is being
+// captured would never end. The writer of a file can say how much of it readers and listings
+// see (File.SetVisibleSize).
 //
-// # Time
+// # Times
 //
-// Times of files are those of the appliance's clock, which settime moves.
+// Times of files come from the appliance's clock, which settime changes.
 //
 // # Lock order
 //
-// Store.mu (names, and who has what open) or File.mu (one user's position), then
-// node.mu (a file's size; held during each write). None of them is held while
-// OnFull's function runs, so that it may write to the file that was full.
+// Store.mu (names and open files) or File.mu (the position of one File) is locked before
+// node.mu (the size of a file, held during each write). None of them is held while the
+// function of OnFull runs, so it may write to the file that was full.
 package files

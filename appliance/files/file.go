@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// A node is a file that somebody has open for writing.
+// A node is the state of a file that is open for writing, shared by its writers.
 type node struct {
-	name    string // guarded by Store.mu, as the next two
+	name    string // resolved; guarded by Store.mu, as are writers and removed
 	writers int
 	removed bool
 
 	mu          sync.Mutex // held during each write, so that size is exact
 	size        int64
-	visibleSize int64 // -1: all of it
+	visibleSize int64 // -1: the whole file
 	time        time.Time
-	timeChanged bool // time is not on disk
+	timeChanged bool // time differs from the disk's
 }
 
-// shown is the length and time that readers and listings see.
+// visible returns the length and time that readers and listings see.
 func (n *node) visible() (int64, time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -42,25 +42,25 @@ func (n *node) setTime(t time.Time) {
 	n.time, n.timeChanged = t, true
 }
 
-// A File is an open file. Its methods are safe for concurrent use; those that move
-// the position (Read, Write, Seek) take turns.
+// A File is an open file. Its methods are safe for concurrent use. Methods that change the
+// position (Read, Write, Seek) exclude each other.
 type File struct {
 	s          *Store
 	f          *os.File
 	name       string
-	node       *node // nil: opened for reading
-	readEnd    int64 // where reading ends; -1: at the end of the file
-	appendOnly bool  // every write appends
+	node       *node // nil if opened for reading
+	readEnd    int64 // readers get io.EOF here; -1: at the end of the file
+	appendOnly bool  // every write goes to the end of the file
 
-	backup     string      // what the file held before Overwrite
-	outOfSpace atomic.Bool // a write has found no room
+	backup     string      // temporary file with the content before Overwrite
+	outOfSpace atomic.Bool // a write has failed for lack of space
 
 	mu     sync.Mutex
 	pos    int64
 	closed bool // guarded by Store.mu
 }
 
-// Open opens a file for reading, or a directory.
+// Open opens a file or a directory for reading.
 func (s *Store) Open(name string) (fs.File, error) {
 	fi, err := s.Stat(name)
 	if err != nil {
@@ -74,21 +74,20 @@ func (s *Store) Open(name string) (fs.File, error) {
 	return s.OpenFile(name, os.O_RDONLY)
 }
 
-// Create makes a file, or empties the one that is there, for writing. The file can
-// be read while it is written. To keep what it held until the new
-// content is there, use WriteFile or Overwrite.
+// Create creates a file, or truncates an existing one, for writing. The file can be read while
+// it is written. WriteFile and Overwrite keep the former content until the new one is
+// complete.
 func (s *Store) Create(name string) (*File, error) {
 	return s.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 }
 
-// Append opens a file, which it makes if need be, so that every write goes to its
-// end.
+// Append opens a file so that every write goes to its end. It creates the file if necessary.
 func (s *Store) Append(name string) (*File, error) {
 	return s.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 }
 
-// OpenFile opens a file as os.OpenFile does; flag is made of os's O_ constants. A
-// directory cannot be opened so: the error is syscall.EISDIR.
+// OpenFile opens a file as os.OpenFile does; flag consists of the O_ constants of package os.
+// For a directory the error is syscall.EISDIR.
 func (s *Store) OpenFile(name string, flag int) (*File, error) {
 	real, err := s.lock("open", name)
 	defer s.mu.Unlock()
@@ -103,10 +102,10 @@ func (s *Store) OpenFile(name string, flag int) (*File, error) {
 	return f, nil
 }
 
-// open needs mu.
+// open opens a file by its resolved name. The caller holds mu.
 func (s *Store) open(real string, flag int) (*File, error) {
 	fi, err := s.stat(real, real)
-	made := false
+	created := false
 	switch {
 	case err == nil && fi.IsDir():
 		return nil, syscall.EISDIR
@@ -116,7 +115,7 @@ func (s *Store) open(real string, flag int) (*File, error) {
 		if err := s.makeParent(real); err != nil {
 			return nil, err
 		}
-		fi, made = info{time: s.clk.Now()}, true
+		fi, created = info{time: s.clk.Now()}, true
 	case err != nil:
 		return nil, err
 	}
@@ -124,7 +123,7 @@ func (s *Store) open(real string, flag int) (*File, error) {
 		return s.openRead(real, fi)
 	}
 	if l, err := s.root.Lstat(real); err == nil && !l.Mode().IsRegular() {
-		return nil, fs.ErrPermission // a link: its target would be counted under two names
+		return nil, fs.ErrPermission // a link: the quota would count its target twice
 	}
 	f, err := s.root.OpenFile(real, flag&^(os.O_APPEND|os.O_TRUNC), 0o600)
 	if err != nil {
@@ -132,7 +131,7 @@ func (s *Store) open(real string, flag int) (*File, error) {
 	}
 	n := s.nodes[real]
 	if n == nil {
-		n = &node{name: real, size: fi.size, visibleSize: -1, time: fi.time, timeChanged: made}
+		n = &node{name: real, size: fi.size, visibleSize: -1, time: fi.time, timeChanged: created}
 		s.nodes[real] = n
 	}
 	n.writers++
@@ -157,8 +156,8 @@ func (s *Store) openRead(real string, fi info) (*File, error) {
 	return file, nil
 }
 
-// Overwrite is Create, but if a write finds no room, Close puts back what the file
-// held. Until then both count.
+// Overwrite is like Create, but if a write fails for lack of space, Close restores the former
+// content. Until Close, the quota counts both.
 func (s *Store) Overwrite(name string) (*File, error) {
 	real, err := s.lock("open", name)
 	defer s.mu.Unlock()
@@ -173,12 +172,12 @@ func (s *Store) Overwrite(name string) (*File, error) {
 	return f, nil
 }
 
-// overwrite needs mu.
+// overwrite is Overwrite by a resolved name. The caller holds mu.
 func (s *Store) overwrite(real string, flag int) (*File, error) {
 	flag |= os.O_TRUNC
 	fi, err := s.root.Lstat(real)
 	if err != nil || !fi.Mode().IsRegular() || fi.Size() == 0 || s.nodes[real] != nil {
-		return s.open(real, flag) // nothing to keep, or somebody else's
+		return s.open(real, flag) // nothing to keep, or open for writing
 	}
 	backup, err := s.tempName()
 	if err != nil {
@@ -195,14 +194,14 @@ func (s *Store) overwrite(real string, flag int) (*File, error) {
 	return f, nil
 }
 
-// temp returns a name for a temporary file. It needs mu.
+// tempName returns a new name for a temporary file. The caller holds mu.
 func (s *Store) tempName() (string, error) {
 	s.temps++
 	return path.Join(tmpDir, strconv.FormatUint(s.temps, 10)), s.root.MkdirAll(tmpDir, 0o700)
 }
 
-// WriteFile puts data in the place of what name held: all of it or nothing, also
-// when the machine crashes.
+// WriteFile replaces the content of a file. Either all of data is written or the file is
+// unchanged, even if the machine crashes.
 func (s *Store) WriteFile(name string, data []byte) error {
 	real, err := s.lock("write", name)
 	if err != nil {
@@ -229,15 +228,15 @@ func (s *Store) WriteFile(name string, data []byte) error {
 		err = s.rename(tmp, real)
 	}
 	if err != nil {
-		_ = s.remove(tmp) // what counts is why
+		_ = s.remove(tmp) // the caller needs the first error
 	}
 	return pathError("write", name, err)
 }
 
-// Name returns the name with which the file was opened.
+// Name returns the name by which the file was opened.
 func (f *File) Name() string { return f.name }
 
-// Stat returns the file's length, as far as it can be read through f, and time.
+// Stat describes the file. Its size is the length that can be read through f.
 func (f *File) Stat() (fs.FileInfo, error) {
 	i := info{name: path.Base(f.name), mode: 0o644}
 	if n := f.node; n != nil {
@@ -257,7 +256,7 @@ func (f *File) Stat() (fs.FileInfo, error) {
 	return i, nil
 }
 
-// ReadAt is io.ReaderAt's.
+// ReadAt implements io.ReaderAt.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
 	if f.readEnd >= 0 && off+int64(len(p)) > f.readEnd {
 		if off >= f.readEnd {
@@ -280,7 +279,7 @@ func (f *File) readError(err error) error {
 	return pathError("read", f.name, err)
 }
 
-// Read is io.Reader's.
+// Read implements io.Reader.
 func (f *File) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -295,7 +294,7 @@ func (f *File) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Seek is io.Seeker's.
+// Seek implements io.Seeker.
 func (f *File) Seek(offset int64, whence int) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -316,7 +315,7 @@ func (f *File) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Write is io.Writer's. What does not fit is not written at all; the error is
+// Write implements io.Writer. If p exceeds the quota, nothing is written and the error is
 // ErrQuota.
 func (f *File) Write(p []byte) (int, error) {
 	f.mu.Lock()
@@ -326,15 +325,15 @@ func (f *File) Write(p []byte) (int, error) {
 	return n, f.writeError("write", err)
 }
 
-// WriteAt is io.WriterAt's, with Write's errors. A file that was opened to append
-// ignores off.
+// WriteAt implements io.WriterAt, with the errors of Write. It ignores off if the file was
+// opened to append.
 func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	n, _, err := f.write(p, off)
 	return n, f.writeError("write", err)
 }
 
-// write writes p at off, or at the end of the file, and returns the position
-// behind what it has written.
+// write writes p at off, or at the end of the file, and returns the position after the written
+// bytes.
 func (f *File) write(p []byte, off int64) (n int, end int64, err error) {
 	if f.node == nil || off < 0 {
 		return 0, off, fs.ErrInvalid
@@ -342,8 +341,8 @@ func (f *File) write(p []byte, off int64) (n int, end int64, err error) {
 	return f.node.write(f.s, f.f, p, off, f.appendOnly)
 }
 
-// writeError tells whom it concerns that the area is full. It is called without
-// locks: what it calls may write to the same file.
+// writeError returns err as a *fs.PathError and reports a full area. The caller holds no lock,
+// because the function of OnFull may write to the same file.
 func (f *File) writeError(op string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) {
 		f.outOfSpace.Store(true)
@@ -352,6 +351,8 @@ func (f *File) writeError(op string, err error) error {
 	return pathError(op, f.name, err)
 }
 
+// write writes p to f and reserves quota for the growth of the file. It returns the number of
+// written bytes and the position after them.
 func (n *node) write(s *Store, f *os.File, p []byte, off int64, atEnd bool) (int, int64, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -374,13 +375,13 @@ func (n *node) write(s *Store, f *os.File, p []byte, off int64, atEnd bool) (int
 		s.release(grow)
 	}
 	if err != nil && grow > 0 {
-		_ = f.Truncate(n.size) // the system does not say how much of it was written
+		_ = f.Truncate(n.size) // more bytes may have been written than WriteAt reports
 	}
 	n.time, n.timeChanged = s.clk.Now(), true
 	return k, end, err
 }
 
-// Truncate sets the file's length. What is added is zeros, and costs quota.
+// Truncate sets the file's length. An extension consists of zeros and counts towards the quota.
 func (f *File) Truncate(size int64) error {
 	if f.node == nil || size < 0 {
 		return pathError("truncate", f.name, fs.ErrInvalid)
@@ -406,9 +407,9 @@ func (f *File) truncate(size int64) error {
 	return nil
 }
 
-// SetVisible says that the first size bytes of a file that is being written are
-// whole: who opens it from now on reads that much, and listings show it. Negative
-// means all of it, as in the beginning and after the last writer has closed.
+// SetVisibleSize limits the size that readers and listings see of a file that is being written.
+// It applies to readers that open the file from now on. A negative size means the whole file,
+// which is the default and the state after the last writer has closed the file.
 func (f *File) SetVisibleSize(size int64) {
 	if n := f.node; n != nil {
 		n.mu.Lock()
@@ -417,7 +418,7 @@ func (f *File) SetVisibleSize(size int64) {
 	}
 }
 
-// Chtimes sets the file's time.
+// Chtimes sets the file's modification time.
 func (f *File) Chtimes(t time.Time) error {
 	if f.node == nil {
 		return pathError("chtimes", f.name, fs.ErrInvalid)
@@ -426,7 +427,7 @@ func (f *File) Chtimes(t time.Time) error {
 	return nil
 }
 
-// Sync forces what was written to disk.
+// Sync flushes written data to disk.
 func (f *File) Sync() error { return pathError("sync", f.name, f.f.Sync()) }
 
 // Close closes the file.
@@ -439,7 +440,7 @@ func (f *File) Close() error {
 	return pathError("close", f.name, f.close())
 }
 
-// close needs Store.mu.
+// close closes the file. The caller holds Store.mu.
 func (f *File) close() error {
 	f.closed = true
 	err := f.f.Close()
@@ -458,14 +459,14 @@ func (f *File) close() error {
 		return err
 	}
 	delete(f.s.nodes, n.name)
-	if n.timeChanged { // a wrong time is no reason to call what was written lost
+	if n.timeChanged { // a wrong time is not reported as a failure to write
 		_ = f.s.root.Chtimes(n.name, time.Time{}, n.time)
 	}
 	return err
 }
 
-// settle drops what the file held before Overwrite, or puts it back. It needs
-// Store.mu.
+// finishOverwrite removes the content before Overwrite, or restores it if a write has failed for
+// lack of space. The caller holds Store.mu.
 func (f *File) finishOverwrite() error {
 	s, n := f.s, f.node
 	if !f.outOfSpace.Load() || n.removed {
@@ -484,14 +485,14 @@ type dir struct {
 	s    *Store
 	name string
 	info fs.FileInfo
-	rest []fs.DirEntry // nil: not read yet
+	rest []fs.DirEntry // nil until ReadDir is called
 }
 
 func (d *dir) Stat() (fs.FileInfo, error) { return d.info, nil }
 func (d *dir) Close() error               { return nil }
 func (d *dir) Read([]byte) (int, error)   { return 0, pathError("read", d.name, syscall.EISDIR) }
 
-// ReadDir is fs.ReadDirFile's.
+// ReadDir implements fs.ReadDirFile.
 func (d *dir) ReadDir(n int) ([]fs.DirEntry, error) {
 	if d.rest == nil {
 		list, err := d.s.ReadDir(d.name)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// An info is what the store tells of a file: no owner, number or permission of the
-// machine below shows.
+// An info is the store's fs.FileInfo. It shows neither owner nor permissions of the machine's
+// file.
 type info struct {
 	name string
 	size int64
@@ -36,8 +36,8 @@ func (s *Store) linkInfo(name string) info {
 	return info{path.Base(name), 0, fs.ModeSymlink | 0o777, s.local(s.opened)}
 }
 
-// infoOf is fi as users see it, under the base name of name; real is the file's
-// own name. It needs mu.
+// infoOf returns fi as users see it, with the base name of name. real is the resolved name. The
+// caller holds mu.
 func (s *Store) infoOf(name, real string, fi fs.FileInfo) info {
 	i := info{path.Base(name), fi.Size(), 0o644, fi.ModTime()}
 	if fi.IsDir() {
@@ -49,22 +49,22 @@ func (s *Store) infoOf(name, real string, fi fs.FileInfo) info {
 	return i
 }
 
-// stat returns what the resolved name is on disk, or a directory that is shown in
-// any case. It needs mu.
+// stat describes the file of the resolved name real, or a permanent directory. The caller holds
+// mu.
 func (s *Store) stat(name, real string) (info, error) {
 	fi, err := s.root.Stat(real)
 	switch {
 	case err == nil && (fi.IsDir() || fi.Mode().IsRegular()):
 		return s.infoOf(name, real, fi), nil
 	case err == nil:
-		return info{}, fs.ErrPermission // a device or a pipe: not ours
+		return info{}, fs.ErrPermission // a device or a pipe is not part of the area
 	case s.dirs[real] && errors.Is(err, fs.ErrNotExist):
 		return s.dirInfo(name), nil
 	}
 	return info{}, err
 }
 
-// Stat follows aliases.
+// Stat describes a file or directory. It follows aliases.
 func (s *Store) Stat(name string) (fs.FileInfo, error) {
 	real, err := s.lock("stat", name)
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *Store) Stat(name string) (fs.FileInfo, error) {
 	return i, nil
 }
 
-// Lstat is Stat but for the name of an alias, which it shows as a link.
+// Lstat is like Stat, but describes an alias as a symbolic link.
 func (s *Store) Lstat(name string) (fs.FileInfo, error) {
 	if _, ok := s.aliasOf(name); ok {
 		return s.linkInfo(name), nil
@@ -86,7 +86,7 @@ func (s *Store) Lstat(name string) (fs.FileInfo, error) {
 	return s.Stat(name)
 }
 
-// ReadLink returns what an alias stands for, seen from the directory that holds it.
+// ReadLink returns the target of an alias, relative to the directory that contains the alias.
 func (s *Store) ReadLink(name string) (string, error) {
 	target, ok := s.aliasOf(name)
 	if !ok {
@@ -96,7 +96,7 @@ func (s *Store) ReadLink(name string) (string, error) {
 	return strings.Repeat("../", up) + target, nil
 }
 
-// aliasOf reports whether the last element of name is an alias, and of what.
+// aliasOf reports whether the last element of name is an alias, and returns its target.
 func (s *Store) aliasOf(name string) (target string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,8 +104,8 @@ func (s *Store) aliasOf(name string) (target string, ok bool) {
 	return target, ok
 }
 
-// ReadDir lists a directory, sorted by name: files, directories, and aliases as
-// links. Hidden files are left out.
+// ReadDir lists a directory, sorted by name: files, directories, and aliases as symbolic links.
+// Hidden files are left out.
 func (s *Store) ReadDir(name string) ([]fs.DirEntry, error) {
 	real, err := s.lock("readdir", name)
 	defer s.mu.Unlock()
@@ -123,7 +123,7 @@ func (s *Store) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// list needs mu.
+// list lists the directory of the resolved name real. The caller holds mu.
 func (s *Store) list(real string) ([]info, error) {
 	found := map[string]info{}
 	for _, name := range s.permanentNames(real) {
@@ -154,7 +154,7 @@ func (s *Store) list(real string) ([]info, error) {
 }
 
 func (s *Store) readDisk(real string) ([]fs.FileInfo, error) {
-	fi, err := s.root.Stat(real) // before opening: a pipe would block
+	fi, err := s.root.Stat(real) // before Open, which would block on a pipe
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func (s *Store) readDisk(real string) ([]fs.FileInfo, error) {
 
 // Glob returns the names that match pattern, as fs.Glob does.
 func (s *Store) Glob(pattern string) ([]string, error) {
-	return fs.Glob(struct{ fs.ReadDirFS }{s}, pattern) // without this method, which it would call
+	return fs.Glob(struct{ fs.ReadDirFS }{s}, pattern) // hides this method, which fs.Glob would call
 }
 
 // Mkdir makes a directory.
@@ -190,8 +190,8 @@ func (s *Store) Mkdir(name string) error {
 	return pathError("mkdir", name, s.root.Mkdir(real, 0o700))
 }
 
-// makeParent makes the directory of a file on disk, if it is one that is shown in
-// any case. It needs mu.
+// makeParent makes the directory of a file on disk, if it is a permanent directory. The caller
+// holds mu.
 func (s *Store) makeParent(real string) error {
 	dir := path.Dir(real)
 	if !s.dirs[dir] || dir == "." {
@@ -200,8 +200,7 @@ func (s *Store) makeParent(real string) error {
 	return s.root.MkdirAll(dir, 0o700)
 }
 
-// Remove removes a file or an empty directory. A file that is open stays usable
-// until it is closed.
+// Remove removes a file or an empty directory. An open file stays usable until it is closed.
 func (s *Store) Remove(name string) error {
 	real, err := s.lock("remove", name)
 	defer s.mu.Unlock()
@@ -211,6 +210,7 @@ func (s *Store) Remove(name string) error {
 	return pathError("remove", name, s.remove(real))
 }
 
+// remove is Remove by a resolved name. The caller holds mu.
 func (s *Store) remove(real string) error {
 	fi, err := s.root.Lstat(real)
 	if err != nil {
@@ -223,19 +223,19 @@ func (s *Store) remove(real string) error {
 	return nil
 }
 
-// gone accounts for a file that has lost its name. It needs mu.
+// forget updates the state after a file has lost its name. The caller holds mu.
 func (s *Store) forget(real string, fi fs.FileInfo) {
 	delete(s.hidden, real)
 	if n := s.nodes[real]; n != nil {
 		delete(s.nodes, real)
-		n.removed = true // counted until its last writer closes it
+		n.removed = true // counts until its last writer closes it
 	} else if fi.Mode().IsRegular() {
 		s.release(fi.Size())
 	}
 }
 
-// Rename gives a file or a directory another name. A file that has that name
-// already is replaced, a directory is not.
+// Rename renames a file or a directory. An existing file of the new name is replaced, an
+// existing directory is not.
 func (s *Store) Rename(from, to string) error {
 	realFrom, err := s.lock("rename", from)
 	defer s.mu.Unlock()
@@ -257,7 +257,7 @@ func (s *Store) Rename(from, to string) error {
 	return pathError("rename", from, s.rename(realFrom, realTo))
 }
 
-// rename needs mu.
+// rename is Rename by resolved names. The caller holds mu.
 func (s *Store) rename(from, to string) error {
 	if err := s.makeParent(to); err != nil {
 		return err
@@ -272,7 +272,7 @@ func (s *Store) rename(from, to string) error {
 	if oldErr == nil {
 		s.forget(to, old)
 	}
-	// What is known of the file, or of the files below the directory, goes along.
+	// Move the state of the file, or of the files below the directory, to the new name.
 	for _, name := range slices.Collect(maps.Keys(s.nodes)) {
 		if rest, ok := below(name, from); ok {
 			n := s.nodes[name]
@@ -290,13 +290,13 @@ func (s *Store) rename(from, to string) error {
 	return nil
 }
 
-// below reports whether name is dir or lies below it, and what follows dir.
+// below reports whether name is dir or below it, and returns the rest of name after dir.
 func below(name, dir string) (rest string, ok bool) {
 	rest, ok = strings.CutPrefix(name, dir)
 	return rest, ok && (rest == "" || rest[0] == '/')
 }
 
-// Chtimes sets a file's time.
+// Chtimes sets a file's modification time.
 func (s *Store) Chtimes(name string, mtime time.Time) error {
 	real, err := s.lock("chtimes", name)
 	defer s.mu.Unlock()
@@ -309,7 +309,7 @@ func (s *Store) Chtimes(name string, mtime time.Time) error {
 	return pathError("chtimes", name, s.root.Chtimes(real, time.Time{}, mtime))
 }
 
-// Truncate sets a file's length. What is added is zeros, and costs quota.
+// Truncate sets a file's length. An extension consists of zeros and counts towards the quota.
 func (s *Store) Truncate(name string, size int64) error {
 	f, err := s.OpenFile(name, os.O_WRONLY)
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// Every way in which bytes come and go is counted, and what does not fit is not
-// written.
+// Every operation that changes the size of a file counts, and a write that exceeds the quota
+// writes nothing.
 func TestQuota(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 100)
-	full := 0
-	s.OnFull(func() { full++ })
+	calls := 0
+	s.OnFull(func() { calls++ })
 
 	f, err := s.Create("data/pub/configuration/a")
 	if err != nil {
@@ -27,10 +27,10 @@ func TestQuota(t *testing.T) {
 	}
 	n, err := f.Write(make([]byte, 41))
 	if n != 0 || !errors.Is(err, files.ErrQuota) || !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("a write that does not fit: %d, %v", n, err)
+		t.Errorf("a write beyond the quota: %d, %v", n, err)
 	}
-	if _, err := f.Write(make([]byte, 41)); err == nil || full != 1 {
-		t.Errorf("told %d times that the area is full, %v", full, err)
+	if _, err := f.Write(make([]byte, 41)); err == nil || calls != 1 {
+		t.Errorf("OnFull's function was called %d times, %v", calls, err)
 	}
 	wantUsed(t, s, dir, 60)
 
@@ -38,7 +38,7 @@ func TestQuota(t *testing.T) {
 		t.Errorf("overwriting in place: %v", err)
 	}
 	wantUsed(t, s, dir, 60)
-	if _, err := f.WriteAt([]byte("x"), 89); err != nil { // leaves a hole, which counts
+	if _, err := f.WriteAt([]byte("x"), 89); err != nil { // the hole before it counts
 		t.Error(err)
 	}
 	wantUsed(t, s, dir, 90)
@@ -73,8 +73,8 @@ func TestQuota(t *testing.T) {
 	if f, err = s.Append("data/pub/configuration/c"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write(make([]byte, 101)); err == nil || full != 2 {
-		t.Errorf("after room was made and used up again: told %d times, %v", full, err)
+	if _, err := f.Write(make([]byte, 101)); err == nil || calls != 2 {
+		t.Errorf("after space was freed and used again: called %d times, %v", calls, err)
 	}
 	f.Close()
 }
@@ -101,26 +101,26 @@ func TestRemovedFileCountsUntilItIsClosed(t *testing.T) {
 	if err := s.Remove("data/pub/diagnostic/a.cap"); err != nil {
 		t.Fatal(err)
 	}
-	write(t, s, "data/pub/diagnostic/a.cap", "new") // the same name is another file
+	write(t, s, "data/pub/diagnostic/a.cap", "new") // another file of the same name
 	if _, err := f.Write(make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
 	if used, _ := s.Usage(); used != 63 {
-		t.Errorf("while it is open %d are used, want 63", used)
+		t.Errorf("while the file is open the usage is %d, want 63", used)
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
 	if used, _ := s.Usage(); used != 3 {
-		t.Errorf("after it was closed %d are used, want 3", used)
+		t.Errorf("after Close the usage is %d, want 3", used)
 	}
 }
 
-// What is called when the area is full may write, even to the file that was full.
+// The function of OnFull may write, even to the file that was full.
 func TestOnFullMayWrite(t *testing.T) {
 	s := open(t, t.TempDir(), 10)
 	if _, err := s.Append("data/pub/mail_logs/mail.current"); err == nil {
-		t.Error("there is no such directory yet")
+		t.Error("Append succeeds in a directory that does not exist")
 	}
 	if err := s.ShowDir("data/pub/mail_logs"); err != nil {
 		t.Fatal(err)
@@ -139,12 +139,12 @@ func TestOnFullMayWrite(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if got := read(t, s, "data/pub/mail_logs/mail.current"); got != "full!" {
-		t.Errorf("holds %q", got)
+		t.Errorf("the file contains %q", got)
 	}
 }
 
-// Writers that compete for the last bytes never get more than there are.
-func TestQuotaHoldsAmongManyWriters(t *testing.T) {
+// Concurrent writers together never exceed the quota.
+func TestQuotaHoldsForConcurrentWriters(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1000)
 	var wg sync.WaitGroup
@@ -167,7 +167,7 @@ func TestQuotaHoldsAmongManyWriters(t *testing.T) {
 	wantUsed(t, s, dir, 994) // 142 writes of 7
 }
 
-func TestOverwriteKeepsTheOldContentWhenTheNewDoesNotFit(t *testing.T) {
+func TestOverwriteRestoresTheOldContentIfTheNewExceedsTheQuota(t *testing.T) {
 	for _, tc := range []struct {
 		size int
 		want string
@@ -192,15 +192,16 @@ func TestOverwriteKeepsTheOldContentWhenTheNewDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestWriteFileLeavesTheOldFileWhenTheNewDoesNotFit(t *testing.T) {
+func TestWriteFileKeepsTheOldContentIfTheNewExceedsTheQuota(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 10)
 	write(t, s, "data/pub/configuration/a", "precious")
-	if err := s.WriteFile("data/pub/configuration/a", make([]byte, 11)); !errors.Is(err, files.ErrQuota) {
-		t.Errorf("got %v", err)
+	err := s.WriteFile("data/pub/configuration/a", make([]byte, 11))
+	if !errors.Is(err, files.ErrQuota) {
+		t.Errorf("got %v, want %v", err, files.ErrQuota)
 	}
 	if got := read(t, s, "data/pub/configuration/a"); got != "precious" {
-		t.Errorf("the file holds %q", got)
+		t.Errorf("the file contains %q", got)
 	}
 	wantUsed(t, s, dir, 8)
 }

@@ -16,44 +16,45 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// Names of the directories that every store shows.
+// Names of permanent directories.
 const (
 	Pub           = "data/pub"
 	Diagnostic    = "data/pub/diagnostic"    // captures
-	Configuration = "data/pub/configuration" // saved configurations; the only place where users write
-	Log           = "var/log"                // second names of the log directories
+	Configuration = "data/pub/configuration" // saved configurations; users may write here only
+	Log           = "var/log"                // aliases of the log directories
 )
 
-// tmpDir holds files that are not whole yet. Open empties it.
+// tmpDir contains files that are not complete yet. Open removes it.
 const tmpDir = "tmp"
 
 var (
-	// ErrQuota is returned by a write that does not fit. It is a syscall.ENOSPC.
+	// ErrQuota is returned by a write for which there is no space. It wraps
+	// syscall.ENOSPC.
 	ErrQuota = fmt.Errorf("files: the file area is full: %w", syscall.ENOSPC)
-	// ErrBusy is returned to a user who removes or moves a file that is being
-	// written. It is a syscall.EBUSY.
+	// ErrBusy is returned by Area.Remove for a file that is being written. It wraps
+	// syscall.EBUSY.
 	ErrBusy = fmt.Errorf("files: the file is being written: %w", syscall.EBUSY)
 )
 
-// A Store is a file area. Its methods are safe for concurrent use. Errors are
-// *fs.PathError with the name as the caller gave it.
+// A Store is a file area. Its methods are safe for concurrent use. Errors are *fs.PathError
+// with the name that the caller used.
 type Store struct {
 	root   *os.Root
 	clk    clock.Clock
-	quota  int64 // 0: none
+	quota  int64 // 0: unlimited
 	opened time.Time
 
 	used         atomic.Int64
-	fullReported atomic.Bool // ErrQuota was returned and nothing was freed since
+	fullReported atomic.Bool // the function of OnFull was called and nothing was freed since
 	onFull       atomic.Pointer[func()]
 	zone         atomic.Pointer[func() *time.Location]
 
 	mu      sync.Mutex
 	nodes   map[string]*node  // files that are open for writing
-	dirs    map[string]bool   // directories that are shown though not on disk yet
-	aliases map[string]string // second name -> name
+	dirs    map[string]bool   // permanent directories
+	aliases map[string]string // alias -> target, both resolved
 	hidden  map[string]bool
-	temps   uint64 // temporary files made so far
+	temps   uint64 // number of temporary files made so far
 }
 
 var (
@@ -63,10 +64,10 @@ var (
 	_ fs.ReadLinkFS = (*Store)(nil)
 )
 
-// Open opens the store that dir holds; it makes dir if need be, removes what a
-// crash left half-written, and counts what is there. quota is in bytes; 0 means
-// that only the machine's disk limits the area. A store that holds more than its
-// quota opens, and takes no more.
+// Open opens the store in dir. It makes dir if necessary, removes temporary files that a crash
+// has left, and adds up the sizes of the others. quota is in bytes; 0 means that only the
+// machine's disk limits the area. A store that holds more than its quota can be opened, but
+// cannot grow.
 func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the file area: %w", err)
@@ -94,7 +95,7 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 	return s, nil
 }
 
-// count removes temporary files and adds up the others.
+// count removes temporary files and adds up the sizes of the others.
 func (s *Store) count() error {
 	if err := s.root.RemoveAll(tmpDir); err != nil {
 		return err
@@ -111,14 +112,14 @@ func (s *Store) count() error {
 	})
 }
 
-// Close releases the store's hold on its directory. Open files stay usable.
+// Close closes the store's directory. Open files stay usable.
 func (s *Store) Close() error { return s.root.Close() }
 
-// Usage returns the bytes that files take and the quota; 0 means none.
+// Usage returns the total size of the files and the quota in bytes; a quota of 0 means none.
 func (s *Store) Usage() (used, quota int64) { return s.used.Load(), s.quota }
 
-// Reserve takes n bytes of the quota for what is kept outside the area, or gives them
-// back where n is negative. Its error is ErrQuota.
+// Reserve reserves n bytes of the quota for data that is kept outside the area, or releases -n
+// bytes if n is negative. Its error is ErrQuota.
 func (s *Store) Reserve(n int64) error {
 	if n < 0 {
 		s.release(-n)
@@ -130,12 +131,13 @@ func (s *Store) Reserve(n int64) error {
 	return nil
 }
 
-// OnFull sets what is called when a write has not found room: once, and again only
-// after something was freed. f runs on the writer's goroutine, with no lock held.
+// OnFull sets the function that is called when a write fails for lack of space. It is called
+// once, and again only after space was freed. f runs on the writer's goroutine, with no lock
+// held.
 func (s *Store) OnFull(f func()) { s.onFull.Store(&f) }
 
-// SetZone sets what tells the zone in which times of files are given. Without it
-// they are in that of the clock.
+// SetZone sets the function that returns the time zone of files' times. Without it, times are
+// in the zone of the clock.
 func (s *Store) SetZone(zone func() *time.Location) { s.zone.Store(&zone) }
 
 func (s *Store) local(t time.Time) time.Time {
@@ -145,8 +147,8 @@ func (s *Store) local(t time.Time) time.Time {
 	return t.In(s.opened.Location())
 }
 
-// Show makes dir, and the directories above it, appear in listings from now on.
-// It is made on disk when something is first written to it.
+// ShowDir makes dir, and the directories above it, permanent: they are listed from now on, and
+// made on disk at the first write.
 func (s *Store) ShowDir(dir string) error {
 	if !fs.ValidPath(dir) {
 		return pathError("show", dir, fs.ErrInvalid)
@@ -163,8 +165,8 @@ func (s *Store) showDir(dir string) {
 	}
 }
 
-// Alias makes name a second name of the directory target, which is shown from now
-// on. An existing alias is replaced.
+// Alias makes name an alias of the directory target, and target permanent. An existing alias of
+// that name is replaced.
 func (s *Store) Alias(name, target string) error {
 	if !fs.ValidPath(name) || !fs.ValidPath(target) || name == "." || target == "." {
 		return pathError("alias", name, fs.ErrInvalid)
@@ -182,9 +184,8 @@ func (s *Store) Alias(name, target string) error {
 	return nil
 }
 
-// Link makes name a second name of the file target, which need not be there. It lives
-// as long as the store is open. In a Store's listings it is a symbolic link; an Area
-// shows it as the file that it is.
+// Link makes name an alias of the file target, which need not exist. It is not kept on disk. In
+// a Store's listings it is a symbolic link; an Area lists it as a file.
 func (s *Store) Link(name, target string) error {
 	if !fs.ValidPath(name) || !fs.ValidPath(target) || name == "." || target == "." {
 		return pathError("link", name, fs.ErrInvalid)
@@ -200,15 +201,15 @@ func (s *Store) Link(name, target string) error {
 	return nil
 }
 
-// Unalias takes a second name away. What it named stays.
+// RemoveAlias removes an alias. Its target stays.
 func (s *Store) RemoveAlias(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.aliases, name)
 }
 
-// Hide keeps the file out of all listings, or shows it again. It can still be
-// opened by its name. A file that is removed is no longer hidden.
+// SetHidden sets whether listings leave the file out. A hidden file can still be opened by its
+// name. Removing the file removes the setting.
 func (s *Store) SetHidden(name string, hide bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,12 +220,12 @@ func (s *Store) SetHidden(name string, hide bool) {
 	}
 }
 
-// resolve replaces aliases in name. It needs mu.
+// resolve replaces aliases in name by their targets. The caller holds mu.
 func (s *Store) resolve(name string) string {
 	for i := 0; i <= len(name); i++ {
 		if i == len(name) || name[i] == '/' {
 			if target, ok := s.aliases[name[:i]]; ok {
-				name = target + name[i:] // targets are resolved already
+				name = target + name[i:] // targets contain no aliases
 				i = len(target)
 			}
 		}
@@ -232,7 +233,7 @@ func (s *Store) resolve(name string) string {
 	return name
 }
 
-// lock locks mu and resolves a name; the caller unlocks, also after an error.
+// lock locks mu and resolves a name. The caller must unlock mu, even after an error.
 func (s *Store) lock(op, name string) (string, error) {
 	s.mu.Lock()
 	if !validName(name) {
@@ -241,13 +242,13 @@ func (s *Store) lock(op, name string) (string, error) {
 	return s.resolve(name), nil
 }
 
-// valid reports whether a caller may use name.
+// validName reports whether name is valid for callers.
 func validName(name string) bool {
 	_, tmp := below(name, tmpDir)
 	return fs.ValidPath(name) && !tmp
 }
 
-// pathError gives err the operation and the name that the caller knows.
+// pathError returns err with the operation and the name that the caller used.
 func pathError(op, name string, err error) error {
 	var pe *fs.PathError
 	var le *os.LinkError
@@ -265,7 +266,7 @@ func pathError(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: name, Err: err}
 }
 
-// reserve takes n bytes of the quota.
+// reserve reserves n bytes of the quota and reports whether there was enough.
 func (s *Store) reserve(n int64) bool {
 	for {
 		used := s.used.Load()
@@ -278,7 +279,7 @@ func (s *Store) reserve(n int64) bool {
 	}
 }
 
-// release gives n bytes back.
+// release returns n bytes to the quota.
 func (s *Store) release(n int64) {
 	if n != 0 {
 		s.used.Add(-n)
@@ -286,15 +287,15 @@ func (s *Store) release(n int64) {
 	}
 }
 
-// tellFull calls OnFull's function, once until something is freed.
+// notifyFull calls the function of OnFull, once until space is freed.
 func (s *Store) notifyFull() {
 	if f := s.onFull.Load(); f != nil && s.fullReported.CompareAndSwap(false, true) {
 		(*f)()
 	}
 }
 
-// standing lists the base names of directories and aliases that dir shows in any
-// case. It needs mu.
+// permanentNames returns the base names of the permanent directories and aliases in dir. The
+// caller holds mu.
 func (s *Store) permanentNames(dir string) []string {
 	var names []string
 	for d := range s.dirs {

@@ -45,7 +45,7 @@ func read(t *testing.T, s *files.Store, name string) string {
 	return string(b)
 }
 
-// wantUsed checks the account against the files on disk.
+// wantUsed checks that the usage agrees with the files on disk.
 func wantUsed(t *testing.T, s *files.Store, dir string, want int64) {
 	t.Helper()
 	var onDisk int64
@@ -65,6 +65,7 @@ func wantUsed(t *testing.T, s *files.Store, dir string, want int64) {
 	}
 }
 
+// list formats the entries of a directory.
 func list(t *testing.T, fsys fs.FS, dir string) string {
 	t.Helper()
 	entries, err := fs.ReadDir(fsys, dir)
@@ -78,7 +79,7 @@ func list(t *testing.T, fsys fs.FS, dir string) string {
 	return strings.Join(names, ", ")
 }
 
-func TestExpectedDirectoriesAreShownBeforeTheyExist(t *testing.T) {
+func TestPermanentDirectoriesAreListedBeforeTheyExist(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 0)
 	for name, want := range map[string]string{
@@ -91,7 +92,7 @@ func TestExpectedDirectoriesAreShownBeforeTheyExist(t *testing.T) {
 		}
 	}
 	if onDisk, _ := os.ReadDir(dir); len(onDisk) != 0 {
-		t.Errorf("on disk there is already %v", onDisk)
+		t.Errorf("the disk already contains %v", onDisk)
 	}
 	write(t, s, "data/pub/configuration/a.xml", "x")
 	if got := read(t, s, "data/pub/configuration/a.xml"); got != "x" {
@@ -99,22 +100,24 @@ func TestExpectedDirectoriesAreShownBeforeTheyExist(t *testing.T) {
 	}
 }
 
-func TestStoreIsAFileSystem(t *testing.T) {
+func TestStoreIsAnFS(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	write(t, s, "data/pub/diagnostic/a.cap", "aaaa")
 	write(t, s, "data/pub/configuration/with blank.xml", "<x/>")
-	if err := fstest.TestFS(s, "data/pub/diagnostic/a.cap", "data/pub/configuration/with blank.xml", "var/log"); err != nil {
+	if err := fstest.TestFS(s,
+		"data/pub/diagnostic/a.cap", "data/pub/configuration/with blank.xml", "var/log",
+	); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAliasIsASecondName(t *testing.T) {
+func TestAlias(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	if err := s.Alias("var/log/mail_logs", "data/pub/mail_logs"); err != nil {
 		t.Fatal(err)
 	}
 	if got := list(t, s, "data/pub"); !strings.Contains(got, "mail_logs/") {
-		t.Errorf("the target is not shown: %s", got)
+		t.Errorf("the target is not listed: %s", got)
 	}
 	write(t, s, "var/log/mail_logs/a", "x")
 	if got := read(t, s, "data/pub/mail_logs/a"); got != "x" {
@@ -131,20 +134,22 @@ func TestAliasIsASecondName(t *testing.T) {
 		return err
 	})
 	if diff := cmp.Diff([]string{"data/pub/mail_logs/a"}, walked); diff != "" || err != nil {
-		t.Errorf("a walk comes to (-want +got):\n%s %v", diff, err)
+		t.Errorf("WalkDir visits (-want +got):\n%s %v", diff, err)
 	}
 	s.RemoveAlias("var/log/mail_logs")
 	if _, err := s.Stat("var/log/mail_logs"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after Unalias: %v", err)
 	}
-	for _, bad := range [][2]string{{"data/pub/x", "data/pub/x"}, {"data/pub/x", "data/pub/x/y"}, {"../x", "data/pub"}, {".", "data"}} {
+	for _, bad := range [][2]string{
+		{"data/pub/x", "data/pub/x"}, {"data/pub/x", "data/pub/x/y"}, {"../x", "data/pub"}, {".", "data"},
+	} {
 		if err := s.Alias(bad[0], bad[1]); err == nil {
 			t.Errorf("Alias(%q, %q) succeeds", bad[0], bad[1])
 		}
 	}
 }
 
-func TestNoNameLeadsOut(t *testing.T) {
+func TestNamesOutsideTheStoreAreRefused(t *testing.T) {
 	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
@@ -152,12 +157,15 @@ func TestNoNameLeadsOut(t *testing.T) {
 	s := open(t, dir, 0)
 	write(t, s, "data/pub/configuration/a", "x")
 	if err := os.Symlink(outside, filepath.Join(dir, "data/pub/evil")); err != nil {
-		t.Skip("no symbolic links here:", err)
+		t.Skip("the system has no symbolic links:", err)
 	}
 	if err := os.Symlink(filepath.Dir(outside), filepath.Join(dir, "data/pub/evildir")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"../x", "/etc/passwd", "data/../../x", "data/pub/evil", "data/pub/evildir/secret", "tmp", "tmp/1", "data//pub", ""} {
+	for _, name := range []string{
+		"../x", "/etc/passwd", "data/../../x", "data/pub/evil", "data/pub/evildir/secret",
+		"tmp", "tmp/1", "data//pub", "",
+	} {
 		if _, err := s.Open(name); err == nil {
 			t.Errorf("Open(%q) succeeds", name)
 		}
@@ -166,19 +174,20 @@ func TestNoNameLeadsOut(t *testing.T) {
 		}
 	}
 	if got := list(t, s, "data/pub"); strings.Contains(got, "evil") {
-		t.Errorf("links of the machine are listed: %s", got)
+		t.Errorf("symbolic links on disk are listed: %s", got)
 	}
 }
 
-func TestErrorsNameTheFileAsTheCallerDoes(t *testing.T) {
+func TestErrorsContainTheNameThatTheCallerUsed(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	_, err := s.Open("var/log/diagnostic/missing")
-	if want := "open var/log/diagnostic/missing: no such file or directory"; err == nil || err.Error() != want {
+	const want = "open var/log/diagnostic/missing: no such file or directory"
+	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
-func TestOpenRemovesWhatACrashLeft(t *testing.T) {
+func TestOpenRemovesTemporaryFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "tmp"), 0o700); err != nil {
 		t.Fatal(err)
@@ -189,7 +198,7 @@ func TestOpenRemovesWhatACrashLeft(t *testing.T) {
 	wantUsed(t, open(t, dir, 0), dir, 0)
 }
 
-func TestReaderEndsWhereTheFileEndedWhenItWasOpened(t *testing.T) {
+func TestReaderOfAGrowingFileGetsEOF(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	const name = "data/pub/diagnostic/a.cap"
 	w, err := s.Create(name)
@@ -210,29 +219,33 @@ func TestReaderEndsWhereTheFileEndedWhenItWasOpened(t *testing.T) {
 	}
 	w.SetVisibleSize(18)
 	if got, err := io.ReadAll(r); string(got) != "first.second." || err != nil {
-		t.Errorf("the reader that was there before has %q, %v", got, err)
+		t.Errorf("the earlier reader got %q, %v", got, err)
 	}
 	if got := read(t, s, name); got != "first.second.half." {
-		t.Errorf("a new reader has %q", got)
+		t.Errorf("a new reader got %q", got)
 	}
 	w.SetVisibleSize(6)
 	for what, size := range map[string]func() int64{
-		"Stat":    func() int64 { fi, _ := s.Stat(name); return fi.Size() },
-		"ReadDir": func() int64 { l, _ := s.ReadDir("data/pub/diagnostic"); fi, _ := l[0].Info(); return fi.Size() },
+		"Stat": func() int64 { fi, _ := s.Stat(name); return fi.Size() },
+		"ReadDir": func() int64 {
+			entries, _ := s.ReadDir("data/pub/diagnostic")
+			fi, _ := entries[0].Info()
+			return fi.Size()
+		},
 	} {
 		if got := size(); got != 6 {
-			t.Errorf("%s says %d bytes, want the 6 that are whole", what, got)
+			t.Errorf("the size in %s is %d, want the visible size 6", what, got)
 		}
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, s, name); got != "first.second.half." {
-		t.Errorf("after its writer has closed the file holds %q", got)
+		t.Errorf("after its writer has closed it, the file contains %q", got)
 	}
 }
 
-func TestHiddenFileIsInNoList(t *testing.T) {
+func TestHiddenFileIsNotListed(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	write(t, s, "data/pub/diagnostic/a.cap", "a")
 	s.SetHidden("var/log/diagnostic/a.cap", true)
@@ -254,7 +267,7 @@ func TestHiddenFileIsInNoList(t *testing.T) {
 	}
 }
 
-func TestTimesAreTheAppliances(t *testing.T) {
+func TestTimesAreThoseOfTheAppliancesClock(t *testing.T) {
 	dir := t.TempDir()
 	clk := clock.NewFake(noon)
 	s, err := files.Open(dir, 0, clk)
@@ -280,7 +293,7 @@ func TestTimesAreTheAppliances(t *testing.T) {
 	if _, err := f.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	check("while it is written")
+	check("while it is being written")
 	clk.Advance(time.Hour)
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
@@ -305,7 +318,7 @@ func TestFilePositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if pos, err := f.Seek(-5, io.SeekEnd); pos != 6 || err != nil {
-		t.Errorf("at %d, %v", pos, err)
+		t.Errorf("Seek: %d, %v", pos, err)
 	}
 	if got, err := io.ReadAll(f); string(got) != "world" || err != nil {
 		t.Errorf("read %q, %v", got, err)
@@ -339,7 +352,7 @@ func TestFilePositions(t *testing.T) {
 	}
 }
 
-func TestStandingDirectoriesStay(t *testing.T) {
+func TestPermanentDirectoriesCannotBeChanged(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	write(t, s, "data/pub/configuration/a", "x")
 	if err := s.Rename("data/pub/configuration", "data/pub/c"); !errors.Is(err, fs.ErrPermission) {
@@ -362,13 +375,13 @@ func TestStandingDirectoriesStay(t *testing.T) {
 		t.Error(err)
 	}
 	if fi, err := s.Stat("data/pub/configuration/dir/f"); err != nil || fi.Size() != 2 {
-		t.Errorf("a file that is written while its directory is renamed: %v, %v", fi, err)
+		t.Errorf("a file in a directory that is renamed while the file is written: %v, %v", fi, err)
 	}
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := s.Remove("data/pub/configuration/dir"); err == nil {
-		t.Error("a directory with something in it was removed")
+		t.Error("a directory that is not empty was removed")
 	}
 }
 
