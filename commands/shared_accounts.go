@@ -19,7 +19,7 @@ func changeAccount(env *shell.Env, name string, change func(*users.Account) erro
 	})
 }
 
-// editAccounts changes the accounts in the draft, if what comes of it is allowed.
+// editAccounts changes the accounts in the draft, if the result is valid.
 func editAccounts(env *shell.Env, change func(*users.Accounts) error) error {
 	err := users.Section.Edit(env.Draft, func(v *users.Accounts) error {
 		if err := change(v); err != nil {

@@ -9,23 +9,26 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/pcapfilter"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
-// captureMenu is the menu tcpdump, which stands in diagnostic > network, and before
-// AsyncOS 7 at the main prompt too (B24 to B32). What is started here ends when the menu
-// is left (B26): by an empty answer, by Ctrl-C, or with the session.
+// captureMenu is the menu tcpdump, in diagnostic > network and, before AsyncOS 7, also at the
+// main prompt (B24 to B32). A capture that is started here ends when the user leaves the menu
+// (B26): by an empty answer, by Ctrl-C, or with the session.
 func captureMenu(ctx context.Context, env *shell.Env) error {
 	m := &captureMenuSession{env: env, owner: capture.Owner{Side: capture.TCPDump}}
 	if env.Login != nil {
 		m.owner.Session = strconv.Itoa(env.Login.ID())
 	}
-	life, end := context.WithCancel(env.SessionContext)
+	captureCtx, end := context.WithCancel(env.SessionContext)
 	defer end()
 	err := env.Menu(ctx, func() shell.Menu {
 		return shell.Menu{NoTitle: true, Items: []shell.Item{
-			{Key: "START", Text: "Start packet capture", Run: func(context.Context) error { return m.start(life) }},
+			{Key: "START", Text: "Start packet capture", Run: func(context.Context) error {
+				return m.start(captureCtx)
+			}},
 			{Key: "STOP", Text: "Stop packet capture", Run: m.stop},
 			{Key: "STATUS", Text: "Status capture", Run: m.status},
 			{Key: "FILTER", Text: "Set packet capture filter", Run: m.filter},
@@ -36,27 +39,27 @@ func captureMenu(ctx context.Context, env *shell.Env) error {
 	return errors.Join(err, m.stopOnLeave())
 }
 
-// noFilter is what takes the filter away.
+// noFilter is the answer that removes the filter.
 const noFilter = "none"
 
-// A menuCapture is one session's stay in the menu.
+// A captureMenuSession is one session's visit to the menu.
 type captureMenuSession struct {
 	env     *shell.Env
 	owner   capture.Owner
-	started string // the file of the capture that it started last; "": it has seen its end
+	started string // file of the capture that it started; "" once its end has been reported
 }
 
-// start starts a capture that ends with life at the latest.
-func (m *captureMenuSession) start(life context.Context) error {
-	recorder := m.env.Appliance.Captures
-	s, err := recorder.Start(life, m.owner)
+// start starts a capture that ends with ctx at the latest.
+func (m *captureMenuSession) start(ctx context.Context) error {
+	s, err := m.env.Appliance.Captures.Start(ctx, m.owner)
 	if err != nil {
 		return filterRefusal(err)
 	}
 	m.started = s.File
 	m.env.Printf("Packet capture has been started on %s.\n", s.Settings.InterfacesText())
 	m.env.Printf("File Name: %s\n", s.File)
-	m.env.PrintWrapped("It ends when you leave this menu: use another session for other commands. The file may grow until the disk is full.")
+	m.env.PrintWrapped("It ends when you leave this menu: use another session for other commands. " +
+		"The file may grow until the disk is full.")
 	return nil
 }
 
@@ -67,7 +70,7 @@ func (m *captureMenuSession) stop(context.Context) error {
 		return refusal.New("No packet capture is in progress.")
 	case err != nil:
 		return err
-	case s.Reason != capture.ByUser: // it ended at that moment
+	case s.Reason != capture.ByUser: // it ended at the same moment
 		m.env.Printf("Packet capture has ended: %v.\n", s.Reason)
 	default:
 		m.env.Printf("Packet capture has been stopped.\n")
@@ -79,7 +82,7 @@ func (m *captureMenuSession) stop(context.Context) error {
 	return nil
 }
 
-// leave ends the capture that this session has started, or says how it has ended.
+// stopOnLeave stops the capture that this session has started, or says how it ended.
 func (m *captureMenuSession) stopOnLeave() error {
 	s, err := m.env.Appliance.Captures.LeaveMenu(m.owner)
 	if errors.Is(err, capture.ErrNotRunning) {
@@ -102,7 +105,7 @@ func (m *captureMenuSession) stopOnLeave() error {
 	return nil
 }
 
-// result tells where to find what was captured.
+// printResult says where the captured packets are.
 func (m *captureMenuSession) printResult(s capture.Status) {
 	m.env.Printf("File Name: %s (Size = %dK, %s)\n", s.File, s.Size>>10, packetCount(s.Packets))
 	if s.Dropped > 0 {
@@ -124,7 +127,8 @@ func (m *captureMenuSession) status(context.Context) error {
 	iface, filter, file := set.Interface, set.Filter, "Last Capture"
 	if s.Running {
 		iface, filter, file = s.Settings.InterfacesText(), s.Settings.Filter.Expr(), "File Name"
-		m.env.Printf("Status: Packet capture in progress (Duration = %s)\n", capture.FormatDuration(s.Elapsed))
+		m.env.Printf("Status: Packet capture in progress (Duration = %s)\n",
+			capture.FormatDuration(s.Elapsed))
 		if s.Owner != m.owner {
 			m.env.Printf("It was started in another session.\n")
 		}
@@ -154,7 +158,8 @@ func filterOrNone(expression string) string {
 func (m *captureMenuSession) filter(ctx context.Context) error {
 	recorder := m.env.Appliance.Captures
 	set := recorder.MenuSettings()
-	question := fmt.Sprintf("Enter the filter in the syntax of tcpdump, or %q to capture every packet.", noFilter)
+	question := fmt.Sprintf(
+		"Enter the filter in the syntax of tcpdump, or %q to capture every packet.", noFilter)
 	_, err := m.env.Ask(ctx, question, filterOrNone(set.Filter), func(answer string) error {
 		if strings.EqualFold(answer, noFilter) {
 			answer = ""
@@ -171,7 +176,9 @@ func (m *captureMenuSession) filter(ctx context.Context) error {
 func (m *captureMenuSession) iface(ctx context.Context) error {
 	recorder := m.env.Appliance.Captures
 	set := recorder.MenuSettings()
-	if err := m.env.Form(ctx, shell.OneOf(&set.Interface, "Choose the interface to capture on.", recorder.Interfaces()...)); err != nil {
+	if err := m.env.Form(ctx,
+		shell.OneOf(&set.Interface, "Choose the interface to capture on.", recorder.Interfaces()...),
+	); err != nil {
 		return err
 	}
 	if err := recorder.SetMenuSettings(set); err != nil {
@@ -181,7 +188,8 @@ func (m *captureMenuSession) iface(ctx context.Context) error {
 	return nil
 }
 
-// changed confirms a setting.
+// confirmSetting prints text, which confirms a changed setting, and says that a running
+// capture keeps its settings.
 func (m *captureMenuSession) confirmSetting(text string) {
 	m.env.PrintWrapped(text)
 	if m.env.Appliance.Captures.Status(capture.TCPDump).Running {
@@ -209,7 +217,7 @@ func (m *captureMenuSession) clear(ctx context.Context) error {
 	return nil
 }
 
-// captureCount is the form "2 packet captures (15K)".
+// captureCount returns the number and size of files: "2 packet captures (15K)".
 func captureCount(list []fs.FileInfo) string {
 	size := int64(0)
 	for _, f := range list {
@@ -220,4 +228,15 @@ func captureCount(list []fs.FileInfo) string {
 		noun = "packet capture"
 	}
 	return fmt.Sprintf("%d %s (%dK)", len(list), noun, size>>10)
+}
+
+// filterRefusal replaces the refusal of a filter by one that shows the expression, with a
+// caret below the fault. It returns any other error as it is.
+func filterRefusal(err error) error {
+	var syntax *pcapfilter.SyntaxError
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	return refusal.Newf("The filter is not valid at character %d: %s\n  %s\n  %s",
+		syntax.Column(), syntax.Message, syntax.Expr, syntax.Caret())
 }

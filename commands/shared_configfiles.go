@@ -16,8 +16,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What showconfig and saveconfig share, and the commands that read files of the directory
-// configuration.
+// What showconfig and saveconfig share, and what commands share that read files of the
+// directory configuration.
 
 // choosePassphrases returns how passphrases are to be written, as the arguments or the
 // answers say.
@@ -28,11 +28,12 @@ func choosePassphrases(ctx context.Context, env *shell.Env) (config.Passphrases,
 	return askPassphrases(ctx, env)
 }
 
-// askPassphrases asks how passphrases are to be written. Before version 9 that
-// was one question, from 14 on plain passphrases are no longer offered.
+// askPassphrases asks how passphrases are to be written. Before version 9 that is a single
+// yes-or-no question.
 func askPassphrases(ctx context.Context, env *shell.Env) (config.Passphrases, error) {
 	if env.Appliance.Product.Version.Before(product.Version{Major: 9}) {
-		mask, err := env.Confirm(ctx, "Do you want to mask the passwords? Files with masked passwords cannot be loaded using\nloadconfig command.", true)
+		mask, err := env.Confirm(ctx, "Do you want to mask the passwords? "+
+			"Files with masked passwords cannot be loaded using\nloadconfig command.", true)
 		if mask || err != nil {
 			return config.Masked, err
 		}
@@ -43,7 +44,8 @@ func askPassphrases(ctx context.Context, env *shell.Env) (config.Passphrases, er
 	return config.Passphrases(i), err
 }
 
-// passphraseOptions are in the order of config's.
+// passphraseOptions returns the choices, in the order of the constants of config.Passphrases.
+// Version 14 and later do not offer plain passphrases.
 func passphraseOptions(env *shell.Env) []string {
 	options := []string{
 		"Mask passphrases (Files with masked passphrases cannot be loaded using loadconfig command)",
@@ -55,9 +57,8 @@ func passphraseOptions(env *shell.Env) []string {
 	return options
 }
 
-// passphraseArguments reads the inline form: y (mask) or n, and the number of an
-// option, which decides where both are given. Without arguments passphrases are
-// masked.
+// passphraseArguments parses the inline form: y (mask) or n, and the number of an option. If
+// both are given, the number decides. Without arguments passphrases are masked.
 func passphraseArguments(env *shell.Env, args []string) (config.Passphrases, error) {
 	how := config.Masked
 	if len(args) > 0 {
@@ -72,24 +73,27 @@ func passphraseArguments(env *shell.Env, args []string) (config.Passphrases, err
 	if len(args) > 0 {
 		n, err := strconv.Atoi(args[0])
 		if err != nil || n < 1 || n > most {
-			return how, shell.InvalidArgumentf(args[0], "The passphrase option must be an integer from 1 to %d.", most)
+			return how, shell.InvalidArgumentf(args[0],
+				"The passphrase option must be an integer from 1 to %d.", most)
 		}
 		how, args = config.Passphrases(n-1), args[1:]
 	}
 	if len(args) > 0 {
-		return how, shell.InvalidArgumentf(args[0], "Two arguments are expected at most: y or n, and the passphrase option.")
+		return how, shell.InvalidArgumentf(args[0],
+			"Two arguments are expected at most: y or n, and the passphrase option.")
 	}
 	return how, nil
 }
 
-// openConfigFile opens a file of the directory configuration, which may be named
-// as saveconfig prints it.
+// openConfigFile opens a file of the directory configuration. The name may have the prefix
+// /configuration/, as saveconfig prints it.
 func openConfigFile(env *shell.Env, name string) (io.ReadCloser, error) {
 	base := strings.TrimPrefix(name, "/configuration/")
 	if base == "" {
 		return nil, refusal.New("The name of a file is required.")
 	}
-	missing := refusal.Newf("The file %s does not exist in the directory configuration.", visible(name))
+	missing := refusal.Newf(
+		"The file %s does not exist in the directory configuration.", visible(name))
 	full := path.Join(files.Configuration, base)
 	if path.Dir(full) != files.Configuration {
 		return nil, missing

@@ -21,29 +21,32 @@ import (
 
 // What the commands about logs share.
 
-// logReaders are the roles whose groups include "log".
+// logRoles are the roles whose groups include "log".
 var logRoles = []users.Role{users.Administrator, users.Operator, users.ReadOnlyOperator}
 
-// runningLogs are the committed subscriptions.
+// committedLogs returns the committed subscriptions.
 func committedLogs(env *shell.Env) []logs.Subscription {
 	return logs.Section.Get(env.Appliance.Config.Committed()).List
 }
 
-// printLogs prints the list of subscriptions in the form of the version.
+// printLogs prints a list of subscriptions in the form that this version has.
 func printLogs(env *shell.Env, list []logs.Subscription) {
 	if env.Appliance.Product.Version.Before(product.Version{Major: 12}) {
 		for i, s := range list {
-			env.PrintWrapped(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s", i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method)))
+			env.PrintWrapped(fmt.Sprintf("%d. \"%s\" Type: \"%s\" Retrieval: %s",
+				i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method)))
 		}
 		return
 	}
-	env.Printf("    %-19s %-29s %-19s %s\n%s\n", "Log Name", "Log Type", "Retrieval", "Interval", strings.Repeat("-", 81))
+	env.Printf("    %-19s %-29s %-19s %s\n%s\n",
+		"Log Name", "Log Type", "Retrieval", "Interval", strings.Repeat("-", 81))
 	for i, s := range list {
-		env.Printf("%2d. %-19s %-29s %-19s %s\n", i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method), rolloverText(s))
+		env.Printf("%2d. %-19s %-29s %-19s %s\n",
+			i+1, s.Name, s.Type.Spec().Title, methodTitle(env, s.Method), rolloverText(s))
 	}
 }
 
-// interval is when a subscription is rolled over by time.
+// rolloverText describes the schedule by which a subscription is rolled over.
 func rolloverText(s logs.Subscription) string {
 	switch s.Schedule {
 	case logs.Interval:
@@ -77,7 +80,9 @@ func methodTitle(env *shell.Env, m logs.Method) string {
 }
 
 // chooseLog shows a list of logs and asks for one, by number or by name.
-func chooseLog(ctx context.Context, env *shell.Env, list []logs.Subscription, question string) (logs.Subscription, error) {
+func chooseLog(
+	ctx context.Context, env *shell.Env, list []logs.Subscription, question string,
+) (logs.Subscription, error) {
 	var chosen logs.Subscription
 	env.Printf("Currently configured logs:\n")
 	printLogs(env, list)
@@ -96,12 +101,13 @@ func findLog(list []logs.Subscription, answer string) (logs.Subscription, error)
 	}
 	n, err := strconv.Atoi(answer)
 	if err != nil || n < 1 || n > len(list) {
-		return logs.Subscription{}, refusal.Newf("The value must be an integer from 1 to %d, or the name of a log.", len(list))
+		return logs.Subscription{}, refusal.Newf(
+			"The value must be an integer from 1 to %d, or the name of a log.", len(list))
 	}
 	return list[n-1], nil
 }
 
-// namedLog is the log that an inline argument names.
+// logArgument returns the log that an argument names.
 func logArgument(list []logs.Subscription, name string) (logs.Subscription, error) {
 	for _, s := range list {
 		if s.Name == name {
@@ -111,7 +117,7 @@ func logArgument(list []logs.Subscription, name string) (logs.Subscription, erro
 	return logs.Subscription{}, shell.InvalidArgumentf(name, "The log does not exist.")
 }
 
-// readable refuses logs that are no text.
+// checkTextLog refuses logs in a binary format.
 func checkTextLog(s logs.Subscription) error {
 	if s.Type.Spec().Format == logs.Binary {
 		return refusal.Newf("The log %s is not a text file: it cannot be displayed.", s.Name)
@@ -119,7 +125,8 @@ func checkTextLog(s logs.Subscription) error {
 	return nil
 }
 
-// logGone words what the logs say of a subscription that was removed meanwhile.
+// logRefusal turns the error for a subscription that was removed meanwhile into a refusal. It
+// returns other errors unchanged.
 func logRefusal(name string, err error) error {
 	if errors.Is(err, logs.ErrNoSubscription) {
 		return refusal.Newf("The log %s is not configured any more.", name)
@@ -127,12 +134,14 @@ func logRefusal(name string, err error) error {
 	return err
 }
 
-// tailLines is how many of the lines that are there already are shown.
+// tailLines is the number of existing lines that followLog begins with.
 const tailLines = 10
 
-// follow shows what is written to a log, beginning with its last lines, until Ctrl-C.
-// pick is what is shown once a line has come; nil: the line.
-func followLog(ctx context.Context, env *shell.Env, name string, last int, pick func(line string) []string) error {
+// followLog prints the last lines of a log, and then each line as it is written, until Ctrl-C
+// is pressed. If filter is not nil, followLog calls it with each line and prints the lines
+// that it returns.
+func followLog(
+	ctx context.Context, env *shell.Env, name string, last int, filter func(string) []string) error {
 	f, err := env.Appliance.Logs.Follow(ctx, name, last)
 	if err != nil {
 		return logRefusal(name, err)
@@ -143,27 +152,30 @@ func followLog(ctx context.Context, env *shell.Env, name string, last int, pick 
 		if err != nil {
 			return logRefusal(name, err)
 		}
-		if pick == nil {
+		if filter == nil {
 			env.Printf("%s", text)
 			continue
 		}
 		for line := range strings.Lines(string(text)) {
-			for _, show := range pick(line[:len(line)-1]) {
-				env.Printf("%s\n", show)
+			for _, found := range filter(line[:len(line)-1]) {
+				env.Printf("%s\n", found)
 			}
 		}
 	}
 }
 
-// eachLine calls f for every line, without its end, of a log's files, the oldest first.
-// files picks among them; nil: all. It stops at f's error, and at ctx's end.
-func eachLine(ctx context.Context, env *shell.Env, name string, pick func([]string) []string, f func(line string) error) error {
+// eachLine calls f for every line of a log's files, oldest first, without the line's end. If
+// selectFiles is not nil, it chooses among the names of the files. eachLine stops if f returns
+// an error or ctx ends.
+func eachLine(
+	ctx context.Context, env *shell.Env, name string,
+	selectFiles func([]string) []string, f func(line string) error) error {
 	names, err := env.Appliance.Logs.Files(ctx, name)
 	if err != nil {
 		return logRefusal(name, err)
 	}
-	if pick != nil {
-		names = pick(names)
+	if selectFiles != nil {
+		names = selectFiles(names)
 	}
 	for _, n := range names {
 		if err := eachLineOfFile(ctx, env, n, f); err != nil {
@@ -173,10 +185,13 @@ func eachLine(ctx context.Context, env *shell.Env, name string, pick func([]stri
 	return nil
 }
 
-func eachLineOfFile(ctx context.Context, env *shell.Env, file string, f func(line string) error) error {
+func eachLineOfFile(
+	ctx context.Context, env *shell.Env, file string, f func(line string) error) error {
 	r, err := env.Appliance.Files.OpenFile(file, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) { // removed meanwhile, or rolled over
-		if r, err = env.Appliance.Files.OpenFile(strings.TrimSuffix(file, ".c")+".s", os.O_RDONLY); errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) { // removed or rolled over meanwhile
+		rolledOver := strings.TrimSuffix(file, ".c") + ".s"
+		r, err = env.Appliance.Files.OpenFile(rolledOver, os.O_RDONLY)
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 	}
@@ -190,7 +205,7 @@ func eachLineOfFile(ctx context.Context, env *shell.Env, file string, f func(lin
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, io.EOF):
-			return nil // what has no end is not whole yet
+			return nil // a line without an end is still being written
 		case err != nil:
 			return fmt.Errorf("read a log: %w", err)
 		}

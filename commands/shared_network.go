@@ -18,18 +18,19 @@ import (
 
 // What the commands that configure the network share.
 
-// ipv6Since is the first version that knows IPv6.
+// ipv6Version is the first version with IPv6.
 var ipv6Version = product.Version{Major: 7, Minor: 6}
 
 func supportsIPv6(env *shell.Env) bool { return !env.Appliance.Product.Version.Before(ipv6Version) }
 
-// editSection changes a section in the draft. change may hold a conversation: what
-// somebody else commits meanwhile is not lost, the change is.
+// editSection changes a section in the draft. change may ask questions. If another session
+// commits a change of the same section meanwhile, editSection keeps that and refuses this one.
 func editSection[T any](env *shell.Env, s *config.Section[T], change func(*T) error) error {
 	err := s.Edit(env.Draft, change)
 	var conflict *config.ConflictError
 	if errors.As(err, &conflict) {
-		return refusal.Newf("Another session has meanwhile changed %s: nothing was changed here. Please try again.",
+		return refusal.Newf(
+			"Another session has meanwhile changed %s: nothing was changed here. Please try again.",
 			strings.Join(conflict.Sections, ", "))
 	}
 	return err
@@ -37,35 +38,41 @@ func editSection[T any](env *shell.Env, s *config.Section[T], change func(*T) er
 
 var objectName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._ -]{0,39}$`)
 
-// validObjectName says what is wrong with the name of an IP interface or of a route. A
-// name begins with a letter, as things are chosen by name or by number.
+// checkObjectName refuses an invalid name of an IP interface, a group or a route. Such a name
+// begins with a letter, so that an answer can be either a name or a number.
 func checkObjectName(name string) error {
 	if !objectName.MatchString(name) {
-		return refusal.New("The name must begin with a letter and consist of letters, digits, blanks, hyphens, dots and underscores: 40 characters at most.")
+		return refusal.New("The name must begin with a letter and consist of letters, digits, " +
+			"blanks, hyphens, dots and underscores: 40 characters at most.")
 	}
 	return nil
 }
 
-// nameOrNumber finds what an answer names: an entry of names, in any case and also with
-// more blanks (lists align some), or its number from 1. what is what the entries are: "route".
-func findByNameOrNumber(answer string, names []string, what string) (int, error) {
+// findByNameOrNumber returns the index of the entry that an answer means: its name, in any
+// case and with any number of blanks (lists align some names with blanks), or its number,
+// counted from 1. noun says what the entries are: "route".
+func findByNameOrNumber(answer string, names []string, noun string) (int, error) {
 	if answer == "" {
-		return 0, refusal.Newf("Enter the name of the %s, or its number.", what)
+		return 0, refusal.Newf("Enter the name of the %s, or its number.", noun)
 	}
 	for _, typed := range []string{answer, strings.Join(strings.Fields(answer), " ")} {
-		if i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, typed) }); i >= 0 {
+		i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, typed) })
+		if i >= 0 {
 			return i, nil
 		}
 	}
 	if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(names) {
 		return n - 1, nil
 	}
-	return 0, refusal.Newf("The %s %s does not exist: enter a name from the list, or a number from 1 to %d.", what, visible(answer), len(names))
+	return 0, refusal.Newf(
+		"The %s %s does not exist: enter a name from the list, or a number from 1 to %d.",
+		noun, visible(answer), len(names))
 }
 
 // chooseByName asks for one of names, by name or by number, and returns its index. noun says
-// what the entries are: "route".
-func chooseByName(ctx context.Context, env *shell.Env, question string, names []string, noun string) (int, error) {
+// what the entries are.
+func chooseByName(
+	ctx context.Context, env *shell.Env, question string, names []string, noun string) (int, error) {
 	var n int
 	_, err := env.Ask(ctx, question, "", func(answer string) (err error) {
 		n, err = findByNameOrNumber(answer, names, noun)
@@ -74,7 +81,7 @@ func chooseByName(ctx context.Context, env *shell.Env, question string, names []
 	return n, err
 }
 
-// parseHostAddr reads the address of a host, of one IP version.
+// parseHostAddr parses the address of a host, which must be of the given IP version.
 func parseHostAddr(text string, v6 bool) (netip.Addr, error) {
 	a, err := netip.ParseAddr(text)
 	bad := err != nil || a.Is6() != v6 || a.Zone() != "" || a.Is4In6() ||
@@ -89,8 +96,8 @@ func parseHostAddr(text string, v6 bool) (netip.Addr, error) {
 	return a, refusal.New("The value must be the IPv4 address of a host, such as 192.168.1.2.")
 }
 
-// portsOf are the ports of the draft, or where it has none those that the network came
-// with.
+// draftPorts returns the ports of the draft. If it has none, draftPorts returns the ports that
+// the network has.
 func draftPorts(env *shell.Env) netconfig.PortList {
 	list := netconfig.Ports.Get(env.Draft)
 	if len(list.List) > 0 {
@@ -104,7 +111,7 @@ func draftPorts(env *shell.Env) netconfig.PortList {
 	return list
 }
 
-// portNames are the names of all ports.
+// portNames returns the names of all ports.
 func portNames(ports netconfig.PortList) (names []string) {
 	for _, p := range ports.List {
 		names = append(names, p.Name)

@@ -15,7 +15,7 @@ import (
 
 // What the commands that set passphrases share.
 
-// passphraseWord is what passphrases are called: "password" before version 9.
+// passphraseWord returns the version's word for a passphrase: "password" before version 9.
 func passphraseWord(env *shell.Env) string {
 	if env.Appliance.Product.Version.Before(product.Version{Major: 9}) {
 		return "password"
@@ -23,8 +23,8 @@ func passphraseWord(env *shell.Env) string {
 	return "passphrase"
 }
 
-// changePassphrase is the conversation in which users change their own. It takes
-// effect at once.
+// changePassphrase is the conversation in which users change their own passphrase. The change
+// takes effect at once.
 func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 	name := env.Account.Name
 	env.Printf("\n") // the questions stand in a block
@@ -35,30 +35,34 @@ func changePassphrase(ctx context.Context, env *shell.Env, word string) error {
 	if _, err := env.Appliance.Users.Verify(name, old); err != nil {
 		return refusal.Newf("The old %s is not correct.", word)
 	}
-	hash, err := askNewHash(ctx, env, name, word, "New "+word+": ", "Retype new "+word+": ", env.Secret)
+	hash, err := askNewHash(ctx, env, name, word,
+		"New "+word+": ", "Retype new "+word+": ", env.Secret)
 	if err != nil {
 		return err
 	}
-	change := config.CommitInfo{User: name, Comment: "Changed the " + word + " of " + name, KeepForRollback: false}
-	err = users.Section.CommitNow(ctx, env.Appliance.Config, env.Draft, change, func(v *users.Accounts) error {
+	change := config.CommitInfo{User: name, Comment: "Changed the " + word + " of " + name}
+	setHash := func(v *users.Accounts) error {
 		a := v.Find(name)
 		if a == nil {
 			return refusal.Newf("The account %s does not exist any more.", name)
 		}
 		a.Hash = hash
 		return nil
-	})
+	}
+	err = users.Section.CommitNow(ctx, env.Appliance.Config, env.Draft, change, setHash)
 	if err != nil {
 		return commitRefusal(err)
 	}
-	env.Appliance.Log(appliance.AuthenticationLog, appliance.Information, "Passphrase has been changed for user "+name)
+	env.Appliance.Log(appliance.AuthenticationLog, appliance.Information,
+		"Passphrase has been changed for user "+name)
 	env.Printf("%s changed.\n", capital(word))
 	return nil
 }
 
-// newHash asks twice for a passphrase until the answers agree and the rules allow
-// it, and returns its hash.
-func askNewHash(ctx context.Context, env *shell.Env, name, word, question, again string,
+// askNewHash asks for a passphrase, twice, until the rules allow it and both answers agree. It
+// returns the passphrase's hash.
+func askNewHash(
+	ctx context.Context, env *shell.Env, name, word, question, retypeQuestion string,
 	secret func(context.Context, string) (string, error)) (string, error) {
 	for {
 		first, err := secret(ctx, question)
@@ -66,10 +70,14 @@ func askNewHash(ctx context.Context, env *shell.Env, name, word, question, again
 			return "", err
 		}
 		if err := users.CheckPassphrase(name, first); err != nil {
-			env.PrintWrapped(strings.ReplaceAll(err.Error(), "passphrase", word))
+			text, ok := refusal.Text(err)
+			if !ok {
+				return "", err
+			}
+			env.PrintWrapped(strings.ReplaceAll(text, "passphrase", word))
 			continue
 		}
-		second, err := secret(ctx, again)
+		second, err := secret(ctx, retypeQuestion)
 		if err != nil {
 			return "", err
 		}

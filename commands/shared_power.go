@@ -10,18 +10,21 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// power is the conversation of reboot and shutdown: how long connections may take
-// to end, whether the administrator is sure, and the end of this session.
-func powerDialogue(ctx context.Context, env *shell.Env, action appliance.PowerAction, verb, farewell string) error {
+// powerDialogue is the conversation of reboot and shutdown. It asks how long connections may
+// take to end and whether the administrator is sure, prints message and ends this session.
+func powerDialogue(
+	ctx context.Context, env *shell.Env, action appliance.PowerAction, verb, message string) error {
 	seconds := 30
 	if len(env.Args) > 0 {
 		n, err := strconv.Atoi(env.Args[0])
 		if err != nil || n < 0 || n > 3600 || len(env.Args) > 1 {
-			return shell.InvalidArgumentf(env.Args[len(env.Args)-1], "The number of seconds must be an integer from 0 to 3600.")
+			return shell.InvalidArgumentf(env.Args[len(env.Args)-1],
+				"The number of seconds must be an integer from 0 to 3600.")
 		}
 		seconds = n
 	} else {
-		err := env.Form(ctx, shell.Number(&seconds, "Enter the number of seconds to wait before abruptly closing connections.", 0, 3600))
+		err := env.Form(ctx, shell.Number(&seconds,
+			"Enter the number of seconds to wait before abruptly closing connections.", 0, 3600))
 		if err != nil {
 			return err
 		}
@@ -33,6 +36,6 @@ func powerDialogue(ctx context.Context, env *shell.Env, action appliance.PowerAc
 	if !env.Appliance.Power(action, time.Duration(seconds)*time.Second) {
 		return refusal.New("It is not possible to " + verb + " this system.")
 	}
-	env.Printf("%s\n", farewell)
+	env.Printf("%s\n", message)
 	return shell.ErrLogout
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// compileRegex compiles a regular expression as administrators write them: in the
-// common part of Perl's and RE2's languages, in Go's own, and with the few spellings of
-// Perl that only look foreign. What RE2 cannot do is refused by name.
+// compileRegex compiles a regular expression as administrators write it: in the common part
+// of Perl's and RE2's languages, in the rest of RE2's, or with those features of Perl that RE2
+// has under another spelling. It refuses features that RE2 does not have, and names them.
 func compileRegex(pattern string, insensitive bool) (*regexp.Regexp, error) {
 	if pattern == "" {
 		return nil, refusal.New("A regular expression is required.")
@@ -26,22 +26,24 @@ func compileRegex(pattern string, insensitive bool) (*regexp.Regexp, error) {
 	re, err := regexp.Compile(text)
 	var bad *syntax.Error
 	if errors.As(err, &bad) {
-		return nil, refusal.Newf("The regular expression is not valid: %v: %s", bad.Code, visible(bad.Expr))
+		return nil, refusal.Newf("The regular expression is not valid: %v: %s",
+			bad.Code, visible(bad.Expr))
 	}
 	return re, err
 }
 
-// perlGroups are what Perl's groups that are not RE2's begin with.
+// perlGroups are the prefixes of Perl's groups that RE2 does not have, each with its
+// replacement. A group without a replacement is refused.
 var perlGroups = []struct{ begins, becomes string }{
-	{"(?>", "(?:"}, // atomic: RE2 never goes back
+	{"(?>", "(?:"}, // atomic: RE2 never backtracks
 	{"(?=", ""}, {"(?!", ""}, {"(?<=", ""}, {"(?<!", ""},
 	{"(?#", ""}, {"(?(", ""}, {"(?R", ""},
 }
 
-// fromPerl rewrites what is spelt otherwise in RE2.
+// perlToRE2 rewrites the features of Perl that RE2 spells otherwise.
 func perlToRE2(pattern string) (string, error) {
 	var b strings.Builder
-	class := false // between brackets
+	class := false // inside brackets
 	for i := 0; i < len(pattern); {
 		rest := pattern[i:]
 		switch {
@@ -57,7 +59,8 @@ func perlToRE2(pattern string) (string, error) {
 			class = rest[0] != ']'
 		case rest[0] == '[':
 			class = true
-			if first := strings.TrimPrefix(rest[1:], "^"); strings.HasPrefix(first, "]") { // stands for itself
+			// A bracket that comes first in a class stands for itself.
+			if first := strings.TrimPrefix(rest[1:], "^"); strings.HasPrefix(first, "]") {
 				n := len(rest) - len(first) + 1
 				b.WriteString(rest[:n])
 				i += n
@@ -71,8 +74,9 @@ func perlToRE2(pattern string) (string, error) {
 			b.WriteString(text)
 			i += n
 			continue
-		case rest[0] == '+' && i > 0 && strings.IndexByte("*+?}", pattern[i-1]) >= 0 && !escaped(pattern, i-1):
-			i++ // possessive: as atomic groups
+		case rest[0] == '+' && i > 0 && strings.IndexByte("*+?}", pattern[i-1]) >= 0 &&
+			!escaped(pattern, i-1):
+			i++ // a possessive quantifier, which is like an atomic group
 			continue
 		}
 		b.WriteByte(rest[0])
@@ -81,7 +85,7 @@ func perlToRE2(pattern string) (string, error) {
 	return b.String(), nil
 }
 
-// escaped reports whether a backslash takes the meaning of the character at i.
+// escaped reports whether the character at i is escaped by a backslash.
 func escaped(pattern string, i int) bool {
 	n := 0
 	for ; i > n && pattern[i-n-1] == '\\'; n++ {
@@ -107,14 +111,16 @@ func perlEscape(e string, class bool) (string, error) {
 	return e, nil
 }
 
-// perlGroup returns what a group's beginning becomes, and its length.
+// perlGroup returns the replacement of the prefix with which rest begins, and the length of
+// that prefix.
 func perlGroup(rest string) (text string, n int, err error) {
 	for _, g := range perlGroups {
 		if !strings.HasPrefix(rest, g.begins) {
 			continue
 		}
 		if g.becomes == "" {
-			return "", 0, refusal.Newf("Groups that begin with %s are not supported in regular expressions.", g.begins)
+			return "", 0, refusal.Newf(
+				"Groups that begin with %s are not supported in regular expressions.", g.begins)
 		}
 		return g.becomes, len(g.begins), nil
 	}

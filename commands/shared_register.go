@@ -9,8 +9,8 @@ import (
 
 var table []*shell.Command
 
-// register adds c to the table; it is called from the var declaration at the head
-// of each command's file. It panics on a word already taken.
+// register adds c to the table. The var declaration at the top of each command's file calls
+// it. register panics if a word is already taken.
 func register(c *shell.Command) *shell.Command {
 	for _, word := range append([]string{c.Name}, c.Aliases...) {
 		if i := slices.IndexFunc(table, func(o *shell.Command) bool { return o.HasName(word) }); i >= 0 {
@@ -23,5 +23,6 @@ func register(c *shell.Command) *shell.Command {
 
 // All returns every command, sorted by name.
 func All() []*shell.Command {
-	return slices.SortedFunc(slices.Values(table), func(a, b *shell.Command) int { return cmp.Compare(a.Name, b.Name) })
+	byName := func(a, b *shell.Command) int { return cmp.Compare(a.Name, b.Name) }
+	return slices.SortedFunc(slices.Values(table), byName)
 }
