@@ -141,7 +141,7 @@ func TestPermissions(t *testing.T) {
 		"extend beyond the quota":     {truncate("/configuration/a.xml", 1<<40), files.ErrQuota},
 		"truncate a missing file":     {truncate("/configuration/none", 0), fs.ErrNotExist},
 		"open directory as file":      {open("/configuration", os.O_RDONLY), syscall.EISDIR},
-		"open a missing file":         {open("/configuration/none", os.O_WRONLY|os.O_TRUNC), fs.ErrNotExist},
+		"open a missing file":         {open("/configuration/none", os.O_WRONLY), fs.ErrNotExist},
 		"set the time of a capture": {func(a *files.Area) error {
 			return a.Chtimes("/captures/a.cap", noon)
 		}, fs.ErrPermission},
