@@ -21,15 +21,15 @@ import (
 )
 
 // A tape is a capture in the making.
-type tape struct {
+type captureBuilder struct {
 	t   testing.TB
 	buf bytes.Buffer
 	w   *pcapgo.Writer
 	at  time.Time
 }
 
-func newTape(t testing.TB) *tape {
-	x := &tape{t: t, at: time.Date(2015, 6, 25, 8, 50, 4, 111609000, time.UTC)}
+func newCaptureBuilder(t testing.TB) *captureBuilder {
+	x := &captureBuilder{t: t, at: time.Date(2015, 6, 25, 8, 50, 4, 111609000, time.UTC)}
 	x.w = pcapgo.NewWriter(&x.buf)
 	if err := x.w.WriteFileHeader(262144, layers.LinkTypeEthernet); err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func newTape(t testing.TB) *tape {
 }
 
 // add records a packet a millisecond after the one before.
-func (x *tape) add(parts ...gopacket.SerializableLayer) {
+func (x *captureBuilder) add(parts ...gopacket.SerializableLayer) {
 	x.t.Helper()
 	b := gopacket.NewSerializeBuffer()
 	if err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, parts...); err != nil {
@@ -47,7 +47,7 @@ func (x *tape) add(parts ...gopacket.SerializableLayer) {
 	x.raw(b.Bytes())
 }
 
-func (x *tape) raw(data []byte) {
+func (x *captureBuilder) raw(data []byte) {
 	x.t.Helper()
 	if err := x.w.WritePacket(gopacket.CaptureInfo{Timestamp: x.at, CaptureLength: len(data), Length: len(data)}, data); err != nil {
 		x.t.Fatal(err)
@@ -65,7 +65,7 @@ func eth(t layers.EthernetType) *layers.Ethernet {
 }
 
 // tcp records a segment between the appliance and the syslog server.
-func (x *tape) tcp(fromESA bool, change func(*layers.TCP), data string) {
+func (x *captureBuilder) tcp(fromESA bool, change func(*layers.TCP), data string) {
 	x.t.Helper()
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: esa, DstIP: syslog}
 	t := &layers.TCP{SrcPort: 26040, DstPort: 514, Window: 17550}
@@ -79,7 +79,7 @@ func (x *tape) tcp(fromESA bool, change func(*layers.TCP), data string) {
 	x.add(eth(layers.EthernetTypeIPv4), ip, t, gopacket.Payload(data))
 }
 
-func (x *tape) open() *dissect.Capture {
+func (x *captureBuilder) open() *dissect.Capture {
 	x.t.Helper()
 	c, err := dissect.Open(bytes.NewReader(x.buf.Bytes()), int64(x.buf.Len()))
 	if err != nil {
@@ -107,8 +107,8 @@ func scan(t testing.TB, c *dissect.Capture, expr string) (*dissect.Index, *pcapf
 const isnESA, isnServer = 4_294_967_290, 1000 // the first wraps around
 
 // seed is the connection of A3.
-func seed(t testing.TB) *tape {
-	x := newTape(t)
+func seed(t testing.TB) *captureBuilder {
+	x := newCaptureBuilder(t)
 	first := strings.Repeat("a", 46) + "\n"
 	rest := strings.Repeat("b", 364) + "\n"
 	seq := uint32(isnESA)
@@ -173,7 +173,7 @@ func TestAFilterSelectsAndNumbersStay(t *testing.T) {
 }
 
 func TestPacketsThatAreNotTCP(t *testing.T) {
-	x := newTape(t)
+	x := newCaptureBuilder(t)
 	arp := &layers.ARP{AddrType: 1, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: 1,
 		SourceHwAddress: []byte{0, 0x50, 0x56, 1, 2, 3}, SourceProtAddress: esa.To4(), DstHwAddress: make([]byte, 6), DstProtAddress: syslog.To4()}
 	x.add(eth(layers.EthernetTypeARP), arp)
@@ -205,14 +205,14 @@ func TestPacketsThatAreNotTCP(t *testing.T) {
 		if _, err := c.Packet(t.Context(), all, i+1); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.Follow(t.Context(), all, i+1); !errors.Is(err, dissect.ErrNoStream) {
+		if _, err := c.Follow(t.Context(), all, i+1); !errors.Is(err, dissect.ErrNotTCP) {
 			t.Errorf("packet %d: %v", i+1, err)
 		}
 	}
 }
 
 func TestWordsOfICMP(t *testing.T) { // as Wireshark has them
-	x := newTape(t)
+	x := newCaptureBuilder(t)
 	var want []string
 	for _, c := range []struct {
 		kind, code uint8
@@ -264,7 +264,7 @@ func TestWordsOfICMP(t *testing.T) { // as Wireshark has them
 }
 
 func TestWordsOfDNS(t *testing.T) {
-	x := newTape(t)
+	x := newCaptureBuilder(t)
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: syslog, DstIP: esa}
 	udp := &layers.UDP{SrcPort: 53, DstPort: 40000}
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
@@ -340,7 +340,7 @@ func TestAPacketInFull(t *testing.T) {
 }
 
 func TestPagesOfALargeFile(t *testing.T) {
-	x := newTape(t)
+	x := newCaptureBuilder(t)
 	const packets = 3000
 	for i := range packets {
 		port := layers.UDPPort(1000 + i%2)
@@ -366,15 +366,15 @@ func TestPagesOfALargeFile(t *testing.T) {
 	if rows, err := c.Rows(t.Context(), odd, all, f, 1500, 3); err != nil || rows != nil {
 		t.Errorf("behind the end: %v, %v", rows, err)
 	}
-	for number, want := range map[int]dissect.Neighbours{
+	for number, want := range map[int]dissect.Neighbors{
 		1: {Next: 2}, 2: {Next: 4}, 3: {Previous: 2, Next: 4, Rank: 1}, 512: {Previous: 510, Next: 514, Rank: 255},
 		513: {Previous: 512, Next: 514, Rank: 256}, 514: {Previous: 512, Next: 516, Rank: 256}, 3000: {Previous: 2998, Rank: 1499},
 	} {
-		if got, err := c.Beside(t.Context(), odd, f, number); err != nil || got != want {
+		if got, err := c.Neighbors(t.Context(), odd, f, number); err != nil || got != want {
 			t.Errorf("beside %d: %+v, %v, want %+v", number, got, err, want)
 		}
 	}
-	if got, err := c.Beside(t.Context(), all, nil, 257); err != nil || got != (dissect.Neighbours{Previous: 256, Next: 258, Rank: 256}) {
+	if got, err := c.Neighbors(t.Context(), all, nil, 257); err != nil || got != (dissect.Neighbors{Previous: 256, Next: 258, Rank: 256}) {
 		t.Errorf("beside 257: %+v, %v", got, err)
 	}
 	sum := 0
@@ -387,12 +387,12 @@ func TestPagesOfALargeFile(t *testing.T) {
 }
 
 // A meter counts what is read.
-type meter struct {
+type countingReader struct {
 	r io.ReaderAt
 	n int
 }
 
-func (m *meter) ReadAt(p []byte, off int64) (int, error) {
+func (m *countingReader) ReadAt(p []byte, off int64) (int, error) {
 	n, err := m.r.ReadAt(p, off)
 	m.n += n
 	return n, err
@@ -403,7 +403,7 @@ func TestAPageEndsWithTheLastPacketThatIsSelected(t *testing.T) {
 	for range 20_000 {
 		x.raw(make([]byte, 60))
 	}
-	m := &meter{r: bytes.NewReader(x.buf.Bytes())}
+	m := &countingReader{r: bytes.NewReader(x.buf.Bytes())}
 	c, err := dissect.Open(m, int64(x.buf.Len()))
 	if err != nil {
 		t.Fatal(err)

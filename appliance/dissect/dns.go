@@ -35,7 +35,7 @@ func dnsInfo(d *layers.DNS) string {
 	return b.String()
 }
 
-func dnsFields(l *layers.DNS, add adder) {
+func dnsFields(l *layers.DNS, add addField) {
 	add("What it says", "%s", dnsInfo(l))
 	add("Transaction ID", "0x%04x", l.ID)
 	add("Recursion desired", "%s", yesNo(l.RD))

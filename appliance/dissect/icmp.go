@@ -9,12 +9,12 @@ import (
 
 // A message is a type of ICMP in the words of Wireshark; codes are those that have words
 // of their own.
-type message struct {
+type icmpType struct {
 	name  string
 	codes []string
 }
 
-var icmp4 = map[uint8]message{
+var icmp4Types = map[uint8]icmpType{
 	0: {name: "Echo (ping) reply"},
 	3: {"Destination unreachable", []string{
 		"Network unreachable", "Host unreachable", "Protocol unreachable", "Port unreachable", "Fragmentation needed", "Source route failed",
@@ -36,7 +36,7 @@ var icmp4 = map[uint8]message{
 	18: {name: "Address mask reply"},
 }
 
-var icmp6 = map[uint8]message{
+var icmp6Types = map[uint8]icmpType{
 	1: {"Destination Unreachable", []string{
 		"no route to destination", "Administratively prohibited", "Beyond scope of source address", "Address unreachable", "Port unreachable",
 		"Source address failed ingress/egress policy", "Reject route to destination",
@@ -58,7 +58,7 @@ var icmp6 = map[uint8]message{
 }
 
 // words are the names of a type and its code, "" where they have none.
-func words(known map[uint8]message, kind, code uint8) (name, codeName string) {
+func icmpNames(known map[uint8]icmpType, kind, code uint8) (name, codeName string) {
 	m, ok := known[kind]
 	if !ok {
 		return fmt.Sprintf("Type %d", kind), ""
@@ -69,8 +69,8 @@ func words(known map[uint8]message, kind, code uint8) (name, codeName string) {
 	return m.name, codeName
 }
 
-func icmpText(known map[uint8]message, kind, code uint8) string {
-	name, codeName := words(known, kind, code)
+func icmpText(known map[uint8]icmpType, kind, code uint8) string {
+	name, codeName := icmpNames(known, kind, code)
 	if codeName == "" {
 		return name
 	}
@@ -78,7 +78,7 @@ func icmpText(known map[uint8]message, kind, code uint8) string {
 }
 
 // echo is a ping or its reply.
-func echo(request bool, id, seq uint16) string {
+func echoText(request bool, id, seq uint16) string {
 	kind := "reply"
 	if request {
 		kind = "request"
@@ -89,9 +89,9 @@ func echo(request bool, id, seq uint16) string {
 func icmpInfo(p gopacket.Packet, r *Row) {
 	if m, ok := p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4); ok {
 		kind := m.TypeCode.Type()
-		r.Protocol, r.Info = "ICMP", icmpText(icmp4, kind, m.TypeCode.Code())
+		r.Protocol, r.Info = "ICMP", icmpText(icmp4Types, kind, m.TypeCode.Code())
 		if isEcho(m) {
-			r.Info = echo(kind == layers.ICMPv4TypeEchoRequest, m.Id, m.Seq)
+			r.Info = echoText(kind == layers.ICMPv4TypeEchoRequest, m.Id, m.Seq)
 			if ip, ok := p.NetworkLayer().(*layers.IPv4); ok {
 				r.Info += fmt.Sprintf(", ttl=%d", ip.TTL)
 			}
@@ -102,7 +102,7 @@ func icmpInfo(p gopacket.Packet, r *Row) {
 	if !ok {
 		return
 	}
-	r.Protocol, r.Info = "ICMPv6", icmpText(icmp6, m.TypeCode.Type(), m.TypeCode.Code())
+	r.Protocol, r.Info = "ICMPv6", icmpText(icmp6Types, m.TypeCode.Type(), m.TypeCode.Code())
 	if s, ok := p.Layer(layers.LayerTypeICMPv6NeighborSolicitation).(*layers.ICMPv6NeighborSolicitation); ok {
 		r.Info += fmt.Sprintf(" for %v", s.TargetAddress)
 	}
@@ -110,7 +110,7 @@ func icmpInfo(p gopacket.Packet, r *Row) {
 		r.Info += fmt.Sprintf(" %v", a.TargetAddress)
 	}
 	if e, ok := p.Layer(layers.LayerTypeICMPv6Echo).(*layers.ICMPv6Echo); ok {
-		r.Info = echo(m.TypeCode.Type() == layers.ICMPv6TypeEchoRequest, e.Identifier, e.SeqNumber)
+		r.Info = echoText(m.TypeCode.Type() == layers.ICMPv6TypeEchoRequest, e.Identifier, e.SeqNumber)
 		if ip, ok := p.NetworkLayer().(*layers.IPv6); ok {
 			r.Info += fmt.Sprintf(", hop limit=%d", ip.HopLimit)
 		}
@@ -122,9 +122,9 @@ func isEcho(m *layers.ICMPv4) bool {
 	return kind == layers.ICMPv4TypeEchoRequest || kind == layers.ICMPv4TypeEchoReply
 }
 
-func icmpFields(l gopacket.Layer, add adder) {
-	typeAndCode := func(known map[uint8]message, kind, code uint8) {
-		name, codeName := words(known, kind, code)
+func icmpFields(l gopacket.Layer, add addField) {
+	typeAndCode := func(known map[uint8]icmpType, kind, code uint8) {
+		name, codeName := icmpNames(known, kind, code)
 		add("Type", "%d (%s)", kind, name)
 		if codeName == "" {
 			add("Code", "%d", code)
@@ -134,14 +134,14 @@ func icmpFields(l gopacket.Layer, add adder) {
 	}
 	switch l := l.(type) {
 	case *layers.ICMPv4:
-		typeAndCode(icmp4, l.TypeCode.Type(), l.TypeCode.Code())
+		typeAndCode(icmp4Types, l.TypeCode.Type(), l.TypeCode.Code())
 		add("Checksum", "0x%04x", l.Checksum)
 		if isEcho(l) {
 			add("Identifier", "0x%04x", l.Id)
 			add("Sequence number", "%d", l.Seq)
 		}
 	case *layers.ICMPv6:
-		typeAndCode(icmp6, l.TypeCode.Type(), l.TypeCode.Code())
+		typeAndCode(icmp6Types, l.TypeCode.Type(), l.TypeCode.Code())
 		add("Checksum", "0x%04x", l.Checksum)
 	}
 }

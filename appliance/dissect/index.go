@@ -12,29 +12,29 @@ import (
 
 // Bounds of what an Index keeps.
 const (
-	stride      = 256     // packets between two marks
-	columns     = 120     // of the chart
-	maxOpenings = 50_000  // beginnings of connections
-	scanAhead   = 1 << 18 // bytes read at a time
+	markInterval = 256     // packets between two marks
+	maxColumns   = 120     // of the chart
+	maxSYNs      = 50_000  // beginnings of connections
+	scanBuffer   = 1 << 18 // bytes read at a time
 )
 
 // narrowest is what a column of a chart stands for at least.
-const narrowest = 10 * time.Millisecond
+const minColumnWidth = 10 * time.Millisecond
 
 // An Index is what a Scan found. It never changes.
 type Index struct {
-	Total    int // packets in the file
-	Selected int // packets that the filter selected
-	Bytes    int64
-	First    time.Time // of those selected
-	Last     time.Time
-	Width    time.Duration // of a column
-	Columns  []Column
+	Total       int // packets in the file
+	Selected    int // packets that the filter selected
+	Bytes       int64
+	First       time.Time // of those selected
+	Last        time.Time
+	ColumnWidth time.Duration // of a column
+	Columns     []Column
 
 	end      int64 // of the last whole record
 	marks    []mark
-	openings map[flow][]opening // of an unfiltered Index only
-	opened   int
+	syns     map[flow][]synRecord // of an unfiltered Index only
+	synCount int
 }
 
 // A Column is what passed in one interval. Bytes are those of the wire.
@@ -50,28 +50,28 @@ type mark struct {
 }
 
 // An opening is the SYN of one direction of a connection.
-type opening struct {
+type synRecord struct {
 	number  int // of the packet
 	seq     uint32
-	answers bool // it is the server's
+	isReply bool // it is the server's
 }
 
 // Scan goes through the file. A nil filter selects everything. old, which may be nil, is
 // a former Index of the same file, with the same filter, from which to go on.
 func (c *Capture) Scan(ctx context.Context, filter *pcapfilter.Filter, old *Index) (*Index, error) {
-	x := &Index{end: fileHeader, Width: narrowest, openings: map[flow][]opening{}}
+	x := &Index{end: fileHeaderLen, ColumnWidth: minColumnWidth, syns: map[flow][]synRecord{}}
 	if old != nil {
 		x = old.clone()
 	}
 	d := newDecoder()
-	read := c.from(x.end, scanAhead)
+	read := c.framesFrom(x.end, scanBuffer)
 	for {
 		f, err := read.next()
 		if errors.Is(err, io.EOF) {
 			return x, nil
 		}
 		if err == nil {
-			err = lost(ctx, x.Total)
+			err = contextError(ctx, x.Total)
 		}
 		if err != nil {
 			return nil, err
@@ -79,13 +79,13 @@ func (c *Capture) Scan(ctx context.Context, filter *pcapfilter.Filter, old *Inde
 		x.Total++
 		x.end = read.off
 		if filter == nil {
-			if s, ok := d.segment(f.data); ok && s.syn {
-				x.open(s)
+			if s, ok := d.segment(f.data); ok && s.synFlag {
+				x.addSYN(s)
 			}
-		} else if !filter.Match(f.data, f.wire) {
+		} else if !filter.Match(f.data, f.wireLen) {
 			continue
 		}
-		x.add(f)
+		x.addPacket(f)
 	}
 }
 
@@ -94,16 +94,16 @@ func (x *Index) clone() *Index {
 	y := *x
 	y.marks = slices.Clone(x.marks)
 	y.Columns = slices.Clone(x.Columns)
-	y.openings = make(map[flow][]opening, len(x.openings))
-	for k, v := range x.openings {
-		y.openings[k] = slices.Clone(v)
+	y.syns = make(map[flow][]synRecord, len(x.syns))
+	for k, v := range x.syns {
+		y.syns[k] = slices.Clone(v)
 	}
 	return &y
 }
 
 // add notes a packet that the filter selects; Total is its number.
-func (x *Index) add(f frame) {
-	if x.Selected%stride == 0 {
+func (x *Index) addPacket(f frame) {
+	if x.Selected%markInterval == 0 {
 		x.marks = append(x.marks, mark{f.off, x.Total})
 	}
 	if x.Selected == 0 {
@@ -113,21 +113,21 @@ func (x *Index) add(f frame) {
 		x.Last = f.at
 	}
 	x.Selected++
-	x.Bytes += int64(f.wire)
-	i := int(max(0, f.at.Sub(x.First)) / x.Width)
-	for i >= columns {
-		x.widen()
-		i = int(f.at.Sub(x.First) / x.Width)
+	x.Bytes += int64(f.wireLen)
+	i := int(max(0, f.at.Sub(x.First)) / x.ColumnWidth)
+	for i >= maxColumns {
+		x.mergeColumns()
+		i = int(f.at.Sub(x.First) / x.ColumnWidth)
 	}
 	for len(x.Columns) <= i {
 		x.Columns = append(x.Columns, Column{})
 	}
 	x.Columns[i].Packets++
-	x.Columns[i].Bytes += int64(f.wire)
+	x.Columns[i].Bytes += int64(f.wireLen)
 }
 
 // widen makes one column of two.
-func (x *Index) widen() {
+func (x *Index) mergeColumns() {
 	for i := 0; i < len(x.Columns); i += 2 {
 		c := x.Columns[i]
 		if i+1 < len(x.Columns) {
@@ -137,37 +137,37 @@ func (x *Index) widen() {
 		x.Columns[i/2] = c
 	}
 	x.Columns = x.Columns[:(len(x.Columns)+1)/2]
-	x.Width *= 2
+	x.ColumnWidth *= 2
 }
 
 // open notes a SYN; Total is its number.
-func (x *Index) open(s segment) {
-	known := x.openings[s.flow]
-	if n := len(known); n > 0 && known[n-1].seq == s.seq || x.opened >= maxOpenings {
+func (x *Index) addSYN(s segment) {
+	known := x.syns[s.flow]
+	if n := len(known); n > 0 && known[n-1].seq == s.seq || x.synCount >= maxSYNs {
 		return // sent again
 	}
-	x.opened++
-	x.openings[s.flow] = append(known, opening{x.Total, s.seq, s.acks})
+	x.synCount++
+	x.syns[s.flow] = append(known, synRecord{x.Total, s.seq, s.ackFlag})
 }
 
 // opening is the SYN that a packet of a direction counts from.
-func (x *Index) opening(f flow, number int) (opening, bool) {
-	list := x.openings[f]
-	i, found := slices.BinarySearchFunc(list, number, func(o opening, n int) int { return o.number - n })
+func (x *Index) lastSYN(f flow, number int) (synRecord, bool) {
+	list := x.syns[f]
+	i, found := slices.BinarySearchFunc(list, number, func(o synRecord, n int) int { return o.number - n })
 	if !found {
 		i--
 	}
 	if i < 0 {
-		return opening{}, false
+		return synRecord{}, false
 	}
 	return list[i], true
 }
 
 // start is where to read to come to the n-th selected packet, from 0, and how many
 // selected ones come before it there.
-func (x *Index) start(n int) (at mark, skip int, ok bool) {
+func (x *Index) locate(n int) (at mark, skip int, ok bool) {
 	if n < 0 || n >= x.Selected {
 		return mark{}, 0, false
 	}
-	return x.marks[n/stride], n % stride, true
+	return x.marks[n/markInterval], n % markInterval, true
 }

@@ -14,10 +14,10 @@ import (
 // A Packet is one packet in full.
 type Packet struct {
 	Row
-	Captured int // bytes in the file
-	Wire     int // bytes that it had on the wire
-	Layers   []Layer
-	Dump     []Line
+	CapturedLen int // bytes in the file
+	WireLen     int // bytes that it had on the wire
+	Layers      []Layer
+	Dump        []DumpLine
 }
 
 // A Layer is one of a packet's headers, or what no header is known of.
@@ -30,7 +30,7 @@ type Layer struct {
 type Field struct{ Name, Value string }
 
 // A Line is 16 bytes of a packet.
-type Line struct{ Offset, Hex, Text string }
+type DumpLine struct{ Offset, Hex, Text string }
 
 // Packet decodes the packet of that number, from 1; io.EOF says that there is none.
 func (c *Capture) Packet(_ context.Context, all *Index, number int) (Packet, error) {
@@ -38,7 +38,7 @@ func (c *Capture) Packet(_ context.Context, all *Index, number int) (Packet, err
 	if err != nil {
 		return Packet{}, err
 	}
-	out := Packet{Row: row(f, number, all), Captured: len(f.data), Wire: f.wire, Dump: dump(f.data)}
+	out := Packet{Row: row(f, number, all), CapturedLen: len(f.data), WireLen: f.wireLen, Dump: dump(f.data)}
 	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
 	for _, l := range p.Layers() {
 		out.Layers = append(out.Layers, layerOf(l))
@@ -88,15 +88,15 @@ func layerOf(l gopacket.Layer) Layer {
 	case *gopacket.Payload:
 		add("Length", "%d bytes", len(l.Payload()))
 	default:
-		out.Fields = generic(l)
+		out.Fields = reflectFields(l)
 	}
 	return out
 }
 
 // An adder adds a field.
-type adder func(name, format string, a ...any)
+type addField func(name, format string, a ...any)
 
-func linkFields(l gopacket.Layer, add adder) {
+func linkFields(l gopacket.Layer, add addField) {
 	switch l := l.(type) {
 	case *layers.Ethernet:
 		add("Destination", "%v", l.DstMAC)
@@ -114,7 +114,7 @@ func linkFields(l gopacket.Layer, add adder) {
 	}
 }
 
-func networkFields(l gopacket.Layer, add adder) {
+func networkFields(l gopacket.Layer, add addField) {
 	switch l := l.(type) {
 	case *layers.IPv4:
 		add("Source", "%v", l.SrcIP)
@@ -139,11 +139,11 @@ func networkFields(l gopacket.Layer, add adder) {
 	}
 }
 
-func transportFields(l gopacket.Layer, add adder) {
+func transportFields(l gopacket.Layer, add addField) {
 	switch l := l.(type) {
 	case *layers.TCP:
-		add("Source port", "%s", named(uint16(l.SrcPort), tcpPort(l.SrcPort)))
-		add("Destination port", "%s", named(uint16(l.DstPort), tcpPort(l.DstPort)))
+		add("Source port", "%s", portText(uint16(l.SrcPort), tcpPort(l.SrcPort)))
+		add("Destination port", "%s", portText(uint16(l.DstPort), tcpPort(l.DstPort)))
 		add("Sequence number", "%d", l.Seq)
 		add("Acknowledgement number", "%d", l.Ack)
 		add("Header length", "%d bytes", int(l.DataOffset)*4)
@@ -156,15 +156,15 @@ func transportFields(l gopacket.Layer, add adder) {
 		}
 		add("Data", "%d bytes", len(l.Payload))
 	case *layers.UDP:
-		add("Source port", "%s", named(uint16(l.SrcPort), udpPort(l.SrcPort)))
-		add("Destination port", "%s", named(uint16(l.DstPort), udpPort(l.DstPort)))
+		add("Source port", "%s", portText(uint16(l.SrcPort), udpPort(l.SrcPort)))
+		add("Destination port", "%s", portText(uint16(l.DstPort), udpPort(l.DstPort)))
 		add("Length", "%d bytes", l.Length)
 		add("Checksum", "0x%04x", l.Checksum)
 	}
 }
 
 // generic lists the fields of a header for which there is no form of our own.
-func generic(l gopacket.Layer) []Field {
+func reflectFields(l gopacket.Layer) []Field {
 	v := reflect.Indirect(reflect.ValueOf(l))
 	if v.Kind() != reflect.Struct {
 		return []Field{{"Length", fmt.Sprintf("%d bytes", len(l.LayerContents()))}}
@@ -185,7 +185,7 @@ func generic(l gopacket.Layer) []Field {
 }
 
 // named is a port with its name, if it has one.
-func named(port uint16, name string) string {
+func portText(port uint16, name string) string {
 	number := strconv.Itoa(int(port))
 	if name == number {
 		return number
@@ -201,8 +201,8 @@ func orNone(s string) string {
 }
 
 // dump writes bytes in hexadecimal and as text, 16 in a line.
-func dump(data []byte) []Line {
-	var lines []Line
+func dump(data []byte) []DumpLine {
+	var lines []DumpLine
 	for off := 0; off < len(data); off += 16 {
 		part := data[off:min(off+16, len(data))]
 		text := make([]byte, len(part))
@@ -215,7 +215,7 @@ func dump(data []byte) []Line {
 		if len(part) > 8 {
 			hex += "  " + fmt.Sprintf("% x", part[8:])
 		}
-		lines = append(lines, Line{fmt.Sprintf("%04x", off), hex, string(text)})
+		lines = append(lines, DumpLine{fmt.Sprintf("%04x", off), hex, string(text)})
 	}
 	return lines
 }

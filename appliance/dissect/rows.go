@@ -26,19 +26,19 @@ type Row struct {
 	Destination string
 	Protocol    string
 	Info        string
-	Stream      bool // it is of a TCP connection, which can be followed
+	HasStream   bool // it is of a TCP connection, which can be followed
 }
 
-const pageAhead = 1 << 16 // bytes read at a time for a page
+const pageBuffer = 1 << 16 // bytes read at a time for a page
 
 // Rows lists up to n packets that x selected, from the i-th on, which counts from 0. filter
 // is x's, nil if it had none, and all the Index of everything in the same file.
 func (c *Capture) Rows(ctx context.Context, x, all *Index, filter *pcapfilter.Filter, i, n int) ([]Row, error) {
-	at, skip, ok := x.start(i)
+	at, skip, ok := x.locate(i)
 	if !ok {
 		return nil, nil
 	}
-	read := c.from(at.off, pageAhead)
+	read := c.framesFrom(at.off, pageBuffer)
 	var rows []Row
 	n = min(n, x.Selected-i) // what comes behind the last one is not looked through
 	for number := at.number; len(rows) < n; number++ {
@@ -47,13 +47,13 @@ func (c *Capture) Rows(ctx context.Context, x, all *Index, filter *pcapfilter.Fi
 			break
 		}
 		if err == nil {
-			err = lost(ctx, number)
+			err = contextError(ctx, number)
 		}
 		if err != nil {
 			return nil, err
 		}
 		switch {
-		case filter != nil && !filter.Match(f.data, f.wire):
+		case filter != nil && !filter.Match(f.data, f.wireLen):
 		case skip > 0:
 			skip--
 		default:
@@ -64,12 +64,12 @@ func (c *Capture) Rows(ctx context.Context, x, all *Index, filter *pcapfilter.Fi
 }
 
 // find reads the packet of that number, from 1.
-func (c *Capture) find(all *Index, number int) (frame, *frames, error) {
-	at, skip, ok := all.start(number - 1)
+func (c *Capture) find(all *Index, number int) (frame, *frameReader, error) {
+	at, skip, ok := all.locate(number - 1)
 	if !ok {
 		return frame{}, nil, io.EOF
 	}
-	read := c.from(at.off, pageAhead)
+	read := c.framesFrom(at.off, pageBuffer)
 	for {
 		f, err := read.next()
 		if err != nil || skip == 0 {
@@ -82,7 +82,7 @@ func (c *Capture) find(all *Index, number int) (frame, *frames, error) {
 // row decodes a frame.
 func row(f frame, number int, all *Index) Row {
 	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
-	r := Row{Number: number, Time: f.at, Protocol: "Unknown", Info: fmt.Sprintf("%d bytes", f.wire)}
+	r := Row{Number: number, Time: f.at, Protocol: "Unknown", Info: fmt.Sprintf("%d bytes", f.wireLen)}
 	if e, ok := p.Layer(layers.LayerTypeEthernet).(*layers.Ethernet); ok {
 		r.Source, r.Destination, r.Protocol = e.SrcMAC.String(), e.DstMAC.String(), "Ethernet"
 		r.Info = "Type " + e.EthernetType.String()
@@ -113,7 +113,7 @@ func row(f frame, number int, all *Index) Row {
 	}
 	switch t := p.TransportLayer().(type) {
 	case *layers.TCP:
-		r.Stream = true
+		r.HasStream = true
 		r.Protocol, r.Info = tcpInfo(t, segmentOf(src, dst, t), number, all)
 	case *layers.UDP:
 		r.Protocol, r.Info = udpInfo(p, t)
@@ -144,16 +144,16 @@ func arpInfo(a *layers.ARP) string {
 // tcpInfo is the form of A3, but for protocols that are known by their ports.
 func tcpInfo(t *layers.TCP, s segment, number int, all *Index) (protocol, info string) {
 	if len(s.data) > 0 {
-		if protocol, info := overTCP(t, s.data); protocol != "" {
+		if protocol, info := applicationInfo(t, s.data); protocol != "" {
 			return protocol, info
 		}
 	}
 	var b strings.Builder
 	seq, ack := s.seq, s.ack
-	if o, ok := all.opening(s.flow, number); ok {
+	if o, ok := all.lastSYN(s.flow, number); ok {
 		seq -= o.seq
 	}
-	if o, ok := all.opening(s.back(), number); ok {
+	if o, ok := all.lastSYN(s.reverse(), number); ok {
 		ack -= o.seq
 	}
 	fmt.Fprintf(&b, "%s > %s [%s] Seq=%d", tcpPort(t.SrcPort), tcpPort(t.DstPort), flagNames(t), seq)
@@ -203,7 +203,7 @@ func udpPort(p layers.UDPPort) string {
 }
 
 // overTCP tells of data of protocols that are known by their ports.
-func overTCP(t *layers.TCP, data []byte) (protocol, info string) {
+func applicationInfo(t *layers.TCP, data []byte) (protocol, info string) {
 	toServer := true
 	port := t.DstPort
 	if port >= 1024 && port != 7025 || t.SrcPort < 1024 && t.SrcPort < port {

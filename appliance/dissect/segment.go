@@ -10,14 +10,14 @@ import (
 // A flow is one direction of a TCP connection.
 type flow struct{ from, to netip.AddrPort }
 
-func (f flow) back() flow { return flow{f.to, f.from} }
+func (f flow) reverse() flow { return flow{f.to, f.from} }
 
 // A segment is what matters of a TCP segment for numbering and for following.
 type segment struct {
 	flow
-	seq, ack            uint32
-	syn, fin, rst, acks bool
-	data                []byte // within the frame
+	seq, ack                           uint32
+	synFlag, finFlag, rstFlag, ackFlag bool
+	data                               []byte // within the frame
 }
 
 // A decoder finds TCP segments, quickly. It is not safe for concurrent use.
@@ -64,6 +64,6 @@ func (d *decoder) segment(data []byte) (segment, bool) {
 func segmentOf(src, dst netip.Addr, t *layers.TCP) segment {
 	return segment{
 		flow: flow{netip.AddrPortFrom(src.Unmap(), uint16(t.SrcPort)), netip.AddrPortFrom(dst.Unmap(), uint16(t.DstPort))},
-		seq:  t.Seq, ack: t.Ack, syn: t.SYN, fin: t.FIN, rst: t.RST, acks: t.ACK, data: t.Payload,
+		seq:  t.Seq, ack: t.Ack, synFlag: t.SYN, finFlag: t.FIN, rstFlag: t.RST, ackFlag: t.ACK, data: t.Payload,
 	}
 }

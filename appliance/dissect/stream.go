@@ -13,12 +13,12 @@ import (
 // MaxStream and MaxParts are how many bytes of a connection, in how many parts, Follow
 // gives.
 const (
-	MaxStream = 1 << 20
-	MaxParts  = 10_000
+	MaxStreamBytes = 1 << 20
+	MaxStreamParts = 10_000
 )
 
 // ErrNoStream says that a packet is not of a TCP connection.
-var ErrNoStream = errors.New("dissect: not a TCP packet")
+var ErrNotTCP = errors.New("dissect: not a TCP packet")
 
 // A Stream is what the ends of a TCP connection said, in the order in which it came by.
 type Stream struct {
@@ -26,7 +26,7 @@ type Stream struct {
 	Parts          []Part
 	ToServer       int64 // bytes
 	ToClient       int64
-	Cut            bool // there is more, see MaxStream
+	Truncated      bool // there is more, see MaxStream
 }
 
 // A Part is what one end said before the other did.
@@ -48,22 +48,22 @@ func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, e
 	d := newDecoder()
 	s, ok := d.segment(f.data)
 	if !ok {
-		return Stream{}, ErrNoStream
+		return Stream{}, ErrNotTCP
 	}
-	begin, client := all.beginning(s.flow, number)
-	t := &tracer{client: client, number: begin, stream: Stream{Client: client.from, Server: client.to}}
+	begin, client := all.connectionStart(s.flow, number)
+	t := &reassembler{client: client, number: begin, stream: Stream{Client: client.from, Server: client.to}}
 	first, read, err := c.find(all, begin)
 	if err != nil {
 		return Stream{}, err
 	}
 	for f := first; ; {
-		if s, ok := d.segment(f.data); ok && (s.flow == client || s.flow == client.back()) {
-			if over := t.take(s); over && t.number >= number {
+		if s, ok := d.segment(f.data); ok && (s.flow == client || s.flow == client.reverse()) {
+			if over := t.addSegment(s); over && t.number >= number {
 				break
 			}
 		}
 		t.number++
-		if err := lost(ctx, t.number); err != nil {
+		if err := contextError(ctx, t.number); err != nil {
 			return Stream{}, err
 		}
 		if f, err = read.next(); errors.Is(err, io.EOF) {
@@ -72,34 +72,34 @@ func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, e
 			return Stream{}, err
 		}
 	}
-	t.finish()
+	t.skipRemainingGaps()
 	return t.stream, nil
 }
 
 // beginning is the packet with which the connection of a packet begins, and the direction
 // from its client. Where it is not known that is the first of the file, and the client is
 // who has the higher port.
-func (x *Index) beginning(f flow, number int) (int, flow) {
-	there, known := x.opening(f, number)
-	back, answered := x.opening(f.back(), number)
+func (x *Index) connectionStart(f flow, number int) (int, flow) {
+	there, known := x.lastSYN(f, number)
+	back, answered := x.lastSYN(f.reverse(), number)
 	if answered && (!known || back.number > there.number) {
-		there, back, f, known, answered = back, there, f.back(), true, known
+		there, back, f, known, answered = back, there, f.reverse(), true, known
 	}
 	switch { // there is the newer
 	case !known && f.from.Port() < f.to.Port():
-		return 1, f.back()
+		return 1, f.reverse()
 	case !known:
 		return 1, f
-	case !there.answers:
+	case !there.isReply:
 		return there.number, f
-	case answered && !back.answers:
-		return back.number, f.back()
+	case answered && !back.isReply:
+		return back.number, f.reverse()
 	}
-	return there.number, f.back()
+	return there.number, f.reverse()
 }
 
 // A tracer puts a connection together.
-type tracer struct {
+type reassembler struct {
 	client flow
 	number int // of the packet that is looked at
 	total  int
@@ -109,15 +109,15 @@ type tracer struct {
 
 // A direction is what one end sends.
 type direction struct {
-	known   bool    // next is
-	next    uint32  // the sequence number that is to come
-	waiting []piece // by sequence number
-	bytes   int
-	done    bool
+	known      bool        // next is
+	next       uint32      // the sequence number that is to come
+	early      []dataPiece // by sequence number
+	earlyBytes int
+	finished   bool
 }
 
 // A piece came before its time.
-type piece struct {
+type dataPiece struct {
 	seq    uint32
 	number int
 	data   []byte
@@ -127,19 +127,19 @@ type piece struct {
 // time; then the gap is taken for lost. Both are beyond what a window holds in segments
 // of a usual size, and bound what a piece costs whatever the file holds.
 const (
-	maxWaiting = 256 << 10
-	maxPieces  = 1024
+	maxWaitingBytes  = 256 << 10
+	maxWaitingPieces = 1024
 )
 
 // take looks at a segment, and reports whether the connection is over with it.
-func (t *tracer) take(s segment) (over bool) {
+func (t *reassembler) addSegment(s segment) (over bool) {
 	i := 0
 	if s.flow != t.client {
 		i = 1
 	}
 	d := &t.dirs[i]
 	seq := s.seq
-	if s.syn {
+	if s.synFlag {
 		if d.known && len(t.stream.Parts) > 0 && s.seq+1 != d.next { // the ports serve another connection
 			return true
 		}
@@ -150,59 +150,59 @@ func (t *tracer) take(s segment) (over bool) {
 		d.next, d.known = seq, true
 	}
 	if len(s.data) > 0 {
-		t.put(i, piece{seq, t.number, s.data})
+		t.addData(i, dataPiece{seq, t.number, s.data})
 	}
-	if s.rst {
+	if s.rstFlag {
 		return true
 	}
-	d.done = d.done || s.fin
-	return t.dirs[0].done && t.dirs[1].done && len(s.data) == 0 && !s.fin
+	d.finished = d.finished || s.finFlag
+	return t.dirs[0].finished && t.dirs[1].finished && len(s.data) == 0 && !s.finFlag
 }
 
 // put appends a piece, and what it was waited for with.
-func (t *tracer) put(i int, p piece) {
+func (t *reassembler) addData(i int, p dataPiece) {
 	d := &t.dirs[i]
 	if ahead := int32(p.seq - d.next); ahead > 0 {
 		p.data = slices.Clone(p.data)
-		at := sort.Search(len(d.waiting), func(i int) bool { return int32(d.waiting[i].seq-p.seq) > 0 })
-		d.waiting = slices.Insert(d.waiting, at, p)
-		if d.bytes += len(p.data); d.bytes > maxWaiting || len(d.waiting) > maxPieces {
-			t.jump(i)
+		at := sort.Search(len(d.early), func(i int) bool { return int32(d.early[i].seq-p.seq) > 0 })
+		d.early = slices.Insert(d.early, at, p)
+		if d.earlyBytes += len(p.data); d.earlyBytes > maxWaitingBytes || len(d.early) > maxWaitingPieces {
+			t.skipGap(i)
 		}
 		return
 	}
 	t.append(i, p, 0)
-	t.release(i)
+	t.appendWaiting(i)
 }
 
 // release appends what has been waiting for what is there now.
-func (t *tracer) release(i int) {
+func (t *reassembler) appendWaiting(i int) {
 	d := &t.dirs[i]
-	for len(d.waiting) > 0 && int32(d.waiting[0].seq-d.next) <= 0 {
-		p := d.waiting[0]
-		d.waiting = d.waiting[1:]
-		d.bytes -= len(p.data)
+	for len(d.early) > 0 && int32(d.early[0].seq-d.next) <= 0 {
+		p := d.early[0]
+		d.early = d.early[1:]
+		d.earlyBytes -= len(p.data)
 		t.append(i, p, 0)
 	}
 }
 
 // jump goes over a gap.
-func (t *tracer) jump(i int) {
+func (t *reassembler) skipGap(i int) {
 	d := &t.dirs[i]
-	if len(d.waiting) == 0 {
+	if len(d.early) == 0 {
 		return
 	}
-	p := d.waiting[0]
-	d.waiting = d.waiting[1:]
-	d.bytes -= len(p.data)
+	p := d.early[0]
+	d.early = d.early[1:]
+	d.earlyBytes -= len(p.data)
 	gap := int64(p.seq - d.next)
 	d.next = p.seq
 	t.append(i, p, gap)
-	t.release(i)
+	t.appendWaiting(i)
 }
 
 // append adds what is new of a piece to the stream.
-func (t *tracer) append(i int, p piece, missing int64) {
+func (t *reassembler) append(i int, p dataPiece, missing int64) {
 	d := &t.dirs[i]
 	old := int(int32(d.next - p.seq)) // bytes that were sent before
 	if old >= len(p.data) {
@@ -215,17 +215,17 @@ func (t *tracer) append(i int, p piece, missing int64) {
 	} else {
 		t.stream.ToClient += int64(len(data))
 	}
-	if t.stream.Cut {
+	if t.stream.Truncated {
 		return
 	}
 	parts := t.stream.Parts
-	n, room := len(parts), MaxStream-t.total
+	n, room := len(parts), MaxStreamBytes-t.total
 	goesOn := n > 0 && parts[n-1].FromClient == (i == 0) && missing == 0
-	if !goesOn && n == MaxParts {
+	if !goesOn && n == MaxStreamParts {
 		room = 0
 	}
 	if len(data) > room {
-		data, t.stream.Cut = data[:room], true
+		data, t.stream.Truncated = data[:room], true
 	}
 	if len(data) == 0 {
 		return
@@ -239,10 +239,10 @@ func (t *tracer) append(i int, p piece, missing int64) {
 }
 
 // finish goes over the gaps that are left.
-func (t *tracer) finish() {
+func (t *reassembler) skipRemainingGaps() {
 	for i := range t.dirs {
-		for len(t.dirs[i].waiting) > 0 {
-			t.jump(i)
+		for len(t.dirs[i].early) > 0 {
+			t.skipGap(i)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestTheStreamIsPutTogether(t *testing.T) {
-	x := newTape(t)
+	x := newCaptureBuilder(t)
 	say := func(fromESA bool, seq uint32, data string) {
 		x.tcp(fromESA, func(p *layers.TCP) { p.ACK, p.Seq = true, seq }, data)
 	}
@@ -55,7 +55,7 @@ func TestTheStreamIsPutTogether(t *testing.T) {
 }
 
 func TestTheServerOfAnOldConnectionHasTheLowerPort(t *testing.T) {
-	x := newTape(t)
+	x := newCaptureBuilder(t)
 	say := func(fromESA bool, data string) {
 		x.tcp(fromESA, func(p *layers.TCP) { p.ACK, p.Seq = true, 1 }, data)
 	}
@@ -72,7 +72,7 @@ func TestTheServerOfAnOldConnectionHasTheLowerPort(t *testing.T) {
 }
 
 func TestWhatComesInAnyOrderIsPutTogether(t *testing.T) {
-	x := newTape(t)
+	x := newCaptureBuilder(t)
 	x.tcp(true, func(p *layers.TCP) { p.SYN, p.Seq = true, isnESA }, "")
 	const text = "0123456789"
 	for _, i := range []int{3, 9, 1, 5, 5, 2, 8, 4, 7, 6, 0} {
@@ -87,7 +87,7 @@ func TestWhatComesInAnyOrderIsPutTogether(t *testing.T) {
 }
 
 func TestWhatWaitsForAGapIsBounded(t *testing.T) {
-	x := newTape(t)
+	x := newCaptureBuilder(t)
 	x.tcp(true, func(p *layers.TCP) { p.SYN, p.Seq = true, isnESA }, "")
 	say := func(i int) {
 		x.tcp(true, func(p *layers.TCP) { p.ACK, p.Seq = true, isnESA+1+uint32(i) }, "x")
@@ -106,14 +106,14 @@ func TestWhatWaitsForAGapIsBounded(t *testing.T) {
 }
 
 func TestAStreamHasABoundedNumberOfParts(t *testing.T) {
-	x := newTape(t)
-	for i := range dissect.MaxParts + 10 { // the ends take turns
+	x := newCaptureBuilder(t)
+	for i := range dissect.MaxStreamParts + 10 { // the ends take turns
 		x.tcp(i%2 == 0, func(p *layers.TCP) { p.ACK, p.Seq = true, uint32(i/2) }, "x")
 	}
 	c := x.open()
 	all, _ := scan(t, c, "")
 	s, err := c.Follow(t.Context(), all, 1)
-	if err != nil || len(s.Parts) != dissect.MaxParts || !s.Cut || s.ToServer+s.ToClient != dissect.MaxParts+10 {
-		t.Errorf("%d parts of %d bytes, cut: %t, %v", len(s.Parts), s.ToServer+s.ToClient, s.Cut, err)
+	if err != nil || len(s.Parts) != dissect.MaxStreamParts || !s.Truncated || s.ToServer+s.ToClient != dissect.MaxStreamParts+10 {
+		t.Errorf("%d parts of %d bytes, cut: %t, %v", len(s.Parts), s.ToServer+s.ToClient, s.Truncated, err)
 	}
 }

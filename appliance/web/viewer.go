@@ -153,7 +153,7 @@ func (s *site) packetRows(path, filter string, rows []dissect.Row) template.HTML
 		protocol := html.EscapeString(r.Protocol)
 		fmt.Fprintf(&b, `<tr class="p-%s"><td class="n"><a href="%s/packet/%d%s" aria-label="Packet %[3]d">%[3]d</a></td><td class="t">%[5]s</td><td>%[6]s</td><td>%[7]s</td><td>%[1]s</td><td class="info">%[8]s</td><td>`,
 			protocol, path, r.Number, query, s.stamp(r.Time), html.EscapeString(r.Source), html.EscapeString(r.Destination), html.EscapeString(r.Info))
-		if r.Stream {
+		if r.HasStream {
 			fmt.Fprintf(&b, `<a href="%s/stream/%d%s" aria-label="Follow the TCP stream of packet %[2]d">Follow</a>`, path, r.Number, query)
 		}
 		b.WriteString("</td></tr>\n")
@@ -278,7 +278,7 @@ func (s *site) viewPacket(v *visit) error {
 	if beside.Next > 0 {
 		view.Next = fmt.Sprintf("%s/packet/%d%s", o.path, beside.Next, query)
 	}
-	if p.Stream {
+	if p.HasStream {
 		view.Stream = fmt.Sprintf("%s/stream/%d%s", o.path, n, query)
 	}
 	v.title = fmt.Sprintf("Packet %d of %s", n, view.Name)
@@ -306,7 +306,7 @@ func (s *site) viewStream(v *visit) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return errNoPacket
-	case errors.Is(err, dissect.ErrNoStream):
+	case errors.Is(err, dissect.ErrNotTCP):
 		return refuse(http.StatusNotFound, "The packet is not of a TCP connection.")
 	case err != nil:
 		return formatRefusal(err)
@@ -336,12 +336,12 @@ func (s *site) follow(ctx context.Context, o *opened, n int) (dissect.Stream, er
 }
 
 // beside is one, too, where few packets are selected.
-func (s *site) beside(ctx context.Context, o *opened, sel selection, n int) (dissect.Neighbours, error) {
+func (s *site) beside(ctx context.Context, o *opened, sel selection, n int) (dissect.Neighbors, error) {
 	if err := acquire(ctx, s.indexes.slots); err != nil {
-		return dissect.Neighbours{}, err
+		return dissect.Neighbors{}, err
 	}
 	defer func() { <-s.indexes.slots }()
-	return o.Beside(ctx, sel.index, sel.filter, n)
+	return o.Neighbors(ctx, sel.index, sel.filter, n)
 }
 
 // A chart is packets and bytes over time, in the units of its SVG.
@@ -371,7 +371,7 @@ func (s *site) chartOf(x *dissect.Index) *chart {
 		packets, octets = max(packets, c.Packets), max(octets, c.Bytes)
 	}
 	c := &chart{
-		Width: chartWidth, Height: chartHeight, Column: span(x.Width),
+		Width: chartWidth, Height: chartHeight, Column: span(x.ColumnWidth),
 		Start: s.stamp(x.First), End: s.stamp(x.Last),
 		MostPackets: grouped(int64(packets)), MostBytes: size(octets),
 	}
@@ -386,7 +386,7 @@ func (s *site) chartOf(x *dissect.Index) *chart {
 			h = max(h, 1)
 			fmt.Fprintf(&bars, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s: %s, %s</title></rect>`,
 				left+width*0.08, chartHeight-h, width*0.84, h,
-				s.stamp(x.First.Add(time.Duration(i) * x.Width))[11:], count(col.Packets, "packet", "packets"), size(col.Bytes))
+				s.stamp(x.First.Add(time.Duration(i) * x.ColumnWidth))[11:], count(col.Packets, "packet", "packets"), size(col.Bytes))
 		}
 		y := chartHeight - float64(col.Bytes)/float64(cmp.Or(octets, 1))*(chartHeight-4)
 		fmt.Fprintf(&line, "%.1f,%.1f ", left+width/2, y)

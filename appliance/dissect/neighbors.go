@@ -10,7 +10,7 @@ import (
 )
 
 // Neighbours say where a packet is among those that an Index selected.
-type Neighbours struct {
+type Neighbors struct {
 	Previous, Next int // numbers of the selected packets beside it; 0: there is none
 	Rank           int // how many come before it
 }
@@ -18,30 +18,30 @@ type Neighbours struct {
 // Beside finds the neighbours of the packet of that number, which need not be selected
 // itself. filter is x's, nil if it had none. It reads from the last mark before the packet
 // to the next selected one, or to the last.
-func (c *Capture) Beside(ctx context.Context, x *Index, filter *pcapfilter.Filter, number int) (Neighbours, error) {
+func (c *Capture) Neighbors(ctx context.Context, x *Index, filter *pcapfilter.Filter, number int) (Neighbors, error) {
 	i := sort.Search(len(x.marks), func(i int) bool { return x.marks[i].number >= number }) - 1
-	var out Neighbours
+	var out Neighbors
 	if i < 0 { // no selected one comes before it
 		if len(x.marks) == 0 {
 			return out, nil
 		}
 		i = 0
 	}
-	out.Rank = i * stride
+	out.Rank = i * markInterval
 	self := 0 // 1 once the packet was met and is selected
-	read := c.from(x.marks[i].off, pageAhead)
+	read := c.framesFrom(x.marks[i].off, pageBuffer)
 	for n := x.marks[i].number; out.Rank+self < x.Selected; n++ {
 		f, err := read.next()
 		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		if err == nil {
-			err = lost(ctx, n)
+			err = contextError(ctx, n)
 		}
 		switch {
 		case err != nil:
 			return out, err
-		case filter != nil && !filter.Match(f.data, f.wire):
+		case filter != nil && !filter.Match(f.data, f.wireLen):
 		case n == number:
 			self = 1
 		case n > number:
