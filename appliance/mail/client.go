@@ -14,20 +14,20 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// Timeouts bound the steps of a conversation.
+// Timeouts bound the steps of a conversation. The names are those of RFC 5321, section 4.5.3.2.
 type Timeouts struct {
 	Connect     time.Duration
 	Greeting    time.Duration
 	Command     time.Duration // EHLO, HELO, STARTTLS with its handshake, RSET
 	Mail        time.Duration
 	Rcpt        time.Duration
-	Data        time.Duration // the answer to DATA
-	Block       time.Duration // sending some of the message
-	Termination time.Duration // the answer to the whole message
+	Data        time.Duration // for the reply to DATA
+	Block       time.Duration // for sending one block of the message
+	Termination time.Duration // for the reply to the whole message
 	Quit        time.Duration
 }
 
-// DefaultTimeouts are RFC 5321's (4.5.3.2), and for connecting those of a BSD system.
+// DefaultTimeouts returns the time-outs of RFC 5321 (4.5.3.2), and BSD's for connecting.
 func DefaultTimeouts() Timeouts {
 	return Timeouts{
 		Connect:     75 * time.Second,
@@ -42,21 +42,24 @@ func DefaultTimeouts() Timeouts {
 	}
 }
 
-// AtMost returns the time-outs with those over d cut to d.
-func (t Timeouts) AtMost(d time.Duration) Timeouts {
-	for _, p := range []*time.Duration{&t.Connect, &t.Greeting, &t.Command, &t.Mail, &t.Rcpt, &t.Data, &t.Block, &t.Termination, &t.Quit} {
-		*p = min(*p, d)
+// AtMost returns t with all time-outs above limit reduced to limit.
+func (t Timeouts) AtMost(limit time.Duration) Timeouts {
+	for _, p := range []*time.Duration{
+		&t.Connect, &t.Greeting, &t.Command, &t.Mail, &t.Rcpt, &t.Data, &t.Block, &t.Termination,
+		&t.Quit,
+	} {
+		*p = min(*p, limit)
 	}
 	return t
 }
 
-// Options are a Client's surroundings.
+// Options configure a Client.
 type Options struct {
 	Net      network.Transport
-	Hello    func() string // the name given with EHLO, as it is now
-	Owner    string        // process name as the socket table shows it
-	User     string
-	Timeouts Timeouts // the zero value means DefaultTimeouts
+	Hello    func() string // returns the host name for EHLO; called for each connection
+	Owner    string        // process name in the socket table
+	User     string        // of the process
+	Timeouts Timeouts      // the zero value means DefaultTimeouts
 }
 
 // A Client opens connections to SMTP servers. It is safe for concurrent use.
@@ -70,18 +73,18 @@ func New(o Options) *Client {
 	return &Client{o}
 }
 
-// Timeouts are those that the client was given.
+// Timeouts returns the client's time-outs.
 func (c *Client) Timeouts() Timeouts { return c.o.Timeouts }
 
-// A Route says where a connection leads.
+// A Route says where to connect to, and from where.
 type Route struct {
 	Remote netip.AddrPort
-	Local  netip.Addr // zero: by the routing table
-	// Most bounds every step of this connection further; 0 does not.
+	Local  netip.Addr // zero: chosen by the routing table
+	// MaxTimeout further bounds every step of this connection; 0 does not.
 	MaxTimeout time.Duration
 }
 
-// timeouts are the client's, bounded by the route's.
+// timeouts returns the client's time-outs, bounded by the route's.
 func (c *Client) timeouts(r Route) Timeouts {
 	if r.MaxTimeout > 0 {
 		return c.o.Timeouts.AtMost(r.MaxTimeout)
@@ -89,7 +92,7 @@ func (c *Client) timeouts(r Route) Timeouts {
 	return c.o.Timeouts
 }
 
-// Dial connects; the server's greeting is the next step. The caller closes the Conn.
+// Dial connects. The server's greeting is the next step. The caller must close the Conn.
 func (c *Client) Dial(ctx context.Context, r Route) (*Conn, error) {
 	t := c.timeouts(r)
 	n, err := c.connect(ctx, r, t.Connect)
@@ -101,8 +104,8 @@ func (c *Client) Dial(ctx context.Context, r Route) (*Conn, error) {
 	return conn, nil
 }
 
-// SpeaksTLS reports whether the server at r answers TLS's first message, on a
-// connection of its own: what a server may do that says nothing of itself.
+// SpeaksTLS reports whether the server at r answers the first message of TLS on a connection of
+// its own. It is for servers that send no greeting.
 func (c *Client) SpeaksTLS(ctx context.Context, r Route) bool {
 	t := c.timeouts(r)
 	n, err := c.connect(ctx, r, t.Connect)
@@ -111,7 +114,7 @@ func (c *Client) SpeaksTLS(ctx context.Context, r Route) bool {
 	}
 	defer n.Close()
 	n.SetDeadline(clock.System().Now().Add(t.Command))
-	// It is the answer that counts, not whom it comes from.
+	// Whether there is an answer counts, not who sends it.
 	return tls.Client(n, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx) == nil
 }
 
@@ -127,12 +130,12 @@ func (c *Client) connect(ctx context.Context, r Route, limit time.Duration) (net
 	return n, err
 }
 
-// use makes n the connection, and forgets what was read of another.
+// setConn makes n the connection and discards what was read from the one before.
 func (c *Conn) setConn(n net.Conn) {
 	c.net = n
 	c.r = bufio.NewReaderSize(n, maxReplyLine)
 	c.w = bufio.NewWriter(n)
 }
 
-// ErrNoTLS says that the server does not offer STARTTLS.
+// ErrNoTLS means that the server does not offer STARTTLS.
 var ErrNoTLS = errors.New("the server does not offer STARTTLS")

@@ -15,32 +15,32 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// A Conn is a connection to an SMTP server. It is for one goroutine.
+// A Conn is a connection to an SMTP server. It must be used by one goroutine at a time.
 type Conn struct {
 	net        net.Conn
 	r          *bufio.Reader
 	w          *bufio.Writer
 	hello      string
 	timeouts   Timeouts
-	extensions map[string]string // by name in upper case
+	extensions map[string]string // parameters by name in upper case; nil before EHLO is accepted
 }
 
-// LocalAddr is the appliance's end.
+// LocalAddr returns the appliance's address.
 func (c *Conn) LocalAddr() net.Addr { return c.net.LocalAddr() }
 
-// RemoteAddr is the server's end.
+// RemoteAddr returns the server's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.net.RemoteAddr() }
 
-// Close closes the connection without a word. Closing twice is allowed.
+// Close closes the connection without QUIT. It may be called more than once.
 func (c *Conn) Close() error { return c.net.Close() }
 
-// Greeting waits for the server to greet.
+// Greeting waits for the server's greeting.
 func (c *Conn) Greeting(ctx context.Context) (Reply, error) {
 	return c.step(ctx, Greeting, c.timeouts.Greeting, 220, nil)
 }
 
-// Hello introduces the appliance with EHLO, or, where the server does not accept
-// that for good, with HELO. The step of an error says which.
+// Hello sends EHLO or, if the server refuses that with a permanent code, HELO. The step of an
+// error says which of them failed.
 func (c *Conn) Hello(ctx context.Context) (Reply, error) {
 	c.extensions = nil
 	r, err := c.command(ctx, Ehlo, c.timeouts.Command, 250, "EHLO "+c.hello)
@@ -54,7 +54,7 @@ func (c *Conn) Hello(ctx context.Context) (Reply, error) {
 	return c.command(ctx, Helo, c.timeouts.Command, 250, "HELO "+c.hello)
 }
 
-// extensions reads what the lines after the first of a reply to EHLO offer.
+// extensions returns the extensions that the lines after the first of a reply to EHLO offer.
 func extensions(text string) map[string]string {
 	offered := map[string]string{}
 	for _, line := range strings.Split(text, "\n")[1:] {
@@ -64,16 +64,16 @@ func extensions(text string) map[string]string {
 	return offered
 }
 
-// Extended reports whether the server accepted EHLO; otherwise it knows HELO only.
+// Extended reports whether the server accepted EHLO. Otherwise it knows HELO only.
 func (c *Conn) Extended() bool { return c.extensions != nil }
 
-// Extension reports whether the server offers an extension, and its parameters.
+// Extension returns the parameters of an extension; ok reports whether the server offers it.
 func (c *Conn) Extension(name string) (params string, ok bool) {
 	params, ok = c.extensions[strings.ToUpper(name)]
 	return params, ok
 }
 
-// StartTLS goes on in TLS; Hello must be said again after it (RFC 3207).
+// StartTLS starts TLS. Hello must be called again afterwards (RFC 3207).
 func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) (Reply, error) {
 	if _, ok := c.Extension("STARTTLS"); !ok {
 		return Reply{}, &Error{Step: StartTLS, Err: ErrNoTLS}
@@ -82,25 +82,28 @@ func (c *Conn) StartTLS(ctx context.Context, config *tls.Config) (Reply, error) 
 	if err != nil {
 		return r, err
 	}
-	if c.r.Buffered() > 0 { // somebody put words before the handshake that must not count after it
-		return r, &Error{Step: StartTLS, Err: fmt.Errorf("%w: text before the handshake", ErrMalformed)}
+	if c.r.Buffered() > 0 { // injected before the handshake; it must not count after it
+		return r, &Error{Step: StartTLS, Err: fmt.Errorf("%w: text before the handshake",
+			ErrMalformed)}
 	}
 	secure := tls.Client(c.net, config)
 	c.setConn(secure)
 	c.extensions = nil
-	if err := c.withTimeout(ctx, c.timeouts.Command, func() error { return secure.HandshakeContext(ctx) }); err != nil {
+	if err := c.withTimeout(ctx, c.timeouts.Command, func() error {
+		return secure.HandshakeContext(ctx)
+	}); err != nil {
 		return r, &Error{Step: StartTLS, Err: err}
 	}
 	return r, nil
 }
 
-// Params are what MAIL FROM may tell of a message.
+// MailParams are the parameters of MAIL FROM.
 type MailParams struct {
-	Size     int64 // bytes, told where the server offers SIZE; 0: not told
-	EightBit bool  // it has bytes over 127: told where the server offers 8BITMIME
+	Size     int64 // of the message in bytes; sent if the server offers SIZE; 0: not sent
+	EightBit bool  // the message has bytes above 127; sent if the server offers 8BITMIME
 }
 
-// Mail begins a transaction. An empty from is the sender of bounces.
+// Mail begins a transaction. The sender of bounces is "".
 func (c *Conn) Mail(ctx context.Context, from string, p MailParams) (Reply, error) {
 	if err := checkAddress(from); err != nil {
 		return Reply{}, &Error{Step: MailFrom, Err: err}
@@ -115,7 +118,7 @@ func (c *Conn) Mail(ctx context.Context, from string, p MailParams) (Reply, erro
 	return c.command(ctx, MailFrom, c.timeouts.Mail, 250, line)
 }
 
-// Rcpt names a recipient; it is called once for each.
+// Rcpt adds a recipient.
 func (c *Conn) Rcpt(ctx context.Context, to string) (Reply, error) {
 	if err := checkAddress(to); err != nil {
 		return Reply{}, &Error{Step: RcptTo, Err: err}
@@ -123,21 +126,21 @@ func (c *Conn) Rcpt(ctx context.Context, to string) (Reply, error) {
 	return c.command(ctx, RcptTo, c.timeouts.Rcpt, 250, "RCPT TO:<"+to+">")
 }
 
-// checkAddress refuses what would end the path or the line.
+// checkAddress returns an error if a has characters that would end the path or the command.
 func checkAddress(a string) error {
 	if strings.ContainsAny(a, "\r\n\x00<>") {
-		return fmt.Errorf("%q is no mail address", a)
+		return fmt.Errorf("%q is not a mail address", a)
 	}
 	return nil
 }
 
-// Data asks to send the message. After it, Body must follow.
+// Data asks for permission to send the message. If it succeeds, Body must follow.
 func (c *Conn) Data(ctx context.Context) (Reply, error) {
 	return c.command(ctx, Data, c.timeouts.Data, 354, "DATA")
 }
 
-// Body sends the message, with "\n" or "\r\n" at the ends of its lines, and waits for
-// the server's judgement. Lines that begin with a dot get a second one.
+// Body sends the message, whose lines may end in "\n" or "\r\n", and waits for the server's
+// reply. Lines that begin with a dot get a second one.
 func (c *Conn) Body(ctx context.Context, message io.Reader) (Reply, error) {
 	block := func(do func() error) error { return c.withTimeout(ctx, c.timeouts.Block, do) }
 	dots := textproto.NewWriter(c.w).DotWriter()
@@ -148,8 +151,9 @@ func (c *Conn) Body(ctx context.Context, message io.Reader) (Reply, error) {
 	if err == nil {
 		err = block(dots.Close)
 	}
-	if err != nil && ctx.Err() == nil { // a server that hangs up in the middle may have said why
-		if r, refused := c.step(ctx, Body, c.timeouts.Quit, 250, nil); r.Code != 0 && refused != nil {
+	if err != nil && ctx.Err() == nil { // the server may have sent a reply before it closed
+		if r, refused := c.step(ctx, Body, c.timeouts.Quit, 250, nil); r.Code != 0 &&
+			refused != nil {
 			return r, refused
 		}
 	}
@@ -159,23 +163,24 @@ func (c *Conn) Body(ctx context.Context, message io.Reader) (Reply, error) {
 	return c.step(ctx, Body, c.timeouts.Termination, 250, nil)
 }
 
-// A writer is a function that writes.
+// A writerFunc is a function that implements io.Writer.
 type writerFunc func(p []byte) (int, error)
 
 func (w writerFunc) Write(p []byte) (int, error) { return w(p) }
 
-// Reset gives up the transaction; another may begin.
+// Reset aborts the transaction; another may begin.
 func (c *Conn) Reset(ctx context.Context) (Reply, error) {
 	return c.command(ctx, Reset, c.timeouts.Command, 250, "RSET")
 }
 
-// Quit says goodbye, waits for the answer, and closes the connection in any case.
+// Quit sends QUIT, waits for the reply, and closes the connection in any case.
 func (c *Conn) Quit(ctx context.Context) (Reply, error) {
 	defer c.Close()
 	return c.command(ctx, Quit, c.timeouts.Quit, 221, "QUIT")
 }
 
-func (c *Conn) command(ctx context.Context, s Step, limit time.Duration, want int, line string) (Reply, error) {
+func (c *Conn) command(ctx context.Context, s Step, limit time.Duration, want int,
+	line string) (Reply, error) {
 	return c.step(ctx, s, limit, want, func() error {
 		if _, err := c.w.WriteString(line + "\r\n"); err != nil {
 			return err
@@ -184,9 +189,10 @@ func (c *Conn) command(ctx context.Context, s Step, limit time.Duration, want in
 	})
 }
 
-// step sends something, if send is not nil, and reads the reply. A refusal is
-// returned both ways.
-func (c *Conn) step(ctx context.Context, s Step, limit time.Duration, want int, send func() error) (Reply, error) {
+// step calls send, unless it is nil, and reads the reply. A negative reply is returned both as a
+// Reply and in the error.
+func (c *Conn) step(ctx context.Context, s Step, limit time.Duration, want int,
+	send func() error) (Reply, error) {
 	var r Reply
 	err := c.withTimeout(ctx, limit, func() (err error) {
 		if send != nil {
@@ -202,14 +208,14 @@ func (c *Conn) step(ctx context.Context, s Step, limit time.Duration, want int, 
 		return Reply{}, &Error{Step: s, Err: err}
 	case !r.Positive():
 		return r, &Error{Step: s, Reply: r}
-	case r.Code/100 != want/100: // the second and third digit are advice (RFC 5321 4.3.2)
+	case r.Code/100 != want/100: // only the first digit decides (RFC 5321 4.3.2)
 		return r, &Error{Step: s, Reply: r, Err: fmt.Errorf("%w: %v", ErrUnexpected, r)}
 	}
 	return r, nil
 }
 
-// bounded calls do, which uses the connection, and cuts it short at the limit and
-// when ctx ends; then it returns ctx's cause.
+// withTimeout calls do, which uses the connection, and interrupts it when the time is up or ctx
+// ends. In the latter case it returns ctx's cause.
 func (c *Conn) withTimeout(ctx context.Context, limit time.Duration, do func() error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -1,53 +1,65 @@
-// Package mail is the appliance's SMTP client (RFC 5321), over the appliance's own
-// network, and the internal SMTP system, which delivers the appliance's own letters
-// with it.
+// Package mail has the appliance's SMTP client (RFC 5321), over the appliance's own network, and
+// the internal mail system, which delivers the appliance's own messages with it.
 //
-// A Client knows what all connections have in common: network, name, time-outs, and
-// the process that the socket table shows. It dials a Conn, whose methods are the
-// steps of a conversation, in their order:
+// # Terms
+//
+//   - A step is one part of an SMTP conversation: a command and its reply, or connecting, the
+//     greeting and the message body, which have no command of their own.
+//   - A refusal of a server is a reply with a 4xx or 5xx code. It is an *Error here, not a
+//     refusal.Error.
+//   - Internal mail is the appliance's own messages: alerts and AutoSupport's reports. An
+//     InternalMessage is one of them, to one recipient.
+//   - An exchanger is a host that an MX record names.
+//
+// # The client
+//
+// A Client holds what all connections have in common: network, host name, time-outs, and the
+// process that the socket table shows. It dials a Conn, whose methods are the steps of a
+// conversation, in their order:
 //
 //	conn, err := client.Dial(ctx, mail.Route{Remote: netip.AddrPortFrom(addr, 25)})
 //	defer conn.Close()
 //	_, err = conn.Greeting(ctx)
 //	_, err = conn.Hello(ctx)
-//	_, err = conn.Mail(ctx, "from@example.com", mail.Params{})
+//	_, err = conn.Mail(ctx, "from@example.com", mail.MailParams{})
 //	_, err = conn.Rcpt(ctx, "to@example.com")
 //	_, err = conn.Data(ctx)
 //	_, err = conn.Body(ctx, message)
 //	_, err = conn.Quit(ctx)
 //
-// Send is the middle of it in one call, for one message to several recipients.
+// Send does the steps from Mail to Body in one call, for one message to several recipients.
 //
-// An Internal takes letters, one recipient each, and finds the way by itself:
+// Every step returns the server's Reply, or an *Error that says which step failed and how: by a
+// reply, or by an error of the connection. A step waits no longer than its entry in Timeouts,
+// which is measured on the machine's clock as everything that depends on packets. If its context
+// ends, the step returns early with the context's cause. After an error that is not a reply, only
+// Close may be called.
 //
-//	err := internal.Submit(mail.Letter{From: from, To: to, Message: text}, done)
+// # The internal mail system
 //
-// It looks up the exchangers of the domain (or takes the domain for one), tries them by
-// preference, each at all of its addresses, and tries again after waits that double
-// from a minute to half an hour, for a day. A server that refuses sender, recipient or
-// message for good ends that at once; one that sends everybody away does not. Each step
-// is told in the mail log (logs.md 4.4). The resolver keeps answers for 30 minutes at
-// least, unless it is configured otherwise, so there is no other cache here. Letters
-// are in memory only: those that wait are given up when the appliance stops. TLS is not
-// used.
+// An Internal accepts messages and finds their servers itself:
 //
-// Every step returns the server's Reply, or an *Error that says at which step what
-// was answered or what befell the connection. A step waits no longer than its entry
-// in Timeouts, on the machine's clock as everything that depends on packets, and ends
-// early, with the cause, when its context does. After an error that is no reply, a
-// Conn is good for Close only.
+//	err := internal.Submit(mail.InternalMessage{From: from, To: to, Data: text}, done)
+//
+// It looks up the exchangers of the domain (a domain without an MX record is its own exchanger)
+// and tries them by preference, each at all of its addresses. It tries again after delays that
+// double from a minute to half an hour, for a day. If a server refuses sender, recipient or
+// message with a permanent code, the message is given up; if a server refuses the greeting or
+// EHLO, the next one is tried. Each attempt is logged in the mail log (logs.md 4.4). The resolver
+// keeps answers for at least 30 minutes, unless it is configured otherwise, so there is no further
+// cache here. Messages are in memory only: when the appliance stops, those that wait are given up.
+// TLS is not used.
 //
 // # Why not go-smtp's client
 //
-// It hides what this appliance has to show: the greeting and EHLO are one call,
-// replies are kept back when they are good, there are two time-outs where RFC 5321
-// 4.5.3.2 has eight, and no context ends a step. It falls back to HELO for two codes
-// only, and keeps reading a reply without end. So the client is ours, on bufio and
-// net/textproto's writer of dots; go-smtp's server is the other side in tests, which
-// makes it the judge.
+// It hides what this appliance has to show: the greeting and EHLO are one call, positive replies
+// are not returned, there are two time-outs instead of the eight of RFC 5321 4.5.3.2, and no
+// context ends a step. It falls back to HELO for two codes only, and reads a reply without limit.
+// So the client is written here, on bufio and net/textproto's dot writer. In tests go-smtp's
+// server is the other side, which checks the client independently.
 //
 // # Locks
 //
-// A Conn is for one goroutine, a Client is never changed. Internal.mu guards its
-// letters; nothing but the clock's AfterFunc is called with it held.
+// A Conn must be used by one goroutine at a time; a Client is never changed. Internal.mu guards
+// the messages. Only the clock's AfterFunc is called with it held.
 package mail

@@ -14,76 +14,76 @@ import (
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
-// A Letter is a message of the appliance's own to one recipient.
+// An InternalMessage is a message of the appliance's own to one recipient.
 type InternalMessage struct {
-	From, To string // addresses, as the envelope has them
-	Subject  string // as the log tells it
+	From, To string // addresses of the envelope
+	Subject  string // for the log
 	Data     []byte // header and body
 }
 
-// Bounds and waits of the internal SMTP system [convention].
+// Limits and delays of the internal mail system [convention].
 const (
-	maxWaiting  = 1000 // that may wait; later ones are refused
+	maxWaiting  = 1000 // messages; Submit refuses further ones
 	maxAttempts = 10   // at the same time
 	firstRetry  = time.Minute
-	lastRetry   = 30 * time.Minute // between two attempts: each wait is twice the one before
-	maxAge      = 24 * time.Hour   // after it no more attempts are made
-	quitTimeout = 10 * time.Second // for the answer to QUIT
+	lastRetry   = 30 * time.Minute // each delay is twice the one before, up to this
+	maxAge      = 24 * time.Hour   // no attempts are made afterwards
+	quitTimeout = 10 * time.Second // for the reply to QUIT
 	smtpPort    = 25
 )
 
-// Errors of letters.
+// Errors of Submit, and errors that done is called with.
 var (
-	// ErrFull says that too many letters wait already.
+	// ErrFull means that too many messages wait already.
 	ErrFull = errors.New("mail: too many messages wait for delivery")
-	// ErrStopped says that the system went down before the letter was delivered.
-	ErrStopped = errors.New("mail: the internal SMTP system has stopped")
-	// ErrExpired says that every attempt failed, for a whole day.
+	// ErrStopped means that the system stopped before the message was delivered.
+	ErrStopped = errors.New("mail: the internal mail system has stopped")
+	// ErrExpired means that all attempts of a whole day have failed.
 	ErrExpired = errors.New("mail: too many failed attempts")
 )
 
-// A Resolver finds mail exchangers and their addresses; resolver.Client is one.
+// A Resolver finds mail exchangers and their addresses. *resolver.Client implements it.
 type Resolver interface {
 	LookupMX(ctx context.Context, domain string) ([]resolver.MX, error)
 	Lookup(ctx context.Context, name string, family int) ([]netip.Addr, error)
 }
 
-// InternalOptions are an Internal's surroundings. All are required.
+// InternalOptions configure an Internal. All are required.
 type InternalOptions struct {
 	Client   *Client
 	Resolver Resolver
-	Clock    clock.Clock     // for the waits between attempts
+	Clock    clock.Clock     // of the delays between attempts
 	Rand     *entropy.Stream // for the order of exchangers of one preference
 	// Log writes to the mail log. It must not block.
 	Log func(level logs.Level, text string)
-	// Steps is the level of the lines that tell of attempts and successes; failures
-	// are warnings and, where a letter is given up, critical.
+	// AttemptLevel is the level of the lines about attempts and successes. A failed attempt is a
+	// warning; that a message is given up is critical.
 	AttemptLevel logs.Level
 }
 
-// An Internal is the internal SMTP system: what carries the appliance's own letters,
-// past the work queue and without filters. It is a service of the appliance, and safe
-// for concurrent use.
+// An Internal is the internal mail system. It delivers the appliance's own messages, past the
+// work queue and without filters. It is a service of the appliance. Its methods are safe for
+// concurrent use.
 type Internal struct {
 	o       InternalOptions
-	slots   chan struct{} // one for each letter that is being sent
+	slots   chan struct{} // has an element for each attempt that is in flight
 	sending sync.WaitGroup
 
 	mu      sync.Mutex
 	ctx     context.Context // nil before Start
 	cancel  context.CancelFunc
 	stopped bool
-	waiting map[*delivery]bool // whatever is not done
-	early   []*delivery        // before Start
+	waiting map[*delivery]bool // all that are not done
+	early   []*delivery        // submitted before Start
 }
 
-// A delivery is a letter on its way.
+// A delivery is the state of a message that is not done.
 type delivery struct {
 	message   InternalMessage
 	done      func(error)
 	attempt   int
 	submitted clock.Mark
-	stopTimer func() bool // stops the timer of the next attempt; nil without
+	stopTimer func() bool // stops the timer of the next attempt; nil if there is none
 }
 
 // NewInternal returns an Internal that sends nothing before Start.
@@ -91,14 +91,13 @@ func NewInternal(o InternalOptions) *Internal {
 	return &Internal{o: o, slots: make(chan struct{}, maxAttempts), waiting: map[*delivery]bool{}}
 }
 
-// Name is the service's.
+// Name implements appliance.Service.
 func (*Internal) Name() string { return "internal SMTP" }
 
-// Submit accepts a letter and returns. done is called once, on a goroutine of the
-// Internal's: with nil when a server has taken the letter, or with the reason when it
-// is given up. It must not block. Where Submit returns an error, ErrFull or
-// ErrStopped, done is not called.
-func (n *Internal) Submit(l InternalMessage, done func(error)) error {
+// Submit accepts a message and returns. done is called once, in another goroutine: with nil when
+// a server has accepted the message, or with the reason when it is given up. done must not
+// block. If Submit returns an error, ErrFull or ErrStopped, done is not called.
+func (n *Internal) Submit(m InternalMessage, done func(error)) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	switch {
@@ -107,7 +106,7 @@ func (n *Internal) Submit(l InternalMessage, done func(error)) error {
 	case len(n.waiting) >= maxWaiting:
 		return ErrFull
 	}
-	d := &delivery{message: l, done: done, submitted: n.o.Clock.Mark()}
+	d := &delivery{message: m, done: done, submitted: n.o.Clock.Mark()}
 	n.waiting[d] = true
 	if n.ctx == nil {
 		n.early = append(n.early, d)
@@ -117,12 +116,12 @@ func (n *Internal) Submit(l InternalMessage, done func(error)) error {
 	return nil
 }
 
-// Start begins to send, first what came before it.
+// Start begins to send, first the messages that were submitted before.
 func (n *Internal) Start(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.ctx != nil {
-		return errors.New("internal SMTP: started twice")
+		return errors.New("internal mail: started twice")
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	for _, d := range n.early {
@@ -132,7 +131,7 @@ func (n *Internal) Start(context.Context) error {
 	return nil
 }
 
-// Stop cuts what is being sent and gives up whatever waits.
+// Stop aborts attempts that are in flight and gives up all messages.
 func (n *Internal) Stop(context.Context) error {
 	n.mu.Lock()
 	n.stopped = true
@@ -156,7 +155,8 @@ func (n *Internal) Stop(context.Context) error {
 	return nil
 }
 
-// begin makes an attempt on a goroutine of its own. mu is held, and the Internal runs.
+// startAttempt makes an attempt in a goroutine of its own. mu must be held, and the Internal
+// must run.
 func (n *Internal) startAttempt(d *delivery) {
 	d.stopTimer = nil
 	n.sending.Go(func() {
@@ -172,15 +172,17 @@ func (n *Internal) startAttempt(d *delivery) {
 	})
 }
 
-// settle decides what becomes of a letter after an attempt.
+// finishAttempt decides what happens to a message after an attempt.
 func (n *Internal) finishAttempt(d *delivery, err error) {
-	var final *permanentError
+	var permanent *permanentError
 	switch wait := retryAfter(d.attempt); {
 	case err == nil:
-		n.o.Log(n.o.AttemptLevel, fmt.Sprintf("Internal SMTP system successfully sent a message to %s with subject '%s'.", d.message.To, d.message.Subject))
+		n.o.Log(n.o.AttemptLevel,
+			fmt.Sprintf("Internal SMTP system successfully sent a message to %s "+
+				"with subject '%s'.", d.message.To, d.message.Subject))
 		n.forget(d)
 		d.done(nil)
-	case errors.As(err, &final):
+	case errors.As(err, &permanent):
 		n.forget(d)
 		n.giveUp(d, "Unrecoverable error", err)
 	case n.o.Clock.Since(d.submitted)+wait > maxAge:
@@ -191,7 +193,7 @@ func (n *Internal) finishAttempt(d *delivery, err error) {
 	}
 }
 
-// retryAfter is the wait after an attempt that failed.
+// retryAfter returns the delay after a failed attempt. The first attempt has the number 0.
 func retryAfter(attempt int) time.Duration {
 	wait := firstRetry
 	for ; attempt > 0 && wait < lastRetry; attempt-- {
@@ -222,8 +224,10 @@ func (n *Internal) forget(d *delivery) {
 	delete(n.waiting, d)
 }
 
-// giveUp logs the end of a letter and tells its sender.
-func (n *Internal) giveUp(d *delivery, why string, err error) {
-	n.o.Log(logs.Critical, fmt.Sprintf("Internal SMTP giving up on message to %s with subject '%s': %s.", d.message.To, d.message.Subject, why))
+// giveUp logs that a message is given up, and calls its done.
+func (n *Internal) giveUp(d *delivery, reason string, err error) {
+	n.o.Log(logs.Critical,
+		fmt.Sprintf("Internal SMTP giving up on message to %s with subject '%s': %s.",
+			d.message.To, d.message.Subject, reason))
 	d.done(err)
 }

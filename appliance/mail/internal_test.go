@@ -20,12 +20,12 @@ import (
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
-// A zone is a resolver that knows what it was told.
+// A fakeResolver is a Resolver with fixed records.
 type fakeResolver struct {
 	mx    map[string][]resolver.MX
 	addrs map[string]string
 	mu    sync.Mutex
-	err   error // of every look-up
+	err   error // returned by LookupMX unless it is nil
 }
 
 func (z *fakeResolver) LookupMX(_ context.Context, domain string) ([]resolver.MX, error) {
@@ -59,7 +59,7 @@ func (z *fakeResolver) fail(err error) {
 	z.err = err
 }
 
-// A waiter is a clock that tells of every wait.
+// A waitClock is a clock that sends the duration of every timer to waits.
 type waitClock struct {
 	*clock.Fake
 	waits chan time.Duration
@@ -71,7 +71,7 @@ func (w *waitClock) AfterFunc(d time.Duration, f func()) func() bool {
 	return stop
 }
 
-// A postOffice is an internal SMTP system under test.
+// A harness is an Internal with a clock and a resolver.
 type harness struct {
 	*mail.Internal
 	t        *testing.T
@@ -83,91 +83,100 @@ type harness struct {
 	log []string
 }
 
-// newPostOffice opens one that knows the domains one.test, with an exchanger at
-// 127.0.0.1; two.test, with one where nobody listens before it; and bare.test, which is
+// newHarness returns a harness whose resolver has the domains one.test, with an exchanger at
+// 127.0.0.1; two.test, with a first exchanger that refuses connections; and bare.test, which is
 // its own exchanger.
-func newHarness(t *testing.T, h *vnet.Host) *harness {
+func newHarness(t *testing.T, host *vnet.Host) *harness {
 	t.Helper()
-	o := &harness{
-		t:     t,
-		clock: &waitClock{clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)), make(chan time.Duration, 100)},
+	h := &harness{
+		t: t,
+		clock: &waitClock{
+			clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
+			make(chan time.Duration, 100),
+		},
 		resolver: &fakeResolver{
 			mx: map[string][]resolver.MX{
-				"one.test":  {{Preference: 10, Host: "mx.one.test"}},
-				"two.test":  {{Preference: 10, Host: "mx1.two.test"}, {Preference: 20, Host: "mx.one.test"}},
+				"one.test": {{Preference: 10, Host: "mx.one.test"}},
+				"two.test": {{Preference: 10, Host: "mx1.two.test"},
+					{Preference: 20, Host: "mx.one.test"}},
 				"null.test": {{Preference: 0, Host: ""}},
 				"gone.test": {{Preference: 10, Host: "mx.gone.test"}},
 			},
-			addrs: map[string]string{"mx.one.test": "127.0.0.1", "mx1.two.test": "127.0.0.2", "bare.test": "127.0.0.2 127.0.0.1"},
+			addrs: map[string]string{
+				"mx.one.test":  "127.0.0.1",
+				"mx1.two.test": "127.0.0.2", "bare.test": "127.0.0.2 127.0.0.1",
+			},
 		},
 		done: make(chan error, 1),
 	}
-	o.Internal = mail.NewInternal(mail.InternalOptions{
-		Client: newClient(h, nil), Resolver: o.resolver, Clock: o.clock, Rand: entropy.Seeded(1).Stream("mail"), AttemptLevel: logs.Debug,
+	h.Internal = mail.NewInternal(mail.InternalOptions{
+		Client: newClient(host, nil), Resolver: h.resolver, Clock: h.clock,
+		Rand: entropy.Seeded(1).Stream("mail"), AttemptLevel: logs.Debug,
 		Log: func(l logs.Level, text string) {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			o.log = append(o.log, l.String()+": "+text)
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.log = append(h.log, l.String()+": "+text)
 		},
 	})
-	t.Cleanup(o.stop)
-	return o
+	t.Cleanup(h.stop)
+	return h
 }
 
-func (o *harness) stop() {
-	if err := o.Stop(o.t.Context()); err != nil {
-		o.t.Error(err)
+func (h *harness) stop() {
+	if err := h.Stop(h.t.Context()); err != nil {
+		h.t.Error(err)
 	}
 }
 
-func (o *harness) start() {
-	o.t.Helper()
-	if err := o.Start(o.t.Context()); err != nil {
-		o.t.Fatal(err)
+func (h *harness) start() {
+	h.t.Helper()
+	if err := h.Start(h.t.Context()); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-func (o *harness) submit(to string) {
-	o.t.Helper()
+func (h *harness) submit(to string) {
+	h.t.Helper()
 	m := mail.Message{From: "esa@example.com", To: []string{to}, Subject: "S", Text: "text"}
-	if err := o.Submit(mail.InternalMessage{From: "esa@example.com", To: to, Subject: "S", Data: m.Bytes()}, func(err error) { o.done <- err }); err != nil {
-		o.t.Fatal(err)
+	if err := h.Submit(mail.InternalMessage{From: "esa@example.com", To: to, Subject: "S", Data: m.Bytes()}, func(err error) { h.done <- err }); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-// end waits for what became of the letter.
-func (o *harness) waitDone() error {
-	o.t.Helper()
+// waitDone blocks until the message is delivered or given up.
+func (h *harness) waitDone() error {
+	h.t.Helper()
 	select {
-	case err := <-o.done:
+	case err := <-h.done:
 		return err
 	case <-time.After(testTimeout):
-		o.t.Fatal("nothing becomes of the letter")
+		h.t.Fatal("the message is neither delivered nor given up")
 		return nil
 	}
 }
 
-// retry waits for an attempt to fail, and lets time pass until the next.
-func (o *harness) retry() time.Duration {
-	o.t.Helper()
+// retry waits for an attempt to fail and advances the clock to the next one. It returns the
+// delay.
+func (h *harness) retry() time.Duration {
+	h.t.Helper()
 	select {
-	case d := <-o.clock.waits:
-		o.clock.Advance(d)
+	case d := <-h.clock.waits:
+		h.clock.Advance(d)
 		return d
-	case err := <-o.done:
-		o.t.Fatal("there is no further attempt: ", err)
+	case err := <-h.done:
+		h.t.Fatal("there is no further attempt: ", err)
 	case <-time.After(testTimeout):
-		o.t.Fatal("the attempt does not end")
+		h.t.Fatal("the attempt does not end")
 	}
 	return 0
 }
 
-func (o *harness) wantLog(want ...string) {
-	o.t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if diff := cmp.Diff(want, o.log); diff != "" {
-		o.t.Error(diff)
+func (h *harness) wantLog(want ...string) {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if diff := cmp.Diff(want, h.log); diff != "" {
+		h.t.Error(diff)
 	}
 }
 
@@ -180,15 +189,15 @@ func succeeded(to string) string {
 }
 
 func TestInternalMessageArrives(t *testing.T) {
-	h := newHost(t)
-	mx := serve(t, h, nil)
-	o := newHarness(t, h)
-	o.submit("joe@one.test") // before the start: it waits
-	o.start()
-	if err := o.waitDone(); err != nil {
+	host := newHost(t)
+	mx := serve(t, host, nil)
+	h := newHarness(t, host)
+	h.submit("joe@one.test") // waits for Start
+	h.start()
+	if err := h.waitDone(); err != nil {
 		t.Fatal(err)
 	}
-	o.wantLog(attempting("joe@one.test", 0), succeeded("joe@one.test"))
+	h.wantLog(attempting("joe@one.test", 0), succeeded("joe@one.test"))
 	m := mx.Mails()
 	if len(m) != 1 || m[0].From != "esa@example.com" || !cmp.Equal(m[0].To, []string{"joe@one.test"}) || m[0].Subject() != "S" || m[0].Hello != "esa.example.com" {
 		t.Errorf("got %+v", m)
@@ -199,65 +208,71 @@ func TestNextExchangerIsTried(t *testing.T) {
 	const refused = "Warning: Internal SMTP Error: Failed to send message to host 127.0.0.2:25 for recipient %s: Connection refused."
 	for name, to := range map[string]string{"the second by preference": "joe@two.test", "the second address, without MX": "joe@bare.test"} {
 		t.Run(name, func(t *testing.T) {
-			h := newHost(t)
-			serve(t, h, nil)
-			o := newHarness(t, h)
-			o.start()
-			o.submit(to)
-			if err := o.waitDone(); err != nil {
+			host := newHost(t)
+			serve(t, host, nil)
+			h := newHarness(t, host)
+			h.start()
+			h.submit(to)
+			if err := h.waitDone(); err != nil {
 				t.Fatal(err)
 			}
-			o.wantLog(attempting(to, 0), fmt.Sprintf(refused, to), succeeded(to))
+			h.wantLog(attempting(to, 0), fmt.Sprintf(refused, to), succeeded(to))
 		})
 	}
 }
 
 func TestExchangersOfEqualPreferenceAreTriedInRandomOrder(t *testing.T) {
-	h := newHost(t)
-	serve(t, h, nil)
-	o := newHarness(t, h)
-	for i := range o.resolver.mx["two.test"] {
-		o.resolver.mx["two.test"][i].Preference = 10
+	host := newHost(t)
+	serve(t, host, nil)
+	h := newHarness(t, host)
+	for i := range h.resolver.mx["two.test"] {
+		h.resolver.mx["two.test"][i].Preference = 10
 	}
-	o.start()
+	h.start()
 	const n = 30
 	for range n {
-		o.submit("joe@two.test")
-		if err := o.waitDone(); err != nil {
+		h.submit("joe@two.test")
+		if err := h.waitDone(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if first := 3*n - len(o.log); first == 0 || first == n {
-		t.Errorf("the same exchanger was the first %d times of %d", max(first, n-first), n)
+	if first := 3*n - len(h.log); first == 0 || first == n {
+		t.Errorf("one exchanger was the first %d times of %d", max(first, n-first), n)
 	}
 }
 
-// What servers answer at each step, and what the log makes of it (logs.md 4.4).
+// A temporary refusal at each step, and its text in the log (logs.md 4.4).
 func TestTemporaryRefusalIsRetried(t *testing.T) {
-	for step, c := range map[string]struct{ answer, says string }{
-		"connect": {"554 go away", `Unexpected SMTP response "554", expecting code starting with "2", response was ['go away']`},
-		"mail":    {"451 4.3.0 busy", `Unexpected SMTP response "451", expecting code starting with "2", response was ['4.3.0 busy']`},
-		"rcpt":    {"450 it isn't there", `Unexpected SMTP response "450", expecting code starting with "2", response was ['it isn\'t there']`},
-		"data":    {"452 full", `Unexpected SMTP response "452", expecting code starting with "3", response was ['full']`},
-		"end":     {"451 4.7.1 later", `Unexpected SMTP response "451", expecting code starting with "2", response was ['4.7.1 later']`},
+	for step, c := range map[string]struct{ answer, reason string }{
+		"connect": {"554 go away",
+			`Unexpected SMTP response "554", expecting code starting with "2", response was ['go away']`},
+		"mail": {"451 4.3.0 busy",
+			`Unexpected SMTP response "451", expecting code starting with "2", response was ['4.3.0 busy']`},
+		"rcpt": {"450 it isn't there",
+			`Unexpected SMTP response "450", expecting code starting with "2", response was ['it isn\'t there']`},
+		"data": {"452 full",
+			`Unexpected SMTP response "452", expecting code starting with "3", response was ['full']`},
+		"end": {"451 4.7.1 later",
+			`Unexpected SMTP response "451", expecting code starting with "2", response was ['4.7.1 later']`},
 	} {
 		t.Run(step, func(t *testing.T) {
-			h := newHost(t)
-			mx := serve(t, h, map[string]string{step: c.answer, "times": "2"})
-			o := newHarness(t, h)
-			o.start()
-			o.submit("joe@one.test")
-			waits := []time.Duration{o.retry(), o.retry()}
-			if err := o.waitDone(); err != nil {
+			host := newHost(t)
+			mx := serve(t, host, map[string]string{step: c.answer, "times": "2"})
+			h := newHarness(t, host)
+			h.start()
+			h.submit("joe@one.test")
+			waits := []time.Duration{h.retry(), h.retry()}
+			if err := h.waitDone(); err != nil {
 				t.Fatal(err)
 			}
 			if want := []time.Duration{time.Minute, 2 * time.Minute}; !cmp.Equal(waits, want) {
 				t.Errorf("waits %v, want %v", waits, want)
 			}
-			failed := "Warning: Internal SMTP Error: Failed to send message to host 127.0.0.1:25 for recipient joe@one.test: " + c.says + "."
-			o.wantLog(attempting("joe@one.test", 0), failed, attempting("joe@one.test", 1), failed, attempting("joe@one.test", 2), succeeded("joe@one.test"))
+			failed := "Warning: Internal SMTP Error: Failed to send message to host 127.0.0.1:25 for recipient joe@one.test: " + c.reason + "."
+			h.wantLog(attempting("joe@one.test", 0), failed, attempting("joe@one.test", 1), failed,
+				attempting("joe@one.test", 2), succeeded("joe@one.test"))
 			if len(mx.Mails()) != 1 {
-				t.Errorf("%d mails arrived", len(mx.Mails()))
+				t.Errorf("%d messages arrived", len(mx.Mails()))
 			}
 		})
 	}
@@ -266,20 +281,21 @@ func TestTemporaryRefusalIsRetried(t *testing.T) {
 func TestPermanentRefusalIsNotRetried(t *testing.T) {
 	for _, step := range []string{"mail", "rcpt", "data", "end"} {
 		t.Run(step, func(t *testing.T) {
-			h := newHost(t)
-			serve(t, h, map[string]string{step: "553 #5.1.8 Domain of sender address <alert@cisco.esa> does not exist"})
-			o := newHarness(t, h)
-			o.start()
-			o.submit("joe@one.test")
+			host := newHost(t)
+			serve(t, host,
+				map[string]string{step: "553 #5.1.8 Domain of sender address <alert@cisco.esa> does not exist"})
+			h := newHarness(t, host)
+			h.start()
+			h.submit("joe@one.test")
 			var refused *mail.Error
-			if err := o.waitDone(); !errors.As(err, &refused) || refused.Reply.Code != 553 {
+			if err := h.waitDone(); !errors.As(err, &refused) || refused.Reply.Code != 553 {
 				t.Errorf("got %v", err)
 			}
 			code := "2"
 			if step == "data" {
 				code = "3"
 			}
-			o.wantLog(attempting("joe@one.test", 0),
+			h.wantLog(attempting("joe@one.test", 0),
 				`Warning: Internal SMTP Error: Failed to send message to host 127.0.0.1:25 for recipient joe@one.test: Unexpected SMTP response "553", expecting code starting with "`+
 					code+`", response was ['#5.1.8 Domain of sender address <alert@cisco.esa> does not exist'].`,
 				`Critical: Internal SMTP giving up on message to joe@one.test with subject 'S': Unrecoverable error.`)
@@ -288,116 +304,116 @@ func TestPermanentRefusalIsNotRetried(t *testing.T) {
 }
 
 func TestDomainsWithoutMail(t *testing.T) {
-	for to, says := range map[string]string{
+	for to, reason := range map[string]string{
 		"joe@null.test":    "The domain accepts no mail",
 		"joe@nowhere.test": "No such host or domain",
 	} {
-		o := newHarness(t, newHost(t))
-		o.start()
-		o.submit(to)
-		if err := o.waitDone(); err == nil {
-			t.Error("it arrived")
+		h := newHarness(t, newHost(t))
+		h.start()
+		h.submit(to)
+		if err := h.waitDone(); err == nil {
+			t.Error("the message was delivered")
 		}
 		_, domain, _ := strings.Cut(to, "@")
-		o.wantLog(attempting(to, 0),
-			fmt.Sprintf("Warning: Internal SMTP Error: Failed to find a mail exchanger of %s for recipient %s: %s.", domain, to, says),
+		h.wantLog(attempting(to, 0),
+			fmt.Sprintf("Warning: Internal SMTP Error: Failed to find a mail exchanger of %s for recipient %s: %s.", domain, to, reason),
 			fmt.Sprintf("Critical: Internal SMTP giving up on message to %s with subject 'S': Unrecoverable error.", to))
 	}
 }
 
 func TestFailedLookupIsRetried(t *testing.T) {
-	h := newHost(t)
-	serve(t, h, nil)
-	o := newHarness(t, h)
-	o.resolver.fail(resolver.ErrNoAnswer)
-	o.start()
-	o.submit("joe@one.test")
-	d := <-o.clock.waits
-	o.resolver.fail(nil)
-	o.clock.Advance(d)
-	if err := o.waitDone(); err != nil {
+	host := newHost(t)
+	serve(t, host, nil)
+	h := newHarness(t, host)
+	h.resolver.fail(resolver.ErrNoAnswer)
+	h.start()
+	h.submit("joe@one.test")
+	d := <-h.clock.waits
+	h.resolver.fail(nil)
+	h.clock.Advance(d)
+	if err := h.waitDone(); err != nil {
 		t.Fatal(err)
 	}
-	o.wantLog(attempting("joe@one.test", 0),
+	h.wantLog(attempting("joe@one.test", 0),
 		"Warning: Internal SMTP Error: Failed to find a mail exchanger of one.test for recipient joe@one.test: No DNS server answered.",
 		attempting("joe@one.test", 1), succeeded("joe@one.test"))
 }
 
 func TestDeliveryIsGivenUpAfterOneDay(t *testing.T) {
-	o := newHarness(t, newHost(t))
-	o.start()
-	o.submit("joe@gone.test")
+	h := newHarness(t, newHost(t))
+	h.start()
+	h.submit("joe@gone.test")
 	var total time.Duration
 	attempts := 1
 	for {
 		select {
-		case d := <-o.clock.waits:
+		case d := <-h.clock.waits:
 			total += d
 			attempts++
 			if d > 30*time.Minute {
 				t.Fatalf("a wait of %v", d)
 			}
-			o.clock.Advance(d)
+			h.clock.Advance(d)
 			continue
-		case err := <-o.done:
+		case err := <-h.done:
 			if !errors.Is(err, mail.ErrExpired) {
 				t.Errorf("got %v", err)
 			}
 		case <-time.After(testTimeout):
-			t.Fatal("it goes on for ever")
+			t.Fatal("the attempts do not end")
 		}
 		break
 	}
 	if total > 24*time.Hour || total < 23*time.Hour {
 		t.Errorf("%d attempts within %v", attempts, total)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if got, want := o.log[len(o.log)-1], "Critical: Internal SMTP giving up on message to joe@gone.test with subject 'S': Too many failed attempts."; got != want {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if got, want := h.log[len(h.log)-1], "Critical: Internal SMTP giving up on message to joe@gone.test with subject 'S': Too many failed attempts."; got != want {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestStopGivesUpWaitingMessages(t *testing.T) {
 	for name, prepare := range map[string]func(*harness, *vnet.Host){
-		"before the start": func(o *harness, _ *vnet.Host) { o.submit("joe@one.test") },
-		"in the middle": func(o *harness, h *vnet.Host) {
-			serveScript(t, h, "220 mx\r\n")
-			o.start()
-			o.submit("joe@one.test")
+		"before the start": func(h *harness, _ *vnet.Host) { h.submit("joe@one.test") },
+		"in the middle": func(h *harness, host *vnet.Host) {
+			serveScript(t, host, "220 mx\r\n")
+			h.start()
+			h.submit("joe@one.test")
 		},
-		"between attempts": func(o *harness, _ *vnet.Host) {
-			o.start()
-			o.submit("joe@gone.test")
-			<-o.clock.waits
+		"between attempts": func(h *harness, _ *vnet.Host) {
+			h.start()
+			h.submit("joe@gone.test")
+			<-h.clock.waits
 		},
 	} {
-		h := newHost(t)
-		o := newHarness(t, h)
-		prepare(o, h)
-		o.stop()
-		if err := o.waitDone(); !errors.Is(err, mail.ErrStopped) {
+		host := newHost(t)
+		h := newHarness(t, host)
+		prepare(h, host)
+		h.stop()
+		if err := h.waitDone(); !errors.Is(err, mail.ErrStopped) {
 			t.Errorf("%s: got %v", name, err)
 		}
-		if err := o.Submit(mail.InternalMessage{}, nil); !errors.Is(err, mail.ErrStopped) {
-			t.Errorf("%s: a letter after the end: %v", name, err)
+		if err := h.Submit(mail.InternalMessage{}, nil); !errors.Is(err, mail.ErrStopped) {
+			t.Errorf("%s: Submit after Stop: %v", name, err)
 		}
 	}
 }
 
 func TestTooManyMessagesAreRefused(t *testing.T) {
-	o := newHarness(t, newHost(t))
+	h := newHarness(t, newHost(t))
 	var done sync.WaitGroup
 	for range 1000 {
 		done.Add(1)
-		if err := o.Submit(mail.InternalMessage{To: "joe@one.test"}, func(error) { done.Done() }); err != nil {
+		if err := h.Submit(mail.InternalMessage{To: "joe@one.test"}, func(error) { done.Done() }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := o.Submit(mail.InternalMessage{To: "joe@one.test"}, nil); !errors.Is(err, mail.ErrFull) {
+	if err := h.Submit(mail.InternalMessage{To: "joe@one.test"}, nil); !errors.Is(err, mail.ErrFull) {
 		t.Errorf("got %v", err)
 	}
-	o.stop()
+	h.stop()
 	done.Wait()
 }
 
@@ -413,7 +429,7 @@ func TestLongLinesAreBroken(t *testing.T) {
 		for line := range strings.SplitSeq(strings.TrimSuffix(body, "\r\n"), "\r\n") {
 			got = append(got, len(line))
 			if !strings.Contains(text, line) {
-				t.Errorf("%q is cut within a character", line)
+				t.Errorf("%q is broken within a character", line)
 			}
 		}
 		if !cmp.Equal(got, want) {

@@ -22,10 +22,10 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
-// at is where the servers of these tests are.
+// at is the address of the servers in these tests.
 var at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 25)
 
-// patience is for failing only.
+// testTimeout is how long a test waits before it fails.
 const testTimeout = 30 * time.Second
 
 func newHost(t *testing.T) *vnet.Host {
@@ -34,7 +34,7 @@ func newHost(t *testing.T) *vnet.Host {
 	return h
 }
 
-// serve starts a mail exchanger with options.
+// serve starts a mail exchanger with the given options.
 func serve(t *testing.T, h *vnet.Host, options map[string]string) *peers.MailExchanger {
 	t.Helper()
 	kind, _ := peers.Lookup("mx")
@@ -61,7 +61,8 @@ func newClient(h *vnet.Host, change func(*mail.Timeouts)) *mail.Client {
 		change(&limits)
 	}
 	return mail.New(mail.Options{
-		Net: h, Hello: func() string { return "esa.example.com" }, Owner: "hermes", User: "root", Timeouts: limits,
+		Net: h, Owner: "hermes", User: "root", Timeouts: limits,
+		Hello: func() string { return "esa.example.com" },
 	})
 }
 
@@ -75,7 +76,7 @@ func dial(t *testing.T, c *mail.Client) *mail.Conn {
 	return conn
 }
 
-// hello dials and goes as far as a transaction can begin.
+// hello connects and returns a connection on which a transaction can begin.
 func hello(t *testing.T, c *mail.Client) *mail.Conn {
 	t.Helper()
 	conn := dial(t, c)
@@ -88,7 +89,7 @@ func hello(t *testing.T, c *mail.Client) *mail.Conn {
 	return conn
 }
 
-// whole is a conversation from the greeting to the end. It returns the first error.
+// converse performs all steps from the greeting to QUIT. It returns the first error.
 func converse(ctx context.Context, conn *mail.Conn) error {
 	for _, step := range []func() (mail.Reply, error){
 		func() (mail.Reply, error) { return conn.Greeting(ctx) },
@@ -114,7 +115,8 @@ func TestMessageArrivesUnchanged(t *testing.T) {
 	conn := hello(t, newClient(h, nil))
 	const text = "Subject: dots\n\n.\n..\n.hidden\nQUIT\nno dot\nGr\u00fc\u00dfe"
 	to := []string{"a@example.com", "b@example.com"}
-	got, err := conn.Send(t.Context(), mail.Envelope{From: "from@example.com", To: to}, []byte(text))
+	got, err := conn.Send(t.Context(), mail.Envelope{From: "from@example.com", To: to},
+		[]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ func TestMessageArrivesUnchanged(t *testing.T) {
 	}
 	mails := mx.Mails()
 	if len(mails) != 1 {
-		t.Fatalf("%d mails arrived", len(mails))
+		t.Fatalf("%d messages arrived", len(mails))
 	}
 	m := mails[0]
 	if want := strings.ReplaceAll(text, "\n", "\r\n") + "\r\n"; string(m.Data) != want {
@@ -167,7 +169,7 @@ func TestErrorHasStepAndReplyOfRefusal(t *testing.T) {
 				t.Errorf("Temporary() = %v", !temporary)
 			}
 			if n := len(mx.Mails()); n != 0 {
-				t.Errorf("%d mails were taken nevertheless", n)
+				t.Errorf("%d messages were accepted", n)
 			}
 		})
 	}
@@ -178,13 +180,13 @@ func TestHELOIfEHLOIsUnknown(t *testing.T) {
 	mx := serve(t, h, map[string]string{"ehlo": "502 5.5.1 what?"})
 	conn := hello(t, newClient(h, nil))
 	if conn.Extended() {
-		t.Error("a server that knows HELO only is extended")
+		t.Error("Extended is true for a server that knows HELO only")
 	}
 	if _, err := conn.Send(t.Context(), mail.Envelope{From: "", To: []string{"to@example.com"}}, []byte("Gr\u00fc\u00dfe")); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(mx.Mails()); n != 1 {
-		t.Errorf("%d mails arrived", n)
+		t.Errorf("%d messages arrived", n)
 	}
 }
 
@@ -254,13 +256,13 @@ func TestServerClosesConnection(t *testing.T) {
 func TestServerWithImplicitTLS(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, map[string]string{"tls": "implicit"})
-	hasty := newClient(h, func(limits *mail.Timeouts) { limits.Greeting = 50 * time.Millisecond })
+	client := newClient(h, func(limits *mail.Timeouts) { limits.Greeting = 50 * time.Millisecond })
 	var e *mail.Error
-	if _, err := dial(t, hasty).Greeting(t.Context()); !errors.As(err, &e) || !e.Timeout() || e.Step != mail.Greeting {
-		t.Errorf("it greets: %v", err)
+	if _, err := dial(t, client).Greeting(t.Context()); !errors.As(err, &e) || !e.Timeout() || e.Step != mail.Greeting {
+		t.Errorf("the greeting does not time out: %v", err)
 	}
 	if !newClient(h, nil).SpeaksTLS(t.Context(), mail.Route{Remote: at}) {
-		t.Error("SpeaksTLS does not see it")
+		t.Error("SpeaksTLS returns false")
 	}
 }
 
@@ -268,7 +270,7 @@ func TestPlainServerDoesNotSpeakTLS(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
 	if newClient(h, nil).SpeaksTLS(t.Context(), mail.Route{Remote: at}) {
-		t.Error("SpeaksTLS sees it")
+		t.Error("SpeaksTLS returns true")
 	}
 }
 
@@ -287,11 +289,13 @@ func TestMessageTooLarge(t *testing.T) {
 	client := newClient(h, nil)
 	var e *mail.Error
 	if _, err := hello(t, client).Mail(t.Context(), "a@example.com", mail.MailParams{Size: 2000}); !errors.As(err, &e) || e.Reply.Code != 552 {
-		t.Errorf("with its size told: %v", err)
+		t.Errorf("with SIZE: %v", err)
 	}
 	conn := hello(t, client)
 	for _, step := range []func() (mail.Reply, error){
-		func() (mail.Reply, error) { return conn.Mail(t.Context(), "a@example.com", mail.MailParams{}) },
+		func() (mail.Reply, error) {
+			return conn.Mail(t.Context(), "a@example.com", mail.MailParams{})
+		},
 		func() (mail.Reply, error) { return conn.Rcpt(t.Context(), "b@example.com") },
 		func() (mail.Reply, error) { return conn.Data(t.Context()) },
 	} {
@@ -300,7 +304,7 @@ func TestMessageTooLarge(t *testing.T) {
 		}
 	}
 	if _, err := conn.Body(t.Context(), strings.NewReader(strings.Repeat("a line\n", 30_000))); !errors.As(err, &e) || e.Step != mail.Body || e.Reply.Code != 552 {
-		t.Errorf("without: %v", err)
+		t.Errorf("without SIZE: %v", err)
 	}
 }
 
@@ -308,7 +312,9 @@ func TestOneRecipientIsRefused(t *testing.T) {
 	h := newHost(t)
 	mx := serve(t, h, map[string]string{"rcpt": "550 5.1.1 nobody", "times": "1"})
 	conn := hello(t, newClient(h, nil))
-	got, err := conn.Send(t.Context(), mail.Envelope{From: "a@example.com", To: []string{"b@example.com", "c@example.com"}}, []byte("x"))
+	got, err := conn.Send(t.Context(), mail.Envelope{
+		From: "a@example.com", To: []string{"b@example.com", "c@example.com"},
+	}, []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,15 +339,16 @@ func TestConnectionIsUsableAfterAllRecipientsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(mx.Mails()); n != 1 {
-		t.Errorf("%d mails arrived", n)
+		t.Errorf("%d messages arrived", n)
 	}
 }
 
-// Many servers hang up on whom they refuse: the refusal counts.
+// Many servers close the connection after a refusal: the refusal is the result.
 func TestRefusalCountsIfServerClosesAfterIt(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, map[string]string{"rcpt": "550 5.1.1 nobody", "close": "3"})
-	_, err := hello(t, newClient(h, nil)).Send(t.Context(), mail.Envelope{From: "a@example.com", To: []string{"b@example.com"}}, []byte("x"))
+	_, err := hello(t, newClient(h, nil)).Send(t.Context(),
+		mail.Envelope{From: "a@example.com", To: []string{"b@example.com"}}, []byte("x"))
 	var e *mail.Error
 	if !errors.As(err, &e) || e.Reply.Code != 550 || e.Temporary() {
 		t.Errorf("got %v", err)
@@ -351,7 +358,9 @@ func TestRefusalCountsIfServerClosesAfterIt(t *testing.T) {
 func TestEndlessLineIsRefused(t *testing.T) {
 	h := newHost(t)
 	serve(t, h, nil)
-	got, err := hello(t, newClient(h, nil)).Send(t.Context(), mail.Envelope{From: "a@example.com", To: []string{"b@example.com"}}, []byte(strings.Repeat("x", 100_000)))
+	got, err := hello(t, newClient(h, nil)).Send(t.Context(),
+		mail.Envelope{From: "a@example.com", To: []string{"b@example.com"}},
+		[]byte(strings.Repeat("x", 100_000)))
 	var e *mail.Error
 	if !errors.As(err, &e) || e.Step != mail.Body || got[0].Err == nil {
 		t.Errorf("got %+v, %v", got, err)
@@ -369,7 +378,7 @@ func TestAddressCannotInjectCommands(t *testing.T) {
 		t.Error("accepted as a recipient")
 	}
 	if _, err := conn.Quit(t.Context()); err != nil {
-		t.Errorf("something was sent: %v", err)
+		t.Errorf("something was sent to the server: %v", err)
 	}
 }
 
@@ -393,27 +402,27 @@ func TestSocketBelongsToHermes(t *testing.T) {
 }
 
 func TestStepReturnsCauseOfContext(t *testing.T) {
-	why := errors.New("the user had enough")
+	cause := errors.New("cause")
 	h := newHost(t)
 	serveScript(t, h, "")
 	c := newClient(h, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	conn := dial(t, c)
-	go cancel(why)
-	if _, err := conn.Greeting(ctx); !errors.Is(err, why) {
-		t.Errorf("a greeting that is awaited ends with %v", err)
+	go cancel(cause)
+	if _, err := conn.Greeting(ctx); !errors.Is(err, cause) {
+		t.Errorf("a step that waits returns %v", err)
 	}
-	if _, err := conn.Hello(ctx); !errors.Is(err, why) {
-		t.Errorf("a step after the end is %v", err)
+	if _, err := conn.Hello(ctx); !errors.Is(err, cause) {
+		t.Errorf("a step after the end returns %v", err)
 	}
-	if _, err := c.Dial(ctx, mail.Route{Remote: at}); !errors.Is(err, why) {
-		t.Errorf("a dial after the end is %v", err)
+	if _, err := c.Dial(ctx, mail.Route{Remote: at}); !errors.Is(err, cause) {
+		t.Errorf("Dial after the end returns %v", err)
 	}
 }
 
-// script starts a server that says something and then listens until the client has
-// gone.
-func serveScript(t *testing.T, h *vnet.Host, says string) {
+// serveScript starts a server that sends a text to each client. If the text ends in "<close>",
+// the server then closes the connection; otherwise it discards what the client sends.
+func serveScript(t *testing.T, h *vnet.Host, text string) {
 	t.Helper()
 	l, err := h.Listen(t.Context(), network.ListenConfig{Addr: at})
 	if err != nil {
@@ -428,9 +437,9 @@ func serveScript(t *testing.T, h *vnet.Host, says string) {
 			if err != nil {
 				return
 			}
-			text, end := strings.CutSuffix(says, "<close>")
-			io.WriteString(c, text)
-			if end {
+			sent, closes := strings.CutSuffix(text, "<close>")
+			io.WriteString(c, sent)
+			if closes {
 				c.Close()
 				continue
 			}
@@ -443,7 +452,7 @@ func serveScript(t *testing.T, h *vnet.Host, says string) {
 }
 
 func TestInvalidGreetings(t *testing.T) {
-	for says, want := range map[string]error{
+	for text, want := range map[string]error{
 		"hello\r\n":                           mail.ErrMalformed,
 		"22\r\n":                              mail.ErrMalformed,
 		"220_x\r\n":                           mail.ErrMalformed,
@@ -458,9 +467,9 @@ func TestInvalidGreetings(t *testing.T) {
 		"<close>":                             mail.ErrClosed,
 	} {
 		h := newHost(t)
-		serveScript(t, h, says)
+		serveScript(t, h, text)
 		if _, err := dial(t, newClient(h, nil)).Greeting(t.Context()); !errors.Is(err, want) {
-			t.Errorf("%.30q: %v, want %v", says, err, want)
+			t.Errorf("%.30q: %v, want %v", text, err, want)
 		}
 	}
 }
@@ -485,7 +494,9 @@ func TestTextBeforeHandshakeIsRejected(t *testing.T) {
 func TestSilentServerTimesOut(t *testing.T) {
 	h := newHost(t)
 	serveScript(t, h, "220 mx\r\n")
-	conn := dial(t, newClient(h, func(limits *mail.Timeouts) { limits.Command = 50 * time.Millisecond }))
+	conn := dial(t, newClient(h, func(limits *mail.Timeouts) {
+		limits.Command = 50 * time.Millisecond
+	}))
 	if _, err := conn.Greeting(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -497,8 +508,10 @@ func TestSilentServerTimesOut(t *testing.T) {
 
 func TestMessage(t *testing.T) {
 	m := mail.Message{
-		From: "a@example.com", To: []string{"b@example.com", "c@example.com"}, Subject: "Gr\u00fc\u00dfe\nBcc: d@example.com",
-		Date: time.Date(2015, 6, 25, 1, 50, 3, 0, time.FixedZone("", -7*3600)), ID: "1@example.com", Text: "one\n\ntwo",
+		From: "a@example.com", To: []string{"b@example.com", "c@example.com"},
+		Subject: "Gr\u00fc\u00dfe\nBcc: d@example.com",
+		Date:    time.Date(2015, 6, 25, 1, 50, 3, 0, time.FixedZone("", -7*3600)), ID: "1@example.com",
+		Text: "one\n\ntwo",
 	}
 	want := "Date: Thu, 25 Jun 2015 01:50:03 -0700\r\nFrom: a@example.com\r\nTo: b@example.com, c@example.com\r\n" +
 		"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe=0ABcc:_d@example.com?=\r\nMessage-ID: <1@example.com>\r\nMIME-Version: 1.0\r\n" +

@@ -8,22 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// A Message is a text to one or more people, as the appliance writes them.
+// A Message is a text message as the appliance writes it.
 type Message struct {
 	From, Subject string
 	To            []string
 	Date          time.Time
-	ID            string // of the Message-ID, "x@example.com", without brackets; "" has none
+	ID            string // Message-ID such as "x@example.com", without brackets; "": none
 	Text          string // UTF-8, "\n" at the ends of lines
 }
 
-// Bytes is the message with its header (RFC 5322), with "\r\n" at the ends of lines.
-// Line ends within the header's values become blanks; lines of the text that are too
-// long for a mail (2.1.1) are broken.
+// Bytes returns the message with its header (RFC 5322) and with "\r\n" at the ends of lines.
+// Line ends in the values of header fields become blanks. Lines of the text that exceed the
+// limit of section 2.1.1 are broken.
 func (m Message) Bytes() []byte {
 	var b strings.Builder
 	field := func(name, value string) {
-		fmt.Fprintf(&b, "%s: %s\r\n", name, strings.NewReplacer("\r\n", " ", "\r", " ", "\n", " ").Replace(value))
+		fmt.Fprintf(&b, "%s: %s\r\n", name, strings.NewReplacer("\r\n", " ", "\r", " ", "\n",
+			" ").Replace(value))
 	}
 	field("Date", m.Date.Format(time.RFC1123Z))
 	field("From", m.From)
@@ -52,11 +53,11 @@ func (m Message) Bytes() []byte {
 	return []byte(b.String())
 }
 
-// maxLine is how many bytes a line of a message may have, without its end.
+// maxLine is how many bytes a line of a message may have, without its line end.
 const maxLine = 998
 
-// breakAt is where a line that is too long ends best: at a blank, or else between two
-// characters.
+// lineBreak returns where to break a line that is too long: at a blank or, if there is none,
+// between two characters.
 func lineBreak(line string) int {
 	if i := strings.LastIndexByte(line[:maxLine+1], ' '); i > 0 {
 		return i

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// A Step is a part of an SMTP conversation, in the words of its commands.
+// A Step is a part of an SMTP conversation, named by its command if it has one.
 type Step string
 
-// The steps in the order in which they come.
+// The steps in their order.
 const (
 	Connect  Step = "connect"
 	Greeting Step = "greeting"
@@ -29,20 +29,20 @@ const (
 	Quit     Step = "QUIT"
 )
 
-// A Reply is a server's answer.
+// A Reply is a server's reply to a step.
 type Reply struct {
 	Code     int    // 220
-	Enhanced string // RFC 2034's: "4.2.0"; "" if it has none
-	Text     string // its lines, without codes, with "\n" between them
+	Enhanced string // enhanced status code (RFC 2034) such as "4.2.0"; "": none
+	Text     string // lines without codes, with "\n" between them
 }
 
-// Positive reports whether the server agreed, or wants to hear more.
+// Positive reports whether the server accepted the step.
 func (r Reply) Positive() bool { return r.Code >= 200 && r.Code < 400 }
 
-// Temporary reports whether the same may be accepted later.
+// Temporary reports whether the server may accept the step later.
 func (r Reply) Temporary() bool { return r.Code >= 400 && r.Code < 500 }
 
-// String is the reply on one line.
+// String returns the reply on one line.
 func (r Reply) String() string {
 	parts := []string{strconv.Itoa(r.Code)}
 	for _, s := range []string{r.Enhanced, strings.ReplaceAll(r.Text, "\n", " ")} {
@@ -53,11 +53,11 @@ func (r Reply) String() string {
 	return strings.Join(parts, " ")
 }
 
-// An Error is a step that failed: by the server's reply, or because none came.
+// An Error says which step failed: by the server's reply, or because there was none.
 type Error struct {
 	Step  Step
-	Reply Reply // Code 0: there was none
-	Err   error // what befell the connection; nil if there was a reply
+	Reply Reply // Code is 0 if there was none
+	Err   error // of the connection; nil if there was a reply
 }
 
 func (e *Error) Error() string {
@@ -67,32 +67,32 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("smtp: %s: %v", e.Step, e.Reply)
 }
 
-// Unwrap returns what befell the connection.
+// Unwrap returns the error of the connection.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Temporary reports whether a later attempt may do better: always, unless the server
-// said no for good.
+// Temporary reports whether a later attempt may succeed: always, unless the server refused with
+// a permanent code.
 func (e *Error) Temporary() bool { return e.Err != nil || e.Reply.Temporary() }
 
-// Timeout reports whether the step took longer than it may.
+// Timeout reports whether the step timed out.
 func (e *Error) Timeout() bool {
 	var t net.Error
 	return errors.As(e.Err, &t) && t.Timeout()
 }
 
-// Errors that are an Error's Err; others are those of package network.
+// Values of Error.Err, besides the errors of package network.
 var (
-	// ErrTLSOnly says that the server speaks TLS where it should speak SMTP.
+	// ErrTLSOnly means that the server speaks TLS instead of SMTP.
 	ErrTLSOnly = errors.New("the server speaks TLS only")
-	// ErrMalformed says that what came is no SMTP reply.
+	// ErrMalformed means that the server sent something that is not an SMTP reply.
 	ErrMalformed = errors.New("not an SMTP reply")
-	// ErrClosed says that the server closed the connection instead of answering.
+	// ErrClosed means that the server closed the connection instead of replying.
 	ErrClosed = errors.New("the server closed the connection")
-	// ErrUnexpected says that the server answered something of another step.
+	// ErrUnexpected means that the server sent a positive reply that belongs to another step.
 	ErrUnexpected = errors.New("the reply does not belong to the step")
 )
 
-// Bounds of a reply. RFC 5321 4.5.3.1.5 has 512 octets a line; real servers have more.
+// Limits of a reply. RFC 5321 4.5.3.1.5 allows lines of 512 octets; real servers send longer ones.
 const (
 	maxReplyLine  = 4096
 	maxReplyLines = 128
@@ -128,12 +128,13 @@ func readReply(r *bufio.Reader) (Reply, error) {
 	return Reply{}, fmt.Errorf("%w: more than %d lines", ErrMalformed, maxReplyLines)
 }
 
-// isTLS reports whether b begins like a record of TLS: an alert or a handshake.
+// isTLS reports whether b begins like a TLS record with an alert or a handshake message.
 func isTLS(b []byte) bool {
 	return len(b) >= 2 && (b[0] == 0x15 || b[0] == 0x16) && b[1] == 3
 }
 
-// parseLine takes "250-text" or "250 text" or "250" apart.
+// parseLine parses "250-text", "250 text" or "250". last reports whether it is the last line of
+// a reply.
 func parseLine(line string) (code int, text string, last, ok bool) {
 	if len(line) < 3 {
 		return 0, "", false, false
@@ -143,7 +144,7 @@ func parseLine(line string) (code int, text string, last, ok bool) {
 			return 0, "", false, false
 		}
 	}
-	code, _ = strconv.Atoi(line[:3]) // three digits are a number
+	code, _ = strconv.Atoi(line[:3]) // these are three digits
 	if code < 200 || code > 599 {
 		return 0, "", false, false
 	}
@@ -155,8 +156,8 @@ func parseLine(line string) (code int, text string, last, ok bool) {
 
 var enhanced = regexp.MustCompile(`^([245]\.\d{1,3}\.\d{1,3})(?: |$)`)
 
-// takeEnhanced removes the enhanced code from the lines that begin with it. It is one
-// only if its class is the reply's.
+// takeEnhanced removes the enhanced code from the lines that begin with one, and returns it and
+// the lines. A code is an enhanced code only if its class is that of the reply.
 func takeEnhanced(code int, lines []string) (found, text string) {
 	for i, l := range lines {
 		m := enhanced.FindStringSubmatch(l)

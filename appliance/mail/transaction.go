@@ -7,24 +7,24 @@ import (
 	"slices"
 )
 
-// An Envelope says from whom and to whom a message goes.
+// An Envelope has the sender and the recipients of a message.
 type Envelope struct {
 	From string // "" for bounces
 	To   []string
 }
 
-// A Delivery is what became of a message for one recipient. Err is nil if the server
-// took it.
+// A Delivery is the result of sending a message to one recipient. Err is nil if the server
+// accepted it.
 type Delivery struct {
 	To    string
 	Reply Reply
 	Err   error
 }
 
-// Send sends one message to all recipients of an envelope, after Hello. A recipient
-// that the server refuses does not keep the others from getting it; Deliveries are
-// in the order of the envelope. The error is not nil where nobody got it, and is then
-// every recipient's that had none of its own.
+// Send sends one message to all recipients of an envelope. It must follow Hello. If the server
+// refuses some recipients, the others get the message. The Deliveries are in the order of the
+// envelope. The error is not nil if no recipient got the message; it is then also the error of
+// every recipient that has none of its own.
 func (c *Conn) Send(ctx context.Context, e Envelope, message []byte) ([]Delivery, error) {
 	out := make([]Delivery, len(e.To))
 	for i, to := range e.To {
@@ -39,9 +39,10 @@ func (c *Conn) Send(ctx context.Context, e Envelope, message []byte) ([]Delivery
 	return out, err
 }
 
-// transfer is the transaction; it notes in out who was refused. Its reply is the
-// last one that counts for all others.
-func (c *Conn) transfer(ctx context.Context, e Envelope, message []byte, out []Delivery) (Reply, error) {
+// transfer performs the transaction, and sets the errors of refused recipients in out. Its reply
+// and error apply to all other recipients.
+func (c *Conn) transfer(ctx context.Context, e Envelope, message []byte, out []Delivery) (Reply,
+	error) {
 	eightBit := slices.ContainsFunc(message, func(b byte) bool { return b > 127 })
 	r, err := c.Mail(ctx, e.From, MailParams{Size: int64(len(message)), EightBit: eightBit})
 	if err != nil {
@@ -60,7 +61,7 @@ func (c *Conn) transfer(ctx context.Context, e Envelope, message []byte, out []D
 		}
 	}
 	if accepted == 0 {
-		// What was refused stays refused, also by a server that hangs up now.
+		// The recipients stay refused even if the server closes the connection now.
 		_, _ = c.Reset(ctx)
 		return r, err
 	}

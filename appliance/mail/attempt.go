@@ -13,23 +13,26 @@ import (
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
-// A permanentError is why no later attempt can do better.
+// A permanentError is an error that a later attempt would have too.
 type permanentError struct{ err error }
 
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
-// try makes one attempt: the exchangers of the recipient's domain in their order, each
-// at all of its addresses, until one takes the letter or refuses it for good. An error
-// that is no permanentError leaves hope.
+// attempt makes one attempt: it tries the exchangers of the recipient's domain in their order,
+// each at all of its addresses, until one accepts the message or refuses it with a permanent
+// code. Unless the error is a permanentError, a later attempt may succeed.
 func (n *Internal) attempt(ctx context.Context, d *delivery) error {
-	l := d.message
-	n.o.Log(n.o.AttemptLevel, fmt.Sprintf("Internal SMTP system attempting to send a message to %s with subject '%s' (attempt #%d).", l.To, l.Subject, d.attempt))
-	domain := l.To[strings.LastIndexByte(l.To, '@')+1:]
+	m := d.message
+	n.o.Log(n.o.AttemptLevel,
+		fmt.Sprintf("Internal SMTP system attempting to send a message to %s "+
+			"with subject '%s' (attempt #%d).", m.To, m.Subject, d.attempt))
+	domain := m.To[strings.LastIndexByte(m.To, '@')+1:]
 	hosts, err := n.exchangers(ctx, domain)
 	if err != nil {
 		if ctx.Err() == nil {
-			n.warn("Failed to find a mail exchanger of %s for recipient %s: %s.", domain, l.To, lookupFailureText(err))
+			n.warn("Failed to find a mail exchanger of %s for recipient %s: %s.",
+				domain, m.To, lookupFailureText(err))
 		}
 		return err
 	}
@@ -40,16 +43,18 @@ func (n *Internal) attempt(ctx context.Context, d *delivery) error {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			n.warn("Failed to find the address of host %s for recipient %s: %s.", host, l.To, lookupFailureText(err))
+			n.warn("Failed to find the address of host %s for recipient %s: %s.",
+				host, m.To, lookupFailureText(err))
 			last = err
 			continue
 		}
 		for _, a := range addrs {
 			at := netip.AddrPortFrom(a, smtpPort)
-			if last = n.deliver(ctx, at, l); last == nil || ctx.Err() != nil {
+			if last = n.deliver(ctx, at, m); last == nil || ctx.Err() != nil {
 				return last
 			}
-			n.warn("Failed to send message to host %v for recipient %s: %s.", at, l.To, failureText(last))
+			n.warn("Failed to send message to host %v for recipient %s: %s.",
+				at, m.To, failureText(last))
 			if isPermanentRefusal(last) {
 				return &permanentError{last}
 			}
@@ -62,9 +67,9 @@ func (n *Internal) warn(format string, a ...any) {
 	n.o.Log(logs.Warning, "Internal SMTP Error: "+fmt.Sprintf(format, a...))
 }
 
-// exchangers are the hosts that take a domain's mail, in the order in which they are
-// to be tried (RFC 5321, 5.1): those of one preference in any. A domain without an MX
-// record is its own.
+// exchangers returns the hosts that accept a domain's mail, in the order in which they are to be
+// tried (RFC 5321, 5.1): those of equal preference in random order. A domain without an MX
+// record is its own exchanger.
 func (n *Internal) exchangers(ctx context.Context, domain string) ([]string, error) {
 	list, err := n.o.Resolver.LookupMX(ctx, domain)
 	switch {
@@ -78,7 +83,7 @@ func (n *Internal) exchangers(ctx context.Context, domain string) ([]string, err
 		return nil, err
 	}
 	list = slices.Clone(list)
-	for i := range list { // each takes a place among the later ones of its preference
+	for i := range list { // swap each with a random one of the later ones of its preference
 		end := i + 1
 		for end < len(list) && list[end].Preference == list[i].Preference {
 			end++
@@ -98,11 +103,11 @@ func (n *Internal) exchangers(ctx context.Context, domain string) ([]string, err
 	return hosts, nil
 }
 
-// errNoMail is RFC 7505's null MX.
+// errNullMX means that the domain has the null MX of RFC 7505.
 var errNullMX = errors.New("the domain accepts no mail")
 
-// deliver sends a letter to one server.
-func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l InternalMessage) error {
+// deliver sends a message to one server.
+func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, m InternalMessage) error {
 	conn, err := n.o.Client.Dial(ctx, Route{Remote: at})
 	if err != nil {
 		return err
@@ -114,24 +119,27 @@ func (n *Internal) deliver(ctx context.Context, at netip.AddrPort, l InternalMes
 	if _, err := conn.Hello(ctx); err != nil {
 		return err
 	}
-	_, err = conn.Send(ctx, Envelope{From: l.From, To: []string{l.To}}, l.Data)
+	_, err = conn.Send(ctx, Envelope{From: m.From, To: []string{m.To}}, m.Data)
 	var e *Error
 	if err == nil || errors.As(err, &e) && e.Err == nil {
 		bounded, cancel := context.WithTimeout(ctx, quitTimeout)
 		defer cancel()
-		_, _ = conn.Quit(bounded) // the server has judged already
+		_, _ = conn.Quit(bounded) // the server has replied to the message already
 	}
 	return err
 }
 
-// refusedForGood reports whether a server that knows what it is asked said no. One
-// that sends everybody away may be the wrong one, or be ill: the next is asked.
+// isPermanentRefusal reports whether a server refused this message with a permanent code. A
+// server that refuses the connection or EHLO may be the wrong one, or have a problem: the next
+// one is tried.
 func isPermanentRefusal(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && !e.Temporary() && e.Step != Greeting && e.Step != Ehlo && e.Step != Helo
+	return errors.As(err, &e) && !e.Temporary() && e.Step != Greeting && e.Step != Ehlo &&
+		e.Step != Helo
 }
 
-// trouble says why a server did not take a letter, as the mail log does (logs.md 4.4).
+// failureText returns the reason why a server did not accept a message, as the mail log shows it
+// (logs.md 4.4).
 func failureText(err error) string {
 	var e *Error
 	switch {
@@ -140,7 +148,9 @@ func failureText(err error) string {
 		if e.Step == Data {
 			want = "3"
 		}
-		return fmt.Sprintf(`Unexpected SMTP response "%d", expecting code starting with "%s", response was [%s]`, e.Reply.Code, want, e.Reply.quotedLines())
+		return fmt.Sprintf(`Unexpected SMTP response "%d", `+
+			`expecting code starting with "%s", response was [%s]`,
+			e.Reply.Code, want, e.Reply.quotedLines())
 	case e != nil && e.Step != Connect && e.Timeout():
 		return fmt.Sprintf("Timed out waiting for the server in step %s", e.Step)
 	case errors.Is(err, ErrClosed), errors.Is(err, syscall.EPIPE):
@@ -165,7 +175,7 @@ func failureText(err error) string {
 	return "Connection failed"
 }
 
-// listed are the lines of a reply as the log quotes them.
+// quotedLines returns the lines of a reply as the log quotes them.
 func (r Reply) quotedLines() string {
 	var quoted []string
 	for line := range strings.SplitSeq(r.Text, "\n") {
@@ -177,7 +187,7 @@ func (r Reply) quotedLines() string {
 	return strings.Join(quoted, ", ")
 }
 
-// lookupTrouble says why the DNS was of no help.
+// lookupFailureText returns the reason why a look-up failed.
 func lookupFailureText(err error) string {
 	switch {
 	case errors.Is(err, errNullMX):
