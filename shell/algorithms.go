@@ -7,17 +7,23 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 )
 
-// Algorithms are names of SSH's algorithms, in the order of preference.
+// Algorithms are the names of SSH algorithms, in order of preference.
 type Algorithms struct {
 	PublicKeys, Ciphers, MACs, KeyExchanges []string
 }
 
-// SSHAlgorithms is what the server offers to clients: nothing that is known to be
-// weak, and nothing with SHA-1, which the library still counts as safe in MACs.
+// SSHAlgorithms returns the algorithms that the server offers to clients. None of them is known to
+// be weak, and none uses SHA-1, which the library still considers secure in MACs.
 func SSHAlgorithms() Algorithms {
 	safe := gossh.SupportedAlgorithms()
 	modern := func(names []string) []string {
-		return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return strings.Contains(n, "sha1") })
+		usesSHA1 := func(name string) bool { return strings.Contains(name, "sha1") }
+		return slices.DeleteFunc(slices.Clone(names), usesSHA1)
 	}
-	return Algorithms{modern(safe.PublicKeyAuths), modern(safe.Ciphers), modern(safe.MACs), modern(safe.KeyExchanges)}
+	return Algorithms{
+		PublicKeys:   modern(safe.PublicKeyAuths),
+		Ciphers:      modern(safe.Ciphers),
+		MACs:         modern(safe.MACs),
+		KeyExchanges: modern(safe.KeyExchanges),
+	}
 }

@@ -9,11 +9,10 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A catalog is the commands that this version of the product has. It never changes
-// once it is made.
+// A catalog holds the commands that the product's version has. It is immutable.
 type catalog struct {
-	sorted []*Command
-	byWord map[string]*Command // names and aliases
+	sorted []*Command          // by name
+	byWord map[string]*Command // by name and by alias
 }
 
 func newCatalog(all []*Command, v product.Version) *catalog {
@@ -31,7 +30,7 @@ func newCatalog(all []*Command, v product.Version) *catalog {
 	return c
 }
 
-// find returns the command that is called word, in any case; nil if there is none.
+// find returns the command with that name or alias, in upper or lower case, or nil.
 func (c *catalog) find(word string) *Command {
 	if cmd := c.byWord[word]; cmd != nil {
 		return cmd
@@ -39,7 +38,7 @@ func (c *catalog) find(word string) *Command {
 	return c.byWord[strings.ToLower(word)]
 }
 
-// allowed returns what an account of this role may type.
+// allowedTo returns the commands that an account with this role may run.
 func (c *catalog) allowedTo(r users.Role) []*Command {
 	var out []*Command
 	for _, cmd := range c.sorted {
@@ -50,15 +49,18 @@ func (c *catalog) allowedTo(r users.Role) []*Command {
 	return out
 }
 
-// candidates returns the words that the last word of a line may become: a command
-// at the beginning of the line, and again after a command that describes commands.
+// completions returns the possible completions of a line's last word. It completes names of
+// commands: at the beginning of the line, and after a command that takes the name of a command.
 func completions(allowed []*Command, line string) []string {
 	line = strings.TrimLeft(line, " ")
 	before, prefix := "", line
 	if i := strings.LastIndexByte(line, ' '); i >= 0 {
 		before, prefix = strings.TrimRight(line[:i], " "), line[i+1:]
 	}
-	if before != "" && !slices.ContainsFunc(allowed, func(c *Command) bool { return c.TakesCommandName && c.HasName(strings.ToLower(before)) }) {
+	takesName := func(c *Command) bool {
+		return c.TakesCommandName && c.HasName(strings.ToLower(before))
+	}
+	if before != "" && !slices.ContainsFunc(allowed, takesName) {
 		return nil
 	}
 	var out []string

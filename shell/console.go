@@ -17,8 +17,8 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A Console is the serial console: the same command line as over SSH, on a reader and a writer, with
-// a login of its own.
+// A Console is the serial console: the same command line as over SSH, on a reader and a writer,
+// with a login of its own.
 type Console struct {
 	Appliance *appliance.Appliance
 	Commands  []*Command
@@ -156,5 +156,6 @@ func RawTerminal(f *os.File) (size func() (columns, rows int), restore func(), o
 		}
 		return columns, rows
 	}
-	return size, func() { term.Restore(fd, before) }, true //nolint:errcheck // a failure cannot be handled
+	restore = func() { term.Restore(fd, before) } //nolint:errcheck // a failure cannot be handled
+	return size, restore, true
 }

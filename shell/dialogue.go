@@ -11,67 +11,70 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A Prompter is one end of a conversation with a person: all that a dialogue knows
-// of terminals. Lines written to it end in "\n".
+// A Prompter is the user's end of a conversation. A dialogue needs nothing else of a terminal.
+// Lines that are written to it end in "\n".
 type Prompter interface {
 	io.Writer
-	// Prompt writes text, without a line end, and returns the next line. It
-	// returns ErrInterrupt for Ctrl-C, io.EOF for Ctrl-D on an empty line and for
-	// the end of a script, and the cause of ctx when that ends first.
+	// Prompt writes text, without a line end, and reads a line. It returns ErrInterrupt for
+	// Ctrl-C, io.EOF for Ctrl-D on an empty line and for the end of a script, and the cause of
+	// ctx if that ends first.
 	Prompt(ctx context.Context, text string) (string, error)
-	// Secret is Prompt with echo off.
+	// Secret is Prompt without echo.
 	Secret(ctx context.Context, text string) (string, error)
 }
 
-// A Screen is a Prompter that is a terminal. Text for any other is neither wrapped
-// nor divided into pages.
+// A Screen is a Prompter that is a terminal. Only for a Screen is text wrapped and divided into
+// pages.
 type Screen interface {
 	Prompter
-	// Size is the number of columns and rows.
+	// Size returns the number of columns and rows.
 	Size() (columns, rows int)
-	// Key waits for a key; which one does not matter. Errors are as Prompt's.
+	// WaitForKey waits until the user presses any key. Its errors are those of Prompt.
 	WaitForKey(ctx context.Context) error
 }
 
-// A Relay is a Prompter whose user can talk to somebody else than the appliance, as with
-// telnet. What that partner says is written to the Relay and not to a Dialogue, which
-// would put blank lines in between.
+// A LineReader is a Prompter for commands that connect the user to another machine, as telnet does.
+// Such a command writes the other machine's output to the LineReader and not to a Dialogue, which
+// would insert blank lines.
 type LineReader interface {
 	Prompter
-	// Line reads a line for the partner: there is no prompt, and nothing but what is
-	// typed is shown. A terminal's user can press the key escape at any place of a line,
-	// which then is dropped: Line returns ErrEscape. Other errors are Prompt's.
+	// ReadLine reads a line without a prompt. If the user of a terminal presses the key
+	// escape, at any place of the line, the line is dropped and ReadLine returns ErrEscape.
+	// Other errors are those of Prompt.
 	ReadLine(ctx context.Context, escape byte) (string, error)
 }
 
-// A Dialogue asks questions the way AsyncOS asks them. It is for one goroutine.
+// A Dialogue asks questions in the way AsyncOS asks them. It must not be used by several goroutines
+// at a time.
 type Dialogue struct{ *layout }
 
 // NewDialogue returns a dialogue over p.
 func NewDialogue(p Prompter) Dialogue {
-	pg := &layout{Prompter: p, paging: true}
-	pg.screen, _ = p.(Screen)
-	return Dialogue{pg}
+	l := &layout{Prompter: p, paging: true}
+	l.screen, _ = p.(Screen)
+	return Dialogue{l}
 }
 
-// Printf writes as it stands; it wraps nothing.
+// Printf writes formatted text without wrapping it.
 func (d Dialogue) Printf(format string, a ...any) { fmt.Fprintf(d.layout, format, a...) }
 
-// Prose writes text, a newline after it, with long lines broken between words at
-// the width of the terminal.
+// PrintWrapped writes text and a newline. It breaks lines that are longer than the terminal is wide
+// between words.
 func (d Dialogue) PrintWrapped(text string) { io.WriteString(d.layout, d.wrap(text)+"\n") }
 
-// List prints choices with their numbers.
+// List prints a numbered list.
 func (d Dialogue) List(choices ...string) {
 	for i, c := range choices {
 		d.PrintWrapped(strconv.Itoa(i+1) + ". " + c)
 	}
 }
 
-// Ask shows question, and under it "[def]> ", until the answer passes check. An
-// empty answer means def. A nil check accepts all. Answers come without blanks at
-// their ends.
-func (d Dialogue) Ask(ctx context.Context, question, def string, check func(string) error) (string, error) {
+// Ask prints question and, below it, the prompt "[def]> ", and returns the answer without leading
+// and trailing blanks. An empty answer means def. If check returns a refusal, Ask prints it and
+// asks again. A nil check accepts every answer.
+func (d Dialogue) Ask(
+	ctx context.Context, question, def string, check func(string) error,
+) (string, error) {
 	return d.askUntil(check, func() (string, error) {
 		d.ensureBlankLines(1)
 		if question != "" {
@@ -85,8 +88,10 @@ func (d Dialogue) Ask(ctx context.Context, question, def string, check func(stri
 	})
 }
 
-// AskSecret is Ask without echo and without default; the answer comes as typed.
-func (d Dialogue) AskSecret(ctx context.Context, question string, check func(string) error) (string, error) {
+// AskSecret is Ask without echo and without default. It returns the answer exactly as typed.
+func (d Dialogue) AskSecret(
+	ctx context.Context, question string, check func(string) error,
+) (string, error) {
 	return d.askUntil(check, func() (string, error) {
 		d.ensureBlankLines(1)
 		d.PrintWrapped(question)
@@ -94,7 +99,7 @@ func (d Dialogue) AskSecret(ctx context.Context, question string, check func(str
 	})
 }
 
-// until asks until check has no objection.
+// askUntil asks until check accepts the answer.
 func (d Dialogue) askUntil(check func(string) error, ask func() (string, error)) (string, error) {
 	for {
 		answer, err := ask()
@@ -113,7 +118,7 @@ func (d Dialogue) askUntil(check func(string) error, ask func() (string, error))
 	}
 }
 
-// Confirm asks a yes-or-no question; the answer is given on the question's line.
+// Confirm asks a yes-or-no question. The user enters the answer on the question's own line.
 func (d Dialogue) Confirm(ctx context.Context, question string, def bool) (bool, error) {
 	prompt := question + " [N]> "
 	if def {
@@ -121,6 +126,7 @@ func (d Dialogue) Confirm(ctx context.Context, question string, def bool) (bool,
 	}
 	for {
 		d.ensureBlankLineAfterAnswer()
+		// The NUL keeps wrap from removing the blank at the end.
 		above, last := "", strings.TrimSuffix(d.wrap(prompt+"\x00"), "\x00")
 		if i := strings.LastIndexByte(last, '\n'); i >= 0 {
 			above, last = last[:i+1], last[i+1:]
@@ -142,31 +148,36 @@ func (d Dialogue) Confirm(ctx context.Context, question string, def bool) (bool,
 	}
 }
 
-// Choose shows a numbered list under the question and returns the index of the
-// choice, which is given by number or by name, in any case. An empty answer means
-// the choice with index def; with def -1 there is no default.
-func (d Dialogue) Choose(ctx context.Context, question string, def int, choices ...string) (int, error) {
-	preset := ""
+// Choose prints a question and a numbered list, and returns the index of the user's choice. The
+// user answers with the number or the name, in upper or lower case. An empty answer means the
+// choice with index def; if def is -1 there is no default.
+func (d Dialogue) Choose(
+	ctx context.Context, question string, def int, choices ...string,
+) (int, error) {
+	defText := ""
 	if def >= 0 {
-		preset = strconv.Itoa(def + 1)
+		defText = strconv.Itoa(def + 1)
 	}
 	var n int
-	_, err := d.Ask(ctx, numberedList(question, choices), preset, func(s string) (err error) {
+	_, err := d.Ask(ctx, numberedList(question, choices), defText, func(s string) (err error) {
 		n, err = parseChoice(s, choices)
 		return err
 	})
 	return n, err
 }
 
-// ChooseSeveral is Choose for one or more choices, with commas between them. The
-// indices come sorted.
-func (d Dialogue) ChooseSeveral(ctx context.Context, question string, def []int, choices ...string) ([]int, error) {
-	preset := make([]string, len(def))
+// ChooseSeveral is Choose for one or more choices, separated by commas. The returned indices are
+// sorted.
+func (d Dialogue) ChooseSeveral(
+	ctx context.Context, question string, def []int, choices ...string,
+) ([]int, error) {
+	defText := make([]string, len(def))
 	for i, n := range def {
-		preset[i] = strconv.Itoa(n + 1)
+		defText[i] = strconv.Itoa(n + 1)
 	}
 	var picked []int
-	_, err := d.Ask(ctx, numberedList(question, choices), strings.Join(preset, ", "), func(s string) error {
+	question = numberedList(question, choices)
+	_, err := d.Ask(ctx, question, strings.Join(defText, ", "), func(s string) error {
 		picked = nil
 		for one := range strings.SplitSeq(s, ",") {
 			n, err := parseChoice(strings.TrimSpace(one), choices)
@@ -182,6 +193,7 @@ func (d Dialogue) ChooseSeveral(ctx context.Context, question string, def []int,
 	return picked, err
 }
 
+// numberedList returns a question with a numbered list below it.
 func numberedList(question string, choices []string) string {
 	var b strings.Builder
 	b.WriteString(question)
@@ -191,7 +203,7 @@ func numberedList(question string, choices []string) string {
 	return b.String()
 }
 
-// choice finds the choice that an answer names.
+// parseChoice returns the index of the choice whose name or number is answer.
 func parseChoice(answer string, choices []string) (int, error) {
 	for i, c := range choices {
 		if strings.EqualFold(answer, c) {
@@ -200,7 +212,8 @@ func parseChoice(answer string, choices []string) (int, error) {
 	}
 	n, err := strconv.Atoi(answer)
 	if err != nil || n < 1 || n > len(choices) {
-		return 0, refusal.Newf("The value must be an integer from 1 to %d, or a name from the list.", len(choices))
+		return 0, refusal.Newf("The value must be an integer from 1 to %d, or a name from the list.",
+			len(choices))
 	}
 	return n - 1, nil
 }

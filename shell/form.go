@@ -10,11 +10,11 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A Field is one question of a form. It shows the present value as the default and
-// stores the answer where it found it, so NEW and EDIT can share a form.
+// A Field is one question of a form. It shows the current value of a variable as the default and
+// stores the answer in that variable, so that NEW and EDIT can use the same form.
 type Field func(context.Context, Dialogue) error
 
-// Form asks fields in order and stops at the first error.
+// Form asks the fields in order. It returns the first error.
 func (d Dialogue) Form(ctx context.Context, fields ...Field) error {
 	for _, f := range fields {
 		if err := f(ctx, d); err != nil {
@@ -24,7 +24,7 @@ func (d Dialogue) Form(ctx context.Context, fields ...Field) error {
 	return nil
 }
 
-// Text asks for a string. A nil check accepts all.
+// Text asks for a string. A nil check accepts every answer.
 func Text(dst *string, question string, check func(string) error) Field {
 	return func(ctx context.Context, d Dialogue) error {
 		s, err := d.Ask(ctx, question, *dst, check)
@@ -43,14 +43,14 @@ func Required(answer string) error {
 	return nil
 }
 
-// Number asks for a number from least to most.
-func Number[T ~int | ~int64](dst *T, question string, least, most T) Field {
+// Number asks for an integer from minimum to maximum.
+func Number[T ~int | ~int64](dst *T, question string, minimum, maximum T) Field {
 	return func(ctx context.Context, d Dialogue) error {
 		n := *dst
 		_, err := d.Ask(ctx, question, fmt.Sprint(int64(n)), func(s string) error {
 			v, err := strconv.ParseInt(s, 10, 64)
-			if err != nil || v < int64(least) || v > int64(most) {
-				return refusal.Newf("The value must be an integer from %d to %d.", least, most)
+			if err != nil || v < int64(minimum) || v > int64(maximum) {
+				return refusal.Newf("The value must be an integer from %d to %d.", minimum, maximum)
 			}
 			n = T(v)
 			return nil
@@ -73,8 +73,8 @@ func YesNo(dst *bool, question string) Field {
 	}
 }
 
-// OneOf asks for one value out of a list, which shows them as fmt.Sprint does.
-// Where the present value is none of them there is no default.
+// OneOf asks for one of the values, which are listed as fmt.Sprint formats them. If the current
+// value is not one of them, there is no default.
 func OneOf[T comparable](dst *T, question string, values ...T) Field {
 	return func(ctx context.Context, d Dialogue) error {
 		names := make([]string, len(values))
@@ -89,7 +89,7 @@ func OneOf[T comparable](dst *T, question string, values ...T) Field {
 	}
 }
 
-// SomeOf asks for one or more values out of a list, with commas between them.
+// SomeOf asks for one or more of the values, separated by commas.
 func SomeOf[T comparable](dst *[]T, question string, values ...T) Field {
 	return func(ctx context.Context, d Dialogue) error {
 		names := make([]string, len(values))
@@ -113,8 +113,8 @@ func SomeOf[T comparable](dst *[]T, question string, values ...T) Field {
 	}
 }
 
-// Words asks for a list of words with commas between them; check is asked about
-// each. An empty answer keeps the present list.
+// WordList asks for a list of words, separated by commas. check is called with each of them; a nil
+// check accepts every word. An empty answer keeps the current list.
 func WordList(dst *[]string, question string, check func(string) error) Field {
 	return func(ctx context.Context, d Dialogue) error {
 		var words []string
@@ -137,7 +137,8 @@ func WordList(dst *[]string, question string, check func(string) error) Field {
 	}
 }
 
-// When asks fields only if cond holds by the time they are reached.
+// When asks the fields only if cond returns true. It calls cond when the fields before it have been
+// answered.
 func When(cond func() bool, fields ...Field) Field {
 	return func(ctx context.Context, d Dialogue) error {
 		if !cond() {

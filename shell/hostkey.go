@@ -6,8 +6,8 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 )
 
-// Fingerprint is a host key's, as clients and ssh-keygen -l show it; "" for a key of
-// a kind that SSH does not know.
+// Fingerprint returns the fingerprint of a host key, as clients and ssh-keygen -l show it. If SSH
+// does not support the type of the key, it returns "".
 func Fingerprint(key crypto.PublicKey) string {
 	k, err := gossh.NewPublicKey(key)
 	if err != nil {

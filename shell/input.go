@@ -9,58 +9,59 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// An inbox holds what was typed and not yet read.
+// An inputBuffer holds the bytes that the client has sent and the session has not read yet.
 //
-// One goroutine, pump, reads the client for the whole session, because Ctrl-C must
-// be seen while a command runs and nobody reads. It is also the only place that
-// knows how long the user has been silent at a prompt.
+// One goroutine runs readFrom during the whole session, because Ctrl-C must be noticed while a
+// command runs and does not read. The inputBuffer also measures how long the user has been idle at
+// a prompt, since it knows when bytes arrive and when the session waits for them.
 type inputBuffer struct {
-	terminal bool // a terminal: Ctrl-C interrupts
+	terminal bool // the client has a terminal: Ctrl-C interrupts
 	clock    clock.Clock
 
 	mu          sync.Mutex    // taken before the locks of a clock
-	idleTimeout time.Duration // of silence at a prompt; 0 means none
-	onInput     func()        // called for whatever comes; may be nil
-	changed     sync.Cond
+	idleTimeout time.Duration // ends a read; 0 means none
+	onInput     func()        // called when bytes arrive; may be nil
+	changed     sync.Cond     // any of the fields below has changed
 	buf         []byte
-	afterCR     bool  // a line feed that comes next belongs to the carriage return before it
-	err         error // the client sends no more
-	closed      bool  // nobody reads any more
+	afterCR     bool  // the last byte was a carriage return: a line feed belongs to it
+	err         error // why no more bytes arrive; nil while the client may send more
+	closed      bool  // the session does not read any more
 
-	reading       bool
-	readID        int               // counts the reads
-	readErr       error             // why the read that is going on must end
-	lastActivity  clock.Mark        // the last key, or the beginning of the read
-	stopIdleTimer func() bool       // stops the watch on silence
-	cancelCommand func(cause error) // Ctrl-C while nobody reads; nil while no command runs
+	reading       bool        // between beginRead and finish
+	readID        int         // the number of the read
+	readErr       error       // why the read must end; nil if it need not
+	lastActivity  clock.Mark  // when bytes arrived last, or when the read began
+	stopIdleTimer func() bool // nil if idleTimeout is 0
+
+	cancelCommand func(cause error) // ends the running command; nil if none is running
 }
 
-// inboxSize is how much may be typed ahead. A client that sends more waits.
+// maxTypedAhead is the capacity of an inputBuffer. If it is full, the client has to wait.
 const maxTypedAhead = 64 << 10
 
-func newInputBuffer(keys bool, c clock.Clock) *inputBuffer {
-	in := &inputBuffer{terminal: keys, clock: c}
+func newInputBuffer(terminal bool, c clock.Clock) *inputBuffer {
+	in := &inputBuffer{terminal: terminal, clock: c}
 	in.changed.L = &in.mu
 	return in
 }
 
-// serve sets how long the user may be silent at a prompt and what is called,
-// without blocking, for whatever the user sends.
-func (in *inputBuffer) setSession(limit time.Duration, input func()) {
+// setSession sets the idle timeout and the function that is called whenever bytes arrive; it must
+// not block.
+func (in *inputBuffer) setSession(idleTimeout time.Duration, onInput func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.idleTimeout, in.onInput = limit, input
+	in.idleTimeout, in.onInput = idleTimeout, onInput
 }
 
-// pump reads r until its end. echo shows the user that Ctrl-C reached a command, before
-// that can end and the prompt come.
+// readFrom reads r to its end. If Ctrl-C interrupts a command, readFrom calls echo before it
+// cancels the command, so that "^C" appears above what the command prints at its end.
 func (in *inputBuffer) readFrom(r io.Reader, echo func(string)) {
 	b := make([]byte, 512)
 	for {
 		n, err := r.Read(b)
-		if interrupt := in.store(b[:n]); interrupt != nil {
+		if cancel := in.store(b[:n]); cancel != nil {
 			echo("^C\n")
-			interrupt(ErrInterrupt)
+			cancel(ErrInterrupt)
 		}
 		if n < len(b) {
 			in.forgetCR()
@@ -72,17 +73,17 @@ func (in *inputBuffer) readFrom(r io.Reader, echo func(string)) {
 	}
 }
 
-// pause notes that what comes next was sent later: a line feed is then a key of its
-// own, also after a carriage return.
+// forgetCR is called when the client has sent nothing more. A line feed that arrives later is a
+// key of its own, even if the last byte was a carriage return.
 func (in *inputBuffer) forgetCR() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.afterCR = false
 }
 
-// take stores what came. It returns what interrupts the command that runs if Ctrl-C
-// came, else nil.
-func (in *inputBuffer) store(b []byte) (interrupt func(cause error)) {
+// store appends b to the buffer. If b contains Ctrl-C and a command is running, store returns the
+// function that cancels the command.
+func (in *inputBuffer) store(b []byte) (cancelCommand func(cause error)) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.lastActivity = in.clock.Mark()
@@ -90,14 +91,14 @@ func (in *inputBuffer) store(b []byte) (interrupt func(cause error)) {
 		in.onInput()
 	}
 	for _, c := range b {
-		lf := c == '\n' && in.afterCR
+		secondHalf := c == '\n' && in.afterCR
 		in.afterCR = c == '\r'
 		switch {
-		case lf: // one key was pressed, not two
+		case secondHalf: // "\r\n" is one key
 		case c == ctrlC && in.terminal:
-			in.buf = nil // what was typed before is given up, as on any terminal
-			if running := in.interrupt(); running != nil {
-				interrupt = running
+			in.buf = nil // Ctrl-C discards what was typed before it, as on any terminal
+			if cancel := in.interrupt(); cancel != nil {
+				cancelCommand = cancel
 			}
 		default:
 			for len(in.buf) >= maxTypedAhead && !in.closed {
@@ -110,7 +111,7 @@ func (in *inputBuffer) store(b []byte) (interrupt func(cause error)) {
 		}
 	}
 	in.changed.Broadcast()
-	return interrupt
+	return cancelCommand
 }
 
 const (
@@ -118,9 +119,9 @@ const (
 	ctrlD = 4
 )
 
-// interrupt ends the read that is going on. Where there is none it returns what ends the
-// command that runs; nil: none does.
-func (in *inputBuffer) interrupt() (command func(cause error)) {
+// interrupt ends the current read. If there is none, it returns the function that cancels the
+// running command, or nil. in.mu is held.
+func (in *inputBuffer) interrupt() (cancelCommand func(cause error)) {
 	if in.reading {
 		in.readErr = ErrInterrupt
 		return nil
@@ -128,12 +129,12 @@ func (in *inputBuffer) interrupt() (command func(cause error)) {
 	return in.cancelCommand
 }
 
-// Interrupt is what a signal INT of the client does: the same as Ctrl-C.
+// Interrupt handles the signal INT from the client. It has the effect of Ctrl-C.
 func (in *inputBuffer) Interrupt() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if command := in.interrupt(); command != nil {
-		command(ErrInterrupt)
+	if cancel := in.interrupt(); cancel != nil {
+		cancel(ErrInterrupt)
 	}
 	in.changed.Broadcast()
 }
@@ -145,7 +146,7 @@ func (in *inputBuffer) setErr(err error) {
 	in.changed.Broadcast()
 }
 
-// close lets the pump go on to the end of its reader; nothing is kept any more.
+// close makes readFrom discard everything that still arrives.
 func (in *inputBuffer) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -153,25 +154,26 @@ func (in *inputBuffer) close() {
 	in.changed.Broadcast()
 }
 
-// exhausted reports whether everything that ever comes has been read.
+// atEOF reports whether the session has read everything and nothing more can arrive.
 func (in *inputBuffer) atEOF() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.err != nil && len(in.buf) == 0
 }
 
-// begin starts a read, which ctx ends, and silence, and Ctrl-C. The function that
-// it returns ends it and says what cut it short.
+// beginRead begins a read, which may consist of several calls of next. The end of ctx, the idle
+// timeout and Ctrl-C end it early. The caller must call finish, which returns the reason if the
+// read has ended early.
 func (in *inputBuffer) beginRead(ctx context.Context) (finish func() error) {
 	in.mu.Lock()
 	in.reading, in.readErr, in.lastActivity = true, nil, in.clock.Mark()
 	in.readID++
-	round := in.readID
-	in.setIdleTimer(round, in.idleTimeout)
+	id := in.readID
+	in.setIdleTimer(id, in.idleTimeout)
 	in.mu.Unlock()
-	unbind := context.AfterFunc(ctx, func() { in.endRead(round, context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { in.endRead(id, context.Cause(ctx)) })
 	return func() error {
-		unbind()
+		stop()
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		in.reading = false
@@ -182,44 +184,44 @@ func (in *inputBuffer) beginRead(ctx context.Context) (finish func() error) {
 	}
 }
 
-// watch looks after wait whether the user has been silent for the limit. in.mu is
-// held.
-func (in *inputBuffer) setIdleTimer(round int, wait time.Duration) {
+// setIdleTimer sets a timer that ends the read if the user has been idle for the timeout by then,
+// and else sets the next timer. in.mu is held.
+func (in *inputBuffer) setIdleTimer(id int, d time.Duration) {
 	if in.idleTimeout == 0 {
 		return
 	}
-	in.stopIdleTimer = in.clock.AfterFunc(wait, func() {
+	in.stopIdleTimer = in.clock.AfterFunc(d, func() {
 		in.mu.Lock()
-		silent := in.clock.Since(in.lastActivity)
-		if in.reading && in.readID == round && silent < in.idleTimeout {
-			in.setIdleTimer(round, in.idleTimeout-silent)
+		idle := in.clock.Since(in.lastActivity)
+		if in.reading && in.readID == id && idle < in.idleTimeout {
+			in.setIdleTimer(id, in.idleTimeout-idle)
 		}
 		in.mu.Unlock()
-		if silent >= in.idleTimeout {
-			in.endRead(round, ErrIdle)
+		if idle >= in.idleTimeout {
+			in.endRead(id, ErrIdle)
 		}
 	})
 }
 
-// cutShort ends read number round, if it is still going on.
-func (in *inputBuffer) endRead(round int, why error) {
+// endRead ends the read with that number early, if it has not ended.
+func (in *inputBuffer) endRead(id int, reason error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.reading && in.readID == round && in.readErr == nil {
-		in.readErr = why
+	if in.reading && in.readID == id && in.readErr == nil {
+		in.readErr = reason
 		in.changed.Broadcast()
 	}
 }
 
-// next waits until there is input and hands it to take, which returns how much of
-// it was used. idle is called before waiting. next returns what cuts the read short, and
-// the error of the client once all is read.
-func (in *inputBuffer) next(idle func(), use func([]byte) int) error {
+// next waits for input and passes it to use, which returns how many bytes it has used. Before it
+// waits, next calls flush. It returns the reason if the read ends early, and the client's error
+// when the buffer is empty and nothing more can arrive.
+func (in *inputBuffer) next(flush func(), use func([]byte) int) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if len(in.buf) == 0 && in.readErr == nil && in.err == nil {
 		in.mu.Unlock()
-		idle()
+		flush()
 		in.mu.Lock()
 	}
 	for len(in.buf) == 0 && in.readErr == nil && in.err == nil {
@@ -242,8 +244,9 @@ func (in *inputBuffer) next(idle func(), use func([]byte) int) error {
 	return nil
 }
 
-// whileRunning returns a context for a command: Ctrl-C ends it with ErrInterrupt.
-func (in *inputBuffer) commandContext(ctx context.Context) (context.Context, func()) {
+// commandContext returns the context of a command: Ctrl-C ends it with ErrInterrupt. The caller
+// must call done when the command has ended.
+func (in *inputBuffer) commandContext(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	in.mu.Lock()
 	in.cancelCommand = cancel

@@ -8,126 +8,125 @@ import (
 	"unicode/utf8"
 )
 
-// A page is the part of a dialogue that remembers what stands above the cursor: it
-// is what puts blank lines in their places (see the package comment).
+// A layout is the Prompter of a dialogue. It tracks what is above the cursor, so that it can put
+// blank lines in their places (see the package comment), and reports the user's answers.
 type layout struct {
 	Prompter
-	screen      Screen // nil when Prompter is none
-	paging      bool   // setttymode
-	answerCount int    // how many lines were entered
-	writeCount  int    // how often text was written
+	screen      Screen // nil if Prompter is not a Screen
+	paging      bool   // the TTY mode; see SetPaging
+	answerCount int    // lines that the user has entered
+	writeCount  int    // calls of Write
 
-	onAnswer   func(prompt, line string) // is told of each line that is entered; nil: nobody is
-	lastOutput []byte                    // the end of what was written since the last
+	onAnswer   func(prompt, line string) // called with each line that the user enters; may be nil
+	lastOutput []byte                    // the end of the output since the last answer
 
-	afterAnswer bool // the user's line is the last thing on the page
-	newlines    int  // at the end of the page
+	afterAnswer bool // nothing has been written since the user entered a line
+	newlines    int  // at the end of the output
 }
 
-// Write writes text; after an answer it keeps one blank line between the two.
-func (p *layout) Write(b []byte) (int, error) {
+// Write writes text. After an answer it makes sure that one blank line precedes the text.
+func (l *layout) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	if p.afterAnswer {
-		p.afterAnswer = false
+	if l.afterAnswer {
+		l.afterAnswer = false
 		if b[0] != '\n' {
-			p.keepOutput([]byte("\n"))
-			if _, err := io.WriteString(p.Prompter, "\n"); err != nil {
+			l.keepOutput([]byte("\n"))
+			if _, err := io.WriteString(l.Prompter, "\n"); err != nil {
 				return 0, err
 			}
 		}
-		p.newlines = 2
+		l.newlines = 2
 	}
 	end := len(b) - len(bytes.TrimRight(b, "\n"))
 	if end < len(b) {
-		p.newlines = 0
+		l.newlines = 0
 	}
-	p.newlines += end
-	p.writeCount++
-	p.keepOutput(b)
-	return p.Prompter.Write(b)
+	l.newlines += end
+	l.writeCount++
+	l.keepOutput(b)
+	return l.Prompter.Write(b)
 }
 
-// mostSaid is how much of the text above a question is kept for the log.
+// maxLastOutput is the length of the text before a prompt that onAnswer receives.
 const maxLastOutput = 2 << 10
 
-// remember keeps the end of what was written, in whole lines.
-func (p *layout) keepOutput(b []byte) {
-	if p.onAnswer == nil {
+// keepOutput keeps the end of the output for onAnswer, in whole lines.
+func (l *layout) keepOutput(b []byte) {
+	if l.onAnswer == nil {
 		return
 	}
 	if len(b) > maxLastOutput {
 		b = b[len(b)-maxLastOutput:]
 	}
-	p.lastOutput = append(p.lastOutput, b...)
-	if over := len(p.lastOutput) - maxLastOutput; over > 0 {
-		over += bytes.IndexByte(p.lastOutput[over:], '\n') + 1
-		p.lastOutput = append(p.lastOutput[:0], p.lastOutput[over:]...)
+	l.lastOutput = append(l.lastOutput, b...)
+	if excess := len(l.lastOutput) - maxLastOutput; excess > 0 {
+		excess += bytes.IndexByte(l.lastOutput[excess:], '\n') + 1
+		l.lastOutput = append(l.lastOutput[:0], l.lastOutput[excess:]...)
 	}
 }
 
-// Prompt notes that a line was entered. A line of a paste, which has no prompt, is no
-// answer that a log should have: it may be a part of a configuration, with its secrets.
-func (p *layout) Prompt(ctx context.Context, text string) (string, error) {
-	line, err := p.Prompter.Prompt(ctx, text)
+// Prompt prompts and reports the answer. A line that was read without a prompt is not reported: it
+// is part of a text that the user pastes, such as a configuration with passphrases in it.
+func (l *layout) Prompt(ctx context.Context, text string) (string, error) {
+	line, err := l.Prompter.Prompt(ctx, text)
 	if text != "" && err == nil {
-		p.reportAnswer(text, line)
+		l.reportAnswer(text, line)
 	}
-	p.noteAnswer()
+	l.noteAnswer()
 	return line, err
 }
 
-// Secret notes that a line was entered, and tells nobody what it was.
-func (p *layout) Secret(ctx context.Context, text string) (string, error) {
-	line, err := p.Prompter.Secret(ctx, text)
+// Secret prompts and reports that there was an answer, but not the answer.
+func (l *layout) Secret(ctx context.Context, text string) (string, error) {
+	line, err := l.Prompter.Secret(ctx, text)
 	if err == nil {
-		p.reportAnswer(text, redacted)
+		l.reportAnswer(text, redacted)
 	}
-	p.noteAnswer()
+	l.noteAnswer()
 	return line, err
 }
 
-// hidden stands in the log for a passphrase, whatever its length.
+// redacted replaces a passphrase in the log, whatever its length.
 const redacted = "********"
 
-// hear tells of a line that was entered, and of all that was asked.
-func (p *layout) reportAnswer(prompt, line string) {
-	if p.onAnswer != nil {
-		p.onAnswer(string(p.lastOutput)+prompt, line)
+// reportAnswer calls onAnswer with the output since the last answer and the prompt.
+func (l *layout) reportAnswer(prompt, line string) {
+	if l.onAnswer != nil {
+		l.onAnswer(string(l.lastOutput)+prompt, line)
 	}
 }
 
-func (p *layout) noteAnswer() {
-	p.answerCount++
-	p.afterAnswer, p.newlines = true, 1
-	p.lastOutput = p.lastOutput[:0]
+// noteAnswer records that the user has entered a line.
+func (l *layout) noteAnswer() {
+	l.answerCount++
+	l.afterAnswer, l.newlines = true, 1
+	l.lastOutput = l.lastOutput[:0]
 }
 
-// gap makes sure that so many blank lines are above the cursor, unless the page is
-// empty.
-func (p *layout) ensureBlankLines(blank int) {
-	p.ensureBlankLineAfterAnswer()
-	for p.newlines <= blank && p.newlines > 0 {
-		io.WriteString(p, "\n")
+// ensureBlankLines writes newlines until n blank lines are above the cursor. It writes none if
+// nothing has been written before.
+func (l *layout) ensureBlankLines(n int) {
+	l.ensureBlankLineAfterAnswer()
+	for l.newlines <= n && l.newlines > 0 {
+		io.WriteString(l, "\n")
 	}
 }
 
-// gapAfterAnswer makes sure of a blank line if the user's line is the last thing on
-// the page.
-func (p *layout) ensureBlankLineAfterAnswer() {
-	if p.afterAnswer {
-		io.WriteString(p, "\n")
+// ensureBlankLineAfterAnswer writes a newline if nothing has been written since the last answer.
+func (l *layout) ensureBlankLineAfterAnswer() {
+	if l.afterAnswer {
+		io.WriteString(l, "\n")
 	}
 }
 
-// wrap breaks the long lines of text between words. A blank at which a line is
-// broken is left out.
-func (p *layout) wrap(text string) string {
-	if p.screen == nil {
+// wrap breaks the long lines of text between words. It removes the blanks at which it breaks.
+func (l *layout) wrap(text string) string {
+	if l.screen == nil {
 		return text
 	}
-	columns, _ := p.screen.Size()
+	columns, _ := l.screen.Size()
 	if utf8.RuneCountInString(text) <= columns {
 		return text
 	}
@@ -144,19 +143,19 @@ func (p *layout) wrap(text string) string {
 	return out.String()
 }
 
-// breakAt is the index in line, which has more than columns runes, at which its
-// last word that fits ends; a word longer than a line is cut.
+// breakAt returns the index at which to break a line that has more than columns runes: the end of
+// the last word that fits, or columns runes if not even the first word fits.
 func breakAt(line string, columns int) int {
-	n, word := 0, 0
+	n, wordEnd := 0, 0
 	for i, r := range line {
 		if r == ' ' && i > 0 {
-			word = i
+			wordEnd = i
 		}
 		if n == columns {
-			if word == 0 {
+			if wordEnd == 0 {
 				return i
 			}
-			return word
+			return wordEnd
 		}
 		n++
 	}

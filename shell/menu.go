@@ -13,33 +13,33 @@ import (
 
 // A Menu is a "Choose the operation you want to perform:" screen.
 type Menu struct {
-	Header  func() // prints what stands above the choices each time round; may be nil
-	Title   string // in place of the line "Choose the operation ..."
-	NoTitle bool   // leaves that line out (B24, tcpdump)
+	Header  func() // prints the text above the menu; may be nil
+	Title   string // replaces the line "Choose the operation ..."
+	NoTitle bool   // omits that line (B24, tcpdump)
 	Items   []Item
 }
 
 // An Item is one operation of a Menu.
 type Item struct {
-	Key    string // the word to type, in upper case
-	Text   string // what it does: a sentence
-	Hidden bool   // not offered now
+	Key    string // the word that the user types, in upper case
+	Text   string // a sentence that says what it does
+	Hidden bool   // it cannot be chosen now
 	Run    func(context.Context) error
 }
 
-// Menu shows what m returns again and again, until the answer is empty or an
-// operation returns ErrLeaveMenu. m is called before each showing. A Refusal that an
-// operation returns is printed, and the menu goes on. Words are accepted in any
-// case, and cut short where that leaves one meaning.
+// Menu shows a menu and runs the operation that the user chooses, again and again, until the answer
+// is empty or an operation returns ErrLeaveMenu. It calls m each time for the current menu. If an
+// operation returns a refusal, Menu prints it and continues. The user can type a word in upper or
+// lower case, and may shorten it as long as it is unambiguous.
 func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 	for {
 		menu := m()
-		above, writes := 1, d.writeCount
+		blankLines, writes := 1, d.writeCount
 		if menu.Header != nil {
 			menu.Header()
 		}
 		if d.writeCount > writes {
-			above = 2
+			blankLines = 2
 		}
 		var b strings.Builder
 		if !menu.NoTitle {
@@ -48,7 +48,7 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		for _, it := range menu.offered() {
 			fmt.Fprintf(&b, "- %s - %s\n", it.Key, it.Text)
 		}
-		d.ensureBlankLines(above)
+		d.ensureBlankLines(blankLines)
 		d.PrintWrapped(strings.TrimSuffix(b.String(), "\n"))
 		answer, err := d.Prompt(ctx, "[]> ")
 		if err != nil {
@@ -74,13 +74,14 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 	}
 }
 
-// offered are the items that can be chosen now.
+// offered returns the items that can be chosen now.
 func (m Menu) offered() []Item {
 	return slices.DeleteFunc(slices.Clone(m.Items), func(it Item) bool { return it.Hidden })
 }
 
-// Find returns the item that word names, whole or cut short, in any case; else a
-// Refusal. A command with an inline form finds its words so, too.
+// Find returns the item whose key is word, which may be shortened and in upper or lower case. If
+// there is none, or more than one, it returns a refusal. A command with an inline form uses it for
+// its arguments.
 func (m Menu) Find(word string) (Item, error) {
 	var found []Item
 	for _, it := range m.offered() {
@@ -97,10 +98,11 @@ func (m Menu) Find(word string) (Item, error) {
 	case 1:
 		return found[0], nil
 	}
-	return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.", word, strings.Join(itemKeys(found), " or "))
+	return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.",
+		word, strings.Join(itemKeys(found), " or "))
 }
 
-// Keys are the words that can be chosen now.
+// Keys returns the keys of the items that can be chosen now.
 func (m Menu) Keys() []string { return itemKeys(m.offered()) }
 
 func itemKeys(items []Item) []string {

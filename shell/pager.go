@@ -9,20 +9,20 @@ import (
 
 const (
 	pageMarker  = "-Press Any Key For More-"
-	eraseMarker = "\r" + "                         " + "\r" // 25 blanks
+	eraseMarker = "\r" + "                         " + "\r" // overwrites it with 25 blanks
 )
 
-// SetPaging switches the TTY mode of the session: with paging (the default) long
-// output stops at the end of each page until a key is pressed.
+// SetPaging sets the TTY mode of the session. With paging, which is the default, long output stops
+// at the end of each page until the user presses a key.
 func (d Dialogue) SetPaging(on bool) { d.layout.paging = on }
 
-// Paging is what SetPaging has set.
+// Paging reports whether paging is on.
 func (d Dialogue) Paging() bool { return d.layout.paging }
 
-// Pager returns a writer that wraps long lines and waits for a key at the end of
-// each page of the terminal. Without a terminal, and without paging, it passes
-// everything on as it comes. Its Write returns the error of the wait, such as
-// ErrInterrupt; whoever writes stops then.
+// Pager returns a writer that wraps long lines and waits for a key at the end of each page of the
+// terminal. Without a terminal it passes all data on unchanged, and without paging it does not
+// wait. If the wait ends with an error, such as ErrInterrupt, Write returns it, and the caller
+// should stop writing.
 func (d Dialogue) Pager(ctx context.Context) io.Writer {
 	if d.screen == nil {
 		return d.layout
@@ -30,15 +30,16 @@ func (d Dialogue) Pager(ctx context.Context) io.Writer {
 	return &pager{ctx: ctx, layout: d.layout}
 }
 
+// A pager is the writer that Pager returns for a terminal.
 type pager struct {
 	ctx    context.Context
 	layout *layout
-	rows   int    // on the screen since the last key
-	line   []byte // the beginning of a line whose end has not come yet
-	err    error
+	rows   int    // written since the last key
+	line   []byte // the beginning of an incomplete line
+	err    error  // the first error
 }
 
-// Write shows the whole lines in b; a line without its end stays until it has one.
+// Write writes the complete lines. It keeps an incomplete line until its end arrives.
 func (p *pager) Write(b []byte) (int, error) {
 	for rest := b; p.err == nil; {
 		i := bytes.IndexByte(rest, '\n')
@@ -56,6 +57,7 @@ func (p *pager) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// show writes complete lines, and waits for a key when the page is full.
 func (p *pager) show(text string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		_, height := p.layout.screen.Size()
@@ -71,8 +73,8 @@ func (p *pager) show(text string) {
 	}
 }
 
-// wait shows the marker until a key is pressed, and removes it. It goes by the
-// page's Prompter: the marker is no text.
+// wait shows the marker until the user presses a key. It writes to the layout's Prompter directly,
+// because the marker is not part of the output.
 func (p *pager) wait() {
 	if _, p.err = io.WriteString(p.layout.Prompter, pageMarker); p.err != nil {
 		return

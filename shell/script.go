@@ -7,26 +7,28 @@ import (
 	"io"
 )
 
-// A script is the keyboard of a session without a terminal: lines come from a file
-// or a program, and nothing is echoed or edited.
+// A script is the Prompter of a session without a terminal. Its lines come from a file or a
+// program, and are neither edited nor echoed.
 type script struct {
 	in  *inputBuffer
 	out *outputBuffer
 }
 
-// scriptLine is how long a line may be; what is longer is cut.
+// maxScriptLine is the length of a line. The rest of a longer line is dropped.
 const maxScriptLine = 1 << 20
 
 func (s *script) Write(b []byte) (int, error) { return s.out.Write(b) }
 
-func (s *script) Secret(ctx context.Context, text string) (string, error) { return s.Prompt(ctx, text) }
+func (s *script) Secret(ctx context.Context, text string) (string, error) {
+	return s.Prompt(ctx, text)
+}
 
 func (s *script) promptCommand(ctx context.Context, prompt string) (string, error) {
 	return s.Prompt(ctx, prompt)
 }
 
-// Prompt reads a line. The newline that nobody echoes is written, so that what
-// follows begins on a line of its own.
+// Prompt prompts and reads a line. Since no line is echoed, it writes the newline itself, so that
+// the following output begins on a new line.
 func (s *script) Prompt(ctx context.Context, text string) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -37,45 +39,46 @@ func (s *script) Prompt(ctx context.Context, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if line == string(rune(ctrlD)) { // a script's Ctrl-D ends a paste, not the script
+	if line == string(rune(ctrlD)) { // Ctrl-D in a script ends a pasted text, not the script
 		return "", io.EOF
 	}
 	return line, nil
 }
 
-// Line reads a line. A file has no keys: nothing escapes.
+// ReadLine implements LineReader. A script has no keys, so there is no escape key.
 func (s *script) ReadLine(ctx context.Context, _ byte) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
 	finish := s.in.beginRead(ctx)
 	line, err := s.readLine()
-	if cut := finish(); cut != nil {
-		return "", cut
+	if readErr := finish(); readErr != nil {
+		return "", readErr
 	}
 	return line, err
 }
 
+// readLine reads a line within a read of the input buffer.
 func (s *script) readLine() (string, error) {
 	var line []byte
 	for {
-		ended := false
+		complete := false
 		err := s.in.next(func() { s.out.Flush() }, func(b []byte) int {
 			i := bytes.IndexAny(b, "\r\n")
-			if ended = i >= 0; ended {
+			if complete = i >= 0; complete {
 				b = b[:i]
 			}
 			line = append(line, b[:min(len(b), maxScriptLine-len(line))]...)
-			if ended {
+			if complete {
 				return i + 1
 			}
 			return len(b)
 		})
 		switch {
-		case ended:
+		case complete:
 			return string(line), nil
 		case errors.Is(err, io.EOF) && len(line) > 0:
-			return string(line), nil // the last line of a file may lack its end
+			return string(line), nil // the last line of a file without a line end
 		case err != nil:
 			return "", err
 		}

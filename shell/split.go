@@ -6,24 +6,24 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// badQuoting is what is said of a command line that cannot be taken apart.
+// badQuoting is the refusal of a command line that cannot be split.
 const badQuoting = "Command contained invalid escape character: %s"
 
-// splitLine divides a command line into commands, at semicolons and line ends, and
-// these into words, at blanks. Double quotes hold a word together; inside them \"
-// and \\ stand for " and \, and no other escape is valid. Commands without a word
-// are left out. Its error is a Refusal.
+// splitLine splits a command line into commands, at semicolons and line ends, and each command into
+// words, at blanks. A double-quoted part belongs to one word; inside the quotes \" stands for " and
+// \\ for \, and no other escape is valid. Commands without words are omitted. The error is a
+// refusal.
 func splitLine(line string) ([][]string, error) {
 	var commands [][]string
 	var words []string
 	var word strings.Builder
-	quoted, begun := false, false // in quotes; in a word, which may be empty
+	quoted, inWord := false, false // an empty word is possible: ""
 	endWord := func() {
-		if begun {
+		if inWord {
 			words = append(words, word.String())
 		}
 		word.Reset()
-		begun = false
+		inWord = false
 	}
 	endCommand := func() {
 		if endWord(); len(words) > 0 {
@@ -41,7 +41,7 @@ func splitLine(line string) ([][]string, error) {
 			}
 			word.WriteByte(line[i])
 		case c == '"':
-			quoted, begun = !quoted, true
+			quoted, inWord = !quoted, true
 		case quoted:
 			word.WriteByte(c)
 		case c == ';' || c == '\n' || c == '\r':
@@ -49,7 +49,7 @@ func splitLine(line string) ([][]string, error) {
 		case c == ' ' || c == '\t':
 			endWord()
 		default:
-			begun = true
+			inWord = true
 			word.WriteByte(c)
 		}
 	}

@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// A Table is rows under headings that are underlined with "=": the form of last
-// and who. Columns are as wide as their widest cell, two blanks apart.
+// A Table is printed as rows under headings that are underlined with "=", as in the output of last
+// and who. Columns are as wide as their widest cell and two blanks apart.
 type Table struct {
 	Headings []string
 	Rows     [][]string
 }
 
-// Add appends a row. Cells that are missing at its end are empty.
+// Add appends a row. If it has fewer cells than there are headings, the rest is empty.
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
-// Print writes the table. Lines have no blanks at their ends.
+// Print writes the table. Lines have no trailing blanks.
 func (t *Table) Print(w io.Writer) {
 	width := make([]int, len(t.Headings))
 	for i, h := range t.Headings {

@@ -12,36 +12,35 @@ import (
 	"golang.org/x/term"
 )
 
-// A keyboard is the end of a conversation at which commands are entered.
+// A commandPrompter is a Prompter that can also read lines at the main prompt.
 type commandPrompter interface {
 	Prompter
-	// command reads a line at the main prompt: with history, and with completion.
+	// promptCommand reads a line at the main prompt, with history and completion.
 	promptCommand(ctx context.Context, prompt string) (string, error)
 }
 
-// A terminal is the Screen of a session with a terminal. Lines are edited by
-// x/term, which takes no part in anything else: what commands print goes straight
-// to the outlet.
+// A terminal is the Screen of a session with a terminal. x/term edits the line that is being typed
+// and does nothing else: the output of commands goes directly to the output buffer.
 //
-// x/term cannot go on after an error of its reader: it keeps the half-typed line,
-// and it never consumes Ctrl-D, which it reports as the end of input each time it
-// is asked. So the inbox keeps Ctrl-C away from it, and after any line that was not
-// ended by Enter a fresh x/term takes the old one's place.
+// x/term cannot continue after an error of its reader: it keeps the incomplete line, and it never
+// consumes Ctrl-D, which it reports as the end of input each time it is called. Therefore the
+// input buffer hides Ctrl-C from it, and after any line that was not ended by Enter a new x/term
+// replaces it.
 type terminal struct {
 	in       *inputBuffer
 	out      *outputBuffer
 	history  *history
-	complete func(line string) []string // candidates for the last word of line
+	complete func(line string) []string // returns the possible completions of line's last word
 
-	mu            sync.Mutex // leaf
-	columns, rows int        // the client's window, which may change at any time
+	mu            sync.Mutex // a leaf
+	columns, rows int        // of the client's window, which can change at any time
 
-	// The rest belongs to the goroutine that reads.
+	// The following fields belong to the goroutine that reads.
 	editor     *term.Terminal
-	width      int    // what editor was told
+	width      int    // that was set on editor
 	prompt     string // of the line that is being edited
-	escape     byte   // the key that ends the line early; 0: none
-	afterEnter bool   // editor was given an Enter whose echo has not been seen
+	escape     byte   // the key that ends the line early; 0 if there is none
+	afterEnter bool   // editor has read Enter and not echoed it yet
 }
 
 func newTerminal(in *inputBuffer, out *outputBuffer, columns, rows int) *terminal {
@@ -51,20 +50,20 @@ func newTerminal(in *inputBuffer, out *outputBuffer, columns, rows int) *termina
 	return t
 }
 
-// clampSize makes a size usable. Programs that simulate a terminal without a size
-// (expect, sshpass) ask for 0x0, others for 16777215x16777215.
+// clampSize replaces sizes that cannot be used. Programs that simulate a terminal without a size
+// (expect, sshpass) request 0x0, others 16777215x16777215.
 func clampSize(columns, rows int) (int, int) {
-	const most = 1<<24 - 1
+	const maximum = 1<<24 - 1
 	if columns <= 0 {
 		columns = 80
 	}
 	if rows <= 0 {
 		rows = 24
 	}
-	return min(columns, most), min(rows, most)
+	return min(columns, maximum), min(rows, maximum)
 }
 
-// renew puts a fresh line editor in place.
+// resetEditor replaces the line editor by a new one.
 func (t *terminal) resetEditor() {
 	t.editor = term.NewTerminal(struct {
 		io.Reader
@@ -74,23 +73,24 @@ func (t *terminal) resetEditor() {
 	t.width = 0
 }
 
-// SetSize notes the size of the client's window. The editor hears of it from the
-// goroutine that reads: it might be blocked by a client that does not read, and
-// whoever calls SetSize must go on.
+// SetSize sets the size of the client's window. It does not block: the goroutine that reads passes
+// the size to the editor (updateSize), because a client that does not read its output may block
+// the editor.
 func (t *terminal) SetSize(columns, rows int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.columns, t.rows = clampSize(columns, rows)
 }
 
+// updateSize passes the size of the window to the editor.
 func (t *terminal) updateSize() {
 	if columns, rows := t.Size(); columns != t.width {
 		t.width = columns
-		t.editor.SetSize(columns, rows) //nolint:errcheck // drawing again fails with the terminal, which the next read tells
+		t.editor.SetSize(columns, rows) //nolint:errcheck // if it cannot redraw, the next read fails too
 	}
 }
 
-// Size is the number of columns and rows.
+// Size returns the number of columns and rows.
 func (t *terminal) Size() (columns, rows int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -104,7 +104,8 @@ func (t *terminal) Prompt(ctx context.Context, text string) (string, error) {
 }
 
 func (t *terminal) Secret(ctx context.Context, text string) (string, error) {
-	return t.promptLine(ctx, text, func(e *term.Terminal) (string, error) { return e.ReadPassword(text) })
+	read := func(e *term.Terminal) (string, error) { return e.ReadPassword(text) }
+	return t.promptLine(ctx, text, read)
 }
 
 func (t *terminal) promptCommand(ctx context.Context, prompt string) (string, error) {
@@ -113,8 +114,9 @@ func (t *terminal) promptCommand(ctx context.Context, prompt string) (string, er
 	return t.promptLine(ctx, prompt, (*term.Terminal).ReadLine)
 }
 
-// Line reads a line without a prompt. What ends it early leaves the cursor where it is,
-// for the partner may have written there; the keys that do are shown.
+// ReadLine implements LineReader. If a key ends the line early, ReadLine shows that key. If the
+// context or the input ends, ReadLine prints nothing, because the other machine may have written
+// after the cursor.
 func (t *terminal) ReadLine(ctx context.Context, escape byte) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
@@ -131,7 +133,10 @@ func (t *terminal) ReadLine(ctx context.Context, escape byte) (string, error) {
 	return line, err
 }
 
-func (t *terminal) promptLine(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
+// promptLine prompts and reads a line by a method of the editor.
+func (t *terminal) promptLine(
+	ctx context.Context, prompt string, read func(*term.Terminal) (string, error),
+) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -142,18 +147,20 @@ func (t *terminal) promptLine(ctx context.Context, prompt string, read func(*ter
 	return line, err
 }
 
-// read lets the editor read a line, and replaces it if that fails.
-func (t *terminal) readLine(ctx context.Context, prompt string, read func(*term.Terminal) (string, error)) (string, error) {
+// readLine reads a line by a method of the editor. If that fails, it replaces the editor.
+func (t *terminal) readLine(
+	ctx context.Context, prompt string, read func(*term.Terminal) (string, error),
+) (string, error) {
 	finish := t.in.beginRead(ctx)
 	t.prompt = prompt
 	t.updateSize()
 	t.editor.SetPrompt(prompt)
 	line, err := read(t.editor)
 	if errors.Is(err, term.ErrPasteIndicator) {
-		err = nil // the line was pasted by a client that marks that; so be it
+		err = nil // the client has marked the line as pasted, which makes no difference
 	}
-	if cut := finish(); cut != nil {
-		err = cut // also where Enter came at the same moment
+	if readErr := finish(); readErr != nil {
+		err = readErr // even if the user has pressed Enter at the same moment
 	}
 	if err == nil {
 		return strings.Map(dropControl, line), nil
@@ -162,7 +169,8 @@ func (t *terminal) readLine(ctx context.Context, prompt string, read func(*term.
 	return "", err
 }
 
-// typable drops control characters, which a marked paste can bring into a line.
+// dropControl is a mapping for strings.Map that removes control characters. A line that the client
+// has marked as pasted can contain some.
 func dropControl(r rune) rune {
 	if r < ' ' || r == 0x7f {
 		return -1
@@ -170,16 +178,16 @@ func dropControl(r rune) rune {
 	return r
 }
 
-// endLine ends a line that Enter did not end, and shows the key that did.
-func (t *terminal) showEndOfLine(why error) {
+// showEndOfLine ends a line that was not ended by Enter, and shows the key that ended it.
+func (t *terminal) showEndOfLine(reason error) {
 	text := "\n"
-	if errors.Is(why, ErrInterrupt) {
+	if errors.Is(reason, ErrInterrupt) {
 		text = "^C\n"
 	}
 	io.WriteString(t.out, text)
 }
 
-// Key waits for a key. The bytes of a function key are one key.
+// WaitForKey waits until the user presses a key. The bytes of a function key count as one key.
 func (t *terminal) WaitForKey(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -191,8 +199,8 @@ func (t *terminal) WaitForKey(ctx context.Context) error {
 		}
 		return 1 + escapeSequenceLen(b[1:])
 	})
-	if cut := finish(); cut != nil {
-		err = cut
+	if readErr := finish(); readErr != nil {
+		err = readErr
 	}
 	if err != nil {
 		t.showEndOfLine(err)
@@ -200,7 +208,8 @@ func (t *terminal) WaitForKey(ctx context.Context) error {
 	return err
 }
 
-// sequence is the length of what follows ESC in the code of a function key.
+// escapeSequenceLen returns the number of bytes that belong to an escape sequence, which function
+// keys send. b begins after ESC.
 func escapeSequenceLen(b []byte) int {
 	if len(b) == 0 || b[0] != '[' && b[0] != 'O' {
 		return 0
@@ -213,30 +222,30 @@ func escapeSequenceLen(b []byte) int {
 	return len(b)
 }
 
-// typist is what x/term reads. It gets no more than one line at a time, so that
-// what was typed ahead stays where Ctrl-C can drop it and a question without echo
-// is not answered by the line before; and a Tab alone, so that everything before it
-// has been echoed when candidates are listed.
+// editorReader is what x/term reads from. It delivers one line at most, so that the lines that were
+// typed ahead stay in the input buffer: Ctrl-C can discard them there, and a prompt without echo
+// gets no line that x/term has read before. It delivers a Tab alone, so that x/term has echoed
+// everything before the Tab when completions are listed.
 //
-// x/term holds its lock around Read in a way that makes a panic in here the end of
-// the process.
+// Read must not panic: x/term unlocks its mutex around Read in a way that turns the panic into a
+// fatal error of the process.
 type editorReader struct{ *terminal }
 
-// errNoKey is what Read returns when x/term has no room for more of a key whose code
-// does not end: it would ask for ever. The line is given up.
-var errKeyTooLong = fmt.Errorf("%w: what was typed is no key", ErrInterrupt)
+// errKeyTooLong is returned by Read when x/term has no room for more bytes of an escape sequence
+// that does not end. x/term would call Read for ever. The line is given up, as after Ctrl-C.
+var errKeyTooLong = fmt.Errorf("%w: an escape sequence is too long", ErrInterrupt)
 
-func (t editorReader) Read(p []byte) (n int, err error) {
+func (r editorReader) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, errKeyTooLong
 	}
 	escaped := false
-	err = t.in.next(func() { t.out.Flush() }, func(b []byte) int {
+	err = r.in.next(func() { r.out.Flush() }, func(b []byte) int {
 		b = b[:min(len(b), len(p))]
-		if i := bytes.IndexByte(b, t.escape); t.escape != 0 && i == 0 {
+		if i := bytes.IndexByte(b, r.escape); r.escape != 0 && i == 0 {
 			escaped = true
 			return 1
-		} else if t.escape != 0 && i > 0 {
+		} else if r.escape != 0 && i > 0 {
 			b = b[:i]
 		}
 		if i := bytes.IndexAny(b, "\r\n\t\x04"); i == 0 || i > 0 && b[i] != '\t' {
@@ -245,32 +254,33 @@ func (t editorReader) Read(p []byte) (n int, err error) {
 			b = b[:i]
 		}
 		n = copy(p, b)
-		t.afterEnter = bytes.HasSuffix(b, []byte("\r")) || bytes.HasSuffix(b, []byte("\n"))
+		r.afterEnter = bytes.HasSuffix(b, []byte("\r")) || bytes.HasSuffix(b, []byte("\n"))
 		return n
 	})
-	t.updateSize() // x/term's lock is free while it reads
+	r.updateSize() // does not deadlock, because x/term does not hold its lock during Read
 	if escaped {
 		return 0, ErrEscape
 	}
 	return n, err
 }
 
-// echo is where x/term writes. The appliance echoes Enter as "\r\r\n".
+// editorWriter is what x/term writes to. It echoes Enter as the appliance does: "\r\r\n".
 type editorWriter struct{ *terminal }
 
-func (e editorWriter) Write(b []byte) (int, error) {
-	if head, ok := bytes.CutSuffix(b, []byte("\r\n")); ok && e.afterEnter {
-		e.afterEnter = false
-		if err := e.out.raw(head); err != nil {
+func (w editorWriter) Write(b []byte) (int, error) {
+	if head, ok := bytes.CutSuffix(b, []byte("\r\n")); ok && w.afterEnter {
+		w.afterEnter = false
+		if err := w.out.raw(head); err != nil {
 			return 0, err
 		}
-		return len(b), e.out.raw([]byte("\r\r\n"))
+		return len(b), w.out.raw([]byte("\r\r\n"))
 	}
-	return len(b), e.out.raw(b)
+	return len(b), w.out.raw(b)
 }
 
-// onKey completes the last word at Tab, or lists what it may become.
-func (t *terminal) completeOnTab(line string, pos int, key rune) (string, int, bool) {
+// completeOnTab is the editor's callback for keys. At Tab it completes the last word of the line,
+// or lists the completions if there are several.
+func (t *terminal) completeOnTab(line string, pos int, key rune) (_ string, newPos int, ok bool) {
 	if key != '\t' {
 		return "", 0, false
 	}
@@ -286,20 +296,26 @@ func (t *terminal) completeOnTab(line string, pos int, key rune) (string, int, b
 		return line, len(line), true
 	}
 	io.WriteString(t.out, "\n"+strings.Join(found, ", ")+"\n"+t.prompt+line)
-	return "", 0, false // the line is as it was, and the cursor where it was
+	return "", 0, false // the line and the cursor are as before
 }
 
-// A history is what was entered at the main prompt. Answers to questions are
-// neither kept nor offered.
+// A history is the history of the lines that were entered at the main prompt. It implements
+// term.History. While other prompts are active it is not enabled: it then adds no line and is
+// empty.
 type history struct {
 	enabled bool
 	lines   []string // oldest first
 }
 
+// historySize is the number of lines that a history keeps.
 const historySize = 100
 
+// Add adds a line, unless it is blank or equal to the newest one.
 func (h *history) Add(line string) {
-	if !h.enabled || strings.TrimSpace(line) == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
+	if !h.enabled || strings.TrimSpace(line) == "" {
+		return
+	}
+	if len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
 		return
 	}
 	if len(h.lines) == historySize {
@@ -308,6 +324,7 @@ func (h *history) Add(line string) {
 	h.lines = append(h.lines, line)
 }
 
+// Len returns the number of lines.
 func (h *history) Len() int {
 	if !h.enabled {
 		return 0
@@ -315,4 +332,5 @@ func (h *history) Len() int {
 	return len(h.lines)
 }
 
+// At returns the line with index i; the newest has index 0.
 func (h *history) At(i int) string { return h.lines[len(h.lines)-1-i] }

@@ -9,10 +9,10 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// welcome is what a session begins with. idle is the inactivity timeout; last is
-// empty at a user's first login. message is what the administrator has added, if
-// anything: it stands last.
-func welcomeText(f product.Facts, last string, idle time.Duration, message string) string {
+// welcomeText returns the text at the beginning of a session. last is the line about the user's
+// previous login, or "" if there is none. message is the configured welcome message, which comes
+// last, or "".
+func welcomeText(f product.Facts, last string, idleTimeout time.Duration, message string) string {
 	var b strings.Builder
 	if last != "" {
 		b.WriteString(last + "\r\n")
@@ -29,11 +29,12 @@ func welcomeText(f product.Facts, last string, idle time.Duration, message strin
 		}
 		fmt.Fprintf(&b, "Copyright (c) 2001-%d, %s Systems, Inc.\n\n\n", year, maker)
 	}
-	fmt.Fprintf(&b, "AsyncOS %s for %s %s build %03d\n\nWelcome to the %s\n", v.Release(), maker, f.Model, v.Build, f.Name())
+	fmt.Fprintf(&b, "AsyncOS %s for %s %s build %03d\n\n", v.Release(), maker, f.Model, v.Build)
+	fmt.Fprintf(&b, "Welcome to the %s\n", f.Name())
 	if modern {
 		fmt.Fprintf(&b, "\nNOTE: This session will expire if left idle for %d minutes. Any uncommitted\n"+
 			"configuration changes will be lost. Commit the configuration changes as soon as\n"+
-			"they are made.\n\n", int(idle.Minutes()))
+			"they are made.\n\n", int(idleTimeout.Minutes()))
 	}
 	switch {
 	case message != "" && modern:
@@ -44,12 +45,12 @@ func welcomeText(f product.Facts, last string, idle time.Duration, message strin
 	return b.String()
 }
 
-// lastLogin is the line that says when and from where the user logged in before.
-func lastLoginText(at time.Time, from netip.Addr) string {
-	return fmt.Sprintf("Last login: %s from %v", at.Format(time.ANSIC), clientText(from))
+// lastLoginText returns the line that says when and from where the user logged in before.
+func lastLoginText(at time.Time, client netip.Addr) string {
+	return fmt.Sprintf("Last login: %s from %v", at.Format(time.ANSIC), clientText(client))
 }
 
-// address is how a client's address is shown; the serial console has none.
+// clientText returns a client's address in the form that users see. The serial console has none.
 func clientText(a netip.Addr) string {
 	if !a.IsValid() {
 		return "console"
