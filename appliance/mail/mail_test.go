@@ -29,7 +29,7 @@ var at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 25)
 const testTimeout = 30 * time.Second
 
 func newHost(t *testing.T) *vnet.Host {
-	h := vnet.NewHost(vnet.Options{Name: "host", Loopback: 1, Rand: entropy.Seeded(1)})
+	h := vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)})
 	t.Cleanup(h.Close)
 	return h
 }

@@ -27,7 +27,7 @@ var (
 const patience = 30 * time.Second
 
 func newHost(t *testing.T) *vnet.Host {
-	h := vnet.NewHost(vnet.Options{Name: "host", Loopback: 1, Rand: entropy.Seeded(1)})
+	h := vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)})
 	t.Cleanup(h.Close)
 	return h
 }

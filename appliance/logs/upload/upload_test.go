@@ -50,7 +50,7 @@ func newHarness(t *testing.T) *harness {
 		t: t, clock: clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
 		state: t.TempDir(), reported: make(chan struct{}, 100),
 	}
-	h.host = vnet.NewHost(vnet.Options{Name: "host", Loopback: 1, Rand: entropy.Seeded(1)})
+	h.host = vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)})
 	t.Cleanup(h.host.Close)
 	var err error
 	if h.files, err = files.Open(t.TempDir(), 0, h.clock); err != nil {

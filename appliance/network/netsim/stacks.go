@@ -173,7 +173,7 @@ func (s *stacks) buildAppliance() error {
 		loopback = max(loopback, n.Link)
 	}
 	s.appliance = vnet.NewHost(vnet.Options{
-		Name: topology.FromAppliance, Loopback: loopback + 1,
+		Name: topology.FromAppliance, LoopbackIndex: loopback + 1,
 		Rand: s.options.Entropy, Retries: s.options.Retries,
 	})
 	var routes []network.Route

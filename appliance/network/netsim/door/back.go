@@ -44,7 +44,7 @@ type Back struct {
 // h is closed. h waits for the connections.
 func (b *Back) Serve(h *vnet.Host) {
 	b.splicer.frugal = true
-	h.Forward(vnet.ForwardConfig{TCP: b.connect, UDP: b.datagrams})
+	h.SetForwarders(vnet.Forwarders{TCP: b.connect, UDP: b.datagrams})
 }
 
 // connect asks the real host and answers as it does.

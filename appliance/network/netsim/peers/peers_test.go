@@ -23,7 +23,7 @@ import (
 var localhost = netip.MustParseAddr("127.0.0.1")
 
 func newHost(t *testing.T) *vnet.Host {
-	h := vnet.NewHost(vnet.Options{Name: "host", Loopback: 1, Rand: entropy.Seeded(1)})
+	h := vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)})
 	t.Cleanup(h.Close)
 	return h
 }

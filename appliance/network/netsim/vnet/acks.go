@@ -7,46 +7,49 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// acks is how much of what was written a peer has acknowledged. The stack's account
-// of its send buffer does not tell: a reset empties the buffer. It is guarded by its
-// socket's mu.
-type acks struct {
-	known   bool
-	una     seqnum.Value // the oldest byte that is not acknowledged, when a segment last arrived
-	seen    int64        // acknowledged then; a FIN counts as a byte
-	written int64
-	news    chan struct{} // closed when either rises; nil: nobody waits
+// An ackTracker counts the bytes that have been written and that the peer has acknowledged.
+// The stack's count of its send buffer is not sufficient, because a reset empties the
+// buffer. The tracker is guarded by its socket's mu.
+type ackTracker struct {
+	started bool // a segment has arrived
+	// oldestUnacked is the sequence number of the first byte that was not acknowledged when
+	// the latest segment arrived.
+	oldestUnacked seqnum.Value
+	acked         int64         // bytes acknowledged at that time; a FIN counts as one
+	written       int64         // bytes written
+	changed       chan struct{} // closed when a count changes; nil: no caller waits
 }
 
-func (a *acks) wrote(n int) {
+func (a *ackTracker) addWritten(n int) {
 	a.written += int64(n)
-	a.tell()
+	a.notify()
 }
 
-// probe takes note of a segment that has arrived. Until data has been lost, the highest
-// sequence number that was retransmitted is the SYN's; and data cannot have been found
-// to be lost before the first segment arrived.
-func (a *acks) probe(st *tcp.TCPSenderState) {
-	if !a.known {
-		a.known, a.una = true, st.FastRecovery.HighRxt+1
+// update processes the state after a segment has arrived. Until data has been lost, the
+// highest sequence number that was retransmitted is that of the SYN; and the stack cannot
+// have found data lost before the first segment arrived.
+func (a *ackTracker) update(st *tcp.TCPSenderState) {
+	if !a.started {
+		a.started, a.oldestUnacked = true, st.FastRecovery.HighRxt+1
 	}
-	if n := a.una.Size(st.SndUna); n > 0 {
-		a.seen += int64(n)
-		a.una = st.SndUna
-		a.tell()
-	}
-}
-
-func (a *acks) tell() {
-	if a.news != nil {
-		close(a.news)
-		a.news = nil
+	if n := a.oldestUnacked.Size(st.SndUna); n > 0 {
+		a.acked += int64(n)
+		a.oldestUnacked = st.SndUna
+		a.notify()
 	}
 }
 
-// count is the number of bytes. While a Write is under way what it has written is not
-// known yet.
-func (a *acks) count() int64 { return min(a.seen, a.written) }
+// notify wakes the callers that wait for a change.
+func (a *ackTracker) notify() {
+	if a.changed != nil {
+		close(a.changed)
+		a.changed = nil
+	}
+}
+
+// count returns the number of acknowledged bytes. It is limited to the bytes of finished
+// Writes, because those of a running one are not counted yet.
+func (a *ackTracker) count() int64 { return min(a.acked, a.written) }
 
 // Acknowledged implements network.Conn.
 func (c *conn) Acknowledged() int64 {
@@ -64,13 +67,13 @@ func (c *conn) AwaitAcknowledged(ctx context.Context, n int64) error {
 			c.sock.mu.Unlock()
 			return nil
 		}
-		if a.news == nil {
-			a.news = make(chan struct{})
+		if a.changed == nil {
+			a.changed = make(chan struct{})
 		}
-		news := a.news
+		changed := a.changed
 		c.sock.mu.Unlock()
 		select {
-		case <-news:
+		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -10,7 +10,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 )
 
-// toAddress is the zero Address for an address that is not valid or unspecified.
+// toAddress returns a as the stack represents it, the zero Address if a is invalid or
+// unspecified.
 func toAddress(a netip.Addr) tcpip.Address {
 	if !a.IsValid() || a.IsUnspecified() {
 		return tcpip.Address{}
@@ -18,7 +19,8 @@ func toAddress(a netip.Addr) tcpip.Address {
 	return tcpip.AddrFromSlice(a.WithZone("").AsSlice())
 }
 
-// fromAddress is the unspecified address of the protocol for the zero Address.
+// fromAddress is the inverse of toAddress. For the zero Address it returns the unspecified
+// address of proto.
 func fromAddress(a tcpip.Address, proto tcpip.NetworkProtocolNumber) netip.Addr {
 	if addr, ok := netip.AddrFromSlice(a.AsSlice()); ok {
 		return addr
@@ -47,8 +49,9 @@ func unmap(ap netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// full is ap as the stack wants it; a zone names the interface.
-func (h *Host) full(ap netip.AddrPort, nic tcpip.NICID) tcpip.FullAddress {
+// fullAddress returns ap as the stack represents it. A zone in ap replaces nic by the
+// interface of that name.
+func (h *Host) fullAddress(ap netip.AddrPort, nic tcpip.NICID) tcpip.FullAddress {
 	if zone := ap.Addr().Zone(); zone != "" {
 		if i := h.iface(zone); i != nil {
 			nic = i.id
@@ -57,20 +60,20 @@ func (h *Host) full(ap netip.AddrPort, nic tcpip.NICID) tcpip.FullAddress {
 	return tcpip.FullAddress{NIC: nic, Addr: toAddress(ap.Addr()), Port: ap.Port()}
 }
 
-// leave is the NIC by which packets from src to dst leave, where a caller has not
-// chosen one but has chosen src; 0 leaves it to the stack. The stack takes any NIC that has
-// src for that, if a socket is bound to it, also lo0, which has any address for a moment
-// while the host speaks to itself.
-func (h *Host) leave(nic tcpip.NICID, src, dst netip.Addr) tcpip.NICID {
+// outgoingNIC returns the NIC for packets from src to dst if the caller has chosen src but no
+// NIC; 0 leaves the choice to the stack. By itself the stack would use any NIC that has src
+// for a socket that is bound to it. That can be lo0, which temporarily has any address while
+// the host sends packets to itself.
+func (h *Host) outgoingNIC(nic tcpip.NICID, src, dst netip.Addr) tcpip.NICID {
 	if nic != 0 || !src.IsValid() || src.IsUnspecified() || !dst.IsValid() || dst.Zone() != "" {
 		return nic
 	}
-	if h.owner(dst) != nil || dst.IsLoopback() {
-		switch i := h.owner(src); {
+	if h.ifaceByAddr(dst) != nil || dst.IsLoopback() {
+		switch i := h.ifaceByAddr(src); {
 		case i == nil:
 			return 0
-		case i.name == loopbackName:
-			return tcpip.NICID(h.options.Loopback)
+		case i.name == lo1Name:
+			return tcpip.NICID(h.options.LoopbackIndex)
 		default:
 			return i.id
 		}
@@ -83,8 +86,8 @@ func (h *Host) leave(nic tcpip.NICID, src, dst netip.Addr) tcpip.NICID {
 	return route.NICID()
 }
 
-// owner is the interface that has an address; nil: none has.
-func (h *Host) owner(a netip.Addr) *iface {
+// ifaceByAddr returns the interface that has an address, nil if none has.
+func (h *Host) ifaceByAddr(a netip.Addr) *iface {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for _, i := range h.ifaces {
@@ -95,11 +98,13 @@ func (h *Host) owner(a netip.Addr) *iface {
 	return nil
 }
 
-func fromFull(f tcpip.FullAddress, proto tcpip.NetworkProtocolNumber) netip.AddrPort {
+// addrPort returns f as a netip.AddrPort.
+func addrPort(f tcpip.FullAddress, proto tcpip.NetworkProtocolNumber) netip.AddrPort {
 	return netip.AddrPortFrom(fromAddress(f.Addr, proto), f.Port)
 }
 
-// addrPortOf reads a net.Addr given by a caller.
+// addrPortOf returns the address and port in a net.Addr, and reports whether it is one of
+// TCP or UDP.
 func addrPortOf(a net.Addr) (netip.AddrPort, bool) {
 	switch a := a.(type) {
 	case *net.UDPAddr:

@@ -36,7 +36,7 @@ func newPair(tb testing.TB, routed bool) pair {
 		far, bits = p.wire.NewSegment("far"), 24
 	}
 	host := func(name string, seg *ether.Segment, m ether.MAC, a netip.Addr, gw string, window int) *vnet.Host {
-		h := vnet.NewHost(vnet.Options{Name: name, Loopback: 4, Rand: entropy.Seeded(1), MaxReceiveBuffer: window})
+		h := vnet.NewHost(vnet.Options{Name: name, LoopbackIndex: 4, Rand: entropy.Seeded(1), MaxReceiveBuffer: window})
 		err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 1, Segment: seg, MAC: m,
 			Addrs: []netip.Prefix{netip.PrefixFrom(a, bits)}})
 		if err != nil {
@@ -221,7 +221,7 @@ func BenchmarkHost(b *testing.B) {
 	before := heapInUse()
 	start := clock.System().Mark()
 	for range b.N {
-		h := vnet.NewHost(vnet.Options{Name: "esa", Loopback: 4, Rand: entropy.Seeded(1)})
+		h := vnet.NewHost(vnet.Options{Name: "esa", LoopbackIndex: 4, Rand: entropy.Seeded(1)})
 		for i, name := range []string{"Data 1", "Data 2", "Management"} {
 			c := vnet.InterfaceConfig{Name: name, Device: "nic" + name, Index: i + 1, Segment: w.NewSegment(name), MAC: mac(byte(i))}
 			if i == 0 {

@@ -22,7 +22,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		w := ether.NewFabric(ether.Options{})
 		lan := w.NewSegment("lan")
 		host := func(m ether.MAC, addr string) *vnet.Host {
-			h := vnet.NewHost(vnet.Options{Name: addr, Loopback: 4, Rand: entropy.Seeded(1)})
+			h := vnet.NewHost(vnet.Options{Name: addr, LoopbackIndex: 4, Rand: entropy.Seeded(1)})
 			err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m,
 				Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
 			if err != nil {

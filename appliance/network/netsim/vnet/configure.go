@@ -14,18 +14,19 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
-// insert puts an interface where it is shown: cards, VLANs, lo1, lo0. It is called
-// with mu held.
-func (h *Host) insert(i *iface) {
-	at, _ := slices.BinarySearchFunc(h.ifaces, i.rank()+1, func(x *iface, rank int) int {
-		return cmp.Compare(x.rank(), rank)
+// insertIface inserts an interface into the list, in the order in which interfaces are
+// shown: cards, VLANs, lo1, lo0. It is called with mu held.
+func (h *Host) insertIface(i *iface) {
+	at, _ := slices.BinarySearchFunc(h.ifaces, i.listOrder()+1, func(x *iface, rank int) int {
+		return cmp.Compare(x.listOrder(), rank)
 	})
-	h.ifaces = slices.Insert(slices.Clone(h.ifaces), at, i) // a new slice: others walk the old one
+	// A new slice, because other goroutines may be iterating over the old one.
+	h.ifaces = slices.Insert(slices.Clone(h.ifaces), at, i)
 }
 
-func (i *iface) rank() int {
+func (i *iface) listOrder() int {
 	switch {
-	case i.name == loopbackName:
+	case i.name == lo1Name:
 		return 2
 	case i.port == nil:
 		return 3
@@ -35,32 +36,33 @@ func (i *iface) rank() int {
 	return 0
 }
 
-// remove takes an interface out of the list. It is called with mu held.
-func (h *Host) remove(i *iface) {
+// removeIface removes an interface from the list. It is called with mu held.
+func (h *Host) removeIface(i *iface) {
 	h.ifaces = slices.DeleteFunc(slices.Clone(h.ifaces), func(x *iface) bool { return x == i })
 }
 
-// link is the number of an interface that is made while the host runs: the lowest free
-// one beyond the others', and the same as last time. It is called with mu held.
-func (h *Host) link(name string) tcpip.NICID {
-	if id, ok := h.links[name]; ok {
+// linkNumber returns the N of link#N for an interface that is added while the host runs: the
+// same number as the last time, or else the number after the highest in use. It is called
+// with mu held.
+func (h *Host) linkNumber(name string) tcpip.NICID {
+	if id, ok := h.linkNumbers[name]; ok {
 		return id
 	}
-	id := tcpip.NICID(h.options.Loopback)
+	id := tcpip.NICID(h.options.LoopbackIndex)
 	for _, i := range h.ifaces {
 		id = max(id, i.id)
 	}
-	for _, used := range h.links {
+	for _, used := range h.linkNumbers {
 		id = max(id, used)
 	}
-	if h.links == nil {
-		h.links = make(map[string]tcpip.NICID)
+	if h.linkNumbers == nil {
+		h.linkNumbers = make(map[string]tcpip.NICID)
 	}
-	h.links[name] = id + 1
+	h.linkNumbers[name] = id + 1
 	return id + 1
 }
 
-// isUp reports whether an interface works. It is called with mu held.
+// isUp reports whether an interface and its parent are up. It is called with mu held.
 func (i *iface) isUp() bool { return i.up && (i.parent == nil || i.parent.up) }
 
 // SetUp switches an interface on or off; VLANs follow their parents. No configuration of the
@@ -68,7 +70,7 @@ func (i *iface) isUp() bool { return i.up && (i.parent == nil || i.parent.up) }
 func (h *Host) SetUp(ifname string, up bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, err := h.card("switch", ifname)
+	i, err := h.ethernetIface("switch", ifname)
 	if err != nil || i.up == up {
 		return err
 	}
@@ -90,7 +92,7 @@ func (h *Host) SetUp(ifname string, up bool) error {
 func (h *Host) SetMTU(ifname string, mtu int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, err := h.card("set MTU of", ifname)
+	i, err := h.ethernetIface("set MTU of", ifname)
 	if err != nil {
 		return err
 	}
@@ -105,24 +107,24 @@ func (h *Host) SetMTU(ifname string, mtu int) error {
 		mtu = 0 // follow the parent
 	}
 	i.port.SetMTU(mtu)
-	h.applyRoutes() // it may be too small for IPv6, or no longer
+	h.applyRoutes() // the MTU may have become too small for IPv6, or large enough
 	return nil
 }
 
-// rates are those that ports can have.
-var rates = []int64{0, 10_000_000, 100_000_000, 1_000_000_000}
+// mediaRates are the rates of the media that ports support.
+var mediaRates = []int64{0, 10_000_000, 100_000_000, 1_000_000_000}
 
 // SetMedia implements network.Configurer.
 func (h *Host) SetMedia(ifname string, m network.Media) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, err := h.card("set media of", ifname)
+	i, err := h.ethernetIface("set media of", ifname)
 	switch {
 	case err != nil:
 		return err
 	case i.parent != nil:
 		return fmt.Errorf("set media of %s: %w", ifname, syscall.ENXIO)
-	case !slices.Contains(rates, m.Rate) || m.Rate == 0 && m.HalfDuplex:
+	case !slices.Contains(mediaRates, m.Rate) || m.Rate == 0 && m.HalfDuplex:
 		return fmt.Errorf("set media of %s to %+v: %w", ifname, m, syscall.EINVAL)
 	}
 	i.media = m
@@ -134,7 +136,7 @@ func (h *Host) SetMedia(ifname string, m network.Media) error {
 func (h *Host) AcceptMulticastARP(accept bool) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.groups = accept
+	h.acceptMulticastARP = accept
 	for _, i := range h.ifaces {
 		if i.port != nil {
 			i.port.AcceptMulticastARP(accept)
@@ -150,7 +152,7 @@ const minVLAN, maxVLAN = 1, 4094
 func (h *Host) SetVLANs(vlans []network.VLAN) error {
 	gone, err := h.replaceVLANs(vlans)
 	for _, p := range gone {
-		p.Close() // which waits for who receives
+		p.Close() // waits for a delivery in progress, so mu is not held
 	}
 	return err
 }
@@ -163,7 +165,7 @@ func (h *Host) replaceVLANs(vlans []network.VLAN) (gone []*ether.Port, err error
 	}
 	parents := make(map[int]*iface)
 	for _, v := range vlans {
-		parent, err := h.card("set VLANs on", v.Parent)
+		parent, err := h.ethernetIface("set VLANs on", v.Parent)
 		switch {
 		case err != nil:
 			return nil, err
@@ -180,7 +182,7 @@ func (h *Host) replaceVLANs(vlans []network.VLAN) (gone []*ether.Port, err error
 		case i.vlan == 0:
 		case parents[i.vlan] == i.parent:
 			kept[i.vlan] = i
-			h.remove(i) // to come back in the new order
+			h.removeIface(i) // inserted again in the new order
 		default:
 			h.removeVLAN(i)
 			gone = append(gone, i.port)
@@ -191,48 +193,54 @@ func (h *Host) replaceVLANs(vlans []network.VLAN) (gone []*ether.Port, err error
 		if i == nil {
 			i = h.newVLAN(v.ID, parents[v.ID])
 		}
-		h.insert(i)
+		h.insertIface(i)
 	}
 	h.applyRoutes()
 	return gone, nil
 }
 
-// newVLAN is called with mu held.
+// newVLAN returns a new interface for a VLAN of parent. It is called with mu held.
 func (h *Host) newVLAN(id int, parent *iface) *iface {
-	i := &iface{name: fmt.Sprintf("VLAN %d", id), device: fmt.Sprintf("vlan%d", id), vlan: id, parent: parent, up: true}
-	i.id = h.link(i.name)
+	i := &iface{
+		name: fmt.Sprintf("VLAN %d", id), device: fmt.Sprintf("vlan%d", id),
+		vlan: id, parent: parent, up: true,
+	}
+	i.id = h.linkNumber(i.name)
 	i.port = parent.port.NewVLANPort(h.options.Name+"/"+i.device, id)
-	i.port.AcceptMulticastARP(h.groups)
+	i.port.AcceptMulticastARP(h.acceptMulticastARP)
 	return i
 }
 
-// removeVLAN is called with mu held.
+// removeVLAN removes the interface of a VLAN. The caller closes its port. It is called with
+// mu held.
 func (h *Host) removeVLAN(i *iface) {
-	h.remove(i)
-	i.addrs, i.extra = nil, nil
+	h.removeIface(i)
+	i.addrs, i.lo1Addrs = nil, nil
 	if i.attached {
 		i.attached = false
 		must(h.stack.RemoveNIC(i.id))
 	}
 }
 
-// owned finds an interface that may be changed. It is called with mu held.
-func (h *Host) owned(doing, ifname string) (*iface, error) {
+// configurableIface returns an interface whose configuration may be changed: all except lo0.
+// operation begins the text of an error. It is called with mu held.
+func (h *Host) configurableIface(operation, ifname string) (*iface, error) {
 	i := h.ifaceLocked(ifname)
 	switch {
 	case h.closed:
-		return nil, fmt.Errorf("%s %s: %w", doing, ifname, net.ErrClosed)
+		return nil, fmt.Errorf("%s %s: %w", operation, ifname, net.ErrClosed)
 	case i == nil || i.name == "lo0":
-		return nil, fmt.Errorf("%s %s: %w", doing, ifname, syscall.ENXIO)
+		return nil, fmt.Errorf("%s %s: %w", operation, ifname, syscall.ENXIO)
 	}
 	return i, nil
 }
 
-// card finds an interface of Ethernet. It is called with mu held.
-func (h *Host) card(doing, ifname string) (*iface, error) {
-	i, err := h.owned(doing, ifname)
+// ethernetIface is configurableIface for network cards and VLANs only. It is called with mu
+// held.
+func (h *Host) ethernetIface(operation, ifname string) (*iface, error) {
+	i, err := h.configurableIface(operation, ifname)
 	if err == nil && i.port == nil {
-		return nil, fmt.Errorf("%s %s: %w", doing, ifname, syscall.ENXIO)
+		return nil, fmt.Errorf("%s %s: %w", operation, ifname, syscall.ENXIO)
 	}
 	return i, err
 }
@@ -244,16 +252,16 @@ func (h *Host) SetLoopback(on bool) error {
 	switch {
 	case h.closed:
 		return fmt.Errorf("set loopback: %w", net.ErrClosed)
-	case h.options.Loopback == 0:
+	case h.options.LoopbackIndex == 0:
 		return fmt.Errorf("set loopback: %w", errors.ErrUnsupported)
 	}
-	i := h.ifaceLocked(loopbackName)
+	i := h.ifaceLocked(lo1Name)
 	switch {
 	case on && i == nil:
-		h.insert(&iface{id: h.link(loopbackName), name: loopbackName, device: "lo1", up: true})
+		h.insertIface(&iface{id: h.linkNumber(lo1Name), name: lo1Name, device: "lo1", up: true})
 	case !on && i != nil:
-		h.remove(i)
-		h.spread()
+		h.removeIface(i)
+		h.distributeLo1Addrs()
 	}
 	return nil
 }

@@ -28,24 +28,27 @@ var _ network.Conn = (*conn)(nil)
 
 func (h *Host) newConn(ep tcpip.Endpoint, q *waiter.Queue, s *socket) *conn {
 	c := &conn{host: h, ep: ep, sock: s}
-	s.ep, s.tcp, s.end = ep, true, func() { c.Close() }
-	c.reads.open(q, waiter.ReadableEvents)
-	c.writes.open(q, waiter.WritableEvents)
+	s.ep, s.tcp, s.closeFunc = ep, true, func() { c.Close() }
+	c.reads.attach(q, waiter.ReadableEvents)
+	c.writes.attach(q, waiter.WritableEvents)
 	return c
 }
 
-// established follows the handshake; buffer is the receive buffer's size. It remembers the addresses, which the stack
-// forgets after a reset, and gives the connection its whole receive buffer: when
-// gVisor lets a buffer grow by itself (ModerateRecvBuf) it can forget to tell the
-// peer, which then waits in front of a closed window until its probe timer ends.
-func (c *conn) established(buffer int) {
+// finishHandshake is called when the connection has been established. buffer is the size of
+// its receive buffer. finishHandshake stores the addresses, which the stack forgets after a
+// reset, and sets the receive buffer to its full size: if gVisor grew the buffer by itself
+// (ModerateRecvBuf), it could fail to announce the new window. The peer would then wait for a
+// closed window until its probe timer fires.
+func (c *conn) finishHandshake(buffer int) {
 	c.ep.SocketOptions().SetReceiveBufferSize(int64(buffer), true)
 	info, ok := c.ep.Info().(*stack.TransportEndpointInfo)
 	if !ok {
 		return
 	}
-	c.local = net.TCPAddrFromAddrPort(netip.AddrPortFrom(fromAddress(info.ID.LocalAddress, info.NetProto), info.ID.LocalPort))
-	c.remote = net.TCPAddrFromAddrPort(netip.AddrPortFrom(fromAddress(info.ID.RemoteAddress, info.NetProto), info.ID.RemotePort))
+	id := info.ID
+	local := netip.AddrPortFrom(fromAddress(id.LocalAddress, info.NetProto), id.LocalPort)
+	remote := netip.AddrPortFrom(fromAddress(id.RemoteAddress, info.NetProto), id.RemotePort)
+	c.local, c.remote = net.TCPAddrFromAddrPort(local), net.TCPAddrFromAddrPort(remote)
 }
 
 func (c *conn) opError(op, call string, err error) error {
@@ -58,7 +61,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	defer c.reads.mu.Unlock()
 	w := tcpip.SliceWriter(b)
 	for {
-		if err := c.reads.ready(); err != nil {
+		if err := c.reads.err(); err != nil {
 			return 0, c.opError("read", "read", err)
 		}
 		if len(b) == 0 {
@@ -87,7 +90,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	var r bytes.Reader
 	n := 0
 	for {
-		if err := c.writes.ready(); err != nil {
+		if err := c.writes.err(); err != nil {
 			return n, c.opError("write", "write", err)
 		}
 		if n == len(b) {
@@ -96,7 +99,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		r.Reset(b[n:])
 		k, err := c.ep.Write(&r, tcpip.WriteOptions{})
 		n += int(k)
-		c.sock.wrote(int(k))
+		c.sock.addWritten(int(k))
 		switch {
 		case err == nil:
 			if n == len(b) {
@@ -112,7 +115,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 }
 
-// Close implements net.Conn. What has been written is still sent.
+// Close implements net.Conn. Data that has been written is still sent.
 func (c *conn) Close() error {
 	if !c.writes.close() {
 		return c.opError("close", "close", net.ErrClosed)
@@ -139,13 +142,15 @@ func (c *conn) shutdown(how tcpip.ShutdownFlags) error {
 	return nil
 }
 
-// SetLinger implements network.Conn. A positive time is as good as none: what
-// was written is sent in the background.
+// SetLinger implements network.Conn. A positive time has no effect: data that has been
+// written is sent in the background.
 func (c *conn) SetLinger(sec int) error {
 	if c.writes.closed.Load() {
 		return c.opError("set", "setsockopt", net.ErrClosed)
 	}
-	c.ep.SocketOptions().SetLinger(tcpip.LingerOption{Enabled: sec >= 0, Timeout: time.Duration(max(sec, 0)) * time.Second})
+	c.ep.SocketOptions().SetLinger(tcpip.LingerOption{
+		Enabled: sec >= 0, Timeout: time.Duration(max(sec, 0)) * time.Second,
+	})
 	return nil
 }
 
@@ -186,10 +191,10 @@ func setDeadline(t time.Time, proto string, local net.Addr, gates ...*gate) erro
 	return nil
 }
 
-// connectError is what a failed connect reports: an endpoint that its owner or
-// the host closed meanwhile is closed, not aborted.
+// connectError returns the error of a failed connect. If the owner or the host has closed the
+// socket meanwhile, the error says so, and not that the connection was aborted.
 func (c *conn) connectError(err tcpip.Error) error {
-	if e := c.writes.ready(); e != nil {
+	if e := c.writes.err(); e != nil {
 		return e
 	}
 	if e := errno(err); e != io.EOF {

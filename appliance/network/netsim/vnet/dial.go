@@ -14,9 +14,9 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// Dial implements network.Transport. A connect takes Options.ConnectTimeout at
-// most and then fails with ETIMEDOUT. A connection that was reset as soon as it
-// was established can fail with ECONNRESET; nothing else does.
+// Dial implements network.Transport. A connect that takes longer than Options.ConnectTimeout
+// fails with ETIMEDOUT. ECONNRESET means that the connection was reset as soon as it was
+// established.
 func (h *Host) Dial(ctx context.Context, c network.DialConfig) (network.Conn, error) {
 	c.Local, c.Remote = unmap(c.Local), unmap(c.Remote)
 	remote := net.TCPAddrFromAddrPort(c.Remote)
@@ -26,7 +26,7 @@ func (h *Host) Dial(ctx context.Context, c network.DialConfig) (network.Conn, er
 	if ctx.Err() != nil {
 		return fail("connect", context.Cause(ctx))
 	}
-	nic, err := h.nicOf(c.Interface)
+	nic, err := h.nicID(c.Interface)
 	if err != nil {
 		return fail("bind", err)
 	}
@@ -50,20 +50,20 @@ func (h *Host) Dial(ctx context.Context, c network.DialConfig) (network.Conn, er
 		}
 	}
 	if bound(c.Local) {
-		nic = h.leave(nic, c.Local.Addr(), c.Remote.Addr())
-		if terr := ep.Bind(h.full(c.Local, nic)); terr != nil {
+		nic = h.outgoingNIC(nic, c.Local.Addr(), c.Remote.Addr())
+		if terr := ep.Bind(h.fullAddress(c.Local, nic)); terr != nil {
 			x.Close()
 			return fail("bind", errno(terr))
 		}
 	}
-	if err := x.connect(ctx, h.full(c.Remote, nic)); err != nil {
+	if err := x.connect(ctx, h.fullAddress(c.Remote, nic)); err != nil {
 		x.Close()
 		return fail("connect", err)
 	}
 	return x, nil
 }
 
-// connect waits until the handshake is over or ctx ends.
+// connect opens the connection and blocks until the handshake has ended or ctx is done.
 func (c *conn) connect(ctx context.Context, to tcpip.FullAddress) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.host.options.ConnectTimeout, syscall.ETIMEDOUT)
 	defer cancel()
@@ -71,15 +71,15 @@ func (c *conn) connect(ctx context.Context, to tcpip.FullAddress) error {
 	defer c.writes.mu.Unlock()
 	err := c.ep.Connect(to)
 	if _, started := err.(*tcpip.ErrConnectStarted); started {
-		c.host.sockets.identify(c.sock)
+		c.host.sockets.setID(c.sock)
 		for connecting(c.ep) {
 			select {
-			case <-c.writes.news:
+			case <-c.writes.wakeups:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			if err := c.writes.ready(); err != nil {
-				return err // closed with the host
+			if err := c.writes.err(); err != nil {
+				return err // the host has been closed
 			}
 		}
 		err = c.ep.LastError()
@@ -87,17 +87,17 @@ func (c *conn) connect(ctx context.Context, to tcpip.FullAddress) error {
 	if err != nil {
 		return c.connectError(err)
 	}
-	c.established(c.host.options.MaxReceiveBuffer)
+	c.finishHandshake(c.host.options.MaxReceiveBuffer)
 	return nil
 }
 
-// connecting reports whether the handshake still goes on.
+// connecting reports whether the handshake has not ended yet.
 func connecting(ep tcpip.Endpoint) bool {
 	state := tcp.EndpointState(ep.State())
 	return state == tcp.StateConnecting || state == tcp.StateSynSent
 }
 
-// bound reports whether a caller wants this local address.
+// bound reports whether a caller has chosen the local address a, or a port of it.
 func bound(a netip.AddrPort) bool {
 	return a.Port() != 0 || a.Addr().IsValid() && !a.Addr().IsUnspecified()
 }

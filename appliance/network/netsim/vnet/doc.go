@@ -1,7 +1,7 @@
 // Package vnet is a host of the simulated network: a gVisor stack on ports of
 // package ether.
 //
-//	esa := vnet.NewHost(vnet.Options{Name: "esa", Loopback: 4, Rand: src})
+//	esa := vnet.NewHost(vnet.Options{Name: "esa", LoopbackIndex: 4, Rand: src})
 //	err := esa.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2,
 //		Segment: data1, MAC: mac, MTU: 1500, Addrs: addrs})
 //	err = esa.SetRoutes(routes)
@@ -9,83 +9,105 @@
 //	...
 //	esa.Close()
 //
-// A Host is a network.Network and a network.Configurer. The appliance is one
-// Host. All simulated machines together are another, each of them an address of
-// it: an address costs 0.3 KiB, a stack of its own 130. The way out of the process
-// is a third, which answers for every address (Options.Promiscuous, Forward).
+// A Host is a network.Network and a network.Configurer. The appliance is one Host. All
+// simulated machines together are a second one, of which each machine is an address: an
+// address costs 0.3 KiB, a stack 130. The way out of the process is a third, which answers
+// for every address (Options.Promiscuous, SetForwarders).
+//
+// # Terms
+//
+//   - Host: a machine of the simulated network, with interfaces, routes and sockets.
+//   - Stack: the gVisor TCP/IP stack of a host.
+//   - Interface (iface): a network card, a VLAN or a loopback interface, as the
+//     administrator sees it. NIC: the stack's object for an interface.
+//   - lo0 and lo1: the loopback interface that every BSD system has, and the one that
+//     SetLoopback adds.
+//   - Socket: a TCP or UDP endpoint of the stack with its entry in the registry, which knows
+//     its owner, backlog and byte counts.
+//   - Gate: the place where the callers of one direction of a socket wait.
+//   - Learner: the stack's clock, which keeps datagrams in order while a neighbour's MAC is
+//     being learned.
+//   - Neighbor entry: a line of the ARP or NDP cache. The neighbor sweeper removes entries
+//     that have expired.
+//   - Forwarder: a function that decides about traffic to addresses that a promiscuous host
+//     does not have.
+//   - Probe: a packet that is sent to see what answers it, as traceroute does. The TCP probe
+//     of gVisor is a different thing: a callback for each segment that arrives.
 //
 // # Why not gVisor's own adapters
 //
-// Package gonet fixes the backlog, reports errors as text and knows no
-// os.ErrDeadlineExceeded. Here errors are *net.OpError around a syscall.Errno
-// everywhere, deadlines and Close are those of package net, and each socket is
-// entered in a registry with what the stack does not know: owner, user, backlog,
-// and bytes written, from which the send queue follows.
+// Package gonet fixes the backlog, reports errors as text and does not know
+// os.ErrDeadlineExceeded. Here all errors are *net.OpError around a syscall.Errno, deadlines
+// and Close behave as in package net, and each socket is registered with what the stack does
+// not know: owner, user, backlog, and the number of bytes written, from which the length of
+// the send queue follows.
 //
 // # How every stack is set up
 //
-// RACK is off: it retransmits without need, which shows in captures, and stalls
-// at times. Congestion control is Reno. Receive buffers start with 32768 bytes,
-// which makes the SYN the appliance's (window 16384, scale 0), and have 65535 as
-// soon as the connection is established; hosts may have more. gVisor's log goes
-// nowhere. ICMP is not limited to gVisor's thousand a second. Chance comes from
-// Options.Rand only. An ARP entry lives 1200 seconds, without probes, and is then
-// removed; gVisor by itself would keep it and ask again.
+// RACK is off: it retransmits without need, which shows in captures, and sometimes stalls.
+// Congestion control is Reno. Receive buffers start with 32768 bytes, which gives the SYN of
+// the appliance (window 16384, scale 0), and grow to 65535 when the connection is
+// established; hosts may have more. gVisor's log is discarded. ICMP is not limited to
+// gVisor's thousand messages per second. Randomness comes from Options.Rand only. An ARP
+// entry lives 1200 seconds, without probes, and is then removed; gVisor itself would keep it
+// and probe.
 //
 // # A listener's backlog
 //
-// A backlog is meant for a service that does not accept. All simulated machines
-// share this machine's processors, and a service that does accept can be kept
-// from running for a moment; a connection that then found the queue full would
-// cost its client a second. So while somebody is in Accept, and a tenth of a
-// second beyond, many more may wait.
+// A backlog is meant for a service that does not accept. All simulated machines share this
+// machine's processors, so a service that does accept can be kept from running for a moment.
+// A connection that finds the queue full in that moment would cost its client a second.
+// Therefore the queue is much longer while a caller is in Accept, and for a tenth of a second
+// afterwards.
 //
-// # Interfaces that come and go
+// # Interfaces that are added and removed
 //
-// A VLAN is another NIC of the stack, on a port in a VLAN of its parent's port. It keeps
-// its link#N when it is made again. lo1 has no NIC: the stack takes what arrives at a NIC
-// for that NIC's addresses only, where BSD takes it for all, so lo1's addresses are given
-// to every NIC, and ports are told not to answer for them (ether.Port.SetUnansweredAddrs).
+// A VLAN is another NIC of the stack, on a port in a VLAN of its parent's port. If it is
+// removed and added again, it gets the same link#N. lo1 has no NIC: the stack accepts packets
+// that arrive at a NIC only for the addresses of that NIC, whereas BSD accepts them for all
+// addresses of the machine. Therefore lo1's addresses are added to every NIC, and the ports
+// are told not to answer ARP and NDP requests for them (ether.Port.SetUnansweredAddrs).
 //
-// Where a caller chooses an address to send from, Host.leave chooses the NIC by the route:
-// the stack would take any NIC that has the address.
+// If a caller chooses the source address, Host.outgoingNIC chooses the NIC by the route: the
+// stack would use any NIC that has the address.
 //
-// # Where BSD does otherwise
+// # Differences from BSD
 //
-// A connection keeps the gateway that it found when it was opened: a route that changes
-// is for what is opened after it. What arrives at a NIC is answered by a route of that
-// NIC, or not at all: who comes in by an interface without a way back is not answered by
-// another. A path's MTU is found anew by each connection.
+// A connection keeps the gateway that it found when it was opened: a changed route applies to
+// later connections. A packet that arrives at a NIC is answered by a route of that NIC or not
+// at all: if a client's packets arrive by an interface without a route back, they are not
+// answered by another interface. Each connection discovers the MTU of its path itself.
 //
 // # Datagrams keep their order
 //
-// gVisor lets go what waited for a neighbour's address on a goroutine of its own, while
-// what is sent in the meantime goes at once. A learner, which is the stack's clock, makes
-// that one step: messages of ARP and NDP are taken in, and what waited is sent, while no
-// socket hands over a datagram.
+// gVisor sends packets that have waited for a neighbour's MAC on a goroutine of its own, and
+// packets that are written in the meantime immediately. The learner makes this one step:
+// while a message of ARP or NDP is processed and the waiting packets are sent, no socket
+// hands datagrams to the stack.
 //
 // # What it costs
 //
-// The appliance's host of three interfaces, one of them with addresses, takes
-// 140 KiB, an address 0.3, a listener 5. A stack has as many goroutines for TCP as
-// GOMAXPROCS was when it was made: on a machine with very many cores that is
-// about 3 KiB more for each.
+// The appliance's host of three interfaces, one of them with addresses, takes 140 KiB, an
+// address 0.3, a listener 5. A stack has as many goroutines for TCP as GOMAXPROCS was when it
+// was created: on a machine with many cores that is about 3 KiB for each.
 //
-// # How a socket waits
+// # How a caller waits for a socket
 //
-// Each direction of a socket has a gate: a channel of one token, which the stack,
-// a deadline and Close all put their news in. So waiting is one receive, and
-// nothing is allocated or registered for it.
+// Each direction of a socket has a gate: a channel with room for one token, into which the
+// stack, an expired deadline and Close put a token. So waiting is one receive operation, for
+// which nothing is allocated or registered.
 //
 // # Locks
 //
-// Host.mu guards interfaces and routes; registry.mu the sockets; socket.mu one
-// socket's byte counts (taken by the stack's TCP probe with an endpoint locked, so
-// nothing is locked under it); listener.mu the length of a listener's queue;
-// neighborSweeper.mu its timer and listeners (taken with the stack's locks held,
-// so the stack is not called under it). learner.sending is held while a datagram is handed
-// to the stack, or a neighbour's address is learned; learner.mu is taken with the stack's
-// locks held, and for a moment. Host.mu is taken before registry.mu.
-// Neither is held while a socket is closed or waits. gate.mu serializes readers or
-// writers of a socket and is held while they wait; Close does not take it.
+// Host.mu guards interfaces and routes, and registry.mu the sockets. socket.mu guards the
+// byte counts of one socket; the stack's TCP probe takes it while an endpoint is locked, so
+// no lock is taken while it is held. listener.mu guards the length of a listener's queue.
+// neighborSweeper.mu guards its timer and listeners; it is taken while the stack's locks are
+// held, so the stack is not called while it is held. learner.sending is held while a datagram
+// is handed to the stack, or a neighbour's MAC is learned. learner.mu is taken while the
+// stack's locks are held, for short moments.
+//
+// Host.mu is taken before registry.mu. Neither is held while a socket is closed or waits.
+// gate.mu serializes the readers or writers of a socket and is held while they wait; Close
+// does not take it.
 package vnet

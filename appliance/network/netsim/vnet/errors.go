@@ -10,7 +10,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// errno is the error number that a kernel's socket would give for e.
+// errno returns the error that a system call of a kernel would return for e.
 func errno(e tcpip.Error) error {
 	switch e.(type) {
 	case nil:
@@ -57,14 +57,15 @@ func errno(e tcpip.Error) error {
 	return errors.New(e.String())
 }
 
-// wouldBlock reports whether the caller must wait and try again.
+// wouldBlock reports whether e means that the caller must wait and try again.
 func wouldBlock(e tcpip.Error) bool {
 	_, ok := e.(*tcpip.ErrWouldBlock)
 	return ok
 }
 
-// opError is the error of operation op, made of system call call. Errors that no
-// system call gives (a context's, net.ErrClosed, os.ErrDeadlineExceeded) stand alone.
+// opError returns the error of operation op, in which system call call has failed with err.
+// Errors that are not those of a system call (of a context, net.ErrClosed,
+// os.ErrDeadlineExceeded) are not attributed to call.
 func opError(op, call, network string, source, addr net.Addr, err error) error {
 	if _, ok := err.(syscall.Errno); ok {
 		err = os.NewSyscallError(call, err)

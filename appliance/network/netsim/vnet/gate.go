@@ -12,33 +12,33 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// A gate is where the callers of one direction of a socket wait for the stack,
-// their deadline, or the end of the socket.
+// A gate is the place where the callers of one direction of a socket wait for the stack,
+// their deadline, or Close.
 type gate struct {
-	mu     sync.Mutex // one caller at a time
-	news   chan struct{}
-	entry  waiter.Entry
-	queue  *waiter.Queue
-	closed atomic.Bool
+	mu      sync.Mutex // held by the caller that reads, writes or accepts
+	wakeups chan struct{}
+	entry   waiter.Entry
+	queue   *waiter.Queue
+	closed  atomic.Bool
 
 	deadline atomic.Pointer[deadline]
 }
 
-// A deadline is one that has been set; it is replaced, never changed.
+// A deadline is the deadline of a gate. It is replaced by a later one, never changed.
 type deadline struct {
 	passed atomic.Bool
 	stop   func() bool
 }
 
-// open lets the gate hear of events on q.
-func (g *gate) open(q *waiter.Queue, events waiter.EventMask) {
+// attach makes events on q wake the gate.
+func (g *gate) attach(q *waiter.Queue, events waiter.EventMask) {
 	g.queue = q
-	g.entry, g.news = waiter.NewChannelEntry(events | waiter.EventHUp | waiter.EventErr)
+	g.entry, g.wakeups = waiter.NewChannelEntry(events | waiter.EventHUp | waiter.EventErr)
 	q.EventRegister(&g.entry)
 }
 
-// close lets every caller, waiting or to come, fail with net.ErrClosed. It
-// reports whether it is the first call.
+// close makes current and later callers fail with net.ErrClosed. It reports whether this is
+// the first call.
 func (g *gate) close() bool {
 	if g.closed.Swap(true) {
 		return false
@@ -48,8 +48,8 @@ func (g *gate) close() bool {
 	return true
 }
 
-// ready reports why the caller must not go on.
-func (g *gate) ready() error {
+// err returns the reason for which the caller must not continue, nil if it may.
+func (g *gate) err() error {
 	if g.closed.Load() {
 		return net.ErrClosed
 	}
@@ -59,18 +59,18 @@ func (g *gate) ready() error {
 	return nil
 }
 
-// wait returns when something has changed. The caller holds mu.
-func (g *gate) wait() { <-g.news }
+// wait blocks until the gate is woken, which may be without a reason. The caller holds mu.
+func (g *gate) wait() { <-g.wakeups }
 
-// poke lets a waiting caller look again.
-func (g *gate) poke() {
+// wake makes the caller that waits, or the next that will, check the socket again.
+func (g *gate) wake() {
 	select {
-	case g.news <- struct{}{}:
+	case g.wakeups <- struct{}{}:
 	default:
 	}
 }
 
-// setDeadline replaces the deadline; the zero time is none.
+// setDeadline replaces the deadline. The zero time means that there is none.
 func (g *gate) setDeadline(t time.Time) {
 	var d *deadline
 	if !t.IsZero() {
@@ -80,12 +80,12 @@ func (g *gate) setDeadline(t time.Time) {
 		} else {
 			d.stop = clock.System().AfterFunc(wait, func() {
 				d.passed.Store(true)
-				g.poke()
+				g.wake()
 			})
 		}
 	}
 	if old := g.deadline.Swap(d); old != nil && old.stop != nil {
 		old.stop()
 	}
-	g.poke()
+	g.wake()
 }

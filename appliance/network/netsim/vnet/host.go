@@ -24,33 +24,33 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// Options are what a host is made with. The zero value is a plain host without
-// loopback.
+// Options configure a Host. Only Rand is required.
 type Options struct {
-	Name string // for chance and messages
-	// Loopback is the index (link#N) of lo0; 0: the host has none.
-	Loopback int
-	// Promiscuous makes the host answer for every address, see Forward.
+	Name string // names the host's stream of randomness and its ports
+	// LoopbackIndex is the N of link#N of lo0; 0 means that the host has no lo0.
+	LoopbackIndex int
+	// Promiscuous makes the host accept packets to every address, see SetForwarders.
 	Promiscuous bool
-	// Rand gives ports, sequence numbers and the like.
+	// Rand is the source of ports, sequence numbers and other random values.
 	Rand entropy.Source
-	// MaxReceiveBuffer bounds what a connection buffers and, half of it, the
-	// window that it offers; 0 means 65535. More than that changes the SYN: it
-	// offers a window scale other than 0.
+	// MaxReceiveBuffer limits the bytes that a connection buffers; half of it limits the
+	// window that the connection offers. 0 means 65535. A larger value changes the SYN, which
+	// then offers a window scale other than 0.
 	MaxReceiveBuffer int
-	// ConnectTimeout bounds each connect; 0 means BSD's 75 seconds.
+	// ConnectTimeout limits the time of each connect; 0 means BSD's 75 seconds.
 	ConnectTimeout time.Duration
-	// Retries is how often a segment is sent again before the connection is given up
+	// Retries is the number of retransmissions of a segment after which the connection fails
 	// with ETIMEDOUT; 0 means BSD's 12.
 	Retries int
-	// NeighborLife is how long an ARP entry lives; 0 means BSD's 1200 seconds.
+	// NeighborLife is the time after which an ARP entry expires; 0 means BSD's 1200 seconds.
 	NeighborLife time.Duration
 }
 
 const (
 	// FreeBSD's ephemeral ports.
 	firstPort, lastPort = 10000, 65535
-	// Far more than a person's pings and traceroutes need, still a limit.
+	// The limit of ICMP messages that a stack sends: far more than pings and traceroutes of a
+	// person need.
 	icmpPerSecond, icmpBurst = 10000, 1000
 
 	minBuffer         = 4096
@@ -69,17 +69,17 @@ type Host struct {
 	neighbors neighborSweeper
 	learner   learner
 	pings     pingSockets
-	forwards  sync.WaitGroup
+	forwards  sync.WaitGroup  // goroutines of forwarders
 	timers    clock.Group     // of listeners
-	ctx       context.Context // ends with Close
+	ctx       context.Context // done when the host is closed
 	cancel    context.CancelCauseFunc
 
-	mu     sync.RWMutex
-	ifaces []*iface
-	links  map[string]tcpip.NICID // of interfaces that have been made and are made again
-	groups bool                   // AcceptMulticastARP
-	routes []network.Route        // as SetRoutes gave them
-	closed bool
+	mu                 sync.RWMutex
+	ifaces             []*iface
+	linkNumbers        map[string]tcpip.NICID // of interfaces that were added later, by name
+	acceptMulticastARP bool
+	routes             []network.Route // as given to SetRoutes
+	closed             bool
 }
 
 var (
@@ -87,7 +87,7 @@ var (
 	_ network.Configurer = (*Host)(nil)
 )
 
-// NewHost returns a running host without interfaces, but for lo0.
+// NewHost returns a running host without interfaces, except for lo0.
 func NewHost(o Options) *Host {
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = 75 * time.Second
@@ -106,13 +106,13 @@ func NewHost(o Options) *Host {
 	h.neighbors.host = h
 	h.learner.Clock = tcpip.NewStdClock()
 	h.stack = h.newStack()
-	if o.Loopback != 0 {
+	if o.LoopbackIndex != 0 {
 		h.addLoopback()
 	}
 	return h
 }
 
-// newStack is the one place where stacks are made.
+// newStack returns a new stack. All stacks are created here, so that all are set up alike.
 func (h *Host) newStack() *stack.Stack {
 	rng := h.options.Rand.Stream("vnet/" + h.options.Name)
 	s := stack.New(stack.Options{
@@ -124,21 +124,24 @@ func (h *Host) newStack() *stack.Stack {
 			tcp.NewProtocolProbe(h.sockets.probe), // Reno
 			udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6,
 		},
-		// With this on, a promiscuous stack takes every source for its own and
-		// drops what arrives.
+		// If this were set, a promiscuous stack would regard every source address as its
+		// own and drop all packets that arrive.
 		HandleLocal: !h.options.Promiscuous,
 		Clock:       &h.learner,
 		RawFactory:  &raw.EndpointFactory{},
 		NUDDisp:     &h.neighbors,
 		SecureRNG:   rng,
-		RandSource:  source{rng},
+		RandSource:  randSource{rng},
 	})
 	noRACK := tcpip.TCPRecovery(0)
 	must(s.SetTransportProtocolOption(tcp.ProtocolNumber, &noRACK))
 	retries := tcpip.TCPMaxRetriesOption(h.options.Retries)
 	must(s.SetTransportProtocolOption(tcp.ProtocolNumber, &retries))
 	must(s.SetTransportProtocolOption(tcp.ProtocolNumber, &tcpip.TCPReceiveBufferSizeRangeOption{
-		Min: minBuffer, Default: min(defaultReceiveBuf, h.options.MaxReceiveBuffer), Max: h.options.MaxReceiveBuffer}))
+		Min:     minBuffer,
+		Default: min(defaultReceiveBuf, h.options.MaxReceiveBuffer),
+		Max:     h.options.MaxReceiveBuffer,
+	}))
 	must(s.SetTransportProtocolOption(tcp.ProtocolNumber, &tcpip.TCPSendBufferSizeRangeOption{
 		Min: minBuffer, Default: defaultSendBuf, Max: maxSendBuf}))
 	must(s.SetPortRange(firstPort, lastPort))
@@ -149,8 +152,8 @@ func (h *Host) newStack() *stack.Stack {
 
 func (h *Host) addLoopback() {
 	i := &iface{
-		id: tcpip.NICID(h.options.Loopback), name: "lo0", device: "lo0", up: true, attached: true,
-		addrs: loopbackAddrs(),
+		id: tcpip.NICID(h.options.LoopbackIndex), name: "lo0", device: "lo0", up: true, attached: true,
+		addrs: lo0Addrs(),
 	}
 	must(h.stack.CreateNICWithOptions(i.id, loopback.New(), stack.NICOptions{Name: i.name}))
 	for _, p := range i.addrs {
@@ -160,8 +163,8 @@ func (h *Host) addLoopback() {
 	h.applyRoutes()
 }
 
-// Close switches the host off: its ports leave their segments, every socket is
-// closed, and no goroutine is left. Its peers hear nothing.
+// Close switches the host off: it closes its ports, then all sockets, and waits for all its
+// goroutines. The peers of its connections are not notified.
 func (h *Host) Close() {
 	h.mu.Lock()
 	if h.closed {
@@ -184,20 +187,21 @@ func (h *Host) Close() {
 	h.timers.Wait()
 }
 
-// must is for calls that fail only when this package is wrong.
+// must panics if err is not nil. It is for calls that fail only if this package is wrong.
 func must(err tcpip.Error) {
 	if err != nil {
 		panic(fmt.Sprint("vnet: ", err))
 	}
 }
 
-// iface finds an interface by its name or its device's; nil: there is none.
+// iface returns the interface with a name or device name, nil if there is none.
 func (h *Host) iface(name string) *iface {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	return h.ifaceLocked(name)
 }
 
+// ifaceLocked is iface for callers that hold mu.
 func (h *Host) ifaceLocked(name string) *iface {
 	for _, i := range h.ifaces {
 		if i.name == name || i.device == name {
@@ -207,8 +211,9 @@ func (h *Host) ifaceLocked(name string) *iface {
 	return nil
 }
 
-// nicOf is the number of the interface called name; 0 for "".
-func (h *Host) nicOf(name string) (tcpip.NICID, error) {
+// nicID returns the number of the interface with a name, 0 for "". An interface without a NIC
+// is an error.
+func (h *Host) nicID(name string) (tcpip.NICID, error) {
 	if name == "" {
 		return 0, nil
 	}

@@ -266,7 +266,7 @@ func TestSendQueueOfASilentPeer(t *testing.T) {
 func TestRoutesAreBSDs(t *testing.T) {
 	w := ether.NewFabric(ether.Options{})
 	defer w.Close()
-	h := vnet.NewHost(vnet.Options{Name: "esa", Loopback: 4, Rand: entropy.Seeded(1)})
+	h := vnet.NewHost(vnet.Options{Name: "esa", LoopbackIndex: 4, Rand: entropy.Seeded(1)})
 	defer h.Close()
 	err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: w.NewSegment("data1"), MAC: mac(1),
 		Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24")}})

@@ -19,39 +19,39 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// An icmpListener hears every ICMP message that arrives at the host. Only a raw
-// endpoint hears errors about what other endpoints sent.
+// An icmpListener receives every ICMP message that arrives at the host. It uses a raw
+// endpoint, because others do not receive errors about packets of other endpoints.
 type icmpListener struct {
-	host  *Host
-	ep    tcpip.Endpoint
-	queue waiter.Queue
-	entry waiter.Entry
-	news  chan struct{}
-	v6    bool
+	host    *Host
+	ep      tcpip.Endpoint
+	queue   waiter.Queue
+	entry   waiter.Entry
+	wakeups chan struct{}
+	v6      bool
 
-	hop  tcpip.Address // the neighbour that takes what is sent
-	lost atomic.Bool   // it did not answer
+	nextHop     tcpip.Address // the neighbour to which packets are sent
+	unreachable atomic.Bool   // nextHop has not answered ARP or NDP
 }
 
-// An icmpMessage is one that arrived.
+// An icmpMessage is an ICMP message that has arrived.
 type icmpMessage struct {
 	from netip.Addr
 	ttl  int
-	at   time.Time // the stack's clock
-	data []byte    // ICMP header and what follows
+	at   time.Time // by the stack's clock
+	data []byte    // ICMP header and body
 }
 
-// listenICMP listens for answers to what will be sent to dst.
+// listenICMP returns a listener for answers to packets that the caller will send to dst.
 func (h *Host) listenICMP(nic tcpip.NICID, src, dst netip.Addr) (*icmpListener, error) {
 	v6 := dst.Is6()
 	l := &icmpListener{host: h, v6: v6}
-	if l.hop = toAddress(dst); dst.Zone() == "" {
-		route, err := h.stack.FindRoute(nic, toAddress(src), l.hop, protocolOf(dst), false)
+	if l.nextHop = toAddress(dst); dst.Zone() == "" {
+		route, err := h.stack.FindRoute(nic, toAddress(src), l.nextHop, protocolOf(dst), false)
 		if err != nil {
 			return nil, errno(err)
 		}
 		if hop := route.NextHop(); hop.BitLen() != 0 {
-			l.hop = hop
+			l.nextHop = hop
 		}
 		route.Release()
 	}
@@ -63,34 +63,38 @@ func (h *Host) listenICMP(nic tcpip.NICID, src, dst netip.Addr) (*icmpListener, 
 	if err != nil {
 		return nil, errno(err)
 	}
-	ep.SocketOptions().SetReceiveHopLimit(true) // IPv6; IPv4's header comes along
+	ep.SocketOptions().SetReceiveHopLimit(true) // for IPv6; for IPv4 the header is received
 	l.ep = ep
-	l.entry, l.news = waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
+	events := waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp
+	l.entry, l.wakeups = waiter.NewChannelEntry(events)
 	l.queue.EventRegister(&l.entry)
-	h.neighbors.listen(l)
+	h.neighbors.addListener(l)
 	return l, nil
 }
 
 func (l *icmpListener) close() {
-	l.host.neighbors.unlisten(l)
+	l.host.neighbors.removeListener(l)
 	l.ep.Close()
 }
 
-// noNeighbor tells the listener that hop does not answer.
-func (l *icmpListener) noNeighbor(hop tcpip.Address) {
-	if hop != l.hop {
+// reportUnreachable tells the listener that the neighbour hop does not answer.
+func (l *icmpListener) reportUnreachable(hop tcpip.Address) {
+	if hop != l.nextHop {
 		return
 	}
-	l.lost.Store(true)
+	l.unreachable.Store(true)
 	select {
-	case l.news <- struct{}{}:
+	case l.wakeups <- struct{}{}:
 	default:
 	}
 }
 
-// next waits for the next message, for a token on also (which may be nil), or
-// for the end of ctx, the host or hope. ok tells a message from a token.
-func (l *icmpListener) next(ctx context.Context, also <-chan struct{}) (m icmpMessage, ok bool, err error) {
+// next blocks until a message arrives or a token can be received from also, which may be nil.
+// ok reports whether it was a message. next returns an error if ctx is done, the host is
+// closed, or the next hop does not answer.
+func (l *icmpListener) next(
+	ctx context.Context, also <-chan struct{},
+) (m icmpMessage, ok bool, err error) {
 	for {
 		m, err := l.read()
 		switch {
@@ -100,11 +104,11 @@ func (l *icmpListener) next(ctx context.Context, also <-chan struct{}) (m icmpMe
 			continue
 		case !wouldBlock(err):
 			return m, false, errno(err)
-		case l.lost.Load():
+		case l.unreachable.Load():
 			return m, false, syscall.EHOSTUNREACH
 		}
 		select {
-		case <-l.news:
+		case <-l.wakeups:
 		case <-also:
 			return m, false, nil
 		case <-ctx.Done():
@@ -138,7 +142,7 @@ func (l *icmpListener) read() (icmpMessage, tcpip.Error) {
 	return m, nil
 }
 
-// readICMP6 reads a message from an endpoint of IPv6, raw or not.
+// readICMP6 reads a message from an IPv6 endpoint, which may be raw.
 func readICMP6(ep tcpip.Endpoint) (icmpMessage, tcpip.Error) {
 	var b bytes.Buffer
 	res, err := ep.Read(&b, tcpip.ReadOptions{NeedRemoteAddr: true})
@@ -146,8 +150,10 @@ func readICMP6(ep tcpip.Endpoint) (icmpMessage, tcpip.Error) {
 		return icmpMessage{}, err
 	}
 	return icmpMessage{
-		from: fromAddress(res.RemoteAddr.Addr, ipv6.ProtocolNumber), ttl: int(res.ControlMessages.HopLimit),
-		at: res.ControlMessages.Timestamp, data: b.Bytes(),
+		from: fromAddress(res.RemoteAddr.Addr, ipv6.ProtocolNumber),
+		ttl:  int(res.ControlMessages.HopLimit),
+		at:   res.ControlMessages.Timestamp,
+		data: b.Bytes(),
 	}, nil
 }
 
@@ -156,15 +162,15 @@ func (m icmpMessage) code() uint8   { return m.data[1] }
 func (m icmpMessage) ident() uint16 { return binary.BigEndian.Uint16(m.data[4:]) }
 func (m icmpMessage) seq() uint16   { return binary.BigEndian.Uint16(m.data[6:]) }
 
-// A quote is the start of the packet that an error is about.
+// A quote is the beginning of the packet that an ICMP error is about.
 type quote struct {
 	dst      netip.Addr
 	protocol uint8
-	payload  []byte // eight bytes at least
+	payload  []byte // at least eight bytes
 }
 
-// quoted reads what an error is about; false for other messages and for errors
-// that quote too little.
+// quoted returns the packet that an ICMP error is about. It returns false for other messages
+// and for errors that quote too little.
 func (m icmpMessage) quoted(v6 bool) (quote, bool) {
 	kind, isError := m.kind(v6)
 	if !isError || kind == network.EchoReply {
@@ -202,11 +208,13 @@ var kinds6 = map[typeCode]network.ReplyKind{
 	{3, 0}: network.TimeExceeded, {4, 1}: network.ProtocolUnreachable,
 }
 
-// kind classifies a message. false: it answers nothing.
+// kind classifies a message. It returns false for a message that is no answer to a packet.
 func (m icmpMessage) kind(v6 bool) (network.ReplyKind, bool) {
-	kinds, reply, isError := kinds4, uint8(header.ICMPv4EchoReply), m.typ() == 3 || m.typ() == 11 || m.typ() == 12
+	kinds, reply := kinds4, uint8(header.ICMPv4EchoReply)
+	isError := m.typ() == 3 || m.typ() == 11 || m.typ() == 12
 	if v6 {
-		kinds, reply, isError = kinds6, uint8(header.ICMPv6EchoReply), m.typ() >= 1 && m.typ() <= 4
+		kinds, reply = kinds6, uint8(header.ICMPv6EchoReply)
+		isError = m.typ() >= 1 && m.typ() <= 4
 	}
 	if m.typ() == reply {
 		return network.EchoReply, true
@@ -217,7 +225,7 @@ func (m icmpMessage) kind(v6 bool) (network.ReplyKind, bool) {
 	return network.OtherError, isError
 }
 
-// reply makes a Reply of the answer to what was sent at start.
+// reply returns the message as the Reply to a packet that was sent at start.
 func (m icmpMessage) reply(v6 bool, start time.Time) network.Reply {
 	kind, _ := m.kind(v6)
 	r := network.Reply{

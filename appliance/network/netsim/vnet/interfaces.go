@@ -18,32 +18,33 @@ import (
 
 // An InterfaceConfig describes a network card and its cable.
 type InterfaceConfig struct {
-	Name    string // as the administrator knows it: "Data 1"; unique
-	Device  string // as the system knows it: "nic1"; unique
+	Name    string // for the administrator: "Data 1"; unique
+	Device  string // for the system: "nic1"; unique
 	Index   int    // N of link#N; unique
 	Segment *ether.Segment
 	MAC     ether.MAC
 	MTU     int // 0 means 1500
-	// ARPMAC is what the host says of itself by ARP; zero: MAC. See
+	// ARPMAC is the MAC that the host announces by ARP; zero means MAC. See
 	// ether.Port.SetARPMAC.
 	ARPMAC ether.MAC
-	// Addrs are the addresses with the networks that they are in. One with a
-	// whole prefix (10.0.201.4/32) is an alias: it brings no network along.
+	// Addrs are the addresses with the networks that they are in. An address whose prefix has
+	// full length (10.0.201.4/32) is an alias: it adds no route to a network.
 	Addrs []netip.Prefix
 }
 
-// An iface is an interface. All but the first line is guarded by Host.mu.
+// An iface is an interface. The fields of the second group are guarded by Host.mu, the others
+// do not change.
 type iface struct {
 	id           tcpip.NICID // also N of link#N
 	name, device string
 	port         *ether.Port // nil for lo0 and lo1
-	vlan         int         // ID; 0: it is none
-	parent       *iface      // of a VLAN
+	vlan         int         // ID of the VLAN; 0: the interface is no VLAN
+	parent       *iface      // the card that a VLAN belongs to
 
 	addrs    []netip.Prefix
-	extra    []netip.Addr // of lo1, which the stack has here too
+	lo1Addrs []netip.Addr // addresses of lo1 that the NIC has too
 	up       bool
-	attached bool // the stack has a NIC for it; lo1 never has
+	attached bool // the stack has a NIC for the interface; never for lo1
 	media    network.Media
 }
 
@@ -52,11 +53,12 @@ const (
 	loopbackMTU                = 16384
 )
 
-func loopbackAddrs() []netip.Prefix {
+func lo0Addrs() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}
 }
 
-// AddInterface plugs the host into a segment. The host closes the port.
+// AddInterface adds a network card to the host and attaches it to a segment. Close closes its
+// port.
 func (h *Host) AddInterface(c InterfaceConfig) error {
 	if c.MTU == 0 {
 		c.MTU = defaultMTU
@@ -68,7 +70,7 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 	}
 	for _, i := range h.ifaces {
 		if i.name == c.Name || i.device == c.Device || int(i.id) == c.Index {
-			return fmt.Errorf("add interface %s (%s, link#%d): %s (%s, link#%d) is there already",
+			return fmt.Errorf("add interface %s (%s, link#%d): %s (%s, link#%d) exists already",
 				c.Name, c.Device, c.Index, i.name, i.device, i.id)
 		}
 	}
@@ -77,28 +79,29 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 	if c.ARPMAC != (ether.MAC{}) {
 		i.port.SetARPMAC(c.ARPMAC)
 	}
-	h.insert(i)
+	h.insertIface(i)
 	if err := h.setAddrs(i, c.Addrs); err != nil {
 		return fmt.Errorf("add interface %s: %w", c.Name, err)
 	}
 	return nil
 }
 
-// attach gives the stack a NIC for i, once. It costs the stack 95 KiB, most of
-// it in neighbour caches, so an interface gets it with its first address. It is called with
-// mu held.
+// attach creates the stack's NIC for i if i has none. A NIC takes 95 KiB, mostly for
+// neighbour caches, so an interface gets it with its first address. attach is called with mu
+// held.
 func (h *Host) attach(i *iface) {
 	if i.attached {
 		return
 	}
 	i.attached = true
 	i.port.WrapResolution(h.learner.learn)
-	must(h.stack.CreateNICWithOptions(i.id, i.port.Endpoint(), stack.NICOptions{Name: i.device, Disabled: !i.isUp()}))
+	o := stack.NICOptions{Name: i.device, Disabled: !i.isUp()}
+	must(h.stack.CreateNICWithOptions(i.id, i.port.Endpoint(), o))
 	if h.options.Promiscuous {
 		must(h.stack.SetPromiscuousMode(i.id, true))
 		must(h.stack.SetSpoofing(i.id, true))
 	}
-	// NDP asks again after 30 seconds, as everywhere (RFC 4861); ARP does not.
+	// NDP probes a neighbour after 30 seconds, as RFC 4861 demands; ARP does not.
 	must(h.stack.SetNUDConfigurations(i.id, ipv4.ProtocolNumber, h.neighbors.arpConfig()))
 }
 
@@ -131,7 +134,7 @@ func (h *Host) Interfaces() []network.Interface {
 func (h *Host) SetAddrs(ifname string, addrs []netip.Prefix) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	i, err := h.owned("set addresses of", ifname)
+	i, err := h.configurableIface("set addresses of", ifname)
 	if err != nil {
 		return err
 	}
@@ -144,10 +147,11 @@ func (h *Host) SetAddrs(ifname string, addrs []netip.Prefix) error {
 	return nil
 }
 
-// setAddrs is called with mu held. On an error some addresses may be set.
+// setAddrs replaces the addresses of an interface. If it returns an error, some addresses may
+// be set. It is called with mu held.
 func (h *Host) setAddrs(i *iface, addrs []netip.Prefix) error {
 	defer h.applyRoutes()
-	defer h.spread()
+	defer h.distributeLo1Addrs()
 	for _, old := range slices.Clone(i.addrs) {
 		if !slices.Contains(addrs, old) {
 			must(h.stack.RemoveAddress(i.id, toAddress(old.Addr())))
@@ -162,7 +166,7 @@ func (h *Host) setAddrs(i *iface, addrs []netip.Prefix) error {
 			return fmt.Errorf("%v: %w", p, syscall.EINVAL)
 		}
 		h.attach(i)
-		h.dropExtra(i, p.Addr())
+		h.dropLo1Addr(i, p.Addr())
 		if err := h.addAddr(i, p); err != nil {
 			return fmt.Errorf("%v: %w", p, errno(err))
 		}
@@ -206,10 +210,10 @@ func (h *Host) AbortConns() int {
 		n++
 		s := h.sockets.find(ep)
 		if s != nil && (s.backlog > 0 || info.TransProto == udp.ProtocolNumber) {
-			s.end()
+			s.closeFunc()
 			continue
 		}
-		// Not by Close: whoever reads learns ECONNABORTED.
+		// Not by Close, so that a reader gets ECONNABORTED.
 		ep.(stack.TransportEndpoint).Abort()
 	}
 	return n
@@ -224,8 +228,8 @@ func (h *Host) Counters(ifname string) (network.Counters, error) {
 	if i.port != nil {
 		return i.port.Counters(), nil
 	}
-	if i.name == loopbackName {
-		return network.Counters{}, nil // what it has to do with passes other interfaces
+	if i.name == lo1Name {
+		return network.Counters{}, nil // packets to its addresses pass other interfaces
 	}
 	info, ok := h.stack.SingleNICInfo(i.id)
 	if !ok {
@@ -237,8 +241,8 @@ func (h *Host) Counters(ifname string) (network.Counters, error) {
 	}, nil
 }
 
-// Port is the interface's port, whose cable can be impaired while it runs; nil
-// for lo0 and for names that no interface has.
+// Port returns the interface's port, for example to impair its cable. It returns nil for
+// loopback interfaces and unknown names.
 func (h *Host) Port(ifname string) *ether.Port {
 	if i := h.iface(ifname); i != nil {
 		return i.port

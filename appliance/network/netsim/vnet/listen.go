@@ -20,32 +20,32 @@ import (
 
 const (
 	defaultBacklog = 10
-	// wideQueue is what may wait while somebody is in Accept.
-	wideQueue = 1024
-	// attended is how long a listener counts as looked after once Accept has
-	// returned: its caller will come back.
-	attended = 100 * time.Millisecond
+	// wideQueueLen is the number of connections that may wait while a caller is in Accept.
+	wideQueueLen = 1024
+	// acceptGrace is the time after Accept has returned for which the queue stays wide,
+	// because the next call is expected.
+	acceptGrace = 100 * time.Millisecond
 )
 
 // A listener accepts TCP connections.
 type listener struct {
-	host    *Host
-	ep      tcpip.Endpoint
-	sock    *socket
-	addr    *net.TCPAddr
-	receive int // the receive buffer of what is accepted
-	accepts gate
+	host          *Host
+	ep            tcpip.Endpoint
+	sock          *socket
+	addr          *net.TCPAddr
+	receiveBuffer int // size of the receive buffer of accepted connections
+	accepts       gate
 
-	mu   sync.Mutex // guards the length of the queue
-	wide bool
-	turn int         // counts calls of Accept
-	stop func() bool // stops the timer that narrows the queue
+	mu            sync.Mutex // guards the length of the queue
+	wide          bool
+	acceptCalls   int
+	stopNarrowing func() bool // stops the timer that narrows the queue
 }
 
 var _ network.Listener = (*listener)(nil)
 
-// Listen implements network.Transport. 0.0.0.0 listens on all IPv4 addresses,
-// :: on all IPv6 ones.
+// Listen implements network.Transport. The address 0.0.0.0 stands for all IPv4 addresses and
+// :: for all IPv6 addresses.
 func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.Listener, error) {
 	c.Addr = unmap(c.Addr)
 	fail := func(call string, err error) (network.Listener, error) {
@@ -65,15 +65,19 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	}
 	ep.SocketOptions().SetReuseAddress(true)
 	ep.SocketOptions().SetV6Only(true)
-	l := &listener{host: h, ep: ep, receive: cmp.Or(c.ReceiveBuffer, h.options.MaxReceiveBuffer)}
-	l.sock = &socket{ep: ep, tcp: true, end: func() { l.Close() }, owner: c.Owner, user: c.User, mapped: c.Mapped, backlog: c.Backlog}
-	l.sock.pid, l.sock.workers = c.PID, slices.Clone(c.Workers)
-	l.accepts.open(q, waiter.ReadableEvents)
+	l := &listener{host: h, ep: ep}
+	l.receiveBuffer = cmp.Or(c.ReceiveBuffer, h.options.MaxReceiveBuffer)
+	l.sock = &socket{
+		ep: ep, tcp: true, closeFunc: func() { l.Close() },
+		owner: c.Owner, user: c.User, pid: c.PID, workers: slices.Clone(c.Workers),
+		mapped: c.Mapped, backlog: c.Backlog,
+	}
+	l.accepts.attach(q, waiter.ReadableEvents)
 	if !h.sockets.add(l.sock) {
 		l.Close()
 		return fail("socket", net.ErrClosed)
 	}
-	if terr := ep.Bind(h.full(c.Addr, 0)); terr != nil {
+	if terr := ep.Bind(h.fullAddress(c.Addr, 0)); terr != nil {
 		l.Close()
 		return fail("bind", errno(terr))
 	}
@@ -83,15 +87,15 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 			return fail("setsockopt", errno(terr))
 		}
 	}
-	if terr := ep.Listen(l.narrowQueue()); terr != nil {
+	if terr := ep.Listen(l.narrowQueueLen()); terr != nil {
 		l.Close()
 		return fail("listen", errno(terr))
 	}
-	// When half open connections fill the backlog gVisor turns to SYN cookies. Data
-	// on a connection made of a cookie stay charged to the listener's buffer, by
-	// mistake; once that is full the listener drops every segment with data, and
-	// with it any such connection whose last handshake segment was lost. Accepted connections do
-	// not inherit the limit.
+	// When half open connections fill the backlog, gVisor uses SYN cookies. Data on a
+	// connection that was made from a cookie stays charged to the listener's buffer, which is
+	// a bug. Once the buffer is full, the listener drops every segment with data, and with it
+	// any such connection whose last handshake segment was lost. Accepted connections do not
+	// inherit the size of the buffer.
 	ep.SocketOptions().SetReceiveBufferSize(math.MaxInt32, false)
 	local, terr := ep.GetLocalAddress()
 	if terr != nil {
@@ -102,49 +106,50 @@ func (h *Host) Listen(ctx context.Context, c network.ListenConfig) (network.List
 	return l, nil
 }
 
-// narrowQueue is how many connections may wait while nobody accepts: BSD lets
-// half as many again wait as it was told, and one (sonewconn).
-func (l *listener) narrowQueue() int { return l.sock.backlog*3/2 + 1 }
+// narrowQueueLen returns the number of connections that may wait while no caller is in
+// Accept. BSD allows one and a half times the backlog, plus one (sonewconn).
+func (l *listener) narrowQueueLen() int { return l.sock.backlog*3/2 + 1 }
 
-// attend makes room in the queue while somebody accepts. The backlog is meant
-// for services that do not; a service that does can be kept from running for a
-// while, here where all machines share the processors, and a connection that
-// finds the queue full then costs its client a second.
-func (l *listener) attend() {
+// widenQueue makes the queue long while a caller is in Accept. The backlog is meant for
+// services that do not accept. A service that does can be kept from running for a moment,
+// because all machines share the processors, and a connection that finds the queue full costs
+// its client a second.
+func (l *listener) widenQueue() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.turn++
+	l.acceptCalls++
 	l.stopTimer()
 	if !l.wide {
-		l.wide = l.ep.Listen(max(wideQueue, l.narrowQueue())) == nil
+		l.wide = l.ep.Listen(max(wideQueueLen, l.narrowQueueLen())) == nil
 	}
 }
 
-// unattend narrows the queue if nobody comes back.
-func (l *listener) unattend() {
+// narrowQueueLater makes the queue short again after acceptGrace, unless Accept is called
+// before.
+func (l *listener) narrowQueueLater() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.accepts.closed.Load() {
 		return
 	}
-	turn := l.turn
-	l.stop = l.host.timers.AfterFunc(clock.System(), attended, func() {
+	turn := l.acceptCalls
+	l.stopNarrowing = l.host.timers.AfterFunc(clock.System(), acceptGrace, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.turn != turn || l.accepts.closed.Load() {
+		if l.acceptCalls != turn || l.accepts.closed.Load() {
 			return
 		}
-		// It fails while more are waiting: then it stays as it is until somebody
-		// accepts.
-		l.wide = l.ep.Listen(l.narrowQueue()) != nil
+		// This fails while more connections are waiting. Then the queue stays wide until
+		// the next call of Accept has returned.
+		l.wide = l.ep.Listen(l.narrowQueueLen()) != nil
 	})
 }
 
-// stopTimer is called with mu held.
+// stopTimer stops the timer that narrows the queue. It is called with mu held.
 func (l *listener) stopTimer() {
-	if l.stop != nil {
-		l.stop()
-		l.stop = nil
+	if l.stopNarrowing != nil {
+		l.stopNarrowing()
+		l.stopNarrowing = nil
 	}
 }
 
@@ -155,10 +160,10 @@ func (l *listener) Accept() (net.Conn, error) { return l.AcceptConn() }
 func (l *listener) AcceptConn() (network.Conn, error) {
 	l.accepts.mu.Lock()
 	defer l.accepts.mu.Unlock()
-	l.attend()
-	defer l.unattend()
+	l.widenQueue()
+	defer l.narrowQueueLater()
 	for {
-		if err := l.accepts.ready(); err != nil {
+		if err := l.accepts.err(); err != nil {
 			return nil, l.opError("accept", err)
 		}
 		ep, q, err := l.ep.Accept(nil)
@@ -166,12 +171,12 @@ func (l *listener) AcceptConn() (network.Conn, error) {
 		case err == nil:
 			s := &socket{owner: l.sock.owner, user: l.sock.user, mapped: l.sock.mapped}
 			c := l.host.newConn(ep, q, s)
-			c.established(l.receive)
+			c.finishHandshake(l.receiveBuffer)
 			if !l.host.sockets.add(s) {
 				c.Close()
 				return nil, l.opError("accept", net.ErrClosed)
 			}
-			l.host.sockets.identify(s)
+			l.host.sockets.setID(s)
 			return c, nil
 		case wouldBlock(err):
 			l.accepts.wait()

@@ -10,13 +10,13 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// loopbackName is lo1's. The stack has no NIC for it, since it takes what arrives at a
-// NIC for that NIC's own addresses only, where BSD takes it for all: each of its
-// addresses is given to every NIC instead, where it is never the source that is chosen
-// by itself, and where the port does not answer for it.
-const loopbackName = "Loopback"
+// lo1Name is the name of lo1 for the administrator. The stack has no NIC for lo1, because it
+// accepts packets that arrive at a NIC only for the NIC's own addresses, whereas BSD accepts
+// them for all. Instead each address of lo1 is added to every NIC. The stack never chooses it
+// as a source there, and the port does not answer ARP and NDP requests for it.
+const lo1Name = "Loopback"
 
-// setLoopbackAddrs is called with mu held.
+// setLoopbackAddrs sets the addresses of lo1. It is called with mu held.
 func (h *Host) setLoopbackAddrs(i *iface, addrs []netip.Prefix) error {
 	for _, p := range addrs {
 		if !usable(p) {
@@ -24,15 +24,15 @@ func (h *Host) setLoopbackAddrs(i *iface, addrs []netip.Prefix) error {
 		}
 	}
 	i.addrs = slices.Clone(addrs)
-	h.spread()
+	h.distributeLo1Addrs()
 	return nil
 }
 
-// spread gives lo1's addresses to every NIC that has not got them itself, and takes
-// back others. It is called with mu held.
-func (h *Host) spread() {
+// distributeLo1Addrs adds lo1's addresses to every NIC that does not have them itself, and
+// removes those that lo1 has no longer. It is called with mu held.
+func (h *Host) distributeLo1Addrs() {
 	var all []netip.Addr
-	if l := h.ifaceLocked(loopbackName); l != nil {
+	if l := h.ifaceLocked(lo1Name); l != nil {
 		for _, p := range l.addrs {
 			if !slices.Contains(all, p.Addr()) {
 				all = append(all, p.Addr())
@@ -46,39 +46,40 @@ func (h *Host) spread() {
 		want := slices.DeleteFunc(slices.Clone(all), func(a netip.Addr) bool {
 			return slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool { return p.Addr() == a })
 		})
-		if slices.Equal(want, i.extra) {
+		if slices.Equal(want, i.lo1Addrs) {
 			continue
 		}
-		for _, a := range slices.Clone(i.extra) {
+		for _, a := range slices.Clone(i.lo1Addrs) {
 			if !slices.Contains(want, a) {
-				h.dropExtra(i, a)
+				h.dropLo1Addr(i, a)
 			}
 		}
-		h.mute(i, want) // before it could answer
+		h.setUnanswered(i, want) // before the stack has an address for which it would answer
 		for _, a := range want {
-			if !slices.Contains(i.extra, a) {
+			if !slices.Contains(i.lo1Addrs, a) {
 				must(h.stack.AddProtocolAddress(i.id, tcpip.ProtocolAddress{
 					Protocol:          protocolOf(a),
 					AddressWithPrefix: withPrefix(netip.PrefixFrom(a, a.BitLen())),
 				}, stack.AddressProperties{PEB: stack.NeverPrimaryEndpoint}))
 			}
 		}
-		i.extra = want
+		i.lo1Addrs = want
 	}
 }
 
-// dropExtra takes an address of lo1's away from a NIC, if it has it.
-func (h *Host) dropExtra(i *iface, a netip.Addr) {
-	at := slices.Index(i.extra, a)
+// dropLo1Addr removes an address of lo1 from a NIC, if the NIC has it.
+func (h *Host) dropLo1Addr(i *iface, a netip.Addr) {
+	at := slices.Index(i.lo1Addrs, a)
 	if at < 0 {
 		return
 	}
-	i.extra = slices.Delete(slices.Clone(i.extra), at, at+1)
+	i.lo1Addrs = slices.Delete(slices.Clone(i.lo1Addrs), at, at+1)
 	must(h.stack.RemoveAddress(i.id, toAddress(a)))
-	h.mute(i, i.extra)
+	h.setUnanswered(i, i.lo1Addrs)
 }
 
-func (h *Host) mute(i *iface, addrs []netip.Addr) {
+// setUnanswered sets the addresses for which the port of an interface does not answer.
+func (h *Host) setUnanswered(i *iface, addrs []netip.Addr) {
 	if i.port != nil {
 		i.port.SetUnansweredAddrs(addrs)
 	}

@@ -16,33 +16,35 @@ import (
 )
 
 const (
-	// failedLife is how long an address that did not answer stays listed as
-	// incomplete (BSD's net.link.ether.inet.host_down_time).
+	// failedLife is the time for which an address that did not answer is listed as incomplete
+	// (BSD's net.link.ether.inet.host_down_time).
 	failedLife = 20 * time.Second
-	// ndpReachable is REACHABLE_TIME of RFC 4861; ndpLife is how long BSD keeps an
-	// entry that is stale (ND6's garbage collection).
+	// ndpReachable is REACHABLE_TIME of RFC 4861. ndpLife is the time for which BSD keeps a
+	// stale entry (ND6's garbage collection).
 	ndpReachable = 30 * time.Second
 	ndpLife      = 24 * time.Hour
 )
 
-// A neighborSweeper removes entries of the neighbor caches at the end of their
-// life. It hears of every new entry, and has a timer while there is one.
+// A neighborSweeper removes entries from the neighbor caches when they expire. The stack
+// notifies it of every change of an entry. It has a timer while there are entries that
+// expire.
 type neighborSweeper struct {
 	host    *Host
 	running sync.WaitGroup
 
 	mu     sync.Mutex
 	timer  tcpip.Timer
-	at     tcpip.MonotonicTime // when the timer goes off
+	at     tcpip.MonotonicTime // when the timer fires
 	closed bool
-	// ears wait for answers; the stack tells them nothing when a packet was given
-	// up for want of a neighbour.
-	ears map[*icmpListener]bool
+	// listeners are notified when a neighbour does not answer, because the stack does not
+	// report packets that it drops for that reason.
+	listeners map[*icmpListener]bool
 }
 
 var _ stack.NUDDispatcher = (*neighborSweeper)(nil)
 
-// arpConfig keeps gVisor from doubting an ARP entry before its life is over.
+// arpConfig returns a configuration with which gVisor does not probe an ARP entry before it
+// expires.
 func (n *neighborSweeper) arpConfig() stack.NUDConfigurations {
 	c := stack.DefaultNUDConfigurations()
 	longer := n.host.options.NeighborLife + time.Hour
@@ -52,34 +54,39 @@ func (n *neighborSweeper) arpConfig() stack.NUDConfigurations {
 }
 
 // OnNeighborAdded implements stack.NUDDispatcher. The stack's locks are held.
-func (n *neighborSweeper) OnNeighborAdded(_ tcpip.NICID, e stack.NeighborEntry) { n.hear(e) }
+func (n *neighborSweeper) OnNeighborAdded(_ tcpip.NICID, e stack.NeighborEntry) {
+	n.handleChange(e)
+}
 
 // OnNeighborChanged implements stack.NUDDispatcher.
-func (n *neighborSweeper) OnNeighborChanged(_ tcpip.NICID, e stack.NeighborEntry) { n.hear(e) }
+func (n *neighborSweeper) OnNeighborChanged(_ tcpip.NICID, e stack.NeighborEntry) {
+	n.handleChange(e)
+}
 
 // OnNeighborRemoved implements stack.NUDDispatcher.
 func (n *neighborSweeper) OnNeighborRemoved(tcpip.NICID, stack.NeighborEntry) {}
 
-func (n *neighborSweeper) listen(l *icmpListener) {
+func (n *neighborSweeper) addListener(l *icmpListener) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.ears == nil {
-		n.ears = make(map[*icmpListener]bool)
+	if n.listeners == nil {
+		n.listeners = make(map[*icmpListener]bool)
 	}
-	n.ears[l] = true
+	n.listeners[l] = true
 }
 
-func (n *neighborSweeper) unlisten(l *icmpListener) {
+func (n *neighborSweeper) removeListener(l *icmpListener) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.ears, l)
+	delete(n.listeners, l)
 }
 
-func (n *neighborSweeper) hear(e stack.NeighborEntry) {
+// handleChange handles a new or changed entry. It is called with the stack's locks held.
+func (n *neighborSweeper) handleChange(e stack.NeighborEntry) {
 	if e.State == stack.Unreachable {
 		n.mu.Lock()
-		for l := range n.ears {
-			l.noNeighbor(e.Addr)
+		for l := range n.listeners {
+			l.reportUnreachable(e.Addr)
 		}
 		n.mu.Unlock()
 	}
@@ -88,11 +95,12 @@ func (n *neighborSweeper) hear(e stack.NeighborEntry) {
 	}
 }
 
-// life is how long an entry is kept after its last change; 0: for ever.
+// life returns the time for which an entry is kept after its last change. 0 means that the
+// sweeper does not remove the entry.
 func (n *neighborSweeper) life(e stack.NeighborEntry) time.Duration {
 	switch {
 	case e.State == stack.Static || e.State == stack.Incomplete:
-		return 0 // gVisor gives an incomplete one up by itself
+		return 0 // gVisor removes incomplete entries itself
 	case e.State == stack.Unreachable || e.LinkAddr == "":
 		return failedLife
 	case e.Addr.BitLen() == ipv4Bits:
@@ -104,7 +112,7 @@ func (n *neighborSweeper) life(e stack.NeighborEntry) time.Duration {
 
 const ipv4Bits = 32
 
-// schedule lets the sweeper look no later than in d.
+// schedule ensures that sweep is called within d.
 func (n *neighborSweeper) schedule(d time.Duration) {
 	clock := n.host.stack.Clock()
 	n.mu.Lock()
@@ -140,7 +148,7 @@ func (n *neighborSweeper) stopTimer() {
 	n.timer = nil
 }
 
-// sweep removes what is over, and comes back for the rest.
+// sweep removes the entries that have expired, and schedules the next sweep for the others.
 func (n *neighborSweeper) sweep() {
 	next := time.Duration(0)
 	n.host.eachNeighbor(func(i *iface, proto tcpip.NetworkProtocolNumber, e stack.NeighborEntry) {
@@ -150,7 +158,7 @@ func (n *neighborSweeper) sweep() {
 		}
 		left := life - n.host.stack.Clock().NowMonotonic().Sub(e.UpdatedAt)
 		if left <= 0 {
-			_ = n.host.stack.RemoveNeighbor(i.id, proto, e.Addr) // it may be gone already
+			_ = n.host.stack.RemoveNeighbor(i.id, proto, e.Addr) // fails if it has been removed
 			return
 		}
 		if next == 0 || left < next {
@@ -170,7 +178,7 @@ func (n *neighborSweeper) close() {
 	n.running.Wait()
 }
 
-// eachNeighbor calls f for every entry of every cache.
+// eachNeighbor calls f for each entry of each cache.
 func (h *Host) eachNeighbor(f func(*iface, tcpip.NetworkProtocolNumber, stack.NeighborEntry)) {
 	h.mu.RLock()
 	ifaces := slices.Clone(h.ifaces)
@@ -206,7 +214,9 @@ func (h *Host) Neighbors() ([]network.Neighbor, error) {
 			}
 			for _, p := range i.Addrs {
 				if p.Addr().Is4() == v4 {
-					all = append(all, network.Neighbor{Interface: i.Name, Addr: p.Addr(), MAC: i.MAC, State: "permanent"})
+					all = append(all, network.Neighbor{
+						Interface: i.Name, Addr: p.Addr(), MAC: i.MAC, State: "permanent",
+					})
 				}
 			}
 		}
@@ -219,6 +229,7 @@ func (h *Host) Neighbors() ([]network.Neighbor, error) {
 	return all, nil
 }
 
+// neighbor returns an entry as network.Inspector shows it.
 func (h *Host) neighbor(i *iface, e stack.NeighborEntry, routers []netip.Addr) network.Neighbor {
 	addr := fromAddress(e.Addr, ipv4.ProtocolNumber)
 	n := network.Neighbor{Interface: i.name, Addr: addr, Router: slices.Contains(routers, addr)}
@@ -238,7 +249,7 @@ func (h *Host) neighbor(i *iface, e stack.NeighborEntry, routers []netip.Addr) n
 		}
 	}
 	if addr.Is4() && n.State == "stale" {
-		n.State = "reachable" // BSD's ARP knows no doubt
+		n.State = "reachable" // BSD's ARP has no stale entries
 	}
 	if life > 0 {
 		n.Expires = max(0, life-age)
@@ -246,6 +257,7 @@ func (h *Host) neighbor(i *iface, e stack.NeighborEntry, routers []netip.Addr) n
 	return n
 }
 
+// gateways returns the gateways of all routes.
 func (h *Host) gateways() []netip.Addr {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

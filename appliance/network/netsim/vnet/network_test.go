@@ -17,7 +17,7 @@ func TestNetwork(t *testing.T) {
 		t.Cleanup(w.Close)
 		lan := w.NewSegment("lan")
 		host := func(name string, m, arp ether.MAC, addrs ...string) *vnet.Host {
-			h := vnet.NewHost(vnet.Options{Name: name, Loopback: 4, Rand: entropy.Seeded(1)})
+			h := vnet.NewHost(vnet.Options{Name: name, LoopbackIndex: 4, Rand: entropy.Seeded(1)})
 			t.Cleanup(h.Close)
 			var prefixes []netip.Prefix
 			for _, a := range addrs {

@@ -18,16 +18,18 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// maxEcho is the most data that fits an IPv4 packet with an echo header.
+// maxEcho is the number of bytes of data that fit an IPv4 packet with an echo header.
 const maxEcho = 65535 - header.IPv4MinimumSize - header.ICMPv4MinimumSize
 
-// pingSockets are the endpoints that echo requests leave by; unlike raw ones they
-// fragment. An identifier can be open once only, so requests share it.
+// pingSockets are the endpoints that send echo requests. Unlike raw endpoints they fragment
+// packets. There can be only one endpoint with an identifier, so requests with the same
+// identifier share it.
 type pingSockets struct {
 	mu   sync.Mutex
 	open map[pingKey]*pingSocket
 }
 
+// A pingKey identifies a pingSocket.
 type pingKey struct {
 	src   netip.Addr
 	v6    bool
@@ -35,26 +37,27 @@ type pingKey struct {
 	nic   tcpip.NICID
 }
 
+// A pingSocket is an endpoint that sends echo requests with one identifier.
 type pingSocket struct {
 	ep    tcpip.Endpoint
 	queue waiter.Queue
 	ident uint16
-	users int
+	users int // guarded by pingSockets.mu
 
 	mu      sync.Mutex
-	waiting []*await // for replies
+	pending []*pendingReply
 }
 
-// An await is one request's wait for its reply.
-type await struct {
-	seq   uint16
-	reply icmpMessage
-	come  chan struct{} // has a token when there is one
+// A pendingReply is the reply that a request expects.
+type pendingReply struct {
+	seq     uint16
+	message icmpMessage
+	arrived chan struct{} // has a token when message has been set
 }
 
-// hear takes replies of IPv6 from the socket: gVisor's raw endpoints, by which all
-// else is heard, get no IPv6 packets that came in fragments.
-func (s *pingSocket) hear() {
+// receiveReplies makes the socket receive replies of IPv6. All other messages are received by
+// gVisor's raw endpoints, but these do not get IPv6 packets that arrived in fragments.
+func (s *pingSocket) receiveReplies() {
 	s.ep.SocketOptions().SetReceiveHopLimit(true)
 	entry := waiter.NewFunctionEntry(waiter.ReadableEvents, func(waiter.EventMask) {
 		for {
@@ -62,40 +65,42 @@ func (s *pingSocket) hear() {
 			if err != nil {
 				return
 			}
-			s.replied(m)
+			s.handleReply(m)
 		}
 	})
 	s.queue.EventRegister(&entry)
 }
 
-func (s *pingSocket) replied(m icmpMessage) {
+// handleReply hands a reply to the request that expects it.
+func (s *pingSocket) handleReply(m icmpMessage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range s.waiting {
-		if len(m.data) >= icmpHeaderLen && a.seq == m.seq() && len(a.come) == 0 {
-			a.reply = m
-			a.come <- struct{}{} // only here, so there is room
+	for _, a := range s.pending {
+		if len(m.data) >= icmpHeaderLen && a.seq == m.seq() && len(a.arrived) == 0 {
+			a.message = m
+			a.arrived <- struct{}{} // does not block: nothing else sends to the channel
 		}
 	}
 }
 
-// await begins to wait for the reply to a request.
-func (s *pingSocket) await(seq uint16) *await {
-	a := &await{seq: seq, come: make(chan struct{}, 1)}
+// expect registers a request whose reply is expected.
+func (s *pingSocket) expect(seq uint16) *pendingReply {
+	a := &pendingReply{seq: seq, arrived: make(chan struct{}, 1)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = append(s.waiting, a)
+	s.pending = append(s.pending, a)
 	return a
 }
 
-// forget ends the wait.
-func (s *pingSocket) forget(a *await) {
+// unexpect removes a request that expect has registered.
+func (s *pingSocket) unexpect(a *pendingReply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = slices.DeleteFunc(s.waiting, func(b *await) bool { return a == b })
+	s.pending = slices.DeleteFunc(s.pending, func(b *pendingReply) bool { return a == b })
 }
 
-// acquire returns the socket for k, open. ident 0 takes a free one.
+// acquire returns the open socket for k, and counts its user. If k.ident is 0, the socket gets
+// a free identifier and is not shared.
 func (p *pingSockets) acquire(h *Host, k pingKey) (*pingSocket, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +121,7 @@ func (p *pingSockets) acquire(h *Host, k pingKey) (*pingSocket, error) {
 		err = ep.SocketOptions().SetBindToDevice(int32(k.nic))
 	}
 	if err == nil {
-		err = ep.Bind(h.full(netip.AddrPortFrom(k.src, k.ident), k.nic))
+		err = ep.Bind(h.fullAddress(netip.AddrPortFrom(k.src, k.ident), k.nic))
 	}
 	if err != nil {
 		ep.Close()
@@ -129,7 +134,7 @@ func (p *pingSockets) acquire(h *Host, k pingKey) (*pingSocket, error) {
 	}
 	s.ep, s.ident = ep, local.Port
 	if k.v6 {
-		s.hear()
+		s.receiveReplies()
 	}
 	if k.ident != 0 {
 		if p.open == nil {
@@ -140,6 +145,7 @@ func (p *pingSockets) acquire(h *Host, k pingKey) (*pingSocket, error) {
 	return s, nil
 }
 
+// release closes a socket that has no more users.
 func (p *pingSockets) release(k pingKey, s *pingSocket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,8 +158,7 @@ func (p *pingSockets) release(k pingKey, s *pingSocket) {
 	s.ep.Close()
 }
 
-// Ping implements network.Prober. Its times are those at which the stack sends
-// and receives.
+// Ping implements network.Prober. Times are measured by the stack when it sends and receives.
 func (h *Host) Ping(ctx context.Context, r network.PingRequest) (network.Reply, error) {
 	reply, err := h.echo(ctx, r)
 	if err != nil {
@@ -162,8 +167,8 @@ func (h *Host) Ping(ctx context.Context, r network.PingRequest) (network.Reply, 
 	return reply, nil
 }
 
-// probeError is the error of a probe. On a closed host, whatever went wrong, it
-// is that.
+// probeError returns the error of a ping or probe. If the host is closed, that is the reason
+// in any case.
 func (h *Host) probeError(op string, dst netip.Addr, err error) error {
 	if h.ctx.Err() != nil {
 		err = context.Cause(h.ctx)
@@ -171,6 +176,7 @@ func (h *Host) probeError(op string, dst netip.Addr, err error) error {
 	return opError(op, "sendto", "ip", nil, &net.IPAddr{IP: dst.AsSlice(), Zone: dst.Zone()}, err)
 }
 
+// echo sends an echo request and blocks until it is answered or ctx is done.
 func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, error) {
 	if ctx.Err() != nil {
 		return network.Reply{}, context.Cause(ctx)
@@ -180,19 +186,19 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 	if r.DataSize < 0 || r.DataSize > maxEcho {
 		return network.Reply{}, syscall.EMSGSIZE
 	}
-	nic, err := h.nicOf(r.Interface)
+	nic, err := h.nicID(r.Interface)
 	if err != nil {
 		return network.Reply{}, err
 	}
 	r.Src = r.Src.Unmap()
-	if !r.Src.IsValid() && !v6 && h.owner(r.Dst) != nil {
-		r.Src = r.Dst // or the stack does not answer itself
+	if !r.Src.IsValid() && !v6 && h.ifaceByAddr(r.Dst) != nil {
+		r.Src = r.Dst // otherwise the stack does not answer itself
 	}
-	ear, err := h.listenICMP(nic, r.Src, r.Dst)
+	listener, err := h.listenICMP(nic, r.Src, r.Dst)
 	if err != nil {
 		return network.Reply{}, err
 	}
-	defer ear.close()
+	defer listener.close()
 	key := pingKey{r.Src, v6, r.ID, nic}
 	s, err := h.pings.acquire(h, key)
 	if err != nil {
@@ -200,19 +206,19 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 	}
 	defer h.pings.release(key, s)
 
-	wait := s.await(r.Seq)
-	defer s.forget(wait)
+	wait := s.expect(r.Seq)
+	defer s.unexpect(wait)
 	start := h.stack.Clock().Now()
-	if err := s.send(h, r, h.leave(nic, r.Src, r.Dst)); err != nil {
+	if err := s.send(h, r, h.outgoingNIC(nic, r.Src, r.Dst)); err != nil {
 		return network.Reply{}, err
 	}
 	for {
-		m, ok, err := ear.next(ctx, wait.come)
+		m, ok, err := listener.next(ctx, wait.arrived)
 		if err != nil {
 			return network.Reply{}, err
 		}
 		if !ok {
-			m = wait.reply // written before the token
+			m = wait.message // it was stored before the token was sent
 		}
 		if !m.answers(v6, s.ident, r.Seq) {
 			continue
@@ -221,10 +227,10 @@ func (h *Host) echo(ctx context.Context, r network.PingRequest) (network.Reply, 
 	}
 }
 
-// send sends one echo request. Its data are FreeBSD's: each byte its own index.
+// send sends one echo request. Its data is that of FreeBSD's ping: each byte is its own index.
 func (s *pingSocket) send(h *Host, r network.PingRequest, nic tcpip.NICID) error {
 	b := make([]byte, icmpHeaderLen+r.DataSize)
-	to := h.full(netip.AddrPortFrom(r.Dst, 0), nic)
+	to := h.fullAddress(netip.AddrPortFrom(r.Dst, 0), nic)
 	o := tcpip.WriteOptions{To: &to}
 	if r.Dst.Is6() {
 		b[0] = byte(header.ICMPv6EchoRequest)
@@ -242,7 +248,7 @@ func (s *pingSocket) send(h *Host, r network.PingRequest, nic tcpip.NICID) error
 	return errno(err)
 }
 
-// answers reports whether m is the reply to, or an error about, an echo request.
+// answers reports whether m is the reply to an echo request or an error about it.
 func (m icmpMessage) answers(v6 bool, ident, seq uint16) bool {
 	if kind, ok := m.kind(v6); ok && kind == network.EchoReply {
 		return m.ident() == ident && m.seq() == seq

@@ -17,7 +17,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// Probe implements network.Prober. A TCP probe's size is what a SYN has.
+// Probe implements network.Prober. The size of a TCP probe is that of a SYN.
 func (h *Host) Probe(ctx context.Context, r network.ProbeRequest) (network.Reply, error) {
 	if ctx.Err() != nil {
 		return network.Reply{}, h.probeError("probe", r.Dst, context.Cause(ctx))
@@ -42,7 +42,7 @@ func (h *Host) Probe(ctx context.Context, r network.ProbeRequest) (network.Reply
 	return reply, nil
 }
 
-// overhead is the length of the headers before the data of a UDP or echo packet.
+// overhead returns the length of the headers of a UDP or echo packet to dst.
 func overhead(dst netip.Addr) int {
 	if dst.Is6() {
 		return header.IPv6MinimumSize + header.UDPMinimumSize
@@ -50,40 +50,44 @@ func overhead(dst netip.Addr) int {
 	return header.IPv4MinimumSize + header.UDPMinimumSize
 }
 
-// A probe is one that is under way.
+// A probe is a probe that has been or will be sent.
 type probe struct {
 	request network.ProbeRequest
 	ep      tcpip.Endpoint
 	to      tcpip.FullAddress
 }
 
-// probe sends one by an endpoint of its own and waits for what answers it.
-func (h *Host) probe(ctx context.Context, r network.ProbeRequest, transport tcpip.TransportProtocolNumber,
-	send func(*probe) tcpip.Error) (network.Reply, error) {
-	nic, err := h.nicOf(r.Interface)
+// probe sends a probe from an endpoint of its own, and blocks until it is answered or ctx is
+// done.
+func (h *Host) probe(
+	ctx context.Context, r network.ProbeRequest, transport tcpip.TransportProtocolNumber,
+	send func(*probe) tcpip.Error,
+) (network.Reply, error) {
+	nic, err := h.nicID(r.Interface)
 	if err != nil {
 		return network.Reply{}, err
 	}
-	ear, err := h.listenICMP(nic, r.Src, r.Dst)
+	listener, err := h.listenICMP(nic, r.Src, r.Dst)
 	if err != nil {
 		return network.Reply{}, err
 	}
-	defer ear.close()
+	defer listener.close()
 	var q waiter.Queue
 	ep, terr := h.stack.NewEndpoint(transport, protocolOf(r.Dst), &q)
 	if terr != nil {
 		return network.Reply{}, errno(terr)
 	}
 	defer ep.Close()
-	entry, news := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
+	events := waiter.WritableEvents | waiter.EventErr | waiter.EventHUp
+	entry, changed := waiter.NewChannelEntry(events)
 	q.EventRegister(&entry)
 	setTTL(ep, r.TTL, protocolOf(r.Dst))
 	if nic != 0 {
 		terr = ep.SocketOptions().SetBindToDevice(int32(nic))
 	}
 	if terr == nil {
-		nic = h.leave(nic, r.Src, r.Dst)
-		terr = ep.Bind(h.full(netip.AddrPortFrom(r.Src, 0), nic))
+		nic = h.outgoingNIC(nic, r.Src, r.Dst)
+		terr = ep.Bind(h.fullAddress(netip.AddrPortFrom(r.Src, 0), nic))
 	}
 	if terr != nil {
 		return network.Reply{}, errno(terr)
@@ -92,32 +96,37 @@ func (h *Host) probe(ctx context.Context, r network.ProbeRequest, transport tcpi
 	if terr != nil {
 		return network.Reply{}, errno(terr)
 	}
-	p := &probe{request: r, ep: ep, to: h.full(netip.AddrPortFrom(r.Dst, r.Port), nic)}
+	p := &probe{request: r, ep: ep, to: h.fullAddress(netip.AddrPortFrom(r.Dst, r.Port), nic)}
 	start := h.stack.Clock().Now()
 	if err := errno(send(p)); err != nil {
 		return network.Reply{}, err
 	}
 	if transport != tcp.ProtocolNumber {
-		news = nil
+		changed = nil
 	}
-	return h.await(ctx, p, ear, news, local.Port, start)
+	return h.awaitAnswer(ctx, p, listener, changed, local.Port, start)
 }
 
-// await waits for an ICMP error that quotes the probe or, for TCP, for a segment.
-func (h *Host) await(ctx context.Context, p *probe, ear *icmpListener, news <-chan struct{}, port uint16, start time.Time) (network.Reply, error) {
+// awaitAnswer blocks until an ICMP error that quotes the probe arrives or, for TCP, a segment.
+// changed has a token when the state of a TCP endpoint may have changed; it is nil for UDP.
+// port is the probe's source port.
+func (h *Host) awaitAnswer(
+	ctx context.Context, p *probe, listener *icmpListener, changed <-chan struct{},
+	port uint16, start time.Time,
+) (network.Reply, error) {
 	r := p.request
 	v6 := r.Dst.Is6()
 	protocol := uint8(header.UDPProtocolNumber)
-	if news != nil {
+	if changed != nil {
 		protocol = uint8(header.TCPProtocolNumber)
 	}
 	for {
-		m, ok, err := ear.next(ctx, news)
+		m, ok, err := listener.next(ctx, changed)
 		if err != nil {
 			return network.Reply{}, err
 		}
 		if !ok {
-			if reply, done := p.segment(h.stack.Clock().Now().Sub(start)); done {
+			if reply, done := p.tcpReply(h.stack.Clock().Now().Sub(start)); done {
 				return reply, nil
 			}
 			continue
@@ -138,7 +147,7 @@ func (p *probe) sendUDP() tcpip.Error {
 }
 
 func (p *probe) sendSYN() tcpip.Error {
-	// What answers is reset: nobody wants the connection.
+	// If the target accepts the connection, it is reset when the endpoint is closed.
 	p.ep.SocketOptions().SetLinger(tcpip.LingerOption{Enabled: true})
 	err := p.ep.Connect(p.to)
 	if _, started := err.(*tcpip.ErrConnectStarted); started {
@@ -147,8 +156,9 @@ func (p *probe) sendSYN() tcpip.Error {
 	return err
 }
 
-// segment reports whether the target answered the SYN, with whatever segment.
-func (p *probe) segment(rtt time.Duration) (network.Reply, bool) {
+// tcpReply returns the target's answer to the SYN, and reports whether there is one. Any
+// segment is an answer.
+func (p *probe) tcpReply(rtt time.Duration) (network.Reply, bool) {
 	if connecting(p.ep) {
 		return network.Reply{}, false
 	}
@@ -156,5 +166,5 @@ func (p *probe) segment(rtt time.Duration) (network.Reply, bool) {
 	case nil, *tcpip.ErrConnectionRefused, *tcpip.ErrConnectionReset:
 		return network.Reply{Kind: network.TCPReply, From: p.request.Dst, RTT: rtt}, true
 	}
-	return network.Reply{}, false // an ICMP error ended it: the listener hears of it
+	return network.Reply{}, false // an ICMP error ended it, which the listener receives too
 }

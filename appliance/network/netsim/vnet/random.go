@@ -8,18 +8,18 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 )
 
-// A source is a stream as gVisor wants it (math/rand.Source64).
-type source struct{ *entropy.Stream }
+// A randSource is a stream as gVisor needs it (math/rand.Source64).
+type randSource struct{ *entropy.Stream }
 
-func (s source) Int63() int64 { return int64(s.Uint64() >> 1) }
+func (s randSource) Int63() int64 { return int64(s.Uint64() >> 1) }
 
-// Seed does nothing: the stream is seeded where it is made.
-func (source) Seed(int64) {}
+// Seed does nothing, because the stream is seeded when it is created.
+func (randSource) Seed(int64) {}
 
-// silence is where gVisor's log goes; its default is standard error. It tells of
-// martian packets and ports in use, which are the simulated world's own affair.
-type silence struct{}
+// discardLog discards gVisor's log, which would go to standard error. The log is about
+// martian packets and ports in use, which is of no interest outside the simulated world.
+type discardLog struct{}
 
-func (silence) Emit(int, log.Level, time.Time, string, ...any) {}
+func (discardLog) Emit(int, log.Level, time.Time, string, ...any) {}
 
-func init() { log.SetTarget(silence{}) }
+func init() { log.SetTarget(discardLog{}) }

@@ -13,10 +13,9 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// SetRoutes implements network.Configurer. Of a route, Dst and either Gateway or
-// Interface are needed. A gateway must be on a network of an interface's
-// (ENETUNREACH); a route whose gateway is cut off by a later SetAddrs rests until
-// it is within reach again.
+// SetRoutes implements network.Configurer. A route needs Dst and either Gateway or Interface.
+// A gateway must be in the network of an interface, otherwise the error is ENETUNREACH. If a
+// later SetAddrs removes that network, the route is inactive until it is added again.
 func (h *Host) SetRoutes(routes []network.Route) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -27,7 +26,7 @@ func (h *Host) SetRoutes(routes []network.Route) error {
 		if !r.Dst.IsValid() || r.Gateway.IsValid() && r.Gateway.Is4() != r.Dst.Addr().Is4() {
 			return fmt.Errorf("route to %v by %v: %w", r.Dst, r.Gateway, syscall.EINVAL)
 		}
-		if h.wayOut(r) == nil {
+		if h.outgoingIface(r) == nil {
 			return fmt.Errorf("route to %v by %v: %w", r.Dst, r.Gateway, syscall.ENETUNREACH)
 		}
 	}
@@ -36,37 +35,39 @@ func (h *Host) SetRoutes(routes []network.Route) error {
 	return nil
 }
 
-// wayOut is the interface that a route leads out of. It is called with mu held.
-func (h *Host) wayOut(r network.Route) *iface {
+// outgoingIface returns the interface by which packets of a route leave, nil if there is none.
+// It is called with mu held.
+func (h *Host) outgoingIface(r network.Route) *iface {
 	if r.Interface != "" {
 		i := h.ifaceLocked(r.Interface)
-		if i == nil || r.Gateway.IsValid() && !r.Gateway.IsLinkLocalUnicast() && !i.reaches(r.Gateway) {
+		if i == nil || r.Gateway.IsValid() && !r.Gateway.IsLinkLocalUnicast() && !i.isOnLink(r.Gateway) {
 			return nil
 		}
 		return i
 	}
 	for _, i := range h.ifaces {
-		if r.Gateway.IsValid() && i.reaches(r.Gateway) {
+		if r.Gateway.IsValid() && i.isOnLink(r.Gateway) {
 			return i
 		}
 	}
 	return nil
 }
 
-// reaches reports whether a is on a network of the interface's.
-func (i *iface) reaches(a netip.Addr) bool {
+// isOnLink reports whether a is in a network of the interface.
+func (i *iface) isOnLink(a netip.Addr) bool {
 	return slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool {
 		return !p.IsSingleIP() && p.Contains(a.WithZone(""))
 	})
 }
 
-// carries reports whether packets to a can leave by the interface.
-func (i *iface) carries(a netip.Addr) bool {
+// canSend reports whether the interface can send packets of a's address family: IPv6 needs a
+// minimum MTU.
+func (i *iface) canSend(a netip.Addr) bool {
 	return a.Is4() || i.port == nil || i.port.MTU() >= network.MinIPv6MTU
 }
 
-// applyRoutes gives the stack the routes that follow from addresses and
-// SetRoutes. It is called with mu held.
+// applyRoutes sets the stack's routes to those that follow from addresses and SetRoutes. It is
+// called with mu held.
 func (h *Host) applyRoutes() {
 	var table []tcpip.Route
 	for _, i := range h.ifaces {
@@ -74,16 +75,16 @@ func (h *Host) applyRoutes() {
 			continue
 		}
 		for _, p := range i.addrs {
-			if i.carries(p.Addr()) && (!p.IsSingleIP() || i.port == nil) {
+			if i.canSend(p.Addr()) && (!p.IsSingleIP() || i.port == nil) {
 				table = append(table, tcpip.Route{Destination: withPrefix(p.Masked()).Subnet(), NIC: i.id})
 			}
 		}
-		if i.port != nil && i.carries(linkLocal.Addr()) {
+		if i.port != nil && i.canSend(linkLocal.Addr()) {
 			table = append(table, tcpip.Route{Destination: withPrefix(linkLocal).Subnet(), NIC: i.id})
 		}
 	}
 	for _, r := range h.routes {
-		if i := h.wayOut(r); i != nil && i.attached && i.carries(r.Dst.Addr()) {
+		if i := h.outgoingIface(r); i != nil && i.attached && i.canSend(r.Dst.Addr()) {
 			table = append(table, tcpip.Route{
 				Destination: withPrefix(r.Dst.Masked()).Subnet(),
 				Gateway:     toAddress(r.Gateway), NIC: i.id, MTU: uint32(r.MTU),
@@ -95,8 +96,9 @@ func (h *Host) applyRoutes() {
 
 var linkLocal = netip.MustParsePrefix("fe80::/64")
 
-// Routes implements network.Inspector: defaults first, then by address, as
-// BSD's netstat does (B40). An address of the host's own is a host route by lo0.
+// Routes implements network.Inspector. As in BSD's netstat (B40), default routes come first,
+// then routes are sorted by address, and each of the host's own addresses is a host route by
+// lo0.
 func (h *Host) Routes() ([]network.Route, error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -108,17 +110,20 @@ func (h *Host) Routes() ([]network.Route, error) {
 				rows = append(rows, network.Route{Dst: host, Link: int(i.id), Interface: i.name, Flags: "UH"})
 				continue
 			}
-			if !p.IsSingleIP() && i.carries(p.Addr()) {
-				rows = append(rows, network.Route{Dst: p.Masked(), Link: int(i.id), Interface: i.name, Flags: "U", MTU: i.port.MTU()})
+			if !p.IsSingleIP() && i.canSend(p.Addr()) {
+				rows = append(rows, network.Route{
+					Dst: p.Masked(), Link: int(i.id), Interface: i.name, Flags: "U",
+					MTU: i.port.MTU(),
+				})
 			}
-			if h.options.Loopback != 0 {
+			if h.options.LoopbackIndex != 0 {
 				rows = append(rows, network.Route{Dst: host, Link: int(i.id), Interface: "lo0", Flags: "UHS"})
 			}
 		}
 	}
 	for _, r := range h.routes {
-		i := h.wayOut(r)
-		if i == nil || !i.carries(r.Dst.Addr()) {
+		i := h.outgoingIface(r)
+		if i == nil || !i.canSend(r.Dst.Addr()) {
 			continue
 		}
 		r.Dst, r.Link, r.Interface, r.Flags = r.Dst.Masked(), int(i.id), i.name, "US"
@@ -136,7 +141,7 @@ func (h *Host) Routes() ([]network.Route, error) {
 			a.Dst.Addr().Compare(b.Dst.Addr()),
 			cmp.Compare(a.Dst.Bits(), b.Dst.Bits()))
 	})
-	// Two addresses in one network share its route.
+	// Several addresses in one network share its route.
 	return slices.CompactFunc(rows, func(a, b network.Route) bool {
 		return a.Dst == b.Dst && a.Interface == b.Interface && a.Gateway == b.Gateway
 	}), nil

@@ -15,23 +15,24 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A registry knows what the stack does not: whose a socket is, and what it owes.
+// A registry holds what the stack does not know of sockets: their owners and the length of
+// their send queues.
 type registry struct {
-	mu     sync.RWMutex
-	closed bool
-	last   uint64 // number of the newest socket
-	// byEndpoint holds sockets that somebody has open, and those closed ones
-	// that the stack may still be busy with.
-	byEndpoint map[tcpip.Endpoint]*socket
-	byID       map[stack.TransportEndpointID]*socket
-	lingering  int // closed ones
-	sweepAt    int // number of closed ones at which to look for dead ones
+	mu      sync.RWMutex
+	closed  bool
+	lastSeq uint64 // seq of the latest socket
+	// byEndpoint holds the sockets that their owners have not closed, and closed ones that
+	// the stack may not have finished with.
+	byEndpoint  map[tcpip.Endpoint]*socket
+	byID        map[stack.TransportEndpointID]*socket
+	closedCount int // number of closed sockets in byEndpoint
+	sweepAt     int // value of closedCount at which to look for sockets that are done
 }
 
-// A socket is what is known of one.
+// A socket is the registry's entry of a TCP or UDP endpoint.
 type socket struct {
 	ep          tcpip.Endpoint
-	end         func() // closes it
+	closeFunc   func() // closes the endpoint as its owner does
 	tcp         bool
 	owner, user string
 	pid         int
@@ -39,42 +40,44 @@ type socket struct {
 	mapped      bool
 	backlog     int
 	id          stack.TransportEndpointID // of a connection
-	seq         uint64
-	released    bool // closed by its owner; guarded by registry.mu
+	seq         uint64                    // in the order of opening, from 1
+	released    bool                      // closed by its owner; guarded by registry.mu
 
-	mu      sync.Mutex
-	pending int // bytes in the send buffer when the last segment arrived
-	since   int // bytes written after that
-	acks    acks
+	mu                sync.Mutex
+	bufferedAtProbe   int // bytes in the send buffer when the last segment arrived
+	writtenSinceProbe int // bytes written after that
+	acks              ackTracker
 }
 
-// fewLingering closed sockets are not worth looking through.
-const fewLingering = 64
+// minSweep is the number of closed sockets from which on the registry looks for sockets that
+// the stack has finished with.
+const minSweep = 64
 
-// wrote notes n bytes given to the stack.
-func (s *socket) wrote(n int) {
+// addWritten counts n bytes that have been handed to the stack.
+func (s *socket) addWritten(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.since += n
-	s.acks.wrote(n)
+	s.writtenSinceProbe += n
+	s.acks.addWritten(n)
 }
 
-// probe notes the stack's own account, which it gives with every segment that
-// arrives. It counts a FIN that was acknowledged as minus one byte.
+// probe stores the stack's count of its send buffer, which the stack passes to its TCP probe
+// with each segment that arrives. It counts an acknowledged FIN as minus one byte.
 func (s *socket) probe(st *tcp.TCPEndpointState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending, s.since = st.SndBufState.SndBufUsed, 0
-	s.acks.probe(&st.Sender)
+	s.bufferedAtProbe, s.writtenSinceProbe = st.SndBufState.SndBufUsed, 0
+	s.acks.update(&st.Sender)
 }
 
+// sendQ returns the length of the send queue in bytes.
 func (s *socket) sendQ() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return max(0, s.pending+s.since)
+	return max(0, s.bufferedAtProbe+s.writtenSinceProbe)
 }
 
-// add enters s. It reports false when the host is closed.
+// add registers s. It returns false if the host is closed.
 func (r *registry) add(s *socket) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,14 +88,14 @@ func (r *registry) add(s *socket) bool {
 		r.byEndpoint = make(map[tcpip.Endpoint]*socket)
 		r.byID = make(map[stack.TransportEndpointID]*socket)
 	}
-	r.last++
-	s.seq = r.last
+	r.lastSeq++
+	s.seq = r.lastSeq
 	r.byEndpoint[s.ep] = s
 	return true
 }
 
-// identify lets the probe find s, whose connection has its addresses now.
-func (r *registry) identify(s *socket) {
+// setID registers s, whose connection now has its addresses, for the TCP probe.
+func (r *registry) setID(s *socket) {
 	info, ok := s.ep.Info().(*stack.TransportEndpointInfo)
 	if !ok {
 		return
@@ -105,8 +108,8 @@ func (r *registry) identify(s *socket) {
 	}
 }
 
-// release says that the owner of s has closed it. Its row in the table loses the
-// owner and stays until the stack is done.
+// release marks s as closed by its owner. The list of sockets shows it without an owner until
+// the stack has finished with it.
 func (r *registry) release(s *socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,33 +117,33 @@ func (r *registry) release(s *socket) {
 		return
 	}
 	s.released = true
-	if s.dead() {
-		r.forget(s)
+	if s.isDone() {
+		r.remove(s)
 		return
 	}
-	if r.lingering++; r.lingering < max(r.sweepAt, fewLingering) {
+	if r.closedCount++; r.closedCount < max(r.sweepAt, minSweep) {
 		return
 	}
 	for _, x := range r.byEndpoint {
-		if x.released && x.dead() {
-			r.forget(x)
-			r.lingering--
+		if x.released && x.isDone() {
+			r.remove(x)
+			r.closedCount--
 		}
 	}
-	r.sweepAt = 2 * r.lingering
+	r.sweepAt = 2 * r.closedCount
 }
 
 // forget is called with mu held.
-func (r *registry) forget(s *socket) {
+func (r *registry) remove(s *socket) {
 	delete(r.byEndpoint, s.ep)
 	if r.byID[s.id] == s {
 		delete(r.byID, s.id)
 	}
 }
 
-// dead reports whether the stack is done with a closed socket. A UDP socket it
-// is done with at once.
-func (s *socket) dead() bool {
+// isDone reports whether the stack has finished with a closed socket. For a UDP socket that is
+// immediately.
+func (s *socket) isDone() bool {
 	if !s.tcp {
 		return true
 	}
@@ -164,8 +167,8 @@ func (r *registry) find(ep tcpip.Endpoint) *socket {
 	return r.byEndpoint[ep]
 }
 
-// open lists the sockets that somebody has open.
-func (r *registry) open() []*socket {
+// openSockets returns the sockets that their owners have not closed.
+func (r *registry) openSockets() []*socket {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	var all []*socket
@@ -177,18 +180,18 @@ func (r *registry) open() []*socket {
 	return all
 }
 
-// close closes every socket; none can be added any more.
+// close closes all sockets. No more sockets can be added.
 func (r *registry) close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	for _, s := range r.open() {
-		s.end()
+	for _, s := range r.openSockets() {
+		s.closeFunc()
 	}
 }
 
-// endpoints lists the stack's TCP and UDP sockets, each once: one that has both
-// families is registered twice.
+// endpoints returns the stack's TCP and UDP endpoints, each once, although an endpoint of both
+// address families is registered twice.
 func (h *Host) endpoints() []tcpip.Endpoint {
 	registered := h.stack.RegisteredEndpoints()
 	seen := make(map[tcpip.Endpoint]bool, len(registered))
@@ -202,8 +205,8 @@ func (h *Host) endpoints() []tcpip.Endpoint {
 	return all
 }
 
-// Sockets implements network.Inspector. Rows are in the order of opening;
-// connections that nobody has accepted yet come last.
+// Sockets implements network.Inspector. Rows are in the order in which sockets were opened.
+// Connections that have not been accepted yet come last.
 func (h *Host) Sockets() ([]network.Socket, error) {
 	endpoints := h.endpoints()
 	rows := make([]network.Socket, 0, len(endpoints))
@@ -213,7 +216,7 @@ func (h *Host) Sockets() ([]network.Socket, error) {
 		}
 	}
 	countQueues(rows)
-	rows = inOrder(rows)
+	rows = sortBySeq(rows)
 	last := uint64(0)
 	for i := range rows {
 		if rows[i].Seq == 0 {
@@ -224,9 +227,9 @@ func (h *Host) Sockets() ([]network.Socket, error) {
 	return rows, nil
 }
 
-// inOrder sorts rows by Seq, 0 last. Rows are large and there may be thousands, so
-// they are moved once.
-func inOrder(rows []network.Socket) []network.Socket {
+// sortBySeq returns rows sorted by Seq, with 0 last. Rows are large and there can be
+// thousands, so each is moved only once.
+func sortBySeq(rows []network.Socket) []network.Socket {
 	places := make([]int, len(rows))
 	for i := range places {
 		places[i] = i
@@ -245,7 +248,8 @@ func inOrder(rows []network.Socket) []network.Socket {
 	return sorted
 }
 
-// row describes one endpoint; false for what is neither TCP nor UDP.
+// row returns the row of an endpoint. It returns false for an endpoint that is neither TCP
+// nor UDP.
 func (h *Host) row(ep tcpip.Endpoint) (network.Socket, bool) {
 	info, ok := ep.Info().(*stack.TransportEndpointInfo)
 	if !ok {
@@ -274,8 +278,8 @@ func (h *Host) row(ep tcpip.Endpoint) (network.Socket, bool) {
 	return row, true
 }
 
-// describe fills in what the registry knows of ep. A connection that nobody has
-// accepted yet is marked by QLen 1, for countQueues.
+// describe fills in the fields that the registry knows. It marks a connection that has not
+// been accepted yet by QLen 1, for countQueues.
 func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -293,19 +297,19 @@ func (r *registry) describe(ep tcpip.Endpoint, row *network.Socket) {
 	}
 }
 
-// A listening says where a listener is.
-type listening struct {
+// A listenerKey identifies a listener.
+type listenerKey struct {
 	proto string
 	at    netip.AddrPort
 }
 
-// countQueues adds up what waits in each listener's queues: connections to its
-// address, or for one on all addresses, to those on which nobody else listens.
+// countQueues sets the length of each listener's queues. A connection waits in the queue of
+// the listener on its local address, or else of the listener on all addresses.
 func countQueues(rows []network.Socket) {
-	listeners := make(map[listening]*network.Socket)
+	listeners := make(map[listenerKey]*network.Socket)
 	for i := range rows {
 		if l := &rows[i]; l.State == "LISTEN" {
-			listeners[listening{l.Proto, l.Local}] = l
+			listeners[listenerKey{l.Proto, l.Local}] = l
 		}
 	}
 	for i := range rows {
@@ -315,9 +319,9 @@ func countQueues(rows []network.Socket) {
 			continue
 		}
 		c.QLen = 0
-		l := listeners[listening{c.Proto, c.Local}]
+		l := listeners[listenerKey{c.Proto, c.Local}]
 		if l == nil {
-			l = listeners[listening{c.Proto, netip.AddrPortFrom(anyAddr(c.Local.Addr()), c.Local.Port())}]
+			l = listeners[listenerKey{c.Proto, netip.AddrPortFrom(anyAddr(c.Local.Addr()), c.Local.Port())}]
 		}
 		switch {
 		case l == nil:
@@ -329,7 +333,7 @@ func countQueues(rows []network.Socket) {
 	}
 }
 
-// anyAddr is the unspecified address of a's family.
+// anyAddr returns the unspecified address of a's family.
 func anyAddr(a netip.Addr) netip.Addr {
 	if a.Is4() {
 		return netip.IPv4Unspecified()
@@ -337,7 +341,7 @@ func anyAddr(a netip.Addr) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// stateName is BSD's name of a state.
+// stateName returns BSD's name of a state.
 func stateName(s tcp.EndpointState) string {
 	switch s {
 	case tcp.StateListen:

@@ -16,7 +16,8 @@ type tap struct {
 	remove     func()
 }
 
-// Tap implements network.Tapper. lo0 has no Ethernet: errors.ErrUnsupported.
+// Tap implements network.Tapper. For loopback interfaces, which have no Ethernet, it returns
+// errors.ErrUnsupported.
 func (h *Host) Tap(c network.TapConfig) (network.Tap, error) {
 	i := h.iface(c.Interface)
 	if i == nil {

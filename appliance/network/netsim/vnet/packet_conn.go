@@ -28,16 +28,18 @@ type packetConn struct {
 
 var _ network.PacketConn = (*packetConn)(nil)
 
-func (h *Host) newPacketConn(ep tcpip.Endpoint, q *waiter.Queue, proto tcpip.NetworkProtocolNumber, s *socket) *packetConn {
+func (h *Host) newPacketConn(
+	ep tcpip.Endpoint, q *waiter.Queue, proto tcpip.NetworkProtocolNumber, s *socket,
+) *packetConn {
 	c := &packetConn{host: h, ep: ep, sock: s, proto: proto}
-	s.ep, s.end = ep, func() { c.Close() }
-	c.reads.open(q, waiter.ReadableEvents)
-	c.writes.open(q, waiter.WritableEvents)
+	s.ep, s.closeFunc = ep, func() { c.Close() }
+	c.reads.attach(q, waiter.ReadableEvents)
+	c.writes.attach(q, waiter.WritableEvents)
 	return c
 }
 
-// ListenPacket implements network.Transport. Without a local address the socket
-// takes the family of the remote one, or IPv4.
+// ListenPacket implements network.Transport. If there is no local address, the socket has the
+// address family of the remote address, or else IPv4.
 func (h *Host) ListenPacket(ctx context.Context, c network.DialConfig) (network.PacketConn, error) {
 	c.Local, c.Remote = unmap(c.Local), unmap(c.Remote)
 	fail := func(call string, err error) (network.PacketConn, error) {
@@ -46,7 +48,7 @@ func (h *Host) ListenPacket(ctx context.Context, c network.DialConfig) (network.
 	if ctx.Err() != nil {
 		return fail("socket", context.Cause(ctx))
 	}
-	nic, err := h.nicOf(c.Interface)
+	nic, err := h.nicID(c.Interface)
 	if err != nil {
 		return fail("bind", err)
 	}
@@ -65,7 +67,7 @@ func (h *Host) ListenPacket(ctx context.Context, c network.DialConfig) (network.
 		x.Close()
 		return fail("socket", net.ErrClosed)
 	}
-	if call, err := x.set(c, nic); err != nil {
+	if call, err := x.configure(c, nic); err != nil {
 		x.Close()
 		return fail(call, err)
 	}
@@ -73,8 +75,9 @@ func (h *Host) ListenPacket(ctx context.Context, c network.DialConfig) (network.
 	return x, nil
 }
 
-// set binds and connects the socket. A failure comes with the name of the call.
-func (c *packetConn) set(d network.DialConfig, nic tcpip.NICID) (string, error) {
+// configure binds and connects the socket. If it fails, it returns the name of the system
+// call too.
+func (c *packetConn) configure(d network.DialConfig, nic tcpip.NICID) (string, error) {
 	c.nic = nic
 	setTTL(c.ep, d.TTL, c.proto)
 	c.ep.SocketOptions().SetV6Only(true)
@@ -85,12 +88,12 @@ func (c *packetConn) set(d network.DialConfig, nic tcpip.NICID) (string, error) 
 		}
 	}
 	if bound(d.Local) || !d.Remote.IsValid() {
-		if err := c.ep.Bind(c.host.full(d.Local, nic)); err != nil {
+		if err := c.ep.Bind(c.host.fullAddress(d.Local, nic)); err != nil {
 			return "bind", errno(err)
 		}
 	}
 	if d.Remote.IsValid() {
-		if err := c.ep.Connect(c.host.full(d.Remote, nic)); err != nil {
+		if err := c.ep.Connect(c.host.fullAddress(d.Remote, nic)); err != nil {
 			return "connect", errno(err)
 		}
 	}
@@ -99,10 +102,10 @@ func (c *packetConn) set(d network.DialConfig, nic tcpip.NICID) (string, error) 
 
 func (c *packetConn) setAddrs() {
 	if a, err := c.ep.GetLocalAddress(); err == nil {
-		c.local = net.UDPAddrFromAddrPort(fromFull(a, c.proto))
+		c.local = net.UDPAddrFromAddrPort(addrPort(a, c.proto))
 	}
 	if a, err := c.ep.GetRemoteAddress(); err == nil {
-		c.remote = net.UDPAddrFromAddrPort(fromFull(a, c.proto))
+		c.remote = net.UDPAddrFromAddrPort(addrPort(a, c.proto))
 	}
 }
 
@@ -130,13 +133,13 @@ func (c *packetConn) receive(b []byte) (int, netip.AddrPort, error) {
 	defer c.reads.mu.Unlock()
 	w := tcpip.SliceWriter(b)
 	for {
-		if err := c.reads.ready(); err != nil {
+		if err := c.reads.err(); err != nil {
 			return 0, netip.AddrPort{}, c.opError("read", "recvfrom", err)
 		}
 		res, err := c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
 		switch {
 		case err == nil:
-			return res.Count, fromFull(res.RemoteAddr, c.proto), nil
+			return res.Count, addrPort(res.RemoteAddr, c.proto), nil
 		case wouldBlock(err):
 			c.reads.wait()
 		case c.reads.closed.Load():
@@ -158,9 +161,9 @@ func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if !ok {
 		return 0, c.opError("write", "sendto", syscall.EINVAL)
 	}
-	full := c.host.full(to, 0)
+	full := c.host.fullAddress(to, 0)
 	if c.local != nil && full.NIC == 0 {
-		full.NIC = c.host.leave(c.nic, c.local.AddrPort().Addr().Unmap(), to.Addr())
+		full.NIC = c.host.outgoingNIC(c.nic, c.local.AddrPort().Addr().Unmap(), to.Addr())
 	}
 	return c.send(b, tcpip.WriteOptions{To: &full})
 }
@@ -170,11 +173,11 @@ func (c *packetConn) send(b []byte, o tcpip.WriteOptions) (int, error) {
 	defer c.writes.mu.Unlock()
 	var r bytes.Reader
 	for {
-		if err := c.writes.ready(); err != nil {
+		if err := c.writes.err(); err != nil {
 			return 0, c.opError("write", "sendto", err)
 		}
 		r.Reset(b)
-		n, err := c.hand(&r, o)
+		n, err := c.writeInOrder(&r, o)
 		switch {
 		case err == nil:
 			return int(n), nil
@@ -188,8 +191,9 @@ func (c *packetConn) send(b []byte, o tcpip.WriteOptions) (int, error) {
 	}
 }
 
-// hand hands a datagram to the stack, in its turn.
-func (c *packetConn) hand(r *bytes.Reader, o tcpip.WriteOptions) (int64, tcpip.Error) {
+// writeInOrder hands a datagram to the stack, but not while the learner processes a message,
+// see learner.
+func (c *packetConn) writeInOrder(r *bytes.Reader, o tcpip.WriteOptions) (int64, tcpip.Error) {
 	c.host.learner.sending.RLock()
 	defer c.host.learner.sending.RUnlock()
 	return c.ep.Write(r, o)
@@ -209,7 +213,8 @@ func (c *packetConn) Close() error {
 // LocalAddr implements net.PacketConn.
 func (c *packetConn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr implements network.PacketConn; nil for a socket without one.
+// RemoteAddr implements network.PacketConn. It returns nil for a socket that is not
+// connected.
 func (c *packetConn) RemoteAddr() net.Addr {
 	if c.remote == nil {
 		return nil

@@ -37,7 +37,7 @@ func TestForward(t *testing.T) {
 	must(out.AddInterface(vnet.InterfaceConfig{Name: "b", Device: "b", Index: 1, Segment: lan, MAC: mac(2), Addrs: []netip.Prefix{prefix("172.31.0.3/16")}}))
 	must(near.SetRoutes([]network.Route{{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.3")}}))
 	must(out.SetRoutes([]network.Route{{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.1")}}))
-	out.Forward(vnet.ForwardConfig{
+	out.SetForwarders(vnet.Forwarders{
 		TCP: func(ctx context.Context, r *vnet.TCPRequest) {
 			switch r.To.Port() {
 			case 25:

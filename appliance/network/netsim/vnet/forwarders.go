@@ -14,38 +14,44 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// maxHandshakes is how many connections may wait for a decision.
+// maxHandshakes is the number of connections that may wait for a decision.
 const maxHandshakes = 1024
 
-// A ForwardConfig says what a promiscuous host does with what is sent to
-// addresses that are not its own, and to ports of its own that nobody listens on.
-type ForwardConfig struct {
-	// TCP decides on a connection that somebody wants to open. It runs on a goroutine of its
-	// own and may take its time, until ctx ends with the host: the other side's
-	// SYN waits. When it returns without having decided, the SYN is ignored.
+// Forwarders decide what a promiscuous host does with packets to addresses that are not its
+// own, and to ports of its own that have no listener.
+type Forwarders struct {
+	// TCP decides about a new connection. It runs in its own goroutine and may block until
+	// ctx is done, which is when the host is closed: the client's SYN waits meanwhile. If TCP
+	// returns without a decision, the SYN is ignored.
 	TCP func(ctx context.Context, r *TCPRequest)
-	// UDP decides on the first packet of a flow from one address to another. nil
-	// refuses it by a port unreachable; otherwise the function returned runs on a
-	// goroutine of its own, with a socket that is connected to from and has the
-	// packet waiting; it closes the socket. UDP itself must not block.
+	// UDP decides about the first packet of a flow from one address to another. If it
+	// returns nil, the packet is answered with "port unreachable". Otherwise the function
+	// that it returns is called in its own goroutine, with a socket that is connected to
+	// from and from which the packet can be read. That function must close the socket. UDP
+	// itself must not block.
 	UDP func(from, to netip.AddrPort) func(ctx context.Context, c network.PacketConn)
 }
 
-// Forward makes the host, which must be promiscuous, treat every address as c
-// says. A nil func refuses all. It is called once, before anything arrives.
-func (h *Host) Forward(c ForwardConfig) {
+// SetForwarders sets the forwarders of the host, which must be promiscuous. A nil function
+// refuses everything. SetForwarders must be called once, before the first packet arrives.
+func (h *Host) SetForwarders(c Forwarders) {
 	if c.TCP != nil {
-		f := tcp.NewForwarder(h.stack, 0, maxHandshakes, func(r *tcp.ForwarderRequest) { h.forwardTCP(c.TCP, r) })
+		f := tcp.NewForwarder(h.stack, 0, maxHandshakes, func(r *tcp.ForwarderRequest) {
+			h.forwardTCP(c.TCP, r)
+		})
 		h.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, f.HandlePacket)
 	}
 	if c.UDP != nil {
-		f := udp.NewForwarder(h.stack, func(r *udp.ForwarderRequest) bool { return h.forwardUDP(c.UDP, r) })
+		f := udp.NewForwarder(h.stack, func(r *udp.ForwarderRequest) bool {
+			return h.forwardUDP(c.UDP, r)
+		})
 		h.stack.SetTransportProtocolHandler(udp.ProtocolNumber, f.HandlePacket)
 	}
 }
 
-// begin enters a goroutine that Close waits for; false when the host is closed.
-func (h *Host) begin() bool {
+// beginForward counts a goroutine that Close waits for. It returns false if the host is
+// closed.
+func (h *Host) beginForward() bool {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if h.closed {
@@ -55,8 +61,8 @@ func (h *Host) begin() bool {
 	return true
 }
 
-// A TCPRequest is a connection that somebody wants to open. One of Accept, Refuse
-// and Ignore is called; later calls do nothing.
+// A TCPRequest is a connection that a client wants to open. The first call of Accept, Refuse
+// or Ignore decides; later calls have no effect, and Accept then returns net.ErrClosed.
 type TCPRequest struct {
 	From, To netip.AddrPort
 
@@ -65,9 +71,9 @@ type TCPRequest struct {
 	request *tcp.ForwarderRequest // nil once decided
 }
 
-// forwardTCP runs on a goroutine that gVisor starts.
+// forwardTCP handles a new connection, in a goroutine that gVisor starts.
 func (h *Host) forwardTCP(decide func(context.Context, *TCPRequest), fr *tcp.ForwarderRequest) {
-	if !h.begin() {
+	if !h.beginForward() {
 		fr.Complete(false)
 		return
 	}
@@ -102,16 +108,17 @@ func (r *TCPRequest) Accept() (network.Conn, error) {
 	q := new(waiter.Queue)
 	ep, terr := fr.CreateEndpoint(q)
 	if terr != nil {
-		return nil, opError("accept", "accept", "tcp", net.TCPAddrFromAddrPort(r.From), net.TCPAddrFromAddrPort(r.To), errno(terr))
+		from, to := net.TCPAddrFromAddrPort(r.From), net.TCPAddrFromAddrPort(r.To)
+		return nil, opError("accept", "accept", "tcp", from, to, errno(terr))
 	}
 	s := new(socket)
 	c := r.host.newConn(ep, q, s)
-	c.established(r.host.options.MaxReceiveBuffer)
+	c.finishHandshake(r.host.options.MaxReceiveBuffer)
 	if !r.host.sockets.add(s) {
 		c.Close()
 		return nil, net.ErrClosed
 	}
-	r.host.sockets.identify(s)
+	r.host.sockets.setID(s)
 	return c, nil
 }
 
@@ -122,15 +129,19 @@ func (r *TCPRequest) Refuse() {
 	}
 }
 
-// Ignore does not answer: the other side tries again and gives up in the end.
+// Ignore does not answer. The client retransmits its SYN and finally times out.
 func (r *TCPRequest) Ignore() {
 	if fr := r.take(); fr != nil {
 		fr.Complete(false)
 	}
 }
 
-// forwardUDP runs on the wire's pump.
-func (h *Host) forwardUDP(decide func(from, to netip.AddrPort) func(context.Context, network.PacketConn), fr *udp.ForwarderRequest) bool {
+// forwardUDP handles the first packet of a flow and reports whether it was accepted. It runs
+// on the fabric's pump.
+func (h *Host) forwardUDP(
+	decide func(from, to netip.AddrPort) func(context.Context, network.PacketConn),
+	fr *udp.ForwarderRequest,
+) bool {
 	from, to := ends(fr.ID())
 	serve := decide(from, to)
 	if serve == nil {
@@ -139,12 +150,12 @@ func (h *Host) forwardUDP(decide func(from, to netip.AddrPort) func(context.Cont
 	q := new(waiter.Queue)
 	ep, terr := fr.CreateEndpoint(q)
 	if terr != nil {
-		return true // a second packet of a flow that is being set up
+		return true // another packet of a flow that is being set up
 	}
 	s := new(socket)
 	c := h.newPacketConn(ep, q, protocolOf(to.Addr()), s)
 	c.setAddrs()
-	if !h.begin() {
+	if !h.beginForward() {
 		c.Close()
 		return true
 	}
