@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -12,13 +13,13 @@ import (
 
 var _ = register(&shell.Command{
 	Name:    "adminaccessconfig",
-	Summary: "Configure how administrators come in.",
+	Summary: "Configure from where administrators may connect, login texts and timeouts.",
 	Help: "adminaccessconfig banner | welcome  new <line>... | import <file> | delete\n" +
 		"adminaccessconfig ipaccess allowall | restrict | new <address>... | delete <address>...\n" +
 		"adminaccessconfig timeouts <CLI minutes> <Web minutes>\n\n" +
-		"The banner is shown before the login, by SSH, by FTP and on the serial console; the welcome " +
-		"message after the login to the CLI. An address may be that of a network, as 10.1.0.0/16. " +
-		"Addresses and texts count for connections that are opened after the commit.",
+		"The banner is shown before the login over SSH, over FTP and on the serial console. The " +
+		"welcome message is shown after the login to the CLI. An address may also be a network, " +
+		"such as 10.1.0.0/16. Changes apply to connections that are opened after the commit.",
 	Source: "public (functions, timeouts), invented (texts, inline forms)",
 	Roles:  []users.Role{users.Administrator},
 	Commit: true,
@@ -30,12 +31,10 @@ var _ = register(&shell.Command{
 		}
 		return env.Menu(ctx, func() shell.Menu {
 			return shell.Menu{Items: []shell.Item{
-				{Key: "BANNER", Text: "Configure the text that is shown before the login.", Run: func(ctx context.Context) error {
-					return a.text(ctx, "login banner", func(v *users.AdminAccess) *string { return &v.Banner })
-				}},
-				{Key: "WELCOME", Text: "Configure the text that is shown after the login.", Run: func(ctx context.Context) error {
-					return a.text(ctx, "welcome message", func(v *users.AdminAccess) *string { return &v.Welcome })
-				}},
+				{Key: "BANNER", Text: "Configure the text that is shown before the login.",
+					Run: a.text("login banner", func(v *users.AdminAccess) *string { return &v.Banner })},
+				{Key: "WELCOME", Text: "Configure the text that is shown after the login.",
+					Run: a.text("welcome message", func(v *users.AdminAccess) *string { return &v.Welcome })},
 				{Key: "IPACCESS", Text: "Configure from which addresses access is permitted.", Run: a.ipAccess},
 				{Key: "TIMEOUTS", Text: "Configure after how long inactive sessions end.", Run: a.timeouts},
 			}}
@@ -43,7 +42,7 @@ var _ = register(&shell.Command{
 	},
 })
 
-// adminAccess edits the section Access in the session's draft.
+// An accessDialogue edits the section users.Access of the session's draft.
 type accessDialogue struct{ env *shell.Env }
 
 func (a *accessDialogue) get() users.AdminAccess { return users.Access.Get(a.env.Draft) }
@@ -52,52 +51,59 @@ func (a *accessDialogue) edit(change func(*users.AdminAccess) error) error {
 	return editSection(a.env, users.Access, change)
 }
 
-// text is the menu of the banner or of the welcome message; field is where it stands.
-func (a *accessDialogue) text(ctx context.Context, what string, field func(*users.AdminAccess) *string) error {
-	change := func(text string) error {
+// text returns the menu of the banner or of the welcome message. name is what the menu calls
+// it, and field returns where a value of the section holds it.
+func (a *accessDialogue) text(
+	name string, field func(*users.AdminAccess) *string) func(context.Context) error {
+	set := func(text string) error {
 		return a.edit(func(v *users.AdminAccess) error {
 			*field(v) = text
 			return nil
 		})
 	}
-	return a.env.Menu(ctx, func() shell.Menu {
-		v := a.get()
-		text := *field(&v)
-		enter := func(ctx context.Context) error {
-			text, err := a.enterText(ctx)
+	enter := func(ctx context.Context) error {
+		text, err := a.enterText(ctx)
+		if err != nil {
+			return err
+		}
+		return set(text)
+	}
+	importFile := func(ctx context.Context) error {
+		const question = "Enter the name of the file in the directory configuration:"
+		_, err := a.env.Ask(ctx, question, "", func(name string) error {
+			text, err := a.readText(name)
 			if err != nil {
 				return err
 			}
-			return change(text)
-		}
-		return shell.Menu{
-			Header: func() {
-				if text == "" {
-					a.env.Printf("\nThere is no %s.\n", what)
-				} else {
-					a.env.Printf("\nThe %s is:\n\n%s\n", what, text)
-				}
-			},
-			Items: []shell.Item{
-				{Key: "NEW", Text: "Enter a text.", Hidden: text != "", Run: enter},
-				{Key: "EDIT", Text: "Enter another text.", Hidden: text == "", Run: enter},
-				{Key: "IMPORT", Text: "Read the text from a file.", Run: func(ctx context.Context) error {
-					_, err := a.env.Ask(ctx, "Enter the name of the file in the directory configuration:", "", func(name string) error {
-						text, err := a.readText(name)
-						if err != nil {
-							return err
-						}
-						return change(text)
-					})
-					return err
-				}},
-				{Key: "DELETE", Text: "Remove the text.", Hidden: text == "", Run: func(context.Context) error { return change("") }},
-			},
-		}
-	})
+			return set(text)
+		})
+		return err
+	}
+	remove := func(context.Context) error { return set("") }
+	return func(ctx context.Context) error {
+		return a.env.Menu(ctx, func() shell.Menu {
+			v := a.get()
+			text := *field(&v)
+			return shell.Menu{
+				Header: func() {
+					if text == "" {
+						a.env.Printf("\nThere is no %s.\n", name)
+					} else {
+						a.env.Printf("\nThe %s is:\n\n%s\n", name, text)
+					}
+				},
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Enter a text.", Hidden: text != "", Run: enter},
+					{Key: "EDIT", Text: "Enter another text.", Hidden: text == "", Run: enter},
+					{Key: "IMPORT", Text: "Read the text from a file.", Run: importFile},
+					{Key: "DELETE", Text: "Remove the text.", Hidden: text == "", Run: remove},
+				},
+			}
+		})
+	}
 }
 
-// enterText reads lines until a lone full stop.
+// enterText reads lines until a line that is a single full stop.
 func (a *accessDialogue) enterText(ctx context.Context) (string, error) {
 	a.env.PrintWrapped("Enter the text line by line. End it with a \".\" on a line by itself.\n")
 	var lines []string
@@ -110,41 +116,46 @@ func (a *accessDialogue) enterText(ctx context.Context) (string, error) {
 		if line == "." {
 			return checkText(strings.Join(lines, "\n"))
 		}
-		if size += len(line) + 1; size > maxImport {
+		if size += len(line) + 1; size > maxTextSize {
 			return "", refusal.New("The text is too long.")
 		}
 		lines = append(lines, line)
 	}
 }
 
-// validText refuses what cannot be shown around a login.
+// checkText returns text without its trailing line ends. It refuses a text that cannot be
+// shown before or after a login.
 func checkText(text string) (string, error) {
 	text = strings.TrimRight(text, "\n")
 	if text == "" {
-		return "", refusal.New("A text is required. DELETE removes the present one.")
+		return "", refusal.New("A text is required. DELETE removes the current one.")
 	}
-	if err := users.CheckAccessText(text); err != nil {
-		return "", refusal.New(err.Error())
-	}
-	return text, nil
+	return text, users.CheckAccessText(text)
 }
 
 func (a *accessDialogue) timeouts(ctx context.Context) error {
 	if err := a.edit(func(v *users.AdminAccess) error {
 		return a.env.Form(ctx,
-			shell.Number(&v.CLITimeout, "Enter after how many minutes of inactivity a CLI session ends (5 to 1440).", users.MinIdleMinutes, users.MaxIdleMinutes),
-			shell.Number(&v.WebTimeout, "Enter after how many minutes of inactivity a Web UI session ends (5 to 1440).", users.MinIdleMinutes, users.MaxIdleMinutes),
+			shell.Number(&v.CLITimeout,
+				"Enter after how many minutes of inactivity a CLI session ends (5 to 1440).",
+				users.MinIdleMinutes, users.MaxIdleMinutes),
+			shell.Number(&v.WebTimeout,
+				"Enter after how many minutes of inactivity a Web UI session ends (5 to 1440).",
+				users.MinIdleMinutes, users.MaxIdleMinutes),
 		)
 	}); err != nil {
 		return err
 	}
-	a.env.PrintWrapped("The timeouts count for sessions that begin after the commit.")
+	a.env.PrintWrapped("The timeouts apply to sessions that begin after the commit.")
 	return nil
 }
 
-// inline carries the inline form out. It says nothing where all is well.
+// inline executes the inline form. It prints nothing on success, except for a warning to an
+// administrator who would lock himself out.
 func (a *accessDialogue) inline(words []string) error {
-	m := shell.Menu{Items: []shell.Item{{Key: "BANNER"}, {Key: "WELCOME"}, {Key: "IPACCESS"}, {Key: "TIMEOUTS"}}}
+	m := shell.Menu{Items: []shell.Item{
+		{Key: "BANNER"}, {Key: "WELCOME"}, {Key: "IPACCESS"}, {Key: "TIMEOUTS"},
+	}}
 	item, err := m.Find(words[0])
 	if err != nil {
 		return shell.InvalidArgumentf(words[0], "Expected one of: banner, welcome, ipaccess, timeouts.")
@@ -164,8 +175,9 @@ func (a *accessDialogue) inline(words []string) error {
 	}); err != nil {
 		return err
 	}
-	if item.Key == "IPACCESS" && !a.get().Admits(a.env.ClientAddr) {
-		a.env.PrintWrapped("Warning: access is not permitted any more from your present address, " + a.env.ClientAddr.String() + ", once this is committed.")
+	if from := a.env.ClientAddr; item.Key == "IPACCESS" && !a.get().Admits(from) {
+		a.env.PrintWrapped(fmt.Sprintf("Warning: once this is committed, "+
+			"access is no longer permitted from your current address, %v.", from))
 	}
 	return nil
 }
@@ -191,12 +203,15 @@ func (a *accessDialogue) inlineText(dst *string, word string, args []string) err
 
 func inlineTimeouts(v *users.AdminAccess, word string, args []string) error {
 	if len(args) != 2 {
-		return shell.InvalidArgumentf(word, "Two numbers are expected: the minutes of the CLI and of the Web UI.")
+		return shell.InvalidArgumentf(word,
+			"Two numbers are expected: the minutes of the CLI and of the Web UI.")
 	}
 	for i, dst := range []*int{&v.CLITimeout, &v.WebTimeout} {
 		n, err := strconv.Atoi(args[i])
 		if err != nil || n < users.MinIdleMinutes || n > users.MaxIdleMinutes {
-			return shell.InvalidArgumentf(args[i], "The number of minutes must be an integer from %d to %d.", users.MinIdleMinutes, users.MaxIdleMinutes)
+			return shell.InvalidArgumentf(args[i],
+				"The number of minutes must be an integer from %d to %d.",
+				users.MinIdleMinutes, users.MaxIdleMinutes)
 		}
 		*dst = n
 	}

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -18,40 +17,46 @@ import (
 func (a *accessDialogue) ipAccess(ctx context.Context) error {
 	return a.env.Menu(ctx, func() shell.Menu {
 		v := a.get()
+		edit := func(change func(context.Context, *users.AdminAccess) error) func(context.Context) error {
+			return func(ctx context.Context) error {
+				return a.edit(func(v *users.AdminAccess) error { return change(ctx, v) })
+			}
+		}
 		return shell.Menu{
 			Header: func() { a.showAddresses(v) },
 			Items: []shell.Item{
-				{Key: "ALLOWALL", Text: "Permit access from every address.", Hidden: !v.Restricted, Run: func(context.Context) error {
-					return a.edit(func(v *users.AdminAccess) error {
-						v.Restricted = false
-						return nil
-					})
-				}},
-				{Key: "RESTRICT", Text: "Permit access from listed addresses only.", Hidden: v.Restricted, Run: func(ctx context.Context) error {
-					return a.edit(func(v *users.AdminAccess) error {
-						if len(v.Allowed) == 0 {
-							if err := a.addAddresses(ctx, v); err != nil {
-								return err
-							}
-						}
-						v.Restricted = true
-						return a.offerToAdmitSelf(ctx, v)
-					})
-				}},
-				{Key: "NEW", Text: "Add addresses to the list.", Run: func(ctx context.Context) error {
-					return a.edit(func(v *users.AdminAccess) error {
-						if err := a.addAddresses(ctx, v); err != nil {
-							return err
-						}
-						return a.offerToAdmitSelf(ctx, v)
-					})
-				}},
-				{Key: "DELETE", Text: "Remove an address from the list.", Hidden: len(v.Allowed) == 0, Run: func(ctx context.Context) error {
-					return a.edit(func(v *users.AdminAccess) error { return a.deleteAddress(ctx, v) })
-				}},
+				{Key: "ALLOWALL", Text: "Permit access from every address.",
+					Hidden: !v.Restricted, Run: edit(allowAll)},
+				{Key: "RESTRICT", Text: "Permit access from listed addresses only.",
+					Hidden: v.Restricted, Run: edit(a.restrict)},
+				{Key: "NEW", Text: "Add addresses to the list.", Run: edit(a.addAddresses)},
+				{Key: "DELETE", Text: "Remove an address from the list.",
+					Hidden: len(v.Allowed) == 0, Run: edit(a.deleteAddress)},
 			},
 		}
 	})
+}
+
+func allowAll(_ context.Context, v *users.AdminAccess) error {
+	v.Restricted = false
+	return nil
+}
+
+func (a *accessDialogue) restrict(ctx context.Context, v *users.AdminAccess) error {
+	if len(v.Allowed) == 0 {
+		if err := a.askAddresses(ctx, v); err != nil {
+			return err
+		}
+	}
+	v.Restricted = true
+	return a.offerToAdmitSelf(ctx, v)
+}
+
+func (a *accessDialogue) addAddresses(ctx context.Context, v *users.AdminAccess) error {
+	if err := a.askAddresses(ctx, v); err != nil {
+		return err
+	}
+	return a.offerToAdmitSelf(ctx, v)
 }
 
 func (a *accessDialogue) showAddresses(v users.AdminAccess) {
@@ -74,49 +79,44 @@ func networkTexts(list []netip.Prefix) []string {
 	return texts
 }
 
-func (a *accessDialogue) addAddresses(ctx context.Context, v *users.AdminAccess) error {
-	_, err := a.env.Ask(ctx, "Enter the addresses or networks, with commas between them.", "", func(answer string) error {
-		words := strings.FieldsFunc(answer, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+// askAddresses asks for addresses and adds them to the list.
+func (a *accessDialogue) askAddresses(ctx context.Context, v *users.AdminAccess) error {
+	const question = "Enter the addresses or networks, with commas between them."
+	_, err := a.env.Ask(ctx, question, "", func(answer string) error {
+		words := strings.FieldsFunc(answer, func(r rune) bool { return strings.ContainsRune(", \t", r) })
 		if len(words) == 0 {
 			return shell.Required("")
 		}
-		list, err := addNetworks(v.Allowed, words)
-		if err != nil {
-			return refusal.New(err.Error())
+		list, _, err := addNetworks(v.Allowed, words)
+		if err == nil {
+			v.Allowed = list
 		}
-		v.Allowed = list
-		return nil
+		return err
 	})
 	return err
 }
 
-// withNetworks is list with the networks that it does not have yet. The error is a
-// *networkError.
-func addNetworks(list []netip.Prefix, words []string) ([]netip.Prefix, error) {
-	list = slices.Clone(list)
+// addNetworks returns list with those networks added that it does not contain yet. If a word
+// is not a network, addNetworks returns that word and an error.
+func addNetworks(list []netip.Prefix, words []string) (
+	all []netip.Prefix, invalid string, err error) {
+	all = slices.Clone(list)
 	for _, w := range words {
 		p, err := users.ParseNetwork(w)
 		if err != nil {
-			return nil, &networkError{w, err}
+			return nil, w, err
 		}
-		if !slices.Contains(list, p) {
-			list = append(list, p)
+		if !slices.Contains(all, p) {
+			all = append(all, p)
 		}
 	}
-	return list, nil
+	return all, "", nil
 }
-
-// A networkError says which word is no network.
-type networkError struct {
-	word string
-	err  error
-}
-
-func (e *networkError) Error() string { return e.err.Error() }
 
 func (a *accessDialogue) deleteAddress(ctx context.Context, v *users.AdminAccess) error {
 	if v.Restricted && len(v.Allowed) == 1 {
-		return refusal.New("The last address cannot be removed while access is restricted. Choose ALLOWALL first.")
+		return refusal.New("The last address cannot be removed while access is restricted. " +
+			"Choose ALLOWALL first.")
 	}
 	n, err := a.env.Choose(ctx, "Choose the address to remove.", -1, networkTexts(v.Allowed)...)
 	if err != nil {
@@ -126,10 +126,13 @@ func (a *accessDialogue) deleteAddress(ctx context.Context, v *users.AdminAccess
 	return a.offerToAdmitSelf(ctx, v)
 }
 
-// admitSelf asks somebody who would lock out himself whether to be added.
+// offerToAdmitSelf asks an administrator whose own address is not on the list whether to add
+// it.
 func (a *accessDialogue) offerToAdmitSelf(ctx context.Context, v *users.AdminAccess) error {
 	if from := a.env.ClientAddr; !v.Admits(from) {
-		a.env.PrintWrapped(fmt.Sprintf("The list does not contain your present address, %v. This session goes on, but you cannot log in from there again once the change is committed.", from))
+		a.env.PrintWrapped(fmt.Sprintf("The list does not contain your current address, %v. "+
+			"This session continues, but once the change is committed, "+
+			"you can no longer log in from there.", from))
 		add, err := a.env.Confirm(ctx, fmt.Sprintf("Do you want to add %v to the list?", from), true)
 		if err != nil {
 			return err
@@ -155,25 +158,24 @@ func inlineIPAccess(v *users.AdminAccess, word string, args []string) error {
 		}
 		v.Restricted = true
 	case verb == "new" && len(args) > 0:
-		list, err := addNetworks(v.Allowed, args)
-		var no *networkError
-		if errors.As(err, &no) {
-			return shell.InvalidArgumentf(no.word, "%v", no)
+		list, invalid, err := addNetworks(v.Allowed, args)
+		if err != nil {
+			return invalidArgument(invalid, err)
 		}
 		v.Allowed = list
 	case verb == "delete" && len(args) > 0:
-		return inlineDelete(v, args)
+		return inlineDeleteAddresses(v, args)
 	default:
 		return shell.InvalidArgumentf(verb, expected)
 	}
 	return nil
 }
 
-func inlineDelete(v *users.AdminAccess, words []string) error {
+func inlineDeleteAddresses(v *users.AdminAccess, words []string) error {
 	for _, w := range words {
 		p, err := users.ParseNetwork(w)
 		if err != nil {
-			return shell.InvalidArgumentf(w, "%v", err)
+			return invalidArgument(w, err)
 		}
 		i := slices.Index(v.Allowed, p)
 		if i < 0 {
@@ -182,13 +184,14 @@ func inlineDelete(v *users.AdminAccess, words []string) error {
 		v.Allowed = slices.Delete(v.Allowed, i, i+1)
 	}
 	if v.Restricted && len(v.Allowed) == 0 {
-		return shell.InvalidArgumentf(words[len(words)-1], "The last address cannot be removed while access is restricted.")
+		return shell.InvalidArgumentf(words[len(words)-1],
+			"The last address cannot be removed while access is restricted.")
 	}
 	return nil
 }
 
-// maxImport is what is read of a file, and of what is typed, at most.
-const maxImport = 64 << 10
+// maxTextSize bounds the size of a text, whether it is read from a file or typed.
+const maxTextSize = 64 << 10
 
 // readText reads a banner or a welcome message from the directory configuration.
 func (a *accessDialogue) readText(name string) (string, error) {
@@ -197,7 +200,7 @@ func (a *accessDialogue) readText(name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxImport))
+	b, err := io.ReadAll(io.LimitReader(f, maxTextSize))
 	if err != nil {
 		return "", fmt.Errorf("read a text: %w", err)
 	}

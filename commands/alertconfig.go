@@ -14,20 +14,20 @@ import (
 
 var _ = register(&shell.Command{
 	Name:    "alertconfig",
-	Summary: "Configure who is told of trouble by mail.",
-	Help: "A recipient gets the alerts of some classes and severities. What repeats an alert is held back\n" +
-		"for a time that grows, and then told in one mail.",
+	Summary: "Configure who receives alerts by mail.",
+	Help: "A recipient receives the alerts of some classes and severities. Duplicates of an alert\n" +
+		"are held back for an interval that grows, and then summarized in one mail.",
 	Source: "cli.md (list, operations, classes and severities), invented (questions)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Commit: true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return env.Menu(ctx, func() shell.Menu {
 			s := alert.Section.Get(env.Draft)
-			none := len(s.Recipients) == 0
+			none, full := len(s.Recipients) == 0, len(s.Recipients) >= alert.MaxRecipients
 			return shell.Menu{
 				Header: func() { printAlertSettings(env, s) },
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Add a new email address to send alerts.", Hidden: len(s.Recipients) >= alert.MaxRecipients,
+					{Key: "NEW", Text: "Add a new email address to send alerts.", Hidden: full,
 						Run: func(ctx context.Context) error { return newAlertRecipient(ctx, env) }},
 					{Key: "EDIT", Text: "Modify alert subscription for an email address.", Hidden: none,
 						Run: func(ctx context.Context) error { return editAlertRecipient(ctx, env) }},
@@ -53,11 +53,13 @@ func printAlertSettings(env *shell.Env, s alert.Settings) {
 	}
 	for _, r := range s.Recipients {
 		env.PrintWrapped(r.Address)
-		env.PrintWrapped("     Class: " + listOrAll(r.Classes) + " - Severities: " + listOrAll(r.Severities))
+		env.PrintWrapped("     Class: " + listOrAll(r.Classes) +
+			" - Severities: " + listOrAll(r.Severities))
 	}
 	env.Printf("\nInitial number of seconds to wait before sending a duplicate alert: %d\n"+
 		"Maximum number of seconds to wait before sending a duplicate alert: %d\n"+
-		"Maximum number of alerts stored in the system are: %d\n\n", s.InitialInterval, s.MaximumInterval, s.StoredAlerts)
+		"Maximum number of alerts stored in the system are: %d\n\n",
+		s.InitialInterval, s.MaximumInterval, s.StoredAlerts)
 	if s.From == "" {
 		env.Printf("Alerts will be sent using the system-default From Address.\n\n")
 	} else {
@@ -75,7 +77,7 @@ func printAlertSettings(env *shell.Env, s alert.Settings) {
 	}
 }
 
-// autoSupportName is what the version calls it.
+// autoSupportName returns this version's name of AutoSupport.
 func autoSupportName(env *shell.Env) string {
 	if env.Appliance.Product.IronPort() {
 		return "IronPort AutoSupport"
@@ -83,7 +85,7 @@ func autoSupportName(env *shell.Env) string {
 	return "Cisco IronPort AutoSupport"
 }
 
-// allOr lists what is chosen; nothing means all.
+// listOrAll lists the chosen values. An empty list stands for all of them.
 func listOrAll[T ~string](list []T) string {
 	if len(list) == 0 {
 		return "All"
@@ -99,12 +101,14 @@ func newAlertRecipient(ctx context.Context, env *shell.Env) error {
 	return editAlerts(env, func(s *alert.Settings) error {
 		var r alert.Recipient
 		if err := env.Form(ctx,
-			shell.Text(&r.Address, "Enter the email address to send alerts to, for example administrator@example.com.", func(address string) error {
-				if s.Find(address) != nil {
-					return refusal.Newf("Alerts are sent to %s already.", address)
-				}
-				return alert.CheckAddress(address)
-			}),
+			shell.Text(&r.Address,
+				"Enter the email address to send alerts to, for example administrator@example.com.",
+				func(address string) error {
+					if s.Find(address) != nil {
+						return refusal.Newf("Alerts are already sent to %s.", address)
+					}
+					return alert.CheckAddress(address)
+				}),
 			alertRecipientForm(&r),
 		); err != nil {
 			return err
@@ -124,17 +128,20 @@ func editAlertRecipient(ctx context.Context, env *shell.Env) error {
 	})
 }
 
-// alertRecipientForm asks what a recipient wants to know.
+// alertRecipientForm asks which alerts a recipient receives.
 func alertRecipientForm(r *alert.Recipient) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		return d.Form(ctx,
-			someOrAllField(&r.Classes, "Choose the alert classes, with commas between them.", alert.Classes()),
-			someOrAllField(&r.Severities, "Choose the severities, with commas between them.", alert.Severities()),
+			someOrAllField(&r.Classes,
+				"Choose the alert classes, with commas between them.", alert.Classes()),
+			someOrAllField(&r.Severities,
+				"Choose the severities, with commas between them.", alert.Severities()),
 		)
 	}
 }
 
-// someOrAll asks for some of the values or for all of them, which is an empty list.
+// someOrAllField asks for some of the values, or for all of them, which it stores as an empty
+// list.
 func someOrAllField[T ~string](dst *[]T, question string, values []T) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		const all = "All"
@@ -142,7 +149,8 @@ func someOrAllField[T ~string](dst *[]T, question string, values []T) shell.Fiel
 		if len(chosen) == 0 {
 			chosen = []T{all}
 		}
-		if err := d.Form(ctx, shell.SomeOf(&chosen, question, slices.Concat([]T{all}, values)...)); err != nil {
+		choices := slices.Concat([]T{all}, values)
+		if err := d.Form(ctx, shell.SomeOf(&chosen, question, choices...)); err != nil {
 			return err
 		}
 		if slices.Contains(chosen, all) || len(chosen) == len(values) {
@@ -166,7 +174,8 @@ func deleteAlertRecipient(ctx context.Context, env *shell.Env) error {
 
 func clearAlertRecipients(ctx context.Context, env *shell.Env) error {
 	return editAlerts(env, func(s *alert.Settings) error {
-		sure, err := env.Confirm(ctx, "Are you sure you want to remove all email addresses? Alerts will not be sent.", false)
+		sure, err := env.Confirm(ctx,
+			"Are you sure you want to remove all email addresses? Alerts will not be sent.", false)
 		if sure {
 			s.Recipients = nil
 		}
@@ -174,29 +183,43 @@ func clearAlertRecipients(ctx context.Context, env *shell.Env) error {
 	})
 }
 
-// chooseAlertRecipient asks for one of s's.
-func chooseAlertRecipient(ctx context.Context, env *shell.Env, s *alert.Settings, verb string) (int, error) {
+// chooseAlertRecipient asks for one of the recipients in s and returns its index.
+func chooseAlertRecipient(
+	ctx context.Context, env *shell.Env, s *alert.Settings, verb string) (int, error) {
 	var names []string
 	for _, r := range s.Recipients {
 		names = append(names, r.Address)
 	}
-	return env.Choose(ctx, "Enter the number of the email address you wish to "+verb+".", -1, names...)
+	return env.Choose(ctx,
+		"Enter the number of the email address you wish to "+verb+".", -1, names...)
 }
 
 func setUpAlerts(ctx context.Context, env *shell.Env) error {
 	return editAlerts(env, func(s *alert.Settings) error {
 		return env.Form(ctx,
-			shell.Number(&s.InitialInterval, "Enter the initial number of seconds to wait before sending a duplicate alert. With 0 every duplicate is sent at once.", 0, alert.MaxInterval),
-			shell.When(func() bool { return s.InitialInterval > 0 }, func(ctx context.Context, d shell.Dialogue) error {
-				s.MaximumInterval = max(s.MaximumInterval, s.InitialInterval)
-				return d.Form(ctx, shell.Number(&s.MaximumInterval, "Enter the maximum number of seconds to wait before sending a duplicate alert.", s.InitialInterval, alert.MaxInterval))
-			}),
-			shell.YesNo(&s.AutoSupport, fmt.Sprintf("Do you want to enable %s, which sends a copy of all alerts and a weekly report to %s?", autoSupportName(env), alert.VendorAddress)),
-			shell.When(func() bool { return s.AutoSupport },
-				shell.YesNo(&s.AutoSupportCopy, "Do you want to receive a copy of the weekly AutoSupport reports?")),
-			shell.Number(&s.StoredAlerts, "Enter the maximum number of alerts to store in the system.", 1, alert.MaxStored),
+			shell.Number(&s.InitialInterval,
+				"Enter the initial number of seconds to wait before sending a duplicate alert. "+
+					"With 0 every duplicate is sent at once.", 0, alert.MaxInterval),
+			shell.When(func() bool { return s.InitialInterval > 0 }, maximumIntervalField(s)),
+			shell.YesNo(&s.AutoSupport, fmt.Sprintf("Do you want to enable %s, "+
+				"which sends a copy of all alerts and a weekly report to %s?",
+				autoSupportName(env), alert.VendorAddress)),
+			shell.When(func() bool { return s.AutoSupport }, shell.YesNo(&s.AutoSupportCopy,
+				"Do you want to receive a copy of the weekly AutoSupport reports?")),
+			shell.Number(&s.StoredAlerts,
+				"Enter the maximum number of alerts to store in the system.", 1, alert.MaxStored),
 		)
 	})
+}
+
+// maximumIntervalField asks for the maximum interval, which is at least the initial one.
+func maximumIntervalField(s *alert.Settings) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		s.MaximumInterval = max(s.MaximumInterval, s.InitialInterval)
+		return d.Form(ctx, shell.Number(&s.MaximumInterval,
+			"Enter the maximum number of seconds to wait before sending a duplicate alert.",
+			s.InitialInterval, alert.MaxInterval))
+	}
 }
 
 func chooseAlertSender(ctx context.Context, env *shell.Env) error {
@@ -218,8 +241,8 @@ func chooseAlertSender(ctx context.Context, env *shell.Env) error {
 	})
 }
 
-// changeAlerts changes the draft's settings, if what comes of it is allowed. change holds
-// the whole conversation.
+// editAlerts changes the draft's settings, if the result is valid. change holds the whole
+// conversation.
 func editAlerts(env *shell.Env, change func(*alert.Settings) error) error {
 	return editSection(env, alert.Section, func(s *alert.Settings) error {
 		if err := change(s); err != nil {

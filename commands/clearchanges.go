@@ -9,15 +9,16 @@ import (
 var _ = register(&shell.Command{
 	Name:    "clearchanges",
 	Aliases: []string{"clear"},
-	Summary: "Forget the changes of this session that are not committed.",
-	Help:    "What has been committed stays.",
+	Summary: "Discard the uncommitted changes of this session.",
+	Help:    "Committed changes are not affected.",
 	Source:  "public (question, result), invented (nothing to clear)",
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !env.Draft.Pending() {
 			env.Printf("There are no changes to clear.\n")
 			return nil
 		}
-		sure, err := env.Confirm(ctx, "Are you sure you want to clear all changes since the last commit?", true)
+		sure, err := env.Confirm(ctx,
+			"Are you sure you want to clear all changes since the last commit?", true)
 		if err != nil || !sure {
 			return err
 		}

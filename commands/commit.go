@@ -15,10 +15,12 @@ import (
 var _ = register(&shell.Command{
 	Name:    "commit",
 	Summary: "Make the changes of this session take effect.",
-	Help:    "commit [\"comment\"] [Y|N]\ncommit -y\n\nThe second argument says whether the configuration is kept for rollbackconfig.",
-	Source:  "public (prompt, rollback question, results, inline form), invented (refusals)",
-	Roles:   []users.Role{users.Administrator, users.Operator}, // read-only operators may try changes out
-	Batch:   true,
+	Help: "commit [\"comment\"] [Y|N]\ncommit -y\n\n" +
+		"The second argument says whether the configuration is kept for rollbackconfig.",
+	Source: "public (prompt, rollback question, results, inline form), invented (refusals)",
+	// Read-only operators may edit a draft, but not commit it.
+	Roles: []users.Role{users.Administrator, users.Operator},
+	Batch: true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		comment, keep, err := commitArguments(env.Args)
 		if err != nil {
@@ -44,7 +46,8 @@ var _ = register(&shell.Command{
 })
 
 func askCommitComment(ctx context.Context, env *shell.Env) (comment string, keep bool, err error) {
-	comment, err = env.Ask(ctx, "Please enter some comments describing your changes:", "", checkComment)
+	comment, err = env.Ask(ctx,
+		"Please enter some comments describing your changes:", "", checkComment)
 	if err != nil || env.Appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5}) {
 		return comment, true, err
 	}
@@ -52,7 +55,7 @@ func askCommitComment(ctx context.Context, env *shell.Env) (comment string, keep
 	return comment, keep, err
 }
 
-// validComment keeps out what could not be shown to other administrators.
+// checkComment refuses a comment that cannot be shown to other administrators.
 func checkComment(s string) error {
 	const longest = 1000
 	switch {
@@ -64,13 +67,14 @@ func checkComment(s string) error {
 	return nil
 }
 
-// commitArguments reads the inline form.
+// commitArguments parses the inline form.
 func commitArguments(args []string) (comment string, keep bool, err error) {
 	switch {
 	case len(args) == 0, len(args) == 1 && strings.EqualFold(args[0], "-y"):
 		return "", true, nil
 	case len(args) > 2:
-		return "", false, shell.InvalidArgumentf(args[2], "Two arguments are expected at most: a comment in quotation marks, and Y or N.")
+		return "", false, shell.InvalidArgumentf(args[2],
+			"Two arguments are expected at most: a comment in quotation marks, and Y or N.")
 	}
 	if err := checkComment(args[0]); err != nil {
 		return "", false, invalidArgument(args[0], err)

@@ -8,9 +8,10 @@ import (
 
 var _ = register(&shell.Command{
 	Name:    "showchanges",
-	Summary: "Show the changes of this session that are not committed.",
-	Help:    "Passphrases are not shown. commit makes the changes take effect, clearchanges forgets them.",
-	Source:  "public (a nested tree), invented (its form)",
+	Summary: "Show the uncommitted changes of this session.",
+	Help: "Passphrases are not shown. commit makes the changes take effect, and clearchanges\n" +
+		"discards them.",
+	Source: "public (a nested tree), invented (its form)",
 	Run: func(ctx context.Context, env *shell.Env) error {
 		changes := env.Draft.Changes()
 		if len(changes) == 0 {
