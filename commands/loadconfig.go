@@ -93,19 +93,18 @@ func readPastedConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error
 	}
 }
 
-// loadRefusal words what is wrong with a file; other errors are internal.
+// loadRefusal returns the error of config.ReadXML in the CLI's words, if it is the file's fault.
 func loadRefusal(err error) error {
 	var syntax *config.XMLError
-	var invalid *config.InvalidError
-	switch {
-	case errors.As(err, &syntax):
+	if errors.As(err, &syntax) {
 		where := ""
 		if syntax.Line > 0 {
 			where = fmt.Sprintf("Line %d: ", syntax.Line)
 		}
 		return refusal.New("Parsing failed.  Aborting.\n" + where + syntax.Text)
-	case errors.As(err, &invalid):
-		return refusal.New("The values cannot be loaded.\n" + invalidText(invalid))
+	}
+	if text, ok := refusal.Text(err); ok {
+		return refusal.Because(err, "The values cannot be loaded.\n%s", text)
 	}
 	return err
 }

@@ -69,31 +69,15 @@ func commitDraft(ctx context.Context, env *shell.Env, d *config.Draft, comment s
 	return nil
 }
 
-// commitRefusal words what keeps a change from being committed; other errors are
-// internal.
+// commitRefusal returns the error of a commit with the CLI's advice, if there is any.
 func commitRefusal(err error) error {
 	var conflict *config.ConflictError
-	var invalid *config.InvalidError
-	var unsaved *config.SaveError
 	switch {
 	case errors.As(err, &conflict):
 		return refusal.Newf("The changes cannot be committed: another session has meanwhile changed %s.\nUse clearchanges, and make your changes again.",
 			strings.Join(conflict.Sections, ", "))
-	case errors.As(err, &invalid):
-		return refusal.New("The changes cannot be committed.\n" + invalidText(invalid))
-	case errors.As(err, &unsaved):
-		return refusal.New("The changes were not committed: the configuration could not be saved to disk.")
 	case errors.Is(err, config.ErrNoChanges):
 		return refusal.New("There is no data to commit.")
 	}
 	return err
-}
-
-// invalidText is a line for each of the problems.
-func invalidText(e *config.InvalidError) string {
-	var lines []string
-	for _, p := range e.Problems {
-		lines = append(lines, p.Section+": "+p.Text)
-	}
-	return strings.Join(lines, "\n")
 }

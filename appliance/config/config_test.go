@@ -14,13 +14,14 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // The configuration of a small appliance.
 
 var hostname = config.Define("hostname", "example.com", func(v string, _ *config.Config) error {
 	if v == "" {
-		return errors.New("A host name is required.")
+		return refusal.New("A host name is required.")
 	}
 	return nil
 }, config.In(config.Network, 1))
@@ -49,14 +50,14 @@ type dnsSettings struct {
 	Note    string      `xml:"note,omitempty"`
 }
 
-// dns must use an interface that there is.
+// dns must use an interface that exists.
 var dns = config.Define("dns", dnsSettings{TTL: 1800, Via: "Management"}, func(v dnsSettings, c *config.Config) error {
 	for _, i := range interfaces.Get(c).List {
 		if i.Name == v.Via {
 			return nil
 		}
 	}
-	return fmt.Errorf("There is no interface %s.", v.Via)
+	return refusal.Newf("There is no interface %s.", v.Via)
 }, config.In(config.Network, 3))
 
 type account struct {
@@ -71,10 +72,10 @@ type accounts struct {
 
 var users = config.Define("users", accounts{[]account{{"admin", "$2a$hash", "1234"}}}, nil, config.In(config.Access, 1))
 
-// applier notes what it is told about the host name.
+// An applier records its calls with the host names that it was given.
 type applier struct {
-	fail   string // the host name it refuses
-	panics bool   // rather than to return an error
+	fail   string // the host name that Apply fails for
+	panics bool   // Apply panics instead of returning an error
 	log    []string
 }
 
@@ -93,7 +94,8 @@ func (a *applier) Done(_ context.Context, old, new *config.Config) {
 	a.log = append(a.log, "done "+hostname.Get(new))
 }
 
-func (a *applier) told() string {
+// calls returns the calls since the last call of calls.
+func (a *applier) calls() string {
 	s := strings.Join(a.log, " ")
 	a.log = nil
 	return s
@@ -144,7 +146,7 @@ func TestNothingTakesEffectBeforeCommit(t *testing.T) {
 	s.AddApplier(a)
 	d := s.NewDraft()
 	hostname.Set(d, "esa.example.com")
-	if got := hostname.Get(s.Committed()); got != "example.com" || a.told() != "" {
+	if got := hostname.Get(s.Committed()); got != "example.com" || a.calls() != "" {
 		t.Errorf("committed %s before commit", got)
 	}
 	if got := hostname.Get(d); got != "esa.example.com" || !d.Pending() {
@@ -153,7 +155,7 @@ func TestNothingTakesEffectBeforeCommit(t *testing.T) {
 	if c := commit(t, s, d, config.CommitInfo{}); c != s.Committed() || c.Revision() != 1 || hostname.Get(c) != "esa.example.com" {
 		t.Errorf("revision %d has %s", c.Revision(), hostname.Get(c))
 	}
-	if got := a.told(); got != "example.com>esa.example.com done esa.example.com" {
+	if got := a.calls(); got != "example.com>esa.example.com done esa.example.com" {
 		t.Errorf("the applier saw %q", got)
 	}
 	if d.Pending() {
@@ -176,13 +178,13 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 				t.Fatal("committed though an applier failed")
 			}
 			there, back := "example.com>"+name, name+">example.com"
-			if got := first.told(); got != there+" "+back {
+			if got := first.calls(); got != there+" "+back {
 				t.Errorf("the first applier saw %q, want it applied and undone", got)
 			}
-			if got := second.told(); got != there+" "+back {
+			if got := second.calls(); got != there+" "+back {
 				t.Errorf("the failing applier saw %q, want it applied and undone", got)
 			}
-			if got := third.told(); got != "" {
+			if got := third.calls(); got != "" {
 				t.Errorf("the applier after it saw %q", got)
 			}
 			if hostname.Get(s.Committed()) != "example.com" || !d.Pending() {
@@ -192,7 +194,7 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 	}
 }
 
-func TestTheWholeIsChecked(t *testing.T) {
+func TestCommitChecksAllSections(t *testing.T) {
 	a := &applier{}
 	s := config.NewStore(a)
 	d := s.NewDraft()
@@ -204,12 +206,12 @@ func TestTheWholeIsChecked(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	want := []config.Problem{{"hostname", "A host name is required."}, {"dns", "There is no interface Management."}}
-	if diff := cmp.Diff(want, bad.Problems); diff != "" || a.told() != "" {
-		t.Errorf("an invalid draft (applied: %q):\n%s", a.told(), diff)
+	if diff := cmp.Diff(want, bad.Problems); diff != "" || a.calls() != "" {
+		t.Errorf("an invalid draft (applied: %q):\n%s", a.calls(), diff)
 	}
 }
 
-func TestCommitOutlivesItsCaller(t *testing.T) {
+func TestCommitIgnoresEndOfContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s := config.NewStore(ctxApplier{t})
@@ -229,7 +231,7 @@ func (a ctxApplier) Done(ctx context.Context, _, _ *config.Config) {
 	}
 }
 
-func TestSessionsDoNotOverwriteEachOther(t *testing.T) {
+func TestCommitOfSameSectionConflicts(t *testing.T) {
 	s := config.NewStore()
 	a, b := s.NewDraft(), s.NewDraft()
 	hostname.Set(a, "a.example.com")
@@ -247,8 +249,8 @@ func TestSessionsDoNotOverwriteEachOther(t *testing.T) {
 	}
 }
 
-// While one session answers questions, another commits the section in question.
-func TestEditDoesNotOverwriteWhatItHasNotSeen(t *testing.T) {
+// While one session is asked for the new value, another commits the same section.
+func TestEditConflictsWithCommit(t *testing.T) {
 	s := config.NewStore()
 	d := s.NewDraft()
 	err := hostname.Edit(d, func(v *string) error {
@@ -262,7 +264,7 @@ func TestEditDoesNotOverwriteWhatItHasNotSeen(t *testing.T) {
 	}
 }
 
-func TestEditKeepsNothingOfAFailure(t *testing.T) {
+func TestEditThatFailsChangesNothing(t *testing.T) {
 	s := config.NewStore()
 	d := s.NewDraft()
 	no := errors.New("no")
@@ -272,7 +274,7 @@ func TestEditKeepsNothingOfAFailure(t *testing.T) {
 	}
 }
 
-func TestChangingBackIsNoChange(t *testing.T) {
+func TestChangeThatIsRevertedIsNotPending(t *testing.T) {
 	d := config.NewStore().NewDraft()
 	hostname.Set(d, "esa.example.com")
 	hostname.Set(d, "example.com")
@@ -281,7 +283,7 @@ func TestChangingBackIsNoChange(t *testing.T) {
 	}
 }
 
-func TestCommittedValuesCannotBeReachedByPointer(t *testing.T) {
+func TestGetReturnsACopy(t *testing.T) {
 	s := config.NewStore()
 	users.Get(s.Committed()).List[0].Name = "mallory"
 	if got := users.Get(s.Committed()).List[0].Name; got != "admin" {
@@ -289,7 +291,7 @@ func TestCommittedValuesCannotBeReachedByPointer(t *testing.T) {
 	}
 }
 
-func TestCommitNowLeavesPendingChangesCommittable(t *testing.T) {
+func TestCommitNowRebasesDraft(t *testing.T) {
 	s := config.NewStore()
 	d := s.NewDraft()
 	err := users.Edit(d, func(v *accounts) error {
@@ -315,7 +317,7 @@ func TestCommitNowLeavesPendingChangesCommittable(t *testing.T) {
 	}
 }
 
-func TestAnEditDuringTheCommitIsNotLost(t *testing.T) {
+func TestChangeDuringCommitIsKept(t *testing.T) {
 	s := config.NewStore()
 	d := s.NewDraft()
 	s.AddApplier(applyFunc(func() { hostname.Set(d, "later.example.com") }))
@@ -334,7 +336,7 @@ type applyFunc func()
 func (f applyFunc) Apply(context.Context, *config.Config, *config.Config) error { f(); return nil }
 func (f applyFunc) Done(context.Context, *config.Config, *config.Config)        {}
 
-// Many tabs of a browser share a draft.
+// All tabs of a browser share one draft.
 func TestDraftsAreSafeForConcurrentUse(t *testing.T) {
 	s := open(t, config.Options{Dir: t.TempDir()})
 	d := s.NewDraft()
@@ -358,7 +360,7 @@ func TestDraftsAreSafeForConcurrentUse(t *testing.T) {
 	}
 }
 
-func TestTheFactoryGivesWhatNobodyCommitted(t *testing.T) {
+func TestUncommittedSectionsFollowFactory(t *testing.T) {
 	f := config.NewFactory()
 	hostname.SetFactory(f, "lab.example.com")
 	dir := t.TempDir()
@@ -391,14 +393,14 @@ func TestTheFactoryGivesWhatNobodyCommitted(t *testing.T) {
 	}
 }
 
-func TestAnInvalidFactoryIsRefused(t *testing.T) {
+func TestOpenRejectsInvalidFactory(t *testing.T) {
 	f := config.NewFactory()
 	hostname.SetFactory(f, "")
 	_, err := config.Open(config.Options{Factory: f})
 	wantError[*config.InvalidError](t, err, "factory configuration")
 }
 
-func TestDefineRefusesWhatItCannotKeep(t *testing.T) {
+func TestDefinePanicsForUnsupportedTypes(t *testing.T) {
 	for name, define := range map[string]func(){
 		"hostname": func() { config.Define("hostname", "", nil) },
 		"list":     func() { config.Define("x", []string{}, nil) },

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// A copier gives a value, which can be set, memory of its own for what it holds by
-// reference.
+// A copier replaces everything that a settable value holds by reference with copies.
 type copier func(v reflect.Value)
 
-// copierOf returns the copier of a type; nil: its values hold nothing by reference. ok is
-// false for types whose values cannot be copied from outside.
+// copierOf returns the copier of a type; it is nil if values of the type hold nothing by
+// reference. ok is false for types with values that cannot be copied completely, such as maps and
+// unexported fields.
 func copierOf(t reflect.Type) (c copier, ok bool) {
 	switch t {
 	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[time.Time]():
-		return nil, true // their pointers lead to what never changes
+		return nil, true // they point to immutable values only
 	}
 	switch t.Kind() {
 	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
@@ -64,13 +64,13 @@ func copierOfSlice(t reflect.Type) (copier, bool) {
 		if v.IsNil() {
 			return
 		}
-		own := reflect.MakeSlice(t, v.Len(), v.Len())
-		reflect.Copy(own, v)
+		list := reflect.MakeSlice(t, v.Len(), v.Len())
+		reflect.Copy(list, v)
 		if each != nil {
-			for i := range own.Len() {
-				each(own.Index(i))
+			for i := range list.Len() {
+				each(list.Index(i))
 			}
 		}
-		v.Set(own)
+		v.Set(list)
 	}, true
 }

@@ -13,8 +13,8 @@ type copied struct {
 	Lists []struct{ Members []netip.Addr }
 }
 
-// A copy shares no memory that can be changed with what it was made of, however deep.
-func TestACopyIsItsOwnersOwn(t *testing.T) {
+// A copy shares no changeable memory with the original, at any depth.
+func TestCopySharesNoMemory(t *testing.T) {
 	value := func() copied {
 		var v copied
 		v.Lists = append(v.Lists, struct{ Members []netip.Addr }{[]netip.Addr{netip.MustParseAddr("192.168.42.42")}})
@@ -25,20 +25,20 @@ func TestACopyIsItsOwnersOwn(t *testing.T) {
 		t.Fatal("there is no copier")
 	}
 	v := value()
-	own := v
-	c(reflect.ValueOf(&own).Elem())
-	if !reflect.DeepEqual(own, v) {
-		t.Errorf("the copy is %+v", own)
+	clone := v
+	c(reflect.ValueOf(&clone).Elem())
+	if !reflect.DeepEqual(clone, v) {
+		t.Errorf("the copy is %+v", clone)
 	}
-	own.Lists[0].Members[0] = netip.Addr{}
-	own.Lists[0].Members = nil
+	clone.Lists[0].Members[0] = netip.Addr{}
+	clone.Lists[0].Members = nil
 	if !reflect.DeepEqual(v, value()) {
 		t.Errorf("the original is now %+v", v)
 	}
 }
 
-// What cannot be copied from outside is not shared.
-func TestTypesThatCannotBeCopied(t *testing.T) {
+// Values that cannot be copied completely have no copier, so that Get decodes them each time.
+func TestTypesWithoutCopier(t *testing.T) {
 	for _, x := range []any{struct{ list []int }{}, struct{ P *int }{}, []map[string]int{}} {
 		if _, ok := copierOf(reflect.TypeOf(x)); ok {
 			t.Errorf("%T has a copier", x)

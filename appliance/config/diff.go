@@ -2,32 +2,31 @@ package config
 
 import "strconv"
 
-// A Difference is an element of the configuration that a change touches.
+// A Difference is an element that differs between two configurations.
 type Difference struct {
-	Name string // the element: "interface"
-	Key  string // which one of a list, by the first of its values: "Data 1"
+	Name string // of the element: "interface"
+	Key  string // of an element of a list: its first value, such as "Data 1"
 	Kind DifferenceKind
-	// Old and New are the values of an element without elements in it. Passphrases
-	// are masked.
+	// Old and New are the values of an element without child elements. Passphrases are masked.
 	Old, New string
-	// Within is what differs in the element, in the order of showconfig; all there
-	// is in it, if it was added or removed. An altered list without any had its
-	// order changed.
+	// Children are the differences within the element, in the order of showconfig. If the element
+	// was added or removed, they are all its children. A list that was altered and has none
+	// differs in its order only.
 	Children []Difference
 }
 
-// Kind says what became of an element.
+// A DifferenceKind says how an element differs.
 type DifferenceKind int
 
-// Kinds of Difference.
+// The kinds of differences.
 const (
 	Altered DifferenceKind = iota
 	Added
 	Removed
 )
 
-// Changes tells what the draft alters, section by section in the order of
-// showconfig.
+// Changes returns the differences between the draft and the committed values that it started from,
+// one for each changed section, in the order of showconfig.
 func (d *Draft) Changes() []Difference { return differences(d.snapshot()) }
 
 func differences(edits map[*spec]edit) []Difference {
@@ -40,8 +39,7 @@ func differences(edits map[*spec]edit) []Difference {
 	return all
 }
 
-// diff compares two elements of which one may be nil; differ is false if they are
-// the same.
+// diff compares two elements of which one may be nil; differ reports whether they differ.
 func (s *schema) diff(old, new *node) (d Difference, differ bool) {
 	d.Name = s.name
 	switch {
@@ -60,13 +58,14 @@ func (s *schema) diff(old, new *node) (d Difference, differ bool) {
 		d.Children = append(d.Children, cs.diffAll(old.all(cs.name), new.all(cs.name))...)
 	}
 	if len(d.Children) == 0 && s.text == nil && !s.repeated {
-		return d, old != nil && new != nil && !old.equal(new) // an empty list came or went with what it is in
+		// An empty list that was added or removed is part of its parent's difference.
+		return d, old != nil && new != nil && !old.equal(new)
 	}
 	return d, d.Kind != Altered || len(d.Children) > 0 || !old.equal(new)
 }
 
-// diffAll compares the elements described by s in two parents, those of a list by
-// their keys.
+// diffAll compares the elements that s describes in two parents. It pairs the elements of a list
+// by their keys.
 func (s *schema) diffAll(old, new []*node) []Difference {
 	key := func(n *node) string {
 		if s.repeated {
@@ -74,16 +73,16 @@ func (s *schema) diffAll(old, new []*node) []Difference {
 		}
 		return ""
 	}
-	left := map[string][]*node{}
+	unpaired := map[string][]*node{}
 	for _, n := range old {
-		left[key(n)] = append(left[key(n)], n)
+		unpaired[key(n)] = append(unpaired[key(n)], n)
 	}
 	var all []Difference
 	paired := map[*node]bool{}
 	for _, n := range new {
 		var from *node
-		if same := left[key(n)]; len(same) > 0 {
-			from, left[key(n)] = same[0], same[1:]
+		if same := unpaired[key(n)]; len(same) > 0 {
+			from, unpaired[key(n)] = same[0], same[1:]
 			paired[from] = true
 		}
 		if d, differ := s.diff(from, n); differ {
@@ -99,7 +98,7 @@ func (s *schema) diffAll(old, new []*node) []Difference {
 	return all
 }
 
-// value is the text of a leaf, with its attributes, as it may be shown.
+// value returns the text of an element without children as it may be shown, with its attributes.
 func (s *schema) value(n *node) string {
 	if n == nil || s.text == nil {
 		return ""
@@ -114,7 +113,8 @@ func (s *schema) value(n *node) string {
 	return text
 }
 
-// key tells the elements of a list apart: AsyncOS writes the name first.
+// key returns what distinguishes an element of a list from the others: its first value, because
+// AsyncOS writes the name first.
 func (s *schema) key(n *node) string {
 	switch {
 	case s == nil || n == nil || s.secret != "":
@@ -125,6 +125,7 @@ func (s *schema) key(n *node) string {
 	return n.Text
 }
 
+// all returns the children of that name. n may be nil.
 func (n *node) all(name string) []*node {
 	var all []*node
 	if n != nil {

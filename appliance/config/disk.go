@@ -24,21 +24,20 @@ import (
 type record struct {
 	Revision
 	set   map[string]*entry
-	edits map[*spec]edit // what the commit changed
+	edits map[*spec]edit // the sections that the commit changed
 }
 
-// An archive keeps records by number. load may be called at any time, the rest
+// An archive keeps records by number. load may be called at any time, the other methods
 // only by one commit at a time.
 type archive interface {
-	// save returns once r would survive a loss of power.
+	// save returns when r would survive a power cut.
 	save(r *record) error
 	load(number int) (*record, error)
 	remove(number int) error
 }
 
-// A directory keeps a file for each record. The file with the highest number is
-// the committed configuration, so that the rename that puts it there is the
-// commit.
+// A directory is an archive with a file for each record. The file with the highest number is the
+// committed configuration, so the rename that creates it is the commit.
 type directory struct {
 	path    string
 	factory *Factory
@@ -48,7 +47,8 @@ func (d *directory) file(number int) string {
 	return filepath.Join(d.path, fmt.Sprintf("%08d.xml", number))
 }
 
-// open creates the directory if need be and lists the numbers in it, sorted.
+// open creates the directory if it does not exist, and returns the numbers of its records in
+// ascending order.
 func (d *directory) open() ([]int, error) {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return nil, err
@@ -71,15 +71,15 @@ func (d *directory) open() ([]int, error) {
 func (d *directory) remove(number int) error { return os.Remove(d.file(number)) }
 
 func (d *directory) save(r *record) error {
-	tmp := filepath.Join(d.path, "commit.tmp") // one commit at a time
+	tmp := filepath.Join(d.path, "commit.tmp") // one name is enough: commits exclude each other
 	err := writeSynced(tmp, r.bytes())
 	if err == nil {
 		err = os.Rename(tmp, d.file(r.Number))
 	}
 	if err == nil {
 		if err = syncDir(d.path); err != nil {
-			// It may or may not come back after a loss of power; the caller will
-			// say that it was not committed, so it must not come back.
+			// After a power cut the file might be there or not. The caller will say that the commit
+			// failed, so it must not be there.
 			err = errors.Join(err, d.remove(r.Number))
 		}
 	}
@@ -101,9 +101,9 @@ func writeSynced(name string, b []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// syncDir makes a rename in the directory last.
+// syncDir makes a rename in the directory survive a power cut.
 func syncDir(name string) error {
-	if runtime.GOOS == "windows" { // where a directory cannot be synced, and renames are journalled
+	if runtime.GOOS == "windows" { // a directory cannot be synced there, and renames are journalled
 		return nil
 	}
 	dir, err := os.Open(name)
@@ -113,10 +113,9 @@ func syncDir(name string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// bytes is the record's file: the revision as attributes, the sections that differ
-// from the factory, what the commit replaced, and a digest over all that, because a
-// file that is damaged and still well-formed must not be taken for what was
-// committed.
+// bytes returns the content of the record's file: the revision as attributes, the sections that
+// differ from the factory, the changed sections before and after the commit, and a digest. The
+// digest detects a file that is damaged but still well-formed.
 func (r *record) bytes() []byte {
 	root := &node{Name: "commit", Attrs: []attr{
 		{"number", strconv.Itoa(r.Number)},
@@ -140,14 +139,15 @@ func (r *record) bytes() []byte {
 	b.WriteString(xmlHead + "\n")
 	w := bufio.NewWriter(&b)
 	root.write(w, 0)
-	w.Flush() //nolint:errcheck // a bytes.Buffer takes everything
+	w.Flush() //nolint:errcheck // a bytes.Buffer returns no errors
 	fmt.Fprintf(&b, "%s%x -->\n", digestMark, sha256.Sum256(b.Bytes()))
 	return b.Bytes()
 }
 
 const digestMark = "<!-- sha256 "
 
-// unsealed returns the part of a file that its digest covers.
+// verifiedContent returns the part of a file that its digest covers, or an error if the digest does
+// not match.
 func verifiedContent(b []byte) ([]byte, error) {
 	i := bytes.LastIndex(b, []byte(digestMark))
 	if i < 0 {
@@ -215,7 +215,7 @@ func (d *directory) fillIn(r *record, root *node) error {
 	return err
 }
 
-// revision reads only who, when and why.
+// revision reads only the attributes of a record.
 func (d *directory) revision(number int) (Revision, error) {
 	f, err := os.Open(d.file(number))
 	if err != nil {
@@ -243,11 +243,11 @@ func (d *directory) revision(number int) (Revision, error) {
 	}
 }
 
-// revisionOf reads the attributes of a record's root, which must be that number's.
+// revisionOf returns the attributes of a record's root, which must have the given number.
 func revisionOf(n *node, number int) (Revision, error) {
 	var err1 error
 	if got := n.attr("number"); got != strconv.Itoa(number) {
-		err1 = fmt.Errorf("it is number %q", got)
+		err1 = fmt.Errorf("the file says that it is number %q", got)
 	}
 	at, err2 := time.Parse(time.RFC3339Nano, n.attr("time"))
 	rollback, err3 := strconv.ParseBool(n.attr("rollback"))
@@ -257,7 +257,7 @@ func revisionOf(n *node, number int) (Revision, error) {
 	return Revision{number, at, CommitInfo{n.attr("user"), n.attr("comment"), rollback}}, nil
 }
 
-// memory is the archive of a configuration without a directory.
+// memory is an archive for a configuration without a directory.
 type memory struct {
 	mu      sync.Mutex
 	records map[int]*record

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 func TestRollback(t *testing.T) {
@@ -22,7 +24,7 @@ func TestRollback(t *testing.T) {
 		hostname.Set(d, "unkept.example.com")
 		commit(t, s, d, config.CommitInfo{User: "joe", Comment: "not for rollback"})
 		rename(t, s, "last.example.com")
-		if dir != "" { // all that must also be known after a restart
+		if dir != "" { // the history must survive a restart
 			s = open(t, config.Options{Dir: dir})
 		}
 		h := s.History()
@@ -30,7 +32,7 @@ func TestRollback(t *testing.T) {
 			t.Fatalf("dir %q: history %v", dir, h)
 		}
 		if err := s.Rollback(d, 13); err == nil {
-			t.Error("rolled back to what was not kept")
+			t.Error("rolled back to a revision that was not kept")
 		}
 		users.Set(d, accounts{})
 		if err := s.Rollback(d, h[9].Number); err != nil {
@@ -51,7 +53,7 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-func TestTheFirstCommitCanBeRolledBack(t *testing.T) {
+func TestFirstCommitCanBeRolledBack(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
 	rename(t, s, "esa.example.com")
@@ -66,7 +68,7 @@ func TestTheFirstCommitCanBeRolledBack(t *testing.T) {
 	}
 }
 
-func TestFactoryResetNeedsNothingReadable(t *testing.T) {
+func TestFactoryResetIgnoresDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
 	rename(t, s, "one.example.com")
@@ -97,7 +99,7 @@ func damage(t *testing.T, file string, f func([]byte) []byte) {
 	}
 }
 
-func TestDamageIsAnErrorThatNamesTheFile(t *testing.T) {
+func TestErrorForDamagedFileNamesIt(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
 	rename(t, s, "esa.example.com")
@@ -130,7 +132,7 @@ func TestDamageIsAnErrorThatNamesTheFile(t *testing.T) {
 	refused("a directory in its place")
 }
 
-func TestWhatACrashLeavesBehindIsHarmless(t *testing.T) {
+func TestTemporaryFileOfCrashedCommitIsIgnored(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
 	rename(t, s, "esa.example.com")
@@ -144,7 +146,7 @@ func TestWhatACrashLeavesBehindIsHarmless(t *testing.T) {
 	}
 }
 
-func TestWhatShouldHaveBeenRemovedIsRemovedAtTheNextStart(t *testing.T) {
+func TestOpenRemovesObsoleteFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
 	d := s.NewDraft()
@@ -165,20 +167,23 @@ func TestWhatShouldHaveBeenRemovedIsRemovedAtTheNextStart(t *testing.T) {
 	}
 }
 
-func TestACommitThatCannotBeSavedIsUndone(t *testing.T) {
+func TestCommitThatCannotBeSavedIsUndone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "config")
 	s := open(t, config.Options{Dir: dir})
 	rename(t, s, "esa.example.com")
 	a := &applier{}
 	s.AddApplier(a)
-	if err := os.RemoveAll(dir); err != nil { // as good as a full disk
+	if err := os.RemoveAll(dir); err != nil { // so that no file can be written
 		t.Fatal(err)
 	}
 	d := s.NewDraft()
 	hostname.Set(d, "esb.example.com")
 	_, err := s.Commit(t.Context(), d, config.CommitInfo{})
-	wantError[*config.SaveError](t, err, "no such file")
-	if got := a.told(); got != "esa.example.com>esb.example.com esb.example.com>esa.example.com" {
+	if text, _ := refusal.Text(err); text != "The changes were not committed: the configuration could not be saved to disk." {
+		t.Errorf("commit: %v", err)
+	}
+	wantError[*fs.PathError](t, err, "no such file")
+	if got := a.calls(); got != "esa.example.com>esb.example.com esb.example.com>esa.example.com" {
 		t.Errorf("the applier saw %q", got)
 	}
 	if hostname.Get(s.Committed()) != "esa.example.com" || !d.Pending() || len(s.History()) != 1 {
@@ -190,7 +195,7 @@ func TestACommitThatCannotBeSavedIsUndone(t *testing.T) {
 	commit(t, s, d, config.CommitInfo{})
 }
 
-func TestCommitDetail(t *testing.T) {
+func TestLastCommit(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
 	if rev, changes := s.LastCommit(); rev.Number != 0 || changes != nil {

@@ -1,50 +1,64 @@
-// Package config holds the appliance's configuration: one committed version, the
-// drafts of those who are changing it, and its history.
+// Package config holds the appliance's configuration: one committed version, the drafts of the
+// sessions that are changing it, and its history.
 //
-// A part declares what can be configured of it as a section, next to the code that
-// applies it:
+// # Terms
+//
+//   - A section is a typed part of the configuration under one name, such as "dns". It is
+//     declared in the package that applies it, and is one element of the XML form.
+//   - A draft is the uncommitted configuration of one session.
+//   - An applier makes a running part of the appliance agree with a new configuration.
+//   - The factory is the configuration of a new appliance: the defaults of the sections, and over
+//     them the values that the topology gives.
+//   - A revision is one committed version, with a number.
+//
+// # How it is used
+//
+// A part declares its settings as a section, next to the code that applies them:
 //
 //	var Section = config.Define("dns", Settings{TTL: 1800}, check, config.In(config.Network, 40))
 //
-// and reads it with Section.Get from a *Config or a *Draft. Commands and pages
-// change a section in a draft, with Section.Edit; nothing takes effect before
-// Store.Commit, which checks the whole, has the appliers make the appliance agree,
-// saves, and publishes, or else leaves everything as it was. showconfig,
-// saveconfig, loadconfig, showchanges, rollbackconfig and resetconfig need no
-// knowledge of any section: they are WriteXML, ReadXML, Draft.Changes,
-// Store.Rollback and Store.ResetToFactory.
+// and reads them with Section.Get from a *Config or a *Draft. Commands and pages change a section
+// in a draft, with Section.Edit. Nothing takes effect before Store.Commit, which checks the whole
+// configuration, has the appliers make the appliance agree with it, saves it and publishes it; if
+// any of that fails, everything stays as it was. The commands showconfig, saveconfig, loadconfig,
+// showchanges, rollbackconfig and resetconfig need no knowledge of any section: they are WriteXML,
+// ReadXML, Draft.Changes, Store.Rollback and Store.ResetToFactory.
+//
+// # Errors
+//
+// A section's check returns a refusal; any other error of a check is internal, like a panic.
+// InvalidError lists the refusals of all checks and carries them as one refusal. The refusals of
+// Commit begin with "The changes cannot be committed." so that every door words them alike. Where
+// the doors differ in what they advise, they get data: ConflictError, ErrNoChanges and XMLError.
 //
 // # Why sections are kept encoded
 //
-// A section at rest is its XML. Nobody can reach a committed value by pointer, two
-// values are equal if their bytes are, and saving, loading and comparing are loops.
-// The price is a decode for each Get; values without slices and pointers, such as
-// the host name, are decoded once. Who reads a list for every packet keeps the
-// value that Applier.Apply gave it.
+// A Config and a Draft hold each section as XML. So no caller can reach a committed value by
+// pointer, two values are equal if their bytes are, and saving, loading and comparing are loops.
+// The price is decoding in Get. Values that can be copied are decoded once and then copied; a
+// caller that needs a list for every packet keeps the value that Applier.Apply gave it.
 //
-// encoding/xml overlooks elements that it does not know. So each section's type is
-// also turned into a schema, by which files are judged before they are decoded: a
-// mistyped element is an error with its line. The schema also knows which elements
-// are passphrases.
+// encoding/xml ignores elements that it does not know. Therefore each section's type is also
+// turned into a schema, against which files are checked before they are decoded: a mistyped
+// element is an error with its line. The schema also knows which elements are passphrases.
 //
-// # What is kept where
+// # Storage
 //
-// A Config holds only what differs from the factory configuration, which is the
-// sections' defaults and, over them, what the topology says: a setting nobody
-// touched follows the topology. On disk each version is one file, written beside,
-// synced and renamed; the file with the highest number is the committed version, so
-// that there is one moment at which a commit happens. A file also says what its
-// commit replaced, for commitdetail, and ends with a digest.
+// A Config holds only the differences from the factory, so that a setting that nobody has
+// changed follows the topology. On disk each revision is one file, written under a temporary name,
+// synced and renamed; the file with the highest number is the committed version, so that the
+// rename is the moment of the commit. A file also holds what its commit replaced, for
+// commitdetail, and ends with a digest.
 //
-// # Drafts and conflicts
+// # Conflicts
 //
-// Each session has its own draft, so that one who walks away leaves nobody waiting.
-// A draft remembers what each changed section was when it began to be changed; if
-// somebody else commits the same section first, Commit refuses and names it.
+// Each session has its own draft, so that a session that is left open blocks nobody. A draft
+// remembers the committed value that each changed section had when its change began. If another
+// session commits the same section first, Commit refuses and names it.
 //
 // # Locks
 //
-// Store.commit, then what an applier locks, then Draft.mu or Store.history. Reading
-// the committed version takes no lock. No lock is held while Section.Edit runs its
-// function, which may be a conversation.
+// They are taken in this order: Store.commit, then any lock of an applier, then Draft.mu or
+// Store.history. Reading the committed version takes no lock. No lock is held while Section.Edit
+// runs its function, which may hold a conversation.
 package config

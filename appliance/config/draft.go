@@ -6,15 +6,16 @@ import (
 	"sync"
 )
 
-// A Draft holds one session's uncommitted changes. Sections that it has not
-// touched read as committed, whoever commits them. It is safe for concurrent use.
+// A Draft holds the uncommitted changes of one session. A section that the draft does not change
+// reads as the committed one, also after another session has committed it. A Draft is safe for
+// concurrent use.
 type Draft struct {
 	store *Store
 	mu    sync.RWMutex
 	edits map[*spec]edit
 }
 
-// edit is a change of one section: was is the committed value it started from.
+// An edit is a change of one section: was is the committed value from which it started.
 type edit struct{ was, now *entry }
 
 func (d *Draft) entry(s *spec) *entry {
@@ -42,13 +43,13 @@ func (d *Draft) setLocked(s *spec, now *entry) {
 		e.was = d.store.Committed().entry(s)
 	}
 	if e.now = now; equalXML(e.was, now) {
-		delete(d.edits, s) // changed back: nothing to commit
+		delete(d.edits, s) // changed back
 		return
 	}
 	d.edits[s] = e
 }
 
-// replace is set, provided that the section still is what it was before.
+// replace sets the section if its value is still before, and otherwise returns a ConflictError.
 func (d *Draft) replace(s *spec, before, now *entry) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,14 +60,14 @@ func (d *Draft) replace(s *spec, before, now *entry) error {
 	return nil
 }
 
-// rebase lets a change that began from before begin from after, with redo applied
-// to it. Where redo fails the change stays as it is: the draft's owner decided.
-func (d *Draft) rebase(s *spec, before, after *entry, redo func(*entry) (*entry, error)) error {
+// rebase makes a change that started from before start from after, and applies redo to it. If redo
+// fails, the changed value stays as it is: it is the decision of the draft's owner.
+func (d *Draft) rebase(s *spec, before, after *entry, redo func(*entry) (*entry, error)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e, ok := d.edits[s]
 	if !ok || !equalXML(e.was, before) {
-		return nil
+		return
 	}
 	e.was = after
 	if now, err := redo(e.now); err == nil {
@@ -76,23 +77,15 @@ func (d *Draft) rebase(s *spec, before, after *entry, redo func(*entry) (*entry,
 	if equalXML(e.was, e.now) {
 		delete(d.edits, s)
 	}
-	return nil
 }
 
-// Changed lists the names of the sections that the draft alters, in the order of
-// showconfig.
+// ChangedSections returns the names of the changed sections, in the order of showconfig.
 func (d *Draft) ChangedSections() []string {
 	var names []string
-	for _, s := range d.changed() {
+	for _, s := range sortedSpecs(d.snapshot()) {
 		names = append(names, s.name)
 	}
 	return names
-}
-
-func (d *Draft) changed() []*spec {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return sortedSpecs(d.edits)
 }
 
 func sortedSpecs[V any](m map[*spec]V) []*spec {
@@ -104,16 +97,16 @@ func sortedSpecs[V any](m map[*spec]V) []*spec {
 	return specs
 }
 
-// Pending reports whether there is anything to commit.
+// Pending reports whether the draft has any changes.
 func (d *Draft) Pending() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return len(d.edits) > 0
 }
 
-// Save returns a func that undoes what is changed from now on, unless something is
-// committed in between: what a draft holds then is no longer what it was made of.
-func (d *Draft) Checkpoint() (undo func()) {
+// Checkpoint returns a function that restores the present changes. The function does nothing if
+// any session has committed in the meantime: the changes may have started from older values.
+func (d *Draft) Checkpoint() (restore func()) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	committed, edits := d.store.Committed(), maps.Clone(d.edits)
@@ -126,26 +119,22 @@ func (d *Draft) Checkpoint() (undo func()) {
 	}
 }
 
-// Discard forgets the changes.
+// Discard removes all changes.
 func (d *Draft) Discard() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.edits)
 }
 
-// snapshot is what a commit works on while the draft's owner may go on.
+// snapshot returns a copy of the changes. A commit works on it, and the draft may change meanwhile.
 func (d *Draft) snapshot() map[*spec]edit {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	m := make(map[*spec]edit, len(d.edits))
-	for s, e := range d.edits {
-		m[s] = e
-	}
-	return m
+	return maps.Clone(d.edits)
 }
 
-// committed forgets the changes of done, which are now committed. What was changed
-// again meanwhile stays, as a change of the new value.
+// committed removes the changes of done, which are now committed. A section that was changed again
+// since the snapshot stays changed, relative to the new committed value.
 func (d *Draft) committed(done map[*spec]edit) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

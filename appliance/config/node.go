@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// A node is an element of the configuration's XML form. It has text or children.
+// A node is an element of the configuration's XML form. It has either text or children.
 type node struct {
 	Name     string
 	Attrs    []attr
@@ -22,7 +22,7 @@ type node struct {
 
 type attr struct{ Name, Value string }
 
-// child returns n's first child of that name, nil if there is none. n may be nil.
+// child returns the first child of that name, or nil if there is none. n may be nil.
 func (n *node) child(name string) *node {
 	if n != nil {
 		for _, c := range n.Children {
@@ -43,10 +43,10 @@ func (n *node) attr(name string) string {
 	return ""
 }
 
-// An XMLError says what is wrong with a file and where. Its text is meant for the
-// administrator.
+// An XMLError says where and why a file cannot be read. Its text is for the administrator; it is
+// not a sentence, because the doors print a line number before it.
 type XMLError struct {
-	Line int // 0 if no line is to blame
+	Line int // 0 if the error belongs to no line
 	Text string
 }
 
@@ -61,7 +61,7 @@ func xmlErrorf(n *node, format string, a ...any) error {
 	return &XMLError{n.line, fmt.Sprintf(format, a...)}
 }
 
-// limits bound what a stranger's file can cost.
+// limits bound what reading a file may cost.
 type limits struct {
 	bytes int64
 	nodes int
@@ -89,9 +89,9 @@ func parse(r io.Reader, l limits) (*node, error) {
 		if err == io.EOF {
 			break
 		}
-		var bad *xml.SyntaxError
-		if errors.As(err, &bad) {
-			return nil, &XMLError{bad.Line, bad.Msg}
+		var syntax *xml.SyntaxError
+		if errors.As(err, &syntax) {
+			return nil, &XMLError{syntax.Line, syntax.Msg}
 		}
 		if err != nil {
 			return nil, err
@@ -119,7 +119,7 @@ func parse(r io.Reader, l limits) (*node, error) {
 		case xml.EndElement:
 			done := open[len(open)-1]
 			open = open[:len(open)-1]
-			if len(done.Children) == 0 || len(bytes.TrimSpace(done.text)) > 0 { // not what only indents
+			if len(done.Children) == 0 || len(bytes.TrimSpace(done.text)) > 0 { // not mere indentation
 				done.Text = string(done.text)
 			}
 		case xml.CharData:
@@ -137,6 +137,7 @@ func parse(r io.Reader, l limits) (*node, error) {
 	return root, nil
 }
 
+// qualified returns a name with its name space, so that schemas do not know it.
 func qualified(n xml.Name) string {
 	if n.Space != "" {
 		return n.Space + ":" + n.Local
@@ -144,7 +145,7 @@ func qualified(n xml.Name) string {
 	return n.Local
 }
 
-// charset decodes what AsyncOS's files are written in.
+// charset decodes the encodings that AsyncOS's files declare.
 func charset(label string, r io.Reader) (io.Reader, error) {
 	switch strings.ToLower(label) {
 	case "iso-8859-1", "latin1", "us-ascii", "ascii":
@@ -153,7 +154,7 @@ func charset(label string, r io.Reader) (io.Reader, error) {
 	return nil, &XMLError{1, fmt.Sprintf("the encoding %q is not supported", label)}
 }
 
-// latin1 turns ISO-8859-1 into UTF-8.
+// latin1 converts ISO-8859-1 to UTF-8.
 type latin1 struct {
 	r    *bufio.Reader
 	rest []byte
@@ -172,7 +173,7 @@ func (l *latin1) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// write writes n and what is below it, one element a line, indented.
+// write writes n and its descendants, one element per line, indented.
 func (n *node) write(w *bufio.Writer, indent int) {
 	pad := strings.Repeat("  ", indent)
 	w.WriteString(pad + "<" + n.Name)
@@ -192,8 +193,8 @@ func (n *node) write(w *bufio.Writer, indent int) {
 	w.WriteString("</" + n.Name + ">\n")
 }
 
-// escape leaves nothing but ASCII, which is the same in every encoding that a
-// file may be opened in.
+// escape returns s in XML's ASCII form, which is the same in every encoding that an editor may
+// assume.
 func escape(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -208,7 +209,7 @@ func escape(s string) string {
 			b.WriteString("&quot;")
 		case r == '\t' || r == '\n' || r == '\r' || r > '~' && r != utf8.RuneError:
 			fmt.Fprintf(&b, "&#x%X;", r)
-		case r < ' ' || r == utf8.RuneError: // XML cannot write it
+		case r < ' ' || r == utf8.RuneError: // XML has no form for it
 			b.WriteString("&#xFFFD;")
 		default:
 			b.WriteRune(r)
@@ -217,20 +218,20 @@ func escape(s string) string {
 	return b.String()
 }
 
-// bytes is n as write writes it.
+// bytes returns n as write writes it.
 func (n *node) bytes() []byte {
 	var b bytes.Buffer
 	w := bufio.NewWriter(&b)
 	n.write(w, 0)
-	w.Flush() //nolint:errcheck // a bytes.Buffer takes everything
+	w.Flush() //nolint:errcheck // a bytes.Buffer returns no errors
 	return b.Bytes()
 }
 
-// tree is the value as a tree. It is the caller's own.
+// tree returns the value as a tree, which the caller may change.
 func (e *entry) tree() *node {
 	n, err := parse(bytes.NewReader(e.xml), limits{int64(len(e.xml)), len(e.xml), len(e.xml)})
 	if err != nil {
-		panic(fmt.Sprintf("config: %s: %v", e.xml, err)) // made by encode
+		panic(fmt.Sprintf("config: %s: %v", e.xml, err)) // unreachable: encode made it
 	}
 	return n
 }

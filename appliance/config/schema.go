@@ -9,15 +9,14 @@ import (
 	"strings"
 )
 
-// A schema says which elements a value of some type is written as. encoding/xml
-// knows as much, but overlooks what it does not know; a mistyped element in a
-// file must not be overlooked.
+// A schema describes the element that a value of some type is written as. encoding/xml ignores
+// unknown elements, but a mistyped element in a file must be an error.
 type schema struct {
 	name     string
-	repeated bool
-	optional bool               // a value may be written without it
+	repeated bool               // it is a list: the element may occur any number of times
+	optional bool               // a value may be written without the element
 	secret   string             // "", "hash" or "text"
-	text     func(string) error // judges the text; nil where there may be none
+	text     func(string) error // checks the text; nil if the element may have none
 	attrs    map[string]func(string) error
 	children []*schema
 }
@@ -37,8 +36,7 @@ var (
 	xmlUnmarshaler  = reflect.TypeFor[xml.Unmarshaler]()
 )
 
-// schemaOf describes t as the element called name. It panics for types that
-// have no plain XML form.
+// schemaOf returns the schema of t as an element called name. It panics if t has no plain XML form.
 func schemaOf(t reflect.Type, name string) *schema {
 	s := &schema{name: name}
 	for t.Kind() == reflect.Pointer {
@@ -76,7 +74,7 @@ func (s *schema) addFields(t reflect.Type) {
 			s.addFields(f.Type)
 			continue
 		case f.Name == "XMLName" || strings.Contains(tag, " "):
-			panic(fmt.Sprintf("config: %v.%s: the section names its elements, without name spaces", t, f.Name))
+			panic(fmt.Sprintf("config: %v.%s: XMLName and name spaces are not supported", t, f.Name))
 		case tag == "":
 			tag = f.Name
 		}
@@ -97,7 +95,7 @@ func (s *schema) addField(f reflect.StructField, path, flags []string) {
 				s.attrs = map[string]func(string) error{}
 			}
 			if s.attrs[last] = textOf(f.Type); s.attrs[last] == nil {
-				panic(fmt.Sprintf("config: %s: attribute %s is no text", s.name, last))
+				panic(fmt.Sprintf("config: %s: attribute %s has no text form", s.name, last))
 			}
 			return
 		case "chardata":
@@ -117,26 +115,26 @@ func (s *schema) addField(f reflect.StructField, path, flags []string) {
 			at.children = append(at.children, next)
 		}
 		at = next
-		at.optional = at.optional && c.optional // encoding/xml leaves out what would be empty
+		at.optional = at.optional && c.optional // encoding/xml omits an element that would be empty
 	}
 	c.secret = f.Tag.Get("secret")
 	if c.secret != "" && (c.secret != "hash" && c.secret != "text" || c.text == nil) {
-		panic(fmt.Sprintf("config: %s: the tag secret %q of %s", s.name, c.secret, f.Name))
+		panic(fmt.Sprintf("config: %s: the tag secret %q of %s is not supported", s.name, c.secret, f.Name))
 	}
 	at.children = append(at.children, c)
 }
 
-// textOf returns what judges the text form of t, nil if t is not written as text.
+// textOf returns a function that checks the text form of t, or nil if t is not written as text.
 func textOf(t reflect.Type) func(string) error {
 	if reflect.PointerTo(t).Implements(textUnmarshaler) {
 		return func(s string) error {
 			return reflect.New(t).Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s))
 		}
 	}
-	parse := func(what string, f func(s string) error) func(string) error {
+	check := func(expected string, parse func(s string) error) func(string) error {
 		return func(s string) error {
-			if s = strings.TrimSpace(s); s != "" && f(s) != nil {
-				return fmt.Errorf("%q is not %s", s, what)
+			if s = strings.TrimSpace(s); s != "" && parse(s) != nil {
+				return fmt.Errorf("%q is not %s", s, expected)
 			}
 			return nil
 		}
@@ -149,25 +147,37 @@ func textOf(t reflect.Type) func(string) error {
 			return func(string) error { return nil }
 		}
 	case reflect.Bool:
-		return parse("true or false", func(s string) error { _, err := strconv.ParseBool(s); return err })
+		return check("true or false", func(s string) error {
+			_, err := strconv.ParseBool(s)
+			return err
+		})
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return parse("a whole number in range", func(s string) error { _, err := strconv.ParseInt(s, 10, t.Bits()); return err })
+		return check("a whole number in range", func(s string) error {
+			_, err := strconv.ParseInt(s, 10, t.Bits())
+			return err
+		})
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return parse("a whole number in range", func(s string) error { _, err := strconv.ParseUint(s, 10, t.Bits()); return err })
+		return check("a whole number in range", func(s string) error {
+			_, err := strconv.ParseUint(s, 10, t.Bits())
+			return err
+		})
 	case reflect.Float32, reflect.Float64:
-		return parse("a number", func(s string) error { _, err := strconv.ParseFloat(s, t.Bits()); return err })
+		return check("a number", func(s string) error {
+			_, err := strconv.ParseFloat(s, t.Bits())
+			return err
+		})
 	}
 	return nil
 }
 
-// check reports the first thing in n that s does not know, as an *XMLError.
+// check returns an *XMLError for the first element, attribute or text in n that s does not allow.
 func (s *schema) check(n *node) error {
 	for _, a := range n.Attrs {
-		judge := s.attrs[a.Name]
-		if judge == nil {
+		check := s.attrs[a.Name]
+		if check == nil {
 			return xmlErrorf(n, "unknown attribute %s of <%s>", a.Name, n.Name)
 		}
-		if err := judge(a.Value); err != nil {
+		if err := check(a.Value); err != nil {
 			return xmlErrorf(n, "attribute %s of <%s>: %v", a.Name, n.Name, err)
 		}
 	}
@@ -195,19 +205,18 @@ func (s *schema) check(n *node) error {
 	return nil
 }
 
-// fill adds to n what every value has and n lacks, from base. A list or an
-// optional element that is missing stays missing: that is how emptiness is
-// written.
+// addMissing adds the elements that n lacks from base. It does not add lists and optional
+// elements: leaving them out is the way to write that they are empty.
 func (s *schema) addMissing(n, base *node) {
 	for _, cs := range s.children {
 		if cs.repeated {
 			continue
 		}
-		there, from := n.child(cs.name), base.child(cs.name)
+		present, from := n.child(cs.name), base.child(cs.name)
 		switch {
 		case from == nil:
-		case there != nil:
-			cs.addMissing(there, from)
+		case present != nil:
+			cs.addMissing(present, from)
 		case !cs.optional:
 			n.Children = append(n.Children, from)
 		}

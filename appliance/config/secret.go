@@ -8,10 +8,10 @@ import (
 	"encoding/base64"
 )
 
-// mask stands in for a passphrase that is not shown.
+// mask replaces a passphrase that is not shown.
 const mask = "*****"
 
-// conceal makes n, which s describes, fit to be written.
+// hideSecrets masks or encrypts the passphrases in n, which s describes.
 func (s *schema) hideSecrets(n *node, p Passphrases) {
 	switch {
 	case s.secret == "" || n.Text == "" || p == Plain:
@@ -28,10 +28,11 @@ func (s *schema) hideSecrets(n *node, p Passphrases) {
 	}
 }
 
-// reveal undoes conceal.
+// revealSecrets undoes hideSecrets. It refuses masked passphrases.
 func (s *schema) revealSecrets(n *node) error {
 	if s.secret != "" && n.Text == mask {
-		return xmlErrorf(n, "the passphrase in <%s> is masked; a file with masked passphrases cannot be loaded", n.Name)
+		return xmlErrorf(n, "the passphrase in <%s> is masked; a file with masked passphrases cannot be loaded",
+			n.Name)
 	}
 	if s.secret == "text" && len(n.Attrs) == 1 && n.Attrs[0] == (attr{"encrypted", "true"}) {
 		plain, ok := decrypt(n.Text)
@@ -50,7 +51,7 @@ func (s *schema) revealSecrets(n *node) error {
 	return nil
 }
 
-// sharedKey is in every appliance: see Encrypted for what that is worth.
+// sharedKey is the same in every appliance; Encrypted says what it protects from.
 var sharedKey = sha256.Sum256([]byte("esasim configuration file"))
 
 func gcm() cipher.AEAD {
@@ -65,8 +66,8 @@ func gcm() cipher.AEAD {
 	return aead
 }
 
-// seal encrypts s. The nonce follows from s, so that a configuration that has not
-// changed gives the same file again.
+// encrypt encrypts s. The nonce is derived from s, so that an unchanged configuration always gives
+// the same file.
 func encrypt(s string) string {
 	aead := gcm()
 	h := hmac.New(sha256.New, sharedKey[:])
@@ -75,7 +76,8 @@ func encrypt(s string) string {
 	return base64.StdEncoding.EncodeToString(aead.Seal(nonce, nonce, []byte(s), nil))
 }
 
-func decrypt(s string) (string, bool) {
+// decrypt undoes encrypt; ok reports whether s is undamaged.
+func decrypt(s string) (text string, ok bool) {
 	aead := gcm()
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil || len(b) < aead.NonceSize() {

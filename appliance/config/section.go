@@ -14,8 +14,7 @@ import (
 	"sync/atomic"
 )
 
-// A Group is a chapter of showconfig: a banner is printed above its sections.
-// Groups are written in the order of their values.
+// A Group is a chapter of showconfig, which prints a banner above the sections of each group.
 type Group int
 
 // The groups, in the order in which they are written.
@@ -29,7 +28,7 @@ const (
 	Other
 )
 
-// String is the title in the banner.
+// String returns the title in the banner.
 func (g Group) String() string {
 	switch g {
 	case Network:
@@ -48,42 +47,42 @@ func (g Group) String() string {
 	return "Other Settings"
 }
 
-// An Option of Define.
+// An Option is an optional property of a section.
 type Option func(*spec)
 
-// In puts a section into a group; within it, sections are written by rising
-// order and then by name. A section without it is in Other.
+// In puts a section into a group. Within a group, sections are written by ascending order and
+// then by name. A section without this option is in Other.
 func In(g Group, order int) Option {
 	return func(s *spec) { s.group, s.order = g, order }
 }
 
-// spec is what is known of a section without its type.
+// A spec is a section without its type parameter.
 type spec struct {
 	name         string
 	group        Group
 	order        int
 	schema       *schema
-	defaultEntry func() *entry // encoded when it is first asked for: most programs ask for few
-	copier       copier        // nil: a value holds nothing by reference
-	copies       bool          // copier makes true copies; otherwise decoding again does
+	defaultEntry func() *entry // encodes the default at the first call: most programs need few
+	copier       copier        // nil if values hold nothing by reference
+	copyable     bool          // copier makes complete copies; if not, each Get decodes again
 	check        func(*Config) error
 	// canonical decodes a value of the section's type and encodes it again.
 	canonical func([]byte) (*entry, error)
 }
 
-// entry is one encoded value. It never changes once made.
+// An entry is one encoded value. It is immutable.
 type entry struct {
 	xml     []byte
-	decoded atomic.Pointer[any] // what xml decodes to, once asked for, if copies can be made
+	decoded atomic.Pointer[any] // the value of xml after the first Get, if it is copyable
 }
 
 func equalXML(a, b *entry) bool { return a == b || bytes.Equal(a.xml, b.xml) }
 
-// registry holds the sections by name. It is filled while packages initialize
-// and only read afterwards.
+// registry holds the sections by name. Define fills it while packages are initialized; afterwards
+// it is only read.
 var registry = map[string]*spec{}
 
-// inOrder returns all sections in the order of showconfig.
+// allSections returns all sections in the order of showconfig.
 func allSections() []*spec {
 	return slices.SortedFunc(maps.Values(registry), compareSpecs)
 }
@@ -101,24 +100,23 @@ func compareSpecs(a, b *spec) int {
 // A Section is one named part of the configuration, of type T.
 type Section[T any] struct{ *spec }
 
-// Define declares a section called name, which is also its element in XML. def is
-// its value where neither the factory nor a commit set another. check, which may
-// be nil, judges the value within the configuration c that is to be committed; the
-// text of its error is shown to the administrator.
+// Define declares a section. The name is also the name of its XML element, and def is its value
+// unless the factory or a commit sets another. check, which may be nil, decides whether v, as a
+// part of the configuration c, may be committed; it returns a refusal if not.
 //
-// T may be a string, a number, a bool, a type that marshals to text, or a struct
-// of such, of structs and of slices, with the tags of encoding/xml. A field tagged
-// `secret:"hash"` or `secret:"text"` is a passphrase (see XMLOptions). A list is
-// wrapped in a struct. Define panics if the name is taken or T is anything else:
-// it is meant for package-level variables. A def that does not survive encoding makes
-// whoever first asks for it panic.
+// T may be a string, a number, a bool, a type that marshals to text, or a struct of these, of
+// structs and of slices, with the tags of encoding/xml. A list must be wrapped in a struct. A field
+// tagged `secret:"hash"` or `secret:"text"` is a passphrase (see Passphrases).
+//
+// Define is meant for package-level variables. It panics if the name is taken or T is any other
+// type. If def does not survive encoding and decoding, the first Get that needs it panics.
 func Define[T any](name string, def T, check func(v T, c *Config) error, options ...Option) *Section[T] {
 	if _, taken := registry[name]; taken {
 		panic("config: section defined twice: " + name)
 	}
 	t := reflect.TypeFor[T]()
 	sp := &spec{name: name, group: Other, schema: schemaOf(t, name)}
-	sp.copier, sp.copies = copierOf(t)
+	sp.copier, sp.copyable = copierOf(t)
 	if sp.schema.repeated || t.Kind() == reflect.Pointer {
 		panic(fmt.Sprintf("config: section %s: wrap %v in a struct", name, t))
 	}
@@ -153,21 +151,22 @@ func Define[T any](name string, def T, check func(v T, c *Config) error, options
 // A View is anything a section can be read from: a *Config or a *Draft.
 type View interface{ entry(*spec) *entry }
 
-// Name is the section's name, as ConflictError and Draft.Changed use it.
+// Name returns the section's name, as it is in ConflictError and Draft.ChangedSections.
 func (s *Section[T]) Name() string { return s.name }
 
-// Get returns the section's value in v. The value is the caller's own.
+// Get returns the section's value in v. The caller may change it.
 func (s *Section[T]) Get(v View) T { return s.decode(v.entry(s.spec)) }
 
-// Set puts value in the draft. Nothing takes effect before Commit.
+// Set sets the section's value in the draft. It takes effect when the draft is committed.
 func (s *Section[T]) Set(d *Draft, value T) { d.set(s.spec, s.encode(value)) }
 
-// SetFactory makes value the section's factory value.
+// SetFactory sets the section's value in the factory.
 func (s *Section[T]) SetFactory(f *Factory, value T) { f.set[s.name] = s.encode(value) }
 
-// Edit is Get, fn, and Set if fn succeeds. No lock is held meanwhile, so fn may
-// hold a conversation. If the section was changed under it, by a commit or through
-// the same draft, Edit sets nothing and returns a *ConflictError.
+// Edit calls fn with the section's value, and sets it to what fn has made of it unless fn returns
+// an error. No lock is held while fn runs, so fn may hold a conversation. If the section is changed
+// in the meantime, by a commit or through the same draft, Edit sets nothing and returns a
+// *ConflictError.
 func (s *Section[T]) Edit(d *Draft, fn func(*T) error) error {
 	before := d.entry(s.spec)
 	v := s.decode(before)
@@ -177,30 +176,30 @@ func (s *Section[T]) Edit(d *Draft, fn func(*T) error) error {
 	return d.replace(s.spec, before, s.encode(v))
 }
 
-// CommitNow changes the committed value at once, for the few commands that do not
-// wait for commit. Where d, which may be nil, holds a change of the same section,
-// fn is applied to that too, so that d can still be committed: fn may therefore
-// run twice and must hold no conversation.
-func (s *Section[T]) CommitNow(ctx context.Context, store *Store, d *Draft, c CommitInfo, fn func(*T) error) error {
-	own := store.NewDraft()
-	before := own.entry(s.spec)
-	if err := s.Edit(own, fn); err != nil {
+// CommitNow changes the committed value at once, for the few commands that do not wait for
+// commit. If d, which may be nil, also changes the section, fn is applied to d's value as well, so
+// that d can still be committed. So fn may run twice, and must not hold a conversation.
+func (s *Section[T]) CommitNow(ctx context.Context, store *Store, d *Draft, info CommitInfo, fn func(*T) error) error {
+	immediate := store.NewDraft()
+	before := immediate.entry(s.spec)
+	if err := s.Edit(immediate, fn); err != nil {
 		return err
 	}
-	after := own.entry(s.spec)
-	if _, err := store.Commit(ctx, own, c); err != nil && !errors.Is(err, ErrNoChanges) {
+	after := immediate.entry(s.spec)
+	if _, err := store.Commit(ctx, immediate, info); err != nil && !errors.Is(err, ErrNoChanges) {
 		return err
 	}
 	if d == nil {
 		return nil
 	}
-	return d.rebase(s.spec, before, after, func(e *entry) (*entry, error) {
+	d.rebase(s.spec, before, after, func(e *entry) (*entry, error) {
 		v := s.decode(e)
 		if err := fn(&v); err != nil {
 			return nil, err
 		}
 		return s.encode(v), nil
 	})
+	return nil
 }
 
 func (s *Section[T]) encode(v T) *entry {
@@ -210,7 +209,7 @@ func (s *Section[T]) encode(v T) *entry {
 	if err == nil {
 		err = enc.Close()
 	}
-	if err != nil { // the type was judged by Define: only a marshaler of its own can do this
+	if err != nil { // Define has checked the type, so only a marshaler of its own can fail
 		panic(fmt.Sprintf("config: section %s does not encode: %v", s.name, err))
 	}
 	return &entry{xml: b.Bytes()}
@@ -221,18 +220,18 @@ func (s *Section[T]) decode(e *entry) T {
 		return s.copyOf((*p).(T))
 	}
 	var v T
-	if err := xml.Unmarshal(e.xml, &v); err != nil { // made by encode, or judged by canonical
+	if err := xml.Unmarshal(e.xml, &v); err != nil { // unreachable: encode or canonical made it
 		panic(fmt.Sprintf("config: section %s does not decode: %v", s.name, err))
 	}
-	if s.copies {
-		kept := any(v)
-		e.decoded.Store(&kept)
+	if s.copyable {
+		cached := any(v)
+		e.decoded.Store(&cached)
 		return s.copyOf(v)
 	}
 	return v
 }
 
-// copyOf is v with nothing that a caller might change for others.
+// copyOf returns a copy of v that shares no changeable memory with it.
 func (s *Section[T]) copyOf(v T) T {
 	if s.copier != nil {
 		s.copier(reflect.ValueOf(&v).Elem())
@@ -240,11 +239,11 @@ func (s *Section[T]) copyOf(v T) T {
 	return v
 }
 
-// A Factory is the configuration that an appliance leaves the factory with. It is
-// what a topology says, over what the sections themselves say.
+// A Factory is the configuration of a new appliance: the values that a topology gives, and the
+// defaults of the other sections.
 type Factory struct{ set map[string]*entry }
 
-// NewFactory returns a factory that alters nothing.
+// NewFactory returns a factory that has the default of every section.
 func NewFactory() *Factory { return &Factory{map[string]*entry{}} }
 
 func (f *Factory) entry(s *spec) *entry {

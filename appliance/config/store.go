@@ -17,15 +17,14 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A Config is one version of the whole configuration. It never changes, and as its
-// sections are kept encoded nobody can reach a value in it by pointer.
+// A Config is one version of the whole configuration. It is immutable.
 type Config struct {
 	rev     int
-	set     map[string]*entry // what differs from the factory
+	set     map[string]*entry // the sections that differ from the factory
 	factory *Factory
 }
 
-// Rev is the number of the commit that made c; 0 is the factory configuration.
+// Revision returns the number of the commit that made c. The factory configuration has 0.
 func (c *Config) Revision() int { return c.rev }
 
 func (c *Config) entry(s *spec) *entry {
@@ -35,7 +34,7 @@ func (c *Config) entry(s *spec) *entry {
 	return c.factory.entry(s)
 }
 
-// with is c with edits, as revision rev.
+// with returns c with edits, as revision rev.
 func (c *Config) with(edits map[*spec]edit, rev int) *Config {
 	next := &Config{rev: rev, set: make(map[string]*entry, len(c.set)+len(edits)), factory: c.factory}
 	maps.Copy(next.set, c.set)
@@ -49,77 +48,82 @@ func (c *Config) with(edits map[*spec]edit, rev int) *Config {
 	return next
 }
 
-// check runs the checks of all sections. Its error is an *InvalidError.
+// check runs the checks of all sections. Its error is an *InvalidError if all checks that failed
+// returned refusals; any other error is internal.
 func (c *Config) check() error {
-	var bad []Problem
+	var problems []Problem
 	for _, s := range allSections() {
-		if err := s.check(c); err != nil {
-			bad = append(bad, Problem{s.name, err.Error()})
+		err := s.check(c)
+		if err == nil {
+			continue
 		}
+		text, ok := refusal.Text(err)
+		if !ok {
+			return fmt.Errorf("config: check the section %s: %w", s.name, err)
+		}
+		problems = append(problems, Problem{s.name, text})
 	}
-	if bad != nil {
-		return &InvalidError{bad}
+	if problems != nil {
+		return &InvalidError{problems}
 	}
 	return nil
 }
 
-// A Problem is what a section's check has to say.
+// A Problem is the refusal of a section's check.
 type Problem struct{ Section, Text string }
 
-// An InvalidError lists all that makes a configuration unfit to be committed. The
-// texts are meant for the administrator.
+// An InvalidError lists the problems of a configuration that cannot be committed.
 type InvalidError struct{ Problems []Problem }
 
 func (e *InvalidError) Error() string {
-	var texts []string
-	for _, p := range e.Problems {
-		texts = append(texts, p.Section+": "+p.Text)
-	}
-	return "config: invalid: " + strings.Join(texts, "; ")
+	return "config: invalid: " + strings.Join(e.lines(), "; ")
 }
 
-// A ConflictError says that another session changed the same sections first.
+// Unwrap returns a refusal that has a line for each problem.
+func (e *InvalidError) Unwrap() error { return refusal.New(strings.Join(e.lines(), "\n")) }
+
+func (e *InvalidError) lines() []string {
+	var lines []string
+	for _, p := range e.Problems {
+		lines = append(lines, p.Section+": "+p.Text)
+	}
+	return lines
+}
+
+// A ConflictError says that another session has changed the same sections first.
 type ConflictError struct{ Sections []string }
 
 func (e *ConflictError) Error() string {
 	return "config: changed by another session: " + strings.Join(e.Sections, ", ")
 }
 
-// A SaveError says that a commit could not be stored, and was undone.
-type SaveError struct{ Err error }
-
-func (e *SaveError) Error() string { return "config: saving the commit: " + e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *SaveError) Unwrap() error { return e.Err }
-
-// ErrNoChanges is Commit's answer to a draft without changes.
+// ErrNoChanges says that a draft without changes cannot be committed.
 var ErrNoChanges = errors.New("config: no changes to commit")
 
-// An Applier makes the running appliance agree with a new configuration. Its
-// methods are called one at a time, and never concurrently with those of another
-// applier of the same store.
+// An Applier makes a part of the running appliance agree with a new configuration. The methods of
+// all appliers of a store are called one at a time.
 type Applier interface {
-	// Apply moves from old to new, or fails. After a failure the store calls
-	// Apply(ctx, new, old) on this applier and on those before it, last first, so
-	// Apply must cope with being half-way. What cannot be undone belongs in Done.
+	// Apply moves the part from old to new. If it cannot do so for a reason that the
+	// administrator should know, it returns a refusal. After a failure the store calls
+	// Apply(ctx, new, old) on this applier and on those before it, last first, so Apply must
+	// be able to start from a state half-way between two configurations. Effects that cannot be
+	// undone belong in Done.
 	Apply(ctx context.Context, old, new *Config) error
-	// Done is called once new is the committed configuration. It must not wait for
-	// a session, which may itself be waiting to commit.
+	// Done is called when new is the committed configuration. It must not wait for a session,
+	// because that may itself be waiting to commit.
 	Done(ctx context.Context, old, new *Config)
 }
 
 // Undoes reports whether the call Apply(ctx, old, new) of an Applier undoes a commit.
 func Undoes(old, new *Config) bool { return new.rev < old.rev }
 
-// Options say where a configuration is kept and where it comes from. The zero
-// value is a configuration in memory.
+// Options are the options of Open. The zero value opens a configuration in memory.
 type Options struct {
-	Dir     string       // "" keeps it in memory; created if need be
-	Factory *Factory     // nil alters nothing
-	Clock   clock.Clock  // stamps commits; nil means the system's
-	Logger  *slog.Logger // for the program's operator; nil discards
-	Reset   bool         // start from the factory configuration whatever is in Dir
+	Dir     string       // created if it does not exist; "" keeps the configuration in memory
+	Factory *Factory     // nil: the defaults of all sections
+	Clock   clock.Clock  // gives the times of commits; nil: the machine's
+	Logger  *slog.Logger // for the person who runs the program; nil discards
+	Reset   bool         // start from the factory configuration, whatever Dir holds
 }
 
 // A Store holds the committed configuration. It is safe for concurrent use.
@@ -129,19 +133,19 @@ type Store struct {
 	clock   clock.Clock
 	log     *slog.Logger
 
-	commit   sync.Mutex // held for a whole commit; guards what follows
+	commit   sync.Mutex // held for a whole commit; guards appliers and archive
 	appliers []Applier
 	archive  archive
 
-	history sync.Mutex // guards what follows; taken after commit
+	history sync.Mutex // guards last and older; taken after commit
 	last    *record
-	older   []Revision // older ones that can be rolled back to, newest first
+	older   []Revision // revisions before last that can be rolled back to, newest first
 }
 
-// A Change says who commits and why.
+// A CommitInfo says who commits, and why.
 type CommitInfo struct {
 	User, Comment   string
-	KeepForRollback bool // keep this version for rollbackconfig once it is superseded
+	KeepForRollback bool // keep the revision for rollbackconfig after the next commit
 }
 
 // A Revision is one committed version.
@@ -151,22 +155,22 @@ type Revision struct {
 	CommitInfo
 }
 
-// keep is how many older versions rollbackconfig offers.
+// maxRevisions is the number of older revisions that rollbackconfig offers.
 const maxRevisions = 10
 
-// NewStore returns a store in memory at the sections' defaults.
+// NewStore returns a store in memory with the sections' defaults.
 func NewStore(appliers ...Applier) *Store {
 	s, err := Open(Options{})
 	if err != nil {
-		panic(err) // a default that its own check refuses
+		panic(err) // a section's check refuses its own default
 	}
 	s.appliers = appliers
 	return s
 }
 
-// Open returns the store kept in o.Dir; it begins in the factory configuration if
-// there is none. What cannot be read, or is damaged, is an error that names the
-// file: nothing is ever reset unasked.
+// Open returns the store that is kept in o.Dir. A new store has the factory configuration. If the
+// committed configuration cannot be read or is damaged, Open returns an error that names the file,
+// because a configuration is never reset unless the caller says so.
 func Open(o Options) (*Store, error) {
 	s := &Store{factory: NewFactory(), clock: o.Clock, log: o.Logger, archive: &memory{}}
 	if o.Factory != nil {
@@ -181,7 +185,8 @@ func Open(o Options) (*Store, error) {
 	if err := (&Config{factory: s.factory}).check(); err != nil {
 		return nil, fmt.Errorf("config: factory configuration: %w", err)
 	}
-	s.last = &record{Revision: Revision{At: s.clock.Now(), CommitInfo: CommitInfo{Comment: "Factory configuration", KeepForRollback: true}}}
+	s.last = &record{Revision: Revision{At: s.clock.Now(),
+		CommitInfo: CommitInfo{Comment: "Factory configuration", KeepForRollback: true}}}
 	if o.Dir != "" {
 		if err := s.openDir(o); err != nil {
 			return nil, err
@@ -206,7 +211,7 @@ func (s *Store) openDir(o Options) error {
 	if o.Reset {
 		s.last.Number, older = newest+1, numbers
 		if err := dir.save(s.last); err != nil {
-			return fmt.Errorf("config: starting from the factory configuration: %w", err)
+			return fmt.Errorf("config: reset to the factory configuration: %w", err)
 		}
 	} else {
 		if s.last, err = dir.load(newest); err != nil {
@@ -219,13 +224,13 @@ func (s *Store) openDir(o Options) error {
 	for _, n := range slices.Backward(older) {
 		rev, err := dir.revision(n)
 		if err != nil {
-			s.log.Warn("an older configuration cannot be rolled back to", "err", err)
+			s.log.Warn("an older configuration is damaged and cannot be rolled back to", "err", err)
 			continue
 		}
 		if rev.KeepForRollback && len(s.older) < maxRevisions {
 			s.older = append(s.older, rev)
-		} else if err := dir.remove(n); err != nil { // a crash came between a commit and this
-			s.log.Warn("removing an old configuration", "err", err)
+		} else if err := dir.remove(n); err != nil { // a crash prevented save from removing it
+			s.log.Warn("an old configuration could not be removed", "err", err)
 		}
 	}
 	return nil
@@ -234,26 +239,25 @@ func (s *Store) openDir(o Options) error {
 // Committed returns the committed configuration.
 func (s *Store) Committed() *Config { return s.current.Load() }
 
-// Edit begins an empty draft.
+// NewDraft returns a draft without changes.
 func (s *Store) NewDraft() *Draft { return &Draft{store: s, edits: map[*spec]edit{}} }
 
-// AddApplier adds a to the appliers, which are called in the order they were
-// added. It does not apply anything: parts read Committed when they start.
+// AddApplier adds an applier. Appliers are called in the order in which they were added. Adding
+// one does not call it: parts read Committed when they start.
 func (s *Store) AddApplier(a Applier) {
 	s.commit.Lock()
 	defer s.commit.Unlock()
 	s.appliers = append(s.appliers, a)
 }
 
-// Commit checks the draft, applies it, saves it and makes it the committed
-// configuration: all of it or none of it. It waits for other commits, and the end
-// of ctx does not stop it, so that a connection that breaks leaves nothing
-// half-done. When Commit returns nil the configuration is on disk, and d holds only
-// what was changed in it meanwhile.
+// Commit checks the draft, applies it, saves it and makes it the committed configuration: all of it
+// or none of it. It waits for other commits. The end of ctx does not stop it, so that a connection
+// that breaks leaves no commit half-done. When Commit returns without an error, the configuration
+// is on disk, and d holds only the changes that were made to it in the meantime.
 //
-// Errors: ErrNoChanges, *ConflictError, *InvalidError, *SaveError; any other is
-// an applier's.
-func (s *Store) Commit(ctx context.Context, d *Draft, c CommitInfo) (*Config, error) {
+// The error is ErrNoChanges, a *ConflictError, a refusal (which wraps an *InvalidError if the
+// configuration is not valid), or an internal error.
+func (s *Store) Commit(ctx context.Context, d *Draft, info CommitInfo) (*Config, error) {
 	ctx = context.WithoutCancel(ctx)
 	s.commit.Lock()
 	defer s.commit.Unlock()
@@ -262,26 +266,28 @@ func (s *Store) Commit(ctx context.Context, d *Draft, c CommitInfo) (*Config, er
 		return nil, ErrNoChanges
 	}
 	old := s.Committed()
-	var clash []string
+	var conflicts []string
 	for _, sp := range sortedSpecs(edits) {
 		if !equalXML(edits[sp].was, old.entry(sp)) {
-			clash = append(clash, sp.name)
+			conflicts = append(conflicts, sp.name)
 		}
 	}
-	if clash != nil {
-		return nil, &ConflictError{clash}
+	if conflicts != nil {
+		return nil, &ConflictError{conflicts}
 	}
 	next := old.with(edits, old.rev+1)
 	if err := next.check(); err != nil {
-		return nil, err
+		return nil, notCommitted(err)
 	}
 	undo, err := s.apply(ctx, old, next)
 	if err != nil {
 		return nil, errors.Join(notCommitted(err), undo())
 	}
-	r := &record{Revision: Revision{next.rev, s.clock.Now(), c}, set: next.set, edits: edits}
+	r := &record{Revision: Revision{next.rev, s.clock.Now(), info}, set: next.set, edits: edits}
 	if err := s.save(r); err != nil {
-		return nil, errors.Join(&SaveError{err}, undo())
+		s.log.Error("a commit could not be saved", "err", err)
+		err = refusal.Because(err, "The changes were not committed: the configuration could not be saved to disk.")
+		return nil, errors.Join(err, undo())
 	}
 	s.current.Store(next)
 	d.committed(edits)
@@ -291,24 +297,23 @@ func (s *Store) Commit(ctx context.Context, d *Draft, c CommitInfo) (*Config, er
 	return next, nil
 }
 
-// notCommitted returns the error of a commit that an applier has stopped with err: a refusal if
-// err is one.
+// notCommitted returns the error of a commit that err prevents: a refusal if err is one.
 func notCommitted(err error) error {
 	if text, ok := refusal.Text(err); ok {
 		return refusal.Because(err, "The changes cannot be committed.\n%s", text)
 	}
-	return fmt.Errorf("config: not committed: %w", err)
+	return fmt.Errorf("config: commit: %w", err)
 }
 
-// apply calls the appliers until one fails; undo takes back what they did.
+// apply calls the appliers until one fails. undo undoes the effects of those that were called.
 func (s *Store) apply(ctx context.Context, old, next *Config) (undo func() error, err error) {
 	called := 0
 	undo = func() error {
 		var errs []error
 		for _, a := range slices.Backward(s.appliers[:called]) {
 			if err := catchPanic(func() error { return a.Apply(ctx, next, old) }); err != nil {
-				s.log.Error("undoing a commit", "applier", fmt.Sprintf("%T", a), "err", err)
-				errs = append(errs, fmt.Errorf("undoing: %w", err))
+				s.log.Error("a commit could not be undone", "applier", fmt.Sprintf("%T", a), "err", err)
+				errs = append(errs, fmt.Errorf("undo: %w", err))
 			}
 		}
 		return errors.Join(errs...)
@@ -322,7 +327,7 @@ func (s *Store) apply(ctx context.Context, old, next *Config) (undo func() error
 	return undo, nil
 }
 
-// survive turns a panic into an error: what came before it must still be undone.
+// catchPanic returns a panic of f as an error, so that the commit can still be undone.
 func catchPanic(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -332,13 +337,13 @@ func catchPanic(f func() error) (err error) {
 	return f()
 }
 
-// save makes r the newest record of the archive, and then drops what is no longer
+// save adds r to the archive as the newest record, and then removes the records that are no longer
 // needed.
 func (s *Store) save(r *record) error {
 	s.history.Lock()
-	before, kept := s.last, s.older
+	before, older := s.last, s.older
 	s.history.Unlock()
-	if before.Number == 0 { // the factory configuration: so far only implied
+	if before.Number == 0 { // the factory configuration, which has not been saved yet
 		if err := s.archive.save(before); err != nil {
 			return err
 		}
@@ -346,45 +351,45 @@ func (s *Store) save(r *record) error {
 	if err := s.archive.save(r); err != nil {
 		return err
 	}
-	var drop []int
+	var obsolete []int
 	if before.KeepForRollback {
-		kept = slices.Insert(slices.Clone(kept), 0, before.Revision)
+		older = slices.Insert(slices.Clone(older), 0, before.Revision)
 	} else {
-		drop = append(drop, before.Number)
+		obsolete = append(obsolete, before.Number)
 	}
-	for len(kept) > maxRevisions {
-		drop = append(drop, kept[len(kept)-1].Number)
-		kept = kept[:len(kept)-1]
+	for len(older) > maxRevisions {
+		obsolete = append(obsolete, older[len(older)-1].Number)
+		older = older[:len(older)-1]
 	}
-	for _, n := range drop {
+	for _, n := range obsolete {
 		if err := s.archive.remove(n); err != nil {
-			s.log.Warn("removing an old configuration", "err", err)
+			s.log.Warn("an old configuration could not be removed", "err", err)
 		}
 	}
 	s.history.Lock()
-	s.last, s.older = r, kept
+	s.last, s.older = r, older
 	s.history.Unlock()
 	return nil
 }
 
-// Last is the newest commit and what it changed; with Number 0 nothing was
-// committed yet.
+// LastCommit returns the newest revision and the differences from the one before it. Its Number is
+// 0 if there was no commit yet.
 func (s *Store) LastCommit() (Revision, []Difference) {
 	s.history.Lock()
 	defer s.history.Unlock()
 	return s.last.Revision, differences(s.last.edits)
 }
 
-// History lists the versions that Rollback can return to, newest first: at most
-// ten, all older than the committed one.
+// History returns the revisions that Rollback accepts, newest first: at most ten, all older than
+// the committed one.
 func (s *Store) History() []Revision {
 	s.history.Lock()
 	defer s.history.Unlock()
 	return slices.Clone(s.older)
 }
 
-// Rollback makes d differ from the committed configuration so that committing it
-// returns to that revision. Other changes in d are lost.
+// Rollback sets all sections of d to their values in that revision, so that committing d returns
+// to it. Other changes in d are lost.
 func (s *Store) Rollback(d *Draft, revision int) error {
 	if !slices.ContainsFunc(s.History(), func(r Revision) bool { return r.Number == revision }) {
 		return fmt.Errorf("config: there is no revision %d to roll back to", revision)
@@ -397,13 +402,13 @@ func (s *Store) Rollback(d *Draft, revision int) error {
 	return nil
 }
 
-// ResetToFactory makes d differ from the committed configuration so that
-// committing it returns to the factory's.
+// ResetToFactory sets all sections of d to their factory values, so that committing d returns to
+// the factory configuration. Other changes in d are lost.
 func (s *Store) ResetToFactory(d *Draft) {
 	d.setAll(&Config{factory: s.factory})
 }
 
-// become makes d read as c in all sections.
+// setAll sets all sections of d to their values in c.
 func (d *Draft) setAll(c *Config) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -7,31 +7,31 @@ import (
 	"strings"
 )
 
-// Passphrases says how WriteXML writes what is tagged as secret.
+// Passphrases says how WriteXML writes the fields that are tagged as secret.
 type Passphrases int
 
 // Ways to write passphrases.
 const (
-	// Masked hides them. ReadXML refuses such a file.
+	// Masked hides all passphrases. ReadXML refuses such a file.
 	Masked Passphrases = iota
-	// Encrypted writes hashes as they are, and what the appliance must be able to
-	// read again under a key that all appliances share: it keeps passphrases from
-	// being read in passing, and the file can be loaded into another appliance.
+	// Encrypted writes hashes unchanged, and encrypts the passphrases that the appliance must be
+	// able to read again under a key that all appliances share. It only protects from somebody
+	// who looks at the file in passing. The file can be loaded into any appliance.
 	Encrypted
-	// Plain writes everything as it is. AsyncOS offers it before version 14.
+	// Plain writes everything unchanged. AsyncOS offers it before version 14.
 	Plain
 )
 
-// XMLOptions of WriteXML.
+// XMLOptions are the options of WriteXML.
 type XMLOptions struct {
-	Header      []string // the lines of the comment at the top, without indentation
+	Header      []string // lines of the comment at the top, without indentation
 	Passphrases Passphrases
 }
 
 const xmlHead = `<?xml version="1.0" encoding="ISO-8859-1"?>`
 
-// WriteXML writes all sections of v as showconfig and saveconfig do, one after the
-// other, so that a slow reader holds up nothing but itself. Lines end in "\n".
+// WriteXML writes all sections of v in the form of showconfig and saveconfig. It flushes after each
+// section, and holds no lock while it writes. Lines end in "\n".
 func WriteXML(w io.Writer, v View, o XMLOptions) error {
 	out := bufio.NewWriter(w)
 	out.WriteString(xmlHead + "\n<!DOCTYPE config SYSTEM \"config.dtd\">\n\n<!--\n")
@@ -49,17 +49,17 @@ func WriteXML(w io.Writer, v View, o XMLOptions) error {
 		s.schema.hideSecrets(n, o.Passphrases)
 		n.write(out, 1)
 		if err := out.Flush(); err != nil {
-			return fmt.Errorf("writing the configuration: %w", err)
+			return fmt.Errorf("write the configuration: %w", err)
 		}
 	}
 	out.WriteString("</config>\n")
 	if err := out.Flush(); err != nil {
-		return fmt.Errorf("writing the configuration: %w", err)
+		return fmt.Errorf("write the configuration: %w", err)
 	}
 	return nil
 }
 
-// banner is the comment that begins a group.
+// banner returns the comment that begins a group.
 func banner(title string) string {
 	const width = 76
 	left := (width - len(title)) / 2
@@ -68,7 +68,7 @@ func banner(title string) string {
 		strings.Repeat(" ", width-left-len(title)) + "*\n" + stars + "\n-->\n"
 }
 
-// commentable is line without what would end the comment, in ASCII.
+// commentText returns line in ASCII and without anything that would end the comment.
 func commentText(line string) string {
 	line = strings.ReplaceAll(line, "--", "- -")
 	return strings.Map(func(r rune) rune {
@@ -79,17 +79,17 @@ func commentText(line string) string {
 	}, line)
 }
 
-// fileLimits are far above any configuration and far below what would hurt.
+// fileLimits bound the size of a file that is loaded. No configuration comes near them, and a file
+// within them costs little time and memory.
 var fileLimits = limits{bytes: 8 << 20, nodes: 200_000, depth: 16}
 
-// ReadXML puts the sections that r holds into d, and reports whether that changed
-// anything in it. A file may hold some sections only; a section that it holds is
-// replaced, lists included, but for single values that it leaves out, which stay.
+// ReadXML sets the sections that r holds in d, and reports whether that changed d. A file may hold
+// some sections only. A section that it holds is replaced, including its lists; single values that
+// the file leaves out keep their values.
 //
-// Either the whole file is taken or d stays as it was. An unknown element, a value
-// that does not fit, a masked passphrase or a file out of all proportion is an
-// *XMLError, a configuration that could not be committed an *InvalidError; anything
-// else comes from r.
+// If there is an error, d is unchanged. The error is an *XMLError if the file has an unknown
+// element, an unsuitable value or a masked passphrase, or is too large; it wraps an *InvalidError
+// if the configuration could not be committed. Any other error is r's, or internal.
 func ReadXML(r io.Reader, d *Draft) (changed bool, err error) {
 	root, err := parse(r, fileLimits)
 	if err != nil {
@@ -137,7 +137,7 @@ func ReadXML(r io.Reader, d *Draft) (changed bool, err error) {
 	return true, nil
 }
 
-// read makes n a value of the section; base lends the single values that n lacks.
+// read returns n as a value of the section. Single values that n lacks are taken from base.
 func (s *spec) read(n *node, base *entry) (*entry, error) {
 	if err := s.schema.revealSecrets(n); err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func (s *spec) read(n *node, base *entry) (*entry, error) {
 	}
 	s.schema.addMissing(n, base.tree())
 	e, err := s.canonical(n.bytes())
-	if err != nil { // a value that passed its own check
+	if err != nil { // although the text passed the type's own check
 		return nil, xmlErrorf(n, "<%s>: %v", n.Name, err)
 	}
 	return e, nil

@@ -80,7 +80,7 @@ func TestWriteXML(t *testing.T) {
 	}
 }
 
-func TestTheHeaderCannotEndItsComment(t *testing.T) {
+func TestHeaderCannotEndItsComment(t *testing.T) {
 	var b bytes.Buffer
 	err := config.WriteXML(&b, config.NewStore().Committed(), config.XMLOptions{Header: []string{"--><config>", "é\n"}})
 	if err != nil || strings.Count(b.String(), "<config>") != 2 || strings.Contains(b.String(), "--><config>") {
@@ -105,7 +105,7 @@ func TestPassphrases(t *testing.T) {
 	}
 }
 
-func TestAWrittenConfigurationCanBeLoaded(t *testing.T) {
+func TestWrittenFileCanBeRead(t *testing.T) {
 	from := config.NewStore()
 	d := from.NewDraft()
 	hostname.Set(d, "esa.example.com")
@@ -131,7 +131,7 @@ func TestAWrittenConfigurationCanBeLoaded(t *testing.T) {
 	}
 }
 
-func TestAPartialFile(t *testing.T) {
+func TestReadXMLOfPartialFile(t *testing.T) {
 	d := config.NewStore().NewDraft()
 	dns.Set(d, dnsSettings{Servers: []dnsServer{{0, "10.0.0.1"}}, TTL: 60, Via: "Management", Note: "old"})
 	hostname.Set(d, "pending.example.com")
@@ -162,7 +162,7 @@ func TestLatin1(t *testing.T) {
 	}
 }
 
-func TestReadXMLRefusals(t *testing.T) {
+func TestReadXMLErrors(t *testing.T) {
 	in := func(s string) string { return "<config>\n" + s + "\n</config>" }
 	long := strings.Repeat("x", 9<<20)
 	for _, c := range []struct{ name, file, want string }{
@@ -204,7 +204,7 @@ func TestReadXMLRefusals(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeCommittedIsNotLoaded(t *testing.T) {
+func TestReadXMLChecksSections(t *testing.T) {
 	d := config.NewStore().NewDraft()
 	_, err := config.ReadXML(strings.NewReader("<config><hostname>new.example.com</hostname><dns><dns_interface>Data 9</dns_interface></dns></config>"), d)
 	wantError[*config.InvalidError](t, err, "There is no interface Data 9.")
@@ -213,7 +213,7 @@ func TestAFileThatCannotBeCommittedIsNotLoaded(t *testing.T) {
 	}
 }
 
-func TestReadErrorsAreNotTheFilesFault(t *testing.T) {
+func TestReadXMLReturnsReadErrors(t *testing.T) {
 	broken := errors.New("broken pipe")
 	_, err := config.ReadXML(io.MultiReader(strings.NewReader("<config>"), failing{broken}), config.NewStore().NewDraft())
 	if !errors.Is(err, broken) {
@@ -221,12 +221,13 @@ func TestReadErrorsAreNotTheFilesFault(t *testing.T) {
 	}
 }
 
+// failing is a reader and writer that fails.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error)  { return 0, f.err }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
-func TestWriteXMLStopsWhereTheReaderIsGone(t *testing.T) {
+func TestWriteXMLReturnsWriteErrors(t *testing.T) {
 	gone := errors.New("gone")
 	if err := config.WriteXML(failing{gone}, config.NewStore().Committed(), config.XMLOptions{}); !errors.Is(err, gone) {
 		t.Errorf("error %v", err)
@@ -266,7 +267,7 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-func TestChangesOfListsAndSecrets(t *testing.T) {
+func TestChangesOfListsAndPassphrases(t *testing.T) {
 	s := config.NewStore()
 	d := s.NewDraft()
 	dns.Set(d, dnsSettings{Servers: []dnsServer{{0, "10.0.0.1"}, {1, "10.0.0.2"}}, Via: "Management"})
@@ -310,10 +311,10 @@ func FuzzReadXML(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What was accepted is written in a form that means the same.
+		// The file that is written for an accepted configuration means the same.
 		again := s.NewDraft()
 		if _, err := config.ReadXML(strings.NewReader(written(t, d, config.Encrypted)), again); err != nil {
-			t.Fatalf("the file was accepted, its saved form is not: %v", err)
+			t.Fatalf("the file is accepted, but the file that is written for it is not: %v", err)
 		}
 		if diff := cmp.Diff(written(t, d, config.Plain), written(t, again, config.Plain)); diff != "" {
 			t.Fatal(diff)

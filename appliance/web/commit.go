@@ -133,20 +133,10 @@ func (s *site) commit(v *visit) error {
 // commitTrouble words what keeps a change from being committed; "" of internal errors.
 func commitTrouble(err error) string {
 	var conflict *config.ConflictError
-	var invalid *config.InvalidError
-	var unsaved *config.SaveError
 	switch {
 	case errors.As(err, &conflict):
 		return fmt.Sprintf("The changes cannot be committed: another session has meanwhile changed %s. Abandon the changes, and make them again.",
 			strings.Join(conflict.Sections, ", "))
-	case errors.As(err, &invalid):
-		lines := []string{"The changes cannot be committed."}
-		for _, p := range invalid.Problems {
-			lines = append(lines, p.Section+": "+p.Text)
-		}
-		return strings.Join(lines, "\n")
-	case errors.As(err, &unsaved):
-		return "The changes were not committed: the configuration could not be saved to disk."
 	case errors.Is(err, config.ErrNoChanges):
 		return "There are no changes to commit."
 	}
