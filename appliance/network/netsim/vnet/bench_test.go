@@ -17,33 +17,40 @@ var (
 	addrB = netip.MustParseAddr("10.0.203.4")
 )
 
-// A pair is two hosts: on one segment, or on two with a router written by hand
-// between them.
+// A pair is two hosts on one segment, or on two segments with a router between them.
 type pair struct {
-	wire *ether.Fabric
-	a, b *vnet.Host
+	fabric *ether.Fabric
+	a, b   *vnet.Host
 }
 
 func mac(n byte) ether.MAC { return ether.MAC{2, 0, 0, 0, 0, n} }
 
 func newPair(tb testing.TB, routed bool) pair {
 	tb.Helper()
-	p := pair{wire: ether.NewFabric(ether.Options{})}
-	near := p.wire.NewSegment("near")
+	p := pair{fabric: ether.NewFabric(ether.Options{})}
+	near := p.fabric.NewSegment("near")
 	far := near
 	bits := 16
 	if routed {
-		far, bits = p.wire.NewSegment("far"), 24
+		far, bits = p.fabric.NewSegment("far"), 24
 	}
-	host := func(name string, seg *ether.Segment, m ether.MAC, a netip.Addr, gw string, window int) *vnet.Host {
-		h := vnet.NewHost(vnet.Options{Name: name, LoopbackIndex: 4, Rand: entropy.Seeded(1), MaxReceiveBuffer: window})
-		err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 1, Segment: seg, MAC: m,
-			Addrs: []netip.Prefix{netip.PrefixFrom(a, bits)}})
+	host := func(
+		name string, seg *ether.Segment, m ether.MAC, a netip.Addr, gw string, window int,
+	) *vnet.Host {
+		h := vnet.NewHost(vnet.Options{
+			Name: name, LoopbackIndex: 4, Rand: entropy.Seeded(1), MaxReceiveBuffer: window,
+		})
+		err := h.AddInterface(vnet.InterfaceConfig{
+			Name: "Data 1", Device: "nic1", Index: 1, Segment: seg, MAC: m,
+			Addrs: []netip.Prefix{netip.PrefixFrom(a, bits)},
+		})
 		if err != nil {
 			tb.Fatal(err)
 		}
 		if routed {
-			err := h.SetRoutes([]network.Route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr(gw)}})
+			err := h.SetRoutes([]network.Route{
+				{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr(gw)},
+			})
 			if err != nil {
 				tb.Fatal(err)
 			}
@@ -56,11 +63,12 @@ func newPair(tb testing.TB, routed bool) pair {
 	if routed {
 		newRouter(near, far)
 	}
-	tb.Cleanup(p.wire.Close)
+	tb.Cleanup(p.fabric.Close)
 	return p
 }
 
-// newRouter joins two segments: it answers ARP for everything and swaps MACs.
+// newRouter connects two segments by a minimal router: it answers all ARP requests and only
+// replaces MACs.
 func newRouter(near, far *ether.Segment) {
 	ports := [2]*ether.Port{}
 	receive := func(in, out int, to ether.MAC) func([]byte) {
@@ -90,7 +98,11 @@ func newRouter(near, far *ether.Segment) {
 	ports[1] = far.NewNodePort("far", mac(12), 1500, receive(1, 0, mac(1)))
 }
 
-func (p pair) connect(tb testing.TB, from, to *vnet.Host, addr netip.Addr) (network.Conn, network.Conn) {
+// connect opens a connection from one host to an address of another. It returns the client's
+// and the server's end.
+func (p pair) connect(
+	tb testing.TB, from, to *vnet.Host, addr netip.Addr,
+) (network.Conn, network.Conn) {
 	tb.Helper()
 	l, err := to.Listen(tb.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addr, 0)})
 	if err != nil {
@@ -109,6 +121,7 @@ func (p pair) connect(tb testing.TB, from, to *vnet.Host, addr netip.Addr) (netw
 	return c, s
 }
 
+// eachWay runs a benchmark on one segment and through a router.
 func eachWay(b *testing.B, f func(b *testing.B, p pair)) {
 	for _, routed := range []bool{false, true} {
 		name := "segment"
@@ -119,7 +132,7 @@ func eachWay(b *testing.B, f func(b *testing.B, p pair)) {
 	}
 }
 
-// The appliance sends: sftp get.
+// BenchmarkBulk measures data that the appliance sends, as with sftp get.
 func BenchmarkBulk(b *testing.B) {
 	eachWay(b, func(b *testing.B, p pair) {
 		c, s := p.connect(b, p.b, p.a, addrA)
@@ -127,7 +140,7 @@ func BenchmarkBulk(b *testing.B) {
 	})
 }
 
-// The appliance receives: sftp put.
+// BenchmarkBulkIn measures data that the appliance receives, as with sftp put.
 func BenchmarkBulkIn(b *testing.B) {
 	eachWay(b, func(b *testing.B, p pair) {
 		c, s := p.connect(b, p.b, p.a, addrA)
@@ -190,7 +203,10 @@ func echo(b *testing.B, c, s network.Conn) {
 
 func BenchmarkConnect(b *testing.B) {
 	eachWay(b, func(b *testing.B, p pair) {
-		l, err := p.a.Listen(b.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrA, 22), Backlog: 50})
+		l, err := p.a.Listen(
+			b.Context(),
+			network.ListenConfig{Addr: netip.AddrPortFrom(addrA, 22), Backlog: 50},
+		)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -213,19 +229,29 @@ func BenchmarkConnect(b *testing.B) {
 	})
 }
 
-// An appliance's host as in lab: three interfaces, one of them with addresses.
+// BenchmarkHost measures the creation of a host like the appliance's in the topology lab: three
+// interfaces, one of them with addresses.
 func BenchmarkHost(b *testing.B) {
-	w := ether.NewFabric(ether.Options{})
-	defer w.Close()
+	fabric := ether.NewFabric(ether.Options{})
+	defer fabric.Close()
 	hosts := make([]*vnet.Host, 0, b.N)
 	before := heapInUse()
 	start := clock.System().Mark()
 	for range b.N {
 		h := vnet.NewHost(vnet.Options{Name: "esa", LoopbackIndex: 4, Rand: entropy.Seeded(1)})
 		for i, name := range []string{"Data 1", "Data 2", "Management"} {
-			c := vnet.InterfaceConfig{Name: name, Device: "nic" + name, Index: i + 1, Segment: w.NewSegment(name), MAC: mac(byte(i))}
+			c := vnet.InterfaceConfig{
+				Name:    name,
+				Device:  "nic" + name,
+				Index:   i + 1,
+				Segment: fabric.NewSegment(name),
+				MAC:     mac(byte(i)),
+			}
 			if i == 0 {
-				c.Addrs = []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24"), netip.MustParsePrefix("2001:db8::7/64")}
+				c.Addrs = []netip.Prefix{
+					netip.MustParsePrefix("10.0.202.7/24"),
+					netip.MustParsePrefix("2001:db8::7/64"),
+				}
 			}
 			if err := h.AddInterface(c); err != nil {
 				b.Fatal(err)

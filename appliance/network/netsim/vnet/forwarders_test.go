@@ -17,11 +17,11 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
-// A promiscuous host answers for addresses that it does not have.
-func TestForward(t *testing.T) {
-	w := ether.NewFabric(ether.Options{})
-	defer w.Close()
-	lan := w.NewSegment("lan")
+// The forwarders of a promiscuous host decide about traffic to addresses that it does not have.
+func TestForwarders(t *testing.T) {
+	fabric := ether.NewFabric(ether.Options{})
+	defer fabric.Close()
+	lan := fabric.NewSegment("lan")
 	near := vnet.NewHost(vnet.Options{Name: "near", Rand: entropy.Seeded(1)})
 	defer near.Close()
 	out := vnet.NewHost(vnet.Options{Name: "out", Rand: entropy.Seeded(2), Promiscuous: true})
@@ -33,10 +33,28 @@ func TestForward(t *testing.T) {
 		}
 	}
 	prefix := netip.MustParsePrefix
-	must(near.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: lan, MAC: mac(1), Addrs: []netip.Prefix{prefix("172.31.0.1/16")}}))
-	must(out.AddInterface(vnet.InterfaceConfig{Name: "b", Device: "b", Index: 1, Segment: lan, MAC: mac(2), Addrs: []netip.Prefix{prefix("172.31.0.3/16")}}))
-	must(near.SetRoutes([]network.Route{{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.3")}}))
-	must(out.SetRoutes([]network.Route{{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.1")}}))
+	must(near.AddInterface(vnet.InterfaceConfig{
+		Name:    "a",
+		Device:  "a",
+		Index:   1,
+		Segment: lan,
+		MAC:     mac(1),
+		Addrs:   []netip.Prefix{prefix("172.31.0.1/16")},
+	}))
+	must(out.AddInterface(vnet.InterfaceConfig{
+		Name:    "b",
+		Device:  "b",
+		Index:   1,
+		Segment: lan,
+		MAC:     mac(2),
+		Addrs:   []netip.Prefix{prefix("172.31.0.3/16")},
+	}))
+	must(near.SetRoutes([]network.Route{
+		{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.3")},
+	}))
+	must(out.SetRoutes([]network.Route{
+		{Dst: prefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.31.0.1")},
+	}))
 	out.SetForwarders(vnet.Forwarders{
 		TCP: func(ctx context.Context, r *vnet.TCPRequest) {
 			switch r.To.Port() {
@@ -97,7 +115,7 @@ func TestForward(t *testing.T) {
 		c, err := near.ListenPacket(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort(a)})
 		must(err)
 		defer c.Close()
-		must(c.SetDeadline(clock.System().Now().Add(patience)))
+		must(c.SetDeadline(clock.System().Now().Add(timeout)))
 		if _, err := c.Write([]byte("question")); err != nil {
 			return "", err
 		}

@@ -24,26 +24,27 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
-const patience = 30 * time.Second
+const timeout = 30 * time.Second
 
+// eventually waits until ok returns true, and fails the test after timeout.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	for !ok() {
 		if clock.System().Sleep(ctx, time.Millisecond) != nil {
-			t.Fatalf("not so after %v: %s", patience, what)
+			t.Fatalf("timed out after %v, waiting until %s", timeout, what)
 		}
 	}
 }
 
-// segments collects the TCP segments that pass a port.
+// segments records the TCP segments that pass a port.
 type segments struct {
 	mu  sync.Mutex
 	all []*layers.TCP
 }
 
-func watch(p *ether.Port) *segments {
+func recordSegments(p *ether.Port) *segments {
 	s := new(segments)
 	p.Tap(func(_ time.Time, _ network.Direction, frame []byte) {
 		packet := gopacket.NewPacket(bytes.Clone(frame), layers.LayerTypeEthernet, gopacket.Default)
@@ -62,11 +63,11 @@ func (s *segments) list() []*layers.TCP {
 	return append([]*layers.TCP{}, s.all...)
 }
 
-// The appliance's SYN has the window, the segment size and the scale of its
-// seed (A8: Win=16384, MSS=1460, WS=0, SACK permitted).
-func TestSYNIsTheAppliances(t *testing.T) {
+// The SYN has the window, the segment size and the window scale that are attested of the
+// appliance (A8: Win=16384, MSS=1460, WS=0, SACK permitted).
+func TestSYNIsThatOfTheAppliance(t *testing.T) {
 	p := newPair(t, false)
-	seen := watch(p.a.Port("Data 1"))
+	seen := recordSegments(p.a.Port("Data 1"))
 	p.connect(t, p.a, p.b, addrB)
 	syn := seen.list()[0]
 	got := []string{fmt.Sprint("window ", syn.Window)}
@@ -84,7 +85,7 @@ func TestSYNIsTheAppliances(t *testing.T) {
 	}
 }
 
-// A listener may want its connections to hold little that nobody has read.
+// A listener can limit the data that its connections buffer.
 func TestReceiveBufferOfAListener(t *testing.T) {
 	p := newPair(t, false)
 	held := func(buffer int) int64 {
@@ -102,7 +103,7 @@ func TestReceiveBufferOfAListener(t *testing.T) {
 		if _, err := l.AcceptConn(); err != nil {
 			t.Fatal(err)
 		}
-		// Write until no more is taken, and nothing moves.
+		// Write until no more data is accepted or acknowledged.
 		for before := int64(-1); before != c.Acknowledged(); {
 			before = c.Acknowledged()
 			c.SetWriteDeadline(clock.System().Now().Add(300 * time.Millisecond))
@@ -113,20 +114,23 @@ func TestReceiveBufferOfAListener(t *testing.T) {
 		return c.Acknowledged()
 	}
 	if little, much := held(4096), held(0); little >= much || little == 0 {
-		t.Errorf("it holds %d bytes with a buffer of 4096, and %d without", little, much)
+		t.Errorf("a connection buffers %d bytes with a limit of 4096, and %d without", little, much)
 	}
 }
 
-// With Nagle's algorithm a second small write waits until the first has been
-// acknowledged, and takes the third along; without it each goes by itself.
-func TestDelay(t *testing.T) {
+// With Nagle's algorithm a second small write waits until the first has been acknowledged, and
+// is sent together with the third. Without it, each write is sent in a segment of its own.
+func TestNagleDelay(t *testing.T) {
 	for _, delay := range []bool{false, true} {
 		p := newPair(t, false)
 		l, err := p.b.Listen(t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrB, 514)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := p.a.Dial(t.Context(), network.DialConfig{Remote: netip.AddrPortFrom(addrB, 514), Delay: delay})
+		c, err := p.a.Dial(
+			t.Context(),
+			network.DialConfig{Remote: netip.AddrPortFrom(addrB, 514), Delay: delay},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +139,7 @@ func TestDelay(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.b.Port("Data 1").SetImpairment(ether.Impairment{Delay: 20 * time.Millisecond})
-		seen := watch(p.a.Port("Data 1"))
+		seen := recordSegments(p.a.Port("Data 1"))
 		for range 3 {
 			if _, err := c.Write([]byte("record\n")); err != nil {
 				t.Fatal(err)
@@ -160,7 +164,7 @@ func TestDelay(t *testing.T) {
 	}
 }
 
-// More clients at once than the backlog holds: all are served in the end.
+// All clients are served, even if more of them connect at once than the backlog allows.
 func TestBurstOfConnections(t *testing.T) {
 	p := newPair(t, false)
 	at := netip.AddrPortFrom(addrB, 22)
@@ -184,14 +188,14 @@ func TestBurstOfConnections(t *testing.T) {
 	for range 50 {
 		clients.Go(func() {
 			for range 30 {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
 				c, err := p.a.Dial(ctx, network.DialConfig{Remote: at})
 				cancel()
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				_ = c.SetDeadline(clock.System().Now().Add(patience))
+				_ = c.SetDeadline(clock.System().Now().Add(timeout))
 				if _, err := c.Write([]byte("SSH-2.0-client\r\n")); err != nil {
 					t.Error(err)
 				}
@@ -205,17 +209,19 @@ func TestBurstOfConnections(t *testing.T) {
 	clients.Wait()
 }
 
-// A handshake whose last segment is lost leaves a connection half open.
+// A connection is half open if the last segment of its handshake is lost.
 func TestHalfOpenConnectionsAreCounted(t *testing.T) {
 	p := newPair(t, false)
-	if _, err := p.a.Listen(t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrA, 25), Backlog: 50}); err != nil {
+	service := netip.AddrPortFrom(addrA, 25)
+	_, err := p.a.Listen(t.Context(), network.ListenConfig{Addr: service, Backlog: 50})
+	if err != nil {
 		t.Fatal(err)
 	}
 	remove := p.b.Port("Data 1").AllowOnly(func(dir network.Direction, f []byte) bool {
 		return dir == network.In || len(f) < 54 || f[23] != 6 || f[47]&0x3f != 0x10
 	})
 	defer remove()
-	c, err := p.b.Dial(t.Context(), network.DialConfig{Remote: netip.AddrPortFrom(addrA, 25)})
+	c, err := p.b.Dial(t.Context(), network.DialConfig{Remote: service})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,15 +231,16 @@ func TestHalfOpenConnectionsAreCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(rows) == 2 && rows[0].State == "LISTEN" && rows[0].IncQLen == 1 && rows[0].QLen == 0 && rows[1].State == "SYN_RCVD"
+		return len(rows) == 2 && rows[0].State == "LISTEN" && rows[0].IncQLen == 1 && rows[0].QLen == 0 &&
+			rows[1].State == "SYN_RCVD"
 	})
 }
 
-// What was written to a peer that has gone silent shows in the send queue.
+// Data that the peer does not acknowledge is counted in the send queue.
 func TestSendQueueOfASilentPeer(t *testing.T) {
 	p := newPair(t, false)
 	c, s := p.connect(t, p.a, p.b, addrB)
-	for range 3 { // so that something was acknowledged before
+	for range 3 { // so that data has been acknowledged before
 		if _, err := c.Write([]byte("hello")); err != nil {
 			t.Fatal(err)
 		}
@@ -262,18 +269,26 @@ func TestSendQueueOfASilentPeer(t *testing.T) {
 	}
 }
 
-// B40: default, network, own address and localhost.
-func TestRoutesAreBSDs(t *testing.T) {
-	w := ether.NewFabric(ether.Options{})
-	defer w.Close()
+// Routes are listed as in B40: default, network, own address and localhost.
+func TestRoutesAreListedAsByBSD(t *testing.T) {
+	fabric := ether.NewFabric(ether.Options{})
+	defer fabric.Close()
 	h := vnet.NewHost(vnet.Options{Name: "esa", LoopbackIndex: 4, Rand: entropy.Seeded(1)})
 	defer h.Close()
-	err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: w.NewSegment("data1"), MAC: mac(1),
-		Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24")}})
+	err := h.AddInterface(vnet.InterfaceConfig{
+		Name:    "Data 1",
+		Device:  "nic1",
+		Index:   2,
+		Segment: fabric.NewSegment("data1"),
+		MAC:     mac(1),
+		Addrs:   []netip.Prefix{netip.MustParsePrefix("10.0.202.7/24")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = h.SetRoutes([]network.Route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.0.202.1")}})
+	err = h.SetRoutes([]network.Route{
+		{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.0.202.1")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,25 +316,27 @@ func TestRoutesAreBSDs(t *testing.T) {
 	}
 }
 
-// An ARP entry is removed at the end of its life without having been doubted
-// before: no second question leaves while it lives.
-func TestNeighborsAreRemoved(t *testing.T) {
-	w := ether.NewFabric(ether.Options{})
-	defer w.Close()
-	lan := w.NewSegment("lan")
-	const life = 2 * time.Second // in which there is time to look at them
+// An ARP entry is removed when it expires, and stays "reachable" until then.
+func TestNeighborsExpire(t *testing.T) {
+	fabric := ether.NewFabric(ether.Options{})
+	defer fabric.Close()
+	lan := fabric.NewSegment("lan")
+	const life = 2 * time.Second // long enough to list the entries
 	host := func(m ether.MAC, addr string) *vnet.Host {
 		h := vnet.NewHost(vnet.Options{Name: addr, Rand: entropy.Seeded(1), NeighborLife: life})
 		t.Cleanup(h.Close)
-		err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m,
-			Addrs: []netip.Prefix{netip.MustParsePrefix(addr)}})
+		err := h.AddInterface(vnet.InterfaceConfig{
+			Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m,
+			Addrs: []netip.Prefix{netip.MustParsePrefix(addr)},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return h
 	}
 	a, b := host(mac(1), "10.0.202.7/24"), host(mac(2), "10.0.202.8/24")
-	if _, err := a.Ping(t.Context(), network.PingRequest{Dst: netip.MustParseAddr("10.0.202.8")}); err != nil {
+	_, err := a.Ping(t.Context(), network.PingRequest{Dst: netip.MustParseAddr("10.0.202.8")})
+	if err != nil {
 		t.Fatal(err)
 	}
 	count := func(h *vnet.Host) (n int) {
@@ -334,24 +351,28 @@ func TestNeighborsAreRemoved(t *testing.T) {
 		}
 		return n
 	}
-	if count(a) != 1 || count(b) != 1 { // b has learned a's address from its question
+	if count(a) != 1 || count(b) != 1 { // b has learned a's MAC from its ARP request
 		t.Errorf("%d and %d neighbours", count(a), count(b))
 	}
-	eventually(t, "nobody has neighbours", func() bool { return count(a) == 0 && count(b) == 0 })
+	eventually(t, "both hosts have no neighbours", func() bool {
+		return count(a) == 0 && count(b) == 0
+	})
 	list, err := a.Neighbors()
 	if err != nil || len(list) != 1 || list[0].State != "permanent" {
-		t.Errorf("left are %+v, %v", list, err)
+		t.Errorf("the remaining entries are %+v, %v", list, err)
 	}
 }
 
-// All simulated hosts live on one Host: each service is bound to its address.
+// One Host can have the addresses of all simulated machines: each service listens on its own.
 func TestManyAddresses(t *testing.T) {
-	w := ether.NewFabric(ether.Options{})
-	defer w.Close()
-	lan := w.NewSegment("farm")
+	fabric := ether.NewFabric(ether.Options{})
+	defer fabric.Close()
+	lan := fabric.NewSegment("farm")
 	near := vnet.NewHost(vnet.Options{Name: "near", Rand: entropy.Seeded(1)})
 	defer near.Close()
-	far := vnet.NewHost(vnet.Options{Name: "hosts", Rand: entropy.Seeded(2), MaxReceiveBuffer: 1 << 20})
+	far := vnet.NewHost(vnet.Options{
+		Name: "hosts", Rand: entropy.Seeded(2), MaxReceiveBuffer: 1 << 20,
+	})
 	defer far.Close()
 	addrs := []netip.Prefix{netip.MustParsePrefix("172.31.0.2/16")}
 	for i := range 200 {
@@ -363,12 +384,26 @@ func TestManyAddresses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(far.AddInterface(vnet.InterfaceConfig{Name: "eth0", Device: "eth0", Index: 1, Segment: lan, MAC: mac(2), Addrs: addrs}))
-	must(near.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 1, Segment: lan, MAC: mac(1),
-		Addrs: []netip.Prefix{netip.MustParsePrefix("172.31.0.1/16")}}))
-	must(near.SetRoutes([]network.Route{{Dst: netip.MustParsePrefix("10.0.201.0/24"), Gateway: netip.MustParseAddr("172.31.0.2")}}))
+	must(far.AddInterface(vnet.InterfaceConfig{
+		Name:    "eth0",
+		Device:  "eth0",
+		Index:   1,
+		Segment: lan,
+		MAC:     mac(2),
+		Addrs:   addrs,
+	}))
+	must(near.AddInterface(vnet.InterfaceConfig{
+		Name: "Data 1", Device: "nic1", Index: 1, Segment: lan, MAC: mac(1),
+		Addrs: []netip.Prefix{netip.MustParsePrefix("172.31.0.1/16")},
+	}))
+	must(near.SetRoutes([]network.Route{
+		{Dst: netip.MustParsePrefix("10.0.201.0/24"), Gateway: netip.MustParseAddr("172.31.0.2")},
+	}))
 	for _, a := range []string{"10.0.201.4", "10.0.201.5"} {
-		l, err := far.Listen(t.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(netip.MustParseAddr(a), 25)})
+		l, err := far.Listen(
+			t.Context(),
+			network.ListenConfig{Addr: netip.AddrPortFrom(netip.MustParseAddr(a), 25)},
+		)
 		must(err)
 		go func() {
 			for {
@@ -382,27 +417,42 @@ func TestManyAddresses(t *testing.T) {
 		}()
 	}
 	for _, a := range []string{"10.0.201.4", "10.0.201.5"} {
-		c, err := near.Dial(t.Context(), network.DialConfig{Remote: netip.AddrPortFrom(netip.MustParseAddr(a), 25)})
+		c, err := near.Dial(
+			t.Context(),
+			network.DialConfig{Remote: netip.AddrPortFrom(netip.MustParseAddr(a), 25)},
+		)
 		must(err)
 		if got, _ := io.ReadAll(c); string(got) != a {
 			t.Errorf("%s answers as %q", a, got)
 		}
 		c.Close()
 	}
-	_, err := near.Dial(t.Context(), network.DialConfig{Remote: netip.MustParseAddrPort("10.0.201.6:25")})
+	_, err := near.Dial(
+		t.Context(),
+		network.DialConfig{Remote: netip.MustParseAddrPort("10.0.201.6:25")},
+	)
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a host without the service: %v", err)
 	}
 }
 
-// After 75 seconds (here less) a connect gives up as BSD's does.
+// A connect fails with ETIMEDOUT after Options.ConnectTimeout.
 func TestConnectTimesOut(t *testing.T) {
-	w := ether.NewFabric(ether.Options{})
-	defer w.Close()
-	lan := w.NewSegment("lan")
-	h := vnet.NewHost(vnet.Options{Name: "esa", Rand: entropy.Seeded(1), ConnectTimeout: 20 * time.Millisecond})
+	fabric := ether.NewFabric(ether.Options{})
+	defer fabric.Close()
+	lan := fabric.NewSegment("lan")
+	h := vnet.NewHost(vnet.Options{
+		Name: "esa", Rand: entropy.Seeded(1), ConnectTimeout: 20 * time.Millisecond,
+	})
 	defer h.Close()
-	err := h.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: lan, MAC: mac(1), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+	err := h.AddInterface(vnet.InterfaceConfig{
+		Name:    "a",
+		Device:  "a",
+		Index:   1,
+		Segment: lan,
+		MAC:     mac(1),
+		Addrs:   []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -412,14 +462,21 @@ func TestConnectTimesOut(t *testing.T) {
 	}
 }
 
-// The same seed gives the same ports and sequence numbers.
-func TestChanceIsSeeded(t *testing.T) {
+// The same seed gives the same ports.
+func TestRandomnessIsSeeded(t *testing.T) {
 	first := func(seed uint64) string {
-		w := ether.NewFabric(ether.Options{})
-		defer w.Close()
+		fabric := ether.NewFabric(ether.Options{})
+		defer fabric.Close()
 		h := vnet.NewHost(vnet.Options{Name: "esa", Rand: entropy.Seeded(seed)})
 		defer h.Close()
-		err := h.AddInterface(vnet.InterfaceConfig{Name: "a", Device: "a", Index: 1, Segment: w.NewSegment("lan"), MAC: mac(1), Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}})
+		err := h.AddInterface(vnet.InterfaceConfig{
+			Name:    "a",
+			Device:  "a",
+			Index:   1,
+			Segment: fabric.NewSegment("lan"),
+			MAC:     mac(1),
+			Addrs:   []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -437,17 +494,20 @@ func TestChanceIsSeeded(t *testing.T) {
 	}
 }
 
-// Data arrive whole over a cable that loses, delays and throttles, both ways.
-func TestBadCable(t *testing.T) {
+// Data arrives complete in both directions if the cable loses and delays frames and has a
+// limited rate.
+func TestTransferOverImpairedCable(t *testing.T) {
 	p := newPair(t, true)
 	near, far := p.connect(t, p.a, p.b, addrB)
-	p.a.Port("Data 1").SetImpairment(ether.Impairment{Loss: 0.02, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
+	p.a.Port("Data 1").SetImpairment(ether.Impairment{
+		Loss: 0.02, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond,
+	})
 	p.b.Port("Data 1").SetImpairment(ether.Impairment{Loss: 0.01, Rate: 200_000_000})
 	sent := make([]byte, 1<<20)
 	_, _ = entropy.Seeded(3).Stream("data").Read(sent)
 	var all sync.WaitGroup
 	for _, c := range []network.Conn{near, far} {
-		_ = c.SetDeadline(clock.System().Now().Add(4 * patience))
+		_ = c.SetDeadline(clock.System().Now().Add(4 * timeout))
 		all.Go(func() {
 			if _, err := c.Write(sent); err != nil {
 				t.Error(err)
@@ -456,20 +516,21 @@ func TestBadCable(t *testing.T) {
 		})
 		all.Go(func() {
 			if got, err := io.ReadAll(c); !bytes.Equal(got, sent) {
-				t.Errorf("%d of %d bytes arrived right (%v)", len(got), len(sent), err)
+				t.Errorf("%d bytes arrived, want the %d that were sent (%v)", len(got), len(sent), err)
 			}
 		})
 	}
 	all.Wait()
 }
 
-// lo0 has counters, and no Ethernet to tap.
+// lo0 has counters, but it cannot be tapped or switched off.
 func TestLoopbackInterface(t *testing.T) {
 	p := newPair(t, false)
 	if _, err := p.a.Tap(network.TapConfig{Interface: "lo0"}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("tap: %v", err)
 	}
-	if _, err := p.a.Ping(t.Context(), network.PingRequest{Dst: netip.MustParseAddr("127.0.0.1"), DataSize: 56}); err != nil {
+	ping := network.PingRequest{Dst: netip.MustParseAddr("127.0.0.1"), DataSize: 56}
+	if _, err := p.a.Ping(t.Context(), ping); err != nil {
 		t.Error(err)
 	}
 	if c, err := p.a.Counters("lo0"); err != nil || c.RxPackets != 2 || c.TxPackets != 2 {
@@ -480,15 +541,18 @@ func TestLoopbackInterface(t *testing.T) {
 	}
 }
 
-// An interface without addresses hears the wire and can be used once it has one.
+// An interface without addresses receives frames, and can be used as soon as it has one.
 func TestInterfaceWithoutAddresses(t *testing.T) {
-	w := ether.NewFabric(ether.Options{})
-	defer w.Close()
-	lan := w.NewSegment("lan")
+	fabric := ether.NewFabric(ether.Options{})
+	defer fabric.Close()
+	lan := fabric.NewSegment("lan")
 	host := func(m ether.MAC, addrs ...netip.Prefix) *vnet.Host {
 		h := vnet.NewHost(vnet.Options{Name: m.String(), Rand: entropy.Seeded(1)})
 		t.Cleanup(h.Close)
-		if err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 2", Device: "nic2", Index: 3, Segment: lan, MAC: m, Addrs: addrs}); err != nil {
+		err := h.AddInterface(vnet.InterfaceConfig{
+			Name: "Data 2", Device: "nic2", Index: 3, Segment: lan, MAC: m, Addrs: addrs,
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 		return h
@@ -501,17 +565,19 @@ func TestInterfaceWithoutAddresses(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { _, _ = b.Ping(ctx, network.PingRequest{Dst: netip.MustParseAddr("10.0.203.7")}) }()
-	eventually(t, "it hears the question for an address", func() bool {
+	eventually(t, "the interface has received the ARP request", func() bool {
 		c, err := a.Counters("Data 2")
 		return err == nil && c.RxPackets > 0
 	})
 	if err := a.SetUp("Data 2", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.SetAddrs("Data 2", []netip.Prefix{netip.MustParsePrefix("10.0.203.7/24")}); err != nil {
+	addrs := []netip.Prefix{netip.MustParsePrefix("10.0.203.7/24")}
+	if err := a.SetAddrs("Data 2", addrs); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Dial(t.Context(), to); !errors.Is(err, syscall.ENETUNREACH) && !errors.Is(err, syscall.EHOSTUNREACH) {
+	if _, err := a.Dial(t.Context(), to); !errors.Is(err, syscall.ENETUNREACH) &&
+		!errors.Is(err, syscall.EHOSTUNREACH) {
 		t.Errorf("dial by an interface that is down: %v", err)
 	}
 	if err := a.SetUp("Data 2", true); err != nil {

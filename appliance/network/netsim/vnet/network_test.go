@@ -13,9 +13,9 @@ import (
 // Two hosts on one segment fulfil the contract of package network.
 func TestNetwork(t *testing.T) {
 	networktest.Run(t, func(t *testing.T) networktest.Fixture {
-		w := ether.NewFabric(ether.Options{})
-		t.Cleanup(w.Close)
-		lan := w.NewSegment("lan")
+		fabric := ether.NewFabric(ether.Options{})
+		t.Cleanup(fabric.Close)
+		lan := fabric.NewSegment("lan")
 		host := func(name string, m, arp ether.MAC, addrs ...string) *vnet.Host {
 			h := vnet.NewHost(vnet.Options{Name: name, LoopbackIndex: 4, Rand: entropy.Seeded(1)})
 			t.Cleanup(h.Close)
@@ -23,16 +23,24 @@ func TestNetwork(t *testing.T) {
 			for _, a := range addrs {
 				prefixes = append(prefixes, netip.MustParsePrefix(a))
 			}
-			err := h.AddInterface(vnet.InterfaceConfig{Name: "Data 1", Device: "nic1", Index: 2, Segment: lan, MAC: m, ARPMAC: arp, Addrs: prefixes})
+			err := h.AddInterface(vnet.InterfaceConfig{
+				Name:    "Data 1",
+				Device:  "nic1",
+				Index:   2,
+				Segment: lan,
+				MAC:     m,
+				ARPMAC:  arp,
+				Addrs:   prefixes,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return h
 		}
-		host("cluster", ether.MAC{2, 0, 0, 0, 0, 9}, ether.MAC{3, 0xbf, 10, 0, 202, 9}, "10.0.202.9/24")
+		host("cluster", mac(9), ether.MAC{3, 0xbf, 10, 0, 202, 9}, "10.0.202.9/24")
 		return networktest.Fixture{
-			Net:       host("esa", ether.MAC{2, 0, 0, 0, 0, 1}, ether.MAC{}, "10.0.202.7/24", "2001:db8:202::7/64"),
-			Peer:      host("peer", ether.MAC{2, 0, 0, 0, 0, 2}, ether.MAC{}, "10.0.202.8/24", "2001:db8:202::8/64"),
+			Net:       host("esa", mac(1), ether.MAC{}, "10.0.202.7/24", "2001:db8:202::7/64"),
+			Peer:      host("peer", mac(2), ether.MAC{}, "10.0.202.8/24", "2001:db8:202::8/64"),
 			Interface: "Data 1",
 			Addr:      netip.MustParseAddr("10.0.202.7"), PeerAddr: netip.MustParseAddr("10.0.202.8"),
 			Addr6: netip.MustParseAddr("2001:db8:202::7"), PeerAddr6: netip.MustParseAddr("2001:db8:202::8"),

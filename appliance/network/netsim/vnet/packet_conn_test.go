@@ -8,8 +8,8 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// What a socket sends while its neighbour's address is being learned arrives in the
-// order in which it was sent.
+// Datagrams that a socket sends while its neighbour's MAC is being learned arrive in the order
+// in which they were sent.
 func TestDatagramsKeepTheirOrder(t *testing.T) {
 	p := newPair(t, false)
 	to := netip.AddrPortFrom(addrB, 514)
@@ -21,7 +21,7 @@ func TestDatagramsKeepTheirOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := in.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := in.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		t.Fatal(err)
 	}
 	const rounds, burst = 300, 8

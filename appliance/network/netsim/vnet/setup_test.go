@@ -29,7 +29,7 @@ func TestSetUp(t *testing.T) {
 	near, far := p.connect(t, p.a, p.b, addrB)
 	exchange := func(from, to network.Conn, text string) {
 		t.Helper()
-		if err := to.SetReadDeadline(clock.System().Now().Add(patience)); err != nil {
+		if err := to.SetReadDeadline(clock.System().Now().Add(timeout)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.WriteString(from, text); err != nil {

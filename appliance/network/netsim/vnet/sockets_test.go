@@ -8,16 +8,19 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
-// manySockets opens connections of a host to itself: each is two sockets. The last
-// waiting ones are not accepted.
+// manySockets opens connections of a host to itself, each of which has two sockets. The last
+// waiting connections are not accepted.
 func manySockets(tb testing.TB, h *vnet.Host, connections, waiting int) {
 	tb.Helper()
-	l, err := h.Listen(tb.Context(), network.ListenConfig{Addr: netip.AddrPortFrom(addrA, 25), Backlog: max(waiting, 50)})
+	service := netip.AddrPortFrom(addrA, 25)
+	l, err := h.Listen(tb.Context(), network.ListenConfig{
+		Addr: service, Backlog: max(waiting, 50),
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	for i := range connections {
-		if _, err := h.Dial(tb.Context(), network.DialConfig{Remote: netip.AddrPortFrom(addrA, 25)}); err != nil {
+		if _, err := h.Dial(tb.Context(), network.DialConfig{Remote: service}); err != nil {
 			tb.Fatal(err)
 		}
 		if i < connections-waiting {
@@ -28,7 +31,7 @@ func manySockets(tb testing.TB, h *vnet.Host, connections, waiting int) {
 	}
 }
 
-// A list of 10,000 sockets, as netstat prints it.
+// BenchmarkSockets measures the list of 10,000 sockets that netstat prints.
 func BenchmarkSockets(b *testing.B) {
 	for _, bench := range []struct {
 		name    string
