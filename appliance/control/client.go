@@ -44,6 +44,14 @@ func Dial(network, address string) *Client {
 // ErrNoAnswer is wrapped by the errors of requests to an address at which nothing listens.
 var ErrNoAnswer = errors.New("no appliance answers")
 
+// A RequestError is the answer of a server that refused a request.
+type RequestError struct {
+	Status int    // of HTTP: 400 or more
+	Text   string // a sentence for people
+}
+
+func (e *RequestError) Error() string { return e.Text }
+
 // Health returns how the appliance is. The error says why it is not up.
 func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, c.do(ctx, http.MethodGet, "/v1/health", nil, &h)
@@ -138,11 +146,11 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 		return fmt.Errorf("read the appliance's answer: %w", err)
 	}
 	if res.StatusCode >= http.StatusBadRequest {
-		var refusal struct{ Error string }
-		if json.Unmarshal(text, &refusal) != nil || refusal.Error == "" {
-			return fmt.Errorf("%s answers %s: is it an appliance's control?", c.where, res.Status)
+		var answer struct{ Error string }
+		if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
+			return fmt.Errorf("%s answers %s: expected the control API of an appliance", c.where, res.Status)
 		}
-		return errors.New(refusal.Error)
+		return &RequestError{res.StatusCode, answer.Error}
 	}
 	if result == nil {
 		return nil

@@ -448,7 +448,7 @@ func TestNobodyThere(t *testing.T) {
 	other := &http.Server{Handler: http.NotFoundHandler()}
 	go other.Serve(l)
 	defer other.Close()
-	if _, err := control.Dial("tcp", l.Addr().String()).Faults(within(t)); err == nil || !strings.Contains(err.Error(), "is it an appliance's control?") {
+	if _, err := control.Dial("tcp", l.Addr().String()).Faults(within(t)); err == nil || !strings.Contains(err.Error(), "expected the control API of an appliance") {
 		t.Errorf("somebody else: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 type version struct{}
 
-func (version) Run(t terminal) error {
+func (version) Run(t stdio) error {
 	fmt.Fprintln(t.out, "esasim", programVersion())
 	return nil
 }
@@ -21,7 +21,7 @@ func (version) Run(t terminal) error {
 type versionFlag bool
 
 // BeforeReset is called by kong when the flag is given, before anything is checked.
-func (versionFlag) BeforeReset(k *kong.Kong, t terminal) error {
+func (versionFlag) BeforeReset(k *kong.Kong, t stdio) error {
 	err := version{}.Run(t)
 	k.Exit(0)
 	return err
@@ -89,7 +89,7 @@ var notices string
 
 type licenses struct{}
 
-func (licenses) Run(t terminal) error {
+func (licenses) Run(t stdio) error {
 	_, err := io.WriteString(t.out, notices)
 	return err
 }

@@ -11,7 +11,7 @@ import (
 // invoke runs the program in this process, for verbs that end by themselves.
 func invoke(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = run(args, terminal{nil, &out, &errs})
+	status = run(args, stdio{nil, &out, &errs})
 	return status, out.String(), errs.String()
 }
 

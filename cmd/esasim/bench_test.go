@@ -33,7 +33,7 @@ func BenchmarkFirstPrompt(b *testing.B) {
 			b.Fatal(err)
 		}
 		client, err := shelltest.Dial(addr, "admin", "ironport")
-		for deadline := time.Now().Add(patience); err != nil; client, err = shelltest.Dial(addr, "admin", "ironport") {
+		for deadline := time.Now().Add(testTimeout); err != nil; client, err = shelltest.Dial(addr, "admin", "ironport") {
 			if time.Now().After(deadline) {
 				b.Fatal(err)
 			}
@@ -43,7 +43,7 @@ func BenchmarkFirstPrompt(b *testing.B) {
 			b.Fatal(err)
 		}
 		p := shelltest.NewPlayer(conn)
-		if err := p.SkipWelcome(patience); err != nil {
+		if err := p.SkipWelcome(testTimeout); err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()

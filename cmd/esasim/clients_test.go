@@ -23,16 +23,16 @@ import (
 // the test.
 func execute(t *testing.T, dir, stdin, name string, args ...string) string {
 	t.Helper()
-	out, err := attempt(t, dir, stdin, name, args...)
+	out, err := tryExecute(t, dir, stdin, name, args...)
 	if err != nil {
 		t.Fatalf("%s %q: %v", name, args, err)
 	}
 	return out
 }
 
-func attempt(t *testing.T, dir, stdin, name string, args ...string) (string, error) {
+func tryExecute(t *testing.T, dir, stdin, name string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
 	defer cancel()
 	c := exec.CommandContext(ctx, name, args...)
 	c.Dir = dir
@@ -62,7 +62,7 @@ func ssh(p *program, args ...string) []string {
 }
 
 // story is typed by expect in two windows: the document's own (B9, B10, B51).
-const story = `
+const captureScript = `
 set timeout 30
 proc want {text} {
     expect {
@@ -116,7 +116,7 @@ func TestCaptureWithRealClients(t *testing.T) {
 	p := start(t, t.TempDir(), "--ephemeral")
 	dir := t.TempDir()
 	script := filepath.Join(dir, "story")
-	if err := os.WriteFile(script, []byte(story), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(captureScript), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	execute(t, dir, "", "expect", append(append([]string{"-f", script, "ssh", "-o", "PubkeyAuthentication=no"}, sshArgs(p, "-p")...), "admin@127.0.0.1")...)
@@ -180,7 +180,7 @@ func TestCommandLineOverSSH(t *testing.T) {
 	if out := execute(t, "", "", "sshpass", ssh(p, "version")...); !strings.Contains(out, "\nVersion: 14.0.0-698\n") {
 		t.Errorf("ssh admin@esa version:\n%s", out)
 	}
-	_, err := attempt(t, "", "", "sshpass", ssh(p, "uname -a")...)
+	_, err := tryExecute(t, "", "", "sshpass", ssh(p, "uname -a")...)
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(err.Error(), "Unknown command or missing feature key: uname") {
 		t.Errorf("ssh admin@esa uname -a: %v", err)
 	}

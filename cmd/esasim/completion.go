@@ -36,7 +36,7 @@ func (completion) Help() string {
 }
 
 // complete answers a shell that completes a line, and reports whether one asked.
-func completeLine(parser *kong.Kong, t terminal) (bool, error) {
+func completeLine(parser *kong.Kong, t stdio) (bool, error) {
 	line := os.Getenv(completionLine)
 	if line == "" {
 		return false, nil
@@ -47,7 +47,9 @@ func completeLine(parser *kong.Kong, t terminal) (bool, error) {
 	}
 	cmd.Flags = cmd.Sub["serve"].GlobalFlags // serve is the default verb
 	help := cmd.Sub["help"]
-	help.Args = complete.PredictFunc(func(a complete.Args) []string { return verbsBelow(parser.Model.Node, a.Completed) })
+	help.Args = complete.PredictFunc(func(a complete.Args) []string {
+		return verbsBelow(parser.Model.Node, a.Completed)
+	})
 	cmd.Sub["help"] = help
 	c := complete.New(parser.Model.Name, cmd)
 	c.Out = t.out
@@ -75,7 +77,8 @@ func predictors(line string) map[string]complete.Predictor {
 		"file":      complete.PredictFiles("*"),
 		"directory": complete.PredictDirs("*"),
 		"builtin":   complete.PredictSet(fixtures.Topologies()...),
-		"topology":  complete.PredictOr(complete.PredictSet(fixtures.Topologies()...), complete.PredictFiles("*.yaml")),
+		"topology": complete.PredictOr(
+			complete.PredictSet(fixtures.Topologies()...), complete.PredictFiles("*.yaml")),
 		"peer": running(func(ctx context.Context, c *control.Client) (names []string) {
 			peers, _ := c.Peers(ctx) // without an appliance there is nothing to offer
 			for _, p := range peers {

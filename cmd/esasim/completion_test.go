@@ -108,7 +108,7 @@ func TestCompletionInRealShells(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-	t.Setenv(beProgram, "1")
+	t.Setenv(runAsProgram, "1")
 	t.Setenv("HOME", dir)
 	for shell, before := range map[string]string{"bash": "", "zsh": "autoload -U compinit && compinit -D -u"} {
 		t.Run(shell, func(t *testing.T) {

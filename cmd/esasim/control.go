@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -14,27 +15,28 @@ import (
 	"github.com/esasim/esasim/appliance/control"
 )
 
-// socketName is the control socket's in a data directory.
+// socketName is the name of the control socket in a data directory.
 const socketName = "ctl.sock"
 
-// controlGrace is what requests are given when the program ends.
-const controlGrace = time.Second
+// controlStopTimeout bounds how long the end of the program waits for control requests.
+const controlStopTimeout = time.Second
 
-// A controller lets esasim ctl in.
-type controller struct {
-	server  *control.Server
-	socket  string // "" if there is none
-	address string // likewise
-	why     error  // there is no socket
+// A controlServer answers esasim ctl and esasim health.
+type controlServer struct {
+	server    *control.Server
+	socket    string // "" if there is none
+	address   string // "" without --ctl
+	socketErr error  // why there is no socket; nil if there is one
 }
 
-// openControl listens in the data directory, and where --ctl says. That a socket cannot be
-// had is not worth refusing to start: who does not look for it does not miss it.
-func (s *serve) openControl(b *box.Box, data *dataDir) (*controller, error) {
-	c := &controller{server: control.New(b)}
+// openControl listens in the data directory, and at the address of --ctl. A socket that
+// cannot be opened is no reason not to start: the announcement says so, and the appliance
+// itself does not need it.
+func (s *serve) openControl(b *box.Box, data *dataDir) (*controlServer, error) {
+	c := &controlServer{server: control.New(b)}
 	path := filepath.Join(data.path, socketName)
 	l, err := control.ListenUnix(path)
-	if c.why = err; err == nil {
+	if c.socketErr = err; err == nil {
 		c.socket = path
 		c.server.Serve(l)
 	}
@@ -42,6 +44,7 @@ func (s *serve) openControl(b *box.Box, data *dataDir) (*controller, error) {
 		return c, nil
 	}
 	if l, err = control.ListenTCP(s.Ctl.AddrPort); err != nil {
+		err = fmt.Errorf("%w: choose another address with --ctl, such as 127.0.0.1:0 for a free port", err)
 		return nil, errors.Join(err, c.stop())
 	}
 	c.address = l.Addr().String()
@@ -49,8 +52,9 @@ func (s *serve) openControl(b *box.Box, data *dataDir) (*controller, error) {
 	return c, nil
 }
 
-func (c *controller) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), controlGrace)
+// stop waits for requests that are being answered, for a bounded time.
+func (c *controlServer) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), controlStopTimeout)
 	defer cancel()
 	if err := c.server.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -58,11 +62,12 @@ func (c *controller) stop() error {
 	return nil
 }
 
-func (c *controller) announce(w io.Writer) {
+// announce prints command lines that reach the server.
+func (c *controlServer) announce(w io.Writer) {
 	if c.socket != "" {
 		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --socket "+c.socket+" fault list")
 	} else {
-		fmt.Fprintf(w, "  %-5s no socket: %s\n", "ctl", oneLine(c.why))
+		fmt.Fprintf(w, "  %-5s no socket: %s\n", "ctl", oneLine(c.socketErr))
 	}
 	if c.address != "" {
 		fmt.Fprintf(w, "  %-5s %s\n", "ctl", "esasim ctl --addr "+c.address+" fault list")
@@ -74,12 +79,12 @@ const socketVariable = "ESASIM_SOCKET"
 
 // A target holds the flags that name a running appliance.
 type target struct {
-	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The appliance that runs this topology in its usual directory (default: lab), unless the next two say which."`
-	Socket   string  `xor:"where" predictor:"file" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The appliance's control socket, or its data directory."`
-	Addr     address `xor:"where" placeholder:"ADDR" help:"The address that the appliance's --ctl names, instead of a socket."`
+	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The topology of the appliance, which is looked for in the usual data directory of that topology (default: lab)."`
+	Socket   string  `xor:"where" predictor:"file" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The control socket or the data directory of the appliance, instead of its topology."`
+	Addr     address `xor:"where" placeholder:"ADDR" help:"The address that --ctl gave to the appliance, instead of its topology."`
 }
 
-// topology returns the topology of the appliance that the flags name by its topology.
+// topology returns the topology of the appliance if the flags name no socket or address.
 func (t *target) topology() string { return cmp.Or(t.Topology, "lab") }
 
 // client returns a client of the appliance that the flags name. It does not connect yet.
@@ -97,7 +102,7 @@ func (t *target) client() (*control.Client, error) {
 			return nil, err
 		}
 	}
-	if isDir(path) {
+	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
 		path = filepath.Join(path, socketName)
 	}
 	return control.Dial("unix", path), nil
@@ -110,6 +115,6 @@ func defaultSocket(topology string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, dir := topologyIdentity(topology)
+	_, dir := dataDirName(topology)
 	return filepath.Join(home, dir, socketName), nil
 }

@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net/http"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -21,12 +22,12 @@ import (
 type ctl struct {
 	target
 
-	Fault ctlFault `cmd:"" help:"What is wrong with the network."`
-	Peer  ctlPeer  `cmd:"" help:"The simulated servers."`
-	Clock ctlClock `cmd:"" help:"The appliance's clock."`
+	Fault ctlFault `cmd:"" help:"Add, list and remove faults of the network."`
+	Peer  ctlPeer  `cmd:"" help:"List, read, stop and start the simulated servers."`
+	Clock ctlClock `cmd:"" help:"Show and set the appliance's clock."`
 }
 
-// AfterApply gives the commands below their client.
+// AfterApply binds the client that the commands below use.
 func (c *ctl) AfterApply(k *kong.Context) error {
 	client, err := c.client()
 	if err == nil {
@@ -36,43 +37,43 @@ func (c *ctl) AfterApply(k *kong.Context) error {
 }
 
 type ctlFault struct {
-	Add    addFault    `cmd:"" help:"Let something go wrong; prints the fault's number."`
-	Remove removeFault `cmd:"" help:"Repair it."`
-	List   listFaults  `cmd:"" help:"List what is wrong, the rule that is asked first before the others."`
+	Add    addFault    `cmd:"" help:"Add a fault and print its number."`
+	Remove removeFault `cmd:"" help:"Remove a fault, or all of them."`
+	List   listFaults  `cmd:"" help:"List the faults in the order in which they are evaluated, the newest first."`
 }
 
-// addFault has a flag for every key of topology.Rule, but for those of Amount.
+// addFault has a flag for every key of topology.Rule, except for those that Amount sets.
 type addFault struct {
-	Action string `arg:"" predictor:"action" help:"What happens: drop, reset, refuse, prohibit, net-unreachable, host-unreachable, delay, loss, rate, unplug, or pass (no older rule is asked)."`
-	Amount string `arg:"" optional:"" help:"Of delay: a time such as 200ms; of loss: a share such as 30%; of rate: bits a second such as 64k."`
+	Action string `arg:"" predictor:"action" help:"What happens to matching packets: drop, reset, refuse, prohibit, net-unreachable, host-unreachable, delay, loss, rate, unplug, or pass (older faults are skipped)."`
+	Amount string `arg:"" optional:"" help:"For delay, a time such as 200ms; for loss, a share such as 30%; for rate, bits per second such as 64k."`
 
-	To         string `group:"Which packets" placeholder:"NET" help:"For this address or network."`
-	From       string `group:"Which packets" placeholder:"NET" help:"From this address or network."`
-	Host       string `group:"Which packets" placeholder:"NET" help:"From or for it."`
-	Protocol   string `group:"Which packets" predictor:"protocol" placeholder:"NAME" help:"tcp, udp or icmp."`
-	Port       string `group:"Which packets" placeholder:"N" help:"For this port."`
-	FromPort   string `group:"Which packets" placeholder:"N" help:"From this port."`
-	EitherPort string `group:"Which packets" placeholder:"N" help:"From or for it."`
-	Direction  string `group:"Which packets" predictor:"direction" placeholder:"WAY" help:"in or out, as the appliance sees it."`
+	To         string `group:"Which packets" placeholder:"NET" help:"Packets to this address or network."`
+	From       string `group:"Which packets" placeholder:"NET" help:"Packets from this address or network."`
+	Host       string `group:"Which packets" placeholder:"NET" help:"Packets to or from this address or network."`
+	Protocol   string `group:"Which packets" predictor:"protocol" placeholder:"NAME" help:"Packets of this protocol: tcp, udp or icmp."`
+	Port       string `group:"Which packets" placeholder:"N" help:"Packets to this port."`
+	FromPort   string `group:"Which packets" placeholder:"N" help:"Packets from this port."`
+	EitherPort string `group:"Which packets" placeholder:"N" help:"Packets to or from this port."`
+	Direction  string `group:"Which packets" predictor:"direction" placeholder:"WAY" help:"Packets in this direction, as seen by the appliance: in or out."`
 
-	Path  string `group:"Where (else: at the gateways, and between neighbours)" predictor:"path" placeholder:"NAME" help:"At the far end of this path of the topology."`
-	Cable string `group:"Where (else: at the gateways, and between neighbours)" placeholder:"NAME" help:"On the cable of this interface, or host on a wire: every frame."`
+	Path  string `group:"Where (default: at the gateways and between neighbours)" predictor:"path" placeholder:"NAME" help:"At the far end of this path of the topology."`
+	Cable string `group:"Where (default: at the gateways and between neighbours)" placeholder:"NAME" help:"On the cable of this interface, or of this host on a segment: every frame, ARP included."`
 
-	Connections     string `group:"When" placeholder:"N" help:"Only so many of the next connections."`
-	SkipConnections string `group:"When" placeholder:"N" help:"Not the next so many connections."`
-	AfterBytes      string `group:"When" placeholder:"SIZE" help:"Once a connection has carried so much: 412, 64KiB."`
-	AfterRecords    string `group:"When" placeholder:"N" help:"Once a connection has carried so many lines (datagrams)."`
-	After           string `group:"When" placeholder:"TIME" help:"Not before this time has passed: 5s."`
-	For             string `group:"When" placeholder:"TIME" help:"And for this long only: 30s."`
+	Connections     string `group:"When" placeholder:"N" help:"Only for the next N connections."`
+	SkipConnections string `group:"When" placeholder:"N" help:"Not for the next N connections."`
+	AfterBytes      string `group:"When" placeholder:"SIZE" help:"After a connection has carried so many bytes: 412, 64KiB."`
+	AfterRecords    string `group:"When" placeholder:"N" help:"After a connection has carried N lines (UDP: datagrams)."`
+	After           string `group:"When" placeholder:"TIME" help:"Begin after this time: 5s."`
+	For             string `group:"When" placeholder:"TIME" help:"End after this time: 30s."`
 
-	Jitter string `group:"How" placeholder:"TIME" help:"Of delay: up to this much more, by chance."`
-	Queue  string `group:"How" placeholder:"SIZE" help:"Of rate: how much may wait (default: 256KiB)."`
+	Jitter string `group:"How much" placeholder:"TIME" help:"For delay: add a random time up to this one."`
+	Queue  string `group:"How much" placeholder:"SIZE" help:"For rate: how many bytes may wait (default: 256KiB)."`
 
-	Name string `placeholder:"TEXT" help:"A note for whoever lists faults."`
+	Name string `placeholder:"TEXT" help:"A note that the list of faults shows."`
 	JSON bool   `name:"json" help:"Print the fault as JSON."`
 }
 
-// keys are what the flags say, as a rule.
+// keys returns the flags as the keys and values of a rule.
 func (a addFault) keys() (map[string]string, error) {
 	keys := map[string]string{
 		"name": a.Name, "action": a.Action, "jitter": a.Jitter, "queue": a.Queue,
@@ -87,7 +88,7 @@ func (a addFault) keys() (map[string]string, error) {
 		keys[a.Action] = a.Amount
 	default:
 		if a.Amount != "" {
-			return nil, fmt.Errorf("%s %s: only delay, loss and rate have an amount", a.Action, a.Amount)
+			return nil, fmt.Errorf("%s %s: only delay, loss and rate take an amount", a.Action, a.Amount)
 		}
 	}
 	for key, text := range keys {
@@ -98,7 +99,7 @@ func (a addFault) keys() (map[string]string, error) {
 	return keys, nil
 }
 
-func (a addFault) Run(t terminal, client *control.Client) error {
+func (a addFault) Run(t stdio, client *control.Client) error {
 	keys, err := a.keys()
 	if err != nil {
 		return err
@@ -115,7 +116,7 @@ func (a addFault) Run(t terminal, client *control.Client) error {
 }
 
 type removeFault struct {
-	ID string `arg:"" predictor:"fault" help:"The fault's number, or all."`
+	ID string `arg:"" predictor:"fault" help:"The number of a fault, or all."`
 }
 
 func (r removeFault) Run(client *control.Client) error {
@@ -124,16 +125,16 @@ func (r removeFault) Run(client *control.Client) error {
 	}
 	id, err := strconv.Atoi(r.ID)
 	if err != nil {
-		return fmt.Errorf("%q is no fault: expected its number, or all", r.ID)
+		return fmt.Errorf("%q is not the number of a fault: expected a number such as 1, or all", r.ID)
 	}
-	return client.RemoveFault(context.Background(), id)
+	return pointTo("esasim ctl fault list", client.RemoveFault(context.Background(), id))
 }
 
 type listFaults struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-func (l listFaults) Run(t terminal, client *control.Client) error {
+func (l listFaults) Run(t stdio, client *control.Client) error {
 	list, err := client.Faults(context.Background())
 	switch {
 	case err != nil:
@@ -141,7 +142,7 @@ func (l listFaults) Run(t terminal, client *control.Client) error {
 	case l.JSON:
 		return printJSON(t.out, list)
 	case len(list) == 0:
-		fmt.Fprintln(t.out, "Nothing is wrong.")
+		fmt.Fprintln(t.out, "There are no faults.")
 		return nil
 	}
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
@@ -161,8 +162,8 @@ func (l listFaults) Run(t terminal, client *control.Client) error {
 
 type ctlPeer struct {
 	List  listPeers `cmd:"" help:"List the servers."`
-	Show  showPeer  `cmd:"" help:"Show a server, and what it has received."`
-	Stop  stopPeer  `cmd:"" help:"Stop a server: its connections are cut, and who comes is refused."`
+	Show  showPeer  `cmd:"" help:"Show a server and what it has received."`
+	Stop  stopPeer  `cmd:"" help:"Stop a server, as if it had crashed: its connections are cut and new ones are refused."`
 	Start startPeer `cmd:"" help:"Start a server that was stopped."`
 }
 
@@ -170,7 +171,7 @@ type listPeers struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-func (l listPeers) Run(t terminal, client *control.Client) error {
+func (l listPeers) Run(t stdio, client *control.Client) error {
 	list, err := client.Peers(context.Background())
 	switch {
 	case err != nil:
@@ -181,19 +182,19 @@ func (l listPeers) Run(t terminal, client *control.Client) error {
 	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tTYPE\tSTATE\tADDRESSES")
 	for _, p := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Type, stateOf(p), addressesOf(p))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.Type, peerState(p), peerAddresses(p))
 	}
 	return w.Flush()
 }
 
-func stateOf(p netsim.Server) string {
+func peerState(p netsim.Server) string {
 	if p.Running {
 		return "running"
 	}
 	return "stopped"
 }
 
-func addressesOf(p netsim.Server) string {
+func peerAddresses(p netsim.Server) string {
 	var list []string
 	for _, a := range p.Addresses {
 		list = append(list, a.String())
@@ -202,19 +203,19 @@ func addressesOf(p netsim.Server) string {
 }
 
 type showPeer struct {
-	Name string `arg:"" predictor:"peer" help:"The server's name."`
+	Name string `arg:"" predictor:"peer" help:"The name of a server: see esasim ctl peer list."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 
-func (s showPeer) Run(t terminal, client *control.Client) error {
+func (s showPeer) Run(t stdio, client *control.Client) error {
 	p, err := client.Peer(context.Background(), s.Name)
 	switch {
 	case err != nil:
-		return err
+		return pointTo("esasim ctl peer list", err)
 	case s.JSON:
 		return printJSON(t.out, p)
 	}
-	fmt.Fprintf(t.out, "%s, %s on host %s, %s\nlistens on %s\n", p.Name, p.Type, p.Host, stateOf(p), cmp.Or(addressesOf(p), "nothing"))
+	fmt.Fprintf(t.out, "%s, %s on host %s, %s\nlistens on %s\n", p.Name, p.Type, p.Host, peerState(p), cmp.Or(peerAddresses(p), "nothing"))
 	if p.Report == nil {
 		return nil
 	}
@@ -222,34 +223,34 @@ func (s showPeer) Run(t terminal, client *control.Client) error {
 }
 
 type stopPeer struct {
-	Name string `arg:"" predictor:"peer" help:"The server's name."`
+	Name string `arg:"" predictor:"peer" help:"The name of a server: see esasim ctl peer list."`
 }
 
 func (s stopPeer) Run(client *control.Client) error {
 	_, err := client.SetPeer(context.Background(), s.Name, false)
-	return err
+	return pointTo("esasim ctl peer list", err)
 }
 
 type startPeer struct {
-	Name string `arg:"" predictor:"peer" help:"The server's name."`
+	Name string `arg:"" predictor:"peer" help:"The name of a server: see esasim ctl peer list."`
 }
 
 func (s startPeer) Run(client *control.Client) error {
 	_, err := client.SetPeer(context.Background(), s.Name, true)
-	return err
+	return pointTo("esasim ctl peer list", err)
 }
 
 type ctlClock struct {
 	Show    showClock    `cmd:"" help:"Show the appliance's time."`
-	Set     setClock     `cmd:"" help:"Set it."`
-	Advance advanceClock `cmd:"" help:"Set it on, or back."`
+	Set     setClock     `cmd:"" help:"Set the appliance's time."`
+	Advance advanceClock `cmd:"" help:"Set the clock forward or back by some time."`
 }
 
 type showClock struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-func (s showClock) Run(t terminal, client *control.Client) error {
+func (s showClock) Run(t stdio, client *control.Client) error {
 	k, err := client.Clock(context.Background())
 	if err == nil && s.JSON {
 		return printJSON(t.out, k)
@@ -258,19 +259,19 @@ func (s showClock) Run(t terminal, client *control.Client) error {
 }
 
 type setClock struct {
-	Time string `arg:"" help:"2015-06-25T08:50:03Z or, in the appliance's zone, \"2015-06-25 08:50:03\"."`
+	Time string `arg:"" help:"A time such as 2015-06-25T08:50:03Z or, in the appliance's time zone, \"2015-06-25 08:50:03\"."`
 }
 
-func (s setClock) Run(t terminal, client *control.Client) error {
+func (s setClock) Run(t stdio, client *control.Client) error {
 	k, err := client.SetClock(context.Background(), s.Time)
 	return printClock(t.out, k, err)
 }
 
 type advanceClock struct {
-	By time.Duration `arg:"" help:"How much: 2h, 90s; -1h sets it back (after --)."`
+	By time.Duration `arg:"" help:"How far: 2h, 90s. To set the clock back, write -- first: esasim ctl clock advance -- -1h."`
 }
 
-func (a advanceClock) Run(t terminal, client *control.Client) error {
+func (a advanceClock) Run(t stdio, client *control.Client) error {
 	k, err := client.AdvanceClock(context.Background(), a.By)
 	return printClock(t.out, k, err)
 }
@@ -292,7 +293,11 @@ func printJSON(w io.Writer, x any) error {
 	return e.Encode(x)
 }
 
-func isDir(path string) bool {
-	fi, err := os.Stat(path)
-	return err == nil && fi.IsDir()
+// pointTo adds to an error about an unknown name the command that lists the names.
+func pointTo(list string, err error) error {
+	var refused *control.RequestError
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return fmt.Errorf("%w: %s lists what there is", err, list)
+	}
+	return err
 }

@@ -47,7 +47,7 @@ func shortHome(t *testing.T) string {
 func TestCtl(t *testing.T) {
 	p := start(t, shortHome(t), "--ctl", "127.0.0.1:0")
 	for _, c := range []struct{ line, want string }{
-		{"fault list", "Nothing is wrong.\n"},
+		{"fault list", "There are no faults.\n"},
 		{"fault add drop --to 10.0.202.7 --port 25 --protocol tcp --connections 2", "1\n"},
 		{"fault add delay 200ms --jitter 20ms --host 216.58.194.206 --after 1h --name slow", "2\n"},
 		{"fault list", "" +
@@ -102,15 +102,15 @@ func TestCtlRefusals(t *testing.T) {
 	start(t, home)
 	for line, want := range map[string]string{
 		"ctl fault add burn":                       `action: "burn" is no action, expected drop,`,
-		"ctl fault add drop 30%":                   `drop 30%: only delay, loss and rate have an amount`,
+		"ctl fault add drop 30%":                   `drop 30%: only delay, loss and rate take an amount`,
 		"ctl fault add drop --for 0s":              `for 0, expected more than 0: without it there is no limit`,
 		"ctl fault add drop --connections 0":       `connections 0, expected more than 0: without it there is no limit`,
 		"ctl fault add delay":                      `delay: no delay, expected one such as 200ms`,
 		"ctl fault add drop --port 25":             `port: port 25 of no protocol`,
-		"ctl fault add drop --colour red":          `unknown flag --colour`,
-		"ctl fault remove one":                     `"one" is no fault: expected its number, or all`,
-		"ctl fault remove 7":                       `there is no fault 7`,
-		"ctl peer show nobody":                     `no server "nobody"`,
+		"ctl fault add drop --colour red":          `unknown flag --colour: see esasim help ctl fault add`,
+		"ctl fault remove one":                     `"one" is not the number of a fault: expected a number such as 1, or all`,
+		"ctl fault remove 7":                       `there is no fault 7: esasim ctl fault list lists what there is`,
+		"ctl peer show nobody":                     `no server "nobody": esasim ctl peer list lists what there is`,
 		"ctl clock set tomorrow":                   `"tomorrow" is no time`,
 		"ctl clock advance much":                   `much`,
 		"ctl --socket /nowhere/x fault list":       `no appliance answers at /nowhere/x`,
@@ -119,7 +119,7 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl": `expected one of "fault", "peer", "clock"`,
 		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0": `0.0.0.0 can be reached by others`,
 	} {
-		if got := fails(t, home, strings.Fields(line)...); !strings.Contains(got, want) {
+		if got := runFailing(t, home, strings.Fields(line)...); !strings.Contains(got, want) {
 			t.Errorf("esasim %s says %q, want %q in it", line, got, want)
 		}
 	}

@@ -15,15 +15,15 @@ import (
 	"strings"
 )
 
-// A dataDir is where one appliance keeps its configuration and files. It belongs
-// to one process at a time, and to the topology under which it was made.
+// A dataDir is the directory in which one appliance keeps its configuration and files. It
+// is used by one process at a time, and with the topology for which it was created.
 type dataDir struct {
 	path   string
 	lock   *os.File
-	remove bool // at close
+	remove bool // Close removes the directory
 }
 
-// stateHome is the user's directory for esasim: XDG's on Unix, the system's
+// stateHome returns the user's directory for esasim: XDG's on Unix, the system's
 // elsewhere.
 func stateHome() (string, error) {
 	if d := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
@@ -38,30 +38,33 @@ func stateHome() (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", fmt.Errorf("find the user's state directory: %w; give one with --data", err)
+		return "", fmt.Errorf("find the user's state directory: %w: set HOME or XDG_STATE_HOME", err)
 	}
 	return filepath.Join(home, ".local", "state", "esasim"), nil
 }
 
-// openData opens dir, which it creates, for an appliance of topology.
-func openData(dir, topology string) (*dataDir, error) {
+// openData opens a directory for an appliance, and creates it if necessary. mark stands for
+// the topology of the appliance.
+func openData(dir, mark string) (*dataDir, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create the data directory: %w", err)
 	}
-	if err := foreign(dir); err != nil { // before anything is put there
+	if err := checkContents(dir); err != nil { // before anything is written there
 		return nil, err
 	}
 	d := &dataDir{path: dir}
 	if err := d.acquire(); err != nil {
 		return nil, err
 	}
-	mark := filepath.Join(dir, markName)
-	made, err := os.ReadFile(mark)
+	file := filepath.Join(dir, topologyMarkName)
+	text, err := os.ReadFile(file)
+	found := strings.TrimSpace(string(text))
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		err = os.WriteFile(mark, []byte(topology+"\n"), 0o600)
-	case err == nil && strings.TrimSpace(string(made)) != topology:
-		err = fmt.Errorf("data directory %s was made under topology %s, not %s: choose another with --data", dir, strings.TrimSpace(string(made)), topology)
+		err = os.WriteFile(file, []byte(mark+"\n"), 0o600)
+	case err == nil && found != mark:
+		err = fmt.Errorf("data directory %s belongs to topology %s, not %s: choose another with --data",
+			dir, found, mark)
 	}
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -69,29 +72,31 @@ func openData(dir, topology string) (*dataDir, error) {
 	return d, nil
 }
 
-// foreign refuses a directory that holds something, but no appliance.
-func foreign(dir string) error {
+// checkContents returns an error if a directory holds files that are not an appliance's.
+func checkContents(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("read the data directory: %w", err)
 	}
-	if slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == markName }) {
+	if slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == topologyMarkName }) {
 		return nil
 	}
 	for _, e := range entries {
 		if e.Name() != lockName {
-			return fmt.Errorf("data directory %s holds other files, such as %s, and no appliance: choose an empty one", dir, e.Name())
+			return fmt.Errorf("data directory %s holds other files, such as %s, and no appliance:"+
+				" choose an empty directory with --data", dir, e.Name())
 		}
 	}
 	return nil
 }
 
+// Files in a data directory.
 const (
-	lockName = "lock"     // held by the process that uses the directory
-	markName = "topology" // names the topology under which it was made
+	lockName         = "lock"     // locked by the process that uses the directory
+	topologyMarkName = "topology" // holds the mark of the topology
 )
 
-// acquire takes the directory for this process until Close.
+// acquire locks the directory for this process until Close.
 func (d *dataDir) acquire() error {
 	f, err := os.OpenFile(filepath.Join(d.path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -99,16 +104,17 @@ func (d *dataDir) acquire() error {
 	}
 	if err := lockFile(f); err != nil {
 		f.Close()
-		return fmt.Errorf("data directory %s is in use by another process", d.path)
+		return fmt.Errorf("data directory %s is in use by another process:"+
+			" stop that one, or choose another directory with --data, or none with --ephemeral", d.path)
 	}
 	d.lock = f
 	return nil
 }
 
-// Close gives the directory back, and removes it if it was made for this run.
+// Close unlocks the directory, and removes it if it was created for this run.
 func (d *dataDir) Close() error {
 	if d.remove {
-		_ = os.RemoveAll(d.path) // what is left, as Windows does of a file that is open, goes below
+		_ = os.RemoveAll(d.path) // Windows keeps the lock file while it is open: it is removed below
 	}
 	err := d.lock.Close()
 	if d.remove {
@@ -122,24 +128,24 @@ func (d *dataDir) Close() error {
 
 const ephemeralPrefix = "esasim-ephemeral-"
 
-// ephemeralData makes a directory that goes with this process. What a process that
-// was killed left behind goes now.
+// ephemeralData creates a directory that Close removes. It also removes the directories of
+// processes that were killed.
 func ephemeralData() (*dataDir, error) {
 	old, err := filepath.Glob(filepath.Join(os.TempDir(), ephemeralPrefix+"*"))
 	if err != nil {
-		return nil, fmt.Errorf("look for left-over data: %w", err)
+		return nil, fmt.Errorf("look for data of earlier runs: %w", err)
 	}
 	for _, dir := range old {
-		if fi, err := os.Lstat(dir); err != nil || !fi.IsDir() { // a link leads elsewhere
+		if fi, err := os.Lstat(dir); err != nil || !fi.IsDir() { // a link may lead to other data
 			continue
 		}
 		d := &dataDir{path: dir, remove: true}
-		if d.acquire() == nil { // nobody's any more
-			_ = d.Close() // another user's stays
+		if d.acquire() == nil { // its process has ended
+			_ = d.Close() // fails for the directory of another user
 		}
 	}
-	failed := errors.New("other processes remove it")
-	for range 10 {
+	failed := errors.New("other processes removed it")
+	for range 10 { // attempts
 		dir, err := os.MkdirTemp("", ephemeralPrefix)
 		if err != nil {
 			return nil, fmt.Errorf("create a data directory for this run: %w", err)
@@ -148,7 +154,7 @@ func ephemeralData() (*dataDir, error) {
 		if err = d.acquire(); err == nil && d.present() {
 			return d, nil
 		}
-		// Another process, which starts now too, took it for left over.
+		// Another process that starts now took the directory for one of a killed process.
 		if err == nil {
 			err = d.lock.Close()
 		}
@@ -159,21 +165,22 @@ func ephemeralData() (*dataDir, error) {
 	return nil, fmt.Errorf("create a data directory for this run: %w", failed)
 }
 
-// present reports whether the directory still is the one that was acquired.
+// present reports whether the directory is still the one that acquire locked.
 func (d *dataDir) present() bool {
 	held, err := d.lock.Stat()
 	if err != nil {
 		return false
 	}
-	there, err := os.Lstat(filepath.Join(d.path, lockName))
-	return err == nil && os.SameFile(held, there)
+	found, err := os.Lstat(filepath.Join(d.path, lockName))
+	return err == nil && os.SameFile(held, found)
 }
 
+// keyName is the name of the host key's file in the user's state directory.
 const keyName = "ssh_host_ed25519_key"
 
-// hostKey is the user's one host key, so that no client is ever told that it
-// changed. It lies above the data directories. With keep false a missing key is
-// made in memory only.
+// hostKey returns the SSH host key of the user. All appliances of a user have the same one,
+// so that no client warns of a changed key. A missing key is created; it is saved if keep
+// is true.
 func hostKey(keep bool) (crypto.Signer, error) {
 	home, err := stateHome()
 	if err != nil {
@@ -210,11 +217,12 @@ func parseHostKey(file string, data []byte) (crypto.Signer, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("host key %s: expected a private key in PEM (PKCS #8); remove the file to have a new one made", file)
+	return nil, fmt.Errorf("host key %s: expected a private key in PEM (PKCS #8):"+
+		" remove the file, and the next start creates a new key", file)
 }
 
-// saveHostKey writes key where no file is yet. If another process is faster, its
-// key is taken.
+// saveHostKey writes key to a file that does not exist yet, and returns it. If another
+// process creates the file first, the key of that process is returned.
 func saveHostKey(file string, key crypto.Signer) (crypto.Signer, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // ethernetStory is typed by expect: all of etherconfig's menus, an IP interface on the
 // new VLAN, and then, on connections that are opened after the commit, a capture of a
 // long answer and of a ping into the VLAN (B46, B47).
-const ethernetStory = `
+const ethernetScript = `
 set timeout 30
 proc want {text} {
     expect {
@@ -105,7 +105,7 @@ func TestEthernetWithRealClients(t *testing.T) {
 	p := start(t, t.TempDir(), "--ephemeral")
 	dir := t.TempDir()
 	script := filepath.Join(dir, "story")
-	if err := os.WriteFile(script, []byte(ethernetStory), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(ethernetScript), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	execute(t, dir, "", "expect", append(append([]string{"-f", script, "ssh", "-o", "PubkeyAuthentication=no"}, sshArgs(p, "-p")...), "admin@127.0.0.1")...)

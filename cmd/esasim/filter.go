@@ -9,31 +9,26 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
 type filter struct {
-	Read string   `short:"r" predictor:"file" placeholder:"FILE" help:"Show the frames of a pcap file that match."`
+	Read string   `short:"r" predictor:"file" placeholder:"FILE" help:"Print the frames of a pcap file that match."`
 	Dump bool     `short:"d" help:"Print the compiled program, as tcpdump -d does."`
-	Expr []string `arg:"" optional:"" help:"A filter in tcpdump's language."`
+	Expr []string `arg:"" optional:"" help:"A filter in the language of tcpdump. None matches every frame."`
 }
 
 // Help is shown by esasim filter --help.
 func (filter) Help() string {
-	return "Without -r the expression is checked only. With -d its program is printed."
+	return "Without -r and -d the expression is only checked."
 }
 
-func (c filter) Run(t terminal) error {
-	expr := ""
-	for i, word := range c.Expr {
-		if i > 0 {
-			expr += " "
-		}
-		expr += word
-	}
-	f, err := pcapfilter.Compile(expr, pcapfilter.Options{LookupHost: hostTable})
+func (c filter) Run(t stdio) error {
+	expr := strings.Join(c.Expr, " ")
+	f, err := pcapfilter.Compile(expr, pcapfilter.Options{LookupHost: refuseNames})
 	var wrong *pcapfilter.SyntaxError
 	if errors.As(err, &wrong) {
 		fmt.Fprintf(t.err, "%s\n%s\n", wrong.Expr, wrong.Caret())
@@ -59,17 +54,21 @@ func (c filter) Run(t terminal) error {
 	return nil
 }
 
-// hostTable knows no names: a filter for an appliance elsewhere must not ask this
-// machine's name servers.
-func hostTable(name string) ([]netip.Addr, error) {
-	return nil, fmt.Errorf("unknown host '%s'", name)
+// refuseNames resolves no host name: a filter for an appliance elsewhere must not be
+// compiled with the addresses that this machine's name servers return.
+func refuseNames(name string) ([]netip.Addr, error) {
+	return nil, fmt.Errorf("unknown host '%s': expected an address", name)
 }
+
+// maxFrame bounds the length of a frame that is read, so that a damaged file cannot make the
+// program allocate more.
+const maxFrame = 1 << 20
 
 // showMatches prints a line for each frame of a pcap file that f selects.
 func showMatches(w io.Writer, r io.Reader, f *pcapfilter.Filter) error {
 	var head [24]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return errors.New("expected a pcap file, but it is shorter than its header")
+		return errors.New("expected a pcap file, but the file is shorter than the header of one")
 	}
 	var order binary.ByteOrder = binary.LittleEndian
 	unit := time.Microsecond
@@ -82,12 +81,12 @@ func showMatches(w io.Writer, r io.Reader, f *pcapfilter.Filter) error {
 	case 0x4d3cb2a1:
 		order, unit = binary.BigEndian, time.Nanosecond
 	case 0x0a0d0d0a:
-		return errors.New("expected a pcap file, but it is a pcapng file: editcap -F pcap converts it")
+		return errors.New("expected a pcap file, but this is a pcapng file: editcap -F pcap converts it")
 	default:
-		return errors.New("expected a pcap file, but it begins differently")
+		return errors.New("expected a pcap file, but the file begins differently")
 	}
 	if link := order.Uint32(head[20:]) & 0xffff; link != 1 {
-		return fmt.Errorf("expected Ethernet frames (link type 1), but they are of link type %d", link)
+		return fmt.Errorf("expected Ethernet frames (link type 1), but the file has link type %d", link)
 	}
 	for n := 1; ; n++ {
 		var record [16]byte
@@ -97,49 +96,59 @@ func showMatches(w io.Writer, r io.Reader, f *pcapfilter.Filter) error {
 			return fmt.Errorf("frame %d is cut off", n)
 		}
 		captured, wire := order.Uint32(record[8:]), order.Uint32(record[12:])
-		if captured > 1<<20 {
-			return fmt.Errorf("frame %d would have %d bytes", n, captured)
+		if captured > maxFrame {
+			return fmt.Errorf("frame %d has %d bytes, expected at most %d: the file is damaged",
+				n, captured, maxFrame)
 		}
 		frame := make([]byte, captured)
 		if _, err := io.ReadFull(r, frame); err != nil {
 			return fmt.Errorf("frame %d is cut off", n)
 		}
 		if f.Match(frame, int(wire)) {
-			at := time.Unix(int64(order.Uint32(record[0:])), int64(order.Uint32(record[4:]))*int64(unit)).UTC()
+			fraction := int64(order.Uint32(record[4:])) * int64(unit)
+			at := time.Unix(int64(order.Uint32(record[0:])), fraction).UTC()
 			fmt.Fprintf(w, "%6d  %s  %5d  %s\n", n, at.Format("15:04:05.000000"), wire, summary(frame))
 		}
 	}
 }
 
-// summary says whence and whereto, as far as the frame tells.
+// summary describes a frame in a line: its protocol, source and destination.
 func summary(f []byte) string {
 	if len(f) < 14 {
 		return "not an Ethernet frame"
 	}
-	kind, body := binary.BigEndian.Uint16(f[12:]), f[14:]
+	etherType, body := binary.BigEndian.Uint16(f[12:]), f[14:]
 	switch {
-	case kind == 0x0800 && len(body) >= 20:
+	case etherType == 0x0800 && len(body) >= 20:
 		head := int(body[0]&15) * 4
-		src, dst := netip.AddrFrom4([4]byte(body[12:])), netip.AddrFrom4([4]byte(body[16:]))
+		src, dst := ipv4At(body, 12), ipv4At(body, 16)
 		if binary.BigEndian.Uint16(body[6:])&0x1fff != 0 || head > len(body) {
 			return fmt.Sprintf("IP %v > %v, a later fragment of protocol %d", src, dst, body[9])
 		}
 		return "IP " + transport(body[9], src, dst, body[head:])
-	case kind == 0x86dd && len(body) >= 40:
-		return "IP6 " + transport(body[6], netip.AddrFrom16([16]byte(body[8:])), netip.AddrFrom16([16]byte(body[24:])), body[40:])
-	case kind == 0x0806 && len(body) >= 28 && body[7] == 1:
-		return fmt.Sprintf("ARP who has %v, tell %v", netip.AddrFrom4([4]byte(body[24:])), netip.AddrFrom4([4]byte(body[14:])))
-	case kind == 0x0806 && len(body) >= 28:
-		return fmt.Sprintf("ARP %v is at %v", netip.AddrFrom4([4]byte(body[14:])), net.HardwareAddr(body[8:14]))
+	case etherType == 0x86dd && len(body) >= 40:
+		src, dst := netip.AddrFrom16([16]byte(body[8:])), netip.AddrFrom16([16]byte(body[24:]))
+		return "IP6 " + transport(body[6], src, dst, body[40:])
+	case etherType == 0x0806 && len(body) >= 28 && body[7] == 1:
+		return fmt.Sprintf("ARP who has %v, tell %v", ipv4At(body, 24), ipv4At(body, 14))
+	case etherType == 0x0806 && len(body) >= 28:
+		return fmt.Sprintf("ARP %v is at %v", ipv4At(body, 14), net.HardwareAddr(body[8:14]))
 	}
-	return fmt.Sprintf("%v > %v, type 0x%04x", net.HardwareAddr(f[6:12]), net.HardwareAddr(f[0:6]), kind)
+	return fmt.Sprintf("%v > %v, type 0x%04x",
+		net.HardwareAddr(f[6:12]), net.HardwareAddr(f[0:6]), etherType)
 }
 
+// ipv4At returns the address at an offset of b.
+func ipv4At(b []byte, offset int) netip.Addr { return netip.AddrFrom4([4]byte(b[offset:])) }
+
+// transport describes the content of an IP packet.
 func transport(protocol byte, src, dst netip.Addr, body []byte) string {
 	name := map[byte]string{6: "TCP", 17: "UDP", 132: "SCTP"}[protocol]
 	switch {
 	case name != "" && len(body) >= 4:
-		return fmt.Sprintf("%v > %v %s", netip.AddrPortFrom(src, binary.BigEndian.Uint16(body)), netip.AddrPortFrom(dst, binary.BigEndian.Uint16(body[2:])), name)
+		from := netip.AddrPortFrom(src, binary.BigEndian.Uint16(body))
+		to := netip.AddrPortFrom(dst, binary.BigEndian.Uint16(body[2:]))
+		return fmt.Sprintf("%v > %v %s", from, to, name)
 	case (protocol == 1 || protocol == 58) && len(body) >= 2:
 		return fmt.Sprintf("%v > %v ICMP type %d code %d", src, dst, body[0], body[1])
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -13,8 +14,8 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-// An address is the value of a flag such as 127.0.0.1:2222, localhost:2222 or :2222,
-// which is every address.
+// An address is the value of a flag such as 127.0.0.1:2222, localhost:2222 or :2222. The
+// last one stands for every address of this machine.
 type address struct{ netip.AddrPort }
 
 // UnmarshalText reads the form ADDR:PORT.
@@ -49,7 +50,7 @@ func (r *portRange) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// bounds are both ends, or zeros for a flag that was not given.
+// bounds returns both ends, or zeros if the flag was not given.
 func (r *portRange) bounds() [2]int {
 	if r == nil {
 		return [2]int{}
@@ -57,10 +58,32 @@ func (r *portRange) bounds() [2]int {
 	return [2]int{r.lo, r.hi}
 }
 
-// topologyIdentity says what a data directory is marked with, and what the default
-// one is called. A file's directory is told from that of a namesake in another
-// folder.
-func topologyIdentity(nameOrFile string) (id, dir string) {
+// An ipv4 is the value of a flag such as 192.0.2.1.
+type ipv4 struct{ netip.Addr }
+
+// UnmarshalText reads an IPv4 address.
+func (a *ipv4) UnmarshalText(text []byte) (err error) {
+	if a.Addr, err = netip.ParseAddr(string(text)); err != nil || !a.Is4() {
+		return fmt.Errorf("expected an IPv4 address, such as 192.0.2.1, but got %q", text)
+	}
+	return nil
+}
+
+// A logLevel is the value of a flag such as info.
+type logLevel struct{ slog.Level }
+
+// UnmarshalText reads the name of a level.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	if err := l.Level.UnmarshalText(text); err != nil {
+		return fmt.Errorf("expected debug, info, warn or error, but got %q", text)
+	}
+	return nil
+}
+
+// dataDirName returns the mark of a data directory that belongs to a topology, and the
+// name of the directory that it has by default. The names of files with equal names in
+// different folders differ.
+func dataDirName(nameOrFile string) (mark, name string) {
 	if slices.Contains(fixtures.Topologies(), nameOrFile) {
 		return nameOrFile, nameOrFile
 	}

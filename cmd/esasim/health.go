@@ -15,7 +15,7 @@ import (
 // health asks a running appliance how it is, for scripts and for containers.
 type health struct {
 	target
-	All     bool          `help:"Ask every appliance of this user in its usual directory, unless --socket or --addr says which one. It is an error if none runs."`
+	All     bool          `help:"Ask every appliance of this user that has a usual data directory, unless --socket or --addr names one. If none runs, that is an error."`
 	Timeout time.Duration `default:"5s" placeholder:"TIME" help:"How long an appliance may take to answer (default: 5s)."`
 	JSON    bool          `name:"json" help:"Print JSON."`
 }
@@ -25,7 +25,7 @@ func (health) Help() string {
 	return "The exit status is 0 if the appliance is up and its services listen, and 1 otherwise."
 }
 
-func (h *health) Run(t terminal) error {
+func (h *health) Run(t stdio) error {
 	if !h.All || h.Socket != "" || h.Addr.IsValid() {
 		client, err := h.client()
 		if err != nil {
@@ -56,7 +56,7 @@ func (h *health) Run(t terminal) error {
 }
 
 // ask prints how one appliance is.
-func (h *health) ask(t terminal, client *control.Client) error {
+func (h *health) ask(t stdio, client *control.Client) error {
 	ctx, cancel := context.WithTimeout(context.Background(), h.Timeout)
 	defer cancel()
 	up, err := client.Health(ctx)

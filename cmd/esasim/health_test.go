@@ -34,10 +34,10 @@ func TestHealthOfAnApplianceThatRuns(t *testing.T) {
 
 func TestHealthWithoutAnAppliance(t *testing.T) {
 	home := shortHome(t)
-	if got := fails(t, home, "health"); !strings.HasPrefix(got, "no appliance answers at "+filepath.Join(home, ".local", "state", "esasim", "lab", "ctl.sock")) {
+	if got := runFailing(t, home, "health"); !strings.HasPrefix(got, "no appliance answers at "+filepath.Join(home, ".local", "state", "esasim", "lab", "ctl.sock")) {
 		t.Errorf("esasim health says %q", got)
 	}
-	if got := fails(t, home, "health", "--all"); got != "no appliance runs: start one with esasim, or name it with --socket or --addr" {
+	if got := runFailing(t, home, "health", "--all"); got != "no appliance runs: start one with esasim, or name it with --socket or --addr" {
 		t.Errorf("esasim health --all says %q", got)
 	}
 }

@@ -56,7 +56,7 @@ func TestReadmeShowsARecordedTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := (filter{Read: local}).Run(terminal{out: &out, err: &out}); err != nil {
+	if err := (filter{Read: local}).Run(stdio{out: &out, err: &out}); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprint(&screen, "$ sftp -q -P 2222 'admin@127.0.0.1:/data/pub/diagnostic/*.cap' .\n")

@@ -4,17 +4,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// A terminal holds the standard streams of the program.
-type terminal struct {
+// A stdio holds the standard streams of the program.
+type stdio struct {
 	in       io.Reader
 	out, err io.Writer
 }
@@ -36,7 +37,7 @@ type flags struct {
 }
 
 // run runs the program and returns its exit status.
-func run(args []string, t terminal) int {
+func run(args []string, t stdio) int {
 	var f flags
 	status := -1
 	parser, err := kong.New(&f,
@@ -57,14 +58,36 @@ func run(args []string, t terminal) int {
 	if status >= 0 { // --help or --version has printed its text
 		return status
 	}
-	if err == nil {
-		err = c.Run()
+	if err != nil {
+		return exitStatus(t, pointToHelp(parser, args, err))
 	}
-	return exitStatus(t, err)
+	return exitStatus(t, c.Run())
+}
+
+// pointToHelp adds to an error about an unknown word the verb whose help lists the words.
+func pointToHelp(parser *kong.Kong, args []string, err error) error {
+	unknownFlag := strings.HasPrefix(err.Error(), "unknown flag ")
+	if !unknownFlag && !strings.HasPrefix(err.Error(), "unexpected argument ") {
+		return err
+	}
+	verb := ""
+	node := parser.Model.Node
+	for _, arg := range args {
+		i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == arg })
+		if i < 0 {
+			break
+		}
+		node = node.Children[i]
+		verb += " " + arg
+	}
+	if verb == "" && unknownFlag {
+		verb = " serve" // the default
+	}
+	return fmt.Errorf("%w: see esasim help%s", err, verb)
 }
 
 // exitStatus reports err, unless it is nil, and returns the exit status that goes with it.
-func exitStatus(t terminal, err error) int {
+func exitStatus(t stdio, err error) int {
 	if err == nil {
 		return 0
 	}

@@ -17,25 +17,31 @@ type man struct{}
 func (man) Help() string { return "To read it: esasim man | man -l -" }
 
 // manDescription is the line after the program's name and, below it, the description.
-const manDescription = `a simulated Cisco Email Security Appliance
-Without a verb, esasim runs the appliance of the topology lab, in a simulated network of hosts and servers inside of the process. It prints the addresses at which the appliance listens on this machine: log in with ssh as admin, with the passphrase ironport.
-Every frame in the simulated network is real. The command packetcapture of the appliance records them, and sftp, scp, ftp and a browser fetch the file.
-A topology describes the network and the appliance: see esasim topology list. esasim ctl breaks the network of an appliance while it runs, and repairs it.`
+const manDescription = "a simulated Cisco Email Security Appliance\n" +
+	"Without a verb, esasim runs the appliance of the topology lab, in a simulated network of" +
+	" hosts and servers inside of the process. It prints the addresses at which the appliance" +
+	" listens on this machine: log in with ssh as admin, with the passphrase ironport.\n" +
+	"Every frame in the simulated network is real. The command packetcapture of the appliance" +
+	" records them, and sftp, scp, ftp and a browser fetch the file.\n" +
+	"A topology describes the network and the appliance: see esasim topology list. esasim ctl" +
+	" breaks the network of an appliance while it runs, and repairs it."
 
 // manSections are the parts of the page that no help text holds.
 var manSections = []struct{ name, text string }{
-	{"Environment", socketVariable + ": the control socket or the data directory that esasim ctl and esasim health" +
-		" use without --socket.\n" +
-		"XDG_STATE_HOME: the directory below which data directories are made; ~/.local/state if it is not set."},
-	{"Files", "~/.local/state/esasim/TOPOLOGY: the data directory of the appliance that runs a topology.\n" +
+	{"Environment", socketVariable + ": the control socket or the data directory that esasim ctl" +
+		" and esasim health use without --socket.\n" +
+		"XDG_STATE_HOME: the directory below which data directories are created;" +
+		" ~/.local/state if it is not set."},
+	{"Files", "~/.local/state/esasim/TOPOLOGY: the data directory of the appliance that runs a" +
+		" topology.\n" +
 		"~/.local/state/esasim/TOPOLOGY/" + socketName + ": the control socket of that appliance.\n" +
 		"~/.local/state/esasim/" + keyName + ": the SSH host key of all appliances of a user."},
-	{"Exit status", "0 after a signal, or after the command line of the appliance has shut it down.\n" +
+	{"Exit status", "0 after a signal, or after an administrator has shut the appliance down.\n" +
 		"1 after an error, which is one line on standard error."},
 	{"Reporting bugs", "https://github.com/esasim/esasim/issues"},
 }
 
-func (man) Run(k *kong.Kong, t terminal) error {
+func (man) Run(k *kong.Kong, t stdio) error {
 	k.Model.Help = manDescription
 	describeArguments(k.Model.Node)
 	page := mangokong.NewManPage(1, k.Model)

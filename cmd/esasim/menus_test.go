@@ -14,7 +14,7 @@ import (
 // crawl is an expect script that opens every command, and every menu below it, as an
 // administrator would who looks around: he chooses each entry that is offered, reads what
 // it asks, and leaves with Ctrl-C. It prints the way to each entry that it chose.
-const crawl = `
+const menuScript = `
 set timeout 20
 set prompt {^[a-z0-9.]+> $}
 set question {\]> $|: $}
@@ -95,7 +95,7 @@ func TestEveryMenuWithExpect(t *testing.T) {
 		t.Run(topology, func(t *testing.T) {
 			p := start(t, t.TempDir(), "--ephemeral", "--topology", topology)
 			script := filepath.Join(t.TempDir(), "crawl")
-			if err := os.WriteFile(script, []byte(crawl), 0o600); err != nil {
+			if err := os.WriteFile(script, []byte(menuScript), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			var words []string

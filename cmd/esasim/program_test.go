@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,17 +20,17 @@ import (
 
 // The tests of this package run the program as others do: as a process. The test
 // binary is the program when this variable is set.
-const beProgram = "ESASIM_TEST_BE_PROGRAM"
+const runAsProgram = "ESASIM_TEST_BE_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(beProgram) != "" {
-		os.Exit(run(os.Args[1:], terminal{os.Stdin, os.Stdout, os.Stderr}))
+	if os.Getenv(runAsProgram) != "" {
+		os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 	}
 	os.Exit(m.Run())
 }
 
 // patience is for failing only.
-const patience = 30 * time.Second
+const testTimeout = 30 * time.Second
 
 // A program is the program, running.
 type program struct {
@@ -51,7 +52,7 @@ func command(t *testing.T, home string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	c := exec.Command(self, args...)
-	c.Env = append(os.Environ(), beProgram+"=1", "HOME="+home, "XDG_STATE_HOME=", "TMPDIR="+home)
+	c.Env = append(os.Environ(), runAsProgram+"=1", "HOME="+home, "XDG_STATE_HOME=", "TMPDIR="+home)
 	return c
 }
 
@@ -73,7 +74,7 @@ func start(t *testing.T, home string, args ...string) *program {
 		p.Process.Kill()
 		<-p.ended
 	})
-	kill := time.AfterFunc(patience, func() { p.Process.Kill() })
+	kill := time.AfterFunc(testTimeout, func() { p.Process.Kill() })
 	for lines := bufio.NewReader(out); err == nil && !strings.Contains(p.out, "stops the appliance."); {
 		var line string
 		line, err = lines.ReadString('\n')
@@ -108,14 +109,14 @@ func (p *program) stop(t *testing.T, s os.Signal) int {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatalf("the program does not end after %v", s)
 	}
 	return p.ProcessState.ExitCode()
 }
 
 // fails runs the program and returns what it says when it refuses to start.
-func fails(t *testing.T, home string, args ...string) string {
+func runFailing(t *testing.T, home string, args ...string) string {
 	t.Helper()
 	c := command(t, home, args...)
 	var out, complaint bytes.Buffer
@@ -138,6 +139,16 @@ func TestRefusalsAreOneLine(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("appliance:\n  hostname: esa.example.com\n  colour: grey\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	named := filepath.Join(home, "named.yaml")
+	_, minimal, _ := fixtures.Topology("minimal")
+	if err := os.WriteFile(named, regexp.MustCompile(`(?s)\ndoors:.*`).ReplaceAll(minimal, []byte(`
+doors:
+  in:
+    - {name: second, listen: "`+running.ssh+`", interface: Data 1, service: ssh}
+  seen_as: [{from: 0.0.0.0/0, as: 198.51.100.7}]
+`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	other := filepath.Join(home, "other")
 	if err := os.MkdirAll(other, 0o700); err != nil {
 		t.Fatal(err)
@@ -152,16 +163,25 @@ func TestRefusalsAreOneLine(t *testing.T) {
 		{[]string{"--topology", bad}, bad + ":3:3: "},
 		{[]string{"topology", "check", bad}, bad + ":3:3: "},
 		{[]string{"--topology", "atlantis"}, `no topology "atlantis"`},
-		{[]string{"--ephemeral", "--ssh", running.ssh}, running.ssh},
+		{[]string{"--ephemeral", "--ssh", running.ssh}, "the door ssh cannot listen on " + running.ssh + ": address already in use: if another appliance runs," +
+			" choose free ports for this one with --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0"},
+		{[]string{"--ephemeral", "--ssh", "192.0.2.1:2222"}, "the door ssh cannot listen on 192.0.2.1:2222: cannot assign requested address: choose another address with --ssh"},
+		{[]string{"--ephemeral", "--topology", named}, "the door second cannot listen on " + running.ssh + ": address already in use: choose another address in " + named},
+		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ready", "/nowhere/x"}, "there is no directory /nowhere: create it first"},
+		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ctl", running.ssh}, "address already in use: choose another address with --ctl"},
 		{[]string{"--ephemeral", "--ftp", "nonsense"}, "nonsense"},
-		{[]string{"--ssh", "127.0.0.1:0"}, "in use by another process"},
+		{[]string{"--ssh", "127.0.0.1:0"}, "in use by another process: stop that one, or choose another directory with --data, or none with --ephemeral"},
 		{[]string{"--data", other}, "precious"},
 		{[]string{"--data", filepath.Join(home, "new"), "--ephemeral"}, "--data and --ephemeral can't be used together"},
 		{[]string{"--data", running.ready.Data, "--topology", "minimal"}, "in use by another process"},
 		{[]string{"--ftp-passive", "9-1"}, "9-1"},
-		{[]string{"--colour"}, "--colour"},
+		{[]string{"--ftp-public", "2001:db8::1"}, `expected an IPv4 address, such as 192.0.2.1, but got "2001:db8::1"`},
+		{[]string{"--log-level", "loud"}, `expected debug, info, warn or error, but got "loud"`},
+		{[]string{"--colour"}, "unknown flag --colour: see esasim help serve"},
+		{[]string{"burn"}, "unexpected argument burn: see esasim help"},
+		{[]string{"topology", "burn"}, "unexpected argument burn: see esasim help topology"},
 	} {
-		if got := fails(t, home, c.args...); !strings.Contains(got, c.want) {
+		if got := runFailing(t, home, c.args...); !strings.Contains(got, c.want) {
 			t.Errorf("esasim %q says %q, want %q in it", c.args, got, c.want)
 		}
 	}
@@ -176,7 +196,7 @@ func TestDataBelongsToOneTopology(t *testing.T) {
 	if status := p.stop(t, syscall.SIGTERM); status != 0 {
 		t.Fatalf("exit status %d\n%s", status, p.err.String())
 	}
-	if got := fails(t, home, "--data", p.ready.Data, "--topology", "minimal"); !strings.Contains(got, "was made under topology lab") {
+	if got := runFailing(t, home, "--data", p.ready.Data, "--topology", "minimal"); !strings.Contains(got, "belongs to topology lab") {
 		t.Errorf("the program says %q", got)
 	}
 }
@@ -239,7 +259,7 @@ func TestHostKeyIsTheUsers(t *testing.T) {
 
 func TestTopologiesThatAreBuiltIn(t *testing.T) {
 	var out, complaint bytes.Buffer
-	if status := run([]string{"topology", "list"}, terminal{nil, &out, &complaint}); status != 0 {
+	if status := run([]string{"topology", "list"}, stdio{nil, &out, &complaint}); status != 0 {
 		t.Fatal(complaint.String())
 	}
 	if !strings.HasPrefix(out.String(), "lab ") {
@@ -247,7 +267,7 @@ func TestTopologiesThatAreBuiltIn(t *testing.T) {
 	}
 	for line := range strings.Lines(out.String()) {
 		name := strings.Fields(line)[0]
-		if status := run([]string{"topology", "check", name}, terminal{nil, &out, &complaint}); status != 0 {
+		if status := run([]string{"topology", "check", name}, stdio{nil, &out, &complaint}); status != 0 {
 			t.Errorf("%s: %s", name, complaint.String())
 		}
 	}
@@ -262,7 +282,7 @@ func TestATopologyThatMayBeMistaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, complaint bytes.Buffer
-	status := run([]string{"topology", "check", file}, terminal{nil, &out, &complaint})
+	status := run([]string{"topology", "check", file}, stdio{nil, &out, &complaint})
 	want := "warning: " + file + ": doors.in[0].interface: Data 2 has no address, so this door stays shut until the appliance is given one\n" +
 		file + ": good\n"
 	if status != 0 || out.String() != want {
@@ -284,13 +304,13 @@ func TestSessionsAreToldOfTheEnd(t *testing.T) {
 	}
 	player := shelltest.NewPlayer(conn)
 	defer player.Close()
-	if err := player.SkipWelcome(patience); err != nil {
+	if err := player.SkipWelcome(testTimeout); err != nil {
 		t.Fatal(err)
 	}
 	if status := p.stop(t, syscall.SIGTERM); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	if err := player.Play("example.com> \n\nThe system is going down.\n", patience); err != nil {
+	if err := player.Play("example.com> \n\nThe system is going down.\n", testTimeout); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -14,38 +15,42 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/esasim/esasim/appliance/atomicfile"
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/shell"
 )
 
+// Bounds of how long the end of the program may take.
 const (
-	stopTime  = 5 * time.Second                 // that an orderly stop may take
-	stopGrace = stopTime - 500*time.Millisecond // of it for the box; then it is cut
+	stopTimeout    = 5 * time.Second
+	boxStopTimeout = stopTimeout - 500*time.Millisecond // then connections are cut
 )
 
 type serve struct {
 	Topology   string     `predictor:"topology" default:"lab" placeholder:"NAME|FILE" help:"The network and the appliance to run: a built-in topology or a file (default: lab)."`
-	Data       string     `xor:"data" predictor:"directory" placeholder:"DIR" help:"Where configuration and files are kept (default: a directory for each topology below the user's state directory)."`
-	Ephemeral  bool       `xor:"data" help:"Keep nothing (not together with --data)."`
-	Factory    bool       `help:"Start from the factory configuration; files stay."`
+	Data       string     `xor:"data" predictor:"directory" placeholder:"DIR" help:"The directory that keeps configuration and files (default: one for each topology below the user's state directory)."`
+	Ephemeral  bool       `xor:"data" help:"Keep nothing after the end of the program (not together with --data)."`
+	Factory    bool       `help:"Start with the factory configuration; files are kept."`
 	Console    bool       `help:"Open the command line here, as on the serial console."`
 	SSH        address    `name:"ssh" placeholder:"ADDR" help:"Address of the SSH door (default: the topology's). Port 0 takes a free port."`
 	FTP        address    `name:"ftp" placeholder:"ADDR" help:"Address of the FTP door (default: the topology's)."`
 	HTTP       address    `name:"http" placeholder:"ADDR" help:"Address of the HTTP door (default: the topology's)."`
 	HTTPS      address    `name:"https" placeholder:"ADDR" help:"Address of the HTTPS door (default: the topology's)."`
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
-	FTPPublic  netip.Addr `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP tells clients to connect to (default: the one that they connected to)."`
-	Ctl        address    `placeholder:"ADDR" help:"Also let esasim ctl in at this address of the loopback interface, besides the socket in the data directory."`
+	FTPPublic  ipv4       `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP replies name (default: the one that the client has connected to)."`
+	Ctl        address    `placeholder:"ADDR" help:"Answer esasim ctl at this address of the loopback interface, too, besides the socket in the data directory."`
 	Ready      string     `predictor:"file" placeholder:"FILE" help:"Write all addresses to FILE, as JSON, once every listener answers."`
-	LogLevel   slog.Level `predictor:"level" default:"warn" placeholder:"LEVEL" help:"What is written to standard error: debug, info, warn or error (default: warn)."`
+	LogLevel   logLevel   `predictor:"level" default:"warn" placeholder:"LEVEL" help:"The least level that is written to standard error: debug, info, warn or error (default: warn)."`
 }
 
-// Run serves until a signal comes or an administrator shuts the appliance down.
-func (s *serve) Run(t terminal) (err error) {
+// Run runs an appliance until the program receives a signal or an administrator shuts the
+// appliance down.
+func (s *serve) Run(t stdio) (err error) {
 	topo, err := loadTopology(s.Topology)
 	if err != nil {
 		return err
@@ -66,8 +71,8 @@ func (s *serve) Run(t terminal) (err error) {
 		FactoryReset: s.Factory,
 		DoorAddrs:    s.doorAddrs(),
 		FTPPassive:   s.FTPPassive.bounds(),
-		FTPPublic:    s.FTPPublic,
-		Logger:       slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: s.LogLevel})),
+		FTPPublic:    s.FTPPublic.Addr,
+		Logger:       slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: s.LogLevel.Level})),
 	})
 	if err != nil {
 		return err
@@ -76,7 +81,7 @@ func (s *serve) Run(t terminal) (err error) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	if err := b.Start(context.Background()); err != nil {
-		return err
+		return s.explainListen(err, topo)
 	}
 	ctl, err := s.openControl(b, data)
 	if err != nil {
@@ -102,7 +107,7 @@ func (s *serve) Run(t terminal) (err error) {
 	}
 	select {
 	case <-signals:
-		go func() { // a second signal cuts
+		go func() { // a second signal ends the program at once
 			<-signals
 			os.Exit(1)
 		}()
@@ -110,18 +115,19 @@ func (s *serve) Run(t terminal) (err error) {
 	case <-console:
 	}
 	err = errors.Join(ctl.stop(), stopBox(b))
-	if console != nil { // its last words come before the terminal is put back
+	if console != nil { // it prints why it ends before the terminal is restored
 		select {
 		case <-console:
 			err = errors.Join(err, consoleErr)
-		case <-time.After(stopTime - stopGrace):
+		case <-time.After(stopTimeout - boxStopTimeout):
 		}
 	}
 	return err
 }
 
+// stopBox stops b within boxStopTimeout.
 func stopBox(b *box.Box) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	ctx, cancel := context.WithTimeout(context.Background(), boxStopTimeout)
 	defer cancel()
 	if err := b.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("stop: %w", err)
@@ -129,9 +135,10 @@ func stopBox(b *box.Box) error {
 	return nil
 }
 
+// doorAddrs returns the addresses of doors that flags set, by name of the door.
 func (s *serve) doorAddrs() map[string]netip.AddrPort {
 	addrs := map[string]netip.AddrPort{}
-	for name, addr := range map[string]address{"ssh": s.SSH, "ftp": s.FTP, "http": s.HTTP, "https": s.HTTPS} {
+	for name, addr := range s.doorFlags() {
 		if addr.IsValid() {
 			addrs[name] = addr.AddrPort
 		}
@@ -139,20 +146,64 @@ func (s *serve) doorAddrs() map[string]netip.AddrPort {
 	return addrs
 }
 
-// openData opens the directory that the flags name.
+// doorFlags returns the values of the flags that set the address of the door of that name.
+func (s *serve) doorFlags() map[string]address {
+	return map[string]address{"ssh": s.SSH, "ftp": s.FTP, "http": s.HTTP, "https": s.HTTPS}
+}
+
+// explainListen returns an error that says which door could not listen, and by which flags
+// the doors get other addresses. Other errors are returned as they are.
+func (s *serve) explainListen(err error, topo *topology.Topology) error {
+	var failed *net.OpError
+	if !errors.As(err, &failed) || failed.Op != "listen" {
+		return err
+	}
+	var reason error = failed
+	var errno syscall.Errno
+	if errors.As(failed, &errno) {
+		reason = errno
+	}
+	var name string
+	var freePorts []string // flags by which every door of this topology takes a free port
+	for _, d := range topo.Doors.In {
+		addr := d.Listen
+		flag, movable := s.doorFlags()[d.Name]
+		if flag.IsValid() {
+			addr = flag.AddrPort
+		}
+		if addr.String() == failed.Addr.String() {
+			name = d.Name
+		}
+		if movable {
+			freePorts = append(freePorts, "--"+d.Name+" 127.0.0.1:0")
+		}
+	}
+	if name == "" {
+		return err
+	}
+	advice := "choose another address with --" + name
+	if _, movable := s.doorFlags()[name]; !movable {
+		advice = "choose another address in " + topo.File
+	} else if errors.Is(err, syscall.EADDRINUSE) {
+		advice = "if another appliance runs, choose free ports for this one with " + strings.Join(freePorts, " ")
+	}
+	return fmt.Errorf("the door %s cannot listen on %v: %w: %s", name, failed.Addr, reason, advice)
+}
+
+// openData opens the data directory that the flags name.
 func (s *serve) openData() (*dataDir, error) {
 	if s.Ephemeral {
 		return ephemeralData()
 	}
-	id, dirName := topologyIdentity(s.Topology)
+	mark, name := dataDirName(s.Topology)
 	if s.Data != "" {
-		return openData(s.Data, id)
+		return openData(s.Data, mark)
 	}
 	home, err := stateHome()
 	if err != nil {
 		return nil, err
 	}
-	return openData(filepath.Join(home, dirName), id)
+	return openData(filepath.Join(home, name), mark)
 }
 
 // consoleInput returns a reader of in whose Close makes a blocked Read return.
@@ -160,10 +211,10 @@ func consoleInput(in io.Reader) (io.ReadCloser, error) {
 	if f, ok := in.(*os.File); ok {
 		return newClosableInput(f)
 	}
-	return io.NopCloser(in), nil // a text, whose Read never blocks
+	return io.NopCloser(in), nil // a string of a test, whose Read never blocks
 }
 
-// rawTerminal prepares t.in, if it is a terminal, for the console.
+// rawTerminal prepares in for the console if it is a terminal. size is nil if it is none.
 func rawTerminal(in io.Reader) (size func() (columns, rows int), restore func()) {
 	if f, ok := in.(*os.File); ok {
 		if size, restore, ok := shell.RawTerminal(f); ok {
@@ -173,7 +224,7 @@ func rawTerminal(in io.Reader) (size func() (columns, rows int), restore func())
 	return nil, func() {}
 }
 
-// ready is what --ready writes.
+// ready is the content of the file that --ready names.
 type ready struct {
 	PID       int               `json:"pid"`
 	Topology  string            `json:"topology"`
@@ -182,13 +233,23 @@ type ready struct {
 	User      string            `json:"user"`
 	HostKey   string            `json:"hostKey"`          // as ssh-keygen -l prints it
 	Addresses map[string]string `json:"addresses"`        // by name of the door
-	Socket    string            `json:"socket,omitempty"` // for esasim ctl
-	Ctl       string            `json:"ctl,omitempty"`    // likewise; with --ctl only
+	Socket    string            `json:"socket,omitempty"` // the control socket
+	Ctl       string            `json:"ctl,omitempty"`    // the address of --ctl
 }
 
-// announce says how to log in, and writes the file that --ready names.
-func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controller) error {
-	r := ready{os.Getpid(), s.Topology, b.Appliance().Hostname(), data.path, "admin", b.HostKeyFingerprint(), map[string]string{}, ctl.socket, ctl.address}
+// announce prints how to log in, and writes the file that --ready names.
+func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controlServer) error {
+	r := ready{
+		PID:       os.Getpid(),
+		Topology:  s.Topology,
+		Hostname:  b.Appliance().Hostname(),
+		Data:      data.path,
+		User:      "admin",
+		HostKey:   b.HostKeyFingerprint(),
+		Addresses: map[string]string{},
+		Socket:    ctl.socket,
+		Ctl:       ctl.address,
+	}
 	for name, addr := range b.Addrs() {
 		r.Addresses[name] = addr.String()
 	}
@@ -200,20 +261,20 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controller
 	facts := b.Appliance().Product
 	fmt.Fprintf(w, "%s: %s, AsyncOS %s, topology %s\n", r.Hostname, facts.Name(), facts.Version, s.Topology)
 	for _, name := range slices.Sorted(maps.Keys(r.Addresses)) {
-		fmt.Fprintf(w, "  %-5s %-22s %s\n", name, r.Addresses[name], howTo(name, r.Addresses[name]))
+		fmt.Fprintf(w, "  %-5s %-22s %s\n", name, r.Addresses[name], exampleCommand(name, r.Addresses[name]))
 	}
 	fmt.Fprintf(w, "  %-5s %s\n", "data", r.Data)
 	ctl.announce(w)
-	how := "Ctrl-C"
+	stops := "Ctrl-C"
 	if s.Console {
-		how = "The command shutdown"
+		stops = "The command shutdown"
 	}
-	fmt.Fprintf(w, "The factory passphrase of admin is ironport. %s stops the appliance.\n", how)
+	fmt.Fprintf(w, "The factory passphrase of admin is ironport. %s stops the appliance.\n", stops)
 	return nil
 }
 
-// howTo is a command that uses the door called name.
-func howTo(name, addr string) string {
+// exampleCommand returns a command line, or a URL, that uses the door of that name.
+func exampleCommand(name, addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return ""
@@ -232,10 +293,13 @@ func howTo(name, addr string) string {
 	return ""
 }
 
-// writeReady writes r so that no reader sees half of it. It does not make the directory:
-// who waits for the file looks where it was meant to be.
+// writeReady writes r in one step, so that no reader sees a part of it. It does not create
+// the directory: whoever waits for the file would look in another one.
 func writeReady(file string, r ready) error {
 	if _, err := os.Stat(filepath.Dir(file)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("there is no directory %s: create it first", filepath.Dir(file))
+		}
 		return err
 	}
 	text, err := json.MarshalIndent(r, "", "  ")

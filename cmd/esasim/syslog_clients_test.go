@@ -77,7 +77,7 @@ func peer(t *testing.T, p *program, name string, into any) {
 // eventually waits until ok holds, which takes its time.
 func eventually(t *testing.T, p *program, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
 	defer cancel()
 	for !ok() {
 		if clock.System().Sleep(ctx, 20*time.Millisecond) != nil {
@@ -88,7 +88,7 @@ func eventually(t *testing.T, p *program, what string, ok func() bool) {
 
 // whoClosed is typed by expect: a capture begins, a log is pushed, and when the alert's
 // line was pushed too, the capture ends.
-const whoClosed = `
+const resetScript = `
 set timeout 60
 proc want {text} {
     expect {
@@ -165,7 +165,7 @@ func TestWhoClosedWithRealClients(t *testing.T) {
 		"mail.example.com", host))
 	dir := t.TempDir()
 	script := filepath.Join(dir, "story")
-	if err := os.WriteFile(script, []byte(whoClosed), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(resetScript), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	execute(t, dir, "", "expect", append(append([]string{"-f", script, "ssh", "-o", "PubkeyAuthentication=no"}, sshArgs(p, "-p")...), "admin@127.0.0.1")...)
@@ -328,7 +328,7 @@ func TestRealServersTellTheSameStory(t *testing.T) {
 				}
 				serving.Go(func() {
 					defer c.Close()
-					c.SetDeadline(time.Now().Add(patience))
+					c.SetDeadline(time.Now().Add(testTimeout))
 					serve(c.(*net.TCPConn))
 				})
 			}
@@ -381,7 +381,7 @@ func TestRealServersTellTheSameStory(t *testing.T) {
 		select {
 		case text := <-c:
 			return text
-		case <-time.After(patience):
+		case <-time.After(testTimeout):
 			t.Fatalf("%s does not come\n%s", what, p.err.String())
 			return ""
 		}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -18,7 +20,7 @@ type topologies struct {
 
 type listTopologies struct{}
 
-func (listTopologies) Run(t terminal) error {
+func (listTopologies) Run(t stdio) error {
 	for _, name := range fixtures.Topologies() {
 		topo, err := loadTopology(name)
 		if err != nil {
@@ -33,7 +35,7 @@ type showTopology struct {
 	Name string `arg:"" predictor:"builtin" help:"The name of a built-in topology: see esasim topology list."`
 }
 
-func (s showTopology) Run(t terminal) error {
+func (s showTopology) Run(t stdio) error {
 	_, data, ok := fixtures.Topology(s.Name)
 	if !ok {
 		return fmt.Errorf("there is no built-in topology %q: expected one of %s",
@@ -47,7 +49,7 @@ type checkTopology struct {
 	File string `arg:"" predictor:"topology" help:"A topology file, or the name of a built-in topology."`
 }
 
-func (c checkTopology) Run(t terminal) error {
+func (c checkTopology) Run(t stdio) error {
 	topo, err := loadTopology(c.File)
 	if err != nil {
 		return err
@@ -65,11 +67,11 @@ func loadTopology(nameOrFile string) (*topology.Topology, error) {
 		return box.LoadTopology(file, data)
 	}
 	data, err := os.ReadFile(nameOrFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s",
+			nameOrFile, strings.Join(fixtures.Topologies(), ", "))
+	}
 	if err != nil {
-		if !strings.ContainsAny(nameOrFile, `./\`) {
-			return nil, fmt.Errorf("there is no topology %q: expected a file, or one of %s",
-				nameOrFile, strings.Join(fixtures.Topologies(), ", "))
-		}
 		return nil, fmt.Errorf("read topology: %w", err)
 	}
 	return box.LoadTopology(nameOrFile, data)
