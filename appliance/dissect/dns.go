@@ -27,7 +27,7 @@ func dnsInfo(d *layers.DNS) string {
 		}
 		fmt.Fprintf(&b, " %v", a.Type)
 		for _, f := range recordData(a) {
-			if f.Name != "" { // what is without a name is too long for a line
+			if f.Name != "" { // fields without a name are too long for a line
 				b.WriteString(" " + f.Value)
 			}
 		}
@@ -36,7 +36,7 @@ func dnsInfo(d *layers.DNS) string {
 }
 
 func dnsFields(l *layers.DNS, add addField) {
-	add("What it says", "%s", dnsInfo(l))
+	add("Summary", "%s", dnsInfo(l))
 	add("Transaction ID", "0x%04x", l.ID)
 	add("Recursion desired", "%s", yesNo(l.RD))
 	if l.QR {
@@ -64,7 +64,7 @@ func yesNo(on bool) string {
 	return "No"
 }
 
-// recordText is a record in the words of Wireshark.
+// recordText returns a record in the words of Wireshark.
 func recordText(r layers.DNSResourceRecord) string {
 	if r.Type == layers.DNSTypeOPT { // its class is a size, and its TTL flags (RFC 6891, 6.1.2)
 		return fmt.Sprintf("%s: type OPT, UDP payload size %d", dnsName(r.Name), uint16(r.Class))
@@ -76,8 +76,7 @@ func recordText(r layers.DNSResourceRecord) string {
 	return text
 }
 
-// recordData is what a record says of its name. Of a type that is not known it is how
-// long that is.
+// recordData returns the fields of a record's data. For an unknown type it returns the length.
 func recordData(r layers.DNSResourceRecord) []Field {
 	number := func(name string, n uint16) Field { return Field{name, fmt.Sprint(n)} }
 	switch r.Type {
@@ -92,12 +91,16 @@ func recordData(r layers.DNSResourceRecord) []Field {
 	case layers.DNSTypeMX:
 		return []Field{number("preference", r.MX.Preference), {"mx", dnsName(r.MX.Name)}}
 	case layers.DNSTypeSRV:
-		return []Field{number("priority", r.SRV.Priority), number("weight", r.SRV.Weight), number("port", r.SRV.Port), {"target", dnsName(r.SRV.Name)}}
+		return []Field{
+			number("priority", r.SRV.Priority), number("weight", r.SRV.Weight),
+			number("port", r.SRV.Port), {"target", dnsName(r.SRV.Name)},
+		}
 	case layers.DNSTypeSOA:
 		s := r.SOA
 		return []Field{
 			{"mname", dnsName(s.MName)},
-			{"", fmt.Sprintf("rname %s, serial %d, refresh %d, retry %d, expire %d, minimum %d", dnsName(s.RName), s.Serial, s.Refresh, s.Retry, s.Expire, s.Minimum)},
+			{"", fmt.Sprintf("rname %s, serial %d, refresh %d, retry %d, expire %d, minimum %d",
+				dnsName(s.RName), s.Serial, s.Refresh, s.Retry, s.Expire, s.Minimum)},
 		}
 	case layers.DNSTypeTXT:
 		var texts []string
@@ -109,7 +112,7 @@ func recordData(r layers.DNSResourceRecord) []Field {
 	return []Field{{"", fmt.Sprintf("%d bytes", len(r.Data))}}
 }
 
-// dnsName is a domain name; the root's is empty on the wire.
+// dnsName returns a domain name. That of the root is empty in a packet.
 func dnsName(name []byte) string {
 	if len(name) == 0 {
 		return "<Root>"

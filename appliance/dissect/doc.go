@@ -1,36 +1,43 @@
-// Package dissect shows people what is in a capture: a list of packets in the manner of
-// tcpdump and its relatives, one packet layer by layer, a TCP connection as text, and how
-// much there was over time.
+// Package dissect shows people the content of a capture: a list of packets in the manner of
+// tcpdump and Wireshark, one packet layer by layer, a TCP connection as text, and the amount
+// of traffic over time.
 //
 //	c, err := dissect.Open(file, size)
-//	all, err := c.Scan(ctx, nil, nil)           // one pass over the file
-//	some, err := c.Scan(ctx, filter, nil)       // likewise, of what a filter selects
-//	rows, err := c.Rows(ctx, some, all, 0, 100) // the first hundred
+//	all, err := c.Scan(ctx, nil, nil)                   // one pass over the file
+//	some, err := c.Scan(ctx, filter, nil)               // the same for the packets of a filter
+//	rows, err := c.Rows(ctx, some, all, filter, 0, 100) // the first hundred rows
 //	p, err := c.Packet(ctx, all, 17)
 //	s, err := c.Follow(ctx, all, 17)
 //
+// # Terms
+//
+// An Index is the result of a Scan. A packet is selected if it matches the filter of the Scan.
+// A packet's number is its position in the file, from 1; a filter does not change it. A mark
+// is the position of every 256th selected packet in the file. A flow is one direction of a TCP
+// connection.
+//
 // # Large files
 //
-// Nothing reads a file into memory. A Scan notes where every 256th packet begins that the
-// filter selects, so that a page of the list costs the reading of a few hundred packets at
-// most, wherever it is. What a Scan keeps is bounded whatever the file holds: the marks of
-// three million packets take less than 200 KB, the chart has 120 columns at most, whose
-// width doubles when they do not suffice, and the connections whose beginnings are
-// remembered are 50,000.
+// No function reads a whole file into memory. Because of the marks, a page of the list costs
+// reading a few hundred packets at most, wherever the page is. An Index is bounded whatever
+// the file contains: the marks of three million packets take less than 200 KB, the chart has
+// at most 120 columns, whose width doubles when they do not suffice, and SYNs are remembered
+// up to 50,000.
 //
-// Follow keeps up to MaxStream bytes in up to MaxParts parts, and a bounded number of
-// pieces that came before their time: files are strangers', and may be made to cost much.
+// Follow keeps at most MaxStreamBytes bytes in at most MaxStreamParts parts, and a bounded
+// number of segments that arrived early, because a file may have been made by a stranger to
+// be expensive.
 //
-// A file that grows is scanned on from where the last Scan ended.
+// A Scan of a growing file continues where the previous Scan ended.
 //
-// # Numbers
+// # Sequence numbers
 //
-// Sequence and acknowledgement numbers are relative to the SYN of their connection, so
-// that the first byte has number 1, where the file holds that SYN (A3). Otherwise they are
-// those of the packet.
+// Sequence and acknowledgement numbers are relative to the SYN of their connection, so that
+// the first byte has number 1, if the file contains that SYN (A3). Otherwise they are those of
+// the packet.
 //
 // # Names
 //
-// Addresses are numbers. Ports below 1024 have the names that the registry gives them
-// ("shell" for 514), as higher ones are mostly nobody's.
+// Addresses are shown as numbers. Ports below 1024 are shown with their registered names
+// ("shell" for 514). Higher ports are numbers, because most of them are chosen at random.
 package dissect

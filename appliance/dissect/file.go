@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ErrFormat says that a file is not a capture of Ethernet frames in the pcap format.
+// ErrFormat is returned for a file that is not a capture of Ethernet frames in the pcap format.
 var ErrFormat = errors.New("dissect: not a packet capture of Ethernet frames")
 
 // Sizes of the classic pcap format, in bytes.
@@ -21,16 +21,15 @@ const (
 	ethernet        = 1 // LINKTYPE_ETHERNET
 )
 
-// A Capture is a file in the pcap format, up to a size. It is safe for concurrent use if
-// the reader is.
+// A Capture is a file in the pcap format. It is safe for concurrent use if its reader is.
 type Capture struct {
 	r     io.ReaderAt
 	size  int64
 	order binary.ByteOrder
-	unit  time.Duration // of the fractions of a second
+	unit  time.Duration // of the fractional part of timestamps
 }
 
-// Open reads the header of a file of size bytes. The reader stays the caller's.
+// Open opens the first size bytes of r as a capture. The caller owns r and closes it.
 func Open(r io.ReaderAt, size int64) (*Capture, error) {
 	var h [fileHeaderLen]byte
 	if _, err := r.ReadAt(h[:], 0); err != nil {
@@ -58,28 +57,30 @@ func Open(r io.ReaderAt, size int64) (*Capture, error) {
 	return c, nil
 }
 
-// A frame is a record of the file.
+// A frame is one record of the file.
 type frame struct {
-	off     int64 // of its header
+	off     int64 // of its record header
 	at      time.Time
-	data    []byte // until the next frame is read
-	wireLen int    // bytes that it had on the wire
+	data    []byte // valid until the next frame is read
+	wireLen int    // length on the wire
 }
 
-// frames reads records one after the other.
+// A frameReader reads the frames of a file in order.
 type frameReader struct {
 	c   *Capture
 	r   *bufio.Reader
-	off int64
+	off int64 // of the next record
 	buf []byte
 }
 
-// from begins at the record at off. ahead is how much is read at a time.
-func (c *Capture) framesFrom(off int64, ahead int) *frameReader {
-	return &frameReader{c: c, r: bufio.NewReaderSize(io.NewSectionReader(c.r, off, max(0, c.size-off)), ahead), off: off}
+// framesFrom returns a reader that begins with the record at off and reads buffer bytes at a
+// time.
+func (c *Capture) framesFrom(off int64, buffer int) *frameReader {
+	section := io.NewSectionReader(c.r, off, max(0, c.size-off))
+	return &frameReader{c: c, r: bufio.NewReaderSize(section, buffer), off: off}
 }
 
-// next returns the next frame, and io.EOF after the last whole one.
+// next returns the next frame, and io.EOF after the last complete one.
 func (f *frameReader) next() (frame, error) {
 	h, err := f.r.Peek(recordHeaderLen)
 	if err != nil {
@@ -108,7 +109,7 @@ func (f *frameReader) next() (frame, error) {
 	return got, nil
 }
 
-// end makes io.EOF of a record that is not whole.
+// endError returns io.EOF for an incomplete record.
 func (f *frameReader) endError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return io.EOF
@@ -116,9 +117,11 @@ func (f *frameReader) endError(err error) error {
 	return err
 }
 
-// patience is after how many packets somebody asks whether the reader still waits.
+// contextInterval is the number of packets between two checks of the context.
 const contextInterval = 1024
 
+// contextError returns the cause of ctx if ctx has ended. It checks ctx for every
+// contextInterval-th n only.
 func contextError(ctx context.Context, n int) error {
 	if n%contextInterval != 0 || ctx.Err() == nil {
 		return nil

@@ -7,8 +7,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// A message is a type of ICMP in the words of Wireshark; codes are those that have words
-// of their own.
+// An icmpType contains Wireshark's names of an ICMP type and its codes.
 type icmpType struct {
 	name  string
 	codes []string
@@ -17,17 +16,27 @@ type icmpType struct {
 var icmp4Types = map[uint8]icmpType{
 	0: {name: "Echo (ping) reply"},
 	3: {"Destination unreachable", []string{
-		"Network unreachable", "Host unreachable", "Protocol unreachable", "Port unreachable", "Fragmentation needed", "Source route failed",
-		"Network unknown", "Host unknown", "Source host isolated", "Network administratively prohibited", "Host administratively prohibited",
-		"Network unreachable for TOS", "Host unreachable for TOS", "Communication administratively filtered", "Host precedence violation", "Precedence cutoff in effect",
+		"Network unreachable", "Host unreachable", "Protocol unreachable", "Port unreachable",
+		"Fragmentation needed", "Source route failed", "Network unknown", "Host unknown",
+		"Source host isolated", "Network administratively prohibited",
+		"Host administratively prohibited", "Network unreachable for TOS",
+		"Host unreachable for TOS", "Communication administratively filtered",
+		"Host precedence violation", "Precedence cutoff in effect",
 	}},
-	4:  {name: "Source quench (flow control)"},
-	5:  {"Redirect", []string{"Redirect for network", "Redirect for host", "Redirect for TOS and network", "Redirect for TOS and host"}},
+	4: {name: "Source quench (flow control)"},
+	5: {"Redirect", []string{
+		"Redirect for network", "Redirect for host",
+		"Redirect for TOS and network", "Redirect for TOS and host",
+	}},
 	8:  {name: "Echo (ping) request"},
 	9:  {name: "Router advertisement"},
 	10: {name: "Router solicitation"},
-	11: {"Time-to-live exceeded", []string{"Time to live exceeded in transit", "Fragment reassembly time exceeded"}},
-	12: {"Parameter problem", []string{"Pointer indicates the error", "Required option missing", "Bad length"}},
+	11: {"Time-to-live exceeded", []string{
+		"Time to live exceeded in transit", "Fragment reassembly time exceeded",
+	}},
+	12: {"Parameter problem", []string{
+		"Pointer indicates the error", "Required option missing", "Bad length",
+	}},
 	13: {name: "Timestamp request"},
 	14: {name: "Timestamp reply"},
 	15: {name: "Information request"},
@@ -38,12 +47,18 @@ var icmp4Types = map[uint8]icmpType{
 
 var icmp6Types = map[uint8]icmpType{
 	1: {"Destination Unreachable", []string{
-		"no route to destination", "Administratively prohibited", "Beyond scope of source address", "Address unreachable", "Port unreachable",
-		"Source address failed ingress/egress policy", "Reject route to destination",
+		"no route to destination", "Administratively prohibited", "Beyond scope of source address",
+		"Address unreachable", "Port unreachable", "Source address failed ingress/egress policy",
+		"Reject route to destination",
 	}},
-	2:   {name: "Packet Too Big"},
-	3:   {"Time Exceeded", []string{"hop limit exceeded in transit", "fragment reassembly time exceeded"}},
-	4:   {"Parameter Problem", []string{"erroneous header field encountered", "unrecognized Next Header type encountered", "unrecognized IPv6 option encountered"}},
+	2: {name: "Packet Too Big"},
+	3: {"Time Exceeded", []string{
+		"hop limit exceeded in transit", "fragment reassembly time exceeded",
+	}},
+	4: {"Parameter Problem", []string{
+		"erroneous header field encountered", "unrecognized Next Header type encountered",
+		"unrecognized IPv6 option encountered",
+	}},
 	128: {name: "Echo (ping) request"},
 	129: {name: "Echo (ping) reply"},
 	130: {name: "Multicast Listener Query"},
@@ -57,7 +72,7 @@ var icmp6Types = map[uint8]icmpType{
 	143: {name: "Multicast Listener Report Message v2"},
 }
 
-// words are the names of a type and its code, "" where they have none.
+// icmpNames returns the names of a type and its code; codeName is "" if it has none.
 func icmpNames(known map[uint8]icmpType, kind, code uint8) (name, codeName string) {
 	m, ok := known[kind]
 	if !ok {
@@ -77,7 +92,7 @@ func icmpText(known map[uint8]icmpType, kind, code uint8) string {
 	return name + " (" + codeName + ")"
 }
 
-// echo is a ping or its reply.
+// echoText describes an echo request or reply.
 func echoText(request bool, id, seq uint16) string {
 	kind := "reply"
 	if request {
@@ -103,10 +118,12 @@ func icmpInfo(p gopacket.Packet, r *Row) {
 		return
 	}
 	r.Protocol, r.Info = "ICMPv6", icmpText(icmp6Types, m.TypeCode.Type(), m.TypeCode.Code())
-	if s, ok := p.Layer(layers.LayerTypeICMPv6NeighborSolicitation).(*layers.ICMPv6NeighborSolicitation); ok {
+	solicitation := p.Layer(layers.LayerTypeICMPv6NeighborSolicitation)
+	if s, ok := solicitation.(*layers.ICMPv6NeighborSolicitation); ok {
 		r.Info += fmt.Sprintf(" for %v", s.TargetAddress)
 	}
-	if a, ok := p.Layer(layers.LayerTypeICMPv6NeighborAdvertisement).(*layers.ICMPv6NeighborAdvertisement); ok {
+	advertisement := p.Layer(layers.LayerTypeICMPv6NeighborAdvertisement)
+	if a, ok := advertisement.(*layers.ICMPv6NeighborAdvertisement); ok {
 		r.Info += fmt.Sprintf(" %v", a.TargetAddress)
 	}
 	if e, ok := p.Layer(layers.LayerTypeICMPv6Echo).(*layers.ICMPv6Echo); ok {

@@ -12,61 +12,62 @@ import (
 
 // Bounds of what an Index keeps.
 const (
-	markInterval = 256     // packets between two marks
-	maxColumns   = 120     // of the chart
-	maxSYNs      = 50_000  // beginnings of connections
-	scanBuffer   = 1 << 18 // bytes read at a time
+	markInterval = 256 // selected packets between two marks
+	maxColumns   = 120 // of the chart
+	maxSYNs      = 50_000
+	scanBuffer   = 1 << 18 // bytes that a Scan reads at a time
 )
 
-// narrowest is what a column of a chart stands for at least.
+// minColumnWidth is the initial interval of a column.
 const minColumnWidth = 10 * time.Millisecond
 
-// An Index is what a Scan found. It never changes.
+// An Index is the result of a Scan. It is immutable.
 type Index struct {
-	Total       int // packets in the file
-	Selected    int // packets that the filter selected
-	Bytes       int64
-	First       time.Time // of those selected
-	Last        time.Time
-	ColumnWidth time.Duration // of a column
+	Total       int       // packets in the file
+	Selected    int       // selected packets
+	Bytes       int64     // of the selected packets, on the wire
+	First       time.Time // time of the first selected packet
+	Last        time.Time // latest time of a selected packet
+	ColumnWidth time.Duration
 	Columns     []Column
 
-	end      int64 // of the last whole record
+	end      int64 // of the last complete record
 	marks    []mark
-	syns     map[flow][]synRecord // of an unfiltered Index only
+	syns     map[flow][]synRecord // of an Index without a filter only, in order
 	synCount int
 }
 
-// A Column is what passed in one interval. Bytes are those of the wire.
+// A Column is the traffic of one interval. Bytes are counted on the wire.
 type Column struct {
 	Packets int
 	Bytes   int64
 }
 
-// A mark is a place in the file.
+// A mark is the position of a packet in the file.
 type mark struct {
 	off    int64
 	number int // of the packet there, from 1
 }
 
-// An opening is the SYN of one direction of a connection.
+// A synRecord is the SYN of one flow.
 type synRecord struct {
 	number  int // of the packet
 	seq     uint32
-	isReply bool // it is the server's
+	isReply bool // a SYN with ACK, from the server
 }
 
-// Scan goes through the file. A nil filter selects everything. old, which may be nil, is
-// a former Index of the same file, with the same filter, from which to go on.
+// Scan reads the file and returns its Index. A nil filter selects every packet. If old is not
+// nil, it must be an Index of the same file with the same filter; Scan then continues where
+// that one ended.
 func (c *Capture) Scan(ctx context.Context, filter *pcapfilter.Filter, old *Index) (*Index, error) {
 	x := &Index{end: fileHeaderLen, ColumnWidth: minColumnWidth, syns: map[flow][]synRecord{}}
 	if old != nil {
 		x = old.clone()
 	}
 	d := newDecoder()
-	read := c.framesFrom(x.end, scanBuffer)
+	frames := c.framesFrom(x.end, scanBuffer)
 	for {
-		f, err := read.next()
+		f, err := frames.next()
 		if errors.Is(err, io.EOF) {
 			return x, nil
 		}
@@ -77,7 +78,7 @@ func (c *Capture) Scan(ctx context.Context, filter *pcapfilter.Filter, old *Inde
 			return nil, err
 		}
 		x.Total++
-		x.end = read.off
+		x.end = frames.off
 		if filter == nil {
 			if s, ok := d.segment(f.data); ok && s.synFlag {
 				x.addSYN(s)
@@ -89,7 +90,7 @@ func (c *Capture) Scan(ctx context.Context, filter *pcapfilter.Filter, old *Inde
 	}
 }
 
-// clone is a copy to go on with.
+// clone returns a copy that shares no memory with x.
 func (x *Index) clone() *Index {
 	y := *x
 	y.marks = slices.Clone(x.marks)
@@ -101,7 +102,7 @@ func (x *Index) clone() *Index {
 	return &y
 }
 
-// add notes a packet that the filter selects; Total is its number.
+// addPacket adds a selected packet, whose number is x.Total.
 func (x *Index) addPacket(f frame) {
 	if x.Selected%markInterval == 0 {
 		x.marks = append(x.marks, mark{f.off, x.Total})
@@ -109,7 +110,7 @@ func (x *Index) addPacket(f frame) {
 	if x.Selected == 0 {
 		x.First, x.Last = f.at, f.at
 	}
-	if f.at.After(x.Last) { // a capture's stamps do not go back; another program's may
+	if f.at.After(x.Last) { // times may decrease in files of other programs
 		x.Last = f.at
 	}
 	x.Selected++
@@ -126,7 +127,7 @@ func (x *Index) addPacket(f frame) {
 	x.Columns[i].Bytes += int64(f.wireLen)
 }
 
-// widen makes one column of two.
+// mergeColumns halves the number of columns by merging them in pairs.
 func (x *Index) mergeColumns() {
 	for i := 0; i < len(x.Columns); i += 2 {
 		c := x.Columns[i]
@@ -140,20 +141,22 @@ func (x *Index) mergeColumns() {
 	x.ColumnWidth *= 2
 }
 
-// open notes a SYN; Total is its number.
+// addSYN adds the SYN of the packet with the number x.Total.
 func (x *Index) addSYN(s segment) {
 	known := x.syns[s.flow]
 	if n := len(known); n > 0 && known[n-1].seq == s.seq || x.synCount >= maxSYNs {
-		return // sent again
+		return // a retransmission
 	}
 	x.synCount++
 	x.syns[s.flow] = append(known, synRecord{x.Total, s.seq, s.ackFlag})
 }
 
-// opening is the SYN that a packet of a direction counts from.
+// lastSYN returns the last SYN of a flow up to the packet with the given number.
 func (x *Index) lastSYN(f flow, number int) (synRecord, bool) {
 	list := x.syns[f]
-	i, found := slices.BinarySearchFunc(list, number, func(o synRecord, n int) int { return o.number - n })
+	i, found := slices.BinarySearchFunc(list, number, func(r synRecord, n int) int {
+		return r.number - n
+	})
 	if !found {
 		i--
 	}
@@ -163,8 +166,8 @@ func (x *Index) lastSYN(f flow, number int) (synRecord, bool) {
 	return list[i], true
 }
 
-// start is where to read to come to the n-th selected packet, from 0, and how many
-// selected ones come before it there.
+// locate returns the mark before the n-th selected packet, counted from 0, and the number of
+// selected packets from the mark to that packet.
 func (x *Index) locate(n int) (at mark, skip int, ok bool) {
 	if n < 0 || n >= x.Selected {
 		return mark{}, 0, false

@@ -11,16 +11,16 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// A Packet is one packet in full.
+// A Packet is one packet with all its layers.
 type Packet struct {
 	Row
 	CapturedLen int // bytes in the file
-	WireLen     int // bytes that it had on the wire
+	WireLen     int // bytes on the wire
 	Layers      []Layer
 	Dump        []DumpLine
 }
 
-// A Layer is one of a packet's headers, or what no header is known of.
+// A Layer is a header of a packet, or data that is not decoded.
 type Layer struct {
 	Name   string
 	Fields []Field
@@ -29,16 +29,18 @@ type Layer struct {
 // A Field is a value in a header.
 type Field struct{ Name, Value string }
 
-// A Line is 16 bytes of a packet.
+// A DumpLine shows 16 bytes of a packet.
 type DumpLine struct{ Offset, Hex, Text string }
 
-// Packet decodes the packet of that number, from 1; io.EOF says that there is none.
+// Packet decodes the packet with the given number. If there is none, the error is io.EOF.
 func (c *Capture) Packet(_ context.Context, all *Index, number int) (Packet, error) {
 	f, _, err := c.find(all, number)
 	if err != nil {
 		return Packet{}, err
 	}
-	out := Packet{Row: row(f, number, all), CapturedLen: len(f.data), WireLen: f.wireLen, Dump: dump(f.data)}
+	out := Packet{
+		Row: row(f, number, all), CapturedLen: len(f.data), WireLen: f.wireLen, Dump: dump(f.data),
+	}
 	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
 	for _, l := range p.Layers() {
 		out.Layers = append(out.Layers, layerOf(l))
@@ -46,7 +48,7 @@ func (c *Capture) Packet(_ context.Context, all *Index, number int) (Packet, err
 	return out, nil
 }
 
-// names of layers that gopacket calls otherwise.
+// layerNames are the names of layers for which gopacket has other names.
 var layerNames = map[gopacket.LayerType]string{
 	layers.LayerTypeEthernet:   "Ethernet",
 	layers.LayerTypeDot1Q:      "VLAN tag (IEEE 802.1Q)",
@@ -83,7 +85,7 @@ func layerOf(l gopacket.Layer) Layer {
 	case *layers.DNS:
 		dnsFields(l, add)
 	case *gopacket.DecodeFailure:
-		out.Name = "What cannot be decoded"
+		out.Name = "Undecodable"
 		add("Reason", "%s", Printable(l.Error().Error()))
 	case *gopacket.Payload:
 		add("Length", "%d bytes", len(l.Payload()))
@@ -93,7 +95,7 @@ func layerOf(l gopacket.Layer) Layer {
 	return out
 }
 
-// An adder adds a field.
+// An addField adds a field to a layer.
 type addField func(name, format string, a ...any)
 
 func linkFields(l gopacket.Layer, add addField) {
@@ -107,7 +109,7 @@ func linkFields(l gopacket.Layer, add addField) {
 		add("Priority", "%d", l.Priority)
 		add("Type", "%v", l.Type)
 	case *layers.ARP:
-		add("What it says", "%s", arpInfo(l))
+		add("Summary", "%s", arpInfo(l))
 		add("Operation", "%d", l.Operation)
 		add("Sender", "%v at % x", address(l.SourceProtAddress), l.SourceHwAddress)
 		add("Target", "%v at % x", address(l.DstProtAddress), l.DstHwAddress)
@@ -163,7 +165,7 @@ func transportFields(l gopacket.Layer, add addField) {
 	}
 }
 
-// generic lists the fields of a header for which there is no form of our own.
+// reflectFields lists the exported fields of a header that has no format here.
 func reflectFields(l gopacket.Layer) []Field {
 	v := reflect.Indirect(reflect.ValueOf(l))
 	if v.Kind() != reflect.Struct {
@@ -184,7 +186,7 @@ func reflectFields(l gopacket.Layer) []Field {
 	return list
 }
 
-// named is a port with its name, if it has one.
+// portText returns a port with its name, if it has one.
 func portText(port uint16, name string) string {
 	number := strconv.Itoa(int(port))
 	if name == number {
@@ -200,7 +202,7 @@ func orNone(s string) string {
 	return s
 }
 
-// dump writes bytes in hexadecimal and as text, 16 in a line.
+// dump formats bytes in hexadecimal and as text, 16 in a line.
 func dump(data []byte) []DumpLine {
 	var lines []DumpLine
 	for off := 0; off < len(data); off += 16 {

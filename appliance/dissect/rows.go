@@ -13,9 +13,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/esasim/esasim/appliance/pcapfilter"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
 // A Row is a packet in the list (A3).
@@ -26,23 +27,25 @@ type Row struct {
 	Destination string
 	Protocol    string
 	Info        string
-	HasStream   bool // it is of a TCP connection, which can be followed
+	HasStream   bool // the packet belongs to a TCP connection, so Follow is possible
 }
 
-const pageBuffer = 1 << 16 // bytes read at a time for a page
+const pageBuffer = 1 << 16 // bytes that Rows reads at a time
 
-// Rows lists up to n packets that x selected, from the i-th on, which counts from 0. filter
-// is x's, nil if it had none, and all the Index of everything in the same file.
-func (c *Capture) Rows(ctx context.Context, x, all *Index, filter *pcapfilter.Filter, i, n int) ([]Row, error) {
+// Rows returns up to n selected packets of x, beginning with the i-th, counted from 0. filter is
+// the filter of x, or nil. all is the Index of the same file without a filter.
+func (c *Capture) Rows(
+	ctx context.Context, x, all *Index, filter *pcapfilter.Filter, i, n int,
+) ([]Row, error) {
 	at, skip, ok := x.locate(i)
 	if !ok {
 		return nil, nil
 	}
-	read := c.framesFrom(at.off, pageBuffer)
+	frames := c.framesFrom(at.off, pageBuffer)
 	var rows []Row
-	n = min(n, x.Selected-i) // what comes behind the last one is not looked through
+	n = min(n, x.Selected-i) // do not read beyond the last selected packet
 	for number := at.number; len(rows) < n; number++ {
-		f, err := read.next()
+		f, err := frames.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -63,26 +66,30 @@ func (c *Capture) Rows(ctx context.Context, x, all *Index, filter *pcapfilter.Fi
 	return rows, nil
 }
 
-// find reads the packet of that number, from 1.
+// find returns the packet with the given number, and a reader of the packets after it. If there
+// is none, the error is io.EOF.
 func (c *Capture) find(all *Index, number int) (frame, *frameReader, error) {
 	at, skip, ok := all.locate(number - 1)
 	if !ok {
 		return frame{}, nil, io.EOF
 	}
-	read := c.framesFrom(at.off, pageBuffer)
+	frames := c.framesFrom(at.off, pageBuffer)
 	for {
-		f, err := read.next()
+		f, err := frames.next()
 		if err != nil || skip == 0 {
-			return f, read, err
+			return f, frames, err
 		}
 		skip--
 	}
 }
 
-// row decodes a frame.
+// row decodes a frame for the list.
 func row(f frame, number int, all *Index) Row {
-	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
-	r := Row{Number: number, Time: f.at, Protocol: "Unknown", Info: fmt.Sprintf("%d bytes", f.wireLen)}
+	options := gopacket.DecodeOptions{Lazy: true, NoCopy: true}
+	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, options)
+	r := Row{
+		Number: number, Time: f.at, Protocol: "Unknown", Info: fmt.Sprintf("%d bytes", f.wireLen),
+	}
 	if e, ok := p.Layer(layers.LayerTypeEthernet).(*layers.Ethernet); ok {
 		r.Source, r.Destination, r.Protocol = e.SrcMAC.String(), e.DstMAC.String(), "Ethernet"
 		r.Info = "Type " + e.EthernetType.String()
@@ -141,7 +148,8 @@ func arpInfo(a *layers.ARP) string {
 	return fmt.Sprintf("Operation %d", a.Operation)
 }
 
-// tcpInfo is the form of A3, but for protocols that are known by their ports.
+// tcpInfo returns the form of A3, or that of the protocol if the ports belong to one that is
+// known.
 func tcpInfo(t *layers.TCP, s segment, number int, all *Index) (protocol, info string) {
 	if len(s.data) > 0 {
 		if protocol, info := applicationInfo(t, s.data); protocol != "" {
@@ -156,7 +164,8 @@ func tcpInfo(t *layers.TCP, s segment, number int, all *Index) (protocol, info s
 	if o, ok := all.lastSYN(s.reverse(), number); ok {
 		ack -= o.seq
 	}
-	fmt.Fprintf(&b, "%s > %s [%s] Seq=%d", tcpPort(t.SrcPort), tcpPort(t.DstPort), flagNames(t), seq)
+	fmt.Fprintf(&b, "%s > %s [%s] Seq=%d",
+		tcpPort(t.SrcPort), tcpPort(t.DstPort), flagNames(t), seq)
 	if t.ACK {
 		fmt.Fprintf(&b, " Ack=%d", ack)
 	}
@@ -179,7 +188,10 @@ func flagNames(t *layers.TCP) string {
 	for _, f := range []struct {
 		on   bool
 		name string
-	}{{t.FIN, "FIN"}, {t.SYN, "SYN"}, {t.RST, "RST"}, {t.PSH, "PSH"}, {t.ACK, "ACK"}, {t.URG, "URG"}, {t.ECE, "ECE"}, {t.CWR, "CWR"}} {
+	}{
+		{t.FIN, "FIN"}, {t.SYN, "SYN"}, {t.RST, "RST"}, {t.PSH, "PSH"},
+		{t.ACK, "ACK"}, {t.URG, "URG"}, {t.ECE, "ECE"}, {t.CWR, "CWR"},
+	} {
 		if f.on {
 			names = append(names, f.name)
 		}
@@ -187,7 +199,7 @@ func flagNames(t *layers.TCP) string {
 	return strings.Join(names, ", ")
 }
 
-// tcpPort and udpPort name a port that has a name.
+// tcpPort and udpPort return the name of a port, or its number if it has none.
 func tcpPort(p layers.TCPPort) string {
 	if name, ok := layers.TCPPortNames(p); ok && p < 1024 {
 		return name
@@ -202,32 +214,32 @@ func udpPort(p layers.UDPPort) string {
 	return strconv.Itoa(int(p))
 }
 
-// overTCP tells of data of protocols that are known by their ports.
+// applicationInfo describes the data of protocols that are recognised by their ports.
 func applicationInfo(t *layers.TCP, data []byte) (protocol, info string) {
 	toServer := true
 	port := t.DstPort
 	if port >= 1024 && port != 7025 || t.SrcPort < 1024 && t.SrcPort < port {
 		port, toServer = t.SrcPort, false
 	}
-	who := "Server -> Client"
-	said := "Response: "
+	direction := "Server -> Client"
+	prefix := "Response: "
 	if toServer {
-		who, said = "Client -> Server", "Request: "
+		direction, prefix = "Client -> Server", "Request: "
 	}
 	switch port {
 	case 514:
-		return "RSH", who + " data"
+		return "RSH", direction + " data"
 	case 22:
 		if strings.HasPrefix(string(data[:min(4, len(data))]), "SSH-") {
 			return "SSH", "Protocol " + firstLine(data)
 		}
-		return "SSH", fmt.Sprintf("%s packet, %d bytes", who, len(data))
+		return "SSH", fmt.Sprintf("%s packet, %d bytes", direction, len(data))
 	case 21:
-		return "FTP", said + firstLine(data)
+		return "FTP", prefix + firstLine(data)
 	case 20:
 		return "FTP-DATA", fmt.Sprintf("%d bytes", len(data))
 	case 25, 7025:
-		return "SMTP", said + firstLine(data)
+		return "SMTP", prefix + firstLine(data)
 	case 80:
 		return "HTTP", firstLine(data)
 	case 443:
@@ -236,7 +248,7 @@ func applicationInfo(t *layers.TCP, data []byte) (protocol, info string) {
 	return "", ""
 }
 
-// tlsInfo names the record that data begins with (RFC 8446, 5.1).
+// tlsInfo describes the record at the beginning of data (RFC 8446, 5.1).
 func tlsInfo(data []byte) string {
 	if len(data) < 6 || data[1] != 3 {
 		return fmt.Sprintf("Continuation data, %d bytes", len(data))
@@ -260,7 +272,7 @@ func tlsInfo(data []byte) string {
 	return fmt.Sprintf("Continuation data, %d bytes", len(data))
 }
 
-// firstLine is the first line of a text, fit to be shown.
+// firstLine returns the first line of a text, printable and shortened.
 func firstLine(data []byte) string {
 	const longest = 160
 	line, _, _ := strings.Cut(string(data[:min(len(data), 4*longest)]), "\n")
@@ -271,13 +283,16 @@ func firstLine(data []byte) string {
 	return line
 }
 
-// Printable replaces what is not text by dots. Line ends and tabs stay.
+// Printable replaces every character that is not printable by a dot, except for line ends and
+// tabs.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return r
-		case r == utf8.RuneError, !unicode.IsPrint(r), unicode.Is(unicode.M, r): // a mark would join what is before it
+		case r == utf8.RuneError, !unicode.IsPrint(r):
+			return '.'
+		case unicode.Is(unicode.M, r): // a mark combines with the character before it
 			return '.'
 		}
 		return r
@@ -298,5 +313,6 @@ func udpInfo(p gopacket.Packet, u *layers.UDP) (protocol, info string) {
 			return "NTP", strings.TrimSuffix(fmt.Sprintf("NTP Version %d, %s", n.Version, mode), ", ")
 		}
 	}
-	return "UDP", fmt.Sprintf("%s > %s Len=%d", udpPort(u.SrcPort), udpPort(u.DstPort), len(u.Payload))
+	return "UDP", fmt.Sprintf("%s > %s Len=%d",
+		udpPort(u.SrcPort), udpPort(u.DstPort), len(u.Payload))
 }

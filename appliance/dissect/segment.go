@@ -12,15 +12,15 @@ type flow struct{ from, to netip.AddrPort }
 
 func (f flow) reverse() flow { return flow{f.to, f.from} }
 
-// A segment is what matters of a TCP segment for numbering and for following.
+// A segment contains the fields of a TCP segment that Scan and Follow need.
 type segment struct {
 	flow
 	seq, ack                           uint32
 	synFlag, finFlag, rstFlag, ackFlag bool
-	data                               []byte // within the frame
+	data                               []byte // part of the frame
 }
 
-// A decoder finds TCP segments, quickly. It is not safe for concurrent use.
+// A decoder decodes TCP segments without allocating. It is not safe for concurrent use.
 type decoder struct {
 	eth  layers.Ethernet
 	tag  layers.Dot1Q
@@ -35,12 +35,14 @@ type decoder struct {
 
 func newDecoder() *decoder {
 	d := &decoder{}
-	d.parser = gopacket.NewDecodingLayerParser(layers.LayerTypeEthernet, &d.eth, &d.tag, &d.ip4, &d.ip6, &d.skip, &d.tcp)
+	d.parser = gopacket.NewDecodingLayerParser(layers.LayerTypeEthernet,
+		&d.eth, &d.tag, &d.ip4, &d.ip6, &d.skip, &d.tcp)
 	d.parser.IgnoreUnsupported = true
 	return d
 }
 
-// segment decodes a frame. What it returns is valid as long as the frame is.
+// segment decodes a frame and reports whether it contains a TCP segment. The result is valid as
+// long as the frame is.
 func (d *decoder) segment(data []byte) (segment, bool) {
 	if err := d.parser.DecodeLayers(data, &d.found); err != nil {
 		return segment{}, false
@@ -63,7 +65,12 @@ func (d *decoder) segment(data []byte) (segment, bool) {
 
 func segmentOf(src, dst netip.Addr, t *layers.TCP) segment {
 	return segment{
-		flow: flow{netip.AddrPortFrom(src.Unmap(), uint16(t.SrcPort)), netip.AddrPortFrom(dst.Unmap(), uint16(t.DstPort))},
-		seq:  t.Seq, ack: t.Ack, synFlag: t.SYN, finFlag: t.FIN, rstFlag: t.RST, ackFlag: t.ACK, data: t.Payload,
+		flow: flow{
+			from: netip.AddrPortFrom(src.Unmap(), uint16(t.SrcPort)),
+			to:   netip.AddrPortFrom(dst.Unmap(), uint16(t.DstPort)),
+		},
+		seq: t.Seq, ack: t.Ack,
+		synFlag: t.SYN, finFlag: t.FIN, rstFlag: t.RST, ackFlag: t.ACK,
+		data: t.Payload,
 	}
 }

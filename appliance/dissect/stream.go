@@ -10,36 +10,35 @@ import (
 	"sort"
 )
 
-// MaxStream and MaxParts are how many bytes of a connection, in how many parts, Follow
-// gives.
+// MaxStreamBytes and MaxStreamParts bound the Stream that Follow returns.
 const (
 	MaxStreamBytes = 1 << 20
 	MaxStreamParts = 10_000
 )
 
-// ErrNoStream says that a packet is not of a TCP connection.
+// ErrNotTCP is returned by Follow for a packet that does not belong to a TCP connection.
 var ErrNotTCP = errors.New("dissect: not a TCP packet")
 
-// A Stream is what the ends of a TCP connection said, in the order in which it came by.
+// A Stream is the data of a TCP connection, in the order in which it was captured.
 type Stream struct {
-	Client, Server netip.AddrPort // as far as is known
+	Client, Server netip.AddrPort // a guess if the SYN was not captured
 	Parts          []Part
 	ToServer       int64 // bytes
 	ToClient       int64
-	Truncated      bool // there is more, see MaxStream
+	Truncated      bool // the Stream has reached a bound
 }
 
-// A Part is what one end said before the other did.
+// A Part is data that one end sent before the other end answered.
 type Part struct {
 	FromClient bool
-	Number     int // of the packet with which it begins
+	Number     int // of its first packet
 	Data       []byte
-	Missing    int64 // bytes before it that are not in the capture
+	Missing    int64 // number of bytes before it that are not in the capture
 }
 
-// Follow puts the data of the connection of the packet of that number, from 1, together:
-// in order, each byte once. The error is ErrNoStream, io.EOF where there is no such
-// packet, or one of reading.
+// Follow returns the data of the connection to which the packet with the given number belongs:
+// in order, each byte once. The error is io.EOF if there is no such packet, ErrNotTCP if it has
+// no connection, or one of reading.
 func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, error) {
 	f, _, err := c.find(all, number)
 	if err != nil {
@@ -51,8 +50,11 @@ func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, e
 		return Stream{}, ErrNotTCP
 	}
 	begin, client := all.connectionStart(s.flow, number)
-	t := &reassembler{client: client, number: begin, stream: Stream{Client: client.from, Server: client.to}}
-	first, read, err := c.find(all, begin)
+	t := &reassembler{
+		client: client, number: begin,
+		stream: Stream{Client: client.from, Server: client.to},
+	}
+	first, frames, err := c.find(all, begin)
 	if err != nil {
 		return Stream{}, err
 	}
@@ -66,7 +68,7 @@ func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, e
 		if err := contextError(ctx, t.number); err != nil {
 			return Stream{}, err
 		}
-		if f, err = read.next(); errors.Is(err, io.EOF) {
+		if f, err = frames.next(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return Stream{}, err
@@ -76,62 +78,62 @@ func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, e
 	return t.stream, nil
 }
 
-// beginning is the packet with which the connection of a packet begins, and the direction
-// from its client. Where it is not known that is the first of the file, and the client is
-// who has the higher port.
+// connectionStart returns the number of the first packet of the connection of a packet, and the
+// flow from the client. If the SYN was not captured, it returns 1, and the end with the higher
+// port is taken for the client.
 func (x *Index) connectionStart(f flow, number int) (int, flow) {
-	there, known := x.lastSYN(f, number)
-	back, answered := x.lastSYN(f.reverse(), number)
-	if answered && (!known || back.number > there.number) {
-		there, back, f, known, answered = back, there, f.reverse(), true, known
+	newer, found := x.lastSYN(f, number)
+	older, otherFound := x.lastSYN(f.reverse(), number)
+	if otherFound && (!found || older.number > newer.number) {
+		newer, older, f, found, otherFound = older, newer, f.reverse(), true, found
 	}
-	switch { // there is the newer
-	case !known && f.from.Port() < f.to.Port():
+	switch { // f is the flow of newer
+	case !found && f.from.Port() < f.to.Port():
 		return 1, f.reverse()
-	case !known:
+	case !found:
 		return 1, f
-	case !there.isReply:
-		return there.number, f
-	case answered && !back.isReply:
-		return back.number, f.reverse()
+	case !newer.isReply:
+		return newer.number, f
+	case otherFound && !older.isReply:
+		return older.number, f.reverse()
 	}
-	return there.number, f.reverse()
+	return newer.number, f.reverse()
 }
 
-// A tracer puts a connection together.
+// A reassembler builds the Stream of a connection.
 type reassembler struct {
 	client flow
-	number int // of the packet that is looked at
-	total  int
+	number int          // of the current packet
+	total  int          // bytes in stream.Parts
 	dirs   [2]direction // from the client, from the server
 	stream Stream
 }
 
-// A direction is what one end sends.
+// A direction is the state of one flow.
 type direction struct {
-	known      bool        // next is
-	next       uint32      // the sequence number that is to come
-	early      []dataPiece // by sequence number
+	known      bool        // next is valid
+	next       uint32      // sequence number of the next byte
+	early      []dataPiece // data that arrived early, by sequence number
 	earlyBytes int
 	finished   bool
 }
 
-// A piece came before its time.
+// A dataPiece is the data of one packet.
 type dataPiece struct {
 	seq    uint32
 	number int
 	data   []byte
 }
 
-// maxWaiting and maxPieces are how many bytes, in how many pieces, may come before their
-// time; then the gap is taken for lost. Both are beyond what a window holds in segments
-// of a usual size, and bound what a piece costs whatever the file holds.
+// maxEarlyBytes and maxEarlyPieces bound the early data of a direction. Beyond them the gap
+// before it is taken for lost. Both are more than a window holds in segments of a usual size,
+// and they bound the cost of each packet whatever the file contains.
 const (
-	maxWaitingBytes  = 256 << 10
-	maxWaitingPieces = 1024
+	maxEarlyBytes  = 256 << 10
+	maxEarlyPieces = 1024
 )
 
-// take looks at a segment, and reports whether the connection is over with it.
+// addSegment adds a segment and reports whether the connection ends with it.
 func (t *reassembler) addSegment(s segment) (over bool) {
 	i := 0
 	if s.flow != t.client {
@@ -140,8 +142,8 @@ func (t *reassembler) addSegment(s segment) (over bool) {
 	d := &t.dirs[i]
 	seq := s.seq
 	if s.synFlag {
-		if d.known && len(t.stream.Parts) > 0 && s.seq+1 != d.next { // the ports serve another connection
-			return true
+		if d.known && len(t.stream.Parts) > 0 && s.seq+1 != d.next {
+			return true // another connection of the same ports
 		}
 		seq++
 		d.next, d.known = seq, true
@@ -159,24 +161,25 @@ func (t *reassembler) addSegment(s segment) (over bool) {
 	return t.dirs[0].finished && t.dirs[1].finished && len(s.data) == 0 && !s.finFlag
 }
 
-// put appends a piece, and what it was waited for with.
+// addData appends a piece, and the early pieces that follow it. It keeps a piece that is early.
 func (t *reassembler) addData(i int, p dataPiece) {
 	d := &t.dirs[i]
 	if ahead := int32(p.seq - d.next); ahead > 0 {
 		p.data = slices.Clone(p.data)
 		at := sort.Search(len(d.early), func(i int) bool { return int32(d.early[i].seq-p.seq) > 0 })
 		d.early = slices.Insert(d.early, at, p)
-		if d.earlyBytes += len(p.data); d.earlyBytes > maxWaitingBytes || len(d.early) > maxWaitingPieces {
+		d.earlyBytes += len(p.data)
+		if d.earlyBytes > maxEarlyBytes || len(d.early) > maxEarlyPieces {
 			t.skipGap(i)
 		}
 		return
 	}
 	t.append(i, p, 0)
-	t.appendWaiting(i)
+	t.appendEarly(i)
 }
 
-// release appends what has been waiting for what is there now.
-func (t *reassembler) appendWaiting(i int) {
+// appendEarly appends the early pieces that follow the data received so far.
+func (t *reassembler) appendEarly(i int) {
 	d := &t.dirs[i]
 	for len(d.early) > 0 && int32(d.early[0].seq-d.next) <= 0 {
 		p := d.early[0]
@@ -186,7 +189,7 @@ func (t *reassembler) appendWaiting(i int) {
 	}
 }
 
-// jump goes over a gap.
+// skipGap continues after the first gap.
 func (t *reassembler) skipGap(i int) {
 	d := &t.dirs[i]
 	if len(d.early) == 0 {
@@ -198,13 +201,13 @@ func (t *reassembler) skipGap(i int) {
 	gap := int64(p.seq - d.next)
 	d.next = p.seq
 	t.append(i, p, gap)
-	t.appendWaiting(i)
+	t.appendEarly(i)
 }
 
-// append adds what is new of a piece to the stream.
+// append appends the new bytes of a piece to the stream.
 func (t *reassembler) append(i int, p dataPiece, missing int64) {
 	d := &t.dirs[i]
-	old := int(int32(d.next - p.seq)) // bytes that were sent before
+	old := int(int32(d.next - p.seq)) // bytes received before
 	if old >= len(p.data) {
 		return
 	}
@@ -220,8 +223,8 @@ func (t *reassembler) append(i int, p dataPiece, missing int64) {
 	}
 	parts := t.stream.Parts
 	n, room := len(parts), MaxStreamBytes-t.total
-	goesOn := n > 0 && parts[n-1].FromClient == (i == 0) && missing == 0
-	if !goesOn && n == MaxStreamParts {
+	continues := n > 0 && parts[n-1].FromClient == (i == 0) && missing == 0
+	if !continues && n == MaxStreamParts {
 		room = 0
 	}
 	if len(data) > room {
@@ -231,14 +234,16 @@ func (t *reassembler) append(i int, p dataPiece, missing int64) {
 		return
 	}
 	t.total += len(data)
-	if goesOn {
+	if continues {
 		parts[n-1].Data = append(parts[n-1].Data, data...)
 		return
 	}
-	t.stream.Parts = append(parts, Part{FromClient: i == 0, Number: p.number, Data: slices.Clone(data), Missing: missing})
+	t.stream.Parts = append(parts, Part{
+		FromClient: i == 0, Number: p.number, Data: slices.Clone(data), Missing: missing,
+	})
 }
 
-// finish goes over the gaps that are left.
+// skipRemainingGaps appends all early pieces.
 func (t *reassembler) skipRemainingGaps() {
 	for i := range t.dirs {
 		for len(t.dirs[i].early) > 0 {
@@ -247,10 +252,10 @@ func (t *reassembler) skipRemainingGaps() {
 	}
 }
 
-// Text is the part's data as people read it.
+// Text returns the part's data as printable text.
 func (p Part) Text() string { return Printable(string(p.Data)) }
 
-// Gap says what is missing before the part, "" if nothing is.
+// Gap describes the data that is missing before the part; "" means none.
 func (p Part) Gap() string {
 	if p.Missing == 0 {
 		return ""
