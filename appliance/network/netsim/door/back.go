@@ -17,37 +17,38 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
-// datagramIdle ends a flow of datagrams through the back door.
+// datagramIdle is how long a flow of datagrams through the back door may be idle.
 const datagramIdle = time.Minute
 
 // maxDatagram is the largest UDP payload.
 const maxDatagram = 65507
 
-// ReceiveBuffer is what the promiscuous host's connections are to have
-// (vnet.Options.MaxReceiveBuffer). What the appliance's TCP believes to have arrived and
-// the door has not sent on is lost when the real host dies. It is 16 KiB at most: half of
-// ReceiveBuffer, what the splicer has in its hand (frugalBuffer), and a write that waits
+// ReceiveBuffer is the receive buffer for the connections of the promiscuous host
+// (vnet.Options.MaxReceiveBuffer). Data that the appliance's TCP believes to have arrived
+// but that the door has not passed on is lost if the real host dies. It is at most 16 KiB:
+// half of ReceiveBuffer, one buffer of the splicer (smallBuffer), and one write that waits
 // in the machine's socket.
 const ReceiveBuffer = 16 << 10
 
-// A Back is the door out.
+// A Back is the back door.
 type Back struct {
-	// Exit gives the real address of a simulated one; false: it does not lead out.
-	Exit   func(to netip.AddrPort) (netip.AddrPort, bool)
+	// Exit returns the real address that a simulated one is mapped to. ok is false if the
+	// address is not mapped.
+	Exit   func(to netip.AddrPort) (real netip.AddrPort, ok bool)
 	Logger *slog.Logger
 
 	splicer splicer
 	dialer  net.Dialer
 }
 
-// Serve has h, a promiscuous host with a ReceiveBuffer, lead out what is sent to it, until
-// h is closed. h waits for the connections.
+// Serve passes connections and datagrams that h receives to the real hosts, until h is
+// closed. h is a promiscuous host with a ReceiveBuffer; it waits for the connections.
 func (b *Back) Serve(h *vnet.Host) {
-	b.splicer.frugal = true
+	b.splicer.small = true
 	h.SetForwarders(vnet.Forwarders{TCP: b.connect, UDP: b.datagrams})
 }
 
-// connect asks the real host and answers as it does.
+// connect dials the real host and answers the appliance as the real host answered.
 func (b *Back) connect(ctx context.Context, r *vnet.TCPRequest) {
 	to, ok := b.Exit(r.To)
 	if !ok {
@@ -56,15 +57,15 @@ func (b *Back) connect(ctx context.Context, r *vnet.TCPRequest) {
 	}
 	c, err := b.dialer.DialContext(ctx, "tcp", to.String())
 	if err != nil {
-		b.Logger.Info("a real server was not reached", "simulated", r.To, "real", to, "error", err)
+		b.Logger.Info("a real server cannot be reached", "simulated", r.To, "real", to, "error", err)
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			r.Refuse()
 		}
 		return
 	}
-	outside, err := newFrugal(c.(*net.TCPConn))
+	outside, err := newPaced(c.(*net.TCPConn))
 	if err != nil {
-		b.Logger.Warn("a real server may be sent too much", "simulated", r.To, "real", to, "error", err)
+		b.Logger.Warn("the amount of data in flight to a real server is not bounded", "simulated", r.To, "real", to, "error", err)
 	}
 	inside, err := r.Accept()
 	if err != nil {
@@ -85,12 +86,12 @@ func (b *Back) datagrams(_, to netip.AddrPort) func(context.Context, network.Pac
 	return func(ctx context.Context, inside network.PacketConn) { b.relay(ctx, inside, real) }
 }
 
-// relay carries datagrams both ways until none has come for a while.
+// relay copies datagrams both ways until none has arrived for datagramIdle.
 func (b *Back) relay(ctx context.Context, inside network.PacketConn, to netip.AddrPort) {
 	defer inside.Close()
 	outside, err := b.dialer.DialContext(ctx, "udp", to.String())
 	if err != nil {
-		b.Logger.Info("a real server was not reached", "real", to, "error", err)
+		b.Logger.Info("a real server cannot be reached", "real", to, "error", err)
 		return
 	}
 	end := sync.OnceFunc(func() {
@@ -100,29 +101,29 @@ func (b *Back) relay(ctx context.Context, inside network.PacketConn, to netip.Ad
 	defer end()
 	stop := context.AfterFunc(ctx, end)
 	defer stop()
-	var last atomic.Int64 // the Mark of the last datagram
+	var last atomic.Int64 // the clock.Mark of the latest datagram in either direction
 	last.Store(int64(clock.System().Mark()))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		carry(inside, outside, &last)
+		copyDatagrams(inside, outside, &last)
 		end()
 	}()
-	carry(outside, inside, &last)
+	copyDatagrams(outside, inside, &last)
 	end()
 	<-done
 }
 
-// A packetEnd is a connected socket of datagrams.
+// A packetEnd is a connected datagram socket.
 type packetEnd interface {
 	Read([]byte) (int, error)
 	Write([]byte) (int, error)
 	SetReadDeadline(time.Time) error
 }
 
-// carry copies datagrams until one side is closed or nothing has come from either
-// side for a while. A port unreachable is one datagram's fault, not the flow's.
-func carry(dst, src packetEnd, last *atomic.Int64) {
+// copyDatagrams copies datagrams until one side is closed or none has arrived from either
+// side for datagramIdle. A port unreachable concerns one datagram and does not end the flow.
+func copyDatagrams(dst, src packetEnd, last *atomic.Int64) {
 	machine := clock.System()
 	buf := make([]byte, maxDatagram)
 	for {

@@ -16,31 +16,31 @@ import (
 )
 
 const (
-	// reopenAfter is how long after a failed attempt a door is opened again.
+	// reopenAfter is the delay between a failed attempt to open a door and the next one.
 	reopenAfter = time.Second
-	// lastWords is how long Close waits for services to close their connections:
-	// what they wrote last has to get outside.
-	lastWords = 500 * time.Millisecond
+	// drainTimeout is how long Close waits for services to close their connections, so
+	// that their last output reaches the client.
+	drainTimeout = 500 * time.Millisecond
 )
 
-// A FrontConfig says where a door is and where it leads.
+// A FrontConfig says where a front door listens and where it leads.
 type FrontConfig struct {
 	Name   string
 	Listen netip.AddrPort // real; port 0 takes a free one
-	// Enter gives the simulated address of a real client, and where the door
-	// leads for it. An error turns the client away.
+	// Enter returns the simulated address of a real client and the address to which its
+	// connections lead. If it returns an error, the client's connection is reset.
 	Enter func(client netip.Addr) (from netip.Addr, to netip.AddrPort, err error)
 	// Hosts is the network of the simulated clients.
 	Hosts  network.Transport
-	FTP    *FTP // nil: the door is not FTP's
+	FTP    *FTP // nil unless the door leads to an FTP server
 	Logger *slog.Logger
 }
 
-// A Front is a door in.
+// A Front is a front door. Its methods are safe for concurrent use.
 type Front struct {
 	FrontConfig
 	splicer splicer
-	ctx     context.Context // ends when connections are to be cut
+	ctx     context.Context // ends when connections must be reset
 	cut     context.CancelFunc
 	running sync.WaitGroup // accepting goroutine and connections
 	queue   queue
@@ -49,37 +49,38 @@ type Front struct {
 	addr     netip.AddrPort // real; port 0 until claimed
 	listener *net.TCPListener
 	state    state
-	reopen   func() bool // stops the timer of an attempt to open; nil: none
+	reopen   func() bool // stops the timer of the next attempt to open; nil if there is none
 	splices  map[*splice]bool
-	entered  int // connections that the service may know: dialled, or being dialled
+	inside   int // connections that have been dialled inside, or are being dialled
 }
 
-// A state is a door's.
+// A state is the state of a front door.
 type state uint8
 
 const (
 	shut    state = iota // no listener
-	claimed              // a listener on which nobody accepts
+	claimed              // there is a listener, but connections are not accepted
 	open
-	gone // for good
+	closed // by Close
 )
 
-// NewFront returns a door that is shut.
+// NewFront returns a front door that is shut.
 func NewFront(c FrontConfig) *Front {
 	f := &Front{FrontConfig: c, addr: c.Listen, splices: make(map[*splice]bool)}
-	f.queue.places = make(chan struct{}, queueLength)
+	f.queue.slots = make(chan struct{}, queueLength)
 	f.ctx, f.cut = context.WithCancel(context.Background())
 	return f
 }
 
-// Addr is the real address; its port is 0 until Claim.
+// Addr returns the real address. Its port is 0 until Claim if Listen has port 0.
 func (f *Front) Addr() netip.AddrPort {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.addr
 }
 
-// Claim takes the real address. Connections wait until SetOpen.
+// Claim takes the real address. Clients that connect wait until SetOpen. If the door has
+// the address already, Claim does nothing.
 func (f *Front) Claim(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -89,7 +90,7 @@ func (f *Front) Claim(ctx context.Context) error {
 	return f.listen(ctx)
 }
 
-// listen is called with mu held.
+// listen opens the real listener. The caller holds mu.
 func (f *Front) listen(ctx context.Context) error {
 	var c net.ListenConfig
 	l, err := c.Listen(ctx, "tcp", f.addr.String())
@@ -102,14 +103,14 @@ func (f *Front) listen(ctx context.Context) error {
 	return nil
 }
 
-// SetOpen opens the door or shuts it. Connections that are inside stay. An address
-// that somebody else has taken meanwhile is tried again each second.
+// SetOpen opens or shuts the door. Established connections are untouched. If another
+// program has taken the address meanwhile, SetOpen tries again each second.
 func (f *Front) SetOpen(want bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.stopReopening()
 	switch {
-	case f.state == gone, want && f.state == open, !want && f.state == shut:
+	case f.state == closed, want && f.state == open, !want && f.state == shut:
 		return
 	case !want:
 		f.listener.Close()
@@ -118,7 +119,7 @@ func (f *Front) SetOpen(want bool) {
 	}
 	if f.state == shut {
 		if err := f.listen(f.ctx); err != nil {
-			f.Logger.Warn("a door cannot be opened", "door", f.Name, "error", err)
+			f.Logger.Warn("a front door cannot be opened", "door", f.Name, "error", err)
 			f.running.Add(1)
 			f.reopen = clock.System().AfterFunc(reopenAfter, func() {
 				defer f.running.Done()
@@ -132,7 +133,7 @@ func (f *Front) SetOpen(want bool) {
 	f.running.Go(func() { f.accept(l) })
 }
 
-// stopReopening is called with mu held.
+// stopReopening cancels the next attempt to open. The caller holds mu.
 func (f *Front) stopReopening() {
 	if f.reopen != nil && f.reopen() {
 		f.running.Done()
@@ -140,26 +141,26 @@ func (f *Front) stopReopening() {
 	f.reopen = nil
 }
 
-// Close shuts the door for good. A connection that the service closes, or has
-// closed, ends when all it said is outside; the others are reset after a moment, or
-// when ctx ends. It returns when no goroutine of the door is left.
+// Close shuts the door permanently. A connection that the service closes, or has closed,
+// ends when all that the service sent has been passed on. The others are reset after
+// drainTimeout, or when ctx ends. Close blocks until every goroutine of the door has ended.
 func (f *Front) Close(ctx context.Context) {
 	f.SetOpen(false)
 	f.mu.Lock()
-	f.state = gone
-	busy := len(f.splices) > 0 || f.entered > 0
+	f.state = closed
+	busy := len(f.splices) > 0 || f.inside > 0
 	for p := range f.splices {
-		p.farewell()
+		p.closeWhenDone()
 	}
 	f.mu.Unlock()
 	if busy {
-		stop := clock.System().AfterFunc(lastWords, f.abortAll)
+		stop := clock.System().AfterFunc(drainTimeout, f.abortAll)
 		defer stop()
 	}
 	stop := context.AfterFunc(ctx, f.abortAll)
 	defer stop()
 	if !busy {
-		f.abortAll() // who comes in just now
+		f.abortAll() // a connection that is being accepted at this moment
 	}
 	f.running.Wait()
 	f.cut()
@@ -177,18 +178,18 @@ func (f *Front) abortAll() {
 
 func (f *Front) accept(l *net.TCPListener) {
 	for {
-		place := f.queue.enter()
+		slot := f.queue.acquire()
 		c, err := l.AcceptTCP()
 		if err == nil {
-			f.running.Go(func() { f.enter(c, place) })
+			f.running.Go(func() { f.admit(c, slot) })
 			continue
 		}
-		place.leave()
+		slot.release()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
 		default: // too many open files, for example
-			f.Logger.Warn("a door lets nobody in", "door", f.Name, "error", err)
+			f.Logger.Warn("a front door cannot accept connections", "door", f.Name, "error", err)
 			if clock.System().Sleep(f.ctx, 50*time.Millisecond) != nil {
 				return
 			}
@@ -196,22 +197,22 @@ func (f *Front) accept(l *net.TCPListener) {
 	}
 }
 
-// enter leads a real client in, who has a place in the queue.
-func (f *Front) enter(outside *net.TCPConn, p *place) {
-	p.hold()
+// admit connects a real client, which has a slot in the queue, to the service.
+func (f *Front) admit(outside *net.TCPConn, p *slot) {
+	p.occupy()
 	from, to, err := f.Enter(realAddr(outside.RemoteAddr()).Addr())
 	if err != nil {
-		f.Logger.Warn("a door turned a client away", "door", f.Name, "client", outside.RemoteAddr(), "error", err)
-		p.leave()
+		f.Logger.Warn("a front door reset the connection of a client", "door", f.Name, "client", outside.RemoteAddr(), "error", err)
+		p.release()
 		abort(outside)
 		return
 	}
-	f.count(1)
-	defer f.count(-1)
+	f.addInside(1)
+	defer f.addInside(-1)
 	inside, err := f.dial(from, to, realAddr(outside.RemoteAddr()).Port())
 	if err != nil {
-		p.leave()
-		abort(outside) // as the client's simulated self was refused
+		p.release()
+		abort(outside) // because the simulated client was refused
 		return
 	}
 	if f.FTP != nil {
@@ -219,20 +220,20 @@ func (f *Front) enter(outside *net.TCPConn, p *place) {
 	} else {
 		f.splice(outside, inside, nil, nil)
 	}
-	p.leave()
+	p.release()
 }
 
-func (f *Front) count(change int) {
+func (f *Front) addInside(change int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.entered += change
+	f.inside += change
 }
 
-// Accepted says that the service has accepted a connection, so that another client
-// may come in.
-func (f *Front) Accepted() { f.queue.shift() }
+// Accepted tells the door that the service has accepted a connection. The door then lets
+// the next client in.
+func (f *Front) Accepted() { f.queue.releaseOldest() }
 
-// dial connects the simulated client, with the port of the real one if it is free.
+// dial connects the simulated client. It uses the real client's port if that is free.
 func (f *Front) dial(from netip.Addr, to netip.AddrPort, port uint16) (network.Conn, error) {
 	c := network.DialConfig{Local: netip.AddrPortFrom(from, port), Remote: to}
 	inside, err := f.Hosts.Dial(f.ctx, c)
@@ -243,7 +244,7 @@ func (f *Front) dial(from netip.Addr, to netip.AddrPort, port uint16) (network.C
 	return inside, err
 }
 
-// splice makes one connection of two and returns when both are closed.
+// splice copies between the two connections and returns when both are closed.
 func (f *Front) splice(outside *net.TCPConn, inside network.Conn, fromOutside, fromInside filter) {
 	p := &splice{a: outside, b: inside}
 	f.mu.Lock()
@@ -253,8 +254,8 @@ func (f *Front) splice(outside *net.TCPConn, inside network.Conn, fromOutside, f
 		return
 	}
 	f.splices[p] = true
-	if f.state == gone {
-		p.farewell()
+	if f.state == closed {
+		p.closeWhenDone()
 	}
 	f.mu.Unlock()
 	f.splicer.run(p, fromOutside, fromInside)
@@ -263,7 +264,7 @@ func (f *Front) splice(outside *net.TCPConn, inside network.Conn, fromOutside, f
 	f.mu.Unlock()
 }
 
-// realAddr is a TCP address without IPv6's disguise of IPv4.
+// realAddr returns a TCP address; an IPv4 address mapped to IPv6 becomes plain IPv4.
 func realAddr(a net.Addr) netip.AddrPort {
 	ap := a.(*net.TCPAddr).AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())

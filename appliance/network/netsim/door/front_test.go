@@ -12,14 +12,15 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// slowHosts is a network whose Dial is done, but returns only when it may.
+// slowHosts is a network whose Dial connects at once but returns only after release is
+// closed.
 type slowHosts struct {
 	network.Transport
 	dialled chan struct{} // closed when the service has the connection
 	release chan struct{}
 }
 
-// tcpConn makes a connection of this machine's do for one of the simulated network.
+// tcpConn is a connection of the machine in the role of a simulated one.
 type tcpConn struct{ *net.TCPConn }
 
 func (tcpConn) Abort()                                         {}
@@ -33,14 +34,14 @@ func (h slowHosts) Dial(_ context.Context, c network.DialConfig) (network.Conn, 
 	return tcpConn{conn}, err
 }
 
-func (f *Front) isGone() bool {
+func (f *Front) isClosed() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.state == gone
+	return f.state == closed
 }
 
-// A service may have accepted, spoken and closed before the door knows that it did.
-func TestCloseLetsOutWhatWasSaidWhileTheDoorStillDialled(t *testing.T) {
+// A service may have accepted, sent data and closed before the door's Dial returns.
+func TestClosePassesOnDataThatArrivedWhileTheDoorDialled(t *testing.T) {
 	service, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +75,7 @@ func TestCloseLetsOutWhatWasSaidWhileTheDoorStillDialled(t *testing.T) {
 		defer close(closed)
 		f.Close(context.Background())
 	}()
-	for !f.isGone() { // then Close has counted who is inside
+	for !f.isClosed() { // once it is, Close has counted the connections that are inside
 		runtime.Gosched()
 	}
 	close(hosts.release)

@@ -15,29 +15,30 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// An FTP is a NAT helper (RFC 959, RFC 2428). It reads the control connection and
-// has the data connections follow it through the door:
+// An FTP is a NAT helper (RFC 959, RFC 2428). It reads the control connection and leads
+// the data connections through the door:
 //
-//   - Replies 227 and 229 name a port of the appliance. The door listens on the
-//     address to which the client connected and names that port instead. Only the
-//     client's own address is let in.
-//   - PORT and EPRT that name the client's own address and a port that is no
-//     service's are given the address of its simulated self, where the door
-//     listens for the appliance and dials the client. Any other address passes
-//     unchanged, so that ftpd refuses it as it would on a wire.
+//   - Replies 227 and 229 name a port of the appliance. The door listens on the address
+//     to which the client connected, and replaces the port in the reply by its own. Only
+//     connections from the client's address are accepted there.
+//   - A PORT or EPRT command that names the client's own address and an unprivileged port
+//     gets the address of the simulated client instead. There the door listens for the
+//     appliance, and then dials the client. A command with any other address passes
+//     unchanged, so that the FTP server refuses it as it would in a real network.
 type FTP struct {
-	// PassiveLow to PassiveHigh are the real ports for passive connections; zeros
-	// take any.
+	// PassiveLow to PassiveHigh are the real ports for passive connections. If both are
+	// zero, any port is used.
 	PassiveLow, PassiveHigh uint16
-	// Public is the IPv4 address that replies 227 name; invalid: the one to
-	// which the client connected.
+	// Public is the IPv4 address that replies 227 name. If it is invalid, they name the
+	// address to which the client connected.
 	Public netip.Addr
 }
 
 const (
-	// dataWait is how long a port waits for its data connection.
-	dataWait = time.Minute
-	// servicePorts are not dialled for PORT and EPRT.
+	// dataTimeout is how long a listener waits for its data connection.
+	dataTimeout = time.Minute
+	// servicePorts is the first port that PORT and EPRT may name: lower ports belong to
+	// services.
 	servicePorts = 1024
 )
 
@@ -47,48 +48,49 @@ type session struct {
 	front     *Front
 	outside   *net.TCPConn
 	client    netip.Addr     // real
-	simulated netip.Addr     // the client's
+	simulated netip.Addr     // the address of the simulated client
 	server    netip.AddrPort // the appliance
 
-	mu     sync.Mutex
-	waitOn func() // ends the listener that waits for a data connection; nil: none
+	mu             sync.Mutex
+	cancelListener func() // closes the listener that waits for a data connection; nil if none does
 }
 
 // relay serves a control connection until it ends.
 func (f *FTP) relay(front *Front, outside *net.TCPConn, inside network.Conn, simulated netip.Addr, server netip.AddrPort) {
 	if err := inlineUrgent(outside); err != nil {
-		front.Logger.Warn("a client's urgent data will be lost", "door", front.Name, "error", err)
+		front.Logger.Warn("urgent data of a client will be lost", "door", front.Name, "error", err)
 	}
 	s := &session{FTP: f, front: front, outside: outside, client: realAddr(outside.RemoteAddr()).Addr(), simulated: simulated, server: server}
 	commands := lineEditor{words: []string{"PORT ", "EPRT "}, change: s.command}
 	replies := lineEditor{words: []string{"227 ", "229 "}, change: s.reply}
 	front.splice(outside, inside, commands.edit, replies.edit)
-	s.expect(nil)
+	s.replaceListener(nil)
 }
 
-// expect replaces what waits for a data connection.
-func (s *session) expect(end func()) {
+// replaceListener closes the listener that waits for a data connection, if there is one, and
+// stores the function that closes the next one.
+func (s *session) replaceListener(cancel func()) {
 	s.mu.Lock()
-	before := s.waitOn
-	s.waitOn = end
+	previous := s.cancelListener
+	s.cancelListener = cancel
 	s.mu.Unlock()
-	if before != nil {
-		before()
+	if previous != nil {
+		previous()
 	}
 }
 
-// reply changes a line of the server's.
+// reply rewrites a line from the server.
 func (s *session) reply(line []byte) []byte {
 	var port uint16
 	var start, end int
 	if bytes.HasPrefix(line, []byte("227 ")) {
-		ap, i, j, ok := sixNumbers(line)
+		ap, i, j, ok := parseSix(line)
 		if !ok || ap.Addr() != s.server.Addr() {
 			return line
 		}
 		port, start, end = ap.Port(), i, j
 	} else {
-		p, i, j, ok := extendedPort(line)
+		p, i, j, ok := parseExtendedPort(line)
 		if !ok {
 			return line
 		}
@@ -96,25 +98,25 @@ func (s *session) reply(line []byte) []byte {
 	}
 	here, err := s.passive(netip.AddrPortFrom(s.server.Addr(), port))
 	if err != nil {
-		s.front.Logger.Warn("a passive data connection has no port", "door", s.front.Name, "error", err)
+		s.front.Logger.Warn("no port can be opened for a passive data connection", "door", s.front.Name, "error", err)
 		return []byte("425 Cannot open a data connection.\r\n")
 	}
 	text := strconv.Itoa(int(here.Port()))
 	if line[2] == '7' {
-		text = writeSix(here)
+		text = formatSix(here)
 	}
 	return fmt.Appendf(nil, "%s%s%s", line[:start], text, line[end:])
 }
 
-// passive opens a real port that leads to a data port of the appliance. It returns
-// the address to name.
+// passive opens a real port that leads to a data port of the appliance. It returns the
+// address that the reply must name.
 func (s *session) passive(to netip.AddrPort) (netip.AddrPort, error) {
 	local := realAddr(s.outside.LocalAddr()).Addr()
 	l, err := s.listen(local)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	stop := s.limit(func() { l.Close() })
+	stop := s.expireListener(func() { l.Close() })
 	s.front.running.Go(func() {
 		defer stop()
 		for {
@@ -123,7 +125,7 @@ func (s *session) passive(to netip.AddrPort) (netip.AddrPort, error) {
 				return
 			}
 			if realAddr(c.RemoteAddr()).Addr() != s.client {
-				abort(c) // somebody else who guessed the port
+				abort(c) // another host guessed the port
 				continue
 			}
 			l.Close()
@@ -137,14 +139,14 @@ func (s *session) passive(to netip.AddrPort) (netip.AddrPort, error) {
 	case local.Is4():
 		name = local
 	default:
-		// A 227 cannot name an IPv6 address. Clients understand zeros as the
-		// address that they are connected to.
+		// A 227 cannot name an IPv6 address. Clients take 0.0.0.0 for the address that
+		// they are connected to.
 		name = netip.IPv4Unspecified()
 	}
 	return netip.AddrPortFrom(name, realAddr(l.Addr()).Port()), nil
 }
 
-// listen takes a port for passive connections.
+// listen opens a port for passive connections.
 func (s *session) listen(at netip.Addr) (*net.TCPListener, error) {
 	var config net.ListenConfig
 	var last error
@@ -158,13 +160,14 @@ func (s *session) listen(at netip.Addr) (*net.TCPListener, error) {
 	return nil, last
 }
 
-// limit has end called when the session expects something else, ends, or nothing
-// came for a while. What it returns ends that.
-func (s *session) limit(end func()) (stop func()) {
+// expireListener arranges that end, which closes a listener, is called when the session
+// opens another listener or ends, or after dataTimeout. The function that it returns calls
+// end at once and cancels the rest.
+func (s *session) expireListener(end func()) (stop func()) {
 	f := s.front
-	timer := clock.System().AfterFunc(dataWait, end)
+	timer := clock.System().AfterFunc(dataTimeout, end)
 	cut := context.AfterFunc(f.ctx, end)
-	s.expect(end)
+	s.replaceListener(end)
 	return func() {
 		timer()
 		cut()
@@ -172,21 +175,21 @@ func (s *session) limit(end func()) (stop func()) {
 	}
 }
 
-// command changes a line of the client's.
+// command rewrites a line from the client.
 func (s *session) command(line []byte) []byte {
 	extended := bytes.EqualFold(line[:4], []byte("EPRT"))
 	var named netip.AddrPort
 	if extended {
-		named = extendedAddr(string(line[5:]))
+		named = parseExtendedAddr(string(line[5:]))
 	} else {
-		named, _, _, _ = sixNumbers(line)
+		named, _, _, _ = parseSix(line)
 	}
 	if named.Addr() != s.client || named.Port() < servicePorts {
 		return line
 	}
 	here, err := s.active(named)
 	if err != nil {
-		s.front.Logger.Warn("an active data connection has no port", "door", s.front.Name, "error", err)
+		s.front.Logger.Warn("no port can be opened for an active data connection", "door", s.front.Name, "error", err)
 		return line
 	}
 	if extended || here.Addr().Is6() {
@@ -196,17 +199,16 @@ func (s *session) command(line []byte) []byte {
 		}
 		return fmt.Appendf(nil, "EPRT |%d|%v|%d|\r\n", family, here.Addr(), here.Port())
 	}
-	return fmt.Appendf(nil, "PORT %s\r\n", writeSix(here))
+	return fmt.Appendf(nil, "PORT %s\r\n", formatSix(here))
 }
 
-// active opens a port of the client's simulated self that leads to a data port of
-// the client.
+// active opens a port of the simulated client that leads to a data port of the real client.
 func (s *session) active(to netip.AddrPort) (netip.AddrPort, error) {
 	l, err := s.front.Hosts.Listen(s.front.ctx, network.ListenConfig{Addr: netip.AddrPortFrom(s.simulated, 0), Backlog: 1})
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	stop := s.limit(func() { l.Close() })
+	stop := s.expireListener(func() { l.Close() })
 	s.front.running.Go(func() {
 		defer stop()
 		for {
@@ -226,7 +228,7 @@ func (s *session) active(to netip.AddrPort) (netip.AddrPort, error) {
 	return realAddr(l.Addr()), nil
 }
 
-// callBack dials the client for a data connection from the appliance.
+// callBack dials the real client for a data connection that the appliance has opened.
 func (s *session) callBack(inside network.Conn, to netip.AddrPort) {
 	from := net.TCPAddrFromAddrPort(netip.AddrPortFrom(realAddr(s.outside.LocalAddr()).Addr(), 0))
 	d := net.Dialer{LocalAddr: from}
@@ -238,7 +240,7 @@ func (s *session) callBack(inside network.Conn, to netip.AddrPort) {
 	s.front.splice(c.(*net.TCPConn), inside, nil, nil)
 }
 
-// join leads a data connection to the appliance.
+// join connects a data connection of the real client to the appliance.
 func (f *Front) join(outside *net.TCPConn, from netip.Addr, to netip.AddrPort) {
 	inside, err := f.Hosts.Dial(f.ctx, network.DialConfig{Local: netip.AddrPortFrom(from, 0), Remote: to})
 	if err != nil {
@@ -248,8 +250,8 @@ func (f *Front) join(outside *net.TCPConn, from netip.Addr, to netip.AddrPort) {
 	f.splice(outside, inside, nil, nil)
 }
 
-// sixNumbers finds h1,h2,h3,h4,p1,p2 in a line, and where it begins and ends.
-func sixNumbers(line []byte) (ap netip.AddrPort, start, end int, ok bool) {
+// parseSix finds h1,h2,h3,h4,p1,p2 in a line and returns its start and end as well.
+func parseSix(line []byte) (ap netip.AddrPort, start, end int, ok bool) {
 	for start = 4; start < len(line); start++ {
 		if !isDigit(line[start]) || isDigit(line[start-1]) {
 			continue
@@ -283,15 +285,15 @@ func sixNumbers(line []byte) (ap netip.AddrPort, start, end int, ok bool) {
 
 func isDigit(b byte) bool { return b >= '0' && b <= '9' }
 
-// writeSix is the reverse of sixNumbers.
-func writeSix(ap netip.AddrPort) string {
+// formatSix is the reverse of parseSix.
+func formatSix(ap netip.AddrPort) string {
 	a := ap.Addr().As4()
 	return fmt.Sprintf("%d,%d,%d,%d,%d,%d", a[0], a[1], a[2], a[3], ap.Port()>>8, ap.Port()&0xff)
 }
 
-// extendedPort finds the port of a reply 229, "(|||6446|)", and where it begins
-// and ends.
-func extendedPort(line []byte) (port uint16, start, end int, ok bool) {
+// parseExtendedPort finds the port of a reply 229, "(|||6446|)", and returns its start and
+// end as well.
+func parseExtendedPort(line []byte) (port uint16, start, end int, ok bool) {
 	i := bytes.IndexByte(line, '(')
 	if i < 0 || len(line) < i+6 || line[i+1] != line[i+2] || line[i+1] != line[i+3] {
 		return 0, 0, 0, false
@@ -305,9 +307,9 @@ func extendedPort(line []byte) (port uint16, start, end int, ok bool) {
 	return uint16(v), start, start + n, err == nil
 }
 
-// extendedAddr reads EPRT's argument, "|1|132.235.1.2|6275|"; invalid if it is
-// none.
-func extendedAddr(arg string) netip.AddrPort {
+// parseExtendedAddr parses the argument of EPRT, "|1|132.235.1.2|6275|". The result is
+// invalid if the argument is.
+func parseExtendedAddr(arg string) netip.AddrPort {
 	arg = strings.TrimRight(arg, "\r\n")
 	if arg == "" {
 		return netip.AddrPort{}

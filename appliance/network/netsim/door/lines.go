@@ -2,25 +2,25 @@ package door
 
 import "bytes"
 
-// maxHeld is the longest beginning of a line that is held back.
+// maxHeld bounds the beginning of a line that a lineEditor holds back.
 const maxHeld = 512
 
-// A lineEditor changes certain lines of a stream and lets everything else through
-// at once: it holds back only what may turn out to be such a line.
+// A lineEditor changes certain lines of a stream and passes everything else on at once. It
+// holds back only the beginning of a line that may turn out to be one of those.
 type lineEditor struct {
-	// words are what a line to be changed begins with, in upper case.
+	// words are the possible beginnings of a line that is changed, in upper case.
 	words []string
-	// change returns what takes the place of a line, its end included.
+	// change returns the replacement of a line. Both include the line end.
 	change func(line []byte) []byte
 
 	held   []byte // the beginning of a line that may have to be changed
-	inside bool   // the rest of this line is let through
+	inside bool   // the rest of this line passes unchanged
 	out    []byte
 }
 
 // edit is a filter.
 func (e *lineEditor) edit(chunk []byte) []byte {
-	if chunk == nil { // the end
+	if chunk == nil { // the end of the stream
 		out := e.held
 		e.held = nil
 		return out
@@ -54,7 +54,7 @@ func (e *lineEditor) edit(chunk []byte) []byte {
 	return e.out
 }
 
-// candidate reports whether what is held may be a line to be changed.
+// candidate reports whether the held bytes may be the beginning of a line that is changed.
 func (e *lineEditor) candidate() bool {
 	if len(e.held) > maxHeld {
 		return false

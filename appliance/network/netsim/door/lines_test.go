@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// shout is an editor that puts lines beginning with PORT or 227 in upper case.
-func shout() *lineEditor {
+// upperCaser returns an editor that puts lines beginning with PORT or 227 in upper case.
+func upperCaser() *lineEditor {
 	return &lineEditor{words: []string{"PORT ", "227 "}, change: bytes.ToUpper}
 }
 
@@ -15,7 +15,7 @@ func TestOnlyCertainLinesAreChanged(t *testing.T) {
 	in := "user x\r\nport a,b\r\nsite port c\r\n227 yes\r\n2277 no\r\n\r\nport without end"
 	want := "user x\r\nPORT A,B\r\nsite port c\r\n227 YES\r\n2277 no\r\n\r\nport without end"
 	for size := 1; size <= len(in); size++ {
-		e := shout()
+		e := upperCaser()
 		var got []byte
 		for rest := []byte(in); len(rest) > 0; {
 			n := min(size, len(rest))
@@ -28,8 +28,8 @@ func TestOnlyCertainLinesAreChanged(t *testing.T) {
 	}
 }
 
-func TestNothingElseIsHeldBack(t *testing.T) {
-	e := shout()
+func TestOnlyPossibleMatchesAreHeldBack(t *testing.T) {
+	e := upperCaser()
 	for _, step := range []struct{ in, want string }{
 		{"x", "x"},
 		{"yz", "yz"},
@@ -40,20 +40,20 @@ func TestNothingElseIsHeldBack(t *testing.T) {
 		{"llute\r\n", "pollute\r\n"},
 	} {
 		if got := e.edit([]byte(step.in)); string(got) != step.want {
-			t.Errorf("%q lets %q through, want %q", step.in, got, step.want)
+			t.Errorf("after %q, %q passes, want %q", step.in, got, step.want)
 		}
 	}
 }
 
-func TestALineWithoutEndIsLetThrough(t *testing.T) {
-	e := shout()
+func TestLongLineWithoutEndPasses(t *testing.T) {
+	e := upperCaser()
 	long := append([]byte("port "), bytes.Repeat([]byte("x"), maxHeld)...)
 	if got := e.edit(long); !bytes.Equal(got, long) {
-		t.Errorf("%d of %d bytes are let through", len(got), len(long))
+		t.Errorf("%d of %d bytes pass", len(got), len(long))
 	}
 }
 
-func FuzzLinesArriveWhole(f *testing.F) {
+func FuzzLineEditorKeepsEveryByte(f *testing.F) {
 	f.Add([]byte("PORT 1,2,3,4,5,6\r\n227 x\r\n"), uint8(3))
 	f.Fuzz(func(t *testing.T, in []byte, size uint8) {
 		e := &lineEditor{words: []string{"PORT ", "227 "}, change: func(l []byte) []byte { return l }}
@@ -80,7 +80,7 @@ func TestAddressesInFTP(t *testing.T) {
 		"227 ":                                               "",
 	} {
 		got := ""
-		if ap, _, _, ok := sixNumbers([]byte(line)); ok {
+		if ap, _, _, ok := parseSix([]byte(line)); ok {
 			got = ap.String()
 		}
 		if got != want {
@@ -95,7 +95,7 @@ func TestAddressesInFTP(t *testing.T) {
 		"|1|132.235.1.2":           {},
 		"\r\n":                     {},
 	} {
-		if got := extendedAddr(arg); got != want {
+		if got := parseExtendedAddr(arg); got != want {
 			t.Errorf("EPRT %q names %v, want %v", arg, got, want)
 		}
 	}
@@ -107,7 +107,7 @@ func TestAddressesInFTP(t *testing.T) {
 		"229 (|||66446|)":    0,
 		"229 nothing of use": 0,
 	} {
-		if got, _, _, ok := extendedPort([]byte(line)); ok != (want != 0) || ok && got != want {
+		if got, _, _, ok := parseExtendedPort([]byte(line)); ok != (want != 0) || ok && got != want {
 			t.Errorf("%q names port %d (%v), want %d", line, got, ok, want)
 		}
 	}

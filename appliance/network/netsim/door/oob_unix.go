@@ -8,9 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inlineUrgent leaves urgent data where it was sent: a client that aborts an FTP
-// transfer sends part of its ABOR urgently, and a simulated connection has no
-// urgent data.
+// inlineUrgent keeps urgent data in the stream. A client that aborts an FTP transfer sends
+// part of its ABOR as urgent data, and a simulated connection has no urgent data.
 func inlineUrgent(c *net.TCPConn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

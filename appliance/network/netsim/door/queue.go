@@ -9,69 +9,69 @@ import (
 )
 
 const (
-	// queueLength is less than the backlog of any service of the appliance's.
+	// queueLength is less than the backlog of every service of the appliance.
 	queueLength = 8
-	// patience is how long a place is kept for a connection that nobody accepts:
-	// what is wrong with one client's path must not hold up the others.
-	patience = time.Second
+	// acceptTimeout is how long a connection keeps its slot if the service does not accept
+	// it. A fault on one client's path must not block the other clients.
+	acceptTimeout = time.Second
 )
 
-// A queue is the connections of a door that the service has not accepted yet. Of a
-// burst from outside, as many go in as the service's backlog takes; the others
-// wait in the real listener's queue, which is long, and no SYN is dropped inside
-// and sent again a second later.
+// A queue holds the connections of a front door that the service has not accepted yet. It
+// lets in only as many connections of a burst as the service's backlog takes. The others
+// wait in the real listener's queue, which is long. Without it SYNs would be dropped inside
+// and retransmitted a second later.
 type queue struct {
-	places chan struct{} // holds one for each place that is taken
+	slots chan struct{} // has one element for each slot in use
 
-	mu    sync.Mutex
-	taken []*place // by connections, oldest first
+	mu       sync.Mutex
+	occupied []*slot // oldest first
 }
 
-// A place is one connection's.
-type place struct {
+// A slot is the right of one connection to go in.
+type slot struct {
 	queue *queue
 	once  sync.Once
 	stop  func() bool // the timer's
 }
 
-// enter waits for a place.
-func (q *queue) enter() *place {
-	q.places <- struct{}{}
-	return &place{queue: q, stop: func() bool { return true }}
+// acquire blocks until a slot is free, and takes it.
+func (q *queue) acquire() *slot {
+	q.slots <- struct{}{}
+	return &slot{queue: q, stop: func() bool { return true }}
 }
 
-// hold gives the place to a connection that goes in now.
-func (p *place) hold() {
-	q := p.queue
+// occupy marks the slot as used by a connection that goes in now.
+func (s *slot) occupy() {
+	q := s.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.taken = append(q.taken, p)
-	p.stop = clock.System().AfterFunc(patience, p.leave)
+	q.occupied = append(q.occupied, s)
+	s.stop = clock.System().AfterFunc(acceptTimeout, s.release)
 }
 
-// leave gives the place up, once.
-func (p *place) leave() {
-	p.once.Do(func() {
-		q := p.queue
+// release frees the slot. Later calls do nothing.
+func (s *slot) release() {
+	s.once.Do(func() {
+		q := s.queue
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		p.stop()
-		if i := slices.Index(q.taken, p); i >= 0 {
-			q.taken = slices.Delete(q.taken, i, i+1)
+		s.stop()
+		if i := slices.Index(q.occupied, s); i >= 0 {
+			q.occupied = slices.Delete(q.occupied, i, i+1)
 		}
-		<-q.places
+		<-q.slots
 	})
 }
 
-// shift gives the oldest connection's place up.
-func (q *queue) shift() {
+// releaseOldest frees the slot of the oldest connection.
+func (q *queue) releaseOldest() {
 	q.mu.Lock()
-	var oldest *place
-	if len(q.taken) > 0 {
-		oldest = q.taken[0]
+	var oldest *slot
+	if len(q.occupied) > 0 {
+		oldest = q.occupied[0]
 	}
 	q.mu.Unlock()
 	if oldest != nil {
-		oldest.leave()
+		oldest.release()
 	}
 }

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	idleBuffer   = 2 << 10
-	busyBuffer   = 64 << 10
-	frugalBuffer = 4 << 10
+	idleBuffer  = 2 << 10
+	busyBuffer  = 64 << 10
+	smallBuffer = 4 << 10
 )
 
-// A half is what both kinds of connections offer.
+// A half is one of the two connections of a splice: a real or a simulated one.
 type half interface {
 	net.Conn
 	CloseWrite() error
@@ -27,41 +27,41 @@ func abort(c half) {
 	c.Close()
 }
 
-// A splicer copies between connections. Its zero value is usable.
+// A splicer copies between connections. The zero value is ready to use.
 type splicer struct {
-	frugal  bool      // it keeps to frugalBuffer, so that little is on its way
+	small   bool      // buffers have smallBuffer bytes, so that little data is in flight
 	buffers sync.Pool // of *[busyBuffer]byte
 }
 
-// size is that of the buffer that each direction has for itself.
+// size returns the size of the buffer that each direction owns.
 func (s *splicer) size() int {
-	if s.frugal {
-		return frugalBuffer
+	if s.small {
+		return smallBuffer
 	}
 	return idleBuffer
 }
 
-// A splice is a pair of connections that are one. b is the service's side.
+// A splice is a pair of connections between which bytes are copied. b is the service's side.
 type splice struct {
 	a, b half
 	cut  sync.Once
 
-	said  atomic.Bool // b has no more to say, and a was told
-	hurry atomic.Bool // the splice ends when that is so
+	serviceDone atomic.Bool // b has reached its end, and all its data has been written to a
+	closing     atomic.Bool // close the splice once serviceDone is set
 }
 
-// farewell ends the splice as soon as b has said all.
-func (p *splice) farewell() {
-	p.hurry.Store(true)
-	if p.said.Load() {
+// closeWhenDone closes the splice once all data of b has been written to a.
+func (p *splice) closeWhenDone() {
+	p.closing.Store(true)
+	if p.serviceDone.Load() {
 		p.close()
 	}
 }
 
-// allSaid takes note that b has.
-func (p *splice) allSaid() {
-	p.said.Store(true)
-	if p.hurry.Load() {
+// setServiceDone records that all data of b has been written to a.
+func (p *splice) setServiceDone() {
+	p.serviceDone.Store(true)
+	if p.closing.Load() {
 		p.close()
 	}
 }
@@ -81,25 +81,25 @@ func (p *splice) abort() {
 	})
 }
 
-// run copies both ways until both are done; a reset on one side resets the other.
-// The filters, which may be nil, see what comes from a and from b.
+// run copies both ways until both sides are done. A reset on one side resets the other. The
+// filters, which may be nil, are applied to the data from a and from b.
 func (s *splicer) run(p *splice, fromA, fromB filter) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		s.copy(p, p.a, p.b, fromB)
-		p.allSaid()
+		p.setServiceDone()
 	}()
 	s.copy(p, p.b, p.a, fromA)
 	<-done
 	p.close()
 }
 
-// A filter changes a stream. It returns what is to be sent for chunk, which it
-// may keep no part of; at the end of the stream it is called with nil.
+// A filter changes a stream. It returns the bytes to send in place of chunk. It must not
+// retain chunk. At the end of the stream it is called with nil.
 type filter func(chunk []byte) []byte
 
-// copy brings all of src to dst and then closes that direction.
+// copy copies src to dst until the end of src, and then closes that direction.
 func (s *splicer) copy(p *splice, dst, src half, change filter) {
 	small := make([]byte, s.size())
 	buf := small
@@ -135,7 +135,7 @@ func (s *splicer) copy(p *splice, dst, src half, change filter) {
 		case err != nil:
 			p.abort()
 			return
-		case n == len(small) && big == nil && !s.frugal:
+		case n == len(small) && big == nil && !s.small:
 			if big, _ = s.buffers.Get().(*[busyBuffer]byte); big == nil {
 				big = new([busyBuffer]byte)
 			}

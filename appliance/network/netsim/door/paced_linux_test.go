@@ -11,9 +11,9 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// Who waits for a peer's window learns that the connection was reset, also when nobody
-// reads from it.
-func TestAFrugalWriteEndsWithTheConnection(t *testing.T) {
+// A write that waits for the peer's window ends when the connection is reset, even if nothing
+// reads from the connection.
+func TestWaitingWriteEndsWhenTheConnectionIsReset(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -28,23 +28,23 @@ func TestAFrugalWriteEndsWithTheConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := newFrugal(c.(*net.TCPConn))
+	f, err := newPaced(c.(*net.TCPConn))
 	if err != nil {
-		tooltest.SkipOrFail(t, "this kernel does not say what it has not sent: %v", err)
+		tooltest.SkipOrFail(t, "this kernel does not report unsent data: %v", err)
 	}
 	written := make(chan error)
 	go func() {
 		for {
-			if _, err := f.Write(make([]byte, frugalBuffer)); err != nil {
+			if _, err := f.Write(make([]byte, smallBuffer)); err != nil {
 				written <- err
 				return
 			}
 		}
 	}()
-	// The window is closed once what waits does not change any more.
+	// The window is closed once the amount of unsent data stays the same.
 	for before, n := -1, 0; n == 0 || n != before; {
 		before = n
-		if n, err = f.(*frugal).unsent(); err != nil {
+		if n, err = f.(*pacedConn).unsent(); err != nil {
 			t.Fatal(err)
 		}
 		clock.System().Sleep(t.Context(), 20*time.Millisecond)
