@@ -15,139 +15,139 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// When a Daemon asks, see the package comment.
+// When a Daemon queries, see the package comment.
 const (
-	pollEvery  = 20 * time.Minute
-	startLeast = time.Minute
-	startMost  = 5 * time.Minute
-	rateHold   = time.Hour
+	pollInterval  = 20 * time.Minute
+	minStartDelay = time.Minute
+	maxStartDelay = 5 * time.Minute
+	ratePause     = time.Hour // after the kiss code RATE
 )
 
-// maxMoves is how often a server is asked again because the clock was moved meanwhile.
-const maxMoves = 10
+// maxRepeats bounds how often a query is made because the clock jumped during the one before.
+const maxRepeats = 10
 
-// StepThreshold is how far the clock must be off to be set.
+// StepThreshold is the least difference from a server's time at which the clock is set.
 const StepThreshold = 125 * time.Millisecond
 
-// queryLimit is how long a server may take.
-const queryLimit = 5 * time.Second
+// defaultTimeout bounds how long a server may take to answer.
+const defaultTimeout = 5 * time.Second
 
-// Options are a Daemon's surroundings.
+// Options configure a Daemon.
 type Options struct {
 	Net      network.Transport
 	Clock    *clock.Offset   // the appliance's
-	Rand     *entropy.Stream // for the first wait
-	Settings func() Settings // as committed now
+	Rand     *entropy.Stream // for the delay of the first query
+	Settings func() Settings // returns the committed settings
 	// Lookup returns the addresses of a name.
 	Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
-	// Source returns the IPv4 or IPv6 address that an IP interface has; the zero
-	// address where it has none.
+	// Source returns the IPv4 or IPv6 address of an IP interface, or the zero address if it
+	// has none.
 	Source func(ipInterface string, v6 bool) netip.Addr
-	// Set sets the Shift of the appliance's clock. It is called from the daemon's
-	// goroutine.
+	// SetShift sets the shift of the appliance's clock. It is called in the daemon's goroutine.
 	SetShift func(shift time.Duration) error
-	// Log tells the administrator. trouble is what should worry.
-	Log func(trouble bool, text string)
-	// Limit is how long a server may take; 0 means 5 seconds.
+	// Log writes to the NTP log, as a warning or as information.
+	Log func(warning bool, text string)
+	// Timeout bounds how long a server may take to answer; 0 means 5 seconds.
 	Timeout time.Duration
 }
 
-// A Daemon keeps the appliance's clock right. It is a service of the appliance, and
+// A Daemon keeps the appliance's clock right. It is a service of the appliance. Its methods are
 // safe for concurrent use.
 type Daemon struct {
-	o       Options
-	asking  sync.WaitGroup
-	mu      sync.Mutex
-	life    context.Context // nil: not running
-	end     context.CancelFunc
-	unset   func() bool // stops the timer
-	busy    bool        // somebody asks
-	again   bool        // and is to ask once more
-	avoided map[string]clock.Mark
+	o          Options
+	queries    sync.WaitGroup
+	mu         sync.Mutex
+	ctx        context.Context // nil: not started
+	cancel     context.CancelFunc
+	stopTimer  func() bool           // stops the timer
+	querying   bool                  // a goroutine queries
+	again      bool                  // it must query once more
+	avoidUntil map[string]clock.Mark // by server, after a kiss of death
 }
 
-// forever is a mark that no clock reaches.
+// forever is later than all other marks.
 const forever = clock.Mark(1<<63 - 1)
 
-// New returns a Daemon that does not run yet.
+// New returns a Daemon that is not started.
 func New(o Options) *Daemon {
-	o.Timeout = cmp.Or(o.Timeout, queryLimit)
-	return &Daemon{o: o, avoided: map[string]clock.Mark{}}
+	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
+	return &Daemon{o: o, avoidUntil: map[string]clock.Mark{}}
 }
 
-// Name is the process's.
+// Name implements appliance.Service.
 func (*Daemon) Name() string { return owner }
 
-// Start sets the timer of the first query.
+// Start starts the timer of the first query.
 func (d *Daemon) Start(context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.life != nil {
+	if d.ctx != nil {
 		return errors.New("ntp: started twice")
 	}
-	d.life, d.end = context.WithCancel(context.Background())
-	d.wait(startLeast + time.Duration(d.o.Rand.Float64()*float64(startMost-startLeast)))
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.startTimer(minStartDelay +
+		time.Duration(d.o.Rand.Float64()*float64(maxStartDelay-minStartDelay)))
 	return nil
 }
 
-// Stop gives up what is being asked and waits for it.
+// Stop aborts a query that is in flight and waits for the daemon's goroutine.
 func (d *Daemon) Stop(context.Context) error {
 	d.mu.Lock()
-	if d.life != nil {
-		d.end()
-		d.unset()
+	if d.ctx != nil {
+		d.cancel()
+		d.stopTimer()
 	}
 	d.mu.Unlock()
-	d.asking.Wait() // the queries have ended with their context
+	d.queries.Wait() // the queries have ended with their context
 	return nil
 }
 
-// Reconsider asks the servers of the configuration now, also those that wanted to be
-// left alone. It does not wait for answers.
+// Reload queries the servers of the configuration now, including those that sent a kiss of
+// death. It does not wait for answers.
 func (d *Daemon) Reload() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	clear(d.avoided)
+	clear(d.avoidUntil)
 	d.poll()
 }
 
-// wait sets the timer. mu is held, and the daemon runs.
-func (d *Daemon) wait(t time.Duration) {
-	if d.unset != nil {
-		d.unset()
+// startTimer starts the timer of the next query. mu must be held, and the daemon must run.
+func (d *Daemon) startTimer(t time.Duration) {
+	if d.stopTimer != nil {
+		d.stopTimer()
 	}
-	d.unset = d.o.Clock.AfterFunc(t, func() {
+	d.stopTimer = d.o.Clock.AfterFunc(t, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.poll()
 	})
 }
 
-// poll begins to ask, on a goroutine of its own, and sets the timer of the next time.
-// mu is held.
+// poll queries the servers in a goroutine of its own, and starts the timer of the next query. mu
+// must be held.
 func (d *Daemon) poll() {
-	if d.life == nil || d.life.Err() != nil {
+	if d.ctx == nil || d.ctx.Err() != nil {
 		return
 	}
-	d.wait(pollEvery)
-	if d.busy {
+	d.startTimer(pollInterval)
+	if d.querying {
 		d.again = true
 		return
 	}
-	d.busy = true
-	d.asking.Go(func() {
+	d.querying = true
+	d.queries.Go(func() {
 		for more := true; more; {
-			d.ask(d.life)
+			d.queryServers(d.ctx)
 			d.mu.Lock()
 			more, d.again = d.again, false
-			d.busy = more
+			d.querying = more
 			d.mu.Unlock()
 		}
 	})
 }
 
-// ask goes through the servers until one has told the time.
-func (d *Daemon) ask(ctx context.Context) {
+// queryServers asks one server after the other until one has answered.
+func (d *Daemon) queryServers(ctx context.Context) {
 	s := d.o.Settings()
 	for _, name := range s.Servers {
 		if d.avoids(name) {
@@ -158,7 +158,7 @@ func (d *Daemon) ask(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			d.failed(name, err)
+			d.noteFailure(name, err)
 			continue
 		}
 		d.adjust(from, sample)
@@ -169,17 +169,17 @@ func (d *Daemon) ask(ctx context.Context) {
 func (d *Daemon) avoids(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	until, ok := d.avoided[name]
+	until, ok := d.avoidUntil[name]
 	return ok && d.o.Clock.Mark() < until
 }
 
-// query asks a server at one of its addresses.
+// query asks a server at its addresses, until one answers. It also returns the address that did.
 func (d *Daemon) query(ctx context.Context, name, source string) (netip.Addr, Sample, error) {
 	addrs, err := d.o.Lookup(ctx, name)
 	if err != nil {
 		return netip.Addr{}, Sample{}, fmt.Errorf("look up: %w", err)
 	}
-	err = errors.New("no address in reach of the source interface")
+	err = errors.New("the source interface has no address of the same IP version")
 	for _, a := range addrs {
 		var local netip.Addr
 		if source != "" {
@@ -188,8 +188,9 @@ func (d *Daemon) query(ctx context.Context, name, source string) (netip.Addr, Sa
 			}
 		}
 		var sample Sample
-		for range maxMoves {
-			if sample, err = Query(ctx, d.o.Net, d.o.Clock, server(a, local), d.o.Timeout); !errors.Is(err, ErrClockMoved) {
+		for range maxRepeats {
+			sample, err = Query(ctx, d.o.Net, d.o.Clock, dialConfig(a, local), d.o.Timeout)
+			if !errors.Is(err, ErrClockMoved) {
 				break
 			}
 		}
@@ -201,47 +202,51 @@ func (d *Daemon) query(ctx context.Context, name, source string) (netip.Addr, Sa
 	return netip.Addr{}, Sample{}, err
 }
 
-// failed notes what a server wants and tells that there is no time from it.
-func (d *Daemon) failed(name string, err error) {
+// noteFailure logs that a server has not returned the time, and obeys its kiss of death.
+func (d *Daemon) noteFailure(name string, err error) {
 	var kiss *KissError
 	if !errors.As(err, &kiss) {
-		d.o.Log(true, fmt.Sprintf("The NTP server %s gives no time: %s.", name, reason(err)))
+		d.o.Log(true, fmt.Sprintf("The NTP server %s did not return the time: %s.", name,
+			reasonText(err)))
 		return
 	}
 	d.mu.Lock()
 	switch kiss.Code {
 	case "DENY", "RSTR":
-		d.avoided[name] = forever
+		d.avoidUntil[name] = forever
 	default:
-		d.avoided[name] = d.o.Clock.Mark() + clock.Mark(rateHold)
+		d.avoidUntil[name] = d.o.Clock.Mark() + clock.Mark(ratePause)
 	}
 	d.mu.Unlock()
-	d.o.Log(true, fmt.Sprintf("The NTP server %s does not want to be asked: %s.", name, kiss.Code))
+	d.o.Log(true, fmt.Sprintf("The NTP server %s refuses queries: %s.", name, kiss.Code))
 }
 
-// reason is an error in a few words.
-func reason(err error) string {
+// reasonText returns the text of an error for the log.
+func reasonText(err error) string {
 	switch {
 	case errors.Is(err, ErrNoAnswer):
 		return "it does not answer"
 	case errors.Is(err, ErrBogus):
 		_, what, _ := strings.Cut(err.Error(), ErrBogus.Error()+": ")
-		return "its answer is not to be believed (" + what + ")"
+		return "its answer was rejected (" + what + ")"
 	}
 	return err.Error()
 }
 
-// adjust sets the clock where it is wrong.
+// adjust sets the clock if it is wrong.
 func (d *Daemon) adjust(from netip.Addr, s Sample) {
-	wrong := s.Shift - d.o.Clock.Shift()
-	d.o.Log(false, fmt.Sprintf("sntp query host %v delay %d offset %d", from, s.Delay.Milliseconds(), wrong.Milliseconds()))
-	if wrong.Abs() < StepThreshold {
+	offset := s.Shift - d.o.Clock.Shift()
+	d.o.Log(false, fmt.Sprintf("sntp query host %v delay %d offset %d", from,
+		s.Delay.Milliseconds(), offset.Milliseconds()))
+	if offset.Abs() < StepThreshold {
 		return
 	}
 	before := d.o.Clock.Now()
 	if err := d.o.SetShift(s.Shift); err != nil {
-		d.o.Log(true, "The system time cannot be kept: "+err.Error())
+		d.o.Log(true, "The system time cannot be stored: "+err.Error())
 	}
-	const form = "Mon, 02 Jan 2006 15:04:05"
-	d.o.Log(false, fmt.Sprintf("The system time was changed from %s to %s using information from %v.", before.UTC().Format(form), before.Add(wrong).UTC().Format(form), from))
+	const layout = "Mon, 02 Jan 2006 15:04:05"
+	d.o.Log(false,
+		fmt.Sprintf("The system time was changed from %s to %s using information from %v.",
+			before.UTC().Format(layout), before.Add(offset).UTC().Format(layout), from))
 }

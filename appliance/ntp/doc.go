@@ -1,36 +1,34 @@
-// Package ntp is the appliance's sntpd: it asks NTP servers for the time over the
-// appliance's own network (RFC 5905, as the simple client of its section 14), and sets
-// the appliance's clock.
+// Package ntp has the appliance's sntpd. It asks NTP servers for the time over the appliance's own
+// network, as a simple client of RFC 5905 (section 14), and sets the appliance's clock.
 //
 //	d := ntp.New(ntp.Options{Net: net, Clock: clock, ...})
-//	box.Add(d)          // a service: Start, Stop
-//	d.Reconsider()      // the configuration has changed: ask now
+//	appliance.Add(d)    // a service: Start, Stop
+//	d.Reload()          // the configuration has changed: query now
 //
-// Packet is the wire format, for servers too. Query asks one server once and refuses
-// answers that are not to be believed.
+// Packet is the wire format, also for servers. Query asks one server once and rejects answers that
+// must not be trusted.
 //
-// # When it asks
+// # When the daemon queries
 //
-// The first time one to five minutes after the appliance came up, by chance, as RFC
-// 4330 section 10 demands, so that many machines that get power at once do not ask at
-// once; then every 20 minutes; and at once when the configuration of servers was
-// changed. These waits are the appliance's, so a test moves them. A server that is
-// silent, out of its mind or tells to go away (a kiss of death) is left for the next
-// of the list. One that says DENY or RSTR is not asked again before the configuration
-// changes; one that says RATE is left out for an hour.
+// The first query follows one to five minutes after the start, at random, as RFC 4330 section 10
+// requires, so that many machines that are switched on together do not query together. Further
+// queries follow every 20 minutes, and immediately after the servers in the configuration have
+// changed. These delays are measured on the appliance's clock, so a test can advance them. If a
+// server does not answer, gives a bogus answer or a kiss of death, the next one of the list is
+// asked. A server whose kiss code is DENY or RSTR is not asked again before the configuration
+// changes, one whose code is RATE not for an hour.
 //
-// # When it sets the clock
+// # When the clock is set
 //
-// Where the server's time is 125 ms or more away (the step threshold of RFC 5905). The
-// simulated clocks do not drift, so there is nothing to do about less, and a clock
-// that is right stays untouched.
+// The clock is set if the server's time differs from it by 125 ms or more (the step threshold of
+// RFC 5905). The simulated clocks do not drift, so smaller differences need no correction.
 //
-// What is measured is how far the server is ahead of the clock under the appliance's,
-// so that settime in the middle does no harm. A clock that jumps, as a test's does when
-// it is moved on, spoils a measurement: it is made again. An answer that does not come
-// is given up by the machine's clock, as everything that depends on packets.
+// A Sample measures how far the server is ahead of the clock that the appliance's wraps, so that a
+// settime during the query does no harm. If the clock jumps during a query, as a test's clock
+// does, the measurement is useless and repeated. The time-out of a query is measured on the
+// machine's clock, as everything that depends on packets.
 //
 // # Locks
 //
-// Daemon.mu guards the daemon's state and is a leaf; nothing is asked with it held.
+// Daemon.mu guards the daemon's state. No query is made with it held.
 package ntp

@@ -23,8 +23,8 @@ var (
 	start     = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 )
 
-// patience is for failing only.
-const patience = 30 * time.Second
+// testTimeout is how long a test waits before it fails.
+const testTimeout = 30 * time.Second
 
 func newHost(t *testing.T) *vnet.Host {
 	h := vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)})
@@ -32,21 +32,24 @@ func newHost(t *testing.T) *vnet.Host {
 	return h
 }
 
-// A server answers as its test wants.
-type server struct {
-	mu     sync.Mutex
-	answer func(ntp.Packet) [][]byte
-	asked  int
+// A fakeServer answers as its test wants.
+type fakeServer struct {
+	mu      sync.Mutex
+	answer  func(ntp.Packet) [][]byte
+	queries int
 }
 
-// serve starts a server on an address.
-func serve(t *testing.T, h *vnet.Host, addr netip.Addr, answer func(ntp.Packet) [][]byte) *server {
+// serve starts a server on an address. answer returns the packets to send for a query.
+func serve(
+	t *testing.T, host *vnet.Host, addr netip.Addr, answer func(ntp.Packet) [][]byte,
+) *fakeServer {
 	t.Helper()
-	c, err := h.ListenPacket(t.Context(), network.DialConfig{Local: netip.AddrPortFrom(addr, ntp.Port)})
+	c, err := host.ListenPacket(t.Context(),
+		network.DialConfig{Local: netip.AddrPortFrom(addr, ntp.Port)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{answer: answer}
+	s := &fakeServer{answer: answer}
 	done := make(chan struct{})
 	t.Cleanup(func() { c.Close(); <-done })
 	go func() {
@@ -56,7 +59,7 @@ func serve(t *testing.T, h *vnet.Host, addr netip.Addr, answer func(ntp.Packet) 
 	return s
 }
 
-func (s *server) serve(c network.PacketConn) {
+func (s *fakeServer) serve(c network.PacketConn) {
 	buf := make([]byte, 512)
 	for {
 		n, from, err := c.ReadFrom(buf)
@@ -68,7 +71,7 @@ func (s *server) serve(c network.PacketConn) {
 			continue
 		}
 		s.mu.Lock()
-		s.asked++
+		s.queries++
 		answers := s.answer(q)
 		s.mu.Unlock()
 		for _, a := range answers {
@@ -77,24 +80,25 @@ func (s *server) serve(c network.PacketConn) {
 	}
 }
 
-func (s *server) count() int {
+func (s *fakeServer) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.asked
+	return s.queries
 }
 
-// good is an answer of a server whose time is at.
-func good(q ntp.Packet, at time.Time) ntp.Packet {
+// goodAnswer returns the answer of a server whose clock shows at.
+func goodAnswer(q ntp.Packet, at time.Time) ntp.Packet {
 	return ntp.Packet{
-		Version: q.Version, Mode: ntp.ModeServer, Stratum: 2, Precision: -20, RefID: [4]byte{10, 0, 0, 1},
+		Version: q.Version, Mode: ntp.ModeServer, Stratum: 2, Precision: -20,
+		RefID:     [4]byte{10, 0, 0, 1},
 		Reference: at, Origin: q.Transmit, Receive: at, Transmit: ntp.TimestampOf(at),
 	}
 }
 
-// with is a good answer with something changed.
-func with(change func(*ntp.Packet)) func(ntp.Packet) [][]byte {
+// changedAnswer returns a function that returns a good answer with a change.
+func changedAnswer(change func(*ntp.Packet)) func(ntp.Packet) [][]byte {
 	return func(q ntp.Packet) [][]byte {
-		p := good(q, start)
+		p := goodAnswer(q, start)
 		change(&p)
 		return [][]byte{p.Append(nil)}
 	}
@@ -102,103 +106,118 @@ func with(change func(*ntp.Packet)) func(ntp.Packet) [][]byte {
 
 func newClock() *clock.Offset { return clock.NewOffset(clock.NewFake(start)) }
 
-func query(t *testing.T, h *vnet.Host, own *clock.Offset, limit time.Duration) (ntp.Sample, error) {
-	return ntp.Query(t.Context(), h, own, network.DialConfig{Remote: netip.AddrPortFrom(localhost, ntp.Port)}, limit)
+func query(
+	t *testing.T, host *vnet.Host, own *clock.Offset, limit time.Duration,
+) (ntp.Sample, error) {
+	return ntp.Query(t.Context(), host, own,
+		network.DialConfig{Remote: netip.AddrPortFrom(localhost, ntp.Port)}, limit)
 }
 
 func TestQueryMeasuresTheOffset(t *testing.T) {
-	h := newHost(t)
-	serve(t, h, localhost, func(q ntp.Packet) [][]byte { return [][]byte{good(q, start.Add(time.Hour)).Append(nil)} })
+	host := newHost(t)
+	serve(t, host, localhost, func(q ntp.Packet) [][]byte {
+		return [][]byte{goodAnswer(q, start.Add(time.Hour)).Append(nil)}
+	})
 	own := newClock()
-	own.SetShift(-time.Minute) // which does not matter
-	if s, err := query(t, h, own, patience); err != nil || s != (ntp.Sample{Shift: time.Hour, Stratum: 2}) {
+	own.SetShift(-time.Minute) // must not matter
+	if s, err := query(t, host, own, testTimeout); err != nil || s != (ntp.Sample{Shift: time.Hour, Stratum: 2}) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }
 
-func TestQueryPassesOverWhatAnswersSomebodyElse(t *testing.T) {
-	h := newHost(t)
-	serve(t, h, localhost, func(q ntp.Packet) [][]byte {
-		forged, own := good(q, start.Add(-time.Hour)), good(q, start.Add(-time.Hour))
+func TestQueryIgnoresUnrelatedPackets(t *testing.T) {
+	host := newHost(t)
+	serve(t, host, localhost, func(q ntp.Packet) [][]byte {
+		forged, own := goodAnswer(q, start.Add(-time.Hour)), goodAnswer(q, start.Add(-time.Hour))
 		forged.Origin++
 		own.Mode = ntp.ModeClient
-		return [][]byte{[]byte("junk"), forged.Append(nil), own.Append(nil), good(q, start.Add(time.Hour)).Append(nil)}
+		return [][]byte{
+			[]byte("junk"), forged.Append(nil), own.Append(nil),
+			goodAnswer(q, start.Add(time.Hour)).Append(nil),
+		}
 	})
-	if s, err := query(t, h, newClock(), patience); err != nil || s.Shift != time.Hour {
+	if s, err := query(t, host, newClock(), testTimeout); err != nil || s.Shift != time.Hour {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }
 
-func TestQueryDoesNotBelieveEverything(t *testing.T) {
+func TestQueryRejectsBogusAnswers(t *testing.T) {
 	for name, change := range map[string]func(*ntp.Packet){
-		"version 0":            func(p *ntp.Packet) { p.Version = 0 },
-		"version 5":            func(p *ntp.Packet) { p.Version = 5 },
-		"stratum 16":           func(p *ntp.Packet) { p.Stratum = 16 },
-		"unsynchronized":       func(p *ntp.Packet) { p.Leap = ntp.LeapUnsynchronized },
-		"no transmit time":     func(p *ntp.Packet) { p.Transmit = 0 },
-		"no receive time":      func(p *ntp.Packet) { p.Receive = time.Time{} },
-		"left before it came":  func(p *ntp.Packet) { p.Receive = start.Add(time.Second) },
-		"held for a minute":    func(p *ntp.Packet) { p.Receive = start.Add(-time.Minute) },
-		"far from a clock":     func(p *ntp.Packet) { p.RootDisp = 16 * time.Second },
-		"far along a slow way": func(p *ntp.Packet) { p.RootDelay = 32 * time.Second },
+		"version 0":             func(p *ntp.Packet) { p.Version = 0 },
+		"version 5":             func(p *ntp.Packet) { p.Version = 5 },
+		"stratum 16":            func(p *ntp.Packet) { p.Stratum = 16 },
+		"unsynchronized":        func(p *ntp.Packet) { p.Leap = ntp.LeapUnsynchronized },
+		"no transmit time":      func(p *ntp.Packet) { p.Transmit = 0 },
+		"no receive time":       func(p *ntp.Packet) { p.Receive = time.Time{} },
+		"sent before received":  func(p *ntp.Packet) { p.Receive = start.Add(time.Second) },
+		"held for a minute":     func(p *ntp.Packet) { p.Receive = start.Add(-time.Minute) },
+		"large root dispersion": func(p *ntp.Packet) { p.RootDisp = 16 * time.Second },
+		"large root delay":      func(p *ntp.Packet) { p.RootDelay = 32 * time.Second },
 	} {
-		h := newHost(t)
-		serve(t, h, localhost, with(change))
-		if s, err := query(t, h, newClock(), patience); !errors.Is(err, ntp.ErrBogus) {
+		host := newHost(t)
+		serve(t, host, localhost, changedAnswer(change))
+		if s, err := query(t, host, newClock(), testTimeout); !errors.Is(err, ntp.ErrBogus) {
 			t.Errorf("%s: got %+v, %v", name, s, err)
 		}
 	}
 }
 
-func TestQueryHearsTheKissOfDeath(t *testing.T) {
-	h := newHost(t)
-	serve(t, h, localhost, with(func(p *ntp.Packet) { p.Stratum, p.RefID = 0, [4]byte{'R', 'A', 'T', 'E'} }))
+func TestQueryReturnsKissOfDeath(t *testing.T) {
+	host := newHost(t)
+	serve(t, host, localhost, changedAnswer(func(p *ntp.Packet) {
+		p.Stratum, p.RefID = 0, [4]byte{'R', 'A', 'T', 'E'}
+	}))
 	var kiss *ntp.KissError
-	if _, err := query(t, h, newClock(), patience); !errors.As(err, &kiss) || kiss.Code != "RATE" {
+	if _, err := query(t, host, newClock(), testTimeout); !errors.As(err, &kiss) || kiss.Code != "RATE" {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestQueryGivesUp(t *testing.T) {
-	h := newHost(t)
-	if _, err := query(t, h, newClock(), patience); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("nobody is there: %v", err)
+func TestQueryWithoutAnswer(t *testing.T) {
+	host := newHost(t)
+	if _, err := query(t, host, newClock(), testTimeout); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("without a server: %v", err)
 	}
-	serve(t, h, localhost, func(ntp.Packet) [][]byte { return nil })
-	if _, err := query(t, h, newClock(), 20*time.Millisecond); !errors.Is(err, ntp.ErrNoAnswer) {
-		t.Errorf("silence: %v", err)
+	serve(t, host, localhost, func(ntp.Packet) [][]byte { return nil })
+	if _, err := query(t, host, newClock(), 20*time.Millisecond); !errors.Is(err, ntp.ErrNoAnswer) {
+		t.Errorf("with a silent server: %v", err)
 	}
 }
 
-func TestQueryNoticesThatTheClockWasMoved(t *testing.T) {
-	h := newHost(t)
+func TestQueryDetectsMovedClock(t *testing.T) {
+	host := newHost(t)
 	fake := clock.NewFake(start)
 	own := clock.NewOffset(fake)
-	serve(t, h, localhost, func(q ntp.Packet) [][]byte {
+	serve(t, host, localhost, func(q ntp.Packet) [][]byte {
 		fake.Advance(time.Hour)
-		return [][]byte{good(q, own.Now()).Append(nil)}
+		return [][]byte{goodAnswer(q, own.Now()).Append(nil)}
 	})
-	if s, err := query(t, h, own, patience); !errors.Is(err, ntp.ErrClockMoved) {
+	if s, err := query(t, host, own, testTimeout); !errors.Is(err, ntp.ErrClockMoved) {
 		t.Errorf("got %+v, %v", s, err)
 	}
 }
 
-// A rig is a daemon in a world of its own, whose server's time is an hour ahead.
-type rig struct {
+// A harness is a daemon whose clock can be set.
+type harness struct {
 	*ntp.Daemon
 	fake     *clock.Fake
-	own      *clock.Offset
+	offset   *clock.Offset
 	settings ntp.Settings
-	said     chan string
+	lines    chan string // of the log
 }
 
-func newRig(t *testing.T, h *vnet.Host, names map[string]netip.Addr, servers ...string) *rig {
+func newHarness(t *testing.T, host *vnet.Host, names map[string]netip.Addr,
+	servers ...string,
+) *harness {
 	t.Helper()
-	r := &rig{fake: clock.NewFake(start), settings: ntp.Settings{Servers: servers}, said: make(chan string, 100)}
-	r.own = clock.NewOffset(r.fake)
-	r.Daemon = ntp.New(ntp.Options{
-		Net: h, Clock: r.own, Rand: entropy.Seeded(1).Stream("ntp"),
-		Settings: func() ntp.Settings { return r.settings },
+	h := &harness{
+		fake: clock.NewFake(start), settings: ntp.Settings{Servers: servers},
+		lines: make(chan string, 100),
+	}
+	h.offset = clock.NewOffset(h.fake)
+	h.Daemon = ntp.New(ntp.Options{
+		Net: host, Clock: h.offset, Rand: entropy.Seeded(1).Stream("ntp"),
+		Settings: func() ntp.Settings { return h.settings },
 		Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
 			if a, ok := names[name]; ok {
 				return []netip.Addr{a}, nil
@@ -211,34 +230,36 @@ func newRig(t *testing.T, h *vnet.Host, names map[string]netip.Addr, servers ...
 			}
 			return netip.Addr{}
 		},
-		SetShift: func(shift time.Duration) error { r.own.SetShift(shift); return nil },
-		Log:      func(_ bool, text string) { r.said <- text },
-		Timeout:  patience,
+		SetShift: func(shift time.Duration) error { h.offset.SetShift(shift); return nil },
+		Log:      func(_ bool, text string) { h.lines <- text },
+		Timeout:  testTimeout,
 	})
-	if err := r.Start(t.Context()); err != nil {
+	if err := h.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { r.Stop(context.Background()) })
-	return r
+	t.Cleanup(func() { h.Stop(context.Background()) })
+	return h
 }
 
-// hear waits for the next line of the log.
-func (r *rig) hear(t *testing.T, want string) {
+// wantLine waits for the next line of the log, which must begin with want.
+func (h *harness) wantLine(t *testing.T, want string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	select {
-	case got := <-r.said:
+	case got := <-h.lines:
 		if !strings.HasPrefix(got, want) {
-			t.Fatalf("heard %q, want %q", got, want)
+			t.Fatalf("logged %q, want %q", got, want)
 		}
 	case <-ctx.Done():
-		t.Fatalf("heard nothing, want %q", want)
+		t.Fatalf("logged nothing, want %q", want)
 	}
 }
 
-func hourAhead(own clock.Clock) func(ntp.Packet) [][]byte {
-	return func(q ntp.Packet) [][]byte { return [][]byte{good(q, own.Now().Add(time.Hour)).Append(nil)} }
+func anHourAhead(own clock.Clock) func(ntp.Packet) [][]byte {
+	return func(q ntp.Packet) [][]byte {
+		return [][]byte{goodAnswer(q, own.Now().Add(time.Hour)).Append(nil)}
+	}
 }
 
 const (
@@ -246,100 +267,110 @@ const (
 	changed  = "The system time was changed from Thu, 25 Jun 2015 "
 )
 
-func TestDaemonSetsTheClockAWhileAfterTheStart(t *testing.T) {
-	h := newHost(t)
-	r := newRig(t, h, map[string]netip.Addr{"time.example.com": localhost}, "time.example.com")
-	s := serve(t, h, localhost, hourAhead(r.fake))
-	r.fake.Advance(time.Minute - time.Second)
+func TestDaemonSetsClockAfterStart(t *testing.T) {
+	host := newHost(t)
+	h := newHarness(t, host, map[string]netip.Addr{"time.example.com": localhost},
+		"time.example.com")
+	s := serve(t, host, localhost, anHourAhead(h.fake))
+	h.fake.Advance(time.Minute - time.Second)
 	if n := s.count(); n != 0 {
 		t.Errorf("%d queries in the first minute", n)
 	}
-	r.fake.Advance(4*time.Minute + time.Second)
-	r.hear(t, answered)
-	r.hear(t, changed)
-	if got := r.own.Shift(); got != time.Hour {
+	h.fake.Advance(4*time.Minute + time.Second)
+	h.wantLine(t, answered)
+	h.wantLine(t, changed)
+	if got := h.offset.Shift(); got != time.Hour {
 		t.Errorf("the clock is set by %v", got)
 	}
-	// The second time there is nothing to set.
-	r.fake.Advance(20 * time.Minute)
-	r.hear(t, "sntp query host 127.0.0.1 delay 0 offset 0")
-	r.Stop(t.Context())
-	if n := len(r.said); n != 0 || r.own.Shift() != time.Hour {
-		t.Errorf("%d more lines, set by %v", n, r.own.Shift())
+	// The second query finds the clock right.
+	h.fake.Advance(20 * time.Minute)
+	h.wantLine(t, "sntp query host 127.0.0.1 delay 0 offset 0")
+	h.Stop(t.Context())
+	if n := len(h.lines); n != 0 || h.offset.Shift() != time.Hour {
+		t.Errorf("%d more lines, set by %v", n, h.offset.Shift())
 	}
 }
 
-func TestDaemonTriesTheNextServer(t *testing.T) {
-	h := newHost(t)
+func TestDaemonTriesNextServer(t *testing.T) {
+	host := newHost(t)
 	down := netip.AddrFrom4([4]byte{127, 0, 0, 2})
-	liar := netip.AddrFrom4([4]byte{127, 0, 0, 3})
-	r := newRig(t, h, map[string]netip.Addr{"down": down, "liar": liar, "up": localhost}, "unknown", "down", "liar", "up")
-	serve(t, h, liar, with(func(p *ntp.Packet) { p.Leap = ntp.LeapUnsynchronized }))
-	serve(t, h, localhost, hourAhead(r.fake))
-	r.Reload()
-	r.hear(t, "The NTP server unknown gives no time: look up: no such name.")
-	r.hear(t, "The NTP server down gives no time: ")
-	r.hear(t, "The NTP server liar gives no time: its answer is not to be believed (the server is not synchronized).")
-	r.hear(t, answered)
-	r.hear(t, changed)
+	bogus := netip.AddrFrom4([4]byte{127, 0, 0, 3})
+	h := newHarness(t, host, map[string]netip.Addr{"down": down, "bogus": bogus, "up": localhost},
+		"unknown", "down", "bogus", "up")
+	serve(t, host, bogus, changedAnswer(func(p *ntp.Packet) { p.Leap = ntp.LeapUnsynchronized }))
+	serve(t, host, localhost, anHourAhead(h.fake))
+	h.Reload()
+	h.wantLine(t, "The NTP server unknown did not return the time: look up: no such name.")
+	h.wantLine(t, "The NTP server down did not return the time: ")
+	h.wantLine(t, "The NTP server bogus did not return the time: "+
+		"its answer was rejected (the server is not synchronized).")
+	h.wantLine(t, answered)
+	h.wantLine(t, changed)
 }
 
-func TestDaemonLeavesAloneWhoWantsThat(t *testing.T) {
+func TestDaemonObeysKissOfDeath(t *testing.T) {
 	for code, after := range map[string]time.Duration{"RATE": time.Hour, "DENY": 0, "RSTR": 0} {
-		h := newHost(t)
+		host := newHost(t)
 		kisser := netip.AddrFrom4([4]byte{127, 0, 0, 2})
-		r := newRig(t, h, map[string]netip.Addr{"kisser": kisser, "up": localhost}, "kisser", "up")
-		s := serve(t, h, kisser, with(func(p *ntp.Packet) { p.Stratum, p.RefID = 0, [4]byte([]byte(code)) }))
-		serve(t, h, localhost, func(q ntp.Packet) [][]byte { return [][]byte{good(q, r.fake.Now()).Append(nil)} })
-		r.Reload()
-		r.hear(t, "The NTP server kisser does not want to be asked: "+code+".")
-		r.hear(t, "sntp query")
+		h := newHarness(t, host, map[string]netip.Addr{"kisser": kisser, "up": localhost}, "kisser",
+			"up")
+		s := serve(t, host, kisser, changedAnswer(func(p *ntp.Packet) {
+			p.Stratum, p.RefID = 0, [4]byte([]byte(code))
+		}))
+		serve(t, host, localhost, func(q ntp.Packet) [][]byte {
+			return [][]byte{goodAnswer(q, h.fake.Now()).Append(nil)}
+		})
+		h.Reload()
+		h.wantLine(t, "The NTP server kisser refuses queries: "+code+".")
+		h.wantLine(t, "sntp query")
 		for range 2 { // 20 and 40 minutes later
-			r.fake.Advance(20 * time.Minute)
-			r.hear(t, "sntp query")
+			h.fake.Advance(20 * time.Minute)
+			h.wantLine(t, "sntp query")
 		}
 		if n := s.count(); n != 1 {
-			t.Errorf("%s: asked %d times", code, n)
+			t.Errorf("%s: queried %d times", code, n)
 		}
-		r.fake.Advance(20 * time.Minute)
+		h.fake.Advance(20 * time.Minute)
 		if after != 0 {
-			r.hear(t, "The NTP server kisser does not want")
+			h.wantLine(t, "The NTP server kisser refuses queries")
 		}
-		r.hear(t, "sntp query")
-		// A change of the configuration gives everybody another chance.
-		r.Reload()
-		r.hear(t, "The NTP server kisser does not want")
-		r.hear(t, "sntp query")
+		h.wantLine(t, "sntp query")
+		// After a change of the configuration the server is queried again.
+		h.Reload()
+		h.wantLine(t, "The NTP server kisser refuses queries")
+		h.wantLine(t, "sntp query")
 	}
 }
 
-func TestDaemonAsksFromItsInterface(t *testing.T) {
-	h := newHost(t)
-	r := newRig(t, h, map[string]netip.Addr{"up": localhost, "v6": netip.IPv6Loopback()}, "v6", "up")
-	r.settings.Source = "Data 1"
-	serve(t, h, localhost, hourAhead(r.fake))
-	r.Reload()
-	r.hear(t, "The NTP server v6 gives no time: no address in reach of the source interface.")
-	r.hear(t, answered)
-	r.hear(t, changed)
+func TestDaemonQueriesFromConfiguredInterface(t *testing.T) {
+	host := newHost(t)
+	h := newHarness(t, host, map[string]netip.Addr{"up": localhost, "v6": netip.IPv6Loopback()},
+		"v6", "up")
+	h.settings.Source = "Data 1"
+	serve(t, host, localhost, anHourAhead(h.fake))
+	h.Reload()
+	h.wantLine(t, "The NTP server v6 did not return the time: "+
+		"the source interface has no address of the same IP version.")
+	h.wantLine(t, answered)
+	h.wantLine(t, changed)
 }
 
-func TestDaemonStopsWhileItAsks(t *testing.T) {
-	h := newHost(t)
+func TestStopDuringQuery(t *testing.T) {
+	host := newHost(t)
 	asked := make(chan struct{}, 1)
-	r := newRig(t, h, map[string]netip.Addr{"silent": localhost}, "silent")
-	serve(t, h, localhost, func(ntp.Packet) [][]byte { asked <- struct{}{}; return nil })
-	r.Reload()
+	h := newHarness(t, host, map[string]netip.Addr{"silent": localhost}, "silent")
+	serve(t, host, localhost, func(ntp.Packet) [][]byte { asked <- struct{}{}; return nil })
+	h.Reload()
 	<-asked
-	r.Stop(t.Context())
-	r.Stop(t.Context())
-	r.Reload()
-	if n := len(r.said); n != 0 {
-		t.Errorf("it says %q", <-r.said)
+	h.Stop(t.Context())
+	h.Stop(t.Context())
+	h.Reload()
+	if n := len(h.lines); n != 0 {
+		t.Errorf("logged %q", <-h.lines)
 	}
 }
 
-func TestDaemonThatNeverStarted(t *testing.T) {
+func TestStopWithoutStart(t *testing.T) {
 	d := ntp.New(ntp.Options{})
 	d.Reload()
 	if err := d.Stop(t.Context()); err != nil {

@@ -12,48 +12,49 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// Port is NTP's.
+// Port is the UDP port of NTP.
 const Port = 123
 
-// The process that the socket table shows.
+// The process in the socket table.
 const (
 	owner = "sntpd"
 	user  = "root"
 )
 
-// Errors of Query; others are those of package network.
+// Errors of Query, besides those of package network.
 var (
-	// ErrBogus says that an answer must not be believed: what of it is in the text.
+	// ErrBogus means that an answer must not be trusted. The text says why.
 	ErrBogus = errors.New("ntp: bogus answer")
-	// ErrNoAnswer says that none came in time.
+	// ErrNoAnswer means that no answer came in time.
 	ErrNoAnswer = errors.New("ntp: no answer")
-	// ErrMoved says that the appliance's clock was moved on while it waited, as a test's
-	// is, so that nobody can tell how long that took.
-	ErrClockMoved = errors.New("ntp: the clock has moved meanwhile")
+	// ErrClockMoved means that the appliance's clock jumped during the query, as a test's clock
+	// does, so that the round trip could not be measured.
+	ErrClockMoved = errors.New("ntp: the clock has jumped during the query")
 )
 
-// A KissError is a server's wish to be left alone (RFC 5905 7.4).
+// A KissError is a kiss of death: a server refuses queries (RFC 5905 7.4).
 type KissError struct{ Code string } // "RATE", "DENY", "RSTR", ...
 
 func (e *KissError) Error() string { return "ntp: kiss of death: " + e.Code }
 
-// A Sample is what a server's answer says of the time.
+// A Sample is the time that a server's answer implies.
 type Sample struct {
-	// Shift is what the appliance's clock should have for its Shift: how far the
-	// server's time is ahead of the clock that it wraps.
+	// Shift is the right shift of the appliance's clock: how far the server's time is ahead of
+	// the clock that it wraps.
 	Shift   time.Duration
-	Delay   time.Duration // of the way there and back
+	Delay   time.Duration // round trip
 	Stratum int
 }
 
-// maxJump is how much faster than the machine's clock the appliance's may have gone
-// during a query.
-const maxJump = 100 * time.Millisecond
+// maxClockJump is how far the appliance's clock may have run ahead of the machine's during a
+// query.
+const maxClockJump = 100 * time.Millisecond
 
-// Query asks the server at c.Remote once and waits up to limit for an answer. What
-// comes from elsewhere, or answers another request, is passed over; an answer that
-// must not be believed is an error. own is the appliance's clock.
-func Query(ctx context.Context, net network.Transport, own *clock.Offset, c network.DialConfig, limit time.Duration) (Sample, error) {
+// Query asks the server at c.Remote once and waits up to limit for an answer. Packets that are
+// not an answer to this request are ignored; a bogus answer is an error. own is the appliance's
+// clock.
+func Query(ctx context.Context, net network.Transport, own *clock.Offset, c network.DialConfig,
+	limit time.Duration) (Sample, error) {
 	c.Owner, c.User = owner, user
 	conn, err := net.ListenPacket(ctx, c)
 	if err != nil {
@@ -61,7 +62,8 @@ func Query(ctx context.Context, net network.Transport, own *clock.Offset, c netw
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(clock.System().Now().Add(limit))
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })() // fails on closed sockets only
+	// SetDeadline fails on closed sockets only.
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 
 	began := clock.System().Mark()
 	mark := own.Mark()
@@ -74,11 +76,11 @@ func Query(ctx context.Context, net network.Transport, own *clock.Offset, c netw
 	for {
 		n, err := conn.Read(buf)
 		took := own.Since(mark)
-		var late interface{ Timeout() bool }
+		var timeout interface{ Timeout() bool }
 		switch {
 		case ctx.Err() != nil:
 			return Sample{}, context.Cause(ctx)
-		case errors.As(err, &late) && late.Timeout():
+		case errors.As(err, &timeout) && timeout.Timeout():
 			return Sample{}, ErrNoAnswer
 		case err != nil:
 			return Sample{}, err
@@ -87,45 +89,46 @@ func Query(ctx context.Context, net network.Transport, own *clock.Offset, c netw
 		if err != nil || p.Mode != ModeServer || p.Origin != request.Transmit {
 			continue // not an answer to this request
 		}
-		if took > clock.System().Since(began)+maxJump {
+		if took > clock.System().Since(began)+maxClockJump {
 			return Sample{}, ErrClockMoved
 		}
-		return judge(p, sent, took)
+		return evaluate(p, sent, took)
 	}
 }
 
-// judge makes the sanity checks of RFC 4330 section 5, and calculates. sent is when the
-// request left by the wrapped clock.
-func judge(p Packet, sent time.Time, took time.Duration) (Sample, error) {
-	back := p.Transmit.Time()
+// evaluate makes the sanity checks of RFC 4330 section 5 and calculates the sample. sent is when
+// the request was sent, by the wrapped clock.
+func evaluate(p Packet, sent time.Time, took time.Duration) (Sample, error) {
+	transmit := p.Transmit.Time()
 	switch {
 	case p.Version < 1 || p.Version > 4:
 		return Sample{}, fmt.Errorf("%w: version %d", ErrBogus, p.Version)
 	case p.Stratum == 0:
-		return Sample{}, &KissError{kissCode(p.RefID)}
+		return Sample{}, &KissError{kissText(p.RefID)}
 	case p.Stratum > 15 || p.Leap == LeapUnsynchronized:
 		return Sample{}, fmt.Errorf("%w: the server is not synchronized", ErrBogus)
-	case back.IsZero() || p.Receive.IsZero():
-		return Sample{}, fmt.Errorf("%w: it tells no time", ErrBogus)
-	case back.Before(p.Receive):
-		return Sample{}, fmt.Errorf("%w: it left before it came", ErrBogus)
+	case transmit.IsZero() || p.Receive.IsZero():
+		return Sample{}, fmt.Errorf("%w: a timestamp is missing", ErrBogus)
+	case transmit.Before(p.Receive):
+		return Sample{}, fmt.Errorf("%w: it was sent before the request was received", ErrBogus)
 	case p.RootDelay/2+p.RootDisp >= 16*time.Second: // RFC 5905's MAXDISP
-		return Sample{}, fmt.Errorf("%w: the server is too far from a clock", ErrBogus)
+		return Sample{}, fmt.Errorf("%w: the root distance is too large", ErrBogus)
 	}
-	held := back.Sub(p.Receive)
+	held := transmit.Sub(p.Receive)
 	if held > took+time.Second {
-		return Sample{}, fmt.Errorf("%w: it was held longer than it was away", ErrBogus)
+		return Sample{}, fmt.Errorf("%w: the server held it longer than the round trip took",
+			ErrBogus)
 	}
-	there, home := p.Receive.Sub(sent), back.Sub(sent.Add(took))
+	forward, back := p.Receive.Sub(sent), transmit.Sub(sent.Add(took))
 	return Sample{
-		Shift:   there + (home-there)/2,
+		Shift:   forward + (back-forward)/2,
 		Delay:   max(took-held, 0),
 		Stratum: int(p.Stratum),
 	}, nil
 }
 
-// kissCode is the printable part of a kiss code.
-func kissCode(id [4]byte) string {
+// kissText returns the printable characters of a kiss code.
+func kissText(id [4]byte) string {
 	var code []byte
 	for _, c := range id {
 		if c > ' ' && c < 0x7f {
@@ -135,8 +138,9 @@ func kissCode(id [4]byte) string {
 	return string(code)
 }
 
-// server is where a server is asked.
-func server(a, local netip.Addr) network.DialConfig {
+// dialConfig returns the configuration for a query to the server a from the address local, if
+// that is valid.
+func dialConfig(a, local netip.Addr) network.DialConfig {
 	c := network.DialConfig{Remote: netip.AddrPortFrom(a, Port)}
 	if local.IsValid() {
 		c.Local = netip.AddrPortFrom(local, 0)

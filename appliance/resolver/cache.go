@@ -10,38 +10,38 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// A question is what the cache is searched by.
+// A question is the key of a cache entry.
 type question struct {
-	name string // lower case, with its last dot
+	name string // in lower case, with a final dot
 	kind uint16
 }
 
-// An answer is an entry of the cache. Its records are never changed.
+// An answer is a cache entry. Its records are never changed.
 type answer struct {
 	until   clock.Mark
-	records []dns.RR // empty: no such name or record
-	missing bool     // no such name
+	records []dns.RR // empty if there is no such name or record
+	missing bool     // the name does not exist
 }
 
 const (
-	maxCache = 10_000 // entries; a full cache starts anew
-	// maxTTL is how long an answer is kept at most, in seconds, and negativeTTL how long
-	// it is remembered that there is none where the server does not say (RFC 2308).
+	maxCache = 10_000 // entries; a full cache is emptied
+	// maxTTL is how long, in seconds, an answer is cached at most. negativeTTL is how long a
+	// negative answer is cached if the server does not say (RFC 2308).
 	maxTTL      = 86400
 	negativeTTL = 60
 )
 
-// Stats count what a Client did.
+// Stats are the counters of a Client.
 type Stats struct {
 	Requests   uint64 // look-ups
 	Network    uint64 // queries sent
-	Hits       uint64 // answered by the cache
-	Misses     uint64 // not answered by it
-	Exceptions uint64 // failures
-	Expired    uint64 // cache entries that had grown too old
+	Hits       uint64 // look-ups answered from the cache
+	Misses     uint64 // look-ups not answered from the cache
+	Exceptions uint64 // look-ups that failed
+	Expired    uint64 // cache entries that were too old
 }
 
-// plus adds two counts.
+// plus returns the sums of two sets of counters.
 func (s Stats) plus(o Stats) Stats {
 	return Stats{
 		s.Requests + o.Requests, s.Network + o.Network, s.Hits + o.Hits,
@@ -70,11 +70,11 @@ func (c *Client) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.cache)
-	clear(c.cuts)
+	clear(c.zoneCuts)
 }
 
-// answer answers a question that somebody outside has, and counts it. An answer without
-// records is the error ErrNotFound or ErrNoRecord.
+// answer answers a question of a caller, and counts it. If the answer has no records, it returns
+// ErrNotFound or ErrNoRecord.
 func (c *Client) answer(ctx context.Context, name string, kind uint16) (answer, error) {
 	if _, ok := dns.IsDomainName(name); !ok || name == "" {
 		return answer{}, ErrNotFound
@@ -105,7 +105,7 @@ func (c *Client) answer(ctx context.Context, name string, kind uint16) (answer, 
 	return a, nil
 }
 
-// lookup answers a question that comes up while another one is answered.
+// lookup answers a question that arises while another one is answered.
 func (c *Client) lookup(ctx context.Context, q question, depth int) (answer, error) {
 	if a, ok := c.cached(q); ok {
 		return a, nil
@@ -125,10 +125,10 @@ func (c *Client) cached(q question) (answer, bool) {
 	return a, ok
 }
 
-// fetch gets an answer from the network and keeps it. An alias whose end the servers left
-// out is followed.
+// fetch gets an answer from the network and caches it. If the servers have not followed an alias
+// to its end, fetch does.
 func (c *Client) fetch(ctx context.Context, q question, depth int) (answer, error) {
-	r, err := c.find(ctx, query{question: q}, depth)
+	r, err := c.resolve(ctx, query{question: q}, depth)
 	if err != nil {
 		return answer{}, err
 	}

@@ -1,25 +1,35 @@
-// Package resolver is the appliance's only DNS client.
+// Package resolver is the appliance's DNS client.
 //
-// It asks the servers of section DNS over the appliance's own network, so that a
-// capture holds every query, and keeps answers in a cache, so that it holds no
-// query twice. It never uses net.Resolver, which would read this machine's hosts
-// and resolv.conf.
+// It queries the servers of section DNS over the appliance's own network, so that a capture
+// contains every query, and caches the answers, so that no query is sent twice. It never uses
+// net.Resolver, which would read this machine's hosts file and resolv.conf.
 //
-// Servers are asked in order of priority. One that does not answer in time, or
-// answers with a failure of its own, is left for the next; a name that does not
-// exist is an answer. Truncated answers are asked for again over TCP.
+// # Terms
 //
-// Where the settings say so, the Internet's root servers are asked instead, and from them
-// downwards whoever is responsible, without any server's recursion (RFC 1034, section
-// 5.3.3); the network that is simulated must have such servers. Alternate servers are
-// asked, in either case, in place of all others for the names of their domains.
+//   - A question is a name and a type; the cache is indexed by questions.
+//   - A query is a question and how it is put to a server.
+//   - A look-up answers a question from the cache or by queries.
+//   - A zone cut is the place where a zone begins, with the addresses of its servers.
 //
-// Query is for commands that show what one server says; it has its own types, for those
-// of the library stay in here.
+// # Look-ups
 //
-// Names that do not exist are remembered too, for their zone's negative TTL, or for a
-// minute where the server does not tell it.
+// Servers are queried in order of priority. If one does not answer in time, or answers with a
+// failure of its own, the next one is queried. That a name does not exist is an answer. Truncated
+// answers are fetched again over TCP.
 //
-// A server's time is measured on the machine's clock, as everything that depends on
-// packets; how long answers are kept is measured on the appliance's.
+// If the settings say so, the Internet's root servers are queried instead, and the resolver
+// follows their referrals down to the servers that are responsible (RFC 1034, section 5.3.3); the
+// simulated network must have such servers. Alternate servers are queried, in either case, instead
+// of all others for the names in their domains.
+//
+// Names that do not exist are cached too, for their zone's negative TTL, or for a minute if the
+// server does not tell it.
+//
+// Query is for commands that show what one server answers. Its types are this package's own: those
+// of the DNS library are not exported.
+//
+// # Time
+//
+// The time that a server takes is measured on the machine's clock, as everything that depends on
+// packets. The time that an answer is cached is measured on the appliance's.
 package resolver

@@ -15,32 +15,32 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// owner is the process that the socket table shows for queries.
+// owner is the process in the socket table.
 const owner = "interface"
 
-// A query is one question, and how it is put to a server.
+// A query is a question and how it is put to a server.
 type query struct {
 	question
-	recurse bool       // ask the server to do the rest
-	tcp     bool       // from the start
-	source  netip.Addr // invalid: that of the settings
+	recurse bool       // recursion desired
+	tcp     bool       // do not try UDP first
+	source  netip.Addr // address to send from; invalid: that of the settings
 }
 
 // A reply is a server's answer.
 type reply struct {
 	*dns.Msg
-	server  netip.Addr
-	tcp     bool // it came over TCP
-	retried bool // because it did not fit over UDP
-	size    int  // bytes
-	took    time.Duration
+	server   netip.Addr
+	tcp      bool // received over TCP
+	retried  bool // over TCP, as it did not fit into a datagram
+	size     int  // bytes
+	duration time.Duration
 }
 
-// find gets the answer to a question from whoever must be asked.
-func (c *Client) find(ctx context.Context, q query, depth int) (*reply, error) {
+// resolve gets the answer to a question from the servers that the settings select.
+func (c *Client) resolve(ctx context.Context, q query, depth int) (*reply, error) {
 	s := c.o.Settings()
 	if s.UseRoots {
-		return c.descend(ctx, q, depth)
+		return c.iterate(ctx, q, depth)
 	}
 	q.recurse = true
 	servers := alternates(s, q.name)
@@ -50,13 +50,15 @@ func (c *Client) find(ctx context.Context, q query, depth int) (*reply, error) {
 	if len(servers) == 0 {
 		return nil, ErrNoServer
 	}
-	return c.ask(ctx, q, servers, c.o.Rounds, usable)
+	return c.queryServers(ctx, q, servers, c.o.Rounds, checkUsable)
 }
 
-// byPriority lists the local servers in the order in which they are asked.
+// byPriority returns the local servers in the order in which they are queried.
 func byPriority(s Settings) []netip.Addr {
 	sorted := slices.Clone(s.Servers)
-	slices.SortStableFunc(sorted, func(a, b Server) int { return cmp.Compare(a.Priority, b.Priority) })
+	slices.SortStableFunc(sorted, func(a, b Server) int {
+		return cmp.Compare(a.Priority, b.Priority)
+	})
 	addrs := make([]netip.Addr, len(sorted))
 	for i, srv := range sorted {
 		addrs[i] = srv.Addr
@@ -64,12 +66,12 @@ func byPriority(s Settings) []netip.Addr {
 	return addrs
 }
 
-// alternates lists the servers that are configured for the innermost domain that name is
-// in.
+// alternates returns the servers that are configured for the innermost domain that contains
+// name.
 func alternates(s Settings, name string) (addrs []netip.Addr) {
 	domain := ""
 	for _, a := range s.Alternates {
-		if within(name, a.Domain) && len(a.Domain) > len(domain) {
+		if isWithin(name, a.Domain) && len(a.Domain) > len(domain) {
 			domain = a.Domain
 		}
 	}
@@ -81,9 +83,10 @@ func alternates(s Settings, name string) (addrs []netip.Addr) {
 	return addrs
 }
 
-// ask goes through the servers, so many rounds, until one gives an answer to which check
-// does not object.
-func (c *Client) ask(ctx context.Context, q query, servers []netip.Addr, rounds int, check func(*reply) error) (*reply, error) {
+// queryServers queries one server after the other, in the given number of rounds, until check
+// accepts an answer by returning nil.
+func (c *Client) queryServers(ctx context.Context, q query, servers []netip.Addr, rounds int,
+	check func(*reply) error) (*reply, error) {
 	failed := ErrNoAnswer
 	for range rounds {
 		for _, s := range servers {
@@ -103,27 +106,29 @@ func (c *Client) ask(ctx context.Context, q query, servers []netip.Addr, rounds 
 	return nil, failed
 }
 
-// usable objects to answers that say nothing about the question: failures, and referrals
-// to other servers.
-func usable(r *reply) error {
+// checkUsable returns an error if an answer does not answer the question: if it is a failure, or
+// refers to other servers.
+func checkUsable(r *reply) error {
 	if r.Rcode != dns.RcodeSuccess && r.Rcode != dns.RcodeNameError {
 		return fmt.Errorf("server answered %s", dns.RcodeToString[r.Rcode])
 	}
-	if r.Rcode == dns.RcodeSuccess && len(r.Answer) == 0 && len(r.Ns) > 0 && !r.Authoritative && !hasSOA(r.Ns) {
-		return errors.New("server knows only whom else to ask")
+	if r.Rcode == dns.RcodeSuccess && len(r.Answer) == 0 && len(r.Ns) > 0 && !r.Authoritative &&
+		!hasSOA(r.Ns) {
+		return errors.New("server answered with a referral")
 	}
 	return nil
 }
 
 func hasSOA(records []dns.RR) bool {
-	return slices.ContainsFunc(records, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeSOA })
+	return slices.ContainsFunc(records, func(rr dns.RR) bool {
+		return rr.Header().Rrtype == dns.TypeSOA
+	})
 }
 
-// exchange sends one query over UDP, and once more over TCP if the answer did not
-// fit.
+// exchange sends one query over UDP and, if the answer was truncated, again over TCP.
 func (c *Client) exchange(ctx context.Context, q query, server netip.Addr) (*reply, error) {
 	m := new(dns.Msg)
-	m.SetQuestion(onWire(q.name), q.kind)
+	m.SetQuestion(wireName(q.name), q.kind)
 	m.RecursionDesired = q.recurse
 	m.Id = uint16(c.o.Rand.Uint64())
 	to := network.DialConfig{Remote: netip.AddrPortFrom(server, 53), Owner: owner, User: "root"}
@@ -135,34 +140,35 @@ func (c *Client) exchange(ctx context.Context, q query, server netip.Addr) (*rep
 	}
 	began := clock.System().Mark()
 	r := &reply{server: server}
-	defer func() { r.took = clock.System().Since(began) }()
+	defer func() { r.duration = clock.System().Since(began) }()
 	if !q.tcp {
 		pc, err := c.o.Net.ListenPacket(ctx, to)
 		if err != nil {
 			return r, err
 		}
-		if err = c.talk(ctx, &dns.Conn{Conn: pc, UDPSize: dns.MinMsgSize}, m, r); err != nil || !r.Truncated {
+		if err = c.roundTrip(ctx, &dns.Conn{Conn: pc, UDPSize: dns.MinMsgSize}, m, r); err != nil ||
+			!r.Truncated {
 			return r, err
 		}
 		r.retried = true
 	}
 	r.tcp = true
-	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Timeout, c.silent())
+	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Timeout, c.timeoutError())
 	defer cancel()
 	tc, err := c.o.Net.Dial(ctx, to)
 	if err != nil {
 		return r, err
 	}
-	return r, c.talk(ctx, &dns.Conn{Conn: tc}, m, r)
+	return r, c.roundTrip(ctx, &dns.Conn{Conn: tc}, m, r)
 }
 
-// onWire is a name as it is read back from a message, where unusual characters are
-// escaped: an answer repeats the question.
-func onWire(name string) string {
+// wireName returns a name in the form in which it is read from a message, with unusual
+// characters escaped, so that it can be compared with the question in an answer.
+func wireName(name string) string {
 	var b [256]byte
 	n, err := dns.PackDomainName(dns.Fqdn(name), b[:], 0, nil, false)
 	if err != nil {
-		return name // WriteMsg says what is wrong with it
+		return name // WriteMsg will return the error
 	}
 	read, _, err := dns.UnpackDomainName(b[:n], 0)
 	if err != nil {
@@ -171,12 +177,12 @@ func onWire(name string) string {
 	return read
 }
 
-func (c *Client) silent() error { return fmt.Errorf("silent for %v", c.o.Timeout) }
+func (c *Client) timeoutError() error { return fmt.Errorf("no answer within %v", c.o.Timeout) }
 
-// talk sends m over conn and waits for its answer, which it puts into r; it closes conn.
-func (c *Client) talk(ctx context.Context, conn *dns.Conn, m *dns.Msg, r *reply) error {
+// roundTrip sends m over conn, waits for its answer, stores that in r, and closes conn.
+func (c *Client) roundTrip(ctx context.Context, conn *dns.Conn, m *dns.Msg, r *reply) error {
 	defer conn.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Timeout, c.silent())
+	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Timeout, c.timeoutError())
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	c.count(func(s *Stats) { s.Network++ })
@@ -192,7 +198,8 @@ func (c *Client) talk(ctx context.Context, conn *dns.Conn, m *dns.Msg, r *reply)
 			return fmt.Errorf("read answer: %w", err)
 		}
 		a := new(dns.Msg)
-		if err != nil || a.Unpack(b) != nil || a.Id != m.Id || !a.Response || len(a.Question) != 1 || a.Question[0] != m.Question[0] {
+		if err != nil || a.Unpack(b) != nil || a.Id != m.Id || !a.Response ||
+			len(a.Question) != 1 || a.Question[0] != m.Question[0] {
 			continue // not the answer to this query
 		}
 		r.Msg, r.size = a, len(b)

@@ -11,9 +11,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Record is a resource record in the form of a zone file (RFC 1035, section 5).
+// A Record is a resource record in the format of zone files (RFC 1035, section 5).
 type Record struct {
-	Name  string // with its last dot
+	Name  string // with a final dot
 	TTL   uint32 // seconds
 	Class string // "IN"
 	Type  string // "MX"
@@ -27,37 +27,39 @@ func recordsOf(rrs []dns.RR) []Record {
 		if h.Rrtype == dns.TypeOPT {
 			continue
 		}
-		out = append(out, Record{h.Name, h.Ttl, dns.Class(h.Class).String(), dns.Type(h.Rrtype).String(),
+		out = append(out, Record{h.Name, h.Ttl, dns.Class(h.Class).String(),
+			dns.Type(h.Rrtype).String(),
 			strings.TrimPrefix(rr.String(), h.String())})
 	}
 	return out
 }
 
-// ValidType reports whether t, in any case, is a type of records that can be asked for.
+// ValidType reports whether t, in any case, is a record type that can be asked for.
 func ValidType(t string) bool {
 	kind, ok := dns.StringToType[strings.ToUpper(t)]
-	return ok && !slices.Contains([]uint16{dns.TypeNone, dns.TypeOPT, dns.TypeReserved, dns.TypeTSIG, dns.TypeAXFR, dns.TypeIXFR}, kind)
+	return ok && !slices.Contains([]uint16{
+		dns.TypeNone, dns.TypeOPT, dns.TypeReserved, dns.TypeTSIG, dns.TypeAXFR, dns.TypeIXFR,
+	}, kind)
 }
 
-// ReverseName is the name that leads from an address to its name.
+// ReverseName returns the name under which the name of an address is looked up.
 func ReverseName(a netip.Addr) string {
 	name, err := dns.ReverseAddr(a.Unmap().WithZone("").String())
 	if err != nil {
-		return "" // cannot be: every address has one
+		return "" // cannot happen: every address has one
 	}
 	return name
 }
 
-// Records returns the records of a name, from the cache or from the servers, as Lookup
-// does. TTL is how much longer the cache keeps them. An address stands for its reverse
-// name where the type is PTR.
+// Records returns the records of a name, from the cache or from the servers, as Lookup does.
+// Their TTL is the remaining time in the cache. If the type is PTR, name may be an address.
 func (c *Client) Records(ctx context.Context, name, kind string) ([]Record, error) {
 	if a, err := netip.ParseAddr(name); err == nil && strings.EqualFold(kind, "PTR") {
 		name = ReverseName(a)
 	}
-	if here := localhost(name, kind); here != nil {
-		here[0].TTL = uint32(c.o.Settings().MinimumTTL)
-		return here, nil
+	if local := localRecords(name, kind); local != nil {
+		local[0].TTL = uint32(c.o.Settings().MinimumTTL)
+		return local, nil
 	}
 	found, err := c.answer(ctx, name, dns.StringToType[strings.ToUpper(kind)])
 	if err != nil {
@@ -71,8 +73,9 @@ func (c *Client) Records(ctx context.Context, name, kind string) ([]Record, erro
 	return records, nil
 }
 
-// localhost are the records that need no server: of this machine's name for itself.
-func localhost(name, kind string) []Record {
+// localRecords returns the records for the name localhost and its addresses, which need no
+// server.
+func localRecords(name, kind string) []Record {
 	for _, r := range []Record{
 		{"localhost.", 0, "IN", "A", "127.0.0.1"},
 		{"localhost.", 0, "IN", "AAAA", "::1"},
@@ -86,21 +89,20 @@ func localhost(name, kind string) []Record {
 	return nil
 }
 
-// A Query asks one server one question, and tells all that the server says. It neither
-// asks the cache nor fills it.
+// A Query asks one server one question. It neither uses nor fills the cache.
 type Query struct {
 	Name   string
 	Type   string     // "MX", in any case; see ValidType
-	Server netip.Addr // invalid: whoever would be asked for a look-up
-	Source netip.Addr // to send from; invalid: as for a look-up
+	Server netip.Addr // invalid: the servers of a look-up
+	Source netip.Addr // address to send from; invalid: that of a look-up
 	TCP    bool       // do not try UDP first
 }
 
-// A Response is what a server answered.
+// A Response is the answer of a server.
 type Response struct {
 	Server    netip.AddrPort
-	TCP       bool // it came over TCP
-	Truncated bool // over UDP it did not fit, so that TCP was tried
+	TCP       bool // received over TCP
+	Truncated bool // the answer over UDP was truncated, so TCP was used
 	Took      time.Duration
 	Size      int // bytes
 
@@ -112,15 +114,18 @@ type Response struct {
 	Answer, Authority, Additional []Record
 }
 
-// Query puts a question to a server. Every answer is one, failures of the server's own
-// included; an error says that none came. Silent servers are asked again, as often as for
-// a look-up.
+// Query puts a question to a server. A failure that the server reports is also a Response; an
+// error means that there was no answer. Silent servers are queried again, as often as for a
+// look-up.
 func (c *Client) Query(ctx context.Context, q Query) (*Response, error) {
 	name := dns.Fqdn(q.Name)
 	if _, ok := dns.IsDomainName(name); !ok {
 		return nil, ErrNotFound
 	}
-	x := query{question: question{name, dns.StringToType[strings.ToUpper(q.Type)]}, recurse: true, tcp: q.TCP, source: q.Source}
+	x := query{
+		question: question{name, dns.StringToType[strings.ToUpper(q.Type)]}, recurse: true,
+		tcp: q.TCP, source: q.Source,
+	}
 	s := c.o.Settings()
 	var servers []netip.Addr
 	if q.Server.IsValid() {
@@ -132,11 +137,11 @@ func (c *Client) Query(ctx context.Context, q Query) (*Response, error) {
 	var err error
 	switch {
 	case s.UseRoots && !q.Server.IsValid():
-		r, err = c.descend(ctx, x, 0)
+		r, err = c.iterate(ctx, x, 0)
 	case len(servers) == 0:
 		err = ErrNoServer
 	default:
-		r, err = c.ask(ctx, x, servers, c.o.Rounds, func(*reply) error { return nil })
+		r, err = c.queryServers(ctx, x, servers, c.o.Rounds, func(*reply) error { return nil })
 	}
 	if err != nil {
 		return nil, err
@@ -146,7 +151,8 @@ func (c *Client) Query(ctx context.Context, q Query) (*Response, error) {
 
 func (r *reply) response() *Response {
 	out := &Response{
-		Server: netip.AddrPortFrom(r.server, 53), TCP: r.tcp, Truncated: r.retried, Took: r.took, Size: r.size,
+		Server: netip.AddrPortFrom(r.server, 53), TCP: r.tcp, Truncated: r.retried,
+		Took: r.duration, Size: r.size,
 		ID: r.Id, Opcode: dns.OpcodeToString[r.Opcode], Status: dns.RcodeToString[r.Rcode],
 		Answer: recordsOf(r.Answer), Authority: recordsOf(r.Ns), Additional: recordsOf(r.Extra),
 	}
@@ -154,12 +160,15 @@ func (r *reply) response() *Response {
 		out.Status = fmt.Sprintf("RESERVED%d", r.Rcode)
 	}
 	q := r.Msg.Question[0]
-	out.Question = Record{Name: q.Name, Class: dns.Class(q.Qclass).String(), Type: dns.Type(q.Qtype).String()}
+	out.Question = Record{
+		Name: q.Name, Class: dns.Class(q.Qclass).String(), Type: dns.Type(q.Qtype).String(),
+	}
 	for _, f := range []struct {
 		set  bool
 		name string
 	}{
-		{r.Response, "qr"}, {r.Authoritative, "aa"}, {r.Truncated, "tc"}, {r.RecursionDesired, "rd"},
+		{r.Response, "qr"}, {r.Authoritative, "aa"}, {r.Truncated, "tc"},
+		{r.RecursionDesired, "rd"},
 		{r.RecursionAvailable, "ra"}, {r.AuthenticatedData, "ad"}, {r.CheckingDisabled, "cd"},
 	} {
 		if f.set {

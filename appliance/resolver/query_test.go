@@ -13,16 +13,17 @@ import (
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
-func TestAQueryTellsAllOfItsAnswer(t *testing.T) {
-	b := newBench(t, asking(two))
-	b.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
-		m := records("example.com. 300 IN MX 10 a.example.com.", "example.com. 60 IN SOA ns. root. 1 2 3 4 5")(q, transport)[0]
+func TestQueryReturnsWholeAnswer(t *testing.T) {
+	h := newHarness(t, settingsWith(two))
+	h.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
+		m := answerRecords("example.com. 300 IN MX 10 a.example.com.",
+			"example.com. 60 IN SOA ns. root. 1 2 3 4 5")(q, transport)[0]
 		rr, _ := dns.NewRR("a.example.com. 30 IN A 198.51.100.9")
 		m.Extra = []dns.RR{rr}
 		m.RecursionAvailable = true
 		return []*dns.Msg{m}
 	})
-	got, err := b.Query(t.Context(), resolver.Query{Name: "Example.com", Type: "mx", Server: one})
+	got, err := h.Query(t.Context(), resolver.Query{Name: "Example.com", Type: "mx", Server: one})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,105 +41,109 @@ func TestAQueryTellsAllOfItsAnswer(t *testing.T) {
 	if got.Size < 50 || got.Took <= 0 {
 		t.Errorf("size %d, took %v", got.Size, got.Took)
 	}
-	if s := b.Stats(); s != (resolver.Stats{Network: 1}) {
+	if s := h.Stats(); s != (resolver.Stats{Network: 1}) {
 		t.Errorf("counters: %+v", s)
 	}
 }
 
-func TestAFailureIsAnAnswerToAQuery(t *testing.T) {
-	b := newBench(t, asking(one))
-	b.serve(t, one, fails(dns.RcodeServerFailure))
-	got, err := b.Query(t.Context(), resolver.Query{Name: "example.com", Type: "A"})
+func TestQueryReturnsFailures(t *testing.T) {
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, answerError(dns.RcodeServerFailure))
+	got, err := h.Query(t.Context(), resolver.Query{Name: "example.com", Type: "A"})
 	if err != nil || got.Status != "SERVFAIL" {
 		t.Errorf("Query = %+v, %v", got, err)
 	}
 }
 
-func TestAQueryOverTCP(t *testing.T) {
-	b := newBench(t, asking(one))
-	b.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
-		m := records("www.example.com. 300 IN A 198.51.100.9")(q, transport)[0]
+func TestQueryOverTCP(t *testing.T) {
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
+		m := answerRecords("www.example.com. 300 IN A 198.51.100.9")(q, transport)[0]
 		m.Truncated = transport == "udp"
 		return []*dns.Msg{m}
 	})
-	got, err := b.Query(t.Context(), resolver.Query{Name: "www.example.com", Type: "A", TCP: true})
+	got, err := h.Query(t.Context(), resolver.Query{Name: "www.example.com", Type: "A", TCP: true})
 	if err != nil || !got.TCP || got.Truncated {
 		t.Errorf("Query = %+v, %v", got, err)
 	}
-	b.wantAsked(t, "192.0.2.1 tcp A")
-	got, err = b.Query(t.Context(), resolver.Query{Name: "www.example.com", Type: "A"})
+	h.wantQueries(t, "192.0.2.1 tcp A")
+	got, err = h.Query(t.Context(), resolver.Query{Name: "www.example.com", Type: "A"})
 	if err != nil || !got.TCP || !got.Truncated {
 		t.Errorf("Query = %+v, %v", got, err)
 	}
-	b.wantAsked(t, "192.0.2.1 udp A", "192.0.2.1 tcp A")
+	h.wantQueries(t, "192.0.2.1 udp A", "192.0.2.1 tcp A")
 }
 
-func TestAQueryThatNobodyAnswers(t *testing.T) {
-	b := newBench(t, asking(one))
-	b.serve(t, one, silent)
-	if _, err := b.Query(t.Context(), resolver.Query{Name: "www.example.com", Type: "A"}); !errors.Is(err, resolver.ErrNoAnswer) {
+func TestQueryWithoutAnswer(t *testing.T) {
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, noAnswer)
+	if _, err := h.Query(t.Context(), resolver.Query{Name: "www.example.com", Type: "A"}); !errors.Is(err, resolver.ErrNoAnswer) {
 		t.Errorf("Query = %v", err)
 	}
-	if _, err := newBench(t, asking()).Query(t.Context(), resolver.Query{Name: "www.example.com", Type: "A"}); !errors.Is(err, resolver.ErrNoServer) {
+	if _, err := newHarness(t, settingsWith()).Query(t.Context(), resolver.Query{Name: "www.example.com", Type: "A"}); !errors.Is(err, resolver.ErrNoServer) {
 		t.Errorf("Query = %v", err)
 	}
 }
 
-func TestRecordsGrowOldInTheCache(t *testing.T) {
-	s := asking(one)
+func TestRecordsReturnsRemainingTTL(t *testing.T) {
+	s := settingsWith(one)
 	s.MinimumTTL = 1800
-	b := newBench(t, s)
-	b.serve(t, one, sample)
+	h := newHarness(t, s)
+	h.serve(t, one, sampleAnswer)
 	for _, ttl := range []uint32{1800, 1799} {
-		got, err := b.Records(t.Context(), "www.example.com", "a")
+		got, err := h.Records(t.Context(), "www.example.com", "a")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff([]resolver.Record{{"www.example.com.", ttl, "IN", "A", "198.51.100.9"}}, got); diff != "" {
 			t.Error(diff)
 		}
-		b.clock.Advance(time.Second)
+		h.clock.Advance(time.Second)
 	}
-	b.wantAsked(t, "192.0.2.1 udp A")
+	h.wantQueries(t, "192.0.2.1 udp A")
 }
 
-func TestRecordsOfAnAddress(t *testing.T) {
-	b := newBench(t, asking(good))
-	got, err := b.Records(t.Context(), "198.51.100.9", "PTR")
+func TestRecordsOfAddress(t *testing.T) {
+	h := newHarness(t, settingsWith(worldServer))
+	got, err := h.Records(t.Context(), "198.51.100.9", "PTR")
 	if err != nil || len(got) != 1 || got[0].Data != "www.example.com." {
 		t.Errorf("Records = %v, %v", got, err)
 	}
 	for kind, want := range map[string]error{"MX": resolver.ErrNoRecord, "TXT": resolver.ErrNoRecord} {
-		if _, err := b.Records(t.Context(), "www.example.com", kind); !errors.Is(err, want) {
+		if _, err := h.Records(t.Context(), "www.example.com", kind); !errors.Is(err, want) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
-	if _, err := b.Records(t.Context(), "no.example.com", "MX"); !errors.Is(err, resolver.ErrNotFound) || errors.Is(err, resolver.ErrNoRecord) {
+	if _, err := h.Records(t.Context(), "no.example.com", "MX"); !errors.Is(err, resolver.ErrNotFound) || errors.Is(err, resolver.ErrNoRecord) {
 		t.Errorf("no.example.com: %v", err)
 	}
 }
 
-func TestReverseLookupsCanBeSwitchedOff(t *testing.T) {
-	s := asking(one)
+func TestReverseLookupsCanBeDisabled(t *testing.T) {
+	s := settingsWith(one)
 	s.PTRTimeout = 0
-	b := newBench(t, s)
-	b.serve(t, one, sample)
-	if _, err := b.LookupAddr(t.Context(), netip.MustParseAddr("198.51.100.9")); !errors.Is(err, resolver.ErrNoAnswer) {
+	h := newHarness(t, s)
+	h.serve(t, one, sampleAnswer)
+	if _, err := h.LookupAddr(t.Context(), netip.MustParseAddr("198.51.100.9")); !errors.Is(err, resolver.ErrNoAnswer) {
 		t.Errorf("LookupAddr = %v", err)
 	}
-	b.wantAsked(t)
+	h.wantQueries(t)
 }
 
-func TestCountersOfEarlierRuns(t *testing.T) {
-	s := asking(one)
-	b := benchIn(t, topology, resolver.Options{
-		Settings:      func() resolver.Settings { return s },
-		PreviousStats: resolver.Stats{Requests: 1000, Network: 200, Hits: 30, Misses: 4, Exceptions: 5, Expired: 6},
+func TestLifetimeIncludesEarlierRuns(t *testing.T) {
+	s := settingsWith(one)
+	h := newHarnessIn(t, topologyText, resolver.Options{
+		Settings: func() resolver.Settings { return s },
+		PreviousStats: resolver.Stats{
+			Requests: 1000, Network: 200, Hits: 30, Misses: 4, Exceptions: 5, Expired: 6,
+		},
 	})
-	b.serve(t, one, sample)
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-	want := resolver.Stats{Requests: 1001, Network: 201, Hits: 30, Misses: 5, Exceptions: 5, Expired: 6}
-	if diff := cmp.Diff(want, b.Lifetime()); diff != "" {
+	h.serve(t, one, sampleAnswer)
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	want := resolver.Stats{
+		Requests: 1001, Network: 201, Hits: 30, Misses: 5, Exceptions: 5, Expired: 6,
+	}
+	if diff := cmp.Diff(want, h.Lifetime()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -18,45 +18,45 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// Errors of look-ups; others are those of package network.
+// Errors of look-ups, besides those of package network.
 var (
-	// ErrNotFound says that the name does not exist or has no such record.
+	// ErrNotFound means that the name does not exist or has no such record.
 	ErrNotFound = errors.New("resolver: no such name or record")
-	// ErrNoRecord is the ErrNotFound of a name that exists and has other records.
+	// ErrNoRecord is an ErrNotFound. It means that the name exists, with other records.
 	ErrNoRecord = fmt.Errorf("%w: the name has no such record", ErrNotFound)
-	// ErrNoServer says that no DNS server is configured.
+	// ErrNoServer means that no DNS server is configured.
 	ErrNoServer = errors.New("resolver: no DNS server is configured")
-	// ErrNoAnswer says that no server gave an answer in time: all were silent, out of
-	// reach, or reported a failure of their own.
+	// ErrNoAnswer means that no server has answered in time: all were silent, unreachable, or
+	// reported a failure of their own.
 	ErrNoAnswer = errors.New("resolver: no answer")
 )
 
-// Options are a Client's surroundings.
+// Options configure a Client.
 type Options struct {
 	Net      network.Transport
 	Clock    clock.Clock
 	Rand     *entropy.Stream
-	Settings func() Settings // as committed now
-	// Timeout is how long a server may take; 0 means 5 seconds.
+	Settings func() Settings // returns the committed settings
+	// Timeout bounds how long a server may take to answer; 0 means 5 seconds.
 	Timeout time.Duration
-	// Rounds is how often the servers are gone through; 0 means 2.
+	// Rounds is how often each server is queried before a look-up fails; 0 means 2.
 	Rounds int
-	// Source is the address that an IP interface sends from, by family; invalid: chosen
-	// by the route. Nil means that always.
+	// Source returns the address that an IP interface sends from. If it is nil, or the address
+	// invalid, the routing table chooses.
 	Source func(ifname string, v6 bool) netip.Addr
-	// Hints are the root servers; nil means the Internet's.
+	// RootHints are the root servers; nil means the Internet's.
 	RootHints []netip.Addr
-	// Earlier is what was counted in earlier runs.
+	// PreviousStats are the counters of earlier runs.
 	PreviousStats Stats
 }
 
-// A Client looks names up. It is safe for concurrent use.
+// A Client looks up names. Its methods are safe for concurrent use.
 type Client struct {
-	o     Options
-	mu    sync.Mutex
-	cache map[question]answer
-	cuts  map[string]cut // by zone; while root servers are used
-	stats Stats
+	o        Options
+	mu       sync.Mutex
+	cache    map[question]answer
+	zoneCuts map[string]zoneCut // by zone; used with root servers only
+	stats    Stats
 }
 
 // New returns a Client with an empty cache.
@@ -66,12 +66,12 @@ func New(o Options) *Client {
 	if len(o.RootHints) == 0 {
 		o.RootHints = rootHints
 	}
-	return &Client{o: o, cache: map[question]answer{}, cuts: map[string]cut{}}
+	return &Client{o: o, cache: map[question]answer{}, zoneCuts: map[string]zoneCut{}}
 }
 
-// Lookup returns the addresses of name: IPv4's with family 4, IPv6's with 6, both
-// with 0. A name that is an address is itself. It blocks until an answer comes,
-// every server has had its time, or ctx ends.
+// Lookup returns the addresses of name: IPv4 addresses if family is 4, IPv6 addresses if it is
+// 6, both if it is 0. If name is an address, Lookup returns that. Lookup blocks until an answer
+// arrives, all servers have timed out, or ctx ends.
 func (c *Client) Lookup(ctx context.Context, name string, family int) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		if family == 4 && !a.Is4() || family == 6 && !a.Is6() {
@@ -85,7 +85,10 @@ func (c *Client) Lookup(ctx context.Context, name string, family int) ([]netip.A
 		family int
 		kind   uint16
 		local  netip.Addr
-	}{{4, dns.TypeA, netip.AddrFrom4([4]byte{127, 0, 0, 1})}, {6, dns.TypeAAAA, netip.IPv6Loopback()}} {
+	}{
+		{4, dns.TypeA, netip.AddrFrom4([4]byte{127, 0, 0, 1})},
+		{6, dns.TypeAAAA, netip.IPv6Loopback()},
+	} {
 		if family != 0 && family != q.family {
 			continue
 		}
@@ -96,7 +99,7 @@ func (c *Client) Lookup(ctx context.Context, name string, family int) ([]netip.A
 		found, err := c.answer(ctx, name, q.kind)
 		if err != nil {
 			if failed == nil || errors.Is(failed, ErrNotFound) {
-				failed = err // that a name has no address of one family says less
+				failed = err // prefer it to "no address" of the other family
 			}
 			continue
 		}
@@ -112,8 +115,8 @@ func (c *Client) Lookup(ctx context.Context, name string, family int) ([]netip.A
 	return nil, cmp.Or(failed, ErrNotFound)
 }
 
-// LookupAddr returns the first name of addr, without its last dot. It waits no longer
-// than the settings grant to reverse look-ups, which may be no time at all.
+// LookupAddr returns the first name of addr, without a final dot. It waits no longer than
+// Settings.PTRTimeout. If that is 0, it returns ErrNoAnswer.
 func (c *Client) LookupAddr(ctx context.Context, addr netip.Addr) (string, error) {
 	addr = addr.Unmap().WithZone("")
 	if addr.IsLoopback() {
@@ -140,7 +143,7 @@ func (c *Client) LookupAddr(ctx context.Context, addr netip.Addr) (string, error
 // An MX is a mail exchanger.
 type MX struct {
 	Preference int
-	Host       string // without its last dot
+	Host       string // without a final dot
 }
 
 // LookupMX returns the mail exchangers of a domain, the preferred ones first.

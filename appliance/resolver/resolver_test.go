@@ -22,9 +22,9 @@ import (
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
-// The network of these tests: the appliance, a name server that knows the names of the
-// topology, and three machines on which tests run servers of their own.
-const topology = `
+// topologyText is the network of these tests: the appliance, a name server with the names of the
+// topology, and three hosts on which tests run servers of their own.
+const topologyText = `
 appliance:
   hostname: mail.example.com
   model: C100V
@@ -44,32 +44,34 @@ names:
 `
 
 var (
-	good  = netip.MustParseAddr("192.0.2.53")
-	one   = netip.MustParseAddr("192.0.2.1")
-	two   = netip.MustParseAddr("192.0.2.2")
-	three = netip.MustParseAddr("192.0.2.3")
+	worldServer = netip.MustParseAddr("192.0.2.53")
+	one         = netip.MustParseAddr("192.0.2.1")
+	two         = netip.MustParseAddr("192.0.2.2")
+	three       = netip.MustParseAddr("192.0.2.3")
 )
 
-// A bench is a client in that network.
-type bench struct {
+// A harness is a client in a simulated network.
+type harness struct {
 	*resolver.Client
 	world *netsim.World
 	clock *clock.Fake
 
-	mu    sync.Mutex
-	asked []string // "192.0.2.1 udp A", in order
+	mu      sync.Mutex
+	queries []string // such as "192.0.2.1 udp A", in order
 }
 
-// timeout is how long the client waits for a server. Those that answer do it at once.
+// timeout is the client's. Servers that answer do so immediately.
 const timeout = 500 * time.Millisecond
 
-func newBench(t *testing.T, s resolver.Settings) *bench {
+func newHarness(t *testing.T, s resolver.Settings) *harness {
 	t.Helper()
-	return benchIn(t, topology, resolver.Options{Settings: func() resolver.Settings { return s }})
+	return newHarnessIn(t, topologyText, resolver.Options{Settings: func() resolver.Settings {
+		return s
+	}})
 }
 
-// benchIn is a bench in another network, with what o says.
-func benchIn(t *testing.T, topology string, o resolver.Options) *bench {
+// newHarnessIn returns a harness in another network, with further options.
+func newHarnessIn(t *testing.T, topology string, o resolver.Options) *harness {
 	t.Helper()
 	topo, err := netsim.Load("test", []byte(topology))
 	if err != nil {
@@ -83,14 +85,15 @@ func benchIn(t *testing.T, topology string, o resolver.Options) *bench {
 	if err := w.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{world: w, clock: clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))}
-	o.Net, o.Clock, o.Rand, o.Timeout = w.Network(), b.clock, entropy.System().Stream("resolver"), timeout
-	b.Client = resolver.New(o)
-	return b
+	h := &harness{world: w, clock: clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))}
+	o.Net, o.Clock, o.Rand, o.Timeout = w.Network(), h.clock, entropy.System().Stream("resolver"),
+		timeout
+	h.Client = resolver.New(o)
+	return h
 }
 
-// asking are settings with these servers, of equal priority.
-func asking(servers ...netip.Addr) resolver.Settings {
+// settingsWith returns settings with the given servers, of equal priority.
+func settingsWith(servers ...netip.Addr) resolver.Settings {
 	s := resolver.Settings{PTRTimeout: 20}
 	for _, a := range servers {
 		s.Servers = append(s.Servers, resolver.Server{Addr: a})
@@ -98,26 +101,27 @@ func asking(servers ...netip.Addr) resolver.Settings {
 	return s
 }
 
-// A reply makes the answers to a query; transport is "udp" or "tcp".
-type reply func(q *dns.Msg, transport string) []*dns.Msg
+// An answerFunc returns the answers to a query; transport is "udp" or "tcp".
+type answerFunc func(q *dns.Msg, transport string) []*dns.Msg
 
-// serve runs a name server on one of the machines.
-func (b *bench) serve(t *testing.T, on netip.Addr, r reply) {
+// serve runs a name server on one of the hosts.
+func (h *harness) serve(t *testing.T, on netip.Addr, r answerFunc) {
 	t.Helper()
 	at := netip.AddrPortFrom(on, 53)
-	packets, err := b.world.Hosts().ListenPacket(t.Context(), network.DialConfig{Local: at})
+	packets, err := h.world.Hosts().ListenPacket(t.Context(), network.DialConfig{Local: at})
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := b.world.Hosts().Listen(t.Context(), network.ListenConfig{Addr: at})
+	listener, err := h.world.Hosts().Listen(t.Context(), network.ListenConfig{Addr: at})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for transport, s := range map[string]*dns.Server{"udp": {PacketConn: packets}, "tcp": {Listener: listener}} {
 		s.Handler = dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
-			b.mu.Lock()
-			b.asked = append(b.asked, fmt.Sprintf("%v %s %s", on, transport, dns.TypeToString[q.Question[0].Qtype]))
-			b.mu.Unlock()
+			h.mu.Lock()
+			h.queries = append(h.queries, fmt.Sprintf("%v %s %s", on, transport,
+				dns.TypeToString[q.Question[0].Qtype]))
+			h.mu.Unlock()
 			for _, m := range r(q, transport) {
 				if err := w.WriteMsg(m); err != nil {
 					t.Error(err)
@@ -138,19 +142,20 @@ func (b *bench) serve(t *testing.T, on netip.Addr, r reply) {
 	}
 }
 
-// wantAsked compares the queries that the tests' servers were sent, and forgets them.
-func (b *bench) wantAsked(t *testing.T, want ...string) {
+// wantQueries compares the queries that the tests' servers have received, and forgets them.
+func (h *harness) wantQueries(t *testing.T, want ...string) {
 	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if diff := cmp.Diff(want, b.asked); diff != "" {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if diff := cmp.Diff(want, h.queries); diff != "" {
 		t.Error("queries:\n", diff)
 	}
-	b.asked = nil
+	h.queries = nil
 }
 
-// records answers with these records, in the form of zone files.
-func records(lines ...string) reply {
+// answerRecords returns an answerFunc that answers with the given records, in the format of zone
+// files.
+func answerRecords(lines ...string) answerFunc {
 	return func(q *dns.Msg, _ string) []*dns.Msg {
 		m := new(dns.Msg).SetReply(q)
 		for _, l := range lines {
@@ -168,23 +173,23 @@ func records(lines ...string) reply {
 	}
 }
 
-// fails answers with an error.
-func fails(rcode int, more ...string) reply {
+// answerError returns an answerFunc that answers with the given response code.
+func answerError(rcode int, more ...string) answerFunc {
 	return func(q *dns.Msg, transport string) []*dns.Msg {
-		m := records(more...)(q, transport)[0]
+		m := answerRecords(more...)(q, transport)[0]
 		m.Rcode = rcode
 		return []*dns.Msg{m}
 	}
 }
 
-func silent(*dns.Msg, string) []*dns.Msg { return nil }
+func noAnswer(*dns.Msg, string) []*dns.Msg { return nil }
 
-var sample = records("www.example.com. 300 IN A 198.51.100.9")
+var sampleAnswer = answerRecords("www.example.com. 300 IN A 198.51.100.9")
 
-// wantAddrs looks a name up.
-func (b *bench) wantAddrs(t *testing.T, name string, family int, want ...string) {
+// wantAddrs looks up a name and compares the addresses.
+func (h *harness) wantAddrs(t *testing.T, name string, family int, want ...string) {
 	t.Helper()
-	got, err := b.Lookup(t.Context(), name, family)
+	got, err := h.Lookup(t.Context(), name, family)
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return
@@ -198,48 +203,48 @@ func (b *bench) wantAddrs(t *testing.T, name string, family int, want ...string)
 	}
 }
 
-func (b *bench) wantError(t *testing.T, name string, family int, want error) {
+func (h *harness) wantError(t *testing.T, name string, family int, want error) {
 	t.Helper()
-	if got, err := b.Lookup(t.Context(), name, family); !errors.Is(err, want) {
+	if got, err := h.Lookup(t.Context(), name, family); !errors.Is(err, want) {
 		t.Errorf("%s: %v, %v; want %v", name, got, err, want)
 	}
 }
 
 func TestNamesOfTheWorld(t *testing.T) {
-	b := newBench(t, asking(good))
-	b.wantAddrs(t, "WWW.Example.com", 4, "198.51.100.9")
-	b.wantAddrs(t, "www.example.com.", 0, "198.51.100.9")
-	b.wantAddrs(t, "mail.example.com", 0, "192.0.2.25", "2001:db8::25")
-	b.wantAddrs(t, "mail.example.com", 6, "2001:db8::25")
-	b.wantError(t, "www.example.com", 6, resolver.ErrNotFound)
+	h := newHarness(t, settingsWith(worldServer))
+	h.wantAddrs(t, "WWW.Example.com", 4, "198.51.100.9")
+	h.wantAddrs(t, "www.example.com.", 0, "198.51.100.9")
+	h.wantAddrs(t, "mail.example.com", 0, "192.0.2.25", "2001:db8::25")
+	h.wantAddrs(t, "mail.example.com", 6, "2001:db8::25")
+	h.wantError(t, "www.example.com", 6, resolver.ErrNotFound)
 	for _, nobody := range []string{"nobody.example.com", "no body.example.com", "nobody's.example.com", `no\body"(;)`} {
-		b.wantError(t, nobody, 0, resolver.ErrNotFound)
+		h.wantError(t, nobody, 0, resolver.ErrNotFound)
 	}
-	if name, err := b.LookupAddr(t.Context(), netip.MustParseAddr("198.51.100.9")); name != "www.example.com" || err != nil {
+	if name, err := h.LookupAddr(t.Context(), netip.MustParseAddr("198.51.100.9")); name != "www.example.com" || err != nil {
 		t.Errorf("198.51.100.9 is %q, %v", name, err)
 	}
-	if _, err := b.LookupAddr(t.Context(), netip.MustParseAddr("2001:db8::9")); !errors.Is(err, resolver.ErrNotFound) {
+	if _, err := h.LookupAddr(t.Context(), netip.MustParseAddr("2001:db8::9")); !errors.Is(err, resolver.ErrNotFound) {
 		t.Errorf("2001:db8::9: %v", err)
 	}
 }
 
-func TestWhatNeedsNoServer(t *testing.T) {
-	b := newBench(t, resolver.Settings{PTRTimeout: 1})
-	b.wantAddrs(t, "192.0.2.7", 0, "192.0.2.7")
-	b.wantAddrs(t, "2001:db8::7", 6, "2001:db8::7")
-	b.wantError(t, "192.0.2.7", 6, resolver.ErrNotFound)
-	b.wantError(t, "2001:db8::7", 4, resolver.ErrNotFound)
-	b.wantAddrs(t, "localhost", 0, "127.0.0.1", "::1")
-	b.wantAddrs(t, "LocalHost.", 4, "127.0.0.1")
-	b.wantError(t, "", 0, resolver.ErrNotFound)
-	b.wantError(t, strings.Repeat("a", 64)+".com", 0, resolver.ErrNotFound)
-	if name, err := b.LookupAddr(t.Context(), netip.MustParseAddr("127.0.0.1")); name != "localhost" || err != nil {
+func TestNamesThatNeedNoServer(t *testing.T) {
+	h := newHarness(t, resolver.Settings{PTRTimeout: 1})
+	h.wantAddrs(t, "192.0.2.7", 0, "192.0.2.7")
+	h.wantAddrs(t, "2001:db8::7", 6, "2001:db8::7")
+	h.wantError(t, "192.0.2.7", 6, resolver.ErrNotFound)
+	h.wantError(t, "2001:db8::7", 4, resolver.ErrNotFound)
+	h.wantAddrs(t, "localhost", 0, "127.0.0.1", "::1")
+	h.wantAddrs(t, "LocalHost.", 4, "127.0.0.1")
+	h.wantError(t, "", 0, resolver.ErrNotFound)
+	h.wantError(t, strings.Repeat("a", 64)+".com", 0, resolver.ErrNotFound)
+	if name, err := h.LookupAddr(t.Context(), netip.MustParseAddr("127.0.0.1")); name != "localhost" || err != nil {
 		t.Errorf("127.0.0.1 is %q, %v", name, err)
 	}
-	b.wantError(t, "www.example.com", 4, resolver.ErrNoServer)
+	h.wantError(t, "www.example.com", 4, resolver.ErrNoServer)
 }
 
-func TestAnAnswerIsKeptForItsTime(t *testing.T) {
+func TestAnswerIsCachedForItsTTL(t *testing.T) {
 	for _, c := range []struct {
 		ttl, minimum int
 		kept         time.Duration
@@ -248,218 +253,225 @@ func TestAnAnswerIsKeptForItsTime(t *testing.T) {
 		{300, 1800, 1800 * time.Second},
 		{1 << 30, 0, 24 * time.Hour},
 	} {
-		s := asking(one)
+		s := settingsWith(one)
 		s.MinimumTTL = c.minimum
-		b := newBench(t, s)
-		b.serve(t, one, records(fmt.Sprintf("www.example.com. %d IN A 198.51.100.9", c.ttl)))
-		b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-		b.clock.Advance(c.kept - time.Second)
-		b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-		b.wantAsked(t, "192.0.2.1 udp A")
-		b.clock.Advance(time.Second)
-		b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-		b.wantAsked(t, "192.0.2.1 udp A")
+		h := newHarness(t, s)
+		h.serve(t, one, answerRecords(fmt.Sprintf("www.example.com. %d IN A 198.51.100.9", c.ttl)))
+		h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+		h.clock.Advance(c.kept - time.Second)
+		h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+		h.wantQueries(t, "192.0.2.1 udp A")
+		h.clock.Advance(time.Second)
+		h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+		h.wantQueries(t, "192.0.2.1 udp A")
 		want := resolver.Stats{Requests: 3, Network: 2, Hits: 1, Misses: 2, Expired: 1}
-		if diff := cmp.Diff(want, b.Stats()); diff != "" {
+		if diff := cmp.Diff(want, h.Stats()); diff != "" {
 			t.Errorf("TTL %d: counters: %s", c.ttl, diff)
 		}
 	}
 }
 
-func TestANameThatDoesNotExistIsRemembered(t *testing.T) {
+func TestNegativeCaching(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer reply
+		answer answerFunc
 		kept   time.Duration
 	}{
-		"the zone's time":       {fails(dns.RcodeNameError, "example.com. 600 IN SOA ns. root. 1 1 1 1 120"), 120 * time.Second},
-		"its record's time":     {fails(dns.RcodeNameError, "example.com. 90 IN SOA ns. root. 1 1 1 1 120"), 90 * time.Second},
-		"another record":        {records("example.com. 600 IN SOA ns. root. 1 1 1 1 120"), 120 * time.Second},
-		"nobody says how long":  {fails(dns.RcodeNameError), time.Minute},
-		"the minimum is not it": {fails(dns.RcodeNameError, "example.com. 5 IN SOA ns. root. 1 1 1 1 5"), 5 * time.Second},
+		"TTL of the zone": {answerError(dns.RcodeNameError,
+			"example.com. 600 IN SOA ns. root. 1 1 1 1 120"), 120 * time.Second},
+		"TTL of the SOA record": {answerError(dns.RcodeNameError,
+			"example.com. 90 IN SOA ns. root. 1 1 1 1 120"), 90 * time.Second},
+		"no record of the type": {answerRecords("example.com. 600 IN SOA ns. root. 1 1 1 1 120"),
+			120 * time.Second},
+		"no SOA record": {answerError(dns.RcodeNameError), time.Minute},
+		"below the minimum TTL": {answerError(dns.RcodeNameError,
+			"example.com. 5 IN SOA ns. root. 1 1 1 1 5"), 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := asking(one)
-			s.MinimumTTL = 1800 // of answers only
-			b := newBench(t, s)
-			b.serve(t, one, c.answer)
-			b.wantError(t, "no.example.com", 4, resolver.ErrNotFound)
-			b.clock.Advance(c.kept - time.Second)
-			b.wantError(t, "no.example.com", 4, resolver.ErrNotFound)
-			b.wantAsked(t, "192.0.2.1 udp A")
-			b.clock.Advance(time.Second)
-			b.wantError(t, "no.example.com", 4, resolver.ErrNotFound)
-			b.wantAsked(t, "192.0.2.1 udp A")
+			s := settingsWith(one)
+			s.MinimumTTL = 1800 // must not apply to negative answers
+			h := newHarness(t, s)
+			h.serve(t, one, c.answer)
+			h.wantError(t, "no.example.com", 4, resolver.ErrNotFound)
+			h.clock.Advance(c.kept - time.Second)
+			h.wantError(t, "no.example.com", 4, resolver.ErrNotFound)
+			h.wantQueries(t, "192.0.2.1 udp A")
+			h.clock.Advance(time.Second)
+			h.wantError(t, "no.example.com", 4, resolver.ErrNotFound)
+			h.wantQueries(t, "192.0.2.1 udp A")
 		})
 	}
 }
 
-func TestFlushForgets(t *testing.T) {
-	b := newBench(t, asking(one))
-	b.serve(t, one, sample)
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-	b.Flush()
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-	b.wantAsked(t, "192.0.2.1 udp A", "192.0.2.1 udp A")
+func TestFlush(t *testing.T) {
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, sampleAnswer)
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	h.Flush()
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	h.wantQueries(t, "192.0.2.1 udp A", "192.0.2.1 udp A")
 }
 
-func TestServersAreAskedByPriority(t *testing.T) {
-	s := resolver.Settings{PTRTimeout: 20, Servers: []resolver.Server{{Priority: 2, Addr: three}, {Priority: 0, Addr: one}, {Priority: 1, Addr: two}}}
-	b := newBench(t, s)
-	b.serve(t, one, fails(dns.RcodeServerFailure))
-	b.serve(t, two, fails(dns.RcodeRefused))
-	b.serve(t, three, sample)
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-	b.wantAsked(t, "192.0.2.1 udp A", "192.0.2.2 udp A", "192.0.2.3 udp A")
+func TestServersAreQueriedByPriority(t *testing.T) {
+	s := resolver.Settings{PTRTimeout: 20, Servers: []resolver.Server{
+		{Priority: 2, Addr: three}, {Priority: 0, Addr: one}, {Priority: 1, Addr: two},
+	}}
+	h := newHarness(t, s)
+	h.serve(t, one, answerError(dns.RcodeServerFailure))
+	h.serve(t, two, answerError(dns.RcodeRefused))
+	h.serve(t, three, sampleAnswer)
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	h.wantQueries(t, "192.0.2.1 udp A", "192.0.2.2 udp A", "192.0.2.3 udp A")
 	if s.Servers[0].Addr != three {
 		t.Error("the settings were sorted in place")
 	}
 }
 
-func TestASilentServerIsLeftForTheNext(t *testing.T) {
-	b := newBench(t, asking(one, two))
-	b.serve(t, one, silent)
-	b.serve(t, two, sample)
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-	b.wantAsked(t, "192.0.2.1 udp A", "192.0.2.2 udp A")
+func TestSilentServerIsSkipped(t *testing.T) {
+	h := newHarness(t, settingsWith(one, two))
+	h.serve(t, one, noAnswer)
+	h.serve(t, two, sampleAnswer)
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	h.wantQueries(t, "192.0.2.1 udp A", "192.0.2.2 udp A")
 }
 
-// A machine without a name server, which refuses, and a server that fails are gone
-// through twice.
-func TestNobodyKnows(t *testing.T) {
-	b := newBench(t, asking(one, two))
-	b.serve(t, two, fails(dns.RcodeServerFailure))
-	_, err := b.Lookup(t.Context(), "www.example.com", 4)
+// A host without a name server, which refuses, and a server that fails are each queried twice.
+func TestAllServersFail(t *testing.T) {
+	h := newHarness(t, settingsWith(one, two))
+	h.serve(t, two, answerError(dns.RcodeServerFailure))
+	_, err := h.Lookup(t.Context(), "www.example.com", 4)
 	if !errors.Is(err, resolver.ErrNoAnswer) || !strings.HasSuffix(err.Error(), "192.0.2.2: server answered SERVFAIL") {
 		t.Errorf("Lookup = %v", err)
 	}
-	b.wantAsked(t, "192.0.2.2 udp A", "192.0.2.2 udp A")
-	if s := b.Stats(); s.Network != 4 || s.Exceptions != 1 {
+	h.wantQueries(t, "192.0.2.2 udp A", "192.0.2.2 udp A")
+	if s := h.Stats(); s.Network != 4 || s.Exceptions != 1 {
 		t.Errorf("counters: %+v", s)
 	}
-	b.wantError(t, "www.example.com", 4, resolver.ErrNoAnswer) // that is not remembered
-	b.wantAsked(t, "192.0.2.2 udp A", "192.0.2.2 udp A")
+	h.wantError(t, "www.example.com", 4, resolver.ErrNoAnswer) // failures are not cached
+	h.wantQueries(t, "192.0.2.2 udp A", "192.0.2.2 udp A")
 }
 
-// One family fails; that the other has no address does not hide it.
-func TestAFailureOfOneFamily(t *testing.T) {
+// That the look-up of one family fails is not hidden by the other family having no address.
+func TestFailureOfOneFamily(t *testing.T) {
 	broken := dns.TypeAAAA
-	b := newBench(t, asking(one))
-	b.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
 		if q.Question[0].Qtype == broken {
-			return fails(dns.RcodeServerFailure)(q, transport)
+			return answerError(dns.RcodeServerFailure)(q, transport)
 		}
 		if strings.HasPrefix(q.Question[0].Name, "no.") {
-			return fails(dns.RcodeNameError)(q, transport)
+			return answerError(dns.RcodeNameError)(q, transport)
 		}
-		return sample(q, transport)
+		return sampleAnswer(q, transport)
 	})
-	b.wantAddrs(t, "www.example.com", 0, "198.51.100.9")
-	b.wantError(t, "no.example.com", 0, resolver.ErrNoAnswer)
+	h.wantAddrs(t, "www.example.com", 0, "198.51.100.9")
+	h.wantError(t, "no.example.com", 0, resolver.ErrNoAnswer)
 }
 
-func TestATruncatedAnswerIsFetchedOverTCP(t *testing.T) {
-	b := newBench(t, asking(one))
-	b.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
+func TestTruncatedAnswerIsFetchedOverTCP(t *testing.T) {
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
 		if transport == "tcp" {
-			return sample(q, transport)
+			return sampleAnswer(q, transport)
 		}
 		m := new(dns.Msg).SetReply(q)
 		m.Truncated = true
 		return []*dns.Msg{m}
 	})
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-	b.wantAsked(t, "192.0.2.1 udp A", "192.0.2.1 tcp A")
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	h.wantQueries(t, "192.0.2.1 udp A", "192.0.2.1 tcp A")
 }
 
-func TestWhatDoesNotAnswerTheQueryIsOverlooked(t *testing.T) {
-	b := newBench(t, asking(one))
-	b.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
-		lie := func(change func(*dns.Msg)) *dns.Msg {
-			m := records("www.example.com. 300 IN A 203.0.113.66")(q, transport)[0]
+func TestUnrelatedAnswersAreIgnored(t *testing.T) {
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, func(q *dns.Msg, transport string) []*dns.Msg {
+		forged := func(change func(*dns.Msg)) *dns.Msg {
+			m := answerRecords("www.example.com. 300 IN A 203.0.113.66")(q, transport)[0]
 			change(m)
 			return m
 		}
 		return append([]*dns.Msg{
-			lie(func(m *dns.Msg) { m.Id++ }),
-			lie(func(m *dns.Msg) { m.Response = false }),
-			lie(func(m *dns.Msg) { m.Question[0].Name = "other.example.com." }),
-			lie(func(m *dns.Msg) { m.Question = nil }),
-		}, sample(q, transport)...)
+			forged(func(m *dns.Msg) { m.Id++ }),
+			forged(func(m *dns.Msg) { m.Response = false }),
+			forged(func(m *dns.Msg) { m.Question[0].Name = "other.example.com." }),
+			forged(func(m *dns.Msg) { m.Question = nil }),
+		}, sampleAnswer(q, transport)...)
 	})
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
 }
 
-func TestALookupEndsWithItsContext(t *testing.T) {
-	b := newBench(t, asking(one))
-	why := errors.New("why")
+func TestLookupReturnsCauseOfContext(t *testing.T) {
+	h := newHarness(t, settingsWith(one))
+	cause := errors.New("cause")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	b.serve(t, one, func(*dns.Msg, string) []*dns.Msg {
-		cancel(why)
+	h.serve(t, one, func(*dns.Msg, string) []*dns.Msg {
+		cancel(cause)
 		return nil
 	})
-	if _, err := b.Lookup(ctx, "www.example.com", 4); !errors.Is(err, why) {
+	if _, err := h.Lookup(ctx, "www.example.com", 4); !errors.Is(err, cause) {
 		t.Errorf("Lookup = %v", err)
 	}
-	b.wantAsked(t, "192.0.2.1 udp A")
+	h.wantQueries(t, "192.0.2.1 udp A")
 }
 
-// The limit holds for all servers and rounds together.
-func TestReverseLookupsHaveTheirOwnLimit(t *testing.T) {
-	s := asking(one, two, three)
+// The time-out applies to all servers and rounds together.
+func TestReverseLookupsHaveOwnTimeout(t *testing.T) {
+	s := settingsWith(one, two, three)
 	s.PTRTimeout = 1
-	b := newBench(t, s)
+	h := newHarness(t, s)
 	for _, a := range []netip.Addr{one, two, three} {
-		b.serve(t, a, silent)
+		h.serve(t, a, noAnswer)
 	}
-	if _, err := b.LookupAddr(t.Context(), netip.MustParseAddr("198.51.100.9")); !errors.Is(err, resolver.ErrNoAnswer) {
+	if _, err := h.LookupAddr(t.Context(), netip.MustParseAddr("198.51.100.9")); !errors.Is(err, resolver.ErrNoAnswer) {
 		t.Errorf("LookupAddr = %v", err)
 	}
-	if n := b.Stats().Network; n < 2 || n > 3 {
-		t.Errorf("%d queries, want those of a second", n)
+	if n := h.Stats().Network; n < 2 || n > 3 {
+		t.Errorf("%d queries, want those of one second", n)
 	}
 }
 
 func TestMailExchangersByPreference(t *testing.T) {
-	b := newBench(t, asking(one))
-	b.serve(t, one, records("example.com. 300 IN MX 20 b.example.com.", "example.com. 300 IN MX 10 a.example.com.", "example.com. 300 IN MX 20 c.example.com."))
-	got, err := b.LookupMX(t.Context(), "example.com")
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, answerRecords("example.com. 300 IN MX 20 h.example.com.",
+		"example.com. 300 IN MX 10 a.example.com.", "example.com. 300 IN MX 20 c.example.com."))
+	got, err := h.LookupMX(t.Context(), "example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []resolver.MX{{10, "a.example.com"}, {20, "b.example.com"}, {20, "c.example.com"}}
+	want := []resolver.MX{{10, "a.example.com"}, {20, "h.example.com"}, {20, "c.example.com"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
 func TestAliasesAreFollowed(t *testing.T) {
-	b := newBench(t, asking(one))
-	b.serve(t, one, records("www.example.com. 300 IN CNAME web.example.com.", "web.example.com. 60 IN A 198.51.100.9"))
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-	b.clock.Advance(61 * time.Second) // the chain is as old as its shortest-lived record
-	b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
-	b.wantAsked(t, "192.0.2.1 udp A", "192.0.2.1 udp A")
+	h := newHarness(t, settingsWith(one))
+	h.serve(t, one, answerRecords("www.example.com. 300 IN CNAME web.example.com.",
+		"web.example.com. 60 IN A 198.51.100.9"))
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	h.clock.Advance(61 * time.Second) // the shortest TTL of the chain counts
+	h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+	h.wantQueries(t, "192.0.2.1 udp A", "192.0.2.1 udp A")
 }
 
-func TestManyAtOnce(t *testing.T) {
-	b := newBench(t, asking(good))
+func TestConcurrentLookups(t *testing.T) {
+	h := newHarness(t, settingsWith(worldServer))
 	var all sync.WaitGroup
 	for n := range 20 {
 		all.Go(func() {
 			if n%2 == 0 {
-				b.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
+				h.wantAddrs(t, "www.example.com", 4, "198.51.100.9")
 			} else {
-				b.wantError(t, fmt.Sprintf("no%d.example.com", n), 4, resolver.ErrNotFound)
+				h.wantError(t, fmt.Sprintf("no%d.example.com", n), 4, resolver.ErrNotFound)
 			}
 		})
 	}
 	all.Wait()
-	if s := b.Stats(); s.Requests != 20 || s.Hits+s.Misses != 20 || s.Exceptions != 0 {
+	if s := h.Stats(); s.Requests != 20 || s.Hits+s.Misses != 20 || s.Exceptions != 0 {
 		t.Errorf("counters: %+v", s)
 	}
 }
 
-func TestSettingsThatCannotBe(t *testing.T) {
+func TestInvalidSettings(t *testing.T) {
 	store := config.NewStore()
 	for _, change := range []func(*resolver.Settings){
 		func(s *resolver.Settings) { s.Servers = []resolver.Server{{}} },
