@@ -21,23 +21,24 @@ var _ = register(&shell.Command{
 		"diagnostic tracking deletedb\n" +
 		"diagnostic reload\n" +
 		"diagnostic services <name> restart | status\n\n" +
-		"The inline forms do not ask, except for smtpping and reload: they read the answers from standard input\n" +
-		"where there is no terminal.",
+		"The inline forms ask no questions, except for smtpping and reload. Without a terminal these\n" +
+		"read the answers from standard input.",
 	Source: "B24, B43 to B45 (menus); arp(8) and ndp(8) of FreeBSD (tables); invented (other texts)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Mode:   shell.MachineMode,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		d := &diagnosticRun{env: env, args: env.Args, version7: !env.Appliance.Product.Version.Before(product.Version{Major: 7})}
+		d := &diagnosticRun{env: env, args: env.Args}
+		d.version7 = !env.Appliance.Product.Version.Before(product.Version{Major: 7})
 		return d.menu(ctx, d.top)
 	},
 })
 
-// A diagnosis is one run of diagnostic.
+// A diagnosticRun is one run of diagnostic.
 type diagnosticRun struct {
 	env      *shell.Env
-	args     []string // inline: those not used up yet
-	version7 bool     // the menus of AsyncOS 7 and later
+	args     []string // those that no menu has used yet; inline form only
+	version7 bool     // show the menus of AsyncOS 7 and later
 }
 
 // top is the first menu (B24, B45).
@@ -54,15 +55,15 @@ func (d *diagnosticRun) top() shell.Menu {
 	}}
 }
 
-// menu shows a menu. Inline, the next word chooses from it, as it would if it were
-// typed there.
+// menu shows a menu. In the inline form the next argument chooses from it, like an answer.
 func (d *diagnosticRun) menu(ctx context.Context, m func() shell.Menu) error {
 	if len(d.env.Args) == 0 {
 		return d.env.Menu(ctx, m)
 	}
 	expected := "Expected one of: " + strings.ToLower(strings.Join(m().Keys(), ", ")) + "."
 	if len(d.args) == 0 {
-		return shell.InvalidArgumentf(d.env.Args[len(d.env.Args)-1], "One more argument is needed. %s", expected)
+		return shell.InvalidArgumentf(d.env.Args[len(d.env.Args)-1],
+			"One more argument is needed. %s", expected)
 	}
 	word := d.args[0]
 	item, err := m().Find(word)
@@ -73,12 +74,12 @@ func (d *diagnosticRun) menu(ctx context.Context, m func() shell.Menu) error {
 	return item.Run(ctx)
 }
 
-// to leads to another menu.
+// submenu returns the operation that shows another menu.
 func (d *diagnosticRun) submenu(m func() shell.Menu) func(context.Context) error {
 	return func(ctx context.Context) error { return d.menu(ctx, m) }
 }
 
-// last is an operation that takes no more words.
+// operation returns the operation that calls run. It refuses further arguments.
 func (d *diagnosticRun) operation(run func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if len(d.args) > 0 {
@@ -88,8 +89,8 @@ func (d *diagnosticRun) operation(run func(context.Context) error) func(context.
 	}
 }
 
-// inline reports whether the operation was named by arguments, which is also the
-// answer to whether the administrator means it.
+// inline reports whether arguments named the operation. If so, the administrator is not asked
+// to confirm it.
 func (d *diagnosticRun) inline() bool { return len(d.env.Args) > 0 }
 
 func (d *diagnosticRun) raid(context.Context) error {
@@ -98,18 +99,24 @@ func (d *diagnosticRun) raid(context.Context) error {
 		d.env.Printf("RAID is not supported on a virtual appliance.\n")
 		return nil
 	}
-	d.env.Printf("RAID Version: %s\nRAID Status: %s\nRAID Type: %s\n", raid.Version, raid.Status, raid.Type)
-	d.env.PrintWrapped("The disks need no verification.")
+	d.env.Printf("RAID Version: %s\nRAID Status: %s\nRAID Type: %s\n",
+		raid.Version, raid.Status, raid.Type)
+	d.env.PrintWrapped("The disks do not need verification.")
 	return nil
 }
 
 func (d *diagnosticRun) reload(ctx context.Context) error {
 	d.env.PrintWrapped("This command will remove all user settings and reset the entire device.")
 	if d.env.Appliance.Product.Virtual() {
-		d.env.PrintWrapped("If this is a Virtual Appliance, all feature keys will be removed, and the license must be reapplied.")
+		d.env.PrintWrapped("If this is a Virtual Appliance, all feature keys will be removed, " +
+			"and the license must be reapplied.")
 	}
-	d.env.PrintWrapped("Accounts, saved configurations, captures, logs and the history of logins are removed, too.")
-	for _, question := range []string{"Are you sure you want to continue?", "Nothing of it can be restored. Are you really sure?"} {
+	d.env.PrintWrapped("Accounts, saved configurations, captures, logs and the login history " +
+		"will also be removed.")
+	for _, question := range []string{
+		"Are you sure you want to continue?",
+		"None of this can be restored. Are you really sure?",
+	} {
 		sure, err := d.env.Confirm(ctx, question, false)
 		if err != nil || !sure {
 			return err
@@ -118,7 +125,8 @@ func (d *diagnosticRun) reload(ctx context.Context) error {
 	if !d.env.Appliance.Power(appliance.Reload, 0) {
 		return refusal.New("It is not possible to reset this system.")
 	}
-	d.env.Printf("System rebooting.  Please wait while the settings are removed...\nClosing CLI connection.\n")
+	d.env.Printf("System rebooting.  Please wait while the settings are removed...\n" +
+		"Closing CLI connection.\n")
 	return shell.ErrLogout
 }
 
@@ -127,8 +135,10 @@ func (d *diagnosticRun) reporting() shell.Menu {
 	m := d.databaseMenu(db)
 	m.Header = func() { d.env.Printf("\nReporting is %s.\n", enabledText(db.Enabled())) }
 	m.Items = append(m.Items,
-		shell.Item{Key: "DISABLE", Text: "Disable reporting.", Hidden: !d.inline() && !db.Enabled(), Run: d.operation(d.enable(db, false))},
-		shell.Item{Key: "ENABLE", Text: "Enable reporting.", Hidden: !d.inline() && db.Enabled(), Run: d.operation(d.enable(db, true))})
+		shell.Item{Key: "DISABLE", Text: "Disable reporting.",
+			Hidden: !d.inline() && !db.Enabled(), Run: d.operation(d.enable(db, false))},
+		shell.Item{Key: "ENABLE", Text: "Enable reporting.",
+			Hidden: !d.inline() && db.Enabled(), Run: d.operation(d.enable(db, true))})
 	return m
 }
 
@@ -141,10 +151,11 @@ func enabledText(on bool) string {
 	return "disabled"
 }
 
-// database is what can be done with any.
+// databaseMenu returns the operations that every database has.
 func (d *diagnosticRun) databaseMenu(db *appliance.Database) shell.Menu {
 	return shell.Menu{Items: []shell.Item{{
-		Key: "DELETEDB", Text: "Remove all data and begin anew.", Run: d.operation(func(ctx context.Context) error { return d.deleteData(ctx, db) }),
+		Key: "DELETEDB", Text: "Remove all data and start with an empty database.",
+		Run: d.operation(func(ctx context.Context) error { return d.deleteData(ctx, db) }),
 	}}}
 }
 
@@ -154,7 +165,8 @@ func (d *diagnosticRun) deleteData(ctx context.Context, db *appliance.Database) 
 		return err
 	}
 	if !d.inline() {
-		d.env.PrintWrapped(fmt.Sprintf("The database holds %s (%dK). What is removed cannot be restored.", fileCount(files), blocks1K(bytes)))
+		d.env.PrintWrapped(fmt.Sprintf("The database holds %s (%dK). Removed data cannot be restored.",
+			fileCount(files), blocks1K(bytes)))
 		sure, err := d.env.Confirm(ctx, "Are you sure you want to remove all of it?", false)
 		if err != nil || !sure {
 			return err
@@ -175,13 +187,17 @@ func fileCount(n int) string {
 }
 
 func (d *diagnosticRun) enable(db *appliance.Database, on bool) func(context.Context) error {
+	verb := "disable"
+	if on {
+		verb = "enable"
+	}
 	return func(ctx context.Context) error {
 		if db.Enabled() == on {
-			d.env.Printf("Reporting is %s already.\n", enabledText(on))
+			d.env.Printf("Reporting is already %s.\n", enabledText(on))
 			return nil
 		}
 		if !d.inline() {
-			sure, err := d.env.Confirm(ctx, fmt.Sprintf("Are you sure that reporting is to be %s?", enabledText(on)), false)
+			sure, err := d.env.Confirm(ctx, "Are you sure you want to "+verb+" reporting?", false)
 			if err != nil || !sure {
 				return err
 			}

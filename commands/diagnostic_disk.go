@@ -13,9 +13,10 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// diskUsage prints the size of the data area as df(1) does, and what takes the room.
+// diskUsage prints the size of the data area as df(1) does, and the usage of each directory.
 func (d *diagnosticRun) diskUsage(ctx context.Context) error {
-	if err := d.env.Appliance.Logs.Flush(ctx); err != nil { // what was logged before counts
+	// Flush includes the entries that were logged before the command.
+	if err := d.env.Appliance.Logs.Flush(ctx); err != nil {
 		return err
 	}
 	used, quota := d.env.Appliance.Files.Usage()
@@ -24,8 +25,10 @@ func (d *diagnosticRun) diskUsage(ctx context.Context) error {
 		size, avail = fmt.Sprint(quota>>10), fmt.Sprint(max(quota-used, 0)>>10)
 		capacity = fmt.Sprintf("%d%%", (used*100+quota-1)/quota)
 	}
-	d.env.Printf("%-12s %12s %10s %10s %9s  %s\n", "Filesystem", "1K-blocks", "Used", "Avail", "Capacity", "Mounted on")
-	d.env.Printf("%-12s %12s %10d %10s %9s  %s\n\n", "data", size, blocks1K(used), avail, capacity, "/data")
+	d.env.Printf("%-12s %12s %10s %10s %9s  %s\n",
+		"Filesystem", "1K-blocks", "Used", "Avail", "Capacity", "Mounted on")
+	d.env.Printf("%-12s %12s %10d %10s %9s  %s\n\n",
+		"data", size, blocks1K(used), avail, capacity, "/data")
 
 	dirs, err := usageByDirectory(d.env.Appliance.Files)
 	if err != nil {
@@ -38,7 +41,7 @@ func (d *diagnosticRun) diskUsage(ctx context.Context) error {
 	return nil
 }
 
-// blocks is how many kilobytes it takes to hold so many bytes.
+// blocks1K returns the number of blocks of 1,024 bytes that hold so many bytes.
 func blocks1K(bytes int64) int64 { return (bytes + 1023) >> 10 }
 
 type usage struct {
@@ -46,8 +49,9 @@ type usage struct {
 	bytes int64
 }
 
-// usageByDirectory adds up what lies in and below each directory that users see in
-// theirs, and each of the system's. Second names do not count again.
+// usageByDirectory returns the usage of each directory that users see in their home directory
+// and of each of the system's directories, with everything below. Directories with several
+// names count once.
 func usageByDirectory(store *files.Store) (map[string]usage, error) {
 	sums := map[string]usage{}
 	err := fs.WalkDir(store, ".", func(name string, e fs.DirEntry, err error) error {
@@ -59,7 +63,7 @@ func usageByDirectory(store *files.Store) (map[string]usage, error) {
 		}
 		if e.IsDir() {
 			if strings.Count(name, "/") == 2 {
-				sums[name] = usage{} // also when it is empty
+				sums[name] = usage{} // so that an empty directory is listed, too
 			}
 			return nil
 		}

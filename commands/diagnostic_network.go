@@ -14,21 +14,20 @@ import (
 
 // network is the menu of B24 and B45.
 func (d *diagnosticRun) network() shell.Menu {
+	smtpPing := func(ctx context.Context) error { return smtpPing(ctx, d.env) }
+	captureMenu := func(ctx context.Context) error { return captureMenu(ctx, d.env) }
 	return shell.Menu{Items: []shell.Item{
 		{Key: "FLUSH", Text: "Flush all network related caches.", Run: d.operation(d.flush)},
 		{Key: "ARPSHOW", Text: "Show system ARP cache.", Run: d.operation(d.arpShow)},
-		{Key: "NDPSHOW", Text: "Show system NDP cache.", Hidden: !d.version7, Run: d.operation(d.ndpShow)}, // B44
-		{Key: "SMTPPING", Text: "Test a remote SMTP server.", Run: d.operation(func(ctx context.Context) error {
-			return smtpPing(ctx, d.env)
-		})},
-		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Hidden: d.inline(), Run: func(ctx context.Context) error {
-			return captureMenu(ctx, d.env)
-		}},
+		{Key: "NDPSHOW", Text: "Show system NDP cache.", // B44
+			Hidden: !d.version7, Run: d.operation(d.ndpShow)},
+		{Key: "SMTPPING", Text: "Test a remote SMTP server.", Run: d.operation(smtpPing)},
+		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Hidden: d.inline(), Run: captureMenu},
 	}}
 }
 
-// flush empties the caches and tells what was in them, as arp -d and ndp -d do. The
-// cache of LDAP answers is empty as long as the appliance asks no LDAP server.
+// flush empties the caches and prints the deleted entries, as arp -d and ndp -d do. The cache
+// of LDAP answers is always empty because the appliance has no LDAP client.
 func (d *diagnosticRun) flush(context.Context) error {
 	d.env.Printf("Flushing LDAP cache.\nFlushing DNS cache.\n")
 	d.env.Appliance.Resolver.Flush()
@@ -63,7 +62,7 @@ func neighborRefusal(err error) error {
 	return fmt.Errorf("neighbor caches: %w", err)
 }
 
-// neighbors are the entries of one family.
+// neighbors returns the entries of one address family.
 func (d *diagnosticRun) neighbors(v4 bool) ([]network.Neighbor, error) {
 	all, err := d.env.Appliance.Net.Neighbors()
 	if err != nil {
@@ -78,7 +77,7 @@ func (d *diagnosticRun) neighbors(v4 bool) ([]network.Neighbor, error) {
 	return list, nil
 }
 
-// device is the system's name of an interface.
+// device returns the system's name of an interface.
 func (d *diagnosticRun) device(name string) string {
 	for _, i := range d.env.Appliance.Net.Interfaces() {
 		if i.Name == name && i.Device != "" {
@@ -88,7 +87,7 @@ func (d *diagnosticRun) device(name string) string {
 	return name
 }
 
-// neighborAddr is an address with its zone, where it is of the link.
+// neighborAddr returns a neighbor's address, with its zone if it is link-local.
 func (d *diagnosticRun) neighborAddr(n network.Neighbor) string {
 	if n.Addr.IsLinkLocalUnicast() && n.Addr.Is6() {
 		return n.Addr.WithZone(d.device(n.Interface)).String()
@@ -119,25 +118,31 @@ func (d *diagnosticRun) arpShow(context.Context) error {
 	return nil
 }
 
-// seconds rounds up: what has not expired has a second left.
+// secondsLeft rounds up, so that an entry that has not expired has at least one second left.
 func secondsLeft(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
-// Columns of ndp(8).
+// ndpStates are the letters of ndp(8) for the states of a neighbor.
+var ndpStates = map[string]string{
+	"permanent": "R", "reachable": "R", "stale": "S", "incomplete": "I",
+}
+
+// The widths of the columns of ndp(8).
 const (
 	ndpAddress = 36
 	ndpLink    = 17
 	ndpNetif   = 6
 )
 
-// ndpShow prints the NDP cache as ndp -an does. A column that is too narrow takes from
-// the next.
+// ndpShow prints the NDP cache as ndp -an does. If a value is wider than its column, the next
+// column is narrower by as much.
 func (d *diagnosticRun) ndpShow(context.Context) error {
 	list, err := d.neighbors(false)
 	if err != nil {
 		return err
 	}
 	d.env.Printf("System NDP cache contents:\n\n")
-	d.env.Printf("%-*s %-*s %*s %-9s %1s %5s\n", ndpAddress, "Neighbor", ndpLink, "Linklayer Address", ndpNetif, "Netif", "Expire", "S", "Flags")
+	d.env.Printf("%-*s %-*s %*s %-9s %1s %5s\n",
+		ndpAddress, "Neighbor", ndpLink, "Linklayer Address", ndpNetif, "Netif", "Expire", "S", "Flags")
 	for _, n := range list {
 		addr, mac, device := d.neighborAddr(n), "(incomplete)", d.device(n.Interface)
 		if n.MAC != nil {
@@ -150,7 +155,7 @@ func (d *diagnosticRun) ndpShow(context.Context) error {
 				expire = ndpDuration(s)
 			}
 		}
-		state := map[string]string{"permanent": "R", "reachable": "R", "stale": "S", "incomplete": "I"}[n.State]
+		state := ndpStates[n.State]
 		flags := ""
 		if n.Router {
 			flags = " R"
@@ -158,13 +163,14 @@ func (d *diagnosticRun) ndpShow(context.Context) error {
 		first := max(len(addr), ndpAddress)
 		second := max(len(mac), ndpAddress+ndpLink-first)
 		third := max(len(device), ndpAddress+ndpLink+ndpNetif-first-second)
-		row := fmt.Sprintf("%-*s %-*s %*s %-9s %1s%s", first, addr, second, mac, third, device, expire, state, flags)
+		row := fmt.Sprintf("%-*s %-*s %*s %-9s %1s%s",
+			first, addr, second, mac, third, device, expire, state, flags)
 		d.env.Printf("%s\n", strings.TrimRight(row, " "))
 	}
 	return nil
 }
 
-// daytime is the form 23h59m58s.
+// ndpDuration formats a number of seconds as 23h59m58s.
 func ndpDuration(s int64) string {
 	var b strings.Builder
 	for _, u := range []struct {

@@ -14,8 +14,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// A diagnosticService is what can be restarted by name: a process of the appliance. Those whose
-// process it does not have (scanning engines, encryption) are not listed.
+// A diagnosticService is a process of the appliance that can be restarted by name. Services
+// whose process the appliance does not have (scanning engines, encryption) are not listed.
 type diagnosticService struct {
 	key, text string
 	process   daemon.Process
@@ -25,16 +25,18 @@ var diagnosticServices = []diagnosticService{
 	{"WEBUI", "Web GUI", daemon.GUI},
 }
 
-// services is the menu of services that this version has.
+// services is the menu of the services that this version has.
 func (d *diagnosticRun) services() shell.Menu {
 	m := shell.Menu{Title: "Choose one of the following services:"}
 	for _, s := range diagnosticServices {
+		restart := func(ctx context.Context) error { return d.restart(ctx, s) }
+		status := func(context.Context) error { return d.serviceStatus(s) }
 		m.Items = append(m.Items, shell.Item{
 			Key: s.key, Text: s.text, Hidden: !d.env.Appliance.Daemons.Has(s.process),
 			Run: d.submenu(func() shell.Menu {
 				return shell.Menu{Items: []shell.Item{
-					{Key: "RESTART", Text: "Restart the service", Run: d.operation(func(ctx context.Context) error { return d.restart(ctx, s) })},
-					{Key: "STATUS", Text: "View status of the service", Run: d.operation(func(context.Context) error { return d.serviceStatus(s) })},
+					{Key: "RESTART", Text: "Restart the service", Run: d.operation(restart)},
+					{Key: "STATUS", Text: "View status of the service", Run: d.operation(status)},
 				}}
 			}),
 		})
@@ -42,13 +44,13 @@ func (d *diagnosticRun) services() shell.Menu {
 	return m
 }
 
-// restart ends the service's process and starts it anew. Ctrl-C does not leave it
-// stopped half-way.
+// restart ends the service's process and starts it again. Ctrl-C does not interrupt that, so
+// that the process is not left stopped.
 func (d *diagnosticRun) restart(ctx context.Context, s diagnosticService) error {
 	d.env.Printf("%s is restarting.\n", s.text)
 	err := d.env.Appliance.Restart(context.WithoutCancel(ctx), s.process)
 	if errors.Is(err, appliance.ErrNotRunning) {
-		return refusal.Newf("%s does not run.", s.text)
+		return refusal.Newf("%s is not running.", s.text)
 	}
 	if err != nil {
 		return err
@@ -57,7 +59,7 @@ func (d *diagnosticRun) restart(ctx context.Context, s diagnosticService) error 
 	return nil
 }
 
-// serviceStatus tells whether the process runs, and where it listens.
+// serviceStatus prints whether the process runs, and on which addresses it listens.
 func (d *diagnosticRun) serviceStatus(s diagnosticService) error {
 	all := d.env.Appliance.Daemons.Running()
 	i := slices.IndexFunc(all, func(p daemon.RunningProcess) bool { return p.Process == s.process })
@@ -66,12 +68,15 @@ func (d *diagnosticRun) serviceStatus(s diagnosticService) error {
 		return nil
 	}
 	p := all[i]
-	d.env.Printf("%s is up: process %s (%d), since %s.\n", s.text, p.Name(), p.PID, moment(d.env, p.Started))
+	d.env.Printf("%s is up: process %s (%d), since %s.\n",
+		s.text, p.Name(), p.PID, moment(d.env, p.Started))
 	sockets, err := d.env.Appliance.Net.Sockets()
 	if err != nil {
 		return fmt.Errorf("list sockets: %w", err)
 	}
-	sockets = slices.DeleteFunc(sockets, func(l network.Socket) bool { return l.State != "LISTEN" || l.PID != p.PID })
+	sockets = slices.DeleteFunc(sockets, func(l network.Socket) bool {
+		return l.State != "LISTEN" || l.PID != p.PID
+	})
 	if len(sockets) == 0 {
 		d.env.Printf("It is switched off on all IP interfaces.\n")
 		return nil

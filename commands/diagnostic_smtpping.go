@@ -20,22 +20,23 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// smtpPatience is how long a step of a test may take: somebody waits for it. A server
-// that said nothing all that time has tlsPatience more to answer TLS.
 const (
+	// smtpStepTimeout is how long each step of a test may take. It is short because an
+	// administrator is waiting for the result.
 	smtpStepTimeout = 30 * time.Second
+	// tlsProbeTimeout is how long a server that did not greet may take to answer TLS.
 	tlsProbeTimeout = 5 * time.Second
 )
 
-// An smtpTest is what smtpping was asked to do.
+// An smtpTest is one test of an SMTP server.
 type smtpTest struct {
 	host    string
-	from    *netconfig.IPInterface // nil: by the route
-	message *mail.Message          // nil: the connection is tested only
+	from    *netconfig.IPInterface // nil: the interface that the route uses
+	message *mail.Message          // nil: test the connection only
 }
 
-// smtpPing is diagnostic > network > smtpping: it asks for a server, tests it, and
-// prints how each step went. A test that fails is a result, not an error.
+// smtpPing is diagnostic > network > smtpping. It asks for a server, tests it, and prints how
+// each step went. A failed test is a result, not an error.
 func smtpPing(ctx context.Context, env *shell.Env) error {
 	var t smtpTest
 	var err error
@@ -48,14 +49,16 @@ func smtpPing(ctx context.Context, env *shell.Env) error {
 		names = append(names, i.Name)
 	}
 	names = append(names, "auto")
-	n, err := env.Choose(ctx, "Select a network interface to use for the test.", len(names)-1, names...)
+	n, err := env.Choose(ctx,
+		"Select a network interface to use for the test.", len(names)-1, names...)
 	if err != nil {
 		return err
 	}
 	if n < len(interfaces) {
 		t.from = &interfaces[n]
 	}
-	typed, err := env.Confirm(ctx, "Do you want to type in a test message to send? If not, the connection will be\ntested but no email will be sent.", false)
+	typed, err := env.Confirm(ctx, "Do you want to type in a test message to send? "+
+		"If not, the connection will be\ntested but no email will be sent.", false)
 	if err == nil && typed {
 		t.message, err = askTestMessage(ctx, env)
 	}
@@ -67,7 +70,8 @@ func smtpPing(ctx context.Context, env *shell.Env) error {
 
 // askSMTPHost asks for the server, and offers the mail exchangers of a domain.
 func askSMTPHost(ctx context.Context, env *shell.Env) (string, error) {
-	host, err := env.Ask(ctx, "Enter the hostname or IP address of the SMTP server:", env.Appliance.Hostname(), validSMTPHost)
+	host, err := env.Ask(ctx, "Enter the hostname or IP address of the SMTP server:",
+		env.Appliance.Hostname(), checkSMTPHost)
 	if err != nil {
 		return "", err
 	}
@@ -78,11 +82,13 @@ func askSMTPHost(ctx context.Context, env *shell.Env) (string, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	exchangers = slices.DeleteFunc(exchangers, func(x resolver.MX) bool { return x.Host == "" }) // RFC 7505: takes no mail
+	// An empty name says that the domain accepts no mail (RFC 7505).
+	exchangers = slices.DeleteFunc(exchangers, func(x resolver.MX) bool { return x.Host == "" })
 	if err != nil || len(exchangers) == 0 {
-		return host, nil // that it does not resolve at all is the test's to say
+		return host, nil // if the name does not resolve at all, the test reports it
 	}
-	instead, err := env.Confirm(ctx, "The domain you entered has MX records.\nWould you like to select an MX host to test instead?", true)
+	instead, err := env.Confirm(ctx, "The domain you entered has MX records.\n"+
+		"Would you like to select an MX host to test instead?", true)
 	if err != nil || !instead {
 		return host, err
 	}
@@ -97,31 +103,34 @@ func askSMTPHost(ctx context.Context, env *shell.Env) (string, error) {
 	return exchangers[n].Host, nil
 }
 
-var hostLabels = regexp.MustCompile(`^(?i)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?$`)
+var hostLabels = regexp.MustCompile(`^(?i)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*` +
+	`[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?$`)
 
-func validSMTPHost(s string) error {
+func checkSMTPHost(s string) error {
 	if _, err := netip.ParseAddr(s); err != nil && (len(s) > 253 || !hostLabels.MatchString(s)) {
 		return refusal.New("The value must be a host name or an IP address.")
 	}
 	return nil
 }
 
-// maxTestMessage bounds the text of a message that somebody types.
+// maxTestMessage bounds the size of the text that is typed for a test message.
 const maxTestMessage = 1 << 20
 
-// askTestMessage asks for a message. Its text ends with a lone dot, or with Ctrl-D.
+// askTestMessage asks for a message. Its text ends with a line that is a single full stop, or
+// with Ctrl-D.
 func askTestMessage(ctx context.Context, env *shell.Env) (*mail.Message, error) {
 	m := &mail.Message{From: "from@example.com", Subject: "Test Message"}
 	to := "to@example.com"
 	if err := env.Form(ctx,
-		shell.Text(&m.From, "Enter the From e-mail address:", validMailbox),
-		shell.Text(&to, "Enter the To e-mail address:", validMailbox),
+		shell.Text(&m.From, "Enter the From e-mail address:", checkMailbox),
+		shell.Text(&to, "Enter the To e-mail address:", checkMailbox),
 		shell.Text(&m.Subject, "Enter the Subject:", nil),
 	); err != nil {
 		return nil, err
 	}
 	m.To = []string{to}
-	env.Printf("Enter the Body of the message one line at a time. End with a \".\" on a line by itself.\n")
+	env.Printf("Enter the Body of the message one line at a time. " +
+		"End with a \".\" on a line by itself.\n")
 	var text strings.Builder
 	for {
 		line, err := env.Prompt(ctx, "")
@@ -140,14 +149,15 @@ func askTestMessage(ctx context.Context, env *shell.Env) (*mail.Message, error) 
 
 var mailbox = regexp.MustCompile(`^[^\s<>@"(),:;\[\]\\]{1,64}@([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+$`)
 
-func validMailbox(s string) error {
+func checkMailbox(s string) error {
 	if len(s) > 254 || !mailbox.MatchString(s) {
 		return refusal.New("The value must be a mail address such as user@example.com.")
 	}
 	return nil
 }
 
-// run tests the server. Its error is control only.
+// run tests the server and prints the result. Its errors are those of the session and
+// internal ones.
 func (t smtpTest) run(ctx context.Context, env *shell.Env) error {
 	began := clock.System().Mark()
 	env.Printf("Starting SMTP test of host %s.\n", t.host)
@@ -163,11 +173,13 @@ func (t smtpTest) run(ctx context.Context, env *shell.Env) error {
 		env.PrintWrapped(text)
 		result = "failed"
 	}
-	env.Printf("Test %s. Total time elapsed %.2f seconds\n", result, clock.System().Since(began).Seconds())
+	env.Printf("Test %s. Total time elapsed %.2f seconds\n",
+		result, clock.System().Since(began).Seconds())
 	return nil
 }
 
-// test is a test from the look-up to the end. A Refusal says how it failed.
+// test looks the server up, connects and sends the commands. If a step fails, test returns a
+// refusal that says so.
 func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 	routes, err := t.routes(ctx, env)
 	if err != nil {
@@ -185,7 +197,7 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 		}
 		text := fmt.Sprintf("Unable to connect to %v.\n%s", r.Remote.Addr(), connectFailureText(err))
 		if i == len(routes)-1 {
-			return refusal.New(text)
+			return refusal.Because(err, "%s", text)
 		}
 		env.PrintWrapped(text)
 	}
@@ -195,14 +207,14 @@ func (t smtpTest) test(ctx context.Context, env *shell.Env) error {
 		var e *mail.Error
 		route.MaxTimeout = tlsProbeTimeout
 		if errors.As(err, &e) && e.Timeout() && env.Appliance.Mail.SpeaksTLS(ctx, route) {
-			return refusal.Newf("The server does not greet: it speaks TLS only.")
+			return refusal.Because(err, "The server does not greet: it speaks TLS only.")
 		}
 		return smtpFailure(conn, err)
 	}
 	return t.sendCommands(ctx, env, conn)
 }
 
-// routes are the ways to the server, IPv4 first.
+// routes returns a route to each address of the server, IPv4 first.
 func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, error) {
 	addrs, err := env.Appliance.Resolver.Lookup(ctx, t.host, 0)
 	switch {
@@ -237,12 +249,14 @@ func (t smtpTest) routes(ctx context.Context, env *shell.Env) ([]mail.Route, err
 		env.Printf("Resolved '%s' to %v.\n", t.host, resolved)
 	}
 	if len(routes) == 0 {
-		return nil, refusal.Newf("Unable to connect to %v.\nThe interface %s has no address of this family.", addrs[0], t.from.Name)
+		return nil, refusal.Newf(
+			"Unable to connect to %v.\nThe interface %s has no address of this family.",
+			addrs[0], t.from.Name)
 	}
 	return routes, nil
 }
 
-// converse is what is said after the greeting.
+// sendCommands sends the commands that follow the greeting.
 func (t smtpTest) sendCommands(ctx context.Context, env *shell.Env, conn *mail.Conn) error {
 	succeeded := func(step mail.Step) { env.Printf("Command %s succeeded.\n", step) }
 	if _, err := conn.Hello(ctx); err != nil {
@@ -254,17 +268,18 @@ func (t smtpTest) sendCommands(ctx context.Context, env *shell.Env, conn *mail.C
 		succeeded(mail.Helo)
 	}
 	if t.message == nil {
-		_, _ = conn.Quit(ctx) // how it says goodbye does not matter
+		_, _ = conn.Quit(ctx) // the reply does not matter
 		return context.Cause(ctx)
 	}
 	m := t.message
 	m.Date = env.Appliance.Now()
-	m.ID = fmt.Sprintf("%x.%x@%s", m.Date.UnixNano(), env.Appliance.Entropy.Stream("smtpping").Uint64(), env.Appliance.Hostname())
+	m.ID = fmt.Sprintf("%x.%x@%s", m.Date.UnixNano(),
+		env.Appliance.Entropy.Stream("smtpping").Uint64(), env.Appliance.Hostname())
 	data := m.Bytes()
 	eightBit := slices.ContainsFunc(data, func(b byte) bool { return b > 127 })
 	for _, s := range []struct {
 		step mail.Step
-		take func() (mail.Reply, error)
+		send func() (mail.Reply, error)
 	}{
 		{mail.MailFrom, func() (mail.Reply, error) {
 			return conn.Mail(ctx, m.From, mail.MailParams{Size: int64(len(data)), EightBit: eightBit})
@@ -272,10 +287,10 @@ func (t smtpTest) sendCommands(ctx context.Context, env *shell.Env, conn *mail.C
 		{mail.RcptTo, func() (mail.Reply, error) { return conn.Rcpt(ctx, m.To[0]) }},
 		{mail.Data, func() (mail.Reply, error) { return conn.Data(ctx) }},
 	} {
-		if _, err := s.take(); err != nil {
+		if _, err := s.send(); err != nil {
 			var e *mail.Error
-			if errors.As(err, &e) && e.Err == nil {
-				_, _ = conn.Quit(ctx) // a server that refuses is taken leave of, too
+			if errors.As(err, &e) && e.Err == nil { // the server refused the command
+				_, _ = conn.Quit(ctx) // the reply does not matter
 			}
 			return smtpFailure(conn, err)
 		}
@@ -285,11 +300,11 @@ func (t smtpTest) sendCommands(ctx context.Context, env *shell.Env, conn *mail.C
 		return smtpFailure(conn, err)
 	}
 	env.Printf("Message body accepted.\n")
-	_, _ = conn.Quit(ctx) // as above
+	_, _ = conn.Quit(ctx) // the reply does not matter
 	return context.Cause(ctx)
 }
 
-// connectTrouble says why a connection did not come about.
+// connectFailureText returns a sentence that says why a connection attempt failed.
 func connectFailureText(err error) string {
 	for _, e := range []struct {
 		errno syscall.Errno
@@ -309,7 +324,7 @@ func connectFailureText(err error) string {
 	return "The network refused the connection attempt."
 }
 
-// smtpTrouble says how a step failed.
+// smtpFailure returns a refusal that says how a step failed.
 func smtpFailure(conn *mail.Conn, err error) error {
 	var e *mail.Error
 	if !errors.As(err, &e) {
@@ -340,7 +355,7 @@ func smtpFailure(conn *mail.Conn, err error) error {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		text += ". The connection was reset."
 	case errors.Is(err, mail.ErrMalformed):
-		text += ". What the server answered is not SMTP."
+		text += ". The answer of the server is not SMTP."
 	default:
 		text += ". The connection broke."
 	}

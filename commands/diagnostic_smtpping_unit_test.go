@@ -16,7 +16,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// smtpTopology is a world with one mail exchanger, which has options.
+// smtpTopology is a world with one mail exchanger. Its type and options are to be filled in.
 const smtpTopology = `
 appliance:
   hostname: esa.example.com
@@ -41,8 +41,7 @@ doors:
   seen_as: [{from: 127.0.0.0/8, as: 198.51.100.7}]
 `
 
-// smtpBox starts a box whose mail exchanger is a peer of some kind with options. For
-// what never comes nobody waits long.
+// smtpBox starts a box whose mail exchanger is a peer of the given type with options.
 func smtpBox(t *testing.T, kind, options string, limits mail.Timeouts) *appliancetest.Box {
 	t.Helper()
 	return appliancetest.Start(t,
@@ -50,7 +49,7 @@ func smtpBox(t *testing.T, kind, options string, limits mail.Timeouts) *applianc
 		appliancetest.Timeouts(appliance.Timeouts{Mail: limits}))
 }
 
-// startSMTPPing asks for a test with a message.
+// startSMTPPing starts a test that sends a message.
 func startSMTPPing(b *appliancetest.Box, host string) *appliancetest.Session {
 	s := b.Login()
 	for _, line := range []string{"diagnostic", "network", "smtpping", host, "", "y", "", "", "", "test", "."} {
@@ -60,7 +59,7 @@ func startSMTPPing(b *appliancetest.Box, host string) *appliancetest.Session {
 	return s
 }
 
-// smtpReport is what a test prints, without its last line's time.
+// smtpReport returns the output of a test, without the time in its last line.
 func smtpReport(s *appliancetest.Session) string {
 	return strings.TrimSuffix(s.Expect("Total time elapsed "), " Total time elapsed ")
 }
@@ -114,7 +113,7 @@ func TestSMTPPingReportsSilentServer(t *testing.T) {
 	}
 }
 
-// A firewall swallows everything; without it the same test succeeds.
+// A firewall drops the packets, then resets the connection, then is gone.
 func TestSMTPPingTimesOutAndRecovers(t *testing.T) {
 	limits := mail.DefaultTimeouts()
 	limits.Connect = time.Second
@@ -163,7 +162,7 @@ func TestSMTPPingSendsEnteredMessage(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a test that waits, and its connection.
+// Ctrl-C ends a waiting test and closes its connection.
 func TestInterruptClosesSMTPPingConnection(t *testing.T) {
 	b := smtpBox(t, "sink", "", mail.Timeouts{})
 	s := startSMTPPing(b, "mx.example.com")

@@ -32,7 +32,7 @@ func (n *neighborNet) FlushNeighbors() (gone []network.Neighbor, err error) {
 	return gone, nil
 }
 
-// diagnose runs the inline form over a network with these neighbors.
+// diagnose runs diagnostic with args on a network with these neighbors.
 func diagnose(t *testing.T, cache []network.Neighbor, args ...string) string {
 	t.Helper()
 	app, err := appliance.New(appliance.Options{
@@ -82,7 +82,7 @@ func TestARPShow(t *testing.T) {
 	}
 }
 
-func TestNDPShow(t *testing.T) { // ndp(8): what a column takes too much, the next gives
+func TestNDPShow(t *testing.T) { // ndp(8): a wide value makes the next column narrower
 	want := `System NDP cache contents:
 
 Neighbor                             Linklayer Address  Netif Expire    S Flags
