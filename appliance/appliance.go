@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -29,49 +28,49 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// Options are an appliance's surroundings. Net and Dir are required.
+// Options describe an appliance and what surrounds it. Dir is required. Without Net, nothing that
+// uses the network may be called.
 type Options struct {
-	Net     network.Network // stays its owner's
-	Dir     string          // where configuration, state and files are kept
+	Net     network.Network // the caller stops it, after the appliance
+	Dir     string          // holds configuration, state and files; created if it does not exist
 	Product product.Facts
 	Factory *config.Factory // nil: the defaults of the sections
-	Quota   int64           // bytes of the file area; 0 means 1 GiB
-	// Capture names the interfaces that a packet capture runs on before somebody
-	// chooses others; nil means all.
+	Quota   int64           // bytes of the file area; 0: DefaultQuota
+	// Capture names the interfaces that packet captures run on until an administrator chooses
+	// others; nil: all.
 	Capture []string
 
-	Clock   clock.Clock    // nil means the machine's
+	Clock   clock.Clock    // nil: the machine's
 	Entropy entropy.Source // the zero value is the machine's
-	Logger  *slog.Logger   // for whoever runs the program; nil discards
+	Logger  *slog.Logger   // for the person who runs the program; nil discards
 
-	// Limits slow down and block addresses that fail to log in; the zero value
-	// means users.DefaultLimits.
+	// Limits delay and block addresses from which logins fail; the zero value means
+	// users.DefaultLimits.
 	Limits users.Limits
-	// Timeouts bound what the appliance waits for on the network; zeros mean the
-	// defaults.
+	// Timeouts bound waits on the network; a zero means the default.
 	Timeouts Timeouts
-	// FactoryReset forgets the committed configuration.
+	// FactoryReset replaces the committed configuration by the factory's.
 	FactoryReset bool
-	// TrustedCAs gives certificates, in PEM, of authorities that are trusted besides those
-	// of the directory configuration. It is asked for each TLS connection; nil: none.
+	// TrustedCAs returns certificates, in PEM, of authorities that are trusted in addition to
+	// those of the directory configuration. It is called for each TLS connection; nil: none.
 	TrustedCAs func() ([]byte, error)
-	// Power is called when an administrator reboots the appliance or shuts it
-	// down. It must return at once.
+	// Power is called when an administrator reboots the appliance or shuts it down. It must
+	// return immediately, and have the appliance stopped after the given delay.
 	Power func(PowerAction, time.Duration)
 }
 
-// Timeouts bound waits for others on the network, in the machine's time. A test makes
-// them short.
+// Timeouts bound waits on the network. They are measured on the machine's clock. Tests make them
+// short.
 type Timeouts struct {
-	Probe   time.Duration // an answer to one of traceroute's probes: 5 s
-	Lookup  time.Duration // an answer of one DNS server: 5 s
-	Connect time.Duration // a TCP connection that a command opens: 75 s
-	NTP     time.Duration // an answer of one time server: 5 s
-	// Mail are those of SMTP's steps; zero: mail.DefaultTimeouts, with Connect's.
+	Probe   time.Duration // for the answer to a probe of traceroute: 5 s
+	Lookup  time.Duration // for the answer of one DNS server: 5 s
+	Connect time.Duration // for a TCP connection that a command opens: 75 s
+	NTP     time.Duration // for the answer of one time server: 5 s
+	// Mail bounds the steps of SMTP; the zero value means mail.DefaultTimeouts, with Connect.
 	Mail mail.Timeouts
 }
 
-// orDefaults fills in what is zero.
+// orDefaults returns t with defaults in place of zeros.
 func (t Timeouts) orDefaults() Timeouts {
 	if t.Mail == (mail.Timeouts{}) {
 		t.Mail = mail.DefaultTimeouts()
@@ -86,8 +85,8 @@ func (t Timeouts) orDefaults() Timeouts {
 	}
 }
 
-// An Appliance is one simulated box. Its exported fields are its parts: set by New
-// and safe for concurrent use.
+// An Appliance is one simulated appliance. Its exported fields are its parts, which New sets. All of
+// it is safe for concurrent use.
 type Appliance struct {
 	Product      product.Facts
 	Clock        *clock.Offset
@@ -140,9 +139,8 @@ const (
 // DefaultQuota is the size of the file area in bytes.
 const DefaultQuota = 1 << 30
 
-// New builds an appliance as Options.Dir has it, or in its factory state. Nothing
-// listens before Start. The caller ends an appliance with Stop also where it was
-// never started.
+// New returns the appliance that is kept in Options.Dir, or a new one. It does not listen before
+// Start. The caller must call Stop, even if the appliance was never started.
 func New(o Options) (*Appliance, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System()
@@ -180,12 +178,18 @@ func New(o Options) (*Appliance, error) {
 
 func (a *Appliance) open(o Options) (err error) {
 	if err := os.RemoveAll(filepath.Join(o.Dir, erasedDir)); err != nil {
-		return fmt.Errorf("remove what was erased: %w", err)
+		return fmt.Errorf("remove erased data: %w", err)
 	}
 	if err := a.openState(); err != nil {
 		return err
 	}
-	if a.Config, err = config.Open(config.Options{Dir: filepath.Join(o.Dir, configDir), Factory: o.Factory, Clock: a.Clock, Logger: o.Logger, Reset: o.FactoryReset}); err != nil {
+	if a.Config, err = config.Open(config.Options{
+		Dir:     filepath.Join(o.Dir, configDir),
+		Factory: o.Factory,
+		Clock:   a.Clock,
+		Logger:  o.Logger,
+		Reset:   o.FactoryReset,
+	}); err != nil {
 		return fmt.Errorf("open configuration: %w", err)
 	}
 	if a.Files, err = files.Open(filepath.Join(o.Dir, filesDir), o.Quota, a.Clock); err != nil {
@@ -194,20 +198,26 @@ func (a *Appliance) open(o Options) (err error) {
 	if a.Users, err = users.NewDirectory(a.Config, o.Entropy.Stream("users")); err != nil {
 		return fmt.Errorf("open accounts: %w", err)
 	}
-	if a.Reporting, err = openDatabase(a, "reporting"); err != nil {
+	if a.Reporting, err = openDatabase("reporting", a.state, a.Files); err != nil {
 		return err
 	}
-	if a.Tracking, err = openDatabase(a, "tracking"); err != nil {
+	if a.Tracking, err = openDatabase("tracking", a.state, a.Files); err != nil {
 		return err
 	}
 	a.Guard = users.NewGuard(a.Clock, cmp.Or(o.Limits, users.DefaultLimits()))
 	if a.Logins, err = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger); err != nil {
-		return fmt.Errorf("open the record of logins: %w", err)
+		return fmt.Errorf("open the history of logins: %w", err)
 	}
 	if err := a.openResolver(o); err != nil {
 		return fmt.Errorf("open the DNS client: %w", err)
 	}
-	a.Mail = mail.New(mail.Options{Net: o.Net, Hello: a.Hostname, Owner: "hermes", User: "root", Timeouts: a.Timeouts.Mail})
+	a.Mail = mail.New(mail.Options{
+		Net:      o.Net,
+		Hello:    a.Hostname,
+		Owner:    daemon.Hermes.Name(),
+		User:     daemon.Hermes.User(),
+		Timeouts: a.Timeouts.Mail,
+	})
 	a.addNTP()
 	a.Files.SetZone(a.Zone)
 	if err := a.openAlerts(); err != nil {
@@ -216,27 +226,14 @@ func (a *Appliance) open(o Options) (err error) {
 	if err := a.openLogs(); err != nil {
 		return err
 	}
-	factory := capture.FactorySettings()
-	factory.Interfaces = o.Capture
-	if a.Captures, err = capture.New(capture.Options{
-		Net:        o.Net,
-		Files:      a.Files,
-		Clock:      a.Clock,
-		Product:    a.Product,
-		Zone:       a.Zone,
-		StateFile:  filepath.Join(a.state, "packetcapture"),
-		Factory:    factory,
-		LookupHost: a.lookupHost,
-		OnFailure:  a.captureTrouble,
-		Logger:     o.Logger,
-	}); err != nil {
-		return fmt.Errorf("open packet captures: %w", err)
+	if err := a.openCaptures(o.Capture); err != nil {
+		return err
 	}
 	a.openNetwork()
 	return nil
 }
 
-// closeParts closes what open opened, last first.
+// closeParts closes the parts that open has opened, last first.
 func (a *Appliance) closeParts() error {
 	var errs []error
 	if a.Resolver != nil {
@@ -248,7 +245,7 @@ func (a *Appliance) closeParts() error {
 	if a.Logs != nil {
 		errs = append(errs, a.Logs.Close(context.Background()))
 	}
-	if a.Alerts != nil { // where there was no Stop
+	if a.Alerts != nil { // Stop has stopped them already, but New has not if it fails
 		errs = append(errs, a.InternalMail.Stop(context.Background()), a.Alerts.Stop(context.Background()))
 	}
 	if a.Files != nil {
@@ -257,20 +254,6 @@ func (a *Appliance) closeParts() error {
 	return errors.Join(errs...)
 }
 
-// lookupHost resolves a name in a capture filter.
-func (a *Appliance) lookupHost(name string) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return a.Resolver.Lookup(ctx, name, 0)
-}
-
-// captureTrouble reports a capture that the disk ended.
-func (a *Appliance) captureTrouble(s capture.Status) {
-	text := fmt.Sprintf("Packet capture %s stopped: %v.", s.File, s.Reason)
-	a.Log(SystemLog, Warning, text)
-	a.Alerts.Raise(alert.System, alert.Warning, text)
-}
-
-// Started is when the appliance came up, by its clock as that is set now: setting the
-// time does not change how long it has been up.
+// Started returns the time at which the appliance came up. It is relative to the clock's present
+// setting, so that setting the clock does not change the uptime.
 func (a *Appliance) Started() time.Time { return a.Clock.Now().Add(-a.Clock.Since(a.started)) }

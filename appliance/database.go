@@ -6,48 +6,50 @@ import (
 	"io/fs"
 	"slices"
 	"sync/atomic"
+
+	"github.com/esasim/esasim/appliance/files"
 )
 
-// A Database is what the appliance collects for reporting, or for tracking: files of a
-// directory of its own in the file area. Whether it collects anything is state, not
-// configuration: it changes at once and outlives a restart.
+// A Database is the data that the appliance collects for reporting or for tracking: a directory of
+// the file area. Whether it collects data is state, not configuration: it changes at once and
+// survives a restart.
 type Database struct {
-	appliance *Appliance
-	name      string // "reporting"
-	off       atomic.Bool
+	name     string // "reporting", also of the state file
+	state    string // the state directory
+	files    *files.Store
+	disabled atomic.Bool
 }
 
-// databaseDir is where databases have their directories.
-const databaseDir = "var/db"
+// databasesDir is the directory of the file area that holds the databases.
+const databasesDir = "var/db"
 
-func openDatabase(a *Appliance, name string) (*Database, error) {
-	d := &Database{appliance: a, name: name}
-	text, err := readState(a.state, name)
-	d.off.Store(text == "disabled")
+func openDatabase(name, state string, files *files.Store) (*Database, error) {
+	d := &Database{name: name, state: state, files: files}
+	text, err := readState(state, name)
+	d.disabled.Store(text == "disabled")
 	return d, err
 }
 
-// Dir is the directory of the file area that holds the data; it is there once
-// something is.
-func (d *Database) Dir() string { return databaseDir + "/" + d.name }
+// Dir returns the directory of the file area that holds the data. It exists once there is data.
+func (d *Database) Dir() string { return databasesDir + "/" + d.name }
 
-// Enabled reports whether data is to be collected.
-func (d *Database) Enabled() bool { return !d.off.Load() }
+// Enabled reports whether data is collected.
+func (d *Database) Enabled() bool { return !d.disabled.Load() }
 
-// Enable says whether data is to be collected from now on. What there is stays.
-func (d *Database) Enable(on bool) error {
+// SetEnabled says whether data is to be collected from now on. It does not change existing data.
+func (d *Database) SetEnabled(on bool) error {
 	text := "enabled"
 	if !on {
 		text = "disabled"
 	}
-	if err := writeState(d.appliance.state, d.name, text); err != nil {
+	if err := writeState(d.state, d.name, text); err != nil {
 		return err
 	}
-	d.off.Store(!on)
+	d.disabled.Store(!on)
 	return nil
 }
 
-// Usage counts the files and their bytes.
+// Usage returns the number of files and of the bytes in them.
 func (d *Database) Usage() (files int, bytes int64, err error) {
 	err = d.walk(func(_ string, e fs.DirEntry) error {
 		if e.IsDir() {
@@ -70,8 +72,8 @@ func (d *Database) Delete() error {
 		names = append(names, name)
 		return nil
 	})
-	for _, name := range slices.Backward(names) { // what is in a directory before it
-		err = errors.Join(err, d.appliance.Files.Remove(name))
+	for _, name := range slices.Backward(names) { // so that directories are empty when it is their turn
+		err = errors.Join(err, d.files.Remove(name))
 	}
 	if err != nil {
 		return fmt.Errorf("delete the %s database: %w", d.name, err)
@@ -79,9 +81,9 @@ func (d *Database) Delete() error {
 	return nil
 }
 
-// walk calls f for everything below the directory, if there is one.
+// walk calls f for all files and directories below Dir, if that exists.
 func (d *Database) walk(f func(name string, e fs.DirEntry) error) error {
-	err := fs.WalkDir(d.appliance.Files, d.Dir(), func(name string, e fs.DirEntry, err error) error {
+	err := fs.WalkDir(d.files, d.Dir(), func(name string, e fs.DirEntry, err error) error {
 		if err != nil || name == d.Dir() {
 			return err
 		}

@@ -19,7 +19,7 @@ func TestADatabaseIsSwitchedOffUntilItIsSwitchedOn(t *testing.T) {
 		if !app.Tracking.Enabled() {
 			t.Error("tracking was switched off with it")
 		}
-		if err := app.Reporting.Enable(!on); err != nil {
+		if err := app.Reporting.SetEnabled(!on); err != nil {
 			t.Fatal(err)
 		}
 		if err := app.Stop(t.Context()); err != nil {

@@ -1,64 +1,57 @@
-// Package appliance is the box: every part of it that has state, started and
+// Package appliance is the life cycle of one simulated appliance: its parts are made, started and
 // stopped as one.
 //
-// New builds the parts in the order in which they need each other and Start
-// brings up the services that were added, in that order; Stop goes back the same
-// way. The parts below this package never import it: what one of them needs of
-// another (the recorder needs room in the file area, say) it takes as an argument
-// or as a func that New sets.
+// # Terms
 //
-// # What is configuration and what is state
+// These words are the project's own, in all packages:
 //
-// Configuration is sections of package config: it changes by commit only and
-// survives a restart. Everything else (captures that run, sessions, counters,
-// caches) lives in its part and ends with it. The sections that no part owns are
-// defined here: the host name, the time zone, ports and their media, the IP
-// interfaces, routes and mail listeners, and how administrators come in.
+//   - World: the running simulated network around one appliance, with its segments, gateways and
+//     hosts (package netsim).
+//   - Train: a burst of TCP segments that moves through the simulated network as one event. Taps
+//     and counters see its separate frames (package ether).
+//   - Peer: a simulated server in a world, such as a DNS server or a syslog server (package peers).
+//   - Front door: a real socket of the machine whose connections are forwarded into the world, to
+//     one of the appliance's services. Back door: a mapping from an address in the world to a real
+//     one, by which the appliance's own connections leave the process. Door means either, mostly
+//     a front door (package door).
+//   - Box: an appliance and its world, assembled and run as one (package box).
+//   - Section: a typed part of the configuration under one name (package config).
+//   - Draft: the uncommitted configuration of one session (package config).
+//   - Desk: the part that decides which alerts are sent, and to whom (package alert).
+//   - Refusal: an error whose text an administrator may see (package refusal).
 //
-// A little state outlives a restart: the clock's setting, the date of the installation,
-// the settings of captures, whether reporting is on, the alerts that were told, the key pair
-// for pushing logs by SCP. Erase removes what users did to an
-// appliance, configuration and state, and leaves what the hardware and the installed
-// software know.
+// # How it is used
 //
-// # Trouble
+// New builds the parts in the order in which they need each other. Services (the SSH server, the
+// page, ...) are added with Add. Start starts them in the order in which they were added, and Stop
+// stops them and closes the parts in reverse order. Parts never import this package: what one of
+// them needs of another (the recorder needs space in the file area, for example) it gets as an
+// argument or as a function when it is made. The files wire_*.go make these connections.
 //
-// What an administrator should know unasked is raised at the alert desk (Alerts): a log
-// that cannot be pushed or written, or whose oldest files were removed if somebody asked
-// to be told; a capture that the disk ended; a full disk. The desk's letters leave by the
-// internal SMTP system (Letters), and both write to the mail log, so that they are made
-// before the logs and send nothing before Start.
+// # Configuration and state
 //
-// # Services and ports
+// Configuration is sections of package config: it changes by commit only, and survives a restart.
+// Each section is defined in the package that applies it. Everything else (running captures,
+// sessions, counters, caches) belongs to its part and ends with it.
 //
-// A service does not open ports itself. It takes a listener from ListenService,
-// which follows the configuration: an address that a commit adds is listened on
-// before the commit is acknowledged, and one that it removes is closed after.
+// A little state survives a restart, in small files of the state directory: the setting of the
+// clock, the date of the installation, the settings of captures, whether data is collected for
+// reporting and tracking, the stored alerts, the history of logins, the counters of the DNS client,
+// the lines that wait to be pushed to syslog servers, and the key pair for pushing logs by SCP. Erase
+// removes what users did to an appliance, configuration and state alike, and keeps what the hardware
+// and the installed software know.
 //
-// # The network at a commit
+// # Alerts
 //
-// A networkPlan says what a configuration wants of a network that owns its interfaces;
-// what cannot be (a gateway on no network, say) refuses the commit before anything is
-// done. What appears, appears in Apply: ports, then media and MTU, addresses, routes,
-// listeners, as each needs those before it. What goes with connections over it (ports,
-// listeners, the connections themselves) goes in Done, when the commit can no longer
-// be undone; an address that is taken away and given back keeps its connections.
-// Undoing therefore needs no memory: it is applying what is committed, as far as that
-// is possible, from wherever the failure left the network. The same brings the network
-// up at the start, so that an appliance in a network that does not fit can still be
-// logged in to.
-//
-// # Processes
-//
-// Every socket belongs to a process of the list that tcpservices shows (B35). The
-// system starts them in one order and their sockets open in another: B35 and B41 show
-// both, of one appliance. So numbers are given when the appliance is made, and sockets
-// open as services start. A process whose protocol nobody speaks yet is a Daemon: it
-// listens, declines politely, and can be restarted like the others.
+// The appliance raises an alert at the desk (Appliance.Alerts) if an administrator should know of a
+// problem without looking for it: a log could not be pushed or written, old log files were removed
+// and their log is set to alert about that, a full disk ended a capture, or the disk is full. The
+// desk's messages are sent by the internal mail system (Appliance.InternalMail). Both write to the
+// mail log. They are made before the logs, and send nothing before Start.
 //
 // # Lock order
 //
-// Appliance.mu guards the life cycle only and is held for no call into a part.
-// config.Store's commit lock is taken before any lock of an Applier; an Applier
-// must not commit. serviceListener.mu is a leaf.
+// The commit lock of config.Store is taken before any lock of an applier, and an applier must not
+// commit. Appliance.restarts is taken before Appliance.mu. Appliance.mu guards the life cycle only;
+// no part is called while it is held, except that a timer is set.
 package appliance

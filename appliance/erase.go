@@ -8,17 +8,16 @@ import (
 	"path/filepath"
 )
 
-// erasedDir holds what Erase has set aside until it is removed.
+// erasedDir holds the data that Erase has set aside, until it is removed.
 const erasedDir = "erased"
 
-// Erase makes the appliance that is kept in dir, which must not run, as it left the
-// factory: it removes the configuration with its history, accounts among it, the whole
-// file area (saved configurations, captures, logs), the history of logins and all other
-// state. What the hardware and the installed software know stays: the clock's setting
-// and the date of the installation.
+// Erase returns the appliance that is kept in dir to its factory state. It must not be running.
+// Erase removes the configuration with its history and the accounts, the whole file area (saved
+// configurations, captures, logs), the history of logins and all other state. It keeps what the
+// hardware and the installed software know: the clock's setting and the date of the installation.
 //
-// Everything is first set aside, a directory at a time, so that a crash leaves no half
-// of a configuration; the next New removes what is left there.
+// The directories are first renamed, so that a crash never leaves half of a configuration. The next
+// New removes the renamed ones if a crash has left them.
 func Erase(dir string) error {
 	aside := filepath.Join(dir, erasedDir)
 	if err := os.RemoveAll(aside); err != nil {

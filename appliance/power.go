@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// A PowerAction is what becomes of the appliance after it has stopped.
+// A PowerAction says what happens after the appliance has stopped.
 type PowerAction int
 
 // Power actions.
 const (
 	Shutdown PowerAction = iota
 	Reboot
-	Reload // Reboot, and Erase in between
+	Reload // erase the appliance (see Erase), then reboot
 )
 
-// Texts that users see when the appliance stops under them.
+// The texts that users are shown when the appliance stops.
 const (
 	ReasonShutdown = "The system is going down."
 	ReasonReboot   = "The system is rebooting."
@@ -23,22 +23,22 @@ const (
 
 type reasonKey struct{}
 
-// WithStopReason gives Stop's context the text that users are shown.
+// WithStopReason returns a context for Stop with the text that users are shown.
 func WithStopReason(ctx context.Context, text string) context.Context {
 	return context.WithValue(ctx, reasonKey{}, text)
 }
 
-// StopReason is the text that users are shown when a service stops under ctx.
+// StopReason returns the text of WithStopReason, or ReasonShutdown if there is none.
 func StopReason(ctx context.Context) string {
-	if s, ok := ctx.Value(reasonKey{}).(string); ok {
-		return s
+	if text, ok := ctx.Value(reasonKey{}).(string); ok {
+		return text
 	}
 	return ReasonShutdown
 }
 
-// Power asks whoever runs the appliance to stop it, or to restart it, once delay
-// has passed. It returns at once. Without anybody who runs it (Options.Power is
-// nil) it does nothing and reports false.
+// Power requests that the appliance be stopped or restarted after the delay, and returns
+// immediately. It reports whether there is somebody to request that from: if Options.Power is nil,
+// Power does nothing.
 func (a *Appliance) Power(action PowerAction, delay time.Duration) bool {
 	if a.power == nil {
 		return false

@@ -10,38 +10,36 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A Service is a part that serves others over the network: the SSH daemon, the
-// FTP daemon, the web page.
+// A Service is a part that runs from Start to Stop: the SSH server, the FTP server, the page.
 type Service interface {
-	// Name is what it is called in errors and in the program's log.
+	// Name returns the service's name in errors and in the program's log.
 	Name() string
-	// Start listens and returns: after it, connecting works. It leaves nothing
-	// behind when it fails.
+	// Start opens the service's ports and returns; from then on clients can connect. If it
+	// fails, nothing of the service keeps running.
 	Start(ctx context.Context) error
-	// Stop stops accepting, ends what is in progress, telling users why (ctx's
-	// value of StopReason), and waits for it until ctx ends; then it cuts what is
-	// left and returns ctx's error. It may be called more than once and without
-	// Start.
+	// Stop stops accepting connections, ends the sessions that are in progress, tells their
+	// users the reason (StopReason of ctx), and waits for them. If ctx ends first, Stop cuts
+	// the remaining connections and returns ctx's error. It may be called more than once and
+	// without Start.
 	Stop(ctx context.Context) error
 }
 
-// Add hands s to the appliance, which starts services in the order in which they
-// were added. It must be called before Start.
+// Add adds a service. It must be called before Start, which starts the services in the order in
+// which they were added.
 func (a *Appliance) Add(s Service) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.services = append(a.services, s)
 }
 
-// Start starts the services. If one fails, those already started are stopped, last
-// first.
+// Start starts the services. If one fails, those that were started are stopped again, last first.
 func (a *Appliance) Start(ctx context.Context) error {
 	a.mu.Lock()
 	services := a.services
 	a.mu.Unlock()
 	a.Logs.StartPushing()
 	a.Log(SystemLog, Information, "System is coming up")
-	a.Log(MailLog, Information, "System is coming up.") // hermes' own words (logs.md 1.2)
+	a.Log(MailLog, Information, "System is coming up.") // hermes writes it with a full stop (logs.md 1.2)
 	for i, s := range services {
 		if err := s.Start(ctx); err != nil {
 			err = fmt.Errorf("start %s: %w", s.Name(), err)
@@ -55,9 +53,9 @@ func (a *Appliance) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops the services, and then the parts, in the reverse of their order; the
-// network is its owner's to stop. Only the first call does anything. The history of
-// logins tells of the end of an appliance that was up.
+// Stop stops the services and closes the parts, each in reverse order. It does not stop the network.
+// Only the first call has an effect. If the appliance was up, the end is recorded in the history of
+// logins.
 func (a *Appliance) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	services, up, stopped := a.services, a.up, a.stopped
@@ -74,7 +72,7 @@ func (a *Appliance) Stop(ctx context.Context) error {
 		a.Log(SystemLog, Information, "System is going down")
 	}
 	switch {
-	case !up: // there was nothing to end
+	case !up: // not a power event
 	case StopReason(ctx) == ReasonReboot:
 		a.Logins.RecordPowerEvent(users.Rebooted)
 	default:

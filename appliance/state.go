@@ -11,16 +11,18 @@ import (
 	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
-// The state directory holds what is neither configuration nor a file of the user's:
-// one small file for each fact, replaced as a whole.
+// The state directory holds small files, one for each value that must survive a restart and is
+// neither configuration nor in the file area. They are replaced as a whole.
 
-// Files of the state directory.
+// Names of state files.
 const (
-	installedFile = "installed" // when the appliance was first started, RFC 3339
-	clockFile     = "clock"     // how far its clock is ahead of the machine's, a Go duration
-	dnsFile       = "dns"       // what the DNS client has ever counted, JSON
+	installedFile = "installed" // when the appliance was first started, in RFC 3339
+	clockFile     = "clock"     // how far its clock is ahead of the machine's, as a Go duration
+	dnsFile       = "dns"       // lifetime counters of the DNS client, in JSON
 )
 
+// readState returns the content of a state file, without white space around it; "" if there is no
+// such file.
 func readState(dir, name string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, os.ErrNotExist) {
@@ -32,9 +34,9 @@ func readState(dir, name string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// writeState does not wait for the disk, which would take longer than everything else
-// at a first start: what a power cut may cost is the clock's setting, or the date of an
-// installation that is minutes old. An empty file counts as none.
+// writeState replaces a state file. It does not wait until the content is on disk, which would take
+// longer than all the rest of a first start. So a power cut may lose the last setting of the clock,
+// or the date of an installation that is minutes old; readState treats an empty file like none.
 func writeState(dir, name, text string) error {
 	if err := atomicfile.Write(filepath.Join(dir, name), []byte(text+"\n")); err != nil {
 		return fmt.Errorf("write state: %w", err)
@@ -42,8 +44,8 @@ func writeState(dir, name, text string) error {
 	return nil
 }
 
-// openState reads what earlier runs left: the time that was set, and the date of
-// the installation, which is now if there is none.
+// openState reads the setting of the clock and the date of the installation. At the first start it
+// sets that date.
 func (a *Appliance) openState() error {
 	text, err := readState(a.state, clockFile)
 	if err != nil {
@@ -72,32 +74,33 @@ func (a *Appliance) openState() error {
 	return nil
 }
 
-// Bounds of what administrators may set the clock to.
+// The range of years that administrators may set the clock to.
 const (
 	MinYear = 1970
 	MaxYear = 2100
 )
 
-// SetTime sets the appliance's wall time at once. The setting outlives a restart,
-// as a battery-backed clock's does.
+// SetTime sets the appliance's wall time. The setting survives a restart, like that of a
+// battery-backed clock.
 func (a *Appliance) SetTime(t time.Time) error {
 	a.Clock.Set(t)
-	return a.keepTime()
+	return a.saveTime()
 }
 
-// AdvanceTime is SetTime for who wants the clock to be d further.
+// AdvanceTime moves the appliance's wall time forward by d, like SetTime.
 func (a *Appliance) AdvanceTime(d time.Duration) error {
 	a.Clock.Advance(d)
-	return a.keepTime()
+	return a.saveTime()
 }
 
-// shiftTime is SetTime for who knows how far the clock is to be ahead of the machine's.
+// shiftTime sets how far the appliance's wall time is ahead of the machine's, like SetTime.
 func (a *Appliance) shiftTime(d time.Duration) error {
 	a.Clock.SetShift(d)
-	return a.keepTime()
+	return a.saveTime()
 }
 
-func (a *Appliance) keepTime() error {
+// saveTime saves the clock's setting, and tells the logs that the clock was set.
+func (a *Appliance) saveTime() error {
 	a.Logs.ClockSet()
 	return writeState(a.state, clockFile, a.Clock.Shift().String())
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/esasim/esasim/appliance/logs/upload"
 )
 
-// openPush opens the way from a log subscription to its syslog server.
-func (a *Appliance) openPush(s logs.Subscription, trouble func(syslog.Event)) (logs.Pusher, error) {
+// openPush makes the pusher of a log subscription that is pushed to a syslog server.
+func (a *Appliance) openPush(s logs.Subscription, onEvent func(syslog.Event)) (logs.Pusher, error) {
 	protocol := syslog.Protocol(s.Push.Protocol)
 	if s.Push.TLS {
 		protocol = syslog.TLS
@@ -33,7 +33,7 @@ func (a *Appliance) openPush(s logs.Subscription, trouble func(syslog.Event)) (l
 		Header:         a.Logs.Header,
 		Roots:          a.trustedRoots,
 		Rand:           a.Entropy.Stream("syslog/tls/" + s.Name),
-		OnEvent:        trouble,
+		OnEvent:        onEvent,
 		Owner:          "syslogd",
 		User:           "root",
 		Logger:         a.Logger,
@@ -51,8 +51,8 @@ func (a *Appliance) openPush(s logs.Subscription, trouble func(syslog.Event)) (l
 	})
 }
 
-// trustedRoots are the certificate authorities that vouch for syslog servers: those of
-// Options.TrustedCAs, and those in the files *.pem, *.crt and *.cer of the directory
+// trustedRoots returns the certificate authorities that are trusted to identify syslog servers:
+// those of Options.TrustedCAs, and those in the files *.pem, *.crt and *.cer of the directory
 // configuration.
 func (a *Appliance) trustedRoots() (*x509.CertPool, error) {
 	entries, err := a.Files.ReadDir(files.Configuration)
@@ -68,7 +68,8 @@ func (a *Appliance) trustedRoots() (*x509.CertPool, error) {
 		pool.AppendCertsFromPEM(text)
 	}
 	for _, e := range entries {
-		if !e.Type().IsRegular() || !slices.Contains([]string{".pem", ".crt", ".cer"}, strings.ToLower(path.Ext(e.Name()))) {
+		ext := strings.ToLower(path.Ext(e.Name()))
+		if !e.Type().IsRegular() || !slices.Contains([]string{".pem", ".crt", ".cer"}, ext) {
 			continue
 		}
 		text, err := fs.ReadFile(a.Files, path.Join(files.Configuration, e.Name()))
@@ -80,12 +81,14 @@ func (a *Appliance) trustedRoots() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// logKeyFile is the file of the state directory with the key pair that log files are
-// pushed with by SCP.
+// logKeyFile is the state file with the key pair for pushing log files by SCP.
 const logKeyFile = "scp_key"
 
-// openUpload begins to send the finished files of a log subscription.
-func (a *Appliance) openUpload(s logs.Subscription, dir string, waiting func() ([]string, error), trouble func(string)) logs.Uploader {
+// openUpload makes the uploader of a log subscription that is pushed by FTP or SCP. Its finished
+// files are in dir; waiting returns the names of those that were not uploaded yet.
+func (a *Appliance) openUpload(s logs.Subscription, dir string,
+	waiting func() ([]string, error), onError func(string),
+) logs.Uploader {
 	method := upload.FTP
 	if s.Method == logs.SCPPush {
 		method = upload.SCP
@@ -99,7 +102,7 @@ func (a *Appliance) openUpload(s logs.Subscription, dir string, waiting func() (
 		Waiting:  waiting,
 		Key:      a.logKey,
 		HostKeys: a.logHostKeys,
-		OnError:  trouble,
+		OnError:  onError,
 		Owner:    "logpush", User: "root",
 		ConnectTimeout: a.Timeouts.Connect,
 		Logger:         a.Logger,
@@ -115,20 +118,20 @@ func (a *Appliance) openUpload(s logs.Subscription, dir string, waiting func() (
 	})
 }
 
+// lookupServer resolves the name of a server that logs are pushed to.
 func (a *Appliance) lookupServer(ctx context.Context, host string) ([]netip.Addr, error) {
 	return a.Resolver.Lookup(ctx, host, 0)
 }
 
-// logKey is the appliance's own key pair for SCP, which is made when it is first asked
-// for.
+// logKey returns the appliance's own key pair for SCP. The first call makes it.
 func (a *Appliance) logKey() (crypto.Signer, error) {
 	a.keys.Lock()
 	defer a.keys.Unlock()
 	return upload.LoadOrCreateKey(filepath.Join(a.state, logKeyFile), a.Entropy.Stream("logs/scp key"))
 }
 
-// LogKey is the public key with which the appliance logs in to servers that log files are
-// pushed to by SCP, as a line of authorized_keys.
+// LogKey returns the public key with which the appliance logs in to SCP servers to push log files,
+// as a line of authorized_keys.
 func (a *Appliance) LogKey() (string, error) {
 	key, err := a.logKey()
 	if err != nil {
@@ -137,7 +140,7 @@ func (a *Appliance) LogKey() (string, error) {
 	return upload.AuthorizedKey(key, "root@"+a.Hostname())
 }
 
-// logHostKeys are the committed keys of servers.
+// logHostKeys returns the committed host keys of SCP servers.
 func (a *Appliance) logHostKeys() []upload.HostKey {
 	var keys []upload.HostKey
 	for _, k := range logs.HostKeys.Get(a.Config.Committed()).List {
@@ -146,7 +149,7 @@ func (a *Appliance) logHostKeys() []upload.HostKey {
 	return keys
 }
 
-// ScanHostKeys asks an SSH server for its host keys, each as logs.KnownHost has it. The error
+// ScanHostKeys returns the host keys of an SSH server, each in the form of logs.KnownHost. The error
 // is a refusal that says why there are none, or ctx's cause.
 func (a *Appliance) ScanHostKeys(ctx context.Context, host string, port uint16) ([]string, error) {
 	return upload.Scanner{

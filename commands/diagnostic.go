@@ -202,7 +202,7 @@ func (d *diagnosticRun) enable(db *appliance.Database, on bool) func(context.Con
 				return err
 			}
 		}
-		if err := db.Enable(on); err != nil {
+		if err := db.SetEnabled(on); err != nil {
 			return err
 		}
 		d.env.Printf("Reporting has been %s.\n", enabledText(on))

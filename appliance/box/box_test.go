@@ -165,7 +165,7 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 	for _, err := range []error{
 		was.SetTime(was.Clock.Now().Add(48 * time.Hour)),
 		was.Files.WriteFile(files.Configuration+"/saved.xml", []byte("<config/>")),
-		was.Reporting.Enable(false),
+		was.Reporting.SetEnabled(false),
 		was.Captures.SetMenuSettings(capture.MenuSettings{Interface: "Data 2"}),
 	} {
 		if err != nil {
