@@ -24,7 +24,7 @@
 //   - Node: an owner that receives frames by a function instead of a stack; the
 //     gateways of package wan are nodes.
 //   - Cable: the connection between a port and its segment. It can be unplugged,
-//     impaired (see Impairment) and watched over by a FrameFilter.
+//     impaired (see Impairment) and filtered (see FrameFilter).
 //   - Lane: one direction of a cable.
 //   - Tap: a function that is shown each frame that passes a port, in either direction.
 //   - Frame: an Ethernet frame without its checksum.
@@ -33,7 +33,7 @@
 //   - Trunk and access port: a port of a segment that carries the frames of all VLANs
 //     with their tags, and a port in one VLAN, whose owner sees no tags.
 //
-// # The way of a frame
+// # The stages of a frame
 //
 // A frame passes these stages in this order. Each stage has one name, which the
 // functions that implement it carry; those for trains have the suffix Train.
@@ -54,9 +54,10 @@
 //  6. Propagate (Port.propagate, quality.impair): the frame travels along the cables of
 //     sender and receiver. Impairments, the receiver's medium and frame filters drop or
 //     delay it. A delayed frame waits in the delay line and continues with the next stage.
-//  7. Ingress (Port.ingress): the receiving port drops the frame if it is down or the
-//     frame is too long, checks, counts and shows it as at egress. A frame with the tag
-//     of a VLAN that has a port continues at that port, without the tag.
+//  7. Ingress (Port.ingress): the receiving port drops the frame if the port is down, the
+//     functions given to AllowOnly do not allow the frame, or the frame is too long.
+//     Otherwise it is counted and shown to the port's taps. If the frame has the tag of a
+//     VLAN in which its owner has a port, it continues at that port, without the tag.
 //  8. Deliver (merger.deliver, link.deliver, Port.deliver): the frame reaches the owner,
 //     a stack's possibly joined with those that follow.
 //

@@ -135,8 +135,9 @@ func TestMerger(t *testing.T) {
 			[]string{"100 ab", "102 cd"}},
 		{"another port", consecutive(func(_ *layers.IPv4, tcp *layers.TCP) { tcp.DstPort++ }),
 			[]string{"100 ab", "102 cd"}},
-		{"another sender", consecutive(func(ip *layers.IPv4, _ *layers.TCP) { ip.SrcIP = net.IP{10, 0, 0, 9} }),
-			[]string{"100 ab", "102 cd"}},
+		{"another sender", consecutive(func(ip *layers.IPv4, _ *layers.TCP) {
+			ip.SrcIP = net.IP{10, 0, 0, 9}
+		}), []string{"100 ab", "102 cd"}},
 		{"another TTL", consecutive(func(ip *layers.IPv4, _ *layers.TCP) { ip.TTL-- }),
 			[]string{"100 ab", "102 cd"}},
 		{"FIN", consecutive(func(_ *layers.IPv4, tcp *layers.TCP) { tcp.FIN = true }),

@@ -132,11 +132,11 @@ func (l *listener) narrowQueueLater() {
 	if l.accepts.closed.Load() {
 		return
 	}
-	turn := l.acceptCalls
+	call := l.acceptCalls
 	l.stopNarrowing = l.host.timers.AfterFunc(clock.System(), acceptGrace, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if l.acceptCalls != turn || l.accepts.closed.Load() {
+		if l.acceptCalls != call || l.accepts.closed.Load() {
 			return
 		}
 		// This fails while more connections are waiting. Then the queue stays wide until

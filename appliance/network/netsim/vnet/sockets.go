@@ -133,7 +133,7 @@ func (r *registry) release(s *socket) {
 	r.sweepAt = 2 * r.closedCount
 }
 
-// forget is called with mu held.
+// remove removes s from the registry. It is called with mu held.
 func (r *registry) remove(s *socket) {
 	delete(r.byEndpoint, s.ep)
 	if r.byID[s.id] == s {

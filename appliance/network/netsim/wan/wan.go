@@ -59,7 +59,7 @@ const (
 
 // A Hop is a router on a path, or several routers that share the load.
 type Hop struct {
-	// Members are the addresses that answer; see netsim.Hop for the choice among
+	// Members are the addresses that answer; see topology.Hop for the choice among
 	// them. The first hop of a path is the gateway.
 	Members []netip.Addr
 	Seed    int
