@@ -13,7 +13,7 @@ func assemble(root *block) []bpf.RawInstruction {
 // An assembler gives blocks their places. Places count from the end of the
 // program, since a block is placed after those that it leads to.
 type assembler struct {
-	placed []*block
+	blocks []*block
 	size   int // how many instructions they have
 }
 
@@ -24,7 +24,7 @@ type layout struct {
 
 	// far says which of the jumps, for yes and for no, need an instruction of their
 	// own because their target is more than 255 instructions away.
-	far [2]bool
+	longJump [2]bool
 }
 
 // place gives b and all that follows it their places.
@@ -42,8 +42,8 @@ func (a *assembler) place(b *block) {
 			again = false
 			for i, target := range [2]*block{b.yes, b.no} {
 				between := a.size + length - b.liveStatements() - 1 - target.distance
-				if !b.far[i] && between > 255 {
-					b.far[i] = true
+				if !b.longJump[i] && between > 255 {
+					b.longJump[i] = true
 					length++
 					again = true
 				}
@@ -52,14 +52,14 @@ func (a *assembler) place(b *block) {
 	}
 	a.size += length
 	b.distance = a.size
-	a.placed = append(a.placed, b)
+	a.blocks = append(a.blocks, b)
 }
 
 // program writes the instructions once every block has its place.
 func (a *assembler) program() []bpf.RawInstruction {
 	out := make([]bpf.RawInstruction, 0, a.size)
-	for i := len(a.placed) - 1; i >= 0; i-- {
-		out = a.write(out, a.placed[i])
+	for i := len(a.blocks) - 1; i >= 0; i-- {
+		out = a.write(out, a.blocks[i])
 	}
 	return out
 }
@@ -91,8 +91,8 @@ func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstructi
 		out = append(out, bpf.RawInstruction{Op: opJa, K: uint32(between - here - 1)})
 		return uint8(here)
 	}
-	jt := jump(b.yes, b.far[0])
-	jf := jump(b.no, b.far[1])
+	jt := jump(b.yes, b.longJump[0])
+	jf := jump(b.no, b.longJump[1])
 	out[at].Jt, out[at].Jf = jt, jf
 	return out
 }

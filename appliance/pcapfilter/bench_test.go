@@ -8,7 +8,7 @@ import (
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
-var common = []string{
+var benchmarkExprs = []string{
 	"tcp port 25",
 	"host 10.1.1.1",
 	"host 10.1.1.1 and tcp port 25",
@@ -17,7 +17,7 @@ var common = []string{
 }
 
 func BenchmarkCompile(b *testing.B) {
-	for _, expr := range common {
+	for _, expr := range benchmarkExprs {
 		b.Run(expr, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -32,13 +32,13 @@ func BenchmarkCompile(b *testing.B) {
 // BenchmarkMatch runs filters over mixed frames, here and on x/net/bpf's machine.
 func BenchmarkMatch(b *testing.B) {
 	frames := makeFrames(1000)
-	for _, expr := range common {
+	for _, expr := range benchmarkExprs {
 		f := compile(b, expr, pcapfilter.Options{})
 		b.Run("ours/"+expr, func(b *testing.B) {
 			n := 0
 			for b.Loop() {
 				fr := frames[n%len(frames)]
-				f.Match(fr.data, fr.wire)
+				f.Match(fr.data, fr.wireLen)
 				n++
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Mframes/s")

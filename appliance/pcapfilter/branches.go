@@ -4,60 +4,60 @@ package pcapfilter
 // the same value together.
 func (o *optimizer) moveBranches() {
 	o.collectTests()
-	o.up(func(b *block) {
-		o.thread(edge{b, true})
-		o.thread(edge{b, false})
+	o.bottomUp(func(b *block) {
+		o.threadEdge(edge{b, true})
+		o.threadEdge(edge{b, false})
 	})
 	o.findEdgesIn()
-	o.up(func(b *block) {
+	o.bottomUp(func(b *block) {
 		o.pullUp(b, false)
 		o.pullUp(b, true)
 	})
 }
 
 // thread leads an edge on past tests of which it is known how they end.
-func (o *optimizer) thread(e edge) {
-	if e.to().returns() {
+func (o *optimizer) threadEdge(e edge) {
+	if e.target().returns() {
 		return
 	}
-	if to := e.to(); to.yes == to.no && !conflict(e.from, to.yes) {
-		e.lead(to.yes)
-		o.changed()
+	if to := e.target(); to.yes == to.no && !conflict(e.from, to.yes) {
+		e.redirect(to.yes)
+		o.noteChange()
 	}
-	for !e.to().returns() {
+	for !e.target().returns() {
 		target := o.knownOutcome(e)
 		if target == nil {
 			return
 		}
-		e.lead(target)
-		o.moved()
+		e.redirect(target)
+		o.noteMove()
 	}
 }
 
 // kindsOfTests is more than there are comparisons, told apart by the upper bits of
 // their operation.
-const kindsOfTests = 16
+const comparisonKinds = 16
 
 // collectTests lists the edges whose being taken may tell how a later test ends:
 // for the way yes by what is compared with what comparison, for the way no also by
 // the other operand. An edge that joins others at once is on no later way.
 func (o *optimizer) collectTests() {
-	n := kindsOfTests * len(o.values.origins)
-	if len(o.tested[0]) < n {
-		o.tested = [2][]link{make([]link, n), make([]link, n)}
+	n := comparisonKinds * len(o.values.origins)
+	if len(o.testedEdges[0]) < n {
+		o.testedEdges = [2][]blockRef{make([]blockRef, n), make([]blockRef, n)}
 	}
-	clear(o.tested[0])
-	clear(o.tested[1])
+	clear(o.testedEdges[0])
+	clear(o.testedEdges[1])
 	for i := len(o.blocks) - 1; i >= 0; i-- {
 		b := o.blocks[i]
 		if b.returns() || b.visited != o.walk {
 			continue
 		}
 		for way := range 2 {
-			if b.sole[way] {
-				list := o.list(b, way)
+			if b.soleEdge[way] {
+				list := o.testList(b, way)
 				b.nextTested[way] = *list
-				*list = b.link()
+				*list = b.ref()
 			}
 		}
 	}
@@ -65,20 +65,20 @@ func (o *optimizer) collectTests() {
 
 // list returns the list of collectTests for tests like b. (That for the way no may
 // hold others too.)
-func (o *optimizer) list(b *block, way int) *link {
+func (o *optimizer) testList(b *block, way int) *blockRef {
 	key := b.values[atomA]
 	if way == 1 {
 		key = b.operand
 	}
-	return &o.tested[way][kindsOfTests*int(key)+int(b.op>>3)%kindsOfTests]
+	return &o.testedEdges[way][comparisonKinds*int(key)+int(b.op>>3)%comparisonKinds]
 }
 
 // knownOutcome returns where the test that an edge leads to will lead, if one of
 // the edges on every way here tells, itself included, and going there at once
 // changes nothing else.
 func (o *optimizer) knownOutcome(e edge) *block {
-	b := e.to()
-	known := e.from.edgesUp[e.way()]
+	b := e.target()
+	known := e.from.edgeDominators[e.index()]
 	for way := range 2 {
 		try := func(before *block) *block {
 			if !known.has(before.id + way*len(o.blocks)) {
@@ -90,8 +90,8 @@ func (o *optimizer) knownOutcome(e edge) *block {
 			}
 			return target
 		}
-		own := e.way() == way
-		for before := o.linked(*o.list(b, way)); before != nil; before = o.linked(before.nextTested[way]) {
+		own := e.index() == way
+		for before := o.blockAt(*o.testList(b, way)); before != nil; before = o.blockAt(before.nextTested[way]) {
 			if own && before.id >= e.from.id {
 				own = false
 				if target := try(e.from); target != nil {
@@ -153,13 +153,13 @@ func (o *optimizer) pullUp(b *block, and bool) {
 			return
 		}
 	}
-	out := func(c *block) *block { return edge{c, !and}.to() }
+	out := func(c *block) *block { return edge{c, !and}.target() }
 
 	// follow goes down the chain, from an edge to one that leads to a test of the
 	// value, or of another.
 	follow := func(e edge, ofValue bool) (_ edge, found bool) {
 		for {
-			c := e.to()
+			c := e.target()
 			if out(c) != out(b) || !c.dominators.has(b.id) {
 				return e, false
 			}
@@ -174,19 +174,19 @@ func (o *optimizer) pullUp(b *block, and bool) {
 	if !found {
 		return
 	}
-	same, found := follow(edge{at.to(), and}, true)
+	same, found := follow(edge{at.target(), and}, true)
 	if !found {
 		return
 	}
-	pull := same.to()
-	same.lead(edge{pull, and}.to())
-	edge{pull, and}.lead(at.to())
+	pull := same.target()
+	same.redirect(edge{pull, and}.target())
+	edge{pull, and}.redirect(at.target())
 	if at == start {
 		for e := b.in; e != nil; e = e.next {
-			edge{e.from, e.from.yes == b}.lead(pull)
+			edge{e.from, e.from.yes == b}.redirect(pull)
 		}
 	} else {
-		at.lead(pull)
+		at.redirect(pull)
 	}
-	o.moved()
+	o.noteMove()
 }

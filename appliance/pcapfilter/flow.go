@@ -90,7 +90,7 @@ type edge struct {
 	yes  bool
 }
 
-func (e edge) to() *block {
+func (e edge) target() *block {
 	if e.yes {
 		return e.from.yes
 	}
@@ -98,7 +98,7 @@ func (e edge) to() *block {
 }
 
 // way is 0 for the edge for yes and 1 for that for no.
-func (e edge) way() int {
+func (e edge) index() int {
 	if e.yes {
 		return 0
 	}
@@ -106,7 +106,7 @@ func (e edge) way() int {
 }
 
 // lead makes the edge lead to another block.
-func (e edge) lead(to *block) {
+func (e edge) redirect(to *block) {
 	if e.yes {
 		e.from.yes = to
 	} else {
@@ -116,17 +116,17 @@ func (e edge) lead(to *block) {
 
 // A link names a block in a list: its id and 1, or 0 at the end of the list.
 // Numbers instead of pointers spare the garbage collector work.
-type link int32
+type blockRef int32
 
 // linked returns the block that a link names; nil at the end of a list.
-func (o *optimizer) linked(l link) *block {
+func (o *optimizer) blockAt(l blockRef) *block {
 	if l == 0 {
 		return nil
 	}
 	return o.blocks[l-1]
 }
 
-func (b *block) link() link { return link(b.id + 1) }
+func (b *block) ref() blockRef { return blockRef(b.id + 1) }
 
 // An edgeIn is one of the edges that lead to a block.
 type edgeIn struct {
@@ -147,20 +147,20 @@ type flow struct {
 
 	// For either edge: whether it is the only one that leads where it leads, and
 	// there is more to come; and the next in its list of collectTests.
-	sole       [2]bool
-	nextTested [2]link
+	soleEdge   [2]bool
+	nextTested [2]blockRef
 
-	nextEqual link // while equal blocks are merged: the next in the same bucket
+	nextEqual blockRef // while equal blocks are merged: the next in the same bucket
 
-	dominators bitSet    // blocks on every way here, and this one
-	edgesUp    [2]bitSet // for either edge, the edges on every way along it, and itself
+	dominators     bitSet    // blocks on every way here, and this one
+	edgeDominators [2]bitSet // for either edge, the edges on every way along it, and itself
 
 	set       atomSet // atoms set here before they are read
 	read      atomSet // atoms read here or later without having been set
 	readAfter atomSet // atoms read after this block
 
-	values  [atoms]value32 // what the atoms hold after this block
-	operand value32        // what the accumulator is compared with
+	values  [atoms]valueNumber // what the atoms hold after this block
+	operand valueNumber        // what the accumulator is compared with
 }
 
 // A bitSet is a set of blocks or edges by their ids.
@@ -183,7 +183,7 @@ func (s bitSet) fill(word uint64) {
 
 // number gives every block that can be reached an id, in the order of a walk that
 // goes to yes first.
-func (o *optimizer) number(b *block) {
+func (o *optimizer) numberBlocks(b *block) {
 	if b.visited == o.walk {
 		return
 	}
@@ -191,13 +191,13 @@ func (o *optimizer) number(b *block) {
 	b.id = len(o.blocks)
 	o.blocks = append(o.blocks, b)
 	if !b.returns() {
-		o.number(b.yes)
-		o.number(b.no)
+		o.numberBlocks(b.yes)
+		o.numberBlocks(b.no)
 	}
 }
 
 // makeSets gives blocks and edges their sets, all cut from one piece of memory.
-func (o *optimizer) makeSets() {
+func (o *optimizer) allocateSets() {
 	n := len(o.blocks)
 	blockWords, edgeWords := (n+63)/64, (2*n+63)/64
 	memory := make(bitSet, n*(blockWords+2*edgeWords))
@@ -208,18 +208,18 @@ func (o *optimizer) makeSets() {
 	}
 	for _, b := range o.blocks {
 		b.dominators = cut(blockWords)
-		b.edgesUp = [2]bitSet{cut(edgeWords), cut(edgeWords)}
+		b.edgeDominators = [2]bitSet{cut(edgeWords), cut(edgeWords)}
 	}
 }
 
 // analyse computes levels, dominators and the use of atoms for the graph as it is.
-func (o *optimizer) analyse() {
+func (o *optimizer) analyze() {
 	o.walk++
 	clear(o.levels)
 	o.findLevel(o.root)
 	o.findDominators()
 	o.findUses()
-	o.findEdgesUp()
+	o.findEdgeDominators()
 }
 
 // findLevel sorts the blocks below b by level.
@@ -243,7 +243,7 @@ func (o *optimizer) findLevel(b *block) {
 
 // down calls f with every block, those of high levels first: a block before all
 // that follow it. Within a level the last that was found comes first.
-func (o *optimizer) down(f func(b *block)) {
+func (o *optimizer) topDown(f func(b *block)) {
 	for level := o.root.level; level >= 0; level-- {
 		for b := o.levels[level]; b != nil; b = b.nextAtLevel {
 			f(b)
@@ -252,7 +252,7 @@ func (o *optimizer) down(f func(b *block)) {
 }
 
 // up calls f with every block but the returns, those of low levels first.
-func (o *optimizer) up(f func(b *block)) {
+func (o *optimizer) bottomUp(f func(b *block)) {
 	for level := 1; level <= o.root.level; level++ {
 		for b := o.levels[level]; b != nil; b = b.nextAtLevel {
 			f(b)
@@ -266,7 +266,7 @@ func (o *optimizer) findDominators() {
 		b.dominators.fill(^uint64(0))
 	}
 	o.root.dominators.fill(0)
-	o.down(func(b *block) {
+	o.topDown(func(b *block) {
 		b.dominators.add(b.id)
 		if !b.returns() {
 			b.yes.dominators.intersect(b.dominators)
@@ -276,29 +276,29 @@ func (o *optimizer) findDominators() {
 }
 
 // findEdgesUp computes which edges are on every way along an edge.
-func (o *optimizer) findEdgesUp() {
+func (o *optimizer) findEdgeDominators() {
 	for _, b := range o.blocks {
-		b.edgesUp[0].fill(^uint64(0))
-		b.edgesUp[1].fill(^uint64(0))
+		b.edgeDominators[0].fill(^uint64(0))
+		b.edgeDominators[1].fill(^uint64(0))
 	}
-	o.root.edgesUp[0].fill(0)
-	o.root.edgesUp[1].fill(0)
+	o.root.edgeDominators[0].fill(0)
+	o.root.edgeDominators[1].fill(0)
 	n := len(o.blocks)
-	o.down(func(b *block) {
+	o.topDown(func(b *block) {
 		if b.returns() {
 			return
 		}
 		for i, next := range [2]*block{b.yes, b.no} {
-			b.edgesUp[i].add(b.id + i*n)
-			next.edgesUp[0].intersect(b.edgesUp[i])
-			next.edgesUp[1].intersect(b.edgesUp[i])
+			b.edgeDominators[i].add(b.id + i*n)
+			next.edgeDominators[0].intersect(b.edgeDominators[i])
+			next.edgeDominators[1].intersect(b.edgeDominators[i])
 		}
 	})
 }
 
 // findUses computes which atoms a block and those after it read.
 func (o *optimizer) findUses() {
-	o.down(func(b *block) {
+	o.topDown(func(b *block) {
 		b.set, b.read, b.readAfter = 0, 0, 0
 		var defined atomSet
 		for _, s := range b.stmts {
@@ -314,7 +314,7 @@ func (o *optimizer) findUses() {
 			b.read |= atomSet(0).with(uses(b.op, b.k)) &^ defined
 		}
 	})
-	o.up(func(b *block) {
+	o.bottomUp(func(b *block) {
 		b.readAfter |= b.yes.read | b.no.read
 		b.read |= b.readAfter &^ b.set
 	})
@@ -325,7 +325,7 @@ func (o *optimizer) findEdgesIn() {
 	for _, b := range o.blocks {
 		b.in = nil
 	}
-	o.down(func(b *block) {
+	o.topDown(func(b *block) {
 		if b.returns() {
 			return
 		}
@@ -338,9 +338,9 @@ func (o *optimizer) findEdgesIn() {
 
 // findSoleEdges finds the edges that alone lead to a test.
 func (o *optimizer) findSoleEdges() {
-	o.up(func(b *block) {
+	o.bottomUp(func(b *block) {
 		for i, to := range [2]*block{b.yes, b.no} {
-			b.sole[i] = !to.returns() && to.in.next == nil
+			b.soleEdge[i] = !to.returns() && to.in.next == nil
 		}
 	})
 }

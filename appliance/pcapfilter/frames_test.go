@@ -9,28 +9,28 @@ import (
 
 // A frame is what a capture holds: bytes, and the length on the wire.
 type frame struct {
-	data []byte
-	wire int
+	data    []byte
+	wireLen int
 }
 
 // makeFrames makes frames of every kind that the language can tell apart, with the
 // addresses and ports that filters.txt asks for; some are cut short, some were
 // captured in part only, some are damaged.
 func makeFrames(count int) []frame {
-	d := dice(1)
+	d := randomSource(1)
 	var frames []frame
 	for i := 0; len(frames) < count; i++ {
 		data := randomFrame(&d, i)
 		wire := len(data)
-		switch d.roll(10) {
+		switch d.intn(10) {
 		case 0: // too short for what its headers promise
-			data = data[:d.roll(len(data)+1)]
+			data = data[:d.intn(len(data)+1)]
 			wire = len(data)
 		case 1: // captured in part
-			data = data[:d.roll(len(data)+1)]
+			data = data[:d.intn(len(data)+1)]
 		case 2: // damaged
-			for range 1 + d.roll(4) {
-				data[d.roll(len(data))] = byte(d.next())
+			for range 1 + d.intn(4) {
+				data[d.intn(len(data))] = byte(d.uint64())
 			}
 		}
 		if f := (frame{data, wire}); !hangsTcpdump(f) {
@@ -41,7 +41,7 @@ func makeFrames(count int) []frame {
 }
 
 // chains are filters with a loop, at the places where frames may have headers.
-var chains = func() (filters []*pcapfilter.Filter) {
+var protochainFilters = func() (filters []*pcapfilter.Filter) {
 	for _, at := range []string{"", "vlan and ", "vlan and vlan and ", "mpls and ", "mpls and mpls and ", "pppoes and "} {
 		for _, number := range []string{"6", "253"} {
 			f, err := pcapfilter.Compile(at+"protochain "+number, pcapfilter.Options{})
@@ -56,8 +56,8 @@ var chains = func() (filters []*pcapfilter.Filter) {
 
 // hangsTcpdump reports whether tcpdump would never finish with a frame.
 func hangsTcpdump(f frame) bool {
-	for _, c := range chains {
-		if c.Endless(f.data, f.wire) {
+	for _, c := range protochainFilters {
+		if c.Endless(f.data, f.wireLen) {
 			return true
 		}
 	}
@@ -65,17 +65,17 @@ func hangsTcpdump(f frame) bool {
 }
 
 // kinds are the ways to fill an Ethernet frame behind the addresses.
-var kinds = []func(d *dice) []byte{
+var payloadKinds = []func(d *randomSource) []byte{
 	ipv4Kind, ipv4Kind, ipv4Kind, ipv4Kind, ipv6Kind, ipv6Kind, ipv6Kind,
 	arpKind, vlanKind, vlanKind, mplsKind, pppoeKind, llcKind, llcKind, geneveKind, geneveKind, rareKind,
 }
 
-func randomFrame(d *dice, i int) []byte {
+func randomFrame(d *randomSource, i int) []byte {
 	dst := pickOf(d, macs)
-	if d.in(8) {
+	if d.oneIn(8) {
 		dst = pickOf(d, groupMACs)
 	}
-	return join(dst, pickOf(d, macs), kinds[i%len(kinds)](d))
+	return join(dst, pickOf(d, macs), payloadKinds[i%len(payloadKinds)](d))
 }
 
 var (
@@ -109,10 +109,10 @@ func be16(v int) []byte    { return binary.BigEndian.AppendUint16(nil, uint16(v)
 func be32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 
 // noise returns up to n bytes of chance.
-func noise(d *dice, n int) []byte {
-	b := make([]byte, d.roll(n+1))
+func randomBytes(d *randomSource, n int) []byte {
+	b := make([]byte, d.intn(n+1))
 	for i := range b {
-		b[i] = byte(d.next())
+		b[i] = byte(d.uint64())
 	}
 	return b
 }
@@ -120,12 +120,12 @@ func noise(d *dice, n int) []byte {
 // typed puts an Ethernet type before a payload.
 func typed(typ int, payload []byte) []byte { return join(be16(typ), payload) }
 
-func ipv4Kind(d *dice) []byte { return typed(0x0800, ipv4(d)) }
-func ipv6Kind(d *dice) []byte { return typed(0x86dd, ipv6(d)) }
+func ipv4Kind(d *randomSource) []byte { return typed(0x0800, ipv4(d)) }
+func ipv6Kind(d *randomSource) []byte { return typed(0x86dd, ipv6(d)) }
 
 // network returns what may follow any label, tag or tunnel.
-func network(d *dice) []byte {
-	switch d.roll(5) {
+func network(d *randomSource) []byte {
+	switch d.intn(5) {
 	case 0:
 		return ipv6Kind(d)
 	case 1:
@@ -134,80 +134,80 @@ func network(d *dice) []byte {
 	return ipv4Kind(d)
 }
 
-func ipv4(d *dice) []byte {
+func ipv4(d *randomSource) []byte {
 	proto, body := transport(d, false)
 	return ipv4With(d, proto, body)
 }
 
-func ipv4With(d *dice, proto byte, body []byte) []byte {
+func ipv4With(d *randomSource, proto byte, body []byte) []byte {
 	var options []byte
-	if d.in(5) {
-		options = make([]byte, 4*(1+d.roll(10)))
+	if d.oneIn(5) {
+		options = make([]byte, 4*(1+d.intn(10)))
 	}
 	fragment := 0
-	switch d.roll(8) {
+	switch d.intn(8) {
 	case 0: // more fragments
 		fragment = 0x2000
 	case 1: // a later fragment
-		fragment = 0x2000*d.roll(2) + 1 + d.roll(0x1fff)
+		fragment = 0x2000*d.intn(2) + 1 + d.intn(0x1fff)
 	case 2: // do not fragment
 		fragment = 0x4000
 	}
 	header := join(
-		[]byte{0x45 + byte(len(options)/4), byte(d.next())}, be16(20+len(options)+len(body)),
-		be16(d.roll(65536)), be16(fragment),
-		[]byte{byte(d.roll(256)), proto}, be16(d.roll(65536)),
+		[]byte{0x45 + byte(len(options)/4), byte(d.uint64())}, be16(20+len(options)+len(body)),
+		be16(d.intn(65536)), be16(fragment),
+		[]byte{byte(d.intn(256)), proto}, be16(d.intn(65536)),
 		pickOf(d, ipv4s), pickOf(d, ipv4s), options)
 	return append(header, body...)
 }
 
 // transport returns a protocol on IP with its number.
-func transport(d *dice, ip6 bool) (byte, []byte) {
+func transport(d *randomSource, ip6 bool) (byte, []byte) {
 	pair := join(be16(int(pickOf(d, ports))), be16(int(pickOf(d, ports))))
-	switch d.roll(14) {
+	switch d.intn(14) {
 	case 0, 1, 2, 3, 4:
 		flags := pickOf(d, []byte{0x02, 0x12, 0x10, 0x18, 0x11, 0x04, 0x14, 0xc2, 0x29, 0})
-		options := make([]byte, 4*d.roll(4))
-		return 6, join(pair, be32(uint32(d.next())), be32(uint32(d.next())),
-			[]byte{byte(0x50 + len(options)<<2), flags}, be16(d.roll(65536)), be32(0), options, noise(d, 60))
+		options := make([]byte, 4*d.intn(4))
+		return 6, join(pair, be32(uint32(d.uint64())), be32(uint32(d.uint64())),
+			[]byte{byte(0x50 + len(options)<<2), flags}, be16(d.intn(65536)), be32(0), options, randomBytes(d, 60))
 	case 5, 6, 7:
-		data := noise(d, 60)
+		data := randomBytes(d, 60)
 		return 17, join(pair, be16(8+len(data)), be16(0), data)
 	case 8:
-		return 132, join(pair, be32(uint32(d.next())), be32(0), noise(d, 20))
+		return 132, join(pair, be32(uint32(d.uint64())), be32(0), randomBytes(d, 20))
 	case 9, 10:
 		if ip6 {
 			typ := pickOf(d, []byte{1, 2, 3, 128, 129, 130, 133, 134, 135, 136, 143})
-			return 58, join([]byte{typ, byte(d.roll(3))}, be16(0), noise(d, 40))
+			return 58, join([]byte{typ, byte(d.intn(3))}, be16(0), randomBytes(d, 40))
 		}
 		typ := pickOf(d, []byte{0, 3, 5, 8, 11, 13, 17})
-		return 1, join([]byte{typ, byte(d.roll(3))}, be16(0), noise(d, 40))
+		return 1, join([]byte{typ, byte(d.intn(3))}, be16(0), randomBytes(d, 40))
 	case 11:
 		return 2, join([]byte{0x16, 0}, be16(0), be32(0xe0000005))
 	}
 	// igrp, esp, ah, pim, vrrp, gre, ospf, and numbers without a meaning
 	proto := pickOf(d, []byte{9, 50, 51, 103, 112, 47, 89, 3, 59, 255, 0, 44})
-	return proto, join([]byte{pickOf(d, []byte{6, 17, 59, 1}), byte(d.roll(3))}, noise(d, 40))
+	return proto, join([]byte{pickOf(d, []byte{6, 17, 59, 1}), byte(d.intn(3))}, randomBytes(d, 40))
 }
 
-func ipv6(d *dice) []byte {
+func ipv6(d *randomSource) []byte {
 	proto, body := transport(d, true)
 	// Extension headers, from the last to the first.
-	for d.in(3) {
+	for d.oneIn(3) {
 		var header []byte
 		kind := pickOf(d, []byte{0, 43, 60, 44, 51})
 		switch kind {
 		case 44:
 			offset := 0
-			if d.in(2) {
-				offset = d.roll(8000) << 3
+			if d.oneIn(2) {
+				offset = d.intn(8000) << 3
 			}
-			header = join([]byte{proto, 0}, be16(offset|d.roll(2)), be32(uint32(d.next())))
+			header = join([]byte{proto, 0}, be16(offset|d.intn(2)), be32(uint32(d.uint64())))
 		case 51:
-			words := 1 + d.roll(4)
+			words := 1 + d.intn(4)
 			header = join([]byte{proto, byte(words)}, make([]byte, 4*(words+2)-2))
 		default:
-			units := d.roll(3)
+			units := d.intn(3)
 			header = join([]byte{proto, byte(units)}, make([]byte, 8*(units+1)-2))
 		}
 		proto, body = kind, join(header, body)
@@ -215,22 +215,22 @@ func ipv6(d *dice) []byte {
 	return join(be32(0x60000000), be16(len(body)), []byte{proto, 64}, pickOf(d, ipv6s), pickOf(d, ipv6s), body)
 }
 
-func arpKind(d *dice) []byte {
+func arpKind(d *randomSource) []byte {
 	typ := 0x0806
-	if d.in(4) {
+	if d.oneIn(4) {
 		typ = 0x8035
 	}
-	return typed(typ, join([]byte{0, 1, 8, 0, 6, 4}, be16(1+d.roll(4)),
-		pickOf(d, macs), pickOf(d, ipv4s), pickOf(d, macs), pickOf(d, ipv4s), make([]byte, d.roll(20))))
+	return typed(typ, join([]byte{0, 1, 8, 0, 6, 4}, be16(1+d.intn(4)),
+		pickOf(d, macs), pickOf(d, ipv4s), pickOf(d, macs), pickOf(d, ipv4s), make([]byte, d.intn(20))))
 }
 
-func vlanKind(d *dice) []byte {
+func vlanKind(d *randomSource) []byte {
 	tag := func() []byte {
-		id := pickOf(d, []int{5, 100, 200, 4095, d.roll(4096)})
-		return be16(d.roll(8)<<13 | id)
+		id := pickOf(d, []int{5, 100, 200, 4095, d.intn(4096)})
+		return be16(d.intn(8)<<13 | id)
 	}
 	inner := network(d)
-	switch d.roll(5) {
+	switch d.intn(5) {
 	case 0:
 		inner = llcKind(d)
 	case 1:
@@ -238,23 +238,23 @@ func vlanKind(d *dice) []byte {
 	case 2:
 		inner = pppoeKind(d)
 	}
-	for range d.roll(3) {
+	for range d.intn(3) {
 		inner = typed(0x8100, join(tag(), inner))
 	}
 	return typed(pickOf(d, []int{0x8100, 0x8100, 0x88a8, 0x9100}), join(tag(), inner))
 }
 
-func mplsKind(d *dice) []byte {
+func mplsKind(d *randomSource) []byte {
 	var out []byte
-	labels := 1 + d.roll(3)
+	labels := 1 + d.intn(3)
 	for i := range labels {
-		label := uint32(pickOf(d, []int{5, 1000, 1024, d.roll(1 << 20)}))<<12 | uint32(d.roll(8))<<9 | 64
-		if i == labels-1 && !d.in(8) {
+		label := uint32(pickOf(d, []int{5, 1000, 1024, d.intn(1 << 20)}))<<12 | uint32(d.intn(8))<<9 | 64
+		if i == labels-1 && !d.oneIn(8) {
 			label |= 0x100 // the last
 		}
 		out = append(out, be32(label)...)
 	}
-	switch d.roll(6) {
+	switch d.intn(6) {
 	case 0, 1:
 		return typed(0x8847, join(out, ipv6(d)))
 	case 2: // an IP header behind the type of geneveKind
@@ -263,17 +263,17 @@ func mplsKind(d *dice) []byte {
 	return typed(0x8847, join(out, ipv4(d)))
 }
 
-func pppoeKind(d *dice) []byte {
-	if d.in(4) {
+func pppoeKind(d *randomSource) []byte {
+	if d.oneIn(4) {
 		return typed(0x8863, join([]byte{0x11, 9}, be16(0), be16(4), be32(0x01010000)))
 	}
-	session := pickOf(d, []int{7, 0x27, d.roll(65536)})
+	session := pickOf(d, []int{7, 0x27, d.intn(65536)})
 	var payload []byte
-	switch d.roll(7) {
+	switch d.intn(7) {
 	case 0:
 		payload = join(be16(0x57), ipv6(d))
 	case 1: // LCP, and others with a number of their own
-		payload = join(be16(pickOf(d, pppTypes)), []byte{0x83}, noise(d, 20))
+		payload = join(be16(pickOf(d, pppTypes)), []byte{0x83}, randomBytes(d, 20))
 	case 2:
 		payload = join(be16(0x281), mplsKind(d)[2:])
 	case 3: // Geneve on IPv4 or IPv6
@@ -291,36 +291,36 @@ var pppTypes = []int{
 }
 
 // llcKind returns a payload with a length instead of a type.
-func llcKind(d *dice) []byte {
+func llcKind(d *randomSource) []byte {
 	var p []byte
-	switch d.roll(9) {
+	switch d.intn(9) {
 	case 0:
 		p = join([]byte{0x42, 0x42, 0x03}, make([]byte, 35))
 	case 1: // IPX, with an LLC header and without
 		p = pickOf(d, [][]byte{{0xe0, 0xe0, 0x03}, {0xff, 0xff}, {0xaa, 0xaa, 0x03, 0, 0, 0, 0x81, 0x37}})
-		p = join(p, noise(d, 30))
+		p = join(p, randomBytes(d, 30))
 	case 2:
-		p = join([]byte{0xf0, 0xf0, byte(d.next())}, noise(d, 30))
+		p = join([]byte{0xf0, 0xf0, byte(d.uint64())}, randomBytes(d, 30))
 	case 3, 4: // OSI: IS-IS with its kinds of packets, ES-IS, CLNP
-		pdu := pickOf(d, []byte{15, 16, 17, 18, 20, 24, 25, 26, 27, byte(d.roll(256))})
-		p = join([]byte{0xfe, 0xfe, 0x03, pickOf(d, []byte{0x83, 0x83, 0x83, 0x82, 0x81}), 27, 1, 0, pdu}, noise(d, 30))
+		pdu := pickOf(d, []byte{15, 16, 17, 18, 20, 24, 25, 26, 27, byte(d.intn(256))})
+		p = join([]byte{0xfe, 0xfe, 0x03, pickOf(d, []byte{0x83, 0x83, 0x83, 0x82, 0x81}), 27, 1, 0, pdu}, randomBytes(d, 30))
 	case 5: // AppleTalk and its ARP, and an organisation of nobody
 		p = pickOf(d, [][]byte{
 			{0xaa, 0xaa, 0x03, 0x08, 0x00, 0x07, 0x80, 0x9b}, {0xaa, 0xaa, 0x03, 0, 0, 0, 0x80, 0xf3},
 			{0xaa, 0xaa, 0x03, 1, 2, 3, 0x80, 0x9b},
 		})
-		p = join(p, noise(d, 30))
+		p = join(p, randomBytes(d, 30))
 	default: // every control field there is
-		control := pickOf(d, []byte{0x03, 0x13, 0x63, 0x73, 0x43, 0x0f, 0x6f, 0xe3, 0xaf, 0xbf, 0x87, 0x01, 0x05, 0x09, 0x00, 0x02, byte(d.next())})
-		p = join([]byte{pickOf(d, []byte{0x06, 0x04, 0xaa, byte(d.next())}), 0x06, control}, noise(d, 20))
+		control := pickOf(d, []byte{0x03, 0x13, 0x63, 0x73, 0x43, 0x0f, 0x6f, 0xe3, 0xaf, 0xbf, 0x87, 0x01, 0x05, 0x09, 0x00, 0x02, byte(d.uint64())})
+		p = join([]byte{pickOf(d, []byte{0x06, 0x04, 0xaa, byte(d.uint64())}), 0x06, control}, randomBytes(d, 20))
 	}
 	return join(be16(pickOf(d, []int{len(p), len(p), 1500, 46})), p)
 }
 
-func geneveKind(d *dice) []byte {
-	options := make([]byte, 4*d.roll(4))
+func geneveKind(d *randomSource) []byte {
+	options := make([]byte, 4*d.intn(4))
 	inner, typ := []byte(nil), 0x6558
-	switch d.roll(9) {
+	switch d.intn(9) {
 	case 0:
 		inner, typ = ipv4(d), 0x0800
 	case 1:
@@ -341,34 +341,34 @@ func geneveKind(d *dice) []byte {
 		inner = join(pickOf(d, macs), pickOf(d, macs), network(d))
 	}
 	version := byte(0)
-	if d.in(8) {
+	if d.oneIn(8) {
 		version = 0x40
 	}
-	vni := uint32(pickOf(d, []int{42, 5, d.roll(1 << 24)}))
+	vni := uint32(pickOf(d, []int{42, 5, d.intn(1 << 24)}))
 	geneve := join([]byte{version | byte(len(options)/4), 0}, be16(typ), be32(vni<<8), options, inner)
 	udp := join(be16(int(pickOf(d, ports))), be16(6081), be16(8+len(geneve)), be16(0), geneve)
-	if d.in(4) {
+	if d.oneIn(4) {
 		return typed(0x86dd, join(be32(0x60000000), be16(len(udp)), []byte{17, 64}, pickOf(d, ipv6s), pickOf(d, ipv6s), udp))
 	}
 	return typed(0x0800, ipv4With(d, 17, udp))
 }
 
 // rareKind returns protocols that only a type tells apart, and noise.
-func rareKind(d *dice) []byte {
-	switch d.roll(4) {
+func rareKind(d *randomSource) []byte {
+	switch d.intn(4) {
 	case 0: // DECnet's forms of header: short or long, with padding or without
 		p := pickOf(d, [][]byte{{0x02}, {0x81, 0x02}, {0x06}, {0x81, 0x06}})
 		body := make([]byte, 24)
 		for i := 0; i < len(body); i += 2 {
 			copy(body[i:], pickOf(d, [][]byte{{0x0f, 0x28}, {0x0f, 0x28}, {0x04, 0x04}, {0x2c, 0x01}, {0, 0}}))
 		}
-		if d.in(2) {
+		if d.oneIn(2) {
 			copy(body[1:], body)
 		}
 		return typed(0x6003, join([]byte{26, 0}, p, body))
 	case 1:
-		return noise(d, 80)
+		return randomBytes(d, 80)
 	}
 	typ := pickOf(d, []int{0x6001, 0x6002, 0x6004, 0x6007, 0x809b, 0x80f3, 0x8137, 0x9000, 0x88cc, 0x888e, 1500, 1501, 0x05dd})
-	return typed(typ, noise(d, 60))
+	return typed(typ, randomBytes(d, 60))
 }

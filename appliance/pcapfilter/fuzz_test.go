@@ -36,7 +36,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		checkProgram(t, filter.Program())
 		for _, frame := range fuzzFrames {
-			filter.Match(frame.data, frame.wire)
+			filter.Match(frame.data, frame.wireLen)
 		}
 	})
 }
@@ -46,7 +46,7 @@ func FuzzCompile(f *testing.F) {
 func FuzzMatch(f *testing.F) {
 	exprs := seeds(f)
 	for i, fr := range makeFrames(len(exprs)) {
-		f.Add(exprs[i], fr.data, uint16(fr.wire))
+		f.Add(exprs[i], fr.data, uint16(fr.wireLen))
 	}
 	f.Fuzz(func(t *testing.T, expr string, data []byte, wire uint16) {
 		filter, err := pcapfilter.Compile(expr, pcapfilter.Options{})
@@ -55,7 +55,7 @@ func FuzzMatch(f *testing.F) {
 		}
 		filter.Match(data, int(wire))
 		got := filter.Match(data, len(data))
-		if vm := otherMachine(filter.Program()); vm != nil {
+		if vm := netBPFMachine(filter.Program()); vm != nil {
 			if n, err := vm.Run(data); err == nil && (n != 0) != got {
 				t.Errorf("%q: Match is %v, x/net/bpf returns %d on % x", expr, got, n, data)
 			}
@@ -66,7 +66,7 @@ func FuzzMatch(f *testing.F) {
 var fuzzFrames = makeFrames(50)
 
 // otherMachine returns x/net/bpf's machine for a program; nil if it cannot run it.
-func otherMachine(program []bpf.RawInstruction) *bpf.VM {
+func netBPFMachine(program []bpf.RawInstruction) *bpf.VM {
 	instructions, ok := bpf.Disassemble(program)
 	if !ok {
 		return nil

@@ -7,8 +7,8 @@ import "fmt"
 // lie: after "vlan" everything is looked for four bytes further on, whether "and"
 // or "or" stands between, and outside the parentheses too.
 type generator struct {
-	opts Options
-	at   int // where the primitive stands that is being generated
+	opts     Options
+	position int // where the primitive stands that is being generated
 
 	// qualifiersAt is where the qualifiers stand of the identifier that is being
 	// generated.
@@ -24,7 +24,7 @@ type generator struct {
 	// network is how far the network layer's header lies behind the beginning of
 	// the payload: further and further with each MPLS label. networkLLC is the same
 	// for a payload with an LLC header, which counts as part of it.
-	network, networkLLC uint32
+	networkOffset, networkLLCOffset uint32
 
 	labels    int  // MPLS labels passed
 	geneve    bool // inside a Geneve packet
@@ -57,17 +57,17 @@ func newGenerator(opts Options) *generator {
 		opts.SnapLen = DefaultSnapLen
 	}
 	return &generator{
-		opts:       opts,
-		linkHeader: base{0, -1},
-		linkType:   base{12, -1},
-		payload:    base{14, -1},
-		networkLLC: 3,
+		opts:             opts,
+		linkHeader:       base{0, -1},
+		linkType:         base{12, -1},
+		payload:          base{14, -1},
+		networkLLCOffset: 3,
 	}
 }
 
 // fail refuses the primitive that is being generated.
 func (g *generator) fail(format string, args ...any) {
-	fail(g.at, fmt.Sprintf(format, args...))
+	fail(g.position, fmt.Sprintf(format, args...))
 }
 
 // maxLoads bounds how much is generated: more than any sensible expression needs,
@@ -98,7 +98,7 @@ func (g *generator) condition(n node) cond {
 	case *notNode:
 		return not(g.condition(n.operand))
 	}
-	g.at = n.offset()
+	g.position = n.offset()
 	switch n := n.(type) {
 	case *identNode:
 		return g.identifier(n)
@@ -115,8 +115,8 @@ func (g *generator) condition(n node) cond {
 		return g.length(n)
 	case *byteNode:
 		return g.byteTest(n)
-	case *shiftNode:
-		return g.shift(n)
+	case *encapsulationNode:
+		return g.encapsulation(n)
 	case *llcNode:
 		return g.llc(n.name)
 	case *errorNode:

@@ -43,7 +43,7 @@ func (v value) constantStart() (uint32, bool) {
 func (g *generator) relation(n *relationNode) cond {
 	left := g.arith(n.left)
 	right := g.arith(n.right)
-	g.at = n.offset()
+	g.position = n.offset()
 
 	t := &test{stmts: append(append(left.stmts, right.stmts...), right.toX(), left.toA())}
 	negate := false
@@ -71,11 +71,11 @@ func (g *generator) relation(n *relationNode) cond {
 	if negate {
 		c = not(t)
 	}
-	return and(both(left.requires, right.requires), c)
+	return and(andOptional(left.requires, right.requires), c)
 }
 
 // both is true if a and b are; either may be nil, which is true.
-func both(a, b cond) cond {
+func andOptional(a, b cond) cond {
 	if b == nil {
 		return a
 	}
@@ -87,14 +87,14 @@ func (g *generator) arith(n arith) value {
 	g.count()
 	switch n := n.(type) {
 	case *numberNode:
-		g.at = n.offset()
+		g.position = n.offset()
 		return g.store([]stmt{{op: opLdImm, k: n.value}}, nil)
 	case *lenNode:
-		g.at = n.offset()
+		g.position = n.offset()
 		return g.store([]stmt{{op: opLdLen}}, nil)
 	case *negateNode:
 		v := g.arith(n.operand)
-		g.at = n.offset()
+		g.position = n.offset()
 		g.free(v.reg)
 		return g.store(append(v.stmts, v.toA(), stmt{op: opNeg}), v.requires)
 	case *binaryNode:
@@ -119,7 +119,7 @@ var arithmeticOps = map[kind]uint16{
 func (g *generator) binary(n *binaryNode) value {
 	left := g.arith(n.left)
 	right := g.arith(n.right)
-	g.at = n.offset()
+	g.position = n.offset()
 	if k, ok := right.constantStart(); ok {
 		switch {
 		case n.op == '/' && k == 0:
@@ -140,7 +140,7 @@ func (g *generator) binary(n *binaryNode) value {
 // loadIndexed generates "tcp[INDEX:SIZE]".
 func (g *generator) loadIndexed(n *loadNode) value {
 	index := g.arith(n.index)
-	g.at = n.offset()
+	g.position = n.offset()
 	s := size(n.size)
 	if s != byte1 && s != byte2 && s != byte4 {
 		g.fail("data size must be 1, 2, or 4")
@@ -150,7 +150,7 @@ func (g *generator) loadIndexed(n *loadNode) value {
 		toX      []stmt
 		requires cond
 	)
-	from = base{g.payload.fixed + g.network, g.payload.reg}
+	from = base{g.payload.fixed + g.networkOffset, g.payload.reg}
 	switch n.proto {
 	case protoRadio:
 		g.fail("radio information not present in capture")
@@ -158,14 +158,14 @@ func (g *generator) loadIndexed(n *loadNode) value {
 		from, requires = g.linkHeader, index.requires
 	case protoIP, protoARP, protoRARP, protoAppleTalk, protoDECnet, protoLAT, protoSCA,
 		protoMOPRC, protoMOPDL, protoIPv6:
-		requires = both(index.requires, g.protocol(n.proto))
+		requires = andOptional(index.requires, g.protocol(n.proto))
 	case protoSCTP, protoTCP, protoUDP, protoICMP, protoIGMP, protoIGRP, protoPIM, protoVRRP, protoCARP:
 		// Only in IPv4, and only in the first fragment.
-		inner := both(index.requires, and(g.protocol(n.proto), g.firstFragment()))
+		inner := andOptional(index.requires, and(g.protocol(n.proto), g.firstFragment()))
 		requires = and(g.protocol(protoIP), inner)
 		toX = g.loadIPv4Length()
 	case protoICMPv6:
-		requires = both(both(index.requires, g.protocol(protoIPv6)), g.equal(fromNetwork, 6, byte1, ipICMPv6))
+		requires = andOptional(andOptional(index.requires, g.protocol(protoIPv6)), g.equal(fromNetwork, 6, byte1, ipICMPv6))
 		from.fixed += 40
 	default:
 		g.fail("unsupported index operation")

@@ -59,7 +59,7 @@ func (g *generator) geneveOffsets() cond {
 	typ, header, payload := g.allocate(), g.allocate(), g.allocate()
 	stmts := []stmt{
 		// X: the Geneve header, behind IP and UDP. The type of what it carries.
-		{op: opAdd, k: g.payload.fixed + g.network + 8},
+		{op: opAdd, k: g.payload.fixed + g.networkOffset + 8},
 		{op: opTax},
 		{op: opAdd, k: 2},
 		{op: opSt, k: uint32(typ)},
@@ -89,7 +89,7 @@ func (g *generator) geneveOffsets() cond {
 	g.linkHeader = base{0, header}
 	g.linkType = base{0, typ}
 	g.payload = base{0, payload}
-	g.network = 0
+	g.networkOffset = 0
 	g.geneve = true
 	g.jumpsInside = true
 	return &test{stmts: stmts, op: opJeq}
@@ -98,7 +98,7 @@ func (g *generator) geneveOffsets() cond {
 // inEthernet is what must be true for an Ethernet header to be there at all;
 // nil if nothing. Inside Geneve the payload then does not begin where the header
 // does.
-func (g *generator) inEthernet() cond {
+func (g *generator) hasEthernetHeader() cond {
 	if !g.geneve {
 		return nil
 	}

@@ -257,7 +257,7 @@ func (g *generator) host(v, mask uint32, q qualifiers) cond {
 // ipv4Host compares the addresses in a network layer's header, which lie at src
 // and dst of it.
 func (g *generator) ipv4Host(v, mask uint32, q qualifiers, typ, src, dst uint32) cond {
-	return g.directed(q, "addresses", func(d direction) cond {
+	return g.byDirection(q, "addresses", func(d direction) cond {
 		offset := src
 		if d == dirDst {
 			offset = dst
@@ -268,7 +268,7 @@ func (g *generator) ipv4Host(v, mask uint32, q qualifiers, typ, src, dst uint32)
 
 // directed combines what side makes of source and destination as the direction
 // says. what is named if a direction of 802.11 is asked for.
-func (g *generator) directed(q qualifiers, what string, side func(direction) cond) cond {
+func (g *generator) byDirection(q qualifiers, what string, side func(direction) cond) cond {
 	switch q.dir {
 	case dirSrc, dirDst:
 		return side(q.dir)
@@ -310,7 +310,7 @@ func (g *generator) host6(addr netip.Addr, bits int, q qualifiers) cond {
 		g.failQualifiers("'%s' modifier applied to ip6 %s", protocols[q.proto].name, what)
 	}
 	b := addr.As16()
-	return g.directed(q, "addresses", func(d direction) cond {
+	return g.byDirection(q, "addresses", func(d direction) cond {
 		offset := uint32(8)
 		if d == dirDst {
 			offset = 24
@@ -333,14 +333,14 @@ func (g *generator) etherHost(mac []byte, q qualifiers) cond {
 	if q.dir == dirWLAN {
 		g.failEtherWLAN(q.wlan)
 	}
-	c := g.directed(q, "", func(d direction) cond {
+	c := g.byDirection(q, "", func(d direction) cond {
 		offset := uint32(6)
 		if d == dirDst {
 			offset = 0
 		}
 		return g.bytes(fromLink, offset, mac)
 	})
-	return and(g.inEthernet(), c)
+	return and(g.hasEthernetHeader(), c)
 }
 
 func (g *generator) failEtherWLAN(word string) {
@@ -363,7 +363,7 @@ func (g *generator) decnetAddress(text string) uint32 {
 // form, and a byte of padding may stand before it; numbers are little-endian.
 func (g *generator) decnetHost(v uint32, q qualifiers) cond {
 	v = v&0xff<<8 | v>>8&0xff
-	return g.directed(q, "addresses", func(d direction) cond {
+	return g.byDirection(q, "addresses", func(d direction) cond {
 		short, long := uint32(5), uint32(17)
 		if d == dirDst {
 			short, long = 3, 9

@@ -62,7 +62,7 @@ func (g *generator) broadcast(p proto) cond {
 		if g.link != ethernet {
 			g.fail("not a broadcast link")
 		}
-		return and(g.inEthernet(), g.bytes(fromLink, 0, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}))
+		return and(g.hasEthernetHeader(), g.bytes(fromLink, 0, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}))
 	case protoIP:
 		mask := g.netmask()
 		if mask == ^uint32(0) {
@@ -90,7 +90,7 @@ func (g *generator) multicast(p proto) cond {
 	switch p {
 	case protoDefault, protoLink:
 		if g.link == ethernet {
-			return and(g.inEthernet(), g.compare(opJset, fromLink, 0, byte1, 1))
+			return and(g.hasEthernetHeader(), g.compare(opJset, fromLink, 0, byte1, 1))
 		}
 	case protoIP:
 		return and(g.linkTypeIs(typeIPv4), g.compare(opJge, fromNetwork, 16, byte1, 224))

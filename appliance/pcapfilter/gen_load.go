@@ -24,14 +24,14 @@ func (g *generator) load(l layer, offset uint32, s size) []stmt {
 	case fromPayload:
 		return loadAt(g.payload, offset, s)
 	case fromNetwork:
-		return loadAt(g.payload, g.network+offset, s)
+		return loadAt(g.payload, g.networkOffset+offset, s)
 	case fromNetworkLLC:
-		return loadAt(g.payload, g.networkLLC+offset, s)
+		return loadAt(g.payload, g.networkLLCOffset+offset, s)
 	case fromIPv6Body:
-		return loadAt(g.payload, g.network+40+offset, s)
+		return loadAt(g.payload, g.networkOffset+40+offset, s)
 	}
 	stmts := g.loadIPv4Length()
-	return append(stmts, stmt{op: s.code(modeInd), k: g.payload.fixed + g.network + offset})
+	return append(stmts, stmt{op: s.code(modeInd), k: g.payload.fixed + g.networkOffset + offset})
 }
 
 // loadAt loads size bytes at an offset from a base.
@@ -45,7 +45,7 @@ func loadAt(b base, offset uint32, s size) []stmt {
 // loadIPv4Length loads the length of the IPv4 header into X, together with the
 // variable part of where the header lies.
 func (g *generator) loadIPv4Length() []stmt {
-	at := g.payload.fixed + g.network
+	at := g.payload.fixed + g.networkOffset
 	if g.payload.reg < 0 {
 		return []stmt{{op: opLdxMsh, k: at}}
 	}

@@ -41,7 +41,7 @@ func (g *generator) portName(name string, q qualifiers) cond {
 	if !ok {
 		g.fail("unknown port '%s'", name)
 	}
-	return g.ports(port, port, g.agree(name, "port", of, q.proto), q)
+	return g.ports(port, port, g.checkPortProtocol(name, "port", of, q.proto), q)
 }
 
 // portrangeName generates "portrange 80-90", or with names: "portrange ftp-http".
@@ -51,7 +51,7 @@ func (g *generator) portrangeName(name string, q qualifiers) cond {
 	if !ok {
 		g.fail("unknown port in range '%s'", name)
 	}
-	of = g.agree(name, "port in range", of, q.proto)
+	of = g.checkPortProtocol(name, "port in range", of, q.proto)
 	for _, port := range []int32{first, last} {
 		if port < 0 {
 			g.fail("illegal port number %d < 0", port)
@@ -65,7 +65,7 @@ func (g *generator) portrangeName(name string, q qualifiers) cond {
 
 // agree checks that a name that belongs to one protocol is not used with another,
 // and returns the protocol to look for.
-func (g *generator) agree(name, what string, of, with proto) proto {
+func (g *generator) checkPortProtocol(name, what string, of, with proto) proto {
 	if with == protoDefault {
 		return of
 	}
@@ -156,7 +156,7 @@ func (g *generator) portPair(l layer, first, last uint32, q qualifiers) cond {
 	if q.typ == addrPortrange {
 		what = "port ranges"
 	}
-	return g.directed(q, what, func(d direction) cond {
+	return g.byDirection(q, what, func(d direction) cond {
 		offset := uint32(0)
 		if d == dirDst {
 			offset = 2

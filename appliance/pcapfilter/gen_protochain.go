@@ -18,7 +18,7 @@ func (g *generator) protochain(v uint32, on proto) cond {
 		g.fail("'protochain' not supported with variable length headers")
 	}
 	g.jumpsInside = true
-	at := g.payload.fixed + g.network
+	at := g.payload.fixed + g.networkOffset
 
 	var l loop
 	var typ cond
@@ -29,22 +29,22 @@ func (g *generator) protochain(v uint32, on proto) cond {
 		typ = g.linkTypeIs(typeIPv6)
 		l.add(stmt{op: opLdB, k: at + 6}, stmt{op: opLdxImm, k: 40})
 	}
-	l.begin()
+	l.setStart()
 	l.jump(v, toEnd, toNext)
 	l.jump(ipNoNext, toEnd, toNext)
 	if on == protoIPv6 {
-		l.passExtension(at, next)
+		l.skipExtension(at, next)
 	} else {
 		l.add(stmt{op: opAdd, k: 0})
 	}
-	l.passAuthentication(at, next)
+	l.skipAuthentication(at, next)
 	g.free(int(next))
 	return and(typ, &test{stmts: l.end(), op: opJeq, k: v})
 }
 
 // passExtension goes on behind one of IPv6's extension headers that hold their
 // length in units of 8 bytes.
-func (l *loop) passExtension(at, next uint32) {
+func (l *loop) skipExtension(at, next uint32) {
 	// 0 hop-by-hop options, 60 destination options, 43 routing. All these lead to
 	// the statement behind the comparisons, other numbers behind the jump back.
 	l.jump(0, 4, toNext)
@@ -60,13 +60,13 @@ func (l *loop) passExtension(at, next uint32) {
 		stmt{op: opAdd | srcX},
 		stmt{op: opTax},
 		stmt{op: opLdMem, k: next})
-	l.again()
+	l.jumpBack()
 }
 
 // passAuthentication goes on behind an authentication header, which holds its
 // length in units of 4 bytes. libpcap means to add the length to X, but replaces X
 // by it: what follows is looked for that far from the beginning of the packet.
-func (l *loop) passAuthentication(at, next uint32) {
+func (l *loop) skipAuthentication(at, next uint32) {
 	l.jump(ipAH, toNext, toEnd)
 	l.add(
 		stmt{op: opTxa},
@@ -80,7 +80,7 @@ func (l *loop) passAuthentication(at, next uint32) {
 		stmt{op: opMul, k: 4},
 		stmt{op: opTax},
 		stmt{op: opLdMem, k: next})
-	l.again()
+	l.jumpBack()
 }
 
 // A loop collects statements that jump among themselves.
@@ -98,10 +98,10 @@ const (
 func (l *loop) add(stmts ...stmt) { l.stmts = append(l.stmts, stmts...) }
 
 // begin marks the place that again leads back to.
-func (l *loop) begin() { l.first = len(l.stmts) }
+func (l *loop) setStart() { l.first = len(l.stmts) }
 
 // again adds the jump back.
-func (l *loop) again() {
+func (l *loop) jumpBack() {
 	l.add(stmt{op: opJa, k: uint32(l.first - len(l.stmts) - 1)})
 }
 

@@ -13,7 +13,7 @@ type kind int
 
 const (
 	tokEnd        kind = iota + 256
-	tokBad             // no token begins here
+	tokInvalid         // no token begins here
 	tokName            // ftp-data, or \ip: a keyword with its meaning taken away
 	tokNumber          // 80, 0x50, 0120; also icmp-echo and its kind
 	tokIPv4            // 10, 10.1, 10.1.1 or 10.1.1.1, but a lone number is a tokNumber
@@ -80,28 +80,28 @@ type token struct {
 // a name (portrange wants it so), and so is "10-3".
 type lexer struct {
 	src string
-	at  int
+	pos int
 }
 
 // next returns the token that begins at or after the place reached. Malformed
 // addresses and numbers fail here.
 func (l *lexer) next() token {
-	for l.at < len(l.src) && strings.IndexByte(" \r\n\t", l.src[l.at]) >= 0 {
-		l.at++
+	for l.pos < len(l.src) && strings.IndexByte(" \r\n\t", l.src[l.pos]) >= 0 {
+		l.pos++
 	}
-	if l.at == len(l.src) {
-		return token{kind: tokEnd, at: l.at}
+	if l.pos == len(l.src) {
+		return token{kind: tokEnd, at: l.pos}
 	}
-	t := l.scan(l.src[l.at:])
-	t.at = l.at
+	t := l.scan(l.src[l.pos:])
+	t.at = l.pos
 	switch t.kind {
-	case tokBad:
+	case tokInvalid:
 		return t // nothing is read past it
 	case tokName:
-		l.at += len(t.text)
+		l.pos += len(t.text)
 		t.text = strings.TrimPrefix(t.text, `\`)
 	default:
-		l.at += len(t.text)
+		l.pos += len(t.text)
 	}
 	switch t.kind {
 	case tokNumber:
@@ -122,13 +122,13 @@ func (l *lexer) next() token {
 
 // scan finds the token at the beginning of s, which is not empty.
 func (l *lexer) scan(s string) token {
-	if k, n := sign(s); n > 0 {
+	if k, n := operatorAt(s); n > 0 {
 		return token{kind: k, text: s[:n]}
 	}
 	if s[0] == '\\' {
 		n := span(s[1:], func(c byte) bool { return strings.IndexByte(" !()\n\t", c) < 0 })
 		if n == 0 {
-			return token{kind: tokBad}
+			return token{kind: tokInvalid}
 		}
 		return token{kind: tokName, text: s[:1+n]}
 	}
@@ -136,12 +136,12 @@ func (l *lexer) scan(s string) token {
 		if n := hexDigits(s[1:], 1, 2); n > 0 {
 			return token{kind: tokARCnet, text: s[:1+n]}
 		}
-		return token{kind: tokBad}
+		return token{kind: tokInvalid}
 	}
 
 	// The longest wins; of two equally long the earlier in this list.
 	word := wordLength(s)
-	best := token{kind: tokBad}
+	best := token{kind: tokInvalid}
 	try := func(k kind, n int) {
 		if n > len(best.text) {
 			best = token{kind: k, text: s[:n]}
@@ -155,7 +155,7 @@ func (l *lexer) scan(s string) token {
 	try(tokNumber, numberLength(s))
 	try(tokIPv4, ipv4Length(s))
 	try(tokIPv6, ipv6Length(s))
-	try(tokMAC, brokenMACLength(s))
+	try(tokMAC, malformedMACLength(s))
 	if v, ok := namedNumbers[s[:word]]; ok && word > len(best.text) {
 		best = token{kind: tokNumber, text: s[:word], value: v}
 	}
@@ -164,7 +164,7 @@ func (l *lexer) scan(s string) token {
 }
 
 // sign recognises operators and punctuation.
-func sign(s string) (kind, int) {
+func operatorAt(s string) (kind, int) {
 	if len(s) >= 2 {
 		switch s[:2] {
 		case "&&":
@@ -353,7 +353,7 @@ func groups(s string, count, low, high int, sep byte) int {
 
 // brokenMACLength measures what looks like an address with colons but is none:
 // two or more bytes, each followed by colons.
-func brokenMACLength(s string) int {
+func malformedMACLength(s string) int {
 	at, count := 0, 0
 	for {
 		n := hexDigits(s[at:], 1, 2)

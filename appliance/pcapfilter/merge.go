@@ -3,15 +3,15 @@ package pcapfilter
 // merge makes one block of those that do the same and lead to the same.
 func (o *optimizer) merge() {
 	var (
-		buckets = make([]link, len(o.blocks))
-		instead = make([]link, len(o.blocks))
+		buckets = make([]blockRef, len(o.blocks))
+		instead = make([]blockRef, len(o.blocks))
 	)
 	for again := true; again; {
 		again = false
 		clear(buckets)
 		clear(instead)
 		o.walk++
-		o.mark(o.root)
+		o.markReachable(o.root)
 		for i := len(o.blocks) - 1; i >= 0; i-- {
 			b := o.blocks[i]
 			if b.visited != o.walk {
@@ -19,21 +19,21 @@ func (o *optimizer) merge() {
 			}
 			bucket := &buckets[b.hash()%uint32(len(buckets))]
 			if equal := o.equalBlock(b, *bucket); equal != nil {
-				instead[i] = equal.link()
+				instead[i] = equal.ref()
 			} else {
 				b.nextEqual = *bucket
-				*bucket = b.link()
+				*bucket = b.ref()
 			}
 		}
 		for _, b := range o.blocks {
 			if b.returns() {
 				continue
 			}
-			if to := o.linked(instead[b.yes.id]); to != nil {
+			if to := o.blockAt(instead[b.yes.id]); to != nil {
 				b.yes = to
 				again = true
 			}
-			if to := o.linked(instead[b.no.id]); to != nil {
+			if to := o.blockAt(instead[b.no.id]); to != nil {
 				b.no = to
 				again = true
 			}
@@ -42,14 +42,14 @@ func (o *optimizer) merge() {
 }
 
 // mark notes which blocks can still be reached.
-func (o *optimizer) mark(b *block) {
+func (o *optimizer) markReachable(b *block) {
 	if b.visited == o.walk {
 		return
 	}
 	b.visited = o.walk
 	if !b.returns() {
-		o.mark(b.yes)
-		o.mark(b.no)
+		o.markReachable(b.yes)
+		o.markReachable(b.no)
 	}
 }
 
@@ -63,8 +63,8 @@ func (b *block) hash() uint32 {
 }
 
 // equalBlock returns the block in a bucket that is equal to b.
-func (o *optimizer) equalBlock(b *block, bucket link) *block {
-	for c := o.linked(bucket); c != nil; c = o.linked(c.nextEqual) {
+func (o *optimizer) equalBlock(b *block, bucket blockRef) *block {
+	for c := o.blockAt(bucket); c != nil; c = o.blockAt(c.nextEqual) {
 		if b.op == c.op && b.k == c.k && b.yes == c.yes && b.no == c.no && sameStatements(b, c) {
 			return c
 		}
@@ -75,8 +75,8 @@ func (o *optimizer) equalBlock(b *block, bucket link) *block {
 func sameStatements(a, b *block) bool {
 	i, j := 0, 0
 	for {
-		s, at := a.live(i)
-		t, bt := b.live(j)
+		s, at := a.nextLive(i)
+		t, bt := b.nextLive(j)
 		if s == nil || t == nil {
 			return s == nil && t == nil
 		}

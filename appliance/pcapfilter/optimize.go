@@ -13,36 +13,36 @@ package pcapfilter
 // would lead (thread). Tests of the same value are moved together (pullUp). Then
 // statements are simplified. In the end equal blocks become one.
 type optimizer struct {
-	root   *block
-	blocks []*block // those that could be reached at the beginning, by id
-	levels []*block // of each level the first; flow.nextAtLevel leads on
-	walk   int
-	values values
-	tested [2][]link // of collectTests
+	root        *block
+	blocks      []*block // those that could be reached at the beginning, by id
+	levels      []*block // of each level the first; flow.nextAtLevel leads on
+	walk        int
+	values      values
+	testedEdges [2][]blockRef // of collectTests
 
 	// What the pass did: anything, and anything but moving branches.
-	dirty, progress bool
+	changed, progress bool
 }
 
 // movesInVain is the number of passes in a row that may do nothing but move
 // branches: more may be moving them in a circle.
-const movesInVain = 100
+const maxFruitlessPasses = 100
 
 // maxOptimized is the number of blocks up to which a graph is optimised. Memory
 // and time grow with the square of it and more; at this number libpcap is busy for
 // seconds. A longer program decides the same about whole frames.
-const maxOptimized = 8192
+const maxOptimizedBlocks = 8192
 
 // optimize returns the optimised graph.
 func optimize(root *block) *block {
 	o := &optimizer{root: root, walk: 1}
-	o.number(root)
-	if len(o.blocks) > maxOptimized {
+	o.numberBlocks(root)
+	if len(o.blocks) > maxOptimizedBlocks {
 		return root
 	}
-	o.makeSets()
-	o.repeat(false)
-	o.repeat(true)
+	o.allocateSets()
+	o.runPasses(false)
+	o.runPasses(true)
 	o.merge()
 	o.shortenRoot()
 	return o.root
@@ -53,22 +53,22 @@ func (o *optimizer) fail(message string) { fail(0, message) }
 
 // changed notes a change that brings progress, moved one that may be undone by
 // the next.
-func (o *optimizer) changed() { o.dirty, o.progress = true, true }
-func (o *optimizer) moved()   { o.dirty = true }
+func (o *optimizer) noteChange() { o.changed, o.progress = true, true }
+func (o *optimizer) noteMove()   { o.changed = true }
 
 // repeat makes passes until nothing changes.
-func (o *optimizer) repeat(statements bool) {
-	for vain := 0; vain < movesInVain; vain++ {
-		o.dirty, o.progress = false, false
-		o.analyse()
+func (o *optimizer) runPasses(statements bool) {
+	for vain := 0; vain < maxFruitlessPasses; vain++ {
+		o.changed, o.progress = false, false
+		o.analyze()
 		o.values.reset()
 		o.findEdgesIn()
 		o.findSoleEdges()
-		o.down(func(b *block) { o.simplify(b, statements) })
+		o.topDown(func(b *block) { o.simplify(b, statements) })
 		if !statements {
 			o.moveBranches()
 		}
-		if !o.dirty {
+		if !o.changed {
 			return
 		}
 		if o.progress {
@@ -79,7 +79,7 @@ func (o *optimizer) repeat(statements bool) {
 
 // simplify follows the values through a block and shortens it.
 func (o *optimizer) simplify(b *block, statements bool) {
-	b.values = [atoms]value32{}
+	b.values = [atoms]valueNumber{}
 	if b.in != nil {
 		b.values = b.in.from.values
 		for e := b.in.next; e != nil; e = e.next {
@@ -101,14 +101,14 @@ func (o *optimizer) simplify(b *block, statements bool) {
 	if statements && (idle || b.returns()) {
 		if len(b.stmts) > 0 {
 			b.stmts = nil
-			o.changed()
+			o.noteChange()
 		}
 	} else {
 		o.simplifyTest(b)
 		o.removeDeadStores(b)
 	}
 	if b.op&srcX == 0 {
-		b.operand = o.values.ofConstant(b.k)
+		b.operand = o.values.numberOfConstant(b.k)
 	} else {
 		b.operand = b.values[atomX]
 	}

@@ -19,7 +19,7 @@ type parser struct {
 	depth int
 
 	// understood holds the primitives parsed so far, in their order.
-	understood []node
+	parsed []node
 }
 
 // A context is what may stand at a place of the expression.
@@ -76,9 +76,9 @@ func parse(expr string) (tree node) {
 		switch r := recover().(type) {
 		case nil:
 		case *SyntaxError:
-			tree = &errorNode{place(r.Offset), r.Message}
-			for i := len(p.understood) - 1; i >= 0; i-- {
-				tree = &andNode{p.understood[i], tree}
+			tree = &errorNode{position(r.Offset), r.Message}
+			for i := len(p.parsed) - 1; i >= 0; i-- {
+				tree = &andNode{p.parsed[i], tree}
 			}
 		default:
 			panic(r)
@@ -124,13 +124,13 @@ func (p *parser) nest() func() {
 
 // term makes an operand of a primitive, after which nothing can be inherited.
 func (p *parser) term(n node) operand {
-	p.understood = append(p.understood, n)
+	p.parsed = append(p.parsed, n)
 	return operand{node: n, q: noQualifiers}
 }
 
 // identifier makes an operand of an identifier.
 func (p *parser) identifier(n *identNode) operand {
-	p.understood = append(p.understood, n)
+	p.parsed = append(p.parsed, n)
 	return operand{node: n, isID: true, q: n.q}
 }
 
@@ -163,7 +163,7 @@ func combine(op kind, left, right node) node {
 // item parses one primitive or identifier, negated perhaps, or a parenthesis;
 // what it returns is a node. q is what an identifier inherits.
 func (p *parser) item(q qualifiers, c context) operand {
-	v := p.first(q, c)
+	v := p.firstOperand(q, c)
 	switch {
 	case v.node != nil:
 		return v
@@ -178,7 +178,7 @@ func (p *parser) item(q qualifiers, c context) operand {
 
 // first parses an operand: the whole of an item, or its beginning if it turns out
 // to be arithmetic.
-func (p *parser) first(q qualifiers, c context) operand {
+func (p *parser) firstOperand(q qualifiers, c context) operand {
 	defer p.nest()()
 	t := p.tok
 	switch t.kind {
@@ -186,7 +186,7 @@ func (p *parser) first(q qualifiers, c context) operand {
 		return p.group(q, c)
 	case tokNumber:
 		p.advance()
-		return operand{number: &numberNode{place(t.at), t.value}}
+		return operand{number: &numberNode{position(t.at), t.value}}
 	case '!':
 		if c == numberOnly {
 			p.syntaxError()
@@ -226,7 +226,7 @@ func (p *parser) first(q qualifiers, c context) operand {
 func (p *parser) group(q qualifiers, c context) operand {
 	p.expect('(')
 	c = c.inParenthesis()
-	v := p.first(q, c)
+	v := p.firstOperand(q, c)
 	if v.number != nil {
 		if p.tok.kind == ')' {
 			p.advance()
@@ -257,13 +257,13 @@ func (p *parser) group(q qualifiers, c context) operand {
 
 // numberID makes an identifier of a number.
 func (p *parser) numberID(n *numberNode, q qualifiers) operand {
-	return p.identifier(&identNode{place: n.place, q: q, kind: tokNumber, num: n.value, bits: -1})
+	return p.identifier(&identNode{position: n.position, q: q, kind: tokNumber, num: n.value, bits: -1})
 }
 
 // address parses an identifier that is no number.
 func (p *parser) address(q qualifiers) operand {
 	t := p.advance()
-	n := &identNode{place: place(t.at), q: q, kind: t.kind, text: t.text, bits: -1}
+	n := &identNode{position: position(t.at), q: q, kind: t.kind, text: t.text, bits: -1}
 	switch {
 	case p.tok.kind == '/' && (t.kind == tokIPv4 || t.kind == tokIPv6):
 		p.advance()
@@ -282,7 +282,7 @@ func (p *parser) primitive(at int, pr proto) operand {
 	switch t := p.tok; t.kind {
 	case tokBroadcast, tokMulticast:
 		p.advance()
-		return p.term(&castNode{place(at), pr, t.kind})
+		return p.term(&castNode{position(at), pr, t.kind})
 	case tokType, tokSubtype, tokDir:
 		p.refuseWLAN()
 	case tokProto:
@@ -305,7 +305,7 @@ func (p *parser) primitive(at int, pr proto) operand {
 		if pr == protoDefault || !ends {
 			p.syntaxError()
 		}
-		return p.term(&protocolNode{place(at), pr})
+		return p.term(&protocolNode{position(at), pr})
 	}
 	p.advance()
 	return p.qualified(q)
@@ -358,7 +358,7 @@ func (p *parser) relation(left arith) operand {
 	}
 	p.advance()
 	right := p.arithmetic(0)
-	return p.term(&relationNode{place(left.offset()), t.kind, left, right})
+	return p.term(&relationNode{position(left.offset()), t.kind, left, right})
 }
 
 // precedence of the operators that have one. "%" and "^" have none: whatever
@@ -398,7 +398,7 @@ func (p *parser) arithTail(left arith, least int) arith {
 			next = prec + 1
 		}
 		p.advance()
-		left = &binaryNode{place(t.at), t.kind, left, p.arithmetic(next)}
+		left = &binaryNode{position(t.at), t.kind, left, p.arithmetic(next)}
 	}
 }
 
@@ -407,11 +407,11 @@ func (p *parser) factor() arith {
 	t := p.advance()
 	switch t.kind {
 	case tokNumber:
-		return &numberNode{place(t.at), t.value}
+		return &numberNode{position(t.at), t.value}
 	case tokLen:
-		return &lenNode{place(t.at)}
+		return &lenNode{position(t.at)}
 	case '-':
-		return &negateNode{place(t.at), p.arithmetic(unaryPrecedence)}
+		return &negateNode{position(t.at), p.arithmetic(unaryPrecedence)}
 	case tokProtocol:
 		return p.load(t)
 	case '(':
@@ -426,7 +426,7 @@ func (p *parser) factor() arith {
 // load parses "[INDEX:SIZE]" after a protocol.
 func (p *parser) load(t token) arith {
 	p.expect('[')
-	n := &loadNode{place: place(t.at), proto: t.proto, index: p.arithmetic(0), size: 1}
+	n := &loadNode{position: position(t.at), proto: t.proto, index: p.arithmetic(0), size: 1}
 	if p.tok.kind == ':' {
 		p.advance()
 		n.size = p.expect(tokNumber).value

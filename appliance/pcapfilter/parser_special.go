@@ -4,14 +4,14 @@ package pcapfilter
 // here.
 func (p *parser) special() node {
 	t := p.tok
-	at := place(t.at)
+	at := position(t.at)
 	switch t.kind {
 	case tokLess, tokGreater:
 		p.advance()
 		return &lengthNode{at, t.kind == tokGreater, p.expect(tokNumber).value}
 	case tokByte:
 		p.advance()
-		n := &byteNode{place: at, index: p.expect(tokNumber).value, op: p.tok.kind}
+		n := &byteNode{position: at, index: p.expect(tokNumber).value, op: p.tok.kind}
 		switch n.op {
 		case '=', '<', '>', '&', '|':
 		default:
@@ -22,7 +22,7 @@ func (p *parser) special() node {
 		return n
 	case tokVLAN, tokMPLS, tokPPPoES, tokGeneve:
 		p.advance()
-		n := &shiftNode{place: at, kind: t.kind, any: true}
+		n := &encapsulationNode{position: at, kind: t.kind, any: true}
 		if p.tok.kind == tokNumber || p.tok.kind == '(' {
 			n.any = false
 			n.value = p.plainNumber()
@@ -30,17 +30,17 @@ func (p *parser) special() node {
 		return n
 	case tokPPPoED:
 		p.advance()
-		return &shiftNode{place: at, kind: t.kind, any: true}
+		return &encapsulationNode{position: at, kind: t.kind, any: true}
 	case tokLLC:
 		p.advance()
-		n := &llcNode{place: at}
+		n := &llcNode{position: at}
 		if p.tok.kind == tokName || p.tok.kind == tokPFNumber && p.tok.text == "rnr" {
-			n.place = place(p.tok.at)
+			n.position = position(p.tok.at)
 			n.name = p.advance().text
 		}
 		return n
 	}
-	p.refuseForeign()
+	p.refuseUnsupported()
 	return nil
 }
 

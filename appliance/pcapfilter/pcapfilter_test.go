@@ -23,7 +23,7 @@ func compile(t testing.TB, expr string, opts pcapfilter.Options) *pcapfilter.Fil
 }
 
 // smtp is a TCP segment from 10.1.1.1 to port 25 of 10.1.1.2, of 60 bytes.
-var smtp = join(
+var smtpFrame = join(
 	[]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1}, be16(0x0800),
 	[]byte{0x45, 0}, be16(40), be16(1), be16(0), []byte{64, 6}, be16(0), []byte{10, 1, 1, 1}, []byte{10, 1, 1, 2},
 	be16(30000), be16(25), be32(1), be32(0), []byte{0x50, 0x02}, be16(65535), be32(0),
@@ -45,7 +45,7 @@ func TestMatch(t *testing.T) {
 		{"arp or ip6", false},
 	}
 	for _, tt := range tests {
-		if got := compile(t, tt.expr, pcapfilter.Options{}).Match(smtp, len(smtp)); got != tt.want {
+		if got := compile(t, tt.expr, pcapfilter.Options{}).Match(smtpFrame, len(smtpFrame)); got != tt.want {
 			t.Errorf("%q selects a segment to port 25: %v, want %v", tt.expr, got, tt.want)
 		}
 	}
@@ -55,11 +55,11 @@ func TestMatch(t *testing.T) {
 // filter makes of it otherwise.
 func TestShortFrames(t *testing.T) {
 	for _, expr := range []string{"tcp port 25", "not tcp port 25", "tcp port 25 or udp"} {
-		if compile(t, expr, pcapfilter.Options{}).Match(smtp[:30], len(smtp)) {
+		if compile(t, expr, pcapfilter.Options{}).Match(smtpFrame[:30], len(smtpFrame)) {
 			t.Errorf("%q selects a frame cut off before its ports", expr)
 		}
 	}
-	if !compile(t, "ip", pcapfilter.Options{}).Match(smtp[:14], len(smtp)) {
+	if !compile(t, "ip", pcapfilter.Options{}).Match(smtpFrame[:14], len(smtpFrame)) {
 		t.Error(`"ip" does not select a frame that ends behind its type`)
 	}
 }
@@ -67,7 +67,7 @@ func TestShortFrames(t *testing.T) {
 // "len", "less" and "greater" speak of the length on the wire.
 func TestLengthIsThatOnTheWire(t *testing.T) {
 	for _, expr := range []string{"len = 1500", "greater 1000", "not less 1000"} {
-		if !compile(t, expr, pcapfilter.Options{}).Match(smtp, 1500) {
+		if !compile(t, expr, pcapfilter.Options{}).Match(smtpFrame, 1500) {
 			t.Errorf("%q does not select a frame of 1500 bytes of which 60 were captured", expr)
 		}
 	}
@@ -113,7 +113,7 @@ func TestProgramIsACopy(t *testing.T) {
 
 // The netmask of the interface says which addresses are broadcast.
 func TestIPBroadcast(t *testing.T) {
-	toBroadcast := append([]byte(nil), smtp...)
+	toBroadcast := append([]byte(nil), smtpFrame...)
 	copy(toBroadcast[30:], []byte{10, 1, 1, 255})
 	masks := []struct {
 		mask net.IPMask
@@ -149,7 +149,7 @@ func TestNames(t *testing.T) {
 		LookupNet:   func(string) (netip.Addr, error) { return netip.MustParseAddr("0.0.10.1"), nil },
 	}
 	for _, expr := range []string{"host mail.example.com", "ip host mail.example.com", "ether src gw", "net lab", "net lab and not net loopback"} {
-		if !compile(t, expr, opts).Match(smtp, len(smtp)) {
+		if !compile(t, expr, opts).Match(smtpFrame, len(smtpFrame)) {
 			t.Errorf("%q does not select the frame", expr)
 		}
 	}
@@ -239,7 +239,7 @@ func TestExcess(t *testing.T) {
 func TestEndlessHeaderChain(t *testing.T) {
 	// The next header is of the same kind, and its place, computed from the length 3
 	// as (3+2)*4 = 20 from the beginning of the packet, is the same again.
-	frame := append([]byte(nil), smtp...)
+	frame := append([]byte(nil), smtpFrame...)
 	frame[14+9] = 51
 	frame[14+20], frame[14+21] = 51, 3
 	f := compile(t, "ip protochain 6", pcapfilter.Options{})
@@ -258,7 +258,7 @@ func TestMatchIsConcurrentAndFree(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for range 1000 {
-				if !f.Match(smtp, len(smtp)) {
+				if !f.Match(smtpFrame, len(smtpFrame)) {
 					t.Error("no match")
 					return
 				}
@@ -266,7 +266,7 @@ func TestMatchIsConcurrentAndFree(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if n := testing.AllocsPerRun(100, func() { f.Match(smtp, len(smtp)) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { f.Match(smtpFrame, len(smtpFrame)) }); n != 0 {
 		t.Errorf("Match allocates %v times", n)
 	}
 }

@@ -2,7 +2,7 @@ package pcapfilter
 
 // live returns the first statement at or after i that was not optimised away;
 // nil if there is none.
-func (b *block) live(i int) (*stmt, int) {
+func (b *block) nextLive(i int) (*stmt, int) {
 	for ; i < len(b.stmts); i++ {
 		if b.stmts[i].op != opNone {
 			return &b.stmts[i], i
@@ -34,7 +34,7 @@ func (o *optimizer) simplifyTest(b *block) {
 		b.k = k
 	}
 	if k, ok := o.values.constant(b.values[atomA]); ok && b.op&srcX == 0 && !b.returns() {
-		o.decide(b, k)
+		o.decideTest(b, k)
 	}
 }
 
@@ -42,11 +42,11 @@ func (o *optimizer) simplifyTest(b *block) {
 func (o *optimizer) simplifyPairs(b *block) *stmt {
 	last := &b.stmts[0]
 	for i := 0; ; {
-		s, at := b.live(i)
+		s, at := b.nextLive(i)
 		if s == nil {
 			return last
 		}
-		next, nextAt := b.live(at + 1)
+		next, nextAt := b.nextLive(at + 1)
 		if next == nil {
 			return last
 		}
@@ -56,13 +56,13 @@ func (o *optimizer) simplifyPairs(b *block) *stmt {
 		// st M[k], ldx M[k]: the value is in the accumulator.
 		if s.op == opSt && next.op == opLdxMem && s.k == next.k {
 			next.op = opTax
-			o.changed()
+			o.noteChange()
 		}
 		// ld #k, tax becomes ldx #k, txa: the second is often superfluous.
 		if s.op == opLdImm && next.op == opTax {
 			s.op = opLdxImm
 			next.op = opTxa
-			o.changed()
+			o.noteChange()
 		}
 		if s.op == opLdImm && !b.readAfter.has(atomX) {
 			o.addToOffset(b, s, next, nextAt)
@@ -78,22 +78,22 @@ func (o *optimizer) simplifyPairs(b *block) *stmt {
 func (o *optimizer) addToOffset(b *block, s, next *stmt, nextAt int) {
 	add, at := next, nextAt
 	if next.op == opLdxMsh {
-		add, at = b.live(nextAt + 1)
+		add, at = b.nextLive(nextAt + 1)
 	}
 	if add == nil || add.op != opAdd|srcX {
 		return
 	}
-	tax, at := b.live(at + 1)
+	tax, at := b.nextLive(at + 1)
 	if tax == nil || tax.op != opTax {
 		return
 	}
-	load, _ := b.live(at + 1)
+	load, _ := b.nextLive(at + 1)
 	if load == nil || load.op&classMask != classLd || load.op&modeMask != modeInd {
 		return
 	}
 	load.k += s.k
 	s.op, add.op, tax.op = opNone, opNone, opNone
-	o.changed()
+	o.noteChange()
 }
 
 // mergeIntoTest merges the last statement into a comparison with a constant, if
@@ -118,11 +118,11 @@ func (o *optimizer) mergeIntoTest(b *block, last *stmt) {
 		return
 	}
 	last.op = opNone
-	o.changed()
+	o.noteChange()
 }
 
 // decide leads both ways where a comparison of the constant a leads.
-func (o *optimizer) decide(b *block, a uint32) {
+func (o *optimizer) decideTest(b *block, a uint32) {
 	var result bool
 	switch b.op {
 	case opJeq:
@@ -137,7 +137,7 @@ func (o *optimizer) decide(b *block, a uint32) {
 		return
 	}
 	if b.yes != b.no {
-		o.changed()
+		o.noteChange()
 	}
 	if result {
 		b.no = b.yes
@@ -170,7 +170,7 @@ func (o *optimizer) removeDeadStores(b *block) {
 		}
 		if unread[d] != nil {
 			unread[d].op = opNone
-			o.changed()
+			o.noteChange()
 		}
 		unread[d] = s
 	}
@@ -180,7 +180,7 @@ func (o *optimizer) removeDeadStores(b *block) {
 	for a, s := range unread {
 		if s != nil && !b.readAfter.has(atom(a)) {
 			s.op = opNone
-			o.changed()
+			o.noteChange()
 		}
 	}
 }

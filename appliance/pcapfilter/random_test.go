@@ -7,9 +7,9 @@ import (
 
 // dice is a small generator of reproducible chance (splitmix64): the same seed
 // gives the same frames and filters on every machine and with every release of Go.
-type dice uint64
+type randomSource uint64
 
-func (d *dice) next() uint64 {
+func (d *randomSource) uint64() uint64 {
 	*d += 0x9e3779b97f4a7c15
 	z := uint64(*d)
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -18,37 +18,37 @@ func (d *dice) next() uint64 {
 }
 
 // roll returns a number from 0 to n-1.
-func (d *dice) roll(n int) int { return int(d.next() % uint64(n)) }
+func (d *randomSource) intn(n int) int { return int(d.uint64() % uint64(n)) }
 
 // in returns true once in n times.
-func (d *dice) in(n int) bool { return d.roll(n) == 0 }
+func (d *randomSource) oneIn(n int) bool { return d.intn(n) == 0 }
 
 // pick returns one of the words.
-func (d *dice) pick(words ...string) string { return words[d.roll(len(words))] }
+func (d *randomSource) pick(words ...string) string { return words[d.intn(len(words))] }
 
-func pickOf[T any](d *dice, from []T) T { return from[d.roll(len(from))] }
+func pickOf[T any](d *randomSource, from []T) T { return from[d.intn(len(from))] }
 
 // randomFilter makes an expression of the language: most compile, some make no
 // sense (a word of the wrong kind, an address where a port belongs).
-func randomFilter(d *dice) string {
+func randomFilter(d *randomSource) string {
 	return randomExpression(d, 3)
 }
 
-func randomExpression(d *dice, depth int) string {
-	terms := 1 + d.roll(3)
+func randomExpression(d *randomSource, depth int) string {
+	terms := 1 + d.intn(3)
 	var b strings.Builder
 	for i := range terms {
 		if i > 0 {
 			b.WriteString(d.pick(" and ", " or ", " && ", " || "))
-			if d.in(4) {
+			if d.oneIn(4) {
 				b.WriteString(d.pick("", "", "not ") + randomIDs(d))
 				continue
 			}
 		}
-		if d.in(4) {
+		if d.oneIn(4) {
 			b.WriteString(d.pick("not ", "! "))
 		}
-		if depth > 0 && d.in(3) {
+		if depth > 0 && d.oneIn(3) {
 			b.WriteString("(" + randomExpression(d, depth-1) + ")")
 		} else {
 			b.WriteString(randomPrimitive(d))
@@ -58,26 +58,26 @@ func randomExpression(d *dice, depth int) string {
 }
 
 // randomIDs is an identifier, or a list of them in parentheses.
-func randomIDs(d *dice) string {
-	if !d.in(4) {
+func randomIDs(d *randomSource) string {
+	if !d.oneIn(4) {
 		return randomID(d)
 	}
 	var b strings.Builder
 	b.WriteString("(" + d.pick("", "not ") + randomID(d))
-	for range 1 + d.roll(2) {
+	for range 1 + d.intn(2) {
 		b.WriteString(d.pick(" and ", " or ") + d.pick("", "", "not ") + randomID(d))
 	}
 	b.WriteString(")")
 	return b.String()
 }
 
-func randomID(d *dice) string {
+func randomID(d *randomSource) string {
 	return d.pick("10.1.1.1", "10.1.1.2", "10.1", "192.168.1.0/24", "80", "25", "0x50", "http", "domain",
 		"2001:db8::1", "fe80::/10", "2:0:0:0:0:1", "80-90", `\tcp`, "6", "17", "3", "0")
 }
 
-func randomPrimitive(d *dice) string {
-	switch d.roll(16) {
+func randomPrimitive(d *randomSource) string {
+	switch d.intn(16) {
 	case 0, 1, 2:
 		return d.pick("", "", "", "ip ", "ip6 ", "arp ", "rarp ", "ether ", "tcp ") +
 			d.pick("", "", "src ", "dst ", "src or dst ", "src and dst ") +
@@ -96,13 +96,13 @@ func randomPrimitive(d *dice) string {
 	case 8:
 		return d.pick("", "ether ", "ip ", "ip6 ") + d.pick("broadcast", "multicast")
 	case 9:
-		return d.pick("less ", "greater ") + fmt.Sprint(d.roll(200))
+		return d.pick("less ", "greater ") + fmt.Sprint(d.intn(200))
 	case 10:
 		return d.pick("vlan", "vlan 5", "vlan 100", "mpls", "mpls 1000", "mpls 5", "pppoed", "pppoes", "pppoes 7", "geneve", "geneve 42")
 	case 11:
 		return "llc" + d.pick("", " i", " s", " u", " rr", " rnr", " ui", " xid")
 	case 12:
-		return fmt.Sprintf("byte %d %s %d", d.roll(40), d.pick("=", "<", ">", "&", "|"), d.roll(256))
+		return fmt.Sprintf("byte %d %s %d", d.intn(40), d.pick("=", "<", ">", "&", "|"), d.intn(256))
 	case 13:
 		return d.pick("", "ip ", "ip6 ") + "protochain " + d.pick("6", "17", `\udp`, "58")
 	default:
@@ -110,22 +110,22 @@ func randomPrimitive(d *dice) string {
 	}
 }
 
-func randomAddress(d *dice) string {
+func randomAddress(d *randomSource) string {
 	return d.pick("10.1.1.1", "10.1.1.2", "192.168.1.5", "10", "10.1", "10.0.0.0/8", "10.1.1.0/24", "0.0.0.0/0",
 		"224.0.0.5", "10.1.0.0 mask 255.255.0.0", "2001:db8::1", "fe80::1", "fe80::/10", "::/0", "ff02::/16",
 		"2001:db8::/32", "2:0:0:0:0:1", "2:0:0:0:0:2", "0002.0000.0001")
 }
 
-func randomArith(d *dice, depth int) string {
-	if depth > 0 && d.in(2) {
+func randomArith(d *randomSource, depth int) string {
+	if depth > 0 && d.oneIn(2) {
 		op := d.pick(" + ", " - ", " * ", " / ", " & ", " | ", " ^ ", " << ", " >> ", " % ", " & ", " + ")
 		s := randomArith(d, depth-1) + op + randomArith(d, depth-1)
-		if d.in(3) {
+		if d.oneIn(3) {
 			s = "(" + s + ")"
 		}
 		return s
 	}
-	switch d.roll(6) {
+	switch d.intn(6) {
 	case 0:
 		return "len"
 	case 1:
@@ -133,8 +133,8 @@ func randomArith(d *dice, depth int) string {
 	case 2:
 		return "-" + randomArith(d, 0)
 	case 3, 4:
-		index := fmt.Sprint(d.roll(24))
-		if depth > 0 && d.in(3) {
+		index := fmt.Sprint(d.intn(24))
+		if depth > 0 && d.oneIn(3) {
 			index = randomArith(d, depth-1)
 		}
 		return d.pick("ip", "ip6", "tcp", "udp", "icmp", "icmp6", "ether", "arp", "sctp", "link", "igmp") +
@@ -145,20 +145,20 @@ func randomArith(d *dice, depth int) string {
 
 // randomChain makes long chains of tests of few values, which keep the optimiser
 // busy.
-func randomChain(d *dice, depth int) string {
+func randomChain(d *randomSource, depth int) string {
 	var b strings.Builder
 	op := d.pick(" and ", " or ")
-	for i := range 2 + d.roll(6) {
+	for i := range 2 + d.intn(6) {
 		if i > 0 {
-			if d.in(5) {
+			if d.oneIn(5) {
 				op = d.pick(" and ", " or ")
 			}
 			b.WriteString(op)
 		}
-		if d.in(3) {
+		if d.oneIn(3) {
 			b.WriteString("not ")
 		}
-		switch d.roll(10) {
+		switch d.intn(10) {
 		case 0, 1:
 			if depth > 0 {
 				b.WriteString("(" + randomChain(d, depth-1) + ")")
@@ -166,21 +166,21 @@ func randomChain(d *dice, depth int) string {
 			}
 			fallthrough
 		case 2:
-			fmt.Fprintf(&b, "tcp port %d", 25*d.roll(3))
+			fmt.Fprintf(&b, "tcp port %d", 25*d.intn(3))
 		case 3:
-			fmt.Fprintf(&b, "ip proto %d", d.roll(4))
+			fmt.Fprintf(&b, "ip proto %d", d.intn(4))
 		case 4:
-			fmt.Fprintf(&b, "host 10.1.1.%d", d.roll(3))
+			fmt.Fprintf(&b, "host 10.1.1.%d", d.intn(3))
 		case 5:
-			fmt.Fprintf(&b, "ip[8] = %d", d.roll(3))
+			fmt.Fprintf(&b, "ip[8] = %d", d.intn(3))
 		case 6:
-			fmt.Fprintf(&b, "ether[%d] & %d != 0", d.roll(3), d.roll(3))
+			fmt.Fprintf(&b, "ether[%d] & %d != 0", d.intn(3), d.intn(3))
 		case 7:
-			fmt.Fprintf(&b, "len > %d", 60*d.roll(3))
+			fmt.Fprintf(&b, "len > %d", 60*d.intn(3))
 		case 8:
-			fmt.Fprintf(&b, "ether proto %d", 0x800+3*d.roll(3))
+			fmt.Fprintf(&b, "ether proto %d", 0x800+3*d.intn(3))
 		case 9:
-			fmt.Fprintf(&b, "ether[%d] > ether[%d]", d.roll(3), d.roll(3))
+			fmt.Fprintf(&b, "ether[%d] > ether[%d]", d.intn(3), d.intn(3))
 		}
 	}
 	return b.String()

@@ -65,7 +65,7 @@ func pcapFile(frames []frame) []byte {
 		b = le.AppendUint32(b, 0)
 		b = le.AppendUint32(b, uint32(i))
 		b = le.AppendUint32(b, uint32(len(f.data)))
-		b = le.AppendUint32(b, uint32(f.wire))
+		b = le.AppendUint32(b, uint32(f.wireLen))
 		b = append(b, f.data...)
 	}
 	return b
@@ -146,7 +146,7 @@ func ourVerdict(expr string, frames []frame) verdict {
 	}
 	selected := make([]bool, len(frames))
 	for i, fr := range frames {
-		selected[i] = f.Match(fr.data, fr.wire)
+		selected[i] = f.Match(fr.data, fr.wireLen)
 	}
 	return verdict{Program: f.String(), Selected: selected}
 }
@@ -160,7 +160,7 @@ func TestTcpdumpDecidesAlike(t *testing.T) {
 	for _, r := range readRecords(t) {
 		exprs = append(exprs, r.expr)
 	}
-	d := dice(2)
+	d := randomSource(2)
 	for range 300 {
 		exprs = append(exprs, randomFilter(&d))
 	}
@@ -181,7 +181,7 @@ func TestTcpdumpDecidesAlike(t *testing.T) {
 func TestTcpdumpCompilesAlike(t *testing.T) {
 	real := requireTcpdump(t, nil)
 	exprs := qualifierMatrix()
-	d := dice(3)
+	d := randomSource(3)
 	for range 500 {
 		exprs = append(exprs, randomFilter(&d), randomChain(&d, 3))
 	}
@@ -200,7 +200,7 @@ func compare(t *testing.T, exprs []string, judge func(expr string) (want, got ve
 	t.Helper()
 	var refused, differ int
 	var mu sync.Mutex
-	each(exprs, func(expr string) {
+	runParallel(exprs, func(expr string) {
 		want, got := judge(expr)
 		mu.Lock()
 		defer mu.Unlock()
@@ -255,7 +255,7 @@ func readsUnset(expr string) bool {
 }
 
 // each calls f with every expression, several at a time.
-func each(exprs []string, f func(expr string)) {
+func runParallel(exprs []string, f func(expr string)) {
 	next := make(chan string)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {

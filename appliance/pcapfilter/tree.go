@@ -99,9 +99,9 @@ type node interface {
 }
 
 // place is the position of a node.
-type place int
+type position int
 
-func (p place) offset() int { return int(p) }
+func (p position) offset() int { return int(p) }
 
 type (
 	// andNode, orNode and notNode combine others.
@@ -111,7 +111,7 @@ type (
 
 	// identNode is an identifier with its qualifiers, its own or inherited.
 	identNode struct {
-		place
+		position
 		q    qualifiers
 		kind kind   // tokName, tokNumber, tokIPv4, tokIPv6, tokMAC or tokARCnet
 		text string //
@@ -122,42 +122,42 @@ type (
 
 	// protocolNode is a protocol's name alone: "tcp".
 	protocolNode struct {
-		place
+		position
 		proto proto
 	}
 
 	// relationNode compares two numbers; op is '>', '<', '=', tokGE, tokLE or tokNE.
 	relationNode struct {
-		place
+		position
 		op          kind
 		left, right arith
 	}
 
 	// castNode is "ether broadcast" or "ip multicast".
 	castNode struct {
-		place
+		position
 		proto proto
 		kind  kind // tokBroadcast or tokMulticast
 	}
 
 	// lengthNode is "less 100" or "greater 100".
 	lengthNode struct {
-		place
+		position
 		greater bool
 		length  uint32
 	}
 
 	// byteNode is "byte 3 = 5"; op is '=', '<', '>', '&' or '|'.
 	byteNode struct {
-		place
+		position
 		op           kind
 		index, value uint32
 	}
 
 	// shiftNode is vlan, mpls, pppoed, pppoes or geneve, which move the place
 	// where the rest of the expression looks.
-	shiftNode struct {
-		place
+	encapsulationNode struct {
+		position
 		kind  kind
 		value uint32
 		any   bool // no value was given
@@ -165,13 +165,13 @@ type (
 
 	// llcNode is "llc", or "llc NAME".
 	llcNode struct {
-		place
+		position
 		name string
 	}
 
 	// errorNode stands where the text ends to make sense.
 	errorNode struct {
-		place
+		position
 		message string
 	}
 )
@@ -185,16 +185,16 @@ type arith interface{ offset() int }
 
 type (
 	numberNode struct {
-		place
+		position
 		value uint32
 	}
 
 	// lenNode is the length of the frame on the wire.
-	lenNode struct{ place }
+	lenNode struct{ position }
 
 	// loadNode is "tcp[INDEX:SIZE]".
 	loadNode struct {
-		place
+		position
 		proto proto
 		index arith
 		size  uint32
@@ -202,13 +202,13 @@ type (
 
 	// binaryNode is an operation; op is one of + - * / % & | ^ tokLsh tokRsh.
 	binaryNode struct {
-		place
+		position
 		op          kind
 		left, right arith
 	}
 
 	negateNode struct {
-		place
+		position
 		operand arith
 	}
 )

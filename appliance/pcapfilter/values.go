@@ -3,9 +3,9 @@ package pcapfilter
 // Value numbering: computations that give the same result get the same number.
 
 // A value32 is the number of a value; unknown is never equal to anything.
-type value32 int32
+type valueNumber int32
 
-const unknown value32 = 0
+const unknown valueNumber = 0
 
 // An origin is where a value comes from: an operation and its operands, each a
 // number of bytes or the number of a value.
@@ -16,9 +16,9 @@ type origin struct {
 
 // values numbers the values of one pass over the graph.
 type values struct {
-	origins []origin  // by number; that of unknown is empty
-	next    []value32 // by number: the next in the same bucket
-	buckets [256]value32
+	origins []origin      // by number; that of unknown is empty
+	next    []valueNumber // by number: the next in the same bucket
+	buckets [256]valueNumber
 }
 
 func (v *values) reset() {
@@ -28,7 +28,7 @@ func (v *values) reset() {
 }
 
 // of returns the number of a computation's result.
-func (v *values) of(op uint16, v0, v1 uint32) value32 {
+func (v *values) numberOf(op uint16, v0, v1 uint32) valueNumber {
 	o := origin{op, v0, v1}
 	bucket := &v.buckets[(uint32(op)+v0*31+v1*131)%uint32(len(v.buckets))]
 	for n := *bucket; n != unknown; n = v.next[n] {
@@ -36,7 +36,7 @@ func (v *values) of(op uint16, v0, v1 uint32) value32 {
 			return n
 		}
 	}
-	n := value32(len(v.origins))
+	n := valueNumber(len(v.origins))
 	v.origins = append(v.origins, o)
 	v.next = append(v.next, *bucket)
 	*bucket = n
@@ -44,17 +44,17 @@ func (v *values) of(op uint16, v0, v1 uint32) value32 {
 }
 
 // ofConstant returns the number of a constant.
-func (v *values) ofConstant(k uint32) value32 { return v.of(opLdImm, k, 0) }
+func (v *values) numberOfConstant(k uint32) valueNumber { return v.numberOf(opLdImm, k, 0) }
 
 // constant returns the constant that a number stands for, if it does.
-func (v *values) constant(n value32) (uint32, bool) {
+func (v *values) constant(n valueNumber) (uint32, bool) {
 	o := &v.origins[n]
 	return o.v0, o.op == opLdImm && n != unknown
 }
 
 // assign notes that a statement gives an atom a value. If the atom holds it
 // already the statement is superfluous.
-func (o *optimizer) assign(s *stmt, held *value32, v value32, alter bool) {
+func (o *optimizer) assign(s *stmt, held *valueNumber, v valueNumber, alter bool) {
 	if alter && v != unknown && *held == v {
 		s.op = opNone
 	} else {
@@ -64,7 +64,7 @@ func (o *optimizer) assign(s *stmt, held *value32, v value32, alter bool) {
 
 // evaluate follows what a statement does to the values that the atoms hold. With
 // alter it also replaces the statement by a simpler one where the values allow.
-func (o *optimizer) evaluate(s *stmt, held *[atoms]value32, alter bool) {
+func (o *optimizer) evaluate(s *stmt, held *[atoms]valueNumber, alter bool) {
 	v := &o.values
 	a, x := &held[atomA], &held[atomX]
 	switch s.op {
@@ -73,22 +73,22 @@ func (o *optimizer) evaluate(s *stmt, held *[atoms]value32, alter bool) {
 		if s.op == opLdLen {
 			k = 0
 		}
-		o.assign(s, a, v.of(s.op, k, 0), alter)
+		o.assign(s, a, v.numberOf(s.op, k, 0), alter)
 	case opLdIndW, opLdIndH, opLdIndB:
 		if k, ok := v.constant(*x); ok && alter {
 			s.op = s.op&^modeMask | modeAbs
 			s.k += k
-			o.changed()
-			o.assign(s, a, v.of(s.op, s.k, 0), alter)
+			o.noteChange()
+			o.assign(s, a, v.numberOf(s.op, s.k, 0), alter)
 			return
 		}
-		o.assign(s, a, v.of(s.op, s.k, uint32(*x)), alter)
+		o.assign(s, a, v.numberOf(s.op, s.k, uint32(*x)), alter)
 	case opLdImm:
-		o.assign(s, a, v.ofConstant(s.k), alter)
+		o.assign(s, a, v.numberOfConstant(s.k), alter)
 	case opLdxImm:
-		o.assign(s, x, v.ofConstant(s.k), alter)
+		o.assign(s, x, v.numberOfConstant(s.k), alter)
 	case opLdxMsh:
-		o.assign(s, x, v.of(s.op, s.k, 0), alter)
+		o.assign(s, x, v.numberOf(s.op, s.k, 0), alter)
 	case opLdMem, opLdxMem:
 		to := a
 		if s.op == opLdxMem {
@@ -98,7 +98,7 @@ func (o *optimizer) evaluate(s *stmt, held *[atoms]value32, alter bool) {
 		if k, ok := v.constant(n); ok && alter {
 			s.op = s.op&classMask | modeImm
 			s.k = k
-			o.changed()
+			o.noteChange()
 		}
 		o.assign(s, to, n, alter)
 	case opSt:
@@ -112,10 +112,10 @@ func (o *optimizer) evaluate(s *stmt, held *[atoms]value32, alter bool) {
 	case opNeg:
 		if k, ok := v.constant(*a); ok && alter {
 			s.op, s.k = opLdImm, -k
-			*a = v.ofConstant(s.k)
+			*a = v.numberOfConstant(s.k)
 			return
 		}
-		*a = v.of(s.op, uint32(*a), 0)
+		*a = v.numberOf(s.op, uint32(*a), 0)
 	default:
 		switch {
 		case s.op&classMask != classAlu:
@@ -128,7 +128,7 @@ func (o *optimizer) evaluate(s *stmt, held *[atoms]value32, alter bool) {
 }
 
 // evaluateK is evaluate for an operation with a constant.
-func (o *optimizer) evaluateK(s *stmt, held *[atoms]value32, alter bool) {
+func (o *optimizer) evaluateK(s *stmt, held *[atoms]valueNumber, alter bool) {
 	v := &o.values
 	a := &held[atomA]
 	if alter {
@@ -139,7 +139,7 @@ func (o *optimizer) evaluateK(s *stmt, held *[atoms]value32, alter bool) {
 				return
 			case opMul, opAnd:
 				s.op = opLdImm
-				*a = v.ofConstant(0)
+				*a = v.numberOfConstant(0)
 				return
 			case opDiv, opMod:
 				o.fold(s, s.op, 1, 0)
@@ -147,30 +147,30 @@ func (o *optimizer) evaluateK(s *stmt, held *[atoms]value32, alter bool) {
 		}
 		if k, ok := v.constant(*a); ok {
 			o.fold(s, s.op, k, s.k)
-			*a = v.ofConstant(s.k)
+			*a = v.numberOfConstant(s.k)
 			return
 		}
 	}
-	*a = v.of(s.op, uint32(*a), uint32(v.ofConstant(s.k)))
+	*a = v.numberOf(s.op, uint32(*a), uint32(v.numberOfConstant(s.k)))
 }
 
 // evaluateX is evaluate for an operation with X.
-func (o *optimizer) evaluateX(s *stmt, held *[atoms]value32, alter bool) {
+func (o *optimizer) evaluateX(s *stmt, held *[atoms]valueNumber, alter bool) {
 	v := &o.values
 	a, x := &held[atomA], held[atomX]
 	op := s.op &^ srcX
 	if kx, ok := v.constant(x); ok && alter {
 		if ka, ok := v.constant(*a); ok {
 			o.fold(s, op, ka, kx)
-			*a = v.ofConstant(s.k)
+			*a = v.numberOfConstant(s.k)
 			return
 		}
 		s.op, s.k = op, kx
 		if (op == opLsh || op == opRsh) && kx > 31 {
 			o.fail("shift by more than 31 bits")
 		}
-		o.changed()
-		*a = v.of(s.op, uint32(*a), uint32(v.ofConstant(s.k)))
+		o.noteChange()
+		*a = v.numberOf(s.op, uint32(*a), uint32(v.numberOfConstant(s.k)))
 		return
 	}
 	if ka, ok := v.constant(*a); ok && alter && ka == 0 {
@@ -181,11 +181,11 @@ func (o *optimizer) evaluateX(s *stmt, held *[atoms]value32, alter bool) {
 			return
 		case opMul, opDiv, opMod, opAnd, opLsh, opRsh:
 			s.op, s.k = opLdImm, 0
-			o.assign(s, a, v.ofConstant(0), alter)
+			o.assign(s, a, v.numberOfConstant(0), alter)
 			return
 		}
 	}
-	*a = v.of(s.op, uint32(*a), uint32(x))
+	*a = v.numberOf(s.op, uint32(*a), uint32(x))
 }
 
 // fold replaces a statement by the load of its result.
@@ -198,5 +198,5 @@ func (o *optimizer) fold(s *stmt, op uint16, a, b uint32) {
 		o.fail("modulus by zero")
 	}
 	s.op, s.k = opLdImm, result
-	o.changed()
+	o.noteChange()
 }

@@ -16,8 +16,8 @@ type instruction struct {
 
 // code is a program ready to run.
 type code struct {
-	instructions []instruction
-	loops        int // jumps that lead back
+	instructions  []instruction
+	backwardJumps int // jumps that lead back
 }
 
 // decode prepares a program for run. The program must be valid: jumps stay
@@ -31,7 +31,7 @@ func decode(program []bpf.RawInstruction) code {
 		if in.Op == opJa {
 			jt = next + in.K // the offset is signed
 			if jt < next {
-				c.loops++
+				c.backwardJumps++
 			}
 		}
 		c.instructions[i] = instruction{op: in.Op, jt: jt, jf: next + uint32(in.Jf), k: in.K}
@@ -136,7 +136,7 @@ func run(c code, frame []byte, wireLen uint32) (result uint32, endless bool) {
 			a &= in.k
 		case opJa:
 			if in.jt < pc {
-				if back++; back > c.loops*2*(len(frame)+1) {
+				if back++; back > c.backwardJumps*2*(len(frame)+1) {
 					return 0, true
 				}
 			}

@@ -1,7 +1,7 @@
 package pcapfilter
 
 // shift generates the primitives that move where the rest of the expression looks.
-func (g *generator) shift(n *shiftNode) cond {
+func (g *generator) encapsulation(n *encapsulationNode) cond {
 	switch n.kind {
 	case tokVLAN:
 		return g.vlan(n.value, n.any)
@@ -52,8 +52,8 @@ func (g *generator) mpls(label uint32, any bool) cond {
 		}
 		c = and(c, g.masked(fromNetwork, 0, byte4, label<<12, 0xfffff000))
 	}
-	g.network += 4
-	g.networkLLC += 4
+	g.networkOffset += 4
+	g.networkLLCOffset += 4
 	g.labels++
 	return c
 }
@@ -83,12 +83,12 @@ func (g *generator) pppoe(session uint32, any bool) cond {
 		}
 		c = and(c, g.masked(fromNetwork, 0, byte4, session, 0xffff))
 	}
-	header := base{g.payload.fixed + g.network + 6, g.payload.reg}
+	header := base{g.payload.fixed + g.networkOffset + 6, g.payload.reg}
 	g.link = ppp
 	g.linkHeader = header
 	g.linkType = header
 	g.payload = base{header.fixed + 2, header.reg}
-	g.network, g.networkLLC = 0, 0
+	g.networkOffset, g.networkLLCOffset = 0, 0
 	return c
 }
 

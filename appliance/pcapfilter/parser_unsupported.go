@@ -9,7 +9,7 @@ import (
 // refuseForeign refuses the primitives of other link layers and of other systems'
 // packet filters, which have a grammar but no meaning for a frame of Ethernet in
 // a file. It returns if none begins here.
-func (p *parser) refuseForeign() {
+func (p *parser) refuseUnsupported() {
 	t := p.tok
 	switch t.kind {
 	case tokInbound, tokOutbound:
@@ -27,7 +27,7 @@ func (p *parser) refuseForeign() {
 		}
 		fail(t.at, fmt.Sprintf("'%s' supported only on raw ATM", name))
 	case tokATMField:
-		p.fieldValue()
+		p.skipFieldValue()
 		fail(t.at, fmt.Sprintf("'%s' supported only on raw ATM", t.text))
 	case tokMTP2:
 		layer, name := "MTP2", t.text
@@ -39,7 +39,7 @@ func (p *parser) refuseForeign() {
 		}
 		fail(t.at, fmt.Sprintf("'%s' supported only on %s", name, layer))
 	case tokMTP3Field:
-		p.fieldValue()
+		p.skipFieldValue()
 		fail(t.at, fmt.Sprintf("'%s' supported only on SS7", strings.TrimPrefix(t.text, "h")))
 	}
 }
@@ -50,7 +50,7 @@ func contains(names []string, word string) bool {
 }
 
 // fieldValue parses the first number that a field of ATM or SS7 is compared with.
-func (p *parser) fieldValue() {
+func (p *parser) skipFieldValue() {
 	p.advance()
 	switch p.tok.kind {
 	case '>', '<', '=', tokGE, tokLE, tokNE, '(':
