@@ -10,8 +10,8 @@ import (
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// BenchmarkFirstPrompt is from the start of the process to the first prompt of an
-// SSH session: the network booted, a login, the welcome.
+// BenchmarkFirstPrompt measures the time from the start of the process to the first prompt of
+// an SSH session. It includes the boot of the network, the login and the welcome text.
 func BenchmarkFirstPrompt(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "esasim")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
@@ -50,7 +50,7 @@ func BenchmarkFirstPrompt(b *testing.B) {
 		p.Close()
 		client.Close()
 		c.Process.Kill()
-		c.Wait() //nolint:errcheck // it was killed
+		c.Wait() //nolint:errcheck // the process was killed
 		b.StartTimer()
 	}
 }

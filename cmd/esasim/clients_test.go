@@ -17,10 +17,10 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// These tests drive the program with clients that nobody here wrote.
+// These tests drive the program with clients that are not part of this project.
 
-// execute runs a command in dir and returns its standard output. A failure fails
-// the test.
+// execute runs a command in dir and returns its standard output. If the command fails, the
+// test fails.
 func execute(t *testing.T, dir, stdin, name string, args ...string) string {
 	t.Helper()
 	out, err := tryExecute(t, dir, stdin, name, args...)
@@ -37,31 +37,33 @@ func tryExecute(t *testing.T, dir, stdin, name string, args ...string) (string, 
 	c := exec.CommandContext(ctx, name, args...)
 	c.Dir = dir
 	c.Stdin = strings.NewReader(stdin)
-	var out, complaint bytes.Buffer
-	c.Stdout, c.Stderr = &out, &complaint
+	var out, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &out, &stderr
 	if err := c.Run(); err != nil {
-		return out.String(), fmt.Errorf("%w\n%s%s", err, out.String(), complaint.String())
+		return out.String(), fmt.Errorf("%w\n%s%s", err, out.String(), stderr.String())
 	}
 	return out.String(), nil
 }
 
-// sshArgs are what ssh, sftp and scp have in common; the option for the port is
-// theirs to name.
+// sshArgs returns the arguments that ssh, sftp and scp have in common. portFlag is the flag
+// for the port, which differs.
 func sshArgs(p *program, portFlag string) []string {
 	_, port, _ := net.SplitHostPort(p.ssh)
 	return []string{"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", portFlag, port}
 }
 
-// withPassphrase is a command line that types the factory passphrase.
+// withPassphrase returns the arguments of sshpass that run a command line and type the
+// factory passphrase.
 func withPassphrase(args ...string) []string {
 	return append([]string{"-p", "ironport"}, args...)
 }
 
-func ssh(p *program, args ...string) []string {
+func sshCommand(p *program, args ...string) []string {
 	return withPassphrase(append(append([]string{"ssh"}, sshArgs(p, "-p")...), append([]string{"admin@127.0.0.1"}, args...)...)...)
 }
 
-// story is typed by expect in two windows: the document's own (B9, B10, B51).
+// captureScript is an expect script with two sessions, as in the document: one captures
+// packets while the other sends a ping (B9, B10, B51).
 const captureScript = `
 set timeout 30
 proc want {text} {
@@ -109,8 +111,8 @@ send "exit\r"
 expect eof
 `
 
-// The main job: a capture of what two windows did, fetched every way, opened in
-// tcpdump and tshark.
+// A capture of two sessions is the same file however a client fetches it, and tcpdump and
+// tshark read it.
 func TestCaptureWithRealClients(t *testing.T) {
 	tooltest.Need(t, "expect", "ssh", "sftp", "scp", "sshpass", "curl", "lftp", "tcpdump", "tshark")
 	p := start(t, t.TempDir(), "--ephemeral")
@@ -122,22 +124,22 @@ func TestCaptureWithRealClients(t *testing.T) {
 	execute(t, dir, "", "expect", append(append([]string{"-f", script, "ssh", "-o", "PubkeyAuthentication=no"}, sshArgs(p, "-p")...), "admin@127.0.0.1")...)
 
 	fetched := map[string]string{}
-	fetch := func(way string, name string, args ...string) {
+	fetch := func(client string, name string, args ...string) {
 		t.Helper()
-		into := filepath.Join(dir, way)
+		into := filepath.Join(dir, client)
 		if err := os.Mkdir(into, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		execute(t, into, "", name, args...)
 		files, err := filepath.Glob(filepath.Join(into, "C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-*.cap"))
 		if err != nil || len(files) != 1 {
-			t.Fatalf("%s fetched %q", way, files)
+			t.Fatalf("%s fetched %q", client, files)
 		}
 		text, err := os.ReadFile(files[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		fetched[way] = string(text)
+		fetched[client] = string(text)
 	}
 	far := "admin@127.0.0.1:/data/pub/diagnostic/"
 	fetch("sftp", "sshpass", withPassphrase(append(append([]string{"sftp"}, sshArgs(p, "-P")...), far+"*.cap")...)...)
@@ -147,9 +149,9 @@ func TestCaptureWithRealClients(t *testing.T) {
 	fetch("lftp-active", "lftp", "-u", "admin,ironport", "-e", "set ftp:passive-mode off; mget /captures/*.cap; exit", "ftp://"+p.ftp)
 	list := execute(t, dir, "", "curl", "-sS", "--list-only", "--user", "admin:ironport", "ftp://"+p.ftp+"/diagnostic/")
 	fetch("curl", "curl", "-sS", "-O", "--user", "admin:ironport", "ftp://"+p.ftp+"/diagnostic/"+strings.TrimSpace(list))
-	for way, text := range fetched {
+	for client, text := range fetched {
 		if text != fetched["sftp"] {
-			t.Errorf("what %s fetched differs from what sftp fetched", way)
+			t.Errorf("the file that %s fetched differs from the file that sftp fetched", client)
 		}
 	}
 
@@ -163,58 +165,58 @@ func TestCaptureWithRealClients(t *testing.T) {
 		"src 216.58.194.206 and ip[8] == 56":  3,
 	} {
 		if n := strings.Count(execute(t, dir, "", "tcpdump", "-nr", file, filter), "\n"); n < least {
-			t.Errorf("tcpdump finds %d frames of %q, want %d at least", n, filter, least)
+			t.Errorf("tcpdump finds %d frames of %q, want at least %d", n, filter, least)
 		}
 	}
 	bad := execute(t, dir, "", "tshark", "-r", file,
 		"-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
 		"-Y", "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0 || icmp.checksum.status == 0 || frame.time_delta < 0")
 	if bad != "" {
-		t.Errorf("tshark finds fault with:\n%s", bad)
+		t.Errorf("tshark reports these frames:\n%s", bad)
 	}
 }
 
 func TestCommandLineOverSSH(t *testing.T) {
 	tooltest.Need(t, "ssh", "sshpass")
 	p := start(t, t.TempDir(), "--ephemeral")
-	if out := execute(t, "", "", "sshpass", ssh(p, "version")...); !strings.Contains(out, "\nVersion: 14.0.0-698\n") {
+	if out := execute(t, "", "", "sshpass", sshCommand(p, "version")...); !strings.Contains(out, "\nVersion: 14.0.0-698\n") {
 		t.Errorf("ssh admin@esa version:\n%s", out)
 	}
-	_, err := tryExecute(t, "", "", "sshpass", ssh(p, "uname -a")...)
+	_, err := tryExecute(t, "", "", "sshpass", sshCommand(p, "uname -a")...)
 	if err == nil || !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(err.Error(), "Unknown command or missing feature key: uname") {
 		t.Errorf("ssh admin@esa uname -a: %v", err)
 	}
-	if out := execute(t, "", "", "sshpass", ssh(p, `sethostname esa.example.org; commit "a name" N`)...); strings.TrimSpace(out) != "" {
+	if out := execute(t, "", "", "sshpass", sshCommand(p, `sethostname esa.example.org; commit "a name" N`)...); strings.TrimSpace(out) != "" {
 		t.Errorf("success is silent, but printed %q", out)
 	}
-	if out := execute(t, "", "whoami\nexit\n", "sshpass", ssh(p)...); !strings.Contains(out, "Username: admin") || !strings.Contains(out, "esa.example.org> ") {
+	if out := execute(t, "", "whoami\nexit\n", "sshpass", sshCommand(p)...); !strings.Contains(out, "Username: admin") || !strings.Contains(out, "esa.example.org> ") {
 		t.Errorf("ssh admin@esa < script:\n%s", out)
 	}
 }
 
-// A script can paste a configuration and go on.
-func TestPasteFromAScript(t *testing.T) {
+// A script on standard input can paste a configuration and run further commands.
+func TestScriptPastesConfiguration(t *testing.T) {
 	tooltest.Need(t, "ssh", "sshpass")
 	p := start(t, t.TempDir(), "--ephemeral")
 	script := "loadconfig\n1\n<config>\n<hostname>pasted.example.org</hostname>\n</config>\n\x04\ncommit \"pasted\" N\nexit\n"
-	out := execute(t, "", script, "sshpass", ssh(p)...)
+	out := execute(t, "", script, "sshpass", sshCommand(p)...)
 	if !strings.Contains(out, "active.") || !strings.Contains(out, "pasted.example.org> ") {
 		t.Errorf("loadconfig in a script:\n%s", out)
 	}
 }
 
-// Ping without a terminal ends by itself.
+// Without a terminal, ping ends after ten echo requests.
 func TestPingWithoutTerminal(t *testing.T) {
 	tooltest.Need(t, "ssh", "sshpass")
 	p := start(t, t.TempDir(), "--ephemeral")
-	out := execute(t, "", "", "sshpass", ssh(p, "ping 10.0.202.1")...)
+	out := execute(t, "", "", "sshpass", sshCommand(p, "ping 10.0.202.1")...)
 	if !strings.Contains(out, "10 packets transmitted, 10 packets received, 0.0% packet loss") {
 		t.Errorf("ping:\n%s", out)
 	}
 }
 
-// A capture that runs can be fetched over the wire that it captures; after kill -9
-// what is on the disk opens.
+// A client can fetch a capture that is still running, and the capture shows that client.
+// After kill -9 the file on disk is a valid capture.
 func TestCaptureInProgressAndAfterKill(t *testing.T) {
 	tooltest.Need(t, "ssh", "sshpass", "scp", "tcpdump")
 	home := t.TempDir()
@@ -233,17 +235,17 @@ func TestCaptureInProgressAndAfterKill(t *testing.T) {
 	}
 	t.Cleanup(func() { session.Process.Kill(); session.Wait() })
 	fmt.Fprint(in, "packetcapture\rstart\r")
-	heard := make([]byte, 0, 1<<16)
-	for !bytes.Contains(heard, []byte("has started")) {
+	output := make([]byte, 0, 1<<16)
+	for !bytes.Contains(output, []byte("has started")) {
 		b := make([]byte, 4096)
 		n, err := out.Read(b)
 		if err != nil {
-			t.Fatalf("the session ended: %v\n%s", err, heard)
+			t.Fatalf("the session ended: %v\n%s", err, output)
 		}
-		heard = append(heard, b[:n]...)
+		output = append(output, b[:n]...)
 	}
 	dir := t.TempDir()
-	eventually(t, p, "a capture in progress shows who fetches it", func() bool { // packets are written some 50 ms after they came
+	eventually(t, p, "a capture in progress shows the client that fetches it", func() bool { // packets are written some 50 ms after they arrive
 		execute(t, dir, "", "sshpass", withPassphrase(append(append([]string{"scp"}, sshArgs(p, "-P")...), "admin@127.0.0.1:/data/pub/captures/*.cap", "running.cap")...)...)
 		return strings.Contains(execute(t, dir, "", "tcpdump", "-nr", "running.cap"), "10.0.202.7.22")
 	})
@@ -257,8 +259,8 @@ func TestCaptureInProgressAndAfterKill(t *testing.T) {
 	}
 }
 
-// The program needs nothing around it: it runs in an empty root.
-func TestEmptyRoot(t *testing.T) {
+// The program needs no other file: it runs in an empty root directory.
+func TestProgramInEmptyRoot(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root may change its root")
 	}

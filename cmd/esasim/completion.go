@@ -113,7 +113,7 @@ func targetOf(line string) *target {
 		case "--socket":
 			c.Socket = value
 		case "--addr":
-			_ = c.Addr.UnmarshalText([]byte(value)) // an address that is not one yet asks nobody
+			_ = c.Addr.UnmarshalText([]byte(value)) // an incomplete address names no appliance
 		}
 	}
 	return c

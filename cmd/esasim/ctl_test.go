@@ -32,7 +32,7 @@ func (p *program) ctl(t *testing.T, args ...string) (status int, stdout, stderr 
 	return p.run(t, append([]string{"ctl"}, args...)...)
 }
 
-// shortHome is a home in which a control socket's path is not too long.
+// shortHome returns a home directory with a name that leaves room for a socket's path.
 func shortHome(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "esa")
@@ -43,7 +43,6 @@ func shortHome(t *testing.T) string {
 	return dir
 }
 
-// TestCtl is a session of somebody who breaks things and repairs them.
 func TestCtl(t *testing.T) {
 	p := start(t, shortHome(t), "--ctl", "127.0.0.1:0")
 	for _, c := range []struct{ line, want string }{
@@ -74,11 +73,11 @@ func TestCtl(t *testing.T) {
 		{"peer start server/echo", ""},
 		{"clock set 2015-06-25T08:50:03Z", "2015-06-25 01:50:03 -0700 (America/Los_Angeles)\n"},
 	} {
-		status, out, complaint := p.ctl(t, strings.Fields(c.line)...)
+		status, out, stderr := p.ctl(t, strings.Fields(c.line)...)
 		out = regexp.MustCompile(`(LEFT|-|waiting  [0-9hms.]+) +`).ReplaceAllString(out, "$1  ")
 		out = regexp.MustCompile(`waiting  (1h0m|59m)[0-9.]+s`).ReplaceAllString(out, "waiting  TIME")
-		if status != 0 || out != c.want || complaint != "" {
-			t.Errorf("esasim ctl %s: %d %s\n%s, want\n%s", c.line, status, complaint, out, c.want)
+		if status != 0 || out != c.want || stderr != "" {
+			t.Errorf("esasim ctl %s: %d %s\n%s, want\n%s", c.line, status, stderr, out, c.want)
 		}
 	}
 	_, list, _ := p.ctl(t, "peer", "list")
@@ -88,8 +87,8 @@ func TestCtl(t *testing.T) {
 		t.Errorf("peer list:\n%s", list)
 	}
 	for _, where := range [][]string{{"--addr", p.ready.Ctl}, {"--socket", p.ready.Socket}, {"--socket", p.ready.Data}} {
-		if status, out, complaint := p.ctl(t, append(where, "clock", "advance", "2h")...); status != 0 || !strings.HasPrefix(out, "2015-06-25 0") {
-			t.Errorf("with %q: %d %s%s", where, status, out, complaint)
+		if status, out, stderr := p.ctl(t, append(where, "clock", "advance", "2h")...); status != 0 || !strings.HasPrefix(out, "2015-06-25 0") {
+			t.Errorf("with %q: %d %s%s", where, status, out, stderr)
 		}
 	}
 	if !strings.Contains(p.out, "esasim ctl --socket "+p.ready.Socket) || !strings.Contains(p.out, "esasim ctl --addr "+p.ready.Ctl) {
@@ -125,9 +124,8 @@ func TestCtlRefusals(t *testing.T) {
 	}
 }
 
-// A data directory that is too deep for a socket is said so, and is no reason not to
-// start.
-func TestNoRoomForTheSocket(t *testing.T) {
+// If the path of the control socket is too long, the program starts without one and says so.
+func TestSocketPathTooLong(t *testing.T) {
 	data := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
 	p := start(t, t.TempDir(), "--data", data)
 	if p.ready.Socket != "" || !strings.Contains(p.out, "ctl   no socket: the path of a socket may have ") {
@@ -135,8 +133,7 @@ func TestNoRoomForTheSocket(t *testing.T) {
 	}
 }
 
-// The command line can say whatever a rule can.
-func TestFlagsSayEverything(t *testing.T) {
+func TestEveryRuleKeyHasAFlag(t *testing.T) {
 	var a addFault
 	v := reflect.ValueOf(&a).Elem()
 	for i := range v.NumField() {
@@ -144,7 +141,7 @@ func TestFlagsSayEverything(t *testing.T) {
 			v.Field(i).SetString("x")
 		}
 	}
-	var said []string
+	var set []string
 	for _, action := range []string{"delay", "loss", "rate"} {
 		a.Action = action
 		keys, err := a.keys()
@@ -152,12 +149,12 @@ func TestFlagsSayEverything(t *testing.T) {
 			t.Fatal(err)
 		}
 		for k := range keys {
-			said = append(said, k)
+			set = append(set, k)
 		}
 	}
 	for i := range reflect.TypeFor[topology.Rule]().NumField() {
-		if key := reflect.TypeFor[topology.Rule]().Field(i).Tag.Get("yaml"); !slices.Contains(said, key) {
-			t.Errorf("no flag says %s", key)
+		if key := reflect.TypeFor[topology.Rule]().Field(i).Tag.Get("yaml"); !slices.Contains(set, key) {
+			t.Errorf("no flag sets the key %s", key)
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Programs that start at once do not take each other's directories for left over.
+// Programs that start at the same time do not remove each other's directories.
 func TestEphemeralRunsStartTogether(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -35,20 +35,20 @@ func TestEphemeralRunsStartTogether(t *testing.T) {
 		}
 	}
 	if left, err := os.ReadDir(tmp); err != nil || len(left) != 0 {
-		t.Errorf("left over: %v, %v", left, err)
+		t.Errorf("not removed: %v, %v", left, err)
 	}
 }
 
-// Whoever may write to the directory of temporary files could otherwise have others'
-// data removed.
-func TestALinkIsNotLeftOver(t *testing.T) {
+// A user who may write to the directory of temporary files must not be able to have the data
+// of another user removed.
+func TestEphemeralDataIgnoresLinks(t *testing.T) {
 	tmp, precious := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	if err := os.Mkdir(filepath.Join(precious, "appliance"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(precious, filepath.Join(tmp, ephemeralPrefix+"1")); err != nil {
-		t.Skip("no links here: ", err)
+		t.Skip("symbolic links are not supported: ", err)
 	}
 	d, err := ephemeralData()
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// ethernetStory is typed by expect: all of etherconfig's menus, an IP interface on the
-// new VLAN, and then, on connections that are opened after the commit, a capture of a
-// long answer and of a ping into the VLAN (B46, B47).
+// ethernetScript is an expect script. It uses all menus of etherconfig and adds an IP
+// interface on the new VLAN. On connections that are opened after the commit, it captures a
+// long answer and a ping into the VLAN (B46, B47).
 const ethernetScript = `
 set timeout 30
 proc want {text} {
@@ -99,7 +99,7 @@ type "example.com> " "exit"
 expect eof
 `
 
-// tshark reads the tags of the VLAN, and finds no frame that the MTU does not allow.
+// tshark reads the VLAN tags, and no frame is longer than the MTU allows.
 func TestEthernetWithRealClients(t *testing.T) {
 	tooltest.Need(t, "expect", "ssh", "sshpass", "scp", "tshark")
 	p := start(t, t.TempDir(), "--ephemeral")

@@ -9,21 +9,21 @@ import (
 )
 
 func TestFilterPrintsTheProgram(t *testing.T) {
-	status, out, complaint := invoke("filter", "-d", "arp")
+	status, out, stderr := invoke("filter", "-d", "arp")
 	want := "(000) ldh      [12]\n(001) jeq      #0x806           jt 2\tjf 3\n(002) ret      #262144\n(003) ret      #0\n"
-	if status != 0 || out != want || complaint != "" {
-		t.Errorf("status %d, %q\n%s", status, complaint, out)
+	if status != 0 || out != want || stderr != "" {
+		t.Errorf("status %d, %q\n%s", status, stderr, out)
 	}
 }
 
-func TestFilterShowsWhereItIsWrong(t *testing.T) {
-	status, out, complaint := invoke("filter", "tcp", "prt", "25")
-	if want := "tcp prt 25\n    ^\nesasim: syntax error\n"; status != 1 || out != "" || complaint != want {
-		t.Errorf("status %d, %q %q, want %q", status, out, complaint, want)
+func TestFilterMarksTheSyntaxError(t *testing.T) {
+	status, out, stderr := invoke("filter", "tcp", "prt", "25")
+	if want := "tcp prt 25\n    ^\nesasim: syntax error\n"; status != 1 || out != "" || stderr != want {
+		t.Errorf("status %d, %q %q, want %q", status, out, stderr, want)
 	}
 }
 
-// A file of an ARP request and half of another frame.
+// pcapFile writes a capture of an ARP request, with a second frame that is cut off.
 func pcapFile(t *testing.T) string {
 	t.Helper()
 	var b []byte
@@ -47,12 +47,12 @@ func pcapFile(t *testing.T) string {
 
 func TestFilterShowsFrames(t *testing.T) {
 	file := pcapFile(t)
-	status, out, complaint := invoke("filter", "-r", file, "arp and host 10.0.202.53")
+	status, out, stderr := invoke("filter", "-r", file, "arp and host 10.0.202.53")
 	if want := "     1  08:50:03.000250     42  ARP who has 10.0.202.53, tell 10.0.202.7\n"; out != want {
 		t.Errorf("%q, want %q", out, want)
 	}
-	if status != 1 || !strings.Contains(complaint, file+": frame 2 is cut off") {
-		t.Errorf("status %d, %q", status, complaint)
+	if status != 1 || !strings.Contains(stderr, file+": frame 2 is cut off") {
+		t.Errorf("status %d, %q", status, stderr)
 	}
 	if _, out, _ := invoke("filter", "-r", file, "tcp"); out != "" {
 		t.Errorf("tcp selects %q", out)

@@ -9,9 +9,8 @@ import (
 
 const module = "github.com/esasim/esasim/"
 
-// layers is the import policy, lowest first. A package imports packages of lower
-// lines only, and none of its own line. Do not move a package to make a build
-// pass.
+// layers is the import policy, lowest layer first. A package may import packages of lower
+// lines only, and none of its own line. Do not move a package to make a build pass.
 const layers = `
 	appliance/clock appliance/entropy appliance/atomicfile appliance/pcapfilter appliance/scp appliance/refusal appliance/tooltest appliance/network/netsim/topology fixtures
 	appliance/dissect appliance/config appliance/files appliance/product appliance/network
@@ -28,8 +27,8 @@ const layers = `
 	appliance/appliancetest cmd/esasim
 `
 
-// modules says which packages import a third-party module, tests left out. What is not
-// listed may be imported by nobody.
+// modules lists which packages may import a third-party module, except in tests. A module
+// that is not listed may not be imported.
 var modules = map[string][]string{
 	"github.com/alecthomas/kong":        {"cmd/esasim"},
 	"github.com/jotaen/kong-completion": {"cmd/esasim"},
@@ -75,7 +74,7 @@ func TestLayers(t *testing.T) {
 
 // TestTheNetworkKnowsNoLogs: what a topology says about logs is data. Package box makes the
 // appliance's configuration of it.
-func TestTheNetworkKnowsNoLogs(t *testing.T) {
+func TestNetworkDoesNotImportLogs(t *testing.T) {
 	for pkg, imports := range packages(t) {
 		if !strings.HasPrefix(pkg+"/", "appliance/network/") {
 			continue
@@ -105,13 +104,13 @@ func TestModules(t *testing.T) {
 	for m, pkgs := range modules {
 		for _, pkg := range pkgs {
 			if !used[m+" "+pkg] {
-				t.Errorf("%s does not import %s any more: see the table of modules", pkg, m)
+				t.Errorf("%s no longer imports %s: see the table of modules", pkg, m)
 			}
 		}
 	}
 }
 
-// moduleOf is the module of the table that holds the package imp.
+// moduleOf returns the module in the table that contains the package imp.
 func moduleOf(imp string) string {
 	for m := range modules {
 		if imp == m || strings.HasPrefix(imp, m+"/") {
@@ -121,8 +120,8 @@ func moduleOf(imp string) string {
 	return imp
 }
 
-// packages lists our packages, by their path below the module, and what each
-// imports outside its tests.
+// packages returns the imports of each package of this module, except those of its tests, by
+// the package's path below the module.
 func packages(t *testing.T) map[string][]string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...").Output()
@@ -135,7 +134,7 @@ func packages(t *testing.T) map[string][]string {
 		pkgs[strings.TrimPrefix(f[0], module)] = f[1:]
 	}
 	if len(pkgs) < 10 {
-		t.Fatalf("go list names %d packages only", len(pkgs))
+		t.Fatalf("go list names only %d packages", len(pkgs))
 	}
 	return pkgs
 }

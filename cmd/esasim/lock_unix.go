@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes f for this process without waiting. The system gives it back when
-// the process ends, however it ends.
+// lockFile locks f for this process, or returns an error immediately. The operating system
+// releases the lock when the process ends, in whatever way it ends.
 func lockFile(f *os.File) error {
 	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }

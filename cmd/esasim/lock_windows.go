@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockFile takes f for this process without waiting. The system gives it back when
-// the process ends, however it ends.
+// lockFile locks f for this process, or returns an error immediately. The operating system
+// releases the lock when the process ends, in whatever way it ends.
 func lockFile(f *os.File) error {
-	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
+	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
+	return windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
 }

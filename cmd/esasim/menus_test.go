@@ -11,9 +11,9 @@ import (
 	"github.com/esasim/esasim/commands"
 )
 
-// crawl is an expect script that opens every command, and every menu below it, as an
-// administrator would who looks around: he chooses each entry that is offered, reads what
-// it asks, and leaves with Ctrl-C. It prints the way to each entry that it chose.
+// menuScript is an expect script that opens every command and every menu below it. It chooses
+// each entry that is offered, reads what the entry asks, and leaves with Ctrl-C. It prints
+// the path to each entry that it chose.
 const menuScript = `
 set timeout 20
 set prompt {^[a-z0-9.]+> $}
@@ -40,11 +40,11 @@ proc answer {text} {
 }
 proc atprompt {screen} { return [regexp {(^|\n)[a-z0-9.]+> $} $screen] }
 
-proc visit {way depth} {
+proc visit {path depth} {
     set screen ""
-    foreach word $way { set screen [answer "$word\r"] }
-    if {[regexp {Unknown (operation|command)|internal error} $screen]} { fail "$way: $screen" }
-    send_user "\nVISITED $way\n"
+    foreach word $path { set screen [answer "$word\r"] }
+    if {[regexp {Unknown (operation|command)|internal error} $screen]} { fail "$path: $screen" }
+    send_user "\nVISITED $path\n"
     # What is on offer after the last word was chosen.
     set last [string last "Choose the operation" $screen]
     set entries {}
@@ -52,15 +52,15 @@ proc visit {way depth} {
         foreach {all key} [regexp -all -inline {\n- ([A-Z0-9_]+) - } [string range $screen [expr {$last < 0 ? 0 : $last}] end]] { lappend entries $key }
     }
     for {set i 0} {![atprompt $screen]} {incr i} {
-        if {$i == 5} { fail "$way: Ctrl-C does not lead to the prompt" }
+        if {$i == 5} { fail "$path: Ctrl-C does not lead to the prompt" }
         set screen [answer "\003"]
     }
     # A menu that is shown again after an operation is not one level deeper.
     global seen
     set menu [join $entries]
-    if {$menu eq "" || [info exists seen([lrange $way 0 end-1],$menu)]} { return }
-    set seen($way,$menu) 1
-    foreach key $entries { visit [concat $way [string tolower $key]] [expr {$depth + 1}] }
+    if {$menu eq "" || [info exists seen([lrange $path 0 end-1],$menu)]} { return }
+    set seen($path,$menu) 1
+    foreach key $entries { visit [concat $path [string tolower $key]] [expr {$depth + 1}] }
 }
 
 set words [split [lindex $argv 0] " "]
@@ -76,7 +76,7 @@ expect {
 }
 `
 
-// Every menu of the documents can be walked through, and Ctrl-C leads out of it.
+// Every menu of the documents can be opened, and Ctrl-C leads back to the prompt.
 func TestEveryMenuWithExpect(t *testing.T) {
 	tooltest.Need(t, "expect", "ssh")
 	for topology, must := range map[string][]string{
@@ -111,13 +111,13 @@ func TestEveryMenuWithExpect(t *testing.T) {
 			out := execute(t, "", "", "expect", append(args, "admin@127.0.0.1")...)
 			var visited []string
 			for line := range strings.Lines(out) {
-				if way, ok := strings.CutPrefix(strings.TrimSpace(line), "VISITED "); ok {
-					visited = append(visited, way)
+				if path, ok := strings.CutPrefix(strings.TrimSpace(line), "VISITED "); ok {
+					visited = append(visited, path)
 				}
 			}
-			for _, way := range must {
-				if !slices.Contains(visited, way) {
-					t.Errorf("%s was not offered; visited:\n%s", way, strings.Join(visited, "\n"))
+			for _, path := range must {
+				if !slices.Contains(visited, path) {
+					t.Errorf("%s was not offered; visited:\n%s", path, strings.Join(visited, "\n"))
 				}
 			}
 		})

@@ -18,8 +18,8 @@ import (
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// The tests of this package run the program as others do: as a process. The test
-// binary is the program when this variable is set.
+// The tests of this package run the program as a process. The test binary acts as the program
+// if this variable is set.
 const runAsProgram = "ESASIM_TEST_BE_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -29,10 +29,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// patience is for failing only.
+// testTimeout bounds waits; a test that succeeds does not reach it.
 const testTimeout = 30 * time.Second
 
-// A program is the program, running.
+// A program is a running process of the program.
 type program struct {
 	*exec.Cmd
 	ready    ready
@@ -44,7 +44,7 @@ type program struct {
 	waitErr  error
 }
 
-// command is the program with a home of its own, not yet started.
+// command returns the program with a home directory of its own, not yet started.
 func command(t *testing.T, home string, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -56,7 +56,7 @@ func command(t *testing.T, home string, args ...string) *exec.Cmd {
 	return c
 }
 
-// start runs "esasim ARGS" on free ports until the test ends.
+// start runs "esasim serve ARGS" on free ports until the test ends.
 func start(t *testing.T, home string, args ...string) *program {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
@@ -110,22 +110,23 @@ func (p *program) stop(t *testing.T, s os.Signal) int {
 	select {
 	case <-p.ended:
 	case <-time.After(testTimeout):
-		t.Fatalf("the program does not end after %v", s)
+		t.Fatalf("the program does not end after signal %v", s)
 	}
 	return p.ProcessState.ExitCode()
 }
 
-// fails runs the program and returns what it says when it refuses to start.
+// runFailing runs the program, which must fail with one line on standard error, and returns
+// that line without the program's name.
 func runFailing(t *testing.T, home string, args ...string) string {
 	t.Helper()
 	c := command(t, home, args...)
-	var out, complaint bytes.Buffer
-	c.Stdout, c.Stderr = &out, &complaint
+	var out, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &out, &stderr
 	err := c.Run()
 	if c.ProcessState == nil || c.ProcessState.ExitCode() != 1 {
 		t.Errorf("esasim %q: %v, want exit status 1", args, err)
 	}
-	text := complaint.String()
+	text := stderr.String()
 	if !strings.HasPrefix(text, "esasim: ") || strings.Count(text, "\n") != 1 {
 		t.Errorf("esasim %q says %q, want one line", args, text)
 	}
@@ -186,11 +187,11 @@ doors:
 		}
 	}
 	if left, err := os.ReadDir(other); err != nil || len(left) != 1 {
-		t.Errorf("in a directory that was refused: %v, %v", left, err)
+		t.Errorf("in the directory that was refused: %v, %v", left, err)
 	}
 }
 
-func TestDataBelongsToOneTopology(t *testing.T) {
+func TestDataDirBelongsToOneTopology(t *testing.T) {
 	home := t.TempDir()
 	p := start(t, home)
 	if status := p.stop(t, syscall.SIGTERM); status != 0 {
@@ -213,8 +214,9 @@ func TestSignalsStopTheProgram(t *testing.T) {
 	}
 }
 
-// An ephemeral run leaves nothing; what a killed one left goes at the next start.
-func TestEphemeralLeavesNothing(t *testing.T) {
+// The data of an ephemeral run is removed at its end. The data of a killed one is removed when
+// the next one starts.
+func TestEphemeralDataIsRemoved(t *testing.T) {
 	home := t.TempDir()
 	left := func() []string {
 		names, err := filepath.Glob(filepath.Join(home, "*"))
@@ -225,23 +227,23 @@ func TestEphemeralLeavesNothing(t *testing.T) {
 	}
 	p := start(t, home, "--ephemeral")
 	if len(left()) != 1 {
-		t.Fatalf("a run has %q", left())
+		t.Fatalf("during a run there is %q", left())
 	}
 	p.stop(t, syscall.SIGKILL)
 	if len(left()) != 1 {
-		t.Fatalf("a killed run left %q", left())
+		t.Fatalf("after a killed run there is %q", left())
 	}
 	p = start(t, home, "--ephemeral")
 	if names := left(); len(names) != 1 || names[0] != p.ready.Data {
-		t.Errorf("the next run has %q", names)
+		t.Errorf("during the next run there is %q", names)
 	}
 	if status := p.stop(t, syscall.SIGTERM); status != 0 || len(left()) != 0 {
 		t.Errorf("exit status %d, left %q\n%s", status, left(), p.err.String())
 	}
 }
 
-// The host key outlives the data, and is the same for every topology.
-func TestHostKeyIsTheUsers(t *testing.T) {
+// The host key is kept if the data is removed, and is the same for every topology.
+func TestHostKeyBelongsToTheUser(t *testing.T) {
 	home := t.TempDir()
 	first := start(t, home)
 	first.stop(t, syscall.SIGTERM)
@@ -257,41 +259,40 @@ func TestHostKeyIsTheUsers(t *testing.T) {
 	}
 }
 
-func TestTopologiesThatAreBuiltIn(t *testing.T) {
-	var out, complaint bytes.Buffer
-	if status := run([]string{"topology", "list"}, stdio{nil, &out, &complaint}); status != 0 {
-		t.Fatal(complaint.String())
+func TestBuiltInTopologies(t *testing.T) {
+	var out, stderr bytes.Buffer
+	if status := run([]string{"topology", "list"}, stdio{nil, &out, &stderr}); status != 0 {
+		t.Fatal(stderr.String())
 	}
 	if !strings.HasPrefix(out.String(), "lab ") {
 		t.Errorf("topology list:\n%s", out.String())
 	}
 	for line := range strings.Lines(out.String()) {
 		name := strings.Fields(line)[0]
-		if status := run([]string{"topology", "check", name}, stdio{nil, &out, &complaint}); status != 0 {
-			t.Errorf("%s: %s", name, complaint.String())
+		if status := run([]string{"topology", "check", name}, stdio{nil, &out, &stderr}); status != 0 {
+			t.Errorf("%s: %s", name, stderr.String())
 		}
 	}
 }
 
-// A door to an interface without an address may be meant: it is no error.
-func TestATopologyThatMayBeMistaken(t *testing.T) {
+// A door to an interface without an address may be intended: it is a warning, not an error.
+func TestTopologyCheckWarns(t *testing.T) {
 	_, lab, _ := fixtures.Topology("lab")
 	file := filepath.Join(t.TempDir(), "mine.yaml")
 	changed := bytes.Replace(lab, []byte("interface: Data 1, service: ssh"), []byte("interface: Data 2, service: ssh"), 1)
 	if err := os.WriteFile(file, changed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var out, complaint bytes.Buffer
-	status := run([]string{"topology", "check", file}, stdio{nil, &out, &complaint})
+	var out, stderr bytes.Buffer
+	status := run([]string{"topology", "check", file}, stdio{nil, &out, &stderr})
 	want := "warning: " + file + ": doors.in[0].interface: Data 2 has no address, so this door stays shut until the appliance is given one\n" +
 		file + ": good\n"
 	if status != 0 || out.String() != want {
-		t.Errorf("status %d, %s%s\nwant %s", status, out.String(), complaint.String(), want)
+		t.Errorf("status %d, %s%s\nwant %s", status, out.String(), stderr.String(), want)
 	}
 }
 
-// Sessions hear why they end.
-func TestSessionsAreToldOfTheEnd(t *testing.T) {
+func TestSessionsAreToldThatTheProgramEnds(t *testing.T) {
 	p := start(t, t.TempDir(), "--ephemeral")
 	client, err := shelltest.Dial(p.ssh, "admin", "ironport")
 	if err != nil {
@@ -315,7 +316,7 @@ func TestSessionsAreToldOfTheEnd(t *testing.T) {
 	}
 }
 
-// The serial console has a login of its own, and the end of its input is the end.
+// The serial console asks for a login, and the program ends when its input ends.
 func TestConsole(t *testing.T) {
 	c := command(t, t.TempDir(), "--console", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0")
 	c.Stdin = strings.NewReader("admin\nwrong\nadmin\nironport\nwho\nexit\n")

@@ -62,11 +62,11 @@ func TestNamesAndLengths(t *testing.T) {
 	}
 	eachGoFile(t, func(path string) {
 		if slices.Contains(vague, filepath.Base(filepath.Dir(path))) {
-			t.Errorf("%s: the folder's name says nothing", path)
+			t.Errorf("%s: the name of the folder does not say what it contains", path)
 		}
 		stem, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".go"), "_")
 		if slices.Contains(vague, stem) && !strings.HasSuffix(filepath.ToSlash(path), "appliance/network/types.go") {
-			t.Errorf("%s: the file's name says nothing", path)
+			t.Errorf("%s: the name of the file does not say what it contains", path)
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -84,8 +84,8 @@ func TestNamesAndLengths(t *testing.T) {
 	})
 }
 
-// longFunctions lists the functions of a file that have more than 80 lines; those of
-// tests may be tables.
+// longFunctions returns the names of the functions of a file that have more than 80 lines. Of
+// tests it returns none: they may contain long tables.
 func longFunctions(t *testing.T, path string, text []byte) (names []string) {
 	t.Helper()
 	if strings.HasSuffix(path, "_test.go") {
@@ -246,8 +246,7 @@ func packageMap(readme string) map[string]bool {
 	return mapped
 }
 
-// generated checks, or with -fix rewrites, what stands between the marks of a
-// section.
+// generated checks the text between the marks of a section, or with -fix replaces it.
 func generated(t *testing.T, file, section, want string) {
 	t.Helper()
 	path := filepath.Join(root, file)
@@ -272,7 +271,7 @@ func generated(t *testing.T, file, section, want string) {
 	}
 }
 
-// What the Dockerfile exposes is what its command line opens.
+// The ports that the Dockerfile exposes are those that its command line opens.
 func TestDockerfileExposesTheServices(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
 	if err != nil {
@@ -328,8 +327,8 @@ func TestDockerfileChecksHealth(t *testing.T) {
 	}
 }
 
-// What a script expects of an output is whole lines, so that it does not match by accident.
-// What it expects not to be there may be part of a line.
+// Scripts match whole lines of an output, so that no pattern matches by accident. A pattern
+// that must not match may be part of a line.
 func TestScriptsMatchWholeLines(t *testing.T) {
 	expectation := regexp.MustCompile(`(?m)^(?:stdout|stderr|grep) (?:-count=\d+ )?(?:'((?:[^']|'')*)'|([^'\s]+))(?: \S+)?$`)
 	lines := 0
@@ -352,12 +351,12 @@ func TestScriptsMatchWholeLines(t *testing.T) {
 				}
 			}
 			if bare := regexp.MustCompile(`(?m)^(?:stdout|stderr|grep) .*$`).FindAllString(script, -1); len(bare) != len(expectation.FindAllString(script, -1)) {
-				t.Errorf("%s: a pattern is not understood among %q", file, bare)
+				t.Errorf("%s: the test cannot read one of the patterns %q", file, bare)
 			}
 		}
 	}
 	if lines < 100 {
-		t.Errorf("there are %d expectations only", lines)
+		t.Errorf("there are only %d expectations", lines)
 	}
 }
 
@@ -372,7 +371,7 @@ func matchesWholeLines(expr string) bool {
 		(last == syntax.OpEndLine || last == syntax.OpEndText)
 }
 
-// TestNotices holds notices.txt against the modules that are linked in.
+// TestNotices compares notices.txt with the modules that are linked into the program.
 func TestNotices(t *testing.T) {
 	want := buildNotices(t)
 	if notices == want {

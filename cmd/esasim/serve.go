@@ -294,7 +294,7 @@ func exampleCommand(name, addr string) string {
 }
 
 // writeReady writes r in one step, so that no reader sees a part of it. It does not create
-// the directory: whoever waits for the file would look in another one.
+// the directory: a program that waits for the file would look in another one.
 func writeReady(file string, r ready) error {
 	if _, err := os.Stat(filepath.Dir(file)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

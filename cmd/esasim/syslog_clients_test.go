@@ -25,11 +25,11 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-// These tests investigate as the syslog document does, from outside: with ssh, sftp and
-// tshark, and with servers on the machine's own loopback.
+// These tests investigate from outside, as the syslog document does: with ssh, sftp and
+// tshark, and with servers on the loopback interface of this machine.
 
-// syslogTopology writes the topology syslog to a file, with texts replaced: pairs of old
-// and new.
+// syslogTopology writes the topology syslog to a file, with texts replaced. replace holds
+// pairs of an old and a new text.
 func syslogTopology(t *testing.T, replace ...string) string {
 	t.Helper()
 	_, data, ok := fixtures.Topology("syslog")
@@ -50,8 +50,8 @@ func syslogTopology(t *testing.T, replace ...string) string {
 	return file
 }
 
-// fetched is what sftp gets.
-func fetched(t *testing.T, p *program, name string) string {
+// fetchFile returns the content of a file of the appliance, which sftp fetches.
+func fetchFile(t *testing.T, p *program, name string) string {
 	t.Helper()
 	dir := t.TempDir()
 	execute(t, dir, "", "sshpass", withPassphrase(append(append([]string{"sftp"}, sshArgs(p, "-P")...), "admin@127.0.0.1:"+name, "got")...)...)
@@ -62,32 +62,32 @@ func fetched(t *testing.T, p *program, name string) string {
 	return string(text)
 }
 
-// peer asks a simulated server what it has received.
-func peer(t *testing.T, p *program, name string, into any) {
+// readPeer reads the state of a simulated server, and what the server has received.
+func readPeer(t *testing.T, p *program, name string, into any) {
 	t.Helper()
-	_, text, complaint := p.ctl(t, "peer", "show", name, "--json", "--socket", p.ready.Socket)
+	_, text, stderr := p.ctl(t, "peer", "show", name, "--json", "--socket", p.ready.Socket)
 	if err := json.Unmarshal([]byte(text), into); err != nil {
-		t.Fatal(err, text, complaint)
+		t.Fatal(err, text, stderr)
 	}
 	if strings.Contains(text, `\u003c`) {
-		t.Errorf("people read it:\n%s", text)
+		t.Errorf("the output escapes characters that people have to read:\n%s", text)
 	}
 }
 
-// eventually waits until ok holds, which takes its time.
+// eventually waits until ok returns true. If it does not in time, the test fails.
 func eventually(t *testing.T, p *program, what string, ok func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testTimeout)
 	defer cancel()
 	for !ok() {
 		if clock.System().Sleep(ctx, 20*time.Millisecond) != nil {
-			t.Fatalf("not so: %s\n%s", what, p.err.String())
+			t.Fatalf("not in time: %s\n%s", what, p.err.String())
 		}
 	}
 }
 
-// whoClosed is typed by expect: a capture begins, a log is pushed, and when the alert's
-// line was pushed too, the capture ends.
+// resetScript is an expect script: it starts a capture and the push of a log, and stops the
+// capture when the line about the alert has been pushed, too.
 const resetScript = `
 set timeout 60
 proc want {text} {
@@ -154,10 +154,10 @@ send "exit\r"
 expect eof
 `
 
-// "Why are there network errors?", answered as the document does it. The log has a name of
-// 5 letters and the host one of 31, so that the segments have the document's lengths
-// (A26).
-func TestWhoClosedWithRealClients(t *testing.T) {
+// A capture answers the question "Why are there network errors?" as in the document. The name
+// of the log has 5 letters and that of the host 31, so that the TCP segments are as long as
+// those in the document (A26).
+func TestSyslogResetWithRealClients(t *testing.T) {
 	tooltest.Need(t, "expect", "ssh", "sftp", "sshpass", "tshark")
 	const host = "ail-gateway-01.corp.example.com"
 	p := start(t, shortHome(t), "--topology", syslogTopology(t,
@@ -171,7 +171,7 @@ func TestWhoClosedWithRealClients(t *testing.T) {
 	execute(t, dir, "", "expect", append(append([]string{"-f", script, "ssh", "-o", "PubkeyAuthentication=no"}, sshArgs(p, "-p")...), "admin@127.0.0.1")...)
 
 	file := filepath.Join(dir, "esa.cap")
-	if err := os.WriteFile(file, []byte(fetched(t, p, "/diagnostic/*.cap")), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(fetchFile(t, p, "/diagnostic/*.cap")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	tshark := func(filter string, fields ...string) (rows []string) {
@@ -210,22 +210,22 @@ func TestWhoClosedWithRealClients(t *testing.T) {
 		"Mails: Info: A System/Critical alert was sent to alerts@ironport.com with subject " + alert + ".\n"; records != want {
 		t.Errorf("the stream is\n%s\nwant\n%s", stream, want)
 	}
-	log := fetched(t, p, "/mail_logs/mail.current")
+	log := fetchFile(t, p, "/mail_logs/mail.current")
 	if !strings.Contains(log, " Critical: Log Error: Subscription Mails: Network error while sending log data to syslog server\n") {
 		t.Errorf("the mail log is\n%s", log)
 	}
 	var mails struct {
 		Report struct{ Mails []struct{ Subject string } }
 	}
-	peer(t, p, "mx/mx", &mails)
+	readPeer(t, p, "mx/mx", &mails)
 	if got := mails.Report.Mails; len(got) != 1 || got[0].Subject != strings.Trim(alert, `"`) {
 		t.Errorf("the mail exchanger has %+v", got)
 	}
 }
 
-// entered are the numbers of the commands "nNUMBER" that a text tells of, which must be
-// from 1 on, each once.
-func entered(t *testing.T, what, text string) int {
+// commandsEntered returns how many commands "nNUMBER" a log contains. Their numbers must be
+// from 1 on, each once and in order.
+func commandsEntered(t *testing.T, what, text string) int {
 	t.Helper()
 	last := 0
 	for _, m := range regexp.MustCompile(`entered 'n([0-9]+)'`).FindAllStringSubmatch(text, -1) {
@@ -237,8 +237,8 @@ func entered(t *testing.T, what, text string) int {
 	return last
 }
 
-// After kill -9 the log's files are whole lines, and the queue on disk goes on with the
-// next start: in order, nothing missing, nothing twice.
+// After kill -9 the files of a log consist of whole lines, and the next start continues with
+// the queue on disk: in order, without a gap, and nothing twice.
 func TestQueueAfterKill(t *testing.T) {
 	tooltest.Need(t, "ssh", "sshpass")
 	file := syslogTopology(t, "- {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}",
@@ -248,7 +248,7 @@ func TestQueueAfterKill(t *testing.T) {
 	home := shortHome(t)
 	data := filepath.Join(home, "data")
 	p := start(t, home, "--topology", file, "--data", data)
-	session := exec.Command("sshpass", ssh(p)...)
+	session := exec.Command("sshpass", sshCommand(p)...)
 	in, err := session.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +282,7 @@ func TestQueueAfterKill(t *testing.T) {
 			_, err = fmt.Fprintf(in, "n%d\n", n)
 		}
 	}()
-	eventually(t, p, "it goes on", func() bool { return strings.Contains(on(files), "entered 'n"+strconv.Itoa(enough+50)+"'") })
+	eventually(t, p, "further commands are on disk", func() bool { return strings.Contains(on(files), "entered 'n"+strconv.Itoa(enough+50)+"'") })
 	p.stop(t, syscall.SIGKILL)
 
 	again := start(t, home, "--topology", file, "--data", data)
@@ -292,27 +292,27 @@ func TestQueueAfterKill(t *testing.T) {
 			t.Errorf("not a whole line: %q", line)
 		}
 	}
-	if n := entered(t, "the log", log); n < enough {
+	if n := commandsEntered(t, "the log", log); n < enough {
 		t.Errorf("the log has %d commands", n)
 	}
-	if status, _, complaint := again.ctl(t, "fault", "remove", "all", "--socket", again.ready.Socket); status != 0 {
-		t.Fatal(complaint)
+	if status, _, stderr := again.ctl(t, "fault", "remove", "all", "--socket", again.ready.Socket); status != 0 {
+		t.Fatal(stderr)
 	}
-	execute(t, "", "last\nexit\n", "sshpass", ssh(again)...)
+	execute(t, "", "last\nexit\n", "sshpass", sshCommand(again)...)
 	var received struct{ Report struct{ Records []string } }
 	eventually(t, again, "the last command is pushed", func() bool {
-		peer(t, again, "log/syslogd", &received)
+		readPeer(t, again, "log/syslogd", &received)
 		r := received.Report.Records
 		return len(r) > 0 && strings.Contains(strings.Join(r, "\n"), "entered 'last'")
 	})
-	if n := entered(t, "the server", strings.Join(received.Report.Records, "\n")); n < enough {
+	if n := commandsEntered(t, "the server", strings.Join(received.Report.Records, "\n")); n < enough {
 		t.Errorf("the server has %d commands", n)
 	}
 }
 
-// The same story with servers of this machine: a syslog server that resets when it has
-// read four records, and a mail exchanger.
-func TestRealServersTellTheSameStory(t *testing.T) {
+// Servers of this machine take the place of the simulated ones: a syslog server that resets
+// the connection after four records, and a mail exchanger.
+func TestSyslogResetWithRealServers(t *testing.T) {
 	listen := func(serve func(c *net.TCPConn)) string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -382,7 +382,7 @@ func TestRealServersTellTheSameStory(t *testing.T) {
 		case text := <-c:
 			return text
 		case <-time.After(testTimeout):
-			t.Fatalf("%s does not come\n%s", what, p.err.String())
+			t.Fatalf("%s does not arrive\n%s", what, p.err.String())
 			return ""
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// The page about topologies has an example that is one, and names every key and every
-// option that there is.
-func TestThePageAboutTopologiesIsTrue(t *testing.T) {
+// The example of the README about topologies is a valid topology, and the README names every
+// key and every option.
+func TestTopologyReadme(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "fixtures", "topologies", "README.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestThePageAboutTopologiesIsTrue(t *testing.T) {
 	}
 }
 
-// yamlKeys collects the keys of a type and of those below it.
+// yamlKeys adds the keys of a type, and of the types of its fields, to keys.
 func yamlKeys(t reflect.Type, keys map[string]bool) map[string]bool {
 	switch t.Kind() {
 	case reflect.Slice, reflect.Pointer, reflect.Map:
