@@ -2,9 +2,9 @@ package shell_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,8 +14,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// logText is what stands in the current file of a log, without its header and without
-// the times of its lines.
+// logText returns the lines of a log's current file, without the header and the times.
 func logText(t *testing.T, app *appliance.Appliance, subscription, file string) string {
 	t.Helper()
 	if err := app.Logs.Flush(t.Context(), subscription); err != nil {
@@ -27,17 +26,19 @@ func logText(t *testing.T, app *appliance.Appliance, subscription, file string) 
 	}
 	var out strings.Builder
 	for line := range strings.Lines(string(b)) {
-		if text := line[len("Thu Jun 25 08:50:03 2015 "):]; !strings.Contains(text, "Begin Logfile") && !strings.Contains(text, "Version: ") && !strings.Contains(text, "Time offset") {
+		text := line[len("Thu Jun 25 08:50:03 2015 "):]
+		isHeader := func(start string) bool { return strings.Contains(text, start) }
+		if !slices.ContainsFunc([]string{"Begin Logfile", "Version: ", "Time offset"}, isHeader) {
 			out.WriteString(text)
 		}
 	}
 	return out.String()
 }
 
-func TestWhatIsTypedIsLoggedWithItsQuestion(t *testing.T) {
+func TestEnteredLinesAreLoggedWithTheirPrompts(t *testing.T) {
 	const secret = "correct horse"
-	app, _ := newBox(t)
-	s := start(t, app, nil, &shell.Command{Name: "list", Run: func(ctx context.Context, env *shell.Env) error {
+	app, _ := newAppliance(t)
+	s := startServer(t, app, nil, command("list", func(ctx context.Context, env *shell.Env) error {
 		env.Printf("There are no text resources currently defined.\n")
 		if _, err := env.Ask(ctx, "It's a name:", "", nil); err != nil {
 			return err
@@ -45,9 +46,9 @@ func TestWhatIsTypedIsLoggedWithItsQuestion(t *testing.T) {
 		if _, err := env.AskSecret(ctx, "A passphrase:", nil); err != nil {
 			return err
 		}
-		_, err := env.Prompt(ctx, "") // pasted
+		_, err := env.Prompt(ctx, "") // as for a text that the user pastes
 		return err
-	}})
+	}))
 	client := dial(t, s)
 	session, err := client.NewSession()
 	if err != nil {
@@ -61,8 +62,8 @@ func TestWhatIsTypedIsLoggedWithItsQuestion(t *testing.T) {
 	if err := session.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := client.NewSession(); err != nil || out.Run("list; again") == nil {
-		t.Fatal("the second command does not exist")
+	if s, err := client.NewSession(); err != nil || s.Run("list; again") == nil {
+		t.Fatal("want an error, because the second command does not exist")
 	}
 	client.Close()
 	got := logText(t, app, "cli_logs", "cli")
@@ -77,19 +78,19 @@ Info: PID 2: User admin entered 'list; again'; prompt was ''
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if strings.Contains(got, secret) {
-		t.Error("a secret is in the log")
+		t.Error("the log contains a secret")
 	}
 }
 
-func TestLongOutputIsNoPartOfAPrompt(t *testing.T) {
-	app, _ := newBox(t)
-	s := start(t, app, nil, &shell.Command{Name: "long", Run: func(ctx context.Context, env *shell.Env) error {
+func TestLoggedPromptIsLimited(t *testing.T) {
+	app, _ := newAppliance(t)
+	s := startServer(t, app, nil, command("long", func(ctx context.Context, env *shell.Env) error {
 		for i := range 10_000 {
 			env.Printf("row %d\n", i)
 		}
 		_, err := env.Ask(ctx, "More?", "", nil)
 		return err
-	}})
+	}))
 	client := dial(t, s)
 	defer client.Close()
 	session, err := client.NewSession()
@@ -111,42 +112,48 @@ func TestLongOutputIsNoPartOfAPrompt(t *testing.T) {
 }
 
 func TestLoginsAndLogoutsAreLogged(t *testing.T) {
-	app, _ := newBox(t)
-	s := start(t, app, nil)
+	app, _ := newAppliance(t)
+	s := startServer(t, app, nil)
 	dial(t, s).Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := s.Stop(ctx); err != nil { // waits for the connection's end
+	if err := s.Stop(ctx); err != nil { // waits until the connection has ended
 		t.Fatal(err)
 	}
-	from := "127.0.0.1"
-	want := fmt.Sprintf("Info: The user admin successfully logged on from %s with privilege admin using an SSH connection.\n"+
-		"Info: User admin logged out of SSH session %s\n", from, from)
+	const want = "Info: The user admin successfully logged on from 127.0.0.1 " +
+		"with privilege admin using an SSH connection.\n" +
+		"Info: User admin logged out of SSH session 127.0.0.1\n"
 	if got := logText(t, app, "authentication", "authentication"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
-func TestWhatFollowsAPassphraseCommandIsNotLogged(t *testing.T) {
+func TestArgumentsOfSecretCommandsAreNotLogged(t *testing.T) {
 	const secret = "correct-horse"
-	app, _ := newBox(t)
-	quiet := func(context.Context, *shell.Env) error { return nil }
-	client := dial(t, start(t, app, nil,
-		&shell.Command{Name: "passwd", Secret: true, Run: quiet}, &shell.Command{Name: "list", Batch: true, Run: quiet}))
-	for _, line := range []string{"passwd " + secret, `list a; PASSWD "` + secret + `; b"; list c`, "list d"} {
+	app, _ := newAppliance(t)
+	run := func(context.Context, *shell.Env) error { return nil }
+	client := dial(t, startServer(t, app, nil,
+		&shell.Command{Name: "passwd", Secret: true, Run: run}, inlineCommand("list", run)))
+	for _, line := range []string{
+		"passwd " + secret,
+		`list a; PASSWD "` + secret + `; b"; list c`,
+		"list d",
+	} {
 		session, err := client.NewSession()
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = session.Run(line) // the arguments are refused
+		_ = session.Run(line) // fails, because passwd takes no arguments
 	}
 	got := logText(t, app, "cli_logs", "cli")
-	for _, want := range []string{"entered 'passwd ********';", "entered 'list a; PASSWD ********';", "entered 'list d';"} {
+	for _, want := range []string{
+		"entered 'passwd ********';", "entered 'list a; PASSWD ********';", "entered 'list d';",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the log lacks %q:\n%s", want, got)
 		}
 	}
 	if strings.Contains(got, secret) {
-		t.Errorf("the log has the passphrase:\n%s", got)
+		t.Errorf("the log contains the passphrase:\n%s", got)
 	}
 }

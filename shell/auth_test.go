@@ -23,28 +23,29 @@ type connMetadata struct {
 func (c connMetadata) User() string         { return c.user }
 func (c connMetadata) RemoteAddr() net.Addr { return &net.TCPAddr{} }
 
+// authContext is a context of the library that holds a connection.
 type authContext struct {
 	ssh.Context
-	p *connection
+	conn *connection
 }
 
-func (c authContext) Value(any) any { return c.p }
+func (c authContext) Value(any) any { return c.conn }
 
-// A client may change its name from one attempt to the next. What counts is the
-// attempt that succeeds.
-func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
+// A client may send another user name with each attempt.
+func TestAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
 	app, err := appliance.New(appliance.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Stop(t.Context()) //nolint:errcheck // nothing runs in it
+	defer app.Stop(t.Context()) //nolint:errcheck // it has no services
 	hash, err := users.HashPassphrase("passphrase1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := app.Config.NewDraft()
 	if err := users.Section.Edit(d, func(a *users.Accounts) error {
-		a.List = append(a.List, users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash})
+		guest := users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash}
+		a.List = append(a.List, guest)
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -53,9 +54,14 @@ func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	r := &runningServer{Server: &Server{Appliance: app}, runCtx: t.Context(), limits: Limits{}.withDefaults()}
-	p := &connection{addr: netip.MustParseAddr("192.0.2.1"), stopHandshakeTimer: clock.System().AfterFunc(0, func() {})}
-	c := r.serverConfig(authContext{p: p})
+	r := &runningServer{
+		Server: &Server{Appliance: app}, runCtx: t.Context(), limits: Limits{}.withDefaults(),
+	}
+	conn := &connection{
+		addr:               netip.MustParseAddr("192.0.2.1"),
+		stopHandshakeTimer: clock.System().AfterFunc(0, func() {}),
+	}
+	c := r.serverConfig(authContext{conn: conn})
 	attempt := func(user, passphrase string) string {
 		perms, err := c.PasswordCallback(connMetadata{user: user}, []byte(passphrase))
 		if err != nil {
@@ -75,6 +81,6 @@ func TestTheAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
 		}
 	}
 	if _, err := c.NoClientAuthCallback(connMetadata{user: "admin"}); err == nil {
-		t.Error("the method none admits")
+		t.Error("the method none was accepted")
 	}
 }

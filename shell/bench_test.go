@@ -17,26 +17,26 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-var hello = &shell.Command{Name: "hello", Run: func(_ context.Context, env *shell.Env) error {
+var helloCommand = command("hello", func(_ context.Context, env *shell.Env) error {
 	env.Printf("Username: admin\nFull Name: Administrator\nGroups: admin\n")
 	return nil
-}}
+})
 
 func BenchmarkLogin(b *testing.B) {
-	app, _ := newBox(b)
-	s := start(b, app, nil, hello)
+	app, _ := newAppliance(b)
+	s := startServer(b, app, nil, helloCommand)
 	for b.Loop() {
 		c := dial(b, s)
-		v := channelHandler(b, c, 80, 24)
-		v.hear("example.com> ")
+		sh := openShell(b, c, 80, 24)
+		sh.readUntil("example.com> ")
 		c.Close()
 	}
 }
 
 // BenchmarkLogins50 is logins by 50 clients at a time; one operation is one login.
 func BenchmarkLogins50(b *testing.B) {
-	app, _ := newBox(b)
-	s := start(b, app, nil, hello)
+	app, _ := newAppliance(b)
+	s := startServer(b, app, nil, helloCommand)
 	next := make(chan int)
 	var clients sync.WaitGroup
 	for range 50 {
@@ -59,14 +59,13 @@ func BenchmarkLogins50(b *testing.B) {
 }
 
 func BenchmarkCommand(b *testing.B) {
-	app, _ := newBox(b)
-	v := channelHandler(b, dial(b, start(b, app, nil, hello)), 80, 24)
-	v.hear("example.com> ")
+	app, _ := newAppliance(b)
+	sh := shellAtPrompt(b, app, helloCommand)
 	buf := make([]byte, 4096)
 	for b.Loop() {
-		v.say("hello\r")
+		sh.typeKeys("hello\r")
 		for {
-			n, err := v.out.Read(buf)
+			n, err := sh.out.Read(buf)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -134,8 +133,8 @@ func idleClient(addr string) error {
 // BenchmarkIdleSession reports what a session that waits at its prompt takes at the
 // server, its connection included.
 func BenchmarkIdleSession(b *testing.B) {
-	app, _ := newBox(b)
-	s := start(b, app, nil, hello)
+	app, _ := newAppliance(b)
+	s := startServer(b, app, nil, helloCommand)
 	memory := func() float64 {
 		var m runtime.MemStats
 		runtime.GC()

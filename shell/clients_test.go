@@ -20,20 +20,30 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// sshArgs are the arguments of OpenSSH's client for a server.
+// sshArgs returns arguments of OpenSSH's client that connect to a server.
 func sshArgs(t *testing.T, s *shell.Server, more ...string) []string {
 	t.Helper()
 	host, port, err := net.SplitHostPort(s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "IdentityAgent=none", "-p", port, "-l", "admin", host}
+	args := []string{
+		"-F", "/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+		"-o", "LogLevel=ERROR", "-o", "IdentityAgent=none", "-p", port, "-l", "admin", host,
+	}
 	return append(args, more...)
 }
 
-// run runs a program to its end.
-func runningServer(t *testing.T, in string, program string, args ...string) (stdout, stderr string, status int) {
+// sshpassArgs returns arguments of sshpass that run ssh with a passphrase.
+func sshpassArgs(t *testing.T, s *shell.Server, passphrase string, more ...string) []string {
+	t.Helper()
+	return append([]string{"-p", passphrase, "ssh"}, sshArgs(t, s, more...)...)
+}
+
+// runProgram runs a program with the given standard input and waits for it.
+func runProgram(
+	t *testing.T, in, program string, args ...string,
+) (stdout, stderr string, status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -48,8 +58,8 @@ func runningServer(t *testing.T, in string, program string, args ...string) (std
 
 func TestOpenSSHCommandLine(t *testing.T) {
 	tooltest.Need(t, "ssh", "sshpass")
-	app, _ := newBox(t)
-	s := start(t, app, nil, whoami, say, ask, leave)
+	app, _ := newAppliance(t)
+	s := startServer(t, app, nil, whoamiCommand, sayCommand, askCommand, exitCommand)
 	for _, c := range []struct {
 		line, in, want string
 		status         int
@@ -60,25 +70,26 @@ func TestOpenSSHCommandLine(t *testing.T) {
 		{"ask", "Bob\nsecret\n", "Name:\n[]> \nPassphrase: \n\nBob, secret\n", 0},
 	} {
 		for _, method := range []string{"password", "keyboard-interactive"} {
-			out, stderr, status := runningServer(t, c.in, "sshpass", append([]string{"-p", "ironport", "ssh"},
-				sshArgs(t, s, "-o", "PreferredAuthentications="+method, c.line)...)...)
+			args := sshpassArgs(t, s, "ironport", "-o", "PreferredAuthentications="+method, c.line)
+			out, stderr, status := runProgram(t, c.in, "sshpass", args...)
 			if out != c.want || stderr != "" || status != c.status {
 				t.Errorf("%s by %s: %q, %q, status %d", c.line, method, out, stderr, status)
 			}
 		}
 	}
-	out, stderr, status := runningServer(t, "say x\nexit\n", "sshpass", append([]string{"-p", "ironport", "ssh", "-T"}, sshArgs(t, s)...)...)
+	out, stderr, status := runProgram(t, "say x\nexit\n", "sshpass", sshpassArgs(t, s, "ironport", "-T")...)
 	if !strings.HasSuffix(out, prompt+"\n\nx\n"+prompt+"\n") || stderr != "" || status != 0 {
 		t.Errorf("a script: %q, %q, status %d", out, stderr, status)
 	}
-	if _, _, status := runningServer(t, "", "sshpass", append([]string{"-p", "wrong", "ssh"}, sshArgs(t, s, "whoami")...)...); status == 0 {
-		t.Error("a wrong passphrase lets in")
+	_, _, status = runProgram(t, "", "sshpass", sshpassArgs(t, s, "wrong", "whoami")...)
+	if status == 0 {
+		t.Error("a wrong passphrase was accepted")
 	}
 }
 
 func TestOpenSSHKeyLogin(t *testing.T) {
 	tooltest.Need(t, "ssh")
-	app, _ := newBox(t)
+	app, _ := newAppliance(t)
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 	signer, err := gossh.NewSignerFromKey(key)
 	if err != nil {
@@ -93,58 +104,60 @@ func TestOpenSSHKeyLogin(t *testing.T) {
 	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, app, nil, whoami)
-	out, stderr, status := runningServer(t, "", "ssh", append([]string{"-i", file, "-l", "kim", "-o", "BatchMode=yes"}, sshArgs(t, s, "whoami")...)...)
+	s := startServer(t, app, nil, whoamiCommand)
+	args := append([]string{"-i", file, "-l", "kim", "-o", "BatchMode=yes"}, sshArgs(t, s, "whoami")...)
+	out, stderr, status := runProgram(t, "", "ssh", args...)
 	if out != "kim from 127.0.0.1 as Operator\n" || status != 0 {
 		t.Errorf("%q, %q, status %d", out, stderr, status)
 	}
 }
 
-// An administrator at a terminal: expect's has no size.
+// expectScript is an interactive session. The terminal of expect has no size.
 const expectScript = `
 set timeout 30
-proc hear {text} {
+proc waitfor {text} {
 	expect {
 		-ex $text {}
-		timeout { puts stderr "no $text"; exit 1 }
-		eof { puts stderr "end instead of $text"; exit 1 }
+		timeout { puts stderr "timeout while waiting for $text"; exit 1 }
+		eof { puts stderr "end of output instead of $text"; exit 1 }
 	}
 }
 eval spawn -noecho ssh $env(SSH_ARGS)
-hear "Password:"
+waitfor "Password:"
 send "ironport\r"
-hear "example.com> "
+waitfor "example.com> "
 send "say hello\r"
-hear "\r\r\n\r\nhello\r\nexample.com> "
+waitfor "\r\r\n\r\nhello\r\nexample.com> "
 send "long\r"
-hear "-Press Any Key For More-"
+waitfor "-Press Any Key For More-"
 send " "
-hear "line 30\r\nexample.com> "
+waitfor "line 30\r\nexample.com> "
 send "ask\r"
-hear "\[]> "
+waitfor "\[]> "
 send "\003"
-hear "^C\r\nexample.com> "
+waitfor "^C\r\nexample.com> "
 send "wait\r"
-hear "Press Ctrl-C to stop."
+waitfor "Press Ctrl-C to stop."
 send "\003"
-hear "statistics ---\r\nexample.com> "
+waitfor "statistics ---\r\nexample.com> "
 send "exit\r"
-hear "Connection to 127.0.0.1 closed."
+waitfor "Connection to 127.0.0.1 closed."
 expect eof
 exit [lindex [wait] 3]
 `
 
 func TestOpenSSHInteractive(t *testing.T) {
 	tooltest.Need(t, "ssh", "expect")
-	app, _ := newBox(t)
-	s := start(t, app, nil, say, long, ask, wait, leave)
+	app, _ := newAppliance(t)
+	s := startServer(t, app, nil, sayCommand, longCommand, askCommand, waitCommand, exitCommand)
 	file := filepath.Join(t.TempDir(), "script")
 	if err := os.WriteFile(file, []byte(expectScript), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	args := strings.Join(sshArgs(t, s), " ")
-	t.Setenv("SSH_ARGS", strings.ReplaceAll(args, "LogLevel=ERROR", "LogLevel=INFO")) // it tells that the connection was closed
-	out, stderr, status := runningServer(t, "", "expect", "-f", file)
+	// At LogLevel=INFO ssh prints that the connection was closed, which the script waits for.
+	t.Setenv("SSH_ARGS", strings.ReplaceAll(args, "LogLevel=ERROR", "LogLevel=INFO"))
+	out, stderr, status := runProgram(t, "", "expect", "-f", file)
 	if status != 0 || stderr != "" {
 		t.Errorf("status %d, %s, after\n%s", status, stderr, out)
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-func TestConsoleWithoutATerminal(t *testing.T) {
-	app, _ := newBox(t)
+func TestConsoleWithoutTerminal(t *testing.T) {
+	app, _ := newAppliance(t)
 	var out bytes.Buffer
-	c := &shell.Console{Appliance: app, Commands: []*shell.Command{say, leave, whoami}, Out: &out,
+	c := &shell.Console{Appliance: app, Commands: []*shell.Command{sayCommand, exitCommand, whoamiCommand}, Out: &out,
 		In: io.NopCloser(strings.NewReader("\nadmin\nwrong\nadmin\nironport\nwhoami\nexit\nadmin\nironport\nsay x\n"))}
 	if err := c.Serve(t.Context()); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func (b *blockingInput) Close() error {
 }
 
 func TestConsoleClosesItsInputAndWaitsForTheReader(t *testing.T) {
-	app, _ := newBox(t)
+	app, _ := newAppliance(t)
 	in := &blockingInput{closed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -62,42 +62,42 @@ func TestConsoleClosesItsInputAndWaitsForTheReader(t *testing.T) {
 }
 
 // A wire is a serial line: what is written at one end is read at the other.
-type wire struct {
+type serialLine struct {
 	io.Reader
 	io.Writer
 }
 
-func TestConsoleWithATerminal(t *testing.T) {
-	app, fake := newBox(t)
+func TestConsoleWithTerminal(t *testing.T) {
+	app, fake := newAppliance(t)
 	keysIn, keys := io.Pipe()
 	screen, screenOut := io.Pipe()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	c := &shell.Console{Appliance: app, Commands: []*shell.Command{say, leave, wait}, In: keysIn, Out: screenOut,
+	c := &shell.Console{Appliance: app, Commands: []*shell.Command{sayCommand, exitCommand, waitCommand}, In: keysIn, Out: screenOut,
 		Size: func() (int, int) { return 80, 24 }}
 	ended := make(chan error)
 	go func() { ended <- c.Serve(ctx) }()
-	v := &consoleUser{t: t, wire: wire{screen, keys}}
+	sh := &consoleUser{t: t, serialLine: serialLine{screen, keys}}
 	const login = "\r\nAsyncOS example.com (ttyv0)\r\n\r\nlogin: "
-	v.exchange("", login)
-	v.exchange("adm", "adm")
-	v.exchange("\x03", "^C\r\n"+login)
-	v.exchange("admin\r", "admin\r\r\nPassword:")
-	v.exchange("ironport\r", "\r\r\n"+welcome14)
-	v.exchange("say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
-	v.exchange("wait\r", "wait\r\r\n\r\nPress Ctrl-C to stop.\r\n")
-	v.exchange("\x03", "^C\r\n--- statistics ---\r\n"+prompt)
+	sh.exchange("", login)
+	sh.exchange("adm", "adm")
+	sh.exchange("\x03", "^C\r\n"+login)
+	sh.exchange("admin\r", "admin\r\r\nPassword:")
+	sh.exchange("ironport\r", "\r\r\n"+welcome14)
+	sh.exchange("say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
+	sh.exchange("wait\r", "wait\r\r\n\r\nPress Ctrl-C to stop.\r\n")
+	sh.exchange("\x03", "^C\r\n--- statistics ---\r\n"+prompt)
 	fake.Advance(shell.DefaultIdleTimeout)
-	v.exchange("", "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"+login)
+	sh.exchange("", "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"+login)
 	fake.Advance(2 * shell.DefaultIdleTimeout) // nobody is logged in: nothing is idle
-	v.exchange("admin\r", "admin\r\r\nPassword:")
-	v.exchange("ironport\r", "\r\r\nLast login: Thu Jun 25 08:50:03 2015 from console\r\r\n"+welcome14)
-	v.exchange("\x1b[A", "") // the history is the session's, not the line's
-	v.exchange("exit\r", "exit\r\r\n"+login)
+	sh.exchange("admin\r", "admin\r\r\nPassword:")
+	sh.exchange("ironport\r", "\r\r\nLast login: Thu Jun 25 08:50:03 2015 from console\r\r\n"+welcome14)
+	sh.exchange("\x1b[A", "") // the history is the session's, not the line's
+	sh.exchange("exit\r", "exit\r\r\n"+login)
 
-	v.exchange("admin\rironport\r", "admin\r\r\nPassword:\r\r\nLast login: Thu Jun 25 10:20:03 2015 from console\r\r\n"+welcome14)
+	sh.exchange("admin\rironport\r", "admin\r\r\nPassword:\r\r\nLast login: Thu Jun 25 10:20:03 2015 from console\r\r\n"+welcome14)
 	off := shell.StoppedError("The system is going down.")
 	cancel(off)
-	v.exchange("", "\r\n\r\nThe system is going down.\r\n")
+	sh.exchange("", "\r\n\r\nThe system is going down.\r\n")
 	if err := <-ended; !errors.Is(err, off) {
 		t.Errorf("ended with %v", err)
 	}
@@ -105,7 +105,7 @@ func TestConsoleWithATerminal(t *testing.T) {
 
 type consoleUser struct {
 	t *testing.T
-	wire
+	serialLine
 }
 
 func (u *consoleUser) exchange(keys, want string) {

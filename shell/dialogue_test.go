@@ -15,7 +15,7 @@ import (
 )
 
 // converse runs f over a script, and compares what is said.
-func converse(t *testing.T, f func(context.Context, shell.Dialogue) error, want string, answers ...string) {
+func wantConversation(t *testing.T, f func(context.Context, shell.Dialogue) error, want string, answers ...string) {
 	t.Helper()
 	p := shelltest.NewPrompter(answers...)
 	if err := f(t.Context(), shell.NewDialogue(p)); err != nil {
@@ -33,7 +33,7 @@ func converse(t *testing.T, f func(context.Context, shell.Dialogue) error, want 
 // between questions, two between a state and a menu's header, none between a text
 // and a question that is answered on its own line.
 func TestBlankLines(t *testing.T) {
-	converse(t, func(ctx context.Context, d shell.Dialogue) error {
+	wantConversation(t, func(ctx context.Context, d shell.Dialogue) error {
 		return d.Menu(ctx, func() shell.Menu {
 			return shell.Menu{
 				Header: func() { d.Printf("File Reputation: Disabled\n") },
@@ -76,8 +76,8 @@ Choose the operation you want to perform:
 `, "setup", "y", "y", "a", "b", "")
 }
 
-func TestTextThatBringsItsBlankLineGetsNoOther(t *testing.T) {
-	converse(t, func(ctx context.Context, d shell.Dialogue) error {
+func TestTextThatBeginsWithBlankLineGetsNoOther(t *testing.T) {
+	wantConversation(t, func(ctx context.Context, d shell.Dialogue) error {
 		if _, err := d.Ask(ctx, "Name:", "", nil); err != nil {
 			return err
 		}
@@ -88,9 +88,9 @@ func TestTextThatBringsItsBlankLineGetsNoOther(t *testing.T) {
 	}, "Name:\n[]> a\n\nDone.\n\nNext:\n[]> b\n\n\nTwo blank lines are two.\n", "a", "b")
 }
 
-func TestARefusedAnswerIsAskedForAgain(t *testing.T) {
+func TestRefusedAnswerIsAskedForAgain(t *testing.T) {
 	n := 5
-	converse(t, func(ctx context.Context, d shell.Dialogue) error {
+	wantConversation(t, func(ctx context.Context, d shell.Dialogue) error {
 		return d.Form(ctx, shell.Number(&n, "How many?", 1, 10))
 	}, "How many?\n[5]> eleven\n\nThe value must be an integer from 1 to 10.\n\nHow many?\n[5]> 11\n\n"+
 		"The value must be an integer from 1 to 10.\n\nHow many?\n[5]> 7\n", "eleven", "11", "7")
@@ -184,7 +184,7 @@ type method string
 
 func (m method) String() string { return "by " + string(m) }
 
-func TestFormsStoreWhatTheyShow(t *testing.T) {
+func TestFormFields(t *testing.T) {
 	v := struct {
 		name    string
 		method  method
@@ -218,7 +218,7 @@ func TestFormsStoreWhatTheyShow(t *testing.T) {
 	}
 }
 
-func TestAFailingPrompterEndsTheDialogue(t *testing.T) {
+func TestPrompterErrorEndsDialogue(t *testing.T) {
 	broken := errors.New("broken")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(broken)
@@ -243,7 +243,7 @@ func TestAFailingPrompterEndsTheDialogue(t *testing.T) {
 }
 
 func TestSecretsAreNotShown(t *testing.T) {
-	converse(t, func(ctx context.Context, d shell.Dialogue) error {
+	wantConversation(t, func(ctx context.Context, d shell.Dialogue) error {
 		s, err := d.AskSecret(ctx, "Passphrase:", func(s string) error {
 			if s == "short" {
 				return refusal.New("Too short.")
@@ -270,16 +270,16 @@ func TestTable(t *testing.T) {
 }
 
 // A screen is a script that is a terminal.
-type screen struct {
+type fakeScreen struct {
 	*shelltest.Prompter
 	columns, rows int
 	keys          int // pressed
 	interrupt     bool
 }
 
-func (s *screen) Size() (int, int) { return s.columns, s.rows }
+func (s *fakeScreen) Size() (int, int) { return s.columns, s.rows }
 
-func (s *screen) WaitForKey(context.Context) error {
+func (s *fakeScreen) WaitForKey(context.Context) error {
 	s.keys++
 	if s.interrupt {
 		return shell.ErrInterrupt
@@ -295,20 +295,20 @@ func TestLongLinesBreakBetweenWords(t *testing.T) {
 		16777215: "1. " + passphraseOption + "\n",
 		12:       "1. Mask\npassphrases\n(Files with\nmasked\npassphrases\ncannot be\nloaded using\nloadconfig\ncommand)\n",
 	} {
-		s := &screen{Prompter: shelltest.NewPrompter(), columns: columns, rows: 24}
+		s := &fakeScreen{Prompter: shelltest.NewPrompter(), columns: columns, rows: 24}
 		shell.NewDialogue(s).List(passphraseOption)
 		if diff := cmp.Diff(want, s.String()); diff != "" {
 			t.Errorf("%d columns: %s", columns, diff)
 		}
 	}
-	s := &screen{Prompter: shelltest.NewPrompter("y"), columns: 20, rows: 24}
+	s := &fakeScreen{Prompter: shelltest.NewPrompter("y"), columns: 20, rows: 24}
 	if _, err := shell.NewDialogue(s).Confirm(t.Context(), "Do you want to keep all of the changes?", true); err != nil {
 		t.Error(err)
 	}
 	if want := "Do you want to keep\nall of the changes?\n[Y]> y\n"; s.String() != want {
 		t.Errorf("a long yes-or-no question: %q, want %q", s.String(), want)
 	}
-	s = &screen{Prompter: shelltest.NewPrompter(), columns: 5, rows: 24}
+	s = &fakeScreen{Prompter: shelltest.NewPrompter(), columns: 5, rows: 24}
 	shell.NewDialogue(s).PrintWrapped("aéiouæø\nab cdefghij k")
 	if want := "aéiou\næø\nab\ncdefg\nhij k\n"; s.String() != want {
 		t.Errorf("words longer than a line: %q, want %q", s.String(), want)
@@ -317,7 +317,7 @@ func TestLongLinesBreakBetweenWords(t *testing.T) {
 
 func TestPager(t *testing.T) {
 	const marker = "-Press Any Key For More-\r                         \r"
-	s := &screen{Prompter: shelltest.NewPrompter(), columns: 10, rows: 4}
+	s := &fakeScreen{Prompter: shelltest.NewPrompter(), columns: 10, rows: 4}
 	d := shell.NewDialogue(s)
 	out := d.Pager(t.Context())
 	for _, part := range []string{"one\ntw", "o\n", "three\na line that wraps\nfive\n"} {

@@ -22,7 +22,10 @@ import (
 )
 
 // addUser commits an account, with one key if key is not nil.
-func addUser(t testing.TB, app *appliance.Appliance, name, passphrase string, role users.Role, key gossh.PublicKey) {
+func addUser(
+	t testing.TB, app *appliance.Appliance,
+	name, passphrase string, role users.Role, key gossh.PublicKey,
+) {
 	t.Helper()
 	hash, err := users.HashPassphrase(passphrase)
 	if err != nil {
@@ -33,7 +36,8 @@ func addUser(t testing.TB, app *appliance.Appliance, name, passphrase string, ro
 		a.Keys = []string{strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))}
 	}
 	d := app.Config.NewDraft()
-	if err := users.Section.Edit(d, func(v *users.Accounts) error { v.List = append(v.List, a); return nil }); err != nil {
+	add := func(v *users.Accounts) error { v.List = append(v.List, a); return nil }
+	if err := users.Section.Edit(d, add); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
@@ -52,15 +56,20 @@ func newSigner(t testing.TB, seed byte) gossh.Signer {
 	return s
 }
 
-var whoami = &shell.Command{Name: "whoami", Run: func(_ context.Context, env *shell.Env) error {
+var whoamiCommand = command("whoami", func(_ context.Context, env *shell.Env) error {
 	env.Printf("%s from %v as %s\n", env.Account.Name, env.ClientAddr, env.Account.Role)
 	return nil
-}}
+})
 
-// login tries to log in, and returns what whoami says.
-func login(t testing.TB, s *shell.Server, user string, methods ...gossh.AuthMethod) (string, error) {
+// login tries to log in, and returns the output of whoami.
+func login(
+	t testing.TB, s *shell.Server, user string, methods ...gossh.AuthMethod,
+) (output string, err error) {
 	t.Helper()
-	c, err := gossh.Dial("tcp", s.Addr().String(), &gossh.ClientConfig{User: user, Auth: methods, HostKeyCallback: gossh.InsecureIgnoreHostKey()})
+	config := &gossh.ClientConfig{
+		User: user, Auth: methods, HostKeyCallback: gossh.InsecureIgnoreHostKey(),
+	}
+	c, err := gossh.Dial("tcp", s.Addr().String(), config)
 	if err != nil {
 		return "", err
 	}
@@ -69,32 +78,34 @@ func login(t testing.TB, s *shell.Server, user string, methods ...gossh.AuthMeth
 	return out, nil
 }
 
-func TestMethodsOfLogin(t *testing.T) {
-	app, _ := newBox(t)
+func TestLoginMethods(t *testing.T) {
+	app, _ := newAppliance(t)
 	mine, other := newSigner(t, 1), newSigner(t, 2)
 	addUser(t, app, "kim", "passphrase1", users.Operator, mine.PublicKey())
-	s := start(t, app, nil, whoami)
+	s := startServer(t, app, nil, whoamiCommand)
 	var asked []string
 	answer := func(text string) gossh.AuthMethod {
-		return gossh.KeyboardInteractive(func(_, _ string, questions []string, echo []bool) ([]string, error) {
+		challenge := func(_, _ string, questions []string, echo []bool) ([]string, error) {
 			asked = append(asked, fmt.Sprint(questions, echo))
 			return []string{text}, nil
-		})
+		}
+		return gossh.KeyboardInteractive(challenge)
 	}
+	admin, kim := "admin from 127.0.0.1 as Administrator\n", "kim from 127.0.0.1 as Operator\n"
 	for _, c := range []struct {
 		what, user string
 		methods    []gossh.AuthMethod
 		want       string
 	}{
-		{"password", "admin", []gossh.AuthMethod{gossh.Password("ironport")}, "admin from 127.0.0.1 as Administrator\n"},
-		{"keyboard-interactive", "kim", []gossh.AuthMethod{answer("passphrase1")}, "kim from 127.0.0.1 as Operator\n"},
-		{"key", "kim", []gossh.AuthMethod{gossh.PublicKeys(mine)}, "kim from 127.0.0.1 as Operator\n"},
-		{"second key", "kim", []gossh.AuthMethod{gossh.PublicKeys(other, mine)}, "kim from 127.0.0.1 as Operator\n"},
+		{"password", "admin", []gossh.AuthMethod{gossh.Password("ironport")}, admin},
+		{"keyboard-interactive", "kim", []gossh.AuthMethod{answer("passphrase1")}, kim},
+		{"key", "kim", []gossh.AuthMethod{gossh.PublicKeys(mine)}, kim},
+		{"second key", "kim", []gossh.AuthMethod{gossh.PublicKeys(other, mine)}, kim},
 		{"wrong passphrase", "admin", []gossh.AuthMethod{gossh.Password("ironpore")}, ""},
 		{"wrong answer", "kim", []gossh.AuthMethod{answer("ironport")}, ""},
-		{"somebody else's key", "admin", []gossh.AuthMethod{gossh.PublicKeys(mine)}, ""},
+		{"key of another user", "admin", []gossh.AuthMethod{gossh.PublicKeys(mine)}, ""},
 		{"unknown user", "nobody", []gossh.AuthMethod{gossh.Password("ironport")}, ""},
-		{"nothing", "admin", nil, ""},
+		{"no method", "admin", nil, ""},
 	} {
 		got, err := login(t, s, c.user, c.methods...)
 		if got != c.want || (err == nil) != (c.want != "") {
@@ -106,12 +117,15 @@ func TestMethodsOfLogin(t *testing.T) {
 	}
 }
 
-func TestFailuresAreSlowedLoggedAndBlocked(t *testing.T) {
-	var written log
-	app, fake := newBox(t, loggedTo(&written), func(o *appliance.Options) {
-		o.Limits = users.Limits{MaxFailures: 3, Window: time.Hour, BlockTime: time.Hour, DelayStep: time.Second, MaxDelay: time.Minute}
+func TestFailedLoginsAreDelayedLoggedAndBlocked(t *testing.T) {
+	var written logBuffer
+	app, fake := newAppliance(t, withLogger(&written), func(o *appliance.Options) {
+		o.Limits = users.Limits{
+			MaxFailures: 3, Window: time.Hour, BlockTime: time.Hour,
+			DelayStep: time.Second, MaxDelay: time.Minute,
+		}
 	})
-	s := start(t, app, nil, whoami)
+	s := startServer(t, app, nil, whoamiCommand)
 	before := app.Clock.Now()
 	for range 4 {
 		if _, err := login(t, s, "ad\nmin", gossh.Password("x")); err == nil {
@@ -119,10 +133,10 @@ func TestFailuresAreSlowedLoggedAndBlocked(t *testing.T) {
 		}
 	}
 	if d := app.Clock.Now().Sub(before); d != (1+2+3+4)*time.Second {
-		t.Errorf("four failures were held back for %v", d)
+		t.Errorf("four failures were delayed by %v", d)
 	}
 	if _, err := login(t, s, "admin", gossh.Password("ironport")); err == nil {
-		t.Error("a blocked address was let in")
+		t.Error("a blocked address was admitted")
 	}
 	fake.Advance(time.Hour)
 	if _, err := login(t, s, "admin", gossh.Password("ironport")); err != nil {
@@ -132,12 +146,13 @@ func TestFailuresAreSlowedLoggedAndBlocked(t *testing.T) {
 		login(t, s, "admin", gossh.Password("x")) //nolint:errcheck // meant to fail
 	}
 	if _, err := login(t, s, "admin", gossh.Password("ironport")); err != nil {
-		t.Errorf("an address that has logged in successfully is spared: %v", err)
+		t.Errorf("an address that has logged in before was blocked: %v", err)
 	}
 	for _, want := range []string{
 		`An authentication attempt by the user ad\\nmin from 127.0.0.1 failed using an SSH connection.`,
 		"The address 127.0.0.1 is blocked",
-		"The user admin successfully logged on from 127.0.0.1 with privilege admin using an SSH connection.",
+		"The user admin successfully logged on from 127.0.0.1 " +
+			"with privilege admin using an SSH connection.",
 	} {
 		if !strings.Contains(written.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, written.String())
@@ -145,22 +160,23 @@ func TestFailuresAreSlowedLoggedAndBlocked(t *testing.T) {
 	}
 }
 
-func TestSixTriesAConnection(t *testing.T) {
-	app, _ := newBox(t)
-	s := start(t, app, nil)
+func TestSixAuthTriesPerConnection(t *testing.T) {
+	app, _ := newAppliance(t)
+	s := startServer(t, app, nil)
 	tries := 0
-	_, err := login(t, s, "admin", gossh.RetryableAuthMethod(gossh.PasswordCallback(func() (string, error) {
+	wrongPassword := gossh.PasswordCallback(func() (string, error) {
 		tries++
 		return "wrong", nil
-	}), 0))
+	})
+	_, err := login(t, s, "admin", gossh.RetryableAuthMethod(wrongPassword, 0))
 	if err == nil || tries != 6 {
 		t.Errorf("%d tries, %v", tries, err)
 	}
 }
 
-func TestModernAlgorithmsOnly(t *testing.T) {
-	app, _ := newBox(t)
-	s := start(t, app, nil)
+func TestWeakAlgorithmsAreRejected(t *testing.T) {
+	app, _ := newAppliance(t)
+	s := startServer(t, app, nil)
 	for _, old := range []gossh.Config{
 		{Ciphers: []string{gossh.InsecureCipherAES128CBC, gossh.InsecureCipherRC4}},
 		{KeyExchanges: []string{gossh.InsecureKeyExchangeDH14SHA1}},
@@ -170,17 +186,18 @@ func TestModernAlgorithmsOnly(t *testing.T) {
 		c.Config = old
 		if c, err := gossh.Dial("tcp", s.Addr().String(), c); err == nil {
 			c.Close()
-			t.Errorf("%+v was agreed on", old)
+			t.Errorf("%+v was accepted", old)
 		}
 	}
-	if a := shell.SSHAlgorithms(); a.Ciphers[0] != gossh.CipherAES128GCM || a.Ciphers[1] != gossh.CipherAES256GCM {
-		t.Errorf("AES-GCM is not the first choice: %v", a.Ciphers)
+	ciphers := shell.SSHAlgorithms().Ciphers
+	if ciphers[0] != gossh.CipherAES128GCM || ciphers[1] != gossh.CipherAES256GCM {
+		t.Errorf("AES-GCM is not the first choice: %v", ciphers)
 	}
 }
 
-func TestNothingIsForwarded(t *testing.T) {
-	app, _ := newBox(t)
-	c := dial(t, start(t, app, nil))
+func TestForwardingIsRejected(t *testing.T) {
+	app, _ := newAppliance(t)
+	c := dial(t, startServer(t, app, nil))
 	if conn, err := c.Dial("tcp", "127.0.0.1:22"); err == nil {
 		conn.Close()
 		t.Error("a TCP connection was forwarded")
@@ -189,7 +206,9 @@ func TestNothingIsForwarded(t *testing.T) {
 		l.Close()
 		t.Error("a port was opened for the client")
 	}
-	for _, kind := range []string{"direct-streamlocal@openssh.com", "x11", "auth-agent@openssh.com", "tun@openssh.com"} {
+	for _, kind := range []string{
+		"direct-streamlocal@openssh.com", "x11", "auth-agent@openssh.com", "tun@openssh.com",
+	} {
 		if _, _, err := c.OpenChannel(kind, nil); err == nil {
 			t.Errorf("a channel %s was opened", kind)
 		}
@@ -207,16 +226,17 @@ func TestNothingIsForwarded(t *testing.T) {
 }
 
 func TestLimitsOfConnectionsAndSessions(t *testing.T) {
-	app, _ := newBox(t)
-	s := start(t, app, func(s *shell.Server) { s.Limits = shell.Limits{Connections: 2, Sessions: 3} }, say)
+	app, _ := newAppliance(t)
+	limits := func(s *shell.Server) { s.Limits = shell.Limits{Connections: 2, Sessions: 3} }
+	s := startServer(t, app, limits, sayCommand)
 	c := dial(t, s)
 	for range 3 {
-		channelHandler(t, c, 80, 24).hear(prompt)
+		openShell(t, c, 80, 24).readUntil(prompt)
 	}
 	if _, err := c.NewSession(); err == nil {
 		t.Error("a fourth session was opened")
 	}
-	silent, err := net.Dial("tcp", s.Addr().String()) // says nothing and holds the second place
+	silent, err := net.Dial("tcp", s.Addr().String()) // sends nothing and takes the second place
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,21 +244,22 @@ func TestLimitsOfConnectionsAndSessions(t *testing.T) {
 	if _, err := silent.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	second := dial(t, s) // who logs in is worth more than who does not
-	if _, err := io.ReadAll(silent); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
+	second := dial(t, s) // displaces the connection that has not logged in
+	if _, err := io.ReadAll(silent); err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Error(err)
 	}
 	if c, err := gossh.Dial("tcp", s.Addr().String(), clientConfig("admin", "ironport")); err == nil {
 		c.Close()
-		t.Error("a third connection was let in")
+		t.Error("a third connection was admitted")
 	}
 	second.Close()
-	second.Wait() //nolint:errcheck // closed by us
+	second.Wait() //nolint:errcheck // the test has closed it
 }
 
 func TestHandshakeTimeout(t *testing.T) {
-	app, _ := newBox(t)
-	s := start(t, app, func(s *shell.Server) { s.Limits.HandshakeTimeout = 50 * time.Millisecond }, say)
+	app, _ := newAppliance(t)
+	limits := func(s *shell.Server) { s.Limits.HandshakeTimeout = 50 * time.Millisecond }
+	s := startServer(t, app, limits, sayCommand)
 	c, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -247,20 +268,21 @@ func TestHandshakeTimeout(t *testing.T) {
 	if _, err := io.ReadAll(c); err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Error(err)
 	}
-	// Who has logged in stays.
-	v := channelHandler(t, dial(t, s), 80, 24)
-	v.hear(prompt)
+	// The timeout does not apply after the login.
+	sh := openShell(t, dial(t, s), 80, 24)
+	sh.readUntil(prompt)
 	silent, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.ReadAll(silent) //nolint:errcheck // ends later than v's time would have
-	v.exchange("after the time of the handshake", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
+	io.ReadAll(silent) //nolint:errcheck // returns when a connection opened after sh has timed out
+	sh.exchange("after the timeout", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
 }
 
 func TestKeepalives(t *testing.T) {
-	app, _ := newBox(t)
-	s := start(t, app, func(s *shell.Server) { s.Limits.KeepaliveInterval = 20 * time.Millisecond }, say)
+	app, _ := newAppliance(t)
+	limits := func(s *shell.Server) { s.Limits.KeepaliveInterval = 20 * time.Millisecond }
+	s := startServer(t, app, limits, sayCommand)
 	conn, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -287,16 +309,16 @@ func TestKeepalives(t *testing.T) {
 		}
 		req.Reply(false, nil) //nolint:errcheck // a test
 	}
-	<-requests // not answered
+	<-requests // this one is not answered
 	if err := c.Wait(); err == nil {
-		t.Error("the connection of a client that does not answer goes on")
+		t.Error("the connection of a client that does not answer was not closed")
 	}
 }
 
-func TestSubsystemsAndCommandsOfOthers(t *testing.T) {
-	app, _ := newBox(t)
+func TestSubsystemsAndExec(t *testing.T) {
+	app, _ := newAppliance(t)
 	addUser(t, app, "guest", "passphrase1", users.Guest, nil)
-	s := start(t, app, func(s *shell.Server) {
+	s := startServer(t, app, func(s *shell.Server) {
 		s.Subsystems = map[string]func(context.Context, shell.Channel){
 			"echo": func(_ context.Context, ch shell.Channel) {
 				fmt.Fprintf(ch.Stderr(), "%s %v\n", ch.Account().Name, ch.RemoteAddr())
@@ -311,11 +333,11 @@ func TestSubsystemsAndCommandsOfOthers(t *testing.T) {
 			if !strings.HasPrefix(line, "scp ") {
 				return false
 			}
-			io.WriteString(ch, "taken\n") //nolint:errcheck // a test
-			ch.Exit(3)                    //nolint:errcheck // a test
+			io.WriteString(ch, "exec\n") //nolint:errcheck // a test
+			ch.Exit(3)                   //nolint:errcheck // a test
 			return true
 		}
-	}, say)
+	}, sayCommand)
 	c := dial(t, s)
 	sess, err := c.NewSession()
 	if err != nil {
@@ -329,16 +351,16 @@ func TestSubsystemsAndCommandsOfOthers(t *testing.T) {
 	}
 	io.WriteString(in, "hello") //nolint:errcheck // a test
 	in.Close()
-	said, _ := io.ReadAll(out)
-	who, _ := io.ReadAll(stderr)
-	if string(said) != "hello" || string(who) != "admin 127.0.0.1\n" {
-		t.Errorf("echo said %q and %q", said, who)
+	gotOut, _ := io.ReadAll(out)
+	gotErr, _ := io.ReadAll(stderr)
+	if string(gotOut) != "hello" || string(gotErr) != "admin 127.0.0.1\n" {
+		t.Errorf("echo: stdout %q, stderr %q", gotOut, gotErr)
 	}
-	if out, _, status := execute(t, c, "scp -t /", ""); out != "taken\n" || status != 3 {
+	if out, _, status := execute(t, c, "scp -t /", ""); out != "exec\n" || status != 3 {
 		t.Errorf("scp: %q, %d", out, status)
 	}
 	if out, _, status := execute(t, c, "say x", ""); out != "x\n" || status != 0 {
-		t.Errorf("a command that is not taken: %q, %d", out, status)
+		t.Errorf("a line that Exec does not serve: %q, %d", out, status)
 	}
 	if _, _, status := execute(t, c, "panic", ""); status != 1 {
 		t.Errorf("a panic: status %d", status)
@@ -360,97 +382,88 @@ func TestSubsystemsAndCommandsOfOthers(t *testing.T) {
 	}
 	defer g.Close()
 	if sess, err := g.NewSession(); err != nil || sess.RequestSubsystem("echo") == nil {
-		t.Errorf("a guest has a subsystem: %v", err)
+		t.Errorf("a guest may start a subsystem: %v", err)
 	}
-	if out, _, status := execute(t, g, "scp -t /", ""); out != "\nUnknown command or missing feature key: scp\n" || status != 1 {
-		t.Errorf("a guest's scp: %q, %d", out, status)
-	}
-}
-
-func TestWindowChangesDisturbNobody(t *testing.T) {
-	app, _ := newBox(t)
-	c := dial(t, start(t, app, nil, say))
-	s, err := c.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.RequestPty("vt100", 24, 80, nil); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 100 { // before the shell
-		if err := s.WindowChange(24, 80+i); err != nil {
-			t.Fatal(err)
-		}
-	}
-	v := &visitor{t: t, Session: s}
-	v.in, _ = s.StdinPipe()
-	v.out, _ = s.StdoutPipe()
-	if err := s.Shell(); err != nil {
-		t.Fatal(err)
-	}
-	v.hear(prompt)
-	for i := range 100 { // while nobody reads them
-		if err := s.WindowChange(24, 80+i); err != nil {
-			t.Fatal(err)
-		}
-	}
-	v.say("say x\r")
-	if got := v.hear("x\r\n" + prompt); !strings.HasSuffix(got, "say x\r\r\n\r\nx\r\n"+prompt) {
-		t.Errorf("after them: %q", got)
+	output, _, status := execute(t, g, "scp -t /", "")
+	if output != "\nUnknown command or missing feature key: scp\n" || status != 1 {
+		t.Errorf("a guest's scp: %q, %d", output, status)
 	}
 }
 
-func TestStopTellsSessionsAndLeavesNothing(t *testing.T) {
-	app, _ := newBox(t)
-	var life atomic.Value
-	keep := &shell.Command{Name: "keep", Run: func(_ context.Context, env *shell.Env) error {
-		context.AfterFunc(env.SessionContext, func() { life.Store(context.Cause(env.SessionContext)) })
+func TestManyWindowChanges(t *testing.T) {
+	app, _ := newAppliance(t)
+	sh := newShellClient(t, dial(t, startServer(t, app, nil, sayCommand)))
+	if err := sh.RequestPty("vt100", 24, 80, nil); err != nil {
+		t.Fatal(err)
+	}
+	changeWindow := func() {
+		for i := range 100 {
+			if err := sh.WindowChange(24, 80+i); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	changeWindow() // before the shell is started
+	if err := sh.Shell(); err != nil {
+		t.Fatal(err)
+	}
+	sh.readUntil(prompt)
+	changeWindow() // while the session waits for input
+	sh.typeKeys("say x\r")
+	got := sh.readUntil("x\r\n" + prompt)
+	if !strings.HasSuffix(got, "say x\r\r\n\r\nx\r\n"+prompt) {
+		t.Errorf("after the changes: %q", got)
+	}
+}
+
+func TestStopTellsSessionsAndLeavesNoGoroutine(t *testing.T) {
+	app, _ := newAppliance(t)
+	var sessionCause atomic.Value
+	keep := command("keep", func(_ context.Context, env *shell.Env) error {
+		ctx := env.SessionContext
+		context.AfterFunc(ctx, func() { sessionCause.Store(context.Cause(ctx)) })
 		return nil
-	}}
+	})
 	for range 10 {
-		s := start(t, app, nil, wait, ask, keep)
+		s := startServer(t, app, nil, waitCommand, askCommand, keep)
 		c := dial(t, s)
 		const end = "\r\n\r\nThe system is rebooting.\r\n"
-		at := func(keys, heard, want string) (*visitor, string) {
-			v := channelHandler(t, c, 80, 24)
-			v.hear(prompt)
-			v.say(keys)
-			v.hear(heard)
-			return v, want
+		states := []struct {
+			keys, output string // what the user types, and what is shown then
+			want         string // what is shown when the server stops
+			sh           *shellClient
+		}{
+			{keys: "keep\r", output: prompt, want: end},
+			{keys: "half a li", output: "half a li", want: end},
+			{keys: "ask\r", output: "[]> ", want: end},
+			{keys: "wait\r", output: "stop.\r\n", want: "--- statistics ---\r\n\r\nThe system is rebooting.\r\n"},
 		}
-		type told struct {
-			v    *visitor
-			want string
+		for i, state := range states {
+			sh := openShell(t, c, 80, 24)
+			sh.readUntil(prompt)
+			sh.typeKeys(state.keys)
+			sh.readUntil(state.output)
+			states[i].sh = sh
 		}
-		var all []told
-		for _, w := range [][3]string{
-			{"keep\r", prompt, end},
-			{"half a li", "half a li", end},
-			{"ask\r", "[]> ", end},
-			{"wait\r", "stop.\r\n", "--- statistics ---\r\n\r\nThe system is rebooting.\r\n"},
-		} {
-			v, want := at(w[0], w[1], w[2])
-			all = append(all, told{v, want})
-		}
-		idle := dial(t, s) // no session
+		idle := dial(t, s) // a connection without a session
 		raw, err := net.Dial("tcp", s.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw.Read(make([]byte, 1)) //nolint:errcheck // the server has taken it
-		ctx, cancel := context.WithTimeout(appliance.WithStopReason(t.Context(), appliance.ReasonReboot), 10*time.Second)
+		raw.Read(make([]byte, 1)) //nolint:errcheck // waits until the server has accepted it
+		ctx := appliance.WithStopReason(t.Context(), appliance.ReasonReboot)
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		if err := s.Stop(ctx); err != nil {
 			t.Error("stop:", err)
 		}
 		cancel()
 		wantNoGoroutines(t)
-		for _, a := range all {
-			if got := a.v.rest(); got != a.want {
-				t.Errorf("the session was told %q, want %q", got, a.want)
+		for _, state := range states {
+			if got := state.sh.readAll(); got != state.want {
+				t.Errorf("after %q: %q, want %q", state.keys, got, state.want)
 			}
 		}
-		idle.Wait() //nolint:errcheck // cut
+		idle.Wait() //nolint:errcheck // the server has closed it
 		c.Close()
 		raw.Close()
 		if err := s.Stop(t.Context()); err != nil {
@@ -460,8 +473,9 @@ func TestStopTellsSessionsAndLeavesNothing(t *testing.T) {
 			t.Error("a stopped server has an address")
 		}
 	}
-	if err, _ := life.Load().(error); err == nil || !strings.Contains(err.Error(), "rebooting") {
-		t.Errorf("the session's life ended because of %v", err)
+	cause, _ := sessionCause.Load().(error)
+	if cause == nil || !strings.Contains(cause.Error(), "rebooting") {
+		t.Errorf("the cause of the session's context is %v", cause)
 	}
 }
 
@@ -476,35 +490,38 @@ func wantNoGoroutines(t *testing.T) {
 		if !strings.Contains(all, "\n"+pkg) && !strings.Contains(all, "created by "+pkg) {
 			return
 		}
-		runtime.Gosched() // it may be between its last statement and its end
+		runtime.Gosched() // a goroutine may be about to exit
 	}
 	t.Errorf("goroutines of the server after Stop:\n%s", stacks[:runtime.Stack(stacks, true)])
 }
 
-func TestStopCutsWhatDoesNotEnd(t *testing.T) {
-	app, _ := newBox(t)
+func TestStopClosesConnectionsWhenItsContextEnds(t *testing.T) {
+	app, _ := newAppliance(t)
 	release := make(chan bool)
-	deaf := &shell.Command{Name: "deaf", Run: func(context.Context, *shell.Env) error { <-release; return nil }}
-	s := start(t, app, nil, deaf)
-	v := channelHandler(t, dial(t, s), 80, 24)
-	v.hear(prompt)
-	v.say("deaf\r")
-	v.hear("deaf\r\r\n")
+	block := command("block", func(context.Context, *shell.Env) error {
+		<-release // ignores its context
+		return nil
+	})
+	s := startServer(t, app, nil, block)
+	sh := openShell(t, dial(t, s), 80, 24)
+	sh.readUntil(prompt)
+	sh.typeKeys("block\r")
+	sh.readUntil("block\r\r\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := s.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("stop: %v", err)
 	}
-	v.rest()
+	sh.readAll()
 	close(release)
 	if err := s.Stop(t.Context()); err != nil {
-		t.Errorf("a second Stop, once the command has ended: %v", err)
+		t.Errorf("second Stop, after the command has ended: %v", err)
 	}
 }
 
-func TestAServerStartsAgain(t *testing.T) {
-	app, _ := newBox(t)
-	s := start(t, app, nil, say)
+func TestServerRestarts(t *testing.T) {
+	app, _ := newAppliance(t)
+	s := startServer(t, app, nil, sayCommand)
 	if err := s.Start(t.Context()); err == nil {
 		t.Error("started twice")
 	}
@@ -522,8 +539,8 @@ func TestAServerStartsAgain(t *testing.T) {
 	}
 }
 
-func TestAStartThatFailsLeavesNothing(t *testing.T) {
-	app, _ := newBox(t)
+func TestStopAfterFailedStart(t *testing.T) {
+	app, _ := newAppliance(t)
 	s := &shell.Server{Appliance: app, HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)),
 		Listen: func(context.Context) (net.Listener, error) { return nil, errors.New("in use") }}
 	if err := s.Start(t.Context()); err == nil || s.Addr() != nil {

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
-	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/product"
@@ -22,19 +20,30 @@ import (
 
 const prompt = "example.com> "
 
+// command returns a command without arguments.
+func command(name string, run func(context.Context, *shell.Env) error) *shell.Command {
+	return &shell.Command{Name: name, Run: run}
+}
+
+// inlineCommand returns a command with arguments.
+func inlineCommand(name string, run func(context.Context, *shell.Env) error) *shell.Command {
+	return &shell.Command{Name: name, Batch: true, Run: run}
+}
+
 // Commands for tests.
 var (
-	leave = &shell.Command{Name: "exit", Aliases: []string{"quit"}, Run: func(ctx context.Context, env *shell.Env) error { return env.Leave(ctx) }}
-	say   = &shell.Command{Name: "say", Batch: true, Run: func(_ context.Context, env *shell.Env) error {
+	exitCommand = &shell.Command{Name: "exit", Aliases: []string{"quit"},
+		Run: func(ctx context.Context, env *shell.Env) error { return env.Leave(ctx) }}
+	sayCommand = inlineCommand("say", func(_ context.Context, env *shell.Env) error {
 		env.Printf("%s\n", strings.Join(env.Args, "|"))
 		return nil
-	}}
-	silent = &shell.Command{Name: "silent", Run: func(context.Context, *shell.Env) error { return nil }}
-	rename = &shell.Command{Name: "rename", Batch: true, Run: func(_ context.Context, env *shell.Env) error {
+	})
+	silentCommand = command("silent", func(context.Context, *shell.Env) error { return nil })
+	renameCommand = inlineCommand("rename", func(_ context.Context, env *shell.Env) error {
 		netconfig.Hostname.Set(env.Draft, env.Args[0])
 		return nil
-	}}
-	ask = &shell.Command{Name: "ask", Run: func(ctx context.Context, env *shell.Env) error {
+	})
+	askCommand = command("ask", func(ctx context.Context, env *shell.Env) error {
 		name, err := env.Ask(ctx, "Name:", "", nil)
 		if err != nil {
 			return err
@@ -45,14 +54,14 @@ var (
 		}
 		env.Printf("%s, %s\n", name, secret)
 		return nil
-	}}
-	wait = &shell.Command{Name: "wait", Run: func(ctx context.Context, env *shell.Env) error {
+	})
+	waitCommand = command("wait", func(ctx context.Context, env *shell.Env) error {
 		env.Printf("Press Ctrl-C to stop.\n")
 		<-ctx.Done()
 		env.Printf("--- statistics ---\n")
 		return ctx.Err()
-	}}
-	long = &shell.Command{Name: "long", Run: func(ctx context.Context, env *shell.Env) error {
+	})
+	longCommand = command("long", func(ctx context.Context, env *shell.Env) error {
 		out := env.Pager(ctx)
 		for i := range 30 {
 			if _, err := fmt.Fprintf(out, "line %d\n", i+1); err != nil {
@@ -60,7 +69,7 @@ var (
 			}
 		}
 		return nil
-	}}
+	})
 )
 
 const welcome14 = "AsyncOS 14.0.0 for Cisco C100V build 698\r\n\r\n" +
@@ -70,54 +79,40 @@ const welcome14 = "AsyncOS 14.0.0 for Cisco C100V build 698\r\n\r\n" +
 	"they are made.\r\n\r\n" + prompt
 
 func TestWelcomeAndLastLogin(t *testing.T) {
-	app, _ := newBox(t)
-	c := dial(t, start(t, app, nil, leave))
-	v := channelHandler(t, c, 80, 24)
-	if got := v.hear("> "); got != welcome14 {
+	app, _ := newAppliance(t)
+	c := dial(t, startServer(t, app, nil, exitCommand))
+	sh := openShell(t, c, 80, 24)
+	if got := sh.readUntil("> "); got != welcome14 {
 		t.Errorf("first login:\n%q\nwant\n%q", got, welcome14)
 	}
-	v.say("exit\r")
-	if got := v.rest(); got != "exit\r\r\n" {
+	sh.typeKeys("exit\r")
+	if got := sh.readAll(); got != "exit\r\r\n" {
 		t.Errorf("exit says %q", got)
 	}
-	if err := v.Wait(); err != nil {
+	if err := sh.Wait(); err != nil {
 		t.Error(err)
 	}
-	v = channelHandler(t, c, 80, 24)
+	sh = openShell(t, c, 80, 24)
 	want := "Last login: Thu Jun 25 08:50:03 2015 from 127.0.0.1\r\r\n" + welcome14
-	if got := v.hear("> "); got != want {
+	if got := sh.readUntil("> "); got != want {
 		t.Errorf("second login:\n%q\nwant\n%q", got, want)
 	}
 }
 
 func TestWelcomeOfOldVersions(t *testing.T) {
-	app, _ := newBox(t)
+	app, _ := newAppliance(t)
 	app.Product = product.Facts{Model: "C370", Version: product.Version{Major: 8, Minor: 5, Patch: 6, Build: 92}, BuildDate: epoch}
-	v := channelHandler(t, dial(t, start(t, app, nil)), 80, 24)
+	sh := openShell(t, dial(t, startServer(t, app, nil)), 80, 24)
 	want := "Copyright (c) 2001-2015, Cisco Systems, Inc.\r\n\r\n\r\nAsyncOS 8.5.6 for Cisco C370 build 092\r\n\r\n" +
 		"Welcome to the Cisco C370 Email Security Appliance\r\n" + prompt
-	if got := v.hear("> "); got != want {
+	if got := sh.readUntil("> "); got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
 }
 
-// exchange types keys and compares what comes back, to the byte.
-func (v *visitor) exchange(what, keys, want string) {
-	v.t.Helper()
-	stop := clock.System().AfterFunc(20*time.Second, func() { v.Close() })
-	defer stop()
-	v.say(keys)
-	got := make([]byte, len(want))
-	n, err := io.ReadFull(v.out, got)
-	if err != nil || string(got) != want {
-		v.t.Fatalf("%s:\n got %q (%v)\nwant %q", what, got[:n], err, want)
-	}
-}
-
-func TestBytesOnTheWire(t *testing.T) {
-	app, _ := newBox(t)
-	v := channelHandler(t, dial(t, start(t, app, nil, say, silent, ask, leave, wait)), 80, 24)
-	v.hear(prompt)
+func TestTerminalOutputIsExact(t *testing.T) {
+	app, _ := newAppliance(t)
+	sh := shellAtPrompt(t, app, sayCommand, silentCommand, askCommand, exitCommand, waitCommand)
 	for _, c := range [][]string{
 		{"an empty line", "\r", "\r\r\n" + prompt},
 		{"a line feed is Enter too", "\n", "\r\r\n" + prompt},
@@ -141,50 +136,48 @@ func TestBytesOnTheWire(t *testing.T) {
 		{"Ctrl-U deletes the line", "say x\x15\r", "say x\x1b[5D     \x1b[5D\r\r\n" + prompt},
 	} {
 		for i := 1; i+1 < len(c); i += 2 {
-			v.exchange(c[0], c[i], c[i+1])
+			sh.exchange(c[0], c[i], c[i+1])
 		}
 	}
-	v.say("\x04")
-	if got := v.rest(); got != "\r\n" {
+	sh.typeKeys("\x04")
+	if got := sh.readAll(); got != "\r\n" {
 		t.Errorf("Ctrl-D at the prompt leaves: %q", got)
 	}
 }
 
-func TestHistoryHoldsCommandsAndNoAnswers(t *testing.T) {
-	app, _ := newBox(t)
-	v := channelHandler(t, dial(t, start(t, app, nil, say, ask)), 80, 24)
-	v.hear(prompt)
-	v.exchange("first", "say 1\r", "say 1\r\r\n\r\n1\r\n"+prompt)
-	v.exchange("an answer", "ask\rBob\rsecret\r", "ask\r\r\n\r\nName:\r\n[]> Bob\r\r\nPassphrase: \r\r\n\r\nBob, secret\r\n"+prompt)
-	v.exchange("Up", "\x1b[A", "ask")
-	v.exchange("Ctrl-P", "\x10", "\x1b[3Dsay 1")
-	v.exchange("there is nothing older", "\x10", "")
-	v.exchange("Ctrl-N", "\x0e", "\x1b[5Dask  \x1b[2D")
-	v.exchange("Ctrl-C leaves the history as it was", "\x03", "^C\r\n"+prompt)
-	v.exchange("Up after it", "\x1b[A\r", "ask\r\r\n\r\nName:\r\n[]> ")
-	v.exchange("a question has no history", "\x1b[A\x03", "^C\r\n"+prompt)
+func TestHistoryContainsCommandsOnly(t *testing.T) {
+	app, _ := newAppliance(t)
+	sh := shellAtPrompt(t, app, sayCommand, askCommand)
+	sh.exchange("first", "say 1\r", "say 1\r\r\n\r\n1\r\n"+prompt)
+	sh.exchange("an answer", "ask\rBob\rsecret\r", "ask\r\r\n\r\nName:\r\n[]> Bob\r\r\nPassphrase: \r\r\n\r\nBob, secret\r\n"+prompt)
+	sh.exchange("Up", "\x1b[A", "ask")
+	sh.exchange("Ctrl-P", "\x10", "\x1b[3Dsay 1")
+	sh.exchange("there is nothing older", "\x10", "")
+	sh.exchange("Ctrl-N", "\x0e", "\x1b[5Dask  \x1b[2D")
+	sh.exchange("Ctrl-C leaves the history as it was", "\x03", "^C\r\n"+prompt)
+	sh.exchange("Up after it", "\x1b[A\r", "ask\r\r\n\r\nName:\r\n[]> ")
+	sh.exchange("a question has no history", "\x1b[A\x03", "^C\r\n"+prompt)
 }
 
-func TestTabCompletes(t *testing.T) {
-	app, _ := newBox(t)
-	help := &shell.Command{Name: "help", Aliases: []string{"h"}, Batch: true, TakesCommandName: true, Run: say.Run}
-	secret := &shell.Command{Name: "saxophone", Roles: []users.Role{users.Technician}, Run: say.Run}
-	v := channelHandler(t, dial(t, start(t, app, nil, say, silent, help, secret, ask)), 80, 24)
-	v.hear(prompt)
-	v.exchange("a unique prefix", "si\t", "si\x1b[2Dsilent ")
-	v.exchange("give up", "\x03", "^C\r\n"+prompt)
-	v.exchange("candidates, on one line, and the line again", "s\t", "s\r\nsay, silent\r\n"+prompt+"s")
-	v.exchange("typing goes on", "ay x\r", "ay x\r\r\n\r\nx\r\n"+prompt)
-	v.exchange("nothing to complete, and an argument that is no command", "zz\tsay s\t\r",
+func TestTabCompletion(t *testing.T) {
+	app, _ := newAppliance(t)
+	help := &shell.Command{Name: "help", Aliases: []string{"h"}, Batch: true, TakesCommandName: true, Run: sayCommand.Run}
+	secret := &shell.Command{Name: "saxophone", Roles: []users.Role{users.Technician}, Run: sayCommand.Run}
+	sh := shellAtPrompt(t, app, sayCommand, silentCommand, help, secret, askCommand)
+	sh.exchange("a unique prefix", "si\t", "si\x1b[2Dsilent ")
+	sh.exchange("give up", "\x03", "^C\r\n"+prompt)
+	sh.exchange("candidates, on one line, and the line again", "s\t", "s\r\nsay, silent\r\n"+prompt+"s")
+	sh.exchange("typing goes on", "ay x\r", "ay x\r\r\n\r\nx\r\n"+prompt)
+	sh.exchange("nothing to complete, and an argument that is no command", "zz\tsay s\t\r",
 		"zzsay s\r\r\n\r\nUnknown command or missing feature key: zzsay\r\n"+prompt)
-	v.exchange("a command that is described", "h sa\t\r", "h sa\x1b[4Dh say \r\r\n\r\nsay\r\n"+prompt)
-	v.exchange("no completion of answers", "ask\rs\t\r", "ask\r\r\n\r\nName:\r\n[]> s\r\r\nPassphrase: ")
+	sh.exchange("a command that is described", "h sa\t\r", "h sa\x1b[4Dh say \r\r\n\r\nsay\r\n"+prompt)
+	sh.exchange("no completion of answers", "ask\rs\t\r", "ask\r\r\n\r\nName:\r\n[]> s\r\r\nPassphrase: ")
 }
 
-func TestPagerTakesAnyKey(t *testing.T) {
+func TestPagerAcceptsAnyKey(t *testing.T) {
 	const marker, erased = "-Press Any Key For More-", "\r                         \r"
-	app, _ := newBox(t)
-	c := dial(t, start(t, app, nil, long, say))
+	app, _ := newAppliance(t)
+	c := dial(t, startServer(t, app, nil, longCommand, sayCommand))
 	lines := func(from, to int) (s string) {
 		for i := from; i <= to; i++ {
 			s += fmt.Sprintf("line %d\r\n", i)
@@ -192,55 +185,54 @@ func TestPagerTakesAnyKey(t *testing.T) {
 		return s
 	}
 	for _, key := range []string{" ", "\n", "\r", "\r\n", "x", "\x1b[A", "\x1bOP"} {
-		v := channelHandler(t, c, 80, 11)
-		v.hear(prompt)
-		v.exchange("first page", "long\r", "long\r\r\n\r\n"+lines(1, 10)+marker)
-		v.exchange("key "+key, key, erased+lines(11, 20)+marker)
-		v.exchange("key "+key, key, erased+lines(21, 30)+prompt)
-		v.exchange("nothing of the key is left", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
+		sh := openShell(t, c, 80, 11)
+		sh.readUntil(prompt)
+		sh.exchange("first page", "long\r", "long\r\r\n\r\n"+lines(1, 10)+marker)
+		sh.exchange("key "+key, key, erased+lines(11, 20)+marker)
+		sh.exchange("key "+key, key, erased+lines(21, 30)+prompt)
+		sh.exchange("nothing of the key is left", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
 	}
-	v := channelHandler(t, c, 80, 11)
-	v.hear(prompt)
-	v.exchange("first page", "long\r", "long\r\r\n\r\n"+lines(1, 10)+marker)
-	v.exchange("Ctrl-C", "\x03", "^C\r\n"+prompt)
-	if err := v.WindowChange(100, 80); err != nil {
+	sh := openShell(t, c, 80, 11)
+	sh.readUntil(prompt)
+	sh.exchange("first page", "long\r", "long\r\r\n\r\n"+lines(1, 10)+marker)
+	sh.exchange("Ctrl-C", "\x03", "^C\r\n"+prompt)
+	if err := sh.WindowChange(100, 80); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.SendRequest("unknown", true, nil); err != nil { // requests are answered in turn
+	if _, err := sh.SendRequest("unknown", true, nil); err != nil { // requests are answered in turn
 		t.Fatal(err)
 	}
-	v.exchange("a higher window", "long\r", "long\r\r\n\r\n"+lines(1, 30)+prompt)
+	sh.exchange("a higher window", "long\r", "long\r\r\n\r\n"+lines(1, 30)+prompt)
 }
 
 func TestTerminalSizes(t *testing.T) {
-	app, _ := newBox(t)
-	c := dial(t, start(t, app, nil, say, long))
+	app, _ := newAppliance(t)
+	c := dial(t, startServer(t, app, nil, sayCommand, longCommand))
 	for _, size := range [][2]int{{0, 0}, {1, 1}, {80, 24}, {16777215, 16777215}, {1<<32 - 1, 1<<32 - 1}} {
-		v := channelHandler(t, c, size[0], size[1])
+		sh := openShell(t, c, size[0], size[1])
 		if size[0] == 1 { // nothing can be read from it; but it must not disturb anybody
-			v.say("say x\r")
+			sh.typeKeys("say x\r")
 			continue
 		}
-		v.hear("> ")
-		v.say("say " + strings.Repeat("x", 200) + "\r")
-		if got := v.hear("x\r\n" + prompt); !strings.Contains(got, "\r\n"+strings.Repeat("x", 200)+"\r\n") {
+		sh.readUntil("> ")
+		sh.typeKeys("say " + strings.Repeat("x", 200) + "\r")
+		if got := sh.readUntil("x\r\n" + prompt); !strings.Contains(got, "\r\n"+strings.Repeat("x", 200)+"\r\n") {
 			t.Errorf("%v: %q", size, got)
 		}
 	}
 }
 
-func TestPendingChangesAreAskedAbout(t *testing.T) {
+func TestExitAsksAboutUncommittedChanges(t *testing.T) {
 	const question = "\r\r\n\r\nConfiguration changes entered but not committed. Exiting will lose changes.\r\n" +
 		"Type 'commit' at the command prompt to commit changes.\r\nAre you sure you wish to exit? [N]> "
-	app, _ := newBox(t)
-	v := channelHandler(t, dial(t, start(t, app, nil, leave, rename)), 80, 24)
-	v.hear(prompt)
-	v.exchange("rename", "rename a.example.com\r", "rename a.example.com\r\r\n\r\n"+prompt)
-	v.exchange("exit", "quit\r", "quit"+question)
-	v.exchange("no", "\r", "\r\r\n"+prompt)
-	v.exchange("exit", "exit\r", "exit"+question)
-	v.say("y\r")
-	if got := v.rest(); got != "y\r\r\n" {
+	app, _ := newAppliance(t)
+	sh := shellAtPrompt(t, app, exitCommand, renameCommand)
+	sh.exchange("rename", "rename a.example.com\r", "rename a.example.com\r\r\n\r\n"+prompt)
+	sh.exchange("exit", "quit\r", "quit"+question)
+	sh.exchange("no", "\r", "\r\r\n"+prompt)
+	sh.exchange("exit", "exit\r", "exit"+question)
+	sh.typeKeys("y\r")
+	if got := sh.readAll(); got != "y\r\r\n" {
 		t.Errorf("after y: %q", got)
 	}
 	if app.Hostname() != "example.com" {
@@ -250,47 +242,45 @@ func TestPendingChangesAreAskedAbout(t *testing.T) {
 
 // What was changed before in the same command goes too; what an earlier command
 // changed stays.
-func TestADialogueThatIsBrokenOffChangesNothing(t *testing.T) {
-	half := &shell.Command{Name: "half", Run: func(ctx context.Context, env *shell.Env) error {
+func TestInterruptedDialogueLeavesDraftUnchanged(t *testing.T) {
+	half := command("half", func(ctx context.Context, env *shell.Env) error {
 		netconfig.Hostname.Set(env.Draft, "half.example.com")
 		_, err := env.Ask(ctx, "Really:", "", nil)
 		return err
-	}}
-	show := &shell.Command{Name: "show", Run: func(_ context.Context, env *shell.Env) error {
+	})
+	show := command("show", func(_ context.Context, env *shell.Env) error {
 		env.Printf("draft: %s\n", netconfig.Hostname.Get(env.Draft))
 		return nil
-	}}
-	app, _ := newBox(t)
+	})
+	app, _ := newAppliance(t)
 	for name, key := range map[string]string{"Ctrl-C": "\x03", "Ctrl-D": "\x04"} {
-		v := channelHandler(t, dial(t, start(t, app, nil, half, show, rename)), 80, 24)
-		v.hear(prompt)
-		v.say("rename before.example.com\r")
-		v.hear(prompt)
-		v.say("half\r")
-		v.hear("[]> ")
-		v.say(key)
-		v.hear(prompt)
-		v.say("show\r")
-		if got := v.hear(prompt); !strings.Contains(got, "draft: before.example.com") {
+		sh := shellAtPrompt(t, app, half, show, renameCommand)
+		sh.typeKeys("rename before.example.com\r")
+		sh.readUntil(prompt)
+		sh.typeKeys("half\r")
+		sh.readUntil("[]> ")
+		sh.typeKeys(key)
+		sh.readUntil(prompt)
+		sh.typeKeys("show\r")
+		if got := sh.readUntil(prompt); !strings.Contains(got, "draft: before.example.com") {
 			t.Errorf("after %s: %q", name, got)
 		}
 	}
 }
 
-func TestThePromptFollowsTheCommittedName(t *testing.T) {
-	app, _ := newBox(t)
-	v := channelHandler(t, dial(t, start(t, app, nil, silent)), 80, 24)
-	v.hear(prompt)
+func TestPromptShowsCommittedHostname(t *testing.T) {
+	app, _ := newAppliance(t)
+	sh := shellAtPrompt(t, app, silentCommand)
 	d := app.Config.NewDraft()
 	netconfig.Hostname.Set(d, "mail.example.com")
 	if _, err := app.Config.Commit(t.Context(), d, config.CommitInfo{}); err != nil {
 		t.Fatal(err)
 	}
-	v.exchange("after the commit", "\r", "\r\r\nmail.example.com> ")
+	sh.exchange("after the commit", "\r", "\r\r\nmail.example.com> ")
 }
 
 func TestRolesAndVersions(t *testing.T) {
-	app, _ := newBox(t)
+	app, _ := newAppliance(t)
 	d := app.Config.NewDraft()
 	err := users.Section.Edit(d, func(a *users.Accounts) error {
 		hash, err := users.HashPassphrase("passphrase1")
@@ -304,17 +294,17 @@ func TestRolesAndVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	v15 := product.Version{Major: 15}
-	table := &shell.Command{Name: "table", Run: func(_ context.Context, env *shell.Env) error {
+	table := command("table", func(_ context.Context, env *shell.Env) error {
 		for _, c := range env.Commands {
 			env.Printf("%s ", c.Name)
 		}
 		return nil
-	}}
-	s := start(t, app, nil, table,
-		&shell.Command{Name: "restart", Roles: []users.Role{users.Administrator}, Run: say.Run},
-		&shell.Command{Name: "newer", Since: v15, Run: say.Run},
-		&shell.Command{Name: "older", Until: product.Version{Major: 14}, Run: say.Run},
-		&shell.Command{Name: "stillthere", Until: v15, Run: say.Run})
+	})
+	s := startServer(t, app, nil, table,
+		&shell.Command{Name: "restart", Roles: []users.Role{users.Administrator}, Run: sayCommand.Run},
+		&shell.Command{Name: "newer", Since: v15, Run: sayCommand.Run},
+		&shell.Command{Name: "older", Until: product.Version{Major: 14}, Run: sayCommand.Run},
+		&shell.Command{Name: "stillthere", Until: v15, Run: sayCommand.Run})
 	for user, want := range map[string]string{
 		"admin": "restart stillthere table ||Unknown command or missing feature key: newer|Unknown command or missing feature key: older",
 		"guest": "stillthere table |Your user role does not permit the command: restart|Unknown command or missing feature key: newer|Unknown command or missing feature key: older",
@@ -340,22 +330,22 @@ func TestRolesAndVersions(t *testing.T) {
 	}
 }
 
-func TestWhatGoesWrongIsLoggedAndShownAsOneLine(t *testing.T) {
-	var written log
-	app, _ := newBox(t, loggedTo(&written))
-	v := channelHandler(t, dial(t, start(t, app, nil, say,
-		&shell.Command{Name: "panic", Run: func(context.Context, *shell.Env) error { panic("boom") }},
-		&shell.Command{Name: "fail", Run: func(context.Context, *shell.Env) error { return errors.New("disk on fire") }},
-		&shell.Command{Name: "refuse", Run: func(context.Context, *shell.Env) error {
+func TestInternalErrorsAreLoggedAndShownAsOneLine(t *testing.T) {
+	var written logBuffer
+	app, _ := newAppliance(t, withLogger(&written))
+	sh := openShell(t, dial(t, startServer(t, app, nil, sayCommand,
+		command("panic", func(context.Context, *shell.Env) error { panic("boom") }),
+		command("fail", func(context.Context, *shell.Env) error { return errors.New("disk on fire") }),
+		command("refuse", func(context.Context, *shell.Env) error {
 			return fmt.Errorf("wrapped: %w", refusal.New("Not while it runs."))
-		}},
+		}),
 	)), 80, 24)
-	v.hear(prompt)
+	sh.readUntil(prompt)
 	const generic = "\r\r\n\r\nAn internal error ended the command. It has been logged.\r\n" + prompt
-	v.exchange("a panic", "panic\r", "panic"+generic)
-	v.exchange("an error", "fail\r", "fail"+generic)
-	v.exchange("a refusal", "refuse\r", "refuse\r\r\n\r\nNot while it runs.\r\n"+prompt)
-	v.exchange("the session goes on", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
+	sh.exchange("a panic", "panic\r", "panic"+generic)
+	sh.exchange("an error", "fail\r", "fail"+generic)
+	sh.exchange("a refusal", "refuse\r", "refuse\r\r\n\r\nNot while it runs.\r\n"+prompt)
+	sh.exchange("the session goes on", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
 	for _, want := range []string{"command=panic", "panic: boom", "session_test.go", "command=fail", "disk on fire", "user=admin"} {
 		if !strings.Contains(written.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, written.String())
@@ -367,39 +357,39 @@ func TestWhatGoesWrongIsLoggedAndShownAsOneLine(t *testing.T) {
 }
 
 func TestIdleSessionsEnd(t *testing.T) {
-	app, fake := newBox(t)
+	app, fake := newAppliance(t)
 	running, release := make(chan bool), make(chan bool)
-	busy := &shell.Command{Name: "busy", Run: func(context.Context, *shell.Env) error { running <- true; <-release; return nil }}
-	c := dial(t, start(t, app, nil, busy, ask, rename, long))
+	busy := command("busy", func(context.Context, *shell.Env) error { running <- true; <-release; return nil })
+	c := dial(t, startServer(t, app, nil, busy, askCommand, renameCommand, longCommand))
 	const end = "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"
 
-	v := channelHandler(t, c, 80, 24)
-	v.hear(prompt)
+	sh := openShell(t, c, 80, 24)
+	sh.readUntil(prompt)
 	fake.Advance(29 * time.Minute)
-	v.exchange("a key in time", "bu", "bu")
+	sh.exchange("a key in time", "bu", "bu")
 	fake.Advance(29 * time.Minute)
-	v.exchange("and the rest of the line", "sy\r", "sy\r\r\n")
+	sh.exchange("and the rest of the line", "sy\r", "sy\r\r\n")
 	<-running
 	fake.Advance(10 * time.Hour) // a command that runs is not idle
 	release <- true
-	v.exchange("the prompt", "", "\r\n"+prompt)
+	sh.exchange("the prompt", "", "\r\n"+prompt)
 	fake.Advance(29 * time.Minute)
-	v.exchange("still there", "x", "x")
+	sh.exchange("still there", "x", "x")
 	fake.Advance(30 * time.Minute)
-	if got := v.rest(); got != end {
+	if got := sh.readAll(); got != end {
 		t.Errorf("at the main prompt: %q", got)
 	}
-	if err := v.Wait(); err == nil {
+	if err := sh.Wait(); err == nil {
 		t.Error("the exit status of a session that idled away is 0")
 	}
 
 	for _, where := range [][2]string{{"ask\r", "[]> "}, {"ask\rx\r", "Passphrase: "}, {"long\r", "More-"}} {
-		v := channelHandler(t, c, 80, 24)
-		v.hear(prompt)
-		v.say(where[0])
-		v.hear(where[1])
+		sh := openShell(t, c, 80, 24)
+		sh.readUntil(prompt)
+		sh.typeKeys(where[0])
+		sh.readUntil(where[1])
 		fake.Advance(30 * time.Minute)
-		if got := v.rest(); got != end {
+		if got := sh.readAll(); got != end {
 			t.Errorf("at %q: %q", where[1], got)
 		}
 	}

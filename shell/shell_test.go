@@ -23,8 +23,10 @@ import (
 
 var epoch = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 
-// newBox returns an appliance without a network, whose clock stands still.
-func newBox(t testing.TB, changes ...func(*appliance.Options)) (*appliance.Appliance, *clock.Fake) {
+// newAppliance returns an appliance without a network, whose clock does not move by itself.
+func newAppliance(
+	t testing.TB, changes ...func(*appliance.Options),
+) (*appliance.Appliance, *clock.Fake) {
 	t.Helper()
 	fake := clock.NewFake(epoch)
 	o := appliance.Options{
@@ -40,40 +42,45 @@ func newBox(t testing.TB, changes ...func(*appliance.Options)) (*appliance.Appli
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { app.Stop(context.Background()) }) //nolint:errcheck // nothing runs in it
+	t.Cleanup(func() { app.Stop(context.Background()) }) //nolint:errcheck // it has no services
 	return app, fake
 }
 
-// A log keeps what is written to it.
-type log struct {
+// A logBuffer keeps what is written to it.
+type logBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (l *log) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-func (l *log) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// loggedTo lets an appliance log to l.
-func loggedTo(l *log) func(*appliance.Options) {
+// withLogger makes an appliance log to l.
+func withLogger(l *logBuffer) func(*appliance.Options) {
 	return func(o *appliance.Options) { o.Logger = slog.New(slog.NewTextHandler(l, nil)) }
 }
 
-// start serves commands on a loopback port until the test ends.
-func start(t testing.TB, app *appliance.Appliance, change func(*shell.Server), commands ...*shell.Command) *shell.Server {
+// startServer starts a server with the given commands on a loopback port. The end of the test stops
+// it. change may set fields of the server.
+func startServer(
+	t testing.TB, app *appliance.Appliance, change func(*shell.Server), commands ...*shell.Command,
+) *shell.Server {
 	t.Helper()
 	s := &shell.Server{
 		Appliance: app, Commands: commands,
 		HostKey: ed25519.NewKeyFromSeed(make([]byte, 32)),
-		Listen:  func(context.Context) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
+		Listen: func(context.Context) (net.Listener, error) {
+			return net.Listen("tcp", "127.0.0.1:0")
+		},
 	}
 	if change != nil {
 		change(s)
@@ -91,7 +98,7 @@ func start(t testing.TB, app *appliance.Appliance, change func(*shell.Server), c
 	return s
 }
 
-// dial logs in as the factory's administrator.
+// dial logs in as the factory account.
 func dial(t testing.TB, s *shell.Server) *gossh.Client {
 	t.Helper()
 	c, err := gossh.Dial("tcp", s.Addr().String(), clientConfig("admin", "ironport"))
@@ -103,65 +110,108 @@ func dial(t testing.TB, s *shell.Server) *gossh.Client {
 }
 
 func clientConfig(user, passphrase string) *gossh.ClientConfig {
-	return &gossh.ClientConfig{User: user, Auth: []gossh.AuthMethod{gossh.Password(passphrase)}, HostKeyCallback: gossh.InsecureIgnoreHostKey()}
+	return &gossh.ClientConfig{
+		User:            user,
+		Auth:            []gossh.AuthMethod{gossh.Password(passphrase)},
+		HostKeyCallback: gossh.InsecureIgnoreHostKey(),
+	}
 }
 
-// A visitor is a client's shell.
-type visitor struct {
+// A shellClient is the client's side of a session.
+type shellClient struct {
 	t testing.TB
 	*gossh.Session
-	in    io.Writer
-	out   io.Reader
-	heard strings.Builder
+	in       io.Writer
+	out      io.Reader
+	received strings.Builder // by the last readUntil
 }
 
-// visit opens a shell. With columns < 0 it has no terminal.
-func channelHandler(t testing.TB, c *gossh.Client, columns, rows int) *visitor {
+// newShellClient opens a channel, which does not run a program yet.
+func newShellClient(t testing.TB, c *gossh.Client) *shellClient {
 	t.Helper()
 	s, err := c.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &visitor{t: t, Session: s}
-	v.in, _ = s.StdinPipe()
-	v.out, _ = s.StdoutPipe()
+	t.Cleanup(func() { s.Close() })
+	sh := &shellClient{t: t, Session: s}
+	sh.in, _ = s.StdinPipe()
+	sh.out, _ = s.StdoutPipe()
+	return sh
+}
+
+// openShell starts a shell. If columns is negative it has no terminal.
+func openShell(t testing.TB, c *gossh.Client, columns, rows int) *shellClient {
+	t.Helper()
+	sh := newShellClient(t, c)
 	if columns >= 0 {
-		if err := s.RequestPty("vt100", rows, columns, nil); err != nil {
+		if err := sh.RequestPty("vt100", rows, columns, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Shell(); err != nil {
+	if err := sh.Shell(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
-	return v
+	return sh
 }
 
-// hear reads until what was heard since the last hear ends in one of the texts, and returns it.
-func (v *visitor) hear(ends ...string) string {
-	v.t.Helper()
-	stop := clock.System().AfterFunc(20*time.Second, func() { v.Close() })
+// shellAtPrompt starts a server with the given commands and a shell with a terminal, and reads its
+// output up to the first prompt.
+func shellAtPrompt(
+	t testing.TB, app *appliance.Appliance, commands ...*shell.Command,
+) *shellClient {
+	t.Helper()
+	sh := openShell(t, dial(t, startServer(t, app, nil, commands...)), 80, 24)
+	sh.readUntil(prompt)
+	return sh
+}
+
+// maxWait is the time after which a session that does not send what a test expects is closed.
+const maxWait = 20 * time.Second
+
+// readUntil reads until the output that it has read ends in one of the texts, and returns it.
+func (sh *shellClient) readUntil(ends ...string) string {
+	sh.t.Helper()
+	stop := clock.System().AfterFunc(maxWait, func() { sh.Close() })
 	defer stop()
-	v.heard.Reset()
+	sh.received.Reset()
 	b := make([]byte, 1)
 	for {
-		n, err := v.out.Read(b)
-		v.heard.Write(b[:n])
-		if slices.ContainsFunc(ends, func(e string) bool { return strings.HasSuffix(v.heard.String(), e) }) {
-			return v.heard.String()
+		n, err := sh.out.Read(b)
+		sh.received.Write(b[:n])
+		text := sh.received.String()
+		if slices.ContainsFunc(ends, func(e string) bool { return strings.HasSuffix(text, e) }) {
+			return text
 		}
 		if err != nil {
-			v.t.Fatalf("heard %q and then %v, want %q", v.heard.String(), err, ends)
+			sh.t.Fatalf("received %q and then %v, want %q", text, err, ends)
 		}
 	}
 }
 
-// rest reads to the end.
-func (v *visitor) rest() string {
-	stop := clock.System().AfterFunc(20*time.Second, func() { v.t.Error("the session does not end"); v.Close() })
+// readAll reads to the end of the output.
+func (sh *shellClient) readAll() string {
+	stop := clock.System().AfterFunc(maxWait, func() {
+		sh.t.Error("the session does not end")
+		sh.Close()
+	})
 	defer stop()
-	b, _ := io.ReadAll(v.out)
+	b, _ := io.ReadAll(sh.out)
 	return string(b)
 }
 
-func (v *visitor) say(keys string) { io.WriteString(v.in, keys) }
+func (sh *shellClient) typeKeys(keys string) { io.WriteString(sh.in, keys) }
+
+// exchange types keys and compares the output that follows, to the byte. what is the name of the
+// exchange in messages.
+func (sh *shellClient) exchange(what, keys, want string) {
+	sh.t.Helper()
+	stop := clock.System().AfterFunc(maxWait, func() { sh.Close() })
+	defer stop()
+	sh.typeKeys(keys)
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(sh.out, got)
+	if err != nil || string(got) != want {
+		sh.t.Fatalf("%s:\n got %q (%v)\nwant %q", what, got[:n], err, want)
+	}
+}

@@ -61,7 +61,7 @@ func FuzzTyping(f *testing.F) {
 
 // What was typed before the escape key comes first, whole lines of it; half a line is
 // given up. At other questions the key is none.
-func TestTheEscapeKeyComesInItsTurn(t *testing.T) {
+func TestEscapeKeyEndsReadLine(t *testing.T) {
 	in := newInputBuffer(true, clock.System())
 	var out bytes.Buffer
 	term := newTerminal(in, &outputBuffer{w: &out, crlf: true}, 80, 24)
@@ -86,7 +86,7 @@ func TestTheEscapeKeyComesInItsTurn(t *testing.T) {
 	}
 }
 
-func TestTheHistoryIsBounded(t *testing.T) {
+func TestHistoryIsBounded(t *testing.T) {
 	h := &history{enabled: true}
 	for i := range 3 * historySize {
 		h.Add(strings.Repeat("x", i))
@@ -99,7 +99,7 @@ func TestTheHistoryIsBounded(t *testing.T) {
 }
 
 // Whoever interrupts a command sees that before what the command's end brings.
-func TestCtrlCIsShownBeforeTheCommandEnds(t *testing.T) {
+func TestCtrlCIsEchoedBeforeCommandEnds(t *testing.T) {
 	in := newInputBuffer(true, clock.System())
 	ctx, done := in.commandContext(t.Context())
 	defer done()
