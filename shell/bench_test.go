@@ -33,7 +33,7 @@ func BenchmarkLogin(b *testing.B) {
 	}
 }
 
-// BenchmarkLogins50 is logins by 50 clients at a time; one operation is one login.
+// BenchmarkLogins50 measures logins by 50 clients at a time. An operation is one login.
 func BenchmarkLogins50(b *testing.B) {
 	app, _ := newAppliance(b)
 	s := startServer(b, app, nil, helloCommand)
@@ -76,11 +76,11 @@ func BenchmarkCommand(b *testing.B) {
 	}
 }
 
-// idleSessions is how many BenchmarkIdleSession opens at a time.
+// idleSessions is the number of sessions that BenchmarkIdleSession opens at a time.
 const idleSessions = 200
 
-// TestMain lets the test binary be the client of BenchmarkIdleSession: its memory
-// must not count.
+// TestMain runs the test binary as the client of BenchmarkIdleSession if the environment says so.
+// The client is a process of its own, because its memory must not be counted.
 func TestMain(m *testing.M) {
 	if addr := os.Getenv("ESASIM_IDLE_CLIENT"); addr != "" {
 		if err := idleClient(addr); err != nil {
@@ -92,7 +92,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// idleClient opens sessions at addr, says so, and keeps them until its input ends.
+// idleClient opens sessions, prints "ready", and keeps the sessions open until its standard input
+// ends.
 func idleClient(addr string) error {
 	for range idleSessions {
 		c, err := gossh.Dial("tcp", addr, clientConfig("admin", "ironport"))
@@ -117,12 +118,12 @@ func idleClient(addr string) error {
 			return err
 		}
 		b := make([]byte, 4096)
-		for said := ""; !strings.HasSuffix(said, prompt); {
+		for output := ""; !strings.HasSuffix(output, prompt); {
 			n, err := out.Read(b)
 			if err != nil {
 				return err
 			}
-			said += string(b[:n])
+			output += string(b[:n])
 		}
 	}
 	fmt.Println("ready")
@@ -130,8 +131,8 @@ func idleClient(addr string) error {
 	return err
 }
 
-// BenchmarkIdleSession reports what a session that waits at its prompt takes at the
-// server, its connection included.
+// BenchmarkIdleSession reports the memory and the goroutines that the server needs for a session
+// that waits at its prompt, including the connection.
 func BenchmarkIdleSession(b *testing.B) {
 	app, _ := newAppliance(b)
 	s := startServer(b, app, nil, helloCommand)

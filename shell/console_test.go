@@ -14,8 +14,11 @@ import (
 func TestConsoleWithoutTerminal(t *testing.T) {
 	app, _ := newAppliance(t)
 	var out bytes.Buffer
-	c := &shell.Console{Appliance: app, Commands: []*shell.Command{sayCommand, exitCommand, whoamiCommand}, Out: &out,
-		In: io.NopCloser(strings.NewReader("\nadmin\nwrong\nadmin\nironport\nwhoami\nexit\nadmin\nironport\nsay x\n"))}
+	const input = "\nadmin\nwrong\nadmin\nironport\nwhoami\nexit\nadmin\nironport\nsay x\n"
+	c := &shell.Console{
+		Appliance: app, Commands: []*shell.Command{sayCommand, exitCommand, whoamiCommand},
+		In: io.NopCloser(strings.NewReader(input)), Out: &out,
+	}
 	if err := c.Serve(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +26,8 @@ func TestConsoleWithoutTerminal(t *testing.T) {
 	welcome := strings.TrimSuffix(strings.ReplaceAll(welcome14, "\r", ""), prompt)
 	want := login + "login: \nPassword:\nLogin incorrect\nlogin: \nPassword:\n" +
 		welcome + prompt + "\n\nadmin from invalid IP as Administrator\n" + prompt + "\n" +
-		login + "Password:\n" + "Last login: Thu Jun 25 08:50:03 2015 from console\r\n" + welcome + prompt + "\n\nx\n" + prompt + "\n" +
+		login + "Password:\n" + "Last login: Thu Jun 25 08:50:03 2015 from console\r\n" + welcome +
+		prompt + "\n\nx\n" + prompt + "\n" +
 		login
 	if got := out.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -61,7 +65,7 @@ func TestConsoleClosesItsInputAndWaitsForTheReader(t *testing.T) {
 	}
 }
 
-// A wire is a serial line: what is written at one end is read at the other.
+// A serialLine is the other end of a console's input and output.
 type serialLine struct {
 	io.Reader
 	io.Writer
@@ -72,12 +76,18 @@ func TestConsoleWithTerminal(t *testing.T) {
 	keysIn, keys := io.Pipe()
 	screen, screenOut := io.Pipe()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	c := &shell.Console{Appliance: app, Commands: []*shell.Command{sayCommand, exitCommand, waitCommand}, In: keysIn, Out: screenOut,
-		Size: func() (int, int) { return 80, 24 }}
+	c := &shell.Console{
+		Appliance: app, Commands: []*shell.Command{sayCommand, exitCommand, waitCommand},
+		In: keysIn, Out: screenOut, Size: func() (int, int) { return 80, 24 },
+	}
 	ended := make(chan error)
 	go func() { ended <- c.Serve(ctx) }()
 	sh := &consoleUser{t: t, serialLine: serialLine{screen, keys}}
-	const login = "\r\nAsyncOS example.com (ttyv0)\r\n\r\nlogin: "
+	const (
+		login     = "\r\nAsyncOS example.com (ttyv0)\r\n\r\nlogin: "
+		lastLogin = "Last login: Thu Jun 25 08:50:03 2015 from console\r\r\n"
+		idle      = "The session was closed because it had been idle for 30 minutes.\r\n"
+	)
 	sh.exchange("", login)
 	sh.exchange("adm", "adm")
 	sh.exchange("\x03", "^C\r\n"+login)
@@ -87,30 +97,33 @@ func TestConsoleWithTerminal(t *testing.T) {
 	sh.exchange("wait\r", "wait\r\r\n\r\nPress Ctrl-C to stop.\r\n")
 	sh.exchange("\x03", "^C\r\n--- statistics ---\r\n"+prompt)
 	fake.Advance(shell.DefaultIdleTimeout)
-	sh.exchange("", "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"+login)
-	fake.Advance(2 * shell.DefaultIdleTimeout) // nobody is logged in: nothing is idle
+	sh.exchange("", "\r\n\r\n"+idle+login)
+	fake.Advance(2 * shell.DefaultIdleTimeout) // has no effect at the login prompt
 	sh.exchange("admin\r", "admin\r\r\nPassword:")
-	sh.exchange("ironport\r", "\r\r\nLast login: Thu Jun 25 08:50:03 2015 from console\r\r\n"+welcome14)
-	sh.exchange("\x1b[A", "") // the history is the session's, not the line's
+	sh.exchange("ironport\r", "\r\r\n"+lastLogin+welcome14)
+	sh.exchange("\x1b[A", "") // a new session has an empty history
 	sh.exchange("exit\r", "exit\r\r\n"+login)
 
-	sh.exchange("admin\rironport\r", "admin\r\r\nPassword:\r\r\nLast login: Thu Jun 25 10:20:03 2015 from console\r\r\n"+welcome14)
-	off := shell.StoppedError("The system is going down.")
-	cancel(off)
+	sh.exchange("admin\rironport\r", "admin\r\r\nPassword:\r\r\n"+
+		"Last login: Thu Jun 25 10:20:03 2015 from console\r\r\n"+welcome14)
+	reason := shell.StoppedError("The system is going down.")
+	cancel(reason)
 	sh.exchange("", "\r\n\r\nThe system is going down.\r\n")
-	if err := <-ended; !errors.Is(err, off) {
+	if err := <-ended; !errors.Is(err, reason) {
 		t.Errorf("ended with %v", err)
 	}
 }
 
+// A consoleUser is the user of a console in a test.
 type consoleUser struct {
 	t *testing.T
 	serialLine
 }
 
+// exchange types keys and compares the output that follows, to the byte.
 func (u *consoleUser) exchange(keys, want string) {
 	u.t.Helper()
-	io.WriteString(u, keys) //nolint:errcheck // a pipe
+	io.WriteString(u, keys) //nolint:errcheck // the next read fails too
 	got := make([]byte, len(want))
 	if n, err := io.ReadFull(u, got); err != nil || string(got) != want {
 		u.t.Fatalf("after %q:\n got %q (%v)\nwant %q", keys, got[:n], err, want)

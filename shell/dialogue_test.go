@@ -14,39 +14,42 @@ import (
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// converse runs f over a script, and compares what is said.
-func wantConversation(t *testing.T, f func(context.Context, shell.Dialogue) error, want string, answers ...string) {
+// wantConversation runs f with the given answers and compares the conversation.
+func wantConversation(
+	t *testing.T, f func(context.Context, shell.Dialogue) error, want string, answers ...string,
+) {
 	t.Helper()
 	p := shelltest.NewPrompter(answers...)
 	if err := f(t.Context(), shell.NewDialogue(p)); err != nil {
-		t.Errorf("ended with %v", err)
+		t.Errorf("error %v", err)
 	}
 	if diff := cmp.Diff(want, p.String()); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if p.Unused() > 0 {
-		t.Errorf("%d answers were not asked for", p.Unused())
+		t.Errorf("%d answers were not used", p.Unused())
 	}
 }
 
-// The blank lines of public samples: one after each line that was entered, one
-// between questions, two between a state and a menu's header, none between a text
-// and a question that is answered on its own line.
+// The blank lines are those of public samples: one after each line that the user has entered, one
+// between questions, two between the header of a menu and the menu, none between a text and a
+// question that is answered on its own line.
 func TestBlankLines(t *testing.T) {
 	wantConversation(t, func(ctx context.Context, d shell.Dialogue) error {
+		setup := func(ctx context.Context) error {
+			d.Printf("File Reputation: Disabled\n")
+			var yes bool
+			var name string
+			return d.Form(ctx,
+				shell.YesNo(&yes, "Would you like to use File Reputation?"),
+				shell.YesNo(&yes, "Would you like to use File Analysis?"),
+				shell.Text(&name, "Enter a name:", nil),
+				shell.Text(&name, "Enter another:", nil))
+		}
 		return d.Menu(ctx, func() shell.Menu {
 			return shell.Menu{
 				Header: func() { d.Printf("File Reputation: Disabled\n") },
-				Items: []shell.Item{{Key: "SETUP", Text: "Configure the service.", Run: func(ctx context.Context) error {
-					d.Printf("File Reputation: Disabled\n")
-					var yes bool
-					var name string
-					return d.Form(ctx,
-						shell.YesNo(&yes, "Would you like to use File Reputation?"),
-						shell.YesNo(&yes, "Would you like to use File Analysis?"),
-						shell.Text(&name, "Enter a name:", nil),
-						shell.Text(&name, "Enter another:", nil))
-				}}},
+				Items:  []shell.Item{{Key: "SETUP", Text: "Configure the service.", Run: setup}},
 			}
 		})
 	}, `File Reputation: Disabled
@@ -92,8 +95,9 @@ func TestRefusedAnswerIsAskedForAgain(t *testing.T) {
 	n := 5
 	wantConversation(t, func(ctx context.Context, d shell.Dialogue) error {
 		return d.Form(ctx, shell.Number(&n, "How many?", 1, 10))
-	}, "How many?\n[5]> eleven\n\nThe value must be an integer from 1 to 10.\n\nHow many?\n[5]> 11\n\n"+
-		"The value must be an integer from 1 to 10.\n\nHow many?\n[5]> 7\n", "eleven", "11", "7")
+	}, "How many?\n[5]> eleven\n\nThe value must be an integer from 1 to 10.\n\n"+
+		"How many?\n[5]> 11\n\nThe value must be an integer from 1 to 10.\n\n"+
+		"How many?\n[5]> 7\n", "eleven", "11", "7")
 	if n != 7 {
 		t.Errorf("n = %d", n)
 	}
@@ -104,14 +108,17 @@ func TestConfirm(t *testing.T) {
 		def    bool
 		answer string
 		want   bool
-	}{{true, "", true}, {false, "", false}, {true, "n", false}, {true, "NO", false}, {false, "Y", true}, {false, " yes ", true}} {
+	}{
+		{true, "", true}, {true, "n", false}, {true, "NO", false},
+		{false, "", false}, {false, "Y", true}, {false, " yes ", true},
+	} {
 		p := shelltest.NewPrompter("perhaps", c.answer)
 		got, err := shell.NewDialogue(p).Confirm(t.Context(), "Sure?", c.def)
 		if err != nil || got != c.want {
 			t.Errorf("%q with default %v: %v, %v", c.answer, c.def, got, err)
 		}
 		if !strings.Contains(p.String(), "> perhaps\n\nPlease answer yes or no.\nSure? [") {
-			t.Errorf("an answer that is none: %q", p.String())
+			t.Errorf("after an answer that is neither yes nor no: %q", p.String())
 		}
 	}
 }
@@ -124,8 +131,9 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%q: %d, %v; want %d", answer, got, err, want)
 		}
 	}
-	if _, err := shell.NewDialogue(shelltest.NewPrompter("")).Choose(t.Context(), "Interface:", -1, "a"); !errors.Is(err, io.EOF) {
-		t.Errorf("without a default an empty answer is refused, and asked for again: %v", err)
+	d := shell.NewDialogue(shelltest.NewPrompter(""))
+	if _, err := d.Choose(t.Context(), "Interface:", -1, "a"); !errors.Is(err, io.EOF) {
+		t.Errorf("an empty answer without a default: %v, want the question asked again", err)
 	}
 }
 
@@ -138,31 +146,32 @@ func TestChooseSeveral(t *testing.T) {
 }
 
 func TestMenuWords(t *testing.T) {
-	var did []string
-	do := func(word string) func(context.Context) error {
+	var chosen []string
+	record := func(word string) func(context.Context) error {
 		return func(context.Context) error {
-			did = append(did, word)
+			chosen = append(chosen, word)
 			if word == "STOP" {
 				return refusal.New("It does not run.")
 			}
 			return nil
 		}
 	}
-	p := shelltest.NewPrompter("start", "Sta", "stat", "stop", "hidden", "s", "net", "leave", "never asked for")
+	p := shelltest.NewPrompter(
+		"start", "Sta", "stat", "stop", "hidden", "s", "net", "leave", "not used")
 	err := shell.NewDialogue(p).Menu(t.Context(), func() shell.Menu {
 		return shell.Menu{NoTitle: true, Items: []shell.Item{
-			{Key: "START", Text: "Start", Run: do("START")},
-			{Key: "STOP", Text: "Stop", Run: do("STOP")},
-			{Key: "STATUS", Text: "Status", Run: do("STATUS")},
-			{Key: "NETWORK", Text: "Network", Run: do("NETWORK")},
-			{Key: "HIDDEN", Text: "Hidden", Hidden: true, Run: do("HIDDEN")},
+			{Key: "START", Text: "Start", Run: record("START")},
+			{Key: "STOP", Text: "Stop", Run: record("STOP")},
+			{Key: "STATUS", Text: "Status", Run: record("STATUS")},
+			{Key: "NETWORK", Text: "Network", Run: record("NETWORK")},
+			{Key: "HIDDEN", Text: "Hidden", Hidden: true, Run: record("HIDDEN")},
 			{Key: "LEAVE", Text: "Leave", Run: func(context.Context) error { return shell.ErrLeaveMenu }},
 		}}
 	})
 	if err != nil || p.Unused() != 1 {
-		t.Errorf("ended with %v, %d answers left", err, p.Unused())
+		t.Errorf("error %v, %d answers not used, want 1", err, p.Unused())
 	}
-	if diff := cmp.Diff([]string{"START", "STATUS", "STOP", "NETWORK"}, did); diff != "" {
+	if diff := cmp.Diff([]string{"START", "STATUS", "STOP", "NETWORK"}, chosen); diff != "" {
 		t.Error(diff)
 	}
 	for _, want := range []string{
@@ -176,7 +185,7 @@ func TestMenuWords(t *testing.T) {
 		}
 	}
 	if strings.Contains(p.String(), "Choose the operation") || strings.Contains(p.String(), "HIDDEN") {
-		t.Errorf("shows what it must not:\n%s", p)
+		t.Errorf("the menu shows its title or a hidden item:\n%s", p)
 	}
 }
 
@@ -206,15 +215,18 @@ func TestFormFields(t *testing.T) {
 		}
 		return p.String()
 	}
-	if said := run("", "", "1,2", "y, z", ""); strings.Contains(said, "Host:") || v.name != "a" || v.method != "mail" {
-		t.Errorf("%+v after\n%s", v, said)
+	text := run("", "", "1,2", "y, z", "")
+	if strings.Contains(text, "Host:") || v.name != "a" || v.method != "mail" {
+		t.Errorf("%+v after\n%s", v, text)
 	}
-	said := run("b", "by fax", "", "", "h")
+	text = run("b", "by fax", "", "", "h")
 	if v.name != "b" || v.method != "fax" || len(v.methods) != 2 || len(v.words) != 2 || v.host != "h" {
-		t.Errorf("%+v after\n%s", v, said)
+		t.Errorf("%+v after\n%s", v, text)
 	}
-	if !strings.Contains(said, "Methods:\n1. by mail\n2. by fax\n[1, 2]> ") || !strings.Contains(said, "[y, z]> ") {
-		t.Errorf("present values are not the defaults:\n%s", said)
+	for _, want := range []string{"Methods:\n1. by mail\n2. by fax\n[1, 2]> ", "[y, z]> "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("want %q, the current value as the default, in\n%s", want, text)
+		}
 	}
 }
 
@@ -222,23 +234,27 @@ func TestPrompterErrorEndsDialogue(t *testing.T) {
 	broken := errors.New("broken")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(broken)
+	newDialogue := func(answer string) shell.Dialogue {
+		return shell.NewDialogue(shelltest.NewPrompter(answer))
+	}
 	var n int
 	var b bool
 	for name, err := range map[string]error{
-		"form": shell.NewDialogue(shelltest.NewPrompter("1")).Form(ctx, shell.Number(&n, "N", 1, 2)),
-		"yes":  shell.NewDialogue(shelltest.NewPrompter("y")).Form(ctx, shell.YesNo(&b, "B")),
-		"menu": shell.NewDialogue(shelltest.NewPrompter("x")).Menu(ctx, func() shell.Menu { return shell.Menu{} }),
+		"form": newDialogue("1").Form(ctx, shell.Number(&n, "N", 1, 2)),
+		"yes":  newDialogue("y").Form(ctx, shell.YesNo(&b, "B")),
+		"menu": newDialogue("x").Menu(ctx, func() shell.Menu { return shell.Menu{} }),
 	} {
 		if !errors.Is(err, broken) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := shell.NewDialogue(shelltest.NewPrompter("^C")).Form(t.Context(), shell.Number(&n, "N", 1, 2)); !errors.Is(err, shell.ErrInterrupt) {
+	err := newDialogue("^C").Form(t.Context(), shell.Number(&n, "N", 1, 2))
+	if !errors.Is(err, shell.ErrInterrupt) {
 		t.Errorf("Ctrl-C: %v", err)
 	}
-	_, err := shell.NewDialogue(shelltest.NewPrompter("x")).Ask(t.Context(), "Q", "", func(string) error { return broken })
-	if !errors.Is(err, broken) {
-		t.Errorf("a check that fails is no refusal: %v", err)
+	check := func(string) error { return broken }
+	if _, err := newDialogue("x").Ask(t.Context(), "Q", "", check); !errors.Is(err, broken) {
+		t.Errorf("a check with an error that is not a refusal: %v", err)
 	}
 }
 
@@ -251,7 +267,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 			return nil
 		})
 		if s != " long enough " {
-			t.Errorf("got %q: a passphrase is taken as typed", s)
+			t.Errorf("got %q, want the passphrase exactly as typed", s)
 		}
 		return err
 	}, "Passphrase:\n[]> \n\nToo short.\n\nPassphrase:\n[]> \n", "short", " long enough ")
@@ -263,18 +279,22 @@ func TestTable(t *testing.T) {
 	tab.Add("shutdown")
 	var b strings.Builder
 	tab.Print(&b)
-	want := "Name      Remote Host  What\n========  ===========  ====\nadmin     10.0.0.1     cli\nshutdown\n"
+	const want = "" +
+		"Name      Remote Host  What\n" +
+		"========  ===========  ====\n" +
+		"admin     10.0.0.1     cli\n" +
+		"shutdown\n"
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// A screen is a script that is a terminal.
+// fakeScreen is a Screen on which the user presses keys immediately.
 type fakeScreen struct {
 	*shelltest.Prompter
 	columns, rows int
-	keys          int // pressed
-	interrupt     bool
+	keys          int  // that the user has pressed
+	interrupt     bool // the key is Ctrl-C
 }
 
 func (s *fakeScreen) Size() (int, int) { return s.columns, s.rows }
@@ -287,13 +307,16 @@ func (s *fakeScreen) WaitForKey(context.Context) error {
 	return nil
 }
 
-const passphraseOption = "Mask passphrases (Files with masked passphrases cannot be loaded using loadconfig command)"
+const passphraseOption = "Mask passphrases " +
+	"(Files with masked passphrases cannot be loaded using loadconfig command)"
 
 func TestLongLinesBreakBetweenWords(t *testing.T) {
 	for columns, want := range map[int]string{
-		80:       "1. Mask passphrases (Files with masked passphrases cannot be loaded using\nloadconfig command)\n",
+		80: "1. Mask passphrases (Files with masked passphrases cannot be loaded using\n" +
+			"loadconfig command)\n",
 		16777215: "1. " + passphraseOption + "\n",
-		12:       "1. Mask\npassphrases\n(Files with\nmasked\npassphrases\ncannot be\nloaded using\nloadconfig\ncommand)\n",
+		12: "1. Mask\npassphrases\n(Files with\nmasked\npassphrases\ncannot be\n" +
+			"loaded using\nloadconfig\ncommand)\n",
 	} {
 		s := &fakeScreen{Prompter: shelltest.NewPrompter(), columns: columns, rows: 24}
 		shell.NewDialogue(s).List(passphraseOption)
@@ -302,7 +325,8 @@ func TestLongLinesBreakBetweenWords(t *testing.T) {
 		}
 	}
 	s := &fakeScreen{Prompter: shelltest.NewPrompter("y"), columns: 20, rows: 24}
-	if _, err := shell.NewDialogue(s).Confirm(t.Context(), "Do you want to keep all of the changes?", true); err != nil {
+	question := "Do you want to keep all of the changes?"
+	if _, err := shell.NewDialogue(s).Confirm(t.Context(), question, true); err != nil {
 		t.Error(err)
 	}
 	if want := "Do you want to keep\nall of the changes?\n[Y]> y\n"; s.String() != want {
@@ -328,18 +352,20 @@ func TestPager(t *testing.T) {
 	if want := "one\ntwo\nthree\n" + marker + "a line\nthat wraps\nfive\n"; s.String() != want {
 		t.Errorf("got %q, want %q", s.String(), want)
 	}
+	long := strings.Repeat("x\n", 100)
 	d.SetPaging(false)
 	s.keys = 0
-	if _, err := io.WriteString(d.Pager(t.Context()), strings.Repeat("x\n", 100)); err != nil || s.keys != 0 {
+	if _, err := io.WriteString(d.Pager(t.Context()), long); err != nil || s.keys != 0 {
 		t.Errorf("without paging: %d keys, %v", s.keys, err)
 	}
 	d.SetPaging(true)
 	s.interrupt = true
-	if _, err := io.WriteString(d.Pager(t.Context()), strings.Repeat("x\n", 100)); !errors.Is(err, shell.ErrInterrupt) {
+	if _, err := io.WriteString(d.Pager(t.Context()), long); !errors.Is(err, shell.ErrInterrupt) {
 		t.Errorf("Ctrl-C at the marker: %v", err)
 	}
 	p := shelltest.NewPrompter()
-	if _, err := io.WriteString(shell.NewDialogue(p).Pager(t.Context()), strings.Repeat("x\n", 100)); err != nil || len(p.String()) != 200 {
+	_, err := io.WriteString(shell.NewDialogue(p).Pager(t.Context()), long)
+	if err != nil || p.String() != long {
 		t.Errorf("without a terminal: %q, %v", p, err)
 	}
 }

@@ -87,7 +87,7 @@ func TestWelcomeAndLastLogin(t *testing.T) {
 	}
 	sh.typeKeys("exit\r")
 	if got := sh.readAll(); got != "exit\r\r\n" {
-		t.Errorf("exit says %q", got)
+		t.Errorf("after exit: %q", got)
 	}
 	if err := sh.Wait(); err != nil {
 		t.Error(err)
@@ -101,9 +101,13 @@ func TestWelcomeAndLastLogin(t *testing.T) {
 
 func TestWelcomeOfOldVersions(t *testing.T) {
 	app, _ := newAppliance(t)
-	app.Product = product.Facts{Model: "C370", Version: product.Version{Major: 8, Minor: 5, Patch: 6, Build: 92}, BuildDate: epoch}
+	app.Product = product.Facts{
+		Model:   "C370",
+		Version: product.Version{Major: 8, Minor: 5, Patch: 6, Build: 92}, BuildDate: epoch,
+	}
 	sh := openShell(t, dial(t, startServer(t, app, nil)), 80, 24)
-	want := "Copyright (c) 2001-2015, Cisco Systems, Inc.\r\n\r\n\r\nAsyncOS 8.5.6 for Cisco C370 build 092\r\n\r\n" +
+	want := "Copyright (c) 2001-2015, Cisco Systems, Inc.\r\n\r\n\r\n" +
+		"AsyncOS 8.5.6 for Cisco C370 build 092\r\n\r\n" +
 		"Welcome to the Cisco C370 Email Security Appliance\r\n" + prompt
 	if got := sh.readUntil("> "); got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
@@ -111,67 +115,86 @@ func TestWelcomeOfOldVersions(t *testing.T) {
 }
 
 func TestTerminalOutputIsExact(t *testing.T) {
+	const (
+		nameQuestion = "\r\r\n\r\nName:\r\n[]> "
+		unknown      = "Unknown command or missing feature key: "
+		badEscape    = "Command contained invalid escape character: "
+	)
 	app, _ := newAppliance(t)
 	sh := shellAtPrompt(t, app, sayCommand, silentCommand, askCommand, exitCommand, waitCommand)
-	for _, c := range [][]string{
-		{"an empty line", "\r", "\r\r\n" + prompt},
-		{"a line feed is Enter too", "\n", "\r\r\n" + prompt},
-		{"both are one Enter", "\r\n\r\n", "\r\r\n" + prompt + "\r\r\n" + prompt},
-		{"a command", "say hello\r", "say hello\r\r\n\r\nhello\r\n" + prompt},
-		{"words are in any case", "SAY Hello\r", "SAY Hello\r\r\n\r\nHello\r\n" + prompt},
-		{"quotes", `say "a b" c\d "\"\\" ""` + "\r", `say "a b" c\d "\"\\" ""` + "\r\r\n\r\n" + `a b|c\d|"\|` + "\r\n" + prompt},
-		{"two commands", "say a; say b;\r", "say a; say b;\r\r\n\r\na\r\nb\r\n" + prompt},
-		{"a command that says nothing", "silent\r", "silent\r\r\n\r\n" + prompt},
-		{"an unknown command", "Frob now\r", "Frob now\r\r\n\r\nUnknown command or missing feature key: Frob\r\n" + prompt},
-		{"arguments that are not taken", "silent x\r", "silent x\r\r\n\r\nInvalid arguments when processing silent:\r\nThe command takes no arguments.\r\n: 'x'\r\n" + prompt},
-		{"bad quoting", `say "a\b"` + "\r", `say "a\b"` + "\r\r\n\r\nCommand contained invalid escape character: " + `\b` + "\r\n" + prompt},
-		{"no closing quote", "say \"a\r", "say \"a\r\r\n\r\nCommand contained invalid escape character: \"\r\n" + prompt},
-		{"a dialogue, typed ahead", "ask\rBob\rsecret\r", "ask\r\r\n\r\nName:\r\n[]> Bob\r\r\nPassphrase: \r\r\n\r\nBob, secret\r\n" + prompt},
-		{"Ctrl-C at the prompt", "say it", "say it", "\x03", "^C\r\n" + prompt, "\r", "\r\r\n" + prompt},
-		{"Ctrl-C in a dialogue", "ask\rBo", "ask\r\r\n\r\nName:\r\n[]> Bo", "\x03", "^C\r\n" + prompt},
-		{"Ctrl-C at a secret", "ask\rBob\rse", "ask\r\r\n\r\nName:\r\n[]> Bob\r\r\nPassphrase: ", "\x03", "^C\r\n" + prompt},
-		{"Ctrl-C while a command runs", "wait\r", "wait\r\r\n\r\nPress Ctrl-C to stop.\r\n", "lost\r\x03", "^C\r\n--- statistics ---\r\n" + prompt},
-		{"Ctrl-D in a dialogue", "ask\r\x04", "ask\r\r\n\r\nName:\r\n[]> \r\n" + prompt},
-		{"Ctrl-D within a line deletes", "say abc\x1b[D\x04\r", "say abc\x1b[D \x1b[D\r\r\n\r\nab\r\n" + prompt},
-		{"Ctrl-U deletes the line", "say x\x15\r", "say x\x1b[5D     \x1b[5D\r\r\n" + prompt},
-	} {
-		for i := 1; i+1 < len(c); i += 2 {
-			sh.exchange(c[0], c[i], c[i+1])
-		}
+	// run enters a line and compares the output of its commands.
+	run := func(what, line, output string) {
+		t.Helper()
+		sh.exchange(what, line+"\r", line+"\r\r\n\r\n"+output+prompt)
 	}
+	sh.exchange("an empty line", "\r", "\r\r\n"+prompt)
+	sh.exchange("a line feed is Enter too", "\n", "\r\r\n"+prompt)
+	sh.exchange("both together are one Enter", "\r\n\r\n", "\r\r\n"+prompt+"\r\r\n"+prompt)
+	run("a command", "say hello", "hello\r\n")
+	run("a command in upper case", "SAY Hello", "Hello\r\n")
+	run("quotes", `say "a b" c\d "\"\\" ""`, `a b|c\d|"\|`+"\r\n")
+	run("two commands", "say a; say b;", "a\r\nb\r\n")
+	run("a command without output", "silent", "")
+	run("an unknown command", "Frob now", unknown+"Frob\r\n")
+	run("arguments of a command without inline form", "silent x",
+		"Invalid arguments when processing silent:\r\nThe command takes no arguments.\r\n: 'x'\r\n")
+	run("an invalid escape", `say "a\b"`, badEscape+`\b`+"\r\n")
+	run("no closing quote", `say "a`, badEscape+"\"\r\n")
+
+	sh.exchange("a dialogue, typed ahead", "ask\rBob\rsecret\r",
+		"ask"+nameQuestion+"Bob\r\r\nPassphrase: \r\r\n\r\nBob, secret\r\n"+prompt)
+	sh.exchange("an incomplete line", "say it", "say it")
+	sh.exchange("Ctrl-C", "\x03", "^C\r\n"+prompt)
+	sh.exchange("Enter after Ctrl-C", "\r", "\r\r\n"+prompt)
+	sh.exchange("a dialogue", "ask\rBo", "ask"+nameQuestion+"Bo")
+	sh.exchange("Ctrl-C in a dialogue", "\x03", "^C\r\n"+prompt)
+	sh.exchange("a prompt without echo", "ask\rBob\rse", "ask"+nameQuestion+"Bob\r\r\nPassphrase: ")
+	sh.exchange("Ctrl-C at a prompt without echo", "\x03", "^C\r\n"+prompt)
+	sh.exchange("a command that runs", "wait\r", "wait\r\r\n\r\nPress Ctrl-C to stop.\r\n")
+	sh.exchange("Ctrl-C while a command runs", "lost\r\x03", "^C\r\n--- statistics ---\r\n"+prompt)
+	sh.exchange("Ctrl-D in a dialogue", "ask\r\x04", "ask"+nameQuestion+"\r\n"+prompt)
+	sh.exchange("Ctrl-D within a line deletes a character", "say abc\x1b[D\x04\r",
+		"say abc\x1b[D \x1b[D\r\r\n\r\nab\r\n"+prompt)
+	sh.exchange("Ctrl-U deletes the line", "say x\x15\r", "say x\x1b[5D     \x1b[5D\r\r\n"+prompt)
 	sh.typeKeys("\x04")
 	if got := sh.readAll(); got != "\r\n" {
-		t.Errorf("Ctrl-D at the prompt leaves: %q", got)
+		t.Errorf("after Ctrl-D at the prompt: %q", got)
 	}
 }
 
 func TestHistoryContainsCommandsOnly(t *testing.T) {
 	app, _ := newAppliance(t)
 	sh := shellAtPrompt(t, app, sayCommand, askCommand)
-	sh.exchange("first", "say 1\r", "say 1\r\r\n\r\n1\r\n"+prompt)
-	sh.exchange("an answer", "ask\rBob\rsecret\r", "ask\r\r\n\r\nName:\r\n[]> Bob\r\r\nPassphrase: \r\r\n\r\nBob, secret\r\n"+prompt)
+	sh.exchange("a command", "say 1\r", "say 1\r\r\n\r\n1\r\n"+prompt)
+	sh.exchange("a dialogue", "ask\rBob\rsecret\r", "ask\r\r\n\r\nName:\r\n[]> Bob\r\r\n"+
+		"Passphrase: \r\r\n\r\nBob, secret\r\n"+prompt)
 	sh.exchange("Up", "\x1b[A", "ask")
 	sh.exchange("Ctrl-P", "\x10", "\x1b[3Dsay 1")
-	sh.exchange("there is nothing older", "\x10", "")
+	sh.exchange("Ctrl-P at the oldest line", "\x10", "")
 	sh.exchange("Ctrl-N", "\x0e", "\x1b[5Dask  \x1b[2D")
-	sh.exchange("Ctrl-C leaves the history as it was", "\x03", "^C\r\n"+prompt)
-	sh.exchange("Up after it", "\x1b[A\r", "ask\r\r\n\r\nName:\r\n[]> ")
-	sh.exchange("a question has no history", "\x1b[A\x03", "^C\r\n"+prompt)
+	sh.exchange("Ctrl-C", "\x03", "^C\r\n"+prompt)
+	sh.exchange("Up after Ctrl-C", "\x1b[A\r", "ask\r\r\n\r\nName:\r\n[]> ")
+	sh.exchange("Up at a question, then Ctrl-C", "\x1b[A\x03", "^C\r\n"+prompt)
 }
 
 func TestTabCompletion(t *testing.T) {
 	app, _ := newAppliance(t)
-	help := &shell.Command{Name: "help", Aliases: []string{"h"}, Batch: true, TakesCommandName: true, Run: sayCommand.Run}
-	secret := &shell.Command{Name: "saxophone", Roles: []users.Role{users.Technician}, Run: sayCommand.Run}
-	sh := shellAtPrompt(t, app, sayCommand, silentCommand, help, secret, askCommand)
+	help := &shell.Command{
+		Name: "help", Aliases: []string{"h"}, Batch: true, TakesCommandName: true, Run: sayCommand.Run,
+	}
+	forbidden := &shell.Command{
+		Name: "saxophone", Roles: []users.Role{users.Technician}, Run: sayCommand.Run,
+	}
+	sh := shellAtPrompt(t, app, sayCommand, silentCommand, help, forbidden, askCommand)
 	sh.exchange("a unique prefix", "si\t", "si\x1b[2Dsilent ")
-	sh.exchange("give up", "\x03", "^C\r\n"+prompt)
-	sh.exchange("candidates, on one line, and the line again", "s\t", "s\r\nsay, silent\r\n"+prompt+"s")
-	sh.exchange("typing goes on", "ay x\r", "ay x\r\r\n\r\nx\r\n"+prompt)
-	sh.exchange("nothing to complete, and an argument that is no command", "zz\tsay s\t\r",
+	sh.exchange("Ctrl-C", "\x03", "^C\r\n"+prompt)
+	sh.exchange("an ambiguous prefix", "s\t", "s\r\nsay, silent\r\n"+prompt+"s")
+	sh.exchange("the rest of the line", "ay x\r", "ay x\r\r\n\r\nx\r\n"+prompt)
+	sh.exchange("an unknown prefix, and an argument that is not a command", "zz\tsay s\t\r",
 		"zzsay s\r\r\n\r\nUnknown command or missing feature key: zzsay\r\n"+prompt)
-	sh.exchange("a command that is described", "h sa\t\r", "h sa\x1b[4Dh say \r\r\n\r\nsay\r\n"+prompt)
-	sh.exchange("no completion of answers", "ask\rs\t\r", "ask\r\r\n\r\nName:\r\n[]> s\r\r\nPassphrase: ")
+	sh.exchange("an argument that is a command", "h sa\t\r", "h sa\x1b[4Dh say \r\r\n\r\nsay\r\n"+prompt)
+	sh.exchange("an answer", "ask\rs\t\r",
+		"ask\r\r\n\r\nName:\r\n[]> s\r\r\nPassphrase: ")
 }
 
 func TestPagerAcceptsAnyKey(t *testing.T) {
@@ -190,7 +213,7 @@ func TestPagerAcceptsAnyKey(t *testing.T) {
 		sh.exchange("first page", "long\r", "long\r\r\n\r\n"+lines(1, 10)+marker)
 		sh.exchange("key "+key, key, erased+lines(11, 20)+marker)
 		sh.exchange("key "+key, key, erased+lines(21, 30)+prompt)
-		sh.exchange("nothing of the key is left", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
+		sh.exchange("the key is not part of the next line", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
 	}
 	sh := openShell(t, c, 80, 11)
 	sh.readUntil(prompt)
@@ -199,31 +222,36 @@ func TestPagerAcceptsAnyKey(t *testing.T) {
 	if err := sh.WindowChange(100, 80); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sh.SendRequest("unknown", true, nil); err != nil { // requests are answered in turn
+	// Requests are answered in order: after this one the window has been changed.
+	if _, err := sh.SendRequest("unknown", true, nil); err != nil {
 		t.Fatal(err)
 	}
-	sh.exchange("a higher window", "long\r", "long\r\r\n\r\n"+lines(1, 30)+prompt)
+	sh.exchange("a taller window", "long\r", "long\r\r\n\r\n"+lines(1, 30)+prompt)
 }
 
 func TestTerminalSizes(t *testing.T) {
 	app, _ := newAppliance(t)
 	c := dial(t, startServer(t, app, nil, sayCommand, longCommand))
-	for _, size := range [][2]int{{0, 0}, {1, 1}, {80, 24}, {16777215, 16777215}, {1<<32 - 1, 1<<32 - 1}} {
+	long := strings.Repeat("x", 200)
+	for _, size := range [][2]int{
+		{0, 0}, {1, 1}, {80, 24}, {16777215, 16777215}, {1<<32 - 1, 1<<32 - 1},
+	} {
 		sh := openShell(t, c, size[0], size[1])
-		if size[0] == 1 { // nothing can be read from it; but it must not disturb anybody
+		if size[0] == 1 { // its output is not legible, but other sessions must not be affected
 			sh.typeKeys("say x\r")
 			continue
 		}
 		sh.readUntil("> ")
-		sh.typeKeys("say " + strings.Repeat("x", 200) + "\r")
-		if got := sh.readUntil("x\r\n" + prompt); !strings.Contains(got, "\r\n"+strings.Repeat("x", 200)+"\r\n") {
+		sh.typeKeys("say " + long + "\r")
+		if got := sh.readUntil("x\r\n" + prompt); !strings.Contains(got, "\r\n"+long+"\r\n") {
 			t.Errorf("%v: %q", size, got)
 		}
 	}
 }
 
 func TestExitAsksAboutUncommittedChanges(t *testing.T) {
-	const question = "\r\r\n\r\nConfiguration changes entered but not committed. Exiting will lose changes.\r\n" +
+	const question = "\r\r\n\r\n" +
+		"Configuration changes entered but not committed. Exiting will lose changes.\r\n" +
 		"Type 'commit' at the command prompt to commit changes.\r\nAre you sure you wish to exit? [N]> "
 	app, _ := newAppliance(t)
 	sh := shellAtPrompt(t, app, exitCommand, renameCommand)
@@ -240,8 +268,8 @@ func TestExitAsksAboutUncommittedChanges(t *testing.T) {
 	}
 }
 
-// What was changed before in the same command goes too; what an earlier command
-// changed stays.
+// An interrupted command also loses its changes of the draft. The changes of earlier commands
+// remain.
 func TestInterruptedDialogueLeavesDraftUnchanged(t *testing.T) {
 	half := command("half", func(ctx context.Context, env *shell.Env) error {
 		netconfig.Hostname.Set(env.Draft, "half.example.com")
@@ -284,7 +312,8 @@ func TestRolesAndVersions(t *testing.T) {
 	d := app.Config.NewDraft()
 	err := users.Section.Edit(d, func(a *users.Accounts) error {
 		hash, err := users.HashPassphrase("passphrase1")
-		a.List = append(a.List, users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash})
+		guest := users.Account{Name: "guest", FullName: "G", Role: users.Guest, Hash: hash}
+		a.List = append(a.List, guest)
 		return err
 	})
 	if err != nil {
@@ -305,9 +334,11 @@ func TestRolesAndVersions(t *testing.T) {
 		&shell.Command{Name: "newer", Since: v15, Run: sayCommand.Run},
 		&shell.Command{Name: "older", Until: product.Version{Major: 14}, Run: sayCommand.Run},
 		&shell.Command{Name: "stillthere", Until: v15, Run: sayCommand.Run})
+	const unknown = "|Unknown command or missing feature key: "
 	for user, want := range map[string]string{
-		"admin": "restart stillthere table ||Unknown command or missing feature key: newer|Unknown command or missing feature key: older",
-		"guest": "stillthere table |Your user role does not permit the command: restart|Unknown command or missing feature key: newer|Unknown command or missing feature key: older",
+		"admin": "restart stillthere table |" + unknown + "newer" + unknown + "older",
+		"guest": "stillthere table |Your user role does not permit the command: restart" +
+			unknown + "newer" + unknown + "older",
 	} {
 		pass := map[string]string{"admin": "ironport", "guest": "passphrase1"}[user]
 		c, err := gossh.Dial("tcp", s.Addr().String(), clientConfig(user, pass))
@@ -333,64 +364,70 @@ func TestRolesAndVersions(t *testing.T) {
 func TestInternalErrorsAreLoggedAndShownAsOneLine(t *testing.T) {
 	var written logBuffer
 	app, _ := newAppliance(t, withLogger(&written))
-	sh := openShell(t, dial(t, startServer(t, app, nil, sayCommand,
+	sh := shellAtPrompt(t, app, sayCommand,
 		command("panic", func(context.Context, *shell.Env) error { panic("boom") }),
 		command("fail", func(context.Context, *shell.Env) error { return errors.New("disk on fire") }),
 		command("refuse", func(context.Context, *shell.Env) error {
 			return fmt.Errorf("wrapped: %w", refusal.New("Not while it runs."))
-		}),
-	)), 80, 24)
-	sh.readUntil(prompt)
+		}))
 	const generic = "\r\r\n\r\nAn internal error ended the command. It has been logged.\r\n" + prompt
 	sh.exchange("a panic", "panic\r", "panic"+generic)
 	sh.exchange("an error", "fail\r", "fail"+generic)
 	sh.exchange("a refusal", "refuse\r", "refuse\r\r\n\r\nNot while it runs.\r\n"+prompt)
-	sh.exchange("the session goes on", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
-	for _, want := range []string{"command=panic", "panic: boom", "session_test.go", "command=fail", "disk on fire", "user=admin"} {
+	sh.exchange("the next command", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
+	for _, want := range []string{
+		"command=panic", "panic: boom", "session_test.go", "command=fail", "disk on fire", "user=admin",
+	} {
 		if !strings.Contains(written.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, written.String())
 		}
 	}
 	if strings.Contains(written.String(), "Not while it runs") {
-		t.Error("a refusal is no matter for the log")
+		t.Error("a refusal was logged")
 	}
 }
 
 func TestIdleSessionsEnd(t *testing.T) {
 	app, fake := newAppliance(t)
 	running, release := make(chan bool), make(chan bool)
-	busy := command("busy", func(context.Context, *shell.Env) error { running <- true; <-release; return nil })
+	busy := command("busy", func(context.Context, *shell.Env) error {
+		running <- true
+		<-release
+		return nil
+	})
 	c := dial(t, startServer(t, app, nil, busy, askCommand, renameCommand, longCommand))
 	const end = "\r\n\r\nThe session was closed because it had been idle for 30 minutes.\r\n"
 
 	sh := openShell(t, c, 80, 24)
 	sh.readUntil(prompt)
 	fake.Advance(29 * time.Minute)
-	sh.exchange("a key in time", "bu", "bu")
+	sh.exchange("a key before the timeout", "bu", "bu")
 	fake.Advance(29 * time.Minute)
-	sh.exchange("and the rest of the line", "sy\r", "sy\r\r\n")
+	sh.exchange("the rest of the line", "sy\r", "sy\r\r\n")
 	<-running
-	fake.Advance(10 * time.Hour) // a command that runs is not idle
+	fake.Advance(10 * time.Hour) // does not end a session while a command runs
 	release <- true
 	sh.exchange("the prompt", "", "\r\n"+prompt)
 	fake.Advance(29 * time.Minute)
-	sh.exchange("still there", "x", "x")
+	sh.exchange("another key before the timeout", "x", "x")
 	fake.Advance(30 * time.Minute)
 	if got := sh.readAll(); got != end {
 		t.Errorf("at the main prompt: %q", got)
 	}
 	if err := sh.Wait(); err == nil {
-		t.Error("the exit status of a session that idled away is 0")
+		t.Error("the exit status of a session that ended by idle timeout is 0")
 	}
 
-	for _, where := range [][2]string{{"ask\r", "[]> "}, {"ask\rx\r", "Passphrase: "}, {"long\r", "More-"}} {
+	for _, state := range []struct{ keys, output string }{
+		{"ask\r", "[]> "}, {"ask\rx\r", "Passphrase: "}, {"long\r", "More-"},
+	} {
 		sh := openShell(t, c, 80, 24)
 		sh.readUntil(prompt)
-		sh.typeKeys(where[0])
-		sh.readUntil(where[1])
+		sh.typeKeys(state.keys)
+		sh.readUntil(state.output)
 		fake.Advance(30 * time.Minute)
 		if got := sh.readAll(); got != end {
-			t.Errorf("at %q: %q", where[1], got)
+			t.Errorf("at %q: %q", state.output, got)
 		}
 	}
 }

@@ -13,7 +13,9 @@ func TestSplitLine(t *testing.T) {
 		" \t; \r\n":    nil,
 		"version":      {{"version"}},
 		" ping\thost ": {{"ping", "host"}},
-		`clustermode cluster; dictionaryconfig edit D new "v";commit "msg";`: {{"clustermode", "cluster"}, {"dictionaryconfig", "edit", "D", "new", "v"}, {"commit", "msg"}},
+		`clustermode cluster; dictionaryconfig edit D new "v";commit "msg";`: {
+			{"clustermode", "cluster"}, {"dictionaryconfig", "edit", "D", "new", "v"}, {"commit", "msg"},
+		},
 		`commit "" Y`:              {{"commit", "", "Y"}},
 		`a"b c"d`:                  {{"ab cd"}},
 		`"a;b" "\"\\"`:             {{"a;b", `"\`}},
@@ -31,7 +33,7 @@ func TestSplitLine(t *testing.T) {
 	}
 }
 
-// quote is the inverse of splitLine for one word.
+// quote quotes a word so that splitLine returns it.
 func quote(word string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`
 }
@@ -58,7 +60,7 @@ func FuzzSplitLine(f *testing.F) {
 		}
 		back, err := splitLine(strings.Join(again, ";"))
 		if diff := cmp.Diff(commands, back); err != nil || diff != "" {
-			t.Errorf("%q: quoted and split again: %v %s", line, err, diff)
+			t.Errorf("%q: split, quoted and split again: %v %s", line, err, diff)
 		}
 	})
 }

@@ -11,14 +11,18 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// FuzzTyping types anything at a terminal of any size: every line comes back as
-// text, and the end comes in the end.
+// FuzzTyping types random keys at a terminal of random size. No line may contain a control
+// character, and the end of the input must be reached.
 func FuzzTyping(f *testing.F) {
-	for _, s := range []string{"version\rexit\r", "\x03\x04\r\n", "\x1b[A\x1b[", "se\t\x15\xff\xfe\r", "a\x1b[200~b\r\x1b[201~", "\x1b[3~\x0c\x14\x17", "\ra\x1d\r\x1d\r\r\r\x1d"} {
+	for _, s := range []string{
+		"version\rexit\r", "\x03\x04\r\n", "\x1b[A\x1b[", "se\t\x15\xff\xfe\r",
+		"a\x1b[200~b\r\x1b[201~", "\x1b[3~\x0c\x14\x17", "\ra\x1d\r\x1d\r\r\r\x1d",
+	} {
 		f.Add([]byte(s), 80, 24)
 		f.Add([]byte(s), 1, 1)
 	}
-	f.Add([]byte("\x1b"+strings.Repeat("0", 300)+"\rversion\r"), 80, 24) // a key without end
+	endless := "\x1b" + strings.Repeat("0", 300) // an escape sequence that does not end
+	f.Add([]byte(endless+"\rversion\r"), 80, 24)
 	f.Fuzz(func(t *testing.T, keys []byte, columns, rows int) {
 		if len(keys) >= maxTypedAhead {
 			return
@@ -41,7 +45,7 @@ func FuzzTyping(f *testing.F) {
 				line, err = term.ReadLine(t.Context(), 0x1d)
 			}
 			if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' }) {
-				t.Fatalf("a line holds keys: %q", line)
+				t.Fatalf("a line contains control characters: %q", line)
 			}
 			if err == nil || errors.Is(err, ErrInterrupt) || errors.Is(err, ErrEscape) {
 				continue
@@ -53,14 +57,14 @@ func FuzzTyping(f *testing.F) {
 				return
 			}
 			if i > 2*len(keys)+10 {
-				t.Fatal("no end is reached")
+				t.Fatal("the end of the input is not reached")
 			}
 		}
 	})
 }
 
-// What was typed before the escape key comes first, whole lines of it; half a line is
-// given up. At other questions the key is none.
+// Lines that were typed before the escape key are read first; an incomplete line is dropped. Prompt
+// has no escape key.
 func TestEscapeKeyEndsReadLine(t *testing.T) {
 	in := newInputBuffer(true, clock.System())
 	var out bytes.Buffer
@@ -90,15 +94,15 @@ func TestHistoryIsBounded(t *testing.T) {
 	h := &history{enabled: true}
 	for i := range 3 * historySize {
 		h.Add(strings.Repeat("x", i))
-		h.Add(strings.Repeat("x", i)) // the same again is one entry
-		h.Add("  ")                   // and so is nothing
+		h.Add(strings.Repeat("x", i)) // not added: it is equal to the newest line
+		h.Add("  ")                   // not added: it is blank
 	}
-	if h.Len() != historySize || h.At(0) != strings.Repeat("x", 3*historySize-1) || h.At(historySize-1) != strings.Repeat("x", 2*historySize) {
-		t.Errorf("%d entries, the newest of %d characters, the oldest of %d", h.Len(), len(h.At(0)), len(h.At(h.Len()-1)))
+	newest, oldest := len(h.At(0)), len(h.At(h.Len()-1))
+	if h.Len() != historySize || newest != 3*historySize-1 || oldest != 2*historySize {
+		t.Errorf("%d lines; the newest has %d characters, the oldest %d", h.Len(), newest, oldest)
 	}
 }
 
-// Whoever interrupts a command sees that before what the command's end brings.
 func TestCtrlCIsEchoedBeforeCommandEnds(t *testing.T) {
 	in := newInputBuffer(true, clock.System())
 	ctx, done := in.commandContext(t.Context())
@@ -106,11 +110,11 @@ func TestCtrlCIsEchoedBeforeCommandEnds(t *testing.T) {
 	shown := ""
 	in.readFrom(strings.NewReader("\x03"), func(text string) {
 		if ctx.Err() != nil {
-			t.Error("the command has ended already")
+			t.Error("the command was canceled before")
 		}
 		shown += text
 	})
 	if shown != "^C\n" || !errors.Is(context.Cause(ctx), ErrInterrupt) {
-		t.Errorf("shown: %q; the command ends with %v", shown, context.Cause(ctx))
+		t.Errorf("shown: %q; the cause of the command's context is %v", shown, context.Cause(ctx))
 	}
 }
