@@ -102,10 +102,10 @@ func TestCtlRefusals(t *testing.T) {
 	for line, want := range map[string]string{
 		"ctl fault add burn":                       `action: "burn" is no action, expected drop,`,
 		"ctl fault add drop 30%":                   `drop 30%: only delay, loss and rate take an amount`,
-		"ctl fault add drop --for 0s":              `for 0, expected more than 0: without it there is no limit`,
-		"ctl fault add drop --connections 0":       `connections 0, expected more than 0: without it there is no limit`,
+		"ctl fault add drop --for 0s":              `for 0, expected more than 0; without this key there is no limit`,
+		"ctl fault add drop --connections 0":       `connections 0, expected more than 0; without this key there is no limit`,
 		"ctl fault add delay":                      `delay: no delay, expected one such as 200ms`,
-		"ctl fault add drop --port 25":             `port: port 25 of no protocol`,
+		"ctl fault add drop --port 25":             `port: port 25 without a protocol that has ports`,
 		"ctl fault add drop --colour red":          `unknown flag --colour: see esasim help ctl fault add`,
 		"ctl fault remove one":                     `"one" is not the number of a fault: expected a number such as 1, or all`,
 		"ctl fault remove 7":                       `there is no fault 7: esasim ctl fault list lists what there is`,

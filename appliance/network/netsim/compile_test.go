@@ -10,34 +10,34 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// TestMistakenFaults: what is refused, and why. Nothing is changed by it.
-func TestMistakenFaults(t *testing.T) {
+// Add refuses a rule with a mistake, and names it.
+func TestAddRefusesMistakes(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	for text, want := range map[string]string{
 		`{}`:                                                                                    `action: "" is no action, expected drop, reset,`,
 		`{"action": "burn"}`:                                                                    `action: "burn" is no action`,
-		`{"action": "delay", "delay": "2h"}`:                                                    `delay: a delay of 2h0m0s, expected 1h0m0s at most`,
-		`{"action": "delay", "jitter": "2h"}`:                                                   `jitter: jitter of 2h0m0s, expected 1h0m0s at most`,
+		`{"action": "delay", "delay": "2h"}`:                                                    `delay: a delay of 2h0m0s, expected at most 1h0m0s`,
+		`{"action": "delay", "jitter": "2h"}`:                                                   `jitter: a jitter of 2h0m0s, expected at most 1h0m0s`,
 		`{"action": "drop", "after": "2562047h"}`:                                               `after: 2562047h0m0s, expected a time such as`,
 		`{"action": "drop", "for": "2562047h"}`:                                                 `for: 2562047h0m0s, expected a time such as`,
 		`{"action": "delay"}`:                                                                   `delay: no delay, expected one`,
-		`{"action": "drop", "delay": "1s"}`:                                                     `delay: a delay of action drop`,
-		`{"action": "drop", "jitter": "1s"}`:                                                    `jitter: jitter of action drop`,
+		`{"action": "drop", "delay": "1s"}`:                                                     `delay: action drop has no delay`,
+		`{"action": "drop", "jitter": "1s"}`:                                                    `jitter: action drop has no jitter`,
 		`{"action": "loss"}`:                                                                    `loss: loss 0, expected more than 0`,
 		`{"action": "loss", "loss": "200%"}`:                                                    `loss: loss 2, expected`,
-		`{"action": "drop", "loss": 1}`:                                                         `loss: a loss of action drop`,
+		`{"action": "drop", "loss": 1}`:                                                         `loss: action drop has no loss`,
 		`{"action": "rate"}`:                                                                    `rate: no rate`,
-		`{"action": "drop", "rate": 1}`:                                                         `rate: a rate of action drop`,
+		`{"action": "drop", "rate": 1}`:                                                         `rate: action drop has no rate`,
 		`{"action": "rate", "rate": 1, "queue": "2GiB"}`:                                        `queue: a queue of`,
-		`{"action": "drop", "queue": 1}`:                                                        `queue: a queue of action drop`,
+		`{"action": "drop", "queue": 1}`:                                                        `queue: action drop has no queue`,
 		`{"action": "drop", "to": "10.0.201.5/24"}`:                                             `to: 10.0.201.5/24 is an address in a network, expected 10.0.201.0/24`,
-		`{"action": "drop", "host": "127.0.0.1"}`:                                               `host: 127.0.0.1 never leaves a machine`,
+		`{"action": "drop", "host": "127.0.0.1"}`:                                               `host: packets for 127.0.0.1 never leave a machine`,
 		`{"action": "drop", "from": "10.0.0.1", "to": "::2"}`:                                   `to: ::2/128 is of another family`,
 		`{"action": "drop", "protocol": "sctp"}`:                                                `protocol: "sctp" is no protocol`,
 		`{"action": "drop", "direction": "up"}`:                                                 `direction: "up" is no direction`,
-		`{"action": "drop", "port": 25}`:                                                        `port: port 25 of no protocol`,
-		`{"action": "drop", "protocol": "icmp", "from_port": 25}`:                               `from_port: port 25 of no protocol`,
-		`{"action": "drop", "protocol": "tcp", "port": 25, "either_port": 25}`:                  `either_port: either end's port and one end's`,
+		`{"action": "drop", "port": 25}`:                                                        `port: port 25 without a protocol`,
+		`{"action": "drop", "protocol": "icmp", "from_port": 25}`:                               `from_port: port 25 without a protocol`,
+		`{"action": "drop", "protocol": "tcp", "port": 25, "either_port": 25}`:                  `either_port: a port of either end and of one end`,
 		`{"action": "drop", "protocol": "tcp", "after_records": -1}`:                            `after_records: -1 records`,
 		`{"action": "drop", "protocol": "tcp", "connections": -1}`:                              `connections: -1 connections`,
 		`{"action": "drop", "protocol": "tcp", "skip_connections": -1}`:                         `skip_connections: -1 connections`,
@@ -45,13 +45,13 @@ func TestMistakenFaults(t *testing.T) {
 		`{"action": "drop", "protocol": "icmp", "skip_connections": 1}`:                         `protocol: connections are counted`,
 		`{"action": "drop", "after_bytes": 1}`:                                                  `protocol: data is counted in tcp and udp only`,
 		`{"action": "drop", "protocol": "tcp", "after_bytes": 1, "after_records": 1}`:           `after_records: both bytes and records`,
-		`{"action": "refuse", "protocol": "tcp", "after_bytes": 1}`:                             `action: a connection that has carried data`,
+		`{"action": "refuse", "protocol": "tcp", "after_bytes": 1}`:                             `action: a connection that has carried data can no longer`,
 		`{"action": "drop", "path": "google", "cable": "Data 1"}`:                               `cable: a path and a cable`,
 		`{"action": "drop", "path": "nowhere"}`:                                                 `path: there is no path "nowhere", expected one of 10.0.201.0/24, google,`,
 		`{"action": "drop", "cable": "nobody"}`:                                                 `cable: nothing called "nobody" has a cable, expected one of Data 1, Data 2, Management, resolver`,
-		`{"action": "drop", "cable": "google"}`:                                                 `cable: host google is behind the gateways, where there are no cables: say what is meant by its address`,
-		`{"action": "unplug"}`:                                                                  `cable: no cable to pull, expected one of Data 1`,
-		`{"action": "unplug", "cable": "Data 1", "protocol": "tcp", "port": 25, "name": "why"}`: `action: a cable is pulled for everybody`,
+		`{"action": "drop", "cable": "google"}`:                                                 `cable: host google is behind the gateways, where there are no cables, expected its address in from, to or host`,
+		`{"action": "unplug"}`:                                                                  `cable: no cable to unplug, expected one of Data 1`,
+		`{"action": "unplug", "cable": "Data 1", "protocol": "tcp", "port": 25, "name": "why"}`: `action: a cable is unplugged for all packets`,
 	} {
 		_, err := w.Faults().Add(rule(t, text))
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -59,11 +59,11 @@ func TestMistakenFaults(t *testing.T) {
 		}
 	}
 	if _, err := w.Faults().Add(topology.Rule{Action: "drop", For: -1}); err == nil {
-		t.Error("a fault lasts less than no time")
+		t.Error("Add accepts a fault that ends before it begins")
 	}
-	var unknown *netsim.NotFoundError
-	if err := w.Faults().Remove(7); !errors.As(err, &unknown) {
-		t.Errorf("a fault that is not there: %v", err)
+	var notFound *netsim.NotFoundError
+	if err := w.Faults().Remove(7); !errors.As(err, &notFound) {
+		t.Errorf("Remove of a fault that does not exist: %v", err)
 	}
 	if got := w.Faults().List(); len(got) != 0 {
 		t.Errorf("faults: %v", got)
@@ -73,8 +73,8 @@ func TestMistakenFaults(t *testing.T) {
 	}
 }
 
-// TestEveryActionCanBeSet sets a fault of each action that a topology may name.
-func TestEveryActionCanBeSet(t *testing.T) {
+// Add accepts a fault of each action that a topology may name.
+func TestAddAcceptsEveryAction(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	for _, action := range topology.Actions() {
 		r := topology.Rule{Action: action}

@@ -52,7 +52,7 @@ func newServers(t *topology.Topology, c peers.Config, faults *Faults, running fu
 // dnsRecords returns the topology's names as the simulated DNS servers take them.
 func dnsRecords(t *topology.Topology) *peers.Records {
 	r := &peers.Records{Mail: make(map[string][]peers.MX)}
-	r.Addrs, r.Names = t.Records()
+	r.Addrs, r.Names = t.DNSRecords()
 	for _, m := range t.Mail {
 		domain := strings.ToLower(m.Domain)
 		r.Mail[domain] = append(r.Mail[domain], peers.MX{Preference: m.Preference, Host: m.Host})
@@ -64,7 +64,7 @@ func dnsRecords(t *topology.Topology) *peers.Records {
 func (s *servers) services() iter.Seq2[topology.Host, topology.Service] {
 	return func(yield func(topology.Host, topology.Service) bool) {
 		for _, h := range s.topology.Hosts {
-			for _, service := range s.topology.Servers(h) {
+			for _, service := range s.topology.SimulatedServices(h) {
 				if !yield(h, service) {
 					return
 				}

@@ -264,7 +264,7 @@ func (s *stacks) buildExit(segment *ether.Segment) error {
 	if err != nil {
 		return err
 	}
-	back := &door.Back{Exit: s.topology.Exit, Logger: s.options.Logger}
+	back := &door.Back{Exit: s.topology.RealAddr, Logger: s.options.Logger}
 	back.Serve(s.exit)
 	return s.exit.SetRoutes(siteRoutes(internalMAC(2)))
 }

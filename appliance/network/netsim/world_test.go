@@ -457,7 +457,7 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 	lab := *fixture(t, "lab")
 	lab.Paths = slices.Clone(lab.Paths)
 	lab.Paths[0].End = "void"
-	if _, err := netsim.New(&lab, netsim.Options{}); err == nil || !strings.Contains(err.Error(), `paths[0].end: "void" is no end`) {
+	if _, err := netsim.New(&lab, netsim.Options{}); err == nil || !strings.Contains(err.Error(), `paths[0].end: "void" is no end of a path`) {
 		t.Errorf("a topology with a mistake: %v", err)
 	}
 	o := netsim.Options{DoorAddrs: map[string]netip.AddrPort{"telnet": addrPort("127.0.0.1:0")}}

@@ -3,11 +3,14 @@ package topology
 import (
 	"cmp"
 	"net/netip"
-	"slices"
-	"strings"
 )
 
-// setDefaults fills in what the topology left out.
+const (
+	defaultMTU   = 1500
+	defaultQuota = GiB
+)
+
+// setDefaults fills in what the topology leaves out.
 func (t *Topology) setDefaults(servers ServerTypes) {
 	a := &t.Appliance
 	a.DiskQuota = cmp.Or(a.DiskQuota, defaultQuota)
@@ -45,43 +48,4 @@ func (t *Topology) setDefaults(servers ServerTypes) {
 	for i := range t.Doors.In {
 		t.Doors.In[i].Name = cmp.Or(t.Doors.In[i].Name, t.Doors.In[i].Service)
 	}
-}
-
-// addressesOf is what the DNS knows of a name.
-func (t *Topology) addressesOf(name string) []netip.Addr {
-	addrs, _ := t.Records()
-	return addrs[strings.ToLower(name)]
-}
-
-// Records are what the DNS knows besides mail exchangers: the addresses of names, which are
-// in lower case, and the names of addresses.
-func (t *Topology) Records() (addrs map[string][]netip.Addr, names map[netip.Addr]string) {
-	addrs, names = make(map[string][]netip.Addr), make(map[netip.Addr]string)
-	add := func(name string, list ...netip.Addr) {
-		name = strings.ToLower(name)
-		addrs[name] = append(addrs[name], list...)
-	}
-	for _, n := range t.Appliance.Interfaces {
-		for _, p := range n.Addresses {
-			add(t.Appliance.HostName, p.Addr())
-		}
-	}
-	for _, h := range t.Hosts {
-		for _, name := range h.Names {
-			add(name, h.Addresses...)
-		}
-		if len(h.Names) > 0 {
-			for _, a := range h.Addresses {
-				names[a] = h.Names[0]
-			}
-		}
-	}
-	for a, name := range t.Names {
-		add(name, a)
-		names[a] = name
-	}
-	for _, list := range addrs {
-		slices.SortFunc(list, netip.Addr.Compare)
-	}
-	return addrs, names
 }

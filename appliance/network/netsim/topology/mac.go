@@ -5,11 +5,11 @@ import "net"
 // A MAC is an Ethernet address.
 type MAC [6]byte
 
-// String writes the address in the usual form: 02:00:00:00:00:01.
+// String returns the address in the usual form: 02:00:00:00:00:01.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 
-// isGroup reports whether m is the address of a group of stations, broadcast included.
-func (m MAC) isGroup() bool { return m[0]&1 != 0 }
+// isMulticast reports whether m is the address of a group of stations, broadcast included.
+func (m MAC) isMulticast() bool { return m[0]&1 != 0 }
 
 // isBroadcast reports whether m is the address of all stations.
 func (m MAC) isBroadcast() bool { return m == MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
@@ -28,6 +28,6 @@ func derivedMAC(group byte, n int) MAC {
 	return MAC{0x02, 0x00, 0x00, group, byte(n >> 8), byte(n)}
 }
 
-// InternalMAC returns address number n of those that no machine of any topology has by
-// default. They are for the links between the parts of a world.
+// InternalMAC returns address number n of a group that no machine of a topology has by
+// default. These are for the segments between the parts of a world.
 func InternalMAC(n int) MAC { return derivedMAC(macInternal, n) }

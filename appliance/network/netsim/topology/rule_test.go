@@ -15,7 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// everything is a rule that says all that can be said, though not at once.
+// everything is a rule with all fields, which Check would refuse.
 var everything = topology.Rule{
 	Name: "all of it", Action: "delay", Delay: 1500 * time.Millisecond, Jitter: 20 * time.Millisecond,
 	Loss: 0.25, Rate: 64000, Queue: 32 * topology.KiB,
@@ -26,7 +26,7 @@ var everything = topology.Rule{
 	After: 5 * time.Second, For: 30 * time.Second,
 }
 
-// rule reads a rule as JSON has it.
+// rule reads a rule in JSON.
 func rule(t testing.TB, text string) topology.Rule {
 	t.Helper()
 	var r topology.Rule
@@ -36,8 +36,8 @@ func rule(t testing.TB, text string) topology.Rule {
 	return r
 }
 
-// TestOneGrammar writes one rule in each of the ways.
-func TestOneGrammar(t *testing.T) {
+// A rule has one form in JSON, in words and in a topology.
+func TestRuleForms(t *testing.T) {
 	const inJSON = `{"name":"all of it","action":"delay","delay":"1.5s","jitter":"20ms","loss":0.25,"rate":64000,"queue":32768,` +
 		`"from":"10.0.202.0/24","to":"10.0.201.5","host":"2001:db8::/32","protocol":"tcp","port":25,"from_port":1024,"either_port":514,` +
 		`"direction":"out","path":"google","cable":"Data 1","connections":2,"skip_connections":3,"after_bytes":412,"after_records":4,` +
@@ -52,7 +52,7 @@ func TestOneGrammar(t *testing.T) {
 	v := reflect.ValueOf(everything)
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {
-			t.Errorf("the rule does not say %s", v.Type().Field(i).Name)
+			t.Errorf("the rule has no %s", v.Type().Field(i).Name)
 		}
 	}
 	text, err := json.Marshal(everything)
@@ -79,20 +79,20 @@ rules:
 	}
 }
 
-func TestRulesThatAreNotUnderstood(t *testing.T) {
+func TestUnmarshalRuleReportsMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"action": "drop", "prot": "tcp"}`:         `unknown key "prot", expected one of name, action,`,
 		`{"action": "drop", "to": "everywhere"}`:    `"everywhere" here, expected an IP address or a network`,
-		`{"action": "rate", "rate": "fast"}`:        `"fast" here, expected bits a second such as 64k`,
+		`{"action": "rate", "rate": "fast"}`:        `"fast" here, expected bits per second such as 64k`,
 		`{"action": "loss", "loss": "much"}`:        `"much" here, expected a number such as 0.05, or 5%`,
 		`{"action": "drop", "for": 30}`:             `"30" here, expected a time such as`,
 		`{"action": "drop", "port": 70000}`:         `"70000" here, expected a whole number from 0 to 65535`,
 		`{"action": "drop", "to": null}`:            `nothing here, expected an IP address`,
-		`["drop"]`:                                  `a list here, expected keys out of name, action,`,
+		`["drop"]`:                                  `a list here, expected a mapping with any of the keys name, action,`,
 		`{"action": "drop"`:                         `unexpected`,
 		`{"action": "delay", "delay": "-1s"}`:       `"-1s" here, expected a time`,
-		`{"action": "rate", "rate": -1}`:            `"-1" here, expected bits a second`,
-		`{"action": "drop", "to": {"net": "10/8"}}`: `keys with values here, expected an IP address`,
+		`{"action": "rate", "rate": -1}`:            `"-1" here, expected bits per second`,
+		`{"action": "drop", "to": {"net": "10/8"}}`: `a mapping here, expected an IP address`,
 	} {
 		var r topology.Rule
 		if err := json.Unmarshal([]byte(text), &r); err == nil || !strings.Contains(err.Error(), want) {
@@ -101,8 +101,8 @@ func TestRulesThatAreNotUnderstood(t *testing.T) {
 	}
 }
 
-// A limit that is written down as nothing is no limit: a script has counted down to it.
-func TestNothingIsNoLimit(t *testing.T) {
+// A script that counts a limit down to 0 does not mean "no limit".
+func TestZeroConditionIsRefused(t *testing.T) {
 	for _, key := range []string{"port", "from_port", "either_port", "connections", "after_bytes", "after_records", "for", "queue"} {
 		for _, zero := range []string{`0`, `"0"`} {
 			if key == "for" {
@@ -117,6 +117,6 @@ func TestNothingIsNoLimit(t *testing.T) {
 	}
 	var r topology.Rule
 	if err := json.Unmarshal([]byte(`{"action": "drop", "skip_connections": 0, "after": "0s"}`), &r); err != nil {
-		t.Errorf("what is skipped may be nothing: %v", err)
+		t.Errorf("a key that may be 0: %v", err)
 	}
 }

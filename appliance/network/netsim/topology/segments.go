@@ -6,19 +6,12 @@ import (
 	"slices"
 )
 
-// A VLAN is one that a wire carries, with a router in it. That does not put the
-// appliance into it: its administrator does.
-type VLAN struct {
-	ID       int          `yaml:"id"`       // 1 to 4094
-	Gateway  netip.Prefix `yaml:"gateway"`  // its router, with the length of the network: 10.0.12.1/24
-	Gateway6 netip.Prefix `yaml:"gateway6"` // one of the two is needed
-}
-
-// DefaultGateways are the routers on the interface's wire that the appliance reaches
-// before anybody configures it; invalid where there is none.
+// DefaultGateways returns the routers on the interface's wire that the appliance reaches with
+// its factory configuration. An address is invalid if there is no such router.
 func (n *Interface) DefaultGateways() (v4, v6 netip.Addr) {
 	reached := func(gw netip.Prefix) netip.Addr {
-		if slices.ContainsFunc(n.Addresses, func(p netip.Prefix) bool { return gw.IsValid() && p.Contains(gw.Addr()) }) {
+		contains := func(p netip.Prefix) bool { return gw.IsValid() && p.Contains(gw.Addr()) }
+		if slices.ContainsFunc(n.Addresses, contains) {
 			return gw.Addr()
 		}
 		return netip.Addr{}
@@ -33,11 +26,11 @@ type Segment struct {
 	Interface *Interface
 	VLAN      int            // ID; 0: none
 	RouterMAC MAC            // of the router, which is a machine of its own
-	Routers   []netip.Prefix // the router's addresses; none if there is no router
-	Networks  []netip.Prefix // with an address in each, the appliance's or the router's
+	Routers   []netip.Prefix // the router's addresses; empty if there is no router
+	Networks  []netip.Prefix // each with the appliance's address in it, or the router's
 }
 
-// Segments lists the segments of all interfaces.
+// Segments returns the segments of all interfaces.
 func (t *Topology) Segments() []Segment {
 	var all []Segment
 	vlans := 0
@@ -60,13 +53,14 @@ func (t *Topology) Segments() []Segment {
 	return all
 }
 
+// valid returns the prefixes that are valid.
 func valid(prefixes ...netip.Prefix) []netip.Prefix {
 	return slices.DeleteFunc(prefixes, func(p netip.Prefix) bool { return !p.IsValid() })
 }
 
-// Network returns a with the length of the network that it is in, and whether one of the
-// segment's networks contains it.
-func (s *Segment) Network(a netip.Addr) (netip.Prefix, bool) {
+// Network returns a with the prefix length of the network that contains it. ok is false if
+// none of the segment's networks does.
+func (s *Segment) Network(a netip.Addr) (p netip.Prefix, ok bool) {
 	for _, p := range s.Networks {
 		if p.Contains(a) {
 			return netip.PrefixFrom(a, p.Bits()), true
@@ -75,7 +69,18 @@ func (s *Segment) Network(a netip.Addr) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// segmentOf returns the segment that a is on, nil if a is behind the gateways.
+// Segment returns the segment of an interface's wire and a VLAN (0: none), or nil if the wire
+// does not carry that VLAN.
+func (t *Topology) Segment(wire string, vlan int) *Segment {
+	for _, s := range t.Segments() {
+		if s.Interface.Name == wire && s.VLAN == vlan {
+			return &s
+		}
+	}
+	return nil
+}
+
+// segmentOf returns the segment that a is on, or nil if a is behind the gateways.
 func (t *Topology) segmentOf(a netip.Addr) *Segment {
 	for _, s := range t.Segments() {
 		if _, ok := s.Network(a); ok {
@@ -85,13 +90,9 @@ func (t *Topology) segmentOf(a netip.Addr) *Segment {
 	return nil
 }
 
-// Segment returns the segment of an interface's wire and a VLAN (0: none), nil if the
-// wire has no such segment.
-func (t *Topology) Segment(wire string, vlan int) *Segment {
-	for _, s := range t.Segments() {
-		if s.Interface.Name == wire && s.VLAN == vlan {
-			return &s
-		}
-	}
-	return nil
+// hasGateway reports whether a gateway leads to addresses of a's family.
+func (t *Topology) hasGateway(a netip.Addr) bool {
+	return slices.ContainsFunc(t.Segments(), func(s Segment) bool {
+		return slices.ContainsFunc(s.Routers, func(p netip.Prefix) bool { return p.Addr().Is4() == a.Is4() })
+	})
 }

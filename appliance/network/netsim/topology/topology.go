@@ -5,48 +5,46 @@ import (
 	"time"
 )
 
-// A Topology is the world that a file asks for: an appliance, its wires, and
-// everything behind them. Exported types are what is asked for; World is what
-// runs. A Topology is not changed by what runs, and many worlds may share one.
+// A Topology describes a world: an appliance, its wires, and everything behind them. A world
+// does not change its Topology, and many worlds may share one.
 type Topology struct {
 	// File is the name under which it was loaded.
 	File string `yaml:"-"`
-	// About says in a sentence what it is for.
+	// About says in one sentence what the topology is for.
 	About string `yaml:"about"`
 
 	Appliance Appliance `yaml:"appliance"`
 	// Hosts are the simulated machines.
 	Hosts []Host `yaml:"hosts"`
-	// Names are what the DNS knows of addresses that are no host's, such as
-	// routers': the name of an address, and the address of the name.
+	// Names are the DNS names of addresses that belong to no host, such as those of routers.
+	// The DNS resolves them in both directions.
 	Names map[netip.Addr]string `yaml:"names"`
-	// Mail says which hosts take a domain's mail: the MX records.
+	// Mail says which hosts receive the mail of a domain: the MX records.
 	Mail []MX `yaml:"mail"`
-	// Clients are connections that exist once the appliance's services are up.
+	// Clients are connections that are opened when the appliance's services are up.
 	Clients []Client `yaml:"clients"`
 	// Paths are the routers between the appliance's gateways and networks.
 	Paths []Path `yaml:"paths"`
-	// Rules are the faults that are there from the start; the first that matches
-	// decides. See Faults for those that come later.
+	// Rules are the faults that the network has from the start. The first that matches a
+	// packet decides.
 	Rules []Rule `yaml:"rules"`
-	// Doors connect this world with the real one.
+	// Doors connect this world with the real network.
 	Doors Doors `yaml:"doors"`
 
 	at positions // of the values in the file
 }
 
-// ServerTypes are the servers that simulated hosts can run, by the name that a service's
-// type gives.
+// ServerTypes are the servers that simulated hosts can run, by the type of the service.
 type ServerTypes map[string]ServerType
 
-// A ServerType is what a topology has to know of one.
+// A ServerType is what Load and Check must know of a server.
 type ServerType struct {
-	Port uint16 // its usual one; 0: none
-	// CheckOption reports what is wrong with an option. Its error is one line.
+	Port uint16 // the default; 0 if there is none
+	// CheckOption reports what is wrong with an option. The text of its error is one line.
 	CheckOption func(name, value string) error
 }
 
-// An Appliance is what the appliance is before anybody configures it.
+// An Appliance is the appliance with its factory configuration.
 type Appliance struct {
 	HostName  string       `yaml:"hostname"`
 	Model     string       `yaml:"model"`      // "C100V"
@@ -54,85 +52,94 @@ type Appliance struct {
 	Version   string       `yaml:"version"`    // release and build: "14.0.0-698"
 	BuildDate string       `yaml:"build_date"` // of that version: "2021-07-27"
 	TimeZone  string       `yaml:"timezone"`   // "America/Los_Angeles"; "" is UTC
-	DNS       []netip.Addr `yaml:"dns"`        // the name servers that it asks
-	NTP       []string     `yaml:"ntp"`        // the time servers that it asks; its own default unless given
-	DiskQuota Bytes        `yaml:"disk_quota"` // of its data area; 1 GiB unless given
+	DNS       []netip.Addr `yaml:"dns"`        // its name servers
+	NTP       []string     `yaml:"ntp"`        // its time servers; nil means the appliance's default
+	DiskQuota Bytes        `yaml:"disk_quota"` // of its data area; 1 GiB by default
 
-	// Logs are subscriptions besides those that every appliance has, or in place of the
-	// one of that name.
+	// Logs are subscriptions that are added to those that every appliance has, or replace the
+	// one of the same name.
 	Logs []Log `yaml:"logs"`
-	// Alerts are who is told of trouble by mail. Nobody unless given.
+	// Alerts are the recipients of alerts; none by default.
 	Alerts []Recipient `yaml:"alerts"`
-	// AlertSubject is how many characters of its text are in an alert's subject; 60 unless
-	// given.
+	// AlertSubject is the number of characters of its text in the subject of an alert; 60 by
+	// default.
 	AlertSubject int `yaml:"alert_subject_length"`
 
-	// Interfaces in the order in which the appliance shows them, without lo0.
-	// The default routes lead through the first that reaches a gateway.
+	// Interfaces are in the order in which the appliance lists them, without lo0. The default
+	// routes lead through the first that reaches a gateway.
 	Interfaces []Interface `yaml:"interfaces"`
 }
 
 // A Log is a log subscription that is pushed to a syslog server.
 type Log struct {
 	Name     string `yaml:"name"`     // "Mail_Log"
-	Type     string `yaml:"type"`     // of log: "mail", "system"; mail unless given
-	Level    string `yaml:"level"`    // "Critical" to "Trace"; Information unless given
-	Server   string `yaml:"server"`   // the syslog server's name or address
-	Port     uint16 `yaml:"port"`     // 514 unless given
-	Protocol string `yaml:"protocol"` // "udp", "tcp", "tls"; udp unless given
-	Facility string `yaml:"facility"` // "mail", "local0"; the log type's own unless given
-	Tag      string `yaml:"tag"`      // its name unless given
-	Verify   bool   `yaml:"verify"`   // the certificate of a TLS server
-	Buffer   Bytes  `yaml:"buffer"`   // on disk, while the server is away; none unless given
+	Type     string `yaml:"type"`     // of log: "mail", "system"; mail by default
+	Level    string `yaml:"level"`    // "Critical" to "Trace"; Information by default
+	Server   string `yaml:"server"`   // name or address of the syslog server
+	Port     uint16 `yaml:"port"`     // 514 by default
+	Protocol string `yaml:"protocol"` // "udp", "tcp", "tls"; udp by default
+	Facility string `yaml:"facility"` // "mail", "local0"; by default that of the log type
+	Tag      string `yaml:"tag"`      // the log's name by default
+	Verify   bool   `yaml:"verify"`   // whether the certificate of a TLS server is checked
+	Buffer   Bytes  `yaml:"buffer"`   // on disk, while the server is unreachable; none by default
 }
 
-// A Recipient gets alerts.
+// A Recipient receives alerts by mail.
 type Recipient struct {
 	Address    string   `yaml:"address"`    // "alerts@ironport.com"
-	Classes    []string `yaml:"classes"`    // "System", "Hardware"; all unless given
-	Severities []string `yaml:"severities"` // "Critical", "Warning", "Information"; all unless given
+	Classes    []string `yaml:"classes"`    // "System", "Hardware"; all by default
+	Severities []string `yaml:"severities"` // "Critical", "Warning", "Information"; all by default
 }
 
-// An Interface is one of the appliance's, and the wire that it is plugged into.
+// An Interface is an Ethernet interface of the appliance, with the wire that it is plugged
+// into.
 type Interface struct {
 	Name      string         `yaml:"name"`       // "Data 1"
 	Device    string         `yaml:"device"`     // "nic1"
-	Link      int            `yaml:"link"`       // N of link#N; 0: its place in the list
-	MAC       MAC            `yaml:"mac"`        // zero: one made of its place in the list
-	MTU       int            `yaml:"mtu"`        // 1500 unless given
-	Addresses []netip.Prefix `yaml:"addresses"`  // with the length of their networks
+	Link      int            `yaml:"link"`       // N of link#N; by default its place in the list
+	MAC       MAC            `yaml:"mac"`        // by default derived from its place in the list
+	MTU       int            `yaml:"mtu"`        // 1500 by default
+	Addresses []netip.Prefix `yaml:"addresses"`  // with the prefix length of their networks
 	QuietIPv6 bool           `yaml:"quiet_ipv6"` // no service listens on the IPv6 address
-	// Gateway is the router on this wire, with the length of its network. It may be left
-	// out, but the network is then one of Addresses'. In another one the appliance reaches
-	// it once it is configured to.
+	// Gateway is the router on this wire, with the prefix length of its network, which may be
+	// left out if the network is one of Addresses. If it is another network, the appliance
+	// reaches the router only after it has been configured to.
 	Gateway  netip.Prefix `yaml:"gateway"`
 	Gateway6 netip.Prefix `yaml:"gateway6"`
-	VLANs    []VLAN       `yaml:"vlans"` // that the wire carries besides
+	VLANs    []VLAN       `yaml:"vlans"` // that the wire carries too
+}
+
+// A VLAN is a VLAN of a wire, with its router. The appliance is not in it until its
+// administrator configures that.
+type VLAN struct {
+	ID       int          `yaml:"id"`       // 1 to 4094
+	Gateway  netip.Prefix `yaml:"gateway"`  // the router, with its prefix length: 10.0.12.1/24
+	Gateway6 netip.Prefix `yaml:"gateway6"` // Gateway, Gateway6 or both are required
 }
 
 // A Host is a simulated machine.
 type Host struct {
-	Name      string       `yaml:"name"`      // how the topology and tests call it
+	Name      string       `yaml:"name"`      // in the topology, in messages and in tests
 	Addresses []netip.Addr `yaml:"addresses"` // IPv4 and IPv6
-	// Names are its names in the DNS: all lead to its addresses, and its
-	// addresses lead to the first. Without names the DNS does not know it.
+	// Names are its DNS names. All resolve to its addresses, and its addresses resolve to the
+	// first. The DNS does not know a host without names.
 	Names []string `yaml:"names"`
-	// Wire is the interface on whose wire it is. "" puts it behind the gateways.
+	// Wire is the interface on whose wire the host is. "" means behind the gateways.
 	Wire string `yaml:"wire"`
-	VLAN int    `yaml:"vlan"` // of the wire's VLANs; 0: in none
-	MAC  MAC    `yaml:"mac"`  // on a wire only; zero: one made of its place
-	// ARPMAC is where it says by ARP that it is: a group's address, as a cluster that
-	// balances its load does. Zero: MAC, from which its frames come in any case.
+	VLAN int    `yaml:"vlan"` // of the wire; 0: none
+	MAC  MAC    `yaml:"mac"`  // only of a host on a wire; by default derived from its place
+	// ARPMAC is the address that its ARP replies name: a multicast address, as in a cluster
+	// that balances its load. Its frames always come from MAC, which is the default.
 	ARPMAC   MAC       `yaml:"arp_mac"`
 	Services []Service `yaml:"services"`
 }
 
-// A Service is a server on a host, see package peers.
+// A Service is a simulated server on a host.
 type Service struct {
-	Type    string            `yaml:"type"`    // "dns", "web", "echo", "sink"
-	Name    string            `yaml:"name"`    // for World.Peer; HOST/TYPE unless given
-	Port    uint16            `yaml:"port"`    // the type's usual one unless given
-	Options map[string]string `yaml:"options"` // the type's own
+	Type    string            `yaml:"type"`    // one of ServerTypes: "dns", "web", "sink"
+	Name    string            `yaml:"name"`    // HOST/TYPE by default
+	Port    uint16            `yaml:"port"`    // by default that of the type
+	Options map[string]string `yaml:"options"` // those of the type
 }
 
 // An MX is a mail exchanger of a domain.
@@ -142,49 +149,60 @@ type MX struct {
 	Host       string `yaml:"host"`
 }
 
-// A Client is a connection of the appliance's to somebody, or the other way
-// round. It stays open unless Close is set: then it is closed, by the side that
-// opened it, and its socket stays in TIME_WAIT for a while.
+// A Client is a connection from the appliance to a host or from a host to the appliance. It
+// stays open unless Close is set. Then the end that opened it closes it, and its socket stays
+// in TIME_WAIT for a while.
 type Client struct {
-	From   string         `yaml:"from"`  // "appliance", or a host's name
-	Local  netip.AddrPort `yaml:"local"` // where it comes from
+	From   string         `yaml:"from"`  // FromAppliance, or a host's name
+	Local  netip.AddrPort `yaml:"local"` // the end that opens it
 	Remote netip.AddrPort `yaml:"remote"`
-	Send   string         `yaml:"send"`  // text to send; the first answer is read
-	Close  bool           `yaml:"close"` // closed at once
-	// After names a service of the appliance, as a Door does: the connection is opened
-	// when the first one to that service is there. "" opens it with the world.
+	Send   string         `yaml:"send"`  // text to send; one answer is then read
+	Close  bool           `yaml:"close"` // whether it is closed immediately
+	// After is a service of the appliance, named as for a Door. The connection is opened when
+	// the service has accepted its first connection. "" opens it with the world.
 	After string `yaml:"after"`
-	Owner string `yaml:"owner"` // the process, on the appliance
-	User  string `yaml:"user"`
+	Owner string `yaml:"owner"` // the process, if From is FromAppliance
+	User  string `yaml:"user"`  // of that process
 }
 
-// A Path is the way from the appliance's gateways to a network: the routers in
-// the order in which traceroute prints them.
+// FromAppliance is the From of a Client that the appliance opens.
+const FromAppliance = "appliance"
+
+// A Path is the way from the appliance's gateways to a network: the routers in the order in
+// which traceroute lists them.
 type Path struct {
-	Name string       `yaml:"name"` // for faults; its network unless given
+	Name string       `yaml:"name"` // for rules; its network by default
 	To   netip.Prefix `yaml:"to"`
-	// Hops are the routers. The first one is the gateway itself, under the
-	// addresses with which it answers here. Without hops there is the gateway.
+	// Hops are the routers. The first one is the gateway itself, with the addresses with which
+	// it answers on this path. A path without hops has only the gateway.
 	Hops []Hop `yaml:"hops"`
-	// Delay is one way, and added to the hops'; Jitter is up to this much more.
+	// Delay is one way and is added to the delays of the hops. Jitter is the most by which a
+	// packet may be later than that.
 	Delay  time.Duration `yaml:"delay"`
 	Jitter time.Duration `yaml:"jitter"`
-	Loss   float64       `yaml:"loss"` // share of packets lost, each way, 0 to 1
+	Loss   float64       `yaml:"loss"` // share of packets lost in each direction, 0 to 1
 	MTU    int           `yaml:"mtu"`  // of its narrowest link; 0: no limit
-	// End is what becomes of packets at the end of the path: "" reaches the
-	// network's hosts; "net-unreachable", "host-unreachable" and "prohibited"
-	// answer so from the last router; "silent" drops.
+	// End is what happens to packets at the end of the path: Deliver or one of the
+	// constants after it.
 	End string `yaml:"end"`
 }
 
+// Ends of paths. At the unreachable ones, the last router answers with an ICMP error.
+const (
+	Deliver         = "" // packets reach the hosts of the network
+	NetUnreachable  = "net-unreachable"
+	HostUnreachable = "host-unreachable"
+	Prohibited      = "prohibited"
+	Silent          = "silent" // packets are dropped without an answer
+)
+
 // A Hop is a router, or several that share the load.
 type Hop struct {
-	// Members are the addresses that answer here. UDP packets choose member
-	// number (destination port + seed) mod the number of members of their
-	// family, so that a traceroute, which counts ports up, meets them in this
-	// order; other packets choose by their flow. A member may be named more than
-	// once. Where the chosen member is the packet's destination there is no
-	// router here for this packet.
+	// Members are the addresses that answer here. A UDP packet chooses the member with number
+	// (destination port + seed) mod the number of members of its family, so that a traceroute,
+	// which counts ports up, finds them in this order. Other packets choose by their flow. A
+	// member may be listed more than once. If the chosen member is the packet's destination,
+	// there is no router here for this packet.
 	Members []netip.Addr  `yaml:"members"`
 	Seed    int           `yaml:"seed"`
 	Delay   time.Duration `yaml:"delay"`  // one way, from the hop before
@@ -193,59 +211,42 @@ type Hop struct {
 	Silent  bool          `yaml:"silent"` // answers no probe: "* * *"
 }
 
-// Doors connect the real world with the simulated one.
+// Doors connect the real network with the simulated one.
 type Doors struct {
-	// In lets real clients in.
+	// In are the front doors.
 	In []Door `yaml:"in"`
-	// SeenAs says which simulated address a real client becomes; the first
-	// network that holds its address decides.
-	SeenAs []SeenAs `yaml:"seen_as"`
-	// Out lets the appliance reach real servers. Nothing leaves the process but
-	// what is listed here.
-	Out []Exit `yaml:"out"`
+	// SeenAs says which simulated addresses real clients have. The first whose network
+	// contains the client's address decides.
+	SeenAs []SourceMapping `yaml:"seen_as"`
+	// Out are the back doors. Only packets for their addresses leave the process.
+	Out []BackDoor `yaml:"out"`
 }
 
-// A Door is a real listener that leads to a service of the appliance.
+// A Door is a front door: a real listener that leads to a service of the appliance.
 type Door struct {
-	Name      string         `yaml:"name"`      // its service unless given
+	Name      string         `yaml:"name"`      // its service by default
 	Listen    netip.AddrPort `yaml:"listen"`    // real; port 0 takes a free one
-	Interface string         `yaml:"interface"` // where it leads
+	Interface string         `yaml:"interface"` // of the appliance, to whose addresses it leads
 	Service   string         `yaml:"service"`   // "ssh", "ftp", "http", "https", "smtp" or a port
-	// PassivePorts, "50000-50100", are the real ports of passive FTP data
-	// connections; any unless given. PublicAddress is the address that passive
-	// replies name; the one that the client connected to unless given.
+	// PassivePorts, "50000-50100", are the real ports of passive FTP data connections; any by
+	// default. PublicAddress is the address that passive replies name; by default the one that
+	// the client connected to.
 	PassivePorts  string     `yaml:"passive_ports"`
 	PublicAddress netip.Addr `yaml:"public_address"`
 }
 
-// A SeenAs maps a real network to a simulated address, or to a simulated network
-// of which each real address takes one.
-type SeenAs struct {
-	From netip.Prefix `yaml:"from"`
-	As   netip.Prefix `yaml:"as"`
+// A SourceMapping maps the real addresses of a network to one simulated address, or each to
+// an address of its own in a simulated network.
+type SourceMapping struct {
+	From netip.Prefix `yaml:"from"` // real
+	As   netip.Prefix `yaml:"as"`   // simulated
 }
 
-// An Exit maps a simulated address to a real one. The address may be a host's that is on
-// no wire: the real machine then takes its place, under its names.
-type Exit struct {
+// A BackDoor maps a simulated address to a real one. The address may belong to a host behind
+// the gateways: the real machine then takes the host's place and has its names.
+type BackDoor struct {
 	Address netip.Addr `yaml:"address"` // simulated
 	Port    uint16     `yaml:"port"`    // 0: all
 	To      netip.Addr `yaml:"to"`      // real
 	ToPort  uint16     `yaml:"to_port"` // 0: the same
 }
-
-// Bytes is a number of bytes, written as "512MiB" or as a plain number.
-type Bytes int64
-
-// Sizes.
-const (
-	KiB Bytes = 1 << 10
-	MiB Bytes = 1 << 20
-	GiB Bytes = 1 << 30
-)
-
-// What a topology may leave out.
-const (
-	defaultMTU   = 1500
-	defaultQuota = GiB
-)
