@@ -13,7 +13,7 @@ import (
 // alertsFile is the file of the state directory with the alerts that displayalerts shows.
 const alertsFile = "alerts"
 
-// openAlerts makes the alert desk and the internal mail system that sends its letters, and
+// openAlerts makes the alert desk and the internal mail system that sends its messages, and
 // raises an alert when the file area is full. The logs need not exist yet: nothing is sent before
 // Start.
 func (a *Appliance) openAlerts() (err error) {
@@ -50,7 +50,7 @@ func (a *Appliance) openAlerts() (err error) {
 	return nil
 }
 
-// mailAttemptLevel returns the level of the log lines about each attempt to send a letter. Before
+// mailAttemptLevel returns the level of the log lines about each attempt to send a message. Before
 // version 9 the mail log does not show them at the factory's level: in A4 the first line after
 // the header is about the alert.
 func (a *Appliance) mailAttemptLevel() logs.Level {

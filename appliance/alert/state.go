@@ -12,7 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
-// deskState is what survives a restart.
+// deskState is the part of a Desk's state that survives a restart.
 type deskState struct {
 	Alerts     []Alert   `json:"alerts"` // the oldest first
 	LastReport time.Time `json:"report"` // when the last weekly report was due
