@@ -16,7 +16,8 @@ import (
 var _ = register(&shell.Command{
 	Name:    "dig",
 	Summary: "Look up a record on a DNS server.",
-	Help: "dig [-s source] [-t type] [-u | -T] [@server] host [type]\ndig [-s source] [-u | -T] [@server] -x address\n\n" +
+	Help: "dig [-s source] [-t type] [-u | -T] [@server] host [type]\n" +
+		"dig [-s source] [-u | -T] [@server] -x address\n\n" +
 		"  -s source  the IP interface or the IP address to send from\n" +
 		"  -t type    the type of the record; -t without a type is -T\n" +
 		"  -u         ask over UDP, which is the default\n" +
@@ -56,19 +57,19 @@ var _ = register(&shell.Command{
 		case errors.Is(err, resolver.ErrNotFound):
 			return refusal.Newf("dig: '%s' is not a legal name", d.Name)
 		case err != nil:
-			return refusal.New(";; connection timed out; no servers could be reached")
+			return refusal.Because(err, ";; connection timed out; no servers could be reached")
 		}
 		printResponse(env, r)
 		return nil
 	},
 })
 
-// A digging is a query as it was entered.
+// A digQuery is a query as it was entered.
 type digQuery struct {
 	resolver.Query
-	commandLine []string // as dig's own command line
-	server      string   // as entered; "" for the configured ones
-	source      string   // as entered; "" for the usual one
+	commandLine []string // the arguments that the real dig would be called with
+	server      string   // as entered; "": the configured servers
+	source      string   // as entered; "": the address that the route implies
 }
 
 // ask is the dialogue.
@@ -80,7 +81,8 @@ func (d *digQuery) ask(ctx context.Context, env *shell.Env) error {
 	if d.Type, err = askRecordType(ctx, env, host); err != nil {
 		return err
 	}
-	d.server, err = env.Ask(ctx, "Please enter the DNS server to ask. Leave it blank to ask the configured servers.", "", nil)
+	d.server, err = env.Ask(ctx,
+		"Please enter the DNS server to ask. Leave it blank to ask the configured servers.", "", nil)
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func (d *digQuery) ask(ctx context.Context, env *shell.Env) error {
 	return nil
 }
 
-// parse reads the arguments.
+// parse parses the inline form.
 func (d *digQuery) parse(env *shell.Env) error {
 	d.commandLine = env.Args
 	args := env.Args
@@ -109,20 +111,21 @@ func (d *digQuery) parse(env *shell.Env) error {
 		return args[0], true
 	}
 	udp, reverse := false, false
-	mistyped := "" // what follows -t and is no type: the host, if it is the only one
+	notType := "" // the word after -t if it is not a type: a host, or a mistyped type
 	for ; len(args) > 0; args = args[1:] {
 		switch word := args[0]; {
 		case word == "-s":
 			d.source, _ = value()
 			if !sourceNamed(env, d.source, false).IsValid() {
-				return shell.InvalidArgumentf(d.source, "The source must be an IP interface of the appliance or one of its addresses.")
+				return shell.InvalidArgumentf(d.source,
+					"The source must be an IP interface of the appliance or one of its addresses.")
 			}
 		case word == "-t" && len(args) > 1 && resolver.ValidType(args[1]):
 			d.Type, _ = value()
 		case word == "-t", word == "-T":
 			d.TCP = true
 			if word == "-t" && len(args) > 1 {
-				mistyped = args[1]
+				notType = args[1]
 			}
 		case word == "-u":
 			udp = true
@@ -141,8 +144,9 @@ func (d *digQuery) parse(env *shell.Env) error {
 			d.Type = word
 		case d.Name == "":
 			d.Name = word
-		case mistyped != "":
-			return shell.InvalidArgumentf(mistyped, "The type after -t is not known. Types are A, AAAA, CNAME, MX, NS, PTR, SOA, TXT and the like.")
+		case notType != "":
+			return shell.InvalidArgumentf(notType, "The type after -t is not known. "+
+				"Types are A, AAAA, CNAME, MX, NS, PTR, SOA, TXT and the like.")
 		default:
 			return shell.InvalidArgumentf(word, "Only one host is expected.")
 		}
@@ -151,7 +155,8 @@ func (d *digQuery) parse(env *shell.Env) error {
 	case d.Name == "":
 		return shell.InvalidArgumentf(strings.Join(env.Args, " "), "A host is expected.")
 	case udp && d.TCP:
-		return shell.InvalidArgumentf(strings.Join(env.Args, " "), "A query is sent over UDP or over TCP, not over both.")
+		return shell.InvalidArgumentf(strings.Join(env.Args, " "),
+			"A query is sent over UDP or over TCP, not over both.")
 	case reverse && d.Type != "" && !strings.EqualFold(d.Type, "PTR"):
 		return shell.InvalidArgumentf(d.Type, "The record of an address's name is of the type PTR.")
 	case reverse:
@@ -162,8 +167,7 @@ func (d *digQuery) parse(env *shell.Env) error {
 	return nil
 }
 
-// findServer finds the address of the server that was entered, if one was, and that to
-// send from.
+// findServer looks up the server that was entered, if any, and sets the address to send from.
 func (d *digQuery) findServer(ctx context.Context, env *shell.Env) error {
 	d.Source = sourceNamed(env, d.source, false)
 	if d.server == "" {
@@ -177,15 +181,16 @@ func (d *digQuery) findServer(ctx context.Context, env *shell.Env) error {
 		return refusal.Newf("dig: couldn't get address for '%s': not found", d.server)
 	}
 	d.Server = addrs[0]
-	if d.Source = sourceNamed(env, d.source, d.Server.Is6()); d.Source.IsValid() && d.Source.Is6() != d.Server.Is6() {
+	d.Source = sourceNamed(env, d.source, d.Server.Is6())
+	if d.Source.IsValid() && d.Source.Is6() != d.Server.Is6() {
 		return refusal.Newf("dig: %s has no address of the family of %v", d.source, d.Server)
 	}
 	return nil
 }
 
-// sourceNamed is the address that an IP interface's name stands for, that of the wanted
-// family if it has both, or the address itself if it is the appliance's. Otherwise it is
-// invalid.
+// sourceNamed returns the address of the IP interface with that name. If the interface has
+// both, v6 decides between its IPv4 and its IPv6 address. name may also be an address of the
+// appliance. In all other cases sourceNamed returns an invalid address.
 func sourceNamed(env *shell.Env, name string, v6 bool) netip.Addr {
 	a, _ := netip.ParseAddr(name)
 	for _, i := range netconfig.Interfaces.Get(env.Appliance.Config.Committed()).List {
@@ -203,7 +208,7 @@ func sourceNamed(env *shell.Env, name string, v6 bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// printResponse prints what a server answered.
+// printResponse prints the answer of a server.
 func printResponse(env *shell.Env, r *resolver.Response) {
 	env.Printf(";; Got answer:\n;; ->>HEADER<<- opcode: %s, status: %s, id: %d\n", r.Opcode, r.Status, r.ID)
 	env.Printf(";; flags: %s; QUERY: 1, ANSWER: %d, AUTHORITY: %d, ADDITIONAL: %d\n",
@@ -225,12 +230,14 @@ func printResponse(env *shell.Env, r *resolver.Response) {
 	if r.TCP {
 		transport = " (TCP)"
 	}
-	env.Printf("\n;; Query time: %d msec\n;; SERVER: %v#%d(%v)%s\n", r.Took.Milliseconds(), r.Server.Addr(), r.Server.Port(), r.Server.Addr(), transport)
-	env.Printf(";; WHEN: %s\n;; MSG SIZE  rcvd: %d\n\n", env.Appliance.Now().Format("Mon Jan _2 15:04:05 2006"), r.Size)
+	env.Printf("\n;; Query time: %d msec\n;; SERVER: %v#%d(%[2]v)%[4]s\n",
+		r.Took.Milliseconds(), r.Server.Addr(), r.Server.Port(), transport)
+	env.Printf(";; WHEN: %s\n;; MSG SIZE  rcvd: %d\n\n",
+		env.Appliance.Now().Format("Mon Jan _2 15:04:05 2006"), r.Size)
 }
 
-// columns sets fields apart with tabs, the first in 24 columns and the others in 8. One
-// that is longer is followed by a blank.
+// tabbed separates fields with tabs. The first field is 24 columns wide, the others are 8. A
+// field that is wider than its column is followed by a blank.
 func tabbed(fields ...string) string {
 	var line strings.Builder
 	at, stop := 0, 0

@@ -13,10 +13,11 @@ import (
 var _ = register(&shell.Command{
 	Name:    "displayalerts",
 	Summary: "Display the last alerts that were sent.",
-	Help:    "displayalerts [number]\n\nThe newest alert stands first. Without a number all that are stored are displayed.",
-	Source:  "cli.md",
-	Mode:    shell.MachineMode,
-	Batch:   true,
+	Help: "displayalerts [number]\n\n" +
+		"The newest alert is shown first. Without a number all stored alerts are displayed.",
+	Source: "cli.md",
+	Mode:   shell.MachineMode,
+	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		list := env.Appliance.Alerts.Alerts()
 		switch len(env.Args) {
@@ -45,7 +46,7 @@ var _ = register(&shell.Command{
 	},
 })
 
-// alertLines are what displayalerts shows of an alert.
+// alertLines returns the lines that displayalerts prints for an alert.
 func alertLines(a alert.Alert, env *shell.Env) string {
 	zone := env.Appliance.Zone()
 	lines := fmt.Sprintf("%-30s%s\n", a.Time.In(zone).Format("02 Jan 2006 15:04:05 -0700"), visible(a.Text))

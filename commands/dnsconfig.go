@@ -17,11 +17,16 @@ import (
 var _ = register(&shell.Command{
 	Name:    "dnsconfig",
 	Summary: "Configure DNS setup.",
-	Help: "dnsconfig [print]\ndnsconfig parent new address[,address...] [priority]\ndnsconfig parent delete address\n" +
-		"dnsconfig alt new domain[,domain...] address[,address...]\ndnsconfig alt delete domain\n" +
-		"dnsconfig roots\ndnsconfig roots new domain host address\ndnsconfig roots delete domain [host]\n\n" +
-		"parent is for the DNS servers of your own, alt for those of single domains. roots forgets all\n" +
-		"servers and uses the Internet's root servers; roots new then names the server of a domain.",
+	Help: "dnsconfig [print]\n" +
+		"dnsconfig parent new address[,address...] [priority]\n" +
+		"dnsconfig parent delete address\n" +
+		"dnsconfig alt new domain[,domain...] address[,address...]\n" +
+		"dnsconfig alt delete domain\n" +
+		"dnsconfig roots\n" +
+		"dnsconfig roots new domain host address\n" +
+		"dnsconfig roots delete domain [host]\n\n" +
+		"parent configures your own DNS servers, alt those of single domains. roots removes all servers\n" +
+		"and uses the Internet's root servers; roots new then adds the server of a single domain.",
 	Source: "public (list, questions of SETUP, operations, inline form), invented (other questions)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Commit: true,
@@ -30,9 +35,12 @@ var _ = register(&shell.Command{
 		if len(env.Args) > 0 {
 			return changeDNSInline(env)
 		}
-		edit := func(how func(context.Context, *shell.Env, *resolver.Settings) error) func(context.Context) error {
+		type change func(context.Context, *shell.Env, *resolver.Settings) error
+		edit := func(f change) func(context.Context) error {
 			return func(ctx context.Context) error {
-				return editSection(env, resolver.DNS, func(s *resolver.Settings) error { return how(ctx, env, s) })
+				return editSection(env, resolver.DNS, func(s *resolver.Settings) error {
+					return f(ctx, env, s)
+				})
 			}
 		}
 		return env.Menu(ctx, func() shell.Menu {
@@ -54,19 +62,20 @@ var _ = register(&shell.Command{
 	},
 })
 
-// A listedServer is a line of the list: one of the servers or, where server is negative,
-// one of the alternates.
+// A listedServer is a line of the list: either a server or an alternate.
 type listedServer struct {
-	server, alternate int
-	addr              netip.Addr
-	text              string
+	server    int // index in Settings.Servers; -1 for an alternate
+	alternate int // index in Settings.Alternates; -1 for a server
+	addr      netip.Addr
+	text      string
 }
 
-// listedServers are the servers that are in use, in the order in which they are numbered.
+// listedServers returns the servers that are in use, in the order of their numbers.
 func listedServers(s resolver.Settings) (list []listedServer) {
 	for i, srv := range s.Servers {
 		if !s.UseRoots {
-			list = append(list, listedServer{i, -1, srv.Addr, fmt.Sprintf("Priority: %d  %v", srv.Priority, srv.Addr)})
+			text := fmt.Sprintf("Priority: %d  %v", srv.Priority, srv.Addr)
+			list = append(list, listedServer{i, -1, srv.Addr, text})
 		}
 	}
 	for i, a := range s.Alternates {
@@ -124,7 +133,7 @@ func newServer(ctx context.Context, env *shell.Env, s *resolver.Settings) error 
 	return nil
 }
 
-// newLocalServers asks for DNS servers of one's own.
+// newLocalServers asks for own DNS servers and adds them.
 func newLocalServers(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 	addrs, err := askServerAddrs(ctx, env, "your DNS server")
 	if err != nil {
@@ -138,16 +147,18 @@ func newLocalServers(ctx context.Context, env *shell.Env, s *resolver.Settings) 
 	return nil
 }
 
-// addServers adds local servers. One that is there gets the new priority.
+// addServers adds own DNS servers. A server that exists already gets the new priority.
 func addServers(s *resolver.Settings, addrs []netip.Addr, priority int) {
-	s.Servers = slices.DeleteFunc(s.Servers, func(srv resolver.Server) bool { return slices.Contains(addrs, srv.Addr) })
+	s.Servers = slices.DeleteFunc(s.Servers, func(srv resolver.Server) bool {
+		return slices.Contains(addrs, srv.Addr)
+	})
 	for _, a := range addrs {
 		s.Servers = append(s.Servers, resolver.Server{Priority: priority, Addr: a})
 	}
 	slices.SortStableFunc(s.Servers, func(a, b resolver.Server) int { return a.Priority - b.Priority })
 }
 
-// addAlternates adds servers of a domain. One that is there gets the new name.
+// addAlternates adds servers of a domain. A server that exists already gets the new host name.
 func addAlternates(s *resolver.Settings, a resolver.Alternate, addrs []netip.Addr) {
 	s.Alternates = slices.DeleteFunc(s.Alternates, func(o resolver.Alternate) bool {
 		return o.Domain == a.Domain && slices.Contains(addrs, o.Addr)
@@ -201,20 +212,24 @@ func deleteServer(ctx context.Context, env *shell.Env, s *resolver.Settings) err
 	return nil
 }
 
-var errLastServer = refusal.New("The only DNS server cannot be removed. To do without one, use the Internet's root DNS servers.")
+var errLastServer = refusal.New("The only DNS server cannot be removed. " +
+	"To do without one, use the Internet's root DNS servers.")
 
 // chooseServer asks for a server by its number in the list or by its address.
-func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb string) (chosen listedServer, err error) {
+func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb string) (
+	chosen listedServer, err error) {
 	list := listedServers(s)
-	_, err = env.Ask(ctx, fmt.Sprintf("Enter the number of the server that you want to %s.", verb), "", func(answer string) error {
+	question := fmt.Sprintf("Enter the number of the server that you want to %s.", verb)
+	_, err = env.Ask(ctx, question, "", func(answer string) error {
 		if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(list) {
 			chosen = list[n-1]
 			return nil
 		}
 		a, err := netip.ParseAddr(answer)
 		named := slices.DeleteFunc(slices.Clone(list), func(l listedServer) bool { return l.addr != a })
-		if err != nil || len(named) != 1 { // one address may serve several domains
-			return refusal.Newf("The value must be an integer from 1 to %d, or the address of one server.", len(list))
+		if err != nil || len(named) != 1 { // the server of several domains is listed several times
+			return refusal.Newf(
+				"The value must be an integer from 1 to %d, or the address of one server.", len(list))
 		}
 		chosen = named[0]
 		return nil
@@ -222,21 +237,23 @@ func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb
 	return chosen, err
 }
 
-// askServerAddrs asks for the address of a server, or of several.
-func askServerAddrs(ctx context.Context, env *shell.Env, what string) (addrs []netip.Addr, err error) {
-	_, err = env.Ask(ctx, "Please enter the IP address of "+what+".\nSeparate multiple IPs with commas.", "", func(answer string) (err error) {
+// askServerAddrs asks for the addresses of one or more servers, which the question calls name.
+func askServerAddrs(ctx context.Context, env *shell.Env, name string) (addrs []netip.Addr, err error) {
+	question := "Please enter the IP address of " + name + ".\nSeparate multiple IPs with commas."
+	_, err = env.Ask(ctx, question, "", func(answer string) (err error) {
 		addrs, err = parseServerAddrs(answer)
 		return err
 	})
 	return addrs, err
 }
 
-// parseServerAddrs reads addresses with commas between them. Its error is a Refusal.
+// parseServerAddrs parses addresses with commas between them. Its error is a refusal.
 func parseServerAddrs(text string) (addrs []netip.Addr, err error) {
 	for one := range strings.SplitSeq(text, ",") {
 		a, err := netip.ParseAddr(strings.TrimSpace(one))
 		if err != nil || a.Zone() != "" || a.IsUnspecified() || a.IsMulticast() {
-			return nil, refusal.New("The value must be an IPv4 or IPv6 address, or several with commas between them.")
+			return nil, refusal.New(
+				"The value must be an IPv4 or IPv6 address, or several with commas between them.")
 		}
 		if a = a.Unmap(); !slices.Contains(addrs, a) {
 			addrs = append(addrs, a)
@@ -245,10 +262,11 @@ func parseServerAddrs(text string) (addrs []netip.Addr, err error) {
 	return addrs, nil
 }
 
-// addrField asks for one address.
-func addrField(dst *netip.Addr, what string) shell.Field {
+// addrField asks for the address of a server, which the question calls name.
+func addrField(dst *netip.Addr, name string) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
-		_, err := d.Ask(ctx, "Please enter the IP address of "+what+".", dst.String(), func(answer string) error {
+		question := "Please enter the IP address of " + name + "."
+		_, err := d.Ask(ctx, question, dst.String(), func(answer string) error {
 			addrs, err := parseServerAddrs(answer)
 			if err != nil || len(addrs) > 1 {
 				return refusal.New("The value must be an IPv4 or IPv6 address.")
@@ -265,21 +283,24 @@ func priorityField(dst *int, addrs []netip.Addr) shell.Field {
 	for i, a := range addrs {
 		names[i] = a.String()
 	}
-	return shell.Number(dst, fmt.Sprintf("Please enter the priority for %s.\nServers with a lower number are asked first.", strings.Join(names, ", ")),
-		0, resolver.MaxPriority)
+	return shell.Number(dst, fmt.Sprintf(
+		"Please enter the priority for %s.\nServers with a lower number are asked first.",
+		strings.Join(names, ", ")), 0, resolver.MaxPriority)
 }
 
 // domainField asks for the domain of an alternate server and for the server's name.
 func domainField(a *resolver.Alternate) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
-		_, err := d.Ask(ctx, `Please enter the domain for which the server is authoritative (Ex: "example.com").`, a.Domain, func(answer string) (err error) {
+		question := `Please enter the domain for which the server is authoritative (Ex: "example.com").`
+		_, err := d.Ask(ctx, question, a.Domain, func(answer string) (err error) {
 			a.Domain, err = parseDomain(answer)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		_, err = d.Ask(ctx, "Please enter the host name of the DNS server, if it has one.", a.Host, func(answer string) error {
+		question = "Please enter the host name of the DNS server, if it has one."
+		_, err = d.Ask(ctx, question, a.Host, func(answer string) error {
 			a.Host = ""
 			if answer == "" {
 				return nil
@@ -292,7 +313,7 @@ func domainField(a *resolver.Alternate) shell.Field {
 	}
 }
 
-// parseDomain reads the name of a domain. Its error is a Refusal.
+// parseDomain parses the name of a domain. Its error is a refusal.
 func parseDomain(text string) (string, error) {
 	name := strings.ToLower(strings.TrimSuffix(text, "."))
 	if !resolver.ValidDomain(name) {
@@ -307,7 +328,8 @@ func setUpDNS(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 	if s.UseRoots {
 		kind = 0
 	}
-	kind, err := env.Choose(ctx, "Do you want the Gateway to use the Internet's root DNS servers or would you like it to use your own DNS servers?",
+	kind, err := env.Choose(ctx, "Do you want the Gateway to use the Internet's root DNS servers "+
+		"or would you like it to use your own DNS servers?",
 		kind, "Use Internet root DNS servers", "Use own DNS cache servers")
 	if err != nil {
 		return err
@@ -319,7 +341,8 @@ func setUpDNS(ctx context.Context, env *shell.Env, s *resolver.Settings) error {
 	}
 	return env.Form(ctx,
 		sourceInterface(env, &s.Interface, "Choose the IP interface for DNS traffic."),
-		shell.Number(&s.PTRTimeout, "Enter the number of seconds to wait before timing out reverse DNS lookups.", 0, 300),
+		shell.Number(&s.PTRTimeout,
+			"Enter the number of seconds to wait before timing out reverse DNS lookups.", 0, 300),
 		shell.Number(&s.MinimumTTL, "Enter the minimum TTL in seconds for DNS cache.", 0, 86400),
 	)
 }

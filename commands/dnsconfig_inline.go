@@ -11,7 +11,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// changeDNSInline does what the arguments of dnsconfig say.
+// changeDNSInline executes the inline form of dnsconfig.
 func changeDNSInline(env *shell.Env) error {
 	form, args := strings.ToLower(env.Args[0]), env.Args[1:]
 	if len(args) > 0 {
@@ -34,11 +34,12 @@ func changeDNSInline(env *shell.Env) error {
 	f, known := forms[form]
 	switch all := strings.Join(env.Args, " "); {
 	case !known:
-		return shell.InvalidArgumentf(all, "The arguments must begin with print, parent new, parent delete, alt new, alt delete, roots, roots new or roots delete.")
+		return shell.InvalidArgumentf(all, "The arguments must begin with print, parent new, "+
+			"parent delete, alt new, alt delete, roots, roots new or roots delete.")
 	case len(args) < f.least:
 		return shell.InvalidArgumentf(all, "An argument is missing. See: help dnsconfig.")
 	case len(args) > f.most:
-		return shell.InvalidArgumentf(args[f.most], "The argument is one too many. See: help dnsconfig.")
+		return shell.InvalidArgumentf(args[f.most], "There are too many arguments. See: help dnsconfig.")
 	case form == "print":
 		printDNS(env, resolver.DNS.Get(env.Draft))
 		return nil
@@ -53,8 +54,10 @@ func newParent(s *resolver.Settings, args []string) error {
 	}
 	priority := 0
 	if len(args) > 1 {
-		if priority, err = strconv.Atoi(args[1]); err != nil || priority < 0 || priority > resolver.MaxPriority {
-			return shell.InvalidArgumentf(args[1], "The priority must be an integer from 0 to %d.", resolver.MaxPriority)
+		priority, err = strconv.Atoi(args[1])
+		if err != nil || priority < 0 || priority > resolver.MaxPriority {
+			return shell.InvalidArgumentf(args[1],
+				"The priority must be an integer from 0 to %d.", resolver.MaxPriority)
 		}
 	}
 	s.UseRoots = false
@@ -64,7 +67,9 @@ func newParent(s *resolver.Settings, args []string) error {
 
 func deleteParent(s *resolver.Settings, args []string) error {
 	addr, err := netip.ParseAddr(args[0])
-	kept := slices.DeleteFunc(slices.Clone(s.Servers), func(srv resolver.Server) bool { return srv.Addr == addr })
+	kept := slices.DeleteFunc(slices.Clone(s.Servers), func(srv resolver.Server) bool {
+		return srv.Addr == addr
+	})
 	switch {
 	case err != nil || len(kept) == len(s.Servers):
 		return shell.InvalidArgumentf(args[0], "The DNS server does not exist.")
@@ -103,7 +108,7 @@ func useRoots(s *resolver.Settings, _ []string) error {
 
 func newRoot(s *resolver.Settings, args []string) error {
 	if !s.UseRoots {
-		return refusal.New("DNS servers of your own are in use. Use: dnsconfig alt new.")
+		return refusal.New("Your own DNS servers are in use. Use: dnsconfig alt new.")
 	}
 	domain, err := inlineDomain(args[0])
 	if err != nil {
@@ -129,19 +134,22 @@ func deleteRoot(s *resolver.Settings, args []string) error {
 	return removeAlternates(s, args[0], host)
 }
 
-// dropAlternates removes the servers of a domain, or the one with a name.
+// removeAlternates removes the servers of a domain. If host is not empty, it removes only the
+// server of that name.
 func removeAlternates(s *resolver.Settings, domain, host string) error {
 	kept := slices.DeleteFunc(slices.Clone(s.Alternates), func(a resolver.Alternate) bool {
-		return strings.EqualFold(a.Domain, strings.TrimSuffix(domain, ".")) && (host == "" || strings.EqualFold(a.Host, strings.TrimSuffix(host, ".")))
+		return strings.EqualFold(a.Domain, strings.TrimSuffix(domain, ".")) &&
+			(host == "" || strings.EqualFold(a.Host, strings.TrimSuffix(host, ".")))
 	})
 	if len(kept) == len(s.Alternates) {
-		return shell.InvalidArgumentf(strings.TrimSpace(domain+" "+host), "The alternate DNS server does not exist.")
+		return shell.InvalidArgumentf(strings.TrimSpace(domain+" "+host),
+			"The alternate DNS server does not exist.")
 	}
 	s.Alternates = kept
 	return nil
 }
 
-// inlineAddrs and inlineDomain read arguments.
+// inlineAddrs and inlineDomain parse arguments.
 
 func inlineAddrs(text string) ([]netip.Addr, error) {
 	addrs, err := parseServerAddrs(text)
