@@ -85,8 +85,8 @@ func (t Timeouts) orDefaults() Timeouts {
 	}
 }
 
-// An Appliance is one simulated appliance. Its exported fields are its parts, which New sets. All of
-// it is safe for concurrent use.
+// An Appliance is one simulated appliance. Its exported fields are its parts, which New sets. It is
+// safe for concurrent use.
 type Appliance struct {
 	Product      product.Facts
 	Clock        *clock.Offset
@@ -205,7 +205,8 @@ func (a *Appliance) open(o Options) (err error) {
 		return err
 	}
 	a.Guard = users.NewGuard(a.Clock, cmp.Or(o.Limits, users.DefaultLimits()))
-	if a.Logins, err = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger); err != nil {
+	a.Logins, err = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger)
+	if err != nil {
 		return fmt.Errorf("open the history of logins: %w", err)
 	}
 	if err := a.openResolver(o); err != nil {
@@ -246,7 +247,8 @@ func (a *Appliance) closeParts() error {
 		errs = append(errs, a.Logs.Close(context.Background()))
 	}
 	if a.Alerts != nil { // Stop has stopped them already, but New has not if it fails
-		errs = append(errs, a.InternalMail.Stop(context.Background()), a.Alerts.Stop(context.Background()))
+		ctx := context.Background()
+		errs = append(errs, a.InternalMail.Stop(ctx), a.Alerts.Stop(ctx))
 	}
 	if a.Files != nil {
 		errs = append(errs, a.Files.Close())

@@ -23,7 +23,8 @@ func (l commitLogger) Done(_ context.Context, _, next *config.Config) {
 		"User: " + revision.User,
 	}, l.appliance.FileHeader()...)
 	var doc bytes.Buffer
-	if err := config.WriteXML(&doc, next, config.XMLOptions{Header: header, Passphrases: config.Masked}); err != nil {
+	err := config.WriteXML(&doc, next, config.XMLOptions{Header: header, Passphrases: config.Masked})
+	if err != nil {
 		l.appliance.Logger.Error("the configuration history could not be written", "err", err)
 		return
 	}
@@ -41,7 +42,9 @@ func (a *Appliance) FileHeader() []string {
 		"Serial Number: " + p.Serial,
 	}
 	if p.Virtual() {
-		lines = append(lines, fmt.Sprintf("Number of CPUs: %d", p.CPUs), fmt.Sprintf("Memory (GB): %d", p.MemoryMB/1024))
+		lines = append(lines,
+			fmt.Sprintf("Number of CPUs: %d", p.CPUs),
+			fmt.Sprintf("Memory (GB): %d", p.MemoryMB/1024))
 	}
 	return append(lines, "Current Time: "+a.Now().Format("Mon Jan _2 15:04:05 2006"))
 }

@@ -72,7 +72,7 @@ func (d *Database) Delete() error {
 		names = append(names, name)
 		return nil
 	})
-	for _, name := range slices.Backward(names) { // so that directories are empty when it is their turn
+	for _, name := range slices.Backward(names) { // a directory after the files in it
 		err = errors.Join(err, d.files.Remove(name))
 	}
 	if err != nil {

@@ -37,9 +37,9 @@
 // A little state survives a restart, in small files of the state directory: the setting of the
 // clock, the date of the installation, the settings of captures, whether data is collected for
 // reporting and tracking, the stored alerts, the history of logins, the counters of the DNS client,
-// the lines that wait to be pushed to syslog servers, and the key pair for pushing logs by SCP. Erase
-// removes what users did to an appliance, configuration and state alike, and keeps what the hardware
-// and the installed software know.
+// the lines that wait to be pushed to syslog servers, and the key pair for pushing logs by SCP.
+// Erase removes what users did to an appliance, configuration and state alike, and keeps what the
+// hardware and the installed software know.
 //
 // # Alerts
 //

@@ -39,7 +39,7 @@ func (a *Appliance) Start(ctx context.Context) error {
 	a.mu.Unlock()
 	a.Logs.StartPushing()
 	a.Log(SystemLog, Information, "System is coming up")
-	a.Log(MailLog, Information, "System is coming up.") // hermes writes it with a full stop (logs.md 1.2)
+	a.Log(MailLog, Information, "System is coming up.") // hermes adds a full stop (logs.md 1.2)
 	for i, s := range services {
 		if err := s.Start(ctx); err != nil {
 			err = fmt.Errorf("start %s: %w", s.Name(), err)
@@ -53,9 +53,9 @@ func (a *Appliance) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops the services and closes the parts, each in reverse order. It does not stop the network.
-// Only the first call has an effect. If the appliance was up, the end is recorded in the history of
-// logins.
+// Stop stops the services and closes the parts, each in reverse order. It does not stop the
+// network. Only the first call has an effect. If the appliance was up, the end is recorded in the
+// history of logins.
 func (a *Appliance) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	services, up, stopped := a.services, a.up, a.stopped

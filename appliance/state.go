@@ -54,7 +54,8 @@ func (a *Appliance) openState() error {
 	if text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil {
-			return fmt.Errorf("%s: expected a duration such as -26h3m: %w", filepath.Join(a.state, clockFile), err)
+			return fmt.Errorf("%s: expected a duration such as -26h3m: %w",
+				filepath.Join(a.state, clockFile), err)
 		}
 		a.Clock.SetShift(d)
 	}
@@ -69,7 +70,8 @@ func (a *Appliance) openState() error {
 		return writeState(a.state, installedFile, a.Product.Installed.UTC().Format(time.RFC3339))
 	}
 	if a.Product.Installed, err = time.Parse(time.RFC3339, text); err != nil {
-		return fmt.Errorf("%s: expected a time in RFC 3339: %w", filepath.Join(a.state, installedFile), err)
+		return fmt.Errorf("%s: expected a time in RFC 3339: %w",
+			filepath.Join(a.state, installedFile), err)
 	}
 	return nil
 }

@@ -45,7 +45,8 @@ func (a *Appliance) openAlerts() (err error) {
 	a.Add(a.InternalMail)
 	a.Add(a.Alerts)
 	a.Files.OnFull(func() {
-		a.Alerts.Raise(alert.System, alert.Critical, "The disk is full: files cannot be written until others have been removed.")
+		a.Alerts.Raise(alert.System, alert.Critical,
+			"The disk is full: files cannot be written until others have been removed.")
 	})
 	return nil
 }

@@ -43,7 +43,8 @@ type ntpApplier struct{ daemon *ntp.Daemon }
 func (ntpApplier) Apply(_ context.Context, _, next *config.Config) error {
 	source := ntp.NTP.Get(next).Source
 	if _, ok := netconfig.Interfaces.Get(next).Find(source); !ok && source != "" {
-		return refusal.Newf("NTP queries are to leave by the IP interface %s, which does not exist.", source)
+		return refusal.Newf("NTP queries are to leave by the IP interface %s, which does not exist.",
+			source)
 	}
 	return nil
 }

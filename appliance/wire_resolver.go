@@ -64,7 +64,8 @@ type resolverApplier struct{ client *resolver.Client }
 func (resolverApplier) Apply(_ context.Context, _, next *config.Config) error {
 	name := resolver.DNS.Get(next).Interface
 	if _, ok := netconfig.Interfaces.Get(next).Find(name); !ok && name != "" {
-		return refusal.Newf("DNS queries are to come from the IP interface %s, which does not exist. Choose another one with dnsconfig.", name)
+		return refusal.Newf("DNS queries are to come from the IP interface %s, which does not exist. "+
+			"Choose another one with dnsconfig.", name)
 	}
 	return nil
 }

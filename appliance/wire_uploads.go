@@ -149,8 +149,8 @@ func (a *Appliance) logHostKeys() []upload.HostKey {
 	return keys
 }
 
-// ScanHostKeys returns the host keys of an SSH server, each in the form of logs.KnownHost. The error
-// is a refusal that says why there are none, or ctx's cause.
+// ScanHostKeys returns the host keys of an SSH server, each in the form of logs.KnownHost. The
+// error is a refusal that says why there are none, or ctx's cause.
 func (a *Appliance) ScanHostKeys(ctx context.Context, host string, port uint16) ([]string, error) {
 	return upload.Scanner{
 		Net: a.Net, Lookup: a.lookupServer, Owner: "ssh-keyscan", User: "root",

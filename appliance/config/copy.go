@@ -14,7 +14,8 @@ type copier func(v reflect.Value)
 // unexported fields.
 func copierOf(t reflect.Type) (c copier, ok bool) {
 	switch t {
-	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[time.Time]():
+	case reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.Prefix](),
+		reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[time.Time]():
 		return nil, true // they point to immutable values only
 	}
 	switch t.Kind() {

@@ -119,7 +119,8 @@ func (s *schema) addField(f reflect.StructField, path, flags []string) {
 	}
 	c.secret = f.Tag.Get("secret")
 	if c.secret != "" && (c.secret != "hash" && c.secret != "text" || c.text == nil) {
-		panic(fmt.Sprintf("config: %s: the tag secret %q of %s is not supported", s.name, c.secret, f.Name))
+		panic(fmt.Sprintf("config: %s: the tag secret %q of %s is not supported",
+			s.name, c.secret, f.Name))
 	}
 	at.children = append(at.children, c)
 }

@@ -31,8 +31,8 @@ func (s *schema) hideSecrets(n *node, p Passphrases) {
 // revealSecrets undoes hideSecrets. It refuses masked passphrases.
 func (s *schema) revealSecrets(n *node) error {
 	if s.secret != "" && n.Text == mask {
-		return xmlErrorf(n, "the passphrase in <%s> is masked; a file with masked passphrases cannot be loaded",
-			n.Name)
+		return xmlErrorf(n, "the passphrase in <%s> is masked; "+
+			"a file with masked passphrases cannot be loaded", n.Name)
 	}
 	if s.secret == "text" && len(n.Attrs) == 1 && n.Attrs[0] == (attr{"encrypted", "true"}) {
 		plain, ok := decrypt(n.Text)

@@ -110,7 +110,9 @@ type Section[T any] struct{ *spec }
 //
 // Define is meant for package-level variables. It panics if the name is taken or T is any other
 // type. If def does not survive encoding and decoding, the first Get that needs it panics.
-func Define[T any](name string, def T, check func(v T, c *Config) error, options ...Option) *Section[T] {
+func Define[T any](
+	name string, def T, check func(v T, c *Config) error, options ...Option,
+) *Section[T] {
 	if _, taken := registry[name]; taken {
 		panic("config: section defined twice: " + name)
 	}
@@ -127,7 +129,8 @@ func Define[T any](name string, def T, check func(v T, c *Config) error, options
 	sp.defaultEntry = sync.OnceValue(func() *entry {
 		e := s.encode(def)
 		if again, err := sp.canonical(e.xml); err != nil || !equalXML(again, e) {
-			panic(fmt.Sprintf("config: section %s: the default does not survive encoding: %s, %v", name, e.xml, err))
+			panic(fmt.Sprintf("config: section %s: the default does not survive encoding: %s, %v",
+				name, e.xml, err))
 		}
 		return e
 	})
@@ -179,7 +182,9 @@ func (s *Section[T]) Edit(d *Draft, fn func(*T) error) error {
 // CommitNow changes the committed value at once, for the few commands that do not wait for
 // commit. If d, which may be nil, also changes the section, fn is applied to d's value as well, so
 // that d can still be committed. So fn may run twice, and must not hold a conversation.
-func (s *Section[T]) CommitNow(ctx context.Context, store *Store, d *Draft, info CommitInfo, fn func(*T) error) error {
+func (s *Section[T]) CommitNow(
+	ctx context.Context, store *Store, d *Draft, info CommitInfo, fn func(*T) error,
+) error {
 	immediate := store.NewDraft()
 	before := immediate.entry(s.spec)
 	if err := s.Edit(immediate, fn); err != nil {

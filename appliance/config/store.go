@@ -286,7 +286,8 @@ func (s *Store) Commit(ctx context.Context, d *Draft, info CommitInfo) (*Config,
 	r := &record{Revision: Revision{next.rev, s.clock.Now(), info}, set: next.set, edits: edits}
 	if err := s.save(r); err != nil {
 		s.log.Error("a commit could not be saved", "err", err)
-		err = refusal.Because(err, "The changes were not committed: the configuration could not be saved to disk.")
+		err = refusal.Because(err,
+			"The changes were not committed: the configuration could not be saved to disk.")
 		return nil, errors.Join(err, undo())
 	}
 	s.current.Store(next)

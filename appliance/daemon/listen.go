@@ -22,8 +22,9 @@ func (t *Table) Listen(ctx context.Context, p Port) (net.Listener, error) {
 		conns: make(chan network.Conn), done: make(chan struct{}),
 		open: map[netip.AddrPort]network.Listener{},
 	}
+	// The listener is added before the configuration is read, so that no commit is missed.
 	t.mu.Lock()
-	t.listeners = append(t.listeners, l) // before the configuration is read, so that no commit is missed
+	t.listeners = append(t.listeners, l)
 	t.mu.Unlock()
 	if err := l.add(ctx, func() []netip.AddrPort { return p.Addrs(t.o.Committed()) }); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -60,7 +61,8 @@ func (l *listener) add(ctx context.Context, want func() []netip.AddrPort) error 
 		}
 		n, err := l.table.o.Net.Listen(ctx, network.ListenConfig{
 			Addr: addr, Backlog: l.port.Backlog, Mapped: l.port.Mapped,
-			Owner: process.name, User: process.user, PID: l.table.pid(l.port.Process), Workers: process.workers,
+			Owner: process.name, User: process.user, Workers: process.workers,
+			PID: l.table.pid(l.port.Process),
 		})
 		if err != nil {
 			for _, n := range added {
@@ -133,9 +135,10 @@ func (l *listener) Close() error {
 	clear(l.open)
 	l.mu.Unlock()
 	l.wg.Wait()
-	l.table.mu.Lock()
-	l.table.listeners = slices.DeleteFunc(l.table.listeners, func(o *listener) bool { return o == l })
-	l.table.mu.Unlock()
+	t := l.table
+	t.mu.Lock()
+	t.listeners = slices.DeleteFunc(t.listeners, func(o *listener) bool { return o == l })
+	t.mu.Unlock()
 	return nil
 }
 

@@ -10,7 +10,15 @@ import (
 
 // MailListeners is the section of the listeners on which hermes accepts mail: public and private
 // ones, and the one for messages that come back from a central quarantine (7025).
-var MailListeners = config.Define("listeners", MailListenerList{}, func(v MailListenerList, c *config.Config) error {
+var MailListeners = config.Define("listeners", MailListenerList{}, MailListenerList.check,
+	config.In(config.Mail, 10))
+
+// MailListenerList is the value of MailListeners.
+type MailListenerList struct {
+	List []MailListener `xml:"listener"`
+}
+
+func (v MailListenerList) check(c *config.Config) error {
 	names := map[string]bool{}
 	for _, l := range v.List {
 		if l.Name == "" || names[l.Name] {
@@ -21,15 +29,11 @@ var MailListeners = config.Define("listeners", MailListenerList{}, func(v MailLi
 			return refusal.Newf("The listener %s has no port.", l.Name)
 		}
 		if _, ok := netconfig.Interfaces.Get(c).Find(l.Interface); !ok {
-			return refusal.Newf("The listener %s is on the IP interface %s, which does not exist.", l.Name, l.Interface)
+			return refusal.Newf("The listener %s is on the IP interface %s, which does not exist.",
+				l.Name, l.Interface)
 		}
 	}
 	return nil
-}, config.In(config.Mail, 10))
-
-// MailListenerList is the value of MailListeners.
-type MailListenerList struct {
-	List []MailListener `xml:"listener"`
 }
 
 // A MailListener accepts mail on the addresses of an IP interface.

@@ -83,7 +83,8 @@ func (d *Placeholder) decline(c net.Conn, port Port) {
 		delete(d.conns, c)
 		d.mu.Unlock()
 	}()
-	if c.SetDeadline(clock.System().Now().Add(declineTimeout)) != nil { // deadlines are on the machine's clock
+	deadline := clock.System().Now().Add(declineTimeout) // deadlines are on the machine's clock
+	if c.SetDeadline(deadline) != nil {
 		return
 	}
 	if port.farewell != nil {

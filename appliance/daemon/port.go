@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"net/netip"
 
 	"github.com/esasim/esasim/appliance/config"
@@ -25,22 +24,22 @@ type Port struct {
 
 // SSHPort is where ginetd listens for SSH.
 func SSHPort() Port {
-	return Port{Process: Ginetd, Backlog: 10, Addrs: perAddress(func(i netconfig.IPInterface) uint16 { return i.SSH })}
+	return perAddress(Ginetd, 10, func(i netconfig.IPInterface) uint16 { return i.SSH })
 }
 
 // FTPPort is where ftpd listens.
 func FTPPort() Port {
-	return Port{Process: FTPD, Backlog: 10, Addrs: perAddress(func(i netconfig.IPInterface) uint16 { return i.FTP })}
+	return perAddress(FTPD, 10, func(i netconfig.IPInterface) uint16 { return i.FTP })
 }
 
 // HTTPPort is where the page listens for HTTP. It opens before HTTPSPort.
 func HTTPPort() Port {
-	return Port{Process: GUI, Backlog: 20, Addrs: perAddress(func(i netconfig.IPInterface) uint16 { return i.HTTP })}
+	return perAddress(GUI, 20, func(i netconfig.IPInterface) uint16 { return i.HTTP })
 }
 
 // HTTPSPort is where the page listens for HTTPS.
 func HTTPSPort() Port {
-	return Port{Process: GUI, Backlog: 20, Addrs: perAddress(func(i netconfig.IPInterface) uint16 { return i.HTTPS })}
+	return perAddress(GUI, 20, func(i netconfig.IPInterface) uint16 { return i.HTTPS })
 }
 
 // placeholderPorts returns what a process of B35 without a part of its own listens on, with the
@@ -48,23 +47,24 @@ func HTTPSPort() Port {
 func placeholderPorts(p Process) []Port {
 	switch p {
 	case Postgres:
-		return []Port{{Process: p, Backlog: 208, Addrs: onLocalhost(5432)}}
+		return []Port{onLocalhost(p, 208, 5432)}
 	case Controller:
-		return []Port{{Process: p, Backlog: 10, Addrs: onLocalhost(53)}}
+		return []Port{onLocalhost(p, 10, 53)}
 	case Quarantine:
-		return []Port{{Process: p, Backlog: 20, Mapped: true, Addrs: onLocalhost(18081)}}
+		port := onLocalhost(p, 20, 18081)
+		port.Mapped = true
+		return []Port{port}
 	case APIServer:
-		return []Port{
-			{Process: p, Backlog: 15, Addrs: perAddress(func(i netconfig.IPInterface) uint16 { return i.APIHTTP }), farewell: httpUnavailable},
-			{Process: p, Backlog: 15, Addrs: onLocalhost(60001)},
-			{Process: p, Backlog: 15, Addrs: perAddress(func(i netconfig.IPInterface) uint16 { return i.APIHTTPS })},
-		}
+		http := perAddress(p, 15, func(i netconfig.IPInterface) uint16 { return i.APIHTTP })
+		http.farewell = httpUnavailable
+		https := perAddress(p, 15, func(i netconfig.IPInterface) uint16 { return i.APIHTTPS })
+		return []Port{http, onLocalhost(p, 15, 60001), https}
 	case Hermes:
 		return []Port{{Process: p, Backlog: 50, Addrs: mailAddrs, farewell: smtpUnavailable}}
 	case Nginx:
-		return []Port{{Process: p, Backlog: 128, Addrs: onAllAddresses(func(i netconfig.IPInterface) uint16 { return i.NextGUI })}}
+		return []Port{{Process: p, Backlog: 128, Addrs: nginxAddrs}}
 	case NextGUI:
-		return []Port{{Process: p, Backlog: 50, Addrs: onLocalhost(9999)}}
+		return []Port{onLocalhost(p, 50, 9999)}
 	}
 	return nil
 }
@@ -76,39 +76,39 @@ func httpUnavailable(string) string {
 
 // smtpUnavailable is the greeting of a mail server that accepts no mail (RFC 5321, 3.8).
 func smtpUnavailable(hostname string) string {
-	return fmt.Sprintf("421 4.3.2 %s Service not available, closing transmission channel\r\n", hostname)
+	return "421 4.3.2 " + hostname + " Service not available, closing transmission channel\r\n"
 }
 
-// onLocalhost is for sockets of the appliance's own use.
-func onLocalhost(port uint16) func(config.View) []netip.AddrPort {
-	at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
-	return func(config.View) []netip.AddrPort { return []netip.AddrPort{at} }
+// onLocalhost returns a port of the appliance's own use.
+func onLocalhost(p Process, backlog int, number uint16) Port {
+	at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), number)
+	return Port{Process: p, Backlog: backlog, Addrs: func(config.View) []netip.AddrPort {
+		return []netip.AddrPort{at}
+	}}
 }
 
-// perAddress is for a service with a socket on each address of the IP interfaces where it is on:
-// port returns its port number on an interface, 0 where it is off.
-func perAddress(port func(netconfig.IPInterface) uint16) func(config.View) []netip.AddrPort {
-	return func(v config.View) []netip.AddrPort {
+// perAddress returns a port with a socket on each address of the IP interfaces on which the service
+// is on. number returns its port number on an interface, 0 if it is off there.
+func perAddress(p Process, backlog int, number func(netconfig.IPInterface) uint16) Port {
+	return Port{Process: p, Backlog: backlog, Addrs: func(v config.View) []netip.AddrPort {
 		var out []netip.AddrPort
 		for _, i := range netconfig.Interfaces.Get(v).List {
-			if p := port(i); p != 0 {
-				out = append(out, i.AddrPorts(p)...)
+			if n := number(i); n != 0 {
+				out = append(out, i.AddrPorts(n)...)
 			}
 		}
 		return out
-	}
+	}}
 }
 
-// onAllAddresses is for a service with one socket on the unspecified address for each port number
-// that it has on some IP interface.
-func onAllAddresses(port func(netconfig.IPInterface) uint16) func(config.View) []netip.AddrPort {
-	return func(v config.View) []netip.AddrPort {
-		var out []netip.AddrPort
-		for _, i := range netconfig.Interfaces.Get(v).List {
-			if p := port(i); p != 0 {
-				out = append(out, netip.AddrPortFrom(netip.IPv4Unspecified(), p))
-			}
+// nginxAddrs returns the addresses of nginx: it has one socket on the unspecified address for each
+// port number that the next GUI has on some IP interface.
+func nginxAddrs(v config.View) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, i := range netconfig.Interfaces.Get(v).List {
+		if i.NextGUI != 0 {
+			out = append(out, netip.AddrPortFrom(netip.IPv4Unspecified(), i.NextGUI))
 		}
-		return out
 	}
+	return out
 }

@@ -58,7 +58,10 @@ func (p Process) properties() properties {
 	case APIServer:
 		return properties{name: "api_serve", user: "root", since: product.Version{Major: 9}}
 	case Nginx:
-		return properties{name: "nginx", user: "root", workers: []string{"nobody", "nobody"}, since: product.Version{Major: 12}}
+		return properties{
+			name: "nginx", user: "root", workers: []string{"nobody", "nobody"},
+			since: product.Version{Major: 12},
+		}
 	case NextGUI:
 		return properties{name: "java", user: "root", since: product.Version{Major: 12}}
 	}

@@ -20,14 +20,16 @@ func CheckHostname(name string) error {
 	for _, l := range labels {
 		valid = valid && l != "" && len(l) <= 63 && l[0] != '-' && l[len(l)-1] != '-'
 		for _, c := range l {
-			valid = valid && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-')
+			letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+			valid = valid && (letter || c >= '0' && c <= '9' || c == '-')
 		}
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		valid = false
 	}
 	if !valid {
-		return refusal.New("The host name must be fully qualified: labels of letters, digits and hyphens, with dots between them.")
+		return refusal.New("The host name must be fully qualified: labels of letters, digits and " +
+			"hyphens, with dots between them.")
 	}
 	return nil
 }

@@ -10,10 +10,18 @@ import (
 )
 
 // Interfaces is the section of the IP interfaces.
-var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces, c *config.Config) error {
+var Interfaces = config.Define("interfaces", IPInterfaces{}, IPInterfaces.check,
+	config.In(config.Network, 20))
+
+// IPInterfaces is the value of Interfaces.
+type IPInterfaces struct {
+	List []IPInterface `xml:"interface"`
+}
+
+func (l IPInterfaces) check(c *config.Config) error {
 	names := map[string]bool{}
 	owner := map[netip.Addr]string{}
-	for _, i := range v.List {
+	for _, i := range l.List {
 		if i.Name == "" {
 			return refusal.New("An IP interface has no name.")
 		}
@@ -27,20 +35,16 @@ var Interfaces = config.Define("interfaces", IPInterfaces{}, func(v IPInterfaces
 		}
 		for _, p := range prefixes {
 			if other, taken := owner[p.Addr()]; taken {
-				return refusal.Newf("The IP interfaces %s and %s have the same address %v.", other, i.Name, p.Addr())
+				return refusal.Newf("The IP interfaces %s and %s have the same address %v.",
+					other, i.Name, p.Addr())
 			}
 			owner[p.Addr()] = i.Name
 		}
 	}
-	if err := v.checkNetworks(); err != nil {
+	if err := l.checkNetworks(); err != nil {
 		return err
 	}
-	return v.checkPorts(c)
-}, config.In(config.Network, 20))
-
-// IPInterfaces is the value of Interfaces.
-type IPInterfaces struct {
-	List []IPInterface `xml:"interface"`
+	return l.checkPorts(c)
 }
 
 // Find returns the IP interface of that name.
@@ -58,8 +62,8 @@ func (l IPInterfaces) checkNetworks() error {
 	for n, i := range l.List {
 		for _, o := range l.List[:n] {
 			if p, q, overlap := i.Overlap(o); overlap {
-				return refusal.Newf("%v of the IP interface %s is in the network of %v of %s, which is on %s: each Ethernet interface needs networks of its own.",
-					p, i.Name, q, o.Name, o.Port)
+				return refusal.Newf("%v of the IP interface %s is in the network of %v of %s, which is on "+
+					"%s: each Ethernet interface needs networks of its own.", p, i.Name, q, o.Name, o.Port)
 			}
 		}
 	}
@@ -79,7 +83,8 @@ func (l IPInterfaces) checkPorts(c *config.Config) error {
 		case ok:
 		case i.Port == LoopbackPort && Loopback.Get(c):
 		case i.Port == LoopbackPort:
-			return refusal.Newf("The IP interface %s is on the loopback interface, which is disabled.", i.Name)
+			return refusal.Newf("The IP interface %s is on the loopback interface, which is disabled.",
+				i.Name)
 		default:
 			return refusal.Newf("The IP interface %s is on %s, which does not exist.", i.Name, i.Port)
 		}
@@ -157,7 +162,8 @@ func (i IPInterface) Prefixes() ([]netip.Prefix, error) {
 		mask := net.ParseIP(i.Netmask).To4()
 		ones, bits := net.IPMask(mask).Size()
 		if mask == nil || bits == 0 {
-			return nil, refusal.Newf("The IP interface %s has the netmask %q: expected a form such as 255.255.255.0.", i.Name, i.Netmask)
+			return nil, refusal.Newf("The IP interface %s has the netmask %q: expected a form such as "+
+				"255.255.255.0.", i.Name, i.Netmask)
 		}
 		out = append(out, netip.PrefixFrom(i.IPv4, ones))
 	}
@@ -182,12 +188,20 @@ func (i IPInterface) AddrPorts(port uint16) []netip.AddrPort {
 func Netmask(bits int) string { return net.IP(net.CIDRMask(bits, 32)).String() }
 
 // IPGroups is the section of the groups: a group is a name for several IP interfaces.
-var IPGroups = config.Define("ip_groups", IPGroupList{}, func(v IPGroupList, c *config.Config) error {
+var IPGroups = config.Define("ip_groups", IPGroupList{}, IPGroupList.check,
+	config.In(config.Network, 22))
+
+// IPGroupList is the value of IPGroups.
+type IPGroupList struct {
+	List []IPGroup `xml:"ip_group"`
+}
+
+func (l IPGroupList) check(c *config.Config) error {
 	names, known := map[string]bool{}, map[string]bool{}
 	for _, i := range Interfaces.Get(c).List {
 		known[i.Name] = true
 	}
-	for _, g := range v.List {
+	for _, g := range l.List {
 		if g.Name == "" || names[g.Name] || known[g.Name] {
 			return refusal.Newf("Every group of IP interfaces needs a name of its own, unlike %q.", g.Name)
 		}
@@ -202,11 +216,6 @@ var IPGroups = config.Define("ip_groups", IPGroupList{}, func(v IPGroupList, c *
 		}
 	}
 	return nil
-}, config.In(config.Network, 22))
-
-// IPGroupList is the value of IPGroups.
-type IPGroupList struct {
-	List []IPGroup `xml:"ip_group"`
 }
 
 // An IPGroup is a named group of IP interfaces.

@@ -9,9 +9,17 @@ import (
 
 // Media is the section of the media settings. An Ethernet interface that is not listed uses
 // Autoselect.
-var Media = config.Define("ethernet_settings", MediaSettings{}, func(v MediaSettings, _ *config.Config) error {
+var Media = config.Define("ethernet_settings", MediaSettings{}, MediaSettings.check,
+	config.In(config.Network, 14))
+
+// MediaSettings is the value of Media.
+type MediaSettings struct {
+	List []MediaSetting `xml:"ethernet"`
+}
+
+func (s MediaSettings) check(*config.Config) error {
 	seen := map[string]bool{}
-	for _, e := range v.List {
+	for _, e := range s.List {
 		if e.Interface == "" {
 			return refusal.New("There are media settings without an Ethernet interface.")
 		}
@@ -24,11 +32,6 @@ var Media = config.Define("ethernet_settings", MediaSettings{}, func(v MediaSett
 		}
 	}
 	return nil
-}, config.In(config.Network, 14))
-
-// MediaSettings is the value of Media.
-type MediaSettings struct {
-	List []MediaSetting `xml:"ethernet"`
 }
 
 // For returns the setting of an Ethernet interface.
@@ -59,7 +62,11 @@ type MediaType struct {
 
 // MediaTypes returns the media that can be set, slowest first.
 func MediaTypes() []MediaType {
-	return []MediaType{{"10baseT/UTP", 10_000_000}, {"100baseTX", 100_000_000}, {"1000baseTX", 1_000_000_000}}
+	return []MediaType{
+		{"10baseT/UTP", 10_000_000},
+		{"100baseTX", 100_000_000},
+		{"1000baseTX", 1_000_000_000},
+	}
 }
 
 // Rate returns the rate in bits a second, 0 for Autoselect, and whether both directions share

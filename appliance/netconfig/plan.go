@@ -44,7 +44,8 @@ func newPlan(n network.Network, v config.View) plan {
 		prefixes, err := i.Prefixes()
 		switch {
 		case !exists[i.Port]:
-			p.problem("The IP interface %s is on the Ethernet interface %s, which does not exist.", i.Name, i.Port)
+			p.problem("The IP interface %s is on the Ethernet interface %s, which does not exist.",
+				i.Name, i.Port)
 		case err != nil: // unreachable: the section's check calls Prefixes
 			p.problem("The addresses of the IP interface %s are not valid.", i.Name)
 		default:
@@ -67,7 +68,9 @@ func (p *plan) planPorts(n network.Network, v config.View) (exists map[string]bo
 		exists[i.Name] = true
 		port, _ := ports.Find(i.Name)
 		rate, half, _ := media.For(i.Name).Rate() // the section's check calls Rate, too
-		p.settings = append(p.settings, portSettings{i.Name, port.MTU, network.Media{Rate: rate, HalfDuplex: half}, false})
+		p.settings = append(p.settings, portSettings{
+			name: i.Name, mtu: port.MTU, media: network.Media{Rate: rate, HalfDuplex: half},
+		})
 	}
 	for _, port := range ports.List {
 		switch {
@@ -76,7 +79,7 @@ func (p *plan) planPorts(n network.Network, v config.View) (exists map[string]bo
 		case port.VLAN != 0:
 			exists[port.Name] = true
 			p.vlans = append(p.vlans, network.VLAN{ID: port.VLAN, Parent: port.Ethernet})
-			p.settings = append(p.settings, portSettings{port.Name, port.MTU, network.Media{}, true})
+			p.settings = append(p.settings, portSettings{name: port.Name, mtu: port.MTU, vlan: true})
 		}
 	}
 	return exists
@@ -89,14 +92,16 @@ func (p *plan) planRoutes(v config.View) {
 		{netip.IPv4Unspecified(), g.IPv4},
 		{netip.IPv6Unspecified(), g.IPv6},
 	} {
-		p.addRoute(netip.PrefixFrom(d.unspecified, 0), d.gateway, fmt.Sprintf("The default gateway %v", d.gateway))
+		name := fmt.Sprintf("The default gateway %v", d.gateway)
+		p.addRoute(netip.PrefixFrom(d.unspecified, 0), d.gateway, name)
 	}
 	for _, r := range Routes.Get(v).List {
 		if i, ok := p.attached(r.Destination); ok {
 			p.problem("The destination of the route %s is the network that %s is on.", r.Name, i)
 			continue
 		}
-		p.addRoute(r.Destination, r.Gateway, fmt.Sprintf("The gateway %v of the route %s", r.Gateway, r.Name))
+		name := fmt.Sprintf("The gateway %v of the route %s", r.Gateway, r.Name)
+		p.addRoute(r.Destination, r.Gateway, name)
 	}
 }
 
@@ -154,7 +159,9 @@ func (p plan) establish(n network.Network, c network.Configurer, all bool) error
 	var errs []error
 	// A later group needs the earlier ones: addresses need ports, and gateways need networks.
 	// The steps of a group are made when it is reached, from the network as it is then.
-	for _, group := range []func(network.Network, network.Configurer) []step{p.portSteps, p.settingSteps, p.addressSteps, p.routeSteps} {
+	for _, group := range []func(network.Network, network.Configurer) []step{
+		p.portSteps, p.settingSteps, p.addressSteps, p.routeSteps,
+	} {
 		for _, s := range group(n, c) {
 			err := s.do()
 			if err == nil {
@@ -179,7 +186,8 @@ func (p plan) portSteps(n network.Network, c network.Configurer) []step {
 	vlans, loopback := slices.Clone(p.vlans), p.loopback
 	for _, i := range n.Interfaces() {
 		loopback = loopback || i.Name == LoopbackPort
-		if i.VLAN != 0 && !slices.ContainsFunc(vlans, func(v network.VLAN) bool { return v.ID == i.VLAN }) {
+		planned := slices.ContainsFunc(vlans, func(v network.VLAN) bool { return v.ID == i.VLAN })
+		if i.VLAN != 0 && !planned {
 			vlans = append(vlans, network.VLAN{ID: i.VLAN, Parent: i.Parent})
 		}
 	}
@@ -241,7 +249,9 @@ func (p plan) addressSteps(n network.Network, c network.Configurer) (steps []ste
 				fmt.Sprintf("The addresses of %s could not be set.", i.Name),
 			}
 		}
-		kept := slices.DeleteFunc(slices.Clone(i.Addrs), func(a netip.Prefix) bool { return !slices.Contains(want, a) })
+		kept := slices.DeleteFunc(slices.Clone(i.Addrs), func(a netip.Prefix) bool {
+			return !slices.Contains(want, a)
+		})
 		if len(kept) < len(i.Addrs) {
 			steps = append(steps, set(kept))
 		}

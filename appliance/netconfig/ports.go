@@ -9,15 +9,23 @@ import (
 
 // Ports is the section of the Ethernet interfaces and the VLANs over them. If the list is empty,
 // the network keeps the Ethernet interfaces and MTUs that it has.
-var Ports = config.Define("ports", PortList{}, func(v PortList, _ *config.Config) error {
+var Ports = config.Define("ports", PortList{}, PortList.check, config.In(config.Network, 12))
+
+// PortList is the value of Ports.
+type PortList struct {
+	List []Port `xml:"port_interface"`
+}
+
+func (l PortList) check(*config.Config) error {
 	seen := map[string]bool{}
-	for _, p := range v.List {
+	for _, p := range l.List {
 		if p.Name == "" || seen[p.Name] {
 			return refusal.Newf("Every port needs a name of its own, unlike %q.", p.Name)
 		}
 		seen[p.Name] = true
 		if p.MTU < MinMTU || p.MTU > MaxMTU {
-			return refusal.Newf("The MTU of %s is %d: it must be from %d to %d.", p.Name, p.MTU, MinMTU, MaxMTU)
+			return refusal.Newf("The MTU of %s is %d: it must be from %d to %d.",
+				p.Name, p.MTU, MinMTU, MaxMTU)
 		}
 		if p.VLAN == 0 {
 			continue
@@ -25,7 +33,7 @@ var Ports = config.Define("ports", PortList{}, func(v PortList, _ *config.Config
 		if p.VLAN < 1 || p.VLAN > MaxVLAN || p.Name != VLANName(p.VLAN) {
 			return refusal.Newf("%s has the VLAN ID %d: it must be from 1 to %d.", p.Name, p.VLAN, MaxVLAN)
 		}
-		parent, ok := v.Find(p.Ethernet)
+		parent, ok := l.Find(p.Ethernet)
 		if !ok || parent.VLAN != 0 {
 			return refusal.Newf("%s is bound to %s, which is no Ethernet interface.", p.Name, p.Ethernet)
 		}
@@ -35,7 +43,7 @@ var Ports = config.Define("ports", PortList{}, func(v PortList, _ *config.Config
 		}
 	}
 	return nil
-}, config.In(config.Network, 12))
+}
 
 // Bounds and defaults of ports.
 const (
@@ -45,15 +53,12 @@ const (
 	MaxVLAN    = 4094 // IEEE 802.1Q
 )
 
-// PortList is the value of Ports.
-type PortList struct {
-	List []Port `xml:"port_interface"`
-}
-
 // A Port is an Ethernet interface, or a VLAN over one.
 type Port struct {
-	Name     string `xml:"port_name"`       // "Data 1", "VLAN 12"
-	Ethernet string `xml:"direct>jack"`     // the Ethernet interface that frames pass; its own name unless it is a VLAN
+	Name string `xml:"port_name"` // "Data 1", "VLAN 12"
+	// Ethernet is the Ethernet interface that a VLAN is over. An Ethernet interface has its own name
+	// there.
+	Ethernet string `xml:"direct>jack"`
 	MTU      int    `xml:"direct>jack_mtu"` // bytes of an IP packet
 	VLAN     int    `xml:"vlan_id"`         // 0: it is an Ethernet interface
 }

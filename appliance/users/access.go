@@ -24,13 +24,15 @@ const maxAccessText = 8 << 10
 
 // Access is the section that says how administrators log in: the texts that they are shown, the
 // addresses that they may come from, and how long a session may be idle.
-var Access = config.Define("admin_access", AdminAccess{CLITimeout: DefaultIdleMinutes, WebTimeout: DefaultIdleMinutes},
-	func(a AdminAccess, _ *config.Config) error { return a.check() }, config.In(config.Access, 30))
+var Access = config.Define("admin_access",
+	AdminAccess{CLITimeout: DefaultIdleMinutes, WebTimeout: DefaultIdleMinutes},
+	AdminAccess.check, config.In(config.Access, 30))
 
 // AdminAccess is the value of Access.
 type AdminAccess struct {
-	Banner  string `xml:"login_banner"`    // shown before the login; all lines but the last end in "\n"
-	Welcome string `xml:"welcome_message"` // shown after it, likewise
+	// Banner is shown before the login, and Welcome after it. All lines but the last end in "\n".
+	Banner  string `xml:"login_banner"`
+	Welcome string `xml:"welcome_message"`
 	// Restricted admits clients from Allowed only, to the command line and to files.
 	Restricted bool           `xml:"restrict_by_address"`
 	Allowed    []netip.Prefix `xml:"allowed_addresses>network"`
@@ -38,7 +40,7 @@ type AdminAccess struct {
 	WebTimeout int            `xml:"web_inactivity_timeout"` // minutes
 }
 
-func (a AdminAccess) check() error {
+func (a AdminAccess) check(*config.Config) error {
 	for _, text := range []string{a.Banner, a.Welcome} {
 		if err := CheckAccessText(text); err != nil {
 			return err
@@ -51,7 +53,8 @@ func (a AdminAccess) check() error {
 	}
 	for _, minutes := range []int{a.CLITimeout, a.WebTimeout} {
 		if minutes < MinIdleMinutes || minutes > MaxIdleMinutes {
-			return refusal.Newf("The inactivity timeout of %d minutes is not from %d to %d.", minutes, MinIdleMinutes, MaxIdleMinutes)
+			return refusal.Newf("The inactivity timeout of %d minutes is not from %d to %d.",
+				minutes, MinIdleMinutes, MaxIdleMinutes)
 		}
 	}
 	if a.Restricted && len(a.Allowed) == 0 {
@@ -62,10 +65,11 @@ func (a AdminAccess) check() error {
 
 // CheckAccessText returns a refusal unless text can be a banner or a welcome message.
 func CheckAccessText(text string) error {
+	forbidden := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
 	switch {
 	case len(text) > maxAccessText:
 		return refusal.Newf("The text must not be longer than %d bytes.", maxAccessText)
-	case !utf8.ValidString(text), strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }):
+	case !utf8.ValidString(text), strings.ContainsFunc(text, forbidden):
 		return refusal.New("The text must not hold control characters.")
 	}
 	return nil
@@ -92,7 +96,8 @@ func ParseNetwork(s string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().Is4In6() {
-		return netip.Prefix{}, refusal.Newf("%q is neither an IP address nor a network such as 10.1.0.0/16.", s)
+		return netip.Prefix{}, refusal.Newf(
+			"%q is neither an IP address nor a network such as 10.1.0.0/16.", s)
 	}
 	return p.Masked(), nil
 }
