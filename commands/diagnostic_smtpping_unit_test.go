@@ -149,7 +149,7 @@ func TestSMTPPingSendsEnteredMessage(t *testing.T) {
 		s.Type(line)
 	}
 	s.Expect("Test complete.")
-	mails := b.World().Peer("mx/mx").(*peers.MailExchanger).Mails()
+	mails := b.World().Peer("mx/mx").(*peers.MailExchanger).Messages()
 	if len(mails) != 1 {
 		t.Fatalf("%d mails came", len(mails))
 	}

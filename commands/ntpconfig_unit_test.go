@@ -53,7 +53,7 @@ func TestNTPConfigSetsTheClock(t *testing.T) {
 			t.Fatalf("after, it is %q", b.Exec("date"))
 		}
 	}
-	if n := b.World().Peer("right/ntp").(*peers.NTP).Queries(); n != 0 {
+	if n := b.World().Peer("right/ntp").(*peers.NTPServer).Queries(); n != 0 {
 		t.Errorf("the server that was removed was asked %d times", n)
 	}
 }

@@ -85,7 +85,7 @@ func TestTheCausesTellThreeTimes(t *testing.T) {
 					return stats.Sent == 1
 				})
 			} else {
-				s.eventually("an alert is mailed", func() bool { return len(s.mx.Mails()) > 0 })
+				s.eventually("an alert is mailed", func() bool { return len(s.mx.Messages()) > 0 })
 			}
 			admin.Type("stop")
 			admin.Expect("Success - Packet Capture has stopped")
@@ -102,7 +102,7 @@ func TestTheCausesTellThreeTimes(t *testing.T) {
 			if got := s.critical(); !slices.Contains(got, c.told) || len(slices.Compact(got)) != 1 {
 				t.Errorf("the mail log has %q", got)
 			}
-			if got := string(s.mx.Mails()[0].Data); !strings.Contains(got, "\r\n"+c.told+"\r\n") {
+			if got := string(s.mx.Messages()[0].Data); !strings.Contains(got, "\r\n"+c.told+"\r\n") {
 				t.Errorf("the mail is\n%s", got)
 			}
 		})

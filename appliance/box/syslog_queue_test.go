@@ -118,7 +118,7 @@ func TestTheSeedsLiteralText(t *testing.T) {
 	if diff := cmp.Diff(wantLog, s.mailLog()[:7]); diff != "" {
 		t.Errorf("the mail log (-want +got)\n%s", diff)
 	}
-	if mails := s.mx.Mails(); len(mails) != 1 || mails[0].Subject() != "Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sending l..." {
+	if mails := s.mx.Messages(); len(mails) != 1 || mails[0].Subject() != "Critical <System> mail.example.com: Log Error: Subscription Mail_Log: Network error while sending l..." {
 		t.Errorf("mails: %+v", mails)
 	}
 }

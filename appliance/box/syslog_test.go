@@ -143,7 +143,7 @@ func TestTopologySyslogPlaysTheStory(t *testing.T) {
 	if log := s.mailLog(); !slices.Equal(log, wantLog) {
 		t.Errorf("the mail log is\n%s", strings.Join(log, "\n"))
 	}
-	mails := s.mx.Mails()
+	mails := s.mx.Messages()
 	if len(mails) != 1 || mails[0].Subject() != "Critical <System> ail-gateway-01.corp.example.com: Log Error: Subscription Mails: Network error while sending l..." {
 		t.Errorf("%d mails came: %+v", len(mails), mails)
 	}
@@ -195,11 +195,11 @@ func TestTopologySyslogsVariants(t *testing.T) {
 				}
 				return
 			}
-			s.eventually("the alert was sent", func() bool { return len(s.mx.Mails()) == 1 })
+			s.eventually("the alert was sent", func() bool { return len(s.mx.Messages()) == 1 })
 			if got := s.critical(); len(got) == 0 || got[0] != c.want {
 				t.Errorf("the mail log has %q", got)
 			}
-			if got := string(s.mx.Mails()[0].Data); !strings.Contains(got, c.want) {
+			if got := string(s.mx.Messages()[0].Data); !strings.Contains(got, c.want) {
 				t.Errorf("the mail is\n%s", got)
 			}
 		})
@@ -213,7 +213,7 @@ func TestTopologySyslogWithAnIPS(t *testing.T) {
 		"\ndoors:\n", "\nrules: [{name: IPS, action: reset, to: 10.44.167.30/32, protocol: tcp, port: 514, after_records: 5}]\n\ndoors:\n"))
 	s.eventually("the first record came", func() bool { return s.in.Total() >= 4 })
 	s.Appliance().Log(appliance.MailLog, appliance.Information, "one more")
-	s.eventually("the alert was sent", func() bool { return len(s.mx.Mails()) == 1 })
+	s.eventually("the alert was sent", func() bool { return len(s.mx.Messages()) == 1 })
 	if got := s.critical(); len(got) == 0 || got[0] != pushError {
 		t.Errorf("the mail log has %q", got)
 	}

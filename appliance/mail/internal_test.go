@@ -198,7 +198,7 @@ func TestInternalMessageArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.wantLog(attempting("joe@one.test", 0), succeeded("joe@one.test"))
-	m := mx.Mails()
+	m := mx.Messages()
 	if len(m) != 1 || m[0].From != "esa@example.com" || !cmp.Equal(m[0].To, []string{"joe@one.test"}) || m[0].Subject() != "S" || m[0].Hello != "esa.example.com" {
 		t.Errorf("got %+v", m)
 	}
@@ -271,8 +271,8 @@ func TestTemporaryRefusalIsRetried(t *testing.T) {
 			failed := "Warning: Internal SMTP Error: Failed to send message to host 127.0.0.1:25 for recipient joe@one.test: " + c.reason + "."
 			h.wantLog(attempting("joe@one.test", 0), failed, attempting("joe@one.test", 1), failed,
 				attempting("joe@one.test", 2), succeeded("joe@one.test"))
-			if len(mx.Mails()) != 1 {
-				t.Errorf("%d messages arrived", len(mx.Mails()))
+			if len(mx.Messages()) != 1 {
+				t.Errorf("%d messages arrived", len(mx.Messages()))
 			}
 		})
 	}

@@ -125,7 +125,7 @@ func TestMessageArrivesUnchanged(t *testing.T) {
 			t.Errorf("delivery %d is %+v", i, d)
 		}
 	}
-	mails := mx.Mails()
+	mails := mx.Messages()
 	if len(mails) != 1 {
 		t.Fatalf("%d messages arrived", len(mails))
 	}
@@ -168,7 +168,7 @@ func TestErrorHasStepAndReplyOfRefusal(t *testing.T) {
 			if temporary := test.reply.Code < 500; e.Temporary() != temporary {
 				t.Errorf("Temporary() = %v", !temporary)
 			}
-			if n := len(mx.Mails()); n != 0 {
+			if n := len(mx.Messages()); n != 0 {
 				t.Errorf("%d messages were accepted", n)
 			}
 		})
@@ -185,7 +185,7 @@ func TestHELOIfEHLOIsUnknown(t *testing.T) {
 	if _, err := conn.Send(t.Context(), mail.Envelope{From: "", To: []string{"to@example.com"}}, []byte("Gr\u00fc\u00dfe")); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(mx.Mails()); n != 1 {
+	if n := len(mx.Messages()); n != 1 {
 		t.Errorf("%d messages arrived", n)
 	}
 }
@@ -219,7 +219,7 @@ func TestSTARTTLS(t *testing.T) {
 	if _, err := conn.Send(t.Context(), mail.Envelope{From: "a@example.com", To: []string{"b@example.com"}}, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if m := mx.Mails(); len(m) != 1 || !m[0].TLS {
+	if m := mx.Messages(); len(m) != 1 || !m[0].TLS {
 		t.Errorf("got %+v", m)
 	}
 }
@@ -321,7 +321,7 @@ func TestOneRecipientIsRefused(t *testing.T) {
 	if got[0].Err == nil || got[0].Reply.Code != 550 || got[1].Err != nil || got[1].Reply.Code != 250 {
 		t.Errorf("got %+v", got)
 	}
-	if m := mx.Mails(); len(m) != 1 || !cmp.Equal(m[0].To, []string{"c@example.com"}) {
+	if m := mx.Messages(); len(m) != 1 || !cmp.Equal(m[0].To, []string{"c@example.com"}) {
 		t.Errorf("arrived: %+v", m)
 	}
 }
@@ -338,7 +338,7 @@ func TestConnectionIsUsableAfterAllRecipientsAreRefused(t *testing.T) {
 	if _, err := conn.Send(t.Context(), e, []byte("y")); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(mx.Mails()); n != 1 {
+	if n := len(mx.Messages()); n != 1 {
 		t.Errorf("%d messages arrived", n)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 )
 
-// An Authority is the world's certificate authority. It is made when somebody first
-// needs it. Its methods are safe for concurrent use.
+// An Authority is the world's certificate authority. Its key and certificate are made at
+// first use. Its methods are safe for concurrent use.
 type Authority struct {
 	name   string
 	chance *entropy.Stream
@@ -28,12 +28,13 @@ type Authority struct {
 	err  error
 }
 
-// NewAuthority returns an authority with chance of its own.
+// NewAuthority returns an authority that takes its random numbers from chance.
 func NewAuthority(name string, chance *entropy.Stream, now func() time.Time) *Authority {
 	return &Authority{name: name, chance: chance, now: now}
 }
 
-// lifetime of certificates; they begin a day ago, for clocks that are late.
+// validity returns the period in which certificates are valid. It begins a day ago, for
+// clients whose clocks are slow.
 func (a *Authority) validity() (from, to time.Time) {
 	now := a.now()
 	return now.AddDate(0, 0, -1), now.AddDate(10, 0, 0)
@@ -69,7 +70,7 @@ func newKey(chance *entropy.Stream) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// PEM is the authority's own certificate, for those who trust it.
+// PEM returns the authority's own certificate, for clients that trust it.
 func (a *Authority) PEM() ([]byte, error) {
 	if err := a.make(); err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func (a *Authority) PEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}), nil
 }
 
-// Certify makes a server's certificate for names and addresses.
+// Certify makes a certificate for a server with these names and addresses.
 func (a *Authority) Certify(names []string) (*tls.Certificate, error) {
 	if err := a.make(); err != nil {
 		return nil, err
@@ -106,15 +107,15 @@ func (a *Authority) Certify(names []string) (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// tlsConfig makes a certificate when the first client asks for one.
+// tlsConfig returns a configuration that makes a certificate when the first client needs it.
 func (s *SyslogServer) tlsConfig() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, Time: s.config.Clock.Now, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		s.certify.Do(func() {
 			ca := s.config.Authority
-			if ca == nil || s.manners.unknown {
+			if ca == nil || s.behavior.unknown {
 				ca = NewAuthority("Unknown Authority", entropy.System().Stream("authority"), s.config.Clock.Now)
 			}
-			s.certificate, s.certifyErr = ca.Certify(s.manners.names)
+			s.certificate, s.certifyErr = ca.Certify(s.behavior.names)
 		})
 		return s.certificate, s.certifyErr
 	}}

@@ -12,18 +12,18 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 )
 
-// tlsConfig makes a certificate for the server's name when the first client asks for
-// one: most worlds never need it.
+// tlsConfig returns a configuration that makes a certificate for the server's name when the
+// first client needs it, which in most worlds is never.
 func (x *MailExchanger) tlsConfig() *tls.Config {
 	return &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		x.certify.Do(func() {
-			x.certificate, x.certifyErr = selfSigned(x.manners.hostname, x.config.Clock.Now())
+			x.certificate, x.certifyErr = selfSigned(x.behavior.hostname, x.config.Clock.Now())
 		})
 		return x.certificate, x.certifyErr
 	}}
 }
 
-// selfSigned is a certificate that nobody but its owner vouches for.
+// selfSigned returns a self-signed certificate.
 func selfSigned(host string, now time.Time) (*tls.Certificate, error) {
 	seed := make([]byte, ed25519.SeedSize)
 	chance := entropy.System().Stream("certificate")

@@ -13,8 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// Records are what the DNS of a world knows. Names are in lower case and
-// without the final dot.
+// Records are the DNS records of a world. Names are in lower case and have no final dot.
 type Records struct {
 	Addrs map[string][]netip.Addr
 	Names map[netip.Addr]string
@@ -27,23 +26,23 @@ type MX struct {
 	Host       string
 }
 
-// recordTTL is the life of a record in a cache, in seconds.
+// recordTTL is the time to live of records, in seconds.
 const recordTTL = 300
 
 var _ = register(Kind{
 	Name: "dns", Port: 53,
 	Options: map[string]func(string) error{"zone": checkZone, "records": checkRecords},
-	New:     func(c Config) Peer { return &DNS{config: c, zone: newZone(c)} },
+	New:     func(c Config) Peer { return &DNSServer{config: c, zone: newZone(c)} },
 })
 
-// A DNS answers for all names of its world (A, AAAA, PTR and MX) with authority, over UDP
-// and TCP. Names that nobody has do not exist. Its options:
+// A DNSServer answers authoritatively for all names of its world (A, AAAA, PTR and MX), over
+// UDP and TCP. Names that are not in the world do not exist. Its options:
 //
-//	records  more records, in the form of a zone file with names from the root on
-//	zone     a domain: it answers for names in it only, refuses the others, and does
-//	         not recurse; where records has NS records below the zone, it refers to
-//	         these servers
-type DNS struct {
+//	records  more records, in the form of a zone file with fully qualified names
+//	zone     a domain: the server answers only for names in it, refuses other names, and
+//	         offers no recursion; if records has NS records below the zone, it refers
+//	         clients to those servers
+type DNSServer struct {
 	config  Config
 	zone    *zone
 	servers []*dns.Server
@@ -51,7 +50,7 @@ type DNS struct {
 }
 
 // Start listens on the host's addresses.
-func (d *DNS) Start(ctx context.Context) error {
+func (d *DNSServer) Start(ctx context.Context) error {
 	d.servers = nil
 	listeners, err := listen(ctx, d.config)
 	if err != nil {
@@ -71,12 +70,12 @@ func (d *DNS) Start(ctx context.Context) error {
 		d.servers = append(d.servers, &dns.Server{PacketConn: p, Handler: dns.HandlerFunc(d.answer)})
 	}
 	for _, s := range d.servers {
-		// A server that has not begun cannot be told to stop.
+		// Shutdown has no effect on a server that has not started yet.
 		begun := make(chan struct{})
 		s.NotifyStartedFunc = func() { close(begun) }
 		d.running.Go(func() {
 			if err := s.ActivateAndServe(); err != nil && !errors.Is(err, net.ErrClosed) {
-				d.config.Logger.Error("a simulated server stopped answering", "server", d.config.Name, "error", err)
+				d.config.Logger.Error("a simulated server cannot answer any more", "server", d.config.Name, "error", err)
 			}
 		})
 		<-begun
@@ -84,7 +83,7 @@ func (d *DNS) Start(ctx context.Context) error {
 	return nil
 }
 
-func (d *DNS) closeAll() {
+func (d *DNSServer) closeAll() {
 	for _, s := range d.servers {
 		if s.Listener != nil {
 			s.Listener.Close()
@@ -96,17 +95,17 @@ func (d *DNS) closeAll() {
 	d.servers = nil
 }
 
-// Stop waits for the questions that are being answered.
-func (d *DNS) Stop() {
+// Stop waits for the queries that are being answered.
+func (d *DNSServer) Stop() {
 	for _, s := range d.servers {
-		_ = s.Shutdown() // fails when the server has not started
+		_ = s.Shutdown() // fails if the server has not started
 	}
 	d.running.Wait()
 	d.closeAll()
 }
 
 // answer sends the answer to one query.
-func (d *DNS) answer(w dns.ResponseWriter, q *dns.Msg) {
+func (d *DNSServer) answer(w dns.ResponseWriter, q *dns.Msg) {
 	reply := new(dns.Msg)
 	reply.SetReply(q)
 	reply.RecursionAvailable = d.zone.apex == ""
@@ -125,5 +124,5 @@ func (d *DNS) answer(w dns.ResponseWriter, q *dns.Msg) {
 	}
 	reply.Truncate(limit)
 	reply.Compress = true // as real servers do, even if the reply would fit without
-	_ = w.WriteMsg(reply) // the client may be gone
+	_ = w.WriteMsg(reply) // fails if the client has closed the connection
 }

@@ -1,33 +1,42 @@
-// Package peers holds the servers that simulated hosts run: one file for each kind.
+// Package peers holds the servers that simulated hosts run, one file for each kind.
 //
-// A kind registers itself under the name that a topology uses:
+// # Terms
+//
+//   - Peer: a simulated server.
+//   - Kind: a type of server that topologies can name, with its options.
+//   - Behavior: what the options of a server make it do, or do wrong.
+//   - Report: what a peer tells about itself, for the control API.
+//
+// # Adding a kind
+//
+// A kind registers itself under the name that topologies use:
 //
 //	var _ = register(Kind{Name: "echo", Port: 7, New: newEcho})
 //
-// To add one, write one file. A peer speaks through the network.Transport that
-// it is given, listens on its host's addresses only (all hosts share one
-// transport), and belongs to the world that started it: Stop returns when every
-// goroutine of the peer has ended. A peer that keeps something is a Reporter, and what it
-// keeps shows outside. Tests reach a peer by World.Peer and a type
-// assertion; what it tells them are the exported methods of its type.
+// To add a kind, write one file. A peer communicates through the network.Transport that it
+// is given, and listens only on its host's addresses, because all hosts share one
+// transport. It belongs to the world that started it: Stop returns when every goroutine of
+// the peer has ended. A peer that stores data is a Reporter. Tests reach a peer by
+// World.Peer and a type assertion, and use the exported methods of its type.
 //
 // # Mail exchangers
 //
-// An mx is github.com/emersion/go-smtp's server, which knows the protocol, behind a
-// gate of ours, which knows how to misbehave: the server has no say in its greeting, in
-// refusing DATA itself, in late answers, in hanging up, nor in what is said before TLS.
-// So the gate refuses steps before the server hears of them, and ends TLS, so that it
-// sees every command also within it.
+// An mx is the server of github.com/emersion/go-smtp, which implements the protocol,
+// behind a proxy of ours, which misbehaves on request. The library gives a server no
+// control over its greeting, over refusing DATA itself, over late replies, over closing the
+// connection, or over what is said before TLS. So the proxy refuses commands before the
+// library's server sees them, and it terminates TLS, so that it sees every command in TLS
+// too.
 //
-// # Servers that files are sent to
+// # Servers for uploads
 //
-// An ftpd and an scpd take uploads into memory and keep the last of them. Both are small
-// and of our own, as they take files and do nothing else: the FTP library that the
-// appliance's server is built on would need all that package transfer adds to it. SSH
-// itself is golang.org/x/crypto/ssh's.
+// An ftpd and an scpd accept uploads into memory and keep the latest. Both are small
+// servers of our own, because they accept files and do nothing else: the FTP library on
+// which the appliance's server is built would need everything that package transfer adds to
+// it. SSH itself is golang.org/x/crypto/ssh.
 //
 // # Time servers
 //
-// An ntp answers over UDP with the clock of its world, shifted by an option. It shares
-// package ntp's wire format with the appliance.
+// An ntp answers over UDP with the clock of its world, shifted by an option. It shares the
+// wire format of package ntp with the appliance.
 package peers

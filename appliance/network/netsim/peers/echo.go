@@ -12,8 +12,8 @@ var _ = register(Kind{Name: "echo", Port: 7, New: func(c Config) Peer {
 	return e
 }})
 
-// An Echo sends back what it gets (RFC 862), and closes when the other side has
-// no more to say.
+// An Echo sends back the data that it receives (RFC 862), and closes the connection when the
+// client does.
 type Echo struct{ stream }
 
 func (*Echo) echo(c network.Conn) {

@@ -16,7 +16,7 @@ import (
 var _ = register(Kind{
 	Name: "ftpd",
 	Port: 21,
-	Options: refusals(map[string]func(string) error{
+	Options: withRefusalOptions(map[string]func(string) error{
 		"user":      nil,
 		"password":  nil,
 		"directory": checkDirectory,
@@ -24,19 +24,19 @@ var _ = register(Kind{
 	}),
 	New: func(c Config) Peer {
 		s := &FTPServer{stream: stream{config: c}, uploads: uploadsOf(c)}
-		s.serve = s.converse
+		s.serve = s.serveConn
 		return s
 	},
 })
 
 const (
-	// ftpIdle is how long an FTPServer waits for a command, and for each part of a file.
+	// ftpIdle is how long an FTPServer waits for a command, and for more data of a file.
 	ftpIdle = 5 * time.Minute
-	// ftpAccept is how long it waits for a data connection.
+	// ftpAccept is how long an FTPServer waits for a data connection.
 	ftpAccept = 30 * time.Second
 )
 
-// checkDirectory wants an absolute path.
+// checkDirectory reports an error unless s is an absolute path.
 func checkDirectory(s string) error {
 	if !path.IsAbs(s) {
 		return fmt.Errorf("%q, expected a directory such as /logs", s)
@@ -44,9 +44,10 @@ func checkDirectory(s string) error {
 	return nil
 }
 
-// An FTPServer takes files (RFC 959, 2428; passive mode only) and keeps them. With the
-// option user only that user may log in, with password only so. With directory no other
-// directory exists. With epsv off it speaks as servers did before RFC 2428.
+// An FTPServer accepts files (RFC 959, 2428; passive mode only) and stores them. If the
+// options user and password are given, only that user with that password can log in. If the
+// option directory is given, no other directory exists. With "epsv: off" the server does not
+// know the commands of RFC 2428.
 type FTPServer struct {
 	stream
 	uploads
@@ -64,7 +65,7 @@ func (s *FTPServer) Start(ctx context.Context) error {
 	return err
 }
 
-// Stop cuts the connections and waits for their goroutines.
+// Stop resets the connections and waits for their goroutines.
 func (s *FTPServer) Stop() {
 	if s.end != nil {
 		s.end()
@@ -75,97 +76,97 @@ func (s *FTPServer) Stop() {
 // An ftpSession is a control connection.
 type ftpSession struct {
 	*FTPServer
-	conn network.Conn
-	user string
-	in   bool   // logged in
-	dir  string // the current one
-	data network.Listener
+	conn     network.Conn
+	user     string
+	loggedIn bool   // logged in
+	dir      string // the current directory
+	data     network.Listener
 }
 
-// converse answers commands until QUIT or the end of the connection.
-func (s *FTPServer) converse(c network.Conn) {
+// serveConn answers commands until QUIT or the end of the connection.
+func (s *FTPServer) serveConn(c network.Conn) {
 	f := &ftpSession{FTPServer: s, conn: c, dir: "/"}
 	defer f.closeData()
-	f.say(220, "FTP server ready.")
+	f.reply(220, "FTP server ready.")
 	for lines := bufio.NewReaderSize(c, 4096); ; {
 		_ = c.SetDeadline(clock.System().Now().Add(ftpIdle))
 		line, err := lines.ReadSlice('\n')
 		if err != nil {
-			return // also where a line is too long
+			return // also if a line is too long
 		}
 		word, arg, _ := strings.Cut(strings.TrimRight(string(line), "\r\n"), " ")
-		if !f.obey(strings.ToUpper(word), arg) {
+		if !f.handle(strings.ToUpper(word), arg) {
 			return
 		}
 	}
 }
 
-// say sends a reply. Where that fails, the next read does too.
-func (f *ftpSession) say(code int, text string) {
+// reply sends a reply. If that fails, the next read fails too.
+func (f *ftpSession) reply(code int, text string) {
 	_, _ = fmt.Fprintf(f.conn, "%d %s\r\n", code, text)
 }
 
-// obey carries out a command; false: the connection ends.
-func (f *ftpSession) obey(word, arg string) bool {
+// handle executes a command. It reports whether the connection stays open.
+func (f *ftpSession) handle(word, arg string) bool {
 	switch word {
 	case "USER":
-		f.user, f.in = arg, false
-		f.say(331, "Password required.")
+		f.user, f.loggedIn = arg, false
+		f.reply(331, "Password required.")
 	case "PASS":
 		f.logIn(arg)
 	case "QUIT":
-		f.say(221, "Goodbye.")
+		f.reply(221, "Goodbye.")
 		return false
 	case "NOOP":
-		f.say(200, "OK.")
+		f.reply(200, "OK.")
 	default:
-		if !f.in {
-			f.say(530, "Please log in.")
+		if !f.loggedIn {
+			f.reply(530, "Please log in.")
 			break
 		}
-		f.obeyUser(word, arg)
+		f.handleLoggedIn(word, arg)
 	}
 	return true
 }
 
 func (f *ftpSession) logIn(password string) {
 	user, want := f.config.Options["user"], f.config.Options["password"]
-	if f.refuses("login") || user != "" && f.user != user || want != "" && password != want {
-		f.say(530, "Login incorrect.")
+	if f.refuse("login") || user != "" && f.user != user || want != "" && password != want {
+		f.reply(530, "Login incorrect.")
 		return
 	}
-	f.in = true
-	f.say(230, "Logged in.")
+	f.loggedIn = true
+	f.reply(230, "Logged in.")
 }
 
-// obeyUser carries out a command of somebody who has logged in.
-func (f *ftpSession) obeyUser(word, arg string) {
+// handleLoggedIn executes a command of a client that has logged in.
+func (f *ftpSession) handleLoggedIn(word, arg string) {
 	switch word {
 	case "SYST":
-		f.say(215, "UNIX Type: L8")
+		f.reply(215, "UNIX Type: L8")
 	case "FEAT":
 		_, _ = fmt.Fprint(f.conn, "211-Features:\r\n EPSV\r\n UTF8\r\n211 End\r\n")
 	case "TYPE", "MODE", "STRU", "OPTS":
-		f.say(200, "OK.")
+		f.reply(200, "OK.")
 	case "PWD":
-		f.say(257, fmt.Sprintf("%q is the current directory.", f.dir))
+		f.reply(257, fmt.Sprintf("%q is the current directory.", f.dir))
 	case "CWD":
-		if dir := f.full(arg); !f.exists(dir) {
-			f.say(550, arg+": No such directory.")
+		if dir := f.absolute(arg); !f.exists(dir) {
+			f.reply(550, arg+": No such directory.")
 		} else {
 			f.dir = dir
-			f.say(250, "OK.")
+			f.reply(250, "OK.")
 		}
 	case "PASV", "EPSV":
 		f.listenData(word)
 	case "STOR":
-		f.store(f.full(arg))
+		f.store(f.absolute(arg))
 	default:
-		f.say(502, "Command not implemented.")
+		f.reply(502, "Command not implemented.")
 	}
 }
 
-func (f *ftpSession) full(name string) string {
+func (f *ftpSession) absolute(name string) string {
 	if !path.IsAbs(name) {
 		name = path.Join(f.dir, name)
 	}
@@ -177,28 +178,28 @@ func (f *ftpSession) exists(dir string) bool {
 	return only == "" || dir == "/" || dir == path.Clean(only)
 }
 
-// listenData opens a port for the next data connection on the address that the client
-// reached.
+// listenData opens a port for the next data connection, on the address to which the client
+// has connected.
 func (f *ftpSession) listenData(word string) {
 	f.closeData()
 	local, err := netip.ParseAddrPort(f.conn.LocalAddr().String())
-	if err != nil || word == "EPSV" && f.config.Options["epsv"] != "" && !on(f.config.Options["epsv"]) || word == "PASV" && !local.Addr().Unmap().Is4() {
-		f.say(502, "Command not implemented.")
+	if err != nil || word == "EPSV" && f.config.Options["epsv"] != "" && !isOn(f.config.Options["epsv"]) || word == "PASV" && !local.Addr().Unmap().Is4() {
+		f.reply(502, "Command not implemented.")
 		return
 	}
 	f.data, err = f.config.Transport.Listen(f.life, network.ListenConfig{Addr: netip.AddrPortFrom(local.Addr(), 0), Backlog: 1, Owner: f.config.Name})
 	if err != nil {
 		f.data = nil
-		f.say(425, "Can't open a data connection.")
+		f.reply(425, "Can't open a data connection.")
 		return
 	}
 	at, _ := netip.ParseAddrPort(f.data.Addr().String())
 	if word == "EPSV" {
-		f.say(229, fmt.Sprintf("Entering Extended Passive Mode (|||%d|)", at.Port()))
+		f.reply(229, fmt.Sprintf("Entering Extended Passive Mode (|||%d|)", at.Port()))
 		return
 	}
 	a := local.Addr().Unmap().As4()
-	f.say(227, fmt.Sprintf("Entering Passive Mode (%d,%d,%d,%d,%d,%d)", a[0], a[1], a[2], a[3], at.Port()>>8, at.Port()&0xff))
+	f.reply(227, fmt.Sprintf("Entering Passive Mode (%d,%d,%d,%d,%d,%d)", a[0], a[1], a[2], a[3], at.Port()>>8, at.Port()&0xff))
 }
 
 func (f *ftpSession) closeData() {
@@ -208,7 +209,7 @@ func (f *ftpSession) closeData() {
 	}
 }
 
-// A partReader waits ftpIdle for each part of a file.
+// A partReader is a data connection on which each Read waits at most ftpIdle.
 type partReader struct{ network.Conn }
 
 func (r partReader) Read(b []byte) (int, error) {
@@ -216,15 +217,15 @@ func (r partReader) Read(b []byte) (int, error) {
 	return r.Conn.Read(b)
 }
 
-// store takes a file over the data connection that the client opens.
+// store receives a file over the data connection that the client opens.
 func (f *ftpSession) store(name string) {
 	defer f.closeData()
 	switch {
-	case f.refuses("upload") || !f.exists(path.Dir(name)):
-		f.say(553, path.Base(name)+": Permission denied.")
+	case f.refuse("upload") || !f.exists(path.Dir(name)):
+		f.reply(553, path.Base(name)+": Permission denied.")
 		return
 	case f.data == nil:
-		f.say(425, "Use PASV or EPSV first.")
+		f.reply(425, "Use PASV or EPSV first.")
 		return
 	}
 	wait, done := context.WithTimeout(f.life, ftpAccept)
@@ -234,20 +235,20 @@ func (f *ftpSession) store(name string) {
 	c, err := l.AcceptConn()
 	stop()
 	if err != nil {
-		f.say(425, "Can't open a data connection.")
+		f.reply(425, "Can't open a data connection.")
 		return
 	}
 	defer c.Close()
 	defer context.AfterFunc(f.life, c.Abort)()
-	f.say(150, "Go ahead.")
+	f.reply(150, "Go ahead.")
 	client, _ := netip.ParseAddrPort(f.conn.RemoteAddr().String())
 	whole, err := f.receive(Upload{Time: f.config.Clock.Now(), Client: client, User: f.user, Name: name}, partReader{c}, -1)
 	switch {
 	case err != nil:
-		f.say(426, "The data connection broke.")
+		f.reply(426, "The data connection broke.")
 	case !whole:
-		f.say(552, "No space left on device.")
+		f.reply(552, "No space left on device.")
 	default:
-		f.say(226, "Transfer complete.")
+		f.reply(226, "Transfer complete.")
 	}
 }

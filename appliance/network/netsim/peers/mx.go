@@ -43,32 +43,32 @@ var _ = register(Kind{
 		"size":        checkCount,
 	},
 	New: func(c Config) Peer {
-		return &MailExchanger{config: c, manners: mannersOf(c), gates: map[*gate]bool{}, more: make(chan struct{})}
+		return &MailExchanger{config: c, behavior: mxBehaviorOf(c), proxies: map[*smtpProxy]bool{}, changed: make(chan struct{})}
 	},
 })
 
-// What a MailExchanger keeps; the oldest mails go first.
+// Bounds of what a MailExchanger stores. When they are reached, the oldest message is removed.
 const (
-	maxMails     = 500
-	maxMailBytes = 16 << 20
+	maxMessages     = 500
+	maxMessageBytes = 16 << 20
 )
 
 // smtpIdle is how long a MailExchanger waits for a command (RFC 5321 4.5.3.2.7).
 const smtpIdle = 5 * time.Minute
 
-// A Mail is one that a MailExchanger has taken.
-type Mail struct {
+// A Message is a mail that a MailExchanger has accepted.
+type Message struct {
 	Time   time.Time      `json:"time"`
 	Client netip.AddrPort `json:"client"`
-	Hello  string         `json:"hello"` // the client's name for itself
+	Hello  string         `json:"hello"` // the name in the client's EHLO or HELO
 	TLS    bool           `json:"tls"`
 	From   string         `json:"from"`
 	To     []string       `json:"to"`
-	Data   []byte         `json:"-"` // header and body, without the dots of the wire
+	Data   []byte         `json:"-"` // header and body, without dot-stuffing
 }
 
-// Subject is that of the mail's header, "" if there is none.
-func (m Mail) Subject() string {
+// Subject returns the subject in the message's header, or "" if there is none.
+func (m Message) Subject() string {
 	parsed, err := mail.ReadMessage(bytes.NewReader(m.Data))
 	if err != nil {
 		return ""
@@ -76,15 +76,15 @@ func (m Mail) Subject() string {
 	return parsed.Header.Get("Subject")
 }
 
-// A MailExchanger takes mail (RFC 5321) and keeps it. It is go-smtp's server behind
-// a gate that has the manners the options ask for: see gate.
+// A MailExchanger accepts mail (RFC 5321) and stores it. It is go-smtp's server behind a
+// proxy that behaves as the options say, see smtpProxy.
 type MailExchanger struct {
-	config  Config
-	manners manners
-	server  *smtp.Server
-	life    context.Context // of its connections
-	end     context.CancelFunc
-	serving sync.WaitGroup
+	config   Config
+	behavior mxBehavior
+	server   *smtp.Server
+	life     context.Context // of its connections
+	end      context.CancelFunc
+	serving  sync.WaitGroup
 
 	certify     sync.Once
 	certificate *tls.Certificate
@@ -92,14 +92,14 @@ type MailExchanger struct {
 
 	mu          sync.Mutex
 	listeners   []network.Listener
-	gates       map[*gate]bool
+	proxies     map[*smtpProxy]bool
 	stopped     bool
 	connections int
-	refused     map[string]int // answers of options, by option
-	mails       []Mail
+	refused     map[string]int // number of error replies that options caused, by option
+	messages    []Message
 	bytes       int
 	total       int
-	more        chan struct{} // closed when mails grows, and replaced
+	changed     chan struct{} // closed and replaced when a message is stored
 }
 
 // Start listens on the host's addresses.
@@ -113,8 +113,8 @@ func (x *MailExchanger) Start(ctx context.Context) error {
 	x.listeners, x.stopped, x.refused = listeners, false, map[string]int{}
 	x.life, x.end = context.WithCancel(context.Background())
 	x.server = smtp.NewServer(smtp.BackendFunc(x.newSession))
-	x.server.Domain = x.manners.hostname
-	x.server.MaxMessageBytes = x.manners.size
+	x.server.Domain = x.behavior.hostname
+	x.server.MaxMessageBytes = x.behavior.size
 	x.server.ReadTimeout, x.server.WriteTimeout = smtpIdle, smtpIdle
 	x.server.ErrorLog = slog.NewLogLogger(x.config.Logger.Handler(), slog.LevelDebug)
 	for _, l := range listeners {
@@ -124,12 +124,12 @@ func (x *MailExchanger) Start(ctx context.Context) error {
 }
 
 func (x *MailExchanger) serve(s *smtp.Server, l network.Listener) {
-	if err := s.Serve(gateway{l, x}); err != nil && !errors.Is(err, net.ErrClosed) {
-		x.config.Logger.Error("a simulated server stopped accepting", "server", x.config.Name, "error", err)
+	if err := s.Serve(proxyListener{l, x}); err != nil && !errors.Is(err, net.ErrClosed) {
+		x.config.Logger.Error("a simulated server cannot accept connections any more", "server", x.config.Name, "error", err)
 	}
 }
 
-// Stop cuts the connections and waits for their goroutines.
+// Stop resets the connections and waits for their goroutines.
 func (x *MailExchanger) Stop() {
 	x.mu.Lock()
 	x.stopped = true
@@ -140,31 +140,31 @@ func (x *MailExchanger) Stop() {
 	for _, l := range x.listeners {
 		l.Close()
 	}
-	for g := range x.gates {
-		g.wire.Abort()
+	for g := range x.proxies {
+		g.conn.Abort()
 	}
 	x.mu.Unlock()
 	x.serving.Wait()
 	if server != nil {
-		_ = server.Shutdown(context.Background()) // waits for the connections; the second time it has nothing to do
+		_ = server.Shutdown(context.Background()) // waits for the connections; a second call returns at once
 	}
 }
 
-// A gateway accepts connections for go-smtp's server.
-type gateway struct {
+// A proxyListener accepts connections for go-smtp's server, each behind an smtpProxy.
+type proxyListener struct {
 	network.Listener
 	x *MailExchanger
 }
 
-func (l gateway) Accept() (net.Conn, error) {
+func (l proxyListener) Accept() (net.Conn, error) {
 	c, err := l.AcceptConn()
 	if err != nil {
 		return nil, err
 	}
 	l.x.mu.Lock()
 	defer l.x.mu.Unlock()
-	g := newGate(l.x, c)
-	l.x.gates[g] = true
+	g := newSMTPProxy(l.x, c)
+	l.x.proxies[g] = true
 	l.x.connections++
 	if l.x.stopped {
 		c.Abort()
@@ -172,21 +172,22 @@ func (l gateway) Accept() (net.Conn, error) {
 	return g, nil
 }
 
-func (x *MailExchanger) forget(g *gate) {
+func (x *MailExchanger) removeProxy(g *smtpProxy) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.gates, g)
+	delete(x.proxies, g)
 }
 
-// refusal is the answer that an option has for a step, as long as it lasts.
-func (x *MailExchanger) refusal(step string) (answer, bool) {
-	a, ok := x.manners.answers[step]
+// errorReply returns the error reply that an option demands at a step of the conversation.
+// ok is false if there is none, or if it has been sent as often as the options say.
+func (x *MailExchanger) errorReply(step string) (answer, bool) {
+	a, ok := x.behavior.answers[step]
 	if !ok {
 		return a, false
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.manners.times > 0 && x.refused[step] >= x.manners.times {
+	if x.behavior.times > 0 && x.refused[step] >= x.behavior.times {
 		return a, false
 	}
 	x.refused[step]++
@@ -194,126 +195,126 @@ func (x *MailExchanger) refusal(step string) (answer, bool) {
 }
 
 func (x *MailExchanger) newSession(c *smtp.Conn) (smtp.Session, error) {
-	return &mailSession{x: x, conn: c, gate: c.Conn().(*gate)}, nil
+	return &mailSession{x: x, conn: c, proxy: c.Conn().(*smtpProxy)}, nil
 }
 
-// A mailSession is what go-smtp's server tells of a connection.
+// A mailSession implements smtp.Session for one connection.
 type mailSession struct {
-	x    *MailExchanger
-	conn *smtp.Conn
-	gate *gate
-	from string
-	to   []string
+	x     *MailExchanger
+	conn  *smtp.Conn
+	proxy *smtpProxy
+	from  string
+	to    []string
 }
 
-// Reset forgets the transaction.
+// Reset discards the transaction.
 func (s *mailSession) Reset() { s.from, s.to = "", nil }
 
-// Logout is the end of the connection.
+// Logout does nothing.
 func (*mailSession) Logout() error { return nil }
 
-// Mail begins a transaction.
+// Mail starts a transaction.
 func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
 	s.from, s.to = from, nil
 	return nil
 }
 
-// Rcpt notes a recipient.
+// Rcpt adds a recipient.
 func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.to = append(s.to, to)
 	return nil
 }
 
-// Data reads the message and keeps it, unless the option end has something against it.
+// Data reads the message and stores it, unless the option end demands an error reply.
 func (s *mailSession) Data(r io.Reader) error {
-	data, err := io.ReadAll(io.LimitReader(r, maxMailBytes+1))
+	data, err := io.ReadAll(io.LimitReader(r, maxMessageBytes+1))
 	if err != nil {
 		return err
 	}
-	if len(data) > maxMailBytes {
+	if len(data) > maxMessageBytes {
 		return smtp.ErrDataTooLarge
 	}
-	if a, ok := s.x.refusal("end"); ok {
+	if a, ok := s.x.errorReply("end"); ok {
 		return a.smtpError()
 	}
-	client, _ := netip.ParseAddrPort(s.gate.RemoteAddr().String())
-	s.x.keep(Mail{
-		Time: s.x.config.Clock.Now(), Client: client, Hello: s.conn.Hostname(), TLS: s.gate.secure,
+	client, _ := netip.ParseAddrPort(s.proxy.RemoteAddr().String())
+	s.x.store(Message{
+		Time: s.x.config.Clock.Now(), Client: client, Hello: s.conn.Hostname(), TLS: s.proxy.secure,
 		From: s.from, To: s.to, Data: data,
 	})
 	return nil
 }
 
-func (x *MailExchanger) keep(m Mail) {
+func (x *MailExchanger) store(m Message) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.total++
 	x.bytes += len(m.Data)
-	x.mails = append(x.mails, m)
-	for len(x.mails) > maxMails || x.bytes > maxMailBytes && len(x.mails) > 1 {
-		x.bytes -= len(x.mails[0].Data)
-		x.mails = slices.Delete(x.mails, 0, 1)
+	x.messages = append(x.messages, m)
+	for len(x.messages) > maxMessages || x.bytes > maxMessageBytes && len(x.messages) > 1 {
+		x.bytes -= len(x.messages[0].Data)
+		x.messages = slices.Delete(x.messages, 0, 1)
 	}
-	close(x.more)
-	x.more = make(chan struct{})
+	close(x.changed)
+	x.changed = make(chan struct{})
 }
 
-// Mails are those that it took and still keeps, the oldest first: the last 500, and
-// 16 MiB of them at most.
-func (x *MailExchanger) Mails() []Mail {
+// Messages returns the messages that are still stored, oldest first: at most 500, with at
+// most 16 MiB.
+func (x *MailExchanger) Messages() []Message {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return slices.Clone(x.mails)
+	return slices.Clone(x.messages)
 }
 
-// Await waits until n mails have been taken since the beginning, and returns Mails.
-func (x *MailExchanger) Await(ctx context.Context, n int) ([]Mail, error) {
+// Await blocks until n messages have been accepted since the start, and returns Messages.
+func (x *MailExchanger) Await(ctx context.Context, n int) ([]Message, error) {
 	for {
 		x.mu.Lock()
-		total, more := x.total, x.more
+		total, more := x.total, x.changed
 		x.mu.Unlock()
 		if total >= n {
-			return x.Mails(), nil
+			return x.Messages(), nil
 		}
 		select {
 		case <-more:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d mails came: %w", total, n, context.Cause(ctx))
+			return nil, fmt.Errorf("%d of %d messages have arrived: %w", total, n, context.Cause(ctx))
 		}
 	}
 }
 
-// A MailReport is what a MailExchanger tells of itself.
-type MailReport struct {
-	Connections int            `json:"connections"`
-	Taken       int            `json:"taken"` // mails since the beginning
-	Refused     map[string]int `json:"refused,omitempty"`
-	Mails       []MailSummary  `json:"mails"` // those that are still kept
+// A MessageReport is the report of a MailExchanger.
+type MessageReport struct {
+	Connections int              `json:"connections"`
+	Taken       int              `json:"taken"` // messages since the start
+	Refused     map[string]int   `json:"refused,omitempty"`
+	Messages    []MessageSummary `json:"mails"` // those that are still stored
 }
 
-// A MailSummary is a mail in a MailReport.
-type MailSummary struct {
-	Mail
+// A MessageSummary is a message in a MessageReport.
+type MessageSummary struct {
+	Message
 	Subject string `json:"subject"`
 	Size    int    `json:"size"`
 	Text    string `json:"text"` // header and body
 }
 
-// Report implements Reporter with a MailReport.
+// Report implements Reporter. It returns a MessageReport.
 func (x *MailExchanger) Report() any {
 	x.mu.Lock()
-	r := MailReport{Connections: x.connections, Taken: x.total, Refused: map[string]int{}, Mails: []MailSummary{}}
+	r := MessageReport{Connections: x.connections, Taken: x.total, Refused: map[string]int{}, Messages: []MessageSummary{}}
 	for step, n := range x.refused {
 		r.Refused[step] = n
 	}
 	x.mu.Unlock()
-	for _, m := range x.Mails() {
-		r.Mails = append(r.Mails, MailSummary{Mail: m, Subject: m.Subject(), Size: len(m.Data), Text: string(m.Data)})
+	for _, m := range x.Messages() {
+		r.Messages = append(r.Messages, MessageSummary{Message: m, Subject: m.Subject(), Size: len(m.Data), Text: string(m.Data)})
 	}
 	return r
 }
 
-// hostnameOf is a peer's name: what the option says, or the DNS.
+// hostnameOf returns the name of a peer: that of the option hostname, or that in the DNS.
 func hostnameOf(c Config) string {
 	name := c.Options["hostname"]
 	for _, a := range c.Addrs {

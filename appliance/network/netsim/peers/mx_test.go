@@ -37,8 +37,8 @@ func mustDial(t *testing.T, h *vnet.Host) network.Conn {
 	return c
 }
 
-// talk says everything at once and returns all that the server says until it closes.
-func talk(t *testing.T, h *vnet.Host, lines ...string) string {
+// sendAll sends all lines at once and returns all that the server sends until it closes.
+func sendAll(t *testing.T, h *vnet.Host, lines ...string) string {
 	t.Helper()
 	c := mustDial(t, h)
 	io.WriteString(c, strings.Join(append(lines, "QUIT", ""), "\r\n"))
@@ -60,13 +60,13 @@ func TestMXGreets(t *testing.T) {
 	} {
 		h := newHost(t)
 		startMX(t, h, test.options)
-		if said := talk(t, h); said != test.want+"221 2.0.0 Bye\r\n" {
+		if said := sendAll(t, h); said != test.want+"221 2.0.0 Bye\r\n" {
 			t.Errorf("%v: said %q", test.options, said)
 		}
 	}
 }
 
-func TestMXSpeaksWithAClientThatNobodyHereWrote(t *testing.T) {
+func TestMXWorksWithAForeignClient(t *testing.T) {
 	for name, options := range map[string]map[string]string{
 		"plain":    {"starttls": "off"},
 		"starttls": {"require_tls": "on"},
@@ -95,7 +95,7 @@ func TestMXSpeaksWithAClientThatNobodyHereWrote(t *testing.T) {
 			if err := c.Quit(); err != nil {
 				t.Error(err)
 			}
-			got := mx.Mails()
+			got := mx.Messages()
 			if len(got) != 1 || got[0].TLS != (name != "plain") || got[0].Subject() != "Test Message" || got[0].Client.Addr() != localhost {
 				t.Errorf("got %+v", got)
 			}
@@ -103,21 +103,21 @@ func TestMXSpeaksWithAClientThatNobodyHereWrote(t *testing.T) {
 	}
 }
 
-func TestMXKnowsAMessageFromCommands(t *testing.T) {
+func TestMXTellsMessagesFromCommands(t *testing.T) {
 	h := newHost(t)
 	mx := startMX(t, h, map[string]string{"close": "6", "rcpt": "550 no", "times": "1"})
-	said := talk(t, h, "EHLO me", "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "RCPT TO:<c@example.com>", "DATA",
+	said := sendAll(t, h, "EHLO me", "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "RCPT TO:<c@example.com>", "DATA",
 		"RCPT TO:<d@example.com>", "STARTTLS", "line\n.", "QUIT", "EHLO again", "..", ".")
 	if !strings.HasSuffix(said, "550 no\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 OK: queued\r\n221 2.0.0 Bye\r\n") {
 		t.Errorf("said %q", said)
 	}
-	got := mx.Mails()
+	got := mx.Messages()
 	if len(got) != 1 || !strings.HasPrefix(string(got[0].Data), "RCPT TO:<d@example.com>\r\nSTARTTLS\r\n") {
-		t.Errorf("took %+v", got)
+		t.Errorf("accepted %+v", got)
 	}
 }
 
-func TestMXRefusesAsOftenAsItIsTold(t *testing.T) {
+func TestMXSendsErrorRepliesAsOftenAsConfigured(t *testing.T) {
 	h := newHost(t)
 	mx := startMX(t, h, map[string]string{"connect": "421 4.3.2 later", "times": "2"})
 	for _, want := range []string{"421 ", "421 ", "220 "} {
@@ -127,27 +127,27 @@ func TestMXRefusesAsOftenAsItIsTold(t *testing.T) {
 			t.Errorf("got %q, %v; want %s", line, err, want)
 		}
 	}
-	r := mx.Report().(peers.MailReport)
+	r := mx.Report().(peers.MessageReport)
 	if r.Connections != 3 || r.Refused["connect"] != 2 || r.Taken != 0 {
 		t.Errorf("reports %+v", r)
 	}
 }
 
-func TestMXHangsUpInsteadOfAnswering(t *testing.T) {
+func TestMXClosesInsteadOfReplying(t *testing.T) {
 	h := newHost(t)
 	startMX(t, h, map[string]string{"close": "1"})
-	said := talk(t, h, "EHLO me", "MAIL FROM:<a@example.com>")
+	said := sendAll(t, h, "EHLO me", "MAIL FROM:<a@example.com>")
 	if !strings.HasPrefix(said, "220 ") || strings.Contains(said, "250 2.1.0") || strings.Contains(said, "Bye") {
 		t.Errorf("said %q", said)
 	}
 }
 
-func TestMXAnswersLate(t *testing.T) {
+func TestMXDelaysReplies(t *testing.T) {
 	const delay = 30 * time.Millisecond
 	h := newHost(t)
 	startMX(t, h, map[string]string{"delay": delay.String()})
 	began := clock.System().Mark()
-	if said := talk(t, h, "EHLO me"); !strings.HasSuffix(said, "Bye\r\n") {
+	if said := sendAll(t, h, "EHLO me"); !strings.HasSuffix(said, "Bye\r\n") {
 		t.Errorf("said %q", said)
 	}
 	if took := clock.System().Since(began); took < 2*delay {
@@ -162,7 +162,7 @@ func TestMXStopsWhileItDelays(t *testing.T) {
 	mx.Stop() // hangs if the delay goes on
 }
 
-func TestMXForgetsTheOldest(t *testing.T) {
+func TestMXRemovesTheOldestMessages(t *testing.T) {
 	h := newHost(t)
 	mx := startMX(t, h, nil)
 	c := smtp.NewClient(mustDial(t, h))
@@ -174,7 +174,7 @@ func TestMXForgetsTheOldest(t *testing.T) {
 	}
 	got, err := mx.Await(t.Context(), n)
 	if err != nil || len(got) != 500 || got[0].Subject() != "10" {
-		t.Errorf("%d mails are left, the first is %s, %v", len(got), got[0].Subject(), err)
+		t.Errorf("%d messages are left, the first is %s, %v", len(got), got[0].Subject(), err)
 	}
 }
 

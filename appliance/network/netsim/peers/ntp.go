@@ -23,15 +23,15 @@ var _ = register(Kind{
 		"kiss":    checkKiss,
 		"leap":    checkLeap,
 	},
-	New: func(c Config) Peer { return newNTP(c) },
+	New: func(c Config) Peer { return newNTPServer(c) },
 })
 
-// An NTP tells the world's time, shifted by its option offset (RFC 5905, server mode,
-// UDP only).
-type NTP struct {
+// An NTPServer answers with the world's time, shifted by its option offset (RFC 5905, server
+// mode, UDP only).
+type NTPServer struct {
 	config  Config
 	offset  time.Duration
-	reply   ntp.Packet // what all replies have in common
+	reply   ntp.Packet // the fields that all replies have in common
 	running sync.WaitGroup
 
 	mu      sync.Mutex
@@ -39,13 +39,13 @@ type NTP struct {
 	queries int
 }
 
-func newNTP(c Config) *NTP {
-	n := &NTP{config: c, reply: ntp.Packet{
+func newNTPServer(c Config) *NTPServer {
+	n := &NTPServer{config: c, reply: ntp.Packet{
 		Mode: ntp.ModeServer, Stratum: 2, Precision: -20, RefID: [4]byte{127, 127, 1, 0},
 		RootDelay: time.Millisecond, RootDisp: 10 * time.Millisecond,
 	}}
 	n.offset, _ = time.ParseDuration(c.Options["offset"]) // "" is none
-	if s := count(c.Options["stratum"]); s > 0 {
+	if s := parseCount(c.Options["stratum"]); s > 0 {
 		n.reply.Stratum = uint8(s)
 	}
 	if n.reply.Stratum == 1 {
@@ -62,7 +62,7 @@ func newNTP(c Config) *NTP {
 }
 
 // Start listens on the host's addresses.
-func (n *NTP) Start(ctx context.Context) error {
+func (n *NTPServer) Start(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.conns = nil
@@ -84,8 +84,8 @@ func (n *NTP) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop waits for the answers that are being given.
-func (n *NTP) Stop() {
+// Stop waits for the replies that are being sent.
+func (n *NTPServer) Stop() {
 	n.mu.Lock()
 	for _, c := range n.conns {
 		c.Close()
@@ -94,7 +94,7 @@ func (n *NTP) Stop() {
 	n.running.Wait()
 }
 
-func (n *NTP) serve(c network.PacketConn) {
+func (n *NTPServer) serve(c network.PacketConn) {
 	buf := make([]byte, 1024)
 	for {
 		size, from, err := c.ReadFrom(buf)
@@ -102,17 +102,17 @@ func (n *NTP) serve(c network.PacketConn) {
 			return
 		}
 		if err != nil {
-			n.config.Logger.Error("a simulated server stopped answering", "server", n.config.Name, "error", err)
+			n.config.Logger.Error("a simulated server cannot answer any more", "server", n.config.Name, "error", err)
 			return
 		}
 		if reply, ok := n.answer(buf[:size]); ok {
-			_, _ = c.WriteTo(reply, from) // who asked may be out of reach
+			_, _ = c.WriteTo(reply, from) // fails if the client cannot be reached
 		}
 	}
 }
 
-// answer is the reply to a client's packet. Others get none.
-func (n *NTP) answer(b []byte) ([]byte, bool) {
+// answer returns the reply to a client's packet. ok is false for any other packet.
+func (n *NTPServer) answer(b []byte) ([]byte, bool) {
 	q, err := ntp.ParsePacket(b)
 	if err != nil || q.Mode != ntp.ModeClient || q.Version < 1 || q.Version > 4 {
 		return nil, false
@@ -127,22 +127,22 @@ func (n *NTP) answer(b []byte) ([]byte, bool) {
 	return p.Append(nil), true
 }
 
-// Queries counts the clients' packets that were answered.
-func (n *NTP) Queries() int {
+// Queries returns the number of queries that were answered.
+func (n *NTPServer) Queries() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.queries
 }
 
-// An NTPReport is what an NTP tells of itself.
-type NTPReport struct {
+// An NTPServerReport is the report of an NTPServer.
+type NTPServerReport struct {
 	Queries int       `json:"queries"`
-	Time    time.Time `json:"time"` // that it tells
+	Time    time.Time `json:"time"` // the server's time
 }
 
-// Report implements Reporter with an NTPReport.
-func (n *NTP) Report() any {
-	return NTPReport{n.Queries(), n.config.Clock.Now().Add(n.offset)}
+// Report implements Reporter. It returns an NTPServerReport.
+func (n *NTPServer) Report() any {
+	return NTPServerReport{n.Queries(), n.config.Clock.Now().Add(n.offset)}
 }
 
 func checkOffset(s string) error {
@@ -153,7 +153,7 @@ func checkOffset(s string) error {
 }
 
 func checkStratum(s string) error {
-	if n := count(s); n < 1 || n > 16 {
+	if n := parseCount(s); n < 1 || n > 16 {
 		return fmt.Errorf("%q, expected 1 to 16", s)
 	}
 	return nil

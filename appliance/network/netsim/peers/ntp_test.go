@@ -14,14 +14,14 @@ import (
 	"github.com/esasim/esasim/appliance/ntp"
 )
 
-func startNTP(t *testing.T, h *vnet.Host, options map[string]string) *peers.NTP {
+func startNTP(t *testing.T, h *vnet.Host, options map[string]string) *peers.NTPServer {
 	t.Helper()
 	p := newPeer(t, h, "ntp", options)
 	if err := p.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Stop)
-	return p.(*peers.NTP)
+	return p.(*peers.NTPServer)
 }
 
 // askTime sends a packet to the peer and returns the answer.
@@ -50,7 +50,7 @@ func askTime(t *testing.T, h *vnet.Host, request []byte) (ntp.Packet, error) {
 
 var question = ntp.Packet{Version: 3, Mode: ntp.ModeClient, Poll: 6, Transmit: 12345}
 
-func TestNTPTellsTheTime(t *testing.T) {
+func TestNTPAnswersWithTheTime(t *testing.T) {
 	h := newHost(t)
 	server := startNTP(t, h, map[string]string{"offset": "1h"})
 	before := clock.System().Now().Add(time.Hour)
@@ -61,12 +61,12 @@ func TestNTPTellsTheTime(t *testing.T) {
 	}
 	at := p.Transmit.Time()
 	if at.Before(before.Add(-time.Millisecond)) || at.After(after.Add(time.Millisecond)) || p.Receive.After(at) {
-		t.Errorf("it is %v to %v, and it says %v", before, after, at)
+		t.Errorf("the time is %v to %v, the answer is %v", before, after, at)
 	}
 	if p.Mode != ntp.ModeServer || p.Version != 3 || p.Poll != 6 || p.Origin != question.Transmit || p.Stratum != 2 || p.Leap != 0 {
 		t.Errorf("the answer is %+v", p)
 	}
-	if r := server.Report().(peers.NTPReport); r.Queries != 1 || r.Time.Before(before) {
+	if r := server.Report().(peers.NTPServerReport); r.Queries != 1 || r.Time.Before(before) {
 		t.Errorf("reports %+v", r)
 	}
 }
@@ -104,7 +104,7 @@ func TestNTPAnswersClientsOnly(t *testing.T) {
 		c.Write(junk)
 		c.Close()
 	}
-	// What comes later is answered later.
+	// Packets are answered in the order of their arrival.
 	if _, err := askTime(t, h, question.Append(nil)); err != nil || server.Queries() != 1 {
 		t.Errorf("%d answers, %v", server.Queries(), err)
 	}

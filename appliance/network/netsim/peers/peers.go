@@ -14,48 +14,47 @@ import (
 
 // A Peer is a server on a simulated host.
 type Peer interface {
-	// Start listens and returns. A failed Start leaves nothing behind.
+	// Start listens and returns. If it fails, nothing is left open.
 	Start(ctx context.Context) error
-	// Stop closes what Start opened, cuts its connections, and returns when no
-	// goroutine of the peer is left. Stopping twice is allowed, and so is starting
-	// again afterwards.
+	// Stop closes the listeners, resets the connections, and blocks until every goroutine
+	// of the peer has ended. Stop may be called twice, and Start may be called after it.
 	Stop()
 }
 
-// A Reporter is a Peer that has something to tell of what it did. It may be asked at any
-// time, also while it is stopped.
+// A Reporter is a Peer that reports what it did. Report may be called at any time, even
+// while the peer is stopped.
 type Reporter interface {
-	// Report is a value that encoding/json can write. It is the caller's own.
+	// Report returns a value that encoding/json can encode. The caller owns it.
 	Report() any
 }
 
-// A Config is what a peer gets from its world.
+// A Config is what a world gives to a peer.
 type Config struct {
-	Name      string // the service's, for messages
+	Name      string // of the service, for messages
 	Transport network.Transport
 	Addrs     []netip.Addr // where to listen
 	Port      uint16
-	Options   map[string]string // as CheckOption let them pass
-	Records   *Records          // what the DNS knows
-	Authority *Authority        // vouches for servers; nil: nobody does
+	Options   map[string]string // checked by CheckOption
+	Records   *Records          // the records of the world's DNS
+	Authority *Authority        // signs servers' certificates; may be nil
 	Clock     clock.Clock
 	Logger    *slog.Logger
 
-	receive int // bytes that a connection takes unread: the peer's own choice; 0: the host's
+	receive int // the receive buffer of connections in bytes, set by the peer; 0 means the host's
 }
 
 // A Kind is a type of server that topologies can use.
 type Kind struct {
 	Name string
-	Port uint16 // its usual one; 0: none
-	// Options are the names of those that it takes, each with a check of its
-	// value; a nil check takes everything. The check's error is one line that says
-	// what was expected.
+	Port uint16 // the default; 0 if there is none
+	// Options are the names of the kind's options, each with a check of its value. A nil
+	// check accepts every value. The error of a check is one line that says what was
+	// expected.
 	Options map[string]func(value string) error
 	New     func(Config) Peer
 }
 
-// CheckOption says what is wrong with an option of a topology.
+// CheckOption returns an error that says what is wrong with an option, or nil.
 func (k *Kind) CheckOption(name, value string) error {
 	check, ok := k.Options[name]
 	if !ok {
@@ -70,7 +69,7 @@ func (k *Kind) CheckOption(name, value string) error {
 // kinds is filled by register while the program starts.
 var kinds = make(map[string]*Kind)
 
-// register adds a kind. Two of one name are a mistake in this package.
+// register adds a kind. It panics if the name is taken.
 func register(k Kind) struct{} {
 	if _, ok := kinds[k.Name]; ok {
 		panic("peers: two kinds are called " + k.Name)
@@ -79,11 +78,11 @@ func register(k Kind) struct{} {
 	return struct{}{}
 }
 
-// Lookup finds a kind by its name.
+// Lookup returns the kind of that name.
 func Lookup(name string) (*Kind, bool) {
 	k, ok := kinds[name]
 	return k, ok
 }
 
-// Names lists the kinds in order.
+// Names returns the names of all kinds, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(kinds)) }

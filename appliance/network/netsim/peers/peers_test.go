@@ -19,7 +19,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
-// localhost is a host that peers serve and that the test asks from.
+// localhost is the address of both the peers and their clients.
 var localhost = netip.MustParseAddr("127.0.0.1")
 
 func newHost(t *testing.T) *vnet.Host {
@@ -28,7 +28,7 @@ func newHost(t *testing.T) *vnet.Host {
 	return h
 }
 
-// newPeer makes a peer of a kind on port 1000.
+// newPeer returns a peer of a kind, on port 1000.
 func newPeer(t *testing.T, h *vnet.Host, kind string, options map[string]string) peers.Peer {
 	t.Helper()
 	k, ok := peers.Lookup(kind)
@@ -53,7 +53,7 @@ func dial(t *testing.T, h *vnet.Host) (network.Conn, error) {
 	return c, err
 }
 
-// TestEveryKindStartsAndStops holds what package peers promises of each.
+// Every kind keeps the contract of Peer.
 func TestEveryKindStartsAndStops(t *testing.T) {
 	for _, kind := range peers.Names() {
 		if kind == "ntp" {
@@ -76,7 +76,7 @@ func TestEveryKindStartsAndStops(t *testing.T) {
 			p.Stop()
 			var late net.Error
 			if _, err := io.Copy(io.Discard, c); errors.As(err, &late) && late.Timeout() {
-				t.Error("a connection outlives its server")
+				t.Error("a connection survives its server")
 			}
 			if _, err := dial(t, h); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("after Stop: %v", err)
@@ -85,13 +85,13 @@ func TestEveryKindStartsAndStops(t *testing.T) {
 	}
 }
 
-func TestAPeerThatWasNotStartedStops(t *testing.T) {
+func TestStopWithoutStart(t *testing.T) {
 	for _, kind := range peers.Names() {
 		newPeer(t, newHost(t), kind, nil).Stop()
 	}
 }
 
-func TestWebAnswersWithItsText(t *testing.T) {
+func TestWebServerAnswersWithItsText(t *testing.T) {
 	h := newHost(t)
 	p := newPeer(t, h, "web", map[string]string{"text": "hello\n"})
 	if err := p.Start(t.Context()); err != nil {

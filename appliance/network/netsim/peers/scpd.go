@@ -24,7 +24,7 @@ import (
 var _ = register(Kind{
 	Name: "scpd",
 	Port: 22,
-	Options: refusals(map[string]func(string) error{
+	Options: withRefusalOptions(map[string]func(string) error{
 		"user":      nil,
 		"key":       checkKey,
 		"host_key":  nil,
@@ -32,7 +32,7 @@ var _ = register(Kind{
 	}),
 	New: func(c Config) Peer {
 		s := &SCPServer{stream: stream{config: c}, uploads: uploadsOf(c)}
-		s.serve = s.converse
+		s.serve = s.serveConn
 		return s
 	},
 })
@@ -42,7 +42,7 @@ const (
 	maxSCPLine   = 8 << 10
 )
 
-// checkKey wants a line as authorized_keys has it.
+// checkKey reports an error unless s is a line of a file authorized_keys.
 func checkKey(s string) error {
 	if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(s)); err != nil {
 		return fmt.Errorf("%q, expected a public key such as ssh-ed25519 AAAA...", s)
@@ -50,58 +50,60 @@ func checkKey(s string) error {
 	return nil
 }
 
-// An SCPServer is an SSH server that takes files by "scp -t" and keeps them. Who logs in
-// shows a public key: any one, or with the option key that one; with user only as that
-// user. With directory no other directory exists. Its host key follows from its name
-// and the option host_key: another text, another key.
+// An SCPServer is an SSH server that accepts files by "scp -t" and stores them. Clients
+// authenticate with a public key. Every key is accepted, unless the option key names one;
+// every user is, unless the option user names one. If the option directory is given, no
+// other directory exists. The host key is derived from the server's name and the text of the
+// option host_key.
 type SCPServer struct {
 	stream
 	uploads
 
-	keys sync.Mutex
-	seen []string // public keys that logged in, each once
+	keys     sync.Mutex
+	userKeys []string // public keys of clients that have logged in, each once
 }
 
-// hostKey is made of nothing but configuration: it is nobody's secret.
+// hostKey derives the host key from the configuration. It is not a secret.
 func (s *SCPServer) hostKey() ssh.Signer {
 	seed := sha256.Sum256([]byte(s.config.Name + "\x00" + s.config.Options["host_key"]))
 	signer, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(seed[:]))
 	if err != nil {
-		panic(err) // a key of this kind is always one
+		panic(err) // cannot happen with a key of this type
 	}
 	return signer
 }
 
-// HostKey is the server's public key as a file of known hosts has it: "ssh-ed25519 AAAA...".
+// HostKey returns the server's public key in the form of a known_hosts file:
+// "ssh-ed25519 AAAA...".
 func (s *SCPServer) HostKey() string { return keyText(s.hostKey().PublicKey()) }
 
 func keyText(k ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))) }
 
-// UserKeys are the public keys with which somebody logged in, each once.
+// UserKeys returns the public keys of clients that have logged in, each once.
 func (s *SCPServer) UserKeys() []string {
 	s.keys.Lock()
 	defer s.keys.Unlock()
-	return append([]string(nil), s.seen...)
+	return append([]string(nil), s.userKeys...)
 }
 
-// admit decides who may log in.
-func (s *SCPServer) admit(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+// authenticate decides whether a client may log in.
+func (s *SCPServer) authenticate(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	o := s.config.Options
-	if s.refuses("login") || o["user"] != "" && c.User() != o["user"] {
-		return nil, errors.New("nobody of that name")
+	if s.refuse("login") || o["user"] != "" && c.User() != o["user"] {
+		return nil, errors.New("unknown user")
 	}
 	if o["key"] != "" {
-		want, _, _, _, _ := ssh.ParseAuthorizedKey([]byte(o["key"])) // was checked
+		want, _, _, _, _ := ssh.ParseAuthorizedKey([]byte(o["key"])) // it has been checked
 		if !bytes.Equal(want.Marshal(), key.Marshal()) {
-			return nil, errors.New("not the key")
+			return nil, errors.New("wrong key")
 		}
 	}
 	return &ssh.Permissions{Extensions: map[string]string{"key": keyText(key)}}, nil
 }
 
-// converse serves a connection until it ends.
-func (s *SCPServer) converse(c network.Conn) {
-	config := &ssh.ServerConfig{PublicKeyCallback: s.admit, ServerVersion: "SSH-2.0-scpd"}
+// serveConn serves a connection until it ends.
+func (s *SCPServer) serveConn(c network.Conn) {
+	config := &ssh.ServerConfig{PublicKeyCallback: s.authenticate, ServerVersion: "SSH-2.0-scpd"}
 	config.AddHostKey(s.hostKey())
 	_ = c.SetDeadline(clock.System().Now().Add(sshHandshake))
 	conn, channels, requests, err := ssh.NewServerConn(c, config)
@@ -109,7 +111,7 @@ func (s *SCPServer) converse(c network.Conn) {
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
-	s.note(conn.Permissions.Extensions["key"])
+	s.recordUserKey(conn.Permissions.Extensions["key"])
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer conn.Close()
@@ -127,20 +129,20 @@ func (s *SCPServer) converse(c network.Conn) {
 	}
 }
 
-func (s *SCPServer) note(key string) {
+func (s *SCPServer) recordUserKey(key string) {
 	s.keys.Lock()
 	defer s.keys.Unlock()
-	for _, k := range s.seen {
+	for _, k := range s.userKeys {
 		if k == key {
 			return
 		}
 	}
-	if len(s.seen) < maxUploads {
-		s.seen = append(s.seen, key)
+	if len(s.userKeys) < maxUploads {
+		s.userKeys = append(s.userKeys, key)
 	}
 }
 
-// session runs the one command of a session.
+// session executes the command of a session.
 func (s *SCPServer) session(conn *ssh.ServerConn, ch ssh.Channel, asked <-chan *ssh.Request) {
 	defer ch.Close()
 	for r := range asked {
@@ -163,18 +165,18 @@ func (s *SCPServer) session(conn *ssh.ServerConn, ch ssh.Channel, asked <-chan *
 	}
 }
 
-// An scpSink takes the files of one session.
+// An scpSink receives the files of one session.
 type scpSink struct {
-	s      *SCPServer
-	in     *bufio.Reader
-	out    io.Writer
-	upload Upload // who sends
-	failed error  // what was refused
+	s       *SCPServer
+	in      *bufio.Reader
+	out     io.Writer
+	upload  Upload // with the fields that describe the client
+	refusal error  // the latest warning that was sent to the client; nil if there was none
 }
 
-// complain tells the sender what is wrong with a file; it may go on.
-func (k *scpSink) complain(name, text string) error {
-	k.failed = errors.New(text)
+// warn tells the client what is wrong with a file. The client may send more files.
+func (k *scpSink) warn(name, text string) error {
+	k.refusal = errors.New(text)
 	_, err := fmt.Fprintf(k.out, "%cscp: %s: %s\n", scp.Warning, name, text)
 	return err
 }
@@ -184,11 +186,11 @@ func (k *scpSink) ack() error {
 	return err
 }
 
-// receive takes what is sent to a directory.
+// receive receives the files that the client sends to a directory.
 func (k *scpSink) receive(dir string) error {
 	dir = path.Join("/", dir)
 	if only := k.s.config.Options["directory"]; only != "" && dir != path.Clean(only) {
-		return errors.Join(k.complain(dir, "No such file or directory"), k.failed)
+		return errors.Join(k.warn(dir, "No such file or directory"), k.refusal)
 	}
 	if err := k.ack(); err != nil {
 		return err
@@ -197,7 +199,7 @@ func (k *scpSink) receive(dir string) error {
 		line, err := k.line()
 		switch {
 		case errors.Is(err, io.EOF):
-			return k.failed
+			return k.refusal
 		case err != nil:
 			return err
 		case line[0] == 'T':
@@ -208,7 +210,7 @@ func (k *scpSink) receive(dir string) error {
 		case line[0] == 'C':
 			err = k.file(dir, line)
 		default:
-			err = k.complain(dir, "protocol error")
+			err = k.warn(dir, "protocol error")
 		}
 		if err != nil {
 			return err
@@ -216,14 +218,14 @@ func (k *scpSink) receive(dir string) error {
 	}
 }
 
-// file takes a file that a line announces.
+// file receives the file that a line announces.
 func (k *scpSink) file(dir, line string) error {
 	h, err := scp.ParseHeader(line)
 	if err != nil {
-		return errors.Join(err, k.complain(dir, "protocol error"))
+		return errors.Join(err, k.warn(dir, "protocol error"))
 	}
-	if k.s.refuses("upload") {
-		return k.complain(path.Join(dir, h.Name), "Permission denied")
+	if k.s.refuse("upload") {
+		return k.warn(path.Join(dir, h.Name), "Permission denied")
 	}
 	if err := k.ack(); err != nil {
 		return err
@@ -234,16 +236,16 @@ func (k *scpSink) file(dir, line string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := k.in.ReadByte(); err != nil { // whether the other side could read it all
+	if _, err := k.in.ReadByte(); err != nil { // the client's status: whether it could read the whole file
 		return err
 	}
 	if !whole {
-		return k.complain(f.Name, "No space left on device")
+		return k.warn(f.Name, "No space left on device")
 	}
 	return k.ack()
 }
 
-// line reads a line of at most 8 KiB, without its end. It is not empty.
+// line reads a line of at most 8 KiB and returns it without its end. It is not empty.
 func (k *scpSink) line() (string, error) {
 	line, err := k.in.ReadSlice('\n')
 	if err != nil {

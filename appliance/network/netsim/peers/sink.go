@@ -9,47 +9,47 @@ import (
 )
 
 var _ = register(Kind{Name: "sink", New: func(c Config) Peer {
-	s := &Sink{stream: stream{config: c}, more: make(chan struct{})}
-	s.serve = s.swallow
+	s := &Sink{stream: stream{config: c}, changed: make(chan struct{})}
+	s.serve = s.discard
 	return s
 }})
 
-// A Sink accepts, reads everything, says nothing, and closes when the other side
-// does.
+// A Sink accepts connections, reads and discards everything, sends nothing, and closes a
+// connection when the client does.
 type Sink struct {
 	stream
 
 	mu       sync.Mutex
 	accepted int
 	received int64
-	more     chan struct{} // closed when received grows, and replaced
+	changed  chan struct{} // closed and replaced when received grows
 }
 
-// A SinkReport is what a sink has received on all connections.
+// A SinkReport is the report of a Sink, about all connections.
 type SinkReport struct {
 	Connections int   `json:"connections"`
 	Bytes       int64 `json:"bytes"`
 }
 
-// Report returns a SinkReport.
+// Report implements Reporter. It returns a SinkReport.
 func (s *Sink) Report() any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return SinkReport{s.accepted, s.received}
 }
 
-// Received counts the bytes read on all connections.
+// Received returns the number of bytes read on all connections.
 func (s *Sink) Received() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.received
 }
 
-// Await waits until n bytes have been read on all connections.
+// Await blocks until n bytes have been read on all connections.
 func (s *Sink) Await(ctx context.Context, n int64) error {
 	for {
 		s.mu.Lock()
-		got, more := s.received, s.more
+		got, more := s.received, s.changed
 		s.mu.Unlock()
 		if got >= n {
 			return nil
@@ -62,19 +62,19 @@ func (s *Sink) Await(ctx context.Context, n int64) error {
 	}
 }
 
-func (s *Sink) swallow(c network.Conn) {
+func (s *Sink) discard(c network.Conn) {
 	s.mu.Lock()
 	s.accepted++
 	s.mu.Unlock()
 	_, _ = io.Copy(s, struct{ io.Reader }{c})
 }
 
-// Write counts; it is what swallow copies to.
+// Write counts the bytes that discard copies to it.
 func (s *Sink) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.received += int64(len(b))
-	close(s.more)
-	s.more = make(chan struct{})
+	close(s.changed)
+	s.changed = make(chan struct{})
 	return len(b), nil
 }

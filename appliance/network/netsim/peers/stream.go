@@ -11,14 +11,14 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// backlog is a listener's of a peer.
+// backlog is the backlog of a peer's listener.
 const backlog = 128
 
-// A stream is a TCP server that calls serve for every connection. Peers of one
-// connection, one goroutine build on it.
+// A stream is a TCP server that calls serve for every connection, in a goroutine of its own.
+// Most peers are built on it.
 type stream struct {
 	config Config
-	serve  func(network.Conn) // returns when it is done; the stream closes
+	serve  func(network.Conn) // the stream closes the connection when it returns
 
 	mu        sync.Mutex
 	listeners []network.Listener
@@ -42,7 +42,7 @@ func (s *stream) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop cuts the connections and waits for their goroutines.
+// Stop resets the connections and waits for their goroutines.
 func (s *stream) Stop() {
 	s.mu.Lock()
 	s.stopped = true
@@ -61,7 +61,7 @@ func (s *stream) accept(l network.Listener) {
 		c, err := l.AcceptConn()
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
-				s.config.Logger.Error("a simulated server stopped accepting", "server", s.config.Name, "error", err)
+				s.config.Logger.Error("a simulated server cannot accept connections any more", "server", s.config.Name, "error", err)
 			}
 			return
 		}
@@ -84,12 +84,12 @@ func (s *stream) handle(c network.Conn) {
 	s.mu.Unlock()
 }
 
-// listen opens a TCP listener on each address, or none.
+// listen opens a TCP listener on each address. If it fails, none is left open.
 func listen(ctx context.Context, c Config) ([]network.Listener, error) {
 	var open []network.Listener
 	for _, a := range c.Addrs {
 		l, err := c.Transport.Listen(ctx, network.ListenConfig{
-			Addr: netip.AddrPortFrom(a, c.Port), Backlog: backlog, MSS: count(c.Options["mss"]), ReceiveBuffer: c.receive, Owner: c.Name,
+			Addr: netip.AddrPortFrom(a, c.Port), Backlog: backlog, MSS: parseCount(c.Options["mss"]), ReceiveBuffer: c.receive, Owner: c.Name,
 		})
 		if err != nil {
 			for _, l := range open {

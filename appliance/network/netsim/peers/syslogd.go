@@ -35,27 +35,27 @@ var _ = register(Kind{
 	New: func(c Config) Peer { return newSyslogServer(c) },
 })
 
-// What a SyslogServer keeps: the last connections, the beginning of what came on each,
-// and the last records of all.
+// Bounds of what a SyslogServer stores: the latest connections, the beginning of the data of
+// each, and the latest records of all.
 const (
 	maxSyslogConnections = 200
 	maxSyslogStream      = 64 << 10
 	maxSyslogRecords     = 20000
 	maxSyslogBytes       = 8 << 20
-	maxSyslogLine        = 64 << 10 // what is longer is several records
+	maxSyslogLine        = 64 << 10 // a longer line counts as several records
 
 	slowBuffer = 8 << 10
 )
 
-// A SyslogServer takes records by TCP, one a line, and by UDP, one a datagram; or in TLS.
-// Its options make it misbehave: see syslogManners.
+// A SyslogServer accepts records over TCP or TLS, one in a line, and over UDP, one in a
+// datagram. Its options make it misbehave, see syslogBehavior.
 type SyslogServer struct {
 	stream
-	manners syslogManners
-	life    context.Context // of its connections
-	end     context.CancelFunc
-	sockets []network.PacketConn
-	own     []network.Conn // that fill the backlog
+	behavior syslogBehavior
+	life     context.Context // of its connections
+	end      context.CancelFunc
+	sockets  []network.PacketConn
+	fillers  []network.Conn // connections that fill the backlog
 
 	certify     sync.Once
 	certificate *tls.Certificate
@@ -68,41 +68,41 @@ type SyslogServer struct {
 	records     []string
 	bytes       int
 	total       int
-	more        chan struct{} // closed when total grows, and replaced
+	changed     chan struct{} // closed and replaced when total grows
 }
 
-// A SyslogConnection is a connection as its server saw it.
+// A SyslogConnection describes a connection from the server's side.
 type SyslogConnection struct {
 	Time   time.Time      `json:"time"`
 	Client netip.AddrPort `json:"client"`
 	TLS    bool           `json:"tls,omitempty"`
-	Data   []byte         `json:"-"` // its first 64 KiB
+	Data   []byte         `json:"-"` // the first 64 KiB
 	Bytes  int64          `json:"bytes"`
-	End    string         `json:"end"` // how it ended: "client", "reset", "close", ...; "" while it is open
+	End    string         `json:"end"` // how it ended: "client", "reset", "close", ...; "" while the connection is open
 }
 
 func newSyslogServer(c Config) *SyslogServer {
-	manners := syslogMannersOf(c)
+	manners := syslogBehaviorOf(c)
 	if manners.rate > 0 {
-		c.receive = slowBuffer // so that who sends soon notices
+		c.receive = slowBuffer // so that the client soon meets a closed window
 	}
-	s := &SyslogServer{stream: stream{config: c}, manners: manners, more: make(chan struct{})}
-	s.serve = s.take
+	s := &SyslogServer{stream: stream{config: c}, behavior: manners, changed: make(chan struct{})}
+	s.serve = s.serveConn
 	return s
 }
 
 // Start listens on the host's addresses.
 func (s *SyslogServer) Start(ctx context.Context) error {
 	s.life, s.end = context.WithCancel(context.Background())
-	s.sockets, s.own = nil, nil
+	s.sockets, s.fillers = nil, nil
 	var err error
 	switch {
-	case s.manners.full:
+	case s.behavior.full:
 		err = s.fillBacklog(ctx)
-	case s.manners.protocol != "udp":
+	case s.behavior.protocol != "udp":
 		err = s.stream.Start(ctx)
 	}
-	if err == nil && (s.manners.protocol == "" || s.manners.protocol == "udp") {
+	if err == nil && (s.behavior.protocol == "" || s.behavior.protocol == "udp") {
 		err = s.listenPackets(ctx)
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *SyslogServer) Start(ctx context.Context) error {
 	return err
 }
 
-// Stop cuts the connections and waits for their goroutines.
+// Stop resets the connections and waits for their goroutines.
 func (s *SyslogServer) Stop() {
 	if s.end != nil {
 		s.end()
@@ -119,7 +119,7 @@ func (s *SyslogServer) Stop() {
 	for _, c := range s.sockets {
 		c.Close()
 	}
-	for _, c := range s.own {
+	for _, c := range s.fillers {
 		c.Abort()
 	}
 	s.stream.Stop()
@@ -132,37 +132,37 @@ func (s *SyslogServer) listenPackets(ctx context.Context) error {
 			return fmt.Errorf("%s: listen: %w", s.config.Name, err)
 		}
 		s.sockets = append(s.sockets, c)
-		s.running.Go(func() { s.takePackets(c) })
+		s.running.Go(func() { s.servePackets(c) })
 	}
 	return nil
 }
 
-func (s *SyslogServer) takePackets(c network.PacketConn) {
+func (s *SyslogServer) servePackets(c network.PacketConn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, _, err := c.ReadFrom(buf)
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
-				s.config.Logger.Error("a simulated server stopped listening", "server", s.config.Name, "error", err)
+				s.config.Logger.Error("a simulated server cannot receive any more", "server", s.config.Name, "error", err)
 			}
 			return
 		}
-		s.keep(string(bytes.TrimSuffix(buf[:n], []byte("\n"))))
+		s.store(string(bytes.TrimSuffix(buf[:n], []byte("\n"))))
 	}
 }
 
 const (
-	// fullBacklog is the shortest that there is.
+	// fullBacklog is the shortest possible backlog.
 	fullBacklog = 1
-	// fillTries is far more than that takes.
+	// fillTries bounds the attempts to fill the backlog. It takes far fewer.
 	fillTries = 50
-	// fillWait bounds one connection: who finds the queue full, as others came too, would
-	// wait for long.
+	// fillWait bounds one attempt to connect. If other clients have filled the queue
+	// meanwhile, the attempt would otherwise last until TCP gives up.
 	fillWait = 100 * time.Millisecond
 )
 
-// fillBacklog listens, accepts nobody, and opens connections to itself until no more may
-// wait: who comes then waits in vain.
+// fillBacklog listens without accepting, and opens connections to itself until the queue is
+// full. New connections of clients then time out.
 func (s *SyslogServer) fillBacklog(ctx context.Context) error {
 	s.stream.mu.Lock()
 	defer s.stream.mu.Unlock()
@@ -190,12 +190,13 @@ func (s *SyslogServer) fillQueue(ctx context.Context, at netip.AddrPort) error {
 			return err
 		}
 	}
-	return errors.New("it does not get full")
+	return errors.New("the queue does not fill up")
 }
 
-// isFull reports whether no more connections may wait at an address, whoever opened them.
-// As many as the backlog and BSD's margin may (network.ListenConfig). The side that opened
-// one believes in it a moment before the listener does.
+// isFull reports whether the listener's queue at an address is full, no matter which clients
+// opened the connections in it. The queue holds the backlog and BSD's margin
+// (network.ListenConfig). It asks the listener, because the client's side considers a
+// connection established a moment earlier.
 func (s *SyslogServer) isFull(at netip.AddrPort) (bool, error) {
 	tables, ok := s.config.Transport.(interface {
 		Sockets() ([]network.Socket, error)
@@ -209,61 +210,61 @@ func (s *SyslogServer) isFull(at netip.AddrPort) (bool, error) {
 	}), err
 }
 
-// fill opens a connection that waits, if there is room.
+// fill opens one connection, which stays in the queue. If the queue is full, fill does nothing.
 func (s *SyslogServer) fill(ctx context.Context, at netip.AddrPort) error {
 	short, cancel := context.WithTimeout(ctx, fillWait)
 	defer cancel()
 	c, err := s.config.Transport.Dial(short, network.DialConfig{Local: netip.AddrPortFrom(at.Addr(), 0), Remote: at, Owner: s.config.Name})
 	switch {
 	case err == nil:
-		s.own = append(s.own, c)
+		s.fillers = append(s.fillers, c)
 	case ctx.Err() != nil || short.Err() == nil:
 		return err
 	}
 	return nil
 }
 
-// take serves a connection.
-func (s *SyslogServer) take(c network.Conn) {
-	seen, number := s.begin(c)
+// serveConn serves a connection.
+func (s *SyslogServer) serveConn(c network.Conn) {
+	seen, number := s.openConnection(c)
 	var in io.Reader = struct{ io.Reader }{c}
-	if s.manners.protocol == "tls" {
+	if s.behavior.protocol == "tls" {
 		secure := tls.Server(c, s.tlsConfig())
 		if err := secure.HandshakeContext(s.life); err != nil {
-			s.finish(seen, "TLS: "+err.Error())
+			s.closeConnection(seen, "TLS: "+err.Error())
 			return
 		}
 		in = secure
 	}
-	misbehaves := s.manners.misbehaves(number)
-	if misbehaves && s.manners.records == 0 && s.manners.bytes == 0 {
-		s.act(c, in, seen, nil)
+	misbehaves := s.behavior.misbehaves(number)
+	if misbehaves && s.behavior.records == 0 && s.behavior.bytes == 0 {
+		s.misbehave(c, in, seen, nil)
 		return
 	}
 	var line []byte
 	records := 0
-	buf := make([]byte, s.manners.chunk())
+	buf := make([]byte, s.behavior.chunk())
 	for {
 		n, err := in.Read(buf)
 		line = s.lines(seen, line, buf[:n], &records)
-		if misbehaves && s.manners.reached(records, seen.Bytes) {
-			s.act(c, in, seen, line)
+		if misbehaves && s.behavior.reached(records, seen.Bytes) {
+			s.misbehave(c, in, seen, line)
 			return
 		}
 		if err != nil {
 			if len(line) > 0 {
-				s.keep(string(line)) // as rsyslogd does with what has no line end
+				s.store(string(line)) // like rsyslogd, which accepts a last line without its end
 			}
-			s.finish(seen, ended(err))
+			s.closeConnection(seen, ended(err))
 			return
 		}
-		if lines := bytes.Count(buf[:n], []byte("\n")); s.manners.rate > 0 {
-			_ = clock.System().Sleep(s.life, time.Duration(float64(lines)/s.manners.rate*float64(time.Second)))
+		if lines := bytes.Count(buf[:n], []byte("\n")); s.behavior.rate > 0 {
+			_ = clock.System().Sleep(s.life, time.Duration(float64(lines)/s.behavior.rate*float64(time.Second)))
 		}
 	}
 }
 
-// ended is the word for the end of a connection that was not the server's doing.
+// ended returns the text for the end of a connection that the server did not end.
 func ended(err error) string {
 	if errors.Is(err, io.EOF) {
 		return "client"
@@ -271,7 +272,7 @@ func ended(err error) string {
 	return err.Error()
 }
 
-// lines keeps the lines that data ends, and returns the beginning of the next one.
+// lines stores the lines that data completes, and returns the beginning of the next line.
 func (s *SyslogServer) lines(seen *SyslogConnection, line, data []byte, records *int) []byte {
 	s.mu.Lock()
 	seen.Bytes += int64(len(data))
@@ -281,27 +282,28 @@ func (s *SyslogServer) lines(seen *SyslogConnection, line, data []byte, records 
 		i := bytes.IndexByte(data, '\n')
 		if i < 0 {
 			if line = append(line, data...); len(line) >= maxSyslogLine {
-				s.keep(string(line))
+				s.store(string(line))
 				line = line[:0]
 			}
 			return line
 		}
-		s.keep(string(append(line, data[:i]...)))
+		s.store(string(append(line, data[:i]...)))
 		*records++
 		line, data = line[:0], data[i+1:]
 	}
 }
 
-// act does what the manners want. line is the beginning of the next one.
-func (s *SyslogServer) act(c network.Conn, in io.Reader, seen *SyslogConnection, line []byte) {
-	_ = clock.System().Sleep(s.life, s.manners.pause)
-	switch s.manners.then {
+// misbehave ends or blocks the connection as the behavior says. line is the beginning of the
+// next line.
+func (s *SyslogServer) misbehave(c network.Conn, in io.Reader, seen *SyslogConnection, line []byte) {
+	_ = clock.System().Sleep(s.life, s.behavior.pause)
+	switch s.behavior.then {
 	case "reset":
 		c.Abort()
 	case "half-close":
 		_ = c.CloseWrite()
 		records := 0
-		buf := make([]byte, s.manners.chunk())
+		buf := make([]byte, s.behavior.chunk())
 		for {
 			n, err := in.Read(buf)
 			line = s.lines(seen, line, buf[:n], &records)
@@ -312,13 +314,13 @@ func (s *SyslogServer) act(c network.Conn, in io.Reader, seen *SyslogConnection,
 	case "stop-reading":
 		<-s.life.Done()
 	}
-	s.finish(seen, s.manners.then)
+	s.closeConnection(seen, s.behavior.then)
 }
 
-// begin takes note of a connection, and counts it, from 1.
-func (s *SyslogServer) begin(c network.Conn) (seen *SyslogConnection, number int) {
+// openConnection records a new connection and returns its number, counted from 1.
+func (s *SyslogServer) openConnection(c network.Conn) (seen *SyslogConnection, number int) {
 	client, _ := netip.ParseAddrPort(c.RemoteAddr().String())
-	seen = &SyslogConnection{Time: s.config.Clock.Now(), Client: client, TLS: s.manners.protocol == "tls"}
+	seen = &SyslogConnection{Time: s.config.Clock.Now(), Client: client, TLS: s.behavior.protocol == "tls"}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accepted++
@@ -330,14 +332,14 @@ func (s *SyslogServer) begin(c network.Conn) (seen *SyslogConnection, number int
 	return seen, s.accepted
 }
 
-func (s *SyslogServer) finish(seen *SyslogConnection, how string) {
+func (s *SyslogServer) closeConnection(seen *SyslogConnection, how string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seen.End = how
 	s.open--
 }
 
-func (s *SyslogServer) keep(record string) {
+func (s *SyslogServer) store(record string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total++
@@ -351,33 +353,33 @@ func (s *SyslogServer) keep(record string) {
 	if drop > 0 {
 		s.records = s.records[drop:]
 	}
-	close(s.more)
-	s.more = make(chan struct{})
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
-// Records are the last that came, without line ends, in the order in which they came: at
-// most 20000, of 8 MiB.
+// Records returns the latest records without line ends, in the order of their arrival: at
+// most 20000, with at most 8 MiB.
 func (s *SyslogServer) Records() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.records)
 }
 
-// Total counts all records that came.
+// Total returns the number of all records received.
 func (s *SyslogServer) Total() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.total
 }
 
-// Open is the number of open TCP connections.
+// Open returns the number of open TCP connections.
 func (s *SyslogServer) Open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.open
 }
 
-// Connections are the last 200 TCP connections, the oldest first.
+// Connections returns the latest 200 TCP connections, oldest first.
 func (s *SyslogServer) Connections() []SyslogConnection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -390,11 +392,11 @@ func (s *SyslogServer) Connections() []SyslogConnection {
 	return all
 }
 
-// Await waits until n records have come since the beginning, and returns Records.
+// Await blocks until n records have been received since the start, and returns Records.
 func (s *SyslogServer) Await(ctx context.Context, n int) ([]string, error) {
 	for {
 		s.mu.Lock()
-		total, more := s.total, s.more
+		total, more := s.total, s.changed
 		s.mu.Unlock()
 		if total >= n {
 			return s.Records(), nil
@@ -402,20 +404,20 @@ func (s *SyslogServer) Await(ctx context.Context, n int) ([]string, error) {
 		select {
 		case <-more:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d records came: %w", total, n, context.Cause(ctx))
+			return nil, fmt.Errorf("%d of %d records have arrived: %w", total, n, context.Cause(ctx))
 		}
 	}
 }
 
-// A SyslogReport is what a SyslogServer tells of itself.
+// A SyslogReport is the report of a SyslogServer.
 type SyslogReport struct {
-	Taken       int                `json:"taken"` // records since the beginning
-	Open        int                `json:"open"`  // connections
+	Taken       int                `json:"taken"` // records since the start
+	Open        int                `json:"open"`  // number of open connections
 	Connections []SyslogConnection `json:"connections"`
-	Records     []string           `json:"records"` // those that are still kept
+	Records     []string           `json:"records"` // those that are still stored
 }
 
-// Report implements Reporter with a SyslogReport.
+// Report implements Reporter. It returns a SyslogReport.
 func (s *SyslogServer) Report() any {
 	return SyslogReport{Taken: s.Total(), Open: s.Open(), Connections: s.Connections(), Records: s.Records()}
 }

@@ -10,54 +10,54 @@ import (
 	"time"
 )
 
-// What a server that files are sent to keeps; the oldest files go first, and of a
-// longer file the beginning stays.
+// Bounds of what a server for uploads stores. When they are reached, the oldest file is
+// removed. Of a larger file the beginning is stored.
 const (
 	maxUploads     = 500
 	maxUploadBytes = 16 << 20
-	maxUploadShown = 16 << 10 // of each in a report
+	maxUploadShown = 16 << 10 // of each file in a report
 )
 
-// An Upload is a file that a server was sent.
+// An Upload is a file that a server has received.
 type Upload struct {
 	Time   time.Time      `json:"time"`
 	Client netip.AddrPort `json:"client"`
 	User   string         `json:"user"`
-	Name   string         `json:"name"` // with its directory: "/logs/mail.@20150625T085003.s"
+	Name   string         `json:"name"` // with its directory, such as "/logs/mail.@20150625T085003.s"
 	Size   int64          `json:"size"`
-	Whole  bool           `json:"whole"` // the server has taken all of it
-	Data   []byte         `json:"-"`     // its first 16 MiB
+	Whole  bool           `json:"whole"` // the server has received and accepted all of it
+	Data   []byte         `json:"-"`     // the first 16 MiB
 }
 
-// An UploadReport is what such a server tells of itself.
+// An UploadReport is the report of a server for uploads.
 type UploadReport struct {
-	Taken   int            `json:"taken"` // whole files since the beginning
+	Taken   int            `json:"taken"` // whole files since the start
 	Refused int            `json:"refused"`
-	Files   []ReportedFile `json:"files"` // those that are still kept
+	Files   []ReportedFile `json:"files"` // those that are still stored
 }
 
-// A ReportedFile is an Upload and how it begins.
+// A ReportedFile is an Upload with the beginning of its data.
 type ReportedFile struct {
 	Upload
 	Text string `json:"text"`
 }
 
-// uploads are the files that a server was sent, and whom it refuses: at the step that
-// the option refuse names, as often as times says.
+// uploads holds the files that a server has received. It also decides what the server
+// refuses: the step that the option refuse names, as often as the option times says.
 type uploads struct {
 	step  string
-	times int // 0: always
+	times int // 0 means always
 
 	mu      sync.Mutex
 	files   []Upload
 	bytes   int
 	taken   int
 	refused int
-	more    chan struct{} // closed when taken or refused grows, and replaced
+	changed chan struct{} // closed and replaced when taken or refused grows
 }
 
-// refusals are the options of whoever embeds uploads, besides its own.
-func refusals(options map[string]func(string) error) map[string]func(string) error {
+// withRefusalOptions adds the options of uploads to those of a kind that embeds it.
+func withRefusalOptions(options map[string]func(string) error) map[string]func(string) error {
 	options["refuse"] = func(s string) error {
 		if s != "login" && s != "upload" && s != "full" {
 			return fmt.Errorf("%q, expected login, upload or full", s)
@@ -69,23 +69,24 @@ func refusals(options map[string]func(string) error) map[string]func(string) err
 }
 
 func uploadsOf(c Config) uploads {
-	return uploads{step: c.Options["refuse"], times: count(c.Options["times"]), more: make(chan struct{})}
+	return uploads{step: c.Options["refuse"], times: parseCount(c.Options["times"]), changed: make(chan struct{})}
 }
 
-// refuses reports whether this is to be refused, which is counted.
-func (u *uploads) refuses(step string) bool {
+// refuse reports whether the server must refuse this step. It counts the refusals.
+func (u *uploads) refuse(step string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.step != step || u.times > 0 && u.refused >= u.times {
 		return false
 	}
 	u.refused++
-	u.changed()
+	u.notify()
 	return true
 }
 
-// receive reads up to size bytes of a file, all there are if size is negative, and
-// keeps it. f says whose it is; whole says whether what was read is all.
+// receive reads a file of size bytes, or up to the end of from if size is negative, and
+// stores it. f has the fields that describe the client and the file. whole reports whether
+// the file was received and accepted as a whole.
 func (u *uploads) receive(f Upload, from io.Reader, size int64) (whole bool, err error) {
 	if size >= 0 {
 		from = io.LimitReader(from, size)
@@ -98,14 +99,14 @@ func (u *uploads) receive(f Upload, from io.Reader, size int64) (whole bool, err
 		f.Size += rest
 	}
 	f.Whole = err == nil && (size < 0 || f.Size == size)
-	if u.refuses("full") {
+	if u.refuse("full") {
 		f.Whole = false
 	}
-	u.keep(f)
+	u.store(f)
 	return f.Whole, err
 }
 
-func (u *uploads) keep(f Upload) {
+func (u *uploads) store(f Upload) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.files = append(u.files, f)
@@ -117,30 +118,30 @@ func (u *uploads) keep(f Upload) {
 	if f.Whole {
 		u.taken++
 	}
-	u.changed()
+	u.notify()
 }
 
-// changed tells whoever waits. It needs mu.
-func (u *uploads) changed() {
-	close(u.more)
-	u.more = make(chan struct{})
+// notify wakes the callers of await. The caller holds mu.
+func (u *uploads) notify() {
+	close(u.changed)
+	u.changed = make(chan struct{})
 }
 
-// Uploads are the last files that came, in the order in which they did: at most 500, of
-// 16 MiB. Those that broke off are among them.
+// Uploads returns the latest files in the order of their arrival: at most 500, with at most
+// 16 MiB. Files whose transfer broke off are included.
 func (u *uploads) Uploads() []Upload {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.Clone(u.files)
 }
 
-// Await waits until n whole files have come since the beginning, and returns Uploads.
+// Await blocks until n whole files have arrived since the start, and returns Uploads.
 func (u *uploads) Await(ctx context.Context, n int) ([]Upload, error) {
 	err := u.await(ctx, func() bool { return u.taken >= n })
 	return u.Uploads(), err
 }
 
-// AwaitRefusals waits until the server has refused n times since the beginning.
+// AwaitRefusals blocks until the server has refused n times since the start.
 func (u *uploads) AwaitRefusals(ctx context.Context, n int) error {
 	return u.await(ctx, func() bool { return u.refused >= n })
 }
@@ -148,7 +149,7 @@ func (u *uploads) AwaitRefusals(ctx context.Context, n int) error {
 func (u *uploads) await(ctx context.Context, enough func() bool) error {
 	for {
 		u.mu.Lock()
-		done, more := enough(), u.more
+		done, more := enough(), u.changed
 		u.mu.Unlock()
 		if done {
 			return nil
@@ -161,7 +162,7 @@ func (u *uploads) await(ctx context.Context, enough func() bool) error {
 	}
 }
 
-// Report implements Reporter with an UploadReport.
+// Report implements Reporter. It returns an UploadReport.
 func (u *uploads) Report() any {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -29,7 +29,7 @@ func start[P peers.Peer](t *testing.T, h *vnet.Host, kind string, options map[st
 	return p.(P)
 }
 
-// ftpClient is a client that nobody here wrote.
+// ftpClient returns a client of github.com/jlaffaye/ftp.
 func ftpClient(t *testing.T, h *vnet.Host) *ftp.ServerConn {
 	t.Helper()
 	c, err := ftp.Dial("127.0.0.1:1000", ftp.DialWithShutTimeout(20*time.Second), ftp.DialWithDialFunc(func(_, address string) (net.Conn, error) {
@@ -44,7 +44,7 @@ func ftpClient(t *testing.T, h *vnet.Host) *ftp.ServerConn {
 	return c
 }
 
-// checkUploads compares what a server keeps with lines of the form "NAME: TEXT".
+// checkUploads compares the stored files with lines of the form "NAME: TEXT".
 func checkUploads(t *testing.T, got []peers.Upload, want ...string) {
 	t.Helper()
 	var lines []string
@@ -60,7 +60,7 @@ func checkUploads(t *testing.T, got []peers.Upload, want ...string) {
 	}
 }
 
-func TestFTPServerTakesFiles(t *testing.T) {
+func TestFTPServerStoresFiles(t *testing.T) {
 	for name, options := range map[string]map[string]string{
 		"EPSV": nil,
 		"PASV": {"epsv": "off"},
@@ -116,7 +116,7 @@ func TestFTPServerRefuses(t *testing.T) {
 	}
 }
 
-func TestFTPServerRefusesAsOftenAsItIsTold(t *testing.T) {
+func TestFTPServerRefusesAsOftenAsConfigured(t *testing.T) {
 	h := newHost(t)
 	s := start[*peers.FTPServer](t, h, "ftpd", map[string]string{"refuse": "upload", "times": "1"})
 	c := ftpClient(t, h)
@@ -134,7 +134,7 @@ func TestFTPServerRefusesAsOftenAsItIsTold(t *testing.T) {
 	}
 }
 
-// sshClient logs in with a key.
+// sshClient returns a client that has logged in with a key.
 func sshClient(t *testing.T, h *vnet.Host, s *peers.SCPServer) (*ssh.Client, error) {
 	t.Helper()
 	key, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
@@ -156,7 +156,7 @@ func sshClient(t *testing.T, h *vnet.Host, s *peers.SCPServer) (*ssh.Client, err
 	return c, nil
 }
 
-// run sends everything at once, and returns what the other side says.
+// run executes a command with this input and returns its output.
 func run(t *testing.T, c *ssh.Client, command, input string) (said string, err error) {
 	t.Helper()
 	session, err := c.NewSession()
@@ -169,7 +169,7 @@ func run(t *testing.T, c *ssh.Client, command, input string) (said string, err e
 	return string(out), err
 }
 
-func TestSCPServerTakesFiles(t *testing.T) {
+func TestSCPServerStoresFiles(t *testing.T) {
 	h := newHost(t)
 	s := start[*peers.SCPServer](t, h, "scpd", nil)
 	c, err := sshClient(t, h, s)
@@ -213,7 +213,7 @@ func TestSCPServerRefuses(t *testing.T) {
 	}
 }
 
-func TestSCPServerChecksWhoLogsIn(t *testing.T) {
+func TestSCPServerChecksUserAndKey(t *testing.T) {
 	const another = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnI8Y1UBF1XvAiR4KyW7tgJY9aBQk5VYBYrHnmQKvS"
 	for _, options := range []map[string]string{{"refuse": "login"}, {"user": "somebody"}, {"key": another}} {
 		h := newHost(t)
@@ -223,7 +223,7 @@ func TestSCPServerChecksWhoLogsIn(t *testing.T) {
 	}
 }
 
-func TestSCPServerHasOtherHostKeysForTheAsking(t *testing.T) {
+func TestSCPServerHostKeyFollowsItsOption(t *testing.T) {
 	h := newHost(t)
 	first := newPeer(t, h, "scpd", nil).(*peers.SCPServer).HostKey()
 	if again := newPeer(t, h, "scpd", nil).(*peers.SCPServer).HostKey(); first != again {
@@ -234,7 +234,7 @@ func TestSCPServerHasOtherHostKeysForTheAsking(t *testing.T) {
 	}
 }
 
-func TestUploadServersCutWhoIsConnected(t *testing.T) {
+func TestUploadServersResetConnectionsAtStop(t *testing.T) {
 	h := newHost(t)
 	s := start[*peers.FTPServer](t, h, "ftpd", nil)
 	c := mustDial(t, h)

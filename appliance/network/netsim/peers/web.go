@@ -10,25 +10,25 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// webIdle is how long a connection without a request is kept.
+// webIdle is how long a connection may be without a request.
 const webIdle = 2 * time.Minute
 
 var _ = register(Kind{
 	Name:    "web",
 	Port:    80,
 	Options: map[string]func(string) error{"text": nil},
-	New:     func(c Config) Peer { return &Web{config: c} },
+	New:     func(c Config) Peer { return &WebServer{config: c} },
 })
 
-// A Web answers every HTTP request with one page, the option text.
-type Web struct {
+// A WebServer answers every HTTP request with the text of the option text.
+type WebServer struct {
 	config  Config
 	server  *http.Server
 	running sync.WaitGroup
 }
 
 // Start listens on the host's addresses.
-func (w *Web) Start(ctx context.Context) error {
+func (w *WebServer) Start(ctx context.Context) error {
 	listeners, err := listen(ctx, w.config)
 	if err != nil {
 		return err
@@ -40,22 +40,22 @@ func (w *Web) Start(ctx context.Context) error {
 	return nil
 }
 
-func (w *Web) serve(l network.Listener) {
+func (w *WebServer) serve(l network.Listener) {
 	if err := w.server.Serve(l); err != http.ErrServerClosed {
-		w.config.Logger.Error("a simulated server stopped accepting", "server", w.config.Name, "error", err)
+		w.config.Logger.Error("a simulated server cannot accept connections any more", "server", w.config.Name, "error", err)
 	}
 }
 
-// Stop cuts the connections and waits for the server.
-func (w *Web) Stop() {
+// Stop closes the connections and waits for the server.
+func (w *WebServer) Stop() {
 	if w.server != nil {
 		w.server.Close()
 	}
 	w.running.Wait()
 }
 
-// ServeHTTP writes the page.
-func (w *Web) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
+// ServeHTTP implements http.Handler.
+func (w *WebServer) ServeHTTP(rw http.ResponseWriter, _ *http.Request) {
 	rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	text := w.config.Options["text"]
 	if text == "" {

@@ -8,17 +8,17 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A zone is what a DNS knows. Names in it are in lower case and have their last dot.
+// A zone holds the records of a DNSServer. Its names are in lower case and end in a dot.
 type zone struct {
-	apex    string // answers for names in it only; "" answers for all
-	records map[string][]dns.RR
-	inner   map[string]bool // names below which there are others
-	self    []netip.Addr    // of the server
+	apex         string // only names in it are answered for; "" means all names
+	records      map[string][]dns.RR
+	nonTerminals map[string]bool // names that have names below them
+	serverAddrs  []netip.Addr    // the addresses of the server itself
 }
 
-// newZone gathers the records of a world and those of the options.
+// newZone collects the records of the world and those of the options.
 func newZone(c Config) *zone {
-	z := &zone{records: map[string][]dns.RR{}, inner: map[string]bool{}, self: c.Addrs}
+	z := &zone{records: map[string][]dns.RR{}, nonTerminals: map[string]bool{}, serverAddrs: c.Addrs}
 	if apex, ok := c.Options["zone"]; ok {
 		z.apex = strings.ToLower(dns.Fqdn(apex))
 	}
@@ -29,15 +29,15 @@ func newZone(c Config) *zone {
 	}
 	for domain, list := range c.Records.Mail {
 		for _, x := range list {
-			z.add(&dns.MX{Hdr: head(dns.Fqdn(domain), dns.TypeMX), Preference: x.Preference, Mx: dns.Fqdn(x.Host)})
+			z.add(&dns.MX{Hdr: recordHeader(dns.Fqdn(domain), dns.TypeMX), Preference: x.Preference, Mx: dns.Fqdn(x.Host)})
 		}
 	}
 	for a, name := range c.Records.Names {
 		if reverse, err := dns.ReverseAddr(a.String()); err == nil && name != "" {
-			z.add(&dns.PTR{Hdr: head(reverse, dns.TypePTR), Ptr: dns.Fqdn(name)})
+			z.add(&dns.PTR{Hdr: recordHeader(reverse, dns.TypePTR), Ptr: dns.Fqdn(name)})
 		}
 	}
-	more, _ := parseRecords(c.Options["records"]) // Check has read it
+	more, _ := parseRecords(c.Options["records"]) // the option has been checked
 	for _, rr := range more {
 		z.add(rr)
 	}
@@ -48,11 +48,11 @@ func (z *zone) add(rr dns.RR) {
 	name := strings.ToLower(rr.Header().Name)
 	z.records[name] = append(z.records[name], rr)
 	for up := parent(name); up != ""; up = parent(up) {
-		z.inner[up] = true
+		z.nonTerminals[up] = true
 	}
 }
 
-// parent is the name without its first label, "." for a single label and "" for ".".
+// parent returns the name without its first label: "." for a single label, and "" for ".".
 func parent(name string) string {
 	if name == "." {
 		return ""
@@ -63,24 +63,24 @@ func parent(name string) string {
 	return "."
 }
 
-func head(name string, kind uint16) dns.RR_Header {
+func recordHeader(name string, kind uint16) dns.RR_Header {
 	return dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET, Ttl: recordTTL}
 }
 
 func addressRecord(name string, a netip.Addr) dns.RR {
 	if a.Is4() {
-		return &dns.A{Hdr: head(name, dns.TypeA), A: a.AsSlice()}
+		return &dns.A{Hdr: recordHeader(name, dns.TypeA), A: a.AsSlice()}
 	}
-	return &dns.AAAA{Hdr: head(name, dns.TypeAAAA), AAAA: a.AsSlice()}
+	return &dns.AAAA{Hdr: recordHeader(name, dns.TypeAAAA), AAAA: a.AsSlice()}
 }
 
-// maxAliases is how many CNAMEs are followed.
+// maxAliases is the largest number of CNAMEs that are followed.
 const maxAliases = 8
 
-// answer fills in what is known of the question's name.
+// answer fills in the records, or the error code, for a question.
 func (z *zone) answer(m *dns.Msg, q dns.Question) {
 	name := strings.ToLower(q.Name)
-	if !z.holds(name) {
+	if !z.answersFor(name) {
 		m.Rcode = dns.RcodeRefused
 		return
 	}
@@ -94,11 +94,11 @@ func (z *zone) answer(m *dns.Msg, q dns.Question) {
 		found, alias := z.find(name, q.Qtype)
 		for _, rr := range found {
 			if rr = dns.Copy(rr); strings.EqualFold(rr.Header().Name, q.Name) {
-				rr.Header().Name = q.Name // as it was asked
+				rr.Header().Name = q.Name // in the case of the question
 			}
 			m.Answer = append(m.Answer, rr)
 		}
-		if alias == "" || !z.holds(alias) {
+		if alias == "" || !z.answersFor(alias) {
 			break
 		}
 		name = alias
@@ -113,8 +113,8 @@ func (z *zone) answer(m *dns.Msg, q dns.Question) {
 	}
 }
 
-// find lists the records of a name that answer a question for a type, or the alias that
-// leads elsewhere.
+// find returns the records of a name that answer a question for a type. If the name is an
+// alias, find returns its CNAME and the alias's target.
 func (z *zone) find(name string, kind uint16) (found []dns.RR, alias string) {
 	for _, rr := range z.at(name) {
 		if kind == dns.TypeANY || rr.Header().Rrtype == kind {
@@ -132,19 +132,19 @@ func (z *zone) find(name string, kind uint16) (found []dns.RR, alias string) {
 	return nil, ""
 }
 
-// at lists the records of a name. A zone that nobody has written down has an SOA, and a
-// name server, which is this one.
+// at returns the records of a name. A zone that the topology does not define explicitly has
+// an SOA record and this server as its name server.
 func (z *zone) at(name string) []dns.RR {
 	list := z.records[name]
 	apex := z.apexOf(name)
 	if name == apex && z.exists(apex) && !has(list, dns.TypeSOA) {
 		list = append(list[:len(list):len(list)], z.authority(name))
 		if !has(list, dns.TypeNS) {
-			list = append(list, &dns.NS{Hdr: head(name, dns.TypeNS), Ns: "ns." + strings.TrimPrefix(name, ".")})
+			list = append(list, &dns.NS{Hdr: recordHeader(name, dns.TypeNS), Ns: "ns." + strings.TrimPrefix(name, ".")})
 		}
 	}
 	if len(list) == 0 && parent(name) == apex && z.exists(apex) && strings.HasPrefix(name, "ns.") {
-		for _, a := range z.self {
+		for _, a := range z.serverAddrs {
 			list = append(list, addressRecord(name, a))
 		}
 	}
@@ -160,7 +160,7 @@ func has(list []dns.RR, kind uint16) bool {
 	return false
 }
 
-// glue lists the addresses of servers that records name.
+// glue returns the address records of the servers that records name.
 func (z *zone) glue(records []dns.RR) (addrs []dns.RR) {
 	for _, rr := range records {
 		target := ""
@@ -179,7 +179,8 @@ func (z *zone) glue(records []dns.RR) (addrs []dns.RR) {
 	return addrs
 }
 
-// delegated lists the servers of the zone below z's that name belongs to, if it does.
+// delegated returns the NS records of the zone below z to which name belongs, or nil if name
+// is not delegated.
 func (z *zone) delegated(name string) (servers []dns.RR) {
 	for up := name; z.apex != "" && up != z.apex && up != ""; up = parent(up) {
 		var ns []dns.RR
@@ -189,22 +190,22 @@ func (z *zone) delegated(name string) (servers []dns.RR) {
 			}
 		}
 		if len(ns) > 0 {
-			servers = ns // the outermost cut decides
+			servers = ns // the delegation that is closest to the apex decides
 		}
 	}
 	return servers
 }
 
-// holds reports whether z answers for a name.
-func (z *zone) holds(name string) bool { return z.apex == "" || dns.IsSubDomain(z.apex, name) }
+// answersFor reports whether z answers for a name.
+func (z *zone) answersFor(name string) bool { return z.apex == "" || dns.IsSubDomain(z.apex, name) }
 
 func (z *zone) exists(name string) bool {
-	return len(z.records[name]) > 0 || z.inner[name] || name == z.apex ||
+	return len(z.records[name]) > 0 || z.nonTerminals[name] || name == z.apex ||
 		strings.HasPrefix(name, "ns.") && parent(name) == z.apexOf(name) && z.exists(parent(name))
 }
 
-// apexOf is where the zone of a name begins: where somebody has written down an SOA, or
-// else two labels from the root.
+// apexOf returns the apex of a name's zone: the nearest name with an explicit SOA record, or
+// else the name of two labels.
 func (z *zone) apexOf(name string) string {
 	for up := name; up != ""; up = parent(up) {
 		if has(z.records[up], dns.TypeSOA) {
@@ -221,12 +222,12 @@ func (z *zone) apexOf(name string) string {
 	return name
 }
 
-// authority is the SOA of a name's zone. It also says how long a cache may remember that
-// there is no such name (RFC 2308).
+// authority returns the SOA record of a name's zone. Resolvers take the lifetime of negative
+// answers from it (RFC 2308).
 func (z *zone) authority(name string) dns.RR {
 	apex := z.apexOf(name)
 	for !z.exists(apex) && apex != "." {
-		apex = parent(apex) // a name of two labels is no zone if nobody has it
+		apex = parent(apex) // a name of two labels that does not exist is not a zone
 	}
 	for _, rr := range z.records[apex] {
 		if rr.Header().Rrtype == dns.TypeSOA {
@@ -235,14 +236,14 @@ func (z *zone) authority(name string) dns.RR {
 	}
 	below := strings.TrimPrefix(apex, ".")
 	return &dns.SOA{
-		Hdr: head(apex, dns.TypeSOA), Ns: "ns." + below, Mbox: "hostmaster." + below,
+		Hdr: recordHeader(apex, dns.TypeSOA), Ns: "ns." + below, Mbox: "hostmaster." + below,
 		Serial: 1, Refresh: 3600, Retry: 900, Expire: 604800, Minttl: recordTTL,
 	}
 }
 
 func checkZone(value string) error {
 	if _, ok := dns.IsDomainName(value); !ok || value == "" {
-		return fmt.Errorf("%q is no domain, expected one such as example.com, or . for the root", value)
+		return fmt.Errorf("%q is not a domain, expected one such as example.com, or . for the root", value)
 	}
 	return nil
 }
@@ -252,7 +253,7 @@ func checkRecords(value string) error {
 	return err
 }
 
-// parseRecords reads records in the form of a zone file (RFC 1035, section 5).
+// parseRecords parses records in the form of a zone file (RFC 1035, section 5).
 func parseRecords(text string) (records []dns.RR, err error) {
 	p := dns.NewZoneParser(strings.NewReader(text), ".", "")
 	p.SetDefaultTTL(recordTTL)

@@ -13,15 +13,15 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
-// An asker takes one answer, as if over TCP.
-type asker struct {
+// An answerRecorder is a dns.ResponseWriter that keeps the answer. It appears to use TCP.
+type answerRecorder struct {
 	dns.ResponseWriter
 	answer *dns.Msg
 }
 
-func (a *asker) RemoteAddr() net.Addr        { return &net.TCPAddr{} }
-func (a *asker) WriteMsg(m *dns.Msg) error   { a.answer = m; return nil }
-func (a *asker) Write(b []byte) (int, error) { return len(b), nil }
+func (a *answerRecorder) RemoteAddr() net.Addr        { return &net.TCPAddr{} }
+func (a *answerRecorder) WriteMsg(m *dns.Msg) error   { a.answer = m; return nil }
+func (a *answerRecorder) Write(b []byte) (int, error) { return len(b), nil }
 
 var world = &peers.Records{
 	Addrs: map[string][]netip.Addr{"google.com": {netip.MustParseAddr("216.58.194.206")}, "mx.example.org": {netip.MustParseAddr("203.0.113.25")}},
@@ -29,8 +29,8 @@ var world = &peers.Records{
 	Mail:  map[string][]peers.MX{"example.org": {{Preference: 10, Host: "mx.example.org"}}},
 }
 
-// ask puts a question such as "google.com. A" to a server with these options. The answer
-// is its code and, each with its section, its records.
+// ask sends a question such as "google.com. A" to a server with these options. The result is
+// the response code and the records, each with its section.
 func ask(t *testing.T, options map[string]string, question string) []string {
 	t.Helper()
 	kind, _ := peers.Lookup("dns")
@@ -39,11 +39,11 @@ func ask(t *testing.T, options map[string]string, question string) []string {
 			t.Fatal(err)
 		}
 	}
-	d := kind.New(peers.Config{Options: options, Records: world, Addrs: []netip.Addr{localhost}, Logger: slog.New(slog.DiscardHandler)}).(*peers.DNS)
+	d := kind.New(peers.Config{Options: options, Records: world, Addrs: []netip.Addr{localhost}, Logger: slog.New(slog.DiscardHandler)}).(*peers.DNSServer)
 	name, class, _ := strings.Cut(question, " ")
 	q := new(dns.Msg)
 	q.SetQuestion(name, dns.StringToType[class])
-	a := &asker{}
+	a := &answerRecorder{}
 	d.AnswerQuery(a, q)
 	said := []string{dns.RcodeToString[a.answer.Rcode]}
 	if a.answer.Authoritative {
@@ -63,7 +63,7 @@ com.                IN NS a.gtld-servers.net.
 a.gtld-servers.net. IN A  192.5.6.30
 text.example.com. 60 IN TXT "v=spf1 -all"`
 
-func TestWhatADNSSays(t *testing.T) {
+func TestDNSServerAnswers(t *testing.T) {
 	for _, test := range []struct {
 		options  map[string]string
 		question string
@@ -80,20 +80,20 @@ func TestWhatADNSSays(t *testing.T) {
 		{nil, "example.org. MX", []string{"NOERROR aa", "example.org. 300 IN MX 10 mx.example.org.", "extra mx.example.org. 300 IN A 203.0.113.25"}},
 		{nil, "206.194.58.216.in-addr.arpa. PTR", []string{"NOERROR aa", "206.194.58.216.in-addr.arpa. 300 IN PTR sfo03s01-in-f14.1e100.net."}},
 
-		// No such record, and no such name: both with the SOA of RFC 2308.
+		// No such record, and no such name: both have the SOA record of RFC 2308.
 		{nil, "google.com. TXT", []string{"NOERROR aa", "ns google.com. 300 IN SOA ns.google.com. hostmaster.google.com. 1 3600 900 604800 300"}},
 		{nil, "com. A", []string{"NOERROR aa", "ns com. 300 IN SOA ns.com. hostmaster.com. 1 3600 900 604800 300"}},
 		{nil, "no.google.com. A", []string{"NXDOMAIN aa", "ns google.com. 300 IN SOA ns.google.com. hostmaster.google.com. 1 3600 900 604800 300"}},
 		{nil, "nobody.example. A", []string{"NXDOMAIN aa", "ns . 300 IN SOA ns. hostmaster. 1 3600 900 604800 300"}},
 
-		// Written down.
+		// A zone that the options define.
 		{map[string]string{"records": internet}, "text.example.com. TXT", []string{"NOERROR aa", `text.example.com. 60 IN TXT "v=spf1 -all"`}},
 		{map[string]string{"records": "a. IN CNAME b.\nb. IN CNAME google.com."}, "a. A", []string{
 			"NOERROR aa", "a. 300 IN CNAME b.", "b. 300 IN CNAME google.com.", "google.com. 300 IN A 216.58.194.206",
 		}},
 		{map[string]string{"records": "a. IN CNAME b.\nb. IN CNAME a."}, "a. CNAME", []string{"NOERROR aa", "a. 300 IN CNAME b."}},
 
-		// A zone of its own.
+		// A server for one zone only.
 		{map[string]string{"zone": ".", "records": internet}, "www.example.com. A", []string{
 			"NOERROR", "extra a.gtld-servers.net. 300 IN A 192.5.6.30", "ns com. 300 IN NS a.gtld-servers.net.",
 		}},
@@ -107,13 +107,13 @@ func TestWhatADNSSays(t *testing.T) {
 	}
 }
 
-func TestAliasesThatLeadNowhereEnd(t *testing.T) {
+func TestLoopsOfAliasesEnd(t *testing.T) {
 	if got := ask(t, map[string]string{"records": "a. IN CNAME b.\nb. IN CNAME a."}, "a. A"); got[0] != "NOERROR aa" {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestOptionsOfADNSAreChecked(t *testing.T) {
+func TestDNSServerOptionsAreChecked(t *testing.T) {
 	kind, _ := peers.Lookup("dns")
 	for name, value := range map[string]string{"zone": "a..b", "records": "www.example.com. IN A nonsense", "colour": "red"} {
 		if err := kind.CheckOption(name, value); err == nil {

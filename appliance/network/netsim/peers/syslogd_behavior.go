@@ -10,35 +10,38 @@ import (
 	"time"
 )
 
-// syslogManners are what the options of a SyslogServer say.
+// A syslogBehavior holds the options of a SyslogServer:
 //
-// protocol is tcp, udp or tls; without it the server takes TCP and UDP. then is what it does
-// with a TCP connection after so much of it ("4 records", "1000 bytes", "accept"):
-// reset, close, half-close (and go on reading), stop-reading. It does so pause later (1ms
-// unless given, so that its TCP acknowledges first), on every connection or as many
-// times as given. rate is how many records it reads a second. With backlog: full it accepts nobody,
-// and the queue of those who wait is full. mss is the largest segment that it wants to be
-// sent. names are those in its certificate, with
-// commas, its own names and addresses unless given; with ca: unknown nobody vouches
-// for it.
-type syslogManners struct {
+//	protocol  tcp, udp or tls; by default the server accepts TCP and UDP
+//	then      what it does with a TCP connection: reset, close, half-close (and continue
+//	          to read) or stop-reading
+//	after     when it does so: "4 records", "1000 bytes" or "accept"
+//	pause     how much later (1ms by default, so that its TCP acknowledges the data first)
+//	times     on how many connections (by default on all)
+//	rate      how many records it reads in a second
+//	backlog   full: it accepts no connection, and the queue of its listener is full
+//	mss       the largest segment that it asks its clients to send
+//	names     the names in its certificate, separated by commas (by default its own names
+//	          and addresses)
+//	ca        unknown: its certificate is signed by an authority that no client knows
+type syslogBehavior struct {
 	protocol string
 	then     string
 	records  int
 	bytes    int64
 	pause    time.Duration
-	times    int     // 0: always
-	rate     float64 // records a second; 0: as fast as it can
+	times    int     // 0 means always
+	rate     float64 // records a second; 0 means without limit
 	full     bool
 	names    []string
 	unknown  bool
 }
 
-// syslogMannersOf reads options that have been checked.
-func syslogMannersOf(c Config) syslogManners {
+// syslogBehaviorOf reads options that have been checked.
+func syslogBehaviorOf(c Config) syslogBehavior {
 	o := c.Options
-	m := syslogManners{
-		protocol: o["protocol"], then: o["then"], times: count(o["times"]),
+	m := syslogBehavior{
+		protocol: o["protocol"], then: o["then"], times: parseCount(o["times"]),
 		full: o["backlog"] == "full", unknown: o["ca"] == "unknown", pause: time.Millisecond,
 	}
 	if d, err := time.ParseDuration(o["pause"]); err == nil {
@@ -49,9 +52,9 @@ func syslogMannersOf(c Config) syslogManners {
 	}
 	if f := afterForm.FindStringSubmatch(o["after"]); f != nil {
 		if f[2] == "byte" {
-			m.bytes = int64(count(f[1]))
+			m.bytes = int64(parseCount(f[1]))
 		} else {
-			m.records = count(f[1])
+			m.records = parseCount(f[1])
 		}
 	}
 	if o["names"] != "" {
@@ -76,17 +79,17 @@ func syslogMannersOf(c Config) syslogManners {
 	return m
 }
 
-// misbehaves reports whether connection number n, from 1, gets what then says.
-func (m *syslogManners) misbehaves(n int) bool {
+// misbehaves reports whether the option then applies to connection number n, counted from 1.
+func (m *syslogBehavior) misbehaves(n int) bool {
 	return m.then != "" && (m.times == 0 || n <= m.times)
 }
 
-func (m *syslogManners) reached(records int, bytes int64) bool {
+func (m *syslogBehavior) reached(records int, bytes int64) bool {
 	return m.records > 0 && records >= m.records || m.bytes > 0 && bytes >= m.bytes
 }
 
-// chunk is how much is read at once: who reads slowly reads little.
-func (m *syslogManners) chunk() int {
+// chunk returns the number of bytes read at once. A server with a rate reads few at a time.
+func (m *syslogBehavior) chunk() int {
 	if m.rate > 0 {
 		return 256
 	}

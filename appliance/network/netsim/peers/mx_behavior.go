@@ -11,36 +11,36 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// manners are what the options of a MailExchanger say.
-type manners struct {
+// An mxBehavior holds the options of a MailExchanger.
+type mxBehavior struct {
 	hostname   string
 	banner     string            // the text after "220 "
-	answers    map[string]answer // by step: what it says instead of yes
-	times      int               // how often; 0: always
-	delay      time.Duration     // before every answer
+	answers    map[string]answer // error replies, by step
+	times      int               // how often each is sent; 0 means always
+	delay      time.Duration     // before every reply
 	starttls   bool
 	implicit   bool // TLS from the first byte
 	requireTLS bool
-	closeAfter int   // commands; 0: never
-	size       int64 // of a mail; 0: any
+	closeAfter int   // this many commands the connection is closed; 0 means never
+	size       int64 // the largest message accepted; 0 means any
 }
 
-// steps are those at which a MailExchanger can refuse: connecting, the commands, and
-// the end of the message.
+// steps are the steps of a conversation at which a MailExchanger can send an error reply:
+// the greeting, the commands, and the end of the message.
 var steps = []string{"connect", "ehlo", "helo", "mail", "rcpt", "data", "end"}
 
-// mannersOf reads options that have been checked.
-func mannersOf(c Config) manners {
+// mxBehaviorOf reads options that have been checked.
+func mxBehaviorOf(c Config) mxBehavior {
 	o := c.Options
-	m := manners{
+	m := mxBehavior{
 		hostname:   hostnameOf(c),
 		answers:    map[string]answer{},
-		times:      count(o["times"]),
-		starttls:   o["starttls"] == "" || on(o["starttls"]),
+		times:      parseCount(o["times"]),
+		starttls:   o["starttls"] == "" || isOn(o["starttls"]),
 		implicit:   o["tls"] == "implicit",
-		requireTLS: on(o["require_tls"]),
-		closeAfter: count(o["close"]),
-		size:       int64(count(o["size"])),
+		requireTLS: isOn(o["require_tls"]),
+		closeAfter: parseCount(o["close"]),
+		size:       int64(parseCount(o["size"])),
 	}
 	m.delay, _ = time.ParseDuration(o["delay"]) // "" is none
 	m.banner = m.hostname + " ESMTP Service Ready"
@@ -55,7 +55,7 @@ func mannersOf(c Config) manners {
 	return m
 }
 
-// An answer is a reply that refuses.
+// An answer is an error reply.
 type answer struct {
 	code     int
 	enhanced string // "4.2.0", or ""
@@ -67,7 +67,7 @@ var answerForm = regexp.MustCompile(`^([45][0-9][0-9])(?: ([45]\.[0-9]{1,3}\.[0-
 func parseAnswer(s string) (answer, error) {
 	m := answerForm.FindStringSubmatch(s)
 	if m == nil || strings.ContainsAny(s, "\r\n") {
-		return answer{}, fmt.Errorf("%q is no refusal, expected a code from 400 to 599 and a text, such as \"450 4.2.0 greylisted\"", s)
+		return answer{}, fmt.Errorf("%q is not an error reply, expected a code from 400 to 599 and a text, such as \"450 4.2.0 greylisted\"", s)
 	}
 	code, _ := strconv.Atoi(m[1]) // three digits
 	return answer{code, m[2], m[3]}, nil
@@ -77,12 +77,12 @@ func (a answer) String() string {
 	return strings.Join(strings.Fields(fmt.Sprint(a.code, " ", a.enhanced, " ", a.text)), " ")
 }
 
-// smtpError is the answer as go-smtp wants it.
+// smtpError returns the reply as an error of go-smtp.
 func (a answer) smtpError() error {
 	e := &smtp.SMTPError{Code: a.code, EnhancedCode: smtp.NoEnhancedCode, Message: a.text}
 	if a.enhanced != "" {
 		for i, digits := range strings.Split(a.enhanced, ".") {
-			e.EnhancedCode[i] = count(digits)
+			e.EnhancedCode[i] = parseCount(digits)
 		}
 	}
 	return e
@@ -100,8 +100,8 @@ func checkCount(s string) error {
 	return nil
 }
 
-// count is 0 for what is no number.
-func count(s string) int {
+// parseCount returns 0 if s is not a number.
+func parseCount(s string) int {
 	n, _ := strconv.Atoi(s)
 	return n
 }
@@ -121,7 +121,7 @@ func checkSwitch(s string) error {
 	return fmt.Errorf("%q, expected on or off", s)
 }
 
-func on(s string) bool { return s == "on" || s == "yes" || s == "true" }
+func isOn(s string) bool { return s == "on" || s == "yes" || s == "true" }
 
 func checkTLS(s string) error {
 	if s != "implicit" {
