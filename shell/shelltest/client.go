@@ -24,11 +24,12 @@ func Dial(addr, user, passphrase string) (*Client, error) {
 	return &Client{c}, nil
 }
 
-// Close ends the connection with all its sessions.
+// Close closes the connection with all its sessions.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Shell opens a session with a terminal of that size.
-func (c *Client) Shell(columns, rows int) (Conn, error) {
+// Shell starts a shell with a terminal of that size. The result reads the shell's output and writes
+// what the user types.
+func (c *Client) Shell(columns, rows int) (io.ReadWriteCloser, error) {
 	s, err := c.conn.NewSession()
 	if err != nil {
 		return nil, err
@@ -50,6 +51,7 @@ func (c *Client) Shell(columns, rows int) (Conn, error) {
 	return &shellConn{s, in, out}, nil
 }
 
+// A shellConn is the client's end of a shell.
 type shellConn struct {
 	session *ssh.Session
 	io.Writer
@@ -60,11 +62,10 @@ func (s *shellConn) Close() error {
 	if err := s.session.Close(); !errors.Is(err, io.EOF) {
 		return err
 	}
-	return nil // it was over already
+	return nil // the session has ended before
 }
 
-// Run runs a command line without a terminal, as "ssh host line" does, and returns
-// its exit status.
+// Run runs a command line without a terminal, as "ssh host line" does, and returns its exit status.
 func (c *Client) Run(line string, in io.Reader, out io.Writer) (status int, err error) {
 	s, err := c.conn.NewSession()
 	if err != nil {

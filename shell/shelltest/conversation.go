@@ -5,34 +5,41 @@ import (
 	"strings"
 )
 
-// A step is what the appliance must say, and then what the user types.
+// A step is a part of a conversation: the appliance's output, and then what the user types.
 type step struct {
-	line   int    // of the conversation, at which say begins
-	say    string // may have placeholders
-	mark   string // as written: "«exit»"; empty at the end
-	keys   string // what is sent
-	echo   string // what comes back for it
-	newEnd bool   // a line end follows the mark in the conversation
-	stay   bool   // nothing is typed: the conversation ends here, the session does not
+	line    int    // the number of the conversation's line at which output begins
+	output  string // may contain placeholders
+	mark    string // as it is written: "«exit»"; empty in the last step
+	keys    string // the bytes to send
+	echo    string // the output that keys cause directly
+	lineEnd bool   // a line end follows the mark
+	stay    bool   // the mark is «…»
 }
 
 var marks = regexp.MustCompile(`(?:«([^»]*)»|‹([^›]*)›)(\n?)`)
 
 const ctrlC = "\x03"
 
-// keyNames are the keys that can stand at the end of a text.
-var keyNames = map[string]string{"space": " ", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B", "left": "\x1b[D"}
+// keys are the bytes of the keys that have a name.
+var keys = map[string]string{
+	"space": " ", "tab": "\t", "up": "\x1b[A", "down": "\x1b[B", "left": "\x1b[D",
+}
 
 var namedKey = regexp.MustCompile(`<([a-z]+)>$`)
 
-// parse divides a conversation into steps. The last one has no input.
+// parse splits a conversation into steps. The last step has no mark.
 func parse(conversation string) []step {
 	var steps []step
 	rest, line := 0, 1
 	for _, m := range marks.FindAllStringSubmatchIndex(conversation, -1) {
-		s := step{line: line, say: conversation[rest:m[0]], mark: strings.TrimSuffix(conversation[m[0]:m[1]], "\n"), newEnd: m[6] < m[7]}
+		s := step{
+			line:    line,
+			output:  conversation[rest:m[0]],
+			mark:    strings.TrimSuffix(conversation[m[0]:m[1]], "\n"),
+			lineEnd: m[6] < m[7],
+		}
 		if m[2] >= 0 {
-			s.typed(conversation[m[2]:m[3]])
+			s.setEchoed(conversation[m[2]:m[3]])
 		} else {
 			s.keys, s.echo = conversation[m[4]:m[5]]+"\r", "\n"
 		}
@@ -40,11 +47,11 @@ func parse(conversation string) []step {
 		line += strings.Count(conversation[rest:m[1]], "\n")
 		rest = m[1]
 	}
-	return append(steps, step{line: line, say: conversation[rest:]})
+	return append(steps, step{line: line, output: conversation[rest:]})
 }
 
-// typed sets what is sent for the text between «».
-func (s *step) typed(text string) {
+// setEchoed sets keys and echo for the text between «».
+func (s *step) setEchoed(text string) {
 	switch text {
 	case "…":
 		s.stay = true
@@ -59,10 +66,10 @@ func (s *step) typed(text string) {
 		s.keys, s.echo = "\x1d", "^]\n"
 		return
 	}
-	if m := namedKey.FindStringSubmatch(text); m != nil && keyNames[m[1]] != "" {
+	if m := namedKey.FindStringSubmatch(text); m != nil && keys[m[1]] != "" {
 		s.echo = strings.TrimSuffix(text, m[0])
-		s.keys = s.echo + keyNames[m[1]]
-		if s.newEnd {
+		s.keys = s.echo + keys[m[1]]
+		if s.lineEnd {
 			s.echo += "\n"
 		}
 		return

@@ -12,39 +12,35 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// A Conn is a terminal's end of a session.
-type Conn interface {
-	io.ReadWriteCloser
-}
-
-// A Player holds conversations over one session, one after the other.
+// A Player plays conversations over one session, one after the other.
 type Player struct {
-	conn Conn
-	done sync.WaitGroup
+	conn    io.ReadWriteCloser
+	reading sync.WaitGroup
 
-	mu    sync.Mutex
-	more  chan struct{} // has room for one: there is something new
-	text  []byte        // heard and not yet used
-	err   error         // nothing more will come
-	heard strings.Builder
+	mu       sync.Mutex
+	changed  chan struct{} // receives a value when text or err has changed; its capacity is 1
+	text     []byte        // received and not used yet
+	err      error         // why nothing more will arrive
+	received strings.Builder
 }
 
-// NewPlayer returns a player over conn, which belongs to the player from now on.
-func NewPlayer(conn Conn) *Player {
-	p := &Player{conn: conn, more: make(chan struct{}, 1)}
-	p.done.Go(p.listen)
+// NewPlayer returns a player over conn, the client's end of a session with a terminal. The player
+// owns conn.
+func NewPlayer(conn io.ReadWriteCloser) *Player {
+	p := &Player{conn: conn, changed: make(chan struct{}, 1)}
+	p.reading.Go(p.read)
 	return p
 }
 
 // Close ends the session.
 func (p *Player) Close() error {
 	err := p.conn.Close()
-	p.done.Wait()
+	p.reading.Wait()
 	return err
 }
 
-// listen reads until the end, and lets line ends be "\n".
-func (p *Player) listen() {
+// read reads the output to its end.
+func (p *Player) read() {
 	var lines lineEnds
 	b := make([]byte, 4096)
 	for {
@@ -56,7 +52,7 @@ func (p *Player) listen() {
 		p.err = err
 		p.mu.Unlock()
 		select {
-		case p.more <- struct{}{}:
+		case p.changed <- struct{}{}:
 		default:
 		}
 		if err != nil {
@@ -65,11 +61,11 @@ func (p *Player) listen() {
 	}
 }
 
-// lineEnds takes away carriage returns. The erasure of the pager's marker, 25
-// blanks between two of them, becomes a line end.
+// lineEnds removes carriage returns. It replaces the sequence that erases the pager's marker, 25
+// blanks between two carriage returns, by a line end.
 type lineEnds struct {
-	erasing bool
-	blanks  int
+	erasing bool // the last byte that is not a blank was a carriage return
+	blanks  int  // after it, which have not been appended yet
 }
 
 func (l *lineEnds) append(out []byte, c byte) []byte {
@@ -94,28 +90,29 @@ func (l *lineEnds) append(out []byte, c byte) []byte {
 	return append(out, c)
 }
 
-// SkipWelcome reads what a session begins with, up to its first prompt.
-func (p *Player) SkipWelcome(patience time.Duration) error {
-	var said strings.Builder
-	for !strings.HasSuffix(said.String(), "> ") {
-		c, err := p.next(patience)
+// SkipWelcome reads the text at the beginning of a session, up to the first prompt. It fails if no
+// byte arrives for the time of timeout.
+func (p *Player) SkipWelcome(timeout time.Duration) error {
+	var text strings.Builder
+	for !strings.HasSuffix(text.String(), "> ") {
+		c, err := p.next(timeout)
 		if err != nil {
-			return p.differs(said.String(), "a prompt", err)
+			return p.mismatch(text.String(), "a prompt", err)
 		}
-		said.WriteByte(c)
+		text.WriteByte(c)
 	}
-	prompt := said.String()[strings.LastIndexByte(said.String(), '\n')+1:]
+	prompt := text.String()[strings.LastIndexByte(text.String(), '\n')+1:]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.text = append([]byte(prompt), p.text...)
 	return nil
 }
 
-// Play holds the conversation, in lock step. patience is how long it waits for the
-// next byte; it only matters for how soon a failure is noticed.
-func (p *Player) Play(conversation string, patience time.Duration) error {
+// Play plays a conversation in lock step. It fails if no byte arrives for the time of timeout; a
+// longer timeout only delays the failure.
+func (p *Player) Play(conversation string, timeout time.Duration) error {
 	for _, s := range parse(conversation) {
-		if err := p.hear(s.say, patience); err != nil {
+		if err := p.expect(s.output, timeout); err != nil {
 			return fmt.Errorf("line %d: %w", s.line, err)
 		}
 		if s.stay {
@@ -124,55 +121,63 @@ func (p *Player) Play(conversation string, patience time.Duration) error {
 		if s.mark == "" {
 			break
 		}
-		if _, err := io.WriteString(p.conn, s.keys); err != nil {
-			return fmt.Errorf("line %d: type %s: %w", s.line, s.mark, err)
-		}
-		if err := p.hear(s.echo, patience); err != nil {
-			return fmt.Errorf("line %d: echo of %s: %w", s.line, s.mark, err)
+		if err := p.typeKeys(s, timeout); err != nil {
+			return err
 		}
 	}
-	return p.end(patience)
+	return p.expectEnd(timeout)
 }
 
-// hear reads what must come.
-func (p *Player) hear(want string, patience time.Duration) error {
-	m := newMatcher(want)
-	var got strings.Builder
-	for !m.done() {
-		c, err := p.next(patience)
-		if err != nil {
-			return p.differs(got.String(), want, err)
-		}
-		if !m.step(c) {
-			return p.differs(got.String()+string(c)+p.waiting(), want, nil)
-		}
-		got.WriteByte(c)
+// typeKeys types the keys of a step and reads their echo.
+func (p *Player) typeKeys(s step, timeout time.Duration) error {
+	if _, err := io.WriteString(p.conn, s.keys); err != nil {
+		return fmt.Errorf("line %d: type %s: %w", s.line, s.mark, err)
 	}
-	p.heard.WriteString(got.String())
+	if err := p.expect(s.echo, timeout); err != nil {
+		return fmt.Errorf("line %d: echo of %s: %w", s.line, s.mark, err)
+	}
 	return nil
 }
 
-// end waits for the end of the session.
-func (p *Player) end(patience time.Duration) error {
-	c, err := p.next(patience)
+// expect reads output that must match want.
+func (p *Player) expect(want string, timeout time.Duration) error {
+	m := newMatcher(want)
+	var got strings.Builder
+	for !m.done() {
+		c, err := p.next(timeout)
+		if err != nil {
+			return p.mismatch(got.String(), want, err)
+		}
+		if !m.step(c) {
+			return p.mismatch(got.String()+string(c)+p.unused(), want, nil)
+		}
+		got.WriteByte(c)
+	}
+	p.received.WriteString(got.String())
+	return nil
+}
+
+// expectEnd waits for the end of the session.
+func (p *Player) expectEnd(timeout time.Duration) error {
+	c, err := p.next(timeout)
 	switch {
 	case err == nil:
-		return p.differs(string(c)+p.waiting(), "", nil)
+		return p.mismatch(string(c)+p.unused(), "", nil)
 	case errors.Is(err, io.EOF):
 		return nil
 	}
-	return p.differs("", "the end of the session", err)
+	return p.mismatch("", "the end of the session", err)
 }
 
-var errPatience = errors.New("nothing more came")
+var errTimeout = errors.New("no more output within the timeout")
 
-// next returns the next byte.
-func (p *Player) next(patience time.Duration) (byte, error) {
+// next returns the next byte, or errTimeout if none arrives in time.
+func (p *Player) next(timeout time.Duration) (byte, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	stop := func() bool { return false }
 	defer func() { stop() }()
-	for waited := false; ; {
+	for waiting := false; ; {
 		p.mu.Lock()
 		if len(p.text) > 0 {
 			c := p.text[0]
@@ -185,27 +190,28 @@ func (p *Player) next(patience time.Duration) (byte, error) {
 		if err != nil {
 			return 0, err
 		}
-		if !waited {
-			waited = true
-			stop = clock.System().AfterFunc(patience, func() { cancel(errPatience) })
+		if !waiting {
+			waiting = true
+			stop = clock.System().AfterFunc(timeout, func() { cancel(errTimeout) })
 		}
 		select {
-		case <-p.more:
+		case <-p.changed:
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}
 	}
 }
 
-// waiting is what has come and was not used.
-func (p *Player) waiting() string {
+// unused returns the output that has been received and not used yet.
+func (p *Player) unused() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return string(p.text)
 }
 
-func (p *Player) differs(got, want string, err error) error {
-	before := p.heard.String()
+// mismatch returns an error that shows the end of the conversation so far.
+func (p *Player) mismatch(got, want string, err error) error {
+	before := p.received.String()
 	text := fmt.Sprintf("after %q:\n got %q\nwant %q", before[max(0, len(before)-60):], got, want)
 	if err != nil {
 		return fmt.Errorf("%s: %w", text, err)

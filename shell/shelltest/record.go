@@ -9,31 +9,29 @@ import (
 	"time"
 )
 
-// quiet is how long a session must say nothing before Record takes it that an
-// answer is awaited.
-const quiet = 50 * time.Millisecond
+// Record has to guess when a session waits for input: it does if no output arrives for some time.
+const (
+	promptPause = 50 * time.Millisecond  // after output that looks like a prompt
+	outputPause = 500 * time.Millisecond // if the conversation has no output before a mark
+)
 
-// mute is how long it must say nothing at all where the conversation has nothing
-// either: the lines of a text are pasted one after the other.
-const mute = 500 * time.Millisecond
+// prompts matches output after which a session usually waits for input: a prompt, a question on the
+// answer's line, the pager's marker.
+var prompts = regexp.MustCompile(`(> |[:?] |-Press Any Key For More-|Password:)$`)
 
-// waits matches the end of what a session says when it awaits an answer: a prompt,
-// a question without brackets, the pager's marker.
-var waits = regexp.MustCompile(`(> |[:?] |-Press Any Key For More-|Password:)$`)
-
-// Record types what the conversation types and returns the conversation with what
-// was said this time. Where a line is as it was but for its measured values it
-// keeps the placeholders. It has to guess when an answer is awaited; a person reads
-// the difference. Where the conversation types something without a prompt before it,
-// Record waits for as many lines as there were.
-func (p *Player) Record(conversation string, patience time.Duration) (string, error) {
+// Record types what the conversation types and returns the conversation with the output of this
+// session. Where a line has changed in its measured values only, Record keeps the placeholders.
+//
+// Record guesses when the session waits for input; the user of Record must check the result. Before
+// a mark that follows a line end, Record waits for as many lines as the conversation has there.
+func (p *Player) Record(conversation string, timeout time.Duration) (string, error) {
 	var out strings.Builder
 	for _, s := range parse(conversation) {
-		said, err := p.gather(s, patience)
+		text, err := p.readOutput(s, timeout)
 		if err != nil && !(errors.Is(err, io.EOF) && s.mark == "") {
-			return "", fmt.Errorf("line %d: before %s: %w after %q", s.line, s.mark, err, said)
+			return "", fmt.Errorf("line %d: before %s: %w after %q", s.line, s.mark, err, text)
 		}
-		out.WriteString(keepPlaceholders(s.say, said) + s.mark)
+		out.WriteString(keepPlaceholders(s.output, text) + s.mark)
 		if s.stay {
 			out.WriteByte('\n')
 			break
@@ -41,11 +39,8 @@ func (p *Player) Record(conversation string, patience time.Duration) (string, er
 		if s.mark == "" {
 			break
 		}
-		if _, err := io.WriteString(p.conn, s.keys); err != nil {
-			return "", fmt.Errorf("line %d: type %s: %w", s.line, s.mark, err)
-		}
-		if err := p.hear(s.echo, patience); err != nil {
-			return "", fmt.Errorf("line %d: echo of %s: %w", s.line, s.mark, err)
+		if err := p.typeKeys(s, timeout); err != nil {
+			return "", err
 		}
 		if strings.HasSuffix(s.echo, "\n") {
 			out.WriteByte('\n')
@@ -54,33 +49,33 @@ func (p *Player) Record(conversation string, patience time.Duration) (string, er
 	return out.String(), nil
 }
 
-// gather returns what is said until an answer is awaited, or the session ends.
-func (p *Player) gather(s step, patience time.Duration) (string, error) {
-	lines := -1 // to wait for, instead of a prompt
-	if s.mark != "" && strings.HasSuffix(s.say, "\n") {
-		lines = strings.Count(s.say, "\n")
+// readOutput reads until the session waits for the input of step s, or ends.
+func (p *Player) readOutput(s step, timeout time.Duration) (string, error) {
+	lines := -1 // the number of lines to wait for; negative: wait for a prompt
+	if s.mark != "" && strings.HasSuffix(s.output, "\n") {
+		lines = strings.Count(s.output, "\n")
 	}
-	var known *matcher // while all is as it was before Ctrl-C, which needs no prompt
+	var known *matcher // of the old output before Ctrl-C; nil as soon as the output differs
 	if s.keys == ctrlC {
-		known = newMatcher(s.say)
+		known = newMatcher(s.output)
 	}
-	var said strings.Builder
+	var text strings.Builder
 	for lines != 0 && (known == nil || !known.done()) {
-		wait := patience
+		wait := timeout
 		switch {
-		case said.Len() == 0 && s.say == "":
-			wait = mute
-		case lines < 0 && waits.MatchString(said.String()) && p.waiting() == "":
-			wait = quiet
+		case text.Len() == 0 && s.output == "":
+			wait = outputPause
+		case lines < 0 && prompts.MatchString(text.String()) && p.unused() == "":
+			wait = promptPause
 		}
 		c, err := p.next(wait)
-		if errors.Is(err, errPatience) && wait < patience {
+		if errors.Is(err, errTimeout) && wait < timeout {
 			break
 		}
 		if err != nil {
-			return said.String(), err
+			return text.String(), err
 		}
-		said.WriteByte(c)
+		text.WriteByte(c)
 		if known != nil && !known.step(c) {
 			known = nil
 		}
@@ -88,11 +83,11 @@ func (p *Player) gather(s step, patience time.Duration) (string, error) {
 			lines--
 		}
 	}
-	return said.String(), nil
+	return text.String(), nil
 }
 
-// keepPlaceholders returns text with those of its lines in the form of before that
-// before describes by placeholders.
+// keepPlaceholders returns text, in which lines that match a line of before with placeholders are
+// replaced by that line.
 func keepPlaceholders(before, text string) string {
 	old := strings.SplitAfter(before, "\n")
 	lines := strings.SplitAfter(text, "\n")

@@ -8,18 +8,18 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// A Prompter gives written answers and remembers what was said: it runs a dialogue
-// without terminal, SSH or network.
+// A Prompter is a shell.Prompter with prepared answers. It records the conversation, including the
+// answers, so that tests can run a dialogue without a terminal.
 type Prompter struct {
 	strings.Builder
 	answers []string
 }
 
-// Script returns a Prompter that gives these answers in turn, and then reports the
-// end of input. The answer "^C" is the key.
+// NewPrompter returns a Prompter that gives these answers one after the other, and then returns
+// io.EOF. The answer "^C" is the key Ctrl-C.
 func NewPrompter(answers ...string) *Prompter { return &Prompter{answers: answers} }
 
-// Prompt notes text and returns the next answer.
+// Prompt records text and returns the next answer.
 func (p *Prompter) Prompt(ctx context.Context, text string) (string, error) {
 	p.WriteString(text)
 	if ctx.Err() != nil {
@@ -37,15 +37,15 @@ func (p *Prompter) Prompt(ctx context.Context, text string) (string, error) {
 	return a, nil
 }
 
-// Secret is Prompt, but the answer is not noted.
+// Secret is Prompt, but does not record the answer.
 func (p *Prompter) Secret(ctx context.Context, text string) (string, error) {
 	p.WriteString(text)
-	said := p.String()
+	before := p.String()
 	a, err := p.Prompt(ctx, "")
 	p.Reset()
-	p.WriteString(said + "\n")
+	p.WriteString(before + "\n")
 	return a, err
 }
 
-// Left is how many answers nobody asked for.
+// Unused returns the number of answers that have not been used.
 func (p *Prompter) Unused() int { return len(p.answers) }
