@@ -16,18 +16,18 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
-// A Client asks a Server. Errors of its methods are sentences for people. It is safe for
-// concurrent use.
+// A Client sends requests to a Server. It is safe for concurrent use. If the server refuses a
+// request, the error is a *RequestError.
 type Client struct {
-	where string
-	base  string
-	http  http.Client
+	address string
+	base    string
+	http    http.Client
 }
 
-// Dial returns a client of the server at an address: "unix" and a path, or "tcp" and
-// HOST:PORT. Nothing is sent yet.
+// Dial returns a client of the server at an address. network and address are "unix" and a
+// path, or "tcp" and HOST:PORT. Dial does not connect: the client connects for each request.
 func Dial(network, address string) *Client {
-	c := &Client{where: address, base: "http://localhost"}
+	c := &Client{address: address, base: "http://localhost"}
 	if network != "unix" {
 		c.base = "http://" + address
 	}
@@ -41,77 +41,79 @@ func Dial(network, address string) *Client {
 	return c
 }
 
-// ErrNoAnswer is wrapped by the errors of requests to an address at which nothing listens.
+// ErrNoAnswer is wrapped by the error of a request if nothing listens at the address.
 var ErrNoAnswer = errors.New("no appliance answers")
 
 // A RequestError is the answer of a server that refused a request.
 type RequestError struct {
-	Status int    // of HTTP: 400 or more
-	Text   string // a sentence for people
+	Status int    // the status code of HTTP, 400 or more
+	Text   string // one line for people: what was wrong and what is expected
 }
 
 func (e *RequestError) Error() string { return e.Text }
 
-// Health returns how the appliance is. The error says why it is not up.
+// Health describes the appliance if it is up. Otherwise the error says why it is not.
 func (c *Client) Health(ctx context.Context) (h Health, err error) {
 	return h, c.do(ctx, http.MethodGet, "/v1/health", nil, &h)
 }
 
-// Faults lists the faults in the order in which they are asked.
+// Faults returns the faults in the order in which they are evaluated.
 func (c *Client) Faults(ctx context.Context) (list []netsim.Fault, err error) {
 	return list, c.do(ctx, http.MethodGet, "/v1/faults", nil, &list)
 }
 
-// AddFault sets a fault. rule is a topology.Rule, or something that is written in JSON as one,
-// such as a map with its keys.
+// AddFault adds a fault. rule is a topology.Rule, or a value that has the same form in JSON,
+// such as a map with the keys of a rule.
 func (c *Client) AddFault(ctx context.Context, rule any) (f netsim.Fault, err error) {
 	return f, c.do(ctx, http.MethodPost, "/v1/faults", rule, &f)
 }
 
-// RemoveFault takes a fault away.
+// RemoveFault removes a fault.
 func (c *Client) RemoveFault(ctx context.Context, id int) error {
 	return c.do(ctx, http.MethodDelete, "/v1/faults/"+strconv.Itoa(id), nil, nil)
 }
 
-// ClearFaults takes all faults away.
+// ClearFaults removes all faults, including those of the topology.
 func (c *Client) ClearFaults(ctx context.Context) error {
 	return c.do(ctx, http.MethodDelete, "/v1/faults", nil, nil)
 }
 
-// Peers lists the simulated servers.
+// Peers returns the simulated servers.
 func (c *Client) Peers(ctx context.Context) (list []netsim.Server, err error) {
 	return list, c.do(ctx, http.MethodGet, "/v1/peers", nil, &list)
 }
 
-// Peer is one of them.
+// Peer returns one simulated server.
 func (c *Client) Peer(ctx context.Context, name string) (s netsim.Server, err error) {
 	return s, c.do(ctx, http.MethodGet, "/v1/peers/"+escape(name), nil, &s)
 }
 
-// SetPeer starts or stops a simulated server.
+// SetPeer starts or stops a simulated server and returns its state afterwards.
 func (c *Client) SetPeer(ctx context.Context, name string, running bool) (s netsim.Server, err error) {
-	return s, c.do(ctx, http.MethodPut, "/v1/peers/"+escape(name), map[string]bool{"running": running}, &s)
+	body := map[string]bool{"running": running}
+	return s, c.do(ctx, http.MethodPut, "/v1/peers/"+escape(name), body, &s)
 }
 
 func escape(name string) string { return (&url.URL{Path: name}).EscapedPath() }
 
-// Clock is the appliance's.
+// Clock returns the state of the appliance's clock.
 func (c *Client) Clock(ctx context.Context) (k Clock, err error) {
 	return k, c.do(ctx, http.MethodGet, "/v1/clock", nil, &k)
 }
 
-// SetClock sets it: to a time in RFC 3339, or one of the appliance's zone,
-// 2015-06-25 08:50:03.
+// SetClock sets the clock to a time in the form of RFC 3339 or, in the appliance's time zone,
+// in the form 2015-06-25 08:50:03.
 func (c *Client) SetClock(ctx context.Context, to string) (k Clock, err error) {
 	return k, c.do(ctx, http.MethodPut, "/v1/clock", map[string]string{"time": to}, &k)
 }
 
-// AdvanceClock sets it on.
+// AdvanceClock sets the clock forward by d, or back if d is negative.
 func (c *Client) AdvanceClock(ctx context.Context, d time.Duration) (k Clock, err error) {
-	return k, c.do(ctx, http.MethodPut, "/v1/clock", map[string]netsim.Duration{"advance": netsim.Duration(d)}, &k)
+	body := map[string]netsim.Duration{"advance": netsim.Duration(d)}
+	return k, c.do(ctx, http.MethodPut, "/v1/clock", body, &k)
 }
 
-// do sends a request and reads the answer into result, unless that is nil.
+// do sends a request and decodes the answer into result unless that is nil.
 func (c *Client) do(ctx context.Context, method, path string, body, result any) error {
 	var r io.Reader
 	if body != nil {
@@ -132,13 +134,14 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 		var sent *url.Error
 		switch {
 		case errors.As(err, &failed) && failed.Op == "dial":
-			return fmt.Errorf("%w at %s: %w", ErrNoAnswer, c.where, failed.Err)
+			return fmt.Errorf("%w at %s: %w", ErrNoAnswer, c.address, failed.Err)
 		case errors.Is(err, context.DeadlineExceeded):
-			return fmt.Errorf("the appliance at %s did not answer in time: %w", c.where, context.DeadlineExceeded)
+			return fmt.Errorf("the appliance at %s did not answer in time: %w",
+				c.address, context.DeadlineExceeded)
 		case errors.As(err, &sent): // its text would repeat method and address
 			err = sent.Err
 		}
-		return fmt.Errorf("ask the appliance at %s: %w", c.where, err)
+		return fmt.Errorf("ask the appliance at %s: %w", c.address, err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
@@ -148,7 +151,7 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 	if res.StatusCode >= http.StatusBadRequest {
 		var answer struct{ Error string }
 		if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
-			return fmt.Errorf("%s answers %s: expected the control API of an appliance", c.where, res.Status)
+			return fmt.Errorf("%s answers %s: expected the control API of an appliance", c.address, res.Status)
 		}
 		return &RequestError{res.StatusCode, answer.Error}
 	}

@@ -30,17 +30,17 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-const patience = 30 * time.Second
+const testTimeout = 30 * time.Second
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// startBox runs an appliance of topology lab, on a clock if one is given. No NTP server
-// sets it.
+// startBox runs an appliance of topology lab until the test ends. A nil clock is the system's.
+// The appliance queries no NTP server.
 func startBox(t *testing.T, c clock.Clock) *box.Box {
 	t.Helper()
 	file, data, _ := fixtures.Topology("lab")
@@ -57,7 +57,7 @@ func startBox(t *testing.T, c clock.Clock) *box.Box {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		if err := b.Stop(ctx); err != nil {
 			t.Error(err)
@@ -69,7 +69,7 @@ func startBox(t *testing.T, c clock.Clock) *box.Box {
 	return b
 }
 
-// shortDir is a directory whose name leaves room for a socket's.
+// shortDir returns a directory with a name that leaves room for a socket's path.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl")
@@ -80,12 +80,12 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// serve controls a box over a socket and a port until the test ends.
+// serve runs a control server for a box, on a socket and on a port, until the test ends.
 func serve(t *testing.T, b *box.Box) (socket, port string) {
 	t.Helper()
 	s := control.New(b)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		for range 2 {
 			if err := s.Stop(ctx); err != nil {
@@ -115,7 +115,7 @@ func dial(t *testing.T, b *box.Box, to string) error {
 	return err
 }
 
-// A fault that is set by one client acts, and is seen, counted and removed by another.
+// A fault that one client adds applies, and another client lists and removes it.
 func TestFaults(t *testing.T) {
 	b := startBox(t, nil)
 	socket, port := serve(t, b)
@@ -125,7 +125,7 @@ func TestFaults(t *testing.T) {
 		t.Fatalf("%+v, %v", f, err)
 	}
 	if err := dial(t, b, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("with the fault: %v", err)
+		t.Errorf("dial with the fault: %v", err)
 	}
 	list, err := two.Faults(ctx)
 	if err != nil || len(list) != 1 || list[0].Rule != f.Rule || list[0].Connections != 1 || list[0].Packets != 1 {
@@ -135,10 +135,10 @@ func TestFaults(t *testing.T) {
 		t.Error(err)
 	}
 	if err := dial(t, b, "10.0.201.5:7"); err != nil {
-		t.Errorf("without it: %v", err)
+		t.Errorf("dial without the fault: %v", err)
 	}
 	if err := one.RemoveFault(ctx, 1); err == nil || err.Error() != "there is no fault 1" {
-		t.Errorf("removed twice: %v", err)
+		t.Errorf("the second removal: %v", err)
 	}
 	if _, err := two.AddFault(ctx, topology.Rule{Action: "unplug", Cable: "Data 1"}); err != nil {
 		t.Error(err)
@@ -159,14 +159,14 @@ func TestHealth(t *testing.T) {
 	if err != nil || h.Status != "up" || h.Since.IsZero() || len(h.Services) != 4 {
 		t.Errorf("%+v, %v", h, err)
 	}
-	status, text := ask(t, http.DefaultClient, "GET", "http://"+port+"/v1/health", "")
+	status, text := sendRequest(t, http.DefaultClient, "GET", "http://"+port+"/v1/health", "")
 	if status != 200 || !strings.Contains(text, `"status": "up"`) || !strings.Contains(text, "\"10.0.202.7:22\"") {
 		t.Errorf("while it is up: %d %s", status, text)
 	}
 	b.Appliance().Power(appliance.Shutdown, 0)
 	<-b.Done()
 	const down = "the appliance is shut down"
-	if status, text := ask(t, http.DefaultClient, "GET", "http://"+port+"/v1/health", ""); status != 503 || !strings.Contains(text, `"error": "`+down+`"`) {
+	if status, text := sendRequest(t, http.DefaultClient, "GET", "http://"+port+"/v1/health", ""); status != 503 || !strings.Contains(text, `"error": "`+down+`"`) {
 		t.Errorf("after a shutdown: %d %s", status, text)
 	}
 	if h, err := c.Health(ctx); err == nil || err.Error() != down {
@@ -182,7 +182,7 @@ func TestPeers(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	if err := dial(t, b, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("a server that is stopped: %v", err)
+		t.Errorf("dial a stopped server: %v", err)
 	}
 	list, err := c.Peers(ctx)
 	running := 0
@@ -198,19 +198,19 @@ func TestPeers(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if err := dial(t, b, "10.0.201.5:7"); err != nil {
-		t.Errorf("a server that runs again: %v", err)
+		t.Errorf("dial a server that was started again: %v", err)
 	}
 	p, err := c.Peer(ctx, "workstation/sink")
 	if report, ok := p.Report.(map[string]any); err != nil || p.Host != "workstation" || !ok || report["connections"] == nil {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if _, err := c.Peer(ctx, "no/body"); err == nil || !strings.Contains(err.Error(), `no server "no/body"`) {
-		t.Errorf("nobody: %v", err)
+		t.Errorf("an unknown server: %v", err)
 	}
 }
 
-// The network stays as it was when the appliance reboots, and requests that come
-// meanwhile are answered by the new one.
+// Faults and stopped servers survive a reboot of the appliance. Requests during the reboot are
+// answered by the new world.
 func TestReboot(t *testing.T) {
 	b := startBox(t, nil)
 	socket, _ := serve(t, b)
@@ -231,7 +231,7 @@ func TestReboot(t *testing.T) {
 		t.Errorf("the stopped server: %+v, %v", p, err)
 	}
 	if b.World() == before {
-		t.Error("a question about a server is answered by the world that ends")
+		t.Error("a request about a server is answered by the old world")
 	}
 	for _, to := range []string{"216.58.194.206:80", "10.0.201.5:443", "10.0.201.5:7"} {
 		if err := dial(t, b, to); !errors.Is(err, syscall.ECONNREFUSED) {
@@ -253,35 +253,36 @@ func TestClock(t *testing.T) {
 	if want := "2015-06-25T01:50:03-07:00"; err != nil || k.Time.Format(time.RFC3339) != want || k.Zone != "America/Los_Angeles" || k.Offset != 0 {
 		t.Errorf("%+v, %v, want %s", k, err, want)
 	}
-	rang := false
-	b.Appliance().Clock.AfterFunc(time.Hour, func() { rang = true })
-	if k, err = c.SetClock(ctx, "2020-01-01T00:00:00Z"); err != nil || k.Time.UTC().Year() != 2020 || k.Offset <= 0 || rang {
-		t.Errorf("set: %+v, %v; what waits for an hour has happened: %t", k, err, rang)
+	fired := false
+	b.Appliance().Clock.AfterFunc(time.Hour, func() { fired = true })
+	if k, err = c.SetClock(ctx, "2020-01-01T00:00:00Z"); err != nil || k.Time.UTC().Year() != 2020 || k.Offset <= 0 || fired {
+		t.Errorf("set: %+v, %v; a timer of an hour has fired: %t", k, err, fired)
 	}
-	if k, err = c.AdvanceClock(ctx, 2*time.Hour); err != nil || !k.Time.Equal(time.Date(2020, 1, 1, 2, 0, 0, 0, time.UTC)) || !rang {
-		t.Errorf("advanced: %+v, %v; what waits for an hour has happened: %t", k, err, rang)
+	if k, err = c.AdvanceClock(ctx, 2*time.Hour); err != nil || !k.Time.Equal(time.Date(2020, 1, 1, 2, 0, 0, 0, time.UTC)) || !fired {
+		t.Errorf("advanced: %+v, %v; a timer of an hour has fired: %t", k, err, fired)
 	}
 	if k, err = c.SetClock(ctx, "2015-06-25 08:50:03"); err != nil || k.Time.Format(time.RFC3339) != "2015-06-25T08:50:03-07:00" {
-		t.Errorf("set in its zone: %+v, %v", k, err)
+		t.Errorf("set in the appliance's zone: %+v, %v", k, err)
 	}
 	if k, err = c.AdvanceClock(ctx, -time.Hour); err != nil || k.Time.Format(time.RFC3339) != "2015-06-25T07:50:03-07:00" {
 		t.Errorf("set back: %+v, %v", k, err)
 	}
 }
 
-// On the machine's clock a box cannot wait faster, but its clock can be set on.
-func TestAdvanceTheMachinesClock(t *testing.T) {
+// The clock of a box that runs on the system's clock can be set forward.
+func TestAdvanceSystemClock(t *testing.T) {
 	b := startBox(t, nil)
 	socket, _ := serve(t, b)
 	c := control.Dial("unix", socket)
 	k, err := c.AdvanceClock(within(t), 48*time.Hour)
 	if d := k.Time.Sub(clock.System().Now()); err != nil || d < 47*time.Hour || d > 49*time.Hour {
-		t.Errorf("two days on: %+v, %v", k, err)
+		t.Errorf("advanced by two days: %+v, %v", k, err)
 	}
 }
 
-// ask sends a request by hand.
-func ask(t *testing.T, client *http.Client, method, url, body string, header ...string) (int, string) {
+// sendRequest sends a request without the package's client, and returns status and body.
+// header holds pairs of a name and a value.
+func sendRequest(t *testing.T, client *http.Client, method, url, body string, header ...string) (int, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(within(t), method, url, strings.NewReader(body))
 	if err != nil {
@@ -325,7 +326,7 @@ func TestRequests(t *testing.T) {
 		{"GET", "/v1/faults/1", "", 200, `"to": "10.0.0.1"`},
 		{"DELETE", "/v1/faults/1", "", 204, ""},
 		{"DELETE", "/v1/faults/1", "", 404, "there is no fault 1"},
-		{"GET", "/v1/faults/one", "", 400, `\"one\" is no fault's number`},
+		{"GET", "/v1/faults/one", "", 400, `\"one\" is not the number of a fault`},
 		{"GET", "/v1/faults", "", 200, "[]"},
 		{"POST", "/v1/faults", `{"action": "burn"}`, 400, `action: \"burn\" is no action`},
 		{"POST", "/v1/faults", `{"action": "drop", "colour": 1}`, 400, `unknown key \"colour\"`},
@@ -340,7 +341,7 @@ func TestRequests(t *testing.T) {
 		{"PUT", "/v1/peers/nobody", `{"running": true}`, 404, "no server"},
 		{"PUT", "/v1/clock", `{}`, 400, "expected"},
 		{"PUT", "/v1/clock", `{"time": "2015-06-25T08:50:03Z", "advance": "1h"}`, 400, "expected"},
-		{"PUT", "/v1/clock", `{"time": "tomorrow"}`, 400, `\"tomorrow\" is no time`},
+		{"PUT", "/v1/clock", `{"time": "tomorrow"}`, 400, `\"tomorrow\" is not a time`},
 		{"PUT", "/v1/clock", `{"advance": "an hour"}`, 400, "an hour"},
 		{"PUT", "/v1/clock", `{"advance": "2562047h"}`, 400, "expected one from 1970 to 2100"},
 		{"PUT", "/v1/clock", `{"time": "9999-01-01T00:00:00Z"}`, 400, "cannot be set to the year 9999"},
@@ -348,18 +349,18 @@ func TestRequests(t *testing.T) {
 		{"PATCH", "/v1/clock", "", 404, "there is no PATCH /v1/clock"},
 		{"GET", "/", "", 404, "expected /v1/faults, /v1/peers, /v1/clock or /v1/health"},
 	} {
-		status, text := ask(t, client, c.method, "http://esasim"+c.path, c.body)
+		status, text := sendRequest(t, client, c.method, "http://esasim"+c.path, c.body)
 		if status != c.status || !strings.Contains(text, c.want) {
 			t.Errorf("%s %s %.40s: %d %s, want %d %s", c.method, c.path, c.body, status, text, c.status, c.want)
 		}
 	}
-	if status, text := ask(t, client, "POST", "http://esasim/v1/faults", `{"action": "drop"}`, "Content-Type", "text/plain"); status != 415 {
-		t.Errorf("a form: %d %s", status, text)
+	if status, text := sendRequest(t, client, "POST", "http://esasim/v1/faults", `{"action": "drop"}`, "Content-Type", "text/plain"); status != 415 {
+		t.Errorf("a body of type text/plain: %d %s", status, text)
 	}
 }
 
-// On a port, no web page and no name that somebody has pointed at this machine gets in.
-func TestWebPagesStayOutside(t *testing.T) {
+// On a port, requests of web pages and requests for other host names are refused.
+func TestWebPagesAreRefused(t *testing.T) {
 	_, port := serve(t, startBox(t, nil))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	url := "http://" + port + "/v1/faults"
@@ -382,7 +383,7 @@ func TestWebPagesStayOutside(t *testing.T) {
 		{"DELETE", 403, []string{"Origin", "null"}},
 		{"DELETE", 204, nil},
 	} {
-		if status, text := ask(t, client, c.method, url, `{"action": "pass"}`, c.header...); status != c.status {
+		if status, text := sendRequest(t, client, c.method, url, `{"action": "pass"}`, c.header...); status != c.status {
 			t.Errorf("%s with %q: %d %s, want %d", c.method, c.header, status, text, c.status)
 		}
 	}
@@ -396,15 +397,15 @@ func TestSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fi, err := os.Stat(path); runtime.GOOS != "windows" && (err != nil || fi.Mode().Perm() != 0o600) {
-		t.Errorf("the socket is %v, %v, want its owner's only", fi.Mode(), err)
+		t.Errorf("the mode of the socket is %v, %v, want 0600", fi.Mode(), err)
 	}
 	if _, err := control.ListenUnix(path); err == nil || !strings.Contains(err.Error(), "another process listens on "+path) {
-		t.Errorf("a second one: %v", err)
+		t.Errorf("a second listener: %v", err)
 	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false) // as if the process were killed
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // as after kill -9
 	l.Close()
 	if l, err = control.ListenUnix(path); err != nil {
-		t.Fatal("over what a dead process left behind:", err)
+		t.Fatal("a socket whose process has ended:", err)
 	}
 	l.Close()
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -413,11 +414,11 @@ func TestSockets(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := control.ListenUnix(path); err == nil || !strings.Contains(err.Error(), "in the way") {
-		t.Errorf("where a file is: %v", err)
+	if _, err := control.ListenUnix(path); err == nil || !strings.Contains(err.Error(), "exists but is not a socket") {
+		t.Errorf("a path of a file: %v", err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
-		t.Errorf("the file that was in the way: %q, %v", text, err)
+		t.Errorf("the file: %q, %v", text, err)
 	}
 	long := filepath.Join(dir, strings.Repeat("x", 120))
 	if _, err := control.ListenUnix(long); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("has %d", len(long))) {
@@ -430,7 +431,7 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoServer(t *testing.T) {
 	path := filepath.Join(shortDir(t), "ctl.sock")
 	if _, err := control.Dial("unix", path).Faults(within(t)); !errors.Is(err, control.ErrNoAnswer) || !strings.HasPrefix(err.Error(), "no appliance answers at "+path) {
 		t.Errorf("no socket: %v", err)
@@ -449,6 +450,6 @@ func TestNobodyThere(t *testing.T) {
 	go other.Serve(l)
 	defer other.Close()
 	if _, err := control.Dial("tcp", l.Addr().String()).Faults(within(t)); err == nil || !strings.Contains(err.Error(), "expected the control API of an appliance") {
-		t.Errorf("somebody else: %v", err)
+		t.Errorf("another HTTP server: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
-// Package control lets programs in any language change the world of a running box: break
-// its network and repair it, stop its servers and read what they have received, set its
-// clock. It speaks HTTP with JSON, over a Unix socket or a port of the loopback interface.
+// Package control lets programs in any language control the world of a running box: break and
+// repair its network, stop its servers and read what they have received, set its clock, and ask
+// whether the appliance is up. The server speaks HTTP with JSON, over a Unix socket or a port
+// of the loopback interface.
 //
 //	server := control.New(box)
 //	l, err := control.ListenUnix("/var/lib/esasim/ctl.sock")
@@ -15,41 +16,45 @@
 //
 //	curl --unix-socket ctl.sock http://esasim/v1/faults --json '{"action": "drop", "path": "google"}'
 //
+// The README.md of this folder describes faults, servers and the clock for users.
+//
 // # Requests
 //
-//	GET    /v1/health          a Health while the appliance is up and its services listen
-//	GET    /v1/faults          the faults, as netsim.Fault, in the order in which they are asked
-//	POST   /v1/faults          set one: a topology.Rule; the answer is the fault, with its id (201)
-//	DELETE /v1/faults          remove all, the topology's too (204)
+//	GET    /v1/health          a Health if the appliance is up and its services listen
+//	GET    /v1/faults          the faults, as netsim.Fault, in the order of evaluation
+//	POST   /v1/faults          add one: a topology.Rule; the answer is the fault with its id (201)
+//	DELETE /v1/faults          remove all, including those of the topology (204)
 //	GET    /v1/faults/ID       one fault, with its counts
 //	DELETE /v1/faults/ID       remove it (204)
-//	GET    /v1/peers           the simulated servers, as netsim.Server, with what they report
-//	GET    /v1/peers/NAME      one of them; NAME may have slashes
+//	GET    /v1/peers           the simulated servers, as netsim.Server, with their reports
+//	GET    /v1/peers/NAME      one of them; NAME may contain slashes
 //	PUT    /v1/peers/NAME      {"running": false} stops it, {"running": true} starts it
-//	GET    /v1/clock           the appliance's time, a Clock
-//	PUT    /v1/clock           {"time": "2015-06-25T08:50:03Z"} sets it, {"advance": "2h"} sets it on
+//	GET    /v1/clock           the appliance's clock, a Clock
+//	PUT    /v1/clock           {"time": "2015-06-25T08:50:03Z"} sets it,
+//	                           {"advance": "2h"} sets it forward
 //
-// A body is JSON and says so: Content-Type application/json. What fails is answered by
-// {"error": "a sentence"} with 400 (the request makes no sense), 404 (there is no such
-// thing), 403 and 415 (see below), or 503 (the appliance is not up). While the
-// appliance reboots, requests about peers and the clock wait; faults can be set at any
-// time, and /v1/health is answered at once, with 503.
+// A body is JSON and must say so: Content-Type application/json. A request that fails is
+// answered with {"error": "one line"} and status 400 (the request makes no sense), 404 (there
+// is no such thing), 403 or 415 (see below), or 503 (the appliance is not up). While the
+// appliance reboots, requests about peers and the clock wait for the end of the reboot.
+// Faults can be changed at any time, and /v1/health is answered immediately, with 503.
 //
 // # What lasts
 //
-// Faults, stopped servers and the clock's setting outlast a reboot; see package box. Nothing
-// but the clock outlasts the process. An appliance that asks NTP servers, as that of
-// topology lab does, believes them again when it next asks: stop the server, or clear
-// ntpconfig, to keep another time.
+// Faults, stopped servers and the setting of the clock outlast a reboot; see package box. Only
+// the setting of the clock outlasts the process. An appliance that queries NTP servers, such
+// as that of topology lab, corrects its clock at the next query: to keep another time, stop
+// the server, or clear ntpconfig.
 //
-// # Who may
+// # Access
 //
-// The socket is for its owner only (mode 0600). A port is open to every user of this
-// machine, which is why there is none unless asked for, and never one that others can
-// reach. Against web pages in a browser of this machine a port demands a Host that
-// is a loopback address, which defeats DNS rebinding, and no other site's Origin; the
-// Content-Type makes browsers ask first.
+// Only the owner of the socket can connect to it (mode 0600). Every user of the machine can
+// connect to a port; that is why there is no port by default, and why a port is on a loopback
+// address. A port also refuses the requests that a browser sends for web pages. The Host must
+// be a loopback address, which defeats DNS rebinding, and the Origin must be the same; and
+// because the Content-Type must be that of JSON, browsers ask the server before they send a
+// request from another site.
 //
-// The package opens real sockets, which otherwise only the network itself does: what
-// controls a simulation is not part of it.
+// The package opens real sockets, which otherwise only the network does: control of a
+// simulation is not part of the simulation.
 package control

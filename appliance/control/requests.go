@@ -13,7 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// A Health is the answer of an appliance that is up.
+// A Health describes an appliance that is up.
 type Health struct {
 	Status string `json:"status"` // "up"
 	box.Health
@@ -22,7 +22,7 @@ type Health struct {
 func (s *Server) getHealth(*http.Request) (any, error) {
 	h, err := s.box.Health()
 	if err != nil {
-		return nil, &failure{http.StatusServiceUnavailable, err.Error()}
+		return nil, &RequestError{http.StatusServiceUnavailable, err.Error()}
 	}
 	return Health{"up", h}, nil
 }
@@ -31,12 +31,12 @@ func (s *Server) listFaults(*http.Request) (any, error) { return s.box.Faults().
 
 func (s *Server) addFault(r *http.Request) (any, error) {
 	var rule topology.Rule
-	if err := read(r, &rule); err != nil {
+	if err := readBody(r, &rule); err != nil {
 		return nil, err
 	}
 	f, err := s.box.Faults().Add(rule)
 	if err != nil {
-		return nil, invalid("%v", err)
+		return nil, badRequest("%v", err)
 	}
 	return created{f}, nil
 }
@@ -65,7 +65,7 @@ func (s *Server) removeFault(r *http.Request) (any, error) {
 func faultID(r *http.Request) (int, error) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
-		return 0, invalid("%q is no fault's number", r.PathValue("id"))
+		return 0, badRequest("%q is not the number of a fault: expected a number such as 1", r.PathValue("id"))
 	}
 	return id, nil
 }
@@ -88,31 +88,31 @@ func (s *Server) putPeer(r *http.Request) (any, error) {
 	var body struct {
 		Running *bool `json:"running"`
 	}
-	if err := read(r, &body); err != nil {
+	if err := readBody(r, &body); err != nil {
 		return nil, err
 	}
 	if body.Running == nil {
-		return nil, invalid(`expected {"running": true} or {"running": false}`)
+		return nil, badRequest(`expected {"running": true} or {"running": false}`)
 	}
 	for {
 		if err := s.box.Settled(r.Context()); err != nil {
 			return nil, err
 		}
 		world := s.box.World()
-		server, err := switchServer(r.Context(), world, r.PathValue("name"), *body.Running)
+		server, err := setServer(r.Context(), world, r.PathValue("name"), *body.Running)
 		if !errors.Is(err, netsim.ErrStopped) {
 			return server, err
 		}
-		// A reboot came between, if there is another world once it is over.
+		// If the appliance has rebooted meanwhile, the request is repeated in the new world.
 		if settled := s.box.Settled(r.Context()); settled != nil || s.box.World() == world {
 			return nil, err
 		}
 	}
 }
 
-// switchServer starts or stops a server, and tells how it stands then.
-func switchServer(ctx context.Context, w *netsim.World, name string, on bool) (server netsim.Server, err error) {
-	if on {
+// setServer starts or stops a server and returns its state afterwards.
+func setServer(ctx context.Context, w *netsim.World, name string, run bool) (server netsim.Server, err error) {
+	if run {
 		err = w.StartServer(ctx, name)
 	} else {
 		err = w.StopServer(name)
@@ -123,12 +123,12 @@ func switchServer(ctx context.Context, w *netsim.World, name string, on bool) (s
 	return w.Server(name)
 }
 
-// A Clock is what the appliance's clock shows.
+// A Clock is the state of the appliance's clock.
 type Clock struct {
-	Time time.Time `json:"time"` // in its zone
-	Zone string    `json:"zone"` // "America/Los_Angeles"
-	// Offset is how far it is ahead of the clock that it was started with, which is the
-	// machine's as a rule.
+	Time time.Time `json:"time"` // in the appliance's time zone
+	Zone string    `json:"zone"` // the name of that zone: "America/Los_Angeles"
+	// Offset is how far the clock is ahead of the clock on which the box runs, which is
+	// usually that of the machine.
 	Offset netsim.Duration `json:"offset"`
 }
 
@@ -145,17 +145,17 @@ func (s *Server) putClock(r *http.Request) (any, error) {
 		Time    string           `json:"time"`
 		Advance *netsim.Duration `json:"advance"`
 	}
-	if err := read(r, &body); err != nil {
+	if err := readBody(r, &body); err != nil {
 		return nil, err
 	}
 	if (body.Time == "") == (body.Advance == nil) {
-		return nil, invalid(`expected {"time": "2015-06-25T08:50:03Z"} or {"advance": "2h"}`)
+		return nil, badRequest(`expected {"time": "2015-06-25T08:50:03Z"} or {"advance": "2h"}`)
 	}
 	if err := s.box.Settled(r.Context()); err != nil {
 		return nil, err
 	}
 	if body.Advance != nil {
-		if err := possible(s.box.Now().Add(time.Duration(*body.Advance))); err != nil {
+		if err := checkSettable(s.box.Now().Add(time.Duration(*body.Advance))); err != nil {
 			return nil, err
 		}
 		if err := s.box.Advance(time.Duration(*body.Advance)); err != nil {
@@ -167,7 +167,7 @@ func (s *Server) putClock(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := possible(to); err != nil {
+	if err := checkSettable(to); err != nil {
 		return nil, err
 	}
 	if err := s.box.SetTime(to); err != nil {
@@ -176,20 +176,22 @@ func (s *Server) putClock(r *http.Request) (any, error) {
 	return s.getClock(r)
 }
 
-// possible refuses a time that the clock cannot be set to.
-func possible(t time.Time) error {
+// checkSettable returns an error if the clock cannot be set to t.
+func checkSettable(t time.Time) error {
 	if y := t.Year(); y < appliance.MinYear || y > appliance.MaxYear {
-		return invalid("the clock cannot be set to the year %d, expected one from %d to %d", y, appliance.MinYear, appliance.MaxYear)
+		return badRequest("the clock cannot be set to the year %d: expected one from %d to %d",
+			y, appliance.MinYear, appliance.MaxYear)
 	}
 	return nil
 }
 
-// parseTime reads a time with its zone, or one of the appliance's zone.
+// parseTime reads a time with its zone, or without one a time in zone.
 func parseTime(text string, zone *time.Location) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateTime} {
 		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, invalid("%q is no time, expected one such as 2015-06-25T08:50:03Z or, in the appliance's zone, 2015-06-25 08:50:03", text)
+	return time.Time{}, badRequest("%q is not a time: expected one such as 2015-06-25T08:50:03Z or,"+
+		" in the appliance's time zone, 2015-06-25 08:50:03", text)
 }

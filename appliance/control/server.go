@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,30 +19,30 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
+// Bounds of requests.
 const (
-	longestBody = 1 << 20
-	// requestPatience is how long a client may take to say what it wants.
-	requestPatience = 10 * time.Second
-	idlePatience    = 2 * time.Minute // between requests
+	maxBody     = 1 << 20          // bytes
+	readTimeout = 10 * time.Second // for a whole request to arrive
+	idleTimeout = 2 * time.Minute  // between the requests of a connection
 )
 
-// A Server controls a box. Its methods are safe for concurrent use.
+// A Server answers requests about one box. It is safe for concurrent use.
 type Server struct {
-	box     *box.Box
-	mux     *http.ServeMux
-	running sync.WaitGroup  // listeners, and requests while they are answered
-	life    context.Context // of requests
-	end     context.CancelFunc
+	box            *box.Box
+	mux            *http.ServeMux
+	active         sync.WaitGroup  // listeners, and requests that are being answered
+	requestCtx     context.Context // the parent of the contexts of all requests
+	cancelRequests context.CancelFunc
 
 	mu      sync.Mutex
 	servers []*http.Server
 	stopped bool
 }
 
-// New returns a server that controls b, which has been started.
+// New returns a server for b, which must have been started.
 func New(b *box.Box) *Server {
 	s := &Server{box: b, mux: http.NewServeMux()}
-	s.life, s.end = context.WithCancel(context.Background())
+	s.requestCtx, s.cancelRequests = context.WithCancel(context.Background())
 	for pattern, f := range map[string]func(*http.Request) (any, error){
 		"GET /v1/health":          s.getHealth,
 		"GET /v1/faults":          s.listFaults,
@@ -56,29 +57,29 @@ func New(b *box.Box) *Server {
 		"PUT /v1/clock":           s.putClock,
 		"/":                       s.unknown,
 	} {
-		s.mux.Handle(pattern, answer(f))
+		s.mux.Handle(pattern, handlerOf(f))
 	}
 	return s
 }
 
-// Serve answers on l, which it closes, until Stop. It returns at once.
+// Serve answers requests on l until Stop, which closes l. It returns immediately.
 func (s *Server) Serve(l net.Listener) {
-	h := s.counted(s.mux)
+	h := s.countRequests(s.mux)
 	if l.Addr().Network() != "unix" {
-		h = guard(h)
+		h = refuseWebPages(h)
 	}
 	server := &http.Server{
-		Handler: h, ReadTimeout: requestPatience, IdleTimeout: idlePatience,
-		BaseContext: func(net.Listener) context.Context { return s.life },
+		Handler: h, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		BaseContext: func(net.Listener) context.Context { return s.requestCtx },
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.servers = append(s.servers, server)
-	s.running.Go(func() { server.Serve(l) }) //nolint:errcheck // it ends with Stop
+	s.active.Go(func() { server.Serve(l) }) //nolint:errcheck // Stop ends it
 }
 
-// Stop closes the listeners and waits for requests that are being answered until ctx ends;
-// then it ends them. Stopping twice is allowed.
+// Stop closes the listeners and waits for requests that are being answered. If ctx ends
+// first, Stop cancels these requests. It may be called more than once.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	servers := s.servers
@@ -93,43 +94,45 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
 	s.mu.Unlock()
-	s.end()
-	s.running.Wait()
+	s.cancelRequests()
+	s.active.Wait()
 	return errors.Join(errs...)
 }
 
-// counted lets Stop wait for what h does: http.Server.Close does not.
-func (s *Server) counted(h http.Handler) http.Handler {
+// countRequests makes Stop wait until h has returned: http.Server.Close does not wait.
+func (s *Server) countRequests(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		if s.stopped {
 			s.mu.Unlock()
 			return
 		}
-		s.running.Add(1)
+		s.active.Add(1)
 		s.mu.Unlock()
-		defer s.running.Done()
+		defer s.active.Done()
 		h.ServeHTTP(w, r)
 	})
 }
 
-// guard keeps web pages out.
-func guard(h http.Handler) http.Handler {
+// refuseWebPages refuses the requests that a browser sends for a web page of another site.
+func refuseWebPages(h http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopback(r.Host) {
-			refuse(w, &failure{http.StatusForbidden, fmt.Sprintf("The host %q is not this machine: expected localhost or a loopback address.", r.Host)})
+			text := fmt.Sprintf("the host %q is not this machine: expected localhost or a loopback address", r.Host)
+			writeError(w, &RequestError{http.StatusForbidden, text})
 			return
 		}
 		if err := origin.Check(r); err != nil {
-			refuse(w, &failure{http.StatusForbidden, "Web pages may not control the appliance."})
+			text := "a web page of another site may not control the appliance"
+			writeError(w, &RequestError{http.StatusForbidden, text})
 			return
 		}
 		h.ServeHTTP(w, r)
 	})
 }
 
-// isLoopback reports whether a Host header names this machine to itself.
+// isLoopback reports whether a Host header is localhost or a loopback address.
 func isLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -144,93 +147,91 @@ func isLoopback(host string) bool {
 	return err == nil && a.IsLoopback()
 }
 
-// A failure is an error that knows its status.
-type failure struct {
-	status int
-	text   string
+// badRequest returns an error that is answered with status 400.
+func badRequest(format string, args ...any) error {
+	return &RequestError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
-func (f *failure) Error() string { return f.text }
-
-func invalid(format string, args ...any) error {
-	return &failure{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
-
-// created is an answer with that status.
+// created is a result that is answered with status 201.
 type created struct{ any }
 
-// answer makes a handler of a function whose result becomes JSON; a nil one is no
-// content.
-func answer(f func(*http.Request) (any, error)) http.Handler {
+// handlerOf returns a handler that answers with the result of f as JSON. A nil result is
+// answered with status 204.
+func handlerOf(f func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, longestBody)
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		result, err := f(r)
 		if err != nil {
-			refuse(w, err)
+			writeError(w, err)
 			return
 		}
 		switch x := result.(type) {
 		case nil:
 			w.WriteHeader(http.StatusNoContent)
 		case created:
-			write(w, http.StatusCreated, x.any)
+			writeJSON(w, http.StatusCreated, x.any)
 		default:
-			write(w, http.StatusOK, x)
+			writeJSON(w, http.StatusOK, x)
 		}
 	})
 }
 
-func refuse(w http.ResponseWriter, err error) {
+// writeError answers with the text of err and the status that belongs to its type.
+func writeError(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
-	var f *failure
-	var unknown *netsim.NotFoundError
+	var refused *RequestError
+	var notFound *netsim.NotFoundError
 	switch {
-	case errors.As(err, &f):
-		status = f.status
-	case errors.As(err, &unknown):
+	case errors.As(err, &refused):
+		status = refused.Status
+	case errors.As(err, &notFound):
 		status = http.StatusNotFound
 	case errors.Is(err, netsim.ErrStopped):
 		status = http.StatusServiceUnavailable
 	}
-	write(w, status, map[string]string{"error": err.Error()})
+	writeJSON(w, status, map[string]string{"error": err.Error()})
 }
 
-func write(w http.ResponseWriter, status int, x any) {
+func writeJSON(w http.ResponseWriter, status int, x any) {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false) // people read it: Critical <System>
-	if err := e.Encode(x); err != nil {
-		status = http.StatusInternalServerError // a peer's report is no JSON
+	e.SetEscapeHTML(false)              // readable for people: Critical <System>
+	if err := e.Encode(x); err != nil { // the report of a peer has no form in JSON
+		status = http.StatusInternalServerError
 		text.Reset()
-		text.WriteString(`{"error": "The answer cannot be written as JSON."}` + "\n")
+		text.WriteString(`{"error": "the answer cannot be written as JSON"}` + "\n")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	w.Write(text.Bytes()) //nolint:errcheck // whoever asked may be gone
+	w.Write(text.Bytes()) //nolint:errcheck // the client may be gone
 }
 
-// read reads a request's body.
-func read(r *http.Request, x any) error {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return &failure{http.StatusUnsupportedMediaType, "expected a body in JSON, with Content-Type: application/json"}
+// readBody decodes the body of a request, which must be one JSON object.
+func readBody(r *http.Request, x any) error {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" {
+		return &RequestError{http.StatusUnsupportedMediaType,
+			"expected a body in JSON, with Content-Type: application/json"}
 	}
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	switch err := d.Decode(x); {
 	case err == io.EOF:
-		return invalid("expected a JSON object, not nothing")
+		return badRequest("expected a JSON object, but the body is empty")
 	case err != nil:
-		return invalid("%v", err)
+		return badRequest("%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return invalid("expected one JSON object")
+		return badRequest("expected one JSON object, but the body goes on after it")
 	}
 	return nil
 }
 
+// unknown answers requests for which there is no handler.
 func (s *Server) unknown(r *http.Request) (any, error) {
-	return nil, &failure{http.StatusNotFound, fmt.Sprintf("there is no %s %s: expected /v1/faults, /v1/peers, /v1/clock or /v1/health", r.Method, r.URL.Path)}
+	return nil, &RequestError{http.StatusNotFound, fmt.Sprintf(
+		"there is no %s %s: expected /v1/faults, /v1/peers, /v1/clock or /v1/health", r.Method, r.URL.Path)}
 }

@@ -110,13 +110,13 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl fault remove one":                     `"one" is not the number of a fault: expected a number such as 1, or all`,
 		"ctl fault remove 7":                       `there is no fault 7: esasim ctl fault list lists what there is`,
 		"ctl peer show nobody":                     `no server "nobody": esasim ctl peer list lists what there is`,
-		"ctl clock set tomorrow":                   `"tomorrow" is no time`,
+		"ctl clock set tomorrow":                   `"tomorrow" is not a time: expected one such as 2015-06-25T08:50:03Z`,
 		"ctl clock advance much":                   `much`,
-		"ctl --socket /nowhere/x fault list":       `no appliance answers at /nowhere/x`,
+		"ctl --socket /nowhere/x fault list":       `no appliance answers at /nowhere/x: connect: no such file or directory: start one with esasim, or name one with --socket or --addr`,
 		"ctl --addr 127.0.0.1:1 fault list":        `no appliance answers at 127.0.0.1:1`,
 		"ctl --addr [::1]:1 --socket y fault list": `--socket and --addr can't be used together`,
 		"ctl": `expected one of "fault", "peer", "clock"`,
-		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0": `0.0.0.0 can be reached by others`,
+		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0": `other machines can connect to 0.0.0.0: expected a loopback address`,
 	} {
 		if got := runFailing(t, home, strings.Fields(line)...); !strings.Contains(got, want) {
 			t.Errorf("esasim %s says %q, want %q in it", line, got, want)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/esasim/esasim/appliance/control"
 )
 
 func main() {
@@ -90,6 +93,9 @@ func pointToHelp(parser *kong.Kong, args []string, err error) error {
 func exitStatus(t stdio, err error) int {
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, control.ErrNoAnswer) {
+		err = fmt.Errorf("%w: start one with esasim, or name one with --socket or --addr", err)
 	}
 	fmt.Fprintf(t.err, "esasim: %s\n", oneLine(err))
 	return 1
