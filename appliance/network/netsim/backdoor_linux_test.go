@@ -11,15 +11,15 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// The back door holds at most 16 KiB that the appliance's TCP believes to have arrived
-// and the real server's has not acknowledged: so much more is lost when that server dies.
-func TestTheBackDoorHoldsLittle(t *testing.T) {
+// The back door holds at most 16 KiB that the appliance's TCP considers acknowledged and that
+// the real server has not received. If the server dies, that much is lost in addition.
+func TestBackDoorBuffersAtMost16KiB(t *testing.T) {
 	real, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer real.Close()
-	w := start(t, exits(t, fmt.Sprintf("\n    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}",
+	w := start(t, backDoorTopology(t, fmt.Sprintf("\n    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}",
 		real.Addr().(*net.TCPAddr).Port)))
 	c := mustDial(t, w, "203.0.113.30:514")
 	server, err := real.Accept()
@@ -27,7 +27,7 @@ func TestTheBackDoorHoldsLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	// The server reads nothing. Write until no more is taken, and nothing moves.
+	// The server reads nothing. Write until no more data is accepted or acknowledged.
 	chunk := make([]byte, 10_000)
 	for before := int64(-1); before != c.Acknowledged(); {
 		before = c.Acknowledged()
@@ -36,9 +36,9 @@ func TestTheBackDoorHoldsLittle(t *testing.T) {
 			_, err = c.Write(chunk)
 		}
 	}
-	// What is on its way between the two ends of the machine's loopback arrives, sooner or
-	// later; what the door holds does not.
-	for ctx := within(t, enough); ; {
+	// Data in flight on the machine's loopback arrives sooner or later; data that the door holds
+	// does not.
+	for ctx := within(t, testTimeout); ; {
 		acknowledged := c.Acknowledged()
 		held := acknowledged - int64(unread(t, server.(*net.TCPConn)))
 		if held <= 16<<10 {
@@ -51,7 +51,8 @@ func TestTheBackDoorHoldsLittle(t *testing.T) {
 	}
 }
 
-// unread is how much the machine's TCP has received that nobody has read.
+// unread returns the number of bytes that the machine's TCP has received and the server has not
+// read.
 func unread(t *testing.T, c *net.TCPConn) int {
 	t.Helper()
 	raw, err := c.SyscallConn()

@@ -11,10 +11,9 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
-// The benchmarks come in pairs: what a client of a real listener gets, and what
-// one gets through a door.
+// The benchmarks come in pairs: a client of a real listener, and a client of a door.
 
-// listeners are ways to a service.
+// listeners measures clients of handle with each kind of listener.
 func listeners(b *testing.B, handle func(net.Conn), measure func(b *testing.B, dial func() net.Conn)) {
 	real, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -42,7 +41,7 @@ func listeners(b *testing.B, handle func(net.Conn), measure func(b *testing.B, d
 	b.Run("door", func(b *testing.B) {
 		w := start(b, fixture(b, "lab"))
 		serve(b, w, "10.0.202.7:22", func(c network.Conn) { handle(c) })
-		measure(b, func() net.Conn { return knock(b, w, "ssh") })
+		measure(b, func() net.Conn { return dialDoor(b, w, "ssh") })
 	})
 }
 
@@ -103,8 +102,8 @@ func BenchmarkDownload(b *testing.B) {
 	})
 }
 
-// BenchmarkWorld is a world's start and end, what memory it takes, and how many
-// goroutines it has while nothing happens.
+// BenchmarkWorld measures the start and stop of a world, and its memory and goroutines while it
+// is idle.
 func BenchmarkWorld(b *testing.B) {
 	for _, name := range []string{"minimal", "lab"} {
 		b.Run(name, func(b *testing.B) {

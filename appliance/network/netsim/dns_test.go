@@ -13,18 +13,18 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// lookUp asks the lab's name server and returns the answer's records, or its
-// code if it is an error.
-func lookUp(t testing.TB, w *netsim.World, transport, name, kind string) []string {
+// lookup queries the lab's name server and returns the records of the answer, or its code if it
+// is an error.
+func lookup(t testing.TB, w *netsim.World, transport, name, kind string) []string {
 	t.Helper()
 	server := netip.AddrPortFrom(w.Topology().Appliance.DNS[0], 53)
 	conn := new(dns.Conn)
 	var err error
 	if transport == "tcp" {
-		conn.Conn, err = w.Network().Dial(within(t, enough), network.DialConfig{Remote: server})
+		conn.Conn, err = w.Network().Dial(within(t, testTimeout), network.DialConfig{Remote: server})
 	} else {
 		var c network.PacketConn
-		if c, err = w.Network().ListenPacket(within(t, enough), network.DialConfig{Remote: server}); err == nil {
+		if c, err = w.Network().ListenPacket(within(t, testTimeout), network.DialConfig{Remote: server}); err == nil {
 			conn.Conn = c.(interface {
 				network.PacketConn
 				packetAndStream
@@ -35,7 +35,7 @@ func lookUp(t testing.TB, w *netsim.World, transport, name, kind string) []strin
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(soon())
+	conn.SetDeadline(deadline())
 	m := new(dns.Msg)
 	m.SetQuestion(name, dns.StringToType[kind])
 	if err := conn.WriteMsg(m); err != nil {
@@ -55,13 +55,13 @@ func lookUp(t testing.TB, w *netsim.World, transport, name, kind string) []strin
 	return records
 }
 
-// packetAndStream is what dns.Conn asks of a connected socket.
+// packetAndStream has the methods that dns.Conn needs of a connected socket.
 type packetAndStream interface {
 	Read([]byte) (int, error)
 	Write([]byte) (int, error)
 }
 
-func TestDNSKnowsTheTopology(t *testing.T) {
+func TestDNSServesTopology(t *testing.T) {
 	topo := fixture(t, "lab")
 	topo.Mail = []topology.MX{{Domain: "example.org", Preference: 10, Host: "google.com"}}
 	w := start(t, topo)
@@ -78,12 +78,12 @@ func TestDNSKnowsTheTopology(t *testing.T) {
 		{"svl-edge-25.inet.qwest.net.", "A", []string{"63.150.59.25"}},
 		{"example.com.", "A", []string{"10.0.202.7"}},
 		{"example.org.", "MX", []string{"10 google.com."}},
-		{"google.com.", "MX", nil},                                // known, but not that
+		{"google.com.", "MX", nil},                                // the name exists without such a record
 		{"7.202.0.10.in-addr.arpa.", "PTR", []string{"NXDOMAIN"}}, // B38 shows its number
 		{"nobody.example.", "A", []string{"NXDOMAIN"}},
 	} {
 		for _, transport := range []string{"udp", "tcp"} {
-			if got := lookUp(t, w, transport, test.name, test.kind); !slices.Equal(got, test.want) {
+			if got := lookup(t, w, transport, test.name, test.kind); !slices.Equal(got, test.want) {
 				t.Errorf("%s %s by %s: %q, want %q", test.name, test.kind, transport, got, test.want)
 			}
 		}

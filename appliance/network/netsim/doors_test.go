@@ -21,8 +21,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// serve runs a service of the appliance's until the test ends or the listener is
-// closed.
+// serve runs a service of the appliance until the test ends or the listener is closed.
 func serve(t testing.TB, w *netsim.World, at string, handle func(network.Conn)) network.Listener {
 	t.Helper()
 	l, err := w.Network().Listen(t.Context(), network.ListenConfig{Addr: addrPort(at), Backlog: 50})
@@ -52,26 +51,26 @@ func echoAll(c network.Conn) {
 	io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
 }
 
-// knock connects to a door from outside.
-func knock(t testing.TB, w *netsim.World, name string) *net.TCPConn {
+// dialDoor connects to a front door.
+func dialDoor(t testing.TB, w *netsim.World, name string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", w.DoorAddrs()[name].String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(soon())
+	c.SetDeadline(deadline())
 	return c.(*net.TCPConn)
 }
 
-func TestADoorLeadsToTheAppliance(t *testing.T) {
+func TestDoorLeadsToAppliance(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	from := make(chan net.Addr, 1)
 	serve(t, w, "10.0.202.7:22", func(c network.Conn) {
 		from <- c.RemoteAddr()
 		echoAll(c)
 	})
-	c := knock(t, w, "ssh")
+	c := dialDoor(t, w, "ssh")
 	echo(t, c, "through the door")
 	port := c.LocalAddr().(*net.TCPAddr).Port
 	if got, want := (<-from).String(), fmt.Sprintf("10.0.201.4:%d", port); got != want {
@@ -81,14 +80,14 @@ func TestADoorLeadsToTheAppliance(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rest, err := io.ReadAll(c); err != nil || len(rest) > 0 {
-		t.Errorf("after a half-close: %q, %v, want the service's end", rest, err)
+		t.Errorf("after a half-close: %q, %v, want the end of the stream", rest, err)
 	}
 }
 
-func TestBulkThroughADoorArrivesWhole(t *testing.T) {
+func TestDoorForwardsBulkData(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	serve(t, w, "192.0.2.25:22", echoAll)
-	c := knock(t, w, "ssh")
+	c := dialDoor(t, w, "ssh")
 	sent := strings.Repeat("0123456789abcde\n", 1<<16) // 1 MiB
 	go func() {
 		io.WriteString(c, sent)
@@ -100,8 +99,8 @@ func TestBulkThroughADoorArrivesWhole(t *testing.T) {
 	}
 }
 
-// TestABurstWaitsOutside: more clients than the service's backlog takes.
-func TestABurstWaitsOutside(t *testing.T) {
+// Clients beyond the service's backlog wait outside: no SYN is retransmitted.
+func TestDoorQueuesClientsBeyondBacklog(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	seen := tapOn(t, w, "Data 1")
 	l, err := w.Network().Listen(t.Context(), network.ListenConfig{Addr: addrPort("192.0.2.25:22"), Backlog: 10})
@@ -113,7 +112,7 @@ func TestABurstWaitsOutside(t *testing.T) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	for range clients {
-		c := knock(t, w, "ssh")
+		c := dialDoor(t, w, "ssh")
 		running.Go(func() {
 			if _, err := io.ReadAll(c); err != nil {
 				t.Error(err)
@@ -140,7 +139,7 @@ func TestABurstWaitsOutside(t *testing.T) {
 	}
 }
 
-func TestADoorPassesResetsOn(t *testing.T) {
+func TestDoorForwardsResets(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	got := make(chan error, 1)
 	serve(t, w, "192.0.2.25:22", func(c network.Conn) {
@@ -155,12 +154,12 @@ func TestADoorPassesResetsOn(t *testing.T) {
 		got <- err
 		c.Close()
 	})
-	c := knock(t, w, "ssh")
+	c := dialDoor(t, w, "ssh")
 	io.WriteString(c, "reset me")
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the client reads %v after the service's reset", err)
 	}
-	c = knock(t, w, "ssh")
+	c = dialDoor(t, w, "ssh")
 	echo(t, c, "x")
 	c.SetLinger(0)
 	c.Close()
@@ -169,9 +168,9 @@ func TestADoorPassesResetsOn(t *testing.T) {
 	}
 }
 
-func TestADoorFollowsItsService(t *testing.T) {
+func TestDoorOpensAndShutsWithService(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
-	early := knock(t, w, "ssh") // before the service is up: waits
+	early := dialDoor(t, w, "ssh") // waits until the service is up
 	l := serve(t, w, "192.0.2.25:22", echoAll)
 	echo(t, early, "in the end")
 	if err := w.StartClients(t.Context()); err != nil {
@@ -190,32 +189,32 @@ func TestADoorFollowsItsService(t *testing.T) {
 	before := w.DoorAddrs()["ssh"]
 	l.Close()
 	if !refused("ssh") {
-		t.Error("the door is open after its service has gone")
+		t.Error("the door is open although its service has stopped")
 	}
-	echo(t, early, "who is inside stays inside")
+	echo(t, early, "established connections stay")
 	serve(t, w, "0.0.0.0:22", echoAll)
-	echo(t, knock(t, w, "ssh"), "open again")
+	echo(t, dialDoor(t, w, "ssh"), "open again")
 	if after := w.DoorAddrs()["ssh"]; after != before {
-		t.Errorf("the door was at %v and is at %v", before, after)
+		t.Errorf("the door has moved from %v to %v", before, after)
 	}
 }
 
-func TestADoorFollowsAddressAndPort(t *testing.T) {
+func TestDoorFollowsAddressAndPort(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	serve(t, w, "192.0.2.25:2022", echoAll)
 	if err := w.SetServicePort("ssh", 2022); err != nil {
 		t.Fatal(err)
 	}
-	echo(t, knock(t, w, "ssh"), "another port")
+	echo(t, dialDoor(t, w, "ssh"), "another port")
 	net := w.Network().(network.Configurer)
 	if err := net.SetAddrs("Data 1", []netip.Prefix{netip.MustParsePrefix("192.0.2.26/24")}); err != nil {
 		t.Fatal(err)
 	}
 	serve(t, w, "192.0.2.26:2022", echoAll)
-	echo(t, knock(t, w, "ssh"), "another address")
+	echo(t, dialDoor(t, w, "ssh"), "another address")
 }
 
-func TestOutsideClientsAreSeenAsTheTopologySays(t *testing.T) {
+func TestClientsGetAddressesOfSeenAs(t *testing.T) {
 	w := start(t, load(t, "pool.yaml", strings.Replace(small, "as: 203.0.113.8", "as: 203.0.113.128/30", 1)))
 	from := make(chan string, 1)
 	serve(t, w, "192.0.2.25:22", func(c network.Conn) {
@@ -227,7 +226,7 @@ func TestOutsideClientsAreSeenAsTheTopologySays(t *testing.T) {
 		{"127.0.0.2", "203.0.113.130"},
 		{"127.0.0.1", "203.0.113.129"},
 		{"127.0.0.3", "203.0.113.131"},
-		{"127.0.0.4", "203.0.113.129"}, // no address is left
+		{"127.0.0.4", "203.0.113.129"}, // all addresses are in use
 	} {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(test.local)}}
 		c, err := d.Dial("tcp", w.DoorAddrs()["ssh"].String())
@@ -241,8 +240,8 @@ func TestOutsideClientsAreSeenAsTheTopologySays(t *testing.T) {
 	}
 }
 
-// TestClientsOfTheOtherFamily: outside IPv6, inside IPv4.
-func TestClientsOfTheOtherFamily(t *testing.T) {
+// The real client uses IPv6, the simulated one IPv4.
+func TestFTPDoorTranslatesAddressFamilies(t *testing.T) {
 	probe, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
 		t.Skipf("this machine has no IPv6: %v", err)
@@ -258,8 +257,8 @@ func TestClientsOfTheOtherFamily(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := serveFTP(t, w)
-	c := typeFTP(t, w)
-	c.say("EPSV")
+	c := dialFTP(t, w)
+	c.send("EPSV")
 	reply := c.expect("229 ")
 	<-d.commands
 	var port int
@@ -269,21 +268,21 @@ func TestClientsOfTheOtherFamily(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer data.Close()
-	c.say("RETR x.cap")
+	c.send("RETR x.cap")
 	c.expect("150 ")
 	if b, err := io.ReadAll(data); err != nil || string(b) != "data" {
 		t.Errorf("RETR brings %q, %v", b, err)
 	}
 	c.expect("226 ")
 	<-d.commands
-	c.say("EPRT |2|::1|50000|")
+	c.send("EPRT |2|::1|50000|")
 	c.expect("200 ")
-	if heard := <-d.commands; !strings.HasPrefix(heard, "EPRT |1|10.0.201.4|") {
-		t.Errorf("ftpd heard %q, want the simulated client's address", heard)
+	if received := <-d.commands; !strings.HasPrefix(received, "EPRT |1|10.0.201.4|") {
+		t.Errorf("ftpd received %q, want the simulated client's address", received)
 	}
 }
 
-func TestARestartKeepsTheDoors(t *testing.T) {
+func TestRestartKeepsDoorAddresses(t *testing.T) {
 	minimal := fixture(t, "minimal")
 	first := start(t, minimal)
 	doors := first.DoorAddrs()
@@ -307,11 +306,11 @@ func TestARestartKeepsTheDoors(t *testing.T) {
 	echo(t, c, "after the restart")
 }
 
-func TestStopLetsLastWordsOut(t *testing.T) {
+func TestStopDeliversLastOutput(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	ready := make(chan network.Conn, 1)
 	serve(t, w, "192.0.2.25:22", func(c network.Conn) { ready <- c })
-	c := knock(t, w, "ssh")
+	c := dialDoor(t, w, "ssh")
 	service := <-ready
 	io.WriteString(service, "The system is going down.\n")
 	service.Close()
@@ -326,10 +325,10 @@ func TestStopLetsLastWordsOut(t *testing.T) {
 	}
 }
 
-func TestStopCutsWhoDoesNotGo(t *testing.T) {
+func TestStopResetsRemainingConnections(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	serve(t, w, "192.0.2.25:22", echoAll)
-	c := knock(t, w, "ssh")
+	c := dialDoor(t, w, "ssh")
 	echo(t, c, "here to stay")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -341,8 +340,8 @@ func TestStopCutsWhoDoesNotGo(t *testing.T) {
 	}
 }
 
-// exits is a topology that leads out to real addresses.
-func exits(t *testing.T, out string) *topology.Topology {
+// backDoorTopology returns a topology with the given back doors.
+func backDoorTopology(t *testing.T, out string) *topology.Topology {
 	return load(t, "exits.yaml", replaceIn(small, map[string]string{
 		"# out":              "  out:\n" + out,
 		"192.0.2.25/24]":     "192.0.2.25/24, '2001:db8::25/64']",
@@ -350,7 +349,7 @@ func exits(t *testing.T, out string) *topology.Topology {
 	}))
 }
 
-func TestTheBackDoor(t *testing.T) {
+func TestBackDoor(t *testing.T) {
 	real, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -374,35 +373,35 @@ func TestTheBackDoor(t *testing.T) {
 			}()
 		}
 	}()
-	// A client's port is taken, and nobody listens there.
+	// The port of a client is in use, but no server listens there.
 	client, err := net.Dial("tcp", real.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
 	port := func(a net.Addr) int { return a.(*net.TCPAddr).Port }
-	w := start(t, exits(t, fmt.Sprintf(`
+	w := start(t, backDoorTopology(t, fmt.Sprintf(`
     - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %[1]d}
     - {address: "2001:db8:9::30", port: 514, to: 127.0.0.1, to_port: %[1]d}
     - {address: 203.0.113.31, port: 514, to: 127.0.0.1, to_port: %[2]d}`, port(real.Addr()), port(client.LocalAddr()))))
 
-	echo(t, mustDial(t, w, "203.0.113.30:514"), "to the real world")
+	echo(t, mustDial(t, w, "203.0.113.30:514"), "to the real network")
 	c := mustDial(t, w, "203.0.113.30:514")
-	c.SetDeadline(soon())
+	c.SetDeadline(deadline())
 	io.WriteString(c, "reset")
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("after the real server's reset: %v", err)
 	}
 	echo(t, mustDial(t, w, "[2001:db8:9::30]:514"), "by IPv6")
-	for _, to := range []string{"203.0.113.31:514", "203.0.113.30:515"} { // closed, and not mapped
+	for _, to := range []string{"203.0.113.31:514", "203.0.113.30:515"} { // closed; not mapped
 		if _, err := dial(t, w, to); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("to %s: %v", to, err)
 		}
 	}
 }
 
-// A real machine takes a host's place: none of the host's own services is there.
-func TestAHostThatLeadsOut(t *testing.T) {
+// If a back door replaces a host, none of the host's simulated services runs.
+func TestBackDoorReplacesHost(t *testing.T) {
 	real, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -420,36 +419,36 @@ func TestAHostThatLeadsOut(t *testing.T) {
 			}()
 		}
 	}()
-	w := start(t, exits(t, fmt.Sprintf("    - {address: 203.0.113.7, port: 25, to: 127.0.0.1, to_port: %d}", real.Addr().(*net.TCPAddr).Port)))
+	w := start(t, backDoorTopology(t, fmt.Sprintf("    - {address: 203.0.113.7, port: 25, to: 127.0.0.1, to_port: %d}", real.Addr().(*net.TCPAddr).Port)))
 	echo(t, mustDial(t, w, "203.0.113.7:25"), "to the real machine")
 	if p := w.Peer("far/sink"); p != nil {
-		t.Errorf("there is %T", p)
+		t.Errorf("the replaced host has a %T", p)
 	}
 	for _, s := range w.Servers() {
 		if s.Host == "far" {
-			t.Errorf("there is %+v", s)
+			t.Errorf("the replaced host has the server %+v", s)
 		}
 	}
 }
 
-func TestDatagramsThroughTheBackDoor(t *testing.T) {
+func TestBackDoorForwardsDatagrams(t *testing.T) {
 	real, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer real.Close()
-	w := start(t, exits(t, fmt.Sprintf("    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}", real.LocalAddr().(*net.UDPAddr).Port)))
+	w := start(t, backDoorTopology(t, fmt.Sprintf("    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}", real.LocalAddr().(*net.UDPAddr).Port)))
 	open := func(to string) network.PacketConn {
 		c, err := w.Network().ListenPacket(t.Context(), network.DialConfig{Remote: addrPort(to)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		c.SetDeadline(soon())
+		c.SetDeadline(deadline())
 		return c
 	}
 	c := open("203.0.113.30:514")
-	real.SetDeadline(soon())
+	real.SetDeadline(deadline())
 	b := make([]byte, 100)
 	for range 2 {
 		if _, err := c.Write([]byte("<22>hello")); err != nil {
@@ -459,21 +458,21 @@ func TestDatagramsThroughTheBackDoor(t *testing.T) {
 		if err != nil || string(b[:n]) != "<22>hello" {
 			t.Fatalf("the real server got %q, %v", b[:n], err)
 		}
-		real.WriteTo([]byte("heard"), from)
-		if n, err = c.Read(b); err != nil || string(b[:n]) != "heard" {
+		real.WriteTo([]byte("received"), from)
+		if n, err = c.Read(b); err != nil || string(b[:n]) != "received" {
 			t.Fatalf("the answer: %q, %v", b[:n], err)
 		}
 	}
 	unmapped := open("203.0.113.30:515")
-	unmapped.Write([]byte("anybody?"))
+	unmapped.Write([]byte("hello?"))
 	if _, err := unmapped.Read(b); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("from a port that leads nowhere: %v", err)
+		t.Errorf("from a port that is not mapped: %v", err)
 	}
 }
 
-// TestADoorWhosePortWasTakenOpensInTheEnd: somebody else used the port while the
-// service was off.
-func TestADoorWhosePortWasTakenOpensInTheEnd(t *testing.T) {
+// Another program uses the door's port while the service is stopped. The door opens when the
+// port is free again.
+func TestDoorRetriesPortInUse(t *testing.T) {
 	w := start(t, fixture(t, "minimal"))
 	if err := w.StartClients(t.Context()); err != nil {
 		t.Fatal(err)
@@ -485,7 +484,7 @@ func TestADoorWhosePortWasTakenOpensInTheEnd(t *testing.T) {
 	}
 	serve(t, w, "192.0.2.25:22", echoAll)
 	taken.Close()
-	for ctx := within(t, enough); ; {
+	for ctx := within(t, testTimeout); ; {
 		c, err := net.Dial("tcp", at)
 		if err == nil {
 			echo(t, c, "late")

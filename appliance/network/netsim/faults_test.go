@@ -21,7 +21,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// add sets a fault of a world's.
+// add adds a fault to a world.
 func add(t testing.TB, w *netsim.World, r topology.Rule) netsim.Fault {
 	t.Helper()
 	f, err := w.Faults().Add(r)
@@ -31,15 +31,15 @@ func add(t testing.TB, w *netsim.World, r topology.Rule) netsim.Fault {
 	return f
 }
 
-// without takes a fault away again.
-func without(t testing.TB, w *netsim.World, f netsim.Fault) {
+// remove removes a fault.
+func remove(t testing.TB, w *netsim.World, f netsim.Fault) {
 	t.Helper()
 	if err := w.Faults().Remove(f.ID); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// rule reads a rule as it is written in JSON.
+// rule reads a rule in JSON.
 func rule(t testing.TB, text string) topology.Rule {
 	t.Helper()
 	var r topology.Rule
@@ -49,12 +49,11 @@ func rule(t testing.TB, text string) topology.Rule {
 	return r
 }
 
-// shortly is how long silence is waited for.
-const shortly = 100 * time.Millisecond
+// silenceTimeout is how long a test waits for an answer that must not come.
+const silenceTimeout = 100 * time.Millisecond
 
-// TestFaultsWhileItRuns: what a connection meets, behind the gateways and on the
-// appliance's own wire.
-func TestFaultsWhileItRuns(t *testing.T) {
+// Each action has its effect on new connections, behind the gateways and between neighbours.
+func TestAddAndRemoveWhileRunning(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	for _, to := range []string{"10.0.201.5:7", "10.0.202.53:53", "[2001:db8:202::53]:53"} {
 		for action, want := range map[string]error{
@@ -71,9 +70,9 @@ func TestFaultsWhileItRuns(t *testing.T) {
 					t.Skip("over IPv6 the appliance's stack does not tell connections of it")
 				}
 				f := add(t, w, topology.Rule{Action: action, To: netip.PrefixFrom(a.Addr(), a.Addr().BitLen()), Protocol: "tcp", Port: a.Port()})
-				ctx := within(t, enough)
+				ctx := within(t, testTimeout)
 				if action == "drop" {
-					ctx = untilHit(t, w, f)
+					ctx = contextUntilHit(t, w, f)
 				}
 				if _, err := w.Network().Dial(ctx, network.DialConfig{Remote: a}); !errors.Is(err, want) {
 					t.Errorf("got %v, want %v", err, want)
@@ -81,16 +80,16 @@ func TestFaultsWhileItRuns(t *testing.T) {
 				if got, err := w.Faults().Get(f.ID); err != nil || got.Packets < 1 || got.Connections < 1 {
 					t.Errorf("hits: %+v, %v", got, err)
 				}
-				without(t, w, f)
+				remove(t, w, f)
 				mustDial(t, w, to)
 			})
 		}
 	}
 }
 
-// untilHit is a context that ends when a fault has acted on a packet.
-func untilHit(t *testing.T, w *netsim.World, f netsim.Fault) context.Context {
-	ctx, hit := context.WithCancel(within(t, enough))
+// contextUntilHit returns a context that ends when a fault has applied to a packet.
+func contextUntilHit(t *testing.T, w *netsim.World, f netsim.Fault) context.Context {
+	ctx, hit := context.WithCancel(within(t, testTimeout))
 	done := make(chan struct{})
 	t.Cleanup(func() { hit(); <-done })
 	go func() {
@@ -105,36 +104,36 @@ func untilHit(t *testing.T, w *netsim.World, f netsim.Fault) context.Context {
 	return ctx
 }
 
-// The reset of an open connection reaches both ends, also between neighbours.
-func TestResetOfAnOpenConnection(t *testing.T) {
+// A reset ends an established connection, between neighbours too.
+func TestResetOfEstablishedConnection(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	for _, to := range []string{"10.0.201.5:7", "10.0.202.53:53"} {
 		c := mustDial(t, w, to)
 		f := add(t, w, rule(t, `{"action": "reset", "protocol": "tcp", "direction": "out"}`))
-		c.SetDeadline(soon())
+		c.SetDeadline(deadline())
 		c.Write([]byte("too late"))
 		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%s: %v, want a reset", to, err)
 		}
-		without(t, w, f)
+		remove(t, w, f)
 	}
 }
 
-func TestTheFirstTwoConnectionsFail(t *testing.T) {
+func TestFaultOfTwoConnections(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	f := add(t, w, rule(t, `{"action": "refuse", "to": "10.0.201.5", "protocol": "tcp", "port": 7, "connections": 2}`))
 	for range 2 {
 		if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("one of the first two: %v", err)
+			t.Errorf("one of the first two connections: %v", err)
 		}
 	}
 	echo(t, mustDial(t, w, "10.0.201.5:7"), "the third")
 	if got, _ := w.Faults().Get(f.ID); got.Connections != 2 {
-		t.Errorf("%d connections were hit, want 2", got.Connections)
+		t.Errorf("the fault applied to %d connections, want 2", got.Connections)
 	}
 }
 
-func TestPathDown(t *testing.T) {
+func TestFaultOfPath(t *testing.T) {
 	w := start(t, load(t, "down.yaml", replaceIn(small, map[string]string{"# paths": `
 paths:
   - name: far
@@ -145,20 +144,20 @@ paths:
 		"net-unreachable": network.NetUnreachable, "host-unreachable": network.HostUnreachable, "prohibit": network.Prohibited,
 	} {
 		f := add(t, w, topology.Rule{Path: "far", Action: action})
-		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("203.0.113.7")})
+		r, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr("203.0.113.7")})
 		if err != nil || r.Kind != kind || r.From != addr("198.51.100.2") {
 			t.Errorf("%s: %+v, %v", action, r, err)
 		}
-		without(t, w, f)
+		remove(t, w, f)
 	}
 	add(t, w, topology.Rule{Path: "far", Action: "drop"})
-	if _, err := w.Network().Ping(within(t, shortly), network.PingRequest{Dst: addr("203.0.113.7")}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("ping along a path that is silent: %v", err)
+	if _, err := w.Network().Ping(within(t, silenceTimeout), network.PingRequest{Dst: addr("203.0.113.7")}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("ping along a path that drops packets: %v", err)
 	}
 }
 
-// TestSlowness: what an echo needs at least, there and back.
-func TestSlowness(t *testing.T) {
+// The round-trip time of an echo is at least what the faults add.
+func TestDelayAndRate(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	for _, c := range []struct {
 		rule, to string
@@ -170,21 +169,21 @@ func TestSlowness(t *testing.T) {
 		{`{"action": "delay", "delay": "10ms", "path": "google"}`, "216.58.194.206", 20 * time.Millisecond},
 		{`{"action": "delay", "delay": "10ms", "cable": "Data 1"}`, "10.0.201.5", 20 * time.Millisecond},
 		{`{"action": "delay", "delay": "10ms", "cable": "resolver"}`, "10.0.202.53", 20 * time.Millisecond},
-		// A frame of 1000 bytes, twice.
+		// The rate applies to a frame of 1000 bytes in each direction.
 		{`{"action": "rate", "rate": "1M"}`, "10.0.201.5", 16 * time.Millisecond},
 		{`{"action": "rate", "rate": "1M", "cable": "Data 1"}`, "10.0.202.53", 16 * time.Millisecond},
 	} {
 		f := add(t, w, rule(t, c.rule))
-		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr(c.to), DataSize: 1000 - 42})
+		r, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr(c.to), DataSize: 1000 - 42})
 		if err != nil || r.RTT < c.want {
-			t.Errorf("%s: %s answers in %v, %v, want %v at least", c.rule, c.to, r.RTT, err, c.want)
+			t.Errorf("%s: %s answers in %v, %v, want at least %v", c.rule, c.to, r.RTT, err, c.want)
 		}
-		without(t, w, f)
+		remove(t, w, f)
 	}
 }
 
-// A cable's faults are for every frame on it, ARP included, and for nobody else.
-func TestCables(t *testing.T) {
+// A fault of a cable applies to every frame on it, ARP included, and to no other cable.
+func TestFaultOfCable(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	ping := func(to string, d time.Duration) error {
 		_, err := w.Network().Ping(within(t, d), network.PingRequest{Dst: addr(to)})
@@ -198,7 +197,7 @@ func TestCables(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := add(t, w, rule(t, text))
-		if err := ping("10.0.202.53", shortly); err == nil {
+		if err := ping("10.0.202.53", silenceTimeout); err == nil {
 			t.Errorf("%s: the name server answers", text)
 		}
 		neighbors, err := w.Network().Neighbors()
@@ -207,12 +206,12 @@ func TestCables(t *testing.T) {
 				t.Errorf("%s: ARP finds %v, %v", text, n, err)
 			}
 		}
-		if err := ping("10.0.201.5", enough); err != nil {
-			t.Errorf("%s: the other cables: %v", text, err)
+		if err := ping("10.0.201.5", testTimeout); err != nil {
+			t.Errorf("%s: another cable: %v", text, err)
 		}
-		without(t, w, f)
-		if err := ping("10.0.202.53", enough); err != nil {
-			t.Errorf("%s: repaired: %v", text, err)
+		remove(t, w, f)
+		if err := ping("10.0.202.53", testTimeout); err != nil {
+			t.Errorf("after %s was removed: %v", text, err)
 		}
 	}
 	carriers := func() string {
@@ -226,21 +225,20 @@ func TestCables(t *testing.T) {
 	if got, want := carriers(), "Data 1 false, Data 2 true, Management true, lo0 true"; got != want {
 		t.Errorf("carriers: %s; want %s", got, want)
 	}
-	if err := ping("10.0.201.5", shortly); err == nil {
-		t.Error("a ping leaves through an interface without a cable")
+	if err := ping("10.0.201.5", silenceTimeout); err == nil {
+		t.Error("a ping is answered through an unplugged interface")
 	}
-	without(t, w, f)
+	remove(t, w, f)
 	if got, want := carriers(), "Data 1 true, Data 2 true, Management true, lo0 true"; got != want {
 		t.Errorf("carriers: %s; want %s", got, want)
 	}
-	if err := ping("10.0.201.5", enough); err != nil {
-		t.Error("repaired:", err)
+	if err := ping("10.0.201.5", testTimeout); err != nil {
+		t.Error("after the cable was plugged in again:", err)
 	}
 }
 
-// TestTheLastWord: of two rules the one that was set last decides, before those of
-// the topology.
-func TestTheLastWord(t *testing.T) {
+// Of two faults the newer one decides. The topology's are the oldest, the first of them first.
+func TestNewestFaultDecides(t *testing.T) {
 	w := start(t, load(t, "rules.yaml", replaceIn(small, map[string]string{"# rules": `
 rules:
   - {name: nobody, action: reset, protocol: tcp}
@@ -252,7 +250,7 @@ rules:
 	add(t, w, rule(t, `{"action": "pass", "protocol": "tcp", "either_port": 25}`))
 	mustDial(t, w, "203.0.113.7:25")
 	if _, err := dial(t, w, "203.0.113.7:26"); !errors.Is(err, syscall.EHOSTUNREACH) {
-		t.Errorf("the rule before the last: %v", err)
+		t.Errorf("the fault before the newest: %v", err)
 	}
 	var got []string
 	for _, f := range w.Faults().List() {
@@ -264,16 +262,15 @@ rules:
 	}
 	w.Faults().Clear()
 	if _, err := dial(t, w, "203.0.113.7:26"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("without any: %v, want the host's own refusal", err)
+		t.Errorf("without faults: %v, want the host's refusal", err)
 	}
 	if n := len(w.Faults().List()); n != 0 {
 		t.Errorf("%d faults are left", n)
 	}
 }
 
-// Faults begin and end by themselves, those of cables too, in the time of the
-// machine.
-func TestTimedFaults(t *testing.T) {
+// Faults begin and end at their times, those of cables too, on the clock of NewFaults.
+func TestFaultsBeginAndEnd(t *testing.T) {
 	topo, machine := fixture(t, "lab"), clock.NewFake(time.Time{})
 	faults := netsim.NewFaults(topo, machine)
 	defer faults.Close()
@@ -296,7 +293,7 @@ func TestTimedFaults(t *testing.T) {
 		machine.Advance(step.advance)
 		_, err := dial(t, w, "10.0.201.5:7")
 		if refused := errors.Is(err, syscall.ECONNREFUSED); refused != step.refuses {
-			t.Errorf("after %v more: %v", step.advance, err)
+			t.Errorf("after another %v: %v", step.advance, err)
 		}
 		var states []string
 		for _, f := range faults.List() {
@@ -304,34 +301,34 @@ func TestTimedFaults(t *testing.T) {
 		}
 		f, _ := faults.Get(refuse.ID)
 		if got := strings.Join(states, " "); got != step.states || time.Duration(f.Left) != step.left {
-			t.Errorf("after %v more: %s, %v left; want %s, %v", step.advance, got, f.Left, step.states, step.left)
+			t.Errorf("after another %v: %s, %v left; want %s, %v", step.advance, got, f.Left, step.states, step.left)
 		}
 	}
 	if f, _ := faults.Get(refuse.ID); f.Connections != 2 {
-		t.Errorf("a fault that is over tells of %d connections, want 2", f.Connections)
+		t.Errorf("a fault that is over has %d connections, want 2", f.Connections)
 	}
-	for _, step := range []struct{ advance, patience time.Duration }{{0, enough}, {5 * time.Second, shortly}, {time.Second, enough}} {
+	for _, step := range []struct{ advance, patience time.Duration }{{0, testTimeout}, {5 * time.Second, silenceTimeout}, {time.Second, testTimeout}} {
 		machine.Advance(step.advance)
 		_, err := w.Network().Ping(within(t, step.patience), network.PingRequest{Dst: addr("10.0.202.53")})
-		if answers := err == nil; answers != (step.patience == enough) {
-			t.Errorf("after %v more the name server's cable: %v", step.advance, err)
+		if answers := err == nil; answers != (step.patience == testTimeout) {
+			t.Errorf("ping of the name server after another %v: %v", step.advance, err)
 		}
 	}
 }
 
-// On the machine's own clock faults end, too.
-func TestAFaultEndsByItself(t *testing.T) {
+// Faults end on the machine's clock too.
+func TestFaultEndsOnSystemClock(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	f := add(t, w, rule(t, `{"action": "drop", "to": "10.0.201.5", "for": "50ms"}`))
-	for ctx := within(t, enough); ; {
-		once, cancel := context.WithTimeout(ctx, shortly)
+	for ctx := within(t, testTimeout); ; {
+		once, cancel := context.WithTimeout(ctx, silenceTimeout)
 		_, err := w.Network().Ping(once, network.PingRequest{Dst: addr("10.0.201.5")})
 		cancel()
 		if err == nil {
 			break
 		}
 		if ctx.Err() != nil {
-			t.Fatal("it does not end")
+			t.Fatal("the fault does not end")
 		}
 	}
 	if got, _ := w.Faults().Get(f.ID); got.State != netsim.FaultOver {
@@ -339,9 +336,8 @@ func TestAFaultEndsByItself(t *testing.T) {
 	}
 }
 
-// What is wrong stays when the appliance's world is made anew: counts, times and
-// servers that are down.
-func TestFaultsOutliveAWorld(t *testing.T) {
+// Faults, their counts and stopped servers are the same in the next world.
+func TestFaultsOutliveWorld(t *testing.T) {
 	topo := fixture(t, "lab")
 	faults := netsim.NewFaults(topo, nil)
 	defer faults.Close()
@@ -357,7 +353,7 @@ func TestFaultsOutliveAWorld(t *testing.T) {
 	}
 	old.Stop(t.Context())
 	if _, err := faults.Add(topology.Rule{Action: "refuse", To: netip.MustParsePrefix("96.17.177.18/32")}); err != nil {
-		t.Error("between two worlds:", err)
+		t.Error("Add between two worlds:", err)
 	}
 	w := start(t, topo, with)
 	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
@@ -365,19 +361,19 @@ func TestFaultsOutliveAWorld(t *testing.T) {
 	}
 	mustDial(t, w, "10.0.201.5:7")
 	if got, _ := faults.Get(f.ID); got.Connections != 2 {
-		t.Errorf("hits: %+v", got)
+		t.Errorf("the fault: %+v, want 2 connections", got)
 	}
 	for _, to := range []string{"96.17.177.18:80", "216.58.194.206:80"} {
 		if _, err := dial(t, w, to); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("%s: %v", to, err)
 		}
 	}
-	if _, err := w.Network().Ping(within(t, shortly), network.PingRequest{Dst: addr("10.0.202.53")}); err == nil {
-		t.Error("the cable is plugged in again")
+	if _, err := w.Network().Ping(within(t, silenceTimeout), network.PingRequest{Dst: addr("10.0.202.53")}); err == nil {
+		t.Error("the cable is not unplugged any more")
 	}
 }
 
-func TestServersStopAndStart(t *testing.T) {
+func TestStopAndStartServer(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	c := mustDial(t, w, "10.0.201.5:7")
 	for range 2 {
@@ -385,15 +381,15 @@ func TestServersStopAndStart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.SetDeadline(soon())
+	c.SetDeadline(deadline())
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("a connection to a server that stops: %v", err)
+		t.Errorf("an established connection to a stopped server: %v", err)
 	}
 	if _, err := dial(t, w, "10.0.201.5:7"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("a stopped server: %v", err)
+		t.Errorf("a new connection to a stopped server: %v", err)
 	}
 	if s, err := w.Server("server/echo"); err != nil || s.Running {
-		t.Errorf("a stopped server: %+v, %v", s, err)
+		t.Errorf("state of a stopped server: %+v, %v", s, err)
 	}
 	for range 2 {
 		if err := w.StartServer(t.Context(), "server/echo"); err != nil {
@@ -402,7 +398,7 @@ func TestServersStopAndStart(t *testing.T) {
 	}
 	echo(t, mustDial(t, w, "10.0.201.5:7"), "again")
 	mustDial(t, w, "10.0.201.4:6025").Write([]byte("12345"))
-	if err := w.Peer("workstation/sink").(*peers.Sink).Await(within(t, enough), 5); err != nil {
+	if err := w.Peer("workstation/sink").(*peers.Sink).Await(within(t, testTimeout), 5); err != nil {
 		t.Fatal(err)
 	}
 	got, err := w.Server("workstation/sink")
@@ -413,14 +409,15 @@ func TestServersStopAndStart(t *testing.T) {
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
-	var unknown *netsim.NotFoundError
-	if err := w.StopServer("nobody"); !errors.As(err, &unknown) {
-		t.Errorf("a server that is not there: %v", err)
+	var notFound *netsim.NotFoundError
+	if err := w.StopServer("nobody"); !errors.As(err, &notFound) {
+		t.Errorf("StopServer of a server that does not exist: %v", err)
 	}
 }
 
-// Who comes to a server whose queue is full waits in vain, however slowly it was filled.
-func TestAFullBacklogIsFull(t *testing.T) {
+// A new connection to a server whose backlog is full times out, even while the backlog is
+// being filled.
+func TestFullBacklogDropsConnections(t *testing.T) {
 	w := start(t, load(t, "full.yaml", replaceIn(small, map[string]string{
 		"{type: sink, port: 25}": "{type: sink, port: 25}, {name: full, type: syslogd, options: {backlog: full}}",
 	})))
@@ -429,7 +426,7 @@ func TestAFullBacklogIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := full.Addresses[0]
-	// Somebody comes all the time, also while the queue is being filled.
+	// A client connects all the time, also while the backlog is being filled.
 	ctx, stop := context.WithCancel(t.Context())
 	var client sync.WaitGroup
 	defer client.Wait()
@@ -454,8 +451,8 @@ func TestAFullBacklogIsFull(t *testing.T) {
 	}
 }
 
-// Neighbours in a VLAN are neighbours.
-func TestFaultsInAVLAN(t *testing.T) {
+// The rules of the gateways apply between neighbours in a VLAN too.
+func TestFaultBetweenNeighboursInVLAN(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	c := w.Network().(network.Configurer)
 	if err := c.SetVLANs([]network.VLAN{{ID: 12, Parent: "Data 1"}}); err != nil {
@@ -472,12 +469,12 @@ func TestFaultsInAVLAN(t *testing.T) {
 		if _, err := dial(t, w, "10.0.12.5:7"); !errors.Is(err, want) {
 			t.Errorf("%s: %v", action, err)
 		}
-		without(t, w, f)
+		remove(t, w, f)
 	}
 	add(t, w, rule(t, `{"action": "reset", "to": "10.0.12.7", "direction": "in"}`))
-	conn.SetDeadline(soon())
+	conn.SetDeadline(deadline())
 	conn.Write([]byte("more"))
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("an open connection: %v", err)
+		t.Errorf("an established connection: %v", err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim"
 )
 
-// An ftpd is as much of an FTP server as the NAT helper has to do with. It sends
-// "data" for RETR and keeps what STOR brings; commands says what it heard.
+// An ftpd is a minimal FTP server for the NAT helper. It sends "data" for RETR, and delivers
+// the contents of STOR to stored and each command line to commands.
 type ftpd struct {
 	t        *testing.T
 	net      network.Network
@@ -113,12 +113,12 @@ func (d *ftpd) session(c network.Conn) {
 
 func realAddr(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
 
-func TestPassiveFTPThroughTheDoor(t *testing.T) {
+func TestPassiveFTPThroughDoor(t *testing.T) {
 	for _, extended := range []bool{true, false} {
 		t.Run(fmt.Sprint("EPSV ", extended), func(t *testing.T) {
 			w := start(t, fixture(t, "lab"))
 			d := serveFTP(t, w)
-			c, err := ftp.Dial(w.DoorAddrs()["ftp"].String(), ftp.DialWithTimeout(enough), ftp.DialWithDisabledEPSV(!extended))
+			c, err := ftp.Dial(w.DoorAddrs()["ftp"].String(), ftp.DialWithTimeout(testTimeout), ftp.DialWithDisabledEPSV(!extended))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -146,21 +146,21 @@ func TestPassiveFTPThroughTheDoor(t *testing.T) {
 	}
 }
 
-// A talk is a control connection typed by hand.
-type talk struct {
+// An ftpClient is a control connection on which a test sends single commands.
+type ftpClient struct {
 	t *testing.T
 	net.Conn
 	lines *bufio.Scanner
 }
 
-func typeFTP(t *testing.T, w *netsim.World) *talk {
-	c := &talk{t: t, Conn: knock(t, w, "ftp")}
+func dialFTP(t *testing.T, w *netsim.World) *ftpClient {
+	c := &ftpClient{t: t, Conn: dialDoor(t, w, "ftp")}
 	c.lines = bufio.NewScanner(c)
 	c.expect("220 ")
 	return c
 }
 
-func (c *talk) expect(prefix string) string {
+func (c *ftpClient) expect(prefix string) string {
 	c.t.Helper()
 	if !c.lines.Scan() || !strings.HasPrefix(c.lines.Text(), prefix) {
 		c.t.Fatalf("got %q (%v), want %q...", c.lines.Text(), c.lines.Err(), prefix)
@@ -168,14 +168,14 @@ func (c *talk) expect(prefix string) string {
 	return c.lines.Text()
 }
 
-func (c *talk) say(line string) { io.WriteString(c, line+"\r\n") }
+func (c *ftpClient) send(line string) { io.WriteString(c, line+"\r\n") }
 
-func TestActiveFTPThroughTheDoor(t *testing.T) {
+func TestActiveFTPThroughDoor(t *testing.T) {
 	for _, command := range []string{"PORT", "eprt"} {
 		t.Run(command, func(t *testing.T) {
 			w := start(t, fixture(t, "lab"))
 			d := serveFTP(t, w)
-			c := typeFTP(t, w)
+			c := dialFTP(t, w)
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -186,14 +186,14 @@ func TestActiveFTPThroughTheDoor(t *testing.T) {
 			if command == "eprt" {
 				line = fmt.Sprintf("eprt |1|127.0.0.1|%d|", port)
 			}
-			c.say(line)
+			c.send(line)
 			c.expect("200 ")
-			if heard := <-d.commands; !strings.Contains(heard, "10,0,201,4,") && !strings.Contains(heard, "|10.0.201.4|") {
-				t.Errorf("ftpd heard %q, want the simulated client's address", heard)
+			if received := <-d.commands; !strings.Contains(received, "10,0,201,4,") && !strings.Contains(received, "|10.0.201.4|") {
+				t.Errorf("ftpd received %q, want the simulated client's address", received)
 			}
-			c.say("RETR x.cap")
+			c.send("RETR x.cap")
 			c.expect("150 ")
-			l.(*net.TCPListener).SetDeadline(soon())
+			l.(*net.TCPListener).SetDeadline(deadline())
 			data, err := l.Accept()
 			if err != nil {
 				t.Fatal(err)
@@ -206,42 +206,42 @@ func TestActiveFTPThroughTheDoor(t *testing.T) {
 	}
 }
 
-func TestPortOfSomebodyElsePassesUnchanged(t *testing.T) {
+func TestForeignPORTPassesUnchanged(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	d := serveFTP(t, w)
-	c := typeFTP(t, w)
+	c := dialFTP(t, w)
 	for _, line := range []string{
 		"PORT 10,0,201,5,200,10",  // another host
 		"PORT 127,0,0,1,0,25",     // a service's port
 		"EPRT |2|::1|5000|",       // another address of the client's machine
-		"PORT 1,2",                // nonsense
-		"EPRT",                    // and more of it
-		"SITE PORT 127,0,0,1,9,9", // no command of that name
+		"PORT 1,2",                // malformed
+		"EPRT",                    // malformed
+		"SITE PORT 127,0,0,1,9,9", // another command
 	} {
-		c.say(line)
-		if heard := <-d.commands; heard != line {
-			t.Errorf("%q became %q", line, heard)
+		c.send(line)
+		if received := <-d.commands; received != line {
+			t.Errorf("%q was changed to %q", line, received)
 		}
 		c.expect("50")
 	}
 }
 
-func TestDataConnectionsOfStrangersAreRefused(t *testing.T) {
+func TestPassivePortRejectsOtherClients(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	serveFTP(t, w)
-	c := typeFTP(t, w)
-	c.say("EPSV")
+	c := dialFTP(t, w)
+	c.send("EPSV")
 	reply := c.expect("229 ")
 	var port int
 	fmt.Sscanf(reply[strings.Index(reply, "("):], "(|||%d|)", &port)
 	at := fmt.Sprintf("127.0.0.1:%d", port)
-	stranger := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	if thief, err := stranger.Dial("tcp", at); err == nil {
-		thief.SetDeadline(soon())
-		if _, err := thief.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("a stranger reads %v, want a reset", err)
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	if other, err := dialer.Dial("tcp", at); err == nil {
+		other.SetDeadline(deadline())
+		if _, err := other.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("another client reads %v, want a reset", err)
 		}
-		thief.Close()
+		other.Close()
 	} else {
 		t.Logf("this machine has no address 127.0.0.2: %v", err)
 	}
@@ -250,7 +250,7 @@ func TestDataConnectionsOfStrangersAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer own.Close()
-	c.say("RETR x.cap")
+	c.send("RETR x.cap")
 	c.expect("150 ")
 	if b, err := io.ReadAll(own); err != nil || string(b) != "data" {
 		t.Errorf("RETR brings %q, %v", b, err)
@@ -272,8 +272,8 @@ func TestPassivePortsAndPublicAddress(t *testing.T) {
 	}
 	w := start(t, lab)
 	serveFTP(t, w)
-	c := typeFTP(t, w)
-	c.say("PASV")
+	c := dialFTP(t, w)
+	c.send("PASV")
 	reply := c.expect("227 ")
 	var hi, lo int
 	if _, err := fmt.Sscanf(reply, "227 Entering Passive Mode (198,51,100,9,%d,%d).", &hi, &lo); err != nil {
@@ -284,18 +284,18 @@ func TestPassivePortsAndPublicAddress(t *testing.T) {
 	}
 }
 
-// TestUrgentDataStaysInPlace: an ABOR as clients send it, with its mark urgent.
-func TestUrgentDataStaysInPlace(t *testing.T) {
+// Clients send ABOR after a telnet sequence whose mark is urgent data.
+func TestUrgentDataKeepsItsPlace(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	d := serveFTP(t, w)
-	c := typeFTP(t, w)
+	c := dialFTP(t, w)
 	io.WriteString(c, "\xff\xf4") // IAC IP
 	if err := sendUrgent(c.Conn.(*net.TCPConn), []byte("\xff")); err != nil {
-		t.Skipf("no urgent data here: %v", err)
+		t.Skipf("this system cannot send urgent data: %v", err)
 	}
 	io.WriteString(c, "\xf2ABOR\r\n")
 	if got, want := <-d.commands, "\xff\xf4\xff\xf2ABOR"; got != want {
-		t.Errorf("ftpd heard %q, want %q", got, want)
+		t.Errorf("ftpd received %q, want %q", got, want)
 	}
 	c.expect("502 ")
 }

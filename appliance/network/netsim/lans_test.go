@@ -18,6 +18,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
+// configure changes the configuration of the appliance's network.
 func configure(t testing.TB, w *netsim.World, steps ...func(c network.Configurer) error) {
 	t.Helper()
 	for i, step := range steps {
@@ -44,35 +45,36 @@ var (
 	everywhere = netip.MustParsePrefix("0.0.0.0/0")
 )
 
-// routes are lab's default and one more.
+// routes sets the default route of lab and one more.
 func routes(more network.Route) func(network.Configurer) error {
 	return func(c network.Configurer) error {
 		return c.SetRoutes([]network.Route{{Dst: everywhere, Gateway: addr("10.0.202.1")}, more})
 	}
 }
 
-func pings(t testing.TB, w *netsim.World, to string) {
+// checkPing checks that an address answers a ping.
+func checkPing(t testing.TB, w *netsim.World, to string) {
 	t.Helper()
-	r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr(to), DataSize: 56})
+	r, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr(to), DataSize: 56})
 	if err != nil || r.Kind != network.EchoReply || r.From != addr(to) {
 		t.Errorf("ping %s: %+v, %v", to, r, err)
 	}
 }
 
-func TestAHostInAVLAN(t *testing.T) {
+func TestHostInVLAN(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	configure(t, w, inVLAN12...)
 	wire, inside := tapOn(t, w, "Data 1"), tapOn(t, w, "VLAN 12")
 	echo(t, mustDial(t, w, "10.0.12.5:7"), strings.Repeat("in the VLAN ", 1000))
-	pings(t, w, "10.0.12.5")
-	pings(t, w, "2001:db8:12::5")
-	pings(t, w, "10.0.12.1")
+	checkPing(t, w, "10.0.12.5")
+	checkPing(t, w, "2001:db8:12::5")
+	checkPing(t, w, "10.0.12.1")
 	for name, c := range map[string]*capture{"Data 1": wire, "VLAN 12": inside} {
-		if f := c.faults(); f != nil {
+		if f := c.defects(); f != nil {
 			t.Errorf("frames of %s: %v", name, f)
 		}
 		if n := retransmitted(c); n > 0 {
-			t.Errorf("%s: %d segments had to be sent again", name, n)
+			t.Errorf("%s: %d segments were retransmitted", name, n)
 		}
 	}
 	if n, all := wire.count(layers.LayerTypeDot1Q), wire.count(layers.LayerTypeEthernet); n != all || n == 0 {
@@ -92,18 +94,18 @@ func TestAHostInAVLAN(t *testing.T) {
 	}
 }
 
-// Out of its VLAN a host hears nothing, and with the tag of another one neither.
-func TestAHostInAVLANIsNowhereElse(t *testing.T) {
+// A host in a VLAN receives nothing without a tag or with the tag of another VLAN.
+func TestHostInVLANIsUnreachableElsewhere(t *testing.T) {
 	for name, steps := range map[string][]func(network.Configurer) error{
-		"no VLAN":           {addrs("Data 1", "10.0.202.7/24", "10.0.12.7/24")},
-		"another VLAN":      {vlans(network.VLAN{ID: 13, Parent: "Data 1"}), addrs("VLAN 13", "10.0.12.7/24")},
-		"on another's wire": {vlans(network.VLAN{ID: 12, Parent: "Data 2"}), addrs("VLAN 12", "10.0.12.7/24")},
+		"no VLAN":      {addrs("Data 1", "10.0.202.7/24", "10.0.12.7/24")},
+		"another VLAN": {vlans(network.VLAN{ID: 13, Parent: "Data 1"}), addrs("VLAN 13", "10.0.12.7/24")},
+		"another wire": {vlans(network.VLAN{ID: 12, Parent: "Data 2"}), addrs("VLAN 12", "10.0.12.7/24")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, fixture(t, "lab"))
 			configure(t, w, steps...)
-			_, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("10.0.12.5")})
+			_, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr("10.0.12.5")})
 			if !errors.Is(err, syscall.EHOSTUNREACH) {
 				t.Errorf("ping: %v", err)
 			}
@@ -111,8 +113,8 @@ func TestAHostInAVLANIsNowhereElse(t *testing.T) {
 	}
 }
 
-// A VLAN's router leads everywhere, and back.
-func TestAPathThroughAVLAN(t *testing.T) {
+// The router of a VLAN forwards packets to far hosts and back.
+func TestPathThroughVLAN(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	configure(t, w, inVLAN12...)
 	configure(t, w, routes(network.Route{Dst: netip.MustParsePrefix("10.0.201.5/32"), Gateway: addr("10.0.12.1")}))
@@ -122,34 +124,34 @@ func TestAPathThroughAVLAN(t *testing.T) {
 	if got := c.LocalAddr().String(); !strings.HasPrefix(got, "10.0.12.7:") {
 		t.Errorf("dialled from %s", got)
 	}
-	r, err := w.Network().Probe(within(t, enough), network.ProbeRequest{Dst: addr("10.0.201.5"), Port: 33435, TTL: 1, PacketSize: 40})
+	r, err := w.Network().Probe(within(t, testTimeout), network.ProbeRequest{Dst: addr("10.0.201.5"), Port: 33435, TTL: 1, PacketSize: 40})
 	if err != nil || r.Kind != network.TimeExceeded || r.From != addr("10.0.12.1") {
 		t.Errorf("the first router: %+v, %v", r, err)
 	}
 	if inside.count(layers.LayerTypeTCP) == 0 {
-		t.Error("nothing of it passed the VLAN")
+		t.Error("no segment passed the VLAN")
 	}
-	// From there to here.
+	// The far host connects to the appliance.
 	serve(t, w, "10.0.12.7:7", func(c network.Conn) {
 		io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
 		c.Close()
 	})
-	back, err := w.Hosts().Dial(within(t, enough), network.DialConfig{Local: addrPort("10.0.201.5:0"), Remote: addrPort("10.0.12.7:7")})
+	back, err := w.Hosts().Dial(within(t, testTimeout), network.DialConfig{Local: addrPort("10.0.201.5:0"), Remote: addrPort("10.0.12.7:7")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer back.Close()
-	echo(t, back, "knock")
+	echo(t, back, "hello")
 }
 
-func TestTheWireOfData2(t *testing.T) {
+func TestSegmentOfData2(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	serve(t, w, "10.0.202.7:7", func(c network.Conn) {
 		io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
 		c.Close()
 	})
-	// Its host reaches the appliance by both routers before that is on its wire.
-	c, err := w.Hosts().Dial(within(t, enough), network.DialConfig{Local: addrPort("10.0.203.5:0"), Remote: addrPort("10.0.202.7:7")})
+	// Before the appliance has an address on the wire, its host reaches it by two routers.
+	c, err := w.Hosts().Dial(within(t, testTimeout), network.DialConfig{Local: addrPort("10.0.203.5:0"), Remote: addrPort("10.0.202.7:7")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,11 +159,11 @@ func TestTheWireOfData2(t *testing.T) {
 	echo(t, c, "by the routers")
 	configure(t, w, addrs("Data 2", "10.0.203.7/24", "2001:db8:203::7/64"))
 	echo(t, mustDial(t, w, "10.0.203.5:7"), "on the wire")
-	pings(t, w, "2001:db8:203::5")
-	pings(t, w, "10.0.203.1")
+	checkPing(t, w, "2001:db8:203::5")
+	checkPing(t, w, "10.0.203.1")
 }
 
-func TestACluster(t *testing.T) {
+func TestMulticastARPOfCluster(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	const at = "10.0.202.109"
 	macOf := func() string {
@@ -177,22 +179,22 @@ func TestACluster(t *testing.T) {
 		}
 		return "none"
 	}
-	_, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr(at)})
+	_, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr(at)})
 	if !errors.Is(err, syscall.EHOSTUNREACH) || macOf() != " incomplete" {
 		t.Errorf("rejected: %v, neighbour %q", err, macOf())
 	}
 	configure(t, w, func(c network.Configurer) error { return c.AcceptMulticastARP(true) })
 	seen := tapOn(t, w, "Data 1")
-	pings(t, w, at)
+	checkPing(t, w, at)
 	if got := macOf(); got != "03:bf:0a:00:ca:6d reachable" {
 		t.Errorf("accepted: neighbour %q", got)
 	}
-	echo(t, mustDial(t, w, at+":7"), strings.Repeat("to all of you ", 2000))
-	if f := seen.faults(); f != nil {
+	echo(t, mustDial(t, w, at+":7"), strings.Repeat("to the whole cluster ", 2000))
+	if f := seen.defects(); f != nil {
 		t.Error(f)
 	}
 	if n := retransmitted(seen); n > 0 {
-		t.Errorf("%d segments had to be sent again", n)
+		t.Errorf("%d segments were retransmitted", n)
 	}
 	seen.mu.Lock()
 	defer seen.mu.Unlock()
@@ -204,7 +206,7 @@ func TestACluster(t *testing.T) {
 	}
 }
 
-// retransmitted counts segments with data that were seen before.
+// retransmitted returns the number of segments with data that the capture has already had.
 func retransmitted(c *capture) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,8 +229,9 @@ func retransmitted(c *capture) (n int) {
 	return n
 }
 
-// narrow is a world with a path that is narrower than the wires at its ends.
-func narrow(t *testing.T) *netsim.World {
+// narrowWorld returns a world with a path whose MTU is smaller than that of the segments at its
+// ends.
+func narrowWorld(t *testing.T) *netsim.World {
 	return start(t, load(t, "narrow.yaml", replaceIn(small, map[string]string{
 		"{type: sink, port: 25}": "{type: echo}",
 		"addresses: [192.0.2.25/24]": `addresses: [192.0.2.25/24, "2001:db8:2::25/64"]
@@ -241,47 +244,46 @@ paths:
 	})))
 }
 
-// Path MTU discovery (RFC 1191, RFC 8201), by who sends much: the appliance, and the far
-// host.
-func TestTransfersOverANarrowPath(t *testing.T) {
-	w := narrow(t)
+// The appliance and the far host discover the path MTU (RFC 1191, RFC 8201) when they send.
+func TestPathMTUDiscovery(t *testing.T) {
+	w := narrowWorld(t)
 	for _, to := range []struct{ far, near string }{{"203.0.113.7", "192.0.2.25"}, {"2001:db8:3::7", "2001:db8:2::25"}} {
 		far, near := netip.AddrPortFrom(addr(to.far), 7), netip.AddrPortFrom(addr(to.near), 7)
 		seen := tapOn(t, w, "Data 1")
 		const n = 500_000
 		c := mustDial(t, w, far.String())
-		transfer(t, c, n) // echoed: both ways
+		transfer(t, c, n) // both ways, as it is echoed
 		if len(oversized(seen, 1414)) == 0 {
-			t.Errorf("%s: nobody tried a longer packet", to.far)
+			t.Errorf("%s: no packet was too long for the path", to.far)
 		}
-		told := seen.count(layers.LayerTypeICMPv4) + seen.count(layers.LayerTypeICMPv6)
-		if told == 0 {
-			t.Errorf("%s: nobody was told of the narrow path", to.far)
+		errors := seen.count(layers.LayerTypeICMPv4) + seen.count(layers.LayerTypeICMPv6)
+		if errors == 0 {
+			t.Errorf("%s: the appliance received no ICMP error", to.far)
 		}
 		serve(t, w, near.String(), func(c network.Conn) {
 			io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c})
 			c.Close()
 		})
-		back, err := w.Hosts().Dial(within(t, enough), network.DialConfig{Local: netip.AddrPortFrom(far.Addr(), 0), Remote: near})
+		back, err := w.Hosts().Dial(within(t, testTimeout), network.DialConfig{Local: netip.AddrPortFrom(far.Addr(), 0), Remote: near})
 		if err != nil {
 			t.Fatal(err)
 		}
 		transfer(t, back, n)
 		back.Close()
-		if f := seen.faults(); f != nil {
+		if f := seen.defects(); f != nil {
 			t.Error(f)
 		}
-		// Who knows sends no more that is too long: retransmissions end.
+		// When the MTU is known, no more packets are too long.
 		if n := len(oversized(seen, 1414)); n > 200 {
 			t.Errorf("%s: %d frames were too long", to.far, n)
 		}
 	}
 }
 
-// transfer has n bytes echoed.
+// transfer sends n bytes and reads them back.
 func transfer(t *testing.T, c network.Conn, n int) {
 	t.Helper()
-	c.SetDeadline(soon())
+	c.SetDeadline(deadline())
 	failed := make(chan error, 1)
 	go func() {
 		_, err := c.Write(make([]byte, n))
@@ -295,7 +297,7 @@ func transfer(t *testing.T, c network.Conn, n int) {
 	}
 }
 
-// oversized are the lengths of the frames over limit.
+// oversized returns the lengths of the frames that are longer than limit.
 func oversized(c *capture, limit int) (lengths []int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -307,24 +309,24 @@ func oversized(c *capture, limit int) (lengths []int) {
 	return lengths
 }
 
-// Pings do not ask for whole packets: they arrive in parts, whoever cut them.
-func TestLongPingsOverANarrowPath(t *testing.T) {
-	w := narrow(t)
+// Pings allow fragmentation, at the appliance and at a router.
+func TestFragmentedPing(t *testing.T) {
+	w := narrowWorld(t)
 	configure(t, w, func(c network.Configurer) error { return c.SetMTU("Data 1", 1300) })
 	seen := tapOn(t, w, "Data 1")
 	for _, size := range []int{1272, 1400, 5000, 20_000} {
-		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("203.0.113.7"), DataSize: size})
+		r, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr("203.0.113.7"), DataSize: size})
 		if err != nil || r.Kind != network.EchoReply || r.Bytes != size+8 {
 			t.Errorf("%d bytes: %+v, %v", size, r, err)
 		}
 	}
-	if f := seen.faults(); f != nil {
+	if f := seen.defects(); f != nil {
 		t.Error(f)
 	}
 }
 
-// A low MTU holds for far connections too, from both sides.
-func TestALowMTUOfTheAppliance(t *testing.T) {
+// A low MTU of the appliance limits the segments of both ends of a far connection.
+func TestLowMTUOfAppliance(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	configure(t, w, func(c network.Configurer) error { return c.SetMTU("Data 1", 1200) })
 	serve(t, w, "10.0.202.7:7", func(c network.Conn) {
@@ -333,7 +335,7 @@ func TestALowMTUOfTheAppliance(t *testing.T) {
 	})
 	seen := tapOn(t, w, "Data 1")
 	transfer(t, mustDial(t, w, "10.0.201.5:7"), 300_000)
-	back, err := w.Hosts().Dial(within(t, enough), network.DialConfig{Local: addrPort("10.0.201.5:0"), Remote: addrPort("10.0.202.7:7")})
+	back, err := w.Hosts().Dial(within(t, testTimeout), network.DialConfig{Local: addrPort("10.0.201.5:0"), Remote: addrPort("10.0.202.7:7")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,15 +349,15 @@ func TestALowMTUOfTheAppliance(t *testing.T) {
 	}
 }
 
-// A fault of a cable and a port's own rate hold both, whichever came first.
-func TestASlowPortOnABadCable(t *testing.T) {
+// The delay of a cable's fault and the rate of a port add up, in either order of their setting.
+func TestRateOfPortAndDelayOfCable(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	media := func(m network.Media) func(network.Configurer) error {
 		return func(c network.Configurer) error { return c.SetMedia("Data 1", m) }
 	}
 	ping := func() time.Duration {
 		t.Helper()
-		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("10.0.202.53"), DataSize: 1400})
+		r, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr("10.0.202.53"), DataSize: 1400})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,10 +366,10 @@ func TestASlowPortOnABadCable(t *testing.T) {
 	least := func(what string, want time.Duration) {
 		t.Helper()
 		if d := ping(); d < want {
-			t.Errorf("%s: %v, want %v at least", what, d, want)
+			t.Errorf("%s: %v, want at least %v", what, d, want)
 		}
 	}
-	ping() // and find the neighbour
+	ping() // resolves the neighbour
 	f, err := w.Faults().Add(topology.Rule{Action: "delay", Delay: 5 * time.Millisecond, Cable: "Data 1"})
 	if err != nil {
 		t.Fatal(err)
@@ -386,11 +388,11 @@ func TestASlowPortOnABadCable(t *testing.T) {
 	least("the cable alone, again", 10*time.Millisecond)
 }
 
-// The interfaces that come and go while there is traffic leave nothing behind.
-func TestReconfigurationLeavesNothingBehind(t *testing.T) {
+// Interfaces that are added and removed during traffic leave no goroutine and no memory behind.
+func TestReconfigurationDoesNotLeak(t *testing.T) {
 	topo := fixture(t, "lab")
 	topo.Doors.In = nil
-	leaksNothing(t, func() {
+	checkLeaks(t, func() {
 		w, err := netsim.New(topo, netsim.Options{})
 		if err != nil {
 			t.Fatal(err)

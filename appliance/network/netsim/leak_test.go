@@ -8,18 +8,18 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// leaksNothing runs f and fails if goroutines or much memory stay.
-func leaksNothing(t *testing.T, f func()) {
+// checkLeaks runs f and fails the test if goroutines or much memory remain.
+func checkLeaks(t *testing.T, f func()) {
 	t.Helper()
 	goroutines, heap := measure()
 	f()
-	// What has been told to end may take a moment to be gone.
+	// Goroutines that are ending may take a moment.
 	for wait := time.Millisecond; ; wait *= 2 {
 		g, h := measure()
 		if g <= goroutines && h < heap+4<<20 {
 			return
 		}
-		if wait > enough {
+		if wait > testTimeout {
 			stacks := make([]byte, 1<<20)
 			t.Fatalf("%d goroutines and %d KiB more than before\n%s", g-goroutines, int64(h-heap)>>10, stacks[:runtime.Stack(stacks, true)])
 		}
@@ -27,7 +27,7 @@ func leaksNothing(t *testing.T, f func()) {
 	}
 }
 
-// measure counts goroutines and the bytes of the heap.
+// measure returns the number of goroutines and of bytes in the heap.
 func measure() (goroutines int, heap uint64) {
 	runtime.GC()
 	runtime.GC() // empties pools

@@ -23,6 +23,7 @@ func fixture(t testing.TB, name string) *topology.Topology {
 	return load(t, file, string(data))
 }
 
+// load loads a topology from text.
 func load(t testing.TB, file, text string) *topology.Topology {
 	t.Helper()
 	topo, err := netsim.Load(file, []byte(text))
@@ -32,7 +33,7 @@ func load(t testing.TB, file, text string) *topology.Topology {
 	return topo
 }
 
-// small is a topology that tests change for their purpose.
+// small is a topology that tests adapt.
 const small = `appliance:
   hostname: mail.example.com
   model: C100V
@@ -65,6 +66,7 @@ doors:
 # out
 `
 
+// replaceIn replaces the first occurrence of each key.
 func replaceIn(text string, changes map[string]string) string {
 	for old, new := range changes {
 		text = strings.Replace(text, old, new, 1)
@@ -78,7 +80,7 @@ func TestBuiltInTopologiesLoad(t *testing.T) {
 	}
 }
 
-// Hosts run the servers of package peers, which know their options.
+// Load checks types and options of servers by package peers.
 func TestServersOfATopology(t *testing.T) {
 	_, data, _ := fixtures.Topology("minimal")
 	for service, want := range map[string]string{
@@ -93,7 +95,7 @@ func TestServersOfATopology(t *testing.T) {
 	}
 }
 
-func TestLabIsTheWorldOfTheDocument(t *testing.T) {
+func TestLabIsAsAttested(t *testing.T) {
 	lab := fixture(t, "lab")
 	want := topology.Appliance{
 		HostName:  "example.com",

@@ -1,7 +1,6 @@
 package netsim
 
 import (
-	"errors"
 	"log/slog"
 	"net/netip"
 
@@ -24,11 +23,3 @@ type Options struct {
 	// connection up; 0 means the 12 of BSD, which take about ten minutes.
 	Retries int
 }
-
-// ErrStopped reports that a world is not running.
-var ErrStopped = errors.New("the network has been shut down")
-
-// A NotFoundError reports that there is no fault or no server of the given identifier.
-type NotFoundError struct{ text string }
-
-func (e *NotFoundError) Error() string { return e.text }

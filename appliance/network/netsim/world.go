@@ -37,9 +37,9 @@ type World struct {
 type phase uint8
 
 const (
-	built phase = iota
-	running
-	stopped
+	phaseBuilt phase = iota
+	phaseRunning
+	phaseStopped
 )
 
 // New builds a world. The appliance's stack exists when it returns; nothing listens yet. The
@@ -144,7 +144,7 @@ func (w *World) StartServer(ctx context.Context, name string) error {
 // Start starts the servers and takes the doors' real addresses. If it fails, it leaves
 // nothing behind, and the world is stopped.
 func (w *World) Start(ctx context.Context) error {
-	if !w.advance(built, running) {
+	if !w.advance(phaseBuilt, phaseRunning) {
 		return errors.New("a world is started once")
 	}
 	err := w.servers.start(ctx)
@@ -172,7 +172,7 @@ func (w *World) StartClients(ctx context.Context) error {
 // be stopped first; when ctx ends, these connections are cut. If the world is stopped
 // already, Stop does nothing.
 func (w *World) Stop(ctx context.Context) error {
-	if !w.advance(built, stopped) && !w.advance(running, stopped) {
+	if !w.advance(phaseBuilt, phaseStopped) && !w.advance(phaseRunning, phaseStopped) {
 		return nil
 	}
 	w.clients.shut()
@@ -202,5 +202,5 @@ func (w *World) advance(from, to phase) bool {
 func (w *World) isRunning() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.phase == running
+	return w.phase == phaseRunning
 }

@@ -29,12 +29,13 @@ import (
 func addr(s string) netip.Addr         { return netip.MustParseAddr(s) }
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
-// enough bounds what ought to be quick, also on a busy machine.
-const enough = 20 * time.Second
+// testTimeout bounds operations that are quick unless they hang, on a busy machine too.
+const testTimeout = 20 * time.Second
 
-// soon is a deadline for sockets.
-func soon() time.Time { return clock.System().Now().Add(enough) }
+// deadline returns a deadline for sockets.
+func deadline() time.Time { return clock.System().Now().Add(testTimeout) }
 
+// within returns a context that ends after d or with the test.
 func within(t testing.TB, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -66,7 +67,7 @@ func start(t testing.TB, topo *topology.Topology, change ...func(*netsim.Options
 func TestPingGoogle(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	for seq := range uint16(6) {
-		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("216.58.194.206"), ID: 7, Seq: seq, DataSize: 56})
+		r, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr("216.58.194.206"), ID: 7, Seq: seq, DataSize: 56})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +86,7 @@ func TestPingIPv6(t *testing.T) {
 		dst string
 		ttl int
 	}{{"2001:db8:202::1", 64}, {"2001:db8:202::53", 64}, {"2001:db8:4005::200e", 61}} {
-		r, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr(test.dst), DataSize: 8})
+		r, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr(test.dst), DataSize: 8})
 		if err != nil || r.Kind != network.EchoReply || r.TTL != test.ttl {
 			t.Errorf("ping %s: %+v, %v, want hop limit %d", test.dst, r, err, test.ttl)
 		}
@@ -106,7 +107,7 @@ func TestTracerouteGoogle(t *testing.T) {
 		108.170.237.105 216.58.194.206 216.58.194.206`)
 	var got []string
 	for i := range want {
-		r, err := w.Network().Probe(within(t, enough), network.ProbeRequest{
+		r, err := w.Network().Probe(within(t, testTimeout), network.ProbeRequest{
 			Dst: addr("216.58.194.206"), Port: uint16(33435 + i), TTL: uint8(i/3 + 1), PacketSize: 40,
 		})
 		if err != nil {
@@ -126,7 +127,7 @@ func TestTracerouteGoogle(t *testing.T) {
 	}
 }
 
-func TestTablesShowTheWorld(t *testing.T) {
+func TestRoutesAndNeighbors(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	routes, err := w.Network().Routes()
 	if err != nil {
@@ -147,10 +148,10 @@ func TestTablesShowTheWorld(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
-	if _, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("10.0.202.53")}); err != nil {
+	if _, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr("10.0.202.53")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("10.0.201.5")}); err != nil {
+	if _, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr("10.0.201.5")}); err != nil {
 		t.Fatal(err)
 	}
 	neighbors, err := w.Network().Neighbors()
@@ -166,10 +167,10 @@ func TestTablesShowTheWorld(t *testing.T) {
 	}
 }
 
-// echo says something to a server and expects it back.
+// echo sends text and checks that the same text comes back.
 func echo(t testing.TB, c net.Conn, text string) {
 	t.Helper()
-	c.SetDeadline(soon())
+	c.SetDeadline(deadline())
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func echo(t testing.TB, c net.Conn, text string) {
 
 func dial(t testing.TB, w *netsim.World, to string) (network.Conn, error) {
 	t.Helper()
-	c, err := w.Network().Dial(within(t, enough), network.DialConfig{Remote: addrPort(to)})
+	c, err := w.Network().Dial(within(t, testTimeout), network.DialConfig{Remote: addrPort(to)})
 	if err == nil {
 		t.Cleanup(func() { c.Close() })
 	}
@@ -200,8 +201,8 @@ func mustDial(t testing.TB, w *netsim.World, to string) network.Conn {
 	return c
 }
 
-// A link with too small an MTU carries no IPv6 (RFC 8200 section 5), and is seen not to.
-func TestASmallLinkCarriesNoIPv6(t *testing.T) {
+// A link whose MTU is too small carries no IPv6 (RFC 8200 section 5), and has no IPv6 routes.
+func TestSmallMTUDisablesIPv6(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	mtu := func(n int) {
 		if err := w.Network().(network.Configurer).SetMTU("Data 1", n); err != nil {
@@ -209,21 +210,21 @@ func TestASmallLinkCarriesNoIPv6(t *testing.T) {
 		}
 	}
 	ping := func() error {
-		_, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr("2001:db8:202::53")})
+		_, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr("2001:db8:202::53")})
 		return err
 	}
 	mtu(1279)
 	if err := ping(); !errors.Is(err, syscall.ENETUNREACH) {
 		t.Errorf("with an MTU of 1279: %v", err)
 	}
-	echo(t, mustDial(t, w, "10.0.201.5:7"), "IPv4 goes on")
+	echo(t, mustDial(t, w, "10.0.201.5:7"), "IPv4 still works")
 	routes, err := w.Network().Routes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range routes {
 		if r.Dst.Addr().Is6() && r.Interface == "Data 1" {
-			t.Errorf("there still is %+v", r)
+			t.Errorf("route %+v is still there", r)
 		}
 	}
 	mtu(1280)
@@ -240,13 +241,12 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// TestResetAfterBytes is the story of A3: everything was delivered, and yet the
-// writer sees a reset.
+// As in A3, the server has received all data, and the client still sees a reset.
 func TestResetAfterBytes(t *testing.T) {
 	w := start(t, load(t, "reset.yaml", replaceIn(small, map[string]string{"# rules": `
 rules: [{to: 203.0.113.7, protocol: tcp, port: 25, action: reset, after_bytes: 412}]`})))
 	c := mustDial(t, w, "203.0.113.7:25")
-	c.SetDeadline(soon())
+	c.SetDeadline(deadline())
 	for _, n := range []int{47, 365} {
 		if _, err := c.Write(make([]byte, n)); err != nil {
 			t.Fatalf("writing %d bytes: %v", n, err)
@@ -255,12 +255,12 @@ rules: [{to: 203.0.113.7, protocol: tcp, port: 25, action: reset, after_bytes: 4
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("Read = %v, want ECONNRESET", err)
 	}
-	if err := w.Peer("far/sink").(*peers.Sink).Await(within(t, enough), 412); err != nil {
+	if err := w.Peer("far/sink").(*peers.Sink).Await(within(t, testTimeout), 412); err != nil {
 		t.Errorf("the server got less than 412 bytes: %v", err)
 	}
 }
 
-// A capture is what an interface's tap saw.
+// A capture has the frames that a tap has shown.
 type capture struct {
 	mu     sync.Mutex
 	frames []gopacket.Packet
@@ -283,8 +283,8 @@ func tapOn(t testing.TB, w *netsim.World, ifname string) *capture {
 	return c
 }
 
-// faults lists what a packet analyzer would complain about.
-func (c *capture) faults() []string {
+// defects returns what a packet analyzer would mark as wrong.
+func (c *capture) defects() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var faults []string
@@ -303,7 +303,7 @@ func (c *capture) faults() []string {
 			faults = append(faults, fmt.Sprintf("frame %d: malformed: %v", i, e.Error()))
 		}
 		if i > 0 && c.times[i].Before(c.times[i-1]) {
-			faults = append(faults, fmt.Sprintf("frame %d: before the one before", i))
+			faults = append(faults, fmt.Sprintf("frame %d: earlier than frame %d", i, i-1))
 		}
 	}
 	return faults
@@ -321,29 +321,28 @@ func (c *capture) count(layer gopacket.LayerType) int {
 	return n
 }
 
-// TestEverythingIsOnTheWire: whatever passes is in the capture, and nothing in it
-// is wrong.
-func TestEverythingIsOnTheWire(t *testing.T) {
+// A capture contains every kind of traffic, and all frames in it are valid.
+func TestCaptureIsCompleteAndValid(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	c := tapOn(t, w, "Data 1")
-	if err := w.StartClients(within(t, enough)); err != nil {
+	if err := w.StartClients(within(t, testTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	for dst, size := range map[string]int{"216.58.194.206": 3000, "2001:db8:4005::200e": 1000, "10.0.202.53": 56, "198.51.100.1": 56} {
-		if _, err := w.Network().Ping(within(t, enough), network.PingRequest{Dst: addr(dst), DataSize: size}); err != nil {
+		if _, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr(dst), DataSize: size}); err != nil {
 			t.Fatal(dst, err)
 		}
 	}
 	for ttl := range uint8(10) {
-		if _, err := w.Network().Probe(within(t, enough), network.ProbeRequest{Dst: addr("216.58.194.206"), Port: 33435 + uint16(ttl), TTL: ttl + 1, PacketSize: 40}); err != nil {
+		if _, err := w.Network().Probe(within(t, testTimeout), network.ProbeRequest{Dst: addr("216.58.194.206"), Port: 33435 + uint16(ttl), TTL: ttl + 1, PacketSize: 40}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	lookUp(t, w, "udp", "google.com.", "A")
+	lookup(t, w, "udp", "google.com.", "A")
 	conn := mustDial(t, w, "10.0.201.5:7")
 	echo(t, conn, strings.Repeat("x", 10000))
 	add(t, w, topology.Rule{Action: "reset"})
-	conn.SetDeadline(soon())
+	conn.SetDeadline(deadline())
 	io.WriteString(conn, "too late")
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatalf("after the rule: %v", err)
@@ -356,21 +355,21 @@ func TestEverythingIsOnTheWire(t *testing.T) {
 			t.Errorf("no %v in the capture", kind)
 		}
 	}
-	for _, f := range c.faults() {
+	for _, f := range c.defects() {
 		t.Error(f)
 	}
 }
 
-// TestClientsAreTheSocketsOfB38: in B38's order, which is the newest first.
-func TestClientsAreTheSocketsOfB38(t *testing.T) {
+// The sockets of the topology's clients are listed as in B38, the newest first.
+func TestClientSocketsAreThoseOfB38(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	served := make(chan struct{})
 	serve(t, w, "10.0.202.7:22", func(network.Conn) { <-served })
 	defer close(served)
-	if err := w.StartClients(within(t, enough)); err != nil {
+	if err := w.StartClients(within(t, testTimeout)); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := w.Hosts().Dial(within(t, enough), network.DialConfig{Local: addrPort("10.0.201.4:57759"), Remote: addrPort("10.0.202.7:22")})
+	conn, err := w.Hosts().Dial(within(t, testTimeout), network.DialConfig{Local: addrPort("10.0.201.4:57759"), Remote: addrPort("10.0.202.7:22")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,9 +382,9 @@ func TestClientsAreTheSocketsOfB38(t *testing.T) {
 		"tcp4 10.0.202.7:22 10.0.201.4:57759 ESTABLISHED ",
 		"tcp4 10.0.202.7:10275 10.0.201.4:6025 ESTABLISHED hermes",
 	}
-	// The last one comes after that to SSH.
+	// The last connection is opened after the one to SSH.
 	diff := ""
-	for ctx := within(t, enough); ctx.Err() == nil; _ = clock.System().Sleep(ctx, time.Millisecond) {
+	for ctx := within(t, testTimeout); ctx.Err() == nil; _ = clock.System().Sleep(ctx, time.Millisecond) {
 		sockets, err := w.Network().Sockets()
 		if err != nil {
 			t.Fatal(err)
@@ -401,17 +400,17 @@ func TestClientsAreTheSocketsOfB38(t *testing.T) {
 	t.Errorf("sockets (-want +got):\n%s", diff)
 }
 
-// TestNeighboursAreClientsToo: connections that others open to the appliance.
-func TestNeighboursAreClientsToo(t *testing.T) {
+// A topology's clients may connect from a host to the appliance.
+func TestClientsOfHosts(t *testing.T) {
 	w := start(t, load(t, "clients.yaml", strings.Replace(small, "# clients", `
 clients:
   - {from: far, local: '203.0.113.7:57759', remote: '192.0.2.25:22'}
   - {from: far, local: '203.0.113.7:57760', remote: '192.0.2.25:22', send: "hello", close: true}
   - {from: far, local: '203.0.113.7:57761', remote: '192.0.2.25:23'}`, 1)))
 	serve(t, w, "192.0.2.25:22", echoAll)
-	err := w.StartClients(within(t, enough))
+	err := w.StartClients(within(t, testTimeout))
 	if !errors.Is(err, syscall.ECONNREFUSED) || !strings.HasPrefix(err.Error(), "client 203.0.113.7:57761: ") {
-		t.Errorf("StartClients = %v, want it to name the one that was refused", err)
+		t.Errorf("StartClients = %v, want an error that names the refused connection", err)
 	}
 	sockets, err := w.Network().Sockets()
 	if err != nil {
@@ -424,17 +423,17 @@ clients:
 		}
 	}
 	if open != 1 {
-		t.Errorf("the neighbour's connection is there %d times: %v", open, sockets)
+		t.Errorf("the host has %d connections, want 1: %v", open, sockets)
 	}
 }
 
-func TestStartNamesTheDoorWhoseAddressIsTaken(t *testing.T) {
+func TestStartNamesDoorWithAddressInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	leaksNothing(t, func() {
+	checkLeaks(t, func() {
 		w, err := netsim.New(fixture(t, "minimal"), netsim.Options{DoorAddrs: map[string]netip.AddrPort{
 			"ftp": taken.Addr().(*net.TCPAddr).AddrPort(),
 		}})
@@ -448,12 +447,12 @@ func TestStartNamesTheDoorWhoseAddressIsTaken(t *testing.T) {
 		ssh := w.DoorAddrs()["ssh"]
 		if c, err := net.Dial("tcp", ssh.String()); err == nil {
 			c.Close()
-			t.Error("a door of a world that did not start is open")
+			t.Error("a door is open although the world failed to start")
 		}
 	})
 }
 
-func TestNewRefusesWhatCannotBe(t *testing.T) {
+func TestNewRefusesMistakes(t *testing.T) {
 	lab := *fixture(t, "lab")
 	lab.Paths = slices.Clone(lab.Paths)
 	lab.Paths[0].End = "void"
@@ -462,18 +461,18 @@ func TestNewRefusesWhatCannotBe(t *testing.T) {
 	}
 	o := netsim.Options{DoorAddrs: map[string]netip.AddrPort{"telnet": addrPort("127.0.0.1:0")}}
 	if _, err := netsim.New(fixture(t, "lab"), o); err == nil || err.Error() != `lab.yaml has no door "telnet"` {
-		t.Errorf("an address for no door: %v", err)
+		t.Errorf("an address of a door that does not exist: %v", err)
 	}
 }
 
-// TestWorldsComeAndGo: a thousand of them leave nothing behind.
-func TestWorldsComeAndGo(t *testing.T) {
+// A thousand worlds, one after another, leave no goroutine and no memory behind.
+func TestWorldsDoNotLeak(t *testing.T) {
 	cycles := 1000
 	if testing.Short() {
 		cycles = 50
 	}
 	minimal := fixture(t, "minimal")
-	leaksNothing(t, func() {
+	checkLeaks(t, func() {
 		for range cycles {
 			w, err := netsim.New(minimal, netsim.Options{})
 			if err != nil {

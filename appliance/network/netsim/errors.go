@@ -1,0 +1,11 @@
+package netsim
+
+import "errors"
+
+// ErrStopped reports that a world is not running.
+var ErrStopped = errors.New("the network has been shut down")
+
+// A NotFoundError reports that there is no fault or no server of the given identifier.
+type NotFoundError struct{ text string }
+
+func (e *NotFoundError) Error() string { return e.text }
