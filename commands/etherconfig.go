@@ -26,13 +26,14 @@ var _ = register(&shell.Command{
 				{Key: "VLAN", Text: "View and configure VLANs.", Run: d.vlan},
 				{Key: "LOOPBACK", Text: "View and configure Loopback.", Run: d.loopback},
 				{Key: "MTU", Text: "View and configure MTU.", Run: d.mtu},
-				{Key: "MULTICAST", Text: "Accept or reject ARP replies with a multicast address.", Run: d.multicast},
+				{Key: "MULTICAST", Text: "Accept or reject ARP replies with a multicast address.",
+					Run: d.multicast},
 			}}
 		})
 	},
 })
 
-// An etherDialogue is etherconfig's: a menu for each of its operations.
+// An etherDialogue holds the menus of etherconfig, one for each operation.
 type etherDialogue struct{ env *shell.Env }
 
 // editPorts changes the ports of the draft.
@@ -44,7 +45,7 @@ func editPorts(env *shell.Env, change func(*netconfig.PortList)) error {
 	})
 }
 
-// cards are the names of the ports that are no VLANs.
+// physicalPorts returns the names of the ports that are not VLANs.
 func physicalPorts(ports netconfig.PortList) (names []string) {
 	for _, p := range ports.List {
 		if p.VLAN == 0 {
@@ -54,7 +55,7 @@ func physicalPorts(ports netconfig.PortList) (names []string) {
 	return names
 }
 
-// interfaceNow is an interface as it is while the draft is not committed.
+// liveInterface returns the present state of an interface, without the draft's changes.
 func liveInterface(env *shell.Env, name string) (now network.Interface, ok bool) {
 	for _, i := range env.Appliance.Net.Interfaces() {
 		if i.Name == name {
@@ -64,8 +65,9 @@ func liveInterface(env *shell.Env, name string) (now network.Interface, ok bool)
 	return now, false
 }
 
-// choosePort asks for one of names by name or number.
-func (d etherDialogue) choosePort(ctx context.Context, question string, names []string) (string, error) {
+// choosePort asks for a port by name or number, and returns its name.
+func (d etherDialogue) choosePort(
+	ctx context.Context, question string, names []string) (string, error) {
 	n, err := chooseByName(ctx, d.env, question, names, "interface")
 	if err != nil {
 		return "", err
@@ -73,14 +75,15 @@ func (d etherDialogue) choosePort(ctx context.Context, question string, names []
 	return names[n], nil
 }
 
-// loopback is the menu about the interface without a wire.
+// loopback is the menu of the loopback interface.
 func (d etherDialogue) loopback(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
 		on := netconfig.Loopback.Get(d.env.Draft)
 		set := func(on bool) func(context.Context) error {
 			return func(context.Context) error {
 				if user, used := interfaceOnPort(d.env, netconfig.LoopbackPort); used && !on {
-					return refusal.Newf("The loopback interface is used by the IP interface %s: use interfaceconfig to move or delete that first.", user)
+					return refusal.Newf("The loopback interface is used by the IP interface %s: "+
+						"use interfaceconfig to move or delete that first.", user)
 				}
 				return editSection(d.env, netconfig.Loopback, func(v *bool) error {
 					*v = on
@@ -103,7 +106,7 @@ func (d etherDialogue) loopback(ctx context.Context) error {
 	})
 }
 
-// portUser is an IP interface of the draft that is on a port.
+// interfaceOnPort returns the name of an IP interface of the draft that is on a port, if any.
 func interfaceOnPort(env *shell.Env, port string) (name string, used bool) {
 	for _, i := range netconfig.Interfaces.Get(env.Draft).List {
 		if i.Port == port {
@@ -133,8 +136,10 @@ func (d etherDialogue) multicast(ctx context.Context) error {
 				d.env.Printf("\nARP replies with a multicast address will be %s.\n", what)
 			},
 			Items: []shell.Item{
-				{Key: "ACCEPT", Text: "Accept ARP replies with a multicast address.", Hidden: accepted, Run: set(1)},
-				{Key: "REJECT", Text: "Reject ARP replies with a multicast address.", Hidden: !accepted, Run: set(0)},
+				{Key: "ACCEPT", Text: "Accept ARP replies with a multicast address.",
+					Hidden: accepted, Run: set(1)},
+				{Key: "REJECT", Text: "Reject ARP replies with a multicast address.",
+					Hidden: !accepted, Run: set(0)},
 			},
 		}
 	})

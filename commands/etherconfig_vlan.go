@@ -11,7 +11,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// vlan is the menu about VLANs.
+// vlan is the menu of VLANs.
 func (d etherDialogue) vlan(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
 		vlans := d.vlans()
@@ -23,7 +23,9 @@ func (d etherDialogue) vlan(ctx context.Context) error {
 				}
 			},
 			Items: []shell.Item{
-				{Key: "NEW", Text: "Create a new VLAN.", Run: func(ctx context.Context) error { return d.putVLAN(ctx, netconfig.Port{}) }},
+				{Key: "NEW", Text: "Create a new VLAN.", Run: func(ctx context.Context) error {
+					return d.putVLAN(ctx, netconfig.Port{})
+				}},
 				{Key: "EDIT", Text: "Edit a VLAN.", Hidden: len(vlans) == 0, Run: d.editVLAN},
 				{Key: "DELETE", Text: "Delete a VLAN.", Hidden: len(vlans) == 0, Run: d.deleteVLAN},
 			},
@@ -32,16 +34,22 @@ func (d etherDialogue) vlan(ctx context.Context) error {
 }
 
 func (d etherDialogue) vlans() []netconfig.Port {
-	return slices.DeleteFunc(draftPorts(d.env).List, func(p netconfig.Port) bool { return p.VLAN == 0 })
+	return slices.DeleteFunc(draftPorts(d.env).List, func(p netconfig.Port) bool {
+		return p.VLAN == 0
+	})
 }
 
 func (d etherDialogue) chooseVLAN(ctx context.Context, verb string) (netconfig.Port, error) {
 	vlans := d.vlans()
 	var n int
-	_, err := d.env.Ask(ctx, "Enter the name or number of the VLAN you wish to "+verb+":", "", func(answer string) (err error) {
+	question := "Enter the name or number of the VLAN you wish to " + verb + ":"
+	_, err := d.env.Ask(ctx, question, "", func(answer string) (err error) {
 		n, err = findByNameOrNumber(answer, portNames(netconfig.PortList{List: vlans}), "VLAN")
 		if err != nil { // the list shows its ID as well
-			if i := slices.IndexFunc(vlans, func(v netconfig.Port) bool { return strconv.Itoa(v.VLAN) == answer }); i >= 0 {
+			i := slices.IndexFunc(vlans, func(v netconfig.Port) bool {
+				return strconv.Itoa(v.VLAN) == answer
+			})
+			if i >= 0 {
 				n, err = i, nil
 			}
 		}
@@ -61,8 +69,8 @@ func (d etherDialogue) editVLAN(ctx context.Context) error {
 	return d.putVLAN(ctx, v)
 }
 
-// putVLAN asks for what NEW and EDIT have in common, and puts the VLAN in the place of
-// was, which is the zero Port for a new one. IP interfaces on it stay on it.
+// putVLAN asks the questions that NEW and EDIT share and replaces the VLAN was by the result.
+// For a new VLAN, was is the zero Port. IP interfaces on the VLAN stay on it.
 func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 	ports := draftPorts(d.env)
 	preset, id := "", 0
@@ -84,7 +92,9 @@ func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 		return err
 	}
 	names := physicalPorts(ports)
-	n, err := d.env.Choose(ctx, "Enter the name or number of the ethernet interface you wish bind to:", max(0, slices.Index(names, was.Ethernet)), names...)
+	n, err := d.env.Choose(ctx,
+		"Enter the name or number of the ethernet interface you wish bind to:",
+		max(0, slices.Index(names, was.Ethernet)), names...)
 	if err != nil {
 		return err
 	}
@@ -94,7 +104,9 @@ func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 		v.MTU = was.MTU
 	}
 	if err := editPorts(d.env, func(l *netconfig.PortList) {
-		at := slices.IndexFunc(l.List, func(p netconfig.Port) bool { return was.VLAN != 0 && p.Name == was.Name })
+		at := slices.IndexFunc(l.List, func(p netconfig.Port) bool {
+			return was.VLAN != 0 && p.Name == was.Name
+		})
 		if at < 0 {
 			l.List = append(l.List, v)
 		} else {
@@ -122,7 +134,8 @@ func (d etherDialogue) deleteVLAN(ctx context.Context) error {
 		return err
 	}
 	if user, used := interfaceOnPort(d.env, v.Name); used {
-		return refusal.Newf("The VLAN %d is used by the IP interface %s: use interfaceconfig to move or delete that first.", v.VLAN, user)
+		return refusal.Newf("The VLAN %d is used by the IP interface %s: "+
+			"use interfaceconfig to move or delete that first.", v.VLAN, user)
 	}
 	return editPorts(d.env, func(l *netconfig.PortList) {
 		l.List = slices.DeleteFunc(l.List, func(p netconfig.Port) bool { return p.Name == v.Name })

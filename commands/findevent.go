@@ -20,7 +20,7 @@ findevent -m mid log_name
 Finds messages by a regular expression for the envelope sender, an envelope recipient or
 the subject, or by number, and shows what the log says of one.
 
--i         makes no difference between capital and small letters`,
+-i         ignores the case of letters`,
 	Source: "public (inline form, line of a match), invented (questions)",
 	Roles:  logRoles,
 	Mode:   shell.MachineMode,
@@ -41,7 +41,7 @@ the subject, or by number, and shows what the log says of one.
 	},
 })
 
-// A trackingQuery is what findevent was asked for.
+// A trackingQuery is one search of findevent.
 type trackingQuery struct {
 	by          searchField
 	re          *regexp.Regexp // nil: by mid
@@ -58,7 +58,8 @@ func (q *trackingQuery) ask(ctx context.Context, env *shell.Env) error {
 		return err
 	}
 	if by == byMID {
-		err = env.Form(ctx, shell.Text(new(string), "Enter the Message ID (MID) to search for.", q.setMID))
+		err = env.Form(ctx,
+			shell.Text(new(string), "Enter the Message ID (MID) to search for.", q.setMID))
 	} else {
 		q.by = map[int]searchField{0: byFrom, 2: bySubject, 3: byTo}[by]
 		err = q.askPattern(ctx, env)
@@ -66,7 +67,8 @@ func (q *trackingQuery) ask(ctx context.Context, env *shell.Env) error {
 	if err != nil {
 		return err
 	}
-	log, err := chooseLog(ctx, env, mailLogs(env), "Enter the number of the log you wish to use for message tracking.")
+	log, err := chooseLog(ctx, env, mailLogs(env),
+		"Enter the number of the log you wish to use for message tracking.")
 	if err != nil {
 		return err
 	}
@@ -98,7 +100,7 @@ func (q *trackingQuery) askFiles(ctx context.Context, env *shell.Env) error {
 	return nil
 }
 
-// askDates lets choose among files by the times at which they begin.
+// askDates asks for files by the times at which they begin.
 func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
 	names, err := env.Appliance.Logs.Files(ctx, q.log)
 	if err != nil {
@@ -111,7 +113,9 @@ func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
 	for i, n := range names {
 		dates[i] = logs.FileTime(n).Format("Mon Jan _2 15:04:05 2006")
 	}
-	picked, err := env.ChooseSeveral(ctx, "Choose the log files that begin at these times, separated by commas.", []int{len(names) - 1}, dates...)
+	picked, err := env.ChooseSeveral(ctx,
+		"Choose the log files that begin at these times, separated by commas.",
+		[]int{len(names) - 1}, dates...)
 	if err != nil {
 		return err
 	}
@@ -123,9 +127,11 @@ func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
 	return nil
 }
 
-// mailLogs are the subscriptions that tell of messages.
+// mailLogs returns the subscriptions that log messages.
 func mailLogs(env *shell.Env) []logs.Subscription {
-	return slices.DeleteFunc(committedLogs(env), func(s logs.Subscription) bool { return s.Type != logs.Mail })
+	return slices.DeleteFunc(committedLogs(env), func(s logs.Subscription) bool {
+		return s.Type != logs.Mail
+	})
 }
 
 func (q *trackingQuery) setMID(answer string) error {
@@ -137,7 +143,7 @@ func (q *trackingQuery) setMID(answer string) error {
 	return nil
 }
 
-// parse reads the inline form.
+// parse parses the inline form.
 func (q *trackingQuery) parse(env *shell.Env) error {
 	insensitive := false
 	var pattern string
@@ -172,10 +178,13 @@ func (q *trackingQuery) parse(env *shell.Env) error {
 	return q.validate(env, pattern, words, insensitive)
 }
 
-func (q *trackingQuery) validate(env *shell.Env, pattern string, words []string, insensitive bool) (err error) {
+// validate sets the regular expression and the log of the query.
+func (q *trackingQuery) validate(
+	env *shell.Env, pattern string, words []string, insensitive bool) (err error) {
 	switch {
 	case q.mid == 0 && pattern == "":
-		return shell.InvalidArgumentf("", "One of -f, -m, -s and -t, and the name of a log, are required.")
+		return shell.InvalidArgumentf("",
+			"One of -f, -m, -s and -t, and the name of a log, are required.")
 	case len(words) == 0:
 		return shell.InvalidArgumentf("", "The name of a log is required.")
 	case len(words) > 1:

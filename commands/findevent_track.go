@@ -11,7 +11,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// A trackedPart is what messages are found by.
+// A searchField is a property of messages that findevent searches for.
 type searchField int
 
 const (
@@ -20,16 +20,16 @@ const (
 	bySubject
 )
 
-// What lines of a mail log say of a message (logs.md 3.1, 3.2). The first group is the
-// message, the second what is said.
+// fieldPatterns match the lines of a mail log that give a field of a message (logs.md 3.1,
+// 3.2). The first group is the message's MID, the second one the value.
 var fieldPatterns = map[searchField]*regexp.Regexp{
 	byFrom:    regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ From: <(.*)>`),
 	byTo:      regexp.MustCompile(`^.{24} \w+: MID (\d+) ICID \d+ RID \d+ To: <(.*)>`),
 	bySubject: regexp.MustCompile(`^.{24} \w+: MID (\d+) Subject ['"](.*)['"]$`),
 }
 
-// find lists the messages that match, and lets choose one; 0 says that there is nothing
-// more to show.
+// find lists the messages that match and asks for one of them. In the inline form it returns
+// 0, since the list is all that is printed.
 func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
 	var mids []int
 	var lines []string
@@ -55,7 +55,8 @@ func (q *trackingQuery) find(ctx context.Context, env *shell.Env) (int, error) {
 		}
 		return 0, nil
 	}
-	i, err := env.Choose(ctx, "The following matching message IDs were found. Please choose one to\nshow additional log information:", 0, lines...)
+	i, err := env.Choose(ctx, "The following matching message IDs were found. "+
+		"Please choose one to\nshow additional log information:", 0, lines...)
 	if err != nil {
 		return 0, err
 	}
@@ -67,8 +68,8 @@ var (
 	connInLine = regexp.MustCompile(`\b([IDR]CID):? (\d+)\b`)
 )
 
-// show prints what the log says of a message and of the connections that it came in and
-// went out by. A line that names another message alone is that one's.
+// show prints the log lines of a message and of the connections that received and delivered
+// it. Lines of these connections that name only other messages are left out.
 func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error {
 	conns := map[string]bool{}
 	each := func(f func(line string, mine, other bool)) error {
@@ -92,7 +93,7 @@ func (q *trackingQuery) show(ctx context.Context, env *shell.Env, mid int) error
 		}
 		found = true
 		for _, c := range connInLine.FindAllStringSubmatch(line, -1) {
-			if c[2] != "0" { // of a message that the appliance itself made
+			if c[2] != "0" { // 0 stands for a message that the appliance itself made
 				conns[c[1]+" "+c[2]] = true
 			}
 		}

@@ -19,11 +19,11 @@ var _ = register(&shell.Command{
 
 Searches all files of a log, the oldest first.
 
--C count   shows so many lines around each line that is found
+-C count   shows this number of lines around each matching line
 -e regex   is a regular expression to search for; it may be given more than once
--i         makes no difference between capital and small letters
+-i         ignores the case of letters
 -p         stops at the end of each page
--t         searches the end of the log, and what is written to it, until Ctrl-C is pressed
+-t         searches the end of the log, and then each line as it is written, until Ctrl-C is pressed
 -v         shows the lines that do not match`,
 	Source: "public (inline form, refusal), invented (questions, -v)",
 	Roles:  logRoles,
@@ -46,7 +46,7 @@ Searches all files of a log, the oldest first.
 	},
 })
 
-// A search is what grep was asked for.
+// A search is one search of grep.
 type search struct {
 	log          logs.Subscription
 	patterns     []*regexp.Regexp // one of them must match
@@ -56,13 +56,18 @@ type search struct {
 	contextLines int // lines around each that is found
 }
 
-// wants reports whether a line is searched for.
+// matches reports whether the search finds a line.
 func (s *search) matches(line string) bool {
-	return slices.ContainsFunc(s.patterns, func(re *regexp.Regexp) bool { return re.MatchString(line) }) != s.invert
+	found := slices.ContainsFunc(s.patterns, func(re *regexp.Regexp) bool {
+		return re.MatchString(line)
+	})
+	return found != s.invert
 }
 
 func (s *search) ask(ctx context.Context, env *shell.Env) (err error) {
-	if s.log, err = chooseLog(ctx, env, committedLogs(env), "Enter the number of the log you wish to grep."); err != nil {
+	s.log, err = chooseLog(ctx, env, committedLogs(env),
+		"Enter the number of the log you wish to grep.")
+	if err != nil {
 		return err
 	}
 	var answer regexAnswer
@@ -70,7 +75,8 @@ func (s *search) ask(ctx context.Context, env *shell.Env) (err error) {
 		answer.field("Enter the regular expression to grep."),
 		shell.YesNo(&s.invert, "Do you want to search for non-matching lines?"),
 		shell.YesNo(&s.tail, "Do you want to tail the logs?"),
-		shell.When(func() bool { return !s.tail }, shell.YesNo(&s.paged, "Do you want to paginate the output?")),
+		shell.When(func() bool { return !s.tail },
+			shell.YesNo(&s.paged, "Do you want to paginate the output?")),
 	)
 	if err != nil {
 		return err
@@ -80,7 +86,7 @@ func (s *search) ask(ctx context.Context, env *shell.Env) (err error) {
 	return err
 }
 
-// parse reads the inline form.
+// parse parses the inline form.
 func (s *search) parse(env *shell.Env) error {
 	var patterns, words []string
 	insensitive := false
@@ -111,7 +117,8 @@ func (s *search) parse(env *shell.Env) error {
 				if arg[i] == 'e' {
 					patterns = append(patterns, value)
 				} else if n, err := strconv.Atoi(value); err != nil || n < 0 || n > maxContextLines {
-					return shell.InvalidArgumentf(value, "The number of lines around a match must be an integer from 0 to %d.", maxContextLines)
+					return shell.InvalidArgumentf(value,
+						"The number of lines around a match must be an integer from 0 to %d.", maxContextLines)
 				} else {
 					s.contextLines = n
 				}
@@ -124,7 +131,7 @@ func (s *search) parse(env *shell.Env) error {
 	return s.validate(env, patterns, words, insensitive)
 }
 
-// maxContext bounds how many lines are kept for the case that the next one matches.
+// maxContextLines bounds the number of lines that are kept in case the next one matches.
 const maxContextLines = 1000
 
 func (s *search) validate(env *shell.Env, patterns, words []string, insensitive bool) (err error) {
@@ -133,13 +140,15 @@ func (s *search) validate(env *shell.Env, patterns, words []string, insensitive 
 	}
 	switch {
 	case s.tail && s.paged:
-		return shell.InvalidArgumentf("-p", "What is written while you watch has no pages: use either -t or -p.")
+		return shell.InvalidArgumentf("-p", "The options -t and -p cannot be combined.")
 	case len(patterns) == 0:
 		return shell.InvalidArgumentf("", "A regular expression and the name of a log are required.")
 	case len(words) == 0:
-		return shell.InvalidArgumentf(patterns[len(patterns)-1], "The name of a log must follow the regular expression.")
+		return shell.InvalidArgumentf(patterns[len(patterns)-1],
+			"The name of a log must follow the regular expression.")
 	case len(words) > 1:
-		return shell.InvalidArgumentf(words[1], "A regular expression and the name of one log are expected.")
+		return shell.InvalidArgumentf(words[1],
+			"A regular expression and the name of one log are expected.")
 	}
 	for _, p := range patterns {
 		re, err := compileArgument(p, insensitive)
@@ -152,7 +161,7 @@ func (s *search) validate(env *shell.Env, patterns, words []string, insensitive 
 	return err
 }
 
-// run shows what is found in the log's files.
+// run prints the matching lines of the log's files.
 func (s *search) run(ctx context.Context, env *shell.Env) error {
 	var out io.Writer = env
 	if s.paged {
@@ -176,16 +185,16 @@ func (s *search) run(ctx context.Context, env *shell.Env) error {
 	return nil
 }
 
-// A finder is a search while lines pass by.
+// A searchState is a search of a sequence of lines.
 type searchState struct {
 	*search
 	found  bool
-	before []string // lines that a match may want to have around it
-	after  int      // lines that the last match wants
-	gap    bool     // between what was shown and before
+	before []string // the preceding lines, as context of the next match
+	after  int      // number of lines still to be shown as context of the last match
+	gap    bool     // lines between those already shown and before have been left out
 }
 
-// next is what is to be shown once line has come.
+// next takes a line and returns the lines to be shown now.
 func (f *searchState) next(line string) []string {
 	switch {
 	case f.matches(line):

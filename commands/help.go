@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,7 +24,10 @@ var _ = register(&shell.Command{
 		}
 		out := env.Pager(ctx)
 		if len(env.Args) == 0 {
-			width := len(slices.MaxFunc(env.Commands, func(a, b *shell.Command) int { return cmp.Compare(len(a.Name), len(b.Name)) }).Name)
+			width := 0
+			for _, c := range env.Commands {
+				width = max(width, len(c.Name))
+			}
 			for _, c := range env.Commands {
 				if _, err := fmt.Fprintf(out, "%-*s  %s\n", width, c.Name, c.Summary); err != nil {
 					return err
@@ -43,7 +45,7 @@ var _ = register(&shell.Command{
 	},
 })
 
-// describe is what is said of one command.
+// describe returns the description of a command.
 func describe(c *shell.Command) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s - %s\n", c.Name, c.Summary)
@@ -58,7 +60,8 @@ func describe(c *shell.Command) string {
 		remarks = append(remarks, "Changes take effect when they are committed.")
 	}
 	if c.Mode != shell.AnyMode {
-		remarks = append(remarks, fmt.Sprintf("In a cluster this command is restricted to %s mode.", c.Mode))
+		remarks = append(remarks,
+			fmt.Sprintf("In a cluster this command is restricted to %s mode.", c.Mode))
 	}
 	if len(remarks) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(remarks, "\n"))

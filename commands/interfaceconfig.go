@@ -20,8 +20,9 @@ import (
 var _ = register(&shell.Command{
 	Name:    "interfaceconfig",
 	Summary: "Configure IP interfaces: addresses and the services on them.",
-	Help: "An IP interface is an IPv4 address, an IPv6 address or both, on an Ethernet interface, a VLAN or the loopback interface.\n" +
-		"What is committed takes effect at once: connections over an address that goes are ended.",
+	Help: "An IP interface is an IPv4 address, an IPv6 address or both, on an Ethernet interface, a\n" +
+		"VLAN or the loopback interface. Committed changes take effect at once: if an address is\n" +
+		"removed, its connections are closed.",
 	Source: "public (operations, list), invented (questions, refusals)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Mode:   shell.MachineMode,
@@ -43,20 +44,23 @@ var _ = register(&shell.Command{
 	},
 })
 
-// An ipDialogue is interfaceconfig's.
+// An ipDialogue holds the menus of interfaceconfig.
 type ipDialogue struct{ env *shell.Env }
 
-// list is the IP interfaces of the draft.
-func (d ipDialogue) list() []netconfig.IPInterface { return netconfig.Interfaces.Get(d.env.Draft).List }
+// list returns the IP interfaces of the draft.
+func (d ipDialogue) list() []netconfig.IPInterface {
+	return netconfig.Interfaces.Get(d.env.Draft).List
+}
 
 func (d ipDialogue) print() {
 	d.env.Printf("\nCurrently configured interfaces:\n")
 	for n, i := range d.list() {
-		d.env.PrintWrapped(fmt.Sprintf("%d. %s (%s on %s: %s)", n+1, i.Name, addressText(i), i.Port, i.Hostname))
+		d.env.PrintWrapped(fmt.Sprintf("%d. %s (%s on %s: %s)",
+			n+1, i.Name, addressText(i), i.Port, i.Hostname))
 	}
 }
 
-// addressText is the addresses of an interface with the lengths of their networks.
+// addressText returns the addresses of an interface with their prefix lengths.
 func addressText(i netconfig.IPInterface) string {
 	prefixes, err := i.Prefixes()
 	if err != nil || len(prefixes) == 0 {
@@ -70,7 +74,9 @@ func addressText(i netconfig.IPInterface) string {
 }
 
 func (d ipDialogue) create(ctx context.Context) error {
-	i := netconfig.IPInterface{Netmask: netconfig.Netmask(24), Hostname: netconfig.Hostname.Get(d.env.Draft)}
+	i := netconfig.IPInterface{
+		Netmask: netconfig.Netmask(24), Hostname: netconfig.Hostname.Get(d.env.Draft),
+	}
 	if err := d.ask(ctx, &i); err != nil {
 		return err
 	}
@@ -98,7 +104,8 @@ func (d ipDialogue) edit(ctx context.Context) error {
 	err = editSection(d.env, netconfig.Interfaces, func(v *netconfig.IPInterfaces) error {
 		at := slices.Index(v.List, was)
 		if at < 0 {
-			return refusal.Newf("Another session has meanwhile changed the IP interface %s: nothing was changed here. Please try again.", was.Name)
+			return refusal.Newf("Another session has meanwhile changed the IP interface %s: "+
+				"nothing was changed here. Please try again.", was.Name)
 		}
 		v.List[at] = now
 		return nil
@@ -110,7 +117,7 @@ func (d ipDialogue) edit(ctx context.Context) error {
 	return err
 }
 
-// rename keeps what refers to an interface with a new name.
+// renameReferences updates the sections that refer to a renamed interface.
 func (d ipDialogue) renameReferences(was, now string) error {
 	if now == was {
 		return nil
@@ -152,7 +159,8 @@ func (d ipDialogue) remove(ctx context.Context) error {
 		return err
 	}
 	if g, ok := groupOf(d.env, i.Name); ok {
-		return refusal.Newf("The IP interface %s belongs to the group %s: use GROUPS to take it out of that first.", i.Name, g)
+		return refusal.Newf("The IP interface %s belongs to the group %s: "+
+			"use GROUPS to remove it from there first.", i.Name, g)
 	}
 	onIt := func(l daemon.MailListener) bool { return l.Interface == i.Name }
 	var listeners []string
@@ -162,12 +170,15 @@ func (d ipDialogue) remove(ctx context.Context) error {
 		}
 	}
 	if len(listeners) > 0 {
-		d.env.PrintWrapped("The listeners on it will be removed too: " + strings.Join(listeners, ", ") + ".")
+		d.env.PrintWrapped("The listeners on it will be removed too: " +
+			strings.Join(listeners, ", ") + ".")
 	}
 	if d.loggedInOver(i) {
-		d.env.PrintWrapped(fmt.Sprintf("You are logged in through the IP interface %s: your session will end when the change is committed.", i.Name))
+		d.env.PrintWrapped(fmt.Sprintf("You are logged in through the IP interface %s: "+
+			"your session will end when the change is committed.", i.Name))
 	}
-	sure, err := d.env.Confirm(ctx, "Are you sure you want to remove the IP interface "+i.Name+"?", false)
+	sure, err := d.env.Confirm(ctx,
+		"Are you sure you want to remove the IP interface "+i.Name+"?", false)
 	if err != nil || !sure {
 		return err
 	}
@@ -191,22 +202,24 @@ func (d ipDialogue) choose(ctx context.Context, verb string) (netconfig.IPInterf
 	for n, i := range list {
 		names[n] = i.Name
 	}
-	n, err := chooseByName(ctx, d.env, "Enter the name or number of the interface you wish to "+verb+".", names, "interface")
+	n, err := chooseByName(ctx, d.env,
+		"Enter the name or number of the interface you wish to "+verb+".", names, "interface")
 	if err != nil {
 		return netconfig.IPInterface{}, err
 	}
 	return list[n], nil
 }
 
-// loggedInOver reports whether this session came in by an address of i.
+// loggedInOver reports whether this session is connected to an address of i.
 func (d ipDialogue) loggedInOver(i netconfig.IPInterface) bool {
 	local := d.env.LocalAddr
 	return local.IsValid() && (i.IPv4 == local || i.IPv6.Addr() == local)
 }
 
-// confirmChange asks before the interface is changed that the session came in by. Other
-// changes need no question: they are only made at commit.
-func (d ipDialogue) confirmChange(ctx context.Context, was, now netconfig.IPInterface) (bool, error) {
+// confirmChange asks for confirmation if the interface is the one that this session is
+// connected to. Other changes are not confirmed because they take effect only at commit.
+func (d ipDialogue) confirmChange(
+	ctx context.Context, was, now netconfig.IPInterface) (bool, error) {
 	if !d.loggedInOver(was) {
 		return true, nil
 	}
@@ -218,26 +231,27 @@ func (d ipDialogue) confirmChange(ctx context.Context, was, now netconfig.IPInte
 	return d.env.Confirm(ctx, "Are you sure you want to change it?", false)
 }
 
-// warnIfDeaf says so when nobody could log in over the network any more.
+// warnIfNoSSH warns if the draft leaves no way to log in over the network.
 func (d ipDialogue) warnIfNoSSH() {
 	for _, i := range d.list() {
 		if i.SSH != 0 && (i.IPv4.IsValid() || i.IPv6.IsValid()) {
 			return
 		}
 	}
-	d.env.PrintWrapped("Warning: no IP interface offers SSH. Once this is committed, the command line can be reached by the serial console only.")
+	d.env.PrintWrapped("Warning: no IP interface offers SSH. Once this is committed, " +
+		"the command line can be reached by the serial console only.")
 }
 
-// others are the interfaces of the draft but the one called name.
+// others returns the interfaces of the draft except for the one called name.
 func (d ipDialogue) others(name string) []netconfig.IPInterface {
 	return slices.DeleteFunc(d.list(), func(i netconfig.IPInterface) bool { return i.Name == name })
 }
 
-// free refuses an address that another interface has.
+// checkAddrFree refuses an address that another interface has.
 func (d ipDialogue) checkAddrFree(a netip.Addr, others []netconfig.IPInterface) error {
 	for _, o := range others {
 		if o.IPv4 == a || o.IPv6.Addr() == a {
-			return refusal.Newf("The address %v is already that of the IP interface %s.", a, o.Name)
+			return refusal.Newf("The IP interface %[2]s already has the address %[1]v.", a, o.Name)
 		}
 	}
 	return nil

@@ -15,18 +15,24 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// ask asks for what NEW and EDIT have in common.
+// ask asks the questions that NEW and EDIT share.
 func (d ipDialogue) ask(ctx context.Context, i *netconfig.IPInterface) error {
 	others := d.others(i.Name)
-	if err := d.env.Form(ctx, shell.Text(&i.Name, `IP interface name (Ex: "InternalNet"):`, func(name string) error {
-		if slices.ContainsFunc(others, func(o netconfig.IPInterface) bool { return strings.EqualFold(o.Name, name) }) {
-			return refusal.Newf("There is already an IP interface with the name %s.", name)
+	checkName := func(name string) error {
+		for _, o := range others {
+			if strings.EqualFold(o.Name, name) {
+				return refusal.Newf("There is already an IP interface with the name %s.", name)
+			}
 		}
-		if slices.ContainsFunc(netconfig.IPGroups.Get(d.env.Draft).List, func(g netconfig.IPGroup) bool { return strings.EqualFold(g.Name, name) }) {
-			return refusal.Newf("There is already a group with the name %s.", name)
+		for _, g := range netconfig.IPGroups.Get(d.env.Draft).List {
+			if strings.EqualFold(g.Name, name) {
+				return refusal.Newf("There is already a group with the name %s.", name)
+			}
 		}
 		return checkObjectName(name)
-	})); err != nil {
+	}
+	if err := d.env.Form(ctx,
+		shell.Text(&i.Name, `IP interface name (Ex: "InternalNet"):`, checkName)); err != nil {
 		return err
 	}
 	for {
@@ -42,7 +48,7 @@ func (d ipDialogue) ask(ctx context.Context, i *netconfig.IPInterface) error {
 		return err
 	}
 	if err := d.env.Form(ctx, shell.Text(&i.Hostname, "Hostname:", func(name string) error {
-		return refused(netconfig.CheckHostname(name))
+		return netconfig.CheckHostname(name)
 	})); err != nil {
 		return err
 	}
@@ -54,11 +60,13 @@ func (d ipDialogue) ask(ctx context.Context, i *netconfig.IPInterface) error {
 	return nil
 }
 
-func (d ipDialogue) askAddresses(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
+func (d ipDialogue) askAddresses(
+	ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	want4, want6 := i.IPv4.IsValid() || !i.IPv6.IsValid(), i.IPv6.IsValid()
 	both := supportsIPv6(d.env)
 	return d.env.Form(ctx,
-		shell.When(func() bool { return both }, shell.YesNo(&want4, "Would you like to configure an IPv4 address for this interface?")),
+		shell.When(func() bool { return both }, shell.YesNo(&want4,
+			"Would you like to configure an IPv4 address for this interface?")),
 		func(ctx context.Context, _ shell.Dialogue) error {
 			if want4 {
 				return d.askIPv4(ctx, i, others)
@@ -66,7 +74,8 @@ func (d ipDialogue) askAddresses(ctx context.Context, i *netconfig.IPInterface, 
 			i.IPv4, i.Netmask = netip.Addr{}, ""
 			return nil
 		},
-		shell.When(func() bool { return both }, shell.YesNo(&want6, "Would you like to configure an IPv6 address for this interface?")),
+		shell.When(func() bool { return both }, shell.YesNo(&want6,
+			"Would you like to configure an IPv6 address for this interface?")),
 		func(ctx context.Context, _ shell.Dialogue) error {
 			if want6 {
 				return d.askIPv6(ctx, i, others)
@@ -77,7 +86,8 @@ func (d ipDialogue) askAddresses(ctx context.Context, i *netconfig.IPInterface, 
 	)
 }
 
-func (d ipDialogue) askIPv4(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
+func (d ipDialogue) askIPv4(
+	ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	address, netmask := "", "24"
 	if i.IPv4.IsValid() {
 		address = i.IPv4.String()
@@ -105,7 +115,8 @@ func (d ipDialogue) askIPv4(ctx context.Context, i *netconfig.IPInterface, other
 	)
 }
 
-func (d ipDialogue) askIPv6(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
+func (d ipDialogue) askIPv6(
+	ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	address, length := "", 64
 	if i.IPv6.IsValid() {
 		address, length = i.IPv6.Addr().String(), i.IPv6.Bits()
@@ -124,9 +135,10 @@ func (d ipDialogue) askIPv6(ctx context.Context, i *netconfig.IPInterface, other
 	return err
 }
 
-// parseNetmask reads the length of a network in one of three forms.
+// parseNetmask parses a netmask in one of three forms and returns the prefix length.
 func parseNetmask(text string) (bits int, err error) {
-	bad := refusal.New("The netmask must be a length from 1 to 32, or a mask such as 255.255.255.0 or 0xffffff00.")
+	bad := refusal.New("The netmask must be a length from 1 to 32, " +
+		"or a mask such as 255.255.255.0 or 0xffffff00.")
 	var mask net.IPMask
 	switch digits, hex := strings.CutPrefix(strings.ToLower(text), "0x"); {
 	case hex:
@@ -149,7 +161,7 @@ func parseNetmask(text string) (bits int, err error) {
 	return 0, bad
 }
 
-// hostOf refuses the first and the last address of a network, which are nobody's.
+// checkHostAddr refuses the network's own address and its broadcast address.
 func checkHostAddr(p netip.Prefix) error {
 	if p.Bits() >= 31 {
 		return nil
@@ -160,15 +172,18 @@ func checkHostAddr(p netip.Prefix) error {
 	}
 	switch p.Addr() {
 	case p.Masked().Addr():
-		return refusal.Newf("%v is the address of the network %v itself: with this netmask it cannot be that of a host.", p.Addr(), p.Masked())
+		return refusal.Newf("With this netmask %v cannot be the address of a host: "+
+			"it is the address of the network %v itself.", p.Addr(), p.Masked())
 	case netip.AddrFrom4(last):
-		return refusal.Newf("%v is the broadcast address of the network %v: with this netmask it cannot be that of a host.", p.Addr(), p.Masked())
+		return refusal.Newf("With this netmask %v cannot be the address of a host: "+
+			"it is the broadcast address of the network %v.", p.Addr(), p.Masked())
 	}
 	return nil
 }
 
-// askPort asks what the interface is on.
-func (d ipDialogue) askPort(ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
+// askPort asks for the port that the IP interface is on.
+func (d ipDialogue) askPort(
+	ctx context.Context, i *netconfig.IPInterface, others []netconfig.IPInterface) error {
 	names := portNames(draftPorts(d.env))
 	if netconfig.Loopback.Get(d.env.Draft) {
 		names = append(names, netconfig.LoopbackPort)
@@ -177,7 +192,8 @@ func (d ipDialogue) askPort(ctx context.Context, i *netconfig.IPInterface, other
 	for n, name := range names {
 		question += fmt.Sprintf("\n%d. %s", n+1, name)
 	}
-	_, err := d.env.Ask(ctx, question, strconv.Itoa(max(0, slices.Index(names, i.Port))+1), func(answer string) error {
+	preset := strconv.Itoa(max(0, slices.Index(names, i.Port)) + 1)
+	_, err := d.env.Ask(ctx, question, preset, func(answer string) error {
 		n, err := findByNameOrNumber(answer, names, "interface")
 		if err != nil {
 			return err
@@ -185,7 +201,8 @@ func (d ipDialogue) askPort(ctx context.Context, i *netconfig.IPInterface, other
 		i.Port = names[n]
 		for _, o := range others {
 			if p, q, clash := i.Overlap(o); clash {
-				return refusal.Newf("%v overlaps with %v of the IP interface %s, which is on %s: an Ethernet interface needs networks of its own.", p, q, o.Name, o.Port)
+				return refusal.Newf("%v overlaps with %v of the IP interface %s, which is on %s: "+
+					"an Ethernet interface needs networks of its own.", p, q, o.Name, o.Port)
 			}
 		}
 		return nil
@@ -196,7 +213,7 @@ func (d ipDialogue) askPort(ctx context.Context, i *netconfig.IPInterface, other
 // An ipService is a service that can listen on an IP interface.
 type ipService struct {
 	name  string
-	port  uint16 // the usual one
+	port  uint16 // default
 	since product.Version
 	field func(*netconfig.IPInterface) *uint16
 }
@@ -211,7 +228,7 @@ var ipServices = []ipService{
 	{"the next-generation GUI", 4431, product.Version{Major: 12}, func(i *netconfig.IPInterface) *uint16 { return &i.NextGUI }},
 }
 
-// askService asks whether a service is on, and on which port.
+// askService asks whether a service is enabled, and on which port.
 func (d ipDialogue) askService(ctx context.Context, i *netconfig.IPInterface, s ipService) error {
 	if d.env.Appliance.Product.Version.Before(s.since) {
 		return nil
@@ -221,18 +238,19 @@ func (d ipDialogue) askService(ctx context.Context, i *netconfig.IPInterface, s 
 	if !on {
 		n = int(s.port)
 	}
-	*port = 0 // so that it is not in its own way
+	*port = 0 // so that the check for a free port does not find the service itself
 	return d.env.Form(ctx,
 		shell.YesNo(&on, "Do you want to enable "+s.name+" on this interface?"),
 		shell.When(func() bool { return on }, func(ctx context.Context, to shell.Dialogue) error {
-			_, err := to.Ask(ctx, "Which port do you want to use for "+s.name+"?", strconv.Itoa(n), func(answer string) error {
+			question := "Which port do you want to use for " + s.name + "?"
+			_, err := to.Ask(ctx, question, strconv.Itoa(n), func(answer string) error {
 				v, err := strconv.ParseUint(answer, 10, 16)
 				if err != nil || v == 0 {
 					return refusal.New("The port must be an integer from 1 to 65535.")
 				}
 				for _, o := range ipServices {
 					if *o.field(i) == uint16(v) {
-						return refusal.Newf("The port %d is that of %s on this interface.", v, o.name)
+						return refusal.Newf("The port %d is already used by %s on this interface.", v, o.name)
 					}
 				}
 				*port = uint16(v)

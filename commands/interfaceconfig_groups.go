@@ -11,7 +11,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// groups is the menu about groups of IP interfaces.
+// groups is the menu of groups of IP interfaces.
 func (d ipDialogue) groups(ctx context.Context) error {
 	return d.env.Menu(ctx, func() shell.Menu {
 		list := netconfig.IPGroups.Get(d.env.Draft).List
@@ -23,7 +23,9 @@ func (d ipDialogue) groups(ctx context.Context) error {
 				}
 			},
 			Items: []shell.Item{
-				{Key: "NEW", Text: "Create a new group.", Run: func(ctx context.Context) error { return d.putGroup(ctx, netconfig.IPGroup{}) }},
+				{Key: "NEW", Text: "Create a new group.", Run: func(ctx context.Context) error {
+					return d.putGroup(ctx, netconfig.IPGroup{})
+				}},
 				{Key: "EDIT", Text: "Modify a group.", Hidden: len(list) == 0, Run: d.editGroup},
 				{Key: "DELETE", Text: "Remove a group.", Hidden: len(list) == 0, Run: d.removeGroup},
 			},
@@ -37,7 +39,8 @@ func (d ipDialogue) chooseGroup(ctx context.Context, verb string) (netconfig.IPG
 	for n, g := range list {
 		names[n] = g.Name
 	}
-	n, err := chooseByName(ctx, d.env, "Enter the name or number of the group you wish to "+verb+".", names, "group")
+	n, err := chooseByName(ctx, d.env,
+		"Enter the name or number of the group you wish to "+verb+".", names, "group")
 	if err != nil {
 		return netconfig.IPGroup{}, err
 	}
@@ -52,8 +55,8 @@ func (d ipDialogue) editGroup(ctx context.Context) error {
 	return d.putGroup(ctx, g)
 }
 
-// putGroup asks for what NEW and EDIT have in common, and puts the group in the place
-// of was, which is the zero IPGroup for a new one.
+// putGroup asks the questions that NEW and EDIT share and replaces the group was by the
+// result. For a new group, was is the zero IPGroup.
 func (d ipDialogue) putGroup(ctx context.Context, was netconfig.IPGroup) error {
 	g, names := was, []string{}
 	for _, i := range d.list() {
@@ -72,7 +75,8 @@ func (d ipDialogue) putGroup(ctx context.Context, was netconfig.IPGroup) error {
 			}
 			return checkObjectName(name)
 		}),
-		shell.SomeOf(&g.Interfaces, "Choose the interfaces of the group, with commas between them.", names...),
+		shell.SomeOf(&g.Interfaces,
+			"Choose the interfaces of the group, with commas between them.", names...),
 	); err != nil {
 		return err
 	}
@@ -98,7 +102,7 @@ func (d ipDialogue) removeGroup(ctx context.Context) error {
 	})
 }
 
-// groupOf is a group that an interface is in.
+// groupOf returns a group that contains an interface, if there is one.
 func groupOf(env *shell.Env, name string) (group string, ok bool) {
 	for _, g := range netconfig.IPGroups.Get(env.Draft).List {
 		if slices.Contains(g.Interfaces, name) {

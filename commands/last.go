@@ -12,13 +12,15 @@ import (
 var _ = register(&shell.Command{
 	Name:    "last",
 	Summary: "Show who logged in recently.",
-	Help:    "The newest login stands first. Restarts of the system are in the list, too.",
+	Help:    "The newest login is listed first. Restarts of the system are listed, too.",
 	Source:  "public",
 	Mode:    shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		const form = "Mon Jan _2 15:04"
 		zone := env.Appliance.Zone()
-		t := shell.Table{Headings: []string{"Username", "Remote Host", "Login Time", "Logout Time", "Total Time"}}
+		t := shell.Table{
+			Headings: []string{"Username", "Remote Host", "Login Time", "Logout Time", "Total Time"},
+		}
 		for _, r := range env.Appliance.Logins.History() {
 			if r.Event != users.LoggedIn {
 				t.Add(string(r.Event), "", "", r.LoginTime.In(zone).Format(form))
@@ -31,11 +33,13 @@ var _ = register(&shell.Command{
 			in := r.LoginTime.In(zone).Format(form)
 			switch {
 			case r.Open:
-				t.Add(r.Account, from, in, "still logged in", totalTime(env.Appliance.Clock.Now().Sub(r.LoginTime)))
-			case r.LogoutTime.IsZero(): // the system ended without a shutdown
+				total := env.Appliance.Clock.Now().Sub(r.LoginTime)
+				t.Add(r.Account, from, in, "still logged in", totalTime(total))
+			case r.LogoutTime.IsZero(): // the system stopped without a shutdown
 				t.Add(r.Account, from, in, "unknown")
 			default:
-				t.Add(r.Account, from, in, r.LogoutTime.In(zone).Format(form), totalTime(r.LogoutTime.Sub(r.LoginTime)))
+				out := r.LogoutTime.In(zone).Format(form)
+				t.Add(r.Account, from, in, out, totalTime(r.LogoutTime.Sub(r.LoginTime)))
 			}
 		}
 		t.Print(env.Pager(ctx))
@@ -43,7 +47,7 @@ var _ = register(&shell.Command{
 	},
 })
 
-// totalTime is the form 21m, 1h 59m or 2d 3h 0m.
+// totalTime formats a duration as 21m, 1h 59m or 2d 3h 0m.
 func totalTime(d time.Duration) string {
 	minutes := int(max(d, 0) / time.Minute)
 	switch {

@@ -16,12 +16,13 @@ import (
 var _ = register(&shell.Command{
 	Name:    "loadconfig",
 	Summary: "Load a configuration, or a part of one, from a file.",
-	Help:    "loadconfig [file]\n\nThe file is looked for in the directory configuration. It may hold some of the settings only.",
-	Source:  "public (results, partial files, failed parsing), invented (other refusals)",
-	Roles:   []users.Role{users.Administrator}, // as a file may hold accounts
-	Mode:    shell.MachineMode,
-	Commit:  true,
-	Batch:   true,
+	Help: "loadconfig [file]\n\n" +
+		"The file must be in the directory configuration. It may contain a part of the settings only.",
+	Source: "public (results, partial files, failed parsing), invented (other refusals)",
+	Roles:  []users.Role{users.Administrator}, // as a file may hold accounts
+	Mode:   shell.MachineMode,
+	Commit: true,
+	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		var from io.ReadCloser
 		var err error
@@ -50,7 +51,7 @@ var _ = register(&shell.Command{
 	},
 })
 
-// askForConfig asks for a file or for the text itself.
+// askConfigSource asks for a file or for the text itself.
 func askConfigSource(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 	var from io.ReadCloser
 	way, err := env.Ask(ctx, "1. Paste via CLI\n2. Load from file", "1", func(s string) error {
@@ -72,10 +73,10 @@ func askConfigSource(ctx context.Context, env *shell.Env) (io.ReadCloser, error)
 	return from, err
 }
 
-// maxPaste bounds what is kept of a paste; ReadXML has limits of its own.
+// maxPaste bounds the size of a pasted configuration. ReadXML has limits of its own.
 const maxPaste = 8 << 20
 
-// pastedConfig reads lines until Ctrl-D on an empty one.
+// readPastedConfig reads lines until Ctrl-D is pressed on an empty line.
 func readPastedConfig(ctx context.Context, env *shell.Env) (io.ReadCloser, error) {
 	env.Printf("Paste the configuration file now.\nPress CTRL-D on a blank line when done.\n\n")
 	var text strings.Builder

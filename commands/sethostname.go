@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/esasim/esasim/appliance/netconfig"
-	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -25,17 +24,12 @@ var _ = register(&shell.Command{
 				return shell.InvalidArgumentf(env.Args[1], "Only one host name is expected.")
 			}
 			if err := netconfig.CheckHostname(env.Args[0]); err != nil {
-				return shell.InvalidArgumentf(env.Args[0], "%v", err)
+				return invalidArgument(env.Args[0], err)
 			}
 			netconfig.Hostname.Set(env.Draft, env.Args[0])
 			return nil
 		}
-		err := env.Form(ctx, shell.Text(&name, "", func(s string) error {
-			if err := netconfig.CheckHostname(s); err != nil {
-				return refusal.New(err.Error())
-			}
-			return nil
-		}))
+		err := env.Form(ctx, shell.Text(&name, "", netconfig.CheckHostname))
 		if err == nil {
 			netconfig.Hostname.Set(env.Draft, name)
 		}

@@ -29,11 +29,3 @@ func editAccounts(env *shell.Env, change func(*users.Accounts) error) error {
 	})
 	return commitRefusal(err)
 }
-
-// refused makes a refusal of an error of a check that returns a plain error.
-func refused(err error) error {
-	if err == nil {
-		return nil
-	}
-	return refusal.New(err.Error())
-}
