@@ -50,9 +50,9 @@ type file struct {
 }
 
 // resume continues the current file that an earlier run, or an earlier subscription of this
-// name, has left. Lines that were cut short are removed. If there are several current files, all
-// but the newest become saved files, and so does the newest if its name would be another one
-// today.
+// name, has left. A line that was cut short is removed. If there are several current files, all
+// but the newest become saved files. The newest also becomes one if its name does not agree with
+// the settings.
 func (f *file) resume() error {
 	names, err := f.list(currentCode)
 	if err != nil {

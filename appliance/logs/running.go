@@ -23,7 +23,7 @@ type subscription struct {
 	conf           Subscription
 	hasLines       bool     // the files consist of lines
 	pusher         Pusher   // nil: lines are not pushed
-	backlog        *backlog // lines for the pusher until it is open; nil if none is to be opened
+	backlog        *backlog // lines for a pusher that is not open yet; nil if there is none
 	uploader       Uploader // nil: files are not uploaded
 	jobs           []job    // that the drainer has not taken yet
 	takenJobs      int      // how many jobs the drainer has taken so far
@@ -110,7 +110,7 @@ func (s *subscription) addLostLine(e Entry) {
 }
 
 // setTime sets the stamp of the lines that follow. If the offset of the zone has changed, it
-// first adds a line that says so.
+// first adds a line that says so. mu must be held.
 func (s *subscription) setTime(t time.Time, zone *time.Location) {
 	if sec := t.Unix(); sec == s.second && zone == s.zone {
 		return
@@ -125,7 +125,7 @@ func (s *subscription) setTime(t time.Time, zone *time.Location) {
 	s.hasOffset, s.offset = true, offset
 }
 
-// addLine adds a line with the present stamp to the jobs, and pushes it.
+// addLine adds a line with the present stamp to the jobs, and pushes it. mu must be held.
 func (s *subscription) addLine(e Entry, l Level, text string) {
 	j := s.lineJob()
 	before := len(j.text)
@@ -141,7 +141,7 @@ func (s *subscription) addLine(e Entry, l Level, text string) {
 }
 
 // pushLine gives a text to the pusher, which makes it one line. An entry that is not about a
-// push ends the time in which the errors of other pushes are left out.
+// push ends the time in which the errors of other pushes are left out. mu must be held.
 func (s *subscription) pushLine(e Entry, l Level, text string) {
 	s.muted = s.muted && e.origin != "" && s.hub.o.Clock.Since(s.failedAt) < muteDuration
 	if e.origin == s.name || s.muted {
@@ -155,7 +155,7 @@ func (s *subscription) pushLine(e Entry, l Level, text string) {
 	}
 }
 
-// lineJob returns the job that lines are appended to.
+// lineJob returns the job that lines are appended to. mu must be held.
 func (s *subscription) lineJob() *job {
 	if n := len(s.jobs); n > 0 && s.jobs[n-1].kind == jobLines && s.jobs[n-1].zone == s.zone {
 		return &s.jobs[n-1]
@@ -216,13 +216,14 @@ func (s *subscription) idle() bool {
 	return len(s.jobs) == 0
 }
 
-// signalProgress wakes those that wait for progress.
+// signalProgress wakes the goroutines that wait for progress. mu must be held.
 func (s *subscription) signalProgress() {
 	close(s.progress)
 	s.progress = make(chan struct{})
 }
 
-// recycle keeps the buffer of a job for the lines that follow, unless it is unusually large.
+// recycle keeps the buffer of a job for the lines that follow, unless it is unusually large. mu
+// must be held.
 func (s *subscription) recycle(jobs []job) {
 	for _, j := range jobs {
 		if j.kind == jobLines && cap(j.text) <= 1<<20 {
@@ -231,6 +232,7 @@ func (s *subscription) recycle(jobs []job) {
 	}
 }
 
+// run runs a job.
 func (s *subscription) run(j job) {
 	switch j.kind {
 	case jobLines:
@@ -285,7 +287,7 @@ func (s *subscription) configure(conf Subscription, pushing bool) (ending []clos
 	return ending
 }
 
-// startPush opens the pusher or the uploader if there is to be one and it is not open.
+// startPush opens the pusher or the uploader that the configuration requires, unless it is open.
 func (s *subscription) startPush() {
 	s.mu.Lock()
 	conf, open := s.conf, s.pusher != nil || s.uploader != nil
@@ -345,10 +347,10 @@ func (s *subscription) reportPushEvent(e syslog.Event) {
 	}
 }
 
-func (s *subscription) setUploader(c Uploader) {
+func (s *subscription) setUploader(u Uploader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.uploader = c
+	s.uploader = u
 }
 
 // savedFiles returns the names of the files that wait to be uploaded, the oldest first.
