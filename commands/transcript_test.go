@@ -153,7 +153,7 @@ func (s *script) ensureStarted(ts *testscript.TestScript) {
 	}
 }
 
-func (s *script) addr() string { return s.running.Addrs()["ssh"].String() }
+func (s *script) addr() string { return s.running.DoorAddrs()["ssh"].String() }
 
 func (s *script) clock(ts *testscript.TestScript, args []string) {
 	s.ensureStarted(ts)

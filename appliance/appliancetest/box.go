@@ -152,7 +152,7 @@ func Start(t testing.TB, options ...Option) *Box {
 	}
 	b := &Box{Box: inner, t: t}
 	t.Cleanup(b.end)
-	for name, addr := range inner.Addrs() {
+	for name, addr := range inner.DoorAddrs() {
 		switch name {
 		case "ssh":
 			b.SSHAddr = addr.String()
@@ -198,7 +198,7 @@ func (b *Box) open() *ssh.Session {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	err := b.Settled(ctx)
+	err := b.WaitSettled(ctx)
 	if err == nil && b.client != nil {
 		if s, err := b.client.NewSession(); err == nil {
 			return s

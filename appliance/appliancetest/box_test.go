@@ -138,8 +138,8 @@ doors:
 		if out := box.Exec("whoami"); !strings.Contains(out, "Username: admin") {
 			t.Errorf("whoami:\n%s", out)
 		}
-		if box.FTPAddr != "" || box.SSHAddr == box.Addrs()["second"].String() {
-			t.Errorf("ssh %s, ftp %q, doors %v", box.SSHAddr, box.FTPAddr, box.Addrs())
+		if box.FTPAddr != "" || box.SSHAddr == box.DoorAddrs()["second"].String() {
+			t.Errorf("ssh %s, ftp %q, doors %v", box.SSHAddr, box.FTPAddr, box.DoorAddrs())
 		}
 	}
 }

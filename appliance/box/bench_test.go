@@ -67,7 +67,7 @@ func ways(b *testing.B, f func(b *testing.B, addr string)) {
 	}
 	b.Cleanup(func() { direct.Stop(context.Background()) })
 	b.Run("real", func(b *testing.B) { f(b, direct.Addr().String()) })
-	b.Run("door", func(b *testing.B) { f(b, x.Addrs()["ssh"].String()) })
+	b.Run("door", func(b *testing.B) { f(b, x.DoorAddrs()["ssh"].String()) })
 }
 
 var clientConfig = ssh.ClientConfig{
@@ -286,7 +286,7 @@ func BenchmarkGet(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer direct.Stop(context.Background())
-			for name, addr := range map[string]string{"real": direct.Addr().String(), "door": x.Addrs()["ssh"].String()} {
+			for name, addr := range map[string]string{"real": direct.Addr().String(), "door": x.DoorAddrs()["ssh"].String()} {
 				b.Run(name, func(b *testing.B) {
 					_, port, _ := net.SplitHostPort(addr)
 					args := append([]string{"-p", "ironport"}, way.args...)
@@ -332,7 +332,7 @@ func BenchmarkGetFTP(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer direct.Stop(context.Background())
-	for name, addr := range map[string]string{"real": direct.Addr().String(), "door": x.Addrs()["ftp"].String()} {
+	for name, addr := range map[string]string{"real": direct.Addr().String(), "door": x.DoorAddrs()["ftp"].String()} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(getSize)
 			for b.Loop() {

@@ -33,10 +33,10 @@ type Options struct {
 	NoDoors bool
 	// FTPPassive are the first and the last real port of passive FTP data
 	// connections; zeros mean any.
-	FTPPassive [2]int
+	FTPPassivePorts [2]int
 	// FTPPublic is the address that passive FTP tells clients; zero means the one
 	// that they connected to.
-	FTPPublic netip.Addr
+	FTPPublicAddr netip.Addr
 
 	Clock        clock.Clock    // nil means the machine's
 	Entropy      entropy.Source // the zero value is the machine's
@@ -53,20 +53,20 @@ type Box struct {
 	o      Options
 	faults *netsim.Faults
 	done   chan struct{}
-	shut   sync.Once
+	closeDone   sync.Once
 
 	power   sync.Mutex // Start, Stop and reboots, one at a time
 	reboots sync.WaitGroup
-	patient context.Context // ends when what the power switch began must not wait any longer
-	hurry   context.CancelFunc
+	stopCtx context.Context // ends when what the power switch began must not wait any longer
+	cancelStop   context.CancelFunc
 	started bool
 	stopped bool
 
 	mu      sync.Mutex
-	system  *system
+	instance  *instance
 	addrs   map[string]netip.AddrPort
-	pressed chan struct{}         // closed once what the power switch began is done; nil: never pressed
-	action  appliance.PowerAction // of pressed
+	powerDone chan struct{}         // closed once what the power switch began is done; nil: never pressed
+	powerAction  appliance.PowerAction // of pressed
 }
 
 // New checks o and returns a box that does not run yet.
@@ -81,7 +81,7 @@ func New(o Options) (*Box, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	b := &Box{o: o, faults: netsim.NewFaults(o.Topology, nil), done: make(chan struct{})}
-	b.patient, b.hurry = context.WithCancel(context.Background())
+	b.stopCtx, b.cancelStop = context.WithCancel(context.Background())
 	return b, nil
 }
 
@@ -98,7 +98,7 @@ func (b *Box) Start(ctx context.Context) error {
 		return err
 	}
 	b.started = true
-	b.set(s)
+	b.setCurrent(s)
 	return nil
 }
 
@@ -107,7 +107,7 @@ func (b *Box) Start(ctx context.Context) error {
 // does with a reboot or shutdown that an administrator granted more time. It may be
 // called more than once, and without Start.
 func (b *Box) Stop(ctx context.Context) error {
-	defer context.AfterFunc(ctx, b.hurry)()
+	defer context.AfterFunc(ctx, b.cancelStop)()
 	err := b.stop(ctx)
 	b.reboots.Wait() // none begins any more
 	b.faults.Close()
@@ -117,7 +117,7 @@ func (b *Box) Stop(ctx context.Context) error {
 func (b *Box) stop(ctx context.Context) error {
 	b.power.Lock()
 	defer b.power.Unlock()
-	defer b.shut.Do(func() { close(b.done) })
+	defer b.closeDone.Do(func() { close(b.done) })
 	if !b.started || b.stopped {
 		b.stopped = true
 		return nil
@@ -131,9 +131,9 @@ func (b *Box) Done() <-chan struct{} { return b.done }
 
 // Settled waits until no reboot or shutdown that an administrator began is under
 // way, or until ctx ends.
-func (b *Box) Settled(ctx context.Context) error {
+func (b *Box) WaitSettled(ctx context.Context) error {
 	b.mu.Lock()
-	pressed := b.pressed
+	pressed := b.powerDone
 	b.mu.Unlock()
 	if pressed == nil {
 		return nil
@@ -173,7 +173,7 @@ func (b *Box) Advance(d time.Duration) error {
 }
 
 // Addrs are the real addresses of the doors, by name.
-func (b *Box) Addrs() map[string]netip.AddrPort {
+func (b *Box) DoorAddrs() map[string]netip.AddrPort {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.addrs)
@@ -182,16 +182,16 @@ func (b *Box) Addrs() map[string]netip.AddrPort {
 // HostKeyFingerprint is the host key's, in the form of ssh-keygen -l.
 func (b *Box) HostKeyFingerprint() string { return shell.Fingerprint(b.o.HostKey.Public()) }
 
-func (b *Box) current() *system {
+func (b *Box) current() *instance {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.system
+	return b.instance
 }
 
-func (b *Box) set(s *system) {
+func (b *Box) setCurrent(s *instance) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.system, b.addrs = s, s.world.DoorAddrs()
+	b.instance, b.addrs = s, s.world.DoorAddrs()
 }
 
 // leastGrace is what sessions are given in any case: for their last words, and to be
@@ -199,11 +199,11 @@ func (b *Box) set(s *system) {
 const leastGrace = time.Second
 
 // press is the power switch, for the appliance's own commands: it returns at once.
-func (b *Box) press(action appliance.PowerAction, grace time.Duration) {
+func (b *Box) switchPower(action appliance.PowerAction, grace time.Duration) {
 	grace = max(grace, leastGrace)
 	settled := make(chan struct{})
 	b.mu.Lock()
-	b.pressed, b.action = settled, action
+	b.powerDone, b.powerAction = settled, action
 	b.mu.Unlock()
 	b.reboots.Go(func() {
 		defer close(settled)
@@ -211,7 +211,7 @@ func (b *Box) press(action appliance.PowerAction, grace time.Duration) {
 			b.reboot(grace, action == appliance.Reload)
 			return
 		}
-		ctx, cancel := context.WithTimeout(b.patient, grace)
+		ctx, cancel := context.WithTimeout(b.stopCtx, grace)
 		defer cancel()
 		if err := b.stop(ctx); err != nil {
 			b.o.Logger.Warn("shutdown", "err", err)
@@ -226,15 +226,15 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 	if b.stopped {
 		return
 	}
-	ctx, cancel := context.WithTimeout(b.patient, grace)
+	ctx, cancel := context.WithTimeout(b.stopCtx, grace)
 	defer cancel()
 	old := b.current()
 	if err := old.stop(appliance.WithStopReason(ctx, appliance.ReasonReboot)); err != nil {
 		b.o.Logger.Warn("reboot: stop", "err", err)
 	}
-	if b.patient.Err() != nil { // it is to end, not to begin again
+	if b.stopCtx.Err() != nil { // it is to end, not to begin again
 		b.stopped = true
-		b.shut.Do(func() { close(b.done) })
+		b.closeDone.Do(func() { close(b.done) })
 		return
 	}
 	if erase {
@@ -242,19 +242,19 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 			b.o.Logger.Error("reload: the appliance comes up with what could not be erased", "err", err)
 		}
 	}
-	s, err := b.boot(context.Background(), b.Addrs(), false)
+	s, err := b.boot(context.Background(), b.DoorAddrs(), false)
 	if err != nil {
 		b.o.Logger.Error("reboot: the appliance does not come up again", "err", err)
 		b.stopped = true
-		b.shut.Do(func() { close(b.done) })
+		b.closeDone.Do(func() { close(b.done) })
 		return
 	}
-	b.set(s)
+	b.setCurrent(s)
 }
 
 // boot builds a system and starts it.
-func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*system, error) {
-	s, err := newSystem(b.o, b.faults, doors, reset, b.press)
+func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*instance, error) {
+	s, err := newInstance(b.o, b.faults, doors, reset, b.switchPower)
 	if err != nil {
 		return nil, err
 	}

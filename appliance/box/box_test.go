@@ -94,7 +94,7 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 	}
 	defer first.Stop(context.Background())
 	before := runtime.NumGoroutine()
-	second := newBox(t, t.TempDir(), first.Addrs()["ssh"])
+	second := newBox(t, t.TempDir(), first.DoorAddrs()["ssh"])
 	if err := second.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("Start on a port that is taken: %v", err)
 	}
@@ -154,7 +154,7 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Stop(context.Background()) })
-	was, address := b.Appliance(), b.Addrs()["ssh"]
+	was, address := b.Appliance(), b.DoorAddrs()["ssh"]
 	for _, name := range []string{"first.example.com", "second.example.com"} { // a history
 		d := was.Config.NewDraft()
 		netconfig.Hostname.Set(d, name)
@@ -175,7 +175,7 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 	was.Logins.Open(users.Account{Name: "joe"}, netip.Addr{}, "cli").Close()
 
 	was.Power(appliance.Reload, 0)
-	if err := b.Settled(t.Context()); err != nil {
+	if err := b.WaitSettled(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	now := b.Appliance()
@@ -203,7 +203,7 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 	if !now.Product.Installed.Equal(was.Product.Installed.Truncate(time.Second)) {
 		t.Errorf("installed %v, want %v", now.Product.Installed, was.Product.Installed)
 	}
-	if got := b.Addrs()["ssh"]; got != address {
+	if got := b.DoorAddrs()["ssh"]; got != address {
 		t.Errorf("the door moved from %v to %v", address, got)
 	}
 }

@@ -22,14 +22,14 @@ func (b *Box) Console(ctx context.Context, in io.ReadCloser, out io.Writer, size
 		s := b.current()
 		c := shell.Console{Appliance: s.appliance, Commands: commands.All(), In: line.attach(), Out: out, Size: size}
 		session, end := context.WithCancelCause(ctx)
-		stop := context.AfterFunc(s.life, func() { end(context.Cause(s.life)) })
+		stop := context.AfterFunc(s.ctx, func() { end(context.Cause(s.ctx)) })
 		err := c.Serve(session)
 		stop()
 		end(nil)
-		if ctx.Err() != nil || s.life.Err() == nil {
+		if ctx.Err() != nil || s.ctx.Err() == nil {
 			return err // in has ended, or ctx has
 		}
-		if err := b.Settled(ctx); err != nil {
+		if err := b.WaitSettled(ctx); err != nil {
 			return err
 		}
 		if b.current() != s { // it was a reboot

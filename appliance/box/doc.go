@@ -3,7 +3,7 @@
 //
 //	b, err := box.New(box.Options{Topology: topo, Dir: dir, HostKey: key})
 //	err = b.Start(ctx)
-//	addr := b.Addrs()["ssh"]
+//	addr := b.DoorAddrs()["ssh"]
 //	...
 //	err = b.Stop(ctx)
 //

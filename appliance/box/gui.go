@@ -13,7 +13,7 @@ import (
 const certificateFile = "gui.pem"
 
 // newGUI is the page, which tells browsers of the door to HTTPS.
-func newGUI(s *system, o Options) (*web.Server, error) {
+func newGUI(s *instance, o Options) (*web.Server, error) {
 	hosts := []string{s.appliance.Hostname(), "localhost", "127.0.0.1", "::1"}
 	for _, i := range netconfig.Interfaces.Get(s.appliance.Config.Committed()).List {
 		for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
@@ -30,7 +30,7 @@ func newGUI(s *system, o Options) (*web.Server, error) {
 }
 
 // secureDoor is the real address of a door to HTTPS.
-func (s *system) secureDoor() (netip.AddrPort, bool) {
+func (s *instance) secureDoor() (netip.AddrPort, bool) {
 	doors := s.world.DoorAddrs()
 	for _, d := range s.world.Topology().Doors.In {
 		if addr := doors[d.Name]; d.Service == "https" && addr.IsValid() {

@@ -46,7 +46,7 @@ func services() []struct {
 // which the configuration offers it.
 func (b *Box) Health() (Health, error) {
 	b.mu.Lock()
-	s, pressed, action := b.system, b.pressed, b.action
+	s, pressed, action := b.instance, b.powerDone, b.powerAction
 	b.mu.Unlock()
 	if s == nil {
 		return Health{}, errors.New("the appliance has not been started")
@@ -70,7 +70,7 @@ func (b *Box) Health() (Health, error) {
 }
 
 // health compares the sockets that are open with the configuration.
-func (s *system) health() (Health, error) {
+func (s *instance) health() (Health, error) {
 	a := s.appliance
 	for {
 		committed := a.Config.Committed()

@@ -63,7 +63,7 @@ func TestHealth(t *testing.T) {
 	b.power.Unlock()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if err := b.Settled(ctx); err != nil {
+	if err := b.WaitSettled(ctx); err != nil {
 		t.Fatal(err)
 	}
 	up()

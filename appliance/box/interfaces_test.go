@@ -18,7 +18,7 @@ import (
 // dialSSH logs in through the door.
 func dialSSH(t *testing.T, b *box.Box) *ssh.Client {
 	t.Helper()
-	c, err := ssh.Dial("tcp", b.Addrs()["ssh"].String(), &clientConfig)
+	c, err := ssh.Dial("tcp", b.DoorAddrs()["ssh"].String(), &clientConfig)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,5 +89,5 @@ func (s *story) reboot(ts *testscript.TestScript, _ []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), scriptPatience)
 	defer cancel()
-	return s.box.Settled(ctx)
+	return s.box.WaitSettled(ctx)
 }

@@ -180,7 +180,7 @@ func (s *story) session(ts *testscript.TestScript, args []string) error {
 	for _, name := range flags.Args() {
 		p := s.players[*label]
 		if p == nil || *label == "" {
-			client, err := shelltest.Dial(s.box.Addrs()["ssh"].String(), "admin", "ironport")
+			client, err := shelltest.Dial(s.box.DoorAddrs()["ssh"].String(), "admin", "ironport")
 			if err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ func (s *story) session(ts *testscript.TestScript, args []string) error {
 }
 
 func (s *story) ssh(ts *testscript.TestScript, args []string) error {
-	client, err := shelltest.Dial(s.box.Addrs()["ssh"].String(), "admin", "ironport")
+	client, err := shelltest.Dial(s.box.DoorAddrs()["ssh"].String(), "admin", "ironport")
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func (s *story) dial(ts *testscript.TestScript, args []string) error {
 }
 
 func (s *story) sftp(ts *testscript.TestScript, args []string) error {
-	conn, err := ssh.Dial("tcp", s.box.Addrs()["ssh"].String(), &clientConfig)
+	conn, err := ssh.Dial("tcp", s.box.DoorAddrs()["ssh"].String(), &clientConfig)
 	if err != nil {
 		return err
 	}
@@ -284,7 +284,7 @@ func (s *story) sftp(ts *testscript.TestScript, args []string) error {
 }
 
 func (s *story) ftp(ts *testscript.TestScript, args []string) error {
-	conn, err := ftp.Dial(s.box.Addrs()["ftp"].String(), ftp.DialWithTimeout(scriptPatience))
+	conn, err := ftp.Dial(s.box.DoorAddrs()["ftp"].String(), ftp.DialWithTimeout(scriptPatience))
 	if err != nil {
 		return err
 	}

@@ -71,14 +71,14 @@ func faultID(r *http.Request) (int, error) {
 }
 
 func (s *Server) listPeers(r *http.Request) (any, error) {
-	if err := s.box.Settled(r.Context()); err != nil {
+	if err := s.box.WaitSettled(r.Context()); err != nil {
 		return nil, err
 	}
 	return s.box.World().Servers(), nil
 }
 
 func (s *Server) getPeer(r *http.Request) (any, error) {
-	if err := s.box.Settled(r.Context()); err != nil {
+	if err := s.box.WaitSettled(r.Context()); err != nil {
 		return nil, err
 	}
 	return s.box.World().Server(r.PathValue("name"))
@@ -95,7 +95,7 @@ func (s *Server) putPeer(r *http.Request) (any, error) {
 		return nil, badRequest(`expected {"running": true} or {"running": false}`)
 	}
 	for {
-		if err := s.box.Settled(r.Context()); err != nil {
+		if err := s.box.WaitSettled(r.Context()); err != nil {
 			return nil, err
 		}
 		world := s.box.World()
@@ -104,7 +104,7 @@ func (s *Server) putPeer(r *http.Request) (any, error) {
 			return server, err
 		}
 		// If the appliance has rebooted meanwhile, the request is repeated in the new world.
-		if settled := s.box.Settled(r.Context()); settled != nil || s.box.World() == world {
+		if settled := s.box.WaitSettled(r.Context()); settled != nil || s.box.World() == world {
 			return nil, err
 		}
 	}
@@ -133,7 +133,7 @@ type Clock struct {
 }
 
 func (s *Server) getClock(r *http.Request) (any, error) {
-	if err := s.box.Settled(r.Context()); err != nil {
+	if err := s.box.WaitSettled(r.Context()); err != nil {
 		return nil, err
 	}
 	now := s.box.Now()
@@ -151,7 +151,7 @@ func (s *Server) putClock(r *http.Request) (any, error) {
 	if (body.Time == "") == (body.Advance == nil) {
 		return nil, badRequest(`expected {"time": "2015-06-25T08:50:03Z"} or {"advance": "2h"}`)
 	}
-	if err := s.box.Settled(r.Context()); err != nil {
+	if err := s.box.WaitSettled(r.Context()); err != nil {
 		return nil, err
 	}
 	if body.Advance != nil {

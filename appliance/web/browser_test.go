@@ -51,7 +51,7 @@ func openWindow(t *testing.T, box *appliancetest.Box) *window {
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the browser lives as long as the context of its first action
 		t.Fatal(err)
 	}
-	w.do(chromedp.Navigate("https://" + box.Addrs()["https"].String() + "/"))
+	w.do(chromedp.Navigate("https://" + box.DoorAddrs()["https"].String() + "/"))
 	return w
 }
 
@@ -395,12 +395,12 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 func TestTheDoorToHTTPLeadsToHTTPS(t *testing.T) {
 	box := appliancetest.Start(t)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	r, err := client.Get("http://" + box.Addrs()["http"].String() + "/login")
+	r, err := client.Get("http://" + box.DoorAddrs()["http"].String() + "/login")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Body.Close()
-	if got, want := r.Header.Get("Location"), "https://"+box.Addrs()["https"].String()+"/login"; r.StatusCode != http.StatusFound || got != want {
+	if got, want := r.Header.Get("Location"), "https://"+box.DoorAddrs()["https"].String()+"/login"; r.StatusCode != http.StatusFound || got != want {
 		t.Errorf("%d to %q, want %q", r.StatusCode, got, want)
 	}
 }

@@ -34,7 +34,7 @@ func visit(t *testing.T, box *appliancetest.Box) *visitor {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(transport.CloseIdleConnections)
-	v := &visitor{&http.Client{Jar: jar, Transport: transport, Timeout: patience}, "https://" + box.Addrs()["https"].String()}
+	v := &visitor{&http.Client{Jar: jar, Transport: transport, Timeout: patience}, "https://" + box.DoorAddrs()["https"].String()}
 	v.login(t)
 	return v
 }
@@ -91,7 +91,7 @@ func TestTheProcessIsRestarted(t *testing.T) { // diagnostic > services > webui 
 
 func TestTheServerStopsWhileSomebodyIsSilent(t *testing.T) {
 	box := appliancetest.Start(t)
-	addr := box.Addrs()["https"].String()
+	addr := box.DoorAddrs()["https"].String()
 	silent, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestTheServerStopsWhileSomebodyIsSilent(t *testing.T) {
 
 func TestWhoDoesNotSpeakTLSIsLogged(t *testing.T) { // logs.md 3.5
 	box := appliancetest.Start(t)
-	c, err := net.Dial("tcp", box.Addrs()["https"].String())
+	c, err := net.Dial("tcp", box.DoorAddrs()["https"].String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,8 +70,8 @@ func (s *serve) Run(t stdio) (err error) {
 		HostKey:      key,
 		FactoryReset: s.Factory,
 		DoorAddrs:    s.doorAddrs(),
-		FTPPassive:   s.FTPPassive.bounds(),
-		FTPPublic:    s.FTPPublic.Addr,
+		FTPPassivePorts:   s.FTPPassive.bounds(),
+		FTPPublicAddr:    s.FTPPublic.Addr,
 		Logger:       slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: s.LogLevel.Level})),
 	})
 	if err != nil {
@@ -250,7 +250,7 @@ func (s *serve) announce(w io.Writer, b *box.Box, data *dataDir, ctl *controlSer
 		Socket:    ctl.socket,
 		Ctl:       ctl.address,
 	}
-	for name, addr := range b.Addrs() {
+	for name, addr := range b.DoorAddrs() {
 		r.Addresses[name] = addr.String()
 	}
 	if s.Ready != "" {

@@ -256,8 +256,8 @@ func TestPathMTUDiscovery(t *testing.T) {
 		if len(oversized(seen, 1414)) == 0 {
 			t.Errorf("%s: no packet was too long for the path", to.far)
 		}
-		errors := seen.count(layers.LayerTypeICMPv4) + seen.count(layers.LayerTypeICMPv6)
-		if errors == 0 {
+		icmpErrors := seen.count(layers.LayerTypeICMPv4) + seen.count(layers.LayerTypeICMPv6)
+		if icmpErrors == 0 {
 			t.Errorf("%s: the appliance received no ICMP error", to.far)
 		}
 		serve(t, w, near.String(), func(c network.Conn) {

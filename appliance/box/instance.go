@@ -23,14 +23,14 @@ import (
 )
 
 // A system is one run of an appliance, from power on to power off.
-type system struct {
+type instance struct {
 	world     *netsim.World
 	appliance *appliance.Appliance
-	life      context.Context // ends, with why as its cause, when the system begins to stop
-	end       context.CancelCauseFunc
+	ctx      context.Context // ends, with why as its cause, when the system begins to stop
+	cancel       context.CancelCauseFunc
 }
 
-func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort, reset bool, power func(appliance.PowerAction, time.Duration)) (*system, error) {
+func newInstance(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort, reset bool, power func(appliance.PowerAction, time.Duration)) (*instance, error) {
 	facts, err := productFacts(o.Topology)
 	if err != nil {
 		return nil, err
@@ -39,8 +39,8 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 	if err != nil {
 		return nil, err
 	}
-	s := &system{}
-	s.life, s.end = context.WithCancelCause(context.Background())
+	s := &instance{}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.world, err = netsim.New(withDoors(o), netsim.Options{Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: doors, Faults: faults})
 	if err != nil {
 		return nil, fmt.Errorf("build the network: %w", err)
@@ -90,7 +90,7 @@ func newSystem(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort
 
 // start brings everything up: the world with its doors, the services behind them,
 // and the connections that the topology wants to be there.
-func (s *system) start(ctx context.Context) error {
+func (s *instance) start(ctx context.Context) error {
 	err := s.world.Start(ctx)
 	if err == nil {
 		err = s.appliance.Start(ctx)
@@ -104,8 +104,8 @@ func (s *system) start(ctx context.Context) error {
 	return nil
 }
 
-func (s *system) stop(ctx context.Context) error {
-	s.end(shell.StoppedError(appliance.StopReason(ctx)))
+func (s *instance) stop(ctx context.Context) error {
+	s.cancel(shell.StoppedError(appliance.StopReason(ctx)))
 	return errors.Join(s.appliance.Stop(ctx), s.world.Stop(ctx))
 }
 
@@ -121,24 +121,24 @@ func withDoors(o Options) *topology.Topology {
 		if d.Service != "ftp" {
 			continue
 		}
-		if o.FTPPassive[0] != 0 {
-			d.PassivePorts = fmt.Sprintf("%d-%d", o.FTPPassive[0], o.FTPPassive[1])
+		if o.FTPPassivePorts[0] != 0 {
+			d.PassivePorts = fmt.Sprintf("%d-%d", o.FTPPassivePorts[0], o.FTPPassivePorts[1])
 		}
-		if o.FTPPublic.IsValid() {
-			d.PublicAddress = o.FTPPublic
+		if o.FTPPublicAddr.IsValid() {
+			d.PublicAddress = o.FTPPublicAddr
 		}
 	}
 	return &t
 }
 
 // doorApplier tells the doors on which port a service listens.
-type doorApplier struct{ s *system }
+type doorApplier struct{ s *instance }
 
 func (doorApplier) Apply(context.Context, *config.Config, *config.Config) error { return nil }
 
 func (a doorApplier) Done(_ context.Context, _, next *config.Config) { a.s.leadDoors(next) }
 
-func (s *system) leadDoors(c *config.Config) {
+func (s *instance) leadDoors(c *config.Config) {
 	for _, d := range s.world.Topology().Doors.In {
 		for _, i := range netconfig.Interfaces.Get(c).List {
 			port := map[string]uint16{"ftp": i.FTP, "ssh": i.SSH, "http": i.HTTP, "https": i.HTTPS}[d.Service]
