@@ -50,23 +50,23 @@ type Options struct {
 
 // A Box is an appliance in its world. Its methods are safe for concurrent use.
 type Box struct {
-	o      Options
-	faults *netsim.Faults
-	done   chan struct{}
-	closeDone   sync.Once
+	o         Options
+	faults    *netsim.Faults
+	done      chan struct{}
+	closeDone sync.Once
 
-	power   sync.Mutex // Start, Stop and reboots, one at a time
-	reboots sync.WaitGroup
-	stopCtx context.Context // ends when what the power switch began must not wait any longer
-	cancelStop   context.CancelFunc
-	started bool
-	stopped bool
+	power      sync.Mutex // Start, Stop and reboots, one at a time
+	reboots    sync.WaitGroup
+	stopCtx    context.Context // ends when what the power switch began must not wait any longer
+	cancelStop context.CancelFunc
+	started    bool
+	stopped    bool
 
-	mu      sync.Mutex
-	instance  *instance
-	addrs   map[string]netip.AddrPort
-	powerDone chan struct{}         // closed once what the power switch began is done; nil: never pressed
-	powerAction  appliance.PowerAction // of pressed
+	mu          sync.Mutex
+	instance    *instance
+	addrs       map[string]netip.AddrPort
+	powerDone   chan struct{}         // closed once what the power switch began is done; nil: never pressed
+	powerAction appliance.PowerAction // of pressed
 }
 
 // New checks o and returns a box that does not run yet.

@@ -26,8 +26,8 @@ import (
 type instance struct {
 	world     *netsim.World
 	appliance *appliance.Appliance
-	ctx      context.Context // ends, with why as its cause, when the system begins to stop
-	cancel       context.CancelCauseFunc
+	ctx       context.Context // ends, with why as its cause, when the system begins to stop
+	cancel    context.CancelCauseFunc
 }
 
 func newInstance(o Options, faults *netsim.Faults, doors map[string]netip.AddrPort, reset bool, power func(appliance.PowerAction, time.Duration)) (*instance, error) {

@@ -65,14 +65,14 @@ func (s *serve) Run(t stdio) (err error) {
 		return err
 	}
 	b, err := box.New(box.Options{
-		Topology:     topo,
-		Dir:          filepath.Join(data.path, "appliance"),
-		HostKey:      key,
-		FactoryReset: s.Factory,
-		DoorAddrs:    s.doorAddrs(),
-		FTPPassivePorts:   s.FTPPassive.bounds(),
-		FTPPublicAddr:    s.FTPPublic.Addr,
-		Logger:       slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: s.LogLevel.Level})),
+		Topology:        topo,
+		Dir:             filepath.Join(data.path, "appliance"),
+		HostKey:         key,
+		FactoryReset:    s.Factory,
+		DoorAddrs:       s.doorAddrs(),
+		FTPPassivePorts: s.FTPPassive.bounds(),
+		FTPPublicAddr:   s.FTPPublic.Addr,
+		Logger:          slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: s.LogLevel.Level})),
 	})
 	if err != nil {
 		return err
