@@ -15,16 +15,17 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-// patience is for failing only.
-const patience = 30 * time.Second
+// testTimeout bounds waits that end much earlier unless the test fails.
+const testTimeout = 30 * time.Second
 
-// notCommitted begins the refusal of a commit.
+// notCommitted is the first line of a commit's refusal.
 const notCommitted = "The changes cannot be committed.\n"
 
-var switchedOn = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
+// firstStart is when the appliances of tests are first started.
+var firstStart = time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 
-// minimal is the world of topology minimal, without doors.
-func minimal(t *testing.T) *netsim.World {
+// newWorld starts a world of the topology minimal, without doors.
+func newWorld(t *testing.T) *netsim.World {
 	t.Helper()
 	_, data, _ := fixtures.Topology("minimal")
 	topo, err := netsim.Load("minimal", data)
@@ -44,12 +45,13 @@ func minimal(t *testing.T) *netsim.World {
 }
 
 var data1 = netconfig.IPInterface{
-	Name: "Data 1", Port: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", SSH: 22, FTP: 21,
+	Name: "Data 1", Port: "Data 1", SSH: 22, FTP: 21,
+	IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0",
 }
 
-// newBox is an appliance in that world, with data1 and its name server, until the test
-// ends.
-func newBox(t *testing.T, w *netsim.World) *appliance.Appliance {
+// newAppliance makes an appliance in the world w, with data1 and the world's DNS server. It is
+// stopped when the test ends.
+func newAppliance(t *testing.T, w *netsim.World) *appliance.Appliance {
 	t.Helper()
 	f := config.NewFactory()
 	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{data1}})
@@ -60,6 +62,7 @@ func newBox(t *testing.T, w *netsim.World) *appliance.Appliance {
 	return open(t, appliance.Options{Net: w.Network(), Dir: t.TempDir(), Factory: f})
 }
 
+// open makes an appliance, which is stopped when the test ends.
 func open(t *testing.T, o appliance.Options) *appliance.Appliance {
 	t.Helper()
 	app, err := appliance.New(o)
@@ -74,14 +77,14 @@ func open(t *testing.T, o appliance.Options) *appliance.Appliance {
 	return app
 }
 
-// offline is an appliance without a network, on a clock of its own.
-func offline(t *testing.T, dir string, at time.Time) (*appliance.Appliance, *clock.Fake) {
+// openOffline makes an appliance without a network, on a fake clock.
+func openOffline(t *testing.T, dir string, at time.Time) (*appliance.Appliance, *clock.Fake) {
 	t.Helper()
 	c := clock.NewFake(at)
 	return open(t, appliance.Options{Dir: dir, Clock: c}), c
 }
 
-// commit gives the appliance these IP interfaces.
+// commit commits these IP interfaces.
 func commit(t *testing.T, app *appliance.Appliance, list ...netconfig.IPInterface) error {
 	t.Helper()
 	d := app.Config.NewDraft()

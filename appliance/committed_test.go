@@ -10,14 +10,14 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-func TestTheCommittedAccessIsShown(t *testing.T) {
+func TestAdminAccessIsTheCommittedOne(t *testing.T) {
 	app, err := appliance.New(appliance.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Stop(t.Context()) //nolint:errcheck // nothing runs in it
+	defer app.Stop(t.Context())
 	if got := app.AdminAccess().CLIIdle(); got != 30*time.Minute {
-		t.Errorf("a new appliance's sessions may be silent for %v", got)
+		t.Errorf("sessions of a new appliance may be idle for %v", got)
 	}
 	d := app.Config.NewDraft()
 	v := users.Access.Get(d)
@@ -37,7 +37,8 @@ func TestTheCommittedAccessIsShown(t *testing.T) {
 func TestTimeZones(t *testing.T) {
 	s := config.NewStore()
 	for zone, good := range map[string]bool{
-		"America/Los_Angeles": true, "Etc/GMT": true, "": false, "Local": false, "Mars/Olympus": false, "../etc/passwd": false,
+		"America/Los_Angeles": true, "Etc/GMT": true,
+		"": false, "Local": false, "Mars/Olympus": false, "../etc/passwd": false,
 	} {
 		d := s.NewDraft()
 		appliance.TimeZone.Set(d, zone)

@@ -6,7 +6,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 )
 
-func TestADatabaseIsSwitchedOffUntilItIsSwitchedOn(t *testing.T) {
+func TestDatabaseSettingSurvivesRestart(t *testing.T) {
 	dir := t.TempDir()
 	for _, on := range []bool{true, false, true} {
 		app, err := appliance.New(appliance.Options{Dir: dir})
@@ -28,12 +28,12 @@ func TestADatabaseIsSwitchedOffUntilItIsSwitchedOn(t *testing.T) {
 	}
 }
 
-func TestDeletingADatabaseLeavesTheOther(t *testing.T) {
+func TestDeleteLeavesOtherDatabase(t *testing.T) {
 	app, err := appliance.New(appliance.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Stop(t.Context()) //nolint:errcheck // nothing runs in it
+	defer app.Stop(t.Context())
 	usage := func(d *appliance.Database, files int, bytes int64) {
 		t.Helper()
 		if n, size, err := d.Usage(); n != files || size != bytes || err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 )
 
-func TestEraseLeavesWhatTheHardwareKnows(t *testing.T) {
+func TestEraseKeepsClockAndInstallationDate(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"config/1.xml", "files/data/pub/configuration/x.xml", "state/logins", "state/clock", "state/installed"} {
 		file := filepath.Join(dir, name)
@@ -21,7 +21,7 @@ func TestEraseLeavesWhatTheHardwareKnows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 2 { // what is erased can be erased again
+	for range 2 { // an erased appliance can be erased again
 		if err := appliance.Erase(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestEraseLeavesWhatTheHardwareKnows(t *testing.T) {
 	}
 }
 
-func TestWhatACrashLeftOfErasingGoesAtTheNextStart(t *testing.T) {
+func TestNewFinishesErase(t *testing.T) {
 	dir := t.TempDir()
 	aside := filepath.Join(dir, "erased")
 	if err := os.MkdirAll(filepath.Join(aside, "config"), 0o700); err != nil {

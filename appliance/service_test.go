@@ -13,27 +13,27 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A notedService writes down what is done with it.
-type notedService struct {
-	name    string
-	notes   *[]string
-	refuses error // what Start returns
-	stuck   error // what Stop returns
+// A recordingService records the calls of its methods.
+type recordingService struct {
+	name     string
+	calls    *[]string
+	startErr error
+	stopErr  error
 }
 
-func (s *notedService) Name() string { return s.name }
+func (s *recordingService) Name() string { return s.name }
 
-func (s *notedService) Start(context.Context) error {
-	*s.notes = append(*s.notes, "start "+s.name)
-	return s.refuses
+func (s *recordingService) Start(context.Context) error {
+	*s.calls = append(*s.calls, "start "+s.name)
+	return s.startErr
 }
 
-func (s *notedService) Stop(ctx context.Context) error {
-	*s.notes = append(*s.notes, "stop "+s.name+": "+appliance.StopReason(ctx))
-	return s.stuck
+func (s *recordingService) Stop(ctx context.Context) error {
+	*s.calls = append(*s.calls, "stop "+s.name+": "+appliance.StopReason(ctx))
+	return s.stopErr
 }
 
-// events are the kinds of the history's entries, the newest first.
+// events returns the kinds of entries in the history of logins, newest first.
 func events(app *appliance.Appliance) []users.Event {
 	var all []users.Event
 	for _, r := range app.Logins.History() {
@@ -43,21 +43,24 @@ func events(app *appliance.Appliance) []users.Event {
 }
 
 func TestServicesStopInReverse(t *testing.T) {
-	app, _ := offline(t, t.TempDir(), switchedOn)
-	var notes []string
+	app, _ := openOffline(t, t.TempDir(), firstStart)
+	var calls []string
 	for _, name := range []string{"a", "b"} {
-		app.Add(&notedService{name: name, notes: &notes})
+		app.Add(&recordingService{name: name, calls: &calls})
 	}
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time nothing is left to do
+	for range 2 { // the second Stop has no effect
 		if err := app.Stop(appliance.WithStopReason(t.Context(), appliance.ReasonReboot)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := []string{"start a", "start b", "stop b: The system is rebooting.", "stop a: The system is rebooting."}
-	if diff := cmp.Diff(want, notes); diff != "" {
+	want := []string{
+		"start a", "start b",
+		"stop b: The system is rebooting.", "stop a: The system is rebooting.",
+	}
+	if diff := cmp.Diff(want, calls); diff != "" {
 		t.Error(diff)
 	}
 	if got := events(app); !slices.Equal(got, []users.Event{users.Rebooted}) {
@@ -65,43 +68,46 @@ func TestServicesStopInReverse(t *testing.T) {
 	}
 }
 
-func TestAStartThatFailsIsUnwound(t *testing.T) {
-	app, _ := offline(t, t.TempDir(), switchedOn)
-	var notes []string
-	refusal := errors.New("no port")
-	app.Add(&notedService{name: "a", notes: &notes})
-	app.Add(&notedService{name: "b", notes: &notes})
-	app.Add(&notedService{name: "c", notes: &notes, refuses: refusal})
-	app.Add(&notedService{name: "d", notes: &notes})
+func TestStartThatFailsStopsStartedServices(t *testing.T) {
+	app, _ := openOffline(t, t.TempDir(), firstStart)
+	var calls []string
+	noPort := errors.New("no port")
+	app.Add(&recordingService{name: "a", calls: &calls})
+	app.Add(&recordingService{name: "b", calls: &calls})
+	app.Add(&recordingService{name: "c", calls: &calls, startErr: noPort})
+	app.Add(&recordingService{name: "d", calls: &calls})
 	err := app.Start(t.Context())
-	if !errors.Is(err, refusal) || !strings.HasPrefix(err.Error(), "start c: ") {
+	if !errors.Is(err, noPort) || !strings.HasPrefix(err.Error(), "start c: ") {
 		t.Errorf("Start = %v", err)
 	}
-	want := []string{"start a", "start b", "start c", "stop b: The system is going down.", "stop a: The system is going down."}
-	if diff := cmp.Diff(want, notes); diff != "" {
+	want := []string{
+		"start a", "start b", "start c",
+		"stop b: The system is going down.", "stop a: The system is going down.",
+	}
+	if diff := cmp.Diff(want, calls); diff != "" {
 		t.Error(diff)
 	}
 	if err := app.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if got := events(app); len(got) != 0 {
-		t.Errorf("the history tells of an appliance that was never up: %q", got)
+		t.Errorf("the history has events of an appliance that was never up: %q", got)
 	}
 }
 
-func TestAStopThatIsCutShortStillStopsTheRest(t *testing.T) {
-	app, _ := offline(t, t.TempDir(), switchedOn)
-	var notes []string
-	app.Add(&notedService{name: "a", notes: &notes})
-	app.Add(&notedService{name: "b", notes: &notes, stuck: context.DeadlineExceeded})
+func TestStopContinuesAfterError(t *testing.T) {
+	app, _ := openOffline(t, t.TempDir(), firstStart)
+	var calls []string
+	app.Add(&recordingService{name: "a", calls: &calls})
+	app.Add(&recordingService{name: "b", calls: &calls, stopErr: context.DeadlineExceeded})
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := app.Stop(t.Context()); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "stop b: ") {
 		t.Errorf("Stop = %v", err)
 	}
-	if last := notes[len(notes)-1]; last != "stop a: The system is going down." {
-		t.Errorf("the last thing done: %s", last)
+	if last := calls[len(calls)-1]; last != "stop a: The system is going down." {
+		t.Errorf("the last call: %s", last)
 	}
 	if got := events(app); !slices.Equal(got, []users.Event{users.ShutDown}) {
 		t.Errorf("the history holds %q", got)

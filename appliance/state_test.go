@@ -12,9 +12,9 @@ import (
 	"github.com/esasim/esasim/appliance"
 )
 
-func TestTheTimeThatWasSetOutlivesARestart(t *testing.T) {
+func TestTimeSettingSurvivesRestart(t *testing.T) {
 	dir := t.TempDir()
-	first, clock := offline(t, dir, switchedOn)
+	first, clock := openOffline(t, dir, firstStart)
 	clock.Advance(time.Hour)
 	set := time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
 	if err := first.SetTime(set); err != nil {
@@ -28,24 +28,24 @@ func TestTheTimeThatWasSetOutlivesARestart(t *testing.T) {
 		t.Errorf("setting the time made the uptime %v", up)
 	}
 	// A day passes while the appliance is off.
-	second, _ := offline(t, dir, clock.Now().Add(24*time.Hour))
+	second, _ := openOffline(t, dir, clock.Now().Add(24*time.Hour))
 	if got := second.Clock.Now(); !got.Equal(set.Add(time.Minute + 24*time.Hour)) {
 		t.Errorf("a day after that it is %v", got)
 	}
 }
 
-func TestTheInstallationHappensOnce(t *testing.T) {
+func TestInstallationDateIsThatOfFirstStart(t *testing.T) {
 	dir := t.TempDir()
-	first, _ := offline(t, dir, switchedOn)
-	second, _ := offline(t, dir, switchedOn.Add(24*time.Hour))
+	first, _ := openOffline(t, dir, firstStart)
+	second, _ := openOffline(t, dir, firstStart.Add(24*time.Hour))
 	for _, app := range []*appliance.Appliance{first, second} {
-		if got := app.Product.Installed; !got.Equal(switchedOn) {
-			t.Errorf("installed %v, want %v", got, switchedOn)
+		if got := app.Product.Installed; !got.Equal(firstStart) {
+			t.Errorf("installed %v, want %v", got, firstStart)
 		}
 	}
 }
 
-func TestDamagedStateIsRefusedByName(t *testing.T) {
+func TestErrorForDamagedStateNamesFile(t *testing.T) {
 	for _, name := range []string{"clock", "installed"} {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "state", name)
@@ -61,7 +61,7 @@ func TestDamagedStateIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestTheOperatorReadsWhatMatters(t *testing.T) {
+func TestEntriesInProgramLog(t *testing.T) {
 	var out bytes.Buffer
 	app := open(t, appliance.Options{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&out, nil))})
 	app.Log(appliance.SystemLog, appliance.Debug, "small")
@@ -73,9 +73,9 @@ func TestTheOperatorReadsWhatMatters(t *testing.T) {
 	}
 }
 
-func TestNobodyAtThePowerSwitch(t *testing.T) {
-	app, _ := offline(t, t.TempDir(), switchedOn)
+func TestPowerWithoutHandler(t *testing.T) {
+	app, _ := openOffline(t, t.TempDir(), firstStart)
 	if app.Power(appliance.Reboot, 0) {
-		t.Error("Power reports that somebody reboots the appliance")
+		t.Error("Power reports that the appliance is rebooted")
 	}
 }

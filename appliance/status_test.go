@@ -11,10 +11,10 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-// Status lines come each minute, in the status log and in the mail log; a new frequency
-// holds at once, also after a long one.
+// Status lines are written each minute, to the status log and the mail log. A new interval takes
+// effect immediately, even if the old one was long.
 func TestStatusLines(t *testing.T) {
-	app, clk := offline(t, t.TempDir(), switchedOn)
+	app, clk := openOffline(t, t.TempDir(), firstStart)
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-func TestRemovedLogFilesAreToldIfAskedFor(t *testing.T) {
+func TestAlertAboutRemovedLogFiles(t *testing.T) {
 	for asked, want := range map[bool][]string{
 		false: nil,
 		true:  {"Info: Log subscription system_logs: 1 log files were removed because of the maximum number of files, 1."},
 	} {
-		app, clk := offline(t, t.TempDir(), switchedOn)
+		app, clk := openOffline(t, t.TempDir(), firstStart)
 		d := app.Config.NewDraft()
 		list := logs.Section.Get(d)
 		s := list.Find("system_logs")
@@ -44,23 +44,23 @@ func TestRemovedLogFilesAreToldIfAskedFor(t *testing.T) {
 	}
 }
 
-func TestAlertsSurviveARestart(t *testing.T) {
+func TestAlertsSurviveRestart(t *testing.T) {
 	dir := t.TempDir()
-	app, _ := offline(t, dir, switchedOn)
+	app, _ := openOffline(t, dir, firstStart)
 	app.Alerts.Raise(alert.Hardware, alert.Warning, "a fan is slow")
 	if err := app.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	again, _ := offline(t, dir, switchedOn.Add(time.Hour))
+	again, _ := openOffline(t, dir, firstStart.Add(time.Hour))
 	got := again.Alerts.Alerts()
-	if len(got) != 1 || got[0].Text != "a fan is slow" || !got[0].Time.Equal(switchedOn) {
+	if len(got) != 1 || got[0].Text != "a fan is slow" || !got[0].Time.Equal(firstStart) {
 		t.Errorf("got %+v", got)
 	}
 }
 
-func TestTheWeeklyReportTellsOfTheAppliance(t *testing.T) {
-	w := minimal(t)
-	app := newBox(t, w)
+func TestSupportReport(t *testing.T) {
+	w := newWorld(t)
+	app := newAppliance(t, w)
 	text := app.SupportReport()
 	for _, want := range []string{"Up since: ", "(0d 0h 00m 0", "\nStatus: ", "CPUETm"} {
 		if !strings.Contains(text, want) {

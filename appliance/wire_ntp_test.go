@@ -8,8 +8,8 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-func TestTimeComesByAnInterfaceThatExists(t *testing.T) {
-	a := newBox(t, minimal(t))
+func TestUnknownSourceOfNTPQueriesIsRefused(t *testing.T) {
+	a := newAppliance(t, newWorld(t))
 	commit := func(source string) error {
 		d := a.Config.NewDraft()
 		ntp.NTP.Set(d, ntp.Settings{Source: source})
@@ -17,7 +17,9 @@ func TestTimeComesByAnInterfaceThatExists(t *testing.T) {
 		return err
 	}
 	err := commit("Data 9")
-	if text, _ := refusal.Text(err); text != notCommitted+"NTP queries are to leave by the IP interface Data 9, which does not exist." {
+	const want = notCommitted +
+		"NTP queries are to leave by the IP interface Data 9, which does not exist."
+	if text, _ := refusal.Text(err); text != want {
 		t.Errorf("got %v", err)
 	}
 	if err := commit("Data 1"); err != nil {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
-	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 )
@@ -25,8 +24,8 @@ func setDNS(t *testing.T, app *appliance.Appliance, change func(*resolver.Settin
 	return err
 }
 
-func TestQueriesComeFromAnInterfaceThatExists(t *testing.T) {
-	app := newBox(t, minimal(t))
+func TestUnknownSourceOfDNSQueriesIsRefused(t *testing.T) {
+	app := newAppliance(t, newWorld(t))
 	err := setDNS(t, app, func(s *resolver.Settings) { s.Interface = "Data 7" })
 	if _, ok := refusal.Text(err); !ok {
 		t.Errorf("commit = %v", err)
@@ -39,9 +38,9 @@ func TestQueriesComeFromAnInterfaceThatExists(t *testing.T) {
 	}
 }
 
-func TestOtherDNSSettingsForgetOldAnswers(t *testing.T) {
-	app := newBox(t, minimal(t))
-	look := func(network uint64) {
+func TestChangedDNSSettingsFlushCache(t *testing.T) {
+	app := newAppliance(t, newWorld(t))
+	lookup := func(network uint64) {
 		t.Helper()
 		if _, err := app.Resolver.Lookup(t.Context(), "mail.example.com", 4); err != nil {
 			t.Fatal(err)
@@ -50,19 +49,21 @@ func TestOtherDNSSettingsForgetOldAnswers(t *testing.T) {
 			t.Errorf("%d queries were sent, want %d", n, network)
 		}
 	}
-	look(1)
-	if err := commit(t, app, func() netconfig.IPInterface { i := data1; i.FTP = 2121; return i }()); err != nil {
+	lookup(1)
+	i := data1
+	i.FTP = 2121
+	if err := commit(t, app, i); err != nil {
 		t.Fatal(err)
 	}
-	look(1)
+	lookup(1)
 	if err := setDNS(t, app, func(s *resolver.Settings) { s.MinimumTTL = 60 }); err != nil {
 		t.Fatal(err)
 	}
-	look(2)
+	lookup(2)
 }
 
-func TestCountersOfNamesOutliveARestart(t *testing.T) {
-	w, dir := minimal(t), t.TempDir()
+func TestDNSCountersSurviveRestart(t *testing.T) {
+	w, dir := newWorld(t), t.TempDir()
 	for run := range uint64(2) {
 		app := open(t, appliance.Options{Net: w.Network(), Dir: dir})
 		if _, err := app.Resolver.LookupMX(t.Context(), "example.com"); !errors.Is(err, resolver.ErrNoServer) {
@@ -79,5 +80,14 @@ func TestCountersOfNamesOutliveARestart(t *testing.T) {
 		if err := app.Stop(context.Background()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// DNS queries use the appliance's own network.
+func TestResolverUsesNetwork(t *testing.T) {
+	app := newAppliance(t, newWorld(t))
+	got, err := app.Resolver.Lookup(t.Context(), "mail.example.com", 4)
+	if err != nil || len(got) != 1 || got[0] != data1.IPv4 {
+		t.Errorf("Lookup = %v, %v", got, err)
 	}
 }

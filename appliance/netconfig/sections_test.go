@@ -11,14 +11,16 @@ import (
 )
 
 var data1 = netconfig.IPInterface{
-	Name: "Data 1", Port: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", SSH: 22, FTP: 21,
+	Name: "Data 1", Port: "Data 1", SSH: 22, FTP: 21,
+	IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0",
 }
 
-func TestHostNames(t *testing.T) {
+func TestCheckHostname(t *testing.T) {
 	for name, good := range map[string]bool{
 		"example.com": true, "a-1.B.c": true, strings.Repeat("a", 63) + ".com": true,
-		"": false, "esa": false, "esa.": false, ".com": false, "a..b": false, "-a.com": false, "a-.com": false, "a_b.com": false,
-		"10.0.202.7": false, strings.Repeat("a", 64) + ".com": false, strings.Repeat("a.", 127) + "com": false,
+		"": false, "esa": false, "esa.": false, ".com": false, "a..b": false,
+		"-a.com": false, "a-.com": false, "a_b.com": false, "10.0.202.7": false,
+		strings.Repeat("a", 64) + ".com": false, strings.Repeat("a.", 127) + "com": false,
 	} {
 		if err := netconfig.CheckHostname(name); (err == nil) != good {
 			t.Errorf("%q: %v", name, err)
@@ -26,7 +28,7 @@ func TestHostNames(t *testing.T) {
 	}
 }
 
-func TestInterfacesThatCannotBe(t *testing.T) {
+func TestInvalidInterfaces(t *testing.T) {
 	s := config.NewStore()
 	for _, c := range []struct {
 		change func(i, other *netconfig.IPInterface)
@@ -54,7 +56,7 @@ func TestInterfacesThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestGatewaysAreOfTheirFamily(t *testing.T) {
+func TestGatewayOfOtherFamilyIsRefused(t *testing.T) {
 	s := config.NewStore()
 	for _, g := range []netconfig.DefaultGateways{
 		{IPv4: netip.MustParseAddr("2001:db8::1")},
@@ -69,14 +71,14 @@ func TestGatewaysAreOfTheirFamily(t *testing.T) {
 	}
 }
 
-// An Ethernet interface needs networks of its own.
-func TestNetworksDoNotOverlap(t *testing.T) {
+// Two ports must not be attached to the same network.
+func TestOverlappingNetworks(t *testing.T) {
 	for _, c := range []struct {
 		port, addr, mask string
 		refused          bool
 	}{
 		{"Data 2", "192.0.2.130", "255.255.255.128", true},
-		{"Data 2", "192.0.2.130", "255.255.255.255", false}, // which brings no network along
+		{"Data 2", "192.0.2.130", "255.255.255.255", false}, // a single address has no network
 		{"Data 2", "192.0.3.25", "255.255.255.0", false},
 		{"Data 2", "192.0.3.25", "255.255.254.0", true},
 		{"Data 1", "192.0.2.130", "255.255.255.128", false},
@@ -96,7 +98,7 @@ func TestNetworksDoNotOverlap(t *testing.T) {
 	}
 }
 
-func TestImpossiblePortsAndGroups(t *testing.T) {
+func TestPortsAndGroups(t *testing.T) {
 	port := func(l ...netconfig.Port) func(*config.Draft) {
 		return func(d *config.Draft) { netconfig.Ports.Set(d, netconfig.PortList{List: l}) }
 	}
@@ -117,7 +119,7 @@ func TestImpossiblePortsAndGroups(t *testing.T) {
 	small.MTU = 575
 	for _, c := range []struct {
 		change func(*config.Draft)
-		want   string // "": it is possible
+		want   string // a part of the refusal; "": it is valid
 	}{
 		{port(nic, vlan), ""},
 		{port(nic, nic), "name of its own"},

@@ -11,7 +11,7 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// slowStarter is a process whose second start takes until it may be done.
+// A slowStarter is a service whose second Start blocks until mayStart is closed.
 type slowStarter struct {
 	starts, stops atomic.Int32
 	running       atomic.Bool
@@ -40,26 +40,40 @@ func (s *slowStarter) Stop(context.Context) error {
 	return nil
 }
 
-func TestAnApplianceThatStopsDuringARestartLeavesNothingRunning(t *testing.T) {
-	s := &slowStarter{starting: make(chan struct{}), mayStart: make(chan struct{}), stopped: make(chan struct{})}
-	app := open(t, appliance.Options{Dir: t.TempDir(), Product: product.Facts{Version: product.Version{Major: 14}}})
+func TestStopDuringRestart(t *testing.T) {
+	s := &slowStarter{
+		starting: make(chan struct{}), mayStart: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	app := open(t, appliance.Options{
+		Dir: t.TempDir(), Product: product.Facts{Version: product.Version{Major: 14}},
+	})
 	app.Add(s)
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	restarted, off := make(chan error), make(chan error)
-	go func() { restarted <- app.Restart(t.Context(), daemon.GUI) }()
+	restart, stop := make(chan error), make(chan error)
+	go func() { restart <- app.Restart(t.Context(), daemon.GUI) }()
 	<-s.starting
-	go func() { off <- app.Stop(context.Background()) }()
+	go func() { stop <- app.Stop(context.Background()) }()
 	<-s.stopped
 	close(s.mayStart)
-	if err := <-restarted; !errors.Is(err, appliance.ErrNotRunning) {
+	if err := <-restart; !errors.Is(err, appliance.ErrNotRunning) {
 		t.Errorf("Restart = %v", err)
 	}
-	if err := <-off; err != nil {
+	if err := <-stop; err != nil {
 		t.Error(err)
 	}
 	if s.running.Load() {
-		t.Error("the process runs")
+		t.Error("the service still runs")
+	}
+}
+
+func TestRestartOfUnknownProcess(t *testing.T) {
+	app := open(t, appliance.Options{Dir: t.TempDir()})
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Restart(t.Context(), daemon.Postgres); !errors.Is(err, appliance.ErrNotRunning) {
+		t.Errorf("Restart = %v", err)
 	}
 }
