@@ -24,8 +24,10 @@ import (
 var (
 	berlin    = time.FixedZone("CEST", 7200)
 	startTime = time.Date(2015, 6, 25, 8, 50, 3, 0, berlin)
-	seedFacts = product.Facts{Serial: "A4BADB4712A9-511AA1E",
-		Version: product.Version{Major: 8, Minor: 0, Patch: 1, Build: 23}}
+	seedFacts = product.Facts{
+		Serial:  "A4BADB4712A9-511AA1E",
+		Version: product.Version{Major: 8, Minor: 0, Patch: 1, Build: 23},
+	}
 )
 
 const header = "Thu Jun 25 08:50:03 2015 Info: Begin Logfile\n" +
@@ -189,8 +191,10 @@ func TestLevels(t *testing.T) {
 
 func TestDayOfMonthIsPaddedWithBlank(t *testing.T) {
 	h := newHarness(t, 0, nil)
-	h.Write(logs.Entry{Time: time.Date(2004, 9, 8, 18, 17, 23, 0, berlin), Type: logs.Mail,
-		Level: logs.Information, Text: "x"})
+	h.Write(logs.Entry{
+		Time: time.Date(2004, 9, 8, 18, 17, 23, 0, berlin), Type: logs.Mail,
+		Level: logs.Information, Text: "x",
+	})
 	if got := h.read("mail_logs/mail.@20040908T181723.c"); !strings.HasSuffix(got, "Wed Sep  8 18:17:23 2004 Info: x\n") {
 		t.Errorf("got %q", got)
 	}
@@ -278,8 +282,11 @@ func TestFullDiskDropsNewLinesAndReportsThem(t *testing.T) {
 	}
 	h.want(h.LostLines("mail_logs"), 20-kept)
 	h.mu.Lock()
-	h.want(h.problems, []logs.Problem{{Subscription: "mail_logs", Kind: logs.DiskFull,
-		Text: "Log Error: Subscription mail_logs: The log files cannot be written: the disk is full"}})
+	h.want(h.problems,
+		[]logs.Problem{{
+			Subscription: "mail_logs", Kind: logs.DiskFull,
+			Text: "Log Error: Subscription mail_logs: The log files cannot be written: the disk is full",
+		}})
 	h.mu.Unlock()
 	if err := h.files.Remove("data/pub/configuration/big"); err != nil {
 		t.Fatal(err)
@@ -335,8 +342,9 @@ func TestEachDocumentIsAFile(t *testing.T) {
 	h.WriteDocument(logs.ConfigHistory, []byte("<one/>\n"))
 	h.clock.Advance(time.Minute)
 	h.WriteDocument(logs.ConfigHistory, []byte("<two/>\n"))
-	h.want(h.names("config_history"), []string{"config_history.@20150625T085003.s",
-		"config_history.@20150625T085103.c"})
+	h.want(h.names("config_history"), []string{
+		"config_history.@20150625T085003.s", "config_history.@20150625T085103.c",
+	})
 	h.want(h.read("config_history/config_history.@20150625T085003.s"), "<one/>\n")
 	h.want(h.read("config_history/config_history.current"), "<two/>\n")
 }
@@ -371,8 +379,9 @@ func TestConfigure(t *testing.T) {
 	h.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "four"})
 	const at = "Thu Jun 25 08:50:03 2015 Info: "
 	h.want(h.read("system_logs/system.@20150625T085004.c"), header+at+"four\n")
-	h.want(h.names("system_logs"), []string{"system.@20150625T085003.s",
-		"system.@20150625T085004.c"})
+	h.want(h.names("system_logs"), []string{
+		"system.@20150625T085003.s", "system.@20150625T085004.c",
+	})
 }
 
 // A log has one current file: one with an older file name becomes a saved file.

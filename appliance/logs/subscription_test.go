@@ -54,8 +54,9 @@ func (s *fakePusher) Close(context.Context) error {
 func TestLinesArePushed(t *testing.T) {
 	pushed := mailLogs()
 	pushed.Method = logs.Syslog
-	pushed.Push = logs.SyslogPush{Host: "10.44.167.30",
-		Port: 514, Protocol: "tcp", Facility: "mail"}
+	pushed.Push = logs.SyslogPush{
+		Host: "10.44.167.30", Port: 514, Protocol: "tcp", Facility: "mail",
+	}
 	system := logs.NewSubscription("system_logs", logs.System.Spec())
 	var pushers []*fakePusher
 	h := newHarness(t, 0, func(o *logs.Options) {
@@ -107,8 +108,9 @@ func TestLinesArePushed(t *testing.T) {
 // pushedLogs returns a mail log that is pushed to a server.
 func pushedLogs(host, name string) logs.Subscription {
 	s := logs.NewSubscription(name, logs.Mail.Spec())
-	s.Method, s.Push = logs.Syslog, logs.SyslogPush{Host: host, Port: 514, Protocol: "tcp",
-		Facility: "mail"}
+	s.Method, s.Push = logs.Syslog, logs.SyslogPush{
+		Host: host, Port: 514, Protocol: "tcp", Facility: "mail",
+	}
 	return s
 }
 
@@ -170,8 +172,9 @@ func TestLinesDuringChangeOfPushArePushed(t *testing.T) {
 	}
 	h.logMail(logs.Information, "after")
 	h.want(pushers[0].lines, []string{"Jun 25 08:50:03 Info: before"})
-	h.want(pushers[1].lines, []string{"Jun 25 08:50:03 Info: meanwhile",
-		"Jun 25 08:50:03 Info: after"})
+	h.want(pushers[1].lines, []string{
+		"Jun 25 08:50:03 Info: meanwhile", "Jun 25 08:50:03 Info: after",
+	})
 }
 
 // If too many lines are written while one pusher closes, the next one gets a line that says how
@@ -251,8 +254,10 @@ func TestTwoLogsDoNotPushEachOthersErrorsForever(t *testing.T) {
 	}, list...)
 	h.StartPushing()
 	fails := func(name string) {
-		pushers[name].onEvent(syslog.Event{Kind: syslog.ConnectionBroken,
-			Text: "Log Error: Subscription " + name + ": Network error"})
+		pushers[name].onEvent(syslog.Event{
+			Kind: syslog.ConnectionBroken,
+			Text: "Log Error: Subscription " + name + ": Network error",
+		})
 	}
 	got := func(name string) (texts []string) {
 		for _, line := range pushers[name].lines {

@@ -250,8 +250,10 @@ func TestInvalidUploadTargetsAreRefused(t *testing.T) {
 }
 
 func TestInvalidHostKeysAreRefused(t *testing.T) {
-	good := logs.KnownHost{Host: "10.44.167.40", Port: 22,
-		Key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnI8Y1UBF1XvAiR4KyW7tgJY9aBQk5VYBYrHnmQKvS"}
+	good := logs.KnownHost{
+		Host: "10.44.167.40", Port: 22,
+		Key: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJqnI8Y1UBF1XvAiR4KyW7tgJY9aBQk5VYBYrHnmQKvS",
+	}
 	var v logs.KnownHosts
 	v.Add(good)
 	v.Add(good)

@@ -27,9 +27,10 @@ func recordsOf(rrs []dns.RR) []Record {
 		if h.Rrtype == dns.TypeOPT {
 			continue
 		}
-		out = append(out, Record{h.Name, h.Ttl, dns.Class(h.Class).String(),
-			dns.Type(h.Rrtype).String(),
-			strings.TrimPrefix(rr.String(), h.String())})
+		out = append(out, Record{
+			h.Name, h.Ttl, dns.Class(h.Class).String(), dns.Type(h.Rrtype).String(),
+			strings.TrimPrefix(rr.String(), h.String()),
+		})
 	}
 	return out
 }

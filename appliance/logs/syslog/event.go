@@ -69,8 +69,9 @@ func (p *Pusher) addEvent(k EventKind, records int, format string, args ...any) 
 // (A13).
 func isClosedByServer(err error) bool {
 	var alert tls.AlertError
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &alert) ||
-		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.As(err, &alert) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
 }
 
 // isClosedLocally reports whether the appliance itself ended a connection: its address was

@@ -82,7 +82,8 @@ func New(o Options, s Settings) (*Pusher, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.sender = sender{
-		Pusher: p, reported: map[string]bool{}, headerFormatter: newFormatter(s), delay: o.Backoff[0],
+		Pusher: p, reported: map[string]bool{},
+		headerFormatter: newFormatter(s), delay: o.Backoff[0],
 	}
 	p.running.Go(p.runSpooler)
 	p.running.Go(p.sender.run)

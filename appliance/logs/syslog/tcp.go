@@ -65,8 +65,9 @@ type tlsWrite struct {
 func (s *sender) openStream(to netip.AddrPort, header [][]byte) (transport, error) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.options.ConnectTimeout, syscall.ETIMEDOUT)
 	defer cancel()
-	c, err := s.options.Net.Dial(ctx, network.DialConfig{Remote: to, Delay: true,
-		Owner: s.options.Owner, User: s.options.User})
+	c, err := s.options.Net.Dial(ctx, network.DialConfig{
+		Remote: to, Delay: true, Owner: s.options.Owner, User: s.options.User,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,9 @@ func ParseKey(text string) (key, fingerprint string, err error) {
 	return keyText(k), ssh.FingerprintSHA256(k), nil
 }
 
-func keyText(k ssh.PublicKey) string { return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))) }
+func keyText(k ssh.PublicKey) string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k)))
+}
 
 // knownHostKeys returns the known keys of the server.
 func (u *Uploader) knownHostKeys() []string {

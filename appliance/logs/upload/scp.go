@@ -32,8 +32,9 @@ func (u *Uploader) connectSCP(at netip.AddrPort) (session, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := &ssh.ClientConfig{User: u.settings.User,
-		Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}}
+	config := &ssh.ClientConfig{
+		User: u.settings.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)},
+	}
 	known := u.knownHostKeys()
 	if u.settings.CheckHostKey {
 		config.HostKeyAlgorithms = algorithmsFor(known)

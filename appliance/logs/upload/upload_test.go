@@ -380,8 +380,10 @@ func TestHostKeysAreChecked(t *testing.T) {
 func TestScan(t *testing.T) {
 	h := newHarness(t)
 	server := serve[*peers.SCPServer](h, "scpd", nil)
-	scanner := upload.Scanner{Net: h.host, Lookup: h.options().Lookup,
-		ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second}
+	scanner := upload.Scanner{
+		Net: h.host, Lookup: h.options().Lookup,
+		ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second,
+	}
 	keys, err := scanner.Scan(t.Context(), "logs.example.com", 1000)
 	if err != nil || !cmp.Equal(keys, []string{server.HostKey()}) {
 		t.Errorf("%q, %v", keys, err)
