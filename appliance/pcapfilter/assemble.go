@@ -2,32 +2,32 @@ package pcapfilter
 
 import "golang.org/x/net/bpf"
 
-// assemble lays a graph out as a program: each block before the blocks that it
-// leads to, the one for "no" last.
+// assemble lays out a graph as a program. Each block comes before the two blocks that follow
+// it, of which the one for "no" comes last.
 func assemble(root *block) []bpf.RawInstruction {
 	var a assembler
 	a.place(root)
 	return a.program()
 }
 
-// An assembler gives blocks their places. Places count from the end of the
-// program, since a block is placed after those that it leads to.
+// An assembler assigns positions to blocks. Positions count from the end of the program,
+// because a block is placed after those that follow it.
 type assembler struct {
 	blocks []*block
-	size   int // how many instructions they have
+	size   int // number of their instructions
 }
 
-// layout is where a block stands.
+// layout is the position of a block in the program.
 type layout struct {
 	placed   bool
-	distance int // how many instructions stand from its first to the end
+	distance int // number of instructions from its first to the end of the program
 
-	// far says which of the jumps, for yes and for no, need an instruction of their
-	// own because their target is more than 255 instructions away.
+	// longJump tells, for yes and for no, whether the jump needs an instruction of its own
+	// because its target is more than 255 instructions away.
 	longJump [2]bool
 }
 
-// place gives b and all that follows it their places.
+// place assigns positions to b and all blocks after it.
 func (a *assembler) place(b *block) {
 	if b.placed {
 		return
@@ -37,15 +37,15 @@ func (a *assembler) place(b *block) {
 	if !b.returns() {
 		a.place(b.no)
 		a.place(b.yes)
-		// An instruction added for one jump may make the other one too far.
-		for again := true; again; {
-			again = false
+		// An instruction that is added for one jump may make the other one too long.
+		for changed := true; changed; {
+			changed = false
 			for i, target := range [2]*block{b.yes, b.no} {
 				between := a.size + length - b.liveStatements() - 1 - target.distance
 				if !b.longJump[i] && between > 255 {
 					b.longJump[i] = true
 					length++
-					again = true
+					changed = true
 				}
 			}
 		}
@@ -55,7 +55,7 @@ func (a *assembler) place(b *block) {
 	a.blocks = append(a.blocks, b)
 }
 
-// program writes the instructions once every block has its place.
+// program returns the instructions after all blocks have been placed.
 func (a *assembler) program() []bpf.RawInstruction {
 	out := make([]bpf.RawInstruction, 0, a.size)
 	for i := len(a.blocks) - 1; i >= 0; i-- {
@@ -64,6 +64,7 @@ func (a *assembler) program() []bpf.RawInstruction {
 	return out
 }
 
+// write appends the instructions of a block.
 func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstruction {
 	for i, s := range b.stmts {
 		if s.op == opNone {
@@ -80,11 +81,11 @@ func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstructi
 	if b.returns() {
 		return out
 	}
-	// jump returns how far the jump at at goes on its way to a target: there, or to
-	// an instruction that goes on.
-	jump := func(target *block, far bool) uint8 {
+	// jump returns the distance of the jump at position at: to its target, or to an added
+	// instruction that jumps there.
+	jump := func(target *block, long bool) uint8 {
 		between := a.size - target.distance - at - 1
-		if !far {
+		if !long {
 			return uint8(between)
 		}
 		here := len(out) - at - 1
@@ -97,7 +98,7 @@ func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstructi
 	return out
 }
 
-// liveStatements counts the statements that were not optimised away.
+// liveStatements returns the number of statements that were not optimised away.
 func (b *block) liveStatements() int {
 	n := 0
 	for _, s := range b.stmts {

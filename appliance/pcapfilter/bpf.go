@@ -1,7 +1,7 @@
 package pcapfilter
 
-// Operation codes of classic BPF, named as in the paper by McCanne and Jacobson:
-// class, then size and mode, or operation and source.
+// Operation codes of classic BPF, with the names of the paper by McCanne and Jacobson: class,
+// then size and mode, or operation and source.
 const (
 	opLdImm  = 0x00
 	opLdW    = 0x20 // ld [k]
@@ -67,7 +67,7 @@ const (
 // scratchWords is the number of words in a program's scratch memory.
 const scratchWords = 16
 
-// size is the width of a load.
+// A size is the width of a load in bytes.
 type size uint32
 
 const (
@@ -76,8 +76,8 @@ const (
 	byte4 size = 4
 )
 
-// code returns the load of that width from a fixed offset; with modeInd instead
-// of modeAbs it is relative to X.
+// code returns the operation code of a load of that width: from a fixed offset if mode is
+// modeAbs, relative to X if it is modeInd.
 func (s size) code(mode uint16) uint16 {
 	switch s {
 	case byte1:

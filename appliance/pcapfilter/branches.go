@@ -1,7 +1,7 @@
 package pcapfilter
 
-// moveBranches leads edges past tests whose outcome is known, and pulls tests of
-// the same value together.
+// moveBranches redirects edges past tests whose outcome is known, and moves tests of the same
+// value together.
 func (o *optimizer) moveBranches() {
 	o.collectTests()
 	o.bottomUp(func(b *block) {
@@ -15,7 +15,7 @@ func (o *optimizer) moveBranches() {
 	})
 }
 
-// thread leads an edge on past tests of which it is known how they end.
+// threadEdge redirects an edge past the tests after it whose outcome is known.
 func (o *optimizer) threadEdge(e edge) {
 	if e.target().returns() {
 		return
@@ -34,13 +34,14 @@ func (o *optimizer) threadEdge(e edge) {
 	}
 }
 
-// kindsOfTests is more than there are comparisons, told apart by the upper bits of
-// their operation.
+// comparisonKinds exceeds the number of comparisons, which differ in the upper bits of their
+// operation.
 const comparisonKinds = 16
 
-// collectTests lists the edges whose being taken may tell how a later test ends:
-// for the way yes by what is compared with what comparison, for the way no also by
-// the other operand. An edge that joins others at once is on no later way.
+// collectTests lists the edges from which the outcome of a later test may be known: edges for
+// yes by comparison and value of the accumulator, edges for no by comparison and operand. It
+// leaves out edges that are not the only one to their target, because they dominate no later
+// edge.
 func (o *optimizer) collectTests() {
 	n := comparisonKinds * len(o.values.origins)
 	if len(o.testedEdges[0]) < n {
@@ -53,45 +54,46 @@ func (o *optimizer) collectTests() {
 		if b.returns() || b.visited != o.walk {
 			continue
 		}
-		for way := range 2 {
-			if b.soleEdge[way] {
-				list := o.testList(b, way)
-				b.nextTested[way] = *list
+		for i := range 2 {
+			if b.soleEdge[i] {
+				list := o.testList(b, i)
+				b.nextTested[i] = *list
 				*list = b.ref()
 			}
 		}
 	}
 }
 
-// list returns the list of collectTests for tests like b. (That for the way no may
-// hold others too.)
-func (o *optimizer) testList(b *block, way int) *blockRef {
+// testList returns the list of collectTests with the edges of tests like b. The list for no may
+// contain edges of other tests too.
+func (o *optimizer) testList(b *block, index int) *blockRef {
 	key := b.values[atomA]
-	if way == 1 {
+	if index == 1 {
 		key = b.operand
 	}
-	return &o.testedEdges[way][comparisonKinds*int(key)+int(b.op>>3)%comparisonKinds]
+	return &o.testedEdges[index][comparisonKinds*int(key)+int(b.op>>3)%comparisonKinds]
 }
 
-// knownOutcome returns where the test that an edge leads to will lead, if one of
-// the edges on every way here tells, itself included, and going there at once
-// changes nothing else.
+// knownOutcome returns the block that follows the test at the end of an edge, if that is known
+// from an edge that dominates e or from e itself, and if the values of all atoms that are read
+// later stay the same. Otherwise it returns nil.
 func (o *optimizer) knownOutcome(e edge) *block {
 	b := e.target()
 	known := e.from.edgeDominators[e.index()]
-	for way := range 2 {
+	for i := range 2 {
 		try := func(before *block) *block {
-			if !known.has(before.id + way*len(o.blocks)) {
+			if !known.has(before.id + i*len(o.blocks)) {
 				return nil
 			}
-			target := outcome(b, edge{before, way == 0})
+			target := outcome(b, edge{before, i == 0})
 			if target == nil || conflict(e.from, target) {
 				return nil
 			}
 			return target
 		}
-		own := e.index() == way
-		for before := o.blockAt(*o.testList(b, way)); before != nil; before = o.blockAt(before.nextTested[way]) {
+		own := e.index() == i
+		next := *o.testList(b, i)
+		for before := o.blockAt(next); before != nil; before = o.blockAt(before.nextTested[i]) {
 			if own && before.id >= e.from.id {
 				own = false
 				if target := try(e.from); target != nil {
@@ -111,8 +113,8 @@ func (o *optimizer) knownOutcome(e edge) *block {
 	return nil
 }
 
-// outcome returns where a test leads if an edge was taken before it; nil if that
-// is not known.
+// outcome returns the block that follows a test if an edge was taken before it; nil if that is
+// not known.
 func outcome(b *block, taken edge) *block {
 	switch {
 	case b.op != taken.from.op || b.values[atomA] != taken.from.values[atomA]:
@@ -122,13 +124,14 @@ func outcome(b *block, taken edge) *block {
 			return b.yes
 		}
 		return b.no
-	case taken.yes && b.op == opJeq: // it is equal to another constant
+	case taken.yes && b.op == opJeq: // the value equals another constant
 		return b.no
 	}
 	return nil
 }
 
-// conflict reports whether what blocks from to on read is not what from leaves.
+// conflict reports whether a block from to on reads an atom whose value differs between from
+// and to.
 func conflict(from, to *block) bool {
 	for a := atom(0); a < atoms; a++ {
 		if to.readAfter.has(a) && from.values[a] != to.values[a] {
@@ -138,11 +141,10 @@ func conflict(from, to *block) bool {
 	return false
 }
 
-// pullUp looks below b, along a chain of tests that share one way out with b, for
-// one of the value that b's predecessors leave in the accumulator, past tests of
-// other values; that one is moved up before those. Along such a chain the order
-// does not matter: "A or B or C" (the way out is yes), with and "A and B and C"
-// (it is no).
+// pullUp follows the chain of tests after b that share one exit with b. If the chain contains
+// tests of other values and then a test of the value that b's predecessors leave in the
+// accumulator, that test is moved before them. The order of such a chain does not matter: it is
+// "A or B or C", whose exit is yes, or with and "A and B and C", whose exit is no.
 func (o *optimizer) pullUp(b *block, and bool) {
 	if b.in == nil {
 		return
@@ -153,14 +155,14 @@ func (o *optimizer) pullUp(b *block, and bool) {
 			return
 		}
 	}
-	out := func(c *block) *block { return edge{c, !and}.target() }
+	exit := func(c *block) *block { return edge{c, !and}.target() }
 
-	// follow goes down the chain, from an edge to one that leads to a test of the
-	// value, or of another.
+	// follow follows the chain from an edge to the next one that leads to a test of the
+	// value, or of another value.
 	follow := func(e edge, ofValue bool) (_ edge, found bool) {
 		for {
 			c := e.target()
-			if out(c) != out(b) || !c.dominators.has(b.id) {
+			if exit(c) != exit(b) || !c.dominators.has(b.id) {
 				return e, false
 			}
 			if (c.values[atomA] == val) == ofValue {

@@ -1,26 +1,24 @@
 package pcapfilter
 
-// A cond is a condition on a frame: tests, combined. The generator makes them.
+// A cond is a condition on a frame: a combination of tests. The generator makes it.
 type cond interface {
-	// build makes the condition's part of the program's graph: blocks that lead to
-	// yes where it is true of the frame and to no where it is not. It returns the
-	// first of them.
+	// build makes the condition's part of the program's graph: blocks that lead to yes if
+	// the condition is true and to no otherwise. It returns the first block.
 	build(yes, no *block) *block
 }
 
 // A test runs statements and then compares the accumulator with k, or with X.
 type test struct {
 	stmts []stmt
-	op    uint16 // opJeq and its kind
+	op    uint16 // opJeq or another comparison
 	k     uint32
 }
 
-// A stmt is an instruction inside a test. Jumps lead to other statements of the
-// same test.
+// A stmt is an instruction of a test. Jumps lead to other statements of the same test.
 type stmt struct {
 	op     uint16
 	k      uint32
-	jt, jf int // of a jump: indexes into the test's statements
+	jt, jf int // targets of a jump: indexes of the test's statements
 }
 
 type (
@@ -29,7 +27,8 @@ type (
 	neg  struct{ a cond }
 )
 
-// and is true if a and b are; b is tested only if a is true. A nil a is true.
+// and returns a condition that is true if a and b are. b is tested only if a is true. A nil a
+// counts as true.
 func and(a, b cond) cond {
 	if a == nil {
 		return b
@@ -37,7 +36,8 @@ func and(a, b cond) cond {
 	return &conj{a, b}
 }
 
-// or is true if a or b is; b is tested only if a is false. A nil a is false.
+// or returns a condition that is true if a or b is. b is tested only if a is false. A nil a
+// counts as false.
 func or(a, b cond) cond {
 	if a == nil {
 		return b
@@ -47,16 +47,16 @@ func or(a, b cond) cond {
 
 func not(a cond) cond { return &neg{a} }
 
-// A block is a node of the program's graph: a test with the two blocks that
-// follow it, or a return.
+// A block is a node of the program's graph: a test with the two blocks that follow it, or a
+// return.
 type block struct {
 	stmts   []stmt
 	op      uint16
 	k       uint32
 	yes, no *block // nil in a return
 
-	flow   // what the optimiser knows of it
-	layout // where the assembler puts it
+	flow   // state of the optimiser
+	layout // state of the assembler
 }
 
 // returns reports whether b ends the program.

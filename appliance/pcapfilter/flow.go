@@ -1,7 +1,7 @@
 package pcapfilter
 
-// An atom is a place that holds a value: a word of scratch memory by its number,
-// the accumulator or the index register.
+// An atom is a place that holds a value: a word of scratch memory by its number, the
+// accumulator or the index register X.
 type atom int
 
 const (
@@ -9,7 +9,7 @@ const (
 	atomX  atom = scratchWords + 1
 	atoms       = scratchWords + 2
 	noAtom atom = -1
-	atomAX atom = -2 // both registers: what a comparison with X uses
+	atomAX atom = -2 // both registers, which a comparison with X reads
 )
 
 // An atomSet has a bit for each atom.
@@ -17,7 +17,7 @@ type atomSet uint32
 
 func (s atomSet) has(a atom) bool { return s>>a&1 != 0 }
 
-// with returns s and a.
+// with returns the union of s and a.
 func (s atomSet) with(a atom) atomSet {
 	switch a {
 	case noAtom:
@@ -28,7 +28,7 @@ func (s atomSet) with(a atom) atomSet {
 	return s | 1<<a
 }
 
-// opNone is the operation of a statement that was optimised away.
+// opNone replaces the operation of a statement that was optimised away.
 const opNone = 0xffff
 
 // uses returns the atom that an operation reads.
@@ -84,7 +84,7 @@ func defines(op uint16, k uint32) atom {
 	return noAtom
 }
 
-// An edge leads from a block to one of the two that follow.
+// An edge leads from a block to one of the two blocks that follow it.
 type edge struct {
 	from *block
 	yes  bool
@@ -97,7 +97,7 @@ func (e edge) target() *block {
 	return e.from.no
 }
 
-// way is 0 for the edge for yes and 1 for that for no.
+// index returns 0 for the edge for yes and 1 for the edge for no.
 func (e edge) index() int {
 	if e.yes {
 		return 0
@@ -105,7 +105,7 @@ func (e edge) index() int {
 	return 1
 }
 
-// lead makes the edge lead to another block.
+// redirect makes the edge lead to another block.
 func (e edge) redirect(to *block) {
 	if e.yes {
 		e.from.yes = to
@@ -114,11 +114,11 @@ func (e edge) redirect(to *block) {
 	}
 }
 
-// A link names a block in a list: its id and 1, or 0 at the end of the list.
-// Numbers instead of pointers spare the garbage collector work.
+// A blockRef refers to a block in a list: it is the block's id plus 1, or 0 at the end of the
+// list. Numbers instead of pointers save the garbage collector work.
 type blockRef int32
 
-// linked returns the block that a link names; nil at the end of a list.
+// blockAt returns the block of a reference; nil at the end of a list.
 func (o *optimizer) blockAt(l blockRef) *block {
 	if l == 0 {
 		return nil
@@ -128,39 +128,39 @@ func (o *optimizer) blockAt(l blockRef) *block {
 
 func (b *block) ref() blockRef { return blockRef(b.id + 1) }
 
-// An edgeIn is one of the edges that lead to a block.
+// An edgeIn is an element of the list of edges that lead to a block.
 type edgeIn struct {
 	edge
 	next *edgeIn
 }
 
-// flow is what the analysis of the graph finds out about a block.
+// flow contains the results of the analysis of the graph for a block.
 type flow struct {
-	id      int // of the block and of the edge for yes; that for no has n more
-	level   int // how many blocks may follow before a return
-	visited int // the last walk that came here
+	id      int // of the block and its edge for yes; the edge for no adds len(blocks)
+	level   int // maximum number of blocks before a return
+	visited int // number of the last walk that visited the block
 
-	nextAtLevel *block // the next of the same level
+	nextAtLevel *block // next block of the same level
 
-	in  *edgeIn   // the first of the edges that lead here
-	out [2]edgeIn // the two that lead on, each in the list of the block it leads to
+	in  *edgeIn   // first of the edges that lead here
+	out [2]edgeIn // the block's own edges, as elements of the lists of their targets
 
-	// For either edge: whether it is the only one that leads where it leads, and
-	// there is more to come; and the next in its list of collectTests.
+	// For each edge: whether it is the only edge to a test, and the next element of its
+	// list of collectTests.
 	soleEdge   [2]bool
 	nextTested [2]blockRef
 
-	nextEqual blockRef // while equal blocks are merged: the next in the same bucket
+	nextEqual blockRef // during merge: next element of the same bucket
 
-	dominators     bitSet    // blocks on every way here, and this one
-	edgeDominators [2]bitSet // for either edge, the edges on every way along it, and itself
+	dominators     bitSet    // blocks on every path to this one, which is included
+	edgeDominators [2]bitSet // for each edge, the edges on every path along it, which is included
 
-	set       atomSet // atoms set here before they are read
-	read      atomSet // atoms read here or later without having been set
-	readAfter atomSet // atoms read after this block
+	set       atomSet // atoms that are set here before they are read
+	read      atomSet // atoms that are read here or later before they are set
+	readAfter atomSet // atoms that are read after this block
 
-	values  [atoms]valueNumber // what the atoms hold after this block
-	operand valueNumber        // what the accumulator is compared with
+	values  [atoms]valueNumber // values of the atoms after this block
+	operand valueNumber        // value that the accumulator is compared with
 }
 
 // A bitSet is a set of blocks or edges by their ids.
@@ -181,8 +181,8 @@ func (s bitSet) fill(word uint64) {
 	}
 }
 
-// number gives every block that can be reached an id, in the order of a walk that
-// goes to yes first.
+// numberBlocks assigns ids to all reachable blocks, in the order of a walk that visits yes
+// first.
 func (o *optimizer) numberBlocks(b *block) {
 	if b.visited == o.walk {
 		return
@@ -196,7 +196,7 @@ func (o *optimizer) numberBlocks(b *block) {
 	}
 }
 
-// makeSets gives blocks and edges their sets, all cut from one piece of memory.
+// allocateSets allocates the sets of all blocks and edges as one piece of memory.
 func (o *optimizer) allocateSets() {
 	n := len(o.blocks)
 	blockWords, edgeWords := (n+63)/64, (2*n+63)/64
@@ -212,7 +212,7 @@ func (o *optimizer) allocateSets() {
 	}
 }
 
-// analyse computes levels, dominators and the use of atoms for the graph as it is.
+// analyze computes levels, dominators and the use of atoms for the current graph.
 func (o *optimizer) analyze() {
 	o.walk++
 	clear(o.levels)
@@ -222,7 +222,7 @@ func (o *optimizer) analyze() {
 	o.findEdgeDominators()
 }
 
-// findLevel sorts the blocks below b by level.
+// findLevel computes the levels of b and all blocks after it.
 func (o *optimizer) findLevel(b *block) {
 	if b.visited == o.walk {
 		return
@@ -241,8 +241,8 @@ func (o *optimizer) findLevel(b *block) {
 	o.levels[b.level] = b
 }
 
-// down calls f with every block, those of high levels first: a block before all
-// that follow it. Within a level the last that was found comes first.
+// topDown calls f for every block, beginning with the highest level, so that each block comes
+// before those that follow it. Within a level the block that was found last comes first.
 func (o *optimizer) topDown(f func(b *block)) {
 	for level := o.root.level; level >= 0; level-- {
 		for b := o.levels[level]; b != nil; b = b.nextAtLevel {
@@ -251,7 +251,7 @@ func (o *optimizer) topDown(f func(b *block)) {
 	}
 }
 
-// up calls f with every block but the returns, those of low levels first.
+// bottomUp calls f for every block except for returns, beginning with the lowest level.
 func (o *optimizer) bottomUp(f func(b *block)) {
 	for level := 1; level <= o.root.level; level++ {
 		for b := o.levels[level]; b != nil; b = b.nextAtLevel {
@@ -260,7 +260,7 @@ func (o *optimizer) bottomUp(f func(b *block)) {
 	}
 }
 
-// findDominators computes which blocks are on every way to a block.
+// findDominators computes for each block which blocks are on every path to it.
 func (o *optimizer) findDominators() {
 	for _, b := range o.blocks {
 		b.dominators.fill(^uint64(0))
@@ -275,7 +275,7 @@ func (o *optimizer) findDominators() {
 	})
 }
 
-// findEdgesUp computes which edges are on every way along an edge.
+// findEdgeDominators computes for each edge which edges are on every path along it.
 func (o *optimizer) findEdgeDominators() {
 	for _, b := range o.blocks {
 		b.edgeDominators[0].fill(^uint64(0))
@@ -296,7 +296,7 @@ func (o *optimizer) findEdgeDominators() {
 	})
 }
 
-// findUses computes which atoms a block and those after it read.
+// findUses computes for each block which atoms are read in it and after it.
 func (o *optimizer) findUses() {
 	o.topDown(func(b *block) {
 		b.set, b.read, b.readAfter = 0, 0, 0
@@ -320,7 +320,8 @@ func (o *optimizer) findUses() {
 	})
 }
 
-// findEdgesIn lists the edges that lead to each block, the one found last first.
+// findEdgesIn lists the edges that lead to each block. The edge that was found last comes
+// first.
 func (o *optimizer) findEdgesIn() {
 	for _, b := range o.blocks {
 		b.in = nil
@@ -336,7 +337,7 @@ func (o *optimizer) findEdgesIn() {
 	})
 }
 
-// findSoleEdges finds the edges that alone lead to a test.
+// findSoleEdges finds the edges that are the only one to a test.
 func (o *optimizer) findSoleEdges() {
 	o.bottomUp(func(b *block) {
 		for i, to := range [2]*block{b.yes, b.no} {

@@ -2,39 +2,37 @@ package pcapfilter
 
 import "fmt"
 
-// A generator makes a condition of a tree. It goes through the expression in the
-// order in which it is written and remembers what has been said of where headers
-// lie: after "vlan" everything is looked for four bytes further on, whether "and"
-// or "or" stands between, and outside the parentheses too.
+// A generator makes a condition of a tree. It visits the primitives in the order of the text
+// and keeps the offsets of headers: after "vlan" all offsets are four bytes larger, whether
+// "and" or "or" follows, and outside the parentheses too.
 type generator struct {
 	opts     Options
-	position int // where the primitive stands that is being generated
+	position int // in the expression, of the primitive that is being generated
 
-	// qualifiersAt is where the qualifiers stand of the identifier that is being
+	// qualifiersAt is the position of the qualifiers of the identifier that is being
 	// generated.
 	qualifiersAt int
 
-	// link is the link layer that the headers below belong to.
+	// link is the link layer of the following headers.
 	link linkLayer
 
-	// Where things begin: the link-layer header, in it the type of the payload,
-	// and the payload.
+	// Beginning of the link-layer header, of the payload's type in it, and of the payload.
 	linkHeader, linkType, payload base
 
-	// network is how far the network layer's header lies behind the beginning of
-	// the payload: further and further with each MPLS label. networkLLC is the same
-	// for a payload with an LLC header, which counts as part of it.
+	// networkOffset is the offset of the network layer's header in the payload. It grows
+	// with each MPLS label. networkLLCOffset is the same for a payload with an LLC header,
+	// which is part of the payload.
 	networkOffset, networkLLCOffset uint32
 
-	labels    int  // MPLS labels passed
+	labels    int  // number of MPLS labels so far
 	geneve    bool // inside a Geneve packet
 	registers registers
 
-	// jumpsInside says that a test has jumps among its own statements, which the
-	// optimiser does not understand.
+	// jumpsInside reports whether a test has jumps between its own statements, which the
+	// optimiser does not support.
 	jumpsInside bool
 
-	loads int // how many loads and numbers were generated
+	loads int // number of generated loads and numbers
 }
 
 // A linkLayer is the kind of a link-layer header.
@@ -45,8 +43,8 @@ const (
 	ppp
 )
 
-// A base is a place in the frame: a number of bytes, and if reg is not negative
-// also what the register holds.
+// A base is an offset in the frame: a fixed number of bytes plus, if reg is not negative, the
+// value of a register.
 type base struct {
 	fixed uint32
 	reg   int
@@ -65,28 +63,27 @@ func newGenerator(opts Options) *generator {
 	}
 }
 
-// fail refuses the primitive that is being generated.
+// fail reports an error at the primitive that is being generated.
 func (g *generator) fail(format string, args ...any) {
 	fail(g.position, fmt.Sprintf(format, args...))
 }
 
-// maxLoads bounds how much is generated: more than any sensible expression needs,
-// but not more than a machine bears.
+// maxLoads bounds the size of the generated code. Sensible expressions need less.
 const maxLoads = 1 << 15
 
-// count counts what grows with the expression.
+// count counts a load or number, and fails if there are too many.
 func (g *generator) count() {
 	if g.loads++; g.loads > maxLoads {
 		g.fail("expression is too long")
 	}
 }
 
-// failQualifiers refuses an identifier for its qualifiers.
+// failQualifiers reports an error at the qualifiers of the current identifier.
 func (g *generator) failQualifiers(format string, args ...any) {
 	fail(g.qualifiersAt, fmt.Sprintf(format, args...))
 }
 
-// condition generates a node.
+// condition generates the condition of a node.
 func (g *generator) condition(n node) cond {
 	switch n := n.(type) {
 	case *andNode:
@@ -148,7 +145,7 @@ func (g *generator) identifier(n *identNode) cond {
 	return nil
 }
 
-// name generates a name: of a host, net, port, protocol.
+// name generates the name of a host, network, port or protocol.
 func (g *generator) name(name string, q qualifiers) cond {
 	switch q.typ {
 	case addrUndefined:
@@ -175,7 +172,8 @@ func (g *generator) name(name string, q qualifiers) cond {
 	return g.hostName(name, q)
 }
 
-// number generates a number: of bits significant bits if it was written with dots.
+// number generates a number. If it was written with dots, bits is its number of significant
+// bits.
 func (g *generator) number(v uint32, bits int, dotted bool, q qualifiers) cond {
 	switch q.typ {
 	case addrUndefined:

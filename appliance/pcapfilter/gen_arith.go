@@ -1,12 +1,12 @@
 package pcapfilter
 
-// registers are the words of scratch memory that hold intermediate results.
+// registers are the words of scratch memory, which hold intermediate results.
 type registers struct {
 	used [scratchWords]bool
 	last int
 }
 
-// allocate takes a free register.
+// allocate reserves a free register.
 func (g *generator) allocate() int {
 	r := &g.registers
 	for range scratchWords {
@@ -22,19 +22,19 @@ func (g *generator) allocate() int {
 
 func (g *generator) free(reg int) { g.registers.used[reg] = false }
 
-// A value is code that computes a number: statements, nobody else's, that leave it
-// in a register, and what must be true of the frame for them to make sense; nil if nothing.
+// A value is the code that computes a number. The caller that gets a value owns its
+// statements.
 type value struct {
-	stmts    []stmt
+	stmts    []stmt // leave the number in a register
 	reg      int
-	requires cond
+	requires cond // must be true for stmts to be meaningful; nil if there is no condition
 }
 
-// toX and toA load a value's register.
+// toX and toA load a value's register into X and into the accumulator.
 func (v value) toX() stmt { return stmt{op: opLdxMem, k: uint32(v.reg)} }
 func (v value) toA() stmt { return stmt{op: opLdMem, k: uint32(v.reg)} }
 
-// constantStart returns the constant with which the code begins.
+// constantStart reports whether the code begins with a constant, and returns it.
 func (v value) constantStart() (uint32, bool) {
 	return v.stmts[0].k, v.stmts[0].op == opLdImm
 }
@@ -74,7 +74,7 @@ func (g *generator) relation(n *relationNode) cond {
 	return and(andOptional(left.requires, right.requires), c)
 }
 
-// both is true if a and b are; either may be nil, which is true.
+// andOptional is like and, but either may be nil, which counts as true.
 func andOptional(a, b cond) cond {
 	if b == nil {
 		return a
@@ -82,7 +82,7 @@ func andOptional(a, b cond) cond {
 	return and(a, b)
 }
 
-// arith generates the code for a number.
+// arith generates the code of a number.
 func (g *generator) arith(n arith) value {
 	g.count()
 	switch n := n.(type) {
@@ -103,7 +103,7 @@ func (g *generator) arith(n arith) value {
 	return g.loadIndexed(n.(*loadNode))
 }
 
-// store keeps the accumulator that stmts compute in a register.
+// store returns a value that keeps the accumulator after stmts in a register.
 func (g *generator) store(stmts []stmt, requires cond) value {
 	reg := g.allocate()
 	return value{append(stmts, stmt{op: opSt, k: uint32(reg)}), reg, requires}
@@ -114,8 +114,8 @@ var arithmeticOps = map[kind]uint16{
 	'&': opAnd, '|': opOr, '^': opXor, tokLsh: opLsh, tokRsh: opRsh,
 }
 
-// binary generates an operation. libpcap forgets what the right operand requires:
-// in "1 + ip[0] = 3" nothing asks for IP.
+// binary generates an operation. Like libpcap it ignores the condition of the right operand:
+// "1 + ip[0] = 3" does not test for IP.
 func (g *generator) binary(n *binaryNode) value {
 	left := g.arith(n.left)
 	right := g.arith(n.right)
@@ -146,7 +146,7 @@ func (g *generator) loadIndexed(n *loadNode) value {
 		g.fail("data size must be 1, 2, or 4")
 	}
 	var (
-		from     base // what the index counts from
+		from     base // to which the index is relative
 		toX      []stmt
 		requires cond
 	)
@@ -159,13 +159,15 @@ func (g *generator) loadIndexed(n *loadNode) value {
 	case protoIP, protoARP, protoRARP, protoAppleTalk, protoDECnet, protoLAT, protoSCA,
 		protoMOPRC, protoMOPDL, protoIPv6:
 		requires = andOptional(index.requires, g.protocol(n.proto))
-	case protoSCTP, protoTCP, protoUDP, protoICMP, protoIGMP, protoIGRP, protoPIM, protoVRRP, protoCARP:
+	case protoSCTP, protoTCP, protoUDP, protoICMP, protoIGMP, protoIGRP, protoPIM, protoVRRP,
+		protoCARP:
 		// Only in IPv4, and only in the first fragment.
 		inner := andOptional(index.requires, and(g.protocol(n.proto), g.firstFragment()))
 		requires = and(g.protocol(protoIP), inner)
 		toX = g.loadIPv4Length()
 	case protoICMPv6:
-		requires = andOptional(andOptional(index.requires, g.protocol(protoIPv6)), g.equal(fromNetwork, 6, byte1, ipICMPv6))
+		requires = andOptional(index.requires, g.protocol(protoIPv6))
+		requires = andOptional(requires, g.equal(fromNetwork, 6, byte1, ipICMPv6))
 		from.fixed += 40
 	default:
 		g.fail("unsupported index operation")

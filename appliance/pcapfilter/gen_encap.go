@@ -1,6 +1,6 @@
 package pcapfilter
 
-// shift generates the primitives that move where the rest of the expression looks.
+// encapsulation generates the primitives that change the offsets for the rest of the expression.
 func (g *generator) encapsulation(n *encapsulationNode) cond {
 	switch n.kind {
 	case tokVLAN:
@@ -15,8 +15,8 @@ func (g *generator) encapsulation(n *encapsulationNode) cond {
 	return g.genevePacket(n.value, n.any)
 }
 
-// vlan is true of a tagged frame. Both the type and the payload then lie behind
-// the tag.
+// vlan matches a tagged frame. For the rest of the expression, type and payload are after the
+// tag.
 func (g *generator) vlan(id uint32, any bool) cond {
 	if g.labels > 0 {
 		g.fail("no VLAN match after MPLS")
@@ -36,12 +36,12 @@ func (g *generator) vlan(id uint32, any bool) cond {
 	return c
 }
 
-// mpls is true of a frame with an MPLS label, or with one more behind those
-// spoken of before. The network layer's header then lies behind the label.
+// mpls matches a frame with an MPLS label, or with one more label after those of earlier
+// primitives. For the rest of the expression, the network layer's header is after the label.
 func (g *generator) mpls(label uint32, any bool) cond {
 	var c cond
 	if g.labels > 0 {
-		// The label before is not the last.
+		// The previous label is not the last one.
 		c = g.masked(fromNetwork, ^uint32(1), byte1, 0, 1)
 	} else {
 		c = g.linkTypeIs(typeMPLS)
@@ -58,8 +58,8 @@ func (g *generator) mpls(label uint32, any bool) cond {
 	return c
 }
 
-// mplsPayloadIs is true if the label before is the last and an IP header of the
-// right version follows.
+// mplsPayloadIs tests whether the previous label is the last one and is followed by an IP header
+// of the right version.
 func (g *generator) mplsPayloadIs(typ uint32) cond {
 	version := uint32(0x40)
 	switch typ {
@@ -73,8 +73,8 @@ func (g *generator) mplsPayloadIs(typ uint32) cond {
 		g.masked(fromNetwork, 0, byte1, version, 0xf0))
 }
 
-// pppoe is true of a frame of a PPPoE session. A PPP header then takes the place
-// of the Ethernet header.
+// pppoe matches a frame of a PPPoE session. For the rest of the expression, the PPP header takes
+// the place of the Ethernet header.
 func (g *generator) pppoe(session uint32, any bool) cond {
 	c := g.linkTypeIs(typePPPoES)
 	if !any {
@@ -92,7 +92,7 @@ func (g *generator) pppoe(session uint32, any bool) cond {
 	return c
 }
 
-// pppType translates an Ethernet type to PPP's number for the same protocol.
+// pppType returns PPP's number of the protocol of an Ethernet type.
 func pppType(typ uint32) uint32 {
 	switch typ {
 	case typeIPv4:

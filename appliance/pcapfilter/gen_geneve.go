@@ -8,16 +8,16 @@ const (
 	geneveVNI     = 12 // 3 bytes
 )
 
-// genevePacket is true of a Geneve packet. What it carries, Ethernet or another
-// protocol directly, and where that begins, depends on the packet; so code that
-// finds out is part of the condition. It leaves the places in three registers for
-// the rest of the expression.
+// genevePacket matches a Geneve packet. The condition includes code that computes the offsets of
+// the inner packet, because they depend on the outer one, as does whether the inner packet has
+// an Ethernet header. The code leaves the offsets in three registers for the rest of the
+// expression.
 func (g *generator) genevePacket(vni uint32, any bool) cond {
 	if !any && vni > 0xffffff {
 		g.fail("Geneve VNI %d greater than maximum 16777215", vni)
 	}
-	// Either leaves the length of the IP header, with the variable part of where it
-	// lies, in the accumulator.
+	// Both leave the length of the IP header, plus the variable part of its offset, in the
+	// accumulator.
 	ip4 := and(g.geneveOver(typeIPv4, 9, fromIPv4Body, vni, any),
 		&test{stmts: append(g.loadIPv4Length(), stmt{op: opTxa}), op: opJeq | srcX})
 	ip6 := and(g.geneveOver(typeIPv6, 6, fromIPv6Body, vni, any),
@@ -25,8 +25,8 @@ func (g *generator) genevePacket(vni uint32, any bool) cond {
 	return and(or(ip4, ip6), g.geneveOffsets())
 }
 
-// geneveOver is true of a Geneve packet on one version of IP, in whose header
-// the protocol stands at protoAt.
+// geneveOver matches a Geneve packet on one version of IP. protoAt is the offset of the protocol
+// in the IP header.
 func (g *generator) geneveOver(typ, protoAt uint32, body layer, vni uint32, any bool) cond {
 	udp := g.equal(fromNetwork, protoAt, byte1, ipUDP)
 	if typ == typeIPv4 {
@@ -53,18 +53,19 @@ func (g *generator) loadIPv6Length() []stmt {
 	}
 }
 
-// geneveOffsets computes from the accumulator where the inner packet's parts lie,
-// and moves the generator there. It is always true.
+// geneveOffsets computes the offsets of the inner packet from the accumulator and sets the
+// generator to them. The condition is always true.
 func (g *generator) geneveOffsets() cond {
 	typ, header, payload := g.allocate(), g.allocate(), g.allocate()
 	stmts := []stmt{
-		// X: the Geneve header, behind IP and UDP. The type of what it carries.
+		// X becomes the offset of the Geneve header, after IP and UDP; typ that of the
+		// inner packet's type in it.
 		{op: opAdd, k: g.payload.fixed + g.networkOffset + 8},
 		{op: opTax},
 		{op: opAdd, k: 2},
 		{op: opSt, k: uint32(typ)},
 
-		// Behind its options begins what it carries.
+		// The inner packet begins after the options.
 		{op: opLdIndB, k: 0},
 		{op: opAnd, k: 0x3f},
 		{op: opMul, k: 4},
@@ -72,8 +73,8 @@ func (g *generator) geneveOffsets() cond {
 		{op: opAdd | srcX},
 		{op: opSt, k: uint32(header)},
 
-		// If that is Ethernet, the type and the payload are found in it; if not, the
-		// payload begins where a link-layer header would.
+		// If the inner packet is Ethernet, type and payload are in its frame. If not, the
+		// payload begins at the offset of the missing link-layer header.
 		{op: opLdIndH, k: 2},
 		{op: opLdxMem, k: uint32(header)},
 		{op: opJeq, k: typeBridged, jt: 13, jf: 18},
@@ -95,15 +96,17 @@ func (g *generator) geneveOffsets() cond {
 	return &test{stmts: stmts, op: opJeq}
 }
 
-// inEthernet is what must be true for an Ethernet header to be there at all;
-// nil if nothing. Inside Geneve the payload then does not begin where the header
-// does.
+// hasEthernetHeader matches a packet that has an Ethernet header; nil means that all have one.
+// An inner packet of Geneve has none if its payload begins at the offset of the header.
 func (g *generator) hasEthernetHeader() cond {
 	if !g.geneve {
 		return nil
 	}
 	return not(&test{
-		stmts: []stmt{{op: opLdMem, k: uint32(g.linkHeader.reg)}, {op: opLdxMem, k: uint32(g.payload.reg)}},
-		op:    opJeq | srcX,
+		stmts: []stmt{
+			{op: opLdMem, k: uint32(g.linkHeader.reg)},
+			{op: opLdxMem, k: uint32(g.payload.reg)},
+		},
+		op: opJeq | srcX,
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// ipv4Address generates an address with dots: "host 10.1.1.1", "net 10.1".
+// ipv4Address generates an address that is written with dots: "host 10.1.1.1", "net 10.1".
 func (g *generator) ipv4Address(text string, q qualifiers) cond {
 	switch q.typ {
 	case addrPort, addrPortrange, addrProto, addrProtochain:
@@ -24,7 +24,7 @@ func (g *generator) ipv4Address(text string, q qualifiers) cond {
 	return g.number(v, bits, true, q)
 }
 
-// parseIPv4 reads one to four decimal bytes with dots between, and counts their bits.
+// parseIPv4 parses one to four decimal bytes separated by dots. bits is eight for each byte.
 func parseIPv4(text string) (v uint32, bits int, ok bool) {
 	for _, part := range strings.Split(text, ".") {
 		b, err := strconv.ParseUint(part, 10, 8)
@@ -105,7 +105,7 @@ func (g *generator) ethernetAddress(text string, q qualifiers) cond {
 	return g.etherHost(parseMAC(text), q)
 }
 
-// parseMAC reads any of the forms of a hardware address.
+// parseMAC parses all forms of a hardware address.
 func parseMAC(text string) []byte {
 	sep := strings.IndexAny(text, ":-.")
 	if sep < 0 || sep == 4 {
@@ -122,7 +122,7 @@ func parseMAC(text string) []byte {
 	return mac
 }
 
-// hostName generates "host NAME": every address that the name has.
+// hostName generates "host NAME", which matches all addresses of the name.
 func (g *generator) hostName(name string, q qualifiers) cond {
 	addrs := literalAddress(name)
 	if addrs == nil && g.opts.LookupHost != nil {
@@ -154,13 +154,13 @@ func (g *generator) hostName(name string, q qualifiers) cond {
 	return c
 }
 
-// literalAddress reads a name that is an address, written with a backslash before
-// it: "host \10.1.1.1".
+// literalAddress parses a name that is an address, preceded by a backslash in the expression:
+// "host \10.1.1.1".
 func literalAddress(name string) []netip.Addr {
 	if a, err := netip.ParseAddr(name); err == nil && a.Is6() {
 		return []netip.Addr{a.WithZone("")}
 	}
-	// inet_aton(3): numbers in C's notation; the last fills the bytes that remain.
+	// inet_aton(3): numbers in the notation of C; the last one fills the remaining bytes.
 	parts := strings.Split(name, ".")
 	if len(parts) > 4 {
 		return nil
@@ -172,7 +172,7 @@ func literalAddress(name string) []netip.Addr {
 			bits = 8 * (5 - len(parts))
 		}
 		if strings.ContainsAny(part, "_oObB") && !strings.HasPrefix(part, "0x") {
-			return nil // Go's notation, not C's
+			return nil // valid in Go, not in C
 		}
 		n, err := strconv.ParseUint(part, 0, bits)
 		if err != nil {
@@ -222,7 +222,7 @@ func (g *generator) host(v, mask uint32, q qualifiers) cond {
 		q.proto = protoIP
 		c := g.host(v, mask, q)
 		if g.labels > 0 {
-			return c // nothing but IP is found behind an MPLS label
+			return c // only IP can follow an MPLS label
 		}
 		q.proto = protoARP
 		c = or(c, g.host(v, mask, q))
@@ -254,8 +254,8 @@ func (g *generator) host(v, mask uint32, q qualifiers) cond {
 	return nil
 }
 
-// ipv4Host compares the addresses in a network layer's header, which lie at src
-// and dst of it.
+// ipv4Host compares the addresses in a network layer's header, where they are at the offsets src
+// and dst.
 func (g *generator) ipv4Host(v, mask uint32, q qualifiers, typ, src, dst uint32) cond {
 	return g.byDirection(q, "addresses", func(d direction) cond {
 		offset := src
@@ -266,8 +266,8 @@ func (g *generator) ipv4Host(v, mask uint32, q qualifiers, typ, src, dst uint32)
 	})
 }
 
-// directed combines what side makes of source and destination as the direction
-// says. what is named if a direction of 802.11 is asked for.
+// byDirection calls side for the source or the destination or both, as the direction requires,
+// and combines the results. what is for the error message if the direction is one of 802.11.
 func (g *generator) byDirection(q qualifiers, what string, side func(direction) cond) cond {
 	switch q.dir {
 	case dirSrc, dirDst:
@@ -282,7 +282,7 @@ func (g *generator) byDirection(q qualifiers, what string, side func(direction) 
 	return or(src, side(dirDst))
 }
 
-// failWLAN refuses a direction of 802.11.
+// failWLAN reports an error for a direction of 802.11.
 func (g *generator) failWLAN(word, what string) {
 	quoted := "'" + word + "' is not a valid qualifier"
 	if n, ok := strings.CutPrefix(word, "addr"); ok {
@@ -294,7 +294,7 @@ func (g *generator) failWLAN(word, what string) {
 	g.failQualifiers("%s for %s", quoted, what)
 }
 
-// host6 generates an IPv6 address, or the network of its first bits.
+// host6 generates an IPv6 address, or a network of bits bits.
 func (g *generator) host6(addr netip.Addr, bits int, q qualifiers) cond {
 	if q.proto != protoDefault && q.proto != protoIPv6 {
 		what := "host"
@@ -319,7 +319,8 @@ func (g *generator) host6(addr netip.Addr, bits int, q qualifiers) cond {
 		for i := range uint32(4) {
 			width := min(max(bits-32*int(i), 0), 32)
 			mask := uint32(uint64(0xffffffff) << (32 - width))
-			c = and(c, g.masked(fromNetwork, offset+4*i, byte4, binary.BigEndian.Uint32(b[4*i:]), mask))
+			word := binary.BigEndian.Uint32(b[4*i:])
+			c = and(c, g.masked(fromNetwork, offset+4*i, byte4, word, mask))
 		}
 		return c
 	})
@@ -328,7 +329,8 @@ func (g *generator) host6(addr netip.Addr, bits int, q qualifiers) cond {
 // etherHost generates a hardware address.
 func (g *generator) etherHost(mac []byte, q qualifiers) cond {
 	if g.link != ethernet {
-		g.failQualifiers("ethernet addresses supported only on ethernet/FDDI/token ring/802.11/ATM LANE/Fibre Channel")
+		g.failQualifiers("ethernet addresses supported only on " +
+			"ethernet/FDDI/token ring/802.11/ATM LANE/Fibre Channel")
 	}
 	if q.dir == dirWLAN {
 		g.failEtherWLAN(q.wlan)
@@ -345,12 +347,13 @@ func (g *generator) etherHost(mac []byte, q qualifiers) cond {
 
 func (g *generator) failEtherWLAN(word string) {
 	if n, ok := strings.CutPrefix(word, "addr"); ok {
-		g.failQualifiers("'addr%s' and 'address%s' are only supported on 802.11 with 802.11 headers", n, n)
+		g.failQualifiers("'addr%s' and 'address%s' are only supported on 802.11 with 802.11 headers",
+			n, n)
 	}
 	g.failQualifiers("'%s' is only supported on 802.11 with 802.11 headers", word)
 }
 
-// decnetAddress reads "AREA.NODE".
+// decnetAddress parses "AREA.NODE".
 func (g *generator) decnetAddress(text string) uint32 {
 	area, node, _ := strings.Cut(text, ".")
 	node, _, _ = strings.Cut(node, ".")
@@ -359,8 +362,8 @@ func (g *generator) decnetAddress(text string) uint32 {
 	return uint32(a<<10)&0xfc00 | uint32(n)&0x3ff
 }
 
-// decnetHost generates a DECnet address. The header is of the short or the long
-// form, and a byte of padding may stand before it; numbers are little-endian.
+// decnetHost generates a DECnet address. The header has a short and a long form and may be
+// preceded by a byte of padding. Its numbers are little-endian.
 func (g *generator) decnetHost(v uint32, q qualifiers) cond {
 	v = v&0xff<<8 | v>>8&0xff
 	return g.byDirection(q, "addresses", func(d direction) cond {
@@ -368,12 +371,14 @@ func (g *generator) decnetHost(v uint32, q qualifiers) cond {
 		if d == dirDst {
 			short, long = 3, 9
 		}
-		// The lowest bits of the header's first byte tell its form.
+		// The lowest bits of the header's first byte contain its form.
 		plain := func(form, offset uint32) cond {
-			return and(g.masked(fromNetwork, 2, byte1, form, 0x07), g.equal(fromNetwork, offset, byte2, v))
+			return and(g.masked(fromNetwork, 2, byte1, form, 0x07),
+				g.equal(fromNetwork, offset, byte2, v))
 		}
 		padded := func(form, offset uint32) cond {
-			return and(g.masked(fromNetwork, 2, byte2, 0x8100|form, 0xff07), g.equal(fromNetwork, offset+1, byte2, v))
+			return and(g.masked(fromNetwork, 2, byte2, 0x8100|form, 0xff07),
+				g.equal(fromNetwork, offset+1, byte2, v))
 		}
 		return and(g.linkTypeIs(typeDECnet),
 			or(plain(2, short), or(padded(2, short), or(plain(6, long), padded(6, long)))))

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// linkTypeIs is true if the payload of the link layer is of a type: an Ethernet
-// type, or up to maxLength a service access point.
+// linkTypeIs tests the type of the link layer's payload. typ is an Ethernet type, or a service
+// access point if it is at most maxLength.
 func (g *generator) linkTypeIs(typ uint32) cond {
 	if g.labels > 0 {
 		return g.mplsPayloadIs(typ)
@@ -21,11 +21,11 @@ func (g *generator) linkTypeIs(typ uint32) cond {
 func (g *generator) etherTypeIs(typ uint32) cond {
 	switch typ {
 	case sapISO, sapIP, sapNetBEUI:
-		// The service access points of both sides.
+		// Both service access points.
 		return and(g.isLength(), g.equal(fromPayload, 0, byte2, typ<<8|typ))
 	case sapIPX:
-		// Its Ethernet type, the same in a SNAP header, its service access point, or
-		// the two bytes with which IPX itself begins if there is no LLC header at all.
+		// The Ethernet type, the same in a SNAP header, the service access point, or the
+		// first two bytes of IPX without an LLC header.
 		return or(g.equal(fromType, 0, byte2, typeIPX),
 			and(g.isLength(),
 				or(g.snap(0, typeIPX),
@@ -42,12 +42,12 @@ func (g *generator) etherTypeIs(typ uint32) cond {
 	return g.equal(fromType, 0, byte2, typ)
 }
 
-// isLength is true if the type's place holds a length: an LLC header follows.
+// isLength matches a frame that has a length instead of a type. An LLC header follows.
 func (g *generator) isLength() cond {
 	return not(g.compare(opJgt, fromType, 0, byte2, maxLength))
 }
 
-// snap is true of a SNAP header with an organisation and a type.
+// snap matches a SNAP header with an organisation and a type.
 func (g *generator) snap(organisation, typ uint32) cond {
 	header := []byte{0xaa, 0xaa, 0x03}
 	header = append(header, byte(organisation>>16), byte(organisation>>8), byte(organisation))
@@ -62,7 +62,8 @@ func (g *generator) broadcast(p proto) cond {
 		if g.link != ethernet {
 			g.fail("not a broadcast link")
 		}
-		return and(g.hasEthernetHeader(), g.bytes(fromLink, 0, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}))
+		address := []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+		return and(g.hasEthernetHeader(), g.bytes(fromLink, 0, address))
 	case protoIP:
 		mask := g.netmask()
 		if mask == ^uint32(0) {
@@ -97,11 +98,12 @@ func (g *generator) multicast(p proto) cond {
 	case protoIPv6:
 		return and(g.linkTypeIs(typeIPv6), g.equal(fromNetwork, 24, byte1, 255))
 	}
-	g.fail("link-layer multicast filters supported only on ethernet/FDDI/token ring/ARCNET/802.11/ATM LANE/Fibre Channel")
+	g.fail("link-layer multicast filters supported only on " +
+		"ethernet/FDDI/token ring/ARCNET/802.11/ATM LANE/Fibre Channel")
 	return nil
 }
 
-// length generates "less" and "greater", which include the length given.
+// length generates "less" and "greater". Both include the given length.
 func (g *generator) length(n *lengthNode) cond {
 	stmts := []stmt{{op: opLdLen}}
 	if n.greater {
@@ -110,8 +112,8 @@ func (g *generator) length(n *lengthNode) cond {
 	return not(&test{stmts: stmts, op: opJgt, k: n.length})
 }
 
-// byteTest generates "byte INDEX OP VALUE". With "&" and "|" libpcap forgets to
-// load the byte: the operation is done on what is in the accumulator.
+// byteTest generates "byte INDEX OP VALUE". For "&" and "|" libpcap does not load the byte: the
+// operation uses the current value of the accumulator.
 func (g *generator) byteTest(n *byteNode) cond {
 	switch n.op {
 	case '=':

@@ -1,6 +1,6 @@
 package pcapfilter
 
-// A layer is what an offset counts from.
+// A layer is the part of a frame to which an offset is relative.
 type layer int
 
 const (
@@ -9,8 +9,8 @@ const (
 	fromPayload                 // the link-layer payload: an LLC header if there is one
 	fromNetwork                 // the network-layer header
 	fromNetworkLLC              // the network-layer header in a payload with an LLC header
-	fromIPv4Body                // what follows an IPv4 header of any length
-	fromIPv6Body                // what follows an IPv6 header
+	fromIPv4Body                // the payload of an IPv4 header of any length
+	fromIPv6Body                // the payload of an IPv6 header
 )
 
 // load loads size bytes at an offset from a layer into the accumulator.
@@ -37,13 +37,16 @@ func (g *generator) load(l layer, offset uint32, s size) []stmt {
 // loadAt loads size bytes at an offset from a base.
 func loadAt(b base, offset uint32, s size) []stmt {
 	if b.reg >= 0 {
-		return []stmt{{op: opLdxMem, k: uint32(b.reg)}, {op: s.code(modeInd), k: b.fixed + offset}}
+		return []stmt{
+			{op: opLdxMem, k: uint32(b.reg)},
+			{op: s.code(modeInd), k: b.fixed + offset},
+		}
 	}
 	return []stmt{{op: s.code(modeAbs), k: b.fixed + offset}}
 }
 
-// loadIPv4Length loads the length of the IPv4 header into X, together with the
-// variable part of where the header lies.
+// loadIPv4Length loads the length of the IPv4 header, plus the variable part of the header's
+// offset, into X.
 func (g *generator) loadIPv4Length() []stmt {
 	at := g.payload.fixed + g.networkOffset
 	if g.payload.reg < 0 {
@@ -59,17 +62,17 @@ func (g *generator) loadIPv4Length() []stmt {
 	}
 }
 
-// compare tests what lies at an offset.
+// compare compares the value at an offset with v.
 func (g *generator) compare(op uint16, l layer, offset uint32, s size, v uint32) cond {
 	return &test{stmts: g.load(l, offset, s), op: op, k: v}
 }
 
-// equal is true if what lies at an offset is v.
+// equal tests whether the value at an offset is v.
 func (g *generator) equal(l layer, offset uint32, s size, v uint32) cond {
 	return g.compare(opJeq, l, offset, s, v)
 }
 
-// masked is true if what lies at an offset is v once the mask is applied.
+// masked tests whether the value at an offset is v after the mask was applied.
 func (g *generator) masked(l layer, offset uint32, s size, v, mask uint32) cond {
 	stmts := g.load(l, offset, s)
 	if mask != ^uint32(0) {
@@ -78,8 +81,8 @@ func (g *generator) masked(l layer, offset uint32, s size, v, mask uint32) cond 
 	return &test{stmts: stmts, op: opJeq, k: v}
 }
 
-// bytes is true if these bytes lie at an offset; the last are compared first,
-// since in an address they differ most.
+// bytes tests whether the bytes at an offset are b. It compares the last ones first, because
+// addresses differ most in them.
 func (g *generator) bytes(l layer, offset uint32, b []byte) cond {
 	var c cond
 	for n := len(b); n > 0; {

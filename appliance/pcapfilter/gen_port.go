@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// portProtocols are the protocols with ports, in the order in which "port 80"
-// looks for them.
+// portProtocols are the protocols that have ports, in the order in which "port 80" tests them.
 var portProtocols = []struct {
 	proto  proto
 	number uint32
@@ -21,7 +20,7 @@ func (g *generator) portNumber(v uint32, q qualifiers) cond {
 	return g.ports(v, v, q.proto, q)
 }
 
-// checkPortQualifier refuses "icmp port 80".
+// checkPortQualifier fails for a protocol without ports: "icmp port 80".
 func (g *generator) checkPortQualifier(q qualifiers) {
 	switch q.proto {
 	case protoDefault, protoTCP, protoUDP, protoSCTP:
@@ -63,8 +62,8 @@ func (g *generator) portrangeName(name string, q qualifiers) cond {
 	return g.ports(uint32(first), uint32(last), of, q)
 }
 
-// agree checks that a name that belongs to one protocol is not used with another,
-// and returns the protocol to look for.
+// checkPortProtocol returns the protocol to test for. It fails if the name of a port belongs to
+// another protocol.
 func (g *generator) checkPortProtocol(name, what string, of, with proto) proto {
 	if with == protoDefault {
 		return of
@@ -75,10 +74,10 @@ func (g *generator) checkPortProtocol(name, what string, of, with proto) proto {
 	return with
 }
 
-// lookupPort finds a port by its name. The protocol is protoDefault if both TCP
-// and UDP know the name.
+// lookupPort finds a port by its name. The protocol is protoDefault if the name belongs to both
+// TCP and UDP.
 func lookupPort(name string) (port uint32, of proto, ok bool) {
-	if n, err := strconv.ParseUint(name, 10, 64); err == nil { // written with a backslash
+	if n, err := strconv.ParseUint(name, 10, 64); err == nil { // a number preceded by a backslash
 		return uint32(uint16(n)), protoDefault, true
 	}
 	s := services[name]
@@ -93,8 +92,8 @@ func lookupPort(name string) (port uint32, of proto, ok bool) {
 	return 0, 0, false
 }
 
-// lookupRange reads two numbers or names with a hyphen between. Of numbers, as
-// scanf(3) reads them, what follows the second does not matter.
+// lookupRange parses two numbers or names separated by a hyphen. Numbers are parsed as by
+// scanf(3), so text after the second number is ignored.
 func lookupRange(name string) (first, last int32, of proto, ok bool) {
 	from, to, both := strings.Cut(name, "-")
 	if !both {
@@ -114,20 +113,19 @@ func lookupRange(name string) (first, last int32, of proto, ok bool) {
 	return int32(p1), int32(p2), of, ok1 && ok2
 }
 
-// scanInt reads a decimal number at the beginning of s, as scanf(3) does: what is
-// too large is cut to 32 bits.
+// scanInt parses a decimal number at the beginning of s, as scanf(3) does: a number that is too
+// large is cut to 32 bits.
 func scanInt(s string) (n int32, rest string, ok bool) {
 	sign := span(s[:min(len(s), 1)], func(c byte) bool { return c == '-' })
 	end := sign + span(s[sign:], isDigit)
 	if end == sign {
 		return 0, s, false
 	}
-	v, _ := strconv.ParseInt(s[:end], 10, 64) // the nearest, if out of range
+	v, _ := strconv.ParseInt(s[:end], 10, 64) // the nearest int64 if out of range
 	return int32(v), s[end:], true
 }
 
-// ports generates a range of ports, of one protocol or of all that have ports, on
-// IPv6 and IPv4.
+// ports generates a range of ports on IPv6 and IPv4, of one protocol or of all that have ports.
 func (g *generator) ports(first, last uint32, of proto, q qualifiers) cond {
 	ip6 := and(g.linkTypeIs(typeIPv6), g.portsOf(of, func(number uint32) cond {
 		return and(g.equal(fromNetwork, 6, byte1, number),
@@ -139,7 +137,7 @@ func (g *generator) ports(first, last uint32, of proto, q qualifiers) cond {
 	})))
 }
 
-// portsOf is true if one of the protocols is.
+// portsOf combines the conditions that one returns for the protocol, or for all that have ports.
 func (g *generator) portsOf(of proto, one func(number uint32) cond) cond {
 	var c cond
 	for _, p := range portProtocols {
@@ -150,7 +148,7 @@ func (g *generator) portsOf(of proto, one func(number uint32) cond) cond {
 	return c
 }
 
-// portPair compares the source or destination port, or both.
+// portPair tests the source or destination port, or both.
 func (g *generator) portPair(l layer, first, last uint32, q qualifiers) cond {
 	what := "ports"
 	if q.typ == addrPortrange {
@@ -170,7 +168,7 @@ func (g *generator) portPair(l layer, first, last uint32, q qualifiers) cond {
 	})
 }
 
-// firstFragment is true of an IPv4 packet that is not, or begins, a fragmented one.
+// firstFragment matches IPv4 packets that are not fragmented, and first fragments.
 func (g *generator) firstFragment() cond {
 	return not(g.compare(opJset, fromNetwork, 6, byte2, 0x1fff))
 }

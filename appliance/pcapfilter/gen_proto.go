@@ -1,6 +1,6 @@
 package pcapfilter
 
-// protocol generates a protocol's name alone.
+// protocol generates a primitive that is a protocol's name alone.
 func (g *generator) protocol(p proto) cond {
 	switch p {
 	case protoLink:
@@ -56,7 +56,7 @@ func (g *generator) proto(v uint32, on proto, d direction) cond {
 	case protoIP:
 		return and(g.linkTypeIs(typeIPv4), g.equal(fromNetwork, 9, byte1, v))
 	case protoIPv6:
-		// The protocol itself, or in a fragment the one behind its header.
+		// The protocol of the packet, or the one after a fragment header.
 		return and(g.linkTypeIs(typeIPv6),
 			or(g.equal(fromNetwork, 6, byte1, v),
 				and(g.equal(fromNetwork, 6, byte1, ipFragment),
@@ -66,7 +66,7 @@ func (g *generator) proto(v uint32, on proto, d direction) cond {
 	case protoISIS:
 		return and(g.proto(isoISIS, protoISO, d), g.equal(fromNetworkLLC, 4, byte1, v))
 	}
-	if m := protocols[on].noProto; m != "" {
+	if m := noProto[on]; m != "" {
 		g.failQualifiers("%s", m)
 	}
 	g.failQualifiers("'%s proto' is bogus", protocols[on].name)

@@ -1,11 +1,11 @@
 package pcapfilter
 
-// protochain generates "PROTOCOL protochain NUMBER": a loop that goes from header
-// to header until it finds one of the number, or the last. X holds where a header
-// lies (counted from the network layer's header), the accumulator its number.
+// protochain generates "PROTOCOL protochain NUMBER": a loop over the headers until one has the
+// number or is the last. X holds the offset of a header, relative to the network layer's
+// header, and the accumulator its number.
 func (g *generator) protochain(v uint32, on proto) cond {
-	// A word for the number of the next header while X is computed. Without a
-	// protocol libpcap takes one that it neither uses nor gives back.
+	// A register for the number of the next header while X is computed. Without a protocol
+	// libpcap allocates one that it neither uses nor frees.
 	next := uint32(g.allocate())
 	if on == protoDefault {
 		ip4 := g.protochain(v, protoIP)
@@ -42,11 +42,10 @@ func (g *generator) protochain(v uint32, on proto) cond {
 	return and(typ, &test{stmts: l.end(), op: opJeq, k: v})
 }
 
-// passExtension goes on behind one of IPv6's extension headers that hold their
-// length in units of 8 bytes.
+// skipExtension continues after an IPv6 extension header whose length is in units of 8 bytes.
 func (l *loop) skipExtension(at, next uint32) {
-	// 0 hop-by-hop options, 60 destination options, 43 routing. All these lead to
-	// the statement behind the comparisons, other numbers behind the jump back.
+	// 0 hop-by-hop options, 60 destination options, 43 routing. All of these jump to the
+	// statement after the comparisons, other numbers to that after the jump back.
 	l.jump(0, 4, toNext)
 	l.jump(60, 3, toNext)
 	l.jump(43, 2, toNext)
@@ -63,9 +62,9 @@ func (l *loop) skipExtension(at, next uint32) {
 	l.jumpBack()
 }
 
-// passAuthentication goes on behind an authentication header, which holds its
-// length in units of 4 bytes. libpcap means to add the length to X, but replaces X
-// by it: what follows is looked for that far from the beginning of the packet.
+// skipAuthentication continues after an authentication header, whose length is in units of 4
+// bytes. libpcap should add the length to X, but replaces X by it, so the next header is
+// expected at that offset from the beginning of the packet.
 func (l *loop) skipAuthentication(at, next uint32) {
 	l.jump(ipAH, toNext, toEnd)
 	l.add(
@@ -83,13 +82,13 @@ func (l *loop) skipAuthentication(at, next uint32) {
 	l.jumpBack()
 }
 
-// A loop collects statements that jump among themselves.
+// A loop collects statements with jumps between them.
 type loop struct {
 	stmts []stmt
-	first int // the statement that the jump back leads to
+	first int // statement to which jumpBack leads
 }
 
-// Targets of a jump in a loop; other positive ones are as many statements on.
+// Targets of a jump in a loop. A positive target is the number of statements ahead.
 const (
 	toNext = 1
 	toEnd  = -1
@@ -97,15 +96,15 @@ const (
 
 func (l *loop) add(stmts ...stmt) { l.stmts = append(l.stmts, stmts...) }
 
-// begin marks the place that again leads back to.
+// setStart makes the next statement the target of jumpBack.
 func (l *loop) setStart() { l.first = len(l.stmts) }
 
-// again adds the jump back.
+// jumpBack adds a jump to the start.
 func (l *loop) jumpBack() {
 	l.add(stmt{op: opJa, k: uint32(l.first - len(l.stmts) - 1)})
 }
 
-// jump adds a comparison of the accumulator with k.
+// jump adds a comparison of the accumulator with k and its two targets.
 func (l *loop) jump(k uint32, yes, no int) {
 	here := len(l.stmts)
 	target := func(t int) int {
@@ -117,7 +116,7 @@ func (l *loop) jump(k uint32, yes, no int) {
 	l.add(stmt{op: opJeq, k: k, jt: target(yes), jf: target(no)})
 }
 
-// end adds the statement that all jumps to toEnd lead to and returns the whole.
+// end adds the statement to which all jumps to toEnd lead, and returns all statements.
 func (l *loop) end() []stmt {
 	last := len(l.stmts)
 	for i := range l.stmts {

@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// A kind is what sort of token a piece of the expression is. Tokens of one
-// character are their own kind: '(', '[', '+', '>' and so on.
+// A kind is the kind of a token. For a token of one character it is that character: '(', '[',
+// '+', '>' and so on.
 type kind int
 
 const (
 	tokEnd        kind = iota + 256
-	tokInvalid         // no token begins here
-	tokName            // ftp-data, or \ip: a keyword with its meaning taken away
-	tokNumber          // 80, 0x50, 0120; also icmp-echo and its kind
-	tokIPv4            // 10, 10.1, 10.1.1 or 10.1.1.1, but a lone number is a tokNumber
+	tokInvalid         // the text is no token
+	tokName            // ftp-data, or an escaped keyword: \ip
+	tokNumber          // 80, 0x50, 0120, or a named number: icmp-echo
+	tokIPv4            // 10.1, 10.1.1 or 10.1.1.1; a number without dots is a tokNumber
 	tokIPv6            // fe80::1
-	tokMAC             // 0:1:2:3:4:5 and its other forms
+	tokMAC             // 0:1:2:3:4:5 and the other forms
 	tokARCnet          // $12
 	tokProtocol        // ip, tcp, ether, ...
-	tokSrc             // and so on, one for each keyword that has a grammar of its own
+	tokSrc             // here and below, one kind for each keyword with its own grammar
 	tokDst             //
 	tokWLANAddr        // addr1, ra, ...
 	tokHost            //
@@ -49,17 +49,17 @@ const (
 	tokPPPoES          //
 	tokGeneve          //
 	tokLLC             //
-	tokType            // of 802.11, as the next two
+	tokType            // of 802.11, as are tokSubtype and tokDir
 	tokSubtype         //
 	tokDir             //
 	tokPFName          // ifname, ruleset
 	tokPFNumber        // rulenum, subrulenum
 	tokReason          //
 	tokAction          //
-	tokATM             // oam and its kind
+	tokATM             // oam and other cells of ATM
 	tokATMField        // vpi, vci
-	tokMTP2            // fisu and its kind
-	tokMTP3Field       // opc and its kind
+	tokMTP2            // fisu and other signal units of SS7
+	tokMTP3Field       // opc and other fields of SS7
 	tokGE              // >=
 	tokLE              // <=
 	tokNE              // !=
@@ -67,24 +67,23 @@ const (
 	tokRsh             // >>
 )
 
-// A token is one word, number, address or sign.
+// A token is a word, number, address or operator.
 type token struct {
 	kind  kind
-	text  string // as it stands; of a name without the escaping backslash
-	at    int    // where it begins
+	text  string // as in the expression; that of a name without the escaping backslash
+	at    int    // its position in the expression
 	value uint32 // of a tokNumber
 	proto proto  // of a tokProtocol
 }
 
-// A lexer cuts an expression into tokens, always taking the longest: "80-90" is
-// a name (portrange wants it so), and so is "10-3".
+// A lexer splits an expression into tokens. Each token is as long as possible: "80-90" is a
+// name, which portrange needs, and so is "10-3".
 type lexer struct {
 	src string
 	pos int
 }
 
-// next returns the token that begins at or after the place reached. Malformed
-// addresses and numbers fail here.
+// next returns the next token. It fails for malformed addresses and numbers.
 func (l *lexer) next() token {
 	for l.pos < len(l.src) && strings.IndexByte(" \r\n\t", l.src[l.pos]) >= 0 {
 		l.pos++
@@ -96,7 +95,7 @@ func (l *lexer) next() token {
 	t.at = l.pos
 	switch t.kind {
 	case tokInvalid:
-		return t // nothing is read past it
+		return t // the lexer stays here
 	case tokName:
 		l.pos += len(t.text)
 		t.text = strings.TrimPrefix(t.text, `\`)
@@ -105,7 +104,7 @@ func (l *lexer) next() token {
 	}
 	switch t.kind {
 	case tokNumber:
-		if isDigit(t.text[0]) { // and no name of a number
+		if isDigit(t.text[0]) { // not a named number
 			t.value = number(t)
 		}
 	case tokIPv6:
@@ -120,7 +119,7 @@ func (l *lexer) next() token {
 	return t
 }
 
-// scan finds the token at the beginning of s, which is not empty.
+// scan returns the token at the beginning of s, which is not empty.
 func (l *lexer) scan(s string) token {
 	if k, n := operatorAt(s); n > 0 {
 		return token{kind: k, text: s[:n]}
@@ -139,7 +138,7 @@ func (l *lexer) scan(s string) token {
 		return token{kind: tokInvalid}
 	}
 
-	// The longest wins; of two equally long the earlier in this list.
+	// The longest token is chosen; of two with the same length, the first in this order.
 	word := wordLength(s)
 	best := token{kind: tokInvalid}
 	try := func(k kind, n int) {
@@ -163,7 +162,8 @@ func (l *lexer) scan(s string) token {
 	return best
 }
 
-// sign recognises operators and punctuation.
+// operatorAt returns the kind and the length of the operator or punctuation at the beginning of
+// s. The length is 0 if there is none.
 func operatorAt(s string) (kind, int) {
 	if len(s) >= 2 {
 		switch s[:2] {
@@ -191,7 +191,7 @@ func operatorAt(s string) (kind, int) {
 	return 0, 0
 }
 
-// number reads C notation: decimal, 0x and hexadecimal, 0 and octal.
+// number parses the notation of C: decimal, hexadecimal after 0x, octal after 0.
 func number(t token) uint32 {
 	base, digits := 10, t.text
 	switch {
@@ -210,7 +210,7 @@ func number(t token) uint32 {
 	return uint32(v)
 }
 
-// span returns the length of the prefix of s whose bytes all satisfy in.
+// span returns the length of the longest prefix of s whose bytes all satisfy in.
 func span(s string, in func(byte) bool) int {
 	n := 0
 	for n < len(s) && in(s[n]) {
@@ -225,8 +225,8 @@ func isHex(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c 
 
 func isAlnum(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 
-// wordLength measures a name: letters, digits, dots, and inside it hyphens and
-// underscores. It begins with a letter or digit.
+// wordLength returns the length of the name at the beginning of s: letters, digits, dots and,
+// except at its end, hyphens and underscores. It begins with a letter or digit.
 func wordLength(s string) int {
 	if !isAlnum(s[0]) {
 		return 0
@@ -238,7 +238,8 @@ func wordLength(s string) int {
 	return n
 }
 
-// hexDigits measures between low and high hexadecimal digits; fewer are none.
+// hexDigits returns the number of hexadecimal digits at the beginning of s, at most high. It
+// returns 0 if there are fewer than low.
 func hexDigits(s string, low, high int) int {
 	n := span(s[:min(len(s), high)], isHex)
 	if n < low {
@@ -247,7 +248,7 @@ func hexDigits(s string, low, high int) int {
 	return n
 }
 
-// numberLength measures a decimal, octal or hexadecimal number.
+// numberLength returns the length of a decimal, octal or hexadecimal number.
 func numberLength(s string) int {
 	if len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X') {
 		if n := span(s[2:], isHex); n > 0 {
@@ -257,7 +258,7 @@ func numberLength(s string) int {
 	return span(s, isDigit)
 }
 
-// ipv4Length measures two to four numbers with dots between.
+// ipv4Length returns the length of one to four numbers separated by dots.
 func ipv4Length(s string) int {
 	n := numberLength(s)
 	if n == 0 {
@@ -276,9 +277,8 @@ func ipv4Length(s string) int {
 	return n
 }
 
-// ipv6Length measures an IPv6 address: groups of hexadecimal digits with colons
-// between, eight of them, or fewer and one "::" somewhere; the last two may be
-// written as an IPv4 address.
+// ipv6Length returns the length of an IPv6 address: eight groups of hexadecimal digits separated
+// by colons, or fewer with one "::". The last two groups may be an IPv4 address.
 func ipv6Length(s string) int {
 	at, count, best := 0, 0, 0
 	short := strings.HasPrefix(s, "::")
@@ -315,8 +315,8 @@ func ipv6Length(s string) int {
 	return best
 }
 
-// macLength measures six bytes in one of the forms 0:1:2:3:4:5 (or with hyphens,
-// or dots), 0001.0203.0405 and 000102030405.
+// macLength returns the length of a hardware address in one of the forms 0:1:2:3:4:5 (or with
+// hyphens, or dots), 0001.0203.0405 and 000102030405.
 func macLength(s string) int {
 	for _, sep := range []byte(":-.") {
 		if n := groups(s, 6, 1, 2, sep); n > 0 {
@@ -332,7 +332,7 @@ func macLength(s string) int {
 	return 0
 }
 
-// groups measures count groups of low to high hexadecimal digits, separated by sep.
+// groups returns the length of count groups of low to high hexadecimal digits separated by sep.
 func groups(s string, count, low, high int, sep byte) int {
 	at := 0
 	for i := range count {
@@ -351,8 +351,8 @@ func groups(s string, count, low, high int, sep byte) int {
 	return at
 }
 
-// brokenMACLength measures what looks like an address with colons but is none:
-// two or more bytes, each followed by colons.
+// malformedMACLength returns the length of a malformed address with colons: two or more bytes,
+// each followed by colons.
 func malformedMACLength(s string) int {
 	at, count := 0, 0
 	for {

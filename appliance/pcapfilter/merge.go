@@ -1,15 +1,15 @@
 package pcapfilter
 
-// merge makes one block of those that do the same and lead to the same.
+// merge merges equal blocks: those with the same statements, comparison and successors.
 func (o *optimizer) merge() {
 	var (
-		buckets = make([]blockRef, len(o.blocks))
-		instead = make([]blockRef, len(o.blocks))
+		buckets     = make([]blockRef, len(o.blocks))
+		replacement = make([]blockRef, len(o.blocks))
 	)
-	for again := true; again; {
-		again = false
+	for changed := true; changed; {
+		changed = false
 		clear(buckets)
-		clear(instead)
+		clear(replacement)
 		o.walk++
 		o.markReachable(o.root)
 		for i := len(o.blocks) - 1; i >= 0; i-- {
@@ -19,7 +19,7 @@ func (o *optimizer) merge() {
 			}
 			bucket := &buckets[b.hash()%uint32(len(buckets))]
 			if equal := o.equalBlock(b, *bucket); equal != nil {
-				instead[i] = equal.ref()
+				replacement[i] = equal.ref()
 			} else {
 				b.nextEqual = *bucket
 				*bucket = b.ref()
@@ -29,19 +29,19 @@ func (o *optimizer) merge() {
 			if b.returns() {
 				continue
 			}
-			if to := o.blockAt(instead[b.yes.id]); to != nil {
+			if to := o.blockAt(replacement[b.yes.id]); to != nil {
 				b.yes = to
-				again = true
+				changed = true
 			}
-			if to := o.blockAt(instead[b.no.id]); to != nil {
+			if to := o.blockAt(replacement[b.no.id]); to != nil {
 				b.no = to
-				again = true
+				changed = true
 			}
 		}
 	}
 }
 
-// mark notes which blocks can still be reached.
+// markReachable marks all blocks that can still be reached from b.
 func (o *optimizer) markReachable(b *block) {
 	if b.visited == o.walk {
 		return
@@ -53,7 +53,7 @@ func (o *optimizer) markReachable(b *block) {
 	}
 }
 
-// hash is the same for equal blocks.
+// hash returns the same value for equal blocks.
 func (b *block) hash() uint32 {
 	h := uint32(b.op)*31 + b.k
 	if !b.returns() {
@@ -62,7 +62,7 @@ func (b *block) hash() uint32 {
 	return h
 }
 
-// equalBlock returns the block in a bucket that is equal to b.
+// equalBlock returns the block in a bucket that is equal to b, or nil.
 func (o *optimizer) equalBlock(b *block, bucket blockRef) *block {
 	for c := o.blockAt(bucket); c != nil; c = o.blockAt(c.nextEqual) {
 		if b.op == c.op && b.k == c.k && b.yes == c.yes && b.no == c.no && sameStatements(b, c) {
@@ -72,6 +72,8 @@ func (o *optimizer) equalBlock(b *block, bucket blockRef) *block {
 	return nil
 }
 
+// sameStatements reports whether two blocks have the same statements, apart from those that were
+// optimised away.
 func sameStatements(a, b *block) bool {
 	i, j := 0, 0
 	for {

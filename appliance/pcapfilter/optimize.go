@@ -2,35 +2,35 @@ package pcapfilter
 
 // An optimizer shortens a program's graph.
 //
-// It makes the transformations that libpcap's makes, in the same order, since
-// they can be observed: a load that is optimised away can no longer reject a frame
-// that is too short for it, and a test that is moved before another may accept a
-// frame that the other would have rejected so. And "expression rejects all
-// packets" is said when, and only when, it finds that out.
+// It makes the same transformations as libpcap's optimiser, in the same order, because their
+// effects are visible: a load that was optimised away no longer rejects frames that are too
+// short for it, and a test that was moved before another may accept a frame that the other
+// would have rejected for that reason. The error "expression rejects all packets" also depends
+// on the result.
 //
-// First only branches are moved, until nothing changes: an edge that leads to a
-// test whose outcome is known from the tests before is led on to where that test
-// would lead (thread). Tests of the same value are moved together (pullUp). Then
-// statements are simplified. In the end equal blocks become one.
+// First the optimizer moves branches until nothing changes. An edge to a test whose outcome is
+// known from earlier tests is redirected to the block that follows it (threadEdge). Tests of
+// the same value are moved together (pullUp). Then statements are simplified. At the end equal
+// blocks are merged.
 type optimizer struct {
 	root        *block
-	blocks      []*block // those that could be reached at the beginning, by id
-	levels      []*block // of each level the first; flow.nextAtLevel leads on
+	blocks      []*block // reachable at the beginning; by id
+	levels      []*block // first block of each level; flow.nextAtLevel is the next
 	walk        int
 	values      values
-	testedEdges [2][]blockRef // of collectTests
+	testedEdges [2][]blockRef // see collectTests
 
-	// What the pass did: anything, and anything but moving branches.
+	// Whether the current pass changed anything, and anything except for moving branches.
 	changed, progress bool
 }
 
-// movesInVain is the number of passes in a row that may do nothing but move
-// branches: more may be moving them in a circle.
+// maxFruitlessPasses is the maximum number of consecutive passes that only move branches. More
+// passes might move them in a circle.
 const maxFruitlessPasses = 100
 
-// maxOptimized is the number of blocks up to which a graph is optimised. Memory
-// and time grow with the square of it and more; at this number libpcap is busy for
-// seconds. A longer program decides the same about whole frames.
+// maxOptimizedBlocks is the largest number of blocks of a graph that is optimised. Memory and
+// time grow with its square or faster; libpcap takes seconds for this number. A program that is
+// not optimised makes the same decisions about complete frames.
 const maxOptimizedBlocks = 8192
 
 // optimize returns the optimised graph.
@@ -48,17 +48,16 @@ func optimize(root *block) *block {
 	return o.root
 }
 
-// fail refuses the expression for what only the optimiser sees.
+// fail reports an error that only the optimizer finds. It has no position.
 func (o *optimizer) fail(message string) { fail(0, message) }
 
-// changed notes a change that brings progress, moved one that may be undone by
-// the next.
+// noteChange records a change that makes progress, noteMove one that a later move may undo.
 func (o *optimizer) noteChange() { o.changed, o.progress = true, true }
 func (o *optimizer) noteMove()   { o.changed = true }
 
-// repeat makes passes until nothing changes.
+// runPasses makes passes until nothing changes.
 func (o *optimizer) runPasses(statements bool) {
-	for vain := 0; vain < maxFruitlessPasses; vain++ {
+	for fruitless := 0; fruitless < maxFruitlessPasses; fruitless++ {
 		o.changed, o.progress = false, false
 		o.analyze()
 		o.values.reset()
@@ -72,12 +71,12 @@ func (o *optimizer) runPasses(statements bool) {
 			return
 		}
 		if o.progress {
-			vain = -1
+			fruitless = -1
 		}
 	}
 }
 
-// simplify follows the values through a block and shortens it.
+// simplify computes the values of the atoms in a block and shortens the block.
 func (o *optimizer) simplify(b *block, statements bool) {
 	b.values = [atoms]valueNumber{}
 	if b.in != nil {
@@ -94,7 +93,7 @@ func (o *optimizer) simplify(b *block, statements bool) {
 	for i := range b.stmts {
 		o.evaluate(&b.stmts[i], &b.values, statements)
 	}
-	// Nothing that the block computes is used later, or it is there already.
+	// Nothing that the block computes is used later, or the atoms hold it already.
 	idle := b.readAfter == 0 &&
 		a != unknown && b.values[atomA] == a &&
 		x != unknown && b.values[atomX] == x
@@ -114,7 +113,7 @@ func (o *optimizer) simplify(b *block, statements bool) {
 	}
 }
 
-// shortenRoot makes the program begin where something is decided.
+// shortenRoot removes blocks without a decision from the beginning of the program.
 func (o *optimizer) shortenRoot() {
 	stmts := o.root.stmts
 	o.root.stmts = nil

@@ -2,35 +2,35 @@ package pcapfilter
 
 import "strings"
 
-// maxDepth bounds how deep an expression nests.
+// maxDepth is the maximum nesting depth of an expression.
 const maxDepth = 1000
 
-// A parser turns an expression into a tree by recursive descent.
+// A parser parses an expression into a tree by recursive descent.
 //
-// The grammar has three peculiarities. "and" and "or" have the same precedence
-// and associate to the left. After either of them an identifier may stand alone
-// and inherits the qualifiers of what comes before ("port 80 or 443"): functions
-// that may meet one are handed those qualifiers, and what they return carries
-// the qualifiers for the next. And what a parenthesis holds, an expression,
-// arithmetic or a list of identifiers, shows only later: see group.
+// The grammar has three peculiarities. "and" and "or" have the same precedence and are
+// left-associative. After either of them an identifier without qualifiers inherits those of the
+// primitive before it ("port 80 or 443"): functions that parse such identifiers get these
+// qualifiers as a parameter, and return those for the next identifier in their result. And a
+// parenthesis contains an expression, arithmetic or a list of identifiers; which of them is
+// known only later (see group).
 type parser struct {
 	lexer lexer
 	tok   token // the next token
 	depth int
 
-	// understood holds the primitives parsed so far, in their order.
+	// parsed contains the primitives parsed so far, in order.
 	parsed []node
 }
 
-// A context is what may stand at a place of the expression.
+// A context says what the grammar allows at a position of the expression.
 type context int
 
 const (
 	termOnly    context = iota // a primitive, with its own qualifiers
-	termOrID                   // after "and" and "or": an identifier may stand alone
-	termOrFirst                // after "(" in termOrID: likewise, but no further list in parentheses
+	termOrID                   // after "and" and "or": a primitive or an identifier without qualifiers
+	termOrFirst                // after "(" in termOrID: the same, but no nested list of identifiers
 	idOnly                     // after qualifiers
-	firstID                    // after "(" in idOnly: likewise, but no further list in parentheses
+	firstID                    // after "(" in idOnly: the same, but no nested list
 	numberOnly                 // after "((" in idOnly
 )
 
@@ -38,7 +38,7 @@ func (c context) allowsID() bool { return c != termOnly && c != numberOnly }
 
 func (c context) allowsTerm() bool { return c <= termOrFirst }
 
-// inParenthesis returns the context after "(" in c, afterNot that after "not".
+// inParenthesis returns the context after "(" in c, afterNot the one after "not".
 func (c context) inParenthesis() context {
 	return [...]context{termOnly, termOrFirst, termOnly, firstID, numberOnly, numberOnly}[c]
 }
@@ -47,17 +47,17 @@ func (c context) afterNot() context {
 	return [...]context{termOnly, termOrID, termOrID, idOnly, idOnly, numberOnly}[c]
 }
 
-// An operand is what begins a term, of which it may not be known yet what it
-// will be: exactly one of node, arith and number is set.
+// An operand is the beginning of a term whose kind may not be known yet. Exactly one of node,
+// arith and number is set.
 type operand struct {
 	node   node
 	isID   bool       // node is an identifier, or a list of them
-	q      qualifiers // of node: what the next identifier inherits
+	q      qualifiers // of node; the next identifier inherits them
 	arith  arith
-	number *numberNode // a lone number, perhaps in parentheses: arithmetic or an identifier
+	number *numberNode // a single number, possibly in parentheses: arithmetic or an identifier
 }
 
-// arithmetic returns what is no node.
+// arithmetic returns the operand as arithmetic. It is not a node.
 func (v operand) arithmetic() arith {
 	if v.number != nil {
 		return v.number
@@ -65,11 +65,10 @@ func (v operand) arithmetic() arith {
 	return v.arith
 }
 
-// parse returns the tree of an expression; nil for the empty one.
+// parse returns the tree of an expression, or nil for the empty one.
 //
-// An error in the text does not end it: libpcap compiles while it reads, so what
-// makes no sense before the error is complained of first. The tree then holds
-// what was understood and the error.
+// For a syntax error, the tree contains the primitives before the error and an errorNode,
+// because libpcap compiles while it parses: errors in these primitives are reported first.
 func parse(expr string) (tree node) {
 	p := &parser{lexer: lexer{src: expr}}
 	defer func() {
@@ -95,14 +94,14 @@ func parse(expr string) (tree node) {
 	return n
 }
 
-// advance reads the next token and returns the one before.
+// advance reads the next token and returns the current one.
 func (p *parser) advance() token {
 	t := p.tok
 	p.tok = p.lexer.next()
 	return t
 }
 
-// expect reads a token that must be of this kind.
+// expect returns the current token, which must be of the given kind, and reads the next one.
 func (p *parser) expect(k kind) token {
 	if p.tok.kind != k {
 		p.syntaxError()
@@ -114,7 +113,7 @@ func (p *parser) syntaxError() {
 	fail(p.tok.at, "syntax error")
 }
 
-// nest counts one more level of nesting; what it returns ends it.
+// nest begins a level of nesting and returns the function that ends it.
 func (p *parser) nest() func() {
 	if p.depth++; p.depth > maxDepth {
 		fail(p.tok.at, "expression is nested too deeply")
@@ -122,19 +121,19 @@ func (p *parser) nest() func() {
 	return func() { p.depth-- }
 }
 
-// term makes an operand of a primitive, after which nothing can be inherited.
+// term returns a primitive as an operand from which nothing can be inherited.
 func (p *parser) term(n node) operand {
 	p.parsed = append(p.parsed, n)
 	return operand{node: n, q: noQualifiers}
 }
 
-// identifier makes an operand of an identifier.
+// identifier returns an identifier as an operand.
 func (p *parser) identifier(n *identNode) operand {
 	p.parsed = append(p.parsed, n)
 	return operand{node: n, isID: true, q: n.q}
 }
 
-// tail parses what follows the first term of an expression.
+// tail parses the rest of an expression after its first term.
 func (p *parser) tail(v operand) operand {
 	for p.tok.kind == tokAnd || p.tok.kind == tokOr {
 		op := p.advance().kind
@@ -144,7 +143,7 @@ func (p *parser) tail(v operand) operand {
 	return v
 }
 
-// idTail parses what follows the first identifier of a list in parentheses.
+// idTail parses the rest of a list in parentheses after its first identifier.
 func (p *parser) idTail(v operand) operand {
 	for p.tok.kind == tokAnd || p.tok.kind == tokOr {
 		op := p.advance().kind
@@ -160,8 +159,8 @@ func combine(op kind, left, right node) node {
 	return &orNode{left, right}
 }
 
-// item parses one primitive or identifier, negated perhaps, or a parenthesis;
-// what it returns is a node. q is what an identifier inherits.
+// item parses one primitive or identifier, possibly negated, or a parenthesis. Its result is a
+// node. q are the qualifiers that an identifier inherits.
 func (p *parser) item(q qualifiers, c context) operand {
 	v := p.firstOperand(q, c)
 	switch {
@@ -176,8 +175,7 @@ func (p *parser) item(q qualifiers, c context) operand {
 	return v
 }
 
-// first parses an operand: the whole of an item, or its beginning if it turns out
-// to be arithmetic.
+// firstOperand parses an item, or its first operand if the item is arithmetic.
 func (p *parser) firstOperand(q qualifiers, c context) operand {
 	defer p.nest()()
 	t := p.tok
@@ -220,9 +218,9 @@ func (p *parser) firstOperand(q qualifiers, c context) operand {
 	return p.primitive(t.at, protoDefault)
 }
 
-// group parses a parenthesis. What it holds shows at the end of its first
-// operand: a list of identifiers begins with one; a number alone may still become
-// either; arithmetic ends without a relation; all else is an expression.
+// group parses a parenthesis. Its kind is known after its first operand: a list of identifiers
+// begins with one; a number may still begin a list or arithmetic; arithmetic ends without a
+// relation; anything else is an expression.
 func (p *parser) group(q qualifiers, c context) operand {
 	p.expect('(')
 	c = c.inParenthesis()
@@ -255,12 +253,14 @@ func (p *parser) group(q qualifiers, c context) operand {
 	return v
 }
 
-// numberID makes an identifier of a number.
+// numberID returns a number as an identifier.
 func (p *parser) numberID(n *numberNode, q qualifiers) operand {
-	return p.identifier(&identNode{position: n.position, q: q, kind: tokNumber, num: n.value, bits: -1})
+	return p.identifier(&identNode{
+		position: n.position, q: q, kind: tokNumber, num: n.value, bits: -1,
+	})
 }
 
-// address parses an identifier that is no number.
+// address parses an identifier that is not a number.
 func (p *parser) address(q qualifiers) operand {
 	t := p.advance()
 	n := &identNode{position: position(t.at), q: q, kind: t.kind, text: t.text, bits: -1}
@@ -275,8 +275,8 @@ func (p *parser) address(q qualifiers) operand {
 	return p.identifier(n)
 }
 
-// primitive parses what follows a protocol, or begins without one: qualifiers and
-// an identifier, or a word that a protocol may stand before, or nothing.
+// primitive parses the rest of a primitive after its protocol, or one without a protocol:
+// qualifiers and an identifier, or a keyword such as "broadcast", or nothing.
 func (p *parser) primitive(at int, pr proto) operand {
 	q := qualifiers{proto: pr, at: at}
 	switch t := p.tok; t.kind {
@@ -311,8 +311,8 @@ func (p *parser) primitive(at int, pr proto) operand {
 	return p.qualified(q)
 }
 
-// qualified parses the identifier, or list of them, after qualifiers. With them
-// it is a term.
+// qualified parses the identifier, or the list of identifiers, after qualifiers. The result is a
+// term.
 func (p *parser) qualified(q qualifiers) operand {
 	v := p.item(q, idOnly)
 	v.isID = false
@@ -323,7 +323,7 @@ var addressTypes = map[kind]addressType{
 	tokHost: addrHost, tokNet: addrNet, tokPort: addrPort, tokPortrange: addrPortrange,
 }
 
-// direction parses src, dst, both with "and" or "or" between, or a word of 802.11.
+// direction parses "src", "dst", both combined by "and" or "or", or a keyword of 802.11.
 func (p *parser) direction(q *qualifiers) {
 	t := p.advance()
 	if t.kind == tokWLANAddr {
@@ -348,7 +348,7 @@ func (p *parser) direction(q *qualifiers) {
 	p.expect(other)
 }
 
-// relation parses an operator of comparison and its right side.
+// relation parses a comparison operator and its right operand.
 func (p *parser) relation(left arith) operand {
 	t := p.tok
 	switch t.kind {
@@ -361,16 +361,16 @@ func (p *parser) relation(left arith) operand {
 	return p.term(&relationNode{position(left.offset()), t.kind, left, right})
 }
 
-// precedence of the operators that have one. "%" and "^" have none: whatever
-// follows either belongs to its right side, and it binds to what stands directly
-// before it.
+// precedence contains the operators that have one. "%" and "^" have none: their right operand is
+// everything that follows, their left operand only the operand directly before them.
 var precedence = map[kind]int{
 	'|': 1, '&': 2, tokLsh: 3, tokRsh: 3, '+': 4, '-': 4, '*': 5, '/': 5,
 }
 
 const unaryPrecedence = 6
 
-// atOperator reports whether the next token makes arithmetic of a number.
+// atOperator reports whether the current token is an operator, so that the number before it is
+// arithmetic.
 func (p *parser) atOperator() bool {
 	switch p.tok.kind {
 	case '>', '<', '=', tokGE, tokLE, tokNE, '%', '^':
@@ -379,13 +379,13 @@ func (p *parser) atOperator() bool {
 	return precedence[p.tok.kind] > 0
 }
 
-// arithmetic parses operands with operators of at least a precedence between.
+// arithmetic parses operands combined by operators of at least the given precedence.
 func (p *parser) arithmetic(least int) arith {
 	defer p.nest()()
 	return p.arithTail(p.factor(), least)
 }
 
-// arithTail parses what follows the first operand.
+// arithTail is arithmetic after the first operand.
 func (p *parser) arithTail(left arith, least int) arith {
 	for {
 		t := p.tok

@@ -1,7 +1,7 @@
 package pcapfilter
 
-// special parses the primitives that are a word of their own; nil if none begins
-// here.
+// special parses the primitives that begin with a keyword of their own. It returns nil if the
+// current token begins none of them.
 func (p *parser) special() node {
 	t := p.tok
 	at := position(t.at)
@@ -44,7 +44,7 @@ func (p *parser) special() node {
 	return nil
 }
 
-// plainNumber parses a number, perhaps in parentheses.
+// plainNumber parses a number, possibly in parentheses.
 func (p *parser) plainNumber() uint32 {
 	defer p.nest()()
 	if p.tok.kind != '(' {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// refuseForeign refuses the primitives of other link layers and of other systems'
-// packet filters, which have a grammar but no meaning for a frame of Ethernet in
-// a file. It returns if none begins here.
+// refuseUnsupported fails for primitives of other link layers and of other systems' packet
+// filters, which are valid but have no meaning for Ethernet frames in a file. It returns if the
+// current token begins none of them.
 func (p *parser) refuseUnsupported() {
 	t := p.tok
 	switch t.kind {
@@ -44,12 +44,12 @@ func (p *parser) refuseUnsupported() {
 	}
 }
 
-// contains reports whether a word, in upper or lower case, is one of the names.
+// contains reports whether a word is one of the names, ignoring case.
 func contains(names []string, word string) bool {
 	return slices.Contains(names, strings.ToLower(word))
 }
 
-// fieldValue parses the first number that a field of ATM or SS7 is compared with.
+// skipFieldValue parses the first number with which a field of ATM or SS7 is compared.
 func (p *parser) skipFieldValue() {
 	p.advance()
 	switch p.tok.kind {
@@ -59,7 +59,7 @@ func (p *parser) skipFieldValue() {
 	p.expect(tokNumber)
 }
 
-// refusePF refuses what OpenBSD's packet filter logs.
+// refusePF fails for a field of the log of OpenBSD's packet filter.
 func (p *parser) refusePF() {
 	t := p.advance()
 	names := map[string]string{
@@ -89,8 +89,8 @@ func (p *parser) refusePF() {
 	fail(t.at, name+" supported only on PF linktype")
 }
 
-// refuseWLAN refuses types and directions of 802.11 frames, a name or number
-// that does not exist first.
+// refuseWLAN fails for types and directions of 802.11 frames. It reports an unknown name or
+// number first.
 func (p *parser) refuseWLAN() {
 	t := p.advance()
 	switch t.kind {
@@ -136,7 +136,7 @@ func (p *parser) wlanType() uint32 {
 	return n
 }
 
-// checkWLANSubtype parses the subtype of a type.
+// checkWLANSubtype parses the subtype of a type and fails if it does not exist.
 func (p *parser) checkWLANSubtype(typ uint32) {
 	if v := p.tok; v.kind == tokNumber {
 		p.advance()

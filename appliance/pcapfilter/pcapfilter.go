@@ -10,46 +10,46 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// DefaultSnapLen is what a program returns for a frame that matches when Options
-// does not say otherwise: tcpdump's own default, larger than any frame.
+// DefaultSnapLen is the default of Options.SnapLen, and that of tcpdump. It is larger than any
+// frame.
 const DefaultSnapLen = 262144
 
-// Options is what an expression's meaning depends on besides its text. The zero
-// Options compile as tcpdump does for a file of Ethernet frames, with no name
-// server at hand.
+// Options are what the meaning of an expression depends on besides its text. With the zero
+// Options an expression is compiled as tcpdump compiles it for a file of Ethernet frames,
+// without a name server.
 type Options struct {
-	// Netmask is the IPv4 mask of the interface, which "ip broadcast" needs.
-	// None means 0.0.0.0, as tcpdump takes it for a file. 255.255.255.255 means
-	// that it is not known, and "ip broadcast" is then refused.
+	// Netmask is the IPv4 mask of the interface, which "ip broadcast" needs. nil means
+	// 0.0.0.0, tcpdump's value for a file. 255.255.255.255 means that the mask is not
+	// known; "ip broadcast" is then refused.
 	Netmask net.IPMask
 
-	// SnapLen is how many bytes of a matching frame are to be kept: the value
-	// that the program returns. 0 means DefaultSnapLen.
+	// SnapLen is the number of bytes to keep of a matching frame, which the program
+	// returns. 0 means DefaultSnapLen.
 	SnapLen int
 
-	// LookupHost resolves the name in "host NAME", every address of which is
-	// checked for. Without it no host name is known. It is called from Compile
-	// only and may block.
+	// LookupHost resolves the name in "host NAME". The filter matches all addresses that
+	// it returns. If it is nil, no host name is known. It is called by Compile only and
+	// may block.
 	LookupHost func(name string) ([]netip.Addr, error)
 
-	// LookupEther resolves the name in "ether host NAME" (/etc/ethers). Without
-	// it no such name is known.
+	// LookupEther resolves the name in "ether host NAME" (/etc/ethers). If it is nil, no
+	// such name is known.
 	LookupEther func(name string) (net.HardwareAddr, error)
 
-	// LookupNet resolves the name in "net NAME" to a network's number, such as
-	// 10.0.0.0 (/etc/networks). Without it only loopback and link-local are known.
+	// LookupNet resolves the name in "net NAME" to the number of a network, such as
+	// 10.0.0.0 (/etc/networks). If it is nil, only loopback and link-local are known.
 	LookupNet func(name string) (netip.Addr, error)
 }
 
-// A Filter decides which frames an expression selects. It is immutable and safe
-// for concurrent use.
+// A Filter decides which frames an expression selects. It is immutable and safe for concurrent
+// use.
 type Filter struct {
 	program []bpf.RawInstruction
 	code    code // program, decoded for Match
 }
 
-// Compile translates an expression in the language of pcap-filter(7) for Ethernet
-// frames. The empty expression selects every frame. An error is a *SyntaxError.
+// Compile compiles an expression in the language of pcap-filter(7) for Ethernet frames. The
+// empty expression selects every frame. The error is always a *SyntaxError.
 func Compile(expr string, opts Options) (*Filter, error) {
 	program, err := compile(expr, opts)
 	if err != nil {
@@ -58,29 +58,28 @@ func Compile(expr string, opts Options) (*Filter, error) {
 	return &Filter{program: program, code: decode(program)}, nil
 }
 
-// Match reports whether the filter selects a frame: frame holds the bytes that
-// were captured, from the Ethernet header on, wireLen the length that the frame
-// had on the wire (what "len", "less" and "greater" speak of). It allocates
-// nothing and keeps nothing.
+// Match reports whether the filter selects a frame. frame contains the captured bytes, from the
+// Ethernet header on. wireLen is the length of the frame on the wire, to which "len", "less"
+// and "greater" refer. Match does not allocate and does not retain frame.
 //
-// A frame too short for a byte that the program looks at does not match, however
-// the expression continues: "not tcp" selects no frame of 10 bytes.
+// A frame that is too short for a byte that the program loads does not match, whatever the rest
+// of the expression says: "not tcp" selects no frame of 10 bytes.
 func (f *Filter) Match(frame []byte, wireLen int) bool {
 	result, _ := run(f.code, frame, uint32(wireLen))
 	return result != 0
 }
 
-// Program returns a copy of the compiled program, in classic BPF: what a kernel
-// takes for a socket of Ethernet frames.
+// Program returns a copy of the compiled program in classic BPF. It can be attached to a
+// socket that receives Ethernet frames.
 func (f *Filter) Program() []bpf.RawInstruction {
 	return append([]bpf.RawInstruction(nil), f.program...)
 }
 
-// A SyntaxError says why an expression does not compile, and where.
+// A SyntaxError says why an expression cannot be compiled, and at which position.
 type SyntaxError struct {
 	Expr    string // the expression
-	Offset  int    // the byte in Expr where the trouble lies; len(Expr) at its end
-	Message string // libpcap's wording where it has one: "syntax error", "unknown host 'x'"
+	Offset  int    // byte offset of the fault in Expr; len(Expr) at its end
+	Message string // that of libpcap if it has one: "syntax error", "unknown host 'x'"
 }
 
 // Error returns the message alone.
@@ -89,13 +88,14 @@ func (e *SyntaxError) Error() string { return e.Message }
 // Column returns the position of Offset in characters, counted from 1.
 func (e *SyntaxError) Column() int { return utf8.RuneCountInString(e.Expr[:e.Offset]) + 1 }
 
-// Sentence returns a sentence for an administrator: "The filter is not valid at
-// character 5: syntax error."
+// Sentence returns a sentence for an administrator: "The filter is not valid at character 5:
+// syntax error."
 func (e *SyntaxError) Sentence() string {
-	return fmt.Sprintf("The filter is not valid at character %d: %s.", e.Column(), strings.TrimSuffix(e.Message, "."))
+	message := strings.TrimSuffix(e.Message, ".")
+	return fmt.Sprintf("The filter is not valid at character %d: %s.", e.Column(), message)
 }
 
-// Caret returns a line that, shown below Expr, points at Offset.
+// Caret returns a line that points at Offset when it is shown below Expr.
 func (e *SyntaxError) Caret() string {
 	var b strings.Builder
 	for _, r := range e.Expr[:e.Offset] {
@@ -108,10 +108,10 @@ func (e *SyntaxError) Caret() string {
 	return b.String()
 }
 
-// compile runs the stages one after the other.
+// compile runs the stages of the compiler.
 func compile(expr string, opts Options) (_ []bpf.RawInstruction, err error) {
 	defer func() {
-		// The parser and the generator give up by panicking with a *SyntaxError.
+		// The parser and the generator panic with a *SyntaxError.
 		switch r := recover().(type) {
 		case nil:
 		case *SyntaxError:
@@ -137,7 +137,7 @@ func compile(expr string, opts Options) (_ []bpf.RawInstruction, err error) {
 	return assemble(root), nil
 }
 
-// fail abandons the compilation.
+// fail stops the compilation with an error.
 func fail(offset int, message string) {
 	panic(&SyntaxError{Offset: offset, Message: message})
 }

@@ -1,7 +1,7 @@
 package pcapfilter
 
-// live returns the first statement at or after i that was not optimised away;
-// nil if there is none.
+// nextLive returns the first statement at or after i that was not optimised away, and its index.
+// The statement is nil if there is none.
 func (b *block) nextLive(i int) (*stmt, int) {
 	for ; i < len(b.stmts); i++ {
 		if b.stmts[i].op != opNone {
@@ -11,7 +11,7 @@ func (b *block) nextLive(i int) (*stmt, int) {
 	return nil, i
 }
 
-// simplifyTest shortens pairs of statements, and the last one together with the
+// simplifyTest simplifies pairs of statements, and the last statement together with the
 // comparison.
 func (o *optimizer) simplifyTest(b *block) {
 	if len(b.stmts) == 0 {
@@ -38,7 +38,7 @@ func (o *optimizer) simplifyTest(b *block) {
 	}
 }
 
-// simplifyPairs shortens pairs of statements and returns the last statement.
+// simplifyPairs simplifies pairs of statements and returns the last statement.
 func (o *optimizer) simplifyPairs(b *block) *stmt {
 	last := &b.stmts[0]
 	for i := 0; ; {
@@ -58,7 +58,7 @@ func (o *optimizer) simplifyPairs(b *block) *stmt {
 			next.op = opTax
 			o.noteChange()
 		}
-		// ld #k, tax becomes ldx #k, txa: the second is often superfluous.
+		// ld #k, tax becomes ldx #k, txa: the second one is often redundant.
 		if s.op == opLdImm && next.op == opTax {
 			s.op = opLdxImm
 			next.op = opTxa
@@ -70,11 +70,11 @@ func (o *optimizer) simplifyPairs(b *block) *stmt {
 	}
 }
 
-// addToOffset turns what tcp[k] generates with a constant k,
+// addToOffset replaces the code of tcp[k] with a constant k,
 //
 //	ld #k; ldxb 4*([14]&0xf); add x; tax; ldb [x + 14]
 //
-// into a load from [x + 14+k]. The second statement may be missing.
+// by a load from [x + 14+k]. The second statement may be missing.
 func (o *optimizer) addToOffset(b *block, s, next *stmt, nextAt int) {
 	add, at := next, nextAt
 	if next.op == opLdxMsh {
@@ -96,8 +96,8 @@ func (o *optimizer) addToOffset(b *block, s, next *stmt, nextAt int) {
 	o.noteChange()
 }
 
-// mergeIntoTest merges the last statement into a comparison with a constant, if
-// nobody needs the accumulator afterwards.
+// mergeIntoTest merges the last statement into a comparison with a constant. The accumulator is
+// not read afterwards.
 func (o *optimizer) mergeIntoTest(b *block, last *stmt) {
 	switch {
 	case last.op == opSub|srcX:
@@ -121,7 +121,7 @@ func (o *optimizer) mergeIntoTest(b *block, last *stmt) {
 	o.noteChange()
 }
 
-// decide leads both ways where a comparison of the constant a leads.
+// decideTest redirects both edges to the target of a comparison of the constant a.
 func (o *optimizer) decideTest(b *block, a uint32) {
 	var result bool
 	switch b.op {
@@ -146,10 +146,10 @@ func (o *optimizer) decideTest(b *block, a uint32) {
 	}
 }
 
-// removeDeadStores removes statements that set what nobody reads. As in libpcap
-// 1.10.3 a block's values still tell what a removed store would have stored, so a
-// later store of the same may be taken for superfluous: a fault of it (newer ones
-// know better), but one that decides about frames.
+// removeDeadStores removes statements that set an atom which is not read. As in libpcap 1.10.3,
+// the values of a block still include that of a removed store, so a later store of the same
+// value may be taken for redundant. Newer versions of libpcap have corrected this fault, but it
+// affects decisions about frames.
 func (o *optimizer) removeDeadStores(b *block) {
 	var unread [atoms]*stmt // the last statement that set an atom, if not read since
 	read := func(a atom) {

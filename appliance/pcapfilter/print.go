@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// String returns the program in the format of "tcpdump -d", one instruction a
-// line, each ended by a newline.
+// String returns the program in the format of "tcpdump -d": one line for each instruction, ended
+// by a newline.
 func (f *Filter) String() string {
 	var b strings.Builder
 	for i, in := range f.program {
@@ -18,7 +18,7 @@ func (f *Filter) String() string {
 	return b.String()
 }
 
-// mnemonics gives, for each operation code, its name and the form of its operand.
+// mnemonics contains the name and the format of the operand of each operation code.
 var mnemonics = map[uint16]struct{ name, operand string }{
 	opRet:         {"ret", "#%d"},
 	opRetA:        {"ret", ""},
@@ -71,7 +71,7 @@ var mnemonics = map[uint16]struct{ name, operand string }{
 	opTxa:         {"txa", ""},
 }
 
-// format writes one instruction. Targets of jumps are absolute.
+// format formats one instruction. Targets of jumps are absolute.
 func format(i int, in bpf.RawInstruction) string {
 	m := mnemonics[in.Op]
 	operand := m.operand
@@ -84,7 +84,8 @@ func format(i int, in bpf.RawInstruction) string {
 		operand = fmt.Sprintf(operand, in.K)
 	}
 	if in.Op&classMask == classJmp && in.Op != opJa {
-		return fmt.Sprintf("(%03d) %-8s %-16s jt %d\tjf %d", i, m.name, operand, i+1+int(in.Jt), i+1+int(in.Jf))
+		return fmt.Sprintf("(%03d) %-8s %-16s jt %d\tjf %d",
+			i, m.name, operand, i+1+int(in.Jt), i+1+int(in.Jf))
 	}
 	return fmt.Sprintf("(%03d) %-8s %s", i, m.name, operand)
 }

@@ -2,9 +2,8 @@ package pcapfilter
 
 import "strings"
 
-// Types of an Ethernet payload. Values up to maxLength are lengths instead, and
-// the payload then begins with an LLC header; such a value below stands for a
-// service access point in it.
+// Types of an Ethernet payload. In a frame, values up to maxLength are lengths, and the payload
+// begins with an LLC header. Such a value below is a service access point in that header.
 const (
 	maxLength = 1500
 
@@ -60,29 +59,28 @@ const (
 	isoISIS = 0x83
 )
 
-// protocols says of each protocol what its keyword means in the places where it
-// may stand.
+// protocols contains the meaning of each protocol's keyword in the positions where the grammar
+// allows it.
 var protocols = [...]struct {
 	name string
 
-	// The keyword alone: a type of payload, or a number in the protocol number's
-	// field of another protocol (all of IP, if that is protoDefault).
+	// The keyword alone: a type of payload, or a protocol number on another protocol
+	// (IPv4 and IPv6 if on is protoDefault).
 	typ    uint32
 	number uint32
 	on     proto
 
-	// Packets of IS-IS: kinds of PDU in the order in which they are tested.
+	// Packets of IS-IS: types of PDU in the order in which they are tested.
 	pdus []uint32
 
-	// "PROTOCOL host ADDRESS" would make sense, but libpcap has no code for it.
+	// hostless: libpcap does not implement "PROTOCOL host ADDRESS" although it would be
+	// meaningful.
 	hostless bool
-	// What is said of "PROTOCOL proto NUMBER" instead of "is bogus".
-	noProto string
 }{
 	protoLink:      {name: "link"},
 	protoIP:        {name: "ip", typ: typeIPv4},
-	protoARP:       {name: "arp", typ: typeARP, noProto: "arp does not encapsulate another protocol"},
-	protoRARP:      {name: "rarp", typ: typeRARP, noProto: "rarp does not encapsulate another protocol"},
+	protoARP:       {name: "arp", typ: typeARP},
+	protoRARP:      {name: "rarp", typ: typeRARP},
 	protoIPv6:      {name: "ip6", typ: typeIPv6},
 	protoSCTP:      {name: "sctp", number: ipSCTP},
 	protoTCP:       {name: "tcp", number: ipTCP},
@@ -96,17 +94,17 @@ var protocols = [...]struct {
 	protoVRRP:      {name: "vrrp", number: ipVRRP, on: protoIP},
 	protoCARP:      {name: "carp", number: ipVRRP, on: protoIP},
 	protoICMPv6:    {name: "icmp6", number: ipICMPv6, on: protoIPv6},
-	protoAppleTalk: {name: "atalk", typ: typeAppleTalk, hostless: true, noProto: "AppleTalk encapsulation is not specifiable"},
+	protoAppleTalk: {name: "atalk", typ: typeAppleTalk, hostless: true},
 	protoAARP:      {name: "aarp", typ: typeAARP, hostless: true},
-	protoDECnet:    {name: "decnet", typ: typeDECnet, noProto: "DECNET encapsulation is not specifiable"},
-	protoLAT:       {name: "lat", typ: typeLAT, hostless: true, noProto: "LAT does not encapsulate another protocol"},
-	protoSCA:       {name: "sca", typ: typeSCA, hostless: true, noProto: "SCA does not encapsulate another protocol"},
-	protoMOPRC:     {name: "moprc", typ: typeMOPRC, hostless: true, noProto: "MOPRC does not encapsulate another protocol"},
-	protoMOPDL:     {name: "mopdl", typ: typeMOPDL, hostless: true, noProto: "MOPDL does not encapsulate another protocol"},
+	protoDECnet:    {name: "decnet", typ: typeDECnet},
+	protoLAT:       {name: "lat", typ: typeLAT, hostless: true},
+	protoSCA:       {name: "sca", typ: typeSCA, hostless: true},
+	protoMOPRC:     {name: "moprc", typ: typeMOPRC, hostless: true},
+	protoMOPDL:     {name: "mopdl", typ: typeMOPDL, hostless: true},
 	protoISO:       {name: "iso", typ: sapISO, hostless: true},
 	protoESIS:      {name: "esis", number: isoESIS, on: protoISO},
 	protoISIS:      {name: "isis", number: isoISIS, on: protoISO},
-	protoCLNP:      {name: "clnp", number: isoCLNP, on: protoISO, noProto: "'clnp proto' is not supported"},
+	protoCLNP:      {name: "clnp", number: isoCLNP, on: protoISO},
 	protoSTP:       {name: "stp", typ: sapSTP},
 	protoIPX:       {name: "ipx", typ: sapIPX, hostless: true},
 	protoNetBEUI:   {name: "netbeui", typ: sapNetBEUI},
@@ -122,7 +120,21 @@ var protocols = [...]struct {
 	protoISISPSNP: {name: "psnp", pdus: []uint32{26, 27}},
 }
 
-// title is the protocol's name in messages that begin with it.
+// noProto contains the errors for "PROTOCOL proto NUMBER" that differ from "'PROTOCOL proto' is
+// bogus".
+var noProto = map[proto]string{
+	protoARP:       "arp does not encapsulate another protocol",
+	protoRARP:      "rarp does not encapsulate another protocol",
+	protoAppleTalk: "AppleTalk encapsulation is not specifiable",
+	protoDECnet:    "DECNET encapsulation is not specifiable",
+	protoLAT:       "LAT does not encapsulate another protocol",
+	protoSCA:       "SCA does not encapsulate another protocol",
+	protoMOPRC:     "MOPRC does not encapsulate another protocol",
+	protoMOPDL:     "MOPDL does not encapsulate another protocol",
+	protoCLNP:      "'clnp proto' is not supported",
+}
+
+// title returns the protocol's name for messages that begin with it.
 func (p proto) title() string {
 	if p == protoAppleTalk {
 		return "AppleTalk"
@@ -130,7 +142,7 @@ func (p proto) title() string {
 	return strings.ToUpper(protocols[p].name)
 }
 
-// etherProtocols are the names after "ether proto".
+// etherProtocols are the names that are valid after "ether proto".
 var etherProtocols = map[string]uint32{
 	"aarp": typeAARP, "arp": typeARP, "atalk": typeAppleTalk, "decnet": typeDECnet,
 	"ip": typeIPv4, "ip6": typeIPv6, "lat": typeLAT, "loopback": typeLoopback,
@@ -138,15 +150,14 @@ var etherProtocols = map[string]uint32{
 	"iso": sapISO, "stp": sapSTP, "ipx": sapIPX, "netbeui": sapNetBEUI,
 }
 
-// isoProtocols are the names after "iso proto".
+// isoProtocols are the names that are valid after "iso proto".
 var isoProtocols = map[string]uint32{"clnp": isoCLNP, "esis": isoESIS, "isis": isoISIS}
 
-// networks are the names after "net" that every Debian system has in
-// /etc/networks.
+// networks are the names that are valid after "net", as in the /etc/networks of a Debian system.
 var networks = map[string]uint32{"loopback": 0x7f000000, "link-local": 0xa9fe0000}
 
-// ipProtocols are the names after "ip proto", as a Debian system has them in
-// /etc/protocols. Case matters.
+// ipProtocols are the names that are valid after "ip proto", as in the /etc/protocols of a
+// Debian system. They are case-sensitive.
 var ipProtocols = map[string]uint32{
 	"ip": 0, "IP": 0, "hopopt": 0, "HOPOPT": 0, "icmp": 1, "ICMP": 1, "igmp": 2, "IGMP": 2, "ggp": 3,
 	"GGP": 3, "ipencap": 4, "IP-ENCAP": 4, "st": 5, "ST": 5, "tcp": 6, "TCP": 6, "egp": 8, "EGP": 8,

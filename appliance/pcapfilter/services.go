@@ -1,11 +1,11 @@
 package pcapfilter
 
-// A service is what a port's name stands for: a number for each protocol that has
-// the name, 0 for the others.
+// A service contains the port numbers of a name, by protocol; 0 for protocols that do not have
+// the name.
 type service struct{ tcp, udp, sctp uint16 }
 
-// services are the names of ports, as a Debian system has them in /etc/services.
-// They are built in so that a filter means the same on every machine.
+// services are the names of ports, as in the /etc/services of a Debian system. They are built in
+// so that a filter has the same meaning on every machine.
 var services = map[string]service{
 	"Clearcase":        {udp: 371},
 	"acr-nema":         {tcp: 104},

@@ -1,7 +1,7 @@
 package pcapfilter
 
-// keywords are the words with a meaning of their own. To use one as a name it is
-// escaped: "ip proto \tcp".
+// keywords are the keywords of the language. A backslash escapes a keyword that is meant as a
+// name: "ip proto \tcp".
 var keywords = map[string]token{
 	"ether": {kind: tokProtocol, proto: protoLink},
 	"link":  {kind: tokProtocol, proto: protoLink},
@@ -73,7 +73,7 @@ var keywords = map[string]token{
 	"vlan": {kind: tokVLAN}, "mpls": {kind: tokMPLS}, "geneve": {kind: tokGeneve},
 	"pppoed": {kind: tokPPPoED}, "pppoes": {kind: tokPPPoES}, "llc": {kind: tokLLC},
 
-	// What follows has a grammar but no meaning on Ethernet.
+	// The following keywords have a grammar, but no meaning for Ethernet.
 	"type": {kind: tokType}, "subtype": {kind: tokSubtype},
 	"dir": {kind: tokDir}, "direction": {kind: tokDir},
 	"on": {kind: tokPFName}, "ifname": {kind: tokPFName},
@@ -94,7 +94,7 @@ var keywords = map[string]token{
 	"hdpc": {kind: tokMTP3Field}, "hsls": {kind: tokMTP3Field},
 }
 
-// namedNumbers are offsets and values with a name: icmp[icmptype] = icmp-echo.
+// namedNumbers are names of offsets and values: icmp[icmptype] = icmp-echo.
 var namedNumbers = map[string]uint32{
 	"icmptype": 0, "icmpcode": 1, "icmp6type": 0, "icmp6code": 1, "tcpflags": 13,
 

@@ -1,12 +1,12 @@
 package pcapfilter
 
-// The tree of an expression, as the parser makes it and the generator walks it.
+// This file contains the tree of an expression. The parser makes it and the generator walks it.
 
 // A proto is a protocol as the language names it: "tcp" in "tcp port 80".
 type proto int
 
 const (
-	protoDefault proto = iota // none given
+	protoDefault proto = iota // no protocol given
 	protoLink
 	protoIP
 	protoARP
@@ -48,19 +48,19 @@ const (
 	protoCARP
 )
 
-// A direction says which of a packet's two addresses or ports is meant.
+// A direction selects among a packet's two addresses or ports.
 type direction int
 
 const (
-	dirDefault direction = iota // either, but an error where no direction makes sense
+	dirDefault direction = iota // no direction given: either of them
 	dirSrc
 	dirDst
 	dirOr
 	dirAnd
-	dirWLAN // addr1 to addr4, ra, ta; the word is in qualifiers.wlan
+	dirWLAN // addr1 to addr4, ra, ta; the keyword is in qualifiers.wlan
 )
 
-// An address type says what an identifier names.
+// An addressType is the type of the thing that an identifier names.
 type addressType int
 
 const (
@@ -72,7 +72,7 @@ const (
 	addrGateway
 	addrProto
 	addrProtochain
-	addrUndefined // there is nothing to inherit: "tcp or 80"
+	addrUndefined // nothing can be inherited: "tcp or 80"
 )
 
 var addressTypeNames = map[addressType]string{
@@ -80,25 +80,25 @@ var addressTypeNames = map[addressType]string{
 	addrProto: "proto", addrProtochain: "protochain",
 }
 
-// qualifiers are the words before an identifier, in "tcp src port 80" the first
-// three.
+// qualifiers are the keywords before an identifier: "tcp", "src" and "port" in
+// "tcp src port 80".
 type qualifiers struct {
 	proto proto
 	dir   direction
 	typ   addressType
 	wlan  string
-	at    int // where the first of them stands
+	at    int // position of the first of them
 }
 
-// noQualifiers is what there is to inherit where nothing can be inherited.
+// noQualifiers are the qualifiers of an identifier that cannot inherit any.
 var noQualifiers = qualifiers{typ: addrUndefined}
 
-// A node is a part of an expression that is true or false of a frame.
+// A node is a part of an expression that is either true or false for a frame.
 type node interface {
-	offset() int // where the error is shown if it turns out to make no sense
+	offset() int // position of an error that the generator finds in the node
 }
 
-// place is the position of a node.
+// position is the position of a node in the expression.
 type position int
 
 func (p position) offset() int { return int(p) }
@@ -109,15 +109,15 @@ type (
 	orNode  struct{ left, right node }
 	notNode struct{ operand node }
 
-	// identNode is an identifier with its qualifiers, its own or inherited.
+	// identNode is an identifier with its own or inherited qualifiers.
 	identNode struct {
 		position
 		q    qualifiers
-		kind kind   // tokName, tokNumber, tokIPv4, tokIPv6, tokMAC or tokARCnet
-		text string //
+		kind kind // tokName, tokNumber, tokIPv4, tokIPv6, tokMAC or tokARCnet
+		text string
 		num  uint32 // of a tokNumber
 		mask string // in "net TEXT mask MASK"
-		bits int    // in "net TEXT/BITS"; -1 without
+		bits int    // in "net TEXT/BITS"; -1 if missing
 	}
 
 	// protocolNode is a protocol's name alone: "tcp".
@@ -154,13 +154,13 @@ type (
 		index, value uint32
 	}
 
-	// shiftNode is vlan, mpls, pppoed, pppoes or geneve, which move the place
-	// where the rest of the expression looks.
+	// encapsulationNode is vlan, mpls, pppoed, pppoes or geneve, which change the offsets
+	// for the rest of the expression.
 	encapsulationNode struct {
 		position
 		kind  kind
 		value uint32
-		any   bool // no value was given
+		any   bool // no value is given
 	}
 
 	// llcNode is "llc", or "llc NAME".
@@ -169,7 +169,7 @@ type (
 		name string
 	}
 
-	// errorNode stands where the text ends to make sense.
+	// errorNode is a syntax error.
 	errorNode struct {
 		position
 		message string
@@ -180,7 +180,7 @@ func (n *andNode) offset() int { return n.left.offset() }
 func (n *orNode) offset() int  { return n.left.offset() }
 func (n *notNode) offset() int { return n.operand.offset() }
 
-// An arith is a number computed from a frame.
+// An arith is a number that is computed from a frame.
 type arith interface{ offset() int }
 
 type (

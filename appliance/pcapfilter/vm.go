@@ -6,22 +6,22 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// An instruction is one of a program's, laid out for speed: jumps hold the index
-// that they lead to.
+// An instruction is an instruction of a program in a form that is fast to execute: jumps contain
+// the index of their target.
 type instruction struct {
 	op     uint16
 	jt, jf uint32
 	k      uint32
 }
 
-// code is a program ready to run.
+// code is a program in executable form.
 type code struct {
 	instructions  []instruction
-	backwardJumps int // jumps that lead back
+	backwardJumps int // number of jumps that lead backwards
 }
 
-// decode prepares a program for run. The program must be valid: jumps stay
-// inside it and its last instruction returns.
+// decode translates a program for run. The program must be valid: its jumps lead to its own
+// instructions and its last instruction is a return.
 func decode(program []bpf.RawInstruction) code {
 	var c code
 	c.instructions = make([]instruction, len(program))
@@ -39,18 +39,17 @@ func decode(program []bpf.RawInstruction) code {
 	return c
 }
 
-// run executes a program on a frame and returns what the program returns: 0 for a
-// frame that is not selected. As in every classic BPF machine a load from beyond
-// the frame, or a division by zero, ends the program with 0.
+// run executes a program on a frame and returns the program's result: 0 if the frame is not
+// selected. As in every classic BPF machine, a load beyond the end of the frame or a division
+// by zero ends the program with 0.
 //
-// endless says that the program would never have ended. Only the loops of
-// protochain can do that: whether a header is an authentication header and where
-// it lies is all that the rest of the way depends on, so one that is longer than
-// twice the frame goes in a circle. (libpcap goes on for ever.)
+// endless reports whether the program would never have ended. This is possible only for the
+// loops of protochain. The state of such a loop consists of a header's offset and of whether it
+// is an authentication header, so a loop with more iterations than twice the length of the
+// frame repeats a state. libpcap does not return in this case.
 //
-// The function is long because the machine is one switch: every captured frame
-// goes through it, and a call for each instruction would cost more than most
-// instructions.
+// The function is long because the machine is one switch: every captured frame passes it, and a
+// function call for each instruction would cost more than most instructions.
 func run(c code, frame []byte, wireLen uint32) (result uint32, endless bool) {
 	var (
 		a, x uint32
@@ -189,7 +188,7 @@ func run(c code, frame []byte, wireLen uint32) (result uint32, endless bool) {
 			return a, false
 		case opNeg:
 			a = -a
-		default: // the rest of arithmetic
+		default: // other arithmetic
 			operand := in.k
 			if in.op&srcX != 0 {
 				operand = x
@@ -202,8 +201,8 @@ func run(c code, frame []byte, wireLen uint32) (result uint32, endless bool) {
 	}
 }
 
-// arithmetic computes an operation of two operands; not ok is a division by zero.
-// Shifts by 32 and more give 0.
+// arithmetic computes an operation of two operands. ok is false for a division by zero. The
+// result of a shift by 32 or more is 0.
 func arithmetic(op uint16, a, b uint32) (result uint32, ok bool) {
 	switch op {
 	case opAdd:
