@@ -29,7 +29,7 @@ func BenchmarkCompile(b *testing.B) {
 	}
 }
 
-// BenchmarkMatch runs filters over mixed frames, here and on x/net/bpf's machine.
+// BenchmarkMatch runs filters on mixed frames, with Match and with the machine of x/net/bpf.
 func BenchmarkMatch(b *testing.B) {
 	frames := makeFrames(1000)
 	for _, expr := range benchmarkExprs {

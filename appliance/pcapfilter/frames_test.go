@@ -7,15 +7,15 @@ import (
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
-// A frame is what a capture holds: bytes, and the length on the wire.
+// A frame consists of the captured bytes and the length on the wire.
 type frame struct {
 	data    []byte
 	wireLen int
 }
 
-// makeFrames makes frames of every kind that the language can tell apart, with the
-// addresses and ports that filters.txt asks for; some are cut short, some were
-// captured in part only, some are damaged.
+// makeFrames makes frames of every kind that the language can distinguish, with the addresses
+// and ports of filters.txt. Some are incomplete, some are captured in part only, some are
+// damaged.
 func makeFrames(count int) []frame {
 	d := randomSource(1)
 	var frames []frame
@@ -23,7 +23,7 @@ func makeFrames(count int) []frame {
 		data := randomFrame(&d, i)
 		wire := len(data)
 		switch d.intn(10) {
-		case 0: // too short for what its headers promise
+		case 0: // shorter than its headers say
 			data = data[:d.intn(len(data)+1)]
 			wire = len(data)
 		case 1: // captured in part
@@ -40,9 +40,11 @@ func makeFrames(count int) []frame {
 	return frames
 }
 
-// chains are filters with a loop, at the places where frames may have headers.
+// protochainFilters are filters with a loop, at all offsets that IP headers have in frames.
 var protochainFilters = func() (filters []*pcapfilter.Filter) {
-	for _, at := range []string{"", "vlan and ", "vlan and vlan and ", "mpls and ", "mpls and mpls and ", "pppoes and "} {
+	for _, at := range []string{
+		"", "vlan and ", "vlan and vlan and ", "mpls and ", "mpls and mpls and ", "pppoes and ",
+	} {
 		for _, number := range []string{"6", "253"} {
 			f, err := pcapfilter.Compile(at+"protochain "+number, pcapfilter.Options{})
 			if err != nil {
@@ -54,7 +56,7 @@ var protochainFilters = func() (filters []*pcapfilter.Filter) {
 	return filters
 }()
 
-// hangsTcpdump reports whether tcpdump would never finish with a frame.
+// hangsTcpdump reports whether tcpdump would never return for a frame.
 func hangsTcpdump(f frame) bool {
 	for _, c := range protochainFilters {
 		if c.Endless(f.data, f.wireLen) {
@@ -64,10 +66,11 @@ func hangsTcpdump(f frame) bool {
 	return false
 }
 
-// kinds are the ways to fill an Ethernet frame behind the addresses.
+// payloadKinds make the part of an Ethernet frame after the addresses.
 var payloadKinds = []func(d *randomSource) []byte{
 	ipv4Kind, ipv4Kind, ipv4Kind, ipv4Kind, ipv6Kind, ipv6Kind, ipv6Kind,
-	arpKind, vlanKind, vlanKind, mplsKind, pppoeKind, llcKind, llcKind, geneveKind, geneveKind, rareKind,
+	arpKind, vlanKind, vlanKind, mplsKind, pppoeKind, llcKind, llcKind, geneveKind, geneveKind,
+	rareKind,
 }
 
 func randomFrame(d *randomSource, i int) []byte {
@@ -83,12 +86,16 @@ var (
 		{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}, {0, 2, 0, 1, 0, 0}, {0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc},
 	}
 	groupMACs = [][]byte{
-		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {1, 0, 0x5e, 0, 0, 5}, {0x33, 0x33, 0, 0, 0, 1}, {1, 0x80, 0xc2, 0, 0, 0},
+		{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {1, 0, 0x5e, 0, 0, 5},
+		{0x33, 0x33, 0, 0, 0, 1}, {1, 0x80, 0xc2, 0, 0, 0},
 	}
-	ipv4s = addresses("10.1.1.1", "10.1.1.1", "10.1.1.2", "10.1.1.0", "10.1.2.3", "10.255.0.1", "192.168.1.5", "192.168.1.255",
+	ipv4s = addresses("10.1.1.1", "10.1.1.1", "10.1.1.2", "10.1.1.0", "10.1.2.3", "10.255.0.1",
+		"192.168.1.5", "192.168.1.255",
 		"172.16.0.9", "224.0.0.5", "239.1.2.3", "255.255.255.255", "0.0.0.0", "127.0.0.1", "10.0.202.7")
-	ipv6s = addresses("2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1", "fe80::2", "ff02::1", "ff02::1:ff00:1", "::1", "::")
-	ports = []uint16{25, 25, 25, 80, 80, 53, 53, 443, 22, 21, 20, 514, 513, 123, 6081, 8080, 65535, 0, 30000}
+	ipv6s = addresses("2001:db8::1", "2001:db8::2", "2001:db8:1::1", "fe80::1", "fe80::2", "ff02::1",
+		"ff02::1:ff00:1", "::1", "::")
+	ports = []uint16{25, 25, 25, 80, 80, 53, 53, 443, 22, 21, 20, 514, 513, 123, 6081, 8080, 65535,
+		0, 30000}
 )
 
 func addresses(texts ...string) (out [][]byte) {
@@ -108,7 +115,7 @@ func join(parts ...[]byte) (out []byte) {
 func be16(v int) []byte    { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
 func be32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 
-// noise returns up to n bytes of chance.
+// randomBytes returns up to n random bytes.
 func randomBytes(d *randomSource, n int) []byte {
 	b := make([]byte, d.intn(n+1))
 	for i := range b {
@@ -117,13 +124,13 @@ func randomBytes(d *randomSource, n int) []byte {
 	return b
 }
 
-// typed puts an Ethernet type before a payload.
+// typed returns a payload with its Ethernet type.
 func typed(typ int, payload []byte) []byte { return join(be16(typ), payload) }
 
 func ipv4Kind(d *randomSource) []byte { return typed(0x0800, ipv4(d)) }
 func ipv6Kind(d *randomSource) []byte { return typed(0x86dd, ipv6(d)) }
 
-// network returns what may follow any label, tag or tunnel.
+// network returns a payload that may follow any label, tag or tunnel.
 func network(d *randomSource) []byte {
 	switch d.intn(5) {
 	case 0:
@@ -161,7 +168,7 @@ func ipv4With(d *randomSource, proto byte, body []byte) []byte {
 	return append(header, body...)
 }
 
-// transport returns a protocol on IP with its number.
+// transport returns a protocol number of IP and a packet of that protocol.
 func transport(d *randomSource, ip6 bool) (byte, []byte) {
 	pair := join(be16(int(pickOf(d, ports))), be16(int(pickOf(d, ports))))
 	switch d.intn(14) {
@@ -169,7 +176,8 @@ func transport(d *randomSource, ip6 bool) (byte, []byte) {
 		flags := pickOf(d, []byte{0x02, 0x12, 0x10, 0x18, 0x11, 0x04, 0x14, 0xc2, 0x29, 0})
 		options := make([]byte, 4*d.intn(4))
 		return 6, join(pair, be32(uint32(d.uint64())), be32(uint32(d.uint64())),
-			[]byte{byte(0x50 + len(options)<<2), flags}, be16(d.intn(65536)), be32(0), options, randomBytes(d, 60))
+			[]byte{byte(0x50 + len(options)<<2), flags}, be16(d.intn(65536)), be32(0), options,
+			randomBytes(d, 60))
 	case 5, 6, 7:
 		data := randomBytes(d, 60)
 		return 17, join(pair, be16(8+len(data)), be16(0), data)
@@ -185,14 +193,14 @@ func transport(d *randomSource, ip6 bool) (byte, []byte) {
 	case 11:
 		return 2, join([]byte{0x16, 0}, be16(0), be32(0xe0000005))
 	}
-	// igrp, esp, ah, pim, vrrp, gre, ospf, and numbers without a meaning
+	// igrp, esp, ah, pim, vrrp, gre, ospf, and unassigned numbers
 	proto := pickOf(d, []byte{9, 50, 51, 103, 112, 47, 89, 3, 59, 255, 0, 44})
 	return proto, join([]byte{pickOf(d, []byte{6, 17, 59, 1}), byte(d.intn(3))}, randomBytes(d, 40))
 }
 
 func ipv6(d *randomSource) []byte {
 	proto, body := transport(d, true)
-	// Extension headers, from the last to the first.
+	// Extension headers, beginning with the last one.
 	for d.oneIn(3) {
 		var header []byte
 		kind := pickOf(d, []byte{0, 43, 60, 44, 51})
@@ -212,7 +220,8 @@ func ipv6(d *randomSource) []byte {
 		}
 		proto, body = kind, join(header, body)
 	}
-	return join(be32(0x60000000), be16(len(body)), []byte{proto, 64}, pickOf(d, ipv6s), pickOf(d, ipv6s), body)
+	return join(be32(0x60000000), be16(len(body)), []byte{proto, 64}, pickOf(d, ipv6s),
+		pickOf(d, ipv6s), body)
 }
 
 func arpKind(d *randomSource) []byte {
@@ -250,14 +259,14 @@ func mplsKind(d *randomSource) []byte {
 	for i := range labels {
 		label := uint32(pickOf(d, []int{5, 1000, 1024, d.intn(1 << 20)}))<<12 | uint32(d.intn(8))<<9 | 64
 		if i == labels-1 && !d.oneIn(8) {
-			label |= 0x100 // the last
+			label |= 0x100 // bottom of the stack
 		}
 		out = append(out, be32(label)...)
 	}
 	switch d.intn(6) {
 	case 0, 1:
 		return typed(0x8847, join(out, ipv6(d)))
-	case 2: // an IP header behind the type of geneveKind
+	case 2: // the IP packet of geneveKind, without its type
 		return typed(0x8847, join(out, geneveKind(d)[2:]))
 	}
 	return typed(0x8847, join(out, ipv4(d)))
@@ -272,7 +281,7 @@ func pppoeKind(d *randomSource) []byte {
 	switch d.intn(7) {
 	case 0:
 		payload = join(be16(0x57), ipv6(d))
-	case 1: // LCP, and others with a number of their own
+	case 1: // LCP and other protocols of PPP
 		payload = join(be16(pickOf(d, pppTypes)), []byte{0x83}, randomBytes(d, 20))
 	case 2:
 		payload = join(be16(0x281), mplsKind(d)[2:])
@@ -290,7 +299,7 @@ var pppTypes = []int{
 	0x806, 0x80f3, 0x42, 0xf0, 0x6004, 0x8863, 0x8864, 5,
 }
 
-// llcKind returns a payload with a length instead of a type.
+// llcKind returns a payload that is preceded by a length instead of a type.
 func llcKind(d *randomSource) []byte {
 	var p []byte
 	switch d.intn(9) {
@@ -303,16 +312,19 @@ func llcKind(d *randomSource) []byte {
 		p = join([]byte{0xf0, 0xf0, byte(d.uint64())}, randomBytes(d, 30))
 	case 3, 4: // OSI: IS-IS with its kinds of packets, ES-IS, CLNP
 		pdu := pickOf(d, []byte{15, 16, 17, 18, 20, 24, 25, 26, 27, byte(d.intn(256))})
-		p = join([]byte{0xfe, 0xfe, 0x03, pickOf(d, []byte{0x83, 0x83, 0x83, 0x82, 0x81}), 27, 1, 0, pdu}, randomBytes(d, 30))
-	case 5: // AppleTalk and its ARP, and an organisation of nobody
+		protocol := pickOf(d, []byte{0x83, 0x83, 0x83, 0x82, 0x81})
+		p = join([]byte{0xfe, 0xfe, 0x03, protocol, 27, 1, 0, pdu}, randomBytes(d, 30))
+	case 5: // AppleTalk and its ARP, and an unassigned organisation
 		p = pickOf(d, [][]byte{
 			{0xaa, 0xaa, 0x03, 0x08, 0x00, 0x07, 0x80, 0x9b}, {0xaa, 0xaa, 0x03, 0, 0, 0, 0x80, 0xf3},
 			{0xaa, 0xaa, 0x03, 1, 2, 3, 0x80, 0x9b},
 		})
 		p = join(p, randomBytes(d, 30))
-	default: // every control field there is
-		control := pickOf(d, []byte{0x03, 0x13, 0x63, 0x73, 0x43, 0x0f, 0x6f, 0xe3, 0xaf, 0xbf, 0x87, 0x01, 0x05, 0x09, 0x00, 0x02, byte(d.uint64())})
-		p = join([]byte{pickOf(d, []byte{0x06, 0x04, 0xaa, byte(d.uint64())}), 0x06, control}, randomBytes(d, 20))
+	default: // all control fields
+		control := pickOf(d, []byte{0x03, 0x13, 0x63, 0x73, 0x43, 0x0f, 0x6f, 0xe3, 0xaf, 0xbf, 0x87,
+			0x01, 0x05, 0x09, 0x00, 0x02, byte(d.uint64())})
+		p = join([]byte{pickOf(d, []byte{0x06, 0x04, 0xaa, byte(d.uint64())}), 0x06, control},
+			randomBytes(d, 20))
 	}
 	return join(be16(pickOf(d, []int{len(p), len(p), 1500, 46})), p)
 }
@@ -348,19 +360,22 @@ func geneveKind(d *randomSource) []byte {
 	geneve := join([]byte{version | byte(len(options)/4), 0}, be16(typ), be32(vni<<8), options, inner)
 	udp := join(be16(int(pickOf(d, ports))), be16(6081), be16(8+len(geneve)), be16(0), geneve)
 	if d.oneIn(4) {
-		return typed(0x86dd, join(be32(0x60000000), be16(len(udp)), []byte{17, 64}, pickOf(d, ipv6s), pickOf(d, ipv6s), udp))
+		return typed(0x86dd, join(be32(0x60000000), be16(len(udp)), []byte{17, 64}, pickOf(d, ipv6s),
+			pickOf(d, ipv6s), udp))
 	}
 	return typed(0x0800, ipv4With(d, 17, udp))
 }
 
-// rareKind returns protocols that only a type tells apart, and noise.
+// rareKind returns protocols that differ in their Ethernet type only, and random bytes.
 func rareKind(d *randomSource) []byte {
 	switch d.intn(4) {
-	case 0: // DECnet's forms of header: short or long, with padding or without
+	case 0: // DECnet's headers: short or long, with or without padding
 		p := pickOf(d, [][]byte{{0x02}, {0x81, 0x02}, {0x06}, {0x81, 0x06}})
 		body := make([]byte, 24)
 		for i := 0; i < len(body); i += 2 {
-			copy(body[i:], pickOf(d, [][]byte{{0x0f, 0x28}, {0x0f, 0x28}, {0x04, 0x04}, {0x2c, 0x01}, {0, 0}}))
+			copy(body[i:], pickOf(d, [][]byte{
+				{0x0f, 0x28}, {0x0f, 0x28}, {0x04, 0x04}, {0x2c, 0x01}, {0, 0},
+			}))
 		}
 		if d.oneIn(2) {
 			copy(body[1:], body)
@@ -369,6 +384,7 @@ func rareKind(d *randomSource) []byte {
 	case 1:
 		return randomBytes(d, 80)
 	}
-	typ := pickOf(d, []int{0x6001, 0x6002, 0x6004, 0x6007, 0x809b, 0x80f3, 0x8137, 0x9000, 0x88cc, 0x888e, 1500, 1501, 0x05dd})
+	typ := pickOf(d, []int{0x6001, 0x6002, 0x6004, 0x6007, 0x809b, 0x80f3, 0x8137, 0x9000, 0x88cc,
+		0x888e, 1500, 1501, 0x05dd})
 	return typed(typ, randomBytes(d, 60))
 }

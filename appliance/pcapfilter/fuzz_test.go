@@ -9,7 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
-// seeds are the filters of filters.txt.
+// seeds returns the filters of filters.txt.
 func seeds(f *testing.F) (exprs []string) {
 	for _, r := range readRecords(f) {
 		exprs = append(exprs, r.expr)
@@ -17,9 +17,9 @@ func seeds(f *testing.F) (exprs []string) {
 	return exprs
 }
 
-// Any text compiles or is refused, with a place inside it, before the fuzzer loses
-// patience; and a program that comes out is one that a machine can run: its jumps stay inside and
-// its scratch memory has 16 words.
+// FuzzCompile checks that any text is compiled, or refused with a position in the text, before
+// the fuzzer's timeout. A program must be valid: its jumps lead to its own instructions and it
+// uses 16 words of scratch memory.
 func FuzzCompile(f *testing.F) {
 	for _, expr := range seeds(f) {
 		f.Add(expr)
@@ -29,7 +29,7 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			var bad *pcapfilter.SyntaxError
 			if !errors.As(err, &bad) || bad.Offset < 0 || bad.Offset > len(expr) || bad.Expr != expr {
-				t.Errorf("error %#v does not tell the place", err)
+				t.Errorf("error %#v has no valid position", err)
 			}
 			bad.Caret()
 			return
@@ -41,8 +41,9 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
-// Any program ends on any frame, and decides as another machine does: that of
-// x/net/bpf, where it can (it has no loops, and takes len from the bytes).
+// FuzzMatch checks that any program ends for any frame, and that the machine of x/net/bpf makes
+// the same decision. That machine does not support loops, and takes "len" from the captured
+// bytes.
 func FuzzMatch(f *testing.F) {
 	exprs := seeds(f)
 	for i, fr := range makeFrames(len(exprs)) {
@@ -65,7 +66,8 @@ func FuzzMatch(f *testing.F) {
 
 var fuzzFrames = makeFrames(50)
 
-// otherMachine returns x/net/bpf's machine for a program; nil if it cannot run it.
+// netBPFMachine returns a machine of x/net/bpf for a program, or nil if it cannot run the
+// program.
 func netBPFMachine(program []bpf.RawInstruction) *bpf.VM {
 	instructions, ok := bpf.Disassemble(program)
 	if !ok {
@@ -78,7 +80,7 @@ func netBPFMachine(program []bpf.RawInstruction) *bpf.VM {
 	return vm
 }
 
-// checkProgram fails if a program could leave itself or its memory.
+// checkProgram reports an error if a program is not valid.
 func checkProgram(t *testing.T, program []bpf.RawInstruction) {
 	t.Helper()
 	inside := func(i int) bool { return i >= 0 && i < len(program) }

@@ -11,8 +11,8 @@ import (
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
-// A kernelFilter is a pair of sockets: what is written to one arrives at the other
-// if the program attached to that selects it.
+// A kernelFilter is a pair of sockets with a program attached to the second one. A frame that is
+// written to the first one arrives at the second if the program selects it.
 type kernelFilter struct{ in, out int }
 
 func newKernelFilter(t *testing.T) kernelFilter {
@@ -28,7 +28,7 @@ func newKernelFilter(t *testing.T) kernelFilter {
 	k := kernelFilter{pair[0], pair[1]}
 	jumpsOut := []bpf.RawInstruction{{Op: 0x05, K: 1000}, {Op: 0x06}}
 	if err := k.attach(jumpsOut); err == nil {
-		t.Skip("this kernel takes a program that jumps out of itself: it does not run programs")
+		t.Skip("this kernel accepts an invalid program: it does not run programs")
 	}
 	return k
 }
@@ -55,15 +55,16 @@ func (k kernelFilter) match(t *testing.T, data []byte) bool {
 	return err == nil
 }
 
-// The Linux kernel takes every program and decides as Match does. It does not take
-// loops (protochain), nor programs that may read memory they have not set; and what
-// a shift by more than 31 bits gives depends on the processor.
-func TestKernelDecidesAlike(t *testing.T) {
+// The Linux kernel accepts every program and makes the same decisions as Match. Exceptions are
+// loops (protochain) and programs that may read memory which was not set, which the kernel
+// refuses, and shifts by more than 31 bits, whose result depends on the processor.
+func TestMatchAgreesWithTheKernel(t *testing.T) {
 	kernel := newKernelFilter(t)
 	frames := makeFrames(200)
 	for _, r := range readRecords(t) {
 		f, err := pcapfilter.Compile(r.expr, pcapfilter.Options{})
-		if err != nil || strings.Contains(r.expr, "protochain") || strings.Contains(r.expr, "len << tcp") || readsUnset(r.expr) {
+		if err != nil || strings.Contains(r.expr, "protochain") ||
+			strings.Contains(r.expr, "len << tcp") || readsUnset(r.expr) {
 			continue
 		}
 		if err := kernel.attach(f.Program()); err != nil {
@@ -76,7 +77,7 @@ func TestKernelDecidesAlike(t *testing.T) {
 			}
 			want := kernel.match(t, fr.data)
 			if got := f.Match(fr.data, len(fr.data)); got != want {
-				t.Errorf("%s: Match is %v, the kernel's machine %v, on % x", r.expr, got, want, fr.data)
+				t.Errorf("%s: Match returns %v, the kernel %v, for % x", r.expr, got, want, fr.data)
 				break
 			}
 		}

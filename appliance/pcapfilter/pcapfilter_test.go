@@ -22,10 +22,11 @@ func compile(t testing.TB, expr string, opts pcapfilter.Options) *pcapfilter.Fil
 	return f
 }
 
-// smtp is a TCP segment from 10.1.1.1 to port 25 of 10.1.1.2, of 60 bytes.
+// smtpFrame is a TCP segment of 60 bytes from 10.1.1.1 to port 25 of 10.1.1.2.
 var smtpFrame = join(
 	[]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1}, be16(0x0800),
-	[]byte{0x45, 0}, be16(40), be16(1), be16(0), []byte{64, 6}, be16(0), []byte{10, 1, 1, 1}, []byte{10, 1, 1, 2},
+	[]byte{0x45, 0}, be16(40), be16(1), be16(0), []byte{64, 6}, be16(0), []byte{10, 1, 1,
+		1}, []byte{10, 1, 1, 2},
 	be16(30000), be16(25), be32(1), be32(0), []byte{0x50, 0x02}, be16(65535), be32(0),
 	make([]byte, 6))
 
@@ -45,27 +46,28 @@ func TestMatch(t *testing.T) {
 		{"arp or ip6", false},
 	}
 	for _, tt := range tests {
-		if got := compile(t, tt.expr, pcapfilter.Options{}).Match(smtpFrame, len(smtpFrame)); got != tt.want {
+		if got := compile(t, tt.expr, pcapfilter.Options{}).Match(smtpFrame,
+			len(smtpFrame)); got != tt.want {
 			t.Errorf("%q selects a segment to port 25: %v, want %v", tt.expr, got, tt.want)
 		}
 	}
 }
 
-// A frame too short for what a filter looks at is not selected, whatever the
-// filter makes of it otherwise.
+// A frame that is too short for a byte that the program loads is not selected, whatever the rest
+// of the expression says.
 func TestShortFrames(t *testing.T) {
 	for _, expr := range []string{"tcp port 25", "not tcp port 25", "tcp port 25 or udp"} {
 		if compile(t, expr, pcapfilter.Options{}).Match(smtpFrame[:30], len(smtpFrame)) {
-			t.Errorf("%q selects a frame cut off before its ports", expr)
+			t.Errorf("%q selects a frame that ends before its ports", expr)
 		}
 	}
 	if !compile(t, "ip", pcapfilter.Options{}).Match(smtpFrame[:14], len(smtpFrame)) {
-		t.Error(`"ip" does not select a frame that ends behind its type`)
+		t.Error(`"ip" does not select a frame that ends after its type`)
 	}
 }
 
-// "len", "less" and "greater" speak of the length on the wire.
-func TestLengthIsThatOnTheWire(t *testing.T) {
+// "len", "less" and "greater" refer to the length on the wire.
+func TestLengthIsTheWireLength(t *testing.T) {
 	for _, expr := range []string{"len = 1500", "greater 1000", "not less 1000"} {
 		if !compile(t, expr, pcapfilter.Options{}).Match(smtpFrame, 1500) {
 			t.Errorf("%q does not select a frame of 1500 bytes of which 60 were captured", expr)
@@ -73,7 +75,7 @@ func TestLengthIsThatOnTheWire(t *testing.T) {
 	}
 }
 
-// The program is printed as tcpdump -d prints it.
+// String has the format of tcpdump -d.
 func TestString(t *testing.T) {
 	const want = `(000) ldh      [12]
 (001) jeq      #0x800           jt 2	jf 10
@@ -93,7 +95,7 @@ func TestString(t *testing.T) {
 	}
 }
 
-// The snap length is what the program returns for a frame that it selects.
+// The program returns the snap length for a frame that it selects.
 func TestSnapLength(t *testing.T) {
 	program := compile(t, "ip", pcapfilter.Options{SnapLen: 96}).Program()
 	if got := program[len(program)-2].K; got != 96 {
@@ -101,7 +103,7 @@ func TestSnapLength(t *testing.T) {
 	}
 }
 
-// What Program returns belongs to the caller.
+// The caller may change the result of Program.
 func TestProgramIsACopy(t *testing.T) {
 	f := compile(t, "ip", pcapfilter.Options{})
 	want := f.String()
@@ -111,7 +113,7 @@ func TestProgramIsACopy(t *testing.T) {
 	}
 }
 
-// The netmask of the interface says which addresses are broadcast.
+// The netmask of the interface determines the broadcast addresses.
 func TestIPBroadcast(t *testing.T) {
 	toBroadcast := append([]byte(nil), smtpFrame...)
 	copy(toBroadcast[30:], []byte{10, 1, 1, 255})
@@ -127,7 +129,7 @@ func TestIPBroadcast(t *testing.T) {
 	for _, m := range masks {
 		f := compile(t, "ip broadcast", pcapfilter.Options{Netmask: m.mask})
 		if got := f.Match(toBroadcast, len(toBroadcast)); got != m.want {
-			t.Errorf("with mask %v 10.1.1.255 is broadcast: %v, want %v", m.mask, got, m.want)
+			t.Errorf("10.1.1.255 is broadcast with mask %v: %v, want %v", m.mask, got, m.want)
 		}
 	}
 	_, err := pcapfilter.Compile("ip broadcast", pcapfilter.Options{Netmask: net.CIDRMask(32, 32)})
@@ -136,7 +138,7 @@ func TestIPBroadcast(t *testing.T) {
 	}
 }
 
-// Names are resolved by the functions in Options, and every address counts.
+// Names are resolved by the functions in Options. A filter matches all addresses of a name.
 func TestNames(t *testing.T) {
 	opts := pcapfilter.Options{
 		LookupHost: func(name string) ([]netip.Addr, error) {
@@ -145,17 +147,23 @@ func TestNames(t *testing.T) {
 			}
 			return []netip.Addr{netip.MustParseAddr("2001:db8::25"), netip.MustParseAddr("10.1.1.2")}, nil
 		},
-		LookupEther: func(string) (net.HardwareAddr, error) { return net.HardwareAddr{2, 0, 0, 0, 0, 1}, nil },
-		LookupNet:   func(string) (netip.Addr, error) { return netip.MustParseAddr("0.0.10.1"), nil },
+		LookupEther: func(string) (net.HardwareAddr, error) {
+			return net.HardwareAddr{2, 0, 0, 0, 0, 1},
+				nil
+		},
+		LookupNet: func(string) (netip.Addr, error) { return netip.MustParseAddr("0.0.10.1"), nil },
 	}
-	for _, expr := range []string{"host mail.example.com", "ip host mail.example.com", "ether src gw", "net lab", "net lab and not net loopback"} {
+	for _, expr := range []string{
+		"host mail.example.com", "ip host mail.example.com", "ether src gw", "net lab",
+		"net lab and not net loopback",
+	} {
 		if !compile(t, expr, opts).Match(smtpFrame, len(smtpFrame)) {
 			t.Errorf("%q does not select the frame", expr)
 		}
 	}
 	same := compile(t, "host 2001:db8::25 or 10.1.1.2", pcapfilter.Options{}).String()
 	if got := compile(t, "host mail.example.com", opts).String(); got != same {
-		t.Errorf("a name of two addresses compiles to\n%swant\n%s", got, same)
+		t.Errorf("a name with two addresses compiles to\n%swant\n%s", got, same)
 	}
 	refused := map[string]string{
 		"host web.example.com": "unknown host 'web.example.com'",
@@ -168,8 +176,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// A bad filter says what is wrong and where.
-func TestErrorsTellTheirPlace(t *testing.T) {
+// A SyntaxError has the position of the fault.
+func TestErrorPositions(t *testing.T) {
 	tests := []struct{ expr, caret, message string }{
 		{"tcp port 25 and",
 			"               ^", "syntax error"},
@@ -200,7 +208,7 @@ func TestErrorsTellTheirPlace(t *testing.T) {
 		{"ip and ip6",
 			"^", "expression rejects all packets"},
 		{"tcp port x and (",
-			"         ^", "unknown port 'x'"}, // what comes first is complained of first
+			"         ^", "unknown port 'x'"}, // the first fault is reported
 	}
 	for _, tt := range tests {
 		_, err := pcapfilter.Compile(tt.expr, pcapfilter.Options{})
@@ -219,8 +227,8 @@ func TestErrorsTellTheirPlace(t *testing.T) {
 	}
 }
 
-// What no sensible filter needs is refused instead of taking for ever.
-func TestExcess(t *testing.T) {
+// Excessive expressions are refused, so that compilation ends.
+func TestExcessiveExpressionsAreRefused(t *testing.T) {
 	for _, expr := range []string{
 		strings.Repeat("(", 100000) + "tcp" + strings.Repeat(")", 100000),
 		strings.Repeat("not ", 100000) + "tcp",
@@ -235,24 +243,24 @@ func TestExcess(t *testing.T) {
 	}
 }
 
-// An IPv4 authentication header that leads to itself would be followed for ever.
+// A program ends for an IPv4 authentication header that is followed by itself.
 func TestEndlessHeaderChain(t *testing.T) {
-	// The next header is of the same kind, and its place, computed from the length 3
-	// as (3+2)*4 = 20 from the beginning of the packet, is the same again.
+	// The next header is an authentication header too. Its offset from the beginning of the
+	// packet, computed from the length 3 as (3+2)*4 = 20, is that of the header itself.
 	frame := append([]byte(nil), smtpFrame...)
 	frame[14+9] = 51
 	frame[14+20], frame[14+21] = 51, 3
 	f := compile(t, "ip protochain 6", pcapfilter.Options{})
 	if !f.Endless(frame, len(frame)) {
-		t.Error("the frame does not make an endless chain: choose another")
+		t.Error("the frame does not contain an endless chain")
 	}
 	if f.Match(frame, len(frame)) {
 		t.Error("an endless chain matches")
 	}
 }
 
-// One filter may be used by many goroutines, and Match allocates nothing.
-func TestMatchIsConcurrentAndFree(t *testing.T) {
+// Match is safe for concurrent use and does not allocate.
+func TestMatchIsConcurrentAndDoesNotAllocate(t *testing.T) {
 	f := compile(t, "tcp port 25 and tcp[tcpflags] & tcp-syn != 0", pcapfilter.Options{})
 	var group sync.WaitGroup
 	for range 4 {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// dice is a small generator of reproducible chance (splitmix64): the same seed
-// gives the same frames and filters on every machine and with every release of Go.
+// randomSource is a small random number generator (splitmix64). The same seed gives the same
+// frames and filters on every machine and with every release of Go.
 type randomSource uint64
 
 func (d *randomSource) uint64() uint64 {
@@ -17,19 +17,19 @@ func (d *randomSource) uint64() uint64 {
 	return z ^ z>>31
 }
 
-// roll returns a number from 0 to n-1.
+// intn returns a number from 0 to n-1.
 func (d *randomSource) intn(n int) int { return int(d.uint64() % uint64(n)) }
 
-// in returns true once in n times.
+// oneIn returns true once in n times on average.
 func (d *randomSource) oneIn(n int) bool { return d.intn(n) == 0 }
 
-// pick returns one of the words.
+// pick returns one of the strings.
 func (d *randomSource) pick(words ...string) string { return words[d.intn(len(words))] }
 
 func pickOf[T any](d *randomSource, from []T) T { return from[d.intn(len(from))] }
 
-// randomFilter makes an expression of the language: most compile, some make no
-// sense (a word of the wrong kind, an address where a port belongs).
+// randomFilter returns an expression of the language. Most of them can be compiled, some are not
+// valid (a keyword of the wrong kind, an address instead of a port).
 func randomFilter(d *randomSource) string {
 	return randomExpression(d, 3)
 }
@@ -57,7 +57,7 @@ func randomExpression(d *randomSource, depth int) string {
 	return b.String()
 }
 
-// randomIDs is an identifier, or a list of them in parentheses.
+// randomIDs returns an identifier, or a list of identifiers in parentheses.
 func randomIDs(d *randomSource) string {
 	if !d.oneIn(4) {
 		return randomID(d)
@@ -72,7 +72,8 @@ func randomIDs(d *randomSource) string {
 }
 
 func randomID(d *randomSource) string {
-	return d.pick("10.1.1.1", "10.1.1.2", "10.1", "192.168.1.0/24", "80", "25", "0x50", "http", "domain",
+	return d.pick("10.1.1.1", "10.1.1.2", "10.1", "192.168.1.0/24", "80", "25", "0x50", "http",
+		"domain",
 		"2001:db8::1", "fe80::/10", "2:0:0:0:0:1", "80-90", `\tcp`, "6", "17", "3", "0")
 }
 
@@ -85,20 +86,23 @@ func randomPrimitive(d *randomSource) string {
 	case 3, 4:
 		return d.pick("", "", "tcp ", "udp ", "sctp ", "ip ") +
 			d.pick("", "", "src ", "dst ", "src and dst ") +
-			d.pick("port ", "port ", "portrange ") + d.pick("80", "25", "http", "domain", "20-30", "ftp-http", "53", "65535", "syslog")
+			d.pick("port ", "port ", "portrange ") + d.pick("80", "25", "http", "domain", "20-30",
+			"ftp-http", "53", "65535", "syslog")
 	case 5:
 		return d.pick("", "ip ", "ip6 ", "ether ", "iso ", "isis ") + "proto " +
 			d.pick("6", "17", `\tcp`, `\udp`, "0x800", "58", "1", "2", `\isis`, `\arp`, "300", "(6 or 17)")
 	case 6, 7:
-		return d.pick("ip", "ip6", "arp", "rarp", "tcp", "udp", "sctp", "icmp", "icmp6", "igmp", "igrp", "pim",
-			"vrrp", "carp", "ah", "esp", "atalk", "aarp", "decnet", "lat", "sca", "moprc", "mopdl", "iso", "esis",
-			"isis", "clnp", "stp", "ipx", "netbeui", "l1", "l2", "iih", "lsp", "snp", "csnp", "psnp")
+		return d.pick("ip", "ip6", "arp", "rarp", "tcp", "udp", "sctp", "icmp", "icmp6", "igmp", "igrp",
+			"pim",
+			"vrrp", "carp", "ah", "esp", "atalk", "aarp", "decnet", "lat", "sca", "moprc", "mopdl", "iso",
+			"esis", "isis", "clnp", "stp", "ipx", "netbeui", "l1", "l2", "iih", "lsp", "snp", "csnp", "psnp")
 	case 8:
 		return d.pick("", "ether ", "ip ", "ip6 ") + d.pick("broadcast", "multicast")
 	case 9:
 		return d.pick("less ", "greater ") + fmt.Sprint(d.intn(200))
 	case 10:
-		return d.pick("vlan", "vlan 5", "vlan 100", "mpls", "mpls 1000", "mpls 5", "pppoed", "pppoes", "pppoes 7", "geneve", "geneve 42")
+		return d.pick("vlan", "vlan 5", "vlan 100", "mpls", "mpls 1000", "mpls 5", "pppoed", "pppoes",
+			"pppoes 7", "geneve", "geneve 42")
 	case 11:
 		return "llc" + d.pick("", " i", " s", " u", " rr", " rnr", " ui", " xid")
 	case 12:
@@ -106,14 +110,16 @@ func randomPrimitive(d *randomSource) string {
 	case 13:
 		return d.pick("", "ip ", "ip6 ") + "protochain " + d.pick("6", "17", `\udp`, "58")
 	default:
-		return randomArith(d, 2) + d.pick(" = ", " != ", " > ", " < ", " >= ", " <= ", " == ") + randomArith(d, 1)
+		return randomArith(d, 2) + d.pick(" = ", " != ", " > ", " < ", " >= ", " <= ",
+			" == ") + randomArith(d, 1)
 	}
 }
 
 func randomAddress(d *randomSource) string {
-	return d.pick("10.1.1.1", "10.1.1.2", "192.168.1.5", "10", "10.1", "10.0.0.0/8", "10.1.1.0/24", "0.0.0.0/0",
-		"224.0.0.5", "10.1.0.0 mask 255.255.0.0", "2001:db8::1", "fe80::1", "fe80::/10", "::/0", "ff02::/16",
-		"2001:db8::/32", "2:0:0:0:0:1", "2:0:0:0:0:2", "0002.0000.0001")
+	return d.pick("10.1.1.1", "10.1.1.2", "192.168.1.5", "10", "10.1", "10.0.0.0/8", "10.1.1.0/24",
+		"0.0.0.0/0",
+		"224.0.0.5", "10.1.0.0 mask 255.255.0.0", "2001:db8::1", "fe80::1", "fe80::/10", "::/0",
+		"ff02::/16", "2001:db8::/32", "2:0:0:0:0:1", "2:0:0:0:0:2", "0002.0000.0001")
 }
 
 func randomArith(d *randomSource, depth int) string {
@@ -129,7 +135,8 @@ func randomArith(d *randomSource, depth int) string {
 	case 0:
 		return "len"
 	case 1:
-		return d.pick("icmp[icmptype]", "tcp[tcpflags]", "icmp6[icmp6type]", "ip[2:2]", "ip[6:2]", "tcp[12]")
+		return d.pick("icmp[icmptype]", "tcp[tcpflags]", "icmp6[icmp6type]", "ip[2:2]", "ip[6:2]",
+			"tcp[12]")
 	case 2:
 		return "-" + randomArith(d, 0)
 	case 3, 4:
@@ -137,14 +144,16 @@ func randomArith(d *randomSource, depth int) string {
 		if depth > 0 && d.oneIn(3) {
 			index = randomArith(d, depth-1)
 		}
-		return d.pick("ip", "ip6", "tcp", "udp", "icmp", "icmp6", "ether", "arp", "sctp", "link", "igmp") +
+		return d.pick("ip", "ip6", "tcp", "udp", "icmp", "icmp6", "ether", "arp", "sctp", "link",
+			"igmp") +
 			"[" + index + d.pick("", "", ":1", ":2", ":4") + "]"
 	}
-	return d.pick("0", "1", "2", "3", "6", "8", "0x0f", "0xff", "0x1fff", "255", "80", "tcp-syn", "icmp-echo", "0xffffffff", "0x80000000", "31", "32", "1500")
+	return d.pick("0", "1", "2", "3", "6", "8", "0x0f", "0xff", "0x1fff", "255", "80", "tcp-syn",
+		"icmp-echo", "0xffffffff", "0x80000000", "31", "32", "1500")
 }
 
-// randomChain makes long chains of tests of few values, which keep the optimiser
-// busy.
+// randomChain returns a long chain of tests of few values, which the optimiser can simplify in
+// many ways.
 func randomChain(d *randomSource, depth int) string {
 	var b strings.Builder
 	op := d.pick(" and ", " or ")

@@ -9,15 +9,14 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "record anew what tcpdump decides (needs tcpdump)")
+var update = flag.Bool("update", false, "record the results of tcpdump (needs tcpdump)")
 
-// frameCount is the number of frames that filters are judged by.
+// frameCount is the number of frames on which filters are compared.
 const frameCount = 3000
 
 const recordsFile = "testdata/filters.txt"
 
-// A record is a line of filters.txt: a filter and what tcpdump does with it.
-// Comments have no filter.
+// A record is a line of filters.txt: a filter and the verdict of tcpdump, or a comment.
 type record struct {
 	expr, verdict string
 	comment       string
@@ -34,6 +33,7 @@ func readRecords(t testing.TB) (records []record) {
 	return records
 }
 
+// readLines reads filters.txt including its comments.
 func readLines(t testing.TB) (records []record) {
 	t.Helper()
 	text, err := os.ReadFile(recordsFile)
@@ -52,8 +52,8 @@ func readLines(t testing.TB) (records []record) {
 	return records
 }
 
-// summary is a verdict short enough to be kept: how many frames were selected and
-// how long the program is, each with a hash that tells which and how.
+// summary returns a short form of the verdict for filters.txt: the number of selected frames and
+// the length of the program, each with a hash of the content.
 func (v verdict) summary() string {
 	if v.Error != "" {
 		return "refused: " + v.Error
@@ -71,8 +71,8 @@ func (v verdict) summary() string {
 		count, frames.Sum32(), strings.Count(v.Program, "\n"), program.Sum32())
 }
 
-// Every filter of filters.txt does what tcpdump did when the file was recorded.
-// (Which frames differ tells TestTcpdumpDecidesAlike.)
+// The verdict on every filter of filters.txt is the recorded one of tcpdump. If it is not,
+// TestMatchAgreesWithTcpdump shows the frames that differ.
 func TestRecordedVerdicts(t *testing.T) {
 	frames := makeFrames(frameCount)
 	if *update {
@@ -85,7 +85,7 @@ func TestRecordedVerdicts(t *testing.T) {
 	}
 }
 
-// recordVerdicts writes filters.txt anew.
+// recordVerdicts rewrites filters.txt with the verdicts of tcpdump.
 func recordVerdicts(t *testing.T, real *tcpdump) {
 	t.Helper()
 	var b strings.Builder

@@ -22,18 +22,18 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// libpcapVersion is the one whose behaviour the package has.
+// libpcapVersion is the version whose behaviour the package has.
 const libpcapVersion = "libpcap version 1.10.3"
 
-// tcpdump is the real one, with a file of frames to decide about.
+// A tcpdump runs the real tcpdump on a file of frames.
 type tcpdump struct {
 	path   string
 	file   string
 	frames int
 }
 
-// requireTcpdump finds tcpdump and gives it the frames. One of another version
-// is none.
+// requireTcpdump finds tcpdump of the required version and writes the frames to a file for it.
+// The test is skipped if there is none.
 func requireTcpdump(t *testing.T, frames []frame) *tcpdump {
 	t.Helper()
 	path := tooltest.Path(t, "tcpdump")
@@ -43,7 +43,8 @@ func requireTcpdump(t *testing.T, frames []frame) *tcpdump {
 	}
 	for _, table := range []string{"/etc/services", "/etc/protocols"} {
 		if _, err := os.Stat(table); err != nil {
-			tooltest.SkipOrFail(t, "needs the names that tcpdump takes from %s (Debian package netbase): %v", table, err)
+			tooltest.SkipOrFail(t, "needs the names in %s (Debian package netbase), as tcpdump does: %v",
+				table, err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "frames.pcap")
@@ -53,7 +54,7 @@ func requireTcpdump(t *testing.T, frames []frame) *tcpdump {
 	return &tcpdump{path, file, len(frames)}
 }
 
-// pcapFile writes frames as a capture. A frame's number is its time.
+// pcapFile returns a capture of the frames. The time of a frame is its number.
 func pcapFile(frames []frame) []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, 0xa1b2c3d4)
@@ -71,8 +72,7 @@ func pcapFile(frames []frame) []byte {
 	return b
 }
 
-// run starts tcpdump on the file and returns its output; a refusal is an error
-// with tcpdump's words.
+// run runs tcpdump on the file and returns its output. If tcpdump fails, the error is its message.
 func (d *tcpdump) run(args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -86,20 +86,21 @@ func (d *tcpdump) run(args ...string) ([]byte, error) {
 	}
 	for line := range strings.Lines(stderr.String()) {
 		if message, ok := strings.CutPrefix(line, "tcpdump: "); ok {
-			message = strings.TrimPrefix(strings.TrimSpace(message), "can't parse filter expression: ")
+			message = strings.TrimSpace(message)
+			message = strings.TrimPrefix(message, "can't parse filter expression: ")
 			return nil, errors.New(message)
 		}
 	}
 	return nil, fmt.Errorf("%w: %s", err, stderr.String())
 }
 
-// program returns what "tcpdump -d" prints.
+// program returns the output of "tcpdump -d".
 func (d *tcpdump) program(expr string) (string, error) {
 	out, err := d.run("-d", "--", expr)
 	return string(out), err
 }
 
-// selects returns for each frame whether tcpdump selects it.
+// selects returns, for each frame, whether tcpdump selects it.
 func (d *tcpdump) selects(expr string) ([]bool, error) {
 	out, err := d.run("-w", "-", "--", expr)
 	if err != nil {
@@ -114,8 +115,7 @@ func (d *tcpdump) selects(expr string) ([]bool, error) {
 	return selected, nil
 }
 
-// A verdict is all that a filter does: the error that refuses it, or its program
-// and the frames that it selects.
+// A verdict is the result of a filter: an error, or its program and the frames that it selects.
 type verdict struct {
 	Error    string
 	Program  string
@@ -138,7 +138,7 @@ func (d *tcpdump) verdict(expr string) verdict {
 	return verdict{Program: program, Selected: selected}
 }
 
-// ourVerdict is the package's.
+// ourVerdict returns the verdict of the package.
 func ourVerdict(expr string, frames []frame) verdict {
 	f, err := pcapfilter.Compile(expr, pcapfilter.Options{})
 	if err != nil {
@@ -151,9 +151,9 @@ func ourVerdict(expr string, frames []frame) verdict {
 	return verdict{Program: f.String(), Selected: selected}
 }
 
-// Every filter of filters.txt and many random ones are refused in tcpdump's words,
-// or compiled to tcpdump's program and select the frames that tcpdump selects.
-func TestTcpdumpDecidesAlike(t *testing.T) {
+// Every filter of filters.txt and many random ones are refused with tcpdump's message, or are
+// compiled to tcpdump's program and select the same frames as tcpdump.
+func TestMatchAgreesWithTcpdump(t *testing.T) {
 	frames := makeFrames(frameCount)
 	real := requireTcpdump(t, frames)
 	var exprs []string
@@ -176,9 +176,9 @@ func TestTcpdumpDecidesAlike(t *testing.T) {
 	})
 }
 
-// All qualifiers with all protocols, and more random filters, are refused in
-// tcpdump's words or compiled to tcpdump's program.
-func TestTcpdumpCompilesAlike(t *testing.T) {
+// All qualifiers with all protocols, and more random filters, are refused with tcpdump's message
+// or compiled to tcpdump's program.
+func TestCompileAgreesWithTcpdump(t *testing.T) {
 	real := requireTcpdump(t, nil)
 	exprs := qualifierMatrix()
 	d := randomSource(3)
@@ -195,7 +195,7 @@ func TestTcpdumpCompilesAlike(t *testing.T) {
 	})
 }
 
-// compare reports the expressions with two verdicts.
+// compare reports the expressions for which judge returns two different verdicts.
 func compare(t *testing.T, exprs []string, judge func(expr string) (want, got verdict)) {
 	t.Helper()
 	var refused, differ int
@@ -215,17 +215,17 @@ func compare(t *testing.T, exprs []string, judge func(expr string) (want, got ve
 	t.Logf("%d filters, %d of them refused: %d differ", len(exprs), refused, differ)
 }
 
-// readsUnset reports whether the filter's program may read a word of memory that
-// it has not set, as when the rest of an expression asks what lies in a Geneve
-// packet though the frame holds none. For us the word is 0; libpcap finds there
-// what the frame before has left.
+// readsUnset reports whether the filter's program may read a word of memory that it has not set:
+// for example when the rest of an expression tests the inner packet of Geneve although the
+// frame has none. The word is 0 in this package; in libpcap it has the value of the previous
+// frame.
 func readsUnset(expr string) bool {
 	f, err := pcapfilter.Compile(expr, pcapfilter.Options{})
 	if err != nil {
 		return false
 	}
 	program := f.Program()
-	set := make([]uint16, len(program)+1) // the words surely set before an instruction
+	set := make([]uint16, len(program)+1) // words that are set on every path to an instruction
 	for i := range set[1:] {
 		set[i+1] = ^uint16(0)
 	}
@@ -254,7 +254,7 @@ func readsUnset(expr string) bool {
 	return false
 }
 
-// each calls f with every expression, several at a time.
+// runParallel calls f for every expression, on several goroutines.
 func runParallel(exprs []string, f func(expr string)) {
 	next := make(chan string)
 	var workers sync.WaitGroup
@@ -272,14 +272,16 @@ func runParallel(exprs []string, f func(expr string)) {
 	workers.Wait()
 }
 
-// qualifierMatrix puts every protocol where a protocol may stand.
+// qualifierMatrix returns expressions with every protocol in every position of a protocol.
 func qualifierMatrix() (exprs []string) {
-	protocols := strings.Fields(`ip ip6 arp rarp ether fddi tr wlan ppp slip link sctp tcp udp icmp icmp6 igmp
-		igrp pim vrrp carp ah esp atalk aarp decnet lat sca moprc mopdl iso esis isis clnp stp ipx netbeui
-		l1 l2 iih lsp snp csnp psnp radio`)
+	protocols := strings.Fields(`ip ip6 arp rarp ether fddi tr wlan ppp slip link sctp tcp udp icmp
+		icmp6 igmp igrp pim vrrp carp ah esp atalk aarp decnet lat sca moprc mopdl iso esis isis
+		clnp stp ipx netbeui l1 l2 iih lsp snp csnp psnp radio`)
 	forms := []string{
-		"%s", "%s host 10.1.1.1", "%s src host 2001:db8::1", "%s net 10.1.0.0/16", "%s dst net 2001:db8::/32",
-		"%s proto 17", "%s proto \\tcp", "%s protochain 17", "%s protochain \\udp", "%s[1] = 1", "%s[2:2] > 80",
+		"%s", "%s host 10.1.1.1", "%s src host 2001:db8::1", "%s net 10.1.0.0/16",
+		"%s dst net 2001:db8::/32",
+		"%s proto 17", "%s proto \\tcp", "%s protochain 17", "%s protochain \\udp", "%s[1] = 1",
+		"%s[2:2] > 80",
 		"%s port 80", "%s dst portrange 20-80", "%s broadcast", "%s multicast", "%s src 2:0:0:0:0:1",
 		"%s gateway foo", "vlan and %s", "mpls and %s", "pppoes and %s", "geneve and %s",
 		"not %s[0] & 1 = 0",
