@@ -27,18 +27,17 @@ var _ = register(&shell.Command{
 			return shell.Menu{
 				Header: func() { printAlertSettings(env, s) },
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Add a new email address to send alerts.", Hidden: full,
-						Run: func(ctx context.Context) error { return newAlertRecipient(ctx, env) }},
-					{Key: "EDIT", Text: "Modify alert subscription for an email address.", Hidden: none,
-						Run: func(ctx context.Context) error { return editAlertRecipient(ctx, env) }},
-					{Key: "DELETE", Text: "Remove an email address.", Hidden: none,
-						Run: func(ctx context.Context) error { return deleteAlertRecipient(ctx, env) }},
-					{Key: "CLEAR", Text: "Remove all email addresses (disable alerts).", Hidden: none,
-						Run: func(ctx context.Context) error { return clearAlertRecipients(ctx, env) }},
-					{Key: "SETUP", Text: "Configure alert settings.",
-						Run: func(ctx context.Context) error { return setUpAlerts(ctx, env) }},
+					{Key: "NEW", Text: "Add a new email address to send alerts.",
+						Hidden: full, Run: withEnv(env, newAlertRecipient)},
+					{Key: "EDIT", Text: "Modify alert subscription for an email address.",
+						Hidden: none, Run: withEnv(env, editAlertRecipient)},
+					{Key: "DELETE", Text: "Remove an email address.",
+						Hidden: none, Run: withEnv(env, deleteAlertRecipient)},
+					{Key: "CLEAR", Text: "Remove all email addresses (disable alerts).",
+						Hidden: none, Run: withEnv(env, clearAlertRecipients)},
+					{Key: "SETUP", Text: "Configure alert settings.", Run: withEnv(env, setUpAlerts)},
 					{Key: "FROM", Text: "Configure the From Address of alert emails.",
-						Run: func(ctx context.Context) error { return chooseAlertSender(ctx, env) }},
+						Run: withEnv(env, chooseAlertSender)},
 				},
 			}
 		})

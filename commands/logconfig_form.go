@@ -14,22 +14,23 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// sincePush is the first version whose syslog push has a port, a tag, a message size,
-// TLS and a disk buffer of its own.
+// syslogOptionsVersion is the first version in which the port, the tag, the message size, TLS
+// and the disk buffer of a syslog push can be configured.
 var syslogOptionsVersion = product.Version{Major: 11}
 
-// askFileName is asked of all subscriptions with files of their own.
+// fileNameQuestion is the question for the file name of subscriptions that have files.
 const fileNameQuestion = "Filename to use for log files:"
 
-// logForm asks for what NEW and EDIT have in common. Host keys of a server that the
-// dialogue brings up are added to keys.
+// logForm asks the questions that NEW and EDIT share. It appends the host keys that it learns
+// to keys.
 func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		k := s.Type.Spec()
 		return d.Form(ctx,
 			shell.When(func() bool { return k.Format == logs.Lines }, logLevel(&s.Level)),
 			shell.When(func() bool { return k.Bounces },
-				shell.Number(&s.BounceBytes, "How many bytes of a bounced message do you want to log?", 0, 1<<20)),
+				shell.Number(&s.BounceBytes,
+					"How many bytes of a bounced message do you want to log?", 0, 1<<20)),
 			logMethod(env, s, k),
 			shell.When(func() bool { return s.Method == logs.Manual }, fileForm(s)),
 			shell.When(func() bool { return s.Method.Uploads() }, uploadForm(env, s, keys)),
@@ -52,8 +53,8 @@ func logLevel(l *logs.Level) shell.Field {
 	}
 }
 
-// logMethod asks what becomes of the lines and the files; settings of another method
-// are forgotten.
+// logMethod asks for the method by which the logs are retrieved. A change resets the settings
+// of the previous method.
 func logMethod(env *shell.Env, s *logs.Subscription, k logs.TypeSpec) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		methods := []logs.Method{logs.Manual, logs.FTPPush, logs.SCPPush}
@@ -64,7 +65,8 @@ func logMethod(env *shell.Env, s *logs.Subscription, k logs.TypeSpec) shell.Fiel
 		for _, m := range methods {
 			titles = append(titles, methodTitle(env, m))
 		}
-		i, err := d.Choose(ctx, "Choose the method to retrieve the logs.", slices.Index(methods, s.Method), titles...)
+		i, err := d.Choose(ctx, "Choose the method to retrieve the logs.",
+			slices.Index(methods, s.Method), titles...)
 		if err != nil {
 			return err
 		}
@@ -76,7 +78,7 @@ func logMethod(env *shell.Env, s *logs.Subscription, k logs.TypeSpec) shell.Fiel
 	}
 }
 
-// changedMethod gives a subscription the settings with which its method begins.
+// resetMethodSettings gives a subscription the default settings of its new method.
 func resetMethodSettings(s *logs.Subscription, was logs.Method, k logs.TypeSpec) {
 	s.Push = logs.SyslogPush{}
 	if s.Method == logs.Syslog {
@@ -93,7 +95,7 @@ func resetMethodSettings(s *logs.Subscription, was logs.Method, k logs.TypeSpec)
 	}
 }
 
-// fileForm asks how files are named and rolled over.
+// fileForm asks for the names of the files and for their rollover.
 func fileForm(s *logs.Subscription) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		timed := s.Schedule != logs.NoSchedule
@@ -102,7 +104,8 @@ func fileForm(s *logs.Subscription) shell.Field {
 			shell.Text(&s.File, fileNameQuestion, logs.CheckFile),
 			fileSize(&s.MaxSize),
 			shell.Number(&s.MaxFiles, "Please enter the maximum number of files:", 1, logs.MaxFiles),
-			shell.YesNo(&s.Alert, "Should an alert be sent when files are removed due to the maximum number of files allowed?"),
+			shell.YesNo(&s.Alert, "Should an alert be sent when files are removed "+
+				"due to the maximum number of files allowed?"),
 			shell.YesNo(&timed, "Do you want to configure time-based log files rollover?"),
 			scheduleForm(s, &timed),
 			shell.YesNo(&suffix, "Do you want to add a suffix to the names of the log files?"),
@@ -123,7 +126,8 @@ func suffixForm(s *logs.Subscription, wanted *bool) shell.Field {
 				def = append(def, i)
 			}
 		}
-		picked, err := d.ChooseSeveral(ctx, "Choose the suffixes, separated by commas.", def, "$hostname", "$serialnumber")
+		picked, err := d.ChooseSeveral(ctx, "Choose the suffixes, separated by commas.", def,
+			"$hostname", "$serialnumber")
 		if err == nil {
 			s.HostSuffix, s.SerialSuffix = slices.Contains(picked, 0), slices.Contains(picked, 1)
 		}
@@ -131,23 +135,30 @@ func suffixForm(s *logs.Subscription, wanted *bool) shell.Field {
 	}
 }
 
-// fileSize asks for a number of bytes; a unit may follow it.
+// fileSize asks for the maximum size of a file.
 func fileSize(size *int64) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
-		n := *size
-		_, err := d.Ask(ctx, "Please enter the maximum file size:", strconv.FormatInt(n, 10), func(answer string) error {
-			v, err := parseSize(answer)
-			if err != nil || v < logs.MinSize || v > logs.MaxSize {
-				return refusal.Newf("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.MinSize), int64(logs.MaxSize))
-			}
-			n = v
-			return nil
-		})
-		if err == nil {
-			*size = n
-		}
-		return err
+		return askSize(ctx, d, size, "Please enter the maximum file size:", logs.MinSize, logs.MaxSize)
 	}
+}
+
+// askSize asks for a number of bytes, which k or m may follow.
+func askSize(
+	ctx context.Context, d shell.Dialogue, size *int64, question string, least, most int64) error {
+	n := *size
+	_, err := d.Ask(ctx, question, strconv.FormatInt(n, 10), func(answer string) error {
+		v, err := parseSize(answer)
+		if err != nil || v < least || v > most {
+			return refusal.Newf(
+				"The value must be an integer from %d to %d; k or m may follow it.", least, most)
+		}
+		n = v
+		return nil
+	})
+	if err == nil {
+		*size = n
+	}
+	return err
 }
 
 func parseSize(s string) (int64, error) {
@@ -169,7 +180,8 @@ func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 			return nil
 		}
 		schedules := []logs.Schedule{logs.Interval, logs.Daily, logs.Weekly}
-		i, err := d.Choose(ctx, "Configure log rollover settings:", max(slices.Index(schedules, s.Schedule), 0),
+		i, err := d.Choose(ctx, "Configure log rollover settings:",
+			max(slices.Index(schedules, s.Schedule), 0),
 			"Custom time interval", "Daily rollover", "Weekly rollover")
 		if err != nil {
 			return err
@@ -190,24 +202,28 @@ func scheduleForm(s *logs.Subscription, timed *bool) shell.Field {
 		}
 		return d.Form(ctx,
 			shell.When(func() bool { return s.Schedule == logs.Weekly },
-				shell.OneOf(&s.Day, "Choose the day of the week to roll over the log files.", logs.Weekdays()...)),
-			shell.Text(&s.TimeOfDay, "Enter the time of day to roll over the log files, in 24-hour format (HH:MM):",
+				shell.OneOf(&s.Day,
+					"Choose the day of the week to roll over the log files.", logs.Weekdays()...)),
+			shell.Text(&s.TimeOfDay,
+				"Enter the time of day to roll over the log files, in 24-hour format (HH:MM):",
 				logs.CheckTimeOfDay),
 		)
 	}
 }
 
-// rollInterval asks for a time in seconds, or with units.
+// askRolloverInterval asks for an interval, in seconds or with units.
 func askRolloverInterval(ctx context.Context, d shell.Dialogue, seconds *int) error {
 	n := *seconds
 	if n == 0 {
 		n = logs.DefaultInterval
 	}
-	_, err := d.Ask(ctx, "Enter the time interval to roll over the log files, in seconds or in a form such as 90m, 4h or 2d:", strconv.Itoa(n),
+	_, err := d.Ask(ctx, "Enter the time interval to roll over the log files, "+
+		"in seconds or in a form such as 90m, 4h or 2d:", strconv.Itoa(n),
 		func(answer string) error {
 			v, ok := parseInterval(answer)
 			if !ok || v < logs.MinInterval || v > logs.MaxInterval {
-				return refusal.Newf("The time must be from %d seconds to %d days.", logs.MinInterval, logs.MaxInterval/86400)
+				return refusal.Newf("The time must be from %d seconds to %d days.",
+					logs.MinInterval, logs.MaxInterval/86400)
 			}
 			n = v
 			return nil
@@ -218,7 +234,7 @@ func askRolloverInterval(ctx context.Context, d shell.Dialogue, seconds *int) er
 	return err
 }
 
-// parseInterval reads "3600", "1h 30m" or "2d".
+// parseInterval parses "3600", "1h 30m" or "2d".
 func parseInterval(s string) (seconds int, ok bool) {
 	if n, err := strconv.Atoi(s); err == nil {
 		return n, true
@@ -242,30 +258,24 @@ func parseInterval(s string) (seconds int, ok bool) {
 	return int(sum / time.Second), sum > 0
 }
 
-// pushForm asks for the syslog server and how to send to it.
+// syslogForm asks for the syslog server and the protocol.
 func syslogForm(env *shell.Env, s *logs.Subscription) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		p := &s.Push
-		later := !env.Appliance.Product.Version.Before(syslogOptionsVersion)
-		port, tag, plain := int(p.Port), p.Tag, !p.TLS
+		options := func() bool { return !env.Appliance.Product.Version.Before(syslogOptionsVersion) }
+		port, tag := int(p.Port), p.Tag
 		if tag == "" {
 			tag = s.Name
 		}
 		err := d.Form(ctx,
 			shell.Text(&p.Host, deliverToQuestion, logs.CheckHost),
-			shell.When(func() bool { return later }, shell.Number(&port, "Port of the syslog server:", 1, 65535)),
+			shell.When(options, shell.Number(&port, "Port of the syslog server:", 1, 65535)),
 			pushProtocol(p),
-			shell.OneOf(&p.Facility, "Which facility do you want the log data to be sent as?", syslog.Facilities()...),
-			shell.When(func() bool { return later },
+			shell.OneOf(&p.Facility,
+				"Which facility do you want the log data to be sent as?", syslog.Facilities()...),
+			shell.When(options,
 				messageSize(p),
-				shell.When(func() bool { return p.Protocol == "tcp" },
-					shell.YesNo(&p.TLS, "Do you want to use TLS?"),
-					shell.When(func() bool { return p.TLS }, func(ctx context.Context, d shell.Dialogue) error {
-						p.Verify = p.Verify || plain // unless somebody said no
-						env.PrintWrapped("Trusted are the authorities whose certificates (.pem, .crt, .cer) are in the directory configuration.")
-						return shell.YesNo(&p.Verify, "Do you want to verify the certificate of the server?")(ctx, d)
-					}),
-					diskBuffer(p)),
+				shell.When(func() bool { return p.Protocol == "tcp" }, tlsField(p), diskBuffer(p)),
 				shell.Text(&tag, "Tag of the records:", logs.CheckTag),
 			),
 		)
@@ -284,11 +294,29 @@ func syslogForm(env *shell.Env, s *logs.Subscription) shell.Field {
 	}
 }
 
-// pushProtocol asks for the transport.
+// tlsField asks for TLS and for the verification of the server's certificate. Verification is
+// the default if TLS was off before.
+func tlsField(p *logs.SyslogPush) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		wasPlain := !p.TLS
+		err := d.Form(ctx, shell.YesNo(&p.TLS, "Do you want to use TLS?"))
+		if err != nil || !p.TLS {
+			return err
+		}
+		p.Verify = p.Verify || wasPlain
+		d.PrintWrapped("Certificate authorities are trusted if their certificates " +
+			"(.pem, .crt, .cer) are in the directory configuration.")
+		return d.Form(ctx,
+			shell.YesNo(&p.Verify, "Do you want to verify the certificate of the server?"))
+	}
+}
+
+// pushProtocol asks for the transport protocol.
 func pushProtocol(p *logs.SyslogPush) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		protocols := []string{"udp", "tcp"}
-		i, err := d.Choose(ctx, "Which protocol do you want to use to transfer the log data?", slices.Index(protocols, p.Protocol), "UDP", "TCP")
+		i, err := d.Choose(ctx, "Which protocol do you want to use to transfer the log data?",
+			slices.Index(protocols, p.Protocol), "UDP", "TCP")
 		if err == nil {
 			p.Protocol = protocols[i]
 		}
@@ -306,11 +334,12 @@ func messageSize(p *logs.SyslogPush) shell.Field {
 	}
 }
 
-// diskBuffer asks whether lines are kept on disk while the server is away.
+// diskBuffer asks whether messages are kept on disk while the server cannot be reached.
 func diskBuffer(p *logs.SyslogPush) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		keep := p.Buffer > 0
-		err := d.Form(ctx, shell.YesNo(&keep, "Do you want to keep the log data on disk while the syslog server cannot be reached?"))
+		err := d.Form(ctx, shell.YesNo(&keep,
+			"Do you want to keep the log data on disk while the syslog server cannot be reached?"))
 		if err != nil || !keep {
 			p.Buffer = 0
 			return err
@@ -318,14 +347,6 @@ func diskBuffer(p *logs.SyslogPush) shell.Field {
 		if p.Buffer == 0 {
 			p.Buffer = logs.DefaultBuffer
 		}
-		_, err = d.Ask(ctx, "Size of the disk buffer:", strconv.FormatInt(p.Buffer, 10), func(answer string) error {
-			n, err := parseSize(answer)
-			if err != nil || n < logs.MinBuffer || n > logs.MaxBuffer {
-				return refusal.Newf("The value must be an integer from %d to %d; k or m may follow it.", int64(logs.MinBuffer), int64(logs.MaxBuffer))
-			}
-			p.Buffer = n
-			return nil
-		})
-		return err
+		return askSize(ctx, d, &p.Buffer, "Size of the disk buffer:", logs.MinBuffer, logs.MaxBuffer)
 	}
 }

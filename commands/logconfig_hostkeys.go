@@ -16,27 +16,31 @@ import (
 
 // The menu HOSTKEYCONFIG of logconfig.
 
-// configureHostKeys shows and changes the keys by which SSH servers are known.
+// configureHostKeys is the menu of the host keys of SSH servers.
 func configureHostKeys(ctx context.Context, env *shell.Env) error {
 	return env.Menu(ctx, func() shell.Menu {
 		none := len(logs.HostKeys.Get(env.Draft).List) == 0
 		return shell.Menu{
 			Header: func() { printHostKeys(env) },
 			Items: []shell.Item{
-				{Key: "NEW", Text: "Enter a host key.", Run: func(ctx context.Context) error { return newHostKey(ctx, env, enterHostKey) }},
-				{Key: "SCAN", Text: "Get the host keys of a server from the server.", Run: func(ctx context.Context) error { return newHostKey(ctx, env, scanHostKeys) }},
-				{Key: "PRINT", Text: "Display a host key.", Hidden: none, Run: func(ctx context.Context) error {
-					k, err := askHostKey(ctx, env, "Enter the number of the host key you wish to display.")
-					if err == nil {
-						env.Printf("\n%s %s\n", knownHostsName(k.Host, k.Port), k.Key)
-					}
-					return err
-				}},
-				{Key: "DELETE", Text: "Remove a host key.", Hidden: none, Run: func(ctx context.Context) error { return deleteHostKey(ctx, env) }},
-				{Key: "USER", Text: "Display the public key of this appliance.", Run: func(context.Context) error { return printLogKey(env) }},
+				{Key: "NEW", Text: "Enter a host key.", Run: newHostKey(env, enterHostKey)},
+				{Key: "SCAN", Text: "Get the host keys of a server from the server.",
+					Run: newHostKey(env, scanHostKeys)},
+				{Key: "PRINT", Text: "Display a host key.", Hidden: none, Run: withEnv(env, printHostKey)},
+				{Key: "DELETE", Text: "Remove a host key.", Hidden: none, Run: withEnv(env, deleteHostKey)},
+				{Key: "USER", Text: "Display the public key of this appliance.",
+					Run: func(context.Context) error { return printLogKey(env) }},
 			},
 		}
 	})
+}
+
+func printHostKey(ctx context.Context, env *shell.Env) error {
+	k, err := askHostKey(ctx, env, "Enter the number of the host key you wish to display.")
+	if err == nil {
+		env.Printf("\n%s %s\n", knownHostsName(k.Host, k.Port), k.Key)
+	}
+	return err
 }
 
 func printHostKeys(env *shell.Env) {
@@ -52,22 +56,27 @@ func printHostKeys(env *shell.Env) {
 	}
 }
 
-// newHostKey asks for a server and gets its keys.
-func newHostKey(ctx context.Context, env *shell.Env, get func(context.Context, *shell.Env, string, uint16) ([]logs.KnownHost, error)) error {
-	var host string
-	port := int(upload.SCP.Port())
-	err := env.Form(ctx,
-		shell.Text(&host, "Enter the host name or the IP address of the server, as log subscriptions have it.",
-			logs.CheckHost),
-		shell.Number(&port, "Port to connect to on the remote host:", 1, 65535))
-	if err != nil {
-		return err
+// newHostKey returns the operation that asks for a server, gets its keys with get, and adds
+// them.
+func newHostKey(
+	env *shell.Env, get func(context.Context, *shell.Env, string, uint16) ([]logs.KnownHost, error),
+) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var host string
+		port := int(upload.SCP.Port())
+		err := env.Form(ctx,
+			shell.Text(&host, "Enter the host name or the IP address of the server, "+
+				"as log subscriptions have it.", logs.CheckHost),
+			shell.Number(&port, "Port to connect to on the remote host:", 1, 65535))
+		if err != nil {
+			return err
+		}
+		keys, err := get(ctx, env, host, uint16(port))
+		if err != nil {
+			return err
+		}
+		return addHostKeys(env, keys)
 	}
-	keys, err := get(ctx, env, host, uint16(port))
-	if err != nil {
-		return err
-	}
-	return addHostKeys(env, keys)
 }
 
 func deleteHostKey(ctx context.Context, env *shell.Env) error {
@@ -81,8 +90,9 @@ func deleteHostKey(ctx context.Context, env *shell.Env) error {
 	})
 }
 
-// askHostKey asks for one of the list that stands above the menu.
-func askHostKey(ctx context.Context, env *shell.Env, question string) (k logs.KnownHost, err error) {
+// askHostKey asks for a host key of the list above the menu.
+func askHostKey(
+	ctx context.Context, env *shell.Env, question string) (k logs.KnownHost, err error) {
 	list := logs.HostKeys.Get(env.Draft).List
 	_, err = env.Ask(ctx, question, "", func(answer string) error {
 		n, err := strconv.Atoi(answer)
@@ -95,7 +105,7 @@ func askHostKey(ctx context.Context, env *shell.Env, question string) (k logs.Kn
 	return k, err
 }
 
-// hostAndPort names a server in a sentence; the usual port goes without saying.
+// hostAndPort names a server in a sentence. It leaves the default port out.
 func hostAndPort(host string, port uint16) string {
 	if port == upload.SCP.Port() {
 		return host
@@ -103,7 +113,7 @@ func hostAndPort(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// knownName names a server as a file of known hosts does.
+// knownHostsName names a server as a known_hosts file does.
 func knownHostsName(host string, port uint16) string {
 	if port == upload.SCP.Port() {
 		return host

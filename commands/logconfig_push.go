@@ -2,6 +2,7 @@ package commands
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"github.com/esasim/esasim/appliance/logs"
@@ -12,17 +13,19 @@ import (
 
 // anyPush reports whether a running subscription is pushed.
 func anyPush(env *shell.Env) bool {
-	return slices.ContainsFunc(committedLogs(env), func(s logs.Subscription) bool { return s.Method != logs.Manual })
+	return slices.ContainsFunc(committedLogs(env), func(s logs.Subscription) bool {
+		return s.Method != logs.Manual
+	})
 }
 
-// A pushRow is a line of a push's status.
+// A statusRow is a line of a push's status.
 type statusRow struct {
 	label string
 	value any
 }
 
-// printPushes shows how the pushes fare.
-func printPushes(env *shell.Env) {
+// printPushes prints the status of each push.
+func printPushes(_ context.Context, env *shell.Env) error {
 	for _, s := range committedLogs(env) {
 		var rows []statusRow
 		if p, ok := env.Appliance.Logs.PushStats(s.Name); ok {
@@ -37,6 +40,7 @@ func printPushes(env *shell.Env) {
 			env.Printf("  %-45s %v\n", row.label+":", row.value)
 		}
 	}
+	return nil
 }
 
 func syslogRows(s logs.Subscription, p syslog.Stats) []statusRow {
@@ -50,10 +54,12 @@ func syslogRows(s logs.Subscription, p syslog.Stats) []statusRow {
 	return []statusRow{
 		{"Syslog server", s.Push.Host}, {"State", state},
 		{"Messages waiting", p.Waiting}, {"Messages sent", p.Sent}, {"Messages sent again", p.Resent},
-		{"Messages lost in a broken connection", p.Lost}, {"Messages dropped for want of room", p.Dropped},
-		{"Messages that servers may have lost, at most", p.InDoubt}, {"Of them at the last break", p.LastInDoubt},
+		{"Messages lost in a broken connection", p.Lost},
+		{"Messages dropped because the buffer was full", p.Dropped},
+		{"Messages that servers may have lost, at most", p.InDoubt},
+		{"Of them at the last break", p.LastInDoubt},
 		{"Connections that the server closed", p.Breaks}, {"Connections that failed", p.Failures},
-		{"Last trouble", cmp.Or(p.LastError, "None")},
+		{"Last error", cmp.Or(p.LastError, "None")},
 	}
 }
 
@@ -62,6 +68,6 @@ func uploadRows(env *shell.Env, s logs.Subscription, p upload.Stats) []statusRow
 		{methodTitle(env, s.Method) + " to", s.Remote.Host},
 		{"Files waiting", p.Waiting}, {"Files transferred", p.Uploaded},
 		{"Attempts that failed", p.Failures},
-		{"Last trouble", cmp.Or(p.LastError, "None")},
+		{"Last error", cmp.Or(p.LastError, "None")},
 	}
 }

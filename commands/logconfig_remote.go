@@ -11,12 +11,12 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What logconfig asks of subscriptions whose finished files are sent to a server.
+// The questions of logconfig for subscriptions whose finished files are sent to a server.
 
 const deliverToQuestion = "Hostname to deliver the logs:"
 
-// carryForm asks for the server and what to send there. Host keys that the dialogue
-// brings up are added to keys.
+// uploadForm asks for the server, the account and the files. It appends the host keys that it
+// learns to keys.
 func uploadForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		r := &s.Remote
@@ -29,11 +29,13 @@ func uploadForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) sh
 		if dir == "" {
 			dir = "."
 		}
-		setIntervalSchedule(s) // a file may have said otherwise
+		setIntervalSchedule(s) // a loaded configuration may have another schedule
 		err := d.Form(ctx,
-			shell.Number(&s.IntervalSeconds, "Maximum time to wait before transferring, in seconds:", logs.MinInterval, logs.MaxInterval),
+			shell.Number(&s.IntervalSeconds,
+				"Maximum time to wait before transferring, in seconds:", logs.MinInterval, logs.MaxInterval),
 			shell.Text(&r.Host, deliverToQuestion, logs.CheckHost),
-			shell.When(func() bool { return scp }, shell.Number(&port, "Port to connect to on the remote host:", 1, 65535)),
+			shell.When(func() bool { return scp },
+				shell.Number(&port, "Port to connect to on the remote host:", 1, 65535)),
 			shell.Text(&r.User, "Username on the remote host:", logs.CheckUser),
 			shell.When(func() bool { return !scp }, remotePassphraseField(env, r, was)),
 			shell.Text(&dir, "Directory on the remote host to place the logs:", logs.CheckRemoteDir),
@@ -59,7 +61,7 @@ func uploadForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) sh
 	}
 }
 
-// byInterval has files rolled over, and so sent, after a time.
+// setIntervalSchedule schedules the rollover by interval. Each rollover sends a file.
 func setIntervalSchedule(s *logs.Subscription) {
 	if s.Schedule != logs.Interval {
 		s.IntervalSeconds = logs.DefaultUploadInterval
@@ -67,9 +69,10 @@ func setIntervalSchedule(s *logs.Subscription) {
 	s.Schedule, s.Day, s.TimeOfDay = logs.Interval, "", ""
 }
 
-// remotePassphrase asks without echo. The empty answer keeps what there is, if the login
-// is still that of was.
-func remotePassphraseField(env *shell.Env, r *logs.UploadTarget, was logs.UploadTarget) shell.Field {
+// remotePassphraseField asks for the passphrase, without echo. An empty answer keeps the
+// present passphrase, but only if server and user are still those of was.
+func remotePassphraseField(
+	env *shell.Env, r *logs.UploadTarget, was logs.UploadTarget) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		if !r.SameLogin(was) {
 			r.Password = ""
@@ -77,7 +80,7 @@ func remotePassphraseField(env *shell.Env, r *logs.UploadTarget, was logs.Upload
 		word := passphraseWord(env)
 		question := strings.ToUpper(word[:1]) + word[1:] + " on the remote host:"
 		if r.Password != "" {
-			question = strings.TrimSuffix(question, ":") + ", or nothing to keep the present one:"
+			question = strings.TrimSuffix(question, ":") + ", or nothing to keep the current one:"
 		}
 		answer, err := d.AskSecret(ctx, question, nil)
 		if err == nil && answer != "" {
@@ -87,20 +90,21 @@ func remotePassphraseField(env *shell.Env, r *logs.UploadTarget, was logs.Upload
 	}
 }
 
-// hostKeyForm asks whether the server's host key is checked, and for the key unless one
+// hostKeyForm asks whether the server's host key is checked, and if so, for the key unless one
 // is known.
 func hostKeyForm(env *shell.Env, r *logs.UploadTarget, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
-		if err := shell.YesNo(&r.CheckKey, "Do you want to enable host key checking?")(ctx, d); err != nil || !r.CheckKey {
+		err := d.Form(ctx, shell.YesNo(&r.CheckKey, "Do you want to enable host key checking?"))
+		if err != nil || !r.CheckKey {
 			return err
 		}
 		known := slices.ContainsFunc(logs.HostKeys.Get(env.Draft).List, func(k logs.KnownHost) bool {
 			return k.Host == r.Host && k.Port == r.Port
 		})
 		if known {
-			again := false
-			err := shell.YesNo(&again, "A host key of "+hostAndPort(r.Host, r.Port)+" is known. Do you want to add another one?")(ctx, d)
-			if err != nil || !again {
+			another, err := d.Confirm(ctx, "A host key of "+hostAndPort(r.Host, r.Port)+
+				" is known. Do you want to add another one?", false)
+			if err != nil || !another {
 				return err
 			}
 		}
@@ -110,11 +114,14 @@ func hostKeyForm(env *shell.Env, r *logs.UploadTarget, keys *[]logs.KnownHost) s
 	}
 }
 
-// askHostKeys gets keys of a server from it or from the administrator. There may be
-// none, if that is what the administrator wants.
-func askHostKeys(ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
+// askHostKeys gets host keys of a server, either from the server or from the administrator. It
+// returns none if the administrator does not trust the keys.
+func askHostKeys(
+	ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
 	for {
-		i, err := env.Choose(ctx, "Do you want to scan the host for its SSH keys, or enter a key?", 0, "Scan automatically", "Enter manually")
+		i, err := env.Choose(ctx,
+			"Do you want to scan the host for its SSH keys, or enter a key?", 0,
+			"Scan automatically", "Enter manually")
 		if err != nil {
 			return nil, err
 		}
@@ -130,11 +137,15 @@ func askHostKeys(ctx context.Context, env *shell.Env, host string, port uint16) 
 	}
 }
 
-func enterHostKey(ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
+func enterHostKey(
+	ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
 	var key string
-	_, err := env.Ask(ctx, "Enter the public host key of "+hostAndPort(host, port)+", such as ssh-ed25519 AAAA...", "", func(answer string) (err error) {
+	question := "Enter the public host key of " + hostAndPort(host, port) +
+		", such as ssh-ed25519 AAAA..."
+	_, err := env.Ask(ctx, question, "", func(answer string) (err error) {
 		if key, _, err = upload.ParseKey(answer); err != nil {
-			return refusal.New("This is not a public key. Enter it on one line, as it is in a file of known hosts.")
+			return refusal.Because(err, "This is not a public key. "+
+				"Enter it on one line, as it is in a known_hosts file.")
 		}
 		return nil
 	})
@@ -144,8 +155,10 @@ func enterHostKey(ctx context.Context, env *shell.Env, host string, port uint16)
 	return []logs.KnownHost{{Host: host, Port: port, Key: key}}, nil
 }
 
-// scanHostKeys asks a server, and the administrator whether to trust it.
-func scanHostKeys(ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
+// scanHostKeys gets the host keys from a server and asks the administrator whether to trust
+// them.
+func scanHostKeys(
+	ctx context.Context, env *shell.Env, host string, port uint16) ([]logs.KnownHost, error) {
 	found, err := env.Appliance.ScanHostKeys(ctx, host, port)
 	if err != nil {
 		return nil, err
@@ -156,7 +169,8 @@ func scanHostKeys(ctx context.Context, env *shell.Env, host string, port uint16)
 		env.Printf("%s\n%s\n", k, fingerprint(k))
 		keys = append(keys, logs.KnownHost{Host: host, Port: port, Key: k})
 	}
-	trust, err := env.Confirm(ctx, "Add the preceding host key(s) for "+hostAndPort(host, port)+"?", true)
+	trust, err := env.Confirm(ctx,
+		"Add the preceding host key(s) for "+hostAndPort(host, port)+"?", true)
 	if err != nil || !trust {
 		return nil, err
 	}
@@ -166,12 +180,12 @@ func scanHostKeys(ctx context.Context, env *shell.Env, host string, port uint16)
 func fingerprint(key string) string {
 	_, print, err := upload.ParseKey(key)
 	if err != nil {
-		return "" // a commit has checked it
+		return "" // impossible: a commit checks the keys
 	}
 	return print
 }
 
-// addHostKeys puts keys into the configuration.
+// addHostKeys adds keys to the draft.
 func addHostKeys(env *shell.Env, keys []logs.KnownHost) error {
 	if len(keys) == 0 {
 		return nil
@@ -184,7 +198,7 @@ func addHostKeys(env *shell.Env, keys []logs.KnownHost) error {
 	})
 }
 
-// printLogKey shows the key with which the appliance logs in to servers.
+// printLogKey prints the public key with which the appliance logs in to servers.
 func printLogKey(env *shell.Env) error {
 	key, err := env.Appliance.LogKey()
 	if err != nil {
