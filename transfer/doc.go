@@ -1,44 +1,43 @@
-// Package transfer lets users fetch and store files: by SFTP and SCP within an SSH
-// session, and by FTP.
+// Package transfer lets users fetch and store files: by SFTP and SCP within an SSH session, and by
+// FTP.
 //
-// The three are thin: what a user may do, and what a name means, is decided by
-// files.Area. They differ in who owns the connection. ServeSFTP and ServeSCP serve
-// one channel that the SSH server hands over; FTPServer is a service of its own.
+// All three are thin. Package files decides what a user may do and what a path means (files.Area).
+// They differ in who owns the connection: ServeSFTP and ServeSCP serve one channel that the SSH
+// server passes to them, and FTPServer is a daemon of its own.
 //
 // # Exit status
 //
-// The caller of ServeSFTP and ServeSCP tells the SSH client the exit status before
-// it closes the channel. Closing first loses the status, and scp then calls a file
-// that it has copied a failure.
+// The caller of ServeSFTP and ServeSCP must send the exit status to the SSH client before it closes
+// the channel. If it closes the channel first, the status is lost, and scp reports a failure for a
+// file that it has copied.
 //
 // # SFTP
 //
-// Protocol 3 by github.com/pkg/sftp's RequestServer. Its workers call our handlers
-// without recover, so each handler has one of its own. What the library does not
-// count (open handles) and does not ask (room for a SETSTAT of the size) is counted
-// and asked here.
+// Protocol 3, by RequestServer of github.com/pkg/sftp. Its workers call our handlers without
+// recover, so each handler recovers panics itself. The library does not limit the open handles and
+// does not check whether there is room for a SETSTAT that sets the size; the handlers do both.
 //
-// The library's page allocator is off. It saves a third of the processor time of a
-// get, which is spent on collecting garbage, but holds two pages of 256 KiB for each
-// request in flight: 30 MiB for each transfer. Joining replies on their way to the
-// client, which come in two pieces each, was measured and gains nothing.
+// The library's page allocator is off. It would save a third of the processor time of a get, which
+// goes into garbage collection, but it keeps two pages of 256 KiB for each request in flight: 30
+// MiB for each transfer. The library sends each reply in two pieces. Joining them was measured and
+// gains nothing.
 //
 // # SCP
 //
-// The protocol of rcp and of OpenSSH's "scp -O", written here: no library serves
-// it over a given channel. Its words are package scp's.
+// The protocol of rcp and of OpenSSH's "scp -O". It is implemented here, because no library serves
+// it over a given channel. Package scp parses its messages.
 //
 // # FTP
 //
-// RFC 959, 2428 and 3659 on goftp.io/server/v2, which reads commands, keeps the
-// login and sends each command to our table. We replace what was found wanting by
-// measurement: the control connection is wrapped (idle time, length of a line,
-// limits on sessions, telnet codes, ABOR during a transfer), and all commands that
-// touch the current directory, files or data connections are ours. Data
-// connections run in the appliance's network: passive ports listen on the address
-// that the client's control connection reached, and only the client's own address
-// may connect or be connected to.
+// RFC 959, 2428 and 3659. goftp.io/server/v2 reads commands, keeps the state of the login and calls
+// our table of commands. Measurements showed what had to be replaced: the control connection is
+// wrapped (idle timeout, length of lines, limits on sessions, Telnet commands, ABOR during a
+// transfer), and all commands that use the current directory, files or data connections are ours.
 //
-// The library has no way to end its sessions; the wrapped connection does it, and
-// knows when a session's goroutine has come to its end.
+// Data connections run in the appliance's network. A passive port listens on the address that the
+// client's control connection has reached, and data connections are made with the client's own
+// address only.
+//
+// The library cannot end its sessions. The wrapped connection ends them, and knows when the
+// goroutine of a session has ended.
 package transfer

@@ -20,63 +20,63 @@ import (
 type Guard interface {
 	// Admit reports whether addr may try to log in now.
 	Admit(addr netip.Addr) bool
-	// Failed notes a failed try; delay is how long to hold back the answer, and
-	// blocked says that this try blocked the address.
+	// Failed records a failed login. The caller must delay the answer by delay. blocked reports
+	// whether this failure has blocked the address.
 	Failed(addr netip.Addr) (delay time.Duration, blocked bool)
-	// Succeeded notes a login.
+	// Succeeded records a successful login.
 	Succeeded(addr netip.Addr)
 }
 
-// FTPOptions are what an FTPServer needs and may be told. Zero limits and times
-// mean the default that stands beside them.
+// FTPOptions are the options of an FTPServer. A zero limit or time means the default that its
+// comment states.
 type FTPOptions struct {
 	// Listen opens the port of the control connections. Required.
 	Listen func(ctx context.Context) (net.Listener, error)
-	// Net opens the data connections, from and to the address that the control
-	// connection reached. Required.
+	// Net opens the data connections, from and to the address that the control connection
+	// has reached. Required.
 	Net network.Transport
-	// Verify checks a login and whether the account may use FTP. Any error is told
-	// as a wrong password. Required.
+	// Verify checks a login and whether the account may use FTP. The client sees any error as
+	// a wrong password. Required.
 	Verify func(user, passphrase string, from netip.Addr) (*files.Area, error)
-	// LoggedIn is called after a login; what it returns is called when the session
-	// ends. Optional.
+	// OnLogin is called after a login. The function that it returns is called when the
+	// session ends. Optional.
 	OnLogin    func(user string, from netip.Addr) (logout func())
-	Guard      Guard                            // nil admits everybody at once
-	Admit      func(addr netip.Addr) bool       // from where clients may come; nil: from everywhere
-	Banner     func() string                    // stands before the greeting; nil or "": nothing does
-	Hostname   func() string                    // for the greeting; nil leaves it out
-	StopReason func(ctx context.Context) string // why Stop's ctx stops the server, for users; may be nil
+	Guard      Guard                            // nil admits every address and delays nothing
+	Admit      func(addr netip.Addr) bool       // reports whether addr may connect; nil: all may
+	Banner     func() string                    // precedes the greeting; may be nil or return ""
+	Hostname   func() string                    // for the greeting; nil omits it
+	StopReason func(ctx context.Context) string // what Stop(ctx) tells the clients; may be nil
 
-	Clock  clock.Clock       // nil means the machine's; for idle time and delays
-	Log    func(text string) // lines of the appliance's FTP log; may be nil
-	Logger *slog.Logger      // for whoever runs the program; nil discards
+	Clock  clock.Clock       // for the idle timeout and delays; nil means the machine's
+	Log    func(text string) // writes a line to the appliance's FTP log; may be nil
+	Logger *slog.Logger      // the program's log; nil discards
 
-	SocketOwner, SocketUser string // of data sockets in tcpservices; ftpd.main, root
+	SocketOwner, SocketUser string // of data connections, as tcpservices shows them; ftpd.main, root
 
-	IdleTimeout   time.Duration // without a command; 5 min
-	DataTimeout   time.Duration // of a data connection that does not open or move; 60 s
+	IdleTimeout   time.Duration // between two commands; 5 min
+	DataTimeout   time.Duration // for opening a data connection, and for each read and write; 60 s
 	MaxSessions   int           // 100
 	MaxPerAddr    int           // sessions of one client address; 50
 	MaxLoginTries int           // failed logins of one session; 3
 
-	// PassiveLow and PassiveHigh bound the passive ports. 0 means any.
+	// PassiveLow and PassiveHigh are the range of the passive ports. 0 means any port.
 	PassiveLow, PassiveHigh uint16
 }
 
-// An FTPServer is the FTP daemon. It is a Service of the appliance.
+// An FTPServer is the FTP daemon. It implements appliance.Service.
 type FTPServer struct {
-	o FTPOptions
+	options FTPOptions
 
-	mu       sync.Mutex
-	listener net.Listener // nil: not started, or stopped
-	sessions map[*ftpConn]bool
-	perAddr  map[netip.Addr]int
-	lastID   uint64
-	lastPort uint16
-	wg       sync.WaitGroup // the accept loop and the sessions
+	mu             sync.Mutex
+	listener       net.Listener // nil if the server is not running
+	sessions       map[*ftpConn]bool
+	sessionsByAddr map[netip.Addr]int
+	lastID         uint64
+	lastPort       uint16
+	tasks          sync.WaitGroup // the accept loop, sessions, refusals of connections
 }
 
-// NewFTPServer makes a server that listens once it is started.
+// NewFTPServer returns a server that is not started.
 func NewFTPServer(o FTPOptions) *FTPServer {
 	if o.Clock == nil {
 		o.Clock = clock.System()
@@ -84,7 +84,7 @@ func NewFTPServer(o FTPOptions) *FTPServer {
 	if o.Log == nil {
 		o.Log = func(string) {}
 	}
-	o.Logger = logger(o.Logger)
+	o.Logger = loggerOrDiscard(o.Logger)
 	o.SocketOwner = cmp.Or(o.SocketOwner, "ftpd.main")
 	o.SocketUser = cmp.Or(o.SocketUser, "root")
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 5*time.Minute)
@@ -93,31 +93,31 @@ func NewFTPServer(o FTPOptions) *FTPServer {
 	o.MaxPerAddr = cmp.Or(o.MaxPerAddr, 50)
 	o.MaxLoginTries = cmp.Or(o.MaxLoginTries, 3)
 	o.PassiveHigh = max(o.PassiveHigh, o.PassiveLow)
-	return &FTPServer{o: o, sessions: map[*ftpConn]bool{}, perAddr: map[netip.Addr]int{}}
+	return &FTPServer{options: o, sessions: map[*ftpConn]bool{}, sessionsByAddr: map[netip.Addr]int{}}
 }
 
-// Name is the daemon's, as tcpservices prints it (B35).
+// Name returns the daemon's name, as tcpservices prints it (B35).
 func (s *FTPServer) Name() string { return "ftpd.main" }
 
-// Start listens and returns.
+// Start opens the port and returns.
 func (s *FTPServer) Start(ctx context.Context) error {
-	ln, err := s.o.Listen(ctx)
+	ln, err := s.options.Listen(ctx)
 	if err != nil {
 		return fmt.Errorf("listen for FTP: %w", err)
 	}
 	s.mu.Lock()
 	s.listener = ln
 	s.mu.Unlock()
-	s.wg.Go(func() { s.accept(ln) })
+	s.tasks.Go(func() { s.accept(ln) })
 	return nil
 }
 
-// Stop closes the port, tells every session why it ends (421) and waits for them
-// until ctx ends; then it cuts what is left and returns ctx's cause.
+// Stop closes the port, ends all sessions, tells their clients the reason (421), and waits for
+// them. If ctx ends first, Stop closes the connections and returns ctx's cause.
 func (s *FTPServer) Stop(ctx context.Context) error {
 	reason := "Service is going down."
-	if s.o.StopReason != nil {
-		reason = s.o.StopReason(ctx)
+	if s.options.StopReason != nil {
+		reason = s.options.StopReason(ctx)
 	}
 	s.mu.Lock()
 	if s.listener != nil {
@@ -125,14 +125,14 @@ func (s *FTPServer) Stop(ctx context.Context) error {
 		s.listener = nil
 	}
 	for c := range s.sessions {
-		c.end(reason)
+		c.endWithReply(reason)
 	}
 	s.mu.Unlock()
 
 	done := make(chan struct{})
-	go func() { // ends with the sessions, which Stop waits for or cuts
+	go func() { // Stop waits for it, because it ends with the sessions
 		defer close(done)
-		s.wg.Wait()
+		s.tasks.Wait()
 	}()
 	select {
 	case <-done:
@@ -154,37 +154,39 @@ func (s *FTPServer) accept(ln net.Listener) {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil: // one connection that failed, or no resources: wait, not spin
-			s.o.Logger.Warn("ftp: accept", "cause", err)
-			if s.o.Clock.Sleep(context.Background(), 50*time.Millisecond) != nil {
+		case err != nil: // one connection failed, or a resource is exhausted: pause, then retry
+			s.options.Logger.Warn("ftp: accept", "cause", err)
+			if s.options.Clock.Sleep(context.Background(), 50*time.Millisecond) != nil {
 				return
 			}
 			continue
 		}
-		c, refusal := s.admit(conn)
-		if refusal != "" {
-			s.wg.Go(func() { // the client may be slow to take it
+		c, reason := s.admit(conn)
+		if c == nil {
+			s.tasks.Go(func() { // in a goroutine, because the client may be slow to receive it
 				_ = conn.SetWriteDeadline(clock.System().Now().Add(time.Second))
-				fmt.Fprintf(conn, "421 %s\r\n", refusal)
+				fmt.Fprintf(conn, "421 %s\r\n", reason)
 				conn.Close()
 			})
 			continue
 		}
-		s.wg.Go(func() {
-			defer s.forget(c)
+		s.tasks.Go(func() {
+			defer s.remove(c)
 			c.serve()
 		})
 	}
 }
 
-// admit makes a session of a connection, or says why not.
-func (s *FTPServer) admit(conn net.Conn) (c *ftpConn, refusal string) {
+// admit adds a session for a connection. If it is not admitted, c is nil and reason is the text of
+// the reply.
+func (s *FTPServer) admit(conn net.Conn) (c *ftpConn, reason string) {
 	remote, local := addrPort(conn.RemoteAddr()), addrPort(conn.LocalAddr())
-	if s.o.Guard != nil && !s.o.Guard.Admit(remote.Addr()) {
+	if s.options.Guard != nil && !s.options.Guard.Admit(remote.Addr()) {
 		return nil, "Service not available, closing control connection."
 	}
-	if s.o.Admit != nil && !s.o.Admit(remote.Addr()) {
-		s.o.Log(fmt.Sprintf("Connection from %v refused: access is not permitted from this address", remote.Addr()))
+	if s.options.Admit != nil && !s.options.Admit(remote.Addr()) {
+		s.options.Log(fmt.Sprintf("Connection from %v refused: "+
+			"access is not permitted from this address", remote.Addr()))
 		return nil, "Access is not permitted from your address."
 	}
 	s.mu.Lock()
@@ -192,37 +194,38 @@ func (s *FTPServer) admit(conn net.Conn) (c *ftpConn, refusal string) {
 	switch {
 	case s.listener == nil:
 		return nil, "Service is going down."
-	case len(s.sessions) >= s.o.MaxSessions:
+	case len(s.sessions) >= s.options.MaxSessions:
 		return nil, "Too many connections, try again later."
-	case s.perAddr[remote.Addr()] >= s.o.MaxPerAddr:
+	case s.sessionsByAddr[remote.Addr()] >= s.options.MaxPerAddr:
 		return nil, "Too many connections from your address."
 	}
 	s.lastID++
 	c = newFTPConn(s, conn, s.lastID, remote, local)
 	s.sessions[c] = true
-	s.perAddr[remote.Addr()]++
+	s.sessionsByAddr[remote.Addr()]++
 	return c, ""
 }
 
-func (s *FTPServer) forget(c *ftpConn) {
+// remove removes a session that has ended.
+func (s *FTPServer) remove(c *ftpConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, c)
-	if s.perAddr[c.remote.Addr()]--; s.perAddr[c.remote.Addr()] <= 0 {
-		delete(s.perAddr, c.remote.Addr())
+	if s.sessionsByAddr[c.remote.Addr()]--; s.sessionsByAddr[c.remote.Addr()] <= 0 {
+		delete(s.sessionsByAddr, c.remote.Addr())
 	}
 }
 
-// passivePorts calls try with port after port until one can be had.
+// passivePorts calls try with one port of the range after the other, until it returns nil.
 func (s *FTPServer) passivePorts(try func(port uint16) error) error {
-	if s.o.PassiveLow == 0 {
+	if s.options.PassiveLow == 0 {
 		return try(0)
 	}
 	var err error
-	for range int(s.o.PassiveHigh-s.o.PassiveLow) + 1 {
+	for range int(s.options.PassiveHigh-s.options.PassiveLow) + 1 {
 		s.mu.Lock()
-		if s.lastPort < s.o.PassiveLow || s.lastPort >= s.o.PassiveHigh {
-			s.lastPort = s.o.PassiveLow
+		if s.lastPort < s.options.PassiveLow || s.lastPort >= s.options.PassiveHigh {
+			s.lastPort = s.options.PassiveLow
 		} else {
 			s.lastPort++
 		}
@@ -235,7 +238,7 @@ func (s *FTPServer) passivePorts(try func(port uint16) error) error {
 	return err
 }
 
-// addrPort is a as netip has it; the zero value if it is not an address of ours.
+// addrPort converts a. If a is not an address with a port, it returns the zero value.
 func addrPort(a net.Addr) netip.AddrPort {
 	ap, err := netip.ParseAddrPort(a.String())
 	if err != nil {

@@ -13,30 +13,34 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// An ftpCommand is an entry of a session's command table, as the library wants it.
+// An ftpCommand is an entry of a session's command table. It implements ftp.Command of the library.
 type ftpCommand struct {
-	c    *ftpConn
-	open bool // also before the login
-	arg  bool // needs an argument
-	run  func(s *ftp.Session, arg string)
+	conn        *ftpConn
+	beforeLogin bool // it may be used before the login
+	needsArg    bool // it needs an argument
+	run         func(s *ftp.Session, arg string)
 }
 
-func (f ftpCommand) IsExtend() bool     { return false } // FEAT is ours
-func (f ftpCommand) RequireParam() bool { return false } // the library answers with a wrong code
-func (f ftpCommand) RequireAuth() bool  { return !f.open }
+// IsExtend returns false, because we implement FEAT.
+func (f ftpCommand) IsExtend() bool { return false }
 
-// Execute carries the command out. A panic is told as an error; the library would
-// leave the client without an answer.
+// RequireParam returns false, because the library would reply with the wrong code.
+func (f ftpCommand) RequireParam() bool { return false }
+
+// RequireAuth reports whether the user must have logged in.
+func (f ftpCommand) RequireAuth() bool { return !f.beforeLogin }
+
+// Execute runs the command. After a panic it replies with an error: the library would not reply.
 func (f ftpCommand) Execute(s *ftp.Session, arg string) {
 	defer func() {
 		if p := recover(); p != nil {
-			f.c.s.o.Logger.Error("panic in ftp", "value", p, "stack", string(debug.Stack()))
-			f.c.finish()
-			f.c.reply(451, "Requested action aborted: local error in processing.")
+			f.conn.server.options.Logger.Error("panic in ftp", "value", p, "stack", string(debug.Stack()))
+			f.conn.endTransfer()
+			f.conn.reply(451, "Requested action aborted: local error in processing.")
 		}
 	}()
-	if f.arg && arg == "" {
-		f.c.reply(501, "Syntax error: an argument is missing.")
+	if f.needsArg && arg == "" {
+		f.conn.reply(501, "Syntax error: an argument is missing.")
 		return
 	}
 	f.run(s, arg)
@@ -46,26 +50,28 @@ func (f ftpCommand) Execute(s *ftp.Session, arg string) {
 type ftpTable map[string]ftp.Command
 
 const (
-	anybody  = true // also before the login
-	needsArg = true
+	beforeLogin = true // also before the login
+	needsArg    = true
 )
 
-// commands is the session's table.
+// commands returns the session's command table.
 func (c *ftpConn) commands() ftpTable {
 	table := ftpTable{}
 	c.addLogin(table)
 	c.addFiles(table)
 	c.addTransfers(table)
 
-	c.say(table, "NOOP", anybody, 200, "NOOP command successful.")
-	c.say(table, "SYST", anybody, 215, "UNIX Type: L8")
-	c.say(table, "ACCT", false, 202, "No account is needed.")
+	c.addReply(table, "NOOP", beforeLogin, 200, "NOOP command successful.")
+	c.addReply(table, "SYST", beforeLogin, 215, "UNIX Type: L8")
+	c.addReply(table, "ACCT", false, 202, "No account is needed.")
 	for _, name := range []string{"REIN", "SMNT", "AUTH", "PBSZ", "PROT", "CCC", "LPRT", "LPSV"} {
-		c.say(table, name, anybody, 502, name+" is not implemented.")
+		c.addReply(table, name, beforeLogin, 502, name+" is not implemented.")
 	}
-	c.add(table, "FEAT", anybody, false, c.feat)
-	c.add(table, "HELP", anybody, false, func(arg string) { c.help(arg, slices.Sorted(maps.Keys(table))) })
-	c.add(table, "OPTS", anybody, needsArg, c.opts)
+	c.add(table, "FEAT", beforeLogin, false, c.feat)
+	c.add(table, "HELP", beforeLogin, false, func(arg string) {
+		c.help(arg, slices.Sorted(maps.Keys(table)))
+	})
+	c.add(table, "OPTS", beforeLogin, needsArg, c.opts)
 	c.add(table, "SITE", false, needsArg, c.site)
 	for _, name := range []string{"CWD", "PWD", "MKD", "RMD"} {
 		table["X"+name] = table[name]
@@ -74,41 +80,45 @@ func (c *ftpConn) commands() ftpTable {
 	return table
 }
 
-func (c *ftpConn) add(table ftpTable, name string, open, arg bool, run func(arg string)) {
-	table[name] = ftpCommand{c, open, arg, func(_ *ftp.Session, arg string) { run(arg) }}
+// add adds a command that does not need the library's session.
+func (c *ftpConn) add(
+	table ftpTable, name string, beforeLogin, needsArg bool, run func(arg string),
+) {
+	table[name] = ftpCommand{c, beforeLogin, needsArg, func(_ *ftp.Session, arg string) { run(arg) }}
 }
 
-// say adds a command that has one answer.
-func (c *ftpConn) say(table ftpTable, name string, open bool, code int, text string) {
-	c.add(table, name, open, false, func(string) { c.reply(code, text) })
+// addReply adds a command that always has the same reply.
+func (c *ftpConn) addReply(table ftpTable, name string, beforeLogin bool, code int, text string) {
+	c.add(table, name, beforeLogin, false, func(string) { c.reply(code, text) })
 }
 
-// addLogin adds what the library does well, the login's state and leaving, with the
-// order of commands checked.
+// addLogin adds the commands for login and logout. The library implements them, but does not check
+// their order.
 func (c *ftpConn) addLogin(table ftpTable) {
 	library := ftp.DefaultCommands()
-	table["USER"] = ftpCommand{c, anybody, needsArg, func(s *ftp.Session, arg string) {
+	table["USER"] = ftpCommand{c, beforeLogin, needsArg, func(s *ftp.Session, arg string) {
 		if s.IsLogin() {
 			c.reply(530, "You are logged in already.")
 			return
 		}
-		c.session.asked = arg
+		c.session.pendingUser = arg
 		library["USER"].Execute(s, arg)
 	}}
-	table["PASS"] = ftpCommand{c, anybody, false, func(s *ftp.Session, arg string) {
-		if s.IsLogin() || c.session.asked == "" {
+	table["PASS"] = ftpCommand{c, beforeLogin, false, func(s *ftp.Session, arg string) {
+		if s.IsLogin() || c.session.pendingUser == "" {
 			c.reply(503, "Login with USER first.")
 			return
 		}
 		library["PASS"].Execute(s, arg)
-		c.session.asked = ""
-		if !s.IsLogin() && c.session.tries >= c.s.o.MaxLoginTries {
-			c.end("Too many failed logins.")
+		c.session.pendingUser = ""
+		if !s.IsLogin() && c.session.failedLogins >= c.server.options.MaxLoginTries {
+			c.endWithReply("Too many failed logins.")
 		}
 	}}
-	table["QUIT"] = ftpCommand{c, anybody, false, library["QUIT"].Execute}
+	table["QUIT"] = ftpCommand{c, beforeLogin, false, library["QUIT"].Execute}
 }
 
+// addFiles adds the commands for files and directories.
 func (c *ftpConn) addFiles(table ftpTable) {
 	c.add(table, "PWD", false, false, c.pwd)
 	c.add(table, "CWD", false, false, c.cwd)
@@ -125,16 +135,17 @@ func (c *ftpConn) addFiles(table ftpTable) {
 	c.add(table, "MLST", false, false, c.mlst)
 }
 
+// addTransfers adds the commands for data connections and transfers.
 func (c *ftpConn) addTransfers(table ftpTable) {
 	c.add(table, "TYPE", false, needsArg, c.setType)
-	c.add(table, "MODE", false, needsArg, c.only("MODE", "S"))
-	c.add(table, "STRU", false, needsArg, c.only("STRU", "F"))
+	c.add(table, "MODE", false, needsArg, c.acceptOnly("MODE", "S"))
+	c.add(table, "STRU", false, needsArg, c.acceptOnly("STRU", "F"))
 	c.add(table, "PORT", false, needsArg, c.port)
 	c.add(table, "EPRT", false, needsArg, c.eprt)
 	c.add(table, "PASV", false, false, c.pasv)
 	c.add(table, "EPSV", false, false, c.epsv)
 	c.add(table, "ABOR", false, false, func(string) {
-		c.setData(nil)
+		c.setDataPort(nil)
 		c.reply(226, "ABOR command successful.")
 	})
 	c.add(table, "LIST", false, false, c.list)
@@ -148,29 +159,28 @@ func (c *ftpConn) addTransfers(table ftpTable) {
 	c.add(table, "ALLO", false, false, c.allo)
 }
 
-// ftpAuth checks passwords for the library.
+// ftpAuth implements ftp.Auth of the library.
 type ftpAuth struct{ c *ftpConn }
 
-// CheckPasswd holds back the answer to a wrong password for as long as the guard
-// says.
+// CheckPasswd checks a login. It delays the answer to a wrong password by the guard's delay.
 func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, error) {
 	c := a.c
 	from := c.remote.Addr()
-	guard := c.s.o.Guard
+	guard := c.server.options.Guard
 	area, err := (*files.Area)(nil), errBlocked
 	if guard == nil || guard.Admit(from) {
-		area, err = c.s.o.Verify(user, passphrase, from)
+		area, err = c.server.options.Verify(user, passphrase, from)
 	}
 	if err != nil {
-		c.session.tries++
-		c.logf("User %s login FAILED", printable(user))
+		c.session.failedLogins++
+		c.logf("User %s login FAILED", sanitize(user))
 		if guard != nil {
 			delay, blocked := guard.Failed(from)
 			if blocked {
 				c.logf("The address %v is blocked after repeated failures", from)
-				c.session.tries = c.s.o.MaxLoginTries
+				c.session.failedLogins = c.server.options.MaxLoginTries
 			}
-			_ = c.s.o.Clock.Sleep(c.ctx, delay) // ends early with the session
+			_ = c.server.options.Clock.Sleep(c.ctx, delay) // returns early if the session ends
 		}
 		return false, nil
 	}
@@ -178,8 +188,8 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 		guard.Succeeded(from)
 	}
 	c.session.area, c.session.user = area, user
-	if c.s.o.OnLogin != nil {
-		c.session.logout = c.s.o.OnLogin(user, from)
+	if c.server.options.OnLogin != nil {
+		c.session.logout = c.server.options.OnLogin(user, from)
 	}
 	c.logf("User %s login SUCCESS", user)
 	return true, nil
@@ -220,7 +230,8 @@ func (c *ftpConn) opts(arg string) {
 	case "MLST":
 		c.session.facts = nil
 		for _, f := range mlsxFacts {
-			if slices.ContainsFunc(strings.Split(value, ";"), func(v string) bool { return strings.EqualFold(v, f) }) {
+			requested := func(v string) bool { return strings.EqualFold(v, f) }
+			if slices.ContainsFunc(strings.Split(value, ";"), requested) {
 				c.session.facts = append(c.session.facts, f)
 			}
 		}
@@ -233,7 +244,7 @@ func (c *ftpConn) opts(arg string) {
 func (c *ftpConn) setType(arg string) {
 	switch strings.ToUpper(arg) {
 	case "A", "A N":
-		c.session.ascii, c.session.rest = true, 0 // offsets count bytes of the file
+		c.session.ascii, c.session.restartOffset = true, 0 // offsets count bytes of the file
 		c.reply(200, "Type set to A.")
 	case "I", "L 8":
 		c.session.ascii = false
@@ -243,8 +254,8 @@ func (c *ftpConn) setType(arg string) {
 	}
 }
 
-// only is a command that knows one value.
-func (c *ftpConn) only(name, value string) func(string) {
+// acceptOnly returns a command that accepts one value of its argument.
+func (c *ftpConn) acceptOnly(name, value string) func(string) {
 	return func(arg string) {
 		if strings.EqualFold(arg, value) {
 			c.reply(200, name+" set to "+value+".")
@@ -266,28 +277,28 @@ func (c *ftpConn) site(arg string) {
 	}
 }
 
-// path is the full path of an argument.
+// path returns the full path of an argument.
 func (c *ftpConn) path(arg string) string { return c.session.area.Path(c.session.dir, arg) }
 
-// refuse tells why something could not be done with a file.
-func (c *ftpConn) refuse(arg string, err error) {
-	c.reply(550, printable(arg)+": "+reason(err)+".")
+// replyError replies with the reason why an operation on a file has failed.
+func (c *ftpConn) replyError(arg string, err error) {
+	c.reply(550, sanitize(arg)+": "+reasonText(err)+".")
 }
 
-// did tells that something was done, or why not.
-func (c *ftpConn) did(what, arg string, err error) {
+// replyResult replies with text if err is nil, else as replyError.
+func (c *ftpConn) replyResult(text, arg string, err error) {
 	if err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
-	c.reply(250, what)
+	c.reply(250, text)
 }
 
-// quoted is a path as 257 shows it.
-func quoted(p string) string { return `"` + strings.ReplaceAll(p, `"`, `""`) + `"` }
+// quotePath returns a path in the form of reply 257.
+func quotePath(p string) string { return `"` + strings.ReplaceAll(p, `"`, `""`) + `"` }
 
 func (c *ftpConn) pwd(string) {
-	c.reply(257, quoted(c.session.dir)+" is the current directory.")
+	c.reply(257, quotePath(c.session.dir)+" is the current directory.")
 }
 
 func (c *ftpConn) cwd(arg string) {
@@ -298,9 +309,9 @@ func (c *ftpConn) cwd(arg string) {
 	fi, err := c.session.area.Stat(dir)
 	switch {
 	case err != nil:
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 	case !fi.IsDir():
-		c.reply(550, printable(arg)+": Not a directory.")
+		c.reply(550, sanitize(arg)+": Not a directory.")
 	default:
 		c.session.dir = dir
 		c.reply(250, "CWD command successful.")
@@ -310,28 +321,28 @@ func (c *ftpConn) cwd(arg string) {
 func (c *ftpConn) mkd(arg string) {
 	dir := c.path(arg)
 	if err := c.session.area.Mkdir(dir); err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
-	c.reply(257, quoted(dir)+" directory created.")
+	c.reply(257, quotePath(dir)+" directory created.")
 }
 
 func (c *ftpConn) rmd(arg string) {
-	c.did("RMD command successful.", arg, c.session.area.RemoveDir(c.path(arg)))
+	c.replyResult("RMD command successful.", arg, c.session.area.RemoveDir(c.path(arg)))
 }
 
 func (c *ftpConn) dele(arg string) {
 	err := c.session.area.Remove(c.path(arg))
 	if err == nil {
-		c.logf("Delete %s", printable(arg))
+		c.logf("Delete %s", sanitize(arg))
 	}
-	c.did("DELE command successful.", arg, err)
+	c.replyResult("DELE command successful.", arg, err)
 }
 
 func (c *ftpConn) rnfr(arg string) {
 	c.session.renameFrom = ""
 	if _, err := c.session.area.Stat(c.path(arg)); err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
 	c.session.renameFrom = c.path(arg)
@@ -345,18 +356,18 @@ func (c *ftpConn) rnto(arg string) {
 		c.reply(503, "Bad sequence of commands: RNFR first.")
 		return
 	}
-	c.did("RNTO command successful.", arg, c.session.area.Rename(from, c.path(arg), true))
+	c.replyResult("RNTO command successful.", arg, c.session.area.Rename(from, c.path(arg), true))
 }
 
 func (c *ftpConn) stat(arg string) {
 	if arg != "" {
-		l, err := c.find(arg)
+		l, err := c.newListing(arg)
 		if err != nil {
-			c.refuse(arg, err)
+			c.replyError(arg, err)
 			return
 		}
-		lines := strings.Split(strings.TrimSuffix(l.text(c.long), "\r\n"), "\r\n")
-		c.reply(213, "Status of "+printable(arg)+":", append(lines, "End of status.")...)
+		lines := strings.Split(strings.TrimSuffix(l.text(c.longLine), "\r\n"), "\r\n")
+		c.reply(213, "Status of "+sanitize(arg)+":", append(lines, "End of status.")...)
 		return
 	}
 	kind := "Image"

@@ -20,76 +20,77 @@ import (
 
 const (
 	maxFTPLine    = 4 << 10
-	maxReadAhead  = 64 << 10 // commands that wait while another is carried out
+	maxReadAhead  = 64 << 10 // commands that wait while another one runs
 	replyDeadline = 30 * time.Second
 )
 
-// An ftpConn is a control connection, and the session on it. To the library it is
-// the net.Conn that it serves: Read gives it whole lines without telnet codes, and
-// ends the session when it has been idle for too long.
+// An ftpConn is a control connection and its session. It is the net.Conn that the library serves:
+// its Read returns whole lines without Telnet commands, and ends the session if it has been idle
+// for too long.
 //
-// A goroutine of its own (pump) reads ahead, so that ABOR and the client's going
-// away are noticed while a transfer runs.
+// A separate goroutine (readLoop) reads ahead, so that ABOR and the end of the connection are
+// noticed while a transfer runs.
 type ftpConn struct {
 	net.Conn
-	s             *FTPServer
+	server        *FTPServer
 	id            uint64
 	remote, local netip.AddrPort
 	session       ftpSession
 
 	ctx       context.Context // ends with the session
 	cancelCtx context.CancelFunc
-	closed    chan struct{} // the library is done with the connection
+	closed    chan struct{} // closed when the library has closed the connection
 	closeOnce sync.Once
 
-	mu       sync.Mutex
-	cond     *sync.Cond
-	lines    bytes.Buffer // whole lines
-	err      error        // why no more lines will come
-	farewell string       // what the client is told about it
-	cancel   func()       // breaks off the transfer that is running
-	aborted  bool         // by ABOR
+	mu            sync.Mutex
+	cond          *sync.Cond
+	lines         bytes.Buffer // complete lines
+	err           error        // why the session ends; nil while it runs
+	closingReply  string       // the text of the last reply, 421; "" for none
+	abortTransfer func()       // aborts the running transfer; nil if there is none
+	aborted       bool         // the client has sent ABOR
 }
 
-// An ftpSession is what a session remembers from command to command. It belongs to
-// the session's goroutine.
+// An ftpSession is the state of a session. It belongs to the session's goroutine.
 type ftpSession struct {
-	area       *files.Area // nil: not logged in
-	user       string
-	asked      string // USER's argument
-	tries      int
-	logout     func()
-	dir        string
-	ascii      bool
-	rest       int64
-	renameFrom string
-	facts      []string // of MLST and MLSD
-	data       *dataPort
-	epsvOnly   bool
+	area          *files.Area // nil before the login
+	user          string
+	pendingUser   string // the argument of USER, until PASS
+	failedLogins  int
+	logout        func()
+	dir           string
+	ascii         bool
+	restartOffset int64
+	renameFrom    string
+	facts         []string // that MLST and MLSD show
+	dataPort      *dataPort
+	epsvOnly      bool
 }
 
 func newFTPConn(s *FTPServer, conn net.Conn, id uint64, remote, local netip.AddrPort) *ftpConn {
-	c := &ftpConn{Conn: conn, s: s, id: id, remote: remote, local: local, closed: make(chan struct{})}
+	c := &ftpConn{
+		Conn: conn, server: s, id: id, remote: remote, local: local, closed: make(chan struct{}),
+	}
 	c.ctx, c.cancelCtx = context.WithCancel(context.Background())
 	c.cond = sync.NewCond(&c.mu)
 	c.session = ftpSession{dir: files.Home, ascii: true, facts: mlsxFacts}
 	return c
 }
 
-// log writes a line of the appliance's FTP log.
+// logf writes a line to the appliance's FTP log.
 func (c *ftpConn) logf(format string, args ...any) {
-	c.s.o.Log(fmt.Sprintf("ID:%d ", c.id) + fmt.Sprintf(format, args...))
+	c.server.options.Log(fmt.Sprintf("ID:%d ", c.id) + fmt.Sprintf(format, args...))
 }
 
 // serve runs the session to its end.
 func (c *ftpConn) serve() {
 	c.logf("Connection from %v on %v", c.remote.Addr(), c.local.Addr())
 	greeting := "FTP server ready."
-	if c.s.o.Hostname != nil {
-		greeting = c.s.o.Hostname() + " " + greeting
+	if c.server.options.Hostname != nil {
+		greeting = c.server.options.Hostname() + " " + greeting
 	}
-	// A server of the library for each session: its greeting is fixed, its log has
-	// one name for all sessions, and its Serve returns when our listener says so.
+	// Each session has a server of the library of its own: a server's greeting is fixed, its log
+	// does not distinguish sessions, and its Serve returns when our listener is closed.
 	server, err := ftp.NewServer(&ftp.Options{
 		Commands:       c.commands(),
 		Auth:           ftpAuth{c},
@@ -98,16 +99,16 @@ func (c *ftpConn) serve() {
 		Logger:         ftpLogger{c},
 	})
 	if err != nil {
-		c.s.o.Logger.Error("ftp: new session", "cause", err)
+		c.server.options.Logger.Error("ftp: new session", "cause", err)
 		c.Conn.Close()
 		return
 	}
 	c.banner()
 	var pump sync.WaitGroup
-	pump.Go(c.pump)
-	_ = server.Serve(&oneConn{c: c}) // always says that the listener was closed
+	pump.Go(c.readLoop)
+	_ = server.Serve(&connListener{c: c}) // always returns an error, because the listener is closed
 	pump.Wait()
-	c.setData(nil)
+	c.setDataPort(nil)
 	if c.session.logout != nil {
 		c.session.logout()
 	}
@@ -116,13 +117,13 @@ func (c *ftpConn) serve() {
 	}
 }
 
-// banner sends what stands before the greeting, as the first lines of the same reply
-// (RFC 959, section 4.2).
+// banner sends the text before the greeting. It is the first part of the same reply (RFC 959,
+// section 4.2).
 func (c *ftpConn) banner() {
-	if c.s.o.Banner == nil {
+	if c.server.options.Banner == nil {
 		return
 	}
-	text := c.s.o.Banner()
+	text := c.server.options.Banner()
 	if text == "" {
 		return
 	}
@@ -130,17 +131,17 @@ func (c *ftpConn) banner() {
 	for line := range strings.SplitSeq(text, "\n") {
 		fmt.Fprintf(&b, "220-%s\r\n", line)
 	}
-	_, _ = c.Write([]byte(b.String())) // Write ends the session when it fails
+	_, _ = c.Write([]byte(b.String())) // if it fails, Write ends the session
 }
 
-// oneConn is a listener that has one connection to give, and no more once the
-// library is done with it.
-type oneConn struct {
+// A connListener is a listener for one connection. Its second Accept returns an error when the
+// library has closed the connection.
+type connListener struct {
 	c    *ftpConn
 	done bool
 }
 
-func (l *oneConn) Accept() (net.Conn, error) {
+func (l *connListener) Accept() (net.Conn, error) {
 	if !l.done {
 		l.done = true
 		return l.c, nil
@@ -149,11 +150,11 @@ func (l *oneConn) Accept() (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-func (l *oneConn) Close() error   { return nil }
-func (l *oneConn) Addr() net.Addr { return l.c.LocalAddr() }
+func (l *connListener) Close() error   { return nil }
+func (l *connListener) Addr() net.Addr { return l.c.LocalAddr() }
 
-// ftpLogger passes on what the library says when a command has panicked. Passwords
-// are in the rest.
+// ftpLogger is the library's logger. It logs only that a command has panicked: other messages
+// contain passwords.
 type ftpLogger struct{ c *ftpConn }
 
 func (ftpLogger) Print(string, any)                   {}
@@ -161,19 +162,19 @@ func (ftpLogger) PrintCommand(string, string, string) {}
 func (ftpLogger) PrintResponse(string, int, string)   {}
 func (l ftpLogger) Printf(_, format string, v ...any) {
 	if strings.Contains(format, "crashed") {
-		l.c.s.o.Logger.Error("ftp: " + fmt.Sprintf(format, v...))
+		l.c.server.options.Logger.Error("ftp: " + fmt.Sprintf(format, v...))
 	}
 }
 
-// Read gives the library the next line. It is the only place where idle time
-// counts.
+// Read returns the next line to the library. Only here does the idle timeout apply.
 func (c *ftpConn) Read(p []byte) (int, error) {
 	stop := func() bool { return false }
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lines.Len() == 0 && c.err == nil {
-		stop = c.s.o.Clock.AfterFunc(c.s.o.IdleTimeout, func() {
-			c.end(fmt.Sprintf("Timeout (%d seconds): closing control connection.", int(c.s.o.IdleTimeout.Seconds())))
+		stop = c.server.options.Clock.AfterFunc(c.server.options.IdleTimeout, func() {
+			c.endWithReply(fmt.Sprintf("Timeout (%d seconds): closing control connection.",
+				int(c.server.options.IdleTimeout.Seconds())))
 		})
 	}
 	for c.lines.Len() == 0 && c.err == nil {
@@ -185,9 +186,9 @@ func (c *ftpConn) Read(p []byte) (int, error) {
 		c.cond.Broadcast()
 		return n, nil
 	}
-	if c.farewell != "" {
-		text := c.farewell
-		c.farewell = ""
+	if c.closingReply != "" {
+		text := c.closingReply
+		c.closingReply = ""
 		c.mu.Unlock()
 		c.reply(421, text)
 		c.mu.Lock()
@@ -195,50 +196,52 @@ func (c *ftpConn) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// Write sends replies, and gives up a client that does not take them.
+// Write sends replies. If the client does not receive them in time, Write ends the session.
 func (c *ftpConn) Write(p []byte) (int, error) {
 	if err := c.Conn.SetWriteDeadline(clock.System().Now().Add(replyDeadline)); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Write(p)
 	if err != nil {
-		c.hangUp(err, "")
+		c.endSession(err, "")
 	}
 	return n, err
 }
 
-// Close is called by the library when the session is over.
+// Close is called by the library when the session has ended.
 func (c *ftpConn) Close() error {
-	c.hangUp(net.ErrClosed, "")
+	c.endSession(net.ErrClosed, "")
 	err := c.Conn.Close()
 	c.closeOnce.Do(func() { close(c.closed) })
 	return err
 }
 
-var errEnded = errors.New("transfer: session ended")
+var errEndedByServer = errors.New("transfer: session ended")
 
-// end ends the session at its next command and tells the client why. A transfer is
-// broken off.
-func (c *ftpConn) end(farewell string) { c.hangUp(errEnded, farewell) }
+// endWithReply ends the session before its next command, with text as the last reply. It aborts a
+// running transfer.
+func (c *ftpConn) endWithReply(text string) { c.endSession(errEndedByServer, text) }
 
-func (c *ftpConn) hangUp(err error, farewell string) {
+// endSession ends the session because of err. Only the first call sets the error and the last
+// reply.
+func (c *ftpConn) endSession(err error, closingReply string) {
 	c.cancelCtx()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
-		c.err, c.farewell = err, farewell
+		c.err, c.closingReply = err, closingReply
 	}
-	if errors.Is(err, errEnded) {
+	if errors.Is(err, errEndedByServer) {
 		c.lines.Reset()
 	}
-	if c.cancel != nil {
-		c.cancel()
+	if c.abortTransfer != nil {
+		c.abortTransfer()
 	}
 	c.cond.Broadcast()
 }
 
-// pump reads the connection until it ends.
-func (c *ftpConn) pump() {
+// readLoop reads the connection until it ends.
+func (c *ftpConn) readLoop() {
 	var telnet telnetFilter
 	var line []byte
 	buf := make([]byte, 1<<10)
@@ -256,23 +259,23 @@ func (c *ftpConn) pump() {
 		}
 		switch {
 		case len(line) > maxFTPLine:
-			c.end("Command line too long.")
+			c.endWithReply("Command line too long.")
 			return
 		case err != nil:
-			c.hangUp(err, "")
+			c.endSession(err, "")
 			return
 		}
 	}
 }
 
-// enqueue hands a line to the session. It waits while too many are there, and
-// reports false when the session is over.
+// enqueue passes a line to the session. It blocks while too many lines are waiting, and reports
+// false if the session has ended.
 func (c *ftpConn) enqueue(line []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.cancel != nil && bytes.EqualFold(bytes.TrimSpace(line), []byte("ABOR")) {
+	if c.abortTransfer != nil && bytes.EqualFold(bytes.TrimSpace(line), []byte("ABOR")) {
 		c.aborted = true
-		c.cancel()
+		c.abortTransfer()
 	}
 	for c.err == nil && c.lines.Len() > maxReadAhead {
 		c.cond.Wait()
@@ -285,27 +288,27 @@ func (c *ftpConn) enqueue(line []byte) bool {
 	return true
 }
 
-// begin notes how the transfer that starts now is broken off. A nil cancel says
-// that it is over.
-func (c *ftpConn) begin(cancel func()) {
+// beginTransfer sets the function that aborts the transfer. If the transfer has been aborted
+// already, it calls abort.
+func (c *ftpConn) beginTransfer(abort func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cancel = cancel
-	if cancel != nil && (c.aborted || c.err != nil) {
-		cancel()
+	c.abortTransfer = abort
+	if c.aborted || c.err != nil {
+		abort()
 	}
 }
 
-// finish ends what begin began and reports whether the client has aborted it.
-func (c *ftpConn) finish() (aborted bool) {
+// endTransfer is called when the transfer has ended. It reports whether the client has aborted it.
+func (c *ftpConn) endTransfer() (aborted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	aborted, c.cancel, c.aborted = c.aborted, nil, false
+	aborted, c.abortTransfer, c.aborted = c.aborted, nil, false
 	return aborted
 }
 
-// reply sends a reply. With more than one line it is RFC 959's multi-line form;
-// lines in between begin with a blank, so that none looks like the last.
+// reply sends a reply. If it has more than one line, it has the multi-line form of RFC 959; its
+// inner lines begin with a blank, so that none can be mistaken for the last.
 func (c *ftpConn) reply(code int, first string, more ...string) {
 	var b strings.Builder
 	if len(more) == 0 {
@@ -317,10 +320,10 @@ func (c *ftpConn) reply(code int, first string, more ...string) {
 		}
 		fmt.Fprintf(&b, "%d %s\r\n", code, more[len(more)-1])
 	}
-	_, _ = c.Write([]byte(b.String())) // Write ends the session when it fails
+	_, _ = c.Write([]byte(b.String())) // if it fails, Write ends the session
 }
 
-// A telnetFilter takes telnet's commands (RFC 854) out of a control connection.
+// A telnetFilter removes Telnet commands (RFC 854) from a control connection.
 type telnetFilter struct{ state byte }
 
 const (
@@ -331,7 +334,7 @@ const (
 	telnetData, telnetCommand, telnetOption, telnetSub, telnetSubCommand = 0, 1, 2, 3, 4
 )
 
-// filter returns what is not telnet's, in the same array.
+// filter returns p without Telnet commands, in the same array.
 func (t *telnetFilter) filter(p []byte) []byte {
 	out := p[:0]
 	for _, b := range p {
@@ -350,8 +353,8 @@ func (t *telnetFilter) filter(p []byte) []byte {
 			case b >= telnetWill && b <= telnetDont:
 				t.state = telnetOption
 			case b == telnetIAC || b < telnetSE:
-				// An escaped 255; or the command itself was urgent data, which
-				// the system below has taken out, and b is text.
+				// An escaped 255. Or the command was urgent data, which the operating system
+				// has removed, and b is text.
 				out = append(out, b)
 			}
 		case telnetOption:

@@ -16,10 +16,11 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A dataPort is where the next data connection comes from.
+// A dataPort says how the next data connection is opened: passively, by accepting a connection, or
+// actively, by connecting to the client.
 type dataPort struct {
-	listener network.Listener // passive; else
-	dial     netip.AddrPort   // active
+	listener network.Listener // passive; nil if active
+	remote   netip.AddrPort   // of an active connection
 }
 
 func (d *dataPort) close() {
@@ -30,7 +31,7 @@ func (d *dataPort) close() {
 
 var errSyntax = errors.New("transfer: syntax error")
 
-// parsePort understands PORT's argument, "h1,h2,h3,h4,p1,p2" (RFC 959).
+// parsePort parses the argument of PORT, "h1,h2,h3,h4,p1,p2" (RFC 959).
 func parsePort(arg string) (netip.AddrPort, error) {
 	parts := strings.Split(arg, ",")
 	if len(parts) != 6 {
@@ -51,10 +52,10 @@ func parsePort(arg string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[:4])), port), nil
 }
 
-// errFamily is told with the numbers of the families that would do.
+// errFamily makes a reply that lists the supported address families.
 var errFamily = errors.New("transfer: unknown address family")
 
-// parseEPRT understands EPRT's argument, "|1|132.235.1.2|6275|" (RFC 2428).
+// parseEPRT parses the argument of EPRT, "|1|132.235.1.2|6275|" (RFC 2428).
 func parseEPRT(arg string) (netip.AddrPort, error) {
 	if arg == "" || arg[0] < 33 || arg[0] > 126 {
 		return netip.AddrPort{}, errSyntax
@@ -77,15 +78,17 @@ func parseEPRT(arg string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(port)), nil
 }
 
-// setData replaces the data port that has not been used.
-func (c *ftpConn) setData(d *dataPort) {
-	c.session.data.close()
-	c.session.data = d
+// setDataPort replaces the data port, and closes the old one, which has not been used.
+func (c *ftpConn) setDataPort(d *dataPort) {
+	c.session.dataPort.close()
+	c.session.dataPort = d
 }
 
-func (c *ftpConn) port(arg string) { c.active(parsePort(arg)) }
-func (c *ftpConn) eprt(arg string) { c.active(parseEPRT(arg)) }
-func (c *ftpConn) active(to netip.AddrPort, err error) {
+func (c *ftpConn) port(arg string) { c.setActive(parsePort(arg)) }
+func (c *ftpConn) eprt(arg string) { c.setActive(parseEPRT(arg)) }
+
+// setActive sets an active data port from the result of parsing an argument.
+func (c *ftpConn) setActive(to netip.AddrPort, err error) {
 	switch {
 	case c.session.epsvOnly:
 		c.reply(501, "Only EPSV is accepted after EPSV ALL.")
@@ -93,15 +96,15 @@ func (c *ftpConn) active(to netip.AddrPort, err error) {
 		c.reply(522, "Network protocol not supported, use ("+c.family()+")")
 	case err != nil:
 		c.reply(501, "Syntax error in parameters.")
-	case to.Addr() != c.remote.Addr() || to.Port() < 1024:
-		c.reply(500, "Illegal PORT command: the address is not yours.") // RFC 2577: no bounce
+	case to.Addr() != c.remote.Addr() || to.Port() < 1024: // a bounce attack (RFC 2577)
+		c.reply(500, "Illegal PORT command: the address is not yours.")
 	default:
-		c.setData(&dataPort{dial: to})
+		c.setDataPort(&dataPort{remote: to})
 		c.reply(200, "PORT command successful.")
 	}
 }
 
-// family is the number of the control connection's address family (RFC 2428).
+// family returns the number of the control connection's address family (RFC 2428).
 func (c *ftpConn) family() string {
 	if c.local.Addr().Is4() {
 		return "1"
@@ -109,21 +112,21 @@ func (c *ftpConn) family() string {
 	return "2"
 }
 
-// listen opens a passive port where the client's control connection arrived.
+// listen opens a passive port on the address that the control connection has reached.
 func (c *ftpConn) listen() (netip.AddrPort, error) {
-	c.setData(nil)
+	c.setDataPort(nil)
 	var ln network.Listener
-	err := c.s.passivePorts(func(port uint16) (err error) {
-		ln, err = c.s.o.Net.Listen(c.ctx, network.ListenConfig{
+	err := c.server.passivePorts(func(port uint16) (err error) {
+		ln, err = c.server.options.Net.Listen(c.ctx, network.ListenConfig{
 			Addr: netip.AddrPortFrom(c.local.Addr(), port), Backlog: 5,
-			Owner: c.s.o.SocketOwner, User: c.s.o.SocketUser,
+			Owner: c.server.options.SocketOwner, User: c.server.options.SocketUser,
 		})
 		return err
 	})
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	c.setData(&dataPort{listener: ln})
+	c.setDataPort(&dataPort{listener: ln})
 	return addrPort(ln.Addr()), nil
 }
 
@@ -138,11 +141,12 @@ func (c *ftpConn) pasv(string) {
 	}
 	at, err := c.listen()
 	if err != nil {
-		c.cannotListen(err)
+		c.replyCannotListen(err)
 		return
 	}
 	a := c.local.Addr().As4()
-	c.reply(227, fmt.Sprintf("Entering Passive Mode (%d,%d,%d,%d,%d,%d).", a[0], a[1], a[2], a[3], at.Port()>>8, at.Port()&0xff))
+	c.reply(227, fmt.Sprintf("Entering Passive Mode (%d,%d,%d,%d,%d,%d).",
+		a[0], a[1], a[2], a[3], at.Port()>>8, at.Port()&0xff))
 }
 
 func (c *ftpConn) epsv(arg string) {
@@ -157,34 +161,34 @@ func (c *ftpConn) epsv(arg string) {
 	}
 	at, err := c.listen()
 	if err != nil {
-		c.cannotListen(err)
+		c.replyCannotListen(err)
 		return
 	}
 	c.reply(229, fmt.Sprintf("Entering Extended Passive Mode (|||%d|)", at.Port()))
 }
 
-func (c *ftpConn) cannotListen(err error) {
-	c.s.o.Logger.Warn("ftp: passive port", "cause", err)
+func (c *ftpConn) replyCannotListen(err error) {
+	c.server.options.Logger.Warn("ftp: passive port", "cause", err)
 	c.reply(425, "Can't open passive connection.")
 }
 
-// transfer opens the data connection, lets body use it, and sends the replies
-// before and after. It reports whether all went well.
+// transfer opens the data connection, calls body with it, and sends the replies before and after.
+// It reports whether the transfer has succeeded.
 func (c *ftpConn) transfer(opening string, body func(net.Conn) error) bool {
-	d := c.session.data
-	c.session.data = nil
+	d := c.session.dataPort
+	c.session.dataPort = nil
 	defer d.close()
 	c.reply(150, opening)
-	conn, err := c.open(d)
+	conn, err := c.openDataConn(d)
 	if err == nil {
-		defer conn.Close() // if body panics
-		c.begin(conn.Abort)
-		err = body(&movingConn{conn, c.s.o.DataTimeout})
-		err = errors.Join(err, onData(conn.Close()))
+		defer conn.Close() // for a panic of body
+		c.beginTransfer(conn.Abort)
+		err = body(&timeoutConn{conn, c.server.options.DataTimeout})
+		err = errors.Join(err, asDataError(conn.Close()))
 	} else {
 		err = dataError{err, false}
 	}
-	aborted := c.finish()
+	aborted := c.endTransfer()
 	var de dataError
 	switch {
 	case aborted:
@@ -197,34 +201,34 @@ func (c *ftpConn) transfer(opening string, body func(net.Conn) error) bool {
 	case errors.As(err, &de):
 		c.reply(426, "Failure on the data connection; transfer aborted.")
 	case errors.Is(err, syscall.ENOSPC):
-		c.reply(552, "Requested file action aborted: "+reason(err)+".")
+		c.reply(552, "Requested file action aborted: "+reasonText(err)+".")
 	default:
-		c.reply(451, "Requested action aborted: "+reason(err)+".")
+		c.reply(451, "Requested action aborted: "+reasonText(err)+".")
 	}
 	return err == nil
 }
 
-// A dataError is trouble with the data connection, as against the file.
+// A dataError is an error of the data connection and not of the file.
 type dataError struct {
 	error
-	opened bool
+	opened bool // the connection had been opened
 }
 
 func (e dataError) Unwrap() error { return e.error }
 
-// open waits for the client to connect, or connects to it.
-func (c *ftpConn) open(d *dataPort) (network.Conn, error) {
+// openDataConn accepts a connection of the client or connects to the client.
+func (c *ftpConn) openDataConn(d *dataPort) (network.Conn, error) {
 	if d.listener == nil {
-		ctx, cancel := context.WithTimeout(c.ctx, c.s.o.DataTimeout)
+		ctx, cancel := context.WithTimeout(c.ctx, c.server.options.DataTimeout)
 		defer cancel()
-		c.begin(cancel)
-		return c.s.o.Net.Dial(ctx, network.DialConfig{
-			Local: netip.AddrPortFrom(c.local.Addr(), 0), Remote: d.dial,
-			Owner: c.s.o.SocketOwner, User: c.s.o.SocketUser,
+		c.beginTransfer(cancel)
+		return c.server.options.Net.Dial(ctx, network.DialConfig{
+			Local: netip.AddrPortFrom(c.local.Addr(), 0), Remote: d.remote,
+			Owner: c.server.options.SocketOwner, User: c.server.options.SocketUser,
 		})
 	}
-	c.begin(func() { d.listener.Close() })
-	defer clock.System().AfterFunc(c.s.o.DataTimeout, func() { d.listener.Close() })()
+	c.beginTransfer(func() { d.listener.Close() })
+	defer clock.System().AfterFunc(c.server.options.DataTimeout, func() { d.listener.Close() })()
 	for {
 		conn, err := d.listener.AcceptConn()
 		if err != nil {
@@ -233,33 +237,34 @@ func (c *ftpConn) open(d *dataPort) (network.Conn, error) {
 		if addrPort(conn.RemoteAddr()).Addr() == c.remote.Addr() {
 			return conn, nil
 		}
-		conn.Abort() // somebody else's: no theft
+		conn.Abort() // another client must not receive the data
 	}
 }
 
-// A movingConn gives up when nothing moves.
-type movingConn struct {
+// A timeoutConn is a data connection whose reads and writes time out.
+type timeoutConn struct {
 	network.Conn
 	timeout time.Duration
 }
 
-func (m *movingConn) Read(p []byte) (int, error) {
+func (m *timeoutConn) Read(p []byte) (int, error) {
 	if err := m.SetReadDeadline(clock.System().Now().Add(m.timeout)); err != nil {
 		return 0, dataError{err, true}
 	}
 	n, err := m.Conn.Read(p)
-	return n, onData(err)
+	return n, asDataError(err)
 }
 
-func (m *movingConn) Write(p []byte) (int, error) {
+func (m *timeoutConn) Write(p []byte) (int, error) {
 	if err := m.SetWriteDeadline(clock.System().Now().Add(m.timeout)); err != nil {
 		return 0, dataError{err, true}
 	}
 	n, err := m.Conn.Write(p)
-	return n, onData(err)
+	return n, asDataError(err)
 }
 
-func onData(err error) error {
+// asDataError returns err as a dataError. It returns nil and io.EOF as they are.
+func asDataError(err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}

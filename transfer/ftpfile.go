@@ -25,19 +25,20 @@ func (c *ftpConn) restart(arg string) {
 	case c.session.ascii && n > 0:
 		c.reply(501, "Transfers cannot be resumed in ASCII mode.")
 	default:
-		c.session.rest = n
+		c.session.restartOffset = n
 		c.reply(350, fmt.Sprintf("Restarting at %d.", n))
 	}
 }
 
-// takeRest is the offset of the transfer that starts now.
-func (c *ftpConn) takeRest() int64 {
-	n := c.session.rest
-	c.session.rest = 0
+// takeRestartOffset returns the offset that REST has set, and resets it to 0.
+func (c *ftpConn) takeRestartOffset() int64 {
+	n := c.session.restartOffset
+	c.session.restartOffset = 0
 	return n
 }
 
-func (c *ftpConn) mode() string {
+// typeName returns the name of the transfer type for replies.
+func (c *ftpConn) typeName() string {
 	if c.session.ascii {
 		return "ASCII"
 	}
@@ -45,53 +46,56 @@ func (c *ftpConn) mode() string {
 }
 
 func (c *ftpConn) retr(arg string) {
-	off := c.takeRest()
+	off := c.takeRestartOffset()
 	f, err := c.session.area.Open(c.path(arg))
 	if err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	switch {
 	case err != nil:
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	case off > fi.Size():
 		c.reply(554, "Restart offset is beyond the end of the file.")
 		return
-	case c.session.data == nil:
-		c.noData()
+	case c.session.dataPort == nil:
+		c.replyNoDataPort()
 		return
 	}
 	if _, err := f.Seek(off, io.SeekStart); err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
 	var sent int64
-	opening := fmt.Sprintf("Opening %s mode data connection for %s (%d bytes).", c.mode(), printable(arg), fi.Size()-off)
-	if c.transfer(opening, func(conn net.Conn) (err error) {
+	opening := fmt.Sprintf("Opening %s mode data connection for %s (%d bytes).",
+		c.typeName(), sanitize(arg), fi.Size()-off)
+	ok := c.transfer(opening, func(conn net.Conn) (err error) {
 		var to io.Writer = conn
 		if c.session.ascii {
 			to = &crlfWriter{w: conn}
 		}
-		sent, err = io.CopyBuffer(onlyWriter{to}, onlyReader{f}, make([]byte, min(ftpBuffer, fi.Size()-off+1)))
+		buf := make([]byte, min(ftpBuffer, fi.Size()-off+1))
+		sent, err = io.CopyBuffer(plainWriter{to}, plainReader{f}, buf)
 		return err
-	}) {
-		c.logf("Download %s %d bytes", printable(arg), sent)
+	})
+	if ok {
+		c.logf("Download %s %d bytes", sanitize(arg), sent)
 	}
 }
 
 func (c *ftpConn) stor(arg string) {
-	off := c.takeRest()
+	off := c.takeRestartOffset()
 	if off == 0 {
 		c.store(arg, c.path(arg), os.O_TRUNC, 0)
 		return
 	}
-	fi, err := c.plain(arg)
+	fi, err := c.statFile(arg)
 	switch {
 	case err != nil:
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 	case off > fi.Size():
 		c.reply(554, "Restart offset is beyond the end of the file.")
 	default:
@@ -100,13 +104,13 @@ func (c *ftpConn) stor(arg string) {
 }
 
 func (c *ftpConn) appe(arg string) {
-	c.takeRest()
+	c.takeRestartOffset()
 	c.store(arg, c.path(arg), os.O_APPEND, 0)
 }
 
-// stou stores under a name that is free (RFC 1123, 4.1.2.9).
+// stou stores a file under a new name (RFC 1123, 4.1.2.9).
 func (c *ftpConn) stou(arg string) {
-	c.takeRest()
+	c.takeRestartOffset()
 	if arg == "" {
 		arg = "ftp"
 	}
@@ -120,25 +124,26 @@ func (c *ftpConn) stou(arg string) {
 			return
 		}
 	}
-	c.refuse(arg, fs.ErrExist)
+	c.replyError(arg, fs.ErrExist)
 }
 
-// store receives a file. Nothing is touched before the data connection is open.
+// store receives a file. It does not change the file before the data connection is open. flag is
+// added to the flags with which the file is opened.
 func (c *ftpConn) store(arg, full string, flag int, off int64) {
-	switch err := c.storable(full); {
+	switch err := c.checkStorable(full); {
 	case err != nil:
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
-	case c.session.data == nil:
-		c.noData()
+	case c.session.dataPort == nil:
+		c.replyNoDataPort()
 		return
 	}
 	opening := "Ok to send data."
 	if flag&os.O_EXCL != 0 {
-		opening = "FILE: " + printable(arg)
+		opening = "FILE: " + sanitize(arg)
 	}
 	var got int64
-	if c.transfer(opening, func(conn net.Conn) error {
+	ok := c.transfer(opening, func(conn net.Conn) error {
 		f, err := c.session.area.OpenFile(full, os.O_WRONLY|os.O_CREATE|flag)
 		if err != nil {
 			return err
@@ -150,13 +155,14 @@ func (c *ftpConn) store(arg, full string, flag int, off int64) {
 			err = f.Truncate(off + got)
 		}
 		return errors.Join(err, f.Close())
-	}) {
-		c.logf("Upload %s %d bytes", printable(arg), got)
+	})
+	if ok {
+		c.logf("Upload %s %d bytes", sanitize(arg), got)
 	}
 }
 
-// storable says why a file cannot be stored, as far as that can be told before.
-func (c *ftpConn) storable(full string) error {
+// checkStorable returns an error if it is known in advance that a file cannot be stored.
+func (c *ftpConn) checkStorable(full string) error {
 	if !c.session.area.Writable(full) {
 		return fs.ErrPermission
 	}
@@ -167,27 +173,27 @@ func (c *ftpConn) storable(full string) error {
 	return err
 }
 
-// receive copies from the data connection to f and returns the bytes that f got.
+// receive copies from the data connection to f. It returns the number of bytes written to f.
 func (c *ftpConn) receive(f *files.File, conn net.Conn) (int64, error) {
 	if !c.session.ascii {
-		return io.CopyBuffer(onlyWriter{f}, onlyReader{conn}, make([]byte, ftpBuffer))
+		return io.CopyBuffer(plainWriter{f}, plainReader{conn}, make([]byte, ftpBuffer))
 	}
 	w := &lfWriter{w: f}
-	_, err := io.CopyBuffer(w, onlyReader{conn}, make([]byte, ftpBuffer))
+	_, err := io.CopyBuffer(w, plainReader{conn}, make([]byte, ftpBuffer))
 	if err == nil {
 		err = w.flush()
 	}
 	return w.written, err
 }
 
-// onlyReader and onlyWriter hide what would make io.CopyBuffer pass over its
+// plainReader and plainWriter hide other methods, because of which io.CopyBuffer would not use its
 // buffer.
 type (
-	onlyReader struct{ io.Reader }
-	onlyWriter struct{ io.Writer }
+	plainReader struct{ io.Reader }
+	plainWriter struct{ io.Writer }
 )
 
-// allo answers whether there is room.
+// allo replies whether there is room for a file.
 func (c *ftpConn) allo(arg string) {
 	size, _, _ := strings.Cut(arg, " ")
 	n, err := strconv.ParseInt(size, 10, 64)
@@ -202,8 +208,8 @@ func (c *ftpConn) allo(arg string) {
 	}
 }
 
-// A crlfWriter makes each line feed a carriage return and a line feed, as RFC 959
-// wants text on the wire.
+// A crlfWriter writes each line feed as carriage return and line feed, the line end that RFC 959
+// requires for text.
 type crlfWriter struct {
 	w   io.Writer
 	buf []byte
@@ -223,21 +229,21 @@ func (c *crlfWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// An lfWriter takes the carriage return before each line feed out again.
+// An lfWriter is the inverse of crlfWriter: it removes the carriage return before each line feed.
 type lfWriter struct {
-	w       io.Writer
-	written int64
-	cr      bool // one is held back
-	buf     []byte
+	w         io.Writer
+	written   int64
+	pendingCR bool // a carriage return has been received and not written yet
+	buf       []byte
 }
 
 func (l *lfWriter) Write(p []byte) (int, error) {
 	l.buf = l.buf[:0]
 	for _, b := range p {
-		if l.cr && b != '\n' {
+		if l.pendingCR && b != '\n' {
 			l.buf = append(l.buf, '\r')
 		}
-		if l.cr = b == '\r'; !l.cr {
+		if l.pendingCR = b == '\r'; !l.pendingCR {
 			l.buf = append(l.buf, b)
 		}
 	}
@@ -250,10 +256,10 @@ func (l *lfWriter) Write(p []byte) (int, error) {
 }
 
 func (l *lfWriter) flush() error {
-	if !l.cr {
+	if !l.pendingCR {
 		return nil
 	}
-	l.cr = false
+	l.pendingCR = false
 	n, err := l.w.Write([]byte{'\r'})
 	l.written += int64(n)
 	return err

@@ -15,26 +15,28 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// mlsxFacts are the facts that MLST and MLSD can tell (RFC 3659, 7.5).
+// mlsxFacts are the facts that MLST and MLSD support (RFC 3659, 7.5).
 var mlsxFacts = []string{"type", "size", "modify", "perm"}
 
-// A listing is what LIST, NLST and STAT show.
+// A listing is the result of LIST, NLST or STAT.
 type listing struct {
 	long     bool // -l
 	sections []section
 }
 
-// A section is a directory's part of a listing. Only -R makes more than one.
+// A section is the part of a listing about one directory. Only -R lists more than one.
 type section struct {
-	title   string // "" for the first
+	title   string // "" in the first section
 	entries []entry
 }
 
+// An entry is a file or directory in a listing.
 type entry struct {
-	name string // as it is shown
+	name string // as the listing shows it
 	info fs.FileInfo
 }
 
+// text formats the listing; line formats an entry.
 func (l listing) text(line func(entry) string) string {
 	var b strings.Builder
 	for i, s := range l.sections {
@@ -51,21 +53,23 @@ func (l listing) text(line func(entry) string) string {
 	return b.String()
 }
 
-// long is the line that ls -l shows.
-func (c *ftpConn) long(e entry) string {
+// longLine formats an entry as ls -l does.
+func (c *ftpConn) longLine(e entry) string {
 	t := e.info.ModTime()
 	date := t.Format("Jan _2 15:04")
-	if age := c.s.o.Clock.Now().Sub(t); age > 182*24*time.Hour || age < -time.Hour {
+	if age := c.server.options.Clock.Now().Sub(t); age > 182*24*time.Hour || age < -time.Hour {
 		date = t.Format("Jan _2  2006")
 	}
-	return fmt.Sprintf("%s   1 %-8s %-8s %12d %s %s", e.info.Mode(), files.Owner, files.Group, e.info.Size(), date, e.name)
+	return fmt.Sprintf("%s   1 %-8s %-8s %12d %s %s",
+		e.info.Mode(), files.Owner, files.Group, e.info.Size(), date, e.name)
 }
 
-func short(e entry) string { return e.name }
+// shortLine formats an entry as ls does.
+func shortLine(e entry) string { return e.name }
 
-// find makes the listing of an argument such as "-l *.cap". Of the options that ls
-// has, l, d, R, t, S and r change something here; the others are harmless.
-func (c *ftpConn) find(arg string) (listing, error) {
+// newListing returns the listing for an argument such as "-l *.cap". Of the options of ls, it
+// implements l, d, R, t, S and r, and ignores the others.
+func (c *ftpConn) newListing(arg string) (listing, error) {
 	opts := ""
 	for strings.HasPrefix(arg, "-") {
 		o, rest, _ := strings.Cut(arg, " ")
@@ -102,7 +106,8 @@ func (c *ftpConn) find(arg string) (listing, error) {
 		l.sections = []section{{entries: []entry{{cmp.Or(arg, "."), fi}}}}
 		return l, nil
 	}
-	err = c.walk(full, "", strings.Contains(opts, "R"), func(title string, list []fs.FileInfo) {
+	recursive := strings.Contains(opts, "R")
+	err = c.walk(full, "", recursive, func(title string, list []fs.FileInfo) {
 		entries := make([]entry, len(list))
 		for i, fi := range list {
 			entries[i] = entry{fi.Name(), fi}
@@ -112,7 +117,7 @@ func (c *ftpConn) find(arg string) (listing, error) {
 	return l, err
 }
 
-// glob lists what matches a pattern, under names that the client can ask for.
+// glob returns the entries that match a pattern, under names that the client can use in commands.
 func (c *ftpConn) glob(pattern string) ([]entry, error) {
 	found, err := c.session.area.Glob(c.path(pattern))
 	if err != nil {
@@ -123,9 +128,9 @@ func (c *ftpConn) glob(pattern string) ([]entry, error) {
 	for _, p := range found {
 		fi, err := c.session.area.Stat(p)
 		if err != nil {
-			continue // removed meanwhile
+			continue // the file has been removed since
 		}
-		name := p // with a pattern in the directory part the full path is what helps
+		name := p // the full path, if the directory part of the pattern has wildcards
 		if !strings.ContainsAny(dir, "*?[") {
 			name = dir + fi.Name()
 		}
@@ -137,27 +142,31 @@ func (c *ftpConn) glob(pattern string) ([]entry, error) {
 	return entries, nil
 }
 
-// walk calls visit for a directory and, if deep, for those below it.
-func (c *ftpConn) walk(dir, title string, deep bool, visit func(title string, list []fs.FileInfo)) error {
+// walk calls visit for a directory and, if recursive, for the directories below it.
+func (c *ftpConn) walk(
+	dir, title string, recursive bool, visit func(title string, list []fs.FileInfo),
+) error {
 	list, err := c.session.area.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	visit(title, list)
 	for _, fi := range list {
-		if deep && fi.IsDir() {
-			if err := c.walk(path.Join(dir, fi.Name()), path.Join(cmp.Or(title, "."), fi.Name()), deep, visit); err != nil {
-				return err
-			}
+		if !recursive || !fi.IsDir() {
+			continue
+		}
+		sub, subTitle := path.Join(dir, fi.Name()), path.Join(cmp.Or(title, "."), fi.Name())
+		if err := c.walk(sub, subTitle, recursive, visit); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// sendText sends a listing, which is text whatever the type.
+// sendText sends a listing. It is sent as text, whatever the transfer type.
 func (c *ftpConn) sendText(text string) {
-	if c.session.data == nil {
-		c.noData()
+	if c.session.dataPort == nil {
+		c.replyNoDataPort()
 		return
 	}
 	c.transfer("Opening ASCII mode data connection for file list.", func(conn net.Conn) error {
@@ -166,31 +175,32 @@ func (c *ftpConn) sendText(text string) {
 	})
 }
 
-func (c *ftpConn) noData() { c.reply(425, "Use PORT or PASV first.") }
+// replyNoDataPort replies that the client has not opened a data port.
+func (c *ftpConn) replyNoDataPort() { c.reply(425, "Use PORT or PASV first.") }
 
 func (c *ftpConn) list(arg string) {
-	l, err := c.find(arg)
+	l, err := c.newListing(arg)
 	if err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
-	c.sendText(l.text(c.long))
+	c.sendText(l.text(c.longLine))
 }
 
 func (c *ftpConn) nlst(arg string) {
-	l, err := c.find(arg)
+	l, err := c.newListing(arg)
 	if err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
 	if l.long {
-		c.sendText(l.text(c.long))
+		c.sendText(l.text(c.longLine))
 		return
 	}
-	c.sendText(l.text(short))
+	c.sendText(l.text(shortLine))
 }
 
-// factList is the facts as FEAT shows them, those in use marked, or only those.
+// factList returns all facts with those in use marked, as FEAT shows them, or only those in use.
 func (c *ftpConn) factList(all bool) string {
 	var b strings.Builder
 	for _, f := range mlsxFacts {
@@ -205,8 +215,8 @@ func (c *ftpConn) factList(all bool) string {
 	return b.String()
 }
 
-// facts is an entry of MLST and MLSD; full is its path.
-func (c *ftpConn) facts(full, name string, fi fs.FileInfo) string {
+// factsLine formats an entry for MLST and MLSD; full is its path.
+func (c *ftpConn) factsLine(full, name string, fi fs.FileInfo) string {
 	var b strings.Builder
 	for _, f := range c.session.facts {
 		switch f {
@@ -221,7 +231,7 @@ func (c *ftpConn) facts(full, name string, fi fs.FileInfo) string {
 				fmt.Fprintf(&b, "size=%d;", fi.Size())
 			}
 		case "modify":
-			b.WriteString("modify=" + mdtm(fi) + ";")
+			b.WriteString("modify=" + timeVal(fi) + ";")
 		case "perm":
 			b.WriteString("perm=" + c.perm(full, fi) + ";")
 		}
@@ -229,14 +239,14 @@ func (c *ftpConn) facts(full, name string, fi fs.FileInfo) string {
 	return b.String() + " " + name
 }
 
-// perm says what the user may do (RFC 3659, 7.5.5).
+// perm returns the permissions of the user (RFC 3659, 7.5.5).
 func (c *ftpConn) perm(full string, fi fs.FileInfo) string {
 	writable := c.session.area.Writable(full)
 	switch {
 	case fi.IsDir() && writable:
 		return "cdeflmp"
 	case fi.IsDir() && c.session.area.Writable(full+"/x"):
-		return "ceflmp" // the directory itself stays
+		return "ceflmp" // the user may not remove the directory itself
 	case fi.IsDir():
 		return "el"
 	case writable:
@@ -249,16 +259,16 @@ func (c *ftpConn) mlsd(arg string) {
 	dir := c.path(arg)
 	list, err := c.session.area.ReadDir(dir)
 	switch {
-	case err != nil && reason(err) == reason(syscall.ENOTDIR):
-		c.reply(501, printable(arg)+": Not a directory.") // RFC 3659, 7.2
+	case err != nil && reasonText(err) == reasonText(syscall.ENOTDIR):
+		c.reply(501, sanitize(arg)+": Not a directory.") // RFC 3659, 7.2
 		return
 	case err != nil:
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
 	var b strings.Builder
 	for _, fi := range list {
-		b.WriteString(c.facts(path.Join(dir, fi.Name()), fi.Name(), fi) + "\r\n")
+		b.WriteString(c.factsLine(path.Join(dir, fi.Name()), fi.Name(), fi) + "\r\n")
 	}
 	c.sendText(b.String())
 }
@@ -267,17 +277,17 @@ func (c *ftpConn) mlst(arg string) {
 	full := c.path(arg)
 	fi, err := c.session.area.Stat(full)
 	if err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
-	c.reply(250, "Begin", c.facts(full, full, fi), "End")
+	c.reply(250, "Begin", c.factsLine(full, full, fi), "End")
 }
 
-// mdtm is a time as RFC 3659 writes it.
-func mdtm(fi fs.FileInfo) string { return fi.ModTime().UTC().Format("20060102150405") }
+// timeVal formats the modification time as RFC 3659 does.
+func timeVal(fi fs.FileInfo) string { return fi.ModTime().UTC().Format("20060102150405") }
 
-// plain is Stat for a command that is about a file's content.
-func (c *ftpConn) plain(arg string) (fs.FileInfo, error) {
+// statFile is Stat for commands that need a file and not a directory.
+func (c *ftpConn) statFile(arg string) (fs.FileInfo, error) {
 	fi, err := c.session.area.Stat(c.path(arg))
 	if err == nil && fi.IsDir() {
 		err = syscall.EISDIR
@@ -286,24 +296,24 @@ func (c *ftpConn) plain(arg string) (fs.FileInfo, error) {
 }
 
 func (c *ftpConn) size(arg string) {
-	fi, err := c.plain(arg)
+	fi, err := c.statFile(arg)
 	switch {
 	case err != nil:
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 	case c.session.ascii:
-		c.reply(550, "SIZE is not told in ASCII mode.") // it would have to be counted
+		c.reply(550, "SIZE is not told in ASCII mode.") // the file would have to be read
 	default:
 		c.reply(213, fmt.Sprint(fi.Size()))
 	}
 }
 
 func (c *ftpConn) mdtm(arg string) {
-	fi, err := c.plain(arg)
+	fi, err := c.statFile(arg)
 	if err != nil {
-		c.refuse(arg, err)
+		c.replyError(arg, err)
 		return
 	}
-	c.reply(213, mdtm(fi))
+	c.reply(213, timeVal(fi))
 }
 
 // mfmt sets a file's time: "MFMT 20260102150405 path".
@@ -315,7 +325,7 @@ func (c *ftpConn) mfmt(arg string) {
 		return
 	}
 	if err := c.session.area.Chtimes(c.path(name), t); err != nil {
-		c.refuse(name, err)
+		c.replyError(name, err)
 		return
 	}
 	c.reply(213, "Modify="+stamp+"; "+name)

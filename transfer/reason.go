@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// reasons are the texts that users read, in the words of a Unix system. Errors of
-// the machine below never reach them as they are.
+// reasons are the texts that users see for errors: those of a Unix system. Users never see the text
+// of an error itself, because it describes the machine that runs the program.
 var reasons = []struct {
 	err  error
 	text string
@@ -31,8 +31,8 @@ var reasons = []struct {
 
 var errTooManyOpen = errors.New("transfer: too many open files")
 
-// reason says in a few words, without a full stop, why something failed.
-func reason(err error) string {
+// reasonText returns the text for an error, without a full stop.
+func reasonText(err error) string {
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {
 			return r.text

@@ -15,24 +15,25 @@ import (
 	"github.com/esasim/esasim/appliance/scp"
 )
 
-// IsSCP reports whether the command line that an SSH client asked to run is the
-// far side of an scp.
+// IsSCP reports whether a command line, with which an SSH client asks for a program, runs scp in
+// one of its remote modes.
 func IsSCP(command string) bool {
 	_, err := scp.ParseCommand(command)
 	return err == nil
 }
 
-// SCPOptions are what ServeSCP can be told. The zero value is usable.
+// SCPOptions are the options of ServeSCP. The zero value is usable.
 type SCPOptions struct {
-	Stderr io.Writer         // where -v writes; nil discards
-	Log    func(text string) // as SFTPOptions'
-	Logger *slog.Logger      // for whoever runs the program; nil discards
+	Stderr io.Writer         // receives the output of -v; nil discards it
+	Log    func(text string) // as in SFTPOptions
+	Logger *slog.Logger      // the program's log; nil discards
 }
 
-// ServeSCP runs an scp command line for the client at the other end of ch and
-// returns the exit status, which the caller sends before it closes ch. When ctx
-// ends it closes ch itself.
-func ServeSCP(ctx context.Context, command string, ch io.ReadWriteCloser, area *files.Area, o SCPOptions) (exitStatus int) {
+// ServeSCP runs an scp command line for the client at the other end of ch and returns the exit
+// status, which the caller must send before it closes ch. If ctx ends, ServeSCP closes ch itself.
+func ServeSCP(
+	ctx context.Context, command string, ch io.ReadWriteCloser, area *files.Area, o SCPOptions,
+) (exitStatus int) {
 	c, err := scp.ParseCommand(command)
 	if err != nil {
 		return 1
@@ -43,13 +44,13 @@ func ServeSCP(ctx context.Context, command string, ch io.ReadWriteCloser, area *
 		in:      bufio.NewReaderSize(ch, 32<<10),
 		out:     ch,
 		stderr:  o.Stderr,
-		tell:    teller(o.Log),
-		log:     logger(o.Logger),
+		logf:    logFunc(o.Log),
+		logger:  loggerOrDiscard(o.Logger),
 	}
 	defer context.AfterFunc(ctx, func() { ch.Close() })()
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic in scp", "value", p, "stack", string(debug.Stack()))
+			s.logger.Error("panic in scp", "value", p, "stack", string(debug.Stack()))
 			exitStatus = 1
 		}
 	}()
@@ -58,8 +59,8 @@ func ServeSCP(ctx context.Context, command string, ch io.ReadWriteCloser, area *
 	} else {
 		err = s.receiveAll()
 	}
-	if err != nil && !errors.Is(err, errGiveUp) {
-		s.log.Info("scp broke off", "user", area.User(), "cause", err)
+	if err != nil && !errors.Is(err, errSessionEnded) {
+		s.logger.Info("scp ended early", "user", area.User(), "cause", err)
 	}
 	if err != nil || s.failed {
 		return 1
@@ -74,9 +75,9 @@ type scpSession struct {
 	in     *bufio.Reader
 	out    io.Writer
 	stderr io.Writer
-	tell   func(format string, args ...any)
-	log    *slog.Logger
-	failed bool // something was refused or missing: the exit status will be 1
+	logf   func(format string, args ...any)
+	logger *slog.Logger
+	failed bool // a file was refused or missing: the exit status is 1
 }
 
 const (
@@ -84,43 +85,45 @@ const (
 	maxSCPDepth = 64
 )
 
-// errGiveUp ends a session in which everything has been said.
-var errGiveUp = errors.New("transfer: scp gave up")
+// errSessionEnded ends a session after either side has sent a fatal error.
+var errSessionEnded = errors.New("transfer: scp gave up")
 
-// ack tells the other side that it may go on.
-func (s *scpSession) ack() error {
+// sendOK sends the byte that lets the client continue.
+func (s *scpSession) sendOK() error {
 	_, err := s.out.Write([]byte{0})
 	return err
 }
 
-// warn tells the other side what went wrong with one file.
-func (s *scpSession) warn(name string, err error) error {
-	return s.say(scp.Warning, name+": "+reason(err))
+// sendWarning sends the client the error of one file.
+func (s *scpSession) sendWarning(name string, err error) error {
+	return s.sendMessage(scp.Warning, name+": "+reasonText(err))
 }
 
-// fatal tells the other side that the session ends here.
-func (s *scpSession) fatal(text string) error {
-	if err := s.say(scp.Fatal, text); err != nil {
+// sendFatal sends the client an error that ends the session.
+func (s *scpSession) sendFatal(text string) error {
+	if err := s.sendMessage(scp.Fatal, text); err != nil {
 		return err
 	}
-	return errGiveUp
+	return errSessionEnded
 }
 
-func (s *scpSession) say(code byte, text string) error {
+// sendMessage sends an error and records that the session has failed.
+func (s *scpSession) sendMessage(code byte, text string) error {
 	s.failed = true
-	_, err := fmt.Fprintf(s.out, "%cscp: %s\n", code, printable(text))
+	_, err := fmt.Fprintf(s.out, "%cscp: %s\n", code, sanitize(text))
 	return err
 }
 
-// verbosef writes what scp -v shows.
+// verbosef writes a line of the output of -v.
 func (s *scpSession) verbosef(format string, args ...any) {
 	if s.Verbose && s.stderr != nil {
 		fmt.Fprintf(s.stderr, format+"\n", args...)
 	}
 }
 
-// printable keeps a name from looking like a line of the protocol.
-func printable(text string) string {
+// sanitize replaces control characters, so that a name cannot be mistaken for a line of the
+// protocol.
+func sanitize(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return '?'
@@ -129,9 +132,9 @@ func printable(text string) string {
 	}, text)
 }
 
-// answer reads what the other side says to the last step. ok is false when it has
-// refused this file; an error ends the session.
-func (s *scpSession) answer() (ok bool, err error) {
+// readAnswer reads the client's answer to the last step. ok reports whether the client has accepted
+// the file. An error ends the session.
+func (s *scpSession) readAnswer() (ok bool, err error) {
 	b, err := s.in.ReadByte()
 	if err != nil {
 		return false, err
@@ -140,24 +143,24 @@ func (s *scpSession) answer() (ok bool, err error) {
 	case scp.OK:
 		return true, nil
 	case scp.Warning:
-		_, err = s.line()
+		_, err = s.readLine()
 		s.failed = true
 		return false, err
 	case scp.Fatal:
-		return false, errGiveUp
+		return false, errSessionEnded
 	}
-	return false, s.fatal("protocol error")
+	return false, s.sendFatal("protocol error")
 }
 
-// line reads up to the end of a line, which it leaves out.
-func (s *scpSession) line() (string, error) {
+// readLine reads a line and returns it without its line end.
+func (s *scpSession) readLine() (string, error) {
 	var line []byte
 	for {
 		part, err := s.in.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
 		case len(line) > maxSCPLine:
-			return "", s.fatal("line too long")
+			return "", s.sendFatal("line too long")
 		case err == nil:
 			return string(line[:len(line)-1]), nil
 		case err == io.EOF && len(line) > 0:
@@ -168,19 +171,19 @@ func (s *scpSession) line() (string, error) {
 	}
 }
 
-// full is the area's path of an argument. A shell would make "~" the home
-// directory, where relative paths begin anyway.
-func (s *scpSession) full(arg string) string {
+// fullPath returns the area's path of an argument. A shell replaces "~" by the home directory;
+// relative paths begin there, too.
+func (s *scpSession) fullPath(arg string) string {
 	if arg == "~" || strings.HasPrefix(arg, "~/") {
 		arg = "." + arg[1:]
 	}
 	return s.area.Path(files.Home, arg)
 }
 
-// base is the name that the other side gives a file.
-func base(p string) string {
+// baseName returns the name that the client gives to a file.
+func baseName(p string) string {
 	if b := path.Base(p); b != "/" {
 		return b
 	}
-	return "root" // "/" itself is no name that a client would accept
+	return "root" // clients do not accept the name "/"
 }

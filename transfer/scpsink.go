@@ -13,29 +13,28 @@ import (
 	"github.com/esasim/esasim/appliance/scp"
 )
 
-// receiveAll takes what the other side sends into the one path of the command
-// line.
+// receiveAll receives what the client sends. The command line has one path.
 func (s *scpSession) receiveAll() error {
-	target := s.full(s.Paths[0].Text)
+	target := s.fullPath(s.Paths[0].Text)
 	fi, err := s.area.Stat(target)
 	isDir := err == nil && fi.IsDir()
 	if s.Directory && !isDir {
 		if err == nil {
 			err = syscall.ENOTDIR
 		}
-		return s.fatal(s.Paths[0].Text + ": " + reason(err))
+		return s.sendFatal(s.Paths[0].Text + ": " + reasonText(err))
 	}
-	if err := s.ack(); err != nil {
+	if err := s.sendOK(); err != nil {
 		return err
 	}
 	return s.receive(target, isDir, 0)
 }
 
-// receive takes files until the directory, or at depth 0 the session, ends.
+// receive receives files until the directory ends, or the session at depth 0.
 func (s *scpSession) receive(target string, isDir bool, depth int) error {
-	var mtime time.Time // of the file that comes next
+	var mtime time.Time // of the next file
 	for {
-		line, err := s.line()
+		line, err := s.readLine()
 		if err == io.EOF && depth == 0 {
 			return nil
 		}
@@ -51,23 +50,23 @@ func (s *scpSession) receive(target string, isDir bool, depth int) error {
 		case scp.Warning:
 			s.failed = true
 		case scp.Fatal:
-			return errGiveUp
+			return errSessionEnded
 		case 'E':
 			if depth == 0 {
-				return s.fatal("protocol error: unexpected <newline>")
+				return s.sendFatal("protocol error: unexpected <newline>")
 			}
-			return s.ack()
+			return s.sendOK()
 		case 'T':
 			if mtime, err = scp.ParseTimes(line); err != nil {
-				return s.fatal("protocol error: " + err.Error())
+				return s.sendFatal("protocol error: " + err.Error())
 			}
-			if err := s.ack(); err != nil {
+			if err := s.sendOK(); err != nil {
 				return err
 			}
 		case 'C', 'D':
 			h, err := scp.ParseHeader(line)
 			if err != nil {
-				return s.fatal("protocol error: " + err.Error())
+				return s.sendFatal("protocol error: " + err.Error())
 			}
 			name := target
 			if isDir {
@@ -83,17 +82,18 @@ func (s *scpSession) receive(target string, isDir bool, depth int) error {
 			}
 			mtime = time.Time{}
 		default:
-			return s.fatal("protocol error: expected control record")
+			return s.sendFatal("protocol error: expected control record")
 		}
 	}
 }
 
+// receiveDir creates a directory and receives its files.
 func (s *scpSession) receiveDir(name string, mtime time.Time, depth int) error {
 	switch {
 	case !s.Recursive:
-		return s.fatal("received directory without -r")
+		return s.sendFatal("received directory without -r")
 	case depth > maxSCPDepth:
-		return s.fatal("directories are nested too deeply")
+		return s.sendFatal("directories are nested too deeply")
 	}
 	fi, err := s.area.Stat(name)
 	switch {
@@ -103,9 +103,9 @@ func (s *scpSession) receiveDir(name string, mtime time.Time, depth int) error {
 		err = syscall.ENOTDIR
 	}
 	if err != nil {
-		return s.warn(name, err)
+		return s.sendWarning(name, err)
 	}
-	if err := s.ack(); err != nil {
+	if err := s.sendOK(); err != nil {
 		return err
 	}
 	if err := s.receive(name, true, depth+1); err != nil {
@@ -113,61 +113,61 @@ func (s *scpSession) receiveDir(name string, mtime time.Time, depth int) error {
 	}
 	if !mtime.IsZero() && s.area.Writable(name) {
 		if err := s.area.Chtimes(name, mtime); err != nil {
-			return s.warn(name, err)
+			return s.sendWarning(name, err)
 		}
 	}
 	return nil
 }
 
-// receiveFile takes size bytes. When they cannot be stored they are still read,
-// because the other side does not stop to ask.
+// receiveFile receives size bytes. If they cannot be stored, it reads them nevertheless, because
+// the client sends all of them without waiting for an answer.
 func (s *scpSession) receiveFile(name string, size int64, mtime time.Time) error {
 	f, err := s.area.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
-		return s.warn(name, err)
+		return s.sendWarning(name, err)
 	}
-	if err := s.ack(); err != nil {
+	if err := s.sendOK(); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	w := &stickyWriter{w: f}
 	_, err = io.CopyBuffer(w, io.LimitReader(s.in, size), make([]byte, min(64<<10, max(size, 1))))
-	if err == nil && w.read < size {
+	if err == nil && w.received < size {
 		err = io.ErrUnexpectedEOF
 	}
 	if err == nil {
-		_, err = s.answer() // whether the other side could read it all
+		_, err = s.readAnswer() // says whether the client could read the whole file
 	}
 	if !mtime.IsZero() {
-		w.note(f.Chtimes(mtime))
+		w.setErr(f.Chtimes(mtime))
 	}
-	w.note(f.Close())
+	w.setErr(f.Close())
 	if err != nil {
 		return fmt.Errorf("receive %s: %w", name, err)
 	}
 	if w.err != nil {
-		return s.warn(name, w.err)
+		return s.sendWarning(name, w.err)
 	}
-	s.tell("Upload %s %d bytes", printable(name), size)
-	return s.ack()
+	s.logf("Upload %s %d bytes", sanitize(name), size)
+	return s.sendOK()
 }
 
-// A stickyWriter remembers the first error and swallows what comes after it.
+// A stickyWriter keeps the first error of w and discards all data after it.
 type stickyWriter struct {
-	w    io.Writer
-	read int64
-	err  error
+	w        io.Writer
+	received int64
+	err      error
 }
 
 func (w *stickyWriter) Write(p []byte) (int, error) {
-	w.read += int64(len(p))
+	w.received += int64(len(p))
 	if w.err == nil {
 		_, err := w.w.Write(p)
-		w.note(err)
+		w.setErr(err)
 	}
 	return len(p), nil
 }
 
-func (w *stickyWriter) note(err error) {
+func (w *stickyWriter) setErr(err error) {
 	if w.err == nil {
 		w.err = err
 	}

@@ -11,20 +11,20 @@ import (
 	"github.com/esasim/esasim/appliance/scp"
 )
 
-// sendAll sends what the command line names.
+// sendAll sends the paths of the command line.
 func (s *scpSession) sendAll() error {
-	if ok, err := s.answer(); err != nil || !ok {
-		return errors.Join(err, errGiveUp)
+	if ok, err := s.readAnswer(); err != nil || !ok {
+		return errors.Join(err, errSessionEnded)
 	}
-	for _, w := range s.Paths {
-		names := []string{s.full(w.Text)}
-		if w.Glob {
-			found, err := s.area.Glob(s.full(w.Pattern))
+	for _, arg := range s.Paths {
+		names := []string{s.fullPath(arg.Text)}
+		if arg.Glob {
+			found, err := s.area.Glob(s.fullPath(arg.Pattern))
 			if err == nil && len(found) == 0 {
 				err = fs.ErrNotExist
 			}
 			if err != nil {
-				if err := s.warn(w.Text, err); err != nil {
+				if err := s.sendWarning(arg.Text, err); err != nil {
 					return err
 				}
 				continue
@@ -40,30 +40,30 @@ func (s *scpSession) sendAll() error {
 	return nil
 }
 
-// send sends a file or a directory. What cannot be read is told and left out.
+// send sends a file or a directory. If it cannot be read, send warns the client and skips it.
 func (s *scpSession) send(name string, depth int) error {
 	fi, err := s.area.Stat(name)
 	switch {
 	case err != nil:
-		return s.warn(name, err)
-	case base(name) != printable(base(name)):
-		return s.warn(name, fs.ErrInvalid)
+		return s.sendWarning(name, err)
+	case baseName(name) != sanitize(baseName(name)):
+		return s.sendWarning(name, fs.ErrInvalid)
 	case !fi.IsDir():
 		return s.sendFile(name)
 	case !s.Recursive || depth > maxSCPDepth:
-		return s.say(scp.Warning, name+": not a regular file")
+		return s.sendMessage(scp.Warning, name+": not a regular file")
 	}
 	return s.sendDir(name, fi, depth)
 }
 
-// header sends a file's time, if it was asked for, and its line.
+// header sends the modification time, if the client has asked for it, and the header line.
 func (s *scpSession) header(fi fs.FileInfo, line string) (ok bool, err error) {
 	if s.Times {
 		t := fi.ModTime().Unix()
 		if _, err := fmt.Fprintf(s.out, "T%d 0 %d 0\n", t, t); err != nil {
 			return false, err
 		}
-		if ok, err := s.answer(); err != nil || !ok {
+		if ok, err := s.readAnswer(); err != nil || !ok {
 			return false, err
 		}
 	}
@@ -71,15 +71,16 @@ func (s *scpSession) header(fi fs.FileInfo, line string) (ok bool, err error) {
 	if _, err := io.WriteString(s.out, line+"\n"); err != nil {
 		return false, err
 	}
-	return s.answer()
+	return s.readAnswer()
 }
 
+// sendDir sends a directory and its files.
 func (s *scpSession) sendDir(name string, fi fs.FileInfo, depth int) error {
 	list, err := s.area.ReadDir(name)
 	if err != nil {
-		return s.warn(name, err)
+		return s.sendWarning(name, err)
 	}
-	ok, err := s.header(fi, fmt.Sprintf("D%04o 0 %s", fi.Mode().Perm(), base(name)))
+	ok, err := s.header(fi, fmt.Sprintf("D%04o 0 %s", fi.Mode().Perm(), baseName(name)))
 	if err != nil || !ok {
 		return err
 	}
@@ -91,21 +92,22 @@ func (s *scpSession) sendDir(name string, fi fs.FileInfo, depth int) error {
 	if _, err := io.WriteString(s.out, "E\n"); err != nil {
 		return err
 	}
-	_, err = s.answer()
+	_, err = s.readAnswer()
 	return err
 }
 
+// sendFile sends a file.
 func (s *scpSession) sendFile(name string) error {
 	f, err := s.area.Open(name)
 	if err != nil {
-		return s.warn(name, err)
+		return s.sendWarning(name, err)
 	}
 	defer f.Close()
-	fi, err := f.Stat() // as long as it was when it was opened
+	fi, err := f.Stat() // the size at the time of opening, even if the file grows
 	if err != nil {
-		return s.warn(name, err)
+		return s.sendWarning(name, err)
 	}
-	ok, err := s.header(fi, fmt.Sprintf("C%04o %d %s", fi.Mode().Perm(), fi.Size(), base(name)))
+	ok, err := s.header(fi, fmt.Sprintf("C%04o %d %s", fi.Mode().Perm(), fi.Size(), baseName(name)))
 	if err != nil || !ok {
 		return err
 	}
@@ -114,20 +116,20 @@ func (s *scpSession) sendFile(name string) error {
 		return err
 	}
 	if readErr != nil {
-		err = s.warn(name, readErr)
+		err = s.sendWarning(name, readErr)
 	} else {
-		s.tell("Download %s %d bytes", printable(name), fi.Size())
-		err = s.ack()
+		s.logf("Download %s %d bytes", sanitize(name), fi.Size())
+		err = s.sendOK()
 	}
 	if err != nil {
 		return err
 	}
-	_, err = s.answer()
+	_, err = s.readAnswer()
 	return err
 }
 
-// sendBytes sends size bytes of f. When f turns out to be shorter the rest is
-// zeros, because the other side counts on size, and readErr says why.
+// sendBytes sends size bytes of f. If f cannot be read to that size, it sends zeros for the rest,
+// because the client expects size bytes, and returns the error as readErr.
 func (s *scpSession) sendBytes(f *files.File, size int64) (readErr, err error) {
 	buf := make([]byte, min(256<<10, max(size, 1)))
 	for size > 0 {

@@ -19,24 +19,24 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// SFTPOptions are what ServeSFTP can be told. The zero value is usable.
+// SFTPOptions are the options of ServeSFTP. The zero value is usable.
 type SFTPOptions struct {
-	MaxHandles int // open files and directories; 0 means 256
-	// Log is told what becomes of files, as the FTP daemon's log has it; nil discards. It
-	// must not block.
+	MaxHandles int // the largest number of open files and directories; 0 means 256
+	// Log writes a line about a transferred, renamed or deleted file, in the form of the FTP
+	// daemon's log; nil discards it. It must not block.
 	Log    func(text string)
-	Logger *slog.Logger // for whoever runs the program; nil discards
+	Logger *slog.Logger // the program's log; nil discards
 }
 
-// ServeSFTP speaks SFTP on ch until the client closes its side, which is a nil
-// error. When ctx ends it closes ch and returns ctx's cause; otherwise closing ch
-// is the caller's, after it has sent ExitStatus of the error.
+// ServeSFTP serves SFTP on ch until the client closes its side, and then returns nil. If ctx ends,
+// it closes ch and returns ctx's cause. Otherwise the caller must send ExitStatus of the error and
+// close ch.
 func ServeSFTP(ctx context.Context, ch io.ReadWriteCloser, area *files.Area, o SFTPOptions) error {
 	s := &sftpSession{
-		area: area,
-		max:  cmp.Or(o.MaxHandles, 256),
-		tell: teller(o.Log),
-		log:  logger(o.Logger),
+		area:       area,
+		maxHandles: cmp.Or(o.MaxHandles, 256),
+		logf:       logFunc(o.Log),
+		logger:     loggerOrDiscard(o.Logger),
 	}
 	server := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: s, FilePut: s, FileCmd: s, FileList: s},
 		sftp.WithStartDirectory(files.Home))
@@ -51,7 +51,7 @@ func ServeSFTP(ctx context.Context, ch io.ReadWriteCloser, area *files.Area, o S
 	return fmt.Errorf("sftp: %w", err)
 }
 
-// ExitStatus is what an SSH server tells the client after ServeSFTP.
+// ExitStatus returns the exit status to send to the client after ServeSFTP has returned err.
 func ExitStatus(err error) int {
 	if err != nil {
 		return 1
@@ -59,91 +59,95 @@ func ExitStatus(err error) int {
 	return 0
 }
 
-// teller is what a Log is told by.
-func teller(log func(text string)) func(format string, args ...any) {
+// logFunc returns a function that formats a line for log, which may be nil.
+func logFunc(log func(text string)) func(format string, args ...any) {
 	if log == nil {
 		return func(string, ...any) {}
 	}
 	return func(format string, args ...any) { log(fmt.Sprintf(format, args...)) }
 }
 
-func logger(l *slog.Logger) *slog.Logger {
+// loggerOrDiscard returns l, or a logger that discards everything if l is nil.
+func loggerOrDiscard(l *slog.Logger) *slog.Logger {
 	if l == nil {
 		return slog.New(slog.DiscardHandler)
 	}
 	return l
 }
 
-// An sftpSession answers the requests of one channel. The library calls it from
-// several goroutines.
+// An sftpSession handles the requests of one channel. The library calls it from several goroutines.
 type sftpSession struct {
-	area *files.Area
-	max  int
-	tell func(format string, args ...any)
-	log  *slog.Logger
+	area       *files.Area
+	maxHandles int
+	logf       func(format string, args ...any)
+	logger     *slog.Logger
 
-	mu   sync.Mutex
-	open int
+	mu          sync.Mutex
+	openHandles int
 }
 
-// finish turns the error of a handler into what the library can tell the client,
-// and a panic into an error.
-func (s *sftpSession) finish(err *error) {
+// translateError is deferred by handlers. It replaces the error by one that the library can send to
+// the client, and a panic by an error.
+func (s *sftpSession) translateError(err *error) {
 	if p := recover(); p != nil {
-		s.log.Error("panic in sftp", "value", p, "stack", string(debug.Stack()))
+		s.logger.Error("panic in sftp", "value", p, "stack", string(debug.Stack()))
 		*err = sftp.ErrSSHFxFailure
 		return
 	}
-	*err = sftpError(*err)
+	*err = toSFTPError(*err)
 }
 
-func sftpError(err error) error {
+// toSFTPError returns the error that the library sends to the client for err.
+func toSFTPError(err error) error {
 	switch {
-	case err == nil, err == io.EOF, errors.Is(err, sftp.ErrSSHFxBadMessage), errors.Is(err, sftp.ErrSSHFxOpUnsupported):
+	case err == nil, err == io.EOF,
+		errors.Is(err, sftp.ErrSSHFxBadMessage), errors.Is(err, sftp.ErrSSHFxOpUnsupported):
 		return err
 	case errors.Is(err, fs.ErrNotExist):
 		return sftp.ErrSSHFxNoSuchFile
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, files.ErrBusy): // clients show no other words
+	case errors.Is(err, fs.ErrPermission),
+		errors.Is(err, files.ErrBusy): // clients have no other text for it
 		return sftp.ErrSSHFxPermissionDenied
 	}
-	return errors.New(reason(err))
+	return errors.New(reasonText(err))
 }
 
-// acquire counts a handle.
+// acquire counts a new handle, unless there are too many.
 func (s *sftpSession) acquire() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open >= s.max {
+	if s.openHandles >= s.maxHandles {
 		return errTooManyOpen
 	}
-	s.open++
+	s.openHandles++
 	return nil
 }
 
 func (s *sftpSession) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open--
+	s.openHandles--
 }
 
 // Fileread opens a file for reading.
 func (s *sftpSession) Fileread(r *sftp.Request) (_ io.ReaderAt, err error) {
-	defer s.finish(&err)
+	defer s.translateError(&err)
 	return s.openFile(r.Filepath, os.O_RDONLY)
 }
 
 // Filewrite opens a file for writing.
 func (s *sftpSession) Filewrite(r *sftp.Request) (_ io.WriterAt, err error) {
-	defer s.finish(&err)
+	defer s.translateError(&err)
 	return s.openFile(r.Filepath, openFlags(r))
 }
 
-// OpenFile opens a file for both.
+// OpenFile opens a file for reading and writing.
 func (s *sftpSession) OpenFile(r *sftp.Request) (_ sftp.WriterAtReaderAt, err error) {
-	defer s.finish(&err)
+	defer s.translateError(&err)
 	return s.openFile(r.Filepath, openFlags(r))
 }
 
+// openFlags returns the flags of os.OpenFile for a request.
 func openFlags(r *sftp.Request) int {
 	p := r.Pflags()
 	flag := os.O_WRONLY
@@ -173,7 +177,7 @@ func (s *sftpSession) openFile(path string, flag int) (*sftpFile, error) {
 	return &sftpFile{s: s, file: f, path: path, write: flag != os.O_RDONLY}, nil
 }
 
-// An sftpFile is a handle.
+// An sftpFile is an open file.
 type sftpFile struct {
 	s     *sftpSession
 	file  *files.File
@@ -185,29 +189,29 @@ type sftpFile struct {
 func (h *sftpFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := h.file.ReadAt(p, off)
 	h.bytes.Add(int64(n))
-	return n, sftpError(err)
+	return n, toSFTPError(err)
 }
 
 func (h *sftpFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := h.file.WriteAt(p, off)
 	h.bytes.Add(int64(n))
-	return n, sftpError(err)
+	return n, toSFTPError(err)
 }
 
 func (h *sftpFile) Close() error {
 	h.s.release()
 	err := h.file.Close()
-	what := "Download"
+	direction := "Download"
 	if h.write {
-		what = "Upload"
+		direction = "Upload"
 	}
-	h.s.tell("%s %s %d bytes", what, printable(h.path), h.bytes.Load())
-	return sftpError(err)
+	h.s.logf("%s %s %d bytes", direction, sanitize(h.path), h.bytes.Load())
+	return toSFTPError(err)
 }
 
-// Filecmd does what needs no handle.
+// Filecmd executes commands that need no open file.
 func (s *sftpSession) Filecmd(r *sftp.Request) (err error) {
-	defer s.finish(&err)
+	defer s.translateError(&err)
 	switch r.Method {
 	case "Setstat":
 		return s.setstat(r)
@@ -217,19 +221,19 @@ func (s *sftpSession) Filecmd(r *sftp.Request) (err error) {
 		if err := s.area.Remove(r.Filepath); err != nil {
 			return err
 		}
-		s.tell("Delete %s", printable(r.Filepath))
+		s.logf("Delete %s", sanitize(r.Filepath))
 		return nil
 	case "Rmdir":
 		return s.area.RemoveDir(r.Filepath)
 	case "Mkdir":
 		return s.area.Mkdir(r.Filepath)
 	}
-	return sftp.ErrSSHFxOpUnsupported // links: the area has none
+	return sftp.ErrSSHFxOpUnsupported // includes links, which a files.Area does not have
 }
 
-// PosixRename is a rename that replaces its target.
+// PosixRename renames a file and replaces an existing one.
 func (s *sftpSession) PosixRename(r *sftp.Request) (err error) {
-	defer s.finish(&err)
+	defer s.translateError(&err)
 	return s.rename(r, true)
 }
 
@@ -237,18 +241,18 @@ func (s *sftpSession) rename(r *sftp.Request, replace bool) error {
 	if err := s.area.Rename(r.Filepath, r.Target, replace); err != nil {
 		return err
 	}
-	s.tell("Rename %s to %s", printable(r.Filepath), printable(r.Target))
+	s.logf("Rename %s to %s", sanitize(r.Filepath), sanitize(r.Target))
 	return nil
 }
 
-// setstat sets length and time. Owners and permissions are the appliance's own:
-// a client that sets them, as put does, is told that it has.
+// setstat sets the size and the modification time. It ignores the owner and the permissions, which
+// clients cannot change, and reports success, because the command put of clients sets them.
 func (s *sftpSession) setstat(r *sftp.Request) error {
 	if !s.area.Writable(r.Filepath) {
 		return fs.ErrPermission
 	}
 	attrs, flags := r.Attributes(), r.AttrFlags()
-	if attrs == nil { // the attributes were cut short
+	if attrs == nil { // the packet is too short
 		return sftp.ErrSSHFxBadMessage
 	}
 	if _, err := s.area.Stat(r.Filepath); err != nil {
@@ -269,13 +273,13 @@ func (s *sftpSession) setstat(r *sftp.Request) error {
 	return nil
 }
 
-// StatVFS answers df.
+// StatVFS returns the free space, for df.
 func (s *sftpSession) StatVFS(*sftp.Request) (_ *sftp.StatVFS, err error) {
-	defer s.finish(&err)
+	defer s.translateError(&err)
 	const block = 4096
 	used, quota := s.area.Usage()
 	if quota == 0 {
-		quota = used + 1<<40 // no limit of ours; df wants a number
+		quota = used + 1<<40 // there is no quota, but df needs a number
 	}
 	total, free := uint64(quota)/block, uint64(max(quota-used, 0))/block
 	return &sftp.StatVFS{
@@ -284,9 +288,9 @@ func (s *sftpSession) StatVFS(*sftp.Request) (_ *sftp.StatVFS, err error) {
 	}, nil
 }
 
-// Filelist lists a directory or tells of one file.
+// Filelist lists a directory or returns the attributes of one file.
 func (s *sftpSession) Filelist(r *sftp.Request) (_ sftp.ListerAt, err error) {
-	defer s.finish(&err)
+	defer s.translateError(&err)
 	switch r.Method {
 	case "List":
 		if err := s.acquire(); err != nil {
@@ -305,21 +309,21 @@ func (s *sftpSession) Filelist(r *sftp.Request) (_ sftp.ListerAt, err error) {
 	return nil, sftp.ErrSSHFxOpUnsupported
 }
 
-// RealPath makes a path absolute. There are no links that it could follow.
+// RealPath returns the absolute path. There are no links to resolve.
 func (s *sftpSession) RealPath(p string) (_ string, err error) {
-	defer s.finish(&err)
+	defer s.translateError(&err)
 	return s.area.Path(files.Home, p), nil
 }
 
-// LookupUserName is the owner that ls -l shows.
+// LookupUserName returns the owner that ls -l shows.
 func (s *sftpSession) LookupUserName(string) string { return files.Owner }
 
-// LookupGroupName is the group that ls -l shows.
+// LookupGroupName returns the group that ls -l shows.
 func (s *sftpSession) LookupGroupName(string) string { return files.Group }
 
-// An sftpList is a listing, made when the directory was opened.
+// An sftpList is a listing of a directory at the time when it was opened, or one file.
 type sftpList struct {
-	s    *sftpSession // nil: not counted
+	s    *sftpSession // nil if the list does not count as a handle
 	list []fs.FileInfo
 }
 
