@@ -30,48 +30,49 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-// User and Passphrase are the factory account's.
+// User and Passphrase are those of the factory account.
 const (
 	User       = "admin"
 	Passphrase = "ironport"
 )
 
-// loopback is any free port of this machine's.
+// loopback stands for any free port of this machine.
 var loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 
-// patience is for failing only: what comes, comes at once.
-const patience = 30 * time.Second
+// waitTimeout bounds waits. A test that succeeds does not reach it.
+const waitTimeout = 30 * time.Second
 
-// A Box is a running appliance of a test's own.
+// A Box is an appliance that runs for one test, with its simulated network.
 type Box struct {
 	*box.Box
-	SSHAddr string // real, of the door called "ssh"
-	FTPAddr string // real, of the door called "ftp"; "" if the topology has none
+	SSHAddr string // HOST:PORT on this machine, of the door called "ssh"; "" if there is none
+	FTPAddr string // of the door called "ftp"
 
 	t      testing.TB
-	client *ssh.Client // nil until it is needed
+	client *ssh.Client // nil before the first session
 }
 
-// settings are what options change.
-type settings struct {
+// startOptions are the values that options change.
+type startOptions struct {
 	box.Options
 	faults []topology.Rule
 }
 
-// An Option is something other than the default.
-type Option func(*settings) error
+// An Option changes how Start builds a box.
+type Option func(*startOptions) error
 
-// Faults are there before the appliance boots. Box.Fault sets one while it runs.
+// Faults adds faults before the appliance boots. Box.Fault adds one while it runs.
 func Faults(rules ...topology.Rule) Option {
-	return func(o *settings) error { o.faults = append(o.faults, rules...); return nil }
+	return func(o *startOptions) error { o.faults = append(o.faults, rules...); return nil }
 }
 
-// Topology chooses a built-in topology. The default is "lab".
+// Topology selects a built-in topology. The default is "lab".
 func Topology(name string) Option {
-	return func(o *settings) error {
+	return func(o *startOptions) error {
 		file, data, ok := fixtures.Topology(name)
 		if !ok {
-			return fmt.Errorf("there is no topology %q", name)
+			return fmt.Errorf("there is no topology %q: expected one of %s",
+				name, strings.Join(fixtures.Topologies(), ", "))
 		}
 		var err error
 		o.Topology, err = box.LoadTopology(file, data)
@@ -79,50 +80,52 @@ func Topology(name string) Option {
 	}
 }
 
-// TopologyText is a topology of the test's own, in YAML.
+// TopologyText sets a topology of the test's own, in YAML.
 func TopologyText(yaml string) Option {
-	return func(o *settings) (err error) {
+	return func(o *startOptions) (err error) {
 		o.Topology, err = box.LoadTopology("topology", []byte(yaml))
 		return err
 	}
 }
 
-// Clock gives wall time and the appliance's own waits; clock.NewFake makes an
-// hour's wait last no time. The default is the machine's.
+// Clock sets the clock for wall time and for the appliance's own timers. With a clock.Fake, a
+// wait of an hour takes no time: see Box.Advance. The default is the clock of the machine.
 func Clock(c clock.Clock) Option {
-	return func(o *settings) error { o.Clock = c; return nil }
+	return func(o *startOptions) error { o.Clock = c; return nil }
 }
 
-// Seed makes chance repeat itself: MAC addresses, ports, sequence numbers.
+// Seed makes random numbers repeatable: MAC addresses, ports, sequence numbers.
 func Seed(n uint64) Option {
-	return func(o *settings) error { o.Entropy = entropy.Seeded(n); return nil }
+	return func(o *startOptions) error { o.Entropy = entropy.Seeded(n); return nil }
 }
 
-// Dir keeps the appliance's data in a directory of the caller's, so that a second
-// box can go on with it once the first is stopped.
+// Dir keeps the appliance's data in a directory of the caller, so that a second box can
+// continue with it after the first one has stopped. The default is a temporary directory.
 func Dir(dir string) Option {
-	return func(o *settings) error { o.Dir = dir; return nil }
+	return func(o *startOptions) error { o.Dir = dir; return nil }
 }
 
-// Limits are how failed logins are slowed down and blocked.
+// Limits sets how failed logins are slowed down and blocked.
 func Limits(l users.Limits) Option {
-	return func(o *settings) error { o.Limits = l; return nil }
+	return func(o *startOptions) error { o.Limits = l; return nil }
 }
 
-// Timeouts bound what the appliance waits for on the network. Zeros are the defaults.
+// Timeouts sets how long the appliance waits for answers of the network. Zero fields are the
+// defaults.
 func Timeouts(t appliance.Timeouts) Option {
-	return func(o *settings) error { o.Timeouts = t; return nil }
+	return func(o *startOptions) error { o.Timeouts = t; return nil }
 }
 
-// HostKey is the SSH daemon's. The default is the same for all boxes.
+// HostKey sets the host key of the SSH daemon. By default all boxes have the same one.
 func HostKey(k crypto.Signer) Option {
-	return func(o *settings) error { o.HostKey = k; return nil }
+	return func(o *startOptions) error { o.HostKey = k; return nil }
 }
 
-// Start boots an appliance and stops it when the test ends.
+// Start boots an appliance and stops it when the test t ends. If the appliance does not start,
+// the test fails.
 func Start(t testing.TB, options ...Option) *Box {
 	t.Helper()
-	o := settings{Options: box.Options{
+	o := startOptions{Options: box.Options{
 		HostKey:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
 		DoorAddrs: map[string]netip.AddrPort{},
 		Logger:    slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -151,7 +154,7 @@ func Start(t testing.TB, options ...Option) *Box {
 		t.Fatal("appliancetest:", err)
 	}
 	b := &Box{Box: inner, t: t}
-	t.Cleanup(b.end)
+	t.Cleanup(b.stop)
 	for name, addr := range inner.DoorAddrs() {
 		switch name {
 		case "ssh":
@@ -163,18 +166,18 @@ func Start(t testing.TB, options ...Option) *Box {
 	return b
 }
 
-func (b *Box) end() {
+func (b *Box) stop() {
 	if b.client != nil {
 		b.client.Close()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	if err := b.Stop(ctx); err != nil {
 		b.t.Error("appliancetest: stop:", err)
 	}
 }
 
-// testLog writes the program's log to the test's.
+// A testLog writes the simulator's log to the log of the test.
 type testLog struct{ t testing.TB }
 
 func (l testLog) Write(p []byte) (int, error) {
@@ -182,21 +185,21 @@ func (l testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Dial opens an SSH connection of its own for an account.
+// Dial opens an SSH connection for an account. The caller closes it.
 func (b *Box) Dial(user, passphrase string) (*ssh.Client, error) {
 	return ssh.Dial("tcp", b.SSHAddr, &ssh.ClientConfig{
 		User:            user,
 		Auth:            []ssh.AuthMethod{ssh.Password(passphrase)},
-		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // the box is this process's own
-		Timeout:         patience,
+		HostKeyCallback: ssh.InsecureIgnoreHostKey(), // the server is in this process
+		Timeout:         waitTimeout,
 	})
 }
 
-// open opens a channel on the connection that sessions and commands of the factory
-// account share. After a reboot it connects anew.
-func (b *Box) open() *ssh.Session {
+// newSession opens a session on the connection that all sessions and commands of the factory
+// account share. After a reboot it opens a new connection.
+func (b *Box) newSession() *ssh.Session {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.t.Context(), waitTimeout)
 	defer cancel()
 	err := b.WaitSettled(ctx)
 	if err == nil && b.client != nil {
@@ -218,11 +221,11 @@ func (b *Box) open() *ssh.Session {
 	return s
 }
 
-// Exec runs a command line as "ssh admin@esa COMMAND" does and returns its output.
-// An exit status other than 0 fails the test.
+// Exec runs a command line as "ssh admin@esa COMMAND" does, and returns its output. If the
+// exit status is not 0, the test fails.
 func (b *Box) Exec(command string) string {
 	b.t.Helper()
-	s := b.open()
+	s := b.newSession()
 	defer s.Close()
 	out, err := s.CombinedOutput(command)
 	if err != nil {
@@ -231,27 +234,27 @@ func (b *Box) Exec(command string) string {
 	return string(out)
 }
 
-// Files is the appliance's file area: "data/pub/diagnostic/...".
+// Files returns the file area of the appliance, with names such as "data/pub/diagnostic".
 func (b *Box) Files() fs.FS { return b.Appliance().Files }
 
-// Captures are the names of the packet captures, the oldest first.
+// Captures returns the names of the packet captures in Files, the oldest first.
 func (b *Box) Captures() []string {
 	b.t.Helper()
 	names, err := fs.Glob(b.Files(), "data/pub/diagnostic/*.cap")
 	if err != nil {
 		b.t.Fatal("appliancetest: list captures:", err)
 	}
-	slices.Sort(names) // their names end in the time
+	slices.Sort(names) // by time, which is at their ends
 	return names
 }
 
-// A Packet is a frame of a capture, decoded.
+// A Packet is a decoded frame of a capture.
 type Packet struct {
 	gopacket.Packet
 }
 
-// Packets decodes a capture; name is as Captures returns it. A frame that does not
-// decode, or a wrong checksum, fails the test.
+// Packets decodes the capture of that name, which is one of Captures. If a frame cannot be
+// decoded, or has a wrong checksum, the test fails.
 func (b *Box) Packets(name string) []Packet {
 	b.t.Helper()
 	data, err := fs.ReadFile(b.Files(), name)

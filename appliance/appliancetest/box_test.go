@@ -10,9 +10,9 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// What the administrator did while the capture ran is in it: the session's own
-// segments, the DNS query, the ARP exchange with the name server, the echoes.
-func TestCaptureShowsWhatHappened(t *testing.T) {
+// A capture contains what the sessions did while it ran: their own TCP segments, the DNS query,
+// the ARP exchange with the name server, the echo requests and replies.
+func TestCaptureOfTwoSessions(t *testing.T) {
 	t.Parallel()
 	box := appliancetest.Start(t)
 	first, second := box.Login(), box.Login()
@@ -38,7 +38,7 @@ func TestCaptureShowsWhatHappened(t *testing.T) {
 	packets := box.Packets(names[0])
 	for i, p := range packets {
 		if i > 0 && p.Metadata().Timestamp.Before(packets[i-1].Metadata().Timestamp) {
-			t.Errorf("frame %d is older than the one before", i+1)
+			t.Errorf("frame %d is older than the frame before it", i+1)
 		}
 		if tcp, ok := p.Layer(layers.LayerTypeTCP).(*layers.TCP); ok && (tcp.SrcPort == 22 || tcp.DstPort == 22) {
 			ssh++
@@ -59,11 +59,11 @@ func TestCaptureShowsWhatHappened(t *testing.T) {
 		}
 	}
 	if ssh < 10 || query < 1 || arp < 1 || request < 2 || reply != request {
-		t.Errorf("%d frames: %d of ssh, %d DNS queries, %d ARP requests, %d echoes, %d replies", len(packets), ssh, query, arp, request, reply)
+		t.Errorf("%d frames: %d of ssh, %d DNS queries, %d ARP requests, %d echo requests, %d replies", len(packets), ssh, query, arp, request, reply)
 	}
 }
 
-// Faults are there before the test goes on, and their neighbours are not touched.
+// A fault of the option Faults applies from the start, and only to packets that match it.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	box := appliancetest.Start(t, appliancetest.Faults(topology.Rule{Path: "google", Action: "host-unreachable"}))
@@ -78,20 +78,19 @@ func TestFaults(t *testing.T) {
 	s.Expect(" 0.0% packet loss")
 }
 
-// Two boxes do not know of each other.
-func TestBoxesAreApart(t *testing.T) {
+func TestBoxesAreIndependent(t *testing.T) {
 	t.Parallel()
 	one, two := appliancetest.Start(t), appliancetest.Start(t)
 	one.Exec(`sethostname one.example.com; commit "a name" N`)
 	if name := one.Appliance().Hostname(); name != "one.example.com" {
-		t.Errorf("the first is called %s", name)
+		t.Errorf("the host name of the first is %s", name)
 	}
 	if name := two.Appliance().Hostname(); name != "example.com" {
-		t.Errorf("the second is called %s", name)
+		t.Errorf("the host name of the second is %s", name)
 	}
 }
 
-// A restart over the same directory keeps the configuration and the files.
+// A second box with the same directory has the configuration and files of the first one.
 func TestRestartKeepsConfigurationAndFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -101,20 +100,20 @@ func TestRestartKeepsConfigurationAndFiles(t *testing.T) {
 	})
 	box := appliancetest.Start(t, appliancetest.Dir(dir))
 	if name := box.Appliance().Hostname(); name != "kept.example.com" {
-		t.Errorf("after a restart it is called %s", name)
+		t.Errorf("after a restart the host name is %s", name)
 	}
 	again := box.Login()
 	again.Type("reboot 5")
 	if last := again.Wait(); !strings.Contains(last, "Closing CLI connection.") {
-		t.Errorf("the last words of a reboot: %q", last)
+		t.Errorf("at a reboot the session prints %q", last)
 	}
 	if out := box.Exec("last"); !strings.Contains(out, "reboot") {
 		t.Errorf("last does not show the reboot:\n%s", out)
 	}
 }
 
-// Every door is on a port of its own, whatever the topology says, and need not be there.
-func TestDoorsOfATestsOwnTopology(t *testing.T) {
+// Every door listens on a free port, whatever the topology says, and no door is required.
+func TestDoorsOfTopologyText(t *testing.T) {
 	t.Parallel()
 	const topology = `
 appliance:
@@ -144,15 +143,15 @@ doors:
 	}
 }
 
-// Whoever grants no time at all to others still hears that it worked.
-func TestRebootAtOnceSaysGoodbye(t *testing.T) {
+// A session that reboots the appliance with a grace of 0 seconds is still told so before it ends.
+func TestImmediateRebootEndsSessionsOrderly(t *testing.T) {
 	t.Parallel()
 	box := appliancetest.Start(t)
 	for range 20 {
 		s := box.Login()
 		s.Type("reboot 0")
 		if last := s.Wait(); !strings.Contains(last, "Closing CLI connection.") {
-			t.Errorf("the last words: %q", last)
+			t.Errorf("the session ends with %q", last)
 		}
 	}
 }

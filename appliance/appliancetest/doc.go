@@ -1,4 +1,4 @@
-// Package appliancetest gives a running appliance to a Go test.
+// Package appliancetest runs an appliance in a Go test.
 //
 //	func TestVersion(t *testing.T) {
 //		box := appliancetest.Start(t)
@@ -7,14 +7,17 @@
 //		}
 //	}
 //
-// The appliance listens on free ports of 127.0.0.1 (Box.SSHAddr, Box.FTPAddr), so
-// the client under test may be of any kind; it is stopped, and its directory
-// removed, when the test ends. Login gives a session at the prompt, with reads in
-// the manner of expect. Fault lets the network fail while it runs: drops, resets,
-// delays, pulled cables. Captures and Packets show what was recorded.
+// The appliance listens on free ports of 127.0.0.1 (Box.SSHAddr, Box.FTPAddr), so that the
+// client under test may be of any kind. When the test ends, the appliance is stopped and its
+// directory is removed.
 //
-// Boxes share nothing: tests with one each may run in parallel.
+// Box.Login opens a session at the prompt, with Expect to read its output. Box.Fault makes the
+// network fail while the appliance runs: drops, resets, delays, pulled cables. Box.Captures and
+// Box.Packets read packet captures. Box.World leads to the simulated servers and to what they
+// have received.
 //
-// A failure of the appliance's, or a wait that is too long, fails the test at once;
-// these methods must be called on the test's goroutine.
+// Boxes share nothing: tests with a box each may run in parallel.
+//
+// If the appliance fails, or a wait takes too long, the test fails immediately. Therefore the
+// methods of this package must be called on the goroutine of the test.
 package appliancetest

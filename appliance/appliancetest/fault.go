@@ -8,15 +8,16 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// A Fault is something that is wrong with a box's network.
+// A Fault is a fault in the network of a box.
 type Fault struct {
 	box *Box
 	t   testing.TB
 	id  int
 }
 
-// Fault lets something go wrong from now on, until it is removed or the test t ends;
-// the appliance may reboot meanwhile. A rule that is refused fails the test.
+// Fault adds a fault to the network of the running box. The fault applies until it is removed
+// or the test t ends, and survives a reboot of the appliance. If the rule has a mistake, the
+// test fails.
 //
 //	box.Fault(t, topology.Rule{Action: "drop", To: mx, Protocol: "tcp", Port: 25, Connections: 2})
 func (b *Box) Fault(t testing.TB, r topology.Rule) *Fault {
@@ -30,7 +31,7 @@ func (b *Box) Fault(t testing.TB, r topology.Rule) *Fault {
 	return f
 }
 
-// Remove repairs the network. Removing twice is allowed.
+// Remove removes the fault. It may be called more than once.
 func (f *Fault) Remove() {
 	f.t.Helper()
 	var gone *netsim.NotFoundError
@@ -39,8 +40,8 @@ func (f *Fault) Remove() {
 	}
 }
 
-// Hits is how many packets, and of how many connections, the fault has acted on so
-// far.
+// Hits returns how many packets the fault has matched so far, and to how many connections they
+// belonged.
 func (f *Fault) Hits() (packets, connections int64) {
 	f.t.Helper()
 	now, err := f.box.Faults().Get(f.id)

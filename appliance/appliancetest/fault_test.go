@@ -9,31 +9,30 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// A client of ours has to try again when the network lets it down: here the first two
-// logins are reset, and the third is good.
-func TestLoginIsRepeated(t *testing.T) {
+// A fault that is limited to two connections resets two logins, and the third one succeeds.
+func TestFaultOfTwoConnections(t *testing.T) {
 	t.Parallel()
 	box := appliancetest.Start(t)
 	fault := box.Fault(t, topology.Rule{
 		Action: "reset", To: netip.MustParsePrefix("10.0.202.7/32"), Protocol: "tcp", Port: 22, Connections: 2,
 	})
 	var err error
-	tries := 0
-	for tries < 5 {
-		tries++
+	attempts := 0
+	for attempts < 5 {
+		attempts++
 		client, e := box.Dial(appliancetest.User, appliancetest.Passphrase)
 		if err = e; err == nil {
 			client.Close()
 			break
 		}
 	}
-	if _, connections := fault.Hits(); err != nil || tries != 3 || connections != 2 {
-		t.Errorf("logged in at try %d, %v; the network let %d connections down", tries, err, connections)
+	if _, connections := fault.Hits(); err != nil || attempts != 3 || connections != 2 {
+		t.Errorf("logged in at attempt %d, %v; %d connections were reset", attempts, err, connections)
 	}
 }
 
-// A fault is gone when it is removed, and when the test that set it ends.
-func TestFaultsGo(t *testing.T) {
+// A fault ends with Remove, and when the test that added it ends.
+func TestFaultsAreRemoved(t *testing.T) {
 	t.Parallel()
 	box := appliancetest.Start(t, appliancetest.Faults(topology.Rule{Action: "unplug", Cable: "Data 2"}))
 	var fault *appliancetest.Fault

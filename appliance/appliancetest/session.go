@@ -13,20 +13,20 @@ import (
 
 // A Session is a terminal at the appliance's prompt.
 type Session struct {
-	t    testing.TB
-	ssh  *ssh.Session
-	in   io.WriteCloser
-	done chan struct{} // closed when the output has ended
+	t     testing.TB
+	ssh   *ssh.Session
+	in    io.WriteCloser
+	ended chan struct{} // closed at the end of the output
 
-	mu    sync.Mutex
-	heard strings.Builder // since the last Expect
-	more  chan struct{}   // something was heard
+	mu       sync.Mutex
+	unread   strings.Builder // output after the latest match
+	received chan struct{}   // wakes Match when output has arrived
 }
 
-// Login opens a session for the factory account and waits for its prompt.
+// Login opens a session for the factory account and blocks until its prompt appears.
 func (b *Box) Login() *Session {
 	b.t.Helper()
-	s := b.open()
+	s := b.newSession()
 	out, err := s.StdoutPipe()
 	if err != nil {
 		b.t.Fatal("appliancetest:", err)
@@ -41,23 +41,24 @@ func (b *Box) Login() *Session {
 	if err := s.Shell(); err != nil {
 		b.t.Fatal("appliancetest: start the session:", err)
 	}
-	c := &Session{t: b.t, ssh: s, in: in, done: make(chan struct{}), more: make(chan struct{}, 1)}
-	go c.listen(out)
+	c := &Session{t: b.t, ssh: s, in: in, ended: make(chan struct{}), received: make(chan struct{}, 1)}
+	go c.readOutput(out)
 	b.t.Cleanup(c.Close)
 	c.Expect(b.Appliance().Hostname() + "> ")
 	return c
 }
 
-func (s *Session) listen(out io.Reader) {
-	defer close(s.done)
+// readOutput stores the output, with line ends as "\n", until the session ends.
+func (s *Session) readOutput(out io.Reader) {
+	defer close(s.ended)
 	b := make([]byte, 4096)
 	for {
 		n, err := out.Read(b)
 		s.mu.Lock()
-		s.heard.WriteString(strings.ReplaceAll(string(b[:n]), "\r", ""))
+		s.unread.WriteString(strings.ReplaceAll(string(b[:n]), "\r", ""))
 		s.mu.Unlock()
 		select {
-		case s.more <- struct{}{}:
+		case s.received <- struct{}{}:
 		default:
 		}
 		if err != nil {
@@ -66,10 +67,10 @@ func (s *Session) listen(out io.Reader) {
 	}
 }
 
-// Type types a line and Enter.
+// Type sends a line and Enter.
 func (s *Session) Type(line string) { s.Keys(line + "\r") }
 
-// Keys types keys as they are; "\x03" is Ctrl-C.
+// Keys sends keys without Enter. "\x03" is Ctrl-C.
 func (s *Session) Keys(keys string) {
 	s.t.Helper()
 	if _, err := io.WriteString(s.in, keys); err != nil {
@@ -77,41 +78,43 @@ func (s *Session) Keys(keys string) {
 	}
 }
 
-// Expect reads until text comes and returns what was heard since the last Expect,
-// with text at its end. Line ends are "\n". If text does not come the test fails.
+// Expect blocks until the session prints text. It returns the output since the previous Expect
+// or Match, up to and including text. Line ends are "\n". If text does not appear within 30 s,
+// or the session ends without it, the test fails.
 func (s *Session) Expect(text string) string {
 	s.t.Helper()
 	return s.Match(regexp.QuoteMeta(text))[0]
 }
 
-// Match is Expect for a regular expression. It returns what was heard, up to the
-// end of the match, and then the match's groups.
+// Match is like Expect for a regular expression. The first element of the result is the output
+// up to the end of the match, and the others are the submatches of the groups in expr.
 func (s *Session) Match(expr string) []string {
 	s.t.Helper()
 	re := regexp.MustCompile(expr)
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), waitTimeout)
 	defer cancel()
 	for {
-		if found, ok := s.take(re); ok {
+		if found, ok := s.match(re); ok {
 			return found
 		}
 		select {
-		case <-s.more:
-		case <-s.done:
-			if found, ok := s.take(re); ok {
+		case <-s.received:
+		case <-s.ended:
+			if found, ok := s.match(re); ok {
 				return found
 			}
-			s.t.Fatalf("appliancetest: the session ended; heard %q, want %q", s.rest(), expr)
+			s.t.Fatalf("appliancetest: the session ended; it printed %q, want %q", s.unmatched(), expr)
 		case <-ctx.Done():
-			s.t.Fatalf("appliancetest: heard %q, want %q", s.rest(), expr)
+			s.t.Fatalf("appliancetest: the session printed %q, want %q", s.unmatched(), expr)
 		}
 	}
 }
 
-func (s *Session) take(re *regexp.Regexp) ([]string, bool) {
+// match looks for re in the output and discards the output up to the end of the match.
+func (s *Session) match(re *regexp.Regexp) ([]string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := s.heard.String()
+	text := s.unread.String()
 	m := re.FindStringSubmatchIndex(text)
 	if m == nil {
 		return nil, false
@@ -124,32 +127,34 @@ func (s *Session) take(re *regexp.Regexp) ([]string, bool) {
 			found = append(found, text[m[i]:m[i+1]])
 		}
 	}
-	s.heard.Reset()
-	s.heard.WriteString(text[m[1]:])
+	s.unread.Reset()
+	s.unread.WriteString(text[m[1]:])
 	return found, true
 }
 
-func (s *Session) rest() string {
+// unmatched returns the output after the latest match.
+func (s *Session) unmatched() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.heard.String()
+	return s.unread.String()
 }
 
-// Wait waits until the appliance has ended the session and returns the last words.
+// Wait blocks until the appliance has ended the session. It returns the output after the latest
+// Expect or Match. If the session does not end within 30 s, the test fails.
 func (s *Session) Wait() string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), waitTimeout)
 	defer cancel()
 	select {
-	case <-s.done:
+	case <-s.ended:
 	case <-ctx.Done():
-		s.t.Fatalf("appliancetest: the session does not end; heard %q", s.rest())
+		s.t.Fatalf("appliancetest: the session does not end; it printed %q", s.unmatched())
 	}
-	return s.rest()
+	return s.unmatched()
 }
 
-// Close hangs up.
+// Close ends the session from the side of the client. It may be called more than once.
 func (s *Session) Close() {
 	s.ssh.Close()
-	<-s.done
+	<-s.ended
 }
