@@ -1,0 +1,89 @@
+package network
+
+import (
+	"context"
+	"net"
+	"net/netip"
+)
+
+// A Transport opens sockets.
+type Transport interface {
+	// Listen opens a TCP listener. The port is open when Listen returns.
+	Listen(ctx context.Context, c ListenConfig) (Listener, error)
+	// Dial opens a TCP connection. The end of ctx aborts the attempt and has no effect on
+	// an established connection.
+	Dial(ctx context.Context, c DialConfig) (Conn, error)
+	// ListenPacket opens a UDP socket. If c.Remote is set, the socket is connected, and the
+	// call that follows an ICMP "port unreachable" returns ECONNREFUSED.
+	ListenPacket(ctx context.Context, c DialConfig) (PacketConn, error)
+}
+
+// A Listener accepts connections. The connections that Accept returns are Conns.
+type Listener interface {
+	net.Listener
+	// AcceptConn is like Accept, with the result's full type.
+	AcceptConn() (Conn, error)
+}
+
+// A Conn is a TCP connection.
+type Conn interface {
+	net.Conn
+	CloseRead() error
+	CloseWrite() error
+	// SetLinger is like that of net.TCPConn: 0 makes Close send a reset.
+	SetLinger(sec int) error
+	// Abort resets the connection and closes it.
+	Abort()
+	// Acknowledged returns how many of the written bytes the peer's TCP has acknowledged.
+	// After the end of the connection it returns the last value.
+	Acknowledged() int64
+	// AwaitAcknowledged blocks until n bytes have been acknowledged, or returns ctx's
+	// cause. It does not notice the end of the connection: use Read for that.
+	AwaitAcknowledged(ctx context.Context, n int64) error
+}
+
+// A PacketConn is a UDP socket. Read and Write need a connected socket.
+type PacketConn interface {
+	net.PacketConn
+	Read(b []byte) (int, error)
+	Write(b []byte) (int, error)
+	RemoteAddr() net.Addr
+}
+
+// A ListenConfig describes a listener and the process that owns it.
+type ListenConfig struct {
+	// Addr is the local address. 0.0.0.0 listens on all IPv4 addresses, :: on all IPv6
+	// ones. If the port is 0, the network chooses a free one.
+	Addr netip.AddrPort
+	// Backlog is the number of connections that may wait for Accept. A SYN beyond them,
+	// and beyond the margin that BSD adds, is dropped. 0 means 10.
+	Backlog int
+	// MSS is the largest segment that peers are told to send (TCP_MAXSEG); 0 means the
+	// largest that the link carries.
+	MSS int
+	// ReceiveBuffer is the number of received bytes that each connection holds for Read
+	// (SO_RCVBUF), once the peer has used the window of the handshake; 0 means the host's
+	// default.
+	ReceiveBuffer int
+	Owner         string // process name as tcpservices shows it: "hermes", "ginetd"
+	User          string // "root", "pgsql", "nobody"
+	// PID is the number of the process. Tables of processes are sorted by it.
+	PID int
+	// Workers are the users of further processes of the same name that accept from the
+	// same socket, as nginx's workers do. Their numbers follow PID.
+	Workers []string
+	// Mapped makes a listener on 127.0.0.1 appear as an IPv4-mapped IPv6 address in tables
+	// of processes, as that of a Java process does.
+	Mapped bool
+}
+
+// A DialConfig describes a connection to open, or a UDP socket.
+type DialConfig struct {
+	Local     netip.AddrPort // zero: chosen by the route
+	Remote    netip.AddrPort
+	Interface string // send through this interface; "": chosen by the route
+	Owner     string // process name
+	User      string
+	TTL       uint8 // 0: the stack's default
+	Delay     bool  // leave Nagle's algorithm on
+}
