@@ -9,8 +9,9 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// logIn notes a session of a file transfer over SSH: in the table of logins, and in the
-// CLI log, since its command line, or the name of its subsystem, came from the client.
+// logIn records a file transfer over SSH in the table of logins and in the CLI log, which
+// shows each command line of an SSH client. line is the command line or the name of the
+// subsystem. The caller closes the login.
 func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.Login {
 	l := a.Logins.Open(ch.Account(), ch.RemoteAddr(), what)
 	a.Log(appliance.CLILog, appliance.Information,
@@ -18,15 +19,15 @@ func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.L
 	return l
 }
 
-// transferLog notes what becomes of files over SSH where the FTP daemon does it of its
-// own. The number is the login's, as in the CLI's log.
+// transferLog returns a function that records a transfer over SSH in the log in which the FTP
+// daemon records its own. The number in the line is that of the login, as in the CLI log.
 func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string, l *users.Login) func(text string) {
 	return func(text string) {
 		a.Log(appliance.FTPLog, appliance.Information, fmt.Sprintf("%s:%d User %s %s", protocol, l.ID(), ch.Account().Name, text))
 	}
 }
 
-// ftpLogIn notes a login over FTP, and returns what notes the logout.
+// ftpLogIn records a login over FTP, and returns a function that records the logout.
 func ftpLogIn(a *appliance.Appliance, user string, from netip.Addr) func() {
 	account, _ := a.Users.Lookup(user)
 	l := a.Logins.Open(account, from, "ftp")
@@ -37,7 +38,7 @@ func ftpLogIn(a *appliance.Appliance, user string, from netip.Addr) func() {
 	}
 }
 
-// ftpDenied notes a login over FTP that failed.
+// ftpDenied records a failed login over FTP.
 func ftpDenied(a *appliance.Appliance, user string, from netip.Addr) {
 	a.Log(appliance.AuthenticationLog, appliance.Information, shell.FailedLoginMessage(user, fmt.Sprintf("from %v", from), "using an FTP connection"))
 }

@@ -2,7 +2,6 @@ package box
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,40 +12,9 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network/netsim"
-	"github.com/esasim/esasim/appliance/network/netsim/topology"
-	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
-
-// Options are what a box is made of. Topology, Dir and HostKey are required.
-type Options struct {
-	Topology *topology.Topology
-	Dir      string        // the appliance's configuration, state and files
-	HostKey  crypto.Signer // of the SSH daemon
-
-	// DoorAddrs are real addresses to listen on, by name of the door; the others
-	// are the topology's. Port 0 takes a free one.
-	DoorAddrs map[string]netip.AddrPort
-	// NoDoors opens no real listener at all.
-	NoDoors bool
-	// FTPPassive are the first and the last real port of passive FTP data
-	// connections; zeros mean any.
-	FTPPassivePorts [2]int
-	// FTPPublic is the address that passive FTP tells clients; zero means the one
-	// that they connected to.
-	FTPPublicAddr netip.Addr
-
-	Clock        clock.Clock    // nil means the machine's
-	Entropy      entropy.Source // the zero value is the machine's
-	Logger       *slog.Logger   // nil discards
-	FactoryReset bool           // forget the committed configuration at the first start
-	Limits       users.Limits   // of failed logins; the zero value means the default
-	// Timeouts bound what the appliance waits for on the network; zeros mean the
-	// defaults.
-	Timeouts appliance.Timeouts
-}
 
 // A Box is an appliance in its world. Its methods are safe for concurrent use.
 type Box struct {
@@ -55,9 +23,9 @@ type Box struct {
 	done      chan struct{}
 	closeDone sync.Once
 
-	power      sync.Mutex // Start, Stop and reboots, one at a time
+	power      sync.Mutex // held by Start, Stop and reboots while they work
 	reboots    sync.WaitGroup
-	stopCtx    context.Context // ends when what the power switch began must not wait any longer
+	stopCtx    context.Context // of all stops; ends when a Stop must wait no longer
 	cancelStop context.CancelFunc
 	started    bool
 	stopped    bool
@@ -65,11 +33,11 @@ type Box struct {
 	mu          sync.Mutex
 	instance    *instance
 	addrs       map[string]netip.AddrPort
-	powerDone   chan struct{}         // closed once what the power switch began is done; nil: never pressed
-	powerAction appliance.PowerAction // of pressed
+	powerAction appliance.PowerAction // the last one of an administrator
+	powerDone   chan struct{}         // closed when powerAction is done; nil: there was none
 }
 
-// New checks o and returns a box that does not run yet.
+// New returns a box that is not running.
 func New(o Options) (*Box, error) {
 	if o.Topology == nil || o.Dir == "" || o.HostKey == nil {
 		return nil, errors.New("box: topology, directory and host key are required")
@@ -85,8 +53,8 @@ func New(o Options) (*Box, error) {
 	return b, nil
 }
 
-// Start boots the appliance and opens the doors. When it returns, every listener
-// answers. A failed Start leaves nothing running.
+// Start boots the appliance and opens the doors. When it returns, all listeners accept
+// connections. If it fails, it leaves nothing running.
 func (b *Box) Start(ctx context.Context) error {
 	b.power.Lock()
 	defer b.power.Unlock()
@@ -102,68 +70,76 @@ func (b *Box) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop shuts the appliance down: sessions are told why and end, captures are
-// closed whole. When ctx ends first it cuts what is left and returns ctx's error; so it
-// does with a reboot or shutdown that an administrator granted more time. It may be
+// Stop shuts the appliance down: sessions end with a message that says why, and capture files
+// are completed. If ctx ends first, Stop cuts the remaining connections and returns the error
+// of ctx, even if an administrator has granted a reboot or shutdown more time. Stop may be
 // called more than once, and without Start.
 func (b *Box) Stop(ctx context.Context) error {
 	defer context.AfterFunc(ctx, b.cancelStop)()
 	err := b.stop(ctx)
-	b.reboots.Wait() // none begins any more
+	b.reboots.Wait() // no reboot begins after stop
 	b.faults.Close()
 	return err
 }
 
+// stop stops the current instance for ever.
 func (b *Box) stop(ctx context.Context) error {
 	b.power.Lock()
 	defer b.power.Unlock()
-	defer b.closeDone.Do(func() { close(b.done) })
-	if !b.started || b.stopped {
-		b.stopped = true
+	running := b.started && !b.stopped
+	defer b.setStopped()
+	if !running {
 		return nil
 	}
-	b.stopped = true
 	return b.current().stop(ctx)
 }
 
-// Done is closed once the box has stopped, also when an administrator shut it down.
+// setStopped closes Done, once. It is called with power held.
+func (b *Box) setStopped() {
+	b.stopped = true
+	b.closeDone.Do(func() { close(b.done) })
+}
+
+// Done returns a channel that is closed when the box has stopped, by Stop or because an
+// administrator has shut the appliance down.
 func (b *Box) Done() <-chan struct{} { return b.done }
 
-// Settled waits until no reboot or shutdown that an administrator began is under
-// way, or until ctx ends.
+// WaitSettled waits for the reboot or shutdown that an administrator has begun, if there is
+// one. If ctx ends first, it returns the cause.
 func (b *Box) WaitSettled(ctx context.Context) error {
 	b.mu.Lock()
-	pressed := b.powerDone
+	done := b.powerDone
 	b.mu.Unlock()
-	if pressed == nil {
+	if done == nil {
 		return nil
 	}
 	select {
-	case <-pressed:
+	case <-done:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// Appliance is the appliance that runs now: a reboot makes another. It must not be asked
-// for before Start; nor must World.
+// Appliance returns the current appliance; a reboot makes another. It must not be called
+// before Start.
 func (b *Box) Appliance() *appliance.Appliance { return b.current().appliance }
 
-// World is the world that the appliance is in now: a reboot makes another.
+// World returns the current world; a reboot makes another. It must not be called before
+// Start.
 func (b *Box) World() *netsim.World { return b.current().world }
 
-// Faults are what is wrong with the network. A reboot changes nothing about them.
+// Faults returns the faults of the network. A reboot does not change them.
 func (b *Box) Faults() *netsim.Faults { return b.faults }
 
-// Now is the appliance's time, in its zone.
+// Now returns the appliance's time, in its time zone.
 func (b *Box) Now() time.Time { return b.Appliance().Now() }
 
-// SetTime sets the appliance's clock. It does not shorten anybody's wait.
+// SetTime sets the appliance's clock. Timers that wait for a duration are unaffected.
 func (b *Box) SetTime(t time.Time) error { return b.Appliance().SetTime(t) }
 
-// Advance sets the appliance's clock on by d. Where Options.Clock is a clock.Fake, that is
-// what moves, and whatever falls due on the way has happened when Advance returns.
+// Advance advances the appliance's clock by d. If Options.Clock is a clock.Fake, Advance
+// advances that clock instead, and all timers that expire within d have fired when it returns.
 func (b *Box) Advance(d time.Duration) error {
 	if fake, ok := b.o.Clock.(*clock.Fake); ok && d >= 0 {
 		fake.Advance(d)
@@ -172,14 +148,14 @@ func (b *Box) Advance(d time.Duration) error {
 	return b.Appliance().AdvanceTime(d)
 }
 
-// Addrs are the real addresses of the doors, by name.
+// DoorAddrs returns the real addresses of the doors by name.
 func (b *Box) DoorAddrs() map[string]netip.AddrPort {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.addrs)
 }
 
-// HostKeyFingerprint is the host key's, in the form of ssh-keygen -l.
+// HostKeyFingerprint returns the fingerprint of the host key, as ssh-keygen -l prints it.
 func (b *Box) HostKeyFingerprint() string { return shell.Fingerprint(b.o.HostKey.Public()) }
 
 func (b *Box) current() *instance {
@@ -194,19 +170,19 @@ func (b *Box) setCurrent(s *instance) {
 	b.instance, b.addrs = s, s.world.DoorAddrs()
 }
 
-// leastGrace is what sessions are given in any case: for their last words, and to be
-// gone before the appliance comes up again over the same directory.
-const leastGrace = time.Second
+// minGrace is the least time that sessions have to show their last message and to end before
+// the appliance boots again over the same directory.
+const minGrace = time.Second
 
-// press is the power switch, for the appliance's own commands: it returns at once.
+// switchPower is the power switch, for the appliance's commands. It returns immediately.
 func (b *Box) switchPower(action appliance.PowerAction, grace time.Duration) {
-	grace = max(grace, leastGrace)
-	settled := make(chan struct{})
+	grace = max(grace, minGrace)
+	done := make(chan struct{})
 	b.mu.Lock()
-	b.powerDone, b.powerAction = settled, action
+	b.powerDone, b.powerAction = done, action
 	b.mu.Unlock()
 	b.reboots.Go(func() {
-		defer close(settled)
+		defer close(done)
 		if action != appliance.Shutdown {
 			b.reboot(grace, action == appliance.Reload)
 			return
@@ -219,7 +195,8 @@ func (b *Box) switchPower(action appliance.PowerAction, grace time.Duration) {
 	})
 }
 
-// reboot is Stop and Start; erase makes the appliance as new in between.
+// reboot stops the current instance and boots another. In between, erase erases the
+// appliance's directory.
 func (b *Box) reboot(grace time.Duration, erase bool) {
 	b.power.Lock()
 	defer b.power.Unlock()
@@ -228,33 +205,30 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 	}
 	ctx, cancel := context.WithTimeout(b.stopCtx, grace)
 	defer cancel()
-	old := b.current()
-	if err := old.stop(appliance.WithStopReason(ctx, appliance.ReasonReboot)); err != nil {
+	if err := b.current().stop(appliance.WithStopReason(ctx, appliance.ReasonReboot)); err != nil {
 		b.o.Logger.Warn("reboot: stop", "err", err)
 	}
-	if b.stopCtx.Err() != nil { // it is to end, not to begin again
-		b.stopped = true
-		b.closeDone.Do(func() { close(b.done) })
+	if b.stopCtx.Err() != nil { // Stop has been called, and must wait no longer
+		b.setStopped()
 		return
 	}
 	if erase {
 		if err := appliance.Erase(b.o.Dir); err != nil {
-			b.o.Logger.Error("reload: the appliance comes up with what could not be erased", "err", err)
+			b.o.Logger.Error("reload: some files could not be erased", "err", err)
 		}
 	}
 	s, err := b.boot(context.Background(), b.DoorAddrs(), false)
 	if err != nil {
-		b.o.Logger.Error("reboot: the appliance does not come up again", "err", err)
-		b.stopped = true
-		b.closeDone.Do(func() { close(b.done) })
+		b.o.Logger.Error("reboot: the appliance does not boot", "err", err)
+		b.setStopped()
 		return
 	}
 	b.setCurrent(s)
 }
 
-// boot builds a system and starts it.
+// boot makes an instance and starts it.
 func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*instance, error) {
-	s, err := newInstance(b.o, b.faults, doors, reset, b.switchPower)
+	s, err := newInstance(b.o, bootConfig{b.faults, doors, reset, b.switchPower})
 	if err != nil {
 		return nil, err
 	}

@@ -10,10 +10,11 @@ import (
 	"github.com/esasim/esasim/transfer"
 )
 
-// ServeDirect serves a box's SSH daemon on a real listener: without the network
-// between, for comparison.
+// ServeDirect serves a box's SSH daemon on a real listener, without the simulated network, for
+// comparison.
 func ServeDirect(ctx context.Context, b *Box, addr string) (*shell.Server, error) {
-	s := newSSHServer(b.Appliance(), b.o, func(context.Context) (net.Listener, error) { return net.Listen("tcp", addr) })
+	s := newSSHServer(b.Appliance(), b.o)
+	s.Listen = func(context.Context) (net.Listener, error) { return net.Listen("tcp", addr) }
 	return s, s.Start(ctx)
 }
 
@@ -36,10 +37,10 @@ type DirectFTP struct {
 	addr net.Addr
 }
 
-// Addr is where it listens.
+// Addr returns the address that it listens on.
 func (d *DirectFTP) Addr() net.Addr { return d.addr }
 
-// machine is this machine's network, as far as FTP's data connections need it.
+// machine is the real network of this machine, with the methods that FTP data connections need.
 type machine struct{ network.Transport }
 
 func (machine) Listen(_ context.Context, c network.ListenConfig) (network.Listener, error) {
@@ -69,8 +70,8 @@ func (l tcpListener) AcceptConn() (network.Conn, error) {
 	return tcpConn{c}, nil
 }
 
-// A tcpConn is a connection of this machine's. What its peer has acknowledged is not
-// known, and FTP does not ask.
+// A tcpConn is a connection of the real network. It does not know how much its peer has
+// acknowledged, which FTP does not need.
 type tcpConn struct{ *net.TCPConn }
 
 func (tcpConn) Acknowledged() int64 { return 0 }
@@ -81,6 +82,6 @@ func (tcpConn) AwaitAcknowledged(ctx context.Context, _ int64) error {
 }
 
 func (c tcpConn) Abort() {
-	c.SetLinger(0) //nolint:errcheck // it is closed next
+	c.SetLinger(0) //nolint:errcheck // the connection is closed next
 	c.Close()
 }

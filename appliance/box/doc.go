@@ -1,37 +1,51 @@
-// Package box puts everything together: a topology becomes a world, with an
+// Package box assembles the whole simulator: it makes a world of a topology, with an
 // appliance in it that has its services and its command line.
 //
-//	b, err := box.New(box.Options{Topology: topo, Dir: dir, HostKey: key})
+//	t, err := box.LoadTopology("lab.yaml", data)
+//	b, err := box.New(box.Options{Topology: t, Dir: dir, HostKey: key})
 //	err = b.Start(ctx)
 //	addr := b.DoorAddrs()["ssh"]
 //	...
 //	err = b.Stop(ctx)
 //
-// It is the only package that knows every part; the program and the test kit use
-// it. What it adds of its own is the power switch: a reboot stops appliance and
-// world and builds both anew over the same directory, behind the same real
-// addresses; a shutdown stops them and closes Done. A reload is a
-// reboot that erases the appliance while nothing runs.
+// # Terms
 //
-// # Why a reboot renews the world too
+// A box is an appliance together with its world and its data directory, like a machine in a
+// rack: it can be started, stopped and rebooted, and its doors keep their addresses.
 //
-// The appliance's network stack must forget its sockets, its ARP cache and its
-// counters, and the doors lead to it. Building a world takes a millisecond, which
-// is less than it takes to tell what of it could stay.
+// An instance is one run of the appliance, from power on to power off. Each boot makes a new
+// instance with a new world.
 //
-// What is wrong with the network stays as it was, since it was set from outside: Box.Faults
-// goes from world to world. A server that was stopped stays stopped; what servers have
-// received goes with the old world.
+// # What it is for
+//
+// Box is the only package that knows every part. The program and the test kit use it. It adds
+// three things of its own:
+//
+//   - The power switch. A reboot stops the appliance and the world and builds both again over
+//     the same directory, behind the same real addresses. A shutdown stops them and closes
+//     Done. A reload is a reboot that erases the appliance while nothing runs.
+//   - The factory configuration, which it makes of a topology (factory.go). Neither the
+//     network nor the appliance knows the other's words for logs, alerts and time servers.
+//   - The serial console.
+//
+// # Why a reboot builds a new world too
+//
+// The appliance's network stack must forget its sockets, its ARP cache and its counters, and
+// the doors lead to it. Building a world takes about a millisecond; sorting out which parts
+// of it could stay would take more code than that is worth.
+//
+// Faults stay as they were, since they were set from outside: Faults are passed from one
+// world to the next. A stopped server stays stopped. What servers have received is lost with
+// the old world.
 //
 // # Time
 //
-// SetTime and Advance change what the appliance believes the time to be, as settime
-// does; that outlives a reboot. Of a box whose clock is a clock.Fake, Advance moves that
-// clock, and what waits for it happens; a box on the machine's clock waits in true time
-// whatever its clock shows.
+// SetTime and Advance change the appliance's clock, as settime does; the change outlives a
+// reboot. If the clock of a box is a clock.Fake, Advance advances that clock, and its timers
+// fire. On the machine's clock, timers that wait for a duration are unaffected.
 //
 // # Locks
 //
-// Box.power serializes Start, Stop and reboots, and is held while they work.
-// Box.mu guards which appliance and world are the present ones; it is a leaf.
+// Box.power serializes Start, Stop and reboots, and is held while they work. Box.mu guards
+// the current instance and the state of the power switch; it is a leaf.
 package box

@@ -20,8 +20,8 @@ import (
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
-// LoadTopology reads a topology and checks that a box can be made of it. name is the
-// file's and appears in messages. Errors are of type *topology.Error.
+// LoadTopology reads a topology and checks it, the appliance's factory configuration
+// included. name is the file's and appears in messages. Errors are of type *topology.Error.
 func LoadTopology(name string, data []byte) (*topology.Topology, error) {
 	t, err := netsim.Load(name, data)
 	if err != nil {
@@ -37,7 +37,7 @@ func LoadTopology(name string, data []byte) (*topology.Topology, error) {
 	return t, nil
 }
 
-// productFacts are what the topology says of the machine.
+// productFacts returns the model, serial number and version that the topology gives.
 func productFacts(t *topology.Topology) (product.Facts, error) {
 	v, err := product.ParseVersion(t.Appliance.Version)
 	if err != nil {
@@ -53,7 +53,7 @@ func productFacts(t *topology.Topology) (product.Facts, error) {
 	return f, nil
 }
 
-// factory is the configuration before anybody changed it: the topology's.
+// factory returns the factory configuration that the topology describes.
 func factory(t *topology.Topology, version product.Version) (*config.Factory, error) {
 	f := config.NewFactory()
 	a := t.Appliance
@@ -115,8 +115,8 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 	return f, nil
 }
 
-// subscription is l as the appliance's configuration has it. Subscription.Check finds what
-// is wrong with it.
+// subscription returns the log subscription that a topology describes. It may have mistakes,
+// which Subscription.Check reports.
 func subscription(l topology.Log) logs.Subscription {
 	kind := logs.Type(cmp.Or(l.Type, string(logs.Mail))).Spec()
 	s := logs.NewSubscription(l.Name, kind)
@@ -135,7 +135,7 @@ func subscription(l topology.Log) logs.Subscription {
 	return s
 }
 
-// alertSettings are the factory's with the topology's recipients.
+// alertSettings returns the default settings of alerts with the topology's recipients.
 func alertSettings(a topology.Appliance) alert.Settings {
 	settings := alert.DefaultSettings()
 	settings.SubjectLength = cmp.Or(a.AlertSubject, settings.SubjectLength)
@@ -152,32 +152,32 @@ func alertSettings(a topology.Appliance) alert.Settings {
 	return settings
 }
 
-// ipInterfaces are those on an Ethernet interface: one with all the services that the
-// version has and, for an IPv6 address that the topology wants quiet, one without any.
+// ipInterfaces returns the IP interfaces on an Ethernet interface: one with all services of
+// the version and, if the topology has a quiet IPv6 address, one without services for it.
 func ipInterfaces(i topology.Interface, hostname string, version product.Version) []netconfig.IPInterface {
-	loud := netconfig.IPInterface{
+	serving := netconfig.IPInterface{
 		Name: i.Name, Port: i.Name, Hostname: hostname,
 		FTP: 21, SSH: 22, HTTP: 80, HTTPS: 443,
 	}
 	if daemon.APIServer.In(version) {
-		loud.APIHTTP, loud.APIHTTPS = 6080, 6443
+		serving.APIHTTP, serving.APIHTTPS = 6080, 6443
 	}
 	if daemon.Nginx.In(version) {
-		loud.NextGUI = 4431
+		serving.NextGUI = 4431
 	}
 	quiet := netconfig.IPInterface{Name: i.Name + " IPv6", Port: i.Name, Hostname: hostname}
 	for _, p := range i.Addresses {
 		switch {
 		case p.Addr().Is4():
-			loud.IPv4, loud.Netmask = p.Addr(), netconfig.Netmask(p.Bits())
+			serving.IPv4, serving.Netmask = p.Addr(), netconfig.Netmask(p.Bits())
 		case i.QuietIPv6:
 			quiet.IPv6 = p
 		default:
-			loud.IPv6 = p
+			serving.IPv6 = p
 		}
 	}
 	var list []netconfig.IPInterface
-	for _, ip := range []netconfig.IPInterface{loud, quiet} {
+	for _, ip := range []netconfig.IPInterface{serving, quiet} {
 		if ip.IPv4.IsValid() || ip.IPv6.IsValid() {
 			list = append(list, ip)
 		}
@@ -185,7 +185,8 @@ func ipInterfaces(i topology.Interface, hostname string, version product.Version
 	return list
 }
 
-// captureInterfaces is the first interface that has an address.
+// captureInterfaces returns the interfaces that are captured by default: the first that has an
+// address.
 func captureInterfaces(t *topology.Topology) []string {
 	for _, i := range t.Appliance.Interfaces {
 		if len(i.Addresses) > 0 {

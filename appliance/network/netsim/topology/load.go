@@ -21,15 +21,19 @@ func Load(name string, data []byte, servers ServerTypes) (*Topology, error) {
 // Check reports what is wrong with a topology that was changed after Load or made without
 // it. Errors are of type *Error and have no position.
 func (t *Topology) Check(servers ServerTypes) error {
-	return t.check(servers, func(path, format string, args ...any) error {
-		return &Error{File: t.File, Message: oneLine(path + ": " + fmt.Sprintf(format, args...))}
-	})
+	unloaded := Topology{File: t.File}
+	return t.check(servers, unloaded.ErrorAt)
 }
 
 // ErrorAt returns an *Error about the value at path, which is written like
 // "appliance.logs[0].name". If the file does not have that value, the error points at the
-// nearest value that would contain it. Positions are those of the file when it was loaded.
+// nearest value that would contain it. Positions are those of the file when it was loaded; a
+// topology that was made without Load has none, and the message then begins with the path.
 func (t *Topology) ErrorAt(path, format string, args ...any) error {
+	message := fmt.Sprintf(format, args...)
 	at := t.at.find(path)
-	return &Error{File: t.File, Line: at.line, Column: at.column, Message: oneLine(fmt.Sprintf(format, args...))}
+	if at == (position{}) {
+		message = path + ": " + message
+	}
+	return &Error{File: t.File, Line: at.line, Column: at.column, Message: oneLine(message)}
 }

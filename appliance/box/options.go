@@ -1,0 +1,40 @@
+package box
+
+import (
+	"crypto"
+	"log/slog"
+	"net/netip"
+
+	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/network/netsim/topology"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// Options configure a box. Topology, Dir and HostKey are required.
+type Options struct {
+	Topology *topology.Topology
+	Dir      string        // the appliance's configuration, state and files
+	HostKey  crypto.Signer // of the SSH daemon
+
+	// DoorAddrs are real addresses of doors, by name, that replace the topology's. Port 0
+	// takes a free one.
+	DoorAddrs map[string]netip.AddrPort
+	// NoDoors opens no real listener.
+	NoDoors bool
+	// FTPPassivePorts are the first and the last real port of passive FTP data connections;
+	// zeros mean any port.
+	FTPPassivePorts [2]int
+	// FTPPublicAddr is the address that passive FTP replies name; the zero value means the
+	// one that the client connected to.
+	FTPPublicAddr netip.Addr
+
+	Clock        clock.Clock    // nil means the machine's clock
+	Entropy      entropy.Source // the zero value is the machine's
+	Logger       *slog.Logger   // nil discards
+	FactoryReset bool           // the first start discards the committed configuration
+	Limits       users.Limits   // of failed logins; the zero value means the default
+	// Timeouts bound how long the appliance waits for the network; zeros mean the defaults.
+	Timeouts appliance.Timeouts
+}
