@@ -61,7 +61,7 @@ func TestFramesAreForwardedByAddress(t *testing.T) {
 	a.Transmit(frame(mac(2), mac(1), "to b"))
 	a.Transmit(frame(mac(4), mac(1), "to another segment"))
 	a.Transmit(frame(mac(9), mac(1), "to nobody"))
-	a.Transmit(frame(ether.Broadcast, mac(1), "to all"))
+	a.Transmit(frame(ether.Broadcast(), mac(1), "to all"))
 	a.Transmit(frame(mac(3), mac(1), "to c"))
 
 	var got []string

@@ -11,8 +11,8 @@ import (
 // A MAC is an Ethernet address.
 type MAC [6]byte
 
-// Broadcast is the address of all ports of a segment.
-var Broadcast = MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+// Broadcast returns the address of all ports of a segment.
+func Broadcast() MAC { return MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
 
 // String formats m as FreeBSD does: 02:00:00:00:00:01.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }

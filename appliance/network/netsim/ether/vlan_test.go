@@ -113,18 +113,18 @@ func TestFramesOfVLANAreTaggedOnTrunks(t *testing.T) {
 
 func TestBroadcastStaysInItsVLAN(t *testing.T) {
 	x := newVLANSetup(t)
-	x.access.Transmit(newFrame(Broadcast, macAccess, "who"))
+	x.access.Transmit(newFrame(Broadcast(), macAccess, "who"))
 	x.want("in the VLAN", map[string][]string{
 		"access": {"out who"}, "plain": {"in tagged 12 who"}, // a trunk too
 		"trunk": {"in tagged 12 who"}, "vlan": {"in who"},
 		"trunk2": {"in tagged 12 who"}, "vlan2": {"in who"},
 	})
-	x.plain.Transmit(newFrame(Broadcast, macPlain, "who"))
+	x.plain.Transmit(newFrame(Broadcast(), macPlain, "who"))
 	x.want(
 		"without tag",
 		map[string][]string{"plain": {"out who"}, "trunk": {"in who"}, "trunk2": {"in who"}},
 	)
-	x.other.Transmit(newFrame(Broadcast, macOther, "who"))
+	x.other.Transmit(newFrame(Broadcast(), macOther, "who"))
 	x.want("in another VLAN", map[string][]string{
 		"other": {"out who"}, "plain": {"in tagged 13 who"},
 		"trunk": {"in tagged 13 who"}, "trunk2": {"in tagged 13 who"},

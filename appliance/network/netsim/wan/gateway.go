@@ -312,7 +312,7 @@ func (g *gateway) resolve(a netip.Addr, n *neighbor) {
 // solicit sends one ARP request or neighbor solicitation.
 func (g *gateway) solicit(a netip.Addr) {
 	if a.Is4() {
-		g.sendARP(ether.Broadcast, 1, g.sourceAddr(a), ether.MAC{}, a)
+		g.sendARP(ether.Broadcast(), 1, g.sourceAddr(a), ether.MAC{}, a)
 		return
 	}
 	b := a.As16()
