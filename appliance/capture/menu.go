@@ -52,8 +52,8 @@ func (r *Recorder) MenuSettings() MenuSettings {
 	return m
 }
 
-// SetMenuSettings replaces the menu's settings, without a commit. A capture that runs
-// keeps those with which it began. Errors are as those of SetSettings.
+// SetMenuSettings replaces the menu's settings, without a commit. A running capture keeps the
+// settings with which it started. The errors are those of SetSettings.
 func (r *Recorder) SetMenuSettings(m MenuSettings) error {
 	m.Filter = strings.TrimSpace(oneLine(m.Filter))
 	if _, err := r.sources(m.captureSettings()); err != nil {

@@ -30,7 +30,7 @@ type Settings struct {
 	KeepNewest bool `json:"keep_newest"`
 	// Duration ends the capture; 0 means no limit.
 	Duration time.Duration `json:"duration"`
-	// Interfaces are names such as "Data 1"; none means every Ethernet interface.
+	// Interfaces are names such as "Data 1"; an empty list means every Ethernet interface.
 	Interfaces []string `json:"interfaces,omitempty"`
 	Filter     Filter   `json:"filter"`
 }
@@ -177,8 +177,8 @@ func (s Settings) check() error {
 	return refusal.Newf("The kind of filter %q does not exist.", s.Filter.Kind)
 }
 
-// ParsePorts parses a list such as "80, 443". An empty list is no error. Errors of this and
-// the following functions are refusals.
+// ParsePorts parses a list such as "80, 443". An empty list is no error. The error is a
+// refusal.
 func ParsePorts(list string) ([]uint16, error) {
 	return parseList(list, "a port must be a number from 1 to 65535", func(s string) (uint16, error) {
 		n, err := strconv.ParseUint(s, 10, 16)
@@ -189,7 +189,8 @@ func ParsePorts(list string) ([]uint16, error) {
 	})
 }
 
-// ParseAddrs parses a list such as "10.1.1.1, 2001:db8::1". An empty list is no error.
+// ParseAddrs parses a list such as "10.1.1.1, 2001:db8::1". An empty list is no error. The error
+// is a refusal.
 func ParseAddrs(list string) ([]netip.Addr, error) {
 	return parseList(list, "an address must be IPv4 or IPv6", func(s string) (netip.Addr, error) {
 		a, err := netip.ParseAddr(s)
@@ -220,7 +221,8 @@ const maxDuration = 365 * 24 * time.Hour
 var errDuration = refusal.New(
 	"The duration must be given as in 120s, 5m 30s or 4h, and be a year at most.")
 
-// ParseDuration parses the forms "120s", "5m 30s", "4h" and "90", which means seconds.
+// ParseDuration parses the forms "120s", "5m 30s", "4h" and "90", which means seconds. The error
+// is a refusal.
 func ParseDuration(s string) (time.Duration, error) {
 	s = strings.ToLower(strings.Join(strings.Fields(s), ""))
 	if _, err := strconv.ParseUint(s, 10, 32); err == nil {

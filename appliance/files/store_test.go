@@ -138,7 +138,7 @@ func TestAlias(t *testing.T) {
 	}
 	s.RemoveAlias("var/log/mail_logs")
 	if _, err := s.Stat("var/log/mail_logs"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("after Unalias: %v", err)
+		t.Errorf("after RemoveAlias: %v", err)
 	}
 	for _, bad := range [][2]string{
 		{"data/pub/x", "data/pub/x"}, {"data/pub/x", "data/pub/x/y"}, {"../x", "data/pub"}, {".", "data"},

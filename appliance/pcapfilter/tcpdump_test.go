@@ -195,13 +195,13 @@ func TestCompileAgreesWithTcpdump(t *testing.T) {
 	})
 }
 
-// compare reports the expressions for which judge returns two different verdicts.
-func compare(t *testing.T, exprs []string, judge func(expr string) (want, got verdict)) {
+// compare reports the expressions for which verdicts returns two different verdicts.
+func compare(t *testing.T, exprs []string, verdicts func(expr string) (want, got verdict)) {
 	t.Helper()
 	var refused, differ int
 	var mu sync.Mutex
 	runParallel(exprs, func(expr string) {
-		want, got := judge(expr)
+		want, got := verdicts(expr)
 		mu.Lock()
 		defer mu.Unlock()
 		if want.Error != "" {
