@@ -21,20 +21,20 @@ var _ = register(&shell.Command{
 4  Size of the listen queues         [-n] [-c | -W] [-f FAMILY]
 5  Packet traffic information        [-w SECONDS] [-q COUNT] [-I INTERFACE]
 
--b  show the number of bytes in and out, too
--c  cut long names and addresses: the default but for 1
--d  show the number of dropped outgoing packets, too
+-b  also show the number of bytes in and out
+-c  cut long names and addresses (default, except for 1)
+-d  also show the number of dropped outgoing packets
 -f  show inet (the default), inet6 or all; for 2 also link: the interfaces
     without their addresses
--I  show one interface, by its name in quotes ("Data 1") or its device's
+-I  show one interface, by its name in quotes ("Data 1") or by its device name
 -n  show network addresses as numbers
--q  end after so many lines; otherwise Ctrl-C ends them, and without a terminal
-    the tenth is the last
--w  seconds between two lines, 10 unless given
--W  show long names and addresses whole: the default for 1
+-q  stop after this number of lines; without -q stop when Ctrl-C is pressed, or
+    without a terminal after ten lines
+-w  seconds between two lines (default 10)
+-W  do not cut long names and addresses (default for 1)
 
-In table 2 a row for an address has the interface's packets and bytes; an interface
-without addresses has a row of its own.`,
+In table 2 the packets and bytes of an address are those of its interface. An
+interface without addresses has a row of its own.`,
 	Source: "B36 to B42, B54; netstat(1) of FreeBSD; invented (questions of 1, 3 and 4)",
 	Mode:   shell.MachineMode,
 	Batch:  true,
@@ -53,7 +53,7 @@ without addresses has a row of its own.`,
 	},
 })
 
-// The tables, as their menu numbers them (B37).
+// The tables, with their numbers in the menu (B37).
 const (
 	activeSockets = 1 + iota
 	interfaceState
@@ -62,35 +62,35 @@ const (
 	packetTraffic
 )
 
-// Families of addresses, as FreeBSD's -f calls them.
+// Address families, with their names in FreeBSD's -f.
 const (
 	inet        = "inet"
 	inet6       = "inet6"
-	linkLevel   = "link" // interfaces as such
+	linkLevel   = "link" // interfaces without their addresses
 	allFamilies = "all"
 )
 
-// A netstat is one look at one table.
+// A netstatQuery says which table to show, and how.
 type netstatQuery struct {
 	env     *shell.Env
 	table   int
 	family  string
-	numeric bool   // addresses instead of names
-	wide    bool   // names and addresses are not cut
+	numeric bool   // show addresses instead of names
+	wide    bool   // do not cut names and addresses
 	iface   string // "": all
 	bytes   bool
 	drops   bool
 	seconds int
-	count   int // 0: no end
+	count   int // of lines; 0: no limit
 }
 
-// setTable chooses a table. Names are whole among sockets and cut elsewhere (B38,
-// B40, B41), unless something else is asked for.
+// setTable sets the table and its default width: the table of sockets shows names in full, the
+// other tables cut them (B38, B40, B41).
 func (n *netstatQuery) setTable(table int) {
 	n.table, n.wide = table, table == activeSockets
 }
 
-// ask is the dialogue.
+// ask asks for the table and its options.
 func (n *netstatQuery) ask(ctx context.Context) error {
 	table, err := n.env.Choose(ctx, "Choose the information you want to display:", 0,
 		"List of active sockets.",
@@ -130,7 +130,7 @@ func (n *netstatQuery) familyField(ctx context.Context, d shell.Dialogue) error 
 	return err
 }
 
-// interfaceField asks for one of the interfaces that have a wire, or all.
+// interfaceField asks for one of the interfaces, loopback excepted, or for all of them.
 func (n *netstatQuery) interfaceField(question string) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		var names []string
@@ -147,14 +147,15 @@ func (n *netstatQuery) interfaceField(question string) shell.Field {
 	}
 }
 
-// interfaces are those that are asked for; none if the one asked for has gone.
+// interfaces returns the interfaces to be shown: none if the chosen one does not exist any
+// more.
 func (n *netstatQuery) interfaces() []network.Interface {
 	return slices.DeleteFunc(n.env.Appliance.Net.Interfaces(), func(i network.Interface) bool {
 		return n.iface != "" && i.Name != n.iface
 	})
 }
 
-// show prints the table.
+// show prints the chosen table.
 func (n *netstatQuery) show(ctx context.Context) error {
 	switch n.table {
 	case activeSockets:
@@ -170,12 +171,12 @@ func (n *netstatQuery) show(ctx context.Context) error {
 	}
 }
 
-// wants reports whether rows of an address family, inet or inet6, are asked for.
+// includes reports whether the table has rows of an address family, inet or inet6.
 func (n *netstatQuery) includes(family string) bool {
 	return n.family == family || n.family == allFamilies && (family == inet || supportsIPv6(n.env))
 }
 
-// print writes a table, in pieces: a long one ends with Ctrl-C.
+// printTable writes a table in pieces, so that Ctrl-C ends a long one.
 func (n *netstatQuery) printTable(ctx context.Context, table *strings.Builder) error {
 	const piece = 16 << 10
 	for rest := table.String(); rest != ""; {

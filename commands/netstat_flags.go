@@ -13,7 +13,7 @@ const (
 	maxCount   = 1_000_000
 )
 
-// netstatFlags are the flags that each table takes.
+// netstatFlags are the flags of each table.
 var netstatFlags = map[int]string{
 	activeSockets:  "ncWf",
 	interfaceState: "bdWIf",
@@ -22,7 +22,7 @@ var netstatFlags = map[int]string{
 	packetTraffic:  "wqI",
 }
 
-// parse reads the inline form. Without arguments it is the first table.
+// parse parses the inline form. Without arguments the table is the first one.
 func (n *netstatQuery) parse(args []string) error {
 	if len(args) == 0 {
 		n.setTable(activeSockets)
@@ -30,7 +30,9 @@ func (n *netstatQuery) parse(args []string) error {
 	}
 	table, err := strconv.Atoi(args[0])
 	if err != nil || table < activeSockets || table > packetTraffic {
-		return shell.InvalidArgumentf(args[0], "The first argument must be an integer from %d to %d: the information to display.", activeSockets, packetTraffic)
+		return shell.InvalidArgumentf(args[0],
+			"The first argument must be an integer from %d to %d: the information to display.",
+			activeSockets, packetTraffic)
 	}
 	n.setTable(table)
 	for rest := args[1:]; len(rest) > 0; {
@@ -82,7 +84,7 @@ func (n *netstatQuery) switchOn(flag string) {
 	}
 }
 
-// setValue sets a flag that has a value, which is "" where none was given.
+// setValue sets a flag that takes a value. The value is empty if none was given.
 func (n *netstatQuery) setValue(flag, value string) error {
 	switch flag {
 	case "f":
@@ -107,7 +109,8 @@ func (n *netstatQuery) setFamily(value string) error {
 	families = append(families, allFamilies)
 	if !slices.Contains(families, value) {
 		last := len(families) - 1
-		return shell.InvalidArgumentf(value, "The flag -f needs an address family: %s or %s.", strings.Join(families[:last], ", "), families[last])
+		return shell.InvalidArgumentf(value, "The flag -f needs an address family: %s or %s.",
+			strings.Join(families[:last], ", "), families[last])
 	}
 	n.family = value
 	return nil
@@ -122,13 +125,15 @@ func (n *netstatQuery) setInterface(value string) error {
 		}
 		names = append(names, i.Name)
 	}
-	return shell.InvalidArgumentf(value, "The flag -I needs an interface: %s.", strings.Join(names, ", "))
+	return shell.InvalidArgumentf(value, "The flag -I needs an interface: %s.",
+		strings.Join(names, ", "))
 }
 
-func setNumber(dst *int, value string, most int, what string) error {
+// setNumber parses a number from 1 to most. requirement is the beginning of the refusal.
+func setNumber(dst *int, value string, most int, requirement string) error {
 	v, err := strconv.Atoi(value)
 	if err != nil || v < 1 || v > most {
-		return shell.InvalidArgumentf(value, "%s, an integer from 1 to %d.", what, most)
+		return shell.InvalidArgumentf(value, "%s, an integer from 1 to %d.", requirement, most)
 	}
 	*dst = v
 	return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// showInterfaces prints table 2 (B39).
+// showInterfaces prints the table of interfaces (B39).
 func (n *netstatQuery) showInterfaces(ctx context.Context) error {
 	var b strings.Builder
 	n.interfaceRow(&b, interfaceCells{
@@ -33,7 +33,7 @@ func (n *netstatQuery) showInterfaces(ctx context.Context) error {
 				addrs = append(addrs, p)
 			}
 		}
-		// An interface that has no address to show has a row all the same.
+		// An interface without an address to show has a row, too.
 		if n.family == linkLevel || n.family == allFamilies || len(addrs) == 0 {
 			n.interfaceRow(&b, linkCells(i, c))
 		}
@@ -56,7 +56,7 @@ func (n *netstatQuery) counters(name string) (network.Counters, error) {
 	return c, nil
 }
 
-// interfaceCells are the cells of a row of table 2.
+// interfaceCells are the cells of a row of the table of interfaces.
 type interfaceCells struct {
 	name, mtu, network, address           string
 	inPackets, inErrors, inDrops, inBytes string
@@ -64,7 +64,7 @@ type interfaceCells struct {
 	collisions, outDrops                  string
 }
 
-// linkCells are those of the interface as such.
+// linkCells returns the cells of the row for the interface itself.
 func linkCells(i network.Interface, c network.Counters) interfaceCells {
 	address := i.MAC.String()
 	if address == "" { // a loopback interface
@@ -73,24 +73,29 @@ func linkCells(i network.Interface, c network.Counters) interfaceCells {
 	return interfaceCells{
 		name: interfaceName(i), mtu: strconv.Itoa(i.MTU),
 		network: fmt.Sprintf("<Link#%d>", i.Index), address: address,
-		inPackets: number(c.RxPackets), inErrors: number(c.RxErrors), inDrops: number(c.RxDropped), inBytes: number(c.RxBytes),
+		inPackets: number(c.RxPackets), inErrors: number(c.RxErrors),
+		inDrops: number(c.RxDropped), inBytes: number(c.RxBytes),
 		outPackets: number(c.TxPackets), outErrors: number(c.TxErrors), outBytes: number(c.TxBytes),
 		collisions: number(c.Collisions), outDrops: number(c.TxDropped),
 	}
 }
 
-// addressCells are those of one of its addresses: what belongs to the wire is "-". The
-// network does not count by address, so packets and bytes are the interface's.
+// addressCells returns the cells of the row for one of its addresses. The cells that concern
+// the link are "-". The network does not count by address, so packets and bytes are the
+// interface's.
 func addressCells(i network.Interface, p netip.Prefix, c network.Counters) interfaceCells {
 	cells := linkCells(i, c)
 	cells.network, cells.address = networkName(p), p.Addr().String()
-	for _, cell := range []*string{&cells.mtu, &cells.inErrors, &cells.inDrops, &cells.outErrors, &cells.collisions, &cells.outDrops} {
+	for _, cell := range []*string{
+		&cells.mtu, &cells.inErrors, &cells.inDrops,
+		&cells.outErrors, &cells.collisions, &cells.outDrops,
+	} {
 		*cell = "-"
 	}
 	return cells
 }
 
-// interfaceName is the name, with BSD's mark of an interface that is off.
+// interfaceName returns the name of an interface, with BSD's mark if it is down.
 func interfaceName(i network.Interface) string {
 	if !i.Up {
 		return i.Name + "*"
@@ -100,7 +105,7 @@ func interfaceName(i network.Interface) string {
 
 func number(v uint64) string { return strconv.FormatUint(v, 10) }
 
-// interfaceRow prints a row, or the headings.
+// interfaceRow formats a row, or the headings.
 func (n *netstatQuery) interfaceRow(b *strings.Builder, c interfaceCells) {
 	network, address := c.network, c.address
 	if !n.wide {
@@ -109,7 +114,8 @@ func (n *netstatQuery) interfaceRow(b *strings.Builder, c interfaceCells) {
 	if len(c.name) >= 6 && len(c.mtu) >= 5 { // lo1, whose MTU has five digits
 		c.mtu = " " + c.mtu
 	}
-	fmt.Fprintf(b, "%-6s%5s %-13s %-17s %8s %5s %5s", c.name, c.mtu, network, address, c.inPackets, c.inErrors, c.inDrops)
+	fmt.Fprintf(b, "%-6s%5s %-13s %-17s %8s %5s %5s",
+		c.name, c.mtu, network, address, c.inPackets, c.inErrors, c.inDrops)
 	if n.bytes {
 		fmt.Fprintf(b, " %10s", c.inBytes)
 	}
@@ -125,14 +131,13 @@ func (n *netstatQuery) interfaceRow(b *strings.Builder, c interfaceCells) {
 }
 
 const (
-	// trafficPage is how many lines FreeBSD prints before it repeats the headings.
+	// trafficPage is the number of lines after which FreeBSD repeats the headings.
 	trafficPage = 20
-	// trafficCount is how many lines there are without a terminal: nobody could end
-	// them with Ctrl-C.
+	// trafficCount is the number of lines without a terminal, where Ctrl-C cannot be pressed.
 	trafficCount = 10
 )
 
-// showTraffic prints table 5 (B42) until Ctrl-C.
+// showTraffic prints the traffic (B42) until Ctrl-C is pressed.
 func (n *netstatQuery) showTraffic(ctx context.Context) error {
 	if _, terminal := n.env.Prompter.(shell.Screen); !terminal && n.count == 0 {
 		n.count = trafficCount
@@ -157,8 +162,7 @@ func (n *netstatQuery) showTraffic(ctx context.Context) error {
 	return err
 }
 
-// traffic adds up the counters of the interfaces that are asked for; device is what
-// the headings call them.
+// traffic adds up the counters of the chosen interfaces. device is their name in the headings.
 func (n *netstatQuery) traffic() (sum network.Counters, device string, err error) {
 	device = "(Total)"
 	list := n.interfaces()
@@ -192,10 +196,10 @@ func trafficHead(device string) string {
 			"packets", "errs", "idrops", "bytes", "packets", "errs", "bytes", "colls", "drops")
 }
 
-// trafficRow shows what was counted between two readings.
+// trafficRow formats the difference between two readings of the counters.
 func trafficRow(before, now network.Counters) string {
 	since := func(before, now uint64) uint64 {
-		if now < before { // the interface has started anew
+		if now < before { // the counter has been reset
 			return now
 		}
 		return now - before

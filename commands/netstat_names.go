@@ -9,13 +9,13 @@ import (
 	"github.com/esasim/esasim/appliance/netconfig"
 )
 
-// namesAtOnce bounds how many look-ups are under way.
+// maxLookups bounds the number of concurrent lookups.
 const maxLookups = 256
 
-// hostNames are the names of addresses, as far as they are known.
+// hostNames maps addresses to their names. Addresses whose names are unknown are missing.
 type hostNames map[netip.Addr]string
 
-// of is the name of an address, or else the address.
+// name returns the name of an address, or the address if the name is unknown.
 func (h hostNames) name(a netip.Addr) string {
 	if name, ok := h[a]; ok {
 		return name
@@ -23,9 +23,9 @@ func (h hostNames) name(a netip.Addr) string {
 	return a.String()
 }
 
-// lookUp returns the names of addresses; none where numbers are asked for. All names
-// together have the time that one DNS server has for an answer: addresses whose names
-// have not come by then are shown as numbers.
+// lookUp returns the names of addresses, or none if the query is numeric. All lookups together
+// take at most as long as one DNS server may take to answer. Addresses that have not been
+// looked up by then are shown as numbers.
 func (n *netstatQuery) lookUp(ctx context.Context, addrs []netip.Addr) (hostNames, error) {
 	if n.numeric {
 		return nil, nil
@@ -44,14 +44,14 @@ func (n *netstatQuery) lookUp(ctx context.Context, addrs []netip.Addr) (hostName
 		}
 		seen[a] = true
 	}
-	limited, cancel := context.WithTimeout(ctx, n.env.Appliance.Timeouts.Lookup)
+	lookupCtx, cancel := context.WithTimeout(ctx, n.env.Appliance.Timeouts.Lookup)
 	defer cancel()
-	n.lookUpAll(limited, wanted, names)
+	n.lookUpAll(lookupCtx, wanted, names)
 	return names, context.Cause(ctx)
 }
 
-// localhostOf is the appliance's own name for 127.0.0.1: localhost in its domain, or
-// in what it is called itself if that is no more than a domain (B40).
+// localhostName returns the name of 127.0.0.1: localhost in the domain of the host name. If
+// the host name is itself a domain such as example.com, it is localhost in that domain (B40).
 func localhostName(host string) string {
 	if _, domain, ok := strings.Cut(host, "."); ok && strings.Contains(domain, ".") {
 		host = domain
@@ -59,7 +59,7 @@ func localhostName(host string) string {
 	return "localhost." + host
 }
 
-// askFor adds the names of addresses that come before ctx ends.
+// lookUpAll looks addresses up concurrently until ctx ends, and adds their names to names.
 func (n *netstatQuery) lookUpAll(ctx context.Context, addrs []netip.Addr, names hostNames) {
 	var mu sync.Mutex // guards addrs and names
 	next := func() (a netip.Addr, ok bool) {
@@ -70,9 +70,9 @@ func (n *netstatQuery) lookUpAll(ctx context.Context, addrs []netip.Addr, names 
 		}
 		return a, ok
 	}
-	var asking sync.WaitGroup
+	var workers sync.WaitGroup
 	for range min(len(addrs), maxLookups) {
-		asking.Go(func() {
+		workers.Go(func() {
 			for a, ok := next(); ok; a, ok = next() {
 				if name, err := n.env.Appliance.Resolver.LookupAddr(ctx, a); err == nil {
 					mu.Lock()
@@ -82,5 +82,5 @@ func (n *netstatQuery) lookUpAll(ctx context.Context, addrs []netip.Addr, names 
 			}
 		})
 	}
-	asking.Wait()
+	workers.Wait()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// showRoutes prints table 3 (B40), one part for each family.
+// showRoutes prints the routing tables (B40), one for each address family.
 func (n *netstatQuery) showRoutes(ctx context.Context) error {
 	routes, err := n.env.Appliance.Net.Routes()
 	switch {
@@ -43,15 +43,18 @@ func (n *netstatQuery) showRoutes(ctx context.Context) error {
 	}{{inet, "Internet:", 32}, {inet6, "Internet6:", 128}} {
 		if n.includes(part.family) {
 			fmt.Fprintf(&b, "\n%s\n", part.title)
-			n.routePart(&b, slices.DeleteFunc(slices.Clone(routes), func(r network.Route) bool { return r.Dst.Addr().BitLen() != part.bits }),
-				part.family, names)
+			ofFamily := slices.DeleteFunc(slices.Clone(routes), func(r network.Route) bool {
+				return r.Dst.Addr().BitLen() != part.bits
+			})
+			n.routePart(&b, ofFamily, part.family, names)
 		}
 	}
 	return n.printTable(ctx, &b)
 }
 
-// routePart prints the routes of one family.
-func (n *netstatQuery) routePart(b *strings.Builder, routes []network.Route, family string, names hostNames) {
+// routePart formats the routes of one address family.
+func (n *netstatQuery) routePart(
+	b *strings.Builder, routes []network.Route, family string, names hostNames) {
 	dstWidth, gatewayWidth := 18, 18
 	if family == inet6 && n.numeric {
 		dstWidth, gatewayWidth = 33, 29
@@ -63,9 +66,12 @@ func (n *netstatQuery) routePart(b *strings.Builder, routes []network.Route, fam
 			dstWidth, gatewayWidth = max(dstWidth, len(cells[i][0])), max(gatewayWidth, len(cells[i][1]))
 		}
 	}
-	fmt.Fprintf(b, "%-*s %-*s %-10s Netif Expire\n", dstWidth, "Destination", gatewayWidth, "Gateway", "Flags")
+	fmt.Fprintf(b, "%-*s %-*s %-10s Netif Expire\n",
+		dstWidth, "Destination", gatewayWidth, "Gateway", "Flags")
 	for i, r := range routes {
-		fmt.Fprintf(b, "%-*.*s %-*.*s %-11s %s\n", dstWidth, dstWidth, cells[i][0], gatewayWidth, gatewayWidth, cells[i][1], r.Flags, r.Interface)
+		fmt.Fprintf(b, "%-*.*s %-*.*s %-11s %s\n",
+			dstWidth, dstWidth, cells[i][0], gatewayWidth, gatewayWidth, cells[i][1],
+			r.Flags, r.Interface)
 	}
 }
 
@@ -88,16 +94,16 @@ func (n *netstatQuery) gateway(r network.Route, names hostNames) string {
 	return names.name(r.Gateway)
 }
 
-// networkName is a network as it is written among names: the length of its prefix is
-// left out where the octets of zeros at its end say it (B39, B40).
+// networkName formats a network for tables with names. It leaves the prefix length out if the
+// zero octets at the end of the address imply it (B39, B40).
 func networkName(p netip.Prefix) string {
 	if a := p.Masked().Addr(); a.Is4() {
 		octets := a.As4()
-		told := 4
-		for told > 0 && octets[told-1] == 0 {
-			told--
+		nonZero := 4
+		for nonZero > 0 && octets[nonZero-1] == 0 {
+			nonZero--
 		}
-		if p.Bits() == 8*told {
+		if p.Bits() == 8*nonZero {
 			return a.String()
 		}
 	}

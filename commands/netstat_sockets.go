@@ -13,7 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// sockets lists those of the families that are asked for, newest first, as BSD does.
+// sockets returns the sockets of the chosen families, newest first, as BSD lists them.
 func (n *netstatQuery) sockets() ([]network.Socket, error) {
 	all, err := n.env.Appliance.Net.Sockets()
 	switch {
@@ -23,19 +23,22 @@ func (n *netstatQuery) sockets() ([]network.Socket, error) {
 		return nil, fmt.Errorf("list sockets: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(s network.Socket) bool {
-		return !n.includes(inet) && strings.HasSuffix(s.Proto, "4") || !n.includes(inet6) && strings.HasSuffix(s.Proto, "6")
+		return !n.includes(inet) && strings.HasSuffix(s.Proto, "4") ||
+			!n.includes(inet6) && strings.HasSuffix(s.Proto, "6")
 	})
 	slices.Reverse(all)
 	return all, nil
 }
 
-// showSockets prints table 1 (B38): TCP, then UDP.
+// showSockets prints the table of sockets (B38): TCP, then UDP.
 func (n *netstatQuery) showSockets(ctx context.Context) error {
 	rows, err := n.sockets()
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(rows, func(a, b network.Socket) int { return strings.Compare(a.Proto[:3], b.Proto[:3]) })
+	slices.SortStableFunc(rows, func(a, b network.Socket) int {
+		return strings.Compare(a.Proto[:3], b.Proto[:3])
+	})
 	addrs := make([]netip.Addr, 0, 2*len(rows))
 	for _, s := range rows {
 		addrs = append(addrs, s.Local.Addr(), s.Remote.Addr())
@@ -50,19 +53,22 @@ func (n *netstatQuery) showSockets(ctx context.Context) error {
 	b.WriteString("Active Internet connections (including servers)\n")
 	fmt.Fprintf(&b, head, "Proto", "Recv-Q", "Send-Q", "Local Address", "Foreign Address", "(state)")
 	for _, s := range rows {
-		fmt.Fprintf(&b, row, s.Proto, s.RecvQ, s.SendQ, n.formatEndpoint(s.Local, names), n.formatEndpoint(s.Remote, names), s.State)
+		fmt.Fprintf(&b, row, s.Proto, s.RecvQ, s.SendQ,
+			n.formatEndpoint(s.Local, names), n.formatEndpoint(s.Remote, names), s.State)
 	}
 	return n.printTable(ctx, &b)
 }
 
-// showQueues prints table 4 (B41). A socket that several processes accept from has
-// no row there (B54).
+// showQueues prints the table of listen queues (B41). It leaves out sockets that several
+// processes accept from (B54).
 func (n *netstatQuery) showQueues(ctx context.Context) error {
 	rows, err := n.sockets()
 	if err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(s network.Socket) bool { return s.State != "LISTEN" || len(s.Workers) > 0 })
+	rows = slices.DeleteFunc(rows, func(s network.Socket) bool {
+		return s.State != "LISTEN" || len(s.Workers) > 0
+	})
 	addrs := make([]netip.Addr, len(rows))
 	for i, s := range rows {
 		addrs[i] = s.Local.Addr()
@@ -82,10 +88,10 @@ func (n *netstatQuery) showQueues(ctx context.Context) error {
 	return n.printTable(ctx, &b)
 }
 
-// maxHost is how many characters of a host are shown where it is cut.
+// maxHost is the number of characters to which a host is cut.
 const maxHost = 16
 
-// end is one end of a socket in BSD's form: address.port, with * for any.
+// formatEndpoint formats one end of a socket as BSD does: address.port, with * for any.
 func (n *netstatQuery) formatEndpoint(a netip.AddrPort, names hostNames) string {
 	host, port := "*", "*"
 	if !a.Addr().IsUnspecified() {
