@@ -115,6 +115,7 @@ type Appliance struct {
 	power      func(PowerAction, time.Duration)
 	trustedCAs func() ([]byte, error)
 
+	status *statusWriter
 	access atomic.Pointer[accessCache]
 	zone   atomic.Pointer[zoneCache]
 
@@ -122,8 +123,6 @@ type Appliance struct {
 	up       bool // Start has succeeded
 	stopped  bool
 	services []Service
-
-	stopStatusLines func() bool // nil before Start
 
 	restarts sync.Mutex // held for a whole restart; taken before mu
 	keys     sync.Mutex // held while the key pair for SCP is made; a leaf

@@ -53,5 +53,5 @@
 //
 // The commit lock of config.Store is taken before any lock of an applier, and an applier must not
 // commit. Appliance.restarts is taken before Appliance.mu. Appliance.mu guards the life cycle only;
-// no part is called while it is held, except that a timer is set.
+// no part is called while it is held.
 package appliance

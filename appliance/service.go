@@ -49,7 +49,7 @@ func (a *Appliance) Start(ctx context.Context) error {
 	a.mu.Lock()
 	a.up = true
 	a.mu.Unlock()
-	a.scheduleStatusLine()
+	a.status.start()
 	return nil
 }
 
@@ -60,13 +60,11 @@ func (a *Appliance) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	services, up, stopped := a.services, a.up, a.stopped
 	a.stopped = true
-	if a.stopStatusLines != nil {
-		a.stopStatusLines()
-	}
 	a.mu.Unlock()
 	if stopped {
 		return nil
 	}
+	a.status.stop()
 	err := stop(ctx, services)
 	if up {
 		a.Log(SystemLog, Information, "System is going down")

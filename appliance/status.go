@@ -4,49 +4,84 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-// A statusApplier has status lines written as often as the committed settings say.
-type statusApplier struct{ appliance *Appliance }
+// A statusWriter writes a status line to the status log and the mail log (logs.md 3.4), as often as
+// the committed settings say.
+type statusWriter struct {
+	clock   clock.Clock
+	logs    *logs.Hub
+	config  *config.Store
+	figures func() string
+	timers  clock.Group
 
-func (statusApplier) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+	mu        sync.Mutex
+	stopped   bool
+	stopTimer func() bool // of the next line; nil before start
+}
 
-func (s statusApplier) Done(_ context.Context, before, next *config.Config) {
+var _ config.Applier = (*statusWriter)(nil)
+
+// start schedules the first line. After stop it does nothing.
+func (w *statusWriter) start() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.schedule()
+}
+
+// stop ends the lines. It may be called more than once and without start.
+func (w *statusWriter) stop() {
+	w.mu.Lock()
+	w.stopped = true
+	if w.stopTimer != nil {
+		w.stopTimer()
+	}
+	w.mu.Unlock()
+	w.timers.Wait()
+}
+
+// schedule sets the timer of the next line, in place of the one that is set. It is called with mu
+// held.
+func (w *statusWriter) schedule() {
+	if w.stopped {
+		return
+	}
+	if w.stopTimer != nil {
+		w.stopTimer()
+	}
+	interval := time.Duration(logs.General.Get(w.config.Committed()).MetricsInterval) * time.Second
+	w.stopTimer = w.timers.AfterFunc(w.clock, interval, w.write)
+}
+
+// write writes a line and schedules the next one.
+func (w *statusWriter) write() {
+	text := "Status: " + w.figures()
+	for _, log := range []LogType{logs.Status, logs.Mail} {
+		w.logs.Write(logs.Entry{Type: log, Level: Information, Text: text})
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.schedule()
+}
+
+func (*statusWriter) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+
+// Done reschedules the next line if the interval has changed.
+func (w *statusWriter) Done(_ context.Context, before, next *config.Config) {
 	if logs.General.Get(before).MetricsInterval == logs.General.Get(next).MetricsInterval {
 		return
 	}
-	s.appliance.mu.Lock()
-	up := s.appliance.up
-	s.appliance.mu.Unlock()
-	if up {
-		s.appliance.scheduleStatusLine()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopTimer != nil {
+		w.schedule()
 	}
-}
-
-// scheduleStatusLine writes a status line to the status log and the mail log (logs.md 3.4) once
-// the configured interval has passed, and schedules the next one. It replaces the earlier
-// schedule, if there is one.
-func (a *Appliance) scheduleStatusLine() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.stopped {
-		return
-	}
-	if a.stopStatusLines != nil {
-		a.stopStatusLines()
-	}
-	every := time.Duration(logs.General.Get(a.Config.Committed()).MetricsInterval) * time.Second
-	a.stopStatusLines = a.Clock.AfterFunc(every, func() {
-		text := "Status: " + a.statusFigures()
-		for _, log := range []LogType{logs.Status, logs.Mail} {
-			a.Logs.Write(logs.Entry{Type: log, Level: Information, Text: text})
-		}
-		a.scheduleStatusLine()
-	})
 }
 
 // statusFigures returns the figures of a status line. Those of features that the appliance does

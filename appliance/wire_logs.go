@@ -82,8 +82,9 @@ func (a *Appliance) openLogs() (err error) {
 		return err
 	}
 	a.Config.AddApplier(buffers)
-	a.Config.AddApplier(statusApplier{a})
-	a.Config.AddApplier(commitLogger{a})
+	a.status = &statusWriter{clock: a.Clock, logs: a.Logs, config: a.Config, figures: a.statusFigures}
+	a.Config.AddApplier(a.status)
+	a.Config.AddApplier(commitLogger{a.Config, a.Logs, a.FileHeader, a.Logger})
 	return nil
 }
 
