@@ -23,8 +23,8 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-// Each figure is taken twice in one run: of the SSH daemon on a real listener, and
-// through the door, where every byte crosses the simulated network in frames.
+// Each figure is measured twice in one run: for the SSH daemon on a real listener, and through
+// the door, where every byte crosses the simulated network in frames.
 
 var loopback = netip.MustParseAddrPort("127.0.0.1:0")
 
@@ -58,8 +58,8 @@ func run(b *testing.B, o box.Options) *box.Box {
 	return x
 }
 
-// ways runs f against the daemon on a real listener and through the door.
-func ways(b *testing.B, f func(b *testing.B, addr string)) {
+// realAndDoor runs f for the daemon on a real listener and through the door.
+func realAndDoor(b *testing.B, f func(b *testing.B, addr string)) {
 	x := run(b, box.Options{})
 	direct, err := box.ServeDirect(b.Context(), x, "127.0.0.1:0")
 	if err != nil {
@@ -86,7 +86,7 @@ func dial(b testing.TB, addr string) *ssh.Client {
 	return c
 }
 
-// BenchmarkBoot is from nothing to every listener answering.
+// BenchmarkBoot measures the time from nothing until all listeners accept connections.
 func BenchmarkBoot(b *testing.B) {
 	_, data, _ := fixtures.Topology("lab")
 	topo, err := box.LoadTopology("lab", data)
@@ -113,18 +113,18 @@ func BenchmarkBoot(b *testing.B) {
 	}
 }
 
-// BenchmarkLogin is one login: connection, handshake, passphrase.
+// BenchmarkLogin measures one login: connection, handshake, passphrase.
 func BenchmarkLogin(b *testing.B) {
-	ways(b, func(b *testing.B, addr string) {
+	realAndDoor(b, func(b *testing.B, addr string) {
 		for b.Loop() {
 			dial(b, addr).Close()
 		}
 	})
 }
 
-// BenchmarkLogins is logins from 50 clients at a time.
+// BenchmarkLogins measures logins of 50 clients at a time.
 func BenchmarkLogins(b *testing.B) {
-	ways(b, func(b *testing.B, addr string) {
+	realAndDoor(b, func(b *testing.B, addr string) {
 		var todo sync.WaitGroup
 		work := make(chan struct{})
 		for range 50 {
@@ -148,10 +148,10 @@ func BenchmarkLogins(b *testing.B) {
 	})
 }
 
-// BenchmarkCommand is one command in an interactive session: a line typed, its
-// echo, what it says, the next prompt.
+// BenchmarkCommand measures one command in an interactive session: the typed line, its echo, its
+// output and the next prompt.
 func BenchmarkCommand(b *testing.B) {
-	ways(b, func(b *testing.B, addr string) {
+	realAndDoor(b, func(b *testing.B, addr string) {
 		c := dial(b, addr)
 		defer c.Close()
 		in, out := session(b, c)
@@ -193,26 +193,26 @@ func openSession(c *ssh.Client) (io.Writer, io.Reader, error) {
 
 // until reads to the prompt.
 func until(r io.Reader, prompt string) error {
-	var heard []byte
+	var received []byte
 	buf := make([]byte, 4096)
-	for !bytes.HasSuffix(heard, []byte(prompt)) {
+	for !bytes.HasSuffix(received, []byte(prompt)) {
 		n, err := r.Read(buf)
 		if err != nil {
-			return fmt.Errorf("%w after %q", err, heard)
+			return fmt.Errorf("%w after %q", err, received)
 		}
-		heard = append(heard, buf[:n]...)
-		if len(heard) > 1<<16 {
-			heard = heard[len(heard)-64:]
+		received = append(received, buf[:n]...)
+		if len(received) > 1<<16 {
+			received = received[len(received)-64:]
 		}
 	}
 	return nil
 }
 
-// idleSessions is how many BenchmarkIdleSession opens.
+// idleSessions is the number of sessions that BenchmarkIdleSession opens.
 const idleSessions = 200
 
 // idleClient is the environment variable that makes the test binary the client of
-// BenchmarkIdleSession, whose memory must not count.
+// BenchmarkIdleSession, so that its memory is not counted.
 const idleClient = "ESASIM_TEST_IDLE_CLIENT"
 
 func TestMain(m *testing.M) {
@@ -231,13 +231,13 @@ func TestMain(m *testing.M) {
 		}
 	}
 	fmt.Println("ready")
-	io.Copy(io.Discard, os.Stdin) // until the benchmark has seen enough
+	io.Copy(io.Discard, os.Stdin) // until the benchmark ends
 }
 
-// BenchmarkIdleSession is what a session at its prompt holds of the appliance's
-// memory, its connection and, behind a door, both ends in the network included.
+// BenchmarkIdleSession measures the memory of a session at its prompt. It includes the
+// connection and, behind a door, both of its ends in the simulated network.
 func BenchmarkIdleSession(b *testing.B) {
-	ways(b, func(b *testing.B, addr string) {
+	realAndDoor(b, func(b *testing.B, addr string) {
 		dial(b, addr).Close()
 		for b.Loop() {
 			before := inUse()
@@ -261,6 +261,7 @@ func BenchmarkIdleSession(b *testing.B) {
 	})
 }
 
+// inUse returns the bytes of heap and stacks in use.
 func inUse() uint64 {
 	runtime.GC()
 	runtime.GC()
@@ -304,7 +305,7 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-// writeBig puts a file of getSize bytes where captures are.
+// writeBig writes a file of getSize bytes to the directory of captures.
 func writeBig(b *testing.B, x *box.Box) {
 	b.Helper()
 	f, err := x.Appliance().Files.Create("data/pub/diagnostic/big.cap")
@@ -344,7 +345,7 @@ func BenchmarkGetFTP(b *testing.B) {
 	}
 }
 
-// BenchmarkAppliances is many appliances in one process, without doors.
+// BenchmarkAppliances measures many appliances in one process, without doors.
 func BenchmarkAppliances(b *testing.B) {
 	_, data, _ := fixtures.Topology("lab")
 	topo, err := box.LoadTopology("lab", data)

@@ -45,8 +45,8 @@ func newBox(t *testing.T, dir string, ssh netip.AddrPort) *box.Box {
 	return b
 }
 
-// What runs is gone when Stop returns, however often it is done.
-func TestStartAndStopLeaveNothing(t *testing.T) {
+// After Stop no goroutine is left, however often a box is started and stopped.
+func TestStartAndStopDoNotLeak(t *testing.T) {
 	dir := t.TempDir()
 	before := 0
 	for n := range 60 {
@@ -63,20 +63,20 @@ func TestStartAndStopLeaveNothing(t *testing.T) {
 			t.Fatal("Done is open after Stop")
 		}
 		if n == 0 {
-			before = settle(t, 0, time.Second)
+			before = waitForGoroutines(t, 0, time.Second)
 		}
 	}
-	if after := settle(t, before, 30*time.Second); after > before {
+	if after := waitForGoroutines(t, before, 30*time.Second); after > before {
 		stacks := make([]byte, 1<<20)
 		t.Errorf("%d goroutines after the first stop, %d after the last\n%s", before, after, stacks[:runtime.Stack(stacks, true)])
 	}
 }
 
-// settle waits for goroutines that have been told to end, until no more than want are
-// there, and counts those that are left.
-func settle(t *testing.T, want int, most time.Duration) int {
+// waitForGoroutines waits until no more than want goroutines are left, at most for the given
+// time, and returns how many are left.
+func waitForGoroutines(t *testing.T, want int, timeout time.Duration) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), most)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	n := runtime.NumGoroutine()
 	for n > want && clock.System().Sleep(ctx, time.Millisecond) == nil {
@@ -85,8 +85,8 @@ func settle(t *testing.T, want int, most time.Duration) int {
 	return n
 }
 
-// A box that cannot have its port does not run at all.
-func TestStartThatFailsLeavesNothing(t *testing.T) {
+// If the port of a door is in use, Start fails and leaves nothing running.
+func TestFailedStartDoesNotLeak(t *testing.T) {
 	dir := t.TempDir()
 	first := newBox(t, dir, loopback)
 	if err := first.Start(t.Context()); err != nil {
@@ -96,9 +96,9 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	second := newBox(t, t.TempDir(), first.DoorAddrs()["ssh"])
 	if err := second.Start(t.Context()); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("Start on a port that is taken: %v", err)
+		t.Errorf("Start on a port that is in use: %v", err)
 	}
-	if after := settle(t, before, 30*time.Second); after > before {
+	if after := waitForGoroutines(t, before, 30*time.Second); after > before {
 		t.Errorf("%d goroutines before, %d after", before, after)
 	}
 	if err := second.Stop(context.Background()); err != nil {
@@ -106,7 +106,7 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-// A slowService takes all the time that it is given to stop.
+// A slowService uses all the time that it is given to stop.
 type slowService struct{ asked chan struct{} }
 
 func (slowService) Name() string                { return "slow" }
@@ -118,8 +118,8 @@ func (s slowService) Stop(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// An administrator grants an hour; whoever runs the program does not.
-func TestStopDoesNotWaitForAnAdministratorsPatience(t *testing.T) {
+// An administrator grants sessions an hour; Stop does not wait that long.
+func TestStopOverridesGracePeriod(t *testing.T) {
 	for _, action := range []appliance.PowerAction{appliance.Reboot, appliance.Shutdown} {
 		b := newBox(t, t.TempDir(), loopback)
 		if err := b.Start(t.Context()); err != nil {
@@ -135,7 +135,7 @@ func TestStopDoesNotWaitForAnAdministratorsPatience(t *testing.T) {
 		select {
 		case <-stopped:
 		case <-time.After(20 * time.Second): // far less than an hour
-			t.Fatal("Stop waits longer than it was told to")
+			t.Fatal("Stop does not return when its context has ended")
 		}
 		cancel()
 		select {
@@ -146,8 +146,8 @@ func TestStopDoesNotWaitForAnAdministratorsPatience(t *testing.T) {
 	}
 }
 
-// RELOAD: what users did is gone; the hardware's clock and the date of installation stay.
-func TestReloadComesUpAsFromTheFactory(t *testing.T) {
+// RELOAD erases what users have done. The clock and the date of installation stay.
+func TestReloadRestoresFactoryState(t *testing.T) {
 	dir := t.TempDir()
 	b := newBox(t, dir, loopback)
 	if err := b.Start(t.Context()); err != nil {
@@ -155,7 +155,7 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = b.Stop(context.Background()) })
 	was, address := b.Appliance(), b.DoorAddrs()["ssh"]
-	for _, name := range []string{"first.example.com", "second.example.com"} { // a history
+	for _, name := range []string{"first.example.com", "second.example.com"} { // fill the history
 		d := was.Config.NewDraft()
 		netconfig.Hostname.Set(d, name)
 		if _, err := was.Config.Commit(t.Context(), d, config.CommitInfo{User: "admin", KeepForRollback: true}); err != nil {
@@ -180,7 +180,7 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 	}
 	now := b.Appliance()
 	if now == was {
-		t.Fatal("it has not been rebooted")
+		t.Fatal("the appliance has not been rebooted")
 	}
 	if got := now.Hostname(); got != "example.com" {
 		t.Errorf("host name %s", got)
@@ -195,7 +195,7 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 		t.Errorf("logins %+v", h)
 	}
 	if !now.Reporting.Enabled() || now.Captures.MenuSettings().Interface != "Data 1" {
-		t.Error("state is left")
+		t.Error("settings of users are left")
 	}
 	if d := now.Clock.Shift(); d < 47*time.Hour {
 		t.Errorf("the clock was set back: it is %v ahead", d)
@@ -204,6 +204,6 @@ func TestReloadComesUpAsFromTheFactory(t *testing.T) {
 		t.Errorf("installed %v, want %v", now.Product.Installed, was.Product.Installed)
 	}
 	if got := b.DoorAddrs()["ssh"]; got != address {
-		t.Errorf("the door moved from %v to %v", address, got)
+		t.Errorf("the door has moved from %v to %v", address, got)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/esasim/esasim/appliance/box"
 )
 
-// A screen keeps what is written on it, and tells of it.
+// A screen keeps the text that is written to it, and signals new text.
 type screen struct {
 	mu    sync.Mutex
 	text  strings.Builder
@@ -31,7 +31,7 @@ func (s *screen) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
-// until waits until text stands on the screen n times.
+// until waits until text has appeared n times.
 func (s *screen) until(t *testing.T, text string, n int) {
 	t.Helper()
 	late := time.After(20 * time.Second)
@@ -39,7 +39,7 @@ func (s *screen) until(t *testing.T, text string, n int) {
 		select {
 		case <-s.fresh:
 		case <-late:
-			t.Fatalf("%q stands %d times on the console, want %d", text, s.count(text), n)
+			t.Fatalf("%q appears %d times on the console, want %d", text, s.count(text), n)
 		}
 	}
 }
@@ -50,7 +50,7 @@ func (s *screen) count(text string) int {
 	return strings.Count(s.text.String(), text)
 }
 
-// console starts a box and its console, at which nobody types.
+// console starts a box and its console, on which nothing is typed.
 func console(t *testing.T, ctx context.Context) (*box.Box, *screen, <-chan error) {
 	t.Helper()
 	b := newBox(t, t.TempDir(), loopback)
@@ -67,7 +67,7 @@ func console(t *testing.T, ctx context.Context) (*box.Box, *screen, <-chan error
 	return b, out, ended
 }
 
-func wantEnd(t *testing.T, ended <-chan error, want error) {
+func checkEnd(t *testing.T, ended <-chan error, want error) {
 	t.Helper()
 	select {
 	case err := <-ended:
@@ -79,7 +79,7 @@ func wantEnd(t *testing.T, ended <-chan error, want error) {
 	}
 }
 
-// A stop that takes its time shows no login that nobody could use.
+// While the box stops slowly, its console does not ask for another login.
 func TestConsoleEndsWithTheBox(t *testing.T) {
 	b, out, ended := console(t, t.Context())
 	b.Appliance().Add(slowService{make(chan struct{})})
@@ -88,36 +88,36 @@ func TestConsoleEndsWithTheBox(t *testing.T) {
 	if err := b.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Stop = %v", err)
 	}
-	wantEnd(t, ended, nil)
+	checkEnd(t, ended, nil)
 	if n := out.count("login: "); n != 1 {
 		t.Errorf("the console asked %d times for a login", n)
 	}
 }
 
-func TestConsoleOutlivesAReboot(t *testing.T) {
+func TestConsoleSurvivesReboot(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	b, out, ended := console(t, ctx)
 	b.Appliance().Power(appliance.Reboot, time.Minute)
 	out.until(t, "login: ", 2)
 	why := errors.New("why")
 	cancel(why)
-	wantEnd(t, ended, why)
+	checkEnd(t, ended, why)
 }
 
-// A keyboard is an input on which nothing is typed. It counts the reads that are blocked.
-type keyboard struct {
+// A blockingInput has no input until it is closed. It counts the reads that are blocked.
+type blockingInput struct {
 	blocked atomic.Int32
 	closed  chan struct{}
 }
 
-func (k *keyboard) Read([]byte) (int, error) {
+func (k *blockingInput) Read([]byte) (int, error) {
 	k.blocked.Add(1)
 	defer k.blocked.Add(-1)
 	<-k.closed
 	return 0, io.ErrClosedPipe
 }
 
-func (k *keyboard) Close() error {
+func (k *blockingInput) Close() error {
 	close(k.closed)
 	return nil
 }
@@ -136,7 +136,7 @@ func TestConsoleWaitsForItsReader(t *testing.T) {
 			defer b.Stop(context.Background())
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			k := &keyboard{closed: make(chan struct{})}
+			k := &blockingInput{closed: make(chan struct{})}
 			out := &screen{fresh: make(chan struct{}, 1)}
 			ended := make(chan int32, 1)
 			go func() {
@@ -152,8 +152,8 @@ func TestConsoleWaitsForItsReader(t *testing.T) {
 	}
 }
 
-// Input that no console reads does not keep Console.
-func TestConsoleDropsInputThatNobodyReads(t *testing.T) {
+// If no console reads the input, Console returns nevertheless.
+func TestConsoleDropsUnreadInput(t *testing.T) {
 	b := newBox(t, t.TempDir(), loopback)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)

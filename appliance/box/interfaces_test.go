@@ -15,7 +15,7 @@ import (
 	"github.com/esasim/esasim/appliance/netconfig"
 )
 
-// dialSSH logs in through the door.
+// dialSSH logs in through the SSH door.
 func dialSSH(t *testing.T, b *box.Box) *ssh.Client {
 	t.Helper()
 	c, err := ssh.Dial("tcp", b.DoorAddrs()["ssh"].String(), &clientConfig)
@@ -26,7 +26,7 @@ func dialSSH(t *testing.T, b *box.Box) *ssh.Client {
 	return c
 }
 
-// sessions are the appliance's addresses of the connections to its SSH daemon.
+// sessions returns the appliance's addresses of established connections to its SSH daemon.
 func sessions(t *testing.T, b *box.Box) (local []string) {
 	t.Helper()
 	sockets, err := b.Appliance().Net.Sockets()
@@ -42,10 +42,10 @@ func sessions(t *testing.T, b *box.Box) (local []string) {
 	return local
 }
 
-// The door leads to where the service is: to another address and port, and past an
-// address on the same Ethernet interface on which the service is off. Who came in by an
-// address that goes is cut off.
-func TestADoorFollowsTheIPInterfaces(t *testing.T) {
+// The door leads to the address and port on which the service listens, also if they change and
+// if there is an address on the same Ethernet interface on which the service is off. Established
+// connections to an address that is removed are cut.
+func TestDoorFollowsIPInterfaces(t *testing.T) {
 	b := newBox(t, t.TempDir(), loopback)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestADoorFollowsTheIPInterfaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := sessions(t, b); len(got) != 0 {
-		t.Errorf("still there: %q", got)
+		t.Errorf("sessions after the address was removed: %q", got)
 	}
 	client := dialSSH(t, b)
 	if got := sessions(t, b); !slices.Equal(got, []string{"10.0.202.9:2022"}) {

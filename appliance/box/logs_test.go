@@ -13,8 +13,9 @@ import (
 	"github.com/esasim/esasim/appliance/netconfig"
 )
 
-// A log server that refuses connections is told of in the mail log, and not pushed (A35).
-func TestAPushThatIsRefused(t *testing.T) {
+// If a syslog server refuses connections, a line in the mail log says so. That line is not
+// pushed (A35).
+func TestRefusedPushIsLogged(t *testing.T) {
 	b := newBox(t, t.TempDir(), loopback)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -54,8 +55,9 @@ func TestAPushThatIsRefused(t *testing.T) {
 	}
 }
 
-// Every commit leaves the whole configuration, without passphrases, in the history.
-func TestACommitIsInTheConfigurationHistory(t *testing.T) {
+// Each commit writes the whole configuration, without passphrases, to the configuration history
+// log.
+func TestCommitWritesConfigHistory(t *testing.T) {
 	b := newBox(t, t.TempDir(), loopback)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)

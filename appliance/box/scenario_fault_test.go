@@ -16,8 +16,8 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// fault lets something go wrong, repairs it, or waits until it shows.
-func (s *story) fault(ts *testscript.TestScript, args []string) error {
+// fault adds or removes a fault, or waits until it has applied to packets.
+func (s *scenario) fault(ts *testscript.TestScript, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("fault %q, expected add, remove or await", args)
 	}
@@ -56,7 +56,7 @@ func (s *story) fault(ts *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), scriptPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), scenarioTimeout)
 	defer cancel()
 	for {
 		f, err := s.box.Faults().Get(id)
@@ -64,12 +64,12 @@ func (s *story) fault(ts *testscript.TestScript, args []string) error {
 			return err
 		}
 		if err := clock.System().Sleep(ctx, time.Millisecond); err != nil {
-			return fmt.Errorf("fault %d has acted on %d packets only", id, f.Packets)
+			return fmt.Errorf("fault %d has applied to only %d packets", id, f.Packets)
 		}
 	}
 }
 
-func (s *story) connect(_ *testscript.TestScript, args []string) error {
+func (s *scenario) connect(_ *testscript.TestScript, args []string) error {
 	to, err := netip.ParseAddrPort(args[0])
 	if err != nil {
 		return err
@@ -83,11 +83,11 @@ func (s *story) connect(_ *testscript.TestScript, args []string) error {
 	return c.Close()
 }
 
-func (s *story) reboot(ts *testscript.TestScript, _ []string) error {
+func (s *scenario) reboot(ts *testscript.TestScript, _ []string) error {
 	if err := s.ssh(ts, []string{"reboot", "0"}); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), scriptPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), scenarioTimeout)
 	defer cancel()
 	return s.box.WaitSettled(ctx)
 }

@@ -33,28 +33,27 @@ import (
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// TestScenarios plays stories across parts. A script may use the default verbs of
-// testscript and these:
+// TestScenarios runs the scenarios, which test several parts together. A script may use the
+// default verbs of testscript and these:
 //
-//	box [-topology T|FILE]      switch the box on; the default is lab
+//	box [-topology T|FILE]      start the box; the default topology is lab
 //	    -once                       a ping sends one echo, and waits for Ctrl-C
 //	    -probe T                    how long traceroute waits for an answer
-//	session [-in LABEL] FILE... play conversations, see package shelltest
+//	session [-in LABEL] FILE... play conversations (see package shelltest)
 //	ssh LINE                    run a command line; its output is stdout
-//	fault add ACTION KEY=VALUE  let something go wrong, as a topology's rule says it
-//	fault remove ID|all         repair it
-//	fault await ID N            wait until it has acted on so many packets
+//	fault add ACTION KEY=VALUE  add a fault, with the keys of a topology's rule
+//	fault remove ID|all         remove one or all faults
+//	fault await ID N            wait until a fault has applied to N packets
 //	connect ADDR:PORT           connect from the appliance, within a second
-//	reboot                      switch the appliance off and on
-//	listen ADDR BACKLOG         open a service of the appliance's that accepts nobody
-//	dial [-within T] FROM TO N  connect a simulated host N times; connections stay
+//	reboot                      reboot the appliance
+//	listen ADDR BACKLOG         listen on the appliance without accepting connections
+//	dial [-within T] FROM TO N  connect a simulated host N times; connections stay open
 //	sftp get PATH FILE          fetch a file; scp and ftp likewise
-//	mail PEER N                 wait for the Nth mail, the last so far; stdout
-//	uploads PEER N              wait for the Nth whole file, the last so far, and the
-//	                            end of its connection; stdout
-//	log NAME PATTERN            wait for lines in a log of the appliance's; stdout
-//	pcap FILE FILTER            decode the frames that a filter matches; stdout; fails
-//	                            if there are none
+//	mail PEER N                 wait until a server has received N mails; print all
+//	uploads PEER N              wait until a server has received N whole files and the
+//	                            connection has ended; print the last
+//	log NAME PATTERN            wait until the text of a log matches; print it
+//	pcap FILE FILTER            print the frames that a filter matches; fail if none does
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("../../fixtures/scenarios/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -64,44 +63,44 @@ func TestScenarios(t *testing.T) {
 		Files:              files,
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
-			env.Values[storyKey{}] = &story{env: env, players: map[string]*shelltest.Player{}}
+			env.Values[scenarioKey{}] = &scenario{env: env, players: map[string]*shelltest.Player{}}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"box":     verb((*story).boxVerb),
-			"session": verb((*story).session),
-			"ssh":     verb((*story).ssh),
-			"fault":   verb((*story).fault),
-			"connect": verb((*story).connect),
-			"reboot":  verb((*story).reboot),
-			"listen":  verb((*story).listen),
-			"dial":    verb((*story).dial),
-			"sftp":    verb((*story).sftp),
-			"ftp":     verb((*story).ftp),
-			"pcap":    verb((*story).pcap),
-			"mail":    verb((*story).mail),
-			"uploads": verb((*story).uploads),
-			"log":     verb((*story).log),
+			"box":     verb((*scenario).start),
+			"session": verb((*scenario).session),
+			"ssh":     verb((*scenario).ssh),
+			"fault":   verb((*scenario).fault),
+			"connect": verb((*scenario).connect),
+			"reboot":  verb((*scenario).reboot),
+			"listen":  verb((*scenario).listen),
+			"dial":    verb((*scenario).dial),
+			"sftp":    verb((*scenario).sftp),
+			"ftp":     verb((*scenario).ftp),
+			"pcap":    verb((*scenario).pcap),
+			"mail":    verb((*scenario).mail),
+			"uploads": verb((*scenario).uploads),
+			"log":     verb((*scenario).log),
 		},
 	})
 }
 
-type storyKey struct{}
+type scenarioKey struct{}
 
-// A story is a script while it is played.
-type story struct {
+// A scenario is the state of a running script.
+type scenario struct {
 	env     *testscript.Env
 	box     *box.Box
 	players map[string]*shelltest.Player
 }
 
-// verb makes a command of a method. With "!" the method must fail.
-func verb(f func(*story, *testscript.TestScript, []string) error) func(*testscript.TestScript, bool, []string) {
+// verb makes a verb of a method. After "!" the method must fail.
+func verb(f func(*scenario, *testscript.TestScript, []string) error) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
-		err := f(ts.Value(storyKey{}).(*story), ts, args)
+		err := f(ts.Value(scenarioKey{}).(*scenario), ts, args)
 		switch {
 		case neg && err == nil:
-			ts.Fatalf("it succeeds, but should fail")
+			ts.Fatalf("the verb succeeds, but should fail")
 		case !neg && err != nil:
 			ts.Fatalf("%v", err)
 		case neg:
@@ -110,19 +109,20 @@ func verb(f func(*story, *testscript.TestScript, []string) error) func(*testscri
 	}
 }
 
-const scriptPatience = 20 * time.Second
+// scenarioTimeout bounds each verb.
+const scenarioTimeout = 20 * time.Second
 
-func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
+func (s *scenario) start(ts *testscript.TestScript, args []string) error {
 	flags := flag.NewFlagSet("box", flag.ContinueOnError)
 	topology := flags.String("topology", "lab", "name of a built-in one, or a file of the script")
-	once := flags.Bool("once", false, "who waits on the clock waits for ever")
+	once := flags.Bool("once", false, "sleeps on the appliance's clock do not end")
 	probe := flags.Duration("probe", 0, "time for an answer; 0 is the default")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	c := clock.System()
 	if *once {
-		c = endless{c}
+		c = stoppedClock{c}
 	}
 	file, data, ok := fixtures.Topology(*topology)
 	if !ok {
@@ -155,25 +155,25 @@ func (s *story) boxVerb(ts *testscript.TestScript, args []string) error {
 		for _, p := range s.players {
 			p.Close()
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), scriptPatience)
+		ctx, cancel := context.WithTimeout(context.Background(), scenarioTimeout)
 		defer cancel()
 		ts.Check(s.box.Stop(ctx))
 	})
 	return nil
 }
 
-// An endless clock lets whoever sleeps on it sleep until woken: the next second of a
-// ping never comes, however slow the machine is.
-type endless struct{ clock.Clock }
+// On a stoppedClock, Sleep does not end until its context does. A ping sends one echo request,
+// however slow the machine is.
+type stoppedClock struct{ clock.Clock }
 
-func (endless) Sleep(ctx context.Context, _ time.Duration) error {
+func (stoppedClock) Sleep(ctx context.Context, _ time.Duration) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
-func (s *story) session(ts *testscript.TestScript, args []string) error {
+func (s *scenario) session(ts *testscript.TestScript, args []string) error {
 	flags := flag.NewFlagSet("session", flag.ContinueOnError)
-	label := flags.String("in", "", "login that stays")
+	label := flags.String("in", "", "label of a session that stays open")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -191,18 +191,18 @@ func (s *story) session(ts *testscript.TestScript, args []string) error {
 			}
 			p = shelltest.NewPlayer(conn)
 			s.players[*label] = p
-			if err := p.SkipWelcome(scriptPatience); err != nil {
+			if err := p.SkipWelcome(scenarioTimeout); err != nil {
 				return err
 			}
 		}
-		if err := p.Play(ts.ReadFile(name), scriptPatience); err != nil {
+		if err := p.Play(ts.ReadFile(name), scenarioTimeout); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func (s *story) ssh(ts *testscript.TestScript, args []string) error {
+func (s *scenario) ssh(ts *testscript.TestScript, args []string) error {
 	client, err := shelltest.Dial(s.box.DoorAddrs()["ssh"].String(), "admin", "ironport")
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func (s *story) ssh(ts *testscript.TestScript, args []string) error {
 	return err
 }
 
-func (s *story) listen(ts *testscript.TestScript, args []string) error {
+func (s *scenario) listen(ts *testscript.TestScript, args []string) error {
 	addr, err := netip.ParseAddrPort(args[0])
 	if err != nil {
 		return err
@@ -231,9 +231,9 @@ func (s *story) listen(ts *testscript.TestScript, args []string) error {
 	return err
 }
 
-func (s *story) dial(ts *testscript.TestScript, args []string) error {
+func (s *scenario) dial(ts *testscript.TestScript, args []string) error {
 	flags := flag.NewFlagSet("dial", flag.ContinueOnError)
-	within := flags.Duration("within", scriptPatience, "time for all of them")
+	within := flags.Duration("within", scenarioTimeout, "time limit for all connections")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (s *story) dial(ts *testscript.TestScript, args []string) error {
 	return nil
 }
 
-func (s *story) sftp(ts *testscript.TestScript, args []string) error {
+func (s *scenario) sftp(ts *testscript.TestScript, args []string) error {
 	conn, err := ssh.Dial("tcp", s.box.DoorAddrs()["ssh"].String(), &clientConfig)
 	if err != nil {
 		return err
@@ -283,8 +283,8 @@ func (s *story) sftp(ts *testscript.TestScript, args []string) error {
 	return save(ts, args[2], f)
 }
 
-func (s *story) ftp(ts *testscript.TestScript, args []string) error {
-	conn, err := ftp.Dial(s.box.DoorAddrs()["ftp"].String(), ftp.DialWithTimeout(scriptPatience))
+func (s *scenario) ftp(ts *testscript.TestScript, args []string) error {
+	conn, err := ftp.Dial(s.box.DoorAddrs()["ftp"].String(), ftp.DialWithTimeout(scenarioTimeout))
 	if err != nil {
 		return err
 	}
@@ -303,6 +303,7 @@ func (s *story) ftp(ts *testscript.TestScript, args []string) error {
 	return save(ts, args[2], f)
 }
 
+// save copies r to a file of the script.
 func save(ts *testscript.TestScript, file string, r io.ReadCloser) error {
 	defer r.Close()
 	data, err := io.ReadAll(r)
@@ -312,9 +313,9 @@ func save(ts *testscript.TestScript, file string, r io.ReadCloser) error {
 	return os.WriteFile(ts.MkAbs(file), data, 0o600)
 }
 
-// pcap prints frames as flows: direction as the appliance sees it, what it is, its
-// flags and its length.
-func (s *story) pcap(ts *testscript.TestScript, args []string) error {
+// pcap prints a line for each frame: its direction from the appliance's point of view, its
+// protocol, flags and length.
+func (s *scenario) pcap(ts *testscript.TestScript, args []string) error {
 	filter, err := pcapfilter.Compile(args[1], pcapfilter.Options{})
 	if err != nil {
 		return err
@@ -347,6 +348,7 @@ func (s *story) pcap(ts *testscript.TestScript, args []string) error {
 	}
 }
 
+// describe returns the line of a frame. own are the addresses of the appliance.
 func describe(p gopacket.Packet, own map[string]bool) string {
 	if arp, ok := p.Layer(layers.LayerTypeARP).(*layers.ARP); ok {
 		target := netip.AddrFrom4([4]byte(arp.DstProtAddress))

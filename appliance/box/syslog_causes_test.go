@@ -13,9 +13,9 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-// traffic is what a capture has of the traffic with the syslog server, a frame a word:
-// ">S" is the appliance's SYN, ">P." its data, "<R." the server's reset.
-func (s *syslogStory) traffic() string {
+// traffic returns the captured traffic with the syslog server, one word for each frame: ">S" is
+// the appliance's SYN, ">P." its data, "<R." the server's reset.
+func (s *syslogTest) traffic() string {
 	s.t.Helper()
 	var words []string
 	for _, p := range s.Packets(s.Captures()[0]) {
@@ -29,9 +29,9 @@ func (s *syslogStory) traffic() string {
 	return strings.Join(words, " ")
 }
 
-// Each cause of A9 to A11 tells its own story in the capture, the mail log and the alert;
-// so does a server that is slow, which is no trouble (A13).
-func TestTheCausesTellThreeTimes(t *testing.T) {
+// Each cause of A9 to A11 has its own signature in the capture, the mail log and the alert. A
+// slow server is no error (A13).
+func TestCausesInCaptureLogAndAlert(t *testing.T) {
 	t.Parallel()
 	const (
 		works    = "- {type: syslogd, options: {protocol: tcp}}"
@@ -44,8 +44,8 @@ func TestTheCausesTellThreeTimes(t *testing.T) {
 	for _, c := range []struct {
 		name         string
 		server, rule string
-		capture      string // matches all of it
-		told         string // "": nothing
+		capture      string // a pattern for the whole traffic
+		reported     string // "" if nothing is reported
 	}{
 		{"a firewall drops", works, "{name: firewall, action: drop, " + to + "}", `>S( >S)*`, failed + "Operation timed out"},
 		{
@@ -66,7 +66,7 @@ func TestTheCausesTellThreeTimes(t *testing.T) {
 			if c.rule != "" {
 				replace = append(replace, rule, "\nrules: ["+c.rule+"]\n"+rule)
 			}
-			s := tell(t, syslogWorld(t, replace...), impatient(c.told))
+			s := startSyslogTest(t, syslogWorld(t, replace...), connectTimeoutFor(c.reported))
 			admin := s.Login()
 			admin.Type("packetcapture")
 			admin.Expect("[]> ")
@@ -79,7 +79,7 @@ func TestTheCausesTellThreeTimes(t *testing.T) {
 				})
 			})
 			s.Appliance().Log(appliance.MailLog, appliance.Information, "something to push")
-			if c.told == "" {
+			if c.reported == "" {
 				s.eventually("the records are sent", func() bool {
 					stats, _ := s.Appliance().Logs.PushStats("Mail_Log")
 					return stats.Sent == 1
@@ -93,16 +93,16 @@ func TestTheCausesTellThreeTimes(t *testing.T) {
 			if got := s.traffic(); !regexp.MustCompile("^" + c.capture + "$").MatchString(got) {
 				t.Errorf("the capture has\n%s\nwant\n%s", got, c.capture)
 			}
-			if c.told == "" {
+			if c.reported == "" {
 				if got := s.critical(); len(got) > 0 {
 					t.Errorf("the mail log has %q", got)
 				}
 				return
 			}
-			if got := s.critical(); !slices.Contains(got, c.told) || len(slices.Compact(got)) != 1 {
+			if got := s.critical(); !slices.Contains(got, c.reported) || len(slices.Compact(got)) != 1 {
 				t.Errorf("the mail log has %q", got)
 			}
-			if got := string(s.mx.Messages()[0].Data); !strings.Contains(got, "\r\n"+c.told+"\r\n") {
+			if got := string(s.mx.Messages()[0].Data); !strings.Contains(got, "\r\n"+c.reported+"\r\n") {
 				t.Errorf("the mail is\n%s", got)
 			}
 		})

@@ -17,7 +17,7 @@ import (
 )
 
 // commit changes sections of the configuration.
-func (s *syslogStory) commit(change func(d *config.Draft) error) {
+func (s *syslogTest) commit(change func(d *config.Draft) error) {
 	s.t.Helper()
 	d := s.Appliance().Config.NewDraft()
 	if err := change(d); err != nil {
@@ -28,20 +28,20 @@ func (s *syslogStory) commit(change func(d *config.Draft) error) {
 	}
 }
 
-// What waits on disk for a server survives changes of the log, and goes with it: a log of
-// the same name sends nothing that was written before it was made.
-func TestTheQueueGoesWithItsLog(t *testing.T) {
+// The queue on disk survives changes of its log and is deleted with it: a new log of the same
+// name sends nothing that was written before it was added.
+func TestQueueIsDeletedWithLog(t *testing.T) {
 	t.Parallel()
-	s := tell(t, syslogWorld(t, working, "- {type: syslogd, options: {protocol: tcp}}",
+	s := startSyslogTest(t, syslogWorld(t, working, "- {type: syslogd, options: {protocol: tcp}}",
 		"protocol: tcp}\n  alerts:", "protocol: tcp, buffer: 1MiB}\n  alerts:"),
 		appliancetest.Faults(topology.Rule{Action: "refuse", To: netip.MustParsePrefix("10.44.167.30/32"), Protocol: "tcp", Port: 514}))
 	s.eventually("trouble is told", func() bool { return len(s.critical()) > 0 })
-	s.Appliance().Log(appliance.MailLog, appliance.Information, "first life")
+	s.Appliance().Log(appliance.MailLog, appliance.Information, "before the deletion")
 	waiting := func() int {
 		stats, _ := s.Appliance().Logs.PushStats("Mail_Log")
 		return stats.Waiting
 	}
-	s.eventually("it waits", func() bool { return waiting() > 1 })
+	s.eventually("the record waits", func() bool { return waiting() > 1 })
 	before := waiting()
 
 	var log logs.Subscription
@@ -54,7 +54,7 @@ func TestTheQueueGoesWithItsLog(t *testing.T) {
 		})
 	})
 	if n := waiting(); n < before {
-		t.Errorf("%d records wait after a change, before it %d", n, before)
+		t.Errorf("%d records wait after a change, want at least %d", n, before)
 	}
 	s.commit(func(d *config.Draft) error {
 		return logs.Section.Edit(d, func(v *logs.Subscriptions) error {
@@ -69,21 +69,21 @@ func TestTheQueueGoesWithItsLog(t *testing.T) {
 			return nil
 		})
 	})
-	s.Appliance().Log(appliance.MailLog, appliance.Information, "second life")
+	s.Appliance().Log(appliance.MailLog, appliance.Information, "after the deletion")
 	s.eventually("a record came", func() bool { return s.in.Total() > 3 })
-	if got := s.in.Records(); !strings.HasSuffix(got[3], "Info: second life") {
+	if got := s.in.Records(); !strings.HasSuffix(got[3], "Info: after the deletion") {
 		t.Errorf("the server has\n%s", strings.Join(got, "\n"))
 	}
 }
 
-// The seed's literal text (A4, A29): the tag is example.com, the log's name Mail_Log, and
-// alerts' subjects are cut after 63 characters. The records have the time at which they
-// were queued, a second before the connection (A16).
-func TestTheSeedsLiteralText(t *testing.T) {
+// The stream is that of the seed, to the byte (A4, A29), if the tag is example.com, the log's
+// name Mail_Log, and subjects of alerts are cut after 63 characters. The records have the time
+// at which they were queued, a second before the connection (A16).
+func TestSeedTextIsReproduced(t *testing.T) {
 	t.Parallel()
 	const line = "    - {name: Mail_Log, type: mail, server: 10.44.167.30, protocol: tcp}\n"
 	now := clock.NewFake(time.Date(2015, 6, 25, 6, 50, 3, 0, time.UTC))
-	s := tell(t, syslogWorld(t, "  logs:\n"+line, "", "  alerts:\n", "  alert_subject_length: 63\n  alerts:\n"), appliancetest.Clock(now))
+	s := startSyslogTest(t, syslogWorld(t, "  logs:\n"+line, "", "  alerts:\n", "  alert_subject_length: 63\n  alerts:\n"), appliancetest.Clock(now))
 	s.commit(func(d *config.Draft) error {
 		log := mailsTo("10.44.167.30", "Mail_Log")
 		log.Push.Tag = "example.com"
@@ -95,7 +95,7 @@ func TestTheSeedsLiteralText(t *testing.T) {
 	s.Appliance().Log(appliance.MailLog, appliance.Information, "something to push")
 	s.eventually("the alert is logged", func() bool { return len(s.mailLog()) == 7 })
 	now.Advance(time.Second)
-	s.eventually("its line is pushed, and the connection reset", func() bool {
+	s.eventually("the line about it is pushed, and the connection is reset", func() bool {
 		c := s.in.Connections()
 		return len(c) == 2 && c[1].End == "reset"
 	})

@@ -23,7 +23,7 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-// syslogWorld is the topology syslog with lines replaced: pairs of old and new.
+// syslogWorld returns the topology syslog with texts replaced: pairs of old and new.
 func syslogWorld(t *testing.T, replace ...string) appliancetest.Option {
 	t.Helper()
 	_, data, ok := fixtures.Topology("syslog")
@@ -40,33 +40,33 @@ func syslogWorld(t *testing.T, replace ...string) appliancetest.Option {
 	return appliancetest.TopologyText(text)
 }
 
-// A syslogStory is what is known of the topology's peers and logs.
-type syslogStory struct {
+// A syslogTest is a box of the topology syslog, with its mail exchanger and its syslog server.
+type syslogTest struct {
 	*appliancetest.Box
 	t  *testing.T
 	mx *peers.MailExchanger
 	in *peers.SyslogServer
 }
 
-func tell(t *testing.T, options ...appliancetest.Option) *syslogStory {
+func startSyslogTest(t *testing.T, options ...appliancetest.Option) *syslogTest {
 	t.Helper()
 	b := appliancetest.Start(t, options...)
-	s := &syslogStory{Box: b, t: t, mx: b.World().Peer("mx/mx").(*peers.MailExchanger)}
+	s := &syslogTest{Box: b, t: t, mx: b.World().Peer("mx/mx").(*peers.MailExchanger)}
 	s.in, _ = b.World().Peer("log/syslogd").(*peers.SyslogServer)
 	return s
 }
 
-// impatient lets the appliance give a silent syslog server up soon, where that is what is
-// wanted; the mail about it takes its time.
-func impatient(want string) appliancetest.Option {
+// connectTimeoutFor returns a short timeout for connections to syslog servers if the wanted line
+// reports a timeout. Mail keeps its timeouts.
+func connectTimeoutFor(want string) appliancetest.Option {
 	if !strings.HasSuffix(want, "timed out") {
 		return appliancetest.Timeouts(appliance.Timeouts{})
 	}
 	return appliancetest.Timeouts(appliance.Timeouts{Connect: 300 * time.Millisecond, Mail: mail.DefaultTimeouts()})
 }
 
-// mailLog are the lines of the mail log, without their times.
-func (s *syslogStory) mailLog() []string {
+// mailLog returns the lines of the mail log without their timestamps.
+func (s *syslogTest) mailLog() []string {
 	s.t.Helper()
 	if err := s.Appliance().Logs.Flush(s.t.Context(), "mail_logs"); err != nil {
 		s.t.Fatal(err)
@@ -82,13 +82,14 @@ func (s *syslogStory) mailLog() []string {
 	return lines
 }
 
-func (s *syslogStory) eventually(what string, ok func() bool) {
+// eventually waits until ok returns true. what is for the failure message.
+func (s *syslogTest) eventually(what string, ok func() bool) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 60*time.Second)
 	defer cancel()
 	for !ok() {
 		if clock.System().Sleep(ctx, 5*time.Millisecond) != nil {
-			s.t.Fatalf("not so: %s\n%s\n%q", what, strings.Join(s.mailLog(), "\n"), s.in.Records())
+			s.t.Fatalf("timed out: %s\n%s\n%q", what, strings.Join(s.mailLog(), "\n"), s.in.Records())
 		}
 	}
 }
@@ -99,8 +100,8 @@ const (
 	working   = "- {type: syslogd, options: {protocol: tcp, mss: 1350, after: 4 records, then: reset}}"
 )
 
-// critical are the critical lines of the mail log.
-func (s *syslogStory) critical() (lines []string) {
+// critical returns the critical lines of the mail log.
+func (s *syslogTest) critical() (lines []string) {
 	for _, l := range s.mailLog() {
 		if text, ok := strings.CutPrefix(l, "Critical: "); ok {
 			lines = append(lines, text)
@@ -109,12 +110,12 @@ func (s *syslogStory) critical() (lines []string) {
 	return lines
 }
 
-// The topology plays the document's story by itself: push, reset, error, alert, and the
-// alert's line is the first live record of the next connection. Then it ends, as equal
-// alerts are held back.
-func TestTopologySyslogPlaysTheStory(t *testing.T) {
+// The topology reproduces the attested sequence (A3) by itself: push, reset, error, alert, and
+// the line about the alert is the first new record of the next connection. Then it ends, as
+// equal alerts are held back.
+func TestTopologySyslogReproducesA3(t *testing.T) {
 	t.Parallel()
-	s := tell(t, syslogWorld(t, "Mail_Log", "Mails", "mail.example.com", "ail-gateway-01.corp.example.com"))
+	s := startSyslogTest(t, syslogWorld(t, "Mail_Log", "Mails", "mail.example.com", "ail-gateway-01.corp.example.com"))
 	s.eventually("the alert is pushed, and the push fails again", func() bool { return len(s.critical()) == 2 })
 	s.eventually("both are reset", func() bool {
 		c := s.in.Connections()
@@ -145,17 +146,17 @@ func TestTopologySyslogPlaysTheStory(t *testing.T) {
 	}
 	mails := s.mx.Messages()
 	if len(mails) != 1 || mails[0].Subject() != "Critical <System> ail-gateway-01.corp.example.com: Log Error: Subscription Mails: Network error while sending l..." {
-		t.Errorf("%d mails came: %+v", len(mails), mails)
+		t.Errorf("%d mails were received: %+v", len(mails), mails)
 	}
 }
 
-// Each cause of the document, and each other one that the topology offers in a line,
-// has a story of its own.
-func TestTopologySyslogsVariants(t *testing.T) {
+// Each cause of a failing push that the topology offers in a comment has the lines and the alert
+// that it should have.
+func TestTopologySyslogVariants(t *testing.T) {
 	t.Parallel()
 	_, data, _ := fixtures.Topology("syslog")
 	text := string(data)
-	// comment finds the line that is commented out and holds what.
+	// comment returns the commented-out line that contains a text.
 	comment := func(what string) string {
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, "# ") && strings.Contains(line, what) {
@@ -172,7 +173,7 @@ func TestTopologySyslogsVariants(t *testing.T) {
 	const failed = "Log Error: Subscription Mail_Log: Failed to connect to 10.44.167.30: "
 	for _, c := range []struct {
 		name, server, rule string
-		want               string // "": no trouble
+		want               string // "": no error
 	}{
 		{"it works", "# it works", "", ""},
 		{"reads slowly", "# reads slowly", "", ""},
@@ -187,9 +188,9 @@ func TestTopologySyslogsVariants(t *testing.T) {
 			if c.rule != "" {
 				replace = append(replace, "\ndoors:\n", "\n"+comment(c.rule)+"\ndoors:\n")
 			}
-			s := tell(t, syslogWorld(t, replace...), impatient(c.want))
+			s := startSyslogTest(t, syslogWorld(t, replace...), connectTimeoutFor(c.want))
 			if c.want == "" {
-				s.eventually("a record came", func() bool { return s.in.Total() > 3 })
+				s.eventually("a record was received", func() bool { return s.in.Total() > 3 })
 				if got := s.critical(); len(got) > 0 {
 					t.Errorf("the mail log has %q", got)
 				}
@@ -206,12 +207,12 @@ func TestTopologySyslogsVariants(t *testing.T) {
 	}
 }
 
-// An IPS that resets in mid-stream: what came before is delivered.
+// An IPS resets the connection in mid-stream. Earlier records are delivered.
 func TestTopologySyslogWithAnIPS(t *testing.T) {
 	t.Parallel()
-	s := tell(t, syslogWorld(t, working, "- {type: syslogd, options: {protocol: tcp}}",
+	s := startSyslogTest(t, syslogWorld(t, working, "- {type: syslogd, options: {protocol: tcp}}",
 		"\ndoors:\n", "\nrules: [{name: IPS, action: reset, to: 10.44.167.30/32, protocol: tcp, port: 514, after_records: 5}]\n\ndoors:\n"))
-	s.eventually("the first record came", func() bool { return s.in.Total() >= 4 })
+	s.eventually("the first records were received", func() bool { return s.in.Total() >= 4 })
 	s.Appliance().Log(appliance.MailLog, appliance.Information, "one more")
 	s.eventually("the alert was sent", func() bool { return len(s.mx.Messages()) == 1 })
 	if got := s.critical(); len(got) == 0 || got[0] != pushError {
@@ -222,7 +223,7 @@ func TestTopologySyslogWithAnIPS(t *testing.T) {
 	}
 }
 
-// A TLS server is checked against the authority of the world.
+// The certificate of a TLS server is checked against the authority of the world.
 func TestTopologySyslogOverTLS(t *testing.T) {
 	t.Parallel()
 	for server, want := range map[string]string{
@@ -232,13 +233,13 @@ func TestTopologySyslogOverTLS(t *testing.T) {
 	} {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
-			s := tell(t, syslogWorld(t, working, "- {type: syslogd, options: {"+server+"}}",
+			s := startSyslogTest(t, syslogWorld(t, working, "- {type: syslogd, options: {"+server+"}}",
 				"server: 10.44.167.30, protocol: tcp", "server: syslog.example.com, protocol: tls, verify: true, buffer: 1MiB"))
 			if want == "" {
-				s.eventually("a record came", func() bool { return s.in.Total() > 3 })
+				s.eventually("a record was received", func() bool { return s.in.Total() > 3 })
 				return
 			}
-			s.eventually("trouble is told", func() bool { return len(s.critical()) > 0 })
+			s.eventually("the error is logged", func() bool { return len(s.critical()) > 0 })
 			if got := s.critical(); got[0] != want {
 				t.Errorf("the mail log has %q", got)
 			}
@@ -246,12 +247,12 @@ func TestTopologySyslogOverTLS(t *testing.T) {
 	}
 }
 
-// Who closed? The administrator captures the traffic while Mails, a log with a name of 5
-// letters on a host with one of 31, is pushed. The second connection is the document's:
-// tshark shows the rows of A3, with 47 and 365 bytes, and the server's reset.
-func TestWhoClosed(t *testing.T) {
+// The administrator captures the traffic while the log Mails is pushed, to see which side closes
+// the connection. With that name, of 5 letters, and a host name of 31, the second connection is
+// that of A3: tshark shows its rows, with 47 and 365 bytes and the reset of the server.
+func TestCaptureShowsServerReset(t *testing.T) {
 	t.Parallel()
-	s := tell(t, syslogWorld(t, "  logs:\n"+pushedLog, "", "mail.example.com", "ail-gateway-01.corp.example.com"))
+	s := startSyslogTest(t, syslogWorld(t, "  logs:\n"+pushedLog, "", "mail.example.com", "ail-gateway-01.corp.example.com"))
 	admin := s.Login()
 	admin.Type("packetcapture")
 	admin.Expect("[]> ")
@@ -305,7 +306,7 @@ func TestWhoClosed(t *testing.T) {
 	got := tshark("-Y", "tcp.stream == "+streams[1], "-T", "fields", "-E", "separator= ", "-e", "ip.src", "-e", "tcp.flags.str", "-e", "tcp.seq", "-e", "tcp.ack", "-e", "tcp.len")
 	var rows []string
 	for row := range strings.Lines(got) {
-		// On a busy machine a segment may be sent twice.
+		// On a busy machine a segment may be retransmitted.
 		if row = strings.ReplaceAll(strings.TrimSpace(row), "·", ""); !slices.Contains(rows, row) {
 			rows = append(rows, row)
 		}
@@ -320,7 +321,7 @@ func TestWhoClosed(t *testing.T) {
 	}
 }
 
-// mailsTo is a subscription to the mail log that is pushed to a syslog server over TCP.
+// mailsTo returns a subscription to the mail log that is pushed to a syslog server over TCP.
 func mailsTo(server, name string) logs.Subscription {
 	kind := logs.Mail.Spec()
 	s := logs.NewSubscription(name, kind)
