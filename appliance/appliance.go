@@ -36,17 +36,17 @@ type Options struct {
 	Product product.Facts
 	Factory *config.Factory // nil: the defaults of the sections
 	Quota   int64           // bytes of the file area; 0: DefaultQuota
-	// Capture names the interfaces that packet captures run on until an administrator chooses
+	// CaptureInterfaces are the interfaces that packet captures run on until an administrator chooses
 	// others; nil: all.
-	Capture []string
+	CaptureInterfaces []string
 
 	Clock   clock.Clock    // nil: the machine's
 	Entropy entropy.Source // the zero value is the machine's
 	Logger  *slog.Logger   // for the person who runs the program; nil discards
 
-	// Limits delay and block addresses from which logins fail; the zero value means
+	// LoginLimits delay and block addresses from which logins fail; the zero value means
 	// users.DefaultLimits.
-	Limits users.Limits
+	LoginLimits users.Limits
 	// Timeouts bound waits on the network; a zero means the default.
 	Timeouts Timeouts
 	// FactoryReset replaces the committed configuration by the factory's.
@@ -54,9 +54,9 @@ type Options struct {
 	// TrustedCAs returns certificates, in PEM, of authorities that are trusted in addition to
 	// those of the directory configuration. It is called for each TLS connection; nil: none.
 	TrustedCAs func() ([]byte, error)
-	// Power is called when an administrator reboots the appliance or shuts it down. It must
+	// OnPower is called when an administrator reboots the appliance or shuts it down. It must
 	// return immediately, and have the appliance stopped after the given delay.
-	Power func(PowerAction, time.Duration)
+	OnPower func(PowerAction, time.Duration)
 }
 
 // Timeouts bound waits on the network. They are measured on the machine's clock. Tests make them
@@ -157,7 +157,7 @@ func New(o Options) (*Appliance, error) {
 		Net:        o.Net,
 		Timeouts:   o.Timeouts.orDefaults(),
 		Logger:     o.Logger,
-		power:      o.Power,
+		power:      o.OnPower,
 		trustedCAs: o.TrustedCAs,
 		state:      filepath.Join(o.Dir, stateDir),
 	}
@@ -203,7 +203,7 @@ func (a *Appliance) open(o Options) (err error) {
 	if a.Tracking, err = openDatabase("tracking", a.state, a.Files); err != nil {
 		return err
 	}
-	a.Guard = users.NewGuard(a.Clock, cmp.Or(o.Limits, users.DefaultLimits()))
+	a.Guard = users.NewGuard(a.Clock, cmp.Or(o.LoginLimits, users.DefaultLimits()))
 	a.Logins, err = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger)
 	if err != nil {
 		return fmt.Errorf("open the history of logins: %w", err)
@@ -226,7 +226,7 @@ func (a *Appliance) open(o Options) (err error) {
 	if err := a.openLogs(); err != nil {
 		return err
 	}
-	if err := a.openCaptures(o.Capture); err != nil {
+	if err := a.openCaptures(o.CaptureInterfaces); err != nil {
 		return err
 	}
 	a.openNetwork()

@@ -37,7 +37,7 @@ func StopReason(ctx context.Context) string {
 }
 
 // Power requests that the appliance be stopped or restarted after the delay, and returns
-// immediately. It reports whether there is somebody to request that from: if Options.Power is nil,
+// immediately. It reports whether there is somebody to request that from: if Options.OnPower is nil,
 // Power does nothing.
 func (a *Appliance) Power(action PowerAction, delay time.Duration) bool {
 	if a.power == nil {

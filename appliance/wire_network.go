@@ -8,9 +8,9 @@ import (
 // first: processes listen on addresses that the same commit may have added.
 func (a *Appliance) openNetwork() {
 	interfaces := netconfig.NewApplier(netconfig.Options{
-		Net:     a.Net,
-		Changed: a.Captures.InterfacesChanged,
-		Logger:  a.Logger,
+		Net:         a.Net,
+		AfterCommit: a.Captures.InterfacesChanged,
+		Logger:      a.Logger,
 	})
 	a.Config.AddApplier(interfaces)
 	a.Config.AddApplier(a.Daemons)

@@ -38,7 +38,7 @@ func (tappedNet) Interfaces() []network.Interface {
 func newCaptureAppliance(t *testing.T) *appliance.Appliance {
 	t.Helper()
 	app, err := appliance.New(appliance.Options{
-		Net: tappedNet{}, Dir: t.TempDir(), Capture: []string{"Data 1"},
+		Net: tappedNet{}, Dir: t.TempDir(), CaptureInterfaces: []string{"Data 1"},
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70"},
 		Clock:   clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)),
 	})

@@ -120,7 +120,7 @@ func TestLoginMethods(t *testing.T) {
 func TestFailedLoginsAreDelayedLoggedAndBlocked(t *testing.T) {
 	var written logBuffer
 	app, fake := newAppliance(t, withLogger(&written), func(o *appliance.Options) {
-		o.Limits = users.Limits{
+		o.LoginLimits = users.Limits{
 			MaxFailures: 3, Window: time.Hour, BlockTime: time.Hour,
 			DelayStep: time.Second, MaxDelay: time.Minute,
 		}

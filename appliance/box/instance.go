@@ -49,20 +49,20 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 		return nil, fmt.Errorf("build the network: %w", err)
 	}
 	i.appliance, err = appliance.New(appliance.Options{
-		Net:          i.world.Network(),
-		Dir:          o.Dir,
-		Product:      facts,
-		Factory:      config,
-		Quota:        int64(o.Topology.Appliance.DiskQuota),
-		Capture:      captureInterfaces(o.Topology),
-		Clock:        o.Clock,
-		Entropy:      o.Entropy,
-		Logger:       o.Logger,
-		Limits:       o.Limits,
-		Timeouts:     o.Timeouts,
-		TrustedCAs:   i.world.Authority().PEM,
-		FactoryReset: c.reset,
-		Power:        c.power,
+		Net:               i.world.Network(),
+		Dir:               o.Dir,
+		Product:           facts,
+		Factory:           config,
+		Quota:             int64(o.Topology.Appliance.DiskQuota),
+		CaptureInterfaces: captureInterfaces(o.Topology),
+		Clock:             o.Clock,
+		Entropy:           o.Entropy,
+		Logger:            o.Logger,
+		LoginLimits:       o.Limits,
+		Timeouts:          o.Timeouts,
+		TrustedCAs:        i.world.Authority().PEM,
+		FactoryReset:      c.reset,
+		OnPower:           c.power,
 	})
 	if err != nil {
 		return nil, errors.Join(err, i.world.Stop(context.Background()))

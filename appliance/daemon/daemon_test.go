@@ -71,7 +71,7 @@ func newFixture(t *testing.T, v product.Version, i netconfig.IPInterface) *fixtu
 		Hostname: func() string { return "mail.example.com" },
 	})
 	applier := netconfig.NewApplier(netconfig.Options{
-		Net: f.net, Changed: func() {}, Logger: slog.New(slog.DiscardHandler),
+		Net: f.net, AfterCommit: func() {}, Logger: slog.New(slog.DiscardHandler),
 	})
 	f.config.AddApplier(applier)
 	f.config.AddApplier(f.Table)

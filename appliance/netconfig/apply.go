@@ -15,9 +15,9 @@ import (
 type Options struct {
 	// Net is left alone unless it is a network.Configurer.
 	Net network.Network
-	// Changed is called after each commit, once removed ports are gone.
-	Changed func()
-	Logger  *slog.Logger
+	// AfterCommit is called at the end of each commit, when removed ports are gone.
+	AfterCommit func()
+	Logger      *slog.Logger
 }
 
 // An Applier makes a network's ports, addresses and routes agree with the configuration.
@@ -74,5 +74,5 @@ func (a *Applier) Done(_ context.Context, _, next *config.Config) {
 		}
 		n.AbortConns()
 	}
-	a.o.Changed()
+	a.o.AfterCommit()
 }

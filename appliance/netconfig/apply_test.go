@@ -39,7 +39,7 @@ func newStore(t *testing.T, f *config.Factory) (*config.Store, network.Network) 
 		t.Fatal(err)
 	}
 	a := netconfig.NewApplier(netconfig.Options{
-		Net: w.Network(), Changed: func() {}, Logger: slog.New(slog.DiscardHandler),
+		Net: w.Network(), AfterCommit: func() {}, Logger: slog.New(slog.DiscardHandler),
 	})
 	a.Start(s.Committed())
 	s.AddApplier(a)

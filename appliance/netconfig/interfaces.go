@@ -97,7 +97,7 @@ func (l IPInterfaces) checkPorts(c *config.Config) error {
 type IPInterface struct {
 	Name     string       `xml:"interface_name"`
 	IPv4     netip.Addr   `xml:"ip"`
-	Port     string       `xml:"phys_interface"`
+	Port     string       `xml:"phys_interface"` // name of the port that it is on
 	Netmask  string       `xml:"netmask"`
 	IPv6     netip.Prefix `xml:"ip6"`
 	Hostname string       `xml:"interface_hostname"`

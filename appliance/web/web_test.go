@@ -62,7 +62,7 @@ func newStand(t testing.TB) *stand {
 	}
 	netconfig.Ports.SetFactory(f, ports)
 	app, err := appliance.New(appliance.Options{
-		Net: quietNet{}, Dir: t.TempDir(), Factory: f, Capture: []string{"Data 1"}, Clock: fake,
+		Net: quietNet{}, Dir: t.TempDir(), Factory: f, CaptureInterfaces: []string{"Data 1"}, Clock: fake,
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: product.Version{Major: 14, Build: 698}},
 	})
 	if err != nil {
