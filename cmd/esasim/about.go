@@ -20,7 +20,7 @@ func (version) Run(t stdio) error {
 // versionFlag is the flag --version, which does what the verb version does.
 type versionFlag bool
 
-// BeforeReset is called by kong when the flag is given, before anything is checked.
+// BeforeReset prints the version. kong calls it before it checks the other words.
 func (versionFlag) BeforeReset(k *kong.Kong, t stdio) error {
 	err := version{}.Run(t)
 	k.Exit(0)
@@ -70,11 +70,12 @@ func (h help) Run(k *kong.Kong) error {
 				return fmt.Errorf("there is no verb %q: %q has no verbs below it",
 					verb, strings.Join(h.Verb[:i], " "))
 			}
-			return fmt.Errorf("there is no verb %q: expected one of %s", verb, strings.Join(below, ", "))
+			return fmt.Errorf("there is no verb %q: expected one of %s",
+				verb, strings.Join(below, ", "))
 		}
 		node = next
 	}
-	c, err := kong.Trace(k, append(h.Verb, "--help")) // without it, no words are the default verb
+	c, err := kong.Trace(k, append(h.Verb, "--help")) // the flag keeps kong from choosing the default verb
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (completion) Help() string {
 		" Without the name of a shell it takes the login shell."
 }
 
-// complete answers a shell that completes a line, and reports whether one asked.
+// completeLine answers a shell that completes a command line. It reports whether a shell asked.
 func completeLine(parser *kong.Kong, t stdio) (bool, error) {
 	line := os.Getenv(completionLine)
 	if line == "" {
@@ -56,7 +56,8 @@ func completeLine(parser *kong.Kong, t stdio) (bool, error) {
 	return c.Complete(), nil
 }
 
-// predictors returns the predictors that the tags of flags name, for a command line.
+// predictors returns the predictors for a command line, by the name in the tag predictor of a
+// flag or argument.
 func predictors(line string) map[string]complete.Predictor {
 	running := func(list func(ctx context.Context, c *control.Client) []string) complete.Predictor {
 		return complete.PredictFunc(func(complete.Args) []string {
@@ -119,11 +120,11 @@ func targetOf(line string) *target {
 	return c
 }
 
-// pathsOf returns the names of the paths in the topology of an appliance that is named by
-// its topology. Names that a shell would have to quote are left out.
+// pathsOf returns the names of the paths in the topology of a running appliance, if c names it
+// by its topology. Names that a shell would have to quote are left out.
 func pathsOf(c *target) (names []string) {
 	if c.Socket != "" || c.Addr.IsValid() {
-		return nil // of unknown topology
+		return nil // the topology is unknown
 	}
 	topo, err := loadTopology(c.topology())
 	if err != nil {
@@ -137,7 +138,7 @@ func pathsOf(c *target) (names []string) {
 	return names
 }
 
-// verbsBelow returns the verbs below the verb of which words is made.
+// verbsBelow returns the verbs that can follow words.
 func verbsBelow(node *kong.Node, words []string) (names []string) {
 	for _, word := range words {
 		i := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == word })

@@ -12,7 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance/control"
 )
 
-// health asks a running appliance how it is, for scripts and for containers.
+// health asks a running appliance whether it is up, for scripts and containers.
 type health struct {
 	target
 	All     bool          `help:"Ask every appliance of this user that has a usual data directory, unless --socket or --addr names one. If none runs, that is an error."`
@@ -31,7 +31,7 @@ func (h *health) Run(t stdio) error {
 		if err != nil {
 			return err
 		}
-		return h.ask(t, client)
+		return h.ask(t, client, "")
 	}
 	sockets, err := controlSockets()
 	if err != nil {
@@ -40,13 +40,13 @@ func (h *health) Run(t stdio) error {
 	running := 0
 	var errs []error
 	for _, socket := range sockets {
-		err := h.ask(t, control.Dial("unix", socket))
+		err := h.ask(t, control.Dial("unix", socket), socket+": ")
 		if errors.Is(err, control.ErrNoAnswer) { // a process that was killed left the socket
 			continue
 		}
 		running++
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", socket, err))
+			errs = append(errs, err)
 		}
 	}
 	if running == 0 {
@@ -55,18 +55,18 @@ func (h *health) Run(t stdio) error {
 	return errors.Join(errs...)
 }
 
-// ask prints how one appliance is.
-func (h *health) ask(t stdio, client *control.Client) error {
+// ask prints the health of one appliance. name stands before the text and the error.
+func (h *health) ask(t stdio, client *control.Client, name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), h.Timeout)
 	defer cancel()
 	up, err := client.Health(ctx)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("%s%w", name, err)
 	case h.JSON:
 		return printJSON(t.out, up)
 	}
-	fmt.Fprintf(t.out, "up since %s\n", up.Since.Format(timeFormat))
+	fmt.Fprintf(t.out, "%sup since %s\n", name, up.Since.Format(timeFormat))
 	for _, s := range up.Services {
 		var list []string
 		for _, at := range s.Listening {

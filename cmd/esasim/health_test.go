@@ -18,12 +18,15 @@ func (p *program) health(t *testing.T, args ...string) (status int, stdout, stde
 func TestHealthOfAnApplianceThatRuns(t *testing.T) {
 	p := start(t, shortHome(t), "--ctl", "127.0.0.1:0")
 	for _, args := range [][]string{
-		nil, {"--topology", "lab"}, {"--socket", p.ready.Data}, {"--addr", p.ready.Ctl}, {"--all"}, {"--all", "--addr", p.ready.Ctl},
+		nil, {"--topology", "lab"}, {"--socket", p.ready.Data}, {"--addr", p.ready.Ctl}, {"--all", "--addr", p.ready.Ctl},
 	} {
 		status, stdout, stderr := p.health(t, args...)
 		if status != 0 || stderr != "" || !strings.HasPrefix(stdout, "up since 20") || !strings.Contains(stdout, "\n  ssh   10.0.202.7:22\n") {
 			t.Errorf("esasim health %q: %d %s\n%s", args, status, stderr, stdout)
 		}
+	}
+	if status, stdout, _ := p.health(t, "--all"); status != 0 || !strings.HasPrefix(stdout, p.ready.Socket+": up since 20") {
+		t.Errorf("esasim health --all: %d %s", status, stdout)
 	}
 	var h control.Health
 	_, stdout, _ := p.health(t, "--json")
@@ -42,15 +45,15 @@ func TestHealthWithoutAnAppliance(t *testing.T) {
 	}
 }
 
-// Every appliance of the user is asked, wherever its data are; what a process that was
-// killed left behind is not an appliance.
+// --all finds an appliance whose data directory is not that of topology lab, and ignores the
+// socket of a process that was killed.
 func TestHealthOfAll(t *testing.T) {
 	p := start(t, shortHome(t), "--ephemeral")
 	if status, _, stderr := p.health(t); status != 1 || !strings.Contains(stderr, "no appliance answers at ") {
 		t.Errorf("the appliance of topology lab in its usual directory: %d %s", status, stderr)
 	}
 	status, stdout, stderr := p.health(t, "--all")
-	if status != 0 || stderr != "" || !strings.HasPrefix(stdout, "up since ") {
+	if status != 0 || stderr != "" || !strings.HasPrefix(stdout, p.ready.Socket+": up since ") {
 		t.Errorf("all: %d %s%s", status, stdout, stderr)
 	}
 	if err := p.Process.Kill(); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/muesli/roff"
 )
 
-// man prints the manual page of this program, which is made of its help texts.
+// man prints the manual page, which is made of the help texts of verbs and flags.
 type man struct{}
 
 // Help is shown by esasim man --help.
@@ -26,35 +26,37 @@ const manDescription = "a simulated Cisco Email Security Appliance\n" +
 	"A topology describes the network and the appliance: see esasim topology list. esasim ctl" +
 	" breaks the network of an appliance while it runs, and repairs it."
 
-// manSections are the parts of the page that no help text holds.
-var manSections = []struct{ name, text string }{
-	{"Environment", socketVariable + ": the control socket or the data directory that esasim ctl" +
-		" and esasim health use without --socket.\n" +
-		"XDG_STATE_HOME: the directory below which data directories are created;" +
-		" ~/.local/state if it is not set."},
-	{"Files", "~/.local/state/esasim/TOPOLOGY: the data directory of the appliance that runs a" +
-		" topology.\n" +
-		"~/.local/state/esasim/TOPOLOGY/" + socketName + ": the control socket of that appliance.\n" +
-		"~/.local/state/esasim/" + keyName + ": the SSH host key of all appliances of a user."},
-	{"Exit status", "0 after a signal, or after an administrator has shut the appliance down.\n" +
-		"1 after an error, which is one line on standard error."},
-	{"Reporting bugs", "https://github.com/esasim/esasim/issues"},
+// manSections returns the parts of the page that are not made of help texts.
+func manSections() []struct{ name, text string } {
+	return []struct{ name, text string }{
+		{"Environment", socketVariable + ": the control socket or the data directory that esasim ctl" +
+			" and esasim health use without --socket.\n" +
+			"XDG_STATE_HOME: the directory below which data directories are created;" +
+			" ~/.local/state if it is not set."},
+		{"Files", "~/.local/state/esasim/TOPOLOGY: the data directory of the appliance that runs a" +
+			" topology.\n" +
+			"~/.local/state/esasim/TOPOLOGY/" + socketName + ": the control socket of that appliance.\n" +
+			"~/.local/state/esasim/" + keyName + ": the SSH host key of all appliances of a user."},
+		{"Exit status", "0 after a signal, or after an administrator has shut the appliance down.\n" +
+			"1 after an error, which is one line on standard error."},
+		{"Reporting bugs", "https://github.com/esasim/esasim/issues"},
+	}
 }
 
 func (man) Run(k *kong.Kong, t stdio) error {
 	k.Model.Help = manDescription
 	describeArguments(k.Model.Node)
 	page := mangokong.NewManPage(1, k.Model)
-	for _, s := range manSections {
+	for _, s := range manSections() {
 		page = page.WithSection(s.name, s.text)
 	}
 	_, err := io.WriteString(t.out, page.Build(roff.NewDocument())+"\n")
 	return err
 }
 
-// describeArguments adds to the help of a verb what mangokong leaves out, which are the
-// arguments and the details, and escapes what roff takes for a format. The model is of no
-// use to anything but the page afterwards.
+// describeArguments adds arguments and details to the help of a verb, because mangokong leaves
+// them out, and escapes percent signs, because package roff takes them for verbs of a format.
+// Afterwards the model can only be used for the page.
 func describeArguments(node *kong.Node) {
 	text := node.Help
 	if node.Detail != "" && node.Type == kong.CommandNode {
