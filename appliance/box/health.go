@@ -70,8 +70,8 @@ func (b *Box) Health() (Health, error) {
 }
 
 // health compares the sockets that are open with the configuration.
-func (s *instance) health() (Health, error) {
-	a := s.appliance
+func (i *instance) health() (Health, error) {
+	a := i.appliance
 	for {
 		committed := a.Config.Committed()
 		sockets, err := a.Net.Sockets()
@@ -82,7 +82,7 @@ func (s *instance) health() (Health, error) {
 		if err == nil {
 			return Health{Since: a.Started().In(a.Zone()), Services: list}, nil
 		}
-		if a.Config.Committed() == committed { // otherwise a commit has moved the service meanwhile
+		if a.Config.Committed() == committed { // otherwise a commit came between
 			return Health{}, err
 		}
 	}
@@ -94,7 +94,8 @@ func checkServices(v config.View, sockets []network.Socket) (list []ServiceHealt
 	for _, service := range services() {
 		want := append([]netip.AddrPort{}, service.port.Addrs(v)...) // never nil, for JSON
 		for _, at := range want {
-			if !slices.ContainsFunc(sockets, func(s network.Socket) bool { return s.State == "LISTEN" && s.Local == at }) {
+			listens := func(s network.Socket) bool { return s.State == "LISTEN" && s.Local == at }
+			if !slices.ContainsFunc(sockets, listens) {
 				return nil, fmt.Errorf("the service %s does not listen on %v", service.name, at)
 			}
 		}

@@ -45,7 +45,7 @@ const (
 // checkKey reports an error unless s is a line of a file authorized_keys.
 func checkKey(s string) error {
 	if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(s)); err != nil {
-		return fmt.Errorf("%q, expected a public key such as ssh-ed25519 AAAA...", s)
+		return fmt.Errorf("%q, expected a line of authorized_keys: ssh-ed25519 and a public key in base64", s)
 	}
 	return nil
 }
