@@ -38,7 +38,7 @@ func BenchmarkSFTPGet(b *testing.B) {
 func BenchmarkSCPGet(b *testing.B) {
 	s := benchStore(b)
 	for b.Loop() {
-		scp(b, s, "scp -f captures/bench.cap", func(conn net.Conn) {
+		runSCP(b, s, "scp -f captures/bench.cap", func(conn net.Conn) {
 			var line [64]byte
 			conn.Write([]byte{0})
 			conn.Read(line[:])

@@ -13,11 +13,11 @@ import (
 	"github.com/esasim/esasim/transfer"
 )
 
-// Clients that nobody here wrote. SFTP's and SCP's need an SSH server and are
-// tested with the whole program.
+// The tests in this file use FTP clients of other projects. Those for SFTP and SCP need an SSH
+// server; package box tests them.
 
-// run runs a program in dir and returns what it prints and its exit status.
-func run(t *testing.T, dir, name string, args ...string) (string, int) {
+// runProgram runs a program in dir and returns its output and its exit status.
+func runProgram(t *testing.T, dir, name string, args ...string) (stdout string, status int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Dir = dir
@@ -35,14 +35,16 @@ func run(t *testing.T, dir, name string, args ...string) (string, int) {
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
-func save(t *testing.T, dir, name, text string) {
+// writeLocal writes a file of the client.
+func writeLocal(t *testing.T, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func saved(t *testing.T, dir, name string) string {
+// readLocal reads a file of the client.
+func readLocal(t *testing.T, dir, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
@@ -57,14 +59,14 @@ func TestCurl(t *testing.T) {
 	f := startFTP(t, s, nil)
 	dir := t.TempDir()
 	url := "ftp://admin:ironport@" + f.addr
-	save(t, dir, "up", "AAA\n")
-	save(t, dir, "part", "a ca")
+	writeLocal(t, dir, "up", "AAA\n")
+	writeLocal(t, dir, "part", "a ca")
 	for _, tc := range []struct {
-		args   string
-		out    string
-		status int
-		on     string // the appliance's file
-		holds  string
+		args    string
+		out     string
+		status  int
+		stored  string // a file below configuration
+		content string // that it must have
 	}{
 		{"URL/captures/a.cap", "a capture", 0, "", ""},
 		{"URL/captures/with%20blank.cap", "another capture", 0, "", ""},
@@ -85,7 +87,8 @@ func TestCurl(t *testing.T) {
 		{"-T up URL/configuration/old.xml", "", 0, "old.xml", "AAA\n"},
 		{"-T up URL/captures/up", "", 25, "", ""},
 		{"--ftp-create-dirs -T up URL/configuration/new/deep/up", "", 0, "new/deep/up", "AAA\n"},
-		{"-Q -RNFR%20up -Q -RNTO%20down -o /dev/null URL/configuration/up", "", 0, "down", "AAA\nAAA\n"},
+		{"-Q -RNFR%20up -Q -RNTO%20down -o /dev/null URL/configuration/up", "", 0,
+			"down", "AAA\nAAA\n"},
 		{"-u admin:wrong URL/captures/a.cap", "", 67, "", ""},
 	} {
 		args := []string{"-sS", "--max-time", "60"}
@@ -95,27 +98,28 @@ func TestCurl(t *testing.T) {
 			}
 			args = append(args, a)
 		}
-		out, status := run(t, dir, "curl", args...)
-		if status != tc.status || tc.out != "" && strings.ReplaceAll(out, "\r", "") != strings.ReplaceAll(tc.out, "\r", "") {
+		out, status := runProgram(t, dir, "curl", args...)
+		if status != tc.status || tc.out != "" && strings.ReplaceAll(out, "\r", "") != tc.out {
 			t.Errorf("curl %s: status %d, %q", tc.args, status, out)
 		}
-		if tc.on != "" {
-			if got := content(t, s, "data/pub/configuration/"+tc.on); got != tc.holds {
-				t.Errorf("curl %s: %s holds %q", tc.args, tc.on, got)
+		if tc.stored != "" {
+			if got := readFile(t, s, "data/pub/configuration/"+tc.stored); got != tc.content {
+				t.Errorf("curl %s: %s has content %q", tc.args, tc.stored, got)
 			}
 		}
 	}
-	if got := saved(t, dir, "part"); got != "a capture" {
-		t.Errorf("resumed to %q", got)
+	if got := readLocal(t, dir, "part"); got != "a capture" {
+		t.Errorf("after a resumed download: %q", got)
 	}
-	save(t, dir, "up", "AAA\nBBB\n") // what is there already, and more
+	writeLocal(t, dir, "up", "AAA\nBBB\n") // the first line is stored already
 	if err := s.WriteFile("data/pub/configuration/up", []byte("AAA\n")); err != nil {
 		t.Fatal(err)
 	}
-	if _, status := run(t, dir, "curl", "-sS", "-C", "-", "-T", "up", url+"/configuration/up"); status != 0 {
+	_, status := runProgram(t, dir, "curl", "-sS", "-C", "-", "-T", "up", url+"/configuration/up")
+	if status != 0 {
 		t.Errorf("resumed upload: status %d", status)
 	}
-	if got := content(t, s, "data/pub/configuration/up"); got != "AAA\nBBB\n" {
+	if got := readFile(t, s, "data/pub/configuration/up"); got != "AAA\nBBB\n" {
 		t.Errorf("after a resumed upload: %q", got)
 	}
 }
@@ -126,8 +130,8 @@ func TestLftp(t *testing.T) {
 	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.Hostname = nil })
 	for _, mode := range []string{"on", "off"} { // passive, active
 		dir := t.TempDir()
-		save(t, dir, "up file", "AAA\n")
-		save(t, dir, "part", "a ca")
+		writeLocal(t, dir, "up file", "AAA\n")
+		writeLocal(t, dir, "part", "a ca")
 		script := strings.Join([]string{
 			"set net:max-retries 1; set net:timeout 20; set xfer:clobber on; set cmd:fail-exit yes",
 			"set ftp:passive-mode " + mode,
@@ -138,10 +142,11 @@ func TestLftp(t *testing.T) {
 			"mirror /data/pub/mail_logs logs",
 			"mirror /data/pub all",
 			"cd configuration", "put 'up file'",
-			"mkdir -p deep/dir", "put 'up file' -o deep/dir/x", "mv deep/dir/x deep/y", "rmdir deep/dir", "rm -r deep",
+			"mkdir -p deep/dir", "put 'up file' -o deep/dir/x", "mv deep/dir/x deep/y",
+			"rmdir deep/dir", "rm -r deep",
 			"mirror -R . " + "mirrored", "glob rm *ile", "pwd", "bye",
 		}, "; ")
-		out, status := run(t, dir, "lftp", "-c", script)
+		out, status := runProgram(t, dir, "lftp", "-c", script)
 		if status != 0 {
 			t.Errorf("passive %s: status %d: %s", mode, status, out)
 		}
@@ -150,20 +155,22 @@ func TestLftp(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"a.cap": "a capture", "with blank.cap": "another capture", "part": "a capture",
-			"logs/mail.current": "a log\nof two lines\n", "all/diagnostic/a.cap": "a capture", "all/configuration/old.xml": "precious",
+			"logs/mail.current":         "a log\nof two lines\n",
+			"all/diagnostic/a.cap":      "a capture",
+			"all/configuration/old.xml": "precious",
 		} {
-			if got := saved(t, dir, name); got != want {
-				t.Errorf("passive %s: %s holds %q", mode, name, got)
+			if got := readLocal(t, dir, name); got != want {
+				t.Errorf("passive %s: %s has content %q", mode, name, got)
 			}
 		}
 		if _, err := os.Stat(filepath.Join(dir, "all/captures")); err == nil {
-			t.Error("the mirror holds the captures twice")
+			t.Error("the mirror contains the captures twice")
 		}
-		if got := content(t, s, "data/pub/configuration/mirrored/up file"); got != "AAA\n" {
+		if got := readFile(t, s, "data/pub/configuration/mirrored/up file"); got != "AAA\n" {
 			t.Errorf("passive %s: mirrored %q", mode, got)
 		}
 		if _, err := s.Stat("data/pub/configuration/up file"); err == nil {
-			t.Errorf("passive %s: rm has left the file", mode)
+			t.Errorf("passive %s: rm has not removed the file", mode)
 		}
 	}
 }

@@ -17,29 +17,29 @@ import (
 	"github.com/esasim/esasim/transfer"
 )
 
-func TestFTPIdle(t *testing.T) {
+func TestFTPIdleTimeout(t *testing.T) {
 	clk := clock.NewFake(time.Date(2015, 6, 25, 0, 0, 0, 0, time.UTC))
 	s := newStore(t, 0)
-	bigFile(t, s)
+	addBigFile(t, s)
 	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.Clock = clk })
-	k := login(t, f)
-	conn := k.passive()
-	k.say("RETR captures/big.cap", "150")
-	clk.Advance(10 * time.Minute) // a transfer is not idle
+	c := connectAndLogin(t, f)
+	conn := c.passive()
+	c.command("RETR captures/big.cap", "150")
+	clk.Advance(10 * time.Minute) // has no effect during a transfer
 	if n, err := io.Copy(io.Discard, conn); n != 32<<20 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
-	k.expect("226")
-	k.say("NOOP", "200")
-	advanceUntilReply(t, clk, k, "421 Timeout (300 seconds): closing control connection.")
+	c.expect("226")
+	c.command("NOOP", "200")
+	advanceUntilReply(t, clk, c, "421 Timeout (300 seconds): closing control connection.")
 }
 
-// advanceUntilReply moves the clock on until the session, which may not have begun
-// to wait yet, says want.
-func advanceUntilReply(t *testing.T, clk *clock.Fake, k *talk, want string) {
+// advanceUntilReply advances the clock until the reply want arrives. Once is not enough, because
+// the session may not have set its idle timer yet.
+func advanceUntilReply(t *testing.T, clk *clock.Fake, c *controlConn, want string) {
 	t.Helper()
 	got := make(chan string)
-	go func() { got <- k.reply() }()
+	go func() { got <- c.reply() }()
 	for {
 		select {
 		case reply := <-got:
@@ -54,24 +54,26 @@ func advanceUntilReply(t *testing.T, clk *clock.Fake, k *talk, want string) {
 }
 
 func TestFTPLimits(t *testing.T) {
-	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) { o.MaxSessions, o.MaxPerAddr = 3, 2 })
-	first := login(t, f)
-	login(t, f)
-	refused := func(from, want string) {
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
+		o.MaxSessions, o.MaxPerAddr = 3, 2
+	})
+	first := connectAndLogin(t, f)
+	connectAndLogin(t, f)
+	wantRefused := func(from, want string) {
 		t.Helper()
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 		conn, err := d.Dial("tcp", f.addr)
 		if err != nil {
-			t.Skip("only one loopback address here:", err)
+			t.Skip("this system has one loopback address only:", err)
 		}
 		defer conn.Close()
 		if b, _ := io.ReadAll(conn); string(b) != want {
 			t.Errorf("from %s: %q", from, b)
 		}
 	}
-	refused("127.0.0.1", "421 Too many connections from your address.\r\n")
+	wantRefused("127.0.0.1", "421 Too many connections from your address.\r\n")
 	connect(t, f, "127.0.0.2")
-	refused("127.0.0.3", "421 Too many connections, try again later.\r\n")
+	wantRefused("127.0.0.3", "421 Too many connections, try again later.\r\n")
 
 	if _, err := first.conn.Write([]byte("NOOP" + strings.Repeat("x", 5000))); err != nil {
 		t.Fatal(err)
@@ -82,7 +84,9 @@ func TestFTPLimits(t *testing.T) {
 func TestFTPBanner(t *testing.T) {
 	greeting := func(banner string) string {
 		t.Helper()
-		f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) { o.Banner = func() string { return banner } })
+		f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
+			o.Banner = func() string { return banner }
+		})
 		conn, err := net.Dial("tcp", f.addr)
 		if err != nil {
 			t.Fatal(err)
@@ -91,8 +95,8 @@ func TestFTPBanner(t *testing.T) {
 		if _, err := io.WriteString(conn, "QUIT\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		said, _ := io.ReadAll(conn)
-		before, _, _ := strings.Cut(string(said), "221 ")
+		output, _ := io.ReadAll(conn)
+		before, _, _ := strings.Cut(string(output), "221 ")
 		return before
 	}
 	plain := greeting("")
@@ -105,7 +109,7 @@ func TestFTPBanner(t *testing.T) {
 	}
 }
 
-func TestFTPAddresses(t *testing.T) {
+func TestFTPRefusesAddress(t *testing.T) {
 	logged := make(chan string, 1)
 	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
 		o.Admit = func(addr netip.Addr) bool { return addr != netip.MustParseAddr("127.0.0.1") }
@@ -119,53 +123,54 @@ func TestFTPAddresses(t *testing.T) {
 	if b, _ := io.ReadAll(conn); string(b) != "421 Access is not permitted from your address.\r\n" {
 		t.Errorf("%q", b)
 	}
-	if got, want := <-logged, "Connection from 127.0.0.1 refused: access is not permitted from this address"; got != want {
+	const want = "Connection from 127.0.0.1 refused: access is not permitted from this address"
+	if got := <-logged; got != want {
 		t.Errorf("logged %q", got)
 	}
 }
 
-// A guard that counts, and blocks at the second failure.
-type guard struct {
+// countingGuard counts results and blocks after the second failure.
+type countingGuard struct {
 	mu                sync.Mutex
 	failed, succeeded int
 }
 
-func (g *guard) Admit(netip.Addr) bool {
+func (g *countingGuard) Admit(netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.failed < 2
 }
 
-func (g *guard) Failed(netip.Addr) (time.Duration, bool) {
+func (g *countingGuard) Failed(netip.Addr) (time.Duration, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.failed++
 	return time.Second, g.failed == 2
 }
 
-func (g *guard) Succeeded(netip.Addr) {
+func (g *countingGuard) Succeeded(netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.succeeded++
 }
 
-func TestFTPLogins(t *testing.T) {
+func TestFTPFailedLogins(t *testing.T) {
 	clk := clock.NewFake(time.Date(2015, 6, 25, 0, 0, 0, 0, time.UTC))
-	g := &guard{}
+	g := &countingGuard{}
 	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) { o.Guard, o.Clock = g, clk })
-	k := login(t, f)
-	k.say("RETR /captures/a.cap", "425")
-	k.say("QUIT", "221")
-	k = connect(t, f, "127.0.0.1")
+	c := connectAndLogin(t, f)
+	c.command("RETR /captures/a.cap", "425")
+	c.command("QUIT", "221")
+	c = connect(t, f, "127.0.0.1")
 	before := clk.Now()
-	k.say("USER admin", "331")
-	k.say("PASS wrong", "530")
-	k.say("PASS wrong", "503")
-	k.say("USER admin", "331")
-	k.say("PASS ", "530")
-	k.expect("421 Too many failed logins.") // the guard has blocked the address
+	c.command("USER admin", "331")
+	c.command("PASS wrong", "530")
+	c.command("PASS wrong", "503")
+	c.command("USER admin", "331")
+	c.command("PASS ", "530")
+	c.expect("421 Too many failed logins.") // the guard has blocked the address
 	if passed := clk.Now().Sub(before); passed != 2*time.Second || g.succeeded != 1 {
-		t.Errorf("answers were held back for %v, %d logins succeeded", passed, g.succeeded)
+		t.Errorf("answers were delayed by %v, %d logins succeeded", passed, g.succeeded)
 	}
 	conn, err := net.Dial("tcp", f.addr)
 	if err != nil {
@@ -173,26 +178,26 @@ func TestFTPLogins(t *testing.T) {
 	}
 	defer conn.Close()
 	if b, _ := io.ReadAll(conn); !strings.HasPrefix(string(b), "421 ") {
-		t.Errorf("a blocked address is greeted with %q", b)
+		t.Errorf("a blocked address received %q", b)
 	}
 }
 
-func TestFTPTriesOfOneSession(t *testing.T) {
-	k := connect(t, startFTP(t, newStore(t, 0), nil), "127.0.0.1")
+func TestFTPLimitsFailedLoginsOfSession(t *testing.T) {
+	c := connect(t, startFTP(t, newStore(t, 0), nil), "127.0.0.1")
 	for range 3 {
-		k.say("USER admin", "331")
-		k.say("PASS wrong", "530")
+		c.command("USER admin", "331")
+		c.command("PASS wrong", "530")
 	}
-	k.expect("421 Too many failed logins.")
+	c.expect("421 Too many failed logins.")
 }
 
 func TestFTPLog(t *testing.T) {
 	f := startFTP(t, newStore(t, 0), nil)
-	k := login(t, f)
-	k.fetch("RETR captures/a.cap")
-	k.store("STOR configuration/up", "12345", "226")
-	k.say("DELE configuration/up", "250")
-	k.say("QUIT", "221")
+	c := connectAndLogin(t, f)
+	c.fetch("RETR captures/a.cap")
+	c.store("STOR configuration/up", "12345", "226")
+	c.command("DELE configuration/up", "250")
+	c.command("QUIT", "221")
 	if err := f.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -211,13 +216,13 @@ func TestFTPLog(t *testing.T) {
 
 func TestFTPStop(t *testing.T) {
 	s := newStore(t, 0)
-	bigFile(t, s)
+	addBigFile(t, s)
 	f := startFTP(t, s, func(o *transfer.FTPOptions) {
 		o.StopReason = func(context.Context) string { return "The system is going down." }
 	})
-	idle, busy := login(t, f), login(t, f)
+	idle, busy := connectAndLogin(t, f), connectAndLogin(t, f)
 	conn := busy.passive()
-	busy.say("RETR captures/big.cap", "150")
+	busy.command("RETR captures/big.cap", "150")
 	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +236,7 @@ func TestFTPStop(t *testing.T) {
 		t.Error("the port is still open")
 	}
 	if err := f.Stop(context.Background()); err != nil {
-		t.Errorf("a second Stop: %v", err)
+		t.Errorf("second Stop: %v", err)
 	}
 }
 
@@ -241,33 +246,32 @@ func TestFTPStopWithoutStart(t *testing.T) {
 	}
 }
 
-// Commands that come while another is carried out wait their turn.
-func TestFTPPipelined(t *testing.T) {
-	k := login(t, startFTP(t, newStore(t, 0), nil))
-	if _, err := io.WriteString(k.conn, strings.Repeat("NOOP\r\n", 20_000)+"PWD\r\n"); err != nil {
+// Commands that arrive while another one runs are executed in order.
+func TestFTPPipelinedCommands(t *testing.T) {
+	c := connectAndLogin(t, startFTP(t, newStore(t, 0), nil))
+	if _, err := io.WriteString(c.conn, strings.Repeat("NOOP\r\n", 20_000)+"PWD\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	for range 20_000 {
-		k.expect("200")
+		c.expect("200")
 	}
-	k.expect("257")
+	c.expect("257")
 }
 
-// Sessions and servers that come and go leave no goroutine behind.
-func TestFTPLeavesNothingBehind(t *testing.T) {
+func TestFTPStopLeavesNoGoroutine(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s := newStore(t, 0)
 	for range 20 {
 		f := startFTP(t, s, nil)
 		for range 3 {
-			k := login(t, f)
-			k.say("PASV", "227")
+			c := connectAndLogin(t, f)
+			c.command("PASV", "227")
 		}
 		if err := f.Stop(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// Those that were waited for may have a few instructions left.
+	// A goroutine that Stop has waited for may have a few instructions left.
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		if runtime.NumGoroutine() <= before {
 			return

@@ -17,7 +17,7 @@ import (
 func TestFTPActive(t *testing.T) {
 	s := newStore(t, 0)
 	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.DataTimeout = 10 * time.Second })
-	k := login(t, f)
+	c := connectAndLogin(t, f)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -28,8 +28,8 @@ func TestFTPActive(t *testing.T) {
 		fmt.Sprintf("PORT 127,0,0,1,%d,%d", port>>8, port&255),
 		fmt.Sprintf("EPRT |1|127.0.0.1|%d|", port),
 	} {
-		k.say(command, "200")
-		if _, err := io.WriteString(k.conn, "RETR captures/a.cap\r\n"); err != nil {
+		c.command(command, "200")
+		if _, err := io.WriteString(c.conn, "RETR captures/a.cap\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		conn, err := ln.Accept()
@@ -41,37 +41,38 @@ func TestFTPActive(t *testing.T) {
 		if string(b) != "a capture" {
 			t.Errorf("%s: %q", command, b)
 		}
-		k.expect("150")
-		k.expect("226")
+		c.expect("150")
+		c.expect("226")
 	}
-	if d := f.net.dialed[0]; d.Local.Addr() != netip.MustParseAddr("127.0.0.1") || d.Owner != "ftpd.main" || d.User != "root" {
-		t.Errorf("dialled as %+v", d)
+	local := netip.MustParseAddr("127.0.0.1")
+	if d := f.net.dialed[0]; d.Local.Addr() != local || d.Owner != "ftpd.main" || d.User != "root" {
+		t.Errorf("dialed with %+v", d)
 	}
 	ln.Close()
-	k.say(fmt.Sprintf("EPRT |1|127.0.0.1|%d|", port), "200")
-	k.say("RETR captures/a.cap", "150")
-	k.expect("425")
-	k.say("NOOP", "200")
+	c.command(fmt.Sprintf("EPRT |1|127.0.0.1|%d|", port), "200")
+	c.command("RETR captures/a.cap", "150")
+	c.expect("425")
+	c.command("NOOP", "200")
 }
 
-// A passive port is for the client that asked for it.
-func TestFTPTheft(t *testing.T) {
+func TestFTPPassivePortRejectsOtherAddresses(t *testing.T) {
 	f := startFTP(t, newStore(t, 0), nil)
-	k := login(t, f)
+	c := connectAndLogin(t, f)
 	var port int
-	if _, err := fmt.Sscanf(k.say("EPSV", "229"), "229 Entering Extended Passive Mode (|||%d|)", &port); err != nil {
+	const format = "229 Entering Extended Passive Mode (|||%d|)"
+	if _, err := fmt.Sscanf(c.command("EPSV", "229"), format, &port); err != nil {
 		t.Fatal(err)
 	}
 	at := fmt.Sprintf("127.0.0.1:%d", port)
-	thief := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.0.3")}}
-	stolen, err := thief.Dial("tcp", at)
+	other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.0.3")}}
+	stolen, err := other.Dial("tcp", at)
 	if err != nil {
-		t.Skip("only one loopback address here:", err)
+		t.Skip("this system has one loopback address only:", err)
 	}
 	defer stolen.Close()
-	k.say("RETR captures/a.cap", "150")
+	c.command("RETR captures/a.cap", "150")
 	if b, _ := io.ReadAll(stolen); len(b) != 0 {
-		t.Errorf("stolen: %q", b)
+		t.Errorf("the other address received %q", b)
 	}
 	own, err := net.Dial("tcp", at)
 	if err != nil {
@@ -79,20 +80,22 @@ func TestFTPTheft(t *testing.T) {
 	}
 	defer own.Close()
 	if b, err := io.ReadAll(own); string(b) != "a capture" {
-		t.Errorf("its owner got %q, %v", b, err)
+		t.Errorf("the client received %q, %v", b, err)
 	}
-	k.expect("226")
+	c.expect("226")
 }
 
-// However often a client asks, it has one passive port; and none once it is gone.
+// A session has one passive port at most, and none after it has ended.
 func TestFTPPassivePorts(t *testing.T) {
-	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) { o.PassiveLow, o.PassiveHigh = 18121, 18122 })
-	k := login(t, f)
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
+		o.PassiveLow, o.PassiveHigh = 18121, 18122
+	})
+	c := connectAndLogin(t, f)
 	seen := map[int]bool{}
 	for range 150 {
-		var h [4]int
 		var hi, lo int
-		if _, err := fmt.Sscanf(k.say("PASV", "227"), "227 Entering Passive Mode (%d,%d,%d,%d,%d,%d).", &h[0], &h[1], &h[2], &h[3], &hi, &lo); err != nil {
+		const format = "227 Entering Passive Mode (127,0,0,1,%d,%d)."
+		if _, err := fmt.Sscanf(c.command("PASV", "227"), format, &hi, &lo); err != nil {
 			t.Fatal(err)
 		}
 		seen[hi<<8|lo] = true
@@ -103,17 +106,18 @@ func TestFTPPassivePorts(t *testing.T) {
 	if n := f.net.listeners(); n != 1 {
 		t.Errorf("%d passive ports are open", n)
 	}
-	if c := f.net.listen[0]; c.Owner != "ftpd.main" || c.User != "root" || c.Addr.Addr() != netip.MustParseAddr("127.0.0.1") {
-		t.Errorf("listened as %+v", c)
+	local := netip.MustParseAddr("127.0.0.1")
+	if c := f.net.listen[0]; c.Owner != "ftpd.main" || c.User != "root" || c.Addr.Addr() != local {
+		t.Errorf("listened with %+v", c)
 	}
-	k.say("QUIT", "221")
-	if _, err := k.in.ReadByte(); err != io.EOF {
+	c.command("QUIT", "221")
+	if _, err := c.in.ReadByte(); err != io.EOF {
 		t.Errorf("after QUIT: %v", err)
 	}
 }
 
-// bigFile gives a store a file that no socket buffer swallows.
-func bigFile(t *testing.T, s *files.Store) {
+// addBigFile adds a file that is larger than any socket buffer.
+func addBigFile(t *testing.T, s *files.Store) {
 	t.Helper()
 	f, err := s.Create("data/pub/diagnostic/big.cap")
 	if err != nil {
@@ -124,93 +128,93 @@ func bigFile(t *testing.T, s *files.Store) {
 	}
 }
 
-func TestFTPAbort(t *testing.T) {
+func TestFTPAbortDuringTransfer(t *testing.T) {
 	for name, abort := range map[string]string{
 		"plain":                     "ABOR\r\n",
-		"telnet's way":              "\xff\xf4\xff\xf2ABOR\r\n",
+		"with Telnet commands":      "\xff\xf4\xff\xf2ABOR\r\n",
 		"with the urgent byte lost": "\xff\xf4\xffABOR\r\n",
-		"in small letters":          "abor\r\n",
-		"behind a subnegotiation":   "\xff\xfa\x18\x00xyz\xff\xf0\xff\xfb\x01ABOR\r\n",
+		"in lower case":             "abor\r\n",
+		"after a subnegotiation":    "\xff\xfa\x18\x00xyz\xff\xf0\xff\xfb\x01ABOR\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, 0)
-			bigFile(t, s)
-			k := login(t, startFTP(t, s, nil))
-			k.say("TYPE I", "200")
-			conn := k.passive()
-			k.say("RETR captures/big.cap", "150")
-			if _, err := io.ReadFull(conn, make([]byte, 1000)); err != nil { // and then it stalls
+			addBigFile(t, s)
+			c := connectAndLogin(t, startFTP(t, s, nil))
+			c.command("TYPE I", "200")
+			conn := c.passive()
+			c.command("RETR captures/big.cap", "150")
+			if _, err := io.ReadFull(conn, make([]byte, 1000)); err != nil { // the rest is not read
 				t.Fatal(err)
 			}
-			if _, err := io.WriteString(k.conn, abort); err != nil {
+			if _, err := io.WriteString(c.conn, abort); err != nil {
 				t.Fatal(err)
 			}
-			k.expect("426")
-			k.expect("226")
-			k.say("PWD", "257")
-			if got := k.fetch("RETR captures/a.cap"); got != "a capture" {
+			c.expect("426")
+			c.expect("226")
+			c.command("PWD", "257")
+			if got := c.fetch("RETR captures/a.cap"); got != "a capture" {
 				t.Errorf("the next transfer: %q", got)
 			}
 		})
 	}
 }
 
-// A client that leaves takes its stalled transfers along.
-func TestFTPClientGoesAwayDuringATransfer(t *testing.T) {
+// The end of the control connection ends a transfer that makes no progress.
+func TestFTPTransferEndsWithItsClient(t *testing.T) {
 	s := newStore(t, 0)
-	bigFile(t, s)
+	addBigFile(t, s)
 	ended := make(chan string, 2)
 	f := startFTP(t, s, func(o *transfer.FTPOptions) {
 		o.OnLogin = func(user string, _ netip.Addr) func() { return func() { ended <- user } }
 	})
-	k := login(t, f)
-	k.passive()
-	k.say("RETR captures/big.cap", "150")
-	k.conn.Close()
+	c := connectAndLogin(t, f)
+	c.passive()
+	c.command("RETR captures/big.cap", "150")
+	c.conn.Close()
 	<-ended
-	k = login(t, f)
-	k.passive()
-	k.say("STOR configuration/up", "150")
-	k.conn.Close()
+	c = connectAndLogin(t, f)
+	c.passive()
+	c.command("STOR configuration/up", "150")
+	c.conn.Close()
 	<-ended
 }
 
-func TestFTPUploadBreaksOff(t *testing.T) {
+func TestFTPInterruptedUpload(t *testing.T) {
 	s := newStore(t, 0)
-	k := login(t, startFTP(t, s, nil))
-	k.say("TYPE I", "200")
-	conn := k.passive()
-	k.say("STOR configuration/half", "150")
+	c := connectAndLogin(t, startFTP(t, s, nil))
+	c.command("TYPE I", "200")
+	conn := c.passive()
+	c.command("STOR configuration/half", "150")
 	if _, err := io.WriteString(conn, "half of it"); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	k.expect("226") // FTP cannot tell half a file from a whole one
-	conn = k.passive()
-	k.say("STOR configuration/old.xml", "150")
+	c.expect("226") // FTP cannot detect that the file is incomplete
+	conn = c.passive()
+	c.command("STOR configuration/old.xml", "150")
 	if _, err := io.WriteString(conn, "new"); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
 		t.Fatal(err)
 	}
-	conn.Close() // a reset
-	k.expect("426")
+	conn.Close() // resets the connection
+	c.expect("426")
 }
 
 func TestFTPFullDisk(t *testing.T) {
 	s := newStore(t, 100)
-	k := login(t, startFTP(t, s, nil))
-	k.say("TYPE I", "200")
-	k.store("STOR configuration/old.xml", strings.Repeat("x", 100), "552")
-	if got := content(t, s, "data/pub/configuration/old.xml"); got != "precious" {
-		t.Errorf("the old file holds %q", got)
+	c := connectAndLogin(t, startFTP(t, s, nil))
+	c.command("TYPE I", "200")
+	c.store("STOR configuration/old.xml", strings.Repeat("x", 100), "552")
+	if got := readFile(t, s, "data/pub/configuration/old.xml"); got != "precious" {
+		t.Errorf("the old file has been changed to %q", got)
 	}
 }
 
-func TestFTPBeyondTwoGiB(t *testing.T) {
+func TestFTPFileOver2GiB(t *testing.T) {
 	s := newStore(t, 0)
 	f, err := s.Create("data/pub/diagnostic/huge.cap")
 	if err != nil {
@@ -221,11 +225,11 @@ func TestFTPBeyondTwoGiB(t *testing.T) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	k := login(t, startFTP(t, s, nil))
-	k.say("TYPE I", "200")
-	k.say("SIZE captures/huge.cap", "213 2147483653")
-	k.say("REST 2147483649", "350")
-	if got := k.fetch("RETR captures/huge.cap"); got != "tail" {
+	c := connectAndLogin(t, startFTP(t, s, nil))
+	c.command("TYPE I", "200")
+	c.command("SIZE captures/huge.cap", "213 2147483653")
+	c.command("REST 2147483649", "350")
+	if got := c.fetch("RETR captures/huge.cap"); got != "tail" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A loopback is a network.Transport on this machine's own loopback interface.
+// A loopback is a network.Transport on the loopback interface of this machine. It records all
+// calls.
 type loopback struct {
 	mu     sync.Mutex
 	open   map[*loopListener]bool
@@ -48,7 +49,7 @@ func (l *loopback) ListenPacket(context.Context, network.DialConfig) (network.Pa
 	return nil, errors.ErrUnsupported
 }
 
-// listeners counts those that are open.
+// listeners returns the number of open listeners.
 func (l *loopback) listeners() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +80,7 @@ func (l *loopListener) Close() error {
 
 type loopConn struct{ *net.TCPConn }
 
-// Acknowledged is not known of a connection of this machine's, and FTP does not ask.
+// Acknowledged returns 0: this machine does not tell, and the FTP server does not call it.
 func (loopConn) Acknowledged() int64 { return 0 }
 
 func (loopConn) AwaitAcknowledged(ctx context.Context, _ int64) error {

@@ -17,7 +17,7 @@ import (
 	"github.com/esasim/esasim/transfer"
 )
 
-// An scpTree is what a client has received.
+// An scpTree is the result of a client that receives files.
 type scpTree struct {
 	files    map[string][]byte
 	times    map[string]int64
@@ -25,14 +25,14 @@ type scpTree struct {
 	err      error
 }
 
-// receiveSCP is the near side of scp -f.
+// receiveSCP is the client of scp -f.
 func receiveSCP(conn net.Conn) scpTree {
 	tree := scpTree{files: map[string][]byte{}, times: map[string]int64{}}
 	in := bufio.NewReader(conn)
-	ack := func() { conn.Write([]byte{0}) }
+	sendOK := func() { conn.Write([]byte{0}) }
 	dir := ""
 	mtime := int64(0)
-	ack()
+	sendOK()
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
@@ -59,7 +59,7 @@ func receiveSCP(conn net.Conn) scpTree {
 			part := strings.SplitN(line, " ", 3)
 			var size int64
 			fmt.Sscan(part[1], &size)
-			ack()
+			sendOK()
 			data := make([]byte, size)
 			if _, err := io.ReadFull(in, data); err != nil {
 				tree.err = err
@@ -75,12 +75,12 @@ func receiveSCP(conn net.Conn) scpTree {
 				return tree
 			}
 		}
-		ack()
+		sendOK()
 	}
 }
 
-// sendSCP is the near side of scp -t: it sends lines and data in turn and stops at
-// the first refusal.
+// sendSCP is the client of scp -t. It sends lines (strings) and data, and stops at the first error
+// that the server sends.
 func sendSCP(conn net.Conn, steps ...any) error {
 	in := bufio.NewReader(conn)
 	answer := func() error {
@@ -130,20 +130,23 @@ func TestSCPOptions(t *testing.T) {
 		{`scp -f "/captures/with blank.cap"`, "with blank.cap", "", 0},
 		{`scp -f ~/diagnostic/a.cap`, "a.cap", "", 0},
 		{`scp -v -r -f -- diagnostic`, "diagnostic/a.cap, diagnostic/with blank.cap", "", 0},
-		{`/usr/bin/scp -rf /data/pub`, "pub/configuration/it's [1].xml, pub/configuration/old.xml, pub/diagnostic/a.cap, pub/diagnostic/with blank.cap, pub/mail_logs/mail.current", "", 0},
+		{`/usr/bin/scp -rf /data/pub`, "pub/configuration/it's [1].xml, pub/configuration/old.xml, " +
+			"pub/diagnostic/a.cap, pub/diagnostic/with blank.cap, pub/mail_logs/mail.current", "", 0},
 		{`scp -f diagnostic`, "", "scp: /data/pub/diagnostic: not a regular file", 1},
-		{`scp -f none diagnostic/a.cap`, "a.cap", "scp: /data/pub/none: No such file or directory", 1},
+		{`scp -f none diagnostic/a.cap`, "a.cap",
+			"scp: /data/pub/none: No such file or directory", 1},
 		{`scp -f diagnostic/*.none`, "", "scp: diagnostic/*.none: No such file or directory", 1},
-		{`scp -f '/configuration/*.xml'`, "", "scp: /data/pub/configuration/*.xml: No such file or directory", 1},
+		{`scp -f '/configuration/*.xml'`, "",
+			"scp: /data/pub/configuration/*.xml: No such file or directory", 1},
 		{`scp -f /configuration/it\'s\ \[1\]*`, "it's [1].xml", "", 0},
 	} {
 		var got scpTree
-		status := scp(t, s, tc.line, func(conn net.Conn) { got = receiveSCP(conn) })
+		status := runSCP(t, s, tc.line, func(conn net.Conn) { got = receiveSCP(conn) })
 		var names []string
 		for name := range got.files {
 			names = append(names, name)
 		}
-		if diff := cmp.Diff(tc.files, sorted(names)); diff != "" {
+		if diff := cmp.Diff(tc.files, joinSorted(names)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.line, diff)
 		}
 		if warns := strings.Join(got.warnings, "; "); warns != tc.warns || status != tc.status {
@@ -151,7 +154,7 @@ func TestSCPOptions(t *testing.T) {
 		}
 	}
 	var got scpTree
-	scp(t, s, "scp -p -f diagnostic/a.cap", func(conn net.Conn) { got = receiveSCP(conn) })
+	runSCP(t, s, "scp -p -f diagnostic/a.cap", func(conn net.Conn) { got = receiveSCP(conn) })
 	if got.times["a.cap"] != mtime.Unix() {
 		t.Errorf("with -p the time is %d", got.times["a.cap"])
 	}
@@ -163,7 +166,7 @@ func TestIsSCP(t *testing.T) {
 		"scp -pr -t x":        true,
 		"scp -t -d -- -x":     true,
 		"scp":                 false,
-		"scp x y":             false, // the near side's business
+		"scp x y":             false, // not a remote mode
 		"scp -f":              false,
 		"scp -f -t x":         false,
 		"scp -t x y":          false,
@@ -182,6 +185,7 @@ func TestIsSCP(t *testing.T) {
 }
 
 func TestSCPSink(t *testing.T) {
+	const dir = "scp -t configuration"
 	for _, tc := range []struct {
 		name, line string
 		steps      []any
@@ -189,25 +193,44 @@ func TestSCPSink(t *testing.T) {
 		status     int
 		files      map[string]string // below configuration
 	}{
-		{"into a directory", "scp -t configuration", []any{"C0644 3 a\n", []byte("abc")}, "", 0, map[string]string{"a": "abc"}},
-		{"with a time", "scp -p -t configuration", []any{"T1435222203 0 1435222203 0\n", "C0644 1 a\n", []byte("x")}, "", 0, map[string]string{"a": "x"}},
-		{"a tree", "scp -r -t configuration", []any{"D0755 0 sub\n", "C0644 1 a\n", []byte("1"), "D0755 0 deep\n", "C0644 1 b\n", []byte("2"), "E\n", "E\n"}, "", 0, map[string]string{"sub/a": "1", "sub/deep/b": "2"}},
-		{"a tree without -r", "scp -t configuration", []any{"D0755 0 sub\n"}, "scp: received directory without -r", 1, nil},
-		{"a name with a slash", "scp -t configuration", []any{"C0644 1 ../a\n"}, "scp: protocol error: unexpected filename: ../a", 1, nil},
-		{"the name ..", "scp -rt configuration", []any{"D0755 0 ..\n"}, "scp: protocol error: unexpected filename: ..", 1, nil},
-		{"an end without a beginning", "scp -t configuration", []any{"E\n"}, "scp: protocol error: unexpected <newline>", 1, nil},
-		{"no protocol at all", "scp -t configuration", []any{"hello\n"}, "scp: protocol error: expected control record", 1, nil},
-		{"a negative size", "scp -t configuration", []any{"C0644 -1 a\n"}, "scp: protocol error: size not delimited", 1, nil},
-		{"a bad mode", "scp -t configuration", []any{"C0899 1 a\n"}, "scp: protocol error: mode not delimited", 1, nil},
-		{"an endless line", "scp -t configuration", []any{"C" + strings.Repeat("0", 9000) + "\n"}, "scp: line too long", 1, nil},
-		{"-d with a file", "scp -d -t configuration/old.xml", nil, "scp: configuration/old.xml: Not a directory", 1, nil},
-		{"a forbidden place", "scp -t diagnostic", []any{"C0644 1 a\n"}, "scp: /data/pub/diagnostic/a: Permission denied", 1, nil},
-		{"a forbidden directory", "scp -r -t diagnostic", []any{"D0755 0 a\n"}, "scp: /data/pub/diagnostic/a: Permission denied", 1, nil},
+		{"into a directory", dir, []any{"C0644 3 a\n", []byte("abc")}, "", 0,
+			map[string]string{"a": "abc"}},
+		{"with a time", "scp -p -t configuration",
+			[]any{"T1435222203 0 1435222203 0\n", "C0644 1 a\n", []byte("x")}, "", 0,
+			map[string]string{"a": "x"}},
+		{"a tree", "scp -r -t configuration",
+			[]any{
+				"D0755 0 sub\n", "C0644 1 a\n", []byte("1"),
+				"D0755 0 deep\n", "C0644 1 b\n", []byte("2"), "E\n", "E\n",
+			}, "", 0,
+			map[string]string{"sub/a": "1", "sub/deep/b": "2"}},
+		{"a tree without -r", dir, []any{"D0755 0 sub\n"},
+			"scp: received directory without -r", 1, nil},
+		{"a name with a slash", dir, []any{"C0644 1 ../a\n"},
+			"scp: protocol error: unexpected filename: ../a", 1, nil},
+		{"the name ..", "scp -rt configuration", []any{"D0755 0 ..\n"},
+			"scp: protocol error: unexpected filename: ..", 1, nil},
+		{"the end of a directory that has not begun", dir, []any{"E\n"},
+			"scp: protocol error: unexpected <newline>", 1, nil},
+		{"a line that is not a header", dir, []any{"hello\n"},
+			"scp: protocol error: expected control record", 1, nil},
+		{"a negative size", dir, []any{"C0644 -1 a\n"},
+			"scp: protocol error: size not delimited", 1, nil},
+		{"a bad mode", dir, []any{"C0899 1 a\n"},
+			"scp: protocol error: mode not delimited", 1, nil},
+		{"a line that is too long", dir, []any{"C" + strings.Repeat("0", 9000) + "\n"},
+			"scp: line too long", 1, nil},
+		{"-d with a file", "scp -d -t configuration/old.xml", nil,
+			"scp: configuration/old.xml: Not a directory", 1, nil},
+		{"a file where the user may not write", "scp -t diagnostic", []any{"C0644 1 a\n"},
+			"scp: /data/pub/diagnostic/a: Permission denied", 1, nil},
+		{"a directory where the user may not write", "scp -r -t diagnostic", []any{"D0755 0 a\n"},
+			"scp: /data/pub/diagnostic/a: Permission denied", 1, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStore(t, 0)
 			var err error
-			status := scp(t, s, tc.line, func(conn net.Conn) { err = sendSCP(conn, tc.steps...) })
+			status := runSCP(t, s, tc.line, func(conn net.Conn) { err = sendSCP(conn, tc.steps...) })
 			got := ""
 			if err != nil {
 				got = err.Error()
@@ -216,8 +239,8 @@ func TestSCPSink(t *testing.T) {
 				t.Errorf("status %d, %q, want %d, %q", status, got, tc.status, tc.wantErr)
 			}
 			for name, want := range tc.files {
-				if got := content(t, s, "data/pub/configuration/"+name); got != want {
-					t.Errorf("%s holds %q", name, got)
+				if got := readFile(t, s, "data/pub/configuration/"+name); got != want {
+					t.Errorf("%s has content %q", name, got)
 				}
 			}
 			if strings.Contains(tc.name, "time") {
@@ -230,23 +253,23 @@ func TestSCPSink(t *testing.T) {
 	}
 }
 
-// The client goes away in the middle.
-func TestSCPBreaksOff(t *testing.T) {
+// The client closes the connection before it has sent the whole file.
+func TestSCPInterruptedUpload(t *testing.T) {
 	s := newStore(t, 0)
-	status := scp(t, s, "scp -t configuration/half", func(conn net.Conn) {
+	status := runSCP(t, s, "scp -t configuration/half", func(conn net.Conn) {
 		in := bufio.NewReader(conn)
 		in.ReadByte()
 		io.WriteString(conn, "C0644 100 half\n")
 		in.ReadByte()
 		io.WriteString(conn, "only this")
 	})
-	if got := content(t, s, "data/pub/configuration/half"); got != "only this" || status != 1 {
-		t.Errorf("status %d, the file holds %q", status, got)
+	if got := readFile(t, s, "data/pub/configuration/half"); got != "only this" || status != 1 {
+		t.Errorf("status %d, the file has content %q", status, got)
 	}
 }
 
-// sorted joins names in order.
-func sorted(names []string) string {
+// joinSorted sorts and joins names.
+func joinSorted(names []string) string {
 	slices.Sort(names)
 	return strings.Join(names, ", ")
 }

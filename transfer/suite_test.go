@@ -24,16 +24,16 @@ import (
 	"github.com/esasim/esasim/transfer"
 )
 
-// A client is what the three protocols have in common.
+// A client is a client of any of the three protocols.
 type client interface {
 	get(name string) ([]byte, error)
 	put(name string, data []byte) error
-	// names lists a directory; errors.ErrUnsupported where the protocol cannot.
-	names(dir string) ([]string, error)
+	// list returns the sorted names in a directory, or errors.ErrUnsupported.
+	list(dir string) ([]string, error)
 	remove(name string) error
 }
 
-// newStore is a file area with a capture, a log and a configuration in it.
+// newStore returns a file area that contains captures, a log and configurations.
 func newStore(t testing.TB, quota int64) *files.Store {
 	t.Helper()
 	s, err := files.Open(t.TempDir(), quota, clock.System())
@@ -58,7 +58,8 @@ func newStore(t testing.TB, quota int64) *files.Store {
 	return s
 }
 
-func content(t testing.TB, s *files.Store, name string) string {
+// readFile returns the content of a file.
+func readFile(t testing.TB, s *files.Store, name string) string {
 	t.Helper()
 	b, err := fs.ReadFile(s, name)
 	if err != nil {
@@ -67,12 +68,14 @@ func content(t testing.TB, s *files.Store, name string) string {
 	return string(b)
 }
 
-// protocols run a test with a client of each.
-func protocols(t *testing.T, quota int64, test func(t *testing.T, s *files.Store, c client)) {
+// testProtocols runs a test with a client of each protocol.
+func testProtocols(t *testing.T, quota int64, test func(t *testing.T, s *files.Store, c client)) {
 	for name, connect := range map[string]func(t testing.TB, s *files.Store) client{
 		"sftp": func(t testing.TB, s *files.Store) client { return sftpClient{dialSFTP(t, s)} },
 		"scp":  func(t testing.TB, s *files.Store) client { return scpClient{t, s} },
-		"ftp":  func(t testing.TB, s *files.Store) client { return ftpClient{dialFTP(t, startFTP(t, s, nil))} },
+		"ftp": func(t testing.TB, s *files.Store) client {
+			return ftpClient{dialFTP(t, startFTP(t, s, nil))}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, quota)
@@ -83,16 +86,11 @@ func protocols(t *testing.T, quota int64, test func(t *testing.T, s *files.Store
 
 type sftpClient struct{ *sftp.Client }
 
-// dialSFTP connects a client to a session of its own.
+// dialSFTP starts a session and connects a client to it.
 func dialSFTP(t testing.TB, s *files.Store) *sftp.Client {
 	t.Helper()
-	near, far := net.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		done <- transfer.ServeSFTP(context.Background(), far, s.Area("admin"), transfer.SFTPOptions{})
-		far.Close()
-	}()
-	c, err := sftp.NewClientPipe(near, near)
+	conn, done := serveSFTP(s, transfer.SFTPOptions{})
+	c, err := sftp.NewClientPipe(conn, conn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +101,18 @@ func dialSFTP(t testing.TB, s *files.Store) *sftp.Client {
 		}
 	})
 	return c
+}
+
+// serveSFTP starts a session. conn is the client's end of its channel, and done receives the result
+// of ServeSFTP.
+func serveSFTP(s *files.Store, o transfer.SFTPOptions) (conn net.Conn, done <-chan error) {
+	client, server := net.Pipe()
+	result := make(chan error, 1)
+	go func() {
+		result <- transfer.ServeSFTP(context.Background(), server, s.Area("admin"), o)
+		server.Close()
+	}()
+	return client, result
 }
 
 func (c sftpClient) get(name string) ([]byte, error) {
@@ -125,7 +135,7 @@ func (c sftpClient) put(name string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-func (c sftpClient) names(dir string) ([]string, error) {
+func (c sftpClient) list(dir string) ([]string, error) {
 	list, err := c.ReadDir(dir)
 	var names []string
 	for _, fi := range list {
@@ -136,35 +146,37 @@ func (c sftpClient) names(dir string) ([]string, error) {
 
 func (c sftpClient) remove(name string) error { return c.Remove(name) }
 
-// An scpClient is OpenSSH's scp -O, as far as we need it.
+// An scpClient implements the parts of OpenSSH's scp -O that the tests need.
 type scpClient struct {
 	t testing.TB
 	s *files.Store
 }
 
-// scp runs the far side of a command line against near and returns its exit status.
-func scp(t testing.TB, s *files.Store, line string, near func(net.Conn)) int {
+// runSCP runs a command line, whose other end is client, and returns the exit status.
+func runSCP(t testing.TB, s *files.Store, line string, client func(net.Conn)) (exitStatus int) {
 	t.Helper()
 	if !transfer.IsSCP(line) {
-		t.Errorf("not taken for scp: %s", line)
+		t.Errorf("IsSCP is false for %s", line)
 	}
-	here, there := net.Pipe()
+	conn, server := net.Pipe()
 	status := make(chan int, 1)
 	go func() {
-		status <- transfer.ServeSCP(context.Background(), line, there, s.Area("admin"), transfer.SCPOptions{})
-		there.Close()
+		area := s.Area("admin")
+		status <- transfer.ServeSCP(context.Background(), line, server, area, transfer.SCPOptions{})
+		server.Close()
 	}()
-	near(here)
-	here.Close()
+	client(conn)
+	conn.Close()
 	return <-status
 }
 
-// quote quotes a name for the far side's shell.
+// quote quotes a name for the shell that the command line is meant for.
 func quote(name string) string { return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'" }
 
 func (c scpClient) get(name string) ([]byte, error) {
 	var got scpTree
-	status := scp(c.t, c.s, "scp -f "+quote(name), func(conn net.Conn) { got = receiveSCP(conn) })
+	receive := func(conn net.Conn) { got = receiveSCP(conn) }
+	status := runSCP(c.t, c.s, "scp -f "+quote(name), receive)
 	if got.err == nil && status != 0 {
 		got.err = fmt.Errorf("exit status %d", status)
 	}
@@ -176,7 +188,7 @@ func (c scpClient) get(name string) ([]byte, error) {
 
 func (c scpClient) put(name string, data []byte) error {
 	var err error
-	status := scp(c.t, c.s, "scp -t "+quote(name), func(conn net.Conn) {
+	status := runSCP(c.t, c.s, "scp -t "+quote(name), func(conn net.Conn) {
 		err = sendSCP(conn, fmt.Sprintf("C0644 %d %s\n", len(data), path.Base(name)), data)
 	})
 	if err == nil && status != 0 {
@@ -185,12 +197,12 @@ func (c scpClient) put(name string, data []byte) error {
 	return err
 }
 
-func (c scpClient) names(string) ([]string, error) { return nil, errors.ErrUnsupported }
-func (c scpClient) remove(string) error            { return errors.ErrUnsupported }
+func (c scpClient) list(string) ([]string, error) { return nil, errors.ErrUnsupported }
+func (c scpClient) remove(string) error           { return errors.ErrUnsupported }
 
 type ftpClient struct{ *ftp.ServerConn }
 
-// startFTP starts a server on a free port; change may change its options.
+// startFTP starts a server on a free port. change may change its options.
 func startFTP(t testing.TB, s *files.Store, change func(*transfer.FTPOptions)) *ftpServer {
 	t.Helper()
 	n := newLoopback()
@@ -229,12 +241,13 @@ func startFTP(t testing.TB, s *files.Store, change func(*transfer.FTPOptions)) *
 			t.Error(err)
 		}
 		if left := n.listeners(); left != 0 {
-			t.Errorf("%d passive ports are left open", left)
+			t.Errorf("%d passive ports are still open after Stop", left)
 		}
 	})
 	return f
 }
 
+// An ftpServer is a server with what tests need to know of it.
 type ftpServer struct {
 	*transfer.FTPServer
 	net  *loopback
@@ -243,6 +256,7 @@ type ftpServer struct {
 	log  []string
 }
 
+// dialFTP connects a client and logs in.
 func dialFTP(t testing.TB, f *ftpServer) *ftp.ServerConn {
 	t.Helper()
 	c, err := ftp.Dial(f.addr)
@@ -265,10 +279,13 @@ func (c ftpClient) get(name string) ([]byte, error) {
 	return b, errors.Join(err, r.Close())
 }
 
-func (c ftpClient) put(name string, data []byte) error { return c.Stor(name, bytes.NewReader(data)) }
-func (c ftpClient) remove(name string) error           { return c.Delete(name) }
+func (c ftpClient) put(name string, data []byte) error {
+	return c.Stor(name, bytes.NewReader(data))
+}
 
-func (c ftpClient) names(dir string) ([]string, error) {
+func (c ftpClient) remove(name string) error { return c.Delete(name) }
+
+func (c ftpClient) list(dir string) ([]string, error) {
 	list, err := c.List(dir)
 	var names []string
 	for _, e := range list {
@@ -279,7 +296,7 @@ func (c ftpClient) names(dir string) ([]string, error) {
 }
 
 func TestGet(t *testing.T) {
-	protocols(t, 0, func(t *testing.T, s *files.Store, c client) {
+	testProtocols(t, 0, func(t *testing.T, s *files.Store, c client) {
 		for name, want := range map[string]string{
 			"diagnostic/a.cap":                                    "a capture", // relative to /data/pub
 			"/data/pub/diagnostic/with blank.cap":                 "another capture",
@@ -295,23 +312,25 @@ func TestGet(t *testing.T) {
 				t.Errorf("%s: %q, %v", name, got, err)
 			}
 		}
-		for _, name := range []string{"none.cap", "/etc/passwd", "../../../../../../../../etc/passwd", "diagnostic", "/", "/tmp"} {
+		for _, name := range []string{
+			"none.cap", "/etc/passwd", "../../../../../../../../etc/passwd", "diagnostic", "/", "/tmp",
+		} {
 			if got, err := c.get(name); err == nil {
-				t.Errorf("%s gives %q", name, got)
+				t.Errorf("%s: got %q, want an error", name, got)
 			}
 		}
 	})
 }
 
 func TestPut(t *testing.T) {
-	protocols(t, 0, func(t *testing.T, s *files.Store, c client) {
+	testProtocols(t, 0, func(t *testing.T, s *files.Store, c client) {
 		big := bytes.Repeat([]byte("0123456789abcdef"), 40_000)
 		for name, data := range map[string][]byte{
 			"/configuration/new.xml":         []byte("new"),
 			"configuration/old.xml":          []byte("longer than before"),
 			"/configuration/empty":           {},
 			"/configuration/big":             big,
-			"/configuration/a blank's *.xml": []byte("odd name"),
+			"/configuration/a blank's *.xml": []byte("special characters"),
 			"/data/pub/configuration/ümlaut": []byte("unicode"),
 		} {
 			if err := c.put(name, data); err != nil {
@@ -319,30 +338,33 @@ func TestPut(t *testing.T) {
 				continue
 			}
 			at := "data/pub/configuration/" + path.Base(name)
-			if got := content(t, s, at); got != string(data) {
-				t.Errorf("%s holds %d bytes, want %d", name, len(got), len(data))
+			if got := readFile(t, s, at); got != string(data) {
+				t.Errorf("%s has %d bytes, want %d", name, len(got), len(data))
 			}
 		}
-		for _, name := range []string{"/new", "/diagnostic/new.cap", "/captures/a.cap", "/var/log/mail_logs/x", "/configuration/none/x", "/configuration/../../x", "/configuration/a\x01b"} {
+		for _, name := range []string{
+			"/new", "/diagnostic/new.cap", "/captures/a.cap", "/var/log/mail_logs/x",
+			"/configuration/none/x", "/configuration/../../x", "/configuration/a\x01b",
+		} {
 			if err := c.put(name, []byte("x")); err == nil {
 				t.Errorf("%s was written", name)
 			}
 		}
-		if got := content(t, s, "data/pub/diagnostic/a.cap"); got != "a capture" {
-			t.Errorf("the capture holds %q", got)
+		if got := readFile(t, s, "data/pub/diagnostic/a.cap"); got != "a capture" {
+			t.Errorf("the capture has been changed to %q", got)
 		}
 	})
 }
 
-// The disk fills: the client is told, and what was there stays.
-func TestPutWithoutRoom(t *testing.T) {
-	protocols(t, 2000, func(t *testing.T, s *files.Store, c client) {
+// If the disk is full, the client gets an error, and the existing file remains.
+func TestPutOnFullDisk(t *testing.T) {
+	testProtocols(t, 2000, func(t *testing.T, s *files.Store, c client) {
 		before, _ := s.Usage()
 		if err := c.put("/configuration/old.xml", make([]byte, 3000)); err == nil {
-			t.Error("3000 bytes found room in 2000")
+			t.Error("3000 bytes were stored with a quota of 2000")
 		}
-		if got := content(t, s, "data/pub/configuration/old.xml"); got != "precious" {
-			t.Errorf("the old file holds %q", got)
+		if got := readFile(t, s, "data/pub/configuration/old.xml"); got != "precious" {
+			t.Errorf("the old file has been changed to %q", got)
 		}
 		if after, _ := s.Usage(); after != before {
 			t.Errorf("%d bytes used before, %d after", before, after)
@@ -353,8 +375,8 @@ func TestPutWithoutRoom(t *testing.T) {
 	})
 }
 
-func TestNames(t *testing.T) {
-	protocols(t, 0, func(t *testing.T, _ *files.Store, c client) {
+func TestList(t *testing.T) {
+	testProtocols(t, 0, func(t *testing.T, _ *files.Store, c client) {
 		for dir, want := range map[string]string{
 			"":            "configuration diagnostic mail_logs",
 			"/":           "data var",
@@ -365,9 +387,9 @@ func TestNames(t *testing.T) {
 			if dir == "" {
 				dir = "."
 			}
-			got, err := c.names(dir)
+			got, err := c.list(dir)
 			if errors.Is(err, errors.ErrUnsupported) {
-				t.Skip("scp has no listings")
+				t.Skip("scp cannot list directories")
 			}
 			if err != nil || strings.Join(got, " ") != want {
 				t.Errorf("%s: %v, %v", dir, got, err)
@@ -377,13 +399,15 @@ func TestNames(t *testing.T) {
 }
 
 func TestRemove(t *testing.T) {
-	protocols(t, 0, func(t *testing.T, s *files.Store, c client) {
+	testProtocols(t, 0, func(t *testing.T, s *files.Store, c client) {
 		if err := c.remove("none"); errors.Is(err, errors.ErrUnsupported) {
 			t.Skip("scp cannot remove")
 		} else if err == nil {
-			t.Error("what is not there was removed")
+			t.Error("a file that does not exist was removed")
 		}
-		for _, name := range []string{"/captures/a.cap", "/var/log/mail_logs/mail.current", "/configuration/old.xml"} {
+		for _, name := range []string{
+			"/captures/a.cap", "/var/log/mail_logs/mail.current", "/configuration/old.xml",
+		} {
 			if err := c.remove(name); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -401,10 +425,9 @@ func TestRemove(t *testing.T) {
 	})
 }
 
-// A capture that runs while it is fetched: the transfer ends, and with whole
-// records.
-func TestGetOfAFileThatGrows(t *testing.T) {
-	protocols(t, 0, func(t *testing.T, s *files.Store, c client) {
+// The transfer of the file of a running capture ends, and ends after a complete record.
+func TestGetOfGrowingFile(t *testing.T) {
+	testProtocols(t, 0, func(t *testing.T, s *files.Store, c client) {
 		w, err := s.Create("data/pub/diagnostic/live.cap")
 		if err != nil {
 			t.Fatal(err)
@@ -441,7 +464,7 @@ func TestGetOfAFileThatGrows(t *testing.T) {
 	})
 }
 
-func TestManyTransfersAtOnce(t *testing.T) {
+func TestConcurrentTransfers(t *testing.T) {
 	want := bytes.Repeat([]byte("packet! "), 100_000)
 	s := newStore(t, 0)
 	if err := s.WriteFile("data/pub/diagnostic/big.cap", want); err != nil {
@@ -450,7 +473,15 @@ func TestManyTransfersAtOnce(t *testing.T) {
 	server := startFTP(t, s, nil)
 	var wg sync.WaitGroup
 	for i := range 24 {
-		c := []client{sftpClient{dialSFTP(t, s)}, scpClient{t, s}, ftpClient{dialFTP(t, server)}}[i%3]
+		var c client
+		switch i % 3 {
+		case 0:
+			c = sftpClient{dialSFTP(t, s)}
+		case 1:
+			c = scpClient{t, s}
+		case 2:
+			c = ftpClient{dialFTP(t, server)}
+		}
 		wg.Go(func() {
 			if got, err := c.get("/captures/big.cap"); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("get %d: %d bytes, %v", i, len(got), err)
