@@ -447,7 +447,7 @@ func buildNotices(t *testing.T) string {
 			t.Errorf("%s has no licence file", p)
 		}
 		for _, f := range files {
-			section(fmt.Sprintf("%s %[2]s\nSource code: https://proxy.golang.org/%[1]s/@v/%[2]s.zip", p, linked[p].Version), f)
+			section(fmt.Sprintf("%s %[2]s\nSource code: https://pkg.go.dev/%[1]s@%[2]s", p, linked[p].Version), f)
 		}
 	}
 	return strings.ReplaceAll(b.String(), "\r\n", "\n")
