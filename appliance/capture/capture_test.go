@@ -127,15 +127,18 @@ func newFixture(t *testing.T, quota int64) *fixture {
 func newFixtureIn(t *testing.T, dir string, quota int64) *fixture {
 	t.Helper()
 	fake := clock.NewFake(start)
-	fx := &fixture{t: t, network: newFakeNetwork(), fakeClock: fake, offsetClock: clock.NewOffset(fake), dir: dir}
+	fx := &fixture{
+		t: t, dir: dir, network: newFakeNetwork(), fakeClock: fake, offsetClock: clock.NewOffset(fake),
+	}
 	var err error
 	fx.store, err = files.Open(fx.dir+"/files", quota, fx.offsetClock)
 	if err != nil {
 		t.Fatal(err)
 	}
 	fx.options = capture.Options{
-		Net: fx.network, Files: fx.store, Clock: fx.offsetClock, StateFile: fx.dir + "/state/capture.json",
-		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70"},
+		Net: fx.network, Files: fx.store, Clock: fx.offsetClock,
+		StateFile: fx.dir + "/state/capture.json",
+		Product:   product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70"},
 	}
 	fx.open()
 	t.Cleanup(func() {

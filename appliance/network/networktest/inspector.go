@@ -207,7 +207,9 @@ func connectionSockets(t *testing.T, f Fixture) {
 	inTimeWait := func(s network.Socket) bool {
 		return s.Remote == addrPort(c.LocalAddr()) && s.State == "TIME_WAIT"
 	}
-	eventually(t, "the state is TIME_WAIT", func() bool { return findSocket(t, f.Peer, inTimeWait).Proto != "" })
+	eventually(t, "the state is TIME_WAIT", func() bool {
+		return findSocket(t, f.Peer, inTimeWait).Proto != ""
+	})
 	if s := findSocket(t, f.Peer, inTimeWait); s.Owner != "" {
 		t.Errorf("a connection in TIME_WAIT has an owner: %+v", s)
 	}
