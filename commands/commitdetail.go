@@ -17,7 +17,7 @@ var _ = register(&shell.Command{
 			env.Printf("No changes have been committed yet.\n")
 			return nil
 		}
-		env.Printf("Commit at %s with comments: \"%s\".\n\n", moment(env, last.At), last.Comment)
+		env.Printf("Commit at %s with comments: \"%s\".\n\n", moment(env, last.Time), last.Comment)
 		return printChanges(env.Pager(ctx), changes)
 	},
 })

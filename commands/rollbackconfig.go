@@ -45,7 +45,7 @@ var _ = register(&shell.Command{
 			env.Printf("This configuration does not differ from the current one.\n")
 			return nil
 		}
-		env.Printf("The configuration of %s has been loaded.\n", moment(env, chosen.At))
+		env.Printf("The configuration of %s has been loaded.\n", moment(env, chosen.Time))
 		now, err := env.Confirm(ctx, "Do you want to commit it now?", false)
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ var _ = register(&shell.Command{
 			env.Printf("Be sure to run \"commit\" to make these settings active.\n")
 			return nil
 		}
-		if err := commitDraft(ctx, env, env.Draft, "Rolled back to "+moment(env, chosen.At), true); err != nil {
+		if err := commitDraft(ctx, env, env.Draft, "Rolled back to "+moment(env, chosen.Time), true); err != nil {
 			return err
 		}
 		env.Printf("Changes committed: %s\n", moment(env, env.Appliance.Now()))
@@ -70,7 +70,7 @@ func chooseRevision(ctx context.Context, env *shell.Env, kept []config.Revision)
 	}
 	env.Printf("Previous configurations:\n\n    %-28s  %-*s  %s\n", "Committed", width, "User", "Comment")
 	for i, r := range kept {
-		env.PrintWrapped(fmt.Sprintf("%2d. %-28s  %-*s  %s", i+1, moment(env, r.At), width, r.User, r.Comment))
+		env.PrintWrapped(fmt.Sprintf("%2d. %-28s  %-*s  %s", i+1, moment(env, r.Time), width, r.User, r.Comment))
 	}
 	var n int
 	_, err := env.Ask(ctx, "Enter the number of the configuration to roll back to.", "", func(s string) (err error) {

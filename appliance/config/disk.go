@@ -119,7 +119,7 @@ func syncDir(name string) error {
 func (r *record) bytes() []byte {
 	root := &node{Name: "commit", Attrs: []attr{
 		{"number", strconv.Itoa(r.Number)},
-		{"time", r.At.UTC().Format(time.RFC3339Nano)},
+		{"time", r.Time.UTC().Format(time.RFC3339Nano)},
 		{"user", r.User},
 		{"comment", r.Comment},
 		{"rollback", strconv.FormatBool(r.KeepForRollback)},

@@ -28,7 +28,7 @@ func TestRollback(t *testing.T) {
 			s = open(t, config.Options{Dir: dir})
 		}
 		h := s.History()
-		if len(h) != 10 || h[0].Comment != "to h12.example.com" || h[0].User != "admin" || !h[0].At.Equal(start) || h[9].Number != 3 {
+		if len(h) != 10 || h[0].Comment != "to h12.example.com" || h[0].User != "admin" || !h[0].Time.Equal(start) || h[9].Number != 3 {
 			t.Fatalf("dir %q: history %v", dir, h)
 		}
 		if err := s.Rollback(d, 13); err == nil {

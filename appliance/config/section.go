@@ -151,7 +151,7 @@ func Define[T any](
 	return s
 }
 
-// A View is anything a section can be read from: a *Config or a *Draft.
+// A View is a configuration that sections can be read from: a *Config or a *Draft.
 type View interface{ entry(*spec) *entry }
 
 // Name returns the section's name, as it is in ConflictError and Draft.ChangedSections.

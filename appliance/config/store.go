@@ -151,7 +151,7 @@ type CommitInfo struct {
 // A Revision is one committed version.
 type Revision struct {
 	Number int
-	At     time.Time
+	Time   time.Time
 	CommitInfo
 }
 
@@ -185,7 +185,7 @@ func Open(o Options) (*Store, error) {
 	if err := (&Config{factory: s.factory}).check(); err != nil {
 		return nil, fmt.Errorf("config: factory configuration: %w", err)
 	}
-	s.last = &record{Revision: Revision{At: s.clock.Now(),
+	s.last = &record{Revision: Revision{Time: s.clock.Now(),
 		CommitInfo: CommitInfo{Comment: "Factory configuration", KeepForRollback: true}}}
 	if o.Dir != "" {
 		if err := s.openDir(o); err != nil {
