@@ -178,7 +178,7 @@ func TestTopologySyslogVariants(t *testing.T) {
 		{"it works", "# it works", "", ""},
 		{"reads slowly", "# reads slowly", "", ""},
 		{"accepts and closes", "accepts and closes", "", pushError},
-		{"accepts nobody", "accepts nobody", "", failed + "Operation timed out"},
+		{"backlog is full", "the backlog is full", "", failed + "Operation timed out"},
 		{"firewall", "# it works", "name: firewall", failed + "Operation timed out"},
 		{"refuses", "# it works", "name: too busy", failed + "Connection refused"},
 	} {
