@@ -40,8 +40,8 @@ func QuoteForLog(text string) string {
 }
 
 // LoginMessage returns the line of the authentication log for a login. from says where the user is
-// ("from 1.128.3.4"), and how how the client has connected ("using an SSH connection"); how may be
-// empty.
+// ("from 1.128.3.4"). how says by which means the client has connected ("using an SSH connection"),
+// and may be empty.
 func LoginMessage(a users.Account, from, how string) string {
 	text := fmt.Sprintf("The user %s successfully logged on %s with privilege %s %s",
 		a.Name, from, a.Role.Groups()[0], how)

@@ -34,7 +34,7 @@ func TestConsoleWithoutTerminal(t *testing.T) {
 	}
 }
 
-// blockingInput is an input at which nobody types. Its Read blocks until Close.
+// blockingInput is an input without data: its Read blocks until Close.
 type blockingInput struct {
 	closed   chan struct{}
 	returned bool // Read has returned

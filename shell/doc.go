@@ -80,7 +80,8 @@
 //
 // Server.Stop and Console.Serve wait for every goroutine that they started, including the
 // functions of timers. Stop stops waiting when its context ends; a later Stop then waits for the
-// rest (see taskGroup).
+// rest (see taskGroup). The goroutines of the SSH library end soon after their connection; the
+// library offers no way to wait for them.
 //
 // The goroutine that reads a session's input ends when the input is closed. A console's input must
 // therefore be an io.ReadCloser whose Close makes a blocked Read return. A terminal is not one: on

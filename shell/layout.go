@@ -67,8 +67,9 @@ func (l *layout) keepOutput(b []byte) {
 	}
 }
 
-// Prompt prompts and reports the answer. A line that was read without a prompt is not reported: it
-// is part of a text that the user pastes, such as a configuration with passphrases in it.
+// Prompt calls the Prompter's Prompt and passes the answer to onAnswer, unless text is empty: a line
+// without a prompt is part of a text that the user pastes, such as a configuration with
+// passphrases in it.
 func (l *layout) Prompt(ctx context.Context, text string) (string, error) {
 	line, err := l.Prompter.Prompt(ctx, text)
 	if text != "" && err == nil {
@@ -78,7 +79,7 @@ func (l *layout) Prompt(ctx context.Context, text string) (string, error) {
 	return line, err
 }
 
-// Secret prompts and reports that there was an answer, but not the answer.
+// Secret calls the Prompter's Secret. It passes asterisks to onAnswer instead of the answer.
 func (l *layout) Secret(ctx context.Context, text string) (string, error) {
 	line, err := l.Prompter.Secret(ctx, text)
 	if err == nil {

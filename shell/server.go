@@ -51,14 +51,14 @@ type Server struct {
 	connectionTasks taskGroup // one for each connection, and one for the accept loop
 }
 
-// Limits are the limits of a Server. A zero field means the default that its comment states.
+// Limits are the limits of a Server. A zero field means its default.
 type Limits struct {
-	IdleTimeout       time.Duration // a session idle at a prompt ends; the configured timeout
-	HandshakeTimeout  time.Duration // a client must have logged in; 2 minutes
-	Connections       int           // connections at a time; 1000
-	Sessions          int           // channels of a connection at a time; 10
-	AuthTries         int           // login attempts of a connection; 6
-	KeepaliveInterval time.Duration // between two keepalive requests; 1 minute
+	IdleTimeout       time.Duration // of a session at a prompt; default: as configured
+	HandshakeTimeout  time.Duration // from the connection to the login; default: 2 minutes
+	Connections       int           // at a time; default: 1000
+	Sessions          int           // channels of a connection at a time; default: 10
+	AuthTries         int           // login attempts of a connection; default: 6
+	KeepaliveInterval time.Duration // between two keepalive requests; default: 1 minute
 }
 
 func (l Limits) withDefaults() Limits {
@@ -291,7 +291,7 @@ func (r *runningServer) logAuthf(level appliance.Level, format string, a ...any)
 	r.Appliance.Log(appliance.AuthenticationLog, level, fmt.Sprintf(format, a...))
 }
 
-// addrOf returns the address of a TCP connection's end, or the zero Addr if a is none.
+// addrOf returns a's address without its port, or the zero Addr if a has another form.
 func addrOf(a net.Addr) netip.Addr {
 	if t, ok := a.(*net.TCPAddr); ok {
 		return t.AddrPort().Addr().Unmap()

@@ -10,7 +10,7 @@ import (
 // The bytes that answer a step.
 const (
 	OK      = 0
-	Warning = 1 // a message follows; the side that answers goes on
+	Warning = 1 // a message follows; the side that answers continues
 	Fatal   = 2 // a message follows; the side that answers has given up
 )
 

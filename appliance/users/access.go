@@ -12,18 +12,18 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// Bounds and factory value of the inactivity timeouts, in minutes.
+// The range and the factory value of the inactivity timeouts, in minutes.
 const (
 	MinIdleMinutes     = 5
 	MaxIdleMinutes     = 1440
 	DefaultIdleMinutes = 30
 )
 
-// maxAccessText bounds the texts around a login, in bytes.
+// maxAccessText is the largest size of the banner and of the welcome message, in bytes.
 const maxAccessText = 8 << 10
 
-// Access is the section that says how administrators log in: the texts that they are shown, the
-// addresses that they may come from, and how long a session may be idle.
+// Access is the section of the configuration that says how administrators log in: the texts that
+// they see, the addresses from which they may connect, and how long a session may be idle.
 var Access = config.Define("admin_access",
 	AdminAccess{CLITimeout: DefaultIdleMinutes, WebTimeout: DefaultIdleMinutes},
 	AdminAccess.check, config.In(config.Access, 30))
@@ -33,7 +33,8 @@ type AdminAccess struct {
 	// Banner is shown before the login, and Welcome after it. All lines but the last end in "\n".
 	Banner  string `xml:"login_banner"`
 	Welcome string `xml:"welcome_message"`
-	// Restricted admits clients from Allowed only, to the command line and to files.
+	// Restricted says that clients may connect from Allowed only. It concerns the command line
+	// and the transfer of files.
 	Restricted bool           `xml:"restrict_by_address"`
 	Allowed    []netip.Prefix `xml:"allowed_addresses>network"`
 	CLITimeout int            `xml:"cli_inactivity_timeout"` // minutes
@@ -63,7 +64,7 @@ func (a AdminAccess) check(*config.Config) error {
 	return nil
 }
 
-// CheckAccessText returns a refusal unless text can be a banner or a welcome message.
+// CheckAccessText returns a refusal if text cannot be a banner or a welcome message.
 func CheckAccessText(text string) error {
 	forbidden := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
 	switch {
@@ -75,8 +76,8 @@ func CheckAccessText(text string) error {
 	return nil
 }
 
-// Admits reports whether clients at addr may log in. An invalid address is the serial console,
-// which is always admitted.
+// Admits reports whether clients at addr may connect. The serial console, whose address is invalid,
+// is always admitted.
 func (a AdminAccess) Admits(addr netip.Addr) bool {
 	if !a.Restricted || !addr.IsValid() {
 		return true
@@ -85,7 +86,7 @@ func (a AdminAccess) Admits(addr netip.Addr) bool {
 	return slices.ContainsFunc(a.Allowed, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// CLIIdle returns how long a session of the command line may be idle.
+// CLIIdle returns the inactivity timeout of the command line.
 func (a AdminAccess) CLIIdle() time.Duration { return time.Duration(a.CLITimeout) * time.Minute }
 
 // ParseNetwork parses an address, or a network such as 10.1.0.0/16, and clears the host bits. Its

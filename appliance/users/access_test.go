@@ -12,7 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-func TestWhoIsAdmitted(t *testing.T) {
+func TestAdmits(t *testing.T) {
 	listed := users.AdminAccess{Restricted: true}
 	for _, text := range []string{"10.1.0.0/16", "192.0.2.1", "2001:db8::/32"} {
 		p, err := users.ParseNetwork(text)
@@ -20,7 +20,7 @@ func TestWhoIsAdmitted(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := users.FormatNetwork(p); got != text {
-			t.Errorf("%s is written as %s", text, got)
+			t.Errorf("%s is formatted as %s", text, got)
 		}
 		listed.Allowed = append(listed.Allowed, p)
 	}
@@ -32,10 +32,10 @@ func TestWhoIsAdmitted(t *testing.T) {
 	} {
 		addr := netip.MustParseAddr(text)
 		if got := listed.Admits(addr); got != want {
-			t.Errorf("%s is admitted: %v", text, got)
+			t.Errorf("Admits(%s) = %v", text, got)
 		}
 		if !open.Admits(addr) {
-			t.Errorf("%s is refused though nothing is restricted", text)
+			t.Errorf("%s is refused without a restriction", text)
 		}
 	}
 	if !listed.Admits(netip.Addr{}) {
@@ -43,18 +43,20 @@ func TestWhoIsAdmitted(t *testing.T) {
 	}
 }
 
-func TestNetworksThatAreNone(t *testing.T) {
-	for _, text := range []string{"", "10.1.1", "10.1.1.1/33", "fe80::1%nic1", "::ffff:10.1.1.0/120", "example.com"} {
+func TestParseNetworkRejects(t *testing.T) {
+	for _, text := range []string{
+		"", "10.1.1", "10.1.1.1/33", "fe80::1%nic1", "::ffff:10.1.1.0/120", "example.com",
+	} {
 		if p, err := users.ParseNetwork(text); err == nil {
-			t.Errorf("%q is taken for %v", text, p)
+			t.Errorf("%q is parsed as %v", text, p)
 		}
 	}
 	if p, err := users.ParseNetwork("10.1.2.3/16"); err != nil || p.String() != "10.1.0.0/16" {
-		t.Errorf("host bits are left in %v, %v", p, err)
+		t.Errorf("want the host bits cleared: %v, %v", p, err)
 	}
 }
 
-func TestAccessThatCannotBe(t *testing.T) {
+func TestInvalidAccessIsRefused(t *testing.T) {
 	s := config.NewStore()
 	for want, change := range map[string]func(*users.AdminAccess){
 		"none is listed":     func(a *users.AdminAccess) { a.Restricted = true },
@@ -75,11 +77,13 @@ func TestAccessThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestAccessSurvivesAFile(t *testing.T) {
+func TestAccessIsSavedAndLoaded(t *testing.T) {
 	s := config.NewStore()
 	want := users.AdminAccess{
-		Banner: "Authorized <users> only.\n  \"Others\" leave & stay away.", Welcome: "Grüße", Restricted: true,
-		Allowed: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}, CLITimeout: 5, WebTimeout: 1440,
+		Banner:  "Authorized <users> only.\n  \"Others\" leave & stay away.",
+		Welcome: "Grüße", Restricted: true,
+		Allowed:    []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")},
+		CLITimeout: 5, WebTimeout: 1440,
 	}
 	d := s.NewDraft()
 	users.Access.Set(d, want)

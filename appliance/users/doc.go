@@ -1,16 +1,19 @@
-// Package users manages the administrators' accounts: who may log in and in which role, which
-// client addresses fail to log in too often, who is logged in and who was.
+// Package users manages the administrators' accounts and logins: which accounts may log in, from
+// where and in which role, which client addresses have failed too often, which accounts are logged
+// in and which were.
 //
 // # Terms
 //
 //   - Account: a configured administrator. Accounts are a section of the configuration, so a
 //     change takes effect when it is committed.
 //   - Directory: checks names, passphrases and keys against the committed accounts.
+//   - Access: the section that says from where and how administrators may log in, and how long a
+//     session may be idle.
 //   - Guard: delays the answers to failed logins, and blocks addresses that fail too often.
-//   - Login: one login that has not ended; a Session describes it. Logins is the list of them
-//     and of the logins that have ended, the history.
+//   - Login: one login that has not ended; a Session describes it. Logins holds all of them, and
+//     the history of those that have ended.
 //
-// Directory, Guard and Logins do not know each other. A server asks Guard.Admit when a client
+// Directory, Guard and Logins do not use each other. A server calls Guard.Admit when a client
 // connects, calls Directory.Verify for each attempt, reports the result to the Guard, and calls
 // Logins.Open for the session.
 //
