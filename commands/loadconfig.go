@@ -19,7 +19,7 @@ var _ = register(&shell.Command{
 	Help: "loadconfig [file]\n\n" +
 		"The file must be in the directory configuration. It may contain a part of the settings only.",
 	Source: "public (results, partial files, failed parsing), invented (other refusals)",
-	Roles:  []users.Role{users.Administrator}, // as a file may hold accounts
+	Roles:  []users.Role{users.Administrator}, // because a file may contain accounts
 	Mode:   shell.MachineMode,
 	Commit: true,
 	Batch:  true,

@@ -17,10 +17,12 @@ import (
 var _ = register(&shell.Command{
 	Name:    "nslookup",
 	Summary: "Query the DNS for a host or an address.",
-	Help:    "nslookup [host [type]]\n\nTypes are A, AAAA, CNAME, MX, NS, PTR, SOA and TXT. Answers come from the appliance's cache\nwhere it has them; TTL is how much longer it keeps them.",
-	Source:  "public (answer), invented (questions, refusals)",
-	Mode:    shell.MachineMode,
-	Batch:   true,
+	Help: "nslookup [host [type]]\n\n" +
+		"Types are A, AAAA, CNAME, MX, NS, PTR, SOA and TXT. If the appliance's cache has the answer,\n" +
+		"no DNS server is asked. TTL is how much longer the cache keeps the record.",
+	Source: "public (answer), invented (questions, refusals)",
+	Mode:   shell.MachineMode,
+	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		host, kind, err := nameToLookUp(ctx, env)
 		if err != nil {
@@ -37,7 +39,7 @@ var _ = register(&shell.Command{
 		case errors.Is(err, resolver.ErrNoServer):
 			return refusal.New("No DNS server is configured. Add one with dnsconfig.")
 		case err != nil:
-			return refusal.Newf("No DNS server gave an answer about %s (%s).", host, kind)
+			return refusal.Because(err, "No DNS server gave an answer about %s (%s).", host, kind)
 		}
 		for _, r := range records {
 			ttl := capture.FormatDuration(time.Duration(r.TTL) * time.Second)
@@ -55,7 +57,8 @@ func nameToLookUp(ctx context.Context, env *shell.Env) (host, kind string, err e
 	}
 	switch len(env.Args) {
 	case 0:
-		if host, err = env.Ask(ctx, "Please enter the host or IP address to resolve.", "", shell.Required); err == nil {
+		host, err = env.Ask(ctx, "Please enter the host or IP address to resolve.", "", shell.Required)
+		if err == nil {
 			kind, err = askRecordType(ctx, env, host)
 		}
 		return host, kind, err
@@ -64,7 +67,8 @@ func nameToLookUp(ctx context.Context, env *shell.Env) (host, kind string, err e
 	}
 	kind = strings.ToUpper(env.Args[1])
 	if !slices.Contains(recordTypes, kind) {
-		return "", "", shell.InvalidArgumentf(env.Args[1], "The type must be one of %s.", strings.Join(recordTypes, ", "))
+		return "", "", shell.InvalidArgumentf(env.Args[1],
+			"The type must be one of %s.", strings.Join(recordTypes, ", "))
 	}
 	if len(env.Args) > 2 {
 		return "", "", shell.InvalidArgumentf(env.Args[2], "The arguments are a host and a type.")
@@ -72,7 +76,7 @@ func nameToLookUp(ctx context.Context, env *shell.Env) (host, kind string, err e
 	return env.Args[0], kind, nil
 }
 
-// recordText is what a record says, with names as administrators write them.
+// recordText formats the data of a record, with names as administrators write them.
 func recordText(r resolver.Record) string {
 	words := strings.Fields(r.Data)
 	switch r.Type {

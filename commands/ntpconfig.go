@@ -22,18 +22,22 @@ var _ = register(&shell.Command{
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return env.Menu(ctx, func() shell.Menu {
 			s := ntp.NTP.Get(env.Draft)
-			edit := func(how func(context.Context, *shell.Env, *ntp.Settings) error) func(context.Context) error {
+			type change func(context.Context, *shell.Env, *ntp.Settings) error
+			edit := func(f change) func(context.Context) error {
 				return func(ctx context.Context) error {
-					return editSection(env, ntp.NTP, func(s *ntp.Settings) error { return how(ctx, env, s) })
+					return editSection(env, ntp.NTP, func(s *ntp.Settings) error { return f(ctx, env, s) })
 				}
 			}
 			return shell.Menu{
 				Header: func() { printTimeServers(env, s) },
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Add a server.", Hidden: len(s.Servers) >= ntp.MaxServers, Run: edit(newTimeServer)},
-					{Key: "DELETE", Text: "Remove a server.", Hidden: len(s.Servers) == 0, Run: edit(deleteTimeServer)},
-					{Key: "SOURCEINT", Text: "Set the interface from whose IP address NTP queries should originate.",
-						Run: edit(chooseTimeSource)},
+					{Key: "NEW", Text: "Add a server.",
+						Hidden: len(s.Servers) >= ntp.MaxServers, Run: edit(newTimeServer)},
+					{Key: "DELETE", Text: "Remove a server.",
+						Hidden: len(s.Servers) == 0, Run: edit(deleteTimeServer)},
+					{Key: "SOURCEINT",
+						Text: "Set the interface from whose IP address NTP queries should originate.",
+						Run:  edit(chooseTimeSource)},
 				},
 			}
 		})
@@ -53,7 +57,8 @@ func printTimeServers(env *shell.Env, s ntp.Settings) {
 }
 
 func newTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
-	name, err := env.Ask(ctx, "Please enter the fully qualified hostname or IP address of your NTP server.", "", func(name string) error {
+	const question = "Please enter the fully qualified hostname or IP address of your NTP server."
+	name, err := env.Ask(ctx, question, "", func(name string) error {
 		if err := ntp.CheckServer(name); err != nil {
 			return err
 		}
@@ -71,13 +76,15 @@ func newTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
 
 func deleteTimeServer(ctx context.Context, env *shell.Env, s *ntp.Settings) error {
 	var at int
-	_, err := env.Ask(ctx, "Enter the number of the server you wish to remove.", "", func(answer string) error {
+	const question = "Enter the number of the server you wish to remove."
+	_, err := env.Ask(ctx, question, "", func(answer string) error {
 		n, err := strconv.Atoi(answer)
 		if err != nil {
 			n = 1 + slices.IndexFunc(s.Servers, func(o string) bool { return strings.EqualFold(o, answer) })
 		}
 		if n < 1 || n > len(s.Servers) {
-			return refusal.Newf("The value must be an integer from 1 to %d, or a name from the list.", len(s.Servers))
+			return refusal.Newf("The value must be an integer from 1 to %d, or a name from the list.",
+				len(s.Servers))
 		}
 		at = n - 1
 		return nil

@@ -14,36 +14,35 @@ import (
 var _ = register(&shell.Command{
 	Name:    "packetcapture",
 	Summary: "Capture the packets that pass the appliance's interfaces.",
-	Help:    "One capture runs at a time; it ends with the session that started it. Captures are kept in the\ndirectory diagnostic: fetch them with SFTP, SCP or FTP.",
-	Source:  "B9 to B22 (operations, rules), B24 (menu words); invented (questions of SETUP, refusals)",
-	Roles:   []users.Role{users.Administrator, users.Operator},
-	Since:   product.Version{Major: 7}, // B4
-	Mode:    shell.MachineMode,
+	Help: "Only one capture runs at a time. It ends with the session that started it. Captures are\n" +
+		"kept in the directory diagnostic: fetch them with SFTP, SCP or FTP.",
+	Source: "B9 to B22 (operations, rules), B24 (menu words); invented (questions of SETUP, refusals)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Since:  product.Version{Major: 7}, // B4
+	Mode:   shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return env.Menu(ctx, func() shell.Menu {
 			status := env.Appliance.Captures.Status(capture.CLI)
 			return shell.Menu{
 				Header: func() { showCapture(env, status) },
 				Items: []shell.Item{
-					{Key: "START", Text: "Start packet capture.", Hidden: status.Running, Run: func(context.Context) error {
-						return startCapture(env)
-					}},
-					{Key: "STOP", Text: "Stop packet capture.", Hidden: !status.Running, Run: func(context.Context) error {
-						return stopCapture(env)
-					}},
-					{Key: "STATUS", Text: "Display current capture status.", Hidden: !status.Running, Run: func(context.Context) error {
-						return nil // it stands above the menu, which is shown again
-					}},
-					{Key: "SETUP", Text: "Change packet capture settings.", Run: func(ctx context.Context) error {
-						return setUpCapture(ctx, env)
-					}},
+					{Key: "START", Text: "Start packet capture.",
+						Hidden: status.Running, Run: withEnv(env, startCapture)},
+					{Key: "STOP", Text: "Stop packet capture.",
+						Hidden: !status.Running, Run: withEnv(env, stopCapture)},
+					{Key: "STATUS", Text: "Display current capture status.",
+						Hidden: !status.Running, Run: func(context.Context) error {
+							return nil // the status is in the menu's header, which is shown again
+						}},
+					{Key: "SETUP", Text: "Change packet capture settings.", Run: withEnv(env, setUpCapture)},
 				},
 			}
 		})
 	},
 })
 
-// showCapture prints the state of the command line's capture, and of no other (B21).
+// showCapture prints the state of the command line's capture. Captures that were started
+// elsewhere are not shown (B21).
 func showCapture(env *shell.Env, s capture.Status) {
 	settings, file := s.Settings, "File Name"
 	if s.Running {
@@ -72,8 +71,8 @@ func showCapture(env *shell.Env, s capture.Status) {
 	}
 }
 
-// startCapture starts a capture that lives as long as the session (B10).
-func startCapture(env *shell.Env) error {
+// startCapture starts a capture that ends with the session at the latest (B10).
+func startCapture(_ context.Context, env *shell.Env) error {
 	owner := capture.Owner{Side: capture.CLI}
 	if env.Login != nil {
 		owner.Session = strconv.Itoa(env.Login.ID())
@@ -85,12 +84,12 @@ func startCapture(env *shell.Env) error {
 	return nil
 }
 
-func stopCapture(env *shell.Env) error {
+func stopCapture(_ context.Context, env *shell.Env) error {
 	s, err := env.Appliance.Captures.Stop(capture.CLI)
 	switch {
 	case err != nil:
 		return err
-	case s.Reason != capture.ByUser: // it ended at that moment; the menu says why
+	case s.Reason != capture.ByUser: // it ended at the same moment; the menu's header says why
 		return nil
 	}
 	env.Printf("Success - Packet Capture has stopped\n")

@@ -10,7 +10,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// Words of the dialogue.
+// Answers that stand for everything.
 const (
 	anyValue = "any"
 	allOf    = "All"
@@ -22,8 +22,9 @@ func setUpCapture(ctx context.Context, env *shell.Env) error {
 	s := recorder.Settings()
 	stop, timed := !s.KeepNewest, s.Duration > 0
 	if err := env.Form(ctx,
-		shell.Number(&s.SizeMB, fmt.Sprintf("Enter the maximum size of the capture file in MB (%d to %d).", capture.MinSizeMB, capture.MaxSizeMB),
-			capture.MinSizeMB, capture.MaxSizeMB),
+		shell.Number(&s.SizeMB,
+			fmt.Sprintf("Enter the maximum size of the capture file in MB (%d to %d).",
+				capture.MinSizeMB, capture.MaxSizeMB), capture.MinSizeMB, capture.MaxSizeMB),
 		shell.YesNo(&stop, "Stop the capture at this size (otherwise the oldest packets make room)?"),
 		shell.YesNo(&timed, "Limit the duration of the capture?"),
 		shell.When(func() bool { return timed }, captureDuration(&s)),
@@ -52,7 +53,8 @@ func captureDuration(s *capture.Settings) shell.Field {
 		if s.Duration > 0 {
 			def = capture.FormatDuration(s.Duration)
 		}
-		_, err := d.Ask(ctx, "Enter how long the capture should run, as in 120s, 5m 30s or 4h.", def, func(answer string) error {
+		const question = "Enter how long the capture should run, as in 120s, 5m 30s or 4h."
+		_, err := d.Ask(ctx, question, def, func(answer string) error {
 			v, err := capture.ParseDuration(answer)
 			if err != nil {
 				return err
@@ -70,7 +72,8 @@ func captureInterfaces(s *capture.Settings, names []string) shell.Field {
 		if len(picked) == 0 {
 			picked = []string{allOf}
 		}
-		err := d.Form(ctx, shell.SomeOf(&picked, "Choose the interfaces to capture on, with commas between them.", append(names, allOf)...))
+		err := d.Form(ctx, shell.SomeOf(&picked,
+			"Choose the interfaces to capture on, with commas between them.", append(names, allOf)...))
 		if err != nil {
 			return err
 		}
@@ -85,7 +88,9 @@ func captureFilter(s *capture.Settings, recorder *capture.Recorder) shell.Field 
 	kinds := []capture.FilterKind{capture.NoFilter, capture.Predefined, capture.Custom}
 	return func(ctx context.Context, d shell.Dialogue) error {
 		i, err := d.Choose(ctx, "Choose the filter.", slices.Index(kinds, s.Filter.Kind),
-			"No filter", "Predefined filter (ports, client addresses, server addresses)", "Custom filter in the syntax of tcpdump")
+			"No filter",
+			"Predefined filter (ports, client addresses, server addresses)",
+			"Custom filter in the syntax of tcpdump")
 		if err != nil {
 			return err
 		}
@@ -95,8 +100,10 @@ func captureFilter(s *capture.Settings, recorder *capture.Recorder) shell.Field 
 		case capture.Predefined:
 			return d.Form(ctx,
 				captureList(&f.Ports, "Enter the TCP ports, with commas between them.", capture.ParsePorts),
-				captureList(&f.Clients, "Enter the IP addresses of clients, with commas between them.", capture.ParseAddrs),
-				captureList(&f.Servers, "Enter the IP addresses of servers, with commas between them.", capture.ParseAddrs))
+				captureList(&f.Clients,
+					"Enter the IP addresses of clients, with commas between them.", capture.ParseAddrs),
+				captureList(&f.Servers,
+					"Enter the IP addresses of servers, with commas between them.", capture.ParseAddrs))
 		case capture.Custom:
 			return d.Form(ctx, shell.Text(&f.Expression, "Enter the filter.", func(answer string) error {
 				if answer == "" {
@@ -111,7 +118,8 @@ func captureFilter(s *capture.Settings, recorder *capture.Recorder) shell.Field 
 	}
 }
 
-// captureList asks for a list that limits what is captured; "any" takes the limit away.
+// captureList asks for a list of ports or addresses to which the capture is limited. The answer
+// "any" removes the limit.
 func captureList[T any](dst *[]T, question string, parse func(string) ([]T, error)) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		def := anyValue

@@ -6,7 +6,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// passwd keeps the words of its time: clients wait for them.
+// passwd says "password" in every version, because clients wait for that word.
 var _ = register(&shell.Command{
 	Name:    "passwd",
 	Secret:  true,

@@ -12,7 +12,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "ping",
 	Summary: "Ping a network host.",
-	Help:    "ping [host]\n\nSends an echo request a second until Ctrl-C is pressed; without a terminal it sends ten.",
+	Help:    "ping [host]\n\n" + pingHelp,
 	Source:  "B51, B52; ping(8) of FreeBSD (errors); public (questions)",
 	Mode:    shell.MachineMode,
 	Batch:   true,
@@ -22,7 +22,9 @@ var _ = register(&shell.Command{
 			return err
 		}
 		env.Printf("Press Ctrl-C to stop.\n")
-		addrs, err := lookUpTarget(ctx, env, host, 4, "ping: cannot resolve "+host+": Unknown host", "ping: cannot resolve "+host+": Host name lookup failure")
+		addrs, err := lookUpTarget(ctx, env, host, 4,
+			"ping: cannot resolve "+host+": Unknown host",
+			"ping: cannot resolve "+host+": Host name lookup failure")
 		if err != nil {
 			return err
 		}
@@ -30,7 +32,8 @@ var _ = register(&shell.Command{
 			env: env, command: "ping", sendCall: "sendto", deviation: "stddev",
 			host: host, dst: addrs[0], src: src, data: 56,
 			printReply: func(seq uint16, r network.Reply) {
-				env.Printf("%d bytes from %v: icmp_seq=%d ttl=%d time=%.3f ms\n", r.Bytes, r.From, seq, r.TTL, milliseconds(r.RTT))
+				env.Printf("%d bytes from %v: icmp_seq=%d ttl=%d time=%.3f ms\n",
+					r.Bytes, r.From, seq, r.TTL, milliseconds(r.RTT))
 			},
 			printError: func(r network.Reply, from string) {
 				env.Printf("%d bytes from %s: ", r.Bytes, from)
@@ -46,8 +49,8 @@ var _ = register(&shell.Command{
 	},
 })
 
-// printICMPError prints what FreeBSD's ping does of an error about an echo request: a
-// sentence, the header of the packet that it quotes, and a blank line.
+// printICMPError prints an ICMP error as FreeBSD's ping does: a sentence, the header of the
+// quoted packet, and a blank line.
 func printICMPError(env *shell.Env, r network.Reply) {
 	const unreachable, timeExceeded = 3, 11
 	switch {
@@ -77,7 +80,8 @@ func printICMPError(env *shell.Env, r network.Reply) {
 	if ip := r.Quoted; len(ip) >= 20 {
 		be := binary.BigEndian
 		env.Printf("Vr HL TOS  Len   ID Flg  off TTL Pro  cks      Src      Dst\n")
-		env.Printf(" %x  %x  %02x %04x %04x", ip[0]>>4, ip[0]&15, ip[1], be.Uint16(ip[2:]), be.Uint16(ip[4:]))
+		env.Printf(" %x  %x  %02x %04x %04x",
+			ip[0]>>4, ip[0]&15, ip[1], be.Uint16(ip[2:]), be.Uint16(ip[4:]))
 		env.Printf("   %x %04x", ip[6]>>5, be.Uint16(ip[6:])&0x1fff)
 		env.Printf("  %02x  %02x %04x", ip[8], ip[9], be.Uint16(ip[10:]))
 		env.Printf(" %v  %v \n", netip.AddrFrom4([4]byte(ip[12:])), netip.AddrFrom4([4]byte(ip[16:])))

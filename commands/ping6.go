@@ -11,7 +11,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "ping6",
 	Summary: "Ping a network host using IPv6.",
-	Help:    "ping6 [host]\n\nSends an echo request a second until Ctrl-C is pressed; without a terminal it sends ten.",
+	Help:    "ping6 [host]\n\n" + pingHelp,
 	Source:  "ping6(8) of FreeBSD (output, errors); public (questions)",
 	Since:   ipv6Version,
 	Mode:    shell.MachineMode,
@@ -25,7 +25,9 @@ var _ = register(&shell.Command{
 			return err
 		}
 		env.Printf("Press Ctrl-C to stop.\n")
-		addrs, err := lookUpTarget(ctx, env, host, 6, "ping6: hostname nor servname provided, or not known", "ping6: Name could not be resolved at this time")
+		addrs, err := lookUpTarget(ctx, env, host, 6,
+			"ping6: hostname nor servname provided, or not known",
+			"ping6: Name could not be resolved at this time")
 		if err != nil {
 			return err
 		}
@@ -33,9 +35,10 @@ var _ = register(&shell.Command{
 			env: env, command: "ping6", sendCall: "sendmsg", deviation: "std-dev",
 			host: host, dst: addrs[0], src: src, data: 8,
 			printReply: func(seq uint16, r network.Reply) {
-				env.Printf("%d bytes from %v, icmp_seq=%d hlim=%d time=%.3f ms\n", r.Bytes, r.From, seq, r.TTL, milliseconds(r.RTT))
+				env.Printf("%d bytes from %v, icmp_seq=%d hlim=%d time=%.3f ms\n",
+					r.Bytes, r.From, seq, r.TTL, milliseconds(r.RTT))
 			},
-			// FreeBSD's ping6 shows no ICMPv6 error unless it is told to be verbose.
+			// Without its option -v, FreeBSD's ping6 does not show ICMPv6 errors.
 			afterSendError: func() { env.Printf("ping6: wrote %s 16 chars, ret=-1\n", host) },
 		}
 		if !p.src.IsValid() {

@@ -11,7 +11,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "reboot",
 	Summary: "Restart the system.",
-	Help:    "reboot [seconds]\n\nUsers are logged out at once. Services have so many seconds to end what is in progress; then it is cut.",
+	Help:    "reboot [seconds]\n\n" + powerHelp,
 	Source:  "public (questions), invented (texts)",
 	Roles:   []users.Role{users.Administrator, users.Operator, users.Technician},
 	Mode:    shell.MachineMode,

@@ -26,7 +26,8 @@ var _ = register(&shell.Command{
 		factory := env.Appliance.Config.NewDraft()
 		env.Appliance.Config.ResetToFactory(factory)
 		if factory.Pending() {
-			if err := commitDraft(ctx, env, factory, "Reset to the factory configuration", true); err != nil {
+			err := commitDraft(ctx, env, factory, "Reset to the factory configuration", true)
+			if err != nil {
 				return err
 			}
 		}

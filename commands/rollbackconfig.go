@@ -15,11 +15,12 @@ import (
 var _ = register(&shell.Command{
 	Name:    "rollbackconfig",
 	Summary: "Return to one of the last ten configurations.",
-	Help:    "Those are offered for which the question of commit about rollback was answered with yes.\nWhat is chosen takes effect when it is committed.",
-	Source:  "public (one of the last ten), invented (texts)",
-	Roles:   []users.Role{users.Administrator}, // as a configuration may hold accounts
-	Since:   product.Version{Major: 8, Minor: 5},
-	Mode:    shell.MachineMode,
+	Help: "Offers the configurations that commit saved for rollback. The chosen configuration\n" +
+		"takes effect when it is committed.",
+	Source: "public (one of the last ten), invented (texts)",
+	Roles:  []users.Role{users.Administrator}, // because a configuration contains accounts
+	Since:  product.Version{Major: 8, Minor: 5},
+	Mode:   shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		kept := env.Appliance.Config.History()
 		if len(kept) == 0 {
@@ -32,9 +33,10 @@ var _ = register(&shell.Command{
 		}
 		warning := ""
 		if env.Draft.Pending() {
-			warning = "Changes that are not committed will be lost.\n"
+			warning = "Uncommitted changes will be lost.\n"
 		}
-		sure, err := env.Confirm(ctx, warning+"Are you sure you want to roll back to this configuration?", false)
+		sure, err := env.Confirm(ctx,
+			warning+"Are you sure you want to roll back to this configuration?", false)
 		if err != nil || !sure {
 			return err
 		}
@@ -54,7 +56,8 @@ var _ = register(&shell.Command{
 			env.Printf("Be sure to run \"commit\" to make these settings active.\n")
 			return nil
 		}
-		if err := commitDraft(ctx, env, env.Draft, "Rolled back to "+moment(env, chosen.Time), true); err != nil {
+		comment := "Rolled back to " + moment(env, chosen.Time)
+		if err := commitDraft(ctx, env, env.Draft, comment, true); err != nil {
 			return err
 		}
 		env.Printf("Changes committed: %s\n", moment(env, env.Appliance.Now()))
@@ -62,18 +65,22 @@ var _ = register(&shell.Command{
 	},
 })
 
-// chooseRevision lists what is kept and asks for one of it.
-func chooseRevision(ctx context.Context, env *shell.Env, kept []config.Revision) (config.Revision, error) {
+// chooseRevision lists the saved configurations and asks for one of them.
+func chooseRevision(
+	ctx context.Context, env *shell.Env, kept []config.Revision) (config.Revision, error) {
 	width := len("User")
 	for _, r := range kept {
 		width = max(width, len(r.User))
 	}
-	env.Printf("Previous configurations:\n\n    %-28s  %-*s  %s\n", "Committed", width, "User", "Comment")
+	env.Printf("Previous configurations:\n\n    %-28s  %-*s  %s\n",
+		"Committed", width, "User", "Comment")
 	for i, r := range kept {
-		env.PrintWrapped(fmt.Sprintf("%2d. %-28s  %-*s  %s", i+1, moment(env, r.Time), width, r.User, r.Comment))
+		env.PrintWrapped(fmt.Sprintf("%2d. %-28s  %-*s  %s",
+			i+1, moment(env, r.Time), width, r.User, r.Comment))
 	}
 	var n int
-	_, err := env.Ask(ctx, "Enter the number of the configuration to roll back to.", "", func(s string) (err error) {
+	const question = "Enter the number of the configuration to roll back to."
+	_, err := env.Ask(ctx, question, "", func(s string) (err error) {
 		n, err = strconv.Atoi(s)
 		if err != nil || n < 1 || n > len(kept) {
 			return refusal.Newf("The value must be an integer from 1 to %d.", len(kept))

@@ -39,12 +39,14 @@ var _ = register(&shell.Command{
 			env.Printf("%2d. All Logs\n", len(list)+1)
 			_, err := env.Ask(ctx, "Which log would you like to roll over?", "", func(answer string) error {
 				names = nil
-				if n, err := strconv.Atoi(answer); err == nil && n == len(list)+1 || strings.EqualFold(answer, "all") {
+				n, err := strconv.Atoi(answer)
+				if err == nil && n == len(list)+1 || strings.EqualFold(answer, "all") {
 					return nil
 				}
 				log, err := findLog(list, answer)
 				if err != nil {
-					return refusal.Newf("The value must be an integer from 1 to %d, or the name of a log.", len(list)+1)
+					return refusal.Newf(
+						"The value must be an integer from 1 to %d, or the name of a log.", len(list)+1)
 				}
 				names = []string{log.Name}
 				return nil

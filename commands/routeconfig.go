@@ -21,7 +21,8 @@ var _ = register(&shell.Command{
 		"routeconfig delete [4|6] <name>\n" +
 		"routeconfig clear [4|6]\n" +
 		"routeconfig print [4|6]\n\n" +
-		"4 and 6 stand for the IP version; without one the addresses say which, and clear and print mean both.",
+		"4 and 6 are the IP version. Without it, new and edit take the version of the addresses, and\n" +
+		"the other operations apply to both versions.",
 	Source: "public (operations, questions, list), invented (IP version, inline form, refusals)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Mode:   shell.MachineMode,
@@ -58,15 +59,16 @@ var _ = register(&shell.Command{
 	},
 })
 
-// printRoutes prints the list that stands above the operations.
+// printRoutes prints the list above the operations.
 func printRoutes(env *shell.Env, routes []netconfig.StaticRoute) {
 	env.Printf("Currently configured routes:\n")
 	for i, r := range routes {
-		env.PrintWrapped(fmt.Sprintf("%d. %s Destination: %s Gateway: %v", i+1, r.Name, users.FormatNetwork(r.Destination), r.Gateway))
+		env.PrintWrapped(fmt.Sprintf("%d. %s Destination: %s Gateway: %v",
+			i+1, r.Name, users.FormatNetwork(r.Destination), r.Gateway))
 	}
 }
 
-// A routeDialogue is about the routes of one IP version.
+// A routeDialogue holds the operations on the routes of one IP version.
 type routeDialogue struct {
 	env *shell.Env
 	v6  bool
@@ -79,9 +81,10 @@ func (d routeDialogue) version() string {
 	return "IPv4"
 }
 
-// routes are those of the version, in the draft.
+// routes returns the draft's routes of this version.
 func (d routeDialogue) routes() []netconfig.StaticRoute {
-	return slices.DeleteFunc(netconfig.Routes.Get(d.env.Draft).List, func(r netconfig.StaticRoute) bool {
+	all := netconfig.Routes.Get(d.env.Draft).List
+	return slices.DeleteFunc(all, func(r netconfig.StaticRoute) bool {
 		return r.Destination.Addr().Is6() != d.v6
 	})
 }
@@ -115,11 +118,14 @@ func (d routeDialogue) remove(ctx context.Context) error {
 }
 
 func (d routeDialogue) clear(ctx context.Context) error {
-	sure, err := d.env.Confirm(ctx, "Are you sure you want to remove all "+d.version()+" routes?", false)
+	sure, err := d.env.Confirm(ctx,
+		"Are you sure you want to remove all "+d.version()+" routes?", false)
 	if err != nil || !sure {
 		return err
 	}
-	return deleteRoutes(d.env, func(r netconfig.StaticRoute) bool { return r.Destination.Addr().Is6() == d.v6 })
+	return deleteRoutes(d.env, func(r netconfig.StaticRoute) bool {
+		return r.Destination.Addr().Is6() == d.v6
+	})
 }
 
 func (d routeDialogue) choose(ctx context.Context, question string) (netconfig.StaticRoute, error) {
@@ -135,7 +141,7 @@ func (d routeDialogue) choose(ctx context.Context, question string) (netconfig.S
 	return routes[n], nil
 }
 
-// ask asks for what NEW and EDIT have in common.
+// ask asks the questions that NEW and EDIT share.
 func (d routeDialogue) ask(ctx context.Context, r *netconfig.StaticRoute) error {
 	was, destination, gateway := r.Name, "", ""
 	if r.Destination.IsValid() {
@@ -148,30 +154,37 @@ func (d routeDialogue) ask(ctx context.Context, r *netconfig.StaticRoute) error 
 	others := netconfig.Routes.Get(d.env.Draft).List
 	others = slices.DeleteFunc(others, func(o netconfig.StaticRoute) bool { return o.Name == was })
 	return d.env.Form(ctx,
-		shell.Text(&r.Name, "Please create a name for the route:", func(name string) error { return checkRouteName(name, others) }),
-		shell.Text(&destination, "Please enter the destination "+d.version()+" address to match on.\nCIDR addresses such as "+example+" are also allowed.",
+		shell.Text(&r.Name, "Please create a name for the route:", func(name string) error {
+			return checkRouteName(name, others)
+		}),
+		shell.Text(&destination, "Please enter the destination "+d.version()+" address to match on.\n"+
+			"CIDR addresses such as "+example+" are also allowed.",
 			func(answer string) (err error) {
 				r.Destination, err = parseDestination(answer, d.v6, others)
 				return err
 			}),
 		func(ctx context.Context, to shell.Dialogue) error {
-			return to.Form(ctx, shell.Text(&gateway, "Please enter the gateway IP address for traffic to "+users.FormatNetwork(r.Destination)+":",
-				func(answer string) (err error) {
-					r.Gateway, err = parseHostAddr(answer, d.v6)
-					return err
-				}))
+			question := "Please enter the gateway IP address for traffic to " +
+				users.FormatNetwork(r.Destination) + ":"
+			return to.Form(ctx, shell.Text(&gateway, question, func(answer string) (err error) {
+				r.Gateway, err = parseHostAddr(answer, d.v6)
+				return err
+			}))
 		},
 	)
 }
 
 func checkRouteName(name string, others []netconfig.StaticRoute) error {
-	if slices.ContainsFunc(others, func(o netconfig.StaticRoute) bool { return strings.EqualFold(o.Name, name) }) {
-		return refusal.Newf("There is already a route with the name %s.", name)
+	for _, o := range others {
+		if strings.EqualFold(o.Name, name) {
+			return refusal.Newf("There is already a route with the name %s.", name)
+		}
 	}
 	return checkObjectName(name)
 }
 
-// parseDestination reads an address, or a network in the CIDR form.
+// parseDestination parses an address, or a network in CIDR form. It refuses a destination that
+// one of the other routes has.
 func parseDestination(text string, v6 bool, others []netconfig.StaticRoute) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if a, bad := netip.ParseAddr(text); bad == nil && a.Zone() == "" {
@@ -183,21 +196,26 @@ func parseDestination(text string, v6 bool, others []netconfig.StaticRoute) (net
 	}
 	switch {
 	case err != nil || p.Addr().Is6() != v6 || p.Addr().Is4In6():
-		return p, refusal.Newf("The destination must be an %s address, or a network such as %s.", version, example)
+		return p, refusal.Newf("The destination must be an %s address, or a network such as %s.",
+			version, example)
 	case p != p.Masked():
-		return p, refusal.Newf("%v is no network: expected %v, or a single address.", p, p.Masked())
+		return p, refusal.Newf("%v is not a network: enter %v, or a single address.", p, p.Masked())
 	case p.Bits() == 0:
 		return p, refusal.New("The default route is set with the command setgateway.")
-	case p.Addr().IsUnspecified() || p.Addr().IsMulticast() || p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast():
-		return p, refusal.Newf("There is no way by a router to %v.", p)
+	case p.Addr().IsUnspecified() || p.Addr().IsMulticast() ||
+		p.Addr().IsLoopback() || p.Addr().IsLinkLocalUnicast():
+		return p, refusal.Newf("%v cannot be reached through a gateway.", p)
 	}
-	if i := slices.IndexFunc(others, func(o netconfig.StaticRoute) bool { return o.Destination == p }); i >= 0 {
-		return p, refusal.Newf("The route %s has the destination %s already.", others[i].Name, users.FormatNetwork(p))
+	for _, o := range others {
+		if o.Destination == p {
+			return p, refusal.Newf("The route %s already has the destination %s.",
+				o.Name, users.FormatNetwork(p))
+		}
 	}
 	return p, nil
 }
 
-// putRoute puts r in the place of the route called was; "" adds it.
+// putRoute replaces the route called was by r. If was is empty, putRoute adds r.
 func putRoute(env *shell.Env, was string, r netconfig.StaticRoute) error {
 	return editSection(env, netconfig.Routes, func(v *netconfig.RouteList) error {
 		i := slices.IndexFunc(v.List, func(o netconfig.StaticRoute) bool { return o.Name == was })
@@ -217,12 +235,13 @@ func deleteRoutes(env *shell.Env, which func(netconfig.StaticRoute) bool) error 
 	})
 }
 
-// routesInline is the inline form.
+// routesInline executes the inline form.
 func routesInline(env *shell.Env) error {
 	verb, args := strings.ToLower(env.Args[0]), env.Args[1:]
 	takes, ok := map[string]int{"new": 3, "edit": 4, "delete": 1, "clear": 0, "print": 0}[verb]
 	if !ok {
-		return shell.InvalidArgumentf(env.Args[0], "The operation must be new, edit, delete, clear or print.")
+		return shell.InvalidArgumentf(env.Args[0],
+			"The operation must be new, edit, delete, clear or print.")
 	}
 	version := ""
 	if len(args) == takes+1 {
@@ -231,21 +250,26 @@ func routesInline(env *shell.Env) error {
 		}
 	}
 	if len(args) != takes {
-		return shell.InvalidArgumentf(strings.Join(env.Args, " "), "The operation %s takes %d arguments, and the IP version before them.", verb, takes)
+		return shell.InvalidArgumentf(strings.Join(env.Args, " "),
+			"The operation %s takes %d arguments, and the IP version before them.", verb, takes)
 	}
 	if version == "6" && !supportsIPv6(env) {
-		return shell.InvalidArgumentf(version, "This version knows IPv4 only.")
+		return shell.InvalidArgumentf(version, "This version supports IPv4 only.")
 	}
 	switch all := netconfig.Routes.Get(env.Draft).List; verb {
 	case "print":
-		printRoutes(env, slices.DeleteFunc(all, func(r netconfig.StaticRoute) bool { return !ofVersion(r, version) }))
+		printRoutes(env, slices.DeleteFunc(all, func(r netconfig.StaticRoute) bool {
+			return !ofVersion(r, version)
+		}))
 		return nil
 	case "clear":
 		return deleteRoutes(env, func(r netconfig.StaticRoute) bool { return ofVersion(r, version) })
 	case "new":
 		return putRouteInline(env, "", version, args, all)
 	default:
-		i := slices.IndexFunc(all, func(r netconfig.StaticRoute) bool { return strings.EqualFold(r.Name, args[0]) && ofVersion(r, version) })
+		i := slices.IndexFunc(all, func(r netconfig.StaticRoute) bool {
+			return strings.EqualFold(r.Name, args[0]) && ofVersion(r, version)
+		})
 		if i < 0 {
 			return shell.InvalidArgumentf(args[0], "The route does not exist.")
 		}
@@ -257,13 +281,15 @@ func routesInline(env *shell.Env) error {
 	}
 }
 
-// ofVersion reports whether r is of an IP version; "" stands for all.
+// ofVersion reports whether r is of an IP version. The empty version stands for both.
 func ofVersion(r netconfig.StaticRoute, version string) bool {
 	return version == "" || (version == "6") == r.Destination.Addr().Is6()
 }
 
-// putRouteInline reads name, destination and gateway of a route.
-func putRouteInline(env *shell.Env, was, version string, args []string, others []netconfig.StaticRoute) (err error) {
+// putRouteInline parses the name, the destination and the gateway of a route, and replaces the
+// route called was, or adds a new one.
+func putRouteInline(
+	env *shell.Env, was, version string, args []string, others []netconfig.StaticRoute) (err error) {
 	r := netconfig.StaticRoute{Name: args[0]}
 	v6 := version == "6" || version == "" && supportsIPv6(env) && strings.Contains(args[1], ":")
 	if err := checkRouteName(r.Name, others); err != nil {

@@ -17,7 +17,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "saveconfig",
 	Summary: "Save the whole configuration in a file.",
-	Help: "saveconfig [y|n] [option]\n\ny masks passphrases, n does not; option is one of the numbers of the dialogue.\n" +
+	Help: "saveconfig [y|n] [option]\n\n" + passphraseHelp + "\n" +
 		"Fetch the file from the directory configuration with SFTP, SCP or FTP.",
 	Source: "public",
 	Roles:  []users.Role{users.Administrator, users.Operator},
@@ -36,7 +36,7 @@ var _ = register(&shell.Command{
 		p := env.Appliance.Product
 		base := fmt.Sprintf("%s-%s-%s", p.Model, p.Serial, env.Appliance.Now().Format("20060102T150405"))
 		name := base + ".xml"
-		for n := 2; ; n++ { // two within a second do not share a file
+		for n := 2; ; n++ { // files that are saved within the same second get different names
 			if _, err := env.Appliance.Files.Stat(files.Configuration + "/" + name); err != nil {
 				break
 			}
@@ -44,13 +44,14 @@ var _ = register(&shell.Command{
 		}
 		err = env.Appliance.Files.WriteFile(files.Configuration+"/"+name, b.Bytes())
 		if errors.Is(err, syscall.ENOSPC) {
-			return refusal.New("The configuration cannot be saved: there is no disk space left.")
+			return refusal.Because(err, "The configuration cannot be saved: there is no disk space left.")
 		}
 		if err != nil {
 			return err
 		}
-		// Clients take the path for the eighth word between single blanks.
-		env.Printf("File written on machine \"%s\" to the location\n\"/configuration/%s\".\nConfiguration saved.\n", env.Appliance.Hostname(), name)
+		// Clients expect the path to be the eighth word between single blanks.
+		env.Printf("File written on machine \"%s\" to the location\n\"/configuration/%s\".\n"+
+			"Configuration saved.\n", env.Appliance.Hostname(), name)
 		return nil
 	},
 })

@@ -13,11 +13,12 @@ import (
 var _ = register(&shell.Command{
 	Name:    "setgateway",
 	Summary: "Set the default gateway (router).",
-	Help:    "The answer none removes the gateway. A gateway must be on a network that an IP interface is attached to.",
-	Source:  "public (warning, question), invented (IP version, refusals)",
-	Roles:   []users.Role{users.Administrator, users.Operator},
-	Mode:    shell.MachineMode,
-	Commit:  true,
+	Help: "The answer none removes the gateway. A gateway must be in the network of an IP\n" +
+		"interface.",
+	Source: "public (warning, question), invented (IP version, refusals)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Mode:   shell.MachineMode,
+	Commit: true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		v6 := false
 		if supportsIPv6(env) {

@@ -25,7 +25,8 @@ var _ = register(&shell.Command{
 		parse := func(s string) (err error) {
 			to, err = time.ParseInLocation(form, s, env.Appliance.Zone())
 			if err != nil || to.Year() < appliance.MinYear || to.Year() > appliance.MaxYear {
-				return refusal.Newf("The time must be given in the format MM/DD/YYYY HH:MM:SS, in the years from %d to %d.", appliance.MinYear, appliance.MaxYear)
+				return refusal.Newf("The time must be given in the format MM/DD/YYYY HH:MM:SS, "+
+					"in the years from %d to %d.", appliance.MinYear, appliance.MaxYear)
 			}
 			return nil
 		}
@@ -35,9 +36,11 @@ var _ = register(&shell.Command{
 				return invalidArgument(given, err)
 			}
 		} else {
-			env.Printf("WARNING: Changes to system time will take place immediately\nand do not require the user to run the commit command.\n")
+			env.Printf("WARNING: Changes to system time will take place immediately\n" +
+				"and do not require the user to run the commit command.\n")
 			env.Printf("Current time %s.\n", env.Appliance.Now().Format(form))
-			if _, err := env.Ask(ctx, "Please enter the time in MM/DD/YYYY HH:MM:SS format.", "", func(s string) error {
+			const question = "Please enter the time in MM/DD/YYYY HH:MM:SS format."
+			if _, err := env.Ask(ctx, question, "", func(s string) error {
 				if s == "" {
 					return nil
 				}
@@ -45,14 +48,15 @@ var _ = register(&shell.Command{
 			}); err != nil {
 				return err
 			}
-			if to.IsZero() { // nothing was entered: the time stays
+			if to.IsZero() { // an empty answer leaves the time unchanged
 				return nil
 			}
 		}
 		if err := env.Appliance.SetTime(to); err != nil {
 			return err
 		}
-		env.Appliance.Log(appliance.SystemLog, appliance.Information, "The system time was set to "+to.Format(form)+" by "+env.Account.Name+".")
+		env.Appliance.Log(appliance.SystemLog, appliance.Information,
+			"The system time was set to "+to.Format(form)+" by "+env.Account.Name+".")
 		if !env.Inline {
 			env.Printf("Time set to %s.\n", to.Format(form))
 		}

@@ -9,8 +9,9 @@ import (
 var _ = register(&shell.Command{
 	Name:    "setttymode",
 	Summary: "Set the TTY mode of this session.",
-	Help:    "In the interactive mode long output stops at the end of each page and waits for a key. In the non-interactive mode it does not stop. The mode lasts until you log out.",
-	Source:  "public (function), invented (dialogue)",
+	Help: "In the interactive mode long output stops at the end of each page and waits for a key. " +
+		"In the non-interactive mode it does not stop. The mode lasts until you log out.",
+	Source: "public (function), invented (dialogue)",
 	Run: func(ctx context.Context, env *shell.Env) error {
 		modes := []string{"Interactive", "Non-interactive"}
 		now := 0

@@ -23,47 +23,58 @@ var _ = register(&shell.Command{
 		zones, version := fixtures.Zones()
 		if len(env.Args) > 0 {
 			zone := env.Args[0]
-			if len(env.Args) > 1 || !slices.ContainsFunc(zones, func(z fixtures.Zone) bool { return z.Name == zone }) {
-				return shell.InvalidArgumentf(env.Args[len(env.Args)-1], "The time zone must be a name such as America/Los_Angeles.")
+			known := slices.ContainsFunc(zones, func(z fixtures.Zone) bool { return z.Name == zone })
+			if len(env.Args) > 1 || !known {
+				return shell.InvalidArgumentf(env.Args[len(env.Args)-1],
+					"The time zone must be a name such as America/Los_Angeles.")
 			}
 			appliance.TimeZone.Set(env.Draft, zone)
 			return nil
 		}
+		setUp := func(ctx context.Context) error {
+			zone, err := chooseZone(ctx, env, zones)
+			if err == nil {
+				appliance.TimeZone.Set(env.Draft, zone)
+			}
+			return err
+		}
 		return env.Menu(ctx, func() shell.Menu {
 			return shell.Menu{
 				Header: func() {
-					env.Printf("\nCurrent time zone: %s\nCurrent time zone version: %s\n", appliance.TimeZone.Get(env.Draft), version)
+					env.Printf("\nCurrent time zone: %s\nCurrent time zone version: %s\n",
+						appliance.TimeZone.Get(env.Draft), version)
 				},
-				Items: []shell.Item{{Key: "SETUP", Text: "Set the local time zone.", Run: func(ctx context.Context) error {
-					zone, err := chooseZone(ctx, env, zones)
-					if err == nil {
-						appliance.TimeZone.Set(env.Draft, zone)
-					}
-					return err
-				}}},
+				Items: []shell.Item{{Key: "SETUP", Text: "Set the local time zone.", Run: setUp}},
 			}
 		})
 	},
 })
 
-// chooseZone asks for the continent, the country and the zone; where there is one
-// only, it is taken.
+// chooseZone asks for the continent, the country and the zone. It does not ask where there is
+// only one choice.
 func chooseZone(ctx context.Context, env *shell.Env, zones []fixtures.Zone) (string, error) {
-	continent, err := chooseValue(ctx, env, "Please choose your continent:", zones, func(z fixtures.Zone) string { return z.Continent })
+	continent, err := chooseValue(ctx, env, "Please choose your continent:", zones,
+		func(z fixtures.Zone) string { return z.Continent })
 	if err != nil {
 		return "", err
 	}
-	zones = slices.DeleteFunc(slices.Clone(zones), func(z fixtures.Zone) bool { return z.Continent != continent })
-	country, err := chooseValue(ctx, env, "Please choose your country:", zones, func(z fixtures.Zone) string { return z.Country })
+	zones = slices.DeleteFunc(slices.Clone(zones), func(z fixtures.Zone) bool {
+		return z.Continent != continent
+	})
+	country, err := chooseValue(ctx, env, "Please choose your country:", zones,
+		func(z fixtures.Zone) string { return z.Country })
 	if err != nil {
 		return "", err
 	}
 	zones = slices.DeleteFunc(zones, func(z fixtures.Zone) bool { return z.Country != country })
-	return chooseValue(ctx, env, "Please choose your time zone:", zones, func(z fixtures.Zone) string { return z.Name })
+	return chooseValue(ctx, env, "Please choose your time zone:", zones,
+		func(z fixtures.Zone) string { return z.Name })
 }
 
-// narrow asks for one of the values that key has among zones.
-func chooseValue(ctx context.Context, env *shell.Env, question string, zones []fixtures.Zone, key func(fixtures.Zone) string) (string, error) {
+// chooseValue asks for one of the values that key returns for zones.
+func chooseValue(
+	ctx context.Context, env *shell.Env, question string,
+	zones []fixtures.Zone, key func(fixtures.Zone) string) (string, error) {
 	var values []string
 	for _, z := range zones {
 		if !slices.Contains(values, key(z)) {

@@ -11,7 +11,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "showconfig",
 	Summary: "Show the whole configuration as XML.",
-	Help:    "showconfig [y|n] [option]\n\ny masks passphrases, n does not; option is one of the numbers of the dialogue.",
+	Help:    "showconfig [y|n] [option]\n\n" + passphraseHelp,
 	Source:  "public",
 	Roles:   []users.Role{users.Administrator, users.Operator},
 	Batch:   true,

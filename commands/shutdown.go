@@ -11,7 +11,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "shutdown",
 	Summary: "Shut the system down and power it off.",
-	Help:    "shutdown [seconds]\n\nUsers are logged out at once. Services have so many seconds to end what is in progress; then it is cut.",
+	Help:    "shutdown [seconds]\n\n" + powerHelp,
 	Source:  "public (questions), invented (texts)",
 	Roles:   []users.Role{users.Administrator, users.Operator, users.Technician},
 	Mode:    shell.MachineMode,

@@ -32,7 +32,7 @@ var _ = register(&shell.Command{
 	},
 })
 
-// printSSHD prints what the server offers to clients.
+// printSSHD prints the algorithms that the SSH server offers.
 func printSSHD(env *shell.Env) {
 	offered := shell.SSHAlgorithms()
 	env.Printf("ssh server config settings:\n")
@@ -52,7 +52,7 @@ func printSSHD(env *shell.Env) {
 	}
 }
 
-// editUserKeys is the menu of one user's keys, at first the own ones.
+// editUserKeys is the menu of a user's keys, which begins with the administrator's own.
 func editUserKeys(ctx context.Context, env *shell.Env) error {
 	name := env.Account.Name
 	return env.Menu(ctx, func() shell.Menu {
@@ -91,7 +91,7 @@ func printUserKeys(env *shell.Env, name string, keys []string) {
 	env.Printf("\nCurrently installed keys for %s:\n", name)
 	for i, line := range keys {
 		k, err := users.ParseKey(line)
-		if err != nil { // cannot be: a commit checks them
+		if err != nil { // impossible: a commit checks the keys
 			k.Fingerprint = visible(line)
 		}
 		env.Printf("%d. %s\n", i+1, keyText(k))
@@ -101,7 +101,7 @@ func printUserKeys(env *shell.Env, name string, keys []string) {
 	}
 }
 
-// keyText tells keys apart for people.
+// keyText describes a key so that people can tell it from others.
 func keyText(k users.Key) string {
 	text := k.Type + " " + k.Fingerprint
 	if k.Comment != "" {

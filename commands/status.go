@@ -38,7 +38,7 @@ var _ = register(&shell.Command{
 	},
 })
 
-// uptime is the form 22h 45m 29s, with days before it where there are any.
+// uptimeText formats a duration as 22h 45m 29s or 3d 22h 45m 29s.
 func uptimeText(d time.Duration) string {
 	s := int(max(d, 0) / time.Second)
 	text := fmt.Sprintf("%dh %02dm %02ds", s/3600%24, s/60%60, s%60)
@@ -48,7 +48,7 @@ func uptimeText(d time.Duration) string {
 	return text
 }
 
-// gauges prints what can be measured now.
+// printGauges prints the values of the gauges.
 func printGauges(env *shell.Env) error {
 	sockets, err := env.Appliance.Net.Sockets()
 	if err != nil {

@@ -37,7 +37,7 @@ var _ = register(&shell.Command{
 
 const serviceRow = "%-12s %-12s %-4s %-6s %s\n"
 
-// The legends are of what there may be, not of what there is.
+// The legends list every process that an appliance may have, whether or not it runs.
 var (
 	systemProcesses = [][2]string{
 		{"ftpd.main", "The FTP daemon"},
@@ -67,18 +67,18 @@ func printLegend(env *shell.Env, title string, legend [][2]string) {
 	env.Printf("\n")
 }
 
-// inProcessOrder picks the TCP listeners: a process's in the order in which it opened
-// them, and processes in the order in which they were started.
+// listenersByProcess returns the TCP listeners, ordered by process in the order in which the
+// processes were started, and then in the order in which they were opened.
 func listenersByProcess(sockets []network.Socket) []network.Socket {
 	listeners := slices.DeleteFunc(sockets, func(s network.Socket) bool { return s.State != "LISTEN" })
-	// A socket that was opened for one connection, for FTP data say, does not tell its
-	// process's number.
-	numbers := map[[2]string]int{}
+	// A socket that was opened for a single connection, such as one for FTP data, has no PID.
+	// It is listed with the process of the same name and user.
+	pids := map[[2]string]int{}
 	for _, s := range listeners {
-		numbers[[2]string{s.Owner, s.User}] = max(s.PID, numbers[[2]string{s.Owner, s.User}])
+		pids[[2]string{s.Owner, s.User}] = max(s.PID, pids[[2]string{s.Owner, s.User}])
 	}
 	pid := func(s network.Socket) int {
-		return cmp.Or(s.PID, numbers[[2]string{s.Owner, s.User}])
+		return cmp.Or(s.PID, pids[[2]string{s.Owner, s.User}])
 	}
 	slices.SortFunc(listeners, func(a, b network.Socket) int {
 		return cmp.Or(pid(a)-pid(b), cmp.Compare(a.Seq, b.Seq))
@@ -86,12 +86,12 @@ func listenersByProcess(sockets []network.Socket) []network.Socket {
 	return listeners
 }
 
-// serviceName is what stands under TYPE and NAME.
+// serviceName returns the cells of the columns TYPE and NAME.
 func serviceName(s network.Socket) (kind, name string) {
 	addr, port := s.Local.Addr(), s.Local.Port()
 	switch {
 	case s.Mapped && addr.Is4():
-		// A v4-mapped address, which these tables write without its ffff.
+		// This table writes IPv4-mapped addresses without ffff.
 		return "IPv6", fmt.Sprintf("[::%v]:%d", addr, port)
 	case addr.IsUnspecified() && addr.Is4():
 		return "IPv4", fmt.Sprintf("*:%d", port)

@@ -19,15 +19,17 @@ import (
 var _ = register(&shell.Command{
 	Name:    "telnet",
 	Summary: "Connect to a remote host.",
-	Help: "telnet [host [port]]\n\nThe port is 25 unless given. Lines are sent as they are entered. Ctrl-] leads to telnet's own\n" +
-		"prompt, Ctrl-C ends the connection. Without a terminal the input is sent, and then what the\nremote host says is shown until it closes the connection.",
+	Help: "telnet [host [port]]\n\n" +
+		"The default port is 25. Each line is sent when it is entered. Ctrl-] shows telnet's own prompt,\n" +
+		"Ctrl-C closes the connection. Without a terminal all input is sent, and then the output of the\n" +
+		"remote host is shown until it closes the connection.",
 	Source: "public (questions, refusal of loopback addresses), telnet(1) of FreeBSD (other text)",
 	Mode:   shell.MachineMode,
 	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		keyboard, ok := env.Prompter.(shell.LineReader)
 		if !ok {
-			return refusal.New("A connection needs a session that it can be typed in.")
+			return refusal.New("telnet requires a session with keyboard input.")
 		}
 		src, host, port, err := telnetTarget(ctx, env)
 		if err != nil {
@@ -49,8 +51,8 @@ var _ = register(&shell.Command{
 
 const telnetHostRule = "The address must be a hostname or an IPv4/IPv6 address."
 
-// telnetTarget asks for, or reads from the arguments, where to connect to, and from which
-// address; that is invalid for "Auto".
+// telnetTarget returns the host and the port to connect to and the address to connect from, as
+// the arguments or the answers say. The address is invalid for "Auto".
 func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host string, port uint16, err error) {
 	number := 25
 	switch {
@@ -82,8 +84,8 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 	return src, host, uint16(number), err
 }
 
-// mayTelnet reports whether host may be one to connect to: neither the appliance by a
-// name for itself nor what cannot be a host.
+// validTelnetHost reports whether host can be the name or address of a host other than the
+// appliance itself.
 func validTelnetHost(host string) bool {
 	if host == "" || strings.ContainsAny(host, " \t") || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
 		return false
@@ -92,13 +94,15 @@ func validTelnetHost(host string) bool {
 	return err != nil || !isLoopback(a)
 }
 
-// isLoopback reports whether a stands for the machine that uses it.
+// isLoopback reports whether a is an address of the machine itself: a loopback address or the
+// unspecified address.
 func isLoopback(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsLoopback() || a.IsUnspecified()
 }
 
-// telnetAddrs looks the host up: in the family of the source where one was chosen.
+// telnetAddrs looks the host up. If a source address was chosen, telnetAddrs returns addresses
+// of its family only.
 func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host string) ([]netip.Addr, error) {
 	family := 0
 	if src.Is4() {
@@ -120,7 +124,7 @@ func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host strin
 	return addrs, nil
 }
 
-// telnetConnect tries one address after the other.
+// telnetConnect tries the addresses in turn and returns the first connection.
 func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []netip.Addr, port uint16) (network.Conn, error) {
 	for _, a := range addrs {
 		env.Printf("Trying %v...\n", a)
@@ -128,8 +132,9 @@ func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []
 		if src.IsValid() {
 			to.Local = netip.AddrPortFrom(src, 0)
 		}
-		patient, cancel := context.WithTimeoutCause(ctx, env.Appliance.Timeouts.Connect, syscall.ETIMEDOUT)
-		conn, err := env.Appliance.Net.Dial(patient, to)
+		dialCtx, cancel := context.WithTimeoutCause(
+			ctx, env.Appliance.Timeouts.Connect, syscall.ETIMEDOUT)
+		conn, err := env.Appliance.Net.Dial(dialCtx, to)
 		cancel()
 		if ctx.Err() != nil {
 			if err == nil {
@@ -149,8 +154,8 @@ func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []
 	return nil, refusal.New("telnet: Unable to connect to remote host")
 }
 
-// connectError is FreeBSD's text for what kept a connection from being made, "" if it is
-// nothing of the kind.
+// connectErrorText returns FreeBSD's text for a failed connection attempt, or "" for other
+// errors.
 func connectErrorText(err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):

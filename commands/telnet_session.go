@@ -14,34 +14,36 @@ import (
 // telnetEscape is Ctrl-].
 const telnetEscape = 0x1d
 
-// errTelnetClosed is why a conversation is over that the remote host has ended.
+// errTelnetClosed says that the remote host has closed the connection.
 var errTelnetClosed = errors.New("commands: connection closed by foreign host")
 
-// A telnetTalk is a connection with the user at one end.
+// A telnetSession connects a terminal with a remote host.
 type telnetSession struct {
-	terminal   shell.LineReader
-	conn       network.Conn
-	screenLock chan struct{} // whoever has put something in may write; the user, while talking to telnet itself
-	midLine    bool          // the screen's last line has no end; for who has the screen
+	terminal shell.LineReader
+	conn     network.Conn
+	// screenLock has room for one value. A goroutine that has put one in may write to the
+	// terminal; telnet's own prompt holds the lock while it is shown.
+	screenLock chan struct{}
+	midLine    bool // the last line on the screen has no end; guarded by screenLock
 }
 
-// run returns when the connection is over: nil at the user's wish and at the remote
-// host's, else ctx's cause or the error of the keyboard. It closes the connection.
+// run blocks until the connection has ended, and closes it. It returns nil if the user or the
+// remote host closed the connection, and otherwise the cause of ctx or the terminal's error.
 func (t *telnetSession) run(ctx context.Context) error {
 	defer t.conn.Close()
 	defer context.AfterFunc(ctx, func() { t.conn.Close() })()
-	open, end := context.WithCancelCause(ctx)
+	connCtx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	over := make(chan struct{})
+	outputEnded := make(chan struct{})
 	go func() {
-		defer close(over)
-		t.showOutput(open)
+		defer close(outputEnded)
+		t.showOutput(connCtx)
 		end(errTelnetClosed)
 	}()
-	err := t.sendInput(open)
+	err := t.sendInput(connCtx)
 	t.conn.Close()
 	end(nil)
-	<-over
+	<-outputEnded
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -55,54 +57,55 @@ func (t *telnetSession) run(ctx context.Context) error {
 	return err
 }
 
-// speak sends what is typed. It returns nil when the user wants no more.
-func (t *telnetSession) sendInput(open context.Context) error {
+// sendInput sends the lines that are typed. It returns nil if the user closes the connection.
+// ctx is that of the connection.
+func (t *telnetSession) sendInput(ctx context.Context) error {
 	_, echoes := t.terminal.(shell.Screen)
 	for {
-		line, err := t.terminal.ReadLine(open, telnetEscape)
+		line, err := t.terminal.ReadLine(ctx, telnetEscape)
 		if echoes && (err == nil || errors.Is(err, shell.ErrEscape)) {
-			select { // what was typed has ended the line
+			select { // the echo has ended the line on the screen
 			case t.screenLock <- struct{}{}:
 				t.midLine = false
 				<-t.screenLock
-			case <-open.Done():
+			case <-ctx.Done():
 			}
 		}
 		switch {
 		case err == nil:
-			// A byte 255 would be a command (RFC 854).
+			// A single byte 255 would begin a command (RFC 854).
 			text := strings.ReplaceAll(line, "\xff", "\xff\xff") + "\r\n"
 			if _, err := t.conn.Write([]byte(text)); err != nil {
-				<-open.Done() // the other side hears of it, too
-				return context.Cause(open)
+				<-ctx.Done() // showOutput gets the error, too
+				return context.Cause(ctx)
 			}
 		case errors.Is(err, shell.ErrEscape):
-			if done, err := t.prompt(open); err != nil || done {
+			if done, err := t.prompt(ctx); err != nil || done {
 				return err
 			}
 		case errors.Is(err, io.EOF):
 			if err := t.conn.CloseWrite(); err != nil {
 				return errTelnetClosed
 			}
-			<-open.Done()
-			return context.Cause(open)
+			<-ctx.Done()
+			return context.Cause(ctx)
 		default:
 			return err
 		}
 	}
 }
 
-// command is telnet's own prompt. What arrives meanwhile waits. done says that the
-// connection is to be closed.
-func (t *telnetSession) prompt(open context.Context) (done bool, err error) {
+// prompt shows telnet's own prompt. Output of the remote host is held back meanwhile. prompt
+// reports whether the connection is to be closed.
+func (t *telnetSession) prompt(ctx context.Context) (done bool, err error) {
 	select {
 	case t.screenLock <- struct{}{}:
-	case <-open.Done():
-		return true, context.Cause(open)
+	case <-ctx.Done():
+		return true, context.Cause(ctx)
 	}
 	defer func() { <-t.screenLock }()
 	for {
-		line, err := t.terminal.Prompt(open, "telnet> ")
+		line, err := t.terminal.Prompt(ctx, "telnet> ")
 		if errors.Is(err, io.EOF) {
 			line, err = "quit", nil
 		}
@@ -117,7 +120,8 @@ func (t *telnetSession) prompt(open context.Context) (done bool, err error) {
 			io.WriteString(t.terminal, "Connection closed.\n")
 			return true, nil
 		case word == "?", strings.HasPrefix("help", word):
-			io.WriteString(t.terminal, "Commands may be abbreviated. An empty line goes on with the connection.\n\n"+
+			io.WriteString(t.terminal, "Commands may be abbreviated. "+
+				"An empty line returns to the connection.\n\n"+
 				"close    close the connection\nquit     close the connection\n?        print this\n")
 		default:
 			io.WriteString(t.terminal, "?Invalid command\n")
@@ -125,23 +129,23 @@ func (t *telnetSession) prompt(open context.Context) (done bool, err error) {
 	}
 }
 
-// listen shows what the remote host says until it says no more.
-func (t *telnetSession) showOutput(open context.Context) {
+// showOutput shows the output of the remote host until the connection ends.
+func (t *telnetSession) showOutput(ctx context.Context) {
 	var v nvtDecoder
 	b := make([]byte, 4096)
 	for {
 		n, err := t.conn.Read(b)
 		text, answer := v.decode(b[:n])
 		if len(answer) > 0 {
-			t.conn.Write(answer) //nolint:errcheck // the next read tells
+			t.conn.Write(answer) //nolint:errcheck // the next Read returns the error
 		}
 		if len(text) > 0 {
 			select {
 			case t.screenLock <- struct{}{}:
-			case <-open.Done():
+			case <-ctx.Done():
 				return
 			}
-			t.terminal.Write(text) //nolint:errcheck // the keyboard tells
+			t.terminal.Write(text) //nolint:errcheck // the next ReadLine returns the error
 			t.midLine = !bytes.HasSuffix(text, []byte("\n"))
 			<-t.screenLock
 		}
@@ -151,12 +155,12 @@ func (t *telnetSession) showOutput(open context.Context) {
 	}
 }
 
-// An nvt takes telnet's commands out of what a remote host sends (RFC 854). Of the options
-// that it offers or asks for it gets none (RFC 855): what is typed is shown here, and
-// sent line by line.
+// An nvtDecoder removes telnet's commands from the output of a remote host (RFC 854: a network
+// virtual terminal). It refuses every option that the remote host offers or asks for (RFC 855),
+// since the local side echoes what is typed and sends it line by line.
 type nvtDecoder struct {
 	state nvtState
-	verb  byte // of the option that comes next
+	verb  byte // of the option that follows
 }
 
 type nvtState int
@@ -170,7 +174,7 @@ const (
 	nvtSubCommand
 )
 
-// Bytes of commands.
+// Command bytes of the telnet protocol.
 const (
 	telnetSE   = 240
 	telnetSB   = 250
@@ -181,7 +185,7 @@ const (
 	telnetIAC  = 255
 )
 
-// take returns the text in b, its lines ended by "\n", and what must be answered.
+// decode returns the text in b, with "\n" as line ends, and the commands to be sent in reply.
 func (v *nvtDecoder) decode(b []byte) (text, answer []byte) {
 	for _, c := range b {
 		switch v.state {
@@ -229,7 +233,7 @@ func (v *nvtDecoder) decode(b []byte) (text, answer []byte) {
 	return text, answer
 }
 
-// char takes a character of the text.
+// text decodes a byte outside of a command.
 func (v *nvtDecoder) text(text []byte, c byte) ([]byte, nvtState) {
 	switch c {
 	case telnetIAC:

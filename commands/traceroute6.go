@@ -30,7 +30,7 @@ var _ = register(&shell.Command{
 			return err
 		}
 		t := &tracer{
-			// The head line counts the data, not the headers of 40 and 8 bytes.
+			// The head line gives the size without the headers of 40 and 8 bytes.
 			env: env, command: "traceroute6", host: host, dst: addrs[0], src: src, packetSize: 60, shownSize: 12,
 			formatRouter:     func(name string, _ netip.Addr) string { return name },
 			destinationCodes: map[uint8]bool{4: true},

@@ -89,7 +89,7 @@ func newAccount(ctx context.Context, env *shell.Env, word string) error {
 	return err
 }
 
-// accountForm asks for what NEW and EDIT have in common.
+// accountForm asks the questions that NEW and EDIT share.
 func accountForm(a *users.Account) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		return d.Form(ctx,
@@ -183,8 +183,8 @@ func setAccountStatus(ctx context.Context, env *shell.Env) error {
 	return err
 }
 
-// chooseAccount asks for an account by name or by its number in the list. check
-// may be nil.
+// chooseAccount asks for an account by name or by its number in the list. If check is not nil,
+// it may refuse the account.
 func chooseAccount(ctx context.Context, env *shell.Env, verb string, check func(users.Account) error) (users.Account, error) {
 	var chosen users.Account
 	_, err := env.Ask(ctx, fmt.Sprintf("Enter the user name or number to %s.", verb), "", func(answer string) error {

@@ -28,7 +28,7 @@ var _ = register(&shell.Command{
 	},
 })
 
-// idleTime is the form 0s, 12m or 1h 59m.
+// idleTime formats a duration as 0s, 12m or 1h 59m.
 func idleTime(d time.Duration) string {
 	switch {
 	case d < time.Minute:
