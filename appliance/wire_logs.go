@@ -95,7 +95,7 @@ func (a *Appliance) reportLogProblem(p logs.Problem) {
 	case logs.PushFailed:
 		a.logToOperator(MailLog, Critical, p.Text)
 		a.Alerts.Raise(alert.System, alert.Critical, p.Text)
-	case logs.DiskFull:
+	case logs.WriteFailed:
 		a.Log(MailLog, Critical, p.Text)
 		a.Alerts.Raise(alert.System, alert.Critical, p.Text)
 	case logs.FilesRemoved:

@@ -3,6 +3,7 @@ package shell
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/users"
@@ -16,6 +17,18 @@ func (s *session) logInput(prompt, line string) {
 	s.appliance.Log(appliance.CLILog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s",
 			s.login.ID(), s.account.Name, QuoteForLog(line), QuoteForLog(prompt)))
+	s.out.logPending.Store(true)
+}
+
+// maxLogDelay bounds how long the output of a session waits for the log's file: a disk that hangs
+// must not hang the sessions.
+const maxLogDelay = time.Second
+
+// awaitInputWritten blocks until the log's file has the lines that the user has entered. It is
+// called before output is sent, so that the end of the process loses no line of the log about a
+// command that has been answered.
+func (s *session) awaitInputWritten() {
+	s.appliance.Logs.AwaitWritten(appliance.CLILog, maxLogDelay)
 }
 
 // redact returns a command line in the form in which it may be logged. If a command's arguments may

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
@@ -16,6 +17,9 @@ import (
 type outputBuffer struct {
 	w    io.Writer
 	crlf bool // the client has a terminal: lines end in "\r\n"
+
+	awaitLog   func()      // blocks until the log's file has the lines that the user has entered
+	logPending atomic.Bool // awaitLog must be called before anything is sent
 
 	timers sync.WaitGroup // set and not yet stopped or run; close waits for them
 
@@ -105,6 +109,9 @@ func (o *outputBuffer) add(b []byte) error {
 // flush sends what has been collected. o.mu is held.
 func (o *outputBuffer) flush() error {
 	if len(o.buf) > 0 && o.err == nil {
+		if o.logPending.Swap(false) {
+			o.awaitLog()
+		}
 		_, o.err = o.w.Write(o.buf)
 	}
 	if o.buf = o.buf[:0]; cap(o.buf) > 2048 {

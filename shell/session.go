@@ -55,6 +55,7 @@ func newSession(
 		in:       newInputBuffer(window != nil, app.Clock),
 		out:      &outputBuffer{w: out, crlf: window != nil},
 	}
+	s.out.awaitLog = s.awaitInputWritten
 	if window == nil {
 		s.prompter = &script{s.in, s.out}
 	} else {

@@ -48,9 +48,10 @@ type File struct {
 	s          *Store
 	f          *os.File
 	name       string
-	node       *node // nil if opened for reading
-	readEnd    int64 // readers get io.EOF here; -1: at the end of the file
-	appendOnly bool  // every write goes to the end of the file
+	opened     string // resolved name when it was opened for writing
+	node       *node  // nil if opened for reading
+	readEnd    int64  // readers get io.EOF here; -1: at the end of the file
+	appendOnly bool   // every write goes to the end of the file
 
 	backup     string      // temporary file with the content before Overwrite
 	outOfSpace atomic.Bool // a write has failed for lack of space
@@ -135,7 +136,8 @@ func (s *Store) open(real string, flag int) (*File, error) {
 		s.nodes[real] = n
 	}
 	n.writers++
-	file := &File{s: s, f: f, name: real, node: n, readEnd: -1, appendOnly: flag&os.O_APPEND != 0}
+	file := &File{s: s, f: f, name: real, opened: real, node: n, readEnd: -1,
+		appendOnly: flag&os.O_APPEND != 0}
 	if flag&os.O_TRUNC != 0 {
 		if err := file.truncate(0); err != nil {
 			return nil, errors.Join(err, file.close())
@@ -235,6 +237,14 @@ func (s *Store) WriteFile(name string, data []byte) error {
 
 // Name returns the name by which the file was opened.
 func (f *File) Name() string { return f.name }
+
+// Moved reports whether the file, which was opened for writing, was removed or renamed since then
+// by way of the Store.
+func (f *File) Moved() bool {
+	f.s.mu.Lock()
+	defer f.s.mu.Unlock()
+	return f.node.removed || f.node.name != f.opened
+}
 
 // Stat describes the file. Its size is the length that can be read through f.
 func (f *File) Stat() (fs.FileInfo, error) {

@@ -49,11 +49,25 @@
 //
 // # Writers never wait, and no line is lost silently
 //
-// Write appends to a buffer of the subscription and returns. The drainer, which exists only while
-// there is something to write, takes the lines from the buffer and writes them in chunks of whole
-// lines. Lines that do not fit into the buffer or onto the disk are counted, and the first line
-// that can be written again is preceded by one that says how many are missing. A full disk is also
-// reported as a problem. It costs new lines, never old ones.
+// Write appends to a buffer of the subscription and returns. The drainer, which exists while there
+// is something to write and for a short time afterwards, takes the lines from the buffer and writes them in chunks of whole
+// lines. Lines that do not fit into the buffer or cannot be written are counted, and the first line
+// that can be written again is preceded by one that says how many are missing, and why. A file that
+// cannot be written is also reported as a problem. A full disk costs new lines, never old ones.
+//
+// # What the end of the process loses
+//
+// If the process is killed, the lines are lost that were handed to Write and that the drainer has
+// not written yet: usually those of the last tenth of a millisecond, but as many as come while
+// something else, such as an upload that is flushed to the disk, holds up the drainer. So that this
+// does not happen for each line, the drainer keeps the file open for a short time.
+//
+// Before a caller answers a client, it can call AwaitWritten. Package shell does so before it sends
+// output: the log of commands contains every command of whose answer a client has received a part,
+// unless the disk has not accepted the line for a whole second. Other logs make no such promise.
+//
+// Lines are not flushed to the disk. If the machine loses its power, those of the last half minute
+// can be lost; what is left is whole lines.
 //
 // # Pushing
 //

@@ -45,8 +45,22 @@ type file struct {
 
 	usedStems []string // names, without status code, that a server may have
 
-	unreportedLost int  // lines that did not fit on the disk, and that the log does not mention yet
-	errorReported  bool // since the last write that succeeded
+	unreportedLost []lostLines // that the log does not mention yet; none twice with a cause
+	errorReported  bool        // since the last write that succeeded
+}
+
+// lostLines are lines that could not be written.
+type lostLines struct {
+	count int
+	cause string // "the disk was full"
+}
+
+// text returns the text of a line of the log that says so.
+func (l lostLines) text() string {
+	if l.count == 1 {
+		return "1 log line was lost: " + l.cause + "."
+	}
+	return fmt.Sprintf("%d log lines were lost: %s.", l.count, l.cause)
 }
 
 // resume continues the current file that an earlier run, or an earlier subscription of this
@@ -146,22 +160,35 @@ func (f *file) writeChunk(chunk []byte, at time.Time) {
 	if err == nil {
 		header, err = f.pendingHeader(at)
 	}
-	if f.unreportedLost > 0 {
-		text := fmt.Sprintf("%d log lines were lost: the disk was full.", f.unreportedLost)
-		header = appendLine(header, at, Warning, text)
+	for _, l := range f.unreportedLost {
+		header = appendLine(header, at, Warning, l.text())
 	}
 	if err == nil {
 		err = f.writeAll(header, chunk)
 	}
 	if err == nil {
-		f.unreportedLost, f.errorReported, f.resumed = 0, false, false
+		f.unreportedLost, f.errorReported, f.resumed = nil, false, false
 		f.headerOnly = len(chunk) == 0
 		return
 	}
 	n := bytes.Count(chunk, []byte("\n"))
-	f.unreportedLost += n
+	f.countLost(n, writeErrorOf(err).cause)
 	f.onLost(n)
 	f.reportError(err)
+}
+
+// countLost adds n lines to those that the log must mention.
+func (f *file) countLost(n int, cause string) {
+	if n == 0 {
+		return
+	}
+	for i := range f.unreportedLost {
+		if f.unreportedLost[i].cause == cause {
+			f.unreportedLost[i].count += n
+			return
+		}
+	}
+	f.unreportedLost = append(f.unreportedLost, lostLines{n, cause})
 }
 
 // writeAll writes header and chunk completely, or nothing of them.
@@ -184,6 +211,31 @@ func (f *file) writeAll(header, chunk []byte) error {
 	return err
 }
 
+// A writeError describes why a log cannot be written.
+type writeError struct {
+	errno  syscall.Errno
+	reason string // for the alert: it lasts
+	cause  string // for the line about lost lines: it is over
+}
+
+// writeErrors are the errors whose causes an administrator can remove.
+var writeErrors = []writeError{
+	{syscall.ENOSPC, "the disk is full", "the disk was full"},
+	{syscall.EMFILE, "too many files are open", "too many files were open"},
+	{syscall.ENFILE, "too many files are open", "too many files were open"},
+	{syscall.EROFS, "the disk is read-only", "the disk was read-only"},
+}
+
+// writeErrorOf returns the description of an error of the file area.
+func writeErrorOf(err error) writeError {
+	for _, w := range writeErrors {
+		if errors.Is(err, w.errno) {
+			return w
+		}
+	}
+	return writeError{0, "the disk has an error", "the disk had an error"}
+}
+
 // reportError reports a write that failed, unless one was reported since the last that
 // succeeded.
 func (f *file) reportError(err error) {
@@ -191,18 +243,21 @@ func (f *file) reportError(err error) {
 		return
 	}
 	f.errorReported = true
-	if errors.Is(err, syscall.ENOSPC) {
-		text := "Log Error: Subscription " + f.subscription +
-			": The log files cannot be written: the disk is full"
-		f.hub.o.OnProblem(Problem{f.subscription, DiskFull, text})
-		return
+	w := writeErrorOf(err)
+	if w.errno != syscall.ENOSPC {
+		f.hub.o.Logger.Error("a log cannot be written", "subscription", f.subscription, "err", err)
 	}
-	f.hub.o.Logger.Error("a log cannot be written", "subscription", f.subscription, "err", err)
+	text := "Log Error: Subscription " + f.subscription +
+		": The log files cannot be written: " + w.reason
+	f.hub.o.OnProblem(Problem{f.subscription, WriteFailed, text})
 }
 
 // openCurrent opens the current file if there is one and it is not open. If the file was removed
-// on the machine, there is no current file afterwards.
+// or renamed, there is no current file afterwards.
 func (f *file) openCurrent() error {
+	if f.handle != nil && f.handle.Moved() {
+		f.close()
+	}
 	if f.handle != nil || f.name == "" {
 		return nil
 	}

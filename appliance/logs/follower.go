@@ -91,7 +91,8 @@ func lastLines(b []byte, n int) []byte {
 func (f *Follower) Next(ctx context.Context) ([]byte, error) {
 	for {
 		f.subscription.mu.Lock()
-		progress, ended := f.subscription.progress, f.subscription.ended && !f.subscription.draining
+		progress := f.subscription.progress
+		ended := f.subscription.ended && !f.subscription.draining
 		f.subscription.mu.Unlock()
 		b, err := f.readMore()
 		if err != nil || len(b) > 0 {

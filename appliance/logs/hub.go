@@ -78,7 +78,7 @@ type ProblemKind int
 // The kinds of problems.
 const (
 	FilesRemoved ProblemKind = iota // because of the limit on their number
-	DiskFull                        // lines cannot be written
+	WriteFailed                     // lines cannot be written
 	PushFailed                      // the server cannot be reached, or refuses what it is sent
 )
 
@@ -316,6 +316,26 @@ func (h *Hub) Flush(ctx context.Context, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// AwaitWritten blocks until every entry of a type that was written before is in the files, so
+// that the end of the process cannot lose it, but no longer than limit. If nothing waits for the
+// disk, which is the rule, it returns immediately.
+func (h *Hub) AwaitWritten(t Type, limit time.Duration) {
+	var ctx context.Context
+	for _, s := range h.routes.Load().byType[t] {
+		if s.isWritten() {
+			continue
+		}
+		if ctx == nil {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(context.Background(), limit)
+			defer cancel()
+		}
+		if s.flush(ctx) != nil {
+			return
+		}
+	}
 }
 
 // RollOver finishes the current files of the named subscriptions, or without names of all of

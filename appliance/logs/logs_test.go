@@ -284,7 +284,7 @@ func TestFullDiskDropsNewLinesAndReportsThem(t *testing.T) {
 	h.mu.Lock()
 	h.want(h.problems,
 		[]logs.Problem{{
-			Subscription: "mail_logs", Kind: logs.DiskFull,
+			Subscription: "mail_logs", Kind: logs.WriteFailed,
 			Text: "Log Error: Subscription mail_logs: The log files cannot be written: the disk is full",
 		}})
 	h.mu.Unlock()
@@ -539,4 +539,55 @@ func BenchmarkWrite(b *testing.B) {
 	if n := hub.LostLines("mail_logs"); n > 0 {
 		b.Errorf("%d lines lost", n)
 	}
+}
+
+// AwaitWritten returns once earlier lines are in the file, and at once if they are. It does not wait
+// longer than its limit for a disk that hangs.
+func TestAwaitWritten(t *testing.T) {
+	hang := make(chan struct{})
+	h := newHarness(t, 1<<20, func(o *logs.Options) {
+		name := o.Hostname
+		o.Hostname = func() string { <-hang; return name() } // the drainer calls it
+	}, func() logs.Subscription { s := mailLogs(); s.HostSuffix = true; return s }())
+	h.AwaitWritten(logs.Mail, time.Hour)
+	h.logMail(logs.Information, "one")
+	h.AwaitWritten(logs.System, time.Hour) // of another type
+	h.AwaitWritten(logs.Mail, time.Millisecond)
+	written := make(chan struct{})
+	go func() {
+		h.AwaitWritten(logs.Mail, time.Hour)
+		close(written)
+	}()
+	select {
+	case <-written:
+		t.Error("AwaitWritten returned before the line was written")
+	default:
+	}
+	close(hang)
+	<-written
+	all, err := fs.ReadFile(h.files, path.Join(files.Pub, "mail_logs/mail.current"))
+	if err != nil || !strings.HasSuffix(string(all), " Info: one\n") {
+		t.Errorf("%q, %v", all, err)
+	}
+}
+
+// A client that removes or renames the current file while it is open costs no line.
+func TestCurrentFileMovedWhileOpen(t *testing.T) {
+	h := newHarness(t, 1<<20, nil)
+	h.logMail(logs.Information, "one")
+	h.flush()
+	name := path.Join(files.Pub, "mail_logs", h.names("mail_logs")[0])
+	if err := h.files.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	h.logMail(logs.Information, "two")
+	h.want(h.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: two\n")
+
+	name = path.Join(files.Pub, "mail_logs", h.names("mail_logs")[0])
+	if err := h.files.Rename(name, path.Join(files.Pub, "mine")); err != nil {
+		t.Fatal(err)
+	}
+	h.logMail(logs.Information, "three")
+	h.want(h.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: three\n")
+	h.want(h.read("mine"), header+"Thu Jun 25 08:50:03 2015 Info: two\n")
 }

@@ -3,7 +3,6 @@ package logs
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -32,6 +31,10 @@ type subscription struct {
 	unreportedLost int      // lines that did not fit into jobs; the log does not mention them yet
 	lostTotal      int
 	draining       bool          // there is a drainer
+	drainerIdle    bool          // the drainer waits for drainerWake
+	drainerWake    chan struct{} // of capacity 1
+	mustClose      bool          // the drainer must close the file
+	stopClosing    func() bool   // stops the timer that sets mustClose; nil: none
 	ended          bool          // no further jobs are accepted
 	progress       chan struct{} // closed, and replaced, after each step of the drainer
 	spareBuffer    []byte        // for the next job with lines
@@ -74,7 +77,8 @@ const (
 // newSubscription returns a subscription that must be configured next. Until then its file may
 // be resumed.
 func newSubscription(h *Hub, conf Subscription) *subscription {
-	s := &subscription{hub: h, name: conf.Name, progress: make(chan struct{})}
+	s := &subscription{hub: h, name: conf.Name, progress: make(chan struct{}),
+		drainerWake: make(chan struct{}, 1)}
 	s.file = file{
 		hub: h, dir: dirOf(s.name), subscription: s.name, conf: conf,
 		onLost: s.countLost, onSaved: s.wakeUploader,
@@ -104,8 +108,7 @@ func (s *subscription) write(e Entry, zone *time.Location) {
 
 // addLostLine adds a line that says how many lines did not fit into the buffer. mu must be held.
 func (s *subscription) addLostLine(e Entry) {
-	s.addLine(e, Warning, fmt.Sprintf("%d log lines were lost: the disk was too slow.",
-		s.unreportedLost))
+	s.addLine(e, Warning, lostLines{s.unreportedLost, "the disk was too slow"}.text())
 	s.unreportedLost = 0
 }
 
@@ -177,43 +180,88 @@ func (s *subscription) enqueue(j job) {
 	s.startDrainer()
 }
 
-// startDrainer starts a drainer unless there is one. mu must be held.
+// startDrainer starts a drainer unless there is one, and wakes the one that waits for jobs. mu must
+// be held.
 func (s *subscription) startDrainer() {
-	if !s.draining {
+	switch {
+	case !s.draining:
 		s.draining = true
 		s.hub.drainers.Go(s.drain)
+	case s.drainerIdle:
+		s.drainerIdle = false
+		s.drainerWake <- struct{}{}
 	}
 }
 
-// drain is the drainer. It returns when there are no jobs left.
+// drain is the drainer. It returns when there have been no jobs for a while.
 func (s *subscription) drain() {
-	for busy := true; busy; {
-		s.mu.Lock()
-		jobs := s.jobs
-		s.jobs, s.waitingBytes = nil, 0
-		s.takenJobs += len(jobs)
-		s.mu.Unlock()
-		for _, j := range jobs {
-			s.run(j)
-		}
-		if s.idle() {
-			s.file.close() // a caller that waits for progress finds the file closed
-		}
-		s.mu.Lock()
-		s.recycle(jobs)
-		s.doneJobs = s.takenJobs
-		busy = len(s.jobs) > 0
-		s.draining = busy
-		s.signalProgress()
-		s.mu.Unlock()
+	for s.runJobs() || s.awaitJobs() {
 	}
 }
 
-// idle reports whether there are no jobs to take.
-func (s *subscription) idle() bool {
+// runJobs runs the jobs that wait, and reports whether there are further ones.
+func (s *subscription) runJobs() bool {
+	s.mu.Lock()
+	jobs := s.jobs
+	s.jobs, s.waitingBytes = nil, 0
+	s.takenJobs += len(jobs)
+	s.mu.Unlock()
+	for _, j := range jobs {
+		s.run(j)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.jobs) == 0
+	s.recycle(jobs)
+	s.doneJobs = s.takenJobs
+	s.signalProgress()
+	return len(s.jobs) > 0
+}
+
+// openDuration is how long the current file stays open. Opening and closing it for each line would
+// cost ten times as much as the line, and would wait for whatever else the file area does.
+const openDuration = 50 * time.Millisecond
+
+// awaitJobs blocks until there are jobs, and returns true. If the file has been open for long, it
+// closes the file; if there are no jobs then, or none can come, it ends the drainer and returns
+// false.
+func (s *subscription) awaitJobs() bool {
+	s.mu.Lock()
+	if s.stopClosing == nil && !s.ended {
+		s.stopClosing = s.hub.timers.AfterFunc(clock.System(), openDuration, s.closingDue)
+	}
+	for len(s.jobs) == 0 && !s.ended && !s.mustClose {
+		s.drainerIdle = true
+		s.mu.Unlock()
+		<-s.drainerWake
+		s.mu.Lock()
+	}
+	s.drainerIdle = false
+	due := s.mustClose || s.ended
+	s.mu.Unlock()
+	if !due {
+		return true
+	}
+	s.file.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopClosing != nil {
+		s.stopClosing()
+		s.stopClosing = nil
+	}
+	s.mustClose = false
+	s.draining = len(s.jobs) > 0
+	s.signalProgress()
+	return s.draining
+}
+
+// closingDue is called when the file has been open for openDuration.
+func (s *subscription) closingDue() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mustClose = true
+	if s.drainerIdle {
+		s.startDrainer()
+	}
 }
 
 // signalProgress wakes the goroutines that wait for progress. mu must be held.
@@ -402,7 +450,17 @@ func (s *subscription) end() {
 	if s.stopTimer != nil {
 		s.stopTimer()
 	}
+	if s.drainerIdle {
+		s.startDrainer() // so that the drainer closes the file
+	}
 	s.signalProgress() // so that followers notice the end
+}
+
+// isWritten reports whether all jobs are done.
+func (s *subscription) isWritten() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.doneJobs == s.takenJobs && len(s.jobs) == 0
 }
 
 // flush blocks until the jobs that were queued before are done.

@@ -310,6 +310,63 @@ func TestQueueAfterKill(t *testing.T) {
 	}
 }
 
+// When kill -9 ends the program, the log has every command that was answered before, even while
+// uploads keep the disk busy.
+func TestAnsweredCommandsAreInTheLogAfterKill(t *testing.T) {
+	tooltest.Need(t, "ssh", "scp", "sshpass")
+	home := shortHome(t)
+	data := filepath.Join(home, "data")
+	big := filepath.Join(t.TempDir(), "big")
+	if err := os.WriteFile(big, make([]byte, 4<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	last := 0 // number of the last command
+	for range 3 {
+		p := start(t, home, "--data", data)
+		upload := exec.Command("sshpass", withPassphrase(append(append([]string{"scp"},
+			sshArgs(p, "-P")...), big, big, big, big, "admin@127.0.0.1:/configuration/")...)...)
+		if err := upload.Start(); err != nil {
+			t.Fatal(err)
+		}
+		session := exec.Command("sshpass", sshCommand(p)...)
+		in, err := session.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := session.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := session.Start(); err != nil {
+			t.Fatal(err)
+		}
+		answers := bufio.NewReader(out)
+		for range 300 {
+			last++
+			fmt.Fprintf(in, "n%d\n", last)
+			for line := ""; !strings.Contains(line, fmt.Sprintf("n%d", last)); {
+				if line, err = answers.ReadString('\n'); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		p.stop(t, syscall.SIGKILL)
+		_ = session.Wait()
+		_ = upload.Wait()
+		names, err := filepath.Glob(filepath.Join(data, "appliance/files/data/pub/cli_logs/*.@*"))
+		if err != nil || len(names) != 1 {
+			t.Fatal(names, err)
+		}
+		log, err := os.ReadFile(names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := commandsEntered(t, "the log", string(log)); n != last {
+			t.Fatalf("the log has %d of the %d commands that were answered", n, last)
+		}
+	}
+}
+
 // Servers of this machine take the place of the simulated ones: a syslog server that resets
 // the connection after four records, and a mail exchanger.
 func TestSyslogResetWithRealServers(t *testing.T) {
