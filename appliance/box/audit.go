@@ -15,7 +15,8 @@ import (
 func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.Login {
 	l := a.Logins.Open(ch.Account(), ch.RemoteAddr(), what)
 	a.Log(appliance.CLILog, appliance.Information,
-		fmt.Sprintf("PID %d: User %s entered %s; prompt was ''", l.ID(), ch.Account().Name, shell.QuoteForLog(line)))
+		fmt.Sprintf("PID %d: User %s entered %s; prompt was ''",
+			l.ID(), ch.Account().Name, shell.QuoteForLog(line)))
 	return l
 }
 
@@ -23,7 +24,8 @@ func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.L
 // daemon records its own. The number in the line is that of the login, as in the CLI log.
 func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string, l *users.Login) func(text string) {
 	return func(text string) {
-		a.Log(appliance.FTPLog, appliance.Information, fmt.Sprintf("%s:%d User %s %s", protocol, l.ID(), ch.Account().Name, text))
+		a.Log(appliance.FTPLog, appliance.Information,
+			fmt.Sprintf("%s:%d User %s %s", protocol, l.ID(), ch.Account().Name, text))
 	}
 }
 
@@ -31,14 +33,17 @@ func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string, l *u
 func ftpLogIn(a *appliance.Appliance, user string, from netip.Addr) func() {
 	account, _ := a.Users.Lookup(user)
 	l := a.Logins.Open(account, from, "ftp")
-	a.Log(appliance.AuthenticationLog, appliance.Information, shell.LoginMessage(account, fmt.Sprintf("from %v", from), "using an FTP connection"))
+	a.Log(appliance.AuthenticationLog, appliance.Information,
+		shell.LoginMessage(account, fmt.Sprintf("from %v", from), "using an FTP connection"))
 	return func() {
 		l.Close()
-		a.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("User %s logged out of FTP session %v", user, from))
+		a.Log(appliance.AuthenticationLog, appliance.Information,
+			fmt.Sprintf("User %s logged out of FTP session %v", user, from))
 	}
 }
 
 // ftpDenied records a failed login over FTP.
 func ftpDenied(a *appliance.Appliance, user string, from netip.Addr) {
-	a.Log(appliance.AuthenticationLog, appliance.Information, shell.FailedLoginMessage(user, fmt.Sprintf("from %v", from), "using an FTP connection"))
+	a.Log(appliance.AuthenticationLog, appliance.Information,
+		shell.FailedLoginMessage(user, fmt.Sprintf("from %v", from), "using an FTP connection"))
 }

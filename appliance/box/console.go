@@ -15,12 +15,17 @@ import (
 //
 // Console closes in and waits for the goroutine that reads it. Close must therefore make a
 // blocked Read return, as it does for network connections and pipes.
-func (b *Box) Console(ctx context.Context, in io.ReadCloser, out io.Writer, size func() (columns, rows int)) error {
+func (b *Box) Console(
+	ctx context.Context, in io.ReadCloser, out io.Writer, size func() (columns, rows int),
+) error {
 	line := readLine(in)
 	defer line.close()
 	for {
 		s := b.current()
-		c := shell.Console{Appliance: s.appliance, Commands: commands.All(), In: line.attach(), Out: out, Size: size}
+		c := shell.Console{
+			Appliance: s.appliance, Commands: commands.All(),
+			In: line.attach(), Out: out, Size: size,
+		}
 		session, end := context.WithCancelCause(ctx)
 		stop := context.AfterFunc(s.ctx, func() { end(context.Cause(s.ctx)) })
 		err := c.Serve(session)

@@ -106,7 +106,8 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 	alert.Section.SetFactory(f, alerts)
 	for i, name := range a.NTP {
 		if err := ntp.CheckServer(name); err != nil {
-			return nil, t.ErrorAt(fmt.Sprintf("appliance.ntp[%d]", i), "%q is no time server, expected a host name or an address", name)
+			return nil, t.ErrorAt(fmt.Sprintf("appliance.ntp[%d]", i),
+				"%q is no time server, expected a host name or an address", name)
 		}
 	}
 	if a.NTP != nil {
@@ -122,7 +123,8 @@ func subscription(l topology.Log) logs.Subscription {
 	s := logs.NewSubscription(l.Name, kind)
 	s.Type = logs.Type(cmp.Or(l.Type, string(logs.Mail)))
 	if l.Level != "" {
-		s.Level = logs.Level(1 + slices.IndexFunc(logs.Levels(), func(v logs.Level) bool { return v.Title() == l.Level }))
+		named := func(v logs.Level) bool { return v.Title() == l.Level }
+		s.Level = logs.Level(1 + slices.IndexFunc(logs.Levels(), named))
 	}
 	s.Method = logs.Syslog
 	s.Push = logs.SyslogPush{

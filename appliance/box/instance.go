@@ -18,7 +18,7 @@ import (
 type instance struct {
 	world     *netsim.World
 	appliance *appliance.Appliance
-	ctx       context.Context // ends, with the reason as its cause, when the instance begins to stop
+	ctx       context.Context // ends when the instance begins to stop, with the reason as cause
 	cancel    context.CancelCauseFunc
 }
 
@@ -69,7 +69,8 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 	}
 	followServices(i.world, i.appliance)
 	if err := addServices(i.appliance, i.world, o); err != nil {
-		return nil, errors.Join(err, i.appliance.Stop(context.Background()), i.world.Stop(context.Background()))
+		ctx := context.Background()
+		return nil, errors.Join(err, i.appliance.Stop(ctx), i.world.Stop(ctx))
 	}
 	return i, nil
 }

@@ -99,7 +99,8 @@ func newGUI(a *appliance.Appliance, w *netsim.World, o Options) (*web.Server, er
 			}
 		}
 	}
-	cert, err := web.Certificate(filepath.Join(o.Dir, certificateFile), o.Entropy.Stream("web/certificate"), hosts)
+	file, keys := filepath.Join(o.Dir, certificateFile), o.Entropy.Stream("web/certificate")
+	cert, err := web.Certificate(file, keys, hosts)
 	if err != nil {
 		return nil, err
 	}

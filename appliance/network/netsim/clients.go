@@ -95,7 +95,9 @@ func (c *clients) open(ctx context.Context, x *topology.Client, opened func()) e
 	if x.From == topology.FromAppliance {
 		host = c.stacks.appliance
 	}
-	conn, err := host.Dial(ctx, network.DialConfig{Local: x.Local, Remote: x.Remote, Owner: x.Owner, User: x.User})
+	conn, err := host.Dial(ctx, network.DialConfig{
+		Local: x.Local, Remote: x.Remote, Owner: x.Owner, User: x.User,
+	})
 	if err != nil {
 		return fmt.Errorf("client %v: %w", x.Local, err)
 	}

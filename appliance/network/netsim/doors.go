@@ -58,7 +58,9 @@ func newDoors(s *stacks, accepted func(port uint16)) *doors {
 		}
 		config := door.FrontConfig{
 			Name: c.Name, Listen: listen, Hosts: s.hosts, Logger: s.options.Logger,
-			Enter: func(client netip.Addr) (netip.Addr, netip.AddrPort, error) { return d.enter(f, client) },
+			Enter: func(client netip.Addr) (from netip.Addr, to netip.AddrPort, err error) {
+				return d.enter(f, client)
+			},
 		}
 		if c.Service == "ftp" {
 			low, high, _ := c.PassivePortRange() // Check has read them
@@ -267,7 +269,8 @@ func (d *doors) enter(f *front, client netip.Addr) (from netip.Addr, to netip.Ad
 	if to.IsValid() {
 		return from, to, nil
 	}
-	return netip.Addr{}, netip.AddrPort{}, fmt.Errorf("%s has no address for a client at %v", f.door.Interface, from)
+	err = fmt.Errorf("%s has no address for a client at %v", f.door.Interface, from)
+	return netip.Addr{}, netip.AddrPort{}, err
 }
 
 // clientAddr returns the simulated address of a real one, which keeps it for ever. It is

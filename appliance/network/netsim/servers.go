@@ -38,12 +38,15 @@ type servers struct {
 
 // newServers makes the servers of topology t, which Start starts. c has what is the same for
 // all. running reports whether the world runs.
-func newServers(t *topology.Topology, c peers.Config, faults *Faults, running func() bool) *servers {
+func newServers(
+	t *topology.Topology, c peers.Config, faults *Faults, running func() bool,
+) *servers {
 	s := &servers{topology: t, faults: faults, running: running, peers: make(map[string]peers.Peer)}
 	c.Records = dnsRecords(t)
 	for h, service := range s.services() {
 		kind, _ := peers.Lookup(service.Type) // Check has found it
-		c.Name, c.Addrs, c.Port, c.Options = service.Name, h.Addresses, service.Port, service.Options
+		c.Name, c.Addrs, c.Port = service.Name, h.Addresses, service.Port
+		c.Options = service.Options
 		s.peers[service.Name] = kind.New(c)
 	}
 	return s

@@ -234,7 +234,8 @@ func (s *stacks) buildHosts(site *ether.Segment) error {
 			if gw.Addr().Is6() {
 				dst = anyIPv6
 			}
-			if slices.ContainsFunc(c.Addrs, func(p netip.Prefix) bool { return p.Contains(gw.Addr()) }) {
+			reached := func(p netip.Prefix) bool { return p.Contains(gw.Addr()) }
+			if slices.ContainsFunc(c.Addrs, reached) {
 				routes = append(routes, network.Route{Dst: dst, Gateway: gw.Addr(), Interface: h.Name})
 			}
 		}
@@ -254,7 +255,8 @@ func siteRoutes(gateway ether.MAC) []network.Route {
 // back door behind it.
 func (s *stacks) buildExit(segment *ether.Segment) error {
 	s.exit = vnet.NewHost(vnet.Options{
-		Name: "exit", Promiscuous: true, Rand: s.options.Entropy, MaxReceiveBuffer: door.ReceiveBuffer,
+		Name: "exit", Promiscuous: true, Rand: s.options.Entropy,
+		MaxReceiveBuffer: door.ReceiveBuffer,
 	})
 	err := s.exit.AddInterface(vnet.InterfaceConfig{
 		Name: siteName, Device: siteName, Index: 1,

@@ -85,7 +85,8 @@ func (w *World) build(o Options) error {
 		return err
 	}
 	w.clients = newClients(w.stacks, w.doors.servicePort, w.isRunning)
-	w.authority = peers.NewAuthority("esasim World CA", o.Entropy.Stream("netsim/authority"), o.Clock.Now)
+	keys := o.Entropy.Stream("netsim/authority")
+	w.authority = peers.NewAuthority("esasim World CA", keys, o.Clock.Now)
 	w.servers = newServers(w.topology, peers.Config{
 		Transport: w.stacks.hosts, Authority: w.authority, Clock: o.Clock, Logger: o.Logger,
 	}, w.faults, w.isRunning)

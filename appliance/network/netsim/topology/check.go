@@ -25,8 +25,9 @@ func (t *Topology) Warnings() []error {
 	var all []error
 	for i, d := range t.Doors.In {
 		if n := t.findInterface(d.Interface); n != nil && len(n.Addresses) == 0 {
-			all = append(all, &Error{File: t.File, Message: index("doors.in", i, ".interface") + ": " +
-				d.Interface + " has no address, so this door stays shut until the appliance is given one"})
+			message := index("doors.in", i, ".interface") + ": " + d.Interface +
+				" has no address, so this door stays shut until the appliance is given one"
+			all = append(all, &Error{File: t.File, Message: message})
 		}
 	}
 	return all

@@ -125,14 +125,19 @@ func (c *checker) interfaceAddresses(n *Interface, path string) error {
 }
 
 // gateways checks the routers of a segment. addresses are the appliance's on that segment.
-func (c *checker) gateways(segment string, addresses []netip.Prefix, v4, v6 netip.Prefix, at func(string) string) error {
+func (c *checker) gateways(
+	segment string, addresses []netip.Prefix, v4, v6 netip.Prefix, at func(string) string,
+) error {
 	if err := c.gateway(segment, addresses, v4, true, at(".gateway")); err != nil {
 		return err
 	}
 	return c.gateway(segment, addresses, v6, false, at(".gateway6"))
 }
 
-func (c *checker) gateway(segment string, addresses []netip.Prefix, gw netip.Prefix, v4 bool, path string) error {
+// gateway checks one router, which must be of the family that its key is for.
+func (c *checker) gateway(
+	segment string, addresses []netip.Prefix, gw netip.Prefix, v4 bool, path string,
+) error {
 	switch {
 	case !gw.IsValid():
 		return nil
@@ -163,7 +168,9 @@ func (c *checker) vlans() error {
 	for i, n := range c.Appliance.Interfaces {
 		seen := make(map[int]bool)
 		for j, v := range n.VLANs {
-			at := func(key string) string { return index("appliance.interfaces", i, index(".vlans", j, key)) }
+			at := func(key string) string {
+				return index("appliance.interfaces", i, index(".vlans", j, key))
+			}
 			switch {
 			case v.ID < 1 || v.ID > 4094:
 				return c.errorf(at(".id"), "%d is no VLAN ID, expected 1 to 4094", v.ID)

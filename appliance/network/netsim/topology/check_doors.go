@@ -81,7 +81,8 @@ func (c *checker) backDoors() error {
 		case !b.To.IsValid():
 			return c.errorf(at(".to"), "no real address, expected one such as 127.0.0.1")
 		case c.addrOwners[b.Address] != "" && !c.isFarHost(b.Address):
-			return c.errorf(at(".address"), "%v belongs to %s already, expected an unused address or that of a host behind the gateways",
+			return c.errorf(at(".address"),
+				"%v belongs to %s already, expected an unused address or that of a host behind the gateways",
 				b.Address, c.addrOwners[b.Address])
 		case seen[from]:
 			return c.errorf(at(".address"), "%v leads out twice, expected once", from)

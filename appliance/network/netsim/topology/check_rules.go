@@ -35,7 +35,9 @@ func (r *Rule) check(t *Topology, errorf errorFunc) error {
 		return errorf(".action", "%q is no action, expected %s or %s",
 			r.Action, strings.Join(actions[:last], ", "), actions[last])
 	}
-	for _, check := range []func(errorFunc) error{r.checkAmounts, r.checkAddresses, r.checkPorts, r.checkCounts} {
+	for _, check := range []func(errorFunc) error{
+		r.checkAmounts, r.checkAddresses, r.checkPorts, r.checkCounts,
+	} {
 		if err := check(errorf); err != nil {
 			return err
 		}

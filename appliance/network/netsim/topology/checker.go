@@ -33,7 +33,8 @@ var (
 // claimAddr records the owner of an address. No other machine may have it.
 func (c *checker) claimAddr(path string, a netip.Addr, owner string) error {
 	switch {
-	case a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.Is4In6() || !a.IsValid():
+	case !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() ||
+		a.IsLinkLocalUnicast() || a.Is4In6():
 		return c.errorf(path,
 			"%v cannot be the address of a machine, expected a unicast address", a)
 	case c.addrOwners[a] != "":

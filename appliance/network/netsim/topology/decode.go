@@ -22,8 +22,8 @@ type decoder struct {
 
 // errorAt returns an error about a token.
 func (d *decoder) errorAt(tok *token.Token, format string, args ...any) error {
-	at := positionOf(tok)
-	return &Error{File: d.file, Line: at.line, Column: at.column, Message: oneLine(fmt.Sprintf(format, args...))}
+	at, message := positionOf(tok), oneLine(fmt.Sprintf(format, args...))
+	return &Error{File: d.file, Line: at.line, Column: at.column, Message: message}
 }
 
 // document decodes data, which must be one YAML document, into v.
@@ -49,7 +49,8 @@ func (d *decoder) document(data []byte, v any) (err error) {
 		}
 	}
 	if len(bodies) != 1 {
-		return &Error{File: d.file, Message: fmt.Sprintf("the file has %d documents, expected one", len(bodies))}
+		message := fmt.Sprintf("the file has %d documents, expected one", len(bodies))
+		return &Error{File: d.file, Message: message}
 	}
 	return d.value("", bodies[0], reflect.ValueOf(v).Elem())
 }
@@ -59,7 +60,8 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) error {
 	d.at[path] = positionOf(start(n))
 	switch n.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
-		return d.errorAt(n.GetToken(), "anchors, aliases and tags are not supported, expected the value itself")
+		return d.errorAt(n.GetToken(),
+			"anchors, aliases and tags are not supported, expected the value itself")
 	}
 	if parse := scalarParser(v.Type()); parse != nil {
 		return d.scalar(n, v, parse)
@@ -130,7 +132,8 @@ func (d *decoder) structure(path string, n ast.Node, v reflect.Value) error {
 		}
 		i, ok := fields[key]
 		if !ok {
-			return d.errorAt(e.Key.GetToken(), "unknown key %q, expected one of %s", key, strings.Join(names, ", "))
+			return d.errorAt(e.Key.GetToken(),
+				"unknown key %q, expected one of %s", key, strings.Join(names, ", "))
 		}
 		if err := d.value(join(path, key), e.Value, v.Field(i)); err != nil {
 			return err
