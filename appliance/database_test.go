@@ -44,12 +44,15 @@ func TestDeleteLeavesOtherDatabase(t *testing.T) {
 	if err := app.Reporting.Delete(); err != nil {
 		t.Errorf("nothing to delete: %v", err)
 	}
-	for _, dir := range []string{"var/db", app.Reporting.Dir(), app.Reporting.Dir() + "/2015", app.Tracking.Dir()} {
+	reporting, tracking := app.Reporting.Dir(), app.Tracking.Dir()
+	for _, dir := range []string{"var/db", reporting, reporting + "/2015", tracking} {
 		if err := app.Files.Mkdir(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{app.Reporting.Dir() + "/counters", app.Reporting.Dir() + "/2015/june", app.Tracking.Dir() + "/messages"} {
+	for _, name := range []string{
+		reporting + "/counters", reporting + "/2015/june", tracking + "/messages",
+	} {
 		if err := app.Files.WriteFile(name, []byte("12345")); err != nil {
 			t.Fatal(err)
 		}

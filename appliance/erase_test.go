@@ -12,7 +12,10 @@ import (
 
 func TestEraseKeepsClockAndInstallationDate(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"config/1.xml", "files/data/pub/configuration/x.xml", "state/logins", "state/clock", "state/installed"} {
+	for _, name := range []string{
+		"config/1.xml", "files/data/pub/configuration/x.xml",
+		"state/logins", "state/clock", "state/installed",
+	} {
 		file := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 			t.Fatal(err)

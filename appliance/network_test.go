@@ -419,5 +419,6 @@ func TestNetworkAfterRestart(t *testing.T) {
 	if err := first.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	wantNetstat(t, open(t, appliance.Options{Net: newWorld(t).Network(), Dir: dir, Factory: f}), before)
+	second := open(t, appliance.Options{Net: newWorld(t).Network(), Dir: dir, Factory: f})
+	wantNetstat(t, second, before)
 }

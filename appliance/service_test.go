@@ -103,7 +103,8 @@ func TestStopContinuesAfterError(t *testing.T) {
 	if err := app.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := app.Stop(t.Context()); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "stop b: ") {
+	err := app.Stop(t.Context())
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "stop b: ") {
 		t.Errorf("Stop = %v", err)
 	}
 	if last := calls[len(calls)-1]; last != "stop a: The system is going down." {

@@ -55,7 +55,8 @@ func TestErrorForDamagedStateNamesFile(t *testing.T) {
 		if err := os.WriteFile(file, []byte("nonsense\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := appliance.New(appliance.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), file) {
+		_, err := appliance.New(appliance.Options{Dir: dir})
+		if err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: New = %v, want an error that names %s", name, err, file)
 		}
 	}
@@ -63,12 +64,14 @@ func TestErrorForDamagedStateNamesFile(t *testing.T) {
 
 func TestEntriesInProgramLog(t *testing.T) {
 	var out bytes.Buffer
-	app := open(t, appliance.Options{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	logger := slog.New(slog.NewTextHandler(&out, nil))
+	app := open(t, appliance.Options{Dir: t.TempDir(), Logger: logger})
 	app.Log(appliance.SystemLog, appliance.Debug, "small")
 	app.Log(appliance.SystemLog, appliance.Warning, "large")
 	app.Log(appliance.CLILog, appliance.Information, "typed")
 	got := out.String()
-	if strings.Contains(got, "small") || strings.Contains(got, "typed") || !strings.Contains(got, "level=WARN msg=large log=system") {
+	if strings.Contains(got, "small") || strings.Contains(got, "typed") ||
+		!strings.Contains(got, "level=WARN msg=large log=system") {
 		t.Errorf("the program's log:\n%s", got)
 	}
 }

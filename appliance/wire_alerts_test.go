@@ -16,7 +16,8 @@ import (
 func TestAlertAboutRemovedLogFiles(t *testing.T) {
 	for asked, want := range map[bool][]string{
 		false: nil,
-		true:  {"Info: Log subscription system_logs: 1 log files were removed because of the maximum number of files, 1."},
+		true: {"Info: Log subscription system_logs: 1 log files were removed because of the maximum " +
+			"number of files, 1."},
 	} {
 		app, clk := openOffline(t, t.TempDir(), firstStart)
 		d := app.Config.NewDraft()

@@ -66,7 +66,8 @@ func TestDNSCountersSurviveRestart(t *testing.T) {
 	w, dir := newWorld(t), t.TempDir()
 	for run := range uint64(2) {
 		app := open(t, appliance.Options{Net: w.Network(), Dir: dir})
-		if _, err := app.Resolver.LookupMX(t.Context(), "example.com"); !errors.Is(err, resolver.ErrNoServer) {
+		_, err := app.Resolver.LookupMX(t.Context(), "example.com")
+		if !errors.Is(err, resolver.ErrNoServer) {
 			t.Fatal(err)
 		}
 		one := resolver.Stats{Requests: 1, Misses: 1, Exceptions: 1}

@@ -17,11 +17,17 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
+// errInternal is the error of a check that could not be completed.
+var errInternal = errors.New("internal error")
+
 // The configuration of a small appliance.
 
 var hostname = config.Define("hostname", "example.com", func(v string, _ *config.Config) error {
-	if v == "" {
+	switch v {
+	case "":
 		return refusal.New("A host name is required.")
+	case "broken.example.com":
+		return errInternal
 	}
 	return nil
 }, config.In(config.Network, 1))
@@ -36,7 +42,9 @@ type ifaces struct {
 	List []iface `xml:"interface"`
 }
 
-var interfaces = config.Define("interfaces", ifaces{[]iface{{"Management", netip.MustParseAddr("192.168.42.42"), 1500}}}, nil, config.In(config.Network, 2))
+var interfaces = config.Define("interfaces",
+	ifaces{[]iface{{"Management", netip.MustParseAddr("192.168.42.42"), 1500}}},
+	nil, config.In(config.Network, 2))
 
 type dnsServer struct {
 	Priority int    `xml:"priority,attr"`
@@ -51,14 +59,17 @@ type dnsSettings struct {
 }
 
 // dns must use an interface that exists.
-var dns = config.Define("dns", dnsSettings{TTL: 1800, Via: "Management"}, func(v dnsSettings, c *config.Config) error {
+var dns = config.Define("dns", dnsSettings{TTL: 1800, Via: "Management"}, dnsSettings.check,
+	config.In(config.Network, 3))
+
+func (v dnsSettings) check(c *config.Config) error {
 	for _, i := range interfaces.Get(c).List {
 		if i.Name == v.Via {
 			return nil
 		}
 	}
 	return refusal.Newf("There is no interface %s.", v.Via)
-}, config.In(config.Network, 3))
+}
 
 type account struct {
 	Name string `xml:"username"`
@@ -70,7 +81,8 @@ type accounts struct {
 	List []account `xml:"user"`
 }
 
-var users = config.Define("users", accounts{[]account{{"admin", "$2a$hash", "1234"}}}, nil, config.In(config.Access, 1))
+var users = config.Define("users", accounts{[]account{{"admin", "$2a$hash", "1234"}}}, nil,
+	config.In(config.Access, 1))
 
 // An applier records its calls with the host names that it was given.
 type applier struct {
@@ -152,7 +164,8 @@ func TestNothingTakesEffectBeforeCommit(t *testing.T) {
 	if got := hostname.Get(d); got != "esa.example.com" || !d.Pending() {
 		t.Errorf("the draft reads as %s", got)
 	}
-	if c := commit(t, s, d, config.CommitInfo{}); c != s.Committed() || c.Revision() != 1 || hostname.Get(c) != "esa.example.com" {
+	c := commit(t, s, d, config.CommitInfo{})
+	if c != s.Committed() || c.Revision() != 1 || hostname.Get(c) != "esa.example.com" {
 		t.Errorf("revision %d has %s", c.Revision(), hostname.Get(c))
 	}
 	if got := a.calls(); got != "example.com>esa.example.com done esa.example.com" {
@@ -205,9 +218,22 @@ func TestCommitChecksAllSections(t *testing.T) {
 	if !errors.As(err, &bad) {
 		t.Fatalf("error %v", err)
 	}
-	want := []config.Problem{{"hostname", "A host name is required."}, {"dns", "There is no interface Management."}}
+	want := []config.Problem{
+		{"hostname", "A host name is required."},
+		{"dns", "There is no interface Management."},
+	}
 	if diff := cmp.Diff(want, bad.Problems); diff != "" || a.calls() != "" {
 		t.Errorf("an invalid draft (applied: %q):\n%s", a.calls(), diff)
+	}
+}
+
+func TestCheckThatFailsIsNoRefusal(t *testing.T) {
+	s := config.NewStore()
+	d := s.NewDraft()
+	hostname.Set(d, "broken.example.com")
+	_, err := s.Commit(t.Context(), d, config.CommitInfo{})
+	if text, refused := refusal.Text(err); refused || !errors.Is(err, errInternal) {
+		t.Errorf("error %v with the text %q, want the check's", err, text)
 	}
 }
 
@@ -347,7 +373,8 @@ func TestDraftsAreSafeForConcurrentUse(t *testing.T) {
 				hostname.Set(d, fmt.Sprintf("h%d-%d.example.com", i, j))
 				_ = hostname.Get(d) + hostname.Get(s.Committed())
 				d.Changes()
-				if _, err := s.Commit(t.Context(), d, config.CommitInfo{KeepForRollback: true}); err != nil && !errors.Is(err, config.ErrNoChanges) {
+				_, err := s.Commit(t.Context(), d, config.CommitInfo{KeepForRollback: true})
+				if err != nil && !errors.Is(err, config.ErrNoChanges) {
 					t.Error(err)
 				}
 				s.History()
@@ -379,7 +406,8 @@ func TestUncommittedSectionsFollowFactory(t *testing.T) {
 	}
 	rename(t, s, "mine.example.com")
 	s = open(t, config.Options{Dir: dir, Factory: f})
-	if got := hostname.Get(s.Committed()); got != "mine.example.com" || len(users.Get(s.Committed()).List) != 0 {
+	got := hostname.Get(s.Committed())
+	if got != "mine.example.com" || len(users.Get(s.Committed()).List) != 0 {
 		t.Errorf("what was committed did not win: %s", got)
 	}
 	d = s.NewDraft()

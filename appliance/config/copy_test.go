@@ -17,7 +17,8 @@ type copied struct {
 func TestCopySharesNoMemory(t *testing.T) {
 	value := func() copied {
 		var v copied
-		v.Lists = append(v.Lists, struct{ Members []netip.Addr }{[]netip.Addr{netip.MustParseAddr("192.168.42.42")}})
+		members := []netip.Addr{netip.MustParseAddr("192.168.42.42")}
+		v.Lists = append(v.Lists, struct{ Members []netip.Addr }{members})
 		return v
 	}
 	c, ok := copierOf(reflect.TypeFor[copied]())

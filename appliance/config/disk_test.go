@@ -28,7 +28,8 @@ func TestRollback(t *testing.T) {
 			s = open(t, config.Options{Dir: dir})
 		}
 		h := s.History()
-		if len(h) != 10 || h[0].Comment != "to h12.example.com" || h[0].User != "admin" || !h[0].Time.Equal(start) || h[9].Number != 3 {
+		if len(h) != 10 || h[9].Number != 3 ||
+			h[0].Comment != "to h12.example.com" || h[0].User != "admin" || !h[0].Time.Equal(start) {
 			t.Fatalf("dir %q: history %v", dir, h)
 		}
 		if err := s.Rollback(d, 13); err == nil {
@@ -110,7 +111,8 @@ func TestErrorForDamagedFileNamesIt(t *testing.T) {
 	}
 	refused := func(what string) {
 		t.Helper()
-		if _, err := config.Open(config.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), file) {
+		_, err := config.Open(config.Options{Dir: dir})
+		if err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}
@@ -120,7 +122,9 @@ func TestErrorForDamagedFileNamesIt(t *testing.T) {
 			refused(fmt.Sprintf("cut off after %d of %d bytes", n, len(whole)))
 		}
 	}
-	damage(t, file, func([]byte) []byte { return []byte(strings.Replace(string(whole), ">esa.", ">esb.", 1)) })
+	damage(t, file, func([]byte) []byte {
+		return []byte(strings.Replace(string(whole), ">esa.", ">esb.", 1))
+	})
 	refused("another letter")
 	damage(t, file, func([]byte) []byte { return whole })
 	if err := os.Remove(file); err != nil {
@@ -179,7 +183,8 @@ func TestCommitThatCannotBeSavedIsUndone(t *testing.T) {
 	d := s.NewDraft()
 	hostname.Set(d, "esb.example.com")
 	_, err := s.Commit(t.Context(), d, config.CommitInfo{})
-	if text, _ := refusal.Text(err); text != "The changes were not committed: the configuration could not be saved to disk." {
+	const want = "The changes were not committed: the configuration could not be saved to disk."
+	if text, _ := refusal.Text(err); text != want {
 		t.Errorf("commit: %v", err)
 	}
 	wantError[*fs.PathError](t, err, "no such file")

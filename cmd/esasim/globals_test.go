@@ -22,8 +22,8 @@ var mutableGlobals = map[string]string{
 }
 
 // TestGlobalsAreConstant holds that package-level variables are never changed: no code assigns to
-// one or to a part of it, or takes its address. Any package could assign to an exported variable, so
-// only errors and sections of the configuration may be exported.
+// one or to a part of it, or takes its address. Any package could assign to an exported variable,
+// so only errors and sections of the configuration may be exported.
 func TestGlobalsAreConstant(t *testing.T) {
 	tree := parseTree(t)
 	unused := maps.Clone(mutableGlobals)
