@@ -24,12 +24,12 @@ var syslogForm = []string{
 	"pushhost", "10.44.167.30", "pushport", "514", "protocol", "tcp", "facility", "mail",
 }
 
-func TestALogIsPendingUntilItIsCommitted(t *testing.T) {
-	s := newStand(t)
+func TestLogSubscriptionTakesEffectWithCommit(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
-	wants(t, b.get(logsPath), http.StatusOK, "No Changes Pending", "mail_logs", "Rollover Now")
-	leads(t, b.post(logsPath+"/add", syslogForm...), logsPath)
-	wants(t, b.get(logsPath), http.StatusOK, "Commit Changes »", "The log subscription Mail_Log takes effect when it is committed.",
+	expectPage(t, b.get(logsPath), http.StatusOK, "No Changes Pending", "mail_logs", "Rollover Now")
+	expectRedirect(t, b.post(logsPath+"/add", syslogForm...), logsPath)
+	expectPage(t, b.get(logsPath), http.StatusOK, "Commit Changes »", "The log subscription Mail_Log takes effect when it is committed.",
 		"Mail_Log", "IronPort Text Mail Logs", "Syslog Push to 10.44.167.30", "not committed")
 	if logs.Section.Get(s.appliance.Config.Committed()).List[0].Name == "Mail_Log" {
 		t.Error("it took effect at once")
@@ -38,9 +38,9 @@ func TestALogIsPendingUntilItIsCommitted(t *testing.T) {
 	if w := other.get(logsPath); strings.Contains(w.Body.String(), "Mail_Log") {
 		t.Error("another login sees it")
 	}
-	wants(t, b.get("/commit"), http.StatusOK, "log_subscription Mail_Log: added", "retrieval: syslog", `name="comment"`)
-	leads(t, b.post("/commit", "action", "commit", "comment", "push the mail log", "keep", "y"), "/commit")
-	wants(t, b.get("/commit"), http.StatusOK, "No Changes Pending", "Success - Your changes have been committed.")
+	expectPage(t, b.get("/commit"), http.StatusOK, "log_subscription Mail_Log: added", "retrieval: syslog", `name="comment"`)
+	expectRedirect(t, b.post("/commit", "action", "commit", "comment", "push the mail log", "keep", "y"), "/commit")
+	expectPage(t, b.get("/commit"), http.StatusOK, "No Changes Pending", "Success - Your changes have been committed.")
 	running := logs.Section.Get(s.appliance.Config.Committed())
 	if l := running.Find("Mail_Log"); l == nil || l.Push.Host != "10.44.167.30" || l.Push.Protocol != "tcp" || l.File != "mail" {
 		t.Errorf("committed: %+v", l)
@@ -53,24 +53,24 @@ func TestALogIsPendingUntilItIsCommitted(t *testing.T) {
 	}
 }
 
-func TestALogIsEditedAndDeleted(t *testing.T) {
-	s := newStand(t)
+func TestEditAndDeleteALogSubscription(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
-	wants(t, b.get(logsPath+"/edit/mail_logs"), http.StatusOK, "Edit mail_logs", `value="10485760"`)
-	leads(t, b.post(logsPath+"/edit/mail_logs", "level", "4", "file", "post", "hostsuffix", "y", "maxsize", "204800", "maxfiles", "5", "alert", "y",
+	expectPage(t, b.get(logsPath+"/edit/mail_logs"), http.StatusOK, "Edit mail_logs", `value="10485760"`)
+	expectRedirect(t, b.post(logsPath+"/edit/mail_logs", "level", "4", "file", "post", "hostsuffix", "y", "maxsize", "204800", "maxfiles", "5", "alert", "y",
 		"schedule", "weekly", "day", "Friday", "clock", "23:30", "method", "manual"), logsPath)
-	wants(t, b.get(logsPath), http.StatusOK, "mail_logs", "Friday, 23:30", "200.0 K, 5 files")
-	wants(t, b.get(logsPath+"/delete/status"), http.StatusOK, "Are you sure you want to delete the log subscription &#34;status&#34;?")
-	leads(t, b.post(logsPath+"/delete/status"), logsPath)
-	wants(t, b.get("/commit"), http.StatusOK, "log_subscription mail_logs", "level: 3 → 4", "log_subscription status: removed")
-	leads(t, b.post("/commit", "action", "abandon"), "/commit")
-	wants(t, b.get("/commit"), http.StatusOK, "The changes have been abandoned.", "No changes are pending.")
-	wants(t, b.post(logsPath+"/delete/nothing"), http.StatusNotFound, "There is no such log subscription.")
-	wants(t, b.get(logsPath+"/edit/nothing"), http.StatusNotFound)
+	expectPage(t, b.get(logsPath), http.StatusOK, "mail_logs", "Friday, 23:30", "200.0 K, 5 files")
+	expectPage(t, b.get(logsPath+"/delete/status"), http.StatusOK, "Are you sure you want to delete the log subscription &#34;status&#34;?")
+	expectRedirect(t, b.post(logsPath+"/delete/status"), logsPath)
+	expectPage(t, b.get("/commit"), http.StatusOK, "log_subscription mail_logs", "level: 3 → 4", "log_subscription status: removed")
+	expectRedirect(t, b.post("/commit", "action", "abandon"), "/commit")
+	expectPage(t, b.get("/commit"), http.StatusOK, "The changes have been abandoned.", "No changes are pending.")
+	expectPage(t, b.post(logsPath+"/delete/nothing"), http.StatusNotFound, "There is no such log subscription.")
+	expectPage(t, b.get(logsPath+"/edit/nothing"), http.StatusNotFound)
 }
 
-func TestBadLogsAreRefused(t *testing.T) {
-	s := newStand(t)
+func TestInvalidLogSubscriptionsAreRefused(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	for _, c := range []struct{ field, value, says string }{
 		{"name", "", "A name is required."},
@@ -93,17 +93,17 @@ func TestBadLogsAreRefused(t *testing.T) {
 				form[i+1] = c.value
 			}
 		}
-		wants(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `id="`+c.field+`-trouble">`+c.says)
+		expectPage(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `id="`+c.field+`-trouble">`+c.says)
 	}
-	wants(t, b.post(logsPath+"/add", "type", "none", "name", "x"), http.StatusBadRequest)
-	wants(t, b.get(logsPath), http.StatusOK, "No Changes Pending")
+	expectPage(t, b.post(logsPath+"/add", "type", "none", "name", "x"), http.StatusBadRequest)
+	expectPage(t, b.get(logsPath), http.StatusOK, "No Changes Pending")
 }
 
-func TestEverythingThatIsWrongWithALogIsMarked(t *testing.T) {
-	b := newStand(t).login("admin")
+func TestAllInvalidFieldsOfALogAreMarked(t *testing.T) {
+	b := newTestSite(t).login("admin")
 	w := b.post(logsPath+"/add", "type", "mail", "name", "a b", "level", "3", "maxsize", "1g", "maxfiles", "none", "schedule", "daily", "clock", "25:00",
 		"method", "syslog", "pushhost", "a b", "pushport", "514", "protocol", "tcp", "facility", "", "maxmessage", "7")
-	wants(t, w, http.StatusUnprocessableEntity, `value="a b" maxlength="64" required autocomplete="off" spellcheck="false" aria-invalid="true" aria-describedby="name-trouble"`,
+	expectPage(t, w, http.StatusUnprocessableEntity, `value="a b" maxlength="64" required autocomplete="off" spellcheck="false" aria-invalid="true" aria-describedby="name-trouble"`,
 		`value="1g" aria-invalid="true"`, `value="none" aria-invalid="true"`, `value="25:00" aria-invalid="true"`, `<details data-needs="push" data-choice="method" data-choices="syslog" open>`,
 		`value="a b" aria-invalid="true"`, `value="7" aria-invalid="true"`)
 	if strings.Contains(w.Body.String(), "<option selected>mail</option>") {
@@ -111,30 +111,30 @@ func TestEverythingThatIsWrongWithALogIsMarked(t *testing.T) {
 	}
 }
 
-func TestWhatALogDoesNotUseIsNotDropped(t *testing.T) {
-	b := newStand(t).login("admin")
+func TestFieldsOfUnusedMethodsAreRefused(t *testing.T) {
+	b := newTestSite(t).login("admin")
 	for field, value := range map[string]string{
 		"pushhost": "10.0.0.1", "remotehost": "10.0.0.1", "remoteport": "2222", "remotepassword": "x", "remotewait": "60", "seconds": "3600", "clock": "01:00", "bouncebytes": "5",
 	} {
-		wants(t, b.post(logsPath+"/add", "type", "mail", "name", "x", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", field, value),
+		expectPage(t, b.post(logsPath+"/add", "type", "mail", "name", "x", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", field, value),
 			http.StatusUnprocessableEntity, `id="`+field+`-trouble">This is used with `)
 	}
 }
 
-func TestALogHasWhatItsTypeHas(t *testing.T) {
-	s := newStand(t)
+func TestLogFormFollowsTheType(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	w := b.get(logsPath + "/add")
-	wants(t, w, http.StatusOK, `<option value="mail" data-has="push "`, `<option value="bounce" data-has=" bounces"`, `name="file" value="" maxlength="64" spellcheck="false" placeholder="the type's own"`, `<option value="">the type's default</option>`)
+	expectPage(t, w, http.StatusOK, `<option value="mail" data-has="push "`, `<option value="bounce" data-has=" bounces"`, `name="file" value="" maxlength="64" spellcheck="false" placeholder="the type's own"`, `<option value="">the type's default</option>`)
 	if strings.Contains(w.Body.String(), "<option selected>mail</option>") {
 		t.Error("the facility of the mail logs is chosen for every type")
 	}
 	add := func(kind, name string, more ...string) *httptest.ResponseRecorder {
 		return b.post(logsPath+"/add", append([]string{"type", kind, "name", name, "level", "3", "file", "", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "clock", "00:00"}, more...)...)
 	}
-	leads(t, add("bounce", "mine", "bouncebytes", "", "method", "manual"), logsPath)
-	leads(t, add("bounce", "mine2", "method", "manual"), logsPath)
-	leads(t, add("system", "pushed", "method", "syslog", "pushhost", "10.0.0.1", "pushport", "514", "protocol", "udp", "facility", ""), logsPath)
+	expectRedirect(t, add("bounce", "mine", "bouncebytes", "", "method", "manual"), logsPath)
+	expectRedirect(t, add("bounce", "mine2", "method", "manual"), logsPath)
+	expectRedirect(t, add("system", "pushed", "method", "syslog", "pushhost", "10.0.0.1", "pushport", "514", "protocol", "udp", "facility", ""), logsPath)
 	list := logs.Section.Get(s.site.sessionsDraft(t))
 	if l := list.Find("mine"); l == nil || l.File != "bounces" || l.BounceBytes != 0 || l.MaxSize != 10<<20 {
 		t.Errorf("%+v", l)
@@ -142,7 +142,7 @@ func TestALogHasWhatItsTypeHas(t *testing.T) {
 	if l := list.Find("pushed"); l == nil || l.File != "system" || l.Push.Facility != "daemon" {
 		t.Errorf("%+v", l)
 	}
-	wants(t, add("bounce", "mine3", "method", "syslog", "pushhost", "10.0.0.1"), http.StatusUnprocessableEntity, `id="method-trouble">Bounce Logs cannot be pushed to a syslog server.`)
+	expectPage(t, add("bounce", "mine3", "method", "syslog", "pushhost", "10.0.0.1"), http.StatusUnprocessableEntity, `id="method-trouble">Bounce Logs cannot be pushed to a syslog server.`)
 }
 
 // sessionsDraft is the draft of the one login that there is.
@@ -155,16 +155,16 @@ func (s *site) sessionsDraft(t *testing.T) *config.Draft {
 	return nil
 }
 
-func TestSizesMayHaveAUnit(t *testing.T) { // logs.md 1.3
+func TestParseSize(t *testing.T) { // logs.md 1.3
 	for text, want := range map[string]int64{"100k": 100 << 10, "1m": 1 << 20, " 1 M ": 1 << 20, "5": 5, "1g": -1, "k": -1, "-1k": -1, "99999999999999999m": -1, "": -1} {
-		if got := octets(text); got != want {
+		if got := parseSize(text); got != want {
 			t.Errorf("%q is %d, want %d", text, got, want)
 		}
 	}
 }
 
-func TestABadPortChangesNothingElse(t *testing.T) {
-	s := newStand(t)
+func TestInvalidPortKeepsTheOtherFields(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	form := append([]string{}, syslogForm...)
 	for i := 0; i < len(form); i += 2 {
@@ -177,14 +177,14 @@ func TestABadPortChangesNothingElse(t *testing.T) {
 			form[i+1] = "local3"
 		}
 	}
-	wants(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `<option value="tcp" selected>`, "<option selected>local3</option>")
+	expectPage(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `<option value="tcp" selected>`, "<option selected>local3</option>")
 }
 
-func TestABadPortOfSCPIsNotTheUsualOne(t *testing.T) {
-	s := newStand(t)
+func TestInvalidSCPPortIsRefused(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	for port, says := range map[string]string{"many": "The port must be from 1 to 65535.", "0": "The port must be", "70000": "The port must be"} {
-		wants(t, b.post(logsPath+"/add", "type", "mail", "name", "pushed", "level", "3", "maxsize", "1048576", "maxfiles", "10", "schedule", "none",
+		expectPage(t, b.post(logsPath+"/add", "type", "mail", "name", "pushed", "level", "3", "maxsize", "1048576", "maxfiles", "10", "schedule", "none",
 			"method", "scp_push", "remotehost", "10.0.201.6", "remoteuser", "logs", "remoteport", port), http.StatusUnprocessableEntity, `role="alert">`, says)
 	}
 }
@@ -196,7 +196,7 @@ var ftpForm = []string{
 }
 
 // with is a form with other values of some fields, which are added where it lacks them.
-func with(form []string, pairs ...string) []string {
+func withFields(form []string, pairs ...string) []string {
 	all := slices.Clone(form)
 	for i := 0; i < len(pairs); i += 2 {
 		if at := slices.Index(all, pairs[i]); at >= 0 {
@@ -208,108 +208,108 @@ func with(form []string, pairs ...string) []string {
 	return all
 }
 
-func TestAStoredPassphraseStaysWithItsServer(t *testing.T) {
-	s := newStand(t)
+func TestStoredPassphraseBelongsToServerAndUser(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	stored := func() string {
 		list := logs.Section.Get(s.site.sessionsDraft(t))
 		return list.Find("sent").Remote.Password
 	}
-	leads(t, b.post(logsPath+"/add", ftpForm...), logsPath)
+	expectRedirect(t, b.post(logsPath+"/add", ftpForm...), logsPath)
 	edit := logsPath + "/edit/sent"
-	leads(t, b.post(edit, with(ftpForm, "remotepassword", "", "remotedir", "incoming")...), logsPath)
+	expectRedirect(t, b.post(edit, withFields(ftpForm, "remotepassword", "", "remotedir", "incoming")...), logsPath)
 	if got := stored(); got != "s3cret" {
 		t.Errorf("with another directory it is %q", got)
 	}
 	for field, value := range map[string]string{"remotehost": "evil.example.com", "remoteuser": "eve"} {
-		w := b.post(edit, with(ftpForm, "remotepassword", "", field, value)...)
-		wants(t, w, http.StatusUnprocessableEntity, `id="remotepassword-trouble">The passphrase that is stored belongs to another server or user.`)
+		w := b.post(edit, withFields(ftpForm, "remotepassword", "", field, value)...)
+		expectPage(t, w, http.StatusUnprocessableEntity, `id="remotepassword-trouble">The passphrase that is stored belongs to another server or user.`)
 		if strings.Contains(w.Body.String(), `placeholder="unchanged"`) {
 			t.Errorf("with another %s it is said to stay", field)
 		}
 	}
-	leads(t, b.post(edit, with(ftpForm, "remotepassword", "other", "remotehost", "ftp2.example.com")...), logsPath)
+	expectRedirect(t, b.post(edit, withFields(ftpForm, "remotepassword", "other", "remotehost", "ftp2.example.com")...), logsPath)
 	if got := stored(); got != "other" {
 		t.Errorf("with another server and its passphrase it is %q", got)
 	}
 }
 
-func TestAPassphraseIsEnteredAgainWhereTheFormWasRefused(t *testing.T) {
-	b := newStand(t).login("admin")
-	w := b.post(logsPath+"/add", with(ftpForm, "maxfiles", "none")...)
-	wants(t, w, http.StatusUnprocessableEntity, `id="remotepassword-trouble">Enter the passphrase again: it is not sent back.`)
+func TestRefusedFormDoesNotReturnThePassphrase(t *testing.T) {
+	b := newTestSite(t).login("admin")
+	w := b.post(logsPath+"/add", withFields(ftpForm, "maxfiles", "none")...)
+	expectPage(t, w, http.StatusUnprocessableEntity, `id="remotepassword-trouble">Enter the passphrase again: it is not sent back.`)
 	if text := w.Body.String(); strings.Contains(text, `placeholder="unchanged"`) || strings.Contains(text, "s3cret") {
 		t.Error("it is said to stay, or sent back")
 	}
 }
 
-func TestAPushOfFilesHasATimeToWait(t *testing.T) { // as logconfig has it
-	s := newStand(t)
+func TestUploadInterval(t *testing.T) { // as logconfig has it
+	s := newTestSite(t)
 	b := s.login("admin")
 	sent := func() logs.Subscription {
 		list := logs.Section.Get(s.site.sessionsDraft(t))
 		return *list.Find("sent")
 	}
-	wants(t, b.get(logsPath+"/add"), http.StatusOK, "Maximum time to wait before transferring, in seconds", `name="remotewait" class="short" inputmode="numeric" value="3600"`)
-	leads(t, b.post(logsPath+"/add", with(ftpForm, "remotewait", "600")...), logsPath)
+	expectPage(t, b.get(logsPath+"/add"), http.StatusOK, "Maximum time to wait before transferring, in seconds", `name="remotewait" class="short" inputmode="numeric" value="3600"`)
+	expectRedirect(t, b.post(logsPath+"/add", withFields(ftpForm, "remotewait", "600")...), logsPath)
 	if l := sent(); l.Schedule != logs.Interval || l.IntervalSeconds != 600 {
 		t.Errorf("it is rolled over %s, %d", l.Schedule, l.IntervalSeconds)
 	}
-	wants(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="none" checked`, `name="remotewait" class="short" inputmode="numeric" value="600"`)
+	expectPage(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="none" checked`, `name="remotewait" class="short" inputmode="numeric" value="600"`)
 	for _, wait := range []string{"", "59", "soon", "31536001"} {
-		wants(t, b.post(logsPath+"/edit/sent", with(ftpForm, "remotewait", wait)...), http.StatusUnprocessableEntity,
+		expectPage(t, b.post(logsPath+"/edit/sent", withFields(ftpForm, "remotewait", wait)...), http.StatusUnprocessableEntity,
 			`id="remotewait-trouble">The time must be from 60 to 31536000 seconds.`)
 	}
-	leads(t, b.post(logsPath+"/edit/sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", "remotewait", "600"), logsPath)
+	expectRedirect(t, b.post(logsPath+"/edit/sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", "remotewait", "600"), logsPath)
 	if l := sent(); l.Schedule != logs.NoSchedule || l.IntervalSeconds != 0 {
 		t.Errorf("when it is fetched it is rolled over %s, %d", l.Schedule, l.IntervalSeconds)
 	}
 }
 
-func TestAnIntervalBecomesTheTimeToWait(t *testing.T) {
-	s := newStand(t)
+func TestRolloverIntervalBecomesTheUploadInterval(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
-	timed := with(ftpForm, "method", "manual", "remotehost", "", "remoteuser", "", "remotepassword", "", "schedule", "interval", "seconds", "7200", "remotewait", "3600")
-	leads(t, b.post(logsPath+"/add", timed...), logsPath)
-	wants(t, b.get(logsPath), http.StatusOK, "sent", "Every 2h<")
-	wants(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="interval" checked`, `name="remotewait" class="short" inputmode="numeric" value="7200"`)
-	leads(t, b.post(logsPath+"/edit/sent", with(ftpForm, "schedule", "interval", "seconds", "7200", "remotewait", "7200")...), logsPath)
+	timed := withFields(ftpForm, "method", "manual", "remotehost", "", "remoteuser", "", "remotepassword", "", "schedule", "interval", "seconds", "7200", "remotewait", "3600")
+	expectRedirect(t, b.post(logsPath+"/add", timed...), logsPath)
+	expectPage(t, b.get(logsPath), http.StatusOK, "sent", "Every 2h<")
+	expectPage(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="interval" checked`, `name="remotewait" class="short" inputmode="numeric" value="7200"`)
+	expectRedirect(t, b.post(logsPath+"/edit/sent", withFields(ftpForm, "schedule", "interval", "seconds", "7200", "remotewait", "7200")...), logsPath)
 	list := logs.Section.Get(s.site.sessionsDraft(t))
 	if l := list.Find("sent"); l.Method != logs.FTPPush || l.IntervalSeconds != 7200 {
 		t.Errorf("%s, %d", l.Method, l.IntervalSeconds)
 	}
 }
 
-func TestAPushOfFilesHasNoOtherRollOver(t *testing.T) {
-	b := newStand(t).login("admin")
-	wants(t, b.post(logsPath+"/add", with(ftpForm, "remotewait", "600", "schedule", "daily")...), http.StatusUnprocessableEntity,
+func TestUploadsHaveNoOtherRollover(t *testing.T) {
+	b := newTestSite(t).login("admin")
+	expectPage(t, b.post(logsPath+"/add", withFields(ftpForm, "remotewait", "600", "schedule", "daily")...), http.StatusUnprocessableEntity,
 		`value="daily" checked`, `id="schedule-trouble">FTP Push and SCP Push have a time of their own, which is below.`)
 }
 
-func TestLogFilesAreRolledOverAndDownloaded(t *testing.T) {
-	s := newStand(t)
+func TestRollOverAndDownloadLogFiles(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
-	leads(t, b.post(logsPath+"/rollover", "log", "gui_logs", "log", "authentication"), logsPath)
-	wants(t, b.get(logsPath), http.StatusOK, "Success - 2 logs have been rolled over.")
-	wants(t, b.get(logsPath+"/files/gui_logs"), http.StatusOK, "gui.@20150625T085004.c", "current", "gui.@20150625T085003.s")
+	expectRedirect(t, b.post(logsPath+"/rollover", "log", "gui_logs", "log", "authentication"), logsPath)
+	expectPage(t, b.get(logsPath), http.StatusOK, "Success - 2 logs have been rolled over.")
+	expectPage(t, b.get(logsPath+"/files/gui_logs"), http.StatusOK, "gui.@20150625T085004.c", "current", "gui.@20150625T085003.s")
 	w := b.get(logsPath + "/files/gui_logs/gui.@20150625T085003.s")
-	wants(t, w, http.StatusOK, "Info: Begin Logfile", "POST /login", "Info: End Logfile")
+	expectPage(t, w, http.StatusOK, "Info: Begin Logfile", "POST /login", "Info: End Logfile")
 	if got := w.Header().Get("Content-Disposition"); got != `attachment; filename="gui.@20150625T085003.s"` {
 		t.Error(got)
 	}
-	leads(t, b.post(logsPath+"/rollover"), logsPath)
-	wants(t, b.get(logsPath), http.StatusOK, "Choose the logs to roll over.")
-	leads(t, b.post(logsPath+"/rollover", "log", "nothing"), logsPath)
+	expectRedirect(t, b.post(logsPath+"/rollover"), logsPath)
+	expectPage(t, b.get(logsPath), http.StatusOK, "Choose the logs to roll over.")
+	expectRedirect(t, b.post(logsPath+"/rollover", "log", "nothing"), logsPath)
 	for _, bad := range []string{"/files/diagnostic", "/files/..%2Fdiagnostic", "/files/gui_logs/..%2F..%2Fconfiguration", "/files/gui_logs/gui.current%00", "/files/nothing/x"} {
-		wants(t, b.get(logsPath+bad), http.StatusNotFound)
+		expectPage(t, b.get(logsPath+bad), http.StatusNotFound)
 	}
 }
 
 func TestAlertRecipients(t *testing.T) {
-	s := newStand(t)
+	s := newTestSite(t)
 	b := s.login("admin")
-	wants(t, b.get(alertsPath), http.StatusOK, "No recipients are configured", "300 seconds", "There are no alerts.")
-	leads(t, b.post(alertsPath+"/recipient", "address", "joe@example.com", "class", "System", "class", "Hardware", "severity", "Critical"), alertsPath)
+	expectPage(t, b.get(alertsPath), http.StatusOK, "No recipients are configured", "300 seconds", "There are no alerts.")
+	expectRedirect(t, b.post(alertsPath+"/recipient", "address", "joe@example.com", "class", "System", "class", "Hardware", "severity", "Critical"), alertsPath)
 	all := []string{"address", "ann@example.com"}
 	for _, c := range alert.Classes() {
 		all = append(all, "class", string(c))
@@ -317,39 +317,39 @@ func TestAlertRecipients(t *testing.T) {
 	for _, v := range alert.Severities() {
 		all = append(all, "severity", string(v))
 	}
-	leads(t, b.post(alertsPath+"/recipient", all...), alertsPath)
-	wants(t, b.get(alertsPath), http.StatusOK, "joe@example.com", "System, Hardware", "Critical", "ann@example.com", "All", "All")
-	wants(t, b.get(alertsPath+"/recipient?address=joe@example.com"), http.StatusOK, `value="System" checked`, `value="Updater">`)
-	leads(t, b.post(alertsPath+"/recipient", "old", "joe@example.com", "address", "joe@example.org", "class", "Updater", "severity", "Warning"), alertsPath)
-	wants(t, b.get(alertsPath), http.StatusOK, "joe@example.org", "Updater", "Warning", "ann@example.com")
-	wants(t, b.get(alertsPath+"/recipient?address=joe@example.com"), http.StatusNotFound)
+	expectRedirect(t, b.post(alertsPath+"/recipient", all...), alertsPath)
+	expectPage(t, b.get(alertsPath), http.StatusOK, "joe@example.com", "System, Hardware", "Critical", "ann@example.com", "All", "All")
+	expectPage(t, b.get(alertsPath+"/recipient?address=joe@example.com"), http.StatusOK, `value="System" checked`, `value="Updater">`)
+	expectRedirect(t, b.post(alertsPath+"/recipient", "old", "joe@example.com", "address", "joe@example.org", "class", "Updater", "severity", "Warning"), alertsPath)
+	expectPage(t, b.get(alertsPath), http.StatusOK, "joe@example.org", "Updater", "Warning", "ann@example.com")
+	expectPage(t, b.get(alertsPath+"/recipient?address=joe@example.com"), http.StatusNotFound)
 }
 
-func TestAlertRecipientsAreCheckedAndDeleted(t *testing.T) {
-	s := newStand(t)
+func TestCheckAndDeleteAlertRecipients(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	add := func(pairs ...string) *httptest.ResponseRecorder {
 		return b.post(alertsPath+"/recipient", pairs...)
 	}
 	add("address", "joe@example.com", "class", "System", "severity", "Critical")
-	wants(t, add("address", "nonsense", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "must be a mail address")
-	wants(t, add("address", "JOE@example.com", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "already")
-	wants(t, add("address", "ann@example.com", "severity", "Critical"), http.StatusUnprocessableEntity, "at least one alert class")
+	expectPage(t, add("address", "nonsense", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "must be a mail address")
+	expectPage(t, add("address", "JOE@example.com", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "already")
+	expectPage(t, add("address", "ann@example.com", "severity", "Critical"), http.StatusUnprocessableEntity, "at least one alert class")
 	w := add("address", "ann")
-	if wants(t, w, http.StatusUnprocessableEntity, `id="address-trouble"`, `id="class-trouble"`, `id="severity-trouble"`); strings.Contains(w.Body.String(), "checked") {
+	if expectPage(t, w, http.StatusUnprocessableEntity, `id="address-trouble"`, `id="class-trouble"`, `id="severity-trouble"`); strings.Contains(w.Body.String(), "checked") {
 		t.Error("boxes are ticked that were not")
 	}
-	wants(t, add("address", "ann@example.com", "class", "Weather", "severity", "Critical"), http.StatusUnprocessableEntity, "There is no alert class")
-	wants(t, b.get(alertsPath+"/delete?address=joe@example.com"), http.StatusOK, "Are you sure you want to delete the alert recipient joe@example.com?", `name="address" value="joe@example.com"`)
-	leads(t, b.post(alertsPath+"/delete", "address", "joe@example.com"), alertsPath)
-	wants(t, b.get(alertsPath), http.StatusOK, "No Changes Pending", "No recipients are configured")
+	expectPage(t, add("address", "ann@example.com", "class", "Weather", "severity", "Critical"), http.StatusUnprocessableEntity, "There is no alert class")
+	expectPage(t, b.get(alertsPath+"/delete?address=joe@example.com"), http.StatusOK, "Are you sure you want to delete the alert recipient joe@example.com?", `name="address" value="joe@example.com"`)
+	expectRedirect(t, b.post(alertsPath+"/delete", "address", "joe@example.com"), alertsPath)
+	expectPage(t, b.get(alertsPath), http.StatusOK, "No Changes Pending", "No recipients are configured")
 }
 
 func TestAlertSettings(t *testing.T) {
-	s := newStand(t)
+	s := newTestSite(t)
 	b := s.login("admin")
-	leads(t, b.post(alertsPath+"/settings", "from", "esa@example.com", "initial", "60", "maximum", "600", "stored", "20", "autosupport", "y"), alertsPath)
-	wants(t, b.get(alertsPath), http.StatusOK, "Commit Changes »", "esa@example.com", "60 seconds", "600 seconds", "20", "Enabled")
+	expectRedirect(t, b.post(alertsPath+"/settings", "from", "esa@example.com", "initial", "60", "maximum", "600", "stored", "20", "autosupport", "y"), alertsPath)
+	expectPage(t, b.get(alertsPath), http.StatusOK, "Commit Changes »", "esa@example.com", "60 seconds", "600 seconds", "20", "Enabled")
 	for field, value := range map[string]string{"from": "nobody", "initial": "x", "maximum": "1", "stored": "0"} {
 		form := map[string]string{"from": "", "initial": "60", "maximum": "600", "stored": "20"}
 		form[field] = value
@@ -357,39 +357,39 @@ func TestAlertSettings(t *testing.T) {
 		for k, v := range form {
 			pairs = append(pairs, k, v)
 		}
-		wants(t, b.post(alertsPath+"/settings", pairs...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `value="`+value+`"`, `id="`+field+`-trouble">The `)
+		expectPage(t, b.post(alertsPath+"/settings", pairs...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `value="`+value+`"`, `id="`+field+`-trouble">The `)
 	}
-	wants(t, b.post(alertsPath+"/settings", "from", "nobody", "initial", "x", "maximum", "600", "stored", "y"), http.StatusUnprocessableEntity,
+	expectPage(t, b.post(alertsPath+"/settings", "from", "nobody", "initial", "x", "maximum", "600", "stored", "y"), http.StatusUnprocessableEntity,
 		`id="from-trouble"`, `id="initial-trouble"`, `value="600">`, `id="stored-trouble"`)
 	s.appliance.Alerts.Raise(alert.System, alert.Critical, "Something <b>broke</b>")
-	wants(t, b.get(alertsPath), http.StatusOK, "Stored Alerts", "System", "Critical", "Something &lt;b&gt;broke&lt;/b&gt;")
+	expectPage(t, b.get(alertsPath), http.StatusOK, "Stored Alerts", "System", "Critical", "Something &lt;b&gt;broke&lt;/b&gt;")
 }
 
-func TestACommitThatConflicts(t *testing.T) {
-	s := newStand(t)
+func TestCommitConflict(t *testing.T) {
+	s := newTestSite(t)
 	one, two := s.login("admin"), s.login("admin")
 	one.post(logsPath+"/add", syslogForm...)
 	two.post(logsPath+"/delete/status", "sure", "yes")
-	leads(t, one.post("/commit", "action", "commit"), "/commit")
-	wants(t, two.post("/commit", "action", "commit"), http.StatusConflict, "another session has meanwhile changed log_subscriptions")
-	wants(t, two.post("/commit", "action", "commit", "comment", "a\x01b"), http.StatusUnprocessableEntity, "must not contain control characters")
+	expectRedirect(t, one.post("/commit", "action", "commit"), "/commit")
+	expectPage(t, two.post("/commit", "action", "commit"), http.StatusConflict, "another session has meanwhile changed log_subscriptions")
+	expectPage(t, two.post("/commit", "action", "commit", "comment", "a\x01b"), http.StatusUnprocessableEntity, "must not contain control characters")
 }
 
 func TestRolesOfLogsAndAlerts(t *testing.T) {
-	s := newStand(t)
+	s := newTestSite(t)
 	s.addUser("reader", users.ReadOnlyOperator)
 	s.addUser("visitor", users.Guest)
 	reader, visitor := s.login("reader"), s.login("visitor")
 	w := reader.get(logsPath)
-	if wants(t, w, http.StatusOK, "mail_logs"); strings.Contains(w.Body.String(), "Rollover Now") || strings.Contains(w.Body.String(), "/edit/") {
+	if expectPage(t, w, http.StatusOK, "mail_logs"); strings.Contains(w.Body.String(), "Rollover Now") || strings.Contains(w.Body.String(), "/edit/") {
 		t.Error("a reader is offered what only operators may do")
 	}
-	wants(t, reader.get(logsPath+"/files/authentication"), http.StatusOK, "authentication.@20150625T085003.c")
-	wants(t, visitor.get(logsPath+"/files/authentication"), http.StatusForbidden)
+	expectPage(t, reader.get(logsPath+"/files/authentication"), http.StatusOK, "authentication.@20150625T085003.c")
+	expectPage(t, visitor.get(logsPath+"/files/authentication"), http.StatusForbidden)
 	for _, b := range []*browser{reader, visitor} {
-		wants(t, b.get(alertsPath), http.StatusOK, "Stored Alerts")
+		expectPage(t, b.get(alertsPath), http.StatusOK, "Stored Alerts")
 		for _, target := range []string{logsPath + "/rollover", logsPath + "/add", logsPath + "/delete/status", alertsPath + "/recipient", alertsPath + "/settings", alertsPath + "/delete", "/commit"} {
-			wants(t, b.post(target, "log", "status"), http.StatusForbidden)
+			expectPage(t, b.post(target, "log", "status"), http.StatusForbidden)
 		}
 	}
 	if _, changes := s.appliance.Config.LastCommit(); len(changes) > 1 {

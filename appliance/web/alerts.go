@@ -16,12 +16,12 @@ func (s *site) alertRoutes(mux *http.ServeMux) {
 	s.route(mux, alertsPage, "GET", "", s.showAlerts)
 	for _, r := range []struct {
 		method, below string
-		h             func(*visit) error
+		h             func(*newClient) error
 	}{
 		{"GET", "/recipient", s.showRecipient}, {"POST", "/recipient", s.saveRecipient}, {"GET", "/delete", s.askDeleteRecipient}, {"POST", "/delete", s.deleteRecipient},
 		{"GET", "/settings", s.showAlertSettings}, {"POST", "/settings", s.saveAlertSettings},
 	} {
-		s.route(mux, alertsPage, r.method, r.below, func(v *visit) error {
+		s.route(mux, alertsPage, r.method, r.below, func(v *newClient) error {
 			if !slices.Contains(operators, v.role()) {
 				return refuse(http.StatusForbidden, "Your user role does not permit setting up alerts.")
 			}
@@ -34,7 +34,7 @@ func (s *site) alertRoutes(mux *http.ServeMux) {
 type alertView struct {
 	May        bool
 	Recipients []recipientRow
-	Settings   []captureSetting
+	Settings   []setting
 	Alerts     []alertRow
 }
 
@@ -42,11 +42,11 @@ type recipientRow struct{ Address, Classes, Severities string }
 
 type alertRow struct{ Time, Class, Severity, Text, Repeats string }
 
-func (s *site) showAlerts(v *visit) error {
+func (s *site) showAlerts(v *newClient) error {
 	view := alertView{May: slices.Contains(operators, v.role())}
 	set := alert.Section.Get(v.session.draft)
 	for _, r := range set.Recipients {
-		view.Recipients = append(view.Recipients, recipientRow{r.Address, allOr(r.Classes), allOr(r.Severities)})
+		view.Recipients = append(view.Recipients, recipientRow{r.Address, listOrAll(r.Classes), listOrAll(r.Severities)})
 	}
 	from, support := set.From, "Disabled"
 	if from == "" {
@@ -58,15 +58,15 @@ func (s *site) showAlerts(v *visit) error {
 			support += ", with a copy of the weekly reports"
 		}
 	}
-	view.Settings = []captureSetting{
+	view.Settings = []setting{
 		{"From Address", from},
 		{"Initial Wait Before a Duplicate Alert", count(set.InitialInterval, "second", "seconds")},
 		{"Maximum Wait Before a Duplicate Alert", count(set.MaximumInterval, "second", "seconds")},
-		{"Alerts Stored in the System", grouped(int64(set.StoredAlerts))},
+		{"Alerts Stored in the System", formatNumber(int64(set.StoredAlerts))},
 		{"AutoSupport", support},
 	}
 	for _, a := range s.appliance.Alerts.Alerts() {
-		row := alertRow{s.moment(a.Time), string(a.Class), string(a.Severity), a.Text, ""}
+		row := alertRow{s.formatTime(a.Time), string(a.Class), string(a.Severity), a.Text, ""}
 		if a.Repeats != nil {
 			row.Repeats = strings.TrimSpace(a.Repeats.Text(s.appliance.Zone()))
 		}
@@ -76,21 +76,21 @@ func (s *site) showAlerts(v *visit) error {
 }
 
 // allOr lists what is chosen; nothing means all.
-func allOr[T ~string](list []T) string {
+func listOrAll[T ~string](list []T) string {
 	if len(list) == 0 {
 		return "All"
 	}
-	return joined(list)
+	return joinList(list)
 }
 
 // A recipientForm is one that is added, where Old is empty, or edited.
 type recipientForm struct {
 	Old, Address        string
 	Classes, Severities []choice
-	Trouble             troubles
+	Trouble             fieldErrors
 }
 
-func (s *site) showRecipientForm(v *visit, status int, f recipientForm) error {
+func (s *site) showRecipientForm(v *newClient, status int, f recipientForm) error {
 	v.title = "Edit Alert Recipient"
 	if f.Old == "" {
 		v.title = "Add Alert Recipient"
@@ -106,7 +106,7 @@ func choices[T ~string](all, chosen []T) []choice {
 	return list
 }
 
-func (s *site) showRecipient(v *visit) error {
+func (s *site) showRecipient(v *newClient) error {
 	f := recipientForm{Classes: choices(alert.Classes(), nil), Severities: choices(alert.Severities(), nil)}
 	if address := v.FormValue("address"); address != "" {
 		set := alert.Section.Get(v.session.draft)
@@ -122,7 +122,7 @@ func (s *site) showRecipient(v *visit) error {
 var errNoRecipient = refuse(http.StatusNotFound, "There is no such alert recipient.")
 
 // some reads boxes of which at least one is ticked; all of them are an empty list.
-func some[T ~string](ticked []string, all []T) []T {
+func selectedValues[T ~string](ticked []string, all []T) []T {
 	var list []T
 	for _, t := range ticked {
 		list = append(list, T(t))
@@ -133,16 +133,16 @@ func some[T ~string](ticked []string, all []T) []T {
 	return list
 }
 
-func (s *site) saveRecipient(v *visit) error {
+func (s *site) saveRecipient(v *newClient) error {
 	p := v.PostForm
 	old := p.Get("old")
 	r := alert.Recipient{
 		Address: strings.TrimSpace(p.Get("address")),
-		Classes: some(p["class"], alert.Classes()), Severities: some(p["severity"], alert.Severities()),
+		Classes: selectedValues(p["class"], alert.Classes()), Severities: selectedValues(p["severity"], alert.Severities()),
 	}
 	f := recipientForm{
-		Old: old, Address: r.Address, Trouble: troubles{},
-		Classes: chosenOf(alert.Classes(), p["class"]), Severities: chosenOf(alert.Severities(), p["severity"]),
+		Old: old, Address: r.Address, Trouble: fieldErrors{},
+		Classes: tickedChoices(alert.Classes(), p["class"]), Severities: tickedChoices(alert.Severities(), p["severity"]),
 	}
 	set := alert.Section.Get(v.session.draft)
 	if len(p["class"]) == 0 {
@@ -165,12 +165,12 @@ func (s *site) saveRecipient(v *visit) error {
 			} else {
 				return errNoRecipient
 			}
-			return checked(set)
+			return checkSettings(set)
 		})
 		if err == nil {
-			return v.done(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
+			return v.redirect(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
 		}
-		if f.Trouble["form"], err = troubleOf(err); err != nil {
+		if f.Trouble["form"], err = editErrorText(err); err != nil {
 			return err
 		}
 	}
@@ -178,7 +178,7 @@ func (s *site) saveRecipient(v *visit) error {
 }
 
 // chosenOf are boxes as they were ticked.
-func chosenOf[T ~string](all []T, ticked []string) []choice {
+func tickedChoices[T ~string](all []T, ticked []string) []choice {
 	var list []choice
 	for _, x := range all {
 		list = append(list, choice{string(x), slices.Contains(ticked, string(x))})
@@ -187,7 +187,7 @@ func chosenOf[T ~string](all []T, ticked []string) []choice {
 }
 
 // checked makes a refusal of what is wrong with the settings.
-func checked(set *alert.Settings) error {
+func checkSettings(set *alert.Settings) error {
 	if err := set.Check(); err != nil {
 		return refuse(http.StatusUnprocessableEntity, "%s", err)
 	}
@@ -195,7 +195,7 @@ func checked(set *alert.Settings) error {
 }
 
 // troubleOf is the text of a refusal to change a section; any other error it returns.
-func troubleOf(err error) (string, error) {
+func editErrorText(err error) (string, error) {
 	if text, ok := refusal.Text(editRefusal(err)); ok {
 		return text, nil
 	}
@@ -203,7 +203,7 @@ func troubleOf(err error) (string, error) {
 }
 
 // askDeleteRecipient is the question whether to delete a recipient.
-func (s *site) askDeleteRecipient(v *visit) error {
+func (s *site) askDeleteRecipient(v *newClient) error {
 	address := v.FormValue("address")
 	set := alert.Section.Get(v.session.draft)
 	if set.Find(address) == nil {
@@ -216,7 +216,7 @@ func (s *site) askDeleteRecipient(v *visit) error {
 	})
 }
 
-func (s *site) deleteRecipient(v *visit) error {
+func (s *site) deleteRecipient(v *newClient) error {
 	address := v.PostForm.Get("address")
 	set := alert.Section.Get(v.session.draft)
 	if set.Find(address) == nil {
@@ -229,7 +229,7 @@ func (s *site) deleteRecipient(v *visit) error {
 	if err != nil {
 		return editRefusal(err)
 	}
-	return v.done(alertsPage.Path, "The alert recipient %s will be deleted when the change is committed.", address)
+	return v.redirect(alertsPage.Path, "The alert recipient %s will be deleted when the change is committed.", address)
 }
 
 // An alertForm is the settings as they were entered.
@@ -237,12 +237,12 @@ type alertForm struct {
 	From, Initial, Maximum, Stored string
 	AutoSupport, Copy              bool
 	Default, Vendor                string
-	Trouble                        troubles
+	Trouble                        fieldErrors
 }
 
 const alertSettingsTitle = "Edit Alert Settings"
 
-func (s *site) showAlertSettings(v *visit) error {
+func (s *site) showAlertSettings(v *newClient) error {
 	set := alert.Section.Get(v.session.draft)
 	v.title = alertSettingsTitle
 	return s.show(v, "alertform.html", alertForm{
@@ -251,7 +251,7 @@ func (s *site) showAlertSettings(v *visit) error {
 	})
 }
 
-func (s *site) saveAlertSettings(v *visit) error {
+func (s *site) saveAlertSettings(v *newClient) error {
 	p := v.PostForm
 	f := alertForm{
 		From: trimmed(p, "from"), Initial: trimmed(p, "initial"), Maximum: trimmed(p, "maximum"), Stored: trimmed(p, "stored"),
@@ -262,14 +262,14 @@ func (s *site) saveAlertSettings(v *visit) error {
 		return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
 	}
 	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
-		set.From, set.InitialInterval, set.MaximumInterval, set.StoredAlerts = f.From, int(number(f.Initial)), int(number(f.Maximum)), int(number(f.Stored))
+		set.From, set.InitialInterval, set.MaximumInterval, set.StoredAlerts = f.From, int(parseNumber(f.Initial)), int(parseNumber(f.Maximum)), int(parseNumber(f.Stored))
 		set.AutoSupport, set.AutoSupportCopy = f.AutoSupport, f.Copy
-		return checked(set)
+		return checkSettings(set)
 	})
 	if err == nil {
-		return v.done(alertsPage.Path, "The alert settings take effect when they are committed.")
+		return v.redirect(alertsPage.Path, "The alert settings take effect when they are committed.")
 	}
-	if f.Trouble["form"], err = troubleOf(err); err != nil {
+	if f.Trouble["form"], err = editErrorText(err); err != nil {
 		return err
 	}
 	return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
@@ -277,8 +277,8 @@ func (s *site) saveAlertSettings(v *visit) error {
 
 // troubles judges each field in settings that are right but for it, so that all that is
 // wrong is told at once.
-func (f alertForm) troubles(right alert.Settings) troubles {
-	found := troubles{}
+func (f alertForm) troubles(right alert.Settings) fieldErrors {
+	found := fieldErrors{}
 	try := func(field string, put func(*alert.Settings)) {
 		probe := right
 		put(&probe)
@@ -286,7 +286,7 @@ func (f alertForm) troubles(right alert.Settings) troubles {
 			found[field] = err.Error()
 		}
 	}
-	initial, maximum := int(number(f.Initial)), int(number(f.Maximum))
+	initial, maximum := int(parseNumber(f.Initial)), int(parseNumber(f.Maximum))
 	try("from", func(set *alert.Settings) { set.From = f.From })
 	try("initial", func(set *alert.Settings) { set.InitialInterval, set.MaximumInterval = initial, alert.MaxInterval })
 	try("maximum", func(set *alert.Settings) { // which the initial number bounds, if that is one
@@ -296,6 +296,6 @@ func (f alertForm) troubles(right alert.Settings) troubles {
 			set.InitialInterval = 0
 		}
 	})
-	try("stored", func(set *alert.Settings) { set.StoredAlerts = int(number(f.Stored)) })
+	try("stored", func(set *alert.Settings) { set.StoredAlerts = int(parseNumber(f.Stored)) })
 	return found
 }

@@ -11,7 +11,7 @@ import (
 
 // BenchmarkPages serves each page once.
 func BenchmarkPages(b *testing.B) {
-	s := newStand(b)
+	s := newTestSite(b)
 	w := s.login("admin")
 	s.store("a.cap", manyPackets(5000))
 	view := capturesPath + "/view/a.cap"
@@ -37,7 +37,7 @@ func BenchmarkPages(b *testing.B) {
 // BenchmarkRefresh is what a page asks for every second while somebody watches a
 // capture.
 func BenchmarkRefresh(b *testing.B) {
-	s := newStand(b)
+	s := newTestSite(b)
 	w := s.login("admin")
 	w.post(capturesPath + "/start")
 	for b.Loop() {
@@ -49,7 +49,7 @@ func BenchmarkRefresh(b *testing.B) {
 
 // BenchmarkTwoHundredWatch is a second of 200 browsers that watch a capture.
 func BenchmarkTwoHundredWatch(b *testing.B) {
-	s := newStand(b)
+	s := newTestSite(b)
 	var all []*browser
 	for range 200 {
 		all = append(all, s.login("admin"))
@@ -96,26 +96,26 @@ func manyPackets(n int) []byte {
 
 // BenchmarkLargeCapture opens 200 MB: the first page makes the index, later ones use it.
 func BenchmarkLargeCapture(b *testing.B) {
-	s := newStand(b)
+	s := newTestSite(b)
 	w := s.login("admin")
 	s.store("large.cap", manyPackets(200<<20/816))
 	view := capturesPath + "/view/large.cap"
 	b.Run("first", func(b *testing.B) {
 		for b.Loop() {
 			s.site.indexes.forget()
-			wants(b, w.get(view), http.StatusOK, "257,003 packets in")
+			expectPage(b, w.get(view), http.StatusOK, "257,003 packets in")
 		}
 	})
 	b.Run("last page", func(b *testing.B) {
 		for b.Loop() {
-			wants(b, w.get(view+"?page=99999"), http.StatusOK, "257003</a>")
+			expectPage(b, w.get(view+"?page=99999"), http.StatusOK, "257003</a>")
 		}
 	})
 	b.Run("new filter", func(b *testing.B) {
 		n := 0
 		for b.Loop() {
 			n++
-			wants(b, w.get(fmt.Sprintf("%s?filter=udp+port+1001+and+len+%%3E+%d", view, n)), http.StatusOK, "128,501 of 257,003 packets")
+			expectPage(b, w.get(fmt.Sprintf("%s?filter=udp+port+1001+and+len+%%3E+%d", view, n)), http.StatusOK, "128,501 of 257,003 packets")
 		}
 	})
 }

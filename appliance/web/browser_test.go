@@ -24,7 +24,7 @@ import (
 )
 
 // patience is for failing only: each step has it, however many there are.
-const patience = time.Minute
+const stepTimeout = time.Minute
 
 // A window is a headless browser with cookies of its own.
 type window struct {
@@ -40,7 +40,7 @@ func openWindow(t *testing.T, box *appliancetest.Box) *window {
 		chromedp.NoSandbox, // root runs tests in containers
 		chromedp.IgnoreCertErrors,
 		chromedp.WindowSize(1280, 900),
-		chromedp.WSURLReadTimeout(patience),
+		chromedp.WSURLReadTimeout(stepTimeout),
 	)...)
 	ctx, end := chromedp.NewContext(alloc)
 	t.Cleanup(func() {
@@ -70,7 +70,7 @@ func (w *window) do(actions ...action) {
 
 // step makes one, which may take patience.
 func step[T any](w *window, a chromedp.Action[T]) (T, error) {
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	ctx, cancel := context.WithTimeout(w.ctx, stepTimeout)
 	defer cancel()
 	return chromedp.Run(ctx, a)
 }
@@ -86,7 +86,7 @@ func ask[T any](w *window, a chromedp.Action[T]) T {
 }
 
 // path finds an element by XPath.
-func path(format string, a ...any) chromedp.Search { return chromedp.Search(fmt.Sprintf(format, a...)) }
+func byXPath(format string, a ...any) chromedp.Search { return chromedp.Search(fmt.Sprintf(format, a...)) }
 
 // login logs the factory account in.
 func (w *window) login() {
@@ -101,20 +101,20 @@ func (w *window) login() {
 // choose clicks an item of a menu.
 func (w *window) choose(menu, item string) {
 	w.t.Helper()
-	w.do(chromedp.Click(path(`//summary[text()=%q]`, menu)), chromedp.Click(path(`//nav//a[text()=%q]`, item)), chromedp.WaitVisible(path(`//h1[text()=%q]`, item)))
+	w.do(chromedp.Click(byXPath(`//summary[text()=%q]`, menu)), chromedp.Click(byXPath(`//nav//a[text()=%q]`, item)), chromedp.WaitVisible(byXPath(`//h1[text()=%q]`, item)))
 }
 
 // press clicks a button, and waits for a text on the page that follows.
 func (w *window) press(button, then string) {
 	w.t.Helper()
-	w.do(chromedp.Click(path(`//main//*[(self::button or self::a) and normalize-space(.)=%q]`, button)))
+	w.do(chromedp.Click(byXPath(`//main//*[(self::button or self::a) and normalize-space(.)=%q]`, button)))
 	w.sees(then)
 }
 
 // sees waits for a text in an element of which nothing is hidden.
 func (w *window) sees(text string) {
 	w.t.Helper()
-	w.do(chromedp.WaitVisible(path(`(//main//*[not(ancestor-or-self::*[@hidden]) and not(.//*[@hidden])][contains(normalize-space(.), %q)])[1]`, text)))
+	w.do(chromedp.WaitVisible(byXPath(`(//main//*[not(ancestor-or-self::*[@hidden]) and not(.//*[@hidden])][contains(normalize-space(.), %q)])[1]`, text)))
 }
 
 // text is what a part of the page reads.
@@ -142,7 +142,7 @@ func (w *window) picture(name string) {
 			if s.touch {
 				options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
 			}
-			w.do(chromedp.EmulateViewport(s.width, s.height, options...), colours(scheme))
+			w.do(chromedp.EmulateViewport(s.width, s.height, options...), preferColors(scheme))
 			png := ask(w, chromedp.FullScreenshot(100))
 			wide := ask(w, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 			if wide {
@@ -151,11 +151,11 @@ func (w *window) picture(name string) {
 			w.keep(fmt.Sprintf("%s-%s-%s", name, size, scheme), png)
 		}
 	}
-	w.do(chromedp.EmulateViewport(1280, 900), colours(""))
+	w.do(chromedp.EmulateViewport(1280, 900), preferColors(""))
 }
 
 // colours chooses the colours that the user prefers.
-func colours(scheme string) action {
+func preferColors(scheme string) action {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
@@ -166,7 +166,7 @@ func colours(scheme string) action {
 
 // A browser does with packet captures what the document says, and gets the bytes that
 // SFTP gets (B6 to B8, B14 to B23).
-func TestABrowserCapturesPackets(t *testing.T) {
+func TestBrowserCapturesPackets(t *testing.T) {
 	box := appliancetest.Start(t)
 	w := openWindow(t, box)
 	w.picture("01-login")
@@ -177,7 +177,7 @@ func TestABrowserCapturesPackets(t *testing.T) {
 
 	w.press("Start Capture", "Status: Capture in progress")
 	before := w.text(`[data-show="size"]`)
-	w.do(chromedp.WaitVisible(path(`//*[@data-show="size"][text()!=%q]`, before)))
+	w.do(chromedp.WaitVisible(byXPath(`//*[@data-show="size"][text()!=%q]`, before)))
 	w.picture("04-capture-running")
 	box.Exec("version")
 	w.press("Stop Capture", "Success - Packet Capture has stopped.")
@@ -197,7 +197,7 @@ func TestABrowserCapturesPackets(t *testing.T) {
 	w.picture("06-capture-files")
 
 	name := filepath.Base(box.Captures()[0])
-	got, want := w.download(name), fetch(t, box, "/data/pub/diagnostic/"+name)
+	got, want := w.download(name), fetchSFTP(t, box, "/data/pub/diagnostic/"+name)
 	if !bytes.Equal(got, want) || len(want) < 1000 {
 		t.Errorf("the browser has %d bytes, sftp %d", len(got), len(want))
 	}
@@ -205,14 +205,14 @@ func TestABrowserCapturesPackets(t *testing.T) {
 	w.press(name, "packets in")
 	w.picture("07-packets")
 	w.do(chromedp.SendKeys(chromedp.CSS("#filter"), "tcp[tcpflags] & tcp-syn != 0 and dst port 22\r"))
-	w.do(chromedp.WaitVisible(path(`//h2[starts-with(., "1 of ")]`)))
+	w.do(chromedp.WaitVisible(byXPath(`//h2[starts-with(., "1 of ")]`)))
 	w.do(chromedp.Click(chromedp.CSS(`.packets tbody a`)), chromedp.WaitVisible(chromedp.CSS(`.dump`)))
 	w.picture("08-packet")
 	w.press("Follow TCP Stream", "SSH-2.0-")
 	w.picture("09-stream")
 
 	w.choose("Help and Support", "Packet Capture")
-	w.do(chromedp.Click(path(`//input[@name="file"][@value=%q]`, name)))
+	w.do(chromedp.Click(byXPath(`//input[@name="file"][@value=%q]`, name)))
 	w.press("Delete Selected Files", "Are you sure you want to delete this file?")
 	w.picture("10-delete")
 	w.press("Delete", "Success - 1 packet capture file has been deleted.")
@@ -229,16 +229,16 @@ func TestABrowserCapturesPackets(t *testing.T) {
 	w.sees("Topics with “Packet Capture”")
 	w.press("Running a Packet Capture", "To start a capture")
 	w.picture("12-help")
-	w.do(chromedp.Click(path(`//summary[text()="Options"]`)), chromedp.Click(path(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
+	w.do(chromedp.Click(byXPath(`//summary[text()="Options"]`)), chromedp.Click(byXPath(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
 }
 
 // menus takes pictures of menus that are open, which Escape and the focus elsewhere close.
 func (w *window) menus() {
 	w.t.Helper()
-	help := path(`//summary[text()="Help and Support"]`)
+	help := byXPath(`//summary[text()="Help and Support"]`)
 	w.do(chromedp.Click(help))
 	w.keep("19-menu-desktop", ask(w, chromedp.FullScreenshot(100)))
-	closed := chromedp.WaitVisible(path(`//details[not(@open)]/summary[text()="Help and Support"]`))
+	closed := chromedp.WaitVisible(byXPath(`//details[not(@open)]/summary[text()="Help and Support"]`))
 	w.do(chromedp.KeyEvent(kb.Escape), closed)
 	w.do(chromedp.Click(help), chromedp.Focus(chromedp.CSS("#main")), closed) // as the Tab key leaves it
 	w.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch), chromedp.Click(chromedp.CSS(".drawer")), chromedp.Click(help))
@@ -273,7 +273,7 @@ func (w *window) administer(box *appliancetest.Box) {
 		chromedp.SendKeys(chromedp.CSS("#pushhost"), "10.0.201.5")) // which the method has unfolded
 	w.picture("14-log")
 	w.press("Submit", "The log subscription Mail_Log takes effect when it is committed.")
-	w.do(chromedp.Click(path(`//a[text()="Files"][@aria-label="Files of gui_logs"]`)))
+	w.do(chromedp.Click(byXPath(`//a[text()="Files"][@aria-label="Files of gui_logs"]`)))
 	w.sees("Files of gui_logs")
 	w.picture("15-log-files")
 	w.choose("System Administration", "Alerts")
@@ -282,7 +282,7 @@ func (w *window) administer(box *appliancetest.Box) {
 	w.picture("16-recipient")
 	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is committed.")
 	w.picture("17-alerts")
-	w.do(chromedp.Click(path(`//a[text()="Commit Changes »"]`)), chromedp.SendKeys(chromedp.CSS("#comment"), "logs and alerts"))
+	w.do(chromedp.Click(byXPath(`//a[text()="Commit Changes »"]`)), chromedp.SendKeys(chromedp.CSS("#comment"), "logs and alerts"))
 	w.picture("18-commit")
 	w.press("Commit Changes", "Success - Your changes have been committed.")
 	if last, _ := box.Appliance().Config.LastCommit(); last.Comment != "logs and alerts" || last.User != appliancetest.User {
@@ -300,7 +300,7 @@ func (w *window) pick(id, value string) {
 func (w *window) download(name string) []byte {
 	w.t.Helper()
 	dir := w.t.TempDir()
-	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	ctx, cancel := context.WithTimeout(w.ctx, stepTimeout)
 	defer cancel()
 	progress := chromedp.BrowserEvents(ctx, browser.DownloadProgress)
 	w.do(
@@ -311,8 +311,8 @@ func (w *window) download(name string) []byte {
 			})
 			return err
 		}),
-		chromedp.Click(path(`//input[@name="file"][@value=%q]`, name)),
-		chromedp.Click(path(`//button[text()="Download File"]`)),
+		chromedp.Click(byXPath(`//input[@name="file"][@value=%q]`, name)),
+		chromedp.Click(byXPath(`//button[text()="Download File"]`)),
 	)
 	for e, err := range progress {
 		if err != nil {
@@ -333,7 +333,7 @@ func (w *window) download(name string) []byte {
 }
 
 // fetch gets a file by SFTP.
-func fetch(t *testing.T, box *appliancetest.Box, name string) []byte {
+func fetchSFTP(t *testing.T, box *appliancetest.Box, name string) []byte {
 	t.Helper()
 	conn, err := box.Dial(appliancetest.User, appliancetest.Passphrase)
 	if err != nil {
@@ -378,7 +378,7 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 
 	one.press("Start Capture", "Status: Capture in progress")
 	two.sees("Status: Capture in progress") // by itself
-	one.do(chromedp.Click(path(`//input[@name="file"]`)))
+	one.do(chromedp.Click(byXPath(`//input[@name="file"]`)))
 	cli.Type("start")
 	cli.Expect("A packet capture that was started in the GUI is in progress.")
 	two.press("Stop Capture", "Success - Packet Capture has stopped.")
@@ -392,7 +392,7 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 }
 
 // A browser that comes in plain is sent to where the door to HTTPS is outside.
-func TestTheDoorToHTTPLeadsToHTTPS(t *testing.T) {
+func TestHTTPDoorRedirectsToTheHTTPSDoor(t *testing.T) {
 	box := appliancetest.Start(t)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	r, err := client.Get("http://" + box.DoorAddrs()["http"].String() + "/login")
@@ -406,7 +406,7 @@ func TestTheDoorToHTTPLeadsToHTTPS(t *testing.T) {
 }
 
 // What was entered into a form is there again after a login that was due when it was sent.
-func TestAFormOutlivesTheLogin(t *testing.T) {
+func TestFormSurvivesALogin(t *testing.T) {
 	box := appliancetest.Start(t)
 	w := openWindow(t, box)
 	w.login()
@@ -416,7 +416,7 @@ func TestAFormOutlivesTheLogin(t *testing.T) {
 	box.Exec("diagnostic services webui restart")
 	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
 	w.sees("Your session has expired.")
-	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), strings.Repeat(kb.Backspace, 3)), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)), chromedp.Click(path(`//button[text()="Submit"]`)))
+	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), strings.Repeat(kb.Backspace, 3)), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)), chromedp.Click(byXPath(`//button[text()="Submit"]`)))
 	w.sees("Your session has expired. Log in again.")
 	w.login()
 	w.sees("Edit Packet Capture Settings")
@@ -428,7 +428,7 @@ func TestAFormOutlivesTheLogin(t *testing.T) {
 
 // A page that watches finds out that the process was restarted, and the login leads back
 // to it.
-func TestABrowserAfterARestart(t *testing.T) {
+func TestBrowserAfterARestart(t *testing.T) {
 	box := appliancetest.Start(t)
 	w := openWindow(t, box)
 	w.login()

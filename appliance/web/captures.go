@@ -22,7 +22,7 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "GET", "", s.showCaptures)
 	s.route(mux, capturePage, "POST", "/start", s.startCapture)
 	s.route(mux, capturePage, "POST", "/stop", s.stopCapture)
-	s.route(mux, capturePage, "POST", "/files", s.chooseFiles)
+	s.route(mux, capturePage, "POST", "/files", s.handleSelection)
 	s.route(mux, capturePage, "GET", "/files/{name}", s.downloadCapture)
 	s.route(mux, capturePage, "GET", "/delete", s.askDelete)
 	s.route(mux, capturePage, "POST", "/delete", s.deleteFiles)
@@ -39,8 +39,8 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 
 // A captureView is the page's (B14, B15).
 type captureView struct {
-	Now      captureNow
-	Settings []captureSetting
+	Now      captureState
+	Settings []setting
 	captureFiles
 }
 
@@ -52,7 +52,7 @@ type captureFiles struct {
 }
 
 // captureNow is the state of the capture in progress, for the page and for its script.
-type captureNow struct {
+type captureState struct {
 	Running  bool   `json:"running"`
 	Duration string `json:"duration"`
 	File     string `json:"file"`
@@ -64,7 +64,7 @@ type captureNow struct {
 	Trouble  bool   `json:"trouble"`  // that was not as it was set up
 }
 
-type captureSetting struct{ Name, Value string }
+type setting struct{ Name, Value string }
 
 type captureFile struct {
 	Name, Size, Time string
@@ -72,11 +72,11 @@ type captureFile struct {
 	Growing          bool
 }
 
-func (s *site) captureNow() (captureNow, capture.Status) {
+func (s *site) captureNow() (captureState, capture.Status) {
 	st := s.appliance.Captures.Status(capture.GUI)
-	now := captureNow{
+	now := captureState{
 		Running: st.Running, Duration: capture.FormatDuration(st.Elapsed.Truncate(time.Second)), File: st.File,
-		Size: size(st.Size), Packets: grouped(int64(st.Packets)), Dropped: grouped(int64(st.Dropped)),
+		Size: formatSize(st.Size), Packets: formatNumber(int64(st.Packets)), Dropped: formatNumber(int64(st.Dropped)),
 	}
 	if limit := int64(st.Settings.SizeMB) << 20; limit > 0 {
 		now.Progress = int(min(100, st.Size*100/limit))
@@ -90,22 +90,22 @@ func (s *site) captureNow() (captureNow, capture.Status) {
 
 // captureStatus is what the page refreshes itself with, whether or not a capture runs: it
 // may have been started elsewhere.
-func (s *site) captureStatus(v *visit) error {
+func (s *site) captureStatus(v *newClient) error {
 	now, _ := s.captureNow()
 	return answerJSON(v.w, now)
 }
 
 // captureList is the list of files alone, for which the page asks when the capture has
 // begun, ended, or begun another file.
-func (s *site) captureList(v *visit) error {
+func (s *site) captureList(v *newClient) error {
 	list, err := s.captureFiles()
 	if err != nil {
 		return err
 	}
-	return part(v.w, "captures.html", "files", list)
+	return answerPart(v.w, "captures.html", "files", list)
 }
 
-func (s *site) showCaptures(v *visit) error {
+func (s *site) showCaptures(v *newClient) error {
 	now, st := s.captureNow()
 	settings := s.appliance.Captures.Settings()
 	if st.Running {
@@ -126,20 +126,20 @@ func (s *site) captureFiles() (captureFiles, error) {
 	}
 	for _, f := range list {
 		view.Files = append(view.Files, captureFile{
-			Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime()), Bytes: f.Size(), Growing: s.appliance.Captures.IsBeingWritten(f.Name()),
+			Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime()), Bytes: f.Size(), Growing: s.appliance.Captures.IsBeingWritten(f.Name()),
 		})
 	}
 	slices.SortStableFunc(view.Files, func(a, b captureFile) int { return strings.Compare(b.Name, a.Name) }) // the newest first
 	used, quota := s.appliance.Files.Usage()
-	view.Used = size(used)
+	view.Used = formatSize(used)
 	if quota > 0 {
-		view.Quota = size(quota)
+		view.Quota = formatSize(quota)
 	}
 	return view, nil
 }
 
 // settingRows are the settings as the page shows them (logs.md 5.1).
-func settingRows(s capture.Settings) []captureSetting {
+func settingRows(s capture.Settings) []setting {
 	duration := "Run Capture Indefinitely"
 	switch {
 	case s.Duration > 0:
@@ -151,7 +151,7 @@ func settingRows(s capture.Settings) []captureSetting {
 	if s.Filter.Expr() != "" {
 		filter = s.FilterText()
 	}
-	return []captureSetting{
+	return []setting{
 		{"Capture File Size Limit", s.SizeText()},
 		{"Capture Duration", duration},
 		{"Interfaces Selected", s.InterfacesText()},
@@ -159,23 +159,23 @@ func settingRows(s capture.Settings) []captureSetting {
 	}
 }
 
-func (s *site) startCapture(v *visit) error {
+func (s *site) startCapture(v *newClient) error {
 	owner := capture.Owner{Side: capture.GUI}
 	if _, err := s.appliance.Captures.Start(v.Context(), owner); err != nil {
-		return v.sorry(capturePage.Path, err)
+		return v.redirectRefused(capturePage.Path, err)
 	}
-	return v.done(capturePage.Path, "Success - Packet Capture has started.")
+	return v.redirect(capturePage.Path, "Success - Packet Capture has started.")
 }
 
-func (s *site) stopCapture(v *visit) error {
+func (s *site) stopCapture(v *newClient) error {
 	st, err := s.appliance.Captures.Stop(capture.GUI)
 	switch {
 	case err != nil:
-		return v.sorry(capturePage.Path, err)
+		return v.redirectRefused(capturePage.Path, err)
 	case st.Reason != capture.ByUser: // it ended at that moment; the page says why
-		return v.done(capturePage.Path, "")
+		return v.redirect(capturePage.Path, "")
 	}
-	return v.done(capturePage.Path, "Success - Packet Capture has stopped.")
+	return v.redirect(capturePage.Path, "Success - Packet Capture has stopped.")
 }
 
 // storedCapture opens a file of the page's list. Any other name is not found, whatever
@@ -205,7 +205,7 @@ func (s *site) storedCapture(name string) (*files.File, fs.FileInfo, error) {
 var errNoCapture = refuse(http.StatusNotFound, "There is no such packet capture file. It may have been deleted.")
 
 // downloadCapture sends a file (B16). One that grows ends where it does now.
-func (s *site) downloadCapture(v *visit) error {
+func (s *site) downloadCapture(v *newClient) error {
 	f, info, err := s.storedCapture(v.PathValue("name"))
 	if err != nil {
 		return err
@@ -220,28 +220,28 @@ func (s *site) downloadCapture(v *visit) error {
 
 // chooseFiles is what the buttons below the list do with the files that are ticked (B16,
 // B17).
-func (s *site) chooseFiles(v *visit) error {
+func (s *site) handleSelection(v *newClient) error {
 	names := v.PostForm["file"]
 	switch v.PostForm.Get("action") {
 	case "download":
 		if len(names) != 1 {
-			return v.sorry(capturePage.Path, refuse(http.StatusBadRequest, "Choose one file to download."))
+			return v.redirectRefused(capturePage.Path, refuse(http.StatusBadRequest, "Choose one file to download."))
 		}
 		f, info, err := s.storedCapture(names[0])
 		if err != nil {
-			return v.sorry(capturePage.Path, err)
+			return v.redirectRefused(capturePage.Path, err)
 		}
 		f.Close()
-		return v.done(capturePage.Path+"/files/"+url.PathEscape(info.Name()), "")
+		return v.redirect(capturePage.Path+"/files/"+url.PathEscape(info.Name()), "")
 	case "delete":
 		if len(names) == 0 {
-			return v.sorry(capturePage.Path, refuse(http.StatusBadRequest, "Choose the files to delete."))
+			return v.redirectRefused(capturePage.Path, refuse(http.StatusBadRequest, "Choose the files to delete."))
 		}
 		query := url.Values{"file": names}.Encode()
 		if len(query) > maxNames {
-			return v.sorry(capturePage.Path, refuse(http.StatusBadRequest, "These are too many files for one time. Choose fewer."))
+			return v.redirectRefused(capturePage.Path, refuse(http.StatusBadRequest, "These are too many files for one time. Choose fewer."))
 		}
-		return v.done(capturePage.Path+"/delete?"+query, "")
+		return v.redirect(capturePage.Path+"/delete?"+query, "")
 	}
 	return refuse(http.StatusBadRequest, "The form cannot be read.")
 }
@@ -251,7 +251,7 @@ const maxNames = maxHeader / 2
 
 // chosen are the files of the page's list that a request names; a refusal where none of
 // them can be deleted, or one still grows.
-func (s *site) chosen(v *visit) ([]captureFile, error) {
+func (s *site) selectedFiles(v *newClient) ([]captureFile, error) {
 	list, err := s.appliance.Captures.Files(capture.GUI)
 	if err != nil {
 		return nil, err
@@ -263,7 +263,7 @@ func (s *site) chosen(v *visit) ([]captureFile, error) {
 		case s.appliance.Captures.IsBeingWritten(f.Name()):
 			return nil, refuse(http.StatusConflict, "%s belongs to the capture in progress. Stop the capture first.", f.Name())
 		default:
-			chosen = append(chosen, captureFile{Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime())})
+			chosen = append(chosen, captureFile{Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime())})
 		}
 	}
 	if chosen == nil {
@@ -273,20 +273,20 @@ func (s *site) chosen(v *visit) ([]captureFile, error) {
 }
 
 // askDelete is the question whether to delete files.
-func (s *site) askDelete(v *visit) error {
-	list, err := s.chosen(v)
+func (s *site) askDelete(v *newClient) error {
+	list, err := s.selectedFiles(v)
 	if err != nil {
-		return v.sorry(capturePage.Path, err)
+		return v.redirectRefused(capturePage.Path, err)
 	}
 	v.title = "Delete Packet Capture Files"
 	return s.show(v, "delete.html", list)
 }
 
 // deleteFiles deletes what was asked about.
-func (s *site) deleteFiles(v *visit) error {
-	list, err := s.chosen(v)
+func (s *site) deleteFiles(v *newClient) error {
+	list, err := s.selectedFiles(v)
 	if err != nil {
-		return v.sorry(capturePage.Path, err)
+		return v.redirectRefused(capturePage.Path, err)
 	}
 	gone := 0
 	for _, f := range list {
@@ -300,7 +300,7 @@ func (s *site) deleteFiles(v *visit) error {
 		gone++
 	}
 	s.indexes.forget()
-	return v.done(capturePage.Path, "Success - %s deleted.", count(gone, "packet capture file has been", "packet capture files have been"))
+	return v.redirect(capturePage.Path, "Success - %s deleted.", count(gone, "packet capture file has been", "packet capture files have been"))
 }
 
 // count is "1 file" or "2 files".
@@ -308,11 +308,11 @@ func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return grouped(int64(n)) + " " + many
+	return formatNumber(int64(n)) + " " + many
 }
 
 // size is a number of bytes as people read it.
-func size(n int64) string {
+func formatSize(n int64) string {
 	switch {
 	case n < 1000:
 		return fmt.Sprintf("%d B", n)
@@ -325,7 +325,7 @@ func size(n int64) string {
 }
 
 // grouped writes a number with a comma before every three digits.
-func grouped(n int64) string {
+func formatNumber(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]

@@ -17,62 +17,62 @@ import (
 const capturesPath = "/help_and_support/packet_capture"
 
 // store puts a file among the captures.
-func (s *stand) store(name string, data []byte) {
+func (s *testSite) store(name string, data []byte) {
 	s.t.Helper()
 	if err := s.appliance.Files.WriteFile(path.Join(files.Diagnostic, name), data); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func TestACaptureIsStartedWatchedAndStopped(t *testing.T) { // B6, B7, B15
-	s := newStand(t)
+func TestStartWatchAndStopACapture(t *testing.T) { // B6, B7, B15
+	s := newTestSite(t)
 	b := s.login("admin")
-	wants(t, b.get(capturesPath), http.StatusOK, "No packet capture in progress", "Start Capture", "There are no packet capture files.")
-	leads(t, b.post(capturesPath+"/start"), capturesPath)
+	expectPage(t, b.get(capturesPath), http.StatusOK, "No packet capture in progress", "Start Capture", "There are no packet capture files.")
+	expectRedirect(t, b.post(capturesPath+"/start"), capturesPath)
 	s.clock.Advance(4 * time.Second)
-	wants(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.", "Status: Capture in progress (Duration = <span data-show=\"duration\">4s</span>)",
+	expectPage(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.", "Status: Capture in progress (Duration = <span data-show=\"duration\">4s</span>)",
 		"C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-20150625-085003.cap", "Stop Capture", "in progress")
-	wants(t, b.get(capturesPath+"/status"), http.StatusOK, `"running":true,"duration":"4s"`, `"size":"24 B","packets":"0","dropped":"0"`)
-	leads(t, b.post(capturesPath+"/stop"), capturesPath)
-	wants(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has stopped.", "No packet capture in progress", "20150625-085003.cap", "24 B")
-	leads(t, b.post(capturesPath+"/stop"), capturesPath)
-	wants(t, b.get(capturesPath), http.StatusOK, `role="alert">The packet capture has ended already.`)
+	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"running":true,"duration":"4s"`, `"size":"24 B","packets":"0","dropped":"0"`)
+	expectRedirect(t, b.post(capturesPath+"/stop"), capturesPath)
+	expectPage(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has stopped.", "No packet capture in progress", "20150625-085003.cap", "24 B")
+	expectRedirect(t, b.post(capturesPath+"/stop"), capturesPath)
+	expectPage(t, b.get(capturesPath), http.StatusOK, `role="alert">The packet capture has ended already.`)
 }
 
-func TestANoticeIsForThePageThatItIsAbout(t *testing.T) {
-	s := newStand(t)
+func TestNoticesAppearOnceOnTheirOwnPage(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	b.post(capturesPath + "/start")
 	if w := b.get("/monitor/system_status"); strings.Contains(w.Body.String(), "has started") {
 		t.Error("another tab's page has the notice")
 	}
-	wants(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.")
+	expectPage(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.")
 	if w := b.get(capturesPath); strings.Contains(w.Body.String(), "has started") {
 		t.Error("the notice comes twice")
 	}
 }
 
-func TestAnIdlePageLearnsOfACapture(t *testing.T) { // B15
-	s := newStand(t)
+func TestPollingPageLearnsOfACapture(t *testing.T) { // B15
+	s := newTestSite(t)
 	b := s.login("admin")
-	wants(t, b.get(capturesPath), http.StatusOK, `data-live="`+capturesPath+`/status"`, `data-when="running" hidden`, `data-when="idle">`)
-	wants(t, b.get(capturesPath+"/list"), http.StatusOK, "There are no packet capture files.")
+	expectPage(t, b.get(capturesPath), http.StatusOK, `data-live="`+capturesPath+`/status"`, `data-when="running" hidden`, `data-when="idle">`)
+	expectPage(t, b.get(capturesPath+"/list"), http.StatusOK, "There are no packet capture files.")
 	s.login("admin").post(capturesPath + "/start")
-	wants(t, b.get(capturesPath+"/status"), http.StatusOK, `"running":true`)
+	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"running":true`)
 	w := b.get(capturesPath + "/list")
-	if wants(t, w, http.StatusOK, `name="file" value="C100V-`); strings.Contains(w.Body.String(), "<html") {
+	if expectPage(t, w, http.StatusOK, `name="file" value="C100V-`); strings.Contains(w.Body.String(), "<html") {
 		t.Error("the list is a page of its own")
 	}
 	s.clock.Advance(29 * time.Minute)
-	wants(t, b.get(capturesPath+"/list"), http.StatusOK)
+	expectPage(t, b.get(capturesPath+"/list"), http.StatusOK)
 	s.clock.Advance(time.Minute)
 	if w := b.get(capturesPath + "/list"); w.Code != http.StatusUnauthorized {
 		t.Errorf("what the page asks for by itself keeps the session: %d", w.Code)
 	}
 }
 
-func TestAnEndThatWasSetUpIsNoTrouble(t *testing.T) {
-	s := newStand(t)
+func TestReachingALimitIsNotShownAsAnError(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	set := s.appliance.Captures.Settings()
 	set.Duration = time.Minute
@@ -85,20 +85,20 @@ func TestAnEndThatWasSetUpIsNoTrouble(t *testing.T) {
 	if st, err := s.appliance.Captures.Stop(capture.GUI); st.Reason != capture.DurationReached && err == nil { // which waits for its end
 		t.Fatalf("%+v", st)
 	}
-	wants(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last role="status">The last capture ended: its time limit was reached.`)
-	wants(t, b.get(capturesPath+"/status"), http.StatusOK, `"last":"The last capture ended: its time limit was reached.","trouble":false`)
+	expectPage(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last role="status">The last capture ended: its time limit was reached.`)
+	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"last":"The last capture ended: its time limit was reached.","trouble":false`)
 }
 
-func TestACaptureOutlivesTheLogin(t *testing.T) { // B8
-	s := newStand(t)
+func TestCaptureSurvivesLogout(t *testing.T) { // B8
+	s := newTestSite(t)
 	b := s.login("admin")
 	b.post(capturesPath + "/start")
 	b.post("/logout")
-	wants(t, s.login("admin").get(capturesPath), http.StatusOK, "Status: Capture in progress")
+	expectPage(t, s.login("admin").get(capturesPath), http.StatusOK, "Status: Capture in progress")
 }
 
-func TestThePageShowsNoOtherCaptures(t *testing.T) { // B20, B22
-	s := newStand(t)
+func TestCapturesOfOtherSidesAreNotShown(t *testing.T) { // B20, B22
+	s := newTestSite(t)
 	b := s.login("admin")
 	for side, where := range map[capture.Side]string{
 		capture.CLI: "with the command packetcapture", capture.TCPDump: "in the menu tcpdump of the command line",
@@ -107,11 +107,11 @@ func TestThePageShowsNoOtherCaptures(t *testing.T) { // B20, B22
 			t.Fatal(err)
 		}
 		w := b.get(capturesPath)
-		if wants(t, w, http.StatusOK, "No packet capture in progress", "There are no packet capture files."); strings.Contains(w.Body.String(), ".cap\"") {
+		if expectPage(t, w, http.StatusOK, "No packet capture in progress", "There are no packet capture files."); strings.Contains(w.Body.String(), ".cap\"") {
 			t.Errorf("the page shows the capture:\n%s", w.Body)
 		}
-		leads(t, b.post(capturesPath+"/start"), capturesPath)
-		wants(t, b.get(capturesPath), http.StatusOK, "A packet capture that was started "+where+" is in progress. Only one capture can run at a time: it must be stopped there first.")
+		expectRedirect(t, b.post(capturesPath+"/start"), capturesPath)
+		expectPage(t, b.get(capturesPath), http.StatusOK, "A packet capture that was started "+where+" is in progress. Only one capture can run at a time: it must be stopped there first.")
 		st, err := s.appliance.Captures.Stop(side)
 		if err != nil {
 			t.Fatal(err)
@@ -122,26 +122,26 @@ func TestThePageShowsNoOtherCaptures(t *testing.T) { // B20, B22
 	}
 }
 
-func TestADownloadIsTheFile(t *testing.T) { // B16
-	s := newStand(t)
+func TestDownloadReturnsTheFile(t *testing.T) { // B16
+	s := newTestSite(t)
 	b := s.login("admin")
 	data := bytes.Repeat([]byte("capture "), 100_000)
 	s.store("a b.cap", data)
-	leads(t, b.post(capturesPath+"/files", "action", "download", "file", "a b.cap"), capturesPath+"/files/a%20b.cap")
+	expectRedirect(t, b.post(capturesPath+"/files", "action", "download", "file", "a b.cap"), capturesPath+"/files/a%20b.cap")
 	w := b.get(capturesPath + "/files/a%20b.cap")
 	if h := w.Header(); !bytes.Equal(w.Body.Bytes(), data) || h.Get("Content-Disposition") != `attachment; filename="a b.cap"` || h.Get("Content-Type") != "application/vnd.tcpdump.pcap" {
 		t.Errorf("%d bytes, %v", w.Body.Len(), h)
 	}
 	part := b.request("GET", capturesPath+"/files/a%20b.cap", nil, func(r *http.Request) { r.Header.Set("Range", "bytes=8-15") })
-	wants(t, part, http.StatusPartialContent, "capture ")
+	expectPage(t, part, http.StatusPartialContent, "capture ")
 	for _, names := range [][]string{{}, {"file", "a b.cap", "file", "b.cap"}} {
-		leads(t, b.post(capturesPath+"/files", append(names, "action", "download")...), capturesPath)
-		wants(t, b.get(capturesPath), http.StatusOK, "Choose one file to download.")
+		expectRedirect(t, b.post(capturesPath+"/files", append(names, "action", "download")...), capturesPath)
+		expectPage(t, b.get(capturesPath), http.StatusOK, "Choose one file to download.")
 	}
 }
 
 func TestNoNameLeadsOutOfTheDirectory(t *testing.T) {
-	s := newStand(t)
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("a.cap", []byte("x"))
 	if err := s.appliance.Files.WriteFile("data/pub/secret.cap", []byte("secret")); err != nil {
@@ -160,8 +160,8 @@ func TestNoNameLeadsOutOfTheDirectory(t *testing.T) {
 				t.Errorf("%s%s: %d\n%s", below, name, w.Code, w.Body)
 			}
 		}
-		leads(t, b.post(capturesPath+"/files", "action", "download", "file", unescaped(name)), capturesPath)
-		leads(t, b.post(capturesPath+"/delete", "file", unescaped(name)), capturesPath)
+		expectRedirect(t, b.post(capturesPath+"/files", "action", "download", "file", unescaped(name)), capturesPath)
+		expectRedirect(t, b.post(capturesPath+"/delete", "file", unescaped(name)), capturesPath)
 	}
 	for _, name := range []string{"data/pub/secret.cap", "data/pub/diagnostic/a.cap"} {
 		if _, err := s.appliance.Files.Stat(name); err != nil {
@@ -179,60 +179,60 @@ func unescaped(s string) string {
 }
 
 func TestFilesAreDeletedAfterAQuestion(t *testing.T) { // B17
-	s := newStand(t)
+	s := newTestSite(t)
 	b := s.login("admin")
 	for _, name := range []string{"a.cap", "b.cap", "c.cap"} {
 		s.store(name, []byte("x"))
 	}
-	leads(t, b.post(capturesPath+"/files", "action", "delete"), capturesPath)
-	wants(t, b.get(capturesPath), http.StatusOK, "Choose the files to delete.")
+	expectRedirect(t, b.post(capturesPath+"/files", "action", "delete"), capturesPath)
+	expectPage(t, b.get(capturesPath), http.StatusOK, "Choose the files to delete.")
 	question := capturesPath + "/delete?file=a.cap&file=b.cap"
-	leads(t, b.post(capturesPath+"/files", "action", "delete", "file", "a.cap", "file", "b.cap"), question)
-	wants(t, b.get(question), http.StatusOK, "<title>Delete Packet Capture Files - ",
+	expectRedirect(t, b.post(capturesPath+"/files", "action", "delete", "file", "a.cap", "file", "b.cap"), question)
+	expectPage(t, b.get(question), http.StatusOK, "<title>Delete Packet Capture Files - ",
 		"Are you sure you want to delete these 2 files?", "a.cap", "b.cap")
-	wants(t, b.get(capturesPath), http.StatusOK, "c.cap", "b.cap", "a.cap")
-	leads(t, b.post(capturesPath+"/delete", "file", "a.cap", "file", "b.cap"), capturesPath)
+	expectPage(t, b.get(capturesPath), http.StatusOK, "c.cap", "b.cap", "a.cap")
+	expectRedirect(t, b.post(capturesPath+"/delete", "file", "a.cap", "file", "b.cap"), capturesPath)
 	w := b.get(capturesPath)
-	if wants(t, w, http.StatusOK, "Success - 2 packet capture files have been deleted.", "c.cap"); strings.Contains(w.Body.String(), "a.cap") {
+	if expectPage(t, w, http.StatusOK, "Success - 2 packet capture files have been deleted.", "c.cap"); strings.Contains(w.Body.String(), "a.cap") {
 		t.Error("a.cap is left")
 	}
-	leads(t, b.get(question), capturesPath) // who goes back
-	wants(t, b.get(capturesPath), http.StatusOK, "There is no such packet capture file. It may have been deleted.")
+	expectRedirect(t, b.get(question), capturesPath) // who goes back
+	expectPage(t, b.get(capturesPath), http.StatusOK, "There is no such packet capture file. It may have been deleted.")
 }
 
 func TestTheFileThatGrowsIsNotDeleted(t *testing.T) {
-	s := newStand(t)
+	s := newTestSite(t)
 	b := s.login("admin")
 	b.post(capturesPath + "/start")
 	running := s.appliance.Captures.Status(capture.GUI).File
 	for _, method := range []string{"GET", "POST"} {
-		leads(t, b.request(method, capturesPath+"/delete?file="+running, nil, nil), capturesPath)
-		wants(t, b.get(capturesPath), http.StatusOK, "belongs to the capture in progress. Stop the capture first.", running)
+		expectRedirect(t, b.request(method, capturesPath+"/delete?file="+running, nil, nil), capturesPath)
+		expectPage(t, b.get(capturesPath), http.StatusOK, "belongs to the capture in progress. Stop the capture first.", running)
 	}
 }
 
-func TestMoreFilesThanAnAddressHolds(t *testing.T) {
-	b := newStand(t).login("admin")
-	leads(t, b.post(capturesPath+"/files", "action", "delete", "file", strings.Repeat("a", maxNames)), capturesPath)
-	wants(t, b.get(capturesPath), http.StatusOK, "These are too many files for one time. Choose fewer.")
+func TestTooManySelectedFiles(t *testing.T) {
+	b := newTestSite(t).login("admin")
+	expectRedirect(t, b.post(capturesPath+"/files", "action", "delete", "file", strings.Repeat("a", maxNames)), capturesPath)
+	expectPage(t, b.get(capturesPath), http.StatusOK, "These are too many files for one time. Choose fewer.")
 }
 
-func TestTheSettingsAreEdited(t *testing.T) { // B12, B13, B18
-	s := newStand(t)
+func TestEditSettings(t *testing.T) { // B12, B13, B18
+	s := newTestSite(t)
 	b := s.login("admin")
-	wants(t, b.get(capturesPath+"/settings"), http.StatusOK, `name="size" value="200"`, `value="size" checked`, `value="Data 1" checked`, `value="Data 2">`, `name="filter" value="" checked`)
-	leads(t, b.post(capturesPath+"/settings", "size", "20", "duration", "time", "time", "5m 30s", "keep", "y", "interface", "Data 1", "interface", "Data 2",
+	expectPage(t, b.get(capturesPath+"/settings"), http.StatusOK, `name="size" value="200"`, `value="size" checked`, `value="Data 1" checked`, `value="Data 2">`, `name="filter" value="" checked`)
+	expectRedirect(t, b.post(capturesPath+"/settings", "size", "20", "duration", "time", "time", "5m 30s", "keep", "y", "interface", "Data 1", "interface", "Data 2",
 		"filter", "predefined", "ports", "25, 587", "clients", "10.1.1.1", "servers", "10.1.1.2, 2001:db8::1"), capturesPath)
-	wants(t, b.get(capturesPath), http.StatusOK, "settings have been changed", "20 MB (keep the newest data)", "Run Capture Until Time Elapsed Reaches 5m 30s", "All",
+	expectPage(t, b.get(capturesPath), http.StatusOK, "settings have been changed", "20 MB (keep the newest data)", "Run Capture Until Time Elapsed Reaches 5m 30s", "All",
 		"(tcp port 25 or tcp port 587) and (host 10.1.1.1) and (host 10.1.1.2 or host 2001:db8::1)")
-	leads(t, b.post(capturesPath+"/settings", "size", "1", "duration", "none", "interface", "Data 2", "filter", "custom", "expression", " ip host 10.1.1.1 "), capturesPath)
-	wants(t, b.get(capturesPath), http.StatusOK, "1 MB", "Run Capture Indefinitely", "Data 2", "ip host 10.1.1.1")
+	expectRedirect(t, b.post(capturesPath+"/settings", "size", "1", "duration", "none", "interface", "Data 2", "filter", "custom", "expression", " ip host 10.1.1.1 "), capturesPath)
+	expectPage(t, b.get(capturesPath), http.StatusOK, "1 MB", "Run Capture Indefinitely", "Data 2", "ip host 10.1.1.1")
 	// What the other kinds of filters had is still there.
-	wants(t, b.get(capturesPath+"/settings"), http.StatusOK, `value="25, 587"`, `value="10.1.1.1"`, `value="ip host 10.1.1.1"`)
+	expectPage(t, b.get(capturesPath+"/settings"), http.StatusOK, `value="25, 587"`, `value="10.1.1.1"`, `value="ip host 10.1.1.1"`)
 }
 
-func TestBadSettingsAreRefusedBesideTheirFields(t *testing.T) {
-	s := newStand(t)
+func TestInvalidSettingsAreMarked(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	old := s.appliance.Captures.Settings()
 	good := map[string]string{"size": "20", "duration": "size", "interface": "Data 1", "filter": ""}
@@ -268,33 +268,33 @@ func TestBadSettingsAreRefusedBesideTheirFields(t *testing.T) {
 		if c.more[0] != "" {
 			form.Set(c.more[0], c.more[1])
 		}
-		wants(t, b.request("POST", capturesPath+"/settings", form, nil), http.StatusUnprocessableEntity, "Some settings are not valid.", c.says)
+		expectPage(t, b.request("POST", capturesPath+"/settings", form, nil), http.StatusUnprocessableEntity, "Some settings are not valid.", c.says)
 	}
 	if got := s.appliance.Captures.Settings(); got.SizeMB != old.SizeMB || got.Filter.Kind != old.Filter.Kind {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestAllThatIsWrongIsMarkedAtOnce(t *testing.T) {
-	b := newStand(t).login("admin")
-	wants(t, b.post(capturesPath+"/settings", "size", "x", "duration", "time", "time", "soon", "interface", "lo0", "filter", "custom", "expression", "tcp port"),
+func TestAllInvalidFieldsAreMarkedAtOnce(t *testing.T) {
+	b := newTestSite(t).login("admin")
+	expectPage(t, b.post(capturesPath+"/settings", "size", "x", "duration", "time", "time", "soon", "interface", "lo0", "filter", "custom", "expression", "tcp port"),
 		http.StatusUnprocessableEntity, `id="size-trouble"`, `id="time-trouble"`, "The interface lo0 does not exist.", "The filter is not valid at character 9")
-	wants(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "clients", "10.1.1.1", "servers", "2001:db8::1"),
+	expectPage(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "clients", "10.1.1.1", "servers", "2001:db8::1"),
 		http.StatusUnprocessableEntity, `id="servers-trouble">The filter selects no packet: the clients have IPv4 addresses and the servers IPv6 addresses, or vice versa.`)
 }
 
-func TestWhatAnUnusedChoiceHadIsNotEntered(t *testing.T) {
-	s := newStand(t)
+func TestUnchangedFieldsOfUnusedChoicesAreAccepted(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
-	leads(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "ports", "25"), capturesPath)
-	leads(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "", "ports", "25"), capturesPath)
+	expectRedirect(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "ports", "25"), capturesPath)
+	expectRedirect(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "", "ports", "25"), capturesPath)
 	if f := s.appliance.Captures.Settings().Filter; f.Kind != capture.NoFilter || len(f.Ports) != 1 {
 		t.Errorf("%+v", f)
 	}
 }
 
-func TestAFilterIsCheckedAsYouType(t *testing.T) {
-	b := newStand(t).login("admin")
+func TestFilterCheckWhileTyping(t *testing.T) {
+	b := newTestSite(t).login("admin")
 	for expr, want := range map[string]string{
 		"":                        `{"ok":true,"text":""`,
 		"ip host 10.1.1.1":        `{"ok":true,"text":"The filter is valid."`,
@@ -306,12 +306,12 @@ func TestAFilterIsCheckedAsYouType(t *testing.T) {
 		strings.Repeat("(", 5000): `"text":"The filter must not be longer than 4096 characters."`,
 		strings.Repeat("(", 4000): `{"ok":false`,
 	} {
-		wants(t, b.get(capturesPath+"/check?filter="+url.QueryEscape(expr)), http.StatusOK, want)
+		expectPage(t, b.get(capturesPath+"/check?filter="+url.QueryEscape(expr)), http.StatusOK, want)
 	}
 }
 
-func TestRolesOfThePagesAreThoseOfTheCommands(t *testing.T) {
-	s := newStand(t)
+func TestCapturePageHasTheRolesOfItsCommand(t *testing.T) {
+	s := newTestSite(t)
 	for role, may := range map[users.Role]bool{
 		users.Administrator: true, users.Operator: true, users.ReadOnlyOperator: false, users.Guest: false, users.Technician: false, users.HelpDesk: false,
 	} {
@@ -331,16 +331,16 @@ func TestRolesOfThePagesAreThoseOfTheCommands(t *testing.T) {
 }
 
 func TestMalformedRequests(t *testing.T) {
-	s := newStand(t)
+	s := newTestSite(t)
 	b := s.login("admin")
 	huge := url.Values{"expression": {strings.Repeat("x", 1<<20)}}
-	wants(t, b.request("POST", capturesPath+"/settings", huge, nil), http.StatusRequestEntityTooLarge, "The form is too large.")
-	wants(t, s.browser().request("POST", "/login", huge, nil), http.StatusRequestEntityTooLarge, "The form is too large.")
-	wants(t, b.request("POST", capturesPath+"/settings", nil, func(r *http.Request) { r.URL.RawQuery = "%zz" }), http.StatusBadRequest, "The form cannot be read.")
-	wants(t, b.post(capturesPath+"/files", "action", "explode"), http.StatusBadRequest)
-	wants(t, b.get("/nowhere"), http.StatusNotFound, "There is no such page.")
-	wants(t, b.request("DELETE", capturesPath, nil, nil), http.StatusNotFound)
-	wants(t, b.request("GET", capturesPath+"/start", nil, nil), http.StatusNotFound)
-	wants(t, b.get(capturesPath+"/files/"+strings.Repeat("a", 3000)), http.StatusNotFound)
-	wants(t, b.get("/assets/none.css"), http.StatusNotFound)
+	expectPage(t, b.request("POST", capturesPath+"/settings", huge, nil), http.StatusRequestEntityTooLarge, "The form is too large.")
+	expectPage(t, s.browser().request("POST", "/login", huge, nil), http.StatusRequestEntityTooLarge, "The form is too large.")
+	expectPage(t, b.request("POST", capturesPath+"/settings", nil, func(r *http.Request) { r.URL.RawQuery = "%zz" }), http.StatusBadRequest, "The form cannot be read.")
+	expectPage(t, b.post(capturesPath+"/files", "action", "explode"), http.StatusBadRequest)
+	expectPage(t, b.get("/nowhere"), http.StatusNotFound, "There is no such page.")
+	expectPage(t, b.request("DELETE", capturesPath, nil, nil), http.StatusNotFound)
+	expectPage(t, b.request("GET", capturesPath+"/start", nil, nil), http.StatusNotFound)
+	expectPage(t, b.get(capturesPath+"/files/"+strings.Repeat("a", 3000)), http.StatusNotFound)
+	expectPage(t, b.get("/assets/none.css"), http.StatusNotFound)
 }

@@ -30,11 +30,11 @@ type changeLine struct {
 	Text  string
 }
 
-func (s *site) showChanges(v *visit) error {
+func (s *site) showChanges(v *newClient) error {
 	return s.showCommit(v, http.StatusOK, commitView{})
 }
 
-func (s *site) showCommit(v *visit, status int, c commitView) error {
+func (s *site) showCommit(v *newClient, status int, c commitView) error {
 	for _, d := range v.session.draft.Changes() {
 		c.Changes = appendChange(c.Changes, d, 0)
 	}
@@ -44,25 +44,25 @@ func (s *site) showCommit(v *visit, status int, c commitView) error {
 }
 
 // mayCommit: read-only operators may try changes out, as on the command line.
-func mayCommit(v *visit) bool {
+func mayCommit(v *newClient) bool {
 	return (&page{roles: operators}).allows(v.role())
 }
 
 func appendChange(lines []changeLine, d config.Difference, depth int) []changeLine {
 	text := d.Name
 	if d.Key != "" {
-		text += " " + shown(d.Key)
+		text += " " + formatValue(d.Key)
 	}
 	leaf := len(d.Children) == 0
 	switch {
 	case d.Kind == config.Removed:
 		return append(lines, changeLine{depth, text + ": removed"})
 	case leaf && d.Kind == config.Added && d.Key == "":
-		text += ": " + shown(d.New)
+		text += ": " + formatValue(d.New)
 	case d.Kind == config.Added:
 		text += ": added"
 	case leaf && d.Old != d.New:
-		text += ": " + shown(d.Old) + " → " + shown(d.New)
+		text += ": " + formatValue(d.Old) + " → " + formatValue(d.New)
 	case leaf && d.New != "": // a passphrase: both are masked
 		text += ": changed"
 	case leaf:
@@ -76,7 +76,7 @@ func appendChange(lines []changeLine, d config.Difference, depth int) []changeLi
 }
 
 // shown is a value of the configuration.
-func shown(s string) string {
+func formatValue(s string) string {
 	switch {
 	case s == "":
 		return "(none)"
@@ -87,7 +87,7 @@ func shown(s string) string {
 }
 
 // askAbandon is the question whether to forget the changes.
-func (s *site) askAbandon(v *visit) error {
+func (s *site) askAbandon(v *newClient) error {
 	v.title = "Abandon Changes"
 	return s.show(v, "confirm.html", question{
 		Text: "Are you sure you want to abandon your changes?", Hint: "What you have changed and not committed will be lost.", Button: "Abandon Changes",
@@ -96,10 +96,10 @@ func (s *site) askAbandon(v *visit) error {
 }
 
 // commit makes the changes of the login take effect, or forgets them.
-func (s *site) commit(v *visit) error {
+func (s *site) commit(v *newClient) error {
 	if v.PostForm.Get("action") == "abandon" {
 		v.session.draft.Discard()
-		return v.done(commitPage.Path, "The changes have been abandoned.")
+		return v.redirect(commitPage.Path, "The changes have been abandoned.")
 	}
 	if !mayCommit(v) {
 		return refuse(http.StatusForbidden, "Your user role does not permit committing changes.")
@@ -120,18 +120,18 @@ func (s *site) commit(v *visit) error {
 	a := v.session.account
 	_, err := s.appliance.Config.Commit(v.Context(), v.session.draft, config.CommitInfo{User: a.Name, Comment: comment, KeepForRollback: keep})
 	if err != nil {
-		if c.Trouble = commitTrouble(err); c.Trouble == "" {
+		if c.Trouble = commitErrorText(err); c.Trouble == "" {
 			return err
 		}
 		return s.showCommit(v, http.StatusConflict, c)
 	}
 	s.appliance.Log(appliance.SystemLog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s commit changes: %s", v.session.login.ID(), a.Name, comment))
-	return v.done(commitPage.Path, "Success - Your changes have been committed.")
+	return v.redirect(commitPage.Path, "Success - Your changes have been committed.")
 }
 
 // commitTrouble words what keeps a change from being committed; "" of internal errors.
-func commitTrouble(err error) string {
+func commitErrorText(err error) string {
 	var conflict *config.ConflictError
 	switch {
 	case errors.As(err, &conflict):

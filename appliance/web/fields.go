@@ -9,18 +9,18 @@ import (
 // troubles are what is wrong with a form: a sentence for each field, by the field's name;
 // "form" is what no field is alone to blame for. Templates mark the fields and show the
 // sentences beside them.
-type troubles map[string]string
+type fieldErrors map[string]string
 
 // stray objects to what was entered into a field that counts with another choice only, as
 // it would be lost. A field that is as it was shown was not entered.
-func (t troubles) stray(field, now, shown, choice string, chosen bool) {
+func (t fieldErrors) stray(field, now, shown, choice string, chosen bool) {
 	if !chosen && now != "" && now != shown {
 		t[field] = fmt.Sprintf("This is used with %s only. Choose that, or take this back.", choice)
 	}
 }
 
 // troubled is the head of a form that was refused.
-func troubled(trouble troubles) template.HTML {
+func formError(trouble fieldErrors) template.HTML {
 	if len(trouble) == 0 {
 		return ""
 	}
@@ -32,7 +32,7 @@ func troubled(trouble troubles) template.HTML {
 }
 
 // marked are the attributes of a field.
-func marked(trouble troubles, field string) template.HTMLAttr {
+func fieldAttrs(trouble fieldErrors, field string) template.HTMLAttr {
 	if trouble[field] == "" {
 		return ""
 	}
@@ -40,7 +40,7 @@ func marked(trouble troubles, field string) template.HTMLAttr {
 }
 
 // said is the sentence beside a field.
-func said(trouble troubles, field string) template.HTML {
+func fieldError(trouble fieldErrors, field string) template.HTML {
 	text := trouble[field]
 	if text == "" {
 		return ""

@@ -22,7 +22,7 @@ var helpFiles embed.FS
 // which [from N] or [before N] may stand: the versions of the product that have it.
 type topic struct {
 	Name, Title string
-	from, below product.Version
+	from, before product.Version
 	Body        template.HTML
 	text        string // without tags
 }
@@ -46,7 +46,7 @@ var topics = sync.OnceValue(func() []topic {
 		head, body, _ := strings.Cut(string(data), "\n")
 		title, from, below := versions(head)
 		list = append(list, topic{
-			Name: strings.TrimSuffix(e.Name(), ".html"), Title: title, from: from, below: below,
+			Name: strings.TrimSuffix(e.Name(), ".html"), Title: title, from: from, before: below,
 			Body: template.HTML(body), //nolint:gosec // it is ours
 			text: strings.TrimSpace(blanks.ReplaceAllString(html.UnescapeString(tags.ReplaceAllString(body, " ")), " ")),
 		})
@@ -76,25 +76,25 @@ func versions(head string) (title string, from, below product.Version) {
 }
 
 // topicsOf are those that a version has.
-func topicsOf(v product.Version) []topic {
-	return slices.DeleteFunc(slices.Clone(topics()), func(t topic) bool { return v.Before(t.from) || !v.Before(t.below) })
+func topicsFor(v product.Version) []topic {
+	return slices.DeleteFunc(slices.Clone(topics()), func(t topic) bool { return v.Before(t.from) || !v.Before(t.before) })
 }
 
 // A helpView is the page: the contents, what a search found, or a topic.
 type helpView struct {
 	Query string
-	Found []finding
+	Results []searchResult
 	Topic *topic
 }
 
 // A finding is a topic with the words around what was searched for.
-type finding struct {
+type searchResult struct {
 	Name, Title, Excerpt string
 	score                int
 }
 
-func (s *site) showHelp(v *visit) error {
-	list := topicsOf(s.appliance.Product.Version)
+func (s *site) showHelp(v *newClient) error {
+	list := topicsFor(s.appliance.Product.Version)
 	if name := v.FormValue("topic"); name != "" {
 		i := slices.IndexFunc(list, func(t topic) bool { return t.Name == name })
 		if i < 0 {
@@ -104,12 +104,12 @@ func (s *site) showHelp(v *visit) error {
 		return s.show(v, "help.html", helpView{Topic: &list[i]})
 	}
 	view := helpView{Query: strings.TrimSpace(v.FormValue("search"))}
-	view.Found = searchHelp(list, view.Query)
+	view.Results = searchHelp(list, view.Query)
 	return s.show(v, "help.html", view)
 }
 
 // terms are the words of a query. What stands between quotation marks is one of them.
-func terms(query string) []string {
+func queryTerms(query string) []string {
 	var list []string
 	query = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`).Replace(strings.ToLower(query))
 	for i, part := range strings.Split(query, `"`) {
@@ -124,13 +124,13 @@ func terms(query string) []string {
 
 // searchHelp finds the topics that hold every word of a query, the best first: a word in
 // the title counts for more. An empty query finds all.
-func searchHelp(list []topic, query string) []finding {
-	words := terms(query)
-	var found []finding
+func searchHelp(list []topic, query string) []searchResult {
+	words := queryTerms(query)
+	var found []searchResult
 next:
 	for _, t := range list {
 		title, text := strings.ToLower(t.Title), strings.ToLower(t.text)
-		f := finding{Name: t.Name, Title: t.Title, Excerpt: excerpt(t.text, 0)}
+		f := searchResult{Name: t.Name, Title: t.Title, Excerpt: excerpt(t.text, 0)}
 		for _, w := range words {
 			n := strings.Count(text, w)
 			if strings.Contains(title, w) {
@@ -145,7 +145,7 @@ next:
 		}
 		found = append(found, f)
 	}
-	slices.SortStableFunc(found, func(a, b finding) int { return b.score - a.score })
+	slices.SortStableFunc(found, func(a, b searchResult) int { return b.score - a.score })
 	return found
 }
 

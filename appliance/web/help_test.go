@@ -8,19 +8,19 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-func TestTheHelpIsSearched(t *testing.T) { // B23
-	b := newStand(t).login("admin")
-	wants(t, b.get("/help_and_support/online_help?search=Packet+Capture"), http.StatusOK, `value="Packet Capture"`, `<a href="/help_and_support/online_help?topic=running_a_packet_capture">Running a Packet Capture</a>`)
-	wants(t, b.get("/help_and_support/online_help?topic=running_a_packet_capture"), http.StatusOK, "Running a Packet Capture", "Start Capture", "Stop Capture")
+func TestSearchHelp(t *testing.T) { // B23
+	b := newTestSite(t).login("admin")
+	expectPage(t, b.get("/help_and_support/online_help?search=Packet+Capture"), http.StatusOK, `value="Packet Capture"`, `<a href="/help_and_support/online_help?topic=running_a_packet_capture">Running a Packet Capture</a>`)
+	expectPage(t, b.get("/help_and_support/online_help?topic=running_a_packet_capture"), http.StatusOK, "Running a Packet Capture", "Start Capture", "Stop Capture")
 	w := b.get("/help_and_support/online_help?search=%3Cscript%3Exyzzy")
-	if wants(t, w, http.StatusOK, "No topic has"); strings.Contains(w.Body.String(), "<script>x") {
+	if expectPage(t, w, http.StatusOK, "No topic has"); strings.Contains(w.Body.String(), "<script>x") {
 		t.Error("the query is not escaped")
 	}
-	wants(t, b.get("/help_and_support/online_help?topic=../running_a_packet_capture"), http.StatusNotFound)
+	expectPage(t, b.get("/help_and_support/online_help?topic=../running_a_packet_capture"), http.StatusNotFound)
 }
 
-func TestATitleCountsForMoreThanText(t *testing.T) {
-	all := topicsOf(product.Version{Major: 14})
+func TestTitlesRankAboveText(t *testing.T) {
+	all := topicsFor(product.Version{Major: 14})
 	found := searchHelp(all, "filter")
 	if len(found) < 2 || found[0].Title != "Packet Capture Filters" {
 		t.Errorf("%+v", found)
@@ -30,7 +30,7 @@ func TestATitleCountsForMoreThanText(t *testing.T) {
 	}
 }
 
-func TestQuotationMarksHoldWordsTogether(t *testing.T) {
+func TestQuotedPhrases(t *testing.T) {
 	list := []topic{{Title: "A", text: "packet capture"}, {Title: "B", text: "capture every packet"}}
 	for query, want := range map[string]int{`"packet capture"`: 1, `“Packet  Capture”`: 1, `packet capture`: 2, `"packet`: 2, `""`: 2, `"`: 2} {
 		if found := searchHelp(list, query); len(found) != want {
@@ -39,10 +39,10 @@ func TestQuotationMarksHoldWordsTogether(t *testing.T) {
 	}
 }
 
-func TestTheHelpIsThatOfTheVersion(t *testing.T) { // B4
+func TestHelpTopicsOfAVersion(t *testing.T) { // B4
 	for major, want := range map[int]string{6: "Capturing Packets with TCPDUMP", 7: "Packet Capture Filters"} {
 		var titles []string
-		for _, f := range searchHelp(topicsOf(product.Version{Major: major}), "tcpdump filter") {
+		for _, f := range searchHelp(topicsFor(product.Version{Major: major}), "tcpdump filter") {
 			titles = append(titles, f.Title)
 		}
 		if len(titles) == 0 || titles[0] != want || major == 6 && len(titles) > 1 {

@@ -33,7 +33,7 @@ func TestReadmeShowsTheCapturePage(t *testing.T) {
 	}
 	w.press("Start Capture", "Status: Capture in progress")
 	var got []byte
-	w.do(chromedp.EmulateViewport(1100, 760), colours("light"))
+	w.do(chromedp.EmulateViewport(1100, 760), preferColors("light"))
 	got = ask(w, chromedp.CaptureScreenshot())
 	if *updateImage {
 		if err := os.WriteFile(file, got, 0o644); err != nil {

@@ -27,7 +27,7 @@ type logForm struct {
 	Days       []logs.Weekday
 	Schedule   logs.Schedule // that is chosen: files that are sent have a time of their own
 	Text       map[string]string
-	Trouble    troubles
+	Trouble    fieldErrors
 	Since11    bool // the version has the later settings of a syslog push
 	HasSecret  bool
 }
@@ -97,12 +97,12 @@ func (f logForm) title() string {
 	return "Edit " + f.S.Name
 }
 
-func (s *site) showLogForm(v *visit, status int, f logForm) error {
+func (s *site) showLogForm(v *newClient, status int, f logForm) error {
 	v.title = f.title()
 	return s.render(v, status, "logform.html", f)
 }
 
-func (s *site) showNewLog(v *visit) error {
+func (s *site) showNewLog(v *newClient) error {
 	kind := logs.Mail.Spec()
 	if k := logs.Type(v.FormValue("type")).Spec(); k.Title != "" {
 		kind = k
@@ -110,7 +110,7 @@ func (s *site) showNewLog(v *visit) error {
 	return s.showLogForm(v, http.StatusOK, s.newLogForm(logs.NewSubscription("", kind), true))
 }
 
-func (s *site) showEditLog(v *visit) error {
+func (s *site) showEditLog(v *newClient) error {
 	list := logs.Section.Get(v.session.draft)
 	sub := list.Find(v.PathValue("name"))
 	if sub == nil {
@@ -119,7 +119,7 @@ func (s *site) showEditLog(v *visit) error {
 	return s.showLogForm(v, http.StatusOK, s.newLogForm(*sub, false))
 }
 
-func (s *site) addLog(v *visit) error {
+func (s *site) addLog(v *newClient) error {
 	kind := logs.Type(v.PostForm.Get("type")).Spec()
 	if !slices.ContainsFunc(logs.Types(s.appliance.Product.Version), func(k logs.TypeSpec) bool { return k.Type == kind.Type }) {
 		return refuse(http.StatusBadRequest, "There is no such log type.")
@@ -127,7 +127,7 @@ func (s *site) addLog(v *visit) error {
 	return s.putLog(v, logs.NewSubscription("", kind), true)
 }
 
-func (s *site) editLog(v *visit) error {
+func (s *site) editLog(v *newClient) error {
 	list := logs.Section.Get(v.session.draft)
 	sub := list.Find(v.PathValue("name"))
 	if sub == nil {
@@ -137,7 +137,7 @@ func (s *site) editLog(v *visit) error {
 }
 
 // putLog puts what a form says of old into the draft.
-func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
+func (s *site) putLog(v *newClient, old logs.Subscription, fresh bool) error {
 	shown := s.newLogForm(old, fresh)
 	sub := readLog(v.PostForm, old, fresh)
 	f := s.newLogForm(sub, fresh)
@@ -171,16 +171,16 @@ func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
 		return nil
 	})
 	if err != nil {
-		if f.Trouble["form"], err = troubleOf(err); err != nil {
+		if f.Trouble["form"], err = editErrorText(err); err != nil {
 			return err
 		}
 		return s.refuseLogForm(v, f)
 	}
-	return v.done(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
+	return v.redirect(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
 }
 
 // refuseLogForm shows a form again, without the passphrase that was entered.
-func (s *site) refuseLogForm(v *visit, f logForm) error {
+func (s *site) refuseLogForm(v *newClient, f logForm) error {
 	if v.PostForm.Get("remotepassword") != "" {
 		f.HasSecret = false
 		f.Trouble["remotepassword"] = cmp.Or(f.Trouble["remotepassword"], "Enter the passphrase again: it is not sent back.")
@@ -214,17 +214,17 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 	if fresh {
 		sub.Name = trimmed(p, "name")
 	}
-	sub.Level = logs.Level(number(p.Get("level")))
+	sub.Level = logs.Level(parseNumber(p.Get("level")))
 	sub.File = cmp.Or(trimmed(p, "file"), sub.Type.Spec().File)
 	sub.HostSuffix, sub.SerialSuffix = on("hostsuffix"), on("serialsuffix")
-	sub.MaxSize, sub.MaxFiles, sub.Alert = octets(p.Get("maxsize")), int(number(p.Get("maxfiles"))), on("alert")
+	sub.MaxSize, sub.MaxFiles, sub.Alert = parseSize(p.Get("maxsize")), int(parseNumber(p.Get("maxfiles"))), on("alert")
 	if sub.Type.Spec().Bounces {
-		sub.BounceBytes = int(number(cmp.Or(trimmed(p, "bouncebytes"), "0")))
+		sub.BounceBytes = int(parseNumber(cmp.Or(trimmed(p, "bouncebytes"), "0")))
 	}
 	sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Schedule(p.Get("schedule")), 0, "", ""
 	switch sub.Schedule {
 	case logs.Interval:
-		sub.IntervalSeconds = int(number(p.Get("seconds")))
+		sub.IntervalSeconds = int(parseNumber(p.Get("seconds")))
 	case logs.Daily:
 		sub.TimeOfDay = trimmed(p, "clock")
 	case logs.Weekly:
@@ -235,7 +235,7 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 	case sub.Method == logs.Syslog:
 		sub.Push = readPush(p, sub)
 	case sub.Method.Uploads(): // as logconfig has it
-		sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Interval, int(number(p.Get("remotewait"))), "", ""
+		sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Interval, int(parseNumber(p.Get("remotewait"))), "", ""
 		sub.Remote = logs.UploadTarget{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
 		if sub.Method == logs.FTPPush {
 			sub.Remote.Password = p.Get("remotepassword")
@@ -243,7 +243,7 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 				sub.Remote.Password = old.Remote.Password
 			}
 		} else {
-			sub.Remote.Port, sub.Remote.CheckKey = port(p.Get("remoteport")), on("checkkey")
+			sub.Remote.Port, sub.Remote.CheckKey = parsePort(p.Get("remoteport")), on("checkkey")
 		}
 	}
 	return sub
@@ -251,9 +251,9 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 
 func readPush(p url.Values, sub logs.Subscription) logs.SyslogPush {
 	push := logs.SyslogPush{
-		Host: trimmed(p, "pushhost"), Port: port(p.Get("pushport")), Protocol: p.Get("protocol"), Facility: cmp.Or(p.Get("facility"), sub.Type.Spec().Facility),
-		Tag: trimmed(p, "tag"), MaxMessage: int(number(cmp.Or(trimmed(p, "maxmessage"), "0"))), TLS: p.Get("tls") != "", Verify: p.Get("verify") != "",
-		Buffer: octets(cmp.Or(trimmed(p, "buffer"), "0")),
+		Host: trimmed(p, "pushhost"), Port: parsePort(p.Get("pushport")), Protocol: p.Get("protocol"), Facility: cmp.Or(p.Get("facility"), sub.Type.Spec().Facility),
+		Tag: trimmed(p, "tag"), MaxMessage: int(parseNumber(cmp.Or(trimmed(p, "maxmessage"), "0"))), TLS: p.Get("tls") != "", Verify: p.Get("verify") != "",
+		Buffer: parseSize(cmp.Or(trimmed(p, "buffer"), "0")),
 	}
 	if push.Tag == sub.Name {
 		push.Tag = ""
@@ -268,8 +268,8 @@ func readPush(p url.Values, sub logs.Subscription) logs.SyslogPush {
 
 // logTroubles judges each field of sub in a subscription that is right but for it, so that
 // all that is wrong is told at once.
-func logTroubles(sub logs.Subscription, p url.Values) troubles {
-	found := troubles{}
+func logTroubles(sub logs.Subscription, p url.Values) fieldErrors {
+	found := fieldErrors{}
 	kind := sub.Type.Spec()
 	try := func(field string, put func(*logs.Subscription)) {
 		probe := logs.NewSubscription("x", kind)
@@ -337,7 +337,7 @@ func pushTroubles(sub logs.Subscription, try func(string, func(*logs.Subscriptio
 
 // octets reads a number of bytes, which k or m may follow (logs.md 1.3); what is none is
 // -1.
-func octets(s string) int64 {
+func parseSize(s string) int64 {
 	low := strings.ToLower(strings.TrimSpace(s))
 	shift := 0
 	if rest, ok := strings.CutSuffix(low, "k"); ok {
@@ -345,7 +345,7 @@ func octets(s string) int64 {
 	} else if rest, ok := strings.CutSuffix(low, "m"); ok {
 		low, shift = rest, 20
 	}
-	n := number(low)
+	n := parseNumber(low)
 	if n < 0 || n > 1<<40 {
 		return -1
 	}
@@ -353,8 +353,8 @@ func octets(s string) int64 {
 }
 
 // port reads the number of a port; what is none is 0.
-func port(s string) uint16 {
-	n := number(s)
+func parsePort(s string) uint16 {
+	n := parseNumber(s)
 	if n < 0 || n > 65535 {
 		return 0
 	}

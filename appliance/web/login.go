@@ -61,7 +61,7 @@ func (s *site) sendToLogin(w http.ResponseWriter, r *http.Request, p *page, acti
 	if r.Method != http.MethodGet {
 		back = formPage(r, p)
 	}
-	if back = local(back); back != statusPage.Path {
+	if back = localPath(back); back != statusPage.Path {
 		to += "?" + url.Values{"referrer": {back}}.Encode()
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
@@ -86,16 +86,16 @@ type loginData struct {
 
 func (s *site) showLogin(w http.ResponseWriter, r *http.Request) {
 	if s.sessionOf(r, true) != nil {
-		http.Redirect(w, r, local(r.FormValue("referrer")), http.StatusSeeOther)
+		http.Redirect(w, r, localPath(r.FormValue("referrer")), http.StatusSeeOther)
 		return
 	}
 	c, err := r.Cookie(cookieName(r)) // a logout removes it
-	s.loginForm(w, http.StatusOK, loginData{Referrer: r.FormValue("referrer"), Expired: err == nil && isWord(c.Value, idLength+secretLength)})
+	s.loginForm(w, http.StatusOK, loginData{Referrer: r.FormValue("referrer"), Expired: err == nil && isToken(c.Value, idLength+secretLength)})
 }
 
 func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
 	d.Title, d.Hostname, d.Product = "Log In", s.appliance.Hostname(), s.appliance.Product.Name()
-	d.Banner, d.Assets, d.Referrer = s.appliance.AdminAccess().Banner, assetPaths(), local(d.Referrer)
+	d.Banner, d.Assets, d.Referrer = s.appliance.AdminAccess().Banner, assetPaths(), localPath(d.Referrer)
 	if err := execute(w, status, "login.html", d); err != nil {
 		s.appliance.Logger.Error("a page failed", "path", "/login", "err", err)
 		s.plainError(w, nil, http.StatusInternalServerError, internalText)
@@ -104,7 +104,7 @@ func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
 
 // local is a path of this site's, to which a login may send the browser: not one that
 // would end the session that has just begun.
-func local(path string) string {
+func localPath(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.IsAbs() || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(path, "/") ||
 		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || u.Path == "/login" || u.Path == logoutPage.Path {
@@ -129,7 +129,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	}
 	account, err := s.appliance.Users.Verify(name, passphrase)
 	if err != nil {
-		s.denied(r, name, from)
+		s.logFailedLogin(r, name, from)
 		again.Trouble = "The username or the passphrase is not correct."
 		s.loginForm(w, http.StatusForbidden, again)
 		return
@@ -144,17 +144,17 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
 		rec.session = session
 	}
-	s.loggedIn(account, from, session, r)
+	s.logLogin(account, from, session, r)
 	setCookie(w, r, session.id+session.secret)
-	to := local(again.Referrer)
+	to := localPath(again.Referrer)
 	if text := s.appliance.AdminAccess().Welcome; text != "" {
-		session.tell(to, notice{Text: text})
+		session.leaveNotice(to, notice{Text: text})
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 // how names the kind of connection.
-func how(r *http.Request) string {
+func connectionKind(r *http.Request) string {
 	if r.TLS == nil {
 		return "using an HTTP connection"
 	}
@@ -162,11 +162,11 @@ func how(r *http.Request) string {
 }
 
 // denied notes a failure, and holds the answer back.
-func (s *site) denied(r *http.Request, name string, from netip.Addr) {
+func (s *site) logFailedLogin(r *http.Request, name string, from netip.Addr) {
 	delay, blocked := s.appliance.Guard.Failed(from)
 	quoted := fmt.Sprintf("%.64q", name) // a stranger chose it
 	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("An authentication attempt by the user %s from %v failed %s.", quoted[1:len(quoted)-1], from, how(r)))
+		fmt.Sprintf("An authentication attempt by the user %s from %v failed %s.", quoted[1:len(quoted)-1], from, connectionKind(r)))
 	if blocked {
 		s.appliance.Log(appliance.AuthenticationLog, appliance.Warning,
 			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", from))
@@ -175,13 +175,13 @@ func (s *site) denied(r *http.Request, name string, from netip.Addr) {
 }
 
 // loggedIn notes a login (logs.md 3.5).
-func (s *site) loggedIn(a users.Account, from netip.Addr, session *session, r *http.Request) {
+func (s *site) logLogin(a users.Account, from netip.Addr, session *session, r *http.Request) {
 	privilege := a.Role.Groups()[0]
 	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s %s.", a.Name, from, privilege, how(r)))
+		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s %s.", a.Name, from, privilege, connectionKind(r)))
 	s.appliance.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("login:%v user:%s session:%s", from, a.Name, session.id))
 	if modernLogs(s.appliance) {
-		protocol := strings.TrimPrefix(strings.TrimSuffix(how(r), " connection"), "using an ")
+		protocol := strings.TrimPrefix(strings.TrimSuffix(connectionKind(r), " connection"), "using an ")
 		s.appliance.Log(appliance.GUILog, appliance.Information,
 			fmt.Sprintf("SourceIP:%v Destination:/login Username:%s Privilege:%s session:%s Action: The %s session has been established successfully.",
 				from, a.Name, privilege, session.id, protocol))
@@ -196,7 +196,7 @@ func (s *site) endSession(old *session) {
 }
 
 // askLogout is the question whether to log out.
-func (s *site) askLogout(v *visit) error {
+func (s *site) askLogout(v *newClient) error {
 	q := question{Text: "Are you sure you want to log out?", Button: "Log Out", Action: logoutPage.Path, Back: statusPage.Path}
 	if v.session.draft.Pending() {
 		q.Hint, q.Back = "Configuration changes entered but not committed. Logging out will lose changes.", commitPage.Path

@@ -14,34 +14,34 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-func TestAStrangerIsSentToTheLoginAndComesBack(t *testing.T) {
-	b := newStand(t).browser()
-	leads(t, b.get("/help_and_support/packet_capture?x=1"), "/login?referrer=%2Fhelp_and_support%2Fpacket_capture%3Fx%3D1")
-	wants(t, b.get("/login?referrer=/network/ip_interfaces"), http.StatusOK, `name="referrer" value="/network/ip_interfaces"`, `name="username"`, `name="password"`)
+func TestLoginLeadsBackToTheRequestedPage(t *testing.T) {
+	b := newTestSite(t).browser()
+	expectRedirect(t, b.get("/help_and_support/packet_capture?x=1"), "/login?referrer=%2Fhelp_and_support%2Fpacket_capture%3Fx%3D1")
+	expectPage(t, b.get("/login?referrer=/network/ip_interfaces"), http.StatusOK, `name="referrer" value="/network/ip_interfaces"`, `name="username"`, `name="password"`)
 	w := b.post("/login", "username", "admin", "password", "ironport", "referrer", "/network/ip_interfaces")
-	leads(t, w, "/network/ip_interfaces")
-	wants(t, b.get("/network/ip_interfaces"), http.StatusOK, "Logged in as: <b>admin</b> on example.com", "10.0.202.7/24")
+	expectRedirect(t, w, "/network/ip_interfaces")
+	expectPage(t, b.get("/network/ip_interfaces"), http.StatusOK, "Logged in as: <b>admin</b> on example.com", "10.0.202.7/24")
 }
 
-func TestTheLoginLeadsNowhereElse(t *testing.T) {
+func TestLoginRedirectsToLocalPathsOnly(t *testing.T) {
 	for _, to := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`, "javascript:alert(1)", "evil", "/login", "/logout", "/logout?x=1", "/a\r\nSet-Cookie: x=y", ""} {
-		if got := local(to); got != "/monitor/system_status" {
+		if got := localPath(to); got != "/monitor/system_status" {
 			t.Errorf("%q leads to %q", to, got)
 		}
 	}
 }
 
-func TestTheCookie(t *testing.T) {
-	b := newStand(t).browser()
+func TestSessionCookie(t *testing.T) {
+	b := newTestSite(t).browser()
 	w := b.post("/login", "username", "admin", "password", "ironport")
 	c := w.Result().Cookies()[0]
-	if c.Name != "__Host-session-8443" || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || !isWord(c.Value, 52) {
+	if c.Name != "__Host-session-8443" || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || !isToken(c.Value, 52) {
 		t.Errorf("%+v", c)
 	}
 }
 
-func TestALoginIsLogged(t *testing.T) { // logs.md 3.5
-	s := newStand(t)
+func TestLoginAndLogoutAreLogged(t *testing.T) { // logs.md 3.5
+	s := newTestSite(t)
 	b := s.browser()
 	b.post("/login", "username", "admin\n", "password", "wrong")
 	b = s.login("admin")
@@ -69,8 +69,8 @@ func TestALoginIsLogged(t *testing.T) { // logs.md 3.5
 	}
 }
 
-func TestTheLogDoesNotHoldTheSecret(t *testing.T) {
-	s := newStand(t)
+func TestLogsDoNotContainTheSecret(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	b.get("/monitor/system_status")
 	for _, v := range b.cookies {
@@ -82,8 +82,8 @@ func TestTheLogDoesNotHoldTheSecret(t *testing.T) {
 	}
 }
 
-func TestASessionIsNotFixedByWhoeverSetACookieBefore(t *testing.T) {
-	s := newStand(t)
+func TestLoginIgnoresPlantedCookies(t *testing.T) {
+	s := newTestSite(t)
 	victim := s.browser()
 	planted := strings.Repeat("a", 52)
 	victim.cookies["__Host-session-8443"] = planted
@@ -96,11 +96,11 @@ func TestASessionIsNotFixedByWhoeverSetACookieBefore(t *testing.T) {
 	victim.post("/login", "username", "admin", "password", "ironport")
 	thief := s.browser()
 	thief.cookies["__Host-session-8443"] = old
-	leads(t, thief.get("/monitor/system_status"), "/login")
+	expectRedirect(t, thief.get("/monitor/system_status"), "/login")
 }
 
-func TestCookiesThatAreNobodys(t *testing.T) {
-	s := newStand(t)
+func TestInvalidCookies(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	good := b.cookies["__Host-session-8443"]
 	for _, bad := range []string{
@@ -109,24 +109,24 @@ func TestCookiesThatAreNobodys(t *testing.T) {
 	} {
 		thief := s.browser()
 		w := thief.request("GET", "/monitor/system_status", nil, func(r *http.Request) { r.Header.Set("Cookie", "__Host-session-8443="+bad) })
-		leads(t, w, "/login")
+		expectRedirect(t, w, "/login")
 	}
-	wants(t, b.get("/monitor/system_status"), http.StatusOK)
+	expectPage(t, b.get("/monitor/system_status"), http.StatusOK)
 }
 
-func TestASessionEndsWhenNobodyDoesAnything(t *testing.T) {
-	s := newStand(t)
+func TestIdleSessionsExpire(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.clock.Advance(29 * time.Minute)
-	wants(t, b.get("/monitor/system_status"), http.StatusOK)
+	expectPage(t, b.get("/monitor/system_status"), http.StatusOK)
 	s.clock.Advance(29 * time.Minute)
 	// What refreshes itself is nobody doing something.
-	wants(t, b.get("/help_and_support/packet_capture/status"), http.StatusOK, `"running":false`)
+	expectPage(t, b.get("/help_and_support/packet_capture/status"), http.StatusOK, `"running":false`)
 	s.clock.Advance(time.Minute)
 	if n := len(s.appliance.Logins.Sessions()); n != 0 {
 		t.Errorf("%d logins are left", n)
 	}
-	leads(t, b.get("/monitor/system_status"), "/login")
+	expectRedirect(t, b.get("/monitor/system_status"), "/login")
 	if w := b.get("/help_and_support/packet_capture/status"); w.Code != http.StatusUnauthorized {
 		t.Errorf("the refresh gets %d", w.Code)
 	}
@@ -140,19 +140,19 @@ func TestASessionEndsWhenNobodyDoesAnything(t *testing.T) {
 	}
 }
 
-func TestALoginThatIsDueAgainSaysWhyAndLeadsBack(t *testing.T) {
-	s := newStand(t)
+func TestExpiredSessionLeadsBackAfterLogin(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.clock.Advance(31 * time.Minute)
 	settings := "/login?referrer=" + url.QueryEscape(capturesPath+"/settings")
-	leads(t, b.get(capturesPath+"/settings"), settings)
-	leads(t, b.request("POST", capturesPath+"/settings", nil, func(r *http.Request) {
+	expectRedirect(t, b.get(capturesPath+"/settings"), settings)
+	expectRedirect(t, b.request("POST", capturesPath+"/settings", nil, func(r *http.Request) {
 		r.Header.Set("Referer", "https://127.0.0.1:8443"+capturesPath+"/settings")
 	}), settings)
 	captures := "/login?referrer=" + url.QueryEscape(capturesPath)
-	leads(t, b.post(capturesPath+"/start"), captures)
-	leads(t, b.request("POST", capturesPath+"/start", nil, func(r *http.Request) { r.Header.Set("Referer", "https://evil.example/x") }), captures)
-	wants(t, b.get(captures), http.StatusOK, "Your session has expired. Log in again.", `value="`+capturesPath+`"`)
+	expectRedirect(t, b.post(capturesPath+"/start"), captures)
+	expectRedirect(t, b.request("POST", capturesPath+"/start", nil, func(r *http.Request) { r.Header.Set("Referer", "https://evil.example/x") }), captures)
+	expectPage(t, b.get(captures), http.StatusOK, "Your session has expired. Log in again.", `value="`+capturesPath+`"`)
 	for why, other := range map[string]*browser{"who was never here": s.browser(), "who has logged out": s.login("admin")} {
 		other.post("/logout")
 		if w := other.get("/login"); strings.Contains(w.Body.String(), "expired") {
@@ -161,31 +161,31 @@ func TestALoginThatIsDueAgainSaysWhyAndLeadsBack(t *testing.T) {
 	}
 }
 
-func TestPendingChangesAreNotLostWithoutAQuestion(t *testing.T) {
-	s := newStand(t)
+func TestLogoutAsksAboutUncommittedChanges(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	b.post(logsPath+"/add", syslogForm...)
-	leads(t, b.post("/logout"), "/logout")
-	wants(t, b.get("/logout"), http.StatusOK, "Are you sure you want to log out?", "Configuration changes entered but not committed. Logging out will lose changes.", `name="sure" value="yes"`, "Log Out", `href="/commit"`)
-	wants(t, b.get("/commit"), http.StatusOK, "Mail_Log: added", `href="/commit/abandon"`)
-	wants(t, b.get("/commit/abandon"), http.StatusOK, "<title>Abandon Changes", "Are you sure you want to abandon your changes?", `name="action" value="abandon"`)
-	leads(t, b.post("/logout", "sure", "yes"), "/login")
-	leads(t, s.login("admin").post("/logout"), "/login")
+	expectRedirect(t, b.post("/logout"), "/logout")
+	expectPage(t, b.get("/logout"), http.StatusOK, "Are you sure you want to log out?", "Configuration changes entered but not committed. Logging out will lose changes.", `name="sure" value="yes"`, "Log Out", `href="/commit"`)
+	expectPage(t, b.get("/commit"), http.StatusOK, "Mail_Log: added", `href="/commit/abandon"`)
+	expectPage(t, b.get("/commit/abandon"), http.StatusOK, "<title>Abandon Changes", "Are you sure you want to abandon your changes?", `name="action" value="abandon"`)
+	expectRedirect(t, b.post("/logout", "sure", "yes"), "/login")
+	expectRedirect(t, s.login("admin").post("/logout"), "/login")
 }
 
-func TestTheTimeoutIsTheConfiguredOne(t *testing.T) {
-	s := newStand(t)
+func TestIdleTimeoutIsConfigurable(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	err := users.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.AdminAccess) error { a.WebTimeout = 5; return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.clock.Advance(5 * time.Minute)
-	leads(t, b.get("/monitor/system_status"), "/login")
+	expectRedirect(t, b.get("/monitor/system_status"), "/login")
 }
 
-func TestASessionEndsWithItsAccount(t *testing.T) {
-	s := newStand(t)
+func TestChangedAccountEndsItsSessions(t *testing.T) {
+	s := newTestSite(t)
 	change := func(f func(*users.Account)) {
 		t.Helper()
 		err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.Accounts) error { f(a.Find("joe")); return nil })
@@ -203,7 +203,7 @@ func TestASessionEndsWithItsAccount(t *testing.T) {
 		b := s.login("joe")
 		if f == nil {
 			change(func(a *users.Account) { a.FullName = "Joe" })
-			wants(t, b.get("/monitor/system_status"), http.StatusOK)
+			expectPage(t, b.get("/monitor/system_status"), http.StatusOK)
 			continue
 		}
 		change(f)
@@ -213,8 +213,8 @@ func TestASessionEndsWithItsAccount(t *testing.T) {
 	}
 }
 
-func TestTheEndOfASessionIsLoggedWhoeverEndsIt(t *testing.T) { // logs.md 3.5
-	s := newStand(t)
+func TestEveryEndOfASessionIsLogged(t *testing.T) { // logs.md 3.5
+	s := newTestSite(t)
 	s.addUser("joe", users.Operator)
 	joe := s.login("joe")
 	err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.Accounts) error {
@@ -240,25 +240,25 @@ func TestTheEndOfASessionIsLoggedWhoeverEndsIt(t *testing.T) { // logs.md 3.5
 }
 
 func TestFailedLoginsAreSlowedDownAndBlocked(t *testing.T) {
-	s := newStand(t)
+	s := newTestSite(t)
 	b := s.browser()
 	start := s.clock.Mark()
 	for range 11 {
-		wants(t, b.post("/login", "username", "admin", "password", "wrong"), http.StatusForbidden, `role="alert"`, "is not correct", `value="admin"`)
+		expectPage(t, b.post("/login", "username", "admin", "password", "wrong"), http.StatusForbidden, `role="alert"`, "is not correct", `value="admin"`)
 	}
 	if s.clock.Since(start) < 10*time.Second {
 		t.Error("the answers were not held back")
 	}
-	wants(t, b.post("/login", "username", "admin", "password", "ironport"), http.StatusTooManyRequests, "too many failed attempts")
+	expectPage(t, b.post("/login", "username", "admin", "password", "ironport"), http.StatusTooManyRequests, "too many failed attempts")
 	if s.appliance.Guard.Admit(netip.MustParseAddr(address)) {
 		t.Error("ssh still admits the address")
 	}
 	s.clock.Advance(16 * time.Minute)
-	leads(t, b.post("/login", "username", "admin", "password", "ironport"), "/monitor/system_status")
+	expectRedirect(t, b.post("/login", "username", "admin", "password", "ironport"), "/monitor/system_status")
 }
 
-func TestAnotherSitesRequestsAreRefused(t *testing.T) {
-	s := newStand(t)
+func TestCrossOriginRequestsAreRefused(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	for name, spoil := range map[string]func(*http.Request){
 		"fetch metadata": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
@@ -276,11 +276,11 @@ func TestAnotherSitesRequestsAreRefused(t *testing.T) {
 			}
 		}
 	}
-	wants(t, b.get("/help_and_support/packet_capture"), http.StatusOK, "No packet capture in progress")
+	expectPage(t, b.get("/help_and_support/packet_capture"), http.StatusOK, "No packet capture in progress")
 }
 
-func TestEveryAnswerHasThePolicies(t *testing.T) {
-	s := newStand(t)
+func TestSecurityHeaders(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	for _, target := range []string{"/login", "/monitor/system_status", "/nowhere", "/help_and_support/packet_capture/status", assetPaths()["page_js"]} {
 		h := b.get(target).Header()
@@ -301,8 +301,8 @@ func TestEveryAnswerHasThePolicies(t *testing.T) {
 	}
 }
 
-func TestWhoeverIsNotAdmittedSeesNothing(t *testing.T) {
-	s := newStand(t)
+func TestAddressesOutsideTheAccessListAreRefused(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	err := users.Access.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.AdminAccess) error {
 		a.Restricted, a.Allowed = true, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
@@ -312,12 +312,12 @@ func TestWhoeverIsNotAdmittedSeesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, target := range []string{"/login", "/monitor/system_status", assetPaths()["page_css"]} {
-		wants(t, b.get(target), http.StatusForbidden, "Access is not permitted from this address.")
+		expectPage(t, b.get(target), http.StatusForbidden, "Access is not permitted from this address.")
 	}
 }
 
-func TestNoPageRefersToAnotherSite(t *testing.T) {
-	s := newStand(t)
+func TestPagesLoadNothingFromOtherSites(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	foreign := regexp.MustCompile(`(?i)(src|href|action)="(https?:)?//`)
 	for _, p := range pages {
@@ -327,8 +327,8 @@ func TestNoPageRefersToAnotherSite(t *testing.T) {
 	}
 }
 
-func TestEveryPageHasATitleOfItsOwn(t *testing.T) {
-	s := newStand(t)
+func TestPageTitlesAreUnique(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("a.cap", manyPackets(2))
 	title := regexp.MustCompile(`<title>(.*)</title>`)

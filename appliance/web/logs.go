@@ -27,13 +27,13 @@ func (s *site) logRoutes(mux *http.ServeMux) {
 	s.route(mux, logsPage, "GET", "/files/{name}/{file}", s.downloadLog)
 	for _, r := range []struct {
 		method, below string
-		h             func(*visit) error
+		h             func(*newClient) error
 	}{
 		{"GET", "/add", s.showNewLog}, {"POST", "/add", s.addLog},
 		{"GET", "/edit/{name}", s.showEditLog}, {"POST", "/edit/{name}", s.editLog},
 		{"GET", "/delete/{name}", s.askDeleteLog}, {"POST", "/delete/{name}", s.deleteLog},
 	} {
-		s.route(mux, logsPage, r.method, r.below, func(v *visit) error {
+		s.route(mux, logsPage, r.method, r.below, func(v *newClient) error {
 			if !slices.Contains(operators, v.role()) {
 				return refuse(http.StatusForbidden, "Your user role does not permit changing log subscriptions.")
 			}
@@ -55,7 +55,7 @@ type logRow struct {
 	Path                        string
 }
 
-func (s *site) showLogs(v *visit) error {
+func (s *site) showLogs(v *newClient) error {
 	list := logList{May: slices.Contains(operators, v.role())}
 	running := logs.Section.Get(s.appliance.Config.Committed())
 	for _, l := range logs.Section.Get(v.session.draft).List {
@@ -68,7 +68,7 @@ func (s *site) showLogs(v *visit) error {
 		}
 		list.List = append(list.List, logRow{
 			Subscription: l, Title: l.Type.Spec().Title, How: how, Rollover: rolloverText(l),
-			Limit: fmt.Sprintf("%s, %s", size(l.MaxSize), count(l.MaxFiles, "file", "files")), Running: running.Find(l.Name) != nil, Path: url.PathEscape(l.Name),
+			Limit: fmt.Sprintf("%s, %s", formatSize(l.MaxSize), count(l.MaxFiles, "file", "files")), Running: running.Find(l.Name) != nil, Path: url.PathEscape(l.Name),
 		})
 	}
 	return s.show(v, "logs.html", list)
@@ -99,20 +99,20 @@ func rolloverText(l logs.Subscription) string {
 }
 
 // rollLogs is Rollover Now.
-func (s *site) rollLogs(v *visit) error {
+func (s *site) rollLogs(v *newClient) error {
 	if !slices.Contains(operators, v.role()) {
 		return refuse(http.StatusForbidden, "Your user role does not permit rolling logs over.")
 	}
 	names := v.PostForm["log"]
 	if len(names) == 0 {
-		return v.sorry(logsPage.Path, refuse(http.StatusBadRequest, "Choose the logs to roll over."))
+		return v.redirectRefused(logsPage.Path, refuse(http.StatusBadRequest, "Choose the logs to roll over."))
 	}
 	if err := s.appliance.Logs.RollOver(v.Context(), names...); errors.Is(err, logs.ErrNoSubscription) {
-		return v.sorry(logsPage.Path, refuse(http.StatusNotFound, "A log that you chose does not exist yet, or no more. It can be rolled over once it is committed."))
+		return v.redirectRefused(logsPage.Path, refuse(http.StatusNotFound, "A log that you chose does not exist yet, or no more. It can be rolled over once it is committed."))
 	} else if err != nil {
 		return err
 	}
-	return v.done(logsPage.Path, "Success - %s rolled over.", count(len(names), "log has been", "logs have been"))
+	return v.redirect(logsPage.Path, "Success - %s rolled over.", count(len(names), "log has been", "logs have been"))
 }
 
 // A logFileList is what a subscription has written.
@@ -122,7 +122,7 @@ type logFileList struct {
 }
 
 // logFiles are the files of a subscription that is committed.
-func (s *site) logFiles(v *visit) (name string, list []fs.FileInfo, err error) {
+func (s *site) logFiles(v *newClient) (name string, list []fs.FileInfo, err error) {
 	name = v.PathValue("name")
 	running := logs.Section.Get(s.appliance.Config.Committed())
 	if running.Find(name) == nil {
@@ -146,21 +146,21 @@ func (s *site) logFiles(v *visit) (name string, list []fs.FileInfo, err error) {
 
 var errNoLog = refuse(http.StatusNotFound, "There is no such log subscription.")
 
-func (s *site) showLogFiles(v *visit) error {
+func (s *site) showLogFiles(v *newClient) error {
 	name, list, err := s.logFiles(v)
 	if err != nil {
 		return err
 	}
 	view := logFileList{Name: name, Path: logsPage.Path + "/files/" + url.PathEscape(name)}
 	for _, f := range list {
-		view.Files = append(view.Files, captureFile{Name: f.Name(), Size: size(f.Size()), Time: s.moment(f.ModTime()), Bytes: f.Size(), Growing: strings.HasSuffix(f.Name(), ".c")})
+		view.Files = append(view.Files, captureFile{Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime()), Bytes: f.Size(), Growing: strings.HasSuffix(f.Name(), ".c")})
 	}
 	slices.Reverse(view.Files) // the newest first
 	v.title = "Files of " + name
 	return s.show(v, "logfiles.html", view)
 }
 
-func (s *site) downloadLog(v *visit) error {
+func (s *site) downloadLog(v *newClient) error {
 	name, list, err := s.logFiles(v)
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func (s *site) downloadLog(v *visit) error {
 }
 
 // askDeleteLog is the question whether to delete a subscription.
-func (s *site) askDeleteLog(v *visit) error {
+func (s *site) askDeleteLog(v *newClient) error {
 	name := v.PathValue("name")
 	list := logs.Section.Get(v.session.draft)
 	if list.Find(name) == nil {
@@ -199,7 +199,7 @@ func (s *site) askDeleteLog(v *visit) error {
 	})
 }
 
-func (s *site) deleteLog(v *visit) error {
+func (s *site) deleteLog(v *newClient) error {
 	name := v.PathValue("name")
 	list := logs.Section.Get(v.session.draft)
 	if list.Find(name) == nil {
@@ -212,19 +212,19 @@ func (s *site) deleteLog(v *visit) error {
 	if err != nil {
 		return editRefusal(err)
 	}
-	return v.done(logsPage.Path, "The log subscription %s will be deleted when the change is committed.", name)
+	return v.redirect(logsPage.Path, "The log subscription %s will be deleted when the change is committed.", name)
 }
 
 // editRefusal words what keeps a change out of the draft.
 func editRefusal(err error) error {
-	if text := commitTrouble(err); text != "" {
+	if text := commitErrorText(err); text != "" {
 		return refuse(http.StatusConflict, "%s", text)
 	}
 	return err
 }
 
 // number reads a number from a form; what is none is -1, which no setting can be.
-func number(s string) int64 {
+func parseNumber(s string) int64 {
 	n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
 	if err != nil || n < 0 {
 		return -1

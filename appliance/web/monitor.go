@@ -21,7 +21,7 @@ type systemView struct {
 
 type loginRow struct{ User, Role, From, What, In, Idle string }
 
-func (s *site) showStatus(v *visit) error {
+func (s *site) showStatus(v *newClient) error {
 	b := s.appliance
 	now, up := b.Now(), b.Started()
 	used, quota := b.Files.Usage()
@@ -31,18 +31,18 @@ func (s *site) showStatus(v *visit) error {
 		{"Model", b.Product.Model},
 		{"AsyncOS Version", b.Product.Version.String()},
 		{"Serial Number", b.Product.Serial},
-		{"Status as of", s.moment(now)},
-		{"Up since", fmt.Sprintf("%s (%s)", s.moment(up), uptime(now.Sub(up)))},
-	}, DiskUsed: size(used)}
+		{"Status as of", s.formatTime(now)},
+		{"Up since", fmt.Sprintf("%s (%s)", s.formatTime(up), uptime(now.Sub(up)))},
+	}, DiskUsed: formatSize(used)}
 	if quota > 0 {
-		view.DiskQuota, view.DiskPart = size(quota), int(used*100/quota)
+		view.DiskQuota, view.DiskPart = formatSize(quota), int(used*100/quota)
 	}
 	for _, l := range b.Logins.Sessions() {
 		from := "console"
 		if l.ClientAddr.IsValid() {
 			from = l.ClientAddr.String()
 		}
-		view.Sessions = append(view.Sessions, loginRow{l.Account, l.Role.String(), from, strings.ToUpper(l.Service), s.moment(l.LoginTime), uptime(l.Idle)})
+		view.Sessions = append(view.Sessions, loginRow{l.Account, l.Role.String(), from, strings.ToUpper(l.Service), s.formatTime(l.LoginTime), uptime(l.Idle)})
 	}
 	return s.show(v, "status.html", view)
 }
@@ -67,7 +67,7 @@ type interfaceRow struct{ Name, Addresses, Port, Hostname, Services string }
 
 type portRow struct{ Name, MAC, MTU, State, Addresses, In, Out string }
 
-func (s *site) showInterfaces(v *visit) error {
+func (s *site) showInterfaces(v *newClient) error {
 	var view interfacesView
 	for _, i := range netconfig.Interfaces.Get(v.session.draft).List {
 		var on []string
@@ -80,7 +80,7 @@ func (s *site) showInterfaces(v *visit) error {
 			}
 		}
 		prefixes, _ := i.Prefixes() // what is wrong with it shows when it is committed
-		view.List = append(view.List, interfaceRow{i.Name, prefixList(prefixes), i.Port, i.Hostname, orNone(strings.Join(on, ", "))})
+		view.List = append(view.List, interfaceRow{i.Name, prefixList(prefixes), i.Port, i.Hostname, textOrNone(strings.Join(on, ", "))})
 	}
 	for _, n := range s.appliance.Net.Interfaces() {
 		row, err := s.portRow(n)
@@ -102,9 +102,9 @@ func (s *site) portRow(n network.Interface) (portRow, error) {
 		state = "Up"
 	}
 	return portRow{
-		Name: n.Name, MAC: orNone(n.MAC.String()), MTU: grouped(int64(n.MTU)), State: state, Addresses: prefixList(n.Addrs),
-		In:  count(int(c.RxPackets), "packet", "packets") + ", " + size(int64(c.RxBytes)),
-		Out: count(int(c.TxPackets), "packet", "packets") + ", " + size(int64(c.TxBytes)),
+		Name: n.Name, MAC: textOrNone(n.MAC.String()), MTU: formatNumber(int64(n.MTU)), State: state, Addresses: prefixList(n.Addrs),
+		In:  count(int(c.RxPackets), "packet", "packets") + ", " + formatSize(int64(c.RxBytes)),
+		Out: count(int(c.TxPackets), "packet", "packets") + ", " + formatSize(int64(c.TxBytes)),
 	}, nil
 }
 
@@ -113,10 +113,10 @@ func prefixList(list []netip.Prefix) string {
 	for _, p := range list {
 		texts = append(texts, p.String())
 	}
-	return orNone(strings.Join(texts, ", "))
+	return textOrNone(strings.Join(texts, ", "))
 }
 
-func orNone(s string) string {
+func textOrNone(s string) string {
 	if s == "" {
 		return "None"
 	}

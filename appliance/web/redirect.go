@@ -26,15 +26,15 @@ import (
 // on every address, as in a container, it has no address that could be told: then a name
 // stays, as it is all that is known of the way here.
 func (s *site) secureURL(r *http.Request) string {
-	to := arrival(r)
-	i := slices.IndexFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return has(i, to) })
+	to := localAddr(r)
+	i := slices.IndexFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return hasAddr(i, to) })
 	if i < 0 || s.interfaces()[i].HTTPS == 0 {
 		return ""
 	}
 	host := (&url.URL{Host: r.Host}).Hostname()
 	literal, _ := netip.ParseAddr(host)
 	secure := netip.AddrPortFrom(to, s.interfaces()[i].HTTPS)
-	inside := slices.ContainsFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return has(i, literal) })
+	inside := slices.ContainsFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return hasAddr(i, literal) })
 	if door, ok := s.outside(); ok && !inside {
 		secure = door
 	}
@@ -56,12 +56,12 @@ func (s *site) interfaces() []netconfig.IPInterface {
 }
 
 // has reports whether an interface has an address.
-func has(i netconfig.IPInterface, a netip.Addr) bool {
+func hasAddr(i netconfig.IPInterface, a netip.Addr) bool {
 	return a.IsValid() && (a == i.IPv4 || a == i.IPv6.Addr())
 }
 
 // arrival is the appliance's address to which a request came.
-func arrival(r *http.Request) netip.Addr {
+func localAddr(r *http.Request) netip.Addr {
 	a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return netip.Addr{}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-func TestHTTPLeadsToHTTPS(t *testing.T) {
-	s := newStand(t) // whose door to HTTPS is 127.0.0.1:8443
+func TestHTTPIsRedirectedToHTTPS(t *testing.T) {
+	s := newTestSite(t) // whose door to HTTPS is 127.0.0.1:8443
 	for host, want := range map[string]string{
 		"127.0.0.1:8080":        "https://127.0.0.1:8443/login?x=1",
 		"localhost:8080":        "https://localhost:8443/login?x=1",
@@ -32,8 +32,8 @@ func TestHTTPLeadsToHTTPS(t *testing.T) {
 }
 
 // A door of a container listens on every address, and nobody outside knows it by one.
-func TestADoorOnEveryAddressKeepsTheName(t *testing.T) {
-	s := newStand(t)
+func TestDoorOnAllAddressesKeepsTheHostName(t *testing.T) {
+	s := newTestSite(t)
 	s.site.outside = func() (netip.AddrPort, bool) { return netip.MustParseAddrPort("0.0.0.0:6443"), true }
 	for host, want := range map[string]string{
 		"host.docker.internal:8080": "https://host.docker.internal:6443/login?x=1",
@@ -46,7 +46,7 @@ func TestADoorOnEveryAddressKeepsTheName(t *testing.T) {
 }
 
 // redirected is where a plain request leads that names a host.
-func (s *stand) redirected(host string) string {
+func (s *testSite) redirected(host string) string {
 	s.t.Helper()
 	r := httptest.NewRequest("GET", "http://127.0.0.1/login?x=1", nil)
 	r.Host, r.RemoteAddr = host, address+":40000"

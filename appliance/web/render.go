@@ -33,7 +33,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	}
 	for _, n := range names {
 		name := path.Base(n)
-		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu, "troubled": troubled, "marked": marked, "said": said}).ParseFS(templateFiles, "templates/layout.html", n))
+		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu, "troubled": formError, "marked": fieldAttrs, "said": fieldError}).ParseFS(templateFiles, "templates/layout.html", n))
 	}
 	return sets
 })
@@ -92,7 +92,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 }
 
 // A frame is what every page has around its contents.
-type frame struct {
+type layoutData struct {
 	Title    string
 	Hostname string
 	User     string
@@ -108,19 +108,19 @@ type frame struct {
 }
 
 // render shows data in a page's template.
-func (s *site) render(v *visit, status int, name string, data any) error {
+func (s *site) render(v *newClient, status int, name string, data any) error {
 	a := v.session.account
-	f := frame{
+	f := layoutData{
 		Title: cmp.Or(v.title, v.page.Title), Hostname: s.appliance.Hostname(), User: a.Name, Role: string(a.Role),
 		Bar: menus(barMenus, a.Role, s.appliance.Product.Version), Right: menus(rightMenus, a.Role, s.appliance.Product.Version),
 		Here: v.page.Path, Pending: v.session.draft.Pending(), MayEdit: commitPage.allows(a.Role),
-		Notice: v.session.heard(v.URL.EscapedPath()), Assets: assetPaths(), Data: data,
+		Notice: v.session.takeNotice(v.URL.EscapedPath()), Assets: assetPaths(), Data: data,
 	}
 	return execute(v.w, status, name, f)
 }
 
 // show is render for an answer that is as it should be.
-func (s *site) show(v *visit, name string, data any) error {
+func (s *site) show(v *newClient, name string, data any) error {
 	return s.render(v, http.StatusOK, name, data)
 }
 
@@ -130,7 +130,7 @@ func execute(w http.ResponseWriter, status int, name string, data any) error {
 }
 
 // part answers a script with a part of a page.
-func part(w http.ResponseWriter, name, define string, data any) error {
+func answerPart(w http.ResponseWriter, name, define string, data any) error {
 	return answerHTML(w, http.StatusOK, name, define, data)
 }
 

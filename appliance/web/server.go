@@ -42,7 +42,7 @@ const (
 // A Server is the process gui. It is a Restarter of the appliance.
 type Server struct {
 	o     Options
-	words *words // ids and secrets of sessions
+	words *tokenSource // ids and secrets of sessions
 
 	mu  sync.Mutex
 	run *run // nil: not started, or stopped
@@ -55,7 +55,7 @@ func New(o Options) *Server {
 	if o.Outside == nil {
 		o.Outside = func() (netip.AddrPort, bool) { return netip.AddrPort{}, false }
 	}
-	return &Server{o: o, words: &words{o.Appliance.Entropy.Stream("web")}}
+	return &Server{o: o, words: &tokenSource{o.Appliance.Entropy.Stream("web")}}
 }
 
 // Name is the process's, as tcpservices prints it (B35).
@@ -68,19 +68,19 @@ func (s *Server) Process() daemon.Process { return daemon.GUI }
 type run struct {
 	site *site
 	http *http.Server
-	end  context.CancelFunc // of the requests' context
+	cancel  context.CancelFunc // of the requests' context
 	wg   sync.WaitGroup     // what serves a listener, and every request
 
 	mu    sync.Mutex
-	over  bool // no request may begin
+	stopped  bool // no request may begin
 	conns int
-	mute  map[net.Conn]bool // that have not asked for anything yet
+	unused  map[net.Conn]bool // that have not asked for anything yet
 }
 
 // Start opens the ports and returns.
 func (s *Server) Start(ctx context.Context) error {
 	life, end := context.WithCancel(context.Background())
-	r := &run{site: newSite(s.o, s.words), end: end, mute: map[net.Conn]bool{}}
+	r := &run{site: newSite(s.o, s.words), cancel: end, unused: map[net.Conn]bool{}}
 	handler := r.site.handler()
 	r.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -94,7 +94,7 @@ func (s *Server) Start(ctx context.Context) error {
 		ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ConnState:   r.count,
 		BaseContext: func(net.Listener) context.Context { return life },
-		ErrorLog:    log.New(&complaints{s.o.Appliance}, "", 0),
+		ErrorLog:    log.New(&serverErrorLog{s.o.Appliance}, "", 0),
 		Protocols:   new(http.Protocols),
 	}
 	r.http.Protocols.SetHTTP1(true)
@@ -150,15 +150,15 @@ func (r *run) count(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		r.conns++
-		r.mute[c] = true
+		r.unused[c] = true
 		if r.conns > maxConns {
 			c.Close()
 		}
 	case http.StateClosed:
 		r.conns--
-		delete(r.mute, c)
+		delete(r.unused, c)
 	default:
-		delete(r.mute, c)
+		delete(r.unused, c)
 	}
 }
 
@@ -166,7 +166,7 @@ func (r *run) count(c net.Conn, state http.ConnState) {
 func (r *run) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over {
+	if r.stopped {
 		return false
 	}
 	r.wg.Add(1)
@@ -187,7 +187,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 func (r *run) stop(ctx context.Context) error {
 	r.mu.Lock()
-	for c := range r.mute { // browsers connect in advance; Shutdown would wait for their wishes
+	for c := range r.unused { // browsers connect in advance; Shutdown would wait for their wishes
 		c.Close()
 	}
 	r.mu.Unlock()
@@ -197,18 +197,18 @@ func (r *run) stop(ctx context.Context) error {
 		r.http.Close()
 	}
 	r.mu.Lock()
-	r.over = true
+	r.stopped = true
 	r.mu.Unlock()
-	r.end()
+	r.cancel()
 	r.wg.Wait()
 	r.site.sessions.close()
 	return err
 }
 
 // complaints takes what net/http has to say of connections.
-type complaints struct{ appliance *appliance.Appliance }
+type serverErrorLog struct{ appliance *appliance.Appliance }
 
-func (c *complaints) Write(p []byte) (int, error) {
+func (c *serverErrorLog) Write(p []byte) (int, error) {
 	text := strings.TrimSpace(string(p))
 	if rest, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
 		client, why, _ := strings.Cut(rest, ": ")

@@ -21,12 +21,12 @@ import (
 )
 
 // A visitor is an HTTP client that is logged in.
-type visitor struct {
+type client struct {
 	*http.Client
 	base string
 }
 
-func visit(t *testing.T, box *appliancetest.Box) *visitor {
+func newClient(t *testing.T, box *appliancetest.Box) *client {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -34,12 +34,12 @@ func visit(t *testing.T, box *appliancetest.Box) *visitor {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(transport.CloseIdleConnections)
-	v := &visitor{&http.Client{Jar: jar, Transport: transport, Timeout: patience}, "https://" + box.DoorAddrs()["https"].String()}
+	v := &client{&http.Client{Jar: jar, Transport: transport, Timeout: stepTimeout}, "https://" + box.DoorAddrs()["https"].String()}
 	v.login(t)
 	return v
 }
 
-func (v *visitor) login(t *testing.T) {
+func (v *client) login(t *testing.T) {
 	t.Helper()
 	r, err := v.PostForm(v.base+"/login", url.Values{"username": {appliancetest.User}, "password": {appliancetest.Passphrase}})
 	if err != nil {
@@ -52,7 +52,7 @@ func (v *visitor) login(t *testing.T) {
 }
 
 // read gets a page, and returns its text.
-func (v *visitor) read(path string) (string, error) {
+func (v *client) read(path string) (string, error) {
 	r, err := v.Get(v.base + path)
 	if err != nil {
 		return "", err
@@ -65,9 +65,9 @@ func (v *visitor) read(path string) (string, error) {
 	return string(b), err
 }
 
-func TestTheProcessIsRestarted(t *testing.T) { // diagnostic > services > webui > restart
+func TestRestartEndsSessionsButNotCaptures(t *testing.T) { // diagnostic > services > webui > restart
 	box := appliancetest.Start(t)
-	v := visit(t, box)
+	v := newClient(t, box)
 	if _, err := v.PostForm(v.base+"/help_and_support/packet_capture/start", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestTheProcessIsRestarted(t *testing.T) { // diagnostic > services > webui 
 	}
 }
 
-func TestTheServerStopsWhileSomebodyIsSilent(t *testing.T) {
+func TestStopWithConnectionsThatSendNothing(t *testing.T) {
 	box := appliancetest.Start(t)
 	addr := box.DoorAddrs()["https"].String()
 	silent, err := net.Dial("tcp", addr)
@@ -102,18 +102,18 @@ func TestTheServerStopsWhileSomebodyIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer shy.Close()
-	v := visit(t, box)
+	v := newClient(t, box)
 	if _, err := v.read("/login"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
 	defer cancel()
 	if err := box.Stop(ctx); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestWhoDoesNotSpeakTLSIsLogged(t *testing.T) { // logs.md 3.5
+func TestFailedHandshakesAreLogged(t *testing.T) { // logs.md 3.5
 	box := appliancetest.Start(t)
 	c, err := net.Dial("tcp", box.DoorAddrs()["https"].String())
 	if err != nil {
@@ -133,14 +133,14 @@ func TestWhoDoesNotSpeakTLSIsLogged(t *testing.T) { // logs.md 3.5
 	}
 }
 
-func TestTwoHundredBrowsersWatch(t *testing.T) {
+func TestTwoHundredBrowsersPoll(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
 	box := appliancetest.Start(t)
-	all := make([]*visitor, 200)
+	all := make([]*client, 200)
 	for i := range all {
-		all[i] = visit(t, box)
+		all[i] = newClient(t, box)
 	}
 	if _, err := all[0].PostForm(all[0].base+"/help_and_support/packet_capture/start", nil); err != nil {
 		t.Fatal(err)

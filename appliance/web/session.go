@@ -26,9 +26,9 @@ const (
 const maxSessions = 500
 
 // words makes ids and secrets.
-type words struct{ chance *entropy.Stream }
+type tokenSource struct{ chance *entropy.Stream }
 
-func (w *words) word(n int) string {
+func (w *tokenSource) word(n int) string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	b := make([]byte, n)
 	for i := range b {
@@ -38,7 +38,7 @@ func (w *words) word(n int) string {
 }
 
 // isWord reports whether s is n letters and digits.
-func isWord(s string, n int) bool {
+func isToken(s string, n int) bool {
 	for i := range len(s) {
 		c := s[i]
 		if !(c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9') {
@@ -61,7 +61,7 @@ type session struct {
 	checked *config.Config    // in which the account is known to be unchanged
 	notices map[string]notice // by the path of the page that shows it
 	stop    func() bool       // the timer's
-	over    bool
+	ended    bool
 }
 
 // A notice is what became of what the user asked for.
@@ -72,7 +72,7 @@ type notice struct {
 
 // tell leaves a notice for the page to which the browser is sent: another tab that asks
 // for another page meanwhile does not get it.
-func (s *session) tell(path string, n notice) {
+func (s *session) leaveNotice(path string, n notice) {
 	path, _, _ = strings.Cut(path, "?")
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *session) tell(path string, n notice) {
 }
 
 // heard returns the notice for a page and forgets it.
-func (s *session) heard(path string) notice {
+func (s *session) takeNotice(path string) notice {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.notices[path]
@@ -94,15 +94,15 @@ func (s *session) heard(path string) notice {
 // sessions are those of a run.
 type sessions struct {
 	appliance *appliance.Appliance
-	words     *words
+	tokens     *tokenSource
 	timers    clock.Group // of idle sessions
 
 	mu   sync.Mutex
 	open map[string]*session // by id
 }
 
-func newSessions(app *appliance.Appliance, w *words) *sessions {
-	return &sessions{appliance: app, words: w, open: map[string]*session{}}
+func newSessions(app *appliance.Appliance, w *tokenSource) *sessions {
+	return &sessions{appliance: app, tokens: w, open: map[string]*session{}}
 }
 
 // limit is how long a session may be idle.
@@ -113,7 +113,7 @@ func (l *sessions) limit() time.Duration {
 // begin makes the session of a new login, with an id and a secret of its own.
 func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 	s := &session{
-		id: l.words.word(idLength), secret: l.words.word(secretLength),
+		id: l.tokens.word(idLength), secret: l.tokens.word(secretLength),
 		account: account, from: from, login: l.appliance.Logins.Open(account, from, "gui"),
 		draft: l.appliance.Config.NewDraft(), touched: l.appliance.Clock.Mark(),
 	}
@@ -145,7 +145,7 @@ func (s *session) lastTouch() clock.Mark {
 func (l *sessions) watch(s *session, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over {
+	if s.ended {
 		return
 	}
 	s.stop = l.timers.AfterFunc(l.appliance.Clock, d, func() {
@@ -161,7 +161,7 @@ func (l *sessions) idle(s *session) time.Duration { return l.appliance.Clock.Sin
 
 // find returns the session of a cookie. active says that the user does something.
 func (l *sessions) find(cookie string, from netip.Addr, active bool) *session {
-	if len(cookie) != idLength+secretLength || !isWord(cookie, idLength+secretLength) {
+	if len(cookie) != idLength+secretLength || !isToken(cookie, idLength+secretLength) {
 		return nil
 	}
 	id, secret := cookie[:idLength], cookie[idLength:]
@@ -214,8 +214,8 @@ func (l *sessions) end(s *session) bool {
 	delete(l.open, s.id)
 	l.mu.Unlock()
 	s.mu.Lock()
-	first := !s.over
-	s.over = true
+	first := !s.ended
+	s.ended = true
 	stop := s.stop
 	s.mu.Unlock()
 	if !first {

@@ -12,23 +12,23 @@ import (
 
 // A tardyClock's timers fall due at once, cannot be stopped any more, and do what they are
 // set for when they are let.
-type tardyClock struct {
+type lateClock struct {
 	clock.Clock
-	let chan struct{}
+	release chan struct{}
 }
 
-func (c tardyClock) AfterFunc(_ time.Duration, f func()) func() bool {
+func (c lateClock) AfterFunc(_ time.Duration, f func()) func() bool {
 	go func() {
-		<-c.let
+		<-c.release
 		f()
 	}()
 	return func() bool { return false }
 }
 
-func TestTheEndOfTheSessionsWaitsForTheirTimers(t *testing.T) {
+func TestCloseWaitsForTimers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStand(t)
-		tardy := tardyClock{s.clock, make(chan struct{})}
+		s := newTestSite(t)
+		tardy := lateClock{s.clock, make(chan struct{})}
 		s.appliance.Clock = clock.NewOffset(tardy)
 		s.site.sessions.begin(users.Account{Name: "admin"}, netip.MustParseAddr(address))
 		closed := make(chan struct{})
@@ -42,7 +42,7 @@ func TestTheEndOfTheSessionsWaitsForTheirTimers(t *testing.T) {
 			t.Error("it did not wait")
 		default:
 		}
-		close(tardy.let)
+		close(tardy.release)
 		<-closed
 	})
 }

@@ -30,7 +30,7 @@ type settingsForm struct {
 
 	MinSize, MaxSize int
 	Running          bool
-	Trouble          troubles
+	Trouble          fieldErrors
 	Check            filterCheck
 }
 
@@ -51,7 +51,7 @@ func (s *site) newSettingsForm(set capture.Settings) settingsForm {
 	f := settingsForm{
 		Size: strconv.Itoa(set.SizeMB), Duration: untilSize, KeepNewest: set.KeepNewest,
 		Filter: string(set.Filter.Kind), Expression: set.Filter.Expression,
-		Ports: joined(set.Filter.Ports), Clients: joined(set.Filter.Clients), Servers: joined(set.Filter.Servers),
+		Ports: joinList(set.Filter.Ports), Clients: joinList(set.Filter.Clients), Servers: joinList(set.Filter.Servers),
 	}
 	switch {
 	case set.Duration > 0:
@@ -59,13 +59,13 @@ func (s *site) newSettingsForm(set capture.Settings) settingsForm {
 	case set.KeepNewest:
 		f.Duration = indefinitely
 	}
-	s.complete(&f, set.Interfaces)
+	s.fillIn(&f, set.Interfaces)
 	return f
 }
 
 // complete fills in what does not come from the user. No interface chosen means all.
-func (s *site) complete(f *settingsForm, chosen []string) {
-	f.MinSize, f.MaxSize, f.Trouble = capture.MinSizeMB, capture.MaxSizeMB, troubles{}
+func (s *site) fillIn(f *settingsForm, chosen []string) {
+	f.MinSize, f.MaxSize, f.Trouble = capture.MinSizeMB, capture.MaxSizeMB, fieldErrors{}
 	f.Running = s.appliance.Captures.Status(capture.GUI).Running
 	f.Interfaces = nil
 	for _, name := range s.appliance.Captures.Interfaces() {
@@ -77,7 +77,7 @@ func (s *site) complete(f *settingsForm, chosen []string) {
 	}
 }
 
-func joined[T any](list []T) string {
+func joinList[T any](list []T) string {
 	var texts []string
 	for _, v := range list {
 		texts = append(texts, fmt.Sprint(v))
@@ -85,7 +85,7 @@ func joined[T any](list []T) string {
 	return strings.Join(texts, ", ")
 }
 
-func (s *site) showSettings(v *visit) error {
+func (s *site) showSettings(v *newClient) error {
 	v.title = settingsTitle
 	return s.show(v, "settings.html", s.newSettingsForm(s.appliance.Captures.Settings()))
 }
@@ -93,7 +93,7 @@ func (s *site) showSettings(v *visit) error {
 const settingsTitle = "Edit Packet Capture Settings"
 
 // saveSettings takes effect at once: the settings of captures wait for no commit.
-func (s *site) saveSettings(v *visit) error {
+func (s *site) saveSettings(v *newClient) error {
 	p := v.PostForm
 	f := settingsForm{
 		Size: trimmed(p, "size"), Duration: p.Get("duration"), Time: trimmed(p, "time"), KeepNewest: p.Get("keep") != "",
@@ -101,7 +101,7 @@ func (s *site) saveSettings(v *visit) error {
 		Expression: trimmed(p, "expression"),
 	}
 	chosen := p["interface"]
-	s.complete(&f, chosen)
+	s.fillIn(&f, chosen)
 	old := s.appliance.Captures.Settings()
 	set := f.settings(old)
 	f.stray(s.newSettingsForm(old))
@@ -115,7 +115,7 @@ func (s *site) saveSettings(v *visit) error {
 			f.Interfaces[i].Chosen = false
 		}
 	}
-	if err := s.judge(&f, set); err != nil {
+	if err := s.checkSettings(&f, set); err != nil {
 		return err
 	}
 	if len(f.Trouble) > 0 {
@@ -125,14 +125,14 @@ func (s *site) saveSettings(v *visit) error {
 	if err := s.appliance.Captures.SetSettings(set); err != nil {
 		return err
 	}
-	return v.done(capturePage.Path, "Success - Packet Capture settings have been changed.")
+	return v.redirect(capturePage.Path, "Success - Packet Capture settings have been changed.")
 }
 
 func trimmed(form url.Values, field string) string { return strings.TrimSpace(form.Get(field)) }
 
 // judge adds to Trouble what the recorder has to say. What is wrong already is left out,
 // so that the rest is judged too.
-func (s *site) judge(f *settingsForm, set capture.Settings) error {
+func (s *site) checkSettings(f *settingsForm, set capture.Settings) error {
 	for known := -1; known < len(f.Trouble); {
 		known = len(f.Trouble)
 		if f.Trouble["size"] != "" {
@@ -280,7 +280,7 @@ const maxFilter = 4096
 
 // checkFilter judges what somebody types for a capture. Names of hosts are looked up only when the
 // settings are saved: not every letter is worth a question to the DNS.
-func (s *site) checkFilter(v *visit) error {
+func (s *site) checkFilter(v *newClient) error {
 	names := false
 	_, check, err := compile(trimmed(v.Form, "filter"), pcapfilter.Options{
 		Netmask: net.CIDRMask(24, 32),

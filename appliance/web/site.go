@@ -26,12 +26,12 @@ type site struct {
 	indexes   *indexes
 }
 
-func newSite(o Options, w *words) *site {
+func newSite(o Options, w *tokenSource) *site {
 	return &site{appliance: o.Appliance, outside: o.Outside, sessions: newSessions(o.Appliance, w), indexes: newIndexes()}
 }
 
 // A visit is a request of somebody who is logged in.
-type visit struct {
+type newClient struct {
 	*http.Request
 	w       http.ResponseWriter
 	session *session
@@ -39,27 +39,27 @@ type visit struct {
 	title   string // of what is shown, "" where it is the page's
 }
 
-func (v *visit) role() users.Role { return v.session.account.Role }
+func (v *newClient) role() users.Role { return v.session.account.Role }
 
 // A pageError is a refusal with the HTTP status of the page that shows it.
-type pageError struct {
+type httpError struct {
 	status int
 	text   string
 }
 
-func (e *pageError) Error() string { return e.text }
+func (e *httpError) Error() string { return e.text }
 
 // Unwrap returns the refusal.
-func (e *pageError) Unwrap() error { return refusal.New(e.text) }
+func (e *httpError) Unwrap() error { return refusal.New(e.text) }
 
 func refuse(status int, format string, a ...any) error {
-	return &pageError{status, fmt.Sprintf(format, a...)}
+	return &httpError{status, fmt.Sprintf(format, a...)}
 }
 
 // statusOf is the HTTP status of a refusal. The appliance's parts know nothing of HTTP:
 // what they refuse cannot be processed.
 func statusOf(err error) int {
-	var e *pageError
+	var e *httpError
 	if errors.As(err, &e) {
 		return e.status
 	}
@@ -91,7 +91,7 @@ func (s *site) handler() http.Handler {
 	s.logRoutes(mux)
 	s.alertRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, &page{Title: "Not Found"}, true, func(*visit) error { return errNotFound })
+		s.serve(w, r, &page{Title: "Not Found"}, true, func(*newClient) error { return errNotFound })
 	})
 	cross := http.NewCrossOriginProtection()
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -101,13 +101,13 @@ func (s *site) handler() http.Handler {
 }
 
 // route registers a handler of a page.
-func (s *site) route(mux *http.ServeMux, p *page, method, below string, h func(*visit) error) {
+func (s *site) route(mux *http.ServeMux, p *page, method, below string, h func(*newClient) error) {
 	mux.HandleFunc(method+" "+p.Path+below, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, p, true, h) })
 }
 
 // background registers a handler of what a page asks for by itself, which does not
 // count as something that the user does.
-func (s *site) background(mux *http.ServeMux, p *page, below string, h func(*visit) error) {
+func (s *site) background(mux *http.ServeMux, p *page, below string, h func(*newClient) error) {
 	mux.HandleFunc("GET "+p.Path+below, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, p, false, h) })
 }
 
@@ -153,13 +153,13 @@ const internalText = "An internal error has occurred. It has been logged."
 
 // serve answers a request for a page: it sends strangers to the login, and turns away
 // whose role does not permit it.
-func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active bool, h func(*visit) error) {
+func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active bool, h func(*newClient) error) {
 	session := s.sessionOf(r, active)
 	if session == nil {
 		s.sendToLogin(w, r, p, active)
 		return
 	}
-	v := &visit{Request: r, w: w, session: session, page: p}
+	v := &newClient{Request: r, w: w, session: session, page: p}
 	err := s.admit(v)
 	if err == nil {
 		err = h(v)
@@ -169,7 +169,7 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active boo
 	}
 }
 
-func (s *site) admit(v *visit) error {
+func (s *site) admit(v *newClient) error {
 	switch {
 	case s.appliance.Product.Version.Before(v.page.since):
 		return errNotFound
@@ -183,20 +183,20 @@ func (s *site) admit(v *visit) error {
 }
 
 // readForm parses the form of a request.
-func readForm(r *http.Request) *pageError {
+func readForm(r *http.Request) *httpError {
 	err := r.ParseForm()
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return &pageError{http.StatusRequestEntityTooLarge, "The form is too large."}
+		return &httpError{http.StatusRequestEntityTooLarge, "The form is too large."}
 	case err != nil:
-		return &pageError{http.StatusBadRequest, "The form cannot be read."}
+		return &httpError{http.StatusBadRequest, "The form cannot be read."}
 	}
 	return nil
 }
 
 // fail shows an error. It is the one place where refusals are told from the rest.
-func (s *site) fail(v *visit, err error) {
+func (s *site) fail(v *newClient, err error) {
 	status := statusOf(err)
 	text, ok := refusal.Text(err)
 	if !ok {
@@ -218,21 +218,21 @@ func (s *site) plainError(w http.ResponseWriter, _ *http.Request, status int, te
 
 // done leaves a notice and sends the browser to a page, so that reloading it does not
 // send the form again.
-func (v *visit) done(path, format string, a ...any) error {
+func (v *newClient) redirect(path, format string, a ...any) error {
 	if format != "" {
-		v.session.tell(path, notice{Text: fmt.Sprintf(format, a...)})
+		v.session.leaveNotice(path, notice{Text: fmt.Sprintf(format, a...)})
 	}
 	http.Redirect(v.w, v.Request, path, http.StatusSeeOther)
 	return nil
 }
 
 // sorry is done for what did not succeed.
-func (v *visit) sorry(path string, err error) error {
+func (v *newClient) redirectRefused(path string, err error) error {
 	text, ok := refusal.Text(err)
 	if !ok {
 		return err
 	}
-	v.session.tell(path, notice{Text: text, Bad: true})
+	v.session.leaveNotice(path, notice{Text: text, Bad: true})
 	http.Redirect(v.w, v.Request, path, http.StatusSeeOther)
 	return nil
 }
@@ -310,6 +310,6 @@ func (s *site) logRequest(rec *recorder, r *http.Request) {
 }
 
 // moment is a time as pages show it, in the appliance's zone.
-func (s *site) moment(t time.Time) string {
+func (s *site) formatTime(t time.Time) string {
 	return t.In(s.appliance.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
 }

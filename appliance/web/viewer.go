@@ -24,7 +24,7 @@ import (
 const perPage = 100
 
 // An opened capture is one that somebody looks into.
-type opened struct {
+type openCapture struct {
 	*dissect.Capture
 	file *files.File
 	info fs.FileInfo
@@ -32,10 +32,10 @@ type opened struct {
 	path string // of the page, without its query
 }
 
-func (o *opened) Close() error { return o.file.Close() }
+func (o *openCapture) Close() error { return o.file.Close() }
 
 // open opens the capture that a request names. The caller closes it.
-func (s *site) open(v *visit) (_ *opened, err error) {
+func (s *site) open(v *newClient) (_ *openCapture, err error) {
 	name := v.PathValue("name")
 	f, info, err := s.storedCapture(name)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *site) open(v *visit) (_ *opened, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &opened{c, f, info, all, capturePage.Path + "/view/" + url.PathEscape(name)}, nil
+	return &openCapture{c, f, info, all, capturePage.Path + "/view/" + url.PathEscape(name)}, nil
 }
 
 func formatRefusal(err error) error {
@@ -84,14 +84,14 @@ type pager struct {
 	Next, Last      string
 }
 
-func (s *site) viewCapture(v *visit) error {
+func (s *site) viewCapture(v *newClient) error {
 	o, err := s.open(v)
 	if err != nil {
 		return err
 	}
 	defer o.Close()
 	list := packetList{
-		Name: o.info.Name(), Path: o.path, Size: size(o.info.Size()), Total: grouped(int64(o.all.Total)),
+		Name: o.info.Name(), Path: o.path, Size: formatSize(o.info.Size()), Total: formatNumber(int64(o.all.Total)),
 		Download: capturePage.Path + "/files/" + url.PathEscape(o.info.Name()), Filter: trimmed(v.Form, "filter"),
 	}
 	status := http.StatusOK
@@ -114,9 +114,9 @@ func (s *site) viewCapture(v *visit) error {
 		return formatRefusal(err)
 	}
 	list.Rows = s.packetRows(o.path, sel.expr, rows)
-	list.Shown, list.Chart = grouped(int64(index.Selected)), s.chartOf(index)
+	list.Shown, list.Chart = formatNumber(int64(index.Selected)), s.chartOf(index)
 	if index.Selected > 0 {
-		list.Span = span(index.Last.Sub(index.First))
+		list.Span = formatSpan(index.Last.Sub(index.First))
 	}
 	list.Pager = pagerOf(o.path, list.Applied, page, index.Selected, len(rows))
 	v.title = list.Name
@@ -131,7 +131,7 @@ type selection struct {
 }
 
 // selectPackets takes a filter that is not valid for none.
-func (s *site) selectPackets(v *visit, o *opened, expr string) (selection, error) {
+func (s *site) selectPackets(v *newClient, o *openCapture, expr string) (selection, error) {
 	filter, _, err := viewFilter(expr)
 	if err != nil {
 		return selection{}, err
@@ -152,7 +152,7 @@ func (s *site) packetRows(path, filter string, rows []dissect.Row) template.HTML
 	for _, r := range rows {
 		protocol := html.EscapeString(r.Protocol)
 		fmt.Fprintf(&b, `<tr class="p-%s"><td class="n"><a href="%s/packet/%d%s" aria-label="Packet %[3]d">%[3]d</a></td><td class="t">%[5]s</td><td>%[6]s</td><td>%[7]s</td><td>%[1]s</td><td class="info">%[8]s</td><td>`,
-			protocol, path, r.Number, query, s.stamp(r.Time), html.EscapeString(r.Source), html.EscapeString(r.Destination), html.EscapeString(r.Info))
+			protocol, path, r.Number, query, s.formatPacketTime(r.Time), html.EscapeString(r.Source), html.EscapeString(r.Destination), html.EscapeString(r.Info))
 		if r.HasStream {
 			fmt.Fprintf(&b, `<a href="%s/stream/%d%s" aria-label="Follow the TCP stream of packet %[2]d">Follow</a>`, path, r.Number, query)
 		}
@@ -172,7 +172,7 @@ func viewFilter(expr string) (*pcapfilter.Filter, filterCheck, error) {
 }
 
 // checkViewFilter judges what somebody types for looking, as viewCapture will.
-func (s *site) checkViewFilter(v *visit) error {
+func (s *site) checkViewFilter(v *newClient) error {
 	_, check, err := viewFilter(trimmed(v.Form, "filter"))
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func pageAt(path, filter string, n int) string {
 
 func pagerOf(path, filter string, page, selected, shown int) pager {
 	at := func(n int) string { return pageAt(path, filter, n) }
-	p := pager{From: grouped(int64((page-1)*perPage + min(1, shown))), To: grouped(int64((page-1)*perPage + shown))}
+	p := pager{From: formatNumber(int64((page-1)*perPage + min(1, shown))), To: formatNumber(int64((page-1)*perPage + shown))}
 	if page > 1 {
 		p.First, p.Previous = at(1), at(page-1)
 	}
@@ -212,12 +212,12 @@ func pagerOf(path, filter string, page, selected, shown int) pager {
 }
 
 // stamp is the time of a packet (A3).
-func (s *site) stamp(t time.Time) string {
+func (s *site) formatPacketTime(t time.Time) string {
 	return t.In(s.appliance.Zone()).Format("2006-01-02 15:04:05.000000")
 }
 
 // span is a length of time, short.
-func span(d time.Duration) string {
+func formatSpan(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return d.Round(time.Microsecond).String()
@@ -238,7 +238,7 @@ type packetView struct {
 }
 
 // number is the one of a packet in a request's path.
-func (v *visit) number() int {
+func (v *newClient) number() int {
 	n, err := strconv.Atoi(v.PathValue("number"))
 	if err != nil {
 		return 0
@@ -248,7 +248,7 @@ func (v *visit) number() int {
 
 var errNoPacket = refuse(http.StatusNotFound, "There is no packet of this number in the capture.")
 
-func (s *site) viewPacket(v *visit) error {
+func (s *site) viewPacket(v *newClient) error {
 	o, err := s.open(v)
 	if err != nil {
 		return err
@@ -266,12 +266,12 @@ func (s *site) viewPacket(v *visit) error {
 	if err != nil {
 		return err
 	}
-	beside, err := s.beside(v.Context(), o, sel, n)
+	beside, err := s.neighbors(v.Context(), o, sel, n)
 	if err != nil {
 		return formatRefusal(err)
 	}
 	query := filterQuery(sel.expr)
-	view := packetView{Name: o.info.Name(), Filter: sel.expr, P: p, Time: s.stamp(p.Time), List: pageAt(o.path, sel.expr, beside.Rank/perPage+1)}
+	view := packetView{Name: o.info.Name(), Filter: sel.expr, P: p, Time: s.formatPacketTime(p.Time), List: pageAt(o.path, sel.expr, beside.Rank/perPage+1)}
 	if beside.Previous > 0 {
 		view.Previous = fmt.Sprintf("%s/packet/%d%s", o.path, beside.Previous, query)
 	}
@@ -295,7 +295,7 @@ type streamView struct {
 	Shown                    string // how much
 }
 
-func (s *site) viewStream(v *visit) error {
+func (s *site) viewStream(v *newClient) error {
 	o, err := s.open(v)
 	if err != nil {
 		return err
@@ -321,13 +321,13 @@ func (s *site) viewStream(v *visit) error {
 	only := fmt.Sprintf("host %v and host %v and tcp port %d and tcp port %d", stream.Client.Addr(), stream.Server.Addr(), stream.Client.Port(), stream.Server.Port())
 	return s.show(v, "stream.html", streamView{
 		Name: o.info.Name(), Path: o.path, Number: n, Packet: fmt.Sprintf("%s/packet/%d%s", o.path, n, query), S: stream, List: o.path + query, Query: query,
-		ToServer: grouped(stream.ToServer), ToClient: grouped(stream.ToClient), Shown: size(int64(shown)),
+		ToServer: formatNumber(stream.ToServer), ToClient: formatNumber(stream.ToClient), Shown: formatSize(int64(shown)),
 		Only: o.path + "?" + url.Values{"filter": {only}}.Encode(),
 	})
 }
 
 // follow is a pass over the file, as a scan is.
-func (s *site) follow(ctx context.Context, o *opened, n int) (dissect.Stream, error) {
+func (s *site) follow(ctx context.Context, o *openCapture, n int) (dissect.Stream, error) {
 	if err := acquire(ctx, s.indexes.slots); err != nil {
 		return dissect.Stream{}, err
 	}
@@ -336,7 +336,7 @@ func (s *site) follow(ctx context.Context, o *opened, n int) (dissect.Stream, er
 }
 
 // beside is one, too, where few packets are selected.
-func (s *site) beside(ctx context.Context, o *opened, sel selection, n int) (dissect.Neighbors, error) {
+func (s *site) neighbors(ctx context.Context, o *openCapture, sel selection, n int) (dissect.Neighbors, error) {
 	if err := acquire(ctx, s.indexes.slots); err != nil {
 		return dissect.Neighbors{}, err
 	}
@@ -371,11 +371,11 @@ func (s *site) chartOf(x *dissect.Index) *chart {
 		packets, octets = max(packets, c.Packets), max(octets, c.Bytes)
 	}
 	c := &chart{
-		Width: chartWidth, Height: chartHeight, Column: span(x.ColumnWidth),
-		Start: s.stamp(x.First), End: s.stamp(x.Last),
-		MostPackets: grouped(int64(packets)), MostBytes: size(octets),
+		Width: chartWidth, Height: chartHeight, Column: formatSpan(x.ColumnWidth),
+		Start: s.formatPacketTime(x.First), End: s.formatPacketTime(x.Last),
+		MostPackets: formatNumber(int64(packets)), MostBytes: formatSize(octets),
 	}
-	c.Label = fmt.Sprintf("%s packets and %s from %s to %s; at most %s packets and %s in %s.", grouped(int64(x.Selected)), size(x.Bytes),
+	c.Label = fmt.Sprintf("%s packets and %s from %s to %s; at most %s packets and %s in %s.", formatNumber(int64(x.Selected)), formatSize(x.Bytes),
 		c.Start, c.End, c.MostPackets, c.MostBytes, c.Column)
 	width := float64(chartWidth) / float64(max(len(x.Columns), 24))
 	var bars, line strings.Builder
@@ -386,7 +386,7 @@ func (s *site) chartOf(x *dissect.Index) *chart {
 			h = max(h, 1)
 			fmt.Fprintf(&bars, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s: %s, %s</title></rect>`,
 				left+width*0.08, chartHeight-h, width*0.84, h,
-				s.stamp(x.First.Add(time.Duration(i) * x.ColumnWidth))[11:], count(col.Packets, "packet", "packets"), size(col.Bytes))
+				s.formatPacketTime(x.First.Add(time.Duration(i) * x.ColumnWidth))[11:], count(col.Packets, "packet", "packets"), formatSize(col.Bytes))
 		}
 		y := chartHeight - float64(col.Bytes)/float64(cmp.Or(octets, 1))*(chartHeight-4)
 		fmt.Fprintf(&line, "%.1f,%.1f ", left+width/2, y)

@@ -11,93 +11,93 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-func TestPacketsOfAFile(t *testing.T) {
-	s := newStand(t)
+func TestViewCapture(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("a b.cap", manyPackets(250))
 	view := capturesPath + "/view/a%20b.cap"
-	wants(t, b.get(view), http.StatusOK, "a b.cap", "250 packets", "<svg", `aria-label="250 packets and 195.3 K from 2015-06-25 08:50:03.000000 to`, "250 packets in 249ms", "1 to 100", "Next ›",
+	expectPage(t, b.get(view), http.StatusOK, "a b.cap", "250 packets", "<svg", `aria-label="250 packets and 195.3 K from 2015-06-25 08:50:03.000000 to`, "250 packets in 249ms", "1 to 100", "Next ›",
 		`/packet/1"`, "2015-06-25 08:50:03.000000", "10.0.202.7", "10.0.201.4", "UDP", "40000 &gt; cadlock2 Len=758", `/packet/100"`)
-	wants(t, b.get(view+"?page=3"), http.StatusOK, "201 to 250", `/packet/250"`)
-	wants(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `value="udp port 1001"`, "125 of 250 packets", "‹ Previous", "101 to 125", `/packet/202?filter=udp+port+1001"`, `/packet/250?filter=udp+port+1001"`)
-	wants(t, b.get(view+"?filter=tcp"), http.StatusOK, "0 of 250 packets", "No packet matches the filter.")
+	expectPage(t, b.get(view+"?page=3"), http.StatusOK, "201 to 250", `/packet/250"`)
+	expectPage(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `value="udp port 1001"`, "125 of 250 packets", "‹ Previous", "101 to 125", `/packet/202?filter=udp+port+1001"`, `/packet/250?filter=udp+port+1001"`)
+	expectPage(t, b.get(view+"?filter=tcp"), http.StatusOK, "0 of 250 packets", "No packet matches the filter.")
 	for _, page := range []string{"-1", "0", "999999999999999999999", "x", ""} {
-		wants(t, b.get(view+"?page="+page), http.StatusOK, "250 packets in")
+		expectPage(t, b.get(view+"?page="+page), http.StatusOK, "250 packets in")
 	}
-	wants(t, b.get(view+"/packet/2"), http.StatusOK, "Packet 2", "40000 &gt; 1001", "‹ Previous", "Internet Protocol Version 4", "User Datagram Protocol", "0000")
+	expectPage(t, b.get(view+"/packet/2"), http.StatusOK, "Packet 2", "40000 &gt; 1001", "‹ Previous", "Internet Protocol Version 4", "User Datagram Protocol", "0000")
 	for _, n := range []string{"0", "251", "-1", "x", "99999999999999999999"} {
-		wants(t, b.get(view+"/packet/"+n), http.StatusNotFound, "There is no packet of this number")
-		wants(t, b.get(view+"/stream/"+n), http.StatusNotFound)
+		expectPage(t, b.get(view+"/packet/"+n), http.StatusNotFound, "There is no packet of this number")
+		expectPage(t, b.get(view+"/stream/"+n), http.StatusNotFound)
 	}
-	wants(t, b.get(view+"/stream/1"), http.StatusNotFound, "The packet is not of a TCP connection.")
+	expectPage(t, b.get(view+"/stream/1"), http.StatusNotFound, "The packet is not of a TCP connection.")
 }
 
-func TestAFilterThatIsNotValidLeavesTheListAlone(t *testing.T) {
-	s := newStand(t)
+func TestInvalidViewFilterKeepsTheList(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("a.cap", manyPackets(250))
 	view := capturesPath + "/view/a.cap"
-	wants(t, b.get(view+"?filter=host+google.com"), http.StatusUnprocessableEntity, `value="host google.com"`, "unknown host", "Names are not looked up here: enter an address.", "<svg", "The list is still that of all packets.", "250 packets in", `/packet/1"`)
-	wants(t, b.get(view+"?filter=udp+port+1001"), http.StatusOK, `name="shown" value="udp port 1001"`)
-	wants(t, b.get(view+"?filter=tcp+port&shown=udp+port+1001"), http.StatusUnprocessableEntity, `value="tcp port"`, "The filter is not valid at character 9", "udp port 1001", "125 of 250 packets", "?filter=udp&#43;port&#43;1001&amp;page=2")
-	wants(t, b.get(view+"?filter=tcp+port&shown=udp+port"), http.StatusUnprocessableEntity, "250 packets in")
+	expectPage(t, b.get(view+"?filter=host+google.com"), http.StatusUnprocessableEntity, `value="host google.com"`, "unknown host", "Names are not looked up here: enter an address.", "<svg", "The list is still that of all packets.", "250 packets in", `/packet/1"`)
+	expectPage(t, b.get(view+"?filter=udp+port+1001"), http.StatusOK, `name="shown" value="udp port 1001"`)
+	expectPage(t, b.get(view+"?filter=tcp+port&shown=udp+port+1001"), http.StatusUnprocessableEntity, `value="tcp port"`, "The filter is not valid at character 9", "udp port 1001", "125 of 250 packets", "?filter=udp&#43;port&#43;1001&amp;page=2")
+	expectPage(t, b.get(view+"?filter=tcp+port&shown=udp+port"), http.StatusUnprocessableEntity, "250 packets in")
 }
 
-func TestAFilterForLookingIsCheckedAsItWillBeJudged(t *testing.T) {
-	b := newStand(t).login("admin")
+func TestViewFilterCheckWhileTyping(t *testing.T) {
+	b := newTestSite(t).login("admin")
 	for expr, want := range map[string]string{
 		"":                        `{"ok":true,"text":""`,
 		"host 10.1.1.1":           `{"ok":true,"text":"The filter is valid."`,
 		"host google.com":         `unknown host 'google.com'. Names are not looked up here: enter an address.","before":"host ","fault":"google.com"`,
 		strings.Repeat("(", 5000): `"text":"The filter must not be longer than 4096 characters."`,
 	} {
-		wants(t, b.get(capturesPath+"/check/view?filter="+url.QueryEscape(expr)), http.StatusOK, want)
+		expectPage(t, b.get(capturesPath+"/check/view?filter="+url.QueryEscape(expr)), http.StatusOK, want)
 	}
 }
 
-func TestTheFilterGoesAlong(t *testing.T) {
-	s := newStand(t)
+func TestLinksKeepTheFilter(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("a.cap", manyPackets(250))
 	view := capturesPath + "/view/a.cap"
 	query := "?filter=udp&#43;port&#43;1001"
-	wants(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `/packet/202?filter=udp+port+1001"`)
-	wants(t, b.get(view+"/packet/202?filter=udp+port+1001"), http.StatusOK, `href="`+view+query+`&amp;page=2#packets"`,
+	expectPage(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `/packet/202?filter=udp+port+1001"`)
+	expectPage(t, b.get(view+"/packet/202?filter=udp+port+1001"), http.StatusOK, `href="`+view+query+`&amp;page=2#packets"`,
 		`rel="prev" href="`+view+`/packet/200`+query+`"`, `rel="next" href="`+view+`/packet/204`+query+`"`)
-	wants(t, b.get(view+"/packet/202?filter=udp+port"), http.StatusOK, `/packet/201"`, `/packet/203"`)
+	expectPage(t, b.get(view+"/packet/202?filter=udp+port"), http.StatusOK, `/packet/201"`, `/packet/203"`)
 	if w := b.get(view + "/packet/250?filter=udp+port+1001"); strings.Contains(w.Body.String(), `rel="next"`) {
 		t.Error("there is a packet after the last one")
 	}
 }
 
-func TestAFileThatGrowsOrIsReplaced(t *testing.T) {
-	s := newStand(t)
+func TestViewFilesThatGrowOrAreReplaced(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	view := capturesPath + "/view/a.cap"
 	all := manyPackets(300)
 	s.store("a.cap", all[:24+100*816])
-	wants(t, b.get(view), http.StatusOK, "100 packets in")
+	expectPage(t, b.get(view), http.StatusOK, "100 packets in")
 	s.store("a.cap", all)
-	wants(t, b.get(view+"?page=3"), http.StatusOK, "300 packets in", "201 to 300")
+	expectPage(t, b.get(view+"?page=3"), http.StatusOK, "300 packets in", "201 to 300")
 	s.store("a.cap", manyPackets(7))
-	wants(t, b.get(view), http.StatusOK, "7 packets in")
+	expectPage(t, b.get(view), http.StatusOK, "7 packets in")
 	s.store("a.cap", all[:24])
-	wants(t, b.get(view), http.StatusOK, "The capture holds no packets.")
+	expectPage(t, b.get(view), http.StatusOK, "The capture holds no packets.")
 }
 
-func TestWhatIsNoCaptureIsSaidSo(t *testing.T) {
-	s := newStand(t)
+func TestViewFilesThatAreNotCaptures(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("text.cap", []byte(strings.Repeat("hello ", 100)))
 	s.store("empty.cap", nil)
 	for _, name := range []string{"text.cap", "empty.cap"} {
-		wants(t, b.get(capturesPath+"/view/"+name), http.StatusUnprocessableEntity, "The file is not a packet capture that can be shown here.")
+		expectPage(t, b.get(capturesPath+"/view/"+name), http.StatusUnprocessableEntity, "The file is not a packet capture that can be shown here.")
 	}
-	wants(t, b.get(capturesPath+"/view/none.cap"), http.StatusNotFound, "There is no such packet capture file.")
+	expectPage(t, b.get(capturesPath+"/view/none.cap"), http.StatusNotFound, "There is no such packet capture file.")
 }
 
-func TestTheViewerKeepsItsIndexesFew(t *testing.T) {
-	s := newStand(t)
+func TestNumberOfIndexesIsBounded(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("a.cap", manyPackets(10))
 	for i := range 40 {
@@ -108,8 +108,8 @@ func TestTheViewerKeepsItsIndexesFew(t *testing.T) {
 	}
 }
 
-func TestWhoHasLeftDoesNotWaitForAScan(t *testing.T) {
-	s := newStand(t)
+func TestCanceledRequestDoesNotWaitForAScan(t *testing.T) {
+	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("a.cap", manyPackets(10))
 	s.site.indexes.slot("a.cap", "").scan <- struct{}{} // somebody else's request goes through the file
@@ -120,9 +120,9 @@ func TestWhoHasLeftDoesNotWaitForAScan(t *testing.T) {
 	})
 }
 
-func TestAStreamWaitsForItsTurn(t *testing.T) {
+func TestStreamsTakeTurnsWithScans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStand(t)
+		s := newTestSite(t)
 		b := s.login("admin")
 		s.store("a.cap", manyPackets(10))
 		b.get(capturesPath + "/view/a.cap")
@@ -145,12 +145,12 @@ func TestAStreamWaitsForItsTurn(t *testing.T) {
 	})
 }
 
-func TestTheViewerIsForWhoMayCapture(t *testing.T) {
-	s := newStand(t)
+func TestViewerHasTheRolesOfPacketcapture(t *testing.T) {
+	s := newTestSite(t)
 	s.addUser("visitor", users.Guest)
 	s.store("a.cap", manyPackets(10))
 	b := s.login("visitor")
 	for _, below := range []string{"/view/a.cap", "/view/a.cap/packet/1", "/view/a.cap/stream/1", "/files/a.cap"} {
-		wants(t, b.get(capturesPath+below), http.StatusForbidden)
+		expectPage(t, b.get(capturesPath+below), http.StatusForbidden)
 	}
 }

@@ -22,22 +22,22 @@ import (
 )
 
 // A quietNet has interfaces that can be tapped and on which nothing passes.
-type quietNet struct{ network.Network }
+type silentNet struct{ network.Network }
 
-type quietTap struct{ network.Tap }
+type silentTap struct{ network.Tap }
 
-func (quietTap) Close() error { return nil }
+func (silentTap) Close() error { return nil }
 
-func (quietNet) Tap(network.TapConfig) (network.Tap, error) { return quietTap{}, nil }
+func (silentNet) Tap(network.TapConfig) (network.Tap, error) { return silentTap{}, nil }
 
-func (quietNet) Interfaces() []network.Interface {
+func (silentNet) Interfaces() []network.Interface {
 	return []network.Interface{{Name: "Data 1", Up: true, MTU: 1500}, {Name: "Data 2", MTU: 1500}, {Name: "lo0", Loopback: true}}
 }
 
-func (quietNet) Counters(string) (network.Counters, error) { return network.Counters{}, nil }
+func (silentNet) Counters(string) (network.Counters, error) { return network.Counters{}, nil }
 
 // A stand is a site without sockets.
-type stand struct {
+type testSite struct {
 	t         testing.TB
 	appliance *appliance.Appliance
 	clock     *clock.Fake
@@ -48,7 +48,7 @@ type stand struct {
 // address is where requests come from.
 const address = "10.0.201.4"
 
-func newStand(t testing.TB) *stand {
+func newTestSite(t testing.TB) *testSite {
 	t.Helper()
 	fake := clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))
 	f := config.NewFactory()
@@ -57,18 +57,18 @@ func newStand(t testing.TB) *stand {
 		HTTP: 80, HTTPS: 443,
 	}}})
 	ports := netconfig.PortList{}
-	for _, i := range (quietNet{}).Interfaces()[:2] {
+	for _, i := range (silentNet{}).Interfaces()[:2] {
 		ports.List = append(ports.List, netconfig.Port{Name: i.Name, Ethernet: i.Name, MTU: i.MTU})
 	}
 	netconfig.Ports.SetFactory(f, ports)
 	app, err := appliance.New(appliance.Options{
-		Net: quietNet{}, Dir: t.TempDir(), Factory: f, CaptureInterfaces: []string{"Data 1"}, Clock: fake,
+		Net: silentNet{}, Dir: t.TempDir(), Factory: f, CaptureInterfaces: []string{"Data 1"}, Clock: fake,
 		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: product.Version{Major: 14, Build: 698}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stand{t: t, appliance: app, clock: fake}
+	s := &testSite{t: t, appliance: app, clock: fake}
 	server := New(Options{Appliance: app, Outside: func() (netip.AddrPort, bool) { return netip.MustParseAddrPort("127.0.0.1:8443"), true }})
 	s.site = newSite(server.o, server.words)
 	s.Handler = s.site.handler()
@@ -82,7 +82,7 @@ func newStand(t testing.TB) *stand {
 }
 
 // addUser makes an account whose passphrase is the factory's.
-func (s *stand) addUser(name string, role users.Role) {
+func (s *testSite) addUser(name string, role users.Role) {
 	s.t.Helper()
 	err := users.Section.CommitNow(s.t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.Accounts) error {
 		a.List = append(a.List, users.Account{Name: name, Role: role, Hash: a.Find(users.FactoryName).Hash})
@@ -94,7 +94,7 @@ func (s *stand) addUser(name string, role users.Role) {
 }
 
 // logged returns the lines of a log that hold text.
-func (s *stand) logged(log, text string) []string {
+func (s *testSite) logged(log, text string) []string {
 	s.t.Helper()
 	if err := s.appliance.Logs.Flush(s.t.Context()); err != nil {
 		s.t.Fatal(err)
@@ -125,11 +125,11 @@ func (s *stand) logged(log, text string) []string {
 
 // A browser keeps cookies and follows no redirects.
 type browser struct {
-	*stand
+	*testSite
 	cookies map[string]string
 }
 
-func (s *stand) browser() *browser { return &browser{s, map[string]string{}} }
+func (s *testSite) browser() *browser { return &browser{s, map[string]string{}} }
 
 // request makes one over TLS; change, which may be nil, spoils it.
 func (b *browser) request(method, target string, form url.Values, change func(*http.Request)) *httptest.ResponseRecorder {
@@ -173,7 +173,7 @@ func (b *browser) post(target string, pairs ...string) *httptest.ResponseRecorde
 }
 
 // login returns a browser that is logged in.
-func (s *stand) login(name string) *browser {
+func (s *testSite) login(name string) *browser {
 	s.t.Helper()
 	b := s.browser()
 	if w := b.post("/login", "username", name, "password", users.FactoryPassphrase); w.Code != http.StatusSeeOther || len(b.cookies) != 1 {
@@ -183,7 +183,7 @@ func (s *stand) login(name string) *browser {
 }
 
 // wants fails unless an answer has the status, and the texts in this order.
-func wants(t testing.TB, w *httptest.ResponseRecorder, status int, texts ...string) {
+func expectPage(t testing.TB, w *httptest.ResponseRecorder, status int, texts ...string) {
 	t.Helper()
 	if w.Code != status {
 		t.Errorf("status %d, want %d", w.Code, status)
@@ -200,7 +200,7 @@ func wants(t testing.TB, w *httptest.ResponseRecorder, status int, texts ...stri
 }
 
 // leads fails unless an answer sends the browser to target.
-func leads(t testing.TB, w *httptest.ResponseRecorder, target string) {
+func expectRedirect(t testing.TB, w *httptest.ResponseRecorder, target string) {
 	t.Helper()
 	if got := w.Header().Get("Location"); w.Code != http.StatusSeeOther || got != target {
 		t.Errorf("status %d to %q, want %d to %q\n%s", w.Code, got, http.StatusSeeOther, target, w.Body)
