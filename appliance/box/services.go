@@ -105,7 +105,20 @@ func newGUI(a *appliance.Appliance, w *netsim.World, o Options) (*web.Server, er
 		return nil, err
 	}
 	return web.New(web.Options{
-		Appliance: a, Certificate: cert,
+		Appliance: a, Certificate: cert, MayRun: mayRun(),
 		Outside: func() (netip.AddrPort, bool) { return httpsDoor(w) },
 	}), nil
+}
+
+// mayRun returns a function that reports whether accounts of a role may run the command with
+// the given name. No role may run a command that does not exist.
+func mayRun() func(users.Role, string) bool {
+	allows := map[string]func(users.Role) bool{}
+	for _, c := range commands.All() {
+		allows[c.Name] = c.Allows
+	}
+	return func(role users.Role, command string) bool {
+		allow, ok := allows[command]
+		return ok && allow(role)
+	}
 }

@@ -93,7 +93,7 @@ func TestInvalidLogSubscriptionsAreRefused(t *testing.T) {
 				form[i+1] = c.value
 			}
 		}
-		expectPage(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `id="`+c.field+`-trouble">`+c.says)
+		expectPage(t, b.post(logsPath+"/add", form...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `id="`+c.field+`-error">`+c.says)
 	}
 	expectPage(t, b.post(logsPath+"/add", "type", "none", "name", "x"), http.StatusBadRequest)
 	expectPage(t, b.get(logsPath), http.StatusOK, "No Changes Pending")
@@ -103,7 +103,7 @@ func TestAllInvalidFieldsOfALogAreMarked(t *testing.T) {
 	b := newTestSite(t).login("admin")
 	w := b.post(logsPath+"/add", "type", "mail", "name", "a b", "level", "3", "maxsize", "1g", "maxfiles", "none", "schedule", "daily", "clock", "25:00",
 		"method", "syslog", "pushhost", "a b", "pushport", "514", "protocol", "tcp", "facility", "", "maxmessage", "7")
-	expectPage(t, w, http.StatusUnprocessableEntity, `value="a b" maxlength="64" required autocomplete="off" spellcheck="false" aria-invalid="true" aria-describedby="name-trouble"`,
+	expectPage(t, w, http.StatusUnprocessableEntity, `value="a b" maxlength="64" required autocomplete="off" spellcheck="false" aria-invalid="true" aria-describedby="name-error"`,
 		`value="1g" aria-invalid="true"`, `value="none" aria-invalid="true"`, `value="25:00" aria-invalid="true"`, `<details data-needs="push" data-choice="method" data-choices="syslog" open>`,
 		`value="a b" aria-invalid="true"`, `value="7" aria-invalid="true"`)
 	if strings.Contains(w.Body.String(), "<option selected>mail</option>") {
@@ -117,7 +117,7 @@ func TestFieldsOfUnusedMethodsAreRefused(t *testing.T) {
 		"pushhost": "10.0.0.1", "remotehost": "10.0.0.1", "remoteport": "2222", "remotepassword": "x", "remotewait": "60", "seconds": "3600", "clock": "01:00", "bouncebytes": "5",
 	} {
 		expectPage(t, b.post(logsPath+"/add", "type", "mail", "name", "x", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", field, value),
-			http.StatusUnprocessableEntity, `id="`+field+`-trouble">This is used with `)
+			http.StatusUnprocessableEntity, `id="`+field+`-error">This is used with `)
 	}
 }
 
@@ -142,7 +142,7 @@ func TestLogFormFollowsTheType(t *testing.T) {
 	if l := list.Find("pushed"); l == nil || l.File != "system" || l.Push.Facility != "daemon" {
 		t.Errorf("%+v", l)
 	}
-	expectPage(t, add("bounce", "mine3", "method", "syslog", "pushhost", "10.0.0.1"), http.StatusUnprocessableEntity, `id="method-trouble">Bounce Logs cannot be pushed to a syslog server.`)
+	expectPage(t, add("bounce", "mine3", "method", "syslog", "pushhost", "10.0.0.1"), http.StatusUnprocessableEntity, `id="method-error">Bounce Logs cannot be pushed to a syslog server.`)
 }
 
 // sessionsDraft is the draft of the one login that there is.
@@ -223,7 +223,7 @@ func TestStoredPassphraseBelongsToServerAndUser(t *testing.T) {
 	}
 	for field, value := range map[string]string{"remotehost": "evil.example.com", "remoteuser": "eve"} {
 		w := b.post(edit, withFields(ftpForm, "remotepassword", "", field, value)...)
-		expectPage(t, w, http.StatusUnprocessableEntity, `id="remotepassword-trouble">The passphrase that is stored belongs to another server or user.`)
+		expectPage(t, w, http.StatusUnprocessableEntity, `id="remotepassword-error">The passphrase that is stored belongs to another server or user.`)
 		if strings.Contains(w.Body.String(), `placeholder="unchanged"`) {
 			t.Errorf("with another %s it is said to stay", field)
 		}
@@ -237,7 +237,7 @@ func TestStoredPassphraseBelongsToServerAndUser(t *testing.T) {
 func TestRefusedFormDoesNotReturnThePassphrase(t *testing.T) {
 	b := newTestSite(t).login("admin")
 	w := b.post(logsPath+"/add", withFields(ftpForm, "maxfiles", "none")...)
-	expectPage(t, w, http.StatusUnprocessableEntity, `id="remotepassword-trouble">Enter the passphrase again: it is not sent back.`)
+	expectPage(t, w, http.StatusUnprocessableEntity, `id="remotepassword-error">Enter the passphrase again: it is not sent back.`)
 	if text := w.Body.String(); strings.Contains(text, `placeholder="unchanged"`) || strings.Contains(text, "s3cret") {
 		t.Error("it is said to stay, or sent back")
 	}
@@ -258,7 +258,7 @@ func TestUploadInterval(t *testing.T) { // as logconfig has it
 	expectPage(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="none" checked`, `name="remotewait" class="short" inputmode="numeric" value="600"`)
 	for _, wait := range []string{"", "59", "soon", "31536001"} {
 		expectPage(t, b.post(logsPath+"/edit/sent", withFields(ftpForm, "remotewait", wait)...), http.StatusUnprocessableEntity,
-			`id="remotewait-trouble">The time must be from 60 to 31536000 seconds.`)
+			`id="remotewait-error">The time must be from 60 to 31536000 seconds.`)
 	}
 	expectRedirect(t, b.post(logsPath+"/edit/sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", "remotewait", "600"), logsPath)
 	if l := sent(); l.Schedule != logs.NoSchedule || l.IntervalSeconds != 0 {
@@ -283,7 +283,7 @@ func TestRolloverIntervalBecomesTheUploadInterval(t *testing.T) {
 func TestUploadsHaveNoOtherRollover(t *testing.T) {
 	b := newTestSite(t).login("admin")
 	expectPage(t, b.post(logsPath+"/add", withFields(ftpForm, "remotewait", "600", "schedule", "daily")...), http.StatusUnprocessableEntity,
-		`value="daily" checked`, `id="schedule-trouble">FTP Push and SCP Push have a time of their own, which is below.`)
+		`value="daily" checked`, `id="schedule-error">FTP Push and SCP Push have a time of their own, which is below.`)
 }
 
 func TestRollOverAndDownloadLogFiles(t *testing.T) {
@@ -336,7 +336,7 @@ func TestCheckAndDeleteAlertRecipients(t *testing.T) {
 	expectPage(t, add("address", "JOE@example.com", "class", "System", "severity", "Critical"), http.StatusUnprocessableEntity, "already")
 	expectPage(t, add("address", "ann@example.com", "severity", "Critical"), http.StatusUnprocessableEntity, "at least one alert class")
 	w := add("address", "ann")
-	if expectPage(t, w, http.StatusUnprocessableEntity, `id="address-trouble"`, `id="class-trouble"`, `id="severity-trouble"`); strings.Contains(w.Body.String(), "checked") {
+	if expectPage(t, w, http.StatusUnprocessableEntity, `id="address-error"`, `id="class-error"`, `id="severity-error"`); strings.Contains(w.Body.String(), "checked") {
 		t.Error("boxes are ticked that were not")
 	}
 	expectPage(t, add("address", "ann@example.com", "class", "Weather", "severity", "Critical"), http.StatusUnprocessableEntity, "There is no alert class")
@@ -357,10 +357,10 @@ func TestAlertSettings(t *testing.T) {
 		for k, v := range form {
 			pairs = append(pairs, k, v)
 		}
-		expectPage(t, b.post(alertsPath+"/settings", pairs...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `value="`+value+`"`, `id="`+field+`-trouble">The `)
+		expectPage(t, b.post(alertsPath+"/settings", pairs...), http.StatusUnprocessableEntity, `role="alert">Some settings are not valid.`, `value="`+value+`"`, `id="`+field+`-error">The `)
 	}
 	expectPage(t, b.post(alertsPath+"/settings", "from", "nobody", "initial", "x", "maximum", "600", "stored", "y"), http.StatusUnprocessableEntity,
-		`id="from-trouble"`, `id="initial-trouble"`, `value="600">`, `id="stored-trouble"`)
+		`id="from-error"`, `id="initial-error"`, `value="600">`, `id="stored-error"`)
 	s.appliance.Alerts.Raise(alert.System, alert.Critical, "Something <b>broke</b>")
 	expectPage(t, b.get(alertsPath), http.StatusOK, "Stored Alerts", "System", "Critical", "Something &lt;b&gt;broke&lt;/b&gt;")
 }

@@ -10,29 +10,24 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// alertRoutes registers System Administration > Alerts. Everybody may see what was sent,
+// alertRoutes registers System Administration > Alerts. Every role may see the stored alerts,
 // as with displayalerts.
 func (s *site) alertRoutes(mux *http.ServeMux) {
 	s.route(mux, alertsPage, "GET", "", s.showAlerts)
 	for _, r := range []struct {
 		method, below string
-		h             func(*newClient) error
+		h             func(*visit) error
 	}{
-		{"GET", "/recipient", s.showRecipient}, {"POST", "/recipient", s.saveRecipient}, {"GET", "/delete", s.askDeleteRecipient}, {"POST", "/delete", s.deleteRecipient},
+		{"GET", "/recipient", s.showRecipient}, {"POST", "/recipient", s.saveRecipient}, {"GET", "/delete", s.confirmDeleteRecipient}, {"POST", "/delete", s.deleteRecipient},
 		{"GET", "/settings", s.showAlertSettings}, {"POST", "/settings", s.saveAlertSettings},
 	} {
-		s.route(mux, alertsPage, r.method, r.below, func(v *newClient) error {
-			if !slices.Contains(operators, v.role()) {
-				return refuse(http.StatusForbidden, "Your user role does not permit setting up alerts.")
-			}
-			return r.h(v)
-		})
+		s.route(mux, alertsPage, r.method, r.below, s.restrict(alertsCommand, "setting up alerts", r.h))
 	}
 }
 
 // An alertView is the page.
 type alertView struct {
-	May        bool
+	MayEdit    bool
 	Recipients []recipientRow
 	Settings   []setting
 	Alerts     []alertRow
@@ -42,8 +37,8 @@ type recipientRow struct{ Address, Classes, Severities string }
 
 type alertRow struct{ Time, Class, Severity, Text, Repeats string }
 
-func (s *site) showAlerts(v *newClient) error {
-	view := alertView{May: slices.Contains(operators, v.role())}
+func (s *site) showAlerts(v *visit) error {
+	view := alertView{MayEdit: s.mayRun(v.role(), alertsCommand)}
 	set := alert.Section.Get(v.session.draft)
 	for _, r := range set.Recipients {
 		view.Recipients = append(view.Recipients, recipientRow{r.Address, listOrAll(r.Classes), listOrAll(r.Severities)})
@@ -87,10 +82,10 @@ func listOrAll[T ~string](list []T) string {
 type recipientForm struct {
 	Old, Address        string
 	Classes, Severities []choice
-	Trouble             fieldErrors
+	Errors              fieldErrors
 }
 
-func (s *site) showRecipientForm(v *newClient, status int, f recipientForm) error {
+func (s *site) showRecipientForm(v *visit, status int, f recipientForm) error {
 	v.title = "Edit Alert Recipient"
 	if f.Old == "" {
 		v.title = "Add Alert Recipient"
@@ -106,7 +101,7 @@ func choices[T ~string](all, chosen []T) []choice {
 	return list
 }
 
-func (s *site) showRecipient(v *newClient) error {
+func (s *site) showRecipient(v *visit) error {
 	f := recipientForm{Classes: choices(alert.Classes(), nil), Severities: choices(alert.Severities(), nil)}
 	if address := v.FormValue("address"); address != "" {
 		set := alert.Section.Get(v.session.draft)
@@ -133,7 +128,7 @@ func selectedValues[T ~string](ticked []string, all []T) []T {
 	return list
 }
 
-func (s *site) saveRecipient(v *newClient) error {
+func (s *site) saveRecipient(v *visit) error {
 	p := v.PostForm
 	old := p.Get("old")
 	r := alert.Recipient{
@@ -141,22 +136,22 @@ func (s *site) saveRecipient(v *newClient) error {
 		Classes: selectedValues(p["class"], alert.Classes()), Severities: selectedValues(p["severity"], alert.Severities()),
 	}
 	f := recipientForm{
-		Old: old, Address: r.Address, Trouble: fieldErrors{},
+		Old: old, Address: r.Address, Errors: fieldErrors{},
 		Classes: tickedChoices(alert.Classes(), p["class"]), Severities: tickedChoices(alert.Severities(), p["severity"]),
 	}
 	set := alert.Section.Get(v.session.draft)
 	if len(p["class"]) == 0 {
-		f.Trouble["class"] = "Choose at least one alert class."
+		f.Errors["class"] = "Choose at least one alert class."
 	}
 	if len(p["severity"]) == 0 {
-		f.Trouble["severity"] = "Choose at least one severity."
+		f.Errors["severity"] = "Choose at least one severity."
 	}
 	if err := alert.CheckAddress(r.Address); err != nil {
-		f.Trouble["address"] = err.Error()
+		f.Errors["address"] = err.Error()
 	} else if set.Find(r.Address) != nil && !strings.EqualFold(r.Address, old) {
-		f.Trouble["address"] = fmt.Sprintf("Alerts are sent to %s already.", r.Address)
+		f.Errors["address"] = fmt.Sprintf("Alerts are sent to %s already.", r.Address)
 	}
-	if len(f.Trouble) == 0 {
+	if len(f.Errors) == 0 {
 		err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
 			if old == "" {
 				set.Recipients = append(set.Recipients, r)
@@ -170,7 +165,7 @@ func (s *site) saveRecipient(v *newClient) error {
 		if err == nil {
 			return v.redirect(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
 		}
-		if f.Trouble["form"], err = editErrorText(err); err != nil {
+		if f.Errors["form"], err = editErrorText(err); err != nil {
 			return err
 		}
 	}
@@ -203,7 +198,7 @@ func editErrorText(err error) (string, error) {
 }
 
 // askDeleteRecipient is the question whether to delete a recipient.
-func (s *site) askDeleteRecipient(v *newClient) error {
+func (s *site) confirmDeleteRecipient(v *visit) error {
 	address := v.FormValue("address")
 	set := alert.Section.Get(v.session.draft)
 	if set.Find(address) == nil {
@@ -216,7 +211,7 @@ func (s *site) askDeleteRecipient(v *newClient) error {
 	})
 }
 
-func (s *site) deleteRecipient(v *newClient) error {
+func (s *site) deleteRecipient(v *visit) error {
 	address := v.PostForm.Get("address")
 	set := alert.Section.Get(v.session.draft)
 	if set.Find(address) == nil {
@@ -237,12 +232,12 @@ type alertForm struct {
 	From, Initial, Maximum, Stored string
 	AutoSupport, Copy              bool
 	Default, Vendor                string
-	Trouble                        fieldErrors
+	Errors                         fieldErrors
 }
 
 const alertSettingsTitle = "Edit Alert Settings"
 
-func (s *site) showAlertSettings(v *newClient) error {
+func (s *site) showAlertSettings(v *visit) error {
 	set := alert.Section.Get(v.session.draft)
 	v.title = alertSettingsTitle
 	return s.show(v, "alertform.html", alertForm{
@@ -251,14 +246,14 @@ func (s *site) showAlertSettings(v *newClient) error {
 	})
 }
 
-func (s *site) saveAlertSettings(v *newClient) error {
+func (s *site) saveAlertSettings(v *visit) error {
 	p := v.PostForm
 	f := alertForm{
 		From: trimmed(p, "from"), Initial: trimmed(p, "initial"), Maximum: trimmed(p, "maximum"), Stored: trimmed(p, "stored"),
 		AutoSupport: p.Get("autosupport") != "", Copy: p.Get("copy") != "", Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
 	}
 	v.title = alertSettingsTitle
-	if f.Trouble = f.troubles(alert.Section.Get(v.session.draft)); len(f.Trouble) > 0 {
+	if f.Errors = f.check(alert.Section.Get(v.session.draft)); len(f.Errors) > 0 {
 		return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
 	}
 	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
@@ -269,7 +264,7 @@ func (s *site) saveAlertSettings(v *newClient) error {
 	if err == nil {
 		return v.redirect(alertsPage.Path, "The alert settings take effect when they are committed.")
 	}
-	if f.Trouble["form"], err = editErrorText(err); err != nil {
+	if f.Errors["form"], err = editErrorText(err); err != nil {
 		return err
 	}
 	return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
@@ -277,7 +272,7 @@ func (s *site) saveAlertSettings(v *newClient) error {
 
 // troubles judges each field in settings that are right but for it, so that all that is
 // wrong is told at once.
-func (f alertForm) troubles(right alert.Settings) fieldErrors {
+func (f alertForm) check(right alert.Settings) fieldErrors {
 	found := fieldErrors{}
 	try := func(field string, put func(*alert.Settings)) {
 		probe := right

@@ -86,7 +86,9 @@ func ask[T any](w *window, a chromedp.Action[T]) T {
 }
 
 // path finds an element by XPath.
-func byXPath(format string, a ...any) chromedp.Search { return chromedp.Search(fmt.Sprintf(format, a...)) }
+func byXPath(format string, a ...any) chromedp.Search {
+	return chromedp.Search(fmt.Sprintf(format, a...))
+}
 
 // login logs the factory account in.
 func (w *window) login() {

@@ -24,7 +24,7 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "POST", "/stop", s.stopCapture)
 	s.route(mux, capturePage, "POST", "/files", s.handleSelection)
 	s.route(mux, capturePage, "GET", "/files/{name}", s.downloadCapture)
-	s.route(mux, capturePage, "GET", "/delete", s.askDelete)
+	s.route(mux, capturePage, "GET", "/delete", s.confirmDelete)
 	s.route(mux, capturePage, "POST", "/delete", s.deleteFiles)
 	s.route(mux, capturePage, "GET", "/settings", s.showSettings)
 	s.route(mux, capturePage, "POST", "/settings", s.saveSettings)
@@ -61,7 +61,7 @@ type captureState struct {
 	Dropped  string `json:"dropped"`
 	Progress int    `json:"progress"` // percent of the size limit
 	Last     string `json:"last"`     // why the last capture ended, if nobody ended it
-	Trouble  bool   `json:"trouble"`  // that was not as it was set up
+	Failed   bool   `json:"failed"`   // that was not as it was set up
 }
 
 type setting struct{ Name, Value string }
@@ -83,21 +83,21 @@ func (s *site) captureNow() (captureState, capture.Status) {
 	}
 	if !st.Running && st.Reason != capture.NotEnded && st.Reason != capture.ByUser {
 		now.Last = fmt.Sprintf("The last capture ended: %v.", st.Reason)
-		now.Trouble = st.Reason != capture.DurationReached && st.Reason != capture.SizeReached
+		now.Failed = st.Reason != capture.DurationReached && st.Reason != capture.SizeReached
 	}
 	return now, st
 }
 
 // captureStatus is what the page refreshes itself with, whether or not a capture runs: it
 // may have been started elsewhere.
-func (s *site) captureStatus(v *newClient) error {
+func (s *site) captureStatus(v *visit) error {
 	now, _ := s.captureNow()
 	return answerJSON(v.w, now)
 }
 
 // captureList is the list of files alone, for which the page asks when the capture has
 // begun, ended, or begun another file.
-func (s *site) captureList(v *newClient) error {
+func (s *site) captureList(v *visit) error {
 	list, err := s.captureFiles()
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (s *site) captureList(v *newClient) error {
 	return answerPart(v.w, "captures.html", "files", list)
 }
 
-func (s *site) showCaptures(v *newClient) error {
+func (s *site) showCaptures(v *visit) error {
 	now, st := s.captureNow()
 	settings := s.appliance.Captures.Settings()
 	if st.Running {
@@ -159,7 +159,7 @@ func settingRows(s capture.Settings) []setting {
 	}
 }
 
-func (s *site) startCapture(v *newClient) error {
+func (s *site) startCapture(v *visit) error {
 	owner := capture.Owner{Side: capture.GUI}
 	if _, err := s.appliance.Captures.Start(v.Context(), owner); err != nil {
 		return v.redirectRefused(capturePage.Path, err)
@@ -167,7 +167,7 @@ func (s *site) startCapture(v *newClient) error {
 	return v.redirect(capturePage.Path, "Success - Packet Capture has started.")
 }
 
-func (s *site) stopCapture(v *newClient) error {
+func (s *site) stopCapture(v *visit) error {
 	st, err := s.appliance.Captures.Stop(capture.GUI)
 	switch {
 	case err != nil:
@@ -205,7 +205,7 @@ func (s *site) storedCapture(name string) (*files.File, fs.FileInfo, error) {
 var errNoCapture = refuse(http.StatusNotFound, "There is no such packet capture file. It may have been deleted.")
 
 // downloadCapture sends a file (B16). One that grows ends where it does now.
-func (s *site) downloadCapture(v *newClient) error {
+func (s *site) downloadCapture(v *visit) error {
 	f, info, err := s.storedCapture(v.PathValue("name"))
 	if err != nil {
 		return err
@@ -220,7 +220,7 @@ func (s *site) downloadCapture(v *newClient) error {
 
 // chooseFiles is what the buttons below the list do with the files that are ticked (B16,
 // B17).
-func (s *site) handleSelection(v *newClient) error {
+func (s *site) handleSelection(v *visit) error {
 	names := v.PostForm["file"]
 	switch v.PostForm.Get("action") {
 	case "download":
@@ -251,7 +251,7 @@ const maxNames = maxHeader / 2
 
 // chosen are the files of the page's list that a request names; a refusal where none of
 // them can be deleted, or one still grows.
-func (s *site) selectedFiles(v *newClient) ([]captureFile, error) {
+func (s *site) selectedFiles(v *visit) ([]captureFile, error) {
 	list, err := s.appliance.Captures.Files(capture.GUI)
 	if err != nil {
 		return nil, err
@@ -273,7 +273,7 @@ func (s *site) selectedFiles(v *newClient) ([]captureFile, error) {
 }
 
 // askDelete is the question whether to delete files.
-func (s *site) askDelete(v *newClient) error {
+func (s *site) confirmDelete(v *visit) error {
 	list, err := s.selectedFiles(v)
 	if err != nil {
 		return v.redirectRefused(capturePage.Path, err)
@@ -283,7 +283,7 @@ func (s *site) askDelete(v *newClient) error {
 }
 
 // deleteFiles deletes what was asked about.
-func (s *site) deleteFiles(v *newClient) error {
+func (s *site) deleteFiles(v *visit) error {
 	list, err := s.selectedFiles(v)
 	if err != nil {
 		return v.redirectRefused(capturePage.Path, err)

@@ -17,11 +17,11 @@ import (
 
 // A commitView is what is about to be committed.
 type commitView struct {
-	Changes []changeLine
-	Comment string
-	Trouble string
-	MayKeep bool // the version asks whether to keep the configuration for rollback
-	May     bool
+	Changes   []changeLine
+	Comment   string
+	Error     string
+	MayKeep   bool // the version asks whether to keep the configuration for rollback
+	MayCommit bool
 }
 
 // A changeLine is an element of a tree of changes.
@@ -30,22 +30,17 @@ type changeLine struct {
 	Text  string
 }
 
-func (s *site) showChanges(v *newClient) error {
+func (s *site) showChanges(v *visit) error {
 	return s.showCommit(v, http.StatusOK, commitView{})
 }
 
-func (s *site) showCommit(v *newClient, status int, c commitView) error {
+func (s *site) showCommit(v *visit, status int, c commitView) error {
 	for _, d := range v.session.draft.Changes() {
 		c.Changes = appendChange(c.Changes, d, 0)
 	}
 	c.MayKeep = !s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
-	c.May = mayCommit(v)
+	c.MayCommit = s.mayRun(v.role(), commitCommand)
 	return s.render(v, status, "commit.html", c)
-}
-
-// mayCommit: read-only operators may try changes out, as on the command line.
-func mayCommit(v *newClient) bool {
-	return (&page{roles: operators}).allows(v.role())
 }
 
 func appendChange(lines []changeLine, d config.Difference, depth int) []changeLine {
@@ -87,7 +82,7 @@ func formatValue(s string) string {
 }
 
 // askAbandon is the question whether to forget the changes.
-func (s *site) askAbandon(v *newClient) error {
+func (s *site) confirmAbandon(v *visit) error {
 	v.title = "Abandon Changes"
 	return s.show(v, "confirm.html", question{
 		Text: "Are you sure you want to abandon your changes?", Hint: "What you have changed and not committed will be lost.", Button: "Abandon Changes",
@@ -96,31 +91,31 @@ func (s *site) askAbandon(v *newClient) error {
 }
 
 // commit makes the changes of the login take effect, or forgets them.
-func (s *site) commit(v *newClient) error {
+func (s *site) commit(v *visit) error {
 	if v.PostForm.Get("action") == "abandon" {
 		v.session.draft.Discard()
 		return v.redirect(commitPage.Path, "The changes have been abandoned.")
 	}
-	if !mayCommit(v) {
-		return refuse(http.StatusForbidden, "Your user role does not permit committing changes.")
+	if !s.mayRun(v.role(), commitCommand) {
+		return refuse(http.StatusForbidden, "Your user role (%s) does not permit committing changes.", v.role())
 	}
 	comment := strings.TrimSpace(v.PostForm.Get("comment"))
 	c := commitView{Comment: comment}
 	const longest = 1000
 	switch {
 	case len(comment) > longest:
-		c.Trouble = fmt.Sprintf("The comment must not be longer than %d characters.", longest)
+		c.Error = fmt.Sprintf("The comment must not be longer than %d characters.", longest)
 	case !utf8.ValidString(comment) || strings.ContainsFunc(comment, unicode.IsControl):
-		c.Trouble = "The comment must not contain control characters."
+		c.Error = "The comment must not contain control characters."
 	}
-	if c.Trouble != "" {
+	if c.Error != "" {
 		return s.showCommit(v, http.StatusUnprocessableEntity, c)
 	}
 	keep := v.PostForm.Get("keep") != "" || s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
 	a := v.session.account
 	_, err := s.appliance.Config.Commit(v.Context(), v.session.draft, config.CommitInfo{User: a.Name, Comment: comment, KeepForRollback: keep})
 	if err != nil {
-		if c.Trouble = commitErrorText(err); c.Trouble == "" {
+		if c.Error = commitErrorText(err); c.Error == "" {
 			return err
 		}
 		return s.showCommit(v, http.StatusConflict, c)

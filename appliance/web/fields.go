@@ -13,7 +13,7 @@ type fieldErrors map[string]string
 
 // stray objects to what was entered into a field that counts with another choice only, as
 // it would be lost. A field that is as it was shown was not entered.
-func (t fieldErrors) stray(field, now, shown, choice string, chosen bool) {
+func (t fieldErrors) rejectUnused(field, now, shown, choice string, chosen bool) {
 	if !chosen && now != "" && now != shown {
 		t[field] = fmt.Sprintf("This is used with %s only. Choose that, or take this back.", choice)
 	}
@@ -36,7 +36,7 @@ func fieldAttrs(trouble fieldErrors, field string) template.HTMLAttr {
 	if trouble[field] == "" {
 		return ""
 	}
-	return template.HTMLAttr(` aria-invalid="true" aria-describedby="` + field + `-trouble"`) //nolint:gosec // names of fields are ours
+	return template.HTMLAttr(` aria-invalid="true" aria-describedby="` + field + `-error"`) //nolint:gosec // names of fields are ours
 }
 
 // said is the sentence beside a field.
@@ -45,5 +45,5 @@ func fieldError(trouble fieldErrors, field string) template.HTML {
 	if text == "" {
 		return ""
 	}
-	return template.HTML(`<p class="trouble" id="` + field + `-trouble">` + html.EscapeString(text) + `</p>`) //nolint:gosec // it was escaped
+	return template.HTML(`<p class="error" id="` + field + `-error">` + html.EscapeString(text) + `</p>`) //nolint:gosec // it was escaped
 }

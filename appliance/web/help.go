@@ -21,10 +21,10 @@ var helpFiles embed.FS
 // A topic is a page of Online Help (B23). The first line of its file is its title, after
 // which [from N] or [before N] may stand: the versions of the product that have it.
 type topic struct {
-	Name, Title string
+	Name, Title  string
 	from, before product.Version
-	Body        template.HTML
-	text        string // without tags
+	Body         template.HTML
+	text         string // without tags
 }
 
 var (
@@ -82,9 +82,9 @@ func topicsFor(v product.Version) []topic {
 
 // A helpView is the page: the contents, what a search found, or a topic.
 type helpView struct {
-	Query string
+	Query   string
 	Results []searchResult
-	Topic *topic
+	Topic   *topic
 }
 
 // A finding is a topic with the words around what was searched for.
@@ -93,7 +93,7 @@ type searchResult struct {
 	score                int
 }
 
-func (s *site) showHelp(v *newClient) error {
+func (s *site) showHelp(v *visit) error {
 	list := topicsFor(s.appliance.Product.Version)
 	if name := v.FormValue("topic"); name != "" {
 		i := slices.IndexFunc(list, func(t topic) bool { return t.Name == name })

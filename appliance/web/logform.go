@@ -27,7 +27,7 @@ type logForm struct {
 	Days       []logs.Weekday
 	Schedule   logs.Schedule // that is chosen: files that are sent have a time of their own
 	Text       map[string]string
-	Trouble    fieldErrors
+	Errors     fieldErrors
 	Since11    bool // the version has the later settings of a syslog push
 	HasSecret  bool
 }
@@ -83,7 +83,7 @@ func logTexts(sub logs.Subscription) map[string]string {
 // one of the methods is chosen, or something is wrong with a field.
 func (f logForm) Opens(fields string, methods ...logs.Method) bool {
 	for field := range strings.FieldsSeq(fields) {
-		if f.Trouble[field] != "" {
+		if f.Errors[field] != "" {
 			return true
 		}
 	}
@@ -97,12 +97,12 @@ func (f logForm) title() string {
 	return "Edit " + f.S.Name
 }
 
-func (s *site) showLogForm(v *newClient, status int, f logForm) error {
+func (s *site) showLogForm(v *visit, status int, f logForm) error {
 	v.title = f.title()
 	return s.render(v, status, "logform.html", f)
 }
 
-func (s *site) showNewLog(v *newClient) error {
+func (s *site) showNewLog(v *visit) error {
 	kind := logs.Mail.Spec()
 	if k := logs.Type(v.FormValue("type")).Spec(); k.Title != "" {
 		kind = k
@@ -110,7 +110,7 @@ func (s *site) showNewLog(v *newClient) error {
 	return s.showLogForm(v, http.StatusOK, s.newLogForm(logs.NewSubscription("", kind), true))
 }
 
-func (s *site) showEditLog(v *newClient) error {
+func (s *site) showEditLog(v *visit) error {
 	list := logs.Section.Get(v.session.draft)
 	sub := list.Find(v.PathValue("name"))
 	if sub == nil {
@@ -119,7 +119,7 @@ func (s *site) showEditLog(v *newClient) error {
 	return s.showLogForm(v, http.StatusOK, s.newLogForm(*sub, false))
 }
 
-func (s *site) addLog(v *newClient) error {
+func (s *site) addLog(v *visit) error {
 	kind := logs.Type(v.PostForm.Get("type")).Spec()
 	if !slices.ContainsFunc(logs.Types(s.appliance.Product.Version), func(k logs.TypeSpec) bool { return k.Type == kind.Type }) {
 		return refuse(http.StatusBadRequest, "There is no such log type.")
@@ -127,7 +127,7 @@ func (s *site) addLog(v *newClient) error {
 	return s.putLog(v, logs.NewSubscription("", kind), true)
 }
 
-func (s *site) editLog(v *newClient) error {
+func (s *site) editLog(v *visit) error {
 	list := logs.Section.Get(v.session.draft)
 	sub := list.Find(v.PathValue("name"))
 	if sub == nil {
@@ -137,7 +137,7 @@ func (s *site) editLog(v *newClient) error {
 }
 
 // putLog puts what a form says of old into the draft.
-func (s *site) putLog(v *newClient, old logs.Subscription, fresh bool) error {
+func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
 	shown := s.newLogForm(old, fresh)
 	sub := readLog(v.PostForm, old, fresh)
 	f := s.newLogForm(sub, fresh)
@@ -148,19 +148,19 @@ func (s *site) putLog(v *newClient, old logs.Subscription, fresh bool) error {
 	}
 	f.Schedule = logs.Schedule(v.PostForm.Get("schedule"))
 	f.S.Push.Facility = v.PostForm.Get("facility") // "" stays the type's default
-	f.Trouble = logTroubles(sub, v.PostForm)
-	f.stray(shown)
+	f.Errors = checkLog(sub, v.PostForm)
+	f.rejectUnused(shown)
 	switch entered := v.PostForm.Get("remotepassword") != ""; {
 	case entered && sub.Method != logs.FTPPush:
-		f.Trouble["remotepassword"] = "This is used with FTP Push only. Choose that and enter it again, or leave it empty."
+		f.Errors["remotepassword"] = "This is used with FTP Push only. Choose that and enter it again, or leave it empty."
 	case sub.Method == logs.FTPPush && sub.Remote.Password == "" && old.Remote.Password != "":
-		f.Trouble["remotepassword"] = "The passphrase that is stored belongs to another server or user. Enter the one for these."
+		f.Errors["remotepassword"] = "The passphrase that is stored belongs to another server or user. Enter the one for these."
 	}
 	list := logs.Section.Get(v.session.draft).List
 	if fresh && slices.ContainsFunc(list, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, sub.Name) }) {
-		f.Trouble["name"] = "The name is already in use."
+		f.Errors["name"] = "The name is already in use."
 	}
-	if len(f.Trouble) > 0 {
+	if len(f.Errors) > 0 {
 		return s.refuseLogForm(v, f)
 	}
 	err := logs.Section.Edit(v.session.draft, func(l *logs.Subscriptions) error {
@@ -171,7 +171,7 @@ func (s *site) putLog(v *newClient, old logs.Subscription, fresh bool) error {
 		return nil
 	})
 	if err != nil {
-		if f.Trouble["form"], err = editErrorText(err); err != nil {
+		if f.Errors["form"], err = editErrorText(err); err != nil {
 			return err
 		}
 		return s.refuseLogForm(v, f)
@@ -180,20 +180,20 @@ func (s *site) putLog(v *newClient, old logs.Subscription, fresh bool) error {
 }
 
 // refuseLogForm shows a form again, without the passphrase that was entered.
-func (s *site) refuseLogForm(v *newClient, f logForm) error {
+func (s *site) refuseLogForm(v *visit, f logForm) error {
 	if v.PostForm.Get("remotepassword") != "" {
 		f.HasSecret = false
-		f.Trouble["remotepassword"] = cmp.Or(f.Trouble["remotepassword"], "Enter the passphrase again: it is not sent back.")
+		f.Errors["remotepassword"] = cmp.Or(f.Errors["remotepassword"], "Enter the passphrase again: it is not sent back.")
 	}
 	return s.showLogForm(v, http.StatusUnprocessableEntity, f)
 }
 
 // stray objects to what was entered for a choice that was not chosen, as it would be lost.
 // A field that is as it was shown was not entered.
-func (f *logForm) stray(shown logForm) {
+func (f *logForm) rejectUnused(shown logForm) {
 	only := func(choice string, chosen bool, fields ...string) {
 		for _, field := range fields {
-			f.Trouble.stray(field, f.Text[field], shown.Text[field], choice, chosen)
+			f.Errors.rejectUnused(field, f.Text[field], shown.Text[field], choice, chosen)
 		}
 	}
 	only("Bounce Logs", f.Kind.Bounces, "bouncebytes")
@@ -203,7 +203,7 @@ func (f *logForm) stray(shown logForm) {
 	only("SCP Push", f.S.Method == logs.SCPPush, "remoteport")
 	only("Syslog Push", f.S.Method == logs.Syslog, "pushhost", "tag")
 	if f.S.Method.Uploads() && f.Schedule != "" && f.Schedule != logs.NoSchedule && f.Schedule != shown.Schedule {
-		f.Trouble["schedule"] = "FTP Push and SCP Push have a time of their own, which is below. Choose None here."
+		f.Errors["schedule"] = "FTP Push and SCP Push have a time of their own, which is below. Choose None here."
 	}
 }
 
@@ -268,7 +268,7 @@ func readPush(p url.Values, sub logs.Subscription) logs.SyslogPush {
 
 // logTroubles judges each field of sub in a subscription that is right but for it, so that
 // all that is wrong is told at once.
-func logTroubles(sub logs.Subscription, p url.Values) fieldErrors {
+func checkLog(sub logs.Subscription, p url.Values) fieldErrors {
 	found := fieldErrors{}
 	kind := sub.Type.Spec()
 	try := func(field string, put func(*logs.Subscription)) {
@@ -296,7 +296,7 @@ func logTroubles(sub logs.Subscription, p url.Values) fieldErrors {
 	})
 	switch {
 	case sub.Method == logs.Syslog && kind.Facility != "":
-		pushTroubles(sub, try)
+		checkPush(sub, try)
 	case sub.Method.Uploads():
 		good := logs.UploadTarget{Host: "192.0.2.1", User: "x"}
 		remote := func(field string, put func(*logs.UploadTarget)) {
@@ -315,7 +315,7 @@ func logTroubles(sub logs.Subscription, p url.Values) fieldErrors {
 	return found
 }
 
-func pushTroubles(sub logs.Subscription, try func(string, func(*logs.Subscription))) {
+func checkPush(sub logs.Subscription, try func(string, func(*logs.Subscription))) {
 	push := func(field string, put func(*logs.SyslogPush)) {
 		try(field, func(l *logs.Subscription) {
 			l.Method, l.Push = logs.Syslog, logs.SyslogPush{Host: "192.0.2.1", Port: syslog.Port, Protocol: "udp", Facility: sub.Type.Spec().Facility}

@@ -13,12 +13,14 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// cookieName is that of the session's cookie. See the package's comment for the port.
-// What begins with __Host- a browser takes only for this host, over TLS, and for all
-// paths.
+const loginPath = "/login"
+
+// cookieName returns the name of the session cookie. The package documentation says why it
+// contains the port. Browsers accept a cookie whose name begins with __Host- only over TLS,
+// for this host alone and for all paths.
 func cookieName(r *http.Request) string {
 	_, port, err := net.SplitHostPort(r.Host)
-	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 {
+	if n, parseErr := strconv.ParseUint(port, 10, 16); err != nil || parseErr != nil || n == 0 {
 		port = "443"
 	}
 	if r.TLS == nil {
@@ -27,6 +29,7 @@ func cookieName(r *http.Request) string {
 	return "__Host-session-" + port
 }
 
+// setCookie sets the session cookie. An empty value removes it.
 func setCookie(w http.ResponseWriter, r *http.Request, value string) {
 	c := &http.Cookie{
 		Name: cookieName(r), Value: value, Path: "/",
@@ -38,26 +41,75 @@ func setCookie(w http.ResponseWriter, r *http.Request, value string) {
 	http.SetCookie(w, c)
 }
 
-// sessionOf is the session of a request, nil of a stranger's.
+// sessionOf returns the session of a request, or nil if the client is not logged in. active
+// reports whether the request counts as activity of the user.
 func (s *site) sessionOf(r *http.Request, active bool) *session {
 	var found *session
 	if c, err := r.Cookie(cookieName(r)); err == nil {
-		found = s.sessions.find(c.Value, remote(r), active)
+		found = s.sessions.find(c.Value, r, active)
 	}
 	if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
-		rec.session, rec.poll = found, !active
+		rec.session, rec.background = found, !active
 	}
 	return found
 }
 
-// sendToLogin sends a stranger to the login. What a page asks for by itself is refused:
-// the page then goes to the login.
+// authorize answers a client that has no session and sends the header Authorization, as
+// scripts do. Such a client is never sent to the login page. If its credentials are right, it
+// gets a session for this request alone, which sessions does not keep. Otherwise authorize
+// answers the request and returns nil.
+//
+// Browsers send stored credentials with requests that other sites cause. So only requests that
+// change nothing are admitted, and none that another site has caused.
+func (s *site) authorize(w http.ResponseWriter, r *http.Request) *session {
+	from := remoteAddr(r)
+	origin := r.Header.Get("Sec-Fetch-Site")
+	if origin != "" && origin != "none" && origin != "same-origin" {
+		s.plainError(w, http.StatusForbidden, "The request was refused because another site caused it.")
+		return nil
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		s.plainError(w, http.StatusForbidden, "HTTP Basic authentication is accepted for GET and HEAD only. Log in at "+loginPath+".")
+		return nil
+	}
+	name, passphrase, ok := r.BasicAuth()
+	if !ok {
+		s.challenge(w, "Send the username and the passphrase with HTTP Basic authentication.")
+		return nil
+	}
+	if !s.appliance.Guard.Admit(from) {
+		s.plainError(w, http.StatusTooManyRequests, blockedText)
+		return nil
+	}
+	account, err := s.appliance.Users.Verify(name, passphrase)
+	if err != nil {
+		s.logFailedLogin(r, name, from)
+		s.challenge(w, wrongLoginText)
+		return nil
+	}
+	s.appliance.Guard.Succeeded(from)
+	s.logSuccess(account, from, r)
+	once := &session{account: account, from: from, draft: s.appliance.Config.NewDraft()}
+	if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
+		rec.session = once
+	}
+	return once
+}
+
+// challenge answers that credentials are required.
+func (s *site) challenge(w http.ResponseWriter, text string) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="`+s.appliance.Product.Name()+`", charset="UTF-8"`)
+	s.plainError(w, http.StatusUnauthorized, text)
+}
+
+// sendToLogin redirects a client without a session to the login page. A background request
+// is refused instead: the script then reloads its page, which leads to the login.
 func (s *site) sendToLogin(w http.ResponseWriter, r *http.Request, p *page, active bool) {
 	if !active {
 		http.Error(w, "You are not logged in.", http.StatusUnauthorized)
 		return
 	}
-	to, back := "/login", r.URL.RequestURI()
+	to, back := loginPath, r.URL.RequestURI()
 	if r.Method != http.MethodGet {
 		back = formPage(r, p)
 	}
@@ -67,7 +119,8 @@ func (s *site) sendToLogin(w http.ResponseWriter, r *http.Request, p *page, acti
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// formPage is the page that sent a form: the one that the browser names, if it is ours.
+// formPage returns the path of the page that sent a form: the one in the header Referer if
+// it belongs to this site, otherwise p.
 func formPage(r *http.Request, p *page) string {
 	u, err := url.Parse(r.Referer())
 	if err != nil || u.Host != r.Host || u.Path == "" {
@@ -76,11 +129,13 @@ func formPage(r *http.Request, p *page) string {
 	return u.RequestURI()
 }
 
-// loginData is what the login shows.
+// loginData is the data of the login page.
 type loginData struct {
 	Title, Hostname, Product, Banner string
-	Username, Referrer, Trouble      string
-	Expired                          bool // a session of this browser has ended
+	Username, Referrer, Error        string
+	Expired                          bool   // a session of this browser has expired
+	LoggedOut                        bool   // the user has just logged out
+	Replaces                         string // account whose uncommitted changes a login would discard
 	Assets                           map[string]string
 }
 
@@ -89,58 +144,77 @@ func (s *site) showLogin(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, localPath(r.FormValue("referrer")), http.StatusSeeOther)
 		return
 	}
-	c, err := r.Cookie(cookieName(r)) // a logout removes it
-	s.loginForm(w, http.StatusOK, loginData{Referrer: r.FormValue("referrer"), Expired: err == nil && isToken(c.Value, idLength+secretLength)})
+	c, err := r.Cookie(cookieName(r)) // a logout removes the cookie
+	s.loginForm(w, http.StatusOK, loginData{
+		Referrer: r.FormValue("referrer"), LoggedOut: r.FormValue("logout") == "done",
+		Expired: err == nil && isToken(c.Value, idLength+secretLength),
+	})
 }
 
 func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
 	d.Title, d.Hostname, d.Product = "Log In", s.appliance.Hostname(), s.appliance.Product.Name()
 	d.Banner, d.Assets, d.Referrer = s.appliance.AdminAccess().Banner, assetPaths(), localPath(d.Referrer)
 	if err := execute(w, status, "login.html", d); err != nil {
-		s.appliance.Logger.Error("a page failed", "path", "/login", "err", err)
-		s.plainError(w, nil, http.StatusInternalServerError, internalText)
+		s.appliance.Logger.Error("a page failed", "path", loginPath, "err", err)
+		s.plainError(w, http.StatusInternalServerError, internalText)
 	}
 }
 
-// local is a path of this site's, to which a login may send the browser: not one that
-// would end the session that has just begun.
+// localPath returns path if it is a path of this site to which a login may lead, and the path
+// of the status page otherwise. The login and logout pages are excluded, because the second
+// would end the new session.
 func localPath(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.IsAbs() || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(path, "/") ||
-		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || u.Path == "/login" || u.Path == logoutPage.Path {
+		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") ||
+		u.Path == loginPath || u.Path == logoutPage.Path {
 		return statusPage.Path
 	}
 	return path
 }
 
-// login checks a name and a passphrase.
+const (
+	blockedText    = "There were too many failed attempts from your address. Try again later."
+	wrongLoginText = "The username or the passphrase is not correct."
+)
+
+// login checks a name and a passphrase and begins a session. If this browser has a session
+// already, the new one replaces it. Its uncommitted changes are kept for the same account; for
+// another account, the user is asked first.
 func (s *site) login(w http.ResponseWriter, r *http.Request) {
-	from := remote(r)
-	if no := readForm(r); no != nil {
-		s.plainError(w, r, no.status, no.text)
+	from := remoteAddr(r)
+	if err := readForm(r); err != nil {
+		s.plainError(w, err.status, err.text)
 		return
 	}
 	name, passphrase := r.PostForm.Get("username"), r.PostForm.Get("password")
 	again := loginData{Username: name, Referrer: r.PostForm.Get("referrer")}
 	if !s.appliance.Guard.Admit(from) {
-		again.Trouble = "There were too many failed attempts from your address. Try again later."
+		again.Error = blockedText
 		s.loginForm(w, http.StatusTooManyRequests, again)
 		return
 	}
 	account, err := s.appliance.Users.Verify(name, passphrase)
 	if err != nil {
 		s.logFailedLogin(r, name, from)
-		again.Trouble = "The username or the passphrase is not correct."
+		again.Error = wrongLoginText
 		s.loginForm(w, http.StatusForbidden, again)
 		return
 	}
 	s.appliance.Guard.Succeeded(from)
-	if c, err := r.Cookie(cookieName(r)); err == nil { // of an earlier login in this browser
-		if old := s.sessions.find(c.Value, from, false); old != nil {
-			s.endSession(old)
-		}
+	old := s.replacedSession(r)
+	if old != nil && old.account.Name != account.Name && old.draft.Pending() && r.PostForm.Get("replace") != old.account.Name {
+		again.Replaces = old.account.Name
+		s.loginForm(w, http.StatusConflict, again)
+		return
 	}
 	session := s.sessions.begin(account, from)
+	if old != nil {
+		if old.account.Name == account.Name {
+			session.draft = old.draft
+		}
+		s.endSession(old)
+	}
 	if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
 		rec.session = session
 	}
@@ -153,41 +227,58 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// how names the kind of connection.
-func connectionKind(r *http.Request) string {
-	if r.TLS == nil {
-		return "using an HTTP connection"
+// replacedSession returns the session that the browser of a login already has, or nil.
+func (s *site) replacedSession(r *http.Request) *session {
+	c, err := r.Cookie(cookieName(r))
+	if err != nil {
+		return nil
 	}
-	return "using an HTTPS connection"
+	return s.sessions.find(c.Value, r, false)
 }
 
-// denied notes a failure, and holds the answer back.
+// connectionKind names the kind of connection for the log.
+func connectionKind(r *http.Request) string {
+	if r.TLS == nil {
+		return "HTTP"
+	}
+	return "HTTPS"
+}
+
+// logFailedLogin counts and logs a failed login. It blocks for as long as the guard demands:
+// a client that closes the connection earlier gets no answer.
 func (s *site) logFailedLogin(r *http.Request, name string, from netip.Addr) {
 	delay, blocked := s.appliance.Guard.Failed(from)
-	quoted := fmt.Sprintf("%.64q", name) // a stranger chose it
+	quoted := fmt.Sprintf("%.64q", name) // a stranger may have chosen it
 	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("An authentication attempt by the user %s from %v failed %s.", quoted[1:len(quoted)-1], from, connectionKind(r)))
+		fmt.Sprintf("An authentication attempt by the user %s from %v failed using an %s connection.",
+			quoted[1:len(quoted)-1], from, connectionKind(r)))
 	if blocked {
 		s.appliance.Log(appliance.AuthenticationLog, appliance.Warning,
 			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", from))
 	}
-	_ = s.appliance.Clock.Sleep(r.Context(), delay) // who does not wait hears nothing
+	_ = s.appliance.Clock.Sleep(r.Context(), delay) // it returns early if the client has gone
 }
 
-// loggedIn notes a login (logs.md 3.5).
-func (s *site) logLogin(a users.Account, from netip.Addr, session *session, r *http.Request) {
-	privilege := a.Role.Groups()[0]
+// logSuccess logs that a client has proved to be a user (logs.md 3.5).
+func (s *site) logSuccess(a users.Account, from netip.Addr, r *http.Request) {
 	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s %s.", a.Name, from, privilege, connectionKind(r)))
-	s.appliance.Log(appliance.AuthenticationLog, appliance.Information, fmt.Sprintf("login:%v user:%s session:%s", from, a.Name, session.id))
+		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s using an %s connection.",
+			a.Name, from, a.Role.Groups()[0], connectionKind(r)))
+}
+
+// logLogin logs the beginning of a session (logs.md 3.5).
+func (s *site) logLogin(a users.Account, from netip.Addr, session *session, r *http.Request) {
+	s.logSuccess(a, from, r)
+	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
+		fmt.Sprintf("login:%v user:%s session:%s", from, a.Name, session.id))
 	if modernLogs(s.appliance) {
-		protocol := strings.TrimPrefix(strings.TrimSuffix(connectionKind(r), " connection"), "using an ")
 		s.appliance.Log(appliance.GUILog, appliance.Information,
 			fmt.Sprintf("SourceIP:%v Destination:/login Username:%s Privilege:%s session:%s Action: The %s session has been established successfully.",
-				from, a.Name, privilege, session.id, protocol))
+				from, a.Name, a.Role.Groups()[0], session.id, connectionKind(r)))
 	}
 }
 
+// endSession ends a session because its user wants it.
 func (s *site) endSession(old *session) {
 	if s.sessions.end(old) {
 		s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
@@ -195,8 +286,8 @@ func (s *site) endSession(old *session) {
 	}
 }
 
-// askLogout is the question whether to log out.
-func (s *site) askLogout(v *newClient) error {
+// confirmLogout shows the question whether to log out.
+func (s *site) confirmLogout(v *visit) error {
 	q := question{Text: "Are you sure you want to log out?", Button: "Log Out", Action: logoutPage.Path, Back: statusPage.Path}
 	if v.session.draft.Pending() {
 		q.Hint, q.Back = "Configuration changes entered but not committed. Logging out will lose changes.", commitPage.Path
@@ -204,10 +295,14 @@ func (s *site) askLogout(v *newClient) error {
 	return s.show(v, "confirm.html", q)
 }
 
-// logout ends the session. Changes that were not committed are lost with it: then it
-// asks first, as the command line does.
+// logout ends the session. If it has uncommitted changes, which would be lost, the user is
+// asked first, as on the command line.
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
 	session := s.sessionOf(r, true)
+	if session == nil && r.Header.Get("Authorization") != "" {
+		s.authorize(w, r) // which refuses the method
+		return
+	}
 	if session != nil && session.draft.Pending() && r.PostFormValue("sure") != "yes" {
 		http.Redirect(w, r, logoutPage.Path, http.StatusSeeOther)
 		return
@@ -216,5 +311,5 @@ func (s *site) logout(w http.ResponseWriter, r *http.Request) {
 		s.endSession(session)
 	}
 	setCookie(w, r, "")
-	http.Redirect(w, r, "/login", http.StatusSeeOther)
+	http.Redirect(w, r, loginPath+"?logout=done", http.StatusSeeOther)
 }

@@ -57,12 +57,15 @@ func TestLoginAndLogoutAreLogged(t *testing.T) { // logs.md 3.5
 		{"authentication", "Info: login:10.0.201.4 user:admin session:" + id},
 		{"authentication", "Info: logout:10.0.201.4 user:admin session:" + id},
 		{"gui_logs", "Info: SourceIP:10.0.201.4 Destination:/login Username:admin Privilege:admin session:" + id + " Action: The HTTPS session has been established successfully."},
-		{"gui_logs", "Info: req:10.0.201.4 user:- id:- 403 POST /login HTTP/1.1 "},
-		{"gui_logs", "Info: req:10.0.201.4 user:admin id:" + id + " 200 GET /monitor/system_status HTTP/1.1 "},
+		{"gui_logs", "Info: req:10.0.201.4 user:admin id:" + id + " 200 GET /monitor/system_status HTTP/1.1 -"},
 	} {
 		if n := len(s.logged(c.log, c.text)); n != 1 {
 			t.Errorf("%s: %d lines with %q in\n%s", c.log, n, c.text, strings.Join(s.logged(c.log, ""), "\n"))
 		}
+	}
+	noSession := regexp.MustCompile(`Info: req:10\.0\.201\.4 user:- id:[A-Za-z0-9]{20} 403 POST /login HTTP/1\.1 -$`)
+	if lines := s.logged("gui_logs", "403 POST /login"); len(lines) != 1 || !noSession.MatchString(lines[0]) {
+		t.Errorf("a request without a session is logged as %q", lines)
 	}
 	for _, v := range b.cookies {
 		t.Errorf("the cookie %s is left after the logout", v)
@@ -169,8 +172,9 @@ func TestLogoutAsksAboutUncommittedChanges(t *testing.T) {
 	expectPage(t, b.get("/logout"), http.StatusOK, "Are you sure you want to log out?", "Configuration changes entered but not committed. Logging out will lose changes.", `name="sure" value="yes"`, "Log Out", `href="/commit"`)
 	expectPage(t, b.get("/commit"), http.StatusOK, "Mail_Log: added", `href="/commit/abandon"`)
 	expectPage(t, b.get("/commit/abandon"), http.StatusOK, "<title>Abandon Changes", "Are you sure you want to abandon your changes?", `name="action" value="abandon"`)
-	expectRedirect(t, b.post("/logout", "sure", "yes"), "/login")
-	expectRedirect(t, s.login("admin").post("/logout"), "/login")
+	expectRedirect(t, b.post("/logout", "sure", "yes"), "/login?logout=done")
+	expectRedirect(t, s.login("admin").post("/logout"), "/login?logout=done")
+	expectPage(t, b.get("/login?logout=done"), http.StatusOK, "You have logged out.")
 }
 
 func TestIdleTimeoutIsConfigurable(t *testing.T) {

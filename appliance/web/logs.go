@@ -22,30 +22,26 @@ import (
 // logRoutes registers System Administration > Log Subscriptions.
 func (s *site) logRoutes(mux *http.ServeMux) {
 	s.route(mux, logsPage, "GET", "", s.showLogs)
-	s.route(mux, logsPage, "POST", "/rollover", s.rollLogs)
+	s.route(mux, logsPage, "POST", "/rollover", s.restrict(rolloverCommand, "rolling over logs", s.rollOverLogs))
 	s.route(mux, logsPage, "GET", "/files/{name}", s.showLogFiles)
 	s.route(mux, logsPage, "GET", "/files/{name}/{file}", s.downloadLog)
 	for _, r := range []struct {
 		method, below string
-		h             func(*newClient) error
+		h             func(*visit) error
 	}{
 		{"GET", "/add", s.showNewLog}, {"POST", "/add", s.addLog},
 		{"GET", "/edit/{name}", s.showEditLog}, {"POST", "/edit/{name}", s.editLog},
-		{"GET", "/delete/{name}", s.askDeleteLog}, {"POST", "/delete/{name}", s.deleteLog},
+		{"GET", "/delete/{name}", s.confirmDeleteLog}, {"POST", "/delete/{name}", s.deleteLog},
 	} {
-		s.route(mux, logsPage, r.method, r.below, func(v *newClient) error {
-			if !slices.Contains(operators, v.role()) {
-				return refuse(http.StatusForbidden, "Your user role does not permit changing log subscriptions.")
-			}
-			return r.h(v)
-		})
+		s.route(mux, logsPage, r.method, r.below, s.restrict(logsCommand, "changing log subscriptions", r.h))
 	}
 }
 
 // A logList is the page.
 type logList struct {
 	List []logRow
-	May  bool // change and roll over
+	// MayEdit and MayRollOver report what the account's role permits.
+	MayEdit, MayRollOver bool
 }
 
 type logRow struct {
@@ -55,8 +51,8 @@ type logRow struct {
 	Path                        string
 }
 
-func (s *site) showLogs(v *newClient) error {
-	list := logList{May: slices.Contains(operators, v.role())}
+func (s *site) showLogs(v *visit) error {
+	list := logList{MayEdit: s.mayRun(v.role(), logsCommand), MayRollOver: s.mayRun(v.role(), rolloverCommand)}
 	running := logs.Section.Get(s.appliance.Config.Committed())
 	for _, l := range logs.Section.Get(v.session.draft).List {
 		how := methodTitle(l.Method)
@@ -98,11 +94,8 @@ func rolloverText(l logs.Subscription) string {
 	return "None"
 }
 
-// rollLogs is Rollover Now.
-func (s *site) rollLogs(v *newClient) error {
-	if !slices.Contains(operators, v.role()) {
-		return refuse(http.StatusForbidden, "Your user role does not permit rolling logs over.")
-	}
+// rollOverLogs handles the button Rollover Now.
+func (s *site) rollOverLogs(v *visit) error {
 	names := v.PostForm["log"]
 	if len(names) == 0 {
 		return v.redirectRefused(logsPage.Path, refuse(http.StatusBadRequest, "Choose the logs to roll over."))
@@ -122,7 +115,7 @@ type logFileList struct {
 }
 
 // logFiles are the files of a subscription that is committed.
-func (s *site) logFiles(v *newClient) (name string, list []fs.FileInfo, err error) {
+func (s *site) logFiles(v *visit) (name string, list []fs.FileInfo, err error) {
 	name = v.PathValue("name")
 	running := logs.Section.Get(s.appliance.Config.Committed())
 	if running.Find(name) == nil {
@@ -146,7 +139,7 @@ func (s *site) logFiles(v *newClient) (name string, list []fs.FileInfo, err erro
 
 var errNoLog = refuse(http.StatusNotFound, "There is no such log subscription.")
 
-func (s *site) showLogFiles(v *newClient) error {
+func (s *site) showLogFiles(v *visit) error {
 	name, list, err := s.logFiles(v)
 	if err != nil {
 		return err
@@ -160,7 +153,7 @@ func (s *site) showLogFiles(v *newClient) error {
 	return s.show(v, "logfiles.html", view)
 }
 
-func (s *site) downloadLog(v *newClient) error {
+func (s *site) downloadLog(v *visit) error {
 	name, list, err := s.logFiles(v)
 	if err != nil {
 		return err
@@ -186,7 +179,7 @@ func (s *site) downloadLog(v *newClient) error {
 }
 
 // askDeleteLog is the question whether to delete a subscription.
-func (s *site) askDeleteLog(v *newClient) error {
+func (s *site) confirmDeleteLog(v *visit) error {
 	name := v.PathValue("name")
 	list := logs.Section.Get(v.session.draft)
 	if list.Find(name) == nil {
@@ -199,7 +192,7 @@ func (s *site) askDeleteLog(v *newClient) error {
 	})
 }
 
-func (s *site) deleteLog(v *newClient) error {
+func (s *site) deleteLog(v *visit) error {
 	name := v.PathValue("name")
 	list := logs.Section.Get(v.session.draft)
 	if list.Find(name) == nil {

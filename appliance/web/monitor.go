@@ -19,9 +19,9 @@ type systemView struct {
 	Sessions  []loginRow
 }
 
-type loginRow struct{ User, Role, From, What, In, Idle string }
+type loginRow struct{ User, Role, Host, Service, LoginTime, Idle string }
 
-func (s *site) showStatus(v *newClient) error {
+func (s *site) showStatus(v *visit) error {
 	b := s.appliance
 	now, up := b.Now(), b.Started()
 	used, quota := b.Files.Usage()
@@ -67,7 +67,7 @@ type interfaceRow struct{ Name, Addresses, Port, Hostname, Services string }
 
 type portRow struct{ Name, MAC, MTU, State, Addresses, In, Out string }
 
-func (s *site) showInterfaces(v *newClient) error {
+func (s *site) showInterfaces(v *visit) error {
 	var view interfacesView
 	for _, i := range netconfig.Interfaces.Get(v.session.draft).List {
 		var on []string

@@ -25,7 +25,7 @@ func TestHTTPIsRedirectedToHTTPS(t *testing.T) {
 		"fe80::1%25eth0":        "https://127.0.0.1:8443/login?x=1",
 		"":                      "https://127.0.0.1:8443/login?x=1",
 	} {
-		if got := s.redirected(host); got != want {
+		if got := s.redirectTarget(host); got != want {
 			t.Errorf("%q leads to %s, want %s", host, got, want)
 		}
 	}
@@ -39,14 +39,14 @@ func TestDoorOnAllAddressesKeepsTheHostName(t *testing.T) {
 		"host.docker.internal:8080": "https://host.docker.internal:6443/login?x=1",
 		"192.168.1.5:8080":          "https://192.168.1.5:6443/login?x=1",
 	} {
-		if got := s.redirected(host); got != want {
+		if got := s.redirectTarget(host); got != want {
 			t.Errorf("%q leads to %s, want %s", host, got, want)
 		}
 	}
 }
 
 // redirected is where a plain request leads that names a host.
-func (s *testSite) redirected(host string) string {
+func (s *testSite) redirectTarget(host string) string {
 	s.t.Helper()
 	r := httptest.NewRequest("GET", "http://127.0.0.1/login?x=1", nil)
 	r.Host, r.RemoteAddr = host, address+":40000"

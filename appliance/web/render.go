@@ -33,7 +33,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	}
 	for _, n := range names {
 		name := path.Base(n)
-		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu, "troubled": formError, "marked": fieldAttrs, "said": fieldError}).ParseFS(templateFiles, "templates/layout.html", n))
+		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu, "formError": formError, "fieldAttrs": fieldAttrs, "fieldError": fieldError}).ParseFS(templateFiles, "templates/layout.html", n))
 	}
 	return sets
 })
@@ -97,30 +97,29 @@ type layoutData struct {
 	Hostname string
 	User     string
 	Role     string
-	Bar      []menu
+	Left     []menu
 	Right    []menu
 	Here     string // path of the page
 	Pending  bool
-	MayEdit  bool // and so commit
 	Notice   notice
 	Assets   map[string]string
 	Data     any
 }
 
 // render shows data in a page's template.
-func (s *site) render(v *newClient, status int, name string, data any) error {
+func (s *site) render(v *visit, status int, name string, data any) error {
 	a := v.session.account
 	f := layoutData{
 		Title: cmp.Or(v.title, v.page.Title), Hostname: s.appliance.Hostname(), User: a.Name, Role: string(a.Role),
-		Bar: menus(barMenus, a.Role, s.appliance.Product.Version), Right: menus(rightMenus, a.Role, s.appliance.Product.Version),
-		Here: v.page.Path, Pending: v.session.draft.Pending(), MayEdit: commitPage.allows(a.Role),
+		Left: s.menus(leftMenus, a.Role), Right: s.menus(rightMenus, a.Role),
+		Here: v.page.Path, Pending: v.session.draft.Pending(),
 		Notice: v.session.takeNotice(v.URL.EscapedPath()), Assets: assetPaths(), Data: data,
 	}
 	return execute(v.w, status, name, f)
 }
 
 // show is render for an answer that is as it should be.
-func (s *site) show(v *newClient, name string, data any) error {
+func (s *site) show(v *visit, name string, data any) error {
 	return s.render(v, http.StatusOK, name, data)
 }
 

@@ -17,134 +17,148 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/netconfig"
+	"github.com/esasim/esasim/appliance/users"
 )
 
-// Options are what a Server needs. Box and Certificate are required.
+// Options are the parts that a Server uses. All but Outside are required.
 type Options struct {
 	Appliance   *appliance.Appliance
 	Certificate tls.Certificate
-	// Outside is where, outside the appliance's network, the door to HTTPS is; false
-	// means that there is none. Browsers that come in by the door to HTTP are sent
-	// there. Nil: there is no door.
-	Outside func() (netip.AddrPort, bool)
+	// MayRun reports whether accounts of a role may run the command with the given name.
+	// Each page, and each action of a page, follows the roles of one command, so that the
+	// page and the command line always agree.
+	MayRun func(role users.Role, command string) bool
+	// Outside returns the real address of the front door to HTTPS, to which browsers are
+	// sent that use the front door to HTTP. ok is false if there is no such door. A nil
+	// Outside means that there is none.
+	Outside func() (addr netip.AddrPort, ok bool)
 }
 
 // Limits of connections and requests.
 const (
-	maxConns    = 2000
-	headerTime  = 15 * time.Second
-	requestTime = time.Minute // to send a form
-	idleTime    = 75 * time.Second
-	writeTime   = time.Minute // without a byte taken by the browser
-	maxHeader   = 32 << 10
+	maxConns       = 2000
+	headerTimeout  = 15 * time.Second // also of the TLS handshake
+	requestTimeout = time.Minute      // to send a form
+	idleTimeout    = 75 * time.Second
+	writeTimeout   = time.Minute // without a byte taken by the client
+	maxHeader      = 32 << 10
 )
 
-// A Server is the process gui. It is a Restarter of the appliance.
+// A Server is the process gui. The appliance can restart it.
 type Server struct {
-	o     Options
-	words *tokenSource // ids and secrets of sessions
+	o      Options
+	tokens *tokenSource
 
 	mu  sync.Mutex
-	run *run // nil: not started, or stopped
+	run *run // nil while the Server is stopped
 }
 
 var _ appliance.Restarter = (*Server)(nil)
 
-// New returns a server that listens once it is started.
+// New returns a Server. Start makes it listen.
 func New(o Options) *Server {
 	if o.Outside == nil {
 		o.Outside = func() (netip.AddrPort, bool) { return netip.AddrPort{}, false }
 	}
-	return &Server{o: o, words: &tokenSource{o.Appliance.Entropy.Stream("web")}}
+	return &Server{o: o, tokens: &tokenSource{o.Appliance.Entropy.Stream("web")}}
 }
 
-// Name is the process's, as tcpservices prints it (B35).
+// Name returns the name of the process, as tcpservices prints it (B35).
 func (s *Server) Name() string { return daemon.GUI.Name() }
 
-// Process is the one that it is.
+// Process returns the process.
 func (s *Server) Process() daemon.Process { return daemon.GUI }
 
-// A run is a Server from Start to Stop.
+// A run is a Server between Start and Stop.
 type run struct {
-	site *site
-	http *http.Server
-	cancel  context.CancelFunc // of the requests' context
-	wg   sync.WaitGroup     // what serves a listener, and every request
+	site   *site
+	http   *http.Server
+	cancel context.CancelFunc // of the context of all requests
+	wg     sync.WaitGroup     // the goroutines of listeners, and requests
 
-	mu    sync.Mutex
-	stopped  bool // no request may begin
-	conns int
-	unused  map[net.Conn]bool // that have not asked for anything yet
+	mu      sync.Mutex
+	stopped bool // no request may begin
+	conns   int
+	unused  map[net.Conn]bool // connections that have not sent a request yet
 }
 
 // Start opens the ports and returns.
 func (s *Server) Start(ctx context.Context) error {
-	life, end := context.WithCancel(context.Background())
-	r := &run{site: newSite(s.o, s.words), cancel: end, unused: map[net.Conn]bool{}}
+	requests, cancel := context.WithCancel(context.Background())
+	r := &run{site: newSite(s.o, s.tokens), cancel: cancel, unused: map[net.Conn]bool{}}
 	handler := r.site.handler()
 	r.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			if !r.begin() {
-				panic(http.ErrAbortHandler) // the connection is being cut
+				panic(http.ErrAbortHandler) // Stop is about to cut the connection
 			}
 			defer r.wg.Done()
+			if c := connOf(q.Context()); c != nil {
+				q.TLS, c.responseBegins = c.state, true
+			}
 			handler.ServeHTTP(w, q)
 		}),
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{s.o.Certificate}, MinVersion: tls.VersionTLS12},
-		ReadHeaderTimeout: headerTime, ReadTimeout: requestTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-		ConnState:   r.count,
-		BaseContext: func(net.Listener) context.Context { return life },
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ConnState:   r.connState,
+		ConnContext: withConn,
+		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    log.New(&serverErrorLog{s.o.Appliance}, "", 0),
 		Protocols:   new(http.Protocols),
 	}
 	r.http.Protocols.SetHTTP1(true)
+	secure := &tls.Config{Certificates: []tls.Certificate{s.o.Certificate}, MinVersion: tls.VersionTLS12}
 	for _, l := range []struct {
-		port  daemon.Port
-		serve func(net.Listener) error
-	}{
-		{daemon.HTTPPort(), r.http.Serve},
-		{daemon.HTTPSPort(), func(l net.Listener) error { return r.http.ServeTLS(l, "", "") }},
-	} {
+		port   daemon.Port
+		config *tls.Config
+	}{{daemon.HTTPPort(), nil}, {daemon.HTTPSPort(), secure}} {
 		ln, err := s.o.Appliance.Daemons.Listen(ctx, l.port)
 		if err != nil {
 			return errors.Join(err, r.stop(ctx))
 		}
+		ln = &listener{ln, l.config, s.logHandshake}
 		r.wg.Go(func() {
-			if err := l.serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			if err := r.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 				s.o.Appliance.Logger.Error("the page is no longer served", "err", err)
 			}
 		})
 	}
-	s.announce()
+	s.logAddresses()
 	s.mu.Lock()
 	s.run = r
 	s.mu.Unlock()
 	return nil
 }
 
-// announce writes where the process listens to its log (logs.md 3.5).
-func (s *Server) announce() {
+// logAddresses logs the addresses on which the process listens (logs.md 3.5).
+func (s *Server) logAddresses() {
 	for _, i := range netconfig.Interfaces.Get(s.o.Appliance.Config.Committed()).List {
 		for _, a := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
 			if !a.IsValid() {
 				continue
 			}
 			if i.HTTP != 0 && i.HTTPS != 0 {
-				s.log(fmt.Sprintf("http service on %v redirecting to https port %d", netip.AddrPortFrom(a, i.HTTP), i.HTTPS))
+				s.log(appliance.Information, fmt.Sprintf("http service on %v redirecting to https port %d", netip.AddrPortFrom(a, i.HTTP), i.HTTPS))
 			} else if i.HTTP != 0 {
-				s.log(fmt.Sprintf("http service listening on %v", netip.AddrPortFrom(a, i.HTTP)))
+				s.log(appliance.Information, fmt.Sprintf("http service listening on %v", netip.AddrPortFrom(a, i.HTTP)))
 			}
 			if i.HTTPS != 0 {
-				s.log(fmt.Sprintf("https service listening on %v", netip.AddrPortFrom(a, i.HTTPS)))
+				s.log(appliance.Information, fmt.Sprintf("https service listening on %v", netip.AddrPortFrom(a, i.HTTPS)))
 			}
 		}
 	}
 }
 
-func (s *Server) log(text string) { s.o.Appliance.Log(appliance.GUILog, appliance.Information, text) }
+func (s *Server) log(level appliance.Level, text string) {
+	s.o.Appliance.Log(appliance.GUILog, level, text)
+}
 
-// count keeps count of connections, and ends those for which there is no room.
-func (r *run) count(c net.Conn, state http.ConnState) {
+// logHandshake logs a failed TLS handshake (logs.md 3.5).
+func (s *Server) logHandshake(client net.Addr, text string) {
+	s.log(appliance.Warning, fmt.Sprintf("SSL error with client %v - %s", client, text))
+}
+
+// connState counts connections, and closes new ones beyond maxConns.
+func (r *run) connState(c net.Conn, state http.ConnState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch state {
@@ -162,7 +176,7 @@ func (r *run) count(c net.Conn, state http.ConnState) {
 	}
 }
 
-// begin notes a request, which ends with wg.Done.
+// begin counts a request, whose end is wg.Done. It returns false if the run has stopped.
 func (r *run) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -173,7 +187,7 @@ func (r *run) begin() bool {
 	return true
 }
 
-// Stop closes the ports, lets requests finish until ctx ends, and ends the sessions.
+// Stop closes the ports, waits for requests until ctx ends, and ends the sessions.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	r := s.run
@@ -187,7 +201,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 func (r *run) stop(ctx context.Context) error {
 	r.mu.Lock()
-	for c := range r.unused { // browsers connect in advance; Shutdown would wait for their wishes
+	for c := range r.unused { // browsers connect in advance; Shutdown would wait for a request
 		c.Close()
 	}
 	r.mu.Unlock()
@@ -205,16 +219,10 @@ func (r *run) stop(ctx context.Context) error {
 	return err
 }
 
-// complaints takes what net/http has to say of connections.
+// A serverErrorLog receives the messages of net/http about connections.
 type serverErrorLog struct{ appliance *appliance.Appliance }
 
-func (c *serverErrorLog) Write(p []byte) (int, error) {
-	text := strings.TrimSpace(string(p))
-	if rest, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
-		client, why, _ := strings.Cut(rest, ": ")
-		c.appliance.Log(appliance.GUILog, appliance.Warning, fmt.Sprintf("SSL error with client %s - %s", client, why))
-		return len(p), nil
-	}
-	c.appliance.Logger.Warn("page", "complaint", text)
+func (l *serverErrorLog) Write(p []byte) (int, error) {
+	l.appliance.Logger.Warn("HTTP server of the page", "message", strings.TrimSpace(string(p)))
 	return len(p), nil
 }

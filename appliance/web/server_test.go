@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -113,19 +114,97 @@ func TestStopWithConnectionsThatSendNothing(t *testing.T) {
 	}
 }
 
-func TestFailedHandshakesAreLogged(t *testing.T) { // logs.md 3.5
+// scannerMatch is nmap's pattern for this product.
+var scannerMatch = regexp.MustCompile(`^HTTP/1\.0 \d\d\d .*\r\nServer: glass/([\d.]+) Python/([-\w.]+)\r\n`)
+
+func TestScannersKnowTheProduct(t *testing.T) {
 	box := appliancetest.Start(t)
-	c, err := net.Dial("tcp", box.DoorAddrs()["https"].String())
+	plain, err := net.Dial("tcp", box.DoorAddrs()["http"].String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n")
-	if _, err := io.ReadAll(c); err != nil {
-		t.Log(err)
+	secure, err := tls.Dial("tcp", box.DoorAddrs()["https"].String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
 	}
-	c.Close()
-	if log := box.Exec(`grep "SSL error with client 10.0.201.4" gui_logs`); !strings.Contains(log, "Warning: SSL error with client 10.0.201.4:") {
-		t.Errorf("the log has %q", log)
+	for name, c := range map[string]net.Conn{"http": plain, "https": secure} {
+		fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n")
+		answer, err := io.ReadAll(c)
+		if err != nil || !scannerMatch.Match(answer) {
+			t.Errorf("%s: %v, %q", name, err, answer)
+		}
+		c.Close()
+	}
+}
+
+func TestEveryResponseOfAConnectionHasTheServerHeader(t *testing.T) {
+	box := appliancetest.Start(t)
+	c := newClient(t, box)
+	for _, path := range []string{"/login", "/nowhere", "/help_and_support/packet_capture", "/login", "/assets/x"} {
+		r, err := c.Get(c.base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if got := r.Header.Values("Server"); len(got) != 1 || got[0] != "glass/1.0 Python/2.5.1-IronPort" {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}
+
+func TestFailedHandshakesAreLogged(t *testing.T) { // logs.md 3.5
+	box := appliancetest.Start(t)
+	addr := box.DoorAddrs()["https"].String()
+	hello := func(config *tls.Config) {
+		if c, err := tls.Dial("tcp", addr, config); err == nil {
+			c.Close()
+		}
+	}
+	for text, connect := range map[string]func(){
+		"(336027804, 'error:1407609C:SSL routines:SSL23_GET_CLIENT_HELLO:http request')": func() {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n")
+			if answer, _ := io.ReadAll(c); !scannerMatch.Match(answer) || !strings.Contains(string(answer), "This port expects HTTPS") {
+				t.Errorf("the answer is %q", answer)
+			}
+		},
+		"(336027900, 'error:140760FC:SSL routines:SSL23_GET_CLIENT_HELLO:unknown protocol')": func() {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			fmt.Fprint(c, "EHLO example.com\r\n")
+			_, _ = io.ReadAll(c)
+		},
+		"(336027906, 'error:14076102:SSL routines:SSL23_GET_CLIENT_HELLO:unsupported protocol')": func() {
+			hello(&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+		},
+		"(336109761, 'error:1408A0C1:SSL routines:SSL3_GET_CLIENT_HELLO:no shared cipher')": func() {
+			hello(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}})
+		},
+		"(336151570, 'error:14094412:SSL routines:SSL3_READ_BYTES:sslv3 alert bad certificate')": func() {
+			hello(&tls.Config{ServerName: "mail.example.com"})
+		},
+	} {
+		connect()
+		line := regexp.MustCompile(`Warning: SSL error with client 10\.0\.201\.4:\d+ - ` + regexp.QuoteMeta(text) + `\n`)
+		log := ""
+		for range 200 { // the client's end of the handshake may come first
+			if log = box.Exec(`grep "SSL error with client" gui_logs`); line.MatchString(log) {
+				break
+			}
+		}
+		if !line.MatchString(log) {
+			t.Errorf("%s is not in the log:\n%s", text, log)
+		}
+		if strings.Contains(log, "tls:") {
+			t.Errorf("the log has a library's wording:\n%s", log)
+		}
 	}
 	if log := box.Exec(`grep "service" gui_logs`); !strings.Contains(log, "Info: http service on 10.0.202.7:80 redirecting to https port 443\n") ||
 		!strings.Contains(log, "Info: https service listening on 10.0.202.7:443\n") {

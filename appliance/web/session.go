@@ -3,6 +3,7 @@ package web
 import (
 	"crypto/subtle"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -16,28 +17,30 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// Lengths of what a cookie consists of.
+// Lengths of the two parts of a cookie.
 const (
-	idLength     = 20 // shown in logs
+	idLength     = 20 // logs show the id
 	secretLength = 32
 )
 
-// maxSessions bounds the logins; the one that has been idle for longest makes room.
+// maxSessions bounds the number of sessions. A login beyond it ends the session that has been
+// idle longest.
 const maxSessions = 500
 
-// words makes ids and secrets.
-type tokenSource struct{ chance *entropy.Stream }
+// A tokenSource makes ids and secrets.
+type tokenSource struct{ random *entropy.Stream }
 
-func (w *tokenSource) word(n int) string {
+// token returns n random letters and digits.
+func (t *tokenSource) token(n int) string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = letters[w.chance.IntN(len(letters))]
+		b[i] = letters[t.random.IntN(len(letters))]
 	}
 	return string(b)
 }
 
-// isWord reports whether s is n letters and digits.
+// isToken reports whether s is n letters and digits.
 func isToken(s string, n int) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -48,7 +51,7 @@ func isToken(s string, n int) bool {
 	return len(s) == n
 }
 
-// A session is a login.
+// A session is the time from a login to its end.
 type session struct {
 	id, secret string
 	account    users.Account // as it was at the login
@@ -56,22 +59,25 @@ type session struct {
 	login      *users.Login
 	draft      *config.Draft
 
-	mu      sync.Mutex
-	touched clock.Mark
-	checked *config.Config    // in which the account is known to be unchanged
-	notices map[string]notice // by the path of the page that shows it
-	stop    func() bool       // the timer's
-	ended    bool
+	mu         sync.Mutex
+	lastActive clock.Mark
+	checked    *config.Config    // the account is known to be unchanged in this configuration
+	notices    map[string]notice // by the path of the page that shows it
+	stopTimer  func() bool
+	ended      bool
 }
 
-// A notice is what became of what the user asked for.
+// A notice tells the user the outcome of a form. The page to which the form leads shows it.
 type notice struct {
 	Text string
 	Bad  bool
+	// stillTrue reports whether the text holds at the moment when the page is shown. If it
+	// is nil, the text always holds.
+	stillTrue func() bool
 }
 
-// tell leaves a notice for the page to which the browser is sent: another tab that asks
-// for another page meanwhile does not get it.
+// leaveNotice keeps a notice for the page with the given path. Pages in other tabs do not
+// show it.
 func (s *session) leaveNotice(path string, n notice) {
 	path, _, _ = strings.Cut(path, "?")
 	s.mu.Lock()
@@ -82,85 +88,92 @@ func (s *session) leaveNotice(path string, n notice) {
 	s.notices[path] = n
 }
 
-// heard returns the notice for a page and forgets it.
+// takeNotice removes and returns the notice for the page with the given path. The result is
+// the zero notice if there is none or if it no longer holds.
 func (s *session) takeNotice(path string) notice {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	n := s.notices[path]
 	delete(s.notices, path)
+	s.mu.Unlock()
+	if n.stillTrue != nil && !n.stillTrue() {
+		return notice{}
+	}
 	return n
 }
 
-// sessions are those of a run.
+// sessions holds the sessions of a run.
 type sessions struct {
 	appliance *appliance.Appliance
-	tokens     *tokenSource
-	timers    clock.Group // of idle sessions
+	tokens    *tokenSource
+	timers    clock.Group // one for each session: it ends idle ones
 
 	mu   sync.Mutex
 	open map[string]*session // by id
 }
 
-func newSessions(app *appliance.Appliance, w *tokenSource) *sessions {
-	return &sessions{appliance: app, tokens: w, open: map[string]*session{}}
+func newSessions(app *appliance.Appliance, t *tokenSource) *sessions {
+	return &sessions{appliance: app, tokens: t, open: map[string]*session{}}
 }
 
-// limit is how long a session may be idle.
-func (l *sessions) limit() time.Duration {
+// idleLimit returns how long a session may be idle.
+func (l *sessions) idleLimit() time.Duration {
 	return time.Duration(l.appliance.AdminAccess().WebTimeout) * time.Minute
 }
 
-// begin makes the session of a new login, with an id and a secret of its own.
+// begin begins the session of a login, with a new id and a new secret.
 func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 	s := &session{
-		id: l.tokens.word(idLength), secret: l.tokens.word(secretLength),
+		id: l.tokens.token(idLength), secret: l.tokens.token(secretLength),
 		account: account, from: from, login: l.appliance.Logins.Open(account, from, "gui"),
-		draft: l.appliance.Config.NewDraft(), touched: l.appliance.Clock.Mark(),
+		draft: l.appliance.Config.NewDraft(), lastActive: l.appliance.Clock.Mark(),
 	}
 	l.mu.Lock()
-	var idlest *session
+	var longestIdle *session
 	if len(l.open) >= maxSessions {
 		for _, o := range l.open {
-			if idlest == nil || o.lastTouch() < idlest.lastTouch() {
-				idlest = o
+			if longestIdle == nil || o.lastActivity() < longestIdle.lastActivity() {
+				longestIdle = o
 			}
 		}
 	}
 	l.open[s.id] = s
 	l.mu.Unlock()
-	if idlest != nil {
-		l.expel(idlest, "too many sessions")
+	if longestIdle != nil {
+		l.expel(longestIdle, "too many sessions")
 	}
-	l.watch(s, l.limit())
+	l.expireAfter(s, l.idleLimit())
 	return s
 }
 
-func (s *session) lastTouch() clock.Mark {
+func (s *session) lastActivity() clock.Mark {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.touched
+	return s.lastActive
 }
 
-// watch looks after d whether s has been idle for too long.
-func (l *sessions) watch(s *session, d time.Duration) {
+// expireAfter ends s after d, unless there is activity until then.
+func (l *sessions) expireAfter(s *session, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
 		return
 	}
-	s.stop = l.timers.AfterFunc(l.appliance.Clock, d, func() {
-		if left := l.limit() - l.idle(s); left > 0 {
-			l.watch(s, left)
+	s.stopTimer = l.timers.AfterFunc(l.appliance.Clock, d, func() {
+		if left := l.idleLimit() - l.idle(s); left > 0 {
+			l.expireAfter(s, left)
 			return
 		}
 		l.expire(s)
 	})
 }
 
-func (l *sessions) idle(s *session) time.Duration { return l.appliance.Clock.Since(s.lastTouch()) }
+func (l *sessions) idle(s *session) time.Duration {
+	return l.appliance.Clock.Since(s.lastActivity())
+}
 
-// find returns the session of a cookie. active says that the user does something.
-func (l *sessions) find(cookie string, from netip.Addr, active bool) *session {
+// find returns the session of a request's cookie, or nil if there is none. active reports
+// whether the request counts as activity of the user.
+func (l *sessions) find(cookie string, r *http.Request, active bool) *session {
 	if len(cookie) != idLength+secretLength || !isToken(cookie, idLength+secretLength) {
 		return nil
 	}
@@ -169,28 +182,32 @@ func (l *sessions) find(cookie string, from netip.Addr, active bool) *session {
 	s := l.open[id]
 	l.mu.Unlock()
 	if s == nil || subtle.ConstantTimeCompare([]byte(s.secret), []byte(secret)) != 1 {
-		l.appliance.Log(appliance.GUILog, appliance.Information, fmt.Sprintf("Session %s from %v not found", id, from))
+		text := fmt.Sprintf("Session %s from %v not found", id, remoteAddr(r))
+		if !l.appliance.Product.Version.Before(product.Version{Major: 14}) {
+			text += " Destination:" + cut(r.URL.Path, 1024)
+		}
+		l.appliance.Log(appliance.GUILog, appliance.Information, text)
 		return nil
 	}
 	switch {
-	case l.idle(s) >= l.limit():
+	case l.idle(s) >= l.idleLimit():
 		l.expire(s)
 		return nil
-	case !l.unchanged(s):
+	case !l.accountUnchanged(s):
 		l.expel(s, "account changes")
 		return nil
 	}
 	if active {
 		s.mu.Lock()
-		s.touched = l.appliance.Clock.Mark()
+		s.lastActive = l.appliance.Clock.Mark()
 		s.mu.Unlock()
 		s.login.Touch()
 	}
 	return s
 }
 
-// unchanged reports whether the account still is what it was at the login.
-func (l *sessions) unchanged(s *session) bool {
+// accountUnchanged reports whether the account of s is what it was at the login.
+func (l *sessions) accountUnchanged(s *session) bool {
 	committed := l.appliance.Config.Committed()
 	s.mu.Lock()
 	known := s.checked == committed
@@ -208,7 +225,7 @@ func (l *sessions) unchanged(s *session) bool {
 	return true
 }
 
-// end ends s, and reports whether it had not ended before.
+// end ends s. It reports whether s had not ended before.
 func (l *sessions) end(s *session) bool {
 	l.mu.Lock()
 	delete(l.open, s.id)
@@ -216,7 +233,7 @@ func (l *sessions) end(s *session) bool {
 	s.mu.Lock()
 	first := !s.ended
 	s.ended = true
-	stop := s.stop
+	stop := s.stopTimer
 	s.mu.Unlock()
 	if !first {
 		return false
@@ -231,25 +248,25 @@ func (l *sessions) end(s *session) bool {
 // expire ends a session that has been idle for too long.
 func (l *sessions) expire(s *session) { l.expel(s, "inactivity timeout") }
 
-// expel ends a session that its user did not end, and logs why (logs.md 3.5, which has
-// the inactivity only).
-func (l *sessions) expel(s *session, why string) {
+// expel ends a session whose user has not asked for it, and logs the reason. For the reason
+// "inactivity timeout" the lines are attested (logs.md 3.5); for others they follow its form.
+func (l *sessions) expel(s *session, reason string) {
 	if !l.end(s) {
 		return
 	}
 	name := s.account.Name
 	if modernLogs(l.appliance) {
 		l.appliance.Log(appliance.GUILog, appliance.Information,
-			fmt.Sprintf("Action: User %s logged out from session %s beacuse of %s", name, s.id, why)) //nolint:misspell // as AsyncOS spells it
+			fmt.Sprintf("Action: User %s logged out from session %s beacuse of %s", name, s.id, reason)) //nolint:misspell // as AsyncOS spells it
 	} else {
 		l.appliance.Log(appliance.GUILog, appliance.Information, fmt.Sprintf("Session %s user:%s expired", s.id, name))
 	}
 	l.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("GUI: User %s logged out from session %s because of %s", name, s.id, why))
+		fmt.Sprintf("GUI: User %s logged out from session %s because of %s", name, s.id, reason))
 }
 
-// close ends all sessions, and waits for their timers: the process ends. No session
-// begins any more.
+// close ends all sessions and blocks until their timers have ended. No session may begin
+// afterwards.
 func (l *sessions) close() {
 	l.mu.Lock()
 	var all []*session
@@ -263,7 +280,7 @@ func (l *sessions) close() {
 	l.timers.Wait()
 }
 
-// modernLogs reports whether the logs have the forms of version 10 and later.
+// modernLogs reports whether log lines have the forms of version 10 and later.
 func modernLogs(app *appliance.Appliance) bool {
 	return !app.Product.Version.Before(product.Version{Major: 10})
 }

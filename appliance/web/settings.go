@@ -30,7 +30,7 @@ type settingsForm struct {
 
 	MinSize, MaxSize int
 	Running          bool
-	Trouble          fieldErrors
+	Errors           fieldErrors
 	Check            filterCheck
 }
 
@@ -65,7 +65,7 @@ func (s *site) newSettingsForm(set capture.Settings) settingsForm {
 
 // complete fills in what does not come from the user. No interface chosen means all.
 func (s *site) fillIn(f *settingsForm, chosen []string) {
-	f.MinSize, f.MaxSize, f.Trouble = capture.MinSizeMB, capture.MaxSizeMB, fieldErrors{}
+	f.MinSize, f.MaxSize, f.Errors = capture.MinSizeMB, capture.MaxSizeMB, fieldErrors{}
 	f.Running = s.appliance.Captures.Status(capture.GUI).Running
 	f.Interfaces = nil
 	for _, name := range s.appliance.Captures.Interfaces() {
@@ -85,7 +85,7 @@ func joinList[T any](list []T) string {
 	return strings.Join(texts, ", ")
 }
 
-func (s *site) showSettings(v *newClient) error {
+func (s *site) showSettings(v *visit) error {
 	v.title = settingsTitle
 	return s.show(v, "settings.html", s.newSettingsForm(s.appliance.Captures.Settings()))
 }
@@ -93,7 +93,7 @@ func (s *site) showSettings(v *newClient) error {
 const settingsTitle = "Edit Packet Capture Settings"
 
 // saveSettings takes effect at once: the settings of captures wait for no commit.
-func (s *site) saveSettings(v *newClient) error {
+func (s *site) saveSettings(v *visit) error {
 	p := v.PostForm
 	f := settingsForm{
 		Size: trimmed(p, "size"), Duration: p.Get("duration"), Time: trimmed(p, "time"), KeepNewest: p.Get("keep") != "",
@@ -104,13 +104,13 @@ func (s *site) saveSettings(v *newClient) error {
 	s.fillIn(&f, chosen)
 	old := s.appliance.Captures.Settings()
 	set := f.settings(old)
-	f.stray(s.newSettingsForm(old))
+	f.rejectUnused(s.newSettingsForm(old))
 	set.Interfaces = chosen
 	if len(chosen) == len(f.Interfaces) {
 		set.Interfaces = nil
 	}
 	if len(chosen) == 0 {
-		f.Trouble["interfaces"] = "Choose at least one interface."
+		f.Errors["interfaces"] = "Choose at least one interface."
 		for i := range f.Interfaces {
 			f.Interfaces[i].Chosen = false
 		}
@@ -118,7 +118,7 @@ func (s *site) saveSettings(v *newClient) error {
 	if err := s.checkSettings(&f, set); err != nil {
 		return err
 	}
-	if len(f.Trouble) > 0 {
+	if len(f.Errors) > 0 {
 		v.title = settingsTitle
 		return s.render(v, http.StatusUnprocessableEntity, "settings.html", f)
 	}
@@ -133,16 +133,16 @@ func trimmed(form url.Values, field string) string { return strings.TrimSpace(fo
 // judge adds to Trouble what the recorder has to say. What is wrong already is left out,
 // so that the rest is judged too.
 func (s *site) checkSettings(f *settingsForm, set capture.Settings) error {
-	for known := -1; known < len(f.Trouble); {
-		known = len(f.Trouble)
-		if f.Trouble["size"] != "" {
+	for known := -1; known < len(f.Errors); {
+		known = len(f.Errors)
+		if f.Errors["size"] != "" {
 			set.SizeMB = f.MinSize
 		}
-		if f.Trouble["interfaces"] != "" {
+		if f.Errors["interfaces"] != "" {
 			set.Interfaces = nil
 		}
 		for _, field := range []string{"filter", "ports", "clients", "servers", "expression"} {
-			if f.Trouble[field] != "" {
+			if f.Errors[field] != "" {
 				set.Filter = capture.Filter{}
 			}
 		}
@@ -150,7 +150,7 @@ func (s *site) checkSettings(f *settingsForm, set capture.Settings) error {
 		if err == nil {
 			return nil
 		}
-		if err := f.blame(err); err != nil {
+		if err := f.assignError(err); err != nil {
 			return err
 		}
 	}
@@ -159,15 +159,15 @@ func (s *site) checkSettings(f *settingsForm, set capture.Settings) error {
 
 // stray objects to what was entered under a choice that was not chosen, as it would be
 // lost. A field that is as it was shown was not entered.
-func (f *settingsForm) stray(shown settingsForm) {
+func (f *settingsForm) rejectUnused(shown settingsForm) {
 	const untilTimeTitle = "Run Capture Until Time Elapsed Reaches"
 	predefined, custom := f.Filter == string(capture.Predefined), f.Filter == string(capture.Custom)
-	f.Trouble.stray("time", f.Time, shown.Time, untilTimeTitle, f.Duration == untilTime)
-	f.Trouble.stray("keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), untilTimeTitle, f.Duration != untilSize)
-	f.Trouble.stray("ports", f.Ports, shown.Ports, "Predefined Filters", predefined)
-	f.Trouble.stray("clients", f.Clients, shown.Clients, "Predefined Filters", predefined)
-	f.Trouble.stray("servers", f.Servers, shown.Servers, "Predefined Filters", predefined)
-	f.Trouble.stray("expression", f.Expression, shown.Expression, "Custom Filter", custom)
+	f.Errors.rejectUnused("time", f.Time, shown.Time, untilTimeTitle, f.Duration == untilTime)
+	f.Errors.rejectUnused("keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), untilTimeTitle, f.Duration != untilSize)
+	f.Errors.rejectUnused("ports", f.Ports, shown.Ports, "Predefined Filters", predefined)
+	f.Errors.rejectUnused("clients", f.Clients, shown.Clients, "Predefined Filters", predefined)
+	f.Errors.rejectUnused("servers", f.Servers, shown.Servers, "Predefined Filters", predefined)
+	f.Errors.rejectUnused("expression", f.Expression, shown.Expression, "Custom Filter", custom)
 }
 
 func ticked(on bool) string {
@@ -183,7 +183,7 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 	set := capture.Settings{KeepNewest: f.KeepNewest, Filter: old.Filter}
 	var err error
 	if set.SizeMB, err = strconv.Atoi(strings.TrimSpace(f.Size)); err != nil || set.SizeMB < f.MinSize || set.SizeMB > f.MaxSize {
-		f.Trouble["size"] = fmt.Sprintf("The size limit must be a number from %d to %d.", f.MinSize, f.MaxSize)
+		f.Errors["size"] = fmt.Sprintf("The size limit must be a number from %d to %d.", f.MinSize, f.MaxSize)
 	}
 	switch f.Duration {
 	case untilSize:
@@ -192,42 +192,42 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 		set.KeepNewest = true
 	case untilTime:
 		set.Duration, err = capture.ParseDuration(f.Time)
-		f.note("time", err)
+		f.setError("time", err)
 	default:
-		f.Trouble["duration"] = "Choose how long the capture runs."
+		f.Errors["duration"] = "Choose how long the capture runs."
 	}
 	set.Filter.Kind = capture.FilterKind(f.Filter)
 	switch set.Filter.Kind {
 	case capture.NoFilter:
 	case capture.Predefined:
 		set.Filter.Ports, err = capture.ParsePorts(f.Ports)
-		f.note("ports", err)
+		f.setError("ports", err)
 		set.Filter.Clients, err = capture.ParseAddrs(f.Clients)
-		f.note("clients", err)
+		f.setError("clients", err)
 		set.Filter.Servers, err = capture.ParseAddrs(f.Servers)
-		f.note("servers", err)
+		f.setError("servers", err)
 		if f.Ports+f.Clients+f.Servers == "" {
-			f.Trouble["ports"] = "Enter a port, a client or a server. To record everything, choose No Filters."
+			f.Errors["ports"] = "Enter a port, a client or a server. To record everything, choose No Filters."
 		}
 	case capture.Custom:
 		if set.Filter.Expression = f.Expression; f.Expression == "" {
-			f.Trouble["expression"] = "Enter a filter."
+			f.Errors["expression"] = "Enter a filter."
 		}
 	default:
-		f.Trouble["filter"] = "Choose a filter."
+		f.Errors["filter"] = "Choose a filter."
 	}
 	return set
 }
 
 // note keeps the refusal of what was entered in a field.
-func (f *settingsForm) note(field string, err error) {
+func (f *settingsForm) setError(field string, err error) {
 	if text, ok := refusal.Text(err); ok {
-		f.Trouble[field] = text
+		f.Errors[field] = text
 	}
 }
 
 // blame puts a refusal beside the field that it is about; other errors it returns.
-func (f *settingsForm) blame(err error) error {
+func (f *settingsForm) assignError(err error) error {
 	text, ok := refusal.Text(err)
 	var syntax *pcapfilter.SyntaxError
 	var gone *capture.InterfaceError
@@ -237,16 +237,16 @@ func (f *settingsForm) blame(err error) error {
 	case errors.As(err, &syntax):
 		if f.Filter == string(capture.Custom) {
 			f.Check = checkOf(syntax)
-			f.Trouble["expression"] = f.Check.Text
+			f.Errors["expression"] = f.Check.Text
 		} else {
-			f.Trouble["filter"] = text
+			f.Errors["filter"] = text
 		}
 	case errors.As(err, &gone):
-		f.Trouble["interfaces"] = text
+		f.Errors["interfaces"] = text
 	case f.Filter == string(capture.Predefined): // the form has checked everything else
-		f.Trouble["servers"] = text
+		f.Errors["servers"] = text
 	default:
-		f.Trouble["form"] = text
+		f.Errors["form"] = text
 	}
 	return nil
 }
@@ -280,7 +280,7 @@ const maxFilter = 4096
 
 // checkFilter judges what somebody types for a capture. Names of hosts are looked up only when the
 // settings are saved: not every letter is worth a question to the DNS.
-func (s *site) checkFilter(v *newClient) error {
+func (s *site) checkFilter(v *visit) error {
 	names := false
 	_, check, err := compile(trimmed(v.Form, "filter"), pcapfilter.Options{
 		Netmask: net.CIDRMask(24, 32),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
@@ -18,30 +19,34 @@ import (
 // maxForm bounds the body of a request.
 const maxForm = 64 << 10
 
-// A site is what a run serves.
+// A site answers the requests of a run.
 type site struct {
 	appliance *appliance.Appliance
 	outside   func() (netip.AddrPort, bool)
+	mayRun    func(users.Role, string) bool
 	sessions  *sessions
 	indexes   *indexes
 }
 
-func newSite(o Options, w *tokenSource) *site {
-	return &site{appliance: o.Appliance, outside: o.Outside, sessions: newSessions(o.Appliance, w), indexes: newIndexes()}
+func newSite(o Options, t *tokenSource) *site {
+	return &site{
+		appliance: o.Appliance, outside: o.Outside, mayRun: o.MayRun,
+		sessions: newSessions(o.Appliance, t), indexes: newIndexes(),
+	}
 }
 
-// A visit is a request of somebody who is logged in.
-type newClient struct {
+// A visit is a request of a client that is logged in.
+type visit struct {
 	*http.Request
 	w       http.ResponseWriter
 	session *session
 	page    *page
-	title   string // of what is shown, "" where it is the page's
+	title   string // of the answer; "" means the page's title
 }
 
-func (v *newClient) role() users.Role { return v.session.account.Role }
+func (v *visit) role() users.Role { return v.session.account.Role }
 
-// A pageError is a refusal with the HTTP status of the page that shows it.
+// An httpError is a refusal with the HTTP status of the page that shows it.
 type httpError struct {
 	status int
 	text   string
@@ -52,12 +57,13 @@ func (e *httpError) Error() string { return e.text }
 // Unwrap returns the refusal.
 func (e *httpError) Unwrap() error { return refusal.New(e.text) }
 
+// refuse returns an httpError whose text is formatted as by fmt.Sprintf.
 func refuse(status int, format string, a ...any) error {
 	return &httpError{status, fmt.Sprintf(format, a...)}
 }
 
-// statusOf is the HTTP status of a refusal. The appliance's parts know nothing of HTTP:
-// what they refuse cannot be processed.
+// statusOf returns the HTTP status of a refusal. The other parts of the appliance know
+// nothing of HTTP, so their refusals have status 422.
 func statusOf(err error) int {
 	var e *httpError
 	if errors.As(err, &e) {
@@ -66,10 +72,10 @@ func statusOf(err error) int {
 	return http.StatusUnprocessableEntity
 }
 
-// errNotFound is the answer where there is nothing.
+// errNotFound is the answer to a request for a page that does not exist.
 var errNotFound = refuse(http.StatusNotFound, "There is no such page.")
 
-// handler is everything that the ports answer with.
+// handler returns the handler of all requests.
 func (s *site) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /assets/{name}", serveAsset)
@@ -77,70 +83,91 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("GET /login", s.showLogin)
 	mux.HandleFunc("POST /login", s.login)
 	mux.HandleFunc("POST "+logoutPage.Path, s.logout)
-	s.route(mux, logoutPage, "GET", "", s.askLogout)
+	s.route(mux, logoutPage, "GET", "", s.confirmLogout)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, statusPage.Path, http.StatusSeeOther)
 	})
 	s.route(mux, statusPage, "GET", "", s.showStatus)
 	s.route(mux, commitPage, "GET", "", s.showChanges)
 	s.route(mux, commitPage, "POST", "", s.commit)
-	s.route(mux, commitPage, "GET", "/abandon", s.askAbandon)
+	s.route(mux, commitPage, "GET", "/abandon", s.confirmAbandon)
 	s.route(mux, helpPage, "GET", "", s.showHelp)
 	s.route(mux, interfacesPage, "GET", "", s.showInterfaces)
 	s.captureRoutes(mux)
 	s.logRoutes(mux)
 	s.alertRoutes(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, &page{Title: "Not Found"}, true, func(*newClient) error { return errNotFound })
+		if allowed := allowedMethods(mux, r); allowed != nil {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			s.plainError(w, http.StatusMethodNotAllowed, "The method "+cut(r.Method, 20)+" is not allowed for this address.")
+			return
+		}
+		s.serve(w, r, &page{Title: "Not Found"}, true, func(*visit) error { return errNotFound })
 	})
 	cross := http.NewCrossOriginProtection()
-	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.plainError(w, r, http.StatusForbidden, "The request was refused because another site sent it.")
+	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s.plainError(w, http.StatusForbidden, "The request was refused because another site sent it.")
 	}))
 	return s.outermost(cross.Handler(mux))
 }
 
+// allowedMethods returns the methods that the address of a request is registered with. The
+// result is nil if the address does not exist.
+func allowedMethods(mux *http.ServeMux, r *http.Request) []string {
+	var list []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := mux.Handler(probe); pattern != "/" {
+			list = append(list, method)
+		}
+	}
+	return list
+}
+
 // route registers a handler of a page.
-func (s *site) route(mux *http.ServeMux, p *page, method, below string, h func(*newClient) error) {
+func (s *site) route(mux *http.ServeMux, p *page, method, below string, h func(*visit) error) {
 	mux.HandleFunc(method+" "+p.Path+below, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, p, true, h) })
 }
 
-// background registers a handler of what a page asks for by itself, which does not
-// count as something that the user does.
-func (s *site) background(mux *http.ServeMux, p *page, below string, h func(*newClient) error) {
+// restrict returns h for the roles that may run a command. It refuses other roles: doing
+// says what they may not do, as in "changing log subscriptions".
+func (s *site) restrict(command, doing string, h func(*visit) error) func(*visit) error {
+	return func(v *visit) error {
+		if !s.mayRun(v.role(), command) {
+			return refuse(http.StatusForbidden, "Your user role (%s) does not permit %s.", v.role(), doing)
+		}
+		return h(v)
+	}
+}
+
+// background registers a handler for requests that a page's script sends by itself. They do
+// not count as activity of the user.
+func (s *site) background(mux *http.ServeMux, p *page, below string, h func(*visit) error) {
 	mux.HandleFunc("GET "+p.Path+below, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, p, false, h) })
 }
 
-// outermost applies to every request: it logs, bounds, and sets what every answer has.
+// outermost wraps the handler of all requests. It limits and logs each request, and sets the
+// headers that every response has.
 func (s *site) outermost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w, control: http.NewResponseController(w)}
-		rec.extend()
-		h := rec.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "+
-			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-		h.Set("Cache-Control", "no-store")
+		rec.extendDeadline()
+		setCommonHeaders(rec.Header())
 		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
 		r.Body = http.MaxBytesReader(rec, r.Body, maxForm)
 		defer s.logRequest(rec, r)
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler { //nolint:errorlint // what net/http compares with
+				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it too
 					panic(p)
 				}
 				s.appliance.Logger.Error("panic in the page", "path", r.URL.Path, "error", p, "stack", string(debug.Stack()))
-				s.plainError(rec, r, http.StatusInternalServerError, internalText)
+				s.plainError(rec, http.StatusInternalServerError, internalText)
 			}
 		}()
 		switch {
-		case !s.appliance.AdminAccess().Admits(remote(r)):
-			s.plainError(rec, r, http.StatusForbidden, "Access is not permitted from this address.")
+		case !s.appliance.AdminAccess().Admits(remoteAddr(r)):
+			s.plainError(rec, http.StatusForbidden, "Access is not permitted from this address.")
 		case r.TLS == nil && s.secureURL(r) != "":
 			http.Redirect(rec, r, s.secureURL(r), http.StatusFound)
 		default:
@@ -149,17 +176,35 @@ func (s *site) outermost(next http.Handler) http.Handler {
 	})
 }
 
+func setCommonHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; "+
+		"img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+	h.Set("Cache-Control", "no-store")
+}
+
 const internalText = "An internal error has occurred. It has been logged."
 
-// serve answers a request for a page: it sends strangers to the login, and turns away
-// whose role does not permit it.
-func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active bool, h func(*newClient) error) {
+// serve answers a request for a page. A client without a session is sent to the login page,
+// unless it authenticates with HTTP Basic. An account whose role does not permit the page is
+// refused.
+func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active bool, h func(*visit) error) {
 	session := s.sessionOf(r, active)
+	if session == nil && r.Header.Get("Authorization") != "" {
+		if session = s.authorize(w, r); session == nil {
+			return
+		}
+	}
 	if session == nil {
 		s.sendToLogin(w, r, p, active)
 		return
 	}
-	v := &newClient{Request: r, w: w, session: session, page: p}
+	v := &visit{Request: r, w: w, session: session, page: p}
 	err := s.admit(v)
 	if err == nil {
 		err = h(v)
@@ -169,15 +214,17 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active boo
 	}
 }
 
-func (s *site) admit(v *newClient) error {
+// admit returns an error if the visit's page does not exist in this version or is not
+// permitted, or if the request's form cannot be read.
+func (s *site) admit(v *visit) error {
 	switch {
 	case s.appliance.Product.Version.Before(v.page.since):
 		return errNotFound
-	case !v.page.allows(v.role()):
-		return refuse(http.StatusForbidden, "Your user role does not permit this page.")
+	case !s.admits(v.page, v.role()):
+		return refuse(http.StatusForbidden, "Your user role (%s) does not permit this page.", v.role())
 	}
-	if no := readForm(v.Request); no != nil {
-		return no
+	if err := readForm(v.Request); err != nil {
+		return err
 	}
 	return nil
 }
@@ -185,9 +232,9 @@ func (s *site) admit(v *newClient) error {
 // readForm parses the form of a request.
 func readForm(r *http.Request) *httpError {
 	err := r.ParseForm()
-	var large *http.MaxBytesError
+	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &large):
+	case errors.As(err, &tooLarge):
 		return &httpError{http.StatusRequestEntityTooLarge, "The form is too large."}
 	case err != nil:
 		return &httpError{http.StatusBadRequest, "The form cannot be read."}
@@ -195,30 +242,31 @@ func readForm(r *http.Request) *httpError {
 	return nil
 }
 
-// fail shows an error. It is the one place where refusals are told from the rest.
-func (s *site) fail(v *newClient, err error) {
+// fail answers with an error page: with the text of a refusal, or with one generic line for
+// any other error, which is logged.
+func (s *site) fail(v *visit, err error) {
 	status := statusOf(err)
 	text, ok := refusal.Text(err)
 	if !ok {
-		if v.Context().Err() != nil { // the browser has gone away, or the process ends
+		if v.Context().Err() != nil { // the client has closed the connection, or the process stops
 			return
 		}
 		s.appliance.Logger.Error("a page failed", "path", v.URL.Path, "user", v.session.account.Name, "err", err)
 		status, text = http.StatusInternalServerError, internalText
 	}
 	if err := s.render(v, status, "error.html", text); err != nil {
-		s.plainError(v.w, v.Request, status, text)
+		s.plainError(v.w, status, text)
 	}
 }
 
-// plainError answers who is not logged in, or what cannot be shown otherwise.
-func (s *site) plainError(w http.ResponseWriter, _ *http.Request, status int, text string) {
+// plainError answers with a text that is not a page: the client may not be logged in.
+func (s *site) plainError(w http.ResponseWriter, status int, text string) {
 	http.Error(w, text, status)
 }
 
-// done leaves a notice and sends the browser to a page, so that reloading it does not
-// send the form again.
-func (v *newClient) redirect(path, format string, a ...any) error {
+// redirect leaves a notice and sends the browser to a page, so that a reload of that page
+// does not send the form again. An empty format leaves no notice.
+func (v *visit) redirect(path, format string, a ...any) error {
 	if format != "" {
 		v.session.leaveNotice(path, notice{Text: fmt.Sprintf(format, a...)})
 	}
@@ -226,8 +274,8 @@ func (v *newClient) redirect(path, format string, a ...any) error {
 	return nil
 }
 
-// sorry is done for what did not succeed.
-func (v *newClient) redirectRefused(path string, err error) error {
+// redirectRefused is redirect with the text of a refusal. It returns any other error.
+func (v *visit) redirectRefused(path string, err error) error {
 	text, ok := refusal.Text(err)
 	if !ok {
 		return err
@@ -237,8 +285,8 @@ func (v *newClient) redirectRefused(path string, err error) error {
 	return nil
 }
 
-// remote is the client's address.
-func remote(r *http.Request) netip.Addr {
+// remoteAddr returns the client's address.
+func remoteAddr(r *http.Request) netip.Addr {
 	a, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -248,21 +296,22 @@ func remote(r *http.Request) netip.Addr {
 
 type recorderKey struct{}
 
-// A recorder notes what became of a request, and gives the browser time to take the
-// answer, as long as it takes some of it.
+// A recorder notes the status of a response. It extends the write deadline for as long as
+// the client takes some of the response.
 type recorder struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	status  int
-	session *session
-	poll    bool // the page asked by itself
+	control    *http.ResponseController
+	status     int
+	session    *session
+	background bool // a page's script sent the request by itself
 }
 
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-func (r *recorder) extend() {
-	_ = r.control.SetWriteDeadline(clock.System().Now().Add(writeTime)) // not in tests without a connection
+func (r *recorder) extendDeadline() {
+	// Without a connection, as in unit tests, there is no deadline.
+	_ = r.control.SetWriteDeadline(clock.System().Now().Add(writeTimeout))
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -276,40 +325,49 @@ func (r *recorder) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	r.extend()
+	r.extendDeadline()
 	return r.ResponseWriter.Write(p)
 }
 
-// logRequest writes a request to the log of the page (logs.md 3.5).
+// logRequest writes a request to gui_logs (logs.md 3.5). A request without a session has an
+// id of its own there, as long as that of a session.
 func (s *site) logRequest(rec *recorder, r *http.Request) {
-	user, id := "-", "-"
+	user, id := "-", ""
 	if rec.session != nil {
 		user, id = rec.session.account.Name, rec.session.id
+	}
+	if id == "" {
+		id = s.sessions.tokens.token(idLength)
 	}
 	status := rec.status
 	if status == 0 {
 		status = http.StatusOK
 	}
-	target := r.URL.RequestURI()
-	if len(target) > 1024 {
-		target = target[:1024] + "..."
-	}
-	text := fmt.Sprintf("req:%v user:%s id:%s %s %s %s %d", remote(r), user, id, r.Method, target, r.Proto, status)
+	target := cut(r.URL.RequestURI(), 1024)
+	text := fmt.Sprintf("req:%v user:%s id:%s %s %s %s %d", remoteAddr(r), user, id, r.Method, target, r.Proto, status)
 	if modernLogs(s.appliance) {
 		agent := r.UserAgent()
-		if len(agent) > 256 {
-			agent = agent[:256]
+		if agent == "" {
+			agent = "-"
 		}
-		text = fmt.Sprintf("req:%v user:%s id:%s %d %s %s %s %s", remote(r), user, id, status, r.Method, target, r.Proto, agent)
+		text = fmt.Sprintf("req:%v user:%s id:%s %d %s %s %s %s", remoteAddr(r), user, id, status, r.Method, target, r.Proto, cut(agent, 256))
 	}
 	level := appliance.Information
-	if rec.poll {
+	if rec.background {
 		level = appliance.Debug
 	}
 	s.appliance.Log(appliance.GUILog, level, text)
 }
 
-// moment is a time as pages show it, in the appliance's zone.
+// cut returns the first n bytes of s and "..." if s is longer.
+func cut(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "..."
+	}
+	return s
+}
+
+// formatTime formats a time for pages, in the appliance's time zone.
 func (s *site) formatTime(t time.Time) string {
 	return t.In(s.appliance.Zone()).Format("Mon Jan _2 15:04:05 2006 MST")
 }

@@ -35,7 +35,7 @@ type openCapture struct {
 func (o *openCapture) Close() error { return o.file.Close() }
 
 // open opens the capture that a request names. The caller closes it.
-func (s *site) open(v *newClient) (_ *openCapture, err error) {
+func (s *site) open(v *visit) (_ *openCapture, err error) {
 	name := v.PathValue("name")
 	f, info, err := s.storedCapture(name)
 	if err != nil {
@@ -84,7 +84,7 @@ type pager struct {
 	Next, Last      string
 }
 
-func (s *site) viewCapture(v *newClient) error {
+func (s *site) viewCapture(v *visit) error {
 	o, err := s.open(v)
 	if err != nil {
 		return err
@@ -124,23 +124,23 @@ func (s *site) viewCapture(v *newClient) error {
 }
 
 // A selection is what a filter selects of a capture. Without a filter it is everything.
-type selection struct {
+type packetSelection struct {
 	expr   string
 	filter *pcapfilter.Filter
 	index  *dissect.Index
 }
 
 // selectPackets takes a filter that is not valid for none.
-func (s *site) selectPackets(v *newClient, o *openCapture, expr string) (selection, error) {
+func (s *site) selectPackets(v *visit, o *openCapture, expr string) (packetSelection, error) {
 	filter, _, err := viewFilter(expr)
 	if err != nil {
-		return selection{}, err
+		return packetSelection{}, err
 	}
 	if filter == nil {
-		return selection{index: o.all}, nil
+		return packetSelection{index: o.all}, nil
 	}
 	index, err := s.indexes.of(v.Context(), o.file, o.info, o.Capture, expr, filter)
-	return selection{expr, filter, index}, formatRefusal(err)
+	return packetSelection{expr, filter, index}, formatRefusal(err)
 }
 
 // packetRows are the rows of a page's table. They are written here, as a template would
@@ -172,7 +172,7 @@ func viewFilter(expr string) (*pcapfilter.Filter, filterCheck, error) {
 }
 
 // checkViewFilter judges what somebody types for looking, as viewCapture will.
-func (s *site) checkViewFilter(v *newClient) error {
+func (s *site) checkViewFilter(v *visit) error {
 	_, check, err := viewFilter(trimmed(v.Form, "filter"))
 	if err != nil {
 		return err
@@ -238,7 +238,7 @@ type packetView struct {
 }
 
 // number is the one of a packet in a request's path.
-func (v *newClient) number() int {
+func (v *visit) number() int {
 	n, err := strconv.Atoi(v.PathValue("number"))
 	if err != nil {
 		return 0
@@ -248,7 +248,7 @@ func (v *newClient) number() int {
 
 var errNoPacket = refuse(http.StatusNotFound, "There is no packet of this number in the capture.")
 
-func (s *site) viewPacket(v *newClient) error {
+func (s *site) viewPacket(v *visit) error {
 	o, err := s.open(v)
 	if err != nil {
 		return err
@@ -295,7 +295,7 @@ type streamView struct {
 	Shown                    string // how much
 }
 
-func (s *site) viewStream(v *newClient) error {
+func (s *site) viewStream(v *visit) error {
 	o, err := s.open(v)
 	if err != nil {
 		return err
@@ -336,7 +336,7 @@ func (s *site) follow(ctx context.Context, o *openCapture, n int) (dissect.Strea
 }
 
 // beside is one, too, where few packets are selected.
-func (s *site) neighbors(ctx context.Context, o *openCapture, sel selection, n int) (dissect.Neighbors, error) {
+func (s *site) neighbors(ctx context.Context, o *openCapture, sel packetSelection, n int) (dissect.Neighbors, error) {
 	if err := acquire(ctx, s.indexes.slots); err != nil {
 		return dissect.Neighbors{}, err
 	}

@@ -95,8 +95,8 @@ for (const part of document.querySelectorAll("[data-live]")) {
     const last = part.querySelector("[data-last]");
     if (last.textContent !== now.last) last.textContent = now.last;
     last.hidden = !now.last;
-    last.classList.toggle("bad", now.trouble);
-    last.classList.toggle("plain", !now.trouble);
+    last.classList.toggle("bad", now.failed);
+    last.classList.toggle("plain", !now.failed);
   };
   const refresh = async () => {
     clearTimeout(timer);
