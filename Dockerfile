@@ -1,4 +1,4 @@
-# The binary, without a C library.
+# Build a static binary.
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -7,7 +7,7 @@ COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags=-s -o /esasim ./cmd/esasim \
  && mkdir -p /state /scratch && chmod 1777 /scratch
 
-# Nothing but the binary and a place for its data.
+# The image contains only the binary and directories for its data.
 FROM scratch
 COPY --from=build /esasim /esasim
 COPY --from=build --chown=65532:65532 /state /state
@@ -15,9 +15,9 @@ COPY --from=build --chown=65532:65532 /scratch /tmp
 USER 65532:65532
 ENV XDG_STATE_HOME=/state
 VOLUME /state
-# ssh, ftp, and the passive data connections of ftp
+# SSH, FTP, HTTP, HTTPS, and the data connections of passive FTP.
 EXPOSE 2222 2121 8080 8443 30000-30009
-# --all finds the appliance whatever its topology is; with --data, set ESASIM_SOCKET to the same directory.
+# --all finds the appliance of any topology. If you run it with --data DIR, set ESASIM_SOCKET=DIR.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 CMD ["/esasim", "health", "--all"]
 ENTRYPOINT ["/esasim"]
 CMD ["serve", "--ssh", "0.0.0.0:2222", "--ftp", "0.0.0.0:2121", "--http", "0.0.0.0:8080", "--https", "0.0.0.0:8443", "--ftp-passive", "30000-30009"]
