@@ -210,10 +210,12 @@ func sourceNamed(env *shell.Env, name string, v6 bool) netip.Addr {
 
 // printResponse prints the answer of a server.
 func printResponse(env *shell.Env, r *resolver.Response) {
-	env.Printf(";; Got answer:\n;; ->>HEADER<<- opcode: %s, status: %s, id: %d\n", r.Opcode, r.Status, r.ID)
+	env.Printf(";; Got answer:\n;; ->>HEADER<<- opcode: %s, status: %s, id: %d\n",
+		r.Opcode, r.Status, r.ID)
 	env.Printf(";; flags: %s; QUERY: 1, ANSWER: %d, AUTHORITY: %d, ADDITIONAL: %d\n",
 		strings.Join(r.Flags, " "), len(r.Answer), len(r.Authority), len(r.Additional))
-	env.Printf("\n;; QUESTION SECTION:\n%s\n", tabbed(";"+r.Question.Name, "", r.Question.Class, r.Question.Type))
+	env.Printf("\n;; QUESTION SECTION:\n%s\n",
+		tabbed(";"+r.Question.Name, "", r.Question.Class, r.Question.Type))
 	for _, s := range []struct {
 		title   string
 		records []resolver.Record

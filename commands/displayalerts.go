@@ -36,7 +36,8 @@ var _ = register(&shell.Command{
 			return nil
 		}
 		out := env.Pager(ctx)
-		_, err := fmt.Fprintf(out, "%-30sDescription\n%s\n", "Date and Time Stamp", strings.Repeat("-", 80))
+		_, err := fmt.Fprintf(out, "%-30sDescription\n%s\n",
+			"Date and Time Stamp", strings.Repeat("-", 80))
 		for _, a := range list {
 			if err == nil {
 				_, err = fmt.Fprint(out, alertLines(a, env))
@@ -49,7 +50,8 @@ var _ = register(&shell.Command{
 // alertLines returns the lines that displayalerts prints for an alert.
 func alertLines(a alert.Alert, env *shell.Env) string {
 	zone := env.Appliance.Zone()
-	lines := fmt.Sprintf("%-30s%s\n", a.Time.In(zone).Format("02 Jan 2006 15:04:05 -0700"), visible(a.Text))
+	stamp := a.Time.In(zone).Format("02 Jan 2006 15:04:05 -0700")
+	lines := fmt.Sprintf("%-30s%s\n", stamp, visible(a.Text))
 	if a.Repeats != nil {
 		lines += a.Repeats.Text(zone) + "\n"
 	}

@@ -25,8 +25,8 @@ var _ = register(&shell.Command{
 		"dnsconfig roots\n" +
 		"dnsconfig roots new domain host address\n" +
 		"dnsconfig roots delete domain [host]\n\n" +
-		"parent configures your own DNS servers, alt those of single domains. roots removes all servers\n" +
-		"and uses the Internet's root servers; roots new then adds the server of a single domain.",
+		"parent configures your own DNS servers, alt those of single domains. roots removes all\n" +
+		"servers and uses the Internet's root servers; roots new then adds the server of a domain.",
 	Source: "public (list, questions of SETUP, operations, inline form), invented (other questions)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Commit: true,
@@ -238,7 +238,8 @@ func chooseServer(ctx context.Context, env *shell.Env, s resolver.Settings, verb
 }
 
 // askServerAddrs asks for the addresses of one or more servers, which the question calls name.
-func askServerAddrs(ctx context.Context, env *shell.Env, name string) (addrs []netip.Addr, err error) {
+func askServerAddrs(
+	ctx context.Context, env *shell.Env, name string) (addrs []netip.Addr, err error) {
 	question := "Please enter the IP address of " + name + ".\nSeparate multiple IPs with commas."
 	_, err = env.Ask(ctx, question, "", func(answer string) (err error) {
 		addrs, err = parseServerAddrs(answer)

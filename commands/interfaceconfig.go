@@ -20,9 +20,9 @@ import (
 var _ = register(&shell.Command{
 	Name:    "interfaceconfig",
 	Summary: "Configure IP interfaces: addresses and the services on them.",
-	Help: "An IP interface is an IPv4 address, an IPv6 address or both, on an Ethernet interface, a\n" +
-		"VLAN or the loopback interface. Committed changes take effect at once: if an address is\n" +
-		"removed, its connections are closed.",
+	Help: "An IP interface is an IPv4 address, an IPv6 address or both, on an Ethernet interface,\n" +
+		"a VLAN or the loopback interface. Committed changes take effect at once: if an address\n" +
+		"is removed, its connections are closed.",
 	Source: "public (operations, list), invented (questions, refusals)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Mode:   shell.MachineMode,

@@ -17,8 +17,8 @@ var _ = register(&shell.Command{
 	Summary: "Configure access to log files.",
 	Help: "logconfig [pushstatus]\n\n" +
 		"A log subscription is a log of one type. It has a level, settings for the names and the\n" +
-		"rollover of its files, and optionally a server: its files are sent there by FTP or SCP, or its\n" +
-		"lines by syslog.\n\n" +
+		"rollover of its files, and optionally a server: its files are sent there by FTP or SCP,\n" +
+		"or its lines by syslog.\n\n" +
 		"pushstatus shows the state of these transfers. A certificate authority is trusted for syslog\n" +
 		"servers if its certificate is a file *.pem, *.crt or *.cer in the directory configuration.",
 	Source: "public (list, settings), A12, A34 (syslog), invented (wording of questions)",

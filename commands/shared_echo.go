@@ -73,7 +73,8 @@ type echoResult struct {
 
 // The help and the questions of ping and ping6.
 const (
-	pingHelp = "Sends one echo request a second until Ctrl-C is pressed. Without a terminal it sends ten."
+	pingHelp = "Sends one echo request a second until Ctrl-C is pressed. " +
+		"Without a terminal it sends ten."
 
 	pingSourceQuestion = "Which interface do you want to send the pings from?"
 	pingHostQuestion   = "Please enter the host you wish to ping."

@@ -7,6 +7,7 @@ import (
 )
 
 // withEnv returns f as an operation of a menu.
-func withEnv(env *shell.Env, f func(context.Context, *shell.Env) error) func(context.Context) error {
+func withEnv(
+	env *shell.Env, f func(context.Context, *shell.Env) error) func(context.Context) error {
 	return func(ctx context.Context) error { return f(ctx, env) }
 }

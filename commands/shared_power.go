@@ -10,8 +10,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-const powerHelp = "Users are logged out at once. Services have this number of seconds to finish; then their\n" +
-	"connections are closed."
+const powerHelp = "Users are logged out at once. Services have this number of seconds to finish; " +
+	"then their\nconnections are closed."
 
 // powerDialogue is the conversation of reboot and shutdown. It asks how long connections may
 // take to end and whether the administrator is sure, prints message and ends this session.

@@ -19,6 +19,9 @@ const (
 	// traceBasePort is the port before that of the first probe. Each probe uses the next port.
 	traceBasePort = 33434
 
+	traceHelp = "Sends three probes to each router on the path and shows the times of the replies,\n" +
+		"until the destination is reached or Ctrl-C is pressed."
+
 	traceSourceQuestion = "Which interface do you want to trace from?"
 	traceHostQuestion   = "Please enter the host to which you want to trace the route."
 )

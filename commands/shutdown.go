@@ -18,6 +18,7 @@ var _ = register(&shell.Command{
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return powerDialogue(ctx, env, appliance.Shutdown, "shut down",
-			"System shutting down.  Please wait while the queue is being closed...\nClosing CLI connection.\nThe system will power off automatically.")
+			"System shutting down.  Please wait while the queue is being closed...\n"+
+				"Closing CLI connection.\nThe system will power off automatically.")
 	},
 })

@@ -55,33 +55,33 @@ func printSSHD(env *shell.Env) {
 // editUserKeys is the menu of a user's keys, which begins with the administrator's own.
 func editUserKeys(ctx context.Context, env *shell.Env) error {
 	name := env.Account.Name
+	switchUser := func(ctx context.Context) error {
+		_, err := env.Ask(ctx, "Enter the name of the user.", "", func(answer string) error {
+			accounts := users.Section.Get(env.Draft)
+			if accounts.Find(answer) == nil {
+				return refusal.Newf("The user %s does not exist.", visible(answer))
+			}
+			name = answer
+			return nil
+		})
+		return err
+	}
 	return env.Menu(ctx, func() shell.Menu {
 		accounts := users.Section.Get(env.Draft)
 		var keys []string
 		if a := accounts.Find(name); a != nil {
 			keys = a.Keys
 		}
+		add := func(ctx context.Context) error { return newUserKey(ctx, env, name) }
+		remove := func(ctx context.Context) error { return deleteUserKey(ctx, env, name, keys) }
+		onlyOwnKeys := env.Account.Role != users.Administrator || len(accounts.List) == 1
 		return shell.Menu{
 			Header: func() { printUserKeys(env, name, keys) },
 			Items: []shell.Item{
-				{Key: "NEW", Text: "Add a new key.", Run: func(ctx context.Context) error {
-					return newUserKey(ctx, env, name)
-				}},
-				{Key: "DELETE", Text: "Remove a key.", Hidden: len(keys) == 0, Run: func(ctx context.Context) error {
-					return deleteUserKey(ctx, env, name, keys)
-				}},
-				{Key: "USER", Text: "Switch to the keys of another user.", Hidden: env.Account.Role != users.Administrator || len(accounts.List) == 1,
-					Run: func(ctx context.Context) error {
-						_, err := env.Ask(ctx, "Enter the name of the user.", "", func(answer string) error {
-							accounts := users.Section.Get(env.Draft)
-							if accounts.Find(answer) == nil {
-								return refusal.Newf("The user %s does not exist.", visible(answer))
-							}
-							name = answer
-							return nil
-						})
-						return err
-					}},
+				{Key: "NEW", Text: "Add a new key.", Run: add},
+				{Key: "DELETE", Text: "Remove a key.", Hidden: len(keys) == 0, Run: remove},
+				{Key: "USER", Text: "Switch to the keys of another user.",
+					Hidden: onlyOwnKeys, Run: switchUser},
 			},
 		}
 	})
@@ -112,7 +112,8 @@ func keyText(k users.Key) string {
 
 func newUserKey(ctx context.Context, env *shell.Env, name string) error {
 	var key users.Key
-	_, err := env.Ask(ctx, "Paste the public key, on one line, in the form of OpenSSH's files.", "", func(answer string) (err error) {
+	const question = "Paste the public key, on one line, in the form of OpenSSH's files."
+	_, err := env.Ask(ctx, question, "", func(answer string) (err error) {
 		key, err = users.ParseKey(answer)
 		return err
 	})

@@ -10,11 +10,12 @@ import (
 var _ = register(&shell.Command{
 	Name:    "tail",
 	Summary: "Continuously display the end of a log file.",
-	Help:    "tail [log_name]\n\nShows the last lines of the log, and then each line as it is written, until Ctrl-C is pressed.",
-	Source:  "public (inline form), invented (questions)",
-	Roles:   logRoles,
-	Mode:    shell.MachineMode,
-	Batch:   true,
+	Help: "tail [log_name]\n\n" +
+		"Shows the last lines of the log, and then each line as it is written, until Ctrl-C is pressed.",
+	Source: "public (inline form), invented (questions)",
+	Roles:  logRoles,
+	Mode:   shell.MachineMode,
+	Batch:  true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		var log logs.Subscription
 		var err error
@@ -26,7 +27,8 @@ var _ = register(&shell.Command{
 		case env.Inline:
 			return shell.InvalidArgumentf("", "The name of a log is required.")
 		default:
-			log, err = chooseLog(ctx, env, committedLogs(env), "Enter the number of the log you wish to tail.")
+			log, err = chooseLog(ctx, env, committedLogs(env),
+				"Enter the number of the log you wish to tail.")
 		}
 		if err == nil {
 			err = checkTextLog(log)

@@ -12,13 +12,16 @@ import (
 var _ = register(&shell.Command{
 	Name:    "tcpdump",
 	Summary: "Dump ethernet packets, before AsyncOS 7.",
-	Help:    "One capture runs at a time; it ends when the menu is left. Captures are kept in the directory\ndiagnostic: fetch them with SCP or FTP. From AsyncOS 7 on packetcapture takes its place.",
-	Source:  "B3, B4, B24 to B32 (menu, rules); invented (answers)",
-	Roles:   []users.Role{users.Administrator, users.Operator},
-	Mode:    shell.MachineMode,
+	Help: "Only one capture runs at a time. It ends when you leave the menu. Captures are kept in\n" +
+		"the directory diagnostic: fetch them with SCP or FTP. AsyncOS 7 and later have\n" +
+		"packetcapture instead.",
+	Source: "B3, B4, B24 to B32 (menu, rules); invented (answers)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Mode:   shell.MachineMode,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		if !env.Appliance.Product.Version.Before(product.Version{Major: 7}) {
-			return refusal.New("The command tcpdump has been replaced by packetcapture. Use packetcapture instead.")
+			return refusal.New("The command tcpdump has been replaced by packetcapture. " +
+				"Use packetcapture instead.")
 		}
 		return captureMenu(ctx, env)
 	},

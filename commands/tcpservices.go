@@ -14,9 +14,10 @@ import (
 var _ = register(&shell.Command{
 	Name:    "tcpservices",
 	Summary: "Display information about the TCP/IP services of the processes.",
-	Help:    "tcpservices\n\nLists the processes that listen on TCP ports, in the order in which they were started.",
-	Source:  "B34, B35, B54, B55",
-	Mode:    shell.MachineMode,
+	Help: "tcpservices\n\n" +
+		"Lists the processes that listen on TCP ports, in the order in which they were started.",
+	Source: "B34, B35, B54, B55",
+	Mode:   shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
 		sockets, err := env.Appliance.Net.Sockets()
 		if err != nil {

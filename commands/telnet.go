@@ -20,9 +20,9 @@ var _ = register(&shell.Command{
 	Name:    "telnet",
 	Summary: "Connect to a remote host.",
 	Help: "telnet [host [port]]\n\n" +
-		"The default port is 25. Each line is sent when it is entered. Ctrl-] shows telnet's own prompt,\n" +
-		"Ctrl-C closes the connection. Without a terminal all input is sent, and then the output of the\n" +
-		"remote host is shown until it closes the connection.",
+		"The default port is 25. Each line is sent when it is entered. Ctrl-] shows telnet's own\n" +
+		"prompt, Ctrl-C closes the connection. Without a terminal all input is sent, and then the\n" +
+		"output of the remote host is shown until it closes the connection.",
 	Source: "public (questions, refusal of loopback addresses), telnet(1) of FreeBSD (other text)",
 	Mode:   shell.MachineMode,
 	Batch:  true,
@@ -53,7 +53,8 @@ const telnetHostRule = "The address must be a hostname or an IPv4/IPv6 address."
 
 // telnetTarget returns the host and the port to connect to and the address to connect from, as
 // the arguments or the answers say. The address is invalid for "Auto".
-func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host string, port uint16, err error) {
+func telnetTarget(ctx context.Context, env *shell.Env) (
+	src netip.Addr, host string, port uint16, err error) {
 	number := 25
 	switch {
 	case len(env.Args) > 2:
@@ -62,7 +63,8 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 		host = env.Args[0]
 		if len(env.Args) > 1 {
 			if number, err = strconv.Atoi(env.Args[1]); err != nil || number < 1 || number > 65535 {
-				return src, "", 0, shell.InvalidArgumentf(env.Args[1], "The port must be an integer from 1 to 65535.")
+				return src, "", 0, shell.InvalidArgumentf(env.Args[1],
+					"The port must be an integer from 1 to 65535.")
 			}
 		}
 		if !validTelnetHost(host) {
@@ -70,7 +72,8 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 		}
 		return src, host, uint16(number), nil
 	}
-	if src, err = askSourceAddr(ctx, env, "Please select which interface you want to telnet from.", 0); err != nil {
+	src, err = askSourceAddr(ctx, env, "Please select which interface you want to telnet from.", 0)
+	if err != nil {
 		return src, "", 0, err
 	}
 	err = env.Form(ctx,
@@ -87,7 +90,8 @@ func telnetTarget(ctx context.Context, env *shell.Env) (src netip.Addr, host str
 // validTelnetHost reports whether host can be the name or address of a host other than the
 // appliance itself.
 func validTelnetHost(host string) bool {
-	if host == "" || strings.ContainsAny(host, " \t") || strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
+	if host == "" || strings.ContainsAny(host, " \t") ||
+		strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
 		return false
 	}
 	a, err := netip.ParseAddr(host)
@@ -103,7 +107,8 @@ func isLoopback(a netip.Addr) bool {
 
 // telnetAddrs looks the host up. If a source address was chosen, telnetAddrs returns addresses
 // of its family only.
-func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host string) ([]netip.Addr, error) {
+func telnetAddrs(
+	ctx context.Context, env *shell.Env, src netip.Addr, host string) ([]netip.Addr, error) {
 	family := 0
 	if src.Is4() {
 		family = 4
@@ -125,7 +130,9 @@ func telnetAddrs(ctx context.Context, env *shell.Env, src netip.Addr, host strin
 }
 
 // telnetConnect tries the addresses in turn and returns the first connection.
-func telnetConnect(ctx context.Context, env *shell.Env, src netip.Addr, addrs []netip.Addr, port uint16) (network.Conn, error) {
+func telnetConnect(
+	ctx context.Context, env *shell.Env, src netip.Addr, addrs []netip.Addr, port uint16,
+) (network.Conn, error) {
 	for _, a := range addrs {
 		env.Printf("Trying %v...\n", a)
 		to := network.DialConfig{Remote: netip.AddrPortFrom(a, port), Owner: "telnet", User: "root"}

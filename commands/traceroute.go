@@ -12,7 +12,7 @@ import (
 var _ = register(&shell.Command{
 	Name:    "traceroute",
 	Summary: "Display the network route to a remote host.",
-	Help:    "traceroute [host]\n\nSends three probes to each router on the way and shows how long their answers take. Ctrl-C ends it.",
+	Help:    "traceroute [host]\n\n" + traceHelp,
 	Source:  "B48, B49, B53; traceroute(8) of FreeBSD (spacing, errors); public (questions)",
 	Mode:    shell.MachineMode,
 	Batch:   true,
@@ -22,13 +22,17 @@ var _ = register(&shell.Command{
 			return err
 		}
 		env.Printf("Press Ctrl-C to stop.\n")
-		addrs, err := lookUpTarget(ctx, env, host, 4, "traceroute: unknown host "+host, "traceroute: "+host+": Host name lookup failure")
+		addrs, err := lookUpTarget(ctx, env, host, 4,
+			"traceroute: unknown host "+host, "traceroute: "+host+": Host name lookup failure")
 		if err != nil {
 			return err
 		}
 		t := &tracer{
-			env: env, command: "traceroute", host: host, dst: addrs[0], src: src, packetSize: 40, shownSize: 40,
-			formatRouter:     func(name string, a netip.Addr) string { return fmt.Sprintf("%s (%v)", name, a) },
+			env: env, command: "traceroute", host: host, dst: addrs[0], src: src,
+			packetSize: 40, shownSize: 40,
+			formatRouter: func(name string, a netip.Addr) string {
+				return fmt.Sprintf("%s (%v)", name, a)
+			},
 			destinationCodes: map[uint8]bool{2: true, 3: true},
 			marks: map[uint8]string{
 				0: "!N", 1: "!H", 2: "!P", 5: "!S", 6: "!U", 7: "!W", 8: "!I",
@@ -47,7 +51,8 @@ var _ = register(&shell.Command{
 			}
 			return refusal.New("traceroute: findsaddr: failed to connect to peer for src addr selection.")
 		}
-		env.Printf("traceroute to %s (%v)%s, %d hops max, %d byte packets\n", host, t.dst, from, traceMaxHops, t.shownSize)
+		env.Printf("traceroute to %s (%v)%s, %d hops max, %d byte packets\n",
+			host, t.dst, from, traceMaxHops, t.shownSize)
 		return t.run(ctx)
 	},
 })

@@ -15,34 +15,27 @@ import (
 var _ = register(&shell.Command{
 	Name:    "userconfig",
 	Summary: "Manage the accounts of administrators.",
-	Help:    "An account has a name, a full name, a role and a passphrase. The role decides which commands it may use.",
-	Source:  "public (list, operations), invented (questions)",
-	Roles:   []users.Role{users.Administrator},
-	Mode:    shell.ClusterMode,
-	Commit:  true,
+	Help: "An account has a name, a full name, a role and a passphrase. " +
+		"The role decides which commands it may use.",
+	Source: "public (list, operations), invented (questions)",
+	Roles:  []users.Role{users.Administrator},
+	Mode:   shell.ClusterMode,
+	Commit: true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		word := passphraseWord(env)
 		return env.Menu(ctx, func() shell.Menu {
 			accounts := users.Section.Get(env.Draft)
-			alone := len(accounts.List) == 1
+			onlyOne := len(accounts.List) == 1
 			return shell.Menu{
 				Header: func() { printAccounts(env, accounts) },
 				Items: []shell.Item{
-					{Key: "NEW", Text: "Create a new account.", Run: func(ctx context.Context) error {
-						return newAccount(ctx, env, word)
-					}},
-					{Key: "EDIT", Text: "Modify an account.", Run: func(ctx context.Context) error {
-						return editAccount(ctx, env)
-					}},
-					{Key: "DELETE", Text: "Remove an account.", Hidden: alone, Run: func(ctx context.Context) error {
-						return deleteAccount(ctx, env)
-					}},
-					{Key: strings.ToUpper(word), Text: "Change the " + word + " for a user.", Run: func(ctx context.Context) error {
-						return setPassphrase(ctx, env, word)
-					}},
-					{Key: "STATUS", Text: "Change the account status.", Run: func(ctx context.Context) error {
-						return setAccountStatus(ctx, env)
-					}},
+					{Key: "NEW", Text: "Create a new account.", Run: withEnv(env, newAccount)},
+					{Key: "EDIT", Text: "Modify an account.", Run: withEnv(env, editAccount)},
+					{Key: "DELETE", Text: "Remove an account.",
+						Hidden: onlyOne, Run: withEnv(env, deleteAccount)},
+					{Key: strings.ToUpper(word), Text: "Change the " + word + " for a user.",
+						Run: withEnv(env, setPassphrase)},
+					{Key: "STATUS", Text: "Change the account status.", Run: withEnv(env, setAccountStatus)},
 				},
 			}
 		})
@@ -56,12 +49,13 @@ func printAccounts(env *shell.Env, accounts users.Accounts) {
 		if a.Locked {
 			locked = " (locked)"
 		}
-		env.PrintWrapped(fmt.Sprintf("%d. %s - \"%s\" (%s)%s", i+1, a.Name, a.FullName, a.Role.Groups()[0], locked))
+		env.PrintWrapped(fmt.Sprintf("%d. %s - \"%s\" (%s)%s",
+			i+1, a.Name, a.FullName, a.Role.Groups()[0], locked))
 	}
 	env.Printf("\nExternal authentication: Disabled\n")
 }
 
-func newAccount(ctx context.Context, env *shell.Env, word string) error {
+func newAccount(ctx context.Context, env *shell.Env) error {
 	a := users.Account{Role: users.Guest}
 	err := env.Form(ctx,
 		shell.Text(&a.Name, "Enter the new user name.", func(name string) error {
@@ -76,7 +70,7 @@ func newAccount(ctx context.Context, env *shell.Env, word string) error {
 	if err != nil {
 		return err
 	}
-	if a.Hash, err = askNewPassphrase(ctx, env, a.Name, word); err != nil {
+	if a.Hash, err = askNewPassphrase(ctx, env, a.Name); err != nil {
 		return err
 	}
 	err = editAccounts(env, func(v *users.Accounts) error {
@@ -141,12 +135,12 @@ func deleteAccount(ctx context.Context, env *shell.Env) error {
 	return err
 }
 
-func setPassphrase(ctx context.Context, env *shell.Env, word string) error {
+func setPassphrase(ctx context.Context, env *shell.Env) error {
 	a, err := chooseAccount(ctx, env, "change", nil)
 	if err != nil {
 		return err
 	}
-	hash, err := askNewPassphrase(ctx, env, a.Name, word)
+	hash, err := askNewPassphrase(ctx, env, a.Name)
 	if err != nil {
 		return err
 	}
@@ -155,7 +149,7 @@ func setPassphrase(ctx context.Context, env *shell.Env, word string) error {
 		return nil
 	})
 	if err == nil {
-		env.Printf("%s changed for %s.\n", capital(word), a.Name)
+		env.Printf("%s changed for %s.\n", capital(passphraseWord(env)), a.Name)
 	}
 	return err
 }
@@ -185,9 +179,12 @@ func setAccountStatus(ctx context.Context, env *shell.Env) error {
 
 // chooseAccount asks for an account by name or by its number in the list. If check is not nil,
 // it may refuse the account.
-func chooseAccount(ctx context.Context, env *shell.Env, verb string, check func(users.Account) error) (users.Account, error) {
+func chooseAccount(
+	ctx context.Context, env *shell.Env, verb string, check func(users.Account) error,
+) (users.Account, error) {
 	var chosen users.Account
-	_, err := env.Ask(ctx, fmt.Sprintf("Enter the user name or number to %s.", verb), "", func(answer string) error {
+	question := fmt.Sprintf("Enter the user name or number to %s.", verb)
+	_, err := env.Ask(ctx, question, "", func(answer string) error {
 		accounts := users.Section.Get(env.Draft)
 		found := accounts.Find(answer)
 		if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(accounts.List) {
@@ -205,8 +202,13 @@ func chooseAccount(ctx context.Context, env *shell.Env, verb string, check func(
 	return chosen, err
 }
 
-func askNewPassphrase(ctx context.Context, env *shell.Env, name, word string) (string, error) {
+// askNewPassphrase asks for the passphrase of an account and returns its hash.
+func askNewPassphrase(ctx context.Context, env *shell.Env, name string) (string, error) {
+	word := passphraseWord(env)
 	return askNewHash(ctx, env, name, word,
-		fmt.Sprintf("Enter the new %s for %s.", word, name), fmt.Sprintf("Enter the new %s again.", word),
-		func(ctx context.Context, question string) (string, error) { return env.AskSecret(ctx, question, nil) })
+		fmt.Sprintf("Enter the new %s for %s.", word, name),
+		fmt.Sprintf("Enter the new %s again.", word),
+		func(ctx context.Context, question string) (string, error) {
+			return env.AskSecret(ctx, question, nil)
+		})
 }

@@ -23,7 +23,8 @@ var _ = register(&shell.Command{
 		if !p.BuildDate.IsZero() {
 			env.Printf("Build Date: %s\n", p.BuildDate.Format("2006-01-02"))
 		}
-		env.Printf("Install Date: %s\n", p.Installed.In(env.Appliance.Zone()).Format("2006-01-02 15:04:05"))
+		installed := p.Installed.In(env.Appliance.Zone())
+		env.Printf("Install Date: %s\n", installed.Format("2006-01-02 15:04:05"))
 		env.Printf("Serial #: %s\n", p.Serial)
 		if p.Virtual() {
 			env.Printf("BIOS: NA\n")
@@ -34,7 +35,8 @@ var _ = register(&shell.Command{
 		}
 		raid, _ := p.RAID()
 		bios, bmc, _ := p.Firmware()
-		env.Printf("BIOS: %s\nRAID: %s, RAID Status: %s, RAID Type: %s\nBMC: %s\n", bios, raid.Version, raid.Status, raid.Type, bmc)
+		env.Printf("BIOS: %s\nRAID: %s, RAID Status: %s, RAID Type: %s\nBMC: %s\n",
+			bios, raid.Version, raid.Status, raid.Type, bmc)
 		return nil
 	},
 })

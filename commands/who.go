@@ -15,13 +15,16 @@ var _ = register(&shell.Command{
 	Source:  "invented, after public samples",
 	Mode:    shell.MachineMode,
 	Run: func(_ context.Context, env *shell.Env) error {
-		t := shell.Table{Headings: []string{"Username", "Role", "Login Time", "Idle Time", "Remote Host", "What"}}
+		t := shell.Table{
+			Headings: []string{"Username", "Role", "Login Time", "Idle Time", "Remote Host", "What"},
+		}
 		for _, s := range env.Appliance.Logins.Sessions() {
 			from := "console"
 			if s.ClientAddr.IsValid() {
 				from = s.ClientAddr.String()
 			}
-			t.Add(s.Account, s.Role.String(), s.LoginTime.In(env.Appliance.Zone()).Format("03:04PM"), idleTime(s.Idle), from, s.Service)
+			in := s.LoginTime.In(env.Appliance.Zone()).Format("03:04PM")
+			t.Add(s.Account, s.Role.String(), in, idleTime(s.Idle), from, s.Service)
 		}
 		t.Print(env)
 		return nil
