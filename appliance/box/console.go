@@ -55,7 +55,7 @@ func (b *Box) Console(
 type serialLine struct {
 	in      io.Closer
 	chunks  chan []byte   // closed when the input has ended
-	closed  chan struct{} // nobody receives chunks any more
+	closed  chan struct{} // closed when chunks has no receiver any more
 	reading sync.WaitGroup
 }
 
@@ -89,7 +89,7 @@ func (l *serialLine) close() {
 	l.reading.Wait()
 }
 
-// attach returns a reader of what is typed from now on.
+// attach returns a reader of the input that follows.
 func (l *serialLine) attach() io.ReadCloser {
 	return &lineReader{line: l, closed: make(chan struct{})}
 }

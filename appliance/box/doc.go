@@ -16,7 +16,7 @@
 // An instance is one run of the appliance, from power on to power off. Each boot makes a new
 // instance with a new world.
 //
-// # What it is for
+// # Purpose
 //
 // Box is the only package that knows every part. The program and the test kit use it. It adds
 // three things of its own:
@@ -35,8 +35,8 @@
 // of it could stay would take more code than that is worth.
 //
 // Faults stay as they were, since they were set from outside: Faults are passed from one
-// world to the next. A stopped server stays stopped. What servers have received is lost with
-// the old world.
+// world to the next. A stopped server stays stopped. The mail, records and files that servers
+// have received are lost with the old world.
 //
 // # Time
 //

@@ -10,9 +10,9 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-// What only the appliance's configuration can tell about a topology is told with its place
-// in the file.
-func TestLoadTopologyNamesThePlaceOfAMistake(t *testing.T) {
+// Mistakes that only the appliance's configuration can find are reported with their position in
+// the file.
+func TestLoadTopologyReportsPosition(t *testing.T) {
 	_, data, ok := fixtures.Topology("minimal")
 	if !ok {
 		t.Fatal("no topology minimal")

@@ -15,8 +15,9 @@
 // A world is the running simulated network with the appliance in it: everything that one
 // topology describes.
 //
-// A segment is one Ethernet broadcast domain: a wire, which is what an interface of the
-// appliance is plugged into, or one VLAN of a wire.
+// A segment is one Ethernet broadcast domain. Each interface of the appliance is plugged into
+// one of its own, which topologies and messages call its wire. A VLAN of a wire is a segment
+// too.
 //
 // A peer is a simulated server on a simulated host (package peers).
 //
@@ -26,21 +27,21 @@
 //
 // A path is the list of routers between the appliance's gateways and a network.
 //
-// A rule describes what goes wrong with which packets (topology.Rule). A fault is a rule of
-// a world at work, with the time at which it was added and the packets that it has applied
-// to.
+// A rule has an action and conditions for the packets that it applies to (topology.Rule). A
+// fault is a rule that has been added to a world, with the time at which that happened and the
+// numbers of packets and connections that it has applied to.
 //
-// # What a world is made of
+// # The parts of a world
 //
-// Each interface of the appliance is plugged into a segment of its own (package ether), with
-// a gateway (package wan) and the hosts that the topology puts there. The segment may carry
-// VLANs, each with a gateway and hosts of its own. Neither depends on the appliance: whether
-// it is in a VLAN or has an address at all is its configuration.
+// The segment of an interface (package ether) has a gateway (package wan) and the hosts that
+// the topology puts there. It may carry VLANs, each with a gateway and hosts of its own. None of
+// this depends on the appliance, whose own configuration says whether it is in a VLAN and has
+// an address at all.
 //
 // All other hosts are behind the gateways, at one site. The appliance is one network stack
 // (package vnet). All simulated hosts share another, in which each has some addresses, since
-// a stack costs a hundred times what an address does. If the topology lets anything out, the
-// back door has a third.
+// a stack costs a hundred times as much as an address. If the topology has back doors, they
+// share a third.
 //
 // The types of a world are layered, lowest first: Faults, which outlive a world; stacks, the
 // fabric with everything that is attached to it; servers; clients; doors; and World, which

@@ -223,7 +223,7 @@ func (d *doors) SetAddrs(ifname string, addrs []netip.Prefix) error {
 	return err
 }
 
-// A listener notifies the doors of what happens to it.
+// A listener notifies the doors when it accepts a connection and when it is closed.
 type listener struct {
 	network.Listener
 	accepted, closed func()

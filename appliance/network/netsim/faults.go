@@ -29,7 +29,7 @@ type Faults struct {
 	closed bool
 }
 
-// A fault is a rule and what it has done.
+// A fault is a rule with its effects so far.
 type fault struct {
 	id   int
 	rule topology.Rule
@@ -62,7 +62,7 @@ type Duration time.Duration
 // MarshalText returns the duration as time.Duration's String does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// UnmarshalText reads what time.ParseDuration accepts.
+// UnmarshalText reads a duration that time.ParseDuration accepts.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
 	*d = Duration(v)

@@ -2,7 +2,7 @@ package topology
 
 import "net/netip"
 
-// check runs all checks. Later ones use what earlier ones have found.
+// check runs all checks. Later ones use facts that earlier ones have recorded.
 func (t *Topology) check(servers ServerTypes, errorf errorFunc) error {
 	c := &checker{
 		Topology: t, servers: servers, errorf: errorf,

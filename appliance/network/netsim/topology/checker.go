@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A checker finds mistakes that the decoder accepts, because they are in the meaning of a
-// topology. It remembers what the checks before have found.
+// A checker finds mistakes in the meaning of a topology, which the decoder accepts. Earlier
+// checks record facts that later ones use.
 type checker struct {
 	*Topology
 	servers ServerTypes

@@ -236,7 +236,7 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, parse parseFunc) error {
 	return nil
 }
 
-// describe returns what n is, for a message.
+// describe returns the kind or the text of n, for a message.
 func describe(n ast.Node) string {
 	switch n.(type) {
 	case *ast.NullNode:

@@ -10,7 +10,7 @@ const (
 	defaultQuota = GiB
 )
 
-// setDefaults fills in what the topology leaves out.
+// setDefaults sets the fields that the topology leaves out.
 func (t *Topology) setDefaults(servers ServerTypes) {
 	a := &t.Appliance
 	a.DiskQuota = cmp.Or(a.DiskQuota, defaultQuota)

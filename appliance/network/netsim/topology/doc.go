@@ -6,8 +6,8 @@
 //
 // # Terms
 //
-// A wire is what an interface of the appliance is plugged into. A segment is one Ethernet
-// broadcast domain: the machines on a wire that are in no VLAN, or those in one of its VLANs.
+// A segment is one Ethernet broadcast domain: the machines on the wire of an interface that
+// are in no VLAN, or those in one of the VLANs of that wire.
 // A host is a simulated machine, on a wire or behind the gateways. A path is the list of
 // routers between the gateways and a network. A door is a real listener that leads to a
 // service of the appliance; a back door leads packets for a simulated address to a real one.
@@ -25,7 +25,7 @@
 // A rule is written the same way in topologies, in JSON and on the command line: the decoder
 // of topologies reads all of them.
 //
-// # What the caller knows
+// # Servers and logs
 //
 // Package peers knows which servers hosts can run, and the options of these. Load and Check
 // receive that as ServerTypes. The appliance's configuration knows which logs it can push; a

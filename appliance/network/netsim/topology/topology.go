@@ -182,8 +182,8 @@ type Path struct {
 	Jitter time.Duration `yaml:"jitter"`
 	Loss   float64       `yaml:"loss"` // share of packets lost in each direction, 0 to 1
 	MTU    int           `yaml:"mtu"`  // of its narrowest link; 0: no limit
-	// End is what happens to packets at the end of the path: Deliver or one of the
-	// constants after it.
+	// End is the end of the path: Deliver, or one of the constants after it if packets do not
+	// arrive.
 	End string `yaml:"end"`
 }
 

@@ -41,7 +41,7 @@ func load(t testing.TB, file, text string) *topology.Topology {
 	return topo
 }
 
-// TestDefaults checks the values of what a topology leaves out.
+// TestDefaults checks the values of fields that a topology leaves out.
 func TestDefaults(t *testing.T) {
 	minimal := load(t, "t.yaml", valid)
 	n := minimal.Appliance.Interfaces[0]
