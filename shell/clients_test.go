@@ -77,7 +77,8 @@ func TestOpenSSHCommandLine(t *testing.T) {
 			}
 		}
 	}
-	out, stderr, status := runProgram(t, "say x\nexit\n", "sshpass", sshpassArgs(t, s, "ironport", "-T")...)
+	args := sshpassArgs(t, s, "ironport", "-T")
+	out, stderr, status := runProgram(t, "say x\nexit\n", "sshpass", args...)
 	if !strings.HasSuffix(out, prompt+"\n\nx\n"+prompt+"\n") || stderr != "" || status != 0 {
 		t.Errorf("a script: %q, %q, status %d", out, stderr, status)
 	}
@@ -105,7 +106,8 @@ func TestOpenSSHKeyLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startServer(t, app, nil, whoamiCommand)
-	args := append([]string{"-i", file, "-l", "kim", "-o", "BatchMode=yes"}, sshArgs(t, s, "whoami")...)
+	args := []string{"-i", file, "-l", "kim", "-o", "BatchMode=yes"}
+	args = append(args, sshArgs(t, s, "whoami")...)
 	out, stderr, status := runProgram(t, "", "ssh", args...)
 	if out != "kim from 127.0.0.1 as Operator\n" || status != 0 {
 		t.Errorf("%q, %q, status %d", out, stderr, status)

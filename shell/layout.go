@@ -67,8 +67,8 @@ func (l *layout) keepOutput(b []byte) {
 	}
 }
 
-// Prompt calls the Prompter's Prompt and passes the answer to onAnswer, unless text is empty: a line
-// without a prompt is part of a text that the user pastes, such as a configuration with
+// Prompt calls the Prompter's Prompt and passes the answer to onAnswer, unless text is empty: a
+// line without a prompt is part of a text that the user pastes, such as a configuration with
 // passphrases in it.
 func (l *layout) Prompt(ctx context.Context, text string) (string, error) {
 	line, err := l.Prompter.Prompt(ctx, text)

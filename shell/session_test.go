@@ -192,7 +192,8 @@ func TestTabCompletion(t *testing.T) {
 	sh.exchange("the rest of the line", "ay x\r", "ay x\r\r\n\r\nx\r\n"+prompt)
 	sh.exchange("an unknown prefix, and an argument that is not a command", "zz\tsay s\t\r",
 		"zzsay s\r\r\n\r\nUnknown command or missing feature key: zzsay\r\n"+prompt)
-	sh.exchange("an argument that is a command", "h sa\t\r", "h sa\x1b[4Dh say \r\r\n\r\nsay\r\n"+prompt)
+	sh.exchange("an argument that is a command", "h sa\t\r",
+		"h sa\x1b[4Dh say \r\r\n\r\nsay\r\n"+prompt)
 	sh.exchange("an answer", "ask\rs\t\r",
 		"ask\r\r\n\r\nName:\r\n[]> s\r\r\nPassphrase: ")
 }

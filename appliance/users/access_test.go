@@ -91,7 +91,8 @@ func TestAccessIsSavedAndLoaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	var file strings.Builder
-	if err := config.WriteXML(&file, s.Committed(), config.XMLOptions{Passphrases: config.Plain}); err != nil {
+	options := config.XMLOptions{Passphrases: config.Plain}
+	if err := config.WriteXML(&file, s.Committed(), options); err != nil {
 		t.Fatal(err)
 	}
 	other := config.NewStore().NewDraft()
