@@ -16,8 +16,8 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// These tests do what public automation does with an appliance: each with its own
-// terminal, its own idea of a prompt, and its own way to go on at the pager.
+// These tests do what published automation programs do with an appliance. Each program has its
+// own terminal, its own pattern for the prompt, and its own way to answer the pager.
 
 func logIn(t *testing.T, addr string) *ssh.Client {
 	t.Helper()
@@ -29,13 +29,13 @@ func logIn(t *testing.T, addr string) *ssh.Client {
 	return c
 }
 
-// A robot is a program at a terminal.
+// An automationClient is a program that uses a terminal.
 type automationClient struct {
 	t    *testing.T
 	s    *ssh.Session
 	in   io.Writer
 	out  io.Reader
-	seen string // since the last send
+	seen string // output since the last send
 }
 
 func newAutomationClient(t *testing.T, c *ssh.Client, columns, rows int) *automationClient {
@@ -64,11 +64,11 @@ func (r *automationClient) shell() *automationClient {
 
 func (r *automationClient) send(text string) {
 	r.seen = ""
-	io.WriteString(r.in, text) //nolint:errcheck // what does not come back is noticed
+	io.WriteString(r.in, text) //nolint:errcheck // until notices missing output
 }
 
-// until reads until what was said since the last send matches one of the
-// expressions, and returns which.
+// until reads until the output since the last send matches one of the expressions, and returns
+// its index.
 func (r *automationClient) until(expressions ...string) int {
 	r.t.Helper()
 	stop := clock.System().AfterFunc(replyTimeout, func() { r.s.Close() })
@@ -88,7 +88,7 @@ func (r *automationClient) until(expressions ...string) int {
 	}
 }
 
-// page reads to the prompt, and sends key at each end of a page.
+// page reads to the prompt, sends key at the end of each page, and returns the output.
 func (r *automationClient) page(prompt, key string) (text string) {
 	r.t.Helper()
 	for r.until(`-Press Any Key For More-$`, prompt) == 0 {
@@ -151,7 +151,7 @@ func TestNetshot(t *testing.T) {
 	r.until(prompt, `\[Y\]> \z`)
 }
 
-// The scripts of openmsa are for expect.
+// The scripts of openmsa are written for expect.
 func TestOpenMSA(t *testing.T) {
 	r := newAutomationClient(t, logIn(t, appliancetest.Start(t).SSHAddr), 80, 24).shell()
 	r.until(`> \z`)
@@ -164,7 +164,7 @@ func TestOpenMSA(t *testing.T) {
 	r.until(`example\.com> \z`)
 	words := strings.Split(regexp.MustCompile(`(?s)File written.*`).FindString(r.seen), " ")
 	if len(words) < 8 || !strings.Contains(words[7], "\"/configuration/C100V-") {
-		t.Fatalf("the 8th item is no path: %q", words)
+		t.Fatalf("the 8th word is not a path: %q", words)
 	}
 	r.send("sethostname mail.example.com\r")
 	r.until(`example\.com> \z`)
@@ -184,8 +184,8 @@ func TestOpenMSA(t *testing.T) {
 	r.until(`mail\.example\.com> \z`)
 }
 
-// A SOAR connector runs command lines with a terminal, and types the passphrase once
-// it hears something, whatever that is.
+// A SOAR connector runs command lines with a terminal, and types the passphrase after the
+// first output, whatever that is.
 func TestSOARConnector(t *testing.T) {
 	c := logIn(t, appliancetest.Start(t).SSHAddr)
 	for _, cmd := range []struct {
@@ -229,7 +229,7 @@ func TestSOARConnector(t *testing.T) {
 	}
 }
 
-// A client in C# reads a stream and joins lines.
+// A client in C# reads a stream and joins its lines.
 func TestShellStream(t *testing.T) {
 	r := newAutomationClient(t, logIn(t, appliancetest.Start(t).SSHAddr), 80, 24).shell()
 	r.until(`example\.com>`)

@@ -3,6 +3,7 @@ package commands_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,7 +24,7 @@ import (
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// A desk is a session of an administrator on an appliance without a network.
+// A testSession is an administrator's session on an appliance without a network.
 type testSession struct {
 	dir       string
 	appliance *appliance.Appliance
@@ -45,21 +46,26 @@ func newTestSession(t *testing.T, user string, quota int64) *testSession {
 	return &testSession{dir, app, &shell.Env{Appliance: app, Draft: app.Config.NewDraft(), Account: users.Account{Name: user, Role: users.Administrator}}}
 }
 
-// run gives the answers to a command and returns its error.
+// run runs a command with these answers and returns its error.
 func (d *testSession) run(t *testing.T, name string, answers ...string) error {
 	t.Helper()
 	p := shelltest.NewPrompter(answers...)
 	d.env.Dialogue = shell.NewDialogue(p)
-	var err error
-	for _, c := range commands.All() {
-		if c.Name == name {
-			err = c.Run(t.Context(), d.env)
-		}
-	}
+	err := runCommand(t.Context(), d.env, name)
 	if p.Unused() > 0 {
-		t.Errorf("%d answers were never asked for:\n%s", p.Unused(), p)
+		t.Errorf("%d answers were not asked for:\n%s", p.Unused(), p)
 	}
 	return err
+}
+
+// runCommand runs the command called name.
+func runCommand(ctx context.Context, env *shell.Env, name string) error {
+	for _, c := range commands.All() {
+		if c.Name == name {
+			return c.Run(ctx, env)
+		}
+	}
+	return fmt.Errorf("there is no command %s", name)
 }
 
 func wantRefusal(t *testing.T, err error, text string) {
@@ -122,7 +128,7 @@ func TestPassphraseOfDeletedAccount(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := d.appliance.Users.Verify("joe", "new horse"); err != nil {
-		t.Error("the new passphrase is denied")
+		t.Error("the new passphrase is not accepted")
 	}
 	remove := func(v *users.Accounts) error { v.List = v.List[:1]; return nil }
 	if err := users.Section.CommitNow(t.Context(), d.appliance.Config, nil, config.CommitInfo{}, remove); err != nil {
@@ -145,7 +151,7 @@ func TestLoadconfigReadsOnlyConfigurationFiles(t *testing.T) {
 	}
 }
 
-// Somebody else changes the accounts while an administrator answers questions.
+// Another session changes the accounts while an administrator answers questions.
 func TestUserconfigDoesNotOverwriteAnotherSession(t *testing.T) {
 	d := newTestSession(t, "admin", 0)
 	v := users.Section.Get(d.env.Draft)
@@ -158,7 +164,7 @@ func TestUserconfigDoesNotOverwriteAnotherSession(t *testing.T) {
 	wantRefusal(t, d.run(t, "commit", "", ""), "another session has meanwhile changed users")
 }
 
-// A network without the interface that the configuration speaks of.
+// A netWithoutPorts is a network without the ports that the configuration names.
 type netWithoutPorts struct {
 	tappedNet
 	network.Configurer

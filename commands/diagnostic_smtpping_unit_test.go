@@ -103,7 +103,7 @@ func TestSMTPPingReportsSilentServer(t *testing.T) {
 	} {
 		limits := mail.DefaultTimeouts()
 		limits.Greeting = 50 * time.Millisecond
-		if test.kind != "mx" { // will not answer TLS either
+		if test.kind != "mx" { // the server does not answer TLS either
 			limits.Command = limits.Greeting
 		}
 		b := smtpBox(t, test.kind, test.options, limits)
@@ -151,7 +151,7 @@ func TestSMTPPingSendsEnteredMessage(t *testing.T) {
 	s.Expect("Test complete.")
 	mails := b.World().Peer("mx/mx").(*peers.MailExchanger).Messages()
 	if len(mails) != 1 {
-		t.Fatalf("%d mails came", len(mails))
+		t.Fatalf("the server received %d mails, want 1", len(mails))
 	}
 	m := mails[0]
 	if m.From != "joe@example.com" || !slices.Equal(m.To, []string{"ann@example.com"}) || m.Subject() != "Greetings" || m.Hello != "esa.example.com" || m.TLS {

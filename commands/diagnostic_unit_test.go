@@ -12,12 +12,11 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/users"
-	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// A quietNet has neighbor caches, and nothing else of a network.
+// A neighborNet is a network that has neighbor caches and nothing else.
 type neighborNet struct {
 	network.Network
 	cache []network.Neighbor
@@ -47,12 +46,8 @@ func diagnose(t *testing.T, cache []network.Neighbor, args ...string) string {
 		Dialogue: shell.NewDialogue(d), Appliance: app, Draft: app.Config.NewDraft(), SessionContext: t.Context(),
 		Account: users.Account{Role: users.Administrator}, Args: args, Inline: true,
 	}
-	for _, c := range commands.All() {
-		if c.Name == "diagnostic" {
-			if err := c.Run(t.Context(), env); err != nil {
-				t.Fatal(err)
-			}
-		}
+	if err := runCommand(t.Context(), env, "diagnostic"); err != nil {
+		t.Fatal(err)
 	}
 	return d.String()
 }

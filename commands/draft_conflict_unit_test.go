@@ -17,12 +17,11 @@ import (
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/appliance/users"
-	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// busyPrompter is a session in which something else happens before its answer number late.
+// An interferingPrompter calls interfere before it gives its answer number lateAnswer.
 type interferingPrompter struct {
 	*shelltest.Prompter
 	asked, lateAnswer int
@@ -36,7 +35,7 @@ func (p *interferingPrompter) Prompt(ctx context.Context, text string) (string, 
 	return p.Prompter.Prompt(ctx, text)
 }
 
-// commitNow changes a section as another session does.
+// commitNow commits a change as another session does.
 func commitNow[T any](t *testing.T, app *appliance.Appliance, s *config.Section[T], v T) {
 	t.Helper()
 	err := s.CommitNow(t.Context(), app.Config, nil, config.CommitInfo{}, func(to *T) error {
@@ -48,7 +47,7 @@ func commitNow[T any](t *testing.T, app *appliance.Appliance, s *config.Section[
 	}
 }
 
-// An edit is what another session does.
+// An edit is a change that another session commits.
 type edit func(*testing.T, *appliance.Appliance)
 
 func dnsServers(addrs ...string) edit {
@@ -116,12 +115,12 @@ func metricsInterval(seconds int) edit {
 	}
 }
 
-// Another session removes what a question is about before it is answered.
+// Another session changes a section while an administrator answers questions about it.
 func TestConcurrentCommitRefusesEdit(t *testing.T) {
 	for _, c := range []struct {
 		command        string
 		before, during edit
-		late           int // number of the answer that comes too late
+		late           int // number of the answer that comes after the other session's change
 		answers        []string
 	}{
 		{"dnsconfig", dnsServers("192.0.2.53", "192.0.2.54", "192.0.2.55"), dnsServers("192.0.2.53", "192.0.2.54"), 2, []string{"delete", "3", ""}},
@@ -149,27 +148,23 @@ func TestConcurrentCommitRefusesEdit(t *testing.T) {
 	}
 }
 
-// wantUnchanged plays a dialogue that must say that it was too late, and change nothing.
+// wantUnchanged runs a command. The command must refuse its change because of another
+// session's, and leave the draft unchanged.
 func (d *testSession) wantUnchanged(t *testing.T, command string, p *interferingPrompter) {
 	t.Helper()
 	d.env.Dialogue = shell.NewDialogue(p)
-	for _, c := range commands.All() {
-		if c.Name != command {
-			continue
-		}
-		if err := c.Run(t.Context(), d.env); err != nil {
-			t.Error(err)
-		}
+	if err := runCommand(t.Context(), d.env, command); err != nil {
+		t.Error(err)
 	}
 	if !strings.Contains(p.String(), "nothing was changed here") {
-		t.Errorf("it said:\n%s", p)
+		t.Errorf("the change was not refused:\n%s", p)
 	}
 	if d.env.Draft.Pending() {
-		t.Error("something is to be committed")
+		t.Error("the draft was changed")
 	}
 }
 
-// What refers to an IP interface by its name follows it.
+// The sections that refer to an IP interface by its name are updated.
 func TestRenamedInterfaceKeepsReferences(t *testing.T) {
 	d := newTestSession(t, "admin", 0)
 	commitNow(t, d.appliance, netconfig.Ports, netconfig.PortList{List: []netconfig.Port{{Name: "Data 1", Ethernet: "Data 1", MTU: 1500}}})

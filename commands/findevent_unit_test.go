@@ -11,7 +11,7 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-// The guide's messages (logs.md 3.1, 3.2), and one that another connection brought.
+// mailLog is the guide's example (logs.md 3.1, 3.2) and another message of the same connection.
 const mailLog = `New SMTP ICID 5 interface Management (10.1.1.1) address 10.1.1.209 reverse dns host remotehost.com verified yes
 Start MID 6 ICID 5
 MID 6 ICID 5 From: <Sender@remotehost.com>
@@ -30,7 +30,7 @@ DCID 8 close
 Message finished MID 6 done
 New SMTP DCID 88 interface 192.168.42.42 address 10.5.55.25`
 
-// storyBox is a box in whose mail log the story stands.
+// boxWithMailLog starts a box that has logged mailLog.
 func boxWithMailLog(t *testing.T) *appliancetest.Box {
 	t.Helper()
 	b := appliancetest.Start(t, appliancetest.Clock(clock.NewFake(time.Date(2003, 4, 17, 19, 56, 22, 0, time.UTC))))
@@ -40,7 +40,7 @@ func boxWithMailLog(t *testing.T) *appliancetest.Box {
 	return b
 }
 
-// texts are the lines of out without their times, and without blank ones.
+// logTexts returns the lines of out without their times. It drops blank lines.
 func logTexts(out string) string {
 	var b strings.Builder
 	for line := range strings.Lines(strings.ReplaceAll(out, "\r", "")) {
@@ -53,7 +53,7 @@ func logTexts(out string) string {
 	return b.String()
 }
 
-// without is the story without some of its lines, counted from 1.
+// linesExcept returns mailLog without the lines with these numbers, counted from 1.
 func linesExcept(n ...int) string {
 	drop := map[int]bool{}
 	for _, i := range n {

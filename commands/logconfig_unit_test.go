@@ -6,8 +6,8 @@ import (
 	"github.com/esasim/esasim/appliance/logs"
 )
 
-// What is answered to the question for an interval counts, whatever schedule a
-// configuration file had.
+// A loaded configuration may have another schedule. Editing replaces it by the interval that
+// was entered.
 func TestEditedUploadIsScheduledByInterval(t *testing.T) {
 	d := newTestSession(t, "admin", 0)
 	s := logs.NewSubscription("pushed", logs.Mail.Spec())
@@ -18,15 +18,15 @@ func TestEditedUploadIsScheduledByInterval(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := logs.Section.Get(d.env.Draft).List[0]; got.Schedule != logs.Interval || got.IntervalSeconds != 600 || got.TimeOfDay != "" {
-		t.Errorf("it is %+v", got)
+		t.Errorf("the subscription is %+v", got)
 	}
 }
 
-// The passphrase of a push is kept for the server that it belongs to, and sent to no
-// other.
+// The passphrase of a push is kept only if server and user stay the same, so that it is never
+// sent to another server.
 func TestUploadPassphraseIsBoundToServerAndUser(t *testing.T) {
 	for _, c := range []struct {
-		host, user string // as they are typed
+		host, user string // as entered
 		want       string
 	}{
 		{"", "", "secret"},

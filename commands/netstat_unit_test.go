@@ -18,10 +18,10 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A tableNet has the tables that a test gives it, and nothing else.
+// A tableNet is a network that has the given tables and nothing else.
 type tableNet struct {
 	network.Network
-	sockets    []network.Socket // the oldest first
+	sockets    []network.Socket // oldest first
 	routes     []network.Route
 	interfaces []network.Interface
 	counters   func(ifname string) network.Counters
@@ -38,7 +38,7 @@ func (n tableNet) Counters(i string) (network.Counters, error) {
 	return n.counters(i), nil
 }
 
-// listsNetstat checks what a line prints.
+// checkNetstat checks the output of netstat with the arguments in line.
 func checkNetstat(t *testing.T, net network.Network, line, want string) {
 	t.Helper()
 	got, err := runOnNet(t, net, nil, "netstat", strings.Fields(line)...)
@@ -65,7 +65,7 @@ func TestNetstatListsSockets(t *testing.T) { // B38
 		socket("tcp6", "[2001:db8:202::7]:10300", "[2001:db8:4005::200e]:80", "SYN_SENT"),
 		socket("tcp4", "127.0.0.1:10275", "127.0.0.1:5432", "TIME_WAIT"),
 	}}
-	// BSD leaves a blank where UDP has no state.
+	// BSD ends the lines of UDP sockets, which have no state, with a blank.
 	checkNetstat(t, net, "", `
 Active Internet connections (including servers)
 Proto Recv-Q Send-Q Local Address          Foreign Address        (state)
@@ -157,7 +157,7 @@ Data 1    - 2001:db8:202:77::/64 2001:db8:202:77::7 110624529     -     - 122028
 `)
 }
 
-// A network's prefix is told where its zeros do not tell it.
+// The prefix length is shown unless the zero octets of the address imply it.
 func TestNetstatListsRoutes(t *testing.T) { // B40
 	route := func(dst, gateway, flags, ifname string) network.Route {
 		r := network.Route{Dst: netip.MustParsePrefix(dst), Link: 2, Interface: ifname, Flags: flags}
@@ -233,8 +233,8 @@ localhost.example.com  link#2               UH          lo0
 `)
 }
 
-// Each reading is the square of the number of the reading, so a difference is not a
-// total; the fourth starts from zero again.
+// The value of each reading is the square of its number, so that differences and totals are
+// not the same. At the fourth reading the counters have been reset.
 func TestNetstatShowsRates(t *testing.T) { // B42
 	reading := uint64(0)
 	net := tableNet{
@@ -282,12 +282,12 @@ func TestNetstatTrafficRepeatsHeadingsAndEndsWithoutTerminal(t *testing.T) {
 	}
 }
 
-// boxWithoutDNS is one whose DNS server has no cable.
-func boxWithoutDNS(t *testing.T, patience time.Duration) *appliancetest.Box {
+// boxWithoutDNS starts a box whose DNS server is unplugged.
+func boxWithoutDNS(t *testing.T, lookupTimeout time.Duration) *appliancetest.Box {
 	t.Helper()
 	return appliancetest.Start(t,
 		appliancetest.Faults(topology.Rule{Action: "unplug", Cable: "resolver"}),
-		appliancetest.Timeouts(appliance.Timeouts{Lookup: patience}))
+		appliancetest.Timeouts(appliance.Timeouts{Lookup: lookupTimeout}))
 }
 
 func TestNetstatShowsAddressesIfDNSIsSilent(t *testing.T) {
@@ -316,17 +316,17 @@ func TestNetstatOnNetworkWithoutTables(t *testing.T) {
 	}
 }
 
-// Option 1, numeric, with 10,000 sockets: from the command line to the last row.
+// BenchmarkNetstat lists 10,000 sockets, from the SSH command line to the last row.
 func BenchmarkNetstat(b *testing.B) {
 	box := appliancetest.Start(b)
-	box.Exec("version") // so that the connections that come with a session are there
+	box.Exec("version") // opens the connections that the first session causes
 	net := box.Appliance().Net
 	addr := netip.MustParseAddrPort("10.0.202.7:2525")
 	l, err := net.Listen(b.Context(), network.ListenConfig{Addr: addr, Backlog: 50})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for range 5000 { // both ends are the appliance's
+	for range 5000 { // the appliance has both ends
 		if _, err := net.Dial(b.Context(), network.DialConfig{Remote: addr}); err != nil {
 			b.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
 
-// timeTopology is a world with a right time server and one that is an hour ahead.
+// timeTopology is a world with a correct time server and one that is an hour ahead.
 const timeTopology = `
 appliance:
   hostname: esa.example.com
@@ -34,12 +34,12 @@ doors:
   seen_as: [{from: 127.0.0.0/8, as: 198.51.100.7}]
 `
 
-// A time server is asked as soon as it is committed, and the clock goes by it.
+// The appliance queries a new time server as soon as it is committed, and sets its clock.
 func TestNTPConfigSetsTheClock(t *testing.T) {
 	start := time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC)
 	b := appliancetest.Start(t, appliancetest.TopologyText(timeTopology), appliancetest.Clock(clock.NewFake(start)))
 	if got := b.Exec("date"); got != "Thu Jun 25 08:50:03 2015 GMT\n" {
-		t.Errorf("before, it is %q", got)
+		t.Errorf("before the change, the date is %q", got)
 	}
 	s := b.Login()
 	for _, line := range []string{"ntpconfig", "delete", "right.example.com", "new", "ahead.example.com", "sourceint", "Data 1 (192.0.2.7/24: esa.example.com)", ""} {
@@ -50,10 +50,10 @@ func TestNTPConfigSetsTheClock(t *testing.T) {
 	deadline := clock.System().Mark() + clock.Mark(30*time.Second)
 	for b.Exec("date") != "Thu Jun 25 09:50:03 2015 GMT\n" {
 		if clock.System().Mark() > deadline {
-			t.Fatalf("after, it is %q", b.Exec("date"))
+			t.Fatalf("after the change, the date is %q", b.Exec("date"))
 		}
 	}
 	if n := b.World().Peer("right/ntp").(*peers.NTPServer).Queries(); n != 0 {
-		t.Errorf("the server that was removed was asked %d times", n)
+		t.Errorf("the removed server received %d queries", n)
 	}
 }

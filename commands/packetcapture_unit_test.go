@@ -16,12 +16,11 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/product"
-	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// A tappedNet has interfaces that can be tapped and on which nothing passes.
+// A tappedNet is a network with interfaces that can be tapped and have no traffic.
 type tappedNet struct{ network.Network }
 
 type silentTap struct{ network.Tap }
@@ -34,7 +33,7 @@ func (tappedNet) Interfaces() []network.Interface {
 	return []network.Interface{{Name: "Data 1"}, {Name: "Data 2"}, {Name: "lo0", Loopback: true}}
 }
 
-// captureBox is an appliance on a tappedNet.
+// newCaptureAppliance returns an appliance on a tappedNet.
 func newCaptureAppliance(t *testing.T) *appliance.Appliance {
 	t.Helper()
 	app, err := appliance.New(appliance.Options{
@@ -49,22 +48,18 @@ func newCaptureAppliance(t *testing.T) *appliance.Appliance {
 	return app
 }
 
-// packetcapture gives the answers to the command in a session that lives as long as
-// life, and returns what is then on the screen.
+// packetcapture runs the command with these answers, in a session that ends with life, and
+// returns the output.
 func packetcapture(t *testing.T, life context.Context, app *appliance.Appliance, answers ...string) string {
 	t.Helper()
 	d := shelltest.NewPrompter(answers...)
 	env := &shell.Env{Dialogue: shell.NewDialogue(d), Appliance: app, SessionContext: life}
-	for _, c := range commands.All() {
-		if c.Name != "packetcapture" {
-			continue
-		}
-		if err := c.Run(t.Context(), env); err != nil && !errors.Is(err, io.EOF) {
-			t.Fatal(err)
-		}
+	err := runCommand(t.Context(), env, "packetcapture")
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.Fatal(err)
 	}
 	if d.Unused() > 0 {
-		t.Errorf("%d answers were never asked for:\n%s", d.Unused(), d)
+		t.Errorf("%d answers were not asked for:\n%s", d.Unused(), d)
 	}
 	return d.String()
 }
@@ -130,7 +125,7 @@ func TestSetupStoresSettings(t *testing.T) { // B12, B13
 	if diff := cmp.Diff(want, app.Captures.Settings(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
-	// Everything is the default the second time; "any" and "all" take limits away.
+	// The second time the defaults are the settings. "any" and "all" remove limits.
 	packetcapture(t, t.Context(), app, "setup", "", "", "", "", "all", "", "", "any", "any")
 	want.Interfaces, want.Filter.Clients, want.Filter.Servers = nil, nil, nil
 	if diff := cmp.Diff(want, app.Captures.Settings()); diff != "" {

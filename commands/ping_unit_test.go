@@ -16,12 +16,10 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/product"
-	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
 )
 
-// A scriptedNet answers echo requests and probes as its functions say; it has nothing
-// else.
+// A scriptedNet is a network that only answers echo requests and probes, by its functions.
 type scriptedNet struct {
 	network.Network
 	ping  func(ctx context.Context, seq int) (network.Reply, error)
@@ -38,7 +36,7 @@ func (n scriptedNet) Probe(ctx context.Context, r network.ProbeRequest) (network
 
 func (scriptedNet) Interfaces() []network.Interface { return nil }
 
-// A paper is a Prompter without a terminal: it takes text and is never asked.
+// A silentPrompter is a Prompter without a terminal. It keeps the output and gives no answers.
 type silentPrompter struct {
 	shell.Prompter
 	mu  sync.Mutex
@@ -68,7 +66,7 @@ func lostEcho(ctx context.Context) (network.Reply, error) {
 	return network.Reply{}, context.Cause(ctx)
 }
 
-// runPing runs "ping 216.58.194.206" as runOffline does.
+// runPing runs "ping 216.58.194.206" as runOnNet does.
 func runPing(t *testing.T, net func(ctx context.Context, seq int) (network.Reply, error), interrupt <-chan struct{}) string {
 	t.Helper()
 	text, err := runOnNet(t, scriptedNet{ping: net}, interrupt, "ping", pingTarget.String())
@@ -78,9 +76,8 @@ func runPing(t *testing.T, net func(ctx context.Context, seq int) (network.Reply
 	return text
 }
 
-// runOffline runs a command without a terminal, on a network of the test's own and on a
-// clock that whoever sleeps drives, and returns what it prints. Ctrl-C is pressed when
-// interrupt says so.
+// runOnNet runs a command without a terminal on the given network and returns its output. The
+// clock is a fake that advances when the command sleeps. Closing interrupt presses Ctrl-C.
 func runOnNet(t *testing.T, net network.Network, interrupt <-chan struct{}, word string, args ...string) (string, error) {
 	t.Helper()
 	app, err := appliance.New(appliance.Options{
@@ -104,11 +101,7 @@ func runOnNet(t *testing.T, net network.Network, interrupt <-chan struct{}, word
 	}()
 	out := &silentPrompter{}
 	env := &shell.Env{Dialogue: shell.NewDialogue(out), Appliance: app, Draft: app.Config.NewDraft(), Args: args, Inline: true, SessionContext: t.Context()}
-	for _, c := range commands.All() {
-		if c.Name == word {
-			err = c.Run(ctx, env)
-		}
-	}
+	err = runCommand(ctx, env, word)
 	return out.text(), err
 }
 
@@ -163,7 +156,7 @@ func TestLostEchoDoesNotDelayNext(t *testing.T) {
 		return lostEcho(ctx)
 	}, nil)
 	if most != 2 {
-		t.Errorf("%d echoes were on their way at once, want 2", most)
+		t.Errorf("at most %d requests were outstanding, want 2", most)
 	}
 	if !strings.Contains(got, "10 packets transmitted, 8 packets received, 20.0% packet loss\n") {
 		t.Errorf("printed:\n%s", got)

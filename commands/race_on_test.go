@@ -2,5 +2,5 @@
 
 package commands_test
 
-// raceDetector slows everything down.
+// raceDetector says that the race detector is on, which makes everything slower.
 const raceDetector = true

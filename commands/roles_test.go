@@ -10,8 +10,8 @@ import (
 	"github.com/esasim/esasim/commands"
 )
 
-// What each role may not use. Operators may do all but manage accounts, return to
-// another configuration and upgrade; the others may look, and technicians reboot.
+// Operators may not manage accounts, load or restore configurations, or upgrade. Technicians
+// may only look and reboot, and the other roles may only look.
 func TestForbiddenCommandsOfRoles(t *testing.T) {
 	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
 	operate := []string{

@@ -17,11 +17,11 @@ import (
 	"github.com/esasim/esasim/shell/shelltest"
 )
 
-// foreign is a host of topology lab on which tests listen.
+// remoteHost is an address in topology lab on which tests listen.
 var remoteHost = netip.MustParseAddrPort("10.0.201.5:2323")
 
-// accept hands the next connection to foreign to serve. What it returns waits until serve
-// has returned.
+// serveOnce calls serve with the next connection to remoteHost, in its own goroutine. The
+// returned function blocks until serve has returned.
 func serveOnce(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) (served func()) {
 	t.Helper()
 	l, err := box.World().Hosts().Listen(t.Context(), network.ListenConfig{Addr: remoteHost})
@@ -45,7 +45,8 @@ func serveOnce(t *testing.T, box *appliancetest.Box, serve func(network.Conn)) (
 	return func() { <-ended }
 }
 
-// telnetWith runs telnet in a session without a terminal whose input is in.
+// runTelnet runs telnet in a session without a terminal and returns the output. The session
+// reads its input from in.
 func runTelnet(t *testing.T, box *appliancetest.Box, in io.Reader) string {
 	t.Helper()
 	c, err := shelltest.Dial(box.SSHAddr, appliancetest.User, appliancetest.Passphrase)
@@ -62,7 +63,8 @@ func runTelnet(t *testing.T, box *appliancetest.Box, in io.Reader) string {
 
 const connected = "Trying 10.0.201.5...\nConnected to 10.0.201.5.\nEscape character is '^]'.\n"
 
-// The input's end closes one direction only; what the other side then says is shown.
+// The end of the input closes one direction only. What the remote host sends afterwards is
+// shown.
 func TestTelnetHalfClosesAfterItsInput(t *testing.T) {
 	box := appliancetest.Start(t)
 	var sent []byte
@@ -90,7 +92,7 @@ func TestTelnetHalfClosesAfterItsInput(t *testing.T) {
 	}
 }
 
-// Options are refused, whatever they are, and no byte of them is shown (RFC 855).
+// telnet refuses every option and shows no byte of the negotiation (RFC 855).
 func TestTelnetRefusesOptions(t *testing.T) {
 	box := appliancetest.Start(t)
 	var answer []byte
@@ -130,8 +132,7 @@ func TestConnectionResetEndsTelnet(t *testing.T) {
 	}
 }
 
-// A host that takes nothing does not hold a user who presses Ctrl-C, nor one who is
-// cut off.
+// If the client is gone, the connection to a host that reads nothing is closed.
 func TestTelnetEndsWithItsSession(t *testing.T) {
 	box := appliancetest.Start(t)
 	reached := make(chan struct{})
@@ -153,7 +154,7 @@ func TestTelnetEndsWithItsSession(t *testing.T) {
 	}()
 	c.Run("telnet 10.0.201.5 2323", in, io.Discard) //nolint:errcheck // it is cut off
 	if err := <-gone; !errors.Is(err, io.EOF) {
-		t.Errorf("the other side hears %v", err)
+		t.Errorf("the remote host got %v, want EOF", err)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// A routedNet is a scriptedNet on which every address can be reached from 10.0.202.7.
+// A routedNet is a scriptedNet that has a route to every address, with the source 10.0.202.7.
 type routedNet struct{ scriptedNet }
 
 func (routedNet) ListenPacket(context.Context, network.DialConfig) (network.PacketConn, error) {
@@ -36,8 +36,8 @@ func (boundSocket) LocalAddr() net.Addr {
 }
 func (boundSocket) Close() error { return nil }
 
-// trace runs "traceroute 216.58.194.206" over a network that answers probes as f says.
-// The first probe has number 1.
+// runTraceroute runs "traceroute 216.58.194.206" on a network that answers probe n by calling
+// f. The first probe has number 1.
 func runTraceroute(t *testing.T, f func(ctx context.Context, n int) (network.Reply, error)) string {
 	t.Helper()
 	text, err := runOnNet(t, routedNet{scriptedNet{probe: func(ctx context.Context, r network.ProbeRequest) (network.Reply, error) {
@@ -125,11 +125,11 @@ func TestTracerouteMarksUnreachables(t *testing.T) {
 		return r, err
 	})
 	if !strings.Contains(got, "  2.000 ms !\n") {
-		t.Errorf("an answer that hardly arrived: %q", got)
+		t.Errorf("reply with TTL 1: %q", got)
 	}
 }
 
-// One unreachable of three does not end a trace; two do.
+// One unreachable among three replies does not end the trace; two do.
 func TestTwoUnreachablesEndTraceroute(t *testing.T) {
 	got := runTraceroute(t, func(_ context.Context, n int) (network.Reply, error) {
 		if n == 1 || n == 5 || n == 6 {
@@ -169,7 +169,7 @@ func TestInterruptEndsTracerouteAtOnce(t *testing.T) {
 		return router(1)
 	}}}, waiting, "traceroute", pingTarget.String())
 	if !errors.Is(err, shell.ErrInterrupt) {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("the command returned %v", err)
 	}
 }
 
@@ -188,14 +188,14 @@ func TestTraceroute6RequiresIPv6Address(t *testing.T) {
 	}
 }
 
-// A cutOff network has no routes.
+// A netWithoutRoutes is a network without routes.
 type netWithoutRoutes struct{ scriptedNet }
 
 func (netWithoutRoutes) ListenPacket(context.Context, network.DialConfig) (network.PacketConn, error) {
 	return nil, syscall.ENETUNREACH
 }
 
-// A path of 3 ms one way, which packets cross and answers come back on.
+// slowPath is a world with a path of 3 ms in each direction.
 const slowPath = `
 appliance:
   hostname: mail.example.com
@@ -219,8 +219,8 @@ doors:
     - {from: 0.0.0.0/0, as: 198.18.0.1}
 `
 
-// What is printed is the path's delay, to 0.2 ms. A busy machine adds to some of the
-// times, never to all, and takes from none: the shortest of several counts.
+// The printed times are those of the path, to 0.2 ms. A busy machine makes some of the times
+// longer and none shorter, so the shortest of several times is compared.
 func TestPrintedTimesMatchPathDelay(t *testing.T) {
 	box := appliancetest.Start(t, appliancetest.TopologyText(slowPath), appliancetest.Clock(clock.NewFake(switchedOn)))
 	measured := regexp.MustCompile(`(?m)([0-9.]+) ms`)
@@ -254,7 +254,7 @@ func TestPrintedTimesMatchPathDelay(t *testing.T) {
 	shortest("ping 198.51.100.9", `icmp_seq`, 6)
 }
 
-// The document has lost leading and double blanks, and its times were measured.
+// The document lacks leading and double blanks, and its times are measured values.
 func TestTracerouteMatchesDocument(t *testing.T) { // B49, B53
 	const document = `Press Ctrl-C to stop.
 traceroute to google.com (216.58.194.206), 64 hops max, 40 byte packets
