@@ -28,7 +28,7 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// Options describe an appliance and what surrounds it. Dir is required. Without Net, nothing that
+// Options describe an appliance and its surroundings. Dir is required. Without Net, no function that
 // uses the network may be called.
 type Options struct {
 	Net     network.Network // the caller stops it, after the appliance

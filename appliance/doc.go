@@ -24,9 +24,9 @@
 //
 // New builds the parts in the order in which they need each other. Services (the SSH server, the
 // page, ...) are added with Add. Start starts them in the order in which they were added, and Stop
-// stops them and closes the parts in reverse order. Parts never import this package: what one of
-// them needs of another (the recorder needs space in the file area, for example) it gets as an
-// argument or as a function when it is made. The files wire_*.go make these connections.
+// stops them and closes the parts in reverse order. Parts never import this package. A part that
+// needs another one (the recorder needs space in the file area, for example) gets it as an argument
+// or as a function when it is made. The files wire_*.go make these connections.
 //
 // # Configuration and state
 //
@@ -38,8 +38,8 @@
 // clock, the date of the installation, the settings of captures, whether data is collected for
 // reporting and tracking, the stored alerts, the history of logins, the counters of the DNS client,
 // the lines that wait to be pushed to syslog servers, and the key pair for pushing logs by SCP.
-// Erase removes what users did to an appliance, configuration and state alike, and keeps what the
-// hardware and the installed software know.
+// Erase removes configuration and state, and keeps the values that belong to the hardware and the
+// installed software.
 //
 // # Alerts
 //

@@ -37,8 +37,8 @@ func StopReason(ctx context.Context) string {
 }
 
 // Power requests that the appliance be stopped or restarted after the delay, and returns
-// immediately. It reports whether there is somebody to request that from: if Options.OnPower is nil,
-// Power does nothing.
+// immediately. It reports whether the request was made: if Options.OnPower is nil, Power does
+// nothing.
 func (a *Appliance) Power(action PowerAction, delay time.Duration) bool {
 	if a.power == nil {
 		return false

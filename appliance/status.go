@@ -105,7 +105,7 @@ func (a *Appliance) statusFigures() string {
 	return logs.StatusLine(a.Product.Version, figures)
 }
 
-// SupportReport returns what AutoSupport's weekly report says about the appliance's state.
+// SupportReport returns the part of AutoSupport's weekly report about the appliance's state.
 func (a *Appliance) SupportReport() string {
 	up := a.Clock.Since(a.started)
 	return fmt.Sprintf("Up since: %s (%dd %dh %02dm %02ds)\nStatus: %s\n",

@@ -44,8 +44,8 @@ func (a *Appliance) Log(log LogType, level Level, text string) {
 	a.logToOperator(log, level, text)
 }
 
-// logToOperator copies an entry to the program's log, for the person who runs the program. What
-// administrators type is private and left out.
+// logToOperator copies an entry to the program's log, for the person who runs the program. The
+// input of administrators is private and left out.
 func (a *Appliance) logToOperator(log LogType, level Level, text string) {
 	if log == CLILog {
 		return
@@ -88,8 +88,8 @@ func (a *Appliance) openLogs() (err error) {
 	return nil
 }
 
-// reportLogProblem logs what is wrong with a log, and raises an alert (A7). A failed push is in
-// the mail log already.
+// reportLogProblem writes a log's problem to the mail log or the system log, and raises an alert
+// (A7). A failed push is in the mail log already.
 func (a *Appliance) reportLogProblem(p logs.Problem) {
 	switch p.Kind {
 	case logs.PushFailed:

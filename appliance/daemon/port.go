@@ -7,7 +7,7 @@ import (
 	"github.com/esasim/esasim/appliance/netconfig"
 )
 
-// A Port is what a process listens on for one service.
+// A Port is the group of sockets of a process for one service.
 type Port struct {
 	Process Process
 	Backlog int
@@ -42,8 +42,8 @@ func HTTPSPort() Port {
 	return perAddress(GUI, 20, func(i netconfig.IPInterface) uint16 { return i.HTTPS })
 }
 
-// placeholderPorts returns what a process of B35 without a part of its own listens on, with the
-// backlogs of B41, in the order in which it opens the sockets.
+// placeholderPorts returns the ports of a process of B35 that has no part of its own, with the
+// backlogs of B41, in the order in which the process opens them.
 func placeholderPorts(p Process) []Port {
 	switch p {
 	case Postgres:

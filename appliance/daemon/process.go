@@ -32,7 +32,7 @@ const (
 	processes // how many there are
 )
 
-// properties are what tcpservices shows of a process.
+// properties are the fields of a process that tcpservices shows.
 type properties struct {
 	name, user string
 	workers    []string        // users of the workers that share its sockets
@@ -87,7 +87,7 @@ type RunningProcess struct {
 	Started time.Time // by the appliance's clock as it is set at the time of the call
 }
 
-// Options are what a Table needs of the appliance.
+// Options connect a Table with the appliance.
 type Options struct {
 	Net       network.Network
 	Clock     clock.Clock
@@ -96,7 +96,7 @@ type Options struct {
 	Hostname  func() string
 }
 
-// A Table holds the running processes and what they listen on. It is safe for concurrent use.
+// A Table holds the running processes and their listeners. It is safe for concurrent use.
 type Table struct {
 	o Options
 

@@ -23,10 +23,10 @@
 // The checks of the sections judge a configuration by itself. The plan also looks at the network
 // that there is: a demand that it cannot meet (a gateway that is on no attached network, an
 // Ethernet interface that does not exist) refuses the commit before anything is changed. A
-// commit that does not change the plan is not judged again, so that somebody whose network is
-// broken can still change a passphrase.
+// commit that does not change the plan is not compared with the network, so that passphrases can be
+// changed while the network is broken.
 //
-// Apply adds what is new in the order in which one thing needs another: ports, media and MTU,
+// Apply adds new objects in the order in which they need each other: ports, media and MTU,
 // addresses, routes. Removing a port ends the connections over it, and that cannot be undone, so
 // Done does it when the commit is final. Done also ends the connections of addresses that are
 // gone; an address that was removed and given back in between keeps its connections. For this

@@ -51,7 +51,7 @@ type MediaSetting struct {
 	Options   string `xml:"media_opt"` // "full-duplex", "half-duplex"; "" for Autoselect
 }
 
-// Autoselect is the medium of an interface whose medium nobody has set.
+// Autoselect is the medium of an interface that is not listed.
 const Autoselect = "autoselect"
 
 // A MediaType is a kind of Ethernet that can be set.
