@@ -179,7 +179,7 @@ func inlineDeleteAddresses(v *users.AdminAccess, words []string) error {
 		}
 		i := slices.Index(v.Allowed, p)
 		if i < 0 {
-			return shell.InvalidArgumentf(w, "The address does not exist in the list.")
+			return shell.InvalidArgumentf(w, "The address is not on the list.")
 		}
 		v.Allowed = slices.Delete(v.Allowed, i, i+1)
 	}

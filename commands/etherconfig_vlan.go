@@ -83,7 +83,7 @@ func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 			return refusal.Newf("The VLAN ID must be an integer from 1 to %d.", netconfig.MaxVLAN)
 		}
 		if _, taken := ports.Find(netconfig.VLANName(n)); taken && n != was.VLAN {
-			return refusal.Newf("The VLAN %d exists already.", n)
+			return refusal.Newf("The VLAN %d already exists.", n)
 		}
 		id = n
 		return nil

@@ -42,7 +42,7 @@ func setUpCapture(ctx context.Context, env *shell.Env) error {
 	}
 	env.Printf("Success - Packet Capture settings have been changed\n")
 	if recorder.Status(capture.CLI).Running {
-		env.PrintWrapped("The capture in progress keeps the settings with which it was started.")
+		env.PrintWrapped("The capture in progress keeps the settings it was started with.")
 	}
 	return nil
 }

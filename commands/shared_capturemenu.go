@@ -111,7 +111,7 @@ func (m *captureMenuSession) printResult(s capture.Status) {
 	if s.Dropped > 0 {
 		m.env.Printf("Packets Dropped: %d\n", s.Dropped)
 	}
-	m.env.PrintWrapped("It is in the directory diagnostic, from where SCP and FTP fetch it.")
+	m.env.PrintWrapped("It is in the directory diagnostic: fetch it with SCP or FTP.")
 }
 
 func packetCount(n uint64) string {
@@ -193,7 +193,7 @@ func (m *captureMenuSession) iface(ctx context.Context) error {
 func (m *captureMenuSession) confirmSetting(text string) {
 	m.env.PrintWrapped(text)
 	if m.env.Appliance.Captures.Status(capture.TCPDump).Running {
-		m.env.PrintWrapped("The capture in progress goes on as it was started.")
+		m.env.PrintWrapped("The capture in progress keeps the settings it was started with.")
 	}
 }
 
