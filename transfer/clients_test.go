@@ -70,12 +70,12 @@ func TestCurl(t *testing.T) {
 	}{
 		{"URL/captures/a.cap", "a capture", 0, "", ""},
 		{"URL/captures/with%20blank.cap", "another capture", 0, "", ""},
-		{"URL//var/log/mail_logs/mail.current", "a log\nof two lines\n", 0, "", ""},
+		{"URL//var/log/mail_logs/mail_logs.current", "a log\nof two lines\n", 0, "", ""},
 		{"--disable-epsv URL/captures/a.cap", "a capture", 0, "", ""},
 		{"--ftp-port - URL/captures/a.cap", "a capture", 0, "", ""},
 		{"--ftp-port - --disable-eprt URL/captures/a.cap", "a capture", 0, "", ""},
 		{"--ftp-method nocwd URL/captures/a.cap", "a capture", 0, "", ""},
-		{"--use-ascii URL/mail_logs/mail.current", "a log\nof two lines\n", 0, "", ""},
+		{"--use-ascii URL/mail_logs/mail_logs.current", "a log\nof two lines\n", 0, "", ""},
 		{"-r 2-4 URL/captures/a.cap", "cap", 0, "", ""},
 		{"-l URL/captures/", "a.cap\nwith blank.cap\n", 0, "", ""},
 		{"-I URL/captures/a.cap", "", 0, "", ""},
@@ -155,7 +155,7 @@ func TestLftp(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"a.cap": "a capture", "with blank.cap": "another capture", "part": "a capture",
-			"logs/mail.current":         "a log\nof two lines\n",
+			"logs/mail_logs.current":         "a log\nof two lines\n",
 			"all/diagnostic/a.cap":      "a capture",
 			"all/configuration/old.xml": "precious",
 		} {

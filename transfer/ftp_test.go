@@ -150,9 +150,9 @@ PWD = 257 "/data/pub"
 CWD /var/log = 250
 PWD = 257 "/var/log"
 CWD mail_logs = 250
-SIZE mail.current = 550
+SIZE mail_logs.current = 550
 TYPE I = 200
-SIZE mail.current = 213 19
+SIZE mail_logs.current = 213 19
 
 CWD ../../../../.. = 250
 PWD = 257 "/"
@@ -363,7 +363,7 @@ func TestFTPListings(t *testing.T) {
 		"NLST captures/a.cap":  "captures/a.cap\n",
 		"NLST -l captures/a.*": a + "captures/a.cap\n",
 		"NLST -R /var": "log\n\nlog:\ndiagnostic\nmail_logs\n\n" +
-			"log/diagnostic:\na.cap\nwith blank.cap\n\nlog/mail_logs:\nmail.current\n",
+			"log/diagnostic:\na.cap\nwith blank.cap\n\nlog/mail_logs:\nmail_logs.current\n",
 		"MLSD /captures": aFact + "a.cap\n" + bFact + "with blank.cap\n",
 	} {
 		got := c.fetch(command)
@@ -392,7 +392,7 @@ func TestFTPListings(t *testing.T) {
 func TestFTPASCIIType(t *testing.T) {
 	s := newStore(t, 0)
 	c := connectAndLogin(t, startFTP(t, s, nil)) // the initial type is ASCII
-	if got := c.fetch("RETR /mail_logs/mail.current"); got != "a log\r\nof two lines\r\n" {
+	if got := c.fetch("RETR /mail_logs/mail_logs.current"); got != "a log\r\nof two lines\r\n" {
 		t.Errorf("sent as %q", got)
 	}
 	c.store("STOR configuration/text", "one\r\ntwo\rthree\r\r\nfour\r", "226")

@@ -131,7 +131,7 @@ func TestSCPOptions(t *testing.T) {
 		{`scp -f ~/diagnostic/a.cap`, "a.cap", "", 0},
 		{`scp -v -r -f -- diagnostic`, "diagnostic/a.cap, diagnostic/with blank.cap", "", 0},
 		{`/usr/bin/scp -rf /data/pub`, "pub/configuration/it's [1].xml, pub/configuration/old.xml, " +
-			"pub/diagnostic/a.cap, pub/diagnostic/with blank.cap, pub/mail_logs/mail.current", "", 0},
+			"pub/diagnostic/a.cap, pub/diagnostic/with blank.cap, pub/mail_logs/mail_logs.current", "", 0},
 		{`scp -f diagnostic`, "", "scp: /data/pub/diagnostic: not a regular file", 1},
 		{`scp -f none diagnostic/a.cap`, "a.cap",
 			"scp: /data/pub/none: No such file or directory", 1},

@@ -47,7 +47,7 @@ func newStore(t testing.TB, quota int64) *files.Store {
 	for name, text := range map[string]string{
 		"data/pub/diagnostic/a.cap":           "a capture",
 		"data/pub/diagnostic/with blank.cap":  "another capture",
-		"data/pub/mail_logs/mail.current":     "a log\nof two lines\n",
+		"data/pub/mail_logs/mail_logs.current":     "a log\nof two lines\n",
 		"data/pub/configuration/old.xml":      "precious",
 		"data/pub/configuration/it's [1].xml": "quotes",
 	} {
@@ -302,7 +302,7 @@ func TestGet(t *testing.T) {
 			"/data/pub/diagnostic/with blank.cap":                 "another capture",
 			"/captures/a.cap":                                     "a capture",
 			"/var/log/diagnostic/a.cap":                           "a capture",
-			"/var/log/mail_logs/mail.current":                     "a log\nof two lines\n",
+			"/var/log/mail_logs/mail_logs.current":                     "a log\nof two lines\n",
 			"/configuration/old.xml":                              "precious",
 			"/configuration/it's [1].xml":                         "quotes",
 			"../../data/pub/../pub/mail_logs/../diagnostic/a.cap": "a capture",
@@ -406,7 +406,7 @@ func TestRemove(t *testing.T) {
 			t.Error("a file that does not exist was removed")
 		}
 		for _, name := range []string{
-			"/captures/a.cap", "/var/log/mail_logs/mail.current", "/configuration/old.xml",
+			"/captures/a.cap", "/var/log/mail_logs/mail_logs.current", "/configuration/old.xml",
 		} {
 			if err := c.remove(name); err != nil {
 				t.Errorf("%s: %v", name, err)

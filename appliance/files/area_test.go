@@ -21,7 +21,7 @@ func area(t *testing.T) (*files.Store, *files.Area) {
 		t.Fatal(err)
 	}
 	write(t, s, "data/pub/diagnostic/a.cap", "capture")
-	write(t, s, "data/pub/mail_logs/mail.current", "log")
+	write(t, s, "data/pub/mail_logs/mail_logs.current", "log")
 	write(t, s, "data/pub/configuration/a.xml", "config")
 	return s, s.Area("admin")
 }
@@ -77,7 +77,7 @@ func TestGlob(t *testing.T) {
 	for pattern, want := range map[string][]string{
 		"/data/pub/*/a.*":          {"/data/pub/configuration/a.xml", "/data/pub/diagnostic/a.cap"},
 		"/captures/*.cap":          {"/data/pub/captures/a.cap"},
-		"/var/log/mail_*/*current": {"/var/log/mail_logs/mail.current"},
+		"/var/log/mail_*/*current": {"/var/log/mail_logs/mail_logs.current"},
 		"/data/pub/none*":          nil,
 	} {
 		got, err := a.Glob(pattern)
@@ -116,9 +116,9 @@ func TestPermissions(t *testing.T) {
 		do   action
 		want error
 	}{
-		"read a log":                  {open("/var/log/mail_logs/mail.current", os.O_RDONLY), nil},
+		"read a log":                  {open("/var/log/mail_logs/mail_logs.current", os.O_RDONLY), nil},
 		"remove a capture":            {remove("/data/pub/captures/a.cap"), nil},
-		"remove a log by its alias":   {remove("/var/log/mail_logs/mail.current"), nil},
+		"remove a log by its alias":   {remove("/var/log/mail_logs/mail_logs.current"), nil},
 		"remove a configuration":      {remove("/configuration/a.xml"), nil},
 		"remove directory as file":    {remove("/configuration"), syscall.EISDIR},
 		"remove permanent directory":  {removeDir("/configuration"), fs.ErrPermission},
@@ -126,7 +126,7 @@ func TestPermissions(t *testing.T) {
 		"write a configuration":       {create("/configuration/b.xml"), nil},
 		"write into Home":             {create("/b.xml"), fs.ErrPermission},
 		"write a capture":             {create("/diagnostic/b.cap"), fs.ErrPermission},
-		"overwrite a log":             {create("/var/log/mail_logs/mail.current"), fs.ErrPermission},
+		"overwrite a log":             {create("/var/log/mail_logs/mail_logs.current"), fs.ErrPermission},
 		"write below no directory":    {create("/configuration/none/b.xml"), fs.ErrNotExist},
 		"write a malformed name":      {create("/configuration/a\nb"), fs.ErrPermission},
 		"replace configuration/":      {create("/configuration"), fs.ErrPermission},
@@ -183,12 +183,12 @@ func TestFileBeingWrittenCannotBeRemoved(t *testing.T) {
 // The current file of a log is protected even while it is not open.
 func TestCurrentLogFileCannotBeRemoved(t *testing.T) {
 	s, a := area(t)
-	write(t, s, "data/pub/mail_logs/mail.@20150625T085003.c", "a line\n")
-	write(t, s, "data/pub/mail_logs/mail.@20150624T085003.s", "a line\n")
-	if err := a.Remove("/mail_logs/mail.@20150625T085003.c"); !errors.Is(err, files.ErrBusy) {
+	write(t, s, "data/pub/mail_logs/mail_logs.@20150625T085003.c", "a line\n")
+	write(t, s, "data/pub/mail_logs/mail_logs.@20150624T085003.s", "a line\n")
+	if err := a.Remove("/mail_logs/mail_logs.@20150625T085003.c"); !errors.Is(err, files.ErrBusy) {
 		t.Errorf("the current file: %v", err)
 	}
-	if err := a.Remove("/mail_logs/mail.@20150624T085003.s"); err != nil {
+	if err := a.Remove("/mail_logs/mail_logs.@20150624T085003.s"); err != nil {
 		t.Errorf("a saved file: %v", err)
 	}
 }

@@ -119,13 +119,13 @@ func TestRemovedFileCountsUntilItIsClosed(t *testing.T) {
 // The function of OnFull may write, even to the file that was full.
 func TestOnFullMayWrite(t *testing.T) {
 	s := open(t, t.TempDir(), 10)
-	if _, err := s.Append("data/pub/mail_logs/mail.current"); err == nil {
+	if _, err := s.Append("data/pub/mail_logs/mail_logs.current"); err == nil {
 		t.Error("Append succeeds in a directory that does not exist")
 	}
 	if err := s.ShowDir("data/pub/mail_logs"); err != nil {
 		t.Fatal(err)
 	}
-	f, err := s.Append("data/pub/mail_logs/mail.current")
+	f, err := s.Append("data/pub/mail_logs/mail_logs.current")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestOnFullMayWrite(t *testing.T) {
 	if _, err := f.Write([]byte("a line that is too long")); !errors.Is(err, files.ErrQuota) {
 		t.Errorf("got %v", err)
 	}
-	if got := read(t, s, "data/pub/mail_logs/mail.current"); got != "full!" {
+	if got := read(t, s, "data/pub/mail_logs/mail_logs.current"); got != "full!" {
 		t.Errorf("the file contains %q", got)
 	}
 }

@@ -31,7 +31,7 @@ func TestLinesLostForLackOfDescriptors(t *testing.T) {
 	}
 	h.logMail(logs.Information, "three")
 
-	_, log, _ := strings.Cut(h.read("mail_logs/mail.current"), header)
+	_, log, _ := strings.Cut(h.read("mail_logs/mail_logs.current"), header)
 	const stamp = "Thu Jun 25 08:50:03 2015 "
 	h.want(log, stamp+"Warning: 2 log lines were lost: too many files were open.\n"+
 		stamp+"Info: three\n")

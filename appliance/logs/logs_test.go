@@ -145,10 +145,10 @@ func TestFileBeginsWithHeader(t *testing.T) {
 	h := newHarness(t, 0, nil)
 	h.logMail(logs.Information,
 		"New SMTP ICID 5 interface Management (10.1.1.1) address 10.1.1.209 reverse dns host remotehost.com verified yes")
-	h.want(h.read("mail_logs/mail.@20150625T085003.c"), header+
+	h.want(h.read("mail_logs/mail_logs.@20150625T085003.c"), header+
 		"Thu Jun 25 08:50:03 2015 Info: New SMTP ICID 5 interface Management (10.1.1.1) address 10.1.1.209 reverse dns host remotehost.com verified yes\n")
-	h.want(h.read("mail_logs/mail.current"), h.read("mail_logs/mail.@20150625T085003.c"))
-	second, err := fs.ReadFile(h.files, "var/log/mail_logs/mail.current")
+	h.want(h.read("mail_logs/mail_logs.current"), h.read("mail_logs/mail_logs.@20150625T085003.c"))
+	second, err := fs.ReadFile(h.files, "var/log/mail_logs/mail_logs.current")
 	if err != nil || len(second) == 0 {
 		t.Errorf("under its second name: %q, %v", second, err)
 	}
@@ -168,7 +168,7 @@ func TestSilentLogHasNoFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.want(found, []string{"data/pub/mail_logs/mail.@20150625T085003.c"})
+	h.want(found, []string{"data/pub/mail_logs/mail_logs.@20150625T085003.c"})
 	if _, err := h.files.Stat("data/pub/sntpd_logs"); err != nil {
 		t.Errorf("the directory of a silent log is not shown: %v", err)
 	}
@@ -184,9 +184,9 @@ func TestLevels(t *testing.T) {
 		h.logMail(l, "text")
 	}
 	const at = "Thu Jun 25 08:50:03 2015 "
-	h.want(h.read("mail_logs/mail.current"), header+
+	h.want(h.read("mail_logs/mail_logs.current"), header+
 		at+"Critical: text\n"+at+"Warning: text\n"+at+"Info: text\n"+at+"Debug: text\n"+at+"Trace: text\n")
-	h.want(h.read("error_logs/mail.current"), header+at+"Critical: text\n")
+	h.want(h.read("error_logs/mail_logs.current"), header+at+"Critical: text\n")
 }
 
 func TestDayOfMonthIsPaddedWithBlank(t *testing.T) {
@@ -195,7 +195,7 @@ func TestDayOfMonthIsPaddedWithBlank(t *testing.T) {
 		Time: time.Date(2004, 9, 8, 18, 17, 23, 0, berlin), Type: logs.Mail,
 		Level: logs.Information, Text: "x",
 	})
-	if got := h.read("mail_logs/mail.@20040908T181723.c"); !strings.HasSuffix(got, "Wed Sep  8 18:17:23 2004 Info: x\n") {
+	if got := h.read("mail_logs/mail_logs.@20040908T181723.c"); !strings.HasSuffix(got, "Wed Sep  8 18:17:23 2004 Info: x\n") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -203,7 +203,7 @@ func TestDayOfMonthIsPaddedWithBlank(t *testing.T) {
 func TestEntryIsOneLine(t *testing.T) {
 	h := newHarness(t, 0, nil)
 	h.logMail(logs.Information, "a\nb\r\n\tc \x1b[2J d\x00\xff é")
-	if got := h.read("mail_logs/mail.current"); !strings.HasSuffix(got, `Info: a\nb\r\n\tc \x1b[2J d\x00\xff é`+"\n") {
+	if got := h.read("mail_logs/mail_logs.current"); !strings.HasSuffix(got, `Info: a\nb\r\n\tc \x1b[2J d\x00\xff é`+"\n") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -215,7 +215,7 @@ func TestChangedZoneOffsetIsLogged(t *testing.T) {
 	h.zone = time.FixedZone("PDT", -25200)
 	h.mu.Unlock()
 	h.logMail(logs.Information, "elsewhere")
-	h.want(h.read("mail_logs/mail.current"), header+
+	h.want(h.read("mail_logs/mail_logs.current"), header+
 		"Thu Jun 25 08:50:03 2015 Info: summer\n"+
 		"Wed Jun 24 23:50:03 2015 Info: Time offset from UTC: -25200 seconds\n"+
 		"Wed Jun 24 23:50:03 2015 Info: elsewhere\n")
@@ -227,7 +227,7 @@ func TestFileNameSuffixes(t *testing.T) {
 	h := newHarness(t, 0, nil, conf)
 	h.logMail(logs.Information, "x")
 	h.want(h.names("mail_logs"),
-		[]string{"mail.mail.example.com.A4BADB4712A9-511AA1E.@20150625T085003.c"})
+		[]string{"mail_logs.mail.example.com.A4BADB4712A9-511AA1E.@20150625T085003.c"})
 }
 
 func TestRestartContinuesCurrentFile(t *testing.T) {
@@ -239,27 +239,27 @@ func TestRestartContinuesCurrentFile(t *testing.T) {
 	h.logMail(logs.Information, "after the end")
 	h.open()
 	h.logMail(logs.Information, "second run")
-	h.want(h.read("mail_logs/mail.@20150625T085003.c"),
+	h.want(h.read("mail_logs/mail_logs.@20150625T085003.c"),
 		header+"Thu Jun 25 08:50:03 2015 Info: first run\n"+
 			header+"Thu Jun 25 08:50:03 2015 Info: second run\n")
-	h.want(h.names("mail_logs"), []string{"mail.@20150625T085003.c"})
+	h.want(h.names("mail_logs"), []string{"mail_logs.@20150625T085003.c"})
 }
 
 func TestTornLineIsRemovedAfterCrash(t *testing.T) {
 	h := newHarness(t, 0, nil)
 	h.logMail(logs.Information, "whole")
-	whole := h.read("mail_logs/mail.current")
+	whole := h.read("mail_logs/mail_logs.current")
 	h.Close(t.Context())
-	f, err := h.files.Append("data/pub/mail_logs/mail.@20150625T085003.c")
+	f, err := h.files.Append("data/pub/mail_logs/mail_logs.@20150625T085003.c")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Write([]byte("Thu Jun 25 08:50:03 2015 Info: cut in the mid"))
 	f.Close()
 	h.open()
-	h.want(h.read("mail_logs/mail.current"), whole) // before anything is written
+	h.want(h.read("mail_logs/mail_logs.current"), whole) // before anything is written
 	h.logMail(logs.Information, "next")
-	if got := h.read("mail_logs/mail.current"); !strings.HasPrefix(got, whole+"Thu Jun 25 08:50:03 2015 Info: Begin Logfile\n") {
+	if got := h.read("mail_logs/mail_logs.current"); !strings.HasPrefix(got, whole+"Thu Jun 25 08:50:03 2015 Info: Begin Logfile\n") {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -275,7 +275,7 @@ func TestFullDiskDropsNewLinesAndReportsThem(t *testing.T) {
 		h.logMail(logs.Information, "%s", strings.Repeat("x", 100))
 		h.flush()
 	}
-	before := h.read("mail_logs/mail.current")
+	before := h.read("mail_logs/mail_logs.current")
 	kept := strings.Count(before, "xxx\n")
 	if kept == 20 || kept == 0 {
 		t.Fatalf("%d lines fit", kept)
@@ -292,7 +292,7 @@ func TestFullDiskDropsNewLinesAndReportsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.logMail(logs.Information, "room again")
-	h.want(h.read("mail_logs/mail.current"), before+
+	h.want(h.read("mail_logs/mail_logs.current"), before+
 		fmt.Sprintf("Thu Jun 25 08:50:03 2015 Warning: %d log lines were lost: the disk was full.\n", 20-kept)+
 		"Thu Jun 25 08:50:03 2015 Info: room again\n")
 }
@@ -306,21 +306,21 @@ func TestUsersCannotRemoveLogs(t *testing.T) {
 		"remove the directory": area.RemoveDir("/mail_logs"),
 		"remove it as a file":  area.Remove("/mail_logs"),
 		"rename it":            area.Rename("/mail_logs", "/configuration/x", true),
-		"rename the file":      area.Rename("/mail_logs/mail.current", "/configuration/x", true),
+		"rename the file":      area.Rename("/mail_logs/mail_logs.current", "/configuration/x", true),
 		"write to it": func() error {
 			_,
-				err := area.OpenFile("/mail_logs/mail.current", 2)
+				err := area.OpenFile("/mail_logs/mail_logs.current", 2)
 			return err
 		}(),
-		"remove the file":       area.Remove("/mail_logs/mail.@20150625T085003.c"),
-		"remove it by its link": area.Remove("/mail_logs/mail.current"),
+		"remove the file":       area.Remove("/mail_logs/mail_logs.@20150625T085003.c"),
+		"remove it by its link": area.Remove("/mail_logs/mail_logs.current"),
 	} {
 		if err == nil {
 			t.Errorf("%s: allowed", what)
 		}
 	}
 	h.logMail(logs.Information, "two")
-	h.want(h.read("mail_logs/mail.current"),
+	h.want(h.read("mail_logs/mail_logs.current"),
 		header+"Thu Jun 25 08:50:03 2015 Info: one\nThu Jun 25 08:50:03 2015 Info: two\n")
 }
 
@@ -329,8 +329,8 @@ func TestUsersSeeCurrentFileUnderBothNames(t *testing.T) {
 	h.logMail(logs.Information, "one")
 	h.flush()
 	list, err := h.files.Area("admin").ReadDir("/mail_logs")
-	if err != nil || len(list) != 2 || list[0].Name() != "mail.@20150625T085003.c" ||
-		list[1].Name() != "mail.current" ||
+	if err != nil || len(list) != 2 || list[0].Name() != "mail_logs.@20150625T085003.c" ||
+		list[1].Name() != "mail_logs.current" ||
 		!list[1].Mode().IsRegular() || list[0].Size() != list[1].Size() {
 		t.Errorf("got %v, %v", list, err)
 	}
@@ -360,8 +360,8 @@ func TestConfigure(t *testing.T) {
 	}
 	h.logMail(logs.Information, "two")
 	h.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "three"})
-	h.want(h.names("mail_logs"), []string{"mail.@20150625T085003.s", "post.@20150625T085003.c"})
-	h.want(h.names("system_logs"), []string{"system.@20150625T085003.c"})
+	h.want(h.names("mail_logs"), []string{"mail_logs.@20150625T085003.s", "post.@20150625T085003.c"})
+	h.want(h.names("system_logs"), []string{"system_logs.@20150625T085003.c"})
 	if err := h.Configure([]logs.Subscription{renamed}); err != nil {
 		t.Fatal(err)
 	}
@@ -370,7 +370,7 @@ func TestConfigure(t *testing.T) {
 		t.Errorf("a removed log: %v", err)
 	}
 	const ending = "Info: three\nThu Jun 25 08:50:03 2015 Info: End Logfile\n"
-	if got := h.read("system_logs/system.@20150625T085003.s"); !strings.HasSuffix(got, ending) {
+	if got := h.read("system_logs/system_logs.@20150625T085003.s"); !strings.HasSuffix(got, ending) {
 		t.Errorf("the files of a removed log: %q", got)
 	}
 	if err := h.Configure([]logs.Subscription{renamed, system}); err != nil { // created again
@@ -378,9 +378,9 @@ func TestConfigure(t *testing.T) {
 	}
 	h.Write(logs.Entry{Type: logs.System, Level: logs.Information, Text: "four"})
 	const at = "Thu Jun 25 08:50:03 2015 Info: "
-	h.want(h.read("system_logs/system.@20150625T085004.c"), header+at+"four\n")
+	h.want(h.read("system_logs/system_logs.@20150625T085004.c"), header+at+"four\n")
 	h.want(h.names("system_logs"), []string{
-		"system.@20150625T085003.s", "system.@20150625T085004.c",
+		"system_logs.@20150625T085003.s", "system_logs.@20150625T085004.c",
 	})
 }
 
@@ -397,7 +397,7 @@ func TestRecreatedLogWithNewFileName(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.logMail(logs.Information, "two")
-	h.want(h.names("mail_logs"), []string{"mail.@20150625T085003.s", "post.@20150625T085003.c"})
+	h.want(h.names("mail_logs"), []string{"mail_logs.@20150625T085003.s", "post.@20150625T085003.c"})
 }
 
 // Flush waits for what was written before it, not for lines that are written meanwhile. Here
@@ -495,7 +495,7 @@ func TestConcurrentWriters(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	text := h.read("mail_logs/mail.current")
+	text := h.read("mail_logs/mail_logs.current")
 	h.want(strings.Count(text, "\n"), 3+8*500)
 	for i := range 8 {
 		next := 0
@@ -565,7 +565,7 @@ func TestAwaitWritten(t *testing.T) {
 	}
 	close(hang)
 	<-written
-	all, err := fs.ReadFile(h.files, path.Join(files.Pub, "mail_logs/mail.current"))
+	all, err := fs.ReadFile(h.files, path.Join(files.Pub, "mail_logs/mail_logs.current"))
 	if err != nil || !strings.HasSuffix(string(all), " Info: one\n") {
 		t.Errorf("%q, %v", all, err)
 	}
@@ -581,13 +581,13 @@ func TestCurrentFileMovedWhileOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.logMail(logs.Information, "two")
-	h.want(h.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: two\n")
+	h.want(h.read("mail_logs/mail_logs.current"), header+"Thu Jun 25 08:50:03 2015 Info: two\n")
 
 	name = path.Join(files.Pub, "mail_logs", h.names("mail_logs")[0])
 	if err := h.files.Rename(name, path.Join(files.Pub, "mine")); err != nil {
 		t.Fatal(err)
 	}
 	h.logMail(logs.Information, "three")
-	h.want(h.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: three\n")
+	h.want(h.read("mail_logs/mail_logs.current"), header+"Thu Jun 25 08:50:03 2015 Info: three\n")
 	h.want(h.read("mine"), header+"Thu Jun 25 08:50:03 2015 Info: two\n")
 }

@@ -101,7 +101,7 @@ func TestRollOverByTime(t *testing.T) {
 			h.clock.Advance(2 * time.Second)
 			h.flush()
 			at := startTime.Add(c.after).Format("20060102T150405")
-			h.want(h.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@" + at + ".c"})
+			h.want(h.names("mail_logs"), []string{"mail_logs.@20150625T085003.s", "mail_logs.@" + at + ".c"})
 			h.clock.Advance(30 * 24 * time.Hour)
 			h.flush()
 			h.want(len(h.names("mail_logs")), 2) // a file without lines is not rolled over
@@ -213,10 +213,10 @@ func TestRollOverByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.logMail(logs.Information, "after")
-	h.want(h.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@20150625T085004.c"})
-	h.want(h.read("mail_logs/mail.@20150625T085003.s"), header+
+	h.want(h.names("mail_logs"), []string{"mail_logs.@20150625T085003.s", "mail_logs.@20150625T085004.c"})
+	h.want(h.read("mail_logs/mail_logs.@20150625T085003.s"), header+
 		"Thu Jun 25 08:50:03 2015 Info: before\nThu Jun 25 08:50:03 2015 Info: End Logfile\n")
-	h.want(h.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Info: after\n")
+	h.want(h.read("mail_logs/mail_logs.current"), header+"Thu Jun 25 08:50:03 2015 Info: after\n")
 	if err := h.RollOver(t.Context(), "nothing"); !errors.Is(err, logs.ErrNoSubscription) {
 		t.Errorf("an unknown log: %v", err)
 	}
@@ -237,7 +237,7 @@ func TestFullMachineDiskLeavesWholeLastLine(t *testing.T) {
 	}
 	h := newHarness(t, 0, nil)
 	h.logMail(logs.Information, "%0300d", 0)
-	whole := h.read("mail_logs/mail.current")
+	whole := h.read("mail_logs/mail_logs.current")
 	signal.Ignore(syscall.SIGXFSZ)
 	most := uint64(len(whole) + 10)
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
@@ -246,5 +246,5 @@ func TestFullMachineDiskLeavesWholeLastLine(t *testing.T) {
 	if err := h.RollOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.want(h.read("mail_logs/mail.@20150625T085003.s"), whole)
+	h.want(h.read("mail_logs/mail_logs.@20150625T085003.s"), whole)
 }

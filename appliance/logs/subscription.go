@@ -176,7 +176,7 @@ func DefaultSubscriptions(v product.Version) []Subscription {
 		}
 		s := NewSubscription(d[0], k)
 		if s.Name == "error_logs" { // the mail log's critical lines
-			s.Level, s.File = Critical, "errors"
+			s.Level, s.File = Critical, s.Name
 		}
 		list = append(list, s)
 	}

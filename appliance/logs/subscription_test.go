@@ -79,7 +79,7 @@ func TestLinesArePushed(t *testing.T) {
 	const text = "Log Error: Subscription mail_logs: Network error while sending log data to syslog server"
 	pushers[0].onEvent(syslog.Event{Kind: syslog.ConnectionBroken, Text: text})
 	h.want(len(pushers[0].lines), 1)
-	if got := h.read("mail_logs/mail.current"); !strings.HasSuffix(got, "Thu Jun 25 08:50:03 2015 Critical: "+text+"\n") {
+	if got := h.read("mail_logs/mail_logs.current"); !strings.HasSuffix(got, "Thu Jun 25 08:50:03 2015 Critical: "+text+"\n") {
 		t.Errorf("the log:\n%s", got)
 	}
 	h.want(h.problems,
@@ -145,7 +145,7 @@ func TestDiscardedMessagesAreLogged(t *testing.T) {
 			h.flush()
 			line := fmt.Sprintf("Warning: Log Error: Subscription pushed: "+
 				"%d messages that waited for the syslog server were discarded\n", c.lost)
-			if got := h.read("mail_logs/mail.current"); strings.HasSuffix(got, line) != (c.lost > 0) {
+			if got := h.read("mail_logs/mail_logs.current"); strings.HasSuffix(got, line) != (c.lost > 0) {
 				t.Errorf("the mail log:\n%s", got)
 			}
 		})

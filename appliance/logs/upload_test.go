@@ -84,20 +84,20 @@ func TestUploaderIsWokenAtRollOver(t *testing.T) {
 	h.StartPushing()
 	u := made.list[0]
 	h.want(u.dir, "data/pub/mail_logs")
-	u.wantWaiting(h, 0, "mail.@20150625T085003.s")
+	u.wantWaiting(h, 0, "mail_logs.@20150625T085003.s")
 
 	h.logMail(logs.Information, "rolled over by hand")
 	if err := h.RollOver(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	u.wantWaiting(h, 1, "mail.@20150625T085003.s", "mail.@20150625T085004.s")
+	u.wantWaiting(h, 1, "mail_logs.@20150625T085003.s", "mail_logs.@20150625T085004.s")
 
 	h.clock.Advance(time.Hour) // nothing was written: no roll-over
-	u.wantWaiting(h, 1, "mail.@20150625T085003.s", "mail.@20150625T085004.s")
+	u.wantWaiting(h, 1, "mail_logs.@20150625T085003.s", "mail_logs.@20150625T085004.s")
 	h.logMail(logs.Information, "rolled over by time")
 	h.clock.Advance(time.Hour)
-	u.wantWaiting(h, 2, "mail.@20150625T085003.s",
-		"mail.@20150625T085004.s", "mail.@20150625T085005.s")
+	u.wantWaiting(h, 2, "mail_logs.@20150625T085003.s",
+		"mail_logs.@20150625T085004.s", "mail_logs.@20150625T085005.s")
 
 	stats, ok := h.UploadStats("mail_logs")
 	h.want(stats.Uploaded, 7)
@@ -113,7 +113,7 @@ func TestUploaderIsWokenByFullFile(t *testing.T) {
 	for range 1000 {
 		h.logMail(logs.Information, "%0100d", 0)
 	}
-	made.list[0].wantWaiting(h, 1, "mail.@20150625T085003.s")
+	made.list[0].wantWaiting(h, 1, "mail_logs.@20150625T085003.s")
 }
 
 // A file that an earlier run left is rolled over by time although nothing has been written to it
@@ -126,7 +126,7 @@ func TestFileOfEarlierRunIsRolledOverByTime(t *testing.T) {
 	h.open(uploadedLogs())
 	h.StartPushing()
 	h.clock.Advance(time.Hour)
-	made.list[0].wantWaiting(h, 1, "mail.@20150625T085003.s")
+	made.list[0].wantWaiting(h, 1, "mail_logs.@20150625T085003.s")
 }
 
 // An eagerClock fires its first timer immediately.
@@ -156,7 +156,7 @@ func TestTimerMayFireWhileHubIsMade(t *testing.T) {
 	h.options.Clock = eager
 	h.open(uploadedLogs())
 	eager.runs.Wait()
-	h.want(h.names("mail_logs"), []string{"mail.@20150625T085003.s", "mail.@20150625T085004.c"})
+	h.want(h.names("mail_logs"), []string{"mail_logs.@20150625T085003.s", "mail_logs.@20150625T085004.c"})
 }
 
 func TestFilesThatWaitForUploadAreNotRemoved(t *testing.T) {
@@ -177,7 +177,7 @@ func TestFilesThatWaitForUploadAreNotRemoved(t *testing.T) {
 // The server would replace the first file by the second.
 func TestNameOfUploadedFileIsNotReused(t *testing.T) {
 	h := newHarness(t, 0, nil, uploadedLogs())
-	for _, want := range []string{"mail.@20150625T085003.s", "mail.@20150625T085004.s", "mail.@20150625T085005.s"} {
+	for _, want := range []string{"mail_logs.@20150625T085003.s", "mail_logs.@20150625T085004.s", "mail_logs.@20150625T085005.s"} {
 		h.logMail(logs.Information, "a line")
 		if err := h.RollOver(t.Context()); err != nil {
 			t.Fatal(err)
@@ -226,7 +226,7 @@ func TestUploadErrorIsLoggedAndReported(t *testing.T) {
 	h.StartPushing()
 	const text = "Log Error: Push error for subscription mail_logs: Failed to connect to 10.44.167.40: Connection refused"
 	made.list[0].onError(text)
-	h.want(h.read("mail_logs/mail.current"), header+"Thu Jun 25 08:50:03 2015 Critical: "+text+"\n")
+	h.want(h.read("mail_logs/mail_logs.current"), header+"Thu Jun 25 08:50:03 2015 Critical: "+text+"\n")
 	h.want(h.problems,
 		[]logs.Problem{{Subscription: "mail_logs", Kind: logs.PushFailed, Text: text}})
 }

@@ -42,7 +42,7 @@ func TestLogSubscriptionTakesEffectWithCommit(t *testing.T) {
 	expectRedirect(t, b.post("/commit", "action", "commit", "comment", "push the mail log", "keep", "y"), "/commit")
 	expectPage(t, b.get("/commit"), http.StatusOK, "No Changes Pending", "Success - Your changes have been committed.")
 	running := logs.Section.Get(s.appliance.Config.Committed())
-	if l := running.Find("Mail_Log"); l == nil || l.Push.Host != "10.44.167.30" || l.Push.Protocol != "tcp" || l.File != "mail" {
+	if l := running.Find("Mail_Log"); l == nil || l.Push.Host != "10.44.167.30" || l.Push.Protocol != "tcp" || l.File != "mail_logs" {
 		t.Errorf("committed: %+v", l)
 	}
 	if last, _ := s.appliance.Config.LastCommit(); last.User != "admin" || last.Comment != "push the mail log" {
@@ -139,7 +139,7 @@ func TestLogFormFollowsTheType(t *testing.T) {
 	if l := list.Find("mine"); l == nil || l.File != "bounces" || l.BounceBytes != 0 || l.MaxSize != 10<<20 {
 		t.Errorf("%+v", l)
 	}
-	if l := list.Find("pushed"); l == nil || l.File != "system" || l.Push.Facility != "daemon" {
+	if l := list.Find("pushed"); l == nil || l.File != "system_logs" || l.Push.Facility != "daemon" {
 		t.Errorf("%+v", l)
 	}
 	expectPage(t, add("bounce", "mine3", "method", "syslog", "pushhost", "10.0.0.1"), http.StatusUnprocessableEntity, `id="method-error">Bounce Logs cannot be pushed to a syslog server.`)
@@ -291,16 +291,16 @@ func TestRollOverAndDownloadLogFiles(t *testing.T) {
 	b := s.login("admin")
 	expectRedirect(t, b.post(logsPath+"/rollover", "log", "gui_logs", "log", "authentication"), logsPath)
 	expectPage(t, b.get(logsPath), http.StatusOK, "Success - 2 logs have been rolled over.")
-	expectPage(t, b.get(logsPath+"/files/gui_logs"), http.StatusOK, "gui.@20150625T085004.c", "current", "gui.@20150625T085003.s")
-	w := b.get(logsPath + "/files/gui_logs/gui.@20150625T085003.s")
+	expectPage(t, b.get(logsPath+"/files/gui_logs"), http.StatusOK, "gui_logs.@20150625T085004.c", "current", "gui_logs.@20150625T085003.s")
+	w := b.get(logsPath + "/files/gui_logs/gui_logs.@20150625T085003.s")
 	expectPage(t, w, http.StatusOK, "Info: Begin Logfile", "POST /login", "Info: End Logfile")
-	if got := w.Header().Get("Content-Disposition"); got != `attachment; filename="gui.@20150625T085003.s"` {
+	if got := w.Header().Get("Content-Disposition"); got != `attachment; filename="gui_logs.@20150625T085003.s"` {
 		t.Error(got)
 	}
 	expectRedirect(t, b.post(logsPath+"/rollover"), logsPath)
 	expectPage(t, b.get(logsPath), http.StatusOK, "Choose the logs to roll over.")
 	expectRedirect(t, b.post(logsPath+"/rollover", "log", "nothing"), logsPath)
-	for _, bad := range []string{"/files/diagnostic", "/files/..%2Fdiagnostic", "/files/gui_logs/..%2F..%2Fconfiguration", "/files/gui_logs/gui.current%00", "/files/nothing/x"} {
+	for _, bad := range []string{"/files/diagnostic", "/files/..%2Fdiagnostic", "/files/gui_logs/..%2F..%2Fconfiguration", "/files/gui_logs/gui_logs.current%00", "/files/nothing/x"} {
 		expectPage(t, b.get(logsPath+bad), http.StatusNotFound)
 	}
 }

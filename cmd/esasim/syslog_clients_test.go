@@ -210,7 +210,7 @@ func TestSyslogResetWithRealClients(t *testing.T) {
 		"Mails: Info: A System/Critical alert was sent to alerts@ironport.com with subject " + alert + ".\n"; records != want {
 		t.Errorf("the stream is\n%s\nwant\n%s", stream, want)
 	}
-	log := fetchFile(t, p, "/mail_logs/mail.current")
+	log := fetchFile(t, p, "/mail_logs/mail_logs.current")
 	if !strings.Contains(log, " Critical: Log Error: Subscription Mails: Network error while sending log data to syslog server\n") {
 		t.Errorf("the mail log is\n%s", log)
 	}

@@ -27,8 +27,8 @@ import (
 
 const (
 	dir    = "data/pub/mail_logs"
-	first  = "mail.@20150625T085003.s"
-	second = "mail.@20150625T095003.s"
+	first  = "mail_logs.@20150625T085003.s"
+	second = "mail_logs.@20150625T095003.s"
 )
 
 // A harness is a directory of log files, and a network with servers.
@@ -223,11 +223,11 @@ func TestFilesArriveInOrderAndAreRemovedLocally(t *testing.T) {
 			server := serve[peers.Peer](h, test.kind, test.options).(uploadServer)
 			u := h.newUploader(test.settings)
 			h.waitEmpty(u, 2)
-			h.write("mail.@20150625T105003.s", strings.Repeat("x", 100<<10))
+			h.write("mail_logs.@20150625T105003.s", strings.Repeat("x", 100<<10))
 			u.Wake()
 			want := []string{
 				"esa /logs/" + first + " one\n", "esa /logs/" + second + " two\n",
-				"esa /logs/mail.@20150625T105003.s " + strings.Repeat("x", 100<<10),
+				"esa /logs/mail_logs.@20150625T105003.s " + strings.Repeat("x", 100<<10),
 			}
 			if d := cmp.Diff(want, h.wantUploads(server, 3)); d != "" {
 				t.Error(d)
@@ -272,7 +272,7 @@ func TestUnreachableServerIsRetriedWithBackoff(t *testing.T) {
 	}
 	h.waitEmpty(u, 2)
 	server.Stop()
-	h.write("mail.@20150625T105003.s", "three\n")
+	h.write("mail_logs.@20150625T105003.s", "three\n")
 	u.Wake()
 	if got := h.waitErrors(2); len(got) != 2 { // the second break
 		t.Errorf("reported %q", got)

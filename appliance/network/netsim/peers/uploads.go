@@ -23,7 +23,7 @@ type Upload struct {
 	Time   time.Time      `json:"time"`
 	Client netip.AddrPort `json:"client"`
 	User   string         `json:"user"`
-	Name   string         `json:"name"` // with its directory, such as "/logs/mail.@20150625T085003.s"
+	Name   string         `json:"name"` // with its directory, such as "/logs/mail_logs.@20150625T085003.s"
 	Size   int64          `json:"size"`
 	Whole  bool           `json:"whole"` // the server has received and accepted all of it
 	Data   []byte         `json:"-"`     // the first 16 MiB
