@@ -155,7 +155,7 @@ func TestLftp(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"a.cap": "a capture", "with blank.cap": "another capture", "part": "a capture",
-			"logs/mail_logs.current":         "a log\nof two lines\n",
+			"logs/mail_logs.current":    "a log\nof two lines\n",
 			"all/diagnostic/a.cap":      "a capture",
 			"all/configuration/old.xml": "precious",
 		} {

@@ -45,11 +45,11 @@ func newStore(t testing.TB, quota int64) *files.Store {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"data/pub/diagnostic/a.cap":           "a capture",
-		"data/pub/diagnostic/with blank.cap":  "another capture",
-		"data/pub/mail_logs/mail_logs.current":     "a log\nof two lines\n",
-		"data/pub/configuration/old.xml":      "precious",
-		"data/pub/configuration/it's [1].xml": "quotes",
+		"data/pub/diagnostic/a.cap":            "a capture",
+		"data/pub/diagnostic/with blank.cap":   "another capture",
+		"data/pub/mail_logs/mail_logs.current": "a log\nof two lines\n",
+		"data/pub/configuration/old.xml":       "precious",
+		"data/pub/configuration/it's [1].xml":  "quotes",
 	} {
 		if err := s.WriteFile(name, []byte(text)); err != nil {
 			t.Fatal(err)
@@ -302,7 +302,7 @@ func TestGet(t *testing.T) {
 			"/data/pub/diagnostic/with blank.cap":                 "another capture",
 			"/captures/a.cap":                                     "a capture",
 			"/var/log/diagnostic/a.cap":                           "a capture",
-			"/var/log/mail_logs/mail_logs.current":                     "a log\nof two lines\n",
+			"/var/log/mail_logs/mail_logs.current":                "a log\nof two lines\n",
 			"/configuration/old.xml":                              "precious",
 			"/configuration/it's [1].xml":                         "quotes",
 			"../../data/pub/../pub/mail_logs/../diagnostic/a.cap": "a capture",
