@@ -2,13 +2,11 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -33,7 +31,7 @@ func (d *diagnosticRun) flush(context.Context) error {
 	d.env.Appliance.Resolver.Flush()
 	gone, err := d.env.Appliance.Net.FlushNeighbors()
 	if err != nil {
-		return neighborRefusal(err)
+		return networkRefusal(err, "flush its neighbor caches")
 	}
 	list := func(v4 bool) {
 		for _, n := range gone {
@@ -53,20 +51,11 @@ func (d *diagnosticRun) flush(context.Context) error {
 	return nil
 }
 
-// neighborRefusal words that the network has no such tables; other errors are
-// internal.
-func neighborRefusal(err error) error {
-	if errors.Is(err, errors.ErrUnsupported) {
-		return refusal.New("This appliance's network does not tell of its neighbors.")
-	}
-	return fmt.Errorf("neighbor caches: %w", err)
-}
-
 // neighbors returns the entries of one address family.
 func (d *diagnosticRun) neighbors(v4 bool) ([]network.Neighbor, error) {
 	all, err := d.env.Appliance.Net.Neighbors()
 	if err != nil {
-		return nil, neighborRefusal(err)
+		return nil, networkRefusal(err, "list its neighbors")
 	}
 	var list []network.Neighbor
 	for _, n := range all {

@@ -3,7 +3,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -72,7 +71,7 @@ func (d *diagnosticRun) serviceStatus(s diagnosticService) error {
 		s.text, p.Name(), p.PID, moment(d.env, p.Started))
 	sockets, err := d.env.Appliance.Net.Sockets()
 	if err != nil {
-		return fmt.Errorf("list sockets: %w", err)
+		return networkRefusal(err, "list its sockets")
 	}
 	sockets = slices.DeleteFunc(sockets, func(l network.Socket) bool {
 		return l.State != "LISTEN" || l.PID != p.PID

@@ -104,7 +104,7 @@ func (q *trackingQuery) askFiles(ctx context.Context, env *shell.Env) error {
 func (q *trackingQuery) askDates(ctx context.Context, env *shell.Env) error {
 	names, err := env.Appliance.Logs.Files(ctx, q.log)
 	if err != nil {
-		return logRefusal(q.log, err)
+		return err
 	}
 	if len(names) == 0 {
 		return refusal.New("There are no log files yet.")

@@ -47,11 +47,8 @@ func (n *netstatQuery) showInterfaces(ctx context.Context) error {
 // counters reads an interface's counters.
 func (n *netstatQuery) counters(name string) (network.Counters, error) {
 	c, err := n.env.Appliance.Net.Counters(name)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return c, refusal.New("This appliance's network does not count packets.")
-	}
 	if err != nil {
-		return c, fmt.Errorf("read counters of %s: %w", name, err)
+		return c, networkRefusal(err, "count packets")
 	}
 	return c, nil
 }

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,17 +9,13 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // showRoutes prints the routing tables (B40), one for each address family.
 func (n *netstatQuery) showRoutes(ctx context.Context) error {
 	routes, err := n.env.Appliance.Net.Routes()
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		return refusal.New("This appliance's network cannot list its routes.")
-	case err != nil:
-		return fmt.Errorf("list routes: %w", err)
+	if err != nil {
+		return networkRefusal(err, "list its routes")
 	}
 	var addrs []netip.Addr
 	for _, r := range routes {

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,17 +9,13 @@ import (
 	"strings"
 
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // sockets returns the sockets of the chosen families, newest first, as BSD lists them.
 func (n *netstatQuery) sockets() ([]network.Socket, error) {
 	all, err := n.env.Appliance.Net.Sockets()
-	switch {
-	case errors.Is(err, errors.ErrUnsupported):
-		return nil, refusal.New("This appliance's network cannot list its sockets.")
-	case err != nil:
-		return nil, fmt.Errorf("list sockets: %w", err)
+	if err != nil {
+		return nil, networkRefusal(err, "list its sockets")
 	}
 	all = slices.DeleteFunc(all, func(s network.Socket) bool {
 		return !n.includes(inet) && strings.HasSuffix(s.Proto, "4") ||

@@ -56,7 +56,7 @@ var _ = register(&shell.Command{
 			}
 		}
 		if err := env.Appliance.Logs.RollOver(ctx, names...); err != nil {
-			return logRefusal(strings.Join(names, ", "), err)
+			return err
 		}
 		if !env.Inline {
 			env.Printf("Log files successfully rolled over.\n")

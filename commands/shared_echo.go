@@ -13,7 +13,6 @@ import (
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -200,12 +199,10 @@ func (p *pinger) handle(a echoResult) error {
 			p.printError(a.reply, a.from)
 		}
 	case errors.Is(a.err, context.DeadlineExceeded): // lost
-	case errors.Is(a.err, errors.ErrUnsupported):
-		return refusal.New("This appliance's network cannot send echo requests.")
 	default:
 		text := sendErrorText(a.err)
 		if text == "" {
-			return fmt.Errorf("ping %v: %w", p.dst, a.err)
+			return networkRefusal(a.err, "send echo requests")
 		}
 		p.env.Printf("%s: %s: %s\n", p.command, p.sendCall, text)
 		if p.afterSendError != nil {

@@ -125,15 +125,6 @@ func checkTextLog(s logs.Subscription) error {
 	return nil
 }
 
-// logRefusal turns the error for a subscription that was removed meanwhile into a refusal. It
-// returns other errors unchanged.
-func logRefusal(name string, err error) error {
-	if errors.Is(err, logs.ErrNoSubscription) {
-		return refusal.Newf("The log %s is not configured any more.", name)
-	}
-	return err
-}
-
 // tailLines is the number of existing lines that followLog begins with.
 const tailLines = 10
 
@@ -144,13 +135,13 @@ func followLog(
 	ctx context.Context, env *shell.Env, name string, last int, filter func(string) []string) error {
 	f, err := env.Appliance.Logs.Follow(ctx, name, last)
 	if err != nil {
-		return logRefusal(name, err)
+		return err
 	}
 	env.Printf("Press Ctrl-C to stop.\n")
 	for {
 		text, err := f.Next(ctx)
 		if err != nil {
-			return logRefusal(name, err)
+			return err
 		}
 		if filter == nil {
 			env.Printf("%s", text)
@@ -172,7 +163,7 @@ func eachLine(
 	selectFiles func([]string) []string, f func(line string) error) error {
 	names, err := env.Appliance.Logs.Files(ctx, name)
 	if err != nil {
-		return logRefusal(name, err)
+		return err
 	}
 	if selectFiles != nil {
 		names = selectFiles(names)

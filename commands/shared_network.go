@@ -3,6 +3,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -22,6 +23,15 @@ import (
 var ipv6Version = product.Version{Major: 7, Minor: 6}
 
 func supportsIPv6(env *shell.Env) bool { return !env.Appliance.Product.Version.Before(ipv6Version) }
+
+// networkRefusal returns a refusal if err says that the network cannot do what verb names, such
+// as "list its routes". Any other error is internal.
+func networkRefusal(err error, verb string) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return refusal.Because(err, "This appliance's network cannot %s.", verb)
+	}
+	return fmt.Errorf("%s: %w", verb, err)
+}
 
 // editSection changes a section in the draft. change may ask questions. If another session
 // commits a change of the same section meanwhile, editSection keeps that and refuses this one.

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 
 	"github.com/esasim/esasim/appliance/network"
-	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/shell"
 )
@@ -113,12 +112,10 @@ func (t *tracer) probe(ctx context.Context, ttl uint8) (network.Reply, error) {
 		return r, err
 	case errors.Is(err, context.DeadlineExceeded):
 		return r, errNoReply
-	case errors.Is(err, errors.ErrUnsupported):
-		return r, refusal.New("This appliance's network cannot trace routes.")
 	}
 	text := sendErrorText(err)
 	if text == "" {
-		return r, fmt.Errorf("probe %v: %w", t.dst, err)
+		return r, networkRefusal(err, "trace routes")
 	}
 	t.env.Printf("%s: sendto: %s\n%[1]s: wrote %[3]s %[4]d chars, ret=-1\n",
 		t.command, text, t.host, t.shownSize)

@@ -52,7 +52,7 @@ func uptimeText(d time.Duration) string {
 func printGauges(env *shell.Env) error {
 	sockets, err := env.Appliance.Net.Sockets()
 	if err != nil {
-		return fmt.Errorf("list sockets: %w", err)
+		return networkRefusal(err, "list its sockets")
 	}
 	var in, out int
 	for _, s := range sockets {

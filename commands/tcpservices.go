@@ -21,7 +21,7 @@ var _ = register(&shell.Command{
 	Run: func(_ context.Context, env *shell.Env) error {
 		sockets, err := env.Appliance.Net.Sockets()
 		if err != nil {
-			return fmt.Errorf("list sockets: %w", err)
+			return networkRefusal(err, "list its sockets")
 		}
 		printLegend(env, "System Processes (Note: All processes may not always be present)", systemProcesses)
 		printLegend(env, "Feature Processes", featureProcesses)

@@ -99,7 +99,7 @@ func (f *Follower) Next(ctx context.Context) ([]byte, error) {
 			return b, err
 		}
 		if ended {
-			return nil, fmt.Errorf("%w: %s", ErrNoSubscription, f.name)
+			return nil, noSubscription(f.name)
 		}
 		select {
 		case <-progress:

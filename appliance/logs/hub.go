@@ -18,10 +18,16 @@ import (
 	"github.com/esasim/esasim/appliance/logs/syslog"
 	"github.com/esasim/esasim/appliance/logs/upload"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// ErrNoSubscription means that there is no subscription with the given name.
+// ErrNoSubscription means that there is no subscription with the given name. The errors of this
+// package that wrap it are refusals, since a log may be removed while a session uses it.
 var ErrNoSubscription = errors.New("logs: no such subscription")
+
+func noSubscription(name string) error {
+	return refusal.Because(ErrNoSubscription, "The log %s is not configured any more.", name)
+}
 
 // Options configure a Hub. Files and Clock are required.
 type Options struct {
@@ -370,7 +376,7 @@ func (h *Hub) lookup(names []string) ([]*subscription, error) {
 	for _, name := range names {
 		s := r.byName[name]
 		if s == nil {
-			return nil, fmt.Errorf("%w: %s", ErrNoSubscription, name)
+			return nil, noSubscription(name)
 		}
 		list = append(list, s)
 	}
