@@ -1,13 +1,13 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/esasim/esasim/appliance/alert"
-	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // alertRoutes registers System Administration > Alerts. Every role may see the stored alerts,
@@ -25,7 +25,7 @@ func (s *site) alertRoutes(mux *http.ServeMux) {
 	}
 }
 
-// An alertView is the page.
+// An alertView is the data of the page.
 type alertView struct {
 	MayEdit    bool
 	Recipients []recipientRow
@@ -70,7 +70,7 @@ func (s *site) showAlerts(v *visit) error {
 	return s.show(v, "alerts.html", view)
 }
 
-// allOr lists what is chosen; nothing means all.
+// listOrAll formats a list in which no element means all.
 func listOrAll[T ~string](list []T) string {
 	if len(list) == 0 {
 		return "All"
@@ -78,7 +78,8 @@ func listOrAll[T ~string](list []T) string {
 	return joinList(list)
 }
 
-// A recipientForm is one that is added, where Old is empty, or edited.
+// A recipientForm is the form of an alert recipient. Old is the recipient's address before the
+// change; it is empty for a new recipient.
 type recipientForm struct {
 	Old, Address        string
 	Classes, Severities []choice
@@ -116,7 +117,8 @@ func (s *site) showRecipient(v *visit) error {
 
 var errNoRecipient = refuse(http.StatusNotFound, "There is no such alert recipient.")
 
-// some reads boxes of which at least one is ticked; all of them are an empty list.
+// selectedValues returns the values of ticked boxes. If all are ticked the list is empty, which
+// means all.
 func selectedValues[T ~string](ticked []string, all []T) []T {
 	var list []T
 	for _, t := range ticked {
@@ -146,9 +148,10 @@ func (s *site) saveRecipient(v *visit) error {
 	if len(p["severity"]) == 0 {
 		f.Errors["severity"] = "Choose at least one severity."
 	}
-	if err := alert.CheckAddress(r.Address); err != nil {
-		f.Errors["address"] = err.Error()
-	} else if set.Find(r.Address) != nil && !strings.EqualFold(r.Address, old) {
+	if err := f.Errors.set("address", alert.CheckAddress(r.Address)); err != nil {
+		return err
+	}
+	if f.Errors["address"] == "" && set.Find(r.Address) != nil && !strings.EqualFold(r.Address, old) {
 		f.Errors["address"] = fmt.Sprintf("Alerts are sent to %s already.", r.Address)
 	}
 	if len(f.Errors) == 0 {
@@ -160,19 +163,19 @@ func (s *site) saveRecipient(v *visit) error {
 			} else {
 				return errNoRecipient
 			}
-			return checkSettings(set)
+			return set.Check()
 		})
 		if err == nil {
 			return v.redirect(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
 		}
-		if f.Errors["form"], err = editErrorText(err); err != nil {
+		if err := f.Errors.set("form", editRefusal(err)); err != nil {
 			return err
 		}
 	}
 	return s.showRecipientForm(v, http.StatusUnprocessableEntity, f)
 }
 
-// chosenOf are boxes as they were ticked.
+// tickedChoices returns boxes as the user has ticked them.
 func tickedChoices[T ~string](all []T, ticked []string) []choice {
 	var list []choice
 	for _, x := range all {
@@ -181,23 +184,7 @@ func tickedChoices[T ~string](all []T, ticked []string) []choice {
 	return list
 }
 
-// checked makes a refusal of what is wrong with the settings.
-func checkSettings(set *alert.Settings) error {
-	if err := set.Check(); err != nil {
-		return refuse(http.StatusUnprocessableEntity, "%s", err)
-	}
-	return nil
-}
-
-// troubleOf is the text of a refusal to change a section; any other error it returns.
-func editErrorText(err error) (string, error) {
-	if text, ok := refusal.Text(editRefusal(err)); ok {
-		return text, nil
-	}
-	return "", err
-}
-
-// askDeleteRecipient is the question whether to delete a recipient.
+// confirmDeleteRecipient shows the question whether to delete a recipient.
 func (s *site) confirmDeleteRecipient(v *visit) error {
 	address := v.FormValue("address")
 	set := alert.Section.Get(v.session.draft)
@@ -227,7 +214,7 @@ func (s *site) deleteRecipient(v *visit) error {
 	return v.redirect(alertsPage.Path, "The alert recipient %s will be deleted when the change is committed.", address)
 }
 
-// An alertForm is the settings as they were entered.
+// An alertForm is the form of the settings, with the values as the user has entered them.
 type alertForm struct {
 	From, Initial, Maximum, Stored string
 	AutoSupport, Copy              bool
@@ -253,38 +240,41 @@ func (s *site) saveAlertSettings(v *visit) error {
 		AutoSupport: p.Get("autosupport") != "", Copy: p.Get("copy") != "", Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
 	}
 	v.title = alertSettingsTitle
-	if f.Errors = f.check(alert.Section.Get(v.session.draft)); len(f.Errors) > 0 {
+	var err error
+	if f.Errors, err = f.check(alert.Section.Get(v.session.draft)); err != nil {
+		return err
+	}
+	if len(f.Errors) > 0 {
 		return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
 	}
-	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
+	err = alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
 		set.From, set.InitialInterval, set.MaximumInterval, set.StoredAlerts = f.From, int(parseNumber(f.Initial)), int(parseNumber(f.Maximum)), int(parseNumber(f.Stored))
 		set.AutoSupport, set.AutoSupportCopy = f.AutoSupport, f.Copy
-		return checkSettings(set)
+		return set.Check()
 	})
 	if err == nil {
 		return v.redirect(alertsPage.Path, "The alert settings take effect when they are committed.")
 	}
-	if f.Errors["form"], err = editErrorText(err); err != nil {
+	if err := f.Errors.set("form", editRefusal(err)); err != nil {
 		return err
 	}
 	return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
 }
 
-// troubles judges each field in settings that are right but for it, so that all that is
-// wrong is told at once.
-func (f alertForm) check(right alert.Settings) fieldErrors {
+// check checks each field in settings that are otherwise valid, so that all errors are reported
+// at once.
+func (f alertForm) check(valid alert.Settings) (fieldErrors, error) {
 	found := fieldErrors{}
+	var failed error
 	try := func(field string, put func(*alert.Settings)) {
-		probe := right
+		probe := valid
 		put(&probe)
-		if err := probe.Check(); err != nil {
-			found[field] = err.Error()
-		}
+		failed = cmp.Or(failed, found.set(field, probe.Check()))
 	}
 	initial, maximum := int(parseNumber(f.Initial)), int(parseNumber(f.Maximum))
 	try("from", func(set *alert.Settings) { set.From = f.From })
 	try("initial", func(set *alert.Settings) { set.InitialInterval, set.MaximumInterval = initial, alert.MaxInterval })
-	try("maximum", func(set *alert.Settings) { // which the initial number bounds, if that is one
+	try("maximum", func(set *alert.Settings) { // its lower bound is the initial number, if that is valid
 		if set.MaximumInterval = maximum; found["initial"] == "" {
 			set.InitialInterval = initial
 		} else {
@@ -292,5 +282,5 @@ func (f alertForm) check(right alert.Settings) fieldErrors {
 		}
 	})
 	try("stored", func(set *alert.Settings) { set.StoredAlerts = int(parseNumber(f.Stored)) })
-	return found
+	return found, failed
 }

@@ -20,13 +20,13 @@ import (
 	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
-// Certificate reads the certificate and the key in file. Where there is none it makes
-// one that nobody has signed, for the names and addresses in hosts, and keeps it there.
-// chance must be unpredictable.
-func Certificate(file string, chance io.Reader, hosts []string) (tls.Certificate, error) {
+// Certificate reads the certificate and the key in file. If the file does not exist, Certificate
+// makes a self-signed certificate for the names and addresses in hosts and stores it there.
+// random must be unpredictable.
+func Certificate(file string, random io.Reader, hosts []string) (tls.Certificate, error) {
 	both, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		both, err = newCertificate(chance, hosts)
+		both, err = newCertificate(random, hosts)
 		if err == nil {
 			err = atomicfile.Write(file, both)
 		}
@@ -41,25 +41,25 @@ func Certificate(file string, chance io.Reader, hosts []string) (tls.Certificate
 	return cert, nil
 }
 
-// A certificate made here is valid at any time that the appliance's clock, or the
-// browser's, may show.
+// A new certificate is valid at any time that the clock of the appliance or of a browser may
+// show.
 var (
 	validFrom  = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	validUntil = time.Date(2049, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
 // newCertificate returns a certificate and its key, in PEM.
-func newCertificate(chance io.Reader, hosts []string) ([]byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), chance)
+func newCertificate(random io.Reader, hosts []string) ([]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {
 		return nil, err
 	}
 	number := make([]byte, 16)
-	if _, err := io.ReadFull(chance, number); err != nil {
+	if _, err := io.ReadFull(random, number); err != nil {
 		return nil, err
 	}
 	number[0] &= 0x7f // positive (RFC 5280, 4.1.2.2)
-	number[0] |= 0x40 // and of one length
+	number[0] |= 0x40 // and always of the same length
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetBytes(number),
 		NotBefore:    validFrom, NotAfter: validUntil,
@@ -77,7 +77,7 @@ func newCertificate(chance io.Reader, hosts []string) ([]byte, error) {
 		}
 		template.DNSNames = append(template.DNSNames, h)
 	}
-	cert, err := x509.CreateCertificate(chance, template, template, key.Public(), key)
+	cert, err := x509.CreateCertificate(random, template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}

@@ -12,19 +12,18 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
-	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A commitView is what is about to be committed.
+// A commitView is the data of the page with the uncommitted changes.
 type commitView struct {
 	Changes   []changeLine
 	Comment   string
-	Error     string
+	Errors    fieldErrors
 	MayKeep   bool // the version asks whether to keep the configuration for rollback
-	MayCommit bool
+	MayCommit bool // the account's role permits it
 }
 
-// A changeLine is an element of a tree of changes.
+// A changeLine is a line of the tree of changes.
 type changeLine struct {
 	Depth int
 	Text  string
@@ -58,7 +57,7 @@ func appendChange(lines []changeLine, d config.Difference, depth int) []changeLi
 		text += ": added"
 	case leaf && d.Old != d.New:
 		text += ": " + formatValue(d.Old) + " → " + formatValue(d.New)
-	case leaf && d.New != "": // a passphrase: both are masked
+	case leaf && d.New != "": // a passphrase, which is masked before and after
 		text += ": changed"
 	case leaf:
 		text += ": order changed"
@@ -70,7 +69,7 @@ func appendChange(lines []changeLine, d config.Difference, depth int) []changeLi
 	return lines
 }
 
-// shown is a value of the configuration.
+// formatValue formats a value of the configuration.
 func formatValue(s string) string {
 	switch {
 	case s == "":
@@ -81,7 +80,7 @@ func formatValue(s string) string {
 	return s
 }
 
-// askAbandon is the question whether to forget the changes.
+// confirmAbandon shows the question whether to abandon the changes.
 func (s *site) confirmAbandon(v *visit) error {
 	v.title = "Abandon Changes"
 	return s.show(v, "confirm.html", question{
@@ -90,7 +89,7 @@ func (s *site) confirmAbandon(v *visit) error {
 	})
 }
 
-// commit makes the changes of the login take effect, or forgets them.
+// commit commits the changes of the session, or abandons them.
 func (s *site) commit(v *visit) error {
 	if v.PostForm.Get("action") == "abandon" {
 		v.session.draft.Discard()
@@ -100,22 +99,22 @@ func (s *site) commit(v *visit) error {
 		return refuse(http.StatusForbidden, "Your user role (%s) does not permit committing changes.", v.role())
 	}
 	comment := strings.TrimSpace(v.PostForm.Get("comment"))
-	c := commitView{Comment: comment}
+	c := commitView{Comment: comment, Errors: fieldErrors{}}
 	const longest = 1000
 	switch {
 	case len(comment) > longest:
-		c.Error = fmt.Sprintf("The comment must not be longer than %d characters.", longest)
+		c.Errors["comment"] = fmt.Sprintf("The comment must not be longer than %d characters.", longest)
 	case !utf8.ValidString(comment) || strings.ContainsFunc(comment, unicode.IsControl):
-		c.Error = "The comment must not contain control characters."
+		c.Errors["comment"] = "The comment must not contain control characters."
 	}
-	if c.Error != "" {
+	if len(c.Errors) > 0 {
 		return s.showCommit(v, http.StatusUnprocessableEntity, c)
 	}
 	keep := v.PostForm.Get("keep") != "" || s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
 	a := v.session.account
 	_, err := s.appliance.Config.Commit(v.Context(), v.session.draft, config.CommitInfo{User: a.Name, Comment: comment, KeepForRollback: keep})
 	if err != nil {
-		if c.Error = commitErrorText(err); c.Error == "" {
+		if err := c.Errors.set("form", editRefusal(err)); err != nil {
 			return err
 		}
 		return s.showCommit(v, http.StatusConflict, c)
@@ -125,16 +124,17 @@ func (s *site) commit(v *visit) error {
 	return v.redirect(commitPage.Path, "Success - Your changes have been committed.")
 }
 
-// commitTrouble words what keeps a change from being committed; "" of internal errors.
-func commitErrorText(err error) string {
+// editRefusal returns the refusal for an error of a commit or of an edit of the draft. If err is
+// neither a refusal nor one of config's errors about other sessions, editRefusal returns it.
+func editRefusal(err error) error {
 	var conflict *config.ConflictError
 	switch {
 	case errors.As(err, &conflict):
-		return fmt.Sprintf("The changes cannot be committed: another session has meanwhile changed %s. Abandon the changes, and make them again.",
+		return refuse(http.StatusConflict,
+			"The changes cannot be committed: another session has meanwhile changed %s. Abandon the changes, and make them again.",
 			strings.Join(conflict.Sections, ", "))
 	case errors.Is(err, config.ErrNoChanges):
-		return "There are no changes to commit."
+		return refuse(http.StatusConflict, "There are no changes to commit.")
 	}
-	text, _ := refusal.Text(err)
-	return text
+	return err
 }

@@ -18,8 +18,8 @@ import (
 //go:embed help/*.html
 var helpFiles embed.FS
 
-// A topic is a page of Online Help (B23). The first line of its file is its title, after
-// which [from N] or [before N] may stand: the versions of the product that have it.
+// A topic is a page of Online Help (B23). The first line of its file is the title. [from N] or
+// [before N] after the title limits the topic to some versions of the product.
 type topic struct {
 	Name, Title  string
 	from, before product.Version
@@ -75,19 +75,19 @@ func versions(head string) (title string, from, below product.Version) {
 	return title, from, below
 }
 
-// topicsOf are those that a version has.
+// topicsFor returns the topics of a version.
 func topicsFor(v product.Version) []topic {
 	return slices.DeleteFunc(slices.Clone(topics()), func(t topic) bool { return v.Before(t.from) || !v.Before(t.before) })
 }
 
-// A helpView is the page: the contents, what a search found, or a topic.
+// A helpView is the data of Online Help: the list of topics, the results of a search, or a topic.
 type helpView struct {
 	Query   string
 	Results []searchResult
 	Topic   *topic
 }
 
-// A finding is a topic with the words around what was searched for.
+// A searchResult is a topic that matches a search, with the text around the first match.
 type searchResult struct {
 	Name, Title, Excerpt string
 	score                int
@@ -108,7 +108,7 @@ func (s *site) showHelp(v *visit) error {
 	return s.show(v, "help.html", view)
 }
 
-// terms are the words of a query. What stands between quotation marks is one of them.
+// queryTerms returns the words of a query. A phrase in quotation marks counts as one word.
 func queryTerms(query string) []string {
 	var list []string
 	query = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`).Replace(strings.ToLower(query))
@@ -122,8 +122,8 @@ func queryTerms(query string) []string {
 	return list
 }
 
-// searchHelp finds the topics that hold every word of a query, the best first: a word in
-// the title counts for more. An empty query finds all.
+// searchHelp returns the topics that contain every word of a query, the best match first. A word
+// in a title counts for more. An empty query finds every topic.
 func searchHelp(list []topic, query string) []searchResult {
 	words := queryTerms(query)
 	var found []searchResult
@@ -149,7 +149,7 @@ next:
 	return found
 }
 
-// excerpt is the part of a text around a place.
+// excerpt returns the part of a text around a position.
 func excerpt(text string, at int) string {
 	const length = 160
 	from := max(0, min(at-length/3, len(text)-length))

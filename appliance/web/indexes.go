@@ -11,41 +11,39 @@ import (
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
-// maxIndexes is how many are kept, scanners how many files are gone through at a time:
-// the appliance has more to do.
 const (
-	maxIndexes = 12
-	scanners   = 2
+	maxIndexes = 12 // that are kept
+	maxScans   = 2  // at a time, because the appliance has other work to do
 )
 
-// indexes keeps what scans of captures have found.
+// indexes keeps the results of the latest scans of captures.
 type indexes struct {
-	slots chan struct{}
+	slots chan struct{} // holds an element for each running scan
 
 	mu    sync.Mutex
-	order []*keptIndex // the one that was used last is the last
+	order []*keptIndex // the most recently used index is the last
 }
 
-// A keptIndex is of one file and one filter.
+// A keptIndex is the index of one file with one filter.
 type keptIndex struct {
 	file, filter string
 
-	scan  chan struct{} // holds an element during a scan: the rest belongs to that
-	head  []byte        // of the file: another one of that name begins otherwise
+	scan  chan struct{} // holds an element while a goroutine uses the fields below
+	head  []byte        // the beginning of the file, by which a replaced file is recognized
 	size  int64
 	index *dissect.Index
 }
 
-func newIndexes() *indexes { return &indexes{slots: make(chan struct{}, scanners)} }
+func newIndexes() *indexes { return &indexes{slots: make(chan struct{}, maxScans)} }
 
-// forget drops everything.
+// forget drops all indexes.
 func (x *indexes) forget() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.order = nil
 }
 
-// slot is where the index of a file with a filter is kept.
+// slot returns the keptIndex of a file with a filter. It may be new.
 func (x *indexes) slot(file, filter string) *keptIndex {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -66,8 +64,8 @@ func (x *indexes) slot(file, filter string) *keptIndex {
 	return k
 }
 
-// acquire takes a place in ch, for which it waits until ctx ends: who is not there any
-// more does not stand in the way of those behind.
+// acquire puts an element into ch. It blocks until there is room or ctx ends: a client that
+// has gone does not hold up the others.
 func acquire(ctx context.Context, ch chan struct{}) error {
 	select {
 	case ch <- struct{}{}:
@@ -77,8 +75,8 @@ func acquire(ctx context.Context, ch chan struct{}) error {
 	}
 }
 
-// of returns the index of a file with a filter, which is nil where expr is empty. Whoever
-// asks for one that is being made waits for it, or until ctx ends.
+// of returns the index of a file with a filter, which is nil if expr is empty. If another
+// goroutine is making the same index, of blocks until it has finished or ctx ends.
 func (x *indexes) of(ctx context.Context, r io.ReaderAt, info fs.FileInfo, c *dissect.Capture, expr string, filter *pcapfilter.Filter) (*dissect.Index, error) {
 	k := x.slot(info.Name(), expr)
 	if err := acquire(ctx, k.scan); err != nil {
@@ -87,7 +85,7 @@ func (x *indexes) of(ctx context.Context, r io.ReaderAt, info fs.FileInfo, c *di
 	defer func() { <-k.scan }()
 	head := make([]byte, 64) // the file's header, and that of the first packet
 	n, err := r.ReadAt(head, 0)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt's
+	if err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt returns it unwrapped
 		return nil, err
 	}
 	head = head[:n]

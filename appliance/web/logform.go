@@ -14,8 +14,8 @@ import (
 	"github.com/esasim/esasim/appliance/product"
 )
 
-// A logForm is a subscription that is added or edited: S as far as it can be made out,
-// and Text as it stands in the fields, right or wrong.
+// A logForm is the form of a log subscription. S is the subscription as far as the form could be
+// parsed; Text has the values of the fields, valid or not.
 type logForm struct {
 	S          logs.Subscription
 	New        bool
@@ -25,10 +25,10 @@ type logForm struct {
 	Levels     []logs.Level
 	Facilities []string
 	Days       []logs.Weekday
-	Schedule   logs.Schedule // that is chosen: files that are sent have a time of their own
+	Schedule   logs.Schedule // the chosen one; an upload has an interval of its own
 	Text       map[string]string
 	Errors     fieldErrors
-	Since11    bool // the version has the later settings of a syslog push
+	Since11    bool // the version has the settings of a syslog push that came with 11
 	HasSecret  bool
 }
 
@@ -37,9 +37,9 @@ type logMethod struct {
 	Title  string
 }
 
-func (s *site) newLogForm(sub logs.Subscription, fresh bool) logForm {
+func (s *site) newLogForm(sub logs.Subscription, isNew bool) logForm {
 	f := logForm{
-		S: sub, New: fresh, Kinds: logs.Types(s.appliance.Product.Version), Kind: sub.Type.Spec(), Levels: logs.Levels(),
+		S: sub, New: isNew, Kinds: logs.Types(s.appliance.Product.Version), Kind: sub.Type.Spec(), Levels: logs.Levels(),
 		Facilities: syslog.Facilities(), Days: logs.Weekdays(), HasSecret: sub.Remote.Password != "",
 		Since11: !s.appliance.Product.Version.Before(product.Version{Major: 11}),
 		Text:    logTexts(sub), Schedule: sub.Schedule,
@@ -47,18 +47,18 @@ func (s *site) newLogForm(sub logs.Subscription, fresh bool) logForm {
 	if sub.Method.Uploads() {
 		f.Schedule, f.Text["seconds"] = logs.NoSchedule, ""
 	}
-	if fresh { // the type's own, whichever type it becomes
+	if isNew { // the user may choose another type, which has another default
 		f.Text["file"] = ""
 	}
 	for _, m := range []logs.Method{logs.Manual, logs.FTPPush, logs.SCPPush, logs.Syslog} {
-		if m != logs.Syslog || f.Kind.Facility != "" || fresh {
+		if m != logs.Syslog || f.Kind.Facility != "" || isNew {
 			f.Methods = append(f.Methods, logMethod{m, methodTitle(m)})
 		}
 	}
 	return f
 }
 
-// logTexts is what stands in the fields of a subscription that is right.
+// logTexts returns the values of the fields for a valid subscription.
 func logTexts(sub logs.Subscription) map[string]string {
 	unless0 := func(n int64) string {
 		if n == 0 {
@@ -79,8 +79,8 @@ func logTexts(sub logs.Subscription) map[string]string {
 	}
 }
 
-// Opens reports whether the fields of some methods, with spaces between, are to be seen:
-// one of the methods is chosen, or something is wrong with a field.
+// Opens reports whether a group of fields is shown unfolded: if one of the methods that use it
+// is chosen, or if one of the fields is wrong. fields are names with spaces between them.
 func (f logForm) Opens(fields string, methods ...logs.Method) bool {
 	for field := range strings.FieldsSeq(fields) {
 		if f.Errors[field] != "" {
@@ -136,19 +136,22 @@ func (s *site) editLog(v *visit) error {
 	return s.putLog(v, *sub, false)
 }
 
-// putLog puts what a form says of old into the draft.
-func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
-	shown := s.newLogForm(old, fresh)
-	sub := readLog(v.PostForm, old, fresh)
-	f := s.newLogForm(sub, fresh)
+// putLog puts the subscription old, with the values of the request's form, into the draft.
+func (s *site) putLog(v *visit, old logs.Subscription, isNew bool) error {
+	shown := s.newLogForm(old, isNew)
+	sub := readLog(v.PostForm, old, isNew)
+	f := s.newLogForm(sub, isNew)
 	for field := range f.Text {
-		if v.PostForm.Has(field) || fresh {
+		if v.PostForm.Has(field) || isNew {
 			f.Text[field] = trimmed(v.PostForm, field)
 		}
 	}
 	f.Schedule = logs.Schedule(v.PostForm.Get("schedule"))
-	f.S.Push.Facility = v.PostForm.Get("facility") // "" stays the type's default
-	f.Errors = checkLog(sub, v.PostForm)
+	f.S.Push.Facility = v.PostForm.Get("facility") // "" remains the type's default
+	var err error
+	if f.Errors, err = checkLog(sub, v.PostForm); err != nil {
+		return err
+	}
 	f.rejectUnused(shown)
 	switch entered := v.PostForm.Get("remotepassword") != ""; {
 	case entered && sub.Method != logs.FTPPush:
@@ -157,21 +160,18 @@ func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
 		f.Errors["remotepassword"] = "The passphrase that is stored belongs to another server or user. Enter the one for these."
 	}
 	list := logs.Section.Get(v.session.draft).List
-	if fresh && slices.ContainsFunc(list, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, sub.Name) }) {
+	if isNew && slices.ContainsFunc(list, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, sub.Name) }) {
 		f.Errors["name"] = "The name is already in use."
 	}
 	if len(f.Errors) > 0 {
 		return s.refuseLogForm(v, f)
 	}
-	err := logs.Section.Edit(v.session.draft, func(l *logs.Subscriptions) error {
+	err = logs.Section.Edit(v.session.draft, func(l *logs.Subscriptions) error {
 		l.Put(sub)
-		if err := l.Check(); err != nil {
-			return refuse(http.StatusUnprocessableEntity, "%s", err)
-		}
-		return nil
+		return l.Check()
 	})
 	if err != nil {
-		if f.Errors["form"], err = editErrorText(err); err != nil {
+		if err := f.Errors.set("form", editRefusal(err)); err != nil {
 			return err
 		}
 		return s.refuseLogForm(v, f)
@@ -179,7 +179,7 @@ func (s *site) putLog(v *visit, old logs.Subscription, fresh bool) error {
 	return v.redirect(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
 }
 
-// refuseLogForm shows a form again, without the passphrase that was entered.
+// refuseLogForm shows a refused form again, without the passphrase that the user has entered.
 func (s *site) refuseLogForm(v *visit, f logForm) error {
 	if v.PostForm.Get("remotepassword") != "" {
 		f.HasSecret = false
@@ -188,8 +188,7 @@ func (s *site) refuseLogForm(v *visit, f logForm) error {
 	return s.showLogForm(v, http.StatusUnprocessableEntity, f)
 }
 
-// stray objects to what was entered for a choice that was not chosen, as it would be lost.
-// A field that is as it was shown was not entered.
+// rejectUnused adds errors to the fields of choices that are not chosen.
 func (f *logForm) rejectUnused(shown logForm) {
 	only := func(choice string, chosen bool, fields ...string) {
 		for _, field := range fields {
@@ -207,11 +206,12 @@ func (f *logForm) rejectUnused(shown logForm) {
 	}
 }
 
-// readLog is old with what a form says. What is no number becomes one that cannot be.
-func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription {
+// readLog returns old with the values of a form. A value that is not a number becomes one that
+// is not valid.
+func readLog(p url.Values, old logs.Subscription, isNew bool) logs.Subscription {
 	sub := old
 	on := func(name string) bool { return p.Get(name) != "" }
-	if fresh {
+	if isNew {
 		sub.Name = trimmed(p, "name")
 	}
 	sub.Level = logs.Level(parseNumber(p.Get("level")))
@@ -234,12 +234,12 @@ func readLog(p url.Values, old logs.Subscription, fresh bool) logs.Subscription 
 	switch {
 	case sub.Method == logs.Syslog:
 		sub.Push = readPush(p, sub)
-	case sub.Method.Uploads(): // as logconfig has it
+	case sub.Method.Uploads(): // as in logconfig
 		sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Interval, int(parseNumber(p.Get("remotewait"))), "", ""
 		sub.Remote = logs.UploadTarget{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
 		if sub.Method == logs.FTPPush {
 			sub.Remote.Password = p.Get("remotepassword")
-			if sub.Remote.Password == "" && sub.Remote.SameLogin(old.Remote) { // what is not shown is not sent back
+			if sub.Remote.Password == "" && sub.Remote.SameLogin(old.Remote) { // the form does not show it, and so does not return it
 				sub.Remote.Password = old.Remote.Password
 			}
 		} else {
@@ -266,17 +266,16 @@ func readPush(p url.Values, sub logs.Subscription) logs.SyslogPush {
 	return push
 }
 
-// logTroubles judges each field of sub in a subscription that is right but for it, so that
-// all that is wrong is told at once.
-func checkLog(sub logs.Subscription, p url.Values) fieldErrors {
+// checkLog checks each field of sub in a subscription that is otherwise valid, so that all
+// errors are reported at once.
+func checkLog(sub logs.Subscription, p url.Values) (fieldErrors, error) {
 	found := fieldErrors{}
+	var failed error
 	kind := sub.Type.Spec()
 	try := func(field string, put func(*logs.Subscription)) {
 		probe := logs.NewSubscription("x", kind)
 		put(&probe)
-		if err := probe.Check(); err != nil && found[field] == "" {
-			found[field] = err.Error()
-		}
+		failed = cmp.Or(failed, found.set(field, probe.Check()))
 	}
 	try("name", func(l *logs.Subscription) { l.Name = sub.Name })
 	try("level", func(l *logs.Subscription) { l.Level = sub.Level })
@@ -298,23 +297,24 @@ func checkLog(sub logs.Subscription, p url.Values) fieldErrors {
 	case sub.Method == logs.Syslog && kind.Facility != "":
 		checkPush(sub, try)
 	case sub.Method.Uploads():
-		good := logs.UploadTarget{Host: "192.0.2.1", User: "x"}
+		valid := logs.UploadTarget{Host: "192.0.2.1", User: "x"}
 		remote := func(field string, put func(*logs.UploadTarget)) {
-			try(field, func(l *logs.Subscription) { l.Method, l.Remote = sub.Method, good; put(&l.Remote) })
+			try(field, func(l *logs.Subscription) { l.Method, l.Remote = sub.Method, valid; put(&l.Remote) })
 		}
 		remote("remotehost", func(r *logs.UploadTarget) { r.Host = sub.Remote.Host })
 		remote("remoteuser", func(r *logs.UploadTarget) { r.User = sub.Remote.User })
 		remote("remotepassword", func(r *logs.UploadTarget) { r.Password = sub.Remote.Password })
 		remote("remotedir", func(r *logs.UploadTarget) { r.Dir = sub.Remote.Dir })
-		if sub.Method == logs.SCPPush && sub.Remote.Port == 0 && trimmed(p, "remoteport") != "" { // 0 is the usual one
+		if sub.Method == logs.SCPPush && sub.Remote.Port == 0 && trimmed(p, "remoteport") != "" { // 0 is the default
 			found["remoteport"] = "The port must be from 1 to 65535."
 		}
 	default:
 		try("method", func(l *logs.Subscription) { l.Method = sub.Method })
 	}
-	return found
+	return found, failed
 }
 
+// checkPush calls try for each field of a syslog push.
 func checkPush(sub logs.Subscription, try func(string, func(*logs.Subscription))) {
 	push := func(field string, put func(*logs.SyslogPush)) {
 		try(field, func(l *logs.Subscription) {
@@ -329,14 +329,14 @@ func checkPush(sub logs.Subscription, try func(string, func(*logs.Subscription))
 	push("tag", func(p *logs.SyslogPush) { p.Tag = sub.Push.Tag })
 	push("buffer", func(p *logs.SyslogPush) { p.Buffer = sub.Push.Buffer })
 	push("maxmessage", func(p *logs.SyslogPush) {
-		if p.MaxMessage = sub.Push.MaxMessage; sub.Push.Protocol == "tcp" { // which has other bounds
+		if p.MaxMessage = sub.Push.MaxMessage; sub.Push.Protocol == "tcp" { // whose bounds are others
 			p.Protocol = "tcp"
 		}
 	})
 }
 
-// octets reads a number of bytes, which k or m may follow (logs.md 1.3); what is none is
-// -1.
+// parseSize parses a number of bytes, which k or m may follow (logs.md 1.3). The result is -1
+// if s is not one.
 func parseSize(s string) int64 {
 	low := strings.ToLower(strings.TrimSpace(s))
 	shift := 0
@@ -352,7 +352,7 @@ func parseSize(s string) int64 {
 	return n << shift
 }
 
-// port reads the number of a port; what is none is 0.
+// parsePort parses the number of a port. The result is 0 if s is not one.
 func parsePort(s string) uint16 {
 	n := parseNumber(s)
 	if n < 0 || n > 65535 {

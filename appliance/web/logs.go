@@ -37,7 +37,7 @@ func (s *site) logRoutes(mux *http.ServeMux) {
 	}
 }
 
-// A logList is the page.
+// A logList is the data of the page.
 type logList struct {
 	List []logRow
 	// MayEdit and MayRollOver report what the account's role permits.
@@ -47,7 +47,7 @@ type logList struct {
 type logRow struct {
 	logs.Subscription
 	Title, How, Rollover, Limit string
-	Running                     bool // it is committed
+	Running                     bool // the subscription is committed
 	Path                        string
 }
 
@@ -108,13 +108,13 @@ func (s *site) rollOverLogs(v *visit) error {
 	return v.redirect(logsPage.Path, "Success - %s rolled over.", count(len(names), "log has been", "logs have been"))
 }
 
-// A logFileList is what a subscription has written.
+// A logFileList is the data of the page with the files of a subscription.
 type logFileList struct {
 	Name, Path string
 	Files      []captureFile
 }
 
-// logFiles are the files of a subscription that is committed.
+// logFiles returns the name and the files of the committed subscription that a request names.
 func (s *site) logFiles(v *visit) (name string, list []fs.FileInfo, err error) {
 	name = v.PathValue("name")
 	running := logs.Section.Get(s.appliance.Config.Committed())
@@ -178,7 +178,7 @@ func (s *site) downloadLog(v *visit) error {
 	return nil
 }
 
-// askDeleteLog is the question whether to delete a subscription.
+// confirmDeleteLog shows the question whether to delete a subscription.
 func (s *site) confirmDeleteLog(v *visit) error {
 	name := v.PathValue("name")
 	list := logs.Section.Get(v.session.draft)
@@ -208,15 +208,8 @@ func (s *site) deleteLog(v *visit) error {
 	return v.redirect(logsPage.Path, "The log subscription %s will be deleted when the change is committed.", name)
 }
 
-// editRefusal words what keeps a change out of the draft.
-func editRefusal(err error) error {
-	if text := commitErrorText(err); text != "" {
-		return refuse(http.StatusConflict, "%s", text)
-	}
-	return err
-}
-
-// number reads a number from a form; what is none is -1, which no setting can be.
+// parseNumber parses a number of a form. The result is -1, which no setting can be, if s is not
+// a number.
 func parseNumber(s string) int64 {
 	n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
 	if err != nil || n < 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A systemView is Monitor > System Status.
+// A systemView is the data of Monitor > System Status.
 type systemView struct {
 	Facts     [][2]string
 	DiskUsed  string
@@ -19,6 +19,7 @@ type systemView struct {
 	Sessions  []loginRow
 }
 
+// A loginRow is a session of any service.
 type loginRow struct{ User, Role, Host, Service, LoginTime, Idle string }
 
 func (s *site) showStatus(v *visit) error {
@@ -47,7 +48,7 @@ func (s *site) showStatus(v *visit) error {
 	return s.show(v, "status.html", view)
 }
 
-// uptime is the form 22h 45m 29s, with days before it where there are any.
+// uptime formats a duration as in 22h 45m 29s, with days in front from one day on.
 func uptime(d time.Duration) string {
 	n := int(max(d, 0) / time.Second)
 	text := fmt.Sprintf("%dh %02dm %02ds", n/3600%24, n/60%60, n%60)
@@ -57,7 +58,7 @@ func uptime(d time.Duration) string {
 	return text
 }
 
-// An interfacesView is Network > IP Interfaces.
+// An interfacesView is the data of Network > IP Interfaces.
 type interfacesView struct {
 	List  []interfaceRow
 	Ports []portRow
@@ -79,7 +80,7 @@ func (s *site) showInterfaces(v *visit) error {
 				on = append(on, fmt.Sprintf("%s %d", svc.name, svc.port))
 			}
 		}
-		prefixes, _ := i.Prefixes() // what is wrong with it shows when it is committed
+		prefixes, _ := i.Prefixes() // a commit reports what is wrong with it
 		view.List = append(view.List, interfaceRow{i.Name, prefixList(prefixes), i.Port, i.Hostname, textOrNone(strings.Join(on, ", "))})
 	}
 	for _, n := range s.appliance.Net.Interfaces() {

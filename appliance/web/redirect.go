@@ -12,19 +12,19 @@ import (
 	"github.com/esasim/esasim/appliance/netconfig"
 )
 
-// secureURL is where a request that came in plain is to go; "" where the IP interface
-// that it came to has no HTTPS.
+// secureURL returns the HTTPS address to which a plain HTTP request is redirected. The result
+// is "" if the IP interface that received the request has no HTTPS.
 //
-// Who wrote one of the appliance's own addresses is inside its network, as nobody outside
-// can reach that address; everybody else came by a door, and so goes to the door's port,
-// whatever name they have for this machine.
+// A client that names one of the appliance's own addresses is inside the simulated network,
+// because these addresses cannot be reached from outside. Every other client came through a
+// front door. It is sent to the port of the front door to HTTPS, whichever name it uses for
+// this machine.
 //
-// What the client wrote for a host is kept where it cannot lead astray: an address,
-// localhost, and the appliance's own names, for which an administrator may have a line in
-// a hosts file. Any other name becomes the door's address, so that a cache or a proxy on
-// the way can never be given a redirect to somebody else's host. Where the door listens
-// on every address, as in a container, it has no address that could be told: then a name
-// stays, as it is all that is known of the way here.
+// The client's own name for the host is kept if it is an address, localhost, or one of the
+// appliance's names, for which an administrator may have added a line to a hosts file. Any other
+// name is replaced by the door's address, so that no cache or proxy on the way can be made to
+// store a redirect to a foreign host. A door that listens on all addresses, as in a container,
+// has no address to offer. Then the name is kept, because nothing else is known.
 func (s *site) secureURL(r *http.Request) string {
 	to := localAddr(r)
 	i := slices.IndexFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return hasAddr(i, to) })
@@ -39,7 +39,7 @@ func (s *site) secureURL(r *http.Request) string {
 		secure = door
 	}
 	switch {
-	case literal.IsValid() && literal.Zone() == "", s.isOurs(host):
+	case literal.IsValid() && literal.Zone() == "", s.isOwnName(host):
 	case secure.Addr().IsUnspecified() && isHostName(host):
 	default:
 		host = secure.Addr().String()
@@ -55,23 +55,23 @@ func (s *site) interfaces() []netconfig.IPInterface {
 	return netconfig.Interfaces.Get(s.appliance.Config.Committed()).List
 }
 
-// has reports whether an interface has an address.
+// hasAddr reports whether an interface has an address.
 func hasAddr(i netconfig.IPInterface, a netip.Addr) bool {
 	return a.IsValid() && (a == i.IPv4 || a == i.IPv6.Addr())
 }
 
-// arrival is the appliance's address to which a request came.
+// localAddr returns the appliance's address that received a request.
 func localAddr(r *http.Request) netip.Addr {
 	a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return netip.Addr{}
 	}
-	p, _ := netip.ParseAddrPort(a.String()) // what is none is no interface's
+	p, _ := netip.ParseAddrPort(a.String()) // on failure the zero address, which no interface has
 	return p.Addr().Unmap()
 }
 
-// isOurs reports whether a name is one that leads to this appliance.
-func (s *site) isOurs(name string) bool {
+// isOwnName reports whether a name leads to this appliance.
+func (s *site) isOwnName(name string) bool {
 	if strings.EqualFold(name, "localhost") || isHostName(name) && strings.EqualFold(name, s.appliance.Hostname()) {
 		return true
 	}
@@ -80,8 +80,7 @@ func (s *site) isOurs(name string) bool {
 	})
 }
 
-// isHostName reports whether s, which the client sent, may stand in an address as the
-// name of a host.
+// isHostName reports whether s, which a client sent, may be used as the name of a host in a URL.
 func isHostName(s string) bool {
 	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, func(c rune) bool {
 		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_')

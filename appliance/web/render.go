@@ -23,13 +23,13 @@ var templateFiles embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-// templates are one set for each file but the layout. They are read when the first page
-// is asked for, as most appliances of a test are never looked at with a browser.
+// templates holds one set of templates for each file except the layout. They are parsed when the
+// first page is requested, because most appliances in tests never serve one.
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	sets := map[string]*template.Template{}
 	names, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
-		panic(err) // the pattern does not make sense
+		panic(err) // the pattern is invalid
 	}
 	for _, n := range names {
 		name := path.Base(n)
@@ -38,7 +38,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	return sets
 })
 
-// inMenu is what the template of a menu works on.
+// inMenu returns the data of the template of a menu.
 func inMenu(m menu, here string) any {
 	return struct {
 		Menu menu
@@ -46,8 +46,8 @@ func inMenu(m menu, here string) any {
 	}{m, here}
 }
 
-// An asset is an embedded file, whose name in the page has a digest of its contents: a
-// browser may keep it for good.
+// An asset is an embedded file. Its name in pages contains a digest of its content, so that
+// browsers may keep it for ever.
 type asset struct {
 	data []byte
 	kind string
@@ -73,7 +73,7 @@ var assets = sync.OnceValues(func() (byPath map[string]asset, paths map[string]s
 	return byPath, paths
 })
 
-// assetPaths are the paths of the assets by their names, with _ for the dot.
+// assetPaths returns the paths of the assets by their names, in which _ replaces the dot.
 func assetPaths() map[string]string {
 	_, paths := assets()
 	return paths
@@ -88,10 +88,10 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", a.kind)
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	_, _ = w.Write(a.data) // the browser may be gone
+	_, _ = w.Write(a.data) // an error means that the client has gone
 }
 
-// A frame is what every page has around its contents.
+// layoutData is the data of the layout, which every page has around its content.
 type layoutData struct {
 	Title    string
 	Hostname string
@@ -99,14 +99,14 @@ type layoutData struct {
 	Role     string
 	Left     []menu
 	Right    []menu
-	Here     string // path of the page
+	Here     string // path of the page's menu item
 	Pending  bool
 	Notice   notice
 	Assets   map[string]string
 	Data     any
 }
 
-// render shows data in a page's template.
+// render answers with a page.
 func (s *site) render(v *visit, status int, name string, data any) error {
 	a := v.session.account
 	f := layoutData{
@@ -118,17 +118,17 @@ func (s *site) render(v *visit, status int, name string, data any) error {
 	return execute(v.w, status, name, f)
 }
 
-// show is render for an answer that is as it should be.
+// show is render with status 200.
 func (s *site) show(v *visit, name string, data any) error {
 	return s.render(v, http.StatusOK, name, data)
 }
 
-// execute answers with a template, as a whole or not at all.
+// execute answers with a template. If the template fails, nothing has been sent.
 func execute(w http.ResponseWriter, status int, name string, data any) error {
 	return answerHTML(w, status, name, "layout", data)
 }
 
-// part answers a script with a part of a page.
+// answerPart answers a script with a part of a page.
 func answerPart(w http.ResponseWriter, name, define string, data any) error {
 	return answerHTML(w, http.StatusOK, name, define, data)
 }
@@ -140,25 +140,25 @@ func answerHTML(w http.ResponseWriter, status int, name, define string, data any
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the browser may be gone
+	_, _ = w.Write(b.Bytes()) // an error means that the client has gone
 	return nil
 }
 
-// A question is one to which the answer is a button. It is a page of its own, not the
-// answer to a form: so one can go back to it.
+// A question asks the user to confirm an action with a button. It is a page of its own and not
+// the answer to a form, so that the browser's Back button leads to it.
 type question struct {
 	Text, Hint, Button string
 	Action, Back       string
 	Hidden             [][2]string
 }
 
-// answerJSON answers a script.
+// answerJSON answers a script with JSON.
 func answerJSON(w http.ResponseWriter, data any) error {
 	b, err := json.Marshal(data)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(b) // as above
+	_, _ = w.Write(b) // as above: the client has gone
 	return nil
 }

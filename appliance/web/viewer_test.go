@@ -126,7 +126,7 @@ func TestStreamsTakeTurnsWithScans(t *testing.T) {
 		b := s.login("admin")
 		s.store("a.cap", manyPackets(10))
 		b.get(capturesPath + "/view/a.cap")
-		for range scanners { // other requests go through files
+		for range maxScans { // other requests go through files
 			s.site.indexes.slots <- struct{}{}
 		}
 		shown := make(chan struct{})
