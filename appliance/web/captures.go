@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"io/fs"
 	"mime"
@@ -10,11 +11,13 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // captureRoutes registers Help and Support > Packet Capture.
@@ -37,34 +40,53 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "GET", "/view/{name}/stream/{number}", s.viewStream)
 }
 
-// A captureView is the page's (B14, B15).
+// A captureView is the data of the page (B14, B15).
 type captureView struct {
-	Now      captureState
-	Settings []setting
+	Now captureState
 	captureFiles
+	Warning string // B31
 }
 
-// captureFiles are the stored ones (B14).
+// captureWarning is the document's warning about packet captures (B31).
+const captureWarning = "A packet capture can fill the appliance's disk and degrade its performance. " +
+	"Run one only with the help of the support team."
+
+// captureFiles are the stored files (B14).
 type captureFiles struct {
-	Files []captureFile
-	Used  string
-	Quota string
+	Files    []captureFile
+	Revision string // differs if the list differs
 }
 
-// captureNow is the state of the capture in progress, for the page and for its script.
+// A captureState is the state of the capture in progress, for the page and for its script,
+// which polls it.
 type captureState struct {
-	Running  bool   `json:"running"`
-	Duration string `json:"duration"`
-	File     string `json:"file"`
-	Size     string `json:"size"`
-	Packets  string `json:"packets"`
-	Dropped  string `json:"dropped"`
-	Progress int    `json:"progress"` // percent of the size limit
-	Last     string `json:"last"`     // why the last capture ended, if nobody ended it
-	Failed   bool   `json:"failed"`   // that was not as it was set up
+	State     string    `json:"state"` // running, idle, or elsewhere
+	Duration  string    `json:"duration"`
+	File      string    `json:"file"`
+	Size      string    `json:"size"`
+	Packets   string    `json:"packets"`
+	Dropped   string    `json:"dropped"`
+	Progress  int       `json:"progress"`  // percent of the size limit
+	Last      string    `json:"last"`      // the reason for which the last capture ended; "" if a user stopped it
+	Failed    bool      `json:"failed"`    // that reason is not a limit of the settings
+	Elsewhere string    `json:"elsewhere"` // says where the capture of another side must be stopped
+	Disk      string    `json:"disk"`      // space in use
+	Settings  []setting `json:"settings"`
+	Revision  string    `json:"revision"` // of the list of files
 }
 
-type setting struct{ Name, Value string }
+// States of a captureState.
+const (
+	captureRunning   = "running"
+	captureIdle      = "idle"
+	captureElsewhere = "elsewhere" // another side has a capture in progress (B22)
+)
+
+// A setting is a line of a summary of settings.
+type setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 type captureFile struct {
 	Name, Size, Time string
@@ -72,12 +94,22 @@ type captureFile struct {
 	Growing          bool
 }
 
-func (s *site) captureNow() (captureState, capture.Status) {
+// captureState returns the present state, and the files as the page lists them.
+func (s *site) captureState() (captureState, captureFiles, error) {
 	st := s.appliance.Captures.Status(capture.GUI)
 	now := captureState{
-		Running: st.Running, Duration: capture.FormatDuration(st.Elapsed.Truncate(time.Second)), File: st.File,
+		State: captureIdle, Duration: capture.FormatDuration(st.Elapsed.Truncate(time.Second)), File: st.File,
 		Size: formatSize(st.Size), Packets: formatNumber(int64(st.Packets)), Dropped: formatNumber(int64(st.Dropped)),
+		Elsewhere: s.captureElsewhere(),
 	}
+	settings := s.appliance.Captures.Settings()
+	switch {
+	case st.Running:
+		now.State, settings = captureRunning, st.Settings
+	case now.Elsewhere != "":
+		now.State = captureElsewhere
+	}
+	now.Settings = settingRows(settings)
 	if limit := int64(st.Settings.SizeMB) << 20; limit > 0 {
 		now.Progress = int(min(100, st.Size*100/limit))
 	}
@@ -85,18 +117,39 @@ func (s *site) captureNow() (captureState, capture.Status) {
 		now.Last = fmt.Sprintf("The last capture ended: %v.", st.Reason)
 		now.Failed = st.Reason != capture.DurationReached && st.Reason != capture.SizeReached
 	}
-	return now, st
+	used, quota := s.appliance.Files.Usage()
+	if now.Disk = formatSize(used); quota > 0 {
+		now.Disk += " of " + formatSize(quota)
+	}
+	list, err := s.captureFiles()
+	now.Revision = list.Revision
+	return now, list, err
 }
 
-// captureStatus is what the page refreshes itself with, whether or not a capture runs: it
-// may have been started elsewhere.
+// captureElsewhere returns the sentence that refuses a capture while another side has one in
+// progress, or "" if none has.
+func (s *site) captureElsewhere() string {
+	for _, side := range []capture.Side{capture.CLI, capture.TCPDump} {
+		if s.appliance.Captures.Status(side).Running {
+			text, _ := refusal.Text(&capture.InProgressError{Running: side, Requested: capture.GUI})
+			return text
+		}
+	}
+	return ""
+}
+
+// captureStatus answers the page's script, which polls the state: captures, files and settings
+// may change in other sessions.
 func (s *site) captureStatus(v *visit) error {
-	now, _ := s.captureNow()
+	now, _, err := s.captureState()
+	if err != nil {
+		return err
+	}
 	return answerJSON(v.w, now)
 }
 
-// captureList is the list of files alone, for which the page asks when the capture has
-// begun, ended, or begun another file.
+// captureList answers the page's script with the list of files. The script asks for it when the
+// revision has changed.
 func (s *site) captureList(v *visit) error {
 	list, err := s.captureFiles()
 	if err != nil {
@@ -106,18 +159,15 @@ func (s *site) captureList(v *visit) error {
 }
 
 func (s *site) showCaptures(v *visit) error {
-	now, st := s.captureNow()
-	settings := s.appliance.Captures.Settings()
-	if st.Running {
-		settings = st.Settings
-	}
-	list, err := s.captureFiles()
+	now, list, err := s.captureState()
 	if err != nil {
 		return err
 	}
-	return s.show(v, "captures.html", captureView{now, settingRows(settings), list})
+	return s.show(v, "captures.html", captureView{now, list, captureWarning})
 }
 
+// captureFiles returns the files that the page lists, the newest first. Their revision does not
+// depend on what changes all the time while a file grows.
 func (s *site) captureFiles() (captureFiles, error) {
 	var view captureFiles
 	list, err := s.appliance.Captures.Files(capture.GUI)
@@ -126,26 +176,30 @@ func (s *site) captureFiles() (captureFiles, error) {
 	}
 	for _, f := range list {
 		view.Files = append(view.Files, captureFile{
-			Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime()), Bytes: f.Size(), Growing: s.appliance.Captures.IsBeingWritten(f.Name()),
+			Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime()), Bytes: f.Size(),
+			Growing: s.appliance.Captures.IsBeingWritten(f.Name()),
 		})
 	}
-	slices.SortStableFunc(view.Files, func(a, b captureFile) int { return strings.Compare(b.Name, a.Name) }) // the newest first
-	used, quota := s.appliance.Files.Usage()
-	view.Used = formatSize(used)
-	if quota > 0 {
-		view.Quota = formatSize(quota)
+	slices.SortStableFunc(view.Files, func(a, b captureFile) int { return strings.Compare(b.Name, a.Name) })
+	h := fnv.New64a()
+	for _, f := range view.Files {
+		if f.Growing {
+			f.Bytes, f.Time = 0, ""
+		}
+		fmt.Fprintf(h, "%q %d %s %t\n", f.Name, f.Bytes, f.Time, f.Growing) // a hash does not fail
 	}
+	view.Revision = strconv.FormatUint(h.Sum64(), 16)
 	return view, nil
 }
 
-// settingRows are the settings as the page shows them (logs.md 5.1).
+// settingRows formats settings as the page shows them (logs.md 5.1).
 func settingRows(s capture.Settings) []setting {
-	duration := "Run Capture Indefinitely"
+	duration := indefinitelyTitle
 	switch {
 	case s.Duration > 0:
-		duration = "Run Capture Until Time Elapsed Reaches " + capture.FormatDuration(s.Duration)
+		duration = untilTimeTitle + " " + capture.FormatDuration(s.Duration)
 	case !s.KeepNewest:
-		duration = "Run Capture Until File Size Limit Reached"
+		duration = untilSizeTitle
 	}
 	filter := "No Filters"
 	if s.Filter.Expr() != "" {
@@ -161,10 +215,23 @@ func settingRows(s capture.Settings) []setting {
 
 func (s *site) startCapture(v *visit) error {
 	owner := capture.Owner{Side: capture.GUI}
-	if _, err := s.appliance.Captures.Start(v.Context(), owner); err != nil {
+	st, err := s.appliance.Captures.Start(v.Context(), owner)
+	if err != nil {
+		var other *capture.InProgressError
+		if errors.As(err, &other) {
+			text, _ := refusal.Text(err)
+			v.session.leaveNotice(capturePage.Path, notice{Text: text, Bad: true, stillTrue: func() bool {
+				return s.appliance.Captures.Status(other.Running).Running
+			}})
+			return v.redirect(capturePage.Path, "")
+		}
 		return v.redirectRefused(capturePage.Path, err)
 	}
-	return v.redirect(capturePage.Path, "Success - Packet Capture has started.")
+	v.session.leaveNotice(capturePage.Path, notice{Text: "Success - Packet Capture has started.", stillTrue: func() bool {
+		now := s.appliance.Captures.Status(capture.GUI)
+		return now.Running && now.Started.Equal(st.Started)
+	}})
+	return v.redirect(capturePage.Path, "")
 }
 
 func (s *site) stopCapture(v *visit) error {
@@ -172,14 +239,17 @@ func (s *site) stopCapture(v *visit) error {
 	switch {
 	case err != nil:
 		return v.redirectRefused(capturePage.Path, err)
-	case st.Reason != capture.ByUser: // it ended at that moment; the page says why
+	case st.Reason != capture.ByUser: // it has ended at this moment; the page says why
 		return v.redirect(capturePage.Path, "")
 	}
-	return v.redirect(capturePage.Path, "Success - Packet Capture has stopped.")
+	v.session.leaveNotice(capturePage.Path, notice{Text: "Success - Packet Capture has stopped.", stillTrue: func() bool {
+		return !s.appliance.Captures.Status(capture.GUI).Running
+	}})
+	return v.redirect(capturePage.Path, "")
 }
 
-// storedCapture opens a file of the page's list. Any other name is not found, whatever
-// is in it.
+// storedCapture opens a file of the page's list. Other names are not found, even if a file has
+// them.
 func (s *site) storedCapture(name string) (*files.File, fs.FileInfo, error) {
 	list, err := s.appliance.Captures.Files(capture.GUI)
 	if err != nil {
@@ -204,7 +274,7 @@ func (s *site) storedCapture(name string) (*files.File, fs.FileInfo, error) {
 
 var errNoCapture = refuse(http.StatusNotFound, "There is no such packet capture file. It may have been deleted.")
 
-// downloadCapture sends a file (B16). One that grows ends where it does now.
+// downloadCapture sends a file (B16). Of a growing file it sends the part that exists now.
 func (s *site) downloadCapture(v *visit) error {
 	f, info, err := s.storedCapture(v.PathValue("name"))
 	if err != nil {
@@ -218,8 +288,7 @@ func (s *site) downloadCapture(v *visit) error {
 	return nil
 }
 
-// chooseFiles is what the buttons below the list do with the files that are ticked (B16,
-// B17).
+// handleSelection handles the buttons below the list, which work on the ticked files (B16, B17).
 func (s *site) handleSelection(v *visit) error {
 	names := v.PostForm["file"]
 	switch v.PostForm.Get("action") {
@@ -239,18 +308,18 @@ func (s *site) handleSelection(v *visit) error {
 		}
 		query := url.Values{"file": names}.Encode()
 		if len(query) > maxNames {
-			return v.redirectRefused(capturePage.Path, refuse(http.StatusBadRequest, "These are too many files for one time. Choose fewer."))
+			return v.redirectRefused(capturePage.Path, refuse(http.StatusBadRequest, "These are too many files to delete at once. Choose fewer."))
 		}
 		return v.redirect(capturePage.Path+"/delete?"+query, "")
 	}
 	return refuse(http.StatusBadRequest, "The form cannot be read.")
 }
 
-// maxNames bounds the names of files in an address: a request's header has to hold it.
+// maxNames bounds the length of file names in an address, which is part of a request's header.
 const maxNames = maxHeader / 2
 
-// chosen are the files of the page's list that a request names; a refusal where none of
-// them can be deleted, or one still grows.
+// selectedFiles returns the files of the page's list that a request names. The error is a refusal
+// if there are none, or if one belongs to the capture in progress.
 func (s *site) selectedFiles(v *visit) ([]captureFile, error) {
 	list, err := s.appliance.Captures.Files(capture.GUI)
 	if err != nil {
@@ -272,7 +341,7 @@ func (s *site) selectedFiles(v *visit) ([]captureFile, error) {
 	return chosen, nil
 }
 
-// askDelete is the question whether to delete files.
+// confirmDelete shows the question whether to delete files.
 func (s *site) confirmDelete(v *visit) error {
 	list, err := s.selectedFiles(v)
 	if err != nil {
@@ -282,28 +351,28 @@ func (s *site) confirmDelete(v *visit) error {
 	return s.show(v, "delete.html", list)
 }
 
-// deleteFiles deletes what was asked about.
+// deleteFiles deletes the files that the user has confirmed.
 func (s *site) deleteFiles(v *visit) error {
 	list, err := s.selectedFiles(v)
 	if err != nil {
 		return v.redirectRefused(capturePage.Path, err)
 	}
-	gone := 0
+	deleted := 0
 	for _, f := range list {
 		err := s.appliance.Files.Remove(path.Join(files.Diagnostic, f.Name))
-		if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
+		if errors.Is(err, fs.ErrNotExist) { // another session has deleted it
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("delete captures: %w", err)
 		}
-		gone++
+		deleted++
 	}
 	s.indexes.forget()
-	return v.redirect(capturePage.Path, "Success - %s deleted.", count(gone, "packet capture file has been", "packet capture files have been"))
+	return v.redirect(capturePage.Path, "Success - %s deleted.", count(deleted, "packet capture file has been", "packet capture files have been"))
 }
 
-// count is "1 file" or "2 files".
+// count formats a number of things, as in "1 file" or "2 files".
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -311,7 +380,7 @@ func count(n int, one, many string) string {
 	return formatNumber(int64(n)) + " " + many
 }
 
-// size is a number of bytes as people read it.
+// formatSize formats a number of bytes.
 func formatSize(n int64) string {
 	switch {
 	case n < 1000:
@@ -324,7 +393,7 @@ func formatSize(n int64) string {
 	return fmt.Sprintf("%.2f G", float64(n)/(1<<30))
 }
 
-// grouped writes a number with a comma before every three digits.
+// formatNumber formats a number with a comma before every three digits.
 func formatNumber(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

@@ -32,7 +32,7 @@ func TestStartWatchAndStopACapture(t *testing.T) { // B6, B7, B15
 	s.clock.Advance(4 * time.Second)
 	expectPage(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.", "Status: Capture in progress (Duration = <span data-show=\"duration\">4s</span>)",
 		"C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-20150625-085003.cap", "Stop Capture", "in progress")
-	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"running":true,"duration":"4s"`, `"size":"24 B","packets":"0","dropped":"0"`)
+	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"state":"running","duration":"4s"`, `"size":"24 B","packets":"0","dropped":"0"`)
 	expectRedirect(t, b.post(capturesPath+"/stop"), capturesPath)
 	expectPage(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has stopped.", "No packet capture in progress", "20150625-085003.cap", "24 B")
 	expectRedirect(t, b.post(capturesPath+"/stop"), capturesPath)
@@ -58,7 +58,7 @@ func TestPollingPageLearnsOfACapture(t *testing.T) { // B15
 	expectPage(t, b.get(capturesPath), http.StatusOK, `data-live="`+capturesPath+`/status"`, `data-when="running" hidden`, `data-when="idle">`)
 	expectPage(t, b.get(capturesPath+"/list"), http.StatusOK, "There are no packet capture files.")
 	s.login("admin").post(capturesPath + "/start")
-	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"running":true`)
+	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"state":"running"`)
 	w := b.get(capturesPath + "/list")
 	if expectPage(t, w, http.StatusOK, `name="file" value="C100V-`); strings.Contains(w.Body.String(), "<html") {
 		t.Error("the list is a page of its own")
@@ -85,7 +85,7 @@ func TestReachingALimitIsNotShownAsAnError(t *testing.T) {
 	if st, err := s.appliance.Captures.Stop(capture.GUI); st.Reason != capture.DurationReached && err == nil { // which waits for its end
 		t.Fatalf("%+v", st)
 	}
-	expectPage(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last role="status">The last capture ended: its time limit was reached.`)
+	expectPage(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last>The last capture ended: its time limit was reached.`)
 	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"last":"The last capture ended: its time limit was reached.","failed":false`)
 }
 
@@ -214,7 +214,7 @@ func TestTheFileThatGrowsIsNotDeleted(t *testing.T) {
 func TestTooManySelectedFiles(t *testing.T) {
 	b := newTestSite(t).login("admin")
 	expectRedirect(t, b.post(capturesPath+"/files", "action", "delete", "file", strings.Repeat("a", maxNames)), capturesPath)
-	expectPage(t, b.get(capturesPath), http.StatusOK, "These are too many files for one time. Choose fewer.")
+	expectPage(t, b.get(capturesPath), http.StatusOK, "These are too many files to delete at once. Choose fewer.")
 }
 
 func TestEditSettings(t *testing.T) { // B12, B13, B18
@@ -251,6 +251,11 @@ func TestInvalidSettingsAreMarked(t *testing.T) {
 		{"filter", "other", [2]string{}, "Choose a filter."},
 		{"filter", "predefined", [2]string{"ports", "25, x"}, "&#34;x&#34; is not valid: a port must be a number from 1 to 65535."},
 		{"filter", "predefined", [2]string{"servers", "10.1.1"}, "an address must be IPv4 or IPv6."},
+		{"filter", "predefined", [2]string{"ports", ","}, `id="ports-error">A value is missing before or after a comma.`},
+		{"filter", "predefined", [2]string{"ports", " , "}, `id="ports-error">A value is missing before or after a comma.`},
+		{"filter", "predefined", [2]string{"ports", "25,,26"}, `id="ports-error">A value is missing before or after a comma.`},
+		{"filter", "predefined", [2]string{"clients", ","}, `id="clients-error">A value is missing before or after a comma.`},
+		{"filter", "predefined", [2]string{"servers", "10.1.1.1,"}, `id="servers-error">A value is missing before or after a comma.`},
 		{"filter", "predefined", [2]string{}, "Enter a port, a client or a server. To record everything, choose No Filters."},
 		{"filter", "", [2]string{"ports", "25"}, "This is used with Predefined Filters only. Choose that, or take this back."},
 		{"filter", "predefined", [2]string{"expression", "tcp"}, "This is used with Custom Filter only."},

@@ -124,7 +124,7 @@ func TestIdleSessionsExpire(t *testing.T) {
 	expectPage(t, b.get("/monitor/system_status"), http.StatusOK)
 	s.clock.Advance(29 * time.Minute)
 	// What refreshes itself is nobody doing something.
-	expectPage(t, b.get("/help_and_support/packet_capture/status"), http.StatusOK, `"running":false`)
+	expectPage(t, b.get("/help_and_support/packet_capture/status"), http.StatusOK, `"state":"idle"`)
 	s.clock.Advance(time.Minute)
 	if n := len(s.appliance.Logins.Sessions()); n != 0 {
 		t.Errorf("%d logins are left", n)

@@ -230,7 +230,7 @@ func TestTwoHundredBrowsersPoll(t *testing.T) {
 	for _, v := range all {
 		wg.Go(func() {
 			for range 3 {
-				if now, err := v.read("/help_and_support/packet_capture/status"); err != nil || !strings.Contains(now, `"running":true`) {
+				if now, err := v.read("/help_and_support/packet_capture/status"); err != nil || !strings.Contains(now, `"state":"running"`) {
 					t.Errorf("%q, %v", now, err)
 					return
 				}

@@ -76,6 +76,9 @@ type notice struct {
 	stillTrue func() bool
 }
 
+// Transient reports whether the text may become false while the page is shown.
+func (n notice) Transient() bool { return n.stillTrue != nil }
+
 // leaveNotice keeps a notice for the page with the given path. Pages in other tabs do not
 // show it.
 func (s *session) leaveNotice(path string, n notice) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,21 +16,25 @@ import (
 	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// A settingsForm is Edit Settings: what stands in its fields, right or wrong (B12, B13).
+// A settingsForm is the form Edit Settings, with the values of its fields, valid or not
+// (B12, B13).
 type settingsForm struct {
 	Size       string
 	Duration   string // "size", "time" or "none"
 	Time       string
-	KeepNewest bool // at the size limit, of "time"
+	KeepNewest bool // at the size limit, if Duration is "time"
 	Interfaces []choice
 	Filter     string // "", "predefined" or "custom"
 	Ports      string
 	Clients    string
 	Servers    string
 	Expression string
+	LeaveOut   bool // the browser's own packets
 
 	MinSize, MaxSize int
 	Running          bool
+	Client           string // address of the browser
+	Warning          string // B31
 	Errors           fieldErrors
 	Check            filterCheck
 }
@@ -40,14 +45,18 @@ type choice struct {
 	Chosen bool
 }
 
-// Values of Duration.
+// Values of Duration, and what the page and the summary of the settings call them.
 const (
 	untilSize    = "size"
 	untilTime    = "time"
 	indefinitely = "none"
+
+	untilSizeTitle    = "Run Capture Until File Size Limit Reached"
+	untilTimeTitle    = "Run Capture Until Time Elapsed Reaches"
+	indefinitelyTitle = "Run Capture Indefinitely"
 )
 
-func (s *site) newSettingsForm(set capture.Settings) settingsForm {
+func (s *site) newSettingsForm(v *visit, set capture.Settings) settingsForm {
 	f := settingsForm{
 		Size: strconv.Itoa(set.SizeMB), Duration: untilSize, KeepNewest: set.KeepNewest,
 		Filter: string(set.Filter.Kind), Expression: set.Filter.Expression,
@@ -59,13 +68,57 @@ func (s *site) newSettingsForm(set capture.Settings) settingsForm {
 	case set.KeepNewest:
 		f.Duration = indefinitely
 	}
-	s.fillIn(&f, set.Interfaces)
+	if rest, ok := withoutExclusion(f.Expression, s.ownPackets(v.Request)); ok {
+		f.Expression, f.LeaveOut = rest, true
+		if rest == "" {
+			f.Filter = string(capture.NoFilter)
+		}
+	}
+	s.fillIn(v, &f, set.Interfaces)
 	return f
 }
 
-// complete fills in what does not come from the user. No interface chosen means all.
-func (s *site) fillIn(f *settingsForm, chosen []string) {
+// ownPackets returns the filter for the packets between a browser and the ports of the page.
+func (s *site) ownPackets(r *http.Request) string {
+	to := localAddr(r)
+	var ports []string
+	for _, i := range s.interfaces() {
+		if to.IsValid() && !hasAddr(i, to) {
+			continue
+		}
+		for _, port := range []uint16{i.HTTP, i.HTTPS} {
+			if text := fmt.Sprintf("tcp port %d", port); port != 0 && !slices.Contains(ports, text) {
+				ports = append(ports, text)
+			}
+		}
+	}
+	return fmt.Sprintf("host %v and (%s)", remoteAddr(r), strings.Join(ports, " or "))
+}
+
+// withExclusion returns a filter for the packets that expr selects and exclude does not.
+func withExclusion(expr, exclude string) string {
+	if expr == "" {
+		return "not (" + exclude + ")"
+	}
+	return "(" + expr + ") and not (" + exclude + ")"
+}
+
+// withoutExclusion undoes withExclusion. ok reports whether expr is a result of it.
+func withoutExclusion(expr, exclude string) (rest string, ok bool) {
+	if expr == withExclusion("", exclude) {
+		return "", true
+	}
+	rest, ok = strings.CutSuffix(expr, ") and not ("+exclude+")")
+	if !ok || !strings.HasPrefix(rest, "(") {
+		return expr, false
+	}
+	return rest[1:], true
+}
+
+// fillIn fills in what does not come from the user. If no interface is chosen, all are.
+func (s *site) fillIn(v *visit, f *settingsForm, chosen []string) {
 	f.MinSize, f.MaxSize, f.Errors = capture.MinSizeMB, capture.MaxSizeMB, fieldErrors{}
+	f.Client, f.Warning = remoteAddr(v.Request).String(), captureWarning
 	f.Running = s.appliance.Captures.Status(capture.GUI).Running
 	f.Interfaces = nil
 	for _, name := range s.appliance.Captures.Interfaces() {
@@ -87,24 +140,24 @@ func joinList[T any](list []T) string {
 
 func (s *site) showSettings(v *visit) error {
 	v.title = settingsTitle
-	return s.show(v, "settings.html", s.newSettingsForm(s.appliance.Captures.Settings()))
+	return s.show(v, "settings.html", s.newSettingsForm(v, s.appliance.Captures.Settings()))
 }
 
 const settingsTitle = "Edit Packet Capture Settings"
 
-// saveSettings takes effect at once: the settings of captures wait for no commit.
+// saveSettings stores the settings. They take effect with the next capture, without a commit.
 func (s *site) saveSettings(v *visit) error {
 	p := v.PostForm
 	f := settingsForm{
 		Size: trimmed(p, "size"), Duration: p.Get("duration"), Time: trimmed(p, "time"), KeepNewest: p.Get("keep") != "",
 		Filter: p.Get("filter"), Ports: trimmed(p, "ports"), Clients: trimmed(p, "clients"), Servers: trimmed(p, "servers"),
-		Expression: trimmed(p, "expression"),
+		Expression: trimmed(p, "expression"), LeaveOut: p.Get("leaveout") != "",
 	}
 	chosen := p["interface"]
-	s.fillIn(&f, chosen)
+	s.fillIn(v, &f, chosen)
 	old := s.appliance.Captures.Settings()
 	set := f.settings(old)
-	f.rejectUnused(s.newSettingsForm(old))
+	f.rejectUnused(s.newSettingsForm(v, old))
 	set.Interfaces = chosen
 	if len(chosen) == len(f.Interfaces) {
 		set.Interfaces = nil
@@ -118,6 +171,13 @@ func (s *site) saveSettings(v *visit) error {
 	if err := s.checkSettings(&f, set); err != nil {
 		return err
 	}
+	if f.LeaveOut && len(f.Errors) == 0 {
+		set.Filter.Expression = withExclusion(set.Filter.Expr(), s.ownPackets(v.Request))
+		set.Filter.Kind = capture.Custom
+		if err := s.checkSettings(&f, set); err != nil {
+			return err
+		}
+	}
 	if len(f.Errors) > 0 {
 		v.title = settingsTitle
 		return s.render(v, http.StatusUnprocessableEntity, "settings.html", f)
@@ -125,13 +185,17 @@ func (s *site) saveSettings(v *visit) error {
 	if err := s.appliance.Captures.SetSettings(set); err != nil {
 		return err
 	}
-	return v.redirect(capturePage.Path, "Success - Packet Capture settings have been changed.")
+	text := "Success - Packet Capture settings have been changed."
+	if f.Running || s.captureElsewhere() != "" {
+		text += " They take effect with the next capture: the capture in progress keeps the settings with which it was started."
+	}
+	return v.redirect(capturePage.Path, "%s", text)
 }
 
 func trimmed(form url.Values, field string) string { return strings.TrimSpace(form.Get(field)) }
 
-// judge adds to Trouble what the recorder has to say. What is wrong already is left out,
-// so that the rest is judged too.
+// checkSettings adds the recorder's refusals to f.Errors. It leaves out what is wrong already, so
+// that the rest is checked too.
 func (s *site) checkSettings(f *settingsForm, set capture.Settings) error {
 	for known := -1; known < len(f.Errors); {
 		known = len(f.Errors)
@@ -157,10 +221,8 @@ func (s *site) checkSettings(f *settingsForm, set capture.Settings) error {
 	return nil
 }
 
-// stray objects to what was entered under a choice that was not chosen, as it would be
-// lost. A field that is as it was shown was not entered.
+// rejectUnused adds errors to the fields of choices that are not chosen.
 func (f *settingsForm) rejectUnused(shown settingsForm) {
-	const untilTimeTitle = "Run Capture Until Time Elapsed Reaches"
 	predefined, custom := f.Filter == string(capture.Predefined), f.Filter == string(capture.Custom)
 	f.Errors.rejectUnused("time", f.Time, shown.Time, untilTimeTitle, f.Duration == untilTime)
 	f.Errors.rejectUnused("keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), untilTimeTitle, f.Duration != untilSize)
@@ -177,8 +239,8 @@ func ticked(on bool) string {
 	return ""
 }
 
-// settings are what the form says; what does not make sense is in Trouble. What the
-// chosen filter does not use stays as it was.
+// settings returns the settings of the form and adds errors to f.Errors. Parts of the filter that
+// the chosen kind does not use are those of old.
 func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 	set := capture.Settings{KeepNewest: f.KeepNewest, Filter: old.Filter}
 	var err error
@@ -200,6 +262,7 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 	switch set.Filter.Kind {
 	case capture.NoFilter:
 	case capture.Predefined:
+		f.rejectEmptyItems()
 		set.Filter.Ports, err = capture.ParsePorts(f.Ports)
 		f.setError("ports", err)
 		set.Filter.Clients, err = capture.ParseAddrs(f.Clients)
@@ -219,14 +282,25 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 	return set
 }
 
-// note keeps the refusal of what was entered in a field.
+// rejectEmptyItems adds errors to lists in which a comma has nothing on one of its sides.
+func (f *settingsForm) rejectEmptyItems() {
+	for field, list := range map[string]string{"ports": f.Ports, "clients": f.Clients, "servers": f.Servers} {
+		for item := range strings.SplitSeq(list, ",") {
+			if list != "" && strings.TrimSpace(item) == "" {
+				f.Errors[field] = "A value is missing before or after a comma."
+			}
+		}
+	}
+}
+
+// setError adds the text of a refusal to a field that has no error yet.
 func (f *settingsForm) setError(field string, err error) {
-	if text, ok := refusal.Text(err); ok {
+	if text, ok := refusal.Text(err); ok && f.Errors[field] == "" {
 		f.Errors[field] = text
 	}
 }
 
-// blame puts a refusal beside the field that it is about; other errors it returns.
+// assignError adds a refusal to the field that causes it. It returns any other error.
 func (f *settingsForm) assignError(err error) error {
 	text, ok := refusal.Text(err)
 	var syntax *pcapfilter.SyntaxError
@@ -243,7 +317,7 @@ func (f *settingsForm) assignError(err error) error {
 		}
 	case errors.As(err, &gone):
 		f.Errors["interfaces"] = text
-	case f.Filter == string(capture.Predefined): // the form has checked everything else
+	case f.Filter == string(capture.Predefined): // everything else has been checked
 		f.Errors["servers"] = text
 	default:
 		f.Errors["form"] = text
@@ -251,18 +325,18 @@ func (f *settingsForm) assignError(err error) error {
 	return nil
 }
 
-// A filterCheck is what there is to say of a filter.
+// A filterCheck is the result of checking a filter.
 type filterCheck struct {
 	OK     bool   `json:"ok"`
 	Text   string `json:"text"`
-	Before string `json:"before"` // the expression up to the fault
-	Fault  string `json:"fault"`  // the word at the fault, or "" at the end
+	Before string `json:"before"` // the expression before the error
+	Fault  string `json:"fault"`  // the word that causes the error; "" means the end
 	After  string `json:"after"`
 }
 
-// checkOf is a sentence for a fault, and where it is.
+// checkOf returns the check of a filter with a syntax error.
 func checkOf(e *pcapfilter.SyntaxError) filterCheck {
-	c := filterCheck{Text: e.Sentence(), Before: e.Expr[:e.Offset]}
+	c := filterCheck{Text: e.Sentence() + wiresharkHint(e.Expr), Before: e.Expr[:e.Offset]}
 	rest := e.Expr[e.Offset:]
 	n := strings.IndexAny(rest, " \t()")
 	if n == 0 {
@@ -275,11 +349,11 @@ func checkOf(e *pcapfilter.SyntaxError) filterCheck {
 	return c
 }
 
-// maxFilter bounds what is compiled while somebody types.
+// maxFilter bounds the length of filters.
 const maxFilter = 4096
 
-// checkFilter judges what somebody types for a capture. Names of hosts are looked up only when the
-// settings are saved: not every letter is worth a question to the DNS.
+// checkFilter checks the filter of a capture while the user types it. Host names are looked up only
+// when the settings are saved, because each lookup is a DNS query.
 func (s *site) checkFilter(v *visit) error {
 	names := false
 	_, check, err := compile(trimmed(v.Form, "filter"), pcapfilter.Options{
@@ -298,7 +372,7 @@ func (s *site) checkFilter(v *visit) error {
 	return answerJSON(v.w, check)
 }
 
-// compile compiles a filter, nil of an empty one, and words what is wrong with it.
+// compile compiles and checks a filter. The result for an empty expression is nil.
 func compile(expr string, o pcapfilter.Options) (*pcapfilter.Filter, filterCheck, error) {
 	switch {
 	case expr == "":

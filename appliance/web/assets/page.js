@@ -1,23 +1,24 @@
 "use strict";
-// The page works without this: it refreshes, checks while one types, chooses what one
-// types into, keeps a form over a login, and closes menus.
+// Every page works without this script. It opens and closes menus, keeps forms during a login,
+// ticks boxes, follows captures that change, checks filters while the user types, and selects
+// the choice whose field the user types into.
 document.documentElement.classList.add("js");
 
-// Menus: one is open at a time. Escape, a click elsewhere, and the keyboard's going
-// elsewhere close it; Escape gives the focus back if it was inside.
-const open = () => document.querySelector(".menus details[open]");
-const leave = e => {
-  const m = open();
-  if (m && !m.contains(e.target)) m.open = false;
+// Menus: one is open at a time. Escape, a click elsewhere and focus elsewhere close it. Escape
+// returns the focus to the menu's title if it was inside the menu.
+const openMenu = () => document.querySelector(".menus details[open]");
+const closeOtherMenu = e => {
+  const menu = openMenu();
+  if (menu && !menu.contains(e.target)) menu.open = false;
 };
-document.addEventListener("click", leave);
-document.addEventListener("focusin", leave);
+document.addEventListener("click", closeOtherMenu);
+document.addEventListener("focusin", closeOtherMenu);
 document.addEventListener("keydown", e => {
-  const m = open();
-  if (e.key !== "Escape" || !m) return;
-  const inside = m.contains(document.activeElement);
-  m.open = false;
-  if (inside) m.querySelector("summary").focus();
+  const menu = openMenu();
+  if (e.key !== "Escape" || !menu) return;
+  const inside = menu.contains(document.activeElement);
+  menu.open = false;
+  if (inside) menu.querySelector("summary").focus();
 });
 const drawer = document.querySelector(".drawer");
 if (drawer) {
@@ -28,14 +29,26 @@ if (drawer) {
   });
 }
 
-// What was entered in a form outlives a login that turns out to be due when it is sent:
-// it waits in this tab, and is filled in if the login leads back to the form. Any other
-// page forgets it. A passphrase is not kept.
+// A form that was refused has the focus on its list of errors.
+document.getElementById("form-error")?.focus();
+
+// Previous and Next keep the focus, so that the keyboard can walk through packets and pages.
+const pagerLinks = () => [...document.querySelectorAll("nav.pager")].flatMap((nav, i) => [...nav.querySelectorAll("[data-pager]")].map(e => [i + e.dataset.pager, e]));
+const lastPager = sessionStorage.getItem("pager");
+sessionStorage.removeItem("pager");
+for (const [key, link] of pagerLinks()) {
+  if (key === lastPager) link.focus({ preventScroll: true });
+  link.addEventListener("click", () => { sessionStorage.setItem("pager", key); });
+}
+
+// If the session has expired when a form is sent, the values of the form are kept in this tab
+// and filled in if the login leads back to the form. Any other page drops them. Passphrases are
+// not kept.
 if (location.pathname !== "/login") {
   const kept = JSON.parse(sessionStorage.getItem("form") || "{}");
   sessionStorage.removeItem("form");
   let from = "";
-  try { from = new URL(document.referrer).pathname; } catch { /* there is none */ }
+  try { from = new URL(document.referrer).pathname; } catch { /* there is no referrer */ }
   for (const form of document.querySelectorAll("form.settings")) {
     const fields = [...form.elements].filter(e => e.name && e.type !== "password" && e.type !== "hidden");
     const value = e => (e.type === "checkbox" || e.type === "radio" ? "checked" : "value");
@@ -48,8 +61,8 @@ if (location.pathname !== "/login") {
   }
 }
 
-// Boxes that tick all the others of their form.
-const summarise = form => {
+// Boxes that tick all other boxes of their form.
+const summarize = form => {
   for (const all of form.querySelectorAll("[data-all]")) {
     const boxes = [...form.querySelectorAll(`input[name="${all.dataset.all}"]`)];
     const n = boxes.filter(b => b.checked).length;
@@ -60,70 +73,131 @@ const summarise = form => {
   }
 };
 const formsWithAll = () => new Set([...document.querySelectorAll("[data-all]")].map(all => all.form));
-formsWithAll().forEach(summarise);
+formsWithAll().forEach(summarize);
 document.addEventListener("change", e => {
   const form = e.target.form;
   if (!form || !form.querySelector("[data-all]")) return;
   if (e.target.dataset.all) {
     for (const b of form.querySelectorAll(`input[name="${e.target.dataset.all}"]`)) b.checked = e.target.checked;
   }
-  summarise(form);
+  summarize(form);
 });
 
-// What is live is asked for while somebody can see it: every second while a capture runs,
-// and less often while none does. What is ticked and where the focus is stays.
+// setText changes a text only if it differs, so that a selection in it survives.
+const setText = (e, text) => { if (e.textContent !== String(text)) e.textContent = text; };
+
+// replace exchanges the content of a place. Ticked boxes stay ticked, and the focus stays on the
+// same element. If that has gone, the heading of the section gets the focus.
 const replace = (place, html) => {
   const ticked = new Set([...place.querySelectorAll("input:checked")].map(b => b.value));
-  const at = place.contains(document.activeElement) ? document.activeElement : null;
-  const same = e => at && e.tagName === at.tagName && e.name === at.name && (e.value || e.href) === (at.value || at.href);
+  const focused = place.contains(document.activeElement) ? document.activeElement : null;
+  const same = e => e.tagName === focused.tagName && e.name === focused.name && (e.value || e.href) === (focused.value || focused.href);
   place.innerHTML = html;
-  for (const b of place.querySelectorAll("input[name]")) b.checked = ticked.has(b.value);
-  formsWithAll().forEach(summarise);
-  if (at) [...place.querySelectorAll("a, input, button")].find(same)?.focus();
+  for (const b of place.querySelectorAll("input[type=checkbox][name]")) b.checked = ticked.has(b.value);
+  formsWithAll().forEach(summarize);
+  if (!focused) return;
+  const again = [...place.querySelectorAll("a, input, button")].find(same) || place.closest("section")?.querySelector("h2");
+  again?.focus({ preventScroll: true });
 };
+
+// poll calls refresh again and again while the page is visible. refresh returns the time in
+// milliseconds until the next call, or 0 to end.
+const poll = refresh => {
+  let timer, wait = 1000, running = false;
+  const next = async () => {
+    clearTimeout(timer);
+    if (running) return;
+    running = true;
+    try { wait = await refresh(); } catch { /* the appliance does not answer: try again */ }
+    running = false;
+    if (wait && !document.hidden) timer = setTimeout(next, wait);
+  };
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && wait) next(); });
+  next();
+};
+
+// load fetches an address of this site. If the session has ended, the page is loaded again, which
+// leads to the login.
+const load = async address => {
+  const answer = await fetch(address, { cache: "no-store" });
+  if (answer.status === 401) {
+    location.reload();
+    await new Promise(() => {});
+  }
+  return answer;
+};
+
+// The page Packet Capture follows the capture, the files and the settings, which may change in
+// other sessions.
 for (const part of document.querySelectorAll("[data-live]")) {
   const list = document.getElementById("list");
-  const state = now => now.running + " " + now.file;
-  let timer, key = state({ running: !part.querySelector('[data-when="running"]').hidden, file: part.querySelector('[data-show="file"]').textContent });
+  let last = null;
   const show = now => {
-    for (const e of part.querySelectorAll("[data-show]")) {
+    for (const e of document.querySelectorAll("[data-show]")) {
       const value = now[e.dataset.show];
       if (e.tagName === "PROGRESS") e.value = value;
-      else if (e.textContent !== String(value)) e.textContent = value;
+      else setText(e, value);
     }
-    for (const e of part.querySelectorAll("[data-when]")) e.hidden = (e.dataset.when === "running") !== now.running;
-    const last = part.querySelector("[data-last]");
-    if (last.textContent !== now.last) last.textContent = now.last;
-    last.hidden = !now.last;
-    last.classList.toggle("bad", now.failed);
-    last.classList.toggle("plain", !now.failed);
+    document.querySelectorAll("[data-setting]").forEach((e, i) => setText(e, now.settings[i].value));
+    for (const e of part.querySelectorAll("[data-when]")) {
+      const hide = !e.dataset.when.split(" ").includes(now.state);
+      const hadFocus = e.contains(document.activeElement);
+      e.hidden = hide;
+      if (hide && hadFocus) part.querySelector("h2").focus({ preventScroll: true });
+    }
+    const reason = part.querySelector("[data-last]");
+    setText(reason, now.last);
+    reason.hidden = !now.last;
+    reason.classList.toggle("bad", now.failed);
+    reason.classList.toggle("plain", !now.failed);
   };
-  const refresh = async () => {
-    clearTimeout(timer);
-    let wait = 2000;
-    try {
-      const answer = await fetch(part.dataset.live, { cache: "no-store" });
-      if (answer.status === 401) { location.reload(); return; }
-      if (answer.ok) {
-        const now = await answer.json();
-        if (now.running) wait = 1000;
-        show(now);
-        if (key !== state(now)) {
-          const files = await fetch(part.dataset.list, { cache: "no-store" });
-          if (files.ok) {
-            replace(list, await files.text());
-            key = state(now);
-          }
-        }
-      }
-    } catch { /* the appliance is away: the next time */ }
-    if (!document.hidden) timer = setTimeout(refresh, wait);
+  // Notices about a state are removed when the state has changed, and screen readers are told.
+  const announce = now => {
+    const was = last ? last.state : part.dataset.state;
+    if (was === now.state && (!last || last.state !== "running" || last.file === now.file)) return;
+    for (const e of document.querySelectorAll("[data-transient]")) e.remove();
+    const texts = { running: "A packet capture is in progress.", elsewhere: now.elsewhere, idle: "No packet capture is in progress any more." };
+    if (was !== now.state) setText(part.querySelector("[data-announce]"), texts[now.state]);
   };
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-  refresh();
+  poll(async () => {
+    const answer = await load(part.dataset.live);
+    if (!answer.ok) return 2000;
+    const now = await answer.json();
+    announce(now);
+    show(now);
+    last = now;
+    if (list.firstElementChild.dataset.revision !== now.revision) {
+      const files = await load(part.dataset.list);
+      if (files.ok) replace(list, await files.text());
+    }
+    return now.state === "running" ? 1000 : 2000;
+  });
 }
-// What is entered under a choice chooses it. data-choices are the values that use the
-// fields; one of them that is chosen already stays.
+
+// The packets of a capture in progress are followed if the user wants it.
+for (const part of document.querySelectorAll("[data-follow]")) {
+  const box = document.getElementById("follow");
+  const growing = () => part.querySelector("[data-growing]");
+  let size = "";
+  poll(async () => {
+    if (!growing()) return 0;
+    if (!box.checked) return 1000;
+    const answer = await load(part.dataset.follow + (size && "&size=" + size));
+    if (answer.status === 204) return 1000; // nothing new
+    if (!answer.ok) return 2000;
+    size = answer.headers.get("X-Capture-Size");
+    replace(part, await answer.text());
+    if (!growing()) {
+      box.closest("label").hidden = true;
+      setText(document.querySelector("[data-announce]"), "The capture has ended.");
+    }
+    return 1000;
+  });
+  if (growing()) box.closest("label").hidden = false;
+}
+
+// A value under a choice selects that choice. data-choices lists the values that use the field;
+// if one of them is selected already, it stays.
 for (const part of document.querySelectorAll("[data-choice]")) {
   const values = part.dataset.choices.split(" ");
   const radios = [...document.getElementsByName(part.dataset.choice)];
@@ -140,9 +214,9 @@ for (const part of document.querySelectorAll("[data-choice]")) {
   });
 }
 
-// What only some types of logs have is shown, and sent, with those.
+// Fields that only some types of logs have are shown, and sent, with those types.
 for (const type of document.querySelectorAll("[data-kind]")) {
-  const fit = () => {
+  const showFields = () => {
     const has = type.selectedOptions[0].dataset.has.split(" ");
     for (const part of type.form.querySelectorAll("[data-needs]")) {
       part.hidden = !has.includes(part.dataset.needs);
@@ -151,16 +225,16 @@ for (const type of document.querySelectorAll("[data-kind]")) {
       for (const field of part.querySelectorAll("input, select")) field.disabled = part.hidden;
     }
   };
-  type.addEventListener("change", fit);
-  fit();
+  type.addEventListener("change", showFields);
+  showFields();
 }
 
-// A filter is checked while somebody types it; only the last answer counts.
+// A filter is checked while the user types it. Only the answer to the latest request counts.
 for (const field of document.querySelectorAll("[data-check]")) {
   const place = document.getElementById(field.getAttribute("aria-describedby"));
-  let timer, last = 0;
+  let timer, latest = 0;
   const check = async () => {
-    const mine = ++last;
+    const request = ++latest;
     let c;
     try {
       const answer = await fetch(field.dataset.check + "?filter=" + encodeURIComponent(field.value.trim()));
@@ -168,7 +242,7 @@ for (const field of document.querySelectorAll("[data-check]")) {
       else if (answer.ok) c = await answer.json();
       else return;
     } catch { return; }
-    if (mine !== last) return;
+    if (request !== latest) return;
     place.classList.toggle("bad", !c.ok);
     if (c.ok) field.removeAttribute("aria-invalid");
     else field.setAttribute("aria-invalid", "true");
