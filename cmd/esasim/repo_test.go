@@ -136,16 +136,20 @@ func TestTableOfCommands(t *testing.T) {
 
 // The examples in the documentation are tests that run.
 func TestReadmesShowTestsThatRun(t *testing.T) {
-	for readme, file := range map[string]string{
-		"README.md":                         "readme_test.go",
-		"appliance/appliancetest/README.md": "example_test.go",
+	for _, example := range []struct{ readme, section, file string }{
+		{"README.md", "example", "readme_test.go"},
+		{"appliance/appliancetest/README.md", "example", "example_test.go"},
+		{"appliance/appliancetest/README.md", "capture", "capture_example_test.go"},
+		{"appliance/appliancetest/README.md", "fault", "fault_example_test.go"},
+		{"appliance/appliancetest/README.md", "clock", "clock_example_test.go"},
+		{"appliance/appliancetest/README.md", "peers", "peers_example_test.go"},
 	} {
-		text, err := os.ReadFile(filepath.Join(root, "appliance/appliancetest", file))
+		text, err := os.ReadFile(filepath.Join(root, "appliance/appliancetest", example.file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, body, _ := strings.Cut(string(text), "\nfunc ")
-		generated(t, readme, "example", "```go\nfunc "+body+"```\n")
+		generated(t, example.readme, example.section, "```go\nfunc "+body+"```\n")
 	}
 }
 
