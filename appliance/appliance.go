@@ -112,6 +112,8 @@ type Appliance struct {
 
 	state      string // directory
 	started    clock.Mark
+	loadStart  clock.Mark // of the machine's clock; the first load is that since then
+	load       processLoad
 	power      func(PowerAction, time.Duration)
 	trustedCAs func() ([]byte, error)
 
@@ -171,7 +173,7 @@ func New(o Options) (*Appliance, error) {
 	if err := a.open(o); err != nil {
 		return nil, errors.Join(err, a.closeParts())
 	}
-	a.started = a.Clock.Mark()
+	a.started, a.loadStart = a.Clock.Mark(), clock.System().Mark()
 	return a, nil
 }
 

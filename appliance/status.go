@@ -89,18 +89,30 @@ func (w *statusWriter) Done(_ context.Context, before, next *config.Config) {
 func (a *Appliance) statusFigures() string {
 	used, quota := a.Files.Usage()
 	dns := a.Resolver.Stats()
+	load, cpu := a.load.read(a.loadStart)
+	memory := processMemory()
+	decimal := func(n int64) string { return strconv.FormatInt(n, 10) }
 	figures := map[string]string{
-		"CPUETm": strconv.FormatInt(int64(a.Clock.Since(a.started)/time.Second), 10),
-		"DnsReq": strconv.FormatUint(dns.Requests, 10),
-		"NetReq": strconv.FormatUint(dns.Network, 10),
-		"CchHit": strconv.FormatUint(dns.Hits, 10),
-		"CchMis": strconv.FormatUint(dns.Misses, 10),
-		"CchEct": strconv.FormatUint(dns.Exceptions, 10),
-		"CchExp": strconv.FormatUint(dns.Expired, 10),
+		"CPULd":   strconv.Itoa(load),
+		"TotalLd": strconv.Itoa(load),
+		"CPUTTm":  decimal(int64(cpu / time.Second)),
+		"CPUETm":  decimal(int64(a.Clock.Since(a.started) / time.Second)),
+		"RAMUsd":  decimal(memory),
+		"DnsReq":  strconv.FormatUint(dns.Requests, 10),
+		"NetReq":  strconv.FormatUint(dns.Network, 10),
+		"CchHit":  strconv.FormatUint(dns.Hits, 10),
+		"CchMis":  strconv.FormatUint(dns.Misses, 10),
+		"CchEct":  strconv.FormatUint(dns.Exceptions, 10),
+		"CchExp":  strconv.FormatUint(dns.Expired, 10),
+	}
+	if all := int64(a.Product.MemoryMB) << 20; all > 0 {
+		figures["RAMUtil"] = decimal(min(100*memory/all, 100))
 	}
 	if quota > 0 {
-		figures["LogUsd"] = strconv.FormatInt(used*100/quota, 10)
-		figures["LogAvail"] = logs.FormatDiskSpace(quota - used)
+		free := max(quota-used, 0)
+		figures["LogUsd"] = decimal(used * 100 / quota)
+		figures["LogAvail"] = logs.FormatDiskSpace(free)
+		figures["QKFre"] = decimal(free >> 10) // mail is kept on the same disk
 	}
 	return logs.StatusLine(a.Product.Version, figures)
 }

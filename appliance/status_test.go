@@ -2,6 +2,7 @@ package appliance_test
 
 import (
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -65,4 +66,40 @@ func TestStatusLines(t *testing.T) {
 	want(5*time.Second, 4)
 	app.Log(appliance.MailLog, appliance.Information, "no status line")
 	want(0, 4)
+}
+
+// The figures of a status line are those of the process and of its disk.
+func TestStatusFigures(t *testing.T) {
+	app, clk := openOffline(t, t.TempDir(), firstStart)
+	if err := app.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clk.Advance(time.Minute)
+	if err := app.Logs.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := fs.ReadFile(app.Files, "data/pub/status/status.current")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(text), "Status: ")
+	words := strings.Fields(line)
+	figures := map[string]int{}
+	for i := 0; i+1 < len(words); i += 2 {
+		n, err := strconv.Atoi(strings.TrimRight(words[i+1], "G%"))
+		if err != nil {
+			t.Errorf("%s %s", words[i], words[i+1])
+		}
+		figures[words[i]] = n
+	}
+	used, quota := app.Files.Usage()
+	if n := figures["RAMUsd"]; n < 1<<20 {
+		t.Errorf("RAMUsd is %d", n)
+	}
+	if n := figures["CPULd"]; n < 0 || n > 100 || n != figures["TotalLd"] {
+		t.Errorf("CPULd is %d, TotalLd is %d", n, figures["TotalLd"])
+	}
+	if n := figures["QKFre"]; quota == 0 || n < int(quota-used)>>10 || n > int(quota)>>10 {
+		t.Errorf("QKFre is %d, %d of %d bytes are used", n, used, quota)
+	}
 }

@@ -26,7 +26,7 @@ func StatusLine(v product.Version, figures map[string]string) string {
 		zero := "0"
 		switch tag {
 		case "SwapUsage":
-			if v.Before(since12) {
+			if v.Before(since12) || !v.Before(since16) {
 				continue
 			}
 			zero = "0%"
@@ -41,15 +41,8 @@ func StatusLine(v product.Version, figures map[string]string) string {
 	return b.String()
 }
 
-// FormatDiskSpace returns an amount of disk space as a status line shows it: in whole gigabytes,
-// such as "148G", and less than one gigabyte as "512M" or "3K".
+// FormatDiskSpace returns an amount of disk space as a status line shows it: in whole gigabytes, to
+// the nearest, such as "148G". Public parsers know no other unit.
 func FormatDiskSpace(bytes int64) string {
-	bytes = max(bytes, 0)
-	switch {
-	case bytes >= 1<<30 || bytes == 0:
-		return fmt.Sprintf("%dG", bytes>>30)
-	case bytes >= 1<<20:
-		return fmt.Sprintf("%dM", bytes>>20)
-	}
-	return fmt.Sprintf("%dK", bytes>>10)
+	return fmt.Sprintf("%dG", (max(bytes, 0)+1<<29)>>30)
 }

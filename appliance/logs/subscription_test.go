@@ -337,7 +337,16 @@ func TestStatusLine(t *testing.T) {
 	if got := logs.StatusLine(product.Version{Major: 14}, figures); got != guide {
 		t.Errorf("got\n%s\nwant\n%s", got, guide)
 	}
-	if got := logs.StatusLine(seedFacts.Version, figures); got != strings.Replace(guide, "SwapUsage 0% ", "", 1) {
-		t.Errorf("8.0.1: got\n%s", got)
+	for _, v := range []product.Version{seedFacts.Version, {Major: 16}} {
+		if got := logs.StatusLine(v, figures); got != strings.Replace(guide, "SwapUsage 0% ", "", 1) {
+			t.Errorf("%v: got\n%s", v, got)
+		}
+	}
+	for bytes, want := range map[int64]string{
+		-1: "0G", 0: "0G", 166 << 10: "0G", 1<<29 - 1: "0G", 1 << 29: "1G", 1<<30 - 1: "1G", 3 << 40: "3072G",
+	} {
+		if got := logs.FormatDiskSpace(bytes); got != want {
+			t.Errorf("%d bytes are %s, want %s", bytes, got, want)
+		}
 	}
 }

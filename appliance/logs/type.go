@@ -51,6 +51,7 @@ var (
 	since12 = product.Version{Major: 12}
 	since13 = product.Version{Major: 13}
 	since14 = product.Version{Major: 14}
+	since16 = product.Version{Major: 16}
 )
 
 // types are in the order of the vendor's guide (logs.md 1.4), which logconfig lists them in.
