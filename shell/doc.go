@@ -70,7 +70,8 @@
 // server.go.
 //
 // x/term edits the line that is being typed and does nothing else: the output of commands bypasses
-// it. It cannot continue after Ctrl-C, Ctrl-D or an error, so a new one replaces it then. That is
+// it. A keyDecoder (keys.go) stands between the input and x/term, which waits for more input after
+// bytes that are not UTF-8, and after escape sequences that it does not know. It cannot continue after Ctrl-C, Ctrl-D or an error, so a new one replaces it then. That is
 // cheaper, and the screen looks better, than to feed it keys that make it end its line.
 //
 // Output is collected and sent in one piece (output.go): the echo of a command, its output and the

@@ -41,6 +41,10 @@ type terminal struct {
 	prompt     string // of the line that is being edited
 	escape     byte   // the key that ends the line early; 0 if there is none
 	afterEnter bool   // editor has read Enter and not echoed it yet
+	keys       keyDecoder
+	// completing says that Tab completes the line. The editor's callback is set only while it
+	// reads a Tab, because the editor copies the line for each call.
+	completing bool
 }
 
 func newTerminal(in *inputBuffer, out *outputBuffer, columns, rows int) *terminal {
@@ -70,6 +74,7 @@ func (t *terminal) resetEditor() {
 		io.Writer
 	}{editorReader{t}, editorWriter{t}}, "")
 	t.editor.History = t.history
+	t.keys = keyDecoder{}
 	t.width = 0
 }
 
@@ -109,8 +114,8 @@ func (t *terminal) Secret(ctx context.Context, text string) (string, error) {
 }
 
 func (t *terminal) promptCommand(ctx context.Context, prompt string) (string, error) {
-	t.history.enabled, t.editor.AutoCompleteCallback = true, t.completeOnTab
-	defer func() { t.history.enabled, t.editor.AutoCompleteCallback = false, nil }()
+	t.history.enabled, t.completing = true, true
+	defer func() { t.history.enabled, t.completing = false, false }()
 	return t.promptLine(ctx, prompt, (*term.Terminal).ReadLine)
 }
 
@@ -156,9 +161,6 @@ func (t *terminal) readLine(
 	t.updateSize()
 	t.editor.SetPrompt(prompt)
 	line, err := read(t.editor)
-	if errors.Is(err, term.ErrPasteIndicator) {
-		err = nil // the client has marked the line as pasted, which makes no difference
-	}
 	if readErr := finish(); readErr != nil {
 		err = readErr // even if the user has pressed Enter at the same moment
 	}
@@ -169,8 +171,7 @@ func (t *terminal) readLine(
 	return "", err
 }
 
-// dropControl is a mapping for strings.Map that removes control characters. A line that the client
-// has marked as pasted can contain some.
+// dropControl is a mapping for strings.Map that removes control characters.
 func dropControl(r rune) rune {
 	if r < ' ' || r == 0x7f {
 		return -1
@@ -194,10 +195,15 @@ func (t *terminal) WaitForKey(ctx context.Context) error {
 	}
 	finish := t.in.beginRead(ctx)
 	err := t.in.next(func() { t.out.Flush() }, func(b []byte) int {
-		if b[0] != 0x1b {
-			return 1
+		for i, c := range b {
+			t.keys.next(c)
+			if t.keys.betweenKeys() {
+				return i + 1
+			}
 		}
-		return 1 + escapeSequenceLen(b[1:])
+		t.keys.endOfInput()
+		t.keys.discard = true // the rest of the key is not another key
+		return len(b)
 	})
 	if readErr := finish(); readErr != nil {
 		err = readErr
@@ -208,60 +214,71 @@ func (t *terminal) WaitForKey(ctx context.Context) error {
 	return err
 }
 
-// escapeSequenceLen returns the number of bytes that belong to an escape sequence, which function
-// keys send. b begins after ESC.
-func escapeSequenceLen(b []byte) int {
-	if len(b) == 0 || b[0] != '[' && b[0] != 'O' {
-		return 0
-	}
-	for i := 1; i < len(b); i++ {
-		if b[i] >= '@' && b[i] <= '~' {
-			return i + 1
-		}
-	}
-	return len(b)
-}
-
-// editorReader is what x/term reads from. It delivers one line at most, so that the lines that were
-// typed ahead stay in the input buffer: Ctrl-C can discard them there, and a prompt without echo
-// gets no line that x/term has read before. It delivers a Tab alone, so that x/term has echoed
-// everything before the Tab when completions are listed.
+// editorReader is what x/term reads from. It delivers whole keys, and one line at most, so that the
+// lines that were typed ahead stay in the input buffer: Ctrl-C can discard them there, and a prompt
+// without echo gets no line that x/term has read before. It delivers a Tab alone, so that x/term
+// has echoed everything before the Tab when completions are listed.
 //
 // Read must not panic: x/term unlocks its mutex around Read in a way that turns the panic into a
 // fatal error of the process.
 type editorReader struct{ *terminal }
 
-// errKeyTooLong is returned by Read when x/term has no room for more bytes of an escape sequence
-// that does not end. x/term would call Read for ever. The line is given up, as after Ctrl-C.
-var errKeyTooLong = fmt.Errorf("%w: an escape sequence is too long", ErrInterrupt)
+// errKeyTooLong is returned by Read when x/term has no room for a key. That does not happen, since
+// x/term keeps no part of what Read delivers; if it did, x/term would call Read for ever. The line
+// is given up, as after Ctrl-C.
+var errKeyTooLong = fmt.Errorf("%w: there is no room for a key", ErrInterrupt)
 
 func (r editorReader) Read(p []byte) (n int, err error) {
-	if len(p) == 0 {
+	if len(p) < maxEditorKey {
 		return 0, errKeyTooLong
 	}
 	escaped := false
-	err = r.in.next(func() { r.out.Flush() }, func(b []byte) int {
-		b = b[:min(len(b), len(p))]
-		if i := bytes.IndexByte(b, r.escape); r.escape != 0 && i == 0 {
-			escaped = true
-			return 1
-		} else if r.escape != 0 && i > 0 {
-			b = b[:i]
-		}
-		if i := bytes.IndexAny(b, "\r\n\t\x04"); i == 0 || i > 0 && b[i] != '\t' {
-			b = b[:i+1]
-		} else if i > 0 {
-			b = b[:i]
-		}
-		n = copy(p, b)
-		r.afterEnter = bytes.HasSuffix(b, []byte("\r")) || bytes.HasSuffix(b, []byte("\n"))
-		return n
-	})
+	for n == 0 && err == nil && !escaped {
+		err = r.in.next(func() { r.out.Flush() }, func(b []byte) (used int) {
+			used, n, escaped = r.readKeys(p, b)
+			return used
+		})
+	}
 	r.updateSize() // does not deadlock, because x/term does not hold its lock during Read
 	if escaped {
 		return 0, ErrEscape
 	}
 	return n, err
+}
+
+// readKeys decodes the keys in b into p, to the end of the line at most. It returns the numbers of
+// bytes that it has taken from b and put into p; escaped reports whether the escape key was first.
+func (r editorReader) readKeys(p, b []byte) (used, n int, escaped bool) {
+	r.afterEnter = false
+	r.editor.AutoCompleteCallback = nil
+	for i, c := range b {
+		isEscape := r.escape != 0 && c == r.escape
+		first := n == 0
+		switch {
+		case len(p)-n < maxEditorKey:
+			return i, n, false
+		case (isEscape || c == '\t') && !first:
+			return i, n, false
+		case isEscape:
+			r.keys = keyDecoder{}
+			return i + 1, 0, true
+		}
+		n += copy(p[n:], r.keys.next(c))
+		switch c {
+		case '\r', '\n':
+			r.afterEnter = true
+			return i + 1, n, false
+		case '\t':
+			if r.completing {
+				r.editor.AutoCompleteCallback = r.completeOnTab
+			}
+			return i + 1, n, false
+		case ctrlD:
+			return i + 1, n, false
+		}
+	}
+	r.keys.endOfInput()
+	return len(b), n, false
 }
 
 // editorWriter is what x/term writes to. It echoes Enter as the appliance does: "\r\r\n".
