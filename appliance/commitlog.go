@@ -37,6 +37,18 @@ func (l commitLogger) Done(_ context.Context, _, next *config.Config) {
 	l.logs.WriteDocument(logs.ConfigHistory, doc.Bytes())
 }
 
+// Commit commits a draft on behalf of a session and logs that it did. session is the number of
+// the login, which the log calls a PID. The error is that of config.Store.Commit.
+func (a *Appliance) Commit(
+	ctx context.Context, d *config.Draft, session int, info config.CommitInfo) error {
+	if _, err := a.Config.Commit(ctx, d, info); err != nil {
+		return err
+	}
+	a.Log(SystemLog, Information,
+		fmt.Sprintf("PID %d: User %s commit changes: %s", session, info.User, info.Comment))
+	return nil
+}
+
 // FileHeader returns the lines at the head of a configuration file: the appliance's identity, and
 // the time.
 func (a *Appliance) FileHeader() []string {

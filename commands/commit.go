@@ -3,11 +3,9 @@ package commands
 import (
 	"context"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
-	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
@@ -47,24 +45,12 @@ var _ = register(&shell.Command{
 
 func askCommitComment(ctx context.Context, env *shell.Env) (comment string, keep bool, err error) {
 	comment, err = env.Ask(ctx,
-		"Please enter some comments describing your changes:", "", checkComment)
+		"Please enter some comments describing your changes:", "", config.CheckComment)
 	if err != nil || env.Appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5}) {
 		return comment, true, err
 	}
 	keep, err = env.Confirm(ctx, "Do you want to save the current configuration for rollback?", true)
 	return comment, keep, err
-}
-
-// checkComment refuses a comment that cannot be shown to other administrators.
-func checkComment(s string) error {
-	const longest = 1000
-	switch {
-	case len(s) > longest:
-		return refusal.Newf("The comment must not be longer than %d characters.", longest)
-	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
-		return refusal.New("The comment must not contain control characters.")
-	}
-	return nil
 }
 
 // commitArguments parses the inline form.
@@ -76,7 +62,7 @@ func commitArguments(args []string) (comment string, keep bool, err error) {
 		return "", false, shell.InvalidArgumentf(args[2],
 			"Two arguments are expected at most: a comment in quotation marks, and Y or N.")
 	}
-	if err := checkComment(args[0]); err != nil {
+	if err := config.CheckComment(args[0]); err != nil {
 		return "", false, invalidArgument(args[0], err)
 	}
 	if len(args) == 1 {

@@ -2,10 +2,10 @@ package commands
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -27,19 +27,14 @@ func moment(env *shell.Env, t time.Time) string {
 
 // printable returns s, quoted if it contains characters that a terminal would act on.
 func printable(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
-		return strconv.Quote(s)
+	if s == "" {
+		return s
 	}
-	return s
+	return config.FormatValue(s)
 }
 
 // visible is printable for a value in running text: an empty one becomes "(none)".
-func visible(s string) string {
-	if s == "" {
-		return "(none)"
-	}
-	return printable(s)
-}
+func visible(s string) string { return config.FormatValue(s) }
 
 // capital returns s with its first letter in upper case. It is for words in ASCII.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -2,31 +2,20 @@ package web
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
 )
 
 // A commitView is the data of the page with the uncommitted changes.
 type commitView struct {
-	Changes   []changeLine
+	Changes   []config.ChangeLine
 	Comment   string
 	Errors    fieldErrors
 	MayKeep   bool // the version asks whether to keep the configuration for rollback
 	MayCommit bool // the account's role permits it
-}
-
-// A changeLine is a line of the tree of changes.
-type changeLine struct {
-	Depth int
-	Text  string
 }
 
 func (s *site) showChanges(v *visit) error {
@@ -34,50 +23,10 @@ func (s *site) showChanges(v *visit) error {
 }
 
 func (s *site) showCommit(v *visit, status int, c commitView) error {
-	for _, d := range v.session.draft.Changes() {
-		c.Changes = appendChange(c.Changes, d, 0)
-	}
+	c.Changes = config.ChangeLines(v.session.draft.Changes(), "→")
 	c.MayKeep = !s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
 	c.MayCommit = s.mayRun(v.role(), commitCommand)
 	return s.render(v, status, "commit.html", c)
-}
-
-func appendChange(lines []changeLine, d config.Difference, depth int) []changeLine {
-	text := d.Name
-	if d.Key != "" {
-		text += " " + formatValue(d.Key)
-	}
-	leaf := len(d.Children) == 0
-	switch {
-	case d.Kind == config.Removed:
-		return append(lines, changeLine{depth, text + ": removed"})
-	case leaf && d.Kind == config.Added && d.Key == "":
-		text += ": " + formatValue(d.New)
-	case d.Kind == config.Added:
-		text += ": added"
-	case leaf && d.Old != d.New:
-		text += ": " + formatValue(d.Old) + " → " + formatValue(d.New)
-	case leaf && d.New != "": // a passphrase, which is masked before and after
-		text += ": changed"
-	case leaf:
-		text += ": order changed"
-	}
-	lines = append(lines, changeLine{depth, text})
-	for _, in := range d.Children {
-		lines = appendChange(lines, in, depth+1)
-	}
-	return lines
-}
-
-// formatValue formats a value of the configuration.
-func formatValue(s string) string {
-	switch {
-	case s == "":
-		return "(none)"
-	case strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }):
-		return strconv.Quote(s)
-	}
-	return s
 }
 
 // confirmAbandon shows the question whether to abandon the changes.
@@ -100,27 +49,22 @@ func (s *site) commit(v *visit) error {
 	}
 	comment := strings.TrimSpace(v.PostForm.Get("comment"))
 	c := commitView{Comment: comment, Errors: fieldErrors{}}
-	const longest = 1000
-	switch {
-	case len(comment) > longest:
-		c.Errors["comment"] = fmt.Sprintf("The comment must not be longer than %d characters.", longest)
-	case !utf8.ValidString(comment) || strings.ContainsFunc(comment, unicode.IsControl):
-		c.Errors["comment"] = "The comment must not contain control characters."
+	if err := c.Errors.set("comment", config.CheckComment(comment)); err != nil {
+		return err
 	}
 	if len(c.Errors) > 0 {
 		return s.showCommit(v, http.StatusUnprocessableEntity, c)
 	}
 	keep := v.PostForm.Get("keep") != "" || s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
-	a := v.session.account
-	_, err := s.appliance.Config.Commit(v.Context(), v.session.draft, config.CommitInfo{User: a.Name, Comment: comment, KeepForRollback: keep})
+	err := s.appliance.Commit(v.Context(), v.session.draft, v.session.login.ID(), config.CommitInfo{
+		User: v.session.account.Name, Comment: comment, KeepForRollback: keep,
+	})
 	if err != nil {
 		if err := c.Errors.set("form", editRefusal(err)); err != nil {
 			return err
 		}
 		return s.showCommit(v, http.StatusConflict, c)
 	}
-	s.appliance.Log(appliance.SystemLog, appliance.Information,
-		fmt.Sprintf("PID %d: User %s commit changes: %s", v.session.login.ID(), a.Name, comment))
 	return v.redirect(commitPage.Path, "Success - Your changes have been committed.")
 }
 
