@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/logs/syslog"
 )
 
 const (
@@ -297,7 +298,7 @@ func appendLine(b []byte, at time.Time, l Level, text string) []byte {
 	b = append(b, ' ')
 	b = append(b, l.String()...)
 	b = append(b, ": "...)
-	return append(appendText(b, text), '\n')
+	return append(append(b, syslog.Line(text)...), '\n')
 }
 
 // createCurrent creates a new current file, which is named by the time of its first line, or the

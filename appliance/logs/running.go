@@ -93,6 +93,7 @@ func (s *subscription) write(e Entry, zone *time.Location) {
 	if s.ended || e.Level > s.conf.Level || !s.hasLines {
 		return
 	}
+	e.Text = syslog.Line(e.Text)
 	s.setTime(e.Time, zone)
 	if s.waitingBytes+len(e.Text)+stampLength > s.hub.o.Buffer {
 		s.unreportedLost++
@@ -128,7 +129,7 @@ func (s *subscription) setTime(t time.Time, zone *time.Location) {
 	s.hasOffset, s.offset = true, offset
 }
 
-// addLine adds a line with the present stamp to the jobs, and pushes it. mu must be held.
+// addLine adds a line of printable text with the present stamp to the jobs, and pushes it. mu must be held.
 func (s *subscription) addLine(e Entry, l Level, text string) {
 	j := s.lineJob()
 	before := len(j.text)
@@ -136,7 +137,7 @@ func (s *subscription) addLine(e Entry, l Level, text string) {
 	j.text = append(j.text, ' ')
 	j.text = append(j.text, l.String()...)
 	j.text = append(j.text, ": "...)
-	j.text = appendText(j.text, text)
+	j.text = append(j.text, text...)
 	j.text = append(j.text, '\n')
 	s.waitingBytes += len(j.text) - before
 	s.startDrainer()

@@ -25,8 +25,9 @@
 // each with its own stamp and tag.
 //
 // A TCP connection begins with the three header records of a log file (A6), which carry the stamp
-// of the record that the connection is opened for (A16). UDP has no connections, so there is no
-// header among datagrams (logs.md 2.3 describes the header of TCP only).
+// of the record that the connection is opened for (A16). Over UDP, which has no connections, the
+// header precedes the first record that a pusher sends, and the first after the address of the
+// server's name has changed.
 //
 // # One batch at a time
 //
@@ -52,6 +53,16 @@
 // Therefore the number of records in the last 16 MiB acknowledged on the broken connection
 // (Options.InDoubtLimit) is the bound that is counted, logged and shown.
 //
+// # When TLS is established
+//
+// In TLS 1.3 a client may send before the server has judged it: a server that requires a
+// certificate of the client refuses the session by a fatal alert when the client's handshake is
+// over. Therefore only the first record of the header is sent at first. The batch follows when the
+// server has shown that it accepts the session, by a session ticket or by data, or when it has not
+// refused the session for two seconds: not every server sends something. An alert before that is a
+// failure to connect whose reason is the alert; nothing is taken from the queue. In TLS 1.2 the end
+// of the handshake is the server's acceptance.
+//
 // # The queue
 //
 // Push appends to memory and returns. With a buffer on disk, the spooler moves records from memory
@@ -70,8 +81,9 @@
 //
 // If the server ends an established connection by RST or FIN, the event is ConnectionBroken (A2,
 // A13), even if the connection was idle. If a connection cannot be opened, or TCP gives up on it,
-// the event is Unreachable (A35). A slow server causes no event: the queue grows. Datagrams cause
-// no events.
+// the event is Unreachable (A35). A slow server causes no event: the queue grows. With UDP, the event
+// is Unreachable if the server's name cannot be resolved or no socket can be opened; datagrams that
+// are lost cause no events.
 //
 // Each break is reported. Unreachable is reported once for each reason until the connection has
 // worked again, which is when the server's TCP has acknowledged a record that was pushed; records

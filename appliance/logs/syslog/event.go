@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -68,10 +70,8 @@ func (p *Pusher) addEvent(k EventKind, records int, format string, args ...any) 
 // isClosedByServer reports whether an error was caused by a packet that closes a connection
 // (A13).
 func isClosedByServer(err error) bool {
-	var alert tls.AlertError
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.As(err, &alert) || errors.Is(err, syscall.ECONNRESET) ||
-		errors.Is(err, syscall.EPIPE)
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // isClosedLocally reports whether the appliance itself ended a connection: its address was
@@ -107,7 +107,10 @@ func reasonText(err error) string {
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
+	var refused sessionRefusedError
 	switch {
+	case errors.As(err, &refused):
+		return refused.text()
 	case errors.As(err, &name):
 		return "The host name could not be resolved"
 	case errors.As(err, &unknown):
@@ -125,6 +128,46 @@ func reasonText(err error) string {
 		return "TLS could not be negotiated"
 	}
 	return "Input/output error"
+}
+
+// A sessionRefusedError is the fatal alert by which a server has refused a session of TLS. The value
+// is the alert's code.
+type sessionRefusedError uint8
+
+func (e sessionRefusedError) Error() string { return e.text() }
+
+// text returns the error in words for an administrator.
+func (e sessionRefusedError) text() string {
+	name := alertNames[uint8(e)]
+	if name == "" {
+		name = "alert " + strconv.Itoa(int(e))
+	}
+	return "The server refuses the TLS session: " + name
+}
+
+// alertNames are the names of RFC 8446, section 6.2, for alerts that refuse a session.
+var alertNames = map[uint8]string{
+	10: "unexpected message", 20: "bad record MAC", 22: "record overflow",
+	40: "handshake failure", 42: "bad certificate", 43: "unsupported certificate",
+	44: "certificate revoked", 45: "certificate expired", 46: "certificate unknown",
+	47: "illegal parameter", 48: "unknown CA", 49: "access denied", 50: "decode error",
+	51: "decrypt error", 70: "protocol version", 71: "insufficient security",
+	80: "internal error", 86: "inappropriate fallback", 90: "user canceled",
+	109: "missing extension", 110: "unsupported extension", 112: "unrecognized name",
+	113: "bad certificate status response", 115: "unknown PSK identity",
+	116: "certificate required", 120: "no application protocol",
+}
+
+// refusalOf returns the sessionRefusedError that err is about, or err. Package crypto/tls has no
+// exported type for a received alert; its own type is a uint8.
+func refusalOf(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {
+			return sessionRefusedError(v.Uint())
+		}
+	}
+	return err
 }
 
 // A lookupError is an error of the resolver.

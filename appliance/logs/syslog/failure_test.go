@@ -218,8 +218,9 @@ func TestNameNotFound(t *testing.T) {
 	h.wantEvents("Log Error: Subscription Mails: Failed to connect to syslog.example.com: The host name could not be resolved")
 }
 
-// With UDP, a server that is missing or unknown is not reported.
-func TestDatagramsReportNothing(t *testing.T) {
+// With UDP, a server that is missing is not noticed. A name that cannot be resolved is reported, as
+// with TCP: once, and again after it could be.
+func TestDatagramEvents(t *testing.T) {
 	h := newHarness(t, "protocol: tcp", 0)
 	h.settings.Protocol = syslog.UDP
 	h.start()
@@ -228,30 +229,61 @@ func TestDatagramsReportNothing(t *testing.T) {
 		h.eventually("the message is sent", func() bool { return h.Stats().Sent == i+1 })
 	}
 	h.stop()
-	h.settings.Server = "nowhere.example.com"
+	h.wantEvents()
+	h.settings.Server = "log.example.com"
 	var lookups atomic.Int32
+	var known atomic.Bool
 	h.options.Lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
 		lookups.Add(1)
+		if known.Load() {
+			return []netip.Addr{netip.MustParseAddr("10.44.167.30")}, nil
+		}
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
+	const failed = "Log Error: Subscription Mails: Failed to connect to log.example.com: " +
+		"The host name could not be resolved"
 	h.start()
 	h.push("one")
 	h.advanceUntil("more attempts", func() bool { return lookups.Load() > 3 })
-	h.wantNoEvents()
+	h.wantEvents(failed)
+	known.Store(true)
+	h.advanceUntil("the message is sent", func() bool { return h.Stats().Sent == 1 })
+	known.Store(false)
+	h.advanceUntil("the name is looked up again", func() bool {
+		h.push("another")
+		return len(h.eventTexts()) > 1
+	})
+	h.wantEvents(failed, failed)
+	if s := h.Stats(); s.Lost+s.Dropped > 0 {
+		t.Errorf("%+v", s)
+	}
 }
 
-// Each datagram is a record without a line end, and there is no header.
+// Each datagram is a record without a line end. The header comes first, and again only if the name
+// leads to another server.
 func TestDatagrams(t *testing.T) {
 	h := newHarness(t, "protocol: udp", time.Millisecond)
-	h.settings.Protocol = syslog.UDP
-	h.start()
-	var want []string
-	for _, s := range []string{"one", "two", "three"} {
-		h.push("%s", s)
-		want = append(want, "<22>Jun 25 08:50:03 Mails: Info: "+s)
+	h.settings.Protocol, h.settings.Server = syslog.UDP, "log.example.com"
+	var lookups atomic.Int32
+	h.options.Lookup = func(context.Context, string) ([]netip.Addr, error) {
+		lookups.Add(1)
+		return []netip.Addr{netip.MustParseAddr("10.44.167.30")}, nil
 	}
-	if got := h.waitRecords(3); !slices.Equal(got, want) {
+	h.start()
+	want := strings.Split(strings.TrimSpace(header), "\n")
+	for i, s := range []string{"one", "two", "three"} {
+		h.Push(start, "Info", s)
+		want = append(want, "<22>Jun 25 08:50:03 Mails: Info: "+s)
+		h.waitRecords(len(want))
+		if i == 1 {
+			h.clock.Advance(time.Hour) // the address may have changed
+		}
+	}
+	if got := h.server.Records(); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
+	}
+	if n := lookups.Load(); n != 2 {
+		t.Errorf("%d lookups", n)
 	}
 }
 

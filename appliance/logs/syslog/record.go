@@ -2,8 +2,6 @@ package syslog
 
 import (
 	"bytes"
-	"fmt"
-	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -40,7 +38,7 @@ func (f *formatter) append(b []byte, t time.Time, level, text string) ([]byte, i
 
 // appendStamped is append with a stamp that exists already.
 func (f *formatter) appendStamped(b, stamp []byte, level, text string) ([]byte, int) {
-	text = escapeControls(text)
+	text = Line(text)
 	for n := 1; ; n++ {
 		begin := len(b)
 		b = append(b, f.priority...)
@@ -75,38 +73,6 @@ func splitPoint(text string, limit int) int {
 		_, n = utf8.DecodeRuneInString(text)
 	}
 	return n
-}
-
-// escapeControls escapes control characters: they could end a record early or control the
-// terminal of a reader.
-func escapeControls(text string) string {
-	for i := range len(text) {
-		if isControl(text[i]) {
-			return escaped(text)
-		}
-	}
-	return text
-}
-
-func isControl(c byte) bool { return c < ' ' || c == 0x7f }
-
-func escaped(text string) string {
-	var b strings.Builder
-	for _, c := range []byte(text) {
-		switch {
-		case c == '\n':
-			b.WriteString(`\n`)
-		case c == '\r':
-			b.WriteString(`\r`)
-		case c == '\t':
-			b.WriteString(`\t`)
-		case isControl(c):
-			fmt.Fprintf(&b, `\x%02x`, c)
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }
 
 // stampOf returns the stamp of a record.

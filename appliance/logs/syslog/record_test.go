@@ -193,7 +193,7 @@ func TestFacilities(t *testing.T) {
 		h.settings.Facility = f
 		h.start()
 		h.push("text")
-		n++
+		n += 4 // with the header
 		got := h.waitRecords(n)
 		if w, ok := want[f]; ok && !strings.HasPrefix(got[n-1], w) {
 			t.Errorf("%s: %q", f, got[n-1])

@@ -28,7 +28,8 @@ type transport interface {
 type sender struct {
 	*Pusher
 	headerFormatter formatter
-	transport       transport // nil: not connected
+	transport       transport      // nil: not connected
+	headerSentTo    netip.AddrPort // the address that the last header of datagrams was sent to
 
 	// Errors that are not reported again until the connection has worked.
 	reported          map[string]bool // reasons why there is no connection
@@ -231,7 +232,7 @@ func (s *sender) reportEnd(err error) {
 	s.options.Logger.Debug("a syslog push has no connection",
 		"subscription", s.settings.Subscription, "server", s.settings.Server, "err", err)
 	switch {
-	case isClosedLocally(err) || s.settings.Protocol == UDP:
+	case isClosedLocally(err):
 	case isClosedByServer(err):
 		s.updateStats(func(st *Stats) { st.Breaks++ })
 		s.addEvent(ConnectionBroken, 0, "Network error while sending log data to syslog server")
@@ -289,7 +290,7 @@ func (s *sender) connect(header [][]byte) (transport, string, error) {
 		to := netip.AddrPortFrom(a, s.settings.Port)
 		var c transport
 		if s.settings.Protocol == UDP {
-			c, err = s.openDatagrams(to)
+			c, err = s.openDatagrams(to, header)
 		} else {
 			c, err = s.openStream(to, header)
 		}

@@ -81,6 +81,9 @@ type Options struct {
 	// Backoff are the delay before the first new attempt to connect and the greatest delay. Each
 	// delay is twice the one before. Zeros mean 1 s and 60 s.
 	Backoff [2]time.Duration
+	// RefusalTimeout is how long a server may take to refuse a session of TLS 1.3, see doc.go. 0
+	// means 2 s.
+	RefusalTimeout time.Duration
 	// InDoubtLimit is how many bytes a server may have acknowledged and not written, see doc.go.
 	// 0 means 16 MiB.
 	InDoubtLimit int64
@@ -90,6 +93,7 @@ const (
 	defaultMemory       = 4 << 20
 	defaultConnect      = 75 * time.Second
 	defaultInDoubtLimit = 16 << 20
+	defaultRefusal      = 2 * time.Second
 	maxMessage          = 65535
 	minMessage          = 256
 	maxDatagram         = 65487 // UDP's payload in an IPv6 packet with room to spare
@@ -175,6 +179,9 @@ func (o *Options) setDefaults(s Settings) error {
 	}
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = defaultConnect
+	}
+	if o.RefusalTimeout == 0 {
+		o.RefusalTimeout = defaultRefusal
 	}
 	if o.InDoubtLimit == 0 {
 		o.InDoubtLimit = defaultInDoubtLimit

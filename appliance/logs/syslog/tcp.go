@@ -35,6 +35,8 @@ type stream struct {
 	connCtx    context.Context // ends with the connection; its cause says why
 	endConn    context.CancelCauseFunc
 	reader     sync.WaitGroup
+	accepted   chan struct{} // closed when the server has shown that it accepts the session
+	acceptOnce sync.Once
 	headerRest []byte     // header records that are sent together with the first batch
 	tlsWrites  []tlsWrite // of the last batch
 	buffer     []byte
@@ -71,7 +73,7 @@ func (s *sender) openStream(to netip.AddrPort, header [][]byte) (transport, erro
 	if err != nil {
 		return nil, err
 	}
-	l := &stream{tcp: &countingConn{Conn: c}, ctx: s.ctx}
+	l := &stream{tcp: &countingConn{Conn: c}, ctx: s.ctx, accepted: make(chan struct{})}
 	l.conn = l.tcp
 	if s.settings.Protocol == TLS {
 		if err := s.startTLS(ctx, l); err != nil {
@@ -81,18 +83,61 @@ func (s *sender) openStream(to netip.AddrPort, header [][]byte) (transport, erro
 			}
 			return nil, err
 		}
+	} else {
+		l.accept()
 	}
 	l.connCtx, l.endConn = context.WithCancelCause(s.ctx)
 	l.reader.Go(l.read)
-	if len(header) == 0 {
-		return l, nil
+	if len(header) > 0 {
+		l.headerRest = slices.Concat(header[1:]...)
+		err = l.write(header[0])
 	}
-	l.headerRest = slices.Concat(header[1:]...)
-	if err := l.write(header[0]); err != nil {
+	if err == nil {
+		err = l.awaitAccepted(s.options.RefusalTimeout)
+	}
+	if err != nil {
 		l.close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// accept records that the server accepts the session.
+func (l *stream) accept() { l.acceptOnce.Do(func() { close(l.accepted) }) }
+
+// awaitAccepted blocks until the server has shown that it accepts the session, or has been silent
+// for limit. If it refuses the session, or closes the connection, awaitAccepted returns the reason.
+func (l *stream) awaitAccepted(limit time.Duration) error {
+	select {
+	case <-l.accepted: // without TLS always
+		return nil
+	default:
+	}
+	silent := make(chan struct{})
+	stop := clock.System().AfterFunc(limit, func() { close(silent) })
+	defer stop()
+	select {
+	case <-l.accepted:
+	case <-silent:
+		l.accept()
+	case <-l.connCtx.Done():
+		return context.Cause(l.connCtx)
+	}
+	return nil
+}
+
+// A ticketWatcher is a cache of TLS sessions that keeps none. The function is called when the server
+// sends a ticket: it has accepted the session then.
+type ticketWatcher func()
+
+// Get implements tls.ClientSessionCache.
+func (ticketWatcher) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+
+// Put implements tls.ClientSessionCache.
+func (f ticketWatcher) Put(_ string, s *tls.ClientSessionState) {
+	if s != nil {
+		f()
+	}
 }
 
 // startTLS performs the TLS handshake.
@@ -103,6 +148,7 @@ func (s *sender) startTLS(ctx context.Context, l *stream) error {
 		Rand:                        s.options.Rand,
 		Time:                        s.options.Clock.Now,
 		DynamicRecordSizingDisabled: true,
+		ClientSessionCache:          ticketWatcher(l.accept),
 		InsecureSkipVerify:          !s.settings.Verify, //nolint:gosec // the administrator's choice
 	}
 	if s.settings.Verify && s.options.Roots != nil {
@@ -113,17 +159,39 @@ func (s *sender) startTLS(ctx context.Context, l *stream) error {
 	}
 	t := tls.Client(l.tcp, config)
 	l.conn = t
-	return t.HandshakeContext(ctx)
+	if err := t.HandshakeContext(ctx); err != nil {
+		return refusalOf(err)
+	}
+	if t.ConnectionState().Version < tls.VersionTLS13 {
+		l.accept() // the server's Finished follows the client's
+	}
+	return nil
 }
 
 // read waits for the end of the connection. It discards what the server sends.
 func (l *stream) read() {
-	_, err := io.Copy(io.Discard, struct{ io.Reader }{l.conn})
+	_, err := io.Copy(discarder{l}, struct{ io.Reader }{l.conn})
+	select {
+	case <-l.accepted:
+	default:
+		err = refusalOf(err)
+	}
 	var errno syscall.Errno
-	if err == nil || l.conn != l.tcp && !errors.As(err, &errno) && !isClosedLocally(err) {
+	var refused sessionRefusedError
+	if err == nil || l.conn != l.tcp && !errors.As(err, &errno) && !isClosedLocally(err) &&
+		!errors.As(err, &refused) {
 		err = io.EOF // TLS has other errors for it
 	}
 	l.endConn(err)
+}
+
+// A discarder takes the data that the server sends on a stream.
+type discarder struct{ stream *stream }
+
+// Write implements io.Writer.
+func (d discarder) Write(b []byte) (int, error) {
+	d.stream.accept()
+	return len(b), nil
 }
 
 func (l *stream) done() <-chan struct{} { return l.connCtx.Done() }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -21,10 +22,13 @@ type datagrams struct {
 	conn   network.PacketConn
 	clock  clock.Clock
 	opened clock.Mark
-	named  bool // the server is configured by name
+	named  bool   // the server is configured by name
+	header []byte // records that are sent before the first batch
 }
 
-func (s *sender) openDatagrams(to netip.AddrPort) (transport, error) {
+// openDatagrams opens a socket. The header is sent unless it was sent to this address before: a
+// server that is known by name is looked up from time to time, which is no new beginning.
+func (s *sender) openDatagrams(to netip.AddrPort, header [][]byte) (transport, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.options.ConnectTimeout)
 	defer cancel()
 	c, err := s.options.Net.ListenPacket(ctx,
@@ -33,15 +37,30 @@ func (s *sender) openDatagrams(to netip.AddrPort) (transport, error) {
 		return nil, err
 	}
 	_, err = netip.ParseAddr(s.settings.Server)
-	return &datagrams{
+	d := &datagrams{
 		conn: c, clock: s.options.Clock, opened: s.options.Clock.Mark(), named: err != nil,
-	}, nil
+	}
+	if s.headerSentTo != to {
+		d.header = slices.Concat(header...)
+		s.headerSentTo = to
+	}
+	return d, nil
 }
 
 // send implements transport. It sends each record as a datagram, without its line end. The error
 // "port unreachable" that an earlier datagram has caused is returned by the write of the next
 // one, which is then repeated.
 func (d *datagrams) send(batch []byte) (int, error) {
+	if header := d.header; len(header) > 0 {
+		d.header = nil
+		if _, err := d.sendRecords(header); err != nil {
+			return 0, err
+		}
+	}
+	return d.sendRecords(batch)
+}
+
+func (d *datagrams) sendRecords(batch []byte) (int, error) {
 	for sent := 0; sent < len(batch); {
 		n := bytes.IndexByte(batch[sent:], '\n')
 		record := batch[sent : sent+n]
