@@ -88,9 +88,9 @@ func captureFilter(s *capture.Settings, recorder *capture.Recorder) shell.Field 
 	kinds := []capture.FilterKind{capture.NoFilter, capture.Predefined, capture.Custom}
 	return func(ctx context.Context, d shell.Dialogue) error {
 		i, err := d.Choose(ctx, "Choose the filter.", slices.Index(kinds, s.Filter.Kind),
-			"No filter",
-			"Predefined filter (ports, client addresses, server addresses)",
-			"Custom filter in the syntax of tcpdump")
+			"No Filters",
+			"Predefined Filters (ports, client addresses, server addresses)",
+			"Custom Filter in the syntax of tcpdump")
 		if err != nil {
 			return err
 		}
@@ -99,11 +99,12 @@ func captureFilter(s *capture.Settings, recorder *capture.Recorder) shell.Field 
 		switch f.Kind {
 		case capture.Predefined:
 			return d.Form(ctx,
-				captureList(&f.Ports, "Enter the TCP ports, with commas between them.", capture.ParsePorts),
-				captureList(&f.Clients,
-					"Enter the IP addresses of clients, with commas between them.", capture.ParseAddrs),
-				captureList(&f.Servers,
-					"Enter the IP addresses of servers, with commas between them.", capture.ParseAddrs))
+				captureList(&f.Ports, "Enter the ports (TCP unless /udp is added, as in 53/udp; "+
+					"53/any is both), with commas between them, or \"any\".", capture.ParsePorts),
+				captureList(&f.Clients, "Enter the IP addresses of clients, "+
+					"with commas between them, or \"any\".", capture.ParseAddrs),
+				captureList(&f.Servers, "Enter the IP addresses of servers, "+
+					"with commas between them, or \"any\".", capture.ParseAddrs))
 		case capture.Custom:
 			return d.Form(ctx, shell.Text(&f.Expression, "Enter the filter.", func(answer string) error {
 				if answer == "" {

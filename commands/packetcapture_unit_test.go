@@ -117,7 +117,7 @@ func TestSetupStoresSettings(t *testing.T) { // B12, B13
 	want := capture.Settings{
 		SizeMB: 20, KeepNewest: true, Duration: 330 * time.Second, Interfaces: []string{"Data 1", "Data 2"},
 		Filter: capture.Filter{
-			Kind: capture.Predefined, Ports: []uint16{25, 587},
+			Kind: capture.Predefined, Ports: []capture.Port{{Number: 25}, {Number: 587}},
 			Clients: []netip.Addr{netip.MustParseAddr("10.1.1.1")},
 			Servers: []netip.Addr{netip.MustParseAddr("10.1.1.2"), netip.MustParseAddr("2001:db8::1")},
 		},

@@ -52,8 +52,8 @@ const (
 // A Filter limits what is recorded (B13).
 type Filter struct {
 	Kind FilterKind `json:"kind,omitempty"`
-	// Ports are TCP ports, of either end. An empty list means no limit, here and below.
-	Ports []uint16 `json:"ports,omitempty"`
+	// Ports are ports of either end. An empty list means no limit, here and below.
+	Ports []Port `json:"ports,omitempty"`
 	// Clients and Servers are the two ends of a conversation: recorded packets go from one
 	// of the clients to one of the servers, or back.
 	Clients []netip.Addr `json:"clients,omitempty"`
@@ -69,22 +69,25 @@ func (f Filter) Expr() string {
 		return strings.TrimSpace(f.Expression)
 	case Predefined:
 		var all []string
-		all = append(all, anyOf("tcp port ", f.Ports)...)
-		all = append(all, anyOf("host ", f.Clients)...)
-		all = append(all, anyOf("host ", f.Servers)...)
+		all = append(all, anyOf(f.Ports, Port.expr)...)
+		all = append(all, anyOf(f.Clients, hostExpr)...)
+		all = append(all, anyOf(f.Servers, hostExpr)...)
 		return strings.Join(all, " and ")
 	}
 	return ""
 }
 
-// anyOf returns "(primitive a or primitive b)", or nothing if there are no values.
-func anyOf[T any](primitive string, values []T) []string {
+func hostExpr(a netip.Addr) string { return "host " + a.String() }
+
+// anyOf returns "(a or b)", where a and b are the expressions of the values, or nothing if there
+// are no values.
+func anyOf[T any](values []T, expr func(T) string) []string {
 	if len(values) == 0 {
 		return nil
 	}
 	terms := make([]string, len(values))
 	for i, v := range values {
-		terms[i] = primitive + fmt.Sprint(v)
+		terms[i] = expr(v)
 	}
 	return []string{"(" + strings.Join(terms, " or ") + ")"}
 }
@@ -99,23 +102,34 @@ func (f Filter) differentFamilies() bool {
 	return len(f.Clients) > 0 && len(f.Servers) > 0 && !both(four) && !both(six)
 }
 
-// SizeText returns the size limit as the appliance shows it.
+// SizeText returns the size limit as the appliance shows it. A capture that runs indefinitely
+// always keeps the newest data.
 func (s Settings) SizeText() string {
 	switch {
 	case s.SizeMB == 0:
 		return "None"
-	case s.KeepNewest:
+	case s.KeepNewest && s.Duration > 0:
 		return fmt.Sprintf("%d MB (keep the newest data)", s.SizeMB)
 	}
 	return fmt.Sprintf("%d MB", s.SizeMB)
 }
 
+// Names of the three durations, on the command line and on the page.
+const (
+	UntilSizeText    = "Run Capture Until File Size Limit Reached"
+	UntilTimeText    = "Run Capture Until Time Elapsed Reaches" // the time follows
+	IndefinitelyText = "Run Capture Indefinitely"
+)
+
 // DurationText returns the duration as the appliance shows it.
 func (s Settings) DurationText() string {
-	if s.Duration == 0 {
-		return "Run Capture Indefinitely"
+	switch {
+	case s.Duration > 0:
+		return UntilTimeText + " " + FormatDuration(s.Duration)
+	case s.KeepNewest || s.SizeMB == 0:
+		return IndefinitelyText
 	}
-	return "Run Capture for " + FormatDuration(s.Duration)
+	return UntilSizeText
 }
 
 // InterfacesText returns the interfaces as the appliance shows them.
@@ -131,7 +145,7 @@ func (s Settings) FilterText() string {
 	if e := s.Filter.Expr(); e != "" {
 		return e
 	}
-	return "None"
+	return "No Filters"
 }
 
 // oneLine replaces line ends and tabs by blanks, which mean the same in the language of
@@ -146,14 +160,24 @@ func oneLine(filter string) string {
 	}, filter)
 }
 
-// clone returns a copy that shares no lists with s and whose filter is one line.
+// clone returns a copy that shares no lists with s, whose filter is one line, and whose addresses
+// of the form ::ffff:1.2.3.4 are IPv4 addresses: no packet carries that form.
 func (s Settings) clone() Settings {
 	s.Filter.Expression = oneLine(s.Filter.Expression)
 	s.Interfaces = slices.Clone(s.Interfaces)
 	s.Filter.Ports = slices.Clone(s.Filter.Ports)
-	s.Filter.Clients = slices.Clone(s.Filter.Clients)
-	s.Filter.Servers = slices.Clone(s.Filter.Servers)
+	s.Filter.Clients = unmapped(s.Filter.Clients)
+	s.Filter.Servers = unmapped(s.Filter.Servers)
 	return s
+}
+
+// unmapped returns a copy of list in which IPv4-mapped IPv6 addresses are IPv4 addresses.
+func unmapped(list []netip.Addr) []netip.Addr {
+	list = slices.Clone(list)
+	for i, a := range list {
+		list[i] = a.Unmap()
+	}
+	return list
 }
 
 // check returns a refusal if a setting is not valid. It does not compile the filter's
@@ -164,8 +188,8 @@ func (s Settings) check() error {
 		return refusal.Newf("The size limit must be a number from %d to %d.", MinSizeMB, MaxSizeMB)
 	case s.Duration < 0 || s.Duration > maxDuration || s.Duration%time.Second != 0:
 		return errDuration
-	case slices.Contains(s.Filter.Ports, 0):
-		return refusal.New("A port must be a number from 1 to 65535.")
+	case slices.ContainsFunc(s.Filter.Ports, func(p Port) bool { return !p.valid() }):
+		return refusal.New("A port must be " + portForms + ".")
 	case s.Filter.Kind == Predefined && s.Filter.differentFamilies():
 		return refusal.New("The filter selects no packet: the clients have IPv4 addresses " +
 			"and the servers IPv6 addresses, or vice versa.")
@@ -177,30 +201,20 @@ func (s Settings) check() error {
 	return refusal.Newf("The kind of filter %q does not exist.", s.Filter.Kind)
 }
 
-// ParsePorts parses a list such as "80, 443". An empty list is no error. The error is a
-// refusal.
-func ParsePorts(list string) ([]uint16, error) {
-	return parseList(list, "a port must be a number from 1 to 65535", func(s string) (uint16, error) {
-		n, err := strconv.ParseUint(s, 10, 16)
-		if n == 0 && err == nil {
-			err = strconv.ErrRange
-		}
-		return uint16(n), err
-	})
-}
-
 // ParseAddrs parses a list such as "10.1.1.1, 2001:db8::1". An empty list is no error. The error
-// is a refusal.
+// is a refusal. An address such as ::ffff:10.1.1.1 is returned as the IPv4 address that it means.
 func ParseAddrs(list string) ([]netip.Addr, error) {
 	return parseList(list, "an address must be IPv4 or IPv6", func(s string) (netip.Addr, error) {
 		a, err := netip.ParseAddr(s)
 		if a.Zone() != "" {
 			err = strconv.ErrSyntax
 		}
-		return a, err
+		return a.Unmap(), err
 	})
 }
 
+// parseList parses a list with commas between its items. A comma after the last item is allowed; a
+// list of commas alone is refused.
 func parseList[T any](list, want string, parse func(string) (T, error)) ([]T, error) {
 	var out []T
 	for item := range strings.SplitSeq(list, ",") {
@@ -212,6 +226,9 @@ func parseList[T any](list, want string, parse func(string) (T, error)) ([]T, er
 			return nil, refusal.Newf("%q is not valid: %s.", item, want)
 		}
 		out = append(out, v)
+	}
+	if list = strings.TrimSpace(list); out == nil && list != "" {
+		return nil, refusal.Newf("%q is not valid: %s.", list, want)
 	}
 	return out, nil
 }

@@ -1,6 +1,7 @@
 package capture_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
@@ -27,24 +28,28 @@ func addrs(list ...string) []netip.Addr {
 
 func TestSettingsTexts(t *testing.T) {
 	all := capture.FactorySettings()
+	ring := all
+	ring.KeepNewest = true
 	some := capture.Settings{
 		SizeMB: 10, KeepNewest: true, Duration: 5*time.Minute + 30*time.Second,
 		Interfaces: []string{"Data 1", "Management"},
 		Filter: capture.Filter{
-			Kind: capture.Predefined, Ports: []uint16{25, 587},
+			Kind: capture.Predefined, Ports: []capture.Port{{Number: 25}, {Number: 587}},
 			Clients: addrs("10.1.1.1"), Servers: addrs("10.1.1.2", "2001:db8::1"),
 		},
 	}
 	custom := capture.Settings{Filter: capture.Filter{
-		Kind: capture.Custom, Ports: []uint16{25}, Expression: " ip host 10.1.1.1 ",
+		Kind: capture.Custom, Ports: []capture.Port{{Number: 25}}, Expression: " ip host 10.1.1.1 ",
 	}}
 	for _, c := range []struct{ got, want string }{
 		{all.SizeText(), "200 MB"},
-		{all.DurationText(), "Run Capture Indefinitely"},
+		{all.DurationText(), "Run Capture Until File Size Limit Reached"},
+		{ring.SizeText(), "200 MB"},
+		{ring.DurationText(), "Run Capture Indefinitely"},
 		{all.InterfacesText(), "All"},
-		{all.FilterText(), "None"},
+		{all.FilterText(), "No Filters"},
 		{some.SizeText(), "10 MB (keep the newest data)"},
-		{some.DurationText(), "Run Capture for 5m 30s"},
+		{some.DurationText(), "Run Capture Until Time Elapsed Reaches 5m 30s"},
 		{some.InterfacesText(), "Data 1, Management"},
 		{
 			some.FilterText(),
@@ -59,21 +64,23 @@ func TestSettingsTexts(t *testing.T) {
 }
 
 func TestParseLists(t *testing.T) {
-	ports, err := capture.ParsePorts(" 80, 443,")
-	if diff := cmp.Diff([]uint16{80, 443}, ports); err != nil || diff != "" {
+	ports, err := capture.ParsePorts(" 80, 443/tcp, 53/udp, 514/ANY,")
+	want := []capture.Port{{Number: 80}, {Number: 443}, {53, capture.UDP}, {514, capture.AnyProtocol}}
+	if diff := cmp.Diff(want, ports); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	got, err := capture.ParseAddrs("10.1.1.1, 2001:db8::1")
-	diff := cmp.Diff(addrs("10.1.1.1", "2001:db8::1"), got, compareAddrs)
+	got, err := capture.ParseAddrs("10.1.1.1, 2001:db8::1, ::ffff:1.2.3.4")
+	diff := cmp.Diff(addrs("10.1.1.1", "2001:db8::1", "1.2.3.4"), got, compareAddrs)
 	if err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	for _, bad := range []string{"0", "65536", "smtp", "80 443", "-1"} {
+	for _, bad := range []string{"0", "65536", "smtp", "80 443", "-1", "53/", "53/sctp",
+		"/udp", "0/udp", "53/udp/any", "53 /udp", ",", " , ,"} {
 		if p, err := capture.ParsePorts(bad); err == nil {
 			t.Errorf("%q was parsed as %v", bad, p)
 		}
 	}
-	for _, bad := range []string{"10.1.1", "example.com", "10.1.1.0/24", "fe80::1%nic1"} {
+	for _, bad := range []string{"10.1.1", "example.com", "10.1.1.0/24", "fe80::1%nic1", ","} {
 		if a, err := capture.ParseAddrs(bad); err == nil {
 			t.Errorf("%q was parsed as %v", bad, a)
 		}
@@ -112,7 +119,8 @@ func TestInvalidSettingsAreRefused(t *testing.T) {
 		"half a second":        func(s *capture.Settings) { s.Duration = time.Second / 2 },
 		"an unknown interface": func(s *capture.Settings) { s.Interfaces = []string{"Data 3"} },
 		"the loopback":         func(s *capture.Settings) { s.Interfaces = []string{"lo0"} },
-		"port 0":               func(s *capture.Settings) { s.Filter.Ports = []uint16{0} },
+		"port 0":               func(s *capture.Settings) { s.Filter.Ports = []capture.Port{{}} },
+		"port 53/sctp":         func(s *capture.Settings) { s.Filter.Ports = []capture.Port{{53, "sctp"}} },
 		"an unknown kind":      func(s *capture.Settings) { s.Filter.Kind = "clever" },
 	} {
 		s := fx.Settings()
@@ -182,10 +190,59 @@ func TestClientsAndServersMustShareAnAddressFamily(t *testing.T) {
 	}
 }
 
+func TestPortsSelectTheirProtocol(t *testing.T) { // B13
+	for list, want := range map[string]string{
+		"53":                      "(tcp port 53)",
+		"53/udp":                  "(udp port 53)",
+		"25, 53/any, 514/udp, 80": "(tcp port 25 or port 53 or udp port 514 or tcp port 80)",
+	} {
+		ports, err := capture.ParsePorts(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := capture.Settings{Filter: capture.Filter{Kind: capture.Predefined, Ports: ports}}
+		if got := s.FilterText(); got != want {
+			t.Errorf("%s: %s, want %s", list, got, want)
+		}
+	}
+}
+
+// A program may set addresses that ParseAddrs has not seen.
+func TestMappedAddressesSelectIPv4(t *testing.T) {
+	fx := newFixture(t, 0)
+	fx.set(func(s *capture.Settings) {
+		s.Filter = capture.Filter{
+			Kind: capture.Predefined, Clients: addrs("::ffff:1.2.3.4"), Servers: addrs("10.1.1.1"),
+		}
+	})
+	if got, want := fx.Settings().FilterText(), "(host 1.2.3.4) and (host 10.1.1.1)"; got != want {
+		t.Errorf("the filter is %q, want %q", got, want)
+	}
+}
+
+func TestStateFileOfPlainPorts(t *testing.T) {
+	var f capture.Filter
+	if err := json.Unmarshal([]byte(`{"kind":"predefined","ports":[25,"53/udp"]}`), &f); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]capture.Port{{Number: 25}, {53, capture.UDP}}, f.Ports); diff != "" {
+		t.Error(diff)
+	}
+	b, err := json.Marshal(f.Ports)
+	if string(b) != `[25,"53/udp"]` || err != nil {
+		t.Errorf("written as %s, %v", b, err)
+	}
+	for _, bad := range []string{`[65536]`, `["0/udp"]`, `[-1]`, `["x"]`, `[{}]`} {
+		if err := json.Unmarshal([]byte(`{"ports":`+bad+`}`), &f); err == nil {
+			t.Errorf("%s was read as %v", bad, f.Ports)
+		}
+	}
+}
+
 func TestFilterSelectsFrames(t *testing.T) {
 	fx := newFixture(t, 0)
 	fx.set(func(s *capture.Settings) {
-		s.Filter = capture.Filter{Kind: capture.Predefined, Ports: []uint16{25}}
+		s.Filter = capture.Filter{Kind: capture.Predefined, Ports: []capture.Port{{Number: 25}}}
 		s.Interfaces = []string{"Data 1"}
 	})
 	file := fx.start(capture.CLI).File
@@ -204,7 +261,7 @@ func TestSettingsSurviveARestart(t *testing.T) {
 	fx.set(func(s *capture.Settings) {
 		s.SizeMB, s.KeepNewest, s.Duration, s.Interfaces = 20, true, time.Hour, []string{"Data 2"}
 		s.Filter = capture.Filter{
-			Kind: capture.Predefined, Ports: []uint16{25},
+			Kind: capture.Predefined, Ports: []capture.Port{{Number: 25}, {53, capture.UDP}},
 			Clients: addrs("10.1.1.1"), Servers: addrs("10.1.1.2", "2001:db8::1"),
 		}
 	})

@@ -194,22 +194,11 @@ func (s *site) captureFiles() (captureFiles, error) {
 
 // settingRows formats settings as the page shows them (logs.md 5.1).
 func settingRows(s capture.Settings) []setting {
-	duration := indefinitelyTitle
-	switch {
-	case s.Duration > 0:
-		duration = untilTimeTitle + " " + capture.FormatDuration(s.Duration)
-	case !s.KeepNewest:
-		duration = untilSizeTitle
-	}
-	filter := "No Filters"
-	if s.Filter.Expr() != "" {
-		filter = s.FilterText()
-	}
 	return []setting{
 		{"Capture File Size Limit", s.SizeText()},
-		{"Capture Duration", duration},
+		{"Capture Duration", s.DurationText()},
 		{"Interfaces Selected", s.InterfacesText()},
-		{"Filters Selected", filter},
+		{"Filters Selected", s.FilterText()},
 	}
 }
 

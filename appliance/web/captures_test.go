@@ -249,7 +249,7 @@ func TestInvalidSettingsAreMarked(t *testing.T) {
 		{"interface", "", [2]string{}, "The interface  does not exist."},
 		{"interface", "lo0", [2]string{}, "The interface lo0 does not exist."},
 		{"filter", "other", [2]string{}, "Choose a filter."},
-		{"filter", "predefined", [2]string{"ports", "25, x"}, "&#34;x&#34; is not valid: a port must be a number from 1 to 65535."},
+		{"filter", "predefined", [2]string{"ports", "25, x"}, "&#34;x&#34; is not valid: a port must be a number from 1 to 65535, with /udp or /any after it"},
 		{"filter", "predefined", [2]string{"servers", "10.1.1"}, "an address must be IPv4 or IPv6."},
 		{"filter", "predefined", [2]string{"ports", ","}, `id="ports-error">A value is missing before or after a comma.`},
 		{"filter", "predefined", [2]string{"ports", " , "}, `id="ports-error">A value is missing before or after a comma.`},

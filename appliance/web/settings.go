@@ -45,15 +45,11 @@ type choice struct {
 	Chosen bool
 }
 
-// Values of Duration, and what the page and the summary of the settings call them.
+// Values of Duration. capture.UntilSizeText, UntilTimeText and IndefinitelyText are their names.
 const (
 	untilSize    = "size"
 	untilTime    = "time"
 	indefinitely = "none"
-
-	untilSizeTitle    = "Run Capture Until File Size Limit Reached"
-	untilTimeTitle    = "Run Capture Until Time Elapsed Reaches"
-	indefinitelyTitle = "Run Capture Indefinitely"
 )
 
 func (s *site) newSettingsForm(v *visit, set capture.Settings) settingsForm {
@@ -224,8 +220,8 @@ func (s *site) checkSettings(f *settingsForm, set capture.Settings) error {
 // rejectUnused adds errors to the fields of choices that are not chosen.
 func (f *settingsForm) rejectUnused(shown settingsForm) {
 	predefined, custom := f.Filter == string(capture.Predefined), f.Filter == string(capture.Custom)
-	f.Errors.rejectUnused("time", f.Time, shown.Time, untilTimeTitle, f.Duration == untilTime)
-	f.Errors.rejectUnused("keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), untilTimeTitle, f.Duration != untilSize)
+	f.Errors.rejectUnused("time", f.Time, shown.Time, capture.UntilTimeText, f.Duration == untilTime)
+	f.Errors.rejectUnused("keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), capture.UntilTimeText, f.Duration != untilSize)
 	f.Errors.rejectUnused("ports", f.Ports, shown.Ports, "Predefined Filters", predefined)
 	f.Errors.rejectUnused("clients", f.Clients, shown.Clients, "Predefined Filters", predefined)
 	f.Errors.rejectUnused("servers", f.Servers, shown.Servers, "Predefined Filters", predefined)
