@@ -160,6 +160,9 @@ func (s *Section[T]) Name() string { return s.name }
 // Get returns the section's value in v. The caller may change it.
 func (s *Section[T]) Get(v View) T { return s.decode(v.entry(s.spec)) }
 
+// Equal reports whether the section has the same value in a and in b.
+func (s *Section[T]) Equal(a, b View) bool { return equalXML(a.entry(s.spec), b.entry(s.spec)) }
+
 // Set sets the section's value in the draft. It takes effect when the draft is committed.
 func (s *Section[T]) Set(d *Draft, value T) { d.set(s.spec, s.encode(value)) }
 
