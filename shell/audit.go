@@ -1,7 +1,9 @@
 package shell
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -67,6 +69,22 @@ func FailedLoginMessage(name, from, how string) string {
 	text := fmt.Sprintf("An authentication attempt by the user %s %s failed %s",
 		printableName(name), from, how)
 	return strings.TrimSpace(text) + "."
+}
+
+// logRevoked logs that a session has ended because its account no longer permits it: err is the
+// *users.RevokedError.
+func logRevoked(a *appliance.Appliance, service string, client netip.Addr, err error) {
+	var revoked *users.RevokedError
+	if errors.As(err, &revoked) {
+		a.Log(appliance.AuthenticationLog, appliance.Information, RevokedMessage(service, client, revoked))
+	}
+}
+
+// RevokedMessage returns the line of the authentication log for a session that has ended because
+// its account no longer permits it. service is the word that logs use for it, such as "CLI".
+func RevokedMessage(service string, client netip.Addr, e *users.RevokedError) string {
+	return fmt.Sprintf("%s: User %s logged out from %v because of %s",
+		strings.ToUpper(service), e.Account, clientText(client), e.Cause)
 }
 
 // printableName escapes and shortens a name that a client has sent.

@@ -17,13 +17,20 @@ var errDenied = errors.New("permission denied")
 // accountKey is the key of the users.Account in the ExtraData of Permissions.
 type accountKey struct{}
 
+// A verifiedLogin is what a client has proved last: the account, and the key if it was by a key.
+type verifiedLogin struct {
+	account users.Account
+	key     []byte
+}
+
 // serverConfig returns the methods by which a connection may log in, and the algorithms that the
 // server offers.
 //
 // The library's own handlers for passwords and keys are not used. The library passes them the user
 // name of the client's first attempt even if a later attempt has another, and it keeps the account
-// of a key that the client has offered without proving that it holds it. With the protocol's own
-// callbacks the account is part of the Permissions of the attempt that succeeded.
+// of a key that the client has offered without proving that it holds it. The protocol's own
+// callbacks tell which attempt has succeeded: the account of a key is part of the Permissions that
+// are passed to VerifiedPublicKeyCallback, and a passphrase that is right ends the login.
 //
 // A server without the library's handlers admits everybody, as far as the library is concerned.
 // The method "none" therefore has a callback that denies it.
@@ -56,9 +63,19 @@ func (r *runningServer) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 		PublicKeyCallback: func(c gossh.ConnMetadata, key gossh.PublicKey) (*gossh.Permissions, error) {
 			return r.verifyKey(conn, c.User(), key)
 		},
+		VerifiedPublicKeyCallback: func(
+			_ gossh.ConnMetadata, key gossh.PublicKey, p *gossh.Permissions, _ string,
+		) (*gossh.Permissions, error) {
+			account, ok := p.ExtraData[accountKey{}].(users.Account)
+			if !ok {
+				return nil, errDenied
+			}
+			conn.verified = verifiedLogin{account, key.Marshal()}
+			return p, nil
+		},
 		AuthLogCallback: func(c gossh.ConnMetadata, method string, err error) {
 			if err == nil {
-				r.authenticated(conn, c.User())
+				r.authenticated(conn)
 			}
 		},
 		PublicKeyAuthAlgorithms: offered.PublicKeys,
@@ -75,10 +92,6 @@ func withCRLF(text string) string {
 	return strings.ReplaceAll(text, "\n", "\r\n") + "\r\n"
 }
 
-func permissions(a users.Account) *gossh.Permissions {
-	return &gossh.Permissions{ExtraData: map[any]any{accountKey{}: a}}
-}
-
 // verify checks a passphrase. It delays the answer to a wrong one.
 func (r *runningServer) verify(c *connection, name, passphrase string) (*gossh.Permissions, error) {
 	if !r.Appliance.Guard.Admit(c.addr) {
@@ -86,7 +99,8 @@ func (r *runningServer) verify(c *connection, name, passphrase string) (*gossh.P
 	}
 	account, err := r.Appliance.Users.Verify(name, passphrase)
 	if err == nil {
-		return permissions(account), nil
+		c.verified = verifiedLogin{account: account}
+		return &gossh.Permissions{}, nil
 	}
 	delay, blocked := r.Appliance.Guard.Failed(c.addr)
 	r.logAuthf(appliance.Information, "%s",
@@ -113,15 +127,21 @@ func (r *runningServer) verifyKey(
 	if err != nil {
 		return nil, errDenied
 	}
-	return permissions(account), nil
+	return &gossh.Permissions{ExtraData: map[any]any{accountKey{}: account}}, nil
 }
 
 // authenticated records that a user has logged in over c.
-func (r *runningServer) authenticated(c *connection, name string) {
-	c.setUser(name)
+func (r *runningServer) authenticated(c *connection) {
+	account := c.verified.account
+	c.setUser(account.Name)
 	r.Appliance.Guard.Succeeded(c.addr)
-	if account, known := r.Appliance.Users.Lookup(name); known {
-		r.logAuthf(appliance.Information, "%s",
-			LoginMessage(account, fmt.Sprintf("from %v", c.addr), "using an SSH connection"))
-	}
+	r.logAuthf(appliance.Information, "%s",
+		LoginMessage(account, fmt.Sprintf("from %v", c.addr), "using an SSH connection"))
+	c.authority = r.Appliance.Users.Authorize(account, c.verified.key, users.AuthorityOptions{
+		OnChange: func(_ users.Account, err error) {
+			if err != nil {
+				c.revoke()
+			}
+		},
+	})
 }

@@ -63,11 +63,10 @@ func TestAccountIsThatOfTheSuccessfulAttempt(t *testing.T) {
 	}
 	c := r.serverConfig(authContext{conn: conn})
 	attempt := func(user, passphrase string) string {
-		perms, err := c.PasswordCallback(connMetadata{user: user}, []byte(passphrase))
-		if err != nil {
+		if _, err := c.PasswordCallback(connMetadata{user: user}, []byte(passphrase)); err != nil {
 			return "denied"
 		}
-		return perms.ExtraData[accountKey{}].(users.Account).Name
+		return conn.verified.account.Name
 	}
 	for _, a := range [][3]string{
 		{"guest", "wrong", "denied"},

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/netip"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
@@ -19,8 +22,11 @@ import (
 type Channel interface {
 	io.ReadWriteCloser
 	Stderr() io.Writer
-	Account() users.Account
+	Account() users.Account // as it was when the conversation began
 	RemoteAddr() netip.Addr
+	// Check returns the reason if the account no longer permits the conversation, which then
+	// must do nothing more. The server tells the client the reason and closes the channel.
+	Check() error
 	// Exit sends the exit status and closes the channel. If it is not called, the status is 0.
 	Exit(status int) error
 }
@@ -30,19 +36,20 @@ type channel struct {
 	gossh.Channel
 	account    users.Account
 	clientAddr netip.Addr
-	localAddr  netip.Addr // the appliance's
-	exited     bool
+	localAddr  netip.Addr       // the appliance's
+	authority  *users.Authority // of a subsystem or of Exec; nil before it starts
+	exited     atomic.Bool
 }
 
 func (c *channel) Stderr() io.Writer      { return c.Channel.Stderr() }
 func (c *channel) Account() users.Account { return c.account }
 func (c *channel) RemoteAddr() netip.Addr { return c.clientAddr }
+func (c *channel) Check() error           { return c.authority.Err() }
 
 func (c *channel) Exit(status int) error {
-	if c.exited {
+	if c.exited.Swap(true) {
 		return nil
 	}
-	c.exited = true
 	payload := binary.BigEndian.AppendUint32(nil, uint32(status))
 	if _, err := c.SendRequest("exit-status", false, payload); err != nil {
 		return err
@@ -60,8 +67,12 @@ func (r *runningServer) serveChannel(
 	_ *ssh.Server, conn *gossh.ServerConn, offer gossh.NewChannel, ctx ssh.Context,
 ) {
 	c, _ := ctx.Value(connectionKey{}).(*connection)
-	account, ok := conn.Permissions.ExtraData[accountKey{}].(users.Account)
-	if !ok || r.runCtx.Err() != nil || !c.openChannel(r.limits.Sessions) {
+	account, err := c.authority.Check()
+	if err != nil {
+		offer.Reject(gossh.Prohibited, revokedText(err))
+		return
+	}
+	if r.runCtx.Err() != nil || !c.openChannel(r.limits.Sessions) {
 		offer.Reject(gossh.ResourceShortage, "no more sessions")
 		return
 	}
@@ -77,7 +88,7 @@ func (r *runningServer) serveChannel(
 	if err != nil {
 		return
 	}
-	h := &channelHandler{runningServer: r, ch: &channel{
+	h := &channelHandler{runningServer: r, authority: c.authority, ch: &channel{
 		Channel:    ch,
 		account:    account,
 		clientAddr: c.addr,
@@ -101,11 +112,12 @@ func (r *runningServer) startTask(g *taskGroup) bool {
 // A channelHandler handles the requests of one channel and runs the channel's program.
 type channelHandler struct {
 	*runningServer
-	ch      *channel
-	window  *windowSize    // nil without a terminal
-	session *session       // of a shell or a command line; nil before it starts
-	ended   chan struct{}  // closed when the program has ended; nil before it starts
-	reading sync.WaitGroup // the goroutine that reads the session's input
+	ch        *channel
+	authority *users.Authority // of the connection
+	window    *windowSize      // nil without a terminal
+	session   *session         // of a shell or a command line; nil before it starts
+	ended     chan struct{}    // closed when the program has ended; nil before it starts
+	reading   sync.WaitGroup   // the goroutine that reads the session's input
 }
 
 // A program is what a channel runs: a shell, a command line or a subsystem. It returns the exit
@@ -194,10 +206,51 @@ func (h *channelHandler) newProgram(ctx context.Context, req *gossh.Request) pro
 		return func() int { return h.exec(ctx, s, p.Text) }
 	}
 	serve := h.Subsystems[p.Text]
-	if serve == nil || !mayTransfer(h.ch.account) {
+	if serve == nil || !mayTransfer(h.ch.account.Role) {
 		return nil
 	}
-	return func() int { serve(ctx, h.ch); return 0 }
+	return func() int { h.transfer(ctx, p.Text, serve); return 0 }
+}
+
+// transfer runs serve. If the account ceases to permit that meanwhile, transfer tells the client
+// the reason and closes the channel, which ends serve.
+func (h *channelHandler) transfer(
+	ctx context.Context, service string, serve func(context.Context, Channel),
+) {
+	revoked, revoke := context.WithCancelCause(context.Background())
+	defer revoke(nil)
+	h.ch.authority = h.authority.Derive(users.AuthorityOptions{
+		Permits: mayTransfer,
+		OnChange: func(_ users.Account, err error) {
+			if err != nil {
+				revoke(err)
+			}
+		},
+	})
+	defer h.ch.authority.Close()
+	told := make(chan struct{})
+	stop := context.AfterFunc(revoked, func() {
+		defer close(told)
+		err := context.Cause(revoked)
+		io.WriteString(h.ch.Stderr(), revokedText(err)+"\n")
+		h.ch.Exit(statusFailed) //nolint:errcheck // the client may be gone
+		logRevoked(h.Appliance, service, h.ch.clientAddr, err)
+	})
+	defer func() {
+		if !stop() {
+			<-told
+		}
+	}()
+	serve(ctx, h.ch)
+}
+
+// revokedText returns the text for the user whose session err has ended.
+func revokedText(err error) string {
+	var revoked *users.RevokedError
+	if errors.As(err, &revoked) {
+		return revoked.Text
+	}
+	return "The session was closed."
 }
 
 // start runs a program in its own goroutine and sends the client its exit status.
@@ -241,6 +294,8 @@ func (h *channelHandler) startReading(s *session) {
 func (h *channelHandler) shell(ctx context.Context, s *session) (exitStatus int) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(ErrLogout)
+	ctx = s.authorize(ctx, h.authority, end)
+	defer s.authority.Close()
 	previous, known := h.Appliance.Logins.PreviousLogin(h.ch.account.Name)
 	s.login = h.Appliance.Logins.Open(h.ch.account, h.ch.clientAddr, "cli")
 	defer s.login.Close()
@@ -260,11 +315,17 @@ func (h *channelHandler) shell(ctx context.Context, s *session) (exitStatus int)
 
 // exec runs a command line.
 func (h *channelHandler) exec(ctx context.Context, s *session, line string) (exitStatus int) {
-	if h.Exec != nil && mayTransfer(h.ch.account) && h.Exec(ctx, line, h.ch) {
-		return 0
+	if h.Exec != nil && mayTransfer(h.ch.account.Role) {
+		if serve := h.Exec(line); serve != nil {
+			word, _, _ := strings.Cut(line, " ")
+			h.transfer(ctx, word, serve)
+			return 0
+		}
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(ErrLogout)
+	ctx = s.authorize(ctx, h.authority, end)
+	defer s.authority.Close()
 	s.login = h.Appliance.Logins.Open(h.ch.account, h.ch.clientAddr, "cli")
 	defer s.login.Close()
 	h.startReading(s)

@@ -4,10 +4,12 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/users"
 )
 
 // A connection is a client's SSH connection. It is the net.Conn that the library serves.
@@ -17,11 +19,16 @@ type connection struct {
 	accepted clock.Mark
 	timers   clock.Group
 
+	verified  verifiedLogin    // used by the goroutine of the login
+	authority *users.Authority // of the connection; set at the login, before the first channel
+
 	mu                 sync.Mutex  // a leaf
 	stopHandshakeTimer func() bool // stops the timer that closes the connection before the login
 	stopKeepalive      func() bool // stops the timer of the next keepalive; nil before the first
 	user               string      // "" before the login
 	openChannels       int
+	revoked            bool        // the account no longer permits the connection
+	stopRevokedTimer   func() bool // stops the timer that closes a revoked connection; or nil
 	closed             bool
 }
 
@@ -61,8 +68,32 @@ func (c *connection) openChannel(limit int) bool {
 
 func (c *connection) closeChannel() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.openChannels--
+	last := c.revoked && c.openChannels == 0
+	c.mu.Unlock()
+	if last {
+		c.Conn.Close()
+	}
+}
+
+// revokedTimeout is the time that clients have to close their channels after their account has
+// ceased to permit the connection.
+const revokedTimeout = 10 * time.Second
+
+// revoke closes the connection when its sessions, which are told the reason, have ended. It does
+// not block.
+func (c *connection) revoke() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.revoked {
+		return
+	}
+	c.revoked = true
+	timeout := revokedTimeout
+	if c.openChannels == 0 {
+		timeout = 0 // Close may block, which must not hold up a commit
+	}
+	c.stopRevokedTimer = c.timers.AfterFunc(clock.System(), timeout, func() { c.Conn.Close() })
 }
 
 // stopTimers stops the timers of a connection that has ended. It returns the user who was logged
@@ -72,8 +103,10 @@ func (c *connection) stopTimers() (user string) {
 	defer c.mu.Unlock()
 	c.closed = true
 	c.stopHandshakeTimer()
-	if c.stopKeepalive != nil {
-		c.stopKeepalive()
+	for _, stop := range []func() bool{c.stopKeepalive, c.stopRevokedTimer} {
+		if stop != nil {
+			stop()
+		}
 	}
 	return c.user
 }

@@ -112,16 +112,24 @@ func (c *Console) log(text string) {
 func (c *Console) serveSession(ctx context.Context, base *session, account users.Account) error {
 	access := c.Appliance.AdminAccess()
 	previous, known := c.Appliance.Logins.PreviousLogin(account.Name)
-	s := *base
-	s.account, s.commands = account, s.catalog.allowedTo(account.Role)
-	s.draft = c.Appliance.Config.NewDraft()
+	s := &session{
+		appliance: base.appliance, catalog: base.catalog, in: base.in, out: base.out,
+		prompter: base.prompter, account: account, commands: base.catalog.allowedTo(account.Role),
+		draft: c.Appliance.Config.NewDraft(),
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(ErrLogout)
+	login := c.Appliance.Users.Authorize(account, nil, users.AuthorityOptions{})
+	defer login.Close()
+	ctx = s.authorize(ctx, login, end)
+	defer s.authority.Close()
 	s.idleTimeout = cmp.Or(c.IdleTimeout, access.CLIIdle())
 	s.dialogue = s.newDialogue()
 	s.login = c.Appliance.Logins.Open(account, netip.Addr{}, "cli")
 	defer s.login.Close()
 	defer c.log(fmt.Sprintf("User %s logged out of the console", account.Name))
 	if t, ok := s.prompter.(*terminal); ok {
-		t.complete = func(line string) []string { return completions(s.commands, line) }
+		t.complete = s.completions
 		t.history = &history{}
 		t.resetEditor()
 		t.SetSize(c.Size())
@@ -133,8 +141,6 @@ func (c *Console) serveSession(ctx context.Context, base *session, account users
 		last = lastLoginText(previous.LoginTime.In(c.Appliance.Zone()), previous.ClientAddr)
 	}
 	io.WriteString(s.prompter, welcomeText(c.Appliance.Product, last, s.idleTimeout, access.Welcome))
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(ErrLogout)
 	return s.promptLoop(ctx)
 }
 

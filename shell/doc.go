@@ -61,6 +61,16 @@
 // the administrator sees one generic line, and the session continues. The same happens after a
 // panic in a command.
 //
+// # Rights
+//
+// A session has the rights that its account has now, not those of the login. Each connection and
+// each session has a users.Authority. A commit that changes an account tells its sessions at once:
+// a session that the account no longer permits ends with the reason, even while it waits at a
+// prompt, and a command that the new role does not permit ends. Before each command the session
+// looks its account up again, which costs one atomic load. A connection that is no longer permitted
+// opens no channel, and is closed when its sessions have ended. The serial console and the
+// subsystems follow the same rule.
+//
 // # What the libraries do
 //
 // gliderlabs/ssh serves connections, but three of its parts are replaced. Its session handler can
@@ -98,7 +108,8 @@
 // # Locks
 //
 // While Server.mu is held, only connection.mu and taskGroup.mu are taken. While inputBuffer.mu is
-// held, the locks of the clock and of users.Logins may be taken. outputBuffer.mu is held while
+// held, the locks of the clock and of users.Logins may be taken. The functions that a commit calls
+// (users.AuthorityOptions.OnChange) only cancel contexts and set timers. outputBuffer.mu is held while
 // data is written to the client, which can take as long as the client likes; therefore code that
 // must not block, such as the handling of SSH requests, never writes output. connection.mu,
 // terminal.mu and taskGroup.mu are leaves.

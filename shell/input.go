@@ -244,6 +244,17 @@ func (in *inputBuffer) next(flush func(), use func([]byte) int) error {
 	return nil
 }
 
+// cancelRunning ends the command that is running, even while it reads. If no command is running, it
+// does nothing. It does not block.
+func (in *inputBuffer) cancelRunning(cause error) {
+	in.mu.Lock()
+	cancel := in.cancelCommand
+	in.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
+	}
+}
+
 // commandContext returns the context of a command: Ctrl-C ends it with ErrInterrupt. The caller
 // must call done when the command has ended.
 func (in *inputBuffer) commandContext(ctx context.Context) (_ context.Context, done func()) {

@@ -31,10 +31,11 @@ type Server struct {
 	// called for administrators and operators only, and return when their conversation is over.
 	// ctx ends with the channel.
 	Subsystems map[string]func(ctx context.Context, ch Channel)
-	// Exec serves command lines that are not commands of the appliance, such as scp's, and
-	// reports whether it has served this one. It is called for administrators and operators
-	// only, before the line is looked up as a command. It may be nil.
-	Exec func(ctx context.Context, line string, ch Channel) bool
+	// Exec returns the function that serves a command line that is not a command of the
+	// appliance, such as scp's, or nil if it does not know the line. The function is like those
+	// of Subsystems. Exec is called for administrators and operators only, before the line is
+	// looked up as a command. It may be nil.
+	Exec func(line string) (serve func(ctx context.Context, ch Channel))
 	// Version is the software version that the server sends to clients; "" means DefaultVersion.
 	Version string
 	Limits  Limits
@@ -278,6 +279,9 @@ func (r *runningServer) admit(conn net.Conn) *connection {
 func (r *runningServer) forget(c *connection) {
 	user := c.stopTimers()
 	c.timers.Wait()
+	if c.authority != nil {
+		c.authority.Close()
+	}
 	if user != "" {
 		r.logAuthf(appliance.Information, "User %s logged out of SSH session %v", user, c.addr)
 	}
@@ -303,7 +307,5 @@ func addrOf(a net.Addr) netip.Addr {
 	return p.Addr().Unmap()
 }
 
-// mayTransfer reports whether an account may use sftp and scp.
-func mayTransfer(a users.Account) bool {
-	return a.Role == users.Administrator || a.Role == users.Operator
-}
+// mayTransfer reports whether accounts of a role may use sftp and scp.
+func mayTransfer(r users.Role) bool { return r == users.Administrator || r == users.Operator }

@@ -326,16 +326,17 @@ func TestSubsystemsAndExec(t *testing.T) {
 			},
 			"panic": func(context.Context, shell.Channel) { panic("boom") },
 		}
-		s.Exec = func(_ context.Context, line string, ch shell.Channel) bool {
+		s.Exec = func(line string) func(context.Context, shell.Channel) {
 			if line == "panic" {
 				panic("boom")
 			}
 			if !strings.HasPrefix(line, "scp ") {
-				return false
+				return nil
 			}
-			io.WriteString(ch, "exec\n") //nolint:errcheck // a test
-			ch.Exit(3)                   //nolint:errcheck // a test
-			return true
+			return func(_ context.Context, ch shell.Channel) {
+				io.WriteString(ch, "exec\n") //nolint:errcheck // a test
+				ch.Exit(3)                   //nolint:errcheck // a test
+			}
 		}
 	}, sayCommand)
 	c := dial(t, s)

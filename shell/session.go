@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
@@ -22,7 +23,8 @@ import (
 type session struct {
 	appliance   *appliance.Appliance
 	catalog     *catalog
-	account     users.Account
+	authority   *users.Authority // nil before authorize
+	account     users.Account    // as it was when the last command began
 	login       *users.Login
 	clientAddr  netip.Addr
 	localAddr   netip.Addr // the appliance's
@@ -34,6 +36,7 @@ type session struct {
 	dialogue Dialogue        // over prompter
 	draft    *config.Draft
 	commands []*Command // that the account may run
+	running  atomic.Pointer[Command]
 
 	hostnameConfig *config.Config // the configuration that cachedHostname was read from
 	cachedHostname string
@@ -60,11 +63,60 @@ func newSession(
 		s.prompter = &script{s.in, s.out}
 	} else {
 		t := newTerminal(s.in, s.out, window.columns, window.rows)
-		t.complete = func(line string) []string { return completions(s.commands, line) }
+		t.complete = s.completions
 		s.prompter = t
 	}
 	s.dialogue = s.newDialogue()
 	return s
+}
+
+// authorize makes the session follow its account: when an administrator has committed that the
+// account no longer permits the session, end is called with the reason. If its new role does not
+// permit the command that is running, the command is ended. The session must close s.authority.
+// authorize returns the context of the session's commits.
+func (s *session) authorize(
+	ctx context.Context, login *users.Authority, end context.CancelCauseFunc,
+) context.Context {
+	s.authority = login.Derive(users.AuthorityOptions{
+		OnChange: func(account users.Account, err error) {
+			if err != nil {
+				end(err)
+			} else if c := s.running.Load(); c != nil && !c.Allows(account.Role) {
+				s.in.cancelRunning(forbidden(c))
+			}
+		},
+	})
+	return users.WithAuthority(ctx, s.authority)
+}
+
+// updateAccount looks the account up again. Its error is the reason why the session must end.
+func (s *session) updateAccount() error {
+	account, err := s.authority.Check()
+	if err != nil {
+		return err
+	}
+	if account.Role != s.account.Role {
+		s.commands = s.catalog.allowedTo(account.Role)
+	}
+	s.account = account
+	return nil
+}
+
+// completions returns the possible completions of a line's last word.
+func (s *session) completions(line string) []string {
+	if s.updateAccount() != nil {
+		return nil
+	}
+	return completions(s.commands, line)
+}
+
+// A forbiddenError is the refusal of a command that the account's role does not permit.
+type forbiddenError struct{ error }
+
+func (e forbiddenError) Unwrap() error { return e.error }
+
+func forbidden(c *Command) error {
+	return forbiddenError{refusal.Newf("Your user role does not permit the command: %s", c.Name)}
 }
 
 // newDialogue returns a Dialogue over the session's prompter, whose answers are logged.
@@ -173,15 +225,27 @@ func (s *session) runCommand(ctx context.Context, words []string, exec bool) (er
 		return refusal.Newf("\nUnknown command: %s", word)
 	case c == nil:
 		return refusal.Newf("\nUnknown command or missing feature key: %s", word)
+	}
+	sessionCtx := ctx
+	ctx, done := s.in.commandContext(ctx)
+	defer done()
+	s.running.Store(c) // before the account is looked up: a later commit ends the command
+	defer s.running.Store(nil)
+	if err := s.updateAccount(); err != nil {
+		return err
+	}
+	switch {
 	case !c.Allows(s.account.Role):
-		return refusal.Newf("Your user role does not permit the command: %s", c.Name)
+		return forbidden(c)
 	case len(args) > 0 && !c.Batch:
 		return InvalidArgumentf(args[0], "The command takes no arguments.")
 	}
-	sessionCtx, undo := ctx, s.draft.Checkpoint()
-	ctx, done := s.in.commandContext(ctx)
-	defer done()
+	undo := s.draft.Checkpoint()
 	defer func() {
+		var ended forbiddenError
+		if errors.As(context.Cause(ctx), &ended) {
+			err = ended
+		}
 		if p := recover(); p != nil {
 			err = &panicError{p, debug.Stack()}
 		}
@@ -209,6 +273,7 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 // distinguishes the kinds of errors.
 func (s *session) handleError(ctx context.Context, word string, err error) error {
 	var invalid *InvalidArgumentError
+	var revoked *users.RevokedError
 	text, refused := refusal.Text(err)
 	switch {
 	case ctx.Err() != nil:
@@ -223,6 +288,8 @@ func (s *session) handleError(ctx context.Context, word string, err error) error
 	case errors.Is(err, io.EOF) && !s.in.atEOF(): // Ctrl-D ends a dialogue as Ctrl-C does
 		return ErrInterrupt
 	case errors.Is(err, io.EOF), errors.Is(err, ErrLogout), errors.Is(err, ErrIdle):
+		return err
+	case errors.As(err, &revoked):
 		return err
 	default:
 		s.logFailure(word, err)
@@ -246,9 +313,11 @@ type StoppedError string
 
 func (e StoppedError) Error() string { return "shell: server stopped: " + string(e) }
 
-// announceEnd tells the user why the session ends, and logs an idle timeout.
+// announceEnd tells the user why the session ends. If it was idle, or if the account no longer
+// permits it, that is logged.
 func (s *session) announceEnd(reason error) {
 	var stopped StoppedError
+	var revoked *users.RevokedError
 	switch {
 	case errors.Is(reason, ErrIdle):
 		s.dialogue.Printf("\nThe session was closed because it had been idle for %d minutes.\n",
@@ -258,6 +327,9 @@ func (s *session) announceEnd(reason error) {
 				s.account.Name, clientText(s.clientAddr)))
 	case errors.As(reason, &stopped):
 		s.dialogue.Printf("\n%s\n", string(stopped))
+	case errors.As(reason, &revoked):
+		s.dialogue.PrintWrapped("\n" + revoked.Text)
+		logRevoked(s.appliance, "CLI", s.clientAddr, reason)
 	}
 }
 

@@ -37,10 +37,7 @@ type FTPOptions struct {
 	Net network.Transport
 	// Verify checks a login and whether the account may use FTP. The client sees any error as
 	// a wrong password. Required.
-	Verify func(user, passphrase string, from netip.Addr) (*files.Area, error)
-	// OnLogin is called after a login. The function that it returns is called when the
-	// session ends. Optional.
-	OnLogin    func(user string, from netip.Addr) (logout func())
+	Verify     func(user, passphrase string, from netip.Addr) (FTPLogin, error)
 	Guard      Guard                            // nil admits every address and delays nothing
 	Admit      func(addr netip.Addr) bool       // reports whether addr may connect; nil: all may
 	Banner     func() string                    // precedes the greeting; may be nil or return ""
@@ -61,6 +58,15 @@ type FTPOptions struct {
 
 	// PassiveLow and PassiveHigh are the range of the passive ports. 0 means any port.
 	PassiveLow, PassiveHigh uint16
+}
+
+// An FTPLogin is a login that Verify has permitted.
+type FTPLogin struct {
+	Area *files.Area
+	// Begin is called when the session begins. The function end may be called at any time; it
+	// ends the session at once, with text as the last reply (421), and does not block. Begin
+	// returns a function that is called when the session has ended. Optional.
+	Begin func(end func(text string)) (logout func())
 }
 
 // An FTPServer is the FTP daemon. It implements appliance.Service.

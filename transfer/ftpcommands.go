@@ -167,9 +167,9 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 	c := a.c
 	from := c.remote.Addr()
 	guard := c.server.options.Guard
-	area, err := (*files.Area)(nil), errBlocked
+	login, err := FTPLogin{}, errBlocked
 	if guard == nil || guard.Admit(from) {
-		area, err = c.server.options.Verify(user, passphrase, from)
+		login, err = c.server.options.Verify(user, passphrase, from)
 	}
 	if err != nil {
 		c.session.failedLogins++
@@ -187,11 +187,11 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 	if guard != nil {
 		guard.Succeeded(from)
 	}
-	c.session.area, c.session.user = area, user
-	if c.server.options.OnLogin != nil {
-		c.session.logout = c.server.options.OnLogin(user, from)
-	}
+	c.session.area, c.session.user = login.Area, user
 	c.logf("User %s login SUCCESS", user)
+	if login.Begin != nil {
+		c.session.logout = login.Begin(c.endWithReply)
+	}
 	return true, nil
 }
 

@@ -163,9 +163,14 @@ func TestFTPAbortDuringTransfer(t *testing.T) {
 func TestFTPTransferEndsWithItsClient(t *testing.T) {
 	s := newStore(t, 0)
 	addBigFile(t, s)
-	ended := make(chan string, 2)
+	ended := make(chan bool, 2)
 	f := startFTP(t, s, func(o *transfer.FTPOptions) {
-		o.OnLogin = func(user string, _ netip.Addr) func() { return func() { ended <- user } }
+		o.Verify = func(user, _ string, _ netip.Addr) (transfer.FTPLogin, error) {
+			return transfer.FTPLogin{
+				Area:  s.Area(user),
+				Begin: func(func(string)) func() { return func() { ended <- true } },
+			}, nil
+		}
 	})
 	c := connectAndLogin(t, f)
 	c.passive()

@@ -216,11 +216,11 @@ func startFTP(t testing.TB, s *files.Store, change func(*transfer.FTPOptions)) *
 			}
 			return ln, err
 		},
-		Verify: func(user, passphrase string, _ netip.Addr) (*files.Area, error) {
+		Verify: func(user, passphrase string, _ netip.Addr) (transfer.FTPLogin, error) {
 			if user != "admin" || passphrase != "ironport" {
-				return nil, errors.New("denied")
+				return transfer.FTPLogin{}, errors.New("denied")
 			}
-			return s.Area(user), nil
+			return transfer.FTPLogin{Area: s.Area(user)}, nil
 		},
 		Hostname: func() string { return "example.com" },
 		Log: func(text string) {

@@ -30,15 +30,14 @@ func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string, l *u
 }
 
 // ftpLogIn records a login over FTP, and returns a function that records the logout.
-func ftpLogIn(a *appliance.Appliance, user string, from netip.Addr) func() {
-	account, _ := a.Users.Lookup(user)
+func ftpLogIn(a *appliance.Appliance, account users.Account, from netip.Addr) func() {
 	l := a.Logins.Open(account, from, "ftp")
 	a.Log(appliance.AuthenticationLog, appliance.Information,
 		shell.LoginMessage(account, fmt.Sprintf("from %v", from), "using an FTP connection"))
 	return func() {
 		l.Close()
 		a.Log(appliance.AuthenticationLog, appliance.Information,
-			fmt.Sprintf("User %s logged out of FTP session %v", user, from))
+			fmt.Sprintf("User %s logged out of FTP session %v", account.Name, from))
 	}
 }
 

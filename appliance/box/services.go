@@ -2,9 +2,11 @@ package box
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/daemon"
@@ -31,25 +33,31 @@ func newSSHServer(a *appliance.Appliance, o Options) *shell.Server {
 			"sftp": func(ctx context.Context, ch shell.Channel) {
 				l := logIn(a, ch, "sftp", "sftp")
 				defer l.Close()
-				err := transfer.ServeSFTP(ctx, ch, a.Files.Area(ch.Account().Name), transfer.SFTPOptions{
+				err := transfer.ServeSFTP(ctx, ch, areaOf(a, ch), transfer.SFTPOptions{
 					Log: transferLog(a, ch, "SFTP", l), Logger: o.Logger,
 				})
 				ch.Exit(transfer.ExitStatus(err)) //nolint:errcheck // the client may be gone
 			},
 		},
-		Exec: func(ctx context.Context, line string, ch shell.Channel) bool {
+		Exec: func(line string) func(context.Context, shell.Channel) {
 			if !transfer.IsSCP(line) {
-				return false
+				return nil
 			}
-			l := logIn(a, ch, "scp", line)
-			defer l.Close()
-			status := transfer.ServeSCP(ctx, line, ch, a.Files.Area(ch.Account().Name), transfer.SCPOptions{
-				Stderr: ch.Stderr(), Log: transferLog(a, ch, "SCP", l), Logger: o.Logger,
-			})
-			ch.Exit(status) //nolint:errcheck // the client may be gone
-			return true
+			return func(ctx context.Context, ch shell.Channel) {
+				l := logIn(a, ch, "scp", line)
+				defer l.Close()
+				status := transfer.ServeSCP(ctx, line, ch, areaOf(a, ch), transfer.SCPOptions{
+					Stderr: ch.Stderr(), Log: transferLog(a, ch, "SCP", l), Logger: o.Logger,
+				})
+				ch.Exit(status) //nolint:errcheck // the client may be gone
+			}
 		},
 	}
+}
+
+// areaOf returns the file area as the user of a channel sees it.
+func areaOf(a *appliance.Appliance, ch shell.Channel) *files.Area {
+	return a.Files.Area(ch.Account().Name).WithCheck(ch.Check)
 }
 
 // ftpOptions returns the options of the FTP daemon.
@@ -59,18 +67,9 @@ func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 			return a.Daemons.Listen(ctx, daemon.FTPPort())
 		},
 		Net: a.Net,
-		Verify: func(user, passphrase string, from netip.Addr) (*files.Area, error) {
-			account, err := a.Users.Verify(user, passphrase)
-			if err == nil && !files.MayTransfer(string(account.Role)) {
-				err = users.ErrDenied
-			}
-			if err != nil {
-				ftpDenied(a, user, from)
-				return nil, err
-			}
-			return a.Files.Area(account.Name), nil
+		Verify: func(user, passphrase string, from netip.Addr) (transfer.FTPLogin, error) {
+			return verifyFTP(a, user, passphrase, from)
 		},
-		OnLogin:     func(user string, from netip.Addr) func() { return ftpLogIn(a, user, from) },
 		Guard:       a.Guard,
 		Admit:       func(addr netip.Addr) bool { return a.AdminAccess().Admits(addr) },
 		Banner:      func() string { return a.AdminAccess().Banner },
@@ -83,6 +82,51 @@ func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 		SocketUser:  daemon.FTPD.User(),
 	}
 }
+
+// verifyFTP checks a login over FTP. The session follows its account from then on.
+func verifyFTP(
+	a *appliance.Appliance, user, passphrase string, from netip.Addr,
+) (transfer.FTPLogin, error) {
+	account, err := a.Users.Verify(user, passphrase)
+	if err == nil && !mayTransfer(account.Role) {
+		err = users.ErrDenied
+	}
+	if err != nil {
+		ftpDenied(a, user, from)
+		return transfer.FTPLogin{}, err
+	}
+	var authority atomic.Pointer[users.Authority]
+	check := func() error {
+		if now := authority.Load(); now != nil {
+			return now.Err()
+		}
+		return nil
+	}
+	return transfer.FTPLogin{
+		Area: a.Files.Area(account.Name).WithCheck(check),
+		Begin: func(end func(text string)) func() {
+			logout := ftpLogIn(a, account, from)
+			authority.Store(a.Users.Authorize(account, nil, users.AuthorityOptions{
+				Permits: mayTransfer,
+				OnChange: func(_ users.Account, err error) {
+					var revoked *users.RevokedError
+					if errors.As(err, &revoked) {
+						end(revoked.Text)
+						a.Log(appliance.AuthenticationLog, appliance.Information,
+							shell.RevokedMessage("FTP", from, revoked))
+					}
+				},
+			}))
+			return func() {
+				authority.Load().Close()
+				logout()
+			}
+		},
+	}, nil
+}
+
+// mayTransfer reports whether accounts of a role may use FTP.
+func mayTransfer(r users.Role) bool { return files.MayTransfer(string(r)) }
 
 // certificateFile has the certificate of the appliance's page and its key, in Options.Dir. A
 // reload keeps it, so that browsers that have accepted it need not accept another one.

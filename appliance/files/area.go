@@ -34,10 +34,26 @@ func MayTransfer(role string) bool { return role == "Administrator" || role == "
 type Area struct {
 	store *Store
 	user  string
+	check func() error // nil: the user may use the Area for ever
 }
 
 // Area returns the store as the user sees it.
-func (s *Store) Area(user string) *Area { return &Area{s, user} }
+func (s *Store) Area(user string) *Area { return &Area{store: s, user: user} }
+
+// WithCheck returns an Area of which every operation first calls check. If check returns an error,
+// the operation does nothing and returns fs.ErrPermission. So does each read and write of a file
+// that was opened before.
+func (a *Area) WithCheck(check func() error) *Area {
+	return &Area{store: a.store, user: a.user, check: check}
+}
+
+// permit returns fs.ErrPermission if the user may no longer use the Area.
+func (a *Area) permit() error {
+	if a.check == nil || a.check() == nil {
+		return nil
+	}
+	return fs.ErrPermission
+}
 
 // User returns the name of the Area's user.
 func (a *Area) User() string { return a.user }
@@ -71,11 +87,17 @@ func (a *Area) name(p string) string {
 // store, even after an error.
 func (a *Area) lock(op, p string) (string, error) {
 	real, err := a.store.lock(op, a.name(p))
+	if denied := a.permit(); denied != nil {
+		err = denied
+	}
 	return real, pathError(op, p, err)
 }
 
 // Stat describes a file or directory.
 func (a *Area) Stat(p string) (fs.FileInfo, error) {
+	if err := a.permit(); err != nil {
+		return nil, pathError("stat", p, err)
+	}
 	fi, err := a.store.Stat(a.name(p))
 	if err != nil {
 		return nil, pathError("stat", p, err)
@@ -132,8 +154,13 @@ func (a *Area) FS() fs.FS { return areaFS{a} }
 
 type areaFS struct{ a *Area }
 
-func (v areaFS) Open(name string) (fs.File, error)     { return v.a.store.Open(name) }
-func (v areaFS) Stat(name string) (fs.FileInfo, error) { return v.a.store.Stat(name) }
+func (v areaFS) Open(name string) (fs.File, error) {
+	if err := v.a.permit(); err != nil {
+		return nil, pathError("open", name, err)
+	}
+	return v.a.store.Open(name)
+}
+func (v areaFS) Stat(name string) (fs.FileInfo, error) { return v.a.Stat("/" + name) }
 func (v areaFS) ReadDir(name string) ([]fs.DirEntry, error) {
 	list, err := v.a.ReadDir("/" + name)
 	if err != nil {
@@ -171,7 +198,7 @@ func (a *Area) OpenFile(p string, flag int) (*File, error) {
 	if err != nil {
 		return nil, pathError("open", p, err)
 	}
-	f.name = p
+	f.name, f.check = p, a.permit
 	return f, nil
 }
 
@@ -181,7 +208,7 @@ func (a *Area) Writable(p string) bool { return a.mayWrite(a.name(p)) }
 func (a *Area) mayWrite(name string) bool {
 	a.store.mu.Lock()
 	defer a.store.mu.Unlock()
-	return userMayWrite(a.store.resolve(name))
+	return userMayWrite(a.store.resolve(name)) && a.permit() == nil
 }
 
 // userMayWrite is Writable for a resolved name. Names with control characters are not allowed,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -234,6 +235,44 @@ func TestMayTransfer(t *testing.T) {
 	} {
 		if got := files.MayTransfer(role); got != want {
 			t.Errorf("%s: %v", role, got)
+		}
+	}
+}
+
+func TestCheckedArea(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	allowed := true
+	a := s.Area("admin").WithCheck(func() error {
+		if allowed {
+			return nil
+		}
+		return errors.New("locked")
+	})
+	const name = "/configuration/x"
+	f, err := a.OpenFile(name, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write([]byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	allowed = false
+	for what, op := range map[string]func() error{
+		"read":     func() error { _, err := f.ReadAt(make([]byte, 1), 0); return err },
+		"write":    func() error { _, err := f.Write([]byte("more")); return err },
+		"open":     func() error { _, err := a.Open(name); return err },
+		"stat":     func() error { _, err := a.Stat(name); return err },
+		"list":     func() error { _, err := a.ReadDir("/configuration"); return err },
+		"rename":   func() error { return a.Rename(name, "/configuration/y", false) },
+		"truncate": func() error { return a.Truncate(name, 0) },
+		"chtimes":  func() error { return a.Chtimes(name, time.Unix(0, 0)) },
+		"mkdir":    func() error { return a.Mkdir("/configuration/d") },
+		"rmdir":    func() error { return a.RemoveDir("/configuration") },
+		"remove":   func() error { return a.Remove(name) },
+	} {
+		if err := op(); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

@@ -48,10 +48,11 @@ type File struct {
 	s          *Store
 	f          *os.File
 	name       string
-	opened     string // resolved name when it was opened for writing
-	node       *node  // nil if opened for reading
-	readEnd    int64  // readers get io.EOF here; -1: at the end of the file
-	appendOnly bool   // every write goes to the end of the file
+	opened     string       // resolved name when it was opened for writing
+	node       *node        // nil if opened for reading
+	readEnd    int64        // readers get io.EOF here; -1: at the end of the file
+	appendOnly bool         // every write goes to the end of the file
+	check      func() error // if not nil, and it returns an error, reads and writes do so, too
 
 	backup     string      // temporary file with the content before Overwrite
 	outOfSpace atomic.Bool // a write has failed for lack of space
@@ -268,6 +269,11 @@ func (f *File) Stat() (fs.FileInfo, error) {
 
 // ReadAt implements io.ReaderAt.
 func (f *File) ReadAt(p []byte, off int64) (int, error) {
+	if f.check != nil {
+		if err := f.check(); err != nil {
+			return 0, pathError("read", f.name, err)
+		}
+	}
 	if f.readEnd >= 0 && off+int64(len(p)) > f.readEnd {
 		if off >= f.readEnd {
 			return 0, io.EOF
@@ -347,6 +353,11 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 func (f *File) write(p []byte, off int64) (n int, end int64, err error) {
 	if f.node == nil || off < 0 {
 		return 0, off, fs.ErrInvalid
+	}
+	if f.check != nil {
+		if err := f.check(); err != nil {
+			return 0, off, err
+		}
 	}
 	return f.node.write(f.s, f.f, p, off, f.appendOnly)
 }

@@ -9,13 +9,30 @@
 //   - Directory: checks names, passphrases and keys against the committed accounts.
 //   - Access: the section that says from where and how administrators may log in, and how long a
 //     session may be idle.
+//   - Authority: says what one session may do. It follows the session's account with each commit.
 //   - Guard: delays the answers to failed logins, and blocks addresses that fail too often.
 //   - Login: one login that has not ended; a Session describes it. Logins holds all of them, and
 //     the history of those that have ended.
 //
 // Directory, Guard and Logins do not use each other. A server calls Guard.Admit when a client
 // connects, calls Directory.Verify for each attempt, reports the result to the Guard, and calls
-// Logins.Open for the session.
+// Directory.Authorize and Logins.Open for the session.
+//
+// # Rights are never older than the account
+//
+// A session has the rights that its account has now, whichever service it uses. The rule is
+// implemented once, by Authority:
+//
+//   - If the account is removed or locked, its sessions end, and their users are told the reason.
+//   - If the passphrase of the account is changed, the sessions that have logged in by passphrase
+//     end. A session that has logged in by a key ends if that key is removed.
+//   - The session that makes the change itself goes on, unless it has removed its own account: the
+//     user may have to undo the change. Everything else that belongs to the account ends.
+//   - If the role is changed, a session goes on with the new role. If the new role does not permit
+//     sessions of its kind at all, such as file transfers, it ends.
+//
+// The Directory updates all Authorities within the commit (config.Applier.Done), so that a session
+// need not look for changes, and a session that waits for its user ends at once.
 //
 // # Passphrases
 //
@@ -40,5 +57,5 @@
 // # Locks
 //
 // Directory.mu, Guard.mu and Logins.mu are leaves: no other lock is taken while one of them is
-// held. Logins.mu is held while a line is appended to the file of the history.
+// held. AuthorityOptions.OnChange is called without them. Logins.mu is held while a line is appended to the file of the history.
 package users
