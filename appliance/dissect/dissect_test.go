@@ -242,7 +242,7 @@ func TestPacketsThatAreNotTCP(t *testing.T) {
 		if _, err := c.Packet(t.Context(), all, i+1); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.Follow(t.Context(), all, i+1); !errors.Is(err, dissect.ErrNotTCP) {
+		if _, err := c.Follow(t.Context(), all, i+1, 0, dissect.MaxStreamBytes); !errors.Is(err, dissect.ErrNotTCP) {
 			t.Errorf("packet %d: %v", i+1, err)
 		}
 	}
@@ -558,7 +558,7 @@ func FuzzCapture(f *testing.F) {
 			if _, err := c.Packet(t.Context(), all, i+1); err != nil {
 				t.Fatal(err)
 			}
-			if s, err := c.Follow(t.Context(), all, i+1); err == nil && s.ToServer < 0 {
+			if s, err := c.Follow(t.Context(), all, i+1, 0, dissect.MaxStreamBytes); err == nil && s.ToServer < 0 {
 				t.Fatal(s)
 			}
 		}

@@ -7,7 +7,7 @@
 //	some, err := c.Scan(ctx, filter, nil)               // the same for the packets of a filter
 //	rows, err := c.Rows(ctx, some, all, filter, 0, 100) // the first hundred rows
 //	p, err := c.Packet(ctx, all, 17)
-//	s, err := c.Follow(ctx, all, 17)
+//	s, err := c.Follow(ctx, all, 17, 0, dissect.MaxStreamBytes)
 //
 // # Terms
 //
@@ -21,8 +21,8 @@
 // No function reads a whole file into memory. Because of the marks, a page of the list costs
 // reading a few hundred packets at most, wherever the page is. An Index is bounded whatever
 // the file contains: the marks of three million packets take less than 200 KB, the chart has
-// at most 120 columns, whose width doubles when they do not suffice, and SYNs are remembered
-// up to 50,000.
+// at most 120 columns, whose width doubles when they do not suffice, and the first numbers of
+// up to 50,000 flows are remembered.
 //
 // Follow keeps at most MaxStreamBytes bytes in at most MaxStreamParts parts, and a bounded
 // number of segments that arrived early, because a file may have been made by a stranger to
@@ -33,8 +33,9 @@
 // # Sequence numbers
 //
 // Sequence and acknowledgement numbers are relative to the SYN of their connection, so that
-// the first byte has number 1, if the file contains that SYN (A3). Otherwise they are those of
-// the packet.
+// the first byte has number 1 (A3). If the file does not contain the SYN, the first byte of the
+// connection in the file has number 1. Index.WithAbsoluteNumbers shows the numbers of the packets.
+// The numbers of connections beyond the bound on SYNs are those of the packets, too.
 //
 // # Names
 //

@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
-// ErrFormat is returned for a file that is not a capture of Ethernet frames in the pcap format.
-var ErrFormat = errors.New("dissect: not a packet capture of Ethernet frames")
+// ErrFormat is returned for a file that is not a capture of Ethernet frames in the pcap format. It
+// is a refusal.
+var ErrFormat = refusal.New("The file is not a packet capture that can be shown here.")
 
 // Sizes of the classic pcap format, in bytes.
 const (

@@ -54,6 +54,7 @@ type synRecord struct {
 	number  int // of the packet
 	seq     uint32
 	isReply bool // a SYN with ACK, from the server
+	guessed bool // the SYN is not in the file: the number of the first packet less one
 }
 
 // Scan reads the file and returns its Index. A nil filter selects every packet. If old is not
@@ -80,8 +81,8 @@ func (c *Capture) Scan(ctx context.Context, filter *pcapfilter.Filter, old *Inde
 		x.Total++
 		x.end = frames.off
 		if filter == nil {
-			if s, ok := d.segment(f.data); ok && s.synFlag {
-				x.addSYN(s)
+			if s, ok := d.segment(f.data); ok {
+				x.addSegment(s)
 			}
 		} else if !filter.Match(f.data, f.wireLen) {
 			continue
@@ -141,17 +142,42 @@ func (x *Index) mergeColumns() {
 	x.ColumnWidth *= 2
 }
 
-// addSYN adds the SYN of the packet with the number x.Total.
-func (x *Index) addSYN(s segment) {
+// addSegment adds the sequence numbers of the packet with the number x.Total, if a connection
+// begins with it or the file contains no earlier packet of its connection.
+func (x *Index) addSegment(s segment) {
 	known := x.syns[s.flow]
-	if n := len(known); n > 0 && known[n-1].seq == s.seq || x.synCount >= maxSYNs {
-		return // a retransmission
+	switch {
+	case s.synFlag:
+		if n := len(known); n > 0 && known[n-1].seq == s.seq {
+			return // a retransmission
+		}
+		x.addSYN(s.flow, synRecord{number: x.Total, seq: s.seq, isReply: s.ackFlag})
+	case known == nil:
+		x.addSYN(s.flow, synRecord{number: x.Total, seq: s.seq - 1, guessed: true})
+		if s.ackFlag && x.syns[s.reverse()] == nil {
+			x.addSYN(s.reverse(), synRecord{number: x.Total, seq: s.ack - 1, guessed: true})
+		}
 	}
-	x.synCount++
-	x.syns[s.flow] = append(known, synRecord{x.Total, s.seq, s.ackFlag})
 }
 
-// lastSYN returns the last SYN of a flow up to the packet with the given number.
+func (x *Index) addSYN(f flow, r synRecord) {
+	if x.synCount >= maxSYNs {
+		return
+	}
+	x.synCount++
+	x.syns[f] = append(x.syns[f], r)
+}
+
+// WithAbsoluteNumbers returns a copy of x with which Rows and Packet show the sequence numbers of
+// the packets instead of relative ones. Follow needs x itself.
+func (x *Index) WithAbsoluteNumbers() *Index {
+	y := *x
+	y.syns = nil
+	return &y
+}
+
+// lastSYN returns the last SYN of a flow up to the packet with the given number, which may be
+// guessed.
 func (x *Index) lastSYN(f flow, number int) (synRecord, bool) {
 	list := x.syns[f]
 	i, found := slices.BinarySearchFunc(list, number, func(r synRecord, n int) int {

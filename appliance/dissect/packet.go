@@ -44,8 +44,29 @@ func (c *Capture) Packet(_ context.Context, all *Index, number int) (Packet, err
 	p := gopacket.NewPacket(f.data, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
 	for _, l := range p.Layers() {
 		out.Layers = append(out.Layers, layerOf(l))
+		if t, ok := l.(*layers.TCP); ok {
+			addRelative(&out.Layers[len(out.Layers)-1], t, p, number, all)
+		}
 	}
 	return out, nil
+}
+
+// addRelative adds the relative numbers to the fields of a TCP header.
+func addRelative(l *Layer, t *layers.TCP, p gopacket.Packet, number int, all *Index) {
+	s, ok := newDecoder().segment(p.Data())
+	if !ok {
+		return
+	}
+	seq, hasSeq := all.lastSYN(s.flow, number)
+	ack, hasAck := all.lastSYN(s.reverse(), number)
+	for i := range l.Fields {
+		switch f := &l.Fields[i]; {
+		case f.Name == "Sequence number" && hasSeq:
+			f.Value = fmt.Sprintf("%d (relative), %d", t.Seq-seq.seq, t.Seq)
+		case f.Name == "Acknowledgement number" && hasAck && t.ACK:
+			f.Value = fmt.Sprintf("%d (relative), %d", t.Ack-ack.seq, t.Ack)
+		}
+	}
 }
 
 // layerNames are the names of layers for which gopacket has other names.

@@ -1,6 +1,7 @@
 package dissect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 // MaxStreamBytes and MaxStreamParts bound the Stream that Follow returns.
 const (
 	MaxStreamBytes = 1 << 20
-	MaxStreamParts = 10_000
+	MaxStreamParts = 32 << 10
 )
 
 // ErrNotTCP is returned by Follow for a packet that does not belong to a TCP connection.
@@ -25,38 +26,56 @@ type Stream struct {
 	Parts          []Part
 	ToServer       int64 // bytes
 	ToClient       int64
-	Truncated      bool // the Stream has reached a bound
+	Truncated      bool // there is more data than Parts has
 }
 
 // A Part is data that one end sent before the other end answered.
 type Part struct {
 	FromClient bool
-	Number     int // of its first packet
+	Number     int   // of its first packet
+	Offset     int64 // number of bytes that the same end sent before, as far as they were captured
 	Data       []byte
 	Missing    int64 // number of bytes before it that are not in the capture
 }
 
 // Follow returns the data of the connection to which the packet with the given number belongs:
-// in order, each byte once. The error is io.EOF if there is no such packet, ErrNotTCP if it has
-// no connection, or one of reading.
-func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, error) {
+// in order, each byte once. It leaves out the first skip bytes of both directions together and
+// returns up to limit bytes after them, at most MaxStreamBytes. The error is io.EOF if there is no
+// such packet, ErrNotTCP if it has no connection, or one of reading.
+func (c *Capture) Follow(
+	ctx context.Context, all *Index, number int, skip int64, limit int,
+) (Stream, error) {
+	t := &reassembler{skip: skip, limit: min(limit, MaxStreamBytes)}
+	err := c.follow(ctx, all, number, t)
+	return t.stream, err
+}
+
+// CopyStream calls write with the data of the connection to which the packet with the given number
+// belongs, in the order of Follow, but without its bounds. The data must not be retained. Errors
+// are those of Follow and of write.
+func (c *Capture) CopyStream(
+	ctx context.Context, all *Index, number int, write func(fromClient bool, data []byte) error,
+) error {
+	return c.follow(ctx, all, number, &reassembler{write: write})
+}
+
+// follow feeds the connection of a packet to t.
+func (c *Capture) follow(ctx context.Context, all *Index, number int, t *reassembler) error {
 	f, _, err := c.find(all, number)
 	if err != nil {
-		return Stream{}, err
+		return err
 	}
 	d := newDecoder()
 	s, ok := d.segment(f.data)
 	if !ok {
-		return Stream{}, ErrNotTCP
+		return ErrNotTCP
 	}
 	begin, client := all.connectionStart(s.flow, number)
-	t := &reassembler{
-		client: client, number: begin,
-		stream: Stream{Client: client.from, Server: client.to},
-	}
+	t.client, t.number = client, begin
+	t.stream = Stream{Client: client.from, Server: client.to}
 	first, frames, err := c.find(all, begin)
 	if err != nil {
-		return Stream{}, err
+		return err
 	}
 	for f := first; ; {
 		if s, ok := d.segment(f.data); ok && (s.flow == client || s.flow == client.reverse()) {
@@ -65,25 +84,25 @@ func (c *Capture) Follow(ctx context.Context, all *Index, number int) (Stream, e
 			}
 		}
 		t.number++
-		if err := contextError(ctx, t.number); err != nil {
-			return Stream{}, err
+		if err := cmp.Or(t.writeError, contextError(ctx, t.number)); err != nil {
+			return err
 		}
 		if f, err = frames.next(); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return Stream{}, err
+			return err
 		}
 	}
 	t.skipRemainingGaps()
-	return t.stream, nil
+	return t.writeError
 }
 
 // connectionStart returns the number of the first packet of the connection of a packet, and the
 // flow from the client. If the SYN was not captured, it returns 1, and the end with the higher
 // port is taken for the client.
 func (x *Index) connectionStart(f flow, number int) (int, flow) {
-	newer, found := x.lastSYN(f, number)
-	older, otherFound := x.lastSYN(f.reverse(), number)
+	newer, found := x.lastCapturedSYN(f, number)
+	older, otherFound := x.lastCapturedSYN(f.reverse(), number)
 	if otherFound && (!found || older.number > newer.number) {
 		newer, older, f, found, otherFound = older, newer, f.reverse(), true, found
 	}
@@ -100,8 +119,20 @@ func (x *Index) connectionStart(f flow, number int) (int, flow) {
 	return newer.number, f.reverse()
 }
 
-// A reassembler builds the Stream of a connection.
+// lastCapturedSYN is lastSYN without guessed records.
+func (x *Index) lastCapturedSYN(f flow, number int) (synRecord, bool) {
+	r, ok := x.lastSYN(f, number)
+	return r, ok && !r.guessed
+}
+
+// A reassembler builds the Stream of a connection, or passes its data to write.
 type reassembler struct {
+	skip  int64 // bytes to leave out
+	limit int   // of bytes in stream.Parts
+
+	write      func(fromClient bool, data []byte) error // if it is not nil, Parts stay empty
+	writeError error
+
 	client flow
 	number int          // of the current packet
 	total  int          // bytes in stream.Parts
@@ -213,16 +244,31 @@ func (t *reassembler) append(i int, p dataPiece, missing int64) {
 	}
 	data := p.data[max(0, old):]
 	d.next = p.seq + uint32(len(p.data))
-	if i == 0 {
-		t.stream.ToServer += int64(len(data))
-	} else {
-		t.stream.ToClient += int64(len(data))
+	count := &t.stream.ToServer
+	if i == 1 {
+		count = &t.stream.ToClient
+	}
+	offset := *count
+	*count += int64(len(data))
+	if t.write != nil {
+		if t.writeError == nil {
+			t.writeError = t.write(i == 0, data)
+		}
+		return
 	}
 	if t.stream.Truncated {
 		return
 	}
+	if left := min(t.skip, int64(len(data))); left > 0 {
+		t.skip -= left
+		offset += left
+		data = data[left:]
+		if len(data) == 0 {
+			return
+		}
+	}
 	parts := t.stream.Parts
-	n, room := len(parts), MaxStreamBytes-t.total
+	n, room := len(parts), t.limit-t.total
 	continues := n > 0 && parts[n-1].FromClient == (i == 0) && missing == 0
 	if !continues && n == MaxStreamParts {
 		room = 0
@@ -239,7 +285,7 @@ func (t *reassembler) append(i int, p dataPiece, missing int64) {
 		return
 	}
 	t.stream.Parts = append(parts, Part{
-		FromClient: i == 0, Number: p.number, Data: slices.Clone(data), Missing: missing,
+		FromClient: i == 0, Number: p.number, Offset: offset, Data: slices.Clone(data), Missing: missing,
 	})
 }
 

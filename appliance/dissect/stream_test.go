@@ -1,7 +1,9 @@
 package dissect_test
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,7 +34,7 @@ func TestFollow(t *testing.T) {
 	c := x.open()
 	all, _ := scan(t, c, "")
 	for _, n := range []int{2, 5, 8, 9} { // the result is the same for every packet
-		s, err := c.Follow(t.Context(), all, n)
+		s, err := c.Follow(t.Context(), all, n, 0, dissect.MaxStreamBytes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +52,7 @@ func TestFollow(t *testing.T) {
 			t.Errorf("from packet %d: %d, %d, %v\n%s", n, s.ToServer, s.ToClient, s.Client, diff)
 		}
 	}
-	s, err := c.Follow(t.Context(), all, 12)
+	s, err := c.Follow(t.Context(), all, 12, 0, dissect.MaxStreamBytes)
 	if err != nil || len(s.Parts) != 1 || s.Parts[0].Text() != "the next connection\n" {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -66,7 +68,7 @@ func TestLowerPortIsTheServerWithoutASYN(t *testing.T) {
 	c := x.open()
 	all, _ := scan(t, c, "")
 	for _, n := range []int{1, 2} {
-		s, err := c.Follow(t.Context(), all, n)
+		s, err := c.Follow(t.Context(), all, n, 0, dissect.MaxStreamBytes)
 		if err != nil || s.Server.Port() != 514 || s.Client.Port() != 26040 ||
 			s.Parts[0].FromClient {
 			t.Errorf("from packet %d: %+v, %v", n, s, err)
@@ -83,7 +85,7 @@ func TestSegmentsOutOfOrderAreSorted(t *testing.T) {
 	}
 	c := x.open()
 	all, _ := scan(t, c, "")
-	s, err := c.Follow(t.Context(), all, 1)
+	s, err := c.Follow(t.Context(), all, 1, 0, dissect.MaxStreamBytes)
 	if err != nil || len(s.Parts) != 1 || s.Parts[0].Text() != text {
 		t.Errorf("%+v, %v", s.Parts, err)
 	}
@@ -102,7 +104,7 @@ func TestEarlyDataIsBounded(t *testing.T) {
 	send(0) // too late: the gap has been taken for lost
 	c := x.open()
 	all, _ := scan(t, c, "")
-	s, err := c.Follow(t.Context(), all, 1)
+	s, err := c.Follow(t.Context(), all, 1, 0, dissect.MaxStreamBytes)
 	if err != nil || len(s.Parts) == 0 || s.Parts[0].Missing == 0 {
 		t.Errorf("%d parts, %v", len(s.Parts), err)
 	}
@@ -115,10 +117,87 @@ func TestPartsAreBounded(t *testing.T) {
 	}
 	c := x.open()
 	all, _ := scan(t, c, "")
-	s, err := c.Follow(t.Context(), all, 1)
+	s, err := c.Follow(t.Context(), all, 1, 0, dissect.MaxStreamBytes)
 	total := s.ToServer + s.ToClient
 	if err != nil || len(s.Parts) != dissect.MaxStreamParts || !s.Truncated ||
 		total != dissect.MaxStreamParts+10 {
 		t.Errorf("%d parts, %d bytes, truncated: %t, %v", len(s.Parts), total, s.Truncated, err)
+	}
+}
+
+func TestSequenceNumbersWithoutASYN(t *testing.T) {
+	x := newCaptureBuilder(t)
+	x.tcp(true, func(p *layers.TCP) { p.ACK, p.Seq, p.Ack = true, 4_000_000_000, 77 }, "0123456789")
+	x.tcp(false, func(p *layers.TCP) { p.ACK, p.Seq, p.Ack = true, 77, 4_000_000_010 }, "")
+	x.tcp(true, func(p *layers.TCP) { p.ACK, p.Seq, p.Ack = true, 4_000_000_010, 77 }, "")
+	c := x.open()
+	all, _ := scan(t, c, "")
+	for index, want := range map[*dissect.Index][]string{
+		all:                       {"", "Seq=1 Ack=11 ", "Seq=11 Ack=1 "},
+		all.WithAbsoluteNumbers(): {"", "Seq=77 Ack=4000000010 ", "Seq=4000000010 Ack=77 "},
+	} {
+		rows, err := c.Rows(t.Context(), all, index, nil, 0, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range rows {
+			if !strings.Contains(r.Info, want[i]) {
+				t.Errorf("packet %d: %q, want %q", r.Number, r.Info, want[i])
+			}
+		}
+	}
+	p, err := c.Packet(t.Context(), all, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(p.Layers); !strings.Contains(text, "{Sequence number 1 (relative), 77}") ||
+		!strings.Contains(text, "{Acknowledgement number 11 (relative), 4000000010}") {
+		t.Error(text)
+	}
+}
+
+func TestFollowReturnsARange(t *testing.T) {
+	x := newCaptureBuilder(t)
+	send := func(fromESA bool, seq uint32, data string) {
+		x.tcp(fromESA, func(p *layers.TCP) { p.ACK, p.Seq = true, seq }, data)
+	}
+	send(true, 1, "client1")
+	send(false, 1, "server1")
+	send(true, 8, "client2")
+	c := x.open()
+	all, _ := scan(t, c, "")
+	got := ""
+	for skip := int64(0); ; {
+		s, err := c.Follow(t.Context(), all, 1, skip, 5)
+		if err != nil || s.ToServer != 14 || s.ToClient != 7 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		for _, p := range s.Parts {
+			got += fmt.Sprintf("%t@%d:%s ", p.FromClient, p.Offset, p.Data)
+			skip += int64(len(p.Data))
+		}
+		if !s.Truncated {
+			break
+		}
+	}
+	want := "true@0:clien true@5:t1 false@0:ser false@3:ver1 true@7:c true@8:lient true@13:2 "
+	if got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var sent, received strings.Builder
+	err := c.CopyStream(t.Context(), all, 2, func(fromClient bool, data []byte) error {
+		if fromClient {
+			sent.Write(data)
+		} else {
+			received.Write(data)
+		}
+		return nil
+	})
+	if err != nil || sent.String() != "client1client2" || received.String() != "server1" {
+		t.Errorf("%q, %q, %v", sent.String(), received.String(), err)
+	}
+	failed := errors.New("the reader has gone")
+	if err := c.CopyStream(t.Context(), all, 2, func(bool, []byte) error { return failed }); !errors.Is(err, failed) {
+		t.Error(err)
 	}
 }

@@ -38,6 +38,8 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "GET", "/view/{name}", s.viewCapture)
 	s.route(mux, capturePage, "GET", "/view/{name}/packet/{number}", s.viewPacket)
 	s.route(mux, capturePage, "GET", "/view/{name}/stream/{number}", s.viewStream)
+	s.route(mux, capturePage, "GET", "/view/{name}/stream/{number}/raw", s.downloadStream)
+	s.background(mux, capturePage, "/view/{name}/live", s.followCapture)
 }
 
 // A captureView is the data of the page (B14, B15).

@@ -33,7 +33,7 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	}
 	for _, n := range names {
 		name := path.Base(n)
-		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu, "formError": formError, "fieldAttrs": fieldAttrs, "fieldError": fieldError}).ParseFS(templateFiles, "templates/layout.html", n))
+		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu, "pagerLink": newPagerLink, "formError": formError, "fieldAttrs": fieldAttrs, "fieldError": fieldError}).ParseFS(templateFiles, "templates/layout.html", n))
 	}
 	return sets
 })
@@ -44,6 +44,15 @@ func inMenu(m menu, here string) any {
 		Menu menu
 		Here string
 	}{m, here}
+}
+
+// A pagerLink is a link of a pager. It is shown without an address if there is no such page, so
+// that the other links stay in their places.
+type pagerLink struct{ Name, Text, Address, Rel string }
+
+func newPagerLink(name, text, address string) pagerLink {
+	rel := map[string]string{"previous": "prev", "next": "next"}[name]
+	return pagerLink{name, text, address, rel}
 }
 
 // An asset is an embedded file. Its name in pages contains a digest of its content, so that

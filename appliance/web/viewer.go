@@ -20,16 +20,17 @@ import (
 	"github.com/esasim/esasim/appliance/pcapfilter"
 )
 
-// perPage is how many packets a page of the list has.
+// perPage is the number of packets on a page of the list.
 const perPage = 100
 
-// An opened capture is one that somebody looks into.
+// An openCapture is a stored capture that a request reads.
 type openCapture struct {
 	*dissect.Capture
-	file *files.File
-	info fs.FileInfo
-	all  *dissect.Index
-	path string // of the page, without its query
+	file    *files.File
+	info    fs.FileInfo
+	all     *dissect.Index
+	path    string // of the page, without its query
+	growing bool   // the capture is in progress
 }
 
 func (o *openCapture) Close() error { return o.file.Close() }
@@ -37,13 +38,14 @@ func (o *openCapture) Close() error { return o.file.Close() }
 // open opens the capture that a request names. The caller closes it.
 func (s *site) open(v *visit) (_ *openCapture, err error) {
 	name := v.PathValue("name")
+	growing := s.appliance.Captures.IsBeingWritten(name) // before the size is taken: the last poll sees the whole file
 	f, info, err := s.storedCapture(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(formatRefusal(err), f.Close())
+			err = errors.Join(err, f.Close())
 		}
 	}()
 	c, err := dissect.Open(f, info.Size())
@@ -54,34 +56,78 @@ func (s *site) open(v *visit) (_ *openCapture, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &openCapture{c, f, info, all, capturePage.Path + "/view/" + url.PathEscape(name)}, nil
+	return &openCapture{c, f, info, all, capturePage.Path + "/view/" + url.PathEscape(name), growing}, nil
 }
 
-func formatRefusal(err error) error {
-	if errors.Is(err, dissect.ErrFormat) {
-		return refuse(http.StatusUnprocessableEntity, "The file is not a packet capture that can be shown here.")
+// A viewQuery is the part of a query that all pages of a capture keep.
+type viewQuery struct {
+	Filter   string
+	Absolute bool // sequence numbers are those of the packets
+}
+
+// queryOf returns the viewQuery of a request.
+func queryOf(v *visit) viewQuery {
+	return viewQuery{trimmed(v.Form, "filter"), v.FormValue("numbers") == "absolute"}
+}
+
+// String returns the end of an address: "" or a query that begins with a question mark.
+func (q viewQuery) String() string { return q.With("", "") }
+
+// With is String with one more parameter.
+func (q viewQuery) With(name, value string) string {
+	values := url.Values{}
+	if q.Filter != "" {
+		values.Set("filter", q.Filter)
 	}
-	return err
+	if q.Absolute {
+		values.Set("numbers", "absolute")
+	}
+	if name != "" {
+		values.Set(name, value)
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
+// numbersFrom returns the index by which rows get their sequence numbers.
+func (q viewQuery) numbersFrom(all *dissect.Index) *dissect.Index {
+	if q.Absolute {
+		return all.WithAbsoluteNumbers()
+	}
+	return all
 }
 
 // A packetList is a page of a capture's packets.
 type packetList struct {
 	Name, Path, Download string
 	Size, Span           string
+	Growing              bool // the capture is in progress
+	Follow               string
 	Filter               string
 	Check                filterCheck // of Filter
-	Applied              string      // the filter of what is shown, where Filter is not valid the one before
+	Applied              string      // the filter of the shown packets; if Filter is not valid, the previous one
+	Absolute             bool
+	OtherNumbers         string // address of this page with the other kind of sequence numbers
 	Shown, Total         string
 	Rows                 template.HTML // see packetRows
 	Chart                *chart
 	Pager                pager
 }
 
-// A pager leads to other pages.
+// A pager has links to other pages. A link is "" if there is no such page.
 type pager struct {
-	From, To        string // packets on this page, of those selected
-	First, Previous string // addresses, "" where there is nothing to go to
+	Label           string
+	From, To        string // packets on this page
+	First, Previous string
 	Next, Last      string
+}
+
+// Labeled returns p with a label, which distinguishes it from other pagers of the page.
+func (p pager) Labeled(label string) pager {
+	p.Label = label
+	return p
 }
 
 func (s *site) viewCapture(v *visit) error {
@@ -90,47 +136,88 @@ func (s *site) viewCapture(v *visit) error {
 		return err
 	}
 	defer o.Close()
-	list := packetList{
-		Name: o.info.Name(), Path: o.path, Size: formatSize(o.info.Size()), Total: formatNumber(int64(o.all.Total)),
-		Download: capturePage.Path + "/files/" + url.PathEscape(o.info.Name()), Filter: trimmed(v.Form, "filter"),
+	list, err := s.packetList(v, o)
+	if err != nil {
+		return err
 	}
 	status := http.StatusOK
-	if _, list.Check, err = viewFilter(list.Filter); err != nil {
-		return err
+	if !list.Check.OK {
+		status = http.StatusUnprocessableEntity
 	}
-	if list.Applied = list.Filter; !list.Check.OK {
-		status, list.Applied = http.StatusUnprocessableEntity, trimmed(v.Form, "shown")
-	}
-	sel, err := s.selectPackets(v, o, list.Applied)
-	if err != nil {
-		return err
-	}
-	list.Applied = sel.expr
-	index := sel.index
-	page, _ := strconv.Atoi(v.FormValue("page")) // anything else is the first
-	page = max(1, min(page, pageCount(index.Selected)))
-	rows, err := o.Rows(v.Context(), index, o.all, sel.filter, (page-1)*perPage, perPage)
-	if err != nil {
-		return formatRefusal(err)
-	}
-	list.Rows = s.packetRows(o.path, sel.expr, rows)
-	list.Shown, list.Chart = formatNumber(int64(index.Selected)), s.chartOf(index)
-	if index.Selected > 0 {
-		list.Span = formatSpan(index.Last.Sub(index.First))
-	}
-	list.Pager = pagerOf(o.path, list.Applied, page, index.Selected, len(rows))
 	v.title = list.Name
 	return s.render(v, status, "packets.html", list)
 }
 
-// A selection is what a filter selects of a capture. Without a filter it is everything.
+// followCapture answers the page's script with the end of a capture in progress. If the file
+// still has the size that the script knows, the answer is 204.
+func (s *site) followCapture(v *visit) error {
+	o, err := s.open(v)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	size := strconv.FormatInt(o.info.Size(), 10)
+	if o.growing && v.FormValue("size") == size {
+		v.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	list, err := s.packetList(v, o)
+	if err != nil {
+		return err
+	}
+	v.w.Header().Set("X-Capture-Size", size)
+	return answerPart(v.w, "packets.html", "capture", list)
+}
+
+// packetList returns the page of the list that a request asks for.
+func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
+	q := queryOf(v)
+	list := packetList{
+		Name: o.info.Name(), Path: o.path, Size: formatSize(o.info.Size()), Total: formatNumber(int64(o.all.Total)),
+		Download: capturePage.Path + "/files/" + url.PathEscape(o.info.Name()), Filter: q.Filter, Growing: o.growing, Absolute: q.Absolute,
+	}
+	var err error
+	if _, list.Check, err = viewFilter(list.Filter); err != nil {
+		return list, err
+	}
+	if !list.Check.OK {
+		q.Filter = trimmed(v.Form, "shown")
+	}
+	sel, err := s.selectPackets(v, o, q.Filter)
+	if err != nil {
+		return list, err
+	}
+	q.Filter = sel.expr
+	list.Applied = sel.expr
+	list.OtherNumbers = o.path + viewQuery{q.Filter, !q.Absolute}.String()
+	list.Follow = o.path + "/live" + q.With("page", lastPage)
+	index := sel.index
+	page, _ := strconv.Atoi(v.FormValue("page")) // anything else is the first page
+	if v.FormValue("page") == lastPage {
+		page = pageCount(index.Selected)
+	}
+	page = max(1, min(page, pageCount(index.Selected)))
+	rows, err := o.Rows(v.Context(), index, q.numbersFrom(o.all), sel.filter, (page-1)*perPage, perPage)
+	if err != nil {
+		return list, err
+	}
+	list.Rows = s.packetRows(o.path, q, rows)
+	list.Shown, list.Chart = formatNumber(int64(index.Selected)), s.chartOf(index)
+	if index.Selected > 0 {
+		list.Span = formatSpan(index.Last.Sub(index.First))
+	}
+	list.Pager = pagerOf(o.path, q, page, index.Selected, len(rows))
+	return list, nil
+}
+
+// A packetSelection is the result of a filter. Without a filter it is the whole capture.
 type packetSelection struct {
 	expr   string
 	filter *pcapfilter.Filter
 	index  *dissect.Index
 }
 
-// selectPackets takes a filter that is not valid for none.
+// selectPackets applies a filter. A filter that is not valid selects everything.
 func (s *site) selectPackets(v *visit, o *openCapture, expr string) (packetSelection, error) {
 	filter, _, err := viewFilter(expr)
 	if err != nil {
@@ -140,15 +227,15 @@ func (s *site) selectPackets(v *visit, o *openCapture, expr string) (packetSelec
 		return packetSelection{index: o.all}, nil
 	}
 	index, err := s.indexes.of(v.Context(), o.file, o.info, o.Capture, expr, filter)
-	return packetSelection{expr, filter, index}, formatRefusal(err)
+	return packetSelection{expr, filter, index}, err
 }
 
-// packetRows are the rows of a page's table. They are written here, as a template would
-// take longer for them than everything else takes.
-func (s *site) packetRows(path, filter string, rows []dissect.Row) template.HTML {
+// packetRows returns the rows of the table of packets. It does not use a template, which would
+// take longer than everything else together.
+func (s *site) packetRows(path string, q viewQuery, rows []dissect.Row) template.HTML {
 	var b strings.Builder
 	path = html.EscapeString(path)
-	query := html.EscapeString(filterQuery(filter))
+	query := html.EscapeString(q.String())
 	for _, r := range rows {
 		protocol := html.EscapeString(r.Protocol)
 		fmt.Fprintf(&b, `<tr class="p-%s"><td class="n"><a href="%s/packet/%d%s" aria-label="Packet %[3]d">%[3]d</a></td><td class="t">%[5]s</td><td>%[6]s</td><td>%[7]s</td><td>%[1]s</td><td class="info">%[8]s</td><td>`,
@@ -158,11 +245,11 @@ func (s *site) packetRows(path, filter string, rows []dissect.Row) template.HTML
 		}
 		b.WriteString("</td></tr>\n")
 	}
-	return template.HTML(b.String()) //nolint:gosec // all that is not ours was escaped
+	return template.HTML(b.String()) //nolint:gosec // everything that is not ours is escaped
 }
 
-// viewFilter compiles a filter for looking; nil selects everything. Names of hosts are
-// not known here: what was recorded are addresses.
+// viewFilter compiles and checks a filter for stored packets. A nil filter selects everything. Host
+// names are not looked up, because packets contain addresses only.
 func viewFilter(expr string) (*pcapfilter.Filter, filterCheck, error) {
 	f, check, err := compile(expr, pcapfilter.Options{})
 	if strings.Contains(check.Text, "unknown host") {
@@ -171,7 +258,7 @@ func viewFilter(expr string) (*pcapfilter.Filter, filterCheck, error) {
 	return f, check, err
 }
 
-// checkViewFilter judges what somebody types for looking, as viewCapture will.
+// checkViewFilter checks a filter as viewCapture does, while the user types it.
 func (s *site) checkViewFilter(v *visit) error {
 	_, check, err := viewFilter(trimmed(v.Form, "filter"))
 	if err != nil {
@@ -180,27 +267,18 @@ func (s *site) checkViewFilter(v *visit) error {
 	return answerJSON(v.w, check)
 }
 
-// filterQuery is what an address ends with where a filter goes along.
-func filterQuery(filter string) string {
-	if filter == "" {
-		return ""
-	}
-	return "?" + url.Values{"filter": {filter}}.Encode()
-}
-
 func pageCount(n int) int { return max(1, (n+perPage-1)/perPage) }
 
-// pageAt is the address of the n-th page of what a filter selects.
-func pageAt(path, filter string, n int) string {
-	q := url.Values{"page": {strconv.Itoa(n)}}
-	if filter != "" {
-		q.Set("filter", filter)
-	}
-	return path + "?" + q.Encode() + "#packets"
+// lastPage is the number of the last page in an address.
+const lastPage = "last"
+
+// pageAt returns the address of the n-th page of the list.
+func pageAt(path string, q viewQuery, n int) string {
+	return path + q.With("page", strconv.Itoa(n)) + "#packets"
 }
 
-func pagerOf(path, filter string, page, selected, shown int) pager {
-	at := func(n int) string { return pageAt(path, filter, n) }
+func pagerOf(path string, q viewQuery, page, selected, shown int) pager {
+	at := func(n int) string { return pageAt(path, q, n) }
 	p := pager{From: formatNumber(int64((page-1)*perPage + min(1, shown))), To: formatNumber(int64((page-1)*perPage + shown))}
 	if page > 1 {
 		p.First, p.Previous = at(1), at(page-1)
@@ -211,12 +289,12 @@ func pagerOf(path, filter string, page, selected, shown int) pager {
 	return p
 }
 
-// stamp is the time of a packet (A3).
+// formatPacketTime formats the time of a packet (A3).
 func (s *site) formatPacketTime(t time.Time) string {
 	return t.In(s.appliance.Zone()).Format("2006-01-02 15:04:05.000000")
 }
 
-// span is a length of time, short.
+// formatSpan formats a duration with a precision that depends on its length.
 func formatSpan(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -227,18 +305,18 @@ func formatSpan(d time.Duration) string {
 	return d.Round(time.Second).String()
 }
 
-// A packetView is one packet.
+// A packetView is the data of the page of one packet.
 type packetView struct {
-	Name, Filter   string
-	List           string // address of the page of the list where it is
-	P              dissect.Packet
-	Time           string
-	Previous, Next string
-	Stream         string
+	Name, Filter string
+	List         string // address of the page of the list that contains the packet
+	P            dissect.Packet
+	Time         string
+	Pager        pager // Previous and Next
+	Stream       string
 }
 
-// number is the one of a packet in a request's path.
-func (v *visit) number() int {
+// packetNumber returns the number of a packet in a request's path, or 0 if it is not a number.
+func packetNumber(v *visit) int {
 	n, err := strconv.Atoi(v.PathValue("number"))
 	if err != nil {
 		return 0
@@ -254,88 +332,50 @@ func (s *site) viewPacket(v *visit) error {
 		return err
 	}
 	defer o.Close()
-	n := v.number()
+	n := packetNumber(v)
+	q := queryOf(v)
 	p, err := o.Packet(v.Context(), o.all, n)
 	if errors.Is(err, io.EOF) {
 		return errNoPacket
 	}
 	if err != nil {
-		return formatRefusal(err)
+		return err
 	}
-	sel, err := s.selectPackets(v, o, trimmed(v.Form, "filter"))
+	if q.Absolute {
+		rows, err := o.Rows(v.Context(), o.all, q.numbersFrom(o.all), nil, n-1, 1)
+		if err != nil || len(rows) != 1 {
+			return cmp.Or(err, errNoPacket)
+		}
+		p.Row = rows[0]
+	}
+	sel, err := s.selectPackets(v, o, q.Filter)
 	if err != nil {
 		return err
 	}
-	beside, err := s.neighbors(v.Context(), o, sel, n)
+	q.Filter = sel.expr
+	near, err := s.neighbors(v.Context(), o, sel, n)
 	if err != nil {
-		return formatRefusal(err)
+		return err
 	}
-	query := filterQuery(sel.expr)
-	view := packetView{Name: o.info.Name(), Filter: sel.expr, P: p, Time: s.formatPacketTime(p.Time), List: pageAt(o.path, sel.expr, beside.Rank/perPage+1)}
-	if beside.Previous > 0 {
-		view.Previous = fmt.Sprintf("%s/packet/%d%s", o.path, beside.Previous, query)
+	view := packetView{
+		Name: o.info.Name(), Filter: sel.expr, P: p, Time: s.formatPacketTime(p.Time),
+		List: pageAt(o.path, q, near.Rank/perPage+1), Pager: pager{Label: "Packets"},
 	}
-	if beside.Next > 0 {
-		view.Next = fmt.Sprintf("%s/packet/%d%s", o.path, beside.Next, query)
+	if near.Previous > 0 {
+		view.Pager.Previous = fmt.Sprintf("%s/packet/%d%s", o.path, near.Previous, q)
+	}
+	if near.Next > 0 {
+		view.Pager.Next = fmt.Sprintf("%s/packet/%d%s", o.path, near.Next, q)
 	}
 	if p.HasStream {
-		view.Stream = fmt.Sprintf("%s/stream/%d%s", o.path, n, query)
+		view.Stream = fmt.Sprintf("%s/stream/%d%s", o.path, n, q)
 	}
 	v.title = fmt.Sprintf("Packet %d of %s", n, view.Name)
 	return s.show(v, "packet.html", view)
 }
 
-// A streamView is a TCP connection as text.
-type streamView struct {
-	Name, Path, Packet, Only string
-	List, Query              string // of the list that one came from
-	Number                   int
-	S                        dissect.Stream
-	ToServer, ToClient       string
-	Shown                    string // how much
-}
-
-func (s *site) viewStream(v *visit) error {
-	o, err := s.open(v)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
-	n := v.number()
-	stream, err := s.follow(v.Context(), o, n)
-	switch {
-	case errors.Is(err, io.EOF):
-		return errNoPacket
-	case errors.Is(err, dissect.ErrNotTCP):
-		return refuse(http.StatusNotFound, "The packet is not of a TCP connection.")
-	case err != nil:
-		return formatRefusal(err)
-	}
-	shown := 0
-	for _, p := range stream.Parts {
-		shown += len(p.Data)
-	}
-	expr := trimmed(v.Form, "filter")
-	query := filterQuery(expr)
-	v.title = fmt.Sprintf("TCP Stream of %s", o.info.Name())
-	only := fmt.Sprintf("host %v and host %v and tcp port %d and tcp port %d", stream.Client.Addr(), stream.Server.Addr(), stream.Client.Port(), stream.Server.Port())
-	return s.show(v, "stream.html", streamView{
-		Name: o.info.Name(), Path: o.path, Number: n, Packet: fmt.Sprintf("%s/packet/%d%s", o.path, n, query), S: stream, List: o.path + query, Query: query,
-		ToServer: formatNumber(stream.ToServer), ToClient: formatNumber(stream.ToClient), Shown: formatSize(int64(shown)),
-		Only: o.path + "?" + url.Values{"filter": {only}}.Encode(),
-	})
-}
-
-// follow is a pass over the file, as a scan is.
-func (s *site) follow(ctx context.Context, o *openCapture, n int) (dissect.Stream, error) {
-	if err := acquire(ctx, s.indexes.slots); err != nil {
-		return dissect.Stream{}, err
-	}
-	defer func() { <-s.indexes.slots }()
-	return o.Follow(ctx, o.all, n)
-}
-
-// beside is one, too, where few packets are selected.
+// neighbors returns the selected packets before and after a packet. If few packets are selected,
+// it passes over much of the file, so it takes a slot as a scan does.
 func (s *site) neighbors(ctx context.Context, o *openCapture, sel packetSelection, n int) (dissect.Neighbors, error) {
 	if err := acquire(ctx, s.indexes.slots); err != nil {
 		return dissect.Neighbors{}, err
@@ -344,14 +384,14 @@ func (s *site) neighbors(ctx context.Context, o *openCapture, sel packetSelectio
 	return o.Neighbors(ctx, sel.index, sel.filter, n)
 }
 
-// A chart is packets and bytes over time, in the units of its SVG.
+// A chart shows packets and bytes over time, in the units of its SVG.
 type chart struct {
 	Bars                   template.HTML
-	Bytes                  string // points of a line
+	Bytes                  string // points of the line
 	Width, Height          int
 	Start, End             string
 	MostPackets, MostBytes string
-	Column                 string // what one stands for
+	Column                 string // the time that a column covers
 	Label                  string
 }
 
@@ -391,7 +431,7 @@ func (s *site) chartOf(x *dissect.Index) *chart {
 		y := chartHeight - float64(col.Bytes)/float64(cmp.Or(octets, 1))*(chartHeight-4)
 		fmt.Fprintf(&line, "%.1f,%.1f ", left+width/2, y)
 	}
-	c.Bars = template.HTML(bars.String()) //nolint:gosec // numbers and times
+	c.Bars = template.HTML(bars.String()) //nolint:gosec // it consists of numbers and times
 	c.Bytes = strings.TrimSpace(line.String())
 	return c
 }

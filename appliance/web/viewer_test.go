@@ -16,7 +16,7 @@ func TestViewCapture(t *testing.T) {
 	b := s.login("admin")
 	s.store("a b.cap", manyPackets(250))
 	view := capturesPath + "/view/a%20b.cap"
-	expectPage(t, b.get(view), http.StatusOK, "a b.cap", "250 packets", "<svg", `aria-label="250 packets and 195.3 K from 2015-06-25 08:50:03.000000 to`, "250 packets in 249ms", "1 to 100", "Next ›",
+	expectPage(t, b.get(view), http.StatusOK, "a b.cap", "250 packets", "<svg", `aria-label="250 packets and 195.3 K from 2015-06-25 08:50:03.000000 to`, "250 packets in 249ms", "Next ›", "1 to 100",
 		`/packet/1"`, "2015-06-25 08:50:03.000000", "10.0.202.7", "10.0.201.4", "UDP", "40000 &gt; cadlock2 Len=758", `/packet/100"`)
 	expectPage(t, b.get(view+"?page=3"), http.StatusOK, "201 to 250", `/packet/250"`)
 	expectPage(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK, `value="udp port 1001"`, "125 of 250 packets", "‹ Previous", "101 to 125", `/packet/202?filter=udp+port+1001"`, `/packet/250?filter=udp+port+1001"`)
@@ -24,7 +24,7 @@ func TestViewCapture(t *testing.T) {
 	for _, page := range []string{"-1", "0", "999999999999999999999", "x", ""} {
 		expectPage(t, b.get(view+"?page="+page), http.StatusOK, "250 packets in")
 	}
-	expectPage(t, b.get(view+"/packet/2"), http.StatusOK, "Packet 2", "40000 &gt; 1001", "‹ Previous", "Internet Protocol Version 4", "User Datagram Protocol", "0000")
+	expectPage(t, b.get(view+"/packet/2"), http.StatusOK, "Packet 2", "‹ Previous", "40000 &gt; 1001", "Internet Protocol Version 4", "User Datagram Protocol", "0000")
 	for _, n := range []string{"0", "251", "-1", "x", "99999999999999999999"} {
 		expectPage(t, b.get(view+"/packet/"+n), http.StatusNotFound, "There is no packet of this number")
 		expectPage(t, b.get(view+"/stream/"+n), http.StatusNotFound)
@@ -37,7 +37,7 @@ func TestInvalidViewFilterKeepsTheList(t *testing.T) {
 	b := s.login("admin")
 	s.store("a.cap", manyPackets(250))
 	view := capturesPath + "/view/a.cap"
-	expectPage(t, b.get(view+"?filter=host+google.com"), http.StatusUnprocessableEntity, `value="host google.com"`, "unknown host", "Names are not looked up here: enter an address.", "<svg", "The list is still that of all packets.", "250 packets in", `/packet/1"`)
+	expectPage(t, b.get(view+"?filter=host+google.com"), http.StatusUnprocessableEntity, `value="host google.com"`, "unknown host", "Names are not looked up here: enter an address.", "The list still shows all packets.", "<svg", "250 packets in", `/packet/1"`)
 	expectPage(t, b.get(view+"?filter=udp+port+1001"), http.StatusOK, `name="shown" value="udp port 1001"`)
 	expectPage(t, b.get(view+"?filter=tcp+port&shown=udp+port+1001"), http.StatusUnprocessableEntity, `value="tcp port"`, "The filter is not valid at character 9", "udp port 1001", "125 of 250 packets", "?filter=udp&#43;port&#43;1001&amp;page=2")
 	expectPage(t, b.get(view+"?filter=tcp+port&shown=udp+port"), http.StatusUnprocessableEntity, "250 packets in")
