@@ -44,7 +44,9 @@ func changeDNSInline(env *shell.Env) error {
 		printDNS(env, resolver.DNS.Get(env.Draft))
 		return nil
 	}
-	return editSection(env, resolver.DNS, func(s *resolver.Settings) error { return f.change(s, args) })
+	return editSection(env, resolver.DNS, func(s *resolver.Settings) error {
+		return f.change(s, args)
+	})
 }
 
 func newParent(s *resolver.Settings, args []string) error {

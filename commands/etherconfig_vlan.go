@@ -77,7 +77,8 @@ func (d etherDialogue) putVLAN(ctx context.Context, was netconfig.Port) error {
 	if was.VLAN != 0 {
 		preset = strconv.Itoa(was.VLAN)
 	}
-	_, err := d.env.Ask(ctx, `VLAN ID for the interface (Ex: "34"):`, preset, func(answer string) error {
+	const question = `VLAN ID for the interface (Ex: "34"):`
+	_, err := d.env.Ask(ctx, question, preset, func(answer string) error {
 		n, err := strconv.Atoi(answer)
 		if err != nil || n < 1 || n > netconfig.MaxVLAN {
 			return refusal.Newf("The VLAN ID must be an integer from 1 to %d.", netconfig.MaxVLAN)

@@ -104,14 +104,15 @@ func (d ipDialogue) askIPv4(
 			i.IPv4 = a
 			return err
 		}),
-		shell.Text(&netmask, `Netmask (Ex: "24", "255.255.255.0" or "0xffffff00"):`, func(answer string) error {
-			bits, err := parseNetmask(answer)
-			if err != nil {
-				return err
-			}
-			i.Netmask = netconfig.Netmask(bits)
-			return checkHostAddr(netip.PrefixFrom(i.IPv4, bits))
-		}),
+		shell.Text(&netmask, `Netmask (Ex: "24", "255.255.255.0" or "0xffffff00"):`,
+			func(answer string) error {
+				bits, err := parseNetmask(answer)
+				if err != nil {
+					return err
+				}
+				i.Netmask = netconfig.Netmask(bits)
+				return checkHostAddr(netip.PrefixFrom(i.IPv4, bits))
+			}),
 	)
 }
 
@@ -219,13 +220,20 @@ type ipService struct {
 }
 
 var ipServices = []ipService{
-	{"FTP", 21, product.Version{}, func(i *netconfig.IPInterface) *uint16 { return &i.FTP }},
-	{"SSH", 22, product.Version{}, func(i *netconfig.IPInterface) *uint16 { return &i.SSH }},
-	{"HTTP", 80, product.Version{}, func(i *netconfig.IPInterface) *uint16 { return &i.HTTP }},
-	{"HTTPS", 443, product.Version{}, func(i *netconfig.IPInterface) *uint16 { return &i.HTTPS }},
-	{"AsyncOS API HTTP", 6080, product.Version{Major: 9}, func(i *netconfig.IPInterface) *uint16 { return &i.APIHTTP }},
-	{"AsyncOS API HTTPS", 6443, product.Version{Major: 9}, func(i *netconfig.IPInterface) *uint16 { return &i.APIHTTPS }},
-	{"the next-generation GUI", 4431, product.Version{Major: 12}, func(i *netconfig.IPInterface) *uint16 { return &i.NextGUI }},
+	{"FTP", 21, product.Version{},
+		func(i *netconfig.IPInterface) *uint16 { return &i.FTP }},
+	{"SSH", 22, product.Version{},
+		func(i *netconfig.IPInterface) *uint16 { return &i.SSH }},
+	{"HTTP", 80, product.Version{},
+		func(i *netconfig.IPInterface) *uint16 { return &i.HTTP }},
+	{"HTTPS", 443, product.Version{},
+		func(i *netconfig.IPInterface) *uint16 { return &i.HTTPS }},
+	{"AsyncOS API HTTP", 6080, product.Version{Major: 9},
+		func(i *netconfig.IPInterface) *uint16 { return &i.APIHTTP }},
+	{"AsyncOS API HTTPS", 6443, product.Version{Major: 9},
+		func(i *netconfig.IPInterface) *uint16 { return &i.APIHTTPS }},
+	{"the next-generation GUI", 4431, product.Version{Major: 12},
+		func(i *netconfig.IPInterface) *uint16 { return &i.NextGUI }},
 }
 
 // askService asks whether a service is enabled, and on which port.

@@ -122,7 +122,8 @@ func editLog(ctx context.Context, env *shell.Env) error {
 // warnOfUnsentMessages says how many messages may be lost when a push ends.
 func warnOfUnsentMessages(env *shell.Env, name string) {
 	if p, ok := env.Appliance.Logs.PushStats(name); ok && p.Waiting > 0 {
-		env.Printf("Messages that are waiting for its syslog server and may be discarded: %d\n", p.Waiting)
+		env.Printf("Messages that are waiting for its syslog server and may be discarded: %d\n",
+			p.Waiting)
 	}
 }
 

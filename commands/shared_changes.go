@@ -47,7 +47,8 @@ func commitRefusal(err error) error {
 	var conflict *config.ConflictError
 	switch {
 	case errors.As(err, &conflict):
-		return refusal.Newf("The changes cannot be committed: another session has meanwhile changed %s.\n"+
+		return refusal.Newf("The changes cannot be committed: "+
+			"another session has meanwhile changed %s.\n"+
 			"Use clearchanges, and make your changes again.", strings.Join(conflict.Sections, ", "))
 	case errors.Is(err, config.ErrNoChanges):
 		return refusal.New("There is no data to commit.")

@@ -19,7 +19,8 @@ import (
 // What showconfig and saveconfig share, and what commands share that read files of the
 // directory configuration.
 
-const passphraseHelp = "y masks passphrases, n does not. option is a number from the dialogue's list."
+const passphraseHelp = "y masks passphrases, n does not. " +
+	"option is a number from the dialogue's list."
 
 // choosePassphrases returns how passphrases are to be written, as the arguments or the
 // answers say.

@@ -23,7 +23,8 @@ var _ = register(&shell.Command{
 		if err != nil {
 			return networkRefusal(err, "list its sockets")
 		}
-		printLegend(env, "System Processes (Note: All processes may not always be present)", systemProcesses)
+		printLegend(env,
+			"System Processes (Note: All processes may not always be present)", systemProcesses)
 		printLegend(env, "Feature Processes", featureProcesses)
 		env.Printf(serviceRow, "COMMAND", "USER", "TYPE", "NODE", "NAME")
 		for _, s := range listenersByProcess(sockets) {
