@@ -7,4 +7,6 @@
 // If a program is not installed, the test is skipped, so that the tests can run on any machine. If
 // the environment variable ESASIM_REQUIRE_TOOLS is 1, as it is when a change is checked before it
 // is merged, the test fails instead.
+//
+// SmallDisk mounts a file system that a test can fill up.
 package tooltest
