@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/esasim/esasim/appliance/atomicfile"
@@ -52,5 +53,34 @@ func TestFailureLeavesNoTemporaryFile(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); len(left) != 1 || !left[0].IsDir() || err != nil {
 		t.Errorf("the directory holds %v, %v", left, err)
+	}
+}
+
+func TestSweepRemovesWhatKilledProcessesLeft(t *testing.T) {
+	dir := t.TempDir()
+	if err := atomicfile.Sweep(filepath.Join(dir, "missing")); err != nil {
+		t.Error(err)
+	}
+	kept := []string{"packetcapture", "x.1", "v2.xml", "1234567", ".tmp1234567", "clock.tmp", "host1234567"}
+	for _, name := range append([]string{"packetcapture.1234567", "clock.tmp3316"}, kept...) {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "push.1234567"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := atomicfile.Sweep(dir); err != nil {
+		t.Error(err)
+	}
+	var got []string
+	left, err := os.ReadDir(dir)
+	for _, e := range left {
+		got = append(got, e.Name())
+	}
+	want := append(kept, "push.1234567")
+	slices.Sort(want)
+	if !slices.Equal(got, want) || err != nil {
+		t.Errorf("left %q, %v, want %q", got, err, want)
 	}
 }
