@@ -41,6 +41,7 @@ type archive interface {
 type directory struct {
 	path    string
 	factory *Factory
+	missing bool // open could not create the directory
 }
 
 func (d *directory) file(number int) string {
@@ -48,12 +49,13 @@ func (d *directory) file(number int) string {
 }
 
 // open creates the directory if it does not exist, and returns the numbers of its records in
-// ascending order.
+// ascending order. If it cannot be created, save tries again.
 func (d *directory) open() ([]int, error) {
-	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		return nil, err
-	}
 	found, err := os.ReadDir(d.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		d.missing = os.MkdirAll(d.path, 0o700) != nil
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +70,26 @@ func (d *directory) open() ([]int, error) {
 	return numbers, nil
 }
 
-func (d *directory) remove(number int) error { return os.Remove(d.file(number)) }
+func (d *directory) remove(number int) error {
+	err := os.Remove(d.file(number))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// setAside renames the file of a damaged record, so that it is neither read nor overwritten.
+func (d *directory) setAside(number int) error {
+	return os.Rename(d.file(number), d.file(number)+".damaged")
+}
 
 func (d *directory) save(r *record) error {
+	if d.missing {
+		if err := os.MkdirAll(d.path, 0o700); err != nil {
+			return err
+		}
+		d.missing = false
+	}
 	tmp := filepath.Join(d.path, "commit.tmp") // one name is enough: commits exclude each other
 	err := writeSynced(tmp, r.bytes())
 	if err == nil {
@@ -146,16 +165,19 @@ func (r *record) bytes() []byte {
 
 const digestMark = "<!-- sha256 "
 
-// verifiedContent returns the part of a file that its digest covers, or an error if the digest does
-// not match.
+// errDamaged is in the errors of load for a record whose file is incomplete or was changed.
+var errDamaged = errors.New("the file is damaged")
+
+// verifiedContent returns the part of a file that its digest covers, or an error that wraps
+// errDamaged if the digest does not match.
 func verifiedContent(b []byte) ([]byte, error) {
 	i := bytes.LastIndex(b, []byte(digestMark))
 	if i < 0 {
-		return nil, errors.New("the file is incomplete")
+		return nil, fmt.Errorf("%w: it is incomplete", errDamaged)
 	}
 	sum := sha256.Sum256(b[:i])
 	if string(b[i:]) != digestMark+hex.EncodeToString(sum[:])+" -->\n" {
-		return nil, errors.New("the file is damaged or was edited: its digest does not match")
+		return nil, fmt.Errorf("%w or was edited: its digest does not match", errDamaged)
 	}
 	return b[:i], nil
 }

@@ -1,17 +1,22 @@
 package config_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 func TestRollback(t *testing.T) {
@@ -100,40 +105,123 @@ func damage(t *testing.T, file string, f func([]byte) []byte) {
 	}
 }
 
-func TestErrorForDamagedFileNamesIt(t *testing.T) {
+// A damaged record is set aside, and the newest intact one is used.
+func TestOlderConfigurationReplacesDamagedOne(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})
 	rename(t, s, "esa.example.com")
-	file := filepath.Join(dir, "00000001.xml")
+	rename(t, s, "esb.example.com")
+	file := filepath.Join(dir, "00000002.xml")
 	whole, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := func(what string) {
+	older := func(what string) {
 		t.Helper()
-		_, err := config.Open(config.Options{Dir: dir})
-		if err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s: error %v", what, err)
+		var log bytes.Buffer
+		s := open(t, config.Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if got := hostname.Get(s.Committed()); got != "esa.example.com" || !s.Damaged() {
+			t.Errorf("%s: %s, Damaged() = %t", what, got, s.Damaged())
+		}
+		if !strings.Contains(log.String(), file) {
+			t.Errorf("%s: logged %q, want the file in it", what, log.String())
+		}
+		if _, err := os.Stat(file + ".damaged"); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		s = open(t, config.Options{Dir: dir})
+		if s.Damaged() {
+			t.Errorf("%s: the next start reports it again", what)
+		}
+		rename(t, s, "esc.example.com")
+		if got := hostname.Get(open(t, config.Options{Dir: dir}).Committed()); got != "esc.example.com" {
+			t.Errorf("%s: after a commit and a start: %s", what, got)
+		}
+		for n := 2; n < 9; n++ {
+			os.Remove(filepath.Join(dir, fmt.Sprintf("%08d.xml", n)))
+		}
+	}
+	write := func(b []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 	for n := range len(whole) {
-		if n%7 == 0 {
-			damage(t, file, func([]byte) []byte { return whole[:n] })
-			refused(fmt.Sprintf("cut off after %d of %d bytes", n, len(whole)))
+		if n%77 == 0 {
+			write(whole[:n])
+			older(fmt.Sprintf("cut off after %d of %d bytes", n, len(whole)))
 		}
 	}
-	damage(t, file, func([]byte) []byte {
-		return []byte(strings.Replace(string(whole), ">esa.", ">esb.", 1))
-	})
-	refused("another letter")
-	damage(t, file, func([]byte) []byte { return whole })
+	write([]byte(strings.Replace(string(whole), ">esb.", ">esd.", 1)))
+	older("another letter")
+	write(bytes.Repeat([]byte("\x00\xff<"), 1000))
+	older("garbage")
+}
+
+func TestFactoryConfigurationReplacesDamagedOnes(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, config.Options{Dir: dir})
+	rename(t, s, "esa.example.com")
+	for _, name := range []string{"00000000.xml", "00000001.xml"} {
+		damage(t, filepath.Join(dir, name), func([]byte) []byte { return nil })
+	}
+	s = open(t, config.Options{Dir: dir})
+	if got := hostname.Get(s.Committed()); got != "example.com" || !s.Damaged() {
+		t.Errorf("%s, Damaged() = %t", got, s.Damaged())
+	}
+	rename(t, s, "esb.example.com")
+	if got := hostname.Get(open(t, config.Options{Dir: dir}).Committed()); got != "esb.example.com" {
+		t.Errorf("after a commit and a start: %s", got)
+	}
+}
+
+// Nothing is lost if a file is intact: the error says what is in the way.
+func TestErrorForUnreadableFileNamesIt(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, config.Options{Dir: dir})
+	rename(t, s, "esa.example.com")
+	file := filepath.Join(dir, "00000001.xml")
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(file, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	refused("a directory in its place")
+	if _, err := config.Open(config.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("a directory in place of the file: error %v", err)
+	}
+}
+
+// A store opens on a full and on a read-only disk. Commits fail until there is space.
+func TestFullAndReadOnlyDisk(t *testing.T) {
+	disk := tooltest.SmallDisk(t)
+	disk.Fill()
+	dir := filepath.Join(disk.Dir, "config")
+	s := open(t, config.Options{Dir: dir})
+	d := s.NewDraft()
+	hostname.Set(d, "esa.example.com")
+	if _, err := s.Commit(t.Context(), d, config.CommitInfo{}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("commit on a full disk: %v", err)
+	}
+	disk.Free()
+	commit(t, s, d, config.CommitInfo{})
+	disk.MakeReadOnly()
+	for _, dir := range []string{dir, filepath.Join(disk.Dir, "new")} {
+		s = open(t, config.Options{Dir: dir})
+		rename := s.NewDraft()
+		hostname.Set(rename, "esb.example.com")
+		if _, err := s.Commit(t.Context(), rename, config.CommitInfo{}); !errors.Is(err, syscall.EROFS) {
+			t.Errorf("commit on a read-only disk: %v", err)
+		}
+		s = open(t, config.Options{Dir: dir, Reset: true})
+		if got := hostname.Get(s.Committed()); got != "example.com" {
+			t.Errorf("reset on a read-only disk: %s", got)
+		}
+	}
+	if got := hostname.Get(open(t, config.Options{Dir: dir}).Committed()); got != "esa.example.com" {
+		t.Errorf("after the reset that was not saved: %s", got)
+	}
 }
 
 func TestTemporaryFileOfCrashedCommitIsIgnored(t *testing.T) {

@@ -132,6 +132,7 @@ type Store struct {
 	factory *Factory
 	clock   clock.Clock
 	log     *slog.Logger
+	damaged bool // set by Open only
 
 	commit   sync.Mutex // held for a whole commit; guards appliers and archive
 	appliers []Applier
@@ -169,8 +170,12 @@ func NewStore(appliers ...Applier) *Store {
 }
 
 // Open returns the store that is kept in o.Dir. A new store has the factory configuration. If the
-// committed configuration cannot be read or is damaged, Open returns an error that names the file,
-// because a configuration is never reset unless the caller says so.
+// file of the committed configuration is damaged, the newest older configuration that is intact is
+// used, or else the factory's; Open logs that, sets the damaged file aside under the name
+// NUMBER.xml.damaged, and Damaged reports it. If the file is intact but cannot be read or does not
+// fit this program, Open returns an error that names it, because nothing is lost then.
+//
+// Open succeeds even if nothing can be written to o.Dir. Commits then fail.
 func Open(o Options) (*Store, error) {
 	s := &Store{factory: NewFactory(), clock: o.Clock, log: o.Logger, archive: &memory{}}
 	if o.Factory != nil {
@@ -206,20 +211,15 @@ func (s *Store) openDir(o Options) error {
 	if len(numbers) == 0 {
 		return nil
 	}
-	newest := numbers[len(numbers)-1]
-	older := numbers[:len(numbers)-1]
+	older := numbers
 	if o.Reset {
-		s.last.Number, older = newest+1, numbers
+		s.last.Number = numbers[len(numbers)-1] + 1
 		if err := dir.save(s.last); err != nil {
-			return fmt.Errorf("config: reset to the factory configuration: %w", err)
+			s.log.Warn("the reset to the factory configuration is not saved", "err", err)
+			s.last.KeepForRollback = false // it is not on disk
 		}
-	} else {
-		if s.last, err = dir.load(newest); err != nil {
-			return fmt.Errorf("config: %w", err)
-		}
-		if err := (&Config{set: s.last.set, factory: s.factory}).check(); err != nil {
-			return fmt.Errorf("config: %s: %w", dir.file(newest), err)
-		}
+	} else if older, err = s.loadNewest(dir, numbers); err != nil {
+		return fmt.Errorf("config: %w", err)
 	}
 	for _, n := range slices.Backward(older) {
 		rev, err := dir.revision(n)
@@ -235,6 +235,35 @@ func (s *Store) openDir(o Options) error {
 	}
 	return nil
 }
+
+// loadNewest sets s.last to the newest record that is not damaged, unless all are damaged, and
+// returns the numbers of those before it.
+func (s *Store) loadNewest(dir *directory, numbers []int) (older []int, err error) {
+	for i, n := range slices.Backward(numbers) {
+		r, err := dir.load(n)
+		if errors.Is(err, errDamaged) {
+			s.log.Error("a committed configuration is damaged: an older one is used", "err", err)
+			if err := dir.setAside(n); err != nil {
+				s.log.Warn("a damaged configuration could not be set aside", "err", err)
+			}
+			s.damaged = true
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := (&Config{set: r.set, factory: s.factory}).check(); err != nil {
+			return nil, fmt.Errorf("%s: %w", dir.file(n), err)
+		}
+		s.last = r
+		return numbers[:i], nil
+	}
+	return nil, nil
+}
+
+// Damaged reports whether Open found that the newest configuration is damaged and uses an older
+// one, or the factory's. The caller should tell an administrator.
+func (s *Store) Damaged() bool { return s.damaged }
 
 // Committed returns the committed configuration.
 func (s *Store) Committed() *Config { return s.current.Load() }
