@@ -180,10 +180,23 @@ func (a *Area) Open(p string) (*File, error) { return a.OpenFile(p, os.O_RDONLY)
 // former content is restored if the new one exceeds the quota (see Store.Overwrite). An upload
 // that is interrupted leaves the data that has arrived, so that it can be resumed.
 func (a *Area) OpenFile(p string, flag int) (*File, error) {
+	f, err := a.openFile(p, flag)
+	if errors.Is(err, ErrQuota) {
+		a.store.notifyFull()
+	}
+	return f, err
+}
+
+func (a *Area) openFile(p string, flag int) (*File, error) {
 	real, err := a.lock("open", p)
 	defer a.store.mu.Unlock()
 	if err != nil {
 		return nil, err
+	}
+	if flag&os.O_CREATE != 0 && a.store.tooManyFiles() {
+		if _, err := a.store.stat(real, real); errors.Is(err, fs.ErrNotExist) {
+			return nil, pathError("open", p, ErrQuota)
+		}
 	}
 	var f *File
 	const change = os.O_WRONLY | os.O_RDWR | os.O_CREATE | os.O_TRUNC | os.O_APPEND
@@ -278,6 +291,10 @@ func (a *Area) Mkdir(p string) error {
 	}
 	if !a.mayWrite(name) {
 		return pathError("mkdir", p, fs.ErrPermission)
+	}
+	if a.store.tooManyFiles() {
+		a.store.notifyFull()
+		return pathError("mkdir", p, ErrQuota)
 	}
 	return pathError("mkdir", p, a.store.Mkdir(name))
 }

@@ -38,6 +38,17 @@
 // disk. After an upload that does not fit, the file has its former content
 // (Store.Overwrite).
 //
+// Users may create up to 20,000 files and directories, with names of up to 1,024 bytes and up to 64
+// levels below the directory of configurations, so that counting the files at the next start takes
+// a fraction of a second.
+//
+// # Crashes
+//
+// A process may be killed at any time. A file that was being overwritten then has its former
+// content at the next start, because that is what a client was told last; a new file has the data
+// that had arrived. Open restores such files and logs what it could not do; it never fails because
+// of the content of the area.
+//
 // # Growing files
 //
 // If a file is opened for reading while it is being written, its reader gets the content of

@@ -114,6 +114,9 @@ func (s *Store) open(real string, flag int) (*File, error) {
 	case err == nil && flag&os.O_EXCL != 0:
 		return nil, fs.ErrExist
 	case errors.Is(err, fs.ErrNotExist) && flag&os.O_CREATE != 0:
+		if err := checkNewName(real); err != nil {
+			return nil, err
+		}
 		if err := s.makeParent(real); err != nil {
 			return nil, err
 		}
@@ -130,6 +133,9 @@ func (s *Store) open(real string, flag int) (*File, error) {
 	f, err := s.root.OpenFile(real, flag&^(os.O_APPEND|os.O_TRUNC), 0o600)
 	if err != nil {
 		return nil, err
+	}
+	if created {
+		s.files.Add(1)
 	}
 	n := s.nodes[real]
 	if n == nil {
@@ -160,7 +166,8 @@ func (s *Store) openRead(real string, fi info) (*File, error) {
 }
 
 // Overwrite is like Create, but if a write fails for lack of space, Close restores the former
-// content. Until Close, the quota counts both.
+// content, and if the process is killed before Close, the next Open does. Until Close, the quota
+// counts both.
 func (s *Store) Overwrite(name string) (*File, error) {
 	real, err := s.lock("open", name)
 	defer s.mu.Unlock()
@@ -182,7 +189,7 @@ func (s *Store) overwrite(real string, flag int) (*File, error) {
 	if err != nil || !fi.Mode().IsRegular() || fi.Size() == 0 || s.nodes[real] != nil {
 		return s.open(real, flag) // nothing to keep, or open for writing
 	}
-	backup, err := s.tempName()
+	backup, err := s.backupName(real)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +198,7 @@ func (s *Store) overwrite(real string, flag int) (*File, error) {
 	}
 	f, err := s.open(real, flag|os.O_CREATE)
 	if err != nil {
-		return nil, errors.Join(err, s.root.Rename(backup, real))
+		return nil, errors.Join(err, s.root.Rename(backup, real), s.removeBackup(backup))
 	}
 	f.backup = backup
 	return f, nil
@@ -491,14 +498,15 @@ func (f *File) close() error {
 func (f *File) finishOverwrite() error {
 	s, n := f.s, f.node
 	if !f.outOfSpace.Load() || n.removed {
-		return s.remove(f.backup)
+		return errors.Join(s.remove(f.backup), s.removeBackup(f.backup))
 	}
 	if err := s.root.Rename(f.backup, n.name); err != nil {
 		return err
 	}
+	s.files.Add(-1) // the incomplete file
 	delete(s.nodes, n.name)
 	n.removed = true
-	return nil
+	return s.removeBackup(f.backup)
 }
 
 // A dir is a directory that was opened as a file.

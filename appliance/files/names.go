@@ -184,10 +184,17 @@ func (s *Store) Mkdir(name string) error {
 	if s.dirs[real] {
 		return pathError("mkdir", name, fs.ErrExist)
 	}
+	if err := checkNewName(real); err != nil {
+		return pathError("mkdir", name, err)
+	}
 	if err := s.makeParent(real); err != nil {
 		return pathError("mkdir", name, err)
 	}
-	return pathError("mkdir", name, s.root.Mkdir(real, 0o700))
+	if err := s.root.Mkdir(real, 0o700); err != nil {
+		return pathError("mkdir", name, err)
+	}
+	s.files.Add(1)
+	return nil
 }
 
 // makeParent makes the directory of a file on disk, if it is a permanent directory. The caller
@@ -226,6 +233,8 @@ func (s *Store) remove(real string) error {
 // forget updates the state after a file has lost its name. The caller holds mu.
 func (s *Store) forget(real string, fi fs.FileInfo) {
 	delete(s.hidden, real)
+	s.files.Add(-1)
+	s.fullReported.Store(false)
 	if n := s.nodes[real]; n != nil {
 		delete(s.nodes, real)
 		n.removed = true // counts until its last writer closes it
@@ -259,6 +268,9 @@ func (s *Store) Rename(from, to string) error {
 
 // rename is Rename by resolved names. The caller holds mu.
 func (s *Store) rename(from, to string) error {
+	if err := s.checkRename(from, to); err != nil {
+		return err
+	}
 	if err := s.makeParent(to); err != nil {
 		return err
 	}
@@ -288,6 +300,27 @@ func (s *Store) rename(from, to string) error {
 		}
 	}
 	return nil
+}
+
+// checkRename returns an error if a file, or one below a directory, would get a name that
+// checkNewName does not accept. The caller holds mu.
+func (s *Store) checkRename(from, to string) error {
+	err := checkNewName(to)
+	fi, statErr := s.root.Lstat(from)
+	if err != nil || statErr != nil || !fi.IsDir() {
+		return err // rename reports that from does not exist
+	}
+	dir, err := s.root.OpenRoot(from)
+	if err != nil {
+		return err
+	}
+	var tooLong error
+	err = walk(dir, func(name string, _ fs.FileInfo) {
+		if tooLong == nil {
+			tooLong = checkNewName(path.Join(to, name))
+		}
+	})
+	return errors.Join(tooLong, err)
 }
 
 // below reports whether name is dir or below it, and returns the rest of name after dir.

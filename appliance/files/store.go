@@ -24,8 +24,16 @@ const (
 	Log           = "var/log"                // aliases of the log directories
 )
 
-// tmpDir contains files that are not complete yet. Open removes it.
+// tmpDir contains files that are not complete yet, and the former content of files that are being
+// overwritten (see recover.go). Open removes it.
 const tmpDir = "tmp"
+
+// Bounds of what users may create, so that the area can be listed and counted quickly.
+const (
+	maxElements  = 67     // of a name: 64 below Configuration, as many as SCP accepts
+	maxNameBytes = 1024   // of a whole name
+	maxUserFiles = 20_000 // files and directories
+)
 
 var (
 	// ErrQuota is returned by a write for which there is no space. It wraps
@@ -45,6 +53,7 @@ type Store struct {
 	opened time.Time
 
 	used         atomic.Int64
+	files        atomic.Int64 // files and directories on disk
 	fullReported atomic.Bool // the function of OnFull was called and nothing was freed since
 	onFull       atomic.Pointer[func()]
 	zone         atomic.Pointer[func() *time.Location]
@@ -55,6 +64,8 @@ type Store struct {
 	aliases map[string]string // alias -> target, both resolved
 	hidden  map[string]bool
 	temps   uint64 // number of temporary files made so far
+
+	recovered []string // set by Open only
 }
 
 var (
@@ -64,15 +75,19 @@ var (
 	_ fs.ReadLinkFS = (*Store)(nil)
 )
 
-// Open opens the store in dir. It makes dir if necessary, removes temporary files that a crash
-// has left, and adds up the sizes of the others. quota is in bytes; 0 means that only the
-// machine's disk limits the area. A store that holds more than its quota can be opened, but
-// cannot grow.
+// Open opens the store in dir. It makes dir if necessary, restores files that were being
+// overwritten when the process was killed, removes temporary files, and adds up the sizes of the
+// others. quota is in bytes; 0 means that only the machine's disk limits the area. A store that
+// holds more than its quota can be opened, but cannot grow. Open needs to write only if dir does
+// not exist. Recovered returns what it has restored and what it could not do.
 func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the file area: %w", err)
-	}
 	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the file area: %w", err)
+		}
+		root, err = os.OpenRoot(dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the file area: %w", err)
 	}
@@ -83,34 +98,20 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 		aliases: map[string]string{},
 		hidden:  map[string]bool{},
 	}
-	if err := s.count(); err != nil {
-		root.Close()
-		return nil, fmt.Errorf("count the file area: %w", err)
-	}
+	s.restoreBackups()
+	s.count()
 	for _, d := range []string{Diagnostic, Configuration, Log} {
 		s.showDir(d)
 	}
 	s.aliases[Pub+"/captures"] = Diagnostic
+	s.aliases[Pub+"/Diagnostic"] = Diagnostic // as the documents spell it
 	s.aliases[Log+"/diagnostic"] = Diagnostic
 	return s, nil
 }
 
-// count removes temporary files and adds up the sizes of the others.
-func (s *Store) count() error {
-	if err := s.root.RemoveAll(tmpDir); err != nil {
-		return err
-	}
-	return fs.WalkDir(s.root.FS(), ".", func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		fi, err := d.Info()
-		if err == nil {
-			s.used.Add(fi.Size())
-		}
-		return err
-	})
-}
+// Recovered returns what Open has restored after a crash and what it could not do, as lines for
+// the program's log.
+func (s *Store) Recovered() []string { return s.recovered }
 
 // Close closes the store's directory. Open files stay usable.
 func (s *Store) Close() error { return s.root.Close() }
@@ -285,6 +286,19 @@ func (s *Store) release(n int64) {
 		s.used.Add(-n)
 		s.fullReported.Store(false)
 	}
+}
+
+// tooManyFiles reports whether there are so many files that users must not create more. The
+// appliance itself may: the number of its logs and captures has other bounds.
+func (s *Store) tooManyFiles() bool { return s.files.Load() >= maxUserFiles }
+
+// checkNewName returns an error if a file must not be created under a resolved name, because the
+// name is too long or has too many elements.
+func checkNewName(real string) error {
+	if len(real) > maxNameBytes || strings.Count(real, "/") >= maxElements {
+		return syscall.ENAMETOOLONG
+	}
+	return nil
 }
 
 // notifyFull calls the function of OnFull, once until space is freed.

@@ -84,7 +84,7 @@ func TestPermanentDirectoriesAreListedBeforeTheyExist(t *testing.T) {
 	s := open(t, dir, 0)
 	for name, want := range map[string]string{
 		".":        "d data/, d var/",
-		"data/pub": "L captures, d configuration/, d diagnostic/",
+		"data/pub": "L Diagnostic, L captures, d configuration/, d diagnostic/",
 		"var/log":  "L diagnostic",
 	} {
 		if got := list(t, s, name); got != want {
