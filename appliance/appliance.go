@@ -142,6 +142,10 @@ const DefaultQuota = 1 << 30
 
 // New returns the appliance that is kept in Options.Dir, or a new one. It does not listen before
 // Start. The caller must call Stop, even if the appliance was never started.
+//
+// New depends neither on the content of the small files in Options.Dir nor on being able to write
+// there: a file that is empty, damaged or unreadable is ignored, and what cannot be written stays
+// in memory. Both are logged.
 func New(o Options) (*Appliance, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System()
@@ -179,11 +183,9 @@ func New(o Options) (*Appliance, error) {
 
 func (a *Appliance) open(o Options) (err error) {
 	if err := os.RemoveAll(filepath.Join(o.Dir, erasedDir)); err != nil {
-		return fmt.Errorf("remove erased data: %w", err)
+		o.Logger.Warn("erased data could not be removed", "err", err)
 	}
-	if err := a.openState(); err != nil {
-		return err
-	}
+	a.openState()
 	if a.Config, err = config.Open(config.Options{
 		Dir:     filepath.Join(o.Dir, configDir),
 		Factory: o.Factory,
@@ -196,23 +198,17 @@ func (a *Appliance) open(o Options) (err error) {
 	if a.Files, err = files.Open(filepath.Join(o.Dir, filesDir), o.Quota, a.Clock); err != nil {
 		return fmt.Errorf("open file area: %w", err)
 	}
+	for _, text := range a.Files.Recovered() {
+		o.Logger.Warn("file area: " + text)
+	}
 	if a.Users, err = users.NewDirectory(a.Config, o.Entropy.Stream("users")); err != nil {
 		return fmt.Errorf("open accounts: %w", err)
 	}
-	if a.Reporting, err = openDatabase("reporting", a.state, a.Files); err != nil {
-		return err
-	}
-	if a.Tracking, err = openDatabase("tracking", a.state, a.Files); err != nil {
-		return err
-	}
+	a.Reporting = a.openDatabase("reporting")
+	a.Tracking = a.openDatabase("tracking")
 	a.Guard = users.NewGuard(a.Clock, cmp.Or(o.LoginLimits, users.DefaultLimits()))
-	a.Logins, err = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger)
-	if err != nil {
-		return fmt.Errorf("open the history of logins: %w", err)
-	}
-	if err := a.openResolver(o); err != nil {
-		return fmt.Errorf("open the DNS client: %w", err)
-	}
+	a.Logins = users.OpenLogins(filepath.Join(a.state, "logins"), a.Clock, o.Logger)
+	a.openResolver(o)
 	a.Mail = mail.New(mail.Options{
 		Net:      o.Net,
 		Hello:    a.Hostname,
@@ -222,15 +218,9 @@ func (a *Appliance) open(o Options) (err error) {
 	})
 	a.addNTP()
 	a.Files.SetZone(a.Zone)
-	if err := a.openAlerts(); err != nil {
-		return err
-	}
-	if err := a.openLogs(); err != nil {
-		return err
-	}
-	if err := a.openCaptures(o.CaptureInterfaces); err != nil {
-		return err
-	}
+	a.openAlerts()
+	a.openLogs()
+	a.openCaptures(o.CaptureInterfaces)
 	a.openNetwork()
 	return nil
 }
@@ -239,7 +229,7 @@ func (a *Appliance) open(o Options) (err error) {
 func (a *Appliance) closeParts() error {
 	var errs []error
 	if a.Resolver != nil {
-		errs = append(errs, a.saveResolver())
+		a.saveResolver()
 	}
 	if a.Captures != nil {
 		errs = append(errs, a.Captures.Close())

@@ -23,12 +23,24 @@ type Database struct {
 // databasesDir is the directory of the file area that holds the databases.
 const databasesDir = "var/db"
 
-func openDatabase(name, state string, files *files.Store) (*Database, error) {
-	d := &Database{name: name, state: state, files: files}
-	text, err := readState(state, name)
-	d.disabled.Store(text == "disabled")
-	return d, err
+// openDatabase returns the database of that name. If its state file is damaged, data is collected.
+func (a *Appliance) openDatabase(name string) *Database {
+	d := &Database{name: name, state: a.state, files: a.Files}
+	a.loadState(name, func(text string) error {
+		if text != databaseEnabled && text != databaseDisabled {
+			return fmt.Errorf("expected %s or %s, found %.20q", databaseEnabled, databaseDisabled, text)
+		}
+		d.disabled.Store(text == databaseDisabled)
+		return nil
+	})
+	return d
 }
+
+// The content of a database's state file.
+const (
+	databaseEnabled  = "enabled"
+	databaseDisabled = "disabled"
+)
 
 // Dir returns the directory of the file area that holds the data. It exists once there is data.
 func (d *Database) Dir() string { return databasesDir + "/" + d.name }
@@ -38,9 +50,9 @@ func (d *Database) Enabled() bool { return !d.disabled.Load() }
 
 // SetEnabled says whether data is to be collected from now on. It does not change existing data.
 func (d *Database) SetEnabled(on bool) error {
-	text := "enabled"
+	text := databaseEnabled
 	if !on {
-		text = "disabled"
+		text = databaseDisabled
 	}
 	if err := writeState(d.state, d.name, text); err != nil {
 		return err

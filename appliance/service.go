@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/users"
 )
@@ -40,6 +41,11 @@ func (a *Appliance) Start(ctx context.Context) error {
 	a.Logs.StartPushing()
 	a.Log(SystemLog, Information, "System is coming up")
 	a.Log(MailLog, Information, "System is coming up.") // hermes adds a full stop (logs.md 1.2)
+	if a.Config.Damaged() {
+		const text = "The committed configuration was damaged. An older one is in use."
+		a.Log(SystemLog, Critical, text)
+		a.Alerts.Raise(alert.System, alert.Critical, text)
+	}
 	for i, s := range services {
 		if err := s.Start(ctx); err != nil {
 			err = fmt.Errorf("start %s: %w", s.Name(), err)

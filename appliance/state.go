@@ -34,11 +34,22 @@ func readState(dir, name string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// writeState replaces a state file. It does not wait until the content is on disk, which would take
-// longer than all the rest of a first start. So a power cut may lose the last setting of the clock,
-// or the date of an installation that is minutes old; readState treats an empty file like none.
+// loadState calls parse with the content of a state file that exists and is not empty. An
+// appliance starts whatever its state files hold: if the file cannot be read, or parse returns an
+// error, loadState logs that the file is ignored.
+func (a *Appliance) loadState(name string, parse func(text string) error) {
+	text, err := readState(a.state, name)
+	if err == nil && text != "" {
+		err = parse(text)
+	}
+	if err != nil {
+		a.Logger.Warn("a state file is ignored", "file", filepath.Join(a.state, name), "err", err)
+	}
+}
+
+// writeState replaces a state file and waits until its content is on disk.
 func writeState(dir, name, text string) error {
-	if err := atomicfile.Write(filepath.Join(dir, name), []byte(text+"\n")); err != nil {
+	if err := atomicfile.WriteSynced(filepath.Join(dir, name), []byte(text+"\n")); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	return nil
@@ -46,34 +57,40 @@ func writeState(dir, name, text string) error {
 
 // openState reads the setting of the clock and the date of the installation. At the first start it
 // sets that date.
-func (a *Appliance) openState() error {
-	text, err := readState(a.state, clockFile)
-	if err != nil {
-		return err
+func (a *Appliance) openState() {
+	if err := atomicfile.Sweep(a.state); err != nil {
+		a.Logger.Warn("temporary files in the state directory could not be removed", "err", err)
 	}
-	if text != "" {
+	a.loadState(clockFile, func(text string) error {
 		d, err := time.ParseDuration(text)
 		if err != nil {
-			return fmt.Errorf("%s: expected a duration such as -26h3m: %w",
-				filepath.Join(a.state, clockFile), err)
+			return fmt.Errorf("expected a duration such as -26h3m: %w", err)
 		}
 		a.Clock.SetShift(d)
-	}
-	if !a.Product.Installed.IsZero() {
 		return nil
+	})
+	if !a.Product.Installed.IsZero() {
+		return
 	}
-	if text, err = readState(a.state, installedFile); err != nil {
-		return err
+	a.loadState(installedFile, func(text string) error {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return fmt.Errorf("expected a time in RFC 3339: %w", err)
+		}
+		a.Product.Installed = at
+		return nil
+	})
+	if !a.Product.Installed.IsZero() {
+		return
 	}
-	if text == "" {
-		a.Product.Installed = a.Clock.Now()
-		return writeState(a.state, installedFile, a.Product.Installed.UTC().Format(time.RFC3339))
+	a.Product.Installed = a.Clock.Now()
+	// This write does not wait for the disk, which would take longer than all the rest of a first
+	// start. A power cut may lose the date of an installation that is minutes old.
+	err := atomicfile.Write(filepath.Join(a.state, installedFile),
+		[]byte(a.Product.Installed.UTC().Format(time.RFC3339)+"\n"))
+	if err != nil {
+		a.Logger.Warn("the date of the installation is not saved", "err", err)
 	}
-	if a.Product.Installed, err = time.Parse(time.RFC3339, text); err != nil {
-		return fmt.Errorf("%s: expected a time in RFC 3339: %w",
-			filepath.Join(a.state, installedFile), err)
-	}
-	return nil
 }
 
 // The range of years that administrators may set the clock to.

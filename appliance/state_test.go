@@ -45,8 +45,9 @@ func TestInstallationDateIsThatOfFirstStart(t *testing.T) {
 	}
 }
 
-func TestErrorForDamagedStateNamesFile(t *testing.T) {
-	for _, name := range []string{"clock", "installed"} {
+// A damaged state file is ignored, and the program's log names it.
+func TestDamagedStateIsIgnored(t *testing.T) {
+	for _, name := range []string{"clock", "installed", "dns", "tracking"} {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "state", name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
@@ -55,9 +56,13 @@ func TestErrorForDamagedStateNamesFile(t *testing.T) {
 		if err := os.WriteFile(file, []byte("nonsense\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := appliance.New(appliance.Options{Dir: dir})
-		if err == nil || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s: New = %v, want an error that names %s", name, err, file)
+		var out bytes.Buffer
+		app := open(t, appliance.Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		if app.Clock.Shift() != 0 || app.Product.Installed.IsZero() || !app.Tracking.Enabled() {
+			t.Errorf("%s: shift %v, installed %v", name, app.Clock.Shift(), app.Product.Installed)
+		}
+		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, file) {
+			t.Errorf("%s: logged %q, want a line that names %s", name, got, file)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package appliance
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"github.com/esasim/esasim/appliance/alert"
@@ -16,7 +15,7 @@ const alertsFile = "alerts"
 // openAlerts makes the alert desk and the internal mail system that sends its messages, and
 // raises an alert when the file area is full. The logs need not exist yet: nothing is sent before
 // Start.
-func (a *Appliance) openAlerts() (err error) {
+func (a *Appliance) openAlerts() {
 	toMailLog := func(level Level, text string) { a.Log(MailLog, level, text) }
 	a.InternalMail = mail.NewInternal(mail.InternalOptions{
 		Client:       a.Mail,
@@ -26,7 +25,7 @@ func (a *Appliance) openAlerts() (err error) {
 		Log:          toMailLog,
 		AttemptLevel: a.mailAttemptLevel(),
 	})
-	a.Alerts, err = alert.Open(alert.Options{
+	a.Alerts = alert.Open(alert.Options{
 		Clock:    a.Clock,
 		Rand:     a.Entropy.Stream("alerts"),
 		Product:  a.Product,
@@ -39,16 +38,12 @@ func (a *Appliance) openAlerts() (err error) {
 		Report:   a.SupportReport,
 		Logger:   a.Logger,
 	})
-	if err != nil {
-		return fmt.Errorf("open the alert desk: %w", err)
-	}
 	a.Add(a.InternalMail)
 	a.Add(a.Alerts)
 	a.Files.OnFull(func() {
 		a.Alerts.Raise(alert.System, alert.Critical,
 			"The disk is full: files cannot be written until others have been removed.")
 	})
-	return nil
 }
 
 // mailAttemptLevel returns the level of the log lines about each attempt to send a message. Before

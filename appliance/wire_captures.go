@@ -13,10 +13,10 @@ import (
 
 // openCaptures makes the recorder. Until an administrator chooses interfaces, captures run on the
 // given ones.
-func (a *Appliance) openCaptures(interfaces []string) (err error) {
+func (a *Appliance) openCaptures(interfaces []string) {
 	factory := capture.FactorySettings()
 	factory.Interfaces = interfaces
-	a.Captures, err = capture.New(capture.Options{
+	a.Captures = capture.New(capture.Options{
 		Net:        a.Net,
 		Files:      a.Files,
 		Clock:      a.Clock,
@@ -28,10 +28,6 @@ func (a *Appliance) openCaptures(interfaces []string) (err error) {
 		OnFailure:  a.reportCaptureFailure,
 		Logger:     a.Logger,
 	})
-	if err != nil {
-		return fmt.Errorf("open packet captures: %w", err)
-	}
-	return nil
 }
 
 // lookupHost resolves a name in a capture filter.

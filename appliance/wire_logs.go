@@ -61,8 +61,8 @@ func (a *Appliance) logToOperator(log LogType, level Level, text string) {
 }
 
 // openLogs makes the hub and the appliers that follow it.
-func (a *Appliance) openLogs() (err error) {
-	a.Logs, err = logs.New(logs.Options{
+func (a *Appliance) openLogs() {
+	a.Logs = logs.New(logs.Options{
 		Files:       a.Files,
 		Clock:       a.Clock,
 		Product:     a.Product,
@@ -73,19 +73,15 @@ func (a *Appliance) openLogs() (err error) {
 		OnProblem:   a.reportLogProblem,
 		Logger:      a.Logger,
 	}, logs.Section.Get(a.Config.Committed()).List)
-	if err != nil {
-		return fmt.Errorf("open logs: %w", err)
-	}
 	a.Config.AddApplier(a.Logs)
 	buffers := pushBuffers{filepath.Join(a.state, pushBufferDir), a.Logger}
 	if err := buffers.removeUnused(logs.Section.Get(a.Config.Committed())); err != nil {
-		return err
+		a.Logger.Warn("buffers of logs that are no longer pushed could not be removed", "err", err)
 	}
 	a.Config.AddApplier(buffers)
 	a.status = &statusWriter{clock: a.Clock, logs: a.Logs, config: a.Config, figures: a.statusFigures}
 	a.Config.AddApplier(a.status)
 	a.Config.AddApplier(commitLogger{a.Config, a.Logs, a.FileHeader, a.Logger})
-	return nil
 }
 
 // reportLogProblem writes a log's problem to the mail log or the system log, and raises an alert

@@ -3,9 +3,7 @@ package appliance
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/netip"
-	"path/filepath"
 	"reflect"
 
 	"github.com/esasim/esasim/appliance/config"
@@ -15,15 +13,16 @@ import (
 )
 
 // openResolver makes the DNS client. Its lifetime counters continue those of earlier runs.
-func (a *Appliance) openResolver(o Options) error {
+func (a *Appliance) openResolver(o Options) {
 	var earlier resolver.Stats
-	text, err := readState(a.state, dnsFile)
-	if err == nil && text != "" {
-		err = json.Unmarshal([]byte(text), &earlier)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(a.state, dnsFile), err)
-	}
+	a.loadState(dnsFile, func(text string) error {
+		var stats resolver.Stats
+		err := json.Unmarshal([]byte(text), &stats)
+		if err == nil {
+			earlier = stats
+		}
+		return err
+	})
 	a.Resolver = resolver.New(resolver.Options{
 		Net:           o.Net,
 		Clock:         a.Clock,
@@ -34,16 +33,18 @@ func (a *Appliance) openResolver(o Options) error {
 		PreviousStats: earlier,
 	})
 	a.Config.AddApplier(resolverApplier{a.Resolver})
-	return nil
 }
 
-// saveResolver saves the lifetime counters.
-func (a *Appliance) saveResolver() error {
+// saveResolver saves the lifetime counters. If it cannot, the next start continues with those of an
+// earlier run.
+func (a *Appliance) saveResolver() {
 	text, err := json.Marshal(a.Resolver.Lifetime())
-	if err != nil {
-		return fmt.Errorf("encode DNS counters: %w", err)
+	if err == nil {
+		err = writeState(a.state, dnsFile, string(text))
 	}
-	return writeState(a.state, dnsFile, string(text))
+	if err != nil {
+		a.Logger.Warn("the DNS counters are not saved", "err", err)
+	}
 }
 
 // sourceAddr returns the address of an IP interface. It is invalid if the interface has none of

@@ -127,7 +127,8 @@ func (a *Appliance) lookupServer(ctx context.Context, host string) ([]netip.Addr
 func (a *Appliance) logKey() (crypto.Signer, error) {
 	a.keys.Lock()
 	defer a.keys.Unlock()
-	return upload.LoadOrCreateKey(filepath.Join(a.state, logKeyFile), a.Entropy.Stream("logs/scp key"))
+	return upload.LoadOrCreateKey(filepath.Join(a.state, logKeyFile),
+		a.Entropy.Stream("logs/scp key"), a.Logger)
 }
 
 // LogKey returns the public key with which the appliance logs in to SCP servers to push log files,

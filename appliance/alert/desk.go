@@ -66,6 +66,7 @@ type Desk struct {
 	series          map[seriesKey]*series
 	state           deskState
 	unsaved         bool // state differs from the file
+	saveFailed      bool // the last attempt to write the file failed
 	writing         bool // a goroutine writes the file
 	stopReportTimer func() bool
 }
@@ -95,12 +96,12 @@ func intervalsOf(s Settings) intervals { return intervals{s.InitialInterval, s.M
 const maxSeries = 1000
 
 // Open returns a Desk that has the alerts of its file. The caller must stop it.
-func Open(o Options) (*Desk, error) {
+func Open(o Options) *Desk {
 	d := &Desk{o: o, series: map[seriesKey]*series{}}
 	if err := d.state.load(o.File); err != nil {
-		return nil, fmt.Errorf("read the stored alerts: %w", err)
+		o.Logger.Warn("the stored alerts are ignored", "err", err)
 	}
-	return d, nil
+	return d
 }
 
 // Name implements appliance.Service.
@@ -121,6 +122,9 @@ func (d *Desk) Start(context.Context) error {
 // dropped.
 func (d *Desk) Stop(context.Context) error {
 	d.mu.Lock()
+	if d.saveFailed {
+		d.save() // there may be space by now
+	}
 	d.stopped = true
 	for _, s := range d.series {
 		s.stopTimer()

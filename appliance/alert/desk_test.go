@@ -57,7 +57,7 @@ func newHarness(t *testing.T, change func(*alert.Settings)) *harness {
 
 func (h *harness) open() {
 	h.t.Helper()
-	desk, err := alert.Open(alert.Options{
+	desk := alert.Open(alert.Options{
 		Clock: h.clock, Rand: entropy.Seeded(1).Stream("alerts"),
 		Product:  product.Facts{Model: "C100V", Serial: "A4BADB4712A9-511AA1E", Version: h.version},
 		Hostname: func() string { return "mail.example.com" },
@@ -73,9 +73,6 @@ func (h *harness) open() {
 		Report: func() string { return "Up since: yesterday\n" },
 		Logger: slog.New(slog.DiscardHandler),
 	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
 	if err := desk.Start(h.t.Context()); err != nil {
 		h.t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ type deskState struct {
 	LastReport time.Time `json:"report"` // when the last weekly report was due
 }
 
-// load reads the file. If it does not exist or is empty, k is unchanged.
+// load reads the file. If it does not exist or is empty, and after an error, k is unchanged.
 func (k *deskState) load(file string) error {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(b) == 0 {
@@ -27,9 +27,11 @@ func (k *deskState) load(file string) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, k); err != nil {
+	var read deskState
+	if err := json.Unmarshal(b, &read); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	*k = read
 	return nil
 }
 
@@ -66,10 +68,12 @@ func (d *Desk) save() {
 			now := deskState{slices.Clone(d.state.Alerts), d.state.LastReport}
 			d.unsaved = false
 			d.mu.Unlock()
-			if err := now.save(d.o.File); err != nil {
-				d.o.Logger.Error("the alerts cannot be stored", "err", err)
-			}
+			err := now.save(d.o.File)
 			d.mu.Lock()
+			if err != nil && !d.saveFailed {
+				d.o.Logger.Warn("the alerts are kept in memory: they cannot be stored", "err", err)
+			}
+			d.saveFailed = err != nil
 		}
 		d.writing = false
 	})

@@ -144,7 +144,7 @@ func newGUI(a *appliance.Appliance, w *netsim.World, o Options) (*web.Server, er
 		}
 	}
 	file, keys := filepath.Join(o.Dir, certificateFile), o.Entropy.Stream("web/certificate")
-	cert, err := web.Certificate(file, keys, hosts)
+	cert, err := web.Certificate(file, keys, hosts, a.Logger)
 	if err != nil {
 		return nil, err
 	}

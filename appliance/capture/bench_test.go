@@ -18,16 +18,13 @@ func benchRecorder(b *testing.B) (*fakeNetwork, *capture.Recorder) {
 		b.Fatal(err)
 	}
 	w := newFakeNetwork()
-	r, err := capture.New(capture.Options{
+	r := capture.New(capture.Options{
 		Net: w, Files: store, Clock: clock.System(), Product: product.Facts{Model: "C100V", Serial: "1"},
 		Factory: capture.Settings{
 			SizeMB: capture.MaxSizeMB, KeepNewest: true, Interfaces: []string{"Data 1"},
 			Filter: capture.Filter{Kind: capture.Custom, Expression: "tcp port 25"},
 		},
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
 	b.Cleanup(func() {
 		r.Close()
 		store.Close()

@@ -151,11 +151,7 @@ func newFixtureIn(t *testing.T, dir string, quota int64) *fixture {
 // open makes a new recorder, as a restart of the appliance does.
 func (fx *fixture) open() {
 	fx.t.Helper()
-	r, err := capture.New(fx.options)
-	if err != nil {
-		fx.t.Fatal(err)
-	}
-	fx.Recorder = r
+	fx.Recorder = capture.New(fx.options)
 }
 
 func (fx *fixture) set(change func(*capture.Settings)) {

@@ -1,6 +1,6 @@
 // Package capture records packets into the file area (B6 to B22).
 //
-//	r, err := capture.New(capture.Options{Net: n, Files: store, Clock: clk, Product: facts, ...})
+//	r := capture.New(capture.Options{Net: n, Files: store, Clock: clk, Product: facts, ...})
 //	err = r.SetSettings(s)
 //	status, err := r.Start(session, capture.Owner{Side: capture.CLI, Session: "..."})
 //	status = r.Status(capture.CLI)

@@ -111,8 +111,10 @@ func (e *InterfaceError) Unwrap() error {
 }
 
 // New returns a Recorder. If the process was killed during a capture, New repairs the files
-// of that capture.
-func New(o Options) (*Recorder, error) {
+// of that capture. New logs, but survives, a state file that is damaged or unreadable, and a
+// disk on which nothing can be written: it then has the factory settings, and repairs the files
+// at the next start.
+func New(o Options) *Recorder {
 	if o.Factory.SizeMB == 0 {
 		o.Factory = FactorySettings()
 	}
@@ -124,23 +126,25 @@ func New(o Options) (*Recorder, error) {
 	}
 	r := &Recorder{options: o, settings: o.Factory.clone(), menu: factoryMenuSettings(o.Factory)}
 	if o.StateFile == "" {
-		return r, nil
+		return r
 	}
-	s := state{Settings: r.settings, Menu: r.menu}
-	if err := s.load(o.StateFile); err != nil {
-		return nil, fmt.Errorf("load capture settings: %w", err)
-	}
-	if err := s.Settings.check(); err != nil {
-		return nil, fmt.Errorf("load capture settings from %s: %w", o.StateFile, err)
+	s, err := loadState(o.StateFile, state{Settings: r.settings, Menu: r.menu})
+	if err != nil {
+		o.Logger.Warn("the settings of packet captures are the factory's", "err", err)
 	}
 	r.settings, r.menu = s.Settings.clone(), s.Menu
-	if s.Running != "" {
-		if err := repair(o.Files, s.Running); err != nil {
-			return nil, err
+	switch {
+	case err != nil: // the name of the running capture is not known
+		err = repairAll(o.Files)
+	case s.Running != "":
+		if err = repair(o.Files, s.Running); err == nil {
+			err = r.save("")
 		}
-		return r, r.save("")
 	}
-	return r, nil
+	if err != nil {
+		o.Logger.Warn("a packet capture that was cut off is not repaired", "err", err)
+	}
+	return r
 }
 
 // save writes the state file. The caller holds mu, except in New.
@@ -148,7 +152,11 @@ func (r *Recorder) save(running string) error {
 	if r.options.StateFile == "" {
 		return nil
 	}
-	if err := (state{r.settings, r.menu, running}).save(r.options.StateFile); err != nil {
+	err := (state{r.settings, r.menu, running}).save(r.options.StateFile)
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return refusal.Because(err, "The settings cannot be saved: there is no disk space left.")
+	case err != nil:
 		return fmt.Errorf("save capture settings: %w", err)
 	}
 	return nil

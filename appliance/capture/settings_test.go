@@ -1,10 +1,15 @@
 package capture_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +19,7 @@ import (
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/pcapfilter"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 var compareAddrs = cmpopts.EquateComparable(netip.Addr{})
@@ -273,16 +279,97 @@ func TestSettingsSurviveARestart(t *testing.T) {
 	}
 }
 
-func TestUnreadableStateFileIsAnError(t *testing.T) {
+// Whatever the state file holds, there is a recorder with valid settings, and captures that were
+// cut off are repaired.
+func TestDamagedStateFileIsIgnored(t *testing.T) {
 	fx := newFixture(t, 0)
+	fx.set(func(s *capture.Settings) { s.SizeMB, s.Interfaces = 5, []string{"Data 2"} })
 	fx.Close()
-	fx.options.StateFile = fx.dir + "/broken.json"
-	if err := os.WriteFile(fx.options.StateFile, []byte("{"), 0o600); err != nil {
+	whole, err := os.ReadFile(fx.options.StateFile)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := capture.New(fx.options); err == nil {
-		t.Error("New accepted a state file that is no JSON")
+	for name, content := range map[string]string{
+		"empty":          "",
+		"half":           string(whole[:len(whole)/2]),
+		"garbage":        "\x00\xff\xfe",
+		"other JSON":     `[1, 2]`,
+		"wrong types":    `{"settings": {"size_mb": 7, "interfaces": ["Data 2"], "duration": "x"}}`,
+		"wrong settings": `{"settings": {"size_mb": 900}}`,
+		"wrong capture":  `{"settings": {"size_mb": 5}, "running": "../../x"}`,
+	} {
+		var log bytes.Buffer
+		fx.options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		if err := os.WriteFile(fx.options.StateFile, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		torn := fx.dir + "/files/" + diagnostic + "torn.cap"
+		if err := os.MkdirAll(filepath.Dir(torn), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(torn, []byte{1, 2, 3}, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fx.open()
+		if got := fx.Settings(); got.SizeMB != capture.DefaultSizeMB || got.Interfaces != nil {
+			t.Errorf("%s: settings %+v", name, got)
+		}
+		if said := strings.Contains(log.String(), "level=WARN"); said != (content != "") {
+			t.Errorf("%s: logged %q", name, log.String())
+		}
+		if _, err := os.Stat(torn); content != "" && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: a capture that was cut off was not repaired: %v", name, err)
+		}
+		fx.set(func(s *capture.Settings) { s.SizeMB = 6 })
+		fx.open()
+		if got := fx.Settings().SizeMB; got != 6 {
+			t.Errorf("%s: settings are not saved afterwards: %d MB", name, got)
+		}
 	}
+}
+
+// A full disk prevents neither a start nor the repair of a capture that was cut off.
+func TestFullDiskAtStart(t *testing.T) {
+	disk := tooltest.SmallDisk(t)
+	fx := newFixture(t, 0)
+	fx.Close()
+	fx.options.StateFile = disk.Dir + "/state"
+	fx.open()
+	fx.start(capture.CLI)
+	fx.network.send("Data 1", frame(25, 1, 100))
+	file := fx.Status(capture.CLI).File
+	state, err := os.ReadFile(fx.options.StateFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fx.Close()
+	f, err := fx.store.Append(diagnostic + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("half a record")); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if err := os.WriteFile(fx.options.StateFile, state, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	disk.Fill()
+	var log bytes.Buffer
+	fx.options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	fx.open()
+	if n := len(fx.read(file)); n != 1 {
+		t.Errorf("%d records, want 1", n)
+	}
+	if !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("logged %q", log.String())
+	}
+	_, isRefusal := refusal.Text(fx.SetSettings(fx.Settings()))
+	if !isRefusal {
+		t.Error("settings that cannot be saved are not refused")
+	}
+	disk.Free()
+	fx.start(capture.CLI)
 }
 
 func TestRunningCaptureKeepsItsSettings(t *testing.T) {

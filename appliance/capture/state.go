@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"strings"
 
 	"github.com/esasim/esasim/appliance/atomicfile"
 	"github.com/esasim/esasim/appliance/files"
@@ -23,19 +25,34 @@ type state struct {
 	Running string `json:"running,omitempty"`
 }
 
-// load reads the state file. If the file does not exist, load does nothing.
-func (s *state) load(path string) error {
+// loadState returns the content of the state file. If the file does not exist or is empty, and
+// after an error, it returns factory.
+func loadState(path string, factory state) (state, error) {
 	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(b) == 0 {
+		return factory, nil
 	}
 	if err != nil {
-		return err
+		return factory, err
 	}
-	if err := json.Unmarshal(b, s); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
+	s := factory
+	s.Settings = s.Settings.clone() // Unmarshal reuses lists
+	err = json.Unmarshal(b, &s)
+	if err == nil {
+		err = s.Settings.check()
 	}
-	return nil
+	if err == nil && s.Running != "" && !validCaptureName(s.Running) {
+		err = fmt.Errorf("%.40q is not the name of a capture", s.Running)
+	}
+	if err != nil {
+		return factory, fmt.Errorf("read %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// validCaptureName reports whether name can be that of a capture's files, without ".cap".
+func validCaptureName(name string) bool {
+	return fs.ValidPath(filePath(name, maxParts)) && !strings.Contains(name, "/")
 }
 
 // save replaces the state file as a whole.
@@ -52,9 +69,25 @@ func (s state) save(path string) error {
 func repair(store *files.Store, name string) error {
 	var errs []error
 	for i := range maxParts + 1 {
-		path := filePath(name, i)
-		if err := repairFile(store, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("repair %s: %w", path, err))
+		file := filePath(name, i)
+		if err := repairFile(store, file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("repair %s: %w", file, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// repairAll is repair for all stored captures.
+func repairAll(store *files.Store) error {
+	entries, err := store.ReadDir(files.Diagnostic)
+	errs := []error{err}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasSuffix(e.Name(), ".cap") {
+			continue
+		}
+		name := path.Join(files.Diagnostic, e.Name())
+		if err := repairFile(store, name); err != nil {
+			errs = append(errs, fmt.Errorf("repair %s: %w", name, err))
 		}
 	}
 	return errors.Join(errs...)

@@ -54,7 +54,7 @@ type Store struct {
 
 	used         atomic.Int64
 	files        atomic.Int64 // files and directories on disk
-	fullReported atomic.Bool // the function of OnFull was called and nothing was freed since
+	fullReported atomic.Bool  // the function of OnFull was called and nothing was freed since
 	onFull       atomic.Pointer[func()]
 	zone         atomic.Pointer[func() *time.Location]
 

@@ -109,8 +109,10 @@ type routes struct {
 }
 
 // New returns a hub with the subscriptions of list, which continue the files that an earlier hub
-// left. Lines that a crash cut short are removed. The caller must close the hub.
-func New(o Options, list []Subscription) (*Hub, error) {
+// left. Lines that a crash cut short are removed. A log that cannot continue its file, because the
+// file is damaged or the disk is full, begins another one; New logs that. The caller must close the
+// hub.
+func New(o Options, list []Subscription) *Hub {
 	if o.Zone == nil {
 		o.Zone = func() *time.Location { return time.UTC }
 	}
@@ -127,9 +129,9 @@ func New(o Options, list []Subscription) (*Hub, error) {
 	h := &Hub{o: o}
 	h.routes.Store(&routes{})
 	if err := h.Configure(list); err != nil {
-		return nil, errors.Join(err, h.Close(context.Background()))
+		o.Logger.Warn("a log does not continue where it ended", "err", err)
 	}
-	return h, nil
+	return h
 }
 
 // Write hands an entry to every subscription that takes it. It does not block: lines that a slow

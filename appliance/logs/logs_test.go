@@ -89,10 +89,7 @@ func (h *harness) open(list ...logs.Subscription) {
 	if list == nil {
 		list = []logs.Subscription{mailLogs()}
 	}
-	hub, err := logs.New(h.options, list)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	hub := logs.New(h.options, list)
 	h.Hub = hub
 	h.t.Cleanup(func() { hub.Close(context.Background()) })
 }
@@ -520,11 +517,8 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	conf := mailLogs()
 	conf.MaxSize = logs.MaxSize
-	hub, err := logs.New(logs.Options{Files: store, Clock: c, Product: seedFacts, Buffer: 1 << 30},
+	hub := logs.New(logs.Options{Files: store, Clock: c, Product: seedFacts, Buffer: 1 << 30},
 		[]logs.Subscription{conf})
-	if err != nil {
-		b.Fatal(err)
-	}
 	defer hub.Close(context.Background())
 	const text = "MID 6 ICID 5 RID 0 To: <mary@yourdomain.com>"
 	b.SetBytes(int64(len("Thu Jun 25 08:50:03 2015 Info: ") + len(text) + 1))

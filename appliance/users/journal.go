@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,11 +15,13 @@ import (
 
 // A journal is the file that keeps the history of logins: a line of JSON for each login and each
 // logout. The file is opened for each line, because a process may run thousands of appliances.
-// A line that a crash has left incomplete is skipped.
+// Lines that are incomplete or damaged are skipped.
 type journal struct {
 	name  string
 	lines int
 	torn  bool // the last line is incomplete
+	// damaged is the number of lines that read has skipped, except for an incomplete last one.
+	damaged int
 }
 
 // read returns the last maxRecords records, oldest first. Logins that were open when the process
@@ -34,8 +37,11 @@ func (j *journal) read() ([]Record, error) {
 		j.lines++
 		j.torn = !bytes.HasSuffix(line, []byte("\n"))
 		var r Record
-		if json.Unmarshal(line, &r) != nil || r.Event == "" {
-			continue // incomplete because of a crash
+		if json.Unmarshal(line, &r) != nil || !r.valid() {
+			if !j.torn { // a crash leaves a last line that is incomplete
+				j.damaged++
+			}
+			continue
 		}
 		r.Open = false
 		if i, ok := at[r.ID]; ok && r.Event == LoggedIn {
@@ -48,6 +54,15 @@ func (j *journal) read() ([]Record, error) {
 		all = append(all, r)
 	}
 	return slices.Clone(all[max(0, len(all)-maxRecords):]), nil
+}
+
+// valid reports whether r may have been written by append.
+func (r Record) valid() bool {
+	switch r.Event {
+	case LoggedIn, Rebooted, ShutDown:
+		return r.ID >= 0 && r.ID < math.MaxInt32
+	}
+	return false
 }
 
 // append adds r, which replaces an earlier record of the same login. The file is not synced: a

@@ -1,7 +1,6 @@
 package users
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -53,32 +52,38 @@ type Logins struct {
 	clock clock.Clock
 	log   *slog.Logger
 
-	mu      sync.Mutex
-	file    journal
-	lastID  int
-	open    map[int]*Login // by ID
-	history []Record       // oldest first
+	mu   sync.Mutex
+	file journal
+	// unwritten is set while the file lacks records of the history.
+	unwritten bool
+	lastID    int
+	open      map[int]*Login // by ID
+	history   []Record       // oldest first
 }
 
 // OpenLogins returns the Logins whose history is kept in the file of that name, or in memory if
-// the name is "". If the file cannot be written, that is logged to log, which may be nil; it is
-// no reason to refuse a login.
-func OpenLogins(file string, c clock.Clock, log *slog.Logger) (*Logins, error) {
+// the name is "". A history that cannot be read is empty. While the file cannot be written, the
+// history is kept in memory, and it is written as a whole as soon as that is possible again. Both
+// are logged to log, which may be nil; they are no reason to refuse a login.
+func OpenLogins(file string, c clock.Clock, log *slog.Logger) *Logins {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	l := &Logins{clock: c, log: log, file: journal{name: file}, open: map[int]*Login{}}
 	if file == "" {
-		return l, nil
+		return l
 	}
 	var err error
 	if l.history, err = l.file.read(); err != nil {
-		return nil, fmt.Errorf("users: history of logins: %w", err)
+		log.Warn("the history of logins is ignored", "err", err)
+	}
+	if n := l.file.damaged; n > 0 {
+		log.Warn("lines of the history of logins are damaged and were skipped", "file", file, "lines", n)
 	}
 	for _, r := range l.history {
 		l.lastID = max(l.lastID, r.ID)
 	}
-	return l, nil
+	return l
 }
 
 // A Login is one login. Its owner closes it when the session ends.
@@ -122,17 +127,25 @@ func (l *Logins) add(r Record) {
 	l.write(r)
 }
 
+// write writes r to the file, or the whole history if earlier records are not in the file. l.mu is
+// held.
 func (l *Logins) write(r Record) {
 	if l.file.name == "" {
 		return
 	}
-	err := l.file.append(r)
-	if err == nil && l.file.lines > 8*maxRecords {
+	var err error
+	if l.unwritten {
+		err = l.file.rewrite(l.history)
+	} else if err = l.file.append(r); err == nil && l.file.lines > 8*maxRecords {
 		err = l.file.rewrite(l.history)
 	}
-	if err != nil {
-		l.log.Warn("the history of logins is not written", "err", err)
+	switch {
+	case err != nil && !l.unwritten:
+		l.log.Warn("the history of logins is kept in memory: its file cannot be written", "err", err)
+	case err == nil && l.unwritten:
+		l.log.Info("the history of logins is written to its file again")
 	}
+	l.unwritten = err != nil
 }
 
 // Sessions returns the sessions that have not ended, in the order of their logins.

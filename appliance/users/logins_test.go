@@ -1,11 +1,14 @@
 package users_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,11 +27,7 @@ var (
 
 func openLogins(t *testing.T, file string, c clock.Clock) *users.Logins {
 	t.Helper()
-	l, err := users.OpenLogins(file, c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
+	return users.OpenLogins(file, c, nil)
 }
 
 var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -158,21 +157,74 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestUnreadableHistoryIsAnError(t *testing.T) {
-	if _, err := users.OpenLogins(t.TempDir(), clock.NewFake(start), nil); err == nil {
-		t.Error("a directory was read as a history")
+// Whatever the file holds, logins work, and the lines that are whole are kept.
+func TestDamagedHistoryIsSkipped(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "logins")
+	openLogins(t, file, clock.NewFake(start)).Open(joe, clientAddr, "cli").Close()
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, content string
+		logins        int
+		damaged       bool // lines are reported
+	}{
+		{"empty", "", 0, false},
+		{"half", string(whole[:len(whole)/4]), 0, false},
+		{"garbage", "\x00\xff\n{}\n[1]\n\"x\"\n", 0, true},
+		{"garbage between lines", string(whole) + "\x00garbage\n", 1, true},
+		{"impossible numbers", `{"Event":"login","ID":9223372036854775807}` + "\n", 0, true},
+		{"unknown event", `{"Event":"launch","ID":1}` + "\n", 0, true},
+	} {
+		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		l := users.OpenLogins(file, clock.NewFake(start), slog.New(slog.NewTextHandler(&log, nil)))
+		if h := l.History(); len(h) != c.logins {
+			t.Errorf("%s: history %v, want %d", c.name, h, c.logins)
+		}
+		if strings.Contains(log.String(), "damaged") != c.damaged {
+			t.Errorf("%s: logged %q", c.name, log.String())
+		}
+		l.Open(admin, clientAddr, "cli").Close()
+		if h := openLogins(t, file, clock.NewFake(start)).History(); len(h) != c.logins+1 {
+			t.Errorf("%s: after a login the history is %v", c.name, h)
+		}
+	}
+}
+
+func TestUnreadableHistoryIsEmpty(t *testing.T) {
+	var log bytes.Buffer
+	l := users.OpenLogins(t.TempDir(), clock.NewFake(start), slog.New(slog.NewTextHandler(&log, nil)))
+	if len(l.History()) != 0 || !strings.Contains(log.String(), "ignored") {
+		t.Errorf("a directory as history: %v, logged %q", l.History(), log.String())
 	}
 }
 
 func TestUnwritableHistoryRefusesNoLogin(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	l := openLogins(t, filepath.Join(dir, "logins"), clock.NewFake(start))
+	file := filepath.Join(dir, "logins")
+	var log bytes.Buffer
+	l := users.OpenLogins(file, clock.NewFake(start), slog.New(slog.NewTextHandler(&log, nil)))
 	if err := os.WriteFile(dir, nil, 0o600); err != nil { // where the directory is expected
 		t.Fatal(err)
 	}
 	l.Open(admin, clientAddr, "cli").Close()
-	if h := l.History(); len(h) != 1 || h[0].LogoutTime.IsZero() {
+	l.Open(joe, clientAddr, "cli")
+	if h := l.History(); len(h) != 2 || h[1].LogoutTime.IsZero() {
 		t.Errorf("in memory: %v", h)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 {
+		t.Errorf("%d lines were logged, want 1:\n%s", n, log.String())
+	}
+	if err := os.Remove(dir); err != nil { // now there is space
+		t.Fatal(err)
+	}
+	l.Open(admin, clientAddr, "ftp")
+	if h := openLogins(t, file, clock.NewFake(start)).History(); len(h) != 3 {
+		t.Errorf("once the file can be written it holds %v", h)
 	}
 }
 
@@ -197,10 +249,7 @@ func TestLoginsAreSafeForConcurrentUse(t *testing.T) {
 }
 
 func BenchmarkLogin(b *testing.B) {
-	l, err := users.OpenLogins(filepath.Join(b.TempDir(), "logins"), clock.System(), nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	l := users.OpenLogins(filepath.Join(b.TempDir(), "logins"), clock.System(), nil)
 	for b.Loop() {
 		l.Open(admin, clientAddr, "cli").Close()
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -20,25 +21,30 @@ import (
 	"github.com/esasim/esasim/appliance/atomicfile"
 )
 
-// Certificate reads the certificate and the key in file. If the file does not exist, Certificate
-// makes a self-signed certificate for the names and addresses in hosts and stores it there.
-// random must be unpredictable.
-func Certificate(file string, random io.Reader, hosts []string) (tls.Certificate, error) {
+// Certificate reads the certificate and the key in file. If the file does not exist, or is
+// damaged or unreadable, Certificate makes a self-signed certificate for the names and addresses
+// in hosts, and writes it to the file. If it cannot be written, the next start makes another one.
+// Whatever is wrong with the file is logged. random must be unpredictable.
+func Certificate(file string, random io.Reader, hosts []string, log *slog.Logger) (
+	tls.Certificate, error,
+) {
 	both, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		both, err = newCertificate(random, hosts)
-		if err == nil {
-			err = atomicfile.Write(file, both)
+	if err == nil && len(both) > 0 {
+		var cert tls.Certificate
+		if cert, err = tls.X509KeyPair(both, both); err == nil {
+			return cert, nil
 		}
 	}
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate of the page: %w", err)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("the certificate of the page is replaced by a new one", "file", file, "err", err)
 	}
-	cert, err := tls.X509KeyPair(both, both)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate of the page: %s: %w", file, err)
+	if both, err = newCertificate(random, hosts); err != nil {
+		return tls.Certificate{}, fmt.Errorf("make the certificate of the page: %w", err)
 	}
-	return cert, nil
+	if err := atomicfile.Write(file, both); err != nil {
+		log.Warn("the certificate of the page is not saved", "err", err)
+	}
+	return tls.X509KeyPair(both, both)
 }
 
 // A new certificate is valid at any time that the clock of the appliance or of a browser may

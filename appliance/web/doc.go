@@ -1,6 +1,6 @@
 // Package web is the page: the process gui of the appliance, to which a browser talks.
 //
-//	cert, err := web.Certificate(file, entropy, hosts)
+//	cert, err := web.Certificate(file, entropy, hosts, logger)
 //	s := web.New(web.Options{Box: box, Certificate: cert, Outside: https})
 //	box.Add(s)
 //

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"golang.org/x/crypto/ssh"
@@ -19,8 +20,8 @@ const pemType = "PRIVATE KEY" // PKCS #8, RFC 7468
 
 // LoadOrCreateKey reads the appliance's key pair from a file. If the file does not exist, it
 // creates a key pair from random bytes of rand, which must be as unpredictable as the key is to
-// be, and writes it to the file.
-func LoadOrCreateKey(file string, rand io.Reader) (crypto.Signer, error) {
+// be, and writes it to the file. A file that holds no key pair is replaced, which is logged.
+func LoadOrCreateKey(file string, rand io.Reader, log *slog.Logger) (crypto.Signer, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return createKey(file, rand)
@@ -28,17 +29,26 @@ func LoadOrCreateKey(file string, rand io.Reader) (crypto.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the key for SCP: %w", err)
 	}
+	key, err := parseKey(text)
+	if err != nil {
+		log.Warn("the key for SCP is damaged and is replaced by a new one", "file", file, "err", err)
+		return createKey(file, rand)
+	}
+	return key, nil
+}
+
+func parseKey(text []byte) (crypto.Signer, error) {
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != pemType {
-		return nil, fmt.Errorf("%s: expected a private key in PEM", file)
+		return nil, errors.New("expected a private key in PEM")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, err
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("%s: the key cannot sign", file)
+		return nil, errors.New("the key cannot sign")
 	}
 	return signer, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -91,7 +92,7 @@ func (h *harness) options() upload.Options {
 		},
 		Key: func() (crypto.Signer, error) {
 			return upload.LoadOrCreateKey(filepath.Join(h.state, "key"),
-				entropy.Seeded(1).Stream("key"))
+				entropy.Seeded(1).Stream("key"), slog.New(slog.DiscardHandler))
 		},
 		HostKeys: func() []upload.HostKey {
 			h.mu.Lock()
@@ -397,12 +398,19 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// LoadOrCreateKey returns the same key as long as its file exists.
+// LoadOrCreateKey returns the same key as long as its file exists, and replaces one that holds no
+// key.
 func TestKeyIsCreatedOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	var lines []string
-	for seed := range uint64(2) {
-		key, err := upload.LoadOrCreateKey(file, entropy.Seeded(seed).Stream("key"))
+	for seed := range uint64(4) {
+		if seed >= 2 {
+			if err := os.WriteFile(file, []byte([]string{"", "nonsense"}[seed-2]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		key, err := upload.LoadOrCreateKey(file, entropy.Seeded(seed).Stream("key"),
+			slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -415,6 +423,9 @@ func TestKeyIsCreatedOnce(t *testing.T) {
 	if lines[0] != lines[1] || !strings.HasPrefix(lines[0], "ssh-ed25519 ") ||
 		!strings.HasSuffix(lines[0], " esa") {
 		t.Errorf("%q", lines)
+	}
+	if lines[2] == lines[0] || lines[3] == lines[2] {
+		t.Errorf("a damaged key was not replaced: %q", lines)
 	}
 }
 
