@@ -81,6 +81,9 @@ func (r *runningServer) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 		PublicKeyAuthAlgorithms: offered.PublicKeys,
 	}
 	c.KeyExchanges, c.Ciphers, c.MACs = offered.KeyExchanges, offered.Ciphers, offered.MACs
+	for _, signer := range r.hostKeySigners(conn) {
+		c.AddHostKey(signer)
+	}
 	return c
 }
 

@@ -17,6 +17,7 @@ type connection struct {
 	net.Conn
 	addr     netip.Addr // the client's
 	accepted clock.Mark
+	hello    *clientHello
 	timers   clock.Group
 
 	verified  verifiedLogin    // used by the goroutine of the login
@@ -34,6 +35,13 @@ type connection struct {
 
 // connectionKey is the key of the *connection in a context of the library.
 type connectionKey struct{}
+
+// Read reads from the client.
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.hello.observe(p[:n], err)
+	return n, err
+}
 
 func (c *connection) loggedIn() bool {
 	c.mu.Lock()

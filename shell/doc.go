@@ -81,8 +81,13 @@
 //
 // x/term edits the line that is being typed and does nothing else: the output of commands bypasses
 // it. A keyDecoder (keys.go) stands between the input and x/term, which waits for more input after
-// bytes that are not UTF-8, and after escape sequences that it does not know. It cannot continue after Ctrl-C, Ctrl-D or an error, so a new one replaces it then. That is
-// cheaper, and the screen looks better, than to feed it keys that make it end its line.
+// bytes that are not UTF-8, and after escape sequences that it does not know. x/term cannot
+// continue after Ctrl-C, Ctrl-D or an error, so a new one replaces it then. That is cheaper, and
+// the screen looks better, than to feed it keys that make it end its line.
+//
+// The server has several host keys: old clients know only RSA. The keys other than the first are
+// loaded when a client needs them (hostkey.go), and a client in Go, which prefers RSA to the key
+// that it finds in known_hosts, is not offered them (hello.go).
 //
 // Output is collected and sent in one piece (output.go): the echo of a command, its output and the
 // next prompt are usually one packet.

@@ -24,7 +24,11 @@ import (
 type Server struct {
 	Appliance *appliance.Appliance
 	Commands  []*Command
-	HostKey   crypto.Signer // Ed25519, ECDSA or RSA
+	// HostKey is the first host key, Ed25519, ECDSA or RSA. It is offered to every client.
+	HostKey crypto.Signer
+	// MoreHostKeys are offered to clients besides HostKey. Nil means that an ECDSA key and an
+	// RSA key are created when clients need them, and not kept.
+	MoreHostKeys []LazyHostKey
 	// Listen opens the port. The caller decides on which network.
 	Listen func(context.Context) (net.Listener, error)
 	// Subsystems holds the functions that serve subsystems such as "sftp", by name. They are
@@ -104,7 +108,8 @@ func (s *Server) Start(ctx context.Context) error {
 		limits:  s.Limits.withDefaults(),
 		catalog: newCatalog(s.Commands, s.Appliance.Product.Version),
 	}
-	r.ssh = r.newSSHServer(key)
+	r.addHostKeys(key)
+	r.ssh = r.newSSHServer()
 	s.connectionTasks.Go(func() { r.accept(listener) })
 	return nil
 }
@@ -179,13 +184,32 @@ type runningServer struct {
 	limits  Limits
 	catalog *catalog
 	ssh     *ssh.Server
+
+	firstKey gossh.Signer
+	lazyKeys []*lazySigner
+}
+
+// addHostKeys sets the host keys. There is one of each type.
+func (r *runningServer) addHostKeys(first gossh.Signer) {
+	r.firstKey = first
+	more := r.MoreHostKeys
+	if more == nil {
+		more = newLazyHostKeys()
+	}
+	for _, lazy := range more {
+		if lazy.Type == first.PublicKey().Type() {
+			continue
+		}
+		r.lazyKeys = append(r.lazyKeys, &lazySigner{LazyHostKey: lazy, onError: func(err error) {
+			r.Appliance.Logger.Error("load a host key", "type", lazy.Type, "error", err)
+		}})
+	}
 }
 
 // newSSHServer configures the library, which speaks the protocol and authenticates. Channels are
 // handled by channel.go; forwarding has no handler and is therefore refused.
-func (r *runningServer) newSSHServer(key gossh.Signer) *ssh.Server {
+func (r *runningServer) newSSHServer() *ssh.Server {
 	return &ssh.Server{
-		HostSigners:          []ssh.Signer{key},
 		Version:              cmp.Or(r.Version, DefaultVersion),
 		ServerConfigCallback: r.serverConfig,
 		ChannelHandlers:      map[string]ssh.ChannelHandler{"session": r.serveChannel},
@@ -268,7 +292,9 @@ func (r *runningServer) admit(conn net.Conn) *connection {
 		oldest.Conn.Close()
 		delete(r.connections, oldest)
 	}
-	c := &connection{Conn: conn, addr: addr, accepted: clock.System().Mark()}
+	c := &connection{
+		Conn: conn, addr: addr, accepted: clock.System().Mark(), hello: newClientHello(),
+	}
 	c.stopHandshakeTimer = c.timers.AfterFunc(clock.System(), r.limits.HandshakeTimeout,
 		func() { conn.Close() })
 	r.connections[c] = true

@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
 )
 
 // Options configure a box. Topology, Dir and HostKey are required.
@@ -17,6 +18,9 @@ type Options struct {
 	Topology *topology.Topology
 	Dir      string        // the appliance's configuration, state and files
 	HostKey  crypto.Signer // of the SSH daemon
+	// MoreHostKeys are the SSH daemon's host keys of other types, which are loaded when clients
+	// need them; nil means new ones.
+	MoreHostKeys []shell.LazyHostKey
 
 	// DoorAddrs are real addresses of doors, by name, that replace the topology's. Port 0
 	// takes a free one.

@@ -23,9 +23,10 @@ import (
 // newSSHServer returns the SSH daemon, which serves SFTP and SCP too.
 func newSSHServer(a *appliance.Appliance, o Options) *shell.Server {
 	return &shell.Server{
-		Appliance: a,
-		Commands:  commands.All(),
-		HostKey:   o.HostKey,
+		Appliance:    a,
+		Commands:     commands.All(),
+		HostKey:      o.HostKey,
+		MoreHostKeys: o.MoreHostKeys,
 		Listen: func(ctx context.Context) (net.Listener, error) {
 			return a.Daemons.Listen(ctx, daemon.SSHPort())
 		},

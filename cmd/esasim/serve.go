@@ -68,6 +68,7 @@ func (s *serve) Run(t stdio) (err error) {
 		Topology:        topo,
 		Dir:             filepath.Join(data.path, "appliance"),
 		HostKey:         key,
+		MoreHostKeys:    moreHostKeys(!s.Ephemeral),
 		FactoryReset:    s.Factory,
 		DoorAddrs:       s.doorAddrs(),
 		FTPPassivePorts: s.FTPPassive.bounds(),

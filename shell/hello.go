@@ -1,0 +1,94 @@
+package shell
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A clientHello reads along what a client sends first: its version and, if it is a program in Go,
+// the types of host keys that it knows.
+//
+// Go's SSH library prefers RSA to all other types, whatever key its user has in known_hosts. So a
+// server that has more than one host key looks to it like one whose key has changed. Therefore
+// such a client is offered the server's first key only, if it knows its type. Other clients prefer
+// the type that they know from known_hosts, and are offered all keys.
+type clientHello struct {
+	// The following fields belong to the goroutine that reads the connection.
+	buf  []byte // what has arrived
+	done bool
+
+	known chan struct{} // closed when hostKeyTypes is final
+	once  sync.Once
+	// hostKeyTypes are the types that a client in Go knows; nil for other clients.
+	hostKeyTypes []string
+}
+
+// goVersion begins the version of clients that use Go's SSH library.
+const goVersion = "SSH-2.0-Go"
+
+// maxHello is the largest number of bytes that are kept. It is more than a client in Go sends.
+const maxHello = 16 << 10
+
+func newClientHello() *clientHello { return &clientHello{known: make(chan struct{})} }
+
+// observe is called with what has been read from the connection, and with the error of reading.
+func (h *clientHello) observe(b []byte, err error) {
+	if h.done {
+		return
+	}
+	h.buf = append(h.buf, b...)
+	types, complete := helloHostKeyTypes(h.buf)
+	if complete || err != nil || len(h.buf) > maxHello {
+		h.hostKeyTypes = types
+		h.finish()
+	}
+}
+
+// finish ends reading along.
+func (h *clientHello) finish() {
+	h.done, h.buf = true, nil
+	h.once.Do(func() { close(h.known) })
+}
+
+// prefersFirstKey reports whether only the server's first key, which has the given type, is to be
+// offered. It blocks until a client in Go has said what it knows, which it does without waiting
+// for the server, or until the connection has ended.
+func (h *clientHello) prefersFirstKey(firstKey string) bool {
+	<-h.known
+	return slices.Contains(h.hostKeyTypes, firstKey)
+}
+
+// helloHostKeyTypes returns the types of host keys in the first packet of a client in Go (RFC 4253,
+// section 7.1). complete reports whether nothing more needs to be read.
+func helloHostKeyTypes(b []byte) (types []string, complete bool) {
+	version, packet, found := bytes.Cut(b, []byte("\n"))
+	if !found {
+		n := min(len(b), len(goVersion))
+		return nil, string(b[:n]) != goVersion[:n]
+	}
+	if !strings.HasPrefix(string(version), goVersion) {
+		return nil, true
+	}
+	const cookieEnd = 4 + 1 + 1 + 16 // length, padding length, type of message, cookie
+	if len(packet) < cookieEnd {
+		return nil, false
+	}
+	lists := packet[cookieEnd:]
+	for range 2 { // of key exchanges, of host keys
+		if len(lists) < 4 {
+			return nil, false
+		}
+		n := int(binary.BigEndian.Uint32(lists))
+		if n > maxHello {
+			return nil, true
+		}
+		if len(lists) < 4+n {
+			return nil, false
+		}
+		types, lists = strings.Split(string(lists[4:4+n]), ","), lists[4+n:]
+	}
+	return types, true
+}
