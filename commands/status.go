@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/shell"
 )
@@ -54,19 +55,7 @@ func printGauges(env *shell.Env) error {
 	if err != nil {
 		return networkRefusal(err, "list its sockets")
 	}
-	var in, out int
-	for _, s := range sockets {
-		if s.State != "ESTABLISHED" {
-			continue
-		}
-		if slices.ContainsFunc(sockets, func(l network.Socket) bool {
-			return l.State == "LISTEN" && l.Local.Port() == s.Local.Port()
-		}) {
-			in++
-		} else {
-			out++
-		}
-	}
+	in, out := mailConnections(sockets)
 	used, quota := env.Appliance.Files.Usage()
 	env.Printf("\nGauges:                             Current\n")
 	env.Printf("  System\n")
@@ -76,6 +65,26 @@ func printGauges(env *shell.Env) error {
 	env.Printf("    %-31s %d\n", "Current Inbound Conn.", in)
 	env.Printf("    %-31s %d\n", "Current Outbound Conn.", out)
 	return nil
+}
+
+// mailConnections returns the number of established connections on which mail comes in and goes out:
+// those of hermes, apart from its connections to web services of the vendor.
+func mailConnections(sockets []network.Socket) (in, out int) {
+	for _, s := range sockets {
+		if s.State != "ESTABLISHED" || s.Owner != daemon.Hermes.Name() {
+			continue
+		}
+		accepted := slices.ContainsFunc(sockets, func(l network.Socket) bool {
+			return l.State == "LISTEN" && l.Owner == s.Owner && l.Local.Port() == s.Local.Port()
+		})
+		switch web := s.Remote.Port() == 80 || s.Remote.Port() == 443; {
+		case accepted:
+			in++
+		case !web:
+			out++
+		}
+	}
+	return in, out
 }
 
 // kilobytes writes a number of bytes as 1,234K.
