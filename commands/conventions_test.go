@@ -92,10 +92,10 @@ func sources(t *testing.T) map[string]string {
 	return files
 }
 
-// commandOf returns the command that a file is named after: ping for ping.go and
-// ping_sort.go. It returns "" for shared_*.go and doc.go.
+// commandOf returns the command that a Go file or a transcript is named after: ping for ping.go
+// and ping_6.txtar. It returns "" for shared_*.go and doc.go.
 func commandOf(file string) string {
-	command, _, _ := strings.Cut(strings.TrimSuffix(file, ".go"), "_")
+	command, _, _ := strings.Cut(strings.TrimSuffix(file, filepath.Ext(file)), "_")
 	if command == "shared" || command == "doc" {
 		return ""
 	}
@@ -109,7 +109,15 @@ func TestFilesAreNamedAfterCommands(t *testing.T) {
 	for _, c := range commands.All() {
 		words = append(words, c.Name)
 	}
-	for _, problem := range nameProblems(sources(t), words) {
+	files := sources(t)
+	transcripts, err := filepath.Glob("*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range transcripts {
+		files[name] = ""
+	}
+	for _, problem := range nameProblems(files, words) {
 		t.Error(problem)
 	}
 }

@@ -54,7 +54,7 @@ func readText(t *testing.T, file string) string {
 // attested reports whether a document attests text of the command that a transcript belongs
 // to. It is true of everything but commands whose Source begins with "invented".
 func attested(transcript string) bool {
-	command := commandOf(strings.TrimSuffix(transcript, ".txtar"))
+	command := commandOf(transcript)
 	for _, c := range commands.All() {
 		if c.Name == command {
 			return !strings.HasPrefix(c.Source, "invented")
