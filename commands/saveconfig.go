@@ -28,9 +28,8 @@ var _ = register(&shell.Command{
 			return err
 		}
 		var b bytes.Buffer
-		if err := config.WriteXML(&b, env.Appliance.Config.Committed(), config.XMLOptions{
-			Header: env.Appliance.FileHeader(), Passphrases: passphrases,
-		}); err != nil {
+		if err := config.WriteXML(&b, env.Appliance.Config.Committed(),
+			configFileOptions(env, passphrases)); err != nil {
 			return err
 		}
 		p := env.Appliance.Product

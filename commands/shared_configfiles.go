@@ -13,6 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -20,7 +21,21 @@ import (
 // directory configuration.
 
 const passphraseHelp = "y masks passphrases, n does not. " +
-	"option is a number from the dialogue's list."
+	"option is a number from the dialogue's list.\n" +
+	"Only administrators see the passphrases of accounts: for other roles, a file whose passphrases\n" +
+	"are not masked does not contain the accounts, and loading it keeps the present ones."
+
+// configFileOptions returns the options of a configuration file that the user may see. The hashes
+// of the accounts' passphrases are for administrators only. A masked file has the accounts for
+// every role, because it cannot be loaded.
+func configFileOptions(env *shell.Env, passphrases config.Passphrases) config.XMLOptions {
+	o := config.XMLOptions{Header: env.Appliance.FileHeader(), Passphrases: passphrases}
+	if passphrases != config.Masked && env.Account.Role != users.Administrator {
+		o.Without = []string{users.Section.Name()}
+		o.Header = append(o.Header, "Accounts: left out, because the user role does not permit them")
+	}
+	return o
+}
 
 // choosePassphrases returns how passphrases are to be written, as the arguments or the
 // answers say.

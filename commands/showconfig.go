@@ -20,8 +20,7 @@ var _ = register(&shell.Command{
 		if err != nil {
 			return err
 		}
-		return config.WriteXML(env.Pager(ctx), env.Appliance.Config.Committed(), config.XMLOptions{
-			Header: env.Appliance.FileHeader(), Passphrases: passphrases,
-		})
+		return config.WriteXML(env.Pager(ctx), env.Appliance.Config.Committed(),
+			configFileOptions(env, passphrases))
 	},
 })

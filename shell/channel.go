@@ -22,7 +22,7 @@ import (
 type Channel interface {
 	io.ReadWriteCloser
 	Stderr() io.Writer
-	Account() users.Account // as it was when the conversation began
+	Account() users.Account // as it is now; if Check returns an error, as it was before
 	RemoteAddr() netip.Addr
 	// Check returns the reason if the account no longer permits the conversation, which then
 	// must do nothing more. The server tells the client the reason and closes the channel.
@@ -34,7 +34,7 @@ type Channel interface {
 // channel implements Channel.
 type channel struct {
 	gossh.Channel
-	account    users.Account
+	account    users.Account // as it was when the channel was opened
 	clientAddr netip.Addr
 	localAddr  netip.Addr       // the appliance's
 	authority  *users.Authority // of a subsystem or of Exec; nil before it starts
@@ -42,7 +42,7 @@ type channel struct {
 }
 
 func (c *channel) Stderr() io.Writer      { return c.Channel.Stderr() }
-func (c *channel) Account() users.Account { return c.account }
+func (c *channel) Account() users.Account { account, _ := c.authority.Check(); return account }
 func (c *channel) RemoteAddr() netip.Addr { return c.clientAddr }
 func (c *channel) Check() error           { return c.authority.Err() }
 

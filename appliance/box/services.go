@@ -3,6 +3,7 @@ package box
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -58,7 +59,21 @@ func newSSHServer(a *appliance.Appliance, o Options) *shell.Server {
 
 // areaOf returns the file area as the user of a channel sees it.
 func areaOf(a *appliance.Appliance, ch shell.Channel) *files.Area {
-	return a.Files.Area(ch.Account().Name).WithCheck(ch.Check)
+	return limitedArea(a, func() (users.Account, error) { return ch.Account(), ch.Check() })
+}
+
+// limitedArea returns the file area as the user of a session sees it. account returns the session's
+// account, or the reason why the session must end. Files with the hashes of the accounts'
+// passphrases are readable for administrators only, as they are in showconfig.
+func limitedArea(a *appliance.Appliance, account func() (users.Account, error)) *files.Area {
+	now, _ := account()
+	return a.Files.Area(now.Name).WithLimits(files.Limits{
+		Check: func() error { _, err := account(); return err },
+		MayRead: func(content io.Reader) bool {
+			now, err := account()
+			return err == nil && (now.Role == users.Administrator || !users.HoldsHash(content))
+		},
+	})
 }
 
 // ftpOptions returns the options of the FTP daemon.
@@ -97,14 +112,13 @@ func verifyFTP(
 		return transfer.FTPLogin{}, err
 	}
 	var authority atomic.Pointer[users.Authority]
-	check := func() error {
-		if now := authority.Load(); now != nil {
-			return now.Err()
-		}
-		return nil
-	}
 	return transfer.FTPLogin{
-		Area: a.Files.Area(account.Name).WithCheck(check),
+		Area: limitedArea(a, func() (users.Account, error) {
+			if now := authority.Load(); now != nil {
+				return now.Check()
+			}
+			return account, nil // the session has not begun
+		}),
 		Begin: func(end func(text string)) func() {
 			logout := ftpLogIn(a, account, from)
 			authority.Store(a.Users.Authorize(account, nil, users.AuthorityOptions{

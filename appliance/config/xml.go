@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -26,11 +27,14 @@ const (
 type XMLOptions struct {
 	Header      []string // lines of the comment at the top, without indentation
 	Passphrases Passphrases
+	// Without holds the names of sections that are left out. Loading such a file does not change
+	// them.
+	Without []string
 }
 
 const xmlHead = `<?xml version="1.0" encoding="ISO-8859-1"?>`
 
-// WriteXML writes all sections of v in the form of showconfig and saveconfig. It flushes after each
+// WriteXML writes the sections of v in the form of showconfig and saveconfig. It flushes after each
 // section, and holds no lock while it writes. Lines end in "\n".
 func WriteXML(w io.Writer, v View, o XMLOptions) error {
 	out := bufio.NewWriter(w)
@@ -41,6 +45,9 @@ func WriteXML(w io.Writer, v View, o XMLOptions) error {
 	out.WriteString("-->\n<config>\n")
 	var group Group
 	for _, s := range allSections() {
+		if slices.Contains(o.Without, s.name) {
+			continue
+		}
 		if s.group != group {
 			group = s.group
 			out.WriteString(banner(group.String()) + "\n")

@@ -2,7 +2,9 @@ package files
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"strings"
@@ -32,24 +34,31 @@ func MayTransfer(role string) bool { return role == "Administrator" || role == "
 // of a log. Everything else returns fs.ErrPermission. Errors are *fs.PathError with the path
 // as the user sees it.
 type Area struct {
-	store *Store
-	user  string
-	check func() error // nil: the user may use the Area for ever
+	store  *Store
+	user   string
+	limits Limits
+}
+
+// Limits say what a user may not do. They are asked again for each operation.
+type Limits struct {
+	// Check returns an error if the user may no longer use the Area; nil means that the user
+	// always may. Then every operation does nothing and returns fs.ErrPermission. So does each
+	// read and write of a file that was opened before.
+	Check func() error
+	// MayRead reports whether the user may read a file of the directory configuration; nil
+	// means that the user may read all. It is called when the file is opened.
+	MayRead func(content io.Reader) bool
 }
 
 // Area returns the store as the user sees it.
 func (s *Store) Area(user string) *Area { return &Area{store: s, user: user} }
 
-// WithCheck returns an Area of which every operation first calls check. If check returns an error,
-// the operation does nothing and returns fs.ErrPermission. So does each read and write of a file
-// that was opened before.
-func (a *Area) WithCheck(check func() error) *Area {
-	return &Area{store: a.store, user: a.user, check: check}
-}
+// WithLimits returns the same Area for a user with these limits.
+func (a *Area) WithLimits(l Limits) *Area { return &Area{store: a.store, user: a.user, limits: l} }
 
 // permit returns fs.ErrPermission if the user may no longer use the Area.
 func (a *Area) permit() error {
-	if a.check == nil || a.check() == nil {
+	if a.limits.Check == nil || a.limits.Check() == nil {
 		return nil
 	}
 	return fs.ErrPermission
@@ -180,22 +189,33 @@ func (a *Area) Open(p string) (*File, error) { return a.OpenFile(p, os.O_RDONLY)
 // former content is restored if the new one exceeds the quota (see Store.Overwrite). An upload
 // that is interrupted leaves the data that has arrived, so that it can be resumed.
 func (a *Area) OpenFile(p string, flag int) (*File, error) {
-	f, err := a.openFile(p, flag)
+	f, real, err := a.openFile(p, flag)
 	if errors.Is(err, ErrQuota) {
 		a.store.notifyFull()
 	}
-	return f, err
-}
-
-func (a *Area) openFile(p string, flag int) (*File, error) {
-	real, err := a.lock("open", p)
-	defer a.store.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
+	_, configuration := below(real, Configuration)
+	readable := flag&os.O_WRONLY == 0 && flag&os.O_TRUNC == 0
+	if !configuration || !readable || a.limits.MayRead == nil ||
+		a.limits.MayRead(io.NewSectionReader(f, 0, math.MaxInt64)) {
+		return f, nil
+	}
+	return nil, errors.Join(pathError("open", p, fs.ErrPermission), f.Close())
+}
+
+// openFile opens a file that the user may or may not be allowed to read, and returns its resolved
+// name.
+func (a *Area) openFile(p string, flag int) (_ *File, real string, err error) {
+	real, err = a.lock("open", p)
+	defer a.store.mu.Unlock()
+	if err != nil {
+		return nil, "", err
+	}
 	if flag&os.O_CREATE != 0 && a.store.tooManyFiles() {
 		if _, err := a.store.stat(real, real); errors.Is(err, fs.ErrNotExist) {
-			return nil, pathError("open", p, ErrQuota)
+			return nil, "", pathError("open", p, ErrQuota)
 		}
 	}
 	var f *File
@@ -209,10 +229,10 @@ func (a *Area) openFile(p string, flag int) (*File, error) {
 		f, err = a.store.open(real, flag)
 	}
 	if err != nil {
-		return nil, pathError("open", p, err)
+		return nil, "", pathError("open", p, err)
 	}
 	f.name, f.check = p, a.permit
-	return f, nil
+	return f, real, nil
 }
 
 // Writable reports whether the user may write to a path, and rename and remove its file.

@@ -2,8 +2,10 @@ package files_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"syscall"
 	"testing"
@@ -239,15 +241,59 @@ func TestMayTransfer(t *testing.T) {
 	}
 }
 
-func TestCheckedArea(t *testing.T) {
+func TestFilesOfConfigurationThatTheUserMayNotRead(t *testing.T) {
+	s := open(t, t.TempDir(), 0)
+	for _, name := range []string{"configuration/secret", "configuration/open", "diagnostic/secret"} {
+		if err := s.WriteFile("data/pub/"+name, []byte(path.Base(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := s.Area("kim").WithLimits(files.Limits{MayRead: func(content io.Reader) bool {
+		b, err := io.ReadAll(content)
+		return err == nil && string(b) != "secret"
+	}})
+	for name, want := range map[string]bool{
+		"/configuration/open": true, "/diagnostic/secret": true, "/configuration/secret": false,
+		"/data/pub/configuration/../configuration/secret": false,
+	} {
+		for _, flag := range []int{os.O_RDONLY, os.O_RDWR} {
+			if flag == os.O_RDWR && name == "/diagnostic/secret" {
+				continue // nobody may write to it
+			}
+			f, err := a.OpenFile(name, flag)
+			if (err == nil) != want || err != nil && !errors.Is(err, fs.ErrPermission) {
+				t.Errorf("open %s with %d: %v", name, flag, err)
+			}
+			if err == nil {
+				f.Close()
+			}
+		}
+	}
+	if err := a.Rename("/configuration/secret", "/configuration/new", false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Open("/configuration/new"); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("after it was renamed: %v", err)
+	}
+	if err := a.Rename("/configuration/new", "/diagnostic/new", false); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("moved elsewhere: %v", err)
+	}
+	f, err := a.OpenFile("/configuration/new", os.O_WRONLY|os.O_TRUNC)
+	if err != nil {
+		t.Fatal("replacing the file: ", err)
+	}
+	f.Close()
+}
+
+func TestAreaWhoseUserMayNoLongerUseIt(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	allowed := true
-	a := s.Area("admin").WithCheck(func() error {
+	a := s.Area("admin").WithLimits(files.Limits{Check: func() error {
 		if allowed {
 			return nil
 		}
 		return errors.New("locked")
-	})
+	}})
 	const name = "/configuration/x"
 	f, err := a.OpenFile(name, os.O_RDWR|os.O_CREATE)
 	if err != nil {

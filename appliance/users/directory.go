@@ -1,6 +1,7 @@
 package users
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -182,4 +183,34 @@ func (d *Directory) Done(ctx context.Context, old, new *config.Config) {
 			delete(d.verified, name)
 		}
 	}
+}
+
+// maxScanned bounds how much of a file HoldsHash reads. No larger file is a configuration.
+const maxScanned = 8 << 20
+
+// HoldsHash reports whether r holds a hash of a passphrase, as a configuration file does whose
+// passphrases are not masked. A file that cannot be read counts as one that does.
+func HoldsHash(r io.Reader) bool {
+	const prefix, tail = "$2", len("$2a$10$") - 1
+	var b [32 << 10]byte
+	kept := 0
+	for read := 0; read < maxScanned; {
+		n, err := io.ReadFull(r, b[kept:])
+		read += n
+		text := b[:kept+n]
+		for rest := text; ; {
+			i := bytes.Index(rest, []byte(prefix))
+			if i < 0 {
+				break
+			}
+			if rest = rest[i+len(prefix):]; len(rest) >= 5 && rest[1] == '$' && rest[4] == '$' {
+				return true
+			}
+		}
+		if err != nil {
+			return err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF)
+		}
+		kept = copy(b[:], text[len(text)-tail:])
+	}
+	return false
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/ssh"
@@ -284,5 +285,26 @@ func BenchmarkVerifyRemembered(b *testing.B) {
 		if !canLogIn(d, "admin", "ironport") {
 			b.Fatal("denied")
 		}
+	}
+}
+
+func TestHoldsHash(t *testing.T) {
+	hash, err := users.HashPassphrase("passphrase1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 80 { // across the end of the buffer, too
+		filler := strings.Repeat("$2", (32<<10-n)/2)
+		if !users.HoldsHash(strings.NewReader(filler + hash + "</passphrase>")) {
+			t.Errorf("a hash after %d bytes was not found", len(filler))
+		}
+	}
+	for _, text := range []string{"", "<passphrase>*****</passphrase>", "$2", "$2a$1", "costs $2.50 $"} {
+		if users.HoldsHash(strings.NewReader(text)) {
+			t.Errorf("%q holds no hash", text)
+		}
+	}
+	if !users.HoldsHash(iotest.ErrReader(errors.New("unreadable"))) {
+		t.Error("an unreadable file counts as harmless")
 	}
 }
