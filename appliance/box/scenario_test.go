@@ -41,6 +41,9 @@ import (
 //	    -probe T                    how long traceroute waits for an answer
 //	session [-in LABEL] FILE... play conversations (see package shelltest)
 //	ssh LINE                    run a command line; its output is stdout
+//	hold sftp|ftp LABEL         log in and stay connected
+//	get LABEL PATH              fetch a file over a connection that is held; print it
+//	put LABEL FILE PATH         store a file over SFTP
 //	fault add ACTION KEY=VALUE  add a fault, with the keys of a topology's rule
 //	fault remove ID|all         remove one or all faults
 //	fault await ID N            wait until a fault has applied to N packets
@@ -54,6 +57,8 @@ import (
 //	                            connection has ended; print the last
 //	log NAME PATTERN            wait until the text of a log matches; print it
 //	pcap FILE FILTER            print the frames that a filter matches; fail if none does
+//
+// The verbs session, ssh and hold log in as admin, or as another user with -user NAME -pass TEXT.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("../../fixtures/scenarios/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -63,7 +68,9 @@ func TestScenarios(t *testing.T) {
 		Files:              files,
 		RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
-			env.Values[scenarioKey{}] = &scenario{env: env, players: map[string]*shelltest.Player{}}
+			env.Values[scenarioKey{}] = &scenario{
+				env: env, players: map[string]*shelltest.Player{}, held: map[string]heldConn{},
+			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -76,6 +83,9 @@ func TestScenarios(t *testing.T) {
 			"listen":  verb((*scenario).listen),
 			"dial":    verb((*scenario).dial),
 			"sftp":    verb((*scenario).sftp),
+			"hold":    verb((*scenario).hold),
+			"get":     verb((*scenario).get),
+			"put":     verb((*scenario).put),
 			"ftp":     verb((*scenario).ftp),
 			"pcap":    verb((*scenario).pcap),
 			"mail":    verb((*scenario).mail),
@@ -92,6 +102,12 @@ type scenario struct {
 	env     *testscript.Env
 	box     *box.Box
 	players map[string]*shelltest.Player
+	held    map[string]heldConn // connections by label
+}
+
+// addLogin adds the flags of a login.
+func addLogin(flags *flag.FlagSet) (user, passphrase *string) {
+	return flags.String("user", "admin", "user name"), flags.String("pass", "ironport", "passphrase")
 }
 
 // verb makes a verb of a method. After "!" the method must fail.
@@ -174,13 +190,14 @@ func (stoppedClock) Sleep(ctx context.Context, _ time.Duration) error {
 func (s *scenario) session(ts *testscript.TestScript, args []string) error {
 	flags := flag.NewFlagSet("session", flag.ContinueOnError)
 	label := flags.String("in", "", "label of a session that stays open")
+	user, passphrase := addLogin(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	for _, name := range flags.Args() {
 		p := s.players[*label]
 		if p == nil || *label == "" {
-			client, err := shelltest.Dial(s.box.DoorAddrs()["ssh"].String(), "admin", "ironport")
+			client, err := shelltest.Dial(s.box.DoorAddrs()["ssh"].String(), *user, *passphrase)
 			if err != nil {
 				return err
 			}
@@ -203,12 +220,17 @@ func (s *scenario) session(ts *testscript.TestScript, args []string) error {
 }
 
 func (s *scenario) ssh(ts *testscript.TestScript, args []string) error {
-	client, err := shelltest.Dial(s.box.DoorAddrs()["ssh"].String(), "admin", "ironport")
+	flags := flag.NewFlagSet("ssh", flag.ContinueOnError)
+	user, passphrase := addLogin(flags)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	client, err := shelltest.Dial(s.box.DoorAddrs()["ssh"].String(), *user, *passphrase)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	status, err := client.Run(strings.Join(args, " "), nil, ts.Stdout())
+	status, err := client.Run(strings.Join(flags.Args(), " "), nil, ts.Stdout())
 	if err == nil && status != 0 {
 		err = fmt.Errorf("exit status %d", status)
 	}
