@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/commands"
 	"github.com/esasim/esasim/shell"
 )
@@ -42,6 +44,10 @@ func entryProblems(c *shell.Command) (problems []string) {
 	want(strings.HasSuffix(c.Summary, ".") && c.Summary[:1] == strings.ToUpper(c.Summary[:1]) &&
 		!strings.Contains(c.Summary, "\n"),
 		"the summary must be one sentence on one line, with a capital and a full stop")
+	for v := range 20 {
+		text, _ := refusal.Text(shell.UnknownCommand(product.Version{Major: v}, c.Name))
+		want(strings.Contains(text, "Unknown command"), "shell says that it is not simulated")
+	}
 	want(c.Source != "", "the source is empty")
 	want(c.Run != nil, "there is no function Run")
 	want(!c.Batch || strings.HasPrefix(c.Help, c.Name+" "),

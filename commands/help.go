@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -38,7 +37,7 @@ var _ = register(&shell.Command{
 		word := strings.ToLower(env.Args[0])
 		i := slices.IndexFunc(env.Commands, func(c *shell.Command) bool { return c.HasName(word) })
 		if i < 0 {
-			return refusal.Newf("Unknown command or missing feature key: %s", env.Args[0])
+			return shell.UnknownCommand(env.Appliance.Product.Version, env.Args[0])
 		}
 		_, err := out.Write([]byte(describe(env.Commands[i])))
 		return err

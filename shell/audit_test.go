@@ -48,7 +48,7 @@ func TestEnteredLinesAreLoggedWithTheirPrompts(t *testing.T) {
 		}
 		_, err := env.Prompt(ctx, "") // as for a text that the user pastes
 		return err
-	}))
+	}), exitCommand)
 	client := dial(t, s)
 	session, err := client.NewSession()
 	if err != nil {
@@ -66,7 +66,7 @@ func TestEnteredLinesAreLoggedWithTheirPrompts(t *testing.T) {
 		t.Fatal("want an error, because the second command does not exist")
 	}
 	client.Close()
-	got := logText(t, app, "cli_logs", "cli")
+	got := logText(t, app, "cli_logs", "cli_logs")
 	want := `Info: PID 1: User admin entered 'list'; prompt was '\nexample.com> '
 Info: PID 1: User admin entered 'x\\y'; prompt was '\nThere are no text resources currently defined.\n\nIt\'s a name:\n[]> '
 Info: PID 1: User admin entered '********'; prompt was '\nA passphrase:\n[]> '
@@ -101,7 +101,7 @@ func TestLoggedPromptIsLimited(t *testing.T) {
 	if err := session.Run("long"); err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(logText(t, app, "cli_logs", "cli")) {
+	for line := range strings.Lines(logText(t, app, "cli_logs", "cli_logs")) {
 		if len(line) > 4<<10 {
 			t.Errorf("a line of %d bytes", len(line))
 		}
@@ -145,7 +145,7 @@ func TestArgumentsOfSecretCommandsAreNotLogged(t *testing.T) {
 		}
 		_ = session.Run(line) // fails, because passwd takes no arguments
 	}
-	got := logText(t, app, "cli_logs", "cli")
+	got := logText(t, app, "cli_logs", "cli_logs")
 	for _, want := range []string{
 		"entered 'passwd ********';", "entered 'list a; PASSWD ********';", "entered 'list d';",
 	} {

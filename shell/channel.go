@@ -310,6 +310,9 @@ func (h *channelHandler) shell(ctx context.Context, s *session) (exitStatus int)
 	if err := s.promptLoop(ctx); err != nil {
 		return statusFailed
 	}
+	if h.window == nil {
+		return s.scriptStatus
+	}
 	return 0
 }
 

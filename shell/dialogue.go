@@ -110,11 +110,27 @@ func (d Dialogue) askUntil(check func(string) error, ask func() (string, error))
 		if err == nil {
 			return answer, nil
 		}
-		text, refused := refusal.Text(err)
-		if !refused {
+		if !d.showRefusal(err) {
 			return "", err
 		}
-		d.PrintWrapped(text)
+	}
+}
+
+// showRefusal prints the text of err if err is a refusal, and reports whether it is one.
+func (d Dialogue) showRefusal(err error) bool {
+	text, refused := refusal.Text(err)
+	if !refused {
+		return false
+	}
+	d.PrintWrapped(text)
+	d.reportRefusal(err)
+	return true
+}
+
+// reportRefusal passes err to onRefusal if it is a refusal with a cause.
+func (d Dialogue) reportRefusal(err error) {
+	if d.onRefusal != nil && refusal.Cause(err) != nil {
+		d.onRefusal(err)
 	}
 }
 

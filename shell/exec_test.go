@@ -11,6 +11,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -65,6 +66,10 @@ func TestCommandLinesOverSSH(t *testing.T) {
 		{" ; ;", "", "", 0},
 		{"inline", "", "true 0\n", 0},
 		{"uname -a", "", unknown, 1},
+		{"workqueue status", "", "\nThe command workqueue exists in AsyncOS, but it is not simulated here. " +
+			"Type help for a list of the commands that are.\n", 1},
+		{"clustermode cluster", "",
+			"\nUnknown command or missing feature key: clustermode\n", 1}, // which needs a key
 		{"uname; say on; uname -r", "", unknown + "on\n" + unknown, 1},
 		{"telnet 127.0.0.1", "", "\nInvalid arguments when processing telnet:\n" +
 			"The address must be a hostname or an IPv4/IPv6 address.\n: '127.0.0.1'\n", 1},
@@ -90,6 +95,51 @@ func TestCommandLinesOverSSH(t *testing.T) {
 	}
 	if app.Hostname() != "example.com" {
 		t.Error("an uncommitted change took effect")
+	}
+}
+
+// A program that writes commands to a shell without a terminal learns from the exit status whether
+// all of them could be done.
+func TestExitStatusOfPipedCommands(t *testing.T) {
+	app, _ := newAppliance(t)
+	refuse := command("refuse", func(context.Context, *shell.Env) error {
+		return refusal.New("No.")
+	})
+	c := dial(t, startServer(t, app, nil, sayCommand, exitCommand, askCommand, refuse))
+	for _, tc := range []struct {
+		in     string
+		status int
+	}{
+		{"", 0},
+		{"say hello\n", 0},
+		{"say hello\nexit\n", 0},
+		{"ask\nBob\nsecret\n", 0},
+		{"ask\nBob\n", 1}, // the input ends in a question
+		{"ask\n", 1},
+		{"uname -a\n", 1},
+		{"uname -a\nsay hello\nexit\n", 1},
+		{"refuse\n", 1},
+		{"say \"a\n", 1},
+	} {
+		s, err := c.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Stdin = strings.NewReader(tc.in)
+		if err := s.Shell(); err != nil {
+			t.Fatal(err)
+		}
+		var exit *gossh.ExitError
+		status := 0
+		if err := s.Wait(); errors.As(err, &exit) {
+			status = exit.ExitStatus()
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if status != tc.status {
+			t.Errorf("%q: status %d, want %d", tc.in, status, tc.status)
+		}
+		s.Close()
 	}
 }
 

@@ -17,6 +17,7 @@ type layout struct {
 	answerCount int    // lines that the user has entered
 	writeCount  int    // calls of Write
 
+	onRefusal  func(error)               // called with each refusal that has a cause; may be nil
 	onAnswer   func(prompt, line string) // called with each line that the user enters; may be nil
 	lastOutput []byte                    // the end of the output since the last answer
 

@@ -23,8 +23,11 @@ type Menu struct {
 type Item struct {
 	Key    string // the word that the user types, in upper case
 	Text   string // a sentence that says what it does
-	Hidden bool   // it cannot be chosen now
-	Run    func(context.Context) error
+	Hidden bool   // it does not exist here, and cannot be chosen
+	// Unlisted omits an operation that is not possible now. A user who types its word
+	// nevertheless gets the refusal that Run returns, which says why.
+	Unlisted bool
+	Run      func(context.Context) error
 }
 
 // Menu shows a menu and runs the operation that the user chooses, again and again, until the answer
@@ -45,7 +48,7 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		if !menu.NoTitle {
 			b.WriteString(cmp.Or(menu.Title, "Choose the operation you want to perform:") + "\n")
 		}
-		for _, it := range menu.offered() {
+		for _, it := range menu.listed() {
 			fmt.Fprintf(&b, "- %s - %s\n", it.Key, it.Text)
 		}
 		d.ensureBlankLines(blankLines)
@@ -62,10 +65,8 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 		if err == nil {
 			err = pick.Run(ctx)
 		}
-		text, refused := refusal.Text(err)
 		switch {
-		case refused:
-			d.PrintWrapped(text)
+		case d.showRefusal(err):
 		case errors.Is(err, ErrLeaveMenu):
 			return nil
 		case err != nil:
@@ -74,36 +75,48 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 	}
 }
 
-// offered returns the items that can be chosen now.
-func (m Menu) offered() []Item {
-	return slices.DeleteFunc(slices.Clone(m.Items), func(it Item) bool { return it.Hidden })
+// listed returns the items that the menu shows.
+func (m Menu) listed() []Item {
+	return slices.DeleteFunc(slices.Clone(m.Items),
+		func(it Item) bool { return it.Hidden || it.Unlisted })
 }
 
-// Find returns the item whose key is word, which may be shortened and in upper or lower case. If
-// there is none, or more than one, it returns a refusal. A command with an inline form uses it for
-// its arguments.
+// unlisted returns the other items whose words a user may know.
+func (m Menu) unlisted() []Item {
+	return slices.DeleteFunc(slices.Clone(m.Items),
+		func(it Item) bool { return it.Hidden || !it.Unlisted })
+}
+
+// Find returns the item whose key is word, which may be shortened and in upper or lower case. An
+// item that is not listed is found if word means no other. If there is no item, or more than one,
+// Find returns a refusal. A command with an inline form uses it for its arguments.
 func (m Menu) Find(word string) (Item, error) {
-	var found []Item
-	for _, it := range m.offered() {
-		if strings.EqualFold(word, it.Key) {
+	for _, it := range m.Items {
+		if !it.Hidden && strings.EqualFold(word, it.Key) {
 			return it, nil
 		}
-		if len(word) < len(it.Key) && strings.EqualFold(word, it.Key[:len(word)]) {
-			found = append(found, it)
+	}
+	for _, items := range [][]Item{m.listed(), m.unlisted()} {
+		var found []Item
+		for _, it := range items {
+			if len(word) < len(it.Key) && strings.EqualFold(word, it.Key[:len(word)]) {
+				found = append(found, it)
+			}
 		}
+		switch len(found) {
+		case 0:
+			continue
+		case 1:
+			return found[0], nil
+		}
+		return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.",
+			word, strings.Join(itemKeys(found), " or "))
 	}
-	switch len(found) {
-	case 0:
-		return Item{}, refusal.Newf("Unknown operation: %s", word)
-	case 1:
-		return found[0], nil
-	}
-	return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.",
-		word, strings.Join(itemKeys(found), " or "))
+	return Item{}, refusal.Newf("Unknown operation: %s", word)
 }
 
-// Keys returns the keys of the items that can be chosen now.
-func (m Menu) Keys() []string { return itemKeys(m.offered()) }
+// Keys returns the keys of the items that the menu shows.
+func (m Menu) Keys() []string { return itemKeys(m.listed()) }
 
 func itemKeys(items []Item) []string {
 	out := make([]string, len(items))

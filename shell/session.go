@@ -14,7 +14,6 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/netconfig"
-	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 )
@@ -37,6 +36,10 @@ type session struct {
 	draft    *config.Draft
 	commands []*Command // that the account may run
 	running  atomic.Pointer[Command]
+
+	// scriptStatus is the exit status of a session without a terminal that reads commands from
+	// its input.
+	scriptStatus int
 
 	hostnameConfig *config.Config // the configuration that cachedHostname was read from
 	cachedHostname string
@@ -123,6 +126,7 @@ func forbidden(c *Command) error {
 func (s *session) newDialogue() Dialogue {
 	d := NewDialogue(s.prompter)
 	d.onAnswer = s.logInput
+	d.onRefusal = func(err error) { s.logRefusal(s.runningName(), err) }
 	return d
 }
 
@@ -134,7 +138,8 @@ func (s *session) resize(w windowSize) {
 }
 
 // promptLoop reads lines at the main prompt and runs them. It returns nil when the user logs out.
-// When the session is ended otherwise, it tells the user the reason and returns it.
+// When the session is ended otherwise, it tells the user the reason and returns it. scriptStatus
+// becomes statusFailed if a command fails, or if the input ends while a command asks for more.
 func (s *session) promptLoop(ctx context.Context) error {
 	defer s.out.Flush()
 	for {
@@ -142,7 +147,11 @@ func (s *session) promptLoop(ctx context.Context) error {
 		if err == nil {
 			s.dialogue.noteAnswer()
 			s.logInput("\n"+s.hostname()+"> ", s.redact(line))
-			_, err = s.runLine(ctx, line, false)
+			var status int
+			status, err = s.runLine(ctx, line, false)
+			if status != 0 || errors.Is(err, io.EOF) {
+				s.scriptStatus = statusFailed
+			}
 		} else if errors.Is(err, io.EOF) && !s.in.atEOF() { // Ctrl-D
 			s.dialogue.noteAnswer()
 			err = s.exit(ctx)
@@ -220,11 +229,8 @@ func (s *session) runLine(ctx context.Context, line string, exec bool) (status i
 func (s *session) runCommand(ctx context.Context, words []string, exec bool) (err error) {
 	word, args := words[0], words[1:]
 	c := s.catalog.find(word)
-	switch {
-	case c == nil && s.appliance.Product.Version.Before(product.Version{Major: 7}):
-		return refusal.Newf("\nUnknown command: %s", word)
-	case c == nil:
-		return refusal.Newf("\nUnknown command or missing feature key: %s", word)
+	if c == nil {
+		return UnknownCommand(s.appliance.Product.Version, word)
 	}
 	sessionCtx := ctx
 	ctx, done := s.in.commandContext(ctx)
@@ -279,9 +285,11 @@ func (s *session) handleError(ctx context.Context, word string, err error) error
 	case ctx.Err() != nil:
 		return context.Cause(ctx) // the session ends; the command's error is a consequence
 	case errors.As(err, &invalid):
+		s.logRefusal(word, err)
 		s.dialogue.Printf("\nInvalid arguments when processing %s:\n%s\n: '%s'\n",
 			strings.ToLower(word), invalid.Text, invalid.Value)
 	case refused:
+		s.logRefusal(word, err)
 		s.dialogue.PrintWrapped(text)
 	case errors.Is(err, ErrInterrupt), errors.Is(err, context.Canceled):
 		return ErrInterrupt
@@ -296,6 +304,22 @@ func (s *session) handleError(ctx context.Context, word string, err error) error
 		s.dialogue.Printf("An internal error ended the command. It has been logged.\n")
 	}
 	return nil
+}
+
+// runningName returns the name of the command that runs, or "".
+func (s *session) runningName() string {
+	if c := s.running.Load(); c != nil {
+		return c.Name
+	}
+	return ""
+}
+
+// logRefusal logs a refusal that has a cause to the program's log: the user sees its text only.
+func (s *session) logRefusal(word string, err error) {
+	if refusal.Cause(err) != nil {
+		s.appliance.Logger.Warn("a command was refused",
+			"command", word, "user", s.account.Name, "error", err)
+	}
 }
 
 // logFailure logs an internal error of a command to the program's log, which users do not see.

@@ -388,6 +388,84 @@ func TestInternalErrorsAreLoggedAndShownAsOneLine(t *testing.T) {
 	}
 }
 
+// The user sees the text of a refusal; what is behind it is in the program's log, also if a menu or
+// a question shows the refusal. A refusal that has nothing behind it is not logged.
+func TestCausesOfRefusalsAreLogged(t *testing.T) {
+	var written logBuffer
+	app, _ := newAppliance(t, withLogger(&written))
+	because := func(cause string) error {
+		return refusal.Because(errors.New(cause), "The file cannot be written.")
+	}
+	sh := shellAtPrompt(t, app,
+		command("plain", func(context.Context, *shell.Env) error {
+			return refusal.New("Not while it runs.")
+		}),
+		command("store", func(context.Context, *shell.Env) error {
+			return fmt.Errorf("store: %w", because("disk on fire"))
+		}),
+		command("menu", func(ctx context.Context, env *shell.Env) error {
+			return env.Menu(ctx, func() shell.Menu {
+				return shell.Menu{NoTitle: true, Items: []shell.Item{
+					{Key: "SAVE", Text: "Save.", Run: func(context.Context) error {
+						return because("worn disk")
+					}},
+				}}
+			})
+		}),
+		command("question", func(ctx context.Context, env *shell.Env) error {
+			asked := false
+			_, err := env.Ask(ctx, "Name:", "", func(string) error {
+				if asked {
+					return nil
+				}
+				asked = true
+				return because("no such device")
+			})
+			return err
+		}))
+	sh.exchange("plain", "plain\r", "plain\r\r\n\r\nNot while it runs.\r\n"+prompt)
+	sh.exchange("a cause", "store\r", "store\r\r\n\r\nThe file cannot be written.\r\n"+prompt)
+	sh.typeKeys("menu\rsave\r\r")
+	sh.readUntil(prompt)
+	sh.typeKeys("question\ra\rb\r")
+	sh.readUntil(prompt)
+	for _, want := range []string{
+		"command=store", "disk on fire", "command=menu", "worn disk", "command=question",
+		"no such device", "user=admin",
+	} {
+		if !strings.Contains(written.String(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, written.String())
+		}
+	}
+	if strings.Contains(written.String(), "Not while it runs") {
+		t.Error("a refusal without a cause was logged")
+	}
+}
+
+func TestUnlistedOperationsSayWhy(t *testing.T) {
+	app, _ := newAppliance(t)
+	refuse := func(text string) func(context.Context) error {
+		return func(context.Context) error { return refusal.New(text) }
+	}
+	sh := shellAtPrompt(t, app, command("menu", func(ctx context.Context, env *shell.Env) error {
+		return env.Menu(ctx, func() shell.Menu {
+			return shell.Menu{NoTitle: true, Items: []shell.Item{
+				{Key: "START", Text: "Start.", Run: refuse("Started.")},
+				{Key: "STOP", Text: "Stop.", Unlisted: true, Run: refuse("Nothing runs.")},
+				{Key: "ERASE", Text: "Erase.", Hidden: true, Run: refuse("Erased.")},
+			}}
+		})
+	}))
+	const menu = "- START - Start.\r\n[]> "
+	sh.exchange("the menu", "menu\r", "menu\r\r\n\r\n"+menu)
+	for word, answer := range map[string]string{
+		"stop": "Nothing runs.", "STO": "Nothing runs.", "st": "Started.",
+		"erase": "Unknown operation: erase", "stops": "Unknown operation: stops",
+	} {
+		sh.exchange(word, word+"\r", word+"\r\r\n\r\n"+answer+"\r\n\r\n"+menu)
+	}
+}
+
 func TestIdleSessionsEnd(t *testing.T) {
 	app, fake := newAppliance(t)
 	running, release := make(chan bool), make(chan bool)

@@ -13,7 +13,8 @@
 //	return refusal.Because(err, "Port %d of %v is in use.", port, addr)
 //
 // The CLI, the page and the other ways in ask Text. If it finds a refusal, they show its
-// text; any other error is internal: they log it and show one generic line.
+// text, and log the error if Cause finds something behind the refusal; any other error is
+// internal: they log it and show one generic line.
 //
 // # Decisions
 //

@@ -37,6 +37,16 @@ func Text(err error) (text string, ok bool) {
 	return e.text, true
 }
 
+// Cause returns the cause of the first refusal in err's tree, in the order of errors.As. It
+// returns nil if there is no refusal or nothing is behind it.
+func Cause(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	return e.cause
+}
+
 // Text returns what the administrator may see.
 func (e *Error) Text() string { return e.text }
 

@@ -32,6 +32,14 @@ func TestTheCauseIsLoggedButNotShown(t *testing.T) {
 	if got, want := err.Error(), "The file ca.pem cannot be read. (permission denied)"; got != want {
 		t.Errorf("Error: %q; want %q", got, want)
 	}
+	if got := refusal.Cause(fmt.Errorf("read: %w", err)); got != fs.ErrPermission {
+		t.Errorf("Cause: %v", got)
+	}
+	for _, other := range []error{nil, fs.ErrPermission, refusal.New("No.")} {
+		if got := refusal.Cause(other); got != nil {
+			t.Errorf("Cause(%v): %v; want none", other, got)
+		}
+	}
 	if !errors.Is(err, fs.ErrPermission) {
 		t.Error("errors.Is does not find the cause")
 	}
