@@ -23,7 +23,7 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// patience is for failing only: each step has it, however many there are.
+// stepTimeout limits each step of a test. It only matters for tests that fail.
 const stepTimeout = time.Minute
 
 // A window is a headless browser with cookies of its own.
@@ -32,7 +32,7 @@ type window struct {
 	ctx context.Context
 }
 
-// openWindow starts a browser before an appliance's page.
+// openWindow starts a browser and opens an appliance's page in it.
 func openWindow(t *testing.T, box *appliancetest.Box) *window {
 	t.Helper()
 	alloc, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
@@ -55,7 +55,7 @@ func openWindow(t *testing.T, box *appliancetest.Box) *window {
 	return w
 }
 
-// An action gives nothing.
+// An action is a step without a result.
 type action = chromedp.Action[chromedp.Void]
 
 func (w *window) do(actions ...action) {
@@ -68,14 +68,14 @@ func (w *window) do(actions ...action) {
 	}
 }
 
-// step makes one, which may take patience.
+// step runs an action, within stepTimeout.
 func step[T any](w *window, a chromedp.Action[T]) (T, error) {
 	ctx, cancel := context.WithTimeout(w.ctx, stepTimeout)
 	defer cancel()
 	return chromedp.Run(ctx, a)
 }
 
-// ask is do for an action that gives something.
+// ask is do for an action with a result.
 func ask[T any](w *window, a chromedp.Action[T]) T {
 	w.t.Helper()
 	v, err := step(w, a)
@@ -85,7 +85,7 @@ func ask[T any](w *window, a chromedp.Action[T]) T {
 	return v
 }
 
-// path finds an element by XPath.
+// byXPath finds an element by XPath.
 func byXPath(format string, a ...any) chromedp.Search {
 	return chromedp.Search(fmt.Sprintf(format, a...))
 }
@@ -106,33 +106,34 @@ func (w *window) choose(menu, item string) {
 	w.do(chromedp.Click(byXPath(`//summary[text()=%q]`, menu)), chromedp.Click(byXPath(`//nav//a[text()=%q]`, item)), chromedp.WaitVisible(byXPath(`//h1[text()=%q]`, item)))
 }
 
-// press clicks a button, and waits for a text on the page that follows.
+// press clicks a button or a link, and waits for a text on the next page.
 func (w *window) press(button, then string) {
 	w.t.Helper()
 	w.do(chromedp.Click(byXPath(`//main//*[(self::button or self::a) and normalize-space(.)=%q]`, button)))
 	w.sees(then)
 }
 
-// sees waits for a text in an element of which nothing is hidden.
+// sees waits for a text in an element without hidden parts.
 func (w *window) sees(text string) {
 	w.t.Helper()
 	w.do(chromedp.WaitVisible(byXPath(`(//main//*[not(ancestor-or-self::*[@hidden]) and not(.//*[@hidden])][contains(normalize-space(.), %q)])[1]`, text)))
 }
 
-// text is what a part of the page reads.
+// text returns the text of a part of the page.
 func (w *window) text(selector string) string {
 	w.t.Helper()
 	return ask(w, chromedp.Text(chromedp.CSS(selector)))
 }
 
-// sizes of the pictures.
+// sizes are the windows of which picture takes screenshots.
 var sizes = map[string]struct {
 	width, height int64
 	touch         bool
 }{"desktop": {1280, 900, false}, "phone": {390, 844, true}}
 
-// picture keeps pictures of the page for somebody to look at: in the directory that
-// ESASIM_SCREENSHOTS names, or among the test's artifacts (go test -artifacts).
+// picture takes screenshots of the page for people: into the directory that ESASIM_SCREENSHOTS
+// names, or among the test's artifacts (go test -artifacts). It fails if the page is wider than a
+// window.
 func (w *window) picture(name string) {
 	w.t.Helper()
 	for size, s := range sizes {
@@ -156,7 +157,7 @@ func (w *window) picture(name string) {
 	w.do(chromedp.EmulateViewport(1280, 900), preferColors(""))
 }
 
-// colours chooses the colours that the user prefers.
+// preferColors sets the color scheme that the user prefers.
 func preferColors(scheme string) action {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -166,8 +167,8 @@ func preferColors(scheme string) action {
 	})
 }
 
-// A browser does with packet captures what the document says, and gets the bytes that
-// SFTP gets (B6 to B8, B14 to B23).
+// The browser does what the document says about packet captures, and gets the same bytes as SFTP
+// (B6 to B8, B14 to B23).
 func TestBrowserCapturesPackets(t *testing.T) {
 	box := appliancetest.Start(t)
 	w := openWindow(t, box)
@@ -234,7 +235,7 @@ func TestBrowserCapturesPackets(t *testing.T) {
 	w.do(chromedp.Click(byXPath(`//summary[text()="Options"]`)), chromedp.Click(byXPath(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
 }
 
-// menus takes pictures of menus that are open, which Escape and the focus elsewhere close.
+// menus takes screenshots of open menus. Escape and focus elsewhere close menus.
 func (w *window) menus() {
 	w.t.Helper()
 	help := byXPath(`//summary[text()="Help and Support"]`)
@@ -248,7 +249,7 @@ func (w *window) menus() {
 	w.do(chromedp.EmulateViewport(1280, 900), chromedp.Click(help))
 }
 
-// keep writes a picture.
+// keep writes a screenshot.
 func (w *window) keep(name string, png []byte) {
 	w.t.Helper()
 	dir := os.Getenv("ESASIM_SCREENSHOTS")
@@ -292,13 +293,13 @@ func (w *window) administer(box *appliancetest.Box) {
 	}
 }
 
-// pick chooses an option of a list, as a user does.
+// pick selects an option of a list, as a user does.
 func (w *window) pick(id, value string) {
 	w.t.Helper()
 	ask(w, chromedp.Evaluate[bool](fmt.Sprintf(`(() => { const s = document.getElementById(%q); s.value = %q; return s.dispatchEvent(new Event("change")); })()`, id, value)))
 }
 
-// download fetches a file with the page's button, as the browser stores it.
+// download downloads a file with the page's button and returns what the browser has stored.
 func (w *window) download(name string) []byte {
 	w.t.Helper()
 	dir := w.t.TempDir()
@@ -334,7 +335,7 @@ func (w *window) download(name string) []byte {
 	return data
 }
 
-// fetch gets a file by SFTP.
+// fetchSFTP returns a file that SFTP gets.
 func fetchSFTP(t *testing.T, box *appliancetest.Box, name string) []byte {
 	t.Helper()
 	conn, err := box.Dial(appliancetest.User, appliancetest.Passphrase)
@@ -358,7 +359,7 @@ func fetchSFTP(t *testing.T, box *appliancetest.Box, name string) []byte {
 	return data
 }
 
-// Two browsers and the command line, at once (B20 to B22).
+// Two browsers and the command line use captures at the same time (B20 to B22).
 func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 	box := appliancetest.Start(t)
 	one, two := openWindow(t, box), openWindow(t, box)
@@ -372,28 +373,45 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 	cli.Expect("[]> ")
 	cli.Type("start")
 	cli.Expect("Success - Packet Capture has started")
-	one.press("Start Capture", "A packet capture that was started with the command packetcapture is in progress.")
-	two.do(chromedp.Reload())
-	two.sees("Status: No packet capture in progress")
+	for _, w := range []*window{one, two} {
+		w.sees("A packet capture that was started with the command packetcapture is in progress.") // without a reload
+		w.do(chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)))
+		w.sees("Status: No packet capture in progress")
+		if got := w.announced(); !strings.Contains(got, "with the command packetcapture") {
+			t.Errorf("screen readers are told %q", got)
+		}
+	}
 	cli.Type("stop")
 	cli.Expect("Success - Packet Capture has stopped")
+	one.do(chromedp.WaitVisible(byXPath(`//button[text()="Start Capture"]`)))
+	one.do(chromedp.WaitVisible(byXPath(`//*[@id="list"]//a[contains(., ".cap")]`)))
 
 	one.press("Start Capture", "Status: Capture in progress")
-	two.sees("Status: Capture in progress") // by itself
+	two.sees("Status: Capture in progress") // without a reload
+	if got := two.announced(); got != "A packet capture is in progress." {
+		t.Errorf("screen readers are told %q", got)
+	}
 	one.do(chromedp.Click(byXPath(`//input[@name="file"]`)))
+	one.do(chromedp.Focus(byXPath(`//button[text()="Stop Capture"]`)))
 	cli.Type("start")
 	cli.Expect("A packet capture that was started in the GUI is in progress.")
 	two.press("Stop Capture", "Success - Packet Capture has stopped.")
-	one.sees("Status: No packet capture in progress") // by itself
+	one.sees("Status: No packet capture in progress") // without a reload
+	if text := one.text("main"); strings.Contains(text, "has started") {
+		t.Errorf("the page still says that the capture has started:\n%s", text)
+	}
+	if got := ask(one, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Current Packet Capture" {
+		t.Errorf("the button with the focus has gone, and the focus is on %q", got)
+	}
 	if !ask(one, chromedp.Evaluate[bool](`document.querySelector('input[name="file"]').checked`)) {
-		t.Error("what was ticked is not ticked any more")
+		t.Error("a box is no longer ticked")
 	}
 	if s := box.Appliance().Captures.Status(capture.GUI); s.Reason != capture.ByUser {
 		t.Errorf("the capture: %+v", s)
 	}
 }
 
-// A browser that comes in plain is sent to where the door to HTTPS is outside.
+// The front door to HTTP redirects to the real address of the front door to HTTPS.
 func TestHTTPDoorRedirectsToTheHTTPSDoor(t *testing.T) {
 	box := appliancetest.Start(t)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -407,7 +425,7 @@ func TestHTTPDoorRedirectsToTheHTTPSDoor(t *testing.T) {
 	}
 }
 
-// What was entered into a form is there again after a login that was due when it was sent.
+// A form that is sent after the session has expired is filled in again after the login.
 func TestFormSurvivesALogin(t *testing.T) {
 	box := appliancetest.Start(t)
 	w := openWindow(t, box)
@@ -428,8 +446,7 @@ func TestFormSurvivesALogin(t *testing.T) {
 	}
 }
 
-// A page that watches finds out that the process was restarted, and the login leads back
-// to it.
+// A page that polls notices a restart of the process, and the login leads back to the page.
 func TestBrowserAfterARestart(t *testing.T) {
 	box := appliancetest.Start(t)
 	w := openWindow(t, box)
@@ -441,4 +458,186 @@ func TestBrowserAfterARestart(t *testing.T) {
 	w.login()
 	w.sees("Status: Capture in progress")
 	w.press("Stop Capture", "Success - Packet Capture has stopped.")
+}
+
+// announced waits until the page tells screen readers something, and returns it.
+func (w *window) announced() string {
+	w.t.Helper()
+	w.do(chromedp.WaitReady(byXPath(`//*[@data-announce][text()]`)))
+	return ask(w, chromedp.Evaluate[string](`document.querySelector("[data-announce]").textContent`))
+}
+
+// The page shows changes of other sessions without a reload.
+func TestBrowserSeesChangesOfOtherSessions(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	captures := box.Appliance().Captures
+	set := captures.Settings()
+	set.SizeMB, set.KeepNewest = 7, true
+	if err := captures.SetSettings(set); err != nil {
+		t.Fatal(err)
+	}
+	w.sees("7 MB")
+	w.sees("Run Capture Indefinitely")
+	store := func(name string) {
+		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name, []byte("not a capture")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store("one.cap")
+	w.sees("one.cap")
+	store("two.cap")
+	w.sees("two.cap")
+	w.do(chromedp.Focus(byXPath(`//a[text()="one.cap"]`)))
+	if err := box.Appliance().Files.Remove("data/pub/diagnostic/one.cap"); err != nil {
+		t.Fatal(err)
+	}
+	w.do(chromedp.WaitNotPresent(byXPath(`//a[text()="one.cap"]`)))
+	if got := ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Manage Packet Capture Files" {
+		t.Errorf("the file with the focus has gone, and the focus is on %q", got)
+	}
+}
+
+// A refused form leads to its errors.
+func TestBrowserErrorsOfAForm(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Edit Settings", "Capture File Size Limit")
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "0"), chromedp.SetValue(chromedp.CSS("#ports"), ","), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)))
+	w.press("Submit", "Some settings are not valid.")
+	focus := func() string { return ask(w, chromedp.Evaluate[string](`document.activeElement.id`)) }
+	if got := focus(); got != "form-error" {
+		t.Errorf("the focus is on %q", got)
+	}
+	w.do(chromedp.Click(byXPath(`//*[@id="form-error"]//a[contains(., "comma")]`)))
+	if got := focus(); got != "ports" {
+		t.Errorf("the link leads to %q", got)
+	}
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "5"), chromedp.SetValue(chromedp.CSS("#ports"), "25"), chromedp.Click(chromedp.CSS("#leaveout")))
+	w.press("Submit", "Success - Packet Capture settings have been changed.")
+	want := "((tcp port 25)) and not (host 10.0.201.4 and (tcp port 80 or tcp port 443))"
+	if got := box.Appliance().Captures.Settings().Filter.Expr(); got != want {
+		t.Errorf("the filter is %q, want %q", got, want)
+	}
+	w.press("Edit Settings", "Capture File Size Limit")
+	if !ask(w, chromedp.Evaluate[bool](`document.getElementById("leaveout").checked && document.getElementById("expression").value === "(tcp port 25)"`)) {
+		t.Error("the form does not show the filter as it was entered")
+	}
+}
+
+// A capture in progress is followed, and its page says when it has ended. Links of pagers stay in
+// their places.
+func TestBrowserFollowsACapture(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Start Capture", "Status: Capture in progress")
+	w.press(filepath.Base(box.Captures()[0]), "in progress")
+	w.do(chromedp.Click(chromedp.CSS("#follow")))
+	before := w.text("#packets-title")
+	box.Exec("nslookup google.com")
+	w.do(chromedp.WaitVisible(byXPath(`//*[@id="packets-title"][text()!=%q]`, before)))
+	if _, err := box.Appliance().Captures.Stop(capture.GUI); err != nil {
+		t.Fatal(err)
+	}
+	w.do(chromedp.WaitNotPresent(chromedp.CSS("[data-growing]")))
+	if got := w.announced(); got != "The capture has ended." {
+		t.Errorf("screen readers are told %q", got)
+	}
+	w.do(chromedp.WaitNotVisible(chromedp.CSS("#follow")))
+
+	here := ask(w, chromedp.Evaluate[string](`location.href`))
+	w.do(chromedp.Navigate(here+"/packet/1"), chromedp.WaitVisible(chromedp.CSS("nav.pager")))
+	place := `(() => { const r = document.querySelector('nav.pager [data-pager="next"]').getBoundingClientRect(); return [r.x, r.y].join(); })()`
+	first := ask(w, chromedp.Evaluate[string](place))
+	for n := 2; n <= 4; n++ {
+		w.do(chromedp.Click(chromedp.CSS(`nav.pager [data-pager="next"]`)), chromedp.WaitVisible(byXPath(`//h1[text()="Packet %d"]`, n)))
+		if got := ask(w, chromedp.Evaluate[string](place)); got != first {
+			t.Errorf("packet %d: Next is at %s, before at %s", n, got, first)
+		}
+		if got := ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Next ›" {
+			t.Errorf("packet %d: the focus is on %q", n, got)
+		}
+	}
+}
+
+// Pages fit a window of 320 pixels, and nothing is covered at a zoom of 200 %.
+func TestBrowserNarrowWindows(t *testing.T) {
+	box := appliancetest.Start(t)
+	long := strings.Repeat("long_name_", 6)
+	for _, name := range []string{long + "1.cap", long + "2.cap"} {
+		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name, []byte("not a capture")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := openWindow(t, box)
+	w.login()
+	w.choose("System Administration", "Log Subscriptions")
+	w.press("Add Log Subscription…", "Rollover by Time")
+	w.do(chromedp.SetValue(chromedp.CSS("#name"), long+"log"))
+	w.press("Submit", "takes effect when it is committed")
+	pages := []string{
+		"/monitor/system_status", "/network/ip_interfaces", "/system_administration/log_subscriptions", "/system_administration/alerts",
+		"/system_administration/log_subscriptions/edit/" + long + "log", "/system_administration/log_subscriptions/files/gui_logs",
+		"/help_and_support/packet_capture", "/help_and_support/packet_capture/settings", "/help_and_support/online_help", "/commit",
+	}
+	base := "https://" + box.DoorAddrs()["https"].String()
+	for _, size := range []struct{ width, height int64 }{{320, 640}, {390, 844}, {640, 450}, {1280, 900}} {
+		w.do(chromedp.EmulateViewport(size.width, size.height))
+		for _, p := range pages {
+			w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
+			if wide := ask(w, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); wide > 0 {
+				t.Errorf("%s is %d pixels wider than a window of %d", p, wide, size.width)
+			}
+			if covered := ask(w, chromedp.Evaluate[string](coveredControls)); covered != "" {
+				t.Errorf("%s in a window of %dx%d: covered are %s", p, size.width, size.height, covered)
+			}
+		}
+	}
+}
+
+// coveredControls is a script that focuses each control of the page and returns the names of
+// those that something covers.
+const coveredControls = `[...document.querySelectorAll("main a, main button, main input, main select")].filter(e => {
+  if (!e.checkVisibility({ visibilityProperty: true })) return false;
+  e.focus();
+  const r = e.getClientRects()[0], x = r.x + Math.min(r.width / 2, 8), y = r.y + r.height / 2;
+  const top = document.elementFromPoint(x, y);
+  return !(top && (top === e || e.contains(top) || top.contains(e) || top.tagName === "LABEL"));
+}).map(e => e.name || e.textContent).join("; ")`
+
+// Landmarks of the same kind have different names on every page.
+func TestBrowserLandmarks(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Start Capture", "Status: Capture in progress")
+	for range 20 {
+		box.Exec("nslookup google.com")
+	}
+	w.press("Stop Capture", "Success - Packet Capture has stopped.")
+	file := "/help_and_support/packet_capture/view/" + filepath.Base(box.Captures()[0])
+	base := "https://" + box.DoorAddrs()["https"].String()
+	for _, p := range []string{"/monitor/system_status", "/network/ip_interfaces", "/help_and_support/packet_capture", file, file + "/packet/1", file + "/stream/1"} {
+		w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
+		same := ask(w, chromedp.Evaluate[string](`(() => {
+			const seen = new Set(), same = [];
+			for (const e of document.querySelectorAll("nav, section, form[role=search], [role=region]")) {
+				const name = (e.getAttribute("role") || e.tagName) + " " + (e.getAttribute("aria-label") || document.getElementById(e.getAttribute("aria-labelledby"))?.textContent);
+				const key = name.replace(/^SECTION/, "region");
+				if (seen.has(key)) same.push(key);
+				seen.add(key);
+			}
+			return same.join("; ");
+		})()`))
+		if same != "" {
+			t.Errorf("%s has several landmarks called %s", p, same)
+		}
+	}
 }
