@@ -18,7 +18,7 @@ const (
 	alertsPath = "/system_administration/alerts"
 )
 
-// syslogForm is Mail_Log of the first document.
+// syslogForm is the form of the log Mail_Log of the first document.
 var syslogForm = []string{
 	"type", "mail", "name", "Mail_Log", "level", "3", "maxsize", "10485760", "maxfiles", "10", "schedule", "none", "method", "syslog",
 	"pushhost", "10.44.167.30", "pushport", "514", "protocol", "tcp", "facility", "mail",
@@ -32,11 +32,11 @@ func TestLogSubscriptionTakesEffectWithCommit(t *testing.T) {
 	expectPage(t, b.get(logsPath), http.StatusOK, "Commit Changes »", "The log subscription Mail_Log takes effect when it is committed.",
 		"Mail_Log", "IronPort Text Mail Logs", "Syslog Push to 10.44.167.30", "not committed")
 	if logs.Section.Get(s.appliance.Config.Committed()).List[0].Name == "Mail_Log" {
-		t.Error("it took effect at once")
+		t.Error("the log has taken effect without a commit")
 	}
-	other := s.login("admin") // a draft belongs to the login
+	other := s.login("admin") // each session has a draft of its own
 	if w := other.get(logsPath); strings.Contains(w.Body.String(), "Mail_Log") {
-		t.Error("another login sees it")
+		t.Error("another session shows the log")
 	}
 	expectPage(t, b.get("/commit"), http.StatusOK, "log_subscription Mail_Log: added", "retrieval: syslog", `name="comment"`)
 	expectRedirect(t, b.post("/commit", "action", "commit", "comment", "push the mail log", "keep", "y"), "/commit")
@@ -107,7 +107,7 @@ func TestAllInvalidFieldsOfALogAreMarked(t *testing.T) {
 		`value="1g" aria-invalid="true"`, `value="none" aria-invalid="true"`, `value="25:00" aria-invalid="true"`, `<details data-needs="push" data-choice="method" data-choices="syslog" open>`,
 		`value="a b" aria-invalid="true"`, `value="7" aria-invalid="true"`)
 	if strings.Contains(w.Body.String(), "<option selected>mail</option>") {
-		t.Error("the type's default has become one facility")
+		t.Error("the type's default has become a fixed facility")
 	}
 }
 
@@ -145,13 +145,13 @@ func TestLogFormFollowsTheType(t *testing.T) {
 	expectPage(t, add("bounce", "mine3", "method", "syslog", "pushhost", "10.0.0.1"), http.StatusUnprocessableEntity, `id="method-error">Bounce Logs cannot be pushed to a syslog server.`)
 }
 
-// sessionsDraft is the draft of the one login that there is.
+// sessionsDraft returns the draft of the only session.
 func (s *site) sessionsDraft(t *testing.T) *config.Draft {
 	t.Helper()
 	for _, one := range s.sessions.open {
 		return one.draft
 	}
-	t.Fatal("nobody is logged in")
+	t.Fatal("there is no session")
 	return nil
 }
 
@@ -189,13 +189,13 @@ func TestInvalidSCPPortIsRefused(t *testing.T) {
 	}
 }
 
-// ftpForm is a log whose files are sent to an FTP server.
+// ftpForm is the form of a log whose files are sent to an FTP server.
 var ftpForm = []string{
 	"type", "mail", "name", "sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "ftp_push",
 	"remotehost", "ftp.example.com", "remoteuser", "logs", "remotepassword", "s3cret", "remotewait", "3600",
 }
 
-// with is a form with other values of some fields, which are added where it lacks them.
+// withFields returns a copy of a form in which some fields are changed or added.
 func withFields(form []string, pairs ...string) []string {
 	all := slices.Clone(form)
 	for i := 0; i < len(pairs); i += 2 {
@@ -219,18 +219,18 @@ func TestStoredPassphraseBelongsToServerAndUser(t *testing.T) {
 	edit := logsPath + "/edit/sent"
 	expectRedirect(t, b.post(edit, withFields(ftpForm, "remotepassword", "", "remotedir", "incoming")...), logsPath)
 	if got := stored(); got != "s3cret" {
-		t.Errorf("with another directory it is %q", got)
+		t.Errorf("with another directory the passphrase is %q", got)
 	}
 	for field, value := range map[string]string{"remotehost": "evil.example.com", "remoteuser": "eve"} {
 		w := b.post(edit, withFields(ftpForm, "remotepassword", "", field, value)...)
 		expectPage(t, w, http.StatusUnprocessableEntity, `id="remotepassword-error">The passphrase that is stored belongs to another server or user.`)
 		if strings.Contains(w.Body.String(), `placeholder="unchanged"`) {
-			t.Errorf("with another %s it is said to stay", field)
+			t.Errorf("with another %s the form says that the passphrase is unchanged", field)
 		}
 	}
 	expectRedirect(t, b.post(edit, withFields(ftpForm, "remotepassword", "other", "remotehost", "ftp2.example.com")...), logsPath)
 	if got := stored(); got != "other" {
-		t.Errorf("with another server and its passphrase it is %q", got)
+		t.Errorf("with another server and its passphrase the stored one is %q", got)
 	}
 }
 
@@ -239,11 +239,11 @@ func TestRefusedFormDoesNotReturnThePassphrase(t *testing.T) {
 	w := b.post(logsPath+"/add", withFields(ftpForm, "maxfiles", "none")...)
 	expectPage(t, w, http.StatusUnprocessableEntity, `id="remotepassword-error">Enter the passphrase again: it is not sent back.`)
 	if text := w.Body.String(); strings.Contains(text, `placeholder="unchanged"`) || strings.Contains(text, "s3cret") {
-		t.Error("it is said to stay, or sent back")
+		t.Error("the form says that the passphrase is unchanged, or contains it")
 	}
 }
 
-func TestUploadInterval(t *testing.T) { // as logconfig has it
+func TestUploadInterval(t *testing.T) { // as in logconfig
 	s := newTestSite(t)
 	b := s.login("admin")
 	sent := func() logs.Subscription {
@@ -253,7 +253,7 @@ func TestUploadInterval(t *testing.T) { // as logconfig has it
 	expectPage(t, b.get(logsPath+"/add"), http.StatusOK, "Maximum time to wait before transferring, in seconds", `name="remotewait" class="short" inputmode="numeric" value="3600"`)
 	expectRedirect(t, b.post(logsPath+"/add", withFields(ftpForm, "remotewait", "600")...), logsPath)
 	if l := sent(); l.Schedule != logs.Interval || l.IntervalSeconds != 600 {
-		t.Errorf("it is rolled over %s, %d", l.Schedule, l.IntervalSeconds)
+		t.Errorf("the rollover is %s, %d", l.Schedule, l.IntervalSeconds)
 	}
 	expectPage(t, b.get(logsPath+"/edit/sent"), http.StatusOK, `value="none" checked`, `name="remotewait" class="short" inputmode="numeric" value="600"`)
 	for _, wait := range []string{"", "59", "soon", "31536001"} {
@@ -262,7 +262,7 @@ func TestUploadInterval(t *testing.T) { // as logconfig has it
 	}
 	expectRedirect(t, b.post(logsPath+"/edit/sent", "level", "3", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "method", "manual", "remotewait", "600"), logsPath)
 	if l := sent(); l.Schedule != logs.NoSchedule || l.IntervalSeconds != 0 {
-		t.Errorf("when it is fetched it is rolled over %s, %d", l.Schedule, l.IntervalSeconds)
+		t.Errorf("without an upload the rollover is %s, %d", l.Schedule, l.IntervalSeconds)
 	}
 }
 
@@ -337,7 +337,7 @@ func TestCheckAndDeleteAlertRecipients(t *testing.T) {
 	expectPage(t, add("address", "ann@example.com", "severity", "Critical"), http.StatusUnprocessableEntity, "at least one alert class")
 	w := add("address", "ann")
 	if expectPage(t, w, http.StatusUnprocessableEntity, `id="address-error"`, `id="class-error"`, `id="severity-error"`); strings.Contains(w.Body.String(), "checked") {
-		t.Error("boxes are ticked that were not")
+		t.Error("boxes are ticked that the user had not ticked")
 	}
 	expectPage(t, add("address", "ann@example.com", "class", "Weather", "severity", "Critical"), http.StatusUnprocessableEntity, "There is no alert class")
 	expectPage(t, b.get(alertsPath+"/delete?address=joe@example.com"), http.StatusOK, "Are you sure you want to delete the alert recipient joe@example.com?", `name="address" value="joe@example.com"`)
@@ -382,7 +382,7 @@ func TestRolesOfLogsAndAlerts(t *testing.T) {
 	reader, visitor := s.login("reader"), s.login("visitor")
 	w := reader.get(logsPath)
 	if expectPage(t, w, http.StatusOK, "mail_logs"); strings.Contains(w.Body.String(), "Rollover Now") || strings.Contains(w.Body.String(), "/edit/") {
-		t.Error("a reader is offered what only operators may do")
+		t.Error("the page offers actions that the role does not permit")
 	}
 	expectPage(t, reader.get(logsPath+"/files/authentication"), http.StatusOK, "authentication.@20150625T085003.c")
 	expectPage(t, visitor.get(logsPath+"/files/authentication"), http.StatusForbidden)

@@ -34,8 +34,8 @@ func BenchmarkPages(b *testing.B) {
 	}
 }
 
-// BenchmarkRefresh is what a page asks for every second while somebody watches a
-// capture.
+// BenchmarkRefresh is the request that the capture page sends every second while a capture is in
+// progress.
 func BenchmarkRefresh(b *testing.B) {
 	s := newTestSite(b)
 	w := s.login("admin")
@@ -47,7 +47,7 @@ func BenchmarkRefresh(b *testing.B) {
 	}
 }
 
-// BenchmarkTwoHundredWatch is a second of 200 browsers that watch a capture.
+// BenchmarkTwoHundredWatch is the requests of 200 capture pages during one second.
 func BenchmarkTwoHundredWatch(b *testing.B) {
 	s := newTestSite(b)
 	var all []*browser
@@ -68,7 +68,7 @@ func BenchmarkTwoHundredWatch(b *testing.B) {
 	}
 }
 
-// manyPackets is a capture of n UDP packets of 800 bytes, to ports 1000 and 1001 in turn.
+// manyPackets returns a capture of n UDP packets of 800 bytes, to ports 1000 and 1001 in turn.
 func manyPackets(n int) []byte {
 	const length = 800
 	var b bytes.Buffer
@@ -94,7 +94,7 @@ func manyPackets(n int) []byte {
 	return b.Bytes()
 }
 
-// BenchmarkLargeCapture opens 200 MB: the first page makes the index, later ones use it.
+// BenchmarkLargeCapture opens 200 MB. The first page makes the index, later ones use it.
 func BenchmarkLargeCapture(b *testing.B) {
 	s := newTestSite(b)
 	w := s.login("admin")

@@ -48,7 +48,7 @@ func openWindow(t *testing.T, box *appliancetest.Box) *window {
 		stop()
 	})
 	w := &window{t, ctx}
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the browser lives as long as the context of its first action
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the browser ends with the context of its first action
 		t.Fatal(err)
 	}
 	w.do(chromedp.Navigate("https://" + box.DoorAddrs()["https"].String() + "/"))
@@ -243,7 +243,7 @@ func (w *window) menus() {
 	w.keep("19-menu-desktop", ask(w, chromedp.FullScreenshot(100)))
 	closed := chromedp.WaitVisible(byXPath(`//details[not(@open)]/summary[text()="Help and Support"]`))
 	w.do(chromedp.KeyEvent(kb.Escape), closed)
-	w.do(chromedp.Click(help), chromedp.Focus(chromedp.CSS("#main")), closed) // as the Tab key leaves it
+	w.do(chromedp.Click(help), chromedp.Focus(chromedp.CSS("#main")), closed) // as the Tab key does
 	w.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch), chromedp.Click(chromedp.CSS(".drawer")), chromedp.Click(help))
 	w.keep("19-menu-phone", ask(w, chromedp.FullScreenshot(100)))
 	w.do(chromedp.EmulateViewport(1280, 900), chromedp.Click(help))
@@ -273,7 +273,7 @@ func (w *window) administer(box *appliancetest.Box) {
 	w.pick("type", "mail")
 	w.do(chromedp.WaitVisible(syslog))
 	w.do(chromedp.SetValue(chromedp.CSS("#name"), "Mail_Log"), chromedp.Click(chromedp.CSS(`input[name="method"][value="syslog"]`)),
-		chromedp.SendKeys(chromedp.CSS("#pushhost"), "10.0.201.5")) // which the method has unfolded
+		chromedp.SendKeys(chromedp.CSS("#pushhost"), "10.0.201.5")) // a field that the method has unfolded
 	w.picture("14-log")
 	w.press("Submit", "The log subscription Mail_Log takes effect when it is committed.")
 	w.do(chromedp.Click(byXPath(`//a[text()="Files"][@aria-label="Files of gui_logs"]`)))

@@ -44,11 +44,11 @@ func TestNoticesAppearOnceOnTheirOwnPage(t *testing.T) {
 	b := s.login("admin")
 	b.post(capturesPath + "/start")
 	if w := b.get("/monitor/system_status"); strings.Contains(w.Body.String(), "has started") {
-		t.Error("another tab's page has the notice")
+		t.Error("the page of another tab shows the notice")
 	}
 	expectPage(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.")
 	if w := b.get(capturesPath); strings.Contains(w.Body.String(), "has started") {
-		t.Error("the notice comes twice")
+		t.Error("the notice is shown twice")
 	}
 }
 
@@ -67,7 +67,7 @@ func TestPollingPageLearnsOfACapture(t *testing.T) { // B15
 	expectPage(t, b.get(capturesPath+"/list"), http.StatusOK)
 	s.clock.Advance(time.Minute)
 	if w := b.get(capturesPath + "/list"); w.Code != http.StatusUnauthorized {
-		t.Errorf("what the page asks for by itself keeps the session: %d", w.Code)
+		t.Errorf("background requests keep the session: %d", w.Code)
 	}
 }
 
@@ -80,9 +80,9 @@ func TestReachingALimitIsNotShownAsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.post(capturesPath + "/start")
-	b.get(capturesPath) // which shows the notice
+	b.get(capturesPath) // this shows the notice
 	s.clock.Advance(time.Minute)
-	if st, err := s.appliance.Captures.Stop(capture.GUI); st.Reason != capture.DurationReached && err == nil { // which waits for its end
+	if st, err := s.appliance.Captures.Stop(capture.GUI); st.Reason != capture.DurationReached && err == nil { // it waits for the end
 		t.Fatalf("%+v", st)
 	}
 	expectPage(t, b.get(capturesPath), http.StatusOK, `<p class="notice plain" data-last>The last capture ended: its time limit was reached.`)
@@ -196,7 +196,7 @@ func TestFilesAreDeletedAfterAQuestion(t *testing.T) { // B17
 	if expectPage(t, w, http.StatusOK, "Success - 2 packet capture files have been deleted.", "c.cap"); strings.Contains(w.Body.String(), "a.cap") {
 		t.Error("a.cap is left")
 	}
-	expectRedirect(t, b.get(question), capturesPath) // who goes back
+	expectRedirect(t, b.get(question), capturesPath) // with the Back button
 	expectPage(t, b.get(capturesPath), http.StatusOK, "There is no such packet capture file. It may have been deleted.")
 }
 

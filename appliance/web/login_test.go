@@ -87,19 +87,19 @@ func TestLogsDoNotContainTheSecret(t *testing.T) {
 
 func TestLoginIgnoresPlantedCookies(t *testing.T) {
 	s := newTestSite(t)
-	victim := s.browser()
+	browser := s.browser()
 	planted := strings.Repeat("a", 52)
-	victim.cookies["__Host-session-8443"] = planted
-	victim.post("/login", "username", "admin", "password", "ironport")
-	if victim.cookies["__Host-session-8443"] == planted {
+	browser.cookies["__Host-session-8443"] = planted
+	browser.post("/login", "username", "admin", "password", "ironport")
+	if browser.cookies["__Host-session-8443"] == planted {
 		t.Fatal("the login took over a cookie that was there")
 	}
 	// A second login in the same browser ends the first one's session.
-	old := victim.cookies["__Host-session-8443"]
-	victim.post("/login", "username", "admin", "password", "ironport")
-	thief := s.browser()
-	thief.cookies["__Host-session-8443"] = old
-	expectRedirect(t, thief.get("/monitor/system_status"), "/login")
+	old := browser.cookies["__Host-session-8443"]
+	browser.post("/login", "username", "admin", "password", "ironport")
+	other := s.browser()
+	other.cookies["__Host-session-8443"] = old
+	expectRedirect(t, other.get("/monitor/system_status"), "/login")
 }
 
 func TestInvalidCookies(t *testing.T) {
@@ -110,8 +110,8 @@ func TestInvalidCookies(t *testing.T) {
 		"", "x", good[:20], good[:51], good + "x", good[:20] + strings.Repeat("A", 32), strings.Repeat("A", 20) + good[20:],
 		strings.Repeat("é", 26), strings.Repeat("a", 5000), good[:51] + "!", good[:20] + good[20:51] + "\x00",
 	} {
-		thief := s.browser()
-		w := thief.request("GET", "/monitor/system_status", nil, func(r *http.Request) { r.Header.Set("Cookie", "__Host-session-8443="+bad) })
+		other := s.browser()
+		w := other.request("GET", "/monitor/system_status", nil, func(r *http.Request) { r.Header.Set("Cookie", "__Host-session-8443="+bad) })
 		expectRedirect(t, w, "/login")
 	}
 	expectPage(t, b.get("/monitor/system_status"), http.StatusOK)
@@ -123,7 +123,7 @@ func TestIdleSessionsExpire(t *testing.T) {
 	s.clock.Advance(29 * time.Minute)
 	expectPage(t, b.get("/monitor/system_status"), http.StatusOK)
 	s.clock.Advance(29 * time.Minute)
-	// What refreshes itself is nobody doing something.
+	// Background requests are no activity.
 	expectPage(t, b.get("/help_and_support/packet_capture/status"), http.StatusOK, `"state":"idle"`)
 	s.clock.Advance(time.Minute)
 	if n := len(s.appliance.Logins.Sessions()); n != 0 {
@@ -201,7 +201,7 @@ func TestChangedAccountEndsItsSessions(t *testing.T) {
 	for name, f := range map[string]func(*users.Account){
 		"locked":    func(a *users.Account) { a.Locked = !a.Locked },
 		"demoted":   func(a *users.Account) { a.Role = users.Guest },
-		"full name": nil, // which is not a reason
+		"full name": nil, // its change does not end sessions
 	} {
 		change(func(a *users.Account) { a.Locked, a.Role = false, users.Operator })
 		b := s.login("joe")

@@ -8,7 +8,7 @@ import (
 )
 
 func TestHTTPIsRedirectedToHTTPS(t *testing.T) {
-	s := newTestSite(t) // whose door to HTTPS is 127.0.0.1:8443
+	s := newTestSite(t) // its front door to HTTPS is 127.0.0.1:8443
 	for host, want := range map[string]string{
 		"127.0.0.1:8080":        "https://127.0.0.1:8443/login?x=1",
 		"localhost:8080":        "https://localhost:8443/login?x=1",
@@ -17,7 +17,7 @@ func TestHTTPIsRedirectedToHTTPS(t *testing.T) {
 		"mail.example.com:8080": "https://mail.example.com:8443/login?x=1", // a line of a hosts file
 		"MAIL.example.com":      "https://MAIL.example.com:8443/login?x=1",
 		"example.com:8080":      "https://example.com:8443/login?x=1",
-		"10.0.202.7":            "https://10.0.202.7/login?x=1", // from within its network
+		"10.0.202.7":            "https://10.0.202.7/login?x=1", // a client inside the network
 		"evil.com":              "https://127.0.0.1:8443/login?x=1",
 		"evil.com:8080":         "https://127.0.0.1:8443/login?x=1",
 		"evil\".example":        "https://127.0.0.1:8443/login?x=1",
@@ -31,7 +31,7 @@ func TestHTTPIsRedirectedToHTTPS(t *testing.T) {
 	}
 }
 
-// A door of a container listens on every address, and nobody outside knows it by one.
+// A front door in a container listens on all addresses, so its own address is of no use outside.
 func TestDoorOnAllAddressesKeepsTheHostName(t *testing.T) {
 	s := newTestSite(t)
 	s.site.outside = func() (netip.AddrPort, bool) { return netip.MustParseAddrPort("0.0.0.0:6443"), true }
@@ -45,7 +45,7 @@ func TestDoorOnAllAddressesKeepsTheHostName(t *testing.T) {
 	}
 }
 
-// redirected is where a plain request leads that names a host.
+// redirectTarget returns the address to which a plain HTTP request for a host is redirected.
 func (s *testSite) redirectTarget(host string) string {
 	s.t.Helper()
 	r := httptest.NewRequest("GET", "http://127.0.0.1/login?x=1", nil)

@@ -21,7 +21,7 @@ import (
 	"github.com/esasim/esasim/appliance/daemon"
 )
 
-// A visitor is an HTTP client that is logged in.
+// A client is an HTTP client that is logged in.
 type client struct {
 	*http.Client
 	base string
@@ -52,7 +52,7 @@ func (v *client) login(t *testing.T) {
 	}
 }
 
-// read gets a page, and returns its text.
+// read returns the text of a page.
 func (v *client) read(path string) (string, error) {
 	r, err := v.Get(v.base + path)
 	if err != nil {
@@ -98,11 +98,11 @@ func TestStopWithConnectionsThatSendNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	shy, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	unused, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer shy.Close()
+	defer unused.Close()
 	v := newClient(t, box)
 	if _, err := v.read("/login"); err != nil {
 		t.Fatal(err)

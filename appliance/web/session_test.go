@@ -10,8 +10,8 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A tardyClock's timers fall due at once, cannot be stopped any more, and do what they are
-// set for when they are let.
+// The timers of a lateClock expire at once and can no longer be stopped, but their functions wait
+// for release.
 type lateClock struct {
 	clock.Clock
 	release chan struct{}
@@ -28,8 +28,8 @@ func (c lateClock) AfterFunc(_ time.Duration, f func()) func() bool {
 func TestCloseWaitsForTimers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTestSite(t)
-		tardy := lateClock{s.clock, make(chan struct{})}
-		s.appliance.Clock = clock.NewOffset(tardy)
+		late := lateClock{s.clock, make(chan struct{})}
+		s.appliance.Clock = clock.NewOffset(late)
 		s.site.sessions.begin(users.Account{Name: "admin"}, netip.MustParseAddr(address))
 		closed := make(chan struct{})
 		go func() {
@@ -39,10 +39,10 @@ func TestCloseWaitsForTimers(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-closed:
-			t.Error("it did not wait")
+			t.Error("close did not wait")
 		default:
 		}
-		close(tardy.release)
+		close(late.release)
 		<-closed
 	})
 }

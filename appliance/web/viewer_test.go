@@ -112,7 +112,7 @@ func TestCanceledRequestDoesNotWaitForAScan(t *testing.T) {
 	s := newTestSite(t)
 	b := s.login("admin")
 	s.store("a.cap", manyPackets(10))
-	s.site.indexes.slot("a.cap", "").scan <- struct{}{} // somebody else's request goes through the file
+	s.site.indexes.slot("a.cap", "").scan <- struct{}{} // another request is scanning the file
 	b.request("GET", capturesPath+"/view/a.cap", nil, func(r *http.Request) {
 		gone, cancel := context.WithCancel(r.Context())
 		cancel()
@@ -126,7 +126,7 @@ func TestStreamsTakeTurnsWithScans(t *testing.T) {
 		b := s.login("admin")
 		s.store("a.cap", manyPackets(10))
 		b.get(capturesPath + "/view/a.cap")
-		for range maxScans { // other requests go through files
+		for range maxScans { // other requests are scanning files
 			s.site.indexes.slots <- struct{}{}
 		}
 		shown := make(chan struct{})
@@ -137,7 +137,7 @@ func TestStreamsTakeTurnsWithScans(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-shown:
-			t.Error("it did not wait")
+			t.Error("the stream did not wait")
 		default:
 		}
 		<-s.site.indexes.slots

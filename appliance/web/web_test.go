@@ -24,7 +24,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// A quietNet has interfaces that can be tapped and on which nothing passes.
+// A silentNet has interfaces without traffic. They can be tapped.
 type silentNet struct{ network.Network }
 
 type silentTap struct{ network.Tap }
@@ -39,7 +39,7 @@ func (silentNet) Interfaces() []network.Interface {
 
 func (silentNet) Counters(string) (network.Counters, error) { return network.Counters{}, nil }
 
-// A stand is a site without sockets.
+// A testSite is a site without sockets.
 type testSite struct {
 	t         testing.TB
 	appliance *appliance.Appliance
@@ -48,7 +48,7 @@ type testSite struct {
 	http.Handler
 }
 
-// address is where requests come from.
+// address is the address of all clients.
 const address = "10.0.201.4"
 
 func newTestSite(t testing.TB) *testSite {
@@ -90,7 +90,7 @@ func mayRun(role users.Role, command string) bool {
 	return i >= 0 && commands.All()[i].Allows(role)
 }
 
-// addUser makes an account whose passphrase is the factory's.
+// addUser adds an account with the factory passphrase.
 func (s *testSite) addUser(name string, role users.Role) {
 	s.t.Helper()
 	err := users.Section.CommitNow(s.t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.Accounts) error {
@@ -102,7 +102,7 @@ func (s *testSite) addUser(name string, role users.Role) {
 	}
 }
 
-// logged returns the lines of a log that hold text.
+// logged returns the lines of a log that contain text.
 func (s *testSite) logged(log, text string) []string {
 	s.t.Helper()
 	if err := s.appliance.Logs.Flush(s.t.Context()); err != nil {
@@ -140,7 +140,7 @@ type browser struct {
 
 func (s *testSite) browser() *browser { return &browser{s, map[string]string{}} }
 
-// request makes one over TLS; change, which may be nil, spoils it.
+// request sends a request over TLS. change, which may be nil, modifies it first.
 func (b *browser) request(method, target string, form url.Values, change func(*http.Request)) *httptest.ResponseRecorder {
 	b.t.Helper()
 	r := httptest.NewRequest(method, "https://127.0.0.1:8443"+target, strings.NewReader(form.Encode()))
@@ -181,7 +181,7 @@ func (b *browser) post(target string, pairs ...string) *httptest.ResponseRecorde
 	return b.request("POST", target, form, nil)
 }
 
-// login returns a browser that is logged in.
+// login logs an account in and returns its browser.
 func (s *testSite) login(name string) *browser {
 	s.t.Helper()
 	b := s.browser()
@@ -191,7 +191,7 @@ func (s *testSite) login(name string) *browser {
 	return b
 }
 
-// wants fails unless an answer has the status, and the texts in this order.
+// expectPage fails unless a response has the status, and the texts in this order.
 func expectPage(t testing.TB, w *httptest.ResponseRecorder, status int, texts ...string) {
 	t.Helper()
 	if w.Code != status {
@@ -211,7 +211,7 @@ func expectPage(t testing.TB, w *httptest.ResponseRecorder, status int, texts ..
 	}
 }
 
-// leads fails unless an answer sends the browser to target.
+// expectRedirect fails unless a response redirects the browser to target.
 func expectRedirect(t testing.TB, w *httptest.ResponseRecorder, target string) {
 	t.Helper()
 	if got := w.Header().Get("Location"); w.Code != http.StatusSeeOther || got != target {
@@ -219,7 +219,7 @@ func expectRedirect(t testing.TB, w *httptest.ResponseRecorder, target string) {
 	}
 }
 
-// withLocalAddr gives a request the address that it came to.
+// withLocalAddr sets the appliance's address that received a request.
 func withLocalAddr(r *http.Request, addr string) *http.Request {
 	local := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))
 	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(local)))
