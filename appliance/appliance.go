@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/atomicfile"
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
@@ -184,6 +185,9 @@ func New(o Options) (*Appliance, error) {
 func (a *Appliance) open(o Options) (err error) {
 	if err := os.RemoveAll(filepath.Join(o.Dir, erasedDir)); err != nil {
 		o.Logger.Warn("erased data could not be removed", "err", err)
+	}
+	if err := atomicfile.Sweep(o.Dir); err != nil {
+		o.Logger.Warn("temporary files could not be removed", "err", err)
 	}
 	a.openState()
 	if a.Config, err = config.Open(config.Options{

@@ -74,6 +74,7 @@ func predictors(line string) map[string]complete.Predictor {
 		"action":    complete.PredictSet(topology.Actions()...),
 		"protocol":  complete.PredictSet("tcp", "udp", "icmp"),
 		"direction": complete.PredictSet("in", "out"),
+		"ports":     complete.PredictSet("auto"),
 		"level":     complete.PredictSet("debug", "info", "warn", "error"),
 		"file":      complete.PredictFiles("*"),
 		"directory": complete.PredictDirs("*"),

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -268,12 +269,43 @@ func (s setClock) Run(t stdio, client *control.Client) error {
 }
 
 type advanceClock struct {
-	By time.Duration `arg:"" help:"How far: 2h, 90s. To set the clock back, write -- first: esasim ctl clock advance -- -1h."`
+	By shift `arg:"" help:"How far: 2h, 90s, or -1h to set the clock back."`
 }
 
 func (a advanceClock) Run(t stdio, client *control.Client) error {
-	k, err := client.AdvanceClock(context.Background(), a.By)
+	k, err := client.AdvanceClock(context.Background(), a.By.Duration)
 	return printClock(t.out, k, err)
+}
+
+// A shift is a duration that may be negative.
+type shift struct{ time.Duration }
+
+// minus stands for the minus sign at the beginning of a shift, which the parser of the command line
+// would take for that of a flag.
+const minus = "\u2212"
+
+// protectShift returns args with minus in place of the minus sign of a shift.
+func protectShift(args []string) []string {
+	args = slices.Clone(args)
+	advance := slices.Index(args, "advance")
+	if advance < 1 || args[advance-1] != "clock" {
+		return args
+	}
+	for i, arg := range args[advance:] {
+		if len(arg) > 1 && arg[0] == '-' && (arg[1] >= '0' && arg[1] <= '9' || arg[1] == '.') {
+			args[advance+i] = minus + arg[1:]
+		}
+	}
+	return args
+}
+
+// UnmarshalText reads a duration.
+func (s *shift) UnmarshalText(text []byte) (err error) {
+	value := strings.Replace(string(text), minus, "-", 1)
+	if s.Duration, err = time.ParseDuration(value); err != nil {
+		return fmt.Errorf("expected a time such as 2h, 90s or -1h, but got %q", value)
+	}
+	return nil
 }
 
 // timeFormat is the form in which times are printed.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
@@ -156,5 +157,33 @@ func TestEveryRuleKeyHasAFlag(t *testing.T) {
 		if key := reflect.TypeFor[topology.Rule]().Field(i).Tag.Get("yaml"); !slices.Contains(set, key) {
 			t.Errorf("no flag sets the key %s", key)
 		}
+	}
+}
+
+// A negative time is an argument wherever it stands, and no other argument is changed.
+func TestNegativeShift(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"ctl clock advance -2h", "ctl clock advance \u22122h"},
+		{"ctl clock advance -.5s --socket x", "ctl clock advance \u2212.5s --socket x"},
+		{"ctl clock advance --socket x -90s", "ctl clock advance --socket x \u221290s"},
+		{"ctl clock advance -- -1h", "ctl clock advance -- \u22121h"},
+		{"ctl clock advance -h", "ctl clock advance -h"},
+		{"ctl fault add delay -5ms", "ctl fault add delay -5ms"},
+		{"advance -2h", "advance -2h"},
+	} {
+		args := strings.Fields(c.args)
+		if got := strings.Join(protectShift(args), " "); got != c.want {
+			t.Errorf("%s: %s, want %s", c.args, got, c.want)
+		}
+		if strings.Join(args, " ") != c.args {
+			t.Errorf("%s: the arguments were changed", c.args)
+		}
+	}
+	var s shift
+	if err := s.UnmarshalText([]byte(minus + "2h")); err != nil || s.Duration != -2*time.Hour {
+		t.Errorf("%v, %v", s, err)
+	}
+	if err := s.UnmarshalText([]byte(minus + "2x")); err == nil || !strings.Contains(err.Error(), `"-2x"`) {
+		t.Errorf("error %v", err)
 	}
 }

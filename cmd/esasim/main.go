@@ -57,7 +57,7 @@ func run(args []string, t stdio) int {
 	if asked, err := completeLine(parser, t); asked {
 		return exitStatus(t, err)
 	}
-	c, err := parser.Parse(args)
+	c, err := parser.Parse(protectShift(args))
 	if status >= 0 { // --help or --version has printed its text
 		return status
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -35,13 +36,15 @@ const testTimeout = 30 * time.Second
 // A program is a running process of the program.
 type program struct {
 	*exec.Cmd
-	ready    ready
-	ssh, ftp string // addresses
-	home     string
-	out      string // up to the end of the announcement
-	err      bytes.Buffer
-	ended    chan struct{}
-	waitErr  error
+	ready     ready
+	ssh, ftp  string // addresses
+	home      string
+	out       string       // up to the end of the announcement
+	last      bytes.Buffer // the rest of it; read once the program has ended
+	readyFile string
+	err       bytes.Buffer
+	ended     chan struct{}
+	waitErr   error
 }
 
 // command returns the program with a home directory of its own, not yet started.
@@ -61,7 +64,7 @@ func start(t *testing.T, home string, args ...string) *program {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
 	args = append([]string{"serve", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ready", file}, args...)
-	p := &program{Cmd: command(t, home, args...), home: home, ended: make(chan struct{})}
+	p := &program{Cmd: command(t, home, args...), home: home, readyFile: file, ended: make(chan struct{})}
 	out, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +85,7 @@ func start(t *testing.T, home string, args ...string) *program {
 	}
 	kill.Stop()
 	go func() {
-		io.Copy(io.Discard, out)
+		io.Copy(&p.last, out)
 		p.waitErr = p.Wait()
 		close(p.ended)
 	}()
@@ -164,17 +167,20 @@ doors:
 		{[]string{"--topology", bad}, bad + ":3:3: "},
 		{[]string{"topology", "check", bad}, bad + ":3:3: "},
 		{[]string{"--topology", "atlantis"}, `no topology "atlantis"`},
-		{[]string{"--ephemeral", "--ssh", running.ssh}, "the door ssh cannot listen on " + running.ssh + ": address already in use: if another appliance runs," +
-			" choose free ports for this one with --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0"},
-		{[]string{"--ephemeral", "--ssh", "192.0.2.1:2222"}, "the door ssh cannot listen on 192.0.2.1:2222: cannot assign requested address: choose another address with --ssh"},
+		{[]string{"--ephemeral", "--ssh", running.ssh}, "the door ssh cannot listen on " + running.ssh + ": address already in use:" +
+			" choose another address with --ssh, or let all doors take free ports with --ports auto"},
+		{[]string{"--ephemeral", "--ports", "auto", "--ssh", running.ssh, "--ftp", running.ftp}, "doors: ssh cannot listen on " + running.ssh +
+			": address already in use; ftp cannot listen on " + running.ftp +
+			": address already in use: choose another address with --ssh and --ftp, or"},
+		{[]string{"--ephemeral", "--ports", "auto", "--ssh", "192.0.2.1:2222"}, "the door ssh cannot listen on 192.0.2.1:2222: cannot assign requested address: choose another address with --ssh"},
 		{[]string{"--ephemeral", "--topology", named}, "the door second cannot listen on " + running.ssh + ": address already in use: choose another address in " + named},
 		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ready", "/nowhere/x"}, "there is no directory /nowhere: create it first"},
 		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ctl", running.ssh}, "address already in use: choose another address with --ctl"},
 		{[]string{"--ephemeral", "--ftp", "nonsense"}, "nonsense"},
-		{[]string{"--ssh", "127.0.0.1:0"}, "in use by another process: stop that one, or choose another directory with --data, or none with --ephemeral"},
+		{[]string{"--ssh", "127.0.0.1:0"}, fmt.Sprintf("in use by process %d: stop it, or choose another directory with --data, or none with --ephemeral", running.Process.Pid)},
 		{[]string{"--data", other}, "precious"},
 		{[]string{"--data", filepath.Join(home, "new"), "--ephemeral"}, "--data and --ephemeral can't be used together"},
-		{[]string{"--data", running.ready.Data, "--topology", "minimal"}, "in use by another process"},
+		{[]string{"--data", running.ready.Data, "--topology", "minimal"}, "in use by process "},
 		{[]string{"--ftp-passive", "9-1"}, "9-1"},
 		{[]string{"--ftp-public", "2001:db8::1"}, `expected an IPv4 address, such as 192.0.2.1, but got "2001:db8::1"`},
 		{[]string{"--log-level", "loud"}, `expected debug, info, warn or error, but got "loud"`},
@@ -208,8 +214,17 @@ func TestSignalsStopTheProgram(t *testing.T) {
 		if !strings.Contains(p.out, "ssh -p ") || !strings.Contains(p.out, p.ready.Data) {
 			t.Errorf("at start it printed:\n%s", p.out)
 		}
+		if _, err := os.Stat(p.readyFile); err != nil {
+			t.Error(err)
+		}
 		if status := p.stop(t, s); status != 0 {
 			t.Errorf("%v: exit status %d\n%s", s, status, p.err.String())
+		}
+		if last := p.last.String(); !strings.Contains(last, "The appliance stops.") {
+			t.Errorf("%v: at the end it printed %q", s, last)
+		}
+		if _, err := os.Stat(p.readyFile); !os.IsNotExist(err) {
+			t.Errorf("%v: the file of --ready: %v", s, err)
 		}
 	}
 }

@@ -41,6 +41,7 @@ type serve struct {
 	FTP        address    `name:"ftp" placeholder:"ADDR" help:"Address of the FTP door (default: the topology's)."`
 	HTTP       address    `name:"http" placeholder:"ADDR" help:"Address of the HTTP door (default: the topology's)."`
 	HTTPS      address    `name:"https" placeholder:"ADDR" help:"Address of the HTTPS door (default: the topology's)."`
+	Ports      string     `enum:"topology,auto" predictor:"ports" default:"topology" placeholder:"auto" help:"Let every door whose address no other flag sets take a free port: auto. The default is the topology's ports."`
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  ipv4       `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP replies name (default: the one that the client has connected to)."`
 	Ctl        address    `placeholder:"ADDR" help:"Answer esasim ctl at this address of the loopback interface, too, besides the socket in the data directory."`
@@ -55,25 +56,30 @@ func (s *serve) Run(t stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	data, err := s.openData()
+	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: s.LogLevel.Level}))
+	data, err := s.openData(log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	key, err := hostKey(!s.Ephemeral)
+	if err := removeReady(s.Ready, 0); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, removeReady(s.Ready, os.Getpid())) }()
+	key, err := hostKey(!s.Ephemeral, log)
 	if err != nil {
 		return err
 	}
 	b, err := box.New(box.Options{
 		Topology:        topo,
-		Dir:             filepath.Join(data.path, "appliance"),
+		Dir:             filepath.Join(data.path, applianceName),
 		HostKey:         key,
 		MoreHostKeys:    moreHostKeys(!s.Ephemeral),
 		FactoryReset:    s.Factory,
-		DoorAddrs:       s.doorAddrs(),
+		DoorAddrs:       s.doorAddrs(topo),
 		FTPPassivePorts: s.FTPPassive.bounds(),
 		FTPPublicAddr:   s.FTPPublic.Addr,
-		Logger:          slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{Level: s.LogLevel.Level})),
+		Logger:          log,
 	})
 	if err != nil {
 		return err
@@ -108,8 +114,10 @@ func (s *serve) Run(t stdio) (err error) {
 	}
 	select {
 	case <-signals:
-		go func() { // a second signal ends the program at once
+		fmt.Fprintln(t.out, "The appliance stops. A second Ctrl-C ends the program at once.")
+		go func() {
 			<-signals
+			_ = removeReady(s.Ready, os.Getpid())
 			os.Exit(1)
 		}()
 	case <-b.Done():
@@ -137,8 +145,13 @@ func stopBox(b *box.Box) error {
 }
 
 // doorAddrs returns the addresses of doors that flags set, by name of the door.
-func (s *serve) doorAddrs() map[string]netip.AddrPort {
+func (s *serve) doorAddrs(topo *topology.Topology) map[string]netip.AddrPort {
 	addrs := map[string]netip.AddrPort{}
+	if s.Ports == "auto" {
+		for _, d := range topo.Doors.In {
+			addrs[d.Name] = netip.AddrPortFrom(d.Listen.Addr(), 0)
+		}
+	}
 	for name, addr := range s.doorFlags() {
 		if addr.IsValid() {
 			addrs[name] = addr.AddrPort
@@ -152,59 +165,108 @@ func (s *serve) doorFlags() map[string]address {
 	return map[string]address{"ssh": s.SSH, "ftp": s.FTP, "http": s.HTTP, "https": s.HTTPS}
 }
 
-// explainListen returns an error that says which door could not listen, and by which flags
-// the doors get other addresses. Other errors are returned as they are.
+// explainListen returns an error that says which doors could not listen, why, and by which flags
+// doors get other addresses. Other errors are returned as they are.
 func (s *serve) explainListen(err error, topo *topology.Topology) error {
-	var failed *net.OpError
-	if !errors.As(err, &failed) || failed.Op != "listen" {
+	var failures, flags []string
+	moves := true // flags can move every door that failed
+	inUse := false
+	for _, failed := range listenErrors(err) {
+		name := s.doorAt(failed.Addr, topo)
+		if name == "" {
+			return err
+		}
+		var reason error = failed
+		var errno syscall.Errno
+		if errors.As(failed, &errno) {
+			reason = errno
+		}
+		failures = append(failures, fmt.Sprintf("%s cannot listen on %v: %v", name, failed.Addr, reason))
+		inUse = inUse || errors.Is(failed, syscall.EADDRINUSE)
+		if _, movable := s.doorFlags()[name]; movable {
+			flags = append(flags, "--"+name)
+		} else {
+			moves = false
+		}
+	}
+	if failures == nil {
 		return err
 	}
-	var reason error = failed
-	var errno syscall.Errno
-	if errors.As(failed, &errno) {
-		reason = errno
+	subject := "the door "
+	if len(failures) > 1 {
+		subject = "doors: "
 	}
-	var name string
-	var freePorts []string // flags by which every door of this topology takes a free port
+	var advice []string
+	if flags != nil {
+		advice = append(advice, "choose another address with "+strings.Join(flags, " and "))
+	}
+	if !moves {
+		advice = append(advice, "choose another address in "+topo.File)
+	}
+	if inUse {
+		advice = append(advice, "let all doors take free ports with --ports auto")
+	}
+	return &listenError{err, fmt.Sprintf("%s%s: %s", subject, strings.Join(failures, "; "), strings.Join(advice, ", or "))}
+}
+
+// A listenError says in words for a user why doors could not listen.
+type listenError struct {
+	cause error
+	text  string
+}
+
+func (e *listenError) Error() string { return e.text }
+func (e *listenError) Unwrap() error { return e.cause }
+
+// listenErrors returns the errors in err of listeners that could not be opened.
+func listenErrors(err error) []*net.OpError {
+	switch e := err.(type) { //nolint:errorlint // this walks the tree of errors itself
+	case *net.OpError:
+		if e.Op == "listen" {
+			return []*net.OpError{e}
+		}
+	case interface{ Unwrap() []error }:
+		var all []*net.OpError
+		for _, err := range e.Unwrap() {
+			all = append(all, listenErrors(err)...)
+		}
+		return all
+	}
+	if err = errors.Unwrap(err); err != nil {
+		return listenErrors(err)
+	}
+	return nil
+}
+
+// doorAt returns the name of the door that was to listen on an address, or "".
+func (s *serve) doorAt(at net.Addr, topo *topology.Topology) string {
+	moved := s.doorAddrs(topo)
 	for _, d := range topo.Doors.In {
 		addr := d.Listen
-		flag, movable := s.doorFlags()[d.Name]
-		if flag.IsValid() {
-			addr = flag.AddrPort
+		if other, ok := moved[d.Name]; ok {
+			addr = other
 		}
-		if addr.String() == failed.Addr.String() {
-			name = d.Name
-		}
-		if movable {
-			freePorts = append(freePorts, "--"+d.Name+" 127.0.0.1:0")
+		if addr.String() == at.String() {
+			return d.Name
 		}
 	}
-	if name == "" {
-		return err
-	}
-	advice := "choose another address with --" + name
-	if _, movable := s.doorFlags()[name]; !movable {
-		advice = "choose another address in " + topo.File
-	} else if errors.Is(err, syscall.EADDRINUSE) {
-		advice = "if another appliance runs, choose free ports for this one with " + strings.Join(freePorts, " ")
-	}
-	return fmt.Errorf("the door %s cannot listen on %v: %w: %s", name, failed.Addr, reason, advice)
+	return ""
 }
 
 // openData opens the data directory that the flags name.
-func (s *serve) openData() (*dataDir, error) {
+func (s *serve) openData(log *slog.Logger) (*dataDir, error) {
 	if s.Ephemeral {
 		return ephemeralData()
 	}
 	mark, name := dataDirName(s.Topology)
 	if s.Data != "" {
-		return openData(s.Data, mark)
+		return openData(s.Data, mark, log)
 	}
 	home, err := stateHome()
 	if err != nil {
 		return nil, err
 	}
-	return openData(filepath.Join(home, name), mark)
+	return openData(filepath.Join(home, name), mark, log)
 }
 
 // consoleInput returns a reader of in whose Close makes a blocked Read return.
@@ -308,4 +370,28 @@ func writeReady(file string, r ready) error {
 		return err
 	}
 	return atomicfile.Write(file, append(text, '\n'))
+}
+
+// removeReady removes the file that --ready names, so that no program takes what an earlier run has
+// left for the announcement of this one. If pid is not 0, the file is removed only if that process
+// has written it. Anything but a regular file is left alone.
+func removeReady(file string, pid int) error {
+	if file == "" {
+		return nil
+	}
+	fi, err := os.Lstat(file)
+	if err != nil || !fi.Mode().IsRegular() {
+		return nil // writeReady says what is wrong
+	}
+	if pid != 0 {
+		var r ready
+		text, err := os.ReadFile(file)
+		if err != nil || json.Unmarshal(text, &r) != nil || r.PID != pid {
+			return nil
+		}
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the file of --ready: %w", err)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package netsim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -72,12 +73,14 @@ func newDoors(s *stacks, accepted func(port uint16)) *doors {
 	return d
 }
 
-// claim takes the real addresses.
+// claim takes the real addresses. The error is about all addresses that cannot be taken.
 func (d *doors) claim(ctx context.Context) error {
+	var errs []error
 	for _, f := range d.fronts {
-		if err := f.Claim(ctx); err != nil {
-			return err
-		}
+		errs = append(errs, f.Claim(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
