@@ -38,7 +38,7 @@ func loadHostKey(keyType, name string, keep bool) (crypto.Signer, error) {
 	file := filepath.Join(home, name)
 	data, err := os.ReadFile(file)
 	if err == nil {
-		key, err := parseHostKey(file, data)
+		key, err := parseHostKey(data)
 		if err == nil && shell.HostKeyType(key.Public()) == keyType {
 			return key, nil
 		}
