@@ -42,6 +42,7 @@ type FTPOptions struct {
 	Admit      func(addr netip.Addr) bool       // reports whether addr may connect; nil: all may
 	Banner     func() string                    // precedes the greeting; may be nil or return ""
 	Hostname   func() string                    // for the greeting; nil omits it
+	Version    string                           // of the software, for the greeting
 	StopReason func(ctx context.Context) string // what Stop(ctx) tells the clients; may be nil
 
 	Clock  clock.Clock       // for the idle timeout and delays; nil means the machine's
@@ -50,8 +51,10 @@ type FTPOptions struct {
 
 	SocketOwner, SocketUser string // of data connections, as tcpservices shows them; ftpd.main, root
 
+	LoginTimeout  time.Duration // from the connection to the login; 1 min
 	IdleTimeout   time.Duration // between two commands; 5 min
 	DataTimeout   time.Duration // for opening a data connection, and for each read and write; 60 s
+	CloseTimeout  time.Duration // for the client to close a connection that has sent it data; 1 s
 	MaxSessions   int           // 100
 	MaxPerAddr    int           // sessions of one client address; 50
 	MaxLoginTries int           // failed logins of one session; 3
@@ -73,13 +76,15 @@ type FTPLogin struct {
 type FTPServer struct {
 	options FTPOptions
 
-	mu             sync.Mutex
-	listener       net.Listener // nil if the server is not running
-	sessions       map[*ftpConn]bool
-	sessionsByAddr map[netip.Addr]int
-	lastID         uint64
-	lastPort       uint16
-	tasks          sync.WaitGroup // the accept loop, sessions, refusals of connections
+	mu            sync.Mutex
+	listener      net.Listener // nil if the server is not running
+	sessions      map[*ftpConn]bool
+	counted       int                // sessions that are not displaced
+	countedByAddr map[netip.Addr]int // the same, by address of the client
+	limitReported clock.Mark         // when a limit was logged last; 0 for never
+	lastID        uint64
+	lastPort      uint16
+	tasks         sync.WaitGroup // the accept loop, sessions, refusals of connections
 }
 
 // NewFTPServer returns a server that is not started.
@@ -93,13 +98,17 @@ func NewFTPServer(o FTPOptions) *FTPServer {
 	o.Logger = loggerOrDiscard(o.Logger)
 	o.SocketOwner = cmp.Or(o.SocketOwner, "ftpd.main")
 	o.SocketUser = cmp.Or(o.SocketUser, "root")
+	o.LoginTimeout = cmp.Or(o.LoginTimeout, time.Minute)
+	o.CloseTimeout = cmp.Or(o.CloseTimeout, time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 5*time.Minute)
 	o.DataTimeout = cmp.Or(o.DataTimeout, time.Minute)
 	o.MaxSessions = cmp.Or(o.MaxSessions, 100)
 	o.MaxPerAddr = cmp.Or(o.MaxPerAddr, 50)
 	o.MaxLoginTries = cmp.Or(o.MaxLoginTries, 3)
 	o.PassiveHigh = max(o.PassiveHigh, o.PassiveLow)
-	return &FTPServer{options: o, sessions: map[*ftpConn]bool{}, sessionsByAddr: map[netip.Addr]int{}}
+	return &FTPServer{
+		options: o, sessions: map[*ftpConn]bool{}, countedByAddr: map[netip.Addr]int{},
+	}
 }
 
 // Name returns the daemon's name, as tcpservices prints it (B35).
@@ -197,19 +206,74 @@ func (s *FTPServer) admit(conn net.Conn) (c *ftpConn, reason string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.listener == nil:
+	if s.listener == nil {
 		return nil, "Service is going down."
-	case len(s.sessions) >= s.options.MaxSessions:
-		return nil, "Too many connections, try again later."
-	case s.sessionsByAddr[remote.Addr()] >= s.options.MaxPerAddr:
-		return nil, "Too many connections from your address."
+	}
+	if reason := s.makeRoom(remote.Addr()); reason != "" {
+		return nil, reason
 	}
 	s.lastID++
 	c = newFTPConn(s, conn, s.lastID, remote, local)
 	s.sessions[c] = true
-	s.sessionsByAddr[remote.Addr()]++
+	s.count(c, 1)
 	return c, ""
+}
+
+// makeRoom makes room for a new session of an address. If a limit is reached, the oldest session
+// that has not logged in is ended: of that address, if it has too many. If there is none, makeRoom
+// returns the text of the reply that refuses the new session. s.mu is held.
+func (s *FTPServer) makeRoom(addr netip.Addr) (refusal string) {
+	limit := ""
+	ofAddr := s.countedByAddr[addr] >= s.options.MaxPerAddr
+	switch {
+	case ofAddr:
+		limit = fmt.Sprintf("%d connections from %v", s.options.MaxPerAddr, addr)
+		refusal = "Too many connections from your address."
+	case s.counted >= s.options.MaxSessions:
+		limit = fmt.Sprintf("%d connections", s.options.MaxSessions)
+		refusal = "Too many connections, try again later."
+	default:
+		return ""
+	}
+	var oldest *ftpConn
+	for c := range s.sessions {
+		match := !c.displaced && !c.loggedIn() && (!ofAddr || c.remote.Addr() == addr)
+		if match && (oldest == nil || c.id < oldest.id) {
+			oldest = c
+		}
+	}
+	if oldest == nil {
+		s.reportLimit("The limit of " + limit + " is reached: new ones are refused")
+		return refusal
+	}
+	s.reportLimit("The limit of " + limit + " is reached: the oldest without a login is closed")
+	s.count(oldest, -1)
+	oldest.displaced = true
+	oldest.endWithReply("Too many connections: closing the oldest one without a login.")
+	return ""
+}
+
+// limitReportInterval is the shortest time between two log lines about limits.
+const limitReportInterval = time.Minute
+
+// reportLimit logs that a limit is reached, unless that has been logged a short time ago. s.mu is
+// held.
+func (s *FTPServer) reportLimit(text string) {
+	now := s.options.Clock.Mark()
+	if s.limitReported != 0 && s.options.Clock.Since(s.limitReported) < limitReportInterval {
+		return
+	}
+	s.limitReported = now
+	s.options.Log(text)
+}
+
+// count adds n to the number of sessions that count for the limits. s.mu is held.
+func (s *FTPServer) count(c *ftpConn, n int) {
+	addr := c.remote.Addr()
+	s.counted += n
+	if s.countedByAddr[addr] += n; s.countedByAddr[addr] <= 0 {
+		delete(s.countedByAddr, addr)
+	}
 }
 
 // remove removes a session that has ended.
@@ -217,8 +281,8 @@ func (s *FTPServer) remove(c *ftpConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, c)
-	if s.sessionsByAddr[c.remote.Addr()]--; s.sessionsByAddr[c.remote.Addr()] <= 0 {
-		delete(s.sessionsByAddr, c.remote.Addr())
+	if !c.displaced {
+		s.count(c, -1)
 	}
 }
 

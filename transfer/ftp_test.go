@@ -33,7 +33,7 @@ func connect(t testing.TB, f *ftpServer, from string) *controlConn {
 	}
 	t.Cleanup(func() { conn.Close() })
 	c := &controlConn{t, conn, bufio.NewReader(conn)}
-	c.expect("220 example.com FTP server ready.")
+	c.expect("220 example.com Cisco IronPort FTP server (V14.0.0-698) ready")
 	return c
 }
 
@@ -343,8 +343,9 @@ func TestFTPListings(t *testing.T) {
 	const (
 		a     = "-rw-r--r--   1 admin    config              9 Jun 25 08:50 "
 		blank = "-rw-r--r--   1 admin    config             15 Jun 25 09:50 "
-		aFact = "type=file;size=9;modify=20150625085003;perm=dr; "
-		bFact = "type=file;size=15;modify=20150625095003;perm=dr; "
+		unix  = "UNIX.mode=0644;UNIX.owner=admin;UNIX.group=config; "
+		aFact = "type=file;size=9;modify=20150625085003;perm=dr;" + unix
+		bFact = "type=file;size=15;modify=20150625095003;perm=dr;" + unix
 
 		extensions = "211-Extensions supported:\n EPRT\n EPSV\n MDTM\n MFMT\n"
 	)
@@ -378,7 +379,8 @@ func TestFTPListings(t *testing.T) {
 		"MLST captures/a.cap": "250-Begin\n " + aFact + "/data/pub/captures/a.cap\n250 End",
 		"STAT -l captures/a.cap": "213-Status of -l captures/a.cap:\n " + a + "captures/a.cap\n" +
 			"213 End of status.",
-		"FEAT": extensions + " MLST type*;size*;modify*;perm*;\n REST STREAM\n SIZE\n TVFS\n UTF8\n211 End",
+		"FEAT": extensions + " MLST type*;size*;modify*;perm*;UNIX.mode*;UNIX.owner*;UNIX.group*;\n" +
+			" REST STREAM\n SIZE\n TVFS\n UTF8\n211 End",
 	} {
 		if diff := cmp.Diff(want, c.command(command, "")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", command, diff)
@@ -386,7 +388,10 @@ func TestFTPListings(t *testing.T) {
 	}
 	c.command("OPTS MLST size;Type;foo", "200 MLST OPTS type;size;")
 	c.command("MLST captures/a.cap", "250-Begin\n type=file;size=9; /data/pub/captures/a.cap\n250 End")
-	c.command("FEAT", extensions+" MLST type*;size*;modify;perm;\n")
+	c.command("FEAT", extensions+
+		" MLST type*;size*;modify;perm;UNIX.mode;UNIX.owner;UNIX.group;\n")
+	c.command("OPTS MLST unix.mode", "200 MLST OPTS UNIX.mode;")
+	c.command("MLST captures", "250-Begin\n UNIX.mode=0755; /data/pub/captures\n250 End")
 }
 
 func TestFTPASCIIType(t *testing.T) {

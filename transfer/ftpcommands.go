@@ -187,6 +187,7 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 	if guard != nil {
 		guard.Succeeded(from)
 	}
+	c.setLoggedIn()
 	c.session.area, c.session.user = login.Area, user
 	c.logf("User %s login SUCCESS", user)
 	if login.Begin != nil {

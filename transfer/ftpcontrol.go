@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,15 +41,18 @@ type ftpConn struct {
 	ctx       context.Context // ends with the session
 	cancelCtx context.CancelFunc
 	closed    chan struct{} // closed when the library has closed the connection
+	displaced bool          // does not count for the limits any more; guarded by server.mu
 	closeOnce sync.Once
 
-	mu            sync.Mutex
-	cond          *sync.Cond
-	lines         bytes.Buffer // complete lines
-	err           error        // why the session ends; nil while it runs
-	closingReply  string       // the text of the last reply, 421; "" for none
-	abortTransfer func()       // aborts the running transfer; nil if there is none
-	aborted       bool         // the client has sent ABOR
+	mu             sync.Mutex
+	cond           *sync.Cond
+	lines          bytes.Buffer // complete lines
+	err            error        // why the session ends; nil while it runs
+	closingReply   string       // the text of the last reply, 421; "" for none
+	stopLoginTimer func() bool  // nil before the start and after the login
+	isLoggedIn     bool         // the session has logged in or ended
+	abortTransfer  func()       // aborts the running transfer; nil if there is none
+	aborted        bool         // the client has sent ABOR
 }
 
 // An ftpSession is the state of a session. It belongs to the session's goroutine.
@@ -85,17 +89,14 @@ func (c *ftpConn) logf(format string, args ...any) {
 // serve runs the session to its end.
 func (c *ftpConn) serve() {
 	c.logf("Connection from %v on %v", c.remote.Addr(), c.local.Addr())
-	greeting := "FTP server ready."
-	if c.server.options.Hostname != nil {
-		greeting = c.server.options.Hostname() + " " + greeting
-	}
+	defer c.startLoginTimer()()
 	// Each session has a server of the library of its own: a server's greeting is fixed, its log
 	// does not distinguish sessions, and its Serve returns when our listener is closed.
 	server, err := ftp.NewServer(&ftp.Options{
 		Commands:       c.commands(),
 		Auth:           ftpAuth{c},
 		Perm:           ftp.NewSimplePerm(files.Owner, files.Group),
-		WelcomeMessage: greeting,
+		WelcomeMessage: c.greeting(),
 		Logger:         ftpLogger{c},
 	})
 	if err != nil {
@@ -115,6 +116,53 @@ func (c *ftpConn) serve() {
 	if c.session.area != nil {
 		c.logf("User %s logout", c.session.user)
 	}
+}
+
+// greeting returns the text of the first reply. It has the form by which scanners recognize the
+// product: nmap's service probes have
+//
+//	^220 ([-.+\w]+) Cisco IronPort FTP server \(V([-.\w]+)\) ready\r\n
+func (c *ftpConn) greeting() string {
+	text := "Cisco IronPort FTP server (V" + cmp.Or(c.server.options.Version, "0") + ") ready"
+	if c.server.options.Hostname != nil {
+		text = c.server.options.Hostname() + " " + text
+	}
+	return text
+}
+
+// startLoginTimer starts the timer that ends the session if nobody logs in. The caller must call
+// stop when the session has ended.
+func (c *ftpConn) startLoginTimer() (stop func()) {
+	timeout := c.server.options.LoginTimeout
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopLoginTimer = c.server.options.Clock.AfterFunc(timeout, func() {
+		if c.loggedIn() {
+			return
+		}
+		c.logf("No login within %d seconds", int(timeout.Seconds()))
+		c.endWithReply(fmt.Sprintf("Login timeout (%d seconds): closing control connection.",
+			int(timeout.Seconds())))
+	})
+	return c.setLoggedIn
+}
+
+// setLoggedIn stops the login timer.
+func (c *ftpConn) setLoggedIn() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopLoginTimer != nil {
+		c.stopLoginTimer()
+		c.stopLoginTimer = nil
+	}
+	c.isLoggedIn = true
+}
+
+// loggedIn reports whether the session has logged in or ended.
+func (c *ftpConn) loggedIn() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isLoggedIn
 }
 
 // banner sends the text before the greeting. It is the first part of the same reply (RFC 959,

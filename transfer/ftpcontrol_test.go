@@ -53,32 +53,89 @@ func advanceUntilReply(t *testing.T, clk *clock.Fake, c *controlConn, want strin
 	}
 }
 
-func TestFTPLimits(t *testing.T) {
+// refusal connects from an address and returns what the server sends until it closes the
+// connection.
+func refusal(t *testing.T, f *ftpServer, from string) string {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := d.Dial("tcp", f.addr)
+	if err != nil {
+		t.Skip("this system has one loopback address only:", err)
+	}
+	defer conn.Close()
+	b, _ := io.ReadAll(conn)
+	return string(b)
+}
+
+// Sessions that have logged in are never displaced.
+func TestFTPLimitsOfSessions(t *testing.T) {
 	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
 		o.MaxSessions, o.MaxPerAddr = 3, 2
 	})
 	first := connectAndLogin(t, f)
 	connectAndLogin(t, f)
-	wantRefused := func(from, want string) {
-		t.Helper()
-		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-		conn, err := d.Dial("tcp", f.addr)
-		if err != nil {
-			t.Skip("this system has one loopback address only:", err)
-		}
-		defer conn.Close()
-		if b, _ := io.ReadAll(conn); string(b) != want {
-			t.Errorf("from %s: %q", from, b)
+	const ofAddr = "421 Too many connections from your address.\r\n"
+	for range 3 {
+		if got := refusal(t, f, "127.0.0.1"); got != ofAddr {
+			t.Errorf("a third connection from one address: %q", got)
 		}
 	}
-	wantRefused("127.0.0.1", "421 Too many connections from your address.\r\n")
-	connect(t, f, "127.0.0.2")
-	wantRefused("127.0.0.3", "421 Too many connections, try again later.\r\n")
-
+	second := connect(t, f, "127.0.0.2")
+	second.command("USER admin", "331")
+	second.command("PASS ironport", "230")
+	if got := refusal(t, f, "127.0.0.3"); got != "421 Too many connections, try again later.\r\n" {
+		t.Errorf("a fourth connection: %q", got)
+	}
+	const line = "The limit of 2 connections from 127.0.0.1 is reached: new ones are refused"
+	if got := f.logged("The limit of"); len(got) != 1 || got[0] != line {
+		t.Errorf("logged: %q", got)
+	}
 	if _, err := first.conn.Write([]byte("NOOP" + strings.Repeat("x", 5000))); err != nil {
 		t.Fatal(err)
 	}
 	first.expect("421 Command line too long.")
+}
+
+// Connections that do not log in give way to new ones, the oldest first.
+func TestFTPSilentConnectionsAreDisplaced(t *testing.T) {
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
+		o.MaxSessions, o.MaxPerAddr = 4, 3
+	})
+	const displaced = "421 Too many connections: closing the oldest one without a login."
+	user := connectAndLogin(t, f)
+	silent := []*controlConn{connect(t, f, "127.0.0.1"), connect(t, f, "127.0.0.1")}
+	for range 20 {
+		silent = append(silent, connect(t, f, "127.0.0.1"))
+		silent[0].expect(displaced)
+		silent = silent[1:]
+	}
+	other := connect(t, f, "127.0.0.2") // the fourth
+	silent = append(silent, connect(t, f, "127.0.0.3"))
+	silent[0].expect(displaced)
+	other.command("USER admin", "331")
+	other.command("PASS ironport", "230")
+	user.command("NOOP", "200")
+	const line = "The limit of 3 connections from 127.0.0.1 is reached: " +
+		"the oldest without a login is closed"
+	if got := f.logged("The limit of"); len(got) != 1 || got[0] != line {
+		t.Errorf("logged: %q", got)
+	}
+}
+
+func TestFTPLoginTimeout(t *testing.T) {
+	clk := clock.NewFake(time.Date(2015, 6, 25, 0, 0, 0, 0, time.UTC))
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
+		o.Clock, o.IdleTimeout = clk, 200*365*24*time.Hour
+	})
+	user := connectAndLogin(t, f)
+	silent := connect(t, f, "127.0.0.1")
+	silent.command("USER admin", "331")
+	const text = "Login timeout (60 seconds): closing control connection."
+	advanceUntilReply(t, clk, silent, "421 "+text)
+	user.command("NOOP", "200")
+	if got := f.logged("No login within 60 seconds"); len(got) != 1 {
+		t.Errorf("logged: %q", got)
+	}
 }
 
 func TestFTPBanner(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -172,18 +173,30 @@ func (c *ftpConn) replyCannotListen(err error) {
 	c.reply(425, "Can't open passive connection.")
 }
 
-// transfer opens the data connection, calls body with it, and sends the replies before and after.
-// It reports whether the transfer has succeeded.
-func (c *ftpConn) transfer(opening string, body func(net.Conn) error) bool {
-	d := c.session.dataPort
+// A direction is the direction of the data of a transfer.
+type direction bool
+
+const (
+	toClient   direction = true
+	fromClient direction = false
+)
+
+// transfer opens the data connection, calls body with it, and sends the replies before and after:
+// the last one when the data connection is closed at both ends. It reports whether the transfer has
+// succeeded.
+func (c *ftpConn) transfer(opening string, d direction, body func(net.Conn) error) bool {
+	port := c.session.dataPort
 	c.session.dataPort = nil
-	defer d.close()
+	defer port.close()
 	c.reply(150, opening)
-	conn, err := c.openDataConn(d)
+	conn, err := c.openDataConn(port)
 	if err == nil {
 		defer conn.Close() // for a panic of body
 		c.beginTransfer(conn.Abort)
 		err = body(&timeoutConn{conn, c.server.options.DataTimeout})
+		if err == nil && d == toClient {
+			err = c.awaitClose(conn)
+		}
 		err = errors.Join(err, asDataError(conn.Close()))
 	} else {
 		err = dataError{err, false}
@@ -206,6 +219,26 @@ func (c *ftpConn) transfer(opening string, body func(net.Conn) error) bool {
 		c.reply(451, "Requested action aborted: "+reasonText(err)+".")
 	}
 	return err == nil
+}
+
+// awaitClose tells the client that it has all data, and waits until it closes the connection too.
+// So reply 150, the data and reply 226 reach every client in this order, and the two replies never
+// in one segment, however short the data is. A client that closes the connection only after reply
+// 226 gets it after CloseTimeout. awaitClose returns an error if the client has reset the
+// connection, and so may not have received everything.
+func (c *ftpConn) awaitClose(conn network.Conn) error {
+	if err := conn.CloseWrite(); err != nil {
+		return asDataError(err)
+	}
+	deadline := clock.System().Now().Add(c.server.options.CloseTimeout)
+	if err := conn.SetReadDeadline(deadline); err != nil {
+		return asDataError(err)
+	}
+	_, err := io.Copy(io.Discard, plainReader{conn})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return asDataError(err)
 }
 
 // A dataError is an error of the data connection and not of the file.

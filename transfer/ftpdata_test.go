@@ -55,6 +55,76 @@ func TestFTPActive(t *testing.T) {
 	c.command("NOOP", "200")
 }
 
+// Each reply is a segment of its own: 150 before the data, 226 after the client has closed the data
+// connection, even if there is little or no data.
+func TestFTPRepliesAroundData(t *testing.T) {
+	s := newStore(t, 0)
+	if err := s.WriteFile("data/pub/configuration/empty", nil); err != nil {
+		t.Fatal(err)
+	}
+	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.CloseTimeout = time.Hour })
+	c := connectAndLogin(t, f)
+	segment := func() string {
+		t.Helper()
+		b := make([]byte, 4096)
+		n, err := c.conn.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+	for _, command := range []string{
+		"RETR captures/a.cap", "RETR configuration/empty", "LIST", "NLST", "MLSD", "LIST none*",
+		"MLSD configuration",
+	} {
+		data := c.passive()
+		if _, err := io.WriteString(c.conn, command+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if command == "LIST none*" {
+			c.expect("550")
+			continue
+		}
+		if _, err := io.Copy(io.Discard, data); err != nil {
+			t.Fatal(err)
+		}
+		if got := segment(); !strings.HasPrefix(got, "150 ") || strings.Count(got, "\n") != 1 {
+			t.Errorf("%s: before the connection is closed: %q", command, got)
+		}
+		data.Close()
+		if got := segment(); got != "226 Transfer complete.\r\n" {
+			t.Errorf("%s: afterwards: %q", command, got)
+		}
+	}
+}
+
+// A client may close the data connection after reply 226 only.
+func TestFTPClientThatClosesLate(t *testing.T) {
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) {
+		o.CloseTimeout = time.Millisecond
+	})
+	c := connectAndLogin(t, f)
+	data := c.passive()
+	c.command("RETR captures/a.cap", "150")
+	c.expect("226")
+	if b, err := io.ReadAll(data); string(b) != "a capture" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// A client that resets the data connection may not have received everything.
+func TestFTPClientThatResets(t *testing.T) {
+	f := startFTP(t, newStore(t, 0), func(o *transfer.FTPOptions) { o.CloseTimeout = time.Hour })
+	c := connectAndLogin(t, f)
+	data := c.passive()
+	c.command("RETR captures/a.cap", "150")
+	if err := errors.Join(data.(*net.TCPConn).SetLinger(0), data.Close()); err != nil {
+		t.Fatal(err)
+	}
+	c.expect("426")
+	c.command("NOOP", "200")
+}
+
 func TestFTPPassivePortRejectsOtherAddresses(t *testing.T) {
 	f := startFTP(t, newStore(t, 0), nil)
 	c := connectAndLogin(t, f)

@@ -72,7 +72,7 @@ func (c *ftpConn) retr(arg string) {
 	var sent int64
 	opening := fmt.Sprintf("Opening %s mode data connection for %s (%d bytes).",
 		c.typeName(), sanitize(arg), fi.Size()-off)
-	ok := c.transfer(opening, func(conn net.Conn) (err error) {
+	ok := c.transfer(opening, toClient, func(conn net.Conn) (err error) {
 		var to io.Writer = conn
 		if c.session.ascii {
 			to = &crlfWriter{w: conn}
@@ -143,7 +143,7 @@ func (c *ftpConn) store(arg, full string, flag int, off int64) {
 		opening = "FILE: " + sanitize(arg)
 	}
 	var got int64
-	ok := c.transfer(opening, func(conn net.Conn) error {
+	ok := c.transfer(opening, fromClient, func(conn net.Conn) error {
 		f, err := c.session.area.OpenFile(full, os.O_WRONLY|os.O_CREATE|flag)
 		if err != nil {
 			return err

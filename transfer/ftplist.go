@@ -15,8 +15,9 @@ import (
 	"github.com/esasim/esasim/appliance/files"
 )
 
-// mlsxFacts are the facts that MLST and MLSD support (RFC 3659, 7.5).
-var mlsxFacts = []string{"type", "size", "modify", "perm"}
+// mlsxFacts are the facts that MLST and MLSD support (RFC 3659, 7.5). Clients take the permissions
+// that they show from UNIX.mode, since perm is about the user.
+var mlsxFacts = []string{"type", "size", "modify", "perm", "UNIX.mode", "UNIX.owner", "UNIX.group"}
 
 // A listing is the result of LIST, NLST or STAT.
 type listing struct {
@@ -169,7 +170,8 @@ func (c *ftpConn) sendText(text string) {
 		c.replyNoDataPort()
 		return
 	}
-	c.transfer("Opening ASCII mode data connection for file list.", func(conn net.Conn) error {
+	opening := "Opening ASCII mode data connection for file list."
+	c.transfer(opening, toClient, func(conn net.Conn) error {
 		_, err := io.WriteString(conn, text)
 		return err
 	})
@@ -234,6 +236,12 @@ func (c *ftpConn) factsLine(full, name string, fi fs.FileInfo) string {
 			b.WriteString("modify=" + timeVal(fi) + ";")
 		case "perm":
 			b.WriteString("perm=" + c.perm(full, fi) + ";")
+		case "UNIX.mode":
+			fmt.Fprintf(&b, "UNIX.mode=%04o;", fi.Mode().Perm())
+		case "UNIX.owner":
+			b.WriteString("UNIX.owner=" + files.Owner + ";")
+		case "UNIX.group":
+			b.WriteString("UNIX.group=" + files.Group + ";")
 		}
 	}
 	return b.String() + " " + name

@@ -6,12 +6,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/network"
 )
 
 // A fakeChannel is a channel of a client that sends everything at once.
@@ -125,6 +127,67 @@ func FuzzTelnet(f *testing.F) {
 		got += string(parts.filter(bytes.Clone(data[split:])))
 		if got != want {
 			t.Errorf("%q whole, %q in parts", want, got)
+		}
+	})
+}
+
+// noNetwork is a network.Transport without a network.
+type noNetwork struct{}
+
+func (noNetwork) Listen(context.Context, network.ListenConfig) (network.Listener, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (noNetwork) Dial(context.Context, network.DialConfig) (network.Conn, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (noNetwork) ListenPacket(context.Context, network.DialConfig) (network.PacketConn, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// FuzzFTPCommands sends command lines to a session that has logged in. Every line that it answers
+// with has the form of a reply, and the session ends when the client asks for it.
+func FuzzFTPCommands(f *testing.F) {
+	store, _ := newFuzzArea(f)
+	server := NewFTPServer(FTPOptions{
+		Net: noNetwork{},
+		Verify: func(user, _ string, _ netip.Addr) (FTPLogin, error) {
+			return FTPLogin{Area: store.Area(user)}, nil
+		},
+	})
+	for _, seed := range []string{
+		"CWD configuration\r\nMKD a\r\nRNFR a\r\nRNTO b\r\nMLST b\r\nSTAT -lR /\r\nRMD b",
+		"OPTS MLST size;\r\nFEAT\r\nHELP\r\nSITE CHMOD 1 x\r\nALLO -1\r\nREST 99999999999999999",
+		"PASV\r\nEPSV 3\r\nPORT 1,2\r\nEPRT |1|127.0.0.1|80|\r\nRETR a\r\nSTOR configuration/x",
+		"USER x\r\nPASS\r\nABOR\r\n\x00\r\n \r\n\xff\xf4\nMFMT 20150101000000 x\r\nSTAT *[\r\nCWD ..",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, lines []byte) {
+		client, conn := net.Pipe()
+		addr := netip.MustParseAddrPort("127.0.0.1:1024")
+		session := newFTPConn(server, conn, 1, addr, addr)
+		go func() {
+			text := "USER admin\r\nPASS x\r\n" + string(lines) + "\r\nQUIT\r\n"
+			io.WriteString(client, text) //nolint:errcheck // the session may end before
+		}()
+		ended := make(chan struct{})
+		go func() { defer close(ended); session.serve() }()
+		output, _ := io.ReadAll(client)
+		client.Close()
+		<-ended
+		for line := range strings.Lines(string(output)) {
+			reply := len(line) > 4 && strings.Trim(line[:3], "0123456789") == "" &&
+				(line[3] == ' ' || line[3] == '-')
+			if !strings.HasSuffix(line, "\r\n") || !reply && line[0] != ' ' {
+				t.Errorf("after %q: %q", lines, line)
+			}
+		}
+		text := strings.TrimSuffix(string(output), "\r\n")
+		last := text[strings.LastIndexByte(text, '\n')+1:]
+		if !strings.HasPrefix(last, "221 ") && !strings.HasPrefix(last, "421 ") {
+			t.Errorf("after %q the last reply is %q", lines, last)
 		}
 	})
 }

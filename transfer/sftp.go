@@ -331,12 +331,21 @@ func (l *sftpList) ListAt(to []fs.FileInfo, off int64) (int, error) {
 	if off < 0 || off >= int64(len(l.list)) {
 		return 0, io.EOF
 	}
-	n := copy(to, l.list[off:])
+	n := 0
+	for ; n < len(to) && int(off)+n < len(l.list); n++ {
+		to[n] = sftpFileInfo{l.list[int(off)+n]}
+	}
 	if n < len(to) {
 		return n, io.EOF
 	}
 	return n, nil
 }
+
+// An sftpFileInfo adds the numbers of owner and group to the attributes of a file.
+type sftpFileInfo struct{ fs.FileInfo }
+
+func (sftpFileInfo) Uid() uint32 { return files.OwnerID } //nolint:revive // the library's name
+func (sftpFileInfo) Gid() uint32 { return files.GroupID } //nolint:revive // the library's name
 
 func (l *sftpList) Close() error {
 	if l.s != nil {

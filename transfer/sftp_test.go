@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/pkg/sftp"
 
+	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/transfer"
 )
 
@@ -73,6 +74,29 @@ func sameError(err, want error) bool {
 	var se *sftp.StatusError
 	return errors.Is(err, want) || strings.Contains(err.Error(), want.Error()) ||
 		errors.As(err, &se) && se.FxCode() == want
+}
+
+// Clients show the numbers of owner and group, which belong to the names in a listing.
+func TestSFTPOwner(t *testing.T) {
+	c := dialSFTP(t, newStore(t, 0))
+	list, err := c.ReadDir("captures")
+	if err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	one, err := c.Stat("captures/a.cap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := c.Lstat("captures")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fi := range append(list, one, link) {
+		a, ok := fi.Sys().(*sftp.FileStat)
+		if !ok || a.UID != files.OwnerID || a.GID != files.GroupID {
+			t.Errorf("%s: %+v", fi.Name(), fi.Sys())
+		}
+	}
 }
 
 func TestSFTPRename(t *testing.T) {

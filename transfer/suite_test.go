@@ -223,6 +223,7 @@ func startFTP(t testing.TB, s *files.Store, change func(*transfer.FTPOptions)) *
 			return transfer.FTPLogin{Area: s.Area(user)}, nil
 		},
 		Hostname: func() string { return "example.com" },
+		Version:  "14.0.0-698",
 		Log: func(text string) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -496,4 +497,17 @@ func TestConcurrentTransfers(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// logged returns the lines of the server's log that contain text, without the session's number.
+func (f *ftpServer) logged(text string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var lines []string
+	for _, line := range f.log {
+		if strings.Contains(line, text) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }

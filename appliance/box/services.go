@@ -90,6 +90,7 @@ func ftpOptions(a *appliance.Appliance, o Options) transfer.FTPOptions {
 		Admit:       func(addr netip.Addr) bool { return a.AdminAccess().Admits(addr) },
 		Banner:      func() string { return a.AdminAccess().Banner },
 		Hostname:    a.Hostname,
+		Version:     a.Product.Version.String(),
 		StopReason:  appliance.StopReason,
 		Clock:       a.Clock,
 		Log:         func(text string) { a.Log(appliance.FTPLog, appliance.Information, text) },

@@ -21,6 +21,12 @@ const (
 	Group = "config"
 )
 
+// OwnerID and GroupID are the numbers of Owner and Group, for clients that show numbers.
+const (
+	OwnerID = 1000
+	GroupID = 1000
+)
+
 // MayTransfer reports whether accounts of a role may use SFTP, SCP and FTP. The role has the
 // name that AsyncOS gives it.
 func MayTransfer(role string) bool { return role == "Administrator" || role == "Operator" }
