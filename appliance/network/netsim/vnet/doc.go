@@ -108,6 +108,7 @@
 // stack's locks are held, for short moments.
 //
 // Host.mu is taken before registry.mu. Neither is held while a socket is closed or waits.
+// Host.pausing is held while a listener is closed, and no other lock is held when it is taken.
 // gate.mu serializes the readers or writers of a socket and is held while they wait; Close
 // does not take it.
 package vnet

@@ -74,6 +74,9 @@ type Host struct {
 	ctx       context.Context // done when the host is closed
 	cancel    context.CancelCauseFunc
 
+	pausing   sync.Mutex // held while the stack processes no TCP segments
+	destroyed bool       // the stack; guarded by pausing
+
 	mu                 sync.RWMutex
 	ifaces             []*iface
 	linkNumbers        map[string]tcpip.NICID // of interfaces that were added later, by name
@@ -181,10 +184,25 @@ func (h *Host) Close() {
 	}
 	h.cancel(net.ErrClosed)
 	h.sockets.close()
+	h.pausing.Lock()
+	h.destroyed = true
+	h.pausing.Unlock()
 	h.stack.Destroy()
 	h.neighbors.close()
 	h.forwards.Wait()
 	h.timers.Wait()
+}
+
+// pauseSegments calls f while the stack processes no TCP segments. Those that have arrived
+// before are processed first, later ones afterwards.
+func (h *Host) pauseSegments(f func()) {
+	h.pausing.Lock()
+	defer h.pausing.Unlock()
+	if !h.destroyed {
+		h.stack.Pause()
+		defer h.stack.Resume()
+	}
+	f()
 }
 
 // must panics if err is not nil. It is for calls that fail only if this package is wrong.

@@ -196,7 +196,10 @@ func (l *listener) Close() error {
 	l.mu.Lock()
 	l.stopTimer()
 	l.mu.Unlock()
-	l.ep.Close()
+	// While gVisor closes a listener, it drops the last segment of a handshake if it processes
+	// it between two steps of that: the client would then have a connection that no machine
+	// knows, and wait for ever.
+	l.host.pauseSegments(l.ep.Close)
 	l.host.sockets.release(l.sock)
 	return nil
 }
