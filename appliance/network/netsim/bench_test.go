@@ -2,6 +2,7 @@ package netsim_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -100,6 +101,36 @@ func BenchmarkDownload(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkUpload measures a connection of the appliance through the back door to a real server
+// that reads as fast as it can.
+func BenchmarkUpload(b *testing.B) {
+	real, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer real.Close()
+	go func() {
+		c, err := real.Accept()
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, c)
+		c.Close()
+	}()
+	w := start(b, backDoorTopology(b, fmt.Sprintf(
+		"\n    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}",
+		real.Addr().(*net.TCPAddr).Port)))
+	c := mustDial(b, w, "203.0.113.30:514")
+	defer c.Close()
+	buf := make([]byte, 32<<10)
+	b.SetBytes(int64(len(buf)))
+	for b.Loop() {
+		if _, err := c.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkWorld measures the start and stop of a world, and its memory and goroutines while it

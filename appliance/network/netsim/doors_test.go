@@ -341,7 +341,7 @@ func TestStopResetsRemainingConnections(t *testing.T) {
 }
 
 // backDoorTopology returns a topology with the given back doors.
-func backDoorTopology(t *testing.T, out string) *topology.Topology {
+func backDoorTopology(t testing.TB, out string) *topology.Topology {
 	return load(t, "exits.yaml", replaceIn(small, map[string]string{
 		"# out":              "  out:\n" + out,
 		"192.0.2.25/24]":     "192.0.2.25/24, '2001:db8::25/64']",

@@ -24,10 +24,11 @@ const datagramIdle = time.Minute
 const maxDatagram = 65507
 
 // ReceiveBuffer is the receive buffer for the connections of the promiscuous host
-// (vnet.Options.MaxReceiveBuffer). Data that the appliance's TCP believes to have arrived
-// but that the door has not passed on is lost if the real host dies. It is at most 16 KiB:
-// half of ReceiveBuffer, one buffer of the splicer (smallBuffer), and one write that waits
-// in the machine's socket.
+// (vnet.Options.MaxReceiveBuffer). Data that the appliance's TCP believes to have arrived but
+// that the real host has not received is lost if that host dies. It is at most 16 KiB: half of
+// ReceiveBuffer, one buffer of the splicer (smallBuffer), and three writes of that size that
+// the real host has not acknowledged. If a round trip to the real host takes milliseconds,
+// what its path holds comes in addition.
 const ReceiveBuffer = 16 << 10
 
 // A Back is the back door.

@@ -11,7 +11,7 @@ import (
 const (
 	idleBuffer  = 2 << 10
 	busyBuffer  = 64 << 10
-	smallBuffer = 4 << 10
+	smallBuffer = 2 << 10
 )
 
 // A half is one of the two connections of a splice: a real or a simulated one.
