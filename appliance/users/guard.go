@@ -1,8 +1,10 @@
 package users
 
 import (
+	"context"
 	"math"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +35,13 @@ func DefaultLimits() Limits {
 // remembers as trusted.
 const maxAddresses = 4096
 
+// maxWaiting limits the attempts of one address that wait for their turn.
+const maxWaiting = 20
+
 // A Guard slows down and blocks addresses that fail to log in. It is safe for concurrent use.
+//
+// A server calls Admit when a client connects. For each attempt to log in it calls Begin, verifies
+// the credentials, reports the result (Failed or Succeeded), and calls End.
 type Guard struct {
 	clock  clock.Clock
 	limits Limits
@@ -41,12 +49,22 @@ type Guard struct {
 	mu      sync.Mutex
 	failing map[netip.Prefix]*failures
 	trusted map[netip.Prefix]clock.Mark // addresses that have logged in, and when; never blocked
+	pending map[netip.Prefix]int        // attempts between Begin and End
+	waiting map[netip.Prefix]*queue
 }
 
 // failures are the failed logins of one address.
 type failures struct {
 	times   []clock.Mark // of the last MaxFailures+1 at most, oldest first
 	blocked bool         // the address is blocked for BlockTime after the last failure
+	next    clock.Mark   // when the delay of the last failure ends
+}
+
+// A queue holds the attempts of one address that wait, in the order of their arrival. Each receives
+// whether it may begin.
+type queue struct {
+	turns    []chan bool
+	timerSet bool
 }
 
 // NewGuard returns a guard without failures.
@@ -56,15 +74,138 @@ func NewGuard(c clock.Clock, l Limits) *Guard {
 		limits:  l,
 		failing: map[netip.Prefix]*failures{},
 		trusted: map[netip.Prefix]clock.Mark{},
+		pending: map[netip.Prefix]int{},
+		waiting: map[netip.Prefix]*queue{},
 	}
 }
 
-// Admit reports whether addr may try to log in now.
+// Admit reports whether addr may connect in order to log in.
 func (g *Guard) Admit(addr netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	f := g.failing[network(addr)]
-	return f == nil || !f.blocked || g.expired(f)
+	return !g.isBlocked(network(addr))
+}
+
+func (g *Guard) isBlocked(n netip.Prefix) bool {
+	f := g.failing[n]
+	return f != nil && f.blocked && !g.expired(f)
+}
+
+// Begin reports whether credentials from addr may be verified. If too many attempts of this address
+// run already, it blocks until others have ended: parallel connections do not make guessing faster.
+// It returns false if the address is blocked, if too many attempts wait, and if ctx ends. If it
+// returns true, the caller must call End.
+func (g *Guard) Begin(ctx context.Context, addr netip.Addr) bool {
+	n := network(addr)
+	g.mu.Lock()
+	q := g.waiting[n]
+	switch {
+	case g.isBlocked(n):
+		g.mu.Unlock()
+		return false
+	case q == nil && g.mayBegin(n):
+		g.pending[n]++
+		g.mu.Unlock()
+		return true
+	case q == nil:
+		q = &queue{}
+		g.waiting[n] = q
+	case len(q.turns) >= maxWaiting && g.count(n) > g.limits.MaxFailures:
+		g.mu.Unlock()
+		return false
+	}
+	turn := make(chan bool, 1)
+	q.turns = append(q.turns, turn)
+	g.wake(n)
+	g.mu.Unlock()
+	select {
+	case ok := <-turn:
+		return ok
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(q.turns, turn); i >= 0 {
+		q.turns = slices.Delete(q.turns, i, i+1)
+		g.wake(n)
+	} else if <-turn {
+		g.end(n)
+	}
+	return false
+}
+
+// End ends an attempt that Begin has permitted. Its result must have been reported before.
+func (g *Guard) End(addr netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.end(network(addr))
+}
+
+func (g *Guard) end(n netip.Prefix) {
+	if g.pending[n]--; g.pending[n] <= 0 {
+		delete(g.pending, n)
+	}
+	g.wake(n)
+}
+
+// mayBegin reports whether another attempt of a network that is not blocked may begin. Attempts
+// whose results are not known count as failures. After too many failures, which block all addresses
+// but trusted ones, attempts are verified one at a time, and not before the delay of the last one.
+func (g *Guard) mayBegin(n netip.Prefix) bool {
+	failed, pending := g.count(n), g.pending[n]
+	if failed+pending <= g.limits.MaxFailures {
+		return true
+	}
+	return failed > g.limits.MaxFailures && pending == 0 && g.clock.Mark() >= g.failing[n].next
+}
+
+// count returns the number of failures that have an effect.
+func (g *Guard) count(n netip.Prefix) int {
+	f := g.failing[n]
+	if f == nil {
+		return 0
+	}
+	g.forgetOld(f)
+	return len(f.times)
+}
+
+// forgetOld removes the failures that lie before the window.
+func (g *Guard) forgetOld(f *failures) {
+	for !f.blocked && len(f.times) > 0 && g.clock.Since(f.times[0]) > g.limits.Window {
+		f.times = f.times[1:]
+	}
+}
+
+// wake lets attempts begin that wait, if they may.
+func (g *Guard) wake(n netip.Prefix) {
+	q := g.waiting[n]
+	if q == nil {
+		return
+	}
+	for len(q.turns) > 0 {
+		blocked := g.isBlocked(n)
+		if !blocked && !g.mayBegin(n) {
+			break
+		}
+		if !blocked {
+			g.pending[n]++
+		}
+		q.turns[0] <- !blocked
+		q.turns = q.turns[1:]
+	}
+	switch {
+	case len(q.turns) == 0:
+		delete(g.waiting, n)
+	case g.pending[n] == 0 && !q.timerSet:
+		q.timerSet = true
+		delay := time.Duration(g.failing[n].next - g.clock.Mark())
+		g.clock.AfterFunc(delay, func() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			q.timerSet = false
+			g.wake(n)
+		})
+	}
 }
 
 // Failed records a failed login. The caller must delay the answer by delay. blocked reports
@@ -79,26 +220,27 @@ func (g *Guard) Failed(addr netip.Addr) (delay time.Duration, blocked bool) {
 		f = &failures{}
 		g.failing[n] = f
 	}
-	for len(f.times) > 0 && g.clock.Since(f.times[0]) > g.limits.Window {
-		f.times = f.times[1:]
-	}
+	g.forgetOld(f)
 	if f.times = append(f.times, g.clock.Mark()); len(f.times) > g.limits.MaxFailures+1 {
 		f.times = f.times[1:]
 	}
 	delay = min(time.Duration(len(f.times))*g.limits.DelayStep, g.limits.MaxDelay)
+	f.next = g.clock.Mark() + clock.Mark(delay)
 	if _, trusted := g.trusted[n]; !trusted && !f.blocked && len(f.times) > g.limits.MaxFailures {
 		f.blocked, blocked = true, true
 	}
 	return delay, blocked
 }
 
-// Succeeded records a successful login. The guard forgets the address's failures and does not
-// block it any more.
+// Succeeded records a successful login: the address is not blocked any more. Its failures still
+// count, because somebody who has one account must not guess the passphrases of others faster.
 func (g *Guard) Succeeded(addr netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := network(addr)
-	delete(g.failing, n)
+	if f := g.failing[n]; f != nil {
+		f.blocked = false
+	}
 	if len(g.trusted) >= maxAddresses {
 		oldest := n
 		for m, since := range g.trusted {
@@ -111,8 +253,74 @@ func (g *Guard) Succeeded(addr netip.Addr) {
 	g.trusted[n] = g.clock.Mark()
 }
 
+// A FailingAddress is an address whose failed logins have an effect.
+type FailingAddress struct {
+	Address  netip.Prefix // of one address, or of an IPv6 /64
+	Failures int          // the recent ones, 11 at most with DefaultLimits
+	Blocked  bool
+	Left     time.Duration // until the failures have no effect any more
+	Trusted  bool          // the address has logged in and is therefore not blocked
+}
+
+// Failing returns the addresses whose failed logins have an effect, the blocked ones first. The
+// serial console, which has no address, is left out.
+func (g *Guard) Failing() []FailingAddress {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all []FailingAddress
+	for n, f := range g.failing {
+		count := g.count(n)
+		if count == 0 || g.expired(f) || !n.IsValid() {
+			continue
+		}
+		lasts := g.limits.Window
+		if f.blocked {
+			lasts = g.limits.BlockTime
+		}
+		_, trusted := g.trusted[n]
+		all = append(all, FailingAddress{
+			n, count, f.blocked, lasts - g.clock.Since(f.times[len(f.times)-1]), trusted,
+		})
+	}
+	slices.SortFunc(all, func(a, b FailingAddress) int {
+		if a.Blocked != b.Blocked {
+			if a.Blocked {
+				return -1
+			}
+			return 1
+		}
+		return a.Address.Compare(b.Address)
+	})
+	return all
+}
+
+// Free forgets the failures of the address and unblocks it. It reports whether there were any.
+func (g *Guard) Free(addr netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := network(addr)
+	f := g.failing[n]
+	known := f != nil && !g.expired(f)
+	delete(g.failing, n)
+	g.wake(n)
+	return known
+}
+
+// FreeAll is Free for all addresses.
+func (g *Guard) FreeAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	clear(g.failing)
+	for n := range g.waiting {
+		g.wake(n)
+	}
+}
+
 // expired reports whether f has no effect any more.
 func (g *Guard) expired(f *failures) bool {
+	if len(f.times) == 0 {
+		return true
+	}
 	age := g.clock.Since(f.times[len(f.times)-1])
 	if f.blocked {
 		return age >= g.limits.BlockTime
@@ -129,10 +337,9 @@ func (g *Guard) makeRoom() {
 	var oldest netip.Prefix
 	since := clock.Mark(math.MaxInt64)
 	for n, f := range g.failing {
-		last := f.times[len(f.times)-1]
 		if g.expired(f) {
 			delete(g.failing, n)
-		} else if last < since {
+		} else if last := f.times[len(f.times)-1]; last < since {
 			oldest, since = n, last
 		}
 	}

@@ -1,12 +1,16 @@
 package users_test
 
 import (
+	"context"
 	"net/netip"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/users"
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -130,5 +134,144 @@ func TestGuardForgetsTheOldestAddress(t *testing.T) {
 	for range 5000 {
 		g.Succeeded(a)
 		a = a.Next()
+	}
+}
+
+// guess begins count attempts at once, each of which fails, and returns how many of them the guard
+// has permitted within 10 minutes.
+func guess(t *testing.T, g *users.Guard, f *clock.Fake, count int) (permitted int) {
+	t.Helper()
+	ended := make(chan bool, count)
+	var mu sync.Mutex
+	for range count {
+		go func() {
+			if g.Begin(t.Context(), attacker) {
+				mu.Lock()
+				permitted++
+				mu.Unlock()
+				g.Failed(attacker)
+				g.End(attacker)
+			}
+			ended <- true
+		}()
+	}
+	for range count {
+		for waiting := true; waiting; {
+			select {
+			case <-ended:
+				waiting = false
+			default:
+				f.Advance(100 * time.Millisecond)
+				runtime.Gosched()
+			}
+		}
+	}
+	return permitted
+}
+
+func TestParallelAttemptsOfAStrangerAreNoMoreThanEleven(t *testing.T) {
+	g, _, f := newGuard()
+	if n := guess(t, g, f, 200); n != 11 {
+		t.Errorf("%d attempts were permitted, want 11", n)
+	}
+	if g.Admit(attacker) || g.Begin(t.Context(), attacker) {
+		t.Error("the address is not blocked")
+	}
+}
+
+// A trusted address is never blocked. It can guess once in 5 seconds.
+func TestTrustedAddressIsSlowedDown(t *testing.T) {
+	g, _, f := newGuard()
+	g.Succeeded(attacker)
+	failTimes(g, attacker, 11)
+	begin := f.Mark()
+	if n := guess(t, g, f, 20); n != 20 {
+		t.Errorf("%d attempts were permitted, want 20", n)
+	}
+	if took := f.Since(begin); took < 95*time.Second {
+		t.Errorf("20 attempts took %v, want 5 s each", took)
+	}
+	if !g.Admit(attacker) {
+		t.Error("blocked")
+	}
+	g.Succeeded(attacker)
+	if n := guess(t, g, f, 1000); n > 22 {
+		t.Errorf("%d of 1000 attempts waited for their turn, want 22 at most", n)
+	}
+	f.Advance(10 * time.Minute)
+	if n := guess(t, g, f, 11); n != 11 {
+		t.Errorf("%d attempts were permitted after a pause, want 11", n)
+	}
+}
+
+func TestRightPassphrasesInParallelAreNotRefused(t *testing.T) {
+	g, _, _ := newGuard()
+	failTimes(g, attacker, 3)
+	var running sync.WaitGroup
+	for range 300 {
+		running.Go(func() {
+			if !g.Begin(t.Context(), attacker) {
+				t.Error("refused")
+				return
+			}
+			runtime.Gosched()
+			g.Succeeded(attacker)
+			g.End(attacker)
+		})
+	}
+	running.Wait()
+}
+
+func TestAttemptThatIsGivenUpWhileItWaits(t *testing.T) {
+	g, _, f := newGuard()
+	g.Succeeded(attacker)
+	failTimes(g, attacker, 11)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if g.Begin(ctx, attacker) {
+		t.Error("began before its turn")
+	}
+	f.Advance(5 * time.Second)
+	if !g.Begin(t.Context(), attacker) {
+		t.Error("refused although nothing waits")
+	}
+}
+
+func TestBeginDoesNotAllocate(t *testing.T) {
+	g, _, _ := newGuard()
+	g.Succeeded(attacker)
+	if n := testing.AllocsPerRun(1000, func() {
+		if g.Begin(t.Context(), attacker) {
+			g.Succeeded(attacker)
+			g.End(attacker)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestFailingAddressesAreListedAndFreed(t *testing.T) {
+	g, _, f := newGuard()
+	other, v6 := netip.MustParseAddr("10.0.201.1"), netip.MustParseAddr("2001:db8::1")
+	failTimes(g, attacker, 11)
+	failTimes(g, v6, 11)
+	failTimes(g, other, 2)
+	g.Failed(netip.Addr{}) // on the serial console
+	f.Advance(time.Minute)
+	want := []users.FailingAddress{
+		{Address: netip.MustParsePrefix("10.0.201.9/32"), Failures: 11, Blocked: true, Left: 14 * time.Minute},
+		{Address: netip.MustParsePrefix("2001:db8::/64"), Failures: 11, Blocked: true, Left: 14 * time.Minute},
+		{Address: netip.MustParsePrefix("10.0.201.1/32"), Failures: 2, Left: time.Minute},
+	}
+	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+	if diff := cmp.Diff(want, g.Failing(), same); diff != "" {
+		t.Error(diff)
+	}
+	if !g.Free(v6.Next()) || !g.Admit(v6) || g.Free(v6) {
+		t.Error("want the address unblocked, once")
+	}
+	g.FreeAll()
+	if !g.Admit(attacker) || len(g.Failing()) != 0 {
+		t.Error("want all addresses unblocked")
 	}
 }
