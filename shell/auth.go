@@ -97,15 +97,17 @@ func withCRLF(text string) string {
 
 // verify checks a passphrase. It delays the answer to a wrong one.
 func (r *runningServer) verify(c *connection, name, passphrase string) (*gossh.Permissions, error) {
-	if !r.Appliance.Guard.Admit(c.addr) {
+	if !r.Appliance.Guard.Begin(r.runCtx, c.addr) {
 		return nil, errDenied
 	}
 	account, err := r.Appliance.Users.Verify(name, passphrase)
 	if err == nil {
+		r.Appliance.Guard.End(c.addr) // authenticated reports the success
 		c.verified = verifiedLogin{account: account}
 		return &gossh.Permissions{}, nil
 	}
 	delay, blocked := r.Appliance.Guard.Failed(c.addr)
+	r.Appliance.Guard.End(c.addr)
 	r.logAuthf(appliance.Information, "%s",
 		FailedLoginMessage(name, fmt.Sprintf("from %v", c.addr), "using an SSH connection"))
 	if blocked {

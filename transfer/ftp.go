@@ -18,8 +18,12 @@ import (
 
 // A Guard slows down and blocks addresses that fail to log in; users.Guard is one.
 type Guard interface {
-	// Admit reports whether addr may try to log in now.
+	// Admit reports whether addr may connect in order to log in.
 	Admit(addr netip.Addr) bool
+	// Begin reports whether a password from addr may be verified. It blocks while too many other
+	// attempts from addr run. If it returns true, the result must be reported and then End called.
+	Begin(ctx context.Context, addr netip.Addr) bool
+	End(addr netip.Addr)
 	// Failed records a failed login. The caller must delay the answer by delay. blocked reports
 	// whether this failure has blocked the address.
 	Failed(addr netip.Addr) (delay time.Duration, blocked bool)

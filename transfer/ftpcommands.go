@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -167,15 +166,18 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 	c := a.c
 	from := c.remote.Addr()
 	guard := c.server.options.Guard
-	login, err := FTPLogin{}, errBlocked
-	if guard == nil || guard.Admit(from) {
-		login, err = c.server.options.Verify(user, passphrase, from)
+	if guard != nil && !guard.Begin(c.ctx, from) {
+		c.logf("User %s login FAILED", sanitize(user))
+		c.session.failedLogins = c.server.options.MaxLoginTries
+		return false, nil
 	}
+	login, err := c.server.options.Verify(user, passphrase, from)
 	if err != nil {
 		c.session.failedLogins++
 		c.logf("User %s login FAILED", sanitize(user))
 		if guard != nil {
 			delay, blocked := guard.Failed(from)
+			guard.End(from)
 			if blocked {
 				c.logf("The address %v is blocked after repeated failures", from)
 				c.session.failedLogins = c.server.options.MaxLoginTries
@@ -186,6 +188,7 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 	}
 	if guard != nil {
 		guard.Succeeded(from)
+		guard.End(from)
 	}
 	c.setLoggedIn()
 	c.session.area, c.session.user = login.Area, user
@@ -195,8 +198,6 @@ func (a ftpAuth) CheckPasswd(_ *ftp.Context, user, passphrase string) (bool, err
 	}
 	return true, nil
 }
-
-var errBlocked = errors.New("transfer: the address is blocked")
 
 func (c *ftpConn) feat(string) {
 	c.reply(211, "Extensions supported:", "EPRT", "EPSV", "MDTM", "MFMT",

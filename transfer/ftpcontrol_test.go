@@ -205,6 +205,10 @@ func (g *countingGuard) Failed(netip.Addr) (time.Duration, bool) {
 	return time.Second, g.failed == 2
 }
 
+func (g *countingGuard) Begin(_ context.Context, addr netip.Addr) bool { return g.Admit(addr) }
+
+func (g *countingGuard) End(netip.Addr) {}
+
 func (g *countingGuard) Succeeded(netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

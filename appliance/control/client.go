@@ -113,6 +113,21 @@ func (c *Client) AdvanceClock(ctx context.Context, d time.Duration) (k Clock, er
 	return k, c.do(ctx, http.MethodPut, "/v1/clock", body, &k)
 }
 
+// Guard returns the addresses whose failed logins have an effect, the blocked ones first.
+func (c *Client) Guard(ctx context.Context) (list []GuardAddress, err error) {
+	return list, c.do(ctx, http.MethodGet, "/v1/guard", nil, &list)
+}
+
+// Free forgets the failed logins of an address, which unblocks it.
+func (c *Client) Free(ctx context.Context, address string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/guard/"+url.PathEscape(address), nil, nil)
+}
+
+// FreeAll is Free for all addresses.
+func (c *Client) FreeAll(ctx context.Context) error {
+	return c.do(ctx, http.MethodDelete, "/v1/guard", nil, nil)
+}
+
 // do sends a request and decodes the answer into result unless that is nil.
 func (c *Client) do(ctx context.Context, method, path string, body, result any) error {
 	var r io.Reader

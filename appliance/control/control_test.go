@@ -115,6 +115,50 @@ func dial(t *testing.T, b *box.Box, to string) error {
 	return err
 }
 
+func TestGuard(t *testing.T) {
+	b := startBox(t, nil)
+	socket, _ := serve(t, b)
+	c := control.Dial("unix", socket)
+	guard := b.Appliance().Guard
+	v4, v6 := netip.MustParseAddr("10.0.201.4"), netip.MustParseAddr("2001:db8::1")
+	for range 11 {
+		guard.Failed(v4)
+		guard.Failed(v6)
+	}
+	guard.Failed(v4.Next())
+	list, err := c.Guard(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, a := range list {
+		got = append(got, fmt.Sprint(a.Address, " ", a.Failures, " ", a.Blocked))
+		if a.Left <= 0 {
+			t.Errorf("%s: %v left", a.Address, a.Left)
+		}
+	}
+	want := "10.0.201.4 11 true, 2001:db8::/64 11 true, 10.0.201.5 1 false"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if err := c.Free(within(t), "2001:db8::/64"); err != nil || !guard.Admit(v6) {
+		t.Errorf("the /64 is still blocked: %v", err)
+	}
+	if err := c.Free(within(t), "10.0.201.4"); err != nil || !guard.Admit(v4) {
+		t.Errorf("the address is still blocked: %v", err)
+	}
+	var refused *control.RequestError
+	if err := c.Free(within(t), "10.0.201.4"); !errors.As(err, &refused) || refused.Status != 404 {
+		t.Errorf("freed again: %v", err)
+	}
+	if err := c.Free(within(t), "bob"); !errors.As(err, &refused) || refused.Status != 400 {
+		t.Errorf("freed bob: %v", err)
+	}
+	if err := c.FreeAll(within(t)); err != nil || len(guard.Failing()) != 0 {
+		t.Errorf("%v, %v are left", err, guard.Failing())
+	}
+}
+
 // A fault that one client adds applies, and another client lists and removes it.
 func TestFaults(t *testing.T) {
 	b := startBox(t, nil)

@@ -32,6 +32,9 @@
 //	GET    /v1/clock           the appliance's clock, a Clock
 //	PUT    /v1/clock           {"time": "2015-06-25T08:50:03Z"} sets it,
 //	                           {"advance": "2h"} sets it forward
+//	GET    /v1/guard           the addresses with failed logins, as GuardAddress, blocked ones first
+//	DELETE /v1/guard           forget them all (204)
+//	DELETE /v1/guard/ADDR      forget the failed logins of an address, which unblocks it (204)
 //
 // A body is JSON and must say so: Content-Type application/json. A request that fails is
 // answered with {"error": "one line"} and status 400 (the request makes no sense), 404 (there

@@ -3,7 +3,9 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -194,4 +196,60 @@ func parseTime(text string, zone *time.Location) (time.Time, error) {
 	}
 	return time.Time{}, badRequest("%q is not a time: expected one such as 2015-06-25T08:50:03Z or,"+
 		" in the appliance's time zone, 2015-06-25 08:50:03", text)
+}
+
+// A GuardAddress is a client address whose failed logins have an effect.
+type GuardAddress struct {
+	Address  string `json:"address"`  // in the appliance's network; for IPv6 the /64
+	Failures int    `json:"failures"` // the recent ones
+	// Blocked says that nobody at this address can log in, and that connections are closed.
+	Blocked bool `json:"blocked"`
+	// Trusted says that the address has logged in before. It is not blocked but slowed down.
+	Trusted bool            `json:"trusted"`
+	Left    netsim.Duration `json:"left"` // until the failures are forgotten
+}
+
+func (s *Server) listGuard(r *http.Request) (any, error) {
+	if err := s.box.WaitSettled(r.Context()); err != nil {
+		return nil, err
+	}
+	list := []GuardAddress{}
+	for _, a := range s.box.Appliance().Guard.Failing() {
+		address := a.Address.String()
+		if a.Address.IsSingleIP() {
+			address = a.Address.Addr().String()
+		}
+		list = append(list, GuardAddress{
+			address, a.Failures, a.Blocked, a.Trusted, netsim.Duration(a.Left),
+		})
+	}
+	return list, nil
+}
+
+func (s *Server) freeAll(r *http.Request) (any, error) {
+	if err := s.box.WaitSettled(r.Context()); err != nil {
+		return nil, err
+	}
+	s.box.Appliance().Guard.FreeAll()
+	return nil, nil
+}
+
+func (s *Server) freeAddress(r *http.Request) (any, error) {
+	text := r.PathValue("addr")
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		prefix, err := netip.ParsePrefix(text) // as listGuard writes a /64
+		if err != nil {
+			return nil, badRequest("%q is not an address: expected one such as 10.0.201.4", text)
+		}
+		addr = prefix.Addr()
+	}
+	if err := s.box.WaitSettled(r.Context()); err != nil {
+		return nil, err
+	}
+	if !s.box.Appliance().Guard.Free(addr) {
+		return nil, &RequestError{http.StatusNotFound,
+			fmt.Sprintf("the address %s has no failed logins", text)}
+	}
+	return nil, nil
 }

@@ -55,6 +55,9 @@ func New(b *box.Box) *Server {
 		"PUT /v1/peers/{name...}": s.putPeer,
 		"GET /v1/clock":           s.getClock,
 		"PUT /v1/clock":           s.putClock,
+		"GET /v1/guard":           s.listGuard,
+		"DELETE /v1/guard":        s.freeAll,
+		"DELETE /v1/guard/{addr}": s.freeAddress,
 		"/":                       s.unknown,
 	} {
 		s.mux.Handle(pattern, handlerOf(f))
@@ -233,5 +236,6 @@ func readBody(r *http.Request, x any) error {
 // unknown answers requests for which there is no handler.
 func (s *Server) unknown(r *http.Request) (any, error) {
 	return nil, &RequestError{http.StatusNotFound, fmt.Sprintf(
-		"there is no %s %s: expected /v1/faults, /v1/peers, /v1/clock or /v1/health", r.Method, r.URL.Path)}
+		"there is no %s %s: expected /v1/faults, /v1/peers, "+
+			"/v1/clock, /v1/guard or /v1/health", r.Method, r.URL.Path)}
 }

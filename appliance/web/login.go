@@ -77,7 +77,7 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) *session {
 		s.challenge(w, "Send the username and the passphrase with HTTP Basic authentication.")
 		return nil
 	}
-	if !s.appliance.Guard.Admit(from) {
+	if !s.appliance.Guard.Begin(r.Context(), from) {
 		s.plainError(w, http.StatusTooManyRequests, blockedText)
 		return nil
 	}
@@ -88,6 +88,7 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) *session {
 		return nil
 	}
 	s.appliance.Guard.Succeeded(from)
+	s.appliance.Guard.End(from)
 	s.logSuccess(account, from, r)
 	once := &session{account: account, from: from, draft: s.appliance.Config.NewDraft()}
 	if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
@@ -189,7 +190,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	}
 	name, passphrase := r.PostForm.Get("username"), r.PostForm.Get("password")
 	again := loginData{Username: name, Referrer: r.PostForm.Get("referrer")}
-	if !s.appliance.Guard.Admit(from) {
+	if !s.appliance.Guard.Begin(r.Context(), from) {
 		again.Error = blockedText
 		s.loginForm(w, http.StatusTooManyRequests, again)
 		return
@@ -202,6 +203,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.appliance.Guard.Succeeded(from)
+	s.appliance.Guard.End(from)
 	old := s.replacedSession(r)
 	if old != nil && old.account.Name != account.Name && old.draft.Pending() && r.PostForm.Get("replace") != old.account.Name {
 		again.Replaces = old.account.Name
@@ -248,6 +250,7 @@ func connectionKind(r *http.Request) string {
 // a client that closes the connection earlier gets no answer.
 func (s *site) logFailedLogin(r *http.Request, name string, from netip.Addr) {
 	delay, blocked := s.appliance.Guard.Failed(from)
+	s.appliance.Guard.End(from)
 	quoted := fmt.Sprintf("%.64q", name) // a stranger may have chosen it
 	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
 		fmt.Sprintf("An authentication attempt by the user %s from %v failed using an %s connection.",

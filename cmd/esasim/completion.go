@@ -96,6 +96,14 @@ func predictors(line string) map[string]complete.Predictor {
 			}
 			return ids
 		}),
+		"address": running(func(ctx context.Context, c *control.Client) []string {
+			list, _ := c.Guard(ctx)
+			addresses := []string{"all"}
+			for _, a := range list {
+				addresses = append(addresses, a.Address)
+			}
+			return addresses
+		}),
 		"path": complete.PredictFunc(func(complete.Args) []string { return pathsOf(targetOf(line)) }),
 	}
 }

@@ -26,6 +26,7 @@ type ctl struct {
 	Fault ctlFault `cmd:"" help:"Add, list and remove faults of the network."`
 	Peer  ctlPeer  `cmd:"" help:"List, read, stop and start the simulated servers."`
 	Clock ctlClock `cmd:"" help:"Show and set the appliance's clock."`
+	Guard ctlGuard `cmd:"" help:"List and free the client addresses that are blocked after failed logins."`
 }
 
 // AfterApply binds the client that the commands below use.

@@ -72,6 +72,9 @@ func TestCtl(t *testing.T) {
 		{"peer stop server/echo", ""},
 		{"peer show server/echo", "server/echo, echo on host server, stopped\nlistens on 10.0.201.5:7\n"},
 		{"peer start server/echo", ""},
+		{"guard list", "No address has failed logins.\n"},
+		{"guard list --json", "[]\n"},
+		{"guard free all", ""},
 		{"clock set 2015-06-25T08:50:03Z", "2015-06-25 01:50:03 -0700 (America/Los_Angeles)\n"},
 	} {
 		status, out, stderr := p.ctl(t, strings.Fields(c.line)...)
@@ -116,7 +119,9 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl --socket /nowhere/x fault list":       `no appliance answers at /nowhere/x: connect: no such file or directory: start one with esasim, or name one with --socket or --addr`,
 		"ctl --addr 127.0.0.1:1 fault list":        `no appliance answers at 127.0.0.1:1`,
 		"ctl --addr [::1]:1 --socket y fault list": `--socket and --addr can't be used together`,
-		"ctl": `expected one of "fault", "peer", "clock"`,
+		"ctl guard free 10.0.201.99":               `the address 10.0.201.99 has no failed logins: esasim ctl guard list lists what there is`,
+		"ctl guard free bob":                       `"bob" is not an address: expected one such as 10.0.201.4`,
+		"ctl":                                      `expected one of "fault", "peer", "clock", "guard"`,
 		"--ephemeral --ctl 0.0.0.0:0 --ssh 127.0.0.1:0 --ftp 127.0.0.1:0 --http 127.0.0.1:0 --https 127.0.0.1:0": `other machines can connect to 0.0.0.0: expected a loopback address`,
 	} {
 		if got := runFailing(t, home, strings.Fields(line)...); !strings.Contains(got, want) {
