@@ -164,3 +164,45 @@ func TestPartsThatCannotBeJoinedRemain(t *testing.T) {
 		t.Errorf("%d frames are left, want 580", len(numbers))
 	}
 }
+
+// A capture ends only when there is no space for one more record, however many records are written
+// at a time.
+func TestCaptureUsesAllSpace(t *testing.T) {
+	const quota = 300_000
+	fx := newFixture(t, quota)
+	fx.start(capture.CLI)
+	for i := range 1000 { // several times what is written at a time
+		fx.network.send("Data 1", frame(25, i, 1000))
+	}
+	s := fx.awaitEnd(capture.CLI)
+	used, _ := fx.store.Usage()
+	if free := quota - used; s.Reason != capture.DiskFull || free >= 1016 {
+		t.Errorf("ended as %+v, %d bytes are free", s, free)
+	}
+	recs := fx.read(s.File)
+	if _, last := consecutive(t, recs); last != len(recs)-1 || uint64(len(recs)) != s.Packets {
+		t.Errorf("%d records up to frame %d, the status says %d", len(recs), last, s.Packets)
+	}
+}
+
+// A status names no file that has been deleted.
+func TestStatusAfterTheFileWasDeleted(t *testing.T) {
+	for _, side := range []capture.Side{capture.CLI, capture.GUI, capture.TCPDump} {
+		fx := newFixture(t, 0)
+		fx.start(side)
+		fx.network.send("Data 1", frame(25, 0, 64))
+		s := fx.stop(side)
+		if fx.Status(side).File != s.File || s.File == "" {
+			t.Errorf("%v: before: %+v", side, fx.Status(side))
+		}
+		if err := fx.store.Area("joe").Remove("/data/pub/Diagnostic/" + s.File); err != nil {
+			t.Fatal(err)
+		}
+		if s = fx.Status(side); s.File != "" || s.Size != 0 || s.Reason != capture.ByUser {
+			t.Errorf("%v: after: %+v", side, s)
+		}
+		if s = fx.start(side); s.File == "" {
+			t.Errorf("%v: the next capture: %+v", side, s)
+		}
+	}
+}

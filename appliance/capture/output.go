@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 
 	"github.com/esasim/esasim/appliance/files"
 )
@@ -130,10 +131,11 @@ func (o *output) write(chunk []byte) (records int, err error) {
 			n, k = firstRecord(chunk) // longer than a part: it gets one of its own
 		}
 		if n > 0 {
-			if err := o.append(chunk[:n]); err != nil {
+			written, err := o.append(chunk[:n], k)
+			records += written
+			if err != nil {
 				return records, err
 			}
-			records += k
 			chunk = chunk[n:]
 			continue
 		}
@@ -147,13 +149,29 @@ func (o *output) write(chunk []byte) (records int, err error) {
 	return records, nil
 }
 
-// append writes whole records with one call. If that fails, it restores the file.
-func (o *output) append(records []byte) error {
-	if _, err := o.file.Write(records); err != nil {
-		return errors.Join(err, o.file.Truncate(o.size))
+// append writes count whole records, with one call if there is space for all of them. Otherwise it
+// writes as many as fit, so that a disk is called full only when it is. If a write fails, append
+// restores the file. It returns the number of records written.
+func (o *output) append(records []byte, count int) (written int, err error) {
+	if _, err = o.file.Write(records); err == nil {
+		o.size += int64(len(records))
+		return count, nil
 	}
-	o.size += int64(len(records))
-	return nil
+	err = errors.Join(err, o.file.Truncate(o.size))
+	if !errors.Is(err, syscall.ENOSPC) || count == 1 {
+		return 0, err
+	}
+	half := 0
+	for range count / 2 {
+		n, _ := firstRecord(records[half:])
+		half += n
+	}
+	written, err = o.append(records[:half], count/2)
+	if err != nil {
+		return written, err
+	}
+	more, err := o.append(records[half:], count-count/2)
+	return written + more, err
 }
 
 // finish closes the files and joins the parts.

@@ -421,7 +421,8 @@ func (r *Recorder) runningOf(side Side) *recording {
 
 // Status returns the status of the side's running capture, which includes every packet that
 // has passed until now. If none runs, it returns the last status of the side's last capture
-// since the appliance was started.
+// since the appliance was started. If the file of that capture has been deleted, the status has
+// no File, as if nothing had been captured, but still the Reason.
 func (r *Recorder) Status(side Side) Status {
 	if c := r.runningOf(side); c != nil {
 		c.sync()
@@ -430,8 +431,16 @@ func (r *Recorder) Status(side Side) Status {
 		}
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.last[side]
+	last := r.last[side]
+	r.mu.Unlock()
+	if last.File == "" {
+		return last
+	}
+	_, err := r.options.Files.Stat(path.Join(files.Diagnostic, last.File))
+	if errors.Is(err, fs.ErrNotExist) {
+		last.File, last.Size, last.Packets, last.Dropped = "", 0, 0, 0
+	}
+	return last
 }
 
 // Files lists the stored captures that the side may see, sorted by name: all except for those

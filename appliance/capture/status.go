@@ -67,7 +67,7 @@ func (r Reason) IsFailure() bool { return r == DiskFull || r == WriteFailed || r
 type Status struct {
 	Running bool
 	Owner   Owner
-	// File is the base name of the file, or of the newest part.
+	// File is the base name of the file, or of the newest part; "" once it has been deleted.
 	File     string
 	Started  time.Time
 	Elapsed  time.Duration
