@@ -3,9 +3,9 @@ package commands
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
@@ -17,12 +17,16 @@ var _ = register(&shell.Command{
 	Summary: "Check the hardware, the disk and the network.",
 	Help: "diagnostic raid | disk_usage\n" +
 		"diagnostic network flush | arpshow | ndpshow | smtpping\n" +
+		"diagnostic network tcpdump [start | stop | status | clear]\n" +
+		"diagnostic network tcpdump [filter <expression> | interface <name>]\n" +
 		"diagnostic reporting deletedb | enable | disable\n" +
 		"diagnostic tracking deletedb\n" +
 		"diagnostic reload\n" +
 		"diagnostic services <name> restart | status\n\n" +
-		"The inline forms ask no questions, except for smtpping and reload. Without a terminal these\n" +
-		"read the answers from standard input.",
+		"The inline forms ask no questions, except for smtpping, tcpdump and reload. Without a terminal\n" +
+		"these read the answers from standard input. A capture of tcpdump ends when you leave its\n" +
+		"menu, so that start stays there.\n\n" +
+		foldHelp(capture.Warning),
 	Source: "B24, B43 to B45 (menus); arp(8) and ndp(8) of FreeBSD (tables); invented (other texts)",
 	Roles:  []users.Role{users.Administrator, users.Operator},
 	Mode:   shell.MachineMode,
@@ -60,7 +64,7 @@ func (d *diagnosticRun) menu(ctx context.Context, m func() shell.Menu) error {
 	if len(d.env.Args) == 0 {
 		return d.env.Menu(ctx, m)
 	}
-	expected := "Expected one of: " + strings.ToLower(strings.Join(m().Keys(), ", ")) + "."
+	expected := expectedKeys(m())
 	if len(d.args) == 0 {
 		return shell.InvalidArgumentf(d.env.Args[len(d.env.Args)-1],
 			"One more argument is needed. %s", expected)

@@ -13,14 +13,14 @@ import (
 // network is the menu of B24 and B45.
 func (d *diagnosticRun) network() shell.Menu {
 	smtpPing := func(ctx context.Context) error { return smtpPing(ctx, d.env) }
-	captureMenu := func(ctx context.Context) error { return captureMenu(ctx, d.env) }
+	captureMenu := func(ctx context.Context) error { return captureMenu(ctx, d.env, d.args) }
 	return shell.Menu{Items: []shell.Item{
 		{Key: "FLUSH", Text: "Flush all network related caches.", Run: d.operation(d.flush)},
 		{Key: "ARPSHOW", Text: "Show system ARP cache.", Run: d.operation(d.arpShow)},
 		{Key: "NDPSHOW", Text: "Show system NDP cache.", // B44
 			Hidden: !d.version7, Run: d.operation(d.ndpShow)},
 		{Key: "SMTPPING", Text: "Test a remote SMTP server.", Run: d.operation(smtpPing)},
-		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Hidden: d.inline(), Run: captureMenu},
+		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Run: captureMenu},
 	}}
 }
 

@@ -14,24 +14,34 @@ import (
 var _ = register(&shell.Command{
 	Name:    "packetcapture",
 	Summary: "Capture the packets that pass the appliance's interfaces.",
-	Help: "Only one capture runs at a time. It ends with the session that started it. Captures are\n" +
-		"kept in the directory diagnostic: fetch them with SFTP, SCP or FTP.",
-	Source: "B9 to B22 (operations, rules), B24 (menu words); invented (questions of SETUP, refusals)",
-	Roles:  []users.Role{users.Administrator, users.Operator},
-	Since:  product.Version{Major: 7}, // B4
-	Mode:   shell.MachineMode,
+	Help: "packetcapture [start | stop | status | setup]\n\n" +
+		"Only one capture runs at a time. It ends with the session that started it. Captures are\n" +
+		"kept in the directory diagnostic: fetch them with SFTP, SCP or FTP.\n\n" +
+		"SETUP limits a capture to ports and to addresses of clients and servers (a predefined\n" +
+		"filter), or by an expression in the syntax of tcpdump (a custom filter). A port is TCP\n" +
+		"unless /udp is added: 53 is TCP, 53/udp is UDP, and 53/any is both.\n\n" +
+		foldHelp(capture.Warning),
+	Source: "B9 to B22 (operations, rules), B24 (menu words), B31 (warning); " +
+		"invented (inline form, questions of SETUP, refusals)",
+	Roles: []users.Role{users.Administrator, users.Operator},
+	Since: product.Version{Major: 7}, // B4
+	Mode:  shell.MachineMode,
+	Batch: true,
 	Run: func(ctx context.Context, env *shell.Env) error {
+		if len(env.Args) > 0 {
+			return packetCaptureInline(ctx, env)
+		}
 		return env.Menu(ctx, func() shell.Menu {
 			status := env.Appliance.Captures.Status(capture.CLI)
 			return shell.Menu{
 				Header: func() { showCapture(env, status) },
 				Items: []shell.Item{
 					{Key: "START", Text: "Start packet capture.",
-						Hidden: status.Running, Run: withEnv(env, startCapture)},
+						Unlisted: status.Running, Run: withEnv(env, startCapture)},
 					{Key: "STOP", Text: "Stop packet capture.",
-						Hidden: !status.Running, Run: withEnv(env, stopCapture)},
+						Unlisted: !status.Running, Run: withEnv(env, stopCapture)},
 					{Key: "STATUS", Text: "Display current capture status.",
-						Hidden: !status.Running, Run: func(context.Context) error {
+						Unlisted: !status.Running, Run: func(context.Context) error {
 							return nil // the status is in the menu's header, which is shown again
 						}},
 					{Key: "SETUP", Text: "Change packet capture settings.", Run: withEnv(env, setUpCapture)},
@@ -40,6 +50,33 @@ var _ = register(&shell.Command{
 		})
 	},
 })
+
+// packetCaptureInline runs the operation that the argument names.
+func packetCaptureInline(ctx context.Context, env *shell.Env) error {
+	return runInline(ctx, env.Args, shell.Menu{Items: []shell.Item{
+		{Key: "START", Run: func(ctx context.Context) error {
+			if err := startCapture(ctx, env); err != nil {
+				return err
+			}
+			env.Printf("File Name: %s\n", env.Appliance.Captures.Status(capture.CLI).File)
+			env.PrintWrapped("The capture ends with this session.")
+			return nil
+		}},
+		{Key: "STOP", Run: func(ctx context.Context) error {
+			if err := stopCapture(ctx, env); err != nil {
+				return err
+			}
+			s := env.Appliance.Captures.Status(capture.CLI)
+			env.Printf("File Name: %s (Size = %dK)\n", s.File, s.Size>>10)
+			return nil
+		}},
+		{Key: "STATUS", Run: func(context.Context) error {
+			showCapture(env, env.Appliance.Captures.Status(capture.CLI))
+			return nil
+		}},
+		{Key: "SETUP", Run: withEnv(env, setUpCapture)},
+	}})
+}
 
 // showCapture prints the state of the command line's capture. Captures that were started
 // elsewhere are not shown (B21).
@@ -89,7 +126,8 @@ func stopCapture(_ context.Context, env *shell.Env) error {
 	switch {
 	case err != nil:
 		return err
-	case s.Reason != capture.ByUser: // it ended at the same moment; the menu's header says why
+	case s.Reason != capture.ByUser: // it ended at the same moment
+		env.Printf("Packet Capture has ended: %v.\n", s.Reason)
 		return nil
 	}
 	env.Printf("Success - Packet Capture has stopped\n")

@@ -105,6 +105,11 @@ func TestCaptureOfGUIIsHiddenButExcludesOthers(t *testing.T) { // B21, B22
 	if want := "A packet capture that was started in the GUI is in progress."; !strings.Contains(got, want) {
 		t.Errorf("no %q in\n%s", want, got)
 	}
+	got = packetcapture(t, t.Context(), app, "stop")
+	want := "The packet capture in progress was started in the GUI. It must be stopped there."
+	if !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
+	}
 	if s := app.Captures.Status(capture.GUI); !s.Running {
 		t.Error("the GUI's capture has ended")
 	}

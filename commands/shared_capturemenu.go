@@ -17,26 +17,48 @@ import (
 // captureMenu is the menu tcpdump, in diagnostic > network and, before AsyncOS 7, also at the
 // main prompt (B24 to B32). A capture that is started here ends when the user leaves the menu
 // (B26): by an empty answer, by Ctrl-C, or with the session.
-func captureMenu(ctx context.Context, env *shell.Env) error {
+//
+// In the inline form args name the operation, and may answer its question. The menu is then shown
+// only if the operation started a capture.
+func captureMenu(ctx context.Context, env *shell.Env, args []string) error {
 	m := &captureMenuSession{env: env, owner: capture.Owner{Side: capture.TCPDump}}
 	if env.Login != nil {
 		m.owner.Session = strconv.Itoa(env.Login.ID())
 	}
 	captureCtx, end := context.WithCancel(env.SessionContext)
 	defer end()
-	err := env.Menu(ctx, func() shell.Menu {
-		return shell.Menu{NoTitle: true, Items: []shell.Item{
-			{Key: "START", Text: "Start packet capture", Run: func(context.Context) error {
-				return m.start(captureCtx)
-			}},
-			{Key: "STOP", Text: "Stop packet capture", Run: m.stop},
-			{Key: "STATUS", Text: "Status capture", Run: m.status},
-			{Key: "FILTER", Text: "Set packet capture filter", Run: m.filter},
-			{Key: "INTERFACE", Text: "Set packet capture interface", Run: m.iface},
-			{Key: "CLEAR", Text: "Remove previous packet captures", Run: m.clear},
-		}}
-	})
+	menu := shell.Menu{NoTitle: true, Items: []shell.Item{
+		{Key: "START", Text: "Start packet capture", Run: func(context.Context) error {
+			return m.start(captureCtx)
+		}},
+		{Key: "STOP", Text: "Stop packet capture", Run: m.stop},
+		{Key: "STATUS", Text: "Status capture", Run: m.status},
+		{Key: "FILTER", Text: "Set packet capture filter", Run: m.filter},
+		{Key: "INTERFACE", Text: "Set packet capture interface", Run: m.iface},
+		{Key: "CLEAR", Text: "Remove previous packet captures", Run: m.clear},
+	}}
+	if len(args) > 0 {
+		if err := m.runInline(ctx, args, menu); err != nil || m.started == "" {
+			return err
+		}
+	}
+	err := env.Menu(ctx, func() shell.Menu { return menu })
 	return errors.Join(err, m.stopOnLeave())
+}
+
+// runInline runs the operation that args name. The words after filter and interface are the
+// answers to their questions.
+func (m *captureMenuSession) runInline(ctx context.Context, args []string, menu shell.Menu) error {
+	item, err := menu.Find(args[0])
+	if answer := strings.Join(args[1:], " "); err == nil && answer != "" {
+		switch item.Key {
+		case "FILTER":
+			return m.setFilter(answer)
+		case "INTERFACE":
+			return m.setInterface(answer)
+		}
+	}
+	return runInline(ctx, args, menu)
 }
 
 // noFilter is the answer that removes the filter.
@@ -58,16 +80,14 @@ func (m *captureMenuSession) start(ctx context.Context) error {
 	m.started = s.File
 	m.env.Printf("Packet capture has been started on %s.\n", s.Settings.InterfacesText())
 	m.env.Printf("File Name: %s\n", s.File)
-	m.env.PrintWrapped("It ends when you leave this menu: use another session for other commands. " +
-		"The file may grow until the disk is full.")
+	m.env.PrintWrapped("It ends when you leave this menu: use another session for other commands.")
+	m.env.PrintWrapped(capture.Warning)
 	return nil
 }
 
 func (m *captureMenuSession) stop(context.Context) error {
 	s, err := m.env.Appliance.Captures.Stop(capture.TCPDump)
 	switch {
-	case errors.Is(err, capture.ErrNotRunning):
-		return refusal.New("No packet capture is in progress.")
 	case err != nil:
 		return err
 	case s.Reason != capture.ByUser: // it ended at the same moment
@@ -156,30 +176,47 @@ func filterOrNone(expression string) string {
 }
 
 func (m *captureMenuSession) filter(ctx context.Context) error {
-	recorder := m.env.Appliance.Captures
-	set := recorder.MenuSettings()
 	question := fmt.Sprintf(
 		"Enter the filter in the syntax of tcpdump, or %q to capture every packet.", noFilter)
-	_, err := m.env.Ask(ctx, question, filterOrNone(set.Filter), func(answer string) error {
-		if strings.EqualFold(answer, noFilter) {
-			answer = ""
-		}
-		set.Filter = answer
-		return filterRefusal(recorder.SetMenuSettings(set))
-	})
-	if err == nil {
-		m.confirmSetting("The filter is: " + filterOrNone(set.Filter))
-	}
+	def := filterOrNone(m.env.Appliance.Captures.MenuSettings().Filter)
+	_, err := m.env.Ask(ctx, question, def, m.setFilter)
 	return err
+}
+
+// setFilter sets the filter that an administrator has entered.
+func (m *captureMenuSession) setFilter(answer string) error {
+	recorder := m.env.Appliance.Captures
+	set := recorder.MenuSettings()
+	if set.Filter = answer; strings.EqualFold(answer, noFilter) {
+		set.Filter = ""
+	}
+	if err := recorder.SetMenuSettings(set); err != nil {
+		return filterRefusal(err)
+	}
+	m.confirmSetting("The filter is: " + filterOrNone(set.Filter))
+	return nil
 }
 
 func (m *captureMenuSession) iface(ctx context.Context) error {
 	recorder := m.env.Appliance.Captures
-	set := recorder.MenuSettings()
+	name := recorder.MenuSettings().Interface
 	if err := m.env.Form(ctx,
-		shell.OneOf(&set.Interface, "Choose the interface to capture on.", recorder.Interfaces()...),
+		shell.OneOf(&name, "Choose the interface to capture on.", recorder.Interfaces()...),
 	); err != nil {
 		return err
+	}
+	return m.setInterface(name)
+}
+
+// setInterface sets the interface of that name, in upper or lower case.
+func (m *captureMenuSession) setInterface(name string) error {
+	recorder := m.env.Appliance.Captures
+	set := recorder.MenuSettings()
+	set.Interface = name
+	for _, n := range recorder.Interfaces() {
+		if strings.EqualFold(n, name) {
+			set.Interface = n
+		}
 	}
 	if err := recorder.SetMenuSettings(set); err != nil {
 		return filterRefusal(err)

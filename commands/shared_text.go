@@ -38,3 +38,26 @@ func visible(s string) string { return config.FormatValue(s) }
 
 // capital returns s with its first letter in upper case. It is for words in ASCII.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// helpWidth is the length of the lines of descriptions.
+const helpWidth = 88
+
+// foldHelp breaks the lines of a paragraph for a description.
+func foldHelp(paragraph string) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(paragraph) {
+		switch {
+		case column == 0:
+		case column+1+len(word) > helpWidth:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
+}

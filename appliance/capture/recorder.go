@@ -84,20 +84,33 @@ func (e *InProgressError) Unwrap() error {
 	if e.Running == e.Requested {
 		return refusal.New("A packet capture is in progress already.")
 	}
-	where := ""
-	switch {
-	case e.Running == CLI:
-		where = "with the command packetcapture"
-	case e.Running == GUI:
-		where = "in the GUI"
-	case e.Requested == GUI:
-		where = "in the menu tcpdump of the command line"
-	default:
-		where = "in the menu tcpdump of another session"
-	}
 	return refusal.Newf("A packet capture that was started %s is in progress. "+
-		"Only one capture can run at a time: it must be stopped there first.", where)
+		"Only one capture can run at a time: it must be stopped there first.",
+		startedWhere(e.Running, e.Requested))
 }
+
+// startedWhere says where a capture of the side running was started, to a user of the side asking.
+func startedWhere(running, asking Side) string {
+	switch {
+	case running == CLI:
+		return "with the command packetcapture"
+	case running == GUI:
+		return "in the GUI"
+	case asking == GUI:
+		return "in the menu tcpdump of the command line"
+	}
+	return "in the menu tcpdump of another session"
+}
+
+// A notRunningError is returned by Stop if the side has no capture to stop. It is ErrNotRunning and
+// carries a refusal.
+type notRunningError struct{ refusal error }
+
+func (notRunningError) Error() string        { return ErrNotRunning.Error() }
+func (notRunningError) Is(target error) bool { return target == ErrNotRunning }
+
+// Unwrap returns the refusal.
+func (e notRunningError) Unwrap() error { return e.refusal }
 
 // An InterfaceError says that the network has no interface of that name. It carries a
 // refusal.
@@ -397,16 +410,27 @@ func (r *Recorder) captureEnded(s Status) {
 }
 
 // Stop ends the side's capture. It blocks until the capture's files are closed and returns
-// its last status. If the side has no capture, the error is a refusal that wraps
-// ErrNotRunning.
+// its last status. If the side has no capture, the error is ErrNotRunning and carries a refusal,
+// which says where the capture of another side must be stopped.
 func (r *Recorder) Stop(side Side) (Status, error) {
 	c := r.runningOf(side)
 	if c == nil {
-		return Status{}, refusal.Because(ErrNotRunning, "The packet capture has ended already.")
+		return Status{}, notRunningError{r.notRunningRefusal(side)}
 	}
 	c.end(ByUser, nil)
 	<-c.done
 	return c.last, nil
+}
+
+// notRunningRefusal is the refusal of a side that has no capture to stop.
+func (r *Recorder) notRunningRefusal(side Side) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.running; c != nil && c.owner.Side != side {
+		return refusal.Newf("The packet capture in progress was started %s. It must be stopped there.",
+			startedWhere(c.owner.Side, side))
+	}
+	return refusal.New("No packet capture is in progress.")
 }
 
 // runningOf returns the side's running capture, or nil.

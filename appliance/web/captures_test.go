@@ -36,7 +36,7 @@ func TestStartWatchAndStopACapture(t *testing.T) { // B6, B7, B15
 	expectRedirect(t, b.post(capturesPath+"/stop"), capturesPath)
 	expectPage(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has stopped.", "No packet capture in progress", "20150625-085003.cap", "24 B")
 	expectRedirect(t, b.post(capturesPath+"/stop"), capturesPath)
-	expectPage(t, b.get(capturesPath), http.StatusOK, `role="alert">The packet capture has ended already.`)
+	expectPage(t, b.get(capturesPath), http.StatusOK, `role="alert">No packet capture is in progress.`)
 }
 
 func TestNoticesAppearOnceOnTheirOwnPage(t *testing.T) {
