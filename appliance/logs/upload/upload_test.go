@@ -280,6 +280,41 @@ func TestUnreachableServerIsRetriedWithBackoff(t *testing.T) {
 	}
 }
 
+// Each reason of a failure is reported once, until a file has arrived.
+func TestEachReasonIsReportedOnce(t *testing.T) {
+	h := newHarness(t)
+	h.write(first, "one\n")
+	u := h.newUploader(ftpTo("127.0.0.1"))
+	failures := 0
+	fail := func() {
+		t.Helper()
+		failures++
+		h.eventually(func() bool { return u.Stats().Failures == failures })
+	}
+	fail() // nothing listens
+	u.Wake()
+	fail()
+	refusing := serve[*peers.FTPServer](h, "ftpd", map[string]string{"refuse": "login"})
+	for range 2 {
+		u.Wake()
+		fail()
+	}
+	refusing.Stop()
+	u.Wake()
+	fail() // nothing listens, again
+	serve[*peers.FTPServer](h, "ftpd", nil)
+	u.Wake()
+	h.waitEmpty(u, 1)
+	const failed = "Log Error: Push error for subscription mail_logs: "
+	want := []string{
+		failed + "Failed to connect to 127.0.0.1: Connection refused",
+		failed + "Failed to log in to 127.0.0.1: Login incorrect",
+	}
+	if d := cmp.Diff(want, h.waitErrors(2)); d != "" {
+		t.Error(d)
+	}
+}
+
 // A file that the server refuses stays, and is sent again as a whole.
 func TestRefusedFileIsSentAgain(t *testing.T) {
 	for _, test := range []struct {

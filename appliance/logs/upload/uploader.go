@@ -162,7 +162,7 @@ func (u *Uploader) Close(context.Context) error {
 // run sends the files that wait, whenever there is a new one or a retry is due.
 func (u *Uploader) run() {
 	delay := u.o.Backoff[0]
-	reported := false
+	reported := map[string]bool{} // texts of failures, since a file has arrived
 	var due <-chan struct{}
 	stop := func() bool { return false }
 	defer func() { stop() }()
@@ -175,7 +175,8 @@ func (u *Uploader) run() {
 		}
 		uploaded, err := u.upload()
 		if uploaded > 0 {
-			reported, delay = false, u.o.Backoff[0]
+			clear(reported)
+			delay = u.o.Backoff[0]
 		}
 		if u.ctx.Err() != nil {
 			return
@@ -186,25 +187,30 @@ func (u *Uploader) run() {
 			timer := make(chan struct{})
 			stop = u.o.Clock.AfterFunc(delay, func() { close(timer) })
 			due, delay = timer, min(2*delay, u.o.Backoff[1])
-			u.recordFailure(err, !reported)
-			reported = true
+			text := u.recordFailure(err)
+			if !reported[text] && len(reported) < maxReasons {
+				reported[text] = true
+				u.o.OnError(text)
+			}
 		}
 	}
 }
 
-// recordFailure counts a failed attempt, and reports it to OnError if report is set.
-func (u *Uploader) recordFailure(err error, report bool) {
-	text := fmt.Sprintf("Log Error: Push error for subscription %s: %s",
+// maxReasons bounds how many reasons are reported until a file has arrived. A server may give
+// another one each time.
+const maxReasons = 16
+
+// recordFailure counts a failed attempt, and returns its text.
+func (u *Uploader) recordFailure(err error) (text string) {
+	text = fmt.Sprintf("Log Error: Push error for subscription %s: %s",
 		u.settings.Subscription, reasonText(err))
 	u.o.Logger.Debug("a log file was not uploaded",
 		"subscription", u.settings.Subscription, "err", err)
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.stats.Failures++
 	u.stats.LastError = text
-	u.mu.Unlock()
-	if report {
-		u.o.OnError(text)
-	}
+	return text
 }
 
 // A session is a login to a server that accepts files.
