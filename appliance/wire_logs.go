@@ -71,6 +71,7 @@ func (a *Appliance) openLogs() {
 		NewPusher:   a.openPush,
 		NewUploader: a.openUpload,
 		OnProblem:   a.reportLogProblem,
+		OrderDir:    filepath.Join(a.state, "logs"),
 		Logger:      a.Logger,
 	}, logs.Section.Get(a.Config.Committed()).List)
 	a.Config.AddApplier(a.Logs)

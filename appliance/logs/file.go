@@ -2,7 +2,6 @@ package logs
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +33,7 @@ type file struct {
 	hub          *Hub
 	dir          string
 	subscription string
+	order        *fileOrder
 	conf         Subscription
 	onLost       func(lines int)
 	onSaved      func() // called when a file was saved
@@ -69,6 +69,9 @@ func (l lostLines) text() string {
 // but the newest become saved files. The newest also becomes one if its name does not agree with
 // the settings.
 func (f *file) resume() error {
+	if err := f.loadOrder(); err != nil {
+		return err
+	}
 	names, err := f.list(currentCode)
 	if err != nil {
 		return err
@@ -89,6 +92,37 @@ func (f *file) resume() error {
 		}
 	}
 	return nil
+}
+
+// loadOrder reads the order of the files. If the index cannot be read, the order is that of the
+// names.
+func (f *file) loadOrder() error {
+	names, err := f.names()
+	if err != nil {
+		return err
+	}
+	var saved, current []string
+	for _, n := range names {
+		if strings.HasSuffix(n, currentCode) {
+			current = append(current, stemOf(n))
+		} else {
+			saved = append(saved, stemOf(n))
+		}
+	}
+	if err := f.order.load(saved, current); err != nil {
+		f.hub.o.Logger.Error("the order of log files cannot be read; their names decide",
+			"subscription", f.subscription, "err", err)
+	}
+	return nil
+}
+
+// stems returns the stems of all files, in no particular order.
+func (f *file) stems() ([]string, error) {
+	names, err := f.names()
+	for i, n := range names {
+		names[i] = stemOf(n)
+	}
+	return names, err
 }
 
 // trimTornLine truncates a file after its last whole line, and returns its length.
@@ -317,8 +351,18 @@ func (f *file) createCurrent(at time.Time) error {
 		}
 		f.name, f.size, f.handle, f.resumed, f.headerOnly = stem+currentCode, 0, opened, false, true
 		f.rememberStem(stem)
+		if err := f.addToOrder(stem); err != nil {
+			f.hub.o.Logger.Error("the order of log files cannot be stored",
+				"subscription", f.subscription, "err", err)
+		}
 		return f.linkCurrent()
 	}
+}
+
+// addToOrder makes a file the last one.
+func (f *file) addToOrder(stem string) error {
+	present, err := f.stems()
+	return errors.Join(err, f.order.add(stem, present))
 }
 
 // maxUsedStems is how many names are remembered. A name can come up again if the clock is set
@@ -454,22 +498,27 @@ func (f *file) close() {
 	f.handle = nil
 }
 
-// list returns the names of the files with the given status code, the oldest first.
+// list returns the names of the files with the given status code, the one that was begun first at
+// the beginning. Any goroutine may call it.
 func (f *file) list(code string) ([]string, error) {
+	names, err := f.names()
+	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, code) })
+	slices.SortFunc(names, f.order.compare)
+	return names, err
+}
+
+// names returns the names of all files, in no particular order.
+func (f *file) names() ([]string, error) {
 	entries, err := f.hub.o.Files.ReadDir(f.dir)
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
-		if e.Type().IsRegular() && timeInName(e.Name()) != "" && strings.HasSuffix(e.Name(), code) {
+		if e.Type().IsRegular() && timeInName(e.Name()) != "" {
 			names = append(names, e.Name())
 		}
 	}
-	slices.SortStableFunc(names, func(a,
-		b string) int {
-		return cmp.Compare(timeInName(a), timeInName(b))
-	})
 	return names, nil
 }
 

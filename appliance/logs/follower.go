@@ -18,15 +18,23 @@ func (h *Hub) Files(ctx context.Context, name string) ([]string, error) {
 	if err := h.Flush(ctx, name); err != nil {
 		return nil, err
 	}
-	f := file{hub: h, dir: dirOf(name)}
+	list, err := h.lookup([]string{name})
+	if err != nil {
+		return nil, err
+	}
+	return list[0].files()
+}
+
+// files returns the paths of the files in the file area, the oldest first and the current one last.
+func (s *subscription) files() ([]string, error) {
 	var all []string
 	for _, code := range []string{savedCode, currentCode} {
-		names, err := f.list(code)
+		names, err := s.file.list(code)
 		if err != nil {
 			return nil, fmt.Errorf("list the files of a log: %w", err)
 		}
 		for _, n := range names {
-			all = append(all, path.Join(f.dir, n))
+			all = append(all, path.Join(s.file.dir, n))
 		}
 	}
 	return all, nil
@@ -39,6 +47,7 @@ type Follower struct {
 	subscription *subscription
 	name         string // of the subscription
 	file         string // path without the status code; "" before there is a file
+	number       uint64 // of file, in the order of the subscription's files
 	offset       int64  // in file
 }
 
@@ -58,7 +67,7 @@ func (h *Hub) Follow(ctx context.Context, name string, last int) (*Follower, err
 		return f, nil
 	}
 	newest := names[len(names)-1]
-	f.file = stemOf(newest)
+	f.setFile(stemOf(newest))
 	if fi, err := h.o.Files.Stat(newest); err == nil {
 		f.offset = max(0, fi.Size()-tailWindow)
 	}
@@ -130,46 +139,31 @@ func (f *Follower) readMore() ([]byte, error) {
 			return b, err
 		}
 	}
-	f.file, f.offset = next, 0
+	f.setFile(next)
 	b, err := f.read()
 	f.offset += int64(len(b))
 	return b, err
 }
 
-// nextFile returns the file after the present one, without its status code, or "" if there is
-// none.
+// setFile makes the Follower read a file from its beginning.
+func (f *Follower) setFile(stem string) {
+	f.file, f.offset, f.number = stem, 0, f.subscription.file.order.numberOf(stem)
+}
+
+// nextFile returns the file that was begun after the present one, without its status code, or "" if
+// there is none.
 func (f *Follower) nextFile() (string, error) {
-	dir := file{hub: f.hub, dir: dirOf(f.name)}
-	var all []string
-	for _, code := range []string{savedCode, currentCode} {
-		names, err := dir.list(code)
-		if err != nil {
-			return "", fmt.Errorf("list the files of a log: %w", err)
-		}
-		for _, n := range names {
-			all = append(all, stemOf(path.Join(dir.dir, n)))
+	all, err := f.subscription.files()
+	if err != nil {
+		return "", err
+	}
+	order := f.subscription.file.order
+	for _, name := range all {
+		if f.file == "" || order.numberOf(name) > f.number {
+			return stemOf(name), nil
 		}
 	}
-	if len(all) == 0 {
-		return "", nil
-	}
-	for i, n := range all {
-		if n != f.file {
-			continue
-		}
-		if i+1 < len(all) {
-			return all[i+1], nil
-		}
-		return "", nil
-	}
-	if f.file != "" && len(all) > 1 { // the present one was removed: continue with a newer one
-		for _, n := range all {
-			if timeInName(path.Base(n)+currentCode) > timeInName(path.Base(f.file)+currentCode) {
-				return n, nil
-			}
-		}
-	}
-	return all[len(all)-1], nil
+	return "", nil
 }
 
 // read reads whole lines of the file, from offset on.

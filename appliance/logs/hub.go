@@ -50,6 +50,10 @@ type Options struct {
 	// goroutine, with no lock held, and must not block. Nil does nothing.
 	OnProblem func(Problem)
 
+	// OrderDir is the directory on this machine with the order of the files of each subscription
+	// whose names do not tell it. "" means that the order is not kept.
+	OrderDir string
+
 	Buffer int          // bytes of a subscription that may wait for the disk; 0 means 32 MiB
 	Logger *slog.Logger // of the program; nil discards
 }

@@ -3,6 +3,7 @@ package logs
 import (
 	"bytes"
 	"context"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -80,8 +81,11 @@ func newSubscription(h *Hub, conf Subscription) *subscription {
 	s := &subscription{hub: h, name: conf.Name, progress: make(chan struct{}),
 		drainerWake: make(chan struct{}, 1)}
 	s.file = file{
-		hub: h, dir: dirOf(s.name), subscription: s.name, conf: conf,
+		hub: h, dir: dirOf(s.name), subscription: s.name, conf: conf, order: &fileOrder{},
 		onLost: s.countLost, onSaved: s.wakeUploader,
+	}
+	if h.o.OrderDir != "" {
+		s.file.order.index = filepath.Join(h.o.OrderDir, s.name)
 	}
 	return s
 }
