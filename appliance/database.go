@@ -48,14 +48,15 @@ func (d *Database) Dir() string { return databasesDir + "/" + d.name }
 // Enabled reports whether data is collected.
 func (d *Database) Enabled() bool { return !d.disabled.Load() }
 
-// SetEnabled says whether data is to be collected from now on. It does not change existing data.
+// SetEnabled says whether data is to be collected from now on. It does not change existing data. If
+// the setting cannot be saved, the error is a refusal.
 func (d *Database) SetEnabled(on bool) error {
 	text := databaseEnabled
 	if !on {
 		text = databaseDisabled
 	}
 	if err := writeState(d.state, d.name, text); err != nil {
-		return err
+		return notSaved(err)
 	}
 	d.disabled.Store(!on)
 	return nil

@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/esasim/esasim/appliance/atomicfile"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // The state directory holds small files, one for each value that must survive a restart and is
@@ -100,26 +102,38 @@ const (
 )
 
 // SetTime sets the appliance's wall time. The setting survives a restart, like that of a
-// battery-backed clock.
+// battery-backed clock. If it cannot be saved, the error is a refusal, and the time stays.
 func (a *Appliance) SetTime(t time.Time) error {
-	a.Clock.Set(t)
-	return a.saveTime()
+	return a.changeShift(a.Clock.Shift() + t.Sub(a.Clock.Now().Round(0)))
 }
 
 // AdvanceTime moves the appliance's wall time forward by d, like SetTime.
-func (a *Appliance) AdvanceTime(d time.Duration) error {
-	a.Clock.Advance(d)
-	return a.saveTime()
+func (a *Appliance) AdvanceTime(d time.Duration) error { return a.changeShift(a.Clock.Shift() + d) }
+
+// changeShift saves and sets how far the appliance's wall time is ahead of the machine's.
+func (a *Appliance) changeShift(d time.Duration) error {
+	if err := writeState(a.state, clockFile, d.String()); err != nil {
+		return notSaved(err)
+	}
+	a.Clock.SetShift(d)
+	a.Logs.ClockSet()
+	return nil
 }
 
-// shiftTime sets how far the appliance's wall time is ahead of the machine's, like SetTime.
+// shiftTime is changeShift for a time server's time, which is right even if it cannot be saved.
 func (a *Appliance) shiftTime(d time.Duration) error {
 	a.Clock.SetShift(d)
-	return a.saveTime()
+	a.Logs.ClockSet()
+	if err := writeState(a.state, clockFile, d.String()); err != nil {
+		a.Logger.Warn("the setting of the clock is not saved", "err", err)
+	}
+	return nil
 }
 
-// saveTime saves the clock's setting, and tells the logs that the clock was set.
-func (a *Appliance) saveTime() error {
-	a.Logs.ClockSet()
-	return writeState(a.state, clockFile, a.Clock.Shift().String())
+// notSaved returns the refusal of a change that could not be written to disk.
+func notSaved(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return refusal.Because(err, "The setting was not changed: there is no disk space left.")
+	}
+	return refusal.Because(err, "The setting was not changed: it could not be saved to disk.")
 }
