@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
@@ -12,19 +13,21 @@ import (
 
 var _ = register(&shell.Command{
 	Name:    "sshconfig",
-	Summary: "Manage SSH keys of users; show the settings of the SSH server.",
-	Help:    "A key lets its owner log in without a passphrase.",
-	Source:  "public (operations, settings shown), invented (questions)",
-	Mode:    shell.ClusterMode,
-	Commit:  true,
+	Summary: "Manage SSH keys of users and the settings of the SSH server.",
+	Help: "A key lets its owner log in without a passphrase.\n\n" +
+		"SSHD lists the algorithms that the SSH server offers. Versions before 14 offer SHA-1 and " +
+		"ciphers in CBC mode by default; later versions do if SETUP lists them. Changes apply to " +
+		"connections that are opened after the commit.",
+	Source: "public (operations, settings shown), invented (questions)",
+	Mode:   shell.ClusterMode,
+	Commit: true,
 	Run: func(ctx context.Context, env *shell.Env) error {
 		return env.Menu(ctx, func() shell.Menu {
 			return shell.Menu{Items: []shell.Item{
-				{Key: "SSHD", Text: "Show SSH server settings.", Run: func(context.Context) error {
-					printSSHD(env)
-					return nil
+				{Key: "SSHD", Text: "Edit SSH server settings.", Run: func(ctx context.Context) error {
+					return editSSHServer(ctx, env)
 				}},
-				{Key: "USERKEY", Text: "Edit SSH User Key settings.", Run: func(ctx context.Context) error {
+				{Key: "USERKEY", Text: "Edit SSH User Key settings", Run: func(ctx context.Context) error {
 					return editUserKeys(ctx, env)
 				}},
 			}}
@@ -32,24 +35,96 @@ var _ = register(&shell.Command{
 	},
 })
 
-// printSSHD prints the algorithms that the SSH server offers.
-func printSSHD(env *shell.Env) {
-	offered := shell.SSHAlgorithms()
-	env.Printf("ssh server config settings:\n")
-	for _, row := range []struct {
-		what  string
-		names []string
-	}{
-		{"Public Key Authentication Algorithms:", offered.PublicKeys},
-		{"Cipher Algorithms:", offered.Ciphers},
-		{"MAC Methods:", offered.MACs},
-		{"KEX Algorithms:", offered.KeyExchanges},
-	} {
-		env.Printf("%s\n", row.what)
-		for _, name := range row.names {
+// An sshSetting is one of the settings that are lists of algorithms.
+type sshSetting struct {
+	kind shell.AlgorithmKind
+	name string
+}
+
+// sshSettings returns the lists in the order of SETUP.
+func sshSettings() []sshSetting {
+	return []sshSetting{
+		{shell.PublicKeyAlgorithms, "Public Key Authentication Algorithms"},
+		{shell.CipherAlgorithms, "Cipher Algorithms"},
+		{shell.MACMethods, "MAC Methods"},
+		{shell.KEXAlgorithms, "KEX Algorithms"},
+	}
+}
+
+// editSSHServer is the menu of the SSH server's settings.
+func editSSHServer(ctx context.Context, env *shell.Env) error {
+	return env.Menu(ctx, func() shell.Menu {
+		settings := shell.Settings.Get(env.Draft)
+		mayEdit := env.Account.Role == users.Administrator
+		changed := false
+		for _, s := range sshSettings() {
+			changed = changed || len(*settings.Of(s.kind)) > 0
+		}
+		return shell.Menu{
+			Header: func() { printSSHServer(env, settings) },
+			Items: []shell.Item{
+				{Key: "SETUP", Text: "Setup SSH server configuration settings", Hidden: !mayEdit,
+					Run: func(ctx context.Context) error { return setUpSSHServer(ctx, env) }},
+				{Key: "DEFAULT", Text: "Return to the default settings of this version.",
+					Hidden: !mayEdit || !changed, Run: func(context.Context) error {
+						return editSection(env, shell.Settings, func(a *shell.Algorithms) error {
+							*a = shell.Algorithms{}
+							return nil
+						})
+					}},
+			},
+		}
+	})
+}
+
+// printSSHServer prints the algorithms that the SSH server offers with the given settings.
+func printSSHServer(env *shell.Env, settings shell.Algorithms) {
+	offered := settings.Offered(env.Appliance.Product.Version)
+	env.Printf("\nssh server config settings:\n")
+	for _, s := range sshSettings() {
+		if s.kind == shell.KEXAlgorithms {
+			env.Printf("Minimum Server Key Size:\n        %d\n", shell.MinServerKeySize)
+		}
+		env.Printf("%s:\n", s.name)
+		for _, name := range *offered.Of(s.kind) {
 			env.Printf("        %s\n", name)
 		}
 	}
+}
+
+// setUpSSHServer asks for the lists of algorithms. A list that is entered as it is by default
+// stays the default, also of a later version.
+func setUpSSHServer(ctx context.Context, env *shell.Env) error {
+	version := env.Appliance.Product.Version
+	defaults := shell.DefaultAlgorithms(version)
+	return editSection(env, shell.Settings, func(a *shell.Algorithms) error {
+		offered := a.Offered(version)
+		for _, s := range sshSettings() {
+			question := "Enter the " + s.name + " do you want to use"
+			present := strings.Join(*offered.Of(s.kind), ",")
+			var names []string
+			_, err := env.Ask(ctx, question, present, func(answer string) error {
+				names = splitAlgorithms(answer)
+				if len(names) == 0 {
+					return refusal.New("The value must be a list of names that are separated by commas.")
+				}
+				return shell.CheckAlgorithms(s.kind, names)
+			})
+			if err != nil {
+				return err
+			}
+			if slices.Equal(names, *defaults.Of(s.kind)) {
+				names = nil
+			}
+			*a.Of(s.kind) = names
+		}
+		return nil
+	})
+}
+
+// splitAlgorithms splits an answer at commas and blanks.
+func splitAlgorithms(answer string) []string {
+	return strings.FieldsFunc(answer, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // editUserKeys is the menu of a user's keys, which begins with the administrator's own.

@@ -36,7 +36,8 @@ type verifiedLogin struct {
 // The method "none" therefore has a callback that denies it.
 func (r *runningServer) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 	conn, _ := ctx.Value(connectionKey{}).(*connection)
-	offered := SSHAlgorithms()
+	settings := Settings.Get(r.Appliance.Config.Committed())
+	offered := settings.Offered(r.Appliance.Product.Version)
 	c := &gossh.ServerConfig{
 		MaxAuthTries: r.limits.AuthTries,
 		BannerCallback: func(gossh.ConnMetadata) string {

@@ -189,7 +189,7 @@ func TestWeakAlgorithmsAreRejected(t *testing.T) {
 			t.Errorf("%+v was accepted", old)
 		}
 	}
-	ciphers := shell.SSHAlgorithms().Ciphers
+	ciphers := shell.DefaultAlgorithms(app.Product.Version).Ciphers
 	if ciphers[0] != gossh.CipherAES128GCM || ciphers[1] != gossh.CipherAES256GCM {
 		t.Errorf("AES-GCM is not the first choice: %v", ciphers)
 	}
