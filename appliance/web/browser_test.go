@@ -513,7 +513,7 @@ func TestBrowserErrorsOfAForm(t *testing.T) {
 	if got := focus(); got != "form-error" {
 		t.Errorf("the focus is on %q", got)
 	}
-	w.do(chromedp.Click(byXPath(`//*[@id="form-error"]//a[contains(., "comma")]`)))
+	w.do(chromedp.Click(byXPath(`//*[@id="form-error"]//a[@href="#ports"]`)))
 	if got := focus(); got != "ports" {
 		t.Errorf("the link leads to %q", got)
 	}

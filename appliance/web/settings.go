@@ -258,7 +258,6 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 	switch set.Filter.Kind {
 	case capture.NoFilter:
 	case capture.Predefined:
-		f.rejectEmptyItems()
 		set.Filter.Ports, err = capture.ParsePorts(f.Ports)
 		f.setError("ports", err)
 		set.Filter.Clients, err = capture.ParseAddrs(f.Clients)
@@ -278,20 +277,9 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 	return set
 }
 
-// rejectEmptyItems adds errors to lists in which a comma has nothing on one of its sides.
-func (f *settingsForm) rejectEmptyItems() {
-	for field, list := range map[string]string{"ports": f.Ports, "clients": f.Clients, "servers": f.Servers} {
-		for item := range strings.SplitSeq(list, ",") {
-			if list != "" && strings.TrimSpace(item) == "" {
-				f.Errors[field] = "A value is missing before or after a comma."
-			}
-		}
-	}
-}
-
-// setError adds the text of a refusal to a field that has no error yet.
+// setError adds the text of a refusal to a field.
 func (f *settingsForm) setError(field string, err error) {
-	if text, ok := refusal.Text(err); ok && f.Errors[field] == "" {
+	if text, ok := refusal.Text(err); ok {
 		f.Errors[field] = text
 	}
 }
@@ -383,3 +371,12 @@ func compile(expr string, o pcapfilter.Options) (*pcapfilter.Filter, filterCheck
 	}
 	return f, filterCheck{OK: true, Text: "The filter is valid."}, err
 }
+
+// UntilSize returns what the page calls a duration. Templates use it, and the two methods below.
+func (settingsForm) UntilSize() string { return capture.UntilSizeText }
+
+// UntilTime returns what the page calls a duration.
+func (settingsForm) UntilTime() string { return capture.UntilTimeText }
+
+// Indefinitely returns what the page calls a duration.
+func (settingsForm) Indefinitely() string { return capture.IndefinitelyText }
