@@ -166,7 +166,7 @@ func (s *site) saveRecipient(v *visit) error {
 			return set.Check()
 		})
 		if err == nil {
-			return v.redirect(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
+			return v.redirectPending(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
 		}
 		if err := f.Errors.set("form", editRefusal(err)); err != nil {
 			return err
@@ -211,7 +211,7 @@ func (s *site) deleteRecipient(v *visit) error {
 	if err != nil {
 		return editRefusal(err)
 	}
-	return v.redirect(alertsPage.Path, "The alert recipient %s will be deleted when the change is committed.", address)
+	return v.redirectPending(alertsPage.Path, "The alert recipient %s will be deleted when the change is committed.", address)
 }
 
 // An alertForm is the form of the settings, with the values as the user has entered them.
@@ -253,7 +253,7 @@ func (s *site) saveAlertSettings(v *visit) error {
 		return set.Check()
 	})
 	if err == nil {
-		return v.redirect(alertsPage.Path, "The alert settings take effect when they are committed.")
+		return v.redirectPending(alertsPage.Path, "The alert settings take effect when they are committed.")
 	}
 	if err := f.Errors.set("form", editRefusal(err)); err != nil {
 		return err

@@ -641,3 +641,34 @@ func TestBrowserLandmarks(t *testing.T) {
 		}
 	}
 }
+
+// Pages without forms are refreshed, and their notices end with what they are about.
+func TestBrowserRefreshesPages(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.do(chromedp.WaitNotPresent(byXPath(`//td[text()="CLI"]`)))
+	box.Login()
+	w.do(chromedp.WaitVisible(byXPath(`//td[text()="CLI"]`))) // without a reload
+
+	w.choose("System Administration", "Alerts")
+	w.press("Add Recipient…", "Alert Classes")
+	w.do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
+	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is committed.")
+	ask(w, chromedp.Evaluate[bool](`fetch("/commit", {method: "POST", body: new URLSearchParams({action: "abandon"})}).then(() => true)`, chromedp.EvalAwaitPromise)) // another tab
+	w.do(chromedp.WaitNotPresent(byXPath(`//main/*[contains(., "takes effect when")]`)), chromedp.WaitVisible(byXPath(`//a[text()="No Changes Pending"]`)))
+	w.sees("No recipients are configured")
+}
+
+// Forms and menus are not printed.
+func TestBrowserPrintStyle(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+		return err
+	}))
+	w.do(chromedp.WaitNotVisible(chromedp.CSS("nav.menus")), chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)), chromedp.WaitVisible(byXPath(`//h1[text()="Packet Capture"]`)))
+}

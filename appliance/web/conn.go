@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"sync"
 
@@ -77,7 +75,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// shakeHands performs the TLS handshake. net/http has set the read deadline.
+// shakeHands performs the TLS handshake. net/http has set the read deadline. A client that sends
+// plain HTTP gets no answer, as from AsyncOS: by an answer, scanners would take the port for one of
+// plain HTTP.
 func (c *conn) shakeHands() {
 	_ = c.tls.SetWriteDeadline(clock.System().Now().Add(headerTimeout)) // on failure Handshake fails, too
 	if c.handshakeError = c.tls.Handshake(); c.handshakeError == nil {
@@ -88,13 +88,6 @@ func (c *conn) shakeHands() {
 	}
 	if text := handshakeErrorText(c.handshakeError); text != "" {
 		c.logHandshake(c.RemoteAddr(), text)
-	}
-	var header tls.RecordHeaderError
-	if errors.As(c.handshakeError, &header) && header.Conn != nil && looksLikeHTTP(header.RecordHeader) {
-		// On failure the client learns nothing, as from any connection that is cut.
-		_, _ = io.WriteString(header.Conn, "HTTP/1.0 400 Bad Request\r\n"+serverHeader+
-			"Content-Type: text/plain\r\nConnection: close\r\n\r\n"+
-			"This port expects HTTPS: use an address that begins with https://.\n")
 	}
 }
 

@@ -176,7 +176,7 @@ func (s *site) putLog(v *visit, old logs.Subscription, isNew bool) error {
 		}
 		return s.refuseLogForm(v, f)
 	}
-	return v.redirect(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
+	return v.redirectPending(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
 }
 
 // refuseLogForm shows a refused form again, without the passphrase that the user has entered.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/users"
 )
@@ -351,5 +353,55 @@ func TestPageTitlesAreUnique(t *testing.T) {
 			t.Errorf("%s and %s are both %q", o, target, m[1])
 		}
 		seen[m[1]] = target
+	}
+}
+
+func TestRefreshesAreNoActivity(t *testing.T) {
+	s := newTestSite(t)
+	b := s.login("admin")
+	refresh := func(target string) *httptest.ResponseRecorder {
+		return b.request("GET", target, nil, func(r *http.Request) { r.Header.Set("X-Refresh", "1") })
+	}
+	b.post(logsPath+"/add", syslogForm...)
+	if w := refresh(logsPath); strings.Contains(w.Body.String(), "takes effect when it is committed") {
+		t.Error("a refresh has taken the notice")
+	}
+	expectPage(t, b.get(logsPath), http.StatusOK, `data-transient role="status">The log subscription Mail_Log takes effect when it is committed.`)
+	s.clock.Advance(29 * time.Minute)
+	expectPage(t, refresh("/monitor/system_status"), http.StatusOK, "<div data-refresh>")
+	s.clock.Advance(time.Minute)
+	if w := refresh("/monitor/system_status"); w.Code != http.StatusUnauthorized {
+		t.Errorf("after the idle time: %d", w.Code)
+	}
+}
+
+func TestNoticesThatNoLongerHoldAreNotShown(t *testing.T) {
+	s := newTestSite(t)
+	b := s.login("admin")
+	b.post(capturesPath + "/start")
+	if _, err := s.appliance.Captures.Stop(capture.GUI); err != nil { // another tab
+		t.Fatal(err)
+	}
+	if w := b.get(capturesPath); strings.Contains(w.Body.String(), "has started") {
+		t.Error("the page says that a capture has started, which has stopped since")
+	}
+	b.post(logsPath+"/add", syslogForm...)
+	b.post("/commit", "action", "commit")
+	if w := b.get(logsPath); strings.Contains(w.Body.String(), "takes effect when") {
+		t.Error("the page says that a change is to be committed, which has been committed since")
+	}
+}
+
+func TestPagesSayWhatARoleMayNotDo(t *testing.T) {
+	s := newTestSite(t)
+	s.addUser("reader", users.ReadOnlyOperator)
+	s.addUser("visitor", users.Guest)
+	reader, visitor := s.login("reader"), s.login("visitor")
+	expectPage(t, reader.get(logsPath), http.StatusOK, "Packet Capture <span class=\"hint\">(not permitted for your role)</span>", "Your user role (", ") permits reading logs. It does not permit adding")
+	expectPage(t, visitor.get(alertsPath), http.StatusOK, "It does not permit changing who receives them.")
+	expectPage(t, visitor.get("/commit"), http.StatusOK, "does not permit changing the configuration.")
+	expectPage(t, visitor.get(logsPath), http.StatusForbidden, "Your user role (", ") does not permit this page.")
+	if w := s.login("admin").get(logsPath); strings.Contains(w.Body.String(), "not permit") {
+		t.Error("an administrator is told about missing permissions")
 	}
 }

@@ -205,7 +205,7 @@ func (s *site) deleteLog(v *visit) error {
 	if err != nil {
 		return editRefusal(err)
 	}
-	return v.redirect(logsPage.Path, "The log subscription %s will be deleted when the change is committed.", name)
+	return v.redirectPending(logsPage.Path, "The log subscription %s will be deleted when the change is committed.", name)
 }
 
 // parseNumber parses a number of a form. The result is -1, which no setting can be, if s is not

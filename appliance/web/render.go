@@ -122,7 +122,10 @@ func (s *site) render(v *visit, status int, name string, data any) error {
 		Title: cmp.Or(v.title, v.page.Title), Hostname: s.appliance.Hostname(), User: a.Name, Role: string(a.Role),
 		Left: s.menus(leftMenus, a.Role), Right: s.menus(rightMenus, a.Role),
 		Here: v.page.Path, Pending: v.session.draft.Pending(),
-		Notice: v.session.takeNotice(v.URL.EscapedPath()), Assets: assetPaths(), Data: data,
+		Assets: assetPaths(), Data: data,
+	}
+	if !v.background { // a refresh does not show notices
+		f.Notice = v.session.takeNotice(v.URL.EscapedPath())
 	}
 	return execute(v.w, status, name, f)
 }

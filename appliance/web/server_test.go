@@ -168,8 +168,8 @@ func TestFailedHandshakesAreLogged(t *testing.T) { // logs.md 3.5
 			}
 			defer c.Close()
 			fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n")
-			if answer, _ := io.ReadAll(c); !scannerMatch.Match(answer) || !strings.Contains(string(answer), "This port expects HTTPS") {
-				t.Errorf("the answer is %q", answer)
+			if answer, _ := io.ReadAll(c); len(answer) > 0 && answer[0] == 'H' {
+				t.Errorf("the answer is %q", answer) // by which scanners would take the port for one of HTTP
 			}
 		},
 		"(336027900, 'error:140760FC:SSL routines:SSL23_GET_CLIENT_HELLO:unknown protocol')": func() {

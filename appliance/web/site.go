@@ -42,6 +42,8 @@ type visit struct {
 	session *session
 	page    *page
 	title   string // of the answer; "" means the page's title
+
+	background bool // a script has sent the request by itself
 }
 
 func (v *visit) role() users.Role { return v.session.account.Role }
@@ -188,12 +190,16 @@ func setCommonHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
+// refreshHeader marks the requests with which the script of a page refreshes the page.
+const refreshHeader = "X-Refresh"
+
 const internalText = "An internal error has occurred. It has been logged."
 
 // serve answers a request for a page. A client without a session is sent to the login page,
 // unless it authenticates with HTTP Basic. An account whose role does not permit the page is
 // refused.
 func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active bool, h func(*visit) error) {
+	active = active && r.Header.Get(refreshHeader) == ""
 	session := s.sessionOf(r, active)
 	if session == nil && r.Header.Get("Authorization") != "" {
 		if session = s.authorize(w, r); session == nil {
@@ -204,7 +210,7 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active boo
 		s.sendToLogin(w, r, p, active)
 		return
 	}
-	v := &visit{Request: r, w: w, session: session, page: p}
+	v := &visit{Request: r, w: w, session: session, page: p, background: !active}
 	err := s.admit(v)
 	if err == nil {
 		err = h(v)
@@ -272,6 +278,14 @@ func (v *visit) redirect(path, format string, a ...any) error {
 	}
 	http.Redirect(v.w, v.Request, path, http.StatusSeeOther)
 	return nil
+}
+
+// redirectPending is redirect with a notice about a change of the draft. The notice holds until
+// the changes of the session are committed or abandoned.
+func (v *visit) redirectPending(path, format string, a ...any) error {
+	draft := v.session.draft
+	v.session.leaveNotice(path, notice{Text: fmt.Sprintf(format, a...), stillTrue: draft.Pending})
+	return v.redirect(path, "")
 }
 
 // redirectRefused is redirect with the text of a refusal. It returns any other error.

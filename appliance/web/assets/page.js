@@ -29,8 +29,8 @@ if (drawer) {
   });
 }
 
-// A form that was refused has the focus on its list of errors.
-document.getElementById("form-error")?.focus();
+// The focus is on what says that a form was refused.
+document.querySelector("#form-error, main > .notice.bad")?.focus();
 
 // Previous and Next keep the focus, so that the keyboard can walk through packets and pages.
 const pagerLinks = () => [...document.querySelectorAll("nav.pager")].flatMap((nav, i) => [...nav.querySelectorAll("[data-pager]")].map(e => [i + e.dataset.pager, e]));
@@ -118,14 +118,39 @@ const poll = refresh => {
 
 // load fetches an address of this site. If the session has ended, the page is loaded again, which
 // leads to the login.
-const load = async address => {
-  const answer = await fetch(address, { cache: "no-store" });
+const load = async (address, headers) => {
+  const answer = await fetch(address, { cache: "no-store", headers });
   if (answer.status === 401) {
     location.reload();
     await new Promise(() => {});
   }
   return answer;
 };
+
+// Pages without forms are refreshed, because other sessions may change what they show. The request
+// is marked, so that it does not count as activity of the user.
+const refreshed = document.querySelector("[data-refresh]");
+if (refreshed) {
+  const parts = [[refreshed, "[data-refresh]"], [document.querySelector("[data-pending]"), "[data-pending]"]];
+  let seen = null;
+  poll(async () => {
+    if (seen === null) { // the page has just been loaded
+      seen = parts.map(([part]) => part.innerHTML);
+      return 5000;
+    }
+    const answer = await load(location.href, { "X-Refresh": "1" });
+    if (!answer.ok) return 5000;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    parts.forEach(([part, selector], i) => {
+      const html = fresh.querySelector(selector)?.innerHTML;
+      if (html === undefined || html === seen[i]) return;
+      seen[i] = html;
+      replace(part, html);
+    });
+    if (!fresh.querySelector(".commit.pending")) for (const e of document.querySelectorAll("[data-transient]")) e.remove();
+    return 5000;
+  });
+}
 
 // The page Packet Capture follows the capture, the files and the settings, which may change in
 // other sessions.
@@ -188,6 +213,7 @@ for (const part of document.querySelectorAll("[data-follow]")) {
     size = answer.headers.get("X-Capture-Size");
     replace(part, await answer.text());
     if (!growing()) {
+      if (document.activeElement === box) document.getElementById("packets-title").focus({ preventScroll: true });
       box.closest("label").hidden = true;
       setText(document.querySelector("[data-announce]"), "The capture has ended.");
     }
