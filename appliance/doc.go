@@ -12,13 +12,16 @@
 //   - Peer: a simulated server in a world, such as a DNS server or a syslog server (package peers).
 //   - Front door: a real socket of the machine whose connections are forwarded into the world, to
 //     one of the appliance's services. Back door: a mapping from an address in the world to a real
-//     one, by which the appliance's own connections leave the process. Door means either, mostly
-//     a front door (package door).
+//     one, by which the appliance's own connections leave the process. Door without an adjective
+//     means a front door (package door).
 //   - Box: an appliance and its world, assembled and run as one (package box).
 //   - Section: a typed part of the configuration under one name (package config).
 //   - Draft: the uncommitted configuration of one session (package config).
 //   - Desk: the part that decides which alerts are sent, and to whom (package alert).
 //   - Refusal: an error whose text an administrator may see (package refusal).
+//   - Page: the appliance's web interface (package web).
+//   - Attested: known from the vendor's documents or from public samples. Labels such as A3, B38
+//     and "logs.md 4.5" name the source; .github/CONTRIBUTING.md explains them.
 //
 // # How it is used
 //

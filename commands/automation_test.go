@@ -184,8 +184,8 @@ func TestOpenMSA(t *testing.T) {
 	r.until(`mail\.example\.com> \z`)
 }
 
-// A SOAR connector runs command lines with a terminal, and types the passphrase after the
-// first output, whatever that is.
+// A SOAR connector runs command lines with a terminal, and types the passphrase after the first
+// output, even if that output is not a question.
 func TestSOARConnector(t *testing.T) {
 	c := logIn(t, appliancetest.Start(t).SSHAddr)
 	for _, cmd := range []struct {

@@ -1,11 +1,11 @@
-// Package commands holds the appliance's commands, one word in one file.
+// Package commands holds the appliance's commands, each in a file of its own.
 //
-// commit.go begins with the registration of commit, and the rest of it is what only commit
-// needs. A command that outgrows one file gets more of them with its name in front, such as
-// logconfig_form.go. What several commands use is in shared_*.go. So a directory listing is
-// the list of commands, and a command exists as soon as its file does: there is no other
-// list to edit. No file uses what another command's files declare. conventions_test.go holds
-// these rules.
+// commit.go, for example, registers commit and has the code that only commit needs. A command that
+// outgrows one file has further files that begin with its name, such as logconfig_form.go. Code
+// that several commands use is in shared_*.go. A directory listing is therefore the list of
+// commands, and a new file is enough to add a command: there is no other list to edit. The files of
+// a command use no identifiers of another command's files. conventions_test.go enforces these
+// rules.
 //
 // # Terms
 //

@@ -127,8 +127,8 @@ func warnOfUnsentMessages(env *shell.Env, name string) {
 	}
 }
 
-// A logChange changes a list of subscriptions and holds the whole conversation. It returns the
-// new or changed subscription and appends the host keys that it learned.
+// A logChange changes a list of subscriptions and holds the whole conversation. It returns the new
+// or changed subscription and appends the host keys that the administrator has accepted.
 type logChange func(*logs.Subscriptions, *[]logs.KnownHost) (*logs.Subscription, error)
 
 // editLogs changes the draft's subscriptions and adds the new host keys.

@@ -21,8 +21,8 @@ var syslogOptionsVersion = product.Version{Major: 11}
 // fileNameQuestion is the question for the file name of subscriptions that have files.
 const fileNameQuestion = "Filename to use for log files:"
 
-// logForm asks the questions that NEW and EDIT share. It appends the host keys that it learns
-// to keys.
+// logForm asks the questions that NEW and EDIT share. It appends host keys that the administrator
+// has accepted to keys.
 func logForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		k := s.Type.Spec()

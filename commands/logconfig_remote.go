@@ -15,8 +15,8 @@ import (
 
 const deliverToQuestion = "Hostname to deliver the logs:"
 
-// uploadForm asks for the server, the account and the files. It appends the host keys that it
-// learns to keys.
+// uploadForm asks for the server, the account and the files. It appends host keys that the
+// administrator has accepted to keys.
 func uploadForm(env *shell.Env, s *logs.Subscription, keys *[]logs.KnownHost) shell.Field {
 	return func(ctx context.Context, d shell.Dialogue) error {
 		r := &s.Remote
@@ -180,7 +180,7 @@ func scanHostKeys(
 func fingerprint(key string) string {
 	_, print, err := upload.ParseKey(key)
 	if err != nil {
-		return "" // impossible: a commit checks the keys
+		return "" // cannot happen: a commit checks the keys
 	}
 	return print
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What the commands that change accounts share.
+// This file holds the code that the commands that change accounts share.
 
 // changeAccount changes one account in the draft.
 func changeAccount(env *shell.Env, name string, change func(*users.Account) error) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What commands with an inline form share.
+// This file holds the code that commands with an inline form share.
 
 // argumentsOrQuestions calls parse if the command was given arguments, or came as an SSH
 // command line, which cannot answer questions. Otherwise it calls ask.

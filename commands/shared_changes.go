@@ -12,7 +12,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What the commands share that show or commit changes.
+// This file holds the code that the commands that show or commit changes share.
 
 // printChanges prints changes as a tree, one line for each element.
 func printChanges(w io.Writer, changes []config.Difference) error {

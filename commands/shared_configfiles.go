@@ -17,8 +17,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What showconfig and saveconfig share, and what commands share that read files of the
-// directory configuration.
+// This file holds the code that showconfig and saveconfig share, and the code of commands that read
+// files of the directory configuration.
 
 const passphraseHelp = "y masks passphrases, n does not. " +
 	"option is a number from the dialogue's list.\n" +

@@ -16,9 +16,9 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What ping and ping6 share. Both behave like FreeBSD's commands: they send one echo request
-// a second, even if earlier requests have not been answered, until Ctrl-C is pressed. Without
-// a terminal, where nobody can press it, they stop after ten.
+// This file holds the code that ping and ping6 share. Both behave like FreeBSD's commands: they
+// send one echo request a second, even if earlier requests have not been answered, until Ctrl-C is
+// pressed. Without a terminal, where Ctrl-C cannot be pressed, they stop after ten.
 const (
 	echoInterval          = time.Second
 	echoesWithoutTerminal = 10

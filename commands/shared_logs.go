@@ -19,7 +19,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What the commands about logs share.
+// This file holds the code that the commands about logs share.
 
 // logRoles are the roles whose groups include "log".
 var logRoles = []users.Role{users.Administrator, users.Operator, users.ReadOnlyOperator}

@@ -7,7 +7,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What findevent and grep share: both search logs for a regular expression.
+// This file holds the code that findevent and grep share: both search logs for a regular
+// expression.
 
 // A regexAnswer is a regular expression as it was entered.
 type regexAnswer struct {

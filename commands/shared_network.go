@@ -17,7 +17,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What the commands that configure the network share.
+// This file holds the code that the commands that configure the network share.
 
 // ipv6Version is the first version with IPv6.
 var ipv6Version = product.Version{Major: 7, Minor: 6}

@@ -13,7 +13,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What the commands that set passphrases share.
+// This file holds the code that the commands that set passphrases share.
 
 // passphraseWord returns the version's word for a passphrase: "password" before version 9.
 func passphraseWord(env *shell.Env) string {

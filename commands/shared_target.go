@@ -15,8 +15,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What the commands share that send packets to a host: the choice of the host and of the
-// address to send from.
+// This file holds the code that the commands that send packets to a host share: the choice of the
+// host and of the address to send from.
 
 // askTarget asks for the address to send from and for a host. The address is invalid for
 // "Auto". In the inline form the host is the only argument, and the address is "Auto".

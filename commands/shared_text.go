@@ -9,7 +9,7 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// The forms in which commands print numbers, times and foreign text.
+// This file formats numbers, times and text from outside as commands print them.
 
 // thousands writes a number as 1,234,567.
 func thousands[T ~int64 | ~uint64](n T) string {

@@ -11,7 +11,8 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// What traceroute and traceroute6 share. Both behave like FreeBSD's commands (B53).
+// This file holds the code that traceroute and traceroute6 share. Both behave like FreeBSD's
+// commands (B53).
 const (
 	traceMaxHops = 64
 	probesPerHop = 3

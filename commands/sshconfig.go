@@ -166,7 +166,7 @@ func printUserKeys(env *shell.Env, name string, keys []string) {
 	env.Printf("\nCurrently installed keys for %s:\n", name)
 	for i, line := range keys {
 		k, err := users.ParseKey(line)
-		if err != nil { // impossible: a commit checks the keys
+		if err != nil { // cannot happen: a commit checks the keys
 			k.Fingerprint = visible(line)
 		}
 		env.Printf("%d. %s\n", i+1, keyText(k))

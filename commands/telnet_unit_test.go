@@ -63,8 +63,8 @@ func runTelnet(t *testing.T, box *appliancetest.Box, in io.Reader) string {
 
 const connected = "Trying 10.0.201.5...\nConnected to 10.0.201.5.\nEscape character is '^]'.\n"
 
-// The end of the input closes one direction only. What the remote host sends afterwards is
-// shown.
+// The end of the input closes one direction only: telnet still shows the data that the remote host
+// sends afterwards.
 func TestTelnetHalfClosesAfterItsInput(t *testing.T) {
 	box := appliancetest.Start(t)
 	var sent []byte

@@ -16,9 +16,9 @@ var (
 		"rewrite the transcripts of all commands, and report each as a failure")
 )
 
-// updates divides transcripts into those that this run rewrites and those that it plays. When
-// the test ends, it reports every file that was rewritten. The report is a failure because go
-// test shows nothing else, and because an update is not a test: somebody has to read it.
+// updates divides transcripts into those that this run rewrites and those that it plays. When the
+// test ends, it reports every file that was rewritten. The report is a failure because go test
+// shows nothing else, and because an update must be read by a person before it is committed.
 func updates(t *testing.T, files []string) (rewritten, played []string) {
 	before := map[string]string{}
 	for _, file := range files {

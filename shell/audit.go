@@ -27,8 +27,8 @@ func (s *session) logInput(prompt, line string) {
 const maxLogDelay = time.Second
 
 // awaitInputWritten blocks until the log's file has the lines that the user has entered. It is
-// called before output is sent, so that the end of the process loses no line of the log about a
-// command that has been answered.
+// called before output is sent, so that a command that has been answered is in the log even if the
+// process is then killed.
 func (s *session) awaitInputWritten() {
 	s.appliance.Logs.AwaitWritten(appliance.CLILog, maxLogDelay)
 }

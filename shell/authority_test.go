@@ -50,7 +50,7 @@ func dialAs(t testing.TB, s *shell.Server, auth ...gossh.AuthMethod) *gossh.Clie
 	return conn
 }
 
-// Hashes of passphrases that nobody knows.
+// Hashes of passphrases that no test uses.
 const unknownHash = "$2a$10$nEgk5MLJMmbko66wbLEYNeJWM3dJvyGN8gzcmPSGXbSGnqY7DLHcq"
 
 func lock(a *users.Account)    { a.Locked = true }

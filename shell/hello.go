@@ -8,13 +8,13 @@ import (
 	"sync"
 )
 
-// A clientHello reads along what a client sends first: its version and, if it is a program in Go,
-// the types of host keys that it knows.
+// A clientHello extracts two facts from the first bytes that a client sends: its version and, if it
+// is a program in Go, the types of host keys that it knows.
 //
-// Go's SSH library prefers RSA to all other types, whatever key its user has in known_hosts. So a
-// server that has more than one host key looks to it like one whose key has changed. Therefore
-// such a client is offered the server's first key only, if it knows its type. Other clients prefer
-// the type that they know from known_hosts, and are offered all keys.
+// Go's SSH library prefers RSA to all other types, whatever key its user has in known_hosts. If a
+// server offers more than one host key, the library takes this for a changed key. Therefore such a
+// client is offered the server's first key only, if it knows the type of that key. Other clients
+// prefer the type that they know from known_hosts, and are offered all keys.
 type clientHello struct {
 	// The following fields belong to the goroutine that reads the connection.
 	buf  []byte // what has arrived
@@ -47,14 +47,14 @@ func (h *clientHello) observe(b []byte, err error) {
 	}
 }
 
-// finish ends reading along.
+// finish stops the observation.
 func (h *clientHello) finish() {
 	h.done, h.buf = true, nil
 	h.once.Do(func() { close(h.known) })
 }
 
 // prefersFirstKey reports whether only the server's first key, which has the given type, is to be
-// offered. It blocks until a client in Go has said what it knows, which it does without waiting
+// offered. It blocks until a client in Go has sent its list of types, which it does without waiting
 // for the server, or until the connection has ended.
 func (h *clientHello) prefersFirstKey(firstKey string) bool {
 	<-h.known

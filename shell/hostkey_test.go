@@ -47,8 +47,8 @@ func countingKeys(created *atomic.Int32) []shell.LazyHostKey {
 	return keys
 }
 
-// A client that knows the first key gets it, so that nobody's known_hosts becomes wrong. The others
-// are created once, by the first client that needs them.
+// A client that knows the first key gets it, so that existing known_hosts files stay valid. The
+// others are created once, by the first client that needs them.
 func TestHostKeys(t *testing.T) {
 	app, _ := newAppliance(t)
 	var created atomic.Int32
@@ -137,7 +137,7 @@ func TestOpenSSHKnowsEveryHostKey(t *testing.T) {
 	if want := []string{"ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"}; !slices.Equal(types, want) {
 		t.Errorf("ssh-keyscan finds %q", types)
 	}
-	// known_hosts of a user who has known the appliance since it had one key.
+	// the known_hosts file of a user whose client has seen the first key only
 	file := filepath.Join(t.TempDir(), "known_hosts")
 	if err := os.WriteFile(file, []byte(known), 0o600); err != nil {
 		t.Fatal(err)

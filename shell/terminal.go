@@ -224,7 +224,7 @@ func (t *terminal) WaitForKey(ctx context.Context) error {
 type editorReader struct{ *terminal }
 
 // errKeyTooLong is returned by Read when x/term has no room for a key. That does not happen, since
-// x/term keeps no part of what Read delivers; if it did, x/term would call Read for ever. The line
+// x/term keeps no part of what Read delivers; if it did, x/term would call Read forever. The line
 // is given up, as after Ctrl-C.
 var errKeyTooLong = fmt.Errorf("%w: there is no room for a key", ErrInterrupt)
 

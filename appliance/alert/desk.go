@@ -78,7 +78,7 @@ type seriesKey struct {
 	text     string
 }
 
-// A series is a row of equal alerts.
+// A series is a sequence of equal alerts.
 type series struct {
 	intervals intervals
 	interval  time.Duration // the present one

@@ -11,7 +11,7 @@
 // # Terms
 //
 //   - The desk decides which alerts are sent, and to whom.
-//   - A series is a row of equal alerts: they have the same class, severity and text.
+//   - A series is a sequence of equal alerts: they have the same class, severity and text.
 //   - Repeats are the alerts of a series that were held back: counted instead of sent.
 //
 // # Duplicates

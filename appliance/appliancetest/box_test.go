@@ -143,7 +143,8 @@ doors:
 	}
 }
 
-// A session that reboots the appliance with a grace of 0 seconds is still told so before it ends.
+// A session that reboots the appliance with a grace of 0 seconds still receives the notice before
+// it ends.
 func TestImmediateRebootEndsSessionsOrderly(t *testing.T) {
 	t.Parallel()
 	box := appliancetest.Start(t)

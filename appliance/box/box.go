@@ -82,7 +82,7 @@ func (b *Box) Stop(ctx context.Context) error {
 	return err
 }
 
-// stop stops the current instance for ever.
+// stop stops the current instance; no other instance follows.
 func (b *Box) stop(ctx context.Context) error {
 	b.power.Lock()
 	defer b.power.Unlock()

@@ -82,7 +82,7 @@ func (i *instance) health() (Health, error) {
 		if err == nil {
 			return Health{Since: a.Started().In(a.Zone()), Services: list}, nil
 		}
-		if a.Config.Committed() == committed { // otherwise a commit came between
+		if a.Config.Committed() == committed { // otherwise a commit has happened in between
 			return Health{}, err
 		}
 	}

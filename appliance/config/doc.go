@@ -28,8 +28,9 @@
 //
 // A section's check returns a refusal; any other error of a check is internal, like a panic.
 // InvalidError lists the refusals of all checks and carries them as one refusal. The refusals of
-// Commit begin with "The changes cannot be committed." so that every door words them alike. Where
-// the doors differ in what they advise, they get data: ConflictError, ErrNoChanges and XMLError.
+// Commit begin with "The changes cannot be committed." so that the command line and the page use
+// the same words. Where their advice to the administrator differs, they get data instead of text:
+// ConflictError, ErrNoChanges and XMLError.
 //
 // # Why sections are kept encoded
 //
@@ -44,17 +45,17 @@
 //
 // # Storage
 //
-// A Config holds only the differences from the factory, so that a setting that nobody has
-// changed follows the topology. On disk each revision is one file, written under a temporary name,
-// synced and renamed; the file with the highest number is the committed version, so that the
-// rename is the moment of the commit. A file also holds what its commit replaced, for
-// commitdetail, and ends with a digest.
+// A Config holds only the differences from the factory, so that a setting that was never changed
+// follows the topology. On disk each revision is one file, written under a temporary name, synced
+// and renamed; the file with the highest number is the committed version, so that the rename is the
+// moment of the commit. A file also holds what its commit replaced, for commitdetail, and ends with
+// a digest.
 //
 // # Conflicts
 //
-// Each session has its own draft, so that a session that is left open blocks nobody. A draft
-// remembers the committed value that each changed section had when its change began. If another
-// session commits the same section first, Commit refuses and names it.
+// Each session has its own draft, so that a session that is left open does not block the others. A
+// draft remembers the committed value that each changed section had when its change began. If
+// another session commits the same section first, Commit refuses and names it.
 //
 // # Locks
 //

@@ -44,7 +44,7 @@ func (n *node) attr(name string) string {
 }
 
 // An XMLError says where and why a file cannot be read. Its text is for the administrator; it is
-// not a sentence, because the doors print a line number before it.
+// not a sentence, because the command line and the page print a line number before it.
 type XMLError struct {
 	Line int // 0 if the error belongs to no line
 	Text string

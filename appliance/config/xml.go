@@ -16,8 +16,8 @@ const (
 	// Masked hides all passphrases. ReadXML refuses such a file.
 	Masked Passphrases = iota
 	// Encrypted writes hashes unchanged, and encrypts the passphrases that the appliance must be
-	// able to read again under a key that all appliances share. It only protects from somebody
-	// who looks at the file in passing. The file can be loaded into any appliance.
+	// able to read again under a key that all appliances share. It protects only from a casual look
+	// at the file. The file can be loaded into any appliance.
 	Encrypted
 	// Plain writes everything unchanged. AsyncOS offers it before version 14.
 	Plain

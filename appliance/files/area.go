@@ -45,7 +45,7 @@ type Area struct {
 	limits Limits
 }
 
-// Limits say what a user may not do. They are asked again for each operation.
+// Limits say what a user may not do. They are evaluated again for each operation.
 type Limits struct {
 	// Check returns an error if the user may no longer use the Area; nil means that the user
 	// always may. Then every operation does nothing and returns fs.ErrPermission. So does each

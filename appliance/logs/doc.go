@@ -55,16 +55,17 @@
 // that can be written again is preceded by one that says how many are missing, and why. A file that
 // cannot be written is also reported as a problem. A full disk costs new lines, never old ones.
 //
-// # What the end of the process loses
+// # Lines that are lost when the process is killed
 //
-// If the process is killed, the lines are lost that were handed to Write and that the drainer has
-// not written yet: usually those of the last tenth of a millisecond, but as many as come while
-// something else, such as an upload that is flushed to the disk, holds up the drainer. So that this
-// does not happen for each line, the drainer keeps the file open for a short time.
+// If the process is killed, lines that were handed to Write but not yet written by the drainer are
+// lost. Usually these are the lines of the last tenth of a millisecond. If something else holds up
+// the drainer, such as an upload that is flushed to the disk, they are all lines that arrive
+// meanwhile. The drainer keeps the file open for a short time, so that opening it does not hold up
+// each line.
 //
 // Before a caller answers a client, it can call AwaitWritten. Package shell does so before it sends
-// output: the log of commands contains every command of whose answer a client has received a part,
-// unless the disk has not accepted the line for a whole second. Other logs make no such promise.
+// output: if a client has received any part of the answer to a command, the command is in the log,
+// unless the disk did not accept the line for a whole second. Other logs make no such promise.
 //
 // Lines are not flushed to the disk. If the machine loses its power, those of the last half minute
 // can be lost; what is left is whole lines.

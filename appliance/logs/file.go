@@ -249,8 +249,8 @@ func (f *file) writeAll(header, chunk []byte) error {
 // A writeError describes why a log cannot be written.
 type writeError struct {
 	errno  syscall.Errno
-	reason string // for the alert: it lasts
-	cause  string // for the line about lost lines: it is over
+	reason string // for the alert, which is sent while the condition lasts
+	cause  string // for the line about lost lines, which is written afterwards
 }
 
 // writeErrors are the errors whose causes an administrator can remove.

@@ -521,7 +521,7 @@ func (s *subscription) startTimer(now time.Time) {
 	s.stopTimer = s.hub.timers.AfterFunc(s.hub.o.Clock, wait, s.timerFired)
 }
 
-// timerFired is called when a timer has run out.
+// timerFired is called when a timer has expired.
 func (s *subscription) timerFired() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

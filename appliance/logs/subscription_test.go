@@ -235,8 +235,8 @@ func TestPushersCloseConcurrently(t *testing.T) {
 	}
 }
 
-// Two logs that are pushed to a server that closes every connection do not push each other's
-// errors for ever. A line about something else allows them again, and so does a minute.
+// Two logs that are pushed to a server that closes every connection do not push each other's errors
+// forever. A line about something else allows them again, and so does a minute.
 func TestTwoLogsDoNotPushEachOthersErrorsForever(t *testing.T) {
 	pushers := map[string]*fakePusher{}
 	var list []logs.Subscription

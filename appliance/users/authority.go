@@ -10,9 +10,8 @@ import (
 )
 
 // An Authority says what one session may do: it is the session's account as it is committed, and
-// not as it was at the login. The session asks Check before everything that it does. If the
-// account no longer permits the session, the Authority is revoked for ever, and the session must
-// end.
+// not as it was at the login. The session asks Check before everything that it does. If the account
+// no longer permits the session, the Authority is revoked permanently, and the session must end.
 //
 // An Authority is safe for concurrent use. Check costs one atomic load: the Directory updates the
 // Authorities of all sessions while accounts are being committed.

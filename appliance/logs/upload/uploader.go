@@ -248,7 +248,7 @@ func (u *Uploader) upload() (uploaded int, err error) {
 				uploaded++
 			}
 		}
-		if uploaded == before { // no file has come meanwhile
+		if uploaded == before { // no file was added meanwhile
 			return uploaded, nil
 		}
 	}

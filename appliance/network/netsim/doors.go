@@ -276,8 +276,8 @@ func (d *doors) enter(f *front, client netip.Addr) (from netip.Addr, to netip.Ad
 	return netip.Addr{}, netip.AddrPort{}, err
 }
 
-// clientAddr returns the simulated address of a real one, which keeps it for ever. It is
-// called with mu held.
+// clientAddr returns the simulated address of a real one, which keeps it as long as the world
+// exists. It is called with mu held.
 func (d *doors) clientAddr(client netip.Addr) (netip.Addr, error) {
 	if a, ok := d.clientAddrs[client]; ok {
 		return a, nil

@@ -36,8 +36,8 @@ type servers struct {
 	started  []peers.Peer // changed only with changing held too
 }
 
-// newServers makes the servers of topology t, which start starts. c has the fields of their
-// configurations that are the same for all. running reports whether the world runs.
+// newServers makes the servers of topology t. The method start starts them. c has the fields of
+// their configurations that are the same for all. running reports whether the world runs.
 func newServers(
 	t *topology.Topology, c peers.Config, faults *Faults, running func() bool,
 ) *servers {

@@ -78,7 +78,7 @@ type ftpSession struct {
 	*FTPServer
 	conn     network.Conn
 	user     string
-	loggedIn bool   // logged in
+	loggedIn bool
 	dir      string // the current directory
 	data     network.Listener
 }

@@ -22,8 +22,8 @@
 //   - Transit: one packet on its way through the WAN.
 //   - Step: a router that a transit meets.
 //   - Lane: a queue that keeps the packets of one direction in order in spite of jitter.
-//   - Rule: conditions for packets and an action. Fault: a rule in force, together with
-//     what it remembers of connections.
+//   - Rule: conditions for packets and an action. Fault: a rule in force, together with its state:
+//     counts, and the connections that it has seen.
 //   - Neighbor: a machine on a gateway's segment.
 //
 // # How a packet is forwarded
@@ -57,10 +57,10 @@
 // WAN.FrameFilter). There the rules of the gateways are evaluated too, for packets between
 // neighbours, which pass no gateway.
 //
-// What a fault remembers is kept in the Fault, not in the table of faults: tables are
-// replaced whenever a rule is added or removed, and counts must survive that. Connections
-// are remembered under a key that is the same in both directions. Each fault remembers at
-// most 4096 connections, then the oldest is forgotten.
+// The state of a fault (counts and connections) is kept in the Fault, not in the table of faults:
+// tables are replaced whenever a rule is added or removed, and counts must survive that.
+// Connections are remembered under a key that is the same in both directions. Each fault remembers
+// at most 4096 connections, then the oldest is forgotten.
 //
 // # Concurrency
 //

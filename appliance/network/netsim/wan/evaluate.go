@@ -15,8 +15,8 @@ type faultSet struct {
 	cables   map[string][]*Fault
 }
 
-// SetFaults replaces all faults. At each place they are evaluated in the order given. A fault
-// that was set before keeps what it remembers.
+// SetFaults replaces all faults. At each place they are evaluated in the order given. A fault that
+// was set before keeps its state.
 func (w *WAN) SetFaults(faults []*Fault) {
 	set := &faultSet{paths: make(map[string][]*Fault), cables: make(map[string][]*Fault)}
 	for _, f := range faults {

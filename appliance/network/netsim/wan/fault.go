@@ -9,9 +9,9 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// A Fault is a rule in force, together with what it remembers of connections. After a WAN has
-// been closed, its faults may be given to another WAN, where they continue. What a fault
-// remembers is used by the pump only, except for the totals.
+// A Fault is a rule in force, together with its state: counts, and the connections that it has
+// seen. After a WAN has been closed, its faults may be given to another WAN, where they continue.
+// The state is used by the pump only, except for the totals.
 type Fault struct {
 	Rule
 	packets, connections atomic.Int64
@@ -44,7 +44,7 @@ type connKey struct {
 	proto     uint8
 }
 
-// A conn is what a fault remembers of a connection. Its sides are 0, the low address, and 1,
+// A conn is the state that a fault keeps for a connection. Its sides are 0, the low address, and 1,
 // the high one.
 type conn struct {
 	number      int     // in order of opening, from 1; 0: the connection is older than the fault
