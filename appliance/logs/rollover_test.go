@@ -3,11 +3,7 @@ package logs_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"os/signal"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -220,31 +216,4 @@ func TestRollOverByHand(t *testing.T) {
 	if err := h.RollOver(t.Context(), "nothing"); !errors.Is(err, logs.ErrNoSubscription) {
 		t.Errorf("an unknown log: %v", err)
 	}
-}
-
-// limitedVariable is set in the environment of the process whose files cannot grow.
-const limitedVariable = "LOGS_TEST_CONFINED"
-
-// If the machine's disk has room for half a line only, nothing of the line is left.
-func TestFullMachineDiskLeavesWholeLastLine(t *testing.T) {
-	if os.Getenv(limitedVariable) == "" {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), limitedVariable+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	h := newHarness(t, 0, nil)
-	h.logMail(logs.Information, "%0300d", 0)
-	whole := h.read("mail_logs/mail_logs.current")
-	signal.Ignore(syscall.SIGXFSZ)
-	most := uint64(len(whole) + 10)
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: most, Max: most}); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.RollOver(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	h.want(h.read("mail_logs/mail_logs.@20150625T085003.s"), whole)
 }
