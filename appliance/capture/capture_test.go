@@ -109,7 +109,7 @@ const (
 // A fixture is a recorder and the parts that it uses.
 type fixture struct {
 	*capture.Recorder
-	t           *testing.T
+	t           testing.TB
 	network     *fakeNetwork
 	fakeClock   *clock.Fake
 	offsetClock *clock.Offset
@@ -119,12 +119,12 @@ type fixture struct {
 }
 
 // newFixture makes a recorder whose file area has a quota in bytes; 0 means none.
-func newFixture(t *testing.T, quota int64) *fixture {
+func newFixture(t testing.TB, quota int64) *fixture {
 	t.Helper()
 	return newFixtureIn(t, t.TempDir(), quota)
 }
 
-func newFixtureIn(t *testing.T, dir string, quota int64) *fixture {
+func newFixtureIn(t testing.TB, dir string, quota int64) *fixture {
 	t.Helper()
 	fake := clock.NewFake(start)
 	fx := &fixture{
@@ -211,7 +211,7 @@ func (fx *fixture) read(file string) []record {
 	return records(fx.t, content)
 }
 
-func records(t *testing.T, content []byte) []record {
+func records(t testing.TB, content []byte) []record {
 	t.Helper()
 	r, err := pcapgo.NewReader(bytes.NewReader(content))
 	if err != nil {
