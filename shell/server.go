@@ -44,6 +44,8 @@ type Server struct {
 	Version string
 	Limits  Limits
 
+	handshakeClock clock.Clock // of HandshakeTimeout; nil means the machine's; tests set it
+
 	mu          sync.Mutex // guards the following four fields
 	runCtx      context.Context
 	cancelRun   context.CancelCauseFunc
@@ -187,6 +189,8 @@ type runningServer struct {
 
 	firstKey gossh.Signer
 	lazyKeys []*lazySigner
+
+	limitReported clock.Mark // when reportLimit has logged last; 0 for never; guarded by mu
 }
 
 // addHostKeys sets the host keys. There is one of each type.
@@ -286,19 +290,39 @@ func (r *runningServer) admit(conn net.Conn) *connection {
 			}
 		}
 		if oldest == nil {
-			r.Appliance.Logger.Warn("too many connections", "service", r.Name(), "from", addr)
+			r.reportLimit("new ones are refused")
 			return nil
 		}
+		r.reportLimit("the oldest without a login is closed")
 		oldest.Conn.Close()
 		delete(r.connections, oldest)
 	}
 	c := &connection{
 		Conn: conn, addr: addr, accepted: clock.System().Mark(), hello: newClientHello(),
 	}
-	c.stopHandshakeTimer = c.timers.AfterFunc(clock.System(), r.limits.HandshakeTimeout,
+	timerClock := r.handshakeClock
+	if timerClock == nil {
+		timerClock = clock.System()
+	}
+	c.stopHandshakeTimer = c.timers.AfterFunc(timerClock, r.limits.HandshakeTimeout,
 		func() { conn.Close() })
 	r.connections[c] = true
 	return c
+}
+
+// limitReportInterval is the shortest time between two log lines about the limit of connections.
+const limitReportInterval = time.Minute
+
+// reportLimit logs that the limit of connections is reached, unless that has been logged a short
+// time ago. r.mu is held.
+func (r *runningServer) reportLimit(effect string) {
+	now := clock.System().Mark()
+	if r.limitReported != 0 && now-r.limitReported < clock.Mark(limitReportInterval) {
+		return
+	}
+	r.limitReported = now
+	r.logAuthf(appliance.Warning,
+		"The limit of %d SSH connections is reached: %s.", r.limits.Connections, effect)
 }
 
 // forget removes a connection that has ended, and waits for its timers.
