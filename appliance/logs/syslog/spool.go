@@ -63,8 +63,9 @@ func (s *spool) open() (err error) {
 		return err
 	}
 	var first uint64
-	if _, err := fmt.Fscanf(s.position, positionFormat, &first, &s.offset); err != nil {
-		first, s.offset = 0, 0 // the file is new
+	if _, err := fmt.Fscanf(s.position, positionFormat, &first, &s.offset); err != nil ||
+		s.offset < 0 {
+		first, s.offset = 0, 0 // the file is new or damaged: records may be sent twice
 	}
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -96,10 +97,14 @@ func (s *spool) open() (err error) {
 	if n := len(s.segments); n > 0 {
 		first = s.segments[0].number
 	}
-	// Write the position while the disk has room: later it is only overwritten.
-	if _, err := s.position.WriteAt(fmt.Appendf(nil, positionFormat, first, s.offset),
-		0); err != nil {
-		return err
+	// Write the position while the disk has room: later it is only overwritten. Without room the
+	// records can be sent all the same.
+	_, _ = s.position.WriteAt(fmt.Appendf(nil, positionFormat, first, s.offset), 0)
+	for len(s.segments) > 1 && s.offset == s.segments[0].size { // a crash has left no whole record
+		if err := os.Remove(s.path(s.segments[0].number)); err != nil {
+			return err
+		}
+		s.segments, s.offset = s.segments[1:], 0
 	}
 	_ = s.takeRoom(s.usedBytes()) // the records are on disk even if there is no room for them
 	return nil
