@@ -24,9 +24,9 @@ func (a *Appliance) addNTP() {
 		Source:   a.sourceAddr,
 		SetShift: a.shiftTime,
 		Timeout:  a.Timeouts.NTP,
-		Log: func(trouble bool, text string) {
+		Log: func(warning bool, text string) {
 			level := Information
-			if trouble {
+			if warning {
 				level = Warning
 			}
 			a.Log(NTPLog, level, text)

@@ -173,7 +173,7 @@ func (in *inputBuffer) waitUntilRead(t *testing.T) {
 }
 
 // At the pager the bytes of a key count as one key, even if they arrive in pieces.
-func TestKeyAtPagerIsSwallowedWhole(t *testing.T) {
+func TestKeyAtPagerIsConsumedAsAWhole(t *testing.T) {
 	for _, key := range []string{
 		"x", "\r", "\x1b[A", "\x1bOP", "\x1b[[A", "\x1b[15~", "\xe2\x82\xac", "\xff", "\x1b",
 	} {

@@ -135,13 +135,13 @@ func TestFTPPassivePortRejectsOtherAddresses(t *testing.T) {
 	}
 	at := fmt.Sprintf("127.0.0.1:%d", port)
 	other := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("127.0.0.3")}}
-	stolen, err := other.Dial("tcp", at)
+	second, err := other.Dial("tcp", at)
 	if err != nil {
 		t.Skip("this system has one loopback address only:", err)
 	}
-	defer stolen.Close()
+	defer second.Close()
 	c.command("RETR captures/a.cap", "150")
-	if b, _ := io.ReadAll(stolen); len(b) != 0 {
+	if b, _ := io.ReadAll(second); len(b) != 0 {
 		t.Errorf("the other address received %q", b)
 	}
 	own, err := net.Dial("tcp", at)

@@ -56,7 +56,7 @@ func TestFailureLeavesNoTemporaryFile(t *testing.T) {
 	}
 }
 
-func TestSweepRemovesWhatKilledProcessesLeft(t *testing.T) {
+func TestSweepRemovesFilesOfKilledProcesses(t *testing.T) {
 	dir := t.TempDir()
 	if err := atomicfile.Sweep(filepath.Join(dir, "missing")); err != nil {
 		t.Error(err)

@@ -35,7 +35,7 @@ func TestQueueIsDeletedWithLog(t *testing.T) {
 	s := startSyslogTest(t, syslogWorld(t, working, "- {type: syslogd, options: {protocol: tcp}}",
 		"protocol: tcp}\n  alerts:", "protocol: tcp, buffer: 1MiB}\n  alerts:"),
 		appliancetest.Faults(topology.Rule{Action: "refuse", To: netip.MustParsePrefix("10.44.167.30/32"), Protocol: "tcp", Port: 514}))
-	s.eventually("trouble is told", func() bool { return len(s.critical()) > 0 })
+	s.eventually("a critical line is logged", func() bool { return len(s.critical()) > 0 })
 	s.Appliance().Log(appliance.MailLog, appliance.Information, "before the deletion")
 	waiting := func() int {
 		stats, _ := s.Appliance().Logs.PushStats("Mail_Log")

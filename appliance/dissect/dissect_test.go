@@ -153,7 +153,7 @@ func seed(t testing.TB) *captureBuilder {
 	return x
 }
 
-func TestRowsOfTheSeed(t *testing.T) { // A3
+func TestRowsReproduceA3(t *testing.T) { // A3
 	c := seed(t).open()
 	all, _ := scan(t, c, "")
 	rows, err := c.Rows(t.Context(), all, all, nil, 0, 100)

@@ -311,17 +311,17 @@ func TestDaemonTriesNextServer(t *testing.T) {
 func TestDaemonObeysKissOfDeath(t *testing.T) {
 	for code, after := range map[string]time.Duration{"RATE": time.Hour, "DENY": 0, "RSTR": 0} {
 		host := newHost(t)
-		kisser := netip.AddrFrom4([4]byte{127, 0, 0, 2})
-		h := newHarness(t, host, map[string]netip.Addr{"kisser": kisser, "up": localhost}, "kisser",
+		refusing := netip.AddrFrom4([4]byte{127, 0, 0, 2})
+		h := newHarness(t, host, map[string]netip.Addr{"refusing": refusing, "up": localhost}, "refusing",
 			"up")
-		s := serve(t, host, kisser, changedAnswer(func(p *ntp.Packet) {
+		s := serve(t, host, refusing, changedAnswer(func(p *ntp.Packet) {
 			p.Stratum, p.RefID = 0, [4]byte([]byte(code))
 		}))
 		serve(t, host, localhost, func(q ntp.Packet) [][]byte {
 			return [][]byte{goodAnswer(q, h.fake.Now()).Append(nil)}
 		})
 		h.Reload()
-		h.wantLine(t, "The NTP server kisser refuses queries: "+code+".")
+		h.wantLine(t, "The NTP server refusing refuses queries: "+code+".")
 		h.wantLine(t, "sntp query")
 		for range 2 { // 20 and 40 minutes later
 			h.fake.Advance(20 * time.Minute)
@@ -332,12 +332,12 @@ func TestDaemonObeysKissOfDeath(t *testing.T) {
 		}
 		h.fake.Advance(20 * time.Minute)
 		if after != 0 {
-			h.wantLine(t, "The NTP server kisser refuses queries")
+			h.wantLine(t, "The NTP server refusing refuses queries")
 		}
 		h.wantLine(t, "sntp query")
 		// After a change of the configuration the server is queried again.
 		h.Reload()
-		h.wantLine(t, "The NTP server kisser refuses queries")
+		h.wantLine(t, "The NTP server refusing refuses queries")
 		h.wantLine(t, "sntp query")
 	}
 }

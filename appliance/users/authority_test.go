@@ -90,9 +90,9 @@ func TestCommitsRevokeAuthorities(t *testing.T) {
 				if strings.HasSuffix(login, "key") {
 					key = wireKey(t)
 				}
-				var told error
-				told = errors.New("OnChange was not called")
-				o := users.AuthorityOptions{OnChange: func(_ users.Account, err error) { told = err }}
+				var reported error
+				reported = errors.New("OnChange was not called")
+				o := users.AuthorityOptions{OnChange: func(_ users.Account, err error) { reported = err }}
 				if login == "transfer" {
 					o.Permits = func(r users.Role) bool { return r == users.Operator }
 				}
@@ -104,8 +104,8 @@ func TestCommitsRevokeAuthorities(t *testing.T) {
 				}
 				changeAccounts(t, ctx, store, c.change)
 				now, err := session.Check()
-				if told != err {
-					t.Errorf("OnChange was told %v, Check says %v", told, err)
+				if reported != err {
+					t.Errorf("OnChange reported %v, Check says %v", reported, err)
 				}
 				var revoked *users.RevokedError
 				switch {
@@ -125,7 +125,7 @@ func TestCommitsRevokeAuthorities(t *testing.T) {
 	}
 }
 
-func TestRevokedForEver(t *testing.T) {
+func TestRevocationIsPermanent(t *testing.T) {
 	store, d := newAuthorities(t)
 	smith, _ := d.Lookup("smith")
 	a := d.Authorize(smith, nil, users.AuthorityOptions{})
@@ -139,7 +139,7 @@ func TestRevokedForEver(t *testing.T) {
 	}
 }
 
-func TestOwnLockPermitsTheSessionUntilSomebodyElseLocks(t *testing.T) {
+func TestOwnLockPermitsTheSessionUntilAnotherSessionLocks(t *testing.T) {
 	store, d := newAuthorities(t)
 	smith, _ := d.Lookup("smith")
 	a := d.Authorize(smith, nil, users.AuthorityOptions{})
@@ -162,11 +162,11 @@ func TestAuthorityOfAnAccountThatHasChangedSinceTheLogin(t *testing.T) {
 	store, d := newAuthorities(t)
 	smith, _ := d.Lookup("smith")
 	changeAccounts(t, t.Context(), store, changeSmith(func(a *users.Account) { a.Hash = otherHash }))
-	var told error
+	var reported error
 	d.Authorize(smith, nil, users.AuthorityOptions{
-		OnChange: func(_ users.Account, err error) { told = err },
+		OnChange: func(_ users.Account, err error) { reported = err },
 	})
-	if told == nil {
+	if reported == nil {
 		t.Error("permitted with the passphrase before the change")
 	}
 }
@@ -175,7 +175,7 @@ func TestOtherCommitsDoNotTouchAuthorities(t *testing.T) {
 	store, d := newAuthorities(t)
 	smith, _ := d.Lookup("smith")
 	a := d.Authorize(smith, nil, users.AuthorityOptions{
-		OnChange: func(users.Account, error) { t.Error("told of a change") },
+		OnChange: func(users.Account, error) { t.Error("OnChange was called for a change") },
 	})
 	changeAccounts(t, t.Context(), store, func(v *users.Accounts) { v.List[0].FullName = "A" })
 	a.Close()

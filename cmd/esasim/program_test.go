@@ -307,7 +307,7 @@ func TestTopologyCheckWarns(t *testing.T) {
 	}
 }
 
-func TestSessionsAreToldThatTheProgramEnds(t *testing.T) {
+func TestSessionsAreNotifiedOfTheEndOfTheProgram(t *testing.T) {
 	p := start(t, t.TempDir(), "--ephemeral")
 	client, err := shelltest.Dial(p.ssh, "admin", "ironport")
 	if err != nil {

@@ -216,11 +216,11 @@ func TestTLSSessionRefused(t *testing.T) {
 				c.MinVersion, c.MaxVersion = version, version
 				strict := c.Clone()
 				strict.ClientAuth = tls.RequireAnyClientCert
-				mild := c.Clone()
+				permissive := c.Clone()
 				c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 					attempts.Add(1)
 					if accepts.Load() {
-						return mild, nil
+						return permissive, nil
 					}
 					return strict, nil
 				}

@@ -307,10 +307,10 @@ func TestFaultsBeginAndEnd(t *testing.T) {
 	if f, _ := faults.Get(refuse.ID); f.Connections != 2 {
 		t.Errorf("a fault that is over has %d connections, want 2", f.Connections)
 	}
-	for _, step := range []struct{ advance, patience time.Duration }{{0, testTimeout}, {5 * time.Second, silenceTimeout}, {time.Second, testTimeout}} {
+	for _, step := range []struct{ advance, timeout time.Duration }{{0, testTimeout}, {5 * time.Second, silenceTimeout}, {time.Second, testTimeout}} {
 		machine.Advance(step.advance)
-		_, err := w.Network().Ping(within(t, step.patience), network.PingRequest{Dst: addr("10.0.202.53")})
-		if answers := err == nil; answers != (step.patience == testTimeout) {
+		_, err := w.Network().Ping(within(t, step.timeout), network.PingRequest{Dst: addr("10.0.202.53")})
+		if answers := err == nil; answers != (step.timeout == testTimeout) {
 			t.Errorf("ping of the name server after another %v: %v", step.advance, err)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // first use. Its methods are safe for concurrent use.
 type Authority struct {
 	name   string
-	chance *entropy.Stream
+	random *entropy.Stream
 	now    func() time.Time
 
 	once sync.Once
@@ -28,9 +28,9 @@ type Authority struct {
 	err  error
 }
 
-// NewAuthority returns an authority that takes its random numbers from chance.
-func NewAuthority(name string, chance *entropy.Stream, now func() time.Time) *Authority {
-	return &Authority{name: name, chance: chance, now: now}
+// NewAuthority returns an authority that takes its random numbers from random.
+func NewAuthority(name string, random *entropy.Stream, now func() time.Time) *Authority {
+	return &Authority{name: name, random: random, now: now}
 }
 
 // validity returns the period in which certificates are valid. It begins a day ago, for
@@ -49,10 +49,10 @@ func (a *Authority) make() error {
 			KeyUsage: x509.KeyUsageCertSign,
 		}
 		var der []byte
-		if a.key, a.err = newKey(a.chance); a.err != nil {
+		if a.key, a.err = newKey(a.random); a.err != nil {
 			return
 		}
-		if der, a.err = x509.CreateCertificate(a.chance, template, template, a.key.Public(), a.key); a.err == nil {
+		if der, a.err = x509.CreateCertificate(a.random, template, template, a.key.Public(), a.key); a.err == nil {
 			a.cert, a.err = x509.ParseCertificate(der)
 		}
 	})
@@ -62,9 +62,9 @@ func (a *Authority) make() error {
 	return nil
 }
 
-func newKey(chance *entropy.Stream) (ed25519.PrivateKey, error) {
+func newKey(random *entropy.Stream) (ed25519.PrivateKey, error) {
 	seed := make([]byte, ed25519.SeedSize)
-	if _, err := chance.Read(seed); err != nil {
+	if _, err := random.Read(seed); err != nil {
 		return nil, err
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
@@ -85,7 +85,7 @@ func (a *Authority) Certify(names []string) (*tls.Certificate, error) {
 	}
 	from, to := a.validity()
 	template := &x509.Certificate{
-		SerialNumber: new(big.Int).SetUint64(a.chance.Uint64()), Subject: pkix.Name{CommonName: names[0]},
+		SerialNumber: new(big.Int).SetUint64(a.random.Uint64()), Subject: pkix.Name{CommonName: names[0]},
 		NotBefore: from, NotAfter: to,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -96,11 +96,11 @@ func (a *Authority) Certify(names []string) (*tls.Certificate, error) {
 			template.DNSNames = append(template.DNSNames, n)
 		}
 	}
-	key, err := newKey(a.chance)
+	key, err := newKey(a.random)
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.CreateCertificate(a.chance, template, a.cert, key.Public(), a.key)
+	der, err := x509.CreateCertificate(a.random, template, a.cert, key.Public(), a.key)
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate for %s: %w", names[0], err)
 	}

@@ -26,13 +26,13 @@ func (x *MailExchanger) tlsConfig() *tls.Config {
 // selfSigned returns a self-signed certificate.
 func selfSigned(host string, now time.Time) (*tls.Certificate, error) {
 	seed := make([]byte, ed25519.SeedSize)
-	chance := entropy.System().Stream("certificate")
-	if _, err := chance.Read(seed); err != nil {
+	random := entropy.System().Stream("certificate")
+	if _, err := random.Read(seed); err != nil {
 		return nil, err
 	}
 	key := ed25519.NewKeyFromSeed(seed)
 	template := &x509.Certificate{
-		SerialNumber: new(big.Int).SetUint64(chance.Uint64()),
+		SerialNumber: new(big.Int).SetUint64(random.Uint64()),
 		Subject:      pkix.Name{CommonName: host},
 		DNSNames:     []string{host},
 		NotBefore:    now.AddDate(0, 0, -1),
@@ -40,7 +40,7 @@ func selfSigned(host string, now time.Time) (*tls.Certificate, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	der, err := x509.CreateCertificate(chance, template, template, key.Public(), key)
+	der, err := x509.CreateCertificate(random, template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate for %s: %w", host, err)
 	}

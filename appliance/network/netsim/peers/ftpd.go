@@ -51,24 +51,24 @@ func checkDirectory(s string) error {
 type FTPServer struct {
 	stream
 	uploads
-	life context.Context // of its connections
-	end  context.CancelFunc
+	connCtx     context.Context // of its connections
+	cancelConns context.CancelFunc
 }
 
 // Start listens on the host's addresses.
 func (s *FTPServer) Start(ctx context.Context) error {
-	s.life, s.end = context.WithCancel(context.Background())
+	s.connCtx, s.cancelConns = context.WithCancel(context.Background())
 	err := s.stream.Start(ctx)
 	if err != nil {
-		s.end()
+		s.cancelConns()
 	}
 	return err
 }
 
 // Stop resets the connections and waits for their goroutines.
 func (s *FTPServer) Stop() {
-	if s.end != nil {
-		s.end()
+	if s.cancelConns != nil {
+		s.cancelConns()
 	}
 	s.stream.Stop()
 }
@@ -187,7 +187,7 @@ func (f *ftpSession) listenData(word string) {
 		f.reply(502, "Command not implemented.")
 		return
 	}
-	f.data, err = f.config.Transport.Listen(f.life, network.ListenConfig{Addr: netip.AddrPortFrom(local.Addr(), 0), Backlog: 1, Owner: f.config.Name})
+	f.data, err = f.config.Transport.Listen(f.connCtx, network.ListenConfig{Addr: netip.AddrPortFrom(local.Addr(), 0), Backlog: 1, Owner: f.config.Name})
 	if err != nil {
 		f.data = nil
 		f.reply(425, "Can't open a data connection.")
@@ -228,7 +228,7 @@ func (f *ftpSession) store(name string) {
 		f.reply(425, "Use PASV or EPSV first.")
 		return
 	}
-	wait, done := context.WithTimeout(f.life, ftpAccept)
+	wait, done := context.WithTimeout(f.connCtx, ftpAccept)
 	defer done()
 	l := f.data
 	stop := context.AfterFunc(wait, func() { l.Close() })
@@ -239,7 +239,7 @@ func (f *ftpSession) store(name string) {
 		return
 	}
 	defer c.Close()
-	defer context.AfterFunc(f.life, c.Abort)()
+	defer context.AfterFunc(f.connCtx, c.Abort)()
 	f.reply(150, "Go ahead.")
 	client, _ := netip.ParseAddrPort(f.conn.RemoteAddr().String())
 	whole, err := f.receive(Upload{Time: f.config.Clock.Now(), Client: client, User: f.user, Name: name}, partReader{c}, -1)

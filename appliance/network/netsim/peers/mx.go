@@ -79,12 +79,12 @@ func (m Message) Subject() string {
 // A MailExchanger accepts mail (RFC 5321) and stores it. It is go-smtp's server behind a
 // proxy that behaves as the options say, see smtpProxy.
 type MailExchanger struct {
-	config   Config
-	behavior mxBehavior
-	server   *smtp.Server
-	life     context.Context // of its connections
-	end      context.CancelFunc
-	serving  sync.WaitGroup
+	config      Config
+	behavior    mxBehavior
+	server      *smtp.Server
+	connCtx     context.Context // of its connections
+	cancelConns context.CancelFunc
+	serving     sync.WaitGroup
 
 	certify     sync.Once
 	certificate *tls.Certificate
@@ -111,7 +111,7 @@ func (x *MailExchanger) Start(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.listeners, x.stopped, x.refused = listeners, false, map[string]int{}
-	x.life, x.end = context.WithCancel(context.Background())
+	x.connCtx, x.cancelConns = context.WithCancel(context.Background())
 	x.server = smtp.NewServer(smtp.BackendFunc(x.newSession))
 	x.server.Domain = x.behavior.hostname
 	x.server.MaxMessageBytes = x.behavior.size
@@ -135,7 +135,7 @@ func (x *MailExchanger) Stop() {
 	x.stopped = true
 	server := x.server
 	if server != nil {
-		x.end()
+		x.cancelConns()
 	}
 	for _, l := range x.listeners {
 		l.Close()

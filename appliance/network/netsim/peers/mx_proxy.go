@@ -29,7 +29,7 @@ type smtpProxy struct {
 	net.Conn // conn, or TLS over it
 	x        *MailExchanger
 	conn     network.Conn
-	life     context.Context
+	ctx      context.Context
 
 	in           *bufio.Reader
 	line         []byte // read from the client and not yet passed on
@@ -44,7 +44,7 @@ type smtpProxy struct {
 }
 
 func newSMTPProxy(x *MailExchanger, c network.Conn) *smtpProxy {
-	g := &smtpProxy{x: x, conn: c, life: x.life, lineComplete: true}
+	g := &smtpProxy{x: x, conn: c, ctx: x.connCtx, lineComplete: true}
 	g.setConn(c)
 	if x.behavior.implicit {
 		g.secure = true
@@ -140,7 +140,7 @@ func (g *smtpProxy) startTLS() error {
 	g.secure = true
 	secure := tls.Server(g.conn, g.x.tlsConfig())
 	g.setConn(secure)
-	return secure.HandshakeContext(g.life)
+	return secure.HandshakeContext(g.ctx)
 }
 
 // plainReplies are the usual replies of mail servers, where go-smtp's are unusual.
@@ -186,7 +186,7 @@ func (g *smtpProxy) flush() error {
 	if g.out.Len() == 0 {
 		return nil
 	}
-	if err := clock.System().Sleep(g.life, g.x.behavior.delay); err != nil {
+	if err := clock.System().Sleep(g.ctx, g.x.behavior.delay); err != nil {
 		return err
 	}
 	_, err := g.Conn.Write(g.out.Bytes())

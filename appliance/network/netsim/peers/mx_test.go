@@ -103,7 +103,7 @@ func TestMXWorksWithAForeignClient(t *testing.T) {
 	}
 }
 
-func TestMXTellsMessagesFromCommands(t *testing.T) {
+func TestMXDistinguishesMessagesFromCommands(t *testing.T) {
 	h := newHost(t)
 	mx := startMX(t, h, map[string]string{"close": "6", "rcpt": "550 no", "times": "1"})
 	said := sendAll(t, h, "EHLO me", "MAIL FROM:<a@example.com>", "RCPT TO:<b@example.com>", "RCPT TO:<c@example.com>", "DATA",

@@ -51,11 +51,11 @@ const (
 // datagram. Its options make it misbehave, see syslogBehavior.
 type SyslogServer struct {
 	stream
-	behavior syslogBehavior
-	life     context.Context // of its connections
-	end      context.CancelFunc
-	sockets  []network.PacketConn
-	fillers  []network.Conn // connections that fill the backlog
+	behavior    syslogBehavior
+	connCtx     context.Context // of its connections
+	cancelConns context.CancelFunc
+	sockets     []network.PacketConn
+	fillers     []network.Conn // connections that fill the backlog
 
 	certify     sync.Once
 	certificate *tls.Certificate
@@ -93,7 +93,7 @@ func newSyslogServer(c Config) *SyslogServer {
 
 // Start listens on the host's addresses.
 func (s *SyslogServer) Start(ctx context.Context) error {
-	s.life, s.end = context.WithCancel(context.Background())
+	s.connCtx, s.cancelConns = context.WithCancel(context.Background())
 	s.sockets, s.fillers = nil, nil
 	var err error
 	switch {
@@ -113,8 +113,8 @@ func (s *SyslogServer) Start(ctx context.Context) error {
 
 // Stop resets the connections and waits for their goroutines.
 func (s *SyslogServer) Stop() {
-	if s.end != nil {
-		s.end()
+	if s.cancelConns != nil {
+		s.cancelConns()
 	}
 	for _, c := range s.sockets {
 		c.Close()
@@ -230,7 +230,7 @@ func (s *SyslogServer) serveConn(c network.Conn) {
 	var in io.Reader = struct{ io.Reader }{c}
 	if s.behavior.protocol == "tls" {
 		secure := tls.Server(c, s.tlsConfig())
-		if err := secure.HandshakeContext(s.life); err != nil {
+		if err := secure.HandshakeContext(s.connCtx); err != nil {
 			s.closeConnection(seen, "TLS: "+err.Error())
 			return
 		}
@@ -259,7 +259,7 @@ func (s *SyslogServer) serveConn(c network.Conn) {
 			return
 		}
 		if lines := bytes.Count(buf[:n], []byte("\n")); s.behavior.rate > 0 {
-			_ = clock.System().Sleep(s.life, time.Duration(float64(lines)/s.behavior.rate*float64(time.Second)))
+			_ = clock.System().Sleep(s.connCtx, time.Duration(float64(lines)/s.behavior.rate*float64(time.Second)))
 		}
 	}
 }
@@ -296,7 +296,7 @@ func (s *SyslogServer) lines(seen *SyslogConnection, line, data []byte, records 
 // misbehave ends or blocks the connection as the behavior says. line is the beginning of the
 // next line.
 func (s *SyslogServer) misbehave(c network.Conn, in io.Reader, seen *SyslogConnection, line []byte) {
-	_ = clock.System().Sleep(s.life, s.behavior.pause)
+	_ = clock.System().Sleep(s.connCtx, s.behavior.pause)
 	switch s.behavior.then {
 	case "reset":
 		c.Abort()
@@ -312,7 +312,7 @@ func (s *SyslogServer) misbehave(c network.Conn, in io.Reader, seen *SyslogConne
 			}
 		}
 	case "stop-reading":
-		<-s.life.Done()
+		<-s.connCtx.Done()
 	}
 	s.closeConnection(seen, s.behavior.then)
 }

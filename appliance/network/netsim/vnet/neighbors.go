@@ -90,14 +90,14 @@ func (n *neighborSweeper) handleChange(e stack.NeighborEntry) {
 		}
 		n.mu.Unlock()
 	}
-	if life := n.life(e); life > 0 {
+	if life := n.lifetime(e); life > 0 {
 		n.schedule(life)
 	}
 }
 
 // life returns the time for which an entry is kept after its last change. 0 means that the
 // sweeper does not remove the entry.
-func (n *neighborSweeper) life(e stack.NeighborEntry) time.Duration {
+func (n *neighborSweeper) lifetime(e stack.NeighborEntry) time.Duration {
 	switch {
 	case e.State == stack.Static || e.State == stack.Incomplete:
 		return 0 // gVisor removes incomplete entries itself
@@ -128,12 +128,12 @@ func (n *neighborSweeper) schedule(d time.Duration) {
 	timer = clock.AfterFunc(d, func() {
 		defer n.running.Done()
 		n.mu.Lock()
-		mine := n.timer == timer && !n.closed
-		if mine {
+		current := n.timer == timer && !n.closed
+		if current {
 			n.timer = nil
 		}
 		n.mu.Unlock()
-		if mine {
+		if current {
 			n.sweep()
 		}
 	})
@@ -152,7 +152,7 @@ func (n *neighborSweeper) stopTimer() {
 func (n *neighborSweeper) sweep() {
 	next := time.Duration(0)
 	n.host.eachNeighbor(func(i *iface, proto tcpip.NetworkProtocolNumber, e stack.NeighborEntry) {
-		life := n.life(e)
+		life := n.lifetime(e)
 		if life == 0 {
 			return
 		}
@@ -234,7 +234,7 @@ func (h *Host) neighbor(i *iface, e stack.NeighborEntry, routers []netip.Addr) n
 	addr := fromAddress(e.Addr, ipv4.ProtocolNumber)
 	n := network.Neighbor{Interface: i.name, Addr: addr, Router: slices.Contains(routers, addr)}
 	age := h.stack.Clock().NowMonotonic().Sub(e.UpdatedAt)
-	life := h.neighbors.life(e)
+	life := h.neighbors.lifetime(e)
 	switch e.State {
 	case stack.Unknown, stack.Incomplete, stack.Unreachable:
 		n.State = "incomplete"

@@ -112,11 +112,11 @@ func (g *gateway) handleARP(frame []byte) {
 	}
 	mac := ether.MAC(a[8:14])
 	sender, target := netip.AddrFrom4([4]byte(a[14:18])), netip.AddrFrom4([4]byte(a[24:28]))
-	mine := g.isLocal(target)
+	own := g.isLocal(target)
 	if !sender.IsUnspecified() {
-		g.learn(sender, mac, mine)
+		g.learn(sender, mac, own)
 	}
-	if op := be.Uint16(a[6:]); op == 1 && mine {
+	if op := be.Uint16(a[6:]); op == 1 && own {
 		g.sendARP(mac, 2, target, mac, sender)
 	}
 }
@@ -165,11 +165,11 @@ func (g *gateway) handleNDP(p *packet) bool {
 	target := netip.AddrFrom16([16]byte(p.body[8:24]))
 	switch p.body[0] {
 	case neighborSolicitation:
-		mine := g.isLocal(target)
+		own := g.isLocal(target)
 		if mac, ok := linkOption(p.body[24:], sourceLinkAddress); ok && !p.src.IsUnspecified() {
-			g.learn(p.src, mac, mine)
+			g.learn(p.src, mac, own)
 		}
-		if mine {
+		if own {
 			g.advertise(p, target)
 		}
 	case neighborAdvertisement:
