@@ -22,6 +22,9 @@ const answerTimeout = 5 * time.Second
 // established.
 const orderTimeout = 50 * time.Millisecond
 
+// followTimeout is how long the first connection to a service waits for those that follow it.
+const followTimeout = time.Second
+
 // clients are the connections of a topology.
 type clients struct {
 	stacks *stacks
@@ -71,22 +74,30 @@ func (c *clients) start(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// accepted opens, in the background, the connections that follow the first one to a port of
-// the appliance.
+// accepted opens the connections that follow the first one to a port of the appliance. It
+// returns when they are established, so that the tables that a client of that first connection
+// asks for have them, or after followTimeout.
 func (c *clients) accepted(port uint16) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	var wait []context.Context
 	c.waiting = slices.DeleteFunc(c.waiting, func(x *topology.Client) bool {
 		if c.stopped || !c.running() || c.servicePort(x.After) != port {
 			return false
 		}
+		established, opened := context.WithTimeout(c.ctx, followTimeout)
+		wait = append(wait, established)
 		c.followers.Go(func() {
-			if err := c.open(c.ctx, x, func() {}); err != nil && c.ctx.Err() == nil {
+			defer opened()
+			if err := c.open(c.ctx, x, opened); err != nil && c.ctx.Err() == nil {
 				c.stacks.options.Logger.Warn("a connection of the topology is missing", "error", err)
 			}
 		})
 		return true
 	})
+	c.mu.Unlock()
+	for _, established := range wait {
+		<-established.Done()
+	}
 }
 
 // open opens a connection, calls opened, and exchanges the client's text.
