@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -467,6 +468,57 @@ func TestBackDoorForwardsDatagrams(t *testing.T) {
 	unmapped.Write([]byte("hello?"))
 	if _, err := unmapped.Read(b); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("from a port that is not mapped: %v", err)
+	}
+}
+
+// A script of lookups opens a flow for each. Flows are ended soon after their answers, and the
+// number of open ones is bounded.
+func TestBackDoorBoundsFlows(t *testing.T) {
+	real, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Close()
+	w := start(t, backDoorTopology(t, fmt.Sprintf("    - {address: 203.0.113.30, port: 514, to: 127.0.0.1, to_port: %d}", real.LocalAddr().(*net.UDPAddr).Port)))
+	lookup := func(answer bool) {
+		t.Helper()
+		c, err := w.Network().ListenPacket(t.Context(), network.DialConfig{Remote: addrPort("203.0.113.30:514")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(deadline())
+		real.SetDeadline(deadline())
+		b := make([]byte, 100)
+		if _, err := c.Write([]byte("question")); err != nil {
+			t.Fatal(err)
+		}
+		_, from, err := real.ReadFrom(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer {
+			real.WriteTo([]byte("answer"), from)
+			if _, err := c.Read(b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := runtime.NumGoroutine()
+	for range 300 {
+		lookup(false)
+	}
+	const perFlow, limit = 2, 128 // goroutines of a flow; flows
+	if got := runtime.NumGoroutine() - before; got > perFlow*limit+20 {
+		t.Errorf("%d goroutines after 300 requests without an answer, want at most %d", got, perFlow*limit)
+	}
+	for range limit {
+		lookup(true) // these take the place of the others
+	}
+	for ctx := within(t, testTimeout); runtime.NumGoroutine() > before+20; {
+		if clock.System().Sleep(ctx, 10*time.Millisecond) != nil {
+			t.Fatalf("%d goroutines are left of answered requests", runtime.NumGoroutine()-before)
+		}
 	}
 }
 

@@ -6,22 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"sync"
-	"sync/atomic"
 	"syscall"
-	"time"
 
-	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
-
-// datagramIdle is how long a flow of datagrams through the back door may be idle.
-const datagramIdle = time.Minute
-
-// maxDatagram is the largest UDP payload.
-const maxDatagram = 65507
 
 // ReceiveBuffer is the receive buffer for the connections of the promiscuous host
 // (vnet.Options.MaxReceiveBuffer). Data that the appliance's TCP believes to have arrived but
@@ -40,6 +28,7 @@ type Back struct {
 
 	splicer splicer
 	dialer  net.Dialer
+	flows   flows
 }
 
 // Serve passes connections and datagrams that h receives to the real hosts, until h is
@@ -77,70 +66,4 @@ func (b *Back) connect(ctx context.Context, r *vnet.TCPRequest) {
 	stop := context.AfterFunc(ctx, p.abort)
 	defer stop()
 	b.splicer.run(p, nil, nil)
-}
-
-func (b *Back) datagrams(_, to netip.AddrPort) func(context.Context, network.PacketConn) {
-	real, ok := b.Exit(to)
-	if !ok {
-		return nil
-	}
-	return func(ctx context.Context, inside network.PacketConn) { b.relay(ctx, inside, real) }
-}
-
-// relay copies datagrams both ways until none has arrived for datagramIdle.
-func (b *Back) relay(ctx context.Context, inside network.PacketConn, to netip.AddrPort) {
-	defer inside.Close()
-	outside, err := b.dialer.DialContext(ctx, "udp", to.String())
-	if err != nil {
-		b.Logger.Info("a real server cannot be reached", "real", to, "error", err)
-		return
-	}
-	end := sync.OnceFunc(func() {
-		inside.Close()
-		outside.Close()
-	})
-	defer end()
-	stop := context.AfterFunc(ctx, end)
-	defer stop()
-	var last atomic.Int64 // the clock.Mark of the latest datagram in either direction
-	last.Store(int64(clock.System().Mark()))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		copyDatagrams(inside, outside, &last)
-		end()
-	}()
-	copyDatagrams(outside, inside, &last)
-	end()
-	<-done
-}
-
-// A packetEnd is a connected datagram socket.
-type packetEnd interface {
-	Read([]byte) (int, error)
-	Write([]byte) (int, error)
-	SetReadDeadline(time.Time) error
-}
-
-// copyDatagrams copies datagrams until one side is closed or none has arrived from either
-// side for datagramIdle. A port unreachable concerns one datagram and does not end the flow.
-func copyDatagrams(dst, src packetEnd, last *atomic.Int64) {
-	machine := clock.System()
-	buf := make([]byte, maxDatagram)
-	for {
-		_ = src.SetReadDeadline(machine.Now().Add(datagramIdle))
-		n, err := src.Read(buf)
-		switch {
-		case errors.Is(err, syscall.ECONNREFUSED):
-			continue
-		case errors.Is(err, os.ErrDeadlineExceeded) && machine.Since(clock.Mark(last.Load())) < datagramIdle:
-			continue
-		case err != nil:
-			return
-		}
-		last.Store(int64(machine.Mark()))
-		if _, err := dst.Write(buf[:n]); err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
-			return
-		}
-	}
 }

@@ -128,6 +128,23 @@ func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(from), nil
 }
 
+// AwaitReadable blocks until Read would return, so that a caller needs no buffer while it
+// waits. It returns the error that Read would return if the socket is closed or its deadline
+// has passed.
+func (c *packetConn) AwaitReadable() error {
+	c.reads.mu.Lock()
+	defer c.reads.mu.Unlock()
+	for {
+		if err := c.reads.err(); err != nil {
+			return c.opError("read", "recvfrom", err)
+		}
+		if c.ep.Readiness(waiter.ReadableEvents|waiter.EventErr) != 0 {
+			return nil
+		}
+		c.reads.wait()
+	}
+}
+
 func (c *packetConn) receive(b []byte) (int, netip.AddrPort, error) {
 	c.reads.mu.Lock()
 	defer c.reads.mu.Unlock()
