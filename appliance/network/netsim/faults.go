@@ -100,7 +100,8 @@ func (f *Faults) newFault(r topology.Rule) *fault {
 
 // Add adds a fault in front of all others: if two faults match a packet, the newer one
 // decides. Packets in flight are not affected. Add returns an error of one line if the rule
-// has a mistake or names a place that the topology does not have.
+// has a mistake or names a place that the topology does not have, or if there are
+// topology.MaxRules faults, those that are over included.
 func (f *Faults) Add(r topology.Rule) (Fault, error) {
 	if err := r.Check(f.topology); err != nil {
 		return Fault{}, err
@@ -109,6 +110,9 @@ func (f *Faults) Add(r topology.Rule) (Fault, error) {
 	defer f.mu.Unlock()
 	if f.closed {
 		return Fault{}, ErrStopped
+	}
+	if n := len(f.list); n >= topology.MaxRules {
+		return Fault{}, fmt.Errorf("there are %d faults, which is the limit: remove one first", n)
 	}
 	x := f.newFault(r)
 	f.list = slices.Insert(f.list, 0, x)

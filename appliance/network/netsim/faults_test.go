@@ -373,6 +373,20 @@ func TestFaultsOutliveWorld(t *testing.T) {
 	}
 }
 
+// The number of faults is bounded, since each packet may be checked against all of them.
+func TestNumberOfFaultsIsBounded(t *testing.T) {
+	w := start(t, fixture(t, "lab"))
+	var f netsim.Fault
+	for range topology.MaxRules {
+		f = add(t, w, topology.Rule{Action: "drop", Host: netip.MustParsePrefix("10.9.9.9/32")})
+	}
+	if _, err := w.Faults().Add(topology.Rule{Action: "drop"}); err == nil || !strings.Contains(err.Error(), "256 faults, which is the limit") {
+		t.Errorf("one fault more: %v", err)
+	}
+	remove(t, w, f)
+	add(t, w, topology.Rule{Action: "pass"})
+}
+
 func TestStopAndStartServer(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	c := mustDial(t, w, "10.0.201.5:7")

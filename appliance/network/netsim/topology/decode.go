@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -34,7 +35,15 @@ func (d *decoder) document(data []byte, v any) (err error) {
 			err = &Error{File: d.file, Message: "the file cannot be read as YAML"}
 		}
 	}()
-	file, err := parser.ParseBytes(data, 0)
+	if len(data) > maxFileSize {
+		message := fmt.Sprintf("the file has %d bytes, expected at most %d", len(data), maxFileSize)
+		return &Error{File: d.file, Message: message}
+	}
+	tokens := lexer.Tokenize(string(data))
+	if tok := tooDeep(tokens); tok != nil {
+		return d.errorAt(tok, "values are nested more than %d deep, expected fewer levels", maxDepth)
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		var syntax yaml.Error
 		if errors.As(err, &syntax) {
@@ -153,6 +162,9 @@ func (d *decoder) table(path string, n ast.Node, v reflect.Value) error {
 	if err != nil {
 		return err
 	}
+	if err := d.checkLength(n, path, len(entries)); err != nil {
+		return err
+	}
 	v.Set(reflect.MakeMap(v.Type()))
 	seen := make(map[string]bool)
 	for _, e := range entries {
@@ -203,6 +215,9 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value) error {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
 		return d.errorAt(n.GetToken(), "%s here, expected a list", describe(n))
+	}
+	if err := d.checkLength(n, path, len(seq.Values)); err != nil {
+		return err
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
 	for i, item := range seq.Values {
