@@ -18,6 +18,8 @@ const (
 	// standardMTU is the least length of packets that a card receives, even if its MTU is
 	// less.
 	standardMTU = 1500
+	// minFrameLen is the least length of a frame on an Ethernet cable, without checksum and tag.
+	minFrameLen = 60
 	// txRingSize is the number of frames of one port that may wait for the pump.
 	txRingSize = 4096
 )
@@ -242,6 +244,9 @@ func (p *Port) ingress(v *buffer.View) {
 		p.counters.rxErrors.Add(1)
 		v.Release()
 		return
+	}
+	if len(frame) < minFrameLen+vlanTagLen && isARP(frame) {
+		frame = pad(v)
 	}
 	p.counters.rxPackets.Add(1)
 	p.counters.rxBytes.Add(uint64(len(frame)))

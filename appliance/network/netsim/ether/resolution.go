@@ -84,6 +84,23 @@ func isResolution(frame []byte) bool {
 		(frame[icmp6At] == solicitation || frame[icmp6At] == advertisement)
 }
 
+// isARP reports whether a frame, which may have a tag, is a message of ARP.
+func isARP(frame []byte) bool {
+	at := tagAt + tagLen(frame)
+	return frame[at] == 0x08 && frame[at+1] == 0x06
+}
+
+// pad fills a frame up to minFrameLen with zeros, as the sender's card does: a capture at the
+// receiver has them, one at the sender does not. It returns the frame. Only ARP messages are
+// padded: routers would forward the padding of other packets.
+func pad(v *buffer.View) []byte {
+	var zeros [minFrameLen]byte
+	if n := minFrameLen + tagLen(v.AsSlice()) - v.Size(); n > 0 {
+		_, _ = v.Write(zeros[:n]) // does not fail: a view grows
+	}
+	return v.AsSlice()
+}
+
 // accepts reports whether a frame is delivered to the stack. For most frames the check
 // ends with the protocol.
 func (l *link) accepts(frame []byte) bool {

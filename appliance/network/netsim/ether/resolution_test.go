@@ -1,10 +1,13 @@
 package ether
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
+	"github.com/esasim/esasim/appliance/network"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 )
@@ -39,6 +42,34 @@ func serialize(t *testing.T, all ...gopacket.SerializableLayer) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// A message of ARP has 42 bytes where it is sent and the least length of a frame where it is
+// received, as in captures of real machines.
+func TestReceivedARPIsPadded(t *testing.T) {
+	fabric := NewFabric(Options{})
+	t.Cleanup(fabric.Close)
+	lan := fabric.NewSegment("lan")
+	sender := lan.NewPort("sender", macOther, 1500)
+	received, shown := make(chan []byte, 1), make(chan int, 2)
+	receiver := lan.NewNodePort("receiver", macTrunk, 1500, func(frame []byte) {
+		received <- bytes.Clone(frame)
+	})
+	for _, p := range []*Port{sender, receiver} {
+		p.Tap(func(_ time.Time, _ network.Direction, frame []byte) { shown <- len(frame) })
+	}
+	message := arpMessage(t, 2, macOther, netip.MustParseAddr("10.0.202.7"))[:arpLen]
+	sender.Transmit(message)
+	want := append(bytes.Clone(message), make([]byte, 18)...)
+	if got := <-received; !bytes.Equal(got, want) {
+		t.Errorf("received % x, want % x", got, want)
+	}
+	if sent, got := <-shown, <-shown; sent != 42 || got != 60 {
+		t.Errorf("the taps saw %d and %d bytes, want 42 and 60", sent, got)
+	}
+	if c := receiver.Counters(); c.RxBytes != 60 {
+		t.Errorf("%d bytes were counted, want 60", c.RxBytes)
+	}
 }
 
 func TestAcceptMulticastARP(t *testing.T) {
