@@ -275,5 +275,5 @@ func filterRefusal(err error) error {
 		return err
 	}
 	return refusal.Newf("The filter is not valid at character %d: %s\n  %s\n  %s",
-		syntax.Column(), syntax.Message, syntax.Expr, syntax.Caret())
+		syntax.Column(), syntax.Reason(), syntax.Expr, syntax.Caret())
 }

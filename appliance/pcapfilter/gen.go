@@ -117,7 +117,7 @@ func (g *generator) condition(n node) cond {
 	case *llcNode:
 		return g.llc(n.name)
 	case *errorNode:
-		g.fail("%s", n.message)
+		panic(&SyntaxError{Offset: n.offset(), Message: n.message, Missing: n.missing})
 	}
 	panic(fmt.Sprintf("pcapfilter: unknown node %T", n))
 }

@@ -75,7 +75,7 @@ func parse(expr string) (tree node) {
 		switch r := recover().(type) {
 		case nil:
 		case *SyntaxError:
-			tree = &errorNode{position(r.Offset), r.Message}
+			tree = &errorNode{position(r.Offset), r.Message, r.Missing}
 			for i := len(p.parsed) - 1; i >= 0; i-- {
 				tree = &andNode{p.parsed[i], tree}
 			}
@@ -88,6 +88,9 @@ func parse(expr string) (tree node) {
 		return nil
 	}
 	n := p.tail(p.item(noQualifiers, termOnly)).node
+	if p.tok.kind == ')' {
+		p.lacks("the opening parenthesis")
+	}
 	if p.tok.kind != tokEnd {
 		p.syntaxError()
 	}
@@ -104,13 +107,31 @@ func (p *parser) advance() token {
 // expect returns the current token, which must be of the given kind, and reads the next one.
 func (p *parser) expect(k kind) token {
 	if p.tok.kind != k {
-		p.syntaxError()
+		p.lacksAtEnd(missingTokens[k])
 	}
 	return p.advance()
 }
 
-func (p *parser) syntaxError() {
-	fail(p.tok.at, "syntax error")
+// missingTokens says what an expression lacks that ends where a token of this kind must be.
+var missingTokens = map[kind]string{
+	')': "a closing parenthesis", ']': "a closing bracket", tokNumber: "a number",
+	tokIPv4: "a mask", tokName: "a name", tokSrc: "src", tokDst: "dst",
+}
+
+func (p *parser) syntaxError() { p.lacks("") }
+
+// lacks fails with a syntax error at the current token, before which something is missing.
+func (p *parser) lacks(missing string) {
+	panic(&SyntaxError{Offset: p.tok.at, Message: "syntax error", Missing: missing})
+}
+
+// lacksAtEnd fails with a syntax error. If the expression or a parenthesis ends here, it lacks what
+// missing says; otherwise the current token is wrong.
+func (p *parser) lacksAtEnd(missing string) {
+	if p.tok.kind != tokEnd && p.tok.kind != ')' {
+		missing = ""
+	}
+	p.lacks(missing)
 }
 
 // nest begins a level of nesting and returns the function that ends it.
@@ -175,6 +196,13 @@ func (p *parser) item(q qualifiers, c context) operand {
 	return v
 }
 
+// missingIDs says what is missing if nothing follows the qualifiers.
+var missingIDs = map[addressType]string{
+	addrDefault: "an address", addrHost: "an address", addrNet: "a network", addrPort: "a port",
+	addrPortrange: "a range of ports", addrGateway: "a host name", addrProto: "a protocol",
+	addrProtochain: "a protocol",
+}
+
 // firstOperand parses an item, or its first operand if the item is arithmetic.
 func (p *parser) firstOperand(q qualifiers, c context) operand {
 	defer p.nest()()
@@ -194,13 +222,16 @@ func (p *parser) firstOperand(q qualifiers, c context) operand {
 		v.node = &notNode{v.node}
 		return v
 	case tokName, tokIPv4, tokIPv6, tokMAC, tokARCnet:
+		if !c.allowsID() && (t.kind == tokIPv4 || t.kind == tokIPv6) {
+			p.lacks("a word such as host")
+		}
 		if !c.allowsID() {
 			p.syntaxError()
 		}
 		return p.address(q)
 	}
 	if !c.allowsTerm() {
-		p.syntaxError()
+		p.lacksID(q)
 	}
 	switch t.kind {
 	case '-', tokLen:
@@ -216,6 +247,14 @@ func (p *parser) firstOperand(q qualifiers, c context) operand {
 		return p.term(n)
 	}
 	return p.primitive(t.at, protoDefault)
+}
+
+// lacksID fails with a syntax error where an identifier must follow the qualifiers q.
+func (p *parser) lacksID(q qualifiers) {
+	if k := p.tok.kind; k < tokEnd && k != ')' || k == tokInvalid { // such as an operator
+		p.syntaxError()
+	}
+	p.lacks(missingIDs[q.typ])
 }
 
 // group parses a parenthesis. Its kind is known after its first operand: a list of identifiers
@@ -302,7 +341,10 @@ func (p *parser) primitive(at int, pr proto) operand {
 		return p.qualified(q)
 	default:
 		ends := t.kind == tokAnd || t.kind == tokOr || t.kind == ')' || t.kind == tokEnd
-		if pr == protoDefault || !ends {
+		if pr == protoDefault {
+			p.lacksAtEnd("a condition")
+		}
+		if !ends {
 			p.syntaxError()
 		}
 		return p.term(&protocolNode{position(at), pr})
@@ -354,7 +396,7 @@ func (p *parser) relation(left arith) operand {
 	switch t.kind {
 	case '>', '<', '=', tokGE, tokLE, tokNE:
 	default:
-		p.syntaxError()
+		p.lacksAtEnd("a comparison")
 	}
 	p.advance()
 	right := p.arithmetic(0)
@@ -404,6 +446,9 @@ func (p *parser) arithTail(left arith, least int) arith {
 
 // factor parses one operand of arithmetic.
 func (p *parser) factor() arith {
+	if p.tok.kind == tokEnd || p.tok.kind == ')' {
+		p.lacks("a value")
+	}
 	t := p.advance()
 	switch t.kind {
 	case tokNumber:

@@ -80,10 +80,19 @@ type SyntaxError struct {
 	Expr    string // the expression
 	Offset  int    // byte offset of the fault in Expr; len(Expr) at its end
 	Message string // that of libpcap if it has one: "syntax error", "unknown host 'x'"
+	Missing string // what an unfinished expression lacks there, such as "an address"; may be ""
 }
 
 // Error returns the message alone.
 func (e *SyntaxError) Error() string { return e.Message }
+
+// Reason returns what Missing says, or the message if the expression is not just unfinished.
+func (e *SyntaxError) Reason() string {
+	if e.Missing != "" {
+		return e.Missing + " is missing"
+	}
+	return strings.TrimSuffix(e.Message, ".")
+}
 
 // Column returns the position of Offset in characters, counted from 1.
 func (e *SyntaxError) Column() int { return utf8.RuneCountInString(e.Expr[:e.Offset]) + 1 }
@@ -91,8 +100,7 @@ func (e *SyntaxError) Column() int { return utf8.RuneCountInString(e.Expr[:e.Off
 // Sentence returns a sentence for an administrator: "The filter is not valid at character 5:
 // syntax error."
 func (e *SyntaxError) Sentence() string {
-	message := strings.TrimSuffix(e.Message, ".")
-	return fmt.Sprintf("The filter is not valid at character %d: %s.", e.Column(), message)
+	return fmt.Sprintf("The filter is not valid at character %d: %s.", e.Column(), e.Reason())
 }
 
 // Caret returns a line that points at Offset when it is shown below Expr.

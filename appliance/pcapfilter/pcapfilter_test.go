@@ -2,6 +2,7 @@ package pcapfilter_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -72,6 +73,63 @@ func TestLengthIsTheWireLength(t *testing.T) {
 		if !compile(t, expr, pcapfilter.Options{}).Match(smtpFrame, 1500) {
 			t.Errorf("%q does not select a frame of 1500 bytes of which 60 were captured", expr)
 		}
+	}
+}
+
+// An unfinished expression is refused with what it lacks, at the place where that is missing. The
+// message is libpcap's.
+func TestUnfinishedExpressions(t *testing.T) {
+	for expr, want := range map[string]string{
+		"ip host":                  "8: an address",
+		"host":                     "5: an address",
+		"src":                      "4: an address",
+		"ip host and tcp":          "9: an address",
+		"(ip host) or tcp":         "9: an address",
+		"ip host tcp port 25":      "9: an address",
+		"tcp port":                 "9: a port",
+		"tcp port or tcp port 25":  "10: a port",
+		"dst portrange":            "14: a range of ports",
+		"net":                      "4: a network",
+		"ip proto":                 "9: a protocol",
+		"net 10.0.0.0/":            "14: a number",
+		"net 10.0.0.0 mask":        "18: a mask",
+		"tcp and":                  "8: a condition",
+		"tcp or not":               "11: a condition",
+		"not":                      "4: a condition",
+		"(":                        "2: a condition",
+		"()":                       "2: a condition",
+		"(tcp or udp":              "12: a closing parenthesis",
+		"tcp or udp)":              "11: the opening parenthesis",
+		"tcp[13":                   "7: a closing bracket",
+		"tcp[13]":                  "8: a comparison",
+		"tcp[13] =":                "10: a value",
+		"len >":                    "6: a value",
+		"less":                     "5: a number",
+		"src and":                  "8: dst",
+		"10.1.1.1":                 "1: a word such as host",
+		"tcp and 2001:db8::1":      "9: ",
+		"ip host 10.1.1.1 or or":   "21: ", // wrong, not unfinished
+		"tcp port = 25":            "10: ",
+		"host 10.1.1.1 10.1.1.2":   "15: ",
+		"and tcp":                  "1: ",
+		"tcp port 25 and host @":   "22: ",
+		"udp port 53 and ip host ": "25: an address",
+	} {
+		_, err := pcapfilter.Compile(expr, pcapfilter.Options{})
+		var syntax *pcapfilter.SyntaxError
+		if !errors.As(err, &syntax) {
+			t.Errorf("%q: %v", expr, err)
+			continue
+		}
+		if got := fmt.Sprintf("%d: %s", syntax.Column(), syntax.Missing); got != want {
+			t.Errorf("%q: %q, want %q", expr, got, want)
+		}
+	}
+	_, err := pcapfilter.Compile("ip host", pcapfilter.Options{})
+	var syntax *pcapfilter.SyntaxError
+	if !errors.As(err, &syntax) || syntax.Error() != "syntax error" ||
+		syntax.Sentence() != "The filter is not valid at character 8: an address is missing." {
+		t.Errorf("ip host: %v, %q", err, syntax.Sentence())
 	}
 }
 
@@ -217,7 +275,9 @@ func TestErrorPositions(t *testing.T) {
 			t.Errorf("Compile(%q): error %v, want a *SyntaxError", tt.expr, err)
 			continue
 		}
-		want := &pcapfilter.SyntaxError{Expr: tt.expr, Offset: len(tt.caret) - 1, Message: tt.message}
+		want := &pcapfilter.SyntaxError{
+			Expr: tt.expr, Offset: len(tt.caret) - 1, Message: tt.message, Missing: bad.Missing,
+		}
 		if diff := cmp.Diff(want, bad); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
 		}

@@ -172,7 +172,7 @@ type (
 	// errorNode is a syntax error.
 	errorNode struct {
 		position
-		message string
+		message, missing string
 	}
 )
 

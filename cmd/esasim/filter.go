@@ -32,7 +32,7 @@ func (c filter) Run(t stdio) error {
 	var wrong *pcapfilter.SyntaxError
 	if errors.As(err, &wrong) {
 		fmt.Fprintf(t.err, "%s\n%s\n", wrong.Expr, wrong.Caret())
-		return wrong
+		return errors.New(wrong.Reason())
 	}
 	if err != nil {
 		return err
