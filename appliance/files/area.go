@@ -191,9 +191,10 @@ func (v areaFS) ReadDir(name string) ([]fs.DirEntry, error) {
 // Open opens a file for reading.
 func (a *Area) Open(p string) (*File, error) { return a.OpenFile(p, os.O_RDONLY) }
 
-// OpenFile opens a file; flag consists of the O_ constants of package os. With O_TRUNC, the
-// former content is restored if the new one exceeds the quota (see Store.Overwrite). An upload
-// that is interrupted leaves the data that has arrived, so that it can be resumed.
+// OpenFile opens a file; flag consists of the O_ constants of package os. With O_TRUNC, and with
+// O_CREATE but not O_APPEND, the former content is restored if the new one exceeds the quota or
+// the process is killed (see Store.Overwrite). An upload that is interrupted leaves the data that
+// has arrived, so that it can be resumed.
 func (a *Area) OpenFile(p string, flag int) (*File, error) {
 	f, real, err := a.openFile(p, flag)
 	if errors.Is(err, ErrQuota) {
@@ -231,6 +232,8 @@ func (a *Area) openFile(p string, flag int) (_ *File, real string, err error) {
 		err = fs.ErrPermission
 	case flag&(os.O_TRUNC|os.O_EXCL) == os.O_TRUNC:
 		f, err = a.store.overwrite(real, flag)
+	case flag&change == os.O_WRONLY|os.O_CREATE, flag&change == os.O_RDWR|os.O_CREATE:
+		f, err = a.store.openInPlace(real, flag) // as OpenSSH's scp uploads
 	default:
 		f, err = a.store.open(real, flag)
 	}

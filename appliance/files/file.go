@@ -54,7 +54,8 @@ type File struct {
 	appendOnly bool         // every write goes to the end of the file
 	check      func() error // if not nil, and it returns an error, reads and writes do so, too
 
-	backup     string      // temporary file with the content before Overwrite
+	inPlace    *inPlace    // nil unless opened by openInPlace
+	backup     string      // temporary file with the content before Overwrite; guarded by Store.mu
 	outOfSpace atomic.Bool // a write has failed for lack of space
 
 	mu     sync.Mutex
@@ -366,6 +367,11 @@ func (f *File) write(p []byte, off int64) (n int, end int64, err error) {
 			return 0, off, err
 		}
 	}
+	if p := f.inPlace; p != nil && off < p.size {
+		if err := p.keep(f); err != nil {
+			return 0, off, err
+		}
+	}
 	return f.node.write(f.s, f.f, p, off, f.appendOnly)
 }
 
@@ -413,6 +419,11 @@ func (n *node) write(s *Store, f *os.File, p []byte, off int64, atEnd bool) (int
 func (f *File) Truncate(size int64) error {
 	if f.node == nil || size < 0 {
 		return pathError("truncate", f.name, fs.ErrInvalid)
+	}
+	if p := f.inPlace; p != nil && size < p.size {
+		if err := p.keep(f); err != nil {
+			return f.writeError("truncate", err)
+		}
 	}
 	return f.writeError("truncate", f.truncate(size))
 }

@@ -270,3 +270,99 @@ func TestNumberOfFiles(t *testing.T) {
 		t.Errorf("after files were removed: %v", err)
 	}
 }
+
+// OpenSSH's scp overwrites a file in place and truncates it at the end.
+func TestOverwriteInPlace(t *testing.T) {
+	const name = "/data/pub/configuration/a"
+	old := strings.Repeat("o", 50)
+	begin := func(t *testing.T, quota int64) (string, *files.Store, *files.File) {
+		t.Helper()
+		dir := t.TempDir()
+		s := open(t, dir, quota)
+		write(t, s, name[1:], old)
+		f, err := s.Area("joe").OpenFile(name, os.O_WRONLY|os.O_CREATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir, s, f
+	}
+	left := func(t *testing.T, dir string) []os.DirEntry {
+		t.Helper()
+		list, err := os.ReadDir(filepath.Join(dir, "tmp"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		return list
+	}
+	t.Run("kill", func(t *testing.T) {
+		dir, _, f := begin(t, 0)
+		defer f.Close()
+		if _, err := f.WriteAt([]byte("nnnn"), 0); err != nil {
+			t.Fatal(err)
+		}
+		killed := filepath.Join(t.TempDir(), "copy")
+		if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, killed, 0)
+		if got := read(t, s, name[1:]); got != old {
+			t.Errorf("%q", got)
+		}
+		wantUsed(t, s, killed, 50)
+	})
+	t.Run("end", func(t *testing.T) {
+		dir, s, f := begin(t, 0)
+		if _, err := f.WriteAt([]byte("nnnn"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Truncate(4), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, s, name[1:]); got != "nnnn" || len(left(t, dir)) != 0 {
+			t.Errorf("%q, left %v", got, left(t, dir))
+		}
+		wantUsed(t, s, dir, 4)
+	})
+	t.Run("quota", func(t *testing.T) {
+		dir, s, f := begin(t, 120)
+		if _, err := f.WriteAt(make([]byte, 50), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt(make([]byte, 50), 50); !errors.Is(err, files.ErrQuota) {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, s, name[1:]); got != old || len(left(t, dir)) != 0 {
+			t.Errorf("%q, left %v", got, left(t, dir))
+		}
+		wantUsed(t, s, dir, 50)
+	})
+	t.Run("no room for both", func(t *testing.T) {
+		dir, s, f := begin(t, 99)
+		if _, err := f.WriteAt([]byte("n"), 0); !errors.Is(err, files.ErrQuota) {
+			t.Errorf("%v", err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, s, name[1:]); got != old {
+			t.Errorf("%q", got)
+		}
+		wantUsed(t, s, dir, 50)
+	})
+	t.Run("resume", func(t *testing.T) {
+		dir, s, f := begin(t, 60)
+		if _, err := f.WriteAt([]byte("more"), 50); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, s, name[1:]); got != old+"more" || len(left(t, dir)) != 0 {
+			t.Errorf("%q, left %v", got, left(t, dir))
+		}
+		wantUsed(t, s, dir, 54)
+	})
+}
