@@ -49,10 +49,6 @@ type captureView struct {
 	Warning string // B31
 }
 
-// captureWarning is the document's warning about packet captures (B31).
-const captureWarning = "A packet capture can fill the appliance's disk and degrade its performance. " +
-	"Run one only with the help of the support team."
-
 // captureFiles are the stored files (B14).
 type captureFiles struct {
 	Files    []captureFile
@@ -165,7 +161,7 @@ func (s *site) showCaptures(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.show(v, "captures.html", captureView{now, list, captureWarning})
+	return s.show(v, "captures.html", captureView{now, list, capture.Warning})
 }
 
 // captureFiles returns the files that the page lists, the newest first. Their revision does not

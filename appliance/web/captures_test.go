@@ -11,6 +11,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/files"
+	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -345,4 +346,51 @@ func TestMalformedRequests(t *testing.T) {
 	expectPage(t, b.get("/nowhere"), http.StatusNotFound, "There is no such page.")
 	expectPage(t, b.get(capturesPath+"/files/"+strings.Repeat("a", 3000)), http.StatusNotFound)
 	expectPage(t, b.get("/assets/none.css"), http.StatusNotFound)
+}
+
+func TestPageHasTheWholeWarning(t *testing.T) { // B31
+	s := newTestSite(t)
+	b := s.login("admin")
+	for _, target := range []string{capturesPath, capturesPath + "/settings", "/help_and_support/online_help?topic=running_a_packet_capture"} {
+		expectPage(t, b.get(target), http.StatusOK, capture.Warning)
+	}
+	s.appliance.Product.Version = product.Version{Major: 6}
+	expectPage(t, b.get("/help_and_support/online_help?topic=capturing_packets"), http.StatusOK, capture.Warning)
+}
+
+func TestSettingsDuringACaptureSayWhenTheyTakeEffect(t *testing.T) {
+	s := newTestSite(t)
+	b := s.login("admin")
+	save := func() {
+		b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface", "Data 1", "filter", "predefined", "ports", "25, 53/udp, 514/any")
+	}
+	save()
+	if w := b.get(capturesPath); strings.Contains(w.Body.String(), "with the next capture:") {
+		t.Error("the page speaks of a capture in progress, and there is none")
+	}
+	b.post(capturesPath + "/start")
+	expectPage(t, b.get(capturesPath+"/settings"), http.StatusOK, "changes take effect with the next capture.", `value="25, 53/udp, 514/any"`)
+	save()
+	expectPage(t, b.get(capturesPath), http.StatusOK, "settings have been changed. They take effect with the next capture: the capture in progress keeps the settings with which it was started.")
+}
+
+func TestLeaveOutTheOwnSession(t *testing.T) {
+	s := newTestSite(t)
+	b := s.login("admin")
+	form := func(more ...string) []string {
+		return append([]string{"size", "20", "duration", "size", "interface", "Data 1", "leaveout", "y"}, more...)
+	}
+	const own = "host 10.0.201.4 and (tcp port 80 or tcp port 443)"
+	for want, more := range map[string][]string{
+		"not (" + own + ")":                     {"filter", ""},
+		"((tcp port 25)) and not (" + own + ")": {"filter", "predefined", "ports", "25"},
+		"(udp or icmp) and not (" + own + ")":   {"filter", "custom", "expression", "udp or icmp"},
+	} {
+		expectRedirect(t, b.post(capturesPath+"/settings", form(more...)...), capturesPath)
+		if got := s.appliance.Captures.Settings().Filter.Expr(); got != want {
+			t.Errorf("the filter is %q, want %q", got, want)
+		}
+		expectPage(t, b.get(capturesPath+"/settings"), http.StatusOK, `name="leaveout" value="y" checked`)
+	}
+	expectPage(t, b.post(capturesPath+"/settings", form("filter", "custom", "expression", "tcp port")...), http.StatusUnprocessableEntity, `value="tcp port"`, `name="leaveout" value="y" checked`)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/users"
@@ -167,7 +168,7 @@ func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
 func localPath(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.IsAbs() || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(path, "/") ||
-		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") ||
+		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || !utf8.ValidString(path) ||
 		u.Path == loginPath || u.Path == logoutPage.Path {
 		return statusPage.Path
 	}

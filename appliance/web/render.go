@@ -15,6 +15,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 //go:embed templates/*.html
@@ -152,7 +153,11 @@ func answerHTML(w http.ResponseWriter, status int, name, define string, data any
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // an error means that the client has gone
+	page := b.Bytes()
+	if !utf8.Valid(page) { // the client may have sent any bytes, which the page repeats
+		page = bytes.ToValidUTF8(page, []byte("\uFFFD"))
+	}
+	_, _ = w.Write(page) // an error means that the client has gone
 	return nil
 }
 

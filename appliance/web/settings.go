@@ -114,7 +114,7 @@ func withoutExclusion(expr, exclude string) (rest string, ok bool) {
 // fillIn fills in what does not come from the user. If no interface is chosen, all are.
 func (s *site) fillIn(v *visit, f *settingsForm, chosen []string) {
 	f.MinSize, f.MaxSize, f.Errors = capture.MinSizeMB, capture.MaxSizeMB, fieldErrors{}
-	f.Client, f.Warning = remoteAddr(v.Request).String(), captureWarning
+	f.Client, f.Warning = remoteAddr(v.Request).String(), capture.Warning
 	f.Running = s.appliance.Captures.Status(capture.GUI).Running
 	f.Interfaces = nil
 	for _, name := range s.appliance.Captures.Interfaces() {
