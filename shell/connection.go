@@ -25,6 +25,7 @@ type connection struct {
 
 	mu                 sync.Mutex  // a leaf
 	stopHandshakeTimer func() bool // stops the timer that closes the connection before the login
+	sshConn            gossh.Conn  // nil before the first channel
 	stopKeepalive      func() bool // stops the timer of the next keepalive; nil before the first
 	user               string      // "" before the login
 	openChannels       int
@@ -126,6 +127,7 @@ func (r *runningServer) startKeepalive(c *connection, conn gossh.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopKeepalive == nil {
+		c.sshConn = conn
 		r.scheduleKeepalive(c, conn)
 	}
 }

@@ -216,8 +216,10 @@ func (r *runningServer) newSSHServer() *ssh.Server {
 	return &ssh.Server{
 		Version:              cmp.Or(r.Version, DefaultVersion),
 		ServerConfigCallback: r.serverConfig,
-		ChannelHandlers:      map[string]ssh.ChannelHandler{"session": r.serveChannel},
-		RequestHandlers:      map[string]ssh.RequestHandler{},
+
+		ConnectionFailedCallback: r.logFailedHandshake,
+		ChannelHandlers:          map[string]ssh.ChannelHandler{"session": r.serveChannel},
+		RequestHandlers:          map[string]ssh.RequestHandler{},
 		ConnCallback: func(ctx ssh.Context, c net.Conn) net.Conn {
 			ctx.SetValue(connectionKey{}, c)
 			return c
@@ -331,6 +333,12 @@ func (r *runningServer) forget(c *connection) {
 	c.timers.Wait()
 	if c.authority != nil {
 		c.authority.Close()
+	}
+	if c.sshConn != nil {
+		if text := failureText(c.sshConn.Wait()); text != "" {
+			r.logAuthf(appliance.Warning, "The SSH connection of user %s from %v has ended: %s",
+				user, c.addr, text)
+		}
 	}
 	if user != "" {
 		r.logAuthf(appliance.Information, "User %s logged out of SSH session %v", user, c.addr)

@@ -253,6 +253,11 @@ func TestLimitsOfConnectionsAndSessions(t *testing.T) {
 		c.Close()
 		t.Error("a third connection was admitted")
 	}
+	const line = "The limit of 2 SSH connections is reached: the oldest without a login is closed."
+	log := logText(t, app, "authentication", "authentication")
+	if strings.Count(log, "The limit of") != 1 || !strings.Contains(log, line) {
+		t.Errorf("the log:\n%s", log)
+	}
 	second.Close()
 	second.Wait() //nolint:errcheck // the test has closed it
 }
