@@ -373,7 +373,7 @@ func TestRequests(t *testing.T) {
 		{"GET", "/v1/faults/one", "", 400, `\"one\" is not the number of a fault`},
 		{"GET", "/v1/faults", "", 200, "[]"},
 		{"POST", "/v1/faults", `{"action": "burn"}`, 400, `action: \"burn\" is no action`},
-		{"POST", "/v1/faults", `{"action": "drop", "colour": 1}`, 400, `unknown key \"colour\"`},
+		{"POST", "/v1/faults", `{"action": "drop", "color": 1}`, 400, `unknown key \"color\"`},
 		{"POST", "/v1/faults", ``, 400, "expected a JSON object"},
 		{"POST", "/v1/faults", `{"action": "drop"} {}`, 400, "expected one JSON object"},
 		{"POST", "/v1/faults", `action=drop`, 400, "invalid character"},

@@ -214,7 +214,7 @@ func udpPort(p layers.UDPPort) string {
 	return strconv.Itoa(int(p))
 }
 
-// applicationInfo describes the data of protocols that are recognised by their ports.
+// applicationInfo describes the data of protocols that are recognized by their ports.
 func applicationInfo(t *layers.TCP, data []byte) (protocol, info string) {
 	toServer := true
 	port := t.DstPort

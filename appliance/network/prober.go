@@ -12,7 +12,7 @@ type Prober interface {
 	// Ping sends one echo request and waits for its answer. An ICMP error about the
 	// request is a Reply too. Ping returns ctx's cause if neither arrives in time, and an
 	// errno if the request could not be sent (ENETUNREACH: no route; EHOSTUNREACH: the
-	// neighbour did not answer ARP or NDP; EMSGSIZE).
+	// neighbor did not answer ARP or NDP; EMSGSIZE).
 	Ping(ctx context.Context, r PingRequest) (Reply, error)
 	// Probe sends one traceroute probe and waits for the packet that answers it. Its
 	// errors are those of Ping.

@@ -98,7 +98,7 @@ func (a *assembler) write(out []bpf.RawInstruction, b *block) []bpf.RawInstructi
 	return out
 }
 
-// liveStatements returns the number of statements that were not optimised away.
+// liveStatements returns the number of statements that were not optimized away.
 func (b *block) liveStatements() int {
 	n := 0
 	for _, s := range b.stmts {

@@ -55,7 +55,7 @@ type block struct {
 	k       uint32
 	yes, no *block // nil in a return
 
-	flow   // state of the optimiser
+	flow   // state of the optimizer
 	layout // state of the assembler
 }
 

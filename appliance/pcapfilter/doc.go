@@ -43,7 +43,7 @@
 // That is strict, but it is the only way to decide the same about every frame. A load beyond
 // the captured bytes rejects the frame, whatever the rest of the expression says; so the loads
 // of a program and their order are part of its meaning. "tcp port 25 or not tcp port 25", for
-// example, selects a frame that ends within its headers only because libpcap's optimiser finds
+// example, selects a frame that ends within its headers only because libpcap's optimizer finds
 // that the program need not load anything. testdata/filters.txt contains filters of every
 // section of the manual page with tcpdump's results. Further tests compare with the real
 // tcpdump and with the Linux kernel where they are available.
@@ -73,7 +73,7 @@
 //   - protochain continues at a wrong offset after an authentication header.
 //   - "gateway" is always refused. So are inbound, outbound and ifindex, as for a file, and the
 //     primitives of other link layers and of OpenBSD's packet filter.
-//   - A store that the optimiser has removed may be taken for executed (peephole.go).
+//   - A store that the optimizer has removed may be taken for executed (peephole.go).
 //
 // # Where this package differs from libpcap
 //
@@ -81,7 +81,7 @@
 //     returns.
 //   - Scratch memory is zero until a program sets it. In libpcap it contains the values of the
 //     previous frame ("not geneve and ip" reads such memory).
-//   - A graph of more than 8192 blocks (some 350 ports) is not optimised. This changes decisions
+//   - A graph of more than 8192 blocks (some 350 ports) is not optimized. This changes decisions
 //     about incomplete frames only. Expressions that nest deeper than 1000 levels or generate
 //     more than 32768 loads are refused.
 //   - Names of services, protocols and networks come from built-in tables, which are those of a

@@ -28,7 +28,7 @@ func (s atomSet) with(a atom) atomSet {
 	return s | 1<<a
 }
 
-// opNone replaces the operation of a statement that was optimised away.
+// opNone replaces the operation of a statement that was optimized away.
 const opNone = 0xffff
 
 // uses returns the atom that an operation reads.

@@ -314,7 +314,7 @@ func llcKind(d *randomSource) []byte {
 		pdu := pickOf(d, []byte{15, 16, 17, 18, 20, 24, 25, 26, 27, byte(d.intn(256))})
 		protocol := pickOf(d, []byte{0x83, 0x83, 0x83, 0x82, 0x81})
 		p = join([]byte{0xfe, 0xfe, 0x03, protocol, 27, 1, 0, pdu}, randomBytes(d, 30))
-	case 5: // AppleTalk and its ARP, and an unassigned organisation
+	case 5: // AppleTalk and its ARP, and an unassigned organization
 		p = pickOf(d, [][]byte{
 			{0xaa, 0xaa, 0x03, 0x08, 0x00, 0x07, 0x80, 0x9b}, {0xaa, 0xaa, 0x03, 0, 0, 0, 0x80, 0xf3},
 			{0xaa, 0xaa, 0x03, 1, 2, 3, 0x80, 0x9b},

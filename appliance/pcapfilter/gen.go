@@ -29,7 +29,7 @@ type generator struct {
 	registers registers
 
 	// jumpsInside reports whether a test has jumps between its own statements, which the
-	// optimiser does not support.
+	// optimizer does not support.
 	jumpsInside bool
 
 	loads int // number of generated loads and numbers

@@ -47,10 +47,10 @@ func (g *generator) isLength() cond {
 	return not(g.compare(opJgt, fromType, 0, byte2, maxLength))
 }
 
-// snap matches a SNAP header with an organisation and a type.
-func (g *generator) snap(organisation, typ uint32) cond {
+// snap matches a SNAP header with an organization and a type.
+func (g *generator) snap(organization, typ uint32) cond {
 	header := []byte{0xaa, 0xaa, 0x03}
-	header = append(header, byte(organisation>>16), byte(organisation>>8), byte(organisation))
+	header = append(header, byte(organization>>16), byte(organization>>8), byte(organization))
 	header = binary.BigEndian.AppendUint16(header, uint16(typ))
 	return g.bytes(fromPayload, 0, header)
 }

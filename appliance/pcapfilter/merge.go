@@ -73,7 +73,7 @@ func (o *optimizer) equalBlock(b *block, bucket blockRef) *block {
 }
 
 // sameStatements reports whether two blocks have the same statements, apart from those that were
-// optimised away.
+// optimized away.
 func sameStatements(a, b *block) bool {
 	i, j := 0, 0
 	for {

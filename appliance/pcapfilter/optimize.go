@@ -2,8 +2,8 @@ package pcapfilter
 
 // An optimizer shortens a program's graph.
 //
-// It makes the same transformations as libpcap's optimiser, in the same order, because their
-// effects are visible: a load that was optimised away no longer rejects frames that are too
+// It makes the same transformations as libpcap's optimizer, in the same order, because their
+// effects are visible: a load that was optimized away no longer rejects frames that are too
 // short for it, and a test that was moved before another may accept a frame that the other
 // would have rejected for that reason. The error "expression rejects all packets" also depends
 // on the result.
@@ -28,12 +28,12 @@ type optimizer struct {
 // passes might move them in a circle.
 const maxFruitlessPasses = 100
 
-// maxOptimizedBlocks is the largest number of blocks of a graph that is optimised. Memory and
+// maxOptimizedBlocks is the largest number of blocks of a graph that is optimized. Memory and
 // time grow with its square or faster; libpcap takes seconds for this number. A program that is
-// not optimised makes the same decisions about complete frames.
+// not optimized makes the same decisions about complete frames.
 const maxOptimizedBlocks = 8192
 
-// optimize returns the optimised graph.
+// optimize returns the optimized graph.
 func optimize(root *block) *block {
 	o := &optimizer{root: root, walk: 1}
 	o.numberBlocks(root)

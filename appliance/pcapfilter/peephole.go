@@ -1,6 +1,6 @@
 package pcapfilter
 
-// nextLive returns the first statement at or after i that was not optimised away, and its index.
+// nextLive returns the first statement at or after i that was not optimized away, and its index.
 // The statement is nil if there is none.
 func (b *block) nextLive(i int) (*stmt, int) {
 	for ; i < len(b.stmts); i++ {

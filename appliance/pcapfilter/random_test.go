@@ -152,7 +152,7 @@ func randomArith(d *randomSource, depth int) string {
 		"icmp-echo", "0xffffffff", "0x80000000", "31", "32", "1500")
 }
 
-// randomChain returns a long chain of tests of few values, which the optimiser can simplify in
+// randomChain returns a long chain of tests of few values, which the optimizer can simplify in
 // many ways.
 func randomChain(d *randomSource, depth int) string {
 	var b strings.Builder

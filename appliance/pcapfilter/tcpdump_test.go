@@ -22,7 +22,7 @@ import (
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
-// libpcapVersion is the version whose behaviour the package has.
+// libpcapVersion is the version whose behavior the package has.
 const libpcapVersion = "libpcap version 1.10.3"
 
 // A tcpdump runs the real tcpdump on a file of frames.

@@ -82,7 +82,7 @@ func (h help) Run(k *kong.Kong) error {
 	return c.PrintUsage(false)
 }
 
-// notices holds the licences of everything that is linked into the program.
+// notices holds the licenses of everything that is linked into the program.
 // TestNotices keeps them complete.
 //
 //go:embed notices.txt

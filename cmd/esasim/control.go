@@ -79,9 +79,9 @@ const socketVariable = "ESASIM_SOCKET"
 
 // A target holds the flags that name a running appliance.
 type target struct {
-	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The topology of the appliance, which is looked for in the usual data directory of that topology (default: lab)."`
+	Topology string  `predictor:"topology" placeholder:"NAME|FILE" help:"The topology of the appliance, if the appliance uses the default data directory of that topology (default: lab)."`
 	Socket   string  `xor:"where" predictor:"file" env:"ESASIM_SOCKET" placeholder:"PATH" help:"The control socket or the data directory of the appliance, instead of its topology."`
-	Addr     address `xor:"where" placeholder:"ADDR" help:"The address that --ctl gave to the appliance, instead of its topology."`
+	Addr     address `xor:"where" placeholder:"ADDR" help:"The address of the control API, as given to the appliance by --ctl, instead of its topology."`
 }
 
 // topology returns the topology of the appliance if the flags name no socket or address.

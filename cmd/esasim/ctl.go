@@ -58,20 +58,20 @@ type addFault struct {
 	EitherPort string `group:"Which packets" placeholder:"N" help:"Packets to or from this port."`
 	Direction  string `group:"Which packets" predictor:"direction" placeholder:"WAY" help:"Packets in this direction, as seen by the appliance: in or out."`
 
-	Path  string `group:"Where (default: at the gateways and between neighbours)" predictor:"path" placeholder:"NAME" help:"At the far end of this path of the topology."`
-	Cable string `group:"Where (default: at the gateways and between neighbours)" placeholder:"NAME" help:"On the cable of this interface, or of this host on a segment: every frame, ARP included."`
+	Path  string `group:"Where (default: at the gateways and between neighbors)" predictor:"path" placeholder:"NAME" help:"At the far end of this path of the topology."`
+	Cable string `group:"Where (default: at the gateways and between neighbors)" placeholder:"NAME" help:"On the cable of this interface, or of this host on a segment: every frame, ARP included."`
 
-	Connections     string `group:"When" placeholder:"N" help:"Only for the next N connections."`
-	SkipConnections string `group:"When" placeholder:"N" help:"Not for the next N connections."`
-	AfterBytes      string `group:"When" placeholder:"SIZE" help:"After a connection has carried so many bytes: 412, 64KiB."`
-	AfterRecords    string `group:"When" placeholder:"N" help:"After a connection has carried N lines (UDP: datagrams)."`
-	After           string `group:"When" placeholder:"TIME" help:"Begin after this time: 5s."`
-	For             string `group:"When" placeholder:"TIME" help:"End after this time: 30s."`
+	Connections     string `group:"When" placeholder:"N" help:"Match the next N connections only."`
+	SkipConnections string `group:"When" placeholder:"N" help:"Do not match the next N connections."`
+	AfterBytes      string `group:"When" placeholder:"SIZE" help:"After a connection has carried this many bytes, such as 412 or 64KiB."`
+	AfterRecords    string `group:"When" placeholder:"N" help:"After a connection has carried this many lines (UDP: datagrams)."`
+	After           string `group:"When" placeholder:"TIME" help:"Begin after this time, such as 5s."`
+	For             string `group:"When" placeholder:"TIME" help:"End after this time, such as 30s."`
 
-	Jitter string `group:"How much" placeholder:"TIME" help:"For delay: add a random time up to this one."`
+	Jitter string `group:"How much" placeholder:"TIME" help:"For delay: the maximum of a random additional delay."`
 	Queue  string `group:"How much" placeholder:"SIZE" help:"For rate: how many bytes may wait (default: 256KiB)."`
 
-	Name string `placeholder:"TEXT" help:"A note that the list of faults shows."`
+	Name string `placeholder:"TEXT" help:"A note, which the list of faults shows."`
 	JSON bool   `name:"json" help:"Print the fault as JSON."`
 }
 

@@ -13,7 +13,7 @@
 //	esasim man                       print the manual page
 //	esasim completion SHELL          let bash, zsh or fish complete the words of this program
 //	esasim version                   print the version; --version does the same
-//	esasim licenses                  print the licences of this program and of its modules
+//	esasim licenses                  print the licenses of this program and of its modules
 //
 // The package contains what only a program has: flags, signals, the data directory, the
 // texts that are printed at start, the exit status. The simulator itself is package

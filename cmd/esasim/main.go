@@ -32,11 +32,11 @@ type flags struct {
 	Health     health     `cmd:"" help:"Ask a running appliance whether it is up."`
 	Topology   topologies `cmd:"" help:"List, print and check topologies."`
 	Filter     filter     `cmd:"" help:"Try a capture filter outside an appliance."`
-	Help       help       `cmd:"" help:"Describe a verb of this program."`
+	Help       help       `cmd:"" help:"Print the help of a verb."`
 	Man        man        `cmd:"" help:"Print the manual page of this program."`
-	Completion completion `cmd:"" help:"Let a shell complete the words of this program: bash, zsh or fish."`
+	Completion completion `cmd:"" help:"Print code that makes bash, zsh or fish complete the command lines of this program."`
 	Version    version    `cmd:"" help:"Print the version of this program."`
-	Licenses   licenses   `cmd:"" help:"Print the licences of this program and of the modules in it."`
+	Licenses   licenses   `cmd:"" help:"Print the licenses of this program and of the modules in it."`
 }
 
 // run runs the program and returns its exit status.

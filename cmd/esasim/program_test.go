@@ -140,7 +140,7 @@ func TestRefusalsAreOneLine(t *testing.T) {
 	home := t.TempDir()
 	running := start(t, home)
 	bad := filepath.Join(home, "bad.yaml")
-	if err := os.WriteFile(bad, []byte("appliance:\n  hostname: esa.example.com\n  colour: grey\n"), 0o600); err != nil {
+	if err := os.WriteFile(bad, []byte("appliance:\n  hostname: esa.example.com\n  color: grey\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	named := filepath.Join(home, "named.yaml")
@@ -184,7 +184,7 @@ doors:
 		{[]string{"--ftp-passive", "9-1"}, "9-1"},
 		{[]string{"--ftp-public", "2001:db8::1"}, `expected an IPv4 address, such as 192.0.2.1, but got "2001:db8::1"`},
 		{[]string{"--log-level", "loud"}, `expected debug, info, warn or error, but got "loud"`},
-		{[]string{"--colour"}, "unknown flag --colour: see esasim help serve"},
+		{[]string{"--color"}, "unknown flag --color: see esasim help serve"},
 		{[]string{"burn"}, "unexpected argument burn: see esasim help"},
 		{[]string{"topology", "burn"}, "unexpected argument burn: see esasim help topology"},
 	} {

@@ -448,7 +448,7 @@ func buildNotices(t *testing.T) string {
 			files = append(files, found...)
 		}
 		if len(files) == 0 {
-			t.Errorf("%s has no licence file", p)
+			t.Errorf("%s has no license file", p)
 		}
 		for _, f := range files {
 			section(fmt.Sprintf("%s %[2]s\nSource code: https://pkg.go.dev/%[1]s@%[2]s", p, linked[p].Version), f)

@@ -21,15 +21,15 @@ import (
 type talkingNetwork struct {
 	network.Transport
 	control, data []byte // of the first connection, and of further ones
-	dialled       int
+	dialed       int
 }
 
 func (n *talkingNetwork) Dial(context.Context, network.DialConfig) (network.Conn, error) {
 	text := n.control
-	if n.dialled++; n.dialled > 1 {
+	if n.dialed++; n.dialed > 1 {
 		text = n.data
 	}
-	if n.dialled > 20 {
+	if n.dialed > 20 {
 		return nil, errors.New("too many connections")
 	}
 	return &talkingConn{text: bytes.NewReader(text)}, nil

@@ -57,7 +57,7 @@
 // # Faults
 //
 // Packets can be dropped, refused, delayed, lost or slowed down, at the gateways, on a path,
-// on a cable or between neighbours on a segment. Faults can be added and removed while the
+// on a cable or between neighbors on a segment. Faults can be added and removed while the
 // world runs:
 //
 //	fault, err := world.Faults().Add(topology.Rule{
@@ -67,7 +67,7 @@
 //
 // The newest fault that matches a packet decides; the topology's own are the oldest.
 //
-// No gateway sees the packets between neighbours on one segment. There, the frame filter of
+// No gateway sees the packets between neighbors on one segment. There, the frame filter of
 // the port of the machine that is not the appliance decides (ether.FrameFilter), so that a
 // rule need not say where a host is.
 //

@@ -52,7 +52,7 @@ func rule(t testing.TB, text string) topology.Rule {
 // silenceTimeout is how long a test waits for an answer that must not come.
 const silenceTimeout = 100 * time.Millisecond
 
-// Each action has its effect on new connections, behind the gateways and between neighbours.
+// Each action has its effect on new connections, behind the gateways and between neighbors.
 func TestAddAndRemoveWhileRunning(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	for _, to := range []string{"10.0.201.5:7", "10.0.202.53:53", "[2001:db8:202::53]:53"} {
@@ -104,7 +104,7 @@ func contextUntilHit(t *testing.T, w *netsim.World, f netsim.Fault) context.Cont
 	return ctx
 }
 
-// A reset ends an established connection, between neighbours too.
+// A reset ends an established connection, between neighbors too.
 func TestResetOfEstablishedConnection(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	for _, to := range []string{"10.0.201.5:7", "10.0.202.53:53"} {
@@ -465,8 +465,8 @@ func TestFullBacklogDropsConnections(t *testing.T) {
 	}
 }
 
-// The rules of the gateways apply between neighbours in a VLAN too.
-func TestFaultBetweenNeighboursInVLAN(t *testing.T) {
+// The rules of the gateways apply between neighbors in a VLAN too.
+func TestFaultBetweenNeighborsInVLAN(t *testing.T) {
 	w := start(t, fixture(t, "lab"))
 	c := w.Network().(network.Configurer)
 	if err := c.SetVLANs([]network.VLAN{{ID: 12, Parent: "Data 1"}}); err != nil {

@@ -89,7 +89,7 @@ func TestHostInVLAN(t *testing.T) {
 	}
 	for _, n := range x {
 		if n.Addr == addr("10.0.12.5") && (n.Interface != "VLAN 12" || n.MAC.String() != "00:50:56:0a:0c:05") {
-			t.Errorf("neighbour %+v", n)
+			t.Errorf("neighbor %+v", n)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestPathThroughVLAN(t *testing.T) {
 	c := mustDial(t, w, "10.0.201.5:7")
 	echo(t, c, strings.Repeat("far away ", 1000))
 	if got := c.LocalAddr().String(); !strings.HasPrefix(got, "10.0.12.7:") {
-		t.Errorf("dialled from %s", got)
+		t.Errorf("dialed from %s", got)
 	}
 	r, err := w.Network().Probe(within(t, testTimeout), network.ProbeRequest{Dst: addr("10.0.201.5"), Port: 33435, TTL: 1, PacketSize: 40})
 	if err != nil || r.Kind != network.TimeExceeded || r.From != addr("10.0.12.1") {
@@ -181,13 +181,13 @@ func TestMulticastARPOfCluster(t *testing.T) {
 	}
 	_, err := w.Network().Ping(within(t, testTimeout), network.PingRequest{Dst: addr(at)})
 	if !errors.Is(err, syscall.EHOSTUNREACH) || macOf() != " incomplete" {
-		t.Errorf("rejected: %v, neighbour %q", err, macOf())
+		t.Errorf("rejected: %v, neighbor %q", err, macOf())
 	}
 	configure(t, w, func(c network.Configurer) error { return c.AcceptMulticastARP(true) })
 	seen := tapOn(t, w, "Data 1")
 	checkPing(t, w, at)
 	if got := macOf(); got != "03:bf:0a:00:ca:6d reachable" {
-		t.Errorf("accepted: neighbour %q", got)
+		t.Errorf("accepted: neighbor %q", got)
 	}
 	echo(t, mustDial(t, w, at+":7"), strings.Repeat("to the whole cluster ", 2000))
 	if f := seen.defects(); f != nil {
@@ -369,7 +369,7 @@ func TestRateOfPortAndDelayOfCable(t *testing.T) {
 			t.Errorf("%s: %v, want at least %v", what, d, want)
 		}
 	}
-	ping() // resolves the neighbour
+	ping() // resolves the neighbor
 	f, err := w.Faults().Add(topology.Rule{Action: "delay", Delay: 5 * time.Millisecond, Cable: "Data 1"})
 	if err != nil {
 		t.Fatal(err)

@@ -275,7 +275,7 @@ func (s *stacks) buildExit(segment *ether.Segment) error {
 func (s *stacks) applyFaults(active []*fault) {
 	var live []*wan.Fault
 	unplugged, filtered := make(map[string]bool), make(map[string]bool)
-	atGateways := false // a fault applies at the gateways, and so between neighbours
+	atGateways := false // a fault applies at the gateways, and so between neighbors
 	for _, f := range active {
 		switch {
 		case f.rule.Action == topology.Unplug:
@@ -289,10 +289,10 @@ func (s *stacks) applyFaults(active []*fault) {
 		live = append(live, f.live)
 	}
 	s.wan.SetFaults(live)
-	apply := func(name string, p *ether.Port, neighbour bool) {
+	apply := func(name string, p *ether.Port, neighbor bool) {
 		p.SetPlugged(!unplugged[name])
-		if filtered[name] || neighbour && atGateways {
-			p.SetFrameFilter(s.wan.FrameFilter(name, neighbour))
+		if filtered[name] || neighbor && atGateways {
+			p.SetFrameFilter(s.wan.FrameFilter(name, neighbor))
 		} else {
 			p.SetFrameFilter(nil)
 		}

@@ -55,7 +55,7 @@ func setAddrs(t *testing.T, f Fixture) {
 	}
 	near, far := connect(t, f.Net, f.Peer, f.PeerAddr)
 	if a := addrPort(far.RemoteAddr()).Addr(); a != f.Missing {
-		t.Errorf("dialled from %v, want %v", a, f.Missing)
+		t.Errorf("dialed from %v, want %v", a, f.Missing)
 	}
 	sendText(t, near, far, "from the new address")
 	_, err := f.Net.Listen(withTimeout(t), network.ListenConfig{Addr: netip.AddrPortFrom(f.Addr, 0)})

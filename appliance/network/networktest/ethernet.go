@@ -121,7 +121,7 @@ func vlanTraffic(t *testing.T, f Fixture) {
 	sendText(t, near, far, "hello")
 	sendText(t, far, near, string(make([]byte, 10_000)))
 	if a := addrPort(near.LocalAddr()).Addr(); a != vlanAddr {
-		t.Errorf("dialled from %v", a)
+		t.Errorf("dialed from %v", a)
 	}
 	r, err := f.Net.Ping(withTimeout(t), network.PingRequest{Dst: vlanPeer, DataSize: 56})
 	supported(t, err)

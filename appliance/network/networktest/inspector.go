@@ -63,11 +63,11 @@ func neighbors(t *testing.T, f Fixture) {
 		n, ok := find(list, a)
 		if !ok || n.Interface != f.Interface || len(n.MAC) != 6 || n.State != "reachable" ||
 			n.Expires <= 0 {
-			t.Errorf("neighbour %v: %+v", a, n)
+			t.Errorf("neighbor %v: %+v", a, n)
 		}
 	}
 	if n, ok := find(list, f.Missing); !ok || n.MAC != nil || n.State != "incomplete" {
-		t.Errorf("neighbour that did not answer: %+v", n)
+		t.Errorf("neighbor that did not answer: %+v", n)
 	}
 	gone, err := f.Net.FlushNeighbors()
 	supported(t, err)

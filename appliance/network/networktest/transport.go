@@ -37,10 +37,10 @@ func converse(t *testing.T, from, to network.Network, fromAddr, toAddr netip.Add
 	sendText(t, near, far, "question")
 	sendText(t, far, near, "answer")
 	if a := addrPort(near.LocalAddr()); a.Addr() != fromAddr || a != addrPort(far.RemoteAddr()) {
-		t.Errorf("dialled from %v, accepted from %v, want address %v", a, far.RemoteAddr(), fromAddr)
+		t.Errorf("dialed from %v, accepted from %v, want address %v", a, far.RemoteAddr(), fromAddr)
 	}
 	if a := addrPort(near.RemoteAddr()); a.Addr() != toAddr || a != addrPort(far.LocalAddr()) {
-		t.Errorf("dialled %v, accepted at %v, want address %v", a, far.LocalAddr(), toAddr)
+		t.Errorf("dialed %v, accepted at %v, want address %v", a, far.LocalAddr(), toAddr)
 	}
 	if n, err := near.Read(nil); n != 0 || err != nil {
 		t.Errorf("Read into an empty buffer: %d, %v", n, err)
@@ -319,7 +319,7 @@ func dialFrom(t *testing.T, f Fixture) {
 	}
 	defer c.Close()
 	if got := addrPort(c.LocalAddr()); got != from {
-		t.Errorf("dialled from %v, want %v", got, from)
+		t.Errorf("dialed from %v, want %v", got, from)
 	}
 	_, err = f.Net.Dial(withTimeout(t), network.DialConfig{Local: from, Remote: addrPort(l.Addr())})
 	wantError(t, err, syscall.EADDRINUSE)

@@ -51,7 +51,7 @@ type Front struct {
 	state    state
 	reopen   func() bool // stops the timer of the next attempt to open; nil if there is none
 	splices  map[*splice]bool
-	inside   int // connections that have been dialled inside, or are being dialled
+	inside   int // connections that have been dialed inside, or are being dialed
 }
 
 // A state is the state of a front door.

@@ -16,7 +16,7 @@ import (
 // closed.
 type slowHosts struct {
 	network.Transport
-	dialled chan struct{} // closed when the service has the connection
+	dialed chan struct{} // closed when the service has the connection
 	release chan struct{}
 }
 
@@ -29,7 +29,7 @@ func (tcpConn) AwaitAcknowledged(context.Context, int64) error { return nil }
 
 func (h slowHosts) Dial(_ context.Context, c network.DialConfig) (network.Conn, error) {
 	conn, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(c.Remote))
-	close(h.dialled)
+	close(h.dialed)
 	<-h.release
 	return tcpConn{conn}, err
 }
@@ -47,7 +47,7 @@ func TestClosePassesOnDataThatArrivedWhileTheDoorDialled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer service.Close()
-	hosts := slowHosts{dialled: make(chan struct{}), release: make(chan struct{})}
+	hosts := slowHosts{dialed: make(chan struct{}), release: make(chan struct{})}
 	f := NewFront(FrontConfig{
 		Listen: netip.MustParseAddrPort("127.0.0.1:0"), Hosts: hosts, Logger: slog.New(slog.DiscardHandler),
 		Enter: func(client netip.Addr) (netip.Addr, netip.AddrPort, error) {
@@ -69,7 +69,7 @@ func TestClosePassesOnDataThatArrivedWhileTheDoorDialled(t *testing.T) {
 	}
 	io.WriteString(c, "The system is going down.\n")
 	c.Close()
-	<-hosts.dialled
+	<-hosts.dialed
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)

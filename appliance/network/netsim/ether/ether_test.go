@@ -136,7 +136,7 @@ func TestErrorsAreCounted(t *testing.T) {
 }
 
 // A port with a low MTU still receives frames of the standard length, for example from a
-// neighbour whose MTU has not been lowered.
+// neighbor whose MTU has not been lowered.
 func TestLowMTULimitsOnlyTransmission(t *testing.T) {
 	fabric, in := newFabric(t), make(inbox, 10)
 	lan := fabric.NewSegment("lan")

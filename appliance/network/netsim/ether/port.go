@@ -82,7 +82,7 @@ func (p *Port) MTU() int {
 
 // mru returns the length of the longest packet that the port receives. As with real cards
 // it is never less than the standard MTU: a machine whose MTU has been lowered still
-// receives what its neighbours send.
+// receives what its neighbors send.
 func (p *Port) mru() int { return max(p.MTU(), standardMTU) }
 
 // SetMTU sets the MTU. Longer packets are not transmitted, and packets that are longer than

@@ -22,7 +22,7 @@ func (p *Port) AcceptMulticastARP(accept bool) {
 }
 
 // SetUnansweredAddrs sets the addresses about which the port's stack does not answer the
-// ARP requests and neighbor solicitations of its neighbours, although it has them.
+// ARP requests and neighbor solicitations of its neighbors, although it has them.
 func (p *Port) SetUnansweredAddrs(addrs []netip.Addr) {
 	unanswered := make(map[netip.Addr]bool)
 	for _, a := range addrs {
@@ -43,7 +43,7 @@ func (p *Port) SetARPMAC(mac MAC) {
 }
 
 // WrapResolution makes the port call f for each message of ARP and NDP from which its stack
-// could learn a neighbour's address. f must call deliver, which delivers the message. f runs
+// could learn a neighbor's address. f must call deliver, which delivers the message. f runs
 // on the pump.
 func (p *Port) WrapResolution(f func(deliver func())) { p.link.wrapResolution.Store(&f) }
 
@@ -74,7 +74,7 @@ const (
 	solicitationLen = icmp6At + 24
 )
 
-// isResolution reports whether the stack could learn a neighbour's address from a frame.
+// isResolution reports whether the stack could learn a neighbor's address from a frame.
 func isResolution(frame []byte) bool {
 	if frame[12] == 0x08 && frame[13] == 0x06 {
 		return true

@@ -114,7 +114,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	if err := web.CheckOption("text", "anything"); err != nil {
 		t.Error(err)
 	}
-	if err := web.CheckOption("colour", "red"); err == nil || err.Error() != `unknown option "colour", expected one of ["text"]` {
+	if err := web.CheckOption("color", "red"); err == nil || err.Error() != `unknown option "color", expected one of ["text"]` {
 		t.Errorf("CheckOption = %v", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 //
 // Without Path and Cable, a rule applies as that of a firewall does: at the appliance's
 // gateways, to the packets that pass them, and on the appliance's segments, to packets
-// between neighbours. It applies to IP packets, but not to ARP and neighbor discovery. With
+// between neighbors. It applies to IP packets, but not to ARP and neighbor discovery. With
 // Cable, it applies to every frame.
 type Rule struct {
 	Name string `yaml:"name"` // for people

@@ -214,7 +214,7 @@ func TestLoadReportsMistakesWithPosition(t *testing.T) {
 		{"door to no service", "service: ssh", "service: telnet", `t.yaml:27:59: no service is called "telnet"`},
 		{"doors without seen_as", "    - {from: 127.0.0.0/8, as: 203.0.113.8}", "    []", "t.yaml:26:3: clients of the doors have no simulated address"},
 		{"seen_as on a wire", "as: 203.0.113.8", "as: 192.0.2.9", "t.yaml:29:31: 192.0.2.9/32 is on the wire of Data 1"},
-		{"back door for a neighbour", "# out", "  out: [{address: 192.0.2.53, to: 127.0.0.1}]", "t.yaml:30:19: 192.0.2.53 belongs to host resolver already"},
+		{"back door for a neighbor", "# out", "  out: [{address: 192.0.2.53, to: 127.0.0.1}]", "t.yaml:30:19: 192.0.2.53 belongs to host resolver already"},
 		{"back door for the appliance", "# out", "  out: [{address: 192.0.2.25, to: 127.0.0.1}]", "t.yaml:30:19: 192.0.2.25 belongs to Data 1 already"},
 	}
 	for _, test := range tests {

@@ -25,7 +25,7 @@
 //   - Socket: a TCP or UDP endpoint of the stack with its entry in the registry, which knows
 //     its owner, backlog and byte counts.
 //   - Gate: the place where the callers of one direction of a socket wait.
-//   - Learner: the stack's clock, which keeps datagrams in order while a neighbour's MAC is
+//   - Learner: the stack's clock, which keeps datagrams in order while a neighbor's MAC is
 //     being learned.
 //   - Neighbor entry: a line of the ARP or NDP cache. The neighbor sweeper removes entries
 //     that have expired.
@@ -80,7 +80,7 @@
 //
 // # Datagrams keep their order
 //
-// gVisor sends packets that have waited for a neighbour's MAC on a goroutine of its own, and
+// gVisor sends packets that have waited for a neighbor's MAC on a goroutine of its own, and
 // packets that are written in the meantime immediately. The learner makes this one step:
 // while a message of ARP or NDP is processed and the waiting packets are sent, no socket
 // hands datagrams to the stack.
@@ -104,7 +104,7 @@
 // no lock is taken while it is held. listener.mu guards the length of a listener's queue.
 // neighborSweeper.mu guards its timer and listeners; it is taken while the stack's locks are
 // held, so the stack is not called while it is held. learner.sending is held while a datagram
-// is handed to the stack, or a neighbour's MAC is learned. learner.mu is taken while the
+// is handed to the stack, or a neighbor's MAC is learned. learner.mu is taken while the
 // stack's locks are held, for short moments.
 //
 // Host.mu is taken before registry.mu. Neither is held while a socket is closed or waits.

@@ -69,7 +69,7 @@ func TestForwarders(t *testing.T) {
 			case 26:
 				r.Refuse()
 			case 27:
-				<-ctx.Done() // as while a real host is being dialled
+				<-ctx.Done() // as while a real host is being dialed
 			}
 		},
 		UDP: func(from, to netip.AddrPort) func(context.Context, network.PacketConn) {

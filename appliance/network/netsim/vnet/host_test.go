@@ -352,9 +352,9 @@ func TestNeighborsExpire(t *testing.T) {
 		return n
 	}
 	if count(a) != 1 || count(b) != 1 { // b has learned a's MAC from its ARP request
-		t.Errorf("%d and %d neighbours", count(a), count(b))
+		t.Errorf("%d and %d neighbors", count(a), count(b))
 	}
-	eventually(t, "both hosts have no neighbours", func() bool {
+	eventually(t, "both hosts have no neighbors", func() bool {
 		return count(a) == 0 && count(b) == 0
 	})
 	list, err := a.Neighbors()

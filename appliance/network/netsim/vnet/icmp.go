@@ -29,7 +29,7 @@ type icmpListener struct {
 	wakeups chan struct{}
 	v6      bool
 
-	nextHop     tcpip.Address // the neighbour to which packets are sent
+	nextHop     tcpip.Address // the neighbor to which packets are sent
 	unreachable atomic.Bool   // nextHop has not answered ARP or NDP
 }
 
@@ -77,7 +77,7 @@ func (l *icmpListener) close() {
 	l.ep.Close()
 }
 
-// reportUnreachable tells the listener that the neighbour hop does not answer.
+// reportUnreachable tells the listener that the neighbor hop does not answer.
 func (l *icmpListener) reportUnreachable(hop tcpip.Address) {
 	if hop != l.nextHop {
 		return

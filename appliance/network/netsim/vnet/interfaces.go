@@ -87,7 +87,7 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 }
 
 // attach creates the stack's NIC for i if i has none. A NIC takes 95 KiB, mostly for
-// neighbour caches, so an interface gets it with its first address. attach is called with mu
+// neighbor caches, so an interface gets it with its first address. attach is called with mu
 // held.
 func (h *Host) attach(i *iface) {
 	if i.attached {
@@ -101,7 +101,7 @@ func (h *Host) attach(i *iface) {
 		must(h.stack.SetPromiscuousMode(i.id, true))
 		must(h.stack.SetSpoofing(i.id, true))
 	}
-	// NDP probes a neighbour after 30 seconds, as RFC 4861 demands; ARP does not.
+	// NDP probes a neighbor after 30 seconds, as RFC 4861 demands; ARP does not.
 	must(h.stack.SetNUDConfigurations(i.id, ipv4.ProtocolNumber, h.neighbors.arpConfig()))
 }
 

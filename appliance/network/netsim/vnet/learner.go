@@ -7,8 +7,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// A learner is a stack's clock that keeps datagrams in order while a neighbour's MAC is
-// learned. gVisor queues packets to a neighbour that it does not know yet, and sends them by
+// A learner is a stack's clock that keeps datagrams in order while a neighbor's MAC is
+// learned. gVisor queues packets to a neighbor that it does not know yet, and sends them by
 // a timer with zero duration; packets that are written meanwhile would overtake them.
 // Therefore timers with zero duration that are set while a message of ARP or NDP is processed
 // are deferred, and their functions are called before anything else is sent.

@@ -36,7 +36,7 @@ type neighborSweeper struct {
 	timer  tcpip.Timer
 	at     tcpip.MonotonicTime // when the timer fires
 	closed bool
-	// listeners are notified when a neighbour does not answer, because the stack does not
+	// listeners are notified when a neighbor does not answer, because the stack does not
 	// report packets that it drops for that reason.
 	listeners map[*icmpListener]bool
 }

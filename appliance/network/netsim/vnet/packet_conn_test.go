@@ -8,7 +8,7 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// Datagrams that a socket sends while its neighbour's MAC is being learned arrive in the order
+// Datagrams that a socket sends while its neighbor's MAC is being learned arrive in the order
 // in which they were sent.
 func TestDatagramsKeepTheirOrder(t *testing.T) {
 	p := newPair(t, false)

@@ -9,19 +9,19 @@ import (
 )
 
 // FrameFilter returns a filter that applies the faults of the cable with the given name to
-// every frame on it. If neighbour is true, the cable belongs to a machine on a segment of the
+// every frame on it. If neighbor is true, the cable belongs to a machine on a segment of the
 // appliance. Then the filter also applies the gateways' faults to IP packets between that
-// machine and its neighbours, because these pass no gateway. Messages of neighbor discovery
-// are exempt from the gateways' faults, as ARP is; without them the neighbours could not
+// machine and its neighbors, because these pass no gateway. Messages of neighbor discovery
+// are exempt from the gateways' faults, as ARP is; without them the neighbors could not
 // find each other.
-func (w *WAN) FrameFilter(cable string, neighbour bool) ether.FrameFilter {
+func (w *WAN) FrameFilter(cable string, neighbor bool) ether.FrameFilter {
 	return func(from, to *ether.Port, frame []byte) (time.Duration, bool) {
 		set := w.faults.Load()
 		out := w.isAppliance(frame)
 		p, ip := parseAny(frame)
 		e := neighborEnds{from: from, to: to, packet: &p}
 		v := w.evaluate(set.cables[cable], &p, out, e)
-		if v.pass && neighbour && ip && !p.isDiscovery() && !w.ownsPort(from) && !w.ownsPort(to) {
+		if v.pass && neighbor && ip && !p.isDiscovery() && !w.ownsPort(from) && !w.ownsPort(to) {
 			v2 := w.evaluate(set.gateways, &p, out, e)
 			v.pass, v.delay = v2.pass, v.delay+v2.delay
 		}

@@ -55,7 +55,7 @@
 // evaluated at its far end, so that traceroute still shows the routers on the way, and the
 // last router sends the answers. Rules of a cable are evaluated on that cable (see
 // WAN.FrameFilter). There the rules of the gateways are evaluated too, for packets between
-// neighbours, which pass no gateway.
+// neighbors, which pass no gateway.
 //
 // The state of a fault (counts and connections) is kept in the Fault, not in the table of faults:
 // tables are replaced whenever a rule is added or removed, and counts must survive that.

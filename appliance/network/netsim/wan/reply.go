@@ -32,7 +32,7 @@ type replyPath struct {
 	ttl     uint8         // of the answer when it arrives
 	delay   time.Duration // until the answer is transmitted
 
-	// Between neighbours, instead of gateway.
+	// Between neighbors, instead of gateway.
 	port   *ether.Port // at which the answer arrives
 	sender *ether.Port // which appears to transmit it
 }

@@ -87,7 +87,7 @@ type Rule struct {
 
 	// Path makes the rule apply at the far end of the path with that name, Cable on the cable
 	// with that name (see WAN.FrameFilter). If neither is set, the rule applies at the
-	// gateways and between neighbours on the appliance's segments.
+	// gateways and between neighbors on the appliance's segments.
 	Path, Cable string
 
 	// Conditions for connections.
