@@ -110,7 +110,7 @@ func TestCtlRefusals(t *testing.T) {
 		"ctl fault add drop --connections 0":       `connections 0, expected more than 0; without this key there is no limit`,
 		"ctl fault add delay":                      `delay: no delay, expected one such as 200ms`,
 		"ctl fault add drop --port 25":             `port: port 25 without a protocol that has ports`,
-		"ctl fault add drop --color red":          `unknown flag --color: see esasim help ctl fault add`,
+		"ctl fault add drop --color red":           `unknown flag --color: see esasim help ctl fault add`,
 		"ctl fault remove one":                     `"one" is not the number of a fault: expected a number such as 1, or all`,
 		"ctl fault remove 7":                       `there is no fault 7: esasim ctl fault list lists what there is`,
 		"ctl peer show nobody":                     `no server "nobody": esasim ctl peer list lists what there is`,

@@ -21,7 +21,7 @@ import (
 type talkingNetwork struct {
 	network.Transport
 	control, data []byte // of the first connection, and of further ones
-	dialed       int
+	dialed        int
 }
 
 func (n *talkingNetwork) Dial(context.Context, network.DialConfig) (network.Conn, error) {

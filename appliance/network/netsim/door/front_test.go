@@ -16,7 +16,7 @@ import (
 // closed.
 type slowHosts struct {
 	network.Transport
-	dialed chan struct{} // closed when the service has the connection
+	dialed  chan struct{} // closed when the service has the connection
 	release chan struct{}
 }
 
