@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -29,10 +30,23 @@ type controlServer struct {
 	socketErr error  // why there is no socket; nil if there is one
 }
 
-// openControl listens in the data directory, and at the address of --ctl. A socket that
-// cannot be opened is no reason not to start: the announcement says so, and the appliance
-// itself does not need it.
-func (s *serve) openControl(b *box.Box, data *dataDir) (*controlServer, error) {
+// listenControl listens at the address of --ctl. Without that flag it returns nil.
+func (s *serve) listenControl() (net.Listener, error) {
+	if !s.Ctl.IsValid() {
+		return nil, nil
+	}
+	l, err := control.ListenTCP(s.Ctl.AddrPort)
+	if err != nil {
+		return nil, fmt.Errorf(
+			"%w: choose another address with --ctl, such as 127.0.0.1:0 for a free port", err)
+	}
+	return l, nil
+}
+
+// openControl answers at a listener, which may be nil, and at a socket in the data directory. A
+// socket that cannot be opened is no reason not to start: the announcement says so, and the
+// appliance itself does not need it.
+func openControl(b *box.Box, data *dataDir, tcp net.Listener) *controlServer {
 	c := &controlServer{server: control.New(b)}
 	path := filepath.Join(data.path, socketName)
 	l, err := control.ListenUnix(path)
@@ -40,16 +54,11 @@ func (s *serve) openControl(b *box.Box, data *dataDir) (*controlServer, error) {
 		c.socket = path
 		c.server.Serve(l)
 	}
-	if !s.Ctl.IsValid() {
-		return c, nil
+	if tcp != nil {
+		c.address = tcp.Addr().String()
+		c.server.Serve(tcp)
 	}
-	if l, err = control.ListenTCP(s.Ctl.AddrPort); err != nil {
-		err = fmt.Errorf("%w: choose another address with --ctl, such as 127.0.0.1:0 for a free port", err)
-		return nil, errors.Join(err, c.stop())
-	}
-	c.address = l.Addr().String()
-	c.server.Serve(l)
-	return c, nil
+	return c
 }
 
 // stop waits for requests that are being answered, for a bounded time.

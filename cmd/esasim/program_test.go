@@ -176,6 +176,8 @@ doors:
 		{[]string{"--ephemeral", "--topology", named}, "the door second cannot listen on " + running.ssh + ": address already in use: choose another address in " + named},
 		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ready", "/nowhere/x"}, "there is no directory /nowhere: create it first"},
 		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ctl", running.ssh}, "address already in use: choose another address with --ctl"},
+		{[]string{"--ephemeral", "--ports", "auto", "--ftp", running.ftp, "--ctl", running.ssh}, "the door ftp cannot listen on " + running.ftp +
+			": address already in use: choose another address with --ftp, or let all doors take free ports with --ports auto; open the control port: "},
 		{[]string{"--ephemeral", "--ftp", "nonsense"}, "nonsense"},
 		{[]string{"--ssh", "127.0.0.1:0"}, fmt.Sprintf("in use by process %d: stop it, or choose another directory with --data, or none with --ephemeral", running.Process.Pid)},
 		{[]string{"--data", other}, "precious"},

@@ -87,13 +87,17 @@ func (s *serve) Run(t stdio) (err error) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	ctlListener, ctlErr := s.listenControl()
 	if err := b.Start(context.Background()); err != nil {
-		return s.explainListen(err, topo)
+		if ctlListener != nil {
+			ctlListener.Close()
+		}
+		return errors.Join(s.explainListen(err, topo), ctlErr) // all ports that are taken at once
 	}
-	ctl, err := s.openControl(b, data)
-	if err != nil {
-		return errors.Join(err, stopBox(b))
+	if ctlErr != nil {
+		return errors.Join(ctlErr, stopBox(b))
 	}
+	ctl := openControl(b, data, ctlListener)
 	if err := s.announce(t.out, b, data, ctl); err != nil {
 		return errors.Join(err, ctl.stop(), stopBox(b))
 	}
