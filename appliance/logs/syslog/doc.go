@@ -51,7 +51,8 @@
 // acknowledged records, and no longer than what system and server can hold: the largest receive
 // buffer (6 MiB on Linux) and the server's own queue (10000 messages of 1 KiB in rsyslogd).
 // Therefore the number of records in the last 16 MiB acknowledged on the broken connection
-// (Options.InDoubtLimit) is the bound that is counted, logged and shown.
+// (Options.InDoubtLimit) is the bound that is counted, logged and shown. Without a buffer on disk the
+// log says, at each break, how many messages may be lost: these and the ones in flight.
 //
 // # When TLS is established
 //

@@ -32,6 +32,25 @@ func (h *harness) advanceUntil(what string, ok func() bool) {
 	})
 }
 
+// Without a buffer on disk, too, the administrator learns how many messages may be lost.
+func TestRecordsInDoubtWithoutBuffer(t *testing.T) {
+	h := newHarness(t, "after: 5 records, then: reset, times: 1", 0)
+	h.start()
+	h.push("one")
+	h.push("two")
+	h.eventually("two events", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return len(h.events) == 2
+	})
+	h.stop()
+	e := h.events[1]
+	if e.Kind != syslog.RecordsInDoubt || e.Records != 2 || e.Text != "Subscription Mails: "+
+		"The connection to syslog server 10.44.167.30 ended: the last 2 messages may be lost" {
+		t.Errorf("%+v", e)
+	}
+}
+
 // The server resets the connection once it has read four records. The break is reported each
 // time, as each connection has worked.
 func TestReset(t *testing.T) {

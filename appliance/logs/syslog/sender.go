@@ -218,7 +218,15 @@ func (s *sender) handleBreak(err error, inFlight int) {
 			st.Resent += inFlight
 		}
 	})
-	if s.queue.spool != nil && inDoubt+inFlight > 0 {
+	switch lost := inDoubt + inFlight; {
+	case lost == 0:
+	case s.queue.spool == nil && lost == 1:
+		s.addEvent(RecordsInDoubt, 1, "The connection to syslog server %s ended: "+
+			"the last message may be lost", s.settings.Server)
+	case s.queue.spool == nil:
+		s.addEvent(RecordsInDoubt, lost, "The connection to syslog server %s ended: "+
+			"the last %d messages may be lost", s.settings.Server, lost)
+	default:
 		s.addEvent(RecordsInDoubt, inDoubt, "The connection to syslog server %s ended: "+
 			"%d messages are sent again; of those before them the last %d may be lost",
 			s.settings.Server, inFlight, inDoubt)
