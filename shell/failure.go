@@ -3,8 +3,10 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
+	"syscall"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -29,12 +31,13 @@ func failureText(err error) string {
 		return fmt.Sprintf("no common %s: the client knows %s, the server offers %s",
 			negotiation.What, strings.Join(negotiation.RequestedAlgorithms, ","),
 			strings.Join(negotiation.SupportedAlgorithms, ","))
-	case errors.As(err, &netErr), errors.Is(err, net.ErrClosed):
+	case errors.As(err, &netErr), errors.Is(err, net.ErrClosed),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.EPIPE):
 		return ""
 	}
-	text, ofLibrary := strings.CutPrefix(err.Error(), "ssh: ")
+	text := strings.TrimPrefix(err.Error(), "ssh: ")
 	switch {
-	case !ofLibrary || strings.HasPrefix(text, "disconnect, reason"):
+	case strings.HasPrefix(text, "disconnect, reason"):
 		return "" // the client has said that it ends the connection
 	case strings.HasPrefix(text, "unexpected message type"):
 		return "the client sent a packet that does not belong to the key exchange it had begun"
