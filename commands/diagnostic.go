@@ -54,8 +54,8 @@ func (d *diagnosticRun) top() shell.Menu {
 		{Key: "REPORTING", Text: "Reporting Utilities.", Run: d.submenu(d.reporting)},
 		{Key: "TRACKING", Text: "Tracking Utilities.", Run: d.submenu(d.tracking)},
 		{Key: "RELOAD", Text: "Reset configuration to the initial manufacturer values.",
-			Hidden: !d.version7 || d.env.Account.Role != users.Administrator, Run: d.operation(d.reload)},
-		{Key: "SERVICES", Text: "Service Utilities.", Hidden: !d.version7, Run: d.submenu(d.services)},
+			Absent: !d.version7 || d.env.Account.Role != users.Administrator, Run: d.operation(d.reload)},
+		{Key: "SERVICES", Text: "Service Utilities.", Absent: !d.version7, Run: d.submenu(d.services)},
 	}}
 }
 

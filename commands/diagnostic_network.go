@@ -18,7 +18,7 @@ func (d *diagnosticRun) network() shell.Menu {
 		{Key: "FLUSH", Text: "Flush all network related caches.", Run: d.operation(d.flush)},
 		{Key: "ARPSHOW", Text: "Show system ARP cache.", Run: d.operation(d.arpShow)},
 		{Key: "NDPSHOW", Text: "Show system NDP cache.", // B44
-			Hidden: !d.version7, Run: d.operation(d.ndpShow)},
+			Absent: !d.version7, Run: d.operation(d.ndpShow)},
 		{Key: "SMTPPING", Text: "Test a remote SMTP server.", Run: d.operation(smtpPing)},
 		{Key: "TCPDUMP", Text: "Dump ethernet packets.", Run: captureMenu},
 	}}

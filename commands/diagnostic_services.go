@@ -31,7 +31,7 @@ func (d *diagnosticRun) services() shell.Menu {
 		restart := func(ctx context.Context) error { return d.restart(ctx, s) }
 		status := func(context.Context) error { return d.serviceStatus(s) }
 		m.Items = append(m.Items, shell.Item{
-			Key: s.key, Text: s.text, Hidden: !d.env.Appliance.Daemons.Has(s.process),
+			Key: s.key, Text: s.text, Absent: !d.env.Appliance.Daemons.Has(s.process),
 			Run: d.submenu(func() shell.Menu {
 				return shell.Menu{Items: []shell.Item{
 					{Key: "RESTART", Text: "Restart the service", Run: d.operation(restart)},

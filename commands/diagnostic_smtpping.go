@@ -156,13 +156,13 @@ func checkMailbox(s string) error {
 	return nil
 }
 
-// run tests the server and prints the result. Its errors are those of the session and
-// internal ones.
+// run tests the server and prints the result. A failed test is a refusal, so that a command line
+// fails.
 func (t smtpTest) run(ctx context.Context, env *shell.Env) error {
 	began := clock.System().Mark()
 	env.Printf("Starting SMTP test of host %s.\n", t.host)
-	result := "complete"
-	if err := t.test(ctx, env); err != nil {
+	err := t.test(ctx, env)
+	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -171,10 +171,12 @@ func (t smtpTest) run(ctx context.Context, env *shell.Env) error {
 			return err
 		}
 		env.PrintWrapped(text)
-		result = "failed"
 	}
-	env.Printf("Test %s. Total time elapsed %.2f seconds\n",
-		result, clock.System().Since(began).Seconds())
+	elapsed := clock.System().Since(began).Seconds()
+	if err != nil {
+		return refusal.Newf("Test failed. Total time elapsed %.2f seconds", elapsed)
+	}
+	env.Printf("Test complete. Total time elapsed %.2f seconds\n", elapsed)
 	return nil
 }
 

@@ -177,7 +177,7 @@ func TestMenuWords(t *testing.T) {
 	for _, want := range []string{
 		"> Sta\n\nThe word Sta is ambiguous: it may mean START or STATUS.\n\n- START - Start\n",
 		"It does not run.\n\n- START",
-		"Unknown operation: hidden\n",
+		"The operation HIDDEN is not possible now.\n",
 		"The word s is ambiguous: it may mean START or STOP or STATUS.\n",
 	} {
 		if !strings.Contains(p.String(), want) {

@@ -23,7 +23,8 @@ type Menu struct {
 type Item struct {
 	Key    string // the word that the user types, in upper case
 	Text   string // a sentence that says what it does
-	Hidden bool   // it does not exist here, and cannot be chosen
+	Absent bool   // it does not exist in this version or for this role
+	Hidden bool   // it is not listed, and a user who types its word is told that it is not possible
 	// Unlisted omits an operation that is not possible now. A user who types its word
 	// nevertheless gets the refusal that Run returns, which says why.
 	Unlisted bool
@@ -78,41 +79,44 @@ func (d Dialogue) Menu(ctx context.Context, m func() Menu) error {
 // listed returns the items that the menu shows.
 func (m Menu) listed() []Item {
 	return slices.DeleteFunc(slices.Clone(m.Items),
-		func(it Item) bool { return it.Hidden || it.Unlisted })
+		func(it Item) bool { return it.Absent || it.Hidden || it.Unlisted })
 }
 
 // unlisted returns the other items whose words a user may know.
 func (m Menu) unlisted() []Item {
 	return slices.DeleteFunc(slices.Clone(m.Items),
-		func(it Item) bool { return it.Hidden || !it.Unlisted })
+		func(it Item) bool { return it.Absent || !it.Hidden && !it.Unlisted })
 }
 
 // Find returns the item whose key is word, which may be shortened and in upper or lower case. An
 // item that is not listed is found if word means no other. If there is no item, or more than one,
-// Find returns a refusal. A command with an inline form uses it for its arguments.
+// or a hidden one, Find returns a refusal. A command with an inline form uses it for its arguments.
 func (m Menu) Find(word string) (Item, error) {
-	for _, it := range m.Items {
-		if !it.Hidden && strings.EqualFold(word, it.Key) {
-			return it, nil
-		}
+	exact := func(it Item) bool { return strings.EqualFold(word, it.Key) }
+	short := func(it Item) bool {
+		return len(word) < len(it.Key) && strings.EqualFold(word, it.Key[:len(word)])
 	}
-	for _, items := range [][]Item{m.listed(), m.unlisted()} {
-		var found []Item
-		for _, it := range items {
-			if len(word) < len(it.Key) && strings.EqualFold(word, it.Key[:len(word)]) {
-				found = append(found, it)
-			}
-		}
-		switch len(found) {
-		case 0:
+	listed, unlisted := m.listed(), m.unlisted()
+	for _, found := range [][]Item{
+		matching(listed, exact), matching(unlisted, exact),
+		matching(listed, short), matching(unlisted, short),
+	} {
+		switch {
+		case len(found) == 0:
 			continue
-		case 1:
-			return found[0], nil
+		case len(found) > 1:
+			return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.",
+				word, strings.Join(itemKeys(found), " or "))
+		case found[0].Hidden:
+			return Item{}, refusal.Newf("The operation %s is not possible now.", found[0].Key)
 		}
-		return Item{}, refusal.Newf("The word %s is ambiguous: it may mean %s.",
-			word, strings.Join(itemKeys(found), " or "))
+		return found[0], nil
 	}
 	return Item{}, refusal.Newf("Unknown operation: %s", word)
+}
+
+func matching(items []Item, match func(Item) bool) []Item {
+	return slices.DeleteFunc(slices.Clone(items), func(it Item) bool { return !match(it) })
 }
 
 // Keys returns the keys of the items that the menu shows.

@@ -442,7 +442,7 @@ func TestCausesOfRefusalsAreLogged(t *testing.T) {
 	}
 }
 
-func TestUnlistedOperationsSayWhy(t *testing.T) {
+func TestUnlistedOperationsAreRefused(t *testing.T) {
 	app, _ := newAppliance(t)
 	refuse := func(text string) func(context.Context) error {
 		return func(context.Context) error { return refusal.New(text) }
@@ -452,7 +452,8 @@ func TestUnlistedOperationsSayWhy(t *testing.T) {
 			return shell.Menu{NoTitle: true, Items: []shell.Item{
 				{Key: "START", Text: "Start.", Run: refuse("Started.")},
 				{Key: "STOP", Text: "Stop.", Unlisted: true, Run: refuse("Nothing runs.")},
-				{Key: "ERASE", Text: "Erase.", Hidden: true, Run: refuse("Erased.")},
+				{Key: "DELETE", Text: "Delete.", Hidden: true, Run: refuse("Deleted.")},
+				{Key: "ERASE", Text: "Erase.", Absent: true, Run: refuse("Erased.")},
 			}}
 		})
 	}))
@@ -460,7 +461,9 @@ func TestUnlistedOperationsSayWhy(t *testing.T) {
 	sh.exchange("the menu", "menu\r", "menu\r\r\n\r\n"+menu)
 	for word, answer := range map[string]string{
 		"stop": "Nothing runs.", "STO": "Nothing runs.", "st": "Started.",
-		"erase": "Unknown operation: erase", "stops": "Unknown operation: stops",
+		"delete": "The operation DELETE is not possible now.",
+		"DEL":    "The operation DELETE is not possible now.",
+		"erase":  "Unknown operation: erase", "stops": "Unknown operation: stops",
 	} {
 		sh.exchange(word, word+"\r", word+"\r\r\n\r\n"+answer+"\r\n\r\n"+menu)
 	}
