@@ -18,10 +18,12 @@ func (s *site) alertRoutes(mux *http.ServeMux) {
 		method, below string
 		h             func(*visit) error
 	}{
-		{"GET", "/recipient", s.showRecipient}, {"POST", "/recipient", s.saveRecipient}, {"GET", "/delete", s.confirmDeleteRecipient}, {"POST", "/delete", s.deleteRecipient},
+		{"GET", "/recipient", s.showRecipient}, {"POST", "/recipient", s.saveRecipient},
+		{"GET", "/delete", s.confirmDeleteRecipient}, {"POST", "/delete", s.deleteRecipient},
 		{"GET", "/settings", s.showAlertSettings}, {"POST", "/settings", s.saveAlertSettings},
 	} {
-		s.route(mux, alertsPage, r.method, r.below, s.restrict(alertsCommand, "setting up alerts", r.h))
+		s.route(mux, alertsPage, r.method, r.below,
+			s.restrict(alertsCommand, "setting up alerts", r.h))
 	}
 }
 
@@ -41,7 +43,8 @@ func (s *site) showAlerts(v *visit) error {
 	view := alertView{MayEdit: s.mayRun(v.role(), alertsCommand)}
 	set := alert.Section.Get(v.session.draft)
 	for _, r := range set.Recipients {
-		view.Recipients = append(view.Recipients, recipientRow{r.Address, listOrAll(r.Classes), listOrAll(r.Severities)})
+		view.Recipients = append(view.Recipients,
+			recipientRow{r.Address, listOrAll(r.Classes), listOrAll(r.Severities)})
 	}
 	from, support := set.From, "Disabled"
 	if from == "" {
@@ -103,14 +106,16 @@ func choices[T ~string](all, chosen []T) []choice {
 }
 
 func (s *site) showRecipient(v *visit) error {
-	f := recipientForm{Classes: choices(alert.Classes(), nil), Severities: choices(alert.Severities(), nil)}
+	f := recipientForm{Classes: choices(alert.Classes(), nil),
+		Severities: choices(alert.Severities(), nil)}
 	if address := v.FormValue("address"); address != "" {
 		set := alert.Section.Get(v.session.draft)
 		r := set.Find(address)
 		if r == nil {
 			return errNoRecipient
 		}
-		f = recipientForm{r.Address, r.Address, choices(alert.Classes(), r.Classes), choices(alert.Severities(), r.Severities), nil}
+		f = recipientForm{r.Address, r.Address, choices(alert.Classes(), r.Classes),
+			choices(alert.Severities(), r.Severities), nil}
 	}
 	return s.showRecipientForm(v, http.StatusOK, f)
 }
@@ -124,7 +129,9 @@ func selectedValues[T ~string](ticked []string, all []T) []T {
 	for _, t := range ticked {
 		list = append(list, T(t))
 	}
-	if len(list) == len(all) && !slices.ContainsFunc(all, func(x T) bool { return !slices.Contains(list, x) }) {
+	if len(list) == len(all) && !slices.ContainsFunc(all, func(x T) bool {
+		return !slices.Contains(list, x)
+	}) {
 		return nil
 	}
 	return list
@@ -134,12 +141,14 @@ func (s *site) saveRecipient(v *visit) error {
 	p := v.PostForm
 	old := p.Get("old")
 	r := alert.Recipient{
-		Address: strings.TrimSpace(p.Get("address")),
-		Classes: selectedValues(p["class"], alert.Classes()), Severities: selectedValues(p["severity"], alert.Severities()),
+		Address:    strings.TrimSpace(p.Get("address")),
+		Classes:    selectedValues(p["class"], alert.Classes()),
+		Severities: selectedValues(p["severity"], alert.Severities()),
 	}
 	f := recipientForm{
 		Old: old, Address: r.Address, Errors: fieldErrors{},
-		Classes: tickedChoices(alert.Classes(), p["class"]), Severities: tickedChoices(alert.Severities(), p["severity"]),
+		Classes:    tickedChoices(alert.Classes(), p["class"]),
+		Severities: tickedChoices(alert.Severities(), p["severity"]),
 	}
 	set := alert.Section.Get(v.session.draft)
 	if len(p["class"]) == 0 {
@@ -151,7 +160,8 @@ func (s *site) saveRecipient(v *visit) error {
 	if err := f.Errors.set("address", alert.CheckAddress(r.Address)); err != nil {
 		return err
 	}
-	if f.Errors["address"] == "" && set.Find(r.Address) != nil && !strings.EqualFold(r.Address, old) {
+	if f.Errors["address"] == "" && set.Find(r.Address) != nil &&
+		!strings.EqualFold(r.Address, old) {
 		f.Errors["address"] = fmt.Sprintf("Alerts are sent to %s already.", r.Address)
 	}
 	if len(f.Errors) == 0 {
@@ -166,7 +176,8 @@ func (s *site) saveRecipient(v *visit) error {
 			return set.Check()
 		})
 		if err == nil {
-			return v.redirectPending(alertsPage.Path, "The alert recipient %s takes effect when the change is committed.", r.Address)
+			return v.redirectPending(alertsPage.Path,
+				"The alert recipient %s takes effect when the change is committed.", r.Address)
 		}
 		if err := f.Errors.set("form", editRefusal(err)); err != nil {
 			return err
@@ -193,8 +204,10 @@ func (s *site) confirmDeleteRecipient(v *visit) error {
 	}
 	v.title = "Delete Alert Recipient"
 	return s.show(v, "confirm.html", question{
-		Text: fmt.Sprintf("Are you sure you want to delete the alert recipient %s?", address), Hint: "The change takes effect when it is committed.", Button: "Delete",
-		Action: alertsPage.Path + "/delete", Back: alertsPage.Path, Hidden: [][2]string{{"address", address}},
+		Text: fmt.Sprintf("Are you sure you want to delete the alert recipient %s?", address),
+		Hint: "The change takes effect when it is committed.", Button: "Delete",
+		Action: alertsPage.Path + "/delete", Back: alertsPage.Path,
+		Hidden: [][2]string{{"address", address}},
 	})
 }
 
@@ -205,13 +218,16 @@ func (s *site) deleteRecipient(v *visit) error {
 		return errNoRecipient
 	}
 	err := alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
-		set.Recipients = slices.DeleteFunc(set.Recipients, func(r alert.Recipient) bool { return strings.EqualFold(r.Address, address) })
+		set.Recipients = slices.DeleteFunc(set.Recipients, func(r alert.Recipient) bool {
+			return strings.EqualFold(r.Address, address)
+		})
 		return nil
 	})
 	if err != nil {
 		return editRefusal(err)
 	}
-	return v.redirectPending(alertsPage.Path, "The alert recipient %s will be deleted when the change is committed.", address)
+	return v.redirectPending(alertsPage.Path,
+		"The alert recipient %s will be deleted when the change is committed.", address)
 }
 
 // An alertForm is the form of the settings, with the values as the user has entered them.
@@ -228,16 +244,20 @@ func (s *site) showAlertSettings(v *visit) error {
 	set := alert.Section.Get(v.session.draft)
 	v.title = alertSettingsTitle
 	return s.show(v, "alertform.html", alertForm{
-		From: set.From, Initial: fmt.Sprint(set.InitialInterval), Maximum: fmt.Sprint(set.MaximumInterval), Stored: fmt.Sprint(set.StoredAlerts),
-		AutoSupport: set.AutoSupport, Copy: set.AutoSupportCopy, Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
+		From: set.From, Initial: fmt.Sprint(set.InitialInterval),
+		Maximum: fmt.Sprint(set.MaximumInterval), Stored: fmt.Sprint(set.StoredAlerts),
+		AutoSupport: set.AutoSupport, Copy: set.AutoSupportCopy,
+		Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
 	})
 }
 
 func (s *site) saveAlertSettings(v *visit) error {
 	p := v.PostForm
 	f := alertForm{
-		From: trimmed(p, "from"), Initial: trimmed(p, "initial"), Maximum: trimmed(p, "maximum"), Stored: trimmed(p, "stored"),
-		AutoSupport: p.Get("autosupport") != "", Copy: p.Get("copy") != "", Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
+		From: trimmed(p, "from"), Initial: trimmed(p, "initial"), Maximum: trimmed(p, "maximum"),
+		Stored:      trimmed(p, "stored"),
+		AutoSupport: p.Get("autosupport") != "", Copy: p.Get("copy") != "",
+		Default: "alert@" + s.appliance.Hostname(), Vendor: alert.VendorAddress,
 	}
 	v.title = alertSettingsTitle
 	var err error
@@ -253,7 +273,8 @@ func (s *site) saveAlertSettings(v *visit) error {
 		return set.Check()
 	})
 	if err == nil {
-		return v.redirectPending(alertsPage.Path, "The alert settings take effect when they are committed.")
+		return v.redirectPending(alertsPage.Path,
+			"The alert settings take effect when they are committed.")
 	}
 	if err := f.Errors.set("form", editRefusal(err)); err != nil {
 		return err
@@ -273,8 +294,11 @@ func (f alertForm) check(valid alert.Settings) (fieldErrors, error) {
 	}
 	initial, maximum := int(parseNumber(f.Initial)), int(parseNumber(f.Maximum))
 	try("from", func(set *alert.Settings) { set.From = f.From })
-	try("initial", func(set *alert.Settings) { set.InitialInterval, set.MaximumInterval = initial, alert.MaxInterval })
-	try("maximum", func(set *alert.Settings) { // its lower bound is the initial number, if that is valid
+	try("initial", func(set *alert.Settings) {
+		set.InitialInterval, set.MaximumInterval = initial, alert.MaxInterval
+	})
+	// The lower bound of the maximum is the initial number, if that is valid.
+	try("maximum", func(set *alert.Settings) {
 		if set.MaximumInterval = maximum; found["initial"] == "" {
 			set.InitialInterval = initial
 		} else {

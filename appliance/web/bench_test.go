@@ -16,9 +16,12 @@ func BenchmarkPages(b *testing.B) {
 	s.store("a.cap", manyPackets(5000))
 	view := capturesPath + "/view/a.cap"
 	for name, target := range map[string]string{
-		"login": "/login", "status": "/monitor/system_status", "captures": capturesPath, "settings": capturesPath + "/settings",
-		"packets": view + "?page=20", "filtered": view + "?filter=udp+port+1001&page=3", "packet": view + "/packet/4000",
-		"logs": logsPath, "alerts": alertsPath, "help": "/help_and_support/online_help?search=packet+capture",
+		"login": "/login", "status": "/monitor/system_status", "captures": capturesPath,
+		"settings": capturesPath + "/settings",
+		"packets":  view + "?page=20", "filtered": view + "?filter=udp+port+1001&page=3",
+		"packet": view + "/packet/4000",
+		"logs":   logsPath, "alerts": alertsPath,
+		"help": "/help_and_support/online_help?search=packet+capture",
 	} {
 		visitor := w
 		if name == "login" {
@@ -115,7 +118,8 @@ func BenchmarkLargeCapture(b *testing.B) {
 		n := 0
 		for b.Loop() {
 			n++
-			expectPage(b, w.get(fmt.Sprintf("%s?filter=udp+port+1001+and+len+%%3E+%d", view, n)), http.StatusOK, "128,501 of 257,003 packets")
+			expectPage(b, w.get(fmt.Sprintf("%s?filter=udp+port+1001+and+len+%%3E+%d", view, n)),
+				http.StatusOK, "128,501 of 257,003 packets")
 		}
 	})
 }

@@ -35,20 +35,22 @@ type window struct {
 // openWindow starts a browser and opens an appliance's page in it.
 func openWindow(t *testing.T, box *appliancetest.Box) *window {
 	t.Helper()
-	alloc, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(tooltest.Path(t, "chromium", "chromium-browser", "google-chrome")),
-		chromedp.NoSandbox, // root runs tests in containers
-		chromedp.IgnoreCertErrors,
-		chromedp.WindowSize(1280, 900),
-		chromedp.WSURLReadTimeout(stepTimeout),
-	)...)
+	alloc, stop := chromedp.NewExecAllocator(t.Context(),
+		append(chromedp.DefaultExecAllocatorOptions[:],
+			chromedp.ExecPath(tooltest.Path(t, "chromium", "chromium-browser", "google-chrome")),
+			chromedp.NoSandbox, // root runs tests in containers
+			chromedp.IgnoreCertErrors,
+			chromedp.WindowSize(1280, 900),
+			chromedp.WSURLReadTimeout(stepTimeout),
+		)...)
 	ctx, end := chromedp.NewContext(alloc)
 	t.Cleanup(func() {
 		end()
 		stop()
 	})
 	w := &window{t, ctx}
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the browser ends with the context of its first action
+	// The browser ends with the context of its first action.
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatal(err)
 	}
 	w.do(chromedp.Navigate("https://" + box.DoorAddrs()["https"].String() + "/"))
@@ -103,13 +105,16 @@ func (w *window) login() {
 // choose clicks an item of a menu.
 func (w *window) choose(menu, item string) {
 	w.t.Helper()
-	w.do(chromedp.Click(byXPath(`//summary[text()=%q]`, menu)), chromedp.Click(byXPath(`//nav//a[text()=%q]`, item)), chromedp.WaitVisible(byXPath(`//h1[text()=%q]`, item)))
+	w.do(chromedp.Click(byXPath(`//summary[text()=%q]`, menu)),
+		chromedp.Click(byXPath(`//nav//a[text()=%q]`,
+			item)), chromedp.WaitVisible(byXPath(`//h1[text()=%q]`, item)))
 }
 
 // press clicks a button or a link, and waits for a text on the next page.
 func (w *window) press(button, then string) {
 	w.t.Helper()
-	w.do(chromedp.Click(byXPath(`//main//*[(self::button or self::a) and normalize-space(.)=%q]`, button)))
+	w.do(chromedp.Click(byXPath(`//main//*[(self::button or self::a) and normalize-space(.)=%q]`,
+		button)))
 	w.sees(then)
 }
 
@@ -147,7 +152,8 @@ func (w *window) picture(name string) {
 			}
 			w.do(chromedp.EmulateViewport(s.width, s.height, options...), preferColors(scheme))
 			png := ask(w, chromedp.FullScreenshot(100))
-			wide := ask(w, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+			wide := ask(w, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > "+
+				"document.documentElement.clientWidth"))
 			if wide {
 				w.t.Errorf("%s is wider than a %s", name, size)
 			}
@@ -186,15 +192,19 @@ func TestBrowserCapturesPackets(t *testing.T) {
 	w.press("Stop Capture", "Success - Packet Capture has stopped.")
 
 	w.press("Edit Settings", "Capture File Size Limit")
-	w.do(chromedp.SetValue(chromedp.CSS("#size"), "20"), chromedp.Click(chromedp.CSS(`input[name="duration"][value="time"]`)), chromedp.SetValue(chromedp.CSS("#time"), "5m 30s"),
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "20"),
+		chromedp.Click(chromedp.CSS(`input[name="duration"][value="time"]`)),
+		chromedp.SetValue(chromedp.CSS("#time"), "5m 30s"),
 		chromedp.SendKeys(chromedp.CSS("#expression"), "ip host 10.1.1.1 or or"))
 	w.sees("The filter is not valid at character 21: syntax error.")
 	w.picture("05-settings-bad-filter")
 	w.press("Submit", "Some settings are not valid.")
-	w.do(chromedp.Clear(chromedp.CSS("#expression")), chromedp.SendKeys(chromedp.CSS("#expression"), "ip host 10.1.1.1"))
+	w.do(chromedp.Clear(chromedp.CSS("#expression")),
+		chromedp.SendKeys(chromedp.CSS("#expression"), "ip host 10.1.1.1"))
 	w.sees("The filter is valid.")
 	w.press("Submit", "Success - Packet Capture settings have been changed.")
-	if s := box.Appliance().Captures.Settings(); s.SizeMB != 20 || s.Duration != 330*time.Second || s.FilterText() != "ip host 10.1.1.1" {
+	if s := box.Appliance().Captures.Settings(); s.SizeMB != 20 || s.Duration != 330*time.Second ||
+		s.FilterText() != "ip host 10.1.1.1" {
 		t.Errorf("the settings are %+v", s)
 	}
 	w.picture("06-capture-files")
@@ -207,9 +217,11 @@ func TestBrowserCapturesPackets(t *testing.T) {
 
 	w.press(name, "packets in")
 	w.picture("07-packets")
-	w.do(chromedp.SendKeys(chromedp.CSS("#filter"), "tcp[tcpflags] & tcp-syn != 0 and dst port 22\r"))
+	w.do(chromedp.SendKeys(chromedp.CSS("#filter"),
+		"tcp[tcpflags] & tcp-syn != 0 and dst port 22\r"))
 	w.do(chromedp.WaitVisible(byXPath(`//h2[starts-with(., "1 of ")]`)))
-	w.do(chromedp.Click(chromedp.CSS(`.packets tbody a`)), chromedp.WaitVisible(chromedp.CSS(`.dump`)))
+	w.do(chromedp.Click(chromedp.CSS(`.packets tbody a`)),
+		chromedp.WaitVisible(chromedp.CSS(`.dump`)))
 	w.picture("08-packet")
 	w.press("Follow TCP Stream", "SSH-2.0-")
 	w.picture("09-stream")
@@ -232,7 +244,8 @@ func TestBrowserCapturesPackets(t *testing.T) {
 	w.sees("Topics with “Packet Capture”")
 	w.press("Running a Packet Capture", "To start a capture")
 	w.picture("12-help")
-	w.do(chromedp.Click(byXPath(`//summary[text()="Options"]`)), chromedp.Click(byXPath(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
+	w.do(chromedp.Click(byXPath(`//summary[text()="Options"]`)),
+		chromedp.Click(byXPath(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
 }
 
 // menus takes screenshots of open menus. Escape and focus elsewhere close menus.
@@ -244,7 +257,8 @@ func (w *window) menus() {
 	closed := chromedp.WaitVisible(byXPath(`//details[not(@open)]/summary[text()="Help and Support"]`))
 	w.do(chromedp.KeyEvent(kb.Escape), closed)
 	w.do(chromedp.Click(help), chromedp.Focus(chromedp.CSS("#main")), closed) // as the Tab key does
-	w.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch), chromedp.Click(chromedp.CSS(".drawer")), chromedp.Click(help))
+	w.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch),
+		chromedp.Click(chromedp.CSS(".drawer")), chromedp.Click(help))
 	w.keep("19-menu-phone", ask(w, chromedp.FullScreenshot(100)))
 	w.do(chromedp.EmulateViewport(1280, 900), chromedp.Click(help))
 }
@@ -272,8 +286,10 @@ func (w *window) administer(box *appliancetest.Box) {
 	w.do(chromedp.WaitNotVisible(syslog), chromedp.WaitVisible(chromedp.CSS("#bouncebytes")))
 	w.pick("type", "mail")
 	w.do(chromedp.WaitVisible(syslog))
-	w.do(chromedp.SetValue(chromedp.CSS("#name"), "Mail_Log"), chromedp.Click(chromedp.CSS(`input[name="method"][value="syslog"]`)),
-		chromedp.SendKeys(chromedp.CSS("#pushhost"), "10.0.201.5")) // a field that the method has unfolded
+	w.do(chromedp.SetValue(chromedp.CSS("#name"), "Mail_Log"),
+		chromedp.Click(chromedp.CSS(`input[name="method"][value="syslog"]`)),
+		// The method has unfolded this field.
+		chromedp.SendKeys(chromedp.CSS("#pushhost"), "10.0.201.5"))
 	w.picture("14-log")
 	w.press("Submit", "The log subscription Mail_Log takes effect when it is committed.")
 	w.do(chromedp.Click(byXPath(`//a[text()="Files"][@aria-label="Files of gui_logs"]`)))
@@ -283,12 +299,15 @@ func (w *window) administer(box *appliancetest.Box) {
 	w.press("Add Recipient…", "Alert Classes")
 	w.do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
 	w.picture("16-recipient")
-	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is committed.")
+	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is "+
+		"committed.")
 	w.picture("17-alerts")
-	w.do(chromedp.Click(byXPath(`//a[text()="Commit Changes »"]`)), chromedp.SendKeys(chromedp.CSS("#comment"), "logs and alerts"))
+	w.do(chromedp.Click(byXPath(`//a[text()="Commit Changes »"]`)),
+		chromedp.SendKeys(chromedp.CSS("#comment"), "logs and alerts"))
 	w.picture("18-commit")
 	w.press("Commit Changes", "Success - Your changes have been committed.")
-	if last, _ := box.Appliance().Config.LastCommit(); last.Comment != "logs and alerts" || last.User != appliancetest.User {
+	if last, _ := box.Appliance().Config.LastCommit(); last.Comment != "logs and alerts" ||
+		last.User != appliancetest.User {
 		w.t.Errorf("the last commit is %+v", last)
 	}
 }
@@ -309,9 +328,11 @@ func (w *window) download(name string) []byte {
 	w.do(
 		chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 			on := true
-			_, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-				Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir, EventsEnabled: &on,
-			})
+			_, err := chromedp.CallBrowser(ctx, browser.SetDownloadBehavior,
+				browser.SetDownloadBehaviorParams{
+					Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: dir,
+					EventsEnabled: &on,
+				})
 			return err
 		}),
 		chromedp.Click(byXPath(`//input[@name="file"][@value=%q]`, name)),
@@ -374,7 +395,8 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 	cli.Type("start")
 	cli.Expect("Success - Packet Capture has started")
 	for _, w := range []*window{one, two} {
-		w.sees("A packet capture that was started with the command packetcapture is in progress.") // without a reload
+		// The page is not reloaded.
+		w.sees("A packet capture that was started with the command packetcapture is in progress.")
 		w.do(chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)))
 		w.sees("Status: No packet capture in progress")
 		if got := w.announced(); !strings.Contains(got, "with the command packetcapture") {
@@ -414,7 +436,9 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 // The front door to HTTP redirects to the real address of the front door to HTTPS.
 func TestHTTPDoorRedirectsToTheHTTPSDoor(t *testing.T) {
 	box := appliancetest.Start(t)
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 	r, err := client.Get("http://" + box.DoorAddrs()["http"].String() + "/login")
 	if err != nil {
 		t.Fatal(err)
@@ -432,16 +456,19 @@ func TestFormSurvivesALogin(t *testing.T) {
 	w.login()
 	w.choose("Help and Support", "Packet Capture")
 	w.press("Edit Settings", "Capture File Size Limit")
-	w.do(chromedp.SetValue(chromedp.CSS("#size"), "20"), chromedp.SendKeys(chromedp.CSS("#ports"), "25"))
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "20"),
+		chromedp.SendKeys(chromedp.CSS("#ports"), "25"))
 	box.Exec("diagnostic services webui restart")
 	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
 	w.sees("Your session has expired.")
-	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), strings.Repeat(kb.Backspace, 3)), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)), chromedp.Click(byXPath(`//button[text()="Submit"]`)))
+	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), strings.Repeat(kb.Backspace, 3)),
+		chromedp.Click(chromedp.CSS(`input[value="predefined"]`)), chromedp.Click(byXPath(`//button[text()="Submit"]`)))
 	w.sees("Your session has expired. Log in again.")
 	w.login()
 	w.sees("Edit Packet Capture Settings")
 	w.press("Submit", "Success - Packet Capture settings have been changed.")
-	if s := box.Appliance().Captures.Settings(); s.SizeMB != 20 || s.FilterText() != "(tcp port 25)" {
+	if s := box.Appliance().Captures.Settings(); s.SizeMB != 20 ||
+		s.FilterText() != "(tcp port 25)" {
 		t.Errorf("the settings are %+v", s)
 	}
 }
@@ -482,7 +509,8 @@ func TestBrowserSeesChangesOfOtherSessions(t *testing.T) {
 	w.sees("7 MB")
 	w.sees("Run Capture Indefinitely")
 	store := func(name string) {
-		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name, []byte("not a capture")); err != nil {
+		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name,
+			[]byte("not a capture")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -507,7 +535,9 @@ func TestBrowserErrorsOfAForm(t *testing.T) {
 	w.login()
 	w.choose("Help and Support", "Packet Capture")
 	w.press("Edit Settings", "Capture File Size Limit")
-	w.do(chromedp.SetValue(chromedp.CSS("#size"), "0"), chromedp.SetValue(chromedp.CSS("#ports"), ","), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)))
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "0"),
+		chromedp.SetValue(chromedp.CSS("#ports"),
+			","), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)))
 	w.press("Submit", "Some settings are not valid.")
 	focus := func() string { return ask(w, chromedp.Evaluate[string](`document.activeElement.id`)) }
 	if got := focus(); got != "form-error" {
@@ -517,7 +547,8 @@ func TestBrowserErrorsOfAForm(t *testing.T) {
 	if got := focus(); got != "ports" {
 		t.Errorf("the link leads to %q", got)
 	}
-	w.do(chromedp.SetValue(chromedp.CSS("#size"), "5"), chromedp.SetValue(chromedp.CSS("#ports"), "25"), chromedp.Click(chromedp.CSS("#leaveout")))
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "5"),
+		chromedp.SetValue(chromedp.CSS("#ports"), "25"), chromedp.Click(chromedp.CSS("#leaveout")))
 	w.press("Submit", "Success - Packet Capture settings have been changed.")
 	want := "((tcp port 25)) and not (host 10.0.201.4 and (tcp port 80 or tcp port 443))"
 	if got := box.Appliance().Captures.Settings().Filter.Expr(); got != want {
@@ -556,7 +587,8 @@ func TestBrowserFollowsACapture(t *testing.T) {
 	place := `(() => { const r = document.querySelector('nav.pager [data-pager="next"]').getBoundingClientRect(); return [r.x, r.y].join(); })()`
 	first := ask(w, chromedp.Evaluate[string](place))
 	for n := 2; n <= 4; n++ {
-		w.do(chromedp.Click(chromedp.CSS(`nav.pager [data-pager="next"]`)), chromedp.WaitVisible(byXPath(`//h1[text()="Packet %d"]`, n)))
+		w.do(chromedp.Click(chromedp.CSS(`nav.pager [data-pager="next"]`)),
+			chromedp.WaitVisible(byXPath(`//h1[text()="Packet %d"]`, n)))
 		if got := ask(w, chromedp.Evaluate[string](place)); got != first {
 			t.Errorf("packet %d: Next is at %s, before at %s", n, got, first)
 		}
@@ -571,7 +603,8 @@ func TestBrowserNarrowWindows(t *testing.T) {
 	box := appliancetest.Start(t)
 	long := strings.Repeat("long_name_", 6)
 	for _, name := range []string{long + "1.cap", long + "2.cap"} {
-		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name, []byte("not a capture")); err != nil {
+		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name,
+			[]byte("not a capture")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -582,12 +615,16 @@ func TestBrowserNarrowWindows(t *testing.T) {
 	w.do(chromedp.SetValue(chromedp.CSS("#name"), long+"log"))
 	w.press("Submit", "takes effect when it is committed")
 	pages := []string{
-		"/monitor/system_status", "/network/ip_interfaces", "/system_administration/log_subscriptions", "/system_administration/alerts",
-		"/system_administration/log_subscriptions/edit/" + long + "log", "/system_administration/log_subscriptions/files/gui_logs",
-		"/help_and_support/packet_capture", "/help_and_support/packet_capture/settings", "/help_and_support/online_help", "/commit",
+		"/monitor/system_status", "/network/ip_interfaces",
+		"/system_administration/log_subscriptions", "/system_administration/alerts",
+		"/system_administration/log_subscriptions/edit/" + long + "log",
+		"/system_administration/log_subscriptions/files/gui_logs",
+		"/help_and_support/packet_capture", "/help_and_support/packet_capture/settings",
+		"/help_and_support/online_help", "/commit",
 	}
 	base := "https://" + box.DoorAddrs()["https"].String()
-	for _, size := range []struct{ width, height int64 }{{320, 640}, {390, 844}, {640, 450}, {1280, 900}} {
+	for _, size := range []struct{ width, height int64 }{{320, 640}, {390, 844}, {640, 450},
+		{1280, 900}} {
 		w.do(chromedp.EmulateViewport(size.width, size.height))
 		for _, p := range pages {
 			w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
@@ -595,7 +632,8 @@ func TestBrowserNarrowWindows(t *testing.T) {
 				t.Errorf("%s is %d pixels wider than a window of %d", p, wide, size.width)
 			}
 			if covered := ask(w, chromedp.Evaluate[string](coveredControls)); covered != "" {
-				t.Errorf("%s in a window of %dx%d: covered are %s", p, size.width, size.height, covered)
+				t.Errorf("%s in a window of %dx%d: covered are %s", p, size.width, size.height,
+					covered)
 			}
 		}
 	}
@@ -624,7 +662,8 @@ func TestBrowserLandmarks(t *testing.T) {
 	w.press("Stop Capture", "Success - Packet Capture has stopped.")
 	file := "/help_and_support/packet_capture/view/" + filepath.Base(box.Captures()[0])
 	base := "https://" + box.DoorAddrs()["https"].String()
-	for _, p := range []string{"/monitor/system_status", "/network/ip_interfaces", "/help_and_support/packet_capture", file, file + "/packet/1", file + "/stream/1"} {
+	for _, p := range []string{"/monitor/system_status", "/network/ip_interfaces",
+		"/help_and_support/packet_capture", file, file + "/packet/1", file + "/stream/1"} {
 		w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
 		same := ask(w, chromedp.Evaluate[string](`(() => {
 			const seen = new Set(), same = [];
@@ -654,9 +693,12 @@ func TestBrowserRefreshesPages(t *testing.T) {
 	w.choose("System Administration", "Alerts")
 	w.press("Add Recipient…", "Alert Classes")
 	w.do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
-	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is committed.")
-	ask(w, chromedp.Evaluate[bool](`fetch("/commit", {method: "POST", body: new URLSearchParams({action: "abandon"})}).then(() => true)`, chromedp.EvalAwaitPromise)) // another tab
-	w.do(chromedp.WaitNotPresent(byXPath(`//main/*[contains(., "takes effect when")]`)), chromedp.WaitVisible(byXPath(`//a[text()="No Changes Pending"]`)))
+	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is "+
+		"committed.")
+	// This is a form of another tab.
+	ask(w, chromedp.Evaluate[bool](`fetch("/commit", {method: "POST", body: new URLSearchParams({action: "abandon"})}).then(() => true)`, chromedp.EvalAwaitPromise))
+	w.do(chromedp.WaitNotPresent(byXPath(`//main/*[contains(., "takes effect when")]`)),
+		chromedp.WaitVisible(byXPath(`//a[text()="No Changes Pending"]`)))
 	w.sees("No recipients are configured")
 }
 
@@ -667,8 +709,10 @@ func TestBrowserPrintStyle(t *testing.T) {
 	w.login()
 	w.choose("Help and Support", "Packet Capture")
 	w.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia,
+			emulation.SetEmulatedMediaParams{Media: "print"})
 		return err
 	}))
-	w.do(chromedp.WaitNotVisible(chromedp.CSS("nav.menus")), chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)), chromedp.WaitVisible(byXPath(`//h1[text()="Packet Capture"]`)))
+	w.do(chromedp.WaitNotVisible(chromedp.CSS("nav.menus")),
+		chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)), chromedp.WaitVisible(byXPath(`//h1[text()="Packet Capture"]`)))
 }

@@ -58,14 +58,15 @@ type captureFiles struct {
 // A captureState is the state of the capture in progress, for the page and for its script,
 // which polls it.
 type captureState struct {
-	State     string    `json:"state"` // running, idle, or elsewhere
-	Duration  string    `json:"duration"`
-	File      string    `json:"file"`
-	Size      string    `json:"size"`
-	Packets   string    `json:"packets"`
-	Dropped   string    `json:"dropped"`
-	Progress  int       `json:"progress"`  // percent of the size limit
-	Last      string    `json:"last"`      // the reason for which the last capture ended; "" if a user stopped it
+	State    string `json:"state"` // running, idle, or elsewhere
+	Duration string `json:"duration"`
+	File     string `json:"file"`
+	Size     string `json:"size"`
+	Packets  string `json:"packets"`
+	Dropped  string `json:"dropped"`
+	Progress int    `json:"progress"` // percent of the size limit
+	// Last says why the last capture ended. It is "" if a user stopped it.
+	Last      string    `json:"last"`
 	Failed    bool      `json:"failed"`    // that reason is not a limit of the settings
 	Elsewhere string    `json:"elsewhere"` // says where the capture of another side must be stopped
 	Disk      string    `json:"disk"`      // space in use
@@ -96,8 +97,10 @@ type captureFile struct {
 func (s *site) captureState() (captureState, captureFiles, error) {
 	st := s.appliance.Captures.Status(capture.GUI)
 	now := captureState{
-		State: captureIdle, Duration: capture.FormatDuration(st.Elapsed.Truncate(time.Second)), File: st.File,
-		Size: formatSize(st.Size), Packets: formatNumber(int64(st.Packets)), Dropped: formatNumber(int64(st.Dropped)),
+		State: captureIdle, Duration: capture.FormatDuration(st.Elapsed.Truncate(time.Second)),
+		File: st.File,
+		Size: formatSize(st.Size), Packets: formatNumber(int64(st.Packets)),
+		Dropped:   formatNumber(int64(st.Dropped)),
 		Elsewhere: s.captureElsewhere(),
 	}
 	settings := s.appliance.Captures.Settings()
@@ -174,11 +177,14 @@ func (s *site) captureFiles() (captureFiles, error) {
 	}
 	for _, f := range list {
 		view.Files = append(view.Files, captureFile{
-			Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime()), Bytes: f.Size(),
+			Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime()),
+			Bytes:   f.Size(),
 			Growing: s.appliance.Captures.IsBeingWritten(f.Name()),
 		})
 	}
-	slices.SortStableFunc(view.Files, func(a, b captureFile) int { return strings.Compare(b.Name, a.Name) })
+	slices.SortStableFunc(view.Files, func(a, b captureFile) int {
+		return strings.Compare(b.Name, a.Name)
+	})
 	h := fnv.New64a()
 	for _, f := range view.Files {
 		if f.Growing {
@@ -207,17 +213,19 @@ func (s *site) startCapture(v *visit) error {
 		var other *capture.InProgressError
 		if errors.As(err, &other) {
 			text, _ := refusal.Text(err)
-			v.session.leaveNotice(capturePage.Path, notice{Text: text, Bad: true, stillTrue: func() bool {
-				return s.appliance.Captures.Status(other.Running).Running
-			}})
+			v.session.leaveNotice(capturePage.Path,
+				notice{Text: text, Bad: true, stillTrue: func() bool {
+					return s.appliance.Captures.Status(other.Running).Running
+				}})
 			return v.redirect(capturePage.Path, "")
 		}
 		return v.redirectRefused(capturePage.Path, err)
 	}
-	v.session.leaveNotice(capturePage.Path, notice{Text: "Success - Packet Capture has started.", stillTrue: func() bool {
-		now := s.appliance.Captures.Status(capture.GUI)
-		return now.Running && now.Started.Equal(st.Started)
-	}})
+	v.session.leaveNotice(capturePage.Path, notice{Text: "Success - Packet Capture has started.",
+		stillTrue: func() bool {
+			now := s.appliance.Captures.Status(capture.GUI)
+			return now.Running && now.Started.Equal(st.Started)
+		}})
 	return v.redirect(capturePage.Path, "")
 }
 
@@ -229,9 +237,10 @@ func (s *site) stopCapture(v *visit) error {
 	case st.Reason != capture.ByUser: // it has ended at this moment; the page says why
 		return v.redirect(capturePage.Path, "")
 	}
-	v.session.leaveNotice(capturePage.Path, notice{Text: "Success - Packet Capture has stopped.", stillTrue: func() bool {
-		return !s.appliance.Captures.Status(capture.GUI).Running
-	}})
+	v.session.leaveNotice(capturePage.Path, notice{Text: "Success - Packet Capture has stopped.",
+		stillTrue: func() bool {
+			return !s.appliance.Captures.Status(capture.GUI).Running
+		}})
 	return v.redirect(capturePage.Path, "")
 }
 
@@ -259,7 +268,8 @@ func (s *site) storedCapture(name string) (*files.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-var errNoCapture = refuse(http.StatusNotFound, "There is no such packet capture file. It may have been deleted.")
+var errNoCapture = refuse(http.StatusNotFound,
+	"There is no such packet capture file. It may have been deleted.")
 
 // downloadCapture sends a file (B16). Of a growing file it sends the part that exists now.
 func (s *site) downloadCapture(v *visit) error {
@@ -270,7 +280,8 @@ func (s *site) downloadCapture(v *visit) error {
 	defer f.Close()
 	h := v.w.Header()
 	h.Set("Content-Type", "application/vnd.tcpdump.pcap")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": info.Name()}))
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment",
+		map[string]string{"filename": info.Name()}))
 	http.ServeContent(v.w, v.Request, "", info.ModTime(), io.NewSectionReader(f, 0, info.Size()))
 	return nil
 }
@@ -281,7 +292,8 @@ func (s *site) handleSelection(v *visit) error {
 	switch v.PostForm.Get("action") {
 	case "download":
 		if len(names) != 1 {
-			return v.redirectRefused(capturePage.Path, refuse(http.StatusBadRequest, "Choose one file to download."))
+			return v.redirectRefused(capturePage.Path,
+				refuse(http.StatusBadRequest, "Choose one file to download."))
 		}
 		f, info, err := s.storedCapture(names[0])
 		if err != nil {
@@ -291,11 +303,14 @@ func (s *site) handleSelection(v *visit) error {
 		return v.redirect(capturePage.Path+"/files/"+url.PathEscape(info.Name()), "")
 	case "delete":
 		if len(names) == 0 {
-			return v.redirectRefused(capturePage.Path, refuse(http.StatusBadRequest, "Choose the files to delete."))
+			return v.redirectRefused(capturePage.Path,
+				refuse(http.StatusBadRequest, "Choose the files to delete."))
 		}
 		query := url.Values{"file": names}.Encode()
 		if len(query) > maxNames {
-			return v.redirectRefused(capturePage.Path, refuse(http.StatusBadRequest, "These are too many files to delete at once. Choose fewer."))
+			return v.redirectRefused(capturePage.Path,
+				refuse(http.StatusBadRequest, "These are too many files to delete at once. "+
+					"Choose fewer."))
 		}
 		return v.redirect(capturePage.Path+"/delete?"+query, "")
 	}
@@ -317,9 +332,11 @@ func (s *site) selectedFiles(v *visit) ([]captureFile, error) {
 		switch {
 		case !slices.Contains(v.Form["file"], f.Name()):
 		case s.appliance.Captures.IsBeingWritten(f.Name()):
-			return nil, refuse(http.StatusConflict, "%s belongs to the capture in progress. Stop the capture first.", f.Name())
+			return nil, refuse(http.StatusConflict,
+				"%s belongs to the capture in progress. Stop the capture first.", f.Name())
 		default:
-			chosen = append(chosen, captureFile{Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime())})
+			chosen = append(chosen, captureFile{Name: f.Name(), Size: formatSize(f.Size()),
+				Time: s.formatTime(f.ModTime())})
 		}
 	}
 	if chosen == nil {
@@ -356,7 +373,8 @@ func (s *site) deleteFiles(v *visit) error {
 		deleted++
 	}
 	s.indexes.forget()
-	return v.redirect(capturePage.Path, "Success - %s deleted.", count(deleted, "packet capture file has been", "packet capture files have been"))
+	return v.redirect(capturePage.Path, "Success - %s deleted.",
+		count(deleted, "packet capture file has been", "packet capture files have been"))
 }
 
 // count formats a number of things, as in "1 file" or "2 files".

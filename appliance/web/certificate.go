@@ -92,7 +92,8 @@ func newCertificate(random io.Reader, hosts []string) ([]byte, error) {
 		return nil, err
 	}
 	var both bytes.Buffer
-	for _, b := range []*pem.Block{{Type: "CERTIFICATE", Bytes: cert}, {Type: "PRIVATE KEY", Bytes: private}} {
+	for _, b := range []*pem.Block{{Type: "CERTIFICATE", Bytes: cert},
+		{Type: "PRIVATE KEY", Bytes: private}} {
 		if err := pem.Encode(&both, b); err != nil {
 			return nil, err
 		}

@@ -33,7 +33,8 @@ func (s *site) showCommit(v *visit, status int, c commitView) error {
 func (s *site) confirmAbandon(v *visit) error {
 	v.title = "Abandon Changes"
 	return s.show(v, "confirm.html", question{
-		Text: "Are you sure you want to abandon your changes?", Hint: "What you have changed and not committed will be lost.", Button: "Abandon Changes",
+		Text: "Are you sure you want to abandon your changes?",
+		Hint: "What you have changed and not committed will be lost.", Button: "Abandon Changes",
 		Action: commitPage.Path, Back: commitPage.Path, Hidden: [][2]string{{"action", "abandon"}},
 	})
 }
@@ -45,7 +46,8 @@ func (s *site) commit(v *visit) error {
 		return v.redirect(commitPage.Path, "The changes have been abandoned.")
 	}
 	if !s.mayRun(v.role(), commitCommand) {
-		return refuse(http.StatusForbidden, "Your user role (%s) does not permit committing changes.", v.role())
+		return refuse(http.StatusForbidden,
+			"Your user role (%s) does not permit committing changes.", v.role())
 	}
 	comment := strings.TrimSpace(v.PostForm.Get("comment"))
 	c := commitView{Comment: comment, Errors: fieldErrors{}}
@@ -55,7 +57,8 @@ func (s *site) commit(v *visit) error {
 	if len(c.Errors) > 0 {
 		return s.showCommit(v, http.StatusUnprocessableEntity, c)
 	}
-	keep := v.PostForm.Get("keep") != "" || s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
+	keep := v.PostForm.Get("keep") != "" ||
+		s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
 	err := s.appliance.Commit(v.Context(), v.session.draft, v.session.login.ID(), config.CommitInfo{
 		User: v.session.account.Name, Comment: comment, KeepForRollback: keep,
 	})
@@ -75,7 +78,8 @@ func editRefusal(err error) error {
 	switch {
 	case errors.As(err, &conflict):
 		return refuse(http.StatusConflict,
-			"The changes cannot be committed: another session has meanwhile changed %s. Abandon the changes, and make them again.",
+			"The changes cannot be committed: another session has meanwhile changed %s. Abandon "+
+				"the changes, and make them again.",
 			strings.Join(conflict.Sections, ", "))
 	case errors.Is(err, config.ErrNoChanges):
 		return refuse(http.StatusConflict, "There are no changes to commit.")

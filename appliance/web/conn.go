@@ -79,7 +79,8 @@ func (c *conn) Read(p []byte) (int, error) {
 // plain HTTP gets no answer, as from AsyncOS: by an answer, scanners would take the port for one of
 // plain HTTP.
 func (c *conn) shakeHands() {
-	_ = c.tls.SetWriteDeadline(clock.System().Now().Add(headerTimeout)) // on failure Handshake fails, too
+	// If this fails, Handshake fails, too.
+	_ = c.tls.SetWriteDeadline(clock.System().Now().Add(headerTimeout))
 	if c.handshakeError = c.tls.Handshake(); c.handshakeError == nil {
 		state := c.tls.ConnectionState()
 		c.state = &state
@@ -93,7 +94,8 @@ func (c *conn) shakeHands() {
 
 // Write writes to the connection. It inserts serverHeader after the status line of a response.
 func (c *conn) Write(p []byte) (int, error) {
-	if !c.responseBegins || !bytes.HasPrefix(p, []byte("HTTP/1.")) || bytes.HasPrefix(p, []byte("HTTP/1.1 100 ")) {
+	if !c.responseBegins || !bytes.HasPrefix(p, []byte("HTTP/1.")) ||
+		bytes.HasPrefix(p, []byte("HTTP/1.1 100 ")) {
 		return c.Conn.Write(p)
 	}
 	i := bytes.Index(p, []byte("\r\n"))

@@ -51,7 +51,8 @@ func formError(errs fieldErrors) template.HTML {
 		text = "Some settings are not valid. Correct them, and submit again."
 	}
 	var b strings.Builder
-	b.WriteString(`<div class="notice bad" id="form-error" tabindex="-1" autofocus role="alert">` + html.EscapeString(text))
+	b.WriteString(`<div class="notice bad" id="form-error" tabindex="-1" autofocus role="alert">` +
+		html.EscapeString(text))
 	var fields []string
 	for field := range errs {
 		if field != "form" {
@@ -76,9 +77,11 @@ func formError(errs fieldErrors) template.HTML {
 // id of an element that can have the focus.
 var fieldOrder = []string{
 	// Edit Packet Capture Settings
-	"size", "duration", "time", "keep", "interfaces", "filter", "ports", "clients", "servers", "expression", "leaveout",
+	"size", "duration", "time", "keep", "interfaces", "filter", "ports", "clients", "servers",
+	"expression", "leaveout",
 	// log subscriptions
-	"name", "level", "bouncebytes", "file", "maxsize", "maxfiles", "schedule", "seconds", "clock", "method",
+	"name", "level", "bouncebytes", "file", "maxsize", "maxfiles", "schedule", "seconds", "clock",
+	"method",
 	"remotewait", "remotehost", "remoteuser", "remotepassword", "remotedir", "remoteport",
 	"pushhost", "pushport", "protocol", "facility", "maxmessage", "tag", "buffer",
 	// alerts

@@ -77,7 +77,9 @@ func versions(head string) (title string, from, below product.Version) {
 
 // topicsFor returns the topics of a version.
 func topicsFor(v product.Version) []topic {
-	return slices.DeleteFunc(slices.Clone(topics()), func(t topic) bool { return v.Before(t.from) || !v.Before(t.before) })
+	return slices.DeleteFunc(slices.Clone(topics()), func(t topic) bool {
+		return v.Before(t.from) || !v.Before(t.before)
+	})
 }
 
 // A helpView is the data of Online Help: the list of topics, the results of a search, or a topic.

@@ -10,13 +10,17 @@ import (
 
 func TestSearchHelp(t *testing.T) { // B23
 	b := newTestSite(t).login("admin")
-	expectPage(t, b.get("/help_and_support/online_help?search=Packet+Capture"), http.StatusOK, `value="Packet Capture"`, `<a href="/help_and_support/online_help?topic=running_a_packet_capture">Running a Packet Capture</a>`)
-	expectPage(t, b.get("/help_and_support/online_help?topic=running_a_packet_capture"), http.StatusOK, "Running a Packet Capture", "Start Capture", "Stop Capture")
+	expectPage(t, b.get("/help_and_support/online_help?search=Packet+Capture"), http.StatusOK,
+		`value="Packet Capture"`, `<a href="/help_and_support/online_help?topic=running_a_packet_capture">Running a Packet Capture</a>`)
+	expectPage(t, b.get("/help_and_support/online_help?topic=running_a_packet_capture"),
+		http.StatusOK, "Running a Packet Capture", "Start Capture", "Stop Capture")
 	w := b.get("/help_and_support/online_help?search=%3Cscript%3Exyzzy")
-	if expectPage(t, w, http.StatusOK, "No topic has"); strings.Contains(w.Body.String(), "<script>x") {
+	if expectPage(t, w, http.StatusOK, "No topic has"); strings.Contains(w.Body.String(),
+		"<script>x") {
 		t.Error("the query is not escaped")
 	}
-	expectPage(t, b.get("/help_and_support/online_help?topic=../running_a_packet_capture"), http.StatusNotFound)
+	expectPage(t, b.get("/help_and_support/online_help?topic=../running_a_packet_capture"),
+		http.StatusNotFound)
 }
 
 func TestTitlesRankAboveText(t *testing.T) {
@@ -31,8 +35,10 @@ func TestTitlesRankAboveText(t *testing.T) {
 }
 
 func TestQuotedPhrases(t *testing.T) {
-	list := []topic{{Title: "A", text: "packet capture"}, {Title: "B", text: "capture every packet"}}
-	for query, want := range map[string]int{`"packet capture"`: 1, `“Packet  Capture”`: 1, `packet capture`: 2, `"packet`: 2, `""`: 2, `"`: 2} {
+	list := []topic{{Title: "A", text: "packet capture"},
+		{Title: "B", text: "capture every packet"}}
+	for query, want := range map[string]int{`"packet capture"`: 1, `“Packet  Capture”`: 1,
+		`packet capture`: 2, `"packet`: 2, `""`: 2, `"`: 2} {
 		if found := searchHelp(list, query); len(found) != want {
 			t.Errorf("%s finds %d topics, want %d", query, len(found), want)
 		}
@@ -40,7 +46,8 @@ func TestQuotedPhrases(t *testing.T) {
 }
 
 func TestHelpTopicsOfAVersion(t *testing.T) { // B4
-	for major, want := range map[int]string{6: "Capturing Packets with TCPDUMP", 7: "Packet Capture Filters"} {
+	for major, want := range map[int]string{6: "Capturing Packets with TCPDUMP",
+		7: "Packet Capture Filters"} {
 		var titles []string
 		for _, f := range searchHelp(topicsFor(product.Version{Major: major}), "tcpdump filter") {
 			titles = append(titles, f.Title)

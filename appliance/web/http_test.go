@@ -28,7 +28,8 @@ func basic(name, passphrase string) func(*http.Request) {
 func TestBasicAuthenticationIsForReading(t *testing.T) {
 	s := newTestSite(t)
 	b := s.browser()
-	for _, target := range []string{capturesPath, capturesPath + "/status", "/monitor/system_status", "/commit"} {
+	for _, target := range []string{capturesPath, capturesPath + "/status",
+		"/monitor/system_status", "/commit"} {
 		for _, method := range []string{"GET", "HEAD"} {
 			w := b.request(method, target, nil, basic("admin", users.FactoryPassphrase))
 			if w.Code != http.StatusOK || len(b.cookies) != 0 {
@@ -36,11 +37,14 @@ func TestBasicAuthenticationIsForReading(t *testing.T) {
 			}
 		}
 		w := b.request("GET", target, nil, basic("admin", "wrong"))
-		if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), `Basic realm="`) {
+		if w.Code != http.StatusUnauthorized ||
+			!strings.HasPrefix(w.Header().Get("WWW-Authenticate"), `Basic realm="`) {
 			t.Errorf("wrong credentials for %s: %d, %v", target, w.Code, w.Header())
 		}
 		for _, header := range []string{"Bearer x", "Basic", "Basic !!!", "Digest username=admin"} {
-			w := b.request("GET", target, nil, func(r *http.Request) { r.Header.Set("Authorization", header) })
+			w := b.request("GET", target, nil, func(r *http.Request) {
+				r.Header.Set("Authorization", header)
+			})
 			if w.Code != http.StatusUnauthorized {
 				t.Errorf("%s with %q: %d", target, header, w.Code)
 			}
@@ -50,7 +54,8 @@ func TestBasicAuthenticationIsForReading(t *testing.T) {
 	if n := len(s.appliance.Logins.Sessions()); n != 0 {
 		t.Errorf("%d sessions", n)
 	}
-	expectPage(t, b.request("GET", "/nowhere", nil, basic("admin", users.FactoryPassphrase)), http.StatusNotFound)
+	expectPage(t, b.request("GET", "/nowhere", nil, basic("admin", users.FactoryPassphrase)),
+		http.StatusNotFound)
 	if n := len(s.logged("gui_logs", "user:admin id:")); n == 0 {
 		t.Error("the log does not name the user")
 	}
@@ -59,8 +64,10 @@ func TestBasicAuthenticationIsForReading(t *testing.T) {
 func TestBasicAuthenticationChangesNothing(t *testing.T) {
 	s := newTestSite(t)
 	b := s.browser()
-	for _, target := range []string{capturesPath + "/start", capturesPath + "/settings", logsPath + "/delete/status", "/commit", "/logout"} {
-		expectPage(t, b.request("POST", target, url.Values{"sure": {"yes"}}, basic("admin", users.FactoryPassphrase)),
+	for _, target := range []string{capturesPath + "/start", capturesPath + "/settings",
+		logsPath + "/delete/status", "/commit", "/logout"} {
+		expectPage(t, b.request("POST", target, url.Values{"sure": {"yes"}},
+			basic("admin", users.FactoryPassphrase)),
 			http.StatusForbidden, "accepted for GET and HEAD only")
 	}
 	for _, origin := range []string{"cross-site", "same-site"} {
@@ -69,7 +76,8 @@ func TestBasicAuthenticationChangesNothing(t *testing.T) {
 			r.Header.Set("Sec-Fetch-Site", origin)
 		}), http.StatusForbidden, "another site")
 	}
-	expectPage(t, s.login("admin").get(capturesPath), http.StatusOK, "No packet capture in progress")
+	expectPage(t, s.login("admin").get(capturesPath), http.StatusOK,
+		"No packet capture in progress")
 }
 
 func TestBasicAuthenticationFollowsRolesAndTheGuard(t *testing.T) {
@@ -79,13 +87,18 @@ func TestBasicAuthenticationFollowsRolesAndTheGuard(t *testing.T) {
 	for range 11 {
 		b.request("GET", capturesPath, nil, basic("admin", "wrong"))
 	}
-	expectPage(t, b.request("GET", capturesPath, nil, basic("admin", users.FactoryPassphrase)), http.StatusTooManyRequests, "too many failed attempts")
-	if n := len(s.logged("authentication", "An authentication attempt by the user admin from 10.0.201.4 failed using an HTTPS connection.")); n < 5 {
+	expectPage(t, b.request("GET", capturesPath, nil, basic("admin", users.FactoryPassphrase)),
+		http.StatusTooManyRequests, "too many failed attempts")
+	if n := len(s.logged("authentication",
+		"An authentication attempt by the user admin from 10.0.201.4 failed using an HTTPS "+
+			"connection.")); n < 5 {
 		t.Errorf("%d failed logins are logged", n)
 	}
 	s.clock.Advance(16 * time.Minute)
-	expectPage(t, b.request("GET", "/monitor/system_status", nil, basic("visitor", users.FactoryPassphrase)), http.StatusOK)
-	expectPage(t, b.request("GET", capturesPath, nil, basic("visitor", users.FactoryPassphrase)), http.StatusForbidden)
+	expectPage(t, b.request("GET", "/monitor/system_status", nil,
+		basic("visitor", users.FactoryPassphrase)), http.StatusOK)
+	expectPage(t, b.request("GET", capturesPath, nil, basic("visitor", users.FactoryPassphrase)),
+		http.StatusForbidden)
 }
 
 func TestASessionCountsMoreThanCredentials(t *testing.T) {
@@ -109,9 +122,12 @@ func TestWrongMethods(t *testing.T) {
 		{"TRACE", assetPaths()["page_js"], "GET, HEAD"},
 	} {
 		for _, client := range []*browser{b, s.browser()} {
-			w := client.request(c.method, c.target, nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-origin") })
+			w := client.request(c.method, c.target, nil, func(r *http.Request) {
+				r.Header.Set("Sec-Fetch-Site", "same-origin")
+			})
 			if w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != c.allow {
-				t.Errorf("%s %s: %d, Allow %q, want %q", c.method, c.target, w.Code, w.Header().Get("Allow"), c.allow)
+				t.Errorf("%s %s: %d, Allow %q, want %q", c.method, c.target, w.Code,
+					w.Header().Get("Allow"), c.allow)
 			}
 		}
 	}
@@ -121,7 +137,9 @@ func TestWrongMethods(t *testing.T) {
 func TestRequestLog(t *testing.T) { // logs.md 3.5
 	s := newTestSite(t)
 	b := s.browser()
-	b.request("GET", "/login", nil, func(r *http.Request) { r.Header.Set("User-Agent", "python-requests/2.26.0") })
+	b.request("GET", "/login", nil, func(r *http.Request) {
+		r.Header.Set("User-Agent", "python-requests/2.26.0")
+	})
 	b.get("/login")
 	line := regexp.MustCompile(`Info: req:10\.0\.201\.4 user:- id:([A-Za-z0-9]{20}) 200 GET /login HTTP/1\.1 (python-requests/2\.26\.0|-)$`)
 	lines := s.logged("gui_logs", "GET /login")
@@ -131,7 +149,8 @@ func TestRequestLog(t *testing.T) { // logs.md 3.5
 			ids, agents = append(ids, m[1]), append(agents, m[2])
 		}
 	}
-	if len(ids) != 2 || ids[0] == ids[1] || !slices.Equal(agents, []string{"python-requests/2.26.0", "-"}) {
+	if len(ids) != 2 || ids[0] == ids[1] || !slices.Equal(agents,
+		[]string{"python-requests/2.26.0", "-"}) {
 		t.Errorf("the log has %q", lines)
 	}
 }
@@ -148,7 +167,8 @@ func TestUnknownSessionsAreLoggedWithTheirDestination(t *testing.T) {
 		b := s.browser()
 		b.cookies["__Host-session-8443"] = id + strings.Repeat("x", secretLength)
 		b.get("/commit?x=1")
-		if lines := s.logged("gui_logs", "not found"); len(lines) != 1 || !strings.HasSuffix(lines[0], want) {
+		if lines := s.logged("gui_logs", "not found"); len(lines) != 1 ||
+			!strings.HasSuffix(lines[0], want) {
 			t.Errorf("version %d: %q, want %q", major, lines, want)
 		}
 	}
@@ -159,21 +179,26 @@ func TestSecondLoginKeepsTheDraft(t *testing.T) {
 	s.addUser("joe", users.Operator)
 	b := s.login("admin")
 	b.post(logsPath+"/add", syslogForm...)
-	expectRedirect(t, b.post("/login", "username", "admin", "password", users.FactoryPassphrase), "/monitor/system_status")
+	expectRedirect(t, b.post("/login", "username", "admin", "password", users.FactoryPassphrase),
+		"/monitor/system_status")
 	expectPage(t, b.get("/commit"), http.StatusOK, "Mail_Log: added")
 	login := []string{"username", "joe", "password", users.FactoryPassphrase}
 	w := b.post("/login", login...)
-	expectPage(t, w, http.StatusConflict, "admin is logged in and has changes that are not committed", `name="replace" value="admin"`)
+	expectPage(t, w, http.StatusConflict,
+		"admin is logged in and has changes that are not committed", `name="replace" value="admin"`)
 	expectPage(t, b.get("/commit"), http.StatusOK, "Logged in as: <b>admin</b>", "Mail_Log: added")
-	expectRedirect(t, b.post("/login", append(login, "replace", "admin")...), "/monitor/system_status")
-	expectPage(t, b.get("/commit"), http.StatusOK, "Logged in as: <b>joe</b>", "No changes are pending.")
+	expectRedirect(t, b.post("/login", append(login, "replace", "admin")...),
+		"/monitor/system_status")
+	expectPage(t, b.get("/commit"), http.StatusOK, "Logged in as: <b>joe</b>",
+		"No changes are pending.")
 	if l := logs.Section.Get(s.site.sessionsDraft(t)); l.Find("Mail_Log") != nil {
 		t.Error("the draft has changed hands")
 	}
 }
 
 func TestCommandsOfPagesExist(t *testing.T) {
-	words := []string{captureCommand, interfaceCommand, readLogsCommand, logsCommand, rolloverCommand, alertsCommand, commitCommand}
+	words := []string{captureCommand, interfaceCommand, readLogsCommand, logsCommand,
+		rolloverCommand, alertsCommand, commitCommand}
 	for _, c := range commands.All() {
 		words = slices.DeleteFunc(words, func(w string) bool { return w == c.Name })
 	}
@@ -204,10 +229,12 @@ func (fakeAlert) Error() string { return "alert" }
 
 func TestServerHeaderComesFirst(t *testing.T) {
 	for first, want := range map[string]string{
-		"HTTP/1.0 303 See Other\r\nA: b\r\n\r\n": "HTTP/1.0 303 See Other\r\n" + serverHeader + "A: b\r\n\r\n",
-		"HTTP/1.1 100 Continue\r\n\r\n":          "HTTP/1.1 100 Continue\r\n\r\n",
-		"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK": "HTTP/1.1 200 OK\r\n" + serverHeader + "\r\nHTTP/1.1 200 OK",
-		"HTTP":                                   "HTTP",
+		"HTTP/1.0 303 See Other\r\nA: b\r\n\r\n": "HTTP/1.0 303 See Other\r\n" + serverHeader +
+			"A: b\r\n\r\n",
+		"HTTP/1.1 100 Continue\r\n\r\n": "HTTP/1.1 100 Continue\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK": "HTTP/1.1 200 OK\r\n" + serverHeader +
+			"\r\nHTTP/1.1 200 OK",
+		"HTTP": "HTTP",
 	} {
 		near, far := net.Pipe()
 		c := &conn{Conn: near, responseBegins: true}

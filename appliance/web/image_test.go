@@ -14,7 +14,8 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-var updateImage = flag.Bool("update-image", false, "write the image of the capture page that README.md shows")
+var updateImage = flag.Bool("update-image", false,
+	"write the image of the capture page that README.md shows")
 
 // README.md shows the page Packet Capture. Browsers of different versions draw it
 // differently, so the test takes the picture and compares its size only.
@@ -50,6 +51,7 @@ func TestReadmeShowsTheCapturePage(t *testing.T) {
 	}
 	b, err := png.DecodeConfig(bytes.NewReader(kept))
 	if err != nil || a.Width != b.Width || a.Height != b.Height {
-		t.Errorf("%s has %dx%d pixels (%v), the page %dx%d: -update-image rewrites it", file, b.Width, b.Height, err, a.Width, a.Height)
+		t.Errorf("%s has %dx%d pixels (%v), the page %dx%d: -update-image rewrites it", file,
+			b.Width, b.Height, err, a.Width, a.Height)
 	}
 }

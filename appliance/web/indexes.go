@@ -77,7 +77,8 @@ func acquire(ctx context.Context, ch chan struct{}) error {
 
 // of returns the index of a file with a filter, which is nil if expr is empty. If another
 // goroutine is making the same index, of blocks until it has finished or ctx ends.
-func (x *indexes) of(ctx context.Context, r io.ReaderAt, info fs.FileInfo, c *dissect.Capture, expr string, filter *pcapfilter.Filter) (*dissect.Index, error) {
+func (x *indexes) of(ctx context.Context, r io.ReaderAt, info fs.FileInfo, c *dissect.Capture,
+	expr string, filter *pcapfilter.Filter) (*dissect.Index, error) {
 	k := x.slot(info.Name(), expr)
 	if err := acquire(ctx, k.scan); err != nil {
 		return nil, err

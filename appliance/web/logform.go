@@ -39,10 +39,12 @@ type logMethod struct {
 
 func (s *site) newLogForm(sub logs.Subscription, isNew bool) logForm {
 	f := logForm{
-		S: sub, New: isNew, Kinds: logs.Types(s.appliance.Product.Version), Kind: sub.Type.Spec(), Levels: logs.Levels(),
-		Facilities: syslog.Facilities(), Days: logs.Weekdays(), HasSecret: sub.Remote.Password != "",
-		Since11: !s.appliance.Product.Version.Before(product.Version{Major: 11}),
-		Text:    logTexts(sub), Schedule: sub.Schedule,
+		S: sub, New: isNew, Kinds: logs.Types(s.appliance.Product.Version), Kind: sub.Type.Spec(),
+		Levels:     logs.Levels(),
+		Facilities: syslog.Facilities(), Days: logs.Weekdays(),
+		HasSecret: sub.Remote.Password != "",
+		Since11:   !s.appliance.Product.Version.Before(product.Version{Major: 11}),
+		Text:      logTexts(sub), Schedule: sub.Schedule,
 	}
 	if sub.Method.Uploads() {
 		f.Schedule, f.Text["seconds"] = logs.NoSchedule, ""
@@ -71,10 +73,13 @@ func logTexts(sub logs.Subscription) map[string]string {
 		wait = sub.IntervalSeconds
 	}
 	return map[string]string{
-		"name": sub.Name, "file": sub.File, "maxsize": fmt.Sprint(sub.MaxSize), "maxfiles": fmt.Sprint(sub.MaxFiles), "bouncebytes": fmt.Sprint(sub.BounceBytes),
+		"name": sub.Name, "file": sub.File, "maxsize": fmt.Sprint(sub.MaxSize),
+		"maxfiles": fmt.Sprint(sub.MaxFiles), "bouncebytes": fmt.Sprint(sub.BounceBytes),
 		"seconds": unless0(int64(sub.IntervalSeconds)), "clock": cmp.Or(sub.TimeOfDay, "00:00"),
-		"remotehost": sub.Remote.Host, "remoteuser": sub.Remote.User, "remotedir": sub.Remote.Dir, "remoteport": unless0(int64(sub.Remote.Port)), "remotewait": fmt.Sprint(wait),
-		"pushhost": sub.Push.Host, "pushport": fmt.Sprint(cmp.Or(sub.Push.Port, syslog.Port)), "tag": sub.Push.Tag,
+		"remotehost": sub.Remote.Host, "remoteuser": sub.Remote.User, "remotedir": sub.Remote.Dir,
+		"remoteport": unless0(int64(sub.Remote.Port)), "remotewait": fmt.Sprint(wait),
+		"pushhost": sub.Push.Host, "pushport": fmt.Sprint(cmp.Or(sub.Push.Port, syslog.Port)),
+		"tag":        sub.Push.Tag,
 		"maxmessage": unless0(int64(sub.Push.MaxMessage)), "buffer": unless0(sub.Push.Buffer),
 	}
 }
@@ -121,7 +126,9 @@ func (s *site) showEditLog(v *visit) error {
 
 func (s *site) addLog(v *visit) error {
 	kind := logs.Type(v.PostForm.Get("type")).Spec()
-	if !slices.ContainsFunc(logs.Types(s.appliance.Product.Version), func(k logs.TypeSpec) bool { return k.Type == kind.Type }) {
+	if !slices.ContainsFunc(logs.Types(s.appliance.Product.Version), func(k logs.TypeSpec) bool {
+		return k.Type == kind.Type
+	}) {
 		return refuse(http.StatusBadRequest, "There is no such log type.")
 	}
 	return s.putLog(v, logs.NewSubscription("", kind), true)
@@ -155,12 +162,16 @@ func (s *site) putLog(v *visit, old logs.Subscription, isNew bool) error {
 	f.rejectUnused(shown)
 	switch entered := v.PostForm.Get("remotepassword") != ""; {
 	case entered && sub.Method != logs.FTPPush:
-		f.Errors["remotepassword"] = "This is used with FTP Push only. Choose that and enter it again, or leave it empty."
+		f.Errors["remotepassword"] = "This is used with FTP Push only. Choose that and enter it " +
+			"again, or leave it empty."
 	case sub.Method == logs.FTPPush && sub.Remote.Password == "" && old.Remote.Password != "":
-		f.Errors["remotepassword"] = "The passphrase that is stored belongs to another server or user. Enter the one for these."
+		f.Errors["remotepassword"] = "The passphrase that is stored belongs to another server or " +
+			"user. Enter the one for these."
 	}
 	list := logs.Section.Get(v.session.draft).List
-	if isNew && slices.ContainsFunc(list, func(o logs.Subscription) bool { return strings.EqualFold(o.Name, sub.Name) }) {
+	if isNew && slices.ContainsFunc(list, func(o logs.Subscription) bool {
+		return strings.EqualFold(o.Name, sub.Name)
+	}) {
 		f.Errors["name"] = "The name is already in use."
 	}
 	if len(f.Errors) > 0 {
@@ -176,14 +187,16 @@ func (s *site) putLog(v *visit, old logs.Subscription, isNew bool) error {
 		}
 		return s.refuseLogForm(v, f)
 	}
-	return v.redirectPending(logsPage.Path, "The log subscription %s takes effect when it is committed.", sub.Name)
+	return v.redirectPending(logsPage.Path,
+		"The log subscription %s takes effect when it is committed.", sub.Name)
 }
 
 // refuseLogForm shows a refused form again, without the passphrase that the user has entered.
 func (s *site) refuseLogForm(v *visit, f logForm) error {
 	if v.PostForm.Get("remotepassword") != "" {
 		f.HasSecret = false
-		f.Errors["remotepassword"] = cmp.Or(f.Errors["remotepassword"], "Enter the passphrase again: it is not sent back.")
+		f.Errors["remotepassword"] = cmp.Or(f.Errors["remotepassword"],
+			"Enter the passphrase again: it is not sent back.")
 	}
 	return s.showLogForm(v, http.StatusUnprocessableEntity, f)
 }
@@ -197,12 +210,16 @@ func (f *logForm) rejectUnused(shown logForm) {
 	}
 	only("Bounce Logs", f.Kind.Bounces, "bouncebytes")
 	only("Custom Time Interval", f.Schedule == logs.Interval, "seconds")
-	only("Daily and Weekly Rollover", f.Schedule == logs.Daily || f.Schedule == logs.Weekly, "clock")
-	only("FTP Push and SCP Push", f.S.Method.Uploads(), "remotewait", "remotehost", "remoteuser", "remotedir")
+	only("Daily and Weekly Rollover", f.Schedule == logs.Daily || f.Schedule == logs.Weekly,
+		"clock")
+	only("FTP Push and SCP Push", f.S.Method.Uploads(), "remotewait", "remotehost", "remoteuser",
+		"remotedir")
 	only("SCP Push", f.S.Method == logs.SCPPush, "remoteport")
 	only("Syslog Push", f.S.Method == logs.Syslog, "pushhost", "tag")
-	if f.S.Method.Uploads() && f.Schedule != "" && f.Schedule != logs.NoSchedule && f.Schedule != shown.Schedule {
-		f.Errors["schedule"] = "FTP Push and SCP Push have a time of their own, which is below. Choose None here."
+	if f.S.Method.Uploads() && f.Schedule != "" && f.Schedule != logs.NoSchedule &&
+		f.Schedule != shown.Schedule {
+		f.Errors["schedule"] = "FTP Push and SCP Push have a time of their own, which is below. " +
+			"Choose None here."
 	}
 }
 
@@ -236,10 +253,12 @@ func readLog(p url.Values, old logs.Subscription, isNew bool) logs.Subscription 
 		sub.Push = readPush(p, sub)
 	case sub.Method.Uploads(): // as in logconfig
 		sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Interval, int(parseNumber(p.Get("remotewait"))), "", ""
-		sub.Remote = logs.UploadTarget{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"), Dir: p.Get("remotedir")}
+		sub.Remote = logs.UploadTarget{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"),
+			Dir: p.Get("remotedir")}
 		if sub.Method == logs.FTPPush {
 			sub.Remote.Password = p.Get("remotepassword")
-			if sub.Remote.Password == "" && sub.Remote.SameLogin(old.Remote) { // the form does not show it, and so does not return it
+			// The form does not show the passphrase, and so does not return it.
+			if sub.Remote.Password == "" && sub.Remote.SameLogin(old.Remote) {
 				sub.Remote.Password = old.Remote.Password
 			}
 		} else {
@@ -251,8 +270,10 @@ func readLog(p url.Values, old logs.Subscription, isNew bool) logs.Subscription 
 
 func readPush(p url.Values, sub logs.Subscription) logs.SyslogPush {
 	push := logs.SyslogPush{
-		Host: trimmed(p, "pushhost"), Port: parsePort(p.Get("pushport")), Protocol: p.Get("protocol"), Facility: cmp.Or(p.Get("facility"), sub.Type.Spec().Facility),
-		Tag: trimmed(p, "tag"), MaxMessage: int(parseNumber(cmp.Or(trimmed(p, "maxmessage"), "0"))), TLS: p.Get("tls") != "", Verify: p.Get("verify") != "",
+		Host: trimmed(p, "pushhost"), Port: parsePort(p.Get("pushport")),
+		Protocol: p.Get("protocol"), Facility: cmp.Or(p.Get("facility"), sub.Type.Spec().Facility),
+		Tag: trimmed(p, "tag"), MaxMessage: int(parseNumber(cmp.Or(trimmed(p, "maxmessage"), "0"))),
+		TLS: p.Get("tls") != "", Verify: p.Get("verify") != "",
 		Buffer: parseSize(cmp.Or(trimmed(p, "buffer"), "0")),
 	}
 	if push.Tag == sub.Name {
@@ -283,11 +304,13 @@ func checkLog(sub logs.Subscription, p url.Values) (fieldErrors, error) {
 	try("maxsize", func(l *logs.Subscription) { l.MaxSize = sub.MaxSize })
 	try("maxfiles", func(l *logs.Subscription) { l.MaxFiles = sub.MaxFiles })
 	try("bouncebytes", func(l *logs.Subscription) { l.BounceBytes = sub.BounceBytes })
-	field := map[logs.Schedule]string{logs.Interval: "seconds", logs.Daily: "clock", logs.Weekly: "clock"}[sub.Schedule]
+	field := map[logs.Schedule]string{logs.Interval: "seconds", logs.Daily: "clock",
+		logs.Weekly: "clock"}[sub.Schedule]
 	if sub.Method.Uploads() {
 		field = "remotewait"
 		if sub.IntervalSeconds < logs.MinInterval || sub.IntervalSeconds > logs.MaxInterval {
-			found[field] = fmt.Sprintf("The time must be from %d to %d seconds.", logs.MinInterval, logs.MaxInterval)
+			found[field] = fmt.Sprintf("The time must be from %d to %d seconds.", logs.MinInterval,
+				logs.MaxInterval)
 		}
 	}
 	try(cmp.Or(field, "schedule"), func(l *logs.Subscription) {
@@ -299,13 +322,17 @@ func checkLog(sub logs.Subscription, p url.Values) (fieldErrors, error) {
 	case sub.Method.Uploads():
 		valid := logs.UploadTarget{Host: "192.0.2.1", User: "x"}
 		remote := func(field string, put func(*logs.UploadTarget)) {
-			try(field, func(l *logs.Subscription) { l.Method, l.Remote = sub.Method, valid; put(&l.Remote) })
+			try(field, func(l *logs.Subscription) {
+				l.Method, l.Remote = sub.Method, valid
+				put(&l.Remote)
+			})
 		}
 		remote("remotehost", func(r *logs.UploadTarget) { r.Host = sub.Remote.Host })
 		remote("remoteuser", func(r *logs.UploadTarget) { r.User = sub.Remote.User })
 		remote("remotepassword", func(r *logs.UploadTarget) { r.Password = sub.Remote.Password })
 		remote("remotedir", func(r *logs.UploadTarget) { r.Dir = sub.Remote.Dir })
-		if sub.Method == logs.SCPPush && sub.Remote.Port == 0 && trimmed(p, "remoteport") != "" { // 0 is the default
+		// The port 0 stands for the default, but may not be entered.
+		if sub.Method == logs.SCPPush && sub.Remote.Port == 0 && trimmed(p, "remoteport") != "" {
 			found["remoteport"] = "The port must be from 1 to 65535."
 		}
 	default:
@@ -318,7 +345,8 @@ func checkLog(sub logs.Subscription, p url.Values) (fieldErrors, error) {
 func checkPush(sub logs.Subscription, try func(string, func(*logs.Subscription))) {
 	push := func(field string, put func(*logs.SyslogPush)) {
 		try(field, func(l *logs.Subscription) {
-			l.Method, l.Push = logs.Syslog, logs.SyslogPush{Host: "192.0.2.1", Port: syslog.Port, Protocol: "udp", Facility: sub.Type.Spec().Facility}
+			l.Method, l.Push = logs.Syslog, logs.SyslogPush{Host: "192.0.2.1", Port: syslog.Port,
+				Protocol: "udp", Facility: sub.Type.Spec().Facility}
 			put(&l.Push)
 		})
 	}
@@ -329,7 +357,8 @@ func checkPush(sub logs.Subscription, try func(string, func(*logs.Subscription))
 	push("tag", func(p *logs.SyslogPush) { p.Tag = sub.Push.Tag })
 	push("buffer", func(p *logs.SyslogPush) { p.Buffer = sub.Push.Buffer })
 	push("maxmessage", func(p *logs.SyslogPush) {
-		if p.MaxMessage = sub.Push.MaxMessage; sub.Push.Protocol == "tcp" { // whose bounds are others
+		// The bounds of TCP are different.
+		if p.MaxMessage = sub.Push.MaxMessage; sub.Push.Protocol == "tcp" {
 			p.Protocol = "tcp"
 		}
 	})

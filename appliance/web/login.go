@@ -66,11 +66,13 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) *session {
 	from := remoteAddr(r)
 	origin := r.Header.Get("Sec-Fetch-Site")
 	if origin != "" && origin != "none" && origin != "same-origin" {
-		s.plainError(w, http.StatusForbidden, "The request was refused because another site caused it.")
+		s.plainError(w, http.StatusForbidden,
+			"The request was refused because another site caused it.")
 		return nil
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		s.plainError(w, http.StatusForbidden, "HTTP Basic authentication is accepted for GET and HEAD only. Log in at "+loginPath+".")
+		s.plainError(w, http.StatusForbidden,
+			"HTTP Basic authentication is accepted for GET and HEAD only. Log in at "+loginPath+".")
 		return nil
 	}
 	name, passphrase, ok := r.BasicAuth()
@@ -100,7 +102,8 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) *session {
 
 // challenge answers that credentials are required.
 func (s *site) challenge(w http.ResponseWriter, text string) {
-	w.Header().Set("WWW-Authenticate", `Basic realm="`+s.appliance.Product.Name()+`", charset="UTF-8"`)
+	w.Header().Set("WWW-Authenticate",
+		`Basic realm="`+s.appliance.Product.Name()+`", charset="UTF-8"`)
 	s.plainError(w, http.StatusUnauthorized, text)
 }
 
@@ -135,10 +138,11 @@ func formPage(r *http.Request, p *page) string {
 type loginData struct {
 	Title, Hostname, Product, Banner string
 	Username, Referrer, Error        string
-	Expired                          bool   // a session of this browser has expired
-	LoggedOut                        bool   // the user has just logged out
-	Replaces                         string // account whose uncommitted changes a login would discard
-	Assets                           map[string]string
+	Expired                          bool // a session of this browser has expired
+	LoggedOut                        bool // the user has just logged out
+	// Replaces is the account whose uncommitted changes the login would discard.
+	Replaces string
+	Assets   map[string]string
 }
 
 func (s *site) showLogin(w http.ResponseWriter, r *http.Request) {
@@ -168,7 +172,8 @@ func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
 func localPath(path string) string {
 	u, err := url.Parse(path)
 	if err != nil || u.IsAbs() || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(path, "/") ||
-		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") || !utf8.ValidString(path) ||
+		strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") ||
+		!utf8.ValidString(path) ||
 		u.Path == loginPath || u.Path == logoutPage.Path {
 		return statusPage.Path
 	}
@@ -206,7 +211,8 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	s.appliance.Guard.Succeeded(from)
 	s.appliance.Guard.End(from)
 	old := s.replacedSession(r)
-	if old != nil && old.account.Name != account.Name && old.draft.Pending() && r.PostForm.Get("replace") != old.account.Name {
+	if old != nil && old.account.Name != account.Name && old.draft.Pending() &&
+		r.PostForm.Get("replace") != old.account.Name {
 		again.Replaces = old.account.Name
 		s.loginForm(w, http.StatusConflict, again)
 		return
@@ -254,11 +260,13 @@ func (s *site) logFailedLogin(r *http.Request, name string, from netip.Addr) {
 	s.appliance.Guard.End(from)
 	quoted := fmt.Sprintf("%.64q", name) // a stranger may have chosen it
 	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("An authentication attempt by the user %s from %v failed using an %s connection.",
+		fmt.Sprintf("An authentication attempt by the user %s from %v failed using an %s "+
+			"connection.",
 			quoted[1:len(quoted)-1], from, connectionKind(r)))
 	if blocked {
 		s.appliance.Log(appliance.AuthenticationLog, appliance.Warning,
-			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.", from))
+			fmt.Sprintf("The address %v is blocked after too many failed authentication attempts.",
+				from))
 	}
 	_ = s.appliance.Clock.Sleep(r.Context(), delay) // it returns early if the client has gone
 }
@@ -266,7 +274,8 @@ func (s *site) logFailedLogin(r *http.Request, name string, from netip.Addr) {
 // logSuccess logs that a client has proved to be a user (logs.md 3.5).
 func (s *site) logSuccess(a users.Account, from netip.Addr, r *http.Request) {
 	s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s using an %s connection.",
+		fmt.Sprintf("The user %s successfully logged on from %v with privilege %s using an %s "+
+			"connection.",
 			a.Name, from, a.Role.Groups()[0], connectionKind(r)))
 }
 
@@ -277,7 +286,8 @@ func (s *site) logLogin(a users.Account, from netip.Addr, session *session, r *h
 		fmt.Sprintf("login:%v user:%s session:%s", from, a.Name, session.id))
 	if modernLogs(s.appliance) {
 		s.appliance.Log(appliance.GUILog, appliance.Information,
-			fmt.Sprintf("SourceIP:%v Destination:/login Username:%s Privilege:%s session:%s Action: The %s session has been established successfully.",
+			fmt.Sprintf("SourceIP:%v Destination:/login Username:%s Privilege:%s session:%s "+
+				"Action: The %s session has been established successfully.",
 				from, a.Name, a.Role.Groups()[0], session.id, connectionKind(r)))
 	}
 }
@@ -292,9 +302,11 @@ func (s *site) endSession(old *session) {
 
 // confirmLogout shows the question whether to log out.
 func (s *site) confirmLogout(v *visit) error {
-	q := question{Text: "Are you sure you want to log out?", Button: "Log Out", Action: logoutPage.Path, Back: statusPage.Path}
+	q := question{Text: "Are you sure you want to log out?", Button: "Log Out",
+		Action: logoutPage.Path, Back: statusPage.Path}
 	if v.session.draft.Pending() {
-		q.Hint, q.Back = "Configuration changes entered but not committed. Logging out will lose changes.", commitPage.Path
+		q.Hint, q.Back = "Configuration changes entered but not committed. Logging out will lose "+
+			"changes.", commitPage.Path
 	}
 	return s.show(v, "confirm.html", q)
 }

@@ -22,7 +22,8 @@ import (
 // logRoutes registers System Administration > Log Subscriptions.
 func (s *site) logRoutes(mux *http.ServeMux) {
 	s.route(mux, logsPage, "GET", "", s.showLogs)
-	s.route(mux, logsPage, "POST", "/rollover", s.restrict(rolloverCommand, "rolling over logs", s.rollOverLogs))
+	s.route(mux, logsPage, "POST", "/rollover",
+		s.restrict(rolloverCommand, "rolling over logs", s.rollOverLogs))
 	s.route(mux, logsPage, "GET", "/files/{name}", s.showLogFiles)
 	s.route(mux, logsPage, "GET", "/files/{name}/{file}", s.downloadLog)
 	for _, r := range []struct {
@@ -33,7 +34,8 @@ func (s *site) logRoutes(mux *http.ServeMux) {
 		{"GET", "/edit/{name}", s.showEditLog}, {"POST", "/edit/{name}", s.editLog},
 		{"GET", "/delete/{name}", s.confirmDeleteLog}, {"POST", "/delete/{name}", s.deleteLog},
 	} {
-		s.route(mux, logsPage, r.method, r.below, s.restrict(logsCommand, "changing log subscriptions", r.h))
+		s.route(mux, logsPage, r.method, r.below,
+			s.restrict(logsCommand, "changing log subscriptions", r.h))
 	}
 }
 
@@ -52,7 +54,8 @@ type logRow struct {
 }
 
 func (s *site) showLogs(v *visit) error {
-	list := logList{MayEdit: s.mayRun(v.role(), logsCommand), MayRollOver: s.mayRun(v.role(), rolloverCommand)}
+	list := logList{MayEdit: s.mayRun(v.role(), logsCommand),
+		MayRollOver: s.mayRun(v.role(), rolloverCommand)}
 	running := logs.Section.Get(s.appliance.Config.Committed())
 	for _, l := range logs.Section.Get(v.session.draft).List {
 		how := methodTitle(l.Method)
@@ -64,7 +67,9 @@ func (s *site) showLogs(v *visit) error {
 		}
 		list.List = append(list.List, logRow{
 			Subscription: l, Title: l.Type.Spec().Title, How: how, Rollover: rolloverText(l),
-			Limit: fmt.Sprintf("%s, %s", formatSize(l.MaxSize), count(l.MaxFiles, "file", "files")), Running: running.Find(l.Name) != nil, Path: url.PathEscape(l.Name),
+			Limit: fmt.Sprintf("%s, %s", formatSize(l.MaxSize),
+				count(l.MaxFiles, "file", "files")),
+			Running: running.Find(l.Name) != nil, Path: url.PathEscape(l.Name),
 		})
 	}
 	return s.show(v, "logs.html", list)
@@ -98,14 +103,19 @@ func rolloverText(l logs.Subscription) string {
 func (s *site) rollOverLogs(v *visit) error {
 	names := v.PostForm["log"]
 	if len(names) == 0 {
-		return v.redirectRefused(logsPage.Path, refuse(http.StatusBadRequest, "Choose the logs to roll over."))
+		return v.redirectRefused(logsPage.Path,
+			refuse(http.StatusBadRequest, "Choose the logs to roll over."))
 	}
-	if err := s.appliance.Logs.RollOver(v.Context(), names...); errors.Is(err, logs.ErrNoSubscription) {
-		return v.redirectRefused(logsPage.Path, refuse(http.StatusNotFound, "A log that you chose does not exist yet, or no more. It can be rolled over once it is committed."))
+	if err := s.appliance.Logs.RollOver(v.Context(), names...); errors.Is(err,
+		logs.ErrNoSubscription) {
+		return v.redirectRefused(logsPage.Path,
+			refuse(http.StatusNotFound, "A log that you chose does not exist yet, or no more. It "+
+				"can be rolled over once it is committed."))
 	} else if err != nil {
 		return err
 	}
-	return v.redirect(logsPage.Path, "Success - %s rolled over.", count(len(names), "log has been", "logs have been"))
+	return v.redirect(logsPage.Path, "Success - %s rolled over.",
+		count(len(names), "log has been", "logs have been"))
 }
 
 // A logFileList is the data of the page with the files of a subscription.
@@ -121,7 +131,8 @@ func (s *site) logFiles(v *visit) (name string, list []fs.FileInfo, err error) {
 	if running.Find(name) == nil {
 		return "", nil, errNoLog
 	}
-	if err := s.appliance.Logs.Flush(v.Context(), name); err != nil && !errors.Is(err, logs.ErrNoSubscription) {
+	if err := s.appliance.Logs.Flush(v.Context(), name); err != nil &&
+		!errors.Is(err, logs.ErrNoSubscription) {
 		return "", nil, err
 	}
 	entries, err := s.appliance.Files.ReadDir(path.Join(files.Pub, name))
@@ -146,7 +157,9 @@ func (s *site) showLogFiles(v *visit) error {
 	}
 	view := logFileList{Name: name, Path: logsPage.Path + "/files/" + url.PathEscape(name)}
 	for _, f := range list {
-		view.Files = append(view.Files, captureFile{Name: f.Name(), Size: formatSize(f.Size()), Time: s.formatTime(f.ModTime()), Bytes: f.Size(), Growing: strings.HasSuffix(f.Name(), ".c")})
+		view.Files = append(view.Files, captureFile{Name: f.Name(), Size: formatSize(f.Size()),
+			Time: s.formatTime(f.ModTime()), Bytes: f.Size(), Growing: strings.HasSuffix(f.Name(),
+				".c")})
 	}
 	slices.Reverse(view.Files) // the newest first
 	v.title = "Files of " + name
@@ -160,7 +173,8 @@ func (s *site) downloadLog(v *visit) error {
 	}
 	file := v.PathValue("file")
 	if !slices.ContainsFunc(list, func(f fs.FileInfo) bool { return f.Name() == file }) {
-		return refuse(http.StatusNotFound, "There is no such log file. It may have been rolled over.")
+		return refuse(http.StatusNotFound,
+			"There is no such log file. It may have been rolled over.")
 	}
 	f, err := s.appliance.Files.OpenFile(path.Join(files.Pub, name, file), 0)
 	if err != nil {
@@ -173,7 +187,8 @@ func (s *site) downloadLog(v *visit) error {
 	}
 	h := v.w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": file}))
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment",
+		map[string]string{"filename": file}))
 	http.ServeContent(v.w, v.Request, "", info.ModTime(), io.NewSectionReader(f, 0, info.Size()))
 	return nil
 }
@@ -187,7 +202,8 @@ func (s *site) confirmDeleteLog(v *visit) error {
 	}
 	v.title = "Delete " + name
 	return s.show(v, "confirm.html", question{
-		Text: fmt.Sprintf("Are you sure you want to delete the log subscription %q?", name), Hint: "Its files stay. The change takes effect when it is committed.", Button: "Delete",
+		Text: fmt.Sprintf("Are you sure you want to delete the log subscription %q?", name),
+		Hint: "Its files stay. The change takes effect when it is committed.", Button: "Delete",
 		Action: logsPage.Path + "/delete/" + url.PathEscape(name), Back: logsPage.Path,
 	})
 }
@@ -205,7 +221,8 @@ func (s *site) deleteLog(v *visit) error {
 	if err != nil {
 		return editRefusal(err)
 	}
-	return v.redirectPending(logsPage.Path, "The log subscription %s will be deleted when the change is committed.", name)
+	return v.redirectPending(logsPage.Path,
+		"The log subscription %s will be deleted when the change is committed.", name)
 }
 
 // parseNumber parses a number of a form. The result is -1, which no setting can be, if s is not

@@ -43,7 +43,8 @@ const (
 
 // The pages. Their paths have the form that AsyncOS uses (logs.md 5.2).
 var (
-	statusPage     = &page{menu: monitorMenu, Title: "System Status", Path: "/monitor/system_status"}
+	statusPage = &page{menu: monitorMenu, Title: "System Status",
+		Path: "/monitor/system_status"}
 	interfacesPage = &page{
 		menu: networkMenu, Title: "IP Interfaces", Path: "/network/ip_interfaces",
 		command: interfaceCommand,

@@ -43,7 +43,8 @@ func (s *site) showStatus(v *visit) error {
 		if l.ClientAddr.IsValid() {
 			from = l.ClientAddr.String()
 		}
-		view.Sessions = append(view.Sessions, loginRow{l.Account, l.Role.String(), from, strings.ToUpper(l.Service), s.formatTime(l.LoginTime), uptime(l.Idle)})
+		view.Sessions = append(view.Sessions, loginRow{l.Account, l.Role.String(), from,
+			strings.ToUpper(l.Service), s.formatTime(l.LoginTime), uptime(l.Idle)})
 	}
 	return s.show(v, "status.html", view)
 }
@@ -75,13 +76,15 @@ func (s *site) showInterfaces(v *visit) error {
 		for _, svc := range []struct {
 			name string
 			port uint16
-		}{{"FTP", i.FTP}, {"SSH", i.SSH}, {"HTTP", i.HTTP}, {"HTTPS", i.HTTPS}, {"API HTTP", i.APIHTTP}, {"API HTTPS", i.APIHTTPS}, {"new web interface", i.NextGUI}} {
+		}{{"FTP", i.FTP}, {"SSH", i.SSH}, {"HTTP", i.HTTP}, {"HTTPS", i.HTTPS}, {"API HTTP",
+			i.APIHTTP}, {"API HTTPS", i.APIHTTPS}, {"new web interface", i.NextGUI}} {
 			if svc.port != 0 {
 				on = append(on, fmt.Sprintf("%s %d", svc.name, svc.port))
 			}
 		}
 		prefixes, _ := i.Prefixes() // a commit reports what is wrong with it
-		view.List = append(view.List, interfaceRow{i.Name, prefixList(prefixes), i.Port, i.Hostname, textOrNone(strings.Join(on, ", "))})
+		view.List = append(view.List, interfaceRow{i.Name, prefixList(prefixes), i.Port, i.Hostname,
+			textOrNone(strings.Join(on, ", "))})
 	}
 	for _, n := range s.appliance.Net.Interfaces() {
 		row, err := s.portRow(n)
@@ -103,7 +106,8 @@ func (s *site) portRow(n network.Interface) (portRow, error) {
 		state = "Up"
 	}
 	return portRow{
-		Name: n.Name, MAC: textOrNone(n.MAC.String()), MTU: formatNumber(int64(n.MTU)), State: state, Addresses: prefixList(n.Addrs),
+		Name: n.Name, MAC: textOrNone(n.MAC.String()), MTU: formatNumber(int64(n.MTU)),
+		State: state, Addresses: prefixList(n.Addrs),
 		In:  count(int(c.RxPackets), "packet", "packets") + ", " + formatSize(int64(c.RxBytes)),
 		Out: count(int(c.TxPackets), "packet", "packets") + ", " + formatSize(int64(c.TxBytes)),
 	}, nil

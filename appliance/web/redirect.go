@@ -27,14 +27,18 @@ import (
 // has no address to offer. Then the name is kept, because nothing else is known.
 func (s *site) secureURL(r *http.Request) string {
 	to := localAddr(r)
-	i := slices.IndexFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return hasAddr(i, to) })
+	i := slices.IndexFunc(s.interfaces(), func(i netconfig.IPInterface) bool {
+		return hasAddr(i, to)
+	})
 	if i < 0 || s.interfaces()[i].HTTPS == 0 {
 		return ""
 	}
 	host := (&url.URL{Host: r.Host}).Hostname()
 	literal, _ := netip.ParseAddr(host)
 	secure := netip.AddrPortFrom(to, s.interfaces()[i].HTTPS)
-	inside := slices.ContainsFunc(s.interfaces(), func(i netconfig.IPInterface) bool { return hasAddr(i, literal) })
+	inside := slices.ContainsFunc(s.interfaces(), func(i netconfig.IPInterface) bool {
+		return hasAddr(i, literal)
+	})
 	if door, ok := s.outside(); ok && !inside {
 		secure = door
 	}
@@ -72,7 +76,8 @@ func localAddr(r *http.Request) netip.Addr {
 
 // isOwnName reports whether a name leads to this appliance.
 func (s *site) isOwnName(name string) bool {
-	if strings.EqualFold(name, "localhost") || isHostName(name) && strings.EqualFold(name, s.appliance.Hostname()) {
+	if strings.EqualFold(name, "localhost") || isHostName(name) &&
+		strings.EqualFold(name, s.appliance.Hostname()) {
 		return true
 	}
 	return slices.ContainsFunc(s.interfaces(), func(i netconfig.IPInterface) bool {
@@ -83,6 +88,7 @@ func (s *site) isOwnName(name string) bool {
 // isHostName reports whether s, which a client sent, may be used as the name of a host in a URL.
 func isHostName(s string) bool {
 	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_')
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' ||
+			c == '.' || c == '_')
 	})
 }

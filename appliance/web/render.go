@@ -34,7 +34,8 @@ var templates = sync.OnceValue(func() map[string]*template.Template {
 	}
 	for _, n := range names {
 		name := path.Base(n)
-		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu, "pagerLink": newPagerLink, "formError": formError, "fieldAttrs": fieldAttrs, "fieldError": fieldError}).ParseFS(templateFiles, "templates/layout.html", n))
+		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu,
+			"pagerLink": newPagerLink, "formError": formError, "fieldAttrs": fieldAttrs, "fieldError": fieldError}).ParseFS(templateFiles, "templates/layout.html", n))
 	}
 	return sets
 })
@@ -120,7 +121,8 @@ type layoutData struct {
 func (s *site) render(v *visit, status int, name string, data any) error {
 	a := v.session.account
 	f := layoutData{
-		Title: cmp.Or(v.title, v.page.Title), Hostname: s.appliance.Hostname(), User: a.Name, Role: string(a.Role),
+		Title: cmp.Or(v.title, v.page.Title), Hostname: s.appliance.Hostname(), User: a.Name,
+		Role: string(a.Role),
 		Left: s.menus(leftMenus, a.Role), Right: s.menus(rightMenus, a.Role),
 		Here: v.page.Path, Pending: v.session.draft.Pending(),
 		Assets: assetPaths(), Data: data,

@@ -98,15 +98,17 @@ func (s *Server) Start(ctx context.Context) error {
 			}
 			handler.ServeHTTP(w, q)
 		}),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		ConnState:   r.connState,
-		ConnContext: withConn,
-		BaseContext: func(net.Listener) context.Context { return requests },
-		ErrorLog:    log.New(&serverErrorLog{s.o.Appliance}, "", 0),
-		Protocols:   new(http.Protocols),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ConnState:      r.connState,
+		ConnContext:    withConn,
+		BaseContext:    func(net.Listener) context.Context { return requests },
+		ErrorLog:       log.New(&serverErrorLog{s.o.Appliance}, "", 0),
+		Protocols:      new(http.Protocols),
 	}
 	r.http.Protocols.SetHTTP1(true)
-	secure := &tls.Config{Certificates: []tls.Certificate{s.o.Certificate}, MinVersion: tls.VersionTLS12}
+	secure := &tls.Config{Certificates: []tls.Certificate{s.o.Certificate},
+		MinVersion: tls.VersionTLS12}
 	for _, l := range []struct {
 		port   daemon.Port
 		config *tls.Config
@@ -137,12 +139,15 @@ func (s *Server) logAddresses() {
 				continue
 			}
 			if i.HTTP != 0 && i.HTTPS != 0 {
-				s.log(appliance.Information, fmt.Sprintf("http service on %v redirecting to https port %d", netip.AddrPortFrom(a, i.HTTP), i.HTTPS))
+				s.log(appliance.Information, fmt.Sprintf("http service on %v redirecting to "+
+					"https port %d", netip.AddrPortFrom(a, i.HTTP), i.HTTPS))
 			} else if i.HTTP != 0 {
-				s.log(appliance.Information, fmt.Sprintf("http service listening on %v", netip.AddrPortFrom(a, i.HTTP)))
+				s.log(appliance.Information, fmt.Sprintf("http service listening on %v",
+					netip.AddrPortFrom(a, i.HTTP)))
 			}
 			if i.HTTPS != 0 {
-				s.log(appliance.Information, fmt.Sprintf("https service listening on %v", netip.AddrPortFrom(a, i.HTTPS)))
+				s.log(appliance.Information, fmt.Sprintf("https service listening on %v",
+					netip.AddrPortFrom(a, i.HTTPS)))
 			}
 		}
 	}

@@ -35,14 +35,16 @@ func newClient(t *testing.T, box *appliancetest.Box) *client {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(transport.CloseIdleConnections)
-	v := &client{&http.Client{Jar: jar, Transport: transport, Timeout: stepTimeout}, "https://" + box.DoorAddrs()["https"].String()}
+	v := &client{&http.Client{Jar: jar, Transport: transport, Timeout: stepTimeout},
+		"https://" + box.DoorAddrs()["https"].String()}
 	v.login(t)
 	return v
 }
 
 func (v *client) login(t *testing.T) {
 	t.Helper()
-	r, err := v.PostForm(v.base+"/login", url.Values{"username": {appliancetest.User}, "password": {appliancetest.Passphrase}})
+	r, err := v.PostForm(v.base+"/login", url.Values{"username": {appliancetest.User},
+		"password": {appliancetest.Passphrase}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +68,8 @@ func (v *client) read(path string) (string, error) {
 	return string(b), err
 }
 
-func TestRestartEndsSessionsButNotCaptures(t *testing.T) { // diagnostic > services > webui > restart
+// diagnostic > services > webui > restart
+func TestRestartEndsSessionsButNotCaptures(t *testing.T) {
 	box := appliancetest.Start(t)
 	v := newClient(t, box)
 	if _, err := v.PostForm(v.base+"/help_and_support/packet_capture/start", nil); err != nil {
@@ -85,7 +88,8 @@ func TestRestartEndsSessionsButNotCaptures(t *testing.T) { // diagnostic > servi
 	}
 	v.CloseIdleConnections()
 	v.login(t)
-	if page, err := v.read("/help_and_support/packet_capture"); err != nil || !strings.Contains(page, "Capture in progress") {
+	if page, err := v.read("/help_and_support/packet_capture"); err != nil ||
+		!strings.Contains(page, "Capture in progress") {
 		t.Errorf("%v\n%s", err, page)
 	}
 }
@@ -123,7 +127,8 @@ func TestScannersKnowTheProduct(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure, err := tls.Dial("tcp", box.DoorAddrs()["https"].String(), &tls.Config{InsecureSkipVerify: true})
+	secure, err := tls.Dial("tcp", box.DoorAddrs()["https"].String(),
+		&tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,13 +145,15 @@ func TestScannersKnowTheProduct(t *testing.T) {
 func TestEveryResponseOfAConnectionHasTheServerHeader(t *testing.T) {
 	box := appliancetest.Start(t)
 	c := newClient(t, box)
-	for _, path := range []string{"/login", "/nowhere", "/help_and_support/packet_capture", "/login", "/assets/x"} {
+	for _, path := range []string{"/login", "/nowhere", "/help_and_support/packet_capture",
+		"/login", "/assets/x"} {
 		r, err := c.Get(c.base + path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Body.Close()
-		if got := r.Header.Values("Server"); len(got) != 1 || got[0] != "glass/1.0 Python/2.5.1-IronPort" {
+		if got := r.Header.Values("Server"); len(got) != 1 ||
+			got[0] != "glass/1.0 Python/2.5.1-IronPort" {
 			t.Errorf("%s: %q", path, got)
 		}
 	}
@@ -169,7 +176,8 @@ func TestFailedHandshakesAreLogged(t *testing.T) { // logs.md 3.5
 			defer c.Close()
 			fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n")
 			if answer, _ := io.ReadAll(c); len(answer) > 0 && answer[0] == 'H' {
-				t.Errorf("the answer is %q", answer) // by which scanners would take the port for one of HTTP
+				// Scanners would take the port for one of plain HTTP.
+				t.Errorf("the answer is %q", answer)
 			}
 		},
 		"(336027900, 'error:140760FC:SSL routines:SSL23_GET_CLIENT_HELLO:unknown protocol')": func() {
@@ -182,17 +190,20 @@ func TestFailedHandshakesAreLogged(t *testing.T) { // logs.md 3.5
 			_, _ = io.ReadAll(c)
 		},
 		"(336027906, 'error:14076102:SSL routines:SSL23_GET_CLIENT_HELLO:unsupported protocol')": func() {
-			hello(&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+			hello(&tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10,
+				MaxVersion: tls.VersionTLS11})
 		},
 		"(336109761, 'error:1408A0C1:SSL routines:SSL3_GET_CLIENT_HELLO:no shared cipher')": func() {
-			hello(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}})
+			hello(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12,
+				CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}})
 		},
 		"(336151570, 'error:14094412:SSL routines:SSL3_READ_BYTES:sslv3 alert bad certificate')": func() {
 			hello(&tls.Config{ServerName: "mail.example.com"})
 		},
 	} {
 		connect()
-		line := regexp.MustCompile(`Warning: SSL error with client 10\.0\.201\.4:\d+ - ` + regexp.QuoteMeta(text) + `\n`)
+		line := regexp.MustCompile(`Warning: SSL error with client 10\.0\.201\.4:\d+ - ` +
+			regexp.QuoteMeta(text) + `\n`)
 		log := ""
 		for range 200 { // the client's end of the handshake may come first
 			if log = box.Exec(`grep "SSL error with client" gui_logs`); line.MatchString(log) {
@@ -206,7 +217,8 @@ func TestFailedHandshakesAreLogged(t *testing.T) { // logs.md 3.5
 			t.Errorf("the log has a library's wording:\n%s", log)
 		}
 	}
-	if log := box.Exec(`grep "service" gui_logs`); !strings.Contains(log, "Info: http service on 10.0.202.7:80 redirecting to https port 443\n") ||
+	if log := box.Exec(`grep "service" gui_logs`); !strings.Contains(log,
+		"Info: http service on 10.0.202.7:80 redirecting to https port 443\n") ||
 		!strings.Contains(log, "Info: https service listening on 10.0.202.7:443\n") {
 		t.Errorf("the log has %q", log)
 	}
@@ -221,7 +233,8 @@ func TestTwoHundredBrowsersPoll(t *testing.T) {
 	for i := range all {
 		all[i] = newClient(t, box)
 	}
-	if _, err := all[0].PostForm(all[0].base+"/help_and_support/packet_capture/start", nil); err != nil {
+	if _, err := all[0].PostForm(all[0].base+"/help_and_support/packet_capture/start",
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	system := clock.System()
@@ -230,7 +243,8 @@ func TestTwoHundredBrowsersPoll(t *testing.T) {
 	for _, v := range all {
 		wg.Go(func() {
 			for range 3 {
-				if now, err := v.read("/help_and_support/packet_capture/status"); err != nil || !strings.Contains(now, `"state":"running"`) {
+				if now, err := v.read("/help_and_support/packet_capture/status"); err != nil ||
+					!strings.Contains(now, `"state":"running"`) {
 					t.Errorf("%q, %v", now, err)
 					return
 				}

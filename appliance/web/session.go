@@ -262,7 +262,8 @@ func (l *sessions) expel(s *session, reason string) {
 		l.appliance.Log(appliance.GUILog, appliance.Information,
 			fmt.Sprintf("Action: User %s logged out from session %s beacuse of %s", name, s.id, reason)) //nolint:misspell // as AsyncOS spells it
 	} else {
-		l.appliance.Log(appliance.GUILog, appliance.Information, fmt.Sprintf("Session %s user:%s expired", s.id, name))
+		l.appliance.Log(appliance.GUILog, appliance.Information,
+			fmt.Sprintf("Session %s user:%s expired", s.id, name))
 	}
 	l.appliance.Log(appliance.AuthenticationLog, appliance.Information,
 		fmt.Sprintf("GUI: User %s logged out from session %s because of %s", name, s.id, reason))

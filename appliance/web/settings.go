@@ -56,7 +56,8 @@ func (s *site) newSettingsForm(v *visit, set capture.Settings) settingsForm {
 	f := settingsForm{
 		Size: strconv.Itoa(set.SizeMB), Duration: untilSize, KeepNewest: set.KeepNewest,
 		Filter: string(set.Filter.Kind), Expression: set.Filter.Expression,
-		Ports: joinList(set.Filter.Ports), Clients: joinList(set.Filter.Clients), Servers: joinList(set.Filter.Servers),
+		Ports: joinList(set.Filter.Ports), Clients: joinList(set.Filter.Clients),
+		Servers: joinList(set.Filter.Servers),
 	}
 	switch {
 	case set.Duration > 0:
@@ -83,7 +84,8 @@ func (s *site) ownPackets(r *http.Request) string {
 			continue
 		}
 		for _, port := range []uint16{i.HTTP, i.HTTPS} {
-			if text := fmt.Sprintf("tcp port %d", port); port != 0 && !slices.Contains(ports, text) {
+			if text := fmt.Sprintf("tcp port %d", port); port != 0 &&
+				!slices.Contains(ports, text) {
 				ports = append(ports, text)
 			}
 		}
@@ -145,8 +147,10 @@ const settingsTitle = "Edit Packet Capture Settings"
 func (s *site) saveSettings(v *visit) error {
 	p := v.PostForm
 	f := settingsForm{
-		Size: trimmed(p, "size"), Duration: p.Get("duration"), Time: trimmed(p, "time"), KeepNewest: p.Get("keep") != "",
-		Filter: p.Get("filter"), Ports: trimmed(p, "ports"), Clients: trimmed(p, "clients"), Servers: trimmed(p, "servers"),
+		Size: trimmed(p, "size"), Duration: p.Get("duration"), Time: trimmed(p, "time"),
+		KeepNewest: p.Get("keep") != "",
+		Filter:     p.Get("filter"), Ports: trimmed(p, "ports"), Clients: trimmed(p, "clients"),
+		Servers:    trimmed(p, "servers"),
 		Expression: trimmed(p, "expression"), LeaveOut: p.Get("leaveout") != "",
 	}
 	chosen := p["interface"]
@@ -183,7 +187,8 @@ func (s *site) saveSettings(v *visit) error {
 	}
 	text := "Success - Packet Capture settings have been changed."
 	if f.Running || s.captureElsewhere() != "" {
-		text += " They take effect with the next capture: the capture in progress keeps the settings with which it was started."
+		text += " They take effect with the next capture: the capture in progress keeps the " +
+			"settings with which it was started."
 	}
 	return v.redirect(capturePage.Path, "%s", text)
 }
@@ -220,8 +225,10 @@ func (s *site) checkSettings(f *settingsForm, set capture.Settings) error {
 // rejectUnused adds errors to the fields of choices that are not chosen.
 func (f *settingsForm) rejectUnused(shown settingsForm) {
 	predefined, custom := f.Filter == string(capture.Predefined), f.Filter == string(capture.Custom)
-	f.Errors.rejectUnused("time", f.Time, shown.Time, capture.UntilTimeText, f.Duration == untilTime)
-	f.Errors.rejectUnused("keep", ticked(f.KeepNewest), ticked(shown.KeepNewest), capture.UntilTimeText, f.Duration != untilSize)
+	f.Errors.rejectUnused("time", f.Time, shown.Time, capture.UntilTimeText,
+		f.Duration == untilTime)
+	f.Errors.rejectUnused("keep", ticked(f.KeepNewest), ticked(shown.KeepNewest),
+		capture.UntilTimeText, f.Duration != untilSize)
 	f.Errors.rejectUnused("ports", f.Ports, shown.Ports, "Predefined Filters", predefined)
 	f.Errors.rejectUnused("clients", f.Clients, shown.Clients, "Predefined Filters", predefined)
 	f.Errors.rejectUnused("servers", f.Servers, shown.Servers, "Predefined Filters", predefined)
@@ -240,8 +247,10 @@ func ticked(on bool) string {
 func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 	set := capture.Settings{KeepNewest: f.KeepNewest, Filter: old.Filter}
 	var err error
-	if set.SizeMB, err = strconv.Atoi(strings.TrimSpace(f.Size)); err != nil || set.SizeMB < f.MinSize || set.SizeMB > f.MaxSize {
-		f.Errors["size"] = fmt.Sprintf("The size limit must be a number from %d to %d.", f.MinSize, f.MaxSize)
+	if set.SizeMB, err = strconv.Atoi(strings.TrimSpace(f.Size)); err != nil ||
+		set.SizeMB < f.MinSize || set.SizeMB > f.MaxSize {
+		f.Errors["size"] = fmt.Sprintf("The size limit must be a number from %d to %d.", f.MinSize,
+			f.MaxSize)
 	}
 	switch f.Duration {
 	case untilSize:
@@ -265,7 +274,8 @@ func (f *settingsForm) settings(old capture.Settings) capture.Settings {
 		set.Filter.Servers, err = capture.ParseAddrs(f.Servers)
 		f.setError("servers", err)
 		if f.Ports+f.Clients+f.Servers == "" {
-			f.Errors["ports"] = "Enter a port, a client or a server. To record everything, choose No Filters."
+			f.Errors["ports"] = "Enter a port, a client or a server. To record everything, " +
+				"choose No Filters."
 		}
 	case capture.Custom:
 		if set.Filter.Expression = f.Expression; f.Expression == "" {
@@ -362,7 +372,8 @@ func compile(expr string, o pcapfilter.Options) (*pcapfilter.Filter, filterCheck
 	case expr == "":
 		return nil, filterCheck{OK: true}, nil
 	case len(expr) > maxFilter:
-		return nil, filterCheck{Text: fmt.Sprintf("The filter must not be longer than %d characters.", maxFilter)}, nil
+		return nil, filterCheck{Text: fmt.Sprintf("The filter must not be longer than %d "+
+			"characters.", maxFilter)}, nil
 	}
 	f, err := pcapfilter.Compile(expr, o)
 	var syntax *pcapfilter.SyntaxError

@@ -81,7 +81,9 @@ var errNotFound = refuse(http.StatusNotFound, "There is no such page.")
 func (s *site) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /assets/{name}", serveAsset)
-	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("GET /login", s.showLogin)
 	mux.HandleFunc("POST /login", s.login)
 	mux.HandleFunc("POST "+logoutPage.Path, s.logout)
@@ -101,14 +103,16 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if allowed := allowedMethods(mux, r); allowed != nil {
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			s.plainError(w, http.StatusMethodNotAllowed, "The method "+cut(r.Method, 20)+" is not allowed for this address.")
+			s.plainError(w, http.StatusMethodNotAllowed,
+				"The method "+cut(r.Method, 20)+" is not allowed for this address.")
 			return
 		}
 		s.serve(w, r, &page{Title: "Not Found"}, true, func(*visit) error { return errNotFound })
 	})
 	cross := http.NewCrossOriginProtection()
 	cross.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.plainError(w, http.StatusForbidden, "The request was refused because another site sent it.")
+		s.plainError(w, http.StatusForbidden,
+			"The request was refused because another site sent it.")
 	}))
 	return s.outermost(cross.Handler(mux))
 }
@@ -128,7 +132,9 @@ func allowedMethods(mux *http.ServeMux, r *http.Request) []string {
 
 // route registers a handler of a page.
 func (s *site) route(mux *http.ServeMux, p *page, method, below string, h func(*visit) error) {
-	mux.HandleFunc(method+" "+p.Path+below, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, p, true, h) })
+	mux.HandleFunc(method+" "+p.Path+below, func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w, r, p, true, h)
+	})
 }
 
 // restrict returns h for the roles that may run a command. It refuses other roles: doing
@@ -136,7 +142,8 @@ func (s *site) route(mux *http.ServeMux, p *page, method, below string, h func(*
 func (s *site) restrict(command, doing string, h func(*visit) error) func(*visit) error {
 	return func(v *visit) error {
 		if !s.mayRun(v.role(), command) {
-			return refuse(http.StatusForbidden, "Your user role (%s) does not permit %s.", v.role(), doing)
+			return refuse(http.StatusForbidden, "Your user role (%s) does not permit %s.", v.role(),
+				doing)
 		}
 		return h(v)
 	}
@@ -145,7 +152,9 @@ func (s *site) restrict(command, doing string, h func(*visit) error) func(*visit
 // background registers a handler for requests that a page's script sends by itself. They do
 // not count as activity of the user.
 func (s *site) background(mux *http.ServeMux, p *page, below string, h func(*visit) error) {
-	mux.HandleFunc("GET "+p.Path+below, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, p, false, h) })
+	mux.HandleFunc("GET "+p.Path+below, func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w, r, p, false, h)
+	})
 }
 
 // outermost wraps the handler of all requests. It limits and logs each request, and sets the
@@ -163,7 +172,8 @@ func (s *site) outermost(next http.Handler) http.Handler {
 				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it too
 					panic(p)
 				}
-				s.appliance.Logger.Error("panic in the page", "path", r.URL.Path, "error", p, "stack", string(debug.Stack()))
+				s.appliance.Logger.Error("panic in the page", "path", r.URL.Path, "error", p,
+					"stack", string(debug.Stack()))
 				s.plainError(rec, http.StatusInternalServerError, internalText)
 			}
 		}()
@@ -180,7 +190,8 @@ func (s *site) outermost(next http.Handler) http.Handler {
 
 func setCommonHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; "+
-		"img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		"img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "+
+		"frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "same-origin")
@@ -198,7 +209,8 @@ const internalText = "An internal error has occurred. It has been logged."
 // serve answers a request for a page. A client without a session is sent to the login page,
 // unless it authenticates with HTTP Basic. An account whose role does not permit the page is
 // refused.
-func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active bool, h func(*visit) error) {
+func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active bool,
+	h func(*visit) error) {
 	active = active && r.Header.Get(refreshHeader) == ""
 	session := s.sessionOf(r, active)
 	if session == nil && r.Header.Get("Authorization") != "" {
@@ -227,7 +239,8 @@ func (s *site) admit(v *visit) error {
 	case s.appliance.Product.Version.Before(v.page.since):
 		return errNotFound
 	case !s.admits(v.page, v.role()):
-		return refuse(http.StatusForbidden, "Your user role (%s) does not permit this page.", v.role())
+		return refuse(http.StatusForbidden, "Your user role (%s) does not permit this page.",
+			v.role())
 	}
 	if err := readForm(v.Request); err != nil {
 		return err
@@ -257,7 +270,8 @@ func (s *site) fail(v *visit, err error) {
 		if v.Context().Err() != nil { // the client has closed the connection, or the process stops
 			return
 		}
-		s.appliance.Logger.Error("a page failed", "path", v.URL.Path, "user", v.session.account.Name, "err", err)
+		s.appliance.Logger.Error("a page failed", "path", v.URL.Path, "user",
+			v.session.account.Name, "err", err)
 		status, text = http.StatusInternalServerError, internalText
 	}
 	if err := s.render(v, status, "error.html", text); err != nil {
@@ -358,13 +372,15 @@ func (s *site) logRequest(rec *recorder, r *http.Request) {
 		status = http.StatusOK
 	}
 	target := cut(r.URL.RequestURI(), 1024)
-	text := fmt.Sprintf("req:%v user:%s id:%s %s %s %s %d", remoteAddr(r), user, id, r.Method, target, r.Proto, status)
+	text := fmt.Sprintf("req:%v user:%s id:%s %s %s %s %d", remoteAddr(r), user, id, r.Method,
+		target, r.Proto, status)
 	if modernLogs(s.appliance) {
 		agent := r.UserAgent()
 		if agent == "" {
 			agent = "-"
 		}
-		text = fmt.Sprintf("req:%v user:%s id:%s %d %s %s %s %s", remoteAddr(r), user, id, status, r.Method, target, r.Proto, cut(agent, 256))
+		text = fmt.Sprintf("req:%v user:%s id:%s %d %s %s %s %s", remoteAddr(r), user, id, status,
+			r.Method, target, r.Proto, cut(agent, 256))
 	}
 	level := appliance.Information
 	if rec.background {

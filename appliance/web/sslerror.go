@@ -40,7 +40,8 @@ func handshakeErrorText(err error) string {
 	case strings.Contains(err.Error(), "unsupported versions"):
 		return clientHello23.text(258, "unsupported protocol")
 	case strings.Contains(err.Error(), "cipher suite"), strings.Contains(err.Error(), "curve"),
-		strings.Contains(err.Error(), "signature algorithm"), strings.Contains(err.Error(), "key exchange"):
+		strings.Contains(err.Error(), "signature algorithm"), strings.Contains(err.Error(),
+			"key exchange"):
 		return clientHello3.text(193, "no shared cipher")
 	case strings.Contains(err.Error(), "bad record MAC"):
 		return getRecord.text(281, "decryption failed or bad record mac")

@@ -60,13 +60,15 @@ func (s *site) viewStream(v *visit) error {
 	only := fmt.Sprintf("host %v and host %v and tcp port %d and tcp port %d",
 		stream.Client.Addr(), stream.Server.Addr(), stream.Client.Port(), stream.Server.Port())
 	view := streamView{
-		Name: o.info.Name(), Path: o.path, Number: n, Packet: fmt.Sprintf("%s/packet/%d%s", o.path, n, q),
-		S: stream, List: o.path + q.String(), Query: q.String(),
+		Name: o.info.Name(), Path: o.path, Number: n,
+		Packet: fmt.Sprintf("%s/packet/%d%s", o.path, n, q),
+		S:      stream, List: o.path + q.String(), Query: q.String(),
 		ToServer: formatNumber(stream.ToServer), ToClient: formatNumber(stream.ToClient),
 		Only:    o.path + viewQuery{only, q.Absolute}.String(),
 		Hex:     v.FormValue("as") == "hex",
 		Text:    here + q.With("from", strconv.FormatInt(skip, 10)),
-		RawBoth: here + "/raw", RawClient: here + "/raw?side=client", RawServer: here + "/raw?side=server",
+		RawBoth: here + "/raw", RawClient: here + "/raw?side=client",
+		RawServer: here + "/raw?side=server",
 	}
 	view.HexDump = here + streamQuery(q, true, skip)
 	shown := int64(0)
@@ -92,9 +94,11 @@ func streamQuery(q viewQuery, hex bool, from int64) string {
 	return query
 }
 
-func streamPager(here string, q viewQuery, hex bool, skip, shown int64, stream dissect.Stream) pager {
+func streamPager(here string, q viewQuery, hex bool, skip, shown int64,
+	stream dissect.Stream) pager {
 	at := func(from int64) string { return here + streamQuery(q, hex, from) }
-	p := pager{Label: "Pages", From: formatNumber(skip + min(1, shown)), To: formatNumber(skip + shown)}
+	p := pager{Label: "Pages", From: formatNumber(skip + min(1, shown)),
+		To: formatNumber(skip + shown)}
 	if skip > 0 {
 		p.First, p.Previous = at(0), at(max(0, skip-streamPage))
 	}
@@ -129,7 +133,8 @@ func (s *site) downloadStream(v *visit) error {
 		begun = true
 		h := v.w.Header()
 		h.Set("Content-Type", "application/octet-stream")
-		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name + ".bin"}))
+		h.Set("Content-Disposition", mime.FormatMediaType("attachment",
+			map[string]string{"filename": name + ".bin"}))
 		v.w.WriteHeader(http.StatusOK)
 	}
 	err = s.scanStream(v.Context(), func() error {

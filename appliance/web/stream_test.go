@@ -23,7 +23,8 @@ func tcpPackets(data ...string) []byte {
 	h = le.AppendUint32(h, 262144)
 	b.Write(le.AppendUint32(h, 1))
 	next := [2]uint32{4_000_000_000, 70_000}
-	ends := [2]netip.AddrPort{netip.MustParseAddrPort("10.0.201.4:40000"), netip.MustParseAddrPort("10.0.202.7:4022")}
+	ends := [2]netip.AddrPort{netip.MustParseAddrPort("10.0.201.4:40000"),
+		netip.MustParseAddrPort("10.0.202.7:4022")}
 	for i, text := range data {
 		from := i % 2
 		frame := make([]byte, 54, 54+len(text))
@@ -53,12 +54,16 @@ func TestSequenceNumbersAreRelative(t *testing.T) {
 	b := s.login("admin")
 	s.store("a.cap", tcpPackets("hello", "world", "again"))
 	view := capturesPath + "/view/a.cap"
-	expectPage(t, b.get(view), http.StatusOK, view+"?numbers=absolute", "Show absolute sequence numbers", "Seq=1 Ack=1 ", "Seq=1 Ack=6 ", "/packet/3\"", "Seq=6 Ack=6 ")
+	expectPage(t, b.get(view), http.StatusOK, view+"?numbers=absolute",
+		"Show absolute sequence numbers", "Seq=1 Ack=1 ", "Seq=1 Ack=6 ", "/packet/3\"", "Seq=6 Ack=6 ")
 	absolute := view + "?numbers=absolute"
-	expectPage(t, b.get(absolute), http.StatusOK, `name="numbers" value="absolute"`, `href="`+view+`"`, "Show relative sequence numbers",
+	expectPage(t, b.get(absolute), http.StatusOK, `name="numbers" value="absolute"`,
+		`href="`+view+`"`, "Show relative sequence numbers",
 		"/packet/1?numbers=absolute", "Seq=4000000000 Ack=70000 ")
-	expectPage(t, b.get(view+"/packet/3"), http.StatusOK, "Seq=6 Ack=6 ", "6 (relative), 4000000005", "6 (relative), 70005")
-	expectPage(t, b.get(view+"/packet/3?numbers=absolute"), http.StatusOK, "/packet/2?numbers=absolute", "Seq=4000000005 Ack=70005 ")
+	expectPage(t, b.get(view+"/packet/3"), http.StatusOK, "Seq=6 Ack=6 ",
+		"6 (relative), 4000000005", "6 (relative), 70005")
+	expectPage(t, b.get(view+"/packet/3?numbers=absolute"), http.StatusOK,
+		"/packet/2?numbers=absolute", "Seq=4000000005 Ack=70005 ")
 }
 
 func TestStreamAsTextHexAndRaw(t *testing.T) {
@@ -66,9 +71,12 @@ func TestStreamAsTextHexAndRaw(t *testing.T) {
 	b := s.login("admin")
 	s.store("a b.cap", tcpPackets("GET /\x00\xff<b>", "\x01\x02ok"))
 	stream := capturesPath + "/view/a%20b.cap/stream/1"
-	expectPage(t, b.get(stream), http.StatusOK, "10.0.201.4:40000", "sent 10 bytes", "10.0.202.7:4022", "sent 4 bytes", `href="`+stream+`?from=0&amp;as=hex">Hex`, "GET /..&lt;b&gt;", "..ok")
-	expectPage(t, b.get(stream+"?as=hex"), http.StatusOK, "<b>Hex</b>", "00000000  47 45 54 20 2f 00 ff 3c 62 3e", "GET /..&lt;b&gt;", "00000000  01 02 6f 6b")
-	for query, want := range map[string]string{"": "GET /\x00\xff<b>\x01\x02ok", "?side=client": "GET /\x00\xff<b>", "?side=server": "\x01\x02ok"} {
+	expectPage(t, b.get(stream), http.StatusOK, "10.0.201.4:40000", "sent 10 bytes",
+		"10.0.202.7:4022", "sent 4 bytes", `href="`+stream+`?from=0&amp;as=hex">Hex`, "GET /..&lt;b&gt;", "..ok")
+	expectPage(t, b.get(stream+"?as=hex"), http.StatusOK, "<b>Hex</b>",
+		"00000000  47 45 54 20 2f 00 ff 3c 62 3e", "GET /..&lt;b&gt;", "00000000  01 02 6f 6b")
+	for query, want := range map[string]string{"": "GET /\x00\xff<b>\x01\x02ok",
+		"?side=client": "GET /\x00\xff<b>", "?side=server": "\x01\x02ok"} {
 		w := b.get(stream + "/raw" + query)
 		if w.Body.String() != want || w.Header().Get("Content-Type") != "application/octet-stream" || !strings.HasPrefix(w.Header().Get("Content-Disposition"), "attachment") {
 			t.Errorf("%s: %q, %v", query, w.Body, w.Header())
@@ -77,8 +85,10 @@ func TestStreamAsTextHexAndRaw(t *testing.T) {
 	expectPage(t, b.get(stream+"/raw?side=both"), http.StatusBadRequest)
 	expectPage(t, b.get(capturesPath+"/view/a%20b.cap/stream/9/raw"), http.StatusNotFound)
 	s.store("silent.cap", tcpPackets(""))
-	expectPage(t, b.get(capturesPath+"/view/silent.cap/stream/1"), http.StatusOK, "Neither end sent any data.")
-	if w := b.get(capturesPath + "/view/silent.cap/stream/1/raw"); w.Code != http.StatusOK || w.Body.Len() != 0 {
+	expectPage(t, b.get(capturesPath+"/view/silent.cap/stream/1"), http.StatusOK,
+		"Neither end sent any data.")
+	if w := b.get(capturesPath + "/view/silent.cap/stream/1/raw"); w.Code != http.StatusOK ||
+		w.Body.Len() != 0 {
 		t.Errorf("%d, %q", w.Code, w.Body)
 	}
 }
@@ -121,7 +131,8 @@ func TestFollowACaptureInProgress(t *testing.T) {
 	name := s.appliance.Captures.Status(capture.GUI).File
 	view := capturesPath + "/view/" + name
 	live := view + "/live?page=last"
-	expectPage(t, b.get(view), http.StatusOK, `<label class="tick" hidden><input type="checkbox" id="follow">`, `data-follow="`+view+`/live?page=last"`, "data-growing>in progress", "The capture holds no packets.")
+	expectPage(t, b.get(view), http.StatusOK,
+		`<label class="tick" hidden><input type="checkbox" id="follow">`, `data-follow="`+view+`/live?page=last"`, "data-growing>in progress", "The capture holds no packets.")
 	w := b.get(live)
 	expectPage(t, w, http.StatusOK, "data-growing")
 	if strings.Contains(w.Body.String(), "<html") {
@@ -134,7 +145,8 @@ func TestFollowACaptureInProgress(t *testing.T) {
 	expectPage(t, b.get(live+"&size=0"), http.StatusOK, "data-growing")
 	b.post(capturesPath + "/stop")
 	w = b.get(live + "&size=" + size)
-	if expectPage(t, w, http.StatusOK, "The capture holds no packets."); strings.Contains(w.Body.String(), "data-growing") {
+	if expectPage(t, w, http.StatusOK,
+		"The capture holds no packets."); strings.Contains(w.Body.String(), "data-growing") {
 		t.Error("the capture is still said to be in progress")
 	}
 	expectPage(t, s.browser().request("GET", live, url.Values{}, nil), http.StatusUnauthorized)

@@ -38,7 +38,8 @@ func (o *openCapture) Close() error { return o.file.Close() }
 // open opens the capture that a request names. The caller closes it.
 func (s *site) open(v *visit) (_ *openCapture, err error) {
 	name := v.PathValue("name")
-	growing := s.appliance.Captures.IsBeingWritten(name) // before the size is taken: the last poll sees the whole file
+	// This comes before the size, so that the last poll sees the whole file.
+	growing := s.appliance.Captures.IsBeingWritten(name)
 	f, info, err := s.storedCapture(name)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,8 @@ func (s *site) open(v *visit) (_ *openCapture, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &openCapture{c, f, info, all, capturePage.Path + "/view/" + url.PathEscape(name), growing}, nil
+	return &openCapture{c, f, info, all, capturePage.Path + "/view/" + url.PathEscape(name),
+		growing}, nil
 }
 
 // A viewQuery is the part of a query that all pages of a capture keep.
@@ -107,13 +109,14 @@ type packetList struct {
 	Follow               string
 	Filter               string
 	Check                filterCheck // of Filter
-	Applied              string      // the filter of the shown packets; if Filter is not valid, the previous one
-	Absolute             bool
-	OtherNumbers         string // address of this page with the other kind of sequence numbers
-	Shown, Total         string
-	Rows                 template.HTML // see packetRows
-	Chart                *chart
-	Pager                pager
+	// Applied is the filter of the shown packets: the previous one if Filter is not valid.
+	Applied      string
+	Absolute     bool
+	OtherNumbers string // address of this page with the other kind of sequence numbers
+	Shown, Total string
+	Rows         template.HTML // see packetRows
+	Chart        *chart
+	Pager        pager
 }
 
 // A pager has links to other pages. A link is "" if there is no such page.
@@ -173,8 +176,10 @@ func (s *site) followCapture(v *visit) error {
 func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
 	q := queryOf(v)
 	list := packetList{
-		Name: o.info.Name(), Path: o.path, Size: formatSize(o.info.Size()), Total: formatNumber(int64(o.all.Total)),
-		Download: capturePage.Path + "/files/" + url.PathEscape(o.info.Name()), Filter: q.Filter, Growing: o.growing, Absolute: q.Absolute,
+		Name: o.info.Name(), Path: o.path, Size: formatSize(o.info.Size()),
+		Total:    formatNumber(int64(o.all.Total)),
+		Download: capturePage.Path + "/files/" + url.PathEscape(o.info.Name()), Filter: q.Filter,
+		Growing: o.growing, Absolute: q.Absolute,
 	}
 	var err error
 	if _, list.Check, err = viewFilter(list.Filter); err != nil {
@@ -197,7 +202,8 @@ func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
 		page = pageCount(index.Selected)
 	}
 	page = max(1, min(page, pageCount(index.Selected)))
-	rows, err := o.Rows(v.Context(), index, q.numbersFrom(o.all), sel.filter, (page-1)*perPage, perPage)
+	rows, err := o.Rows(v.Context(), index, q.numbersFrom(o.all), sel.filter, (page-1)*perPage,
+		perPage)
 	if err != nil {
 		return list, err
 	}
@@ -279,7 +285,8 @@ func pageAt(path string, q viewQuery, n int) string {
 
 func pagerOf(path string, q viewQuery, page, selected, shown int) pager {
 	at := func(n int) string { return pageAt(path, q, n) }
-	p := pager{From: formatNumber(int64((page-1)*perPage + min(1, shown))), To: formatNumber(int64((page-1)*perPage + shown))}
+	p := pager{From: formatNumber(int64((page-1)*perPage + min(1, shown))),
+		To: formatNumber(int64((page-1)*perPage + shown))}
 	if page > 1 {
 		p.First, p.Previous = at(1), at(page-1)
 	}
@@ -376,7 +383,8 @@ func (s *site) viewPacket(v *visit) error {
 
 // neighbors returns the selected packets before and after a packet. If few packets are selected,
 // it passes over much of the file, so it takes a slot as a scan does.
-func (s *site) neighbors(ctx context.Context, o *openCapture, sel packetSelection, n int) (dissect.Neighbors, error) {
+func (s *site) neighbors(ctx context.Context, o *openCapture, sel packetSelection,
+	n int) (dissect.Neighbors, error) {
 	if err := acquire(ctx, s.indexes.slots); err != nil {
 		return dissect.Neighbors{}, err
 	}
@@ -415,7 +423,8 @@ func (s *site) chartOf(x *dissect.Index) *chart {
 		Start: s.formatPacketTime(x.First), End: s.formatPacketTime(x.Last),
 		MostPackets: formatNumber(int64(packets)), MostBytes: formatSize(octets),
 	}
-	c.Label = fmt.Sprintf("%s packets and %s from %s to %s; at most %s packets and %s in %s.", formatNumber(int64(x.Selected)), formatSize(x.Bytes),
+	c.Label = fmt.Sprintf("%s packets and %s from %s to %s; at most %s packets and %s in %s.",
+		formatNumber(int64(x.Selected)), formatSize(x.Bytes),
 		c.Start, c.End, c.MostPackets, c.MostBytes, c.Column)
 	width := float64(chartWidth) / float64(max(len(x.Columns), 24))
 	var bars, line strings.Builder

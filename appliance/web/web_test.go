@@ -34,7 +34,8 @@ func (silentTap) Close() error { return nil }
 func (silentNet) Tap(network.TapConfig) (network.Tap, error) { return silentTap{}, nil }
 
 func (silentNet) Interfaces() []network.Interface {
-	return []network.Interface{{Name: "Data 1", Up: true, MTU: 1500}, {Name: "Data 2", MTU: 1500}, {Name: "lo0", Loopback: true}}
+	return []network.Interface{{Name: "Data 1", Up: true, MTU: 1500}, {Name: "Data 2", MTU: 1500},
+		{Name: "lo0", Loopback: true}}
 }
 
 func (silentNet) Counters(string) (network.Counters, error) { return network.Counters{}, nil }
@@ -56,7 +57,8 @@ func newTestSite(t testing.TB) *testSite {
 	fake := clock.NewFake(time.Date(2015, 6, 25, 8, 50, 3, 0, time.UTC))
 	f := config.NewFactory()
 	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{{
-		Name: "Data 1", Port: "Data 1", Hostname: "mail.example.com", IPv4: netip.MustParseAddr("10.0.202.7"), Netmask: "255.255.255.0",
+		Name: "Data 1", Port: "Data 1", Hostname: "mail.example.com",
+		IPv4: netip.MustParseAddr("10.0.202.7"), Netmask: "255.255.255.0",
 		HTTP: 80, HTTPS: 443,
 	}}})
 	ports := netconfig.PortList{}
@@ -65,14 +67,18 @@ func newTestSite(t testing.TB) *testSite {
 	}
 	netconfig.Ports.SetFactory(f, ports)
 	app, err := appliance.New(appliance.Options{
-		Net: silentNet{}, Dir: t.TempDir(), Factory: f, CaptureInterfaces: []string{"Data 1"}, Clock: fake,
-		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70", Version: product.Version{Major: 14, Build: 698}},
+		Net: silentNet{}, Dir: t.TempDir(), Factory: f, CaptureInterfaces: []string{"Data 1"},
+		Clock: fake,
+		Product: product.Facts{Model: "C100V", Serial: "421F6D8FB9C75E19C425-C9AEA81B2B70",
+			Version: product.Version{Major: 14, Build: 698}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &testSite{t: t, appliance: app, clock: fake}
-	server := New(Options{Appliance: app, MayRun: mayRun, Outside: func() (netip.AddrPort, bool) { return netip.MustParseAddrPort("127.0.0.1:8443"), true }})
+	server := New(Options{Appliance: app, MayRun: mayRun, Outside: func() (netip.AddrPort, bool) {
+		return netip.MustParseAddrPort("127.0.0.1:8443"), true
+	}})
 	s.site = newSite(server.o, server.tokens)
 	s.Handler = s.site.handler()
 	t.Cleanup(func() {
@@ -93,10 +99,12 @@ func mayRun(role users.Role, command string) bool {
 // addUser adds an account with the factory passphrase.
 func (s *testSite) addUser(name string, role users.Role) {
 	s.t.Helper()
-	err := users.Section.CommitNow(s.t.Context(), s.appliance.Config, nil, config.CommitInfo{}, func(a *users.Accounts) error {
-		a.List = append(a.List, users.Account{Name: name, Role: role, Hash: a.Find(users.FactoryName).Hash})
-		return nil
-	})
+	err := users.Section.CommitNow(s.t.Context(), s.appliance.Config, nil, config.CommitInfo{},
+		func(a *users.Accounts) error {
+			a.List = append(a.List, users.Account{Name: name, Role: role,
+				Hash: a.Find(users.FactoryName).Hash})
+			return nil
+		})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -141,9 +149,11 @@ type browser struct {
 func (s *testSite) browser() *browser { return &browser{s, map[string]string{}} }
 
 // request sends a request over TLS. change, which may be nil, modifies it first.
-func (b *browser) request(method, target string, form url.Values, change func(*http.Request)) *httptest.ResponseRecorder {
+func (b *browser) request(method, target string, form url.Values,
+	change func(*http.Request)) *httptest.ResponseRecorder {
 	b.t.Helper()
-	r := httptest.NewRequest(method, "https://127.0.0.1:8443"+target, strings.NewReader(form.Encode()))
+	r := httptest.NewRequest(method, "https://127.0.0.1:8443"+target,
+		strings.NewReader(form.Encode()))
 	r.RemoteAddr = address + ":40000"
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -185,7 +195,8 @@ func (b *browser) post(target string, pairs ...string) *httptest.ResponseRecorde
 func (s *testSite) login(name string) *browser {
 	s.t.Helper()
 	b := s.browser()
-	if w := b.post("/login", "username", name, "password", users.FactoryPassphrase); w.Code != http.StatusSeeOther || len(b.cookies) != 1 {
+	if w := b.post("/login", "username", name, "password",
+		users.FactoryPassphrase); w.Code != http.StatusSeeOther || len(b.cookies) != 1 {
 		s.t.Fatalf("login of %s: %d\n%s", name, w.Code, w.Body)
 	}
 	return b
@@ -215,7 +226,8 @@ func expectPage(t testing.TB, w *httptest.ResponseRecorder, status int, texts ..
 func expectRedirect(t testing.TB, w *httptest.ResponseRecorder, target string) {
 	t.Helper()
 	if got := w.Header().Get("Location"); w.Code != http.StatusSeeOther || got != target {
-		t.Errorf("status %d to %q, want %d to %q\n%s", w.Code, got, http.StatusSeeOther, target, w.Body)
+		t.Errorf("status %d to %q, want %d to %q\n%s", w.Code, got, http.StatusSeeOther, target,
+			w.Body)
 	}
 }
 

@@ -60,17 +60,22 @@ func fromWireshark(expr string) (translated string, ok bool) {
 // protocolFilters translates names of protocols and words of the language.
 var protocolFilters = map[string]string{
 	"and": "and", "or": "or", "not": "not",
-	"ip": "ip", "ipv6": "ip6", "arp": "arp", "icmp": "icmp", "icmpv6": "icmp6", "tcp": "tcp", "udp": "udp",
-	"dns": "port 53", "http": "tcp port 80", "https": "tcp port 443", "tls": "tcp port 443", "ssl": "tcp port 443",
-	"ssh": "tcp port 22", "smtp": "tcp port 25", "syslog": "port 514", "ntp": "udp port 123", "ftp": "tcp port 21", "snmp": "udp port 161",
+	"ip": "ip", "ipv6": "ip6", "arp": "arp", "icmp": "icmp", "icmpv6": "icmp6", "tcp": "tcp",
+	"udp": "udp",
+	"dns": "port 53", "http": "tcp port 80", "https": "tcp port 443", "tls": "tcp port 443",
+	"ssl": "tcp port 443",
+	"ssh": "tcp port 22", "smtp": "tcp port 25", "syslog": "port 514", "ntp": "udp port 123",
+	"ftp": "tcp port 21", "snmp": "udp port 161",
 }
 
 // translateComparison translates a comparison of a field with a value. The operator is empty if
 // the filter only asks for the field. The result is "" if the comparison is not a common one.
 func translateComparison(field, op, value string) string {
-	op = map[string]string{"eq": "==", "ne": "!=", "le": "<=", "ge": ">=", "lt": "<", "gt": ">"}[op] + strings.TrimLeft(op, "aeglnqrt")
+	op = map[string]string{"eq": "==", "ne": "!=", "le": "<=", "ge": ">=", "lt": "<",
+		"gt": ">"}[op] + strings.TrimLeft(op, "aeglnqrt")
 	if flag, ok := strings.CutPrefix(field, "tcp.flags."); ok {
-		bit := map[string]string{"syn": "tcp-syn", "ack": "tcp-ack", "fin": "tcp-fin", "reset": "tcp-rst", "push": "tcp-push"}[flag]
+		bit := map[string]string{"syn": "tcp-syn", "ack": "tcp-ack", "fin": "tcp-fin",
+			"reset": "tcp-rst", "push": "tcp-push"}[flag]
 		set := value == "1" || strings.EqualFold(value, "true") || op == ""
 		switch {
 		case bit == "" || op != "" && op != "==" && op != "!=":
@@ -81,14 +86,16 @@ func translateComparison(field, op, value string) string {
 		return fmt.Sprintf("tcp[tcpflags] & %s == 0", bit)
 	}
 	if field == "frame.len" {
-		compare := map[string]string{"==": "=", "!=": "!=", "<=": "<=", ">=": ">=", "<": "<", ">": ">"}[op]
+		compare := map[string]string{"==": "=", "!=": "!=", "<=": "<=", ">=": ">=", "<": "<",
+			">": ">"}[op]
 		if compare == "" {
 			return ""
 		}
 		return "len " + compare + " " + value
 	}
 	word := map[string]string{
-		"ip.addr": "ip host", "ip.host": "ip host", "ip.src": "ip src host", "ip.dst": "ip dst host",
+		"ip.addr": "ip host", "ip.host": "ip host", "ip.src": "ip src host",
+		"ip.dst":    "ip dst host",
 		"ipv6.addr": "ip6 host", "ipv6.src": "ip6 src host", "ipv6.dst": "ip6 dst host",
 		"tcp.port": "tcp port", "tcp.srcport": "tcp src port", "tcp.dstport": "tcp dst port",
 		"udp.port": "udp port", "udp.srcport": "udp src port", "udp.dstport": "udp dst port",
