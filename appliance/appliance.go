@@ -29,8 +29,8 @@ import (
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// Options describe an appliance and its surroundings. Dir is required. Without Net, no function that
-// uses the network may be called.
+// Options describe an appliance and its surroundings. Dir is required. Without Net, no function
+// that uses the network may be called.
 type Options struct {
 	Net     network.Network // the caller stops it, after the appliance
 	Dir     string          // holds configuration, state and files; created if it does not exist

@@ -13,8 +13,8 @@ const erasedDir = "erased"
 
 // Erase returns the appliance that is kept in dir to its factory state. It must not be running.
 // Erase removes the configuration with its history and the accounts, the whole file area (saved
-// configurations, captures, logs), the history of logins and all other state. It keeps what the
-// hardware and the installed software know: the clock's setting and the date of the installation.
+// configurations, captures, logs), the history of logins and all other state. It keeps the state of
+// the hardware and of the installed software: the clock's setting and the date of the installation.
 //
 // Files and directories are first renamed, so that a crash never leaves half of a configuration.
 // The next New removes the renamed ones if a crash has left them. Erase writes no file, so it works

@@ -67,7 +67,7 @@ func printGauges(env *shell.Env) error {
 	return nil
 }
 
-// mailConnections returns the number of established connections on which mail comes in and goes out:
+// mailConnections returns the number of established connections on which mail is received or sent:
 // those of hermes, apart from its connections to web services of the vendor.
 func mailConnections(sockets []network.Socket) (in, out int) {
 	for _, s := range sockets {

@@ -114,8 +114,8 @@
 //
 // While Server.mu is held, only connection.mu and taskGroup.mu are taken. While inputBuffer.mu is
 // held, the locks of the clock and of users.Logins may be taken. The functions that a commit calls
-// (users.AuthorityOptions.OnChange) only cancel contexts and set timers. outputBuffer.mu is held while
-// data is written to the client, which can take as long as the client likes; therefore code that
-// must not block, such as the handling of SSH requests, never writes output. connection.mu,
+// (users.AuthorityOptions.OnChange) only cancel contexts and set timers. outputBuffer.mu is held
+// while data is written to the client, which can take as long as the client likes; therefore code
+// that must not block, such as the handling of SSH requests, never writes output. connection.mu,
 // terminal.mu and taskGroup.mu are leaves.
 package shell

@@ -19,7 +19,7 @@ type MenuSettings struct {
 	Filter string `json:"filter,omitempty"`
 }
 
-// Warning is what the vendor says of captures (B31).
+// Warning is the vendor's warning about captures (B31).
 const Warning = "Warning: This command can cause the ESA disk space to become full, and can cause " +
 	"performance degradation. Cisco recommends that you use it only with the assistance of a Cisco " +
 	"TAC engineer."

@@ -89,7 +89,8 @@ func (e *InProgressError) Unwrap() error {
 		startedWhere(e.Running, e.Requested))
 }
 
-// startedWhere says where a capture of the side running was started, to a user of the side asking.
+// startedWhere returns a clause that tells a user of the side asking where the capture of the side
+// running was started.
 func startedWhere(running, asking Side) string {
 	switch {
 	case running == CLI:
@@ -422,7 +423,7 @@ func (r *Recorder) Stop(side Side) (Status, error) {
 	return c.last, nil
 }
 
-// notRunningRefusal is the refusal of a side that has no capture to stop.
+// notRunningRefusal returns the refusal for a side that has no capture to stop.
 func (r *Recorder) notRunningRefusal(side Side) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

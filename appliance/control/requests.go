@@ -202,9 +202,10 @@ func parseTime(text string, zone *time.Location) (time.Time, error) {
 type GuardAddress struct {
 	Address  string `json:"address"`  // in the appliance's network; for IPv6 the /64
 	Failures int    `json:"failures"` // the recent ones
-	// Blocked says that nobody at this address can log in, and that connections are closed.
+	// Blocked reports whether logins from this address are refused and its connections closed.
 	Blocked bool `json:"blocked"`
-	// Trusted says that the address has logged in before. It is not blocked but slowed down.
+	// Trusted reports whether a login from this address has succeeded before. Such an address is
+	// slowed down but not blocked.
 	Trusted bool            `json:"trusted"`
 	Left    netsim.Duration `json:"left"` // until the failures are forgotten
 }

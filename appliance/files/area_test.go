@@ -258,7 +258,7 @@ func TestFilesOfConfigurationThatTheUserMayNotRead(t *testing.T) {
 	} {
 		for _, flag := range []int{os.O_RDONLY, os.O_RDWR} {
 			if flag == os.O_RDWR && name == "/diagnostic/secret" {
-				continue // nobody may write to it
+				continue // no user may write to it
 			}
 			f, err := a.OpenFile(name, flag)
 			if (err == nil) != want || err != nil && !errors.Is(err, fs.ErrPermission) {

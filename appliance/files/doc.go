@@ -63,6 +63,6 @@
 // # Lock order
 //
 // File.mu (the position of one File), then inPlace.mu (the copy of its former content), then
-// Store.mu (names and open files), then node.mu (the size of a file, held during each write). None of them is held while the
-// function of OnFull runs, so it may write to the file that was full.
+// Store.mu (names and open files), then node.mu (the size of a file, held during each write). None
+// of them is held while the function of OnFull runs, so it may write to the file that was full.
 package files

@@ -50,10 +50,11 @@
 // # Writers never wait, and no line is lost silently
 //
 // Write appends to a buffer of the subscription and returns. The drainer, which exists while there
-// is something to write and for a short time afterwards, takes the lines from the buffer and writes them in chunks of whole
-// lines. Lines that do not fit into the buffer or cannot be written are counted, and the first line
-// that can be written again is preceded by one that says how many are missing, and why. A file that
-// cannot be written is also reported as a problem. A full disk costs new lines, never old ones.
+// is something to write and for a short time afterwards, takes the lines from the buffer and writes
+// them in chunks of whole lines. Lines that do not fit into the buffer or cannot be written are
+// counted, and the first line that can be written again is preceded by one that says how many are
+// missing, and why. A file that cannot be written is also reported as a problem. A full disk costs
+// new lines, never old ones.
 //
 // # Lines that are lost when the process is killed
 //

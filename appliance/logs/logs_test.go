@@ -535,8 +535,8 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-// AwaitWritten returns once earlier lines are in the file, and at once if they are. It does not wait
-// longer than its limit for a disk that hangs.
+// AwaitWritten blocks until earlier lines are in the file, and returns immediately if they are. It
+// does not wait longer than its limit for a disk that hangs.
 func TestAwaitWritten(t *testing.T) {
 	hang := make(chan struct{})
 	h := newHarness(t, 1<<20, func(o *logs.Options) {

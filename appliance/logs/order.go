@@ -16,8 +16,8 @@ import (
 
 // A fileOrder is the order in which the files of a subscription were begun. The names of files,
 // which contain the local time, do not tell it if the clock or its zone was set back: the hub then
-// keeps an index on disk until the names tell the order again. Files are known by their stems, which
-// are their names without the status code. A fileOrder is safe for concurrent use.
+// keeps an index on disk until the names tell the order again. Files are identified by their stems,
+// which are their names without the status code. A fileOrder is safe for concurrent use.
 type fileOrder struct {
 	index string // file on this machine; "": the order does not survive the hub
 

@@ -133,7 +133,8 @@ func (s *subscription) setTime(t time.Time, zone *time.Location) {
 	s.hasOffset, s.offset = true, offset
 }
 
-// addLine adds a line of printable text with the present stamp to the jobs, and pushes it. mu must be held.
+// addLine adds a line of printable text with the present stamp to the jobs, and pushes it. mu must
+// be held.
 func (s *subscription) addLine(e Entry, l Level, text string) {
 	j := s.lineJob()
 	before := len(j.text)

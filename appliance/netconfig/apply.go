@@ -44,9 +44,9 @@ func (a *Applier) Start(c *config.Config) {
 	}
 }
 
-// Apply adds new ports, addresses and routes to the network, and leaves changes that end connections
-// to Done. If the plan has problems, Apply refuses before it changes anything. When it undoes a
-// commit, Apply brings back the older configuration as far as possible, from any state.
+// Apply adds new ports, addresses and routes to the network, and leaves changes that end
+// connections to Done. If the plan has problems, Apply refuses before it changes anything. When it
+// undoes a commit, Apply brings back the older configuration as far as possible, from any state.
 func (a *Applier) Apply(_ context.Context, old, next *config.Config) error {
 	n, ok := a.o.Net.(network.Configurer)
 	if !ok {

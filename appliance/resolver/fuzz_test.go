@@ -15,8 +15,8 @@ import (
 	"github.com/esasim/esasim/appliance/network"
 )
 
-// A cannedNetwork answers every query with the query's ID and question, and with the fuzzer's flags,
-// counts and records.
+// A cannedNetwork answers every query with the query's ID and question, and with the fuzzer's
+// flags, counts and records.
 type cannedNetwork struct {
 	network.Transport
 	flags  uint16

@@ -54,14 +54,14 @@
 // A wrong passphrase delays the answer, and the eleventh within two minutes blocks the address
 // (DefaultLimits). An address that has logged in is trusted and never blocked, because otherwise
 // anybody who shares the address, behind a NAT gateway, could lock out the administrators. It is
-// slowed down instead: after eleven failures its attempts are verified one at a time, each after the
-// delay of the one before. A success does not forgive failures, because the owner of one account
-// could otherwise guess the passphrases of the others as fast as before.
+// slowed down instead: after eleven failures its attempts are verified one at a time, each after
+// the delay of the one before. A success does not forgive failures, because the owner of one
+// account could otherwise guess the passphrases of the others as fast as before.
 //
-// Delays alone do not bound guessing, since a client can open many connections and need not wait for
-// answers. Guard.Begin therefore counts attempts whose results are not known yet as failures, and
-// lets the others wait. Attempts of an address without failures are not delayed in this way, except
-// that no more than eleven are verified at a time.
+// Delays alone do not bound guessing, since a client can open many connections and need not wait
+// for answers. Guard.Begin therefore counts attempts whose results are not known yet as failures,
+// and lets the others wait. Attempts of an address without failures are not delayed in this way,
+// except that no more than eleven are verified at a time.
 //
 // Blocked addresses are kept in memory only, and the time of a block is monotonic: a restart
 // unblocks them, settime does not. All addresses of an IPv6 /64 count as one.
@@ -69,5 +69,6 @@
 // # Locks
 //
 // Directory.mu, Guard.mu and Logins.mu are leaves: no other lock is taken while one of them is
-// held, except that Guard.mu is taken before the locks of the clock. AuthorityOptions.OnChange is called without them. Logins.mu is held while a line is appended to the file of the history.
+// held, except that Guard.mu is taken before the locks of the clock. AuthorityOptions.OnChange is
+// called without them. Logins.mu is held while a line is appended to the file of the history.
 package users

@@ -233,7 +233,8 @@ func (g *Guard) Failed(addr netip.Addr) (delay time.Duration, blocked bool) {
 }
 
 // Succeeded records a successful login: the address is not blocked any more. Its failures still
-// count, because somebody who has one account must not guess the passphrases of others faster.
+// count, because a user who has one account must not be able to guess the passphrases of others
+// faster.
 func (g *Guard) Succeeded(addr netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -82,9 +82,9 @@
 //
 // If the server ends an established connection by RST or FIN, the event is ConnectionBroken (A2,
 // A13), even if the connection was idle. If a connection cannot be opened, or TCP gives up on it,
-// the event is Unreachable (A35). A slow server causes no event: the queue grows. With UDP, the event
-// is Unreachable if the server's name cannot be resolved or no socket can be opened; datagrams that
-// are lost cause no events.
+// the event is Unreachable (A35). A slow server causes no event: the queue grows. With UDP, the
+// event is Unreachable if the server's name cannot be resolved or no socket can be opened;
+// datagrams that are lost cause no events.
 //
 // Each break is reported. Unreachable is reported once for each reason until the connection has
 // worked again, which is when the server's TCP has acknowledged a record that was pushed; records

@@ -130,7 +130,7 @@ func reasonText(err error) string {
 	return "Input/output error"
 }
 
-// A sessionRefusedError is the fatal alert by which a server has refused a session of TLS. The value
+// A sessionRefusedError is the fatal alert by which a server has refused a TLS session. The value
 // is the alert's code.
 type sessionRefusedError uint8
 

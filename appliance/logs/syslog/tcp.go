@@ -126,8 +126,8 @@ func (l *stream) awaitAccepted(limit time.Duration) error {
 	return nil
 }
 
-// A ticketWatcher is a cache of TLS sessions that keeps none. The function is called when the server
-// sends a ticket: it has accepted the session then.
+// A ticketWatcher is a cache of TLS sessions that stores none. The function is called when the
+// server sends a ticket, because the server has then accepted the session.
 type ticketWatcher func()
 
 // Get implements tls.ClientSessionCache.

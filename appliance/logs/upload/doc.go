@@ -13,8 +13,8 @@
 //
 // Files are sent one after the other, the oldest first. A file that cannot be sent holds up the
 // others until it can be, so that the server has the files of a log without a gap, up to the
-// latest. Attempts are repeated after growing delays, and at each roll-over. Each reason of a failure
-// is reported once, until a file has arrived.
+// latest. Attempts are repeated after growing delays, and at each roll-over. Each reason of a
+// failure is reported once, until a file has arrived.
 //
 // A file is sent under its final name, not under a temporary one: a client that fetches files from
 // the server while they arrive must compare sizes. If a transfer breaks off, the server has a part

@@ -54,11 +54,11 @@
 //  6. Propagate (Port.propagate, quality.impair): the frame travels along the cables of
 //     sender and receiver. Impairments, the receiver's medium and frame filters drop or
 //     delay it. A delayed frame waits in the delay line and continues with the next stage.
-//  7. Ingress (Port.ingress): the receiving port drops the frame if the port is down, the
-//     functions given to AllowOnly do not allow the frame, or the frame is too long.
-//     Otherwise it is padded to the least length if it is a message of ARP, counted, and
-//     shown to the port's taps. If the frame has the tag of a VLAN in which its owner has a port, it
-//     continues at that port, without the tag.
+//  7. Ingress (Port.ingress): the receiving port drops the frame if the port is down, the functions
+//     given to AllowOnly do not allow the frame, or the frame is too long. Otherwise it is padded
+//     to the least length if it is a message of ARP, counted, and shown to the port's taps. If the
+//     frame has the tag of a VLAN in which its owner has a port, it continues at that port, without
+//     the tag.
 //  8. Deliver (merger.deliver, link.deliver, Port.deliver): the frame reaches the owner,
 //     a stack's possibly joined with those that follow.
 //

@@ -196,9 +196,9 @@ func (l *listener) Close() error {
 	l.mu.Lock()
 	l.stopTimer()
 	l.mu.Unlock()
-	// While gVisor closes a listener, it drops the last segment of a handshake if it processes
-	// it between two steps of that: the client would then have a connection that no machine
-	// knows, and wait for ever.
+	// While gVisor closes a listener, it drops the last segment of a handshake if it processes it
+	// between two steps of that: the client would then have a connection that no machine knows, and
+	// wait forever.
 	l.host.pauseSegments(l.ep.Close)
 	l.host.sockets.release(l.sock)
 	return nil
