@@ -74,8 +74,9 @@
 //
 // # Full disk
 //
-// A capture that finds no disk space ends, and keeps the records that it has written. Its
-// status says so until the same side starts another capture, and OnFailure is called.
+// A capture ends when there is no space for one more record, and keeps the records that it has
+// written. Its status says so until the same side starts another capture, and OnFailure is called.
+// New does not need disk space: it repairs files by truncating them.
 //
 // # Lock order
 //

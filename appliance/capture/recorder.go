@@ -147,16 +147,18 @@ func New(o Options) *Recorder {
 		o.Logger.Warn("the settings of packet captures are the factory's", "err", err)
 	}
 	r.settings, r.menu = s.Settings.clone(), s.Menu
-	switch {
-	case err != nil: // the name of the running capture is not known
+	readable := err == nil
+	if err != nil { // the name of the running capture is not known
 		err = repairAll(o.Files)
-	case s.Running != "":
-		if err = repair(o.Files, s.Running); err == nil {
-			err = r.save("")
-		}
+	} else if s.Running != "" {
+		err = repair(o.Files, s.Running)
 	}
 	if err != nil {
 		o.Logger.Warn("a packet capture that was cut off is not repaired", "err", err)
+	} else if readable && s.Running != "" {
+		if err := r.save(""); err != nil {
+			o.Logger.Warn("the next start repairs the last packet capture again", "err", err)
+		}
 	}
 	return r
 }

@@ -79,6 +79,7 @@ func OpenLogins(file string, c clock.Clock, log *slog.Logger) *Logins {
 	}
 	if n := l.file.damaged; n > 0 {
 		log.Warn("lines of the history of logins are damaged and were skipped", "file", file, "lines", n)
+		l.unwritten = true // the next login replaces the file
 	}
 	for _, r := range l.history {
 		l.lastID = max(l.lastID, r.ID)
