@@ -191,6 +191,7 @@ func (h *Host) Close() {
 	h.neighbors.close()
 	h.forwards.Wait()
 	h.timers.Wait()
+	h.sockets.timers.Wait()
 }
 
 // pauseSegments calls f while the stack processes no TCP segments. Those that have arrived

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
@@ -12,6 +13,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -27,6 +29,10 @@ type registry struct {
 	byID        map[stack.TransportEndpointID]*socket
 	closedCount int // number of closed sockets in byEndpoint
 	sweepAt     int // value of closedCount at which to look for sockets that are done
+
+	timers        clock.Group
+	stopSweep     func() bool   // stops the timer of the next sweep; nil if none is set
+	sweepInterval time.Duration // 0 means defaultSweepInterval
 }
 
 // A socket is the registry's entry of a TCP or UDP endpoint.
@@ -52,6 +58,11 @@ type socket struct {
 // minSweep is the number of closed sockets from which on the registry looks for sockets that
 // the stack has finished with.
 const minSweep = 64
+
+// defaultSweepInterval is the time after which the registry looks again for sockets that the stack
+// has finished with. It is a little longer than the state TIME-WAIT. Without it, what many
+// connections have left would be kept until as many others are closed.
+const defaultSweepInterval = 65 * time.Second
 
 // addWritten counts n bytes that have been handed to the stack.
 func (s *socket) addWritten(n int) {
@@ -121,9 +132,14 @@ func (r *registry) release(s *socket) {
 		r.remove(s)
 		return
 	}
-	if r.closedCount++; r.closedCount < max(r.sweepAt, minSweep) {
-		return
+	if r.closedCount++; r.closedCount >= max(r.sweepAt, minSweep) {
+		r.sweep()
 	}
+	r.scheduleSweep()
+}
+
+// sweep removes the closed sockets that the stack has finished with. r.mu is held.
+func (r *registry) sweep() {
 	for _, x := range r.byEndpoint {
 		if x.released && x.isDone() {
 			r.remove(x)
@@ -131,6 +147,23 @@ func (r *registry) release(s *socket) {
 		}
 	}
 	r.sweepAt = 2 * r.closedCount
+}
+
+// scheduleSweep ensures that sweep is called later, if there are closed sockets. r.mu is held.
+func (r *registry) scheduleSweep() {
+	if r.stopSweep != nil || r.closed || r.closedCount == 0 {
+		return
+	}
+	interval := cmp.Or(r.sweepInterval, defaultSweepInterval)
+	r.stopSweep = r.timers.AfterFunc(clock.System(), interval, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.stopSweep = nil
+		if !r.closed {
+			r.sweep()
+			r.scheduleSweep()
+		}
+	})
 }
 
 // remove removes s from the registry. It is called with mu held.
@@ -184,6 +217,9 @@ func (r *registry) openSockets() []*socket {
 func (r *registry) close() {
 	r.mu.Lock()
 	r.closed = true
+	if r.stopSweep != nil {
+		r.stopSweep()
+	}
 	r.mu.Unlock()
 	for _, s := range r.openSockets() {
 		s.closeFunc()

@@ -3,6 +3,7 @@ package vnet_test
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
@@ -47,4 +48,37 @@ func BenchmarkSockets(b *testing.B) {
 			}
 		})
 	}
+}
+
+// What many connections have left is forgotten, even if no other connections follow.
+func TestClosedSocketsAreForgotten(t *testing.T) {
+	p := newPair(t, false)
+	if err := p.a.ForgetSockets(10 * time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	service := netip.AddrPortFrom(addrA, 25)
+	l, err := p.a.Listen(t.Context(), network.ListenConfig{Addr: service})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := p.a.KeptSockets()
+	for range 200 {
+		c, err := p.a.Dial(t.Context(), network.DialConfig{Remote: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		s.Close()
+	}
+	for range 2000 {
+		if p.a.KeptSockets() == before {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d sockets are kept, want %d", p.a.KeptSockets(), before)
 }
