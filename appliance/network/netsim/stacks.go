@@ -175,6 +175,7 @@ func (s *stacks) buildAppliance() error {
 	s.appliance = vnet.NewHost(vnet.Options{
 		Name: topology.FromAppliance, LoopbackIndex: loopback + 1,
 		Rand: s.options.Entropy, Retries: s.options.Retries,
+		Personalities: appliancePersonality(&a.TCP),
 	})
 	var routes []network.Route
 	for _, n := range a.Interfaces {
@@ -196,12 +197,46 @@ func (s *stacks) buildAppliance() error {
 	return s.appliance.SetRoutes(routes)
 }
 
+// appliancePersonality returns the personality of all addresses of the appliance.
+func appliancePersonality(t *topology.TCP) map[netip.Addr]*vnet.Personality {
+	if t.IsZero() {
+		return nil
+	}
+	return map[netip.Addr]*vnet.Personality{{}: compileTCP(t)}
+}
+
+// hostPersonalities returns the personalities of the hosts that have one.
+func hostPersonalities(hosts []topology.Host) map[netip.Addr]*vnet.Personality {
+	all := make(map[netip.Addr]*vnet.Personality)
+	for i := range hosts {
+		if h := &hosts[i]; !h.TCP.IsZero() {
+			for _, a := range h.Addresses {
+				all[a] = compileTCP(&h.TCP)
+			}
+		}
+	}
+	return all
+}
+
+// compileTCP returns a topology's TCP as the stacks take it.
+func compileTCP(t *topology.TCP) *vnet.Personality {
+	p := &vnet.Personality{Window: t.Window, WholeSegments: t.WholeSegments}
+	for _, name := range t.Options {
+		p.Options = append(p.Options, map[string]byte{
+			"mss": vnet.OptionMSS, "window-scale": vnet.OptionWindowScale,
+			"sack": vnet.OptionSACKPermitted, "timestamps": vnet.OptionTimestamps,
+		}[name])
+	}
+	return p
+}
+
 // buildHosts builds the stack of all simulated hosts. It has one interface for each host on
 // a wire, so that the host has a MAC of its own, and one for all other hosts.
 func (s *stacks) buildHosts(site *ether.Segment) error {
 	t := s.topology
 	s.hosts = vnet.NewHost(vnet.Options{
 		Name: "hosts", Rand: s.options.Entropy, MaxReceiveBuffer: hostReceiveBuffer,
+		Personalities: hostPersonalities(t.Hosts),
 	})
 	err := s.hosts.AddInterface(vnet.InterfaceConfig{
 		Name: siteName, Device: siteName, Index: 1,

@@ -19,6 +19,7 @@ type link struct {
 	resolution     atomic.Pointer[resolution]
 	wrapResolution atomic.Pointer[func(deliver func())] // see WrapResolution
 	arpMAC         MAC                                  // see SetARPMAC
+	rewriter       SegmentRewriter                      // nil: none
 }
 
 var _ stack.LinkEndpoint = (*link)(nil)
@@ -30,6 +31,9 @@ func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 	if !l.accepts(frame) {
 		v.Release()
 		return
+	}
+	if l.rewriter != nil {
+		l.rewriteReceived(frame)
 	}
 	wrap := l.wrapResolution.Load()
 	if wrap != nil && !isResolution(frame) {
@@ -90,6 +94,9 @@ func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 		}
 		v := pkt.ToView()
 		l.rewriteARPSender(v)
+		if l.rewriter != nil {
+			v = l.rewriteTransmitted(v)
+		}
 		l.port.transmit(v)
 	}
 	return pkts.Len(), nil

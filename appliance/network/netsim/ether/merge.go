@@ -31,7 +31,7 @@ type tcpSegment struct {
 
 const (
 	v4Len, v6Len, tcpLen = 20, 40, 20
-	flagFIN              = 0x01
+	flagFIN, flagSYN     = 0x01, 0x02
 	flagPSH, flagACK     = 0x08, 0x10
 	maxPacket            = 65535
 )

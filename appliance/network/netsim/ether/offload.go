@@ -30,6 +30,9 @@ func (l *link) transmitOffloaded(pkt *stack.PacketBuffer) {
 	if size > 0 && left > size {
 		t := &Train{headers: make([]byte, n), tcp: tcp, size: size, data: pkt.Data().ToBuffer()}
 		copyHeaders(t.headers, pkt)
+		if l.rewriter != nil {
+			t.headers = l.rewriter.Transmitted(t.headers, tcp)
+		}
 		l.port.TransmitTrainAfter(0, t)
 		return
 	}
@@ -40,6 +43,10 @@ func (l *link) transmitOffloaded(pkt *stack.PacketBuffer) {
 		data := pkt.Data().ToBuffer()
 		_, _ = data.ReadAt(s.frame[at:], 0) // does not fail: the data is in memory
 		data.Release()
+	}
+	if l.rewriter != nil {
+		l.port.transmit(l.rewriteTransmitted(v)) // which completes the segment
+		return
 	}
 	s.complete(true)
 	l.port.transmit(v) // the port counts a frame that is too long as an error

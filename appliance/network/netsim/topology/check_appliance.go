@@ -32,6 +32,9 @@ func (c *checker) appliance() error {
 		return c.errorf("appliance.disk_quota",
 			"%d bytes are too few, expected at least 1MiB", a.DiskQuota)
 	}
+	if err := c.tcp(&a.TCP, "appliance.tcp", "mss", "window-scale", "sack", "timestamps"); err != nil {
+		return err
+	}
 	if _, err := time.Parse(time.DateOnly, a.BuildDate); a.BuildDate != "" && err != nil {
 		return c.errorf("appliance.build_date",
 			"%q is no date, expected one such as 2021-07-27", a.BuildDate)

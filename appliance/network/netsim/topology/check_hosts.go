@@ -26,6 +26,9 @@ func (c *checker) hosts() error {
 		if err := c.hostSegment(h, at); err != nil {
 			return err
 		}
+		if err := c.tcp(&h.TCP, at(".tcp"), "mss", "sack", "timestamps"); err != nil {
+			return err
+		}
 		seen[h.Name] = true
 		for j, a := range h.Addresses {
 			if err := c.hostAddress(h, a, at(index(".addresses", j, ""))); err != nil {
@@ -37,6 +40,26 @@ func (c *checker) hosts() error {
 				return c.errorf(at(index(".names", j, "")),
 					"%q is no host name, expected one such as www.example.com", name)
 			}
+		}
+	}
+	return nil
+}
+
+// tcp checks the TCP of a machine, which may have the given options.
+func (c *checker) tcp(t *TCP, path string, options ...string) error {
+	if t.IsZero() {
+		return nil
+	}
+	if t.Window < 1024 || t.Window > 32767 {
+		return c.errorf(path+".window", "window %d, expected 1024 to 32767", t.Window)
+	}
+	for i, name := range t.Options {
+		switch {
+		case !slices.Contains(options, name):
+			return c.errorf(index(path+".options", i, ""),
+				"%q is no option of this machine, expected one of %s", name, strings.Join(options, ", "))
+		case slices.Contains(t.Options[:i], name):
+			return c.errorf(index(path+".options", i, ""), "%s appears twice, expected it once", name)
 		}
 	}
 	return nil

@@ -65,6 +65,9 @@ type Appliance struct {
 	// default.
 	AlertSubject int `yaml:"alert_subject_length"`
 
+	// TCP is what identifies its operating system; by default it is that of AsyncOS 14.
+	TCP TCP `yaml:"tcp"`
+
 	// Interfaces are in the order in which the appliance lists them, without lo0. The default
 	// routes lead through the first that reaches a gateway.
 	Interfaces []Interface `yaml:"interfaces"`
@@ -131,8 +134,25 @@ type Host struct {
 	// ARPMAC is the address that its ARP replies name: a multicast address, as in a cluster
 	// that balances its load. Its frames always come from MAC, which is the default.
 	ARPMAC   MAC       `yaml:"arp_mac"`
+	TCP      TCP       `yaml:"tcp"` // what identifies its operating system; Linux by default
 	Services []Service `yaml:"services"`
 }
+
+// A TCP is what identifies the TCP of an operating system on the wire. The zero TCP is the
+// default of the machine.
+type TCP struct {
+	// Window is the window of a SYN, and the most that is offered later. 1024 to 32767.
+	Window int `yaml:"window"`
+	// WholeSegments rounds the window of an established connection up to a multiple of the
+	// other side's segment size.
+	WholeSegments bool `yaml:"whole_segments"`
+	// Options are those of a SYN, in their order: "mss", "window-scale", "sack", "timestamps".
+	// A machine that answers a SYN uses those that the SYN has too.
+	Options []string `yaml:"options"`
+}
+
+// IsZero reports whether t is the default.
+func (t *TCP) IsZero() bool { return t.Window == 0 && !t.WholeSegments && t.Options == nil }
 
 // A Service is a simulated server on a host.
 type Service struct {

@@ -207,6 +207,9 @@ func (h *Host) newVLAN(id int, parent *iface) *iface {
 	}
 	i.id = h.linkNumber(i.name)
 	i.port = parent.port.NewVLANPort(h.options.Name+"/"+i.device, id)
+	if h.personalities != nil {
+		i.port.SetSegmentRewriter(portRewriter{h.personalities, i.port})
+	}
 	i.port.AcceptMulticastARP(h.acceptMulticastARP)
 	return i
 }

@@ -22,6 +22,7 @@ type conn struct {
 	sock          *socket
 	local, remote *net.TCPAddr
 	reads, writes gate
+	flow          *flow // nil: the machine has no personality
 }
 
 var _ network.Conn = (*conn)(nil)
@@ -49,6 +50,7 @@ func (c *conn) finishHandshake(buffer int) {
 	local := netip.AddrPortFrom(fromAddress(id.LocalAddress, info.NetProto), id.LocalPort)
 	remote := netip.AddrPortFrom(fromAddress(id.RemoteAddress, info.NetProto), id.RemotePort)
 	c.local, c.remote = net.TCPAddrFromAddrPort(local), net.TCPAddrFromAddrPort(remote)
+	c.flow = c.host.personalities.flow(flowKey{local, remote})
 }
 
 func (c *conn) opError(op, call string, err error) error {
@@ -70,6 +72,9 @@ func (c *conn) Read(b []byte) (int, error) {
 		res, err := c.ep.Read(&w, tcpip.ReadOptions{})
 		switch {
 		case err == nil:
+			if c.flow != nil {
+				c.host.personalities.consumed(c.flow, res.Count)
+			}
 			return res.Count, nil
 		case wouldBlock(err):
 			c.reads.wait()
@@ -122,6 +127,9 @@ func (c *conn) Close() error {
 	}
 	c.reads.close()
 	c.ep.Close()
+	if c.flow != nil {
+		c.host.personalities.remove(flowKey{c.local.AddrPort(), c.remote.AddrPort()}, c.flow)
+	}
 	c.host.sockets.release(c.sock)
 	return nil
 }

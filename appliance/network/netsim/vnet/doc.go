@@ -31,6 +31,9 @@
 //     that have expired.
 //   - Forwarder: a function that decides about traffic to addresses that a promiscuous host
 //     does not have.
+//   - Personality: what identifies the TCP of a machine's operating system on the wire. It is
+//     applied between the stack and its ports, in both directions, so that captures, routers
+//     and the other stack see one and the same segment.
 //   - Probe: a packet that is sent to see what answers it, as traceroute does. The TCP probe
 //     of gVisor is a different thing: a callback for each segment that arrives.
 //
@@ -102,7 +105,8 @@
 // Host.mu guards interfaces and routes, and registry.mu the sockets. socket.mu guards the
 // byte counts of one socket; the stack's TCP probe takes it while an endpoint is locked, so
 // no lock is taken while it is held. listener.mu guards the length of a listener's queue.
-// neighborSweeper.mu guards its timer and listeners; it is taken while the stack's locks are
+// personalities.mu guards the flows and is held for short moments; only locks of package ether
+// are taken while it is held. neighborSweeper.mu guards its timer and listeners; it is taken while the stack's locks are
 // held, so the stack is not called while it is held. learner.sending is held while a datagram
 // is handed to the stack, or a neighbor's MAC is learned. learner.mu is taken while the
 // stack's locks are held, for short moments.

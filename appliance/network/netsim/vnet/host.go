@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -42,6 +43,9 @@ type Options struct {
 	// Retries is the number of retransmissions of a segment after which the connection fails
 	// with ETIMEDOUT; 0 means BSD's 12.
 	Retries int
+	// Personalities are those of the host's addresses; the one of the zero address is for all
+	// others. A machine without one looks like Linux.
+	Personalities map[netip.Addr]*Personality
 	// NeighborLife is the time after which an ARP entry expires; 0 means BSD's 1200 seconds.
 	NeighborLife time.Duration
 }
@@ -74,6 +78,8 @@ type Host struct {
 	ctx       context.Context // done when the host is closed
 	cancel    context.CancelCauseFunc
 
+	personalities *personalities // nil: no machine has one
+
 	pausing   sync.Mutex // held while the stack processes no TCP segments
 	destroyed bool       // the stack; guarded by pausing
 
@@ -105,6 +111,9 @@ func NewHost(o Options) *Host {
 		o.MaxReceiveBuffer = bsdMaxReceiveBuf
 	}
 	h := &Host{options: o}
+	if len(o.Personalities) > 0 {
+		h.personalities = &personalities{of: o.Personalities}
+	}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.neighbors.host = h
 	h.learner.Clock = tcpip.NewStdClock()

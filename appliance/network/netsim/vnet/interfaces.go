@@ -79,6 +79,9 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 	if c.ARPMAC != (ether.MAC{}) {
 		i.port.SetARPMAC(c.ARPMAC)
 	}
+	if h.personalities != nil {
+		i.port.SetSegmentRewriter(portRewriter{h.personalities, i.port})
+	}
 	h.insertIface(i)
 	if err := h.setAddrs(i, c.Addrs); err != nil {
 		return fmt.Errorf("add interface %s: %w", c.Name, err)
