@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
@@ -138,34 +139,31 @@ func TestGuardForgetsTheOldestAddress(t *testing.T) {
 }
 
 // guess begins count attempts at once, each of which fails, and returns how many of them the guard
-// has permitted within 10 minutes.
+// has permitted. The clock stands still until every attempt has ended or waits for its turn.
 func guess(t *testing.T, g *users.Guard, f *clock.Fake, count int) (permitted int) {
 	t.Helper()
-	ended := make(chan bool, count)
-	var mu sync.Mutex
-	for range count {
-		go func() {
-			if g.Begin(t.Context(), attacker) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		ended := 0
+		for range count {
+			go func() {
+				ok := g.Begin(t.Context(), attacker)
+				if ok {
+					g.Failed(attacker)
+					g.End(attacker)
+				}
 				mu.Lock()
-				permitted++
-				mu.Unlock()
-				g.Failed(attacker)
-				g.End(attacker)
-			}
-			ended <- true
-		}()
-	}
-	for range count {
-		for waiting := true; waiting; {
-			select {
-			case <-ended:
-				waiting = false
-			default:
-				f.Advance(100 * time.Millisecond)
-				runtime.Gosched()
-			}
+				defer mu.Unlock()
+				ended++
+				if ok {
+					permitted++
+				}
+			}()
 		}
-	}
+		for synctest.Wait(); ended < count; synctest.Wait() {
+			f.Advance(100 * time.Millisecond)
+		}
+	})
 	return permitted
 }
 
