@@ -184,7 +184,7 @@ func TestMenuWords(t *testing.T) {
 			t.Errorf("want %q in\n%s", want, p)
 		}
 	}
-	if strings.Contains(p.String(), "Choose the operation") || strings.Contains(p.String(), "HIDDEN") {
+	if strings.Contains(p.String(), "Choose the operation") || strings.Contains(p.String(), "- HIDDEN") {
 		t.Errorf("the menu shows its title or a hidden item:\n%s", p)
 	}
 }
