@@ -253,3 +253,42 @@ func TestServerHeaderComesFirst(t *testing.T) {
 		}
 	}
 }
+
+func TestSilentConnectionsAreDisplaced(t *testing.T) {
+	s := newTestSite(t)
+	r := &run{site: s.site, unused: map[net.Conn]uint64{}}
+	closed := map[int]bool{}
+	var conns []net.Conn
+	add := func(state http.ConnState) {
+		c := &closeRecorder{n: len(conns), closed: closed}
+		conns = append(conns, c)
+		r.connState(c, http.StateNew)
+		if state != http.StateNew {
+			r.connState(c, state)
+		}
+	}
+	add(http.StateActive)
+	for range maxConns + 9 {
+		add(http.StateNew)
+	}
+	for n := range conns {
+		if want := n >= 1 && n <= 10; closed[n] != want {
+			t.Errorf("connection %d is closed: %v, want %v", n, closed[n], want)
+		}
+	}
+	if lines := s.logged("gui_logs", "The limit of 2000 connections has been reached"); len(lines) != 1 {
+		t.Errorf("the log has %q", lines)
+	}
+}
+
+// A closeRecorder is a connection that notes that it was closed.
+type closeRecorder struct {
+	net.Conn
+	n      int
+	closed map[int]bool
+}
+
+func (c *closeRecorder) Close() error {
+	c.closed[c.n] = true
+	return nil
+}

@@ -79,13 +79,15 @@ type run struct {
 	mu      sync.Mutex
 	stopped bool // no request may begin
 	conns   int
-	unused  map[net.Conn]bool // connections that have not sent a request yet
+	arrived uint64              // connections so far
+	unused  map[net.Conn]uint64 // when connections that have not sent a request yet arrived
+	full    bool                // the limit has been reached, and logged
 }
 
 // Start opens the ports and returns.
 func (s *Server) Start(ctx context.Context) error {
 	requests, cancel := context.WithCancel(context.Background())
-	r := &run{site: newSite(s.o, s.tokens), cancel: cancel, unused: map[net.Conn]bool{}}
+	r := &run{site: newSite(s.o, s.tokens), cancel: cancel, unused: map[net.Conn]uint64{}}
 	handler := r.site.handler()
 	r.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
@@ -162,22 +164,46 @@ func (s *Server) logHandshake(client net.Addr, text string) {
 	s.log(appliance.Warning, fmt.Sprintf("SSL error with client %v - %s", client, text))
 }
 
-// connState counts connections, and closes new ones beyond maxConns.
+// connState counts connections. Beyond maxConns it closes the oldest connection that has not sent a
+// request, so that silent clients cannot lock out others.
 func (r *run) connState(c net.Conn, state http.ConnState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch state {
 	case http.StateNew:
 		r.conns++
-		r.unused[c] = true
+		r.arrived++
+		r.unused[c] = r.arrived
 		if r.conns > maxConns {
-			c.Close()
+			r.displace()
 		}
 	case http.StateClosed:
 		r.conns--
 		delete(r.unused, c)
+		r.full = r.full && r.conns > maxConns*9/10
 	default:
 		delete(r.unused, c)
+	}
+}
+
+// displace closes the oldest unused connection, which may be the new one. It logs that the limit
+// has been reached, once until the number of connections has decreased.
+func (r *run) displace() {
+	var oldest net.Conn
+	for c, n := range r.unused {
+		if oldest == nil || n < r.unused[oldest] {
+			oldest = c
+		}
+	}
+	delete(r.unused, oldest)
+	if c, ok := oldest.(*conn); ok && c.tls != nil {
+		oldest = c.tls.NetConn() // its Close does not wait for the client to take an alert
+	}
+	oldest.Close()
+	if !r.full {
+		r.full = true
+		r.site.appliance.Log(appliance.GUILog, appliance.Warning, fmt.Sprintf(
+			"The limit of %d connections has been reached: those without a request are closed.", maxConns))
 	}
 }
 
