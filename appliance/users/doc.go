@@ -54,9 +54,9 @@
 // A wrong passphrase delays the answer, and the eleventh within two minutes blocks the address
 // (DefaultLimits). An address that has logged in is trusted and never blocked, because otherwise
 // anybody who shares the address, behind a NAT gateway, could lock out the administrators. It is
-// slowed down instead: after eleven failures its attempts are verified one at a time, each after
-// the delay of the one before. A success does not forgive failures, because the owner of one
-// account could otherwise guess the passphrases of the others as fast as before.
+// slowed down instead: after eleven failures its attempts are verified one at a time, one in two
+// seconds. A success does not forgive failures, because the owner of one account could otherwise
+// guess the passphrases of the others as fast as before.
 //
 // Delays alone do not bound guessing, since a client can open many connections and need not wait
 // for answers. Guard.Begin therefore counts attempts whose results are not known yet as failures,

@@ -38,6 +38,11 @@ const maxAddresses = 4096
 // maxWaiting limits the attempts of one address that wait for their turn.
 const maxWaiting = 20
 
+// turnInterval is the time between two attempts of a trusted address after too many failures. It is
+// shorter than the delay of an answer: a login with the right passphrase may wait behind maxWaiting
+// attempts of somebody who guesses at the same address.
+const turnInterval = 2 * time.Second
+
 // A Guard slows down and blocks addresses that fail to log in. It is safe for concurrent use.
 //
 // A server calls Admit when a client connects. For each attempt to log in it calls Begin, verifies
@@ -57,7 +62,7 @@ type Guard struct {
 type failures struct {
 	times   []clock.Mark // of the last MaxFailures+1 at most, oldest first
 	blocked bool         // the address is blocked for BlockTime after the last failure
-	next    clock.Mark   // when the delay of the last failure ends
+	next    clock.Mark   // when the next attempt may begin if there are too many failures
 }
 
 // A queue holds the attempts of one address that wait, in the order of their arrival. Each receives
@@ -150,7 +155,7 @@ func (g *Guard) end(n netip.Prefix) {
 
 // mayBegin reports whether another attempt of a network that is not blocked may begin. Attempts
 // whose results are not known count as failures. After too many failures, which block all addresses
-// but trusted ones, attempts are verified one at a time, and not before the delay of the last one.
+// but trusted ones, attempts are verified one at a time, turnInterval after the last failure.
 func (g *Guard) mayBegin(n netip.Prefix) bool {
 	failed, pending := g.count(n), g.pending[n]
 	if failed+pending <= g.limits.MaxFailures {
@@ -225,7 +230,7 @@ func (g *Guard) Failed(addr netip.Addr) (delay time.Duration, blocked bool) {
 		f.times = f.times[1:]
 	}
 	delay = min(time.Duration(len(f.times))*g.limits.DelayStep, g.limits.MaxDelay)
-	f.next = g.clock.Mark() + clock.Mark(delay)
+	f.next = g.clock.Mark() + clock.Mark(min(delay, turnInterval))
 	if _, trusted := g.trusted[n]; !trusted && !f.blocked && len(f.times) > g.limits.MaxFailures {
 		f.blocked, blocked = true, true
 	}
