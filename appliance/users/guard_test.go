@@ -192,13 +192,29 @@ func TestTrustedAddressIsSlowedDown(t *testing.T) {
 	if !g.Admit(attacker) {
 		t.Error("blocked")
 	}
-	g.Succeeded(attacker)
-	if n := guess(t, g, f, 1000); n > 22 {
-		t.Errorf("%d of 1000 attempts waited for their turn, want 22 at most", n)
-	}
 	f.Advance(10 * time.Minute)
 	if n := guess(t, g, f, 11); n != 11 {
 		t.Errorf("%d attempts were permitted after a pause, want 11", n)
+	}
+}
+
+func TestAttemptsThatWaitAreLimited(t *testing.T) {
+	g, _, _ := newGuard()
+	g.Succeeded(attacker)
+	failTimes(g, attacker, 11)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	permitted := make(chan bool, 100)
+	for range 100 {
+		go func() { permitted <- g.Begin(ctx, attacker) }()
+	}
+	for n := range 100 {
+		if n == 80 { // time does not pass, so that the other 20 wait
+			cancel()
+		}
+		if <-permitted {
+			t.Fatal("an attempt began before its turn")
+		}
 	}
 }
 
