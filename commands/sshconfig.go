@@ -63,10 +63,10 @@ func editSSHServer(ctx context.Context, env *shell.Env) error {
 		return shell.Menu{
 			Header: func() { printSSHServer(env, settings) },
 			Items: []shell.Item{
-				{Key: "SETUP", Text: "Setup SSH server configuration settings", Hidden: !mayEdit,
+				{Key: "SETUP", Text: "Setup SSH server configuration settings", Absent: !mayEdit,
 					Run: func(ctx context.Context) error { return setUpSSHServer(ctx, env) }},
 				{Key: "DEFAULT", Text: "Return to the default settings of this version.",
-					Hidden: !mayEdit || !changed, Run: func(context.Context) error {
+					Absent: !mayEdit, Hidden: !changed, Run: func(context.Context) error {
 						return editSection(env, shell.Settings, func(a *shell.Algorithms) error {
 							*a = shell.Algorithms{}
 							return nil
