@@ -35,10 +35,10 @@ func MayTransfer(role string) bool { return role == "Administrator" || role == "
 // path whose first element is neither "data" nor "var" is relative to Home. Paths are cleaned,
 // so ".." does not lead out of the Area.
 //
-// A user may read everything, and may write below Home/configuration. Below Home, a user may
-// also remove files (captures and logs), unless a file is being written or is the current file
-// of a log. Everything else returns fs.ErrPermission. Errors are *fs.PathError with the path
-// as the user sees it.
+// A user may read everything that the Limits permit, and may write below Home/configuration. Below
+// Home, a user may also remove files (captures and logs), unless a file is being written or is the
+// current file of a log. Everything else returns fs.ErrPermission. Errors are *fs.PathError with
+// the path as the user sees it.
 type Area struct {
 	store  *Store
 	user   string
