@@ -30,9 +30,16 @@
 // back door never borrows, and on Linux it waits for the real host's acknowledgements: at
 // most 16 KiB of what the appliance believes to have arrived have not.
 //
+// # Datagrams
+//
+// A flow is a conversation in datagrams through the back door, with a real socket of its own.
+// Their number is bounded: a further flow ends the one that has been idle for the longest
+// time. A flow of one request ends soon after the answer. Flows borrow a buffer only while they
+// copy a datagram.
+//
 // # Locks
 //
 // Front.mu guards the listener and the list of connections, queue.mu the connections that
-// the service has not accepted, session.mu the listeners of an FTP session. None of them
+// the service has not accepted, session.mu the listeners of an FTP session, flows.mu the open flows. None of them
 // is held while a call blocks or while another of them is taken.
 package door
