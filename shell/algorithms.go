@@ -91,7 +91,7 @@ func DefaultAlgorithms(v product.Version) Algorithms {
 	for _, kind := range kinds() {
 		list := old.Of(kind)
 		*list = slices.DeleteFunc(*list, func(name string) bool {
-			return name == gossh.InsecureKeyAlgoDSA || strings.HasPrefix(name, "arcfour")
+			return name == "ssh-dss" || strings.HasPrefix(name, "arcfour")
 		})
 	}
 	return joinAlgorithms(strongAlgorithms(), old)

@@ -5,12 +5,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"fmt"
 	"io"
 	"sync"
 
+	"github.com/esasim/esasim/appliance/entropy"
 	gossh "golang.org/x/crypto/ssh"
 )
 
@@ -46,14 +46,15 @@ const rsaBits = 2048
 // NewHostKey creates a host key. The types are Ed25519 (ssh-ed25519), ECDSAKey and RSAKey. An RSA
 // key takes some hundred milliseconds.
 func NewHostKey(keyType string) (crypto.Signer, error) {
+	random := entropy.System().Stream("host keys")
 	switch keyType {
 	case gossh.KeyAlgoED25519:
-		_, key, err := ed25519.GenerateKey(rand.Reader)
+		_, key, err := ed25519.GenerateKey(random)
 		return key, err
 	case ECDSAKey:
-		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		return ecdsa.GenerateKey(elliptic.P256(), random)
 	case RSAKey:
-		return rsa.GenerateKey(rand.Reader, rsaBits)
+		return rsa.GenerateKey(random, rsaBits)
 	}
 	return nil, fmt.Errorf("shell: unknown type of host key: %s", keyType)
 }

@@ -344,8 +344,8 @@ func (l *sftpList) ListAt(to []fs.FileInfo, off int64) (int, error) {
 // An sftpFileInfo adds the numbers of owner and group to the attributes of a file.
 type sftpFileInfo struct{ fs.FileInfo }
 
-func (sftpFileInfo) Uid() uint32 { return files.OwnerID } //nolint:revive // the library's name
-func (sftpFileInfo) Gid() uint32 { return files.GroupID } //nolint:revive // the library's name
+func (sftpFileInfo) Uid() uint32 { return files.OwnerID } //nolint:revive,staticcheck // the library's name
+func (sftpFileInfo) Gid() uint32 { return files.GroupID } //nolint:revive,staticcheck // the library's name
 
 func (l *sftpList) Close() error {
 	if l.s != nil {
