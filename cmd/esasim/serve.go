@@ -101,21 +101,11 @@ func (s *serve) Run(t stdio) (err error) {
 	if err := s.announce(t.out, b, data, ctl); err != nil {
 		return errors.Join(err, ctl.stop(), stopBox(b))
 	}
-	var console chan struct{} // closed when the console has ended; nil: there is none
-	var consoleErr error
-	if s.Console {
-		in, err := consoleInput(t.in)
-		if err != nil {
-			return errors.Join(err, ctl.stop(), stopBox(b))
-		}
-		size, restore := rawTerminal(t.in)
-		defer restore()
-		console = make(chan struct{})
-		go func() {
-			defer close(console)
-			consoleErr = b.Console(context.Background(), in, t.out, size)
-		}()
+	console, restore, err := s.startConsole(t, b)
+	if err != nil {
+		return errors.Join(err, ctl.stop(), stopBox(b))
 	}
+	defer restore()
 	select {
 	case <-signals:
 		fmt.Fprintln(t.out, "The appliance stops. A second Ctrl-C ends the program at once.")
@@ -125,17 +115,35 @@ func (s *serve) Run(t stdio) (err error) {
 			os.Exit(1)
 		}()
 	case <-b.Done():
-	case <-console:
+	case err = <-console:
+		console = nil // it has ended
 	}
-	err = errors.Join(ctl.stop(), stopBox(b))
-	if console != nil { // it prints why it ends before the terminal is restored
+	err = errors.Join(err, ctl.stop(), stopBox(b))
+	if console != nil { // the console prints why it ends before the terminal is restored
 		select {
-		case <-console:
-			err = errors.Join(err, consoleErr)
+		case ended := <-console:
+			err = errors.Join(err, ended)
 		case <-time.After(stopTimeout - boxStopTimeout):
 		}
 	}
 	return err
+}
+
+// startConsole serves the console on the program's input and output if the user wants one. The
+// channel gets the console's error, or nil, when the console has ended; the channel is nil if
+// there is no console. restore resets the terminal.
+func (s *serve) startConsole(t stdio, b *box.Box) (ended chan error, restore func(), err error) {
+	if !s.Console {
+		return nil, func() {}, nil
+	}
+	in, err := consoleInput(t.in)
+	if err != nil {
+		return nil, nil, err
+	}
+	size, restore := rawTerminal(t.in)
+	ended = make(chan error, 1)
+	go func() { ended <- b.Console(context.Background(), in, t.out, size) }()
+	return ended, restore, nil
 }
 
 // stopBox stops b within boxStopTimeout.

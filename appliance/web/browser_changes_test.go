@@ -1,0 +1,243 @@
+package web_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/esasim/esasim/appliance/appliancetest"
+	"github.com/esasim/esasim/appliance/capture"
+)
+
+// announced waits until the page tells screen readers something, and returns it.
+func (w *window) announced() string {
+	w.t.Helper()
+	w.do(chromedp.WaitReady(byXPath(`//*[@data-announce][text()]`)))
+	return ask(w, chromedp.Evaluate[string](`document.querySelector("[data-announce]").textContent`))
+}
+
+// The page shows changes of other sessions without a reload.
+func TestBrowserSeesChangesOfOtherSessions(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	captures := box.Appliance().Captures
+	set := captures.Settings()
+	set.SizeMB, set.KeepNewest = 7, true
+	if err := captures.SetSettings(set); err != nil {
+		t.Fatal(err)
+	}
+	w.sees("7 MB")
+	w.sees("Run Capture Indefinitely")
+	store := func(name string) {
+		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name,
+			[]byte("not a capture")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store("one.cap")
+	w.sees("one.cap")
+	store("two.cap")
+	w.sees("two.cap")
+	w.do(chromedp.Focus(byXPath(`//a[text()="one.cap"]`)))
+	if err := box.Appliance().Files.Remove("data/pub/diagnostic/one.cap"); err != nil {
+		t.Fatal(err)
+	}
+	w.do(chromedp.WaitNotPresent(byXPath(`//a[text()="one.cap"]`)))
+	if got := ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Manage Packet Capture Files" {
+		t.Errorf("the file with the focus has gone, and the focus is on %q", got)
+	}
+}
+
+// A refused form leads to its errors.
+func TestBrowserErrorsOfAForm(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Edit Settings", "Capture File Size Limit")
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "0"),
+		chromedp.SetValue(chromedp.CSS("#ports"),
+			","), chromedp.Click(chromedp.CSS(`input[value="predefined"]`)))
+	w.press("Submit", "Some settings are not valid.")
+	focus := func() string { return ask(w, chromedp.Evaluate[string](`document.activeElement.id`)) }
+	if got := focus(); got != "form-error" {
+		t.Errorf("the focus is on %q", got)
+	}
+	w.do(chromedp.Click(byXPath(`//*[@id="form-error"]//a[@href="#ports"]`)))
+	if got := focus(); got != "ports" {
+		t.Errorf("the link leads to %q", got)
+	}
+	w.do(chromedp.SetValue(chromedp.CSS("#size"), "5"),
+		chromedp.SetValue(chromedp.CSS("#ports"), "25"), chromedp.Click(chromedp.CSS("#leaveout")))
+	w.press("Submit", "Success - Packet Capture settings have been changed.")
+	want := "((tcp port 25)) and not (host 10.0.201.4 and (tcp port 80 or tcp port 443))"
+	if got := box.Appliance().Captures.Settings().Filter.Expr(); got != want {
+		t.Errorf("the filter is %q, want %q", got, want)
+	}
+	w.press("Edit Settings", "Capture File Size Limit")
+	if !ask(w, chromedp.Evaluate[bool](`document.getElementById("leaveout").checked && document.getElementById("expression").value === "(tcp port 25)"`)) {
+		t.Error("the form does not show the filter as it was entered")
+	}
+}
+
+// A capture in progress is followed, and its page says when it has ended. Links of pagers stay in
+// their places.
+func TestBrowserFollowsACapture(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Start Capture", "Status: Capture in progress")
+	w.press(filepath.Base(box.Captures()[0]), "in progress")
+	w.do(chromedp.Click(chromedp.CSS("#follow")))
+	before := w.text("#packets-title")
+	box.Exec("nslookup google.com")
+	w.do(chromedp.WaitVisible(byXPath(`//*[@id="packets-title"][text()!=%q]`, before)))
+	if _, err := box.Appliance().Captures.Stop(capture.GUI); err != nil {
+		t.Fatal(err)
+	}
+	w.do(chromedp.WaitNotPresent(chromedp.CSS("[data-growing]")))
+	if got := w.announced(); got != "The capture has ended." {
+		t.Errorf("screen readers are told %q", got)
+	}
+	w.do(chromedp.WaitNotVisible(chromedp.CSS("#follow")))
+
+	here := ask(w, chromedp.Evaluate[string](`location.href`))
+	w.do(chromedp.Navigate(here+"/packet/1"), chromedp.WaitVisible(chromedp.CSS("nav.pager")))
+	place := `(() => { const r = document.querySelector('nav.pager [data-pager="next"]').getBoundingClientRect(); return [r.x, r.y].join(); })()`
+	first := ask(w, chromedp.Evaluate[string](place))
+	for n := 2; n <= 4; n++ {
+		w.do(chromedp.Click(chromedp.CSS(`nav.pager [data-pager="next"]`)),
+			chromedp.WaitVisible(byXPath(`//h1[text()="Packet %d"]`, n)))
+		if got := ask(w, chromedp.Evaluate[string](place)); got != first {
+			t.Errorf("packet %d: Next is at %s, before at %s", n, got, first)
+		}
+		if got := ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Next ›" {
+			t.Errorf("packet %d: the focus is on %q", n, got)
+		}
+	}
+}
+
+// Pages fit a window of 320 pixels, and nothing is covered at a zoom of 200 %.
+func TestBrowserNarrowWindows(t *testing.T) {
+	box := appliancetest.Start(t)
+	long := strings.Repeat("long_name_", 6)
+	for _, name := range []string{long + "1.cap", long + "2.cap"} {
+		if err := box.Appliance().Files.WriteFile("data/pub/diagnostic/"+name,
+			[]byte("not a capture")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := openWindow(t, box)
+	w.login()
+	w.choose("System Administration", "Log Subscriptions")
+	w.press("Add Log Subscription…", "Rollover by Time")
+	w.do(chromedp.SetValue(chromedp.CSS("#name"), long+"log"))
+	w.press("Submit", "takes effect when it is committed")
+	pages := []string{
+		"/monitor/system_status", "/network/ip_interfaces",
+		"/system_administration/log_subscriptions", "/system_administration/alerts",
+		"/system_administration/log_subscriptions/edit/" + long + "log",
+		"/system_administration/log_subscriptions/files/gui_logs",
+		"/help_and_support/packet_capture", "/help_and_support/packet_capture/settings",
+		"/help_and_support/online_help", "/commit",
+	}
+	base := "https://" + box.DoorAddrs()["https"].String()
+	for _, size := range []struct{ width, height int64 }{{320, 640}, {390, 844}, {640, 450},
+		{1280, 900}} {
+		w.do(chromedp.EmulateViewport(size.width, size.height))
+		for _, p := range pages {
+			w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
+			if wide := ask(w, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); wide > 0 {
+				t.Errorf("%s is %d pixels wider than a window of %d", p, wide, size.width)
+			}
+			if covered := ask(w, chromedp.Evaluate[string](coveredControls)); covered != "" {
+				t.Errorf("%s in a window of %dx%d: covered are %s", p, size.width, size.height,
+					covered)
+			}
+		}
+	}
+}
+
+// coveredControls is a script that focuses each control of the page and returns the names of
+// those that something covers.
+const coveredControls = `[...document.querySelectorAll("main a, main button, main input, main select")].filter(e => {
+  if (!e.checkVisibility({ visibilityProperty: true })) return false;
+  e.focus();
+  const r = e.getClientRects()[0], x = r.x + Math.min(r.width / 2, 8), y = r.y + r.height / 2;
+  const top = document.elementFromPoint(x, y);
+  return !(top && (top === e || e.contains(top) || top.contains(e) || top.tagName === "LABEL"));
+}).map(e => e.name || e.textContent).join("; ")`
+
+// Landmarks of the same kind have different names on every page.
+func TestBrowserLandmarks(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Start Capture", "Status: Capture in progress")
+	for range 20 {
+		box.Exec("nslookup google.com")
+	}
+	w.press("Stop Capture", "Success - Packet Capture has stopped.")
+	file := "/help_and_support/packet_capture/view/" + filepath.Base(box.Captures()[0])
+	base := "https://" + box.DoorAddrs()["https"].String()
+	for _, p := range []string{"/monitor/system_status", "/network/ip_interfaces",
+		"/help_and_support/packet_capture", file, file + "/packet/1", file + "/stream/1"} {
+		w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
+		same := ask(w, chromedp.Evaluate[string](`(() => {
+			const seen = new Set(), same = [];
+			for (const e of document.querySelectorAll("nav, section, form[role=search], [role=region]")) {
+				const name = (e.getAttribute("role") || e.tagName) + " " + (e.getAttribute("aria-label") || document.getElementById(e.getAttribute("aria-labelledby"))?.textContent);
+				const key = name.replace(/^SECTION/, "region");
+				if (seen.has(key)) same.push(key);
+				seen.add(key);
+			}
+			return same.join("; ");
+		})()`))
+		if same != "" {
+			t.Errorf("%s has several landmarks called %s", p, same)
+		}
+	}
+}
+
+// Pages without forms are refreshed, and their notices end with what they are about.
+func TestBrowserRefreshesPages(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.do(chromedp.WaitNotPresent(byXPath(`//td[text()="CLI"]`)))
+	box.Login()
+	w.do(chromedp.WaitVisible(byXPath(`//td[text()="CLI"]`))) // without a reload
+
+	w.choose("System Administration", "Alerts")
+	w.press("Add Recipient…", "Alert Classes")
+	w.do(chromedp.SendKeys(chromedp.CSS("#address"), "joe@example.com"))
+	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is "+
+		"committed.")
+	// This is a form of another tab.
+	ask(w, chromedp.Evaluate[bool](`fetch("/commit", {method: "POST", body: new URLSearchParams({action: "abandon"})}).then(() => true)`, chromedp.EvalAwaitPromise))
+	w.do(chromedp.WaitNotPresent(byXPath(`//main/*[contains(., "takes effect when")]`)),
+		chromedp.WaitVisible(byXPath(`//a[text()="No Changes Pending"]`)))
+	w.sees("No recipients are configured")
+}
+
+// Forms and menus are not printed.
+func TestBrowserPrintStyle(t *testing.T) {
+	box := appliancetest.Start(t)
+	w := openWindow(t, box)
+	w.login()
+	w.choose("Help and Support", "Packet Capture")
+	w.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia,
+			emulation.SetEmulatedMediaParams{Media: "print"})
+		return err
+	}))
+	w.do(chromedp.WaitNotVisible(chromedp.CSS("nav.menus")),
+		chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)), chromedp.WaitVisible(byXPath(`//h1[text()="Packet Capture"]`)))
+}
