@@ -13,10 +13,11 @@ import (
 
 // ReceiveBuffer is the receive buffer for the connections of the promiscuous host
 // (vnet.Options.MaxReceiveBuffer). Data that the appliance's TCP believes to have arrived but
-// that the real host has not received is lost if that host dies. It is at most 16 KiB: half of
-// ReceiveBuffer, one buffer of the splicer (smallBuffer), and three writes of that size that
-// the real host has not acknowledged. If a round trip to the real host takes milliseconds,
-// what its path holds comes in addition.
+// that the door has not sent on is lost if the real host dies. It is at most 16 KiB: half of
+// ReceiveBuffer, one buffer of the splicer (smallBuffer), and one write that waits in the
+// machine's socket. Data that the machine has sent and the real host has not received comes in
+// addition: what the path holds, and, rarely, what the host's kernel drops although it fits the
+// window that it has announced.
 const ReceiveBuffer = 16 << 10
 
 // A Back is the back door.

@@ -27,8 +27,8 @@
 // Each direction is one goroutine that reads and writes; nothing is handed over in
 // between. A half-close is passed on as a half-close, a reset as a reset. An idle
 // connection holds two buffers of 2 KiB; a busy one borrows 64 KiB for each direction. The
-// back door never borrows, and on Linux it waits for the real host's acknowledgements: at
-// most 16 KiB of what the appliance believes to have arrived have not.
+// back door never borrows, and on Linux it waits for the real host's window: it holds at
+// most 16 KiB of what the appliance believes to have arrived.
 //
 // # Datagrams
 //
