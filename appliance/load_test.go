@@ -12,7 +12,7 @@ func TestProcessLoad(t *testing.T) {
 	start := clock.System().Mark()
 	first, used := l.read(start)
 	if used <= 0 {
-		t.Skip("this system does not tell")
+		t.Skip("this system does not report the CPU time of a process")
 	}
 	if again, _ := l.read(start); again != first && clock.System().Since(start) < minLoadInterval {
 		t.Errorf("%d%%, and immediately afterwards %d%%", first, again)

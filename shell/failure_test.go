@@ -2,6 +2,7 @@ package shell_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"strings"
@@ -11,21 +12,25 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/tooltest"
 )
 
 // waitForLog waits until the authentication log contains a text.
 func waitForLog(t *testing.T, app *appliance.Appliance, text string) {
 	t.Helper()
-	log := ""
-	for range 2000 {
-		log = logText(t, app, "authentication", "authentication")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		log := logText(t, app, "authentication", "authentication")
 		if strings.Contains(log, text) {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		if clock.System().Sleep(ctx, time.Millisecond) != nil {
+			t.Errorf("the log does not contain %q:\n%s", text, log)
+			return
+		}
 	}
-	t.Errorf("the log does not contain %q:\n%s", text, log)
 }
 
 func TestFailedConnectionsAreLogged(t *testing.T) {

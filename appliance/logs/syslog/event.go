@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/esasim/esasim/appliance/network"
 )
 
 // An EventKind is a class of events.
@@ -81,26 +83,10 @@ func isClosedLocally(err error) bool {
 		errors.Is(err, context.Canceled)
 }
 
-// reasons are the texts for errors of the system, in its own words.
-var reasons = []struct {
-	err  error
-	text string
-}{
-	{syscall.ECONNREFUSED, "Connection refused"},
-	{syscall.ETIMEDOUT, "Operation timed out"},
-	{context.DeadlineExceeded, "Operation timed out"},
-	{syscall.EHOSTUNREACH, "No route to host"},
-	{syscall.EHOSTDOWN, "Host is down"},
-	{syscall.ENETUNREACH, "Network is unreachable"},
-	{syscall.EADDRNOTAVAIL, "Can't assign requested address"},
-}
-
 // reasonText returns, for an administrator, the reason why there is no connection.
 func reasonText(err error) string {
-	for _, r := range reasons {
-		if errors.Is(err, r.err) {
-			return r.text
-		}
+	if text, ok := network.ErrorText(err); ok {
+		return text
 	}
 	var name *lookupError
 	var unknown x509.UnknownAuthorityError

@@ -1,7 +1,6 @@
 package upload
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 	"unicode"
 
+	"github.com/esasim/esasim/appliance/network"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -37,19 +37,11 @@ var (
 	errNoSCP           = errors.New("the server does not speak SCP")
 )
 
-// reasons are the texts for errors, in the words of the appliance's operating system if they are
-// the system's.
+// reasons are the texts for errors that network.ErrorText does not know.
 var reasons = []struct {
 	err  error
 	text string
 }{
-	{syscall.ECONNREFUSED, "Connection refused"},
-	{syscall.ETIMEDOUT, "Operation timed out"},
-	{context.DeadlineExceeded, "Operation timed out"},
-	{syscall.EHOSTUNREACH, "No route to host"},
-	{syscall.EHOSTDOWN, "Host is down"},
-	{syscall.ENETUNREACH, "Network is unreachable"},
-	{syscall.EADDRNOTAVAIL, "Can't assign requested address"},
 	{errNameNotResolved, "The host name could not be resolved"},
 	{errHostKeyUnknown, "The host key of the server is not known"},
 	{errHostKeyMismatch, "The host key of the server is not the known one"},
@@ -78,6 +70,9 @@ func reasonText(err error) string {
 		return cleanReply(ftpReply.Msg)
 	case errors.As(err, &reply):
 		return cleanReply(string(reply))
+	}
+	if text, ok := network.ErrorText(err); ok {
+		return text
 	}
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {

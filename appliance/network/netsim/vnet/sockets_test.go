@@ -1,10 +1,12 @@
 package vnet_test
 
 import (
+	"context"
 	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
@@ -74,11 +76,11 @@ func TestClosedSocketsAreForgotten(t *testing.T) {
 		c.Close()
 		s.Close()
 	}
-	for range 2000 {
-		if p.a.KeptSockets() == before {
-			return
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for p.a.KeptSockets() != before {
+		if clock.System().Sleep(ctx, time.Millisecond) != nil {
+			t.Fatalf("%d sockets are kept, want %d", p.a.KeptSockets(), before)
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("%d sockets are kept, want %d", p.a.KeptSockets(), before)
 }
