@@ -54,6 +54,13 @@ func TestBasicAuthenticationIsForReading(t *testing.T) {
 	if n := len(s.appliance.Logins.Sessions()); n != 0 {
 		t.Errorf("%d sessions", n)
 	}
+	for passphrase, status := range map[string]int{
+		users.FactoryPassphrase: http.StatusSeeOther, "wrong": http.StatusUnauthorized,
+	} {
+		if w := b.request("GET", "/", nil, basic("admin", passphrase)); w.Code != status {
+			t.Errorf("the first page with the passphrase %s: %d, want %d", passphrase, w.Code, status)
+		}
+	}
 	expectPage(t, b.request("GET", "/nowhere", nil, basic("admin", users.FactoryPassphrase)),
 		http.StatusNotFound)
 	if n := len(s.logged("gui_logs", "user:admin id:")); n == 0 {

@@ -89,6 +89,12 @@ func (s *site) handler() http.Handler {
 	mux.HandleFunc("POST "+logoutPage.Path, s.logout)
 	s.route(mux, logoutPage, "GET", "", s.confirmLogout)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" { // wrong credentials get 401 here already
+			s.serve(w, r, statusPage, true, func(v *visit) error {
+				return v.redirect(statusPage.Path, "")
+			})
+			return
+		}
 		http.Redirect(w, r, statusPage.Path, http.StatusSeeOther)
 	})
 	s.route(mux, statusPage, "GET", "", s.showStatus)
