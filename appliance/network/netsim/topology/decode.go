@@ -22,7 +22,7 @@ type decoder struct {
 }
 
 // errorAt returns an error about a token.
-func (d *decoder) errorAt(tok *token.Token, format string, args ...any) error {
+func (d *decoder) errorAt(tok *token.Token, format string, args ...any) *Error {
 	at, message := positionOf(tok), oneLine(fmt.Sprintf(format, args...))
 	return &Error{File: d.file, Line: at.line, Column: at.column, Message: message}
 }
@@ -73,7 +73,7 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) error {
 			"anchors, aliases and tags are not supported, expected the value itself")
 	}
 	if parse := scalarParser(v.Type()); parse != nil {
-		return d.scalar(n, v, parse)
+		return d.scalar(path, n, v, parse)
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -83,13 +83,13 @@ func (d *decoder) value(path string, n ast.Node, v reflect.Value) error {
 	case reflect.Map:
 		return d.table(path, n, v)
 	case reflect.String:
-		return d.scalar(n, v, parseString)
+		return d.scalar(path, n, v, parseString)
 	case reflect.Bool:
-		return d.scalar(n, v, parseBool)
+		return d.scalar(path, n, v, parseBool)
 	case reflect.Int, reflect.Int64, reflect.Uint16:
-		return d.scalar(n, v, parseInt)
+		return d.scalar(path, n, v, parseInt)
 	case reflect.Float64:
-		return d.scalar(n, v, parseFloat)
+		return d.scalar(path, n, v, parseFloat)
 	}
 	panic("topology: no way to decode a " + v.Type().String())
 }
@@ -229,7 +229,7 @@ func (d *decoder) list(path string, n ast.Node, v reflect.Value) error {
 }
 
 // scalar decodes a value that is one word or text.
-func (d *decoder) scalar(n ast.Node, v reflect.Value, parse parseFunc) error {
+func (d *decoder) scalar(path string, n ast.Node, v reflect.Value, parse parseFunc) error {
 	var text string
 	switch n := n.(type) {
 	case *ast.LiteralNode:
@@ -241,12 +241,16 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, parse parseFunc) error {
 		if expected == "" { // a string takes everything
 			expected = "a text"
 		}
-		return d.errorAt(n.GetToken(), "%s here, expected %s", describe(n), expected)
+		mistake := d.errorAt(n.GetToken(), "%s here, expected %s", describe(n), expected)
+		mistake.Path = path
+		return mistake
 	default:
 		text = n.GetToken().Value
 	}
 	if expected := parse(text, v); expected != "" {
-		return d.errorAt(n.GetToken(), "%q here, expected %s", text, expected)
+		mistake := d.errorAt(n.GetToken(), "%q here, expected %s", text, expected)
+		mistake.Path = path
+		return mistake
 	}
 	return nil
 }

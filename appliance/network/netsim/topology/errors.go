@@ -10,7 +10,8 @@ import (
 // An Error is a mistake in a topology. Its text is one line.
 type Error struct {
 	File         string
-	Line, Column int // 0 if the mistake has no place in the file
+	Line, Column int    // 0 if the mistake has no place in the file
+	Path         string // of the value, such as "hosts[2].port"; "" if the mistake is not its text
 	Message      string
 }
 

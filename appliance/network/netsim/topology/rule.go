@@ -185,6 +185,9 @@ func (r *Rule) UnmarshalJSON(data []byte) error {
 	d := &decoder{at: make(positions)}
 	var mistake *Error
 	if err := d.document(data, r); errors.As(err, &mistake) {
+		if mistake.Path != "" { // a rule has no lines, so the key says where the mistake is
+			return fmt.Errorf("%s: %s", mistake.Path, mistake.Message)
+		}
 		return errors.New(mistake.Message)
 	}
 	return nil

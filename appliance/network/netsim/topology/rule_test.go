@@ -82,17 +82,17 @@ rules:
 func TestUnmarshalRuleReportsMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"action": "drop", "prot": "tcp"}`:         `unknown key "prot", expected one of name, action,`,
-		`{"action": "drop", "to": "everywhere"}`:    `"everywhere" here, expected an IP address or a network`,
-		`{"action": "rate", "rate": "fast"}`:        `"fast" here, expected bits per second such as 64k`,
-		`{"action": "loss", "loss": "much"}`:        `"much" here, expected a number such as 0.05, or 5%`,
-		`{"action": "drop", "for": 30}`:             `"30" here, expected a time such as`,
-		`{"action": "drop", "port": 70000}`:         `"70000" here, expected a whole number from 0 to 65535`,
-		`{"action": "drop", "to": null}`:            `nothing here, expected an IP address`,
+		`{"action": "drop", "to": "everywhere"}`:    `to: "everywhere" here, expected an IP address or a network`,
+		`{"action": "rate", "rate": "fast"}`:        `rate: "fast" here, expected bits per second such as 64k`,
+		`{"action": "loss", "loss": "much"}`:        `loss: "much" here, expected a number such as 0.05, or 5%`,
+		`{"action": "drop", "for": 30}`:             `for: "30" here, expected a time such as`,
+		`{"action": "drop", "port": 70000}`:         `port: "70000" here, expected a whole number from 0 to 65535`,
+		`{"action": "drop", "to": null}`:            `to: nothing here, expected an IP address`,
 		`["drop"]`:                                  `a list here, expected a mapping with any of the keys name, action,`,
 		`{"action": "drop"`:                         `unexpected`,
-		`{"action": "delay", "delay": "-1s"}`:       `"-1s" here, expected a time`,
-		`{"action": "rate", "rate": -1}`:            `"-1" here, expected bits per second`,
-		`{"action": "drop", "to": {"net": "10/8"}}`: `a mapping here, expected an IP address`,
+		`{"action": "delay", "delay": "-1s"}`:       `delay: "-1s" here, expected a time`,
+		`{"action": "rate", "rate": -1}`:            `rate: "-1" here, expected bits per second`,
+		`{"action": "drop", "to": {"net": "10/8"}}`: `to: a mapping here, expected an IP address`,
 	} {
 		var r topology.Rule
 		if err := json.Unmarshal([]byte(text), &r); err == nil || !strings.Contains(err.Error(), want) {
