@@ -69,7 +69,7 @@
 // unless the disk did not accept the line for a whole second. Other logs make no such promise.
 //
 // Lines are not flushed to the disk. If the machine loses its power, those of the last half minute
-// can be lost; what is left is whole lines.
+// can be lost. The lines that are left are whole.
 //
 // # Pushing
 //

@@ -114,7 +114,7 @@ func (c *Client) SpeaksTLS(ctx context.Context, r Route) bool {
 	}
 	defer n.Close()
 	n.SetDeadline(clock.System().Now().Add(t.Command))
-	// Whether there is an answer counts, not who sends it.
+	// The caller asks only whether the server speaks TLS, so its certificate does not matter.
 	return tls.Client(n, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx) == nil
 }
 
