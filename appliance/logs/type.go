@@ -13,6 +13,7 @@ type Type string
 // The types that parts of this appliance write to.
 const (
 	Mail           Type = "mail"
+	Bounce         Type = "bounce"
 	Status         Type = "status"
 	System         Type = "system"
 	CLI            Type = "cli"
@@ -59,7 +60,7 @@ var types = []TypeSpec{
 	{Type: Mail, Title: "IronPort Text Mail Logs", File: "mail_logs", Facility: "mail"},
 	{Type: "qmail", Title: "qmail Format Mail Logs", File: "qmail", Facility: "mail"},
 	{Type: "delivery", Title: "Delivery Logs", File: "delivery", Format: Binary},
-	{Type: "bounce", Title: "Bounce Logs", File: "bounces", Bounces: true},
+	{Type: Bounce, Title: "Bounce Logs", File: "bounces", Bounces: true},
 	{Type: Status, Title: "Status Logs", File: "status", Facility: "mail"},
 	{Type: "domain_debug", Title: "Domain Debug Logs", File: "domain_debug", Facility: "mail"},
 	{Type: "injection_debug", Title: "Injection Debug Logs", File: "injection_debug",

@@ -1,0 +1,19 @@
+// Package maillog makes the lines of the mail log and of the bounce log from the events of mail.
+//
+// # How it is used
+//
+// A Writer subscribes to the appliance's event stream:
+//
+//	w := maillog.New(maillog.Options{Version: version, Settings: settings, Write: hub.Write})
+//	cancel := stream.Subscribe(w.Handle)
+//
+// The forms of the lines are those of mail.md sections 1 and 2.1. They differ between versions of
+// the product (mail.md 1.9): each difference is a condition beside the line that it is about. Where
+// no public sample exists, the line follows the style of its neighbors; comments say so.
+//
+// Text that comes from outside (a subject, a reply of a server, a header field) is written as
+// Python writes it, as the real appliance does: see quote.
+//
+// A Writer holds no state and takes no locks: what it writes depends on the event, the version and
+// the settings alone. Write must not block.
+package maillog
