@@ -249,7 +249,7 @@ func (s *session) runCommand(ctx context.Context, words []string, exec bool) (er
 	undo := s.draft.Checkpoint()
 	defer func() {
 		var ended forbiddenError
-		if errors.As(context.Cause(ctx), &ended) {
+		if errors.As(context.Cause(ctx), &ended) && !errors.Is(err, ErrLogout) {
 			err = ended
 		}
 		if p := recover(); p != nil {
@@ -282,6 +282,8 @@ func (s *session) handleError(ctx context.Context, word string, err error) error
 	var revoked *users.RevokedError
 	text, refused := refusal.Text(err)
 	switch {
+	case errors.Is(err, ErrLogout):
+		return err // the command has ended the session, even if something else ends it as well
 	case ctx.Err() != nil:
 		return context.Cause(ctx) // the session ends; the command's error is a consequence
 	case errors.As(err, &invalid):
@@ -295,7 +297,7 @@ func (s *session) handleError(ctx context.Context, word string, err error) error
 		return ErrInterrupt
 	case errors.Is(err, io.EOF) && !s.in.atEOF(): // Ctrl-D ends a dialogue as Ctrl-C does
 		return ErrInterrupt
-	case errors.Is(err, io.EOF), errors.Is(err, ErrLogout), errors.Is(err, ErrIdle):
+	case errors.Is(err, io.EOF), errors.Is(err, ErrIdle):
 		return err
 	case errors.As(err, &revoked):
 		return err
