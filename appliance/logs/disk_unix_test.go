@@ -3,6 +3,7 @@
 package logs_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,7 +16,8 @@ import (
 // limitedVariable is set in the environment of the process whose files cannot grow.
 const limitedVariable = "LOGS_TEST_CONFINED"
 
-// If the machine's disk has room for half a line only, nothing of the line is left.
+// If the machine's disk has room for half a line only, nothing of the line is left, and
+// the whole lines before it are.
 func TestFullMachineDiskLeavesWholeLastLine(t *testing.T) {
 	if os.Getenv(limitedVariable) == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
@@ -39,6 +41,13 @@ func TestFullMachineDiskLeavesWholeLastLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.want(h.read("mail_logs/mail_logs.@20150625T085003.s"), whole)
+
+	for i := range 5 {
+		h.logMail(logs.Information, "%0100d", i)
+	}
+	const stamp = "Thu Jun 25 08:50:03 2015 "
+	h.want(h.read("mail_logs/mail_logs.current"), header+
+		fmt.Sprintf(stamp+"Info: %0100d\n"+stamp+"Info: %0100d\n", 0, 1))
 }
 
 // setLimit sets a limit, whose type depends on the operating system.

@@ -54,7 +54,7 @@
 // them in chunks of whole lines. Lines that do not fit into the buffer or cannot be written are
 // counted, and the first line that can be written again is preceded by one that says how many are
 // missing, and why. A file that cannot be written is also reported as a problem. A full disk costs
-// new lines, never old ones.
+// new lines, never old ones; of a chunk that does not fit, the lines that fit are written.
 //
 // # Lines that are lost when the process is killed
 //

@@ -10,7 +10,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/esasim/esasim/appliance/files"
@@ -22,9 +21,7 @@ const (
 	currentCode = ".c"              // status codes (logs.md 1.3)
 	savedCode   = ".s"
 
-	// chunkSize is how many bytes are written at once. It is small, so that as much as
-	// possible is written of an amount that does not fit on the disk as a whole.
-	chunkSize = 64 << 10
+	chunkSize = 64 << 10 // bytes that are written at once
 )
 
 // A file is the current file of a subscription. Only one goroutine may use it at a time. It is
@@ -48,20 +45,6 @@ type file struct {
 
 	unreportedLost []lostLines // that the log does not mention yet; none twice with a cause
 	errorReported  bool        // since the last write that succeeded
-}
-
-// lostLines are lines that could not be written.
-type lostLines struct {
-	count int
-	cause string // "the disk was full"
-}
-
-// text returns the text of a line of the log that says so.
-func (l lostLines) text() string {
-	if l.count == 1 {
-		return "1 log line was lost: " + l.cause + "."
-	}
-	return fmt.Sprintf("%d log lines were lost: %s.", l.count, l.cause)
 }
 
 // resume continues the current file that an earlier run, or an earlier subscription of this
@@ -157,134 +140,6 @@ func (f *file) trimTornLine(name string) (int64, error) {
 		end = from
 	}
 	return 0, f.hub.o.Files.Truncate(full, 0)
-}
-
-// append writes lines, whose stamps are in the given zone, and rolls over when the file is full.
-func (f *file) append(text []byte, zone *time.Location) {
-	for len(text) > 0 {
-		at := lineTime(text, zone)
-		first := int64(bytes.IndexByte(text, '\n') + 1)
-		if f.name != "" && !f.headerOnly && f.size+first > f.conf.MaxSize {
-			f.finish(at)
-		}
-		room := f.conf.MaxSize - f.size
-		if f.name == "" {
-			room -= headerSize
-		}
-		n := wholeLines(text, min(chunkSize, room))
-		f.writeChunk(text[:n], at)
-		text = text[n:]
-	}
-}
-
-// headerSize is roughly the length of the header in bytes.
-const headerSize = 200
-
-// lineTime returns the time at the beginning of a line.
-func lineTime(line []byte, zone *time.Location) time.Time {
-	i := min(stampLength, len(line))
-	t, _ := time.ParseInLocation(stampLayout, string(line[:i]), zone) // this package wrote it
-	return t
-}
-
-// writeChunk writes all of a chunk or, if that fails, nothing and counts the lines as lost. It
-// is preceded by the header if one is due, and by the number of lines that were lost before.
-func (f *file) writeChunk(chunk []byte, at time.Time) {
-	err := f.openCurrent()
-	var header []byte
-	if err == nil {
-		header, err = f.pendingHeader(at)
-	}
-	for _, l := range f.unreportedLost {
-		header = appendLine(header, at, Warning, l.text())
-	}
-	if err == nil {
-		err = f.writeAll(header, chunk)
-	}
-	if err == nil {
-		f.unreportedLost, f.errorReported, f.resumed = nil, false, false
-		f.headerOnly = len(chunk) == 0
-		return
-	}
-	n := bytes.Count(chunk, []byte("\n"))
-	f.countLost(n, writeErrorOf(err).cause)
-	f.onLost(n)
-	f.reportError(err)
-}
-
-// countLost adds n lines to those that the log must mention.
-func (f *file) countLost(n int, cause string) {
-	if n == 0 {
-		return
-	}
-	for i := range f.unreportedLost {
-		if f.unreportedLost[i].cause == cause {
-			f.unreportedLost[i].count += n
-			return
-		}
-	}
-	f.unreportedLost = append(f.unreportedLost, lostLines{n, cause})
-}
-
-// writeAll writes header and chunk completely, or nothing of them.
-func (f *file) writeAll(header, chunk []byte) error {
-	if len(header) > 0 {
-		chunk = append(header, chunk...)
-	}
-	_, err := f.handle.Write(chunk)
-	if err == nil {
-		f.size += int64(len(chunk))
-		return nil
-	}
-	// If the machine's disk is full, a part may have been written, whatever Write returned.
-	err = errors.Join(err, f.handle.Truncate(f.size))
-	if f.size == 0 { // a file without a header is not a log file
-		f.close()
-		err = errors.Join(err, f.hub.o.Files.Remove(path.Join(f.dir, f.name)))
-		f.name = ""
-	}
-	return err
-}
-
-// A writeError describes why a log cannot be written.
-type writeError struct {
-	errno  syscall.Errno
-	reason string // for the alert, which is sent while the condition lasts
-	cause  string // for the line about lost lines, which is written afterwards
-}
-
-// writeErrors are the errors whose causes an administrator can remove.
-var writeErrors = []writeError{
-	{syscall.ENOSPC, "the disk is full", "the disk was full"},
-	{syscall.EMFILE, "too many files are open", "too many files were open"},
-	{syscall.ENFILE, "too many files are open", "too many files were open"},
-	{syscall.EROFS, "the disk is read-only", "the disk was read-only"},
-}
-
-// writeErrorOf returns the description of an error of the file area.
-func writeErrorOf(err error) writeError {
-	for _, w := range writeErrors {
-		if errors.Is(err, w.errno) {
-			return w
-		}
-	}
-	return writeError{0, "the disk has an error", "the disk had an error"}
-}
-
-// reportError reports a write that failed, unless one was reported since the last that
-// succeeded.
-func (f *file) reportError(err error) {
-	if f.errorReported {
-		return
-	}
-	f.errorReported = true
-	w := writeErrorOf(err)
-	if w.errno != syscall.ENOSPC {
-		f.hub.o.Logger.Error("a log cannot be written", "subscription", f.subscription, "err", err)
-	}
-	text := "Log Error: Subscription " + f.subscription +
-		": The log files cannot be written: " + w.reason
-	f.hub.o.OnProblem(Problem{f.subscription, WriteFailed, text})
 }
 
 // openCurrent opens the current file if there is one and it is not open. If the file was removed
@@ -430,7 +285,7 @@ func (f *file) writeDocument(body []byte, at time.Time) {
 func (f *file) finish(at time.Time) {
 	if err := f.openCurrent(); err == nil && f.handle != nil && f.conf.Type.Spec().Format == Lines {
 		// The file is saved even if the disk has no room for its last line.
-		_ = f.writeAll(nil, appendLine(nil, at, Information, "End Logfile"))
+		_, _ = f.write(nil, appendLine(nil, at, Information, "End Logfile"))
 	}
 	f.close()
 	if f.name == "" {
