@@ -60,6 +60,18 @@ type accessCache struct {
 	value users.AdminAccess
 }
 
+// Sessions returns the sessions that have not ended, in the order of their logins. Their roles are
+// those that their accounts have now.
+func (a *Appliance) Sessions() []users.Session {
+	list := a.Logins.Sessions()
+	for i, s := range list {
+		if account, ok := a.Users.Lookup(s.Account); ok {
+			list[i].Role = account.Role
+		}
+	}
+	return list
+}
+
 // AdminAccess returns the committed value of users.Access, which every connection needs. Its
 // lists must not be changed.
 func (a *Appliance) AdminAccess() users.AdminAccess {

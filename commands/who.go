@@ -18,7 +18,7 @@ var _ = register(&shell.Command{
 		t := shell.Table{
 			Headings: []string{"Username", "Role", "Login Time", "Idle Time", "Remote Host", "What"},
 		}
-		for _, s := range env.Appliance.Logins.Sessions() {
+		for _, s := range env.Appliance.Sessions() {
 			from := "console"
 			if s.ClientAddr.IsValid() {
 				from = s.ClientAddr.String()

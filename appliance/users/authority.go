@@ -3,10 +3,12 @@ package users
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/refusal"
 )
 
 // An Authority says what one session may do: it is the session's account as it is committed, and
@@ -123,11 +125,43 @@ func (a *Authority) notify(s *authorityState) {
 // authorityKey is the key of the *Authority in a context.
 type authorityKey struct{}
 
-// WithAuthority returns a context for commits: a commit under this context does not revoke a, nor
-// the Authority that a was derived from, because it changes a passphrase, removes a key or locks
-// the account. The user of that session has the right to make the change, and can undo it.
+// WithAuthority returns a context for the commits of a session. A commit under this context does
+// not revoke a, nor the Authority that a was derived from, because it changes a passphrase, removes
+// a key or locks the account. The user of that session has the right to make the change, and can
+// undo it. The commit is refused if it contains changes that only administrators may make and the
+// session's role is another one by now.
 func WithAuthority(ctx context.Context, a *Authority) context.Context {
 	return context.WithValue(ctx, authorityKey{}, a)
+}
+
+// checkCommitter returns a refusal if the session that commits under ctx has been revoked, and if
+// it is not an administrator's and new has changes that only administrators may make: of Access, and of accounts, except the
+// passphrase and the keys of its own. The session may have made them when its role permitted them.
+func checkCommitter(ctx context.Context, old, new *config.Config) error {
+	committer, ok := ctx.Value(authorityKey{}).(*Authority)
+	if !ok {
+		return nil
+	}
+	account, err := committer.Check()
+	var revoked *RevokedError
+	if errors.As(err, &revoked) {
+		return refusal.Because(err, "%s", revoked.Text)
+	}
+	if account.Role == Administrator {
+		return nil
+	}
+	was, is := Section.Get(old), Section.Get(new)
+	for _, list := range []Accounts{was, is} {
+		if own := list.Find(account.Name); own != nil {
+			own.Hash, own.Keys = "", nil
+		}
+	}
+	same := func(a, b Account) bool { return a.equal(&b) }
+	if slices.EqualFunc(was.List, is.List, same) && Access.Equal(old, new) {
+		return nil
+	}
+	return refusal.Newf("They contain changes of accounts or of how administrators log in, which "+
+		"your user role (%s) does not permit.", account.Role)
 }
 
 // update sets the state of a after accounts were committed. own says that the session has made the

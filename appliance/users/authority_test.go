@@ -10,6 +10,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/refusal"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -28,7 +29,7 @@ func newAuthorities(t *testing.T) (*config.Store, *users.Directory) {
 	}
 	changeAccounts(t, t.Context(), store, func(v *users.Accounts) {
 		smith := v.List[0]
-		smith.Name, smith.Role, smith.Keys = "smith", users.Operator, []string{smithsKey}
+		smith.Name, smith.Role, smith.Keys = "smith", users.Administrator, []string{smithsKey}
 		v.List = append(v.List, smith)
 	})
 	return store, d
@@ -94,7 +95,7 @@ func TestCommitsRevokeAuthorities(t *testing.T) {
 				reported = errors.New("OnChange was not called")
 				o := users.AuthorityOptions{OnChange: func(_ users.Account, err error) { reported = err }}
 				if login == "transfer" {
-					o.Permits = func(r users.Role) bool { return r == users.Operator }
+					o.Permits = func(r users.Role) bool { return r != users.Guest }
 				}
 				connection := d.Authorize(smith, key, users.AuthorityOptions{})
 				session := connection.Derive(o)
@@ -182,5 +183,71 @@ func TestOtherCommitsDoNotTouchAuthorities(t *testing.T) {
 	changeAccounts(t, t.Context(), store, changeSmith(func(a *users.Account) { a.FullName = "S" }))
 	if n := testing.AllocsPerRun(100, func() { a.Check() }); n != 0 { //nolint:errcheck // only counted
 		t.Errorf("Check allocates %v times", n)
+	}
+}
+
+// Changes that an administrator has not committed before the demotion are not committed later,
+// unless an operator may make them.
+func TestCommitsNeedTheRightsOfTheirTime(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*config.Draft)
+		want   string // "" if the commit is not refused
+	}{
+		"own role": {edit(func(v *users.Accounts) { v.Find("smith").Role = users.Guest }),
+			"your user role (Operator) does not permit"},
+		"another account": {edit(func(v *users.Accounts) { v.List[0].Hash = otherHash }),
+			"your user role (Operator) does not permit"},
+		"a new account": {edit(func(v *users.Accounts) {
+			v.List = append(v.List, users.Account{Name: "x", Role: users.Guest, Hash: otherHash})
+		}), "your user role (Operator) does not permit"},
+		"access": {func(d *config.Draft) {
+			a := users.Access.Get(d)
+			a.CLITimeout++
+			users.Access.Set(d, a)
+		}, "your user role (Operator) does not permit"},
+		"own passphrase and keys": {edit(func(v *users.Accounts) {
+			v.Find("smith").Hash, v.Find("smith").Keys = otherHash, nil
+		}), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, d := newAuthorities(t)
+			smith, _ := d.Lookup("smith")
+			a := d.Authorize(smith, nil, users.AuthorityOptions{})
+			ctx, draft := users.WithAuthority(t.Context(), a), store.NewDraft()
+			changeAccounts(t, t.Context(), store, changeSmith(func(a *users.Account) {
+				a.Role = users.Operator
+			}))
+			c.change(draft)
+			_, err := store.Commit(ctx, draft, config.CommitInfo{})
+			text, _ := refusal.Text(err)
+			if (err == nil) != (c.want == "") || !strings.Contains(text, c.want) {
+				t.Errorf("the commit returns %v, want %q", err, c.want)
+			}
+			if err != nil && !draft.Pending() {
+				t.Error("the refused changes are lost")
+			}
+		})
+	}
+}
+
+func TestRevokedSessionsCommitNothing(t *testing.T) {
+	store, d := newAuthorities(t)
+	smith, _ := d.Lookup("smith")
+	a := d.Authorize(smith, nil, users.AuthorityOptions{})
+	changeAccounts(t, t.Context(), store, changeSmith(func(a *users.Account) { a.Locked = true }))
+	draft := store.NewDraft()
+	edit(func(v *users.Accounts) { v.Find("smith").Keys = nil })(draft)
+	_, err := store.Commit(users.WithAuthority(t.Context(), a), draft, config.CommitInfo{})
+	if text, _ := refusal.Text(err); !strings.Contains(text, "account smith was locked") {
+		t.Errorf("the commit returns %v", err)
+	}
+}
+
+// edit returns a change of a draft's accounts.
+func edit(change func(*users.Accounts)) func(*config.Draft) {
+	return func(d *config.Draft) {
+		v := users.Section.Get(d)
+		change(&v)
+		users.Section.Set(d, v)
 	}
 }

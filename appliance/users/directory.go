@@ -164,8 +164,15 @@ func (d *Directory) setVerified(a *Account, passphrase string) {
 	d.verified[a.Name] = sum
 }
 
-// Apply implements config.Applier. It does nothing: Verify reads the committed accounts.
-func (d *Directory) Apply(context.Context, *config.Config, *config.Config) error { return nil }
+// Apply implements config.Applier. It returns a refusal if ctx is of WithAuthority and the role of
+// that session does not permit the changes. Nothing has to be applied: Verify reads the committed
+// accounts.
+func (d *Directory) Apply(ctx context.Context, old, new *config.Config) error {
+	if config.Undoes(old, new) {
+		return nil
+	}
+	return checkCommitter(ctx, old, new)
+}
 
 // Done implements config.Applier. If accounts have changed, it updates the Authorities of all
 // sessions and forgets the passphrases of the accounts that have changed.

@@ -30,9 +30,13 @@
 //     user may have to undo the change. Everything else that belongs to the account ends.
 //   - If the role is changed, a session goes on with the new role. If the new role does not permit
 //     sessions of its kind at all, such as file transfers, it ends.
+//   - The uncommitted changes of a session survive a change of its role, because its user may want
+//     to show or to clear them. But a commit needs the rights of its own time: changes of accounts
+//     and of Access that an administrator has not committed before becoming an operator are refused.
 //
 // The Directory updates all Authorities within the commit (config.Applier.Done), so that a session
-// need not look for changes, and a session that waits for its user ends at once.
+// need not look for changes, and a session that waits for its user ends at once. Directory.Apply
+// refuses what the session that commits may not change.
 //
 // # Passphrases
 //

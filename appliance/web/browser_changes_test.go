@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/esasim/esasim/appliance/appliancetest"
 	"github.com/esasim/esasim/appliance/capture"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/users"
 )
 
 // announced waits until the page tells screen readers something, and returns it.
@@ -51,6 +53,54 @@ func TestBrowserSeesChangesOfOtherSessions(t *testing.T) {
 	if got := ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Manage Packet Capture Files" {
 		t.Errorf("the file with the focus has gone, and the focus is on %q", got)
 	}
+}
+
+// A page that was open when its account changed says what has changed.
+func TestBrowserFollowsTheAccount(t *testing.T) {
+	box := appliancetest.Start(t)
+	app := box.Appliance()
+	changeJoe := func(change func(*users.Account)) {
+		t.Helper()
+		if err := users.Section.CommitNow(t.Context(), app.Config, nil, config.CommitInfo{},
+			func(v *users.Accounts) error {
+				if v.Find("joe") == nil {
+					v.List = append(v.List, users.Account{Name: "joe",
+						Hash: v.Find(users.FactoryName).Hash})
+				}
+				change(v.Find("joe"))
+				return nil
+			}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setRole := func(r users.Role) func(*users.Account) {
+		return func(a *users.Account) { a.Role = r }
+	}
+	changeJoe(setRole(users.Operator))
+	w := openWindow(t, box)
+	w.loginAs("joe")
+	w.choose("Help and Support", "Packet Capture")
+	w.press("Edit Settings", "Capture File Size Limit")
+	changeJoe(setRole(users.ReadOnlyOperator))
+	w.press("Submit", "Your user role (Read-Only Operator) does not permit this page.")
+	w.sees("An administrator has changed your user role to Read-Only Operator.")
+
+	w.press("System Status", "Active Sessions") // it polls
+	changeJoe(setRole(users.Operator))
+	w.sees("An administrator has changed your user role to Operator.")
+	w.choose("Help and Support", "Packet Capture")
+	changeJoe(setRole(users.Guest)) // it polls too
+	w.sees("Your user role (Guest) does not permit this page.")
+
+	changeJoe(setRole(users.Operator))
+	w.do(chromedp.Reload())
+	w.press("Edit Settings", "Capture File Size Limit")
+	changeJoe(func(a *users.Account) { a.Locked = true })
+	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
+	w.sees("The session was closed because the account joe was locked. What you have entered is " +
+		"kept until you have logged in.")
+	w.press("Submit", "The session was closed because the account joe was locked.")
+	w.do(chromedp.WaitVisible(chromedp.CSS("#username")))
 }
 
 // A refused form leads to its errors.

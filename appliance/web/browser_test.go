@@ -95,8 +95,14 @@ func byXPath(format string, a ...any) chromedp.Search {
 // login logs the factory account in.
 func (w *window) login() {
 	w.t.Helper()
+	w.loginAs(appliancetest.User)
+}
+
+// loginAs logs an account in that has the factory passphrase.
+func (w *window) loginAs(name string) {
+	w.t.Helper()
 	w.do(
-		chromedp.SendKeys(chromedp.CSS("#username"), appliancetest.User),
+		chromedp.SendKeys(chromedp.CSS("#username"), name),
 		chromedp.SendKeys(chromedp.CSS("#password"), appliancetest.Passphrase+"\r"),
 		chromedp.WaitVisible(chromedp.CSS("nav.menus")),
 	)

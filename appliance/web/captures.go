@@ -282,7 +282,8 @@ func (s *site) downloadCapture(v *visit) error {
 	h.Set("Content-Type", "application/vnd.tcpdump.pcap")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment",
 		map[string]string{"filename": info.Name()}))
-	http.ServeContent(v.w, v.Request, "", info.ModTime(), io.NewSectionReader(f, 0, info.Size()))
+	http.ServeContent(s.permittedWriter(v), v.Request, "", info.ModTime(),
+		io.NewSectionReader(f, 0, info.Size()))
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/users"
 )
 
 // A commitView is the data of the page with the uncommitted changes.
@@ -59,8 +60,9 @@ func (s *site) commit(v *visit) error {
 	}
 	keep := v.PostForm.Get("keep") != "" ||
 		s.appliance.Product.Version.Before(product.Version{Major: 8, Minor: 5})
-	err := s.appliance.Commit(v.Context(), v.session.draft, v.session.login.ID(), config.CommitInfo{
-		User: v.session.account.Name, Comment: comment, KeepForRollback: keep,
+	ctx := users.WithAuthority(v.Context(), v.session.authority)
+	err := s.appliance.Commit(ctx, v.session.draft, v.session.login.ID(), config.CommitInfo{
+		User: v.session.user, Comment: comment, KeepForRollback: keep,
 	})
 	if err != nil {
 		if err := c.Errors.set("form", editRefusal(err)); err != nil {

@@ -36,16 +36,24 @@
 // other's sessions.
 //
 // A session ends after the idle time of adminaccessconfig. Background requests do not count as
-// activity. It also ends if its account is changed, locked or removed. Sessions do not survive the
-// process; captures of the page end only with the appliance (B8).
+// activity. Sessions do not survive the process; captures of the page end only with the appliance
+// (B8).
 //
-// The uncommitted changes of a session are never discarded without a question. A second login in
-// the same browser replaces the session and keeps the changes, if the account is the same.
+// A session has the rights that its account has now (users.Authority). If the account is removed
+// or locked, or gets another passphrase, the session ends at once, and the login page tells the
+// reason, to the holder of its cookie only. If the role is changed, the next request has the new
+// role. The next page says so, and pages that poll are loaded again. A form that was open is
+// refused with a sentence if the new role does not permit it. Downloads end with their permission.
+//
+// As long as a session lasts, its uncommitted changes are never discarded without a question. A
+// second login in the same browser replaces the session and keeps the changes, if the account is
+// the same. They are also kept if the role is changed: the user still sees them and may abandon
+// them, and may commit them only if the new role permits that.
 //
 // # HTTP Basic
 //
 // A script may send HTTP Basic credentials instead of a cookie, for requests that change nothing.
-// It gets no session. Browsers send stored credentials with requests that other sites cause, so
+// It gets no session, so that each request has the rights of its time. Browsers send stored credentials with requests that other sites cause, so
 // these are refused. Such a client gets 401 and is never redirected to the login page, which a
 // script would take for the answer.
 //

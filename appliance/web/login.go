@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -57,8 +58,8 @@ func (s *site) sessionOf(r *http.Request, active bool) *session {
 
 // authorize answers a client that has no session and sends the header Authorization, as
 // scripts do. Such a client is never sent to the login page. If its credentials are right, it
-// gets a session for this request alone, which sessions does not keep. Otherwise authorize
-// answers the request and returns nil.
+// gets a session for this request alone, which sessions does not keep and whose authority the
+// caller must close. Otherwise authorize answers the request and returns nil.
 //
 // Browsers send stored credentials with requests that other sites cause. So only requests that
 // change nothing are admitted, and none that another site has caused.
@@ -93,7 +94,15 @@ func (s *site) authorize(w http.ResponseWriter, r *http.Request) *session {
 	s.appliance.Guard.Succeeded(from)
 	s.appliance.Guard.End(from)
 	s.logSuccess(account, from, r)
-	once := &session{account: account, from: from, draft: s.appliance.Config.NewDraft()}
+	once := &session{
+		user: account.Name, role: account.Role, from: from, draft: s.appliance.Config.NewDraft(),
+		authority: s.appliance.Users.Authorize(account, nil, users.AuthorityOptions{}),
+	}
+	if once.authority.Err() != nil { // the account has changed since Verify
+		once.authority.Close()
+		s.challenge(w, wrongLoginText)
+		return nil
+	}
 	if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
 		rec.session = once
 	}
@@ -111,7 +120,7 @@ func (s *site) challenge(w http.ResponseWriter, text string) {
 // is refused instead: the script then reloads its page, which leads to the login.
 func (s *site) sendToLogin(w http.ResponseWriter, r *http.Request, p *page, active bool) {
 	if !active {
-		http.Error(w, "You are not logged in.", http.StatusUnauthorized)
+		s.plainError(w, http.StatusUnauthorized, cmp.Or(s.endedText(r), "You are not logged in."))
 		return
 	}
 	to, back := loginPath, r.URL.RequestURI()
@@ -138,8 +147,8 @@ func formPage(r *http.Request, p *page) string {
 type loginData struct {
 	Title, Hostname, Product, Banner string
 	Username, Referrer, Error        string
-	Expired                          bool // a session of this browser has expired
-	LoggedOut                        bool // the user has just logged out
+	Ended                            string // how a session of this browser has ended
+	LoggedOut                        bool   // the user has just logged out
 	// Replaces is the account whose uncommitted changes the login would discard.
 	Replaces string
 	Assets   map[string]string
@@ -150,11 +159,20 @@ func (s *site) showLogin(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, localPath(r.FormValue("referrer")), http.StatusSeeOther)
 		return
 	}
-	c, err := r.Cookie(cookieName(r)) // a logout removes the cookie
 	s.loginForm(w, http.StatusOK, loginData{
 		Referrer: r.FormValue("referrer"), LoggedOut: r.FormValue("logout") == "done",
-		Expired: err == nil && isToken(c.Value, idLength+secretLength),
+		Ended: s.endedText(r),
 	})
+}
+
+// endedText returns a sentence about the end of the session that the client's cookie names. It
+// returns "" if there is no cookie: a logout removes it.
+func (s *site) endedText(r *http.Request) string {
+	c, err := r.Cookie(cookieName(r))
+	if err != nil || !isToken(c.Value, idLength+secretLength) {
+		return ""
+	}
+	return cmp.Or(s.sessions.reason(c.Value), "Your session has expired. Log in again.")
 }
 
 func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
@@ -211,15 +229,15 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	s.appliance.Guard.Succeeded(from)
 	s.appliance.Guard.End(from)
 	old := s.replacedSession(r)
-	if old != nil && old.account.Name != account.Name && old.draft.Pending() &&
-		r.PostForm.Get("replace") != old.account.Name {
-		again.Replaces = old.account.Name
+	if old != nil && old.user != account.Name && old.draft.Pending() &&
+		r.PostForm.Get("replace") != old.user {
+		again.Replaces = old.user
 		s.loginForm(w, http.StatusConflict, again)
 		return
 	}
 	session := s.sessions.begin(account, from)
 	if old != nil {
-		if old.account.Name == account.Name {
+		if old.user == account.Name {
 			session.draft = old.draft
 		}
 		s.endSession(old)
@@ -296,7 +314,7 @@ func (s *site) logLogin(a users.Account, from netip.Addr, session *session, r *h
 func (s *site) endSession(old *session) {
 	if s.sessions.end(old) {
 		s.appliance.Log(appliance.AuthenticationLog, appliance.Information,
-			fmt.Sprintf("logout:%v user:%s session:%s", old.from, old.account.Name, old.id))
+			fmt.Sprintf("logout:%v user:%s session:%s", old.from, old.user, old.id))
 	}
 }
 

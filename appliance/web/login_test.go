@@ -214,36 +214,6 @@ func TestIdleTimeoutIsConfigurable(t *testing.T) {
 	expectRedirect(t, b.get("/monitor/system_status"), "/login")
 }
 
-func TestChangedAccountEndsItsSessions(t *testing.T) {
-	s := newTestSite(t)
-	change := func(f func(*users.Account)) {
-		t.Helper()
-		err := users.Section.CommitNow(t.Context(), s.appliance.Config, nil, config.CommitInfo{},
-			func(a *users.Accounts) error { f(a.Find("joe")); return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.addUser("joe", users.Operator)
-	for name, f := range map[string]func(*users.Account){
-		"locked":    func(a *users.Account) { a.Locked = !a.Locked },
-		"demoted":   func(a *users.Account) { a.Role = users.Guest },
-		"full name": nil, // its change does not end sessions
-	} {
-		change(func(a *users.Account) { a.Locked, a.Role = false, users.Operator })
-		b := s.login("joe")
-		if f == nil {
-			change(func(a *users.Account) { a.FullName = "Joe" })
-			expectPage(t, b.get("/monitor/system_status"), http.StatusOK)
-			continue
-		}
-		change(f)
-		if w := b.get("/monitor/system_status"); w.Code != http.StatusSeeOther {
-			t.Errorf("%s: status %d", name, w.Code)
-		}
-	}
-}
-
 func TestEveryEndOfASessionIsLogged(t *testing.T) { // logs.md 3.5
 	s := newTestSite(t)
 	s.addUser("joe", users.Operator)
@@ -262,7 +232,7 @@ func TestEveryEndOfASessionIsLogged(t *testing.T) { // logs.md 3.5
 	for range maxSessions + 1 {
 		s.login("admin")
 	}
-	for _, text := range []string{"User joe logged out from session %s because of account changes",
+	for _, text := range []string{"User joe logged out from session %s because of a removed account",
 		"User admin logged out from session %s because of too many sessions"} {
 		before, after, _ := strings.Cut(text, "%s because")
 		if n := len(s.logged("authentication", "Info: GUI: "+before)); n != 1 ||

@@ -189,7 +189,8 @@ func (s *site) downloadLog(v *visit) error {
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment",
 		map[string]string{"filename": file}))
-	http.ServeContent(v.w, v.Request, "", info.ModTime(), io.NewSectionReader(f, 0, info.Size()))
+	http.ServeContent(s.permittedWriter(v), v.Request, "", info.ModTime(),
+		io.NewSectionReader(f, 0, info.Size()))
 	return nil
 }
 

@@ -38,7 +38,7 @@ func (s *site) showStatus(v *visit) error {
 	if quota > 0 {
 		view.DiskQuota, view.DiskPart = formatSize(quota), int(used*100/quota)
 	}
-	for _, l := range b.Logins.Sessions() {
+	for _, l := range b.Sessions() {
 		from := "console"
 		if l.ClientAddr.IsValid() {
 			from = l.ClientAddr.String()

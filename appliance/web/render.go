@@ -119,7 +119,7 @@ type layoutData struct {
 
 // render answers with a page.
 func (s *site) render(v *visit, status int, name string, data any) error {
-	a := v.session.account
+	a := v.account
 	f := layoutData{
 		Title: cmp.Or(v.title, v.page.Title), Hostname: s.appliance.Hostname(), User: a.Name,
 		Role: string(a.Role),

@@ -2,6 +2,7 @@ package web
 
 import (
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -54,15 +55,16 @@ func isToken(s string, n int) bool {
 // A session is the time from a login to its end.
 type session struct {
 	id, secret string
-	account    users.Account // as it was at the login
+	user       string // name of the account
+	authority  *users.Authority
 	from       netip.Addr
 	login      *users.Login
 	draft      *config.Draft
 
 	mu         sync.Mutex
 	lastActive clock.Mark
-	checked    *config.Config    // the account is known to be unchanged in this configuration
-	notices    map[string]notice // by the path of the page that shows it
+	role       users.Role        // that the user knows of
+	notices    map[string]notice // by the path of the page that shows it, or anyPage
 	stopTimer  func() bool
 	ended      bool
 }
@@ -78,6 +80,9 @@ type notice struct {
 
 // Transient reports whether the text may become false while the page is shown.
 func (n notice) Transient() bool { return n.stillTrue != nil }
+
+// anyPage is the path of notices that the next page shows, whichever it is.
+const anyPage = ""
 
 // leaveNotice keeps a notice for the page with the given path. Pages in other tabs do not
 // show it.
@@ -95,6 +100,9 @@ func (s *session) leaveNotice(path string, n notice) {
 // the zero notice if there is none or if it no longer holds.
 func (s *session) takeNotice(path string) notice {
 	s.mu.Lock()
+	if _, ok := s.notices[path]; !ok {
+		path = anyPage
+	}
 	n := s.notices[path]
 	delete(s.notices, path)
 	s.mu.Unlock()
@@ -110,8 +118,16 @@ type sessions struct {
 	tokens    *tokenSource
 	timers    clock.Group // one for each session: it ends idle ones
 
-	mu   sync.Mutex
-	open map[string]*session // by id
+	mu    sync.Mutex
+	open  map[string]*session // by id
+	ended []endedSession      // at most maxSessions, the oldest first
+}
+
+// An endedSession is a session that its account no longer permits. It is remembered so that the
+// login page can tell the reason.
+type endedSession struct {
+	cookie string
+	reason string // a sentence for the user
 }
 
 func newSessions(app *appliance.Appliance, t *tokenSource) *sessions {
@@ -127,9 +143,13 @@ func (l *sessions) idleLimit() time.Duration {
 func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 	s := &session{
 		id: l.tokens.token(idLength), secret: l.tokens.token(secretLength),
-		account: account, from: from, login: l.appliance.Logins.Open(account, from, "gui"),
+		user: account.Name, role: account.Role, from: from,
+		login: l.appliance.Logins.Open(account, from, "gui"),
 		draft: l.appliance.Config.NewDraft(), lastActive: l.appliance.Clock.Mark(),
 	}
+	s.authority = l.appliance.Users.Authorize(account, nil, users.AuthorityOptions{
+		OnChange: func(now users.Account, err error) { l.accountChanged(s, now, err) },
+	})
 	l.mu.Lock()
 	var longestIdle *session
 	if len(l.open) >= maxSessions {
@@ -145,7 +165,51 @@ func (l *sessions) begin(account users.Account, from netip.Addr) *session {
 		l.expel(longestIdle, "too many sessions")
 	}
 	l.expireAfter(s, l.idleLimit())
+	if now, err := s.authority.Check(); err != nil { // since the login
+		l.accountChanged(s, now, err)
+	}
 	return s
+}
+
+// accountChanged makes s follow its account: err is the reason if the account no longer permits
+// the session.
+func (l *sessions) accountChanged(s *session, now users.Account, err error) {
+	l.mu.Lock()
+	begun := l.open[s.id] == s
+	l.mu.Unlock()
+	if !begun {
+		return // begin checks the account when the session has begun
+	}
+	var revoked *users.RevokedError
+	if errors.As(err, &revoked) {
+		l.mu.Lock()
+		l.ended = append(l.ended, endedSession{s.id + s.secret, revoked.Text})
+		l.ended = l.ended[max(0, len(l.ended)-maxSessions):]
+		l.mu.Unlock()
+		l.expel(s, revoked.Cause)
+		return
+	}
+	s.mu.Lock()
+	changed := now.Role != s.role
+	s.role = now.Role
+	s.mu.Unlock()
+	if changed {
+		s.leaveNotice(anyPage, notice{Text: "An administrator has changed your user role to " +
+			now.Role.String() + "."})
+	}
+}
+
+// reason returns why the session with that cookie has ended, or "" if its account permitted it
+// until its end.
+func (l *sessions) reason(cookie string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.ended {
+		if subtle.ConstantTimeCompare([]byte(e.cookie), []byte(cookie)) == 1 {
+			return e.reason
+		}
+	}
+	return ""
 }
 
 func (s *session) lastActivity() clock.Mark {
@@ -192,12 +256,8 @@ func (l *sessions) find(cookie string, r *http.Request, active bool) *session {
 		l.appliance.Log(appliance.GUILog, appliance.Information, text)
 		return nil
 	}
-	switch {
-	case l.idle(s) >= l.idleLimit():
+	if l.idle(s) >= l.idleLimit() {
 		l.expire(s)
-		return nil
-	case !l.accountUnchanged(s):
-		l.expel(s, "account changes")
 		return nil
 	}
 	if active {
@@ -207,25 +267,6 @@ func (l *sessions) find(cookie string, r *http.Request, active bool) *session {
 		s.login.Touch()
 	}
 	return s
-}
-
-// accountUnchanged reports whether the account of s is what it was at the login.
-func (l *sessions) accountUnchanged(s *session) bool {
-	committed := l.appliance.Config.Committed()
-	s.mu.Lock()
-	known := s.checked == committed
-	s.mu.Unlock()
-	if known {
-		return true
-	}
-	now, ok := l.appliance.Users.Lookup(s.account.Name)
-	if !ok || now.Locked || now.Hash != s.account.Hash || now.Role != s.account.Role {
-		return false
-	}
-	s.mu.Lock()
-	s.checked = committed
-	s.mu.Unlock()
-	return true
 }
 
 // end ends s. It reports whether s had not ended before.
@@ -244,6 +285,7 @@ func (l *sessions) end(s *session) bool {
 	if stop != nil {
 		stop()
 	}
+	s.authority.Close()
 	s.login.Close()
 	return true
 }
@@ -257,7 +299,7 @@ func (l *sessions) expel(s *session, reason string) {
 	if !l.end(s) {
 		return
 	}
-	name := s.account.Name
+	name := s.user
 	if modernLogs(l.appliance) {
 		l.appliance.Log(appliance.GUILog, appliance.Information,
 			fmt.Sprintf("Action: User %s logged out from session %s beacuse of %s", name, s.id, reason)) //nolint:misspell // as AsyncOS spells it

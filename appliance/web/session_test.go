@@ -30,7 +30,8 @@ func TestCloseWaitsForTimers(t *testing.T) {
 		s := newTestSite(t)
 		late := lateClock{s.clock, make(chan struct{})}
 		s.appliance.Clock = clock.NewOffset(late)
-		s.site.sessions.begin(users.Account{Name: "admin"}, netip.MustParseAddr(address))
+		admin, _ := s.appliance.Users.Lookup(users.FactoryName)
+		s.site.sessions.begin(admin, netip.MustParseAddr(address))
 		closed := make(chan struct{})
 		go func() {
 			s.site.sessions.close()

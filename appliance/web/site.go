@@ -40,13 +40,14 @@ type visit struct {
 	*http.Request
 	w       http.ResponseWriter
 	session *session
+	account users.Account // as it was when the request arrived
 	page    *page
 	title   string // of the answer; "" means the page's title
 
 	background bool // a script has sent the request by itself
 }
 
-func (v *visit) role() users.Role { return v.session.account.Role }
+func (v *visit) role() users.Role { return v.account.Role }
 
 // An httpError is a refusal with the HTTP status of the page that shows it.
 type httpError struct {
@@ -223,13 +224,19 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, p *page, active boo
 		if session = s.authorize(w, r); session == nil {
 			return
 		}
+		defer session.authority.Close()
 	}
 	if session == nil {
 		s.sendToLogin(w, r, p, active)
 		return
 	}
-	v := &visit{Request: r, w: w, session: session, page: p, background: !active}
-	err := s.admit(v)
+	account, err := session.authority.Check()
+	if err != nil {
+		s.sendToLogin(w, r, p, active)
+		return
+	}
+	v := &visit{Request: r, w: w, session: session, account: account, page: p, background: !active}
+	err = s.admit(v)
 	if err == nil {
 		err = h(v)
 	}
@@ -277,7 +284,7 @@ func (s *site) fail(v *visit, err error) {
 			return
 		}
 		s.appliance.Logger.Error("a page failed", "path", v.URL.Path, "user",
-			v.session.account.Name, "err", err)
+			v.session.user, "err", err)
 		status, text = http.StatusInternalServerError, internalText
 	}
 	if err := s.render(v, status, "error.html", text); err != nil {
@@ -288,6 +295,32 @@ func (s *site) fail(v *visit, err error) {
 // plainError answers with a text that is not a page: the client may not be logged in.
 func (s *site) plainError(w http.ResponseWriter, status int, text string) {
 	http.Error(w, text, status)
+}
+
+// permittedWriter returns the writer for a download. Its Write fails when the account no longer
+// permits the session or the page, so that a long download ends like a transfer by SFTP.
+func (s *site) permittedWriter(v *visit) http.ResponseWriter {
+	return &permittedWriter{v.w, func() error {
+		account, err := v.session.authority.Check()
+		if err == nil && !s.admits(v.page, account.Role) {
+			err = errNoLongerPermitted
+		}
+		return err
+	}}
+}
+
+type permittedWriter struct {
+	http.ResponseWriter
+	check func() error
+}
+
+var errNoLongerPermitted = errors.New("the user role no longer permits the page")
+
+func (w *permittedWriter) Write(p []byte) (int, error) {
+	if err := w.check(); err != nil {
+		return 0, err
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 // redirect leaves a notice and sends the browser to a page, so that a reload of that page
@@ -368,7 +401,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 func (s *site) logRequest(rec *recorder, r *http.Request) {
 	user, id := "-", ""
 	if rec.session != nil {
-		user, id = rec.session.account.Name, rec.session.id
+		user, id = rec.session.user, rec.session.id
 	}
 	if id == "" {
 		id = s.sessions.tokens.token(idLength)

@@ -125,7 +125,7 @@ func (s *site) downloadStream(v *visit) error {
 	if side != "" {
 		name += "-" + side
 	}
-	begun := false
+	w, begun := s.permittedWriter(v), false
 	begin := func() {
 		if begun {
 			return
@@ -143,7 +143,7 @@ func (s *site) downloadStream(v *visit) error {
 				return nil
 			}
 			begin()
-			_, err := v.w.Write(data)
+			_, err := w.Write(data)
 			return err
 		})
 	})

@@ -116,11 +116,11 @@ const poll = refresh => {
   next();
 };
 
-// load fetches an address of this site. If the session has ended, the page is loaded again, which
-// leads to the login.
+// load fetches an address of this site. If the session has ended, or the user's role no longer
+// permits the page, the page is loaded again, which leads to the login or says so.
 const load = async (address, headers) => {
   const answer = await fetch(address, { cache: "no-store", headers });
-  if (answer.status === 401) {
+  if (answer.status === 401 || answer.status === 403) {
     location.reload();
     await new Promise(() => {});
   }
@@ -141,6 +141,8 @@ if (refreshed) {
     const answer = await load(location.href, { "X-Refresh": "1" });
     if (!answer.ok) return 5000;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const role = page => page.querySelector("[data-role]")?.dataset.role;
+    if (role(fresh) !== role(document)) return location.reload();
     parts.forEach(([part, selector], i) => {
       const html = fresh.querySelector(selector)?.innerHTML;
       if (html === undefined || html === seen[i]) return;
@@ -264,7 +266,7 @@ for (const field of document.querySelectorAll("[data-check]")) {
     let c;
     try {
       const answer = await fetch(field.dataset.check + "?filter=" + encodeURIComponent(field.value.trim()));
-      if (answer.status === 401) c = { ok: false, text: "Your session has expired. What you have entered is kept until you have logged in again." };
+      if (answer.status === 401) c = { ok: false, text: await answer.text() + " What you have entered is kept until you have logged in." };
       else if (answer.ok) c = await answer.json();
       else return;
     } catch { return; }
