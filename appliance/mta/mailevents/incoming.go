@@ -96,11 +96,21 @@ type MessageStarted struct {
 	MID  uint64 `json:"mid"`
 	ICID uint64 `json:"icid"`
 	From string `json:"from"` // without angle brackets; "" for <>
-	// Generated says why the appliance makes the message itself, such as "bounce", and Of is
-	// the message that it makes it because of.
-	Generated string `json:"generated,omitempty"`
-	Of        uint64 `json:"of,omitempty"`
+	// Generated says why the appliance makes the message itself, and Of is the message that it
+	// makes it because of.
+	Generated Generated `json:"generated,omitempty"`
+	Of        uint64    `json:"of,omitempty"`
 }
+
+// Generated says why the appliance makes a message itself.
+type Generated string
+
+// The reasons. A message from a client has none.
+const (
+	GeneratedBounce  Generated = "bounce"
+	GeneratedWarning Generated = "delay warning"
+	GeneratedAlert   Generated = "alert" // and the other messages of the appliance's own
+)
 
 // Kind implements events.Fields.
 func (MessageStarted) Kind() string { return "mail.started" }
@@ -153,6 +163,8 @@ type MessageReady struct {
 	Bytes      int64  `json:"bytes"` // as stored
 	From       string `json:"from"`
 	Recipients int    `json:"recipients"`
+	// Generated is that of MessageStarted.
+	Generated Generated `json:"generated,omitempty"`
 }
 
 // Kind implements events.Fields.
