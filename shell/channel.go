@@ -14,6 +14,7 @@ import (
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -212,36 +213,59 @@ func (h *channelHandler) newProgram(ctx context.Context, req *gossh.Request) pro
 	return func() int { h.transfer(ctx, p.Text, serve); return 0 }
 }
 
-// transfer runs serve. If the account ceases to permit that meanwhile, transfer tells the client
-// the reason and closes the channel, which ends serve.
+// transfer runs serve. If the server stops meanwhile, or the account ceases to permit the transfer,
+// transfer tells the client the reason and closes the channel, which ends serve.
 func (h *channelHandler) transfer(
 	ctx context.Context, service string, serve func(context.Context, Channel),
 ) {
-	revoked, revoke := context.WithCancelCause(context.Background())
-	defer revoke(nil)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	h.ch.authority = h.authority.Derive(users.AuthorityOptions{
 		Permits: mayTransfer,
 		OnChange: func(_ users.Account, err error) {
 			if err != nil {
-				revoke(err)
+				end(err)
 			}
 		},
 	})
 	defer h.ch.authority.Close()
+	serveCtx, endServe := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endServe(nil)
 	told := make(chan struct{})
-	stop := context.AfterFunc(revoked, func() {
+	stop := context.AfterFunc(ctx, func() {
 		defer close(told)
-		err := context.Cause(revoked)
-		io.WriteString(h.ch.Stderr(), revokedText(err)+"\n")
-		h.ch.Exit(statusFailed) //nolint:errcheck // the client may be gone
-		logRevoked(h.Appliance, service, h.ch.clientAddr, err)
+		err := context.Cause(ctx)
+		h.endTransfer(service, err)
+		endServe(err) // after the client has been told, because serve then closes the channel
 	})
 	defer func() {
 		if !stop() {
 			<-told
 		}
 	}()
-	serve(ctx, h.ch)
+	serve(serveCtx, h.ch)
+}
+
+// endTransfer tells the client why its transfer ends, and closes the channel. A client that does
+// not read is not waited for longer than closeTimeout.
+func (h *channelHandler) endTransfer(service string, err error) {
+	var stopped StoppedError
+	var revoked *users.RevokedError
+	var text string
+	switch {
+	case errors.As(err, &stopped):
+		text = string(stopped)
+	case errors.As(err, &revoked):
+		text = revokedText(err)
+		defer logRevoked(h.Appliance, service, h.ch.clientAddr, err)
+	default:
+		return // the client has closed the channel
+	}
+	var timers clock.Group
+	defer timers.Wait()
+	defer timers.AfterFunc(clock.System(), closeTimeout, func() { h.ch.Close() })()
+	io.WriteString(h.ch.Stderr(), text+"\n")
+	h.ch.Exit(statusFailed) //nolint:errcheck // the client may be gone
 }
 
 // revokedText returns the text for the user whose session err has ended.

@@ -1,9 +1,11 @@
 package shell
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -20,6 +22,7 @@ type connection struct {
 	hello    *clientHello
 	timers   clock.Group
 
+	heard     atomic.Bool      // the client has sent something since the last look of the keepalive
 	verified  verifiedLogin    // used by the goroutine of the login
 	authority *users.Authority // of the connection; set at the login, before the first channel
 
@@ -32,6 +35,7 @@ type connection struct {
 	revoked            bool        // the account no longer permits the connection
 	stopRevokedTimer   func() bool // stops the timer that closes a revoked connection; or nil
 	closed             bool
+	endReason          string // why the server has closed the connection, for the log; or ""
 }
 
 // connectionKey is the key of the *connection in a context of the library.
@@ -41,7 +45,21 @@ type connectionKey struct{}
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.hello.observe(p[:n], err)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
 	return n, err
+}
+
+// end closes the connection. The log will contain the reason, unless the connection has already
+// ended.
+func (c *connection) end(reason string) {
+	c.mu.Lock()
+	if !c.closed && c.endReason == "" {
+		c.endReason = reason
+	}
+	c.mu.Unlock()
+	c.Conn.Close()
 }
 
 func (c *connection) loggedIn() bool {
@@ -106,8 +124,8 @@ func (c *connection) revoke() {
 }
 
 // stopTimers stops the timers of a connection that has ended. It returns the user who was logged
-// in, or "".
-func (c *connection) stopTimers() (user string) {
+// in, or "", and the reason that end was called with, or "".
+func (c *connection) stopTimers() (user, endReason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
@@ -117,12 +135,17 @@ func (c *connection) stopTimers() (user string) {
 			stop()
 		}
 	}
-	return c.user
+	return c.user, c.endReason
 }
 
-// startKeepalive starts to send keepalive requests. If the client has not answered one when the
-// next is due, the connection is closed. Between two requests only a timer exists, no goroutine.
-// startKeepalive may be called for every channel.
+// startKeepalive starts to send keepalive requests, when the client has been silent for an
+// interval. If the client does not answer within another interval, the connection is closed.
+// Between two requests only a timer exists, no goroutine. startKeepalive may be called for every
+// channel.
+//
+// A busy client gets no requests, like from OpenSSH's server. There are clients, such as Paramiko,
+// that answer a request even while they exchange keys, which the library does not accept (see
+// failureText); a client that exchanges keys is not silent.
 func (r *runningServer) startKeepalive(c *connection, conn gossh.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,10 +158,16 @@ func (r *runningServer) startKeepalive(c *connection, conn gossh.Conn) {
 // scheduleKeepalive sets the timer of the next keepalive. c.mu is held.
 func (r *runningServer) scheduleKeepalive(c *connection, conn gossh.Conn) {
 	interval := r.limits.KeepaliveInterval
-	c.stopKeepalive = c.timers.AfterFunc(clock.System(), interval, func() {
-		cancel := c.timers.AfterFunc(clock.System(), interval, func() { c.Conn.Close() })
-		_, _, err := conn.SendRequest("keepalive@openssh.com", true, nil)
-		cancel()
+	c.stopKeepalive = c.timers.AfterFunc(r.connClock, interval, func() {
+		var err error
+		if !c.heard.Swap(false) {
+			cancel := c.timers.AfterFunc(r.connClock, interval, func() {
+				c.end(fmt.Sprintf("the client has not answered for %v", interval))
+			})
+			_, _, err = conn.SendRequest("keepalive@openssh.com", true, nil)
+			cancel()
+			c.heard.Store(false) // the answer does not delay the next request
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if err == nil && !c.closed {

@@ -92,6 +92,29 @@
 // Output is collected and sent in one piece (output.go): the echo of a command, its output and the
 // next prompt are usually one packet.
 //
+// # Key exchanges
+//
+// OpenSSH's client, PuTTY, Paramiko 2.12, and AsyncSSH 2.10.1 and 2.24 renew their keys during
+// sessions and transfers, and survive when the server renews them. AsyncSSH 2.14.1 and 2.14.2, and
+// Debian's 2.10.1 with the security fixes of these versions, do not: they go on sending data during
+// a key exchange, which RFC 4253, section 7.1, forbids. OpenSSH 7 and later ignores that.
+// x/crypto/ssh closes the connection. AsyncSSH renews its keys after one hour, or after it has sent
+// 1 GiB; then such a client loses its connection.
+//
+// The server cannot prevent that. It sees the packets only when x/crypto/ssh has decrypted them,
+// which is after the key exchange has failed. It would help a quiet session, but no transfer, if
+// the server always renewed the keys before the client does: x/crypto/ssh has a limit for that in
+// bytes, but none in time. An SSH transport of our own would solve it, and could also send
+// SSH_MSG_DISCONNECT with a reason, for which x/crypto/ssh has no function. It would replace the
+// most attacked 2,000 lines of the server for the sake of faulty versions of one client, and is
+// therefore not made. The limits after which the server itself renews the keys are the library's,
+// which are OpenSSH's too: 64 GiB with AES, 1 GiB with other ciphers.
+//
+// When the server ends a connection, it tells each session and transfer the reason beforehand,
+// unless the client is the cause: one that does not log in, does not answer, or breaks the
+// protocol. The authentication log always has the reason, with the version of a client that has
+// broken the rules of key exchanges.
+//
 // # Goroutines
 //
 // Server.Stop and Console.Serve wait for every goroutine that they started, including the

@@ -2,5 +2,8 @@ package shell
 
 import "github.com/esasim/esasim/appliance/clock"
 
-// SetHandshakeClock sets the clock that Limits.HandshakeTimeout runs on.
-func (s *Server) SetHandshakeClock(c clock.Clock) { s.handshakeClock = c }
+// SetConnClock sets the clock that Limits.HandshakeTimeout and Limits.KeepaliveInterval run on.
+func (s *Server) SetConnClock(c clock.Clock) { s.connClock = c }
+
+// FailureText is failureText.
+func FailureText(err error, clientVersion []byte) string { return failureText(err, clientVersion) }

@@ -14,14 +14,12 @@ import (
 )
 
 // failureText describes, for the log, why a connection has failed. It returns "" if the client or
-// the server has closed it, or the network has failed.
+// the server has closed it, or the network has failed. clientVersion is the version that the client
+// has sent, or nil.
 //
-// The server cannot tell the client: the library ends a connection without the message for that
-// (RFC 4253, section 11.1) and offers no way to send it. Nor can the server ignore a packet that
-// a client had under way when it asked for new keys (section 7.1 forbids it to be sent after the
-// request, some clients do it all the same): the library reads key exchanges itself and accepts
-// nothing else meanwhile.
-func failureText(err error) string {
+// Only the log has the reason: the library ends a connection without a message to the client (see
+// the section Key exchanges of the package).
+func failureText(err error, clientVersion []byte) string {
 	var negotiation *gossh.AlgorithmNegotiationError
 	var netErr net.Error
 	switch {
@@ -40,7 +38,8 @@ func failureText(err error) string {
 	case strings.HasPrefix(text, "disconnect, reason"):
 		return "" // the client has said that it ends the connection
 	case strings.HasPrefix(text, "unexpected message type"):
-		return "the client sent a packet that does not belong to the key exchange it had begun"
+		return fmt.Sprintf("the client, %s, sent other packets during a key exchange (%s), "+
+			"which RFC 4253, section 7.1, forbids", clientVersion, text)
 	}
 	return text
 }
@@ -51,6 +50,6 @@ func (r *runningServer) logFailedHandshake(conn net.Conn, err error) {
 	var negotiation *gossh.AlgorithmNegotiationError
 	if errors.As(err, &negotiation) {
 		r.logAuthf(appliance.Information, "An SSH connection from %v failed: %s",
-			addrOf(conn.RemoteAddr()), failureText(err))
+			addrOf(conn.RemoteAddr()), failureText(err, nil))
 	}
 }

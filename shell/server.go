@@ -44,7 +44,7 @@ type Server struct {
 	Version string
 	Limits  Limits
 
-	handshakeClock clock.Clock // of HandshakeTimeout; nil means the machine's; tests set it
+	connClock clock.Clock // of timeouts and keepalives of connections; tests set it before Start
 
 	mu          sync.Mutex // guards the following four fields
 	runCtx      context.Context
@@ -65,7 +65,7 @@ type Limits struct {
 	Connections       int           // at a time; default: 1000
 	Sessions          int           // channels of a connection at a time; default: 10
 	AuthTries         int           // login attempts of a connection; default: 6
-	KeepaliveInterval time.Duration // between two keepalive requests; default: 1 minute
+	KeepaliveInterval time.Duration // of silence, before a keepalive request; default: 1 minute
 }
 
 func (l Limits) withDefaults() Limits {
@@ -104,6 +104,9 @@ func (s *Server) Start(ctx context.Context) error {
 	s.listener = listener
 	s.runCtx, s.cancelRun = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.connections = map[*connection]bool{}
+	if s.connClock == nil {
+		s.connClock = clock.System()
+	}
 	r := &runningServer{
 		Server:  s,
 		runCtx:  s.runCtx,
@@ -302,12 +305,8 @@ func (r *runningServer) admit(conn net.Conn) *connection {
 	c := &connection{
 		Conn: conn, addr: addr, accepted: clock.System().Mark(), hello: newClientHello(),
 	}
-	timerClock := r.handshakeClock
-	if timerClock == nil {
-		timerClock = clock.System()
-	}
-	c.stopHandshakeTimer = c.timers.AfterFunc(timerClock, r.limits.HandshakeTimeout,
-		func() { conn.Close() })
+	c.stopHandshakeTimer = c.timers.AfterFunc(r.connClock, r.limits.HandshakeTimeout,
+		func() { c.end(fmt.Sprintf("nobody has logged in within %v", r.limits.HandshakeTimeout)) })
 	r.connections[c] = true
 	return c
 }
@@ -329,16 +328,20 @@ func (r *runningServer) reportLimit(effect string) {
 
 // forget removes a connection that has ended, and waits for its timers.
 func (r *runningServer) forget(c *connection) {
-	user := c.stopTimers()
+	user, reason := c.stopTimers()
 	c.timers.Wait()
 	if c.authority != nil {
 		c.authority.Close()
 	}
-	if c.sshConn != nil {
-		if text := failureText(c.sshConn.Wait()); text != "" {
-			r.logAuthf(appliance.Warning, "The SSH connection of user %s from %v has ended: %s",
-				user, c.addr, text)
-		}
+	if reason == "" && c.sshConn != nil {
+		reason = failureText(c.sshConn.Wait(), c.sshConn.ClientVersion())
+	}
+	switch {
+	case reason != "" && user != "":
+		r.logAuthf(appliance.Warning, "The SSH connection of user %s from %v has ended: %s",
+			user, c.addr, reason)
+	case reason != "":
+		r.logAuthf(appliance.Information, "The SSH connection from %v has ended: %s", c.addr, reason)
 	}
 	if user != "" {
 		r.logAuthf(appliance.Information, "User %s logged out of SSH session %v", user, c.addr)

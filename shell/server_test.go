@@ -265,7 +265,7 @@ func TestLimitsOfConnectionsAndSessions(t *testing.T) {
 func TestHandshakeTimeout(t *testing.T) {
 	app, _ := newAppliance(t)
 	clk := clock.NewFake(time.Now())
-	s := startServer(t, app, func(s *shell.Server) { s.SetHandshakeClock(clk) }, sayCommand)
+	s := startServer(t, app, func(s *shell.Server) { s.SetConnClock(clk) }, sayCommand)
 	sh := openShell(t, dial(t, s), 80, 24)
 	sh.readUntil(prompt)
 	silent, err := net.Dial("tcp", s.Addr().String())
@@ -287,6 +287,8 @@ func TestHandshakeTimeout(t *testing.T) {
 			if !advanced {
 				t.Error("the connection was closed before the timeout")
 			}
+			waitForLog(t, app, "The SSH connection from 127.0.0.1 has ended: "+
+				"nobody has logged in within 2m0s")
 			// The timeout does not apply after the login.
 			sh.exchange("after the timeout", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
 			return
@@ -298,8 +300,8 @@ func TestHandshakeTimeout(t *testing.T) {
 
 func TestKeepalives(t *testing.T) {
 	app, _ := newAppliance(t)
-	limits := func(s *shell.Server) { s.Limits.KeepaliveInterval = 20 * time.Millisecond }
-	s := startServer(t, app, limits, sayCommand)
+	clk := clock.NewFake(time.Now())
+	s := startServer(t, app, func(s *shell.Server) { s.SetConnClock(clk) }, sayCommand)
 	conn, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -309,27 +311,51 @@ func TestKeepalives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var asked atomic.Int32
+	var silent atomic.Bool
+	ignored := make(chan struct{})
 	go func() {
-		for n := range channels {
-			n.Reject(gossh.Prohibited, "") //nolint:errcheck // a test
+		for req := range requests {
+			if req.Type != "keepalive@openssh.com" || !req.WantReply {
+				t.Errorf("request %q", req.Type)
+			}
+			asked.Add(1)
+			if silent.Load() {
+				close(ignored)
+				return
+			}
+			req.Reply(false, nil) //nolint:errcheck // a test
 		}
 	}()
-	_, own, err := c.OpenChannel("session", nil)
-	if err != nil {
-		t.Fatal(err)
+	noRequests := make(chan *gossh.Request)
+	close(noRequests)
+	sh := openShell(t, gossh.NewClient(c, channels, noRequests), 80, 24)
+	sh.readUntil(prompt)
+	for range 3 { // Advance returns when a request has been answered, or none has been sent
+		sh.exchange("busy", "say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
+		clk.Advance(time.Minute)
 	}
-	go gossh.DiscardRequests(own)
+	if n := asked.Load(); n != 0 {
+		t.Errorf("a busy client was asked %d times", n)
+	}
 	for range 3 {
-		req := <-requests
-		if req.Type != "keepalive@openssh.com" || !req.WantReply {
-			t.Errorf("request %q", req.Type)
-		}
-		req.Reply(false, nil) //nolint:errcheck // a test
+		clk.Advance(time.Minute)
 	}
-	<-requests // this one is not answered
-	if err := c.Wait(); err == nil {
-		t.Error("the connection of a client that does not answer was not closed")
+	if n := asked.Load(); n != 3 {
+		t.Errorf("a silent client was asked %d times in 3 minutes", n)
 	}
+	silent.Store(true)
+	advanced := make(chan struct{})
+	go func() {
+		defer close(advanced)
+		clk.Advance(time.Minute) // returns at the end of the connection
+	}()
+	<-ignored
+	clk.Advance(time.Minute)
+	c.Wait() //nolint:errcheck // returns when the server has closed the connection
+	<-advanced
+	waitForLog(t, app, "The SSH connection of user admin from 127.0.0.1 has ended: "+
+		"the client has not answered for 1m0s")
 }
 
 func TestSubsystemsAndExec(t *testing.T) {
