@@ -111,12 +111,14 @@ type Appliance struct {
 
 	Reporting, Tracking *Database
 
-	state      string // directory
-	started    clock.Mark
-	loadStart  clock.Mark // of the machine's clock; the first load is that since then
-	load       processLoad
-	power      func(PowerAction, time.Duration)
-	trustedCAs func() ([]byte, error)
+	state        string      // directory
+	timers       clock.Group // of installation
+	installation installation
+	started      clock.Mark
+	loadStart    clock.Mark // of the machine's clock; the first load is that since then
+	load         processLoad
+	power        func(PowerAction, time.Duration)
+	trustedCAs   func() ([]byte, error)
 
 	status *statusWriter
 	access atomic.Pointer[accessCache]
@@ -178,6 +180,7 @@ func New(o Options) (*Appliance, error) {
 	if err := a.open(o); err != nil {
 		return nil, errors.Join(err, a.closeParts())
 	}
+	a.startInstallationTimer()
 	a.started, a.loadStart = a.Clock.Mark(), clock.System().Mark()
 	return a, nil
 }
@@ -232,6 +235,7 @@ func (a *Appliance) open(o Options) (err error) {
 // closeParts closes the parts that open has opened, last first.
 func (a *Appliance) closeParts() error {
 	var errs []error
+	a.stopInstallationTimer()
 	if a.Resolver != nil {
 		a.saveResolver()
 	}

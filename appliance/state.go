@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -58,7 +59,7 @@ func writeState(dir, name, text string) error {
 }
 
 // openState reads the setting of the clock and the date of the installation. At the first start it
-// sets that date.
+// sets that date, which is not saved yet (see installation).
 func (a *Appliance) openState() {
 	if err := atomicfile.Sweep(a.state); err != nil {
 		a.Logger.Warn("temporary files in the state directory could not be removed", "err", err)
@@ -86,13 +87,67 @@ func (a *Appliance) openState() {
 		return
 	}
 	a.Product.Installed = a.Clock.Now()
-	// This write does not wait for the disk, which would take longer than all the rest of a first
-	// start. A power cut may lose the date of an installation that is minutes old.
+	a.installation.unsaved = true
+}
+
+// An installation saves the date of the installation, once. A first start does not wait for that:
+// a process may start many appliances of which nobody ever uses one. The date is saved when
+// somebody has asked for it, installationDelay after the start, and when the appliance stops.
+type installation struct {
+	mu        sync.Mutex // a leaf; held while the file is written
+	unsaved   bool
+	stopTimer func() bool // nil: there is no timer
+}
+
+// installationDelay is the time after a first start when the date of the installation is saved.
+const installationDelay = time.Minute
+
+// Installed returns the date of the installation. It is on disk when Installed returns, so that an
+// administrator never sees two different dates.
+func (a *Appliance) Installed() time.Time {
+	a.saveInstalled()
+	return a.Product.Installed
+}
+
+// saveInstalled saves the date of the installation unless that is done.
+func (a *Appliance) saveInstalled() {
+	i := &a.installation
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.unsaved {
+		return
+	}
+	i.unsaved = false
+	// This write does not wait for the disk. A power cut may lose the date of an installation that
+	// is minutes old.
 	err := atomicfile.Write(filepath.Join(a.state, installedFile),
 		[]byte(a.Product.Installed.UTC().Format(time.RFC3339)+"\n"))
 	if err != nil {
 		a.Logger.Warn("the date of the installation is not saved", "err", err)
 	}
+}
+
+// startInstallationTimer makes saveInstalled be called installationDelay from now.
+func (a *Appliance) startInstallationTimer() {
+	i := &a.installation
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.unsaved {
+		i.stopTimer = a.timers.AfterFunc(a.Clock, installationDelay, a.saveInstalled)
+	}
+}
+
+// stopInstallationTimer saves the date of the installation and stops the timer.
+func (a *Appliance) stopInstallationTimer() {
+	a.saveInstalled()
+	i := &a.installation
+	i.mu.Lock()
+	stop := i.stopTimer
+	i.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	a.timers.Wait()
 }
 
 // The range of years that administrators may set the clock to.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/clock"
 )
 
 func TestTimeSettingSurvivesRestart(t *testing.T) {
@@ -34,13 +35,29 @@ func TestTimeSettingSurvivesRestart(t *testing.T) {
 	}
 }
 
+// The date is saved when somebody asks for it, a minute after the start, and by Stop. Killing the
+// process afterwards does not change it.
 func TestInstallationDateIsThatOfFirstStart(t *testing.T) {
-	dir := t.TempDir()
-	first, _ := openOffline(t, dir, firstStart)
-	second, _ := openOffline(t, dir, firstStart.Add(24*time.Hour))
-	for _, app := range []*appliance.Appliance{first, second} {
-		if got := app.Product.Installed; !got.Equal(firstStart) {
-			t.Errorf("installed %v, want %v", got, firstStart)
+	for name, save := range map[string]func(*appliance.Appliance, *clock.Fake){
+		"asked": func(a *appliance.Appliance, _ *clock.Fake) { a.Installed() },
+		"later": func(_ *appliance.Appliance, c *clock.Fake) { c.Advance(time.Minute) },
+		"stopped": func(a *appliance.Appliance, _ *clock.Fake) {
+			if err := a.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		dir := t.TempDir()
+		first, clock := openOffline(t, dir, firstStart)
+		if _, err := os.Stat(filepath.Join(dir, "state")); !os.IsNotExist(err) {
+			t.Errorf("%s: a first start makes the directory of state files (%v)", name, err)
+		}
+		save(first, clock)
+		second, _ := openOffline(t, dir, firstStart.Add(24*time.Hour))
+		for _, app := range []*appliance.Appliance{first, second} {
+			if got := app.Installed(); !got.Equal(firstStart) {
+				t.Errorf("%s: installed %v, want %v", name, got, firstStart)
+			}
 		}
 	}
 }

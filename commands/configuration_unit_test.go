@@ -86,7 +86,8 @@ func TestSaveconfigOnFullDisk(t *testing.T) {
 func TestCommitReportsFailedSave(t *testing.T) {
 	d := newTestSession(t, "admin", 0)
 	netconfig.Hostname.Set(d.env.Draft, "esa.example.com")
-	if err := os.RemoveAll(filepath.Join(d.dir, "config")); err != nil {
+	// A file stands where the first commit makes a directory.
+	if err := os.WriteFile(filepath.Join(d.dir, "config"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wantRefusal(t, d.run(t, "commit", "", "y"), "could not be saved to disk")

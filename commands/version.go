@@ -23,7 +23,7 @@ var _ = register(&shell.Command{
 		if !p.BuildDate.IsZero() {
 			env.Printf("Build Date: %s\n", p.BuildDate.Format("2006-01-02"))
 		}
-		installed := p.Installed.In(env.Appliance.Zone())
+		installed := env.Appliance.Installed().In(env.Appliance.Zone())
 		env.Printf("Install Date: %s\n", installed.Format("2006-01-02 15:04:05"))
 		env.Printf("Serial #: %s\n", p.Serial)
 		if p.Virtual() {

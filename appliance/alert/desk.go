@@ -122,8 +122,8 @@ func (d *Desk) Start(context.Context) error {
 // dropped.
 func (d *Desk) Stop(context.Context) error {
 	d.mu.Lock()
-	if d.saveFailed {
-		d.save() // there may be space by now
+	if !d.stopped && (d.saveFailed || d.unsaved && !d.writing) {
+		d.save() // after a failure, there may be space by now
 	}
 	d.stopped = true
 	for _, s := range d.series {

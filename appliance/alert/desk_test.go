@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/mail"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,11 +25,12 @@ import (
 // A harness is a desk with a clock and a mail system that keeps the messages.
 type harness struct {
 	*alert.Desk
-	t        *testing.T
-	file     string
-	clock    *clock.Fake
-	settings alert.Settings
-	version  product.Version
+	t         *testing.T
+	file      string
+	clock     *clock.Fake
+	settings  alert.Settings
+	version   product.Version
+	installed time.Time
 
 	mu          sync.Mutex
 	submitError error // returned by Submit
@@ -59,7 +61,8 @@ func (h *harness) open() {
 	h.t.Helper()
 	desk := alert.Open(alert.Options{
 		Clock: h.clock, Rand: entropy.Seeded(1).Stream("alerts"),
-		Product:  product.Facts{Model: "C100V", Serial: "A4BADB4712A9-511AA1E", Version: h.version},
+		Product: product.Facts{Model: "C100V", Serial: "A4BADB4712A9-511AA1E", Version: h.version,
+			Installed: h.installed},
 		Hostname: func() string { return "mail.example.com" },
 		Zone:     func() *time.Location { return time.FixedZone("CEST", 7200) },
 		Settings: func() alert.Settings { return h.settings },
@@ -339,6 +342,28 @@ func TestAutoSupportGetsCopyOfEveryAlert(t *testing.T) {
 	h.Raise(alert.Updater, alert.Information, "another")
 	if len(h.messages) != 2 || h.messages[0].To != alert.VendorAddress || h.messages[1].To != "Alerts@ironport.com" {
 		t.Errorf("messages %+v, want one each time", h.messages)
+	}
+}
+
+// A first start writes no file, and a process that was killed comes to the same date of the report:
+// a week after the installation.
+func TestFirstReportIsDueAWeekAfterInstallation(t *testing.T) {
+	h := newHarness(t, func(s *alert.Settings) { s.AutoSupport = true })
+	if _, err := os.Stat(h.file); !os.IsNotExist(err) {
+		t.Errorf("the start has written a file (%v)", err)
+	}
+	h.installed = startTime
+	h.clock.Advance(24 * time.Hour)
+	killed := h.Desk
+	h.open()
+	killed.Stop(t.Context())
+	h.clock.Advance(6*24*time.Hour - time.Second)
+	if len(h.messages) != 0 {
+		t.Fatal("the report is too early")
+	}
+	h.clock.Advance(time.Second)
+	if len(h.messages) == 0 {
+		t.Fatal("the report is too late")
 	}
 }
 

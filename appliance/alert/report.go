@@ -14,9 +14,17 @@ const reportInterval = 7 * 24 * time.Hour
 // one, even if the appliance was restarted. mu must be held.
 func (d *Desk) scheduleReport() {
 	now := d.o.Clock.Now()
-	if d.state.LastReport.IsZero() || d.state.LastReport.After(now) {
+	if d.state.LastReport.After(now) {
 		d.state.LastReport = now
 		d.save()
+	}
+	if d.state.LastReport.IsZero() {
+		// A first start need not write this: Stop does and, if the process is killed, the next start
+		// within a week comes to the same result.
+		d.state.LastReport, d.unsaved = now, true
+		if age := now.Sub(d.o.Product.Installed); age > 0 && age < reportInterval {
+			d.state.LastReport = d.o.Product.Installed
+		}
 	}
 	wait := max(0, reportInterval-now.Sub(d.state.LastReport))
 	d.stopReportTimer = d.timers.AfterFunc(d.o.Clock, wait, d.sendReport)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -19,6 +20,8 @@ import (
 	"github.com/esasim/esasim/appliance/capture"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/netconfig"
+	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/appliance/users"
@@ -76,6 +79,7 @@ func useEverything(t *testing.T, b *box.Box) {
 			t.Fatal(err)
 		}
 	}
+	openPage(t, b)
 	a.Logins.Open(users.Account{Name: "admin"}, netip.Addr{}, "cli")
 	a.Alerts.Raise(alert.System, alert.Warning, "a test")
 	if _, err := a.LogKey(); err != nil {
@@ -145,6 +149,23 @@ func TestStartWithDamagedFiles(t *testing.T) {
 				startIn(t, topo, dir, nil)
 			})
 		}
+	}
+}
+
+// openPage makes a TLS handshake with the page from a simulated host.
+func openPage(t *testing.T, b *box.Box) {
+	t.Helper()
+	page := netconfig.Interfaces.Get(b.Appliance().Config.Committed()).List[0]
+	c, err := b.World().Hosts().Dial(t.Context(), network.DialConfig{
+		Remote: netip.AddrPortFrom(page.IPv4, page.HTTPS),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	err = tls.Client(c, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(t.Context())
+	if err != nil {
+		t.Error(err)
 	}
 }
 

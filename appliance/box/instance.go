@@ -68,25 +68,18 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 		return nil, errors.Join(err, i.world.Stop(context.Background()))
 	}
 	followServices(i.world, i.appliance)
-	if err := addServices(i.appliance, i.world, o); err != nil {
-		ctx := context.Background()
-		return nil, errors.Join(err, i.appliance.Stop(ctx), i.world.Stop(ctx))
-	}
+	addServices(i.appliance, i.world, o)
 	return i, nil
 }
 
 // addServices adds the appliance's services, in the order in which they start.
-func addServices(a *appliance.Appliance, w *netsim.World, o Options) error {
-	gui, err := newGUI(a, w, o)
-	if err != nil {
-		return err
-	}
+func addServices(a *appliance.Appliance, w *netsim.World, o Options) {
 	for _, p := range []daemon.Process{daemon.Postgres, daemon.Controller} {
 		a.Add(a.Daemons.Placeholder(p))
 	}
 	a.Add(newSSHServer(a, o))
 	a.Add(transfer.NewFTPServer(ftpOptions(a, o)))
-	a.Add(gui)
+	a.Add(newGUI(a, w, o))
 	for _, p := range []daemon.Process{
 		daemon.Quarantine, daemon.APIServer, daemon.Hermes, daemon.Nginx, daemon.NextGUI,
 	} {
@@ -94,7 +87,6 @@ func addServices(a *appliance.Appliance, w *netsim.World, o Options) error {
 			a.Add(a.Daemons.Placeholder(p))
 		}
 	}
-	return nil
 }
 
 // start starts the world with its doors, the services behind them, and the connections of

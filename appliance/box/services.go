@@ -2,11 +2,13 @@ package box
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"github.com/esasim/esasim/appliance"
@@ -150,24 +152,30 @@ const certificateFile = "gui.pem"
 
 // newGUI returns the server of the appliance's page. The page sends browsers to the door to
 // HTTPS.
-func newGUI(a *appliance.Appliance, w *netsim.World, o Options) (*web.Server, error) {
-	hosts := []string{a.Hostname(), "localhost", "127.0.0.1", "::1"}
-	for _, i := range netconfig.Interfaces.Get(a.Config.Committed()).List {
-		for _, addr := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
-			if addr.IsValid() {
-				hosts = append(hosts, addr.String())
+func newGUI(a *appliance.Appliance, w *netsim.World, o Options) *web.Server {
+	return web.New(web.Options{
+		Appliance: a, Certificate: certificate(a, o), MayRun: mayRun(),
+		Outside: func() (netip.AddrPort, bool) { return httpsDoor(w) },
+	})
+}
+
+// certificate returns a function that returns the certificate of the page, for the names and
+// addresses that the appliance has now. The certificate is read or made when it is first needed:
+// most appliances start without anybody using the page.
+func certificate(a *appliance.Appliance, o Options) func() (tls.Certificate, error) {
+	committed := a.Config.Committed()
+	return sync.OnceValues(func() (tls.Certificate, error) {
+		hosts := []string{netconfig.Hostname.Get(committed), "localhost", "127.0.0.1", "::1"}
+		for _, i := range netconfig.Interfaces.Get(committed).List {
+			for _, addr := range []netip.Addr{i.IPv4, i.IPv6.Addr()} {
+				if addr.IsValid() {
+					hosts = append(hosts, addr.String())
+				}
 			}
 		}
-	}
-	file, keys := filepath.Join(o.Dir, certificateFile), o.Entropy.Stream("web/certificate")
-	cert, err := web.Certificate(file, keys, hosts, a.Logger)
-	if err != nil {
-		return nil, err
-	}
-	return web.New(web.Options{
-		Appliance: a, Certificate: cert, MayRun: mayRun(),
-		Outside: func() (netip.AddrPort, bool) { return httpsDoor(w) },
-	}), nil
+		file, keys := filepath.Join(o.Dir, certificateFile), o.Entropy.Stream("web/certificate")
+		return web.Certificate(file, keys, hosts, a.Logger)
+	})
 }
 
 // mayRun returns a function that reports whether accounts of a role may run the command with

@@ -41,19 +41,19 @@ type archive interface {
 type directory struct {
 	path    string
 	factory *Factory
-	missing bool // open could not create the directory
+	missing bool // the directory did not exist when it was opened
 }
 
 func (d *directory) file(number int) string {
 	return filepath.Join(d.path, fmt.Sprintf("%08d.xml", number))
 }
 
-// open creates the directory if it does not exist, and returns the numbers of its records in
-// ascending order. If it cannot be created, save tries again.
+// open returns the numbers of the records in ascending order. If the directory does not exist, the
+// first save creates it.
 func (d *directory) open() ([]int, error) {
 	found, err := os.ReadDir(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		d.missing = os.MkdirAll(d.path, 0o700) != nil
+		d.missing = true
 		return nil, nil
 	}
 	if err != nil {

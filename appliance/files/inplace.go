@@ -79,9 +79,9 @@ func (p *inPlace) copy(f *File) error {
 }
 
 // copyTo copies the former content to a file of that name, and closes from.
-func (p *inPlace) copyTo(root *os.Root, name string, from *os.File) error {
+func (p *inPlace) copyTo(root *disk, name string, from *os.File) error {
 	defer from.Close()
-	to, err := root.Create(name)
+	to, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

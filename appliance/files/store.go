@@ -47,7 +47,7 @@ var (
 // A Store is a file area. Its methods are safe for concurrent use. Errors are *fs.PathError
 // with the name that the caller used.
 type Store struct {
-	root   *os.Root
+	root   *disk
 	clk    clock.Clock
 	quota  int64 // 0: unlimited
 	opened time.Time
@@ -75,21 +75,15 @@ var (
 	_ fs.ReadLinkFS = (*Store)(nil)
 )
 
-// Open opens the store in dir. It makes dir if necessary, restores files that were being
-// overwritten when the process was killed, removes temporary files, and adds up the sizes of the
-// others. quota is in bytes; 0 means that only the machine's disk limits the area. A store that
-// holds more than its quota can be opened, but cannot grow. Open needs to write only if dir does
-// not exist. Recovered returns what it has restored and what it could not do.
+// Open opens the store in dir. It restores files that were being overwritten when the process was
+// killed, removes temporary files, and adds up the sizes of the others. quota is in bytes; 0 means
+// that only the machine's disk limits the area. A store that holds more than its quota can be
+// opened, but cannot grow. Recovered returns what Open has restored and what it could not do. If
+// dir does not exist, it is made when the first file or directory is created.
 func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
-	root, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("make the file area: %w", err)
-		}
-		root, err = os.OpenRoot(dir)
-	}
+	root, err := openDisk(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open the file area: %w", err)
+		return nil, err
 	}
 	s := &Store{
 		root: root, clk: clk, quota: max(quota, 0), opened: clk.Now(),
@@ -98,8 +92,10 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 		aliases: map[string]string{},
 		hidden:  map[string]bool{},
 	}
-	s.restoreBackups()
-	s.count()
+	if root.exists() {
+		s.restoreBackups()
+		s.count()
+	}
 	for _, d := range []string{Diagnostic, Configuration, Log} {
 		s.showDir(d)
 	}

@@ -1,6 +1,8 @@
 // Package web is the appliance's page: the process gui, to which browsers talk.
 //
-//	cert, err := web.Certificate(file, entropy, hosts, logger)
+//	cert := sync.OnceValues(func() (tls.Certificate, error) {
+//		return web.Certificate(file, entropy, hosts, logger)
+//	})
 //	s := web.New(web.Options{Appliance: a, Certificate: cert, MayRun: mayRun, Outside: door})
 //	a.Add(s)
 //

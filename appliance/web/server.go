@@ -22,8 +22,9 @@ import (
 
 // Options are the parts that a Server uses. All but Outside are required.
 type Options struct {
-	Appliance   *appliance.Appliance
-	Certificate tls.Certificate
+	Appliance *appliance.Appliance
+	// Certificate returns the certificate with its key. It is called for each TLS handshake.
+	Certificate func() (tls.Certificate, error)
 	// MayRun reports whether accounts of a role may run the command with the given name.
 	// Each page, and each action of a page, follows the roles of one command, so that the
 	// page and the command line always agree.
@@ -109,8 +110,11 @@ func (s *Server) Start(ctx context.Context) error {
 		Protocols:      new(http.Protocols),
 	}
 	r.http.Protocols.SetHTTP1(true)
-	secure := &tls.Config{Certificates: []tls.Certificate{s.o.Certificate},
-		MinVersion: tls.VersionTLS12}
+	secure := &tls.Config{MinVersion: tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			cert, err := s.o.Certificate()
+			return &cert, err
+		}}
 	for _, l := range []struct {
 		port   daemon.Port
 		config *tls.Config
