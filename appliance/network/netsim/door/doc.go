@@ -22,6 +22,10 @@
 // the same port. While it is open, it lets in no more connections at a time than the
 // service's backlog takes, see queue.
 //
+// A splice lingers if the service has closed the connection and the client has not. A real
+// appliance needs nothing for such a connection, but here the splice holds a descriptor and two
+// goroutines. Therefore the number of lingering splices and their time are bounded.
+//
 // # Splicing
 //
 // Each direction is one goroutine that reads and writes; nothing is handed over in
@@ -39,7 +43,7 @@
 //
 // # Locks
 //
-// Front.mu guards the listener and the list of connections, queue.mu the connections that
+// Front.mu guards the listener and the lists of connections, queue.mu the connections that
 // the service has not accepted, session.mu the listeners of an FTP session, flows.mu the open flows. None of them
 // is held while a call blocks or while another of them is taken.
 package door

@@ -44,14 +44,17 @@ type Front struct {
 	cut     context.CancelFunc
 	running sync.WaitGroup // accepting goroutine and connections
 	queue   queue
+	clock   clock.Clock // of the following timers
+	timers  clock.Group // of lingering splices
 
-	mu       sync.Mutex
-	addr     netip.AddrPort // real; port 0 until claimed
-	listener *net.TCPListener
-	state    state
-	reopen   func() bool // stops the timer of the next attempt to open; nil if there is none
-	splices  map[*splice]bool
-	inside   int // connections that have been dialed inside, or are being dialed
+	mu        sync.Mutex
+	addr      netip.AddrPort // real; port 0 until claimed
+	listener  *net.TCPListener
+	state     state
+	reopen    func() bool // stops the timer of the next attempt to open; nil if there is none
+	splices   map[*splice]bool
+	lingering []*splice // whose service has closed, the longest ago first
+	inside    int       // connections that have been dialed inside, or are being dialed
 }
 
 // A state is the state of a front door.
@@ -66,7 +69,7 @@ const (
 
 // NewFront returns a front door that is shut.
 func NewFront(c FrontConfig) *Front {
-	f := &Front{FrontConfig: c, addr: c.Listen, splices: make(map[*splice]bool)}
+	f := &Front{FrontConfig: c, addr: c.Listen, splices: make(map[*splice]bool), clock: clock.System()}
 	f.queue.slots = make(chan struct{}, queueLength)
 	f.ctx, f.cut = context.WithCancel(context.Background())
 	return f
@@ -163,6 +166,7 @@ func (f *Front) Close(ctx context.Context) {
 		f.abortAll() // a connection that is being accepted at this moment
 	}
 	f.running.Wait()
+	f.timers.Wait()
 	f.cut()
 }
 
@@ -246,7 +250,7 @@ func (f *Front) dial(from netip.Addr, to netip.AddrPort, port uint16) (network.C
 
 // splice copies between the two connections and returns when both are closed.
 func (f *Front) splice(outside *net.TCPConn, inside network.Conn, fromOutside, fromInside filter) {
-	p := &splice{a: outside, b: inside}
+	p := &splice{a: outside, b: inside, onServiceDone: f.linger}
 	f.mu.Lock()
 	if f.ctx.Err() != nil {
 		f.mu.Unlock()
@@ -259,9 +263,7 @@ func (f *Front) splice(outside *net.TCPConn, inside network.Conn, fromOutside, f
 	}
 	f.mu.Unlock()
 	f.splicer.run(p, fromOutside, fromInside)
-	f.mu.Lock()
-	delete(f.splices, p)
-	f.mu.Unlock()
+	f.forget(p)
 }
 
 // realAddr returns a TCP address; an IPv4 address mapped to IPv6 becomes plain IPv4.

@@ -48,6 +48,9 @@ type splice struct {
 
 	serviceDone atomic.Bool // b has reached its end, and all its data has been written to a
 	closing     atomic.Bool // close the splice once serviceDone is set
+
+	onServiceDone func(*splice) // called when serviceDone has been set; may be nil
+	stopTimer     func() bool   // of a splice that lingers; guarded by Front.mu
 }
 
 // closeWhenDone closes the splice once all data of b has been written to a.
@@ -63,6 +66,9 @@ func (p *splice) setServiceDone() {
 	p.serviceDone.Store(true)
 	if p.closing.Load() {
 		p.close()
+	}
+	if p.onServiceDone != nil {
+		p.onServiceDone(p)
 	}
 }
 
