@@ -127,6 +127,7 @@ func (l *link) Attach(d stack.NetworkDispatcher) {
 		l.dispatcher.Store(nil)
 		return
 	}
+	emptyNeighborCaches(d)
 	l.dispatcher.Store(&d)
 }
 
