@@ -98,13 +98,8 @@ func showCapture(env *shell.Env, s capture.Status) {
 		env.Printf("Packets Dropped: %d\n", s.Dropped)
 	}
 	env.Printf("\nCurrent Settings:\n")
-	for _, row := range [][2]string{
-		{"Capture File Size Limit:", settings.SizeText()},
-		{"Capture Duration:", settings.DurationText()},
-		{"Interfaces Selected:", settings.InterfacesText()},
-		{"Filters Selected:", settings.FilterText()},
-	} {
-		env.Printf("  %-25s %s\n", row[0], row[1])
+	for _, row := range settings.Rows() {
+		env.Printf("  %-25s %s\n", row[0]+":", row[1])
 	}
 }
 

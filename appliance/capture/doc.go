@@ -39,6 +39,18 @@
 // of their own. A capture keeps the settings with which it started, so that one filter has
 // selected all records of a file.
 //
+// Command line and page print each setting by the same function (Settings.Rows), so they cannot
+// disagree. A capture with a size limit and without a time limit has one of two names:
+//
+//   - "Run Capture Until File Size Limit Reached" if it stops at its size.
+//   - "Run Capture Indefinitely" if it keeps the newest data.
+//
+// The document about packet captures prints no settings. The public guide
+// attests the names of the page's choices. The reference of the command line has an example of
+// lesser certainty, a limit of 200 MB with "Run Capture Indefinitely". The command line prints it
+// to the byte with settings that keep the newest data (packetcapture.txtar). It does not print it
+// for a capture that stops, of which the page would say that it stops.
+//
 // # Refusals
 //
 // Errors that an administrator can do something about are refusals: settings that are not

@@ -121,7 +121,8 @@ const (
 	IndefinitelyText = "Run Capture Indefinitely"
 )
 
-// DurationText returns the duration as the appliance shows it.
+// DurationText returns the duration as the appliance shows it. The package documentation says when
+// a capture runs indefinitely.
 func (s Settings) DurationText() string {
 	switch {
 	case s.Duration > 0:
@@ -130,6 +131,16 @@ func (s Settings) DurationText() string {
 		return IndefinitelyText
 	}
 	return UntilSizeText
+}
+
+// Rows returns the settings as command line and page show them: names and values.
+func (s Settings) Rows() [4][2]string {
+	return [...][2]string{
+		{"Capture File Size Limit", s.SizeText()},
+		{"Capture Duration", s.DurationText()},
+		{"Interfaces Selected", s.InterfacesText()},
+		{"Filters Selected", s.FilterText()},
+	}
 }
 
 // InterfacesText returns the interfaces as the appliance shows them.

@@ -198,12 +198,11 @@ func (s *site) captureFiles() (captureFiles, error) {
 
 // settingRows formats settings as the page shows them (logs.md 5.1).
 func settingRows(s capture.Settings) []setting {
-	return []setting{
-		{"Capture File Size Limit", s.SizeText()},
-		{"Capture Duration", s.DurationText()},
-		{"Interfaces Selected", s.InterfacesText()},
-		{"Filters Selected", s.FilterText()},
+	var list []setting
+	for _, row := range s.Rows() {
+		list = append(list, setting{row[0], row[1]})
 	}
+	return list
 }
 
 func (s *site) startCapture(v *visit) error {
