@@ -173,6 +173,47 @@ func TestBrowserFollowsACapture(t *testing.T) {
 	}
 }
 
+// The pages of a packet and of a stream say that their capture is in progress, follow what comes,
+// and say when it has ended.
+func TestBrowserFollowsAPacketAndAStream(t *testing.T) {
+	box := appliancetest.Start(t)
+	captures := box.Appliance().Captures
+	set := captures.Settings()
+	set.Filter = capture.Filter{Kind: capture.Custom, Expression: "tcp port 22"}
+	if err := captures.SetSettings(set); err != nil {
+		t.Fatal(err)
+	}
+	list, packet, stream := openWindow(t, box), openWindow(t, box), openWindow(t, box)
+	for _, w := range []*window{list, packet, stream} {
+		w.login()
+	}
+	list.choose("Help and Support", "Packet Capture")
+	list.press("Start Capture", "Status: Capture in progress")
+	cli := box.Login()
+	cli.Type("version")
+	cli.Expect("Model: ")
+	list.press(filepath.Base(box.Captures()[0]), "in progress")
+	list.do(chromedp.Click(chromedp.CSS("#follow")), chromedp.WaitVisible(byXPath(`//td/a[text()="1"]`)),
+		chromedp.Click(chromedp.CSS("#follow")))
+	file := ask(list, chromedp.Evaluate[string](`location.href`))
+	for w, address := range map[*window]string{packet: "/packet/1", stream: "/stream/1"} {
+		w.do(chromedp.Navigate(file+address), chromedp.WaitVisible(chromedp.CSS("[data-growing]")))
+	}
+	stream.do(chromedp.Click(chromedp.CSS("#follow")))
+	sent := stream.text(".pair:has(.client)")
+	cli.Type("version")
+	stream.do(chromedp.WaitVisible(byXPath(`//*[@class="pair"][1][normalize-space(.)!=%q]`, sent)))
+	if _, err := captures.Stop(capture.GUI); err != nil {
+		t.Fatal(err)
+	}
+	for name, w := range map[string]*window{"packet": packet, "stream": stream, "list": list} {
+		w.do(chromedp.WaitNotPresent(chromedp.CSS("[data-growing]")))
+		if got := w.announced(); got != "The capture has ended." {
+			t.Errorf("%s: screen readers are told %q", name, got)
+		}
+	}
+}
+
 // Pages fit a window of 320 pixels, and nothing is covered at a zoom of 200 %.
 func TestBrowserNarrowWindows(t *testing.T) {
 	box := appliancetest.Start(t)

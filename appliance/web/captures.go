@@ -39,7 +39,12 @@ func (s *site) captureRoutes(mux *http.ServeMux) {
 	s.route(mux, capturePage, "GET", "/view/{name}/packet/{number}", s.viewPacket)
 	s.route(mux, capturePage, "GET", "/view/{name}/stream/{number}", s.viewStream)
 	s.route(mux, capturePage, "GET", "/view/{name}/stream/{number}/raw", s.downloadStream)
-	s.background(mux, capturePage, "/view/{name}/live", s.followCapture)
+	s.background(mux, capturePage, "/view/{name}/live",
+		followed(s, "packets.html", "capture", s.packetList))
+	s.background(mux, capturePage, "/view/{name}/packet/{number}/live",
+		followed(s, "packet.html", "place", s.packetView))
+	s.background(mux, capturePage, "/view/{name}/stream/{number}/live",
+		followed(s, "stream.html", "talk", s.streamView))
 }
 
 // A captureView is the data of the page (B14, B15).

@@ -30,6 +30,7 @@ type streamView struct {
 	RawBoth, RawClient       string // addresses of the data
 	RawServer                string
 	Pager                    pager
+	follower
 }
 
 // A streamPart is data that one end sent before the other end answered.
@@ -40,20 +41,35 @@ type streamPart struct {
 }
 
 func (s *site) viewStream(v *visit) error {
-	o, err := s.open(v)
-	if err != nil {
+	o, err := s.openOrJoined(v)
+	if o == nil {
 		return err
 	}
 	defer o.Close()
+	view, err := s.streamView(v, o)
+	if err != nil {
+		return err
+	}
+	v.title = "TCP Stream of " + view.Name
+	return s.show(v, "stream.html", view)
+}
+
+// streamView returns the page of the stream that a request asks for. A page that is followed is
+// the last one.
+func (s *site) streamView(v *visit, o *openCapture) (streamView, error) {
 	n := packetNumber(v)
 	skip := max(0, parseNumber(v.FormValue("from")))
 	var stream dissect.Stream
-	err = s.scanStream(v.Context(), func() (err error) {
+	err := s.scanStream(v.Context(), func() (err error) {
 		stream, err = o.Follow(v.Context(), o.all, n, skip, streamPage)
+		if err == nil && stream.Truncated && v.FormValue("follow") != "" {
+			skip = lastOf(stream)
+			stream, err = o.Follow(v.Context(), o.all, n, skip, streamPage)
+		}
 		return err
 	})
 	if err != nil {
-		return err
+		return streamView{}, err
 	}
 	q := queryOf(v)
 	here := fmt.Sprintf("%s/stream/%d", o.path, n)
@@ -71,6 +87,8 @@ func (s *site) viewStream(v *visit) error {
 		RawServer: here + "/raw?side=server",
 	}
 	view.HexDump = here + streamQuery(q, true, skip)
+	live := here + "/live" + streamQuery(q, view.Hex, skip)
+	view.follower = o.follower(live+"&follow=y", live)
 	shown := int64(0)
 	for _, p := range stream.Parts {
 		part := streamPart{p.FromClient, p.Number, p.Gap(), p.Text()}
@@ -81,8 +99,12 @@ func (s *site) viewStream(v *visit) error {
 		shown += int64(len(p.Data))
 	}
 	view.Pager = streamPager(here, q, view.Hex, skip, shown, stream)
-	v.title = "TCP Stream of " + o.info.Name()
-	return s.show(v, "stream.html", view)
+	return view, nil
+}
+
+// lastOf returns the position of the first byte on the last page of a stream.
+func lastOf(stream dissect.Stream) int64 {
+	return (stream.ToServer + stream.ToClient - 1) / streamPage * streamPage
 }
 
 // streamQuery returns the query of a page of a stream.
@@ -102,8 +124,8 @@ func streamPager(here string, q viewQuery, hex bool, skip, shown int64,
 	if skip > 0 {
 		p.First, p.Previous = at(0), at(max(0, skip-streamPage))
 	}
-	if total := stream.ToServer + stream.ToClient; stream.Truncated {
-		p.Next, p.Last = at(skip+shown), at((total-1)/streamPage*streamPage)
+	if stream.Truncated {
+		p.Next, p.Last = at(skip+shown), at(lastOf(stream))
 	}
 	return p
 }

@@ -57,9 +57,11 @@ func (s *site) open(v *visit) (_ *openCapture, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &openCapture{c, f, info, all, capturePage.Path + "/view/" + url.PathEscape(name),
-		growing}, nil
+	return &openCapture{c, f, info, all, viewPath(name), growing}, nil
 }
+
+// viewPath returns the path of the page of a stored capture.
+func viewPath(name string) string { return capturePage.Path + "/view/" + url.PathEscape(name) }
 
 // A viewQuery is the part of a query that all pages of a capture keep.
 type viewQuery struct {
@@ -105,10 +107,9 @@ func (q viewQuery) numbersFrom(all *dissect.Index) *dissect.Index {
 type packetList struct {
 	Name, Path, Download string
 	Size, Span           string
-	Growing              bool // the capture is in progress
-	Follow               string
-	Filter               string
-	Check                filterCheck // of Filter
+	follower
+	Filter string
+	Check  filterCheck // of Filter
 	// Applied is the filter of the shown packets: the previous one if Filter is not valid.
 	Applied      string
 	Absolute     bool
@@ -134,8 +135,8 @@ func (p pager) Labeled(label string) pager {
 }
 
 func (s *site) viewCapture(v *visit) error {
-	o, err := s.open(v)
-	if err != nil {
+	o, err := s.openOrJoined(v)
+	if o == nil {
 		return err
 	}
 	defer o.Close()
@@ -151,27 +152,6 @@ func (s *site) viewCapture(v *visit) error {
 	return s.render(v, status, "packets.html", list)
 }
 
-// followCapture answers the page's script with the end of a capture in progress. If the file
-// still has the size that the script knows, the answer is 204.
-func (s *site) followCapture(v *visit) error {
-	o, err := s.open(v)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
-	size := strconv.FormatInt(o.info.Size(), 10)
-	if o.growing && v.FormValue("size") == size {
-		v.w.WriteHeader(http.StatusNoContent)
-		return nil
-	}
-	list, err := s.packetList(v, o)
-	if err != nil {
-		return err
-	}
-	v.w.Header().Set("X-Capture-Size", size)
-	return answerPart(v.w, "packets.html", "capture", list)
-}
-
 // packetList returns the page of the list that a request asks for.
 func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
 	q := queryOf(v)
@@ -179,7 +159,7 @@ func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
 		Name: o.info.Name(), Path: o.path, Size: formatSize(o.info.Size()),
 		Total:    formatNumber(int64(o.all.Total)),
 		Download: capturePage.Path + "/files/" + url.PathEscape(o.info.Name()), Filter: q.Filter,
-		Growing: o.growing, Absolute: q.Absolute,
+		Absolute: q.Absolute,
 	}
 	var err error
 	if _, list.Check, err = viewFilter(list.Filter); err != nil {
@@ -195,13 +175,14 @@ func (s *site) packetList(v *visit, o *openCapture) (packetList, error) {
 	q.Filter = sel.expr
 	list.Applied = sel.expr
 	list.OtherNumbers = o.path + viewQuery{q.Filter, !q.Absolute}.String()
-	list.Follow = o.path + "/live" + q.With("page", lastPage)
 	index := sel.index
 	page, _ := strconv.Atoi(v.FormValue("page")) // anything else is the first page
 	if v.FormValue("page") == lastPage {
 		page = pageCount(index.Selected)
 	}
 	page = max(1, min(page, pageCount(index.Selected)))
+	list.follower = o.follower(o.path+"/live"+q.With("page", lastPage),
+		o.path+"/live"+q.With("page", strconv.Itoa(page)))
 	rows, err := o.Rows(v.Context(), index, q.numbersFrom(o.all), sel.filter, (page-1)*perPage,
 		perPage)
 	if err != nil {
@@ -320,6 +301,7 @@ type packetView struct {
 	Time         string
 	Pager        pager // Previous and Next
 	Stream       string
+	follower
 }
 
 // packetNumber returns the number of a packet in a request's path, or 0 if it is not a number.
@@ -334,39 +316,51 @@ func packetNumber(v *visit) int {
 var errNoPacket = refuse(http.StatusNotFound, "There is no packet of this number in the capture.")
 
 func (s *site) viewPacket(v *visit) error {
-	o, err := s.open(v)
-	if err != nil {
+	o, err := s.openOrJoined(v)
+	if o == nil {
 		return err
 	}
 	defer o.Close()
+	view, err := s.packetView(v, o)
+	if err != nil {
+		return err
+	}
+	v.title = fmt.Sprintf("Packet %d of %s", view.P.Number, view.Name)
+	return s.show(v, "packet.html", view)
+}
+
+// packetView returns the page of the packet that a request asks for.
+func (s *site) packetView(v *visit, o *openCapture) (packetView, error) {
 	n := packetNumber(v)
 	q := queryOf(v)
 	p, err := o.Packet(v.Context(), o.all, n)
 	if errors.Is(err, io.EOF) {
-		return errNoPacket
+		return packetView{}, errNoPacket
 	}
 	if err != nil {
-		return err
+		return packetView{}, err
 	}
 	if q.Absolute {
 		rows, err := o.Rows(v.Context(), o.all, q.numbersFrom(o.all), nil, n-1, 1)
 		if err != nil || len(rows) != 1 {
-			return cmp.Or(err, errNoPacket)
+			return packetView{}, cmp.Or(err, errNoPacket)
 		}
 		p.Row = rows[0]
 	}
 	sel, err := s.selectPackets(v, o, q.Filter)
 	if err != nil {
-		return err
+		return packetView{}, err
 	}
 	q.Filter = sel.expr
 	near, err := s.neighbors(v.Context(), o, sel, n)
 	if err != nil {
-		return err
+		return packetView{}, err
 	}
+	live := fmt.Sprintf("%s/packet/%d/live%s", o.path, n, q.With("follow", "y"))
 	view := packetView{
 		Name: o.info.Name(), Filter: sel.expr, P: p, Time: s.formatPacketTime(p.Time),
 		List: pageAt(o.path, q, near.Rank/perPage+1), Pager: pager{Label: "Packets"},
+		follower: o.follower(live, live),
 	}
 	if near.Previous > 0 {
 		view.Pager.Previous = fmt.Sprintf("%s/packet/%d%s", o.path, near.Previous, q)
@@ -377,8 +371,7 @@ func (s *site) viewPacket(v *visit) error {
 	if p.HasStream {
 		view.Stream = fmt.Sprintf("%s/stream/%d%s", o.path, n, q)
 	}
-	v.title = fmt.Sprintf("Packet %d of %s", n, view.Name)
-	return s.show(v, "packet.html", view)
+	return view, nil
 }
 
 // neighbors returns the selected packets before and after a packet. If few packets are selected,

@@ -36,10 +36,11 @@ document.querySelector("#form-error, main > .notice.bad")?.focus();
 const pagerLinks = () => [...document.querySelectorAll("nav.pager")].flatMap((nav, i) => [...nav.querySelectorAll("[data-pager]")].map(e => [i + e.dataset.pager, e]));
 const lastPager = sessionStorage.getItem("pager");
 sessionStorage.removeItem("pager");
-for (const [key, link] of pagerLinks()) {
-  if (key === lastPager) link.focus({ preventScroll: true });
-  link.addEventListener("click", () => { sessionStorage.setItem("pager", key); });
-}
+pagerLinks().find(([key]) => key === lastPager)?.[1].focus({ preventScroll: true });
+document.addEventListener("click", e => {
+  const clicked = e.target.closest("[data-pager]");
+  for (const [key, link] of pagerLinks()) if (link === clicked) sessionStorage.setItem("pager", key);
+});
 
 // If the session has expired when a form is sent, the values of the form are kept in this tab
 // and filled in if the login leads back to the form. Any other page drops them. Passphrases are
@@ -201,27 +202,34 @@ for (const part of document.querySelectorAll("[data-live]")) {
   });
 }
 
-// The packets of a capture in progress are followed if the user wants it.
+// Pages about a capture in progress follow it: the list and the stream if the user wants it, the page
+// of a packet always. Otherwise they wait for its end. If the file has gone, the page is loaded
+// again: the parts of a capture are joined at its end.
 for (const part of document.querySelectorAll("[data-follow]")) {
   const box = document.getElementById("follow");
-  const growing = () => part.querySelector("[data-growing]");
-  let size = "";
-  poll(async () => {
-    if (!growing()) return 0;
-    if (!box.checked) return 1000;
-    const answer = await load(part.dataset.follow + (size && "&size=" + size));
+  const signs = () => document.querySelectorAll("[data-growing]");
+  const end = () => {
+    for (const e of signs()) e.remove();
+    if (box) {
+      if (document.activeElement === box) document.querySelector("#packets-title, #stream").focus({ preventScroll: true });
+      box.closest("label").hidden = true;
+    }
+    setText(document.querySelector("[data-announce]"), "The capture has ended.");
+  };
+  let size = part.dataset.size;
+  if (signs().length) poll(async () => {
+    const following = !box || box.checked;
+    const answer = await load(following ? part.dataset.follow + "&size=" + size : part.dataset.here);
     if (answer.status === 204) return 1000; // nothing new
+    if (answer.status === 404) return location.reload();
     if (!answer.ok) return 2000;
     size = answer.headers.get("X-Capture-Size");
     replace(part, await answer.text());
-    if (!growing()) {
-      if (document.activeElement === box) document.getElementById("packets-title").focus({ preventScroll: true });
-      box.closest("label").hidden = true;
-      setText(document.querySelector("[data-announce]"), "The capture has ended.");
-    }
-    return 1000;
+    if (answer.headers.get("X-Capture-Growing") === "true") return 1000;
+    end();
+    return 0;
   });
-  if (growing()) box.closest("label").hidden = false;
+  if (box && signs().length) box.closest("label").hidden = false;
 }
 
 // A value under a choice selects that choice. data-choices lists the values that use the field;
