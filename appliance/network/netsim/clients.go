@@ -12,18 +12,21 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
+	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
 // answerTimeout bounds how long a client waits for an answer, and for the other side to
 // close the connection.
 const answerTimeout = 5 * time.Second
 
-// orderTimeout is how long the next connection waits for the one before it to be
-// established.
-const orderTimeout = 50 * time.Millisecond
+// orderTimeout is how long the next connection waits for the one before it to be established. The
+// appliance accepts connections in the order in which they are established.
+const orderTimeout = time.Second
 
 // followTimeout is how long the first connection to a service waits for those that follow it.
-const followTimeout = time.Second
+// Unless their packets are lost, they are established within a millisecond, or as soon as a busy
+// machine gets round to it.
+const followTimeout = 10 * time.Second
 
 // clients are the connections of a topology.
 type clients struct {
@@ -53,8 +56,9 @@ func newClients(s *stacks, servicePort func(string) uint16, running func() bool)
 	return c
 }
 
-// start opens the connections that follow no other, in their order (B38). It returns when
-// all are open and have exchanged their text; those that failed are in the error.
+// start opens the connections that follow no other. Their sockets are opened in the order of the
+// topology (B38). start returns when all are established and have exchanged their text; those that
+// failed are in the error.
 func (c *clients) start(ctx context.Context) error {
 	list := c.stacks.topology.Clients
 	var running sync.WaitGroup
@@ -63,10 +67,15 @@ func (c *clients) start(ctx context.Context) error {
 		if list[i].After != "" {
 			continue
 		}
-		turn, opened := context.WithTimeout(ctx, orderTimeout)
+		d, err := c.newDial(&list[i])
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		turn, established := context.WithTimeout(ctx, orderTimeout)
 		running.Go(func() {
-			defer opened()
-			errs[i] = c.open(ctx, &list[i], opened)
+			defer established()
+			errs[i] = c.open(ctx, &list[i], d, established)
 		})
 		<-turn.Done()
 	}
@@ -78,41 +87,67 @@ func (c *clients) start(ctx context.Context) error {
 // returns when they are established, so that the tables that a client of that first connection
 // asks for have them, or after followTimeout.
 func (c *clients) accepted(port uint16) {
-	c.mu.Lock()
 	var wait []context.Context
-	c.waiting = slices.DeleteFunc(c.waiting, func(x *topology.Client) bool {
-		if c.stopped || !c.running() || c.servicePort(x.After) != port {
-			return false
-		}
-		established, opened := context.WithTimeout(c.ctx, followTimeout)
+	for _, x := range c.takeFollowers(port) {
+		established, cancel := context.WithTimeout(c.ctx, followTimeout)
 		wait = append(wait, established)
-		c.followers.Go(func() {
-			defer opened()
-			if err := c.open(c.ctx, x, opened); err != nil && c.ctx.Err() == nil {
+		d, err := c.newDial(x)
+		go func() {
+			defer c.followers.Done()
+			defer cancel()
+			if err == nil {
+				err = c.open(c.ctx, x, d, cancel)
+			}
+			if err != nil && c.ctx.Err() == nil {
 				c.stacks.options.Logger.Warn("a connection of the topology is missing", "error", err)
 			}
-		})
-		return true
-	})
-	c.mu.Unlock()
+		}()
+	}
 	for _, established := range wait {
 		<-established.Done()
 	}
 }
 
-// open opens a connection, calls opened, and exchanges the client's text.
-func (c *clients) open(ctx context.Context, x *topology.Client, opened func()) error {
+// takeFollowers returns the connections to open after the first one to a port. The caller must
+// call followers.Done for each.
+func (c *clients) takeFollowers(port uint16) (list []*topology.Client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting = slices.DeleteFunc(c.waiting, func(x *topology.Client) bool {
+		follows := !c.stopped && c.running() && c.servicePort(x.After) == port
+		if follows {
+			list = append(list, x)
+		}
+		return follows
+	})
+	c.followers.Add(len(list))
+	return list
+}
+
+// newDial opens the socket of a connection.
+func (c *clients) newDial(x *topology.Client) (*vnet.PendingDial, error) {
 	host := c.stacks.hosts
 	if x.From == topology.FromAppliance {
 		host = c.stacks.appliance
 	}
-	conn, err := host.Dial(ctx, network.DialConfig{
+	d, err := host.NewDial(network.DialConfig{
 		Local: x.Local, Remote: x.Remote, Owner: x.Owner, User: x.User,
 	})
 	if err != nil {
+		return nil, fmt.Errorf("client %v: %w", x.Local, err)
+	}
+	return d, nil
+}
+
+// open establishes a connection, calls established, and exchanges the client's text.
+func (c *clients) open(
+	ctx context.Context, x *topology.Client, d *vnet.PendingDial, established func(),
+) error {
+	conn, err := d.Connect(ctx)
+	if err != nil {
 		return fmt.Errorf("client %v: %w", x.Local, err)
 	}
-	opened()
+	established()
 	if !c.add(conn) {
 		conn.Abort()
 		return fmt.Errorf("client %v: %w", x.Local, ErrStopped)

@@ -18,49 +18,73 @@ import (
 // fails with ETIMEDOUT. ECONNRESET means that the connection was reset as soon as it was
 // established.
 func (h *Host) Dial(ctx context.Context, c network.DialConfig) (network.Conn, error) {
-	c.Local, c.Remote = unmap(c.Local), unmap(c.Remote)
-	remote := net.TCPAddrFromAddrPort(c.Remote)
-	fail := func(call string, err error) (network.Conn, error) {
-		return nil, opError("dial", call, "tcp", nil, remote, err)
-	}
+	c.Remote = unmap(c.Remote)
 	if ctx.Err() != nil {
-		return fail("connect", context.Cause(ctx))
+		return nil, dialError(c, "connect", context.Cause(ctx))
 	}
+	d, err := h.NewDial(c)
+	if err != nil {
+		return nil, err
+	}
+	return d.Connect(ctx)
+}
+
+// A PendingDial is the first half of Dial: there is a socket, but no connection yet. Connect must
+// be called once.
+type PendingDial struct {
+	config network.DialConfig
+	conn   *conn
+	nic    tcpip.NICID
+}
+
+// NewDial opens and binds the socket of a connection. Its place in the list of Sockets is decided
+// here, not when the connection is established.
+func (h *Host) NewDial(c network.DialConfig) (*PendingDial, error) {
+	c.Local, c.Remote = unmap(c.Local), unmap(c.Remote)
 	nic, err := h.nicID(c.Interface)
 	if err != nil {
-		return fail("bind", err)
+		return nil, dialError(c, "bind", err)
 	}
 	q := new(waiter.Queue)
 	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, protocolOf(c.Remote.Addr()), q)
 	if terr != nil {
-		return fail("socket", errno(terr))
+		return nil, dialError(c, "socket", errno(terr))
 	}
 	s := &socket{owner: c.Owner, user: c.User}
 	x := h.newConn(ep, q, s)
 	if !h.sockets.add(s) {
 		x.Close()
-		return fail("socket", net.ErrClosed)
+		return nil, dialError(c, "socket", net.ErrClosed)
 	}
 	setTTL(ep, c.TTL, protocolOf(c.Remote.Addr()))
 	ep.SocketOptions().SetDelayOption(c.Delay)
 	if nic != 0 {
 		if terr := ep.SocketOptions().SetBindToDevice(int32(nic)); terr != nil {
 			x.Close()
-			return fail("bind", errno(terr))
+			return nil, dialError(c, "bind", errno(terr))
 		}
 	}
 	if bound(c.Local) {
 		nic = h.outgoingNIC(nic, c.Local.Addr(), c.Remote.Addr())
 		if terr := ep.Bind(h.fullAddress(c.Local, nic)); terr != nil {
 			x.Close()
-			return fail("bind", errno(terr))
+			return nil, dialError(c, "bind", errno(terr))
 		}
 	}
-	if err := x.connect(ctx, h.fullAddress(c.Remote, nic)); err != nil {
-		x.Close()
-		return fail("connect", err)
+	return &PendingDial{c, x, nic}, nil
+}
+
+// Connect establishes the connection, as Dial does. If it fails, the socket is closed.
+func (d *PendingDial) Connect(ctx context.Context) (network.Conn, error) {
+	if err := d.conn.connect(ctx, d.conn.host.fullAddress(d.config.Remote, d.nic)); err != nil {
+		d.conn.Close()
+		return nil, dialError(d.config, "connect", err)
 	}
-	return x, nil
+	return d.conn, nil
+}
+
+func dialError(c network.DialConfig, call string, err error) error {
+	return opError("dial", call, "tcp", nil, net.TCPAddrFromAddrPort(c.Remote), err)
 }
 
 // connect opens the connection and blocks until the handshake has ended or ctx is done.

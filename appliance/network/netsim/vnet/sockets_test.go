@@ -84,3 +84,43 @@ func TestClosedSocketsAreForgotten(t *testing.T) {
 		}
 	}
 }
+
+// Sockets are listed in the order in which they were opened, whichever is connected first.
+func TestSocketsAreListedAsTheyWereOpened(t *testing.T) {
+	p := newPair(t, false)
+	service := netip.AddrPortFrom(addrA, 25)
+	if _, err := p.a.Listen(t.Context(), network.ListenConfig{Addr: service}); err != nil {
+		t.Fatal(err)
+	}
+	var dials []*vnet.PendingDial
+	for port := range uint16(3) {
+		d, err := p.a.NewDial(network.DialConfig{
+			Local: netip.AddrPortFrom(addrA, 10256+port), Remote: service,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dials = append(dials, d)
+	}
+	for i := range dials {
+		if _, err := dials[len(dials)-1-i].Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := p.a.Sockets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := uint16(10256)
+	for _, r := range rows {
+		if r.Remote == service && r.Local.Port() != next {
+			t.Errorf("port %d is listed instead of %d", r.Local.Port(), next)
+		}
+		if r.Remote == service {
+			next++
+		}
+	}
+	if next != 10256+3 {
+		t.Errorf("%d connections are listed", next-10256)
+	}
+}
