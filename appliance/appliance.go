@@ -45,6 +45,8 @@ type Options struct {
 	Entropy entropy.Source // the zero value is the machine's
 	Logger  *slog.Logger   // for the person who runs the program; nil discards
 
+	// LogFiles keeps log files open, and may be shared by many appliances; nil: one of its own.
+	LogFiles *logs.OpenFiles
 	// LoginLimits delay and block addresses from which logins fail; the zero value means
 	// users.DefaultLimits.
 	LoginLimits users.Limits
@@ -226,7 +228,7 @@ func (a *Appliance) open(o Options) (err error) {
 	a.addNTP()
 	a.Files.SetZone(a.Zone)
 	a.openAlerts()
-	a.openLogs()
+	a.openLogs(o.LogFiles)
 	a.openCaptures(o.CaptureInterfaces)
 	a.openNetwork()
 	return nil

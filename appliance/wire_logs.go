@@ -44,6 +44,12 @@ func (a *Appliance) Log(log LogType, level Level, text string) {
 	a.logToOperator(log, level, text)
 }
 
+// LogNow is like Log, but the line is usually in its file when LogNow returns: see logs.Hub.WriteNow.
+func (a *Appliance) LogNow(log LogType, level Level, text string) {
+	a.Logs.WriteNow(logs.Entry{Type: log, Level: level, Text: text})
+	a.logToOperator(log, level, text)
+}
+
 // logToOperator copies an entry to the program's log, for the person who runs the program. The
 // input of administrators is private and left out.
 func (a *Appliance) logToOperator(log LogType, level Level, text string) {
@@ -61,7 +67,7 @@ func (a *Appliance) logToOperator(log LogType, level Level, text string) {
 }
 
 // openLogs makes the hub and the appliers that follow it.
-func (a *Appliance) openLogs() {
+func (a *Appliance) openLogs(open *logs.OpenFiles) {
 	a.Logs = logs.New(logs.Options{
 		Files:       a.Files,
 		Clock:       a.Clock,
@@ -72,6 +78,7 @@ func (a *Appliance) openLogs() {
 		NewUploader: a.openUpload,
 		OnProblem:   a.reportLogProblem,
 		OrderDir:    filepath.Join(a.state, "logs"),
+		OpenFiles:   open,
 		Logger:      a.Logger,
 	}, logs.Section.Get(a.Config.Committed()).List)
 	a.Config.AddApplier(a.Logs)

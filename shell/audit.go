@@ -14,9 +14,10 @@ import (
 // This file makes the lines of the appliance's logs about logins and about the lines that users
 // enter (logs.md 3.5).
 
-// logInput logs a line that the user has entered, together with the prompt.
+// logInput logs a line that the user has entered, together with the prompt. The line is usually in
+// the log's file when logInput returns.
 func (s *session) logInput(prompt, line string) {
-	s.appliance.Log(appliance.CLILog, appliance.Information,
+	s.appliance.LogNow(appliance.CLILog, appliance.Information,
 		fmt.Sprintf("PID %d: User %s entered %s; prompt was %s",
 			s.login.ID(), s.account.Name, QuoteForLog(line), QuoteForLog(prompt)))
 	s.out.logPending.Store(true)

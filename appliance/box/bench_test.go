@@ -19,6 +19,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/box"
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
@@ -355,12 +357,14 @@ func BenchmarkAppliances(b *testing.B) {
 	for _, n := range []int{100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			dir := b.TempDir()
+			logFiles := logs.NewOpenFiles(logs.DefaultOpenFiles, clock.System())
+			defer logFiles.Close()
 			for round := 0; b.Loop(); round++ {
 				before := inUse()
 				boxes := make([]*box.Box, n)
 				start := time.Now()
 				for i := range boxes {
-					x, err := box.New(box.Options{Topology: topo, NoDoors: true,
+					x, err := box.New(box.Options{Topology: topo, NoDoors: true, LogFiles: logFiles,
 						Dir:     filepath.Join(dir, fmt.Sprintf("%d-%d", round, i)),
 						HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))})
 					if err != nil {

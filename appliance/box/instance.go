@@ -58,6 +58,7 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 		Clock:             o.Clock,
 		Entropy:           o.Entropy,
 		Logger:            o.Logger,
+		LogFiles:          o.LogFiles,
 		LoginLimits:       o.Limits,
 		Timeouts:          o.Timeouts,
 		TrustedCAs:        i.world.Authority().PEM,

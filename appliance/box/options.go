@@ -8,6 +8,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
@@ -39,6 +40,9 @@ type Options struct {
 	Logger       *slog.Logger   // nil discards
 	FactoryReset bool           // the first start discards the committed configuration
 	Limits       users.Limits   // of failed logins; the zero value means the default
+	// LogFiles keeps log files open. If a process has many boxes, they should share one, so that
+	// they keep open no more files than its limit; nil means that the box has one of its own.
+	LogFiles *logs.OpenFiles
 	// Timeouts bound how long the appliance waits for the network; zeros mean the defaults.
 	Timeouts appliance.Timeouts
 }

@@ -18,6 +18,7 @@ type node struct {
 	name    string // resolved; guarded by Store.mu, as are writers and removed
 	writers int
 	removed bool
+	moves   atomic.Uint32 // how often the file was renamed, or removed
 
 	mu          sync.Mutex // held during each write, so that size is exact
 	size        int64
@@ -48,7 +49,7 @@ type File struct {
 	s          *Store
 	f          *os.File
 	name       string
-	opened     string       // resolved name when it was opened for writing
+	moves      uint32       // of node, when the file was opened
 	node       *node        // nil if opened for reading
 	readEnd    int64        // readers get io.EOF here; -1: at the end of the file
 	appendOnly bool         // every write goes to the end of the file
@@ -144,7 +145,7 @@ func (s *Store) open(real string, flag int) (*File, error) {
 		s.nodes[real] = n
 	}
 	n.writers++
-	file := &File{s: s, f: f, name: real, opened: real, node: n, readEnd: -1,
+	file := &File{s: s, f: f, name: real, moves: n.moves.Load(), node: n, readEnd: -1,
 		appendOnly: flag&os.O_APPEND != 0}
 	if flag&os.O_TRUNC != 0 {
 		if err := file.truncate(0); err != nil {
@@ -248,12 +249,8 @@ func (s *Store) WriteFile(name string, data []byte) error {
 func (f *File) Name() string { return f.name }
 
 // Moved reports whether the file, which was opened for writing, was removed or renamed since then
-// by way of the Store.
-func (f *File) Moved() bool {
-	f.s.mu.Lock()
-	defer f.s.mu.Unlock()
-	return f.node.removed || f.node.name != f.opened
-}
+// by way of the Store. It does not wait for other operations.
+func (f *File) Moved() bool { return f.node.moves.Load() != f.moves }
 
 // Stat describes the file. Its size is the length that can be read through f.
 func (f *File) Stat() (fs.FileInfo, error) {
@@ -517,6 +514,7 @@ func (f *File) finishOverwrite() error {
 	s.files.Add(-1) // the incomplete file
 	delete(s.nodes, n.name)
 	n.removed = true
+	n.moves.Add(1)
 	return s.removeBackup(f.backup)
 }
 

@@ -238,6 +238,7 @@ func (s *Store) forget(real string, fi fs.FileInfo) {
 	if n := s.nodes[real]; n != nil {
 		delete(s.nodes, real)
 		n.removed = true // counts until its last writer closes it
+		n.moves.Add(1)
 	} else if fi.Mode().IsRegular() {
 		s.release(fi.Size())
 	}
@@ -290,6 +291,7 @@ func (s *Store) rename(from, to string) error {
 			n := s.nodes[name]
 			delete(s.nodes, name)
 			n.name = to + rest
+			n.moves.Add(1)
 			s.nodes[n.name] = n
 		}
 	}

@@ -17,7 +17,8 @@
 //     it: it becomes a saved file.
 //   - The header is the three lines at the beginning of a file, and of a connection to a syslog
 //     server: "Begin Logfile", version and serial number, and the offset of the time zone.
-//   - The drainer of a subscription is the goroutine that writes its lines to disk.
+//   - The drainer of a subscription is the goroutine that writes its lines to disk: one of the hub's,
+//     or the caller of WriteNow.
 //   - A pusher sends every line of a subscription to a syslog server (package syslog).
 //   - An uploader sends the saved files of a subscription to an FTP or SSH server (package
 //     upload).
@@ -50,8 +51,7 @@
 // # Writers never wait, and no line is lost silently
 //
 // Write appends to a buffer of the subscription and returns. The drainer, which exists while there
-// is something to write and for a short time afterwards, takes the lines from the buffer and writes
-// them in chunks of whole lines. Lines that do not fit into the buffer or cannot be written are
+// is something to write, takes the lines from the buffer and writes them in chunks of whole lines. Lines that do not fit into the buffer or cannot be written are
 // counted, and the first line that can be written again is preceded by one that says how many are
 // missing, and why. A file that cannot be written is also reported as a problem. A full disk costs
 // new lines, never old ones; of a chunk that does not fit, the lines that fit are written.
@@ -61,15 +61,28 @@
 // If the process is killed, lines that were handed to Write but not yet written by the drainer are
 // lost. Usually these are the lines of the last tenth of a millisecond. If something else holds up
 // the drainer, such as an upload that is flushed to the disk, they are all lines that arrive
-// meanwhile. The drainer keeps the file open for a short time, so that opening it does not hold up
-// each line.
+// meanwhile.
 //
 // Before a caller answers a client, it can call AwaitWritten. Package shell does so before it sends
 // output: if a client has received any part of the answer to a command, the command is in the log,
 // unless the disk did not accept the line for a whole second. Other logs make no such promise.
 //
+// Package shell logs commands with WriteNow, so that a command is usually in the log before it runs,
+// and no goroutine is woken for its line. The price is that a disk that begins to hang holds up the
+// session that is writing at that time. Sessions that come after it wait for a second.
+//
 // Lines are not flushed to the disk. If the machine loses its power, those of the last half minute
 // can be lost. The lines that are left are whole.
+//
+// # Open files
+//
+// To open and to close a file costs ten times as much as to write a line. Therefore an OpenFiles
+// keeps current files open that are idle, within a limit that the appliances of a process can share.
+// A drainer takes the file out while it writes. The OpenFiles closes a file after a second, if there
+// are too many, or if the process has no free descriptors. A roll-over closes the file before it is
+// renamed, and saved files are never open for writing. If a file is removed or renamed by way of the
+// file area, the drainer notices that before it writes. If it is removed past the file area, lines
+// are lost for ten seconds at most.
 //
 // # Pushing
 //
@@ -99,5 +112,6 @@
 //
 // Hub.mu (configuring, closing), then subscription.mu. With subscription.mu held, only
 // Pusher.Push, Uploader.Wake and the clock's AfterFunc are called. The file of a subscription
-// belongs to its drainer, which calls the file area with no lock held.
+// belongs to its drainer, which calls the file area and OpenFiles with no lock held. With
+// OpenFiles.mu held, no other lock is taken.
 package logs

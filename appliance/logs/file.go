@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/logs/syslog"
 )
@@ -24,8 +25,8 @@ const (
 	chunkSize = 64 << 10 // bytes that are written at once
 )
 
-// A file is the current file of a subscription. Only one goroutine may use it at a time. It is
-// open only while there is something to write.
+// A file is the current file of a subscription. Only one goroutine may use it at a time, which calls
+// release when it has written what there was.
 type file struct {
 	hub          *Hub
 	dir          string
@@ -39,7 +40,9 @@ type file struct {
 	size       int64
 	headerOnly bool        // no lines follow the header
 	resumed    bool        // an earlier run has begun it: the next line needs a header
-	handle     *files.File // nil: not open
+	handle     *files.File // nil: not open, or kept
+	opened     clock.Mark  // when handle was opened
+	kept       keptFile    // handle between release and the next use
 
 	usedStems []string // names, without status code, that a server may have
 
@@ -145,19 +148,44 @@ func (f *file) trimTornLine(name string) (int64, error) {
 // openCurrent opens the current file if there is one and it is not open. If the file was removed
 // or renamed, there is no current file afterwards.
 func (f *file) openCurrent() error {
+	if f.handle == nil {
+		f.handle, f.opened = f.hub.o.OpenFiles.take(&f.kept)
+	}
 	if f.handle != nil && f.handle.Moved() {
 		f.close()
 	}
 	if f.handle != nil || f.name == "" {
 		return nil
 	}
-	opened, err := f.hub.o.Files.OpenFile(path.Join(f.dir, f.name), os.O_WRONLY|os.O_APPEND)
+	err := f.open(f.name, os.O_WRONLY|os.O_APPEND)
 	if errors.Is(err, fs.ErrNotExist) {
 		f.name, f.size = "", 0
 		return nil
 	}
-	f.handle = opened
 	return err
+}
+
+// open opens a file of the directory as the current file.
+func (f *file) open(name string, flag int) error {
+	handle, opened, err := f.hub.o.OpenFiles.open(func() (*files.File, error) {
+		return f.hub.o.Files.OpenFile(path.Join(f.dir, name), flag)
+	})
+	if err == nil {
+		f.handle, f.opened = handle, opened
+	}
+	return err
+}
+
+// release ends the use of the file for now. The file stays open for a while.
+func (f *file) release() {
+	if f.handle == nil {
+		return
+	}
+	if f.hub.o.OpenFiles.keep(&f.kept, f.handle, f.opened) {
+		f.handle = nil
+	} else {
+		f.close()
+	}
 }
 
 // pendingHeader returns what must be written before the next line: a header if the file was
@@ -199,12 +227,11 @@ func (f *file) createCurrent(at time.Time) error {
 			slices.Contains(f.usedStems, stem) {
 			continue
 		}
-		name := path.Join(f.dir, stem+currentCode)
-		opened, err := f.hub.o.Files.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
+		err := f.open(stem+currentCode, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
 		if err != nil {
 			return err
 		}
-		f.name, f.size, f.handle, f.resumed, f.headerOnly = stem+currentCode, 0, opened, false, true
+		f.name, f.size, f.resumed, f.headerOnly = stem+currentCode, 0, false, true
 		f.rememberStem(stem)
 		if err := f.addToOrder(stem); err != nil {
 			f.hub.o.Logger.Error("the order of log files cannot be stored",
@@ -344,6 +371,9 @@ func (f *file) configure(conf Subscription) {
 
 // close closes the current file if it is open.
 func (f *file) close() {
+	if f.handle == nil {
+		f.handle, _ = f.hub.o.OpenFiles.take(&f.kept)
+	}
 	if f.handle == nil {
 		return
 	}

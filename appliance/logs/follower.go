@@ -100,7 +100,7 @@ func lastLines(b []byte, n int) []byte {
 func (f *Follower) Next(ctx context.Context) ([]byte, error) {
 	for {
 		f.subscription.mu.Lock()
-		progress := f.subscription.progress
+		progress := f.subscription.awaitProgress()
 		ended := f.subscription.ended && !f.subscription.draining
 		f.subscription.mu.Unlock()
 		b, err := f.readMore()

@@ -39,6 +39,7 @@ type harness struct {
 	t       *testing.T
 	clock   *clock.Fake
 	files   *files.Store
+	dir     string // of files
 	options logs.Options
 
 	mu       sync.Mutex
@@ -51,9 +52,9 @@ type harness struct {
 func newHarness(t *testing.T, quota int64, change func(*logs.Options),
 	list ...logs.Subscription) *harness {
 	t.Helper()
-	h := &harness{t: t, clock: clock.NewFake(startTime), zone: berlin}
+	h := &harness{t: t, clock: clock.NewFake(startTime), zone: berlin, dir: t.TempDir()}
 	var err error
-	if h.files, err = files.Open(t.TempDir(), quota, h.clock); err != nil {
+	if h.files, err = files.Open(h.dir, quota, h.clock); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.files.Close() })

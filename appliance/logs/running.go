@@ -11,9 +11,9 @@ import (
 	"github.com/esasim/esasim/appliance/logs/syslog"
 )
 
-// A subscription is a log that runs. Callers append to its jobs; the drainer, a goroutine that
-// exists as long as there are any, runs them. So a silent log costs no goroutine, no open file
-// and no directory.
+// A subscription is a log that runs. Callers append to its jobs; the drainer runs them. The drainer
+// is a goroutine of its own, which exists as long as there are jobs, or a caller of writeNow. So a
+// silent log costs no goroutine, no open file and no directory.
 type subscription struct {
 	hub  *Hub
 	name string
@@ -32,12 +32,9 @@ type subscription struct {
 	unreportedLost int      // lines that did not fit into jobs; the log does not mention them yet
 	lostTotal      int
 	draining       bool          // there is a drainer
-	drainerIdle    bool          // the drainer waits for drainerWake
-	drainerWake    chan struct{} // of capacity 1
-	mustClose      bool          // the drainer must close the file
-	stopClosing    func() bool   // stops the timer that sets mustClose; nil: none
 	ended          bool          // no further jobs are accepted
-	progress       chan struct{} // closed, and replaced, after each step of the drainer
+	progress       chan struct{} // closed after the drainer's next step; nil if nobody waits
+	spareJobs      []job         // of length 0, for the next jobs
 	spareBuffer    []byte        // for the next job with lines
 	stopTimer      func() bool   // stops the timer of the next roll-over by time; nil: none
 	due            time.Time     // when that roll-over is due
@@ -61,7 +58,7 @@ type job struct {
 	text []byte         // jobLines: whole lines; jobDocument: the document
 	zone *time.Location // jobLines: of the stamps
 	at   time.Time      // when a roll-over, an end or a document was ordered
-	conf Subscription   // jobReconfigure
+	conf *Subscription  // jobReconfigure
 }
 
 type jobKind int
@@ -78,11 +75,10 @@ const (
 // newSubscription returns a subscription that must be configured next. Until then its file may
 // be resumed.
 func newSubscription(h *Hub, conf Subscription) *subscription {
-	s := &subscription{hub: h, name: conf.Name, progress: make(chan struct{}),
-		drainerWake: make(chan struct{}, 1)}
+	s := &subscription{hub: h, name: conf.Name}
 	s.file = file{
 		hub: h, dir: dirOf(s.name), subscription: s.name, conf: conf, order: &fileOrder{},
-		onLost: s.countLost, onSaved: s.wakeUploader,
+		onLost: s.countLost, onSaved: s.wakeUploader, kept: keptFile{onClosed: s.fileClosed},
 	}
 	if h.o.OrderDir != "" {
 		s.file.order.index = filepath.Join(h.o.OrderDir, s.name)
@@ -94,6 +90,30 @@ func newSubscription(h *Hub, conf Subscription) *subscription {
 func (s *subscription) write(e Entry, zone *time.Location) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.writeLocked(e, zone)
+}
+
+// writeNow is write, but the calling goroutine is the drainer for this line if there is none.
+func (s *subscription) writeNow(e Entry, zone *time.Location) {
+	s.mu.Lock()
+	drains := !s.draining && !s.ended
+	if drains {
+		s.draining = true
+		s.hub.drainers.Add(1)
+	}
+	s.writeLocked(e, zone)
+	s.mu.Unlock()
+	if !drains {
+		return
+	}
+	defer s.hub.drainers.Done()
+	if s.runJobs() || !s.finishDraining() { // others write, too
+		s.hub.drainers.Go(s.drain)
+	}
+}
+
+// writeLocked is write with mu held.
+func (s *subscription) writeLocked(e Entry, zone *time.Location) {
 	if s.ended || e.Level > s.conf.Level || !s.hasLines {
 		return
 	}
@@ -186,30 +206,37 @@ func (s *subscription) enqueue(j job) {
 	s.startDrainer()
 }
 
-// startDrainer starts a drainer unless there is one, and wakes the one that waits for jobs. mu must
-// be held.
+// startDrainer starts a drainer unless there is one. mu must be held.
 func (s *subscription) startDrainer() {
-	switch {
-	case !s.draining:
+	if !s.draining {
 		s.draining = true
 		s.hub.drainers.Go(s.drain)
-	case s.drainerIdle:
-		s.drainerIdle = false
-		s.drainerWake <- struct{}{}
 	}
 }
 
-// drain is the drainer. It returns when there have been no jobs for a while.
+// drain is the drainer. It runs jobs until there are none.
 func (s *subscription) drain() {
-	for s.runJobs() || s.awaitJobs() {
+	for s.runJobs() || !s.finishDraining() {
 	}
+}
+
+// finishDraining makes the drainer end unless there are jobs, and reports whether it ends.
+func (s *subscription) finishDraining() bool {
+	s.file.release()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = len(s.jobs) > 0
+	if !s.draining {
+		s.signalProgress() // for a Follower that waits for the end
+	}
+	return !s.draining
 }
 
 // runJobs runs the jobs that wait, and reports whether there are further ones.
 func (s *subscription) runJobs() bool {
 	s.mu.Lock()
 	jobs := s.jobs
-	s.jobs, s.waitingBytes = nil, 0
+	s.jobs, s.spareJobs, s.waitingBytes = s.spareJobs, nil, 0
 	s.takenJobs += len(jobs)
 	s.mu.Unlock()
 	for _, j := range jobs {
@@ -223,67 +250,44 @@ func (s *subscription) runJobs() bool {
 	return len(s.jobs) > 0
 }
 
-// openDuration is how long the current file stays open. Opening and closing it for each line would
-// cost ten times as much as the line, and would wait for whatever else the file area does.
-const openDuration = 50 * time.Millisecond
-
-// awaitJobs blocks until there are jobs, and returns true. If the file has been open for long, it
-// closes the file; if there are no jobs then, or none can come, it ends the drainer and returns
-// false.
-func (s *subscription) awaitJobs() bool {
-	s.mu.Lock()
-	if s.stopClosing == nil && !s.ended {
-		s.stopClosing = s.hub.timers.AfterFunc(clock.System(), openDuration, s.closingDue)
+// awaitProgress returns a channel that is closed after the drainer's next step. mu must be held.
+func (s *subscription) awaitProgress() <-chan struct{} {
+	if s.progress == nil {
+		s.progress = make(chan struct{})
 	}
-	for len(s.jobs) == 0 && !s.ended && !s.mustClose {
-		s.drainerIdle = true
-		s.mu.Unlock()
-		<-s.drainerWake
-		s.mu.Lock()
-	}
-	s.drainerIdle = false
-	due := s.mustClose || s.ended
-	s.mu.Unlock()
-	if !due {
-		return true
-	}
-	s.file.close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopClosing != nil {
-		s.stopClosing()
-		s.stopClosing = nil
-	}
-	s.mustClose = false
-	s.draining = len(s.jobs) > 0
-	s.signalProgress()
-	return s.draining
-}
-
-// closingDue is called when the file has been open for openDuration.
-func (s *subscription) closingDue() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mustClose = true
-	if s.drainerIdle {
-		s.startDrainer()
-	}
+	return s.progress
 }
 
 // signalProgress wakes the goroutines that wait for progress. mu must be held.
 func (s *subscription) signalProgress() {
-	close(s.progress)
-	s.progress = make(chan struct{})
+	if s.progress != nil {
+		close(s.progress)
+		s.progress = nil
+	}
 }
 
-// recycle keeps the buffer of a job for the lines that follow, unless it is unusually large. mu
-// must be held.
+// recycle keeps the memory of jobs for those that follow, unless it is unusually large. mu must be
+// held.
 func (s *subscription) recycle(jobs []job) {
 	for _, j := range jobs {
 		if j.kind == jobLines && cap(j.text) <= 1<<20 {
 			s.spareBuffer = j.text[:0]
 		}
 	}
+	clear(jobs)
+	if s.spareJobs == nil && cap(jobs) <= 16 {
+		s.spareJobs = jobs[:0]
+	}
+}
+
+// fileClosed is called when the file was closed because it was idle.
+func (s *subscription) fileClosed(err error) {
+	if err != nil {
+		s.hub.o.Logger.Error("a log file cannot be closed", "subscription", s.name, "err", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spareJobs, s.spareBuffer = nil, nil // a silent log keeps no memory
 }
 
 // run runs a job.
@@ -301,7 +305,7 @@ func (s *subscription) run(j job) {
 		s.scheduleRollOver()
 		s.mu.Unlock()
 	case jobReconfigure:
-		s.file.configure(j.conf)
+		s.file.configure(*j.conf)
 	case jobEnd:
 		s.file.finish(j.at)
 	}
@@ -324,7 +328,7 @@ func (s *subscription) configure(conf Subscription, pushing bool) (ending []clos
 	old := s.conf
 	s.conf, s.hasLines = conf, conf.Type.Spec().Format == Lines
 	if old.Name != "" && old != conf {
-		s.jobs = append(s.jobs, job{kind: jobReconfigure, conf: conf})
+		s.jobs = append(s.jobs, job{kind: jobReconfigure, conf: &conf})
 		s.startDrainer()
 	}
 	if old.Schedule != conf.Schedule || old.IntervalSeconds != conf.IntervalSeconds ||
@@ -456,9 +460,6 @@ func (s *subscription) end() {
 	if s.stopTimer != nil {
 		s.stopTimer()
 	}
-	if s.drainerIdle {
-		s.startDrainer() // so that the drainer closes the file
-	}
 	s.signalProgress() // so that followers notice the end
 }
 
@@ -476,11 +477,12 @@ func (s *subscription) flush(ctx context.Context) error {
 	s.mu.Unlock()
 	for {
 		s.mu.Lock()
-		done, progress := s.doneJobs, s.progress
-		s.mu.Unlock()
-		if done >= all {
+		if s.doneJobs >= all {
+			s.mu.Unlock()
 			return nil
 		}
+		progress := s.awaitProgress()
+		s.mu.Unlock()
 		select {
 		case <-progress:
 		case <-ctx.Done():
