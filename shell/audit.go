@@ -52,7 +52,15 @@ func (s *session) redact(line string) string {
 // QuoteForLog returns text in single quotes, in the form of the CLI log. The log itself writes a
 // newline as \n.
 func QuoteForLog(text string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(text) + "'"
+	b := make([]byte, 0, len(text)+len("''"))
+	b = append(b, '\'')
+	for i := range len(text) { // not by a strings.Replacer, which allocates 13 KiB
+		if text[i] == '\\' || text[i] == '\'' {
+			b = append(b, '\\')
+		}
+		b = append(b, text[i])
+	}
+	return string(append(b, '\''))
 }
 
 // LoginMessage returns the line of the authentication log for a login. from says where the user is
