@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -304,10 +303,7 @@ func TestDamagedStateFileIsIgnored(t *testing.T) {
 			t.Fatal(err)
 		}
 		torn := fx.dir + "/files/" + diagnostic + "torn.cap"
-		if err := os.MkdirAll(filepath.Dir(torn), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(torn, []byte{1, 2, 3}, 0o600); err != nil {
+		if err := fx.store.WriteFile(diagnostic+"torn.cap", []byte{1, 2, 3}); err != nil {
 			t.Fatal(err)
 		}
 		fx.open()
