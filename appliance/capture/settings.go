@@ -35,8 +35,7 @@ type Settings struct {
 	Filter     Filter   `json:"filter"`
 }
 
-// FactorySettings returns the settings of a new appliance: 200 MB of all packets, until an
-// administrator stops the capture.
+// FactorySettings returns the settings of a new appliance: all packets, until the file has 200 MB.
 func FactorySettings() Settings { return Settings{SizeMB: DefaultSizeMB} }
 
 // A FilterKind says which fields of a Filter are used.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -352,6 +353,48 @@ func TestUnchangedFieldsOfUnusedChoicesAreAccepted(t *testing.T) {
 	if f := s.appliance.Captures.Settings().Filter; f.Kind != capture.NoFilter ||
 		len(f.Ports) != 1 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A form does not silently undo what another session has changed since the form was opened.
+func TestSettingsThatWereChangedElsewhere(t *testing.T) {
+	s := newTestSite(t)
+	b := s.login("admin")
+	was := func() string {
+		t.Helper()
+		m := regexp.MustCompile(`name="was" value="([0-9a-f]+)"`).FindStringSubmatch(
+			b.get(capturesPath + "/settings").Body.String())
+		if m == nil {
+			t.Fatal("the form has no revision of the settings")
+		}
+		return m[1]
+	}
+	form := []string{"size", "20", "duration", "size", "interface", "Data 1", "filter", "", "was"}
+	opened := was()
+	set := s.appliance.Captures.Settings()
+	set.SizeMB, set.KeepNewest = 7, true
+	if err := s.appliance.Captures.SetSettings(set); err != nil {
+		t.Fatal(err)
+	}
+	expectPage(t, b.post(capturesPath+"/settings", append(form, opened)...),
+		http.StatusUnprocessableEntity, `id="form-error"`, "changed elsewhere since this form was opened",
+		"Capture File Size Limit: 7 MB; Capture Duration: Run Capture Indefinitely;",
+		`name="was" value="`+was()+`"`, `name="size" value="20"`)
+	if got := s.appliance.Captures.Settings().SizeMB; got != 7 {
+		t.Errorf("the size limit is %d MB", got)
+	}
+	expectRedirect(t, b.post(capturesPath+"/settings", append(form, was())...), capturesPath)
+}
+
+func TestSettingsFormSaysThatACaptureIsInProgress(t *testing.T) {
+	for _, side := range []capture.Side{capture.GUI, capture.CLI} {
+		s := newTestSite(t)
+		b := s.login("admin")
+		if _, err := s.appliance.Captures.Start(t.Context(), capture.Owner{Side: side}); err != nil {
+			t.Fatal(err)
+		}
+		expectPage(t, b.get(capturesPath+"/settings"), http.StatusOK,
+			"A capture is in progress. It keeps the settings with which it was started")
 	}
 }
 

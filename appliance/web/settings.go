@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"net/http"
 	"net/netip"
@@ -32,7 +33,8 @@ type settingsForm struct {
 	LeaveOut   bool // the browser's own packets
 
 	MinSize, MaxSize int
-	Running          bool
+	Was              string // revision of the settings that the form was shown with
+	Running          bool   // a capture is in progress, of any side
 	Client           string // address of the browser
 	Warning          string // B31
 	Errors           fieldErrors
@@ -117,7 +119,8 @@ func withoutExclusion(expr, exclude string) (rest string, ok bool) {
 func (s *site) fillIn(v *visit, f *settingsForm, chosen []string) {
 	f.MinSize, f.MaxSize, f.Errors = capture.MinSizeMB, capture.MaxSizeMB, fieldErrors{}
 	f.Client, f.Warning = remoteAddr(v.Request).String(), capture.Warning
-	f.Running = s.appliance.Captures.Status(capture.GUI).Running
+	f.Was = settingsRevision(s.appliance.Captures.Settings())
+	f.Running = s.appliance.Captures.Status(capture.GUI).Running || s.captureElsewhere() != ""
 	f.Interfaces = nil
 	for _, name := range s.appliance.Captures.Interfaces() {
 		c := choice{Name: name, Chosen: len(chosen) == 0}
@@ -178,6 +181,10 @@ func (s *site) saveSettings(v *visit) error {
 			return err
 		}
 	}
+	if was := p.Get("was"); was != "" && was != settingsRevision(old) && len(f.Errors) == 0 {
+		f.Errors["form"] = "The settings have been changed elsewhere since this form was opened, to " +
+			settingsSentence(old) + " Submit again to replace them by the settings below."
+	}
 	if len(f.Errors) > 0 {
 		v.title = settingsTitle
 		return s.render(v, http.StatusUnprocessableEntity, "settings.html", f)
@@ -186,11 +193,27 @@ func (s *site) saveSettings(v *visit) error {
 		return err
 	}
 	text := "Success - Packet Capture settings have been changed."
-	if f.Running || s.captureElsewhere() != "" {
+	if f.Running {
 		text += " They take effect with the next capture: the capture in progress keeps the " +
 			"settings with which it was started."
 	}
 	return v.redirect(capturePage.Path, "%s", text)
+}
+
+// settingsRevision returns a text that differs if settings differ.
+func settingsRevision(s capture.Settings) string {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%+v", s) // a hash does not fail
+	return strconv.FormatUint(h.Sum64(), 16)
+}
+
+// settingsSentence returns settings as the end of a sentence.
+func settingsSentence(s capture.Settings) string {
+	var list []string
+	for _, row := range s.Rows() {
+		list = append(list, row[0]+": "+row[1])
+	}
+	return strings.Join(list, "; ") + "."
 }
 
 func trimmed(form url.Values, field string) string { return strings.TrimSpace(form.Get(field)) }

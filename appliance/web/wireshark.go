@@ -21,8 +21,9 @@ func wiresharkHint(expr string) string {
 }
 
 var (
-	// displayField matches the name of a field, such as tcp.port, which tcpdump does not have.
-	displayField = regexp.MustCompile(`(^|[\s(!])(frame|eth|arp|ip|ipv6|icmp|icmpv6|tcp|udp|dns|http|ssh|smtp|tls|ssl|syslog|vlan|_ws)\.[a-z]`)
+	// displayField matches the name of a field, such as tcp.port, or the operators contains and
+	// matches. tcpdump has neither.
+	displayField = regexp.MustCompile(`(^|[\s(!])(frame|eth|arp|ip|ipv6|icmp|icmpv6|tcp|udp|dns|http|ssh|smtp|tls|ssl|syslog|vlan|_ws)\.[a-z]|\b(contains|matches)\s+"`)
 	// displayProtocol matches a filter that consists of a protocol that tcpdump does not know.
 	displayProtocol = regexp.MustCompile(`^\s*!?\s*(dns|http|ssh|smtp|tls|ssl|syslog|ntp|ftp|snmp)\s*$`)
 	// comparison matches one comparison, or a word of the language.

@@ -26,6 +26,7 @@ func TestWiresharkFiltersGetAHint(t *testing.T) {
 		"eth.addr==00:50:56:aa:bb:cc":    "ether host 00:50:56:aa:bb:cc",
 		"http.request.method == \"GET\"": "-",
 		"tcp.analysis.retransmission":    "-",
+		"frame contains \"GET\"":         "-",
 		"tcp port":                       "",
 		"ip host 10.1.1.1 or or":         "",
 		"host www.tcp.example":           "",
