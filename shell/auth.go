@@ -140,6 +140,7 @@ func (r *runningServer) verifyKey(
 func (r *runningServer) authenticated(c *connection) {
 	account := c.verified.account
 	c.setUser(account.Name)
+	c.out.endHandshake()
 	r.Appliance.Guard.Succeeded(c.addr)
 	r.logAuthf(appliance.Information, "%s",
 		LoginMessage(account, fmt.Sprintf("from %v", c.addr), "using an SSH connection"))

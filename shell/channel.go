@@ -40,6 +40,7 @@ type channel struct {
 	localAddr  netip.Addr       // the appliance's
 	authority  *users.Authority // of a subsystem or of Exec; nil before it starts
 	exited     atomic.Bool
+	holdNext   func() // makes the next packet wait for the packet after it (combiner.HoldNext)
 }
 
 func (c *channel) Stderr() io.Writer      { return c.Channel.Stderr() }
@@ -51,6 +52,7 @@ func (c *channel) Exit(status int) error {
 	if c.exited.Swap(true) {
 		return nil
 	}
+	c.holdNext()
 	payload := binary.BigEndian.AppendUint32(nil, uint32(status))
 	if _, err := c.SendRequest("exit-status", false, payload); err != nil {
 		return err
@@ -94,6 +96,7 @@ func (r *runningServer) serveChannel(
 		account:    account,
 		clientAddr: c.addr,
 		localAddr:  addrOf(c.LocalAddr()),
+		holdNext:   c.out.HoldNext,
 	}}
 	h.serve(requests)
 }
@@ -132,6 +135,9 @@ func (h *channelHandler) serve(requests <-chan *gossh.Request) {
 	for req := range requests {
 		ok, prog := h.handle(ctx, req)
 		if req.WantReply {
+			if ok && req.Type == "shell" {
+				h.ch.holdNext() // until the first prompt, which follows at once
+			}
 			req.Reply(ok, nil) //nolint:errcheck // the loop ends with the connection
 		}
 		if prog != nil { // started after the reply, because a short program closes the channel at once

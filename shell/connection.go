@@ -21,6 +21,8 @@ type connection struct {
 	accepted clock.Mark
 	hello    *clientHello
 	timers   clock.Group
+	out      combiner
+	ahead    []byte // has been read from Conn and not by the library
 
 	heard     atomic.Bool      // the client has sent something since the last look of the keepalive
 	verified  verifiedLogin    // used by the goroutine of the login
@@ -42,14 +44,58 @@ type connection struct {
 type connectionKey struct{}
 
 // Read reads from the client.
-func (c *connection) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.hello.observe(p[:n], err)
+func (c *connection) Read(p []byte) (n int, err error) {
+	switch {
+	case len(c.ahead) > 0:
+		n = copy(p, c.ahead)
+		if c.ahead = c.ahead[n:]; len(c.ahead) == 0 {
+			c.ahead = nil
+		}
+		return n, nil
+	case c.out.handshake.Load():
+		return c.readHandshake(p)
+	}
+	n, err = c.Conn.Read(p)
 	if n > 0 && !c.heard.Load() {
 		c.heard.Store(true)
 	}
 	return n, err
 }
+
+// readHandshake reads from the client during the handshake. The library reads the client's version
+// byte by byte, which would be a system call for each byte.
+func (c *connection) readHandshake(p []byte) (n int, err error) {
+	c.out.beginRead()
+	defer c.out.endRead()
+	if len(p) > 1 {
+		n, err = c.Conn.Read(p)
+		c.hello.observe(p[:n], err)
+		return n, err
+	}
+	b := make([]byte, 512)
+	n, err = c.Conn.Read(b)
+	c.hello.observe(b[:n], err)
+	used := copy(p, b[:n])
+	if used == n {
+		return n, err
+	}
+	c.ahead = b[used:n] // an error will be returned by the next read
+	return used, nil
+}
+
+// Write writes to the client.
+func (c *connection) Write(p []byte) (int, error) { return c.out.Write(p) }
+
+// Close closes the connection when everything that was written has been sent.
+func (c *connection) Close() error {
+	c.out.finish()
+	err := c.Conn.Close()
+	c.out.close()
+	return err
+}
+
+// SetDeadline does nothing. The library calls it before each Read and Write to set no deadline.
+func (c *connection) SetDeadline(time.Time) error { return nil }
 
 // end closes the connection. The log will contain the reason, unless the connection has already
 // ended.

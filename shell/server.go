@@ -305,6 +305,8 @@ func (r *runningServer) admit(conn net.Conn) *connection {
 	c := &connection{
 		Conn: conn, addr: addr, accepted: clock.System().Mark(), hello: newClientHello(),
 	}
+	c.out.conn, c.out.timers, c.out.clock = conn, &c.timers, r.connClock
+	c.out.handshake.Store(true)
 	c.stopHandshakeTimer = c.timers.AfterFunc(r.connClock, r.limits.HandshakeTimeout,
 		func() { c.end(fmt.Sprintf("nobody has logged in within %v", r.limits.HandshakeTimeout)) })
 	r.connections[c] = true
