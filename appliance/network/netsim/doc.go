@@ -71,6 +71,14 @@
 // the port of the machine that is not the appliance decides (ether.FrameFilter), so that a
 // rule need not say where a host is.
 //
+// # Servers that nobody uses
+//
+// A running server has neither sockets nor goroutines before its first packet arrives
+// (vnet.Host.OnFirstPacket): that packet is delivered again when the server listens, so a client
+// or a capture sees no difference. A server is started with the world only if starting it does
+// more than to listen (peers.Eager), or if another server has the same port, so that a conflict
+// is an error of World.Start.
+//
 // # Restart
 //
 // A reboot of the appliance is Stop and New: the new stack has empty caches and no
@@ -83,7 +91,7 @@
 // In the order in which they may be taken:
 //
 //   - servers.changing, held while servers start and stop; then servers.mu, Faults.mu or
-//     World.mu
+//     World.mu. A packet that starts a server takes servers.mu only.
 //   - clients.mu; then doors.mu or World.mu
 //   - doors.mu; then the lock of a door.Front, never the other way round
 //   - Faults.mu; then the locks of packages wan and ether

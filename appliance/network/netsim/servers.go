@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
+	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
 // A Server is the current state of a simulated server.
@@ -29,19 +31,43 @@ type servers struct {
 	topology *topology.Topology
 	faults   *Faults // remembers which servers are stopped
 	running  func() bool
+	hosts    *vnet.Host
+	logger   *slog.Logger
 	peers    map[string]peers.Peer // by the name of their service
 
 	changing sync.Mutex // held while servers start and stop; mu is taken under it
 	mu       sync.Mutex
-	started  []peers.Peer // changed only with changing held too
+	started  []*startedPeer // changed only with changing held too
+}
+
+// A startedPeer is a server that runs for its clients. It is really started when the first packet
+// for it arrives: most servers of a world are never used.
+type startedPeer struct {
+	peers.Peer
+	cancel func() // prevents a start that has not happened yet; nil if it was started at once
+	awake  bool   // Start has succeeded; guarded by servers.mu until cancel has returned
+}
+
+// stop stops the server. servers.mu must not be held.
+func (p *startedPeer) stop() {
+	if p.cancel != nil {
+		p.cancel()
+	}
+	if p.awake {
+		p.Stop()
+	}
 }
 
 // newServers makes the servers of topology t. The method start starts them. c has the fields of
-// their configurations that are the same for all. running reports whether the world runs.
+// their configurations that are the same for all but Transport, which is hosts. running reports whether the world runs.
 func newServers(
-	t *topology.Topology, c peers.Config, faults *Faults, running func() bool,
+	t *topology.Topology, hosts *vnet.Host, c peers.Config, faults *Faults, running func() bool,
 ) *servers {
-	s := &servers{topology: t, faults: faults, running: running, peers: make(map[string]peers.Peer)}
+	s := &servers{
+		topology: t, hosts: hosts, logger: c.Logger, faults: faults, running: running,
+		peers: make(map[string]peers.Peer),
+	}
+	c.Transport = hosts
 	c.Records = dnsRecords(t)
 	for h, service := range s.services() {
 		kind, _ := peers.Lookup(service.Type) // Check has found it
@@ -84,7 +110,7 @@ func (s *servers) start(ctx context.Context) error {
 		if s.faults.isDown(service.Name) {
 			continue
 		}
-		if err := s.startPeer(ctx, s.peers[service.Name]); err != nil {
+		if err := s.startPeer(ctx, service.Name); err != nil {
 			return err
 		}
 	}
@@ -92,14 +118,57 @@ func (s *servers) start(ctx context.Context) error {
 }
 
 // startPeer is called with changing held.
-func (s *servers) startPeer(ctx context.Context, p peers.Peer) error {
-	if err := p.Start(ctx); err != nil {
-		return err
+func (s *servers) startPeer(ctx context.Context, name string) error {
+	p := &startedPeer{Peer: s.peers[name]}
+	addrs, shared := s.addrs(name)
+	if e, ok := p.Peer.(peers.Eager); shared || ok && e.Eager() {
+		if err := p.Start(ctx); err != nil {
+			return err
+		}
+		p.awake = true
+	} else {
+		p.cancel = s.hosts.OnFirstPacket(addrs, func() { s.wake(name, p) })
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.started = append(s.started, p)
 	return nil
+}
+
+// addrs returns the addresses of a service, and reports whether another service has one of them
+// too. If both use the same protocol, starting the second one fails.
+func (s *servers) addrs(name string) (addrs []netip.AddrPort, shared bool) {
+	for h, service := range s.services() {
+		if service.Name == name {
+			addrs = addrsOf(h, service)
+		}
+	}
+	for h, service := range s.services() {
+		if service.Name != name {
+			shared = shared || slices.ContainsFunc(addrsOf(h, service),
+				func(a netip.AddrPort) bool { return slices.Contains(addrs, a) })
+		}
+	}
+	return addrs, shared
+}
+
+func addrsOf(h topology.Host, service topology.Service) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, a := range h.Addresses {
+		list = append(list, netip.AddrPortFrom(a, service.Port))
+	}
+	return list
+}
+
+// wake starts a server for which the first packet has arrived.
+func (s *servers) wake(name string, p *startedPeer) {
+	err := p.Start(context.Background())
+	if err != nil {
+		s.logger.Error("a simulated server does not start", "server", name, "error", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.awake = err == nil
 }
 
 // stop stops all servers, the last one first, after the changes that are under way.
@@ -111,7 +180,7 @@ func (s *servers) stop() {
 	s.started = nil
 	s.mu.Unlock()
 	for _, p := range slices.Backward(started) {
-		p.Stop()
+		p.stop()
 	}
 }
 
@@ -119,7 +188,7 @@ func (s *servers) stop() {
 func (s *servers) isRunning(p peers.Peer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Contains(s.started, p)
+	return slices.ContainsFunc(s.started, func(x *startedPeer) bool { return x.Peer == p })
 }
 
 // list returns the state of all servers in the order of the topology.
@@ -150,9 +219,7 @@ func (s *servers) notFound(name string) error {
 func (s *servers) describe(h topology.Host, service topology.Service) Server {
 	p := s.peers[service.Name]
 	x := Server{Name: service.Name, Type: service.Type, Host: h.Name, Running: s.isRunning(p)}
-	for _, a := range h.Addresses {
-		x.Addresses = append(x.Addresses, netip.AddrPortFrom(a, service.Port))
-	}
+	x.Addresses = addrsOf(h, service)
 	if r, ok := p.(peers.Reporter); ok {
 		x.Report = r.Report()
 	}
@@ -163,11 +230,16 @@ func (s *servers) describe(h topology.Host, service topology.Service) Server {
 func (s *servers) stopServer(name string) error {
 	return s.change(name, func(p peers.Peer) error {
 		s.faults.setDown(name, true)
-		if s.isRunning(p) {
-			p.Stop()
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.started = slices.DeleteFunc(s.started, func(x peers.Peer) bool { return x == p })
+		s.mu.Lock()
+		i := slices.IndexFunc(s.started, func(x *startedPeer) bool { return x.Peer == p })
+		var found *startedPeer
+		if i >= 0 {
+			found = s.started[i]
+			s.started = slices.Delete(slices.Clone(s.started), i, i+1)
+		}
+		s.mu.Unlock()
+		if found != nil {
+			found.stop()
 		}
 		return nil
 	})
@@ -177,7 +249,7 @@ func (s *servers) stopServer(name string) error {
 func (s *servers) startServer(ctx context.Context, name string) error {
 	return s.change(name, func(p peers.Peer) error {
 		if !s.isRunning(p) {
-			if err := s.startPeer(ctx, p); err != nil {
+			if err := s.startPeer(ctx, name); err != nil {
 				return err
 			}
 		}

@@ -87,8 +87,8 @@ func (w *World) build(o Options) error {
 	w.clients = newClients(w.stacks, w.doors.servicePort, w.isRunning)
 	keys := o.Entropy.Stream("netsim/authority")
 	w.authority = peers.NewAuthority("esasim World CA", keys, o.Clock.Now)
-	w.servers = newServers(w.topology, peers.Config{
-		Transport: w.stacks.hosts, Authority: w.authority, Clock: o.Clock, Logger: o.Logger,
+	w.servers = newServers(w.topology, w.stacks.hosts, peers.Config{
+		Authority: w.authority, Clock: o.Clock, Logger: o.Logger,
 	}, w.faults, w.isRunning)
 	w.detachFaults = w.faults.attach(w.stacks.applyFaults)
 	return nil

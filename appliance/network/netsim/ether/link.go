@@ -84,6 +84,18 @@ func (l *link) dispatch(b buffer.Buffer, frames int) {
 	(*d).DeliverNetworkPacket(eth.Type(), pkt)
 }
 
+// DeliverAgain hands a packet of a transport protocol to the port's stack again, which has just
+// found no socket for it. It is called while the packet is delivered, and reports whether the stack
+// has taken it.
+func (p *Port) DeliverAgain(protocol tcpip.TransportProtocolNumber, pkt *stack.PacketBuffer) bool {
+	d := p.link.dispatcher.Load()
+	if d == nil {
+		return false
+	}
+	to, ok := (*d).(stack.TransportDispatcher)
+	return ok && to.DeliverTransportPacket(protocol, pkt) == stack.TransportPacketHandled
+}
+
 // WritePackets transmits packets of the stack. It never blocks and never fails: a sender
 // does not notice an unplugged cable.
 func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {

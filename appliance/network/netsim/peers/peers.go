@@ -21,6 +21,15 @@ type Peer interface {
 	Stop()
 }
 
+// An Eager is a Peer that may have to be started before a client needs it, because its Start does
+// more than listen. Other peers are started when the first packet for them arrives, by the
+// goroutine that delivers it; their Start must not wait for packets.
+type Eager interface {
+	Peer
+	// Eager reports whether the peer, with its options, must be started with its world.
+	Eager() bool
+}
+
 // A Reporter is a Peer that reports what it did. Report may be called at any time, even
 // while the peer is stopped.
 type Reporter interface {

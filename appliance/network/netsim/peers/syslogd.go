@@ -91,6 +91,9 @@ func newSyslogServer(c Config) *SyslogServer {
 	return s
 }
 
+// Eager implements Eager: to fill its backlog, the server connects to itself.
+func (s *SyslogServer) Eager() bool { return s.behavior.full }
+
 // Start listens on the host's addresses.
 func (s *SyslogServer) Start(ctx context.Context) error {
 	s.connCtx, s.cancelConns = context.WithCancel(context.Background())

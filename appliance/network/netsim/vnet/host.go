@@ -23,6 +23,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/entropy"
 	"github.com/esasim/esasim/appliance/network"
+	"github.com/esasim/esasim/appliance/network/netsim/ether"
 )
 
 // Options configure a Host. Only Rand is required.
@@ -73,6 +74,7 @@ type Host struct {
 	neighbors neighborSweeper
 	learner   learner
 	pings     pingSockets
+	dormants  dormants
 	forwards  sync.WaitGroup  // goroutines of forwarders
 	timers    clock.Group     // of listeners
 	ctx       context.Context // done when the host is closed
@@ -234,6 +236,18 @@ func (h *Host) ifaceLocked(name string) *iface {
 	for _, i := range h.ifaces {
 		if i.name == name || i.device == name {
 			return i
+		}
+	}
+	return nil
+}
+
+// portOf returns the port of a NIC, nil if it has none.
+func (h *Host) portOf(id tcpip.NICID) *ether.Port {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, i := range h.ifaces {
+		if i.id == id {
+			return i.port
 		}
 	}
 	return nil

@@ -1,0 +1,90 @@
+package vnet
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+)
+
+// dormants are the functions of OnFirstPacket by the addresses that they wait for.
+type dormants struct {
+	handle sync.Once // sets the stack's handlers
+
+	mu sync.Mutex // a leaf
+	at map[netip.AddrPort][]*dormant
+}
+
+// A dormant is one function of OnFirstPacket.
+type dormant struct {
+	start func()
+	once  sync.Once
+}
+
+// OnFirstPacket calls start, once, before the host processes the first SYN or UDP datagram to one
+// of the addresses for which it has no socket. The sockets that start opens then receive that
+// packet, as if they had been there before: a server that nobody uses needs neither sockets nor
+// goroutines. start is called by the goroutine that delivers the packet. It must return soon, must
+// not wait for packets, and must not close a listener.
+//
+// cancel makes sure that start is not called any more. If it is running, cancel waits for it.
+//
+// A promiscuous host has forwarders instead: OnFirstPacket must not be called for it.
+func (h *Host) OnFirstPacket(addrs []netip.AddrPort, start func()) (cancel func()) {
+	h.dormants.handle.Do(func() {
+		for _, p := range []tcpip.TransportProtocolNumber{tcp.ProtocolNumber, udp.ProtocolNumber} {
+			h.stack.SetTransportProtocolHandler(p,
+				func(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+					return h.wakeDormants(p, id, pkt)
+				})
+		}
+	})
+	d := &dormant{start: start}
+	h.dormants.mu.Lock()
+	defer h.dormants.mu.Unlock()
+	if h.dormants.at == nil {
+		h.dormants.at = make(map[netip.AddrPort][]*dormant)
+	}
+	for _, a := range addrs {
+		h.dormants.at[a] = append(h.dormants.at[a], d)
+	}
+	return func() {
+		h.dormants.mu.Lock()
+		for _, a := range addrs {
+			h.dormants.at[a] = slices.DeleteFunc(slices.Clone(h.dormants.at[a]),
+				func(x *dormant) bool { return x == d })
+		}
+		h.dormants.mu.Unlock()
+		d.once.Do(func() {})
+	}
+}
+
+// wakeDormants handles a packet that no socket has received, and reports whether one has received
+// it now. A packet that arrives while another one wakes a server waits for that, so the packets
+// keep their order.
+func (h *Host) wakeDormants(
+	p tcpip.TransportProtocolNumber, id stack.TransportEndpointID, pkt *stack.PacketBuffer,
+) bool {
+	if p == tcp.ProtocolNumber &&
+		header.TCP(pkt.TransportHeader().Slice()).Flags() != header.TCPFlagSyn {
+		return false
+	}
+	_, to := ends(id)
+	h.dormants.mu.Lock()
+	list := h.dormants.at[to]
+	h.dormants.mu.Unlock()
+	for _, d := range list {
+		d.once.Do(d.start)
+	}
+	if len(list) == 0 ||
+		h.stack.FindTransportEndpoint(pkt.NetworkProtocolNumber, p, id, pkt.NICID) == nil {
+		return false
+	}
+	port := h.portOf(pkt.NICID)
+	return port != nil && port.DeliverAgain(p, pkt)
+}
