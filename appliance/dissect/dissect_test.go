@@ -74,7 +74,8 @@ func eth(t layers.EthernetType) *layers.Ethernet {
 // tcp adds a segment from the appliance to the syslog server, or the reverse.
 func (x *captureBuilder) tcp(fromESA bool, change func(*layers.TCP), data string) {
 	x.t.Helper()
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: esa, DstIP: syslog}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: esa,
+		DstIP: syslog}
 	t := &layers.TCP{SrcPort: 26040, DstPort: 514, Window: 17550}
 	if !fromESA {
 		ip.SrcIP, ip.DstIP, t.SrcPort, t.DstPort = syslog, esa, 514, 26040
@@ -205,7 +206,8 @@ func TestPacketsThatAreNotTCP(t *testing.T) {
 		DstHwAddress: make([]byte, 6), DstProtAddress: syslog.To4(),
 	}
 	x.add(eth(layers.EthernetTypeARP), arp)
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: esa, DstIP: syslog}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: esa,
+		DstIP: syslog}
 	udp := &layers.UDP{SrcPort: 40000, DstPort: 53}
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
 		t.Fatal(err)
@@ -216,7 +218,8 @@ func TestPacketsThatAreNotTCP(t *testing.T) {
 	x.add(eth(layers.EthernetTypeIPv4), ip, udp, &layers.DNS{
 		ID: 0x1234, RD: true, QDCount: 1, Questions: []layers.DNSQuestion{question},
 	})
-	ip = &layers.IPv4{Version: 4, TTL: 1, Protocol: layers.IPProtocolICMPv4, SrcIP: esa, DstIP: syslog}
+	ip = &layers.IPv4{Version: 4, TTL: 1, Protocol: layers.IPProtocolICMPv4, SrcIP: esa,
+		DstIP: syslog}
 	x.add(eth(layers.EthernetTypeIPv4), ip,
 		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(8, 0), Id: 7, Seq: 2})
 	tag := &layers.Dot1Q{VLANIdentifier: 12, Type: layers.EthernetTypeARP}
@@ -242,7 +245,8 @@ func TestPacketsThatAreNotTCP(t *testing.T) {
 		if _, err := c.Packet(t.Context(), all, i+1); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.Follow(t.Context(), all, i+1, 0, dissect.MaxStreamBytes); !errors.Is(err, dissect.ErrNotTCP) {
+		_, err := c.Follow(t.Context(), all, i+1, 0, dissect.MaxStreamBytes)
+		if !errors.Is(err, dissect.ErrNotTCP) {
 			t.Errorf("packet %d: %v", i+1, err)
 		}
 	}
@@ -312,7 +316,8 @@ func TestICMPTexts(t *testing.T) {
 
 func TestDNSTexts(t *testing.T) {
 	x := newCaptureBuilder(t)
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: syslog, DstIP: esa}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: syslog,
+		DstIP: esa}
 	udp := &layers.UDP{SrcPort: 53, DstPort: 40000}
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
 		t.Fatal(err)
@@ -395,7 +400,8 @@ func TestPacket(t *testing.T) {
 		t.Errorf("layers: %s", names)
 	}
 	line := dissect.DumpLine{
-		Offset: "0000", Hex: "00 50 56 04 05 06 00 50  56 01 02 03 08 00 45 00", Text: ".PV....PV.....E.",
+		Offset: "0000", Hex: "00 50 56 04 05 06 00 50  56 01 02 03 08 00 45 00",
+		Text: ".PV....PV.....E.",
 	}
 	if p.Dump[0] != line {
 		t.Errorf("%+v, want %+v", p.Dump[0], line)
@@ -412,7 +418,8 @@ func TestPagesOfLargeFile(t *testing.T) {
 	const packets = 3000
 	for i := range packets {
 		port := layers.UDPPort(1000 + i%2)
-		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: esa, DstIP: syslog}
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: esa,
+			DstIP: syslog}
 		udp := &layers.UDP{SrcPort: 40000, DstPort: port}
 		if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
 			t.Fatal(err)
@@ -558,7 +565,8 @@ func FuzzCapture(f *testing.F) {
 			if _, err := c.Packet(t.Context(), all, i+1); err != nil {
 				t.Fatal(err)
 			}
-			if s, err := c.Follow(t.Context(), all, i+1, 0, dissect.MaxStreamBytes); err == nil && s.ToServer < 0 {
+			s, err := c.Follow(t.Context(), all, i+1, 0, dissect.MaxStreamBytes)
+			if err == nil && s.ToServer < 0 {
 				t.Fatal(s)
 			}
 		}

@@ -127,7 +127,8 @@ func icmpInfo(p gopacket.Packet, r *Row) {
 		r.Info += fmt.Sprintf(" %v", a.TargetAddress)
 	}
 	if e, ok := p.Layer(layers.LayerTypeICMPv6Echo).(*layers.ICMPv6Echo); ok {
-		r.Info = echoText(m.TypeCode.Type() == layers.ICMPv6TypeEchoRequest, e.Identifier, e.SeqNumber)
+		r.Info = echoText(m.TypeCode.Type() == layers.ICMPv6TypeEchoRequest, e.Identifier,
+			e.SeqNumber)
 		if ip, ok := p.NetworkLayer().(*layers.IPv6); ok {
 			r.Info += fmt.Sprintf(", hop limit=%d", ip.HopLimit)
 		}

@@ -310,7 +310,8 @@ func udpInfo(p gopacket.Packet, u *layers.UDP) (protocol, info string) {
 	case u.DstPort == 123 || u.SrcPort == 123:
 		if n, ok := p.ApplicationLayer().(*layers.NTP); ok {
 			mode := map[layers.NTPMode]string{3: "client", 4: "server"}[n.Mode]
-			return "NTP", strings.TrimSuffix(fmt.Sprintf("NTP Version %d, %s", n.Version, mode), ", ")
+			return "NTP", strings.TrimSuffix(
+				fmt.Sprintf("NTP Version %d, %s", n.Version, mode), ", ")
 		}
 	}
 	return "UDP", fmt.Sprintf("%s > %s Len=%d",

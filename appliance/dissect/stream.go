@@ -285,7 +285,8 @@ func (t *reassembler) append(i int, p dataPiece, missing int64) {
 		return
 	}
 	t.stream.Parts = append(parts, Part{
-		FromClient: i == 0, Number: p.number, Offset: offset, Data: slices.Clone(data), Missing: missing,
+		FromClient: i == 0, Number: p.number, Offset: offset, Data: slices.Clone(data),
+		Missing: missing,
 	})
 }
 

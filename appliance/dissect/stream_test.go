@@ -150,7 +150,8 @@ func TestSequenceNumbersWithoutASYN(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := fmt.Sprint(p.Layers); !strings.Contains(text, "{Sequence number 1 (relative), 77}") ||
+	text := fmt.Sprint(p.Layers)
+	if !strings.Contains(text, "{Sequence number 1 (relative), 77}") ||
 		!strings.Contains(text, "{Acknowledgement number 11 (relative), 4000000010}") {
 		t.Error(text)
 	}
@@ -197,7 +198,8 @@ func TestFollowReturnsARange(t *testing.T) {
 		t.Errorf("%q, %q, %v", sent.String(), received.String(), err)
 	}
 	failed := errors.New("the reader has gone")
-	if err := c.CopyStream(t.Context(), all, 2, func(bool, []byte) error { return failed }); !errors.Is(err, failed) {
+	err = c.CopyStream(t.Context(), all, 2, func(bool, []byte) error { return failed })
+	if !errors.Is(err, failed) {
 		t.Error(err)
 	}
 }

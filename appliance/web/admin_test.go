@@ -117,7 +117,8 @@ func TestAllInvalidFieldsOfALogAreMarked(t *testing.T) {
 	b := newTestSite(t).login("admin")
 	w := b.post(logsPath+"/add", "type", "mail", "name", "a b", "level", "3", "maxsize", "1g",
 		"maxfiles", "none", "schedule", "daily", "clock", "25:00",
-		"method", "syslog", "pushhost", "a b", "pushport", "514", "protocol", "tcp", "facility", "", "maxmessage", "7")
+		"method", "syslog", "pushhost", "a b", "pushport", "514", "protocol", "tcp", "facility", "",
+		"maxmessage", "7")
 	expectPage(t, w, http.StatusUnprocessableEntity,
 		`value="a b" maxlength="64" required autocomplete="off" spellcheck="false" aria-invalid="true" aria-describedby="name-error"`,
 		`value="1g" aria-invalid="true"`, `value="none" aria-invalid="true"`,
@@ -147,13 +148,16 @@ func TestLogFormFollowsTheType(t *testing.T) {
 	b := s.login("admin")
 	w := b.get(logsPath + "/add")
 	expectPage(t, w, http.StatusOK, `<option value="mail" data-has="push "`,
-		`<option value="bounce" data-has=" bounces"`, `name="file" value="" maxlength="64" spellcheck="false" placeholder="the type's own"`, `<option value="">the type's default</option>`)
+		`<option value="bounce" data-has=" bounces"`,
+		`name="file" value="" maxlength="64" spellcheck="false" placeholder="the type's own"`,
+		`<option value="">the type's default</option>`)
 	if strings.Contains(w.Body.String(), "<option selected>mail</option>") {
 		t.Error("the facility of the mail logs is chosen for every type")
 	}
 	add := func(kind, name string, more ...string) *httptest.ResponseRecorder {
 		return b.post(logsPath+"/add", append([]string{"type", kind, "name", name, "level", "3",
-			"file", "", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "clock", "00:00"}, more...)...)
+			"file", "", "maxsize", "10m", "maxfiles", "10", "schedule", "none", "clock", "00:00"},
+			more...)...)
 	}
 	expectRedirect(t, add("bounce", "mine", "bouncebytes", "", "method", "manual"), logsPath)
 	expectRedirect(t, add("bounce", "mine2", "method", "manual"), logsPath)
@@ -169,7 +173,8 @@ func TestLogFormFollowsTheType(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	expectPage(t, add("bounce", "mine3", "method", "syslog", "pushhost", "10.0.0.1"),
-		http.StatusUnprocessableEntity, `id="method-error">Bounce Logs cannot be pushed to a syslog server.`)
+		http.StatusUnprocessableEntity,
+		`id="method-error">Bounce Logs cannot be pushed to a syslog server.`)
 }
 
 // sessionsDraft returns the draft of the only session.
@@ -216,7 +221,8 @@ func TestInvalidSCPPortIsRefused(t *testing.T) {
 		"0": "The port must be", "70000": "The port must be"} {
 		expectPage(t, b.post(logsPath+"/add", "type", "mail", "name", "pushed", "level", "3",
 			"maxsize", "1048576", "maxfiles", "10", "schedule", "none",
-			"method", "scp_push", "remotehost", "10.0.201.6", "remoteuser", "logs", "remoteport", port), http.StatusUnprocessableEntity, `role="alert">`, says)
+			"method", "scp_push", "remotehost", "10.0.201.6", "remoteuser", "logs", "remoteport",
+			port), http.StatusUnprocessableEntity, `role="alert">`, says)
 	}
 }
 
@@ -290,7 +296,8 @@ func TestUploadInterval(t *testing.T) { // as in logconfig
 		return *list.Find("sent")
 	}
 	expectPage(t, b.get(logsPath+"/add"), http.StatusOK,
-		"Maximum time to wait before transferring, in seconds", `name="remotewait" class="short" inputmode="numeric" value="3600"`)
+		"Maximum time to wait before transferring, in seconds",
+		`name="remotewait" class="short" inputmode="numeric" value="3600"`)
 	expectRedirect(t, b.post(logsPath+"/add", withFields(ftpForm, "remotewait", "600")...),
 		logsPath)
 	if l := sent(); l.Schedule != logs.Interval || l.IntervalSeconds != 600 {
@@ -332,7 +339,8 @@ func TestUploadsHaveNoOtherRollover(t *testing.T) {
 	b := newTestSite(t).login("admin")
 	expectPage(t, b.post(logsPath+"/add", withFields(ftpForm, "remotewait", "600", "schedule",
 		"daily")...), http.StatusUnprocessableEntity,
-		`value="daily" checked`, `id="schedule-error">FTP Push and SCP Push have a time of their own, which is below.`)
+		`value="daily" checked`,
+		`id="schedule-error">FTP Push and SCP Push have a time of their own, which is below.`)
 }
 
 func TestRollOverAndDownloadLogFiles(t *testing.T) {
@@ -345,14 +353,16 @@ func TestRollOverAndDownloadLogFiles(t *testing.T) {
 		"current", "gui_logs.@20150625T085003.s")
 	w := b.get(logsPath + "/files/gui_logs/gui_logs.@20150625T085003.s")
 	expectPage(t, w, http.StatusOK, "Info: Begin Logfile", "POST /login", "Info: End Logfile")
-	if got := w.Header().Get("Content-Disposition"); got != `attachment; filename="gui_logs.@20150625T085003.s"` {
+	want := `attachment; filename="gui_logs.@20150625T085003.s"`
+	if got := w.Header().Get("Content-Disposition"); got != want {
 		t.Error(got)
 	}
 	expectRedirect(t, b.post(logsPath+"/rollover"), logsPath)
 	expectPage(t, b.get(logsPath), http.StatusOK, "Choose the logs to roll over.")
 	expectRedirect(t, b.post(logsPath+"/rollover", "log", "nothing"), logsPath)
 	for _, bad := range []string{"/files/diagnostic", "/files/..%2Fdiagnostic",
-		"/files/gui_logs/..%2F..%2Fconfiguration", "/files/gui_logs/gui_logs.current%00", "/files/nothing/x"} {
+		"/files/gui_logs/..%2F..%2Fconfiguration", "/files/gui_logs/gui_logs.current%00",
+		"/files/nothing/x"} {
 		expectPage(t, b.get(logsPath+bad), http.StatusNotFound)
 	}
 }
@@ -404,7 +414,8 @@ func TestCheckAndDeleteAlertRecipients(t *testing.T) {
 	expectPage(t, add("address", "ann@example.com", "class", "Weather", "severity", "Critical"),
 		http.StatusUnprocessableEntity, "There is no alert class")
 	expectPage(t, b.get(alertsPath+"/delete?address=joe@example.com"), http.StatusOK,
-		"Are you sure you want to delete the alert recipient joe@example.com?", `name="address" value="joe@example.com"`)
+		"Are you sure you want to delete the alert recipient joe@example.com?",
+		`name="address" value="joe@example.com"`)
 	expectRedirect(t, b.post(alertsPath+"/delete", "address", "joe@example.com"), alertsPath)
 	expectPage(t, b.get(alertsPath), http.StatusOK, "No Changes Pending",
 		"No recipients are configured")
@@ -426,7 +437,8 @@ func TestAlertSettings(t *testing.T) {
 			pairs = append(pairs, k, v)
 		}
 		expectPage(t, b.post(alertsPath+"/settings", pairs...), http.StatusUnprocessableEntity,
-			`role="alert">Some settings are not valid.`, `value="`+value+`"`, `id="`+field+`-error">The `)
+			`role="alert">Some settings are not valid.`, `value="`+value+`"`,
+			`id="`+field+`-error">The `)
 	}
 	expectPage(t, b.post(alertsPath+"/settings", "from", "nobody", "initial", "x", "maximum", "600",
 		"stored", "y"), http.StatusUnprocessableEntity,

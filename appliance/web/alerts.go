@@ -268,7 +268,9 @@ func (s *site) saveAlertSettings(v *visit) error {
 		return s.render(v, http.StatusUnprocessableEntity, "alertform.html", f)
 	}
 	err = alert.Section.Edit(v.session.draft, func(set *alert.Settings) error {
-		set.From, set.InitialInterval, set.MaximumInterval, set.StoredAlerts = f.From, int(parseNumber(f.Initial)), int(parseNumber(f.Maximum)), int(parseNumber(f.Stored))
+		set.From, set.StoredAlerts = f.From, int(parseNumber(f.Stored))
+		set.InitialInterval = int(parseNumber(f.Initial))
+		set.MaximumInterval = int(parseNumber(f.Maximum))
 		set.AutoSupport, set.AutoSupportCopy = f.AutoSupport, f.Copy
 		return set.Check()
 	})

@@ -61,7 +61,8 @@ func TestSessionsEndWithTheirAccount(t *testing.T) {
 			expectPage(t, w, http.StatusUnauthorized, "The session was closed "+c.text)
 			login := "/login?referrer=%2Fcommit"
 			expectRedirect(t, b.post("/commit", "action", "commit"), login)
-			expectPage(t, b.get(login), http.StatusOK, `role="status">The session was closed `+c.text,
+			expectPage(t, b.get(login), http.StatusOK,
+				`role="status">The session was closed `+c.text,
 				`name="referrer" value="/commit"`)
 			expectPage(t, admin.get("/monitor/system_status"), http.StatusOK)
 			stranger := s.browser()
@@ -209,7 +210,8 @@ func TestDownloadsEndWithTheirAccount(t *testing.T) {
 			s.addUser("joe", users.Operator)
 			s.store("a.cap", manyPackets(5000))
 			b := s.login("joe")
-			r := httptest.NewRequest("GET", "https://127.0.0.1:8443"+capturesPath+"/files/a.cap", nil)
+			r := httptest.NewRequest("GET", "https://127.0.0.1:8443"+capturesPath+"/files/a.cap",
+				nil)
 			r.RemoteAddr = address + ":40000"
 			for name, value := range b.cookies {
 				r.AddCookie(&http.Cookie{Name: name, Value: value})
@@ -218,7 +220,8 @@ func TestDownloadsEndWithTheirAccount(t *testing.T) {
 				s.changeUser(t.Context(), "joe", change)
 			}}
 			s.ServeHTTP(w, r)
-			if want := w.Header().Get("Content-Length"); w.Body.Len() == 0 || w.Body.Len() > 64<<10 {
+			if want := w.Header().Get("Content-Length"); w.Body.Len() == 0 ||
+				w.Body.Len() > 64<<10 {
 				t.Errorf("%d of %s bytes were sent", w.Body.Len(), want)
 			}
 		})

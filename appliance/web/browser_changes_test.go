@@ -18,7 +18,14 @@ import (
 func (w *window) announced() string {
 	w.t.Helper()
 	w.do(chromedp.WaitReady(byXPath(`//*[@data-announce][text()]`)))
-	return ask(w, chromedp.Evaluate[string](`document.querySelector("[data-announce]").textContent`))
+	return ask(w, chromedp.Evaluate[string](
+		`document.querySelector("[data-announce]").textContent`))
+}
+
+// focused returns the text of the element that has the focus.
+func (w *window) focused() string {
+	w.t.Helper()
+	return ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`))
 }
 
 // The page shows changes of other sessions without a reload.
@@ -50,7 +57,7 @@ func TestBrowserSeesChangesOfOtherSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.do(chromedp.WaitNotPresent(byXPath(`//a[text()="one.cap"]`)))
-	if got := ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Manage Packet Capture Files" {
+	if got := w.focused(); got != "Manage Packet Capture Files" {
 		t.Errorf("the file with the focus has gone, and the focus is on %q", got)
 	}
 }
@@ -130,7 +137,8 @@ func TestBrowserErrorsOfAForm(t *testing.T) {
 		t.Errorf("the filter is %q, want %q", got, want)
 	}
 	w.press("Edit Settings", "Capture File Size Limit")
-	if !ask(w, chromedp.Evaluate[bool](`document.getElementById("leaveout").checked && document.getElementById("expression").value === "(tcp port 25)"`)) {
+	if !ask(w, chromedp.Evaluate[bool](`document.getElementById("leaveout").checked &&
+		document.getElementById("expression").value === "(tcp port 25)"`)) {
 		t.Error("the form does not show the filter as it was entered")
 	}
 }
@@ -159,7 +167,11 @@ func TestBrowserFollowsACapture(t *testing.T) {
 
 	here := ask(w, chromedp.Evaluate[string](`location.href`))
 	w.do(chromedp.Navigate(here+"/packet/1"), chromedp.WaitVisible(chromedp.CSS("nav.pager")))
-	place := `(() => { const r = document.querySelector('nav.pager [data-pager="next"]').getBoundingClientRect(); return [r.x, r.y].join(); })()`
+	place := `(() => {
+		const next = document.querySelector('nav.pager [data-pager="next"]');
+		const r = next.getBoundingClientRect();
+		return [r.x, r.y].join();
+	})()`
 	first := ask(w, chromedp.Evaluate[string](place))
 	for n := 2; n <= 4; n++ {
 		w.do(chromedp.Click(chromedp.CSS(`nav.pager [data-pager="next"]`)),
@@ -167,7 +179,7 @@ func TestBrowserFollowsACapture(t *testing.T) {
 		if got := ask(w, chromedp.Evaluate[string](place)); got != first {
 			t.Errorf("packet %d: Next is at %s, before at %s", n, got, first)
 		}
-		if got := ask(w, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Next ›" {
+		if got := w.focused(); got != "Next ›" {
 			t.Errorf("packet %d: the focus is on %q", n, got)
 		}
 	}
@@ -193,7 +205,8 @@ func TestBrowserFollowsAPacketAndAStream(t *testing.T) {
 	cli.Type("version")
 	cli.Expect("Model: ")
 	list.press(filepath.Base(box.Captures()[0]), "in progress")
-	list.do(chromedp.Click(chromedp.CSS("#follow")), chromedp.WaitVisible(byXPath(`//td/a[text()="1"]`)),
+	list.do(chromedp.Click(chromedp.CSS("#follow")),
+		chromedp.WaitVisible(byXPath(`//td/a[text()="1"]`)),
 		chromedp.Click(chromedp.CSS("#follow")))
 	file := ask(list, chromedp.Evaluate[string](`location.href`))
 	for w, address := range map[*window]string{packet: "/packet/1", stream: "/stream/1"} {
@@ -244,7 +257,9 @@ func TestBrowserNarrowWindows(t *testing.T) {
 		w.do(chromedp.EmulateViewport(size.width, size.height))
 		for _, p := range pages {
 			w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
-			if wide := ask(w, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); wide > 0 {
+			wide := ask(w, chromedp.Evaluate[int](`document.documentElement.scrollWidth -
+				document.documentElement.clientWidth`))
+			if wide > 0 {
 				t.Errorf("%s is %d pixels wider than a window of %d", p, wide, size.width)
 			}
 			if covered := ask(w, chromedp.Evaluate[string](coveredControls)); covered != "" {
@@ -257,7 +272,8 @@ func TestBrowserNarrowWindows(t *testing.T) {
 
 // coveredControls is a script that focuses each control of the page and returns the names of
 // those that something covers.
-const coveredControls = `[...document.querySelectorAll("main a, main button, main input, main select")].filter(e => {
+const coveredControls = `[...document.querySelectorAll(
+	"main a, main button, main input, main select")].filter(e => {
   if (!e.checkVisibility({ visibilityProperty: true })) return false;
   e.focus();
   const r = e.getClientRects()[0], x = r.x + Math.min(r.width / 2, 8), y = r.y + r.height / 2;
@@ -283,9 +299,11 @@ func TestBrowserLandmarks(t *testing.T) {
 		w.do(chromedp.Navigate(base+p), chromedp.WaitVisible(chromedp.CSS("main")))
 		same := ask(w, chromedp.Evaluate[string](`(() => {
 			const seen = new Set(), same = [];
-			for (const e of document.querySelectorAll("nav, section, form[role=search], [role=region]")) {
-				const name = (e.getAttribute("role") || e.tagName) + " " + (e.getAttribute("aria-label") || document.getElementById(e.getAttribute("aria-labelledby"))?.textContent);
-				const key = name.replace(/^SECTION/, "region");
+			const marks = "nav, section, form[role=search], [role=region]";
+			for (const e of document.querySelectorAll(marks)) {
+				const by = document.getElementById(e.getAttribute("aria-labelledby"));
+				const name = e.getAttribute("aria-label") || by?.textContent;
+				const key = ((e.getAttribute("role") || e.tagName) + " " + name).replace(/^SECTION/, "region");
 				if (seen.has(key)) same.push(key);
 				seen.add(key);
 			}
@@ -312,7 +330,9 @@ func TestBrowserRefreshesPages(t *testing.T) {
 	w.press("Submit", "The alert recipient joe@example.com takes effect when the change is "+
 		"committed.")
 	// This is a form of another tab.
-	ask(w, chromedp.Evaluate[bool](`fetch("/commit", {method: "POST", body: new URLSearchParams({action: "abandon"})}).then(() => true)`, chromedp.EvalAwaitPromise))
+	ask(w, chromedp.Evaluate[bool](`fetch("/commit", {
+		method: "POST", body: new URLSearchParams({action: "abandon"}),
+	}).then(() => true)`, chromedp.EvalAwaitPromise))
 	w.do(chromedp.WaitNotPresent(byXPath(`//main/*[contains(., "takes effect when")]`)),
 		chromedp.WaitVisible(byXPath(`//a[text()="No Changes Pending"]`)))
 	w.sees("No recipients are configured")
@@ -330,5 +350,6 @@ func TestBrowserPrintStyle(t *testing.T) {
 		return err
 	}))
 	w.do(chromedp.WaitNotVisible(chromedp.CSS("nav.menus")),
-		chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)), chromedp.WaitVisible(byXPath(`//h1[text()="Packet Capture"]`)))
+		chromedp.WaitNotVisible(byXPath(`//button[text()="Start Capture"]`)),
+		chromedp.WaitVisible(byXPath(`//h1[text()="Packet Capture"]`)))
 }

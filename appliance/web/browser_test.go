@@ -127,7 +127,8 @@ func (w *window) press(button, then string) {
 // sees waits for a text in an element without hidden parts.
 func (w *window) sees(text string) {
 	w.t.Helper()
-	w.do(chromedp.WaitVisible(byXPath(`(//main//*[not(ancestor-or-self::*[@hidden]) and not(.//*[@hidden])][contains(normalize-space(.), %q)])[1]`, text)))
+	w.do(chromedp.WaitVisible(byXPath(`(//main//*[not(ancestor-or-self::*[@hidden]) and
+		not(.//*[@hidden])][contains(normalize-space(.), %q)])[1]`, text)))
 }
 
 // text returns the text of a part of the page.
@@ -251,7 +252,8 @@ func TestBrowserCapturesPackets(t *testing.T) {
 	w.press("Running a Packet Capture", "To start a capture")
 	w.picture("12-help")
 	w.do(chromedp.Click(byXPath(`//summary[text()="Options"]`)),
-		chromedp.Click(byXPath(`//button[text()="Log Out"]`)), chromedp.WaitVisible(chromedp.CSS("#username")))
+		chromedp.Click(byXPath(`//button[text()="Log Out"]`)),
+		chromedp.WaitVisible(chromedp.CSS("#username")))
 }
 
 // menus takes screenshots of open menus. Escape and focus elsewhere close menus.
@@ -260,7 +262,8 @@ func (w *window) menus() {
 	help := byXPath(`//summary[text()="Help and Support"]`)
 	w.do(chromedp.Click(help))
 	w.keep("19-menu-desktop", ask(w, chromedp.FullScreenshot(100)))
-	closed := chromedp.WaitVisible(byXPath(`//details[not(@open)]/summary[text()="Help and Support"]`))
+	closed := chromedp.WaitVisible(byXPath(
+		`//details[not(@open)]/summary[text()="Help and Support"]`))
 	w.do(chromedp.KeyEvent(kb.Escape), closed)
 	w.do(chromedp.Click(help), chromedp.Focus(chromedp.CSS("#main")), closed) // as the Tab key does
 	w.do(chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch),
@@ -321,7 +324,11 @@ func (w *window) administer(box *appliancetest.Box) {
 // pick selects an option of a list, as a user does.
 func (w *window) pick(id, value string) {
 	w.t.Helper()
-	ask(w, chromedp.Evaluate[bool](fmt.Sprintf(`(() => { const s = document.getElementById(%q); s.value = %q; return s.dispatchEvent(new Event("change")); })()`, id, value)))
+	ask(w, chromedp.Evaluate[bool](fmt.Sprintf(`(() => {
+		const s = document.getElementById(%q);
+		s.value = %q;
+		return s.dispatchEvent(new Event("change"));
+	})()`, id, value)))
 }
 
 // download downloads a file with the page's button and returns what the browser has stored.
@@ -428,7 +435,7 @@ func TestTwoBrowsersAndTheCommandLine(t *testing.T) {
 	if text := one.text("main"); strings.Contains(text, "has started") {
 		t.Errorf("the page still says that the capture has started:\n%s", text)
 	}
-	if got := ask(one, chromedp.Evaluate[string](`document.activeElement.textContent`)); got != "Current Packet Capture" {
+	if got := one.focused(); got != "Current Packet Capture" {
 		t.Errorf("the button with the focus has gone, and the focus is on %q", got)
 	}
 	if !ask(one, chromedp.Evaluate[bool](`document.querySelector('input[name="file"]').checked`)) {
@@ -450,7 +457,8 @@ func TestHTTPDoorRedirectsToTheHTTPSDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Body.Close()
-	if got, want := r.Header.Get("Location"), "https://"+box.DoorAddrs()["https"].String()+"/login"; r.StatusCode != http.StatusFound || got != want {
+	got, want := r.Header.Get("Location"), "https://"+box.DoorAddrs()["https"].String()+"/login"
+	if r.StatusCode != http.StatusFound || got != want {
 		t.Errorf("%d to %q, want %q", r.StatusCode, got, want)
 	}
 }
@@ -468,7 +476,8 @@ func TestFormSurvivesALogin(t *testing.T) {
 	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), "tcp"))
 	w.sees("Your session has expired.")
 	w.do(chromedp.SendKeys(chromedp.CSS("#expression"), strings.Repeat(kb.Backspace, 3)),
-		chromedp.Click(chromedp.CSS(`input[value="predefined"]`)), chromedp.Click(byXPath(`//button[text()="Submit"]`)))
+		chromedp.Click(chromedp.CSS(`input[value="predefined"]`)),
+		chromedp.Click(byXPath(`//button[text()="Submit"]`)))
 	w.sees("Your session has expired. Log in again.")
 	w.login()
 	w.sees("Edit Packet Capture Settings")

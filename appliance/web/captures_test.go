@@ -35,7 +35,8 @@ func TestStartWatchAndStopACapture(t *testing.T) { // B6, B7, B15
 	s.clock.Advance(4 * time.Second)
 	expectPage(t, b.get(capturesPath), http.StatusOK, "Success - Packet Capture has started.",
 		"Status: Capture in progress (Duration = <span data-show=\"duration\">4s</span>)",
-		"C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-20150625-085003.cap", "Stop Capture", "in progress")
+		"C100V-421F6D8FB9C75E19C425-C9AEA81B2B70-20150625-085003.cap", "Stop Capture",
+		"in progress")
 	expectPage(t, b.get(capturesPath+"/status"), http.StatusOK, `"state":"running","duration":"4s"`,
 		`"size":"24 B","packets":"0","dropped":"0"`)
 	expectRedirect(t, b.post(capturesPath+"/stop"), capturesPath)
@@ -180,7 +181,8 @@ func TestNoNameLeadsOutOfTheDirectory(t *testing.T) {
 		for _, below := range []string{"/files/", "/view/"} {
 			w := b.request("GET", capturesPath+"/x", nil, func(r *http.Request) {
 				r.URL.Opaque, r.RequestURI = "", capturesPath+below+name
-				r.URL.Path, r.URL.RawPath = unescaped(capturesPath+below+name), capturesPath+below+name
+				r.URL.Path, r.URL.RawPath = unescaped(capturesPath+below+name),
+					capturesPath+below+name
 			})
 			if w.Code == http.StatusOK || strings.Contains(w.Body.String(), "secret\n") {
 				t.Errorf("%s%s: %d\n%s", below, name, w.Code, w.Body)
@@ -256,10 +258,12 @@ func TestEditSettings(t *testing.T) { // B12, B13, B18
 	s := newTestSite(t)
 	b := s.login("admin")
 	expectPage(t, b.get(capturesPath+"/settings"), http.StatusOK, `name="size" value="200"`,
-		`value="size" checked`, `value="Data 1" checked`, `value="Data 2">`, `name="filter" value="" checked`)
+		`value="size" checked`, `value="Data 1" checked`, `value="Data 2">`,
+		`name="filter" value="" checked`)
 	expectRedirect(t, b.post(capturesPath+"/settings", "size", "20", "duration", "time", "time",
 		"5m 30s", "keep", "y", "interface", "Data 1", "interface", "Data 2",
-		"filter", "predefined", "ports", "25, 587", "clients", "10.1.1.1", "servers", "10.1.1.2, 2001:db8::1"), capturesPath)
+		"filter", "predefined", "ports", "25, 587", "clients", "10.1.1.1", "servers",
+		"10.1.1.2, 2001:db8::1"), capturesPath)
 	expectPage(t, b.get(capturesPath), http.StatusOK, "settings have been changed",
 		"20 MB (keep the newest data)", "Run Capture Until Time Elapsed Reaches 5m 30s", "All",
 		"(tcp port 25 or tcp port 587) and (host 10.1.1.1) and (host 10.1.1.2 or host 2001:db8::1)")
@@ -340,7 +344,8 @@ func TestAllInvalidFieldsAreMarkedAtOnce(t *testing.T) {
 			"does not exist.", "The filter is not valid at character 9")
 	expectPage(t, b.post(capturesPath+"/settings", "size", "20", "duration", "size", "interface",
 		"Data 1", "filter", "predefined", "clients", "10.1.1.1", "servers", "2001:db8::1"),
-		http.StatusUnprocessableEntity, `id="servers-error">The filter selects no packet: the clients have IPv4 addresses and the servers IPv6 addresses, or vice versa.`)
+		http.StatusUnprocessableEntity,
+		`id="servers-error">The filter selects no packet: the clients have IPv4 addresses and the servers IPv6 addresses, or vice versa.`)
 }
 
 func TestUnchangedFieldsOfUnusedChoicesAreAccepted(t *testing.T) {
@@ -377,7 +382,8 @@ func TestSettingsThatWereChangedElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectPage(t, b.post(capturesPath+"/settings", append(form, opened)...),
-		http.StatusUnprocessableEntity, `id="form-error"`, "changed elsewhere since this form was opened",
+		http.StatusUnprocessableEntity, `id="form-error"`,
+		"changed elsewhere since this form was opened",
 		"Capture File Size Limit: 7 MB; Capture Duration: Run Capture Indefinitely;",
 		`name="was" value="`+was()+`"`, `name="size" value="20"`)
 	if got := s.appliance.Captures.Settings().SizeMB; got != 7 {
@@ -390,7 +396,8 @@ func TestSettingsFormSaysThatACaptureIsInProgress(t *testing.T) {
 	for _, side := range []capture.Side{capture.GUI, capture.CLI} {
 		s := newTestSite(t)
 		b := s.login("admin")
-		if _, err := s.appliance.Captures.Start(t.Context(), capture.Owner{Side: side}); err != nil {
+		_, err := s.appliance.Captures.Start(t.Context(), capture.Owner{Side: side})
+		if err != nil {
 			t.Fatal(err)
 		}
 		expectPage(t, b.get(capturesPath+"/settings"), http.StatusOK,
@@ -508,5 +515,6 @@ func TestLeaveOutTheOwnSession(t *testing.T) {
 	}
 	expectPage(t, b.post(capturesPath+"/settings",
 		form("filter", "custom", "expression",
-			"tcp port")...), http.StatusUnprocessableEntity, `value="tcp port"`, `name="leaveout" value="y" checked`)
+			"tcp port")...), http.StatusUnprocessableEntity, `value="tcp port"`,
+		`name="leaveout" value="y" checked`)
 }

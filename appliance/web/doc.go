@@ -55,9 +55,9 @@
 // # HTTP Basic
 //
 // A script may send HTTP Basic credentials instead of a cookie, for requests that change nothing.
-// It gets no session, so that each request has the rights of its time. Browsers send stored credentials with requests that other sites cause, so
-// these are refused. Such a client gets 401 and is never redirected to the login page, which a
-// script would take for the answer.
+// It gets no session, so that each request has the rights of its time. Browsers send stored
+// credentials with requests that other sites cause, so these are refused. Such a client gets 401
+// and is never redirected to the login page, which a script would take for the answer.
 //
 // # Forms
 //

@@ -95,7 +95,8 @@ func fieldAttrs(errs fieldErrors, field string) template.HTMLAttr {
 	if errs[field] == "" {
 		return ""
 	}
-	return template.HTMLAttr(` aria-invalid="true" aria-describedby="` + field + `-error"`) //nolint:gosec // the fields are ours
+	attrs := ` aria-invalid="true" aria-describedby="` + field + `-error"`
+	return template.HTMLAttr(attrs) //nolint:gosec // the fields are ours
 }
 
 // fieldError returns the sentence beside a field that is wrong.
@@ -104,5 +105,6 @@ func fieldError(errs fieldErrors, field string) template.HTML {
 	if text == "" {
 		return ""
 	}
-	return template.HTML(`<p class="error" id="` + field + `-error">` + html.EscapeString(text) + `</p>`) //nolint:gosec // escaped
+	sentence := `<p class="error" id="` + field + `-error">` + html.EscapeString(text) + `</p>`
+	return template.HTML(sentence) //nolint:gosec // escaped
 }

@@ -28,7 +28,8 @@ func TestFollowedPagesWaitForTheEnd(t *testing.T) {
 	for _, query := range []string{"?until=end", "?page=last&size=24"} {
 		w := b.get(view + "/live" + query)
 		expectPage(t, w, http.StatusOK, "The capture holds no packets.")
-		if h := w.Header(); h.Get("X-Capture-Growing") != "false" || h.Get("X-Capture-Size") != "24" {
+		if h := w.Header(); h.Get("X-Capture-Growing") != "false" ||
+			h.Get("X-Capture-Size") != "24" {
 			t.Errorf("%s when the capture has ended: %v", query, h)
 		}
 	}

@@ -48,7 +48,8 @@ func FuzzForms(f *testing.F) {
 			return
 		}
 		s.t = t
-		method, target, _ := strings.Cut(formPaths[(n%len(formPaths)+len(formPaths))%len(formPaths)], " ")
+		method, target, _ := strings.Cut(
+			formPaths[(n%len(formPaths)+len(formPaths))%len(formPaths)], " ")
 		body := form
 		if method == http.MethodGet {
 			target, body = target+"?"+form.Encode(), nil

@@ -48,7 +48,8 @@ var topics = sync.OnceValue(func() []topic {
 		list = append(list, topic{
 			Name: strings.TrimSuffix(e.Name(), ".html"), Title: title, from: from, before: below,
 			Body: template.HTML(body), //nolint:gosec // it is ours
-			text: strings.TrimSpace(blanks.ReplaceAllString(html.UnescapeString(tags.ReplaceAllString(body, " ")), " ")),
+			text: strings.TrimSpace(blanks.ReplaceAllString(
+				html.UnescapeString(tags.ReplaceAllString(body, " ")), " ")),
 		})
 	}
 	slices.SortFunc(list, func(a, b topic) int { return cmp.Compare(a.Title, b.Title) })

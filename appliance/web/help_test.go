@@ -11,7 +11,8 @@ import (
 func TestSearchHelp(t *testing.T) { // B23
 	b := newTestSite(t).login("admin")
 	expectPage(t, b.get("/help_and_support/online_help?search=Packet+Capture"), http.StatusOK,
-		`value="Packet Capture"`, `<a href="/help_and_support/online_help?topic=running_a_packet_capture">Running a Packet Capture</a>`)
+		`value="Packet Capture"`,
+		`<a href="/help_and_support/online_help?topic=running_a_packet_capture">Running a Packet Capture</a>`)
 	expectPage(t, b.get("/help_and_support/online_help?topic=running_a_packet_capture"),
 		http.StatusOK, "Running a Packet Capture", "Start Capture", "Stop Capture")
 	w := b.get("/help_and_support/online_help?search=%3Cscript%3Exyzzy")

@@ -58,7 +58,8 @@ func TestBasicAuthenticationIsForReading(t *testing.T) {
 		users.FactoryPassphrase: http.StatusSeeOther, "wrong": http.StatusUnauthorized,
 	} {
 		if w := b.request("GET", "/", nil, basic("admin", passphrase)); w.Code != status {
-			t.Errorf("the first page with the passphrase %s: %d, want %d", passphrase, w.Code, status)
+			t.Errorf("the first page with the passphrase %s: %d, want %d", passphrase, w.Code,
+				status)
 		}
 	}
 	expectPage(t, b.request("GET", "/nowhere", nil, basic("admin", users.FactoryPassphrase)),
@@ -148,7 +149,8 @@ func TestRequestLog(t *testing.T) { // logs.md 3.5
 		r.Header.Set("User-Agent", "python-requests/2.26.0")
 	})
 	b.get("/login")
-	line := regexp.MustCompile(`Info: req:10\.0\.201\.4 user:- id:([A-Za-z0-9]{20}) 200 GET /login HTTP/1\.1 (python-requests/2\.26\.0|-)$`)
+	line := regexp.MustCompile(
+		`Info: req:10\.0\.201\.4 user:- id:([A-Za-z0-9]{20}) 200 GET /login HTTP/1\.1 (python-requests/2\.26\.0|-)$`)
 	lines := s.logged("gui_logs", "GET /login")
 	var ids, agents []string
 	for _, l := range lines {
@@ -283,7 +285,8 @@ func TestSilentConnectionsAreDisplaced(t *testing.T) {
 			t.Errorf("connection %d is closed: %v, want %v", n, closed[n], want)
 		}
 	}
-	if lines := s.logged("gui_logs", "The limit of 2000 connections has been reached"); len(lines) != 1 {
+	lines := s.logged("gui_logs", "The limit of 2000 connections has been reached")
+	if len(lines) != 1 {
 		t.Errorf("the log has %q", lines)
 	}
 }

@@ -234,11 +234,13 @@ func readLog(p url.Values, old logs.Subscription, isNew bool) logs.Subscription 
 	sub.Level = logs.Level(parseNumber(p.Get("level")))
 	sub.File = cmp.Or(trimmed(p, "file"), sub.Type.Spec().File)
 	sub.HostSuffix, sub.SerialSuffix = on("hostsuffix"), on("serialsuffix")
-	sub.MaxSize, sub.MaxFiles, sub.Alert = parseSize(p.Get("maxsize")), int(parseNumber(p.Get("maxfiles"))), on("alert")
+	sub.MaxSize, sub.MaxFiles = parseSize(p.Get("maxsize")), int(parseNumber(p.Get("maxfiles")))
+	sub.Alert = on("alert")
 	if sub.Type.Spec().Bounces {
 		sub.BounceBytes = int(parseNumber(cmp.Or(trimmed(p, "bouncebytes"), "0")))
 	}
-	sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Schedule(p.Get("schedule")), 0, "", ""
+	sub.Schedule = logs.Schedule(p.Get("schedule"))
+	sub.IntervalSeconds, sub.Day, sub.TimeOfDay = 0, "", ""
 	switch sub.Schedule {
 	case logs.Interval:
 		sub.IntervalSeconds = int(parseNumber(p.Get("seconds")))
@@ -247,12 +249,14 @@ func readLog(p url.Values, old logs.Subscription, isNew bool) logs.Subscription 
 	case logs.Weekly:
 		sub.Day, sub.TimeOfDay = logs.Weekday(p.Get("day")), trimmed(p, "clock")
 	}
-	sub.Method, sub.Push, sub.Remote = logs.Method(p.Get("method")), logs.SyslogPush{}, logs.UploadTarget{}
+	sub.Method = logs.Method(p.Get("method"))
+	sub.Push, sub.Remote = logs.SyslogPush{}, logs.UploadTarget{}
 	switch {
 	case sub.Method == logs.Syslog:
 		sub.Push = readPush(p, sub)
 	case sub.Method.Uploads(): // as in logconfig
-		sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay = logs.Interval, int(parseNumber(p.Get("remotewait"))), "", ""
+		sub.Schedule, sub.Day, sub.TimeOfDay = logs.Interval, "", ""
+		sub.IntervalSeconds = int(parseNumber(p.Get("remotewait")))
 		sub.Remote = logs.UploadTarget{Host: trimmed(p, "remotehost"), User: p.Get("remoteuser"),
 			Dir: p.Get("remotedir")}
 		if sub.Method == logs.FTPPush {
@@ -314,7 +318,8 @@ func checkLog(sub logs.Subscription, p url.Values) (fieldErrors, error) {
 		}
 	}
 	try(cmp.Or(field, "schedule"), func(l *logs.Subscription) {
-		l.Schedule, l.IntervalSeconds, l.Day, l.TimeOfDay = sub.Schedule, sub.IntervalSeconds, sub.Day, sub.TimeOfDay
+		l.Schedule, l.IntervalSeconds = sub.Schedule, sub.IntervalSeconds
+		l.Day, l.TimeOfDay = sub.Day, sub.TimeOfDay
 	})
 	switch {
 	case sub.Method == logs.Syslog && kind.Facility != "":

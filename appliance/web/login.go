@@ -177,7 +177,8 @@ func (s *site) endedText(r *http.Request) string {
 
 func (s *site) loginForm(w http.ResponseWriter, status int, d loginData) {
 	d.Title, d.Hostname, d.Product = "Log In", s.appliance.Hostname(), s.appliance.Product.Name()
-	d.Banner, d.Assets, d.Referrer = s.appliance.AdminAccess().Banner, assetPaths(), localPath(d.Referrer)
+	d.Banner, d.Assets = s.appliance.AdminAccess().Banner, assetPaths()
+	d.Referrer = localPath(d.Referrer)
 	if err := execute(w, status, "login.html", d); err != nil {
 		s.appliance.Logger.Error("a page failed", "path", loginPath, "err", err)
 		s.plainError(w, http.StatusInternalServerError, internalText)

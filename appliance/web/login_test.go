@@ -31,7 +31,8 @@ func TestLoginLeadsBackToTheRequestedPage(t *testing.T) {
 
 func TestLoginRedirectsToLocalPathsOnly(t *testing.T) {
 	for _, to := range []string{"https://evil.example/", "//evil.example/", `/\evil.example`,
-		"javascript:alert(1)", "evil", "/login", "/logout", "/logout?x=1", "/a\r\nSet-Cookie: x=y", ""} {
+		"javascript:alert(1)", "evil", "/login", "/logout", "/logout?x=1", "/a\r\nSet-Cookie: x=y",
+		""} {
 		if got := localPath(to); got != "/monitor/system_status" {
 			t.Errorf("%q leads to %q", to, got)
 		}
@@ -61,7 +62,8 @@ func TestLoginAndLogoutAreLogged(t *testing.T) { // logs.md 3.5
 	b.get("/monitor/system_status")
 	b.post("/logout")
 	for _, c := range []struct{ log, text string }{
-		{"authentication", `Info: An authentication attempt by the user admin\n from 10.0.201.4 failed using an HTTPS connection.`},
+		{"authentication",
+			`Info: An authentication attempt by the user admin\n from 10.0.201.4 failed using an HTTPS connection.`},
 		{"authentication", "Info: The user admin successfully logged on from 10.0.201.4 with " +
 			"privilege admin using an HTTPS connection."},
 		{"authentication", "Info: login:10.0.201.4 user:admin session:" + id},
@@ -77,7 +79,8 @@ func TestLoginAndLogoutAreLogged(t *testing.T) { // logs.md 3.5
 				strings.Join(s.logged(c.log, ""), "\n"))
 		}
 	}
-	noSession := regexp.MustCompile(`Info: req:10\.0\.201\.4 user:- id:[A-Za-z0-9]{20} 403 POST /login HTTP/1\.1 -$`)
+	noSession := regexp.MustCompile(
+		`Info: req:10\.0\.201\.4 user:- id:[A-Za-z0-9]{20} 403 POST /login HTTP/1\.1 -$`)
 	if lines := s.logged("gui_logs", "403 POST /login"); len(lines) != 1 ||
 		!noSession.MatchString(lines[0]) {
 		t.Errorf("a request without a session is logged as %q", lines)
@@ -193,7 +196,8 @@ func TestLogoutAsksAboutUncommittedChanges(t *testing.T) {
 	b.post(logsPath+"/add", syslogForm...)
 	expectRedirect(t, b.post("/logout"), "/logout")
 	expectPage(t, b.get("/logout"), http.StatusOK, "Are you sure you want to log out?",
-		"Configuration changes entered but not committed. Logging out will lose changes.", `name="sure" value="yes"`, "Log Out", `href="/commit"`)
+		"Configuration changes entered but not committed. Logging out will lose changes.",
+		`name="sure" value="yes"`, "Log Out", `href="/commit"`)
 	expectPage(t, b.get("/commit"), http.StatusOK, "Mail_Log: added", `href="/commit/abandon"`)
 	expectPage(t, b.get("/commit/abandon"), http.StatusOK, "<title>Abandon Changes",
 		"Are you sure you want to abandon your changes?", `name="action" value="abandon"`)
@@ -232,7 +236,8 @@ func TestEveryEndOfASessionIsLogged(t *testing.T) { // logs.md 3.5
 	for range maxSessions + 1 {
 		s.login("admin")
 	}
-	for _, text := range []string{"User joe logged out from session %s because of a removed account",
+	for _, text := range []string{
+		"User joe logged out from session %s because of a removed account",
 		"User admin logged out from session %s because of too many sessions"} {
 		before, after, _ := strings.Cut(text, "%s because")
 		if n := len(s.logged("authentication", "Info: GUI: "+before)); n != 1 ||
@@ -273,7 +278,10 @@ func TestCrossOriginRequestsAreRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*http.Request){
 		"fetch metadata": func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
 		"same site":      func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") },
-		"origin":         func(r *http.Request) { r.Header.Del("Sec-Fetch-Site"); r.Header.Set("Origin", "https://evil.example") },
+		"origin": func(r *http.Request) {
+			r.Header.Del("Sec-Fetch-Site")
+			r.Header.Set("Origin", "https://evil.example")
+		},
 		"other port": func(r *http.Request) {
 			r.Header.Del("Sec-Fetch-Site")
 			r.Header.Set("Origin", "https://127.0.0.1:9999")
@@ -422,7 +430,8 @@ func TestPagesSayWhatARoleMayNotDo(t *testing.T) {
 	s.addUser("visitor", users.Guest)
 	reader, visitor := s.login("reader"), s.login("visitor")
 	expectPage(t, reader.get(logsPath), http.StatusOK,
-		"Packet Capture <span class=\"hint\">(not permitted for your role)</span>", "Your user role (", ") permits reading logs. It does not permit adding")
+		"Packet Capture <span class=\"hint\">(not permitted for your role)</span>",
+		"Your user role (", ") permits reading logs. It does not permit adding")
 	expectPage(t, visitor.get(alertsPath), http.StatusOK,
 		"It does not permit changing who receives them.")
 	expectPage(t, visitor.get("/commit"), http.StatusOK,

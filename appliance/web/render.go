@@ -28,14 +28,18 @@ var assetFiles embed.FS
 // first page is requested, because most appliances in tests never serve one.
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	sets := map[string]*template.Template{}
+	funcs := template.FuncMap{
+		"menuAt": inMenu, "pagerLink": newPagerLink,
+		"formError": formError, "fieldAttrs": fieldAttrs, "fieldError": fieldError,
+	}
 	names, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		panic(err) // the pattern is invalid
 	}
 	for _, n := range names {
 		name := path.Base(n)
-		sets[name] = template.Must(template.New(name).Funcs(template.FuncMap{"menuAt": inMenu,
-			"pagerLink": newPagerLink, "formError": formError, "fieldAttrs": fieldAttrs, "fieldError": fieldError}).ParseFS(templateFiles, "templates/layout.html", n))
+		sets[name] = template.Must(template.New(name).Funcs(funcs).ParseFS(templateFiles,
+			"templates/layout.html", n))
 	}
 	return sets
 })

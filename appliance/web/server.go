@@ -207,7 +207,8 @@ func (r *run) displace() {
 	if !r.full {
 		r.full = true
 		r.site.appliance.Log(appliance.GUILog, appliance.Warning, fmt.Sprintf(
-			"The limit of %d connections has been reached: those without a request are closed.", maxConns))
+			"The limit of %d connections has been reached: those without a request are closed.",
+			maxConns))
 	}
 }
 

@@ -119,7 +119,8 @@ func TestStopWithConnectionsThatSendNothing(t *testing.T) {
 }
 
 // scannerMatch is nmap's pattern for this product.
-var scannerMatch = regexp.MustCompile(`^HTTP/1\.0 \d\d\d .*\r\nServer: glass/([\d.]+) Python/([-\w.]+)\r\n`)
+var scannerMatch = regexp.MustCompile(
+	`^HTTP/1\.0 \d\d\d .*\r\nServer: glass/([\d.]+) Python/([-\w.]+)\r\n`)
 
 func TestScannersKnowTheProduct(t *testing.T) {
 	box := appliancetest.Start(t)

@@ -302,7 +302,9 @@ func (l *sessions) expel(s *session, reason string) {
 	name := s.user
 	if modernLogs(l.appliance) {
 		l.appliance.Log(appliance.GUILog, appliance.Information,
-			fmt.Sprintf("Action: User %s logged out from session %s beacuse of %s", name, s.id, reason)) //nolint:misspell // as AsyncOS spells it
+			//nolint:misspell // as AsyncOS spells it
+			fmt.Sprintf("Action: User %s logged out from session %s beacuse of %s", name, s.id,
+				reason))
 	} else {
 		l.appliance.Log(appliance.GUILog, appliance.Information,
 			fmt.Sprintf("Session %s user:%s expired", s.id, name))

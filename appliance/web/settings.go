@@ -182,8 +182,8 @@ func (s *site) saveSettings(v *visit) error {
 		}
 	}
 	if was := p.Get("was"); was != "" && was != settingsRevision(old) && len(f.Errors) == 0 {
-		f.Errors["form"] = "The settings have been changed elsewhere since this form was opened, to " +
-			settingsSentence(old) + " Submit again to replace them by the settings below."
+		f.Errors["form"] = "The settings have been changed elsewhere since this form was opened. " +
+			"They are: " + settingsSentence(old) + " Submit again to replace them by the settings below."
 	}
 	if len(f.Errors) > 0 {
 		v.title = settingsTitle

@@ -55,7 +55,8 @@ func TestSequenceNumbersAreRelative(t *testing.T) {
 	s.store("a.cap", tcpPackets("hello", "world", "again"))
 	view := capturesPath + "/view/a.cap"
 	expectPage(t, b.get(view), http.StatusOK, view+"?numbers=absolute",
-		"Show absolute sequence numbers", "Seq=1 Ack=1 ", "Seq=1 Ack=6 ", "/packet/3\"", "Seq=6 Ack=6 ")
+		"Show absolute sequence numbers", "Seq=1 Ack=1 ", "Seq=1 Ack=6 ", "/packet/3\"",
+		"Seq=6 Ack=6 ")
 	absolute := view + "?numbers=absolute"
 	expectPage(t, b.get(absolute), http.StatusOK, `name="numbers" value="absolute"`,
 		`href="`+view+`"`, "Show relative sequence numbers",
@@ -72,13 +73,16 @@ func TestStreamAsTextHexAndRaw(t *testing.T) {
 	s.store("a b.cap", tcpPackets("GET /\x00\xff<b>", "\x01\x02ok"))
 	stream := capturesPath + "/view/a%20b.cap/stream/1"
 	expectPage(t, b.get(stream), http.StatusOK, "10.0.201.4:40000", "sent 10 bytes",
-		"10.0.202.7:4022", "sent 4 bytes", `href="`+stream+`?from=0&amp;as=hex">Hex`, "GET /..&lt;b&gt;", "..ok")
+		"10.0.202.7:4022", "sent 4 bytes", `href="`+stream+`?from=0&amp;as=hex">Hex`,
+		"GET /..&lt;b&gt;", "..ok")
 	expectPage(t, b.get(stream+"?as=hex"), http.StatusOK, "<b>Hex</b>",
 		"00000000  47 45 54 20 2f 00 ff 3c 62 3e", "GET /..&lt;b&gt;", "00000000  01 02 6f 6b")
 	for query, want := range map[string]string{"": "GET /\x00\xff<b>\x01\x02ok",
 		"?side=client": "GET /\x00\xff<b>", "?side=server": "\x01\x02ok"} {
 		w := b.get(stream + "/raw" + query)
-		if w.Body.String() != want || w.Header().Get("Content-Type") != "application/octet-stream" || !strings.HasPrefix(w.Header().Get("Content-Disposition"), "attachment") {
+		if w.Body.String() != want ||
+			w.Header().Get("Content-Type") != "application/octet-stream" ||
+			!strings.HasPrefix(w.Header().Get("Content-Disposition"), "attachment") {
 			t.Errorf("%s: %q, %v", query, w.Body, w.Header())
 		}
 	}
@@ -132,7 +136,9 @@ func TestFollowACaptureInProgress(t *testing.T) {
 	view := capturesPath + "/view/" + name
 	live := view + "/live?page=last"
 	expectPage(t, b.get(view), http.StatusOK,
-		`<label class="tick" hidden><input type="checkbox" id="follow">`, `data-follow="`+view+`/live?page=last"`, "data-growing>in progress", "The capture holds no packets.")
+		`<label class="tick" hidden><input type="checkbox" id="follow">`,
+		`data-follow="`+view+`/live?page=last"`, "data-growing>in progress",
+		"The capture holds no packets.")
 	w := b.get(live)
 	expectPage(t, w, http.StatusOK, "data-growing")
 	if strings.Contains(w.Body.String(), "<html") {

@@ -225,10 +225,17 @@ func (s *site) packetRows(path string, q viewQuery, rows []dissect.Row) template
 	query := html.EscapeString(q.String())
 	for _, r := range rows {
 		protocol := html.EscapeString(r.Protocol)
-		fmt.Fprintf(&b, `<tr class="p-%s"><td class="n"><a href="%s/packet/%d%s" aria-label="Packet %[3]d">%[3]d</a></td><td class="t">%[5]s</td><td>%[6]s</td><td>%[7]s</td><td>%[1]s</td><td class="info">%[8]s</td><td>`,
-			protocol, path, r.Number, query, s.formatPacketTime(r.Time), html.EscapeString(r.Source), html.EscapeString(r.Destination), html.EscapeString(r.Info))
+		fmt.Fprintf(&b,
+			`<tr class="p-%s"><td class="n"><a href="%s/packet/%d%s" aria-label="Packet %[3]d">`+
+				`%[3]d</a></td><td class="t">%[5]s</td><td>%[6]s</td><td>%[7]s</td>`+
+				`<td>%[1]s</td><td class="info">%[8]s</td><td>`,
+			protocol, path, r.Number, query, s.formatPacketTime(r.Time),
+			html.EscapeString(r.Source), html.EscapeString(r.Destination),
+			html.EscapeString(r.Info))
 		if r.HasStream {
-			fmt.Fprintf(&b, `<a href="%s/stream/%d%s" aria-label="Follow the TCP stream of packet %[2]d">Follow</a>`, path, r.Number, query)
+			fmt.Fprintf(&b,
+				`<a href="%s/stream/%d%s" aria-label="Follow the TCP stream of packet %[2]d">`+
+					`Follow</a>`, path, r.Number, query)
 		}
 		b.WriteString("</td></tr>\n")
 	}
@@ -426,9 +433,12 @@ func (s *site) chartOf(x *dissect.Index) *chart {
 		h := float64(col.Packets) / float64(packets) * (chartHeight - 4)
 		if col.Packets > 0 {
 			h = max(h, 1)
-			fmt.Fprintf(&bars, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s: %s, %s</title></rect>`,
+			fmt.Fprintf(&bars,
+				`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f">`+
+					`<title>%s: %s, %s</title></rect>`,
 				left+width*0.08, chartHeight-h, width*0.84, h,
-				s.formatPacketTime(x.First.Add(time.Duration(i) * x.ColumnWidth))[11:], count(col.Packets, "packet", "packets"), formatSize(col.Bytes))
+				s.formatPacketTime(x.First.Add(time.Duration(i) * x.ColumnWidth))[11:],
+				count(col.Packets, "packet", "packets"), formatSize(col.Bytes))
 		}
 		y := chartHeight - float64(col.Bytes)/float64(cmp.Or(octets, 1))*(chartHeight-4)
 		fmt.Fprintf(&line, "%.1f,%.1f ", left+width/2, y)

@@ -19,10 +19,12 @@ func TestViewCapture(t *testing.T) {
 	expectPage(t, b.get(view), http.StatusOK, "a b.cap", "250 packets", "<svg",
 		`aria-label="250 packets and 195.3 K from 2015-06-25 08:50:03.000000 to`,
 		"250 packets in 249ms", "Next ›", "1 to 100",
-		`/packet/1"`, "2015-06-25 08:50:03.000000", "10.0.202.7", "10.0.201.4", "UDP", "40000 &gt; cadlock2 Len=758", `/packet/100"`)
+		`/packet/1"`, "2015-06-25 08:50:03.000000", "10.0.202.7", "10.0.201.4", "UDP",
+		"40000 &gt; cadlock2 Len=758", `/packet/100"`)
 	expectPage(t, b.get(view+"?page=3"), http.StatusOK, "201 to 250", `/packet/250"`)
 	expectPage(t, b.get(view+"?filter=udp+port+1001&page=2"), http.StatusOK,
-		`value="udp port 1001"`, "125 of 250 packets", "‹ Previous", "101 to 125", `/packet/202?filter=udp+port+1001"`, `/packet/250?filter=udp+port+1001"`)
+		`value="udp port 1001"`, "125 of 250 packets", "‹ Previous", "101 to 125",
+		`/packet/202?filter=udp+port+1001"`, `/packet/250?filter=udp+port+1001"`)
 	expectPage(t, b.get(view+"?filter=tcp"), http.StatusOK, "0 of 250 packets",
 		"No packet matches the filter.")
 	for _, page := range []string{"-1", "0", "999999999999999999999", "x", ""} {
@@ -45,11 +47,15 @@ func TestInvalidViewFilterKeepsTheList(t *testing.T) {
 	s.store("a.cap", manyPackets(250))
 	view := capturesPath + "/view/a.cap"
 	expectPage(t, b.get(view+"?filter=host+google.com"), http.StatusUnprocessableEntity,
-		`value="host google.com"`, "unknown host", "Names are not looked up here: enter an address.", "The list still shows all packets.", "<svg", "250 packets in", `/packet/1"`)
+		`value="host google.com"`, "unknown host",
+		"Names are not looked up here: enter an address.", "The list still shows all packets.",
+		"<svg", "250 packets in", `/packet/1"`)
 	expectPage(t, b.get(view+"?filter=udp+port+1001"), http.StatusOK,
 		`name="shown" value="udp port 1001"`)
 	expectPage(t, b.get(view+"?filter=tcp+port&shown=udp+port+1001"),
-		http.StatusUnprocessableEntity, `value="tcp port"`, "The filter is not valid at character 9", "udp port 1001", "125 of 250 packets", "?filter=udp&#43;port&#43;1001&amp;page=2")
+		http.StatusUnprocessableEntity, `value="tcp port"`,
+		"The filter is not valid at character 9", "udp port 1001", "125 of 250 packets",
+		"?filter=udp&#43;port&#43;1001&amp;page=2")
 	expectPage(t, b.get(view+"?filter=tcp+port&shown=udp+port"), http.StatusUnprocessableEntity,
 		"250 packets in")
 }
@@ -77,7 +83,8 @@ func TestLinksKeepTheFilter(t *testing.T) {
 		`/packet/202?filter=udp+port+1001"`)
 	expectPage(t, b.get(view+"/packet/202?filter=udp+port+1001"), http.StatusOK,
 		`href="`+view+query+`&amp;page=2#packets"`,
-		`rel="prev" href="`+view+`/packet/200`+query+`"`, `rel="next" href="`+view+`/packet/204`+query+`"`)
+		`rel="prev" href="`+view+`/packet/200`+query+`"`,
+		`rel="next" href="`+view+`/packet/204`+query+`"`)
 	expectPage(t, b.get(view+"/packet/202?filter=udp+port"), http.StatusOK, `/packet/201"`,
 		`/packet/203"`)
 	if w := b.get(view + "/packet/250?filter=udp+port+1001"); strings.Contains(w.Body.String(),

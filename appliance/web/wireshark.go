@@ -23,11 +23,17 @@ func wiresharkHint(expr string) string {
 var (
 	// displayField matches the name of a field, such as tcp.port, or the operators contains and
 	// matches. tcpdump has neither.
-	displayField = regexp.MustCompile(`(^|[\s(!])(frame|eth|arp|ip|ipv6|icmp|icmpv6|tcp|udp|dns|http|ssh|smtp|tls|ssl|syslog|vlan|_ws)\.[a-z]|\b(contains|matches)\s+"`)
+	displayField = regexp.MustCompile(
+		`(^|[\s(!])(frame|eth|arp|ip|ipv6|icmp|icmpv6|tcp|udp|dns|http|ssh|smtp|tls|ssl|syslog|` +
+			`vlan|_ws)\.[a-z]|\b(contains|matches)\s+"`)
 	// displayProtocol matches a filter that consists of a protocol that tcpdump does not know.
-	displayProtocol = regexp.MustCompile(`^\s*!?\s*(dns|http|ssh|smtp|tls|ssl|syslog|ntp|ftp|snmp)\s*$`)
+	displayProtocol = regexp.MustCompile(
+		`^\s*!?\s*(dns|http|ssh|smtp|tls|ssl|syslog|ntp|ftp|snmp)\s*$`)
 	// comparison matches one comparison, or a word of the language.
-	comparison = regexp.MustCompile(`(?i)^(?:([a-z0-9]+(?:\.[a-z0-9_]+)+)\s*(?:(==|!=|<=|>=|<|>|\b(?:eq|ne|le|ge|lt|gt)\b)\s*([0-9a-z.:/]+))?|([a-z0-9]+)|(&&|\|\||!|\(|\)))\s*`)
+	comparison = regexp.MustCompile(
+		`(?i)^(?:([a-z0-9]+(?:\.[a-z0-9_]+)+)\s*` + // a field
+			`(?:(==|!=|<=|>=|<|>|\b(?:eq|ne|le|ge|lt|gt)\b)\s*([0-9a-z.:/]+))?` +
+			`|([a-z0-9]+)|(&&|\|\||!|\(|\)))\s*`)
 )
 
 // fromWireshark translates a display filter of common comparisons. ok reports whether it could.
@@ -40,7 +46,9 @@ func fromWireshark(expr string) (translated string, ok bool) {
 		}
 		rest = rest[len(m[0]):]
 		word := ""
-		switch field, op, value, name, sign := strings.ToLower(m[1]), strings.ToLower(m[2]), m[3], strings.ToLower(m[4]), m[5]; {
+		field, op, value := strings.ToLower(m[1]), strings.ToLower(m[2]), m[3]
+		name, sign := strings.ToLower(m[4]), m[5]
+		switch {
 		case field != "":
 			word = translateComparison(field, op, value)
 		case name != "":
