@@ -36,7 +36,10 @@ type Forwarders struct {
 // refuses everything. SetForwarders must be called once, before the first packet arrives.
 func (h *Host) SetForwarders(c Forwarders) {
 	if c.TCP != nil {
-		f := tcp.NewForwarder(h.stack, 0, maxHandshakes, func(r *tcp.ForwarderRequest) {
+		// gVisor's default is a window of 1 MiB. A client can fill it before the connection gets
+		// its own receive buffer, which is smaller.
+		window := min(defaultReceiveBuf, h.options.MaxReceiveBuffer)
+		f := tcp.NewForwarder(h.stack, window, maxHandshakes, func(r *tcp.ForwarderRequest) {
 			h.forwardTCP(c.TCP, r)
 		})
 		h.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, f.HandlePacket)

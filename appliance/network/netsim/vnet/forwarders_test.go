@@ -24,7 +24,10 @@ func TestForwarders(t *testing.T) {
 	lan := fabric.NewSegment("lan")
 	near := vnet.NewHost(vnet.Options{Name: "near", Rand: entropy.Seeded(1)})
 	defer near.Close()
-	out := vnet.NewHost(vnet.Options{Name: "out", Rand: entropy.Seeded(2), Promiscuous: true})
+	const buffer = 16 << 10
+	out := vnet.NewHost(vnet.Options{
+		Name: "out", Rand: entropy.Seeded(2), Promiscuous: true, MaxReceiveBuffer: buffer,
+	})
 	defer out.Close()
 	must := func(err error) {
 		t.Helper()
@@ -89,6 +92,7 @@ func TestForwarders(t *testing.T) {
 		},
 	})
 
+	seen := recordSegments(near.Port("a"))
 	dial := func(ctx context.Context, a string) (string, error) {
 		c, err := near.Dial(ctx, network.DialConfig{Remote: netip.MustParseAddrPort(a)})
 		if err != nil {
@@ -100,6 +104,11 @@ func TestForwarders(t *testing.T) {
 	}
 	if got, err := dial(t.Context(), "203.0.113.9:25"); got != "203.0.113.9:25 for 172.31.0.1" {
 		t.Errorf("mapped: %q, %v", got, err)
+	}
+	for _, s := range seen.list() {
+		if s.SrcPort == 25 && s.Window > buffer {
+			t.Errorf("a window of %d bytes is announced with a buffer of %d", s.Window, buffer)
+		}
 	}
 	if _, err := dial(t.Context(), "203.0.113.9:26"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("refused: %v", err)
