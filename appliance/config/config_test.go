@@ -421,6 +421,19 @@ func TestUncommittedSectionsFollowFactory(t *testing.T) {
 	}
 }
 
+// A default in a factory costs neither encoding nor decoding, which allocate for each element.
+func TestFactoriesShareDefaults(t *testing.T) {
+	value := users.Get(config.NewFactory())
+	n := testing.AllocsPerRun(100, func() {
+		f := config.NewFactory()
+		users.SetFactory(f, value)
+		users.Get(f)
+	})
+	if n > 10 {
+		t.Errorf("setting and getting a default allocates %v times", n)
+	}
+}
+
 func TestOpenRejectsInvalidFactory(t *testing.T) {
 	f := config.NewFactory()
 	hostname.SetFactory(f, "")

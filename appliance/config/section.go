@@ -98,7 +98,10 @@ func compareSpecs(a, b *spec) int {
 }
 
 // A Section is one named part of the configuration, of type T.
-type Section[T any] struct{ *spec }
+type Section[T any] struct {
+	*spec
+	def T
+}
 
 // Define declares a section. The name is also the name of its XML element, and def is its value
 // unless the factory or a commit sets another. check, which may be nil, decides whether v, as a
@@ -125,7 +128,7 @@ func Define[T any](
 	for _, o := range options {
 		o(sp)
 	}
-	s := &Section[T]{sp}
+	s := &Section[T]{sp, def}
 	sp.defaultEntry = sync.OnceValue(func() *entry {
 		e := s.encode(def)
 		if again, err := sp.canonical(e.xml); err != nil || !equalXML(again, e) {
@@ -166,8 +169,15 @@ func (s *Section[T]) Equal(a, b View) bool { return equalXML(a.entry(s.spec), b.
 // Set sets the section's value in the draft. It takes effect when the draft is committed.
 func (s *Section[T]) Set(d *Draft, value T) { d.set(s.spec, s.encode(value)) }
 
-// SetFactory sets the section's value in the factory.
-func (s *Section[T]) SetFactory(f *Factory, value T) { f.set[s.name] = s.encode(value) }
+// SetFactory sets the section's value in the factory. If the value is the default, the factories of
+// a process share it, encoded and decoded.
+func (s *Section[T]) SetFactory(f *Factory, value T) {
+	if reflect.DeepEqual(value, s.def) {
+		delete(f.set, s.name)
+		return
+	}
+	f.set[s.name] = s.encode(value)
+}
 
 // Edit calls fn with the section's value, and sets it to what fn has made of it unless fn returns
 // an error. No lock is held while fn runs, so fn may hold a conversation. If the section is changed

@@ -28,13 +28,11 @@ const (
 // A file is the current file of a subscription. Only one goroutine may use it at a time, which calls
 // release when it has written what there was.
 type file struct {
-	hub          *Hub
-	dir          string
-	subscription string
-	order        *fileOrder
-	conf         Subscription
-	onLost       func(lines int)
-	onSaved      func() // called when a file was saved
+	hub   *Hub
+	log   *subscription // whose file it is
+	dir   string
+	order fileOrder
+	conf  *Subscription // immutable
 
 	name       string // in dir; "": there is no current file
 	size       int64
@@ -55,13 +53,12 @@ type file struct {
 // but the newest become saved files. The newest also becomes one if its name does not agree with
 // the settings.
 func (f *file) resume() error {
-	if err := f.loadOrder(); err != nil {
+	names, err := f.names()
+	if err != nil || len(names) == 0 {
 		return err
 	}
-	names, err := f.list(currentCode)
-	if err != nil {
-		return err
-	}
+	f.loadOrder(names)
+	names = f.sorted(names, currentCode)
 	for i, n := range names {
 		size, err := f.trimTornLine(n)
 		if err != nil {
@@ -82,11 +79,7 @@ func (f *file) resume() error {
 
 // loadOrder reads the order of the files. If the index cannot be read, the order is that of the
 // names.
-func (f *file) loadOrder() error {
-	names, err := f.names()
-	if err != nil {
-		return err
-	}
+func (f *file) loadOrder(names []string) {
 	var saved, current []string
 	for _, n := range names {
 		if strings.HasSuffix(n, currentCode) {
@@ -97,9 +90,8 @@ func (f *file) loadOrder() error {
 	}
 	if err := f.order.load(saved, current); err != nil {
 		f.hub.o.Logger.Error("the order of log files cannot be read; their names decide",
-			"subscription", f.subscription, "err", err)
+			"subscription", f.log.name, "err", err)
 	}
-	return nil
 }
 
 // stems returns the stems of all files, in no particular order.
@@ -223,11 +215,14 @@ func appendLine(b []byte, at time.Time, l Level, text string) []byte {
 func (f *file) createCurrent(at time.Time) error {
 	for ; ; at = at.Add(time.Second) {
 		stem := f.namePrefix() + ".@" + at.Format(nameLayout)
-		if f.exists(stem+savedCode) || f.exists(stem+currentCode) ||
-			slices.Contains(f.usedStems, stem) {
+		if slices.Contains(f.usedStems, stem) || f.order.numberOf(stem) != 0 &&
+			(f.exists(stem+savedCode) || f.exists(stem+currentCode)) {
 			continue
 		}
 		err := f.open(stem+currentCode, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -235,7 +230,7 @@ func (f *file) createCurrent(at time.Time) error {
 		f.rememberStem(stem)
 		if err := f.addToOrder(stem); err != nil {
 			f.hub.o.Logger.Error("the order of log files cannot be stored",
-				"subscription", f.subscription, "err", err)
+				"subscription", f.log.name, "err", err)
 		}
 		return f.linkCurrent()
 	}
@@ -243,6 +238,9 @@ func (f *file) createCurrent(at time.Time) error {
 
 // addToOrder makes a file the last one.
 func (f *file) addToOrder(stem string) error {
+	if f.order.isEmpty() { // nothing to forget
+		return f.order.add(stem, nil)
+	}
 	present, err := f.stems()
 	return errors.Join(err, f.order.add(stem, present))
 }
@@ -323,7 +321,7 @@ func (f *file) finish(at time.Time) {
 	}
 	f.name, f.size, f.resumed = "", 0, false
 	f.removeOldest()
-	f.onSaved()
+	f.log.wakeUploader()
 }
 
 // markSaved renames a current file to the name of a saved one.
@@ -352,14 +350,14 @@ func (f *file) removeOldest() {
 	if removed > 0 && f.conf.Alert {
 		text := fmt.Sprintf(
 			"Log subscription %s: %d log files were removed because of the maximum number of files, %d.",
-			f.subscription, removed, f.conf.MaxFiles)
-		f.hub.o.OnProblem(Problem{f.subscription, FilesRemoved, text})
+			f.log.name, removed, f.conf.MaxFiles)
+		f.hub.o.OnProblem(Problem{f.log.name, FilesRemoved, text})
 	}
 }
 
 // configure applies new settings. If the name of files changes, the current file is finished;
 // the next line begins one of the new name.
-func (f *file) configure(conf Subscription) {
+func (f *file) configure(conf *Subscription) {
 	renamed := f.conf.File != conf.File ||
 		f.conf.HostSuffix != conf.HostSuffix || f.conf.SerialSuffix != conf.SerialSuffix
 	if renamed && f.name != "" {
@@ -387,9 +385,15 @@ func (f *file) close() {
 // the beginning. Any goroutine may call it.
 func (f *file) list(code string) ([]string, error) {
 	names, err := f.names()
+	return f.sorted(names, code), err
+}
+
+// sorted returns those of names that have the given status code, in the order of list. names must
+// not be used any more.
+func (f *file) sorted(names []string, code string) []string {
 	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, code) })
 	slices.SortFunc(names, f.order.compare)
-	return names, err
+	return names
 }
 
 // names returns the names of all files, in no particular order.

@@ -64,7 +64,7 @@ func (f *file) writeChunk(chunk []byte, at time.Time) {
 	}
 	n := bytes.Count(chunk[written:], lineEnd)
 	f.countLost(n, writeErrorOf(err).cause)
-	f.onLost(n)
+	f.log.countLost(n)
 	f.reportError(err)
 }
 
@@ -178,11 +178,11 @@ func (f *file) reportError(err error) {
 	f.errorReported = true
 	w := writeErrorOf(err)
 	if w.errno != syscall.ENOSPC {
-		f.hub.o.Logger.Error("a log cannot be written", "subscription", f.subscription, "err", err)
+		f.hub.o.Logger.Error("a log cannot be written", "subscription", f.log.name, "err", err)
 	}
-	text := "Log Error: Subscription " + f.subscription +
+	text := "Log Error: Subscription " + f.log.name +
 		": The log files cannot be written: " + w.reason
-	f.hub.o.OnProblem(Problem{f.subscription, WriteFailed, text})
+	f.hub.o.OnProblem(Problem{f.log.name, WriteFailed, text})
 }
 
 // lostLines are lines that could not be written.

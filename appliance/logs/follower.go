@@ -157,7 +157,7 @@ func (f *Follower) nextFile() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	order := f.subscription.file.order
+	order := &f.subscription.file.order
 	for _, name := range all {
 		if f.file == "" || order.numberOf(name) > f.number {
 			return stemOf(name), nil

@@ -194,7 +194,8 @@ func (h *Hub) Configure(list []Subscription) error {
 	next := &routes{map[Type][]*subscription{}, map[string]*subscription{}}
 	var errs []error
 	var ending []closer // pushers and uploaders to close
-	for _, conf := range list {
+	for _, c := range list {
+		conf := c.shared()
 		s := old.byName[conf.Name]
 		if s == nil {
 			var err error
@@ -247,7 +248,7 @@ func closeTogether(ctx context.Context, list []closer) error {
 // addSubscription returns a new subscription that continues where the last one of its name
 // ended, in this hub or an earlier one. The subscription is usable even if an error is returned;
 // its current file may then be a new one.
-func (h *Hub) addSubscription(conf Subscription) (*subscription, error) {
+func (h *Hub) addSubscription(conf *Subscription) (*subscription, error) {
 	s := newSubscription(h, conf)
 	if err := h.showDirectory(conf.Name); err != nil {
 		return s, fmt.Errorf("show the log %s: %w", conf.Name, err)

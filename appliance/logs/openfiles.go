@@ -57,7 +57,7 @@ func (o *OpenFiles) Close() {
 
 // A keptFile is the place of one log's current file in an OpenFiles.
 type keptFile struct {
-	onClosed func(error) // called after the OpenFiles has closed the file, with no lock held
+	log *subscription // fileClosed is called after the OpenFiles has closed the file
 
 	// The following fields are guarded by OpenFiles.mu.
 	handle    *files.File
@@ -151,7 +151,7 @@ func (o *OpenFiles) closeIdle(limit int, d time.Duration) (closed int) {
 
 		err := handle.Close()
 		closed++
-		k.onClosed(err)
+		k.log.fileClosed(err)
 		o.mu.Lock()
 		close(k.closing)
 		k.closing = nil

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +20,8 @@ import (
 // keeps an index on disk until the names tell the order again. Files are identified by their stems,
 // which are their names without the status code. A fileOrder is safe for concurrent use.
 type fileOrder struct {
-	index string // file on this machine; "": the order does not survive the hub
+	dir  string // of the index, on this machine; "": the order does not survive the hub
+	name string // of the index
 
 	mu      sync.Mutex
 	number  map[string]uint64 // by stem; the greater number is that of the later file
@@ -27,18 +29,20 @@ type fileOrder struct {
 	indexed bool // the index exists, or must be written
 }
 
+func (o *fileOrder) index() string { return filepath.Join(o.dir, o.name) }
+
 // load numbers the files that earlier runs have left: in the order of the index or, without one, of
 // their names, the current files last. The index may be damaged: names that it lacks come last,
 // names without a file are ignored.
 func (o *fileOrder) load(saved, current []string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.number, o.last, o.indexed = map[string]uint64{}, 0, false
+	o.number, o.last, o.indexed = nil, 0, false
 	var indexed []string
 	var err error
-	if o.index != "" && len(saved)+len(current) > 1 {
+	if o.dir != "" && len(saved)+len(current) > 1 {
 		var text []byte
-		text, err = os.ReadFile(o.index)
+		text, err = os.ReadFile(o.index())
 		o.indexed = err == nil
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
@@ -62,8 +66,18 @@ func (o *fileOrder) load(saved, current []string) error {
 
 // append gives a stem the next number. mu must be held.
 func (o *fileOrder) append(stem string) {
+	if o.number == nil {
+		o.number = map[string]uint64{}
+	}
 	o.last++
 	o.number[stem] = o.last
+}
+
+// isEmpty reports whether no file is known.
+func (o *fileOrder) isEmpty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.number) == 0
 }
 
 // add adds the file that was begun last. present are the stems of all files that exist; others are
@@ -77,7 +91,7 @@ func (o *fileOrder) add(stem string, present []string) error {
 	}
 	maps.DeleteFunc(o.number, func(known string, _ uint64) bool { return !exists[known] })
 	o.append(stem)
-	if o.index == "" {
+	if o.dir == "" {
 		return nil
 	}
 	list := make([]string, 0, len(o.number))
@@ -91,9 +105,9 @@ func (o *fileOrder) add(stem string, present []string) error {
 	}
 	o.indexed = !inOrder
 	if inOrder {
-		return os.Remove(o.index)
+		return os.Remove(o.index())
 	}
-	return atomicfile.Write(o.index, []byte(strings.Join(list, "\n")+"\n"))
+	return atomicfile.Write(o.index(), []byte(strings.Join(list, "\n")+"\n"))
 }
 
 // compare compares the names of two files, with or without status code. The earlier file is less. A

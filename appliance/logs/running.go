@@ -3,7 +3,6 @@ package logs
 import (
 	"bytes"
 	"context"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -19,17 +18,17 @@ type subscription struct {
 	name string
 	file file // used by the drainer only or, before the first one starts, by Configure
 
-	mu             sync.Mutex // not held during calls that can block
-	conf           Subscription
-	hasLines       bool     // the files consist of lines
-	pusher         Pusher   // nil: lines are not pushed
-	backlog        *backlog // lines for a pusher that is not open yet; nil if there is none
-	uploader       Uploader // nil: files are not uploaded
-	jobs           []job    // that the drainer has not taken yet
-	takenJobs      int      // how many jobs the drainer has taken so far
-	doneJobs       int      // how many of these are done
-	waitingBytes   int      // of text in jobs
-	unreportedLost int      // lines that did not fit into jobs; the log does not mention them yet
+	mu             sync.Mutex    // not held during calls that can block
+	conf           *Subscription // immutable
+	hasLines       bool          // the files consist of lines
+	pusher         Pusher        // nil: lines are not pushed
+	backlog        *backlog      // lines for a pusher that is not open yet; nil if there is none
+	uploader       Uploader      // nil: files are not uploaded
+	jobs           []job         // that the drainer has not taken yet
+	takenJobs      int           // how many jobs the drainer has taken so far
+	doneJobs       int           // how many of these are done
+	waitingBytes   int           // of text in jobs
+	unreportedLost int           // lines that did not fit into jobs; the log does not mention them yet
 	lostTotal      int
 	draining       bool          // there is a drainer
 	ended          bool          // no further jobs are accepted
@@ -74,15 +73,11 @@ const (
 
 // newSubscription returns a subscription that must be configured next. Until then its file may
 // be resumed.
-func newSubscription(h *Hub, conf Subscription) *subscription {
+func newSubscription(h *Hub, conf *Subscription) *subscription {
 	s := &subscription{hub: h, name: conf.Name}
-	s.file = file{
-		hub: h, dir: dirOf(s.name), subscription: s.name, conf: conf, order: &fileOrder{},
-		onLost: s.countLost, onSaved: s.wakeUploader, kept: keptFile{onClosed: s.fileClosed},
-	}
-	if h.o.OrderDir != "" {
-		s.file.order.index = filepath.Join(h.o.OrderDir, s.name)
-	}
+	s.file.hub, s.file.log, s.file.dir, s.file.conf = h, s, dirOf(s.name), conf
+	s.file.order.dir, s.file.order.name = h.o.OrderDir, s.name
+	s.file.kept.log = s
 	return s
 }
 
@@ -305,7 +300,7 @@ func (s *subscription) run(j job) {
 		s.scheduleRollOver()
 		s.mu.Unlock()
 	case jobReconfigure:
-		s.file.configure(*j.conf)
+		s.file.configure(j.conf)
 	case jobEnd:
 		s.file.finish(j.at)
 	}
@@ -322,13 +317,16 @@ func (s *subscription) countLost(n int) {
 // ones. It returns the pusher or uploader that the change ends, which the caller must close
 // before it calls startPush. Lines that are written in between are kept for the next pusher if
 // there is to be one.
-func (s *subscription) configure(conf Subscription, pushing bool) (ending []closer) {
+func (s *subscription) configure(conf *Subscription, pushing bool) (ending []closer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.conf
+	if old == nil {
+		old = &Subscription{}
+	}
 	s.conf, s.hasLines = conf, conf.Type.Spec().Format == Lines
-	if old.Name != "" && old != conf {
-		s.jobs = append(s.jobs, job{kind: jobReconfigure, conf: &conf})
+	if old.Name != "" && *old != *conf {
+		s.jobs = append(s.jobs, job{kind: jobReconfigure, conf: conf})
 		s.startDrainer()
 	}
 	if old.Schedule != conf.Schedule || old.IntervalSeconds != conf.IntervalSeconds ||
@@ -353,9 +351,9 @@ func (s *subscription) startPush() {
 	switch {
 	case open:
 	case conf.Method.Uploads() && s.hub.o.NewUploader != nil:
-		s.setUploader(s.hub.o.NewUploader(conf, s.file.dir, s.savedFiles, s.reportUploadError))
+		s.setUploader(s.hub.o.NewUploader(*conf, s.file.dir, s.savedFiles, s.reportUploadError))
 	case conf.Method == Syslog && s.hub.o.NewPusher != nil:
-		p, err := s.hub.o.NewPusher(conf, s.reportPushEvent)
+		p, err := s.hub.o.NewPusher(*conf, s.reportPushEvent)
 		s.setPusher(p, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/esasim/esasim/appliance/config"
@@ -16,7 +17,7 @@ import (
 // Section holds the log subscriptions, sorted by name. Its default is that of the newest
 // versions.
 var Section = config.Define("log_subscriptions",
-	Subscriptions{List: DefaultSubscriptions(newestVersion)},
+	Subscriptions{List: newestDefaults()},
 	func(v Subscriptions, _ *config.Config) error { return v.Check() }, config.In(config.Logs, 10))
 
 // General holds the settings that apply to all subscriptions.
@@ -184,6 +185,21 @@ func DefaultSubscriptions(v product.Version) []Subscription {
 	return list
 }
 
+// newestDefaults returns the factory subscriptions of the newest versions. They must not be changed.
+var newestDefaults = sync.OnceValue(func() []Subscription {
+	return DefaultSubscriptions(newestVersion)
+})
+
+// shared returns a pointer to a subscription equal to s that must not be changed. Most subscriptions
+// are defaults, which all appliances of a process share.
+func (s Subscription) shared() *Subscription {
+	defaults := newestDefaults()
+	if i := slices.Index(defaults, s); i >= 0 {
+		return &defaults[i]
+	}
+	return &s
+}
+
 // compareNames orders subscriptions by name, capital and small letters alike.
 func compareNames(a, b Subscription) int {
 	return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)),
@@ -195,9 +211,7 @@ var newestVersion = product.Version{Major: 1 << 20}
 
 // SetFactory sets the factory configuration of f to the subscriptions of version v.
 func SetFactory(f *config.Factory, v product.Version) {
-	if list := DefaultSubscriptions(v); !slices.Equal(list, DefaultSubscriptions(newestVersion)) {
-		Section.SetFactory(f, Subscriptions{List: list})
-	}
+	Section.SetFactory(f, Subscriptions{List: DefaultSubscriptions(v)})
 }
 
 // Find returns a pointer to the subscription in the list that has the given name, or nil.
