@@ -33,13 +33,15 @@ if (drawer) {
 document.querySelector("#form-error, main > .notice.bad")?.focus();
 
 // Previous and Next keep the focus, so that the keyboard can walk through packets and pages.
-const pagerLinks = () => [...document.querySelectorAll("nav.pager")].flatMap((nav, i) => [...nav.querySelectorAll("[data-pager]")].map(e => [i + e.dataset.pager, e]));
+const pagerLinks = () => [...document.querySelectorAll("nav.pager")].flatMap((nav, i) =>
+  [...nav.querySelectorAll("[data-pager]")].map(e => [i + e.dataset.pager, e]));
 const lastPager = sessionStorage.getItem("pager");
 sessionStorage.removeItem("pager");
 pagerLinks().find(([key]) => key === lastPager)?.[1].focus({ preventScroll: true });
 document.addEventListener("click", e => {
   const clicked = e.target.closest("[data-pager]");
-  for (const [key, link] of pagerLinks()) if (link === clicked) sessionStorage.setItem("pager", key);
+  const key = pagerLinks().find(([, link]) => link === clicked)?.[0];
+  if (key) sessionStorage.setItem("pager", key);
 });
 
 // If the session has expired when a form is sent, the values of the form are kept in this tab
@@ -51,13 +53,16 @@ if (location.pathname !== "/login") {
   let from = "";
   try { from = new URL(document.referrer).pathname; } catch { /* there is no referrer */ }
   for (const form of document.querySelectorAll("form.settings")) {
-    const fields = [...form.elements].filter(e => e.name && e.type !== "password" && e.type !== "hidden");
+    const isKept = e => e.name && e.type !== "password" && e.type !== "hidden";
+    const fields = [...form.elements].filter(isKept);
     const value = e => (e.type === "checkbox" || e.type === "radio" ? "checked" : "value");
-    if (from === "/login" && kept.path === location.pathname && kept.values.length === fields.length) {
+    const here = kept.path === location.pathname && kept.values.length === fields.length;
+    if (from === "/login" && here) {
       fields.forEach((e, i) => { e[value(e)] = kept.values[i]; });
     }
     form.addEventListener("submit", () => {
-      sessionStorage.setItem("form", JSON.stringify({ path: location.pathname, values: fields.map(e => e[value(e)]) }));
+      const values = fields.map(e => e[value(e)]);
+      sessionStorage.setItem("form", JSON.stringify({ path: location.pathname, values }));
     });
   }
 }
@@ -73,16 +78,21 @@ const summarize = form => {
     all.closest(".allbar")?.removeAttribute("hidden");
   }
 };
-const formsWithAll = () => new Set([...document.querySelectorAll("[data-all]")].map(all => all.form));
-formsWithAll().forEach(summarize);
+const summarizeForms = () => {
+  new Set([...document.querySelectorAll("[data-all]")].map(all => all.form)).forEach(summarize);
+};
+summarizeForms();
 document.addEventListener("change", e => {
   const form = e.target.form;
   if (!form || !form.querySelector("[data-all]")) return;
   if (e.target.dataset.all) {
-    for (const b of form.querySelectorAll(`input[name="${e.target.dataset.all}"]`)) b.checked = e.target.checked;
+    const boxes = form.querySelectorAll(`input[name="${e.target.dataset.all}"]`);
+    for (const b of boxes) b.checked = e.target.checked;
   }
   summarize(form);
 });
+
+const removeAll = selector => { for (const e of document.querySelectorAll(selector)) e.remove(); };
 
 // setText changes a text only if it differs, so that a selection in it survives.
 const setText = (e, text) => { if (e.textContent !== String(text)) e.textContent = text; };
@@ -92,12 +102,15 @@ const setText = (e, text) => { if (e.textContent !== String(text)) e.textContent
 const replace = (place, html) => {
   const ticked = new Set([...place.querySelectorAll("input:checked")].map(b => b.value));
   const focused = place.contains(document.activeElement) ? document.activeElement : null;
-  const same = e => e.tagName === focused.tagName && e.name === focused.name && (e.value || e.href) === (focused.value || focused.href);
+  const same = e => e.tagName === focused.tagName && e.name === focused.name &&
+    (e.value || e.href) === (focused.value || focused.href);
   place.innerHTML = html;
-  for (const b of place.querySelectorAll("input[type=checkbox][name]")) b.checked = ticked.has(b.value);
-  formsWithAll().forEach(summarize);
+  const boxes = place.querySelectorAll("input[type=checkbox][name]");
+  for (const b of boxes) b.checked = ticked.has(b.value);
+  summarizeForms();
   if (!focused) return;
-  const again = [...place.querySelectorAll("a, input, button")].find(same) || place.closest("section")?.querySelector("h2");
+  const again = [...place.querySelectorAll("a, input, button")].find(same) ||
+    place.closest("section")?.querySelector("h2");
   again?.focus({ preventScroll: true });
 };
 
@@ -132,7 +145,7 @@ const load = async (address, headers) => {
 // is marked, so that it does not count as activity of the user.
 const refreshed = document.querySelector("[data-refresh]");
 if (refreshed) {
-  const parts = [[refreshed, "[data-refresh]"], [document.querySelector("[data-pending]"), "[data-pending]"]];
+  const parts = ["[data-refresh]", "[data-pending]"].map(s => [document.querySelector(s), s]);
   let seen = null;
   poll(async () => {
     if (seen === null) { // the page has just been loaded
@@ -150,7 +163,7 @@ if (refreshed) {
       seen[i] = html;
       replace(part, html);
     });
-    if (!fresh.querySelector(".commit.pending")) for (const e of document.querySelectorAll("[data-transient]")) e.remove();
+    if (!fresh.querySelector(".commit.pending")) removeAll("[data-transient]");
     return 5000;
   });
 }
@@ -166,7 +179,8 @@ for (const part of document.querySelectorAll("[data-live]")) {
       if (e.tagName === "PROGRESS") e.value = value;
       else setText(e, value);
     }
-    document.querySelectorAll("[data-setting]").forEach((e, i) => setText(e, now.settings[i].value));
+    const settings = document.querySelectorAll("[data-setting]");
+    settings.forEach((e, i) => setText(e, now.settings[i].value));
     for (const e of part.querySelectorAll("[data-when]")) {
       const hide = !e.dataset.when.split(" ").includes(now.state);
       const hadFocus = e.contains(document.activeElement);
@@ -183,8 +197,12 @@ for (const part of document.querySelectorAll("[data-live]")) {
   const announce = now => {
     const was = last ? last.state : part.dataset.state;
     if (was === now.state && (!last || last.state !== "running" || last.file === now.file)) return;
-    for (const e of document.querySelectorAll("[data-transient]")) e.remove();
-    const texts = { running: "A packet capture is in progress.", elsewhere: now.elsewhere, idle: "No packet capture is in progress any more." };
+    removeAll("[data-transient]");
+    const texts = {
+      running: "A packet capture is in progress.",
+      elsewhere: now.elsewhere,
+      idle: "No packet capture is in progress any more.",
+    };
     if (was !== now.state) setText(part.querySelector("[data-announce]"), texts[now.state]);
   };
   poll(async () => {
@@ -202,24 +220,25 @@ for (const part of document.querySelectorAll("[data-live]")) {
   });
 }
 
-// Pages about a capture in progress follow it: the list and the stream if the user wants it, the page
-// of a packet always. Otherwise they wait for its end. If the file has gone, the page is loaded
-// again: the parts of a capture are joined at its end.
+// Pages about a capture in progress follow it: the list and the stream if the user wants it, the
+// page of a packet always. Otherwise they wait for its end. If the file has gone, the page is
+// loaded again: the parts of a capture are joined at its end.
 for (const part of document.querySelectorAll("[data-follow]")) {
   const box = document.getElementById("follow");
-  const signs = () => document.querySelectorAll("[data-growing]");
+  const growing = () => document.querySelector("[data-growing]");
   const end = () => {
-    for (const e of signs()) e.remove();
+    removeAll("[data-growing]");
     if (box) {
-      if (document.activeElement === box) document.querySelector("#packets-title, #stream").focus({ preventScroll: true });
+      const heading = document.querySelector("#packets-title, #stream");
+      if (document.activeElement === box) heading.focus({ preventScroll: true });
       box.closest("label").hidden = true;
     }
     setText(document.querySelector("[data-announce]"), "The capture has ended.");
   };
   let size = part.dataset.size;
-  if (signs().length) poll(async () => {
-    const following = !box || box.checked;
-    const answer = await load(following ? part.dataset.follow + "&size=" + size : part.dataset.here);
+  if (growing()) poll(async () => {
+    const newest = part.dataset.follow + "&size=" + size;
+    const answer = await load(!box || box.checked ? newest : part.dataset.here);
     if (answer.status === 204) return 1000; // nothing new
     if (answer.status === 404) return location.reload();
     if (!answer.ok) return 2000;
@@ -229,7 +248,7 @@ for (const part of document.querySelectorAll("[data-follow]")) {
     end();
     return 0;
   });
-  if (box && signs().length) box.closest("label").hidden = false;
+  if (box && growing()) box.closest("label").hidden = false;
 }
 
 // A value under a choice selects that choice. data-choices lists the values that use the field;
@@ -265,6 +284,8 @@ for (const type of document.querySelectorAll("[data-kind]")) {
   showFields();
 }
 
+const keptText = "What you have entered is kept until you have logged in.";
+
 // A filter is checked while the user types it. Only the answer to the latest request counts.
 for (const field of document.querySelectorAll("[data-check]")) {
   const place = document.getElementById(field.getAttribute("aria-describedby"));
@@ -273,8 +294,9 @@ for (const field of document.querySelectorAll("[data-check]")) {
     const request = ++latest;
     let c;
     try {
-      const answer = await fetch(field.dataset.check + "?filter=" + encodeURIComponent(field.value.trim()));
-      if (answer.status === 401) c = { ok: false, text: await answer.text() + " What you have entered is kept until you have logged in." };
+      const filter = encodeURIComponent(field.value.trim());
+      const answer = await fetch(field.dataset.check + "?filter=" + filter);
+      if (answer.status === 401) c = { ok: false, text: await answer.text() + " " + keptText };
       else if (answer.ok) c = await answer.json();
       else return;
     } catch { return; }
