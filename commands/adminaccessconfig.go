@@ -156,9 +156,9 @@ func (a *accessDialogue) inline(words []string) error {
 	m := shell.Menu{Items: []shell.Item{
 		{Key: "BANNER"}, {Key: "WELCOME"}, {Key: "IPACCESS"}, {Key: "TIMEOUTS"},
 	}}
-	item, err := m.Find(words[0])
+	item, err := findInline(words[0], m)
 	if err != nil {
-		return shell.InvalidArgumentf(words[0], "Expected one of: banner, welcome, ipaccess, timeouts.")
+		return err
 	}
 	rest := words[1:]
 	if err := a.edit(func(v *users.AdminAccess) error {

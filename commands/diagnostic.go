@@ -64,15 +64,13 @@ func (d *diagnosticRun) menu(ctx context.Context, m func() shell.Menu) error {
 	if len(d.env.Args) == 0 {
 		return d.env.Menu(ctx, m)
 	}
-	expected := expectedKeys(m())
 	if len(d.args) == 0 {
 		return shell.InvalidArgumentf(d.env.Args[len(d.env.Args)-1],
-			"One more argument is needed. %s", expected)
+			"One more argument is needed. %s", expectedKeys(m()))
 	}
-	word := d.args[0]
-	item, err := m().Find(word)
+	item, err := findInline(d.args[0], m())
 	if err != nil {
-		return shell.InvalidArgumentf(word, "%s", expected)
+		return err
 	}
 	d.args = d.args[1:]
 	return item.Run(ctx)

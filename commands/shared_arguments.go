@@ -20,10 +20,12 @@ func argumentsOrQuestions(ctx context.Context, env *shell.Env,
 }
 
 // invalidArgument turns the refusal of an answer into the refusal of an argument with that
-// value. It returns other errors unchanged.
+// value, which has the same text and cause. It returns other errors unchanged.
 func invalidArgument(value string, err error) error {
 	if text, ok := refusal.Text(err); ok {
-		return shell.InvalidArgumentf(printable(value), "%s", text)
+		return &shell.InvalidArgumentError{
+			Text: text, Value: printable(value), Cause: refusal.Cause(err),
+		}
 	}
 	return err
 }

@@ -90,18 +90,23 @@ type Env struct {
 //	Invalid arguments when processing <command>:
 //	<Text>
 //	: '<Value>'
-type InvalidArgumentError struct{ Text, Value string }
+//
+// Cause, which may be nil, is what is behind the refusal. It is logged, and not shown.
+type InvalidArgumentError struct {
+	Text, Value string
+	Cause       error
+}
 
 // Error returns the text and the value.
 func (e *InvalidArgumentError) Error() string { return e.Text + ": '" + e.Value + "'" }
 
-// Unwrap returns a refusal with the text.
-func (e *InvalidArgumentError) Unwrap() error { return refusal.New(e.Text) }
+// Unwrap returns a refusal with the text and the cause.
+func (e *InvalidArgumentError) Unwrap() error { return refusal.Because(e.Cause, "%s", e.Text) }
 
 // InvalidArgumentf returns an *InvalidArgumentError for the argument value. The formatted text is a
 // sentence that says what is wrong with it.
 func InvalidArgumentf(value, format string, a ...any) error {
-	return &InvalidArgumentError{fmt.Sprintf(format, a...), value}
+	return &InvalidArgumentError{Text: fmt.Sprintf(format, a...), Value: value}
 }
 
 // Control errors end a command, a session or a menu. They are not failures.

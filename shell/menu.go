@@ -88,9 +88,19 @@ func (m Menu) unlisted() []Item {
 		func(it Item) bool { return it.Absent || !it.Hidden && !it.Unlisted })
 }
 
+// An UnknownOperationError is the refusal of a word that means no item of a menu.
+type UnknownOperationError struct{ Word string }
+
+// Error returns the text that is shown.
+func (e *UnknownOperationError) Error() string { return "Unknown operation: " + e.Word }
+
+// Unwrap returns a refusal with the text.
+func (e *UnknownOperationError) Unwrap() error { return refusal.New(e.Error()) }
+
 // Find returns the item whose key is word, which may be shortened and in upper or lower case. An
 // item that is not listed is found if word means no other. If there is no item, or more than one,
 // or a hidden one, Find returns a refusal. A command with an inline form uses it for its arguments.
+// If word means nothing, the refusal is an *UnknownOperationError.
 func (m Menu) Find(word string) (Item, error) {
 	exact := func(it Item) bool { return strings.EqualFold(word, it.Key) }
 	short := func(it Item) bool {
@@ -112,7 +122,7 @@ func (m Menu) Find(word string) (Item, error) {
 		}
 		return found[0], nil
 	}
-	return Item{}, refusal.Newf("Unknown operation: %s", word)
+	return Item{}, &UnknownOperationError{word}
 }
 
 func matching(items []Item, match func(Item) bool) []Item {

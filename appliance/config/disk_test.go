@@ -288,6 +288,20 @@ func TestCommitThatCannotBeSavedIsUndone(t *testing.T) {
 	commit(t, s, d, config.CommitInfo{})
 }
 
+// The refusal of a commit on a full disk names the reason.
+func TestCommitOnFullDiskSaysSo(t *testing.T) {
+	disk := tooltest.SmallDisk(t)
+	s := open(t, config.Options{Dir: filepath.Join(disk.Dir, "config")})
+	disk.Fill()
+	d := s.NewDraft()
+	hostname.Set(d, "esb.example.com")
+	_, err := s.Commit(t.Context(), d, config.CommitInfo{})
+	const want = "The changes were not committed: there is no disk space left."
+	if text, _ := refusal.Text(err); text != want {
+		t.Errorf("commit: %v", err)
+	}
+}
+
 func TestLastCommit(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, config.Options{Dir: dir})

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/esasim/esasim/appliance/clock"
@@ -315,8 +316,11 @@ func (s *Store) Commit(ctx context.Context, d *Draft, info CommitInfo) (*Config,
 	r := &record{Revision: Revision{next.rev, s.clock.Now(), info}, set: next.set, edits: edits}
 	if err := s.save(r); err != nil {
 		s.log.Error("a commit could not be saved", "err", err)
-		err = refusal.Because(err,
-			"The changes were not committed: the configuration could not be saved to disk.")
+		why := "the configuration could not be saved to disk"
+		if errors.Is(err, syscall.ENOSPC) {
+			why = "there is no disk space left"
+		}
+		err = refusal.Because(err, "The changes were not committed: %s.", why)
 		return nil, errors.Join(err, undo())
 	}
 	s.current.Store(next)
