@@ -69,6 +69,10 @@ func (a *Appliance) openState() {
 		if err != nil {
 			return fmt.Errorf("expected a duration such as -26h3m: %w", err)
 		}
+		now := a.Clock.Now().Add(d - a.Clock.Shift())
+		if err := checkYear(now); err != nil {
+			return err
+		}
 		a.Clock.SetShift(d)
 		return nil
 	})
@@ -79,6 +83,9 @@ func (a *Appliance) openState() {
 		at, err := time.Parse(time.RFC3339, text)
 		if err != nil {
 			return fmt.Errorf("expected a time in RFC 3339: %w", err)
+		}
+		if err := checkYear(at); err != nil {
+			return err
 		}
 		a.Product.Installed = at
 		return nil
@@ -155,6 +162,14 @@ const (
 	MinYear = 1970
 	MaxYear = 2100
 )
+
+// checkYear returns an error if administrators may not set the clock to t.
+func checkYear(t time.Time) error {
+	if y := t.Year(); y < MinYear || y > MaxYear {
+		return fmt.Errorf("expected a time in the years from %d to %d", MinYear, MaxYear)
+	}
+	return nil
+}
 
 // SetTime sets the appliance's wall time. The setting survives a restart, like that of a
 // battery-backed clock. If it cannot be saved, the error is a refusal, and the time stays.

@@ -20,6 +20,7 @@ import (
 	"unicode"
 
 	"github.com/esasim/esasim/appliance/atomicfile"
+	"github.com/esasim/esasim/shell"
 )
 
 // A dataDir is the directory in which one appliance keeps its configuration and files. It
@@ -281,12 +282,12 @@ func newHostKey() (crypto.Signer, error) {
 func parseHostKey(data []byte) (crypto.Signer, error) {
 	if block, _ := pem.Decode(data); block != nil {
 		if key, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
-			if signer, ok := key.(crypto.Signer); ok {
-				return signer, nil
+			if s, ok := key.(crypto.Signer); ok && shell.HostKeyType(s.Public()) != "" {
+				return s, nil
 			}
 		}
 	}
-	return nil, errors.New("expected a private key in PEM (PKCS #8)")
+	return nil, errors.New("expected a private key of SSH in PEM (PKCS #8)")
 }
 
 // saveHostKey writes key to a file that does not exist yet, and returns it. If another

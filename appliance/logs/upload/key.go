@@ -50,6 +50,9 @@ func parseKey(text []byte) (crypto.Signer, error) {
 	if !ok {
 		return nil, errors.New("the key cannot sign")
 	}
+	if _, err := ssh.NewPublicKey(signer.Public()); err != nil {
+		return nil, err
+	}
 	return signer, nil
 }
 
