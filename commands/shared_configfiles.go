@@ -22,17 +22,20 @@ import (
 
 const passphraseHelp = "y masks passphrases, n does not. " +
 	"option is a number from the dialogue's list.\n" +
-	"Only administrators see the passphrases of accounts: for other roles, a file whose passphrases\n" +
-	"are not masked does not contain the accounts, and loading it keeps the present ones."
+	"Only administrators see passphrases: for other roles, a file whose passphrases are not masked\n" +
+	"contains neither them nor the accounts, and loading it keeps the present ones."
 
-// configFileOptions returns the options of a configuration file that the user may see. The hashes
-// of the accounts' passphrases are for administrators only. A masked file has the accounts for
-// every role, because it cannot be loaded.
+// configFileOptions returns the options of a configuration file that the user may see. Whatever is
+// tagged as secret is for administrators only, and so are the accounts of a file that can be loaded.
+// A masked file has the accounts for every role, because it cannot be loaded.
 func configFileOptions(env *shell.Env, passphrases config.Passphrases) config.XMLOptions {
 	o := config.XMLOptions{Header: env.Appliance.FileHeader(), Passphrases: passphrases}
 	if passphrases != config.Masked && env.Account.Role != users.Administrator {
 		o.Without = []string{users.Section.Name()}
-		o.Header = append(o.Header, "Accounts: left out, because the user role does not permit them")
+		o.WithoutSecrets = true
+		o.Header = append(o.Header,
+			"Accounts: left out, because the user role does not permit them",
+			"Passphrases: left out, because the user role does not permit them")
 	}
 	return o
 }

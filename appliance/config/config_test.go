@@ -84,6 +84,14 @@ type accounts struct {
 var users = config.Define("users", accounts{[]account{{"admin", "$2a$hash", "1234"}}}, nil,
 	config.In(config.Access, 1))
 
+type remote struct {
+	Server     string `xml:"server,omitempty"`
+	User       string `xml:"user,omitempty"`
+	Passphrase string `xml:"passphrase,omitempty" secret:"text"`
+}
+
+var target = config.Define("target", remote{}, nil, config.In(config.Access, 2))
+
 // An applier records its calls with the host names that it was given.
 type applier struct {
 	fail   string // the host name that Apply fails for

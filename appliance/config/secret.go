@@ -51,6 +51,69 @@ func (s *schema) revealSecrets(n *node) error {
 	return nil
 }
 
+// kept is the attribute of a passphrase that a file leaves out, because it was made for somebody who
+// may not see it.
+var kept = attr{"kept", "true"}
+
+// omitSecrets leaves out the passphrases in n, which s describes.
+func (s *schema) omitSecrets(n *node) {
+	if s.secret != "" && n.Text != "" {
+		n.Text, n.Attrs = "", []attr{kept}
+	}
+	for _, c := range n.Children {
+		if cs := s.child(c.Name); cs != nil {
+			cs.omitSecrets(c)
+		}
+	}
+}
+
+// keepSecrets undoes omitSecrets: the passphrases are those of base, in which elements of a list are
+// found by their keys. base may be nil. An element that differs from that of base in anything else
+// is refused: otherwise somebody could have a passphrase that he does not know sent to a server of
+// his own.
+func (s *schema) keepSecrets(n, base *node) error {
+	for _, c := range n.Children {
+		cs := s.child(c.Name)
+		if cs == nil {
+			continue
+		}
+		var was *node
+		for _, x := range base.all(c.Name) {
+			if !cs.repeated || cs.key(x) == cs.key(c) {
+				was = x
+				break
+			}
+		}
+		if cs.secret == "" || len(c.Attrs) != 1 || c.Attrs[0] != kept {
+			if err := cs.keepSecrets(c, was); err != nil {
+				return err
+			}
+			continue
+		}
+		if was == nil || was.Text == "" || !s.sameBesidesSecrets(n, base) {
+			return xmlErrorf(c, "the passphrase in <%s> is not in the file, and it cannot be kept, "+
+				"because <%s> has changed", c.Name, n.Name)
+		}
+		c.Text, c.Attrs = was.Text, nil
+	}
+	return nil
+}
+
+// sameBesidesSecrets reports whether the values of n besides passphrases are those of base. A value
+// that n lacks is that of base, unless it is optional.
+func (s *schema) sameBesidesSecrets(n, base *node) bool {
+	for _, cs := range s.children {
+		is, was := n.child(cs.name), base.child(cs.name)
+		switch {
+		case cs.secret != "" || cs.repeated:
+		case is == nil && (was == nil || !cs.optional):
+		case is == nil || was == nil || !was.equal(is):
+			return false
+		}
+	}
+	return true
+}
+
 // sharedKey is the same in every appliance; Encrypted says what it protects from.
 var sharedKey = sha256.Sum256([]byte("esasim configuration file"))
 

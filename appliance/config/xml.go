@@ -30,6 +30,9 @@ type XMLOptions struct {
 	// Without holds the names of sections that are left out. Loading such a file does not change
 	// them.
 	Without []string
+	// WithoutSecrets leaves out the fields that are tagged as secret, whatever Passphrases says,
+	// and marks their elements as kept. Loading such a file keeps the present values.
+	WithoutSecrets bool
 }
 
 const xmlHead = `<?xml version="1.0" encoding="ISO-8859-1"?>`
@@ -53,7 +56,11 @@ func WriteXML(w io.Writer, v View, o XMLOptions) error {
 			out.WriteString(banner(group.String()) + "\n")
 		}
 		n := v.entry(s).tree()
-		s.schema.hideSecrets(n, o.Passphrases)
+		if o.WithoutSecrets {
+			s.schema.omitSecrets(n)
+		} else {
+			s.schema.hideSecrets(n, o.Passphrases)
+		}
 		n.write(out, 1)
 		if err := out.Flush(); err != nil {
 			return fmt.Errorf("write the configuration: %w", err)
@@ -146,13 +153,17 @@ func ReadXML(r io.Reader, d *Draft) (changed bool, err error) {
 
 // read returns n as a value of the section. Single values that n lacks are taken from base.
 func (s *spec) read(n *node, base *entry) (*entry, error) {
+	was := base.tree()
+	if err := s.schema.keepSecrets(n, was); err != nil {
+		return nil, err
+	}
 	if err := s.schema.revealSecrets(n); err != nil {
 		return nil, err
 	}
 	if err := s.schema.check(n); err != nil {
 		return nil, err
 	}
-	s.schema.addMissing(n, base.tree())
+	s.schema.addMissing(n, was)
 	e, err := s.canonical(n.bytes())
 	if err != nil { // although the text passed the type's own check
 		return nil, xmlErrorf(n, "<%s>: %v", n.Name, err)

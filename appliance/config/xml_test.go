@@ -75,6 +75,7 @@ func TestWriteXML(t *testing.T) {
       <pin>*****</pin>
     </user>
   </users>
+  <target></target>
 </config>
 `
 	if diff := cmp.Diff(want, written(t, d, config.Masked)); diff != "" {
