@@ -21,6 +21,16 @@ func (h *Host) ForgetSockets(d time.Duration) error {
 	return nil
 }
 
+// MaxClosed is the number of closed sockets from which on TIME-WAIT is brief.
+const MaxClosed = maxClosed
+
+// SetBriefTimeWait sets how long connections of h stay in TIME-WAIT when there are many.
+func (h *Host) SetBriefTimeWait(d time.Duration) {
+	h.sockets.mu.Lock()
+	defer h.sockets.mu.Unlock()
+	h.sockets.briefTimeWait = d
+}
+
 // KeptSockets returns the number of sockets that h keeps, open and closed ones.
 func (h *Host) KeptSockets() int {
 	h.sockets.mu.RLock()

@@ -120,6 +120,7 @@ func NewHost(o Options) *Host {
 	h.neighbors.host = h
 	h.learner.Clock = tcpip.NewStdClock()
 	h.stack = h.newStack()
+	h.sockets.setTimeWait = h.setTimeWait
 	if o.LoopbackIndex != 0 {
 		h.addLoopback()
 	}
@@ -175,6 +176,12 @@ func (h *Host) addLoopback() {
 	}
 	h.ifaces = append(h.ifaces, i)
 	h.applyRoutes()
+}
+
+// setTimeWait sets how long connections stay in TIME-WAIT that enter it from now on.
+func (h *Host) setTimeWait(d time.Duration) {
+	timeout := tcpip.TCPTimeWaitTimeoutOption(d)
+	must(h.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &timeout))
 }
 
 // Close switches the host off: it closes its ports, then all sockets, and waits for all its

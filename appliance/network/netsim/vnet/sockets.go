@@ -33,6 +33,10 @@ type registry struct {
 	timers        clock.Group
 	stopSweep     func() bool   // stops the timer of the next sweep; nil if none is set
 	sweepInterval time.Duration // 0 means defaultSweepInterval
+
+	setTimeWait   func(time.Duration) // sets how long connections stay in TIME-WAIT from now on
+	briefly       bool                // they stay for briefTimeWait
+	briefTimeWait time.Duration       // 0 means defaultBriefTimeWait
 }
 
 // A socket is the registry's entry of a TCP or UDP endpoint.
@@ -58,6 +62,14 @@ type socket struct {
 // minSweep is the number of closed sockets from which on the registry looks for sockets that
 // the stack has finished with.
 const minSweep = 64
+
+// maxClosed is the number of closed sockets from which on connections stay in TIME-WAIT for
+// defaultBriefTimeWait only. Each takes several KiB, so a flood of short connections would cost
+// hundreds of MiB in the minute of TIME-WAIT. Kernels have such a limit, too.
+const (
+	maxClosed            = 1024
+	defaultBriefTimeWait = time.Second
+)
 
 // defaultSweepInterval is the time after which the registry looks again for sockets that the stack
 // has finished with. It is a little longer than the state TIME-WAIT. Without it, what many
@@ -135,7 +147,21 @@ func (r *registry) release(s *socket) {
 	if r.closedCount++; r.closedCount >= max(r.sweepAt, minSweep) {
 		r.sweep()
 	}
+	r.boundTimeWait()
 	r.scheduleSweep()
+}
+
+// boundTimeWait shortens TIME-WAIT if there are too many closed sockets, and restores it when there
+// are few. r.mu is held.
+func (r *registry) boundTimeWait() {
+	switch {
+	case !r.briefly && r.closedCount > maxClosed:
+		r.briefly = true
+		r.setTimeWait(cmp.Or(r.briefTimeWait, defaultBriefTimeWait))
+	case r.briefly && r.closedCount < maxClosed/2:
+		r.briefly = false
+		r.setTimeWait(tcp.DefaultTCPTimeWaitTimeout)
+	}
 }
 
 // sweep removes the closed sockets that the stack has finished with. r.mu is held.
@@ -146,7 +172,7 @@ func (r *registry) sweep() {
 			r.closedCount--
 		}
 	}
-	r.sweepAt = 2 * r.closedCount
+	r.sweepAt = min(2*r.closedCount, r.closedCount+maxClosed)
 }
 
 // scheduleSweep ensures that sweep is called later, if there are closed sockets. r.mu is held.
@@ -161,6 +187,7 @@ func (r *registry) scheduleSweep() {
 		r.stopSweep = nil
 		if !r.closed {
 			r.sweep()
+			r.boundTimeWait()
 			r.scheduleSweep()
 		}
 	})

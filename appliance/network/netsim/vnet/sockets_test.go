@@ -124,3 +124,33 @@ func TestSocketsAreListedAsTheyWereOpened(t *testing.T) {
 		t.Errorf("%d connections are listed", next-10256)
 	}
 }
+
+// A flood of short connections leaves a bounded number of sockets behind: TIME-WAIT becomes brief.
+func TestFloodOfConnectionsLeavesFewSockets(t *testing.T) {
+	p := newPair(t, false)
+	p.a.SetBriefTimeWait(time.Millisecond)
+	service := netip.AddrPortFrom(addrA, 25)
+	l, err := p.a.Listen(t.Context(), network.ListenConfig{Addr: service})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, most := p.a.KeptSockets(), 0
+	for range 5 * vnet.MaxClosed {
+		c, err := p.a.Dial(t.Context(), network.DialConfig{Remote: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := l.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		s.Close()
+		most = max(most, p.a.KeptSockets()-before)
+	}
+	// Each connection has two sockets here, and KeptSockets counts each in two lists. As many as
+	// MaxClosed stay for the whole time, as many may wait for the next sweep.
+	if most > 3*2*vnet.MaxClosed {
+		t.Errorf("up to %d sockets were kept", most)
+	}
+}
