@@ -7,7 +7,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
 )
 
@@ -96,9 +98,9 @@ func TestConsoleWithTerminal(t *testing.T) {
 	sh.exchange("say x\r", "say x\r\r\n\r\nx\r\n"+prompt)
 	sh.exchange("wait\r", "wait\r\r\n\r\nPress Ctrl-C to stop.\r\n")
 	sh.exchange("\x03", "^C\r\n--- statistics ---\r\n"+prompt)
-	fake.Advance(shell.DefaultIdleTimeout)
+	fake.Advance(users.DefaultIdleMinutes * time.Minute)
 	sh.exchange("", "\r\n\r\n"+idle+login)
-	fake.Advance(2 * shell.DefaultIdleTimeout) // has no effect at the login prompt
+	fake.Advance(2 * users.DefaultIdleMinutes * time.Minute) // has no effect at the login prompt
 	sh.exchange("admin\r", "admin\r\r\nPassword:")
 	sh.exchange("ironport\r", "\r\r\n"+lastLogin+welcome14)
 	sh.exchange("\x1b[A", "") // a new session has an empty history

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/esasim/esasim/appliance/refusal"
 )
@@ -110,30 +109,6 @@ func SomeOf[T comparable](dst *[]T, question string, values ...T) Field {
 		}
 		*dst = out
 		return nil
-	}
-}
-
-// WordList asks for a list of words, separated by commas. check is called with each of them; a nil
-// check accepts every word. An empty answer keeps the current list.
-func WordList(dst *[]string, question string, check func(string) error) Field {
-	return func(ctx context.Context, d Dialogue) error {
-		var words []string
-		_, err := d.Ask(ctx, question, strings.Join(*dst, ", "), func(s string) error {
-			words = strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
-			for _, w := range words {
-				if check == nil {
-					break
-				}
-				if err := check(w); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err == nil {
-			*dst = words
-		}
-		return err
 	}
 }
 

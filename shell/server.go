@@ -77,9 +77,6 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// DefaultIdleTimeout is the idle timeout of sessions on a new appliance.
-const DefaultIdleTimeout = users.DefaultIdleMinutes * time.Minute
-
 // DefaultVersion is the software version that a Server sends to clients by default.
 const DefaultVersion = "OpenSSH_7.5 FreeBSD-20170903"
 

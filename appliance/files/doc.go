@@ -53,8 +53,7 @@
 //
 // If a file is opened for reading while it is being written, its reader gets the content of
 // that moment and then io.EOF. Otherwise fetching a capture over the network that is being
-// captured would never end. The writer of a file can say how much of it readers and listings
-// see (File.SetVisibleSize).
+// captured would never end.
 //
 // # Times
 //

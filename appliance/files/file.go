@@ -22,18 +22,14 @@ type node struct {
 
 	mu          sync.Mutex // held during each write, so that size is exact
 	size        int64
-	visibleSize int64 // -1: the whole file
 	time        time.Time
 	timeChanged bool // time differs from the disk's
 }
 
-// visible returns the length and time that readers and listings see.
-func (n *node) visible() (int64, time.Time) {
+// sizeAndTime returns the size and the time of the file.
+func (n *node) sizeAndTime() (int64, time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.visibleSize >= 0 {
-		return min(n.visibleSize, n.size), n.time
-	}
 	return n.size, n.time
 }
 
@@ -141,7 +137,7 @@ func (s *Store) open(real string, flag int) (*File, error) {
 	}
 	n := s.nodes[real]
 	if n == nil {
-		n = &node{name: real, size: fi.size, visibleSize: -1, time: fi.time, timeChanged: created}
+		n = &node{name: real, size: fi.size, time: fi.time, timeChanged: created}
 		s.nodes[real] = n
 	}
 	n.writers++
@@ -441,17 +437,6 @@ func (f *File) truncate(size int64) error {
 	n.size = size
 	n.time, n.timeChanged = f.s.clk.Now(), true
 	return nil
-}
-
-// SetVisibleSize limits the size that readers and listings see of a file that is being written.
-// It applies to readers that open the file from now on. A negative size means the whole file,
-// which is the default and the state after the last writer has closed the file.
-func (f *File) SetVisibleSize(size int64) {
-	if n := f.node; n != nil {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.visibleSize = max(size, -1)
-	}
 }
 
 // Chtimes sets the file's modification time.

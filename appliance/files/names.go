@@ -43,7 +43,7 @@ func (s *Store) infoOf(name, real string, fi fs.FileInfo) info {
 	if fi.IsDir() {
 		i.size, i.mode = 0, fs.ModeDir|0o755
 	} else if n := s.nodes[real]; n != nil {
-		i.size, i.time = n.visible()
+		i.size, i.time = n.sizeAndTime()
 	}
 	i.time = s.local(i.time)
 	return i
@@ -141,7 +141,7 @@ func (s *Store) list(real string) ([]info, error) {
 	for _, fi := range onDisk {
 		full := path.Join(real, fi.Name())
 		_, alias := s.aliases[full]
-		if alias || s.hidden[full] || full == tmpDir || !fi.IsDir() && !fi.Mode().IsRegular() {
+		if alias || full == tmpDir || !fi.IsDir() && !fi.Mode().IsRegular() {
 			continue
 		}
 		found[fi.Name()] = s.infoOf(full, full, fi)
@@ -232,7 +232,6 @@ func (s *Store) remove(real string) error {
 
 // forget updates the state after a file has lost its name. The caller holds mu.
 func (s *Store) forget(real string, fi fs.FileInfo) {
-	delete(s.hidden, real)
 	s.files.Add(-1)
 	s.fullReported.Store(false)
 	if n := s.nodes[real]; n != nil {
@@ -293,12 +292,6 @@ func (s *Store) rename(from, to string) error {
 			n.name = to + rest
 			n.moves.Add(1)
 			s.nodes[n.name] = n
-		}
-	}
-	for _, name := range slices.Collect(maps.Keys(s.hidden)) {
-		if rest, ok := below(name, from); ok {
-			delete(s.hidden, name)
-			s.hidden[to+rest] = true
 		}
 	}
 	return nil

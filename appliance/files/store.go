@@ -62,8 +62,7 @@ type Store struct {
 	nodes   map[string]*node  // files that are open for writing
 	dirs    map[string]bool   // permanent directories
 	aliases map[string]string // alias -> target, both resolved
-	hidden  map[string]bool
-	temps   uint64 // number of temporary files made so far
+	temps   uint64            // number of temporary files made so far
 
 	recovered []string // set by Open only
 }
@@ -90,7 +89,6 @@ func Open(dir string, quota int64, clk clock.Clock) (*Store, error) {
 		nodes:   map[string]*node{},
 		dirs:    map[string]bool{".": true},
 		aliases: map[string]string{},
-		hidden:  map[string]bool{},
 	}
 	if root.exists() {
 		s.restoreBackups()
@@ -203,18 +201,6 @@ func (s *Store) RemoveAlias(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.aliases, name)
-}
-
-// SetHidden sets whether listings leave the file out. A hidden file can still be opened by its
-// name. Removing the file removes the setting.
-func (s *Store) SetHidden(name string, hide bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if name = s.resolve(name); hide {
-		s.hidden[name] = true
-	} else {
-		delete(s.hidden, name)
-	}
 }
 
 // resolve replaces aliases in name by their targets. The caller holds mu.

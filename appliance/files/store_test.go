@@ -208,7 +208,6 @@ func TestReaderOfAGrowingFileGetsEOF(t *testing.T) {
 	if _, err := w.Write([]byte("first.second.ha")); err != nil {
 		t.Fatal(err)
 	}
-	w.SetVisibleSize(13)
 	r, err := s.Open(name)
 	if err != nil {
 		t.Fatal(err)
@@ -217,53 +216,17 @@ func TestReaderOfAGrowingFileGetsEOF(t *testing.T) {
 	if _, err := w.Write([]byte("lf.")); err != nil {
 		t.Fatal(err)
 	}
-	w.SetVisibleSize(18)
-	if got, err := io.ReadAll(r); string(got) != "first.second." || err != nil {
+	if got, err := io.ReadAll(r); string(got) != "first.second.ha" || err != nil {
 		t.Errorf("the earlier reader got %q, %v", got, err)
 	}
 	if got := read(t, s, name); got != "first.second.half." {
 		t.Errorf("a new reader got %q", got)
-	}
-	w.SetVisibleSize(6)
-	for what, size := range map[string]func() int64{
-		"Stat": func() int64 { fi, _ := s.Stat(name); return fi.Size() },
-		"ReadDir": func() int64 {
-			entries, _ := s.ReadDir("data/pub/diagnostic")
-			fi, _ := entries[0].Info()
-			return fi.Size()
-		},
-	} {
-		if got := size(); got != 6 {
-			t.Errorf("the size in %s is %d, want the visible size 6", what, got)
-		}
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got := read(t, s, name); got != "first.second.half." {
 		t.Errorf("after its writer has closed it, the file contains %q", got)
-	}
-}
-
-func TestHiddenFileIsNotListed(t *testing.T) {
-	s := open(t, t.TempDir(), 0)
-	write(t, s, "data/pub/diagnostic/a.cap", "a")
-	s.SetHidden("var/log/diagnostic/a.cap", true)
-	if got := list(t, s, "data/pub/diagnostic"); got != "" {
-		t.Errorf("listed: %s", got)
-	}
-	if got, _ := s.Glob("data/pub/*/*"); got != nil {
-		t.Errorf("found: %s", got)
-	}
-	if got := read(t, s, "data/pub/diagnostic/a.cap"); got != "a" {
-		t.Errorf("read %q", got)
-	}
-	if err := s.Rename("data/pub/diagnostic/a.cap", "data/pub/diagnostic/b.cap"); err != nil {
-		t.Error(err)
-	}
-	s.SetHidden("data/pub/diagnostic/b.cap", false)
-	if got := list(t, s, "data/pub/diagnostic"); got != "- b.cap" {
-		t.Errorf("listed: %s", got)
 	}
 }
 
