@@ -165,14 +165,13 @@ func telnetConnect(
 // errors.
 func connectErrorText(err error) string {
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "Connection refused"
 	case errors.Is(err, syscall.ECONNRESET):
 		return "Connection reset by peer"
-	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, context.DeadlineExceeded):
-		return "Operation timed out"
-	case errors.Is(err, syscall.EHOSTUNREACH):
+	case errors.Is(err, syscall.ENETUNREACH): // no route, which ping calls by the same text
 		return "No route to host"
+	}
+	if text, ok := network.ErrorText(err); ok {
+		return text
 	}
 	return sendErrorText(err)
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
@@ -155,22 +156,13 @@ func failureText(err error) string {
 		return fmt.Sprintf("Timed out waiting for the server in step %s", e.Step)
 	case errors.Is(err, ErrClosed), errors.Is(err, syscall.EPIPE):
 		return "Connection closed by the server"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "Connection reset by peer"
 	case errors.Is(err, ErrTLSOnly), errors.Is(err, ErrMalformed):
 		return "The server does not speak SMTP"
 	}
-	for _, errno := range []struct {
-		is   syscall.Errno
-		text string
-	}{
-		{syscall.ECONNREFUSED, "Connection refused"},
-		{syscall.ETIMEDOUT, "Connection timed out"},
-		{syscall.ECONNRESET, "Connection reset by peer"},
-		{syscall.EHOSTUNREACH, "No route to host"},
-		{syscall.ENETUNREACH, "Network is unreachable"},
-	} {
-		if errors.Is(err, errno.is) {
-			return errno.text
-		}
+	if text, ok := network.ErrorText(err); ok {
+		return text
 	}
 	return "Connection failed"
 }

@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -90,37 +91,9 @@ paths:
 }
 
 // valid is a topology without mistakes. The tests below put one mistake into it.
-const valid = `appliance:
-  hostname: mail.example.com
-  model: C100V
-  serial: A-1
-  version: 14.0.0-698
-  dns: [192.0.2.53]
-  disk_quota: 1GiB
-  interfaces:
-    - name: Data 1
-      device: nic1
-      addresses: [192.0.2.25/24]
-      gateway: 192.0.2.1
-    - {name: Data 2, device: nic2}
-hosts:
-  - name: resolver
-    wire: Data 1
-    addresses: [192.0.2.53]
-    services: [{type: dns}]
-  - name: far
-    addresses: [203.0.113.7]
-    services: [{type: sink, port: 25}]
-# paths
-# rules
-# clients
-doors:
-  in:
-    - {listen: "127.0.0.1:0", interface: Data 1, service: ssh}
-  seen_as:
-    - {from: 127.0.0.0/8, as: 203.0.113.8}
-# out
-`
+//
+//go:embed testdata/small.yaml
+var valid string
 
 func replaceIn(text string, changes map[string]string) string {
 	for old, new := range changes {
