@@ -31,10 +31,15 @@ type unsimulatedCommand struct {
 	names string          // with blanks between them
 }
 
-// unsimulated are the commands of the vendor's references that this program does not have. Those
-// that need a feature key (anti-spam, anti-virus, outbreak filters, graymail, DLP, encryption,
-// clusters) or a virtual appliance's license are left out: on an appliance without the key or the
-// license, the text for unknown commands is the real one. Clients rely on it.
+// unsimulated are the commands of cli.md 7 that this program does not have. Commands that need a
+// feature key (anti-spam, anti-virus, outbreak filters, graymail, DLP, encryption, clusters) or a
+// virtual appliance's license are left out: on an appliance without the key or the license, the
+// text for unknown commands is the real one. Clients rely on it.
+//
+// All versions in this table, and the names of version 12, are a convention: public references
+// list the commands of a version and not when they were added. The one exception is
+// threatfeedconfig, as the vendor's guide "What's New in AsyncOS 12.5" names external threat feeds.
+// If a version is too low, a command that does not exist yet is said not to be simulated.
 //
 // A name that the program's own catalog has in another version is harmless here: the catalog is
 // searched first, and tcpdump and packetcapture are not in the table.
