@@ -9,6 +9,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance"
+	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/users"
 )
 
@@ -36,8 +37,7 @@ type verifiedLogin struct {
 // The method "none" therefore has a callback that denies it.
 func (r *runningServer) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 	conn, _ := ctx.Value(connectionKey{}).(*connection)
-	settings := Settings.Get(r.Appliance.Config.Committed())
-	offered := settings.Offered(r.Appliance.Product.Version)
+	offered := r.offeredAlgorithms()
 	c := &gossh.ServerConfig{
 		MaxAuthTries: r.limits.AuthTries,
 		BannerCallback: func(gossh.ConnMetadata) string {
@@ -86,6 +86,23 @@ func (r *runningServer) serverConfig(ctx ssh.Context) *gossh.ServerConfig {
 		c.AddHostKey(signer)
 	}
 	return c
+}
+
+// offeredAlgorithms are the algorithms that a server with a configuration offers.
+type offeredAlgorithms struct {
+	config *config.Config
+	Algorithms
+}
+
+// offeredAlgorithms returns the algorithms that the server offers now.
+func (r *runningServer) offeredAlgorithms() *offeredAlgorithms {
+	committed := r.Appliance.Config.Committed()
+	if o := r.offered.Load(); o != nil && o.config == committed {
+		return o
+	}
+	o := &offeredAlgorithms{committed, Settings.Get(committed).Offered(r.Appliance.Product.Version)}
+	r.offered.Store(o)
+	return o
 }
 
 // withCRLF returns text with the line ends of SSH messages (RFC 4252, section 5.4).

@@ -4,19 +4,25 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/users"
 )
 
-// A catalog holds the commands that the product's version has. It is immutable.
+// A catalog holds the commands that the product's version has. It is safe for concurrent use.
 type catalog struct {
 	sorted []*Command          // by name
 	byWord map[string]*Command // by name and by alias
+
+	mu     sync.Mutex                // a leaf
+	byRole map[users.Role][]*Command // of the roles that have been asked for
 }
 
 func newCatalog(all []*Command, v product.Version) *catalog {
-	c := &catalog{byWord: make(map[string]*Command, len(all))}
+	c := &catalog{
+		byWord: make(map[string]*Command, len(all)), byRole: map[users.Role][]*Command{},
+	}
 	for _, cmd := range all {
 		if !cmd.AvailableIn(v) {
 			continue
@@ -38,15 +44,21 @@ func (c *catalog) find(word string) *Command {
 	return c.byWord[strings.ToLower(word)]
 }
 
-// allowedTo returns the commands that an account with this role may run.
+// allowedTo returns the commands that an account with this role may run. The caller must not change
+// the slice.
 func (c *catalog) allowedTo(r users.Role) []*Command {
-	var out []*Command
-	for _, cmd := range c.sorted {
-		if cmd.Allows(r) {
-			out = append(out, cmd)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	allowed, ok := c.byRole[r]
+	if !ok {
+		for _, cmd := range c.sorted {
+			if cmd.Allows(r) {
+				allowed = append(allowed, cmd)
+			}
 		}
+		c.byRole[r] = allowed
 	}
-	return out
+	return allowed
 }
 
 // completions returns the possible completions of a line's last word. It completes names of

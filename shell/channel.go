@@ -201,8 +201,7 @@ func (h *channelHandler) handle(ctx context.Context, req *gossh.Request) (ok boo
 // the account may not run it.
 func (h *channelHandler) newProgram(ctx context.Context, req *gossh.Request) program {
 	if req.Type == "shell" {
-		s := h.newSession()
-		return func() int { return h.shell(ctx, s) }
+		return h.shell(ctx, h.newSession())
 	}
 	var p struct{ Text string }
 	if gossh.Unmarshal(req.Payload, &p) != nil {
@@ -293,13 +292,18 @@ func (h *channelHandler) start(prog program) {
 		return
 	}
 	go func() {
-		defer h.sessionTasks.done()
-		defer close(ended)
-		status := statusFailed               // if prog panics
-		defer func() { h.ch.Exit(status) }() //nolint:errcheck // the client may be gone
+		status := statusFailed // if prog panics
+		defer h.finish(ended, &status)
 		defer h.recoverPanic("session")
 		status = prog()
 	}()
+}
+
+// finish sends the client the exit status of the program.
+func (h *channelHandler) finish(ended chan<- struct{}, status *int) {
+	defer h.sessionTasks.done()
+	defer close(ended)
+	h.ch.Exit(*status) //nolint:errcheck // the client may be gone
 }
 
 // newSession creates the session of a shell or a command line.
@@ -320,30 +324,44 @@ func (h *channelHandler) startReading(s *session) {
 	})
 }
 
-// shell runs an interactive session.
-func (h *channelHandler) shell(ctx context.Context, s *session) (exitStatus int) {
+// shell returns the program of an interactive session.
+func (h *channelHandler) shell(ctx context.Context, s *session) program {
+	return func() (exitStatus int) {
+		ctx, finish := h.beginShell(ctx, s)
+		defer finish()
+		if err := s.promptLoop(ctx); err != nil {
+			return statusFailed
+		}
+		if h.window == nil {
+			return s.scriptStatus
+		}
+		return 0
+	}
+}
+
+// beginShell prints the welcome text. It returns the context of the session, and the function that
+// must be called at the session's end. It is a function of its own because its variables would
+// double the stack of a session that waits at its prompt, which is 4 KiB.
+func (h *channelHandler) beginShell(
+	ctx context.Context, s *session,
+) (_ context.Context, finish func()) {
 	ctx, end := context.WithCancelCause(ctx)
-	defer end(ErrLogout)
 	ctx = s.authorize(ctx, h.authority, end)
-	defer s.authority.Close()
 	previous, known := h.Appliance.Logins.PreviousLogin(h.ch.account.Name)
 	s.login = h.Appliance.Logins.Open(h.ch.account, h.ch.clientAddr, "cli")
-	defer s.login.Close()
 	h.startReading(s)
-	defer s.in.close()
 	last := ""
 	if known {
 		last = lastLoginText(previous.LoginTime.In(h.Appliance.Zone()), previous.ClientAddr)
 	}
 	message := h.Appliance.AdminAccess().Welcome
 	io.WriteString(s.prompter, welcomeText(h.Appliance.Product, last, s.idleTimeout, message))
-	if err := s.promptLoop(ctx); err != nil {
-		return statusFailed
+	return ctx, func() {
+		s.in.close()
+		s.login.Close()
+		s.authority.Close()
+		end(ErrLogout)
 	}
-	if h.window == nil {
-		return s.scriptStatus
-	}
-	return 0
 }
 
 // exec runs a command line.

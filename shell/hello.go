@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // A clientHello extracts two facts from the first bytes that a client sends: its version and, if it
@@ -20,10 +19,10 @@ type clientHello struct {
 	buf  []byte // what has arrived
 	done bool
 
-	known chan struct{} // closed when hostKeyTypes is final
-	once  sync.Once
-	// hostKeyTypes are the types that a client in Go knows; nil for other clients.
-	hostKeyTypes []string
+	firstKey string        // the type of the server's first key
+	known    chan struct{} // closed when onlyFirst is final
+	// onlyFirst says that the client is to be offered the first key only.
+	onlyFirst bool
 }
 
 // goVersion begins the version of clients that use Go's SSH library.
@@ -32,7 +31,9 @@ const goVersion = "SSH-2.0-Go"
 // maxHello is the largest number of bytes that are kept. It is more than a client in Go sends.
 const maxHello = 16 << 10
 
-func newClientHello() *clientHello { return &clientHello{known: make(chan struct{})} }
+func newClientHello(firstKey string) *clientHello {
+	return &clientHello{firstKey: firstKey, known: make(chan struct{})}
+}
 
 // observe is called with what has been read from the connection, and with the error of reading.
 func (h *clientHello) observe(b []byte, err error) {
@@ -42,23 +43,18 @@ func (h *clientHello) observe(b []byte, err error) {
 	h.buf = append(h.buf, b...)
 	types, complete := helloHostKeyTypes(h.buf)
 	if complete || err != nil || len(h.buf) > maxHello {
-		h.hostKeyTypes = types
-		h.finish()
+		h.onlyFirst = slices.Contains(types, h.firstKey)
+		h.done, h.buf = true, nil
+		close(h.known)
 	}
 }
 
-// finish stops the observation.
-func (h *clientHello) finish() {
-	h.done, h.buf = true, nil
-	h.once.Do(func() { close(h.known) })
-}
-
-// prefersFirstKey reports whether only the server's first key, which has the given type, is to be
-// offered. It blocks until a client in Go has sent its list of types, which it does without waiting
-// for the server, or until the connection has ended.
-func (h *clientHello) prefersFirstKey(firstKey string) bool {
+// prefersFirstKey reports whether only the server's first key is to be offered. It blocks until a
+// client in Go has sent its list of types, which it does without waiting for the server, or until
+// the connection has ended.
+func (h *clientHello) prefersFirstKey() bool {
 	<-h.known
-	return slices.Contains(h.hostKeyTypes, firstKey)
+	return h.onlyFirst
 }
 
 // helloHostKeyTypes returns the types of host keys in the first packet of a client in Go (RFC 4253,

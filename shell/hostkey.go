@@ -116,14 +116,13 @@ func (l *lazySigner) signer() (gossh.AlgorithmSigner, error) {
 type connectionKeySigner struct {
 	*lazySigner
 	hello      *clientHello
-	firstKey   string // the type of the server's first key
 	algorithms []string
 }
 
 // Algorithms implements gossh.MultiAlgorithmSigner. See clientHello for the reason why there may be
 // none.
 func (s connectionKeySigner) Algorithms() []string {
-	if s.hello.prefersFirstKey(s.firstKey) {
+	if s.hello.prefersFirstKey() {
 		return nil
 	}
 	return s.algorithms
@@ -177,8 +176,7 @@ func (r *runningServer) hostKeySigners(c *connection) []gossh.Signer {
 			algorithms = []string{gossh.KeyAlgoRSASHA256, gossh.KeyAlgoRSASHA512, gossh.KeyAlgoRSA}
 		}
 		signers = append(signers, connectionKeySigner{
-			lazySigner: lazy, hello: c.hello,
-			firstKey: r.firstKey.PublicKey().Type(), algorithms: algorithms,
+			lazySigner: lazy, hello: c.hello, algorithms: algorithms,
 		})
 	}
 	return signers

@@ -56,7 +56,7 @@ func (in *inputBuffer) setSession(idleTimeout time.Duration, onInput func()) {
 // readFrom reads r to its end. If Ctrl-C interrupts a command, readFrom calls echo before it
 // cancels the command, so that "^C" appears above what the command prints at its end.
 func (in *inputBuffer) readFrom(r io.Reader, echo func(string)) {
-	b := make([]byte, 512)
+	b := make([]byte, 128) // an idle session keeps it
 	for {
 		n, err := r.Read(b)
 		if cancel := in.store(b[:n]); cancel != nil {
@@ -214,14 +214,14 @@ func (in *inputBuffer) endRead(id int, reason error) {
 }
 
 // next waits for input and passes it to use, which returns how many bytes it has used. Before it
-// waits, next calls flush. It returns the reason if the read ends early, and the client's error
+// waits, next flushes out. It returns the reason if the read ends early, and the client's error
 // when the buffer is empty and nothing more can arrive.
-func (in *inputBuffer) next(flush func(), use func([]byte) int) error {
+func (in *inputBuffer) next(out *outputBuffer, use func([]byte) int) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if len(in.buf) == 0 && in.readErr == nil && in.err == nil {
 		in.mu.Unlock()
-		flush()
+		out.Flush() //nolint:errcheck // the session ends when it has read that the client is gone
 		in.mu.Lock()
 	}
 	for len(in.buf) == 0 && in.readErr == nil && in.err == nil {

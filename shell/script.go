@@ -63,7 +63,7 @@ func (s *script) readLine() (string, error) {
 	var line []byte
 	for {
 		complete := false
-		err := s.in.next(func() { s.out.Flush() }, func(b []byte) int {
+		err := s.in.next(s.out, func(b []byte) int {
 			i := bytes.IndexAny(b, "\r\n")
 			if complete = i >= 0; complete {
 				b = b[:i]

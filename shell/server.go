@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gliderlabs/ssh"
@@ -189,6 +190,7 @@ type runningServer struct {
 
 	firstKey gossh.Signer
 	lazyKeys []*lazySigner
+	offered  atomic.Pointer[offeredAlgorithms] // of the last connection
 
 	limitReported clock.Mark // when reportLimit has logged last; 0 for never; guarded by mu
 }
@@ -300,7 +302,8 @@ func (r *runningServer) admit(conn net.Conn) *connection {
 		delete(r.connections, oldest)
 	}
 	c := &connection{
-		Conn: conn, addr: addr, accepted: clock.System().Mark(), hello: newClientHello(),
+		Conn: conn, addr: addr, accepted: clock.System().Mark(),
+		hello: newClientHello(r.firstKey.PublicKey().Type()),
 	}
 	c.out.conn, c.out.timers, c.out.clock = conn, &c.timers, r.connClock
 	c.out.handshake.Store(true)

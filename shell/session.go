@@ -141,30 +141,43 @@ func (s *session) resize(w windowSize) {
 // When the session is ended otherwise, it tells the user the reason and returns it. scriptStatus
 // becomes statusFailed if a command fails, or if the input ends while a command asks for more.
 func (s *session) promptLoop(ctx context.Context) error {
-	defer s.out.Flush()
 	for {
-		line, err := s.prompter.promptCommand(ctx, s.hostname()+"> ")
-		if err == nil {
-			s.dialogue.noteAnswer()
-			s.logInput("\n"+s.hostname()+"> ", s.redact(line))
-			var status int
-			status, err = s.runLine(ctx, line, false)
-			if status != 0 || errors.Is(err, io.EOF) {
-				s.scriptStatus = statusFailed
-			}
-		} else if errors.Is(err, io.EOF) && !s.in.atEOF() { // Ctrl-D
-			s.dialogue.noteAnswer()
-			err = s.exit(ctx)
-		}
-		switch {
-		case err == nil, errors.Is(err, ErrInterrupt):
-		case errors.Is(err, ErrLogout), errors.Is(err, io.EOF):
-			return nil
-		default:
-			s.announceEnd(err)
+		line, err := s.prompter.promptCommand(ctx, s.prompt())
+		if ended, err := s.handleLine(ctx, line, err); ended {
+			s.out.Flush() //nolint:errcheck // the session is over
 			return err
 		}
 	}
+}
+
+// prompt returns the main prompt.
+//
+//go:noinline
+func (s *session) prompt() string { return s.hostname() + "> " }
+
+// handleLine handles what promptCommand has returned. It reports whether the session has ended, and
+// returns the error of promptLoop.
+func (s *session) handleLine(ctx context.Context, line string, err error) (ended bool, _ error) {
+	if err == nil {
+		s.dialogue.noteAnswer()
+		s.logInput("\n"+s.prompt(), s.redact(line))
+		var status int
+		status, err = s.runLine(ctx, line, false)
+		if status != 0 || errors.Is(err, io.EOF) {
+			s.scriptStatus = statusFailed
+		}
+	} else if errors.Is(err, io.EOF) && !s.in.atEOF() { // Ctrl-D
+		s.dialogue.noteAnswer()
+		err = s.exit(ctx)
+	}
+	switch {
+	case err == nil, errors.Is(err, ErrInterrupt):
+		return false, nil
+	case errors.Is(err, ErrLogout), errors.Is(err, io.EOF):
+		return true, nil
+	}
+	s.announceEnd(err)
+	return true, err
 }
 
 // exit does what the command exit does.

@@ -45,11 +45,18 @@ type terminal struct {
 	// completing says that Tab completes the line. The editor's callback is set only while it
 	// reads a Tab, because the editor copies the line for each call.
 	completing bool
+
+	// The following fields pass parameters and results between Read and fillFrom.
+	fill      func(b []byte) (used int)
+	into      []byte
+	delivered int  // bytes of into
+	escaped   bool // the escape key was first
 }
 
 func newTerminal(in *inputBuffer, out *outputBuffer, columns, rows int) *terminal {
 	t := &terminal{in: in, out: out, history: &history{}}
 	t.columns, t.rows = clampSize(columns, rows)
+	t.fill = editorReader{t}.fillFrom
 	t.resetEditor()
 	return t
 }
@@ -115,8 +122,9 @@ func (t *terminal) Secret(ctx context.Context, text string) (string, error) {
 
 func (t *terminal) promptCommand(ctx context.Context, prompt string) (string, error) {
 	t.history.enabled, t.completing = true, true
-	defer func() { t.history.enabled, t.completing = false, false }()
-	return t.promptLine(ctx, prompt, (*term.Terminal).ReadLine)
+	line, err := t.promptLine(ctx, prompt, (*term.Terminal).ReadLine)
+	t.history.enabled, t.completing = false, false
+	return line, err
 }
 
 // ReadLine implements LineReader. If a key ends the line early, ReadLine shows that key. If the
@@ -156,12 +164,24 @@ func (t *terminal) promptLine(
 func (t *terminal) readLine(
 	ctx context.Context, prompt string, read func(*term.Terminal) (string, error),
 ) (string, error) {
-	finish := t.in.beginRead(ctx)
+	finish := t.beginLine(ctx, prompt)
+	line, err := read(t.editor)
+	return t.finishLine(line, err, finish())
+}
+
+// beginLine prepares the editor for a line. It returns the function of inputBuffer.beginRead.
+func (t *terminal) beginLine(ctx context.Context, prompt string) (finish func() error) {
+	finish = t.in.beginRead(ctx)
 	t.prompt = prompt
 	t.updateSize()
 	t.editor.SetPrompt(prompt)
-	line, err := read(t.editor)
-	if readErr := finish(); readErr != nil {
+	return finish
+}
+
+// finishLine returns the result of readLine. err is the editor's error, readErr that of the input
+// buffer.
+func (t *terminal) finishLine(line string, err, readErr error) (string, error) {
+	if readErr != nil {
 		err = readErr // even if the user has pressed Enter at the same moment
 	}
 	if err == nil {
@@ -194,7 +214,7 @@ func (t *terminal) WaitForKey(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	finish := t.in.beginRead(ctx)
-	err := t.in.next(func() { t.out.Flush() }, func(b []byte) int {
+	err := t.in.next(t.out, func(b []byte) int {
 		for i, c := range b {
 			t.keys.next(c)
 			if t.keys.betweenKeys() {
@@ -232,18 +252,22 @@ func (r editorReader) Read(p []byte) (n int, err error) {
 	if len(p) < maxEditorKey {
 		return 0, errKeyTooLong
 	}
-	escaped := false
-	for n == 0 && err == nil && !escaped {
-		err = r.in.next(func() { r.out.Flush() }, func(b []byte) (used int) {
-			used, n, escaped = r.readKeys(p, b)
-			return used
-		})
+	r.into, r.delivered, r.escaped = p, 0, false
+	for r.delivered == 0 && err == nil && !r.escaped {
+		err = r.in.next(r.out, r.fill)
 	}
+	r.into = nil
 	r.updateSize() // does not deadlock, because x/term does not hold its lock during Read
-	if escaped {
+	if r.escaped {
 		return 0, ErrEscape
 	}
-	return n, err
+	return r.delivered, err
+}
+
+// fillFrom decodes the keys in b into r.into. It returns the number of bytes that it has used.
+func (r editorReader) fillFrom(b []byte) (used int) {
+	used, r.delivered, r.escaped = r.readKeys(r.into, b)
+	return used
 }
 
 // readKeys decodes the keys in b into p, to the end of the line at most. It returns the numbers of
