@@ -36,6 +36,7 @@ type Options struct {
 	Dir     string          // holds configuration, state and files; created if it does not exist
 	Product product.Facts
 	Factory *config.Factory // nil: the defaults of the sections
+	Zone    *time.Location  // used for its name instead of loading it; nil: each is loaded
 	Quota   int64           // bytes of the file area; 0: DefaultQuota
 	// CaptureInterfaces are the interfaces that packet captures run on until an administrator chooses
 	// others; nil: all.
@@ -126,6 +127,8 @@ type Appliance struct {
 	access atomic.Pointer[accessCache]
 	zone   atomic.Pointer[zoneCache]
 
+	loadedZone *time.Location // of Options
+
 	mu       sync.Mutex
 	up       bool // Start has succeeded
 	stopped  bool
@@ -171,6 +174,7 @@ func New(o Options) (*Appliance, error) {
 		power:      o.OnPower,
 		trustedCAs: o.TrustedCAs,
 		state:      filepath.Join(o.Dir, stateDir),
+		loadedZone: o.Zone,
 	}
 	a.Daemons = daemon.New(daemon.Options{
 		Net:       o.Net,

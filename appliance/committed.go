@@ -42,6 +42,8 @@ func (a *Appliance) Zone() *time.Location {
 	next := &zoneCache{of: committed, name: name}
 	if z := a.zone.Load(); z != nil && z.name == name {
 		next.Location = z.Location
+	} else if a.loadedZone != nil && a.loadedZone.String() == name {
+		next.Location = a.loadedZone
 	} else if l, err := time.LoadLocation(name); err == nil {
 		next.Location = l
 	} else {

@@ -39,6 +39,9 @@ type Box struct {
 
 // New returns a box that is not running.
 func New(o Options) (*Box, error) {
+	if o.Blueprint != nil {
+		o.Topology = o.Blueprint.topology
+	}
 	if o.Topology == nil || o.Dir == "" || o.HostKey == nil {
 		return nil, errors.New("box: topology, directory and host key are required")
 	}
@@ -226,8 +229,14 @@ func (b *Box) reboot(grace time.Duration, erase bool) {
 	b.setCurrent(s)
 }
 
-// boot makes an instance and starts it.
+// boot makes an instance and starts it. power must be held.
 func (b *Box) boot(ctx context.Context, doors map[string]netip.AddrPort, reset bool) (*instance, error) {
+	if b.o.Blueprint == nil {
+		var err error
+		if b.o.Blueprint, err = NewBlueprint(b.o.Topology); err != nil {
+			return nil, err
+		}
+	}
 	s, err := newInstance(b.o, bootConfig{b.faults, doors, reset, b.switchPower})
 	if err != nil {
 		return nil, err

@@ -16,6 +16,8 @@
 // An instance is one run of the appliance, from power on to power off. Each boot makes a new
 // instance with a new world.
 //
+// A blueprint is what boots of equal boxes have in common.
+//
 // # Purpose
 //
 // Box is the only package that knows every part. The program and the test kit use it. It adds

@@ -13,9 +13,9 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
 )
 
-// withDoorOptions returns the topology with what the options say about its doors.
-func withDoorOptions(o Options) *topology.Topology {
-	t := *o.Topology
+// withDoorOptions returns a copy of the topology with what the options say about its doors.
+func withDoorOptions(original *topology.Topology, o Options) *topology.Topology {
+	t := *original
 	t.Doors.In = slices.Clone(t.Doors.In)
 	if o.NoDoors {
 		t.Doors.In = nil

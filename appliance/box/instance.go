@@ -32,18 +32,13 @@ type bootConfig struct {
 
 // newInstance builds the world and the appliance. Nothing runs yet.
 func newInstance(o Options, c bootConfig) (*instance, error) {
-	facts, err := productFacts(o.Topology)
-	if err != nil {
-		return nil, err
-	}
-	config, err := factory(o.Topology, facts.Version)
-	if err != nil {
-		return nil, err
-	}
 	i := &instance{}
 	i.ctx, i.cancel = context.WithCancelCause(context.Background())
-	i.world, err = netsim.New(withDoorOptions(o), netsim.Options{
+	t, checked := o.Blueprint.world(o)
+	var err error
+	i.world, err = netsim.New(t, netsim.Options{
 		Clock: o.Clock, Entropy: o.Entropy, Logger: o.Logger, DoorAddrs: c.doors, Faults: c.faults,
+		Checked: checked,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("build the network: %w", err)
@@ -51,8 +46,9 @@ func newInstance(o Options, c bootConfig) (*instance, error) {
 	i.appliance, err = appliance.New(appliance.Options{
 		Net:               i.world.Network(),
 		Dir:               o.Dir,
-		Product:           facts,
-		Factory:           config,
+		Product:           o.Blueprint.facts,
+		Factory:           o.Blueprint.factory,
+		Zone:              o.Blueprint.zone,
 		Quota:             int64(o.Topology.Appliance.DiskQuota),
 		CaptureInterfaces: captureInterfaces(o.Topology),
 		Clock:             o.Clock,

@@ -14,11 +14,15 @@ import (
 	"github.com/esasim/esasim/shell"
 )
 
-// Options configure a box. Topology, Dir and HostKey are required.
+// Options configure a box. Topology or Blueprint, Dir and HostKey are required.
 type Options struct {
 	Topology *topology.Topology
-	Dir      string        // the appliance's configuration, state and files
-	HostKey  crypto.Signer // of the SSH daemon
+	// Blueprint, if it is not nil, is used instead of Topology. A process that starts many equal
+	// boxes makes one for all of them.
+	Blueprint *Blueprint
+
+	Dir     string        // the appliance's configuration, state and files
+	HostKey crypto.Signer // of the SSH daemon
 	// MoreHostKeys are the SSH daemon's host keys of other types, which are loaded when clients
 	// need them; nil means new ones.
 	MoreHostKeys []shell.LazyHostKey

@@ -172,6 +172,7 @@ func (s *Section[T]) Set(d *Draft, value T) { d.set(s.spec, s.encode(value)) }
 // SetFactory sets the section's value in the factory. If the value is the default, the factories of
 // a process share it, encoded and decoded.
 func (s *Section[T]) SetFactory(f *Factory, value T) {
+	f.checked = false
 	if reflect.DeepEqual(value, s.def) {
 		delete(f.set, s.name)
 		return
@@ -259,10 +260,23 @@ func (s *Section[T]) copyOf(v T) T {
 
 // A Factory is the configuration of a new appliance: the values that a topology gives, and the
 // defaults of the other sections.
-type Factory struct{ set map[string]*entry }
+//
+// Stores can share a factory that is not changed any more: a value is then decoded once for all.
+type Factory struct {
+	set     map[string]*entry
+	checked bool // Check has found no mistake since the last change
+}
 
 // NewFactory returns a factory that has the default of every section.
-func NewFactory() *Factory { return &Factory{map[string]*entry{}} }
+func NewFactory() *Factory { return &Factory{set: map[string]*entry{}} }
+
+// Check returns an *InvalidError that lists the mistakes, or nil. Open does not check a factory
+// again for which Check has returned nil.
+func (f *Factory) Check() error {
+	err := (&Config{factory: f}).check()
+	f.checked = err == nil
+	return err
+}
 
 func (f *Factory) entry(s *spec) *entry {
 	if e := f.set[s.name]; e != nil {

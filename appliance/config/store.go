@@ -180,7 +180,7 @@ func NewStore(appliers ...Applier) *Store {
 func Open(o Options) (*Store, error) {
 	s := &Store{factory: NewFactory(), clock: o.Clock, log: o.Logger, archive: &memory{}}
 	if o.Factory != nil {
-		s.factory.set = maps.Clone(o.Factory.set)
+		s.factory.set, s.factory.checked = maps.Clone(o.Factory.set), o.Factory.checked
 	}
 	if s.clock == nil {
 		s.clock = clock.System()
@@ -188,8 +188,10 @@ func Open(o Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := (&Config{factory: s.factory}).check(); err != nil {
-		return nil, fmt.Errorf("config: factory configuration: %w", err)
+	if !s.factory.checked {
+		if err := s.factory.Check(); err != nil {
+			return nil, fmt.Errorf("config: factory configuration: %w", err)
+		}
 	}
 	s.last = &record{Revision: Revision{Time: s.clock.Now(),
 		CommitInfo: CommitInfo{Comment: "Factory configuration", KeepForRollback: true}}}

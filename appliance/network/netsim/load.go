@@ -11,6 +11,9 @@ func Load(name string, data []byte) (*topology.Topology, error) {
 	return topology.Load(name, data, serverTypes())
 }
 
+// Check returns an error about the first mistake in a topology, of type *topology.Error, or nil.
+func Check(t *topology.Topology) error { return t.Check(serverTypes()) }
+
 // serverTypes describes the servers of package peers.
 func serverTypes() topology.ServerTypes {
 	types := make(topology.ServerTypes)

@@ -22,4 +22,6 @@ type Options struct {
 	// Retries is how often the appliance's TCP retransmits a segment before it gives the
 	// connection up; 0 means the 12 of BSD, which take about ten minutes.
 	Retries int
+	// Checked says that Check has found no mistake in the topology, so that New need not call it.
+	Checked bool
 }
