@@ -1,0 +1,208 @@
+package listener
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/refusal"
+)
+
+// A HostTable is a host access table.
+type HostTable struct {
+	Default  Parameters    `xml:"default_parameters"`
+	Policies []Policy      `xml:"policies>policy"`
+	Groups   []SenderGroup `xml:"sender_groups>sender_group"` // the first match counts
+	Last     string        `xml:"last_policy"`                // for all other hosts
+}
+
+// A SenderGroup is a set of hosts with a policy.
+type SenderGroup struct {
+	Name    string  `xml:"group_name"`
+	Policy  string  `xml:"policy"`
+	Comment string  `xml:"comment,omitempty"`
+	Entries []Entry `xml:"hosts>host"`
+}
+
+// An Entry of a sender group describes hosts: an address, a range such as 192.0.2.1-10, a network,
+// a host name, .domain, sbrs[-3.0:-1.0], sbrs[none], dnslist[query.example.net], nx.domain,
+// serv.fail, not.double.verified, or ALL.
+type Entry struct {
+	Host    string `xml:",chardata"`
+	Comment string `xml:"comment,attr,omitempty"`
+}
+
+// policy returns the policy of that name.
+func (t HostTable) policy(name string) (p Policy, ok bool) {
+	i := slices.IndexFunc(t.Policies, func(p Policy) bool { return strings.EqualFold(p.Name, name) })
+	if i < 0 {
+		return p, false
+	}
+	return t.Policies[i], true
+}
+
+// Effective returns the parameters that hold under a policy.
+func (t HostTable) Effective(p Policy) Effective {
+	return builtIn().with(t.Default).with(p.Parameters)
+}
+
+func (t HostTable) check() error {
+	if err := t.Default.check(); err != nil {
+		return err
+	}
+	for _, p := range t.Policies {
+		switch p.Action {
+		case Accept, Relay, Reject, TCPRefuse, Continue:
+		default:
+			return refusal.Newf("The policy %s has the unknown action %q.", p.Name, p.Action)
+		}
+		if err := p.Parameters.check(); err != nil {
+			return refusal.Because(err, "The policy %s: %v", p.Name, err)
+		}
+	}
+	if _, ok := t.policy(t.Last); !ok {
+		return refusal.Newf("The last rule has the policy %q, which does not exist.", t.Last)
+	}
+	names := map[string]bool{}
+	for _, g := range t.Groups {
+		key := strings.ToLower(g.Name)
+		if g.Name == "" || names[key] {
+			return refusal.Newf("Every sender group needs a name of its own, unlike %q.", g.Name)
+		}
+		names[key] = true
+		if _, ok := t.policy(g.Policy); !ok {
+			return refusal.Newf("The sender group %s has the policy %q, which does not exist.",
+				g.Name, g.Policy)
+		}
+		for _, e := range g.Entries {
+			if _, err := parseEntry(e.Host); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A sender is what a connection is judged by.
+type sender struct {
+	addr     netip.Addr
+	host     string // by reverse look-up; "": none
+	verified bool   // the host has the address
+	noName   bool   // DNS says that the address has no name
+	noAnswer bool   // DNS did not answer
+	score    *float64
+	country  string // "": not known
+	// listed reports whether a DNS list has the address. It may block.
+	listed func(zone string) bool
+}
+
+// A verdict is what the table says about a sender.
+type verdict struct {
+	group  string // "": the last rule
+	entry  string
+	policy Policy
+}
+
+// judge returns the verdict about a sender: that of the first group with a matching entry whose
+// policy does not continue.
+func (t HostTable) judge(s sender) verdict {
+	for _, g := range t.Groups {
+		for _, e := range g.Entries {
+			match, err := parseEntry(e.Host)
+			if err != nil || !match(s) {
+				continue
+			}
+			if p, ok := t.policy(g.Policy); ok && p.Action != Continue {
+				return verdict{g.Name, e.Host, p}
+			}
+			break // the next group
+		}
+	}
+	p, _ := t.policy(t.Last) // check knows that it exists
+	return verdict{"", "ALL", p}
+}
+
+var (
+	scoreEntry = regexp.MustCompile(`^sbrs\[(-?\d+(?:\.\d+)?):(-?\d+(?:\.\d+)?)\]$`)
+	listEntry  = regexp.MustCompile(`^dnslist\[([A-Za-z0-9._-]+)\]$`)
+	rangeEntry = regexp.MustCompile(`^(\d+\.\d+\.\d+\.)(\d+)-(\d+)$`)
+	nameEntry  = regexp.MustCompile(`^\.?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+)
+
+// parseEntry returns a function that reports whether an entry matches a sender, or a refusal if the
+// text is no entry.
+func parseEntry(text string) (match func(sender) bool, err error) {
+	switch text {
+	case "ALL":
+		return func(sender) bool { return true }, nil
+	case "nx.domain":
+		return func(s sender) bool { return s.noName }, nil
+	case "serv.fail":
+		return func(s sender) bool { return s.noAnswer }, nil
+	case "not.double.verified":
+		return func(s sender) bool { return !s.verified }, nil
+	case "sbrs[none]":
+		return func(s sender) bool { return s.score == nil }, nil
+	}
+	if m := scoreEntry.FindStringSubmatch(text); m != nil {
+		return parseScores(text, m[1], m[2])
+	}
+	if m := listEntry.FindStringSubmatch(text); m != nil {
+		return func(s sender) bool { return s.listed(m[1]) }, nil
+	}
+	if match, ok := parseAddrs(text); ok {
+		return match, nil
+	}
+	if !nameEntry.MatchString(text) {
+		return nil, refusal.Newf("%q is no entry for a sender group: expected an address, a range "+
+			"such as 192.0.2.1-10, a network, a host name, .domain, sbrs[-3.0:-1.0] or ALL.", text)
+	}
+	name := strings.ToLower(text)
+	return func(s sender) bool {
+		host := strings.ToLower(s.host)
+		if strings.HasPrefix(name, ".") {
+			return s.verified && strings.HasSuffix(host, name)
+		}
+		return s.verified && host == name
+	}, nil
+}
+
+// parseScores parses the entry for a range of scores.
+func parseScores(text, from, to string) (match func(sender) bool, err error) {
+	low, err1 := strconv.ParseFloat(from, 64)
+	high, err2 := strconv.ParseFloat(to, 64)
+	if err := cmp.Or(err1, err2); err != nil || low < -10 || high > 10 || low > high {
+		return nil, refusal.Because(err, "%q is no range of scores: expected two numbers from "+
+			"-10.0 to 10.0, the smaller one first.", text)
+	}
+	return func(s sender) bool { return s.score != nil && low <= *s.score && *s.score <= high }, nil
+}
+
+// parseAddrs parses the entry for an address, a range or a network.
+func parseAddrs(text string) (match func(sender) bool, ok bool) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return func(s sender) bool { return s.addr == a }, true
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return func(s sender) bool { return p.Contains(s.addr) }, true
+	}
+	m := rangeEntry.FindStringSubmatch(text)
+	if m == nil {
+		return nil, false
+	}
+	low, err1 := netip.ParseAddr(m[1] + m[2])
+	high, err2 := netip.ParseAddr(m[1] + m[3])
+	if err1 != nil || err2 != nil || high.Less(low) {
+		return nil, false
+	}
+	return func(s sender) bool {
+		return s.addr.Is4() && !s.addr.Less(low) && !high.Less(s.addr)
+	}, true
+}
+
+// formatScore returns a score as the mail log shows it.
+func formatScore(score float64) string { return fmt.Sprintf("%.1f", score) }
