@@ -1,0 +1,261 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/mta/queue"
+)
+
+func base32(mid uint64) string { return strconv.FormatUint(mid, 32) }
+
+// A Selection chooses recipients of the queue. The zero Selection chooses all.
+type Selection struct {
+	Domain string // of the recipient; "": any
+	Sender string // of the envelope; "": any
+	Null   bool   // Sender is the null sender
+	MID    uint64 // 0: any
+}
+
+// chooses reports whether a recipient of a message is chosen.
+func (x Selection) chooses(env *queue.Envelope, r queue.Recipient) bool {
+	switch {
+	case x.MID != 0 && env.MID != x.MID,
+		x.Domain != "" && domainOf(r.Address) != strings.ToLower(x.Domain),
+		x.Null && env.From != "",
+		x.Sender != "" && !strings.EqualFold(env.From, x.Sender):
+		return false
+	}
+	return true
+}
+
+// Select calls f with each message of the queue that has chosen recipients, in the order of the
+// MIDs, until f returns false. env has the chosen recipients only.
+func (s *Server) Select(x Selection, f func(env queue.Envelope) bool) {
+	s.o.Queue.Each(func(env *queue.Envelope) bool {
+		var chosen []queue.Recipient
+		for _, r := range env.Recipients {
+			if x.chooses(env, r) {
+				chosen = append(chosen, r)
+			}
+		}
+		if len(chosen) == 0 {
+			return true
+		}
+		found := *env
+		found.Recipients = chosen
+		return f(found)
+	})
+}
+
+// Delete ends the chosen recipients without a bounce message, and returns how many messages and
+// recipients there were. A recipient whose delivery is under way may get the message.
+func (s *Server) Delete(ctx context.Context, x Selection) (messages, recipients int) {
+	s.each(ctx, x, func(j job) {
+		for domain, rids := range byDomain(j) {
+			n := s.delete(ctx, job{j.env, rids}, domain, "administrator")
+			recipients += n
+		}
+		messages++
+	})
+	return messages, recipients
+}
+
+// delete ends recipients of a destination, and returns how many there were.
+func (s *Server) delete(ctx context.Context, j job, domain, by string) int {
+	changes := make([]queue.Change, len(j.rids))
+	for i, rid := range j.rids {
+		changes[i] = queue.Deleted(rid)
+	}
+	result, ok := s.record(ctx, j.env.MID, changes...)
+	if !ok {
+		return 0
+	}
+	seq := events.Publish(s.o.Events, 0, mailevents.RecipientsDeleted{
+		MID: j.env.MID, RIDs: j.rids, Domain: domain, By: by,
+	})
+	s.finished(seq, j.env.MID, result)
+	return len(j.rids)
+}
+
+// Bounce ends the chosen recipients with bounce messages, and returns how many messages and
+// recipients there were.
+func (s *Server) Bounce(ctx context.Context, x Selection) (messages, recipients int) {
+	s.each(ctx, x, func(j job) {
+		for domain, rids := range byDomain(j) {
+			for _, rid := range rids {
+				s.bounce(ctx, 0, &j, rid, domain, byAdministrator())
+				recipients++
+			}
+		}
+		messages++
+	})
+	return messages, recipients
+}
+
+// Redirect has all recipients of the queue delivered to one host, and returns how many there were.
+// It changes the destination, not the address that the host is given.
+func (s *Server) Redirect(ctx context.Context, host string) (recipients int) {
+	s.each(ctx, Selection{}, func(j job) {
+		var changes []queue.Change
+		for i, r := range j.env.Recipients {
+			to := r.Address[:strings.LastIndexByte(r.Address, '@')+1] + host
+			changes = append(changes, queue.Redirected(r.RID, to))
+			j.env.Recipients[i].Address, j.env.Recipients[i].Next = to, time.Time{}
+		}
+		if _, ok := s.record(ctx, j.env.MID, changes...); ok {
+			recipients += len(changes)
+			s.Enqueue(j.env)
+		}
+	})
+	return recipients
+}
+
+// each calls f with each message of the queue that has chosen recipients that wait. They are taken
+// out of the lines, so that no worker tries them meanwhile.
+func (s *Server) each(ctx context.Context, x Selection, f func(job)) {
+	s.Select(x, func(env queue.Envelope) bool {
+		if j := s.withdraw(env); len(j.rids) > 0 {
+			f(j)
+		}
+		return ctx.Err() == nil
+	})
+}
+
+// withdraw takes recipients out of the lines. Those whose delivery is under way are left out of the
+// job. While the server is stopped nothing is in a line, and all are returned.
+func (s *Server) withdraw(env queue.Envelope) job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := job{env: env}
+	var kept []queue.Recipient
+	for _, r := range env.Recipients {
+		if s.ctx != nil && env.Stage == queue.Delivery {
+			d := s.destinations[domainOf(r.Address)]
+			if d == nil || !d.line.takeRecipient(env.MID, r.RID) {
+				continue
+			}
+		}
+		kept = append(kept, r)
+		j.rids = append(j.rids, r.RID)
+	}
+	j.env.Recipients = kept
+	return j
+}
+
+// byDomain divides the recipients of a job by destination.
+func byDomain(j job) map[string][]int {
+	out := map[string][]int{}
+	for _, rid := range j.rids {
+		domain := domainOf(j.recipient(rid).Address)
+		out[domain] = append(out[domain], rid)
+	}
+	return out
+}
+
+// DeliverNow has the recipients of a domain tried at once, all for "".
+func (s *Server) DeliverNow(domain string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, d := range s.destinations {
+		if domain != "" && name != strings.ToLower(domain) {
+			continue
+		}
+		d.line.hurry()
+		d.hold, d.window, d.inWindow = time.Time{}, time.Time{}, 0
+		s.schedule(d)
+	}
+}
+
+// Suspend stops deliveries. It returns when those that are under way have ended, which are cut off
+// when ctx ends. It reports whether deliveries were not suspended before.
+func (s *Server) Suspend(ctx context.Context) bool {
+	s.mu.Lock()
+	changed := !s.suspended
+	s.suspended = true
+	for _, d := range s.destinations {
+		s.unschedule(d)
+		d.rouse()
+	}
+	stop := context.AfterFunc(ctx, s.cutOff)
+	for s.connections > 0 {
+		s.idle.Wait()
+	}
+	s.mu.Unlock()
+	stop()
+	if changed {
+		events.Publish(s.o.Events, 0, mailevents.Suspension{What: "delivery", Suspended: true})
+	}
+	return changed
+}
+
+// cutOff ends all connections.
+func (s *Server) cutOff() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx != nil {
+		s.cancel()
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+	}
+}
+
+// Resume takes deliveries up again. It reports whether they were suspended.
+func (s *Server) Resume() bool {
+	s.mu.Lock()
+	changed := s.suspended
+	s.suspended = false
+	for _, d := range s.destinations {
+		s.schedule(d)
+	}
+	s.mu.Unlock()
+	if changed {
+		events.Publish(s.o.Events, 0, mailevents.Suspension{What: "delivery"})
+	}
+	return changed
+}
+
+// Suspended reports whether deliveries are suspended.
+func (s *Server) Suspended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.suspended
+}
+
+// A Line is what waits for a destination.
+type Line struct {
+	Domain     string
+	Recipients int       // active ones: waiting, or under way
+	NextTry    time.Time // zero: at once
+	Down       bool
+}
+
+// Lines returns the destinations for which something waits, in the order of their names.
+func (s *Server) Lines() []Line {
+	active := map[string]int{}
+	s.o.Queue.Each(func(env *queue.Envelope) bool {
+		for _, r := range env.Recipients {
+			active[domainOf(r.Address)]++
+		}
+		return true
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]Line, 0, len(active))
+	for domain, n := range active {
+		l := Line{Domain: domain, Recipients: n}
+		if d := s.destinations[domain]; d != nil {
+			l.Down = d.down
+			if next, ok := d.line.due(); ok && max(next, nanos(d.hold)) > 0 {
+				l.NextTry = time.Unix(0, max(next, nanos(d.hold)))
+			}
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b Line) int { return strings.Compare(a.Domain, b.Domain) })
+	return out
+}

@@ -1,0 +1,295 @@
+package delivery
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/mail"
+	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/mta/queue"
+	"github.com/esasim/esasim/appliance/netconfig"
+)
+
+// attempt sends a message over the open connection. Recipients who got it and those who never will
+// are finished; the others are returned with what went wrong.
+func (w *worker) attempt(j job) (left map[int]failure) {
+	c, s := w.conn, w.server
+	c.sent++
+	events.Publish(s.o.Events, c.opened, mailevents.DeliveryStarted{
+		DCID: c.dcid, MID: j.env.MID, RIDs: j.rids,
+	})
+	failed := map[int]failure{}
+	accepted, reply, err := w.transaction(j, failed)
+	switch {
+	case err == nil && len(accepted) > 0:
+		w.delivered(j, accepted, reply)
+	case err != nil && w.ctx.Err() != nil:
+		return nil // the server stops: all stays as it is
+	case err != nil && !isRefusal(err):
+		w.failed(c, err)
+		for _, rid := range accepted {
+			failed[rid] = networkFailure(err)
+		}
+		w.drop()
+	case err != nil:
+		var e *mail.Error
+		errors.As(err, &e)
+		for _, rid := range accepted {
+			failed[rid] = replyFailure(e.Reply, e.Step == mail.Data || e.Step == mail.Body)
+		}
+		w.reset()
+	default:
+		w.reset()
+	}
+	left = map[int]failure{}
+	for _, rid := range keys(failed) {
+		f := failed[rid]
+		if f.Reply.Code != 0 {
+			f.remote = c.host.Addr.Addr()
+		}
+		if f.soft {
+			left[rid] = f
+		} else {
+			s.bounce(w.ctx, c.dcid, &j, rid, w.d.domain, f)
+		}
+	}
+	return left
+}
+
+// transaction does the steps from MAIL to the end of the message. accepted are the recipients
+// that the server has accepted, or all if it has refused the sender or the connection is lost; failed
+// gets the others. reply is that to the whole message.
+func (w *worker) transaction(j job, failed map[int]failure) (accepted []int, reply mail.Reply, err error) {
+	c := w.conn
+	if _, err := c.Mail(w.ctx, j.env.From, mail.MailParams{Size: j.env.Size}); err != nil {
+		return j.rids, mail.Reply{}, err
+	}
+	for i, rid := range j.rids {
+		_, err := c.Rcpt(w.ctx, j.recipient(rid).Address)
+		switch {
+		case err == nil:
+			accepted = append(accepted, rid)
+		case isRefusal(err):
+			var e *mail.Error
+			errors.As(err, &e)
+			failed[rid] = replyFailure(e.Reply, false)
+		default:
+			return append(accepted, j.rids[i:]...), mail.Reply{}, err
+		}
+	}
+	if len(accepted) == 0 {
+		return nil, mail.Reply{}, nil
+	}
+	body, err := w.server.o.Queue.Body(j.env.MID)
+	if err != nil {
+		return accepted, mail.Reply{}, err
+	}
+	defer body.Close()
+	if _, err = c.Data(w.ctx); err == nil {
+		reply, err = c.Body(w.ctx, body)
+	}
+	return accepted, reply, err
+}
+
+// reset ends a transaction that the server has refused, so that another one can begin.
+func (w *worker) reset() {
+	if _, err := w.conn.Reset(w.ctx); err != nil {
+		w.drop()
+	}
+}
+
+// delivered records that a server has taken a message.
+func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
+	s, c := w.server, w.conn
+	changes := make([]queue.Change, len(rids))
+	event := mailevents.Delivered{
+		DCID: c.dcid, MID: j.env.MID, RIDs: rids, Response: eventReply(reply), Domain: w.d.domain,
+		From: j.env.From, Bytes: j.env.Size, Injected: j.env.Received,
+		Local: c.local, Remote: c.host.Addr.Addr(), LoggedHeaders: s.loggedHeaders(j.env.MID),
+	}
+	for i, rid := range rids {
+		changes[i] = queue.Delivered(rid)
+		r := j.recipient(rid)
+		event.Delivered = append(event.Delivered,
+			mailevents.Addressee{RID: rid, To: r.Address, Attempts: r.Attempts + 1})
+	}
+	result, ok := s.record(w.ctx, j.env.MID, changes...)
+	if !ok {
+		return
+	}
+	seq := events.Publish(s.o.Events, c.opened, event)
+	s.finished(seq, j.env.MID, result)
+}
+
+// finished tells that a message is finished if it is.
+func (s *Server) finished(cause, mid uint64, result queue.Result) {
+	if result.Finished {
+		events.Publish(s.o.Events, cause, mailevents.MessageFinished{MID: mid})
+	}
+}
+
+// saveInterval is how long to wait before a change that the disk does not take is tried again.
+const saveInterval = time.Second
+
+// record changes a message in the queue. A disk that is full or broken is tried again until it
+// works: what has happened must not happen again. ok is false if the message is gone, or if ctx has
+// ended.
+func (s *Server) record(ctx context.Context, mid uint64, changes ...queue.Change) (r queue.Result, ok bool) {
+	return s.persist(ctx, func() (queue.Result, error) {
+		// What a server has accepted is recorded even while the appliance stops.
+		return s.o.Queue.Update(context.WithoutCancel(ctx), mid, changes...)
+	})
+}
+
+func (s *Server) persist(ctx context.Context, write func() (queue.Result, error)) (r queue.Result, ok bool) {
+	told := false
+	for {
+		r, err := write()
+		switch {
+		case err == nil:
+			return r, true
+		case errors.Is(err, queue.ErrNoMessage), errors.Is(err, queue.ErrNoRecipient),
+			errors.Is(err, queue.ErrClosed):
+			return queue.Result{}, false // deleted meanwhile, or the appliance stops
+		}
+		if !told {
+			told = true
+			s.o.Logger.Warn("the mail queue cannot be changed; it is tried again", "err", err)
+		}
+		if s.o.Clock.Sleep(ctx, saveInterval) != nil {
+			return queue.Result{}, false
+		}
+	}
+}
+
+// deferRecipients has recipients tried again later, by their bounce profile; those with too many
+// tries bounce.
+func (s *Server) deferRecipients(w *worker, j job, left map[int]failure) {
+	if len(left) == 0 {
+		return
+	}
+	profile := s.profile(&j.env, w.limits)
+	dcid, now := uint64(0), s.o.Clock.Now()
+	if w.conn != nil {
+		dcid = w.conn.dcid
+	}
+	again := map[time.Time][]int{}
+	for _, rid := range keys(left) {
+		f, r := left[rid], j.recipient(rid)
+		if r.Attempts+1 > profile.MaxRetries {
+			s.bounce(w.ctx, dcid, &j, rid, w.d.domain, expired())
+			continue
+		}
+		next := now.Add(profile.retryAfter(r.Attempts + 1))
+		_, ok := s.record(w.ctx, j.env.MID, queue.Deferred(rid, next, queue.LastError{
+			Code: f.Reply.Code, Status: f.Status, Phrase: f.Phrase, Text: firstLine(f.Reply),
+		}))
+		if !ok {
+			continue
+		}
+		again[next] = append(again[next], rid)
+		events.Publish(s.o.Events, 0, mailevents.Delayed{
+			DCID: dcid, MID: j.env.MID, RID: rid, Domain: w.d.domain, From: j.env.From,
+			To: r.Address, Failure: f.Failure, LoggedHeaders: s.loggedHeaders(j.env.MID),
+		})
+	}
+	for next, rids := range again {
+		events.Publish(s.o.Events, 0, mailevents.Pending{MID: j.env.MID, RIDs: sortedRIDs(rids), Until: next})
+		s.putBack(w.d, j.env.MID, rids, next)
+	}
+}
+
+// refuse ends or defers all recipients of a job for the same reason.
+func (s *Server) refuse(w *worker, j job, f failure) {
+	left := map[int]failure{}
+	for _, rid := range j.rids {
+		if f.soft {
+			left[rid] = f
+		} else {
+			s.bounce(w.ctx, 0, &j, rid, w.d.domain, f)
+		}
+	}
+	s.deferRecipients(w, j, left)
+}
+
+// errTLS means that a connection has not become as secure as the destination asks for.
+var errTLS = errors.New("TLS failed")
+
+// secure starts TLS. Without an error, the connection may be used: with TLS, or without it if the
+// destination only prefers TLS and the server does not offer it or refuses to start it.
+func (w *worker) secure(c *connection) error {
+	mode := w.limits.TLS
+	config := &tls.Config{
+		ServerName: strings.Trim(c.host.Name, "[]"), MinVersion: tls.VersionTLS12,
+		Time: w.server.o.Clock.Now, RootCAs: w.server.o.TrustedRoots(),
+		InsecureSkipVerify: !mode.verifies(), //nolint:gosec // the administrator's choice
+	}
+	var state *tls.ConnectionState
+	config.VerifyConnection = func(cs tls.ConnectionState) error { state = &cs; return nil }
+	_, err := c.StartTLS(w.ctx, config)
+	event := mailevents.ServerTLS{DCID: c.dcid, Domain: w.d.domain}
+	switch {
+	case err == nil && state != nil:
+		event.OK, event.Verified = true, mode.verifies()
+		event.Protocol = mailevents.TLSProtocol(state.Version)
+		event.Cipher = mailevents.TLSCipher(state.CipherSuite)
+		events.Publish(w.server.o.Events, c.opened, event)
+		_, err = c.Hello(w.ctx)
+		return err
+	case errors.Is(err, mail.ErrNoTLS) && !mode.required(), isRefusal(err) && !mode.required():
+		return nil // in clear text, as the negotiation has not begun
+	case errors.Is(err, mail.ErrNoTLS):
+		event.Reason = "STARTTLS not offered"
+	case isRefusal(err):
+		event.Reason = "STARTTLS refused"
+	default:
+		event.Reason = tlsReason(err)
+	}
+	events.Publish(w.server.o.Events, c.opened, event)
+	return errTLS
+}
+
+// tlsReason returns why a handshake failed, in a few words.
+func tlsReason(err error) string {
+	var unknown *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &unknown):
+		return "verify error: certificate verify failed"
+	case errors.Is(err, io.EOF), errors.Is(err, mail.ErrClosed):
+		return "connection closed"
+	}
+	var alert tls.AlertError
+	if errors.As(err, &alert) {
+		return alert.Error()
+	}
+	return "handshake failed"
+}
+
+// sourceAddr returns the address of the first IP interface of an address's family. The log names it
+// if a connection could not be opened.
+func (s *Server) sourceAddr(remote netip.Addr) netip.Addr {
+	for _, i := range netconfig.Interfaces.Get(s.o.Committed()).List {
+		if a := i.IPv4; remote.Is4() && a.IsValid() {
+			return a
+		}
+		if a := i.IPv6.Addr(); remote.Is6() && a.IsValid() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+func addrOf(a net.Addr) netip.Addr {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return t.AddrPort().Addr().Unmap()
+}

@@ -1,0 +1,227 @@
+package delivery
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"mime/quotedprintable"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/mta/maillog"
+	"github.com/esasim/esasim/appliance/mta/queue"
+)
+
+// bounce ends a recipient who cannot be reached, and tells the sender by a message of its own. That
+// of a message which is itself a bounce is told to nobody.
+func (s *Server) bounce(ctx context.Context, dcid uint64, j *job, rid int, domain string, f failure) {
+	r := j.recipient(rid)
+	profile := s.profile(&j.env, Destinations.Get(s.o.Committed()).Find(domain))
+	event := mailevents.Bounced{
+		DCID: dcid, MID: j.env.MID, RID: rid, Domain: domain, From: j.env.From, To: r.Address,
+		Failure: f.Failure, Category: f.category, Double: j.env.From == "",
+		LoggedHeaders: s.loggedHeaders(j.env.MID),
+	}
+	to := j.env.From
+	if profile.To != "" && to != "" {
+		to = profile.To
+	}
+	if to == "" || !profile.Send {
+		result, ok := s.record(ctx, j.env.MID, queue.Bounced(rid))
+		if ok {
+			s.finished(events.Publish(s.o.Events, 0, event), j.env.MID, result)
+		}
+		return
+	}
+	notice := s.newNotice(j, r, to, f, profile)
+	result, ok := s.persist(ctx, func() (queue.Result, error) {
+		return notice.commit(context.WithoutCancel(ctx), s.o.Queue, j.env.MID, rid)
+	})
+	if !ok {
+		return
+	}
+	seq := events.Publish(s.o.Events, 0, event)
+	s.announce(seq, notice, j.env.MID)
+	s.finished(seq, j.env.MID, result)
+	s.Enqueue(notice.env)
+}
+
+// A notice is a bounce message.
+type notice struct {
+	env  queue.Envelope
+	text []byte
+}
+
+// commit puts the notice into the queue and finishes the recipient, both or neither.
+func (n *notice) commit(ctx context.Context, q *queue.Queue, mid uint64, rid int) (queue.Result, error) {
+	in, err := q.Create(n.env.MID)
+	if err != nil {
+		return queue.Result{}, err
+	}
+	defer in.Abort()
+	if _, err := in.Write(n.text); err != nil {
+		return queue.Result{}, err
+	}
+	return in.CommitWith(ctx, n.env, mid, queue.Bounced(rid))
+}
+
+// announce tells that the appliance has made a notice because of a message (mail.md 1.6).
+func (s *Server) announce(cause uint64, n *notice, of uint64) {
+	mid, to := n.env.MID, n.env.Recipients[0].Address
+	started := events.Publish(s.o.Events, cause, mailevents.MessageStarted{
+		MID: mid, Generated: mailevents.GeneratedBounce, Of: of,
+	})
+	events.Publish(s.o.Events, started, mailevents.RecipientAccepted{MID: mid, To: to})
+	events.Publish(s.o.Events, started, mailevents.MessageReady{
+		MID: mid, Bytes: int64(len(n.text)), Recipients: 1, Generated: mailevents.GeneratedBounce,
+	})
+	events.Publish(s.o.Events, started, mailevents.MessageQueued{MID: mid})
+}
+
+// newNotice returns the bounce message about a recipient.
+func (s *Server) newNotice(j *job, r queue.Recipient, to string, f failure, p Profile) *notice {
+	mid, now := s.o.Queue.NextMID(), s.o.Clock.Now()
+	n := &notice{env: queue.Envelope{
+		MID: mid, Recipients: []queue.Recipient{{Address: to}}, Received: now,
+		Stage: queue.Delivery, Outgoing: true, BounceOf: j.env.MID, Listener: j.env.Listener,
+	}}
+	n.text = s.noticeText(noticeFacts{
+		mid: mid, to: to, recipient: r, failure: f, dsn: p.DSN,
+		original: s.excerpt(j.env.MID, j.env.Size),
+	})
+	n.env.Size = int64(len(n.text))
+	return n
+}
+
+// noticeFacts are what a bounce message tells.
+type noticeFacts struct {
+	mid       uint64
+	to        string
+	recipient queue.Recipient
+	failure   failure
+	dsn       bool
+	original  []byte
+}
+
+// noticeText returns a bounce message (mail.md 4.7). Its three parts are those of RFC 3464; without
+// DSN there is one, with all of it.
+func (s *Server) noticeText(n noticeFacts) []byte {
+	host := s.o.Hostname()
+	diagnostic := n.failure.Status + " - " + n.failure.Phrase
+	if n.failure.Reply.Code != 0 || len(n.failure.Reply.Lines) > 0 {
+		diagnostic += " " + maillog.Diagnostic(n.failure.Reply)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "Message-Id: <%06x$%s@%s>\r\n", s.o.Rand.Uint64()&0xffffff, base32(n.mid), host)
+	fmt.Fprintf(&b, "Date: %s\r\n", s.o.Clock.Now().Format("02 Jan 2006 15:04:05 -0700"))
+	fmt.Fprintf(&b, "From: \"Mail Delivery System\" <MAILER-DAEMON@%s>\r\nTo: <%s>\r\n"+
+		"Subject: Delivery Status Notification (Failure)\r\nMIME-Version: 1.0\r\n", host, n.to)
+	text := fmt.Sprintf("The following message to <%s> was undeliverable.\r\n"+
+		"The reason for the problem:\r\n%s\r\n", n.recipient.Address, diagnostic)
+	if !n.dsn {
+		fmt.Fprintf(&b, "Content-Type: text/plain; charset=\"utf-8\"\r\n\r\n%s\r\n", text)
+		b.Write(n.original)
+		return b.Bytes()
+	}
+	boundary := s.boundary()
+	fmt.Fprintf(&b, "Content-Type: multipart/report; report-type=delivery-status; boundary=\"%s\"\r\n\r\n",
+		boundary)
+	fmt.Fprintf(&b, "--%s\r\ncontent-type: text/plain;\r\n    charset=\"utf-8\"\r\n"+
+		"Content-Transfer-Encoding: quoted-printable\r\n\r\n", boundary)
+	w := quotedprintable.NewWriter(&b)
+	io.WriteString(w, text) //nolint:errcheck // a buffer takes everything
+	w.Close()
+	fmt.Fprintf(&b, "\r\n--%s\r\ncontent-type: message/delivery-status\r\n\r\nReporting-MTA: dns; %s\r\n\r\n"+
+		"Final-Recipient: rfc822;%s\r\nAction: failed\r\nStatus: 5.0.0 (permanent failure)\r\n",
+		boundary, host, n.recipient.Address)
+	if n.failure.remote.IsValid() {
+		fmt.Fprintf(&b, "Remote-MTA: dns; [%v]\r\n", n.failure.remote)
+	}
+	fmt.Fprintf(&b, "Diagnostic-Code: smtp; %s (delivery attempts: %d)\r\n\r\n",
+		diagnostic, n.recipient.Attempts)
+	fmt.Fprintf(&b, "--%s\r\ncontent-type: message/rfc822\r\n\r\n", boundary)
+	b.Write(n.original)
+	fmt.Fprintf(&b, "\r\n--%s--\r\n", boundary)
+	return b.Bytes()
+}
+
+// boundary returns a boundary in the form of the attested ones.
+func (s *Server) boundary() string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	var b strings.Builder
+	for i := range 35 {
+		if i == 5 || i == 14 || i == 26 {
+			b.WriteByte('.')
+			continue
+		}
+		b.WriteByte(digits[s.o.Rand.IntN(len(digits))])
+	}
+	return b.String()
+}
+
+// maxCopy is how much of a message its bounce message has (mail.md 3.4): a smaller message as a
+// whole, of a larger one the header, at most so much of it.
+const maxCopy = 10 << 10
+
+// excerpt returns what a bounce message has of a message.
+func (s *Server) excerpt(mid uint64, size int64) []byte {
+	body, err := s.o.Queue.Body(mid)
+	if err != nil {
+		return nil
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxCopy))
+	if err != nil || size < maxCopy {
+		return text
+	}
+	if i := bytes.Index(text, []byte("\r\n\r\n")); i >= 0 {
+		return text[:i+2]
+	}
+	return text
+}
+
+// loggedHeaders returns the header fields of a message that the administrator has chosen to have
+// logged, in the order of the setting.
+func (s *Server) loggedHeaders(mid uint64) []mailevents.HeaderField {
+	wanted := s.o.LoggedHeaders()
+	if len(wanted) == 0 {
+		return nil
+	}
+	body, err := s.o.Queue.Body(mid)
+	if err != nil {
+		return nil
+	}
+	defer body.Close()
+	const most = 64 << 10 // of a header
+	values := map[string]string{}
+	in := bufio.NewReader(io.LimitReader(body, most))
+	key := ""
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil || line == "\r\n" {
+			break
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			values[key] += line
+			continue
+		}
+		name, value, _ := strings.Cut(line, ":")
+		if key = strings.ToLower(name); values[key] != "" {
+			key = "" // only the first field of a name is logged
+			continue
+		}
+		values[key] = value
+	}
+	var out []mailevents.HeaderField
+	for _, name := range wanted {
+		if value, ok := values[strings.ToLower(name)]; ok {
+			out = append(out, mailevents.HeaderField{
+				Name: strings.ToLower(name), Value: strings.Trim(value, " \t\r\n"),
+			})
+		}
+	}
+	return out
+}

@@ -1,0 +1,52 @@
+// Package delivery brings the messages of the queue to their mail servers: it finds the servers,
+// connects, speaks SMTP, tries again, and makes bounce messages.
+//
+// # Terms
+//
+//   - A destination is the domain of recipients, as it stands after the @ of their addresses. Its
+//     recipients wait in one line.
+//   - A route says which hosts take the mail of a destination instead of those that DNS names.
+//   - An attempt is the delivery of one message to one server for some of its recipients.
+//   - A soft bounce is an attempt that failed and is repeated; a hard bounce ends a recipient.
+//   - A destination is down when no address of it could be reached at the last try.
+//
+// # How it is used
+//
+// A Server is a service of the appliance. It is told of messages that are ready, and after a
+// restart finds those that the queue still has:
+//
+//	s := delivery.NewServer(delivery.Options{...})
+//	err := s.Start(ctx)
+//	s.Enqueue(envelope)
+//
+// Commands ask it for the state of destinations, and tell it to deliver now, to suspend, or to
+// delete, bounce or redirect recipients.
+//
+// # How recipients wait
+//
+// Each recipient has a time of its next attempt, which the queue keeps. If a server refuses a
+// recipient for now, the time moves on by the bounce profile: after 60 seconds, 120, ..., up to an
+// hour. If the destination is down, its recipients stay as they are and wait for the destination,
+// which is tried again by the same rule; they count as unattempted. A recipient that is too old
+// bounces just before its next try, one with too many tries right after the last.
+//
+// Times are wall times of the appliance's clock, as the log shows them; a clock that is set moves
+// attempts with it (ClockSet).
+//
+// # Decisions
+//
+// A recipient is finished in the queue before the event that says so is published, and a bounce
+// message is committed together with the bounce, so that a process that is killed neither loses nor
+// repeats one. Only between a server's 250 and the queue's record a kill leads to a second delivery.
+//
+// A connection takes several messages, and waits five seconds for another one. A second connection
+// to a destination is opened when more messages wait than connections can take soon.
+//
+// Which code and phrase a failure has follows the basic SMTP code and the step, not the server's own
+// enhanced code (mail.md 1.6).
+//
+// # Locks
+//
+// Server.mu guards destinations and counts. It is held neither while a connection is used nor while
+// the queue writes.
+package delivery

@@ -1,0 +1,325 @@
+package delivery
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/mail"
+	"github.com/esasim/esasim/appliance/mta/mailevents"
+	"github.com/esasim/esasim/appliance/mta/queue"
+	"github.com/esasim/esasim/appliance/resolver"
+)
+
+// A Resolver finds mail servers. *resolver.Client implements it.
+type Resolver interface {
+	LookupMX(ctx context.Context, domain string) ([]resolver.MX, error)
+	Lookup(ctx context.Context, name string, family int) ([]netip.Addr, error)
+}
+
+// Options configure a Server.
+type Options struct {
+	Client    *mail.Client
+	Resolver  Resolver
+	Queue     *queue.Queue
+	Events    *events.Stream
+	Committed func() *config.Config
+	Clock     clock.Clock
+	Rand      *entropy.Stream
+	Hostname  func() string
+	Logger    *slog.Logger
+	// BounceProfile returns the name of a listener's bounce profile, "" for the default.
+	BounceProfile func(listener string) string
+	// TrustedRoots returns the authorities whose certificates are accepted where they are verified;
+	// nil are the machine's.
+	TrustedRoots func() *x509.CertPool
+	// LoggedHeaders returns the names of the header fields that are logged with a delivery.
+	LoggedHeaders func() []string
+}
+
+// A Server delivers the messages of the queue. It is a service of the appliance. Its methods are
+// safe for concurrent use.
+type Server struct {
+	o       Options
+	workers sync.WaitGroup
+	timers  clock.Group
+
+	mu           sync.Mutex
+	ctx          context.Context // nil: not started, or stopped
+	cancel       context.CancelFunc
+	suspended    bool
+	destinations map[string]*destination
+	connections  int
+	idle         sync.Cond // a worker has ended
+}
+
+// A destination is what waits for a domain, and who works for it. Server.mu guards it.
+type destination struct {
+	domain  string
+	line    line
+	workers int
+	wake    chan struct{} // a worker with an open connection waits for messages
+	waiting int           // such workers
+
+	down     bool
+	known    bool      // it has been up or down
+	fails    int       // tries in a row in which no host could be reached
+	hold     time.Time // no try before
+	window   time.Time // begin of the present period of the recipient limit
+	inWindow int       // recipients that were tried in it
+
+	stopTimer func() bool
+}
+
+// NewServer returns a Server that delivers nothing before Start.
+func NewServer(o Options) *Server {
+	s := &Server{o: o, destinations: map[string]*destination{}}
+	s.idle.L = &s.mu
+	return s
+}
+
+// Start begins to deliver what waits, and all that the queue has had since before. It may be called
+// again after Stop.
+func (s *Server) Start(context.Context) error {
+	s.mu.Lock()
+	if s.ctx != nil {
+		s.mu.Unlock()
+		return errors.New("mail delivery: started twice")
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.destinations = map[string]*destination{}
+	s.mu.Unlock()
+	s.o.Queue.Each(func(env *queue.Envelope) bool {
+		if env.Stage == queue.Delivery {
+			s.Enqueue(*env)
+		}
+		return true
+	})
+	return nil
+}
+
+// Stop ends all connections. A message that a server is about to accept may be delivered again after
+// the next start. Stop may be called more than once and without Start.
+func (s *Server) Stop(context.Context) error {
+	s.mu.Lock()
+	if s.ctx != nil {
+		s.cancel()
+		s.ctx = nil
+	}
+	for _, d := range s.destinations {
+		s.unschedule(d)
+	}
+	s.mu.Unlock()
+	s.workers.Wait()
+	s.timers.Wait()
+	return nil
+}
+
+// Enqueue has a message delivered to its unfinished recipients, each when its next attempt is due.
+// Enqueue does not block. Before Start it does nothing: Start finds the message in the queue.
+func (s *Server) Enqueue(env queue.Envelope) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		return
+	}
+	touched := map[*destination]bool{}
+	for _, r := range env.Recipients {
+		d := s.destination(domainOf(r.Address))
+		d.line.add(env.MID, r.RID, r.Next)
+		touched[d] = true
+	}
+	for d := range touched {
+		s.schedule(d)
+	}
+}
+
+// domainOf returns the destination of an address.
+func domainOf(address string) string {
+	return strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
+}
+
+// destination returns the destination of a domain. mu must be held.
+func (s *Server) destination(domain string) *destination {
+	d := s.destinations[domain]
+	if d == nil {
+		d = &destination{domain: domain, line: newLine(), wake: make(chan struct{}, 1)}
+		s.destinations[domain] = d
+	}
+	return d
+}
+
+// perConnection is how many messages wait for each connection before another one is opened.
+const perConnection = 4
+
+// schedule starts a connection to a destination if messages are due and limits allow it, or sets
+// the timer for when one is. mu must be held.
+func (s *Server) schedule(d *destination) {
+	s.unschedule(d)
+	if s.ctx == nil || s.suspended {
+		return
+	}
+	next, ok := d.line.due()
+	if !ok {
+		s.forget(d)
+		return
+	}
+	now := s.o.Clock.Now()
+	if at := max(next, nanos(d.hold)); at > now.UnixNano() {
+		d.stopTimer = s.timers.AfterFunc(s.o.Clock, time.Duration(at-now.UnixNano()), func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.schedule(d)
+		})
+		return
+	}
+	if d.waiting > 0 {
+		d.rouse()
+		return
+	}
+	limits := Destinations.Get(s.o.Committed()).Find(d.domain)
+	busy := d.workers > 0 && len(d.line.byTime) <= d.workers*perConnection
+	if busy || d.workers >= limits.MaxConnections ||
+		s.connections >= Config.Get(s.o.Committed()).MaxConnections {
+		return // a worker that ends schedules again
+	}
+	d.workers++
+	s.connections++
+	w := &worker{server: s, d: d, ctx: s.ctx, limits: limits}
+	s.workers.Go(w.run)
+}
+
+// forget removes a destination that nothing waits for and nobody works for. That it is down is
+// remembered only while something waits. mu must be held.
+func (s *Server) forget(d *destination) {
+	if d.workers == 0 && d.line.count == 0 && d.inWindow == 0 {
+		delete(s.destinations, d.domain)
+	}
+}
+
+// unschedule stops the timer. mu must be held.
+func (s *Server) unschedule(d *destination) {
+	if d.stopTimer != nil {
+		d.stopTimer()
+		d.stopTimer = nil
+	}
+}
+
+// rouse wakes a worker that waits with an open connection.
+func (d *destination) rouse() {
+	select {
+	case d.wake <- struct{}{}:
+	default: // one has been told already
+	}
+}
+
+// ClockSet adapts the waits to a wall time that has been set.
+func (s *Server) ClockSet() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.destinations {
+		s.schedule(d)
+	}
+}
+
+// workerEnded makes room for another worker.
+func (s *Server) workerEnded(d *destination) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.workers--
+	s.connections--
+	s.idle.Broadcast()
+	s.schedule(d)
+	if full := Config.Get(s.o.Committed()).MaxConnections; s.connections == full-1 {
+		for _, other := range s.destinations { // those that waited for room
+			s.schedule(other)
+		}
+	}
+}
+
+// take returns the next message that is due, for which a worker then answers. ok is false if
+// there is none now.
+func (s *Server) take(d *destination, limits Destination) (j job, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.ctx != nil && !s.suspended {
+		now := s.o.Clock.Now()
+		if d.hold.After(now) {
+			return job{}, false
+		}
+		most := s.allowance(d, limits, now)
+		mid, rids := d.line.take(now.UnixNano(), most)
+		if rids == nil {
+			return job{}, false
+		}
+		if limits.RecipientLimit > 0 {
+			d.inWindow += len(rids)
+		}
+		if env, found := s.o.Queue.Message(mid); found {
+			return job{env, rids}, true
+		} // else an administrator has just deleted it
+	}
+	return job{}, false
+}
+
+// allowance returns for how many recipients the destination's limit leaves room. If there is none,
+// the destination is held until the period is over. mu must be held.
+func (s *Server) allowance(d *destination, limits Destination, now time.Time) int {
+	const maxRecipients = 1000 // of one attempt
+	if limits.RecipientLimit == 0 {
+		d.inWindow = 0
+		return maxRecipients
+	}
+	period := time.Duration(limits.Minutes) * time.Minute
+	if now.Sub(d.window) >= period || now.Before(d.window) {
+		d.window, d.inWindow = now, 0
+	}
+	left := limits.RecipientLimit - d.inWindow
+	if left <= 0 {
+		d.hold = d.window.Add(period)
+		return 0
+	}
+	return min(left, maxRecipients)
+}
+
+// putBack returns recipients to the line, to be tried at a time.
+func (s *Server) putBack(d *destination, mid uint64, rids []int, next time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, rid := range rids {
+		d.line.add(mid, rid, next)
+	}
+	s.schedule(d)
+}
+
+// setReachable notes whether a host of the destination could be reached. If not, the destination
+// waits for its next try.
+func (s *Server) setReachable(d *destination, up bool, profile Profile) {
+	s.mu.Lock()
+	changed := !d.known || d.down == up
+	d.known, d.down = true, !up
+	if up {
+		d.fails, d.hold = 0, time.Time{}
+	} else {
+		d.fails++
+		d.hold = s.o.Clock.Now().Add(profile.retryAfter(d.fails))
+	}
+	s.mu.Unlock()
+	if changed {
+		events.Publish(s.o.Events, 0, mailevents.HostChanged{Domain: d.domain, Up: up})
+	}
+}
+
+// profile returns the bounce profile of a message to a destination.
+func (s *Server) profile(env *queue.Envelope, limits Destination) Profile {
+	return Profiles.Get(s.o.Committed()).Find(limits.BounceProfile, s.o.BounceProfile(env.Listener))
+}
