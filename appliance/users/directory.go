@@ -52,6 +52,16 @@ func HashPassphrase(passphrase string) (string, error) {
 	return string(b), nil
 }
 
+// MatchesHash reports whether hash is that of the passphrase, as HashPassphrase makes it. It takes
+// as long for an empty hash, which matches nothing.
+func MatchesHash(hash, passphrase string) bool {
+	known := hash != ""
+	if !known {
+		hash = factoryHash
+	}
+	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(passphrase)) == nil && known
+}
+
 // A Directory checks names, passphrases and keys against the committed accounts. It is safe for
 // concurrent use.
 type Directory struct {
