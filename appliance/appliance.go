@@ -3,6 +3,7 @@ package appliance
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,9 +20,12 @@ import (
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
 	"github.com/esasim/esasim/appliance/files"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/mail"
+	"github.com/esasim/esasim/appliance/metrics"
+	"github.com/esasim/esasim/appliance/mta"
 	"github.com/esasim/esasim/appliance/network"
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/product"
@@ -38,6 +42,9 @@ type Options struct {
 	Factory *config.Factory // nil: the defaults of the sections
 	Zone    *time.Location  // used for its name instead of loading it; nil: each is loaded
 	Quota   int64           // bytes of the file area; 0: DefaultQuota
+	// QueueQuota is the size of the mail queue in bytes, which is no part of the file area; 0:
+	// queue.DefaultQuota.
+	QueueQuota int64
 	// CaptureInterfaces are the interfaces that packet captures run on until an administrator chooses
 	// others; nil: all.
 	CaptureInterfaces []string
@@ -55,6 +62,8 @@ type Options struct {
 	Timeouts Timeouts
 	// FactoryReset replaces the committed configuration by the factory's.
 	FactoryReset bool
+	// Certificate returns the appliance's own certificate; nil: it has none.
+	Certificate func() (*tls.Certificate, error)
 	// TrustedCAs returns certificates, in PEM, of authorities that are trusted in addition to
 	// those of the directory configuration. It is called for each TLS connection; nil: none.
 	TrustedCAs func() ([]byte, error)
@@ -109,6 +118,9 @@ type Appliance struct {
 	NTP          *ntp.Daemon
 	Captures     *capture.Recorder
 	Daemons      *daemon.Table
+	Events       *events.Stream
+	Metrics      *metrics.Set
+	MTA          *mta.Server
 	Timeouts     Timeouts // none is zero
 	Logger       *slog.Logger
 
@@ -123,9 +135,10 @@ type Appliance struct {
 	power        func(PowerAction, time.Duration)
 	trustedCAs   func() ([]byte, error)
 
-	status *statusWriter
-	access atomic.Pointer[accessCache]
-	zone   atomic.Pointer[zoneCache]
+	status      *statusWriter
+	unsubscribe []func() // subscribers of Events
+	access      atomic.Pointer[accessCache]
+	zone        atomic.Pointer[zoneCache]
 
 	loadedZone *time.Location // of Options
 
@@ -175,6 +188,10 @@ func New(o Options) (*Appliance, error) {
 		trustedCAs: o.TrustedCAs,
 		state:      filepath.Join(o.Dir, stateDir),
 		loadedZone: o.Zone,
+	}
+	a.Events = events.NewStream(a.Clock)
+	if o.Certificate == nil {
+		o.Certificate = func() (*tls.Certificate, error) { return nil, errNoCertificate }
 	}
 	a.Daemons = daemon.New(daemon.Options{
 		Net:       o.Net,
@@ -235,8 +252,11 @@ func (a *Appliance) open(o Options) (err error) {
 	a.openLogs(o.LogFiles)
 	a.openCaptures(o.CaptureInterfaces)
 	a.openNetwork()
-	return nil
+	return a.openMail(o)
 }
+
+// errNoCertificate means that whoever made the appliance gave it no certificate.
+var errNoCertificate = errors.New("the appliance has no certificate")
 
 // closeParts closes the parts that open has opened, last first.
 func (a *Appliance) closeParts() error {
@@ -248,6 +268,7 @@ func (a *Appliance) closeParts() error {
 	if a.Captures != nil {
 		errs = append(errs, a.Captures.Close())
 	}
+	errs = append(errs, a.closeMail())
 	if a.Logs != nil {
 		errs = append(errs, a.Logs.Close(context.Background()))
 	}

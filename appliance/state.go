@@ -185,15 +185,20 @@ func (a *Appliance) changeShift(d time.Duration) error {
 	if err := writeState(a.state, clockFile, d.String()); err != nil {
 		return notSaved(err)
 	}
+	a.setShift(d)
+	return nil
+}
+
+// setShift sets the wall time, and tells the parts that wait for one.
+func (a *Appliance) setShift(d time.Duration) {
 	a.Clock.SetShift(d)
 	a.Logs.ClockSet()
-	return nil
+	a.MTA.Delivery.ClockSet()
 }
 
 // shiftTime is changeShift for a time server's time, which is right even if it cannot be saved.
 func (a *Appliance) shiftTime(d time.Duration) error {
-	a.Clock.SetShift(d)
-	a.Logs.ClockSet()
+	a.setShift(d)
 	if err := writeState(a.state, clockFile, d.String()); err != nil {
 		a.Logger.Warn("the setting of the clock is not saved", "err", err)
 	}

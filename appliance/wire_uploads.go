@@ -51,7 +51,8 @@ func (a *Appliance) openPush(s logs.Subscription, onEvent func(syslog.Event)) (l
 	})
 }
 
-// trustedRoots returns the certificate authorities that are trusted to identify syslog servers:
+// trustedRoots returns the certificate authorities that are trusted to identify syslog and mail
+// servers:
 // those of Options.TrustedCAs, and those in the files *.pem, *.crt and *.cer of the directory
 // configuration.
 func (a *Appliance) trustedRoots() (*x509.CertPool, error) {

@@ -11,10 +11,11 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
-	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/ntp"
+	"github.com/esasim/esasim/appliance/product"
 	"github.com/esasim/esasim/appliance/resolver"
 	"github.com/esasim/esasim/appliance/users"
 	"github.com/esasim/esasim/shell"
@@ -172,7 +173,10 @@ func TestRenamedInterfaceKeepsReferences(t *testing.T) {
 		{Name: "One", Port: "Data 1", IPv4: netip.MustParseAddr("192.0.2.25"), Netmask: "255.255.255.0", Hostname: "mail.example.com"},
 	}})
 	commitNow(t, d.appliance, netconfig.IPGroups, netconfig.IPGroupList{List: []netconfig.IPGroup{{Name: "All", Interfaces: []string{"One"}}}})
-	commitNow(t, d.appliance, daemon.MailListeners, daemon.MailListenerList{List: []daemon.MailListener{{Name: "In", Interface: "One", Port: 25}}})
+	commitNow(t, d.appliance, listener.Section, listener.Settings{
+		Listeners: []listener.Listener{listener.New("In", "One", 25, listener.Public, product.Version{Major: 14})},
+		Limits:    listener.DefaultLimits(),
+	})
 	dns := resolver.DNS.Get(d.appliance.Config.Committed())
 	dns.Interface = "One"
 	commitNow(t, d.appliance, resolver.DNS, dns)
@@ -182,7 +186,7 @@ func TestRenamedInterfaceKeepsReferences(t *testing.T) {
 	}
 	v := d.env.Draft
 	got := []string{
-		netconfig.IPGroups.Get(v).List[0].Interfaces[0], daemon.MailListeners.Get(v).List[0].Interface,
+		netconfig.IPGroups.Get(v).List[0].Interfaces[0], listener.Section.Get(v).Listeners[0].Interface,
 		resolver.DNS.Get(v).Interface, ntp.NTP.Get(v).Source,
 	}
 	if diff := cmp.Diff([]string{"Two", "Two", "Two", "Two"}, got); diff != "" {

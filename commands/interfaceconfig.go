@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/ntp"
 	"github.com/esasim/esasim/appliance/refusal"
@@ -136,9 +136,9 @@ func (d ipDialogue) renameReferences(was, now string) error {
 			}
 			return nil
 		}),
-		editSection(d.env, daemon.MailListeners, func(v *daemon.MailListenerList) error {
-			for n := range v.List {
-				follow(&v.List[n].Interface)
+		editSection(d.env, listener.Section, func(v *listener.Settings) error {
+			for n := range v.Listeners {
+				follow(&v.Listeners[n].Interface)
 			}
 			return nil
 		}),
@@ -162,9 +162,9 @@ func (d ipDialogue) remove(ctx context.Context) error {
 		return refusal.Newf("The IP interface %s belongs to the group %s: "+
 			"use GROUPS to remove it from there first.", i.Name, g)
 	}
-	onIt := func(l daemon.MailListener) bool { return l.Interface == i.Name }
+	onIt := func(l listener.Listener) bool { return l.Interface == i.Name }
 	var listeners []string
-	for _, l := range daemon.MailListeners.Get(d.env.Draft).List {
+	for _, l := range listener.Section.Get(d.env.Draft).Listeners {
 		if onIt(l) {
 			listeners = append(listeners, l.Name)
 		}
@@ -182,8 +182,8 @@ func (d ipDialogue) remove(ctx context.Context) error {
 	if err != nil || !sure {
 		return err
 	}
-	if err := editSection(d.env, daemon.MailListeners, func(v *daemon.MailListenerList) error {
-		v.List = slices.DeleteFunc(v.List, onIt)
+	if err := editSection(d.env, listener.Section, func(v *listener.Settings) error {
+		v.Listeners = slices.DeleteFunc(v.Listeners, onIt)
 		return nil
 	}); err != nil {
 		return err

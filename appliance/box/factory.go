@@ -12,6 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance/daemon"
 	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/logs/syslog"
+	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
@@ -80,10 +81,7 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 	netconfig.Gateways.SetFactory(f, gateways)
 	if len(list.List) > 0 {
 		first := list.List[0].Name
-		daemon.MailListeners.SetFactory(f, daemon.MailListenerList{List: []daemon.MailListener{
-			{Name: "MailFlow", Interface: first, Port: 25},
-			{Name: "Quarantine", Interface: first, Port: 7025},
-		}})
+		listener.Section.SetFactory(f, mailListeners(a, first, version))
 	}
 	dns := resolver.Settings{PTRTimeout: 20, MinimumTTL: 1800}
 	for _, addr := range a.DNS {
@@ -114,6 +112,16 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 		ntp.NTP.SetFactory(f, ntp.Settings{Servers: a.NTP})
 	}
 	return f, nil
+}
+
+// mailListeners returns the listeners of a new appliance (B35): a public one for mail, and the one
+// for a central quarantine.
+func mailListeners(a topology.Appliance, first string, version product.Version) listener.Settings {
+	in := listener.New("IncomingMail", first, 25, listener.Public, version)
+	return listener.Settings{
+		Listeners: []listener.Listener{in, listener.NewQuarantine(first)},
+		Limits:    listener.DefaultLimits(),
+	}
 }
 
 // subscription returns the log subscription that a topology describes. It may have mistakes,

@@ -152,9 +152,11 @@ const certificateFile = "gui.pem"
 
 // newGUI returns the server of the appliance's page. The page sends browsers to the door to
 // HTTPS.
-func newGUI(a *appliance.Appliance, w *netsim.World, o Options) *web.Server {
+func newGUI(
+	a *appliance.Appliance, w *netsim.World, cert func() (tls.Certificate, error),
+) *web.Server {
 	return web.New(web.Options{
-		Appliance: a, Certificate: certificate(a, o), MayRun: mayRun(),
+		Appliance: a, Certificate: cert, MayRun: mayRun(),
 		Outside: func() (netip.AddrPort, bool) { return httpsDoor(w) },
 	})
 }

@@ -39,7 +39,7 @@ type fixture struct {
 	net    network.Network
 }
 
-// newFixture returns a fixture of that version, with the IP interface i and two mail listeners.
+// newFixture returns a fixture of that version, with the IP interface i.
 func newFixture(t *testing.T, v product.Version, i netconfig.IPInterface) *fixture {
 	t.Helper()
 	_, data, _ := fixtures.Topology("minimal")
@@ -59,10 +59,6 @@ func newFixture(t *testing.T, v product.Version, i netconfig.IPInterface) *fixtu
 	f.net = f.world.Network()
 	factory := config.NewFactory()
 	netconfig.Interfaces.SetFactory(factory, netconfig.IPInterfaces{List: []netconfig.IPInterface{i}})
-	daemon.MailListeners.SetFactory(factory, daemon.MailListenerList{List: []daemon.MailListener{
-		{Name: "MailFlow", Interface: i.Name, Port: 25},
-		{Name: "Quarantine", Interface: i.Name, Port: 7025},
-	}})
 	if f.config, err = config.Open(config.Options{Factory: factory}); err != nil {
 		t.Fatal(err)
 	}
@@ -79,12 +75,11 @@ func newFixture(t *testing.T, v product.Version, i netconfig.IPInterface) *fixtu
 	return f
 }
 
-// commit commits these IP interfaces, and no mail listeners.
+// commit commits these IP interfaces.
 func (f *fixture) commit(list ...netconfig.IPInterface) error {
 	f.t.Helper()
 	d := f.config.NewDraft()
 	netconfig.Interfaces.Set(d, netconfig.IPInterfaces{List: list})
-	daemon.MailListeners.Set(d, daemon.MailListenerList{})
 	_, err := f.config.Commit(f.t.Context(), d, config.CommitInfo{})
 	return err
 }

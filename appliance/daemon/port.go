@@ -59,8 +59,6 @@ func placeholderPorts(p Process) []Port {
 		http.farewell = httpUnavailable
 		https := perAddress(p, 15, func(i netconfig.IPInterface) uint16 { return i.APIHTTPS })
 		return []Port{http, onLocalhost(p, 15, 60001), https}
-	case Hermes:
-		return []Port{{Process: p, Backlog: 50, Addrs: mailAddrs, farewell: smtpUnavailable}}
 	case Nginx:
 		return []Port{{Process: p, Backlog: 128, Addrs: nginxAddrs}}
 	case NextGUI:
@@ -72,11 +70,6 @@ func placeholderPorts(p Process) []Port {
 // httpUnavailable is the answer of the API's port to any request.
 func httpUnavailable(string) string {
 	return "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-}
-
-// smtpUnavailable is the greeting of a mail server that accepts no mail (RFC 5321, 3.8).
-func smtpUnavailable(hostname string) string {
-	return "421 4.3.2 " + hostname + " Service not available, closing transmission channel\r\n"
 }
 
 // onLocalhost returns a port of the appliance's own use.

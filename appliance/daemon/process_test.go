@@ -23,12 +23,9 @@ func api() netconfig.IPInterface {
 
 func TestPlaceholderDeclinesAndCloses(t *testing.T) {
 	f := newFixture(t, product.Version{Major: 14}, api())
-	f.start(daemon.Hermes, daemon.APIServer)
-	const smtp = "421 4.3.2 mail.example.com Service not available, closing transmission channel\r\n"
+	f.start(daemon.APIServer)
 	const http = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 	for _, c := range []struct{ addr, want string }{
-		{"192.0.2.25:25", smtp},
-		{"192.0.2.25:7025", smtp},
 		{"192.0.2.25:6080", http},
 		{"192.0.2.25:6443", ""},
 	} {
@@ -54,8 +51,8 @@ func TestPlaceholderDeclinesAndCloses(t *testing.T) {
 // The sockets of B41 have its backlogs and owners.
 func TestSocketsOfPlaceholders(t *testing.T) {
 	f := newFixture(t, product.Version{Major: 14}, api())
-	f.start(daemon.Postgres, daemon.Controller, daemon.APIServer, daemon.Quarantine, daemon.Hermes,
-		daemon.Nginx, daemon.NextGUI)
+	f.start(daemon.Postgres, daemon.Controller, daemon.APIServer, daemon.Quarantine, daemon.Nginx,
+		daemon.NextGUI)
 	type listener struct {
 		Addr        string
 		Backlog     int
@@ -72,7 +69,6 @@ func TestSocketsOfPlaceholders(t *testing.T) {
 		{"127.0.0.1:53", 10, "interface", "root", false, nil},
 		{"192.0.2.25:6080", 15, "api_serve", "root", false, nil},
 		{"127.0.0.1:18081", 20, "java", "root", true, nil},
-		{"192.0.2.25:7025", 50, "hermes", "root", false, nil},
 		{"0.0.0.0:4431", 128, "nginx", "root", false, []string{"nobody", "nobody"}},
 		{"127.0.0.1:9999", 50, "java", "root", false, nil},
 	} {
@@ -84,7 +80,7 @@ func TestSocketsOfPlaceholders(t *testing.T) {
 
 func TestRestartedProcessHasTheHighestNumber(t *testing.T) {
 	f := newFixture(t, product.Version{Major: 14}, api())
-	d := f.start(daemon.APIServer, daemon.Hermes)[0]
+	d := f.start(daemon.APIServer, daemon.NextGUI)[0]
 	socket := func() network.Socket {
 		for _, s := range f.sockets() {
 			if s.Local.Port() == 6080 {

@@ -44,7 +44,7 @@ type Options struct {
 	// Certificate returns the appliance's own certificate.
 	Certificate func() (*tls.Certificate, error)
 	// TrustedRoots returns the authorities that sign the certificates of mail servers.
-	TrustedRoots func() *x509.CertPool
+	TrustedRoots func() (*x509.CertPool, error)
 	// Conserving is called when the appliance begins to refuse messages because its resources run
 	// out, with the text of the alert. It must not block.
 	Conserving func(text string)

@@ -16,8 +16,9 @@ const layers = `
 	appliance/dissect appliance/config appliance/files appliance/product appliance/network appliance/events appliance/mta/queue
 	appliance/mta/mailevents appliance/users appliance/netconfig appliance/resolver appliance/ntp appliance/logs/syslog appliance/logs/upload appliance/network/networktest appliance/network/netsim/ether
 	appliance/metrics appliance/daemon appliance/network/netsim/vnet appliance/network/netsim/wan appliance/capture appliance/logs
-	appliance/mta/maillog appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
-	appliance/network/netsim appliance/alert
+	appliance/mta/maillog appliance/mta/listener appliance/mta/pipeline appliance/network/netsim/peers appliance/network/netsim/door appliance/mail
+	appliance/mta/delivery appliance/network/netsim appliance/alert
+	appliance/mta
 	appliance
 	shell transfer appliance/web
 	shell/shelltest

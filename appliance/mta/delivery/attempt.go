@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -226,14 +227,19 @@ var errTLS = errors.New("TLS failed")
 // destination only prefers TLS and the server does not offer it or refuses to start it.
 func (w *worker) secure(c *connection) error {
 	mode := w.limits.TLS
+	roots, err := w.server.o.TrustedRoots()
+	if err != nil {
+		w.server.o.Logger.Warn("the trusted certificate authorities are not known", "err", err)
+		roots = x509.NewCertPool() // trusts nobody
+	}
 	config := &tls.Config{
 		ServerName: strings.Trim(c.host.Name, "[]"), MinVersion: tls.VersionTLS12,
-		Time: w.server.o.Clock.Now, RootCAs: w.server.o.TrustedRoots(),
+		Time: w.server.o.Clock.Now, RootCAs: roots,
 		InsecureSkipVerify: !mode.verifies(), //nolint:gosec // the administrator's choice
 	}
 	var state *tls.ConnectionState
 	config.VerifyConnection = func(cs tls.ConnectionState) error { state = &cs; return nil }
-	_, err := c.StartTLS(w.ctx, config)
+	_, err = c.StartTLS(w.ctx, config)
 	event := mailevents.ServerTLS{DCID: c.dcid, Domain: w.d.domain}
 	switch {
 	case err == nil && state != nil:

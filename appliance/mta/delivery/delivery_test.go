@@ -132,7 +132,7 @@ func newBench(t *testing.T, factory func(*config.Factory)) *bench {
 		Rand: entropy.Seeded(1).Stream("delivery"), Hostname: func() string { return "esa.example.com" },
 		Logger:        slog.New(slog.DiscardHandler),
 		BounceProfile: func(string) string { return "" },
-		TrustedRoots:  func() *x509.CertPool { return nil },
+		TrustedRoots:  func() (*x509.CertPool, error) { return nil, nil },
 		LoggedHeaders: func() []string { return nil },
 	})
 	t.Cleanup(func() {

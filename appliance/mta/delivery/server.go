@@ -41,7 +41,7 @@ type Options struct {
 	BounceProfile func(listener string) string
 	// TrustedRoots returns the authorities whose certificates are accepted where they are verified;
 	// nil are the machine's.
-	TrustedRoots func() *x509.CertPool
+	TrustedRoots func() (*x509.CertPool, error)
 	// LoggedHeaders returns the names of the header fields that are logged with a delivery.
 	LoggedHeaders func() []string
 }

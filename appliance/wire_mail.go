@@ -1,0 +1,64 @@
+package appliance
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/esasim/esasim/appliance/alert"
+	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/metrics"
+	"github.com/esasim/esasim/appliance/mta"
+	"github.com/esasim/esasim/appliance/mta/maillog"
+)
+
+// Directory of the mail queue below Options.Dir, and files of the state directory.
+const (
+	queueDir      = "queue"
+	suspendedFile = "suspended"
+	countersFile  = "counters"
+)
+
+// openMail opens the mail system, and has the logs and the figures made of its events.
+func (a *Appliance) openMail(o Options) error {
+	a.Metrics = metrics.Open(metrics.Options{
+		Clock: a.Clock, File: filepath.Join(a.state, countersFile), Logger: a.Logger,
+	})
+	lines := maillog.New(maillog.Options{
+		Version:  a.Product.Version,
+		Settings: func() logs.Settings { return logs.General.Get(a.Config.Committed()) },
+		Zone:     a.Zone,
+		Write:    func(e logs.Entry) { a.Logs.Write(e) },
+	})
+	a.unsubscribe = append(a.unsubscribe,
+		a.Events.Subscribe(a.Metrics.Handle), a.Events.Subscribe(lines.Handle))
+	var err error
+	a.MTA, err = mta.Open(mta.Options{
+		Dir: filepath.Join(o.Dir, queueDir), Quota: o.QueueQuota,
+		StateFile: filepath.Join(a.state, suspendedFile),
+		Daemons:   a.Daemons, Client: a.Mail, Resolver: a.Resolver, Events: a.Events,
+		Committed: a.Config.Committed, Hostname: a.Hostname, Zone: a.Zone, Clock: a.Clock,
+		Entropy: o.Entropy, Logger: a.Logger, Certificate: o.Certificate,
+		TrustedRoots: a.trustedRoots,
+		Conserving:   func(text string) { a.Alerts.Raise(alert.System, alert.Critical, text) },
+	})
+	if err != nil {
+		return fmt.Errorf("open the mail system: %w", err)
+	}
+	return nil
+}
+
+// closeMail closes what openMail has opened. Nothing is logged or counted afterwards.
+func (a *Appliance) closeMail() error {
+	var err error
+	if a.MTA != nil {
+		err = a.MTA.Close()
+	}
+	for _, cancel := range a.unsubscribe {
+		cancel()
+	}
+	a.unsubscribe = nil
+	if a.Metrics != nil {
+		a.Metrics.Close()
+	}
+	return err
+}
