@@ -16,8 +16,8 @@ USER 65532:65532
 ENV XDG_STATE_HOME=/state
 VOLUME /state
 # SSH, FTP, HTTP, HTTPS, and the data connections of passive FTP.
-EXPOSE 2222 2121 8080 8443 30000-30009
+EXPOSE 2222 2121 8080 8443 2525 30000-30009
 # --all finds the appliance of any topology. If you run it with --data DIR, set ESASIM_SOCKET=DIR.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 CMD ["/esasim", "health", "--all"]
 ENTRYPOINT ["/esasim"]
-CMD ["serve", "--ssh", "0.0.0.0:2222", "--ftp", "0.0.0.0:2121", "--http", "0.0.0.0:8080", "--https", "0.0.0.0:8443", "--ftp-passive", "30000-30009"]
+CMD ["serve", "--ssh", "0.0.0.0:2222", "--ftp", "0.0.0.0:2121", "--http", "0.0.0.0:8080", "--https", "0.0.0.0:8443", "--smtp", "0.0.0.0:2525", "--ftp-passive", "30000-30009"]

@@ -27,7 +27,10 @@ func (a *Appliance) openMail(o Options) error {
 		Version:  a.Product.Version,
 		Settings: func() logs.Settings { return logs.General.Get(a.Config.Committed()) },
 		Zone:     a.Zone,
-		Write:    func(e logs.Entry) { a.Logs.Write(e) },
+		Write: func(e logs.Entry) {
+			a.Logs.Write(e)
+			a.logToOperator(e.Type, e.Level, e.Text)
+		},
 	})
 	a.unsubscribe = append(a.unsubscribe,
 		a.Events.Subscribe(a.Metrics.Handle), a.Events.Subscribe(lines.Handle))

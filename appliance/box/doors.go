@@ -8,6 +8,7 @@ import (
 
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/network/netsim"
 	"github.com/esasim/esasim/appliance/network/netsim/topology"
@@ -58,7 +59,9 @@ func (f doorApplier) Done(_ context.Context, _, next *config.Config) { f.lead(ne
 func (f doorApplier) lead(c *config.Config) {
 	for _, d := range f.world.Topology().Doors.In {
 		for _, i := range netconfig.Interfaces.Get(c).List {
-			port := map[string]uint16{"ftp": i.FTP, "ssh": i.SSH, "http": i.HTTP, "https": i.HTTPS}[d.Service]
+			port := map[string]uint16{
+				"ftp": i.FTP, "ssh": i.SSH, "http": i.HTTP, "https": i.HTTPS, "smtp": mailPort(c, i.Name),
+			}[d.Service]
 			if i.Port != d.Interface || port == 0 {
 				continue
 			}
@@ -68,6 +71,16 @@ func (f doorApplier) lead(c *config.Config) {
 			break // of several addresses, the door takes one on which the service listens
 		}
 	}
+}
+
+// mailPort returns the port of the first listener for mail on an IP interface, 0 if there is none.
+func mailPort(v config.View, ifname string) uint16 {
+	for _, l := range listener.Section.Get(v).Listeners {
+		if l.Interface == ifname && l.Type != listener.Quarantine {
+			return l.Port
+		}
+	}
+	return 0
 }
 
 // httpsDoor returns the real address of a door to HTTPS.

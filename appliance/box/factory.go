@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/esasim/esasim/appliance"
@@ -118,10 +119,23 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 // for a central quarantine.
 func mailListeners(a topology.Appliance, first string, version product.Version) listener.Settings {
 	in := listener.New("IncomingMail", first, 25, listener.Public, version)
+	for _, domain := range ownDomains(a.HostName) {
+		in.Recipients.Entries = append(in.Recipients.Entries, listener.RecipientEntry{Address: domain})
+	}
 	return listener.Settings{
 		Listeners: []listener.Listener{in, listener.NewQuarantine(first)},
 		Limits:    listener.DefaultLimits(),
 	}
+}
+
+// ownDomains returns the domains that a new appliance takes mail for: its own name, and the domain
+// above it if that is not a top-level domain.
+func ownDomains(hostname string) []string {
+	_, above, _ := strings.Cut(hostname, ".")
+	if !strings.Contains(above, ".") {
+		return []string{hostname}
+	}
+	return []string{hostname, above}
 }
 
 // subscription returns the log subscription that a topology describes. It may have mistakes,

@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/daemon"
+	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/network"
 )
 
@@ -38,6 +39,7 @@ func services() []struct {
 		{"ftp", daemon.FTPPort()},
 		{"http", daemon.HTTPPort()},
 		{"https", daemon.HTTPSPort()},
+		{"smtp", daemon.Port{Addrs: listener.Addrs}},
 	}
 }
 

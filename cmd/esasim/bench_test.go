@@ -26,7 +26,7 @@ func BenchmarkFirstPrompt(b *testing.B) {
 		}
 		addr := l.Addr().String()
 		l.Close()
-		c := exec.Command(binary, "--ephemeral", "--ssh", addr, "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0")
+		c := exec.Command(binary, "--ephemeral", "--ssh", addr, "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--smtp", "127.0.0.1:0")
 		c.Env = append(c.Environ(), "HOME="+home)
 		b.StartTimer()
 		if err := c.Start(); err != nil {

@@ -277,7 +277,7 @@ func TestProgramInEmptyRoot(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(root, "tmp"), 0o1777); err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("chroot", root, "/esasim", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0")
+	c := exec.Command("chroot", root, "/esasim", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--smtp", "127.0.0.1:0")
 	c.Env = []string{"XDG_STATE_HOME=/state"}
 	out, err := c.StdoutPipe()
 	if err != nil {

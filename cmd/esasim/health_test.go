@@ -30,7 +30,7 @@ func TestHealthOfAnApplianceThatRuns(t *testing.T) {
 	}
 	var h control.Health
 	_, stdout, _ := p.health(t, "--json")
-	if err := json.Unmarshal([]byte(stdout), &h); err != nil || h.Status != "up" || len(h.Services) != 4 {
+	if err := json.Unmarshal([]byte(stdout), &h); err != nil || h.Status != "up" || len(h.Services) != 5 {
 		t.Errorf("as JSON: %v\n%s", err, stdout)
 	}
 }

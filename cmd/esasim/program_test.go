@@ -63,7 +63,7 @@ func command(t *testing.T, home string, args ...string) *exec.Cmd {
 func start(t *testing.T, home string, args ...string) *program {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ready.json")
-	args = append([]string{"serve", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ready", file}, args...)
+	args = append([]string{"serve", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--ready", file}, args...)
 	p := &program{Cmd: command(t, home, args...), home: home, readyFile: file, ended: make(chan struct{})}
 	out, err := p.StdoutPipe()
 	if err != nil {
@@ -174,8 +174,8 @@ doors:
 			": address already in use: choose another address with --ssh and --ftp, or"},
 		{[]string{"--ephemeral", "--ports", "auto", "--ssh", "192.0.2.1:2222"}, "the door ssh cannot listen on 192.0.2.1:2222: cannot assign requested address: choose another address with --ssh"},
 		{[]string{"--ephemeral", "--topology", named}, "the door second cannot listen on " + running.ssh + ": address already in use: choose another address in " + named},
-		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ready", "/nowhere/x"}, "there is no directory /nowhere: create it first"},
-		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--ctl", running.ssh}, "address already in use: choose another address with --ctl"},
+		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--ready", "/nowhere/x"}, "there is no directory /nowhere: create it first"},
+		{[]string{"--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--ctl", running.ssh}, "address already in use: choose another address with --ctl"},
 		{[]string{"--ephemeral", "--ports", "auto", "--ftp", running.ftp, "--ctl", running.ssh}, "the door ftp cannot listen on " + running.ftp +
 			": address already in use: choose another address with --ftp, or let all doors take free ports with --ports auto; open the control port: "},
 		{[]string{"--ephemeral", "--ftp", "nonsense"}, "nonsense"},
@@ -335,7 +335,7 @@ func TestSessionsAreNotifiedOfTheEndOfTheProgram(t *testing.T) {
 
 // The serial console asks for a login, and the program ends when its input ends.
 func TestConsole(t *testing.T) {
-	c := command(t, t.TempDir(), "--console", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0")
+	c := command(t, t.TempDir(), "--console", "--ephemeral", "--ssh", "127.0.0.1:0", "--ftp", "127.0.0.1:0", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--smtp", "127.0.0.1:0")
 	c.Stdin = strings.NewReader("admin\nwrong\nadmin\nironport\nwho\nexit\n")
 	out, err := c.Output()
 	if err != nil {

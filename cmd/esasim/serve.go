@@ -41,6 +41,7 @@ type serve struct {
 	FTP        address    `name:"ftp" placeholder:"ADDR" help:"Address of the FTP door (default: the topology's)."`
 	HTTP       address    `name:"http" placeholder:"ADDR" help:"Address of the HTTP door (default: the topology's)."`
 	HTTPS      address    `name:"https" placeholder:"ADDR" help:"Address of the HTTPS door (default: the topology's)."`
+	SMTP       address    `name:"smtp" placeholder:"ADDR" help:"Address of the SMTP door (default: the topology's)."`
 	Ports      string     `enum:"topology,auto" predictor:"ports" default:"topology" placeholder:"auto" help:"Let every door whose address no other flag sets take a free port: auto. The default is the topology's ports."`
 	FTPPassive *portRange `name:"ftp-passive" placeholder:"LO-HI" help:"Ports for passive FTP data connections (default: any free ports)."`
 	FTPPublic  ipv4       `name:"ftp-public" placeholder:"ADDR" help:"IPv4 address that passive FTP replies name (default: the one that the client has connected to)."`
@@ -174,7 +175,7 @@ func (s *serve) doorAddrs(topo *topology.Topology) map[string]netip.AddrPort {
 
 // doorFlags returns the values of the flags that set the address of the door of that name.
 func (s *serve) doorFlags() map[string]address {
-	return map[string]address{"ssh": s.SSH, "ftp": s.FTP, "http": s.HTTP, "https": s.HTTPS}
+	return map[string]address{"ssh": s.SSH, "ftp": s.FTP, "http": s.HTTP, "https": s.HTTPS, "smtp": s.SMTP}
 }
 
 // explainListen returns an error that says which doors could not listen, why, and by which flags
@@ -362,6 +363,8 @@ func exampleCommand(name, addr string) string {
 		return fmt.Sprintf("ssh -p %s admin@%s", port, host)
 	case "ftp":
 		return fmt.Sprintf("curl --user admin ftp://%s/", net.JoinHostPort(host, port))
+	case "smtp":
+		return fmt.Sprintf("swaks --server %s --to joe@example.com", net.JoinHostPort(host, port))
 	case "http", "https":
 		return fmt.Sprintf("%s://%s/", name, net.JoinHostPort(host, port))
 	}

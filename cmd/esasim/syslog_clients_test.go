@@ -430,9 +430,9 @@ func TestSyslogResetWithRealServers(t *testing.T) {
 			}
 		}
 	})
-	const line = "out: [{address: 10.44.167.30, port: 514, to: 127.0.0.1, to_port: 5514}, {address: 10.44.168.25, port: 25, to: 127.0.0.1, to_port: 2525}]"
+	const line = "out: [{address: 10.44.167.30, port: 514, to: 127.0.0.1, to_port: 5514}, {address: 10.44.168.25, port: 25, to: 127.0.0.1, to_port: 2526}]"
 	p := start(t, shortHome(t), "--ephemeral", "--topology", syslogTopology(t,
-		"# "+line, strings.NewReplacer("5514", syslogd, "2525", mx).Replace(line)))
+		"# "+line, strings.NewReplacer("5514", syslogd, "2526", mx).Replace(line)))
 	within := func(what string, c chan string) string {
 		t.Helper()
 		select {

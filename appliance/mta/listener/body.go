@@ -58,7 +58,7 @@ func (b *bodyReader) take(part []byte) error {
 			if part[0] == '\n' {
 				part = part[1:]
 			} else if b.bare() {
-				b.w.refuse(&bareLineEnds)
+				b.w.refuse(bareLineEnds())
 			}
 			if err := b.endLine(); err != nil {
 				return err
@@ -77,7 +77,7 @@ func (b *bodyReader) take(part []byte) error {
 			b.pendingCR = true
 		} else {
 			if b.bare() {
-				b.w.refuse(&bareLineEnds)
+				b.w.refuse(bareLineEnds())
 			}
 			if err := b.endLine(); err != nil {
 				return err

@@ -105,9 +105,10 @@ func (s *session) refused(reason string, tarpit bool) {
 
 // tarpit ends the connection of a client that has sent more than twice what it may.
 func (s *session) tarpit() error {
-	s.refused(tooLarge.reason, true)
-	s.reply(552, tooLarge.text)
-	s.reply(552, tooLarge.text)
+	why := tooLarge()
+	s.refused(why.reason, true)
+	s.reply(why.code, why.text)
+	s.reply(why.code, why.text)
 	return errRefused
 }
 
@@ -127,13 +128,23 @@ type bodyRefusal struct {
 	text   string
 }
 
-var (
-	tooLarge       = bodyRefusal{"size", 552, "#5.3.4 message size exceeds limit"}
-	headerTooLarge = bodyRefusal{"header size", 552, "#5.3.4 message header size exceeds limit"}
-	tooManyHops    = bodyRefusal{"hops", 554, "Too many hops"}
-	bareLineEnds   = bodyRefusal{"bare line ends", 554,
-		"message body contains illegal bare CR/LF characters."}
-)
+// tooLarge is the refusal of a message that has more bytes than the policy allows.
+func tooLarge() bodyRefusal {
+	return bodyRefusal{"size", 552, "#5.3.4 message size exceeds limit"}
+}
+
+// headerTooLarge is the refusal of a message whose header has too many lines, or bytes.
+func headerTooLarge() bodyRefusal {
+	return bodyRefusal{"header size", 552, "#5.3.4 message header size exceeds limit"}
+}
+
+// tooManyHops is the refusal of a message that goes in circles.
+func tooManyHops() bodyRefusal { return bodyRefusal{"hops", 554, "Too many hops"} }
+
+// bareLineEnds is the refusal of a message with CR or LF outside CRLF.
+func bareLineEnds() bodyRefusal {
+	return bodyRefusal{"bare line ends", 554, "message body contains illegal bare CR/LF characters."}
+}
 
 // errTarpit means that a client has sent more than twice what it may.
 var errTarpit = errors.New("the message is more than twice as large as allowed")
@@ -162,7 +173,7 @@ func (w *bodyWriter) write(part []byte, lineStart bool) error {
 		return errTarpit
 	}
 	if w.seen > w.max {
-		w.refuse(&tooLarge)
+		w.refuse(tooLarge())
 	}
 	if w.refusal != nil || w.err != nil {
 		return nil
@@ -183,9 +194,9 @@ func (w *bodyWriter) write(part []byte, lineStart bool) error {
 	return nil
 }
 
-func (w *bodyWriter) refuse(why *bodyRefusal) {
+func (w *bodyWriter) refuse(why bodyRefusal) {
 	if w.refusal == nil {
-		w.refusal = why
+		w.refusal = &why
 	}
 }
 
@@ -193,7 +204,7 @@ func (w *bodyWriter) refuse(why *bodyRefusal) {
 func (w *bodyWriter) checkHeader() {
 	limit := w.session.settings.HeaderLines
 	if limit > 0 && w.header.lines > limit || len(w.header.text) > maxHeader {
-		w.refuse(&headerTooLarge)
+		w.refuse(headerTooLarge())
 	}
 }
 
@@ -203,7 +214,7 @@ func (w *bodyWriter) endHeader() {
 	w.checkHeader()
 	w.header.parse(w.session.server.o.LoggedHeaders())
 	if w.header.received > maxHops {
-		w.refuse(&tooManyHops)
+		w.refuse(tooManyHops())
 	}
 	if w.refusal != nil {
 		return
