@@ -1,9 +1,11 @@
 package queue_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -88,6 +90,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	full(true)
+	length := len(f.content()["0000000000000001.seg"])
 	for _, size := range []int{500, queue.SmallBody + 1} {
 		_, err := commit(q, envelope(1), size)
 		text, _ := refusal.Text(err)
@@ -97,6 +100,9 @@ func TestFullDisk(t *testing.T) {
 	}
 	if s := q.Stats(); s.Messages != 1 {
 		t.Errorf("%+v", s)
+	}
+	if files := f.content(); len(files) != 2 || len(files["0000000000000001.seg"]) != length {
+		t.Errorf("the failures have left something:\n%s", listing(f)) // it would use the last space
 	}
 	used := q.Stats().BytesUsed
 	// A small update fits.
@@ -114,6 +120,28 @@ func TestFullDisk(t *testing.T) {
 	g := f.afterPowerLoss(onlySynced, nil)
 	if q = mustOpen(t, queue.Options{Dir: g.dir, FS: g}); q.Stats().Recipients != 2 {
 		t.Errorf("after the loss of power: %+v", q.Stats())
+	}
+}
+
+// A full disk is logged once, and so is its end.
+func TestFailuresAreLoggedOnce(t *testing.T) {
+	f := newFakeFS(workloadDir)
+	var log bytes.Buffer
+	q := mustOpen(t, queue.Options{Dir: f.dir, FS: f, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	mustCommit(t, q, envelope(1), 500)
+	f.fail = func(op, name string, n int) error { return syscall.ENOSPC }
+	for range 20 {
+		if _, err := commit(q, envelope(1), 500); err == nil {
+			t.Error("a message fits on a full disk")
+		}
+	}
+	f.fail = nil
+	for range 20 {
+		mustCommit(t, q, envelope(1), 500)
+	}
+	q.Close()
+	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "again") {
+		t.Errorf("%d lines are logged:\n%s", n, &log)
 	}
 }
 

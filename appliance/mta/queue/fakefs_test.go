@@ -294,6 +294,15 @@ func (n *node) partly(data []byte, random *rand.Rand) []byte {
 			data = change{c.off, c.data[:random.IntN(len(c.data)+1)]}.to(data)
 		case c.data != nil && random.IntN(3) == 0: // the length is there, the blocks are not
 			data = change{c.off, make([]byte, len(c.data))}.to(data)
+		case c.data != nil && random.IntN(2) == 0: // that of some blocks
+			part := slices.Clone(c.data)
+			const size = 128 // smaller than real ones, like the messages here
+			for block := range slices.Chunk(part, size) {
+				if random.IntN(4) == 0 {
+					clear(block)
+				}
+			}
+			data = change{c.off, part}.to(data)
 		default:
 			data = c.to(data)
 		}

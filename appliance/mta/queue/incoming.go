@@ -28,8 +28,8 @@ var errDone = errors.New("queue: the message has been committed or aborted")
 // Create begins to receive the message with the given identifier, which must be one of NextMID.
 // It returns ErrQuota if the queue is full.
 func (q *Queue) Create(mid uint64) (*Incoming, error) {
-	if mid == 0 {
-		return nil, errors.New("queue: a message has the identifier 0")
+	if mid == 0 || mid > maxID {
+		return nil, fmt.Errorf("queue: a message has the identifier %d", mid)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -147,7 +147,8 @@ func (in *Incoming) request(env Envelope, mid uint64, changes []Change) (*reques
 				return nil, in.err
 			}
 		}
-		if err := in.file.Sync(); err != nil {
+		err := errors.Join(in.file.Sync(), in.file.Close())
+		if in.file = nil; err != nil {
 			return nil, diskError("sync a body", err)
 		}
 		m.large, r.body = &sharedFile{fs: in.q.dir.fs, path: in.path}, nil
@@ -179,7 +180,7 @@ func (in *Incoming) Abort() {
 // release ends the use of everything that does not belong to the message.
 func (in *Incoming) release() {
 	if in.file != nil {
-		in.file.Close() // its content has been synced, or is not needed
+		in.file.Close() // its content is not needed
 		in.file = nil
 	}
 	buf := in.buf

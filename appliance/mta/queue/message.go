@@ -89,6 +89,9 @@ func newMessage(env *Envelope) (*message, error) {
 				len(s), maxString)
 		}
 	}
+	if env.Stage > Delivery {
+		return nil, fmt.Errorf("queue: a message has the unknown stage %d", env.Stage)
+	}
 	m := &message{
 		mid: env.MID, from: unique.Make(env.From), received: toNanos(env.Received), size: env.Size,
 		bounceOf: env.BounceOf, icid: env.ICID, stage: env.Stage,
@@ -113,7 +116,8 @@ func newMessage(env *Envelope) (*message, error) {
 		from := text.Len()
 		text.WriteString(r.Address)
 		m.recipients[i] = recipient{address: text.String()[from:], next: toNanos(r.Next),
-			last: internError(r.Last), rid: int32(r.RID), attempts: int32(max(r.Attempts, 0))}
+			last: internError(r.Last), rid: int32(r.RID),
+			attempts: int32(min(max(r.Attempts, 0), math.MaxInt32-1))}
 	}
 	return m, nil
 }

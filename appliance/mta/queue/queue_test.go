@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,6 +53,41 @@ func TestEnvelopeIsKept(t *testing.T) {
 	check(mustOpen(t, queue.Options{Dir: dir}))
 }
 
+// What is accepted can be recovered, however odd it is.
+func TestOddEnvelopesAreRecovered(t *testing.T) {
+	dir := t.TempDir()
+	q := mustOpen(t, queue.Options{Dir: dir})
+	long := strings.Repeat("\x00", 1024)
+	odd := queue.Envelope{MID: math.MaxUint64, Size: -1, BounceOf: math.MaxUint64, From: long,
+		ICID: math.MaxUint64, Received: time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC), Listener: long,
+		RemoteIP: netip.MustParseAddr("fe80::1%" + strings.Repeat("z", 5000)), HELO: long,
+		Recipients: []queue.Recipient{
+			{RID: 0, Attempts: -1, Next: time.Unix(0, math.MinInt64), Address: long},
+			{RID: math.MaxInt32, Attempts: math.MaxInt, Address: long,
+				Next: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
+				Last: queue.LastError{Code: math.MinInt, Text: long}}}}
+	for range 10_000 { // a head of many blocks
+		n := len(odd.Recipients)
+		odd.Recipients = slices.Insert(odd.Recipients, n-1, queue.Recipient{RID: n, Address: "a@b"})
+	}
+	mid := mustCommit(t, q, odd, 10)
+	for range 3 { // the number of attempts does not overflow
+		if _, err := q.Update(t.Context(), mid, deferred(math.MaxInt32)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, _ := q.Message(mid)
+	if last := want.Recipients[10_001]; last.Attempts < 1<<30 || want.MID != mid || want.Size != 10 {
+		t.Errorf("%d %d %+v", want.MID, want.Size, last)
+	}
+	q.Close()
+	q = mustOpen(t, queue.Options{Dir: dir})
+	if got, ok := q.Message(mid); !ok || fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+		t.Error("the message is lost or different")
+	}
+	checkStats(t, q)
+}
+
 func TestWrongEnvelopesAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	q := mustOpen(t, queue.Options{Dir: dir})
@@ -60,6 +97,7 @@ func TestWrongEnvelopesAreRefused(t *testing.T) {
 		"descending":    {Recipients: []queue.Recipient{{RID: 1}, {RID: 0}}},
 		"negative":      {Recipients: []queue.Recipient{{RID: -1}}},
 		"long address":  {Recipients: []queue.Recipient{{Address: strings.Repeat("a", 1025)}}},
+		"stage":         {Stage: 2, Recipients: []queue.Recipient{{}}},
 		"long sender":   {From: strings.Repeat("a", 1025), Recipients: []queue.Recipient{{}}},
 	} {
 		for _, size := range []int{10, queue.SmallBody + 1} {
@@ -68,8 +106,10 @@ func TestWrongEnvelopesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	if _, err := q.Create(0); err == nil {
-		t.Error("a message without an identifier was created")
+	for _, mid := range []uint64{0, 1<<62 + 1} {
+		if _, err := q.Create(mid); err == nil {
+			t.Errorf("message %d was created", mid)
+		}
 	}
 	if s := q.Stats(); s.Messages != 0 || s.BytesUsed != 0 {
 		t.Errorf("%+v", s)
@@ -441,6 +481,48 @@ func TestTwoMessagesWithOneIdentifier(t *testing.T) {
 	if _, err := q.Create(mid); err == nil {
 		t.Error("it was created after its commit")
 	}
+}
+
+// Of several updates that wait at the same time, one finishes a recipient, and one the message.
+func TestUpdatesOfOneRecipientAtOnce(t *testing.T) {
+	f := newFakeFS(workloadDir)
+	q := mustOpen(t, queue.Options{Dir: f.dir, FS: f})
+	mid := mustCommit(t, q, envelope(2), 100)
+	stopped, goOn := make(chan bool), make(chan bool)
+	var once sync.Once
+	f.onSync = func(string) {
+		once.Do(func() {
+			stopped <- true
+			<-goOn
+		})
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { mustCommit(t, q, envelope(1), 100) })
+	<-stopped
+	var mu sync.Mutex
+	done, finished := 0, 0
+	for n := range 20 {
+		wg.Go(func() {
+			r, err := q.Update(t.Context(), mid, queue.Delivered(n%2))
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				done++
+			} else if !errors.Is(err, queue.ErrNoRecipient) && !errors.Is(err, queue.ErrNoMessage) {
+				t.Error(err)
+			}
+			if r.Finished {
+				finished++
+			}
+		})
+	}
+	await(t, func() bool { return q.Waiting() == 20 })
+	goOn <- true
+	wg.Wait()
+	if done != 2 || finished != 1 {
+		t.Errorf("%d updates were made, and %d finished the message", done, finished)
+	}
+	checkStats(t, q)
 }
 
 // Many goroutines use all methods at once, while the log is compacted, and the queue is what they

@@ -107,11 +107,13 @@ type recordReader struct {
 
 	block    []byte // a part of the file
 	blockOff int64
-	head     []byte
 }
 
-// blockSize is how much a recordReader reads at once: more would read bodies that are skipped.
-const blockSize = 4096
+// How much a recordReader reads at once. More than headBlock would read bodies that are skipped.
+const (
+	headBlock = 4 << 10
+	fullBlock = 256 << 10 // if bodies are verified
+)
 
 // next returns the next record, io.EOF after the last one, or an error that wraps errBroken.
 func (r *recordReader) next() (record, error) {
@@ -132,16 +134,20 @@ func (r *recordReader) next() (record, error) {
 	if r.off+recordHeaderSize+headLen+rec.bodyLen > r.limit {
 		return record{}, fmt.Errorf("%w: the one at %d is cut off", errBroken, r.off)
 	}
-	if rec.head, err = r.peek(r.off+recordHeaderSize, headLen); err != nil {
+	n := headLen
+	if r.verify {
+		n += rec.bodyLen
+	}
+	all, err := r.peek(r.off+recordHeaderSize, n)
+	if err != nil {
 		return record{}, err
 	}
+	rec.head = all[:headLen]
 	if checksum(rec.head) != headSum {
 		return rec, fmt.Errorf("%w: head at %d", errBroken, r.off)
 	}
-	if r.verify {
-		if err := rec.verifyBody(r.file); err != nil {
-			return rec, err
-		}
+	if r.verify && checksum(all[headLen:]) != rec.bodySum {
+		return rec, fmt.Errorf("%w: body at %d", errBroken, rec.bodyOff())
 	}
 	r.off = rec.end()
 	return rec, nil
@@ -149,18 +155,6 @@ func (r *recordReader) next() (record, error) {
 
 // skip goes on after a broken record whose header is intact.
 func (r *recordReader) skip(rec *record) { r.off = rec.end() }
-
-// verifyBody reads the body and compares its checksum.
-func (r *record) verifyBody(file io.ReaderAt) error {
-	sum := crc32.New(castagnoli)
-	if _, err := io.Copy(sum, io.NewSectionReader(file, r.bodyOff(), r.bodyLen)); err != nil {
-		return err
-	}
-	if sum.Sum32() != r.bodySum {
-		return fmt.Errorf("%w: body at %d", errBroken, r.bodyOff())
-	}
-	return nil
-}
 
 // peek returns n bytes at an offset; they are valid until the next call. They are below limit,
 // which keeps a wrong length from allocating more than the file has.
@@ -171,10 +165,15 @@ func (r *recordReader) peek(off, n int64) ([]byte, error) {
 	if at := off - r.blockOff; at >= 0 && at+n <= int64(len(r.block)) {
 		return r.block[at : at+n], nil
 	}
-	if want := max(n, blockSize); int64(cap(r.block)) < want {
-		r.block = make([]byte, want)
+	size := max(n, headBlock)
+	if r.verify {
+		size = max(n, fullBlock)
 	}
-	r.block = r.block[:min(max(n, blockSize), r.limit-off)]
+	size = min(size, r.limit-off)
+	if int64(cap(r.block)) < size {
+		r.block = make([]byte, size)
+	}
+	r.block = r.block[:size]
 	r.blockOff = off
 	k, err := r.file.ReadAt(r.block, off)
 	r.block = r.block[:k]

@@ -68,7 +68,8 @@ func (q *Queue) recover() error {
 	if err := r.counters(); err != nil {
 		return err
 	}
-	return r.cleanUp()
+	r.cleanUp()
+	return nil
 }
 
 func (r *recovery) list() error {
@@ -287,7 +288,7 @@ func (r *recovery) counters() error {
 
 // cleanUp drops messages whose body is missing, and removes the files that are not part of the
 // queue.
-func (r *recovery) cleanUp() error {
+func (r *recovery) cleanUp() {
 	q := r.q
 	for mid, m := range q.messages {
 		if size, ok := r.bodies[mid]; m.large != nil && (!ok || size != m.size) {
@@ -315,15 +316,9 @@ func (r *recovery) cleanUp() error {
 			unused = append(unused, &sharedFile{fs: q.dir.fs, path: q.dir.join(bodyName(mid))})
 		}
 	}
-	if len(unused) == 0 {
-		return nil
-	}
-	// The log refers to none of these files if its newest segment is there.
-	if err := q.dir.sync(); err != nil {
-		return err
-	}
+	// The segments that stay are durable: a record is written only after the entries of its files
+	// have been synced, and recover has synced the newest one.
 	for _, f := range unused {
 		q.remove(f)
 	}
-	return nil
 }

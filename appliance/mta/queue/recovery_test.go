@@ -78,6 +78,35 @@ func TestFinishedMessagesStayAway(t *testing.T) {
 	}
 }
 
+// A killed process does not put a message back into the work queue, even if the log went on in
+// another segment, and even though the change was not synced.
+func TestStageSurvivesKill(t *testing.T) {
+	for _, more := range []int{0, 10, 200} {
+		f := newFakeFS(workloadDir)
+		opts := queue.Options{Dir: f.dir, FS: f, SegmentSize: 2000}
+		q := mustOpen(t, opts)
+		mid := mustCommit(t, q, envelope(1), 500)
+		other := mustCommit(t, q, envelope(1), 500)
+		for i := range 1 + more { // more of them fill segments, and none is synced
+			which := mid
+			if i > 0 {
+				which = other
+			}
+			if _, err := q.Update(t.Context(), which, queue.StageDone()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := q.Segments(); more == 200 && n < 3 {
+			t.Fatalf("%d segments", n)
+		}
+		opts.FS = withFiles(f.dir, f.content())
+		want := min(more, 1) + 1
+		if s := mustOpen(t, opts).Stats(); s.Messages-s.InWorkQueue != want {
+			t.Errorf("after %d other changes: %+v, want %d in delivery", more, s, want)
+		}
+	}
+}
+
 // Segments that many restarts have left are merged.
 func TestRestartsDoNotLeaveFiles(t *testing.T) {
 	dir := t.TempDir()

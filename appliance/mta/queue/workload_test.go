@@ -335,13 +335,20 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 // recoverTwice opens the queue, uses it, loses power again, and opens it again.
 func recoverTwice(f *fakeFS, m *model) error {
 	for range 2 {
-		q, err := queue.Open(workloadOptions(f))
+		var log bytes.Buffer
+		opts := workloadOptions(f)
+		opts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+		q, err := queue.Open(opts)
 		if err != nil {
 			return fmt.Errorf("open: %w", err)
 		}
 		if err := m.verify(q); err != nil {
 			q.Close()
 			return err
+		}
+		if log.Len() > 0 { // nothing is damaged
+			q.Close()
+			return fmt.Errorf("the queue logs %s", &log)
 		}
 		// What was unsure is known now, and is to stay so.
 		n := newModel()
@@ -386,9 +393,6 @@ func TestTheWorkloadCompactsTheLog(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// quiet discards what a queue logs.
-var quiet = slog.New(slog.DiscardHandler)
 
 // await returns when ok does. It does not sleep.
 func await(t *testing.T, ok func() bool) {

@@ -89,6 +89,7 @@ type writer struct {
 
 	buf     []byte // the batch
 	compact compaction
+	failing bool // the latest batch failed, which has been logged
 }
 
 func (w *writer) run() {
@@ -183,7 +184,7 @@ func (w *writer) process(batch []*request) {
 	if err != nil && len(snapshots) > 0 {
 		// Compaction can wait; it continues after the next success.
 		w.compact.paused = true
-		w.q.log.Warn("queue: the compaction of the log waits", "err", err)
+		w.report(err)
 		if snapshots = nil; len(batch) > 0 {
 			err = w.write(nil, batch)
 		}
@@ -209,14 +210,25 @@ func (w *writer) process(batch []*request) {
 			err = w.write(nil, updates)
 		}
 	}
+	w.report(err)
 	if err != nil {
-		w.q.log.Error("queue: the log could not be written", "err", err)
 		for _, r := range batch {
 			r.done <- err
 		}
 		return
 	}
 	w.apply(snapshots, batch)
+}
+
+// report logs the first of several failures, and the end of them. Every caller is told anyway.
+func (w *writer) report(err error) {
+	switch {
+	case err != nil && !w.failing:
+		w.q.log.Error("queue: the log could not be written", "err", err)
+	case err == nil && w.failing:
+		w.q.log.Info("queue: the log can be written again")
+	}
+	w.failing = err != nil
 }
 
 // write appends the records of a batch to the log and, unless all are lazy, syncs it. After an
@@ -368,10 +380,7 @@ func (w *writer) apply(snapshots, batch []*request) {
 			r.result, r.drop = q.change(q.messages[r.mid], r.changes)
 		}
 	}
-	var unused []*segment
-	if w.synced > 0 { // else a loss of power could bring back some of the old segments
-		unused = q.takeUnused(w.seg)
-	}
+	unused := q.takeUnused(w.seg)
 	q.mu.Unlock()
 	for _, r := range batch {
 		if r.msg != nil && q.observer.Committed != nil {
