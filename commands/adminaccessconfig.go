@@ -35,7 +35,8 @@ var _ = register(&shell.Command{
 					Run: a.text("login banner", func(v *users.AdminAccess) *string { return &v.Banner })},
 				{Key: "WELCOME", Text: "Configure the text that is shown after the login.",
 					Run: a.text("welcome message", func(v *users.AdminAccess) *string { return &v.Welcome })},
-				{Key: "IPACCESS", Text: "Configure from which addresses access is permitted.", Run: a.ipAccess},
+				{Key: "IPACCESS", Text: "Configure from which addresses access is permitted.",
+					Run: a.ipAccess},
 				{Key: "TIMEOUTS", Text: "Configure after how long inactive sessions end.", Run: a.timeouts},
 			}}
 		})

@@ -118,7 +118,8 @@ func (s *search) parse(env *shell.Env) error {
 					patterns = append(patterns, value)
 				} else if n, err := strconv.Atoi(value); err != nil || n < 0 || n > maxContextLines {
 					return shell.InvalidArgumentf(value,
-						"The number of lines around a match must be an integer from 0 to %d.", maxContextLines)
+						"The number of lines around a match must be an integer from 0 to %d.",
+						maxContextLines)
 				} else {
 					s.contextLines = n
 				}

@@ -19,7 +19,8 @@ func (d ipDialogue) groups(ctx context.Context) error {
 			Header: func() {
 				d.env.Printf("\nCurrently configured interface groups:\n")
 				for n, g := range list {
-					d.env.PrintWrapped(fmt.Sprintf("%d. %s (%s)", n+1, g.Name, strings.Join(g.Interfaces, ", ")))
+					d.env.PrintWrapped(fmt.Sprintf(
+						"%d. %s (%s)", n+1, g.Name, strings.Join(g.Interfaces, ", ")))
 				}
 			},
 			Items: []shell.Item{

@@ -45,7 +45,8 @@ func (n *netstatQuery) parse(args []string) error {
 			flag := letters[:1]
 			letters = letters[1:]
 			if !strings.Contains(netstatFlags[table], flag) {
-				return shell.InvalidArgumentf("-"+flag, "The flags of netstat %d are %s.", table, n.flagList())
+				return shell.InvalidArgumentf(
+					"-"+flag, "The flags of netstat %d are %s.", table, n.flagList())
 			}
 			if !strings.Contains("fIwq", flag) {
 				n.switchOn(flag)

@@ -166,7 +166,8 @@ func (r Recipient) check() error {
 	return nil
 }
 
-var mailbox = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~.` + "`" + `-]{1,64}@([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$`)
+var mailbox = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~.` + "`" +
+	`-]{1,64}@([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}$`)
 
 // CheckAddress returns nil, or a refusal that says what is wrong with a mail address.
 func CheckAddress(s string) error {

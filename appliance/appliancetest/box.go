@@ -289,7 +289,8 @@ func (b *Box) Packets(name string) []Packet {
 			}
 		}
 		if err, wrong := p.VerifyChecksums(); err != nil || len(wrong) > 0 {
-			b.t.Fatalf("appliancetest: %s: frame %d: checksums %v %v", path.Base(name), len(out)+1, wrong, err)
+			b.t.Fatalf("appliancetest: %s: frame %d: checksums %v %v", path.Base(name), len(out)+1,
+				wrong, err)
 		}
 		out = append(out, Packet{p})
 	}

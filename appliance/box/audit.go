@@ -22,7 +22,8 @@ func logIn(a *appliance.Appliance, ch shell.Channel, what, line string) *users.L
 
 // transferLog returns a function that records a transfer over SSH in the log in which the FTP
 // daemon records its own. The number in the line is that of the login, as in the CLI log.
-func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string, l *users.Login) func(text string) {
+func transferLog(a *appliance.Appliance, ch shell.Channel, protocol string,
+	l *users.Login) func(text string) {
 	return func(text string) {
 		a.Log(appliance.FTPLog, appliance.Information,
 			fmt.Sprintf("%s:%d User %s %s", protocol, l.ID(), ch.Account().Name, text))

@@ -166,7 +166,8 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 	if res.StatusCode >= http.StatusBadRequest {
 		var answer struct{ Error string }
 		if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
-			return fmt.Errorf("%s answers %s: expected the control API of an appliance", c.address, res.Status)
+			return fmt.Errorf("%s answers %s: expected the control API of an appliance", c.address,
+				res.Status)
 		}
 		return &RequestError{res.StatusCode, answer.Error}
 	}

@@ -17,7 +17,8 @@ const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 // whose process has ended.
 func ListenUnix(path string) (net.Listener, error) {
 	if n := len(path); n > maxSocketPath {
-		return nil, fmt.Errorf("the path of a socket may have %d bytes, but %s has %d: choose a shorter directory",
+		return nil, fmt.Errorf(
+			"the path of a socket may have %d bytes, but %s has %d: choose a shorter directory",
 			maxSocketPath, path, n)
 	}
 	switch fi, err := os.Lstat(path); {
@@ -50,7 +51,8 @@ func ListenUnix(path string) (net.Listener, error) {
 // a free port. Other addresses are an error.
 func ListenTCP(addr netip.AddrPort) (net.Listener, error) {
 	if !addr.Addr().IsLoopback() {
-		return nil, fmt.Errorf("other machines can connect to %v: expected a loopback address, such as 127.0.0.1:4000",
+		return nil, fmt.Errorf(
+			"other machines can connect to %v: expected a loopback address, such as 127.0.0.1:4000",
 			addr.Addr())
 	}
 	l, err := net.Listen("tcp", addr.String()) //nolint:forbidigo // the machine's own socket

@@ -67,7 +67,8 @@ func (s *Server) removeFault(r *http.Request) (any, error) {
 func faultID(r *http.Request) (int, error) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
-		return 0, badRequest("%q is not the number of a fault: expected a number such as 1", r.PathValue("id"))
+		return 0, badRequest("%q is not the number of a fault: expected a number such as 1",
+			r.PathValue("id"))
 	}
 	return id, nil
 }
@@ -113,7 +114,8 @@ func (s *Server) putPeer(r *http.Request) (any, error) {
 }
 
 // setServer starts or stops a server and returns its state afterwards.
-func setServer(ctx context.Context, w *netsim.World, name string, run bool) (server netsim.Server, err error) {
+func setServer(ctx context.Context, w *netsim.World, name string, run bool) (
+	server netsim.Server, err error) {
 	if run {
 		err = w.StartServer(ctx, name)
 	} else {

@@ -122,7 +122,8 @@ func refuseWebPages(h http.Handler) http.Handler {
 	origin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !isLoopback(r.Host) {
-			text := fmt.Sprintf("the host %q is not this machine: expected localhost or a loopback address", r.Host)
+			text := fmt.Sprintf(
+				"the host %q is not this machine: expected localhost or a loopback address", r.Host)
 			writeError(w, &RequestError{http.StatusForbidden, text})
 			return
 		}

@@ -217,7 +217,8 @@ func (s showPeer) Run(t stdio, client *control.Client) error {
 	case s.JSON:
 		return printJSON(t.out, p)
 	}
-	fmt.Fprintf(t.out, "%s, %s on host %s, %s\nlistens on %s\n", p.Name, p.Type, p.Host, peerState(p), cmp.Or(peerAddresses(p), "nothing"))
+	fmt.Fprintf(t.out, "%s, %s on host %s, %s\nlistens on %s\n", p.Name, p.Type, p.Host,
+		peerState(p), cmp.Or(peerAddresses(p), "nothing"))
 	if p.Report == nil {
 		return nil
 	}

@@ -45,7 +45,8 @@ func run(args []string, t stdio) int {
 	status := -1
 	parser, err := kong.New(&f,
 		kong.Name("esasim"),
-		kong.Description("A simulated Cisco Email Security Appliance: ssh in, capture packets, fetch the pcap."),
+		kong.Description(
+			"A simulated Cisco Email Security Appliance: ssh in, capture packets, fetch the pcap."),
 		kong.Writers(t.out, t.err),
 		kong.Exit(func(code int) { status = code }),
 		kong.Bind(t),

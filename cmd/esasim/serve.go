@@ -219,7 +219,8 @@ func (s *serve) explainListen(err error, topo *topology.Topology) error {
 	if inUse {
 		advice = append(advice, "let all doors take free ports with --ports auto")
 	}
-	return &listenError{err, fmt.Sprintf("%s%s: %s", subject, strings.Join(failures, "; "), strings.Join(advice, ", or "))}
+	return &listenError{err,
+		fmt.Sprintf("%s%s: %s", subject, strings.Join(failures, "; "), strings.Join(advice, ", or "))}
 }
 
 // A listenError says in words for a user why doors could not listen.

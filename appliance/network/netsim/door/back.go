@@ -56,7 +56,8 @@ func (b *Back) connect(ctx context.Context, r *vnet.TCPRequest) {
 	}
 	outside, err := newPaced(c.(*net.TCPConn))
 	if err != nil {
-		b.Logger.Warn("the amount of data in flight to a real server is not bounded", "simulated", r.To, "real", to, "error", err)
+		b.Logger.Warn("the amount of data in flight to a real server is not bounded",
+			"simulated", r.To, "real", to, "error", err)
 	}
 	inside, err := r.Accept()
 	if err != nil {

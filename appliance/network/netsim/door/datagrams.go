@@ -65,7 +65,8 @@ func (s *flows) add(f *flow, logger *slog.Logger) {
 	if len(s.open) >= maxFlows {
 		oldest := slices.MinFunc(s.open, func(a, b *flow) int { return int(a.last.Load() - b.last.Load()) })
 		s.full.Do(func() {
-			logger.Warn("too many flows of datagrams leave the simulated network: those that are idle are ended",
+			logger.Warn(
+				"too many flows of datagrams leave the simulated network: those that are idle are ended",
 				"limit", maxFlows)
 		})
 		oldest.close()

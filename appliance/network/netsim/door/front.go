@@ -206,7 +206,8 @@ func (f *Front) admit(outside *net.TCPConn, p *slot) {
 	p.occupy()
 	from, to, err := f.Enter(realAddr(outside.RemoteAddr()).Addr())
 	if err != nil {
-		f.Logger.Warn("a front door reset the connection of a client", "door", f.Name, "client", outside.RemoteAddr(), "error", err)
+		f.Logger.Warn("a front door reset the connection of a client", "door", f.Name,
+			"client", outside.RemoteAddr(), "error", err)
 		p.release()
 		abort(outside)
 		return

@@ -56,11 +56,13 @@ type session struct {
 }
 
 // relay serves a control connection until it ends.
-func (f *FTP) relay(front *Front, outside *net.TCPConn, inside network.Conn, simulated netip.Addr, server netip.AddrPort) {
+func (f *FTP) relay(front *Front, outside *net.TCPConn, inside network.Conn, simulated netip.Addr,
+	server netip.AddrPort) {
 	if err := inlineUrgent(outside); err != nil {
 		front.Logger.Warn("urgent data of a client will be lost", "door", front.Name, "error", err)
 	}
-	s := &session{FTP: f, front: front, outside: outside, client: realAddr(outside.RemoteAddr()).Addr(), simulated: simulated, server: server}
+	s := &session{FTP: f, front: front, outside: outside,
+		client: realAddr(outside.RemoteAddr()).Addr(), simulated: simulated, server: server}
 	commands := lineEditor{words: []string{"PORT ", "EPRT "}, change: s.command}
 	replies := lineEditor{words: []string{"227 ", "229 "}, change: s.reply}
 	front.splice(outside, inside, commands.edit, replies.edit)
@@ -98,7 +100,8 @@ func (s *session) reply(line []byte) []byte {
 	}
 	here, err := s.passive(netip.AddrPortFrom(s.server.Addr(), port))
 	if err != nil {
-		s.front.Logger.Warn("no port can be opened for a passive data connection", "door", s.front.Name, "error", err)
+		s.front.Logger.Warn("no port can be opened for a passive data connection",
+			"door", s.front.Name, "error", err)
 		return []byte("425 Cannot open a data connection.\r\n")
 	}
 	text := strconv.Itoa(int(here.Port()))
@@ -189,7 +192,8 @@ func (s *session) command(line []byte) []byte {
 	}
 	here, err := s.active(named)
 	if err != nil {
-		s.front.Logger.Warn("no port can be opened for an active data connection", "door", s.front.Name, "error", err)
+		s.front.Logger.Warn("no port can be opened for an active data connection",
+			"door", s.front.Name, "error", err)
 		return line
 	}
 	if extended || here.Addr().Is6() {
@@ -204,7 +208,8 @@ func (s *session) command(line []byte) []byte {
 
 // active opens a port of the simulated client that leads to a data port of the real client.
 func (s *session) active(to netip.AddrPort) (netip.AddrPort, error) {
-	l, err := s.front.Hosts.Listen(s.front.ctx, network.ListenConfig{Addr: netip.AddrPortFrom(s.simulated, 0), Backlog: 1})
+	l, err := s.front.Hosts.Listen(s.front.ctx,
+		network.ListenConfig{Addr: netip.AddrPortFrom(s.simulated, 0), Backlog: 1})
 	if err != nil {
 		return netip.AddrPort{}, err
 	}

@@ -52,7 +52,8 @@ func (a *Authority) make() error {
 		if a.key, a.err = newKey(a.random); a.err != nil {
 			return
 		}
-		if der, a.err = x509.CreateCertificate(a.random, template, template, a.key.Public(), a.key); a.err == nil {
+		der, a.err = x509.CreateCertificate(a.random, template, template, a.key.Public(), a.key)
+		if a.err == nil {
 			a.cert, a.err = x509.ParseCertificate(der)
 		}
 	})
@@ -109,14 +110,18 @@ func (a *Authority) Certify(names []string) (*tls.Certificate, error) {
 
 // tlsConfig returns a configuration that makes a certificate when the first client needs it.
 func (s *SyslogServer) tlsConfig() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, Time: s.config.Clock.Now, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		s.certify.Do(func() {
-			ca := s.config.Authority
-			if ca == nil || s.behavior.unknown {
-				ca = NewAuthority("Unknown Authority", entropy.System().Stream("authority"), s.config.Clock.Now)
-			}
-			s.certificate, s.certifyErr = ca.Certify(s.behavior.names)
-		})
-		return s.certificate, s.certifyErr
-	}}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Time: s.config.Clock.Now,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			s.certify.Do(func() {
+				ca := s.config.Authority
+				if ca == nil || s.behavior.unknown {
+					ca = NewAuthority("Unknown Authority", entropy.System().Stream("authority"),
+						s.config.Clock.Now)
+				}
+				s.certificate, s.certifyErr = ca.Certify(s.behavior.names)
+			})
+			return s.certificate, s.certifyErr
+		},
+	}
 }

@@ -75,7 +75,8 @@ func (d *DNSServer) Start(ctx context.Context) error {
 		s.NotifyStartedFunc = func() { close(begun) }
 		d.running.Go(func() {
 			if err := s.ActivateAndServe(); err != nil && !errors.Is(err, net.ErrClosed) {
-				d.config.Logger.Error("a simulated server cannot answer any more", "server", d.config.Name, "error", err)
+				d.config.Logger.Error("a simulated server cannot answer any more",
+					"server", d.config.Name, "error", err)
 			}
 		})
 		<-begun

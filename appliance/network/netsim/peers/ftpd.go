@@ -183,11 +183,14 @@ func (f *ftpSession) exists(dir string) bool {
 func (f *ftpSession) listenData(word string) {
 	f.closeData()
 	local, err := netip.ParseAddrPort(f.conn.LocalAddr().String())
-	if err != nil || word == "EPSV" && f.config.Options["epsv"] != "" && !isOn(f.config.Options["epsv"]) || word == "PASV" && !local.Addr().Unmap().Is4() {
+	if err != nil || word == "EPSV" && f.config.Options["epsv"] != "" &&
+		!isOn(f.config.Options["epsv"]) || word == "PASV" && !local.Addr().Unmap().Is4() {
 		f.reply(502, "Command not implemented.")
 		return
 	}
-	f.data, err = f.config.Transport.Listen(f.connCtx, network.ListenConfig{Addr: netip.AddrPortFrom(local.Addr(), 0), Backlog: 1, Owner: f.config.Name})
+	f.data, err = f.config.Transport.Listen(f.connCtx, network.ListenConfig{
+		Addr: netip.AddrPortFrom(local.Addr(), 0), Backlog: 1, Owner: f.config.Name,
+	})
 	if err != nil {
 		f.data = nil
 		f.reply(425, "Can't open a data connection.")
@@ -199,7 +202,8 @@ func (f *ftpSession) listenData(word string) {
 		return
 	}
 	a := local.Addr().Unmap().As4()
-	f.reply(227, fmt.Sprintf("Entering Passive Mode (%d,%d,%d,%d,%d,%d)", a[0], a[1], a[2], a[3], at.Port()>>8, at.Port()&0xff))
+	f.reply(227, fmt.Sprintf("Entering Passive Mode (%d,%d,%d,%d,%d,%d)", a[0], a[1], a[2], a[3],
+		at.Port()>>8, at.Port()&0xff))
 }
 
 func (f *ftpSession) closeData() {
@@ -242,7 +246,8 @@ func (f *ftpSession) store(name string) {
 	defer context.AfterFunc(f.connCtx, c.Abort)()
 	f.reply(150, "Go ahead.")
 	client, _ := netip.ParseAddrPort(f.conn.RemoteAddr().String())
-	whole, err := f.receive(Upload{Time: f.config.Clock.Now(), Client: client, User: f.user, Name: name}, partReader{c}, -1)
+	whole, err := f.receive(
+		Upload{Time: f.config.Clock.Now(), Client: client, User: f.user, Name: name}, partReader{c}, -1)
 	switch {
 	case err != nil:
 		f.reply(426, "The data connection broke.")

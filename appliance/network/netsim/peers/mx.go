@@ -43,7 +43,8 @@ var _ = register(Kind{
 		"size":        checkCount,
 	},
 	New: func(c Config) Peer {
-		return &MailExchanger{config: c, behavior: mxBehaviorOf(c), proxies: map[*smtpProxy]bool{}, changed: make(chan struct{})}
+		return &MailExchanger{config: c, behavior: mxBehaviorOf(c), proxies: map[*smtpProxy]bool{},
+			changed: make(chan struct{})}
 	},
 })
 
@@ -125,7 +126,8 @@ func (x *MailExchanger) Start(ctx context.Context) error {
 
 func (x *MailExchanger) serve(s *smtp.Server, l network.Listener) {
 	if err := s.Serve(proxyListener{l, x}); err != nil && !errors.Is(err, net.ErrClosed) {
-		x.config.Logger.Error("a simulated server cannot accept connections any more", "server", x.config.Name, "error", err)
+		x.config.Logger.Error("a simulated server cannot accept connections any more",
+			"server", x.config.Name, "error", err)
 	}
 }
 
@@ -303,13 +305,15 @@ type MessageSummary struct {
 // Report implements Reporter. It returns a MessageReport.
 func (x *MailExchanger) Report() any {
 	x.mu.Lock()
-	r := MessageReport{Connections: x.connections, Taken: x.total, Refused: map[string]int{}, Messages: []MessageSummary{}}
+	r := MessageReport{Connections: x.connections, Taken: x.total, Refused: map[string]int{},
+		Messages: []MessageSummary{}}
 	for step, n := range x.refused {
 		r.Refused[step] = n
 	}
 	x.mu.Unlock()
 	for _, m := range x.Messages() {
-		r.Messages = append(r.Messages, MessageSummary{Message: m, Subject: m.Subject(), Size: len(m.Data), Text: string(m.Data)})
+		r.Messages = append(r.Messages,
+			MessageSummary{Message: m, Subject: m.Subject(), Size: len(m.Data), Text: string(m.Data)})
 	}
 	return r
 }

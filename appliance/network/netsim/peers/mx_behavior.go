@@ -67,7 +67,8 @@ var answerForm = regexp.MustCompile(`^([45][0-9][0-9])(?: ([45]\.[0-9]{1,3}\.[0-
 func parseAnswer(s string) (answer, error) {
 	m := answerForm.FindStringSubmatch(s)
 	if m == nil || strings.ContainsAny(s, "\r\n") {
-		return answer{}, fmt.Errorf("%q is not an error reply, expected a code from 400 to 599 and a text, such as \"450 4.2.0 greylisted\"", s)
+		return answer{}, fmt.Errorf("%q is not an error reply, expected a code from 400 to 599 and "+
+			"a text, such as \"450 4.2.0 greylisted\"", s)
 	}
 	code, _ := strconv.Atoi(m[1]) // three digits
 	return answer{code, m[2], m[3]}, nil

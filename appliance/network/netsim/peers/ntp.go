@@ -102,7 +102,8 @@ func (n *NTPServer) serve(c network.PacketConn) {
 			return
 		}
 		if err != nil {
-			n.config.Logger.Error("a simulated server cannot answer any more", "server", n.config.Name, "error", err)
+			n.config.Logger.Error("a simulated server cannot answer any more",
+				"server", n.config.Name, "error", err)
 			return
 		}
 		if reply, ok := n.answer(buf[:size]); ok {

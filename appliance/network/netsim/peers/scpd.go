@@ -156,7 +156,8 @@ func (s *SCPServer) session(conn *ssh.ServerConn, ch ssh.Channel, asked <-chan *
 		_ = r.Reply(true, nil)
 		status := struct{ Code uint32 }{}
 		client, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-		sink := scpSink{s: s, in: bufio.NewReaderSize(ch, 32<<10), out: ch, upload: Upload{Client: client, User: conn.User()}}
+		sink := scpSink{s: s, in: bufio.NewReaderSize(ch, 32<<10), out: ch,
+			upload: Upload{Client: client, User: conn.User()}}
 		if err := sink.receive(c.Paths[0].Text); err != nil {
 			status.Code = 1
 		}

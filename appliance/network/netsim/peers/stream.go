@@ -61,7 +61,8 @@ func (s *stream) accept(l network.Listener) {
 		c, err := l.AcceptConn()
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
-				s.config.Logger.Error("a simulated server cannot accept connections any more", "server", s.config.Name, "error", err)
+				s.config.Logger.Error("a simulated server cannot accept connections any more",
+					"server", s.config.Name, "error", err)
 			}
 			return
 		}
@@ -89,7 +90,8 @@ func listen(ctx context.Context, c Config) ([]network.Listener, error) {
 	var open []network.Listener
 	for _, a := range c.Addrs {
 		l, err := c.Transport.Listen(ctx, network.ListenConfig{
-			Addr: netip.AddrPortFrom(a, c.Port), Backlog: backlog, MSS: parseCount(c.Options["mss"]), ReceiveBuffer: c.receive, Owner: c.Name,
+			Addr: netip.AddrPortFrom(a, c.Port), Backlog: backlog,
+			MSS: parseCount(c.Options["mss"]), ReceiveBuffer: c.receive, Owner: c.Name,
 		})
 		if err != nil {
 			for _, l := range open {

@@ -78,7 +78,8 @@ type SyslogConnection struct {
 	TLS    bool           `json:"tls,omitempty"`
 	Data   []byte         `json:"-"` // the first 64 KiB
 	Bytes  int64          `json:"bytes"`
-	End    string         `json:"end"` // how it ended: "client", "reset", "close", ...; "" while the connection is open
+	// End says how it ended: "client", "reset", "close", ...; "" while the connection is open.
+	End string `json:"end"`
 }
 
 func newSyslogServer(c Config) *SyslogServer {
@@ -130,7 +131,8 @@ func (s *SyslogServer) Stop() {
 
 func (s *SyslogServer) listenPackets(ctx context.Context) error {
 	for _, a := range s.config.Addrs {
-		c, err := s.config.Transport.ListenPacket(ctx, network.DialConfig{Local: netip.AddrPortFrom(a, s.config.Port), Owner: s.config.Name})
+		c, err := s.config.Transport.ListenPacket(ctx,
+			network.DialConfig{Local: netip.AddrPortFrom(a, s.config.Port), Owner: s.config.Name})
 		if err != nil {
 			return fmt.Errorf("%s: listen: %w", s.config.Name, err)
 		}
@@ -146,7 +148,8 @@ func (s *SyslogServer) servePackets(c network.PacketConn) {
 		n, _, err := c.ReadFrom(buf)
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
-				s.config.Logger.Error("a simulated server cannot receive any more", "server", s.config.Name, "error", err)
+				s.config.Logger.Error("a simulated server cannot receive any more",
+					"server", s.config.Name, "error", err)
 			}
 			return
 		}
@@ -172,7 +175,8 @@ func (s *SyslogServer) fillBacklog(ctx context.Context) error {
 	s.stopped, s.listeners, s.conns = false, nil, nil
 	for _, a := range s.config.Addrs {
 		at := netip.AddrPortFrom(a, s.config.Port)
-		l, err := s.config.Transport.Listen(ctx, network.ListenConfig{Addr: at, Backlog: fullBacklog, Owner: s.config.Name})
+		l, err := s.config.Transport.Listen(ctx,
+			network.ListenConfig{Addr: at, Backlog: fullBacklog, Owner: s.config.Name})
 		if err != nil {
 			return fmt.Errorf("%s: listen: %w", s.config.Name, err)
 		}
@@ -217,7 +221,8 @@ func (s *SyslogServer) isFull(at netip.AddrPort) (bool, error) {
 func (s *SyslogServer) fill(ctx context.Context, at netip.AddrPort) error {
 	short, cancel := context.WithTimeout(ctx, fillWait)
 	defer cancel()
-	c, err := s.config.Transport.Dial(short, network.DialConfig{Local: netip.AddrPortFrom(at.Addr(), 0), Remote: at, Owner: s.config.Name})
+	c, err := s.config.Transport.Dial(short,
+		network.DialConfig{Local: netip.AddrPortFrom(at.Addr(), 0), Remote: at, Owner: s.config.Name})
 	switch {
 	case err == nil:
 		s.fillers = append(s.fillers, c)
@@ -262,7 +267,8 @@ func (s *SyslogServer) serveConn(c network.Conn) {
 			return
 		}
 		if lines := bytes.Count(buf[:n], []byte("\n")); s.behavior.rate > 0 {
-			_ = clock.System().Sleep(s.connCtx, time.Duration(float64(lines)/s.behavior.rate*float64(time.Second)))
+			_ = clock.System().Sleep(s.connCtx,
+				time.Duration(float64(lines)/s.behavior.rate*float64(time.Second)))
 		}
 	}
 }

@@ -69,7 +69,8 @@ func withRefusalOptions(options map[string]func(string) error) map[string]func(s
 }
 
 func uploadsOf(c Config) uploads {
-	return uploads{step: c.Options["refuse"], times: parseCount(c.Options["times"]), changed: make(chan struct{})}
+	return uploads{step: c.Options["refuse"], times: parseCount(c.Options["times"]),
+		changed: make(chan struct{})}
 }
 
 // refuse reports whether the server must refuse this step. It counts the refusals.

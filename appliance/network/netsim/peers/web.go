@@ -42,7 +42,8 @@ func (w *WebServer) Start(ctx context.Context) error {
 
 func (w *WebServer) serve(l network.Listener) {
 	if err := w.server.Serve(l); err != http.ErrServerClosed {
-		w.config.Logger.Error("a simulated server cannot accept connections any more", "server", w.config.Name, "error", err)
+		w.config.Logger.Error("a simulated server cannot accept connections any more",
+			"server", w.config.Name, "error", err)
 	}
 }
 

@@ -29,7 +29,8 @@ func newZone(c Config) *zone {
 	}
 	for domain, list := range c.Records.Mail {
 		for _, x := range list {
-			z.add(&dns.MX{Hdr: recordHeader(dns.Fqdn(domain), dns.TypeMX), Preference: x.Preference, Mx: dns.Fqdn(x.Host)})
+			z.add(&dns.MX{Hdr: recordHeader(dns.Fqdn(domain), dns.TypeMX), Preference: x.Preference,
+				Mx: dns.Fqdn(x.Host)})
 		}
 	}
 	for a, name := range c.Records.Names {
@@ -140,7 +141,8 @@ func (z *zone) at(name string) []dns.RR {
 	if name == apex && z.exists(apex) && !has(list, dns.TypeSOA) {
 		list = append(list[:len(list):len(list)], z.authority(name))
 		if !has(list, dns.TypeNS) {
-			list = append(list, &dns.NS{Hdr: recordHeader(name, dns.TypeNS), Ns: "ns." + strings.TrimPrefix(name, ".")})
+			list = append(list,
+				&dns.NS{Hdr: recordHeader(name, dns.TypeNS), Ns: "ns." + strings.TrimPrefix(name, ".")})
 		}
 	}
 	if len(list) == 0 && parent(name) == apex && z.exists(apex) && strings.HasPrefix(name, "ns.") {
@@ -261,7 +263,8 @@ func parseRecords(text string) (records []dns.RR, err error) {
 		records = append(records, rr)
 	}
 	if err := p.Err(); err != nil {
-		return nil, fmt.Errorf("expected records such as \"www.example.com. 300 IN A 192.0.2.1\", one a line: %w", err)
+		return nil, fmt.Errorf(
+			"expected records such as \"www.example.com. 300 IN A 192.0.2.1\", one a line: %w", err)
 	}
 	return records, nil
 }

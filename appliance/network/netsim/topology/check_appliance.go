@@ -182,7 +182,8 @@ func (c *checker) vlans() error {
 					"a second VLAN %d on the wire of %s, expected it once", v.ID, n.Name)
 			case !v.Gateway.IsValid() && !v.Gateway6.IsValid():
 				return c.errorf(at(""),
-					"VLAN %d has no router, expected gateway or gateway6 with the prefix length of the network",
+					"VLAN %d has no router, expected gateway or gateway6 with the prefix length "+
+						"of the network",
 					v.ID)
 			}
 			seen[v.ID] = true

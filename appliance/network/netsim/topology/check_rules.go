@@ -169,7 +169,8 @@ func (r *Rule) checkPlace(t *Topology, errorf errorFunc) error {
 	case r.Cable != "" && !t.hasCable(r.Cable):
 		if h := t.findHost(r.Cable); h != nil {
 			return errorf(".cable",
-				"host %s is behind the gateways, where there are no cables, expected its address in from, to or host",
+				"host %s is behind the gateways, where there are no cables, expected its address "+
+					"in from, to or host",
 				r.Cable)
 		}
 		return errorf(".cable",

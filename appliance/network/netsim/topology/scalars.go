@@ -34,7 +34,8 @@ func scalarParser(t reflect.Type) parseFunc {
 	case reflect.TypeFor[netip.Addr]():
 		return parseWith(parseAddr, "an IP address such as 10.0.202.7 or 2001:db8::7")
 	case reflect.TypeFor[netip.AddrPort]():
-		return parseWith(netip.ParseAddrPort, "an IP address and a port such as 10.0.202.7:25 or [2001:db8::7]:25")
+		return parseWith(netip.ParseAddrPort,
+			"an IP address and a port such as 10.0.202.7:25 or [2001:db8::7]:25")
 	case reflect.TypeFor[netip.Prefix]():
 		return parseWith(parsePrefix, "an IP address or a network such as 10.0.202.0/24")
 	case reflect.TypeFor[time.Duration]():
