@@ -16,7 +16,7 @@ import (
 )
 
 // testTimeout bounds waits that end much earlier unless the test fails.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 // notCommitted is the first line of a commit's refusal.
 const notCommitted = "The changes cannot be committed.\n"

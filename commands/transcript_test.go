@@ -32,7 +32,7 @@ import (
 var welcome = regexp.MustCompile(`\A(Last login|Copyright|AsyncOS)`)
 
 // replyTimeout is how long a transcript waits for the next byte.
-const replyTimeout = 20 * time.Second
+const replyTimeout = 2 * time.Minute
 
 // TestTranscripts plays the conversations beside the commands. The package documentation
 // lists the verbs of their scripts.
@@ -140,7 +140,7 @@ func (s *script) stop(ts *testscript.TestScript) {
 	for _, p := range s.players {
 		p.Close()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), replyTimeout)
 	defer cancel()
 	ts.Check(s.running.Stop(ctx))
 	s.rewrite(ts)

@@ -24,7 +24,7 @@ import (
 // waitForLog waits until the authentication log contains a text.
 func waitForLog(t *testing.T, app *appliance.Appliance, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		log := logText(t, app, "authentication", "authentication")

@@ -496,7 +496,7 @@ func TestStopTellsSessionsAndLeavesNoGoroutine(t *testing.T) {
 		}
 		raw.Read(make([]byte, 1)) //nolint:errcheck // waits until the server has accepted it
 		ctx := appliance.WithStopReason(t.Context(), appliance.ReasonReboot)
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, maxWait)
 		if err := s.Stop(ctx); err != nil {
 			t.Error("stop:", err)
 		}

@@ -89,7 +89,7 @@ func startServer(
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), maxWait)
 		defer cancel()
 		if err := s.Stop(ctx); err != nil {
 			t.Error("stop:", err)
@@ -167,7 +167,7 @@ func shellAtPrompt(
 }
 
 // maxWait is the time after which a session that does not send what a test expects is closed.
-const maxWait = 20 * time.Second
+const maxWait = 2 * time.Minute
 
 // readUntil reads until the output that it has read ends in one of the texts, and returns it.
 func (sh *shellClient) readUntil(ends ...string) string {

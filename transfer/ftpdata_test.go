@@ -16,7 +16,7 @@ import (
 
 func TestFTPActive(t *testing.T) {
 	s := newStore(t, 0)
-	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.DataTimeout = 10 * time.Second })
+	f := startFTP(t, s, func(o *transfer.FTPOptions) { o.DataTimeout = time.Minute })
 	c := connectAndLogin(t, f)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -40,7 +40,7 @@ const (
 var loopback = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 
 // waitTimeout bounds waits. A test that succeeds does not reach it.
-const waitTimeout = 30 * time.Second
+const waitTimeout = time.Minute
 
 // A Box is an appliance that runs for one test, with its simulated network.
 type Box struct {

@@ -61,7 +61,7 @@ func TestHealth(t *testing.T) {
 	b.Appliance().Power(appliance.Reboot, 0)
 	down("the appliance is rebooting")
 	b.power.Unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := b.WaitSettled(ctx); err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func verb(f func(*scenario, *testscript.TestScript, []string) error) func(*tests
 }
 
 // scenarioTimeout bounds each verb.
-const scenarioTimeout = 20 * time.Second
+const scenarioTimeout = 2 * time.Minute
 
 func (s *scenario) start(ts *testscript.TestScript, args []string) error {
 	flags := flag.NewFlagSet("box", flag.ContinueOnError)

@@ -30,7 +30,7 @@ import (
 	"github.com/esasim/esasim/fixtures"
 )
 
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 func within(t *testing.T) context.Context {
 	t.Helper()

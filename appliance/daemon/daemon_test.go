@@ -22,7 +22,7 @@ import (
 )
 
 // testTimeout bounds waits that end much earlier unless the test fails.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 var data1 = netconfig.IPInterface{
 	Name: "Data 1", Port: "Data 1", SSH: 22, FTP: 21,

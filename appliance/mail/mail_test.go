@@ -26,7 +26,7 @@ import (
 var at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 25)
 
 // testTimeout is how long a test waits before it fails.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 func newHost(t *testing.T) *vnet.Host {
 	h := vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)})

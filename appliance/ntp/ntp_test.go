@@ -24,7 +24,7 @@ var (
 )
 
 // testTimeout is how long a test waits before it fails.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 func newHost(t *testing.T) *vnet.Host {
 	h := vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)})

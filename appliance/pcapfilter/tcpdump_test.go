@@ -74,7 +74,7 @@ func pcapFile(frames []frame) []byte {
 
 // run runs tcpdump on the file and returns its output. If tcpdump fails, the error is its message.
 func (d *tcpdump) run(args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, d.path, append([]string{"-n", "-r", d.file}, args...)...)
 	cmd.Env = append(os.Environ(), "RES_OPTIONS=timeout:1 attempts:1")

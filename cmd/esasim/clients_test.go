@@ -65,7 +65,7 @@ func sshCommand(p *program, args ...string) []string {
 // captureScript is an expect script with two sessions, as in the document: one captures
 // packets while the other sends a ping (B9, B10, B51).
 const captureScript = `
-set timeout 30
+set timeout 120
 proc want {text} {
     expect {
         -ex $text {}

@@ -71,7 +71,7 @@ func TestCompletionAsksTheAppliance(t *testing.T) {
 // interactive is typed by expect: the code for a shell, and then the beginning of a word
 // and a tab.
 const interactive = `
-set timeout 30
+set timeout 120
 set stty_init "columns 200"
 lassign $argv shell before
 if {$shell eq "bash"} { spawn -noecho bash --norc --noprofile -i } else { spawn -noecho zsh -f -i }

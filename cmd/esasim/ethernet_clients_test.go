@@ -15,7 +15,7 @@ import (
 // interface on the new VLAN. On connections that are opened after the commit, it captures a
 // long answer and a ping into the VLAN (B46, B47).
 const ethernetScript = `
-set timeout 30
+set timeout 120
 proc want {text} {
     expect {
         -ex $text {}

@@ -15,7 +15,7 @@ import (
 // each entry that is offered, reads what the entry asks, and leaves with Ctrl-C. It prints
 // the path to each entry that it chose.
 const menuScript = `
-set timeout 20
+set timeout 120
 set prompt {^[a-z0-9.]+> $}
 set question {\]> $|: $}
 proc fail {text} { send_user "\nFAIL: $text\n"; exit 1 }

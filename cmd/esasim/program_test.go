@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // testTimeout bounds waits; a test that succeeds does not reach it.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 // A program is a running process of the program.
 type program struct {

@@ -89,7 +89,7 @@ func eventually(t *testing.T, p *program, what string, ok func() bool) {
 // resetScript is an expect script: it starts a capture and the push of a log, and stops the
 // capture when the line about the alert has been pushed, too.
 const resetScript = `
-set timeout 60
+set timeout 120
 proc want {text} {
     expect {
         -ex $text {}

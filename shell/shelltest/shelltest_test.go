@@ -76,7 +76,7 @@ func TestPlay(t *testing.T) {
 		"wait\r\r\n\r\nwaiting\r\n", "^C\r\nhost> ",
 		"long\r\r\n\r\none\r\n-Press Any Key For More-", "\r"+strings.Repeat(" ", 25)+"\rtwo\r\nhost> ", "exit\r\r\n")
 	p := shelltest.NewPlayer(f)
-	if err := p.Play(conversation, 20*time.Second); err != nil {
+	if err := p.Play(conversation, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	p.Close()
@@ -148,7 +148,7 @@ func TestRecord(t *testing.T) {
 	}
 	for _, conversation := range []string{before, after, "«ping»\n«name»\n«x»\n«exit»\n"} {
 		p := shelltest.NewPlayer(newSession(output...))
-		got, err := p.Record(conversation, 20*time.Second)
+		got, err := p.Record(conversation, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

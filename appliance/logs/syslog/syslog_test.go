@@ -18,7 +18,7 @@ import (
 )
 
 // testTimeout is how long a test waits before it fails.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 // start is the time of the seed document's records.
 var start = time.Date(2015, 6, 25, 8, 50, 3, 0, time.FixedZone("", 7200))

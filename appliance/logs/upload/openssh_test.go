@@ -140,7 +140,7 @@ func TestOpenSSHTakesFiles(t *testing.T) {
 
 	scanner := upload.Scanner{
 		Net: machineNetwork{}, Lookup: o.Lookup,
-		ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second,
+		ConnectTimeout: time.Minute, IdleTimeout: time.Minute,
 	}
 	if got, err := scanner.Scan(t.Context(), "127.0.0.1", port); err != nil ||
 		strings.Join(got, "\n") != strings.Join(hostKeys, "\n") {

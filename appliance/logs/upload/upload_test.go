@@ -105,7 +105,7 @@ func (h *harness) options() upload.Options {
 			h.mu.Unlock()
 			h.reported <- struct{}{}
 		},
-		ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second,
+		ConnectTimeout: time.Minute, IdleTimeout: time.Minute,
 		Backoff: [2]time.Duration{time.Minute, 4 * time.Minute},
 	}
 }
@@ -141,7 +141,7 @@ type uploadServer interface {
 // wantUploads blocks until n whole files have arrived, and returns all that have arrived.
 func (h *harness) wantUploads(s uploadServer, n int) (list []string) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
 	defer cancel()
 	got, err := s.Await(ctx, n)
 	if err != nil {
@@ -184,7 +184,7 @@ func (h *harness) waitEmpty(u *upload.Uploader, pushed int) {
 // eventually polls until condition holds.
 func (h *harness) eventually(condition func() bool) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
 	defer cancel()
 	for !condition() {
 		if clock.System().Sleep(ctx, time.Millisecond) != nil {
@@ -418,7 +418,7 @@ func TestScan(t *testing.T) {
 	server := serve[*peers.SCPServer](h, "scpd", nil)
 	scanner := upload.Scanner{
 		Net: h.host, Lookup: h.options().Lookup,
-		ConnectTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second,
+		ConnectTimeout: time.Minute, IdleTimeout: time.Minute,
 	}
 	keys, err := scanner.Scan(t.Context(), "logs.example.com", 1000)
 	if err != nil || !cmp.Equal(keys, []string{server.HostKey()}) {

@@ -30,7 +30,7 @@ type Fixture struct {
 }
 
 // testTimeout bounds each call that a check makes and each condition that it waits for.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 // Run runs all checks, each with a Fixture of its own that open returns.
 func Run(t *testing.T, open func(t *testing.T) Fixture) {

@@ -16,7 +16,7 @@ import (
 )
 
 // timeout bounds the wait for a frame.
-const timeout = 30 * time.Second
+const timeout = 2 * time.Minute
 
 func mac(n byte) ether.MAC { return ether.MAC{2, 0, 0, 0, 0, n} }
 

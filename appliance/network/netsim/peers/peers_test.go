@@ -43,7 +43,7 @@ func newPeer(t *testing.T, h *vnet.Host, kind string, options map[string]string)
 
 func dial(t *testing.T, h *vnet.Host) (network.Conn, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := h.Dial(ctx, network.DialConfig{Remote: netip.AddrPortFrom(localhost, 1000)})
 	if err == nil {

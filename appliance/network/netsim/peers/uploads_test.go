@@ -32,8 +32,8 @@ func start[P peers.Peer](t *testing.T, h *vnet.Host, kind string, options map[st
 // ftpClient returns a client of github.com/jlaffaye/ftp.
 func ftpClient(t *testing.T, h *vnet.Host) *ftp.ServerConn {
 	t.Helper()
-	c, err := ftp.Dial("127.0.0.1:1000", ftp.DialWithShutTimeout(20*time.Second), ftp.DialWithDialFunc(func(_, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	c, err := ftp.Dial("127.0.0.1:1000", ftp.DialWithShutTimeout(time.Minute), ftp.DialWithDialFunc(func(_, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		return h.Dial(ctx, network.DialConfig{Remote: netip.MustParseAddrPort(address)})
 	}))

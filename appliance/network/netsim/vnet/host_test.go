@@ -24,7 +24,7 @@ import (
 	"github.com/esasim/esasim/appliance/network/netsim/vnet"
 )
 
-const timeout = 30 * time.Second
+const timeout = 2 * time.Minute
 
 // eventually waits until ok returns true, and fails the test after timeout.
 func eventually(t *testing.T, what string, ok func() bool) {

@@ -76,7 +76,7 @@ func TestClosedSocketsAreForgotten(t *testing.T) {
 		c.Close()
 		s.Close()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for p.a.KeptSockets() != before {
 		if clock.System().Sleep(ctx, time.Millisecond) != nil {

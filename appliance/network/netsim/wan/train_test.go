@@ -120,7 +120,7 @@ func transfer(
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	go func() {
 		c, err := a.Dial(ctx, network.DialConfig{Local: netip.AddrPortFrom(from, 0), Remote: to})
