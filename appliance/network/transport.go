@@ -18,6 +18,15 @@ type Transport interface {
 	ListenPacket(ctx context.Context, c DialConfig) (PacketConn, error)
 }
 
+// A ReadReporter is a Transport that can tell more about TCP connections than TCP does. It is
+// optional: callers find out with a type assertion.
+type ReadReporter interface {
+	// ReadByPeer returns how many of the bytes that were written to a connection the peer's
+	// process has read at least. The connection is given by its addresses, and may have ended a
+	// short time ago. ok is false if that is not known.
+	ReadByPeer(local, remote netip.AddrPort) (n int64, ok bool)
+}
+
 // A Listener accepts connections. The connections that Accept returns are Conns.
 type Listener interface {
 	net.Listener

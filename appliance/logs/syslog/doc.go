@@ -54,6 +54,12 @@
 // (Options.InDoubtLimit) is the bound that is counted, logged and shown. Without a buffer on disk the
 // log says, at each break, how many messages may be lost: these and the ones in flight.
 //
+// The server's own queue makes up most of that bound, and no network can tell what is in it. Many
+// servers have none, or write it to disk before they exit. Therefore the log also says how many
+// records at most the server's process had not read from its connection, if the network knows that
+// (network.ReadReporter). The simulated network knows it of real servers on this machine. With TLS,
+// the record of TLS that the server may have read in part counts as not read.
+//
 // # When TLS is established
 //
 // In TLS 1.3 a client may send before the server has judged it: a server that requires a

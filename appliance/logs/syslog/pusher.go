@@ -52,9 +52,12 @@ type Stats struct {
 	// InDoubt is how many records at most may have been lost in servers that had
 	// acknowledged them when a connection broke. LastInDoubt is the share of the last break.
 	InDoubt, LastInDoubt int
-	Breaks               int    // connections that the server closed
-	Failures             int    // connections that could not be opened, or fell silent
-	LastError            string // text of the last critical Event
+	// LastUnread is how many of LastInDoubt at most the server's process had not read. If that is
+	// not known, it is LastInDoubt.
+	LastUnread int
+	Breaks     int    // connections that the server closed
+	Failures   int    // connections that could not be opened, or fell silent
+	LastError  string // text of the last critical Event
 }
 
 // New returns a Pusher that works until Close. It continues the buffer on disk that an earlier

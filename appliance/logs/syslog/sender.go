@@ -1,7 +1,9 @@
 package syslog
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -18,6 +20,9 @@ type transport interface {
 	// reason then.
 	done() <-chan struct{}
 	err() error
+	// unread returns how many of the acknowledged bytes the server's process has not read at most;
+	// ok is false if that is not known.
+	unread() (n int64, ok bool)
 	// stale reports whether the transport should be replaced, as the server's address may have
 	// changed.
 	stale() bool
@@ -172,7 +177,7 @@ func (s *sender) sendBatch(batch []byte) {
 	records := countRecords(batch[:sent])
 	if records > 0 {
 		s.resetBackoff()
-		s.recent.add(int64(sent), records, s.options.InDoubtLimit)
+		s.recent.add(batch[:sent], s.options.InDoubtLimit)
 		s.updateStats(func(st *Stats) { st.Sent += records })
 	}
 	inFlight := countRecords(batch[sent:])
@@ -202,9 +207,13 @@ func (s *sender) resetBackoff() {
 
 // handleBreak deals with the end of a connection with records in flight.
 func (s *sender) handleBreak(err error, inFlight int) {
+	unreadBytes, known := s.transport.unread()
 	s.transport.close()
 	s.transport = nil
-	inDoubt := s.recent.records
+	inDoubt, unread := s.recent.records, s.recent.records
+	if known {
+		unread = s.recent.last(unreadBytes)
+	}
 	s.recent = recentRecords{}
 	s.updateStats(func(st *Stats) { st.Connected = "" })
 	s.reportEnd(err)
@@ -213,24 +222,35 @@ func (s *sender) handleBreak(err error, inFlight int) {
 	}
 	s.updateStats(func(st *Stats) {
 		st.InDoubt += inDoubt
-		st.LastInDoubt = inDoubt
+		st.LastInDoubt, st.LastUnread = inDoubt, unread
 		if s.queue.spool != nil {
 			st.Resent += inFlight
 		}
 	})
-	switch lost := inDoubt + inFlight; {
-	case lost == 0:
-	case s.queue.spool == nil && lost == 1:
-		s.addEvent(RecordsInDoubt, 1, "The connection to syslog server %s ended: "+
-			"the last message may be lost", s.settings.Server)
-	case s.queue.spool == nil:
-		s.addEvent(RecordsInDoubt, lost, "The connection to syslog server %s ended: "+
-			"the last %d messages may be lost", s.settings.Server, lost)
+	s.reportInDoubt(inDoubt, inFlight, unread, known)
+}
+
+// reportInDoubt says how many records may be lost after a break. known says that the number of
+// those that the server has not read is known.
+func (s *sender) reportInDoubt(inDoubt, inFlight, unread int, known bool) {
+	lost, format := inDoubt, ""
+	switch {
+	case inDoubt+inFlight == 0:
+		return
+	case s.queue.spool != nil:
+		format = fmt.Sprintf("%d messages are sent again; of those before them the last %d may be lost",
+			inFlight, inDoubt)
+	case inDoubt+inFlight == 1:
+		lost, unread, format = 1, min(1, unread+inFlight), "the last message may be lost"
 	default:
-		s.addEvent(RecordsInDoubt, inDoubt, "The connection to syslog server %s ended: "+
-			"%d messages are sent again; of those before them the last %d may be lost",
-			s.settings.Server, inFlight, inDoubt)
+		lost, unread = inDoubt+inFlight, unread+inFlight
+		format = fmt.Sprintf("the last %d messages may be lost", lost)
 	}
+	if known && lost > 1 {
+		format += fmt.Sprintf("; the server had not read the last %d of them", unread)
+	}
+	s.addEvent(RecordsInDoubt, lost, "The connection to syslog server %s ended: %s",
+		s.settings.Server, format)
 }
 
 // reportEnd reports the end of a connection and, once for each reason until a connection has
@@ -323,21 +343,44 @@ type recordRun struct {
 	records int
 }
 
-// minRunBytes is how many bytes a recordRun contains at least, which bounds the number of runs.
-const minRunBytes = 64 << 10
+// minRunBytes is how many bytes a recordRun contains at least, which bounds the number of runs. It is
+// also the precision of last.
+const minRunBytes = 4 << 10
 
-func (d *recentRecords) add(bytes int64, records int, limit int64) {
-	if n := len(d.runs); n > 0 && d.runs[n-1].bytes < minRunBytes {
-		d.runs[n-1].bytes += bytes
-		d.runs[n-1].records += records
-	} else {
-		d.runs = append(d.runs, recordRun{bytes, records})
+// add adds whole records, and forgets those that are more than limit bytes before the end.
+func (d *recentRecords) add(b []byte, limit int64) {
+	for len(b) > 0 {
+		n := min(len(b), 2*minRunBytes)
+		if n = wholeRecords(b[:n]); n == 0 { // a long record
+			n = bytes.IndexByte(b, '\n') + 1
+		}
+		d.addRun(recordRun{int64(n), countRecords(b[:n])})
+		b = b[n:]
 	}
-	d.bytes += bytes
-	d.records += records
 	for d.bytes-d.runs[0].bytes >= limit {
 		d.bytes -= d.runs[0].bytes
 		d.records -= d.runs[0].records
 		d.runs = d.runs[1:]
 	}
+}
+
+func (d *recentRecords) addRun(r recordRun) {
+	if n := len(d.runs); n > 0 && d.runs[n-1].bytes < minRunBytes {
+		d.runs[n-1].bytes += r.bytes
+		d.runs[n-1].records += r.records
+	} else {
+		d.runs = append(d.runs, r)
+	}
+	d.bytes += r.bytes
+	d.records += r.records
+}
+
+// last returns the number of records at most in the last n bytes, the one that begins before them
+// included.
+func (d *recentRecords) last(n int64) (records int) {
+	for i := len(d.runs) - 1; i >= 0 && n > 0; i-- {
+		records += d.runs[i].records
+		n -= d.runs[i].bytes
+	}
+	return records
 }

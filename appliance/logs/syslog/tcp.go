@@ -25,12 +25,16 @@ const finalAckTimeout = time.Second
 // if its encrypted form was acknowledged.
 const maxTLSWrite = 16 << 10
 
+// maxTLSRecord is how long a record of TLS can be, with its overhead (RFC 8446, section 5.2).
+const maxTLSRecord = 16<<10 + 256 + 5
+
 var errNoAddress = &lookupError{errors.New("the name has no address")}
 
 // A stream is the transport over a TCP connection, or over TLS on one.
 type stream struct {
 	tcp        *countingConn
-	conn       net.Conn        // tcp, or TLS over it
+	conn       net.Conn // tcp, or TLS over it
+	net        network.Transport
 	ctx        context.Context // the Pusher's
 	connCtx    context.Context // ends with the connection; its cause says why
 	endConn    context.CancelCauseFunc
@@ -73,7 +77,7 @@ func (s *sender) openStream(to netip.AddrPort, header [][]byte) (transport, erro
 	if err != nil {
 		return nil, err
 	}
-	l := &stream{tcp: &countingConn{Conn: c}, ctx: s.ctx, accepted: make(chan struct{})}
+	l := &stream{tcp: &countingConn{Conn: c}, net: s.options.Net, ctx: s.ctx, accepted: make(chan struct{})}
 	l.conn = l.tcp
 	if s.settings.Protocol == TLS {
 		if err := s.startTLS(ctx, l); err != nil {
@@ -273,6 +277,26 @@ func (l *stream) acknowledgedBytes(data []byte, start int64) int {
 		}
 	}
 	return n
+}
+
+// unread implements transport. It asks the network, because TCP does not tell.
+func (l *stream) unread() (int64, bool) {
+	reporter, ok := l.net.(network.ReadReporter)
+	local, isTCP := l.tcp.LocalAddr().(*net.TCPAddr)
+	remote, isTCPToo := l.tcp.RemoteAddr().(*net.TCPAddr)
+	if !ok || !isTCP || !isTCPToo {
+		return 0, false
+	}
+	read, ok := reporter.ReadByPeer(local.AddrPort(), remote.AddrPort())
+	if !ok {
+		return 0, false
+	}
+	acked := l.tcp.Acknowledged()
+	n := max(acked-read, 0)
+	if l.conn != l.tcp && (n > 0 || acked < l.tcp.written.Load()) {
+		n += maxTLSRecord // of the record that it has read in part, it has nothing
+	}
+	return n, true
 }
 
 // close closes the connection. It may be closed already.

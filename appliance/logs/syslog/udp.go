@@ -78,5 +78,6 @@ func (d *datagrams) sendRecords(batch []byte) (int, error) {
 
 func (*datagrams) done() <-chan struct{} { return nil }
 func (*datagrams) err() error            { return net.ErrClosed }
+func (*datagrams) unread() (int64, bool) { return 0, false }
 func (d *datagrams) stale() bool         { return d.named && d.clock.Since(d.opened) >= nameTTL }
 func (d *datagrams) close()              { _ = d.conn.Close() }

@@ -34,7 +34,17 @@ type doors struct {
 var (
 	_ network.Network    = (*doors)(nil)
 	_ network.Configurer = (*doors)(nil)
+
+	_ network.ReadReporter = (*doors)(nil)
 )
+
+// ReadByPeer implements network.ReadReporter. It knows what real servers have read.
+func (d *doors) ReadByPeer(local, remote netip.AddrPort) (n int64, ok bool) {
+	if d.stacks.back == nil {
+		return 0, false
+	}
+	return d.stacks.back.ReadByServer(local, remote)
+}
 
 // A front is a front door of the topology.
 type front struct {

@@ -46,6 +46,7 @@ type stacks struct {
 	appliance *vnet.Host
 	hosts     *vnet.Host // all simulated hosts
 	exit      *vnet.Host // of the back door; nil if the topology lets nothing out
+	back      *door.Back // nil if exit is
 }
 
 // newStacks builds the stacks of topology t.
@@ -301,8 +302,8 @@ func (s *stacks) buildExit(segment *ether.Segment) error {
 	if err != nil {
 		return err
 	}
-	back := &door.Back{Exit: s.topology.RealAddr, Logger: s.options.Logger}
-	back.Serve(s.exit)
+	s.back = &door.Back{Exit: s.topology.RealAddr, Logger: s.options.Logger}
+	s.back.Serve(s.exit)
 	return s.exit.SetRoutes(siteRoutes(internalMAC(2)))
 }
 

@@ -30,6 +30,18 @@ type Back struct {
 	splicer splicer
 	dialer  net.Dialer
 	flows   flows
+	watches readWatches
+}
+
+// ReadByServer returns how many bytes of a connection of the appliance the process of the real
+// server has read at least. from and to are the connection's simulated addresses. ok is false if
+// that is not known: only a server on this machine can be watched. The last connections that have
+// ended are remembered.
+func (b *Back) ReadByServer(from, to netip.AddrPort) (n int64, ok bool) {
+	if w := b.watches.get(connKey{from, to}); w != nil {
+		return w.count()
+	}
+	return 0, false
 }
 
 // Serve passes connections and datagrams that h receives to the real hosts, until h is
@@ -64,7 +76,11 @@ func (b *Back) connect(ctx context.Context, r *vnet.TCPRequest) {
 		abort(outside)
 		return
 	}
-	p := &splice{a: outside, b: inside}
+	watch, key := newReadWatch(c.(*net.TCPConn)), connKey{r.From, r.To}
+	b.watches.add(key, watch)
+	defer b.watches.end(key, watch)
+	defer watch.end()
+	p := &splice{a: &watchedConn{outside, watch}, b: inside}
 	stop := context.AfterFunc(ctx, p.abort)
 	defer stop()
 	b.splicer.run(p, nil, nil)

@@ -34,6 +34,13 @@
 // back door never borrows, and on Linux it waits for the real host's window: it holds at
 // most 16 KiB of what the appliance believes to have arrived.
 //
+// # What a real server has read
+//
+// TCP does not tell how much of what a host has acknowledged its process has read. If the process
+// runs on this machine, its socket tells (sock_diag on Linux). The back door looks at it after each
+// 32 KiB, and some time after the last bytes, because the socket is gone when the connection has
+// ended. A server that reads afterwards has read more than the door knows, never less.
+//
 // # Datagrams
 //
 // A flow is a conversation in datagrams through the back door, with a real socket of its own.
@@ -44,6 +51,7 @@
 // # Locks
 //
 // Front.mu guards the listener and the lists of connections, queue.mu the connections that
-// the service has not accepted, session.mu the listeners of an FTP session, flows.mu the open flows. None of them
-// is held while a call blocks or while another of them is taken.
+// the service has not accepted, session.mu the listeners of an FTP session, flows.mu the open flows,
+// readWatches.mu the watched connections, readWatch.mu what is known of one. None of them is held
+// while a call blocks or while another of them is taken.
 package door
