@@ -276,6 +276,9 @@ func (a *Appliance) closeParts() error {
 		ctx := context.Background()
 		errs = append(errs, a.InternalMail.Stop(ctx), a.Alerts.Stop(ctx))
 	}
+	if a.Logins != nil {
+		a.Logins.Close()
+	}
 	if a.Files != nil {
 		errs = append(errs, a.Files.Close())
 	}

@@ -53,6 +53,12 @@
 // The factory account's passphrase is in every manual. Its hash is a constant, so that an
 // appliance starts without computing one, and it is accepted without computing one either.
 //
+// # The history's file
+//
+// A login does not wait for the history's file. Records are written a short time later, together
+// (writeDelay), which is half of the work when many clients log in at once. If the process is
+// killed, the file lacks the logins and logouts of that time; if it only stops, nothing is lost.
+//
 // # Blocked addresses
 //
 // A wrong passphrase delays the answer, and the eleventh within two minutes blocks the address

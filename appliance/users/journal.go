@@ -14,7 +14,7 @@ import (
 )
 
 // A journal is the file that keeps the history of logins: a line of JSON for each login and each
-// logout. The file is opened for each line, because a process may run thousands of appliances.
+// logout. The file is opened for each write, because a process may run thousands of appliances.
 // Lines that are incomplete or damaged are skipped.
 type journal struct {
 	name  string
@@ -65,15 +65,18 @@ func (r Record) valid() bool {
 	return false
 }
 
-// append adds r, which replaces an earlier record of the same login. The file is not synced: a
+// append adds records. Each replaces an earlier record of the same login. The file is not synced: a
 // loss of power may lose the last records.
-func (j *journal) append(r Record) error {
-	line, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
+func (j *journal) append(records []Record) error {
+	var lines bytes.Buffer
 	if j.torn {
-		line = append([]byte("\n"), line...)
+		lines.WriteByte('\n')
+	}
+	enc := json.NewEncoder(&lines) // writes a line for each record
+	for _, r := range records {
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
 	}
 	f, err := os.OpenFile(j.name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,9 +87,9 @@ func (j *journal) append(r Record) error {
 	if err != nil {
 		return err
 	}
-	n, err := f.Write(append(line, '\n'))
+	n, err := f.Write(lines.Bytes())
 	j.torn = n > 0 && err != nil
-	j.lines++
+	j.lines += len(records)
 	return errors.Join(err, f.Close())
 }
 

@@ -26,6 +26,7 @@ func FuzzHistory(f *testing.F) {
 		l.PreviousLogin("joe")
 		login := l.Open(admin, clientAddr, "cli")
 		login.Close()
+		l.Flush()
 		before := len(l.History())
 		again := openLogins(t, file, clock.NewFake(start)).History()
 		if len(again) != before || again[0].ID != login.ID() || again[0].LogoutTime.IsZero() {

@@ -49,22 +49,36 @@ type Session struct {
 // Logins is the list of the logins that have not ended, and the history of all logins. It is safe
 // for concurrent use.
 type Logins struct {
-	clock clock.Clock
-	log   *slog.Logger
+	clock  clock.Clock
+	log    *slog.Logger
+	timers clock.Group
 
-	mu   sync.Mutex
-	file journal
+	fileMu sync.Mutex // guards the following two fields; taken before mu
+	file   journal
 	// unwritten is set while the file lacks records of the history.
 	unwritten bool
-	lastID    int
-	open      map[int]*Login // by ID
-	history   []Record       // oldest first
+
+	mu      sync.Mutex // guards the fields below
+	lastID  int
+	open    map[int]*Login // by ID
+	history []Record       // oldest first
+	// pending are the records that Flush will add to the file. If there are too many of them, they
+	// are dropped and rewrite is set: Flush then writes the whole history.
+	pending  []Record
+	rewrite  bool
+	stopWait func() bool // stops the timer that calls Flush; nil if there is none
+	closed   bool
 }
+
+// writeDelay is the time until a record is written to the file. Logins do not wait for the file,
+// and records of that time are written together.
+const writeDelay = 50 * time.Millisecond
 
 // OpenLogins returns the Logins whose history is kept in the file of that name, or in memory if
 // the name is "". A history that cannot be read is empty. While the file cannot be written, the
 // history is kept in memory, and it is written as a whole as soon as that is possible again. Both
-// are logged to log, which may be nil; they are no reason to refuse a login.
+// are logged to log, which may be nil; they are no reason to refuse a login. The caller must call
+// Close.
 func OpenLogins(file string, c clock.Clock, log *slog.Logger) *Logins {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -128,17 +142,45 @@ func (l *Logins) add(r Record) {
 	l.write(r)
 }
 
-// write writes r to the file, or the whole history if earlier records are not in the file. l.mu is
-// held.
+// write has r written to the file a short time later. l.mu is held.
 func (l *Logins) write(r Record) {
-	if l.file.name == "" {
+	if l.closed || l.file.name == "" {
 		return
 	}
+	if l.pending = append(l.pending, r); len(l.pending) > 2*maxRecords { // the disk hangs
+		l.pending, l.rewrite = nil, true
+	}
+	if l.stopWait == nil {
+		l.stopWait = l.timers.AfterFunc(clock.System(), writeDelay, l.Flush)
+	}
+}
+
+// Flush blocks until the file has all records, unless it cannot be written.
+func (l *Logins) Flush() {
+	l.fileMu.Lock()
+	defer l.fileMu.Unlock()
+	l.mu.Lock()
+	records, whole := l.pending, l.rewrite
+	l.pending, l.rewrite = nil, false
+	if l.stopWait != nil {
+		l.stopWait()
+		l.stopWait = nil
+	}
+	if len(records) > 0 && (l.unwritten || l.file.lines+len(records) > 8*maxRecords) {
+		whole = true
+	}
+	if whole {
+		records = slices.Clone(l.history)
+	}
+	l.mu.Unlock()
 	var err error
-	if l.unwritten {
-		err = l.file.rewrite(l.history)
-	} else if err = l.file.append(r); err == nil && l.file.lines > 8*maxRecords {
-		err = l.file.rewrite(l.history)
+	switch {
+	case len(records) == 0:
+		return
+	case whole:
+		err = l.file.rewrite(records)
+	default:
+		err = l.file.append(records)
 	}
 	switch {
 	case err != nil && !l.unwritten:
@@ -147,6 +189,15 @@ func (l *Logins) write(r Record) {
 		l.log.Info("the history of logins is written to its file again")
 	}
 	l.unwritten = err != nil
+}
+
+// Close calls Flush. Later records are kept in memory only.
+func (l *Logins) Close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.Flush()
+	l.timers.Wait()
 }
 
 // Sessions returns the sessions that have not ended, in the order of their logins.

@@ -2,6 +2,7 @@ package users_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,9 @@ var (
 
 func openLogins(t *testing.T, file string, c clock.Clock) *users.Logins {
 	t.Helper()
-	return users.OpenLogins(file, c, nil)
+	l := users.OpenLogins(file, c, nil)
+	t.Cleanup(l.Close)
+	return l
 }
 
 var sameAddr = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
@@ -69,6 +72,7 @@ func TestHistoryOutlivesRestart(t *testing.T) {
 	l.Open(joe, clientAddr, "sftp") // not closed: the process crashes
 	a.Close()
 	l.RecordPowerEvent(users.Rebooted)
+	l.Flush()
 
 	l = openLogins(t, file, f)
 	f.Advance(time.Minute)
@@ -123,6 +127,7 @@ func TestTornLineIsSkipped(t *testing.T) {
 	l := openLogins(t, file, f)
 	l.Open(admin, clientAddr, "cli").Close()
 	l.Open(joe, clientAddr, "cli")
+	l.Flush()
 	whole, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +137,7 @@ func TestTornLineIsSkipped(t *testing.T) {
 	}
 	l = openLogins(t, file, f)
 	l.Open(joe, clientAddr, "cli")
+	l.Flush()
 	h := openLogins(t, file, f).History()
 	if len(h) != 2 || h[0].Account != "joe" || h[1].Account != "admin" || h[1].LogoutTime.IsZero() {
 		t.Errorf("history %v", h)
@@ -142,10 +148,14 @@ func TestHistoryIsBounded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "logins")
 	l := openLogins(t, file, clock.NewFake(start))
 	first := l.Open(joe, clientAddr, "cli")
-	for range 6000 {
+	for i := range 6000 {
 		l.Open(admin, clientAddr, "cli").Close()
+		if i < 4000 && i%100 == 0 { // later there are more records than Flush is given at a time
+			l.Flush()
+		}
 	}
 	first.Close() // the history does not contain it any more
+	l.Flush()
 	if h := l.History(); len(h) != 500 || h[0].ID != 6001 {
 		t.Errorf("%d records, the newest is %v", len(h), h[0])
 	}
@@ -160,7 +170,9 @@ func TestHistoryIsBounded(t *testing.T) {
 // Whatever the file holds, logins work, and the lines that are whole are kept.
 func TestDamagedHistoryIsSkipped(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "logins")
-	openLogins(t, file, clock.NewFake(start)).Open(joe, clientAddr, "cli").Close()
+	before := openLogins(t, file, clock.NewFake(start))
+	before.Open(joe, clientAddr, "cli").Close()
+	before.Close()
 	whole, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -189,6 +201,7 @@ func TestDamagedHistoryIsSkipped(t *testing.T) {
 			t.Errorf("%s: logged %q", c.name, log.String())
 		}
 		l.Open(admin, clientAddr, "cli").Close()
+		l.Close()
 		if h := openLogins(t, file, clock.NewFake(start)).History(); len(h) != c.logins+1 {
 			t.Errorf("%s: after a login the history is %v", c.name, h)
 		}
@@ -216,6 +229,9 @@ func TestUnwritableHistoryRefusesNoLogin(t *testing.T) {
 	if h := l.History(); len(h) != 2 || h[1].LogoutTime.IsZero() {
 		t.Errorf("in memory: %v", h)
 	}
+	l.Flush()
+	l.Open(joe, clientAddr, "ftp").Close()
+	l.Flush()
 	if n := strings.Count(log.String(), "\n"); n != 1 {
 		t.Errorf("%d lines were logged, want 1:\n%s", n, log.String())
 	}
@@ -223,8 +239,30 @@ func TestUnwritableHistoryRefusesNoLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Open(admin, clientAddr, "ftp")
-	if h := openLogins(t, file, clock.NewFake(start)).History(); len(h) != 3 {
+	l.Close()
+	if h := openLogins(t, file, clock.NewFake(start)).History(); len(h) != 4 {
 		t.Errorf("once the file can be written it holds %v", h)
+	}
+}
+
+func TestRecordsAreWrittenSoon(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "logins")
+	l := openLogins(t, file, clock.NewFake(start))
+	l.Open(admin, clientAddr, "cli")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for len(openLogins(t, file, clock.NewFake(start)).History()) == 0 {
+		if err := clock.System().Sleep(ctx, time.Millisecond); err != nil {
+			t.Fatal("the login is not in the file")
+		}
+	}
+	joined := l.Open(joe, clientAddr, "cli")
+	l.Close()
+	joined.Close()
+	l.Flush()
+	h := openLogins(t, file, clock.NewFake(start)).History()
+	if len(h) != 2 || !h[0].LogoutTime.IsZero() {
+		t.Errorf("the file holds %v, want the two logins and nothing after Close", h)
 	}
 }
 
@@ -250,6 +288,7 @@ func TestLoginsAreSafeForConcurrentUse(t *testing.T) {
 
 func BenchmarkLogin(b *testing.B) {
 	l := users.OpenLogins(filepath.Join(b.TempDir(), "logins"), clock.System(), nil)
+	defer l.Close()
 	for b.Loop() {
 		l.Open(admin, clientAddr, "cli").Close()
 	}
