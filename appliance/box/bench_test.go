@@ -19,8 +19,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/esasim/esasim/appliance/box"
-	"github.com/esasim/esasim/appliance/clock"
-	"github.com/esasim/esasim/appliance/logs"
 	"github.com/esasim/esasim/appliance/tooltest"
 	"github.com/esasim/esasim/fixtures"
 )
@@ -347,34 +345,16 @@ func BenchmarkGetFTP(b *testing.B) {
 	}
 }
 
-// BenchmarkAppliances measures many appliances in one process, without doors.
+// BenchmarkAppliances measures many appliances in one process, without doors, that share a
+// blueprint. Several start at a time: a start waits for the connections of its topology.
 func BenchmarkAppliances(b *testing.B) {
-	_, data, _ := fixtures.Topology("lab")
-	topo, err := box.LoadTopology("lab", data)
-	if err != nil {
-		b.Fatal(err)
-	}
 	for _, n := range []int{100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			dir := b.TempDir()
-			logFiles := logs.NewOpenFiles(logs.DefaultOpenFiles, clock.System())
-			defer logFiles.Close()
+			plan, dir := labBlueprint(b), b.TempDir()
 			for round := 0; b.Loop(); round++ {
 				before := inUse()
-				boxes := make([]*box.Box, n)
 				start := time.Now()
-				for i := range boxes {
-					x, err := box.New(box.Options{Topology: topo, NoDoors: true, LogFiles: logFiles,
-						Dir:     filepath.Join(dir, fmt.Sprintf("%d-%d", round, i)),
-						HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))})
-					if err != nil {
-						b.Fatal(err)
-					}
-					if err := x.Start(b.Context()); err != nil {
-						b.Fatal(err)
-					}
-					boxes[i] = x
-				}
+				boxes, logFiles := startMany(b, plan, filepath.Join(dir, fmt.Sprint(round)), n)
 				b.ReportMetric(time.Since(start).Seconds(), "boot-s")
 				b.ReportMetric(float64(inUse()-before)/(1<<20), "MiB")
 				for _, x := range boxes {
@@ -382,6 +362,7 @@ func BenchmarkAppliances(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
+				logFiles.Close()
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -17,11 +18,15 @@ import (
 // Listen opens p on every address that the committed configuration gives it. The listener follows
 // the configuration until it is closed. Its Accept returns network.Conns.
 func (t *Table) Listen(ctx context.Context, p Port) (net.Listener, error) {
-	l := &listener{
-		table: t, port: p,
-		conns: make(chan network.Conn), done: make(chan struct{}),
-		open: map[netip.AddrPort]network.Listener{},
-	}
+	l := &listener{conns: make(chan network.Conn)}
+	l.handle = l.handOver
+	return t.listen(ctx, p, l)
+}
+
+// listen is Listen for a listener with handle, and conns if handle needs it.
+func (t *Table) listen(ctx context.Context, p Port, l *listener) (net.Listener, error) {
+	l.table, l.port = t, p
+	l.done, l.open = make(chan struct{}), map[netip.AddrPort]openPort{}
 	// The listener is added before the configuration is read, so that no commit is missed.
 	t.mu.Lock()
 	t.listeners = append(t.listeners, l)
@@ -34,15 +39,22 @@ func (t *Table) Listen(ctx context.Context, p Port) (net.Listener, error) {
 
 // A listener accepts connections on all addresses of a port.
 type listener struct {
-	table *Table
-	port  Port
-	conns chan network.Conn
-	done  chan struct{}
-	wg    sync.WaitGroup
+	table  *Table
+	port   Port
+	handle func(network.Conn) // called for each connection; must return when done is closed
+	conns  chan network.Conn  // of handOver
+	done   chan struct{}
+	wg     sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
-	open   map[netip.AddrPort]network.Listener
+	open   map[netip.AddrPort]openPort
+}
+
+// An openPort is a listener on one address.
+type openPort struct {
+	network.Listener
+	wait func() // for its handle, after Close
 }
 
 // add listens on those wanted addresses that are not open yet: on all of them or on none. It calls
@@ -56,7 +68,7 @@ func (l *listener) add(ctx context.Context, want func() []netip.AddrPort) error 
 	added := map[netip.AddrPort]network.Listener{}
 	process := l.port.Process.properties()
 	for _, addr := range want() {
-		if l.open[addr] != nil || added[addr] != nil {
+		if l.open[addr].Listener != nil || added[addr] != nil {
 			continue
 		}
 		n, err := l.table.o.Net.Listen(ctx, network.ListenConfig{
@@ -77,8 +89,7 @@ func (l *listener) add(ctx context.Context, want func() []netip.AddrPort) error 
 		added[addr] = n
 	}
 	for addr, n := range added {
-		l.open[addr] = n
-		l.wg.Go(func() { l.accept(n) })
+		l.open[addr] = openPort{n, l.serve(n)}
 	}
 	return nil
 }
@@ -90,23 +101,36 @@ func (l *listener) keep(want []netip.AddrPort) {
 	for addr, n := range l.open {
 		if !slices.Contains(want, addr) {
 			n.Close()
+			l.wg.Go(n.wait)
 			delete(l.open, addr)
 		}
 	}
 }
 
-func (l *listener) accept(n network.Listener) {
-	for {
-		c, err := n.AcceptConn()
-		if err != nil {
-			return
+// serve calls handle for the connections to n until n is closed. wait then waits for that.
+func (l *listener) serve(n network.Listener) (wait func()) {
+	if s, ok := n.(network.Server); ok {
+		return s.Serve(l.handle)
+	}
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		for {
+			c, err := n.AcceptConn()
+			if err != nil {
+				return
+			}
+			l.handle(c)
 		}
-		select {
-		case l.conns <- c:
-		case <-l.done:
-			c.Abort()
-			return
-		}
+	})
+	return accepting.Wait
+}
+
+// handOver gives a connection to the caller of Accept.
+func (l *listener) handOver(c network.Conn) {
+	select {
+	case l.conns <- c:
+	case <-l.done:
+		c.Abort()
 	}
 }
 
@@ -120,7 +144,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close stops listening and waits until no goroutine accepts any more.
+// Close stops listening and waits until no connection is handled any more.
 func (l *listener) Close() error {
 	l.mu.Lock()
 	if l.closed {
@@ -129,11 +153,15 @@ func (l *listener) Close() error {
 	}
 	l.closed = true
 	close(l.done)
-	for _, n := range l.open {
+	open := slices.Collect(maps.Values(l.open))
+	for _, n := range open {
 		n.Close()
 	}
 	clear(l.open)
 	l.mu.Unlock()
+	for _, n := range open {
+		n.wait()
+	}
 	l.wg.Wait()
 	t := l.table
 	t.mu.Lock()

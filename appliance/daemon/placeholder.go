@@ -40,35 +40,29 @@ func (d *Placeholder) Start(ctx context.Context) error {
 	d.conns = map[net.Conn]bool{}
 	d.mu.Unlock()
 	for _, port := range placeholderPorts(d.process) {
-		l, err := d.table.Listen(ctx, port)
+		l, err := d.table.listen(ctx, port, &listener{
+			handle: func(c network.Conn) { d.serve(c, port) },
+		})
 		if err != nil {
 			return errors.Join(err, d.Stop(ctx))
 		}
 		d.mu.Lock()
 		d.listeners = append(d.listeners, l)
 		d.mu.Unlock()
-		d.wg.Go(func() { d.serve(l, port) })
 	}
 	return nil
 }
 
-func (d *Placeholder) serve(l net.Listener, port Port) {
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		d.mu.Lock()
-		running := d.conns != nil
-		if running {
-			d.conns[c] = true
-			d.wg.Go(func() { d.decline(c, port) })
-		}
-		d.mu.Unlock()
-		if !running {
-			c.Close()
-		}
+// serve declines a connection in a goroutine of its own.
+func (d *Placeholder) serve(c network.Conn, port Port) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conns == nil { // Stop has been called
+		c.Close()
+		return
 	}
+	d.conns[c] = true
+	d.wg.Go(func() { d.decline(c, port) })
 }
 
 // declineTimeout bounds how long declining one connection may take.
@@ -100,15 +94,16 @@ func (d *Placeholder) decline(c net.Conn, port Port) {
 // Stop closes the ports and all connections. Stop may be called more than once and without Start.
 func (d *Placeholder) Stop(context.Context) error {
 	d.mu.Lock()
-	for _, l := range d.listeners {
-		l.Close()
-	}
+	listeners := d.listeners
 	d.listeners = nil
 	for c := range d.conns {
 		c.Close()
 	}
 	d.conns = nil
 	d.mu.Unlock()
+	for _, l := range listeners { // Close waits for serve, which takes mu
+		l.Close()
+	}
 	d.wg.Wait()
 	return nil
 }

@@ -34,6 +34,16 @@ type Listener interface {
 	AcceptConn() (Conn, error)
 }
 
+// A Server is a Listener that needs no goroutine while no client connects.
+type Server interface {
+	Listener
+	// Serve calls handle for each connection, one after the other, until the listener is closed.
+	// It returns immediately. While handle runs, the listener accepts nothing. Serve is called at
+	// most once, instead of Accept. wait, which is called after Close, blocks until handle has
+	// returned.
+	Serve(handle func(Conn)) (wait func())
+}
+
 // A Conn is a TCP connection.
 type Conn interface {
 	net.Conn

@@ -89,7 +89,7 @@ type run struct {
 func (s *Server) Start(ctx context.Context) error {
 	requests, cancel := context.WithCancel(context.Background())
 	r := &run{site: newSite(s.o, s.tokens), cancel: cancel, unused: map[net.Conn]uint64{}}
-	handler := r.site.handler()
+	handler := sync.OnceValue(r.site.handler) // its routes are made when somebody uses the page
 	r.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			if !r.begin() {
@@ -99,7 +99,7 @@ func (s *Server) Start(ctx context.Context) error {
 			if c := connOf(q.Context()); c != nil {
 				q.TLS, c.responseBegins = c.state, true
 			}
-			handler.ServeHTTP(w, q)
+			handler().ServeHTTP(w, q)
 		}),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,

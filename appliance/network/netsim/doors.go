@@ -254,6 +254,14 @@ func (l *listener) AcceptConn() (network.Conn, error) {
 	return c, err
 }
 
+// Serve implements network.Server.
+func (l *listener) Serve(handle func(network.Conn)) (wait func()) {
+	return l.Listener.(network.Server).Serve(func(c network.Conn) {
+		l.accepted()
+		handle(c)
+	})
+}
+
 // Close shuts the doors and then closes the listener. The appliance refuses clients that
 // come in between.
 func (l *listener) Close() error {

@@ -105,6 +105,7 @@
 // Host.mu guards interfaces and routes, and registry.mu the sockets. socket.mu guards the
 // byte counts of one socket; the stack's TCP probe takes it while an endpoint is locked, so
 // no lock is taken while it is held. listener.mu guards the length of a listener's queue.
+// serving.mu and dormants.mu are leaves that are taken while packets are processed.
 // personalities.mu guards the flows and is held for short moments; only locks of package ether
 // are taken while it is held. neighborSweeper.mu guards its timer and listeners; it is taken while the stack's locks are
 // held, so the stack is not called while it is held. learner.sending is held while a datagram

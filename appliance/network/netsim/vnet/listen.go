@@ -3,6 +3,7 @@ package vnet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 	"net"
 	"net/netip"
@@ -35,6 +36,7 @@ type listener struct {
 	addr          *net.TCPAddr
 	receiveBuffer int // size of the receive buffer of accepted connections
 	accepts       gate
+	serving       serving
 
 	mu            sync.Mutex // guards the length of the queue
 	wide          bool
@@ -42,7 +44,7 @@ type listener struct {
 	stopNarrowing func() bool // stops the timer that narrows the queue
 }
 
-var _ network.Listener = (*listener)(nil)
+var _ network.Server = (*listener)(nil)
 
 // Listen implements network.Transport. The address 0.0.0.0 stands for all IPv4 addresses and
 // :: for all IPv6 addresses.
@@ -163,28 +165,40 @@ func (l *listener) AcceptConn() (network.Conn, error) {
 	l.widenQueue()
 	defer l.narrowQueueLater()
 	for {
-		if err := l.accepts.err(); err != nil {
-			return nil, l.opError("accept", err)
+		c, err := l.acceptNow()
+		if err != errNoneWaits {
+			return c, err
 		}
-		ep, q, err := l.ep.Accept(nil)
-		switch {
-		case err == nil:
-			s := &socket{owner: l.sock.owner, user: l.sock.user, mapped: l.sock.mapped}
-			c := l.host.newConn(ep, q, s)
-			c.finishHandshake(l.receiveBuffer)
-			if !l.host.sockets.add(s) {
-				c.Close()
-				return nil, l.opError("accept", net.ErrClosed)
-			}
-			l.host.sockets.setID(s)
-			return c, nil
-		case wouldBlock(err):
-			l.accepts.wait()
-		case l.accepts.closed.Load():
+		l.accepts.wait()
+	}
+}
+
+// errNoneWaits is the error of acceptNow if no connection waits.
+var errNoneWaits = errors.New("vnet: no connection waits")
+
+// acceptNow accepts a connection that waits.
+func (l *listener) acceptNow() (network.Conn, error) {
+	if err := l.accepts.err(); err != nil {
+		return nil, l.opError("accept", err)
+	}
+	ep, q, err := l.ep.Accept(nil)
+	switch {
+	case err == nil:
+		s := &socket{owner: l.sock.owner, user: l.sock.user, mapped: l.sock.mapped}
+		c := l.host.newConn(ep, q, s)
+		c.finishHandshake(l.receiveBuffer)
+		if !l.host.sockets.add(s) {
+			c.Close()
 			return nil, l.opError("accept", net.ErrClosed)
-		default:
-			return nil, l.opError("accept", errno(err))
 		}
+		l.host.sockets.setID(s)
+		return c, nil
+	case wouldBlock(err):
+		return nil, errNoneWaits
+	case l.accepts.closed.Load():
+		return nil, l.opError("accept", net.ErrClosed)
+	default:
+		return nil, l.opError("accept", errno(err))
 	}
 }
 
@@ -193,6 +207,7 @@ func (l *listener) Close() error {
 	if !l.accepts.close() {
 		return l.opError("close", net.ErrClosed)
 	}
+	l.stopServing()
 	l.mu.Lock()
 	l.stopTimer()
 	l.mu.Unlock()
