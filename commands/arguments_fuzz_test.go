@@ -31,6 +31,7 @@ func (fuzzNet) FlushNeighbors() ([]network.Neighbor, error) { return nil, nil }
 // localCommands have an inline form and neither wait nor need other machines.
 var localCommands = []string{
 	"adminaccessconfig", "commit", "diagnostic", "displayalerts", "dnsconfig", "findevent", "grep",
+	"bouncerecipients", "deleterecipients", "redirectrecipients", "suspendlistener",
 	"help", "logconfig", "netstat", "packetcapture", "rollovernow", "routeconfig", "sethostname",
 	"settz", "showconfig", "status", "tcpdump",
 }

@@ -34,6 +34,7 @@
 //	    -size 80x24             on a terminal of another size
 //	clock +31m              advance the clock
 //	ssh LINE                run a command line; stdout is its output
+//	send SUBJECT FROM TO...     send a message through the SMTP door
 //	alert CLASS SEVERITY TEXT   raise an alert
 //
 // A script without the verb box has the default one: topology lab, seed 1, and a clock that

@@ -19,6 +19,12 @@ func TestForbiddenCommandsOfRoles(t *testing.T) {
 		"ntpconfig", "packetcapture", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
 		"settime", "settz", "showconfig", "tcpdump",
 	}
+	handleMail := []string{
+		"archivemessage", "bouncerecipients", "deleterecipients", "delivernow", "oldmessage",
+		"redirectrecipients", "removemessage", "resume", "resumedel", "resumelistener", "showmessage",
+		"showrecipients", "suspend", "suspenddel", "suspendlistener", "workqueue",
+	}
+	operate = append(operate, handleMail...)
 	readLogs := []string{"findevent", "grep", "tail"}
 	power := []string{"reboot", "shutdown"}
 	for role, want := range map[users.Role][]string{

@@ -6,7 +6,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"flag"
+	"fmt"
 	"net/netip"
+	"net/smtp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -66,6 +68,7 @@ func playTranscripts(t *testing.T, files []string, update bool) {
 			"clock":   func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).clock(ts, args) },
 			"session": func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).session(ts, args) },
 			"ssh":     func(ts *testscript.TestScript, neg bool, args []string) { scriptOf(ts).ssh(ts, neg, args) },
+			"send":    func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).send(ts, args) },
 			"alert":   func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).alert(ts, args) },
 		},
 	})
@@ -230,6 +233,17 @@ func (s *script) ssh(ts *testscript.TestScript, neg bool, args []string) {
 	if neg != (status != 0) {
 		ts.Fatalf("exit status %d of %s\n%s", status, args[0], out.String())
 	}
+}
+
+// send sends a message through the SMTP door. The appliance has accepted it when send returns.
+func (s *script) send(ts *testscript.TestScript, args []string) {
+	s.ensureStarted(ts)
+	if len(args) < 3 {
+		ts.Fatalf("usage: send SUBJECT FROM TO...")
+	}
+	const body = "Subject: %s\r\nMessage-ID: <1@example.net>\r\n\r\nhello\r\n"
+	ts.Check(smtp.SendMail(s.running.DoorAddrs()["smtp"].String(), nil, args[1], args[2:],
+		fmt.Appendf(nil, body, args[0])))
 }
 
 func (s *script) alert(ts *testscript.TestScript, args []string) {

@@ -45,12 +45,10 @@ type unsimulatedCommand struct {
 // searched first, and tcpdump and packetcapture are not in the table.
 var unsimulated = []unsimulatedCommand{
 	{names: "systemsetup featurekey featurekeyconfig upgrade revert supportrequest techsupport" +
-		" suspend resume suspendlistener resumelistener suspenddel resumedel" +
 		" addressconfig certconfig generalconfig updateconfig updatenow trace credits mailconfig"},
 	{names: "listenerconfig aliasconfig smtproutes smtpauthconfig localeconfig" +
 		" altsrchost bounceconfig bvconfig deliveryconfig destconfig destqueue unsubscribe" +
-		" archivemessage bouncerecipients deleterecipients delivernow oldmessage redirectrecipients" +
-		" removemessage showmessage showrecipients workqueue resetqueue resetcounters" +
+		" resetqueue resetcounters" +
 		" hostrate hoststatus rate tophosts topin tarpit"},
 	{names: "addresslistconfig dictionaryconfig exceptionconfig filters policyconfig" +
 		" quarantineconfig scanconfig stripheaders textconfig incomingrelayconfig slblconfig" +

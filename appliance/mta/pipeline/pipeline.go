@@ -185,9 +185,6 @@ type Status struct {
 func (p *Pipeline) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Paused: p.paused, Waiting: len(p.waiting), In: p.in, Out: p.out}
-	if p.ctx == nil {
-		s.Waiting = p.o.Queue.Stats().InWorkQueue
-	}
-	return s
+	// What is in waiting may have been deleted by an administrator.
+	return Status{Paused: p.paused, Waiting: p.o.Queue.Stats().InWorkQueue, In: p.in, Out: p.out}
 }
