@@ -22,7 +22,7 @@ type Health struct {
 
 // ServiceHealth describes a service of the appliance that doors can lead to.
 type ServiceHealth struct {
-	Name      string           `json:"name"`      // ssh, ftp, http or https, as in topologies
+	Name      string           `json:"name"`      // ssh, ftp, http, https or smtp, as in topologies
 	Listening []netip.AddrPort `json:"listening"` // in the world; none if no interface offers it
 }
 

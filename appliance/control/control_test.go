@@ -200,7 +200,7 @@ func TestHealth(t *testing.T) {
 	socket, port := serve(t, b)
 	c, ctx := control.Dial("unix", socket), within(t)
 	h, err := c.Health(ctx)
-	if err != nil || h.Status != "up" || h.Since.IsZero() || len(h.Services) != 4 {
+	if err != nil || h.Status != "up" || h.Since.IsZero() || len(h.Services) != 5 {
 		t.Errorf("%+v, %v", h, err)
 	}
 	status, text := sendRequest(t, http.DefaultClient, "GET", "http://"+port+"/v1/health", "")
