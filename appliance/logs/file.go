@@ -180,13 +180,9 @@ func (f *file) release() {
 	}
 }
 
-// pendingHeader returns what must be written before the next line: a header if the file was
-// begun by an earlier run, or if there is no current file, in which case pendingHeader creates
-// one.
+// pendingHeader returns what must be written before the next line if the file was begun by an
+// earlier run, or if there is no current file, in which case pendingHeader creates one.
 func (f *file) pendingHeader(at time.Time) ([]byte, error) {
-	if f.name != "" && !f.resumed {
-		return nil, nil
-	}
 	if f.name == "" {
 		if err := f.createCurrent(at); err != nil {
 			return nil, err
@@ -293,7 +289,7 @@ func (f *file) rollOver(at time.Time, byTime bool) {
 	}
 	f.finish(at)
 	if f.conf.Type.Spec().Format == Lines {
-		f.writeChunk(nil, at)
+		f.writeChunk(nil, func() time.Time { return at })
 	}
 }
 
@@ -302,7 +298,7 @@ func (f *file) writeDocument(body []byte, at time.Time) {
 	if f.name != "" {
 		f.finish(at)
 	}
-	f.writeChunk(body, at)
+	f.writeChunk(body, func() time.Time { return at })
 }
 
 // finish makes the current file a saved file, and removes the oldest saved files above the

@@ -13,17 +13,16 @@ import (
 // append writes lines, whose stamps are in the given zone, and rolls over when the file is full.
 func (f *file) append(text []byte, zone *time.Location) {
 	for len(text) > 0 {
-		at := lineTime(text, zone)
 		first := int64(bytes.IndexByte(text, '\n') + 1)
 		if f.name != "" && !f.headerOnly && f.size+first > f.conf.MaxSize {
-			f.finish(at)
+			f.finish(lineTime(text, zone))
 		}
 		room := f.conf.MaxSize - f.size
 		if f.name == "" {
 			room -= headerSize
 		}
 		n := wholeLines(text, min(chunkSize, room))
-		f.writeChunk(text[:n], at)
+		f.writeChunk(text[:n], func() time.Time { return lineTime(text, zone) })
 		text = text[n:]
 	}
 }
@@ -40,15 +39,15 @@ func lineTime(line []byte, zone *time.Location) time.Time {
 
 // writeChunk writes a chunk. If the disk has no room for it, writeChunk writes the lines that fit
 // and counts the others as lost. The chunk is preceded by the header if one is due, and by the
-// number of lines that were lost before.
-func (f *file) writeChunk(chunk []byte, at time.Time) {
+// number of lines that were lost before, whose time is at().
+func (f *file) writeChunk(chunk []byte, at func() time.Time) {
 	err := f.openCurrent()
 	var header []byte
-	if err == nil {
-		header, err = f.pendingHeader(at)
+	if err == nil && (f.name == "" || f.resumed) {
+		header, err = f.pendingHeader(at())
 	}
 	for _, l := range f.unreportedLost {
-		header = appendLine(header, at, Warning, l.text())
+		header = appendLine(header, at(), Warning, l.text())
 	}
 	written := 0 // bytes of chunk
 	if err == nil {
