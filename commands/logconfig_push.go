@@ -58,6 +58,7 @@ func syslogRows(s logs.Subscription, p syslog.Stats) []statusRow {
 		{"Messages dropped because the buffer was full", p.Dropped},
 		{"Messages that servers may have lost, at most", p.InDoubt},
 		{"Of them at the last break", p.LastInDoubt},
+		{"Of these, not read by the server, at most", p.LastUnread},
 		{"Connections that the server closed", p.Breaks}, {"Connections that failed", p.Failures},
 		{"Last error", cmp.Or(p.LastError, "None")},
 	}
