@@ -28,11 +28,16 @@
 //
 // # Splicing
 //
-// Each direction is one goroutine that reads and writes; nothing is handed over in
-// between. A half-close is passed on as a half-close, a reset as a reset. An idle
-// connection holds two buffers of 2 KiB; a busy one borrows 64 KiB for each direction. The
-// back door never borrows, and on Linux it waits for the real host's window: it holds at
-// most 16 KiB of what the appliance believes to have arrived.
+// A half-close is passed on as a half-close, a reset as a reset. A goroutine reads from the
+// real client and writes into the simulated network. In the other direction a front door has
+// no goroutine that waits (see pull): the goroutine that delivers the service's data in the
+// simulated network also writes it to the real socket. Only while that is full, or there is
+// much data, a goroutine of the door does. On Windows, at the back door, and where the FTP
+// door changes the data, each direction is a goroutine.
+//
+// An idle connection of a front door holds one buffer of 2 KiB; a busy one borrows 64 KiB for
+// each direction. The back door never borrows, and on Linux it waits for the real host's
+// window: it holds at most 16 KiB of what the appliance believes to have arrived.
 //
 // # What a real server has read
 //
@@ -51,7 +56,8 @@
 // # Locks
 //
 // Front.mu guards the listener and the lists of connections, queue.mu the connections that
-// the service has not accepted, session.mu the listeners of an FTP session, flows.mu the open flows,
-// readWatches.mu the watched connections, readWatch.mu what is known of one. None of them is held
-// while a call blocks or while another of them is taken.
+// the service has not accepted, session.mu the listeners of an FTP session, flows.mu the open
+// flows, readWatches.mu the watched connections, readWatch.mu what is known of one. None of them
+// is held while a call blocks or while another of them is taken. A pull is called on goroutines
+// that move frames and takes no lock.
 package door

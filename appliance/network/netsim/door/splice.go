@@ -41,6 +41,14 @@ func (s *splicer) size() int {
 	return idleBuffer
 }
 
+// buffer returns a large buffer. The caller returns it to s.buffers.
+func (s *splicer) buffer() *[busyBuffer]byte {
+	if b, _ := s.buffers.Get().(*[busyBuffer]byte); b != nil {
+		return b
+	}
+	return new([busyBuffer]byte)
+}
+
 // A splice is a pair of connections between which bytes are copied. b is the service's side.
 type splice struct {
 	a, b half
@@ -90,6 +98,13 @@ func (p *splice) abort() {
 // run copies both ways until both sides are done. A reset on one side resets the other. The
 // filters, which may be nil, are applied to the data from a and from b.
 func (s *splicer) run(p *splice, fromA, fromB filter) {
+	if x := s.newPull(p, fromB); x != nil {
+		defer p.close()
+		defer x.wait()
+		x.start()
+		s.copy(p, p.b, p.a, fromA)
+		return
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -142,9 +157,7 @@ func (s *splicer) copy(p *splice, dst, src half, change filter) {
 			p.abort()
 			return
 		case n == len(small) && big == nil && !s.small:
-			if big, _ = s.buffers.Get().(*[busyBuffer]byte); big == nil {
-				big = new([busyBuffer]byte)
-			}
+			big = s.buffer()
 			buf = big[:]
 		case n < len(small) && big != nil:
 			s.buffers.Put(big)

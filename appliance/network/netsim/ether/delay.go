@@ -183,7 +183,7 @@ func (f *Fabric) nap() bool {
 		// The sleeper acts as the pump, which saves a hand-over between goroutines.
 		f.pumping = true
 		f.mu.Unlock()
-		f.drain()
+		f.drain(0)
 		return true
 	}
 	l := &f.delayLine

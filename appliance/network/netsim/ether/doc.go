@@ -13,7 +13,8 @@
 //   - Fabric: the event loop that moves all frames of one world.
 //   - Event: one entry in the fabric's queue: a frame that has been transmitted, a
 //     frame whose delay has passed, or a function to call.
-//   - Pump: the one goroutine at a time that handles the fabric's events.
+//   - Pump: the one goroutine at a time that handles the fabric's events. It is the
+//     fabric's own, or for a moment that of a caller of Release.
 //   - Delay line: the events that are not due yet, in order of their time.
 //   - Sleeper: the goroutine that waits for events of the delay line that are due
 //     within milliseconds.
@@ -78,14 +79,25 @@
 //   - A frame costs one hand-over between goroutines even if it passes a router. With
 //     one goroutine for each port it cost two.
 //
-// The first frame starts the pump's goroutine, which is parked while no event is
+// A caller that transmits between Hold and Release acts as the pump itself: its frames reach
+// their destination without a hand-over to another goroutine, which on an idle machine costs
+// more than moving the frame. Frames of other callers wake the fabric's own goroutine. Since
+// all that runs on the pump can run on the goroutine of a caller of Release, that caller must
+// not hold a lock that it takes.
+//
+// A stack hands each segment to a goroutine of its own, and that one transmits the
+// acknowledgement. If a port has a SegmentReceiver, the segments of its connections are
+// processed on the pump instead. Defer calls a function when the queue is empty, without the
+// locks that the stack holds when it tells that data has arrived.
+//
+// The first frame starts the fabric's own goroutine, which is parked while no event is
 // queued. An earlier version started one goroutine for each burst of frames; growing
 // their stacks took half of the total time. The pump must not be blocked: receive
 // functions, taps, filters and functions given to After return quickly, and none of
 // them may close the port or fabric that calls them.
 //
-// Transmit never blocks and never calls a receiver. A stack transmits while it holds
-// locks, so waiting for a receiver that transmits too would be a deadlock. If an owner
+// Transmit never blocks and never calls a receiver; only Release does. A stack transmits
+// while it holds locks, so waiting for a receiver that transmits too would be a deadlock. If an owner
 // transmits faster than the fabric works, frames are dropped and counted, as by a
 // network card whose ring is full.
 //

@@ -11,6 +11,10 @@ import (
 	"github.com/esasim/esasim/appliance/entropy"
 )
 
+// maxBorrowedBatches is the number of batches of events that a goroutine handles in Release. A
+// connection that is opened or closed takes about four.
+const maxBorrowedBatches = 16
+
 // maxIdleQueue is the largest capacity of a queue that stays allocated while the
 // fabric is idle.
 const maxIdleQueue = 64
@@ -38,12 +42,14 @@ type Fabric struct {
 	spare       []event // an empty slice, memory for the next queue
 	pumping     bool    // a goroutine drains the queue, or the pump has been woken to do it
 	delayLine   delayLine
+	deferred    []func() // see Defer
 	closed      bool
 
 	// Used by the pump only.
 	merger    merger
 	nodeFrame *buffer.View // the frame that a node is receiving; nil once it has been relayed
 
+	holds    atomic.Int32 // calls of Hold without their Release
 	openTaps atomic.Int32
 	stamper  stamper
 }
@@ -84,7 +90,7 @@ func (f *Fabric) Close() {
 	}
 	f.closed = true
 	pending := append(f.queue, f.clearDelayLine()...)
-	f.queue, f.spare = nil, nil
+	f.queue, f.spare, f.deferred = nil, nil, nil
 	f.mu.Unlock()
 	for _, e := range pending {
 		e.discard()
@@ -110,10 +116,45 @@ func (f *Fabric) enqueue(e event) {
 	f.wakePump()
 }
 
-// wakePump wakes the pump if events are queued and no goroutine drains the queue. It is
-// called with mu held.
+// Hold announces that the caller is about to transmit, and will call Release immediately
+// afterwards. Until then, frames that are transmitted do not wake the pump.
+func (f *Fabric) Hold() { f.holds.Add(1) }
+
+// Release ends a Hold. If events are queued and nothing handles them, the caller's goroutine
+// acts as the pump for a moment, which saves a hand-over between goroutines. The caller must not
+// hold a lock that a receive function, a tap, or a function given to After or Defer takes.
+func (f *Fabric) Release() {
+	f.holds.Add(-1)
+	f.mu.Lock()
+	if f.pumping || f.closed || len(f.queue) == 0 && len(f.deferred) == 0 {
+		f.mu.Unlock()
+		return
+	}
+	f.pumping = true
+	f.running.Add(1)
+	f.mu.Unlock()
+	defer f.running.Done()
+	f.drain(maxBorrowedBatches)
+}
+
+// Defer calls fn once all events have been handled that are queued now, or can be queued before
+// the queue is empty. fn must not block, but unlike a function given to After it may take the
+// locks of a stack: Defer itself may be called while these are held. Once the fabric is closed,
+// Defer does nothing.
+func (f *Fabric) Defer(fn func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	f.deferred = append(f.deferred, fn)
+	f.wakePump()
+}
+
+// wakePump wakes the pump if there is something to do and no goroutine does it, or is about to.
+// It is called with mu held.
 func (f *Fabric) wakePump() {
-	if len(f.queue) > 0 && !f.pumping {
+	if f.holds.Load() == 0 && !f.pumping && (len(f.queue) > 0 || len(f.deferred) > 0) {
 		f.pumping = true
 		f.signalPump()
 	}
@@ -134,17 +175,19 @@ func (f *Fabric) runPump() {
 	for {
 		select {
 		case <-f.wake:
-			f.drain()
+			f.drain(0)
 		case <-f.done:
 			return
 		}
 	}
 }
 
-// drain handles events until none is queued or due. The caller has set pumping.
-func (f *Fabric) drain() {
+// drain handles events until none is queued or due, and then calls the deferred functions. The
+// caller has set pumping. If limit is not 0, the rest is left to the pump's goroutine after
+// limit batches of events.
+func (f *Fabric) drain(limit int) {
 	var batch []event
-	for {
+	for n := 0; ; n++ {
 		f.mu.Lock()
 		f.enqueueDue()
 		if len(f.queue) == 0 {
@@ -152,6 +195,17 @@ func (f *Fabric) drain() {
 			if f.spare = batch; cap(batch) > maxIdleQueue {
 				f.queue, f.spare = nil, nil
 			}
+			deferred := f.deferred
+			f.deferred = nil
+			f.mu.Unlock()
+			for _, fn := range deferred {
+				fn()
+			}
+			return
+		}
+		if limit > 0 && n == limit {
+			f.spare = batch
+			f.signalPump()
 			f.mu.Unlock()
 			return
 		}

@@ -19,6 +19,7 @@ type link struct {
 	resolution     atomic.Pointer[resolution]
 	wrapResolution atomic.Pointer[func(deliver func())] // see WrapResolution
 	arpMAC         MAC                                  // see SetARPMAC
+	receiver       SegmentReceiver                      // nil: none
 	rewriter       SegmentRewriter                      // nil: none
 }
 
@@ -46,6 +47,9 @@ func (l *link) deliver(v *buffer.View, more ...*buffer.View) {
 	if wrap != nil {
 		(*wrap)(func() { l.dispatch(b, 1+len(more)) })
 		return
+	}
+	if len(more) == 0 {
+		defer l.lockConnection(frame).unlock()
 	}
 	l.dispatch(b, 1+len(more))
 }

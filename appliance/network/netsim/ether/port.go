@@ -61,6 +61,9 @@ type counters struct {
 // Name returns the name that the port was created with.
 func (p *Port) Name() string { return p.name }
 
+// Fabric returns the fabric that the port belongs to.
+func (p *Port) Fabric() *Fabric { return p.fabric }
+
 // MAC returns the port's address.
 func (p *Port) MAC() MAC { return p.mac }
 

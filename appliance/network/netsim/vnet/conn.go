@@ -23,13 +23,14 @@ type conn struct {
 	local, remote *net.TCPAddr
 	reads, writes gate
 	flow          *flow // nil: the machine has no personality
+	watch         watch
 }
 
 var _ network.Conn = (*conn)(nil)
 
 func (h *Host) newConn(ep tcpip.Endpoint, q *waiter.Queue, s *socket) *conn {
 	c := &conn{host: h, ep: ep, sock: s}
-	s.ep, s.tcp, s.closeFunc = ep, true, func() { c.Close() }
+	s.queue, s.ep, s.tcp, s.closeFunc = q, ep, true, func() { c.Close() }
 	c.reads.attach(q, waiter.ReadableEvents)
 	c.writes.attach(q, waiter.WritableEvents)
 	return c
@@ -58,7 +59,10 @@ func (c *conn) opError(op, call string, err error) error {
 }
 
 // Read implements net.Conn.
-func (c *conn) Read(b []byte) (int, error) {
+func (c *conn) Read(b []byte) (int, error) { return c.read(b, true) }
+
+// read is Read. If wait is false it returns ErrWouldBlock instead of waiting.
+func (c *conn) read(b []byte, wait bool) (int, error) {
 	c.reads.mu.Lock()
 	defer c.reads.mu.Unlock()
 	w := tcpip.SliceWriter(b)
@@ -76,6 +80,8 @@ func (c *conn) Read(b []byte) (int, error) {
 				c.host.personalities.consumed(c.flow, res.Count)
 			}
 			return res.Count, nil
+		case wouldBlock(err) && !wait:
+			return 0, ErrWouldBlock
 		case wouldBlock(err):
 			c.reads.wait()
 		case errno(err) == io.EOF:
@@ -102,9 +108,8 @@ func (c *conn) Write(b []byte) (int, error) {
 			return n, nil
 		}
 		r.Reset(b[n:])
-		k, err := c.ep.Write(&r, tcpip.WriteOptions{})
-		n += int(k)
-		c.sock.addWritten(int(k))
+		k, err := c.write(&r)
+		n += k
 		switch {
 		case err == nil:
 			if n == len(b) {
@@ -120,6 +125,22 @@ func (c *conn) Write(b []byte) (int, error) {
 	}
 }
 
+// maxHeldWrite is the length of the longest Write whose data the caller moves to its destination
+// itself. While more is written at a time, it is faster if other goroutines move, receive and
+// acknowledge what has been written before.
+const maxHeldWrite = 4096
+
+// write hands as much of r to the stack as its buffer takes.
+func (c *conn) write(r *bytes.Reader) (int, tcpip.Error) {
+	if r.Len() <= maxHeldWrite {
+		c.host.hold()
+		defer c.host.release()
+	}
+	n, err := c.ep.Write(r, tcpip.WriteOptions{})
+	c.sock.addWritten(int(n)) // before release, which lets the acknowledgement arrive
+	return int(n), err
+}
+
 // Close implements net.Conn. Data that has been written is still sent.
 func (c *conn) Close() error {
 	if !c.writes.close() {
@@ -131,6 +152,7 @@ func (c *conn) Close() error {
 		c.host.personalities.remove(flowKey{c.local.AddrPort(), c.remote.AddrPort()}, c.flow)
 	}
 	c.host.sockets.release(c.sock)
+	c.watch.close()
 	return nil
 }
 

@@ -93,7 +93,9 @@ func (c *conn) connect(ctx context.Context, to tcpip.FullAddress) error {
 	defer cancel()
 	c.writes.mu.Lock()
 	defer c.writes.mu.Unlock()
+	c.host.hold()
 	err := c.ep.Connect(to)
+	c.host.release()
 	if _, started := err.(*tcpip.ErrConnectStarted); started {
 		c.host.sockets.setID(c.sock)
 		for connecting(c.ep) {

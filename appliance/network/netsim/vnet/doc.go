@@ -100,6 +100,20 @@
 // stack, an expired deadline and Close put a token. So waiting is one receive operation, for
 // which nothing is allocated or registered.
 //
+// # Segments are processed by the goroutine that delivers them
+//
+// gVisor hands each TCP segment that arrives to one of its goroutines, because the sender may
+// hold locks while a packet is delivered. In a fabric the pump delivers, without a lock of a
+// stack. Therefore, while a segment is delivered, its endpoint is locked as if by its owner, so
+// that the stack only queues the segment, and then the pump processes it. The functions that
+// do this are not exported by gVisor; segments.go links them by name. gVisor's goroutines still
+// process what is not an established connection, and what crosses no Ethernet.
+//
+// A caller of Write or Dial acts as the pump itself (ether.Fabric.Release), so that data is
+// sent, received and acknowledged before Write returns. A caller must not hold a lock that is
+// taken by what the pump calls: taps, routers, and functions given to Watchable.Watch. Close
+// leaves its segments to the fabric's own goroutine, because callers do hold locks.
+//
 // # Locks
 //
 // Host.mu guards interfaces and routes, and registry.mu the sockets. socket.mu guards the

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -80,7 +81,8 @@ type Host struct {
 	ctx       context.Context // done when the host is closed
 	cancel    context.CancelCauseFunc
 
-	personalities *personalities // nil: no machine has one
+	fabric        atomic.Pointer[ether.Fabric] // nil: there is no interface except lo0
+	personalities *personalities               // nil: no machine has one
 
 	pausing   sync.Mutex // held while the stack processes no TCP segments
 	destroyed bool       // the stack; guarded by pausing
@@ -222,6 +224,20 @@ func (h *Host) pauseSegments(f func()) {
 		defer h.stack.Resume()
 	}
 	f()
+}
+
+// hold announces that the caller is about to make the stack transmit, see ether.Fabric.Hold.
+func (h *Host) hold() {
+	if f := h.fabric.Load(); f != nil {
+		f.Hold()
+	}
+}
+
+// release ends a hold. The caller must not hold a lock of the stack.
+func (h *Host) release() {
+	if f := h.fabric.Load(); f != nil {
+		f.Release()
+	}
 }
 
 // must panics if err is not nil. It is for calls that fail only if this package is wrong.

@@ -82,6 +82,8 @@ func (h *Host) AddInterface(c InterfaceConfig) error {
 	if h.personalities != nil {
 		i.port.SetSegmentRewriter(portRewriter{h.personalities, i.port})
 	}
+	i.port.SetSegmentReceiver(&h.sockets)
+	h.fabric.Store(i.port.Fabric())
 	h.insertIface(i)
 	if err := h.setAddrs(i, c.Addrs); err != nil {
 		return fmt.Errorf("add interface %s: %w", c.Name, err)

@@ -12,6 +12,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
 
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/network"
@@ -42,7 +43,8 @@ type registry struct {
 // A socket is the registry's entry of a TCP or UDP endpoint.
 type socket struct {
 	ep          tcpip.Endpoint
-	closeFunc   func() // closes the endpoint as its owner does
+	queue       *waiter.Queue // of a connection
+	closeFunc   func()        // closes the endpoint as its owner does
 	tcp         bool
 	owner, user string
 	pid         int
