@@ -37,7 +37,6 @@ type fakeDNS struct {
 	mx    map[string]string // domain to exchanger
 	texts map[string]string // name to TXT
 	fails map[string]bool   // names and addresses for which no server answers
-	asked chan string
 }
 
 func (d *fakeDNS) look(table map[string]string, key string) (string, error) {

@@ -10,7 +10,6 @@ import (
 // A pipeListener accepts connections that tests make, with the addresses that they choose. They are
 // TCP connections of the machine's loopback interface.
 type pipeListener struct {
-	real  net.Listener
 	conns chan net.Conn
 	done  chan struct{}
 }

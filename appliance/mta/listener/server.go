@@ -146,8 +146,10 @@ func (s *Server) setSuspended(on bool, names []string) (changed []string) {
 	list := Section.Get(s.o.Committed()).Listeners
 	s.mu.Lock()
 	for _, l := range list {
-		chosen := len(names) == 0 || slices.ContainsFunc(names, func(n string) bool { return sameName(n, l.Name) })
-		if key := lower(l.Name); chosen && s.suspended[key] != on {
+		named := func(n string) bool { return sameName(n, l.Name) }
+		chosen := len(names) == 0 || slices.ContainsFunc(names, named)
+		// The listener for a central quarantine accepts nothing anyway.
+		if key := lower(l.Name); chosen && l.Type != Quarantine && s.suspended[key] != on {
 			if on {
 				s.suspended[key] = true
 			} else {

@@ -56,7 +56,6 @@ type session struct {
 	local     netip.AddrPort
 	remote    netip.AddrPort
 	icid      uint64
-	cause     uint64 // event of the connection, or of the present message
 	openEvent uint64
 	host      string // by reverse look-up; "": none
 	verified  bool

@@ -1,0 +1,189 @@
+package mta
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/esasim/esasim/appliance/clock"
+	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/entropy"
+	"github.com/esasim/esasim/appliance/events"
+	"github.com/esasim/esasim/appliance/mta/listener"
+	"github.com/esasim/esasim/appliance/mta/queue"
+	"github.com/esasim/esasim/appliance/netconfig"
+	"github.com/esasim/esasim/appliance/product"
+	"github.com/esasim/esasim/appliance/users"
+)
+
+// open opens a Server that is not started, with a listener named In.
+func open(t *testing.T, dir string, quota int64, told func(string), smtpUsers ...SMTPUser) *Server {
+	t.Helper()
+	f := config.NewFactory()
+	netconfig.Interfaces.SetFactory(f, netconfig.IPInterfaces{List: []netconfig.IPInterface{{
+		Name: "Data 1", Port: "Data 1",
+	}}})
+	listener.Section.SetFactory(f, listener.Settings{
+		Listeners: []listener.Listener{
+			listener.New("In", "Data 1", 25, listener.Public, product.Version{Major: 14}),
+			listener.NewQuarantine("Data 1"),
+		},
+		Limits: listener.DefaultLimits(),
+	})
+	SMTPUsers.SetFactory(f, SMTPUserList{List: smtpUsers})
+	store, err := config.Open(config.Options{Dir: filepath.Join(dir, "config"), Factory: f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Options{
+		Dir: filepath.Join(dir, "queue"), Quota: quota, StateFile: filepath.Join(dir, "suspended"),
+		Events: events.NewStream(clock.System()), Committed: store.Committed, Clock: clock.System(),
+		Entropy: entropy.Seeded(1), Logger: slog.New(slog.DiscardHandler), Conserving: told,
+		Hostname: func() string { return "esa.example.com" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestSuspensionsSurviveARestart: what an administrator has suspended stays so until it is resumed.
+func TestSuspensionsSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 0, nil)
+	if got := s.SuspendListeners(t.Context()); len(got) != 1 || got[0] != "In" {
+		t.Errorf("%v were suspended, want the one listener that administrators know of", got)
+	}
+	s.SuspendDelivery(t.Context())
+	s.PauseWorkQueue(Pause{By: "admin", Reason: "checks"})
+	s.Close()
+
+	s = open(t, dir, 0, nil)
+	s.applyState()
+	if !s.ReceivingSuspended() || !s.Delivery.Suspended() || !s.Pipeline.Status().Paused {
+		t.Error("something is not suspended after a restart")
+	}
+	if p := s.Paused(); p == nil || *p != (Pause{By: "admin", Reason: "checks"}) {
+		t.Errorf("the work queue is paused by %+v", p)
+	}
+	if got := s.ResumeListeners("in"); len(got) != 1 {
+		t.Errorf("%v were resumed", got)
+	}
+	if !s.ResumeDelivery() || !s.ResumeWorkQueue() {
+		t.Error("resuming says that nothing was suspended")
+	}
+	s.Close()
+
+	s = open(t, dir, 0, nil)
+	s.applyState()
+	if s.ReceivingSuspended() || s.Delivery.Suspended() || s.Pipeline.Status().Paused || s.Paused() != nil {
+		t.Error("something is suspended that was resumed before a restart")
+	}
+}
+
+// TestDamagedStateSuspendsNothing: whatever the file holds, the mail system opens.
+func TestDamagedStateSuspendsNothing(t *testing.T) {
+	for _, content := range []string{"", "{", "\x00", "[]", `{"delivery":"x"}`} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "suspended"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, dir, 0, nil)
+		s.applyState()
+		if s.Delivery.Suspended() {
+			t.Errorf("the file %q suspends deliveries", content)
+		}
+	}
+}
+
+// TestResourceConservation: above nine tenths of the queue's space messages are refused, and the
+// administrator is told once; below four fifths they are taken again.
+func TestResourceConservation(t *testing.T) {
+	var told []string
+	s := open(t, t.TempDir(), 100_000, func(text string) { told = append(told, text) })
+	fill := func(size int) uint64 {
+		mid := s.Queue.NextMID()
+		in, err := s.Queue.Create(mid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := in.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		env := queue.Envelope{Received: time.Now(), Recipients: []queue.Recipient{{Address: "a@b"}}}
+		if err := in.Commit(t.Context(), env); err != nil {
+			t.Fatal(err)
+		}
+		return mid
+	}
+	empty := func(mid uint64) {
+		if _, err := s.Queue.Update(t.Context(), mid, queue.Deleted(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill(75_000)
+	if s.resourcesLow() {
+		t.Error("messages are refused although a quarter of the space is free")
+	}
+	second := fill(12_000)
+	third := fill(5_000)
+	if !s.resourcesLow() || !s.Conserving() || !s.resourcesLow() || len(told) != 1 {
+		t.Errorf("above nine tenths: refused %v, alerts %q", s.Conserving(), told)
+	}
+	empty(third)
+	if !s.resourcesLow() {
+		t.Error("messages are taken again between the thresholds")
+	}
+	empty(second)
+	if s.resourcesLow() || s.Conserving() {
+		t.Error("messages are refused below four fifths")
+	}
+}
+
+// TestSMTPUsers: only a listed user with the right passphrase may send.
+func TestSMTPUsers(t *testing.T) {
+	hash, err := users.HashPassphrase("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, t.TempDir(), 0, nil, SMTPUser{Name: "joe", Hash: hash})
+	for _, test := range []struct {
+		user, passphrase string
+		want             bool
+	}{{"joe", "secret", true}, {"joe", "wrong", false}, {"joe", "", false}, {"ann", "secret", false}} {
+		if got := s.authenticate(context.Background(), test.user, test.passphrase); got != test.want {
+			t.Errorf("%s with %q: %v", test.user, test.passphrase, got)
+		}
+	}
+}
+
+// FuzzSuspended: whatever the file holds, it is read or refused, and what is read can be written.
+func FuzzSuspended(f *testing.F) {
+	for _, seed := range []string{"", "{}", `{"listeners":["In"],"delivery":true,"work_queue":{"by":"admin","reason":"x"}}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		file := filepath.Join(t.TempDir(), "suspended")
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		v, err := loadState(file)
+		if err != nil {
+			return
+		}
+		s := &Server{o: Options{StateFile: file, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}}
+		s.change(func(now *state) { *now = v })
+		if _, err := loadState(file); err != nil {
+			t.Errorf("what was written cannot be read: %v", err)
+		}
+	})
+}
