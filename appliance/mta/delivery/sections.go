@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"cmp"
-	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -48,7 +47,7 @@ func (l RouteList) check(*config.Config) error {
 	seen := map[string]bool{}
 	for _, r := range l.List {
 		key := strings.ToLower(r.Domain)
-		if err := CheckDomain(r.Domain); err != nil && key != "all" {
+		if err := CheckRouteDomain(r.Domain); err != nil {
 			return err
 		}
 		if seen[key] {
@@ -56,11 +55,8 @@ func (l RouteList) check(*config.Config) error {
 		}
 		seen[key] = true
 		for _, h := range r.Hosts {
-			if h.Name == "" || strings.ContainsAny(h.Name, " \t/<>@") {
-				return refusal.Newf("%q is no host for an SMTP route.", h.Name)
-			}
-			if h.Priority < 0 || h.Priority > math.MaxUint16 {
-				return refusal.Newf("The priority of %s must be from 0 to %d.", h.Name, math.MaxUint16)
+			if err := h.check(); err != nil {
+				return err
 			}
 		}
 	}
