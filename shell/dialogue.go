@@ -140,7 +140,29 @@ func (d Dialogue) Confirm(ctx context.Context, question string, def bool) (bool,
 	if def {
 		prompt = question + " [Y]> "
 	}
-	for {
+	yes := def
+	_, err := d.AskOnLine(ctx, prompt, func(answer string) error {
+		switch strings.ToLower(answer) {
+		case "":
+			yes = def
+		case "y", "yes":
+			yes = true
+		case "n", "no":
+			yes = false
+		default:
+			return refusal.New("Please answer yes or no.")
+		}
+		return nil
+	})
+	return yes && err == nil, err
+}
+
+// AskOnLine prints prompt, which ends with "> ", and returns the answer, which the user enters on
+// the same line, without leading and trailing blanks. If check returns a refusal, AskOnLine prints
+// it and asks again. A nil check accepts every answer.
+func (d Dialogue) AskOnLine(
+	ctx context.Context, prompt string, check func(string) error) (string, error) {
+	return d.askUntil(check, func() (string, error) {
 		d.ensureBlankLineAfterAnswer()
 		// The NUL keeps wrap from removing the blank at the end.
 		above, last := "", strings.TrimSuffix(d.wrap(prompt+"\x00"), "\x00")
@@ -149,19 +171,8 @@ func (d Dialogue) Confirm(ctx context.Context, question string, def bool) (bool,
 		}
 		io.WriteString(d.layout, above)
 		answer, err := d.Prompt(ctx, last)
-		if err != nil {
-			return false, err
-		}
-		switch strings.ToLower(strings.TrimSpace(answer)) {
-		case "":
-			return def, nil
-		case "y", "yes":
-			return true, nil
-		case "n", "no":
-			return false, nil
-		}
-		d.Printf("Please answer yes or no.\n")
-	}
+		return strings.TrimSpace(answer), err
+	})
 }
 
 // Choose prints a question and a numbered list, and returns the index of the user's choice. The

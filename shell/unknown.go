@@ -46,8 +46,8 @@ type unsimulatedCommand struct {
 var unsimulated = []unsimulatedCommand{
 	{names: "systemsetup featurekey featurekeyconfig upgrade revert supportrequest techsupport" +
 		" addressconfig certconfig generalconfig updateconfig updatenow trace credits mailconfig"},
-	{names: "listenerconfig aliasconfig smtproutes smtpauthconfig localeconfig" +
-		" altsrchost bounceconfig bvconfig deliveryconfig destconfig destqueue unsubscribe" +
+	{names: "listenerconfig aliasconfig smtpauthconfig localeconfig" +
+		" altsrchost bvconfig destqueue unsubscribe" +
 		" resetqueue resetcounters" +
 		" hostrate hoststatus rate tophosts topin tarpit"},
 	{names: "addresslistconfig dictionaryconfig exceptionconfig filters policyconfig" +
