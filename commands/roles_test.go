@@ -15,9 +15,9 @@ import (
 func TestForbiddenCommandsOfRoles(t *testing.T) {
 	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
 	operate := []string{
-		"alertconfig", "commit", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "logconfig",
+		"alertconfig", "bounceconfig", "commit", "deliveryconfig", "destconfig", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "logconfig",
 		"ntpconfig", "packetcapture", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
-		"settime", "settz", "showconfig", "tcpdump",
+		"settime", "settz", "showconfig", "smtproutes", "tcpdump",
 	}
 	handleMail := []string{
 		"archivemessage", "bouncerecipients", "deleterecipients", "delivernow", "oldmessage",
