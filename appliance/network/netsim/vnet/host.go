@@ -147,6 +147,7 @@ func (h *Host) newStack() *stack.Stack {
 		Clock:       &h.learner,
 		RawFactory:  &raw.EndpointFactory{},
 		NUDDisp:     &h.neighbors,
+		IPTables:    new(stack.IPTables), // no rules; gVisor's own empty tables take 8 KiB
 		SecureRNG:   rng,
 		RandSource:  randSource{rng},
 	})
