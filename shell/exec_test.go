@@ -66,7 +66,7 @@ func TestCommandLinesOverSSH(t *testing.T) {
 		{" ; ;", "", "", 0},
 		{"inline", "", "true 0\n", 0},
 		{"uname -a", "", unknown, 1},
-		{"workqueue status", "", "\nThe command workqueue exists in AsyncOS, but it is not simulated here. " +
+		{"trace status", "", "\nThe command trace exists in AsyncOS, but it is not simulated here. " +
 			"Type help for a list of the commands that are.\n", 1},
 		{"clustermode cluster", "",
 			"\nUnknown command or missing feature key: clustermode\n", 1}, // which needs a key
