@@ -10,6 +10,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/metrics"
 )
 
 // A statusWriter writes a status line to the status log and the mail log (logs.md 3.4), as often as
@@ -84,37 +85,58 @@ func (w *statusWriter) Done(_ context.Context, before, next *config.Config) {
 	}
 }
 
+// statusCounters are the tags of the counters in a status line.
+func statusCounters() map[string]metrics.Counter {
+	return map[string]metrics.Counter{
+		"InjMsg":     metrics.InjectedMessages,
+		"InjRcp":     metrics.InjectedRecipients,
+		"GenBncRcp":  metrics.GeneratedBounces,
+		"RejRcp":     metrics.RejectedRecipients,
+		"DrpMsg":     metrics.DroppedMessages,
+		"SftBncEvnt": metrics.SoftBounces,
+		"CmpRcp":     metrics.CompletedRecipients,
+		"HrdBncRcp":  metrics.HardBounces,
+		"DnsHrdBnc":  metrics.DNSHardBounces,
+		"5XXHrdBnc":  metrics.FiveXXHardBounces,
+		"FltrHrdBnc": metrics.FilterHardBounces,
+		"ExpHrdBnc":  metrics.ExpiredHardBounces,
+		"OtrHrdBnc":  metrics.OtherHardBounces,
+		"DlvRcp":     metrics.DeliveredRecipients,
+		"DelRcp":     metrics.DeletedRecipients,
+		"GlbUnsbHt":  metrics.GlobalUnsubscribeHits,
+		"InjBytes":   metrics.InjectedBytes,
+	}
+}
+
 // statusFigures returns the figures of a status line. Those of features that the appliance does
-// not have are 0.
+// not have are 0. Counters about mail are those of the lifetime, like the identifiers beside them:
+// no public text says which column the line has.
 func (a *Appliance) statusFigures() string {
-	used, quota := a.Files.Usage()
+	f := a.Figures()
 	dns := a.Resolver.Stats()
-	load, cpu := a.load.read(a.loadStart)
-	memory := processMemory()
-	decimal := func(n int64) string { return strconv.FormatInt(n, 10) }
-	figures := map[string]string{
-		"CPULd":   strconv.Itoa(load),
-		"TotalLd": strconv.Itoa(load),
-		"CPUTTm":  decimal(int64(cpu / time.Second)),
-		"CPUETm":  decimal(int64(a.Clock.Since(a.started) / time.Second)),
-		"RAMUsd":  decimal(memory),
-		"DnsReq":  strconv.FormatUint(dns.Requests, 10),
-		"NetReq":  strconv.FormatUint(dns.Network, 10),
-		"CchHit":  strconv.FormatUint(dns.Hits, 10),
-		"CchMis":  strconv.FormatUint(dns.Misses, 10),
-		"CchEct":  strconv.FormatUint(dns.Exceptions, 10),
-		"CchExp":  strconv.FormatUint(dns.Expired, 10),
+	values := map[string]string{
+		"LogAvail": logs.FormatDiskSpace(f.LogFree),
 	}
-	if all := int64(a.Product.MemoryMB) << 20; all > 0 {
-		figures["RAMUtil"] = decimal(min(100*memory/all, 100))
+	for tag, n := range map[string]uint64{
+		"CPULd": uint64(f.CPU), "TotalLd": uint64(f.CPU),
+		"CPUTTm": uint64(f.CPUTime / time.Second), "CPUETm": uint64(f.Uptime / time.Second),
+		"RAMUsd": uint64(f.Memory), "RAMUtil": uint64(f.RAM), "LogUsd": uint64(f.LogUsed),
+		"QKUsd": uint64(f.Queue.BytesUsed >> 10), "QKFre": uint64(f.Queue.BytesFree >> 10),
+		"CrtMID": f.MID, "CrtICID": f.ICID, "CrtDCID": f.DCID,
+		"ActvRcp": uint64(f.Queue.Recipients), "UnatmptRcp": uint64(f.Queue.Unattempted),
+		"AtmptRcp": uint64(f.Queue.Attempted),
+		"CrtCncIn": uint64(f.ConnectionsIn), "CrtCncOut": uint64(f.ConnectionsOut),
+		"WorkQ": uint64(f.WorkQueue), "DstInMem": uint64(f.Destinations),
+		"ResCon": uint64(f.Conservation),
+		"DnsReq": dns.Requests, "NetReq": dns.Network, "CchHit": dns.Hits, "CchMis": dns.Misses,
+		"CchEct": dns.Exceptions, "CchExp": dns.Expired,
+	} {
+		values[tag] = strconv.FormatUint(n, 10)
 	}
-	if quota > 0 {
-		free := max(quota-used, 0)
-		figures["LogUsd"] = decimal(used * 100 / quota)
-		figures["LogAvail"] = logs.FormatDiskSpace(free)
-		figures["QKFre"] = decimal(free >> 10) // mail is kept on the same disk
+	for tag, c := range statusCounters() {
+		values[tag] = strconv.FormatUint(f.Counter(c).Lifetime, 10)
 	}
-	return logs.StatusLine(a.Product.Version, figures)
+	return logs.StatusLine(a.Product.Version, values)
 }
 
 // SupportReport returns the part of AutoSupport's weekly report about the appliance's state.

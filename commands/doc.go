@@ -35,6 +35,7 @@
 //	clock +31m              advance the clock
 //	ssh LINE                run a command line; stdout is its output
 //	send SUBJECT FROM TO...     send a message through the SMTP door
+//	tried N                 wait until deliveries to N recipients have been tried
 //	alert CLASS SEVERITY TEXT   raise an alert
 //
 // A script without the verb box has the default one: topology lab, seed 1, and a clock that

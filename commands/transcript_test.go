@@ -69,6 +69,7 @@ func playTranscripts(t *testing.T, files []string, update bool) {
 			"session": func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).session(ts, args) },
 			"ssh":     func(ts *testscript.TestScript, neg bool, args []string) { scriptOf(ts).ssh(ts, neg, args) },
 			"send":    func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).send(ts, args) },
+			"tried":   func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).tried(ts, args) },
 			"alert":   func(ts *testscript.TestScript, _ bool, args []string) { scriptOf(ts).alert(ts, args) },
 		},
 	})

@@ -138,13 +138,6 @@ func (s *Set) Hosts() []Host {
 	return out
 }
 
-// ConnectionsOut returns how many connections to mail servers are open.
-func (s *Set) ConnectionsOut() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.hosts.open)
-}
-
 // source is where a client's connection comes from and leads to.
 type source struct {
 	host     string
@@ -159,13 +152,6 @@ type Client struct {
 	Addr        netip.Addr
 	Listener    string
 	Connections int
-}
-
-// ConnectionsIn returns how many connections of clients are open.
-func (s *Set) ConnectionsIn() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.inbound)
 }
 
 // Clients returns the open connections of clients by address and listener, most first.

@@ -50,11 +50,16 @@ func (b *bench) publish(list ...events.Fields) {
 	}
 }
 
+func (b *bench) now() *Snapshot {
+	x := b.Snapshot()
+	return &x
+}
+
 // lifetimes returns the lifetime counters that are not 0, in the order of status detail.
 func (b *bench) lifetimes() string {
 	out := ""
 	for _, c := range append(Counters(), InjectedBytes) {
-		if n := b.Counter(c).Lifetime; n > 0 {
+		if n := b.now().Counter(c).Lifetime; n > 0 {
 			out += fmt.Sprintf("%s %d ", c.Key(), n)
 		}
 	}
@@ -102,25 +107,25 @@ func TestColumns(t *testing.T) {
 	b.Close()
 	b.open(t)
 	b.publish(mailevents.Delayed{})
-	if got, want := b.Counter(SoftBounces), (Values{3, 1, 3}); got != want {
+	if got, want := b.now().Counter(SoftBounces), (Values{3, 1, 3}); got != want {
 		t.Errorf("after a restart: %v, want %v", got, want)
 	}
-	if !b.LastReset().IsZero() {
+	if !b.now().LastReset.IsZero() {
 		t.Error("the counters were reset before anybody did so")
 	}
 	b.clock.Advance(time.Hour)
 	at := b.Reset()
 	b.publish(mailevents.Delayed{})
-	if got, want := b.Counter(SoftBounces), (Values{1, 2, 4}); got != want {
+	if got, want := b.now().Counter(SoftBounces), (Values{1, 2, 4}); got != want {
 		t.Errorf("after a reset: %v, want %v", got, want)
 	}
 	b.Close()
 	b.open(t)
-	if got, want := b.Counter(SoftBounces), (Values{1, 0, 4}); got != want {
+	if got, want := b.now().Counter(SoftBounces), (Values{1, 0, 4}); got != want {
 		t.Errorf("after a reset and a restart: %v, want %v", got, want)
 	}
-	if !b.LastReset().Equal(at) || !at.Equal(b.clock.Now()) {
-		t.Errorf("the last reset was at %v, want %v", b.LastReset(), at)
+	if !b.now().LastReset.Equal(at) || !at.Equal(b.clock.Now()) {
+		t.Errorf("the last reset was at %v, want %v", b.now().LastReset, at)
 	}
 }
 
@@ -147,7 +152,7 @@ func TestDamagedFile(t *testing.T) {
 		}
 		b.open(t)
 		b.publish(mailevents.Delayed{})
-		if got := b.Counter(SoftBounces).Uptime; got == 0 {
+		if got := b.now().Counter(SoftBounces).Uptime; got == 0 {
 			t.Errorf("with the file %q nothing is counted", content)
 		}
 	}
@@ -161,7 +166,7 @@ func TestRates(t *testing.T) {
 	}
 	expect := func(when string, want Rate) {
 		t.Helper()
-		if got := b.Rate(SoftBounces); got != want {
+		if got := b.now().Rate(SoftBounces); got != want {
 			t.Errorf("%s: %v, want %v", when, got, want)
 		}
 	}
@@ -182,7 +187,7 @@ func TestRateOfASum(t *testing.T) {
 	b := newBench(t)
 	b.publish(mailevents.Bounced{Category: mailevents.DNSBounce},
 		mailevents.Bounced{Category: mailevents.ExpiredBounce}, mailevents.Delivered{RIDs: []int{0}})
-	if got, want := b.Rate(CompletedRecipients), (Rate{180, 36, 12}); got != want {
+	if got, want := b.now().Rate(CompletedRecipients), (Rate{180, 36, 12}); got != want {
 		t.Errorf("completed recipients: %v, want %v", got, want)
 	}
 }
@@ -247,7 +252,7 @@ func TestClients(t *testing.T) {
 		mailevents.ConnectionOpened{ICID: 4, Listener: "Out", Remote: from("192.0.2.9:3"), Host: "a.example", Verified: true},
 		mailevents.ConnectionClosed{ICID: 4},
 	)
-	got := fmt.Sprint(b.Clients(), b.ConnectionsIn())
+	got := fmt.Sprint(b.Clients(), b.now().ConnectionsIn)
 	if want := "[{a.example 192.0.2.9 In 2} {192.0.2.7 192.0.2.7 In 1}] 3"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

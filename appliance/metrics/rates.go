@@ -51,12 +51,3 @@ func (h *history) sum(now clock.Mark, period time.Duration) (total tally) {
 	}
 	return total
 }
-
-// rate returns the rate of c.
-func (h *history) rate(now clock.Mark, c Counter) Rate {
-	hourly := func(period time.Duration) uint64 {
-		total := h.sum(now, period)
-		return total.value(c) * uint64(time.Hour/period)
-	}
-	return Rate{hourly(time.Minute), hourly(5 * time.Minute), hourly(15 * time.Minute)}
-}

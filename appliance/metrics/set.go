@@ -76,40 +76,12 @@ func (s *Set) Handle(e events.Event) {
 	}
 }
 
-// Values are those of one counter.
-type Values struct{ Reset, Uptime, Lifetime uint64 }
-
-// Counter returns the values of c.
-func (s *Set) Counter(c Counter) Values {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	uptime, reset := s.lifetime.minus(s.atStart), s.lifetime.minus(s.atReset)
-	return Values{reset.value(c), uptime.value(c), s.lifetime.value(c)}
-}
-
-// Rate returns the rate of c.
-func (s *Set) Rate(c Counter) Rate {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.history == nil {
-		return Rate{}
-	}
-	return s.history.rate(s.o.Clock.Mark(), c)
-}
-
 // Reset starts the column Reset at zero, and returns the time of the reset.
 func (s *Set) Reset() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.atReset, s.lastReset = s.lifetime, s.o.Clock.Now()
 	s.saveLater()
-	return s.lastReset
-}
-
-// LastReset returns when the counters were last reset; zero: never.
-func (s *Set) LastReset() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	return s.lastReset
 }
 

@@ -131,20 +131,20 @@ func TestResourceConservation(t *testing.T) {
 		}
 	}
 	fill(75_000)
-	if s.resourcesLow() {
+	if s.Conserving() {
 		t.Error("messages are refused although a quarter of the space is free")
 	}
 	second := fill(12_000)
 	third := fill(5_000)
-	if !s.resourcesLow() || !s.Conserving() || !s.resourcesLow() || len(told) != 1 {
+	if !s.Conserving() || !s.Conserving() || len(told) != 1 {
 		t.Errorf("above nine tenths: refused %v, alerts %q", s.Conserving(), told)
 	}
 	empty(third)
-	if !s.resourcesLow() {
+	if !s.Conserving() {
 		t.Error("messages are taken again between the thresholds")
 	}
 	empty(second)
-	if s.resourcesLow() || s.Conserving() {
+	if s.Conserving() {
 		t.Error("messages are refused below four fifths")
 	}
 }

@@ -100,7 +100,7 @@ func Open(o Options) (*Server, error) {
 		Certificate:  func(string) (*tls.Certificate, error) { return o.Certificate() },
 		Authenticate: s.authenticate,
 		Accepted:     s.Pipeline.Enqueue,
-		ResourcesLow: s.resourcesLow,
+		ResourcesLow: s.Conserving,
 	})
 	return s, nil
 }
@@ -152,8 +152,8 @@ const (
 	acceptBelow   = 80
 )
 
-// resourcesLow reports whether messages are refused because the queue is nearly full.
-func (s *Server) resourcesLow() bool {
+// Conserving reports whether new messages are refused because the queue is nearly full.
+func (s *Server) Conserving() bool {
 	stats := s.Queue.Stats()
 	percent := int64(100)
 	if all := stats.BytesUsed + stats.BytesFree; all > 0 {
@@ -175,11 +175,4 @@ func (s *Server) resourcesLow() bool {
 			"The mail queue is nearly full.", s.o.Hostname()))
 	}
 	return low
-}
-
-// Conserving reports whether new messages are refused because the queue is nearly full.
-func (s *Server) Conserving() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.conserving
 }

@@ -151,3 +151,32 @@ func (s *Server) ReceivingSuspended() bool {
 	list := s.Listeners()
 	return len(list) > 0 && len(s.suspendedListeners()) == len(list)
 }
+
+// A Condition says which parts of the mail system are at work, in the words of status.
+type Condition string
+
+// The conditions. Offline means that neither receiving nor delivery is at work. If several parts
+// are suspended, the condition names the first of receiving, delivery and the work queue.
+const (
+	Online             Condition = "Online"
+	Offline            Condition = "Offline"
+	ReceivingSuspended Condition = "Receiving Suspended"
+	DeliverySuspended  Condition = "Delivery Suspended"
+	WorkQueuePaused    Condition = "Work Queue Paused"
+)
+
+// Condition returns the present condition.
+func (s *Server) Condition() Condition {
+	receiving, delivery := s.ReceivingSuspended(), s.Delivery.Suspended()
+	switch {
+	case receiving && delivery:
+		return Offline
+	case receiving:
+		return ReceivingSuspended
+	case delivery:
+		return DeliverySuspended
+	case s.Pipeline.Status().Paused:
+		return WorkQueuePaused
+	}
+	return Online
+}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -232,6 +233,13 @@ type Line struct {
 	Recipients int       // active ones: waiting, or under way
 	NextTry    time.Time // zero: at once
 	Down       bool
+}
+
+// Domains returns the destinations for which something waits or is under way, in no order.
+func (s *Server) Domains() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.destinations))
 }
 
 // Lines returns the destinations for which something waits, in the order of their names.
