@@ -157,7 +157,9 @@ func parseEntry(text string) (match func(sender) bool, err error) {
 	if match, ok := parseAddrs(text); ok {
 		return match, nil
 	}
-	if !nameEntry.MatchString(text) {
+	// A name that ends like an address is a mistyped address or range, and no host has it.
+	last := text[strings.LastIndexByte(text, '.')+1:]
+	if !nameEntry.MatchString(text) || strings.Trim(last, "0123456789-") == "" {
 		return nil, refusal.Newf("%q is no entry for a sender group: expected an address, a range "+
 			"such as 192.0.2.1-10, a network, a host name, .domain, sbrs[-3.0:-1.0] or ALL.", text)
 	}
