@@ -46,7 +46,7 @@ type unsimulatedCommand struct {
 var unsimulated = []unsimulatedCommand{
 	{names: "systemsetup featurekey featurekeyconfig upgrade revert supportrequest techsupport" +
 		" addressconfig certconfig generalconfig updateconfig updatenow trace credits mailconfig"},
-	{names: "listenerconfig aliasconfig smtpauthconfig localeconfig" +
+	{names: "aliasconfig smtpauthconfig localeconfig" +
 		" altsrchost bvconfig destqueue unsubscribe" +
 		" resetqueue resetcounters" +
 		" hostrate hoststatus rate tophosts topin tarpit"},

@@ -1,0 +1,284 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/esasim/esasim/appliance/mta/listener"
+	"github.com/esasim/esasim/appliance/netconfig"
+	"github.com/esasim/esasim/appliance/refusal"
+	"github.com/esasim/esasim/appliance/users"
+	"github.com/esasim/esasim/shell"
+)
+
+var _ = register(&shell.Command{
+	Name:    "listenerconfig",
+	Summary: "Configure where mail is accepted, and from whom to whom.",
+	Help: "listenerconfig edit <listener> hostaccess print\n" +
+		"listenerconfig edit <listener> hostaccess edit sendergroup <group> new|delete <host>\n" +
+		"listenerconfig edit <listener> rcptaccess print\n" +
+		"listenerconfig delete <listener>\n\n" +
+		"A host is an address, a range such as 192.0.2.1-10, a network, a host name, .example.com,\n" +
+		"sbrs[-3.0:-1.0], sbrs[none], dnslist[query.example.net], nx.domain, serv.fail,\n" +
+		"not.double.verified or ALL. Several hosts are separated by commas.",
+	Source: "public (list, SETUP, menu and tables of EDIT, inline form), " +
+		"mail.md 3.1 (questions of NEW), invented (other questions)",
+	Roles:  []users.Role{users.Administrator, users.Operator},
+	Commit: true,
+	Batch:  true,
+	Run: func(ctx context.Context, env *shell.Env) error {
+		if len(env.Args) > 0 {
+			return listenersInline(env)
+		}
+		return env.Menu(ctx, func() shell.Menu {
+			none := len(mailListeners(env)) == 0
+			return shell.Menu{
+				Header: func() { printListeners(env) },
+				Items: []shell.Item{
+					{Key: "NEW", Text: "Create a new listener.", Run: withEnv(env, newListener)},
+					{Key: "EDIT", Text: "Modify a listener.", Hidden: none, Run: withEnv(env, editListener)},
+					{Key: "DELETE", Text: "Remove a listener.",
+						Hidden: none, Run: withEnv(env, deleteListener)},
+					{Key: "SETUP", Text: "Change global settings.", Run: withEnv(env, setUpListeners)},
+				},
+			}
+		})
+	},
+})
+
+// mailListeners returns the draft's listeners, except for the one that every appliance has for
+// messages from a central quarantine: it has no settings.
+func mailListeners(env *shell.Env) []listener.Listener {
+	return slices.DeleteFunc(listener.Section.Get(env.Draft).Listeners,
+		func(l listener.Listener) bool { return l.Type == listener.Quarantine })
+}
+
+func printListeners(env *shell.Env) {
+	list := mailListeners(env)
+	if len(list) == 0 {
+		env.Printf("\nNo listeners are configured.\n")
+		return
+	}
+	env.Printf("\nCurrently configured listeners:\n")
+	lines := make([]string, len(list))
+	for i, l := range list {
+		lines[i] = fmt.Sprintf("%s (on %s) SMTP TCP Port %d %s",
+			l.Name, strings.Join(append([]string{l.Interface}, listenerAddrs(env, l)...), ", "),
+			l.Port, l.Type.Title())
+	}
+	env.List(lines...)
+}
+
+// listenerAddrs returns the addresses of the IP interface of a listener.
+func listenerAddrs(env *shell.Env, l listener.Listener) (out []string) {
+	if i, ok := netconfig.Interfaces.Get(env.Draft).Find(l.Interface); ok {
+		for _, a := range i.AddrPorts(l.Port) {
+			out = append(out, a.Addr().String())
+		}
+	}
+	return out
+}
+
+// chooseListener asks for a listener and returns its index in the section.
+func chooseListener(
+	ctx context.Context, env *shell.Env, s listener.Settings, verb string) (int, error) {
+	var names []string
+	for _, l := range mailListeners(env) {
+		names = append(names, l.Name)
+	}
+	n, err := chooseByName(ctx, env,
+		"Enter the name or number of the listener you wish to "+verb+".", names, "listener")
+	if err != nil {
+		return 0, err
+	}
+	return listenerIndex(s, names[n]), nil
+}
+
+// listenerIndex returns the index of the listener of that name, or -1.
+func listenerIndex(s listener.Settings, name string) int {
+	return slices.IndexFunc(s.Listeners, func(l listener.Listener) bool {
+		return l.Type != listener.Quarantine && strings.EqualFold(l.Name, name)
+	})
+}
+
+func deleteListener(ctx context.Context, env *shell.Env) error {
+	return editSection(env, listener.Section, func(s *listener.Settings) error {
+		n, err := chooseListener(ctx, env, *s, "delete")
+		if err != nil {
+			return err
+		}
+		sure, err := env.Confirm(ctx, fmt.Sprintf(
+			"Are you sure you want to delete the listener \"%s\"?", s.Listeners[n].Name), false)
+		if sure {
+			s.Listeners = slices.Delete(s.Listeners, n, n+1)
+		}
+		return err
+	})
+}
+
+// newListener asks what a new listener is for, where it listens, and the tables' first contents.
+func newListener(ctx context.Context, env *shell.Env) error {
+	return editSection(env, listener.Section, func(s *listener.Settings) error {
+		types := []listener.Type{listener.Private, listener.Public, listener.BlackHole}
+		n, err := env.Choose(ctx, "Please select the type of listener you want to create.", 1,
+			"Private", "Public", "Blackhole")
+		if err != nil {
+			return err
+		}
+		l := listener.New("", "", 25, types[n], env.Appliance.Product.Version)
+		if err := env.Form(ctx,
+			listenerName(&l.Name, *s),
+			listenerInterface(env, &l),
+			onlyFirst("Choose a protocol.", "QMQP is not simulated.", "SMTP", "QMQP"),
+			listenerPort(env, &l, *s),
+			shell.When(func() bool { return l.Type == listener.Public }, acceptedDomains(&l.Recipients)),
+			shell.When(func() bool { return l.Type == listener.Private }, relayHosts(&l.Hosts)),
+			func(ctx context.Context, d shell.Dialogue) error {
+				printParameters(env, l.Hosts)
+				change := false
+				return d.Form(ctx,
+					shell.YesNo(&change, "Would you like to change the default host access policy?"),
+					shell.When(func() bool { return change }, parametersForm(&l.Hosts.Default,
+						listener.HostTable{}.Effective(listener.Policy{}))))
+			},
+		); err != nil {
+			return err
+		}
+		s.Listeners = append(s.Listeners, l)
+		env.Printf("Listener %s created.\nDefaults have been set for a %s listener.\n"+
+			"Use the listenerconfig->EDIT command to customize the listener.\n", l.Name, l.Type.Title())
+		return nil
+	})
+}
+
+func listenerName(name *string, s listener.Settings) shell.Field {
+	was := *name
+	return shell.Text(name, "Please create a name for this listener (Ex: \"InboundMail\"):",
+		func(name string) error {
+			if _, taken := s.Find(name); taken && !strings.EqualFold(name, was) {
+				return refusal.Newf("There is already a listener with the name %s.", name)
+			}
+			return listener.CheckName(name)
+		})
+}
+
+// listenerInterface asks for the IP interface of a listener.
+func listenerInterface(env *shell.Env, l *listener.Listener) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		var names, choices []string
+		for _, i := range netconfig.Interfaces.Get(env.Draft).List {
+			prefixes, err := i.Prefixes()
+			if err != nil {
+				return err
+			}
+			texts := make([]string, len(prefixes))
+			for n, p := range prefixes {
+				texts[n] = p.String()
+			}
+			names = append(names, i.Name)
+			choices = append(choices,
+				fmt.Sprintf("%s (%s: %s)", i.Name, strings.Join(texts, ", "), i.Hostname))
+		}
+		if len(names) == 0 {
+			return refusal.New("There is no IP interface: create one with interfaceconfig.")
+		}
+		n, err := d.Choose(ctx, "Please choose an IP interface for this listener.",
+			max(0, slices.Index(names, l.Interface)), choices...)
+		if err == nil {
+			l.Interface = names[n]
+		}
+		return err
+	}
+}
+
+// listenerPort asks for a port that no other listener on the same addresses has.
+func listenerPort(env *shell.Env, l *listener.Listener, s listener.Settings) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		for {
+			port := int(l.Port)
+			if err := d.Form(ctx,
+				shell.Number(&port, "Please enter the TCP port for this listener.", 1, 65535)); err != nil {
+				return err
+			}
+			l.Port = uint16(port)
+			err := portInUse(env, *l, s)
+			if err == nil {
+				return nil
+			}
+			d.PrintWrapped(err.Error())
+		}
+	}
+}
+
+// portInUse returns a refusal if another listener has an address and the port of l.
+func portInUse(env *shell.Env, l listener.Listener, s listener.Settings) error {
+	interfaces := netconfig.Interfaces.Get(env.Draft)
+	sockets := func(l listener.Listener) []netip.AddrPort {
+		i, _ := interfaces.Find(l.Interface)
+		return i.AddrPorts(l.Port)
+	}
+	mine := sockets(l)
+	for _, o := range s.Listeners {
+		if strings.EqualFold(o.Name, l.Name) {
+			continue
+		}
+		for _, a := range sockets(o) {
+			if slices.Contains(mine, a) {
+				return refusal.Newf("The listener %s is already on port %d of %v.", o.Name, a.Port(), a.Addr())
+			}
+		}
+	}
+	return nil
+}
+
+// acceptedDomains asks for the recipients of a new public listener.
+func acceptedDomains(t *listener.RecipientTable) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		_, err := d.Ask(ctx, "Enter the domains or specific email addresses you want to accept mail for.\n"+
+			"Partial domains such as \".example.com\" are allowed.\n"+
+			"Usernames such as \"postmaster@\" are allowed.\n"+
+			"Full email addresses such as \"joe@example.com\" or \"joe@[1.2.3.4]\" are allowed.\n"+
+			"Separate multiple addresses with commas.", "", func(answer string) error {
+			var next listener.RecipientTable
+			for _, one := range splitList(answer) {
+				next.Entries = append(next.Entries, listener.RecipientEntry{Address: one})
+			}
+			if len(next.Entries) == 0 {
+				return refusal.New("Enter at least one domain, or ALL.")
+			}
+			if err := next.Check(); err != nil {
+				return err
+			}
+			*t = next
+			return nil
+		})
+		return err
+	}
+}
+
+// splitList returns the elements of a list with commas.
+func splitList(s string) (out []string) {
+	for one := range strings.SplitSeq(s, ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// relayHosts asks for the hosts that may relay through a new private listener.
+func relayHosts(t *listener.HostTable) shell.Field {
+	return func(ctx context.Context, d shell.Dialogue) error {
+		_, err := d.Ask(ctx, "Please specify the systems allowed to relay email through this appliance.\n"+
+			"Hostnames such as \"example.com\" are allowed.\n"+
+			"Partial hostnames such as \".example.com\" are allowed.\n"+
+			"IP addresses, IP address ranges and networks are allowed.\n"+
+			"Separate multiple entries with commas.", "", func(answer string) error {
+			return addHosts(&t.Groups[groupIndex(t, "RELAYLIST")], answer)
+		})
+		return err
+	}
+}
