@@ -33,7 +33,7 @@ var localCommands = []string{
 	"adminaccessconfig", "commit", "diagnostic", "displayalerts", "dnsconfig", "findevent", "grep",
 	"bouncerecipients", "deleterecipients", "redirectrecipients", "suspendlistener",
 	"help", "logconfig", "netstat", "packetcapture", "rollovernow", "routeconfig", "sethostname",
-	"settz", "showconfig", "status", "tcpdump",
+	"settz", "showconfig", "status", "tcpdump", "hoststatus", "tophosts",
 }
 
 // Whatever the arguments are, an inline command succeeds, refuses them, or needs an answer. It never

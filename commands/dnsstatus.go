@@ -27,7 +27,7 @@ var _ = register(&shell.Command{
 			{"Cache Exceptions", func(s resolver.Stats) uint64 { return s.Exceptions }},
 			{"Cache Expired", func(s resolver.Stats) uint64 { return s.Expired }},
 		} {
-			// There is no way to reset the counters, so that column is the lifetime's.
+			// resetcounters is about mail: for the DNS the column Reset is the lifetime's.
 			env.Printf("  %-28s %15s %15s %15s\n", row.name,
 				thousands(row.count(ever)), thousands(row.count(up)), thousands(row.count(ever)))
 		}

@@ -16,7 +16,7 @@ func TestForbiddenCommandsOfRoles(t *testing.T) {
 	administer := []string{"adminaccessconfig", "loadconfig", "resetconfig", "rollbackconfig", "userconfig"}
 	operate := []string{
 		"alertconfig", "bounceconfig", "commit", "deliveryconfig", "destconfig", "diagnostic", "dnsconfig", "dnsflush", "etherconfig", "interfaceconfig", "listenerconfig", "logconfig",
-		"ntpconfig", "packetcapture", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
+		"ntpconfig", "packetcapture", "resetcounters", "rollovernow", "routeconfig", "saveconfig", "setgateway", "sethostname",
 		"settime", "settz", "showconfig", "smtproutes", "tcpdump",
 	}
 	handleMail := []string{

@@ -48,8 +48,7 @@ var unsimulated = []unsimulatedCommand{
 		" addressconfig certconfig generalconfig updateconfig updatenow trace credits mailconfig"},
 	{names: "aliasconfig smtpauthconfig localeconfig" +
 		" altsrchost bvconfig destqueue unsubscribe" +
-		" resetqueue resetcounters" +
-		" hostrate hoststatus rate tophosts topin tarpit"},
+		" resetqueue tarpit"},
 	{names: "addresslistconfig dictionaryconfig exceptionconfig filters policyconfig" +
 		" quarantineconfig scanconfig stripheaders textconfig incomingrelayconfig slblconfig" +
 		" domainkeysconfig dnshostprefs dnslistconfig dnslisttest ldapconfig ldapflush ldaptest" +

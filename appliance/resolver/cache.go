@@ -125,6 +125,23 @@ func (c *Client) cached(q question) (answer, bool) {
 	return a, ok
 }
 
+// Cached returns the records of a name that are in the cache. Their TTL is the remaining time. It
+// sends no query and counts nothing.
+func (c *Client) Cached(name, kind string) []Record {
+	c.mu.Lock()
+	a := c.cache[question{strings.ToLower(dns.Fqdn(name)), dns.StringToType[strings.ToUpper(kind)]}]
+	c.mu.Unlock()
+	left := time.Duration(a.until - c.o.Clock.Mark()).Round(time.Second)
+	if left <= 0 {
+		return nil
+	}
+	records := recordsOf(a.records)
+	for i := range records {
+		records[i].TTL = uint32(left / time.Second)
+	}
+	return records
+}
+
 // fetch gets an answer from the network and caches it. If the servers have not followed an alias
 // to its end, fetch does.
 func (c *Client) fetch(ctx context.Context, q question, depth int) (answer, error) {

@@ -242,6 +242,16 @@ func (s *Server) Domains() []string {
 	return slices.Collect(maps.Keys(s.destinations))
 }
 
+// Connections returns how many connections to a destination are open or about to be opened.
+func (s *Server) Connections(domain string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.destinations[strings.ToLower(domain)]; d != nil {
+		return d.workers
+	}
+	return 0
+}
+
 // Lines returns the destinations for which something waits, in the order of their names.
 func (s *Server) Lines() []Line {
 	active := map[string]int{}
