@@ -104,6 +104,7 @@ func (s *site) handler() http.Handler {
 	s.route(mux, commitPage, "GET", "/abandon", s.confirmAbandon)
 	s.route(mux, helpPage, "GET", "", s.showHelp)
 	s.route(mux, interfacesPage, "GET", "", s.showInterfaces)
+	mux.HandleFunc("GET "+xmlStatusPath, s.xmlStatus)
 	s.captureRoutes(mux)
 	s.logRoutes(mux)
 	s.alertRoutes(mux)
