@@ -12,6 +12,7 @@ import (
 	"github.com/esasim/esasim/appliance/alert"
 	"github.com/esasim/esasim/appliance/config"
 	"github.com/esasim/esasim/appliance/logs"
+	"github.com/esasim/esasim/appliance/mta/delivery"
 	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/ntp"
@@ -181,15 +182,18 @@ func TestRenamedInterfaceKeepsReferences(t *testing.T) {
 	dns.Interface = "One"
 	commitNow(t, d.appliance, resolver.DNS, dns)
 	commitNow(t, d.appliance, ntp.NTP, ntp.Settings{Source: "One"})
+	out := delivery.Config.Get(d.appliance.Config.Committed())
+	out.Interface = "One"
+	commitNow(t, d.appliance, delivery.Config, out)
 	if err := d.run(t, "interfaceconfig", append([]string{"edit", "One", "Two"}, make([]string, 14)...)...); err != nil {
 		t.Fatal(err)
 	}
 	v := d.env.Draft
 	got := []string{
 		netconfig.IPGroups.Get(v).List[0].Interfaces[0], listener.Section.Get(v).Listeners[0].Interface,
-		resolver.DNS.Get(v).Interface, ntp.NTP.Get(v).Source,
+		resolver.DNS.Get(v).Interface, ntp.NTP.Get(v).Source, delivery.Config.Get(v).Interface,
 	}
-	if diff := cmp.Diff([]string{"Two", "Two", "Two", "Two"}, got); diff != "" {
-		t.Error("group, listener, DNS, NTP (-want +got):\n", diff)
+	if diff := cmp.Diff([]string{"Two", "Two", "Two", "Two", "Two"}, got); diff != "" {
+		t.Error("group, listener, DNS, NTP, delivery (-want +got):\n", diff)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/esasim/esasim/appliance/mta/delivery"
 	"github.com/esasim/esasim/appliance/mta/listener"
 	"github.com/esasim/esasim/appliance/netconfig"
 	"github.com/esasim/esasim/appliance/ntp"
@@ -148,6 +149,10 @@ func (d ipDialogue) renameReferences(was, now string) error {
 		}),
 		editSection(d.env, ntp.NTP, func(v *ntp.Settings) error {
 			follow(&v.Source)
+			return nil
+		}),
+		editSection(d.env, delivery.Config, func(v *delivery.Settings) error {
+			follow(&v.Interface)
 			return nil
 		}),
 	)
