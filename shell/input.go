@@ -34,6 +34,9 @@ type inputBuffer struct {
 	stopIdleTimer func() bool // nil if idleTimeout is 0
 
 	cancelCommand func(cause error) // ends the running command; nil if none is running
+	// interrupted says that Ctrl-C came after a read and before the command that the line starts:
+	// it is for that command.
+	interrupted bool
 }
 
 // maxTypedAhead is the capacity of an inputBuffer. If it is full, the client has to wait.
@@ -126,6 +129,7 @@ func (in *inputBuffer) interrupt() (cancelCommand func(cause error)) {
 		in.readErr = ErrInterrupt
 		return nil
 	}
+	in.interrupted = in.cancelCommand == nil
 	return in.cancelCommand
 }
 
@@ -167,6 +171,7 @@ func (in *inputBuffer) atEOF() bool {
 func (in *inputBuffer) beginRead(ctx context.Context) (finish func() error) {
 	in.mu.Lock()
 	in.reading, in.readErr, in.lastActivity = true, nil, in.clock.Mark()
+	in.interrupted = false
 	in.readID++
 	id := in.readID
 	in.setIdleTimer(id, in.idleTimeout)
@@ -255,12 +260,17 @@ func (in *inputBuffer) cancelRunning(cause error) {
 	}
 }
 
-// commandContext returns the context of a command: Ctrl-C ends it with ErrInterrupt. The caller
-// must call done when the command has ended.
+// commandContext returns the context of a command: Ctrl-C ends it with ErrInterrupt, also if it
+// was pressed right after the line that starts the command. The caller must call done when the
+// command has ended.
 func (in *inputBuffer) commandContext(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	in.mu.Lock()
 	in.cancelCommand = cancel
+	if in.interrupted {
+		in.interrupted = false
+		cancel(ErrInterrupt)
+	}
 	in.mu.Unlock()
 	return ctx, func() {
 		in.mu.Lock()

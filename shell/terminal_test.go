@@ -118,3 +118,30 @@ func TestCtrlCIsEchoedBeforeCommandEnds(t *testing.T) {
 		t.Errorf("shown: %q; the cause of the command's context is %v", shown, context.Cause(ctx))
 	}
 }
+
+// TestCtrlCRightAfterALineIsForItsCommand: there is time between the end of a read and the start of
+// the command. A Ctrl-C that the next read has seen is for nobody.
+func TestCtrlCRightAfterALineIsForItsCommand(t *testing.T) {
+	in := newInputBuffer(true, clock.System())
+	in.beginRead(t.Context())() //nolint:errcheck // nothing is read
+	in.readFrom(strings.NewReader("\x03"), func(string) {})
+	ctx, done := in.commandContext(t.Context())
+	if cause := context.Cause(ctx); !errors.Is(cause, ErrInterrupt) {
+		t.Errorf("the cause of the command's context is %v", cause)
+	}
+	done()
+	ctx, done = in.commandContext(t.Context())
+	defer done()
+	if ctx.Err() != nil {
+		t.Error("the interrupt ends another command, too")
+	}
+
+	in = newInputBuffer(true, clock.System())
+	in.readFrom(strings.NewReader("\x03"), func(string) {})
+	in.beginRead(t.Context())() //nolint:errcheck // nothing is read
+	ctx, done = in.commandContext(t.Context())
+	defer done()
+	if ctx.Err() != nil {
+		t.Error("an interrupt from before the prompt ends the command")
+	}
+}
