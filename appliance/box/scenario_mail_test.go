@@ -3,6 +3,7 @@ package box_test
 import (
 	"context"
 	"fmt"
+	"net/smtp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -11,6 +12,15 @@ import (
 
 	"github.com/esasim/esasim/appliance/network/netsim/peers"
 )
+
+// send sends a message through the SMTP door. The appliance has accepted it when send returns.
+func (s *scenario) send(_ *testscript.TestScript, args []string) error {
+	if len(args) < 3 {
+		return fmt.Errorf("send %q, expected a subject, a sender and recipients", args)
+	}
+	text := fmt.Appendf(nil, "Subject: %s\r\n\r\nhello\r\n", args[0])
+	return smtp.SendMail(s.box.DoorAddrs()["smtp"].String(), nil, args[1], args[2:], text)
+}
 
 // mail waits until a mail exchanger has received a number of mails, and prints them.
 func (s *scenario) mail(ts *testscript.TestScript, args []string) error {

@@ -39,6 +39,7 @@ import (
 //	box [-topology T|FILE]      start the box; the default topology is lab
 //	    -once                       a ping sends one echo, and waits for Ctrl-C
 //	    -probe T                    how long traceroute waits for an answer
+//	    -connect T                  how long the appliance waits for a TCP connection
 //	session [-in LABEL] FILE... play conversations (see package shelltest)
 //	ssh LINE                    run a command line; its output is stdout
 //	hold sftp|ftp LABEL         log in and stay connected
@@ -52,6 +53,7 @@ import (
 //	listen ADDR BACKLOG         listen on the appliance without accepting connections
 //	dial [-within T] FROM TO N  connect a simulated host N times; connections stay open
 //	sftp get PATH FILE          fetch a file; scp and ftp likewise
+//	send SUBJECT FROM TO...     send a message through the SMTP door
 //	mail PEER N                 wait until a server has received N mails; print all
 //	uploads PEER N              wait until a server has received N whole files and the
 //	                            connection has ended; print the last
@@ -88,6 +90,7 @@ func TestScenarios(t *testing.T) {
 			"put":     verb((*scenario).put),
 			"ftp":     verb((*scenario).ftp),
 			"pcap":    verb((*scenario).pcap),
+			"send":    verb((*scenario).send),
 			"mail":    verb((*scenario).mail),
 			"uploads": verb((*scenario).uploads),
 			"log":     verb((*scenario).log),
@@ -133,6 +136,7 @@ func (s *scenario) start(ts *testscript.TestScript, args []string) error {
 	topology := flags.String("topology", "lab", "name of a built-in one, or a file of the script")
 	once := flags.Bool("once", false, "sleeps on the appliance's clock do not end")
 	probe := flags.Duration("probe", 0, "time for an answer; 0 is the default")
+	connect := flags.Duration("connect", 0, "time for a TCP connection; 0 is the default")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -159,7 +163,7 @@ func (s *scenario) start(ts *testscript.TestScript, args []string) error {
 		DoorAddrs: doors,
 		Clock:     c,
 		Entropy:   entropy.Seeded(1),
-		Timeouts:  appliance.Timeouts{Probe: *probe},
+		Timeouts:  appliance.Timeouts{Probe: *probe, Connect: *connect},
 	})
 	if err != nil {
 		return err
