@@ -136,8 +136,9 @@ func TestResourceConservation(t *testing.T) {
 	}
 	second := fill(12_000)
 	third := fill(5_000)
-	if !s.Conserving() || !s.Conserving() || len(told) != 1 {
-		t.Errorf("above nine tenths: refused %v, alerts %q", s.Conserving(), told)
+	before, after := s.Conserving(), s.Conserving()
+	if !before || !after || len(told) != 1 {
+		t.Errorf("above nine tenths: refused %v and %v, alerts %q", before, after, told)
 	}
 	empty(third)
 	if !s.Conserving() {
