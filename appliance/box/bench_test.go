@@ -37,7 +37,7 @@ func run(b *testing.B, o box.Options) *box.Box {
 		b.Fatal(err)
 	}
 	o.HostKey = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	o.DoorAddrs = map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback, "http": loopback, "https": loopback}
+	o.DoorAddrs = map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback, "http": loopback, "https": loopback, "smtp": loopback}
 	if o.Dir == "" {
 		o.Dir = b.TempDir()
 	}
@@ -97,7 +97,7 @@ func BenchmarkBoot(b *testing.B) {
 	for n := 0; b.Loop(); n++ {
 		x, err := box.New(box.Options{
 			Topology: topo, Dir: filepath.Join(dir, fmt.Sprint(n)), HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
-			DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback, "http": loopback, "https": loopback},
+			DoorAddrs: map[string]netip.AddrPort{"ssh": loopback, "ftp": loopback, "http": loopback, "https": loopback, "smtp": loopback},
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -37,7 +37,7 @@ func newBox(t *testing.T, dir string, ssh netip.AddrPort) *box.Box {
 	t.Helper()
 	b, err := box.New(box.Options{
 		Topology: lab(t), Dir: dir, HostKey: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
-		DoorAddrs: map[string]netip.AddrPort{"ssh": ssh, "ftp": loopback, "http": loopback, "https": loopback},
+		DoorAddrs: map[string]netip.AddrPort{"ssh": ssh, "ftp": loopback, "http": loopback, "https": loopback, "smtp": loopback},
 	})
 	if err != nil {
 		t.Fatal(err)

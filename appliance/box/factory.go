@@ -80,6 +80,11 @@ func factory(t *topology.Topology, version product.Version) (*config.Factory, er
 	netconfig.Ports.SetFactory(f, ports)
 	netconfig.Interfaces.SetFactory(f, list)
 	netconfig.Gateways.SetFactory(f, gateways)
+	for i, host := range a.Relays {
+		if err := listener.CheckEntry(host); err != nil {
+			return nil, t.ErrorAt(fmt.Sprintf("appliance.relays[%d]", i), "%v", err)
+		}
+	}
 	if len(list.List) > 0 {
 		first := list.List[0].Name
 		listener.Section.SetFactory(f, mailListeners(a, first, version))
@@ -121,6 +126,13 @@ func mailListeners(a topology.Appliance, first string, version product.Version) 
 	in := listener.New("IncomingMail", first, 25, listener.Public, version)
 	for _, domain := range ownDomains(a.HostName) {
 		in.Recipients.Entries = append(in.Recipients.Entries, listener.RecipientEntry{Address: domain})
+	}
+	for i, g := range in.Hosts.Groups {
+		if g.Name == "RELAYLIST" {
+			for _, host := range a.Relays {
+				in.Hosts.Groups[i].Entries = append(in.Hosts.Groups[i].Entries, listener.Entry{Host: host})
+			}
+		}
 	}
 	return listener.Settings{
 		Listeners: []listener.Listener{in, listener.NewQuarantine(first)},

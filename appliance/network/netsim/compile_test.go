@@ -47,7 +47,7 @@ func TestAddRefusesMistakes(t *testing.T) {
 		`{"action": "drop", "protocol": "tcp", "after_bytes": 1, "after_records": 1}`:           `after_records: both bytes and records`,
 		`{"action": "refuse", "protocol": "tcp", "after_bytes": 1}`:                             `action: a connection that has carried data can no longer`,
 		`{"action": "drop", "path": "google", "cable": "Data 1"}`:                               `cable: a path and a cable`,
-		`{"action": "drop", "path": "nowhere"}`:                                                 `path: there is no path "nowhere", expected one of 10.0.201.0/24, google,`,
+		`{"action": "drop", "path": "nowhere"}`:                                                 `path: there is no path "nowhere", expected one of 10.0.201.0/24, 198.51.100.0/24, google,`,
 		`{"action": "drop", "cable": "nobody"}`:                                                 `cable: nothing called "nobody" has a cable, expected one of Data 1, Data 2, Management, resolver`,
 		`{"action": "drop", "cable": "google"}`:                                                 `cable: host google is behind the gateways, where there are no cables, expected its address in from, to or host`,
 		`{"action": "unplug"}`:                                                                  `cable: no cable to unplug, expected one of Data 1`,

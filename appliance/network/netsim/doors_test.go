@@ -249,7 +249,7 @@ func TestFTPDoorTranslatesAddressFamilies(t *testing.T) {
 	}
 	probe.Close()
 	lab := fixture(t, "lab")
-	w, err := netsim.New(lab, netsim.Options{DoorAddrs: map[string]netip.AddrPort{"ssh": addrPort("127.0.0.1:0"), "ftp": addrPort("[::1]:0"), "http": addrPort("127.0.0.1:0"), "https": addrPort("127.0.0.1:0")}})
+	w, err := netsim.New(lab, netsim.Options{DoorAddrs: map[string]netip.AddrPort{"ssh": addrPort("127.0.0.1:0"), "ftp": addrPort("[::1]:0"), "http": addrPort("127.0.0.1:0"), "https": addrPort("127.0.0.1:0"), "smtp": addrPort("127.0.0.1:0")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,7 @@ func TestLabIsAsAttested(t *testing.T) {
 		DNS:       []netip.Addr{netip.MustParseAddr("10.0.202.53")},
 
 		DiskQuota: topology.GiB,
+		Relays:    []string{"10.0.201.50"},
 		Interfaces: []topology.Interface{
 			{
 				Name: "Data 1", Device: "nic1", Link: 2, MTU: 1500,

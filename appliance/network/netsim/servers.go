@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -85,6 +86,13 @@ func dnsRecords(t *topology.Topology) *peers.Records {
 	for _, m := range t.Mail {
 		domain := strings.ToLower(m.Domain)
 		r.Mail[domain] = append(r.Mail[domain], peers.MX{Preference: m.Preference, Host: m.Host})
+	}
+	for _, e := range t.Reputation {
+		known := peers.Reputation{Network: e.Network.Masked(), Country: e.Country}
+		if score, err := strconv.ParseFloat(e.Score, 64); err == nil {
+			known.Score = &score
+		}
+		r.Reputation = append(r.Reputation, known)
 	}
 	return r
 }

@@ -18,6 +18,8 @@ type Records struct {
 	Addrs map[string][]netip.Addr
 	Names map[netip.Addr]string
 	Mail  map[string][]MX // by domain
+	// Reputation is answered for by every server, below ReputationZone.
+	Reputation []Reputation
 }
 
 // An MX is a mail exchanger.

@@ -14,11 +14,13 @@ type zone struct {
 	records      map[string][]dns.RR
 	nonTerminals map[string]bool // names that have names below them
 	serverAddrs  []netip.Addr    // the addresses of the server itself
+	reputations  []Reputation
 }
 
 // newZone collects the records of the world and those of the options.
 func newZone(c Config) *zone {
-	z := &zone{records: map[string][]dns.RR{}, nonTerminals: map[string]bool{}, serverAddrs: c.Addrs}
+	z := &zone{records: map[string][]dns.RR{}, nonTerminals: map[string]bool{}, serverAddrs: c.Addrs,
+		reputations: c.Records.Reputation}
 	if apex, ok := c.Options["zone"]; ok {
 		z.apex = strings.ToLower(dns.Fqdn(apex))
 	}
@@ -137,6 +139,9 @@ func (z *zone) find(name string, kind uint16) (found []dns.RR, alias string) {
 // an SOA record and this server as its name server.
 func (z *zone) at(name string) []dns.RR {
 	list := z.records[name]
+	if rr := z.reputation(name); rr != nil {
+		return append(list[:len(list):len(list)], rr)
+	}
 	apex := z.apexOf(name)
 	if name == apex && z.exists(apex) && !has(list, dns.TypeSOA) {
 		list = append(list[:len(list):len(list)], z.authority(name))

@@ -27,6 +27,33 @@ var world = &peers.Records{
 	Addrs: map[string][]netip.Addr{"google.com": {netip.MustParseAddr("216.58.194.206")}, "mx.example.org": {netip.MustParseAddr("203.0.113.25")}},
 	Names: map[netip.Addr]string{netip.MustParseAddr("216.58.194.206"): "sfo03s01-in-f14.1e100.net"},
 	Mail:  map[string][]peers.MX{"example.org": {{Preference: 10, Host: "mx.example.org"}}},
+	Reputation: []peers.Reputation{
+		{Network: netip.MustParsePrefix("203.0.113.0/24"), Score: new(float64), Country: "United States"},
+		{Network: netip.MustParsePrefix("203.0.113.66/32"), Country: "Netherlands"},
+		{Network: netip.MustParsePrefix("2001:db8::/32"), Score: new(float64)},
+	},
+}
+
+// TestReputation: the smallest network that has the address counts; of other addresses nothing is
+// known.
+func TestReputation(t *testing.T) {
+	const six = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2"
+	for name, want := range map[string]string{
+		"9.113.0.203":  `NOERROR aa "score=0.0 country=United States"`,
+		"66.113.0.203": `NOERROR aa "score=none country=Netherlands"`,
+		six:            `NOERROR aa "score=0.0"`,
+	} {
+		got := ask(t, nil, name+".rf.senderbase.org. TXT")
+		if text := strings.Join(got, " "); !strings.HasPrefix(text, "NOERROR aa ") ||
+			!strings.HasSuffix(text, strings.TrimPrefix(want, "NOERROR aa")) {
+			t.Errorf("%s: %q, want %s", name, got, want)
+		}
+	}
+	for _, name := range []string{"7.2.0.192", "203", "x.113.0.203", "1.1.113.0.203"} {
+		if got := ask(t, nil, name+".rf.senderbase.org. TXT"); got[0] != "NXDOMAIN aa" {
+			t.Errorf("%s: %q, want that the name does not exist", name, got)
+		}
+	}
 }
 
 // ask sends a question such as "google.com. A" to a server with these options. The result is

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 func (c *checker) hosts() error {
@@ -179,6 +180,18 @@ func (c *checker) dns() error {
 				"no host has the name %q, expected the name of a host", m.Host)
 		}
 	}
+	for i, r := range c.Reputation {
+		at := func(key string) string { return index("reputation", i, key) }
+		if !r.Network.IsValid() {
+			return c.errorf(at(".network"), "the network is missing, expected one such as 203.0.113.0/24")
+		}
+		if s, err := strconv.ParseFloat(r.Score, 64); r.Score != "" && (err != nil || !(s >= -10 && s <= 10)) {
+			return c.errorf(at(".score"), "the score is %q, expected a number from -10 to 10", r.Score)
+		}
+		if strings.ContainsFunc(r.Country, notInCountry) {
+			return c.errorf(at(".country"), "%q is no name of a country, expected letters and blanks", r.Country)
+		}
+	}
 	for i, a := range c.Appliance.DNS {
 		if h := c.hostOf(a); h == nil && !c.LeadsOut(a) {
 			return c.errorf(index("appliance.dns", i, ""),
@@ -186,4 +199,9 @@ func (c *checker) dns() error {
 		}
 	}
 	return nil
+}
+
+// notInCountry reports whether a character cannot be in the name of a country.
+func notInCountry(r rune) bool {
+	return r != ' ' && r != '-' && r != '\'' && r != ',' && !unicode.IsLetter(r)
 }

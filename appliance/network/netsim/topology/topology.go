@@ -21,6 +21,9 @@ type Topology struct {
 	Names map[netip.Addr]string `yaml:"names"`
 	// Mail says which hosts receive the mail of a domain: the MX records.
 	Mail []MX `yaml:"mail"`
+	// Reputation is what the simulated reputation service says of senders of mail, which the
+	// appliance asks by DNS. Of several networks that have an address, the smallest counts.
+	Reputation []Reputation `yaml:"reputation"`
 	// Clients are connections that are opened when the appliance's services are up.
 	Clients []Client `yaml:"clients"`
 	// Paths are the routers between the appliance's gateways and networks.
@@ -61,6 +64,9 @@ type Appliance struct {
 	Logs []Log `yaml:"logs"`
 	// Alerts are the recipients of alerts; none by default.
 	Alerts []Recipient `yaml:"alerts"`
+	// Relays are the addresses and networks whose mail it relays to anybody: the hosts of the
+	// sender group RELAYLIST.
+	Relays []string `yaml:"relays"`
 	// AlertSubject is the number of characters of its text in the subject of an alert; 60 by
 	// default.
 	AlertSubject int `yaml:"alert_subject_length"`
@@ -85,6 +91,13 @@ type Log struct {
 	Tag      string `yaml:"tag"`      // the log's name by default
 	Verify   bool   `yaml:"verify"`   // whether the certificate of a TLS server is checked
 	Buffer   Bytes  `yaml:"buffer"`   // on disk, while the server is unreachable; none by default
+}
+
+// A Reputation is what is known of senders of mail.
+type Reputation struct {
+	Network netip.Prefix `yaml:"network"` // or an address
+	Score   string       `yaml:"score"`   // "-9.5": from -10 to 10; none by default
+	Country string       `yaml:"country"` // "United States"; not known by default
 }
 
 // A Recipient receives alerts by mail.

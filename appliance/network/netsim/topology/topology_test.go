@@ -164,6 +164,8 @@ func TestLoadReportsMistakesWithPosition(t *testing.T) {
 		{"unknown server", "type: dns", "type: bind", `t.yaml:18:23: no server is called "bind", expected one of dns, echo, sink, syslogd`},
 		{"no port", "{type: sink, port: 25}", "{type: sink}", "t.yaml:21:16: sink has no default port"},
 		{"unknown option", "port: 25}", "port: 25, options: {speed: slow}}", `t.yaml:21:56: unknown option "speed"`},
+		{"score too high", "# rules", "reputation: [{network: 203.0.113.0/24, score: 11}]", `t.yaml:23:47: the score is "11", expected a number from -10 to 10`},
+		{"reputation of nobody", "# rules", "reputation: [{score: 1}]", "t.yaml:23:14: the network is missing"},
 		{"no exchanger", "# rules", "mail: [{domain: example.com, host: mx.example.com}]", `t.yaml:23:36: no host has the name "mx.example.com"`},
 
 		// Paths and rules.
