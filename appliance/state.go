@@ -87,13 +87,13 @@ func (a *Appliance) openState() {
 		if err := checkYear(at); err != nil {
 			return err
 		}
-		a.Product.Installed = at
+		a.Product.Installed = at.Truncate(time.Second)
 		return nil
 	})
 	if !a.Product.Installed.IsZero() {
 		return
 	}
-	a.Product.Installed = a.Clock.Now()
+	a.Product.Installed = a.Clock.Now().Truncate(time.Second) // as the file has it
 	a.installation.unsaved = true
 }
 
