@@ -18,26 +18,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		return argumentsOrQuestions(ctx, env,
-			func(env *shell.Env) error {
-				x, err := parseSelection(env.Args)
-				if err != nil {
-					return err
-				}
-				return bounceRecipients(ctx, env, x)
-			},
-			func(ctx context.Context, env *shell.Env) error {
-				x, err := chooseRecipients(ctx, env, "bounce")
-				if err != nil {
-					return err
-				}
-				sure, err := env.Confirm(ctx,
-					"Are you sure you want to bounce all "+selectionText(x)+"?", false)
-				if err != nil || !sure {
-					return err
-				}
-				return bounceRecipients(ctx, env, x)
-			})
+		return onRecipients(ctx, env, "bounce", true, bounceRecipients)
 	},
 })
 

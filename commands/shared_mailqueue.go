@@ -158,6 +158,36 @@ func chooseRecipients(ctx context.Context, env *shell.Env, verb string) (x deliv
 	return x, err
 }
 
+// onRecipients runs a command on recipients of the queue: those that the arguments select, or the
+// user. verb is what the command does with them. If confirm is set, the user is asked before run is
+// called.
+func onRecipients(ctx context.Context, env *shell.Env, verb string, confirm bool,
+	run func(context.Context, *shell.Env, delivery.Selection) error) error {
+	return argumentsOrQuestions(ctx, env,
+		func(env *shell.Env) error {
+			x, err := parseSelection(env.Args)
+			if err != nil {
+				return err
+			}
+			return run(ctx, env, x)
+		},
+		func(ctx context.Context, env *shell.Env) error {
+			x, err := chooseRecipients(ctx, env, verb)
+			if err == nil && confirm {
+				var sure bool
+				sure, err = env.Confirm(ctx,
+					"Are you sure you want to "+verb+" all "+selectionText(x)+"?", false)
+				if !sure {
+					return err
+				}
+			}
+			if err != nil {
+				return err
+			}
+			return run(ctx, env, x)
+		})
+}
+
 // checkHost returns a refusal if an answer is no destination.
 func checkHost(answer string) error {
 	if strings.HasPrefix(answer, ".") || delivery.CheckDomain(answer) != nil {

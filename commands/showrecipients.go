@@ -21,21 +21,7 @@ var _ = register(&shell.Command{
 	Mode:    shell.MachineMode,
 	Batch:   true,
 	Run: func(ctx context.Context, env *shell.Env) error {
-		return argumentsOrQuestions(ctx, env,
-			func(env *shell.Env) error {
-				x, err := parseSelection(env.Args)
-				if err != nil {
-					return err
-				}
-				return showRecipients(ctx, env, x)
-			},
-			func(ctx context.Context, env *shell.Env) error {
-				x, err := chooseRecipients(ctx, env, "show")
-				if err != nil {
-					return err
-				}
-				return showRecipients(ctx, env, x)
-			})
+		return onRecipients(ctx, env, "show", false, showRecipients)
 	},
 })
 
