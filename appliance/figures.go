@@ -126,7 +126,7 @@ func (a *Appliance) Destinations() []Destination {
 	return out
 }
 
-// Destination returns what is known about a domain. ok is false if nothing is.
+// Destination returns the figures of a domain. ok is false if there are none.
 func (a *Appliance) Destination(domain string) (d Destination, ok bool) {
 	domain = strings.ToLower(domain)
 	d.Host, ok = a.Metrics.Host(domain)

@@ -152,7 +152,7 @@ func TestCondition(t *testing.T) {
 		want mta.Condition
 	}{
 		{func() {}, mta.Online},
-		{func() { app.MTA.PauseWorkQueue(mta.Pause{By: "admin"}) }, mta.WorkQueuePaused},
+		{func() { app.MTA.PauseWorkQueue(mta.PauseInfo{By: "admin"}) }, mta.WorkQueuePaused},
 		{func() { app.MTA.SuspendDelivery(t.Context()) }, mta.DeliverySuspended},
 		{func() { app.MTA.SuspendListeners(t.Context()) }, mta.Offline},
 		{func() { app.MTA.ResumeDelivery() }, mta.ReceivingSuspended},

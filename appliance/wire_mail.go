@@ -42,7 +42,7 @@ func (a *Appliance) openMail(o Options) error {
 		Committed: a.Config.Committed, Hostname: a.Hostname, Zone: a.Zone, Clock: a.Clock,
 		Entropy: o.Entropy, Logger: a.Logger, Certificate: o.Certificate,
 		TrustedRoots: a.trustedRoots,
-		Conserving:   func(text string) { a.Alerts.Raise(alert.System, alert.Critical, text) },
+		OnConserving: func(text string) { a.Alerts.Raise(alert.System, alert.Critical, text) },
 	})
 	if err != nil {
 		return fmt.Errorf("open the mail system: %w", err)

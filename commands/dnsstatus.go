@@ -27,7 +27,7 @@ var _ = register(&shell.Command{
 			{"Cache Exceptions", func(s resolver.Stats) uint64 { return s.Exceptions }},
 			{"Cache Expired", func(s resolver.Stats) uint64 { return s.Expired }},
 		} {
-			// resetcounters is about mail: for the DNS the column Reset is the lifetime's.
+			// resetcounters does not reset DNS counters, so the column Reset shows the lifetime.
 			env.Printf("  %-28s %15s %15s %15s\n", row.name,
 				thousands(row.count(ever)), thousands(row.count(up)), thousands(row.count(ever)))
 		}

@@ -34,7 +34,7 @@ func setUpListeners(ctx context.Context, env *shell.Env) error {
 				"Enter the maximum number of message header lines. 0 indicates no limit.", 0, 100_000),
 			periodField(&l.CounterReset,
 				"Enter the rate at which injection control counters are reset.", 60),
-			periodField(&l.Unsuccessful,
+			periodField(&l.UnsuccessfulTimeout,
 				"Enter the timeout for unsuccessful inbound connections.", 1),
 			periodField(&l.Total,
 				"Enter the maximum connection time for inbound connections.", 1),

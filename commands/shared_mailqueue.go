@@ -139,7 +139,7 @@ func resumeSending(env *shell.Env) {
 	env.Printf("Mail delivery resumed.\n")
 }
 
-// chooseRecipients asks which recipients of the queue a command is about. verb is what it does with
+// chooseRecipients asks which queued recipients a command acts on. verb is what it does with
 // them: "show", "delete", "bounce".
 func chooseRecipients(ctx context.Context, env *shell.Env, verb string) (x delivery.Selection, err error) {
 	by, err := env.Choose(ctx, "Please select how you would like to "+verb+" messages:", 0,

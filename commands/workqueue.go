@@ -35,12 +35,12 @@ var _ = register(&shell.Command{
 })
 
 func workQueueMenu(env *shell.Env) shell.Menu {
-	paused := env.Appliance.MTA.Paused() != nil
+	paused := env.Appliance.MTA.PausedBy() != nil
 	return shell.Menu{
 		Header: func() { printWorkQueue(env) },
 		Items: []shell.Item{
 			{Key: "STATUS", Text: "Display work queue status.", Run: func(context.Context) error {
-				if env.Inline { // the menu prints it anyway
+				if env.Inline { // the menu prints the status again by itself
 					printWorkQueue(env)
 				}
 				return nil
@@ -62,7 +62,7 @@ func workQueueMenu(env *shell.Env) shell.Menu {
 
 func printWorkQueue(env *shell.Env) {
 	status := "Operational"
-	if p := env.Appliance.MTA.Paused(); p != nil {
+	if p := env.Appliance.MTA.PausedBy(); p != nil {
 		status = "Paused by " + p.By
 		if p.Reason != "" {
 			status += ": " + p.Reason
@@ -83,7 +83,7 @@ func pauseWorkQueue(ctx context.Context, env *shell.Env) error {
 			return err
 		}
 	}
-	env.Appliance.MTA.PauseWorkQueue(mta.Pause{By: env.Account.Name, Reason: mailText(reason)})
+	env.Appliance.MTA.PauseWorkQueue(mta.PauseInfo{By: env.Account.Name, Reason: mailText(reason)})
 	if env.Inline {
 		printWorkQueue(env)
 	}

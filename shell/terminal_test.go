@@ -120,7 +120,7 @@ func TestCtrlCIsEchoedBeforeCommandEnds(t *testing.T) {
 }
 
 // TestCtrlCRightAfterALineIsForItsCommand: there is time between the end of a read and the start of
-// the command. A Ctrl-C that the next read has seen is for nobody.
+// the command. A Ctrl-C that the next read has consumed interrupts no command.
 func TestCtrlCRightAfterALineIsForItsCommand(t *testing.T) {
 	in := newInputBuffer(true, clock.System())
 	in.beginRead(t.Context())() //nolint:errcheck // nothing is read

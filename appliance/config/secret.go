@@ -69,7 +69,7 @@ func (s *schema) omitSecrets(n *node) {
 
 // keepSecrets undoes omitSecrets: the passphrases are those of base, in which elements of a list are
 // found by their keys. base may be nil. An element that differs from that of base in anything else
-// is refused: otherwise somebody could have a passphrase that he does not know sent to a server of
+// is refused: otherwise an operator could have an unknown passphrase sent to a server of
 // his own.
 func (s *schema) keepSecrets(n, base *node) error {
 	for _, c := range n.Children {

@@ -9,7 +9,7 @@ import (
 	"github.com/esasim/esasim/appliance/clock"
 )
 
-// Fields are what an event tells. Their type belongs to the publisher and is a struct, which
+// Fields are the data of an event. Their type belongs to the publisher and is a struct, which
 // package encoding/json can encode.
 type Fields interface {
 	// Kind returns the kind of event, such as "smtp.in.opened". It is the same for all values of

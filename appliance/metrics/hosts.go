@@ -80,11 +80,11 @@ func (t *hostTable) forgetOldest() {
 func (t *hostTable) handle(e events.Event) {
 	var h *Host
 	switch f := e.Fields.(type) {
-	case mailevents.DeliveryOpened:
+	case mailevents.DeliveryConnectionOpened:
 		h = t.host(f.Domain)
 		h.Connections++
 		t.open[f.DCID] = h.Domain
-	case mailevents.DeliveryClosed:
+	case mailevents.DeliveryConnectionClosed:
 		domain, ok := t.open[f.DCID]
 		if !ok {
 			return // it was never opened

@@ -14,17 +14,17 @@ import (
 	"github.com/esasim/esasim/appliance/mta/mailevents"
 )
 
-// A bench is a Set that follows a stream.
-type bench struct {
+// A fixture is a Set that follows a stream.
+type fixture struct {
 	*Set
 	clock  *clock.Fake
 	stream *events.Stream
 	file   string
 }
 
-func newBench(t *testing.T) *bench {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	b := &bench{
+	b := &fixture{
 		clock: clock.NewFake(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
 		file:  filepath.Join(t.TempDir(), "counters"),
 	}
@@ -34,7 +34,7 @@ func newBench(t *testing.T) *bench {
 }
 
 // open opens the Set, as the appliance does at each start.
-func (b *bench) open(t *testing.T) {
+func (b *fixture) open(t *testing.T) {
 	t.Helper()
 	b.Set = Open(Options{Clock: b.clock, File: b.file, Logger: slog.New(slog.DiscardHandler)})
 	cancel := b.stream.Subscribe(b.Set.Handle)
@@ -44,19 +44,19 @@ func (b *bench) open(t *testing.T) {
 	})
 }
 
-func (b *bench) publish(list ...events.Fields) {
+func (b *fixture) publish(list ...events.Fields) {
 	for _, f := range list {
 		events.Publish(b.stream, 0, f)
 	}
 }
 
-func (b *bench) now() *Snapshot {
+func (b *fixture) now() *Snapshot {
 	x := b.Snapshot()
 	return &x
 }
 
 // lifetimes returns the lifetime counters that are not 0, in the order of status detail.
-func (b *bench) lifetimes() string {
+func (b *fixture) lifetimes() string {
 	out := ""
 	for _, c := range append(Counters(), InjectedBytes) {
 		if n := b.now().Counter(c).Lifetime; n > 0 {
@@ -92,7 +92,7 @@ func TestWhatEachEventCounts(t *testing.T) {
 			"completed_recips 1 hard_bounced_recips 1 other_hard_bounced_recips 1 "},
 		{mailevents.MessageQueued{}, ""},
 	} {
-		b := newBench(t)
+		b := newFixture(t)
 		b.publish(test.event)
 		if got := b.lifetimes(); got != test.want {
 			t.Errorf("%#v counts %q, want %q", test.event, got, test.want)
@@ -102,7 +102,7 @@ func TestWhatEachEventCounts(t *testing.T) {
 
 // TestColumns: Reset counts since the last reset, Uptime since the start, Lifetime always.
 func TestColumns(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.publish(mailevents.Delayed{}, mailevents.Delayed{})
 	b.Close()
 	b.open(t)
@@ -129,9 +129,9 @@ func TestColumns(t *testing.T) {
 	}
 }
 
-// TestCountersAreSavedWithinAMinute: what a killed process may forget is bounded.
+// TestCountersAreSavedWithinAMinute: a killed process loses at most the last minute of counts.
 func TestCountersAreSavedWithinAMinute(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.publish(mailevents.Delayed{})
 	if _, err := os.Stat(b.file); err == nil {
 		t.Fatal("the file was written for a single event")
@@ -143,10 +143,10 @@ func TestCountersAreSavedWithinAMinute(t *testing.T) {
 	}
 }
 
-// TestDamagedFile: whatever the file holds, the appliance starts and counts.
+// TestDamagedFile: the appliance starts and counts even if the file of the counters is damaged.
 func TestDamagedFile(t *testing.T) {
 	for _, content := range []string{"", "{", "\x00\x00", `{"lifetime":{"soft_bounced_evts":-1}}`, "[]"} {
-		b := newBench(t)
+		b := newFixture(t)
 		if err := os.WriteFile(b.file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestDamagedFile(t *testing.T) {
 
 // TestRates: a rate is an hour's worth of the events of the last minutes (mail.md 2.4).
 func TestRates(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	for range 100 {
 		b.publish(mailevents.Delayed{})
 	}
@@ -184,7 +184,7 @@ func TestRates(t *testing.T) {
 
 // TestRateOfASum: hard bounces of all kinds make one rate.
 func TestRateOfASum(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.publish(mailevents.Bounced{Category: mailevents.DNSBounce},
 		mailevents.Bounced{Category: mailevents.ExpiredBounce}, mailevents.Delivered{RIDs: []int{0}})
 	if got, want := b.now().Rate(CompletedRecipients), (Rate{180, 36, 12}); got != want {
@@ -195,13 +195,13 @@ func TestRateOfASum(t *testing.T) {
 // TestHosts: events are counted for the destination that they are about, whatever the case of its
 // letters.
 func TestHosts(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	remote := netip.MustParseAddrPort("192.0.2.25:25")
 	if _, ok := b.Host("example.com"); ok {
 		t.Error("a destination is known before there is mail for it")
 	}
 	b.publish(
-		mailevents.DeliveryOpened{DCID: 8, Domain: "Example.com", Remote: remote},
+		mailevents.DeliveryConnectionOpened{DCID: 8, Domain: "Example.com", Remote: remote},
 		mailevents.HostChanged{Domain: "example.com", Up: true},
 		mailevents.Delivered{DCID: 8, Domain: "example.com", RIDs: []int{0, 1}},
 		mailevents.Bounced{DCID: 8, Domain: "example.com", Category: mailevents.FiveXXBounce,
@@ -213,7 +213,7 @@ func TestHosts(t *testing.T) {
 		h.Last5XX.Code != 550 || !h.Last5XXAt.Equal(b.clock.Now()) || !h.LastActivity.Equal(b.clock.Now()) {
 		t.Errorf("got %+v, %v", h, ok)
 	}
-	b.publish(mailevents.DeliveryClosed{DCID: 8}, mailevents.DeliveryClosed{DCID: 9},
+	b.publish(mailevents.DeliveryConnectionClosed{DCID: 8}, mailevents.DeliveryConnectionClosed{DCID: 9},
 		mailevents.HostChanged{Domain: "example.com"})
 	if h, _ := b.Host("example.com"); h.Connections != 0 || h.State != HostDown {
 		t.Errorf("after the connection has closed: %+v", h)
@@ -226,8 +226,8 @@ func TestHosts(t *testing.T) {
 // TestHostsAreBounded: the destination whose last event is oldest is forgotten, unless a
 // connection to it is open.
 func TestHostsAreBounded(t *testing.T) {
-	b := newBench(t)
-	b.publish(mailevents.DeliveryOpened{DCID: 1, Domain: "open"})
+	b := newFixture(t)
+	b.publish(mailevents.DeliveryConnectionOpened{DCID: 1, Domain: "open"})
 	for i := range maxHosts {
 		b.clock.Advance(time.Second)
 		b.publish(mailevents.Delayed{Domain: fmt.Sprint(i)})
@@ -243,7 +243,7 @@ func TestHostsAreBounded(t *testing.T) {
 // TestClients: topin has a row for each address and listener, and the address for a name that is
 // not verified.
 func TestClients(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	from := netip.MustParseAddrPort
 	b.publish(
 		mailevents.ConnectionOpened{ICID: 1, Listener: "In", Remote: from("192.0.2.9:1"), Host: "a.example", Verified: true},
@@ -260,7 +260,7 @@ func TestClients(t *testing.T) {
 
 // TestMissingFile: a first start has no file, and an appliance without mail makes none.
 func TestMissingFile(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.Close()
 	if _, err := os.Stat(b.file); !os.IsNotExist(err) {
 		t.Errorf("the file exists without mail: %v", err)
@@ -270,7 +270,7 @@ func TestMissingFile(t *testing.T) {
 	}
 }
 
-// FuzzSavedCounters: whatever the file holds, what is read of it can be written and read again.
+// FuzzSavedCounters: counters that load accepts from any file survive being saved and loaded.
 func FuzzSavedCounters(f *testing.F) {
 	for _, seed := range []string{
 		"", "{", "null", `{"lifetime":{"inj_msgs":3},"at_reset":{"inj_msgs":9},"last_reset":"2026-01-02T03:04:05Z"}`,

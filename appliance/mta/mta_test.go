@@ -42,7 +42,7 @@ func open(t *testing.T, dir string, quota int64, told func(string), smtpUsers ..
 	s, err := Open(Options{
 		Dir: filepath.Join(dir, "queue"), Quota: quota, StateFile: filepath.Join(dir, "suspended"),
 		Events: events.NewStream(clock.System()), Committed: store.Committed, Clock: clock.System(),
-		Entropy: entropy.Seeded(1), Logger: slog.New(slog.DiscardHandler), Conserving: told,
+		Entropy: entropy.Seeded(1), Logger: slog.New(slog.DiscardHandler), OnConserving: told,
 		Hostname: func() string { return "esa.example.com" },
 	})
 	if err != nil {
@@ -56,7 +56,7 @@ func open(t *testing.T, dir string, quota int64, told func(string), smtpUsers ..
 	return s
 }
 
-// TestSuspensionsSurviveARestart: what an administrator has suspended stays so until it is resumed.
+// TestSuspensionsSurviveARestart: suspended parts stay suspended over a restart, until resumed.
 func TestSuspensionsSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 0, nil)
@@ -64,7 +64,7 @@ func TestSuspensionsSurviveARestart(t *testing.T) {
 		t.Errorf("%v were suspended, want the one listener that administrators know of", got)
 	}
 	s.SuspendDelivery(t.Context())
-	s.PauseWorkQueue(Pause{By: "admin", Reason: "checks"})
+	s.PauseWorkQueue(PauseInfo{By: "admin", Reason: "checks"})
 	s.Close()
 
 	s = open(t, dir, 0, nil)
@@ -72,7 +72,7 @@ func TestSuspensionsSurviveARestart(t *testing.T) {
 	if !s.ReceivingSuspended() || !s.Delivery.Suspended() || !s.Pipeline.Status().Paused {
 		t.Error("something is not suspended after a restart")
 	}
-	if p := s.Paused(); p == nil || *p != (Pause{By: "admin", Reason: "checks"}) {
+	if p := s.PausedBy(); p == nil || *p != (PauseInfo{By: "admin", Reason: "checks"}) {
 		t.Errorf("the work queue is paused by %+v", p)
 	}
 	if got := s.ResumeListeners("in"); len(got) != 1 {
@@ -85,12 +85,12 @@ func TestSuspensionsSurviveARestart(t *testing.T) {
 
 	s = open(t, dir, 0, nil)
 	s.applyState()
-	if s.ReceivingSuspended() || s.Delivery.Suspended() || s.Pipeline.Status().Paused || s.Paused() != nil {
+	if s.ReceivingSuspended() || s.Delivery.Suspended() || s.Pipeline.Status().Paused || s.PausedBy() != nil {
 		t.Error("something is suspended that was resumed before a restart")
 	}
 }
 
-// TestDamagedStateSuspendsNothing: whatever the file holds, the mail system opens.
+// TestDamagedStateSuspendsNothing: the mail system opens even if its state file is damaged.
 func TestDamagedStateSuspendsNothing(t *testing.T) {
 	for _, content := range []string{"", "{", "\x00", "[]", `{"delivery":"x"}`} {
 		dir := t.TempDir()
@@ -167,7 +167,7 @@ func TestSMTPUsers(t *testing.T) {
 	}
 }
 
-// FuzzSuspended: whatever the file holds, it is read or refused, and what is read can be written.
+// FuzzSuspended: loadState reads or rejects any content, and a state that it reads can be saved.
 func FuzzSuspended(f *testing.F) {
 	for _, seed := range []string{"", "{}", `{"listeners":["In"],"delivery":true,"work_queue":{"by":"admin","reason":"x"}}`} {
 		f.Add([]byte(seed))

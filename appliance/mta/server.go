@@ -45,9 +45,9 @@ type Options struct {
 	Certificate func() (*tls.Certificate, error)
 	// TrustedRoots returns the authorities that sign the certificates of mail servers.
 	TrustedRoots func() (*x509.CertPool, error)
-	// Conserving is called when the appliance begins to refuse messages because its resources run
+	// OnConserving is called when the appliance begins to refuse messages because its resources run
 	// out, with the text of the alert. It must not block.
-	Conserving func(text string)
+	OnConserving func(text string)
 }
 
 // A Server is the mail system. It is a service of the appliance, and can be restarted like its
@@ -170,7 +170,7 @@ func (s *Server) Conserving() bool {
 	low := s.conserving
 	s.mu.Unlock()
 	if began {
-		s.o.Conserving(fmt.Sprintf("This system (hostname: %s) has entered a 'resource conservation' "+
+		s.o.OnConserving(fmt.Sprintf("This system (hostname: %s) has entered a 'resource conservation' "+
 			"mode in order to prevent the rapid depletion of critical system resources. "+
 			"The mail queue is nearly full.", s.o.Hostname()))
 	}

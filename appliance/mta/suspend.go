@@ -15,13 +15,13 @@ import (
 
 // state is what an administrator has suspended. It survives a restart.
 type state struct {
-	Listeners []string `json:"listeners,omitempty"` // names
-	Delivery  bool     `json:"delivery,omitempty"`
-	WorkQueue *Pause   `json:"work_queue,omitempty"`
+	Listeners []string   `json:"listeners,omitempty"` // names
+	Delivery  bool       `json:"delivery,omitempty"`
+	WorkQueue *PauseInfo `json:"work_queue,omitempty"`
 }
 
-// A Pause says who has paused the work queue, and why.
-type Pause struct {
+// A PauseInfo records the user who paused the work queue, and the reason that the user gave.
+type PauseInfo struct {
 	By     string `json:"by"`
 	Reason string `json:"reason"`
 }
@@ -37,7 +37,7 @@ func loadState(file string) (state, error) {
 	}
 	var v state
 	if err := json.Unmarshal(b, &v); err != nil {
-		return state{}, fmt.Errorf("read what is suspended: %w", err)
+		return state{}, fmt.Errorf("parse the file of suspended parts: %w", err)
 	}
 	return v, nil
 }
@@ -53,7 +53,7 @@ func (s *Server) change(f func(*state)) {
 		err = atomicfile.WriteSynced(s.o.StateFile, append(b, '\n'))
 	}
 	if err != nil {
-		s.o.Logger.Warn("what is suspended is not saved", "err", err)
+		s.o.Logger.Warn("the file of suspended parts cannot be written", "err", err)
 	}
 }
 
@@ -123,7 +123,7 @@ func (s *Server) ResumeDelivery() bool {
 
 // PauseWorkQueue has messages wait before the work queue's stages. It reports whether the work
 // queue was not paused before.
-func (s *Server) PauseWorkQueue(p Pause) bool {
+func (s *Server) PauseWorkQueue(p PauseInfo) bool {
 	changed := s.Pipeline.Pause()
 	if changed {
 		s.change(func(v *state) { v.WorkQueue = &p })
@@ -139,8 +139,8 @@ func (s *Server) ResumeWorkQueue() bool {
 	return changed
 }
 
-// Paused returns who has paused the work queue, and why; nil: nobody.
-func (s *Server) Paused() *Pause {
+// PausedBy returns by whom and why the work queue was paused, or nil if it is not paused.
+func (s *Server) PausedBy() *PauseInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state.WorkQueue

@@ -100,7 +100,7 @@ func (s *Server) Bounce(ctx context.Context, x Selection) (messages, recipients 
 }
 
 // Redirect has all recipients of the queue delivered to one host, and returns how many there were.
-// It changes the destination, not the address that the host is given.
+// It replaces the domain in their addresses, so the host sees the new address in RCPT.
 func (s *Server) Redirect(ctx context.Context, host string) (recipients int) {
 	s.each(ctx, Selection{}, func(j job) {
 		var changes []queue.Change
@@ -167,7 +167,7 @@ func (s *Server) DeliverNow(domain string) {
 		if domain != "" && name != strings.ToLower(domain) {
 			continue
 		}
-		d.line.hurry()
+		d.line.makeAllDue()
 		d.hold, d.window, d.inWindow = time.Time{}, time.Time{}, 0
 		s.schedule(d)
 	}
@@ -181,7 +181,7 @@ func (s *Server) Suspend(ctx context.Context) bool {
 	s.suspended = true
 	for _, d := range s.destinations {
 		s.unschedule(d)
-		d.rouse()
+		d.wakeWorker()
 	}
 	stop := context.AfterFunc(ctx, s.cutOff)
 	for s.connections > 0 {
@@ -227,7 +227,7 @@ func (s *Server) Suspended() bool {
 	return s.suspended
 }
 
-// A Line is what waits for a destination.
+// A Line describes the recipients that wait for one destination.
 type Line struct {
 	Domain     string
 	Recipients int       // active ones: waiting, or under way

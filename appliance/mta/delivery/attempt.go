@@ -32,7 +32,7 @@ func (w *worker) attempt(j job) (left map[int]failure) {
 	case err == nil && len(accepted) > 0:
 		w.delivered(j, accepted, reply)
 	case err != nil && w.ctx.Err() != nil:
-		return nil // the server stops: all stays as it is
+		return nil // the server is stopping: the recipients stay queued, unchanged
 	case err != nil && !isRefusal(err):
 		w.failed(c, err)
 		for _, rid := range accepted {
@@ -119,7 +119,7 @@ func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
 		changes[i] = queue.Delivered(rid)
 		r := j.recipient(rid)
 		event.Delivered = append(event.Delivered,
-			mailevents.Addressee{RID: rid, To: r.Address, Attempts: r.Attempts + 1})
+			mailevents.DeliveredRecipient{RID: rid, To: r.Address, Attempts: r.Attempts + 1})
 	}
 	result, ok := s.record(w.ctx, j.env.MID, changes...)
 	if !ok {
@@ -129,18 +129,18 @@ func (w *worker) delivered(j job, rids []int, reply mail.Reply) {
 	s.finished(seq, j.env.MID, result)
 }
 
-// finished tells that a message is finished if it is.
+// finished publishes MessageFinished if result says that the message has no recipients left.
 func (s *Server) finished(cause, mid uint64, result queue.Result) {
 	if result.Finished {
 		events.Publish(s.o.Events, cause, mailevents.MessageFinished{MID: mid})
 	}
 }
 
-// saveInterval is how long to wait before a change that the disk does not take is tried again.
+// saveInterval is the time between attempts to write a change to a queue whose disk fails.
 const saveInterval = time.Second
 
-// record changes a message in the queue. A disk that is full or broken is tried again until it
-// works: what has happened must not happen again. ok is false if the message is gone, or if ctx has
+// record updates a message in the queue. If the disk is full or fails, record retries until it
+// succeeds: an unrecorded delivery would be repeated. ok is false if the message is gone or ctx has
 // ended.
 func (s *Server) record(ctx context.Context, mid uint64, changes ...queue.Change) (r queue.Result, ok bool) {
 	return s.persist(ctx, func() (queue.Result, error) {
@@ -162,7 +162,7 @@ func (s *Server) persist(ctx context.Context, write func() (queue.Result, error)
 		}
 		if !told {
 			told = true
-			s.o.Logger.Warn("the mail queue cannot be changed; it is tried again", "err", err)
+			s.o.Logger.Warn("the mail queue cannot be written; the write is retried", "err", err)
 		}
 		if s.o.Clock.Sleep(ctx, saveInterval) != nil {
 			return queue.Result{}, false

@@ -15,8 +15,8 @@ import (
 	"github.com/esasim/esasim/appliance/mta/queue"
 )
 
-// bounce ends a recipient who cannot be reached, and tells the sender by a message of its own. That
-// of a message which is itself a bounce is told to nobody.
+// bounce finishes a recipient that cannot be reached, and sends the sender a bounce message. If
+// the message is itself a bounce, no bounce message is sent.
 func (s *Server) bounce(ctx context.Context, dcid uint64, j *job, rid int, domain string, f failure) {
 	r := j.recipient(rid)
 	profile := s.profile(&j.env, Destinations.Get(s.o.Committed()).Find(domain))
@@ -55,7 +55,7 @@ type notice struct {
 	text []byte
 }
 
-// commit puts the notice into the queue and finishes the recipient, both or neither.
+// commit queues the notice and finishes the recipient in one atomic step.
 func (n *notice) commit(ctx context.Context, q *queue.Queue, mid uint64, rid int) (queue.Result, error) {
 	in, err := q.Create(n.env.MID)
 	if err != nil {

@@ -67,8 +67,8 @@ func (z *zone) Lookup(_ context.Context, name string, _ int) ([]netip.Addr, erro
 	return []netip.Addr{netip.MustParseAddr(a)}, nil
 }
 
-// A bench is a Server on a host with mail servers of the tests.
-type bench struct {
+// A fixture is a Server on a host with mail servers of the tests.
+type fixture struct {
 	*Server
 	t      *testing.T
 	host   *vnet.Host
@@ -82,9 +82,9 @@ type bench struct {
 	more  sync.Cond
 }
 
-func newBench(t *testing.T, factory func(*config.Factory)) *bench {
+func newFixture(t *testing.T, factory func(*config.Factory)) *fixture {
 	t.Helper()
-	b := &bench{
+	b := &fixture{
 		t:     t,
 		host:  vnet.NewHost(vnet.Options{Name: "host", LoopbackIndex: 1, Rand: entropy.Seeded(1)}),
 		clock: clock.NewFake(time.Date(2003, 3, 31, 20, 0, 23, 0, time.UTC)),
@@ -151,7 +151,7 @@ func newBench(t *testing.T, factory func(*config.Factory)) *bench {
 }
 
 // submit puts a message into the queue and has it delivered.
-func (b *bench) submit(from string, to ...string) queue.Envelope {
+func (b *fixture) submit(from string, to ...string) queue.Envelope {
 	b.t.Helper()
 	mid := b.queue.NextMID()
 	in, err := b.queue.Create(mid)
@@ -172,7 +172,7 @@ func (b *bench) submit(from string, to ...string) queue.Envelope {
 
 // expect waits until the log has these lines, in this order and with nothing between them, and
 // forgets them. ~ stands for anything.
-func (b *bench) expect(want ...string) {
+func (b *fixture) expect(want ...string) {
 	b.t.Helper()
 	timer := time.AfterFunc(testTimeout, func() {
 		b.mu.Lock()
@@ -196,7 +196,7 @@ func (b *bench) expect(want ...string) {
 }
 
 // advance moves the clock when all its timers are set: after n connections have ended.
-func (b *bench) advance(d time.Duration) { b.clock.Advance(d) }
+func (b *fixture) advance(d time.Duration) { b.clock.Advance(d) }
 
 // A mailServer answers as its test says.
 type mailServer struct {
@@ -207,7 +207,7 @@ type mailServer struct {
 }
 
 // serve starts a mail server at an address.
-func (b *bench) serve(addr string, answers map[string]string) *mailServer {
+func (b *fixture) serve(addr string, answers map[string]string) *mailServer {
 	b.t.Helper()
 	m := &mailServer{answers: answers}
 	l, err := b.host.Listen(b.t.Context(), network.ListenConfig{Addr: netip.MustParseAddrPort(addr), Backlog: 10})
@@ -332,7 +332,7 @@ func text(format string, args ...any) string { return fmt.Sprintf(format, args..
 // TestDelivered: all recipients of a domain get the message in one transaction, the connection is
 // kept for the next message, and closed after five seconds (mail.md 7.1, 7.3).
 func TestDelivered(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	m := b.serve(first, nil)
 	b.submit("a@example.net", "b@example.com", "c@example.com")
 	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0, 1]",
@@ -357,18 +357,18 @@ func TestDelivered(t *testing.T) {
 }
 
 // awaitIdle waits until a connection waits for messages.
-func (b *bench) awaitIdle(domain string) {
+func (b *fixture) awaitIdle(domain string) {
 	b.t.Helper()
 	b.await(func() bool { d := b.destinations[domain]; return d != nil && d.waiting > 0 })
 }
 
 // awaitTimer waits until a destination has a time for its next try.
-func (b *bench) awaitTimer(domain string) {
+func (b *fixture) awaitTimer(domain string) {
 	b.t.Helper()
 	b.await(func() bool { d := b.destinations[domain]; return d != nil && d.stopTimer != nil && d.workers == 0 })
 }
 
-func (b *bench) await(holds func() bool) {
+func (b *fixture) await(holds func() bool) {
 	b.t.Helper()
 	for deadline := time.Now().Add(testTimeout); ; runtime.Gosched() {
 		b.Server.mu.Lock()

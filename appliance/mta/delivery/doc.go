@@ -37,7 +37,7 @@
 //
 // A recipient is finished in the queue before the event that says so is published, and a bounce
 // message is committed together with the bounce, so that a process that is killed neither loses nor
-// repeats one. Only between a server's 250 and the queue's record a kill leads to a second delivery.
+// repeats one. Only a kill between a server's 250 and the queue's record causes a second delivery.
 //
 // A connection takes several messages, and waits five seconds for another one. A second connection
 // to a destination is opened when more messages wait than connections can take soon.

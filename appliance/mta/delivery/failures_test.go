@@ -15,7 +15,7 @@ func closes(dcid int) string { return fmt.Sprintf("DCID %d close", dcid) }
 // TestHardBounce: a recipient who does not exist bounces, and the sender gets a message about it
 // (mail.md 7.16, 7.17).
 func TestHardBounce(t *testing.T) {
-	b := newBench(t, func(f *config.Factory) {
+	b := newFixture(t, func(f *config.Factory) {
 		Routes.SetFactory(f, RouteList{List: []Route{
 			{Domain: "example.net", Hosts: []RouteHost{{Name: "[127.0.0.1]", Port: 26}}},
 		}})
@@ -47,7 +47,7 @@ func TestHardBounce(t *testing.T) {
 
 // TestDoubleBounce: a bounce message that bounces ends there (mail.md 7.21).
 func TestDoubleBounce(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	b.serve(first, map[string]string{"RCPT": "501 5.5.4 Invalid Address"})
 	b.submit("", "b@example.com")
 	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]",
@@ -58,9 +58,9 @@ func TestDoubleBounce(t *testing.T) {
 	}
 }
 
-// TestSoftBounce: a recipient who is refused for now is tried again after a minute (mail.md 7.18).
+// TestSoftBounce: delivery is retried a minute after a temporary (4xx) refusal (mail.md 7.18).
 func TestSoftBounce(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	m := b.serve(first, map[string]string{"RCPT": "452 4.3.1 Insufficient system resources"})
 	b.submit("a@example.net", "b@example.com")
 	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]",
@@ -85,7 +85,7 @@ func TestSoftBounce(t *testing.T) {
 func TestRetries(t *testing.T) {
 	profile := DefaultProfile()
 	profile.MaxRetry, profile.MaxRetries, profile.Send = 200, 3, false
-	b := newBench(t, func(f *config.Factory) { Profiles.SetFactory(f, ProfileList{Default: profile}) })
+	b := newFixture(t, func(f *config.Factory) { Profiles.SetFactory(f, ProfileList{Default: profile}) })
 	b.serve(first, map[string]string{"MAIL": "451 later"})
 	b.submit("a@example.net", "b@example.com")
 	for i, wait := range []time.Duration{60, 120, 200} {
@@ -109,7 +109,7 @@ func TestRetries(t *testing.T) {
 func TestHostDown(t *testing.T) {
 	profile := DefaultProfile()
 	profile.MaxTime, profile.Send = 150, false
-	b := newBench(t, func(f *config.Factory) { Profiles.SetFactory(f, ProfileList{Default: profile}) })
+	b := newFixture(t, func(f *config.Factory) { Profiles.SetFactory(f, ProfileList{Default: profile}) })
 	refused := func(dcid int) string {
 		return text("Connection Error: DCID %d domain: example.com IP: 127.0.0.1 port: 25 details: "+
 			"[Errno 61] Connection refused interface: 192.0.2.1 reason: network error", dcid)
@@ -136,7 +136,7 @@ func TestHostDown(t *testing.T) {
 func TestNextHost(t *testing.T) {
 	two := []resolver.MX{{Preference: 10, Host: "mx.example.com"}, {Preference: 20, Host: "mx2.example.com"}}
 	t.Run("unreachable", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		b.zone.mx["example.com"], b.zone.addrs["mx2.example.com"] = two, "127.0.0.2"
 		b.serve("127.0.0.2:25", nil)
 		b.submit("a@example.net", "b@example.com")
@@ -145,7 +145,7 @@ func TestNextHost(t *testing.T) {
 			"Message done DCID 2 MID 1 to RID [0]", "MID 1 RID [0] Response ~", "Message finished MID 1 done")
 	})
 	t.Run("refusing", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		b.zone.mx["example.com"], b.zone.addrs["mx2.example.com"] = two, "127.0.0.2"
 		b.serve(first, map[string]string{"RCPT TO:<c@": "450 busy", "RCPT TO:<d@": "550 no"})
 		b.serve("127.0.0.2:25", map[string]string{"RCPT": "451 also busy"})
@@ -162,7 +162,7 @@ func TestNextHost(t *testing.T) {
 
 // TestConnectionLost: a server that goes away during a delivery is a network problem.
 func TestConnectionLost(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	b.serve(first, map[string]string{"end": ""})
 	b.submit("a@example.net", "b@example.com")
 	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]",
@@ -183,7 +183,7 @@ func TestRefusals(t *testing.T) {
 		{"MAIL", "553 5.1.8 who", "Double bounce: MID 1 to 0 - 5.1.0 - Unknown address error 553-'5.1.8 who'"},
 	} {
 		t.Run(test.command+test.answer[:3], func(t *testing.T) {
-			b := newBench(t, nil)
+			b := newFixture(t, nil)
 			b.serve(first, map[string]string{test.command: test.answer})
 			b.submit("", "b@example.com")
 			b.expect(text(opened, 1, "127.0.0.1"))
@@ -201,27 +201,27 @@ func TestRefusals(t *testing.T) {
 // 7.19).
 func TestLookups(t *testing.T) {
 	t.Run("no domain", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		b.submit("", "b@nx.example")
 		b.expect("Double bounce: MID 1 to 0 - 5.1.2 - Bad destination host 000-'DNS Hard Error looking up nx.example (MX):  NXDomain'",
 			"Message finished MID 1 done")
 	})
 	t.Run("no answer", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		b.zone.fails = true
 		b.submit("", "b@example.com")
 		b.expect("DNS Temporary Failure example.com MX - unable to reach nameserver")
 		b.awaitTimer("example.com")
 	})
 	t.Run("no MX", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		b.zone.addrs["host.example"] = "127.0.0.1"
 		b.serve(first, nil)
 		b.submit("", "b@host.example")
 		b.expect(text(opened, 1, "127.0.0.1"))
 	})
 	t.Run("address", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		b.serve(first, nil)
 		b.submit("", "b@[127.0.0.1]")
 		b.expect(text(opened, 1, "127.0.0.1"))
@@ -231,7 +231,7 @@ func TestLookups(t *testing.T) {
 // TestRoutes: a route replaces DNS, by priority; /dev/null discards; mail for a route that does not
 // resolve waits.
 func TestRoutes(t *testing.T) {
-	b := newBench(t, func(f *config.Factory) {
+	b := newFixture(t, func(f *config.Factory) {
 		Routes.SetFactory(f, RouteList{List: []Route{
 			{Domain: ".example.com", Hosts: []RouteHost{{Name: "127.0.0.1", Port: 27, Priority: 5}, {Name: "127.0.0.1", Port: 26}}},
 			{Domain: "example.com"},
@@ -257,7 +257,7 @@ func TestLimits(t *testing.T) {
 	t.Run("messages", func(t *testing.T) {
 		limits := DefaultDestination()
 		limits.MaxConnections, limits.MaxMessages = 1, 1
-		b := newBench(t, func(f *config.Factory) { Destinations.SetFactory(f, DestinationList{Default: limits}) })
+		b := newFixture(t, func(f *config.Factory) { Destinations.SetFactory(f, DestinationList{Default: limits}) })
 		b.serve(first, nil)
 		b.submit("", "b@example.com")
 		b.submit("", "b@example.com")
@@ -267,7 +267,7 @@ func TestLimits(t *testing.T) {
 	t.Run("recipients", func(t *testing.T) {
 		limits := DefaultDestination()
 		limits.RecipientLimit, limits.Minutes = 2, 10
-		b := newBench(t, func(f *config.Factory) { Destinations.SetFactory(f, DestinationList{Default: limits}) })
+		b := newFixture(t, func(f *config.Factory) { Destinations.SetFactory(f, DestinationList{Default: limits}) })
 		m := b.serve(first, nil)
 		b.submit("", "a@example.com", "b@example.com", "c@example.com")
 		b.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0, 1]", "Message done ~", "MID 1 ~")
@@ -285,7 +285,7 @@ func TestLimits(t *testing.T) {
 
 // TestRestart: what was not delivered before a stop is delivered after the next start.
 func TestRestart(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	if err := b.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestRestart(t *testing.T) {
 
 // TestAdministrator: suspended mail waits; chosen recipients are deleted, bounced or redirected.
 func TestAdministrator(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	b.Suspend(t.Context())
 	m := b.serve(first, nil)
 	b.submit("", "b@example.com", "c@other.example")
@@ -327,7 +327,7 @@ func TestAdministrator(t *testing.T) {
 
 // TestDeliverNow: recipients that wait are tried at once.
 func TestDeliverNow(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	m := b.serve(first, map[string]string{"RCPT": "451 later"})
 	b.submit("", "b@example.com")
 	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start ~", "Delayed: ~", "Message 1 to RID [0] pending ~")
@@ -338,7 +338,7 @@ func TestDeliverNow(t *testing.T) {
 
 // TestSuspendWaits: a connection that is kept for more messages ends when deliveries are suspended.
 func TestSuspendWaits(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	b.serve(first, nil)
 	b.submit("", "b@example.com")
 	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start ~", "Message done ~", "MID 1 ~", "Message finished MID 1 done")

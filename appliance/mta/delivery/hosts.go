@@ -28,13 +28,13 @@ type lookupError struct {
 func (e *lookupError) Error() string { return e.err.Error() }
 func (e *lookupError) Unwrap() error { return e.err }
 
-// errDiscard says that the route of a destination is /dev/null.
-var errDiscard = errors.New("the mail of the destination is discarded")
+// errDiscardRoute says that the route of a destination is /dev/null.
+var errDiscardRoute = errors.New("the mail of the destination is discarded")
 
 const smtpPort = 25
 
 // Hosts returns the servers of a domain in the order in which they are tried; those of one
-// preference in random order. An error is a *lookupError, errDiscard, or ctx's cause.
+// preference in random order. An error is a *lookupError, errDiscardRoute, or ctx's cause.
 func (s *Server) Hosts(ctx context.Context, domain string) ([]Host, error) {
 	if literal, ok := addressLiteral(domain); ok {
 		return []Host{{Name: domain, Addr: netip.AddrPortFrom(literal, smtpPort)}}, nil
@@ -42,7 +42,7 @@ func (s *Server) Hosts(ctx context.Context, domain string) ([]Host, error) {
 	route, ok := Routes.Get(s.o.Committed()).Find(domain)
 	switch {
 	case ok && route.Discard:
-		return nil, errDiscard
+		return nil, errDiscardRoute
 	case ok && len(route.Hosts) > 0:
 		return s.routeHosts(ctx, route)
 	}
@@ -53,7 +53,7 @@ func (s *Server) Hosts(ctx context.Context, domain string) ([]Host, error) {
 	return hosts, err
 }
 
-// lookupFailed says what becomes of the recipients of a domain that was looked up in vain.
+// lookupFailed classifies a DNS error: the recipients of the domain bounce, or are tried later.
 func lookupFailed(domain string, err error) *lookupError {
 	e := &lookupError{err: err}
 	if errors.Is(err, resolver.ErrNotFound) {

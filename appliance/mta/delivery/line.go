@@ -15,7 +15,7 @@ type line struct {
 	count  int // recipients
 }
 
-// An entry is what waits of a message.
+// An entry holds the waiting recipients of one message.
 type entry struct {
 	mid  uint64
 	next int64 // of the first recipient that is due, in Unix nanoseconds
@@ -70,7 +70,7 @@ func (l *line) take(now int64, limit int) (mid uint64, rids []int) {
 	})
 }
 
-// remove takes the recipients of an entry that chosen says yes to out of the line.
+// remove removes the recipients of an entry for which chosen returns true.
 func (l *line) remove(e *entry, chosen func(waiting) bool) (rids []int) {
 	left := e.recs[:0]
 	for _, w := range e.recs {
@@ -101,8 +101,8 @@ func (l *line) takeRecipient(mid uint64, rid int) bool {
 	return e != nil && len(l.remove(e, func(w waiting) bool { return int(w.rid) == rid })) > 0
 }
 
-// hurry makes all recipients due.
-func (l *line) hurry() {
+// makeAllDue makes all recipients due.
+func (l *line) makeAllDue() {
 	for _, e := range l.byTime {
 		e.next = 0
 		for i := range e.recs {

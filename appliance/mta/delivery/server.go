@@ -62,7 +62,7 @@ type Server struct {
 	idle         sync.Cond // a worker has ended
 }
 
-// A destination is what waits for a domain, and who works for it. Server.mu guards it.
+// A destination holds the recipients and workers of one domain. Server.mu guards it.
 type destination struct {
 	domain  string
 	line    line
@@ -183,7 +183,7 @@ func (s *Server) schedule(d *destination) {
 		return
 	}
 	if d.waiting > 0 {
-		d.rouse()
+		d.wakeWorker()
 		return
 	}
 	limits := Destinations.Get(s.o.Committed()).Find(d.domain)
@@ -198,7 +198,7 @@ func (s *Server) schedule(d *destination) {
 	s.workers.Go(w.run)
 }
 
-// forget removes a destination that nothing waits for and nobody works for. That it is down is
+// forget removes a destination without waiting recipients and workers. Its down state is
 // remembered only while something waits. mu must be held.
 func (s *Server) forget(d *destination) {
 	if d.workers == 0 && d.line.count == 0 && d.inWindow == 0 {
@@ -214,8 +214,8 @@ func (s *Server) unschedule(d *destination) {
 	}
 }
 
-// rouse wakes a worker that waits with an open connection.
-func (d *destination) rouse() {
+// wakeWorker wakes a worker that waits with an open connection.
+func (d *destination) wakeWorker() {
 	select {
 	case d.wake <- struct{}{}:
 	default: // one has been told already
@@ -246,7 +246,7 @@ func (s *Server) workerEnded(d *destination) {
 	}
 }
 
-// take returns the next message that is due, for which a worker then answers. ok is false if
+// take returns the next due message; the worker must finish or requeue it. ok is false if
 // there is none now.
 func (s *Server) take(d *destination, limits Destination) (j job, ok bool) {
 	s.mu.Lock()

@@ -76,7 +76,7 @@ func (w *worker) await() (job, bool) {
 		select {
 		case <-w.d.wake:
 			if s.Suspended() {
-				w.d.rouse() // others may wait too
+				w.d.wakeWorker() // others may wait too
 				return job{}, false
 			}
 		case <-timeUp:
@@ -111,7 +111,7 @@ func (w *worker) deliver(j job) bool {
 		if len(left) == 0 || w.next >= len(w.hosts) {
 			break
 		}
-		w.hangUp() // a host that refused something for now: the next one is asked
+		w.hangUp() // the host deferred recipients: try the next host
 		j.rids = keys(left)
 	}
 	w.server.deferRecipients(w, j, left)
@@ -193,7 +193,7 @@ func (w *worker) withoutHosts(j job, err error) (goOn bool) {
 	if w.ctx.Err() != nil {
 		return false
 	}
-	if errors.Is(err, errDiscard) {
+	if errors.Is(err, errDiscardRoute) {
 		s.delete(w.ctx, j, w.d.domain, "route")
 		return true
 	}
@@ -229,7 +229,7 @@ func (w *worker) open(host Host) error {
 		w.failed(conn, err)
 		return err
 	}
-	conn.opened = events.Publish(s.o.Events, 0, mailevents.DeliveryOpened{
+	conn.opened = events.Publish(s.o.Events, 0, mailevents.DeliveryConnectionOpened{
 		DCID: dcid, Domain: w.d.domain, Local: local, Remote: host.Addr,
 	})
 	if _, err = c.Greeting(w.ctx); err == nil {
@@ -243,7 +243,7 @@ func (w *worker) open(host Host) error {
 			w.failed(conn, err)
 		}
 		c.Close()
-		events.Publish(s.o.Events, conn.opened, mailevents.DeliveryClosed{DCID: dcid})
+		events.Publish(s.o.Events, conn.opened, mailevents.DeliveryConnectionClosed{DCID: dcid})
 		return err
 	}
 	w.conn = conn
@@ -251,14 +251,14 @@ func (w *worker) open(host Host) error {
 	return nil
 }
 
-// failed tells that a server could not be reached, or has gone.
+// failed publishes that a connection could not be opened, or was lost.
 func (w *worker) failed(c *connection, err error) {
 	local := c.local
 	if !local.IsValid() {
 		local = w.server.sourceAddr(c.host.Addr.Addr())
 	}
 	if w.ctx.Err() == nil {
-		events.Publish(w.server.o.Events, c.opened, mailevents.DeliveryFailed{
+		events.Publish(w.server.o.Events, c.opened, mailevents.DeliveryConnectionFailed{
 			DCID: c.dcid, Domain: w.d.domain, Local: local, Remote: c.host.Addr,
 			Details: errnoText(err), Reason: reasonText(err),
 		})
@@ -282,7 +282,7 @@ const quitTimeout = 10 * time.Second
 // drop closes the connection.
 func (w *worker) drop() {
 	w.conn.Close()
-	events.Publish(w.server.o.Events, w.conn.opened, mailevents.DeliveryClosed{DCID: w.conn.dcid})
+	events.Publish(w.server.o.Events, w.conn.opened, mailevents.DeliveryConnectionClosed{DCID: w.conn.dcid})
 	w.conn = nil
 }
 

@@ -71,7 +71,7 @@ func (s *session) command(line string, ok bool) error {
 	return nil
 }
 
-// badCommand counts a command that is none, and ends the session after too many.
+// badCommand counts an unknown command, and ends the session after too many.
 func (s *session) badCommand() error {
 	if s.bad++; s.bad <= maxBadCommands {
 		return nil

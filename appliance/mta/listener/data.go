@@ -73,9 +73,9 @@ func (s *session) store(in *queue.Incoming, w *bodyWriter) error {
 		MID: t.mid, ICID: s.icid, Bytes: w.stored, From: t.from, Recipients: len(t.recipients),
 	})
 	s.message = nil
-	if s.idle != nil {
-		s.idle()
-		s.idle = nil
+	if s.stopIdleTimer != nil {
+		s.stopIdleTimer()
+		s.stopIdleTimer = nil
 	}
 	env.Size = w.stored
 	s.server.o.Accepted(env)

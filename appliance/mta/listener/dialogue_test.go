@@ -19,7 +19,7 @@ func connected(icid int) []string {
 }
 
 func TestMessageIsAccepted(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	b.dns.names = map[string]string{"192.0.2.9": "mail.example.net"}
 	b.dns.addrs = map[string]string{"mail.example.net": "192.0.2.9"}
 	b.dns.texts = map[string]string{"9.2.0.192.rf.senderbase.org": "score=5.6 country=United States"}
@@ -78,7 +78,7 @@ func TestBodies(t *testing.T) {
 		"folded":                  {"A: b\r\n c\r\n\r\n.\r\n", "A: b\r\n c\r\n\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, nil)
+			b := newFixture(t, nil)
 			c := b.dial("192.0.2.9")
 			c.begin()
 			c.send(test.sent)
@@ -93,7 +93,7 @@ func TestBodies(t *testing.T) {
 
 // TestCarriageReturnAtAnyBoundary: a line end is seen as one, wherever the reader's buffer ends.
 func TestCarriageReturnAtAnyBoundary(t *testing.T) {
-	b := newBench(t, func(s *Settings) { s.Listeners[0].BareLineEnds = RejectLineEnds })
+	b := newFixture(t, func(s *Settings) { s.Listeners[0].BareLineEnds = RejectLineEnds })
 	c := b.dial("192.0.2.9")
 	c.begin()
 	want := own(1, false) + "A: b\r\n\r\n"
@@ -124,7 +124,7 @@ func TestRefusedMessages(t *testing.T) {
 		"LF in header": {"A: b\nB: c", "554 message body contains illegal bare CR/LF characters."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, small)
+			b := newFixture(t, small)
 			c := b.dial("192.0.2.9")
 			c.begin()
 			c.say(test.sent+"\r\n.", test.answer)
@@ -141,7 +141,7 @@ func TestRefusedMessages(t *testing.T) {
 }
 
 func TestTooManyHops(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	c := b.dial("192.0.2.9")
 	c.begin()
 	c.say(strings.Repeat("Received: x\r\n", 101)+"\r\n.", "554 Too many hops")
@@ -150,7 +150,7 @@ func TestTooManyHops(t *testing.T) {
 
 // TestTarpit: a client that sends more than twice the limit is cut off (mail.md 7.10).
 func TestTarpit(t *testing.T) {
-	b := newBench(t, func(s *Settings) { s.Listeners[0].Hosts.Default.MaxMessageSize = ptr[int64](1000) })
+	b := newFixture(t, func(s *Settings) { s.Listeners[0].Hosts.Default.MaxMessageSize = ptr[int64](1000) })
 	c := b.dial("192.0.2.9")
 	c.begin()
 	c.send(strings.Repeat("x", 2100) + "\r\n")
@@ -164,7 +164,7 @@ func TestTarpit(t *testing.T) {
 
 // TestRecipients: the table decides, and a refused recipient uses up no RID (mail.md 7.4).
 func TestRecipients(t *testing.T) {
-	b := newBench(t, func(s *Settings) {
+	b := newFixture(t, func(s *Settings) {
 		s.Listeners[0].Recipients = RecipientTable{Entries: []RecipientEntry{
 			{Address: "example.com"}, {Address: ".example.com", Reject: true},
 			{Address: "gone@example.com", Reject: true, Code: 551, Reply: "Moved away"},
@@ -198,7 +198,7 @@ func TestRecipients(t *testing.T) {
 
 // TestListOfRecipients: with a list of the addresses that exist, others are refused.
 func TestListOfRecipients(t *testing.T) {
-	b := newBench(t, func(s *Settings) { s.Listeners[0].Recipients.Known = []string{"b@example.com"} })
+	b := newFixture(t, func(s *Settings) { s.Listeners[0].Recipients.Known = []string{"b@example.com"} })
 	c := b.dial("192.0.2.9")
 	c.say("HELO x", "250 esa.example.com")
 	c.say("MAIL FROM:<a@example.net>", "250 sender <a@example.net> ok")
@@ -209,7 +209,7 @@ func TestListOfRecipients(t *testing.T) {
 
 // TestRejectedHost: a host with a bad reputation is told so, and nothing else (mail.md 7.5).
 func TestRejectedHost(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	b.dns.texts = map[string]string{"9.2.0.192.rf.senderbase.org": "score=-9.5"}
 	refusal := []string{"554-esa.example.com", "554 Your access to this mail system has been rejected due to the sending MTA's poor reputation. If you believe that this failure is in error, please contact the intended recipient via alternate means."}
 	c := b.dial("192.0.2.9", refusal...)
@@ -221,7 +221,7 @@ func TestRejectedHost(t *testing.T) {
 
 // TestRefusedConnection: TCPREFUSE resets the connection and uses up no ICID.
 func TestRefusedConnection(t *testing.T) {
-	b := newBench(t, func(s *Settings) {
+	b := newFixture(t, func(s *Settings) {
 		hosts := &s.Listeners[0].Hosts
 		hosts.Policies = append(hosts.Policies, Policy{Name: "REFUSED", Action: TCPRefuse})
 		hosts.Groups[0] = SenderGroup{Name: "NEVER", Policy: "REFUSED", Entries: []Entry{{Host: "192.0.2.0/28"}}}
@@ -239,7 +239,7 @@ func TestRefusedConnection(t *testing.T) {
 
 // TestRelay: hosts of RELAYLIST may send to anybody (mail.md 7.6).
 func TestRelay(t *testing.T) {
-	b := newBench(t, func(s *Settings) {
+	b := newFixture(t, func(s *Settings) {
 		s.Listeners[0].Hosts.Groups[0].Entries = []Entry{{Host: "192.0.2.50"}}
 		s.Listeners[0].SenderBase = false
 	})
@@ -260,7 +260,7 @@ func TestRelay(t *testing.T) {
 
 // TestSenders: with verification, the sender's domain must be able to receive mail (mail.md 7.9).
 func TestSenders(t *testing.T) {
-	b := newBench(t, func(s *Settings) { s.Listeners[0].Hosts.Default.VerifySender = ptr(true) })
+	b := newFixture(t, func(s *Settings) { s.Listeners[0].Hosts.Default.VerifySender = ptr(true) })
 	b.dns.mx = map[string]string{"good.example": "mx.good.example", "broken.example": "mx.nowhere.example"}
 	b.dns.addrs = map[string]string{"mx.good.example": "192.0.2.25", "host.example": "192.0.2.26"}
 	b.dns.fails = map[string]bool{"slow.example": true}
@@ -289,10 +289,10 @@ func TestSenders(t *testing.T) {
 	}
 }
 
-// TestSyntax: what is no command, or has wrong arguments, is told so. The fifth unknown command ends
+// TestSyntax: unknown commands and wrong arguments get an error. The fifth unknown command ends
 // the session (mail.md 7.12).
 func TestSyntax(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	c := b.dial("192.0.2.9")
 	c.say("EHLO", "501 #5.0.0 EHLO requires domain address")
 	c.say("helo x", "250 esa.example.com")
@@ -322,7 +322,7 @@ func TestSyntax(t *testing.T) {
 
 // TestBareLineEndsOfCommands: commands may end with a bare LF.
 func TestBareLineEndsOfCommands(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	c := b.dial("192.0.2.9")
 	c.send("HELO x\nNOOP\n")
 	c.expect("250 esa.example.com", "250 ok")
@@ -332,7 +332,7 @@ func TestBareLineEndsOfCommands(t *testing.T) {
 // TestClientVanishes: what the log says about a client that goes without QUIT depends on what it has
 // done (mail.md 7.13).
 func TestClientVanishes(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	c := b.dial("192.0.2.9")
 	c.begin()
 	c.send("half a message")
@@ -351,7 +351,7 @@ func TestClientVanishes(t *testing.T) {
 // (mail.md 4.5, 7.15).
 func TestTimeLimits(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		c := b.dial("192.0.2.9")
 		c.say("HELO x", "250 esa.example.com")
 		b.clock.Advance(5 * time.Minute)
@@ -361,7 +361,7 @@ func TestTimeLimits(t *testing.T) {
 			"ICID 1 disconnected address 192.0.2.9, no messages injected within timeout period", "ICID 1 close")...)
 	})
 	t.Run("total", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		c := b.dial("192.0.2.9")
 		c.begin()
 		c.say(".", "250 ok:  Message 1 accepted")
@@ -376,7 +376,7 @@ func TestTimeLimits(t *testing.T) {
 // TestLimits: each limit of a mail flow policy has its answer.
 func TestLimits(t *testing.T) {
 	t.Run("connections", func(t *testing.T) {
-		b := newBench(t, func(s *Settings) {
+		b := newFixture(t, func(s *Settings) {
 			s.Listeners[0].Hosts.Default.MaxConnections = ptr(1)
 			s.Limits.Connections = 2
 		})
@@ -389,7 +389,7 @@ func TestLimits(t *testing.T) {
 		b.dial("192.0.2.9").quit()
 	})
 	t.Run("messages", func(t *testing.T) {
-		b := newBench(t, func(s *Settings) { s.Listeners[0].Hosts.Default.MaxMessages = ptr(1) })
+		b := newFixture(t, func(s *Settings) { s.Listeners[0].Hosts.Default.MaxMessages = ptr(1) })
 		c := b.dial("192.0.2.9")
 		c.begin()
 		c.say(".", "250 ok:  Message 1 accepted")
@@ -397,7 +397,7 @@ func TestLimits(t *testing.T) {
 		c.closed()
 	})
 	t.Run("recipients", func(t *testing.T) {
-		b := newBench(t, func(s *Settings) {
+		b := newFixture(t, func(s *Settings) {
 			s.Listeners[0].Hosts.Default.MaxRecipients = ptr(2)
 			s.Listeners[0].Hosts.Default.MaxRecipientsPerHour = ptr(3)
 		})
@@ -426,7 +426,7 @@ func TestLimits(t *testing.T) {
 		c.say("RCPT TO:<1@example.com>", "250 recipient <1@example.com> ok")
 	})
 	t.Run("guesses", func(t *testing.T) {
-		b := newBench(t, func(s *Settings) { s.Listeners[0].Hosts.Default.MaxInvalidPerHour = ptr(1) })
+		b := newFixture(t, func(s *Settings) { s.Listeners[0].Hosts.Default.MaxInvalidPerHour = ptr(1) })
 		c := b.dial("192.0.2.9")
 		c.say("HELO x", "250 esa.example.com")
 		c.say("MAIL FROM:<a@b>", "250 sender <a@b> ok")
@@ -438,7 +438,7 @@ func TestLimits(t *testing.T) {
 		}
 	})
 	t.Run("resources", func(t *testing.T) {
-		b := newBench(t, nil)
+		b := newFixture(t, nil)
 		b.low = true
 		c := b.dial("192.0.2.9")
 		c.say("HELO x", "250 esa.example.com")
@@ -450,7 +450,7 @@ func TestLimits(t *testing.T) {
 // TestAuthentication: PLAIN and LOGIN, in one step or in several. A user who has authenticated may
 // send to anybody.
 func TestAuthentication(t *testing.T) {
-	b := newBench(t, func(s *Settings) { s.Listeners[0].Hosts.Default.Auth = ptr(Required) })
+	b := newFixture(t, func(s *Settings) { s.Listeners[0].Hosts.Default.Auth = ptr(Required) })
 	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	session := func(f func(c *client)) {
 		c := b.dial("192.0.2.9")
@@ -482,7 +482,7 @@ func TestAuthentication(t *testing.T) {
 // TestSuspendedListener: a suspended listener refuses connections until it is resumed (mail.md
 // 7.25). Sessions that are there have some time.
 func TestSuspendedListener(t *testing.T) {
-	b := newBench(t, nil)
+	b := newFixture(t, nil)
 	c := b.dial("192.0.2.9")
 	done := make(chan []string, 1)
 	ctx, cancel := contextWithCancel(t)

@@ -23,7 +23,7 @@
 // A session is one goroutine for each connection, which reads commands and answers them in turn; the
 // dialogue is that of mail.md 4, to the byte. What happens is published as events of package
 // mailevents and nowhere else: logs and figures are made from those. An event is published before
-// the client gets the answer, so that whoever has the answer finds the line in the log. A 250 for a
+// the client gets the answer, so a client that has the answer finds the log line. A 250 for a
 // message is sent when the queue has it on disk.
 //
 // # Decisions

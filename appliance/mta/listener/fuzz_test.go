@@ -20,7 +20,7 @@ func FuzzDialogue(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	b := newBench(f, func(s *Settings) {
+	b := newFixture(f, func(s *Settings) {
 		s.Listeners[0].Hosts.Default.Auth = ptr(Preferred)
 		s.Listeners[0].Hosts.Default.MaxInvalidPerHour = ptr(0)
 	})
@@ -62,7 +62,7 @@ func FuzzDialogue(f *testing.F) {
 }
 
 // empty deletes all messages of the queue.
-func (b *bench) empty() {
+func (b *fixture) empty() {
 	var list []queue.Envelope
 	b.queue.Each(func(env *queue.Envelope) bool {
 		list = append(list, *env)

@@ -23,7 +23,7 @@ type header struct {
 	logged    []mailevents.HeaderField
 }
 
-// What a line is to a header.
+// The results of header.add: where the line belongs.
 type headerState int
 
 const (

@@ -79,9 +79,9 @@ func (d *fakeDNS) Records(_ context.Context, name, _ string) ([]resolver.Record,
 	return []resolver.Record{{Type: "TXT", Data: `"` + value + `"`}}, nil
 }
 
-// A bench is a Server on a listener that pretends to be the appliance's 192.0.2.1:25, with clients
+// A fixture is a Server on a listener that pretends to be the appliance's 192.0.2.1:25, with clients
 // of any address.
-type bench struct {
+type fixture struct {
 	*Server
 	t        testing.TB
 	clock    *clock.Fake
@@ -94,8 +94,8 @@ type bench struct {
 	lines []string // of the mail log
 }
 
-// newBench starts a Server with one public listener for example.com, changed by edit.
-func newBench(t testing.TB, edit func(*Settings)) *bench {
+// newFixture starts a Server with one public listener for example.com, changed by edit.
+func newFixture(t testing.TB, edit func(*Settings)) *fixture {
 	t.Helper()
 	version := product.Version{Major: 14}
 	l := New("IncomingMail", "Management", 25, Public, version)
@@ -110,7 +110,7 @@ func newBench(t testing.TB, edit func(*Settings)) *bench {
 		IPv4: netip.MustParseAddr("192.0.2.1"), Netmask: netconfig.Netmask(24),
 	}}})
 	Section.SetFactory(f, settings)
-	b := &bench{t: t, dns: &fakeDNS{}, listener: newPipeListener()}
+	b := &fixture{t: t, dns: &fakeDNS{}, listener: newPipeListener()}
 	b.clock = clock.NewFake(time.Date(2019, 10, 14, 3, 55, 53, 0, time.UTC))
 	store, err := config.Open(config.Options{Dir: t.TempDir(), Factory: f, Clock: b.clock})
 	if err != nil {
@@ -160,14 +160,14 @@ func newBench(t testing.TB, edit func(*Settings)) *bench {
 }
 
 // log returns the lines of the mail log so far.
-func (b *bench) log() string {
+func (b *fixture) log() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return strings.Join(b.lines, "\n")
 }
 
 // expectLog compares the lines of the mail log with those that are expected.
-func (b *bench) expectLog(want ...string) {
+func (b *fixture) expectLog(want ...string) {
 	b.t.Helper()
 	if got := b.log(); got != strings.Join(want, "\n") {
 		b.t.Errorf("the mail log has\n%s\nwant\n%s", got, strings.Join(want, "\n"))
@@ -182,7 +182,7 @@ type client struct {
 }
 
 // dial connects from an address and reads the greeting.
-func (b *bench) dial(from string, greeting ...string) *client {
+func (b *fixture) dial(from string, greeting ...string) *client {
 	b.t.Helper()
 	c := &client{t: b.t, conn: b.listener.dial(b.t, netip.MustParseAddrPort(from+":40000"))}
 	c.in = bufio.NewReader(c.conn)
@@ -246,7 +246,7 @@ func (c *client) begin() {
 }
 
 // body returns what the queue has of a message.
-func (b *bench) body(mid uint64) string {
+func (b *fixture) body(mid uint64) string {
 	b.t.Helper()
 	r, err := b.queue.Body(mid)
 	if err != nil {
@@ -271,7 +271,7 @@ func own(mid uint64, hasID bool) string {
 }
 
 // awaitClosed waits until the log says that a connection is closed.
-func (b *bench) awaitClosed(icid int) {
+func (b *fixture) awaitClosed(icid int) {
 	b.t.Helper()
 	want := fmt.Sprintf("ICID %d close", icid)
 	for deadline := time.Now().Add(testTimeout); !strings.HasSuffix(b.log(), want); {

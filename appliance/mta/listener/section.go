@@ -37,17 +37,17 @@ type Limits struct {
 	HeaderLines    int `xml:"max_header_lines"` // 0: no limit
 	// CounterReset is the period of limits that are "an hour" by name.
 	CounterReset int `xml:"injection_counter_reset"`
-	// Unsuccessful bounds how long a client of a public listener may stay without a message that
+	// UnsuccessfulTimeout bounds how long a client of a public listener may stay without a message that
 	// was accepted.
-	Unsuccessful int `xml:"unsuccessful_timeout"`
-	Total        int `xml:"connection_timeout"` // of a connection
+	UnsuccessfulTimeout int `xml:"unsuccessful_timeout"`
+	Total               int `xml:"connection_timeout"` // of a connection
 }
 
 // DefaultLimits returns the limits of a new appliance.
 func DefaultLimits() Limits {
 	return Limits{
 		Connections: 300, TLSConnections: 100, HeaderLines: 1000,
-		CounterReset: 3600, Unsuccessful: 300, Total: 900,
+		CounterReset: 3600, UnsuccessfulTimeout: 300, Total: 900,
 	}
 }
 
@@ -189,7 +189,7 @@ func (l Limits) check() error {
 		{"number of TLS connections", l.TLSConnections, 0, 1000},
 		{"number of header lines", l.HeaderLines, 0, 100_000},
 		{"period of the injection counters", l.CounterReset, 60, 86_400},
-		{"timeout for unsuccessful connections", l.Unsuccessful, 1, 86_400},
+		{"timeout for unsuccessful connections", l.UnsuccessfulTimeout, 1, 86_400},
 		{"connection time", l.Total, 1, 86_400},
 	} {
 		if v.value < v.min || v.value > v.max {

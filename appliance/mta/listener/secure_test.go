@@ -31,9 +31,9 @@ func certificate(t *testing.T) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// secureBench starts a Server whose clients have to use TLS.
-func secureBench(t *testing.T) *bench {
-	b := newBench(t, func(s *Settings) { s.Listeners[0].Hosts.Default.TLS = ptr(Required) })
+// secureFixture starts a Server whose clients have to use TLS.
+func secureFixture(t *testing.T) *fixture {
+	b := newFixture(t, func(s *Settings) { s.Listeners[0].Hosts.Default.TLS = ptr(Required) })
 	cert := certificate(t)
 	b.o.Certificate = func(string) (*tls.Certificate, error) { return cert, nil }
 	return b
@@ -57,7 +57,7 @@ func (c *client) startTLS(extra string) {
 // TestTLS: with TLS required, mail is taken after STARTTLS only; the Received field and the log
 // name the cipher (mail.md 7.22).
 func TestTLS(t *testing.T) {
-	b := secureBench(t)
+	b := secureFixture(t)
 	c := b.dial("192.0.2.9")
 	c.say("EHLO mail.example.net", "250-esa.example.com", "250-8BITMIME", "250-SIZE 10485760", "250 STARTTLS")
 	c.say("MAIL FROM:<a@example.net>", "530 #5.7.0 Must issue a STARTTLS command first")
@@ -82,10 +82,10 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestCommandsBeforeTLSAreForgotten: what somebody on the way has sent after STARTTLS is not taken
+// TestCommandsBeforeTLSAreForgotten: plaintext that an attacker injects after STARTTLS is not taken
 // for a command of the client (CVE-2011-0411).
 func TestCommandsBeforeTLSAreForgotten(t *testing.T) {
-	b := secureBench(t)
+	b := secureFixture(t)
 	c := b.dial("192.0.2.9")
 	c.say("EHLO x", "250-esa.example.com", "250-8BITMIME", "250-SIZE 10485760", "250 STARTTLS")
 	c.startTLS("MAIL FROM:<forged@example.net>\r\n")
@@ -95,7 +95,7 @@ func TestCommandsBeforeTLSAreForgotten(t *testing.T) {
 
 // TestFailedHandshake: a client that speaks no TLS is told nothing more, and the log says it.
 func TestFailedHandshake(t *testing.T) {
-	b := secureBench(t)
+	b := secureFixture(t)
 	c := b.dial("192.0.2.9")
 	c.say("EHLO x", "250-esa.example.com", "250-8BITMIME", "250-SIZE 10485760", "250 STARTTLS")
 	c.say("STARTTLS", "220 Go ahead with TLS")
@@ -108,7 +108,7 @@ func TestFailedHandshake(t *testing.T) {
 // TestTooManyTLSSessions: the limit of connections with TLS has an answer of its own, and a
 // connection that ends makes room.
 func TestTooManyTLSSessions(t *testing.T) {
-	b := newBench(t, func(s *Settings) {
+	b := newFixture(t, func(s *Settings) {
 		s.Listeners[0].Hosts.Default.TLS = ptr(Preferred)
 		s.Limits.TLSConnections = 1
 	})
@@ -128,7 +128,7 @@ func TestTooManyTLSSessions(t *testing.T) {
 
 // TestWithoutCertificate: a listener without a certificate says so.
 func TestWithoutCertificate(t *testing.T) {
-	b := newBench(t, func(s *Settings) { s.Listeners[0].Hosts.Default.TLS = ptr(Preferred) })
+	b := newFixture(t, func(s *Settings) { s.Listeners[0].Hosts.Default.TLS = ptr(Preferred) })
 	c := b.dial("192.0.2.9")
 	c.say("STARTTLS", "454 TLS not available due to a temporary reason")
 	c.quit()

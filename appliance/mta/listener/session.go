@@ -75,11 +75,11 @@ type session struct {
 	messages int // MAIL commands that were accepted
 	message  *transaction
 
-	mu      sync.Mutex
-	ending  ending
-	timers  clock.Group
-	unarmed []func() bool // stop the timers
-	idle    func() bool   // stops the timer of unsuccessful clients
+	mu            sync.Mutex
+	ending        ending
+	timers        clock.Group
+	stopTimers    []func() bool // stop the timers
+	stopIdleTimer func() bool   // stops the timer of unsuccessful clients
 }
 
 // A transaction is a message between MAIL and its end.
@@ -154,7 +154,7 @@ func (s *session) serve() {
 	}
 }
 
-// publish tells that something has happened because of the connection or of its present message.
+// publish publishes an event whose cause is the session's current message, else its connection.
 func publish[F events.Fields](s *session, fields F) uint64 {
 	cause := s.openEvent
 	if s.message != nil {
@@ -163,7 +163,7 @@ func publish[F events.Fields](s *session, fields F) uint64 {
 	return events.Publish(s.server.o.Events, cause, fields)
 }
 
-// converse answers commands until the connection ends, and tells how it ended.
+// converse answers commands until the connection ends, and publishes how it ended.
 func (s *session) converse() {
 	err := s.commandLoop()
 	switch why := s.endingNow(); {
@@ -176,12 +176,12 @@ func (s *session) converse() {
 	if s.message != nil {
 		s.abort("Receiving aborted")
 	}
-	s.leave() // before the event, so that who has seen it can connect again
+	s.leave() // before the event: a client that waits for it must find its place free
 	events.Publish(s.server.o.Events, s.openEvent, mailevents.ConnectionClosed{ICID: s.icid})
 	s.hangUp()
 }
 
-// leave ends what limits have counted for the session.
+// leave takes the session off the connection counts that limits use.
 func (s *session) leave() {
 	s.server.mu.Lock()
 	defer s.server.mu.Unlock()
@@ -207,7 +207,7 @@ func (s *session) dropped(why mailevents.DropReason) {
 	publish(s, mailevents.ConnectionDropped{ICID: s.icid, Remote: s.remote.Addr(), Reason: why})
 }
 
-// lost tells that the client has gone without QUIT.
+// lost publishes that the client closed the connection without QUIT.
 func (s *session) lost() {
 	events.Publish(s.server.o.Events, s.openEvent, mailevents.ConnectionLost{
 		ICID: s.icid, Interface: s.ifName, Local: s.local.Addr(), Remote: s.remote.Addr(),
@@ -223,16 +223,16 @@ func (s *session) arm() {
 			func() { s.end(why) })
 	}
 	// The client is told when four fifths of the time are over (mail.md 4.5).
-	s.unarmed = append(s.unarmed, after(s.settings.Total*4/5, endTime))
+	s.stopTimers = append(s.stopTimers, after(s.settings.Total*4/5, endTime))
 	if s.conf.Type == Public {
-		s.idle = after(s.settings.Unsuccessful, endIdle)
-		s.unarmed = append(s.unarmed, s.idle)
+		s.stopIdleTimer = after(s.settings.UnsuccessfulTimeout, endIdle)
+		s.stopTimers = append(s.stopTimers, s.stopIdleTimer)
 	}
 }
 
 // disarm stops the timers and waits for those that are running.
 func (s *session) disarm() {
-	for _, stop := range s.unarmed {
+	for _, stop := range s.stopTimers {
 		stop()
 	}
 	s.timers.Wait()

@@ -97,7 +97,7 @@ type MessageStarted struct {
 	ICID uint64 `json:"icid"`
 	From string `json:"from"` // without angle brackets; "" for <>
 	// Generated says why the appliance makes the message itself, and Of is the message that it
-	// makes it because of.
+	// was made in response to.
 	Generated Generated `json:"generated,omitempty"`
 	Of        uint64    `json:"of,omitempty"`
 }

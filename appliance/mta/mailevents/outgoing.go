@@ -33,8 +33,8 @@ type MessageQueued struct {
 // Kind implements events.Fields.
 func (MessageQueued) Kind() string { return "mail.queued" }
 
-// A DeliveryOpened tells that a connection to a mail server stands.
-type DeliveryOpened struct {
+// A DeliveryConnectionOpened tells that a connection to a mail server is established.
+type DeliveryConnectionOpened struct {
 	DCID   uint64         `json:"dcid"`
 	Domain string         `json:"domain"`
 	Local  netip.Addr     `json:"local"`
@@ -42,10 +42,10 @@ type DeliveryOpened struct {
 }
 
 // Kind implements events.Fields.
-func (DeliveryOpened) Kind() string { return "mail.out.opened" }
+func (DeliveryConnectionOpened) Kind() string { return "mail.out.opened" }
 
-// A DeliveryFailed tells that a connection to a mail server could not be opened, or ended.
-type DeliveryFailed struct {
+// A DeliveryConnectionFailed tells that a connection to a mail server could not be opened, or ended.
+type DeliveryConnectionFailed struct {
 	DCID    uint64         `json:"dcid"`
 	Domain  string         `json:"domain"`
 	Local   netip.Addr     `json:"local"`
@@ -55,7 +55,7 @@ type DeliveryFailed struct {
 }
 
 // Kind implements events.Fields.
-func (DeliveryFailed) Kind() string { return "mail.out.failed" }
+func (DeliveryConnectionFailed) Kind() string { return "mail.out.failed" }
 
 // A ServerTLS tells that the appliance has asked a mail server for TLS.
 type ServerTLS struct {
@@ -83,17 +83,17 @@ func (DeliveryStarted) Kind() string { return "mail.out.started" }
 
 // A Delivered tells that a mail server has accepted a message for some of its recipients.
 type Delivered struct {
-	DCID      uint64      `json:"dcid"`
-	MID       uint64      `json:"mid"`
-	RIDs      []int       `json:"rids"`
-	Response  Reply       `json:"response"` // to the whole message
-	Domain    string      `json:"domain"`
-	From      string      `json:"from"`
-	Bytes     int64       `json:"bytes"`
-	Injected  time.Time   `json:"injected"` // when the message was accepted
-	Local     netip.Addr  `json:"local"`
-	Remote    netip.Addr  `json:"remote"`
-	Delivered []Addressee `json:"delivered"` // in the order of RIDs
+	DCID      uint64               `json:"dcid"`
+	MID       uint64               `json:"mid"`
+	RIDs      []int                `json:"rids"`
+	Response  Reply                `json:"response"` // to the whole message
+	Domain    string               `json:"domain"`
+	From      string               `json:"from"`
+	Bytes     int64                `json:"bytes"`
+	Injected  time.Time            `json:"injected"` // when the message was accepted
+	Local     netip.Addr           `json:"local"`
+	Remote    netip.Addr           `json:"remote"`
+	Delivered []DeliveredRecipient `json:"delivered"` // in the order of RIDs
 	// LoggedHeaders are the fields that the administrator has chosen to have logged.
 	LoggedHeaders []HeaderField `json:"logged_headers,omitempty"`
 }
@@ -101,8 +101,8 @@ type Delivered struct {
 // Kind implements events.Fields.
 func (Delivered) Kind() string { return "mail.out.delivered" }
 
-// An Addressee is a recipient with what it took to reach it.
-type Addressee struct {
+// An DeliveredRecipient is a delivered recipient, with the number of attempts.
+type DeliveredRecipient struct {
 	RID      int    `json:"rid"`
 	To       string `json:"to"`
 	Attempts int    `json:"attempts"`
@@ -144,7 +144,7 @@ type Bounced struct {
 	To       string   `json:"to"`
 	Failure  Failure  `json:"failure"`
 	Category Category `json:"category"`
-	// Double says that the message is itself a bounce: nobody is told.
+	// Double says that the message is itself a bounce, so no bounce message is sent.
 	Double        bool          `json:"double,omitempty"`
 	LoggedHeaders []HeaderField `json:"logged_headers,omitempty"`
 }
@@ -199,14 +199,14 @@ type DNSFailed struct {
 // Kind implements events.Fields.
 func (DNSFailed) Kind() string { return "mail.out.dns_failed" }
 
-// A DeliveryClosed tells that a connection to a mail server is closed. It is the last event of a
+// A DeliveryConnectionClosed tells that a connection to a mail server is closed. It is the last event of a
 // DCID.
-type DeliveryClosed struct {
+type DeliveryConnectionClosed struct {
 	DCID uint64 `json:"dcid"`
 }
 
 // Kind implements events.Fields.
-func (DeliveryClosed) Kind() string { return "mail.out.closed" }
+func (DeliveryConnectionClosed) Kind() string { return "mail.out.closed" }
 
 // A HostChanged tells that all addresses of a destination have failed, or that one works again.
 type HostChanged struct {

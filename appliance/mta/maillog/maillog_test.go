@@ -58,12 +58,12 @@ var accepted = []events.Fields{
 	mailevents.PolicyMatched{MID: 6, Policy: "DEFAULT"},
 	mailevents.ConnectionClosed{ICID: 5},
 	mailevents.MessageQueued{MID: 6},
-	mailevents.DeliveryOpened{DCID: 8, Local: ourAddr, Remote: server},
+	mailevents.DeliveryConnectionOpened{DCID: 8, Local: ourAddr, Remote: server},
 	mailevents.ServerTLS{DCID: 8, Domain: "example.com", OK: true, Protocol: "TLSv1", Cipher: "AES128-SHA"},
 	mailevents.DeliveryStarted{DCID: 8, MID: 6, RIDs: []int{0, 1}},
 	mailevents.Delivered{DCID: 8, MID: 6, RIDs: []int{0, 1}, Response: mailevents.Reply{Code: 250, Lines: []string{"2.0.0 Ok: queued as X"}}},
 	mailevents.MessageFinished{MID: 6},
-	mailevents.DeliveryClosed{DCID: 8},
+	mailevents.DeliveryConnectionClosed{DCID: 8},
 }
 
 func TestMessageFromClientToServer(t *testing.T) {
@@ -171,9 +171,9 @@ func TestLines(t *testing.T) {
 		}},
 		{"14.0.0-698", mailevents.Pending{MID: 4, RIDs: []int{0}, Until: at},
 			[]string{"mail Info Message 4 to RID [0] pending till Mon Mar 31 20:01:23 2003"}},
-		{"14.0.0-698", mailevents.DeliveryFailed{DCID: 12, Domain: "example.com", Local: ourAddr, Remote: server, Details: "[Errno 61] Connection refused", Reason: "network error"},
+		{"14.0.0-698", mailevents.DeliveryConnectionFailed{DCID: 12, Domain: "example.com", Local: ourAddr, Remote: server, Details: "[Errno 61] Connection refused", Reason: "network error"},
 			[]string{"mail Info Connection Error: DCID 12 domain: example.com IP: 192.0.2.25 port: 25 details: [Errno 61] Connection refused interface: 192.0.2.1 reason: network error"}},
-		{"7.1.0-001", mailevents.DeliveryFailed{DCID: 263, Local: ourAddr, Remote: server, Details: "EOF", Reason: "network error"},
+		{"7.1.0-001", mailevents.DeliveryConnectionFailed{DCID: 263, Local: ourAddr, Remote: server, Details: "EOF", Reason: "network error"},
 			[]string{"mail Info Connection Error: DCID: 263 IP: 192.0.2.25 details: EOF interface: 192.0.2.1 reason: network error"}},
 		{"14.0.0-698", mailevents.HarvestSuspected{Remote: client.Addr(), Host: "h.example", Verified: true, Limit: 4, Group: "SUSPECTLIST", Listener: "IncomingMail", From: "a@b", To: "c@d"},
 			[]string{"mail Warning LDAP: Dropping connection due to potential Directory Harvest Attack from host=('192.0.2.9', None), dhap_limit=4, sender_group=SUSPECTLIST, listener=IncomingMail, reverse_dns=('192.0.2.9', 'h.example', 1), sender=a@b, rcpt=c@d"}},

@@ -12,7 +12,7 @@ import (
 // deliveryLines returns the lines about deliveries and bounces (mail.md 1.3, 1.6).
 func (w *Writer) deliveryLines(fields events.Fields) []string {
 	switch f := fields.(type) {
-	case mailevents.DeliveryOpened:
+	case mailevents.DeliveryConnectionOpened:
 		line := fmt.Sprintf("New SMTP DCID %d interface %v address %v", f.DCID, f.Local,
 			f.Remote.Addr())
 		if w.since(version7_6) {
@@ -36,7 +36,7 @@ func (w *Writer) deliveryLines(fields events.Fields) []string {
 	case mailevents.Pending:
 		return one("Message %d to RID %s pending till %s", f.MID, recipients(f.RIDs),
 			f.Until.In(w.o.Zone()).Format("Mon Jan _2 15:04:05 2006"))
-	case mailevents.DeliveryFailed:
+	case mailevents.DeliveryConnectionFailed:
 		return []string{w.connectionErrorLine(f)}
 	case mailevents.DNSFailed:
 		if f.Route {
@@ -45,7 +45,7 @@ func (w *Writer) deliveryLines(fields events.Fields) []string {
 		return one("DNS Temporary Failure %s %s", f.Domain, f.Detail)
 	case mailevents.RecipientsDeleted: // the form is not attested
 		return one("Message deleted MID %d to RID %s", f.MID, recipients(f.RIDs))
-	case mailevents.DeliveryClosed:
+	case mailevents.DeliveryConnectionClosed:
 		return one("DCID %d close", f.DCID)
 	}
 	return nil
@@ -115,7 +115,7 @@ func Diagnostic(r mailevents.Reply) string {
 
 // connectionErrorLine returns the line about a server that could not be reached. The older form
 // (2004) has neither domain nor port.
-func (w *Writer) connectionErrorLine(f mailevents.DeliveryFailed) string {
+func (w *Writer) connectionErrorLine(f mailevents.DeliveryConnectionFailed) string {
 	if !w.since(version7_6) {
 		return fmt.Sprintf("Connection Error: DCID: %d IP: %v details: %s interface: %v reason: %s",
 			f.DCID, f.Remote.Addr(), f.Details, f.Local, f.Reason)

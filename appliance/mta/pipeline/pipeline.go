@@ -120,7 +120,7 @@ func (p *Pipeline) next(ctx context.Context) (mid uint64, ok bool) {
 	return mid, true
 }
 
-// pass has a message pass all stages.
+// pass runs a message through all stages and hands it to Deliver.
 func (p *Pipeline) pass(ctx context.Context, mid uint64) {
 	env, ok := p.o.Queue.Message(mid)
 	if !ok {
@@ -134,7 +134,7 @@ func (p *Pipeline) pass(ctx context.Context, mid uint64) {
 			return
 		}
 		// It goes on nevertheless: after a restart it would only pass again.
-		p.o.Logger.Warn("the mail queue does not take that a message has passed the work queue",
+		p.o.Logger.Warn("the mail queue cannot record that a message has passed the work queue",
 			"mid", mid, "err", err)
 	}
 	p.mu.Lock()

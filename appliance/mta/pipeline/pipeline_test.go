@@ -13,7 +13,7 @@ import (
 	"github.com/esasim/esasim/appliance/mta/queue"
 )
 
-type bench struct {
+type fixture struct {
 	*Pipeline
 	t         *testing.T
 	queue     *queue.Queue
@@ -21,13 +21,13 @@ type bench struct {
 	told      chan string
 }
 
-func newBench(t *testing.T) *bench {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	q, err := queue.Open(queue.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, queue: q, delivered: make(chan uint64, 10), told: make(chan string, 100)}
+	b := &fixture{t: t, queue: q, delivered: make(chan uint64, 10), told: make(chan string, 100)}
 	s := events.NewStream(clock.System())
 	cancel := s.Subscribe(func(e events.Event) { b.told <- fmt.Sprintf("%+v", e.Fields) })
 	b.Pipeline = New(Options{
@@ -46,7 +46,7 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-func (b *bench) submit() {
+func (b *fixture) submit() {
 	b.t.Helper()
 	in, err := b.queue.Create(b.queue.NextMID())
 	if err != nil {
@@ -60,7 +60,7 @@ func (b *bench) submit() {
 	b.Enqueue(env)
 }
 
-func (b *bench) expectDelivered(mid uint64) {
+func (b *fixture) expectDelivered(mid uint64) {
 	b.t.Helper()
 	select {
 	case got := <-b.delivered:
@@ -74,7 +74,7 @@ func (b *bench) expectDelivered(mid uint64) {
 
 // TestMessagesPassInOrder: each message is matched to a policy, told to be queued, and handed on.
 func TestMessagesPassInOrder(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestMessagesPassInOrder(t *testing.T) {
 
 // TestPause: while the work queue is paused, messages wait.
 func TestPause(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	if err := b.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestPause(t *testing.T) {
 
 // TestRestart: messages that had not passed before a stop pass after the next start.
 func TestRestart(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.submit()
 	if s := b.Status(); s.Waiting != 1 {
 		t.Errorf("%d messages wait while the work queue is stopped, want 1", s.Waiting)

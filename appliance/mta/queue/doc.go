@@ -19,7 +19,7 @@
 //   - Segment: one file of the log.
 //   - Batch: the records that are written and synced together.
 //   - Snapshot: a record that repeats a message with its present state.
-//   - Durable: what a loss of power does not take back.
+//   - Durable: on disk, so that it survives a loss of power.
 //
 // # Promises
 //

@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzFiles opens a queue whose files have any content. It must open, work, and keep from then on
-// what it has.
+// the messages that it has recovered.
 func FuzzFiles(f *testing.F) {
 	fake := newFakeFS(workloadDir)
 	q, err := queue.Open(workloadOptions(fake))

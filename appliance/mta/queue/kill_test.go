@@ -79,7 +79,7 @@ func runUntilKilled(dir string) error {
 	return <-failed
 }
 
-// A killed is what is known of a message of the process that was killed.
+// A killed is the expected state of a message of the killed process.
 type killed struct {
 	size   int64
 	unsure map[int]bool // recipients that are being finished

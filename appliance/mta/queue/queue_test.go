@@ -51,7 +51,7 @@ func TestEnvelopeIsKept(t *testing.T) {
 	check(mustOpen(t, queue.Options{Dir: dir}))
 }
 
-// What is accepted can be recovered, however odd it is.
+// Every envelope that Commit accepts can be recovered, even with extreme values.
 func TestOddEnvelopesAreRecovered(t *testing.T) {
 	dir := t.TempDir()
 	q := mustOpen(t, queue.Options{Dir: dir})

@@ -350,7 +350,7 @@ func recoverTwice(f *fakeFS, m *model) error {
 			q.Close()
 			return fmt.Errorf("the queue logs %s", &log)
 		}
-		// What was unsure is known now, and is to stay so.
+		// The recovered state is now the expected one: the next recovery must keep it.
 		n := newModel()
 		q.Each(func(env *queue.Envelope) bool {
 			n.acked[env.MID] = *env
