@@ -27,7 +27,7 @@ type Selection struct {
 func (x Selection) chooses(env *queue.Envelope, r queue.Recipient) bool {
 	switch {
 	case x.MID != 0 && env.MID != x.MID,
-		x.Domain != "" && domainOf(r.Address) != strings.ToLower(x.Domain),
+		x.Domain != "" && destinationOf(r) != strings.ToLower(x.Domain),
 		x.Null && env.From != "",
 		x.Sender != "" && !strings.EqualFold(env.From, x.Sender):
 		return false
@@ -100,18 +100,19 @@ func (s *Server) Bounce(ctx context.Context, x Selection) (messages, recipients 
 }
 
 // Redirect has all recipients of the queue delivered to one host, and returns how many there were.
-// It replaces the domain in their addresses, so the host sees the new address in RCPT.
+// Their addresses stay: they are what the host is given.
 func (s *Server) Redirect(ctx context.Context, host string) (recipients int) {
 	s.each(ctx, Selection{}, func(j job) {
 		var changes []queue.Change
 		for i, r := range j.env.Recipients {
-			to := r.Address[:strings.LastIndexByte(r.Address, '@')+1] + host
-			changes = append(changes, queue.Redirected(r.RID, to))
-			j.env.Recipients[i].Address, j.env.Recipients[i].Next = to, time.Time{}
+			changes = append(changes, queue.Redirected(r.RID, host))
+			j.env.Recipients[i].Host, j.env.Recipients[i].Next = host, time.Time{}
 		}
 		if _, ok := s.record(ctx, j.env.MID, changes...); ok {
 			recipients += len(changes)
-			s.Enqueue(j.env)
+			if j.env.Stage == queue.Delivery {
+				s.Enqueue(j.env)
+			}
 		}
 	})
 	return recipients
@@ -137,7 +138,7 @@ func (s *Server) withdraw(env queue.Envelope) job {
 	var kept []queue.Recipient
 	for _, r := range env.Recipients {
 		if s.ctx != nil && env.Stage == queue.Delivery {
-			d := s.destinations[domainOf(r.Address)]
+			d := s.destinations[destinationOf(r)]
 			if d == nil || !d.line.takeRecipient(env.MID, r.RID) {
 				continue
 			}
@@ -153,7 +154,7 @@ func (s *Server) withdraw(env queue.Envelope) job {
 func byDomain(j job) map[string][]int {
 	out := map[string][]int{}
 	for _, rid := range j.rids {
-		domain := domainOf(j.recipient(rid).Address)
+		domain := destinationOf(j.recipient(rid))
 		out[domain] = append(out[domain], rid)
 	}
 	return out
@@ -257,7 +258,7 @@ func (s *Server) Lines() []Line {
 	active := map[string]int{}
 	s.o.Queue.Each(func(env *queue.Envelope) bool {
 		for _, r := range env.Recipients {
-			active[domainOf(r.Address)]++
+			active[destinationOf(r)]++
 		}
 		return true
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/esasim/esasim/appliance/config"
+	"github.com/esasim/esasim/appliance/mta/queue"
 	"github.com/esasim/esasim/appliance/resolver"
 )
 
@@ -322,7 +323,32 @@ func TestAdministrator(t *testing.T) {
 	}
 	b.Resume()
 	b.expect(text(opened, 1, "127.0.0.1"), "Delivery start DCID 1 MID 1 to RID [0]", "Message done ~", "MID 1 ~",
-		"Message finished MID 1 done", "Delivery start DCID 1 MID 3 to RID [0]")
+		"Message finished MID 1 done", "Delivery start DCID 1 MID 3 to RID [0]", "Message done ~", "MID 3 ~",
+		"Message finished MID 3 done")
+	if got := m.messages(); len(got) != 2 || !strings.HasPrefix(got[0], "MAIL FROM:<>\nRCPT TO:<b@example.com>\n") {
+		t.Errorf("the host got %q, want messages to their original recipients", got)
+	}
+}
+
+// TestRedirectedMailPassesTheWorkQueue: a message that has not passed the work queue is redirected,
+// and not delivered before it has.
+func TestRedirectedMailPassesTheWorkQueue(t *testing.T) {
+	f := newFixture(t, nil)
+	in, err := f.queue.Create(f.queue.NextMID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := queue.Envelope{MID: 1, Received: f.clock.Now(), Recipients: []queue.Recipient{{Address: "b@example.com"}}}
+	if err := in.Commit(t.Context(), env); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.Redirect(t.Context(), "[127.0.0.1]"); n != 1 {
+		t.Errorf("%d recipients were redirected, want 1", n)
+	}
+	env, _ = f.queue.Message(1)
+	if d := f.destinations["[127.0.0.1]"]; d != nil || env.Recipients[0].Host != "[127.0.0.1]" {
+		t.Errorf("the message is %+v, and in the line of %+v", env, d)
+	}
 }
 
 // TestDeliverNow: recipients that wait are tried at once.

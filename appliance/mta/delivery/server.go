@@ -134,7 +134,7 @@ func (s *Server) Enqueue(env queue.Envelope) {
 	}
 	touched := map[*destination]bool{}
 	for _, r := range env.Recipients {
-		d := s.destination(domainOf(r.Address))
+		d := s.destination(destinationOf(r))
 		d.line.add(env.MID, r.RID, r.Next)
 		touched[d] = true
 	}
@@ -143,9 +143,13 @@ func (s *Server) Enqueue(env queue.Envelope) {
 	}
 }
 
-// domainOf returns the destination of an address.
-func domainOf(address string) string {
-	return strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
+// destinationOf returns the destination of a recipient: the host that it was redirected to, or the
+// domain of its address.
+func destinationOf(r queue.Recipient) string {
+	if r.Host != "" {
+		return strings.ToLower(r.Host)
+	}
+	return strings.ToLower(r.Address[strings.LastIndexByte(r.Address, '@')+1:])
 }
 
 // destination returns the destination of a domain. mu must be held.

@@ -52,6 +52,7 @@ func appendMessage(b []byte, m *message) []byte {
 		b = binary.AppendUvarint(b, uint64(r.attempts))
 		b = binary.AppendVarint(b, r.next)
 		b = appendString(b, r.address)
+		b = appendString(b, hostOf(r.host))
 		b = appendError(b, errorOf(r.last))
 	}
 	return b
@@ -79,7 +80,9 @@ func appendUpdate(b []byte, mid uint64, changes []Change) []byte {
 		switch c.Kind {
 		case KindDeferred:
 			b = appendError(binary.AppendVarint(b, toNanos(c.Next)), c.Last.limit())
-		case KindRedirected, KindAdded:
+		case KindRedirected:
+			b = appendString(b, c.Host)
+		case KindAdded:
 			b = appendString(b, c.Address)
 		}
 	}
@@ -169,8 +172,8 @@ func (d *decoder) message() (m *message, large bool, err error) {
 	}
 	o.remoteIP = ip
 	m.origin = unique.Make(o)
-	// A recipient has at least five bytes.
-	n := d.limited(min(maxRecipients, uint64(len(d.b)/5)))
+	// A recipient has at least six bytes.
+	n := d.limited(min(maxRecipients, uint64(len(d.b)/6)))
 	m.recipients = make([]recipient, n)
 	m.unfinished = int32(n)
 	d.recipients(m)
@@ -189,6 +192,7 @@ func (d *decoder) recipients(m *message) {
 		r.next = d.int()
 		text.Write(d.bytes())
 		ends[i] = text.Len()
+		r.host = internHost(d.string())
 		r.last = internError(d.lastError())
 		if i > 0 && r.rid <= m.recipients[i-1].rid {
 			d.failed = true
@@ -213,7 +217,9 @@ func (d *decoder) update() (mid uint64, changes []Change, err error) {
 		switch c.Kind {
 		case KindDeferred:
 			c.Next, c.Last = fromNanos(d.int()), d.lastError()
-		case KindRedirected, KindAdded:
+		case KindRedirected:
+			c.Host = d.string()
+		case KindAdded:
 			c.Address = d.string()
 		case KindDelivered, KindBounced, KindDeleted, KindStageDone:
 		default:

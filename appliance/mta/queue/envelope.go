@@ -51,6 +51,7 @@ type Recipient struct {
 	Attempts int       // failed attempts to deliver
 	Next     time.Time // when to try again; zero means at once
 	Last     LastError // of the latest attempt; zero before the first
+	Host     string    // that an administrator has redirected it to; "": that of its address
 }
 
 // A LastError says why an attempt to deliver failed. The queue keeps at most 512 bytes of it.
@@ -82,7 +83,8 @@ type Change struct {
 	RID     int       // which recipient; unused by StageDone
 	Next    time.Time // of Deferred
 	Last    LastError // of Deferred
-	Address string    // of Redirected and Added
+	Address string    // of Added
+	Host    string    // of Redirected
 }
 
 // Deferred counts a failed attempt for a recipient, whose next attempt is due at next.
@@ -99,9 +101,10 @@ func Bounced(rid int) Change { return Change{Kind: KindBounced, RID: rid} }
 // Deleted finishes a recipient that an administrator has deleted.
 func Deleted(rid int) Change { return Change{Kind: KindDeleted, RID: rid} }
 
-// Redirected changes the address of a recipient, whose next attempt is due at once.
-func Redirected(rid int, address string) Change {
-	return Change{Kind: KindRedirected, RID: rid, Address: address}
+// Redirected has a recipient delivered to another host than that of its address, which stays. Its
+// next attempt is due at once.
+func Redirected(rid int, host string) Change {
+	return Change{Kind: KindRedirected, RID: rid, Host: host}
 }
 
 // Added adds a recipient. Its RID must be one that the message has never used: the queue knows

@@ -43,6 +43,7 @@ type recipient struct {
 	address  string // shares memory with the other addresses of the message
 	next     int64  // as by toNanos
 	last     unique.Handle[LastError]
+	host     unique.Handle[string] // zero: that of the address
 	rid      int32
 	attempts int32 // finished: there is no attempt any more
 }
@@ -110,26 +111,41 @@ func newMessage(env *Envelope) (*message, error) {
 		if i > 0 && r.RID <= env.Recipients[i-1].RID {
 			return nil, errors.New("queue: the recipients are not sorted by ascending RID")
 		}
-		if err := checkRecipient(r.RID, r.Address); err != nil {
+		if err := checkRecipient(r.RID, r.Address, r.Host); err != nil {
 			return nil, err
 		}
 		from := text.Len()
 		text.WriteString(r.Address)
 		m.recipients[i] = recipient{address: text.String()[from:], next: toNanos(r.Next),
-			last: internError(r.Last), rid: int32(r.RID),
+			last: internError(r.Last), host: internHost(r.Host), rid: int32(r.RID),
 			attempts: int32(min(max(r.Attempts, 0), math.MaxInt32-1))}
 	}
 	return m, nil
 }
 
-func checkRecipient(rid int, address string) error {
+func checkRecipient(rid int, address, host string) error {
 	if rid < 0 || rid > math.MaxInt32 {
 		return fmt.Errorf("queue: RID %d is out of range", rid)
 	}
-	if len(address) > maxString {
-		return fmt.Errorf("queue: an address has %d bytes, want at most %d", len(address), maxString)
+	if n := max(len(address), len(host)); n > maxString {
+		return fmt.Errorf("queue: an address has %d bytes, want at most %d", n, maxString)
 	}
 	return nil
+}
+
+// internHost returns the zero handle for "".
+func internHost(host string) unique.Handle[string] {
+	if host == "" {
+		return unique.Handle[string]{}
+	}
+	return unique.Make(strings.Clone(host))
+}
+
+func hostOf(h unique.Handle[string]) string {
+	if h == (unique.Handle[string]{}) {
+		return ""
+	}
+	return h.Value()
 }
 
 // internError returns the zero handle for the zero error.
@@ -158,7 +174,8 @@ func (m *message) envelope() Envelope {
 	for i := range m.recipients {
 		if r := &m.recipients[i]; r.attempts != finished {
 			env.Recipients = append(env.Recipients, Recipient{RID: int(r.rid), Address: r.address,
-				Attempts: int(r.attempts), Next: fromNanos(r.next), Last: errorOf(r.last)})
+				Attempts: int(r.attempts), Next: fromNanos(r.next), Last: errorOf(r.last),
+				Host: hostOf(r.host)})
 		}
 	}
 	return env
@@ -240,12 +257,12 @@ func checkChange(c *Change, exists func(rid int) bool) error {
 		if exists(c.RID) {
 			return fmt.Errorf("queue: the message has a recipient with RID %d", c.RID)
 		}
-		return checkRecipient(c.RID, c.Address)
+		return checkRecipient(c.RID, c.Address, "")
 	case KindDeferred, KindDelivered, KindBounced, KindDeleted, KindRedirected:
 		if !exists(c.RID) {
 			return fmt.Errorf("%w: RID %d", ErrNoRecipient, c.RID)
 		}
-		return checkRecipient(c.RID, c.Address)
+		return checkRecipient(c.RID, "", c.Host)
 	}
 	return fmt.Errorf("queue: a change of the unknown kind %d", c.Kind)
 }
@@ -278,7 +295,7 @@ func (m *message) apply(c *Change) (unattempted int) {
 		r.next, r.last = toNanos(c.Next), internError(c.Last)
 		r.attempts = min(r.attempts, math.MaxInt32-1) + 1
 	case c.Kind == KindRedirected:
-		r.address, r.next = strings.Clone(c.Address), toNanos(time.Time{})
+		r.host, r.next = internHost(c.Host), toNanos(time.Time{})
 	}
 	return unattempted
 }

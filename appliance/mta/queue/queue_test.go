@@ -142,10 +142,10 @@ func TestUpdates(t *testing.T) {
 			"0:user0/0 2:user2/0"},
 		{list(queue.Deferred(0, time.Time{}, long), deferred(0)), nil, queue.Result{Remaining: 2},
 			"0:user0/2 2:user2/0"},
-		{list(queue.Redirected(0, "new@example.org")), nil, queue.Result{Remaining: 2},
-			"0:new/2 2:user2/0"},
+		{list(queue.Redirected(0, "new.example.org")), nil, queue.Result{Remaining: 2},
+			"0:user0@new.example.org/2 2:user2/0"},
 		{list(queue.Added(7, "b@example.org"), queue.Added(3, "a@example.org")), nil,
-			queue.Result{Remaining: 4}, "0:new/2 2:user2/0 3:a/0 7:b/0"},
+			queue.Result{Remaining: 4}, "0:user0@new.example.org/2 2:user2/0 3:a/0 7:b/0"},
 		{list(queue.Delivered(2), queue.Delivered(0), queue.Deleted(7)), nil,
 			queue.Result{Remaining: 1}, "3:a/0"},
 		{list(queue.Delivered(3), queue.Added(8, "c@example.org")), nil,
@@ -179,6 +179,9 @@ func describe(env queue.Envelope) string {
 	var all []string
 	for _, r := range env.Recipients {
 		user, _, _ := strings.Cut(r.Address, "@")
+		if r.Host != "" {
+			user += "@" + r.Host
+		}
 		all = append(all, fmt.Sprintf("%d:%s/%d", r.RID, user, r.Attempts))
 	}
 	return strings.Join(all, " ")

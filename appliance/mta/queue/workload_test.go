@@ -165,7 +165,7 @@ func changed(env queue.Envelope, changes ...queue.Change) queue.Envelope {
 			r := &env.Recipients[i]
 			r.Attempts, r.Next, r.Last = r.Attempts+1, c.Next, c.Last
 		case queue.KindRedirected:
-			env.Recipients[i].Address, env.Recipients[i].Next = c.Address, time.Time{}
+			env.Recipients[i].Host, env.Recipients[i].Next = c.Host, time.Time{}
 		case queue.KindAdded:
 			env.Recipients = append(env.Recipients, queue.Recipient{RID: c.RID, Address: c.Address})
 		default:
@@ -194,7 +194,7 @@ func (u *user) run() error {
 		}
 		if err == nil {
 			steps := [][]queue.Change{{queue.StageDone()}, {deferred(1)},
-				{queue.Delivered(0), queue.Redirected(1, "other@example.org")}, {queue.Bounced(1)}}
+				{queue.Delivered(0), queue.Redirected(1, "other.example.org")}, {queue.Bounced(1)}}
 			if i == 3 {
 				steps = steps[:3] // that one stays too
 			}
